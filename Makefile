@@ -1,0 +1,53 @@
+# One entry point for people and for CI. `make help` lists the targets.
+
+SWIFT   ?= swift
+PREFIX  ?= /usr/local
+DESTDIR ?=
+RELEASE  = -c release -Xswiftc -static-executable -Xlinker -s
+BINARY   = .build/release/imgstore
+
+.PHONY: help deps build release test lint format demo bench man completions install clean
+
+help:           ## this list
+	@grep -E '^[a-z]+: .*##' Makefile | sed 's/: .*##/\t/' | expand -t 14
+
+deps:           ## install the C libraries and tools that are missing (apt), and say so
+	@scripts/deps.sh
+
+build: deps     ## debug build
+	$(SWIFT) build
+
+release: deps   ## one static binary: .build/release/imgstore
+	@scripts/quiet-link.sh $(SWIFT) build $(RELEASE) --product imgstore
+
+test: deps      ## all tests
+	@scripts/test.sh
+
+lint:           ## the formatter as a judge, warnings as errors
+	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Benchmarks Package.swift
+
+format:         ## the formatter
+	$(SWIFT) format format --in-place --recursive --parallel Sources Tests Benchmarks Package.swift
+
+demo: release   ## the main job on a real tree, narrated; leaves nothing behind
+	@scripts/demo.sh $(BINARY)
+
+bench: release  ## ratios against the peers on a corpus (see docs/performance.md)
+	@Benchmarks/run.sh $(BINARY) $(CORPUS)
+
+man: deps       ## manual pages, generated: dist/man/*.1
+	@scripts/manual.sh dist/man
+
+completions: release  ## shell completions, generated: dist/completions/
+	@scripts/completions.sh $(BINARY) dist/completions
+
+install: release man completions  ## binary, manual pages and completions below PREFIX
+	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/imgstore
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 0644 dist/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -D -m 0644 dist/completions/imgstore.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/imgstore
+	install -D -m 0644 dist/completions/_imgstore $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_imgstore
+	install -D -m 0644 dist/completions/imgstore.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/imgstore.fish
+
+clean:          ## remove what was built
+	rm -rf .build dist

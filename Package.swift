@@ -1,0 +1,74 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One package, rooms in layers: an arrow only ever points down (docs/architecture.md).
+// `Benchmarks/` is a package of its own, so that users never resolve a benchmark library.
+
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InferIsolatedConformances"),
+  .treatAllWarnings(as: .error),
+]
+
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func roomTests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(
+    name: "\(name)Tests", dependencies: dependencies + ["TestSupport"], swiftSettings: strict)
+}
+
+let package = Package(
+  name: "imgstore",
+  products: [
+    .executable(name: "imgstore", targets: ["imgstore"]),
+    .library(name: "Images", targets: ["Images"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: [
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+    .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
+    .target(name: "CLinux"),
+
+    room("Platform", ["CLinux"]),
+    room("Codec", ["CZlib", "CZstd", "CCrypto"]),
+    room("SQLite", ["CSQLite"]),
+    room("Archive", ["Codec"]),
+    room("Store", ["Codec", "Platform", "SQLite"]),
+    room("Ingest", ["Store", "Archive", "Codec", "Platform"]),
+    room("Render", ["Store", "Archive", "Codec", "Platform"]),
+    room("Apply", ["Store", "Codec", "Platform"]),
+    room("XCAT", ["Archive", "Platform", "SQLite", "CExpat"]),
+    room(
+      "Images",
+      ["XCAT", "Ingest", "Render", "Apply", "Store", "Archive", "Codec", "Platform"]),
+    .executableTarget(
+      name: "imgstore",
+      dependencies: [
+        "Images", "Apply", "Store", "Platform",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+
+    .target(
+      name: "TestSupport", dependencies: ["Images", "Ingest", "Store", "Codec", "Platform"],
+      path: "Tests/TestSupport", swiftSettings: strict),
+    roomTests("Platform", ["Platform"]),
+    roomTests("Codec", ["Codec"]),
+    roomTests("Archive", ["Archive", "Codec"]),
+    roomTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
+    roomTests("Ingest", ["Ingest", "Store", "Codec", "Platform"]),
+    roomTests("Apply", ["Apply", "Ingest", "Store", "Codec", "Platform"]),
+    roomTests("XCAT", ["XCAT", "Archive", "Platform", "SQLite"]),
+    roomTests(
+      "Images", ["Images", "Apply", "XCAT", "Ingest", "Store", "Archive", "Codec", "Platform"]),
+    roomTests("CLI", ["Platform", "Codec"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,119 @@
+// Running a plan. Every path is reached component by component without following a link: nothing
+// that lies in the tree, and nothing that a tree holds, can lead a write out of it.
+
+import Codec
+import Platform
+import Store
+
+/// Something that could not be made as the snapshot has it.
+public struct ApplyProblem: Sendable, Hashable {
+  public let path: [UInt8]
+  public let what: String
+  public init(path: [UInt8], what: String) {
+    self.path = path
+    self.what = what
+  }
+}
+
+/// What a run did.
+public struct ApplyReport: Sendable {
+  public var writtenFiles = 0
+  public var writtenBytes: UInt64 = 0
+  public var removed = 0
+  public var changedAttributes = 0
+  public var problems: [ApplyProblem] = []
+  public init() {}
+
+  public static func += (a: inout ApplyReport, b: ApplyReport) {
+    a.writtenFiles += b.writtenFiles
+    a.writtenBytes += b.writtenBytes
+    a.removed += b.removed
+    a.changedAttributes += b.changedAttributes
+    a.problems += b.problems
+  }
+}
+
+/// Runs plans below one directory.
+public final class Executor: Sendable {
+  private let fileSystem: any FileSystem
+  private let store: ObjectStore
+  private let base: Descriptor
+  private let progress: Progress
+  private let threads: Int
+  /// The folder was empty: entries are made under their own names at once.
+  private let isFresh: Bool
+
+  /// - Parameter base: the directory that the plan's paths are relative to.
+  public init(
+    _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor, isFresh: Bool,
+    threads: Int = processorCount, progress: Progress
+  ) {
+    self.fileSystem = fileSystem
+    self.store = store
+    self.base = base
+    self.isFresh = isFresh
+    self.threads = threads
+    self.progress = progress
+  }
+
+  /// Runs all steps.
+  /// - Throws: `SystemError`, `StoreError` for what makes going on senseless (no space, damage);
+  ///   attributes that this user or file system cannot set become problems in the report.
+  public func run(_ plan: Plan) throws -> ApplyReport {
+    let hand = hand()
+    try hand.run(plan.removals)
+    try hand.run(plan.directories)
+    try writeFiles(plan.files, hand)
+    try hand.run(plan.links)
+    try hand.run(plan.attributes)
+    try hand.run(plan.finished)
+    return hand.report
+  }
+
+  private func hand() -> StepHand {
+    StepHand(fileSystem, store, base: base, isFresh: isFresh, progress: progress)
+  }
+
+  private func writeFiles(_ steps: [Step], _ first: StepHand) throws {
+    let batches = batches(steps)
+    let next = Monitor(0)
+    let total = Monitor(ApplyReport())
+    let failed = Monitor(false)
+    try runThreads(max(1, min(threads, batches.count))) { _ in
+      let hand = self.hand()
+      do {
+        while !failed.withLock({ $0 }) {
+          let i = next.withLock { i in
+            defer { i += 1 }
+            return i
+          }
+          guard i < batches.count else { break }
+          try hand.run(Array(steps[batches[i]]))
+        }
+      } catch {
+        failed.withLock { $0 = true }
+        throw error
+      }
+      let report = hand.report
+      total.withLock { $0 += report }
+    }
+    first.report += total.withLock { $0 }
+  }
+
+  /// Runs of neighbours of about a frame's size: they come from the same frames.
+  private func batches(_ steps: [Step]) -> [Range<Int>] {
+    var batches: [Range<Int>] = []
+    var start = 0
+    var bytes: UInt64 = 0
+    for (i, step) in steps.enumerated() {
+      bytes += step.entry.sizeBytes
+      if bytes >= 2 << 20 || i - start >= 255 {
+        batches.append(start..<i + 1)
+        start = i + 1
+        bytes = 0
+      }
+    }
+    if start < steps.count { batches.append(start..<steps.count) }
+    return batches
+  }
+}

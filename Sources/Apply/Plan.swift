@@ -1,0 +1,197 @@
+// Apply: making live files what a snapshot says. First a plan, then its steps, then (by the caller)
+// the proof. This file: the plan, as data.
+//
+// 1. Steps are idempotent: a plan that was cut short can be run again from its beginning.
+// 2. Steps run in the order of `Plan`'s lists; inside `files` any order is right.
+// 3. Paths are relative to the piece's parent directory, so that a piece that is a single file and
+//    one that is a tree are the same case.
+
+import Codec
+import Platform
+import Store
+
+/// One change of the live file system.
+public struct Step: Sendable {
+  public enum Action: Sendable {
+    /// Removes an entry; a directory must be empty by then.
+    case remove(FileKind)
+    case makeDirectory
+    /// Creates or replaces an entry that is no directory.
+    case write
+    /// Makes the entry another link of the one at `to`.
+    case link(to: [UInt8])
+    /// Sets owner, mode, attributes and time of what is there.
+    case setAttributes
+  }
+  public let action: Action
+  public let path: [UInt8]
+  /// What the entry shall be; for `remove`, what it was.
+  public let entry: Entry
+
+  public init(action: Action, path: [UInt8], entry: Entry) {
+    self.action = action
+    self.path = path
+    self.entry = entry
+  }
+}
+
+/// All changes for one piece.
+public struct Plan: Sendable {
+  /// Children before their directories.
+  public var removals: [Step] = []
+  /// Directories before their children.
+  public var directories: [Step] = []
+  public var files: [Step] = []
+  public var links: [Step] = []
+  public var attributes: [Step] = []
+  /// Directories whose attributes and times are set last, children before parents.
+  public var finished: [Step] = []
+  /// Entries that are left alone, and why.
+  public var skipped: [(path: [UInt8], why: String)] = []
+
+  public init() {}
+
+  public var isEmpty: Bool { stepCount == 0 }
+  public var stepCount: Int {
+    removals.count + directories.count + files.count + links.count + attributes.count
+      + finished.count
+  }
+  /// Bytes of file content that will be written.
+  public var writtenBytes: UInt64 { files.reduce(0) { $0 + $1.entry.sizeBytes } }
+  /// Bytes of file content that will be removed.
+  public var removedBytes: UInt64 { removals.reduce(0) { $0 + $1.entry.sizeBytes } }
+}
+
+/// Decides what to do; touches nothing.
+public struct Planner {
+  private let target: any ObjectSource
+  private let live: any ObjectSource
+  /// Paths whose inside is not ours: mount points, now or in the snapshot.
+  private let opaque: Set<[UInt8]>
+  private var plan = Plan()
+  private var leaders: [UInt64: Leader] = [:]
+
+  private struct Leader {
+    let path: [UInt8]
+    /// It will be a new inode, so its other links must be made again.
+    let isNew: Bool
+  }
+
+  /// - Parameter opaque: relative paths, as in the plan.
+  public init(target: any ObjectSource, live: any ObjectSource, opaque: Set<[UInt8]> = []) {
+    self.target = target
+    self.live = live
+    self.opaque = opaque
+  }
+
+  /// The plan that turns `current` (nil: nothing there) into `wanted` (nil: nothing).
+  public mutating func plan(
+    name: [UInt8], current: Entry?, wanted: Entry?
+  ) throws -> Plan {
+    plan = Plan()
+    leaders = [:]
+    try visit(name, current, wanted)
+    return plan
+  }
+
+  /// - Returns: whether the parent directory's names or inodes change.
+  @discardableResult
+  private mutating func visit(
+    _ path: [UInt8], _ current: Entry?, _ wanted: Entry?
+  ) throws -> Bool {
+    guard let wanted else {
+      guard let current else { return false }
+      if opaque.contains(path) {
+        plan.skipped.append((path, "is or was a mount point"))
+        return false
+      }
+      try remove(path, current)
+      return true
+    }
+    if wanted.content.isMissing {
+      plan.skipped.append((path, "the snapshot could not read it; what is there stays"))
+      return false
+    }
+    if wanted.kind == .directory { return try visitDirectory(path, current, wanted) }
+    return try visitFile(path, current, wanted)
+  }
+
+  private mutating func visitDirectory(
+    _ path: [UInt8], _ current: Entry?, _ wanted: Entry
+  ) throws -> Bool {
+    var parentChanges = false
+    var existing = current
+    if let old = current, old.kind != .directory {
+      try remove(path, old)
+      existing = nil
+    }
+    if existing == nil {
+      plan.directories.append(Step(action: .makeDirectory, path: path, entry: wanted))
+      parentChanges = true
+    }
+    var changesInside = existing == nil
+    if let old = existing?.ids, let new = wanted.ids, old == new {
+      // Nothing differs below.
+    } else if opaque.contains(path) {
+      plan.skipped.append((path, "is or was a mount point; its inside stays as it is"))
+    } else {
+      let oldEntries = try existing?.ids.map { try live.entries($0) } ?? []
+      let newEntries = try wanted.ids.map { try target.entries($0) } ?? []
+      try TreeDiff.pairs(oldEntries, newEntries) { a, b in
+        let name = b?.name ?? a?.name ?? []
+        if try visit(path + [0x2f] + name, a, b) { changesInside = true }
+      }
+    }
+    if changesInside || existing.map({ !$0.changes(to: wanted).isEmpty }) ?? true {
+      plan.finished.append(Step(action: .setAttributes, path: path, entry: wanted))
+    }
+    return parentChanges
+  }
+
+  private mutating func visitFile(
+    _ path: [UInt8], _ current: Entry?, _ wanted: Entry
+  ) throws -> Bool {
+    var existing = current
+    if let old = current, old.kind == .directory {
+      try remove(path, old)
+      existing = nil
+    }
+    let fields = existing.map { $0.changes(to: wanted) }
+    if wanted.linkGroup != 0, let leader = leaders[wanted.linkGroup] {
+      guard leader.isNew || existing?.linkGroup != wanted.linkGroup else { return false }
+      plan.links.append(Step(action: .link(to: leader.path), path: path, entry: wanted))
+      return true
+    }
+    var mustWrite = existing == nil
+    if let fields, let existing {
+      mustWrite =
+        fields.contains(.content) || fields.contains(.holes)
+        // An inode that is shared with entries it must not be shared with is not reused.
+        || (fields.contains(.links) && existing.linkGroup != 0)
+        // A symbolic link's attributes cannot all be changed in place.
+        || (wanted.kind == .symlink && !fields.isEmpty)
+    }
+    if wanted.linkGroup != 0 {
+      leaders[wanted.linkGroup] = Leader(path: path, isNew: mustWrite)
+    }
+    if mustWrite {
+      plan.files.append(Step(action: .write, path: path, entry: wanted))
+      return true
+    }
+    if let fields, !fields.subtracting(.links).isEmpty {
+      plan.attributes.append(Step(action: .setAttributes, path: path, entry: wanted))
+    }
+    return false
+  }
+
+  private mutating func remove(_ path: [UInt8], _ entry: Entry) throws {
+    if let ids = entry.ids, !opaque.contains(path) {
+      for child in try live.entries(ids) { try remove(path + [0x2f] + child.name, child) }
+    }
+    plan.removals.append(Step(action: .remove(entry.kind), path: path, entry: entry))
+  }
+}
+
+extension ObjectSource {
+  func entries(_ ids: Tree.IDs) throws -> [Entry] { try Tree.entries(ids, from: self) }
+}

@@ -1,0 +1,233 @@
+// One thread's hand: runs steps one by one, keeping the last directories open.
+
+import Codec
+import Platform
+import Store
+
+/// Runs steps. Belongs to one thread at a time.
+final class StepHand {
+  private let fileSystem: any FileSystem
+  private let store: ObjectStore
+  private let base: Descriptor
+  private let isFresh: Bool
+  private let progress: Progress
+  private let attributes: AttributeWriter
+  private var directories: [[UInt8]: Descriptor] = [:]
+  var report = ApplyReport()
+
+  init(
+    _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor, isFresh: Bool,
+    progress: Progress
+  ) {
+    self.fileSystem = fileSystem
+    self.store = store
+    self.base = base
+    self.isFresh = isFresh
+    self.progress = progress
+    attributes = AttributeWriter(fileSystem, store)
+  }
+
+  func run(_ steps: [Step]) throws {
+    for step in steps {
+      do {
+        try run(step)
+      } catch let error as SystemError {
+        guard error.isBearable else {
+          throw SystemError(code: error.code, error.operation, step.path)
+        }
+        report.problems.append(ApplyProblem(path: step.path, what: error.finding))
+      }
+      progress.add(items: 1)
+    }
+    report.problems += attributes.takeProblems()
+  }
+
+  private func run(_ step: Step) throws {
+    let (parent, name) = try locate(step.path)
+    switch step.action {
+    case .remove(let kind):
+      directories[step.path] = nil
+      try remove(parent, name, isDirectory: kind == .directory)
+    case .makeDirectory:
+      do {
+        try fileSystem.makeDirectory(at: parent.raw, name, mode: 0o700)
+      } catch {
+        if error.code != .exists { throw error }
+      }
+    case .write: try write(step, parent, name)
+    case .link(let target):
+      let (targetParent, targetName) = try locate(target)
+      try replace(parent, name) { temporary throws(SystemError) in
+        try fileSystem.link(at: targetParent.raw, targetName, to: parent.raw, temporary)
+      }
+    case .setAttributes:
+      report.changedAttributes += 1
+      if step.entry.kind == .directory {
+        let directory = try openDirectory(step.path)
+        try attributes.set(step.entry, of: directory.raw, path: step.path)
+      } else {
+        try attributes.set(step.entry, at: parent.raw, name, path: step.path)
+      }
+    }
+  }
+
+  private func remove(
+    _ parent: Descriptor, _ name: [UInt8], isDirectory: Bool
+  ) throws(SystemError) {
+    do {
+      try fileSystem.remove(at: parent.raw, name, isDirectory: isDirectory)
+      report.removed += 1
+    } catch {
+      if error.code != .notFound { throw error }
+    }
+  }
+
+  // MARK: Entries
+
+  private func write(_ step: Step, _ parent: Descriptor, _ name: [UInt8]) throws {
+    let entry = step.entry
+    if case .file(let blob, let size) = entry.content {
+      try writeFile(step, blob, size, parent, name)
+      return
+    }
+    try replace(parent, name) { temporary throws(SystemError) in
+      switch entry.content {
+      case .symlink(let target):
+        try fileSystem.makeSymlink(at: parent.raw, temporary, target: target)
+      case .device(let isBlock, let number):
+        try fileSystem.makeNode(
+          at: parent.raw, temporary, kind: isBlock ? .blockDevice : .characterDevice, mode: 0o600,
+          device: number)
+      case .fifo:
+        try fileSystem.makeNode(at: parent.raw, temporary, kind: .fifo, mode: 0o600, device: .none)
+      case .socket:
+        try fileSystem.makeNode(
+          at: parent.raw, temporary, kind: .socket, mode: 0o600, device: .none)
+      case .file, .unreadableFile, .directory, .unreadableDirectory:
+        preconditionFailure("a step for what no step makes")
+      }
+    }
+    try attributes.set(entry, at: parent.raw, name, path: step.path)
+    report.writtenFiles += 1
+  }
+
+  private func writeFile(
+    _ step: Step, _ blob: Digest, _ sizeBytes: UInt64, _ parent: Descriptor, _ name: [UInt8]
+  ) throws {
+    let temporary = isFresh ? name : temporaryName()
+    let file = try fileSystem.openFile(
+      at: parent.raw, temporary, [.write, .create, .exclusive, .noFollow])
+    do {
+      try writeContent(file, step.entry, blob, sizeBytes)
+      try attributes.set(step.entry, of: file.raw, path: step.path)
+      if !isFresh {
+        try fileSystem.rename(at: parent.raw, temporary, to: parent.raw, name, exclusively: false)
+      }
+    } catch {
+      try? fileSystem.remove(at: parent.raw, temporary, isDirectory: false)
+      throw error
+    }
+    report.writtenFiles += 1
+    report.writtenBytes += sizeBytes
+  }
+
+  private func writeContent(
+    _ file: Descriptor, _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64
+  ) throws {
+    guard let holesID = entry.holes else {
+      try store.read(blob, sizeBytes: sizeBytes) { _, bytes in
+        try fileSystem.write(file.raw, bytes)
+        progress.add(bytes: UInt64(bytes.count))
+      }
+      return
+    }
+    let holes = try HoleMap.decode(try store.object(.holes, holesID))
+    let data = holes.data(sizeBytes: sizeBytes)
+    var i = 0
+    try store.read(blob, sizeBytes: sizeBytes) { offset, bytes in
+      let end = offset + UInt64(bytes.count)
+      while i < data.count, data[i].upperBound <= offset { i += 1 }
+      var j = i
+      while j < data.count, data[j].lowerBound < end {
+        let part = max(data[j].lowerBound, offset)..<min(data[j].upperBound, end)
+        try fileSystem.write(
+          file.raw, at: part.lowerBound,
+          UnsafeRawBufferPointer(
+            rebasing: bytes[Int(part.lowerBound - offset)..<Int(part.upperBound - offset)]))
+        j += 1
+      }
+      progress.add(bytes: UInt64(bytes.count))
+    }
+    try fileSystem.truncate(file.raw, to: sizeBytes)
+  }
+
+  /// Makes an entry under its name at once where nothing can be there, else beside it and renames.
+  private func replace(
+    _ parent: Descriptor, _ name: [UInt8], _ make: ([UInt8]) throws(SystemError) -> Void
+  ) throws(SystemError) {
+    if isFresh {
+      try make(name)
+      return
+    }
+    let temporary = temporaryName()
+    try make(temporary)
+    do {
+      try fileSystem.rename(at: parent.raw, temporary, to: parent.raw, name, exclusively: false)
+    } catch {
+      try? fileSystem.remove(at: parent.raw, temporary, isDirectory: false)
+      throw error
+    }
+    // Renaming one link of an inode over another does nothing, and leaves the first.
+    if try fileSystem.statIfPresent(at: parent.raw, temporary) != nil {
+      try fileSystem.remove(at: parent.raw, temporary, isDirectory: false)
+    }
+  }
+
+  private func temporaryName() -> [UInt8] { Array(".imgstore-\(randomName())".utf8) }
+
+  // MARK: Directories
+
+  private func locate(_ path: [UInt8]) throws(SystemError) -> (Descriptor, [UInt8]) {
+    guard let slash = path.lastIndex(of: 0x2f) else { return (base, path) }
+    return (try openDirectory(Array(path[..<slash])), Array(path[(slash + 1)...]))
+  }
+
+  private func openDirectory(_ path: [UInt8]) throws(SystemError) -> Descriptor {
+    if let found = directories[path] { return found }
+    let (parent, name) = try locate(path)
+    var directory: Descriptor
+    do throws(SystemError) {
+      directory = try fileSystem.openDirectory(at: parent.raw, name)
+      if !isRoot { try makeAccessible(parent, name, directory) }
+    } catch {
+      // Its owner may be shut out by the mode; the plan sets the mode again at the end.
+      guard error.code == .accessDenied, !isRoot else { throw error }
+      try fileSystem.setMode(at: parent.raw, name, 0o700)
+      directory = try fileSystem.openDirectory(at: parent.raw, name)
+    }
+    if directories.count >= 64 { directories.removeAll() }
+    directories[path] = directory
+    return directory
+  }
+
+  /// An owner who is not root needs rwx to work in a directory.
+  private func makeAccessible(
+    _ parent: Descriptor, _ name: [UInt8], _ directory: Descriptor
+  ) throws(SystemError) {
+    let stat = try fileSystem.stat(directory.raw)
+    guard stat.mode & 0o700 != 0o700 else { return }
+    do { try fileSystem.setMode(directory.raw, stat.mode | 0o700) } catch {
+      if error.code != .notPermitted { throw error }
+    }
+  }
+}
+
+extension SystemError {
+  /// The rest of the plan still makes sense: one entry could not be done.
+  fileprivate var isBearable: Bool {
+    switch code {
+    case .noSpace, .quota, .inputOutput, .readOnly: false
+    default: true
+    }
+  }
+}

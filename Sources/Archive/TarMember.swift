@@ -1,0 +1,53 @@
+// A member of a tar archive, as POSIX.1-2017 (pax, ustar) and GNU tar describe it.
+
+/// What a member is.
+public enum TarKind: Sendable, Equatable {
+  case file
+  case directory
+  case symlink(target: [UInt8])
+  case hardLink(target: [UInt8])
+  case characterDevice(major: UInt32, minor: UInt32)
+  case blockDevice(major: UInt32, minor: UInt32)
+  case fifo
+}
+
+/// A member's header.
+public struct TarMember: Sendable, Equatable {
+  public var path: [UInt8]
+  public var kind: TarKind
+  /// The twelve permission bits.
+  public var mode: UInt16
+  public var uid: UInt32
+  public var gid: UInt32
+  /// Bytes of content that follow; 0 for all but files.
+  public var sizeBytes: UInt64
+  public var modifiedSeconds: Int64
+  public var modifiedNanoseconds: UInt32
+
+  public init(
+    path: [UInt8], kind: TarKind, mode: UInt16, uid: UInt32 = 0, gid: UInt32 = 0,
+    sizeBytes: UInt64 = 0, modifiedSeconds: Int64 = 0, modifiedNanoseconds: UInt32 = 0
+  ) {
+    self.path = path
+    self.kind = kind
+    self.mode = mode
+    self.uid = uid
+    self.gid = gid
+    self.sizeBytes = sizeBytes
+    self.modifiedSeconds = modifiedSeconds
+    self.modifiedNanoseconds = modifiedNanoseconds
+  }
+}
+
+/// The layout of a header block.
+enum TarBlock {
+  static let size = 512
+  static let checksum = 148..<156
+
+  /// The sum of all bytes, the checksum field counted as blanks.
+  static func sum(_ block: [UInt8]) -> Int {
+    var sum = 0
+    for (i, byte) in block.enumerated() { sum += checksum.contains(i) ? 0x20 : Int(byte) }
+    return sum
+  }
+}

@@ -1,0 +1,275 @@
+#define _GNU_SOURCE 1
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/stat.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
+
+// Copies (path, n) to a C string `var` on the stack, or returns the error from the function.
+#define C_PATH(var, path, n)                       \
+  char var[PATH_MAX];                              \
+  if ((n) >= sizeof var) return -ENAMETOOLONG;     \
+  if (memchr((path), 0, (n)) != NULL) return -EINVAL; \
+  memcpy(var, (path), (n));                        \
+  var[n] = 0
+
+// Makes the call again while a signal interrupts it; the value is a negative errno on failure.
+#define RETRY(type, call)                  \
+  ({                                       \
+    type r_;                               \
+    do {                                   \
+      r_ = (call);                         \
+    } while (r_ < 0 && errno == EINTR);    \
+    r_ < 0 ? (type)-errno : r_;            \
+  })
+
+#define ONCE(call) ((call) < 0 ? -errno : 0)
+
+int clinux_openat(int dir, const uint8_t *path, size_t n, int flags, uint32_t mode) {
+  C_PATH(p, path, n);
+  return RETRY(int, openat(dir, p, flags | O_CLOEXEC, (mode_t)mode));
+}
+int clinux_close(int fd) { return ONCE(close(fd)); }
+int64_t clinux_read(int fd, void *to, size_t n) { return RETRY(int64_t, read(fd, to, n)); }
+int64_t clinux_pread(int fd, void *to, size_t n, int64_t offset) {
+  return RETRY(int64_t, pread(fd, to, n, offset));
+}
+int64_t clinux_write(int fd, const void *from, size_t n) {
+  return RETRY(int64_t, write(fd, from, n));
+}
+int64_t clinux_pwrite(int fd, const void *from, size_t n, int64_t offset) {
+  return RETRY(int64_t, pwrite(fd, from, n, offset));
+}
+int clinux_fsync(int fd) { return RETRY(int, fsync(fd)); }
+int clinux_fdatasync(int fd) { return RETRY(int, fdatasync(fd)); }
+int clinux_syncfs(int fd) { return RETRY(int, syncfs(fd)); }
+int clinux_sync_start(int fd, int64_t offset, int64_t n) {
+  return ONCE(sync_file_range(fd, offset, n, SYNC_FILE_RANGE_WRITE));
+}
+int clinux_ftruncate(int fd, int64_t size) { return RETRY(int, ftruncate(fd, size)); }
+int64_t clinux_seek_data(int fd, int64_t offset) {
+  return RETRY(int64_t, lseek(fd, offset, SEEK_DATA));
+}
+int64_t clinux_seek_hole(int fd, int64_t offset) {
+  return RETRY(int64_t, lseek(fd, offset, SEEK_HOLE));
+}
+int64_t clinux_seek_start(int fd) { return RETRY(int64_t, lseek(fd, 0, SEEK_SET)); }
+int64_t clinux_getdents(int fd, void *to, size_t n) {
+  return RETRY(int64_t, syscall(SYS_getdents64, fd, to, n));
+}
+
+static void convert(const struct statx *s, struct clinux_stat *to) {
+  to->dev = makedev(s->stx_dev_major, s->stx_dev_minor);
+  to->ino = s->stx_ino;
+  to->size = s->stx_size;
+  to->blocks = s->stx_blocks;
+  to->mode = s->stx_mode;
+  to->nlink = s->stx_nlink;
+  to->uid = s->stx_uid;
+  to->gid = s->stx_gid;
+  to->rdev_major = s->stx_rdev_major;
+  to->rdev_minor = s->stx_rdev_minor;
+  to->mtime_s = s->stx_mtime.tv_sec;
+  to->mtime_ns = s->stx_mtime.tv_nsec;
+  to->ctime_s = s->stx_ctime.tv_sec;
+  to->ctime_ns = s->stx_ctime.tv_nsec;
+#ifdef STATX_ATTR_MOUNT_ROOT
+  to->is_mount_root = (s->stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+#else
+  to->is_mount_root = 0;
+#endif
+}
+int clinux_statx(int dir, const uint8_t *path, size_t n, int follow, struct clinux_stat *to) {
+  C_PATH(p, path, n);
+  struct statx s;
+  int flags = AT_NO_AUTOMOUNT | (follow ? 0 : AT_SYMLINK_NOFOLLOW);
+  int r = RETRY(int, statx(dir, p, flags, STATX_BASIC_STATS, &s));
+  if (r == 0) convert(&s, to);
+  return r;
+}
+int clinux_fstat(int fd, struct clinux_stat *to) {
+  struct statx s;
+  int r = RETRY(int, statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &s));
+  if (r == 0) convert(&s, to);
+  return r;
+}
+
+int clinux_rename_exclusive_flag(void) { return RENAME_NOREPLACE; }
+int clinux_renameat(int from_dir, const uint8_t *from, size_t from_n, int to_dir,
+                    const uint8_t *to, size_t to_n, unsigned flags) {
+  C_PATH(a, from, from_n);
+  C_PATH(b, to, to_n);
+  if (flags == 0) return ONCE(renameat(from_dir, a, to_dir, b));
+  return ONCE(renameat2(from_dir, a, to_dir, b, flags));
+}
+int clinux_linkat(int from_dir, const uint8_t *from, size_t from_n, int to_dir, const uint8_t *to,
+                  size_t to_n) {
+  C_PATH(a, from, from_n);
+  C_PATH(b, to, to_n);
+  return ONCE(linkat(from_dir, a, to_dir, b, 0));
+}
+int clinux_unlinkat(int dir, const uint8_t *path, size_t n, int is_dir) {
+  C_PATH(p, path, n);
+  return ONCE(unlinkat(dir, p, is_dir ? AT_REMOVEDIR : 0));
+}
+int clinux_mkdirat(int dir, const uint8_t *path, size_t n, uint32_t mode) {
+  C_PATH(p, path, n);
+  return ONCE(mkdirat(dir, p, (mode_t)mode));
+}
+int clinux_symlinkat(const uint8_t *target, size_t target_n, int dir, const uint8_t *path,
+                     size_t n) {
+  C_PATH(t, target, target_n);
+  C_PATH(p, path, n);
+  return ONCE(symlinkat(t, dir, p));
+}
+int64_t clinux_readlinkat(int dir, const uint8_t *path, size_t n, uint8_t *to, size_t to_n) {
+  C_PATH(p, path, n);
+  return RETRY(int64_t, readlinkat(dir, p, (char *)to, to_n));
+}
+int clinux_mknodat(int dir, const uint8_t *path, size_t n, uint32_t mode, uint32_t major,
+                   uint32_t minor) {
+  C_PATH(p, path, n);
+  return ONCE(mknodat(dir, p, (mode_t)mode, makedev(major, minor)));
+}
+int clinux_fchownat(int dir, const uint8_t *path, size_t n, uint32_t uid, uint32_t gid) {
+  C_PATH(p, path, n);
+  return ONCE(fchownat(dir, p, uid, gid, AT_SYMLINK_NOFOLLOW));
+}
+int clinux_fchown(int fd, uint32_t uid, uint32_t gid) { return ONCE(fchown(fd, uid, gid)); }
+int clinux_fchmod(int fd, uint32_t mode) { return ONCE(fchmod(fd, (mode_t)mode)); }
+int clinux_fchmodat(int dir, const uint8_t *path, size_t n, uint32_t mode) {
+  C_PATH(p, path, n);
+  return ONCE(fchmodat(dir, p, (mode_t)mode, 0));
+}
+int clinux_set_mtime_at(int dir, const uint8_t *path, size_t n, int64_t s, uint32_t ns) {
+  C_PATH(p, path, n);
+  struct timespec t[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = s, .tv_nsec = ns}};
+  return ONCE(utimensat(dir, p, t, AT_SYMLINK_NOFOLLOW));
+}
+int clinux_set_mtime(int fd, int64_t s, uint32_t ns) {
+  struct timespec t[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = s, .tv_nsec = ns}};
+  return ONCE(futimens(fd, t));
+}
+int clinux_flock(int fd, int exclusive, int wait) {
+  return RETRY(int, flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB)));
+}
+int clinux_drop_cache(int fd) { return -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); }
+
+// The entry (dir, path) as a path that the l*xattr calls take: they have no *at form before
+// Linux 6.13, but a magic link of /proc is followed even in the middle of a path.
+static int entry_path(int dir, const uint8_t *path, size_t n, char *to, size_t to_n) {
+  if (memchr(path, 0, n) != NULL) return -EINVAL;
+  int k = n == 0 ? snprintf(to, to_n, "/proc/self/fd/%d", dir)
+                 : snprintf(to, to_n, "/proc/self/fd/%d/%.*s", dir, (int)n, (const char *)path);
+  return k < 0 || (size_t)k >= to_n ? -ENAMETOOLONG : 0;
+}
+#define ENTRY(var)                                         \
+  char var[PATH_MAX];                                      \
+  int e_ = entry_path(dir, path, n, var, sizeof var);      \
+  if (e_ < 0) return e_
+
+int64_t clinux_listxattr(int dir, const uint8_t *path, size_t n, char *to, size_t to_n) {
+  if (n == 0) return RETRY(int64_t, flistxattr(dir, to, to_n));
+  ENTRY(p);
+  return RETRY(int64_t, llistxattr(p, to, to_n));
+}
+int64_t clinux_getxattr(int dir, const uint8_t *path, size_t n, const char *name, void *to,
+                        size_t to_n) {
+  if (n == 0) return RETRY(int64_t, fgetxattr(dir, name, to, to_n));
+  ENTRY(p);
+  return RETRY(int64_t, lgetxattr(p, name, to, to_n));
+}
+int clinux_setxattr(int dir, const uint8_t *path, size_t n, const char *name, const void *value,
+                    size_t value_n) {
+  if (n == 0) return RETRY(int, fsetxattr(dir, name, value, value_n, 0));
+  ENTRY(p);
+  return RETRY(int, lsetxattr(p, name, value, value_n, 0));
+}
+int clinux_removexattr(int dir, const uint8_t *path, size_t n, const char *name) {
+  if (n == 0) return RETRY(int, fremovexattr(dir, name));
+  ENTRY(p);
+  return RETRY(int, lremovexattr(p, name));
+}
+
+static int64_t now_ns(clockid_t clock) {
+  struct timespec t;
+  clock_gettime(clock, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+int64_t clinux_clock_real_ns(void) { return now_ns(CLOCK_REALTIME); }
+int64_t clinux_clock_monotonic_ns(void) { return now_ns(CLOCK_MONOTONIC); }
+int clinux_random(void *to, size_t n) {
+  return RETRY(int64_t, getrandom(to, n, 0)) == (int64_t)n ? 0 : -EIO;
+}
+int clinux_raise_file_limit(void) {
+  struct rlimit r;
+  if (getrlimit(RLIMIT_NOFILE, &r) < 0) return -errno;
+  r.rlim_cur = r.rlim_max;
+  return ONCE(setrlimit(RLIMIT_NOFILE, &r));
+}
+uint32_t clinux_processors(void) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) < 0) return 1;
+  int n = CPU_COUNT(&set);
+  return n < 1 ? 1 : (uint32_t)n;
+}
+int64_t clinux_free_bytes(int fd) {
+  struct statvfs v;
+  int r = RETRY(int, fstatvfs(fd, &v));
+  return r < 0 ? r : (int64_t)(v.f_bavail * v.f_frsize);
+}
+int clinux_terminal_columns(int fd) {
+  struct winsize w;
+  return isatty(fd) && ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 0;
+}
+int clinux_filesystem_type(int fd, uint64_t *type) {
+  struct statfs s;
+  int r = RETRY(int, fstatfs(fd, &s));
+  if (r == 0) *type = (uint64_t)s.f_type;
+  return r;
+}
+
+struct thread {
+  pthread_t id;
+  void (*body)(void *);
+  void *context;
+};
+static void *run(void *argument) {
+  struct thread *t = argument;
+  t->body(t->context);
+  return NULL;
+}
+void *clinux_thread_start(void (*body)(void *), void *context) {
+  struct thread *t = malloc(sizeof *t);
+  if (t == NULL) return NULL;
+  t->body = body;
+  t->context = context;
+  if (pthread_create(&t->id, NULL, run, t) != 0) {
+    free(t);
+    return NULL;
+  }
+  return t;
+}
+void clinux_thread_join(void *thread) {
+  struct thread *t = thread;
+  pthread_join(t->id, NULL);
+  free(t);
+}

@@ -1,0 +1,85 @@
+// What Swift's Glibc module lacks, as plain functions. It is compiled without _GNU_SOURCE, so
+// this header must not define it either (it would redefine types of that module); CLinux.c does.
+//
+// Every function returns a negative errno on failure, so that errno is read at once, in C, and
+// nothing between can change it. A call that a signal interrupts is made again. Paths are
+// (pointer, length), not C strings: a NUL inside one is EINVAL, never a silent cut.
+#ifndef CLINUX_H
+#define CLINUX_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct clinux_stat {
+  uint64_t dev, ino, size, blocks;
+  uint32_t mode, nlink, uid, gid;
+  uint32_t rdev_major, rdev_minor;
+  int64_t mtime_s, ctime_s;
+  uint32_t mtime_ns, ctime_ns;
+  uint32_t is_mount_root;  // the entry is the root of a mount (0 where the kernel cannot tell)
+};
+
+enum { CLINUX_CWD = -100 };
+
+int clinux_openat(int dir, const uint8_t *path, size_t n, int flags, uint32_t mode);
+int clinux_close(int fd);
+int64_t clinux_read(int fd, void *to, size_t n);
+int64_t clinux_pread(int fd, void *to, size_t n, int64_t offset);
+int64_t clinux_write(int fd, const void *from, size_t n);
+int64_t clinux_pwrite(int fd, const void *from, size_t n, int64_t offset);
+int clinux_fsync(int fd);
+int clinux_fdatasync(int fd);
+int clinux_syncfs(int fd);
+int clinux_sync_start(int fd, int64_t offset, int64_t n);
+int clinux_ftruncate(int fd, int64_t size);
+int64_t clinux_seek_data(int fd, int64_t offset);
+int64_t clinux_seek_hole(int fd, int64_t offset);
+int64_t clinux_getdents(int fd, void *to, size_t n);
+int64_t clinux_seek_start(int fd);
+int clinux_statx(int dir, const uint8_t *path, size_t n, int follow, struct clinux_stat *to);
+int clinux_fstat(int fd, struct clinux_stat *to);
+int clinux_renameat(int from_dir, const uint8_t *from, size_t from_n, int to_dir,
+                    const uint8_t *to, size_t to_n, unsigned flags);
+int clinux_linkat(int from_dir, const uint8_t *from, size_t from_n, int to_dir, const uint8_t *to,
+                  size_t to_n);
+int clinux_unlinkat(int dir, const uint8_t *path, size_t n, int is_dir);
+int clinux_mkdirat(int dir, const uint8_t *path, size_t n, uint32_t mode);
+int clinux_symlinkat(const uint8_t *target, size_t target_n, int dir, const uint8_t *path,
+                     size_t n);
+int64_t clinux_readlinkat(int dir, const uint8_t *path, size_t n, uint8_t *to, size_t to_n);
+int clinux_mknodat(int dir, const uint8_t *path, size_t n, uint32_t mode, uint32_t major,
+                   uint32_t minor);
+int clinux_fchownat(int dir, const uint8_t *path, size_t n, uint32_t uid, uint32_t gid);
+int clinux_fchown(int fd, uint32_t uid, uint32_t gid);
+int clinux_fchmod(int fd, uint32_t mode);
+int clinux_fchmodat(int dir, const uint8_t *path, size_t n, uint32_t mode);
+int clinux_set_mtime_at(int dir, const uint8_t *path, size_t n, int64_t s, uint32_t ns);
+int clinux_set_mtime(int fd, int64_t s, uint32_t ns);
+int clinux_flock(int fd, int exclusive, int wait);
+int clinux_drop_cache(int fd);
+
+// Extended attributes of the entry itself (never of what a symbolic link points to). `path` is
+// relative to `dir`; with n == 0 the attributes of `dir` itself. Reached through /proc/self/fd.
+int64_t clinux_listxattr(int dir, const uint8_t *path, size_t n, char *to, size_t to_n);
+int64_t clinux_getxattr(int dir, const uint8_t *path, size_t n, const char *name, void *to,
+                        size_t to_n);
+int clinux_setxattr(int dir, const uint8_t *path, size_t n, const char *name, const void *value,
+                    size_t value_n);
+int clinux_removexattr(int dir, const uint8_t *path, size_t n, const char *name);
+
+int64_t clinux_clock_real_ns(void);
+int64_t clinux_clock_monotonic_ns(void);
+int clinux_random(void *to, size_t n);
+int clinux_raise_file_limit(void);
+uint32_t clinux_processors(void);
+int64_t clinux_free_bytes(int fd);
+int clinux_terminal_columns(int fd);
+int clinux_rename_exclusive_flag(void);
+int clinux_filesystem_type(int fd, uint64_t *type);
+
+// A thread that runs `body(context)`; returns a handle for clinux_thread_join, or NULL.
+void *clinux_thread_start(void (*body)(void *), void *context);
+void clinux_thread_join(void *thread);
+
+#endif

@@ -1,0 +1,146 @@
+// Raw deflate (RFC 1951) and its containers, streamed through zlib.
+
+import CZlib
+
+/// Compresses a stream to raw deflate, switching between levels as the content asks for it.
+/// Level 0 writes stored blocks: what is compressed already passes at the speed of copying.
+public final class Deflater {
+  private let stream: UnsafeMutablePointer<z_stream>
+  private let buffer: UnsafeMutableRawBufferPointer
+  private var level: Int32
+
+  /// - Parameter level: 0 (stored) ... 9.
+  public init(level: Int32) {
+    stream = .allocate(capacity: 1)
+    stream.initialize(to: z_stream())
+    buffer = .allocate(byteCount: 256 << 10, alignment: 16)
+    self.level = level
+    let r = deflateInit2_(
+      stream, level, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
+      Int32(MemoryLayout<z_stream>.size))
+    precondition(r == Z_OK, "zlib cannot start: \(r)")
+  }
+
+  deinit {
+    deflateEnd(stream)
+    stream.deallocate()
+    buffer.deallocate()
+  }
+
+  /// Changes the level for what is written from now on.
+  public func setLevel(_ level: Int32, _ output: (UnsafeRawBufferPointer) throws -> Void) throws {
+    guard level != self.level else { return }
+    self.level = level
+    stream.pointee.avail_in = 0
+    // What was fed so far is compressed at the old level first; that may take several rounds.
+    while true {
+      resetOutput()
+      let r = deflateParams(stream, level, Z_DEFAULT_STRATEGY)
+      try flushOutput(output)
+      if r == Z_OK { return }
+      guard r == Z_BUF_ERROR else { throw CodecError.corrupt("zlib: deflateParams returned \(r)") }
+    }
+  }
+
+  public func write(
+    _ bytes: UnsafeRawBufferPointer, _ output: (UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    var rest = bytes
+    while !rest.isEmpty {
+      let step = min(rest.count, 1 << 30)
+      try run(UnsafeRawBufferPointer(rebasing: rest[..<step]), Z_NO_FLUSH, output)
+      rest = UnsafeRawBufferPointer(rebasing: rest[step...])
+    }
+  }
+
+  /// Ends the stream.
+  public func finish(_ output: (UnsafeRawBufferPointer) throws -> Void) throws {
+    try run(UnsafeRawBufferPointer(start: nil, count: 0), Z_FINISH, output)
+  }
+
+  private func run(
+    _ bytes: UnsafeRawBufferPointer, _ flush: Int32,
+    _ output: (UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    stream.pointee.next_in = UnsafeMutablePointer(
+      mutating: bytes.baseAddress?.assumingMemoryBound(to: UInt8.self))
+    stream.pointee.avail_in = UInt32(bytes.count)
+    while true {
+      resetOutput()
+      let r = deflate(stream, flush)
+      guard r == Z_OK || r == Z_STREAM_END || r == Z_BUF_ERROR else {
+        throw CodecError.corrupt("zlib: deflate returned \(r)")
+      }
+      let wasFull = stream.pointee.avail_out == 0
+      try flushOutput(output)
+      if r == Z_STREAM_END { return }
+      if !wasFull, flush == Z_NO_FLUSH { return }
+    }
+  }
+
+  private func resetOutput() {
+    stream.pointee.next_out = buffer.baseAddress?.assumingMemoryBound(to: UInt8.self)
+    stream.pointee.avail_out = UInt32(buffer.count)
+  }
+
+  private func flushOutput(_ output: (UnsafeRawBufferPointer) throws -> Void) throws {
+    let n = buffer.count - Int(stream.pointee.avail_out)
+    if n > 0 { try output(UnsafeRawBufferPointer(rebasing: buffer[..<n])) }
+  }
+}
+
+/// Decompresses gzip members (RFC 1952), one after another as gzip itself does.
+public final class GzipInflater {
+  private let stream: UnsafeMutablePointer<z_stream>
+  private var isBetweenMembers = true
+
+  public init() {
+    stream = .allocate(capacity: 1)
+    stream.initialize(to: z_stream())
+    // 16 + 15: gzip framing, window of 32 KiB; zlib checks CRC and length of each member.
+    let r = inflateInit2_(stream, 31, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
+    precondition(r == Z_OK, "zlib cannot start: \(r)")
+  }
+
+  deinit {
+    inflateEnd(stream)
+    stream.deallocate()
+  }
+
+  /// Decodes as much of `source` as fills `target`.
+  /// - Returns: bytes taken and bytes made.
+  public func inflate(
+    _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
+  ) throws(CodecError) -> (taken: Int, made: Int) {
+    stream.pointee.next_in = UnsafeMutablePointer(
+      mutating: source.baseAddress?.assumingMemoryBound(to: UInt8.self))
+    stream.pointee.avail_in = UInt32(source.count)
+    stream.pointee.next_out = target.baseAddress?.assumingMemoryBound(to: UInt8.self)
+    stream.pointee.avail_out = UInt32(target.count)
+    if source.isEmpty, isBetweenMembers { return (0, 0) }
+    // At least one round even without input: zlib may hold output that did not fit before.
+    rounds: repeat {
+      let r = CZlib.inflate(stream, Z_NO_FLUSH)
+      switch r {
+      case Z_OK: isBetweenMembers = false
+      case Z_BUF_ERROR: break rounds
+      case Z_STREAM_END:
+        inflateReset(stream)
+        isBetweenMembers = true
+        // Zero padding after a member is what tape drives leave; gzip ignores it, and so do we.
+        while stream.pointee.avail_in > 0, stream.pointee.next_in.pointee == 0 {
+          stream.pointee.next_in += 1
+          stream.pointee.avail_in -= 1
+        }
+      default:
+        throw .corrupt("gzip: \(stream.pointee.msg.map { String(cString: $0) } ?? "error \(r)")")
+      }
+    } while stream.pointee.avail_in > 0 && stream.pointee.avail_out > 0
+    return (
+      source.count - Int(stream.pointee.avail_in), target.count - Int(stream.pointee.avail_out)
+    )
+  }
+
+  /// The input may end here: no member is under way.
+  public var mayEnd: Bool { isBetweenMembers }
+}

@@ -1,0 +1,125 @@
+// Making live what a snapshot says: pieces first, table rows last. Shared by revert and import.
+
+import Apply
+import Ingest
+import Platform
+import Store
+import XCAT
+
+/// A plan for one piece, and where to run it.
+struct PiecePlan {
+  let path: AbsolutePath
+  let plan: Plan
+}
+
+/// What applying did, or would do.
+public struct ApplyOutcome: Sendable {
+  public var plannedSteps = 0
+  public var plannedBytes: UInt64 = 0
+  public var removals: [[UInt8]] = []
+  public var writes: [[UInt8]] = []
+  public var attributes: [AttributeChange] = []
+  public var skipped: [(path: [UInt8], why: String)] = []
+  public var report = ApplyReport()
+}
+
+extension Workspace {
+  /// Plans the pieces.
+  /// - Parameter removable: roles of live pieces that go when the target does not have them.
+  func planPieces(
+    from live: [Snapshot.Piece], _ liveSource: any ObjectSource, to target: [Snapshot.Piece],
+    _ targetSource: any ObjectSource, mounts: [[UInt8]]
+  ) throws -> [PiecePlan] {
+    let paths = Set(live.map(\.path)).union(target.map(\.path)).sorted(by: precedes)
+    var plans: [PiecePlan] = []
+    for path in paths {
+      guard let absolute = AbsolutePath(path) else { continue }
+      let current = live.first { $0.path == path }
+      let wanted = target.first { $0.path == path }
+      // A list that several images may share does not go because this one named it once.
+      if wanted == nil, let current, !Workspace.isOwned(current.role) { continue }
+      let above = absolute.parent.bytes
+      let prefix = above == [0x2f] ? 1 : above.count + 1
+      var planner = Planner(
+        target: targetSource, live: liveSource,
+        opaque: Set(mounts.filter { $0.starts(with: path) }.map { Array($0.dropFirst(prefix)) }))
+      let plan = try planner.plan(
+        name: absolute.lastComponent, current: current?.entry, wanted: wanted?.entry)
+      if !plan.isEmpty || !plan.skipped.isEmpty {
+        plans.append(PiecePlan(path: absolute, plan: plan))
+      }
+    }
+    return plans
+  }
+
+  /// Files that belong to one image alone: those in its own folder.
+  private static func isOwned(_ role: String) -> Bool {
+    [ImageFiles.rootTree, ImageFiles.kernel, ImageFiles.ramdisk, ImageFiles.packed, "hypervisor"]
+      .contains(role)
+  }
+
+  /// What the plans would do.
+  func describe(_ plans: [PiecePlan], _ attributes: [AttributeChange]) -> ApplyOutcome {
+    var outcome = ApplyOutcome()
+    outcome.attributes = attributes
+    for piece in plans {
+      let above = piece.path.parent.bytes
+      func full(_ path: [UInt8]) -> [UInt8] { (above == [0x2f] ? [] : above) + [0x2f] + path }
+      outcome.plannedSteps += piece.plan.stepCount
+      outcome.plannedBytes += piece.plan.writtenBytes
+      outcome.removals += piece.plan.removals.map { full($0.path) }
+      outcome.writes += (piece.plan.directories + piece.plan.files + piece.plan.links)
+        .map { full($0.path) }
+      outcome.skipped += piece.plan.skipped.map { (full($0.path), $0.why) }
+    }
+    return outcome
+  }
+
+  /// Runs the plans.
+  /// - Parameter resolve: where a piece's path leads on this machine.
+  func run(
+    _ plans: [PiecePlan], resolve: (AbsolutePath) throws -> ResolvedPath
+  ) throws -> ApplyReport {
+    let store = try store()
+    progress.begin(
+      "applying", totalBytes: plans.reduce(0) { $0 + $1.plan.writtenBytes })
+    var report = ApplyReport()
+    for piece in plans {
+      let place = try resolve(piece.path)
+      let executor = Executor(
+        fileSystem, store, base: place.directory, isFresh: false, progress: progress)
+      var done = try executor.run(
+        renamed(piece.plan, from: piece.path.lastComponent, to: place.name))
+      let above = piece.path.parent.bytes
+      done.problems = done.problems.map {
+        ApplyProblem(path: (above == [0x2f] ? [] : above) + [0x2f] + $0.path, what: $0.what)
+      }
+      report += done
+      progress.begin("syncing")
+      try fileSystem.sync(place.directory.raw)
+    }
+    return report
+  }
+
+  /// A piece whose last component is a symbolic link is made where the link leads.
+  private func renamed(_ plan: Plan, from old: [UInt8], to new: [UInt8]) -> Plan {
+    if old == new { return plan }
+    func path(_ path: [UInt8]) -> [UInt8] { new + path.dropFirst(old.count) }
+    func steps(_ steps: [Step]) -> [Step] {
+      steps.map { step in
+        var action = step.action
+        if case .link(let target) = action { action = .link(to: path(target)) }
+        return Step(action: action, path: path(step.path), entry: step.entry)
+      }
+    }
+    var moved = Plan()
+    moved.removals = steps(plan.removals)
+    moved.directories = steps(plan.directories)
+    moved.files = steps(plan.files)
+    moved.links = steps(plan.links)
+    moved.attributes = steps(plan.attributes)
+    moved.finished = steps(plan.finished)
+    moved.skipped = plan.skipped
+    return moved
+  }
+}

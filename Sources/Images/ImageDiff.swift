@@ -1,0 +1,69 @@
+// What differs between two states of an image: definition, files, trees.
+
+import Store
+import XCAT
+
+/// One difference in the definition.
+public struct AttributeChange: Sendable, Equatable {
+  public let table: String
+  public let column: String
+  public let old: String?
+  public let new: String?
+}
+
+/// All differences between two states of an image.
+public struct ImageDiff: Sendable {
+  /// "compute@1", or "live".
+  public let old: String
+  public let new: String
+  public var attributes: [AttributeChange] = []
+  /// Entries of files and trees, under their absolute paths.
+  public var entries: [TreeChange] = []
+
+  public var isEmpty: Bool { attributes.isEmpty && entries.isEmpty }
+  /// Only times differ: the content is the same.
+  public var isTimesOnly: Bool {
+    attributes.isEmpty
+      && entries.allSatisfy {
+        if case .changed(_, _, let fields) = $0.kind { fields == .modified } else { false }
+      }
+  }
+}
+
+/// One side of a comparison.
+struct ImageState {
+  let name: String
+  let definition: ImageDefinition
+  let pieces: [Snapshot.Piece]
+  let source: any ObjectSource
+}
+
+/// Compares two states.
+func compare(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
+  var diff = ImageDiff(old: old.name, new: new.name)
+  for (table, before, after) in [
+    ("osimage", old.definition.osimage, new.definition.osimage),
+    ("linuximage", old.definition.linuximage, new.definition.linuximage),
+  ] {
+    for column in Set(before.keys).union(after.keys).sorted()
+    where before[column] != after[column] {
+      diff.attributes.append(
+        AttributeChange(table: table, column: column, old: before[column], new: after[column]))
+    }
+  }
+  let paths = Set(old.pieces.map(\.path)).union(new.pieces.map(\.path)).sorted(by: precedes)
+  for path in paths {
+    try compareTrees(
+      old.pieces.first { $0.path == path }?.entry, new.pieces.first { $0.path == path }?.entry,
+      path, old.source, new.source
+    ) { diff.entries.append($0) }
+  }
+  return diff
+}
+
+private func compareTrees(
+  _ old: Entry?, _ new: Entry?, _ path: [UInt8], _ oldFrom: some ObjectSource,
+  _ newFrom: some ObjectSource, _ body: (TreeChange) -> Void
+) throws {
+  try TreeDiff.compare(old, new, path: path, oldFrom: oldFrom, newFrom: newFrom, body)
+}

@@ -1,0 +1,93 @@
+// imgstore define, images, log, verify, reindex: the small verbs.
+
+import Platform
+import Store
+import XCAT
+
+/// An image, as a list shows it.
+public struct ImageSummary: Sendable {
+  public let name: String
+  public let isDefined: Bool
+  public let provisioning: String
+  public let snapshots: Int
+  public let latest: CommittedSnapshot?
+}
+
+/// A snapshot, as a log shows it.
+public struct LogEntry: Sendable {
+  public let committed: CommittedSnapshot
+  public let tags: [String]
+}
+
+extension Workspace {
+  /// Sets attributes of an image in xCAT's tables, making the image where it is new.
+  /// - Parameter assignments: "attr=value"; an empty value unsets.
+  /// - Returns: the definition as it is now.
+  public func define(_ name: String, _ assignments: [String]) throws -> ImageDefinition {
+    let image = try ImageName(name)
+    let tables = try tables()
+    let old = try tables.definition(of: image.text)
+    var definition = old ?? ImageDefinition(osimage: ["imagetype": "linux"])
+    for assignment in assignments {
+      guard let equals = assignment.firstIndex(of: "="), equals > assignment.startIndex else {
+        throw ImageError(
+          "argument '\(assignment)'", "is not of the form attribute=value",
+          advice: "Write, for example, rootimgdir=/install/netboot/…")
+      }
+      let value = String(assignment[assignment.index(after: equals)...])
+      guard !value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else {
+        throw ImageError(
+          "argument '\(assignment)'", "holds a control character, which xCAT's tables cannot carry")
+      }
+      try definition.set(String(assignment[..<equals]), value)
+    }
+    if definition != old { try restoreRows(image, definition) }
+    return definition
+  }
+
+  /// All images that are defined or have snapshots.
+  public func images() throws -> [ImageSummary] {
+    let store = try store(create: true)
+    let tables = try tables()
+    let defined = Set(try tables.imageNames())
+    let stored = Set(try store.refs.images().map(\.text))
+    return try defined.union(stored).sorted().map { name in
+      let image = try ImageName(name)
+      let numbers = try store.refs.numbers(of: image)
+      return ImageSummary(
+        name: name, isDefined: defined.contains(name),
+        provisioning: try tables.definition(of: name)?.provisioning ?? "",
+        snapshots: numbers.count, latest: try numbers.last.map { try store.refs.read(image, $0) })
+    }
+  }
+
+  /// The snapshots of an image, latest first.
+  public func log(_ name: String) throws -> [LogEntry] {
+    let refs = try store().refs
+    let latest = try find(try Reference(name))
+    let image = try ImageName(latest.snapshot.image)
+    let tags = try refs.tags(of: image)
+    return try refs.numbers(of: image).reversed().map { number in
+      LogEntry(
+        committed: try refs.read(image, number),
+        tags: tags.filter { $0.value == number }.keys.sorted())
+    }
+  }
+
+  /// Tags of one snapshot.
+  public func tags(of snapshot: CommittedSnapshot) throws -> [String] {
+    try store().refs.tags(of: try ImageName(snapshot.snapshot.image))
+      .filter { $0.value == snapshot.number }.keys.sorted()
+  }
+
+  public func verify(deep: Bool) throws -> VerifyReport {
+    try store().verify(deep: deep, progress: progress)
+  }
+
+  /// Makes the index anew from the packs.
+  public func reindex() throws -> (packs: Int, objects: Int, storedBytes: UInt64) {
+    let store = try store()
+    try store.reindex()
+    return try store.totals()
+  }
+}

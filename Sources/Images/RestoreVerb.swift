@@ -1,0 +1,79 @@
+// imgstore restore: a tree or a file of a snapshot into an empty place.
+
+import Apply
+import Platform
+import Store
+
+/// What a restore did.
+public struct RestoreOutcome: Sendable {
+  public let source: String
+  public let destination: String
+  public let report: ApplyReport
+  /// Entries that the snapshot could not read and so does not have.
+  public let skipped: [(path: [UInt8], why: String)]
+  public let seconds: Double
+}
+
+extension Workspace {
+  /// Writes what `text` names (without a path: the root tree) as `destination`, which must not be
+  /// there yet, or be an empty folder. A file may also go into an existing folder.
+  public func restore(_ text: String, to destination: String) throws -> RestoreOutcome {
+    let start = monotonicSeconds()
+    let reference = try Reference(text)
+    let snapshot = try find(reference)
+    let found =
+      try reference.path.map { try findEntry($0, in: snapshot) }
+      ?? rootTree(of: snapshot)
+    guard var target = AbsolutePath(absolute(destination)) else {
+      throw ImageError("destination \(destination)", "is not a clean path")
+    }
+    let system = try PathResolver(
+      fileSystem,
+      root: fileSystem.openDirectory(at: fileSystem.workingDirectory, [0x2f], followLink: true))
+    var place = try system.resolve(target, create: true)
+    if let existing = try fileSystem.statIfPresent(at: place.directory.raw, place.name) {
+      if found.entry.kind != .directory, existing.kind == .directory {
+        target = target.appending(AbsolutePath(found.path)?.lastComponent ?? [])
+        place = try system.resolve(target, create: true)
+      }
+    }
+    try requireEmpty(place, destination)
+    let plan: Plan = try {
+      var planner = Planner(target: try store(), live: try store())
+      return try planner.plan(name: place.name, current: nil, wanted: found.entry)
+    }()
+    progress.begin("restoring", totalBytes: plan.writtenBytes)
+    let executor = Executor(
+      fileSystem, try store(), base: place.directory, isFresh: true, progress: progress)
+    let report = try executor.run(plan)
+    return RestoreOutcome(
+      source: text, destination: destination, report: report, skipped: plan.skipped,
+      seconds: monotonicSeconds() - start)
+  }
+
+  private func rootTree(of snapshot: CommittedSnapshot) throws -> FoundEntry {
+    guard let piece = snapshot.snapshot.pieces.first(where: { $0.role == "rootimg" }) else {
+      throw ImageError(
+        snapshot.name, "has no root tree",
+        advice: "Name a file of it: '\(snapshot.name):PATH'; 'imgstore show \(snapshot.name)' "
+          + "lists them")
+    }
+    return FoundEntry(path: piece.path, entry: piece.entry)
+  }
+
+  private func requireEmpty(_ place: ResolvedPath, _ destination: String) throws {
+    guard let stat = try fileSystem.statIfPresent(at: place.directory.raw, place.name) else {
+      return
+    }
+    guard stat.kind == .directory,
+      try fileSystem.names(
+        of: fileSystem.openDirectory(at: place.directory.raw, place.name).raw
+      ).isEmpty
+    else {
+      throw ImageError(
+        "destination \(destination)", "is not empty",
+        advice: "Name a folder that is empty or not there yet; 'imgstore revert' changes a live "
+          + "image in place")
+    }
+  }
+}

@@ -1,0 +1,136 @@
+// imgstore revert: the live image becomes what a snapshot says.
+//
+//     live ─capture─▶ (not in the store? ─▶ safety snapshot) ─plan─▶ steps ─▶ rows ─▶ proof ─▶ ref
+//
+// 1. Nothing is changed before everything that would be lost is in the store.
+// 2. Files first, table rows last: a half-done revert is completed by running it again.
+// 3. It ends in a proof, a capture that equals the snapshot, and records itself as a snapshot, so
+//    that it is reverted the same way.
+
+import Apply
+import Ingest
+import Platform
+import Store
+import XCAT
+
+/// What a revert did, or (as a dry run) would do.
+public struct RevertOutcome: Sendable {
+  public let target: CommittedSnapshot
+  public let isDryRun: Bool
+  public let apply: ApplyOutcome
+  /// The snapshot that holds what was there before, where the store had it not.
+  public let safety: CommittedSnapshot?
+  /// The snapshot that records the revert.
+  public let recorded: CommittedSnapshot?
+  /// What still differs afterwards: empty is the proof.
+  public let remaining: ImageDiff?
+  public let seconds: Double
+  public var isExact: Bool { remaining?.isEmpty ?? true }
+}
+
+extension Workspace {
+  /// Reverts the live image.
+  public func revert(_ text: String, dryRun: Bool = false) throws -> RevertOutcome {
+    let start = monotonicSeconds()
+    let target = try find(try Reference(text))
+    let image = try ImageName(target.snapshot.image)
+    let store = try store()
+    let lock = try lock(image, store)
+    defer { withExtendedLifetime(lock) {} }
+
+    let (diff, live, memory) = try look(image, target, store)
+    let mounts = mountPoints(live.notes + target.snapshot.notes)
+    let plans = try planPieces(
+      from: live.capture.pieces, memory, to: target.snapshot.pieces, store, mounts: mounts)
+    var outcome = describe(plans, diff.attributes)
+    if dryRun {
+      return RevertOutcome(
+        target: target, isDryRun: true, apply: outcome, safety: nil, recorded: nil,
+        remaining: nil, seconds: monotonicSeconds() - start)
+    }
+    let safety = try saveBeforeChange(
+      image, live, keeping: target.snapshot.pieces, message: "before revert to \(target.name)",
+      command: "revert")
+    outcome.report = try run(plans) { path in
+      try resolver.resolve(path, create: true)
+    }
+    if !diff.attributes.isEmpty {
+      try restoreRows(image, target.snapshot.definition)
+    }
+    let (remaining, proof, _) = try look(image, target, store)
+    let recorded = try record(image, target, proof, remaining)
+    return RevertOutcome(
+      target: target, isDryRun: false, apply: outcome, safety: safety, recorded: recorded,
+      remaining: remaining, seconds: monotonicSeconds() - start)
+  }
+
+  private func look(
+    _ image: ImageName, _ target: CommittedSnapshot, _ store: ObjectStore
+  ) throws -> (ImageDiff, LiveImage, MemoryObjects) {
+    let memory = MemoryObjects(over: store)
+    let definition = try tables().definition(of: image.text) ?? ImageDefinition()
+    let live = try captureLive(
+      image, definition, latest: target, also: target.snapshot.pieces, into: .memory(memory))
+    let diff = try compare(
+      ImageState(
+        name: "live", definition: definition, pieces: live.capture.pieces, source: memory),
+      state(target, store))
+    return (diff, live, memory)
+  }
+
+  private func mountPoints(_ notes: [Snapshot.Note]) -> [[UInt8]] {
+    notes.filter { $0.kind == .mountPoint }.map(\.path)
+  }
+
+  /// Takes a snapshot of the live image unless the latest one is just that.
+  func saveBeforeChange(
+    _ image: ImageName, _ live: LiveImage, keeping pieces: [Snapshot.Piece], message: String,
+    command: String
+  ) throws -> CommittedSnapshot? {
+    let store = try store()
+    if let latest = try store.refs.latest(of: image),
+      latest.snapshot.definition == live.definition,
+      live.capture.pieces.allSatisfy({ piece in
+        latest.snapshot.piece(at: piece.path)?.entry == piece.entry
+      })
+    {
+      return nil
+    }
+    if live.capture.pieces.isEmpty, live.definition.isEmpty { return nil }
+    return try commitLive(
+      image, live.definition, also: pieces, message: message, command: command
+    ).committed
+  }
+
+  func restoreRows(_ image: ImageName, _ definition: ImageDefinition) throws {
+    let lost = try tables().setDefinition(of: image.text, definition)
+    if !lost.isEmpty {
+      tell(
+        "these columns are not in this xCAT's tables and were left out: "
+          + lost.joined(separator: ", "))
+    }
+  }
+
+  /// Commits the state after a revert: the target's own where the proof is clean.
+  private func record(
+    _ image: ImageName, _ target: CommittedSnapshot, _ proof: LiveImage, _ remaining: ImageDiff
+  ) throws -> CommittedSnapshot {
+    let store = try store()
+    let message = "revert to \(target.name)"
+    guard remaining.isEmpty else {
+      return try commitLive(
+        image, proof.definition, also: target.snapshot.pieces, message: message,
+        command: "revert"
+      ).committed
+    }
+    var snapshot = target.snapshot
+    snapshot.created = now()
+    snapshot.parent = try store.refs.latest(of: image)?.id
+    snapshot.message = message
+    snapshot.provenance = provenance("revert")
+    let committed = try store.refs.append(snapshot)
+    proof.capture.saveCache(
+      store.layout, key: cacheKey(image), base: committed.id, replacing: proof.cache)
+    return committed
+  }
+}

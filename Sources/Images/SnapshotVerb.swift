@@ -1,0 +1,68 @@
+// imgstore snapshot: the live image becomes a snapshot.
+
+import Ingest
+import Platform
+import Store
+import XCAT
+
+/// What a snapshot did.
+public struct SnapshotOutcome: Sendable {
+  public let committed: CommittedSnapshot
+  /// The number of the earlier snapshot that has the very same state.
+  public let sameAs: Int?
+  public let readBytes: UInt64
+  public let storedBytes: UInt64
+  public let seconds: Double
+}
+
+extension Workspace {
+  /// Takes a snapshot of the live image.
+  /// - Parameter tag: a name for it; must be free.
+  /// - Throws: `ImageError`, `StoreError`, `XCATError`, `SystemError`. Nothing is committed then.
+  public func snapshot(
+    _ name: String, message: String = "", tag: String? = nil, tuning: StoreTuning = StoreTuning()
+  ) throws -> SnapshotOutcome {
+    let image = try ImageName(name)
+    let definition = try definition(of: image)
+    let store = try store(create: true)
+    let lock = try lock(image, store)
+    defer { withExtendedLifetime(lock) {} }
+    if let tag { try store.refs.checkTag(tag, of: image) }
+    let outcome = try commitLive(
+      image, definition, message: message, command: "snapshot", tuning: tuning)
+    if let tag { try store.refs.setTag(tag, of: image, to: outcome.committed.number) }
+    return outcome
+  }
+
+  /// Captures and commits; the image's lock is held.
+  /// - Parameter also: pieces to keep beside those that the definition names.
+  func commitLive(
+    _ image: ImageName, _ definition: ImageDefinition, also: [Snapshot.Piece] = [],
+    message: String, command: String, tuning: StoreTuning = StoreTuning()
+  ) throws -> SnapshotOutcome {
+    let start = monotonicSeconds()
+    let store = try store()
+    let latest = try store.refs.latest(of: image)
+    let session = try store.beginSession(tuning)
+    let live = try captureLive(
+      image, definition, latest: latest, also: also, into: .store(session))
+    if live.capture.pieces.isEmpty, definition.isEmpty {
+      throw ImageError("image \(image)", "has neither a definition nor files")
+    }
+    progress.begin("syncing")
+    try session.finish()
+    let snapshot = Snapshot(
+      image: image.text, created: now(), parent: latest?.id, message: message,
+      provenance: provenance(command), tables: live.tables, pieces: live.capture.pieces,
+      notes: live.notes, facts: latest?.snapshot.facts ?? [],
+      entryCount: live.capture.entryCount, contentBytes: live.capture.contentBytes)
+    let committed = try store.refs.append(snapshot)
+    live.capture.saveCache(
+      store.layout, key: cacheKey(image), base: committed.id, replacing: live.cache)
+    return SnapshotOutcome(
+      committed: committed,
+      sameAs: latest.flatMap { $0.snapshot.hasSameState(as: snapshot) ? $0.number : nil },
+      readBytes: live.capture.readBytes, storedBytes: session.writtenBytes,
+      seconds: monotonicSeconds() - start)
+  }
+}

@@ -1,0 +1,61 @@
+// imgstore status and imgstore diff: the live image, or a snapshot, against a snapshot.
+
+import Ingest
+import Platform
+import Store
+import XCAT
+
+/// Whether the live image is what its latest snapshot says.
+public struct StatusOutcome: Sendable {
+  public let snapshot: CommittedSnapshot
+  public let diff: ImageDiff
+  public let notes: [Snapshot.Note]
+  public let entryCount: UInt64
+  /// Bytes whose content had to be read, because the stat cache did not vouch for them.
+  public let readBytes: UInt64
+  public let seconds: Double
+  public var isClean: Bool { diff.isEmpty }
+}
+
+extension Workspace {
+  /// Compares the live image with its latest snapshot.
+  public func status(_ name: String) throws -> StatusOutcome {
+    let reference = try Reference(name)
+    let start = monotonicSeconds()
+    let snapshot = try find(reference)
+    let (diff, live) = try diffLive(snapshot)
+    return StatusOutcome(
+      snapshot: snapshot, diff: diff, notes: live.notes, entryCount: live.capture.entryCount,
+      readBytes: live.capture.readBytes, seconds: monotonicSeconds() - start)
+  }
+
+  /// Compares two snapshots, or a snapshot with the live image.
+  /// - Parameter new: nil for the live image.
+  public func diff(_ old: String, _ new: String?) throws -> ImageDiff {
+    let old = try find(try Reference(old))
+    guard let new else { return try diffLive(old).diff }
+    let store = try store()
+    return try compare(state(old, store), state(try find(try Reference(new)), store))
+  }
+
+  func state(_ snapshot: CommittedSnapshot, _ store: ObjectStore) -> ImageState {
+    ImageState(
+      name: snapshot.name, definition: snapshot.snapshot.definition,
+      pieces: snapshot.snapshot.pieces, source: store)
+  }
+
+  /// What a revert to the snapshot would undo.
+  func diffLive(_ snapshot: CommittedSnapshot) throws -> (diff: ImageDiff, live: LiveImage) {
+    let image = try ImageName(snapshot.snapshot.image)
+    let store = try store()
+    let memory = MemoryObjects(over: store)
+    let definition = try tables().definition(of: image.text) ?? ImageDefinition()
+    let live = try captureLive(
+      image, definition, latest: snapshot, also: snapshot.snapshot.pieces, into: .memory(memory))
+    let diff = try compare(
+      state(snapshot, store),
+      ImageState(
+        name: "live", definition: definition, pieces: live.capture.pieces, source: memory))
+    return (diff, live)
+  }
+}

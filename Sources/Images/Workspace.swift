@@ -1,0 +1,164 @@
+// Everything a verb needs: the store, the management node's root, xCAT's tables, and somebody to
+// tell what happens. Each verb is an extension of `Workspace` in a file of its own.
+
+import Apply
+import Codec
+import Glibc
+import Ingest
+import Platform
+import Store
+import XCAT
+
+/// Where things are.
+public struct WorkspaceOptions: Sendable {
+  /// The store's folder.
+  public var store: String
+  /// Every absolute path of tables and manifests is taken below this folder.
+  public var root: String
+  /// xCAT's table files; nil to look at /etc/xcat, then into the store.
+  public var xcatDirectory: String?
+
+  public init(store: String, root: String = "/", xcatDirectory: String? = nil) {
+    self.store = store
+    self.root = root
+    self.xcatDirectory = xcatDirectory
+  }
+}
+
+/// An open workspace.
+public final class Workspace: Sendable {
+  public static let version = "0.1.0"
+
+  let fileSystem: any FileSystem
+  public let options: WorkspaceOptions
+  public let progress: Progress
+  let resolver: PathResolver
+  let rootPath: [UInt8]
+  /// Told what is worth knowing while a verb runs, a line each.
+  let tell: @Sendable (String) -> Void
+  private let opened = Monitor<ObjectStore?>(nil)
+
+  /// - Throws: `ImageError` where the root is no directory.
+  public init(
+    _ options: WorkspaceOptions, progress: Progress = Progress(),
+    tell: @escaping @Sendable (String) -> Void
+  ) throws {
+    fileSystem = KernelFileSystem.shared
+    self.options = options
+    self.progress = progress
+    self.tell = tell
+    rootPath = Array(absolute(options.root).utf8)
+    do {
+      let root = try fileSystem.openDirectory(
+        at: fileSystem.workingDirectory, rootPath, followLink: true)
+      resolver = PathResolver(fileSystem, root: root)
+    } catch {
+      throw ImageError(
+        "root \(options.root)", "\(error.finding)", advice: "Name an existing folder with --root")
+    }
+  }
+
+  /// The store.
+  /// - Parameter create: whether it is made where nothing is.
+  public func store(create: Bool = false) throws -> ObjectStore {
+    if let store = opened.withLock({ $0 }) { return store }
+    let lostPacks = Monitor(false)
+    let store = try ObjectStore(
+      fileSystem, path: Array(absolute(options.store).utf8), create: create,
+      report: { [tell] line in
+        if line.contains("no longer there") { lostPacks.withLock { $0 = true } }
+        tell(line)
+      })
+    // What the store has lost must be read again: no cache may vouch for it.
+    if lostPacks.withLock({ $0 }) { StatCache.removeAll(store.layout) }
+    opened.withLock { $0 = store }
+    return store
+  }
+
+  // MARK: Tables
+
+  /// xCAT's tables, wherever they are.
+  func tables() throws -> TableFiles {
+    if let directory = options.xcatDirectory {
+      let path = Array(absolute(directory).utf8)
+      guard
+        try fileSystem.statIfPresent(
+          at: fileSystem.workingDirectory, path, followLink: true)?.kind == .directory
+      else {
+        throw ImageError(
+          "folder \(directory)", "is not there",
+          advice: "Name the folder of xCAT's table files with --xcat-dir")
+      }
+      return TableFiles(fileSystem, directory: path, mayCreate: true)
+    }
+    let system = rootPath + (rootPath.last == 0x2f ? [] : [0x2f]) + Array("etc/xcat".utf8)
+    if try fileSystem.statIfPresent(
+      at: fileSystem.workingDirectory, system, followLink: true)?.kind == .directory
+    {
+      try refuseForeignDatabase(system)
+      return TableFiles(fileSystem, directory: system, mayCreate: true)
+    }
+    let own = try store(create: true).layout.path + Array("/xcat".utf8)
+    return TableFiles(fileSystem, directory: own, mayCreate: true)
+  }
+
+  /// A site whose xCAT runs on PostgreSQL or MySQL has stale files, or none, in /etc/xcat.
+  private func refuseForeignDatabase(_ directory: [UInt8]) throws {
+    let name = directory + Array("/cfgloc".utf8)
+    let text: String
+    do throws(SystemError) {
+      text = String(
+        decoding: try fileSystem.readSmallFile(at: fileSystem.workingDirectory, name), as: UTF8.self
+      )
+    } catch {
+      if error.isAbsent { return }
+      throw error
+    }
+    let first = text.split(separator: "\n").first.map(String.init) ?? ""
+    guard first.contains(":"), !first.hasPrefix("SQLite:") else { return }
+    let kind = first.split(separator: ":").first.map(String.init) ?? first
+    throw ImageError(
+      printable(name), "xCAT's tables are in a \(kind) database, which this version cannot reach",
+      advice: "Copy the definitions into table files and name their folder with --xcat-dir")
+  }
+
+  func installDirectory(_ tables: TableFiles) throws -> AbsolutePath {
+    let text = try tables.site("installdir") ?? "/install"
+    guard let path = AbsolutePath(text), !path.components.isEmpty else {
+      throw ImageError("site.installdir", "is '\(text)', not an absolute path")
+    }
+    return path
+  }
+
+  // MARK: Small things
+
+  func lock(_ image: ImageName, _ store: ObjectStore) throws -> FileLock {
+    try store.lockImage(image) {
+      tell("waiting: another imgstore is at work on image \(image)")
+    }
+  }
+
+  func cacheKey(_ image: ImageName) -> Digest {
+    SHA256.digest(of: rootPath + [0] + image.bytes)
+  }
+
+  func provenance(_ command: String) -> [Snapshot.Fact] {
+    var host = [CChar](repeating: 0, count: 256)
+    gethostname(&host, host.count - 1)
+    let name = String(
+      decoding: host.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    return [
+      .init("host", name), .init("user", String(getuid())), .init("command", command),
+      .init("tool", "imgstore \(Workspace.version)"),
+    ]
+  }
+}
+
+/// A path from the command line, made absolute.
+func absolute(_ path: String) -> String {
+  if path.hasPrefix("/") { return path }
+  guard let raw = getcwd(nil, 0) else { return path }
+  defer { free(raw) }
+  let here = String(cString: raw)
+  return here == "/" ? "/\(path)" : "\(here)/\(path)"
+}

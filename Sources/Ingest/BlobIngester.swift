@@ -1,0 +1,70 @@
+// A stream of bytes becomes a blob: hashed whole, cut into chunks, stored. One window of 4 MiB;
+// nothing else grows with the stream but its recipe (34 bytes a chunk).
+
+import Codec
+import Platform
+import Store
+
+/// One thread's way from streams to blobs.
+struct BlobIngester: ~Copyable {
+  static let windowBytes = 4 << 20
+
+  let window: UnsafeMutableRawBufferPointer
+  private var hash = SHA256()
+
+  init() { window = .allocate(byteCount: BlobIngester.windowBytes, alignment: 4096) }
+  deinit { window.deallocate() }
+
+  /// Reads `source` to its end.
+  /// - Parameters:
+  ///   - worker: stores the chunks; nil to hash only.
+  ///   - source: fills a buffer and says how far; 0 at the end.
+  mutating func ingest(
+    _ worker: SessionWorker?, from source: (UnsafeMutableRawBufferPointer) throws -> Int
+  ) throws -> (id: Digest, sizeBytes: UInt64) {
+    hash.reset()  // an earlier stream may have failed half way
+    var recipe = Recipe()
+    var held = 0
+    var total: UInt64 = 0
+    var isAtEnd = false
+    while true {
+      while held < window.count, !isAtEnd {
+        let n = try source(UnsafeMutableRawBufferPointer(rebasing: window[held...]))
+        if n == 0 { isAtEnd = true }
+        held += n
+        total += UInt64(n)
+      }
+      guard let worker else {
+        hash.update(UnsafeRawBufferPointer(rebasing: window[..<held]))
+        held = 0
+        if isAtEnd { return (hash.finish(), total) }
+        continue
+      }
+      // A small stream is one chunk, as a small file is.
+      if isAtEnd, total <= UInt64(Chunker.wholeFileBytes) {
+        return (try worker.addChunk(UnsafeRawBufferPointer(rebasing: window[..<held])), total)
+      }
+      var start = 0
+      while held - start >= Chunker.mostBytes || (isAtEnd && start < held) {
+        let rest = UnsafeRawBufferPointer(rebasing: window[start..<held])
+        let length = Chunker.firstCut(rest)
+        let chunk = UnsafeRawBufferPointer(rebasing: rest[..<length])
+        let id = try worker.addChunk(chunk)
+        recipe.append(id, lengthBytes: length)
+        // One chunk that is the whole stream has named the blob already.
+        if isAtEnd, UInt64(length) == total { return (id, total) }
+        hash.update(chunk)
+        start += length
+      }
+      if let base = window.baseAddress, start > 0 {
+        base.copyMemory(from: base + start, byteCount: held - start)
+      }
+      held -= start
+      if isAtEnd, held == 0 {
+        let id = hash.finish()
+        if recipe.sizeBytes > 0 { try worker.add(.recipe, id, recipe.encode()) }
+        return (id, total)
+      }
+    }
+  }
+}

@@ -1,0 +1,361 @@
+// The stages together: a set of pieces (trees and single files) becomes entries of a snapshot,
+// stored in a session or held in memory for comparison.
+
+import Codec
+import Platform
+import Store
+
+/// What to capture: a role in the image and an absolute path on the management node.
+public struct PieceRequest: Hashable, Sendable {
+  public let role: String
+  public let path: AbsolutePath
+  public init(role: String, path: AbsolutePath) {
+    self.role = role
+    self.path = path
+  }
+}
+
+/// Where captured objects go.
+public enum CaptureDestination: Sendable {
+  case store(WriteSession)
+  /// Contents are hashed only; trees are kept for comparison.
+  case memory(MemoryObjects)
+}
+
+/// Trees of a live image that is not in the store, over what the store has.
+public final class MemoryObjects: ObjectSource {
+  private let store: ObjectStore
+  private let objects = Monitor<[Digest: [UInt8]]>([:])
+
+  public init(over store: ObjectStore) { self.store = store }
+
+  func put(_ id: Digest, _ bytes: [UInt8]) { objects.withLock { $0[id] = bytes } }
+
+  public func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
+    if let bytes = objects.withLock({ $0[id] }) { return bytes }
+    return try store.object(kind, id)
+  }
+}
+
+/// What a capture found.
+public struct CaptureResult: Sendable {
+  public let pieces: [Snapshot.Piece]
+  /// Requested pieces that are not there.
+  public let absent: [PieceRequest]
+  public let notes: [Snapshot.Note]
+  public let entryCount: UInt64
+  public let contentBytes: UInt64
+  /// Bytes and files that the stat cache did not vouch for.
+  public let readBytes: UInt64
+  public let readFiles: Int
+  let live: LiveDirectory
+  let ids: [ObjectIdentifier: Tree.IDs]
+  let scanStart: Timestamp
+
+  /// Writes the stat cache for the next time, unless the old one is as good.
+  /// - Parameter base: a committed snapshot that holds exactly these pieces.
+  public func saveCache(_ layout: Layout, key: Digest, base: Digest, replacing old: StatCache?) {
+    if let old, !isWorthSaving(old) { return }
+    var writer = StatCache.Writer(base: base, scanStart: scanStart)
+    let root = writer.add(live, ids: ids)
+    writer.save(layout, key: key, root: root)
+  }
+
+  private func isWorthSaving(_ old: StatCache) -> Bool {
+    if readBytes > 1 << 20 || readFiles > 64 { return true }
+    return live.entries.contains { entry in
+      guard case .directory(let piece) = entry.content else {
+        return !entry.isCached && readFiles > 0
+      }
+      return ids[ObjectIdentifier(piece)] != piece.cached?.ids
+    }
+  }
+}
+
+/// Captures pieces of the live machine.
+public struct Capture: Sendable {
+  private let resolver: PathResolver
+  private let threads: Int
+  private let progress: Progress
+  private var fileSystem: any FileSystem { resolver.fileSystem }
+
+  public init(_ resolver: PathResolver, threads: Int = processorCount, progress: Progress) {
+    self.resolver = resolver
+    self.threads = threads
+    self.progress = progress
+  }
+
+  /// Captures `requests`, in the order of their paths.
+  /// - Throws: `StoreError`, `SystemError`; single unreadable entries become notes instead.
+  public func run(
+    _ requests: [PieceRequest], cache: StatCache?, into destination: CaptureDestination
+  ) throws -> CaptureResult {
+    let scanStart = now()
+    progress.begin("scanning")
+    let walker = Walker(fileSystem, progress: progress)
+    var located = try locate(requests, cache: cache, walker)
+    try walker.walk(located.roots, threads: threads)
+
+    let jobs = makeJobs(located.live)
+    let readBytes = jobs.reduce(0) { $0 + $1.totalBytes }
+    progress.begin("reading", totalBytes: readBytes)
+    let side = try read(jobs, walker, located.places, destination)
+    located.notes += apply(jobs)
+    located.notes += walker.findings.notes
+
+    let build = try build(located.live, side, walker.findings, destination)
+    var pieces: [Snapshot.Piece] = []
+    for (request, entry) in zip(located.requests, located.live.entries) {
+      if case .unread = entry.content { continue }
+      let childIDs: Tree.IDs? =
+        if case .directory(let child) = entry.content { build.ids[ObjectIdentifier(child)] } else {
+          nil
+        }
+      var made = build.entry(entry, childIDs, name: [])
+      made.linkGroup = 0
+      pieces.append(
+        Snapshot.Piece(role: request.role, path: request.path.bytes, entry: made))
+    }
+    return CaptureResult(
+      pieces: pieces, absent: located.absent,
+      notes: located.notes.sorted { precedes($0.path, $1.path) },
+      entryCount: build.entryCount + UInt64(pieces.count),
+      contentBytes: build.contentBytes
+        + located.live.entries.reduce(0) { $0 + ($1.stat.kind == .file ? $1.stat.size : 0) },
+      readBytes: readBytes, readFiles: jobs.reduce(0) { $0 + $1.items.count },
+      live: located.live, ids: build.ids, scanStart: scanStart)
+  }
+
+  // MARK: Pieces
+
+  private struct Located {
+    let live: LiveDirectory
+    var requests: [PieceRequest] = []
+    var absent: [PieceRequest] = []
+    var notes: [Snapshot.Note] = []
+    var roots: [(LiveDirectory, Descriptor)] = []
+    var places = PiecePlaces()
+  }
+
+  private func locate(
+    _ requests: [PieceRequest], cache: StatCache?, _ walker: Walker
+  ) throws -> Located {
+    var cached: [[UInt8]: StatCache.Entry] = [:]
+    if var cursor = cache?.root.cursor() {
+      while let entry = cursor.next() { cached[Array(entry.name)] = entry }
+    }
+    var located = Located(live: LiveDirectory(name: [], parent: nil, cached: cache?.root))
+    for request in requests.sorted(by: { precedes($0.path.bytes, $1.path.bytes) }) {
+      do throws(SystemError) {
+        try locate(request, cached[request.path.bytes], walker, &located)
+      } catch {
+        if error.isAbsent {
+          located.absent.append(request)
+        } else {
+          located.notes.append(
+            Snapshot.Note(.unreadable, path: request.path.bytes, detail: "\(error.code)"))
+        }
+      }
+    }
+    return located
+  }
+
+  private func locate(
+    _ request: PieceRequest, _ match: StatCache.Entry?, _ walker: Walker, _ located: inout Located
+  ) throws(SystemError) {
+    let place = try resolver.resolve(request.path)
+    let stat = try fileSystem.stat(at: place.directory.raw, place.name, followLink: false)
+    let path = request.path.bytes
+    var entry = LiveEntry(name: path, stat: stat, content: .node)
+    let isVouched = match?.vouches(for: stat) ?? false
+    entry.isCached = isVouched
+    entry.xattrs =
+      isVouched ? match?.xattrs : try walker.readXattrs(place.directory, place.name)
+    switch stat.kind {
+    case .directory:
+      let descriptor = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+      let directory = LiveDirectory(
+        name: path, parent: located.live,
+        cached: match?.kind == .directory ? match?.directory : nil, device: stat.device)
+      entry.content = .directory(directory)
+      located.roots.append((directory, descriptor))
+      located.places.trees[ObjectIdentifier(directory)] = descriptor
+    case .file:
+      if isVouched, let blob = match?.blob {
+        entry.content = .file(blob: blob)
+        entry.holes = match?.holes
+      } else {
+        entry.isCached = false
+        entry.content = stat.size == 0 ? .file(blob: emptyBlob) : .unread
+      }
+      located.places.files[path] = place
+    case .symlink:
+      entry.content = .symlink(try fileSystem.readLink(at: place.directory.raw, place.name))
+    case .characterDevice, .blockDevice, .fifo, .socket: break
+    }
+    located.requests.append(request)
+    located.live.entries.append(entry)
+  }
+
+  // MARK: Contents
+
+  /// Files to read, in walk order: runs of small ones, large ones alone.
+  private func makeJobs(_ live: LiveDirectory) -> [ReadJob] {
+    var jobs: [ReadJob] = []
+    var batch: [(directory: LiveDirectory, index: Int)] = []
+    var batchBytes: UInt64 = 0
+    var seen: Set<LinkedInode> = []
+    func flush() {
+      if !batch.isEmpty { jobs.append(ReadJob(batch)) }
+      batch = []
+      batchBytes = 0
+    }
+    func visit(_ directory: LiveDirectory) {
+      for (i, entry) in directory.entries.enumerated() {
+        switch entry.content {
+        case .directory(let child): visit(child)
+        case .unread:
+          if entry.stat.links > 1, !seen.insert(LinkedInode(entry.stat)).inserted { continue }
+          if entry.stat.size >= UInt64(FrameBuilder.targetBytes) {
+            jobs.append(ReadJob([(directory, i)]))
+            continue
+          }
+          batch.append((directory, i))
+          batchBytes += entry.stat.size
+          if batchBytes >= UInt64(FrameBuilder.targetBytes) || batch.count >= 512 { flush() }
+        default: break
+        }
+      }
+    }
+    visit(live)
+    flush()
+    return jobs
+  }
+
+  private func read(
+    _ jobs: [ReadJob], _ walker: Walker, _ places: PiecePlaces, _ destination: CaptureDestination
+  ) throws -> [SideObject] {
+    if jobs.isEmpty { return [] }
+    let next = Monitor(0)
+    let side = Monitor<[SideObject]>([])
+    let fileSystem = fileSystem
+    let progress = progress
+    let work: @Sendable (SessionWorker?) throws -> Void = { worker in
+      var reader = ContentReader(
+        fileSystem, walker, places: places, worker: worker, progress: progress)
+      while worker?.shouldStop != true {
+        let i = next.withLock { i in
+          defer { i += 1 }
+          return i
+        }
+        guard i < jobs.count else { break }
+        try reader.run(jobs[i])
+      }
+      let objects = reader.sideObjects
+      side.withLock { $0 += objects }
+    }
+    switch destination {
+    case .store(let session): try session.run { try work($0) }
+    case .memory: try runThreads(threads) { _ in try work(nil) }
+    }
+    return side.withLock { $0 }
+  }
+
+  /// Puts what was read into the tree; entries that vanished leave it.
+  private func apply(_ jobs: [ReadJob]) -> [Snapshot.Note] {
+    var notes: [Snapshot.Note] = []
+    var linked: [LinkedInode: ReadResult] = [:]
+    var gone: [ObjectIdentifier: (LiveDirectory, Set<Int>)] = [:]
+    for job in jobs {
+      for (item, result) in zip(job.items, job.results) {
+        guard let result else { continue }
+        if let note = result.note { notes.append(note) }
+        let entry = item.directory.entries[item.index]
+        if entry.stat.links > 1 { linked[LinkedInode(entry.stat)] = result }
+        if result.isGone {
+          gone[ObjectIdentifier(item.directory), default: (item.directory, [])].1.insert(item.index)
+        } else {
+          item.directory.entries[item.index].take(result)
+        }
+      }
+    }
+    for (directory, indices) in gone.values where directory.parent != nil {
+      directory.entries = directory.entries.enumerated().filter { !indices.contains($0.offset) }
+        .map(\.element)
+    }
+    if !linked.isEmpty, let live = jobs.first?.items.first?.directory.top { share(linked, live) }
+    return notes
+  }
+
+  /// The other links of an inode that was read once.
+  private func share(_ linked: [LinkedInode: ReadResult], _ directory: LiveDirectory) {
+    for i in directory.entries.indices {
+      switch directory.entries[i].content {
+      case .directory(let child): share(linked, child)
+      case .unread:
+        let stat = directory.entries[i].stat
+        if let result = linked[LinkedInode(stat)], !result.isGone {
+          directory.entries[i].take(result)
+        }
+      default: break
+      }
+    }
+  }
+
+  // MARK: Trees
+
+  private func build(
+    _ live: LiveDirectory, _ side: [SideObject], _ findings: Walker.Findings,
+    _ destination: CaptureDestination
+  ) throws -> TreeBuilder {
+    var objects: [SideObject] = side
+    objects += findings.xattrSets.sorted { $0.key < $1.key }
+      .map { SideObject(kind: .xattrs, id: $0.key, bytes: $0.value) }
+    switch destination {
+    case .memory(let memory):
+      for object in objects { memory.put(object.id, object.bytes) }
+      return try buildPieces(live) { memory.put($0.id, $0.bytes) }
+    case .store(let session):
+      return try session.withWorker { worker in
+        for object in objects { try worker.add(object.kind, object.id, object.bytes) }
+        return try buildPieces(live) { try worker.add($0.kind, $0.id, $0.bytes) }
+      }
+    }
+  }
+
+  private func buildPieces(
+    _ live: LiveDirectory, _ output: @escaping (Tree.EncodedObject) throws -> Void
+  ) throws -> TreeBuilder {
+    var builder = TreeBuilder(output)
+    for case .directory(let piece) in live.entries.map(\.content) { _ = try builder.build(piece) }
+    return builder
+  }
+}
+
+private struct LinkedInode: Hashable {
+  let device: UInt64
+  let inode: UInt64
+  init(_ stat: FileStat) {
+    device = stat.device
+    inode = stat.inode
+  }
+}
+
+extension ReadJob {
+  fileprivate var totalBytes: UInt64 {
+    items.reduce(0) { $0 + $1.directory.entries[$1.index].stat.size }
+  }
+}
+
+extension LiveDirectory {
+  fileprivate var top: LiveDirectory { parent?.top ?? self }
+}
+
+extension LiveEntry {
+  fileprivate mutating func take(_ result: ReadResult) {
+    content = result.content
+    stat = result.stat
+    holes = result.holes
+    xattrs = result.xattrs
+  }
+}

@@ -1,0 +1,222 @@
+// Reading what the stat cache does not vouch for: hash, chunk and store, by several threads.
+//
+// 1. Files are read in walk order, small ones in batches, so that neighbours share frames.
+// 2. A file counts as read when its attributes after reading are those before; else it is read
+//    again, three times at most, then taken as it came and noted.
+// 3. Each thread holds one window of 4 MiB (`BlobIngester`).
+
+import Codec
+import Platform
+import Store
+
+/// What reading a file gave.
+struct ReadResult {
+  var stat: FileStat
+  var content: LiveContent
+  var xattrs: Digest?
+  var holes: Digest?
+  var note: Snapshot.Note?
+  /// It disappeared before it could be read.
+  var isGone = false
+}
+
+/// A run of files for one thread.
+final class ReadJob: @unchecked Sendable {  // one thread works on it; results are read after join
+  let items: [(directory: LiveDirectory, index: Int)]
+  var results: [ReadResult?]
+  init(_ items: [(directory: LiveDirectory, index: Int)]) {
+    self.items = items
+    results = Array(repeating: nil, count: items.count)
+  }
+}
+
+/// Objects made while reading that are stored beside the chunks: hole maps.
+struct SideObject: Sendable {
+  let kind: ObjectKind
+  let id: Digest
+  let bytes: [UInt8]
+}
+
+/// One thread's reader.
+struct ContentReader: ~Copyable {
+  private let fileSystem: any FileSystem
+  private let walker: Walker
+  private let opener: DirectoryOpener
+  private let worker: SessionWorker?
+  private var blobs = BlobIngester()
+  private var hash = SHA256()
+  private let progress: Progress
+  private(set) var sideObjects: [SideObject] = []
+
+  /// - Parameter worker: stores what is read; nil to hash only.
+  init(
+    _ fileSystem: any FileSystem, _ walker: Walker, places: PiecePlaces,
+    worker: SessionWorker?, progress: Progress
+  ) {
+    self.fileSystem = fileSystem
+    self.walker = walker
+    self.worker = worker
+    self.progress = progress
+    opener = DirectoryOpener(fileSystem, places)
+  }
+
+  mutating func run(_ job: ReadJob) throws {
+    for (i, item) in job.items.enumerated() {
+      if worker?.shouldStop == true { return }
+      let entry = item.directory.entries[item.index]
+      job.results[i] = try read(item.directory, entry)
+      progress.add(bytes: entry.stat.size, items: 1)
+    }
+  }
+
+  // MARK: One file
+
+  private mutating func read(
+    _ directory: LiveDirectory, _ entry: LiveEntry
+  ) throws -> ReadResult {
+    var result = ReadResult(
+      stat: entry.stat, content: .unreadable, xattrs: entry.xattrs, holes: nil)
+    do {
+      let place = try opener.locate(directory, entry.name)
+      let file = try fileSystem.openFile(
+        at: place.directory.raw, place.name, [.read, .noFollow, .nonBlocking])
+      var before = entry.stat
+      for attempt in 1...3 {
+        let (blob, holes) = try readOnce(file, sizeBytes: before.size)
+        let after = try fileSystem.stat(file.raw)
+        guard after.kind == .file else {
+          result.isGone = true
+          return result
+        }
+        result.content = .file(blob: blob.id)
+        result.holes = holes
+        result.stat = after
+        result.stat.size = blob.sizeBytes
+        if after.hasSameContentStamp(as: before), after.size == blob.sizeBytes { break }
+        before = after
+        if attempt == 3 {
+          result.note = Snapshot.Note(
+            .changedWhileRead, path: directory.absolutePath(of: entry.name),
+            detail: "read three times")
+        }
+      }
+      if result.stat.changed != entry.stat.changed {
+        result.xattrs = try walker.readXattrs(place.directory, place.name)
+      }
+    } catch let error as SystemError {
+      if error.isAbsent || error.code == .loop {
+        result.isGone = true
+        result.note = Snapshot.Note(
+          .vanished, path: directory.absolutePath(of: entry.name), detail: "gone before it was read"
+        )
+      } else {
+        result.content = .unreadable
+        result.note = Snapshot.Note(
+          .unreadable, path: directory.absolutePath(of: entry.name), detail: "\(error.code)")
+      }
+    }
+    return result
+  }
+
+  private mutating func readOnce(
+    _ file: Descriptor, sizeBytes: UInt64
+  ) throws -> (blob: (id: Digest, sizeBytes: UInt64), holes: Digest?) {
+    let holes = try readHoles(file, sizeBytes: sizeBytes)
+    if sizeBytes <= UInt64(Chunker.wholeFileBytes) {
+      let n = try fileSystem.readFully(
+        file.raw, at: 0,
+        into: UnsafeMutableRawBufferPointer(rebasing: blobs.window[...Chunker.wholeFileBytes]))
+      if n <= Chunker.wholeFileBytes {
+        let bytes = UnsafeRawBufferPointer(rebasing: blobs.window[..<n])
+        let id = try worker?.addChunk(bytes) ?? hash.digest(of: bytes)
+        return ((id, UInt64(n)), holes)
+      }
+    }
+    return (try readLarge(file), holes)
+  }
+
+  /// Reads to the end, whatever size was announced.
+  private mutating func readLarge(_ file: Descriptor) throws -> (id: Digest, sizeBytes: UInt64) {
+    var offset: UInt64 = 0
+    let fileSystem = fileSystem
+    return try blobs.ingest(worker) { target in
+      let n = try fileSystem.read(file.raw, at: offset, into: target)
+      offset += UInt64(n)
+      return n
+    }
+  }
+
+  /// The file's hole map, made an object; nil where it has no hole.
+  private mutating func readHoles(
+    _ file: Descriptor, sizeBytes: UInt64
+  ) throws(SystemError) -> Digest? {
+    guard sizeBytes > 0 else { return nil }
+    var holes: [Range<UInt64>] = []
+    var at: UInt64 = 0
+    while at < sizeBytes {
+      let hole: UInt64
+      do {
+        hole = try fileSystem.nextHole(file.raw, from: at)
+      } catch {
+        // The file system cannot tell (EINVAL), or the file shrank (ENXIO): no holes to keep.
+        return nil
+      }
+      if hole >= sizeBytes { break }
+      let end = min(try fileSystem.nextData(file.raw, from: hole) ?? sizeBytes, sizeBytes)
+      if end > hole { holes.append(hole..<end) }
+      at = max(end, hole + 1)
+    }
+    if holes.isEmpty { return nil }
+    let bytes = HoleMap(holes).encode()
+    let id = SHA256.digest(of: bytes)
+    sideObjects.append(SideObject(kind: .holes, id: id, bytes: bytes))
+    return id
+  }
+}
+
+extension FileStat {
+  fileprivate func hasSameContentStamp(as other: FileStat) -> Bool {
+    inode == other.inode && size == other.size && modified == other.modified
+      && changed == other.changed
+  }
+}
+
+/// Where the pieces of a capture are: resolved once, before the walk.
+struct PiecePlaces: Sendable {
+  /// The open directory of each tree piece.
+  var trees: [ObjectIdentifier: Descriptor] = [:]
+  /// Directory and name of each piece that is a single entry, by its path.
+  var files: [[UInt8]: ResolvedPath] = [:]
+}
+
+/// Opens directories of a live tree again, keeping the last few: files are read in walk order.
+final class DirectoryOpener {
+  private let fileSystem: any FileSystem
+  private let places: PiecePlaces
+  private var recent: [(key: ObjectIdentifier, descriptor: Descriptor)] = []
+
+  init(_ fileSystem: any FileSystem, _ places: PiecePlaces) {
+    self.fileSystem = fileSystem
+    self.places = places
+  }
+
+  func locate(
+    _ directory: LiveDirectory, _ name: [UInt8]
+  ) throws(SystemError) -> ResolvedPath {
+    if directory.parent == nil, let place = places.files[name] { return place }
+    return ResolvedPath(directory: try open(directory), name: name)
+  }
+
+  private func open(_ directory: LiveDirectory) throws(SystemError) -> Descriptor {
+    let key = ObjectIdentifier(directory)
+    if let root = places.trees[key] { return root }
+    if let found = recent.last(where: { $0.key == key }) { return found.descriptor }
+    guard let parent = directory.parent else {
+      throw SystemError(code: .notFound, "open", directory.name)
+    }
+    let descriptor = try fileSystem.openDirectory(at: try open(parent).raw, directory.name)
+    if recent.count >= 32 { recent.removeFirst(16) }
+    recent.append((key, descriptor))
+    return descriptor
+  }
+}

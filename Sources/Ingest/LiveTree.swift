@@ -1,0 +1,84 @@
+// Ingest: from live trees to objects. The stages, each in its own file:
+//
+//     Walker ──▶ LiveTree ──▶ ContentReader ──▶ TreeBuilder ──▶ trees, times, entries
+//        ▲ StatCache (what need not be read)              └──▶ StatCache of the next time
+//
+// This file: the tree as the walk found it. About 200 bytes an entry, and the only thing here that
+// grows with the image; content passes through in bounded buffers.
+
+import Codec
+import Platform
+import Store
+
+/// What is known of an entry's content.
+enum LiveContent {
+  /// A file to be read.
+  case unread
+  case file(blob: Digest)
+  case directory(LiveDirectory)
+  /// Something is mounted on the directory: it counts as empty.
+  case mountedDirectory
+  case unreadable
+  case symlink([UInt8])
+  /// A device, fifo or socket: the attributes are all there is.
+  case node
+}
+
+/// An entry as the walk found it.
+struct LiveEntry {
+  let name: [UInt8]
+  var stat: FileStat
+  var content: LiveContent
+  var xattrs: Digest?
+  var holes: Digest?
+  var linkGroup: UInt64 = 0
+  /// The stat cache vouches for content and attributes.
+  var isCached = false
+}
+
+/// A directory as the walk found it. Written by the thread that walks it, later by one thread.
+final class LiveDirectory: @unchecked Sendable {  // see the line above
+  /// Where it is; nil for the collection of pieces.
+  let parent: LiveDirectory?
+  let name: [UInt8]
+  let depth: Int
+  var entries: [LiveEntry] = []
+  /// What the stat cache has of it.
+  let cached: StatCache.Directory?
+  /// The device that the piece's entries are on; others are behind mount points.
+  let device: UInt64
+  /// The names could not be read.
+  var isUnreadable = false
+  /// Every entry is as the cache has it, and none is missing.
+  var matchesCache = false
+
+  init(
+    name: [UInt8], parent: LiveDirectory?, cached: StatCache.Directory?, device: UInt64? = nil
+  ) {
+    self.device = device ?? parent?.device ?? 0
+    self.name = name
+    self.parent = parent
+    self.cached = cached
+    depth = (parent?.depth ?? -1) + 1
+  }
+
+  /// The path below the piece that the directory belongs to; empty for the piece itself.
+  var relativePath: [UInt8] {
+    guard let parent, parent.parent != nil else { return [] }
+    let above = parent.relativePath
+    return above.isEmpty ? name : above + [0x2f] + name
+  }
+
+  func path(of entry: [UInt8]) -> [UInt8] {
+    let here = relativePath
+    return here.isEmpty ? entry : here + [0x2f] + entry
+  }
+
+  /// The absolute path, for messages and notes.
+  func absolutePath(of entry: [UInt8]) -> [UInt8] {
+    guard parent != nil else { return entry }
+    return absolutePath + [0x2f] + entry
+  }
+
+  private var absolutePath: [UInt8] { parent?.absolutePath(of: name) ?? [] }
+}

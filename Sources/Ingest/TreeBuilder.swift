@@ -1,0 +1,140 @@
+// From the live tree to tree and times objects, bottom up.
+//
+// 1. A directory that is as the stat cache has it, with all below it, keeps its ids: nothing is
+//    encoded, hashed or stored for it.
+// 2. Hard links: entries of one piece with one inode form a group, named by the path of its first
+//    member in walk order, so that a group's name does not depend on other groups. An inode whose
+//    other links lie outside the piece is no group.
+
+import Codec
+import Platform
+import Store
+
+/// Encodes live directories.
+struct TreeBuilder {
+  /// The ids of every directory, for the stat cache.
+  private(set) var ids: [ObjectIdentifier: Tree.IDs] = [:]
+  private(set) var entryCount: UInt64 = 0
+  private(set) var contentBytes: UInt64 = 0
+  private let output: (Tree.EncodedObject) throws -> Void
+
+  init(_ output: @escaping (Tree.EncodedObject) throws -> Void) { self.output = output }
+
+  /// Builds a piece's tree.
+  mutating func build(_ piece: LiveDirectory) throws -> Tree.IDs {
+    assignLinkGroups(piece)
+    return try encode(piece).ids
+  }
+
+  private mutating func encode(
+    _ directory: LiveDirectory
+  ) throws -> (ids: Tree.IDs, isUnchanged: Bool) {
+    entryCount += UInt64(directory.entries.count)
+    var isUnchanged = directory.matchesCache
+    var childIDs: [Tree.IDs?] = []
+    childIDs.reserveCapacity(directory.entries.count)
+    for entry in directory.entries {
+      contentBytes += entry.stat.kind == .file ? entry.stat.size : 0
+      if entry.stat.kind != .directory, entry.stat.links > 1 { isUnchanged = false }
+      guard case .directory(let child) = entry.content else {
+        childIDs.append(nil)
+        continue
+      }
+      let result = try encode(child)
+      childIDs.append(result.ids)
+      if !result.isUnchanged { isUnchanged = false }
+    }
+    let cached = directory.cached?.ids
+    if isUnchanged, let cached {
+      ids[ObjectIdentifier(directory)] = cached
+      return (cached, true)
+    }
+    var entries: [Entry] = []
+    entries.reserveCapacity(directory.entries.count)
+    for (live, child) in zip(directory.entries, childIDs) { entries.append(entry(live, child)) }
+    var objects: [Tree.EncodedObject] = []
+    for case .mountedDirectory in directory.entries.lazy.map(\.content) {
+      _ = Tree.encode([]) { objects.append($0) }
+      break
+    }
+    let made = Tree.encode(entries) { objects.append($0) }
+    // Hard links made us encode what may be the same after all.
+    if let cached, cached == made, directory.matchesCache {
+      ids[ObjectIdentifier(directory)] = made
+      return (made, true)
+    }
+    for object in objects { try output(object) }
+    ids[ObjectIdentifier(directory)] = made
+    return (made, false)
+  }
+
+  func entry(_ live: LiveEntry, _ child: Tree.IDs?, name: [UInt8]? = nil) -> Entry {
+    let content: Content
+    var times: Digest?
+    switch live.content {
+    case .file(let blob): content = .file(blob: blob, sizeBytes: live.stat.size)
+    case .directory(let directory):
+      if directory.isUnreadable {
+        content = .unreadableDirectory
+      } else if let child {
+        content = .directory(tree: child.tree)
+        times = child.times
+      } else {
+        content = .unreadableDirectory
+      }
+    case .mountedDirectory:
+      let empty = Tree.encode([]) { _ in }
+      content = .directory(tree: empty.tree)
+      times = empty.times
+    case .unread: content = .unreadableFile(sizeBytes: live.stat.size)
+    case .unreadable:
+      content =
+        live.stat.kind == .directory
+        ? .unreadableDirectory : .unreadableFile(sizeBytes: live.stat.size)
+    case .symlink(let target): content = .symlink(target: target)
+    case .node:
+      switch live.stat.kind {
+      case .characterDevice: content = .device(isBlock: false, live.stat.node)
+      case .blockDevice: content = .device(isBlock: true, live.stat.node)
+      case .fifo: content = .fifo
+      case .socket: content = .socket
+      case .file, .directory, .symlink: preconditionFailure("content of an impossible kind")
+      }
+    }
+    return Entry(
+      name: name ?? live.name, content: content, mode: live.stat.mode, uid: live.stat.uid,
+      gid: live.stat.gid, xattrs: live.xattrs, holes: live.holes, linkGroup: live.linkGroup,
+      modified: live.stat.modified, times: times)
+  }
+
+  // MARK: Hard links
+
+  private struct Inode: Hashable {
+    let device: UInt64
+    let number: UInt64
+  }
+
+  private func assignLinkGroups(_ piece: LiveDirectory) {
+    var members: [Inode: [(LiveDirectory, Int)]] = [:]
+    collectLinks(piece, &members)
+    for group in members.values where group.count > 1 {
+      guard let (directory, index) = group.first else { continue }
+      let path = directory.path(of: directory.entries[index].name)
+      let name = max(SHA256.digest(of: path).prefix, 1)
+      for (directory, index) in group { directory.entries[index].linkGroup = name }
+    }
+  }
+
+  private func collectLinks(
+    _ directory: LiveDirectory, _ members: inout [Inode: [(LiveDirectory, Int)]]
+  ) {
+    for (i, entry) in directory.entries.enumerated() {
+      if case .directory(let child) = entry.content {
+        collectLinks(child, &members)
+      } else if entry.stat.links > 1 {
+        members[Inode(device: entry.stat.device, number: entry.stat.inode), default: []]
+          .append((directory, i))
+      }
+    }
+  }
+}

@@ -1,0 +1,30 @@
+// Time and randomness from the system. Time is for records and progress only: no clock ever
+// decides that data may be deleted.
+
+import CLinux
+import Glibc
+
+/// Wall-clock time.
+public func now() -> Timestamp { Timestamp(nanoseconds: clinux_clock_real_ns()) }
+
+/// Seconds on a clock that never jumps; only differences mean something.
+public func monotonicSeconds() -> Double { Double(clinux_clock_monotonic_ns()) / 1e9 }
+
+/// 16 random hexadecimal digits, for names of temporary files.
+public func randomName() -> String {
+  var value: UInt64 = 0
+  if clinux_random(&value, 8) != 0 { value = UInt64(bitPattern: clinux_clock_monotonic_ns()) }
+  return String(value | 1 << 63, radix: 16)
+}
+
+/// Lets this process open as many files as the system allows it.
+public func raiseFileLimit() { _ = clinux_raise_file_limit() }
+
+/// The effective user is root.
+public var isRoot: Bool { geteuid() == 0 }
+
+/// Columns of the terminal at `file`; nil where it is none.
+public func terminalColumns(_ file: Int32) -> Int? {
+  let columns = clinux_terminal_columns(file)
+  return columns > 0 ? Int(columns) : nil
+}

@@ -1,0 +1,31 @@
+// The shape that every error has where it reaches a person: what, where, what it means, what to do.
+
+/// An error that explains itself. Each room has its own type; the command line prints them alike.
+public protocol ExplainedError: Error {
+  /// The object that the error is about: "snapshot compute@3", "pack 3fa9…".
+  var object: String { get }
+  /// What was expected or tried, and what was found, as one sentence without its full stop.
+  var finding: String { get }
+  /// What to do next, as one sentence without its full stop; empty where nothing can be advised.
+  var advice: String { get }
+}
+
+extension ExplainedError {
+  /// One paragraph for a terminal or a log.
+  public var explanation: String {
+    advice.isEmpty ? "\(object): \(finding)." : "\(object): \(finding).\n  \(advice)."
+  }
+}
+
+extension SystemError: ExplainedError {
+  public var object: String { path.isEmpty ? "the system" : printable(path) }
+  public var finding: String { "cannot \(operation): \(code)" }
+  public var advice: String {
+    switch code {
+    case .noSpace, .quota: "Make room on that file system and run the command again"
+    case .accessDenied, .notPermitted: "Run the command as root, or as the owner of that path"
+    case .readOnly: "The file system is mounted read-only: mount it writable first"
+    default: ""
+    }
+  }
+}

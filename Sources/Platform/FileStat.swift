@@ -1,0 +1,126 @@
+// What the kernel says of an entry, in types that cannot hold nonsense.
+
+/// Seconds and nanoseconds since 1970-01-01 00:00 UTC; seconds may be negative.
+public struct Timestamp: Hashable, Comparable, Sendable {
+  public let seconds: Int64
+  /// 0 ..< 1_000_000_000.
+  public let nanoseconds: UInt32
+
+  public init(seconds: Int64, nanoseconds: UInt32) {
+    self.seconds = seconds
+    self.nanoseconds = nanoseconds
+  }
+
+  /// From one count of nanoseconds (years 1678 to 2262).
+  public init(nanoseconds total: Int64) {
+    let (quotient, remainder) = total.quotientAndRemainder(dividingBy: 1_000_000_000)
+    self.seconds = remainder < 0 ? quotient - 1 : quotient
+    self.nanoseconds = UInt32(remainder < 0 ? remainder + 1_000_000_000 : remainder)
+  }
+
+  public static func < (a: Timestamp, b: Timestamp) -> Bool {
+    a.seconds != b.seconds ? a.seconds < b.seconds : a.nanoseconds < b.nanoseconds
+  }
+}
+
+/// The seven kinds of entries that Linux file systems hold. Raw values are those of
+/// `docs/format.md`.
+public enum FileKind: UInt8, Sendable, CaseIterable {
+  case file = 1
+  case directory = 2
+  case symlink = 3
+  case characterDevice = 4
+  case blockDevice = 5
+  case fifo = 6
+  case socket = 7
+
+  /// From the type bits of `st_mode`.
+  public init?(modeBits: UInt32) {
+    switch modeBits & 0o170000 {
+    case 0o100000: self = .file
+    case 0o040000: self = .directory
+    case 0o120000: self = .symlink
+    case 0o020000: self = .characterDevice
+    case 0o060000: self = .blockDevice
+    case 0o010000: self = .fifo
+    case 0o140000: self = .socket
+    default: return nil
+    }
+  }
+
+  /// The type bits of `st_mode`.
+  public var modeBits: UInt32 {
+    switch self {
+    case .file: 0o100000
+    case .directory: 0o040000
+    case .symlink: 0o120000
+    case .characterDevice: 0o020000
+    case .blockDevice: 0o060000
+    case .fifo: 0o010000
+    case .socket: 0o140000
+    }
+  }
+
+  public var isDevice: Bool { self == .characterDevice || self == .blockDevice }
+
+  /// For people: "file", "directory" …
+  public var noun: String {
+    switch self {
+    case .file: "file"
+    case .directory: "directory"
+    case .symlink: "symbolic link"
+    case .characterDevice: "character device"
+    case .blockDevice: "block device"
+    case .fifo: "fifo"
+    case .socket: "socket"
+    }
+  }
+}
+
+/// Major and minor number of a device node.
+public struct DeviceNumber: Hashable, Sendable {
+  public let major: UInt32
+  public let minor: UInt32
+  public init(major: UInt32, minor: UInt32) {
+    self.major = major
+    self.minor = minor
+  }
+  public static let none = DeviceNumber(major: 0, minor: 0)
+}
+
+/// The attributes of an entry, from `statx`.
+public struct FileStat: Sendable, Equatable {
+  public var device: UInt64
+  public var inode: UInt64
+  public var kind: FileKind
+  /// The twelve permission bits: setuid, setgid, sticky, rwx.
+  public var mode: UInt16
+  public var uid: UInt32
+  public var gid: UInt32
+  public var size: UInt64
+  public var links: UInt32
+  public var node: DeviceNumber
+  public var modified: Timestamp
+  public var changed: Timestamp
+  /// Something is mounted on this very entry.
+  public var isMountRoot: Bool
+
+  public init(
+    device: UInt64 = 0, inode: UInt64 = 0, kind: FileKind, mode: UInt16, uid: UInt32, gid: UInt32,
+    size: UInt64 = 0, links: UInt32 = 1, node: DeviceNumber = .none, modified: Timestamp,
+    changed: Timestamp = Timestamp(seconds: 0, nanoseconds: 0), isMountRoot: Bool = false
+  ) {
+    self.device = device
+    self.inode = inode
+    self.kind = kind
+    self.mode = mode
+    self.uid = uid
+    self.gid = gid
+    self.size = size
+    self.links = links
+    self.node = node
+    self.modified = modified
+    self.changed = changed
+    self.isMountRoot = isMountRoot
+  }
+}

@@ -1,0 +1,298 @@
+// The seam's real implementation: one system call each, through CLinux.
+
+import CLinux
+import Glibc
+
+/// The file system that the kernel shows this process.
+public final class KernelFileSystem: FileSystem {
+  public static let shared = KernelFileSystem()
+  private init() {}
+
+  public func open(
+    at directory: Int32, _ path: [UInt8], _ flags: OpenFlags, mode: UInt16
+  ) throws(SystemError) -> Int32 {
+    var bits: Int32 =
+      flags.contains(.readWrite) ? O_RDWR : flags.contains(.write) ? O_WRONLY : O_RDONLY
+    if flags.contains(.create) { bits |= O_CREAT }
+    if flags.contains(.exclusive) { bits |= O_EXCL }
+    if flags.contains(.truncate) { bits |= O_TRUNC }
+    if flags.contains(.directory) { bits |= O_DIRECTORY }
+    if flags.contains(.noFollow) { bits |= O_NOFOLLOW }
+    if flags.contains(.nonBlocking) { bits |= O_NONBLOCK | O_NOCTTY }
+    return try value(clinux_openat(directory, path, path.count, bits, UInt32(mode)), "open", path)
+  }
+
+  public func close(_ file: Int32) { _ = clinux_close(file) }
+
+  public func read(
+    _ file: Int32, into: UnsafeMutableRawBufferPointer
+  ) throws(SystemError) -> Int {
+    try count(clinux_read(file, into.baseAddress, into.count), "read", [])
+  }
+
+  public func read(
+    _ file: Int32, at offset: UInt64, into: UnsafeMutableRawBufferPointer
+  ) throws(SystemError) -> Int {
+    try count(
+      clinux_pread(file, into.baseAddress, into.count, Int64(clamping: offset)), "read", [])
+  }
+
+  public func write(_ file: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) {
+    var done = 0
+    while done < bytes.count {
+      done += try count(
+        clinux_write(file, bytes.baseAddress.map { $0 + done }, bytes.count - done), "write", [])
+    }
+  }
+
+  public func write(
+    _ file: Int32, at offset: UInt64, _ bytes: UnsafeRawBufferPointer
+  ) throws(SystemError) {
+    var done = 0
+    while done < bytes.count {
+      done += try count(
+        clinux_pwrite(
+          file, bytes.baseAddress.map { $0 + done }, bytes.count - done,
+          Int64(clamping: offset + UInt64(done))), "write", [])
+    }
+  }
+
+  public func sync(_ file: Int32) throws(SystemError) { try check(clinux_fsync(file), "sync", []) }
+
+  public func startSync(_ file: Int32, offset: UInt64, count: UInt64) {
+    _ = clinux_sync_start(file, Int64(clamping: offset), Int64(clamping: count))
+  }
+
+  public func truncate(_ file: Int32, to sizeBytes: UInt64) throws(SystemError) {
+    try check(clinux_ftruncate(file, Int64(clamping: sizeBytes)), "truncate", [])
+  }
+
+  public func nextData(_ file: Int32, from offset: UInt64) throws(SystemError) -> UInt64? {
+    let r = clinux_seek_data(file, Int64(clamping: offset))
+    if r == -Int64(ENXIO) { return nil }
+    return UInt64(try count(r, "seek", []))
+  }
+
+  public func nextHole(_ file: Int32, from offset: UInt64) throws(SystemError) -> UInt64 {
+    UInt64(try count(clinux_seek_hole(file, Int64(clamping: offset)), "seek", []))
+  }
+
+  public func names(of directory: Int32) throws(SystemError) -> [[UInt8]] {
+    _ = try count(clinux_seek_start(directory), "seek", [])
+    var names: [[UInt8]] = []
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 32 << 10, alignment: 8)
+    defer { buffer.deallocate() }
+    while true {
+      let n = try count(
+        clinux_getdents(directory, buffer.baseAddress, buffer.count), "read directory", [])
+      if n == 0 { return names }
+      // struct linux_dirent64: d_ino 8, d_off 8, d_reclen 2, d_type 1, d_name NUL-terminated.
+      var at = 0
+      while at + 19 < n {
+        let length = Int(buffer.loadUnaligned(fromByteOffset: at + 16, as: UInt16.self))
+        guard length > 19, at + length <= n else { break }
+        var end = at + 19
+        while end < at + length, buffer[end] != 0 { end += 1 }
+        let name = [UInt8](buffer[(at + 19)..<end])
+        if name != [0x2e], name != [0x2e, 0x2e] { names.append(name) }
+        at += length
+      }
+    }
+  }
+
+  public func stat(
+    at directory: Int32, _ path: [UInt8], followLink: Bool
+  ) throws(SystemError) -> FileStat {
+    var s = clinux_stat()
+    try check(clinux_statx(directory, path, path.count, followLink ? 1 : 0, &s), "stat", path)
+    return try FileStat(s, path)
+  }
+
+  public func stat(_ file: Int32) throws(SystemError) -> FileStat {
+    var s = clinux_stat()
+    try check(clinux_fstat(file, &s), "stat", [])
+    return try FileStat(s, [])
+  }
+
+  public func rename(
+    at fromDirectory: Int32, _ from: [UInt8], to toDirectory: Int32, _ to: [UInt8],
+    exclusively: Bool
+  ) throws(SystemError) {
+    let flags = exclusively ? UInt32(clinux_rename_exclusive_flag()) : 0
+    try check(
+      clinux_renameat(fromDirectory, from, from.count, toDirectory, to, to.count, flags),
+      "rename", to)
+  }
+
+  public func link(
+    at fromDirectory: Int32, _ from: [UInt8], to toDirectory: Int32, _ to: [UInt8]
+  ) throws(SystemError) {
+    try check(
+      clinux_linkat(fromDirectory, from, from.count, toDirectory, to, to.count), "link", to)
+  }
+
+  public func remove(at directory: Int32, _ path: [UInt8], isDirectory: Bool) throws(SystemError) {
+    try check(clinux_unlinkat(directory, path, path.count, isDirectory ? 1 : 0), "remove", path)
+  }
+
+  public func makeDirectory(
+    at directory: Int32, _ path: [UInt8], mode: UInt16
+  ) throws(SystemError) {
+    try check(
+      clinux_mkdirat(directory, path, path.count, UInt32(mode)), "make directory", path)
+  }
+
+  public func makeSymlink(
+    at directory: Int32, _ path: [UInt8], target: [UInt8]
+  ) throws(SystemError) {
+    try check(
+      clinux_symlinkat(target, target.count, directory, path, path.count), "make link", path)
+  }
+
+  public func readLink(at directory: Int32, _ path: [UInt8]) throws(SystemError) -> [UInt8] {
+    var target = [UInt8](repeating: 0, count: 4096)
+    let n = try count(
+      clinux_readlinkat(directory, path, path.count, &target, target.count), "read link", path)
+    target.removeSubrange(n...)
+    return target
+  }
+
+  public func makeNode(
+    at directory: Int32, _ path: [UInt8], kind: FileKind, mode: UInt16, device: DeviceNumber
+  ) throws(SystemError) {
+    try check(
+      clinux_mknodat(
+        directory, path, path.count, kind.modeBits | UInt32(mode), device.major, device.minor),
+      "make node", path)
+  }
+
+  public func setOwner(
+    at directory: Int32, _ path: [UInt8], uid: UInt32, gid: UInt32
+  ) throws(SystemError) {
+    try check(clinux_fchownat(directory, path, path.count, uid, gid), "change owner of", path)
+  }
+
+  public func setOwner(_ file: Int32, uid: UInt32, gid: UInt32) throws(SystemError) {
+    try check(clinux_fchown(file, uid, gid), "change owner", [])
+  }
+
+  public func setMode(at directory: Int32, _ path: [UInt8], _ mode: UInt16) throws(SystemError) {
+    try check(clinux_fchmodat(directory, path, path.count, UInt32(mode)), "change mode of", path)
+  }
+
+  public func setMode(_ file: Int32, _ mode: UInt16) throws(SystemError) {
+    try check(clinux_fchmod(file, UInt32(mode)), "change mode", [])
+  }
+
+  public func setModified(
+    at directory: Int32, _ path: [UInt8], _ time: Timestamp
+  ) throws(SystemError) {
+    try check(
+      clinux_set_mtime_at(directory, path, path.count, time.seconds, time.nanoseconds),
+      "change time of", path)
+  }
+
+  public func setModified(_ file: Int32, _ time: Timestamp) throws(SystemError) {
+    try check(clinux_set_mtime(file, time.seconds, time.nanoseconds), "change time", [])
+  }
+
+  public func lock(_ file: Int32, exclusive: Bool, wait: Bool) throws(SystemError) -> Bool {
+    let r = clinux_flock(file, exclusive ? 1 : 0, wait ? 1 : 0)
+    if r == -EWOULDBLOCK { return false }
+    try check(r, "lock", [])
+    return true
+  }
+
+  public func freeBytes(_ file: Int32) throws(SystemError) -> UInt64 {
+    UInt64(try count(clinux_free_bytes(file), "statvfs", []))
+  }
+}
+
+// MARK: - Extended attributes
+
+extension KernelFileSystem {
+  public func xattrNames(at directory: Int32, _ path: [UInt8]) throws(SystemError) -> [[UInt8]] {
+    var size = 0
+    while true {
+      var list = [CChar](repeating: 0, count: size)
+      let r = clinux_listxattr(directory, path, path.count, &list, list.count)
+      if r == -Int64(ENOTSUP) || r == 0 { return [] }
+      if r == -Int64(ERANGE) {
+        size = 0
+        continue
+      }
+      let n = try count(r, "list attributes of", path)
+      if size == 0 {
+        size = n
+        continue
+      }
+      return list[..<n].split(separator: 0).map { $0.map(UInt8.init(bitPattern:)) }
+    }
+  }
+
+  public func xattr(
+    at directory: Int32, _ path: [UInt8], name: [UInt8]
+  ) throws(SystemError) -> [UInt8]? {
+    let cName = name.map(CChar.init(bitPattern:)) + [0]
+    var value = [UInt8](repeating: 0, count: 1024)
+    var r = clinux_getxattr(directory, path, path.count, cName, &value, value.count)
+    if r == -Int64(ERANGE) {
+      value = [UInt8](repeating: 0, count: 64 << 10)
+      r = clinux_getxattr(directory, path, path.count, cName, &value, value.count)
+    }
+    if r == -Int64(ENODATA) { return nil }
+    value.removeSubrange(try count(r, "read attribute of", path)...)
+    return value
+  }
+
+  public func setXattr(
+    at directory: Int32, _ path: [UInt8], name: [UInt8], value: [UInt8]
+  ) throws(SystemError) {
+    let cName = name.map(CChar.init(bitPattern:)) + [0]
+    try check(
+      clinux_setxattr(directory, path, path.count, cName, value, value.count),
+      "set attribute \(printable(name)) of", path)
+  }
+
+  public func removeXattr(
+    at directory: Int32, _ path: [UInt8], name: [UInt8]
+  ) throws(SystemError) {
+    let cName = name.map(CChar.init(bitPattern:)) + [0]
+    try check(
+      clinux_removexattr(directory, path, path.count, cName),
+      "remove attribute \(printable(name)) of", path)
+  }
+}
+
+extension FileStat {
+  init(_ s: clinux_stat, _ path: [UInt8]) throws(SystemError) {
+    guard let kind = FileKind(modeBits: s.mode) else {
+      throw SystemError(code: .notSupported, "stat", path)
+    }
+    self.init(
+      device: s.dev, inode: s.ino, kind: kind, mode: UInt16(s.mode & 0o7777), uid: s.uid,
+      gid: s.gid, size: s.size, links: s.nlink,
+      node: DeviceNumber(major: s.rdev_major, minor: s.rdev_minor),
+      modified: Timestamp(seconds: s.mtime_s, nanoseconds: s.mtime_ns),
+      changed: Timestamp(seconds: s.ctime_s, nanoseconds: s.ctime_ns),
+      isMountRoot: s.is_mount_root != 0)
+  }
+}
+
+// MARK: - Results
+
+private func check(_ r: Int32, _ operation: String, _ path: [UInt8]) throws(SystemError) {
+  if r < 0 { throw SystemError(code: .init(rawValue: -r), operation, path) }
+}
+
+private func value(
+  _ r: Int32, _ operation: String, _ path: [UInt8]
+) throws(SystemError) -> Int32 {
+  try check(r, operation, path)
+  return r
+}
+
+private func count(_ r: Int64, _ operation: String, _ path: [UInt8]) throws(SystemError) -> Int {
+  if r < 0 { throw SystemError(code: .init(rawValue: Int32(-r)), operation, path) }
+  return Int(r)
+}

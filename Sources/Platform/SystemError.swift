@@ -1,0 +1,54 @@
+// A failed system call as a value. Only the errors that some code decides on have names.
+
+/// A system call that failed: which, on what path, and why.
+public struct SystemError: Error, Sendable, Equatable {
+  /// An errno value.
+  public struct Code: RawRepresentable, Hashable, Sendable {
+    public let rawValue: Int32
+    public init(rawValue: Int32) { self.rawValue = rawValue }
+    public static let notPermitted = Code(rawValue: 1)
+    public static let notFound = Code(rawValue: 2)
+    public static let inputOutput = Code(rawValue: 5)
+    public static let accessDenied = Code(rawValue: 13)
+    public static let busy = Code(rawValue: 16)
+    public static let exists = Code(rawValue: 17)
+    public static let crossDevice = Code(rawValue: 18)
+    public static let notDirectory = Code(rawValue: 20)
+    public static let isDirectory = Code(rawValue: 21)
+    public static let invalid = Code(rawValue: 22)
+    public static let tooLarge = Code(rawValue: 27)
+    public static let noSpace = Code(rawValue: 28)
+    public static let readOnly = Code(rawValue: 30)
+    public static let tooManyLinks = Code(rawValue: 31)
+    public static let nameTooLong = Code(rawValue: 36)
+    public static let notEmpty = Code(rawValue: 39)
+    public static let loop = Code(rawValue: 40)
+    public static let noData = Code(rawValue: 61)
+    public static let notSupported = Code(rawValue: 95)
+    public static let quota = Code(rawValue: 122)
+  }
+
+  public let code: Code
+  /// The call, as people know it: "open", "rename" …
+  public let operation: String
+  /// What it was called on; often relative to a directory that the caller knows.
+  public let path: [UInt8]
+
+  public init(code: Code, _ operation: String, _ path: [UInt8]) {
+    self.code = code
+    self.operation = operation
+    self.path = path
+  }
+
+  /// The path, or a directory on the way to it, does not exist.
+  public var isAbsent: Bool { code == .notFound || code == .notDirectory }
+  /// There is no room left.
+  public var isOutOfSpace: Bool { code == .noSpace || code == .quota }
+}
+
+extension SystemError: CustomStringConvertible {
+  public var description: String {
+    let what = path.isEmpty ? operation : "\(operation) \(printable(path))"
+    return "\(what): \(code)"
+  }
+}

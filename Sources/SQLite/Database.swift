@@ -1,0 +1,172 @@
+// A thin, exact wrapper of SQLite's C interface: one connection, prepared statements, values.
+// Both the store's index and xCAT's table files are reached through it.
+//
+// 1. A connection and its statements belong to one thread at a time (SQLITE_OPEN_NOMUTEX).
+// 2. A statement is reset after each use, so that it never holds a lock between uses.
+
+import CSQLite
+
+/// An open SQLite database.
+public final class Database: @unchecked Sendable {  // rule 1; owners guard it
+  fileprivate let handle: OpaquePointer
+  public let path: String
+  private var cache: [String: Statement] = [:]
+
+  public enum Mode: Sendable {
+    case read
+    case write
+    case create
+  }
+
+  /// - Throws: `SQLiteError`; `isDamage` is only known at the first statement.
+  public init(path: String, _ mode: Mode, busyTimeoutSeconds: Double = 30) throws(SQLiteError) {
+    var handle: OpaquePointer?
+    let flags =
+      SQLITE_OPEN_NOMUTEX
+      | (mode == .read
+        ? SQLITE_OPEN_READONLY
+        : SQLITE_OPEN_READWRITE | (mode == .create ? SQLITE_OPEN_CREATE : 0))
+    let r = sqlite3_open_v2(path, &handle, flags, nil)
+    guard r == SQLITE_OK, let handle else {
+      let message = handle.map { String(cString: sqlite3_errmsg($0)) } ?? "out of memory"
+      sqlite3_close_v2(handle)
+      throw SQLiteError(code: r, message: message, path: path)
+    }
+    self.handle = handle
+    self.path = path
+    sqlite3_busy_timeout(handle, Int32(busyTimeoutSeconds * 1000))
+    sqlite3_extended_result_codes(handle, 0)
+  }
+
+  deinit {
+    cache = [:]
+    sqlite3_close_v2(handle)
+  }
+
+  /// Runs SQL that returns nothing.
+  public func execute(_ sql: String) throws(SQLiteError) {
+    let r = sqlite3_exec(handle, sql, nil, nil, nil)
+    if r != SQLITE_OK { throw error(r) }
+  }
+
+  /// A prepared statement for `sql`, kept for the next use.
+  public func statement(_ sql: String) throws(SQLiteError) -> Statement {
+    if let found = cache[sql] { return found }
+    let made = try Statement(sql, in: self)
+    cache[sql] = made
+    return made
+  }
+
+  /// Runs `body` in a transaction that takes the write lock at once (waiting for others); what it
+  /// throws undoes everything.
+  public func transaction<R>(_ body: () throws -> R) throws -> R {
+    try execute("BEGIN IMMEDIATE")
+    do {
+      let result = try body()
+      try execute("COMMIT")
+      return result
+    } catch {
+      _ = sqlite3_exec(handle, "ROLLBACK", nil, nil, nil)
+      throw error
+    }
+  }
+
+  fileprivate func error(_ code: Int32) -> SQLiteError {
+    SQLiteError(code: code, message: String(cString: sqlite3_errmsg(handle)), path: path)
+  }
+}
+
+/// A value that goes into a statement.
+public enum SQLValue: Sendable, Equatable {
+  case null
+  case integer(Int64)
+  case text(String)
+  case blob([UInt8])
+}
+
+/// A prepared statement.
+public final class Statement {
+  private let handle: OpaquePointer
+  private unowned let database: Database
+
+  init(_ sql: String, in database: Database) throws(SQLiteError) {
+    var handle: OpaquePointer?
+    let r = sqlite3_prepare_v3(
+      database.handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &handle, nil)
+    guard r == SQLITE_OK, let handle else { throw database.error(r) }
+    self.handle = handle
+    self.database = database
+  }
+
+  deinit { sqlite3_finalize(handle) }
+
+  /// Runs to the end, ignoring rows.
+  public func run(_ values: SQLValue...) throws(SQLiteError) { try run(values) }
+
+  public func run(_ values: [SQLValue]) throws(SQLiteError) {
+    defer { sqlite3_reset(handle) }
+    try bind(values)
+    while try step() {}
+  }
+
+  /// The first row, as `read` takes it; nil when there is none.
+  public func first<T>(_ values: SQLValue..., read: (Row) -> T) throws(SQLiteError) -> T? {
+    defer { sqlite3_reset(handle) }
+    try bind(values)
+    return try step() ? read(Row(handle)) : nil
+  }
+
+  /// Calls `read` for each row.
+  public func rows(_ values: SQLValue..., read: (Row) throws -> Void) throws {
+    defer { sqlite3_reset(handle) }
+    try bind(values)
+    while try step() { try read(Row(handle)) }
+  }
+
+  private func step() throws(SQLiteError) -> Bool {
+    switch sqlite3_step(handle) {
+    case SQLITE_ROW: return true
+    case SQLITE_DONE: return false
+    case let r: throw database.error(r)
+    }
+  }
+
+  private func bind(_ values: [SQLValue]) throws(SQLiteError) {
+    let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
+    for (i, value) in values.enumerated() {
+      let at = Int32(i + 1)
+      let r =
+        switch value {
+        case .null: sqlite3_bind_null(handle, at)
+        case .integer(let v): sqlite3_bind_int64(handle, at, v)
+        case .text(let v): sqlite3_bind_text(handle, at, v, -1, transient)
+        case .blob(let v): sqlite3_bind_blob(handle, at, v, Int32(v.count), transient)
+        }
+      if r != SQLITE_OK { throw database.error(r) }
+    }
+  }
+}
+
+/// The columns of the current row; valid inside the closure that it is given to.
+public struct Row {
+  private let handle: OpaquePointer
+  fileprivate init(_ handle: OpaquePointer) { self.handle = handle }
+
+  public var columnCount: Int { Int(sqlite3_column_count(handle)) }
+  public func name(_ column: Int) -> String {
+    sqlite3_column_name(handle, Int32(column)).map { String(cString: $0) } ?? ""
+  }
+  public func isNull(_ column: Int) -> Bool {
+    sqlite3_column_type(handle, Int32(column)) == SQLITE_NULL
+  }
+  public func integer(_ column: Int) -> Int64 { sqlite3_column_int64(handle, Int32(column)) }
+
+  /// The bytes of a text or blob; valid until the closure returns.
+  public func withBytes<R>(_ column: Int, _ body: (UnsafeRawBufferPointer) -> R) -> R {
+    let at = Int32(column)
+    let base = sqlite3_column_blob(handle, at)
+    return body(UnsafeRawBufferPointer(start: base, count: Int(sqlite3_column_bytes(handle, at))))
+  }
+
+  public func bytes(_ column: Int) -> [UInt8] { withBytes(column) { [UInt8]($0) } }
+}

@@ -1,0 +1,49 @@
+// FastCDC (Xia et al., USENIX ATC 2016): where a large file is cut into chunks.
+//
+// 1. A cut depends only on the bytes since the last cut: equal data after an insertion finds its
+//    old cuts again.
+// 2. Cuts are storage, not identity (design.md, invariant 1): these parameters may change in any
+//    release; old chunks stay readable, only deduplication across the change suffers.
+
+import Codec
+
+/// Content-defined cuts with normalised chunking: 64 KiB least, about 256 KiB, 1 MiB most.
+public enum Chunker {
+  public static let leastBytes = 64 << 10
+  public static let normalBytes = 256 << 10
+  public static let mostBytes = 1 << 20
+  /// Files up to this size are one chunk.
+  public static let wholeFileBytes = 64 << 10
+
+  /// 256 random words: the first eight bytes, little-endian, of SHA-256("imgstore gear" + byte).
+  private static let gear: [UInt64] = (0...255).map { byte in
+    let digest = SHA256.digest(of: Array("imgstore gear".utf8) + [UInt8(byte)])
+    return digest.bytes.prefix(8).reversed().reduce(0) { $0 << 8 | UInt64($1) }
+  }
+
+  /// The length of the first chunk of `data`.
+  /// - Parameter data: at least `mostBytes`, unless the file ends with it; not empty.
+  public static func firstCut(_ data: UnsafeRawBufferPointer) -> Int {
+    let end = min(data.count, mostBytes)
+    guard end > leastBytes else { return end }
+    return gear.withUnsafeBufferPointer { table in
+      guard let gear = table.baseAddress, let bytes = data.baseAddress else { return end }
+      let normal = min(end, normalBytes)
+      var hash: UInt64 = 0
+      var i = leastBytes
+      // Harder to satisfy before the normal size (20 bits), easier after it (16 bits): sizes
+      // gather around it. The top bits have seen the last 64 bytes.
+      while i < normal {
+        hash = (hash << 1) &+ gear[Int(bytes.load(fromByteOffset: i, as: UInt8.self))]
+        if hash >> 44 == 0 { return i + 1 }
+        i += 1
+      }
+      while i < end {
+        hash = (hash << 1) &+ gear[Int(bytes.load(fromByteOffset: i, as: UInt8.self))]
+        if hash >> 48 == 0 { return i + 1 }
+        i += 1
+      }
+      return end
+    }
+  }
+}

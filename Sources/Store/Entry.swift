@@ -1,0 +1,197 @@
+// One entry of a tree: everything about a file, directory or other node but its name's place.
+//
+// 1. Names are bytes, never empty, ".", "..", and hold no "/" and no NUL.
+// 2. What a kind cannot have, its `Content` cannot express.
+// 3. Modified times (and a directory's times object) stand beside: they are not in trees.
+
+import Codec
+import Platform
+
+/// What an entry holds, by its kind.
+public enum Content: Hashable, Sendable {
+  /// A file's bytes: the blob's id and size.
+  case file(blob: Digest, sizeBytes: UInt64)
+  /// A file that could not be read when the snapshot was taken.
+  case unreadableFile(sizeBytes: UInt64)
+  case directory(tree: Digest)
+  /// A directory that could not be read when the snapshot was taken.
+  case unreadableDirectory
+  case symlink(target: [UInt8])
+  case device(isBlock: Bool, DeviceNumber)
+  case fifo
+  case socket
+
+  public var kind: FileKind {
+    switch self {
+    case .file, .unreadableFile: .file
+    case .directory, .unreadableDirectory: .directory
+    case .symlink: .symlink
+    case .device(let isBlock, _): isBlock ? .blockDevice : .characterDevice
+    case .fifo: .fifo
+    case .socket: .socket
+    }
+  }
+
+  public var isMissing: Bool {
+    switch self {
+    case .unreadableFile, .unreadableDirectory: true
+    default: false
+    }
+  }
+}
+
+/// An entry with its times.
+public struct Entry: Hashable, Sendable {
+  public var name: [UInt8]
+  public var content: Content
+  /// The twelve permission bits.
+  public var mode: UInt16
+  public var uid: UInt32
+  public var gid: UInt32
+  /// The attribute set; nil for none.
+  public var xattrs: Digest?
+  /// The hole map of a sparse file; nil for none.
+  public var holes: Digest?
+  /// Equal, non-zero numbers in one tree are links to one inode.
+  public var linkGroup: UInt64
+  public var modified: Timestamp
+  /// A directory's times object.
+  public var times: Digest?
+
+  public init(
+    name: [UInt8], content: Content, mode: UInt16, uid: UInt32, gid: UInt32,
+    xattrs: Digest? = nil, holes: Digest? = nil, linkGroup: UInt64 = 0, modified: Timestamp,
+    times: Digest? = nil
+  ) {
+    self.name = name
+    self.content = content
+    self.mode = mode
+    self.uid = uid
+    self.gid = gid
+    self.xattrs = xattrs
+    self.holes = holes
+    self.linkGroup = linkGroup
+    self.modified = modified
+    self.times = times
+  }
+
+  public var kind: FileKind { content.kind }
+  public var tree: Digest? { if case .directory(let tree) = content { tree } else { nil } }
+  public var blob: Digest? { if case .file(let blob, _) = content { blob } else { nil } }
+  public var sizeBytes: UInt64 {
+    switch content {
+    case .file(_, let size), .unreadableFile(let size): size
+    default: 0
+    }
+  }
+}
+
+/// A name may stand in a tree.
+public func isValidName(_ name: [UInt8]) -> Bool {
+  !name.isEmpty && name.count <= 255 && name != [0x2e] && name != [0x2e, 0x2e]
+    && !name.contains(0x2f) && !name.contains(0)
+}
+
+/// Byte order of names: the order of every tree.
+public func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
+  let n = min(a.count, b.count)
+  let order = a.withUnsafeBytes { x in
+    b.withUnsafeBytes { y in
+      guard let p = x.baseAddress, let q = y.baseAddress, n > 0 else { return Int32(0) }
+      return compareMemory(p, q, n)
+    }
+  }
+  return order != 0 ? order < 0 : a.count < b.count
+}
+
+// MARK: - Encoding (docs/format.md, "Trees")
+
+extension Entry {
+  private enum Flag {
+    static let xattrs: UInt8 = 1
+    static let holes: UInt8 = 2
+    static let linked: UInt8 = 4
+    static let missing: UInt8 = 8
+  }
+
+  /// Everything but ids and times.
+  func encodeAttributes(into writer: inout ByteWriter) {
+    writer.string(name)
+    writer.byte(kind.rawValue)
+    writer.byte(
+      (xattrs != nil ? Flag.xattrs : 0) | (holes != nil ? Flag.holes : 0)
+        | (linkGroup != 0 ? Flag.linked : 0) | (content.isMissing ? Flag.missing : 0))
+    writer.varint(UInt64(mode))
+    writer.varint(UInt64(uid))
+    writer.varint(UInt64(gid))
+    switch content {
+    case .file(_, let size), .unreadableFile(let size): writer.varint(size)
+    case .symlink(let target): writer.string(target)
+    case .device(_, let number):
+      writer.varint(UInt64(number.major))
+      writer.varint(UInt64(number.minor))
+    case .directory, .unreadableDirectory, .fifo, .socket: break
+    }
+    if linkGroup != 0 { writer.word64(linkGroup) }
+  }
+
+  /// The ids that the attributes announce, in their order.
+  func encodeIDs(into writer: inout ByteWriter) {
+    switch content {
+    case .file(let blob, _): writer.digest(blob)
+    case .directory(let tree): writer.digest(tree)
+    default: break
+    }
+    if let xattrs { writer.digest(xattrs) }
+    if let holes { writer.digest(holes) }
+  }
+
+  /// Reads attributes; the ids are placeholders until `decodeIDs`.
+  static func decodeAttributes(
+    from reader: inout ByteReader, allowAnyName: Bool = false
+  ) throws(CodecError) -> Entry {
+    let name = try reader.string()
+    guard allowAnyName || isValidName(name) else { throw .corrupt("a name is not allowed") }
+    guard let kind = FileKind(rawValue: try reader.byte()) else {
+      throw .corrupt("an entry is of an unknown kind")
+    }
+    let flags = try reader.byte()
+    guard flags < 16 else { throw .corrupt("an entry has unknown flags") }
+    let mode = UInt16(try reader.varint(limit: 0o7777, "a mode"))
+    let uid = UInt32(try reader.varint(limit: UInt64(UInt32.max), "an owner"))
+    let gid = UInt32(try reader.varint(limit: UInt64(UInt32.max), "a group"))
+    let missing = flags & Flag.missing != 0
+    let content: Content
+    switch kind {
+    case .file:
+      let size = try reader.varint(limit: UInt64(Int64.max), "a size")
+      content = missing ? .unreadableFile(sizeBytes: size) : .file(blob: .zero, sizeBytes: size)
+    case .directory: content = missing ? .unreadableDirectory : .directory(tree: .zero)
+    case .symlink: content = .symlink(target: try reader.string())
+    case .characterDevice, .blockDevice:
+      let major = try reader.varint(limit: UInt64(UInt32.max), "a device number")
+      let minor = try reader.varint(limit: UInt64(UInt32.max), "a device number")
+      content = .device(
+        isBlock: kind == .blockDevice,
+        DeviceNumber(major: UInt32(major), minor: UInt32(minor)))
+    case .fifo: content = .fifo
+    case .socket: content = .socket
+    }
+    guard missing == content.isMissing else { throw .corrupt("an entry has contradicting flags") }
+    let linkGroup = flags & Flag.linked != 0 ? try reader.word64() : 0
+    return Entry(
+      name: name, content: content, mode: mode, uid: uid, gid: gid,
+      xattrs: flags & Flag.xattrs != 0 ? .zero : nil, holes: flags & Flag.holes != 0 ? .zero : nil,
+      linkGroup: linkGroup, modified: Timestamp(seconds: 0, nanoseconds: 0))
+  }
+
+  mutating func decodeIDs(from reader: inout ByteReader) throws(CodecError) {
+    switch content {
+    case .file(_, let size): content = .file(blob: try reader.digest(), sizeBytes: size)
+    case .directory: content = .directory(tree: try reader.digest())
+    default: break
+    }
+    if xattrs != nil { xattrs = try reader.digest() }
+    if holes != nil { holes = try reader.digest() }
+  }
+}

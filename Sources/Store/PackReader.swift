@@ -1,0 +1,194 @@
+// Reading packs: one frame at a time, decoded once and kept for its neighbours.
+//
+// 1. Nothing of a frame is used before its header's checksum and zstd's checksum were right.
+// 2. The decoded frames held at once are bounded in bytes; whoever still uses one keeps it alive.
+// 3. Two threads that want the same frame decode it once: the second waits.
+
+import Codec
+import Platform
+
+/// A decoded frame.
+public final class DecodedFrame: @unchecked Sendable {  // immutable once decoded
+  public let header: FrameHeader
+  private let raw: UnsafeMutableRawBufferPointer
+
+  init(_ header: FrameHeader, _ raw: UnsafeMutableRawBufferPointer) {
+    self.header = header
+    self.raw = raw
+  }
+
+  deinit { raw.deallocate() }
+
+  /// The bytes of an object at `start`; valid while this frame lives.
+  public func bytes(start: Int, length: Int) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(raw)[start..<start + length])
+  }
+}
+
+/// Where a frame is.
+struct FrameAddress: Hashable, Sendable {
+  let pack: Digest
+  let offset: UInt64
+}
+
+/// Reads frames out of the packs folder. Any thread may call it.
+final class PackReader: Sendable {
+  private struct State {
+    var files: [Digest: Descriptor] = [:]
+    var frames: [FrameAddress: DecodedFrame] = [:]
+    var order: [FrameAddress] = []
+    var heldBytes = 0
+    var underWay: Set<FrameAddress> = []
+  }
+
+  private let layout: Layout
+  private let state = Monitor(State())
+  private static let cacheBytes = 32 << 20
+  private static let openFiles = 128
+
+  init(_ layout: Layout) { self.layout = layout }
+
+  func frame(_ address: FrameAddress, frameBytes: Int) throws(StoreError) -> DecodedFrame {
+    let cached: DecodedFrame? = state.wait { state -> DecodedFrame?? in
+      if let frame = state.frames[address] { return .some(frame) }
+      if state.underWay.contains(address) { return nil }
+      state.underWay.insert(address)
+      return .some(nil)
+    }
+    if let cached { return cached }
+    do throws(StoreError) {
+      let frame = try read(address, frameBytes: frameBytes)
+      state.update { state in
+        state.underWay.remove(address)
+        state.frames[address] = frame
+        state.order.append(address)
+        state.heldBytes += frame.header.rawBytes
+        while state.heldBytes > PackReader.cacheBytes, state.order.count > 1 {
+          if let old = state.frames.removeValue(forKey: state.order.removeFirst()) {
+            state.heldBytes -= old.header.rawBytes
+          }
+        }
+      }
+      return frame
+    } catch {
+      state.update { _ = $0.underWay.remove(address) }
+      throw error
+    }
+  }
+
+  /// The header of the frame at `offset`; nil at the end of the pack.
+  func header(
+    _ file: Descriptor, _ pack: Digest, at offset: UInt64
+  ) throws(StoreError) -> FrameHeader? {
+    let object = "pack \(pack.shortHex) at \(offset)"
+    var front = try readBytes(file, object, at: offset, count: FrameHeader.byteCount)
+    if front.isEmpty { return nil }
+    let lengths = try decoding(object) { () throws(CodecError) in
+      guard front.count == FrameHeader.byteCount else { throw .truncated }
+      var result: Result<FrameHeader.Lengths, CodecError> = .failure(.truncated)
+      front.withUnsafeBytes { buffer in
+        do throws(CodecError) { result = .success(try FrameHeader.parseLengths(buffer)) } catch {
+          result = .failure(error)
+        }
+      }
+      return try result.get()
+    }
+    front += try readBytes(
+      file, object, at: offset + UInt64(FrameHeader.byteCount), count: lengths.directoryBytes)
+    return try decoding(object) { () throws(CodecError) in try parseHeader(front) }
+  }
+
+  func open(_ pack: Digest) throws(StoreError) -> Descriptor {
+    if let file = state.withLock({ $0.files[pack] }) { return file }
+    let file: Descriptor
+    do throws(SystemError) {
+      file = try layout.fileSystem.openFile(
+        at: layout.packs.raw, Array(pack.hex.utf8), [.read, .noFollow])
+    } catch {
+      if error.code == .notFound {
+        throw .missing("pack \(pack.hex)", "the file is not in the store's folder packs/")
+      }
+      throw .system(error, "pack \(pack.hex)")
+    }
+    state.withLock { state in
+      if state.files.count >= PackReader.openFiles { state.files.removeAll() }
+      state.files[pack] = file
+    }
+    return file
+  }
+
+  private func read(_ address: FrameAddress, frameBytes: Int) throws(StoreError) -> DecodedFrame {
+    let object = "pack \(address.pack.shortHex) at \(address.offset)"
+    let file = try open(address.pack)
+    guard frameBytes <= Int(FrameHeader.maxDirectoryBytes) + 2 * Int(FrameHeader.maxRawBytes) else {
+      throw .damaged(object, "the index gives the frame an impossible length")
+    }
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: frameBytes, alignment: 64)
+    defer { buffer.deallocate() }
+    let n = try explaining(object) { () throws(SystemError) in
+      try layout.fileSystem.readFully(file.raw, at: address.offset, into: buffer)
+    }
+    return try decoding(object) { () throws(CodecError) in
+      guard n == frameBytes else { throw .truncated }
+      let header = try FrameHeader.parse(UnsafeRawBufferPointer(buffer))
+      guard header.frameBytes == frameBytes else { throw .corrupt("the frame's length is another") }
+      return try decode(header, UnsafeRawBufferPointer(buffer))
+    }
+  }
+
+  /// Decodes the payload of a frame whose bytes are `frame`.
+  func decode(
+    _ header: FrameHeader, _ frame: UnsafeRawBufferPointer
+  ) throws(CodecError) -> DecodedFrame {
+    let payload = UnsafeRawBufferPointer(
+      rebasing: frame[(FrameHeader.byteCount + header.directoryBytes)...])
+    let raw = UnsafeMutableRawBufferPointer.allocate(byteCount: header.rawBytes, alignment: 64)
+    do throws(CodecError) {
+      try decoder.decompress(payload, raw)
+    } catch {
+      raw.deallocate()
+      throw error
+    }
+    return DecodedFrame(header, raw)
+  }
+
+  private let decoder = DecoderPool()
+
+  private func readBytes(
+    _ file: Descriptor, _ object: String, at offset: UInt64, count: Int
+  ) throws(StoreError) -> [UInt8] {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: max(count, 1), alignment: 8)
+    defer { buffer.deallocate() }
+    let n = try explaining(object) { () throws(SystemError) in
+      try layout.fileSystem.readFully(
+        file.raw, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
+    }
+    return [UInt8](buffer[..<n])
+  }
+}
+
+private func parseHeader(_ bytes: [UInt8]) throws(CodecError) -> FrameHeader {
+  var result: Result<FrameHeader, CodecError> = .failure(.truncated)
+  bytes.withUnsafeBytes { buffer in
+    do throws(CodecError) { result = .success(try FrameHeader.parse(buffer)) } catch {
+      result = .failure(error)
+    }
+  }
+  return try result.get()
+}
+
+/// As many decompressors as threads that use one at once.
+final class DecoderPool: Sendable {
+  private final class Decoder: @unchecked Sendable {  // taken out of the pool by one thread
+    let zstd = ZstdDecompressor()
+  }
+  private let idle = Monitor<[Decoder]>([])
+
+  func decompress(
+    _ source: UnsafeRawBufferPointer, _ target: UnsafeMutableRawBufferPointer
+  ) throws(CodecError) {
+    let decoder = idle.withLock { $0.popLast() } ?? Decoder()
+    defer { idle.withLock { $0.append(decoder) } }
+    try decoder.zstd.decompress(source, into: target)
+  }
+}

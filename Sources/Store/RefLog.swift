@@ -1,0 +1,229 @@
+// Refs and tags: which snapshots there are (docs/format.md, "Refs").
+//
+// 1. refs/<image>/<n> is created once, complete and synced, and never changed: the listing is the
+//    history. Two writers that race both succeed, with different numbers.
+// 2. A ref holds the whole snapshot object; its id is recomputed at every read.
+// 3. tags/<image>/<tag> holds a number; it is created exclusively, after its ref.
+
+import Codec
+import Platform
+
+/// The name of an image: also the name of a folder, so some names are not allowed.
+public struct ImageName: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public let text: String
+
+  /// - Throws: `refused` for an empty name, one over 128 bytes, one with "/", "@", ":" or control
+  ///   characters, and one that begins with "." or "-".
+  public init(_ text: String) throws(StoreError) {
+    let bytes = Array(text.utf8)
+    guard !bytes.isEmpty, bytes.count <= 128, bytes.first != 0x2e, bytes.first != 0x2d,
+      bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7f && $0 != 0x2f && $0 != 0x40 && $0 != 0x3a })
+    else {
+      throw StoreError(
+        .refused, "image name '\(printable(bytes))'", "is not allowed",
+        advice: "Names have 1 to 128 bytes, no '/', '@', ':' or control characters, and do not "
+          + "begin with '.' or '-'")
+    }
+    self.text = text
+  }
+
+  public var bytes: [UInt8] { Array(text.utf8) }
+  public var description: String { text }
+  public static func < (a: ImageName, b: ImageName) -> Bool { precedes(a.bytes, b.bytes) }
+}
+
+/// A committed snapshot and its number.
+public struct CommittedSnapshot: Sendable {
+  public let number: Int
+  public let id: Digest
+  public let snapshot: Snapshot
+  /// "compute@3".
+  public var name: String { "\(snapshot.image)@\(number)" }
+}
+
+/// The history of the images in a store.
+public struct RefLog: Sendable {
+  let layout: Layout
+  static let magic: [UInt8] = Array("IMGREF".utf8) + [1, 0x0a]
+  static let maxBytes = 64 << 20
+
+  /// The images that have snapshots.
+  public func images() throws(StoreError) -> [ImageName] {
+    let names = try explaining("the folder refs/") { () throws(SystemError) in
+      try layout.fileSystem.names(of: layout.refs.raw)
+    }
+    return names.compactMap { try? ImageName(String(decoding: $0, as: UTF8.self)) }.sorted()
+  }
+
+  /// The numbers of an image's snapshots, ascending.
+  public func numbers(of image: ImageName) throws(StoreError) -> [Int] {
+    guard let folder = try open(layout.refs, image) else { return [] }
+    return try explaining("the refs of \(image)") { () throws(SystemError) in
+      try layout.fileSystem.names(of: folder.raw).compactMap {
+        Int(String(decoding: $0, as: UTF8.self))
+      }.sorted()
+    }
+  }
+
+  public func latest(of image: ImageName) throws(StoreError) -> CommittedSnapshot? {
+    guard let last = try numbers(of: image).last else { return nil }
+    return try read(image, last)
+  }
+
+  /// Reads and checks one ref.
+  public func read(_ image: ImageName, _ number: Int) throws(StoreError) -> CommittedSnapshot {
+    let object = "ref \(image)@\(number)"
+    guard let folder = try open(layout.refs, image) else {
+      throw StoreError(.missing, object, "there is no such snapshot")
+    }
+    let bytes: [UInt8]
+    do throws(SystemError) {
+      bytes = try layout.fileSystem.readSmallFile(
+        at: folder.raw, RefLog.fileName(number), limitBytes: RefLog.maxBytes)
+    } catch {
+      if error.code == .notFound {
+        throw StoreError(.missing, object, "there is no such snapshot")
+      }
+      throw .system(error, object)
+    }
+    return try decoding(object) { () throws(CodecError) in
+      let snapshot = try RefLog.decode(bytes)
+      guard snapshot.snapshot.image == image.text else {
+        throw .corrupt("it is a snapshot of \(snapshot.snapshot.image)")
+      }
+      return CommittedSnapshot(number: number, id: snapshot.id, snapshot: snapshot.snapshot)
+    }
+  }
+
+  /// Makes the snapshot part of the image's history: the commit.
+  public func append(_ snapshot: Snapshot) throws(StoreError) -> CommittedSnapshot {
+    let image = try ImageName(snapshot.image)
+    let bytes = RefLog.encode(snapshot)
+    var number = (try numbers(of: image).last ?? 0) + 1
+    let object = "a new ref of \(image)"
+    return try explaining(object) { () throws(SystemError) in
+      let fileSystem = layout.fileSystem
+      try makeDirectoryIfAbsent(fileSystem, layout.refs, image.bytes)
+      let folder = try fileSystem.openDirectory(at: layout.refs.raw, image.bytes)
+      let temporary = try TemporaryFile(layout)
+      do throws(SystemError) {
+        try fileSystem.write(temporary.file.raw, bytes)
+        try fileSystem.sync(temporary.file.raw)
+        while true {
+          do throws(SystemError) {
+            try temporary.publish(in: folder, as: RefLog.fileName(number), exclusively: true)
+            break
+          } catch {
+            guard error.code == .exists else { throw error }
+            number += 1
+          }
+        }
+      } catch {
+        temporary.discard()
+        throw error
+      }
+      try fileSystem.sync(folder.raw)
+      if number == 1 { try fileSystem.sync(layout.refs.raw) }
+      return CommittedSnapshot(number: number, id: snapshot.id, snapshot: snapshot)
+    }
+  }
+
+  static func fileName(_ number: Int) -> [UInt8] {
+    let digits = String(number)
+    return Array((String(repeating: "0", count: max(0, 10 - digits.count)) + digits).utf8)
+  }
+
+  static func encode(_ snapshot: Snapshot) -> [UInt8] {
+    let body = snapshot.encode()
+    var writer = ByteWriter()
+    writer.raw(magic)
+    writer.word32(UInt32(body.count))
+    writer.raw(body)
+    writer.digest(SHA256.digest(of: body))
+    return writer.bytes
+  }
+
+  static func decode(_ bytes: [UInt8]) throws(CodecError) -> (id: Digest, snapshot: Snapshot) {
+    let body = try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
+      guard try reader.raw(min(magic.count, reader.remaining)) == magic else {
+        throw .corrupt("the file is no ref")
+      }
+      let body = try reader.raw(Int(try reader.word32()))
+      guard try reader.digest() == SHA256.digest(of: body) else {
+        throw .corrupt("its SHA-256 does not match")
+      }
+      try reader.expectEnd()
+      return body
+    }
+    return (SHA256.digest(of: body), try Snapshot.decode(body))
+  }
+
+  private func open(_ parent: Descriptor, _ image: ImageName) throws(StoreError) -> Descriptor? {
+    do throws(SystemError) {
+      return try layout.fileSystem.openDirectory(at: parent.raw, image.bytes)
+    } catch {
+      if error.code == .notFound { return nil }
+      throw .system(error, "the history of \(image)")
+    }
+  }
+
+  // MARK: Tags
+
+  /// Tag names and the numbers they stand for.
+  public func tags(of image: ImageName) throws(StoreError) -> [String: Int] {
+    guard let folder = try open(layout.tags, image) else { return [:] }
+    return try explaining("the tags of \(image)") { () throws(SystemError) in
+      var tags: [String: Int] = [:]
+      for name in try layout.fileSystem.names(of: folder.raw) {
+        let text = String(
+          decoding: try layout.fileSystem.readSmallFile(at: folder.raw, name, limitBytes: 64),
+          as: UTF8.self)
+        if let number = Int(text.split(separator: "\n").first ?? "") {
+          tags[String(decoding: name, as: UTF8.self)] = number
+        }
+      }
+      return tags
+    }
+  }
+
+  /// A tag's name is allowed and not taken.
+  public func checkTag(_ tag: String, of image: ImageName) throws(StoreError) {
+    let ok = tag.utf8.allSatisfy {
+      (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
+        || $0 == 0x2d || $0 == 0x5f || $0 == 0x2e || $0 == 0x2b
+    }
+    let first = tag.utf8.first ?? 0
+    guard ok, !tag.isEmpty, tag.utf8.count <= 100,
+      (0x41...0x5a).contains(first) || (0x61...0x7a).contains(first)
+    else {
+      throw StoreError(
+        .refused, "tag '\(tag)'", "is not allowed",
+        advice: "Tags begin with a letter and have letters, digits, '.', '-', '_' and '+'")
+    }
+    if let number = try tags(of: image)[tag] {
+      throw StoreError(
+        .refused, "tag '\(tag)'", "stands for \(image)@\(number) already",
+        advice: "Choose another tag")
+    }
+  }
+
+  public func setTag(_ tag: String, of image: ImageName, to number: Int) throws(StoreError) {
+    try checkTag(tag, of: image)
+    try explaining("tag '\(tag)' of \(image)") { () throws(SystemError) in
+      let fileSystem = layout.fileSystem
+      try makeDirectoryIfAbsent(fileSystem, layout.tags, image.bytes)
+      let folder = try fileSystem.openDirectory(at: layout.tags.raw, image.bytes)
+      let temporary = try TemporaryFile(layout)
+      do throws(SystemError) {
+        try fileSystem.write(temporary.file.raw, Array("\(number)\n".utf8))
+        try fileSystem.sync(temporary.file.raw)
+        try temporary.publish(in: folder, as: Array(tag.utf8), exclusively: true)
+      } catch {
+        temporary.discard()
+        throw error
+      }
+      try fileSystem.sync(folder.raw)
+      try fileSystem.sync(layout.tags.raw)
+    }
+  }
+}

@@ -1,0 +1,236 @@
+// One state of one image: definition, trees and files, and where they came from
+// (docs/format.md, "Snapshots"). Its id is the SHA-256 of its encoding.
+
+import Codec
+import Platform
+
+/// A snapshot's content. What the strings mean to xCAT is for the rooms above to know.
+public struct Snapshot: Hashable, Sendable {
+  /// Rows of one table of the definition, columns by name.
+  public struct Table: Hashable, Sendable {
+    public var name: String
+    public var rows: [[String: String]]
+    public init(name: String, rows: [[String: String]]) {
+      self.name = name
+      self.rows = rows
+    }
+  }
+
+  /// A tree or a file of the image, and the absolute path that it belongs to.
+  public struct Piece: Hashable, Sendable {
+    public var role: String
+    public var path: [UInt8]
+    /// The entry; its name is empty.
+    public var entry: Entry
+    public init(role: String, path: [UInt8], entry: Entry) {
+      self.role = role
+      self.path = path
+      self.entry = entry
+    }
+  }
+
+  /// Something that the snapshot could not hold exactly, or left out on purpose.
+  public struct Note: Hashable, Sendable {
+    public enum Kind: UInt8, Sendable {
+      /// Something is mounted there; what lies below was not looked at.
+      case mountPoint = 1
+      case unreadable = 2
+      case changedWhileRead = 3
+      case vanished = 4
+      /// A file that an attribute of the definition names is not there.
+      case absent = 5
+    }
+    public var kind: Kind
+    public var path: [UInt8]
+    public var detail: String
+    public init(_ kind: Kind, path: [UInt8], detail: String = "") {
+      self.kind = kind
+      self.path = path
+      self.detail = detail
+    }
+    /// The snapshot is not the exact state because of this.
+    public var isProblem: Bool {
+      kind == .unreadable || kind == .changedWhileRead || kind == .vanished
+    }
+  }
+
+  /// A named fact that travels with the image: one key may stand several times.
+  public struct Fact: Hashable, Sendable {
+    public var key: String
+    public var value: String
+    public init(_ key: String, _ value: String) {
+      self.key = key
+      self.value = value
+    }
+  }
+
+  public var image: String
+  public var created: Timestamp
+  /// The snapshot that was the latest when this one was taken.
+  public var parent: Digest?
+  public var message: String
+  /// Who took it where with what: "host", "user", "command", "tool".
+  public var provenance: [Fact]
+  public var tables: [Table]
+  public var pieces: [Piece]
+  public var notes: [Note]
+  public var facts: [Fact]
+  public var entryCount: UInt64
+  public var contentBytes: UInt64
+
+  public init(
+    image: String, created: Timestamp, parent: Digest?, message: String, provenance: [Fact],
+    tables: [Table], pieces: [Piece], notes: [Note], facts: [Fact], entryCount: UInt64,
+    contentBytes: UInt64
+  ) {
+    self.image = image
+    self.created = created
+    self.parent = parent
+    self.message = message
+    self.provenance = provenance
+    self.tables = tables
+    self.pieces = pieces
+    self.notes = notes
+    self.facts = facts
+    self.entryCount = entryCount
+    self.contentBytes = contentBytes
+  }
+
+  public var isComplete: Bool { !notes.contains(where: \.isProblem) }
+  public var id: Digest { SHA256.digest(of: encode()) }
+
+  /// Definition, pieces and facts are the same, whatever the time and the words.
+  public func hasSameState(as other: Snapshot) -> Bool {
+    tables == other.tables && pieces == other.pieces && facts == other.facts
+      && notes == other.notes
+  }
+}
+
+// MARK: - Encoding
+
+extension Snapshot {
+  static let version: UInt8 = 1
+
+  public func encode() -> [UInt8] {
+    var writer = ByteWriter()
+    writer.byte(Snapshot.version)
+    writer.string(image)
+    writer.time(created)
+    writer.byte(parent == nil ? 0 : 1)
+    if let parent { writer.digest(parent) }
+    writer.string(message)
+    writer.facts(provenance)
+    writer.varint(tables.count)
+    for table in tables {
+      writer.string(table.name)
+      writer.varint(table.rows.count)
+      for row in table.rows {
+        writer.facts(
+          row.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map {
+            Fact($0.key, $0.value)
+          })
+      }
+    }
+    writer.varint(pieces.count)
+    for piece in pieces {
+      writer.string(piece.role)
+      writer.string(piece.path)
+      piece.entry.encodeAttributes(into: &writer)
+      piece.entry.encodeIDs(into: &writer)
+      writer.time(piece.entry.modified)
+      if let times = piece.entry.times { writer.digest(times) }
+    }
+    writer.varint(notes.count)
+    for note in notes {
+      writer.byte(note.kind.rawValue)
+      writer.string(note.path)
+      writer.string(note.detail)
+    }
+    writer.facts(facts)
+    writer.varint(entryCount)
+    writer.varint(contentBytes)
+    return writer.bytes
+  }
+
+  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> Snapshot {
+    try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
+      let version = try reader.byte()
+      guard version == Snapshot.version else {
+        throw .corrupt("the snapshot is of version \(version); a newer imgstore reads it")
+      }
+      let image = try reader.text()
+      let created = try reader.time()
+      let parent = try reader.byte() == 0 ? nil : try reader.digest()
+      let message = try reader.text()
+      let provenance = try reader.facts()
+      var tables: [Table] = []
+      for _ in 0..<(try reader.count(bytesEach: 2)) {
+        let name = try reader.text()
+        var rows: [[String: String]] = []
+        for _ in 0..<(try reader.count(bytesEach: 1)) {
+          var row: [String: String] = [:]
+          for fact in try reader.facts() { row[fact.key] = fact.value }
+          rows.append(row)
+        }
+        tables.append(Table(name: name, rows: rows))
+      }
+      var pieces: [Piece] = []
+      for _ in 0..<(try reader.count(bytesEach: 9)) {
+        let role = try reader.text()
+        let path = try reader.string()
+        var entry = try Entry.decodeAttributes(from: &reader, allowAnyName: true)
+        guard entry.name.isEmpty, AbsolutePath(path) != nil else {
+          throw .corrupt("a piece has a path that is not allowed")
+        }
+        try entry.decodeIDs(from: &reader)
+        entry.modified = try reader.time()
+        if entry.tree != nil { entry.times = try reader.digest() }
+        pieces.append(Piece(role: role, path: path, entry: entry))
+      }
+      var notes: [Note] = []
+      for _ in 0..<(try reader.count(bytesEach: 3)) {
+        guard let kind = Note.Kind(rawValue: try reader.byte()) else {
+          throw .corrupt("a note is of an unknown kind")
+        }
+        notes.append(Note(kind, path: try reader.string(), detail: try reader.text()))
+      }
+      let facts = try reader.facts()
+      let entryCount = try reader.varint()
+      let contentBytes = try reader.varint()
+      try reader.expectEnd()
+      return Snapshot(
+        image: image, created: created, parent: parent, message: message, provenance: provenance,
+        tables: tables, pieces: pieces, notes: notes, facts: facts, entryCount: entryCount,
+        contentBytes: contentBytes)
+    }
+  }
+}
+
+extension ByteWriter {
+  mutating func time(_ time: Timestamp) {
+    signed(time.seconds)
+    varint(UInt64(time.nanoseconds))
+  }
+
+  mutating func facts(_ facts: [Snapshot.Fact]) {
+    varint(facts.count)
+    for fact in facts {
+      string(fact.key)
+      string(fact.value)
+    }
+  }
+}
+
+extension ByteReader {
+  mutating func time() throws(CodecError) -> Timestamp {
+    let seconds = try signed()
+    return Timestamp(
+      seconds: seconds, nanoseconds: UInt32(try varint(limit: 999_999_999, "nanoseconds")))
+  }
+
+  mutating func facts() throws(CodecError) -> [Snapshot.Fact] {
+    var facts: [Snapshot.Fact] = []
+    for _ in 0..<(try count(bytesEach: 2)) { facts.append(.init(try text(), try text())) }
+    return facts
+  }
+}

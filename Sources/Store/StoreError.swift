@@ -1,0 +1,70 @@
+// Store: blobs, packs, trees, snapshots and refs; docs/format.md is its specification.
+// This file: the one error type of the room.
+
+import Codec
+import Platform
+import SQLite
+
+/// What went wrong in the store.
+public struct StoreError: ExplainedError {
+  public enum Kind: Sendable, Equatable {
+    /// Stored bytes are not what they were: bit rot, a torn write, a foreign hand.
+    case damaged
+    /// Something that must be there is not.
+    case missing
+    /// The folder is no store, or one of a newer version.
+    case incompatible
+    /// A system call failed.
+    case system(SystemError)
+    /// The index cannot be read or written, even after it was made anew.
+    case index
+    /// The request cannot be met as it stands: bad name, taken tag.
+    case refused
+  }
+
+  public let kind: Kind
+  public let object: String
+  public let finding: String
+  public let advice: String
+
+  public init(_ kind: Kind, _ object: String, _ finding: String, advice: String = "") {
+    self.kind = kind
+    self.object = object
+    self.finding = finding
+    self.advice = advice
+  }
+
+  static func system(_ error: SystemError, _ object: String) -> StoreError {
+    StoreError(
+      .system(error), object, "cannot \(error.operation) \(printable(error.path)): \(error.code)",
+      advice: error.isOutOfSpace
+        ? "Make room on the store's file system and run the command again; the store is intact"
+        : error.advice)
+  }
+
+  static func damaged(_ object: String, _ finding: String) -> StoreError {
+    StoreError(
+      .damaged, object, finding,
+      advice: "Run 'imgstore verify --deep' to see which snapshots are affected")
+  }
+
+  static func missing(_ object: String, _ finding: String) -> StoreError {
+    StoreError(
+      .missing, object, finding,
+      advice: "Run 'imgstore verify' to see which snapshots are affected")
+  }
+}
+
+/// Runs `body`, telling a failed system call as the store's error about `object`.
+func explaining<R>(
+  _ object: @autoclosure () -> String, _ body: () throws(SystemError) -> R
+) throws(StoreError) -> R {
+  do { return try body() } catch { throw .system(error, object()) }
+}
+
+/// Runs `body`, telling undecodable bytes as damage of `object`.
+func decoding<R>(
+  _ object: @autoclosure () -> String, _ body: () throws(CodecError) -> R
+) throws(StoreError) -> R {
+  do { return try body() } catch { throw .damaged(object(), "\(error)") }
+}

@@ -1,0 +1,57 @@
+// Files on their way into the store: made in tmp/, locked while their writer lives, renamed into
+// place when complete. What a dead writer left is recognised by its free lock and removed.
+
+import Codec
+import Platform
+
+/// A file in `tmp/` that disappears unless it is published.
+final class TemporaryFile: Sendable {
+  let file: Descriptor
+  let name: [UInt8]
+  private let layout: Layout
+
+  init(_ layout: Layout) throws(SystemError) {
+    self.layout = layout
+    name = Array(randomName().utf8)
+    file = try layout.fileSystem.openFile(
+      at: layout.temporary.raw, name, [.readWrite, .create, .exclusive, .noFollow])
+    _ = try layout.fileSystem.lock(file.raw, exclusive: true, wait: true)
+  }
+
+  /// Gives the file its place; fails with EEXIST where `exclusively` is set and the name is taken.
+  /// The caller has synced the file, and syncs the directory after.
+  func publish(
+    in directory: Descriptor, as target: [UInt8], exclusively: Bool
+  ) throws(SystemError) {
+    let fileSystem = layout.fileSystem
+    do {
+      try fileSystem.rename(
+        at: layout.temporary.raw, name, to: directory.raw, target, exclusively: exclusively)
+    } catch {
+      // File systems without RENAME_NOREPLACE (NFS) have link, which is exclusive by nature.
+      guard exclusively, error.code == .invalid || error.code == .notSupported else { throw error }
+      try fileSystem.link(at: layout.temporary.raw, name, to: directory.raw, target)
+      try fileSystem.remove(at: layout.temporary.raw, name, isDirectory: false)
+    }
+  }
+
+  /// Removes the file; harmless after `publish`.
+  func discard() {
+    try? layout.fileSystem.remove(at: layout.temporary.raw, name, isDirectory: false)
+  }
+
+  /// Removes what writers that no longer live have left.
+  static func sweep(_ layout: Layout) throws(SystemError) {
+    let fileSystem = layout.fileSystem
+    for name in try fileSystem.names(of: layout.temporary.raw) {
+      do {
+        let file = try fileSystem.openFile(at: layout.temporary.raw, name, [.read, .noFollow])
+        if try fileSystem.lock(file.raw, exclusive: true, wait: false) {
+          try fileSystem.remove(at: layout.temporary.raw, name, isDirectory: false)
+        }
+      } catch {
+        if error.code != .notFound { throw error }
+      }
+    }
+  }
+}

@@ -1,0 +1,237 @@
+// Directory objects, and the times that stand beside them (docs/format.md, "Trees", "Times").
+//
+// 1. A tree's bytes, and so its id, depend only on the entries: same content, same id, whenever
+//    the files were written. The (tree, times) pair is the exact state.
+// 2. Entries are in byte order of their names, each name once.
+// 3. A directory of more than `splitOver` entries is a node over leaves, cut after every name
+//    whose CRC-32 ends in eight zero bits, and after `leafLimit` entries at the latest: one changed
+//    entry rewrites one leaf.
+
+import Codec
+import Platform
+
+/// Encodes and decodes directories.
+public enum Tree {
+  static let splitOver = 1024
+  static let leafLimit = 4096
+  private static let leafTag: UInt8 = 1
+  private static let nodeTag: UInt8 = 2
+
+  /// An object to be stored: its kind, id and bytes.
+  public struct EncodedObject: Sendable {
+    public let kind: ObjectKind
+    public let id: Digest
+    public let bytes: [UInt8]
+    init(_ kind: ObjectKind, _ bytes: [UInt8]) {
+      self.kind = kind
+      self.bytes = bytes
+      self.id = SHA256.digest(of: bytes)
+    }
+  }
+
+  /// A directory's two ids.
+  public struct IDs: Hashable, Sendable {
+    public let tree: Digest
+    public let times: Digest
+    public init(tree: Digest, times: Digest) {
+      self.tree = tree
+      self.times = times
+    }
+  }
+
+  /// Encodes a directory, handing each object to `output`, leaves before their node.
+  /// - Parameter entries: in byte order of their names.
+  public static func encode(
+    _ entries: [Entry], _ output: (EncodedObject) throws -> Void
+  ) rethrows -> IDs {
+    guard entries.count > splitOver else {
+      let (tree, times) = encodeLeaf(entries[...])
+      try output(tree)
+      try output(times)
+      return IDs(tree: tree.id, times: times.id)
+    }
+    var treeNode = ByteWriter()
+    var treeIDs = ByteWriter()
+    var timesIDs = ByteWriter()
+    let leaves = split(entries)
+    treeNode.byte(nodeTag)
+    treeNode.varint(leaves.count)
+    for leaf in leaves {
+      let (tree, times) = encodeLeaf(leaf)
+      try output(tree)
+      try output(times)
+      treeNode.string(leaf.first?.name ?? [])
+      treeNode.varint(leaf.count)
+      treeIDs.digest(tree.id)
+      timesIDs.digest(times.id)
+    }
+    treeNode.raw(treeIDs.bytes)
+    var timesNode = ByteWriter()
+    timesNode.byte(nodeTag)
+    timesNode.varint(leaves.count)
+    timesNode.raw(timesIDs.bytes)
+    let tree = EncodedObject(.tree, treeNode.bytes)
+    let times = EncodedObject(.times, timesNode.bytes)
+    try output(tree)
+    try output(times)
+    return IDs(tree: tree.id, times: times.id)
+  }
+
+  private static func split(_ entries: [Entry]) -> [ArraySlice<Entry>] {
+    var leaves: [ArraySlice<Entry>] = []
+    var start = 0
+    for (i, entry) in entries.enumerated()
+    where CRC32.of(entry.name) & 0xff == 0 || i + 1 - start == leafLimit {
+      leaves.append(entries[start...i])
+      start = i + 1
+    }
+    if start < entries.count { leaves.append(entries[start...]) }
+    return leaves
+  }
+
+  private static func encodeLeaf(
+    _ entries: ArraySlice<Entry>
+  ) -> (tree: EncodedObject, times: EncodedObject) {
+    var tree = ByteWriter()
+    var ids = ByteWriter()
+    var times = ByteWriter()
+    var timesIDs = ByteWriter()
+    tree.byte(leafTag)
+    tree.varint(entries.count)
+    times.byte(leafTag)
+    times.varint(entries.count)
+    var lastSeconds: Int64 = 0
+    for entry in entries {
+      entry.encodeAttributes(into: &tree)
+      entry.encodeIDs(into: &ids)
+      times.signed(entry.modified.seconds &- lastSeconds)
+      times.varint(UInt64(entry.modified.nanoseconds))
+      lastSeconds = entry.modified.seconds
+      if entry.tree != nil {
+        guard let id = entry.times else { preconditionFailure("a directory without times") }
+        timesIDs.digest(id)
+      }
+    }
+    tree.raw(ids.bytes)
+    times.raw(timesIDs.bytes)
+    return (EncodedObject(.tree, tree.bytes), EncodedObject(.times, times.bytes))
+  }
+
+  /// The entries of a directory in byte order, with their times.
+  public static func entries(_ ids: IDs, from source: some ObjectSource) throws -> [Entry] {
+    let tree = try source.object(.tree, ids.tree)
+    let times = try source.object(.times, ids.times)
+    guard tree.first == nodeTag else { return try decodeLeaf(ids, tree, times) }
+    let leaves = try decoding("tree \(ids.tree)") { () throws(CodecError) in
+      try decodeNode(tree, times)
+    }
+    var entries: [Entry] = []
+    for leaf in leaves {
+      entries += try decodeLeaf(
+        leaf, try source.object(.tree, leaf.tree), try source.object(.times, leaf.times))
+    }
+    try decoding("tree \(ids.tree)") { () throws(CodecError) in try checkOrder(entries) }
+    return entries
+  }
+
+  /// The objects that a tree names directly, without its subdirectories' content.
+  public static func leaves(_ ids: IDs, from source: some ObjectSource) throws -> [IDs] {
+    let tree = try source.object(.tree, ids.tree)
+    guard tree.first == nodeTag else { return [] }
+    let times = try source.object(.times, ids.times)
+    return try decoding("tree \(ids.tree)") { () throws(CodecError) in
+      try decodeNode(tree, times)
+    }
+  }
+
+  private static func decodeLeaf(_ ids: IDs, _ tree: [UInt8], _ times: [UInt8]) throws -> [Entry] {
+    var entries = try decoding("tree \(ids.tree)") { () throws(CodecError) in
+      try decodeTreeLeaf(tree)
+    }
+    try decoding("times \(ids.times)") { () throws(CodecError) in
+      try decodeTimesLeaf(times, into: &entries)
+    }
+    return entries
+  }
+
+  static func decodeTreeLeaf(_ bytes: [UInt8]) throws(CodecError) -> [Entry] {
+    try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
+      guard try reader.byte() == leafTag else { throw .corrupt("the tree is no leaf") }
+      let count = try reader.count(bytesEach: 7)
+      var entries: [Entry] = []
+      entries.reserveCapacity(count)
+      for _ in 0..<count { entries.append(try Entry.decodeAttributes(from: &reader)) }
+      for i in 0..<count { try entries[i].decodeIDs(from: &reader) }
+      try reader.expectEnd()
+      try checkOrder(entries)
+      return entries
+    }
+  }
+
+  static func decodeTimesLeaf(_ bytes: [UInt8], into entries: inout [Entry]) throws(CodecError) {
+    let result = try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
+      guard try reader.byte() == leafTag else { throw .corrupt("the times are no leaf") }
+      guard try reader.varint() == UInt64(entries.count) else {
+        throw .corrupt("the times are of another number of entries")
+      }
+      var timed = entries
+      var seconds: Int64 = 0
+      for i in timed.indices {
+        seconds = seconds &+ (try reader.signed())
+        let nanoseconds = try reader.varint(limit: 999_999_999, "nanoseconds")
+        timed[i].modified = Timestamp(seconds: seconds, nanoseconds: UInt32(nanoseconds))
+      }
+      for i in timed.indices where timed[i].tree != nil { timed[i].times = try reader.digest() }
+      try reader.expectEnd()
+      return timed
+    }
+    entries = result
+  }
+
+  private static func decodeNode(_ tree: [UInt8], _ times: [UInt8]) throws(CodecError) -> [IDs] {
+    let trees = try withReader(tree) { (reader: inout ByteReader) throws(CodecError) in
+      _ = try reader.byte()
+      let count = try reader.count(bytesEach: 34)
+      for _ in 0..<count {
+        _ = try reader.string()
+        _ = try reader.varint()
+      }
+      return try digests(count, &reader)
+    }
+    let timesIDs = try withReader(times) { (reader: inout ByteReader) throws(CodecError) in
+      guard try reader.byte() == nodeTag else { throw .corrupt("the times are no node") }
+      return try digests(try reader.count(bytesEach: 32), &reader)
+    }
+    guard trees.count == timesIDs.count else { throw .corrupt("tree and times do not match") }
+    return zip(trees, timesIDs).map { IDs(tree: $0, times: $1) }
+  }
+
+  private static func digests(
+    _ count: Int, _ reader: inout ByteReader
+  ) throws(CodecError) -> [Digest] {
+    var digests: [Digest] = []
+    for _ in 0..<count { digests.append(try reader.digest()) }
+    try reader.expectEnd()
+    return digests
+  }
+
+  private static func checkOrder(_ entries: [Entry]) throws(CodecError) {
+    for (a, b) in zip(entries, entries.dropFirst()) where !precedes(a.name, b.name) {
+      throw .corrupt("names are out of order or double")
+    }
+  }
+}
+
+/// Runs `body` over a reader of `bytes`.
+func withReader<R>(
+  _ bytes: [UInt8], _ body: (inout ByteReader) throws(CodecError) -> R
+) throws(CodecError) -> R {
+  var result: Result<R, CodecError> = .failure(.truncated)
+  bytes.withUnsafeBytes { buffer in
+    var reader = ByteReader(buffer)
+    do throws(CodecError) { result = .success(try body(&reader)) } catch {
+      result = .failure(error)
+    }
+  }
+  return try result.get()
+}

@@ -1,0 +1,112 @@
+// What differs between two trees. Equal ids are equal trees: only what changed is looked at.
+
+import Codec
+import Platform
+
+/// What differs between two entries of one name and kind.
+public struct ChangedFields: OptionSet, Sendable, Hashable {
+  public let rawValue: Int
+  public init(rawValue: Int) { self.rawValue = rawValue }
+  /// A file's bytes, a link's target, a device's number, or the kind itself.
+  public static let content = ChangedFields(rawValue: 1)
+  public static let mode = ChangedFields(rawValue: 2)
+  public static let owner = ChangedFields(rawValue: 4)
+  public static let xattrs = ChangedFields(rawValue: 8)
+  public static let holes = ChangedFields(rawValue: 16)
+  public static let links = ChangedFields(rawValue: 32)
+  public static let modified = ChangedFields(rawValue: 64)
+
+  /// The fields as words, in a fixed order.
+  public var names: [String] {
+    let all: [(ChangedFields, String)] = [
+      (.content, "content"), (.mode, "mode"), (.owner, "owner"), (.xattrs, "xattrs"),
+      (.holes, "holes"), (.links, "links"), (.modified, "mtime"),
+    ]
+    return all.filter { contains($0.0) }.map(\.1)
+  }
+}
+
+extension Entry {
+  /// What differs, a directory's own attributes only: not what is in it.
+  public func changes(to other: Entry) -> ChangedFields {
+    var fields: ChangedFields = []
+    if kind != .directory || other.kind != .directory, content != other.content {
+      fields.insert(.content)
+    }
+    if mode != other.mode { fields.insert(.mode) }
+    if uid != other.uid || gid != other.gid { fields.insert(.owner) }
+    if xattrs != other.xattrs { fields.insert(.xattrs) }
+    if holes != other.holes { fields.insert(.holes) }
+    if linkGroup != other.linkGroup { fields.insert(.links) }
+    if modified != other.modified { fields.insert(.modified) }
+    return fields
+  }
+
+  /// The directory's ids; nil for other kinds and unreadable directories.
+  public var ids: Tree.IDs? {
+    guard let tree, let times else { return nil }
+    return Tree.IDs(tree: tree, times: times)
+  }
+}
+
+/// One difference between an old and a new tree.
+public struct TreeChange: Sendable {
+  public enum Kind: Sendable {
+    case added(Entry)
+    case removed(Entry)
+    case changed(from: Entry, to: Entry, ChangedFields)
+  }
+  /// Relative to the trees compared; empty for their roots.
+  public let path: [UInt8]
+  public let kind: Kind
+}
+
+/// Compares trees.
+public enum TreeDiff {
+  /// Pairs up two directories' entries by name, in byte order.
+  public static func pairs(
+    _ old: [Entry], _ new: [Entry], _ body: (_ old: Entry?, _ new: Entry?) throws -> Void
+  ) rethrows {
+    var i = 0
+    var j = 0
+    while i < old.count || j < new.count {
+      if j == new.count || (i < old.count && precedes(old[i].name, new[j].name)) {
+        try body(old[i], nil)
+        i += 1
+      } else if i == old.count || precedes(new[j].name, old[i].name) {
+        try body(nil, new[j])
+        j += 1
+      } else {
+        try body(old[i], new[j])
+        i += 1
+        j += 1
+      }
+    }
+  }
+
+  /// Calls `body` for every difference, parents before children, in byte order.
+  public static func compare(
+    _ old: Entry?, _ new: Entry?, path: [UInt8] = [], oldFrom: some ObjectSource,
+    newFrom: some ObjectSource, _ body: (TreeChange) throws -> Void
+  ) throws {
+    switch (old, new) {
+    case (nil, nil): return
+    case (nil, let new?): try body(TreeChange(path: path, kind: .added(new)))
+    case (let old?, nil): try body(TreeChange(path: path, kind: .removed(old)))
+    case (let old?, let new?):
+      let fields = old.changes(to: new)
+      if !fields.isEmpty {
+        try body(TreeChange(path: path, kind: .changed(from: old, to: new, fields)))
+      }
+    }
+    if let a = old?.ids, let b = new?.ids, a == b { return }
+    let oldEntries = try old?.ids.map { try Tree.entries($0, from: oldFrom) } ?? []
+    let newEntries = try new?.ids.map { try Tree.entries($0, from: newFrom) } ?? []
+    try pairs(oldEntries, newEntries) { a, b in
+      let name = b?.name ?? a?.name ?? []
+      try compare(
+        a, b, path: path.isEmpty ? name : path + [0x2f] + name, oldFrom: oldFrom, newFrom: newFrom,
+        body)
+    }
+  }
+}

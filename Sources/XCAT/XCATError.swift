@@ -1,0 +1,17 @@
+// XCAT: osimage tables, manifests, bundle layout, profile rules; ../shared/xcat.md is the contract.
+// This file: the room's error.
+
+import Platform
+
+/// Something about xCAT's data that cannot be as it is.
+public struct XCATError: ExplainedError {
+  public let object: String
+  public let finding: String
+  public let advice: String
+
+  public init(_ object: String, _ finding: String, advice: String = "") {
+    self.object = object
+    self.finding = finding
+    self.advice = advice
+  }
+}

@@ -1,0 +1,64 @@
+// Options that every command has, and what they open.
+
+import ArgumentParser
+import Glibc
+import Images
+import Platform
+
+struct CommonOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "The store's folder (IMGSTORE_STORE; default /var/lib/imgstore for root, else the XDG data folder).",
+      valueName: "dir"))
+  var store: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Take every absolute path of tables and bundles below this folder (IMGSTORE_ROOT).",
+      valueName: "dir"))
+  var root: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The folder of xCAT's table files (IMGSTORE_XCAT_DIR; default /etc/xcat, else the store).",
+      valueName: "dir"))
+  var xcatDir: String?
+
+  @Flag(name: .shortAndLong, help: "No progress and no remarks, only results and errors.")
+  var quiet = false
+
+  /// Opens the workspace, showing progress where a person watches.
+  func open() throws -> Workspace {
+    let isQuiet = quiet
+    let progress = Progress()
+    if !isQuiet { Terminal.show(progress) }
+    return try Workspace(
+      WorkspaceOptions(
+        store: storePath, root: root ?? environment("IMGSTORE_ROOT") ?? "/",
+        xcatDirectory: xcatDir ?? environment("IMGSTORE_XCAT_DIR")),
+      progress: progress
+    ) { line in
+      if !isQuiet { Terminal.remark(line) }
+    }
+  }
+
+  private var storePath: String {
+    if let store { return store }
+    if let named = environment("IMGSTORE_STORE") { return named }
+    if isRoot { return "/var/lib/imgstore" }
+    if let data = environment("XDG_DATA_HOME") { return data + "/imgstore" }
+    return (environment("HOME") ?? ".") + "/.local/share/imgstore"
+  }
+}
+
+/// A variable of the environment that is set and not empty.
+func environment(_ name: String) -> String? {
+  guard let value = getenv(name) else { return nil }
+  let text = String(cString: value)
+  return text.isEmpty ? nil : text
+}
+
+struct JSONFlag: ParsableArguments {
+  @Flag(help: "Print one JSON document instead of text (docs/json.md).")
+  var json = false
+}

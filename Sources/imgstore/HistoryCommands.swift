@@ -1,0 +1,193 @@
+// imgstore snapshot, log, status, diff.
+
+import ArgumentParser
+import Images
+import Platform
+import Store
+
+struct SnapshotCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "snapshot", abstract: "Take a snapshot of an image: definition, tree and files.",
+    discussion: "Only what changed since the last snapshot is read and stored.")
+
+  @Argument(help: "The image's name.") var name: String
+  @Option(name: .shortAndLong, help: "Why this snapshot is taken.") var message = ""
+  @Option(help: "A name for this snapshot: IMAGE@TAG.") var tag: String?
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let outcome = try common.open().snapshot(name, message: message, tag: tag)
+    Terminal.finish()
+    let snapshot = outcome.committed.snapshot
+    if json.json {
+      try printJSON(SnapshotOutcomeJSON(outcome, tags: tag.map { [$0] } ?? []))
+    } else {
+      let holds = "\(count(snapshot.entryCount, "entry")), \(sizeText(snapshot.contentBytes))"
+      let did =
+        outcome.sameAs.map { "same as @\($0)" }
+        ?? "read \(sizeText(outcome.readBytes)), stored \(sizeText(outcome.storedBytes))"
+      print("\(outcome.committed.name)  \(outcome.committed.id.shortHex)")
+      print("  \(holds); \(did); \(secondsText(outcome.seconds))")
+    }
+    try finish(outcome.committed)
+  }
+
+  private func finish(_ committed: CommittedSnapshot) throws {
+    let notes = committed.snapshot.notes
+    if !common.quiet {
+      for note in notes where !note.isProblem { Terminal.remark(noteText(note)) }
+    }
+    let problems = notes.filter(\.isProblem)
+    if problems.isEmpty { return }
+    throw DoneWithProblems(
+      lines: ["\(committed.name) is incomplete: \(count(problems.count, "problem"))"]
+        + problems.map(noteText))
+  }
+}
+
+struct Log: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "List the snapshots of an image, latest first.")
+
+  @Argument(help: "The image's name.") var name: String
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let entries = try common.open().log(name)
+    Terminal.finish()
+    if json.json {
+      try printJSON(entries.map { SnapshotJSON($0.committed, tags: $0.tags, full: false) })
+      return
+    }
+    print(
+      table(
+        entries.map { entry in
+          let snapshot = entry.committed.snapshot
+          var words = entry.tags.map { "[\($0)]" }
+          if !snapshot.isComplete { words.append("(incomplete)") }
+          if !snapshot.message.isEmpty { words.append(snapshot.message) }
+          return [
+            "@\(entry.committed.number)", entry.committed.id.shortHex,
+            timeText(snapshot.created), sizeText(snapshot.contentBytes),
+            words.joined(separator: " "),
+          ]
+        }))
+  }
+}
+
+struct Status: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Say whether the live image is what its latest snapshot says.")
+
+  @Argument(help: "The image's name.") var name: String
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let status = try common.open().status(name)
+    Terminal.finish()
+    if json.json { return try printJSON(StatusJSON(status)) }
+    if status.isClean {
+      print("live image is identical to \(status.snapshot.name) (\(status.snapshot.id.shortHex))")
+      print(
+        "  \(count(status.entryCount, "entry")) compared, \(sizeText(status.readBytes)) read; "
+          + secondsText(status.seconds))
+    } else {
+      printDiff(status.diff, limit: 40)
+      print("\nlive image differs from \(status.snapshot.name): \(summary(status.diff))")
+    }
+    if !common.quiet { for note in status.notes { Terminal.remark(noteText(note)) } }
+  }
+}
+
+struct Diff: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show what changed between two snapshots, or between a snapshot and the live image.",
+    discussion: """
+      A line for each path: A added, D removed, M content changed, m attributes changed (which \
+      ones stand behind it), t only the time.
+      """)
+
+  @Argument(help: "The older snapshot.") var ref: String
+  @Argument(help: "The newer one; the live image if it is left out.") var newer: String?
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let diff = try common.open().diff(ref, newer)
+    Terminal.finish()
+    if json.json { return try printJSON(DiffJSON(diff)) }
+    printDiff(diff, limit: nil)
+    print(
+      diff.isEmpty
+        ? "no difference between \(diff.old) and \(diff.new)"
+        : "\n\(diff.old) → \(diff.new): \(summary(diff))")
+  }
+}
+
+/// The differences, a line each.
+func printDiff(_ diff: ImageDiff, limit: Int?) {
+  for change in diff.attributes {
+    switch (change.old, change.new) {
+    case (nil, let new): print("A  \(change.table).\(change.column)=\(new ?? "")")
+    case (let old, nil): print("D  \(change.table).\(change.column)=\(old ?? "")")
+    case (let old, let new):
+      print("M  \(change.table).\(change.column): \(old ?? "") → \(new ?? "")")
+    }
+  }
+  for change in diff.entries.prefix(limit ?? .max) { print(changeText(change)) }
+  if let limit, diff.entries.count > limit {
+    print("…  and \(diff.entries.count - limit) more ('imgstore diff \(diff.old)' lists all)")
+  }
+}
+
+private func changeText(_ change: TreeChange) -> String {
+  let path = printable(change.path)
+  switch change.kind {
+  case .added(let entry): return "A  \(path)\(mark(entry))"
+  case .removed(let entry): return "D  \(path)\(mark(entry))"
+  case .changed(_, let entry, let fields):
+    if fields == .modified { return "t  \(path)\(mark(entry))" }
+    let letter = fields.contains(.content) ? "M" : "m"
+    let rest = fields.subtracting([.content, .modified])
+    return "\(letter)  \(path)\(mark(entry))"
+      + (rest.isEmpty ? "" : "  (\(rest.names.joined(separator: ", ")))")
+  }
+}
+
+private func mark(_ entry: Entry) -> String { entry.kind == .directory ? "/" : "" }
+
+/// "12 added, 3 removed, 40 changed, 2 attributes of the definition".
+func summary(_ diff: ImageDiff) -> String {
+  var added = 0
+  var removed = 0
+  var changed = 0
+  var attributes = 0
+  var times = 0
+  for change in diff.entries {
+    switch change.kind {
+    case .added: added += 1
+    case .removed: removed += 1
+    case .changed(_, _, let fields):
+      if fields == .modified {
+        times += 1
+      } else if fields.contains(.content) {
+        changed += 1
+      } else {
+        attributes += 1
+      }
+    }
+  }
+  var parts: [String] = []
+  if added > 0 { parts.append("\(added) added") }
+  if removed > 0 { parts.append("\(removed) removed") }
+  if changed > 0 { parts.append("\(changed) changed") }
+  if attributes > 0 { parts.append("\(attributes) with changed attributes") }
+  if times > 0 { parts.append("\(times) with changed times only") }
+  if !diff.attributes.isEmpty {
+    parts.append("\(count(diff.attributes.count, "attribute")) of the definition")
+  }
+  return parts.isEmpty ? "nothing" : parts.joined(separator: ", ")
+}

@@ -1,0 +1,96 @@
+// The command line: arguments in, text, JSON and progress out, exit codes. No decisions.
+
+import ArgumentParser
+import Glibc
+import Images
+import Platform
+
+@main
+struct ImgStore: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "imgstore",
+    abstract: "Git for node images: snapshot, compare, revert, export and import xCAT osimages.",
+    discussion: """
+      A reference (REF) names a snapshot: IMAGE (the latest), IMAGE@12 (by number), IMAGE@~1 (one \
+      before the latest), IMAGE@TAG, IMAGE@2026-11-08 (as of that day), or the start of a \
+      snapshot id. REF:PATH names a file inside it.
+
+      Exit codes: 0 done; 1 failed, nothing changed unless said; 2 usage; 3 done, with problems \
+      that are listed.
+      """,
+    version: "imgstore \(Workspace.version)",
+    groupedSubcommands: [
+      CommandGroup(
+        name: "Images", subcommands: [Define.self, ImagesCommand.self, Show.self]),
+      CommandGroup(
+        name: "History",
+        subcommands: [SnapshotCommand.self, Log.self, Status.self, Diff.self]),
+      CommandGroup(name: "Going back", subcommands: [Revert.self, Restore.self]),
+      CommandGroup(name: "Other sites", subcommands: [Export.self, Import.self]),
+      CommandGroup(name: "The store", subcommands: [Verify.self, Reindex.self]),
+    ])
+
+  static func main() {
+    umask(0o022)
+    raiseFileLimit()
+    let code = run(Array(CommandLine.arguments.dropFirst()))
+    if fflush(nil) != 0, code == ExitStatus.done {
+      Terminal.error("standard output: cannot be written")
+      Glibc.exit(ExitStatus.failed)
+    }
+    Glibc.exit(code)
+  }
+
+  private static func run(_ arguments: [String]) -> Int32 {
+    let command: any ParsableCommand
+    do {
+      command = try parseAsRoot(arguments)
+    } catch {
+      return report(parserError: error)
+    }
+    do {
+      var command = command
+      try command.run()
+      return ExitStatus.done
+    } catch let problems as DoneWithProblems {
+      Terminal.finish()
+      fflush(nil)
+      for line in problems.lines { Terminal.error(line) }
+      return ExitStatus.problems
+    } catch let error as any ExplainedError {
+      Terminal.finish()
+      fflush(nil)
+      Terminal.error(error.explanation)
+      return ExitStatus.failed
+    } catch {
+      Terminal.finish()
+      fflush(nil)
+      return report(parserError: error)
+    }
+  }
+
+  /// Help and version go to standard output; what is wrong with the arguments to standard error.
+  private static func report(parserError error: any Error) -> Int32 {
+    let text = fullMessage(for: error)
+    guard exitCode(for: error) != .success else {
+      print(text)
+      return ExitStatus.done
+    }
+    Terminal.error(text.hasPrefix("Error: ") ? String(text.dropFirst(7)) : text)
+    return error is ValidationError || exitCode(for: error) == .validationFailure
+      ? ExitStatus.usage : ExitStatus.failed
+  }
+}
+
+/// Exit codes, as the manual documents them.
+enum ExitStatus {
+  static let done: Int32 = 0
+  static let failed: Int32 = 1
+  static let usage: Int32 = 2
+  static let problems: Int32 = 3
+}
+
+/// The work is done, and something about it must be known.
+struct DoneWithProblems: Error {
+  let lines: [String]
+}

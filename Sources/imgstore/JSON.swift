@@ -1,0 +1,209 @@
+// The JSON forms of what the commands say (docs/json.md). Keys are sorted; paths are printable
+// (see PrintableBytes.swift: the spelling gives the bytes back).
+
+import FoundationEssentials
+import Images
+import Platform
+import Store
+
+func printJSON(_ value: some Encodable) throws {
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+  print(String(decoding: try encoder.encode(value), as: UTF8.self))
+}
+
+struct DefinitionJSON: Encodable {
+  let name: String
+  let attributes: [String: String]
+}
+
+struct ImageJSON: Encodable {
+  let name: String
+  let defined: Bool
+  let provmethod: String
+  let snapshots: Int
+  let latest: String?
+
+  init(_ image: ImageSummary) {
+    name = image.name
+    defined = image.isDefined
+    provmethod = image.provisioning
+    snapshots = image.snapshots
+    latest = image.latest?.id.hex
+  }
+}
+
+struct EntryJSON: Encodable {
+  let path: String
+  let kind: String
+  let mode: String
+  let uid: UInt32
+  let gid: UInt32
+  let modified: String
+  let sizeBytes: UInt64?
+  let sha256: String?
+  let tree: String?
+  let target: String?
+  let device: [UInt32]?
+  let xattrs: String?
+  let holes: String?
+  let hardLinked: Bool
+
+  init(_ path: [UInt8], _ entry: Entry) {
+    self.path = printable(path)
+    kind = entry.kind.noun
+    mode = String(entry.mode, radix: 8)
+    uid = entry.uid
+    gid = entry.gid
+    modified = isoText(entry.modified)
+    sizeBytes = entry.kind == .file ? entry.sizeBytes : nil
+    sha256 = entry.blob?.hex
+    tree = entry.tree?.hex
+    if case .symlink(let bytes) = entry.content { target = printable(bytes) } else { target = nil }
+    if case .device(_, let number) = entry.content {
+      device = [number.major, number.minor]
+    } else {
+      device = nil
+    }
+    xattrs = entry.xattrs?.hex
+    holes = entry.holes?.hex
+    hardLinked = entry.linkGroup != 0
+  }
+}
+
+struct NoteJSON: Encodable {
+  let kind: String
+  let path: String
+  let detail: String
+
+  init(_ note: Snapshot.Note) {
+    kind = "\(note.kind)"
+    path = printable(note.path)
+    detail = note.detail
+  }
+}
+
+struct SnapshotJSON: Encodable {
+  struct Piece: Encodable {
+    let role: String
+    let entry: EntryJSON
+  }
+  let name: String
+  let number: Int
+  let id: String
+  let image: String
+  let created: String
+  let parent: String?
+  let message: String
+  let tags: [String]
+  let complete: Bool
+  let entries: UInt64
+  let contentBytes: UInt64
+  let provenance: [String: String]
+  let tables: [String: [[String: String]]]?
+  let pieces: [Piece]?
+  let notes: [NoteJSON]?
+
+  init(_ committed: CommittedSnapshot, tags: [String], full: Bool) {
+    let snapshot = committed.snapshot
+    name = committed.name
+    number = committed.number
+    id = committed.id.hex
+    image = snapshot.image
+    created = isoText(snapshot.created)
+    parent = snapshot.parent?.hex
+    message = snapshot.message
+    self.tags = tags
+    complete = snapshot.isComplete
+    entries = snapshot.entryCount
+    contentBytes = snapshot.contentBytes
+    provenance = Dictionary(snapshot.provenance.map { ($0.key, $0.value) }) { $1 }
+    tables = full ? Dictionary(snapshot.tables.map { ($0.name, $0.rows) }) { $1 } : nil
+    pieces =
+      full ? snapshot.pieces.map { Piece(role: $0.role, entry: EntryJSON($0.path, $0.entry)) } : nil
+    notes = full ? snapshot.notes.map(NoteJSON.init) : nil
+  }
+}
+
+struct SnapshotOutcomeJSON: Encodable {
+  let snapshot: SnapshotJSON
+  let sameAs: Int?
+  let readBytes: UInt64
+  let storedBytes: UInt64
+  let seconds: Double
+
+  init(_ outcome: SnapshotOutcome, tags: [String]) {
+    snapshot = SnapshotJSON(outcome.committed, tags: tags, full: true)
+    sameAs = outcome.sameAs
+    readBytes = outcome.readBytes
+    storedBytes = outcome.storedBytes
+    seconds = outcome.seconds
+  }
+}
+
+struct DiffJSON: Encodable {
+  struct Attribute: Encodable {
+    let table: String
+    let column: String
+    let old: String?
+    let new: String?
+  }
+  struct Change: Encodable {
+    let path: String
+    let change: String
+    let fields: [String]
+    let old: EntryJSON?
+    let new: EntryJSON?
+  }
+  let old: String
+  let new: String
+  let identical: Bool
+  let attributes: [Attribute]
+  let entries: [Change]
+
+  init(_ diff: ImageDiff) {
+    old = diff.old
+    new = diff.new
+    identical = diff.isEmpty
+    attributes = diff.attributes.map {
+      Attribute(table: $0.table, column: $0.column, old: $0.old, new: $0.new)
+    }
+    entries = diff.entries.map { change in
+      let path = printable(change.path)
+      switch change.kind {
+      case .added(let entry):
+        return Change(
+          path: path, change: "added", fields: [], old: nil, new: EntryJSON(change.path, entry))
+      case .removed(let entry):
+        return Change(
+          path: path, change: "removed", fields: [], old: EntryJSON(change.path, entry), new: nil)
+      case .changed(let from, let to, let fields):
+        return Change(
+          path: path, change: "changed", fields: fields.names, old: EntryJSON(change.path, from),
+          new: EntryJSON(change.path, to))
+      }
+    }
+  }
+}
+
+struct StatusJSON: Encodable {
+  let snapshot: String
+  let id: String
+  let identical: Bool
+  let entries: UInt64
+  let readBytes: UInt64
+  let seconds: Double
+  let diff: DiffJSON
+  let notes: [NoteJSON]
+
+  init(_ status: StatusOutcome) {
+    snapshot = status.snapshot.name
+    id = status.snapshot.id.hex
+    identical = status.isClean
+    entries = status.entryCount
+    readBytes = status.readBytes
+    seconds = status.seconds
+    diff = DiffJSON(status.diff)
+    notes = status.notes.map(NoteJSON.init)
+  }
+}

@@ -1,0 +1,89 @@
+// What a person sees while something lasts: one line on standard error, ten times a second at most,
+// from the first second on; none where standard error is no terminal.
+
+import Glibc
+import Images
+import Platform
+import Synchronization
+
+enum Terminal {
+  private static let line = Monitor<Line>(Line())
+
+  private struct Line {
+    var isShown = false
+    var isStopped = false
+  }
+
+  /// Begins to show `progress` on a terminal.
+  static func show(_ progress: Progress) {
+    guard isatty(2) == 1, let columns = terminalColumns(2) else { return }
+    let start = monotonicSeconds()
+    _ = startThread {
+      var phase = ""
+      var phaseStart = start
+      while !line.withLock({ $0.isStopped }) {
+        usleep(100_000)
+        let now = monotonicSeconds()
+        if progress.phase != phase { (phase, phaseStart) = (progress.phase, now) }
+        guard now - start > 1, !phase.isEmpty else { continue }
+        let text = describe(progress, phase: phase, seconds: now - phaseStart)
+        line.withLock { state in
+          if state.isStopped { return }
+          state.isShown = true
+          put("\r\u{1b}[K" + String(text.prefix(columns - 1)))
+        }
+      }
+    }
+  }
+
+  /// Ends the line for good.
+  static func finish() {
+    line.update { state in
+      if state.isShown { put("\r\u{1b}[K") }
+      state = Line(isShown: false, isStopped: true)
+    }
+  }
+
+  /// A remark on standard error, above the line.
+  static func remark(_ text: String) { above("imgstore: \(text)\n") }
+
+  static func error(_ text: String) { above("imgstore: \(text)\n") }
+
+  private static func above(_ text: String) {
+    line.withLock { state in
+      if state.isShown { put("\r\u{1b}[K") }
+      put(text)
+    }
+  }
+
+  private static func put(_ text: String) {
+    let bytes = Array(text.utf8)
+    var done = 0
+    while done < bytes.count {
+      let n = bytes.withUnsafeBytes {
+        Glibc.write(2, $0.baseAddress.map { $0 + done }, $0.count - done)
+      }
+      if n <= 0 { return }
+      done += n
+    }
+  }
+
+  private static func describe(_ progress: Progress, phase: String, seconds: Double) -> String {
+    let done = progress.doneBytes
+    let total = progress.totalBytes
+    var parts = [phase]
+    if total > 0 {
+      parts.append("\(sizeText(done)) of \(sizeText(total)) (\(min(100, done * 100 / total)) %)")
+    } else if done > 0 {
+      parts.append(sizeText(done))
+    } else if progress.doneItems > 0 {
+      parts.append("\(progress.doneItems) entries")
+    }
+    if done > 0, seconds > 0.5 {
+      let rate = Double(done) / seconds
+      parts.append("\(sizeText(UInt64(rate)))/s")
+      if total > done { parts.append("\(Int(Double(total - done) / rate) + 1) s left") }
+    }
+    return parts.joined(separator: "  ")
+  }
+}

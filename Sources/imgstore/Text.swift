@@ -1,0 +1,98 @@
+// Numbers, times and tables as text.
+
+import Glibc
+import Images
+import Platform
+import Store
+
+/// "1.8 GB": decimal units, two or three digits.
+func sizeText(_ bytes: UInt64) -> String {
+  var value = Double(bytes)
+  for unit in ["B", "kB", "MB", "GB", "TB", "PB"] {
+    if value < 999.5 || unit == "PB" {
+      return unit == "B" || value >= 99.95
+        ? "\(Int(value.rounded())) \(unit)" : "\(tenths(value)) \(unit)"
+    }
+    value /= 1000
+  }
+  return "\(bytes) B"
+}
+
+/// "0.12 s".
+func secondsText(_ seconds: Double) -> String {
+  if seconds >= 9.95 { return "\(tenths(seconds)) s" }
+  let hundredths = Int((seconds * 100).rounded())
+  let fraction = hundredths % 100
+  return "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction) s"
+}
+
+private func tenths(_ value: Double) -> String {
+  let tenths = Int((value * 10).rounded())
+  return "\(tenths / 10).\(tenths % 10)"
+}
+
+/// "1 file", "2 files".
+func count(_ n: some BinaryInteger, _ noun: String) -> String {
+  n == 1 ? "1 \(noun)" : "\(n) \(noun.hasSuffix("y") ? noun.dropLast() + "ies" : noun + "s")"
+}
+
+/// Local time to the second.
+func timeText(_ time: Timestamp) -> String {
+  var seconds = time_t(time.seconds)
+  var parts = tm()
+  guard localtime_r(&seconds, &parts) != nil else { return "\(time.seconds)" }
+  func two(_ n: Int32) -> String { n < 10 ? "0\(n)" : "\(n)" }
+  return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) "
+    + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
+}
+
+/// "2026-11-23T01:42:00.123456789Z", for machines.
+func isoText(_ time: Timestamp) -> String {
+  var seconds = time_t(time.seconds)
+  var parts = tm()
+  guard gmtime_r(&seconds, &parts) != nil else { return "\(time.seconds)" }
+  func pad(_ n: some BinaryInteger, _ width: Int) -> String {
+    let text = "\(n)"
+    return String(repeating: "0", count: max(0, width - text.count)) + text
+  }
+  return
+    "\(pad(Int(parts.tm_year) + 1900, 4))-\(pad(parts.tm_mon + 1, 2))-\(pad(parts.tm_mday, 2))T"
+    + "\(pad(parts.tm_hour, 2)):\(pad(parts.tm_min, 2)):\(pad(parts.tm_sec, 2))."
+    + "\(pad(time.nanoseconds, 9))Z"
+}
+
+/// "-rwsr-xr-x", as `ls -l` spells kind and mode.
+func modeText(_ entry: Entry) -> String {
+  let kinds: [FileKind: String] = [
+    .file: "-", .directory: "d", .symlink: "l", .characterDevice: "c", .blockDevice: "b",
+    .fifo: "p", .socket: "s",
+  ]
+  var text = kinds[entry.kind] ?? "?"
+  let special: [(UInt16, String, String)] = [
+    (0o4000, "s", "S"), (0o2000, "s", "S"), (0o1000, "t", "T"),
+  ]
+  for (i, (bit, with, without)) in special.enumerated() {
+    let triple = entry.mode >> UInt16(6 - 3 * i) & 7
+    text += triple & 4 != 0 ? "r" : "-"
+    text += triple & 2 != 0 ? "w" : "-"
+    let execute = triple & 1 != 0
+    text += entry.mode & bit != 0 ? (execute ? with : without) : (execute ? "x" : "-")
+  }
+  return text
+}
+
+/// Columns padded to their widest cell; the last one is not padded.
+func table(_ rows: [[String]], indent: String = "") -> String {
+  guard let columns = rows.map(\.count).max() else { return "" }
+  let widths = (0..<columns).map { column in
+    rows.map { $0.indices.contains(column) ? $0[column].count : 0 }.max() ?? 0
+  }
+  return rows.map { row in
+    var line = indent
+    for (i, cell) in row.enumerated() {
+      line += cell
+      if i < row.count - 1 { line += String(repeating: " ", count: widths[i] - cell.count + 2) }
+    }
+    return line
+  }.joined(separator: "\n")
+}

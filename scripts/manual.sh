@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Manual pages, from the program's own help: manual.sh FOLDER. The date is that of the last commit,
+# so that the same source gives the same pages.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+date=$(git log -1 --format=%cs 2>/dev/null || echo 2026-01-01)
+swift package --disable-sandbox plugin generate-manual --multi-page --date "$date" >/dev/null
+mkdir -p "$1"
+cp .build/plugins/GenerateManual/outputs/imgstore/*.1 "$1"/
