@@ -63,8 +63,6 @@ let package = Package(
     roomTests("Codec", ["Codec"]),
     roomTests("Archive", ["Archive", "Codec"]),
     roomTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
-    roomTests("Ingest", ["Ingest", "Store", "Codec", "Platform"]),
-    roomTests("Apply", ["Apply", "Ingest", "Store", "Codec", "Platform"]),
     roomTests("XCAT", ["XCAT", "Archive", "Platform", "SQLite"]),
     roomTests(
       "Images", ["Images", "Apply", "XCAT", "Ingest", "Store", "Archive", "Codec", "Platform"]),

@@ -6,8 +6,8 @@
 set -euo pipefail
 
 packages=(zlib1g-dev libzstd-dev libssl-dev libsqlite3-dev libexpat1-dev pkg-config)
-packages+=(rsync attr acl libcap2-bin sqlite3 python3)
-[ "${1:-}" = --bench ] && packages+=(restic borgbackup debootstrap)
+packages+=(rsync attr acl libcap2-bin sqlite3 python3 debootstrap)
+[ "${1:-}" = --bench ] && packages+=(restic borgbackup)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -30,7 +30,7 @@ public struct Reference: Sendable, Equatable {
   /// - Throws: `ImageError` for text that cannot be a reference.
   public init(_ text: String) throws {
     var rest = text[...]
-    if let colon = rest.firstIndex(of: ":"), !Reference.isTime(rest, colon) {
+    if let colon = Reference.pathColon(rest) {
       path = String(rest[rest.index(after: colon)...])
       rest = rest[..<colon]
     } else {
@@ -46,12 +46,13 @@ public struct Reference: Sendable, Equatable {
     selector = try Reference.parseSelector(String(rest[rest.index(after: at)...]), text)
   }
 
-  /// The colon of "@2026-11-08T12:30".
-  private static func isTime(_ text: Substring, _ colon: Substring.Index) -> Bool {
-    guard let at = text.firstIndex(of: "@"), at < colon else { return false }
-    return text[at..<colon].contains("T")
-      && text[text.index(after: colon)...].prefix(2).allSatisfy(\.isNumber)
-      && text[at..<colon].filter({ $0 == "-" }).count == 2
+  /// The colon before the path: the first one that is not that of "@2026-11-08T12:30".
+  private static func pathColon(_ text: Substring) -> Substring.Index? {
+    guard let first = text.firstIndex(of: ":") else { return nil }
+    guard let at = text.firstIndex(of: "@"), at < first,
+      parseTime(String(text[text.index(after: at)..<first]) + ":00") != nil
+    else { return first }
+    return text[text.index(after: first)...].firstIndex(of: ":")
   }
 
   private static func parseSelector(_ text: String, _ whole: String) throws -> Selector {

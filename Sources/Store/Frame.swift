@@ -148,7 +148,7 @@ public struct FrameHeader: Sendable {
 }
 
 /// Objects on their way into a frame. Belongs to one thread at a time.
-public final class FrameBuilder: @unchecked Sendable {  // handed from thread to thread, never shared
+public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
   /// A frame is closed when it has this many raw bytes; one more chunk always fits.
   public static let targetBytes = 1 << 20
   static let capacity = targetBytes + Chunker.mostBytes

@@ -1,0 +1,84 @@
+// Numbers, digests, zstd: against known values, the real tools, and damage.
+
+import Codec
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct CodecTests {
+  @Test func `SHA-256 of known and long inputs`() throws {
+    #expect(
+      SHA256.digest(of: Array("abc".utf8)).hex
+        == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+    let folder = try TemporaryFolder()
+    var random = SplitMix64(1)
+    let bytes = random.bytes(1_000_003)
+    try Data(bytes).write(to: URL(fileURLWithPath: folder.path("f")))
+    let sum = try run("sha256sum", folder.path("f")).output.prefix(64)
+    var hash = SHA256()
+    for start in stride(from: 0, to: bytes.count, by: 777) {
+      hash.update(Array(bytes[start..<min(start + 777, bytes.count)]))
+    }
+    let digest = hash.finish()
+    #expect(digest.hex == String(sum))
+    #expect(Digest(hex: sum) == digest)
+    #expect(Digest(digest.bytes) == digest)
+    #expect(Digest(hex: String(sum.dropLast()) + "g") == nil)
+    #expect(Digest(hex: "+" + sum.dropFirst()) == nil)
+  }
+
+  @Test(arguments: seeds) func `numbers come back`(_ seed: UInt64) throws {
+    var random = SplitMix64(seed)
+    let values = (0..<200).map { _ in random.next() >> UInt64.random(in: 0..<64, using: &random) } + [0, .max]
+    var writer = ByteWriter()
+    for value in values {
+      writer.varint(value)
+      writer.signed(Int64(bitPattern: value))
+      writer.word64(value)
+    }
+    writer.bytes.withUnsafeBytes { buffer in
+      var reader = ByteReader(buffer)
+      for value in values {
+        #expect((try? reader.varint()) == value)
+        #expect((try? reader.signed()) == Int64(bitPattern: value))
+        #expect((try? reader.word64()) == value)
+      }
+      #expect(reader.isAtEnd)
+    }
+  }
+
+  @Test func `long spellings of a number are refused`() {
+    for bytes: [UInt8] in [[0x80, 0], [0xff, 0x80, 0], Array(repeating: 0xff, count: 11), [0x80], []] {
+      bytes.withUnsafeBytes { buffer in
+        var reader = ByteReader(buffer)
+        #expect(throws: CodecError.self) { try reader.varint() }
+      }
+    }
+  }
+
+  @Test(arguments: seeds) func `every damaged zstd frame is noticed`(_ seed: UInt64) throws {
+    var random = SplitMix64(seed)
+    let plain = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 / 7) } + random.bytes(20_000)
+    var stored = [UInt8](repeating: 0, count: ZstdCompressor.bound(plain.count))
+    let compressor = ZstdCompressor(level: 3)
+    let n = try plain.withUnsafeBytes { source in
+      try stored.withUnsafeMutableBytes { try compressor.compress(source, into: $0) }
+    }
+    stored.removeSubrange(n...)
+    let decompressor = ZstdDecompressor()
+    func decode(_ bytes: [UInt8]) throws -> [UInt8] {
+      var back = [UInt8](repeating: 0, count: plain.count)
+      try bytes.withUnsafeBytes { source in
+        try back.withUnsafeMutableBytes { try decompressor.decompress(source, into: $0) }
+      }
+      return back
+    }
+    #expect(try decode(stored) == plain)
+    for _ in 0..<300 {
+      var bad = stored
+      bad[Int.random(in: 0..<n, using: &random)] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+      // An unused bit of the header may be free; content must never differ unnoticed.
+      if let back = try? decode(bad) { #expect(back == plain, "seed \(seed)") }
+    }
+  }
+}

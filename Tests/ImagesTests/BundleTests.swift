@@ -1,0 +1,203 @@
+// Bundles that the real xCAT wrote, in and out again.
+
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+import XCAT
+
+@Suite struct BundleTests {
+  /// A staging area like the fresh node of the fixtures.
+  private func stage(_ folder: TemporaryFolder) throws -> Workspace {
+    try shell(
+      "mkdir -p \"$1/root/install/postscripts\" \"$1/root/install/rhels8.5.0/x86_64\"", folder.path)
+    return try Workspace(
+      WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))) { _ in }
+  }
+
+  private func members(_ bundle: String, _ folder: TemporaryFolder) throws -> [String: String] {
+    let out = folder.path("x-\(randomName())")
+    try shell("mkdir \"$2\"; tar xzpf \"$1\" -C \"$2\"", bundle, out)
+    let list = try shell(
+      """
+      cd "$1"; find . | sort | while read -r f; do
+        if [ -f "$f" ]; then case "$f" in */manifest.xml) h=manifest;; *) h=$(sha256sum <"$f");; esac; else h=dir; fi
+        echo "$f $(stat -c '%a %u %g' "$f") $h"
+      done
+      """, out)
+    var members: [String: String] = [:]
+    for line in list.output.split(separator: "\n") {
+      let parts = line.split(separator: " ", maxSplits: 1)
+      members[String(parts[0])] = String(parts[1])
+    }
+    return members
+  }
+
+  private func manifest(_ bundle: String) throws -> String {
+    // Canonical XML: equal documents, equal text.
+    try shell(
+      """
+      tar xzOf "$1" --wildcards '*/manifest.xml' | python3 -c '
+      import sys, xml.etree.ElementTree as E
+      def show(e): return (e.tag, (e.text or "").strip(), sorted(show(c) for c in e))
+      print(show(E.fromstring(sys.stdin.buffer.read())))'
+      """, bundle
+    ).output
+  }
+
+  @Test(arguments: ["stateless", "stateless-base-exlist", "stateless-sfs"])
+  func `a bundle of the real xCAT comes out as it went in`(_ name: String) throws {
+    let folder = try TemporaryFolder()
+    let workspace = try stage(folder)
+    let bundle = fixture("xcat/\(name).tgz")
+    let imported = try workspace.importBundle(bundle)
+    #expect(imported.remaining.isEmpty)
+    #expect(imported.apply.report.problems.isEmpty)
+    #expect(try workspace.status("rhels8.5.0-x86_64-netboot-compute").isClean)
+
+    let out = folder.path("out.tgz")
+    _ = try workspace.export("rhels8.5.0-x86_64-netboot-compute", to: out)
+    #expect(try run("gzip", "-t", out).didSucceed)
+    #expect(try manifest(out) == manifest(bundle))
+    if isRoot { #expect(try members(out, folder) == members(bundle, folder)) }
+    // The same snapshot, the same bytes.
+    _ = try workspace.export("rhels8.5.0-x86_64-netboot-compute", to: folder.path("again.tgz"))
+    #expect(try run("cmp", out, folder.path("again.tgz")).didSucceed)
+    // And a live snapshot of what was imported exports the same again, extras included.
+    _ = try workspace.snapshot("rhels8.5.0-x86_64-netboot-compute")
+    _ = try workspace.export("rhels8.5.0-x86_64-netboot-compute", to: folder.path("live.tgz"))
+    #expect(try manifest(folder.path("live.tgz")) == manifest(bundle))
+  }
+
+  @Test(arguments: ["plain", "profile"])
+  func `files and rows after an import are those that imgimport makes`(_ variant: String) throws {
+    struct Expected: Decodable {
+      struct File: Decodable {
+        let type: String
+        let mode: String
+        let sha256: String?
+      }
+      let files: [String: File]
+      let tables: [String: [[String: String]]]
+    }
+    let expected = try JSONDecoder().decode(
+      Expected.self,
+      from: Data(contentsOf: URL(fileURLWithPath: fixture("xcat/stateless.\(variant).json"))))
+    let folder = try TemporaryFolder()
+    let workspace = try stage(folder)
+    let outcome = try workspace.importBundle(
+      fixture("xcat/stateless.tgz"), profile: variant == "profile" ? "newprof" : nil)
+    for (path, file) in expected.files {
+      let live = folder.path("root" + path)
+      let stat = try run("stat", "-c", "%F %a", live).output
+      if file.type == "dir" {
+        #expect(stat.hasPrefix("directory"), "\(path)")
+        continue
+      }
+      // xCAT loses the bit when it moves between file systems (its defect 8); we keep it.
+      let mode = path.hasSuffix(".postinstall") ? "755" : file.mode
+      #expect(stat == "regular file \(mode)\n", "\(path)")
+      #expect(String(try run("sha256sum", live).output.prefix(64)) == file.sha256, "\(path)")
+    }
+    let image = outcome.imported.snapshot.image
+    for table in ["osimage", "linuximage"] {
+      let rows = try run(
+        "sqlite3", "-json", folder.path("store/xcat/\(table).sqlite"),
+        "SELECT * FROM \(table) WHERE imagename = '\(image)'"
+      ).output
+      let parsed = try JSONSerialization.jsonObject(with: Data(rows.utf8)) as? [[String: Any]]
+      let found = try #require(parsed?.first).compactMapValues { $0 as? String }
+      #expect(found == expected.tables[table]?.first, "\(table)")
+    }
+  }
+
+  @Test func `an existing image is replaced only by force, and comes back`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try stage(folder)
+    let bundle = fixture("xcat/stateless.tgz")
+    let name = "rhels8.5.0-x86_64-netboot-compute"
+    _ = try workspace.importBundle(bundle)
+    let kernel = folder.path("root/install/netboot/rhels8.5.0/x86_64/compute/kernel")
+    try shell("echo mine >\"$1\"", kernel)
+    #expect(throws: ImageError.self) { try workspace.importBundle(bundle) }
+    #expect(try String(contentsOfFile: kernel, encoding: .utf8) == "mine\n")
+    let forced = try workspace.importBundle(bundle, force: true)
+    let safety = try #require(forced.safety)
+    _ = try workspace.revert(safety.name)
+    #expect(try String(contentsOfFile: kernel, encoding: .utf8) == "mine\n")
+    #expect(try workspace.status(name).isClean)
+  }
+
+  /// A bundle with one thing changed by `script`, run inside the unpacked folder.
+  private func tampered(_ folder: TemporaryFolder, _ script: String, tar: String = "") throws -> String {
+    let work = folder.path("w-\(randomName())")
+    try shell(
+      """
+      mkdir "$2"; tar xzf "$1" -C "$2"; cd "$2"/rhels*; \(script); cd ..
+      tar czf "$2.tgz" \(tar) .
+      """, fixture("xcat/stateless.tgz"), work)
+    return work + ".tgz"
+  }
+
+  @Test(arguments: [
+    "sed -i s,/install/netboot/rhels8.5.0/x86_64/compute/kernel,/etc/cron.d/evil, manifest.xml",
+    "sed -i s,compute/kernel,../../../../etc/cron.d/kernel, manifest.xml",
+    "rm kernel; ln -s /etc/shadow kernel",
+    "mknod evil c 1 3 || mkfifo evil",
+    "rm kernel",
+    "ln kernel other-link",
+    "echo garbage >manifest.xml",
+    "rm manifest.xml",
+    "sed -i '1a <!DOCTYPE x [<!ENTITY a \"b\">]>' manifest.xml",
+    "sed -i s,netboot-compute,../../evil, manifest.xml",
+    "truncate -s 0 manifest.xml",
+  ])
+  func `a hostile bundle is refused and changes nothing`(_ script: String) throws {
+    let folder = try TemporaryFolder()
+    let workspace = try stage(folder)
+    let bundle = try tampered(folder, script)
+    let before = try run("find", folder.path("root"), "-ls").output
+    #expect(throws: (any Error).self) { try workspace.importBundle(bundle) }
+    #expect(try run("find", folder.path("root"), "-ls").output == before)
+    #expect(try workspace.images().isEmpty)
+  }
+
+  @Test(arguments: ["--transform=s,kernel,../../kernel,", "-P --transform=s,^./,/,"])
+  func `member names that lead out are refused`(_ option: String) throws {
+    let folder = try TemporaryFolder()
+    let workspace = try stage(folder)
+    let bundle = try tampered(folder, "true", tar: option)
+    #expect(throws: (any Error).self) { try workspace.importBundle(bundle) }
+    #expect(try workspace.images().isEmpty)
+  }
+
+  @Test func `a symbolic link below the install folder is not written through`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try stage(folder)
+    try shell("mkdir \"$1/outside\"; ln -s \"$1/outside\" \"$1/root/install/netboot\"", folder.path)
+    #expect(throws: ImageError.self) { try workspace.importBundle(fixture("xcat/stateless.tgz")) }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("outside")).isEmpty)
+  }
+
+  @Test(arguments: seeds) func `a damaged bundle never does harm`(_ seed: UInt64) throws {
+    let folder = try TemporaryFolder()
+    let workspace = try stage(folder)
+    var random = SplitMix64(seed)
+    let good = try Data(contentsOf: URL(fileURLWithPath: fixture("xcat/stateless.tgz")))
+    for _ in 0..<40 {
+      var bytes = good
+      if Bool.random(using: &random) {
+        bytes = bytes.prefix(Int.random(in: 0..<bytes.count, using: &random))
+      } else {
+        bytes[Int.random(in: 12..<bytes.count, using: &random)] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+      }
+      let path = folder.path("bad.tgz")
+      try bytes.write(to: URL(fileURLWithPath: path))
+      #expect(throws: (any Error).self, "seed \(seed)") { try workspace.importBundle(path) }
+    }
+    #expect(try workspace.images().isEmpty)
+    #expect(try workspace.verify(deep: true).isClean)
+  }
+}

@@ -1,0 +1,143 @@
+// The main promise: what was snapshotted comes back to the last attribute.
+
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct FidelityTests {
+  @Test func `nasty entries survive snapshot, change, revert and restore`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    let live = folder.path("root/img/rootimg")
+    try makeNastyTree(live)
+    try copyTree(live, folder.path("pristine"))
+    let first = try workspace.snapshot("img")
+    #expect(first.committed.snapshot.isComplete, "\(first.committed.snapshot.notes)")
+    #expect(try differences(folder.path("pristine"), live) == "", "the snapshot changed the tree")
+
+    try shell(
+      """
+      cd "$1"; echo more >>size-65536; rm naïve; rm -rf wide; mkdir naïve; echo y >naïve/y
+      chmod 644 setuid mode-0000; rm web/g0-0; cp web/g1-2 copy; mv -f copy web/g1-2
+      ln -f size-1 web2/g2-1; rm symlink; echo file >symlink; rm -rf empty; echo file >empty
+      rm all-hole; printf x >all-hole; setfattr -x user.simple xattr; setfattr -n user.new -v n random
+      truncate -s 60000000 sparse; rm fifo; touch -d 2000-01-01 random; rm -rf d000; mkdir extra; echo z >extra/z
+      setfattr -n user.dir -v other xattr-dir; ln -sfn elsewhere dangling
+      """, live)
+    let second = try workspace.snapshot("img")
+    #expect(try workspace.status("img").isClean)
+    try copyTree(live, folder.path("changed"))
+
+    let back = try workspace.revert("img@1")
+    #expect(back.isExact)
+    #expect(back.safety == nil, "everything was in the store already")
+    #expect(back.apply.report.problems.isEmpty, "\(back.apply.report.problems)")
+    #expect(try differences(folder.path("pristine"), live) == "")
+    #expect(try workspace.status("img").isClean)
+
+    let forth = try workspace.revert("img@\(second.committed.number)")
+    #expect(forth.isExact)
+    #expect(try differences(folder.path("changed"), live) == "")
+
+    _ = try workspace.restore("img@1", to: folder.path("restored"))
+    #expect(try differences(folder.path("pristine"), folder.path("restored")) == "")
+    #expect(try workspace.verify(deep: true).isClean)
+  }
+
+  @Test func `a real root tree survives an update and its revert`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    let live = folder.path("root/img/rootimg")
+    let small = try smallTree()
+    try copyTree(small, live)
+    let first = try workspace.snapshot("img")
+    // Again, nothing is read.
+    let again = try workspace.snapshot("img")
+    #expect(again.sameAs == 1)
+    #expect(again.storedBytes == 0)
+
+    try shell(
+      """
+      cd "$1"
+      find usr/share -type f | awk 'NR % 7 == 0' | head -300 | while read -r f; do echo changed >>"$f"; done
+      find usr/bin -type f | awk 'NR % 5 == 0' | head -40 | xargs rm -f
+      mkdir -p opt/new; cp -a etc opt/new/
+      """, live)
+    let status = try workspace.status("img")
+    #expect(!status.isClean)
+    _ = try workspace.snapshot("img")
+    let back = try workspace.revert("@1")
+    #expect(back.isExact)
+    #expect(try differences(small, live) == "")
+    #expect(back.apply.report.writtenBytes < first.committed.snapshot.contentBytes / 2)
+    _ = try workspace.restore("img@1", to: folder.path("restored"))
+    #expect(try differences(small, folder.path("restored")) == "")
+    #expect(try workspace.verify(deep: true).isClean)
+  }
+
+  @Test func `what is live and in no snapshot is kept before a revert`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    let file = folder.path("root/img/rootimg/precious")
+    try shell("echo one >\"$1\"", file)
+    _ = try workspace.snapshot("img")
+    try shell("echo 'never saved' >\"$1\"", file)
+    _ = try workspace.define("img", ["osarch=ppc64le"])
+    let back = try workspace.revert("img@1")
+    let safety = try #require(back.safety)
+    #expect(try String(contentsOfFile: file, encoding: .utf8) == "one\n")
+    _ = try workspace.revert(safety.name)
+    #expect(try String(contentsOfFile: file, encoding: .utf8) == "never saved\n")
+    #expect(try workspace.define("img", []).architecture == "ppc64le")
+  }
+
+  @Test func `a dry run changes nothing and foretells the bytes`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    let live = folder.path("root/img/rootimg")
+    try shell("head -c 5000 /dev/zero >\"$1/a\"; echo b >\"$1/b\"", live)
+    _ = try workspace.snapshot("img")
+    try shell("echo changed >\"$1/a\"; rm \"$1/b\"; echo c >\"$1/c\"", live)
+    try copyTree(live, folder.path("before"))
+    let plan = try workspace.revert("img@1", dryRun: true)
+    #expect(plan.apply.plannedBytes == 5002)
+    #expect(plan.apply.removals.map { printable($0) } == ["/img/rootimg/c"])
+    #expect(try differences(folder.path("before"), live) == "")
+    #expect(try workspace.log("img").count == 1)
+  }
+
+  @Test func `the blob id of a file is its sha256sum`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    let live = folder.path("root/img/rootimg")
+    try shell(
+      "cd \"$1\"; for n in 0 1 65536 65537 3000000; do head -c $n /dev/urandom >f$n; done", live)
+    let snapshot = try workspace.snapshot("img").committed
+    for n in [0, 1, 65536, 65537, 3_000_000] {
+      let found = try workspace.findEntry("/f\(n)", in: snapshot)
+      let sum = try run("sha256sum", "\(live)/f\(n)").output.prefix(64)
+      #expect(found.entry.blob?.hex == String(sum))
+    }
+  }
+
+  @Test func `mount points are not crossed, and not touched by a revert`() throws {
+    guard isRoot else { return }
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    let live = folder.path("root/img/rootimg")
+    try shell("cd \"$1\"; mkdir -p proc below; echo x >below/x; echo y >y", live)
+    let first = try workspace.snapshot("img").committed
+    guard try run("mount", "-t", "tmpfs", "none", live + "/proc").didSucceed else { return }
+    defer { _ = try? run("umount", live + "/proc") }
+    try shell("echo inside >\"$1/proc/inside\"; echo changed >\"$1/y\"", live)
+    let second = try workspace.snapshot("img").committed
+    #expect(second.snapshot.notes.map(\.kind) == [.mountPoint])
+    #expect(second.snapshot.isComplete)
+    _ = try workspace.revert(first.name)
+    #expect(FileManager.default.fileExists(atPath: live + "/proc/inside"))
+    #expect(try String(contentsOfFile: live + "/y", encoding: .utf8) == "y\n")
+  }
+}

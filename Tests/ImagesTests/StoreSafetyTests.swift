@@ -1,0 +1,206 @@
+// The store against what happens to stores: a lost or scribbled index, flipped bits, other
+// versions, other processes.
+
+import Codec
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct StoreSafetyTests {
+  /// A store with two snapshots of a tree of a few hundred files.
+  private func filled(
+    _ folder: TemporaryFolder, tell: @escaping @Sendable (String) -> Void = { _ in }
+  ) throws -> Workspace {
+    let workspace = try Workspace.test(folder, tell: tell)
+    try shell(
+      """
+      cd "$1"; mkdir -p d/{a,b,c}
+      for i in $(seq 300); do echo "file $i" >d/$([ $((i%2)) = 0 ] && echo a || echo b)/$i; done
+      head -c 2000000 /dev/urandom >large
+      """, folder.path("root/img/rootimg"))
+    _ = try workspace.snapshot("img")
+    try shell("cd \"$1\"; rm d/a/2; echo new >d/c/new; head -c 700000 /dev/urandom >>large; sleep 0.1", folder.path("root/img/rootimg"))
+    _ = try workspace.snapshot("img")
+    return workspace
+  }
+
+  private func again(
+    _ folder: TemporaryFolder, tell: @escaping @Sendable (String) -> Void = { _ in }
+  ) throws -> Workspace {
+    try Workspace(
+      WorkspaceOptions(store: folder.path("store"), root: folder.path("root")), tell: tell)
+  }
+
+  private func dump(_ folder: TemporaryFolder) throws -> String {
+    try run("sqlite3", folder.path("store/index.sqlite"), ".dump").output
+  }
+
+  @Test func `pack names are their sha256sum`() throws {
+    let folder = try TemporaryFolder()
+    _ = try filled(folder)
+    let result = try shell(
+      "cd \"$1/store/packs\"; for p in *; do echo \"$p  $p\"; done | sha256sum -c --quiet && ls | wc -l",
+      folder.path)
+    #expect(Int(result.output.trimmingCharacters(in: .whitespacesAndNewlines)) == 2)
+  }
+
+  @Test(arguments: [
+    "rm store/index.sqlite", "rm store/index.stamp", "echo garbage >store/index.sqlite",
+    "head -c 50000 /dev/urandom >store/index.sqlite", "truncate -s 4096 store/index.sqlite",
+    "printf x | dd of=store/index.sqlite bs=1 seek=9000 conv=notrunc status=none",
+    "dd if=/dev/urandom of=store/index.sqlite bs=4096 seek=2 count=1 conv=notrunc status=none",
+    "sqlite3 store/index.sqlite 'DELETE FROM object'", "truncate -s 0 store/index.sqlite",
+    "rm store/index.sqlite; mkdir store/x; rmdir store/x; rm -rf store/cache/*",
+  ])
+  func `the index is made anew, equal, whatever happens to it`(_ damage: String) throws {
+    let folder = try TemporaryFolder()
+    _ = try filled(folder)
+    let before = try dump(folder)
+    try shell("cd \"$1\"; \(damage)", folder.path)
+    let lines = Monitor<[String]>([])
+    let workspace = try again(folder) { line in lines.withLock { $0.append(line) } }
+    #expect(try workspace.status("img").isClean)
+    #expect(try workspace.verify(deep: true).isClean)
+    #expect(try dump(folder) == before)
+    #expect(lines.withLock { $0.count } == 1, "one line says so: \(lines.withLock { $0 })")
+    // From now on it is as any other.
+    let quiet = Monitor<[String]>([])
+    _ = try again(folder) { line in quiet.withLock { $0.append(line) } }.log("img")
+    #expect(quiet.withLock { $0 }.isEmpty)
+  }
+
+  @Test func `reindex gives the same index`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try filled(folder)
+    let before = try dump(folder)
+    _ = try workspace.reindex()
+    #expect(try dump(folder) == before)
+  }
+
+  @Test(arguments: seeds) func `every flipped bit is found by deep verify`(_ seed: UInt64) throws {
+    let folder = try TemporaryFolder()
+    _ = try filled(folder)
+    var random = SplitMix64(seed)
+    let files = try shell("cd \"$1/store\"; find packs refs -type f | sort", folder.path).output
+      .split(separator: "\n").map { folder.path("store/\($0)") }
+    for _ in 0..<30 {
+      let path = try #require(files.randomElement(using: &random))
+      let url = URL(fileURLWithPath: path)
+      let good = try Data(contentsOf: url)
+      var bad = good
+      bad[Int.random(in: 0..<bad.count, using: &random)] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+      try bad.write(to: url)
+      let report = try again(folder).verify(deep: true)
+      #expect(!report.isClean, "seed \(seed): a flipped bit in \(path) was not found")
+      try good.write(to: url)
+    }
+    #expect(try again(folder).verify(deep: true).isClean)
+  }
+
+  @Test func `a lost pack is named with what it takes along, and is read again`() throws {
+    let folder = try TemporaryFolder()
+    _ = try filled(folder)
+    // The first pack, which both snapshots need.
+    try shell("cd \"$1/store/packs\"; rm \"$(ls -S | head -1)\"", folder.path)
+    let report = try again(folder).verify(deep: false)
+    #expect(!report.isClean)
+    #expect(Set(report.problems.flatMap { $0.affected.map(\.snapshot) }).contains("img@1"))
+    // A new snapshot does not trust what was remembered of the lost pack.
+    let workspace = try again(folder)
+    let third = try workspace.snapshot("img")
+    #expect(third.readBytes > 2_000_000)
+    try workspace.restore("img@3", to: folder.path("out")).report.problems.isEmpty.expectTrue()
+    #expect(try differences(folder.path("root/img/rootimg"), folder.path("out")) == "")
+  }
+
+  @Test func `a store of a newer version is refused and not touched`() throws {
+    let folder = try TemporaryFolder()
+    _ = try filled(folder)
+    try shell("sed -i 's/version 1/version 2/' \"$1/store/format\"", folder.path)
+    let before = try run("find", folder.path("store"), "-ls").output
+    let error = #expect(throws: StoreError.self) { try again(folder).status("img") }
+    #expect(error?.kind == .incompatible)
+    #expect(try run("find", folder.path("store"), "-ls").output == before)
+  }
+
+  @Test func `a folder of other things does not become a store`() throws {
+    let folder = try TemporaryFolder()
+    try shell("mkdir -p \"$1/store\" \"$1/root\"; echo mine >\"$1/store/thesis.tex\"", folder.path)
+    let error = #expect(throws: StoreError.self) { try again(folder).store(create: true) }
+    #expect(error?.kind == .incompatible)
+    #expect(try run("ls", folder.path("store")).output == "thesis.tex\n")
+  }
+
+  @Test func `a new store is for its owner only`() throws {
+    let folder = try TemporaryFolder()
+    _ = try Workspace.test(folder)
+    #expect(try run("stat", "-c", "%a", folder.path("store")).output == "700\n")
+  }
+
+  @Test func `writers that race lose nothing`() throws {
+    let folder = try TemporaryFolder()
+    _ = try filled(folder)
+    // Two handles, as two processes have; the image's lock lets one wait for the other.
+    try runThreads(4) { i in
+      let workspace = try Workspace(
+        WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))) { _ in }
+      for _ in 0..<5 { _ = try workspace.snapshot("img", message: "writer \(i)") }
+    }
+    let workspace = try again(folder)
+    #expect(try workspace.log("img").count == 22)
+    #expect(try workspace.verify(deep: true).isClean)
+  }
+
+  @Test func `an unchanged snapshot reads nothing and writes one small ref`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try filled(folder)
+    let before = try run("find", folder.path("store"), "-type", "f", "-printf", "%p %s %i %T@\\n").output
+    let outcome = try workspace.snapshot("img")
+    #expect(outcome.readBytes == 0 && outcome.storedBytes == 0 && outcome.sameAs == 2)
+    let after = try run("find", folder.path("store"), "-type", "f", "-printf", "%p %s %i %T@\\n").output
+    let new = Set(after.split(separator: "\n")).subtracting(before.split(separator: "\n"))
+    #expect(new.count == 1, "\(new)")
+    #expect(new.first?.contains("/refs/img/0000000003") == true)
+  }
+
+  @Test func `a change that keeps size and mtime is seen`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    let file = folder.path("root/img/rootimg/f")
+    try shell("echo one >\"$1\"; touch -d '2020-01-01' \"$1\"", file)
+    _ = try workspace.snapshot("img")
+    for i in 0..<20 {
+      // In place, same size, same mtime, as fast as it goes: git's racy case.
+      try shell("printf '%03d\\n' $2 >\"$1\"; touch -d '2020-01-01' \"$1\"", file, "\(i)")
+      let found = try workspace.findEntry("/f", in: workspace.snapshot("img").committed)
+      let sum = try run("sha256sum", file).output.prefix(64)
+      #expect(found.entry.blob?.hex == String(sum), "round \(i)")
+    }
+  }
+
+  @Test func `a file that changes while it is read is named`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    let file = folder.path("root/img/rootimg/log")
+    try shell("head -c 60000000 /dev/zero >\"$1\"", file)
+    let stop = Monitor(false)
+    let writer = startThread {
+      while !stop.withLock({ $0 }) { _ = try? run("bash", "-c", "for i in $(seq 200); do echo x >>\(file); done") }
+    }
+    defer {
+      stop.withLock { $0 = true }
+      writer.join()
+    }
+    let snapshot = try workspace.snapshot("img").committed.snapshot
+    #expect(!snapshot.isComplete)
+    #expect(snapshot.notes.map(\.kind) == [.changedWhileRead])
+    #expect(snapshot.notes.first?.path == Array("/img/rootimg/log".utf8))
+  }
+}
+
+extension Bool {
+  fileprivate func expectTrue() { #expect(self) }
+}

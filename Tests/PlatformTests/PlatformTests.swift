@@ -1,0 +1,69 @@
+// Names as text, paths that stay inside, times before 1970.
+
+import Foundation
+import Platform
+import TestSupport
+import Testing
+
+@Suite struct PlatformTests {
+  @Test(arguments: seeds) func `every name has a spelling that gives it back`(_ seed: UInt64) {
+    var random = SplitMix64(seed)
+    var names: [[UInt8]] = [[], [0x5c], [0xc3], [0xed, 0xa0, 0x80], Array("naïve".utf8), Array("nai\u{308}ve".utf8)]
+    for _ in 0..<3000 { names.append(random.bytes(Int.random(in: 0...12, using: &random))) }
+    for name in names {
+      let text = printable(name)
+      #expect(bytes(fromPrintable: text) == name, "seed \(seed): \(name)")
+      #expect(!text.unicodeScalars.contains { $0.value < 0x20 || (0x7f..<0xa0).contains($0.value) })
+    }
+    #expect(Set(names.map { Array(printable($0).utf8) }).count == Set(names).count)
+  }
+
+  @Test func `absolute paths are parsed once`() {
+    #expect(AbsolutePath("/a//b/./c/")?.text == "/a/b/c")
+    #expect(AbsolutePath("/")?.text == "/")
+    for bad in ["", "a", "/a/../b", "../a", "/a\0b", "/" + String(repeating: "x", count: 256)] {
+      #expect(AbsolutePath(bad) == nil, "\(bad)")
+    }
+  }
+
+  @Test func `no link leads out of the root`() throws {
+    let folder = try TemporaryFolder()
+    try shell(
+      """
+      cd "$1"; mkdir -p root/in/deep outside; echo secret >outside/f
+      ln -s /outside root/absolute; ln -s ../../../../outside root/in/up; ln -s loop root/loop
+      ln -s in/deep root/fine; ln -s /in root/in/back; ln -s nothing root/dangling
+      """, folder.path)
+    let files = KernelFileSystem.shared
+    let root = try files.openDirectory(at: files.workingDirectory, Array(folder.path("root").utf8))
+    let resolver = PathResolver(files, root: root)
+    func place(_ text: String, follow: Bool = true) throws -> (UInt64, String) {
+      let place = try resolver.resolve(try #require(AbsolutePath(text)), followLinks: follow)
+      return (try files.stat(place.directory.raw).inode, String(decoding: place.name, as: UTF8.self))
+    }
+    func inode(_ name: String) throws -> UInt64 {
+      try files.stat(at: files.workingDirectory, Array(folder.path(name).utf8), followLink: false).inode
+    }
+    #expect(try place("/fine/f") == (inode("root/in/deep"), "f"))
+    #expect(try place("/in/back/deep/f") == (inode("root/in/deep"), "f"))
+    #expect(try place("/dangling") == (inode("root"), "nothing"))
+    // An absolute target starts at the root, and ".." stays there: /outside does not exist in it.
+    for out in ["/absolute/f", "/in/up/f"] {
+      #expect(throws: SystemError.self, "\(out)") { try place(out) }
+    }
+    #expect(throws: SystemError.self) { try place("/loop/x") }
+    #expect(throws: SystemError.self) { try place("/fine/f", follow: false) }
+    #expect(try place("/in/deep/f", follow: false) == (inode("root/in/deep"), "f"))
+  }
+
+  @Test func `times on both sides of 1970`() {
+    #expect(Timestamp(nanoseconds: -1) == Timestamp(seconds: -1, nanoseconds: 999_999_999))
+    #expect(Timestamp(nanoseconds: -1_000_000_000) == Timestamp(seconds: -1, nanoseconds: 0))
+    #expect(Timestamp(nanoseconds: 1_500_000_000) == Timestamp(seconds: 1, nanoseconds: 500_000_000))
+  }
+
+  @Test func `the first error of any thread comes out`() {
+    struct Failure: Error {}
+    #expect(throws: Failure.self) { try runThreads(4) { if $0 == 2 { throw Failure() } } }
+  }
+}

@@ -1,0 +1,134 @@
+// What tests of every room share: folders that go away, tools that are run, seeds that are printed.
+
+import Foundation
+import Images
+import Platform
+import Store
+import Testing
+
+/// A folder that is removed with the last reference to it.
+public final class TemporaryFolder: Sendable {
+  public let path: String
+
+  public init() throws {
+    let base = ProcessInfo.processInfo.environment["TMPDIR"] ?? "/var/tmp"
+    path = "\(base)/imgstore-test-\(randomName())"
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  }
+
+  deinit {
+    _ = try? run("chmod", "-R", "u+rwx", path)
+    _ = try? run("rm", "-rf", "--one-file-system", path)
+  }
+
+  public func path(_ name: String) -> String { "\(path)/\(name)" }
+}
+
+/// What a tool said.
+public struct ToolResult: Sendable {
+  public let status: Int32
+  public let output: String
+  public let errors: String
+  public var didSucceed: Bool { status == 0 }
+}
+
+/// Runs a tool to its end.
+@discardableResult
+public func run(
+  _ tool: String, _ arguments: String..., environment: [String: String] = [:], input: String? = nil
+) throws -> ToolResult {
+  try run(tool, arguments: arguments, environment: environment, input: input)
+}
+
+@discardableResult
+public func run(
+  _ tool: String, arguments: [String], environment: [String: String] = [:], input: String? = nil
+) throws -> ToolResult {
+  let process = Process()
+  process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+  process.arguments = [tool] + arguments
+  process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+  // Files, not pipes: no output is too long for them.
+  let name = "/var/tmp/imgstore-tool-\(randomName())"
+  defer {
+    unlink(name + ".out")
+    unlink(name + ".err")
+  }
+  for suffix in [".out", ".err"] {
+    _ = FileManager.default.createFile(atPath: name + suffix, contents: nil)
+  }
+  process.standardOutput = FileHandle(forWritingAtPath: name + ".out")
+  process.standardError = FileHandle(forWritingAtPath: name + ".err")
+  let pipe = Pipe()
+  process.standardInput = input == nil ? FileHandle.nullDevice : pipe
+  try process.run()
+  if let input {
+    pipe.fileHandleForWriting.write(Data(input.utf8))
+    try pipe.fileHandleForWriting.close()
+  }
+  process.waitUntilExit()
+  func text(_ suffix: String) throws -> String {
+    String(decoding: try Data(contentsOf: URL(fileURLWithPath: name + suffix)), as: UTF8.self)
+  }
+  return ToolResult(
+    status: process.terminationStatus, output: try text(".out"), errors: try text(".err"))
+}
+
+/// Runs a shell script of the test's own.
+@discardableResult
+public func shell(_ script: String, _ arguments: String...) throws -> ToolResult {
+  let result = try run("bash", arguments: ["-euc", script, "test"] + arguments)
+  if !result.didSucceed { Issue.record("script failed: \(script)\n\(result.errors)") }
+  return result
+}
+
+/// The path of a fixture.
+public func fixture(_ name: String) -> String {
+  URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .appendingPathComponent("Fixtures/\(name)").path
+}
+
+/// The root of the package.
+public let packageRoot = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+  .deletingLastPathComponent().deletingLastPathComponent().path
+
+/// A small, good generator: the same numbers for the same seed, everywhere (Steele et al., 2014).
+public struct SplitMix64: RandomNumberGenerator, Sendable {
+  private var state: UInt64
+  public init(_ seed: UInt64) { state = seed }
+
+  public mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
+  }
+
+  public mutating func bytes(_ count: Int) -> [UInt8] {
+    (0..<count).map { _ in UInt8(truncatingIfNeeded: next() >> 32) }
+  }
+}
+
+/// Seeds for property tests; IMGSTORE_SEED adds one, to repeat a failure.
+public let seeds: [UInt64] =
+  (ProcessInfo.processInfo.environment["IMGSTORE_SEED"].flatMap { UInt64($0) }.map { [$0] } ?? [])
+  + [1, 2, 3, 20_261_123]
+
+extension Workspace {
+  /// A workspace of its own below `folder`, with an image "img" whose root tree is `root/img/rootimg`.
+  public static func test(
+    _ folder: TemporaryFolder, tell: @escaping @Sendable (String) -> Void = { _ in }
+  ) throws -> Workspace {
+    try FileManager.default.createDirectory(
+      atPath: folder.path("root/img/rootimg"), withIntermediateDirectories: true)
+    let workspace = try Workspace(
+      WorkspaceOptions(store: folder.path("store"), root: folder.path("root")), tell: tell)
+    _ = try workspace.define(
+      "img",
+      [
+        "provmethod=netboot", "rootimgdir=/img", "profile=p", "osvers=rhels9", "osarch=x86_64",
+      ])
+    return workspace
+  }
+}
