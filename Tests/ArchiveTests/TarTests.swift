@@ -54,7 +54,8 @@ private func members(_ bytes: [UInt8], step: Int = .max) throws -> [(TarMember, 
   private func sample(_ seed: UInt64) -> [(TarMember, [UInt8])] {
     var random = SplitMix64(seed)
     return (0..<40).map { i in
-      let name = "dir/" + String(repeating: "n", count: Int.random(in: 1...200, using: &random)) + "\(i)"
+      let name =
+        "dir/" + String(repeating: "n", count: Int.random(in: 1...200, using: &random)) + "\(i)"
       let content = random.bytes(Int.random(in: 0...3000, using: &random))
       return (
         TarMember(
@@ -126,7 +127,8 @@ private func members(_ bytes: [UInt8], step: Int = .max) throws -> [(TarMember, 
       var bytes = good
       let block = Int.random(in: 0..<bytes.count / 512, using: &random) * 512
       for _ in 0..<3 {
-        bytes[block + Int.random(in: 0..<512, using: &random)] = UInt8.random(in: 0...255, using: &random)
+        bytes[block + Int.random(in: 0..<512, using: &random)] = UInt8.random(
+          in: 0...255, using: &random)
       }
       // Most damage is caught by the checksum: make it right again, to get behind it.
       var sum = 0
@@ -134,7 +136,9 @@ private func members(_ bytes: [UInt8], step: Int = .max) throws -> [(TarMember, 
       let digits = String(sum, radix: 8)
       let field = Array((String(repeating: "0", count: 6 - digits.count) + digits).utf8) + [0, 32]
       bytes.replaceSubrange(block + 148..<block + 156, with: field)
-      if Bool.random(using: &random) { bytes.removeLast(Int.random(in: 0..<bytes.count, using: &random)) }
+      if Bool.random(using: &random) {
+        bytes.removeLast(Int.random(in: 0..<bytes.count, using: &random))
+      }
       _ = try? members(bytes)
     }
   }

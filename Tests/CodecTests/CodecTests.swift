@@ -29,7 +29,8 @@ import Testing
 
   @Test(arguments: seeds) func `numbers come back`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
-    let values = (0..<200).map { _ in random.next() >> UInt64.random(in: 0..<64, using: &random) } + [0, .max]
+    let values =
+      (0..<200).map { _ in random.next() >> UInt64.random(in: 0..<64, using: &random) } + [0, .max]
     var writer = ByteWriter()
     for value in values {
       writer.varint(value)
@@ -48,7 +49,9 @@ import Testing
   }
 
   @Test func `long spellings of a number are refused`() {
-    for bytes: [UInt8] in [[0x80, 0], [0xff, 0x80, 0], Array(repeating: 0xff, count: 11), [0x80], []] {
+    for bytes: [UInt8] in [
+      [0x80, 0], [0xff, 0x80, 0], Array(repeating: 0xff, count: 11), [0x80], [],
+    ] {
       bytes.withUnsafeBytes { buffer in
         var reader = ByteReader(buffer)
         #expect(throws: CodecError.self) { try reader.varint() }

@@ -14,7 +14,8 @@ import XCAT
     try shell(
       "mkdir -p \"$1/root/install/postscripts\" \"$1/root/install/rhels8.5.0/x86_64\"", folder.path)
     return try Workspace(
-      WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))) { _ in }
+      WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+    ) { _ in }
   }
 
   private func members(_ bundle: String, _ folder: TemporaryFolder) throws -> [String: String] {
@@ -131,7 +132,9 @@ import XCAT
   }
 
   /// A bundle with one thing changed by `script`, run inside the unpacked folder.
-  private func tampered(_ folder: TemporaryFolder, _ script: String, tar: String = "") throws -> String {
+  private func tampered(_ folder: TemporaryFolder, _ script: String, tar: String = "") throws
+    -> String
+  {
     let work = folder.path("w-\(randomName())")
     try shell(
       """
@@ -191,7 +194,8 @@ import XCAT
       if Bool.random(using: &random) {
         bytes = bytes.prefix(Int.random(in: 0..<bytes.count, using: &random))
       } else {
-        bytes[Int.random(in: 12..<bytes.count, using: &random)] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+        bytes[Int.random(in: 12..<bytes.count, using: &random)] ^=
+          1 << UInt8.random(in: 0..<8, using: &random)
       }
       let path = folder.path("bad.tgz")
       try bytes.write(to: URL(fileURLWithPath: path))

@@ -38,7 +38,9 @@ import Testing
     for absent in ["img@9", "img@~3", "img@none", "img@1999-01-01", "other", "ffffff"] {
       #expect(throws: ImageError.self, "\(absent)") { try number(absent) }
     }
-    #expect(throws: (any Error).self, "a taken tag") { try workspace.snapshot("img", tag: "golden") }
+    #expect(throws: (any Error).self, "a taken tag") {
+      try workspace.snapshot("img", tag: "golden")
+    }
     #expect(try workspace.log("img").count == 3)
   }
 }

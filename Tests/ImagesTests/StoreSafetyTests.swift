@@ -22,7 +22,9 @@ import Testing
       head -c 2000000 /dev/urandom >large
       """, folder.path("root/img/rootimg"))
     _ = try workspace.snapshot("img")
-    try shell("cd \"$1\"; rm d/a/2; echo new >d/c/new; head -c 700000 /dev/urandom >>large; sleep 0.1", folder.path("root/img/rootimg"))
+    try shell(
+      "cd \"$1\"; rm d/a/2; echo new >d/c/new; head -c 700000 /dev/urandom >>large; sleep 0.1",
+      folder.path("root/img/rootimg"))
     _ = try workspace.snapshot("img")
     return workspace
   }
@@ -91,7 +93,8 @@ import Testing
       let url = URL(fileURLWithPath: path)
       let good = try Data(contentsOf: url)
       var bad = good
-      bad[Int.random(in: 0..<bad.count, using: &random)] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+      bad[Int.random(in: 0..<bad.count, using: &random)] ^=
+        1 << UInt8.random(in: 0..<8, using: &random)
       try bad.write(to: url)
       let report = try again(folder).verify(deep: true)
       #expect(!report.isClean, "seed \(seed): a flipped bit in \(path) was not found")
@@ -146,7 +149,8 @@ import Testing
     // Two handles, as two processes have; the image's lock lets one wait for the other.
     try runThreads(4) { i in
       let workspace = try Workspace(
-        WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))) { _ in }
+        WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      ) { _ in }
       for _ in 0..<5 { _ = try workspace.snapshot("img", message: "writer \(i)") }
     }
     let workspace = try again(folder)
@@ -157,10 +161,12 @@ import Testing
   @Test func `an unchanged snapshot reads nothing and writes one small ref`() throws {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder)
-    let before = try run("find", folder.path("store"), "-type", "f", "-printf", "%p %s %i %T@\\n").output
+    let before = try run("find", folder.path("store"), "-type", "f", "-printf", "%p %s %i %T@\\n")
+      .output
     let outcome = try workspace.snapshot("img")
     #expect(outcome.readBytes == 0 && outcome.storedBytes == 0 && outcome.sameAs == 2)
-    let after = try run("find", folder.path("store"), "-type", "f", "-printf", "%p %s %i %T@\\n").output
+    let after = try run("find", folder.path("store"), "-type", "f", "-printf", "%p %s %i %T@\\n")
+      .output
     let new = Set(after.split(separator: "\n")).subtracting(before.split(separator: "\n"))
     #expect(new.count == 1, "\(new)")
     #expect(new.first?.contains("/refs/img/0000000003") == true)
@@ -188,7 +194,9 @@ import Testing
     try shell("head -c 60000000 /dev/zero >\"$1\"", file)
     let stop = Monitor(false)
     let writer = startThread {
-      while !stop.withLock({ $0 }) { _ = try? run("bash", "-c", "for i in $(seq 200); do echo x >>\(file); done") }
+      while !stop.withLock({ $0 }) {
+        _ = try? run("bash", "-c", "for i in $(seq 200); do echo x >>\(file); done")
+      }
     }
     defer {
       stop.withLock { $0 = true }

@@ -8,7 +8,9 @@ import Testing
 @Suite struct PlatformTests {
   @Test(arguments: seeds) func `every name has a spelling that gives it back`(_ seed: UInt64) {
     var random = SplitMix64(seed)
-    var names: [[UInt8]] = [[], [0x5c], [0xc3], [0xed, 0xa0, 0x80], Array("naïve".utf8), Array("nai\u{308}ve".utf8)]
+    var names: [[UInt8]] = [
+      [], [0x5c], [0xc3], [0xed, 0xa0, 0x80], Array("naïve".utf8), Array("nai\u{308}ve".utf8),
+    ]
     for _ in 0..<3000 { names.append(random.bytes(Int.random(in: 0...12, using: &random))) }
     for name in names {
       let text = printable(name)
@@ -39,10 +41,13 @@ import Testing
     let resolver = PathResolver(files, root: root)
     func place(_ text: String, follow: Bool = true) throws -> (UInt64, String) {
       let place = try resolver.resolve(try #require(AbsolutePath(text)), followLinks: follow)
-      return (try files.stat(place.directory.raw).inode, String(decoding: place.name, as: UTF8.self))
+      return (
+        try files.stat(place.directory.raw).inode, String(decoding: place.name, as: UTF8.self)
+      )
     }
     func inode(_ name: String) throws -> UInt64 {
-      try files.stat(at: files.workingDirectory, Array(folder.path(name).utf8), followLink: false).inode
+      try files.stat(at: files.workingDirectory, Array(folder.path(name).utf8), followLink: false)
+        .inode
     }
     #expect(try place("/fine/f") == (inode("root/in/deep"), "f"))
     #expect(try place("/in/back/deep/f") == (inode("root/in/deep"), "f"))
@@ -59,7 +64,8 @@ import Testing
   @Test func `times on both sides of 1970`() {
     #expect(Timestamp(nanoseconds: -1) == Timestamp(seconds: -1, nanoseconds: 999_999_999))
     #expect(Timestamp(nanoseconds: -1_000_000_000) == Timestamp(seconds: -1, nanoseconds: 0))
-    #expect(Timestamp(nanoseconds: 1_500_000_000) == Timestamp(seconds: 1, nanoseconds: 500_000_000))
+    #expect(
+      Timestamp(nanoseconds: 1_500_000_000) == Timestamp(seconds: 1, nanoseconds: 500_000_000))
   }
 
   @Test func `the first error of any thread comes out`() {

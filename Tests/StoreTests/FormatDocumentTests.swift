@@ -86,7 +86,8 @@ import Testing
       .write(to: URL(fileURLWithPath: store + "/refs/demo/0000000001"))
 
     let opened = try ObjectStore(
-      KernelFileSystem.shared, path: Array(store.utf8), create: false) { _ in }
+      KernelFileSystem.shared, path: Array(store.utf8), create: false
+    ) { _ in }
     let report = try opened.verify(deep: true, progress: Progress())
     #expect(report.isClean, "\(report.problems)")
     #expect(report.objects == 3)
@@ -94,6 +95,7 @@ import Testing
     let root = try #require(committed.snapshot.pieces.first)
     #expect(root.role == "rootimg" && root.path == Array("/demo".utf8))
     #expect(try Tree.entries(try #require(root.entry.ids), from: opened) == entries)
-    #expect(committed.snapshot.encode() == Array(try example("ref")[12..<(example("ref").count - 32)]))
+    #expect(
+      committed.snapshot.encode() == Array(try example("ref")[12..<(example("ref").count - 32)]))
   }
 }

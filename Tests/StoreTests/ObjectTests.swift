@@ -39,7 +39,8 @@ private func randomEntries(_ random: inout SplitMix64, count: Int) -> [Entry] {
       holes: content.kind == .file && .random(using: &random) ? Digest(random.bytes(32)) : nil,
       linkGroup: .random(using: &random) ? random.next() : 0,
       modified: Timestamp(
-        seconds: Int64(bitPattern: random.next()), nanoseconds: UInt32(random.next() % 1_000_000_000)),
+        seconds: Int64(bitPattern: random.next()),
+        nanoseconds: UInt32(random.next() % 1_000_000_000)),
       times: content.kind == .directory ? Digest(random.bytes(32)) : nil)
   }
 }
@@ -94,7 +95,8 @@ private func randomEntries(_ random: inout SplitMix64, count: Int) -> [Entry] {
         var bytes = object.bytes
         for _ in 0...Int.random(in: 0...2, using: &random) {
           if Bool.random(using: &random) {
-            bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+            bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(
+              in: 0...255, using: &random)
           } else {
             bytes.removeLast(Int.random(in: 0..<bytes.count, using: &random))
           }

@@ -36,7 +36,8 @@ import XCAT
     let others = try tables.imageNames().filter { $0 != name }
     let before = try others.map { try tables.definition(of: $0) }
     // Columns in another order, as an upgraded node has them, and one that we do not know.
-    try shell("sqlite3 \"$1/etc-xcat/osimage.sqlite\" 'ALTER TABLE osimage ADD future TEXT'", folder.path)
+    try shell(
+      "sqlite3 \"$1/etc-xcat/osimage.sqlite\" 'ALTER TABLE osimage ADD future TEXT'", folder.path)
     var definition = try #require(try tables.definition(of: name))
     definition.osimage["description"] = nil
     definition.osimage["future"] = "it's \"quoted\""
@@ -52,8 +53,12 @@ import XCAT
   @Test func `a disabled row is invisible`() throws {
     let folder = try TemporaryFolder()
     let tables = try node(folder)
-    for (value, isVisible) in [("1", false), ("yes", false), ("", false), ("0", true), ("no", true)] {
-      try shell("sqlite3 \"$1/etc-xcat/osimage.sqlite\" \"UPDATE osimage SET disable='$2'\"", folder.path, value)
+    for (value, isVisible) in [
+      ("1", false), ("yes", false), ("", false), ("0", true), ("no", true),
+    ] {
+      try shell(
+        "sqlite3 \"$1/etc-xcat/osimage.sqlite\" \"UPDATE osimage SET disable='$2'\"", folder.path,
+        value)
       #expect(try tables.imageNames().isEmpty == !isVisible, "disable='\(value)'")
     }
   }
@@ -63,7 +68,8 @@ import XCAT
     _ = try node(folder)
     let fresh = TableFiles(
       KernelFileSystem.shared, directory: Array(folder.path("fresh").utf8), mayCreate: true)
-    try fresh.setDefinition(of: "x", ImageDefinition(osimage: ["profile": "p"], linuximage: ["exlist": "/e"]))
+    try fresh.setDefinition(
+      of: "x", ImageDefinition(osimage: ["profile": "p"], linuximage: ["exlist": "/e"]))
     for table in ["osimage", "linuximage"] {
       let ours = try run("sqlite3", folder.path("fresh/\(table).sqlite"), ".schema").output
       let theirs = try run("sqlite3", folder.path("etc-xcat/\(table).sqlite"), ".schema").output
@@ -74,7 +80,8 @@ import XCAT
 
   @Test(arguments: ["stateless", "stateless-base-exlist", "stateless-sfs"])
   func `a manifest is written byte for byte as xCAT writes it`(_ name: String) throws {
-    let text = try run("tar", "xzOf", fixture("xcat/\(name).tgz"), "--wildcards", "*/manifest.xml").output
+    let text = try run("tar", "xzOf", fixture("xcat/\(name).tgz"), "--wildcards", "*/manifest.xml")
+      .output
     let manifest = try Manifest.parse(Array(text.utf8))
     #expect(String(decoding: manifest.render(), as: UTF8.self) == text)
   }
@@ -88,28 +95,48 @@ import XCAT
       <rootimg>/install/g</rootimg></xcatimage>
       """
     let manifest = try Manifest.parse(Array(flat.utf8))
-    #expect(manifest.osimage["profile"] == "compute" && manifest.linuximage["exlist"] == "/install/x.exlist")
-    #expect(manifest.values == ["postscripts": "a,b", "kernel": "/install/k", "ramdisk": "/install/r", "rootimg": "/install/g"])
+    #expect(
+      manifest.osimage["profile"] == "compute"
+        && manifest.linuximage["exlist"] == "/install/x.exlist")
+    #expect(
+      manifest.values == [
+        "postscripts": "a,b", "kernel": "/install/k", "ramdisk": "/install/r",
+        "rootimg": "/install/g",
+      ])
     #expect(manifest.osimage["postscripts"] == nil, "the node's list is not the image's")
   }
 
   @Test func `profiles are renamed by xCAT's rules, without its defects`() throws {
-    func renamed(_ osimage: [String: String], _ linuximage: [String: String], to new: String) throws -> Manifest {
-      var base = ["imagename": "i", "profile": "c.d", "provmethod": "netboot", "osvers": "debian12", "osarch": "x86_64"]
+    func renamed(_ osimage: [String: String], _ linuximage: [String: String], to new: String) throws
+      -> Manifest
+    {
+      var base = [
+        "imagename": "i", "profile": "c.d", "provmethod": "netboot", "osvers": "debian12",
+        "osarch": "x86_64",
+      ]
       base.merge(osimage) { $1 }
       return try ProfileChange.apply(
-        Manifest(osimage: base, linuximage: linuximage, values: ["kernel": "/install/netboot/a/b/c/kernel"], extras: []),
+        Manifest(
+          osimage: base, linuximage: linuximage,
+          values: ["kernel": "/install/netboot/a/b/c/kernel"], extras: []),
         to: new, installDirectory: try #require(AbsolutePath("/install")))
     }
     let one = try renamed(
       ["synclists": "/x/c.d.sync,/y/other"],
-      ["pkglist": "/opt/xcat/share/xcat/netboot/debian/c.d.pkglist", "exlist": "/x/cXd.exlist", "postinstall": "/x/c.d.post a b"],
+      [
+        "pkglist": "/opt/xcat/share/xcat/netboot/debian/c.d.pkglist", "exlist": "/x/cXd.exlist",
+        "postinstall": "/x/c.d.post a b",
+      ],
       to: "new")
     #expect(one.osimage["synclists"] == "/x/new.sync,/y/new.other")
-    #expect(one.linuximage["pkglist"] == "/install/custom/netboot/debian/new.pkglist", "a folder, not '//'")
+    #expect(
+      one.linuximage["pkglist"] == "/install/custom/netboot/debian/new.pkglist",
+      "a folder, not '//'")
     #expect(one.linuximage["exlist"] == "/x/new.cXd.exlist", "the name is text, not a pattern")
     #expect(one.linuximage["postinstall"] == "/x/new.post a b")
-    #expect(one.values["kernel"] == "/install/netboot/debian12/x86_64/new/kernel", "the source is not overwritten")
+    #expect(
+      one.values["kernel"] == "/install/netboot/debian12/x86_64/new/kernel",
+      "the source is not overwritten")
     #expect(one.imageName == "debian12-x86_64-netboot-new")
     #expect(throws: XCATError.self) { try renamed([:], [:], to: "../../etc") }
   }

@@ -1,0 +1,158 @@
+// The program as people and scripts meet it: exit codes, streams, JSON, help.
+
+import Foundation
+import TestSupport
+import Testing
+
+/// The program under test: the one that was built beside these tests.
+let binary =
+  ProcessInfo.processInfo.environment["IMGSTORE_BINARY"]
+  ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+  .appendingPathComponent("imgstore").path
+
+/// A folder with a store, a root, and an image "img".
+final class Site: Sendable {
+  let folder: TemporaryFolder
+  var tree: String { folder.path("root/img/rootimg") }
+
+  init() throws {
+    folder = try TemporaryFolder()
+    try shell(
+      "mkdir -p \"$1/root/img/rootimg/etc\"; echo hello >\"$1/root/img/rootimg/etc/motd\"",
+      folder.path)
+    let defined = try imgstore("define", "img", "provmethod=netboot", "rootimgdir=/img")
+    try #require(defined.status == 0, "\(defined.errors)")
+  }
+
+  func imgstore(_ arguments: String..., input: String? = nil) throws -> ToolResult {
+    try run(binary, arguments: arguments, environment: environment, input: input)
+  }
+
+  var environment: [String: String] {
+    ["IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root"), "TZ": "UTC"]
+  }
+}
+
+@Suite struct CommandTests {
+  @Test func `the whole job`() throws {
+    let site = try Site()
+    #expect(try site.imgstore("snapshot", "img", "-m", "first", "--tag", "golden").status == 0)
+    try shell("echo changed >\"$1/etc/motd\"", site.tree)
+    let diff = try site.imgstore("diff", "img")
+    #expect(diff.output.contains("M  /img/rootimg/etc/motd"))
+    #expect(diff.output.contains("img@1 → live: 1 changed"))
+    #expect(
+      try site.imgstore("revert", "img@golden", "--dry-run").output.contains(
+        "write   /img/rootimg/etc/motd"))
+    let back = try site.imgstore("revert", "img@golden")
+    #expect(back.status == 0, "\(back.errors)")
+    #expect(back.output.contains("what was live before is kept as img@2"))
+    #expect(back.output.contains("identical to img@1: proved by a new comparison"))
+    #expect(try site.imgstore("status", "img").output.contains("identical to img@3"))
+    let log = try site.imgstore("log", "img").output.split(separator: "\n")
+    #expect(log.count == 3)
+    #expect(log[2].hasPrefix("@1") && log[2].hasSuffix("[golden] first"))
+    #expect(try site.imgstore("restore", "img@2:etc/motd", site.folder.path("motd")).status == 0)
+    #expect(try String(contentsOfFile: site.folder.path("motd"), encoding: .utf8) == "changed\n")
+    #expect(try site.imgstore("verify", "--deep").status == 0)
+    #expect(try site.imgstore("reindex").status == 0)
+  }
+
+  @Test func `no terminal, no progress`() throws {
+    let site = try Site()
+    try shell("head -c 20000000 /dev/urandom >\"$1/large\"", site.tree)
+    #expect(try site.imgstore("snapshot", "img").errors == "")
+  }
+
+  /// Arguments, blank-separated, and the exit code they must give.
+  static let mistakes: [(String, Int32)] = [
+    ("frobnicate", 2), ("snapshot", 2), ("snapshot img --bogus", 2), ("snapshot nobody", 1),
+    ("log nobody", 1), ("status img@9", 1), ("show img@", 1), ("restore img /proc/version", 1),
+    ("define img colour=blue", 1), ("define img noequals", 1), ("define ../x profile=p", 1),
+    ("import /nowhere.tgz", 1), ("export img", 1), ("--store /proc/x log img", 2),
+    ("log img --store /nowhere/store", 1), ("images --root /nowhere", 1),
+    ("images --xcat-dir /nowhere", 1), ("revert img@golden", 1), ("snapshot img --tag 1bad", 1),
+    ("--help", 0), ("--version", 0), ("help revert", 0),
+  ]
+
+  @Test(arguments: mistakes)
+  func `each mistake has its exit code and its explanation`(_ words: String, _ status: Int32) throws
+  {
+    let arguments = words.split(separator: " ").map(String.init)
+    let site = try Site()
+    _ = try site.imgstore("snapshot", "img")
+    let result = try run(binary, arguments: arguments, environment: site.environment)
+    #expect(result.status == status, "\(arguments): \(result.errors)")
+    if status == 0 {
+      #expect(!result.output.isEmpty && result.errors.isEmpty)
+    } else {
+      #expect(result.output.isEmpty && result.errors.hasPrefix("imgstore: "), "\(result.errors)")
+    }
+    #expect(try site.imgstore("log", "img").output.split(separator: "\n").count == 1)
+  }
+
+  @Test func `every command has help that fits 80 columns`() throws {
+    for command in [
+      "define", "images", "show", "snapshot", "log", "status", "diff", "revert", "restore",
+      "export",
+      "import", "verify", "reindex",
+    ] {
+      let help = try run(binary, "help", command, environment: ["COLUMNS": "80"]).output
+      #expect(help.contains("USAGE: imgstore \(command)"))
+      for line in help.split(separator: "\n") where !line.hasPrefix("USAGE") {
+        #expect(line.count <= 80, "\(command): \(line)")
+      }
+    }
+  }
+
+  @Test func `JSON of every reading command`() throws {
+    let site = try Site()
+    try shell("echo x >\"$1/$(printf 'inv\\377alid')\"", site.tree)
+    func json(_ arguments: String...) throws -> Any {
+      let result = try run(binary, arguments: arguments + ["--json"], environment: site.environment)
+      #expect(result.status == 0, "\(arguments): \(result.errors)")
+      return try JSONSerialization.jsonObject(with: Data(result.output.utf8))
+    }
+    let snapshot = try #require(try json("snapshot", "img") as? [String: Any])
+    #expect((snapshot["snapshot"] as? [String: Any])?["name"] as? String == "img@1")
+    try shell("rm \"$1\"/inv*", site.tree)
+    #expect((try json("images") as? [[String: Any]])?.first?["snapshots"] as? Int == 1)
+    #expect((try json("log", "img") as? [Any])?.count == 1)
+    #expect((try json("status", "img") as? [String: Any])?["identical"] as? Bool == false)
+    let entries = try #require(
+      (try json("diff", "img") as? [String: Any])?["entries"] as? [[String: Any]])
+    #expect(
+      entries.contains {
+        $0["path"] as? String == "/img/rootimg/inv\\xffalid" && $0["change"] as? String == "removed"
+      })
+    let shown = try #require(try json("show", "img:etc/motd") as? [String: Any])
+    #expect(
+      shown["sha256"] as? String
+        == String(try run("sha256sum", site.tree + "/etc/motd").output.prefix(64)))
+    #expect((try json("show", "img") as? [String: Any])?["pieces"] != nil)
+    #expect((try json("verify") as? [String: Any])?["clean"] as? Bool == true)
+    #expect((try json("revert", "img", "--dry-run") as? [String: Any])?["dryRun"] as? Bool == true)
+    #expect((try json("define", "img") as? [String: Any])?["name"] as? String == "img")
+    // The spelling of the odd name leads back to the file.
+    #expect(try site.imgstore("restore", "img@1:inv\\xffalid", site.folder.path("odd")).status == 0)
+  }
+
+  @Test func `a bundle through a pipe`() throws {
+    let site = try Site()
+    let result = try run(
+      "bash", "-c",
+      "\"$0\" import - -f piped <\"$1\" && \"$0\" export rhels8.5.0-x86_64-netboot-piped - | tar tzf -",
+      binary, fixture("xcat/stateless.tgz"), environment: site.environment)
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(result.output.contains("./rhels8.5.0-x86_64-netboot-piped/manifest.xml\n"))
+  }
+
+  @Test func `the program starts in well under ten milliseconds of its own`() throws {
+    let user = try run(
+      "bash", "-c", "TIMEFORMAT=%U; time for i in $(seq 50); do \"$0\" --version >/dev/null; done",
+      binary)
+    // A guard against linking something enormous, not a benchmark: 50 starts, processor time only.
+    let seconds = Double(user.errors.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 99
+    #expect(seconds < 2.5)
+  }
+}

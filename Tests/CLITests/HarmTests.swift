@@ -1,0 +1,138 @@
+// The program against what happens to programs: killed at any moment, a full disk, no rights, a
+// second process.
+
+import Foundation
+import Platform
+import TestSupport
+import Testing
+
+@Suite(.serialized) struct HarmTests {
+  @Test func `killed two hundred times, nothing is lost`() throws {
+    let site = try Site()
+    var random = SplitMix64(20_261_123)
+    try shell(
+      "cd \"$1\"; for i in $(seq 400); do head -c $((i * 40)) /dev/urandom >f$i; done; head -c 6000000 /dev/urandom >large",
+      site.tree)
+    #expect(try site.imgstore("snapshot", "img").status == 0)
+    var killed = 0
+    var completed = 0
+    for round in 0..<400 where killed < 200 {
+      try shell(
+        """
+        cd "$1"; for i in 1 2 3 4 5 6 7 8; do head -c 300000 /dev/urandom >new$((($2 * 8 + i) % 40)); done
+        head -c 100 /dev/urandom >>large
+        """, site.tree, "\(round)")
+      let process = Process()
+      process.executableURL = URL(fileURLWithPath: binary)
+      process.arguments = ["snapshot", "img", "-q"]
+      process.environment = site.environment
+      process.standardOutput = FileHandle.nullDevice
+      process.standardError = FileHandle.nullDevice
+      try process.run()
+      usleep(UInt32.random(in: 0...60_000, using: &random))
+      kill(process.processIdentifier, SIGKILL)
+      process.waitUntilExit()
+      if process.terminationReason == .uncaughtSignal { killed += 1 } else { completed += 1 }
+      let verify = try site.imgstore("verify", "--deep")
+      #expect(verify.status == 0, "round \(round): \(verify.errors)")
+      if round % 20 == 19 {
+        let next = try site.imgstore("snapshot", "img")
+        #expect(next.status == 0, "round \(round): \(next.errors)")
+        #expect(try site.imgstore("status", "img").output.contains("identical"))
+      }
+      if !verify.didSucceed { break }
+    }
+    #expect(killed >= 200, "\(killed) killed, \(completed) completed")
+    #expect(try site.imgstore("snapshot", "img").status == 0)
+    #expect(try site.imgstore("restore", "img", site.folder.path("out")).status == 0)
+    #expect(try differences(site.tree, site.folder.path("out")) == "")
+    // What dead writers left is swept by the next one.
+    #expect(try run("ls", "-A", site.folder.path("store/tmp")).output == "")
+  }
+
+  @Test func `a full disk costs nothing but the command`() throws {
+    guard isRoot else { return }
+    let folder = try TemporaryFolder()
+    try shell("mkdir -p \"$1/disk\" \"$1/root/img/rootimg\"", folder.path)
+    let disk = folder.path("disk")
+    guard try run("mount", "-t", "tmpfs", "-o", "size=12m", "none", disk).didSucceed else { return }
+    defer { _ = try? run("umount", disk) }
+    let environment = ["IMGSTORE_STORE": disk + "/store", "IMGSTORE_ROOT": folder.path("root")]
+    func imgstore(_ arguments: String...) throws -> ToolResult {
+      try run(binary, arguments: arguments, environment: environment)
+    }
+    let tree = folder.path("root/img/rootimg")
+    try shell("head -c 3000000 /dev/urandom >\"$1/a\"", tree)
+    _ = try imgstore("define", "img", "provmethod=netboot", "rootimgdir=/img")
+    #expect(try imgstore("snapshot", "img").status == 0)
+    try shell("head -c 30000000 /dev/urandom >\"$1/b\"", tree)
+    let full = try imgstore("snapshot", "img")
+    #expect(full.status == 1)
+    #expect(full.errors.contains("No space left on device") && full.errors.contains("Make room"))
+    #expect(try imgstore("verify", "--deep").status == 0)
+    #expect(try imgstore("log", "img").output.split(separator: "\n").count == 1)
+    try shell("rm \"$1/b\"; echo small >\"$1/c\"", tree)
+    #expect(try imgstore("snapshot", "img").status == 0)
+    // A revert that runs out of room on the image's side leaves the store whole, and can be repeated.
+  }
+
+  @Test func `an unreadable file makes the snapshot incomplete, and says so`() throws {
+    let site = try Site()
+    try shell(
+      "cd \"$1\"; echo secret >closed; chmod 0 closed; mkdir dir; echo x >dir/x; chmod 0 dir",
+      site.tree)
+    // Root reads everything; another user does not.
+    let nobody = isRoot ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : ["env"]
+    if isRoot {
+      try shell(
+        "chown -R 65534:65534 \"$1\"; chown 0 \"$1/root/img/rootimg/closed\" \"$1/root/img/rootimg/dir\"",
+        site.folder.path)
+    }
+    let result = try run(
+      nobody[0], arguments: Array(nobody.dropFirst()) + [binary, "snapshot", "img"],
+      environment: site.environment)
+    #expect(result.status == 3, "\(result.errors)")
+    #expect(result.errors.contains("img@1 is incomplete: 2 problems"))
+    #expect(result.errors.contains("/img/rootimg/closed: could not be read (Permission denied)"))
+    #expect(result.output.hasPrefix("img@1"))
+    let verify = try run(
+      nobody[0], arguments: Array(nobody.dropFirst()) + [binary, "verify"],
+      environment: site.environment)
+    #expect(verify.status == 0 && verify.output.contains("img@1 was incomplete"))
+  }
+
+  @Test func `a user who is not root can do the job in a staging area`() throws {
+    guard isRoot else { return }
+    let folder = try TemporaryFolder()
+    try shell("mkdir -p \"$1/root/install\"; chown -R 65534:65534 \"$1\"", folder.path)
+    func imgstore(_ arguments: String...) throws -> ToolResult {
+      try run(
+        "setpriv",
+        arguments: ["--reuid=65534", "--regid=65534", "--clear-groups", binary] + arguments,
+        environment: ["IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root")])
+    }
+    let bundle = folder.path("bundle.tgz")
+    try shell("cp \"$1\" \"$2\"; chmod 644 \"$2\"", fixture("xcat/stateless.tgz"), bundle)
+    let imported = try imgstore("import", bundle)
+    #expect(imported.status == 0, "\(imported.errors)")
+    let name = "rhels8.5.0-x86_64-netboot-compute"
+    #expect(try imgstore("status", name).output.contains("identical"))
+    try shell("echo x >\"$1/root/install/netboot/rhels8.5.0/x86_64/compute/kernel\"", folder.path)
+    let back = try imgstore("revert", name + "@1")
+    #expect(back.status == 0, "\(back.errors)")
+    #expect(try imgstore("export", name, folder.path("out.tgz")).status == 0)
+  }
+
+  @Test func `a second process waits its turn and says so`() throws {
+    let site = try Site()
+    _ = try site.imgstore("snapshot", "img")
+    // Holds the image's lock for a second, as another imgstore would.
+    let holder = try run(
+      "bash", "-c",
+      "flock \"$1/locks/image-img\" sleep 1 & sleep 0.2; \"$0\" snapshot img; wait", binary,
+      site.folder.path("store"), environment: site.environment)
+    #expect(holder.status == 0)
+    #expect(holder.errors.contains("waiting: another imgstore is at work on image img"))
+    #expect(try site.imgstore("log", "img").output.split(separator: "\n").count == 2)
+  }
+}
