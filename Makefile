@@ -3,8 +3,9 @@
 SWIFT   ?= swift
 PREFIX  ?= /usr/local
 DESTDIR ?=
-RELEASE  = -c release -Xswiftc -static-executable -Xlinker -s
-BINARY   = .build/release/imgstore
+# A folder of its own: other flags than the tests', so that neither build undoes the other.
+RELEASE  = --scratch-path .build-static -c release -Xswiftc -static-executable -Xlinker -s
+BINARY   = .build-static/release/imgstore
 
 .PHONY: help deps build release test lint format demo bench man completions install clean
 
@@ -17,7 +18,7 @@ deps:           ## install the C libraries and tools that are missing (apt), and
 build: deps     ## debug build
 	$(SWIFT) build
 
-release: deps   ## one static binary: .build/release/imgstore
+release: deps   ## one static binary: .build-static/release/imgstore
 	@scripts/quiet-link.sh $(SWIFT) build $(RELEASE) --product imgstore
 
 test: deps      ## all tests
@@ -50,4 +51,4 @@ install: release man completions  ## binary, manual pages and completions below 
 	install -D -m 0644 dist/completions/imgstore.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/imgstore.fish
 
 clean:          ## remove what was built
-	rm -rf .build dist
+	rm -rf .build .build-static dist
