@@ -15,7 +15,6 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -59,10 +58,14 @@ int64_t clinux_pwrite(int fd, const void *from, size_t n, int64_t offset) {
   return RETRY(int64_t, pwrite(fd, from, n, offset));
 }
 int clinux_fsync(int fd) { return RETRY(int, fsync(fd)); }
-int clinux_fdatasync(int fd) { return RETRY(int, fdatasync(fd)); }
-int clinux_syncfs(int fd) { return RETRY(int, syncfs(fd)); }
 int clinux_sync_start(int fd, int64_t offset, int64_t n) {
   return ONCE(sync_file_range(fd, offset, n, SYNC_FILE_RANGE_WRITE));
+}
+int clinux_write_back(int fd, int64_t offset, int64_t n) {
+  int r = ONCE(sync_file_range(fd, offset, n,
+                               SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                                   SYNC_FILE_RANGE_WAIT_AFTER));
+  return r < 0 ? r : -posix_fadvise(fd, offset, n, POSIX_FADV_DONTNEED);
 }
 int clinux_ftruncate(int fd, int64_t size) { return RETRY(int, ftruncate(fd, size)); }
 int64_t clinux_seek_data(int fd, int64_t offset) {
@@ -171,7 +174,6 @@ int clinux_set_mtime(int fd, int64_t s, uint32_t ns) {
 int clinux_flock(int fd, int exclusive, int wait) {
   return RETRY(int, flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB)));
 }
-int clinux_drop_cache(int fd) { return -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); }
 
 // The entry (dir, path) as a path that the l*xattr calls take: they have no *at form before
 // Linux 6.13, but a magic link of /proc is followed even in the middle of a path.
@@ -240,12 +242,6 @@ int clinux_terminal_columns(int fd) {
   struct winsize w;
   return isatty(fd) && ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 0;
 }
-int clinux_filesystem_type(int fd, uint64_t *type) {
-  struct statfs s;
-  int r = RETRY(int, fstatfs(fd, &s));
-  if (r == 0) *type = (uint64_t)s.f_type;
-  return r;
-}
 
 struct thread {
   pthread_t id;
@@ -272,4 +268,9 @@ void clinux_thread_join(void *thread) {
   struct thread *t = thread;
   pthread_join(t->id, NULL);
   free(t);
+}
+void clinux_thread_detach(void *thread) {
+  struct thread *t = thread;
+  pthread_detach(t->id);
+  // `t` is the thread's own argument until it ends: a few bytes a detached thread are kept.
 }

@@ -161,13 +161,22 @@ extension Workspace {
     }
   }
 
+  /// A target can be reached, as far as it is there already; makes nothing.
+  private func checkTarget(_ path: AbsolutePath, _ install: AbsolutePath) throws {
+    do {
+      _ = try resolveTarget(path, install, create: false)
+    } catch let error as SystemError {
+      guard error.isAbsent else { throw error }
+    }
+  }
+
   /// Resolves a target below its allowed folder without following links there.
   private func resolveTarget(
-    _ path: AbsolutePath, _ install: AbsolutePath
+    _ path: AbsolutePath, _ install: AbsolutePath, create: Bool = true
   ) throws -> ResolvedPath {
     let allowed = path.isInside(install) ? install : Workspace.sharedLists
-    let top = try resolver.resolve(allowed, create: true)
-    if try fileSystem.statIfPresent(at: top.directory.raw, top.name) == nil {
+    let top = try resolver.resolve(allowed, create: create)
+    if create, try fileSystem.statIfPresent(at: top.directory.raw, top.name) == nil {
       try fileSystem.makeDirectory(at: top.directory.raw, top.name, mode: 0o755)
     }
     let root = try fileSystem.openDirectory(at: top.directory.raw, top.name)
@@ -175,7 +184,7 @@ extension Workspace {
       components: Array(path.components.dropFirst(allowed.components.count)))
     do throws(SystemError) {
       return try PathResolver(fileSystem, root: root)
-        .resolve(inside, followLinks: false, create: true)
+        .resolve(inside, followLinks: false, create: create)
     } catch {
       guard error.code == .loop else { throw error }
       throw ImageError(
@@ -197,7 +206,7 @@ extension Workspace {
     let live = try captureLive(
       image, existing, latest: latest, also: new.pieces, into: .memory(memory))
     let targets = new.pieces.compactMap { AbsolutePath($0.path) }
-    for path in targets { _ = try resolveTarget(path, install) }
+    for path in targets { try checkTarget(path, install) }
     let plans = try planPieces(
       from: live.capture.pieces.filter { new.piece(at: $0.path) != nil }, memory, to: new.pieces,
       store, mounts: [])

@@ -51,11 +51,19 @@ extension Workspace {
     let safety = try saveBeforeChange(
       image, live, keeping: target.snapshot.pieces, message: "before revert to \(target.name)",
       command: "revert")
-    outcome.report = try run(plans) { path in
-      try resolver.resolve(path, create: true)
-    }
-    if !diff.attributes.isEmpty {
-      try restoreRows(image, target.snapshot.definition)
+    do {
+      outcome.report = try run(plans) { path in
+        try resolver.resolve(path, create: true)
+      }
+      if !diff.attributes.isEmpty {
+        try restoreRows(image, target.snapshot.definition)
+      }
+    } catch {
+      let before = try safety ?? store.refs.latest(of: image)
+      tell(
+        "the revert is half done: 'imgstore revert \(target.name)' goes on with it"
+          + (before.map { ", 'imgstore revert \($0.name)' undoes it" } ?? ""))
+      throw error
     }
     let (remaining, proof, _) = try look(image, target, store)
     let recorded = try record(image, target, proof, remaining)

@@ -40,10 +40,10 @@ public final class Workspace: Sendable {
 
   /// - Throws: `ImageError` where the root is no directory.
   public init(
-    _ options: WorkspaceOptions, progress: Progress = Progress(),
-    tell: @escaping @Sendable (String) -> Void
+    _ options: WorkspaceOptions, fileSystem: any FileSystem = KernelFileSystem.shared,
+    progress: Progress = Progress(), tell: @escaping @Sendable (String) -> Void
   ) throws {
-    fileSystem = KernelFileSystem.shared
+    self.fileSystem = fileSystem
     self.options = options
     self.progress = progress
     self.tell = tell

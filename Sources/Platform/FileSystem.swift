@@ -28,6 +28,8 @@ public protocol FileSystem: AnyObject, Sendable {
   func sync(_ file: Int32) throws(SystemError)
   /// Starts writing dirty pages of the range without waiting. A hint: it never fails.
   func startSync(_ file: Int32, offset: UInt64, count: UInt64)
+  /// Writes the range's dirty pages to disk and drops them from memory. A hint: it never fails.
+  func writeBack(_ file: Int32, offset: UInt64, count: UInt64)
   func truncate(_ file: Int32, to sizeBytes: UInt64) throws(SystemError)
   /// The next offset at or after `offset` that holds data; nil when only a hole follows.
   func nextData(_ file: Int32, from offset: UInt64) throws(SystemError) -> UInt64?

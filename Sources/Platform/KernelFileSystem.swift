@@ -63,6 +63,10 @@ public final class KernelFileSystem: FileSystem {
     _ = clinux_sync_start(file, Int64(clamping: offset), Int64(clamping: count))
   }
 
+  public func writeBack(_ file: Int32, offset: UInt64, count: UInt64) {
+    _ = clinux_write_back(file, Int64(clamping: offset), Int64(clamping: count))
+  }
+
   public func truncate(_ file: Int32, to sizeBytes: UInt64) throws(SystemError) {
     try check(clinux_ftruncate(file, Int64(clamping: sizeBytes)), "truncate", [])
   }

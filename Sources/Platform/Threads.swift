@@ -79,6 +79,8 @@ public func runThreads(_ count: Int, _ body: @escaping @Sendable (Int) throws ->
 public struct ThreadHandle: @unchecked Sendable {  // the pointer is used by `join` only
   fileprivate let raw: UnsafeMutableRawPointer
   public func join() { clinux_thread_join(raw) }
+  /// Lets the thread end by itself.
+  public func detach() { clinux_thread_detach(raw) }
 }
 
 /// Starts a thread.

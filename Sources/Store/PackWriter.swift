@@ -52,11 +52,13 @@ final class PackWriter: Sendable {
   }
 
   private let layout: Layout
+  private let behind: WriteBehind
   private let box: Monitor<Box>
   private let finished = Monitor<[FinishedPack]>([])
 
   init(_ layout: Layout) {
     self.layout = layout
+    behind = WriteBehind(layout.fileSystem)
     box = Monitor(Box())
   }
 
@@ -86,9 +88,9 @@ final class PackWriter: Sendable {
             offset: offset, frameBytes: header.count + payload.count, rawBytes: raw,
             objects: objects))
         box.state.writtenBytes += UInt64(header.count + payload.count)
-        if open.offset - open.syncedTo >= 8 << 20 {
-          layout.fileSystem.startSync(
-            open.temporary.file.raw, offset: open.syncedTo, count: open.offset - open.syncedTo)
+        if open.offset - open.syncedTo >= WriteBehind.rangeBytes {
+          behind.enqueue(
+            open.temporary.file, offset: open.syncedTo, count: open.offset - open.syncedTo)
           open.syncedTo = open.offset
         }
         if open.offset >= PackFormat.targetBytes { return Detached(open) }

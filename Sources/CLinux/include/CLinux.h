@@ -29,9 +29,8 @@ int64_t clinux_pread(int fd, void *to, size_t n, int64_t offset);
 int64_t clinux_write(int fd, const void *from, size_t n);
 int64_t clinux_pwrite(int fd, const void *from, size_t n, int64_t offset);
 int clinux_fsync(int fd);
-int clinux_fdatasync(int fd);
-int clinux_syncfs(int fd);
 int clinux_sync_start(int fd, int64_t offset, int64_t n);
+int clinux_write_back(int fd, int64_t offset, int64_t n);
 int clinux_ftruncate(int fd, int64_t size);
 int64_t clinux_seek_data(int fd, int64_t offset);
 int64_t clinux_seek_hole(int fd, int64_t offset);
@@ -57,7 +56,6 @@ int clinux_fchmodat(int dir, const uint8_t *path, size_t n, uint32_t mode);
 int clinux_set_mtime_at(int dir, const uint8_t *path, size_t n, int64_t s, uint32_t ns);
 int clinux_set_mtime(int fd, int64_t s, uint32_t ns);
 int clinux_flock(int fd, int exclusive, int wait);
-int clinux_drop_cache(int fd);
 
 // Extended attributes of the entry itself (never of what a symbolic link points to). `path` is
 // relative to `dir`; with n == 0 the attributes of `dir` itself. Reached through /proc/self/fd.
@@ -76,10 +74,10 @@ uint32_t clinux_processors(void);
 int64_t clinux_free_bytes(int fd);
 int clinux_terminal_columns(int fd);
 int clinux_rename_exclusive_flag(void);
-int clinux_filesystem_type(int fd, uint64_t *type);
 
 // A thread that runs `body(context)`; returns a handle for clinux_thread_join, or NULL.
 void *clinux_thread_start(void (*body)(void *), void *context);
 void clinux_thread_join(void *thread);
+void clinux_thread_detach(void *thread);
 
 #endif

@@ -1,0 +1,72 @@
+// Every file operation, failed in turn: the store opens, committed snapshots verify, and the next
+// try succeeds.
+
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct FaultTests {
+  /// A store with one snapshot of a small tree, and a change on top.
+  private func prepare(_ folder: TemporaryFolder) throws {
+    let workspace = try Workspace.test(folder)
+    let live = folder.path("root/img/rootimg")
+    try shell("cd \"$1\"; mkdir d; echo a >d/a; echo b >b; ln b c; head -c 200000 /dev/urandom >large", live)
+    _ = try workspace.snapshot("img")
+    try shell("cd \"$1\"; echo changed >b; rm d/a; echo new >d/n; head -c 90000 /dev/urandom >>large; sleep 0.05", live)
+  }
+
+  /// Runs `verb` with operation 0, 1, 2 … failing, until it is not reached any more.
+  private func sweep(
+    _ fault: FaultyFileSystem.Fault, _ verb: (Workspace) throws -> Void,
+    check: (TemporaryFolder, Workspace, String) throws -> Void
+  ) throws -> Int {
+    let base = try TemporaryFolder()
+    try prepare(base)
+    for n in 0..<3000 {
+      let folder = try TemporaryFolder()
+      try shell("cp -a \"$1/.\" \"$2/\"", base.path, folder.path)
+      let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      let files = FaultyFileSystem(failing: n, fault)
+      do { try verb(Workspace(options, fileSystem: files) { _ in }) } catch {}
+      let after = try Workspace(options) { _ in }
+      let report = try after.verify(deep: true)
+      #expect(report.isClean, "operation \(n), \(fault): \(report.problems)")
+      try check(folder, after, "operation \(n), \(fault)")
+      if !files.isHit { return n }
+    }
+    Issue.record("the sweep does not end")
+    return 0
+  }
+
+  @Test(arguments: [0, 1, 2])
+  func `a snapshot that fails at any operation loses nothing`(_ which: Int) throws {
+    let fault: FaultyFileSystem.Fault = [.once(.noSpace), .once(.inputOutput), .forGood][which]
+    let operations = try sweep(fault) { workspace in
+      _ = try workspace.snapshot("img")
+    } check: { folder, after, name in
+      #expect((1...2).contains(try after.log("img").count), "\(name)")
+      #expect(try after.snapshot("img").committed.snapshot.isComplete, "\(name)")
+      #expect(try after.status("img").isClean, "\(name)")
+    }
+    #expect(operations > 100)
+  }
+
+  @Test(arguments: [0, 1])
+  func `a revert that fails at any operation is completed by the next`(_ which: Int) throws {
+    let fault: FaultyFileSystem.Fault = [.once(.noSpace), .forGood][which]
+    let pristine = try TemporaryFolder()
+    let operations = try sweep(fault) { workspace in
+      _ = try workspace.revert("img@1")
+    } check: { folder, after, name in
+      #expect(try after.revert("img@1").isExact, "\(name)")
+      if !FileManager.default.fileExists(atPath: pristine.path("tree")) {
+        _ = try after.restore("img@1", to: pristine.path("tree"))
+      }
+      #expect(try differences(pristine.path("tree"), folder.path("root/img/rootimg")) == "", "\(name)")
+    }
+    #expect(operations > 150)
+  }
+}

@@ -1,0 +1,199 @@
+// A file system in which the n-th operation fails: once, or that one and all after it. The second
+// is a crash as seen from outside: whatever came before is done, nothing after it is.
+
+import Platform
+
+/// The kernel's file system, with a fault planted.
+public final class FaultyFileSystem: FileSystem {
+  public enum Fault: Sendable {
+    /// Operation n fails with this error; what follows works.
+    case once(SystemError.Code)
+    /// From operation n on, everything fails.
+    case forGood
+  }
+
+  private let kernel = KernelFileSystem.shared
+  private let operation: Int
+  private let fault: Fault
+  private let state = Monitor((count: 0, isHit: false))
+
+  public init(failing operation: Int, _ fault: Fault) {
+    self.operation = operation
+    self.fault = fault
+  }
+
+  /// The operation was reached.
+  public var isHit: Bool { state.withLock { $0.isHit } }
+
+  private func tick(_ name: String) throws(SystemError) {
+    let number = state.withLock { state in
+      defer { state.count += 1 }
+      if state.count == operation { state.isHit = true }
+      return state.count
+    }
+    switch fault {
+    case .once(let code): if number == operation { throw SystemError(code: code, name, []) }
+    case .forGood:
+      if number >= operation { throw SystemError(code: .inputOutput, name, []) }
+    }
+  }
+
+  public func close(_ file: Int32) { kernel.close(file) }
+  public func startSync(_ file: Int32, offset: UInt64, count: UInt64) {}
+  public func writeBack(_ file: Int32, offset: UInt64, count: UInt64) {}
+
+  public func open(at directory: Int32, _ path: [UInt8], _ flags: OpenFlags, mode: UInt16) throws(SystemError) -> Int32 {
+    try tick("open")
+    return try kernel.open(at: directory, path, flags, mode: mode)
+  }
+
+  public func read(_ file: Int32, into target: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
+    try tick("read")
+    return try kernel.read(file, into: target)
+  }
+
+  public func read(_ file: Int32, at offset: UInt64, into target: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
+    try tick("read")
+    return try kernel.read(file, at: offset, into: target)
+  }
+
+  public func write(_ file: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) {
+    try tick("write")
+    try kernel.write(file, bytes)
+  }
+
+  public func write(_ file: Int32, at offset: UInt64, _ bytes: UnsafeRawBufferPointer) throws(SystemError) {
+    try tick("write")
+    try kernel.write(file, at: offset, bytes)
+  }
+
+  public func sync(_ file: Int32) throws(SystemError) {
+    try tick("sync")
+    try kernel.sync(file)
+  }
+
+  public func truncate(_ file: Int32, to sizeBytes: UInt64) throws(SystemError) {
+    try tick("truncate")
+    try kernel.truncate(file, to: sizeBytes)
+  }
+
+  public func nextData(_ file: Int32, from offset: UInt64) throws(SystemError) -> UInt64? {
+    try tick("nextData")
+    return try kernel.nextData(file, from: offset)
+  }
+
+  public func nextHole(_ file: Int32, from offset: UInt64) throws(SystemError) -> UInt64 {
+    try tick("nextHole")
+    return try kernel.nextHole(file, from: offset)
+  }
+
+  public func names(of directory: Int32) throws(SystemError) -> [[UInt8]] {
+    try tick("names")
+    return try kernel.names(of: directory)
+  }
+
+  public func stat(at directory: Int32, _ path: [UInt8], followLink: Bool) throws(SystemError) -> FileStat {
+    try tick("stat")
+    return try kernel.stat(at: directory, path, followLink: followLink)
+  }
+
+  public func stat(_ file: Int32) throws(SystemError) -> FileStat {
+    try tick("stat")
+    return try kernel.stat(file)
+  }
+
+  public func rename(at fromDirectory: Int32, _ from: [UInt8], to toDirectory: Int32, _ to: [UInt8], exclusively: Bool) throws(SystemError) {
+    try tick("rename")
+    try kernel.rename(at: fromDirectory, from, to: toDirectory, to, exclusively: exclusively)
+  }
+
+  public func link(at fromDirectory: Int32, _ from: [UInt8], to toDirectory: Int32, _ to: [UInt8]) throws(SystemError) {
+    try tick("link")
+    try kernel.link(at: fromDirectory, from, to: toDirectory, to)
+  }
+
+  public func remove(at directory: Int32, _ path: [UInt8], isDirectory: Bool) throws(SystemError) {
+    try tick("remove")
+    try kernel.remove(at: directory, path, isDirectory: isDirectory)
+  }
+
+  public func makeDirectory(at directory: Int32, _ path: [UInt8], mode: UInt16) throws(SystemError) {
+    try tick("makeDirectory")
+    try kernel.makeDirectory(at: directory, path, mode: mode)
+  }
+
+  public func makeSymlink(at directory: Int32, _ path: [UInt8], target: [UInt8]) throws(SystemError) {
+    try tick("makeSymlink")
+    try kernel.makeSymlink(at: directory, path, target: target)
+  }
+
+  public func readLink(at directory: Int32, _ path: [UInt8]) throws(SystemError) -> [UInt8] {
+    try tick("readLink")
+    return try kernel.readLink(at: directory, path)
+  }
+
+  public func makeNode(at directory: Int32, _ path: [UInt8], kind: FileKind, mode: UInt16, device: DeviceNumber) throws(SystemError) {
+    try tick("makeNode")
+    try kernel.makeNode(at: directory, path, kind: kind, mode: mode, device: device)
+  }
+
+  public func setOwner(at directory: Int32, _ path: [UInt8], uid: UInt32, gid: UInt32) throws(SystemError) {
+    try tick("setOwner")
+    try kernel.setOwner(at: directory, path, uid: uid, gid: gid)
+  }
+
+  public func setOwner(_ file: Int32, uid: UInt32, gid: UInt32) throws(SystemError) {
+    try tick("setOwner")
+    try kernel.setOwner(file, uid: uid, gid: gid)
+  }
+
+  public func setMode(at directory: Int32, _ path: [UInt8], _ mode: UInt16) throws(SystemError) {
+    try tick("setMode")
+    try kernel.setMode(at: directory, path, mode)
+  }
+
+  public func setMode(_ file: Int32, _ mode: UInt16) throws(SystemError) {
+    try tick("setMode")
+    try kernel.setMode(file, mode)
+  }
+
+  public func setModified(at directory: Int32, _ path: [UInt8], _ time: Timestamp) throws(SystemError) {
+    try tick("setModified")
+    try kernel.setModified(at: directory, path, time)
+  }
+
+  public func setModified(_ file: Int32, _ time: Timestamp) throws(SystemError) {
+    try tick("setModified")
+    try kernel.setModified(file, time)
+  }
+
+  public func lock(_ file: Int32, exclusive: Bool, wait: Bool) throws(SystemError) -> Bool {
+    try tick("lock")
+    return try kernel.lock(file, exclusive: exclusive, wait: wait)
+  }
+
+  public func xattrNames(at directory: Int32, _ path: [UInt8]) throws(SystemError) -> [[UInt8]] {
+    try tick("xattrNames")
+    return try kernel.xattrNames(at: directory, path)
+  }
+
+  public func xattr(at directory: Int32, _ path: [UInt8], name: [UInt8]) throws(SystemError) -> [UInt8]? {
+    try tick("xattr")
+    return try kernel.xattr(at: directory, path, name: name)
+  }
+
+  public func setXattr(at directory: Int32, _ path: [UInt8], name: [UInt8], value: [UInt8]) throws(SystemError) {
+    try tick("setXattr")
+    try kernel.setXattr(at: directory, path, name: name, value: value)
+  }
+
+  public func removeXattr(at directory: Int32, _ path: [UInt8], name: [UInt8]) throws(SystemError) {
+    try tick("removeXattr")
+    try kernel.removeXattr(at: directory, path, name: name)
+  }
+
+  public func freeBytes(_ file: Int32) throws(SystemError) -> UInt64 {
+    try tick("freeBytes")
+    return try kernel.freeBytes(file)
+  }
+}
