@@ -9,19 +9,18 @@ import CZstd
 public struct ZstdCompressor: ~Copyable {
   private let context: OpaquePointer
 
-  /// - Parameter level: 1 ... 19; negative levels are faster and weaker.
-  public init(level: Int32) {
+  /// - Parameters:
+  ///   - level: 1 ... 19; negative levels are faster and weaker.
+  ///   - hashLog: log2 of the match table's entries; nil for the level's own.
+  public init(level: Int32, hashLog: Int32? = nil) {
     guard let context = ZSTD_createCCtx() else { fatalError("libzstd: out of memory") }
     self.context = context
-    setLevel(level)
+    ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level)
+    if let hashLog { ZSTD_CCtx_setParameter(context, ZSTD_c_hashLog, hashLog) }
     ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)
   }
 
   deinit { ZSTD_freeCCtx(context) }
-
-  public func setLevel(_ level: Int32) {
-    ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level)
-  }
 
   /// The largest size that `count` bytes can compress to.
   public static func bound(_ count: Int) -> Int { ZSTD_compressBound(count) }

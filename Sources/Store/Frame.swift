@@ -196,8 +196,8 @@ final class FrameEncoder {
   private var stored: UnsafeMutableRawBufferPointer
   private var check: UnsafeMutableRawBufferPointer
 
-  init(level: Int32) {
-    compressor = ZstdCompressor(level: level)
+  init(_ tuning: StoreTuning) {
+    compressor = ZstdCompressor(level: tuning.level, hashLog: tuning.hashLog)
     stored = .allocate(byteCount: ZstdCompressor.bound(FrameBuilder.capacity), alignment: 64)
     check = .allocate(byteCount: FrameBuilder.capacity, alignment: 64)
   }

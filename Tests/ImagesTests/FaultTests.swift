@@ -47,9 +47,12 @@ import Testing
     let operations = try sweep(fault) { workspace in
       _ = try workspace.snapshot("img")
     } check: { folder, after, name in
-      #expect((1...2).contains(try after.log("img").count), "\(name)")
-      #expect(try after.snapshot("img").committed.snapshot.isComplete, "\(name)")
-      #expect(try after.status("img").isClean, "\(name)")
+      let count = try after.log("img").count
+      #expect(count == 1 || count == 2, "\(name)")
+      let next = try after.snapshot("img").committed.snapshot
+      #expect(next.isComplete, "\(name)")
+      let status = try after.status("img")
+      #expect(status.isClean, "\(name)")
     }
     #expect(operations > 100)
   }
@@ -61,11 +64,13 @@ import Testing
     let operations = try sweep(fault) { workspace in
       _ = try workspace.revert("img@1")
     } check: { folder, after, name in
-      #expect(try after.revert("img@1").isExact, "\(name)")
+      let again = try after.revert("img@1")
+      #expect(again.isExact, "\(name)")
       if !FileManager.default.fileExists(atPath: pristine.path("tree")) {
         _ = try after.restore("img@1", to: pristine.path("tree"))
       }
-      #expect(try differences(pristine.path("tree"), folder.path("root/img/rootimg")) == "", "\(name)")
+      let left = try differences(pristine.path("tree"), folder.path("root/img/rootimg"))
+      #expect(left == "", "\(name)")
     }
     #expect(operations > 150)
   }
