@@ -253,24 +253,37 @@ static void *run(void *argument) {
   t->body(t->context);
   return NULL;
 }
-void *clinux_thread_start(void (*body)(void *), void *context) {
+static void *run_detached(void *argument) {
+  struct thread *t = argument;
+  t->body(t->context);
+  free(t);
+  return NULL;
+}
+static struct thread *start(void *(*entry)(void *), void (*body)(void *), void *context) {
   struct thread *t = malloc(sizeof *t);
   if (t == NULL) return NULL;
   t->body = body;
   t->context = context;
-  if (pthread_create(&t->id, NULL, run, t) != 0) {
+  pthread_t id;
+  if (pthread_create(&id, NULL, entry, t) != 0) {
     free(t);
     return NULL;
   }
+  if (entry == run_detached) {
+    pthread_detach(id);  // `t` is the thread's own now
+  } else {
+    t->id = id;
+  }
   return t;
+}
+void *clinux_thread_start(void (*body)(void *), void *context) {
+  return start(run, body, context);
+}
+int clinux_thread_detached(void (*body)(void *), void *context) {
+  return start(run_detached, body, context) == NULL ? -EAGAIN : 0;
 }
 void clinux_thread_join(void *thread) {
   struct thread *t = thread;
   pthread_join(t->id, NULL);
   free(t);
-}
-void clinux_thread_detach(void *thread) {
-  struct thread *t = thread;
-  pthread_detach(t->id);
-  // `t` is the thread's own argument until it ends: a few bytes a detached thread are kept.
 }

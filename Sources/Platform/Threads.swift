@@ -79,21 +79,30 @@ public func runThreads(_ count: Int, _ body: @escaping @Sendable (Int) throws ->
 public struct ThreadHandle: @unchecked Sendable {  // the pointer is used by `join` only
   fileprivate let raw: UnsafeMutableRawPointer
   public func join() { clinux_thread_join(raw) }
-  /// Lets the thread end by itself.
-  public func detach() { clinux_thread_detach(raw) }
 }
 
-/// Starts a thread.
+/// Starts a thread that somebody will join.
 public func startThread(_ body: @escaping @Sendable () -> Void) -> ThreadHandle {
-  let box = Unmanaged.passRetained(ThreadBody(body))
-  guard
-    let raw = clinux_thread_start(
-      { context in
-        guard let context else { return }
-        Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue().body()
-      }, box.toOpaque())
-  else { fatalError("the system refuses another thread: raise the limit on processes (ulimit -u)") }
+  guard let raw = clinux_thread_start(runBody, retained(body)) else { refuse() }
   return ThreadHandle(raw: raw)
+}
+
+/// Starts a thread that nobody waits for.
+public func startDetachedThread(_ body: @escaping @Sendable () -> Void) {
+  if clinux_thread_detached(runBody, retained(body)) != 0 { refuse() }
+}
+
+private func retained(_ body: @escaping @Sendable () -> Void) -> UnsafeMutableRawPointer {
+  Unmanaged.passRetained(ThreadBody(body)).toOpaque()
+}
+
+private func runBody(_ context: UnsafeMutableRawPointer?) {
+  guard let context else { return }
+  Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue().body()
+}
+
+private func refuse() -> Never {
+  fatalError("the system refuses another thread: raise the limit on processes (ulimit -u)")
 }
 
 private final class ThreadBody: Sendable {

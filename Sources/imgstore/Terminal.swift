@@ -18,7 +18,7 @@ enum Terminal {
   static func show(_ progress: Progress) {
     guard isatty(2) == 1, let columns = terminalColumns(2) else { return }
     let start = monotonicSeconds()
-    startThread {
+    startDetachedThread {
       var phase = ""
       var phaseStart = start
       while !line.withLock({ $0.isStopped }) {
@@ -33,7 +33,7 @@ enum Terminal {
           put("\r\u{1b}[K" + String(text.prefix(columns - 1)))
         }
       }
-    }.detach()
+    }
   }
 
   /// Ends the line for good.

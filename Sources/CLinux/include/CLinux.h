@@ -78,6 +78,7 @@ int clinux_rename_exclusive_flag(void);
 // A thread that runs `body(context)`; returns a handle for clinux_thread_join, or NULL.
 void *clinux_thread_start(void (*body)(void *), void *context);
 void clinux_thread_join(void *thread);
-void clinux_thread_detach(void *thread);
+// A thread that nobody waits for.
+int clinux_thread_detached(void (*body)(void *), void *context);
 
 #endif
