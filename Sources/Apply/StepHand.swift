@@ -32,10 +32,16 @@ final class StepHand {
       do {
         try run(step)
       } catch let error as SystemError {
-        guard error.isBearable else {
+        // Without its top directory nothing of a plan can be done.
+        let isTop = step.path.firstIndex(of: 0x2f) == nil
+        guard error.isBearable, !(isTop && step.entry.kind == .directory) else {
           throw SystemError(code: error.code, error.operation, step.path)
         }
         report.problems.append(ApplyProblem(path: step.path, what: error.finding))
+      } catch let error as StoreError where error.kind == .damaged || error.kind == .missing {
+        // The rest is still worth having; what was there stays.
+        report.problems.append(
+          ApplyProblem(path: step.path, what: "\(error.object) \(error.finding)"))
       }
       progress.add(items: 1)
     }

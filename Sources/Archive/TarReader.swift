@@ -15,6 +15,8 @@ public final class TarReader {
   private var left: UInt64 = 0
   private var padding = 0
   private var current: [UInt8] = []
+  /// A header was found: it is a tar archive.
+  private var isBegun = false
   private var globalPax: [String: [UInt8]] = [:]
 
   public init(_ source: @escaping ByteSource) { self.source = source }
@@ -82,11 +84,16 @@ public final class TarReader {
   private func readBlock() throws -> [UInt8]? {
     let block = try readExactly(TarBlock.size)
     if block.isEmpty { return nil }
-    guard block.count == TarBlock.size else { throw ArchiveError("the archive is cut off") }
+    guard block.count == TarBlock.size else {
+      throw ArchiveError(isBegun ? "the archive is cut off" : "it is no tar archive")
+    }
     if block.allSatisfy({ $0 == 0 }) { return block }
     guard let sum = octal(block[TarBlock.checksum]), sum == TarBlock.sum(block) else {
-      throw ArchiveError("no tar header where one must be (the checksum is wrong)")
+      throw ArchiveError(
+        isBegun
+          ? "no tar header where one must be (the checksum is wrong)" : "it is no tar archive")
     }
+    isBegun = true
     return block
   }
 

@@ -18,6 +18,7 @@ public struct ApplyOutcome: Sendable {
   public var plannedBytes: UInt64 = 0
   public var removals: [[UInt8]] = []
   public var writes: [[UInt8]] = []
+  public var attributePaths: [[UInt8]] = []
   public var attributes: [AttributeChange] = []
   public var skipped: [(path: [UInt8], why: String)] = []
   public var report = ApplyReport()
@@ -53,7 +54,7 @@ extension Workspace {
   }
 
   /// Files that belong to one image alone: those in its own folder.
-  private static func isOwned(_ role: String) -> Bool {
+  static func isOwned(_ role: String) -> Bool {
     [ImageFiles.rootTree, ImageFiles.kernel, ImageFiles.ramdisk, ImageFiles.packed, "hypervisor"]
       .contains(role)
   }
@@ -70,6 +71,10 @@ extension Workspace {
       outcome.removals += piece.plan.removals.map { full($0.path) }
       outcome.writes += (piece.plan.directories + piece.plan.files + piece.plan.links)
         .map { full($0.path) }
+      // A directory that is written anyway is not told twice.
+      let written = Set(piece.plan.directories.map(\.path))
+      outcome.attributePaths += (piece.plan.attributes + piece.plan.finished)
+        .filter { !written.contains($0.path) }.map { full($0.path) }
       outcome.skipped += piece.plan.skipped.map { (full($0.path), $0.why) }
     }
     return outcome

@@ -70,7 +70,7 @@ extension Workspace {
     if try fileSystem.statIfPresent(
       at: fileSystem.workingDirectory, Array(path.utf8), followLink: true)?.kind == .directory
     {
-      path += "/" + name
+      path = absolute(path + "/" + name)
     }
     // Written beside and renamed: a bundle is there whole, or not at all.
     let bytes = Array(path.utf8)

@@ -55,14 +55,15 @@ extension Workspace {
     let layout = try BundleLayout(reading: manifest, renamed: renamed)
     try checkTargets(layout, install)
     let pieces = try pieces(layout, content)
+    if !force { try refuseForeignTargets(pieces, image, tables, install) }
     let lock = try lock(image, store)
     defer { withExtendedLifetime(lock) {} }
     let existing = try tables.definition(of: image.text)
     guard existing == nil || force else {
       throw ImageError(
         "image \(image)", "is defined already",
-        advice: "Import under another profile (-f) or name (--name), or replace it with --force; "
-          + "what it replaces can be reverted to")
+        advice: "Import under another profile (-f), which has its own folder, or replace it with "
+          + "--force; what it replaces can be reverted to")
     }
     progress.begin("syncing")
     try session.finish()
@@ -143,6 +144,35 @@ extension Workspace {
 
   // MARK: Targets
 
+  /// Files of other images are not overwritten: neither anything in another image's folder, nor a
+  /// list that another image names, unless it is the same list.
+  private func refuseForeignTargets(
+    _ pieces: [Snapshot.Piece], _ image: ImageName, _ tables: TableFiles, _ install: AbsolutePath
+  ) throws {
+    for other in try tables.imageNames() where other != image.text {
+      guard let definition = try tables.definition(of: other) else { continue }
+      let folder = ImageFiles.bootDirectory(definition, installDirectory: install)
+      let named = Set(
+        ImageFiles.all(definition, installDirectory: install).filter(\.isNamed).map(\.path))
+      for piece in pieces {
+        guard let path = AbsolutePath(piece.path) else { continue }
+        let isInFolder = folder.map { path.isInside($0) } ?? false
+        guard try isInFolder || (named.contains(path) && differs(piece, at: path)) else { continue }
+        throw ImageError(
+          path.text, "belongs to the image \(other), and the import would overwrite it",
+          advice: "Import under another profile (-f), which has its own folder and lists; "
+            + "--force overwrites it, and keeps what was there as a snapshot")
+      }
+    }
+  }
+
+  private func differs(_ piece: Snapshot.Piece, at path: AbsolutePath) throws -> Bool {
+    let live = try Capture(resolver, progress: progress).run(
+      [PieceRequest(role: piece.role, path: path)], cache: nil,
+      into: .memory(MemoryObjects(over: try store())))
+    return live.pieces.first.map { $0.entry.content != piece.entry.content } ?? false
+  }
+
   private static let sharedLists = AbsolutePath(
     components: ["opt", "xcat", "share", "xcat"].map { Array($0.utf8) })
 
@@ -196,6 +226,16 @@ extension Workspace {
 
   // MARK: Applying
 
+  /// All that belongs, or will belong, to the new image: what is there now must be kept.
+  private func everything(
+    _ new: Snapshot, _ install: AbsolutePath
+  ) throws -> [PieceRequest] {
+    new.requests
+      + ImageFiles.all(new.definition, installDirectory: install).map {
+        PieceRequest(role: $0.role, path: $0.path)
+      }
+  }
+
   private func apply(
     _ new: Snapshot, _ image: ImageName, _ existing: ImageDefinition, _ install: AbsolutePath,
     bundleBytes: UInt64, start: Double
@@ -204,15 +244,17 @@ extension Workspace {
     let latest = try store.refs.latest(of: image)
     let memory = MemoryObjects(over: store)
     let live = try captureLive(
-      image, existing, latest: latest, also: new.pieces, into: .memory(memory))
+      image, existing, latest: latest, also: try everything(new, install), into: .memory(memory))
     let targets = new.pieces.compactMap { AbsolutePath($0.path) }
     for path in targets { try checkTarget(path, install) }
+    // The old image goes whole, tree and packed forms too: xCAT would use a leftover before the new.
     let plans = try planPieces(
-      from: live.capture.pieces.filter { new.piece(at: $0.path) != nil }, memory, to: new.pieces,
-      store, mounts: [])
+      from: live.capture.pieces, memory, to: new.pieces, store,
+      mounts: live.notes.filter { $0.kind == .mountPoint }.map(\.path))
     var outcome = describe(plans, [])
     let safety = try saveBeforeChange(
-      image, live, keeping: new.pieces, message: "before \(new.message)", command: "import")
+      image, live, keeping: try everything(new, install), message: "before \(new.message)",
+      command: "import")
     var committed = new
     committed.parent = (safety ?? latest)?.id
     let imported = try store.refs.append(committed)

@@ -27,6 +27,11 @@ extension Workspace {
     let image = try ImageName(name)
     let tables = try tables()
     let old = try tables.definition(of: image.text)
+    guard old != nil || !assignments.isEmpty else {
+      throw ImageError(
+        "image \(image)", "is not defined",
+        advice: "Give attributes to define it; 'imgstore images' lists what there is")
+    }
     var definition = old ?? ImageDefinition(osimage: ["imagetype": "linux"])
     for assignment in assignments {
       guard let equals = assignment.firstIndex(of: "="), equals > assignment.startIndex else {
@@ -64,7 +69,7 @@ extension Workspace {
   /// The snapshots of an image, latest first.
   public func log(_ name: String) throws -> [LogEntry] {
     let refs = try store().refs
-    let latest = try find(try Reference(name))
+    let latest = try findLatest(name)
     let image = try ImageName(latest.snapshot.image)
     let tags = try refs.tags(of: image)
     return try refs.numbers(of: image).reversed().map { number in

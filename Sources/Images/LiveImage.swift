@@ -18,9 +18,9 @@ struct LiveImage: Sendable {
 
 extension Workspace {
   /// The files of an image, now: what its definition names, what a bundle brought along, and what
-  /// else `pieces` lists.
+  /// else `others` lists.
   func requests(
-    _ definition: ImageDefinition, facts: [Snapshot.Fact], also pieces: [Snapshot.Piece] = []
+    _ definition: ImageDefinition, facts: [Snapshot.Fact], also others: [PieceRequest] = []
   ) throws -> (all: [PieceRequest], named: Set<AbsolutePath>) {
     let install = try installDirectory(try tables())
     var files = ImageFiles.all(definition, installDirectory: install)
@@ -37,31 +37,44 @@ extension Workspace {
     for file in files where seen.insert(file.path).inserted {
       all.append(PieceRequest(role: file.role, path: file.path))
     }
-    for piece in pieces {
-      guard let path = AbsolutePath(piece.path), seen.insert(path).inserted else { continue }
-      all.append(PieceRequest(role: piece.role, path: path))
-    }
+    for other in others where seen.insert(other.path).inserted { all.append(other) }
     return (all, Set(files.filter(\.isNamed).map(\.path)))
   }
 
   /// Captures the live image.
-  /// - Parameter extra: pieces to look at beside those that the definition names.
+  /// - Parameter others: files to look at beside those that the definition names.
   func captureLive(
     _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
-    also extra: [Snapshot.Piece] = [], into destination: CaptureDestination
+    also others: [PieceRequest] = [], into destination: CaptureDestination
   ) throws -> LiveImage {
     let store = try store()
     let cache = try validCache(image, store)
     let (requests, named) = try requests(
-      definition, facts: latest?.snapshot.facts ?? [], also: extra)
+      definition, facts: latest?.snapshot.facts ?? [], also: others)
     let capture = try Capture(resolver, progress: progress).run(
       requests, cache: cache, into: destination)
     let absent = capture.absent.filter { named.contains($0.path) }.map {
       Snapshot.Note(.absent, path: $0.path.bytes, detail: "named by \($0.role)")
     }
+    let missing = try noImageFiles(definition, capture).map { [$0] } ?? []
     return LiveImage(
       definition: definition, capture: capture,
-      notes: (capture.notes + absent).sorted { precedes($0.path, $1.path) }, cache: cache)
+      notes: (capture.notes + absent + missing).sorted { precedes($0.path, $1.path) },
+      cache: cache)
+  }
+
+  /// A diskless image whose folder is empty or gone: a file system that is not mounted, or a typo.
+  private func noImageFiles(
+    _ definition: ImageDefinition, _ capture: CaptureResult
+  ) throws -> Snapshot.Note? {
+    guard ["netboot", "statelite"].contains(definition.provisioning),
+      !capture.pieces.contains(where: { Workspace.isOwned($0.role) })
+    else { return nil }
+    let folder = ImageFiles.bootDirectory(
+      definition, installDirectory: try installDirectory(try tables()))
+    return Snapshot.Note(
+      .noImageFiles, path: folder?.bytes ?? [0x2f],
+      detail: folder == nil ? "rootimgdir is not set" : "")
   }
 
   /// The stat cache, where the snapshot that it relies on is still there.
@@ -104,6 +117,9 @@ extension Snapshot {
     return ImageDefinition(osimage: row("osimage"), linuximage: row("linuximage"))
   }
 
+  /// The paths of the pieces, to look for what is there now.
+  var requests: [PieceRequest] { pieces.compactMap(PieceRequest.init) }
+
   func piece(at path: [UInt8]) -> Piece? { pieces.first { $0.path == path } }
 }
 
@@ -143,5 +159,12 @@ struct BundleFacts {
           Snapshot.Fact(BundleFacts.extraDestination, $0.destination),
         ]
       }
+  }
+}
+
+extension PieceRequest {
+  init?(_ piece: Snapshot.Piece) {
+    guard let path = AbsolutePath(piece.path) else { return nil }
+    self.init(role: piece.role, path: path)
   }
 }

@@ -120,8 +120,19 @@ extension Workspace {
       return found
     }
     throw ImageError(
-      "image \(reference.image)", "has no snapshots in this store",
+      "image \(reference.image)", "has no snapshots in this store, and no snapshot's id begins so",
       advice: "'imgstore images' lists what there is")
+  }
+
+  /// The latest snapshot of an image, where a verb is about the image and not one snapshot.
+  func findLatest(_ name: String) throws -> CommittedSnapshot {
+    let reference = try Reference(name)
+    guard reference.selector == .latest, reference.path == nil else {
+      throw ImageError(
+        "reference '\(name)'", "names one snapshot, where an image is asked for",
+        advice: "Write the image's name alone")
+    }
+    return try find(reference)
   }
 
   private func find(

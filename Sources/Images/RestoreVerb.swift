@@ -47,7 +47,8 @@ extension Workspace {
       fileSystem, try store(), base: place.directory, isFresh: true, progress: progress)
     let report = try executor.run(plan)
     return RestoreOutcome(
-      source: text, destination: destination, report: report, skipped: plan.skipped,
+      source: snapshot.name + (reference.path.map { ":\($0)" } ?? ""), destination: destination,
+      report: report, skipped: plan.skipped,
       seconds: monotonicSeconds() - start)
   }
 
@@ -65,13 +66,16 @@ extension Workspace {
     guard let stat = try fileSystem.statIfPresent(at: place.directory.raw, place.name) else {
       return
     }
-    guard stat.kind == .directory,
-      try fileSystem.names(
-        of: fileSystem.openDirectory(at: place.directory.raw, place.name).raw
-      ).isEmpty
-    else {
+    let object = "destination \(destination)"
+    guard stat.kind == .directory else {
       throw ImageError(
-        "destination \(destination)", "is not empty",
+        object, "there is a \(stat.kind.noun) named \(printable(place.name)) already",
+        advice: "Name another place; nothing that is there is overwritten")
+    }
+    let folder = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+    guard try fileSystem.names(of: folder.raw).isEmpty else {
+      throw ImageError(
+        object, "is not empty",
         advice: "Name a folder that is empty or not there yet; 'imgstore revert' changes a live "
           + "image in place")
     }

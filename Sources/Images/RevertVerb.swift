@@ -24,6 +24,8 @@ public struct RevertOutcome: Sendable {
   public let recorded: CommittedSnapshot?
   /// What still differs afterwards: empty is the proof.
   public let remaining: ImageDiff?
+  /// Entries that could not be compared, because they cannot be read.
+  public let uncompared: [Snapshot.Note]
   public let seconds: Double
   public var isExact: Bool { remaining?.isEmpty ?? true }
 }
@@ -46,11 +48,11 @@ extension Workspace {
     if dryRun {
       return RevertOutcome(
         target: target, isDryRun: true, apply: outcome, safety: nil, recorded: nil,
-        remaining: nil, seconds: monotonicSeconds() - start)
+        remaining: nil, uncompared: [], seconds: monotonicSeconds() - start)
     }
     let safety = try saveBeforeChange(
-      image, live, keeping: target.snapshot.pieces, message: "before revert to \(target.name)",
-      command: "revert")
+      image, live, keeping: target.snapshot.requests,
+      message: "before revert to @\(target.number)", command: "revert", unlessIn: target)
     do {
       outcome.report = try run(plans) { path in
         try resolver.resolve(path, create: true)
@@ -69,7 +71,8 @@ extension Workspace {
     let recorded = try record(image, target, proof, remaining)
     return RevertOutcome(
       target: target, isDryRun: false, apply: outcome, safety: safety, recorded: recorded,
-      remaining: remaining, seconds: monotonicSeconds() - start)
+      remaining: remaining, uncompared: proof.notes.filter(\.isProblem),
+      seconds: monotonicSeconds() - start)
   }
 
   private func look(
@@ -78,7 +81,7 @@ extension Workspace {
     let memory = MemoryObjects(over: store)
     let definition = try tables().definition(of: image.text) ?? ImageDefinition()
     let live = try captureLive(
-      image, definition, latest: target, also: target.snapshot.pieces, into: .memory(memory))
+      image, definition, latest: target, also: target.snapshot.requests, into: .memory(memory))
     let diff = try compare(
       ImageState(
         name: "live", definition: definition, pieces: live.capture.pieces, source: memory),
@@ -90,23 +93,19 @@ extension Workspace {
     notes.filter { $0.kind == .mountPoint }.map(\.path)
   }
 
-  /// Takes a snapshot of the live image unless the latest one is just that.
+  /// Takes a snapshot of the live image, unless the latest one, or `known`, holds all of it.
   func saveBeforeChange(
-    _ image: ImageName, _ live: LiveImage, keeping pieces: [Snapshot.Piece], message: String,
-    command: String
+    _ image: ImageName, _ live: LiveImage, keeping others: [PieceRequest], message: String,
+    command: String, unlessIn known: CommittedSnapshot? = nil
   ) throws -> CommittedSnapshot? {
-    let store = try store()
-    if let latest = try store.refs.latest(of: image),
-      latest.snapshot.definition == live.definition,
-      live.capture.pieces.allSatisfy({ piece in
-        latest.snapshot.piece(at: piece.path)?.entry == piece.entry
-      })
-    {
-      return nil
-    }
+    let latest = try store().refs.latest(of: image)
+    for snapshot in [latest, known].compactMap({ $0?.snapshot })
+    where snapshot.definition == live.definition
+      && live.capture.pieces.allSatisfy({ snapshot.piece(at: $0.path)?.entry == $0.entry })
+    { return nil }
     if live.capture.pieces.isEmpty, live.definition.isEmpty { return nil }
     return try commitLive(
-      image, live.definition, also: pieces, message: message, command: command
+      image, live.definition, also: others, message: message, command: command
     ).committed
   }
 
@@ -124,10 +123,10 @@ extension Workspace {
     _ image: ImageName, _ target: CommittedSnapshot, _ proof: LiveImage, _ remaining: ImageDiff
   ) throws -> CommittedSnapshot {
     let store = try store()
-    let message = "revert to \(target.name)"
+    let message = "revert to @\(target.number)" + (remaining.isEmpty ? "" : ", not exact")
     guard remaining.isEmpty else {
       return try commitLive(
-        image, proof.definition, also: target.snapshot.pieces, message: message,
+        image, proof.definition, also: target.snapshot.requests, message: message,
         command: "revert"
       ).committed
     }

@@ -37,7 +37,7 @@ extension Workspace {
   /// Captures and commits; the image's lock is held.
   /// - Parameter also: pieces to keep beside those that the definition names.
   func commitLive(
-    _ image: ImageName, _ definition: ImageDefinition, also: [Snapshot.Piece] = [],
+    _ image: ImageName, _ definition: ImageDefinition, also: [PieceRequest] = [],
     message: String, command: String, tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
     let start = monotonicSeconds()

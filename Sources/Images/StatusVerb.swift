@@ -15,14 +15,15 @@ public struct StatusOutcome: Sendable {
   public let readBytes: UInt64
   public let seconds: Double
   public var isClean: Bool { diff.isEmpty }
+  /// Entries that could not be compared, because they cannot be read.
+  public var uncompared: [Snapshot.Note] { notes.filter(\.isProblem) }
 }
 
 extension Workspace {
   /// Compares the live image with its latest snapshot.
   public func status(_ name: String) throws -> StatusOutcome {
-    let reference = try Reference(name)
     let start = monotonicSeconds()
-    let snapshot = try find(reference)
+    let snapshot = try findLatest(name)
     let (diff, live) = try diffLive(snapshot)
     return StatusOutcome(
       snapshot: snapshot, diff: diff, notes: live.notes, entryCount: live.capture.entryCount,
@@ -51,7 +52,7 @@ extension Workspace {
     let memory = MemoryObjects(over: store)
     let definition = try tables().definition(of: image.text) ?? ImageDefinition()
     let live = try captureLive(
-      image, definition, latest: snapshot, also: snapshot.snapshot.pieces, into: .memory(memory))
+      image, definition, latest: snapshot, also: snapshot.snapshot.requests, into: .memory(memory))
     let diff = try compare(
       state(snapshot, store),
       ImageState(

@@ -154,11 +154,16 @@ public final class Workspace: Sendable {
   }
 }
 
-/// A path from the command line, made absolute.
+/// A path from the command line, made absolute, with "." and ".." taken out by their names.
 func absolute(_ path: String) -> String {
-  if path.hasPrefix("/") { return path }
-  guard let raw = getcwd(nil, 0) else { return path }
-  defer { free(raw) }
-  let here = String(cString: raw)
-  return here == "/" ? "/\(path)" : "\(here)/\(path)"
+  var whole = path
+  if !path.hasPrefix("/"), let raw = getcwd(nil, 0) {
+    whole = "\(String(cString: raw))/\(path)"
+    free(raw)
+  }
+  var parts: [Substring] = []
+  for part in whole.split(separator: "/") where part != "." {
+    if part == ".." { parts = parts.dropLast() } else { parts.append(part) }
+  }
+  return "/" + parts.joined(separator: "/")
 }

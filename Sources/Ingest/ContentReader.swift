@@ -214,7 +214,8 @@ final class DirectoryOpener {
     guard let parent = directory.parent else {
       throw SystemError(code: .notFound, "open", directory.name)
     }
-    let descriptor = try fileSystem.openDirectory(at: try open(parent).raw, directory.name)
+    let above = try open(parent)
+    let descriptor = try fileSystem.openDirectory(at: above.raw, directory.name)
     if recent.count >= 32 { recent.removeFirst(16) }
     recent.append((key, descriptor))
     return descriptor

@@ -101,13 +101,14 @@ final class Index: Sendable {
   }
 
   /// Makes the index anew from the packs.
-  func rebuild() throws(StoreError) {
+  /// - Parameter isAsked: somebody wants it so; then it is not worth a remark.
+  func rebuild(isAsked: Bool = false) throws(StoreError) {
     let exclusive = try lock(exclusive: true)
     defer { withExtendedLifetime(exclusive) {} }
-    try rebuildLocked()
+    try rebuildLocked(isAsked: isAsked)
   }
 
-  private func rebuildLocked() throws(StoreError) {
+  private func rebuildLocked(isAsked: Bool = false) throws(StoreError) {
     connection.withLock { $0 = nil }
     let fileSystem = layout.fileSystem
     let packs = try packNames()
@@ -157,11 +158,11 @@ final class Index: Sendable {
       }
     }
     try stamp()
-    if wasThere || !packs.isEmpty {
+    if !isAsked, wasThere || !packs.isEmpty {
       report(
         wasThere
-          ? "index: was not as we left it; made anew from \(packs.count) packs"
-          : "index: was missing; made anew from \(packs.count) packs")
+          ? "index.sqlite was changed or copied from outside: made anew from the packs (normal)"
+          : "index.sqlite was missing: made anew from the packs (normal)")
     }
     let database = try opening { () throws(SQLiteError) in try Database(path: path, .write) }
     try unsynced(database)

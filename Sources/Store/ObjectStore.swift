@@ -33,7 +33,7 @@ public final class ObjectStore: Sendable {
   }
 
   /// Makes the index anew.
-  public func reindex() throws(StoreError) { try index.rebuild() }
+  public func reindex() throws(StoreError) { try index.rebuild(isAsked: true) }
 
   public func totals() throws(StoreError) -> (packs: Int, objects: Int, storedBytes: UInt64) {
     try index.totals()

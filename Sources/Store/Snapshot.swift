@@ -39,6 +39,8 @@ public struct Snapshot: Hashable, Sendable {
       case vanished = 4
       /// A file that an attribute of the definition names is not there.
       case absent = 5
+      /// The image's folder holds neither tree nor kernel nor packed image.
+      case noImageFiles = 6
     }
     public var kind: Kind
     public var path: [UInt8]
@@ -50,7 +52,10 @@ public struct Snapshot: Hashable, Sendable {
     }
     /// The snapshot is not the exact state because of this.
     public var isProblem: Bool {
-      kind == .unreadable || kind == .changedWhileRead || kind == .vanished
+      switch kind {
+      case .unreadable, .changedWhileRead, .vanished, .noImageFiles: true
+      case .mountPoint, .absent: false
+      }
     }
   }
 

@@ -59,13 +59,20 @@ public struct BundleLayout: Sendable {
     }
     let lists = files.filter { ImageFiles.listAttributes.contains($0.role) }
     guard lists.contains(where: { $0.role == "pkglist" }) else {
-      throw XCATError(object, "Couldn't find pkglist file for \(image)")
+      throw XCATError(
+        object, "Couldn't find pkglist file for \(image)",
+        advice: "Set one with 'imgstore define \(image) pkglist=FILE', take a snapshot, and export "
+          + "that one")
     }
     guard let ramdisk = first(ImageFiles.ramdisk, ["initrd-stateless.gz"]) else {
-      throw XCATError(object, "Couldn't find ramdisk (initrd-stateless.gz) for \(image)")
+      throw XCATError(
+        object, "Couldn't find ramdisk (initrd-stateless.gz) for \(image)",
+        advice: "Run genimage, take a snapshot, and export that one")
     }
     guard let kernel = first(ImageFiles.kernel, ["kernel"]) else {
-      throw XCATError(object, "Couldn't find kernel (kernel) for \(image)")
+      throw XCATError(
+        object, "Couldn't find kernel (kernel) for \(image)",
+        advice: "Run genimage, take a snapshot, and export that one")
     }
     guard let packed = first(ImageFiles.packed, ImageFiles.packedNames) else {
       throw XCATError(

@@ -30,6 +30,10 @@ struct Revert: ParsableCommand {
       problems.append(
         "the live image still differs from \(outcome.target.name): \(summary(remaining))")
     }
+    if !outcome.uncompared.isEmpty {
+      problems.append("\(count(outcome.uncompared.count, "entry")) could not be compared")
+      problems += outcome.uncompared.map(noteText)
+    }
     if !outcome.isDryRun {
       problems += outcome.apply.skipped.map { "\(printable($0.path)): left alone: \($0.why)" }
     }
@@ -41,6 +45,7 @@ struct Revert: ParsableCommand {
     if outcome.isDryRun {
       for path in apply.removals { print("remove  \(printable(path))") }
       for path in apply.writes { print("write   \(printable(path))") }
+      for path in apply.attributePaths { print("attrs   \(printable(path))") }
       for change in apply.attributes {
         print("set     \(change.table).\(change.column)=\(change.new ?? "")")
       }
@@ -58,7 +63,7 @@ struct Revert: ParsableCommand {
     print(
       "wrote \(count(report.writtenFiles, "entry")) (\(sizeText(report.writtenBytes))), "
         + "removed \(report.removed), changed attributes of \(report.changedAttributes)")
-    if outcome.isExact {
+    if outcome.isExact, outcome.uncompared.isEmpty {
       print("live image is identical to \(outcome.target.name): proved by a new comparison")
     }
     if let recorded = outcome.recorded {

@@ -27,6 +27,18 @@ struct CommonOptions: ParsableArguments {
   @Flag(name: .shortAndLong, help: "No progress and no remarks, only results and errors.")
   var quiet = false
 
+  func validate() throws {
+    // An empty value is a variable that a script forgot to set; it must not mean "here" or "/".
+    for (name, value) in [
+      ("--store", store ?? raw("IMGSTORE_STORE")), ("--root", root ?? raw("IMGSTORE_ROOT")),
+      ("--xcat-dir", xcatDir ?? raw("IMGSTORE_XCAT_DIR")),
+    ] where value == "" {
+      throw ValidationError("The value of \(name), or of its variable, is empty.")
+    }
+  }
+
+  private func raw(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
   /// Opens the workspace, showing progress where a person watches.
   func open() throws -> Workspace {
     let isQuiet = quiet

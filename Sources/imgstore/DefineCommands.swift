@@ -117,7 +117,7 @@ struct Show: ParsableCommand {
     print("\(found.name)  \(found.id)")
     var rows = [["taken", timeText(snapshot.created)]]
     rows.append(["by", snapshot.provenance.map { "\($0.key) \($0.value)" }.joined(separator: ", ")])
-    if !snapshot.message.isEmpty { rows.append(["message", snapshot.message]) }
+    if !snapshot.message.isEmpty { rows.append(["message", printable(snapshot.message.utf8)]) }
     if !tags.isEmpty { rows.append(["tags", tags.joined(separator: ", ")]) }
     if let parent = snapshot.parent { rows.append(["parent", parent.shortHex]) }
     rows.append([
@@ -157,5 +157,8 @@ func noteText(_ note: Snapshot.Note) -> String {
   case .changedWhileRead: return "\(path): kept changing while it was read"
   case .vanished: return "\(path): disappeared before it could be read"
   case .absent: return "\(path): is not there (\(note.detail))"
+  case .noImageFiles:
+    return "\(path): there is no tree, kernel or packed image"
+      + (note.detail.isEmpty ? "; is its file system mounted?" : " (\(note.detail))")
   }
 }

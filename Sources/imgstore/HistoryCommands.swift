@@ -67,7 +67,7 @@ struct Log: ParsableCommand {
           let snapshot = entry.committed.snapshot
           var words = entry.tags.map { "[\($0)]" }
           if !snapshot.isComplete { words.append("(incomplete)") }
-          if !snapshot.message.isEmpty { words.append(snapshot.message) }
+          if !snapshot.message.isEmpty { words.append(printable(snapshot.message.utf8)) }
           return [
             "@\(entry.committed.number)", entry.committed.id.shortHex,
             timeText(snapshot.created), sizeText(snapshot.contentBytes),
@@ -88,8 +88,21 @@ struct Status: ParsableCommand {
   func run() throws {
     let status = try common.open().status(name)
     Terminal.finish()
-    if json.json { return try printJSON(StatusJSON(status)) }
-    if status.isClean {
+    if json.json {
+      try printJSON(StatusJSON(status))
+    } else {
+      describe(status)
+    }
+    if !common.quiet {
+      for note in status.notes where !note.isProblem { Terminal.remark(noteText(note)) }
+    }
+    try expectComparable(status.uncompared)
+  }
+
+  private func describe(_ status: StatusOutcome) {
+    if status.isClean, !status.uncompared.isEmpty {
+      print("no difference found from \(status.snapshot.name), but not everything was compared")
+    } else if status.isClean {
       print("live image is identical to \(status.snapshot.name) (\(status.snapshot.id.shortHex))")
       print(
         "  \(count(status.entryCount, "entry")) compared, \(sizeText(status.readBytes)) read; "
@@ -98,8 +111,14 @@ struct Status: ParsableCommand {
       printDiff(status.diff, limit: 40)
       print("\nlive image differs from \(status.snapshot.name): \(summary(status.diff))")
     }
-    if !common.quiet { for note in status.notes { Terminal.remark(noteText(note)) } }
   }
+}
+
+/// What could not be compared is a problem, however equal the rest is.
+func expectComparable(_ notes: [Snapshot.Note]) throws {
+  if notes.isEmpty { return }
+  throw DoneWithProblems(
+    lines: ["\(count(notes.count, "entry")) could not be compared"] + notes.map(noteText))
 }
 
 struct Diff: ParsableCommand {

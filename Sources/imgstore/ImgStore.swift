@@ -35,8 +35,8 @@ struct ImgStore: ParsableCommand {
     raiseFileLimit()
     let code = run(Array(CommandLine.arguments.dropFirst()))
     if fflush(nil) != 0, code == ExitStatus.done {
-      Terminal.error("standard output: cannot be written")
-      Glibc.exit(ExitStatus.failed)
+      Terminal.error("standard output: the command did its work, but its report cannot be written.")
+      Glibc.exit(ExitStatus.problems)
     }
     Glibc.exit(code)
   }

@@ -33,16 +33,42 @@ struct Verify: ParsableCommand {
       }
       print("checked \(line); \(secondsText(seconds))")
       for name in report.incomplete { print("  \(name) was incomplete when it was taken") }
-      if report.isClean { print("everything is there and as it was") }
+      if report.snapshots == 0 {
+        print("the store has no snapshots")
+      } else if report.isClean {
+        print(
+          deep
+            ? "everything is there and as it was"
+            : "everything is there; contents were not read ('verify --deep' reads them)")
+      }
     }
     if report.isClean { return }
-    throw DoneWithProblems(
-      lines: report.problems.flatMap { problem in
-        ["\(problem.object): \(problem.finding)"]
-          + problem.affected.map {
-            "  affects \($0.snapshot)" + ($0.path.isEmpty ? "" : ", first at \(printable($0.path))")
-          }
-      })
+    throw DoneWithProblems(lines: lines(report))
+  }
+
+  /// What is wrong, then which snapshots it reaches, each once; --json has all of it.
+  private func lines(_ report: VerifyReport) -> [String] {
+    let shown = 12
+    var lines = report.problems.prefix(shown).map { "\($0.object): \($0.finding)" }
+    if report.problems.count > shown {
+      lines.append("… and \(report.problems.count - shown) more findings ('--json' lists all)")
+    }
+    var first: [String: [UInt8]] = [:]
+    var hits: [String: Int] = [:]
+    for (snapshot, path) in report.problems.flatMap(\.affected) {
+      if first[snapshot] == nil { first[snapshot] = path }
+      hits[snapshot, default: 0] += 1
+    }
+    for snapshot in first.keys.sorted() {
+      let path = first[snapshot] ?? []
+      lines.append(
+        "\(snapshot) is affected, in \(count(hits[snapshot] ?? 0, "object"))"
+          + (path.isEmpty ? "" : ", first at \(printable(path))"))
+    }
+    lines.append(
+      "What can be done: a snapshot of the live image stores again what is still live, once the "
+        + "damaged pack is out of packs/; 'restore' gives the undamaged rest of the others.")
+    return lines
   }
 }
 

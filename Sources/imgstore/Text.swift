@@ -93,6 +93,7 @@ func table(_ rows: [[String]], indent: String = "") -> String {
       line += cell
       if i < row.count - 1 { line += String(repeating: " ", count: widths[i] - cell.count + 2) }
     }
+    while line.hasSuffix(" ") { line.removeLast() }
     return line
   }.joined(separator: "\n")
 }

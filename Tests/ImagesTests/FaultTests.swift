@@ -13,9 +13,13 @@ import Testing
   private func prepare(_ folder: TemporaryFolder) throws {
     let workspace = try Workspace.test(folder)
     let live = folder.path("root/img/rootimg")
-    try shell("cd \"$1\"; mkdir d; echo a >d/a; echo b >b; ln b c; head -c 200000 /dev/urandom >large", live)
+    try shell(
+      "cd \"$1\"; mkdir d; echo a >d/a; echo b >b; ln b c; head -c 200000 /dev/urandom >large", live
+    )
     _ = try workspace.snapshot("img")
-    try shell("cd \"$1\"; echo changed >b; rm d/a; echo new >d/n; head -c 90000 /dev/urandom >>large; sleep 0.05", live)
+    try shell(
+      "cd \"$1\"; echo changed >b; rm d/a; echo new >d/n; head -c 90000 /dev/urandom >>large; sleep 0.05",
+      live)
   }
 
   /// Runs `verb` with operation 0, 1, 2 … failing, until it is not reached any more.

@@ -42,17 +42,23 @@ public final class FaultyFileSystem: FileSystem {
   public func startSync(_ file: Int32, offset: UInt64, count: UInt64) {}
   public func writeBack(_ file: Int32, offset: UInt64, count: UInt64) {}
 
-  public func open(at directory: Int32, _ path: [UInt8], _ flags: OpenFlags, mode: UInt16) throws(SystemError) -> Int32 {
+  public func open(at directory: Int32, _ path: [UInt8], _ flags: OpenFlags, mode: UInt16)
+    throws(SystemError) -> Int32
+  {
     try tick("open")
     return try kernel.open(at: directory, path, flags, mode: mode)
   }
 
-  public func read(_ file: Int32, into target: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
+  public func read(_ file: Int32, into target: UnsafeMutableRawBufferPointer) throws(SystemError)
+    -> Int
+  {
     try tick("read")
     return try kernel.read(file, into: target)
   }
 
-  public func read(_ file: Int32, at offset: UInt64, into target: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
+  public func read(_ file: Int32, at offset: UInt64, into target: UnsafeMutableRawBufferPointer)
+    throws(SystemError) -> Int
+  {
     try tick("read")
     return try kernel.read(file, at: offset, into: target)
   }
@@ -62,7 +68,9 @@ public final class FaultyFileSystem: FileSystem {
     try kernel.write(file, bytes)
   }
 
-  public func write(_ file: Int32, at offset: UInt64, _ bytes: UnsafeRawBufferPointer) throws(SystemError) {
+  public func write(_ file: Int32, at offset: UInt64, _ bytes: UnsafeRawBufferPointer)
+    throws(SystemError)
+  {
     try tick("write")
     try kernel.write(file, at: offset, bytes)
   }
@@ -92,7 +100,9 @@ public final class FaultyFileSystem: FileSystem {
     return try kernel.names(of: directory)
   }
 
-  public func stat(at directory: Int32, _ path: [UInt8], followLink: Bool) throws(SystemError) -> FileStat {
+  public func stat(at directory: Int32, _ path: [UInt8], followLink: Bool) throws(SystemError)
+    -> FileStat
+  {
     try tick("stat")
     return try kernel.stat(at: directory, path, followLink: followLink)
   }
@@ -102,12 +112,17 @@ public final class FaultyFileSystem: FileSystem {
     return try kernel.stat(file)
   }
 
-  public func rename(at fromDirectory: Int32, _ from: [UInt8], to toDirectory: Int32, _ to: [UInt8], exclusively: Bool) throws(SystemError) {
+  public func rename(
+    at fromDirectory: Int32, _ from: [UInt8], to toDirectory: Int32, _ to: [UInt8],
+    exclusively: Bool
+  ) throws(SystemError) {
     try tick("rename")
     try kernel.rename(at: fromDirectory, from, to: toDirectory, to, exclusively: exclusively)
   }
 
-  public func link(at fromDirectory: Int32, _ from: [UInt8], to toDirectory: Int32, _ to: [UInt8]) throws(SystemError) {
+  public func link(at fromDirectory: Int32, _ from: [UInt8], to toDirectory: Int32, _ to: [UInt8])
+    throws(SystemError)
+  {
     try tick("link")
     try kernel.link(at: fromDirectory, from, to: toDirectory, to)
   }
@@ -117,12 +132,14 @@ public final class FaultyFileSystem: FileSystem {
     try kernel.remove(at: directory, path, isDirectory: isDirectory)
   }
 
-  public func makeDirectory(at directory: Int32, _ path: [UInt8], mode: UInt16) throws(SystemError) {
+  public func makeDirectory(at directory: Int32, _ path: [UInt8], mode: UInt16) throws(SystemError)
+  {
     try tick("makeDirectory")
     try kernel.makeDirectory(at: directory, path, mode: mode)
   }
 
-  public func makeSymlink(at directory: Int32, _ path: [UInt8], target: [UInt8]) throws(SystemError) {
+  public func makeSymlink(at directory: Int32, _ path: [UInt8], target: [UInt8]) throws(SystemError)
+  {
     try tick("makeSymlink")
     try kernel.makeSymlink(at: directory, path, target: target)
   }
@@ -132,12 +149,16 @@ public final class FaultyFileSystem: FileSystem {
     return try kernel.readLink(at: directory, path)
   }
 
-  public func makeNode(at directory: Int32, _ path: [UInt8], kind: FileKind, mode: UInt16, device: DeviceNumber) throws(SystemError) {
+  public func makeNode(
+    at directory: Int32, _ path: [UInt8], kind: FileKind, mode: UInt16, device: DeviceNumber
+  ) throws(SystemError) {
     try tick("makeNode")
     try kernel.makeNode(at: directory, path, kind: kind, mode: mode, device: device)
   }
 
-  public func setOwner(at directory: Int32, _ path: [UInt8], uid: UInt32, gid: UInt32) throws(SystemError) {
+  public func setOwner(at directory: Int32, _ path: [UInt8], uid: UInt32, gid: UInt32)
+    throws(SystemError)
+  {
     try tick("setOwner")
     try kernel.setOwner(at: directory, path, uid: uid, gid: gid)
   }
@@ -157,7 +178,9 @@ public final class FaultyFileSystem: FileSystem {
     try kernel.setMode(file, mode)
   }
 
-  public func setModified(at directory: Int32, _ path: [UInt8], _ time: Timestamp) throws(SystemError) {
+  public func setModified(at directory: Int32, _ path: [UInt8], _ time: Timestamp)
+    throws(SystemError)
+  {
     try tick("setModified")
     try kernel.setModified(at: directory, path, time)
   }
@@ -177,12 +200,16 @@ public final class FaultyFileSystem: FileSystem {
     return try kernel.xattrNames(at: directory, path)
   }
 
-  public func xattr(at directory: Int32, _ path: [UInt8], name: [UInt8]) throws(SystemError) -> [UInt8]? {
+  public func xattr(at directory: Int32, _ path: [UInt8], name: [UInt8]) throws(SystemError)
+    -> [UInt8]?
+  {
     try tick("xattr")
     return try kernel.xattr(at: directory, path, name: name)
   }
 
-  public func setXattr(at directory: Int32, _ path: [UInt8], name: [UInt8], value: [UInt8]) throws(SystemError) {
+  public func setXattr(at directory: Int32, _ path: [UInt8], name: [UInt8], value: [UInt8])
+    throws(SystemError)
+  {
     try tick("setXattr")
     try kernel.setXattr(at: directory, path, name: name, value: value)
   }
