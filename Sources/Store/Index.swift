@@ -101,11 +101,12 @@ final class Index: Sendable {
   }
 
   /// Makes the index anew from the packs.
-  /// - Parameter isAsked: somebody wants it so; then it is not worth a remark.
-  func rebuild(isAsked: Bool = false) throws(StoreError) {
+  /// - Parameter remark: what to say of it.
+  func rebuild(remark: String? = nil) throws(StoreError) {
     let exclusive = try lock(exclusive: true)
     defer { withExtendedLifetime(exclusive) {} }
-    try rebuildLocked(isAsked: isAsked)
+    try rebuildLocked(isAsked: true)
+    if let remark { report(remark) }
   }
 
   private func rebuildLocked(isAsked: Bool = false) throws(StoreError) {

@@ -33,7 +33,7 @@ public final class ObjectStore: Sendable {
   }
 
   /// Makes the index anew.
-  public func reindex() throws(StoreError) { try index.rebuild(isAsked: true) }
+  public func reindex() throws(StoreError) { try index.rebuild() }
 
   public func totals() throws(StoreError) -> (packs: Int, objects: Int, storedBytes: UInt64) {
     try index.totals()
@@ -69,7 +69,9 @@ public final class ObjectStore: Sendable {
       defer { done = true }
       return !done
     }
-    if isFirst { try index.rebuild() }
+    if isFirst {
+      try index.rebuild(remark: "index: made anew, in search of an object that is missing")
+    }
     return isFirst
   }
 

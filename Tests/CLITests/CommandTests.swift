@@ -137,6 +137,61 @@ final class Site: Sendable {
     #expect(try site.imgstore("restore", "img@1:inv\\xffalid", site.folder.path("odd")).status == 0)
   }
 
+  @Test func `restore fills an empty folder and refuses any other`() throws {
+    let site = try Site()
+    _ = try site.imgstore("snapshot", "img")
+    try shell("cd \"$1\"; mkdir empty full; echo mine >full/motd; echo x >file", site.folder.path)
+    #expect(try site.imgstore("restore", "img", site.folder.path("empty")).status == 0)
+    #expect(try differences(site.tree, site.folder.path("empty")) == "")
+    let full = try site.imgstore("restore", "img", site.folder.path("full"))
+    #expect(full.status == 1 && full.errors.contains("is not empty"))
+    let file = try site.imgstore("restore", "img:etc/motd", site.folder.path("full"))
+    #expect(file.status == 1 && file.errors.contains("there is a file named motd already"))
+    #expect(
+      try site.imgstore("restore", "img:etc/motd", site.folder.path("empty/../new")).status == 0)
+    #expect(try String(contentsOfFile: site.folder.path("full/motd"), encoding: .utf8) == "mine\n")
+  }
+
+  @Test func `a look-up defines nothing, and an empty value is a mistake`() throws {
+    let site = try Site()
+    #expect(try site.imgstore("define", "typo").status == 1)
+    #expect(try !site.imgstore("images").output.contains("typo"))
+    for arguments in [["images", "--store", ""], ["images", "--root="]] {
+      #expect(try run(binary, arguments: arguments, environment: site.environment).status == 2)
+    }
+    #expect(try run(binary, "images", environment: ["IMGSTORE_STORE": ""]).status == 2)
+  }
+
+  @Test func `a folder that is not mounted makes no good snapshot`() throws {
+    let site = try Site()
+    _ = try site.imgstore("snapshot", "img")
+    try shell("mv \"$1/root/img\" \"$1/elsewhere\"", site.folder.path)
+    let result = try site.imgstore("snapshot", "img")
+    #expect(result.status == 3)
+    #expect(
+      result.errors.contains(
+        "/img: there is no tree, kernel or packed image; is its file system mounted?"))
+    #expect(try site.imgstore("log", "img").output.contains("(incomplete)"))
+  }
+
+  @Test func `damage costs what is damaged, and the rest comes back`() throws {
+    let site = try Site()
+    _ = try site.imgstore("snapshot", "img")
+    try shell("head -c 3000000 /dev/urandom >\"$1/large\"", site.tree)
+    _ = try site.imgstore("snapshot", "img")
+    try shell(
+      "cd \"$1/store/packs\"; p=$(ls -S | head -1); chmod u+w $p; printf damage | dd of=$p bs=1 seek=1500000 conv=notrunc status=none",
+      site.folder.path)
+    let restore = try site.imgstore("restore", "img@2", site.folder.path("out"))
+    #expect(restore.status == 3, "\(restore.errors)")
+    #expect(restore.errors.contains("large: "))
+    #expect(
+      try String(contentsOfFile: site.folder.path("out/etc/motd"), encoding: .utf8) == "hello\n")
+    let verify = try site.imgstore("verify", "--deep")
+    #expect(verify.status == 3 && verify.errors.contains("img@2 is affected"))
+    #expect(!verify.errors.contains("img@1 is affected"))
+  }
+
   @Test func `a bundle through a pipe`() throws {
     let site = try Site()
     let result = try run(

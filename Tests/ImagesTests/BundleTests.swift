@@ -131,6 +131,25 @@ import XCAT
     #expect(try workspace.status(name).isClean)
   }
 
+  @Test func `files of another image are not overwritten`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try stage(folder)
+    _ = try workspace.importBundle(fixture("xcat/stateless-sfs.tgz"))
+    let before = try run("find", folder.path("root"), "-ls").output
+    #expect(throws: ImageError.self) {
+      try workspace.importBundle(fixture("xcat/stateless.tgz"), name: "foo")
+    }
+    #expect(try run("find", folder.path("root"), "-ls").output == before)
+    // Replaced whole: no leftover that xCAT would boot instead of the new image.
+    let forced = try workspace.importBundle(fixture("xcat/stateless.tgz"), force: true)
+    #expect(forced.remaining.isEmpty)
+    let boot = folder.path("root/install/netboot/rhels8.5.0/x86_64/compute")
+    #expect(try run("ls", boot).output == "initrd-stateless.gz\nkernel\nrootimg.cpio.gz\n")
+    #expect(forced.safety == nil, "what was there is the first snapshot")
+    _ = try workspace.revert("@1")
+    #expect(try run("ls", boot).output == "initrd-stateless.gz\nkernel\nrootimg.sfs\n")
+  }
+
   /// A bundle with one thing changed by `script`, run inside the unpacked folder.
   private func tampered(_ folder: TemporaryFolder, _ script: String, tar: String = "") throws
     -> String
