@@ -26,7 +26,7 @@ public struct ApplyReport: Sendable {
 
   public static func += (a: inout ApplyReport, b: ApplyReport) {
     a.writtenFiles += b.writtenFiles
-    a.writtenBytes += b.writtenBytes
+    a.writtenBytes &+= b.writtenBytes
     a.removed += b.removed
     a.changedAttributes += b.changedAttributes
     a.problems += b.problems
@@ -106,7 +106,7 @@ public final class Executor: Sendable {
     var start = 0
     var bytes: UInt64 = 0
     for (i, step) in steps.enumerated() {
-      bytes += step.entry.sizeBytes
+      bytes &+= step.entry.sizeBytes
       if bytes >= 2 << 20 || i - start >= 255 {
         batches.append(start..<i + 1)
         start = i + 1

@@ -57,17 +57,29 @@ public struct Plan: Sendable {
       + finished.count
   }
   /// Bytes of file content that will be written.
-  public var writtenBytes: UInt64 { files.reduce(0) { $0 + $1.entry.sizeBytes } }
+  public var writtenBytes: UInt64 { files.reduce(0) { $0 &+ $1.entry.sizeBytes } }
   /// Bytes of file content that will be removed.
-  public var removedBytes: UInt64 { removals.reduce(0) { $0 + $1.entry.sizeBytes } }
+  public var removedBytes: UInt64 { removals.reduce(0) { $0 &+ $1.entry.sizeBytes } }
 }
 
 /// Decides what to do; touches nothing.
 public struct Planner {
   private let target: any ObjectSource
   private let live: any ObjectSource
-  /// Paths whose inside is not ours: mount points, now or in the snapshot.
-  private let opaque: Set<[UInt8]>
+  /// Paths that are not ours to change, with all below them: mount points, and what could not be
+  /// read, now or in the snapshot.
+  private let untouchable: [[UInt8]: Reason]
+
+  /// Why a path is left alone.
+  public struct Reason: Sendable {
+    let text: String
+    /// It is so now: then the path is left alone even where the capture saw nothing.
+    let isLive: Bool
+    public init(_ text: String, isLive: Bool) {
+      self.text = text
+      self.isLive = isLive
+    }
+  }
   private var plan = Plan()
   private var leaders: [UInt64: Leader] = [:]
 
@@ -77,11 +89,13 @@ public struct Planner {
     let isNew: Bool
   }
 
-  /// - Parameter opaque: relative paths, as in the plan.
-  public init(target: any ObjectSource, live: any ObjectSource, opaque: Set<[UInt8]> = []) {
+  /// - Parameter untouchable: relative paths, as in the plan, and why.
+  public init(
+    target: any ObjectSource, live: any ObjectSource, untouchable: [[UInt8]: Reason] = [:]
+  ) {
     self.target = target
     self.live = live
-    self.opaque = opaque
+    self.untouchable = untouchable
   }
 
   /// The plan that turns `current` (nil: nothing there) into `wanted` (nil: nothing).
@@ -99,12 +113,18 @@ public struct Planner {
   private mutating func visit(
     _ path: [UInt8], _ current: Entry?, _ wanted: Entry?
   ) throws -> Bool {
+    // What is there now and cannot be read, nobody has kept: it is not changed either.
+    let reason = untouchable[path]
+    let why =
+      reason?.text
+      ?? (current?.content.isMissing == true
+        ? "it cannot be read, so no snapshot has kept it" : nil)
+    if let why, current != nil || reason?.isLive == true || wanted?.content.isMissing == true {
+      plan.skipped.append((path, why))
+      return false
+    }
     guard let wanted else {
       guard let current else { return false }
-      if opaque.contains(path) {
-        plan.skipped.append((path, "is or was a mount point"))
-        return false
-      }
       try remove(path, current)
       return true
     }
@@ -132,8 +152,6 @@ public struct Planner {
     var changesInside = existing == nil
     if let old = existing?.ids, let new = wanted.ids, old == new {
       // Nothing differs below.
-    } else if opaque.contains(path) {
-      plan.skipped.append((path, "is or was a mount point; its inside stays as it is"))
     } else {
       let oldEntries = try existing?.ids.map { try live.entries($0) } ?? []
       let newEntries = try wanted.ids.map { try target.entries($0) } ?? []
@@ -185,7 +203,12 @@ public struct Planner {
   }
 
   private mutating func remove(_ path: [UInt8], _ entry: Entry) throws {
-    if let ids = entry.ids, !opaque.contains(path) {
+    if untouchable[path] != nil || entry.content.isMissing {
+      plan.skipped.append(
+        (path, untouchable[path]?.text ?? "it cannot be read, so no snapshot has kept it"))
+      return
+    }
+    if let ids = entry.ids {
       for child in try live.entries(ids) { try remove(path + [0x2f] + child.name, child) }
     }
     plan.removals.append(Step(action: .remove(entry.kind), path: path, entry: entry))

@@ -134,7 +134,7 @@ final class StepHand {
       throw error
     }
     report.writtenFiles += 1
-    report.writtenBytes += sizeBytes
+    report.writtenBytes &+= sizeBytes
   }
 
   private func writeContent(

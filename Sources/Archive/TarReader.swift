@@ -10,6 +10,9 @@ import Codec
 public final class TarReader {
   static let maxNameBytes: UInt64 = 64 << 10
   static let maxPaxBytes: UInt64 = 4 << 20
+  /// Header records in a row before a member must follow.
+  static let maxHeaders = 16
+  private static let paxKeys: Set<String> = ["path", "linkpath", "size", "uid", "gid", "mtime"]
 
   private let source: ByteSource
   private var left: UInt64 = 0
@@ -28,7 +31,12 @@ public final class TarReader {
     var pax = globalPax
     var longName: [UInt8]?
     var longTarget: [UInt8]?
+    var headers = 0
     while true {
+      headers += 1
+      guard headers <= TarReader.maxHeaders else {
+        throw ArchiveError("there are too many header records before a member")
+      }
       guard let block = try readBlock() else { return nil }
       if block.allSatisfy({ $0 == 0 }) { return nil }
       let type = block[156]
@@ -139,7 +147,12 @@ public final class TarReader {
         throw ArchiveError("a pax record is malformed")
       }
       let key = String(decoding: record[record.startIndex..<equals], as: UTF8.self)
-      records[key] = Array(record[(equals + 1)..<(record.endIndex - 1)])
+      // Only what is understood is kept: an archive may bring any number of other keys.
+      if TarReader.paxKeys.contains(key) {
+        records[key] = Array(record[(equals + 1)..<(record.endIndex - 1)])
+      } else if key.hasPrefix("GNU.sparse") {
+        records["GNU.sparse"] = []
+      }
       rest = rest[(rest.startIndex + length)...]
     }
     return records
@@ -160,7 +173,7 @@ public final class TarReader {
     guard !path.contains(0), !target.contains(0), path.count <= 4096, target.count <= 4096 else {
       throw ArchiveError(member: path, "its name is too long or holds a NUL")
     }
-    guard pax.keys.allSatisfy({ !$0.hasPrefix("GNU.sparse") }), type != 0x53 else {
+    guard pax["GNU.sparse"] == nil, type != 0x53 else {
       throw ArchiveError(member: path, "it is stored as a sparse file, which is not supported")
     }
     var kind: TarKind
@@ -228,7 +241,9 @@ public final class TarReader {
     var nanoseconds = fraction
     for _ in digits.count..<9 { nanoseconds *= 10 }
     if first.hasPrefix("-"), nanoseconds > 0 {
-      return (seconds - 1, 1_000_000_000 - nanoseconds)
+      let (earlier, overflow) = seconds.subtractingReportingOverflow(1)
+      guard !overflow else { throw ArchiveError(member: path, "its pax time is out of range") }
+      return (earlier, 1_000_000_000 - nanoseconds)
     }
     return (seconds, nanoseconds)
   }

@@ -58,6 +58,7 @@ int64_t clinux_pwrite(int fd, const void *from, size_t n, int64_t offset) {
   return RETRY(int64_t, pwrite(fd, from, n, offset));
 }
 int clinux_fsync(int fd) { return RETRY(int, fsync(fd)); }
+int clinux_syncfs(int fd) { return RETRY(int, syncfs(fd)); }
 int clinux_sync_start(int fd, int64_t offset, int64_t n) {
   return ONCE(sync_file_range(fd, offset, n, SYNC_FILE_RANGE_WRITE));
 }
@@ -160,7 +161,20 @@ int clinux_fchown(int fd, uint32_t uid, uint32_t gid) { return ONCE(fchown(fd, u
 int clinux_fchmod(int fd, uint32_t mode) { return ONCE(fchmod(fd, (mode_t)mode)); }
 int clinux_fchmodat(int dir, const uint8_t *path, size_t n, uint32_t mode) {
   C_PATH(p, path, n);
-  return ONCE(fchmodat(dir, p, (mode_t)mode, 0));
+  // fchmodat follows links (AT_SYMLINK_NOFOLLOW came with Linux 6.6): the entry is pinned first, and
+  // only if it is no link is its mode changed, through the pin.
+  int fd = RETRY(int, openat(dir, p, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (fd < 0) return fd;
+  struct statx s;
+  int r = RETRY(int, statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &s));
+  if (r == 0 && (s.stx_mode & S_IFMT) == S_IFLNK) r = -ELOOP;
+  if (r == 0) {
+    char pin[64];
+    snprintf(pin, sizeof pin, "/proc/self/fd/%d", fd);
+    r = ONCE(chmod(pin, (mode_t)mode));
+  }
+  close(fd);
+  return r;
 }
 int clinux_set_mtime_at(int dir, const uint8_t *path, size_t n, int64_t s, uint32_t ns) {
   C_PATH(p, path, n);
@@ -259,13 +273,19 @@ static void *run_detached(void *argument) {
   free(t);
   return NULL;
 }
-static struct thread *start(void *(*entry)(void *), void (*body)(void *), void *context) {
+static struct thread *start(void *(*entry)(void *), void (*body)(void *), void *context,
+                            size_t stack) {
   struct thread *t = malloc(sizeof *t);
   if (t == NULL) return NULL;
   t->body = body;
   t->context = context;
   pthread_t id;
-  if (pthread_create(&id, NULL, entry, t) != 0) {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  if (stack > 0) pthread_attr_setstacksize(&attributes, stack);
+  int r = pthread_create(&id, &attributes, entry, t);
+  pthread_attr_destroy(&attributes);
+  if (r != 0) {
     free(t);
     return NULL;
   }
@@ -276,11 +296,11 @@ static struct thread *start(void *(*entry)(void *), void (*body)(void *), void *
   }
   return t;
 }
-void *clinux_thread_start(void (*body)(void *), void *context) {
-  return start(run, body, context);
+void *clinux_thread_start(void (*body)(void *), void *context, size_t stack) {
+  return start(run, body, context, stack);
 }
 int clinux_thread_detached(void (*body)(void *), void *context) {
-  return start(run_detached, body, context) == NULL ? -EAGAIN : 0;
+  return start(run_detached, body, context, 0) == NULL ? -EAGAIN : 0;
 }
 void clinux_thread_join(void *thread) {
   struct thread *t = thread;

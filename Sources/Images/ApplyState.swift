@@ -29,7 +29,7 @@ extension Workspace {
   /// - Parameter removable: roles of live pieces that go when the target does not have them.
   func planPieces(
     from live: [Snapshot.Piece], _ liveSource: any ObjectSource, to target: [Snapshot.Piece],
-    _ targetSource: any ObjectSource, mounts: [[UInt8]]
+    _ targetSource: any ObjectSource, liveNotes: [Snapshot.Note], targetNotes: [Snapshot.Note]
   ) throws -> [PiecePlan] {
     let paths = Set(live.map(\.path)).union(target.map(\.path)).sorted(by: precedes)
     var plans: [PiecePlan] = []
@@ -41,9 +41,15 @@ extension Workspace {
       if wanted == nil, let current, !Workspace.isOwned(current.role) { continue }
       let above = absolute.parent.bytes
       let prefix = above == [0x2f] ? 1 : above.count + 1
+      var untouchable: [[UInt8]: Planner.Reason] = [:]
+      for (notes, isLive) in [(targetNotes, false), (liveNotes, true)] {
+        for note in notes where note.isUntouchable && note.path.starts(with: path) {
+          untouchable[Array(note.path.dropFirst(prefix))] = Planner.Reason(
+            note.reason, isLive: isLive)
+        }
+      }
       var planner = Planner(
-        target: targetSource, live: liveSource,
-        opaque: Set(mounts.filter { $0.starts(with: path) }.map { Array($0.dropFirst(prefix)) }))
+        target: targetSource, live: liveSource, untouchable: untouchable)
       let plan = try planner.plan(
         name: absolute.lastComponent, current: current?.entry, wanted: wanted?.entry)
       if !plan.isEmpty || !plan.skipped.isEmpty {
@@ -67,7 +73,7 @@ extension Workspace {
       let above = piece.path.parent.bytes
       func full(_ path: [UInt8]) -> [UInt8] { (above == [0x2f] ? [] : above) + [0x2f] + path }
       outcome.plannedSteps += piece.plan.stepCount
-      outcome.plannedBytes += piece.plan.writtenBytes
+      outcome.plannedBytes &+= piece.plan.writtenBytes
       outcome.removals += piece.plan.removals.map { full($0.path) }
       outcome.writes += (piece.plan.directories + piece.plan.files + piece.plan.links)
         .map { full($0.path) }
@@ -87,7 +93,7 @@ extension Workspace {
   ) throws -> ApplyReport {
     let store = try store()
     progress.begin(
-      "applying", totalBytes: plans.reduce(0) { $0 + $1.plan.writtenBytes })
+      "applying", totalBytes: plans.reduce(0) { $0 &+ $1.plan.writtenBytes })
     var report = ApplyReport()
     for piece in plans {
       let place = try resolve(piece.path)
@@ -101,7 +107,7 @@ extension Workspace {
       }
       report += done
       progress.begin("syncing")
-      try fileSystem.sync(place.directory.raw)
+      try fileSystem.syncFileSystem(of: place.directory.raw)
     }
     return report
   }
@@ -126,5 +132,20 @@ extension Workspace {
     moved.finished = steps(plan.finished)
     moved.skipped = plan.skipped
     return moved
+  }
+}
+
+extension Snapshot.Note {
+  /// What is at the path is left alone: nobody knows what it should be, or nobody could keep it.
+  var isUntouchable: Bool {
+    switch kind {
+    case .mountPoint, .unreadable: true
+    case .changedWhileRead, .vanished, .absent, .noImageFiles: false
+    }
+  }
+
+  var reason: String {
+    kind == .mountPoint
+      ? "something is, or was, mounted there" : "it could not be read, now or in the snapshot"
   }
 }

@@ -43,7 +43,7 @@ extension Workspace {
     let sizeBytes = try write(destination, layout, rendered, snapshot.snapshot.created)
     return ExportOutcome(
       snapshot: snapshot, destination: sizeBytes.path, sizeBytes: sizeBytes.count,
-      contentBytes: rendered.reduce(0) { $0 + $1.entry.sizeBytes }, members: rendered.count + 1,
+      contentBytes: rendered.reduce(0) { $0 &+ $1.entry.sizeBytes }, members: rendered.count + 1,
       seconds: monotonicSeconds() - start)
   }
 

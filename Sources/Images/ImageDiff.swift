@@ -36,6 +36,7 @@ struct ImageState {
   let definition: ImageDefinition
   let pieces: [Snapshot.Piece]
   let source: any ObjectSource
+  let notes: [Snapshot.Note]
 }
 
 /// Compares two states.
@@ -51,12 +52,16 @@ func compare(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
         AttributeChange(table: table, column: column, old: before[column], new: after[column]))
     }
   }
+  // What is mounted on a path is not the image's, whatever it looks like.
+  let mounts = Set((old.notes + new.notes).filter { $0.kind == .mountPoint }.map(\.path))
   let paths = Set(old.pieces.map(\.path)).union(new.pieces.map(\.path)).sorted(by: precedes)
   for path in paths {
     try compareTrees(
       old.pieces.first { $0.path == path }?.entry, new.pieces.first { $0.path == path }?.entry,
       path, old.source, new.source
-    ) { diff.entries.append($0) }
+    ) { change in
+      if !mounts.contains(where: { isInside(change.path, $0) }) { diff.entries.append(change) }
+    }
   }
   return diff
 }
@@ -66,4 +71,9 @@ private func compareTrees(
   _ newFrom: some ObjectSource, _ body: (TreeChange) -> Void
 ) throws {
   try TreeDiff.compare(old, new, path: path, oldFrom: oldFrom, newFrom: newFrom, body)
+}
+
+/// `path` is `other`, or lies below it.
+private func isInside(_ path: [UInt8], _ other: [UInt8]) -> Bool {
+  path.starts(with: other) && (path.count == other.count || path[other.count] == 0x2f)
 }

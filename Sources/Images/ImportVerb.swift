@@ -75,7 +75,7 @@ extension Workspace {
       image: image.text, created: now(), parent: nil, message: "import of \(bundle)",
       provenance: provenance("import"), tables: snapshotTables(definition), pieces: pieces,
       notes: [], facts: facts.facts, entryCount: UInt64(pieces.count),
-      contentBytes: pieces.reduce(0) { $0 + $1.entry.sizeBytes })
+      contentBytes: pieces.reduce(0) { $0 &+ $1.entry.sizeBytes })
     return try apply(
       target, image, existing ?? ImageDefinition(), install, bundleBytes: bundleBytes,
       start: start)
@@ -194,7 +194,14 @@ extension Workspace {
   /// A target can be reached, as far as it is there already; makes nothing.
   private func checkTarget(_ path: AbsolutePath, _ install: AbsolutePath) throws {
     do {
-      _ = try resolveTarget(path, install, create: false)
+      let place = try resolveTarget(path, install, create: false)
+      if let stat = try fileSystem.statIfPresent(at: place.directory.raw, place.name),
+        stat.kind != .file
+      {
+        throw ImageError(
+          "target \(path.text)", "is a \(stat.kind.noun), and the bundle has a file for it",
+          advice: "Nothing was imported; do not trust this bundle")
+      }
     } catch let error as SystemError {
       guard error.isAbsent else { throw error }
     }
@@ -241,7 +248,7 @@ extension Workspace {
     bundleBytes: UInt64, start: Double
   ) throws -> ImportOutcome {
     let store = try store()
-    let latest = try store.refs.latest(of: image)
+    let latest = try store.refs.latestReadable(of: image)
     let memory = MemoryObjects(over: store)
     let live = try captureLive(
       image, existing, latest: latest, also: try everything(new, install), into: .memory(memory))
@@ -250,7 +257,7 @@ extension Workspace {
     // The old image goes whole, tree and packed forms too: xCAT would use a leftover before the new.
     let plans = try planPieces(
       from: live.capture.pieces, memory, to: new.pieces, store,
-      mounts: live.notes.filter { $0.kind == .mountPoint }.map(\.path))
+      liveNotes: live.notes, targetNotes: [])
     var outcome = describe(plans, [])
     let safety = try saveBeforeChange(
       image, live, keeping: try everything(new, install), message: "before \(new.message)",

@@ -25,6 +25,8 @@ extension Workspace {
   /// - Returns: the definition as it is now.
   public func define(_ name: String, _ assignments: [String]) throws -> ImageDefinition {
     let image = try ImageName(name)
+    let lock = try lock(image, try store(create: true))
+    defer { withExtendedLifetime(lock) {} }
     let tables = try tables()
     let old = try tables.definition(of: image.text)
     guard old != nil || !assignments.isEmpty else {

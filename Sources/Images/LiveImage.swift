@@ -81,7 +81,7 @@ extension Workspace {
   private func validCache(_ image: ImageName, _ store: ObjectStore) throws -> StatCache? {
     guard let cache = StatCache.load(store.layout, key: cacheKey(image)) else { return nil }
     for number in try store.refs.numbers(of: image).reversed()
-    where try store.refs.read(image, number).id == cache.base { return cache }
+    where (try? store.refs.read(image, number))?.id == cache.base { return cache }
     return nil
   }
 

@@ -34,16 +34,17 @@ extension Workspace {
   /// Reverts the live image.
   public func revert(_ text: String, dryRun: Bool = false) throws -> RevertOutcome {
     let start = monotonicSeconds()
-    let target = try find(try Reference(text))
-    let image = try ImageName(target.snapshot.image)
+    let reference = try Reference(text)
+    let image = try ImageName(try find(reference).snapshot.image)
     let store = try store()
     let lock = try lock(image, store)
     defer { withExtendedLifetime(lock) {} }
+    let target = try find(reference)
 
     let (diff, live, memory) = try look(image, target, store)
-    let mounts = mountPoints(live.notes + target.snapshot.notes)
     let plans = try planPieces(
-      from: live.capture.pieces, memory, to: target.snapshot.pieces, store, mounts: mounts)
+      from: live.capture.pieces, memory, to: target.snapshot.pieces, store,
+      liveNotes: live.notes, targetNotes: target.snapshot.notes)
     var outcome = describe(plans, diff.attributes)
     if dryRun {
       return RevertOutcome(
@@ -61,7 +62,7 @@ extension Workspace {
         try restoreRows(image, target.snapshot.definition)
       }
     } catch {
-      let before = try safety ?? store.refs.latest(of: image)
+      let before = try safety ?? store.refs.latestReadable(of: image)
       tell(
         "the revert is half done: 'imgstore revert \(target.name)' goes on with it"
           + (before.map { ", 'imgstore revert \($0.name)' undoes it" } ?? ""))
@@ -84,13 +85,10 @@ extension Workspace {
       image, definition, latest: target, also: target.snapshot.requests, into: .memory(memory))
     let diff = try compare(
       ImageState(
-        name: "live", definition: definition, pieces: live.capture.pieces, source: memory),
+        name: "live", definition: definition, pieces: live.capture.pieces, source: memory,
+        notes: live.notes),
       state(target, store))
     return (diff, live, memory)
-  }
-
-  private func mountPoints(_ notes: [Snapshot.Note]) -> [[UInt8]] {
-    notes.filter { $0.kind == .mountPoint }.map(\.path)
   }
 
   /// Takes a snapshot of the live image, unless the latest one, or `known`, holds all of it.
@@ -98,7 +96,7 @@ extension Workspace {
     _ image: ImageName, _ live: LiveImage, keeping others: [PieceRequest], message: String,
     command: String, unlessIn known: CommittedSnapshot? = nil
   ) throws -> CommittedSnapshot? {
-    let latest = try store().refs.latest(of: image)
+    let latest = try store().refs.latestReadable(of: image)
     for snapshot in [latest, known].compactMap({ $0?.snapshot })
     where snapshot.definition == live.definition
       && live.capture.pieces.allSatisfy({ snapshot.piece(at: $0.path)?.entry == $0.entry })
@@ -132,7 +130,7 @@ extension Workspace {
     }
     var snapshot = target.snapshot
     snapshot.created = now()
-    snapshot.parent = try store.refs.latest(of: image)?.id
+    snapshot.parent = try store.refs.latestReadable(of: image)?.id
     snapshot.message = message
     snapshot.provenance = provenance("revert")
     let committed = try store.refs.append(snapshot)

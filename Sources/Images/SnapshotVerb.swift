@@ -23,10 +23,11 @@ extension Workspace {
     _ name: String, message: String = "", tag: String? = nil, tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
     let image = try ImageName(name)
-    let definition = try definition(of: image)
+    _ = try definition(of: image)
     let store = try store(create: true)
     let lock = try lock(image, store)
     defer { withExtendedLifetime(lock) {} }
+    let definition = try definition(of: image)
     if let tag { try store.refs.checkTag(tag, of: image) }
     let outcome = try commitLive(
       image, definition, message: message, command: "snapshot", tuning: tuning)
@@ -42,7 +43,7 @@ extension Workspace {
   ) throws -> SnapshotOutcome {
     let start = monotonicSeconds()
     let store = try store()
-    let latest = try store.refs.latest(of: image)
+    let latest = try store.refs.latestReadable(of: image)
     let session = try store.beginSession(tuning)
     let live = try captureLive(
       image, definition, latest: latest, also: also, into: .store(session))

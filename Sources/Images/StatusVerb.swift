@@ -42,7 +42,8 @@ extension Workspace {
   func state(_ snapshot: CommittedSnapshot, _ store: ObjectStore) -> ImageState {
     ImageState(
       name: snapshot.name, definition: snapshot.snapshot.definition,
-      pieces: snapshot.snapshot.pieces, source: store)
+      pieces: snapshot.snapshot.pieces, source: store,
+      notes: snapshot.snapshot.notes)
   }
 
   /// What a revert to the snapshot would undo.
@@ -56,7 +57,8 @@ extension Workspace {
     let diff = try compare(
       state(snapshot, store),
       ImageState(
-        name: "live", definition: definition, pieces: live.capture.pieces, source: memory))
+        name: "live", definition: definition, pieces: live.capture.pieces, source: memory,
+        notes: live.notes))
     return (diff, live)
   }
 }

@@ -62,15 +62,8 @@ public final class Workspace: Sendable {
   /// - Parameter create: whether it is made where nothing is.
   public func store(create: Bool = false) throws -> ObjectStore {
     if let store = opened.withLock({ $0 }) { return store }
-    let lostPacks = Monitor(false)
     let store = try ObjectStore(
-      fileSystem, path: Array(absolute(options.store).utf8), create: create,
-      report: { [tell] line in
-        if line.contains("no longer there") { lostPacks.withLock { $0 = true } }
-        tell(line)
-      })
-    // What the store has lost must be read again: no cache may vouch for it.
-    if lostPacks.withLock({ $0 }) { StatCache.removeAll(store.layout) }
+      fileSystem, path: Array(absolute(options.store).utf8), create: create, report: tell)
     opened.withLock { $0 = store }
     return store
   }

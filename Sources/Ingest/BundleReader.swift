@@ -41,6 +41,7 @@ public struct BundleError: ExplainedError {
 /// Reads bundles into a session.
 public struct BundleReader: Sendable {
   static let maxMembers = 100_000
+  static let maxNameBytes = 16 << 20
   static let maxManifestBytes: UInt64 = 16 << 20
 
   private let progress: Progress
@@ -83,11 +84,17 @@ public struct BundleReader: Sendable {
     var found = BundleContent()
     var folders: Set<String> = []
     var members = 0
+    var nameBytes = 0
     do {
       while let member = try tar.next() {
         members += 1
         guard members <= BundleReader.maxMembers else {
           throw BundleError("the bundle", "has more than \(BundleReader.maxMembers) members")
+        }
+        nameBytes += member.path.count
+        guard nameBytes <= BundleReader.maxNameBytes else {
+          throw BundleError(
+            "the bundle", "has names of more than \(BundleReader.maxNameBytes) bytes")
         }
         let path = try cleanPath(member)
         guard member.kind == .file else { continue }

@@ -97,11 +97,16 @@ public struct Capture: Sendable {
     try walker.walk(located.roots, threads: threads)
 
     let jobs = makeJobs(located.live)
-    let readBytes = jobs.reduce(0) { $0 + $1.totalBytes }
+    let readBytes = jobs.reduce(0) { $0 &+ $1.totalBytes }
     progress.begin("reading", totalBytes: readBytes)
     let side = try read(jobs, walker, located.places, destination)
     located.notes += apply(jobs)
     located.notes += walker.findings.notes
+    if walker.findings.leftOut > 0 {
+      located.notes.append(
+        Snapshot.Note(
+          .unreadable, path: [0x2f], detail: "and \(walker.findings.leftOut) more entries"))
+    }
 
     let build = try build(located.live, side, walker.findings, destination)
     var pieces: [Snapshot.Piece] = []
@@ -121,7 +126,7 @@ public struct Capture: Sendable {
       notes: located.notes.sorted { precedes($0.path, $1.path) },
       entryCount: build.entryCount + UInt64(pieces.count),
       contentBytes: build.contentBytes
-        + located.live.entries.reduce(0) { $0 + ($1.stat.kind == .file ? $1.stat.size : 0) },
+        &+ located.live.entries.reduce(0) { $0 &+ ($1.stat.kind == .file ? $1.stat.size : 0) },
       readBytes: readBytes, readFiles: jobs.reduce(0) { $0 + $1.items.count },
       live: located.live, ids: build.ids, scanStart: scanStart)
   }
@@ -343,7 +348,7 @@ private struct LinkedInode: Hashable {
 
 extension ReadJob {
   fileprivate var totalBytes: UInt64 {
-    items.reduce(0) { $0 + $1.directory.entries[$1.index].stat.size }
+    items.reduce(0) { $0 &+ $1.directory.entries[$1.index].stat.size }
   }
 }
 

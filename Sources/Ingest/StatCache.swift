@@ -37,7 +37,8 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
   /// Loads the cache; nil where there is none, or none that can be believed.
   public static func load(_ layout: Layout, key: Digest) -> StatCache? {
     let fileSystem = layout.fileSystem
-    guard let file = try? fileSystem.openFile(at: layout.cache.raw, fileName(key), [.read]),
+    guard
+      let file = try? fileSystem.openFile(at: layout.cache.raw, layout.statCacheName(key), [.read]),
       let size = try? fileSystem.stat(file.raw).size, size >= 52, size < 4 << 30
     else { return nil }
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(size), alignment: 16)
@@ -54,17 +55,6 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
     }
     return StatCache(bytes, base: Digest(loading: base + 8), rootOffset: Int(offset))
   }
-
-  /// Forgets every cache: for when the store has lost objects.
-  public static func removeAll(_ layout: Layout) {
-    for name in (try? layout.fileSystem.names(of: layout.cache.raw)) ?? []
-    where name.starts(with: prefix) {
-      try? layout.fileSystem.remove(at: layout.cache.raw, name, isDirectory: false)
-    }
-  }
-
-  private static let prefix = Array("stat-".utf8)
-  static func fileName(_ key: Digest) -> [UInt8] { prefix + Array(key.shortHex.utf8) }
 
   // MARK: Records
 
@@ -278,7 +268,7 @@ extension StatCache {
       writer.word64(root)
       writer.word32(CRC32.of(writer.bytes))
       let fileSystem = layout.fileSystem
-      let name = StatCache.fileName(key)
+      let name = layout.statCacheName(key)
       let new = name + Array(".new".utf8)
       do throws(SystemError) {
         let file = try fileSystem.openFile(

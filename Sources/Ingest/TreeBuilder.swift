@@ -34,7 +34,8 @@ struct TreeBuilder {
     var childIDs: [Tree.IDs?] = []
     childIDs.reserveCapacity(directory.entries.count)
     for entry in directory.entries {
-      contentBytes += entry.stat.kind == .file ? entry.stat.size : 0
+      // A sum for people: sparse files may claim more bytes than a word counts.
+      contentBytes &+= entry.stat.kind == .file ? entry.stat.size : 0
       if entry.stat.kind != .directory, entry.stat.links > 1 { isUnchanged = false }
       guard case .directory(let child) = entry.content else {
         childIDs.append(nil)

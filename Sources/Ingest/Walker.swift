@@ -4,7 +4,10 @@
 //    the walk astray.
 // 2. Mount points below a piece are not entered; each is noted.
 // 3. What cannot be read is noted and stands in the tree as unreadable.
-// 4. Directories wait in a stack, so that about (threads × depth) of them are open at once.
+// 4. Directories wait in a stack, unopened, each with its open parent: about (threads × depth) of
+//    them are open at once.
+// 5. Notes are bounded: the first `maxNotes`, with paths of at most 4 KiB, and a last one that
+//    counts the rest.
 
 import Codec
 import Platform
@@ -13,11 +16,12 @@ import Store
 /// Walks pieces into live directories.
 final class Walker: Sendable {
   static let maxDepth = 2000
+  static let maxNotes = 1000
 
   private struct Pending {
     let directory: LiveDirectory
-    /// Holds the directory itself, open.
-    let descriptor: Descriptor
+    /// Where it is: opened when its turn comes, so that few are open at once.
+    let place: ResolvedPath
   }
 
   private struct Work {
@@ -33,6 +37,8 @@ final class Walker: Sendable {
   /// What the walk found beside the tree.
   struct Findings {
     var notes: [Snapshot.Note] = []
+    /// Problems that are counted only.
+    var leftOut = 0
     /// Attribute sets seen, by id.
     var xattrSets: [Digest: [UInt8]] = [:]
   }
@@ -47,7 +53,9 @@ final class Walker: Sendable {
   /// Walks everything below `directory`, which is open as `descriptor`.
   func walk(_ roots: [(LiveDirectory, Descriptor)], threads: Int) throws {
     work.update { work in
-      work.stack = roots.reversed().map { Pending(directory: $0.0, descriptor: $0.1) }
+      work.stack = roots.reversed().map {
+        Pending(directory: $0.0, place: ResolvedPath(directory: $0.1, name: [0x2e]))
+      }
     }
     try runThreads(threads) { _ in
       while let next = self.take() {
@@ -71,18 +79,28 @@ final class Walker: Sendable {
   }
 
   private func note(_ kind: Snapshot.Note.Kind, _ path: [UInt8], _ detail: String) {
-    found.withLock { $0.notes.append(Snapshot.Note(kind, path: path, detail: detail)) }
+    found.withLock { found in
+      // Mount points are few, and what is left alone depends on them: they are all kept.
+      guard found.notes.count < Walker.maxNotes || kind == .mountPoint else {
+        found.leftOut += 1
+        return
+      }
+      found.notes.append(Snapshot.Note(kind, path: Array(path.prefix(4096)), detail: detail))
+    }
   }
 
   // MARK: One directory
 
-  /// Reads a directory's entries; returns its subdirectories, open.
+  /// Reads a directory's entries; returns its subdirectories.
   private func list(_ pending: Pending) -> [Pending] {
     let directory = pending.directory
     var children: [Pending] = []
+    let descriptor: Descriptor
     let names: [[UInt8]]
     do {
-      names = try fileSystem.names(of: pending.descriptor.raw).sorted(by: precedes)
+      descriptor = try fileSystem.openDirectory(
+        at: pending.place.directory.raw, pending.place.name)
+      names = try fileSystem.names(of: descriptor.raw).sorted(by: precedes)
     } catch {
       markUnreadable(directory, "\(error.code)")
       return []
@@ -103,9 +121,14 @@ final class Walker: Sendable {
         cachedEntry = cache?.next()
       }
       do {
-        let stat = try fileSystem.stat(at: pending.descriptor.raw, name, followLink: false)
-        let entry = try examine(
-          name, stat, match, directory, pending.descriptor, device, &children)
+        let stat = try fileSystem.stat(at: descriptor.raw, name, followLink: false)
+        if stat.isMountRoot || stat.device != device, stat.kind != .directory {
+          // A file mounted on a file: what it hides is the image's, and cannot be seen.
+          note(.mountPoint, directory.absolutePath(of: name), "not read")
+          isSame = false
+          continue
+        }
+        let entry = examine(name, stat, match, directory, descriptor, device, &children)
         if !entry.isCached { isSame = false }
         directory.entries.append(entry)
       } catch {
@@ -120,18 +143,38 @@ final class Walker: Sendable {
     return children
   }
 
+  /// What there is to know of an entry; what cannot be read of it makes it unreadable, not absent.
   private func examine(
     _ name: [UInt8], _ stat: FileStat, _ match: StatCache.Entry?, _ directory: LiveDirectory,
     _ descriptor: Descriptor, _ device: UInt64, _ children: inout [Pending]
-  ) throws(SystemError) -> LiveEntry {
+  ) -> LiveEntry {
     var entry = LiveEntry(name: name, stat: stat, content: .node)
+    do throws(SystemError) {
+      try fill(&entry, match, directory, descriptor, device, &children)
+    } catch {
+      note(.unreadable, directory.absolutePath(of: name), "\(error.code)")
+      entry.isCached = false
+      if stat.kind == .file || stat.kind == .directory { entry.content = .unreadable }
+    }
+    return entry
+  }
+
+  private func fill(
+    _ entry: inout LiveEntry, _ match: StatCache.Entry?, _ directory: LiveDirectory,
+    _ descriptor: Descriptor, _ device: UInt64, _ children: inout [Pending]
+  ) throws(SystemError) {
+    let stat = entry.stat
+    // First what must not fail: a link without its target would be another link.
+    if stat.kind == .symlink {
+      entry.content = .symlink(try fileSystem.readLink(at: descriptor.raw, entry.name))
+    }
     let isVouched = match?.vouches(for: stat) ?? false
     if isVouched, let match {
       entry.isCached = true
       entry.xattrs = match.xattrs
       entry.holes = match.holes
     } else {
-      entry.xattrs = try readXattrs(descriptor, name)
+      entry.xattrs = try readXattrs(descriptor, entry.name)
     }
     switch stat.kind {
     case .file:
@@ -141,43 +184,25 @@ final class Walker: Sendable {
         entry.isCached = false
         entry.content = stat.size == 0 ? .file(blob: emptyBlob) : .unread
       }
-    case .symlink:
-      entry.content = .symlink(try fileSystem.readLink(at: descriptor.raw, name))
     case .directory:
       if stat.device != device || stat.isMountRoot {
-        note(.mountPoint, directory.absolutePath(of: name), "not crossed")
+        note(.mountPoint, directory.absolutePath(of: entry.name), "not crossed")
         entry.content = .mountedDirectory
         entry.isCached = false
-      } else {
-        let child = LiveDirectory(
-          name: name, parent: directory, cached: match?.kind == .directory ? match?.directory : nil)
-        entry.content =
-          try open(child, descriptor).map {
-            children.append($0)
-            return .directory(child)
-          } ?? .unreadable
-        if case .unreadable = entry.content { entry.isCached = false }
+        return
       }
-    case .characterDevice, .blockDevice, .fifo, .socket: break
-    }
-    return entry
-  }
-
-  private func open(_ child: LiveDirectory, _ parent: Descriptor) throws(SystemError) -> Pending? {
-    guard child.depth < Walker.maxDepth else {
-      note(
-        .unreadable, child.parent?.absolutePath(of: child.name) ?? child.name,
-        "nested deeper than \(Walker.maxDepth) directories")
-      return nil
-    }
-    do {
-      let descriptor = try fileSystem.openDirectory(at: parent.raw, child.name)
-      return Pending(directory: child, descriptor: descriptor)
-    } catch {
-      if error.isAbsent { throw error }
-      note(
-        .unreadable, child.parent?.absolutePath(of: child.name) ?? child.name, "\(error.code)")
-      return nil
+      let child = LiveDirectory(
+        name: entry.name, parent: directory,
+        cached: match?.kind == .directory ? match?.directory : nil)
+      entry.content = .directory(child)
+      if child.depth < Walker.maxDepth {
+        children.append(
+          Pending(
+            directory: child, place: ResolvedPath(directory: descriptor, name: entry.name)))
+      } else {
+        markUnreadable(child, "nested deeper than \(Walker.maxDepth) directories")
+      }
+    case .symlink, .characterDevice, .blockDevice, .fifo, .socket: break
     }
   }
 

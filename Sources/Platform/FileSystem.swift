@@ -26,6 +26,8 @@ public protocol FileSystem: AnyObject, Sendable {
   func write(_ file: Int32, at offset: UInt64, _ bytes: UnsafeRawBufferPointer) throws(SystemError)
   /// Makes the file's data and metadata durable (`fsync`); for a directory, its names.
   func sync(_ file: Int32) throws(SystemError)
+  /// Makes everything on the file system of an open file durable (`syncfs`).
+  func syncFileSystem(of file: Int32) throws(SystemError)
   /// Starts writing dirty pages of the range without waiting. A hint: it never fails.
   func startSync(_ file: Int32, offset: UInt64, count: UInt64)
   /// Writes the range's dirty pages to disk and drops them from memory. A hint: it never fails.

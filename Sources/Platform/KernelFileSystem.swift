@@ -59,6 +59,10 @@ public final class KernelFileSystem: FileSystem {
 
   public func sync(_ file: Int32) throws(SystemError) { try check(clinux_fsync(file), "sync", []) }
 
+  public func syncFileSystem(of file: Int32) throws(SystemError) {
+    try check(clinux_syncfs(file), "sync", [])
+  }
+
   public func startSync(_ file: Int32, offset: UInt64, count: UInt64) {
     _ = clinux_sync_start(file, Int64(clamping: offset), Int64(clamping: count))
   }

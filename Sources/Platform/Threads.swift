@@ -82,8 +82,12 @@ public struct ThreadHandle: @unchecked Sendable {  // the pointer is used by `jo
 }
 
 /// Starts a thread that somebody will join.
-public func startThread(_ body: @escaping @Sendable () -> Void) -> ThreadHandle {
-  guard let raw = clinux_thread_start(runBody, retained(body)) else { refuse() }
+///
+/// - Parameter stackBytes: for work that recurses deeply; nil for the system's default.
+public func startThread(
+  stackBytes: Int? = nil, _ body: @escaping @Sendable () -> Void
+) -> ThreadHandle {
+  guard let raw = clinux_thread_start(runBody, retained(body), stackBytes ?? 0) else { refuse() }
   return ThreadHandle(raw: raw)
 }
 

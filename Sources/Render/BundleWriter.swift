@@ -41,7 +41,7 @@ public struct BundleWriter {
     to sink: @escaping ByteSink
   ) throws {
     progress.begin(
-      "exporting", totalBytes: files.reduce(0) { $0 + $1.entry.sizeBytes })
+      "exporting", totalBytes: files.reduce(0) { $0 &+ $1.entry.sizeBytes })
     let gzip = try GzipWriter(sink)
     let tar = TarWriter { try gzip.write($0) }
     func directory(_ path: String, _ mode: UInt16) throws {

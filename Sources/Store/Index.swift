@@ -89,6 +89,7 @@ final class Index: Sendable {
           report("index: added \(change.missing.count) packs that were not in it yet")
         }
         if !change.gone.isEmpty {
+          layout.removeStatCaches()
           report("index: dropped \(change.gone.count) packs that are no longer there")
         }
         connection.withLock { $0 = database }
@@ -110,7 +111,8 @@ final class Index: Sendable {
   }
 
   private func rebuildLocked(isAsked: Bool = false) throws(StoreError) {
-    connection.withLock { $0 = nil }
+    // What was remembered of files may rest on packs that are gone: nobody may vouch for it.
+    layout.removeStatCaches()
     let fileSystem = layout.fileSystem
     let packs = try packNames()
     let wasThere = try explaining("the index") { () throws(SystemError) in

@@ -9,6 +9,7 @@
 //     index.sqlite, index.stamp, cache/   may be deleted at any time
 //     xcat/             table files, where the machine has no xCAT
 
+import Codec
 import Platform
 
 /// The open folders of a store.
@@ -66,6 +67,21 @@ public struct Layout: Sendable {
         fileSystem: fileSystem, root: root, path: path, packs: try folder("packs"),
         refs: try folder("refs"), tags: try folder("tags"), temporary: try folder("tmp"),
         locks: try folder("locks"), cache: try folder("cache"))
+    }
+  }
+
+  static let statCachePrefix = Array("stat-".utf8)
+
+  /// The name of a stat cache in `cache`.
+  public func statCacheName(_ key: Digest) -> [UInt8] {
+    Layout.statCachePrefix + Array(key.shortHex.utf8)
+  }
+
+  /// Forgets every stat cache: for when objects may have been lost.
+  func removeStatCaches() {
+    for name in (try? fileSystem.names(of: cache.raw)) ?? []
+    where name.starts(with: Layout.statCachePrefix) {
+      try? fileSystem.remove(at: cache.raw, name, isDirectory: false)
     }
   }
 

@@ -59,20 +59,18 @@ public final class ObjectStore: Sendable {
     } catch {
       guard error.kind == .index else { throw error }
     }
-    if try rebuildOnce(), let place = try index.place(kind, id) { return place }
+    try rebuildOnce()
+    if let place = try index.place(kind, id) { return place }
     throw .missing("\(kind.noun) \(id.hex)", "no pack holds it")
   }
 
-  /// Makes the index anew, unless that was tried before; false then.
-  private func rebuildOnce() throws(StoreError) -> Bool {
-    let isFirst = rebuilt.withLock { done in
-      defer { done = true }
-      return !done
-    }
-    if isFirst {
+  /// Makes the index anew, unless that was done before; other threads wait for it and try again.
+  private func rebuildOnce() throws(StoreError) {
+    try rebuilt.withLock { isDone throws(StoreError) in
+      if isDone { return }
       try index.rebuild(remark: "index: made anew, in search of an object that is missing")
+      isDone = true
     }
-    return isFirst
   }
 
   func holds(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> Bool {
@@ -87,7 +85,8 @@ public final class ObjectStore: Sendable {
       return try frameAsIndexed(kind, id)
     } catch {
       // A wrong row and a damaged pack look alike; a new index tells them apart.
-      guard error.kind == .index || error.kind == .damaged, try rebuildOnce() else { throw error }
+      guard error.kind == .index || error.kind == .damaged else { throw error }
+      try rebuildOnce()
       return try frameAsIndexed(kind, id)
     }
   }

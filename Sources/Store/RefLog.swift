@@ -70,6 +70,16 @@ public struct RefLog: Sendable {
     return try read(image, last)
   }
 
+  /// The latest snapshot that can be read: one damaged ref does not stop the history.
+  public func latestReadable(of image: ImageName) throws(StoreError) -> CommittedSnapshot? {
+    for number in try numbers(of: image).reversed() {
+      do throws(StoreError) { return try read(image, number) } catch {
+        guard error.kind == .damaged else { throw error }
+      }
+    }
+    return nil
+  }
+
   /// Reads and checks one ref.
   public func read(_ image: ImageName, _ number: Int) throws(StoreError) -> CommittedSnapshot {
     let object = "ref \(image)@\(number)"
@@ -99,6 +109,12 @@ public struct RefLog: Sendable {
   public func append(_ snapshot: Snapshot) throws(StoreError) -> CommittedSnapshot {
     let image = try ImageName(snapshot.image)
     let bytes = RefLog.encode(snapshot)
+    guard bytes.count <= RefLog.maxBytes else {
+      throw StoreError(
+        .refused, "the snapshot of \(image)",
+        "has a record of \(bytes.count) bytes, which is too much",
+        advice: "Look for an absurd number of unreadable files or of rows")
+    }
     var number = (try numbers(of: image).last ?? 0) + 1
     let object = "a new ref of \(image)"
     return try explaining(object) { () throws(SystemError) in

@@ -12,10 +12,19 @@ final class TemporaryFile: Sendable {
 
   init(_ layout: Layout) throws(SystemError) {
     self.layout = layout
-    name = Array(randomName().utf8)
-    file = try layout.fileSystem.openFile(
-      at: layout.temporary.raw, name, [.readWrite, .create, .exclusive, .noFollow])
-    _ = try layout.fileSystem.lock(file.raw, exclusive: true, wait: true)
+    let fileSystem = layout.fileSystem
+    while true {
+      let name = Array(randomName().utf8)
+      let file = try fileSystem.openFile(
+        at: layout.temporary.raw, name, [.readWrite, .create, .exclusive, .noFollow])
+      _ = try fileSystem.lock(file.raw, exclusive: true, wait: true)
+      // Before the lock was ours a sweep may have taken the file for a dead writer's.
+      let inode = try fileSystem.stat(file.raw).inode
+      if try fileSystem.statIfPresent(at: layout.temporary.raw, name)?.inode == inode {
+        (self.name, self.file) = (name, file)
+        return
+      }
+    }
   }
 
   /// Gives the file its place; fails with EEXIST where `exclusively` is set and the name is taken.

@@ -3,9 +3,9 @@
 // 1. A tree's bytes, and so its id, depend only on the entries: same content, same id, whenever
 //    the files were written. The (tree, times) pair is the exact state.
 // 2. Entries are in byte order of their names, each name once.
-// 3. A directory of more than `splitOver` entries is a node over leaves, cut after every name
-//    whose CRC-32 ends in eight zero bits, and after `leafLimit` entries at the latest: one changed
-//    entry rewrites one leaf.
+// 3. A directory of more than `splitOver` entries is a node over leaves, cut after names whose
+//    CRC-32 ends in eight zero bits: one changed entry rewrites one leaf. Names chosen to defeat
+//    that meet `leafLeast`, `leafLimit` and `leafBytes`: no leaf or node is too large to store.
 
 import Codec
 import Platform
@@ -13,7 +13,9 @@ import Platform
 /// Encodes and decodes directories.
 public enum Tree {
   static let splitOver = 1024
+  static let leafLeast = 64
   static let leafLimit = 4096
+  static let leafBytes = 512 << 10
   private static let leafTag: UInt8 = 1
   private static let nodeTag: UInt8 = 2
 
@@ -80,10 +82,16 @@ public enum Tree {
   private static func split(_ entries: [Entry]) -> [ArraySlice<Entry>] {
     var leaves: [ArraySlice<Entry>] = []
     var start = 0
-    for (i, entry) in entries.enumerated()
-    where CRC32.of(entry.name) & 0xff == 0 || i + 1 - start == leafLimit {
+    var bytes = 0
+    for (i, entry) in entries.enumerated() {
+      bytes += entry.name.count
+      if case .symlink(let target) = entry.content { bytes += target.count }
+      let count = i + 1 - start
+      let isCut = count >= leafLeast && CRC32.of(entry.name) & 0xff == 0
+      guard isCut || count == leafLimit || bytes >= leafBytes else { continue }
       leaves.append(entries[start...i])
       start = i + 1
+      bytes = 0
     }
     if start < entries.count { leaves.append(entries[start...]) }
     return leaves

@@ -132,7 +132,30 @@ public struct BundleLayout: Sendable {
       let name = ProfileChange.baseName(extra.source)
       try add("extra/\(name)", ImageFiles.extra, "\(extra.destination)/\(name)")
     }
+    try BundleLayout.checkTargets(members)
     self.members = members
+  }
+
+  /// No two files in one place, and none below another.
+  private static func checkTargets(_ members: [BundleMember]) throws(XCATError) {
+    var owners: [AbsolutePath: String] = [:]
+    for member in members {
+      if let other = owners[member.path] {
+        throw XCATError(
+          "manifest.xml", "\(other) and \(member.name) have the same path \(member.path.text)")
+      }
+      owners[member.path] = member.name
+    }
+    for member in members {
+      var above = member.path.parent
+      while !above.components.isEmpty {
+        if let other = owners[above] {
+          throw XCATError(
+            "manifest.xml", "\(member.name) would lie below \(other), at \(member.path.text)")
+        }
+        above = above.parent
+      }
+    }
   }
 
   private static func list(_ manifest: Manifest, _ attribute: String) -> [String] {

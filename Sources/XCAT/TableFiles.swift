@@ -95,6 +95,7 @@ public struct TableFiles: Sendable {
       try database.transaction {
         for (i, (schema, row)) in rows.enumerated() {
           let table = (i == 0 ? "main" : quoted(schema.name + "db")) + "." + quoted(schema.name)
+          try refuseHiddenRow(database, table, image)
           try database.statement("DELETE FROM \(table) WHERE imagename = ?").run(.text(image))
           guard !row.isEmpty else { continue }
           var columns: Set<String> = []
@@ -108,6 +109,21 @@ public struct TableFiles: Sendable {
         }
       }
       return unknown.sorted()
+    }
+  }
+
+  /// A disabled row is invisible to readers, so nobody has kept it: it is not overwritten.
+  private func refuseHiddenRow(_ database: Database, _ table: String, _ image: String) throws {
+    let hidden = try database.statement(
+      "SELECT count(*) FROM \(table) WHERE imagename = ? AND disable IS NOT NULL "
+        + "AND disable NOT IN ('0', 'no', 'NO', 'No', 'nO')"
+    ).first(.text(image)) { $0.integer(0) }
+    guard (hidden ?? 0) == 0 else {
+      throw XCATError(
+        "image \(image)", "has a disabled row in xCAT's tables, which would be lost",
+        advice:
+          "Enable it (its column 'disable' empty: chtab imagename=\(image) osimage.disable=) or "
+          + "remove it first")
     }
   }
 

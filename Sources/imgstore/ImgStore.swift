@@ -33,7 +33,13 @@ struct ImgStore: ParsableCommand {
   static func main() {
     umask(0o022)
     raiseFileLimit()
-    let code = run(Array(CommandLine.arguments.dropFirst()))
+    // Trees may be nested two thousand deep, and what walks them recurses.
+    let result = Monitor(ExitStatus.failed)
+    startThread(stackBytes: 512 << 20) {
+      let code = run(Array(CommandLine.arguments.dropFirst()))
+      result.withLock { $0 = code }
+    }.join()
+    let code = result.withLock { $0 }
     if fflush(nil) != 0, code == ExitStatus.done {
       Terminal.error("standard output: the command did its work, but its report cannot be written.")
       Glibc.exit(ExitStatus.problems)

@@ -42,7 +42,7 @@ func timeText(_ time: Timestamp) -> String {
   var parts = tm()
   guard localtime_r(&seconds, &parts) != nil else { return "\(time.seconds)" }
   func two(_ n: Int32) -> String { n < 10 ? "0\(n)" : "\(n)" }
-  return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) "
+  return "\(Int(parts.tm_year) + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) "
     + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
 }
 

@@ -101,6 +101,61 @@ import Testing
     #expect(verify.status == 0 && verify.output.contains("img@1 was incomplete"))
   }
 
+  @Test func `a revert does not replace what it cannot keep`() throws {
+    guard isRoot else { return }
+    let folder = try TemporaryFolder()
+    try shell(
+      "mkdir -p \"$1/root/img/rootimg\"; echo one >\"$1/root/img/rootimg/f\"; chown -R 65534:65534 \"$1\"",
+      folder.path)
+    let file = folder.path("root/img/rootimg/f")
+    func imgstore(_ arguments: String...) throws -> ToolResult {
+      try run(
+        "setpriv",
+        arguments: ["--reuid=65534", "--regid=65534", "--clear-groups", binary] + arguments,
+        environment: ["IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root")])
+    }
+    _ = try imgstore("define", "img", "provmethod=netboot", "rootimgdir=/img")
+    #expect(try imgstore("snapshot", "img").status == 0)
+    try shell("echo precious >\"$1\"; chown 0:0 \"$1\"; chmod 600 \"$1\"", file)
+    let back = try imgstore("revert", "img@1")
+    #expect(back.status == 3, "\(back.output)")
+    #expect(back.errors.contains("could not be read"))
+    #expect(try String(contentsOfFile: file, encoding: .utf8) == "precious\n")
+    #expect(try imgstore("status", "img").status == 3)
+  }
+
+  @Test func `a tree nested nineteen hundred deep comes back`() throws {
+    let site = try Site()
+    let made = try run(
+      "python3", "-c",
+      """
+      import os, sys
+      here = os.open(sys.argv[1], os.O_RDONLY)
+      for i in range(1900):
+          os.mkdir('d', dir_fd=here); new = os.open('d', os.O_RDONLY, dir_fd=here); os.close(here); here = new
+      os.close(os.open('bottom', os.O_CREAT | os.O_WRONLY, dir_fd=here))
+      """, site.tree)
+    try #require(made.didSucceed, "\(made.errors)")
+    for arguments in [
+      ["snapshot", "img"], ["status", "img"], ["verify", "--deep"],
+      ["restore", "img", site.folder.path("out")], ["revert", "img@1"],
+    ] {
+      let result = try run(binary, arguments: arguments, environment: site.environment)
+      #expect(result.status == 0, "\(arguments): \(result.status) \(result.errors)")
+    }
+  }
+
+  @Test func `few files are open at once`() throws {
+    let site = try Site()
+    try shell(
+      "cd \"$1\"; mkdir -p wide; cd wide; seq 3000 | xargs mkdir; for i in $(seq 30); do echo $i >$i/f; done",
+      site.tree)
+    let result = try run(
+      "bash", "-c", "ulimit -Hn 200; ulimit -Sn 200; \"$0\" snapshot img", binary,
+      environment: site.environment)
+    #expect(result.status == 0, "\(result.errors)")
+  }
+
   @Test func `a user who is not root can do the job in a staging area`() throws {
     guard isRoot else { return }
     let folder = try TemporaryFolder()

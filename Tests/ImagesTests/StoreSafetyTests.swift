@@ -119,6 +119,30 @@ import Testing
     #expect(try differences(folder.path("root/img/rootimg"), folder.path("out")) == "")
   }
 
+  @Test func `packs and index lost together do not leave a cache that vouches`() throws {
+    let folder = try TemporaryFolder()
+    _ = try filled(folder)
+    try shell(
+      "cd \"$1\"; rm store/packs/* store/index.sqlite; touch root/img/rootimg/new", folder.path)
+    let workspace = try again(folder)
+    #expect(try workspace.snapshot("img").readBytes > 2_000_000)
+    let report = try workspace.restore("img@3", to: folder.path("out")).report
+    #expect(report.problems.isEmpty)
+    #expect(try differences(folder.path("root/img/rootimg"), folder.path("out")) == "")
+  }
+
+  @Test func `a damaged latest ref does not stop the history`() throws {
+    let folder = try TemporaryFolder()
+    _ = try filled(folder)
+    try shell(
+      "cd \"$1/store/refs/img\"; printf x | dd of=0000000002 bs=1 seek=40 conv=notrunc status=none",
+      folder.path)
+    let workspace = try again(folder)
+    #expect(try workspace.revert("img@1").isExact)
+    #expect(try workspace.snapshot("img").committed.number == 5)
+    #expect(try !workspace.verify(deep: false).isClean)
+  }
+
   @Test func `a store of a newer version is refused and not touched`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)

@@ -80,6 +80,11 @@ public final class FaultyFileSystem: FileSystem {
     try kernel.sync(file)
   }
 
+  public func syncFileSystem(of file: Int32) throws(SystemError) {
+    try tick("syncFileSystem")
+    try kernel.syncFileSystem(of: file)
+  }
+
   public func truncate(_ file: Int32, to sizeBytes: UInt64) throws(SystemError) {
     try tick("truncate")
     try kernel.truncate(file, to: sizeBytes)

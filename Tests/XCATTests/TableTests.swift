@@ -63,6 +63,23 @@ import XCAT
     }
   }
 
+  @Test func `a disabled row is not overwritten`() throws {
+    let folder = try TemporaryFolder()
+    let tables = try node(folder)
+    try shell(
+      "sqlite3 \"$1/etc-xcat/osimage.sqlite\" \"UPDATE osimage SET disable='1', comments='keep'\"",
+      folder.path)
+    #expect(throws: XCATError.self) {
+      try tables.setDefinition(
+        of: "rhels8.5.0-x86_64-netboot-compute", ImageDefinition(osimage: ["profile": "p"]))
+    }
+    #expect(
+      try run(
+        "sqlite3", folder.path("etc-xcat/osimage.sqlite"),
+        "SELECT count(*) FROM osimage WHERE comments='keep'"
+      ).output == "3\n")
+  }
+
   @Test func `new tables are made as xCAT makes them`() throws {
     let folder = try TemporaryFolder()
     _ = try node(folder)

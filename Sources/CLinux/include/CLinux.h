@@ -29,6 +29,7 @@ int64_t clinux_pread(int fd, void *to, size_t n, int64_t offset);
 int64_t clinux_write(int fd, const void *from, size_t n);
 int64_t clinux_pwrite(int fd, const void *from, size_t n, int64_t offset);
 int clinux_fsync(int fd);
+int clinux_syncfs(int fd);
 int clinux_sync_start(int fd, int64_t offset, int64_t n);
 int clinux_write_back(int fd, int64_t offset, int64_t n);
 int clinux_ftruncate(int fd, int64_t size);
@@ -76,7 +77,8 @@ int clinux_terminal_columns(int fd);
 int clinux_rename_exclusive_flag(void);
 
 // A thread that runs `body(context)`; returns a handle for clinux_thread_join, or NULL.
-void *clinux_thread_start(void (*body)(void *), void *context);
+// `stack`: its size in bytes; 0 for the system's default.
+void *clinux_thread_start(void (*body)(void *), void *context, size_t stack);
 void clinux_thread_join(void *thread);
 // A thread that nobody waits for.
 int clinux_thread_detached(void (*body)(void *), void *context);
