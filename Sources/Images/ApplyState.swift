@@ -26,7 +26,10 @@ public struct ApplyOutcome: Sendable {
 
 extension Workspace {
   /// Plans the pieces.
-  /// - Parameter removable: roles of live pieces that go when the target does not have them.
+  ///
+  /// - Parameters:
+  ///   - live: what is there; pieces in the image's own folder go when the target has them not.
+  ///   - liveNotes: what could not be seen now; together with `targetNotes`, what is left alone.
   func planPieces(
     from live: [Snapshot.Piece], _ liveSource: any ObjectSource, to target: [Snapshot.Piece],
     _ targetSource: any ObjectSource, liveNotes: [Snapshot.Note], targetNotes: [Snapshot.Note]

@@ -255,8 +255,12 @@ extension Workspace {
     let targets = new.pieces.compactMap { AbsolutePath($0.path) }
     for path in targets { try checkTarget(path, install) }
     // The old image goes whole, tree and packed forms too: xCAT would use a leftover before the new.
+    // What is another image's, in a folder that --force makes them share, only gives way.
+    let own = Set(
+      ImageFiles.all(existing, installDirectory: install).map(\.path.bytes))
     let plans = try planPieces(
-      from: live.capture.pieces, memory, to: new.pieces, store,
+      from: live.capture.pieces.filter { own.contains($0.path) || new.piece(at: $0.path) != nil },
+      memory, to: new.pieces, store,
       liveNotes: live.notes, targetNotes: [])
     var outcome = describe(plans, [])
     let safety = try saveBeforeChange(

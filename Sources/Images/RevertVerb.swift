@@ -134,8 +134,11 @@ extension Workspace {
     snapshot.message = message
     snapshot.provenance = provenance("revert")
     let committed = try store.refs.append(snapshot)
-    proof.capture.saveCache(
-      store.layout, key: cacheKey(image), base: committed.id, replacing: proof.cache)
+    // The comparison leaves mount points out; the cache may vouch only for trees that are stored.
+    if proof.capture.pieces == target.snapshot.pieces {
+      proof.capture.saveCache(
+        store.layout, key: cacheKey(image), base: committed.id, replacing: proof.cache)
+    }
     return committed
   }
 }

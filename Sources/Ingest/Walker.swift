@@ -128,7 +128,12 @@ final class Walker: Sendable {
           isSame = false
           continue
         }
-        let entry = examine(name, stat, match, directory, descriptor, device, &children)
+        guard
+          let entry = examine(name, stat, match, directory, descriptor, device, &children)
+        else {
+          isSame = false
+          continue
+        }
         if !entry.isCached { isSame = false }
         directory.entries.append(entry)
       } catch {
@@ -144,17 +149,24 @@ final class Walker: Sendable {
   }
 
   /// What there is to know of an entry; what cannot be read of it makes it unreadable, not absent.
+  ///
+  /// - Returns: nil for a symbolic link whose target cannot be read: a tree cannot hold it, and its
+  ///   note keeps a revert away from the path.
   private func examine(
     _ name: [UInt8], _ stat: FileStat, _ match: StatCache.Entry?, _ directory: LiveDirectory,
     _ descriptor: Descriptor, _ device: UInt64, _ children: inout [Pending]
-  ) -> LiveEntry {
+  ) -> LiveEntry? {
     var entry = LiveEntry(name: name, stat: stat, content: .node)
     do throws(SystemError) {
       try fill(&entry, match, directory, descriptor, device, &children)
     } catch {
       note(.unreadable, directory.absolutePath(of: name), "\(error.code)")
       entry.isCached = false
-      if stat.kind == .file || stat.kind == .directory { entry.content = .unreadable }
+      switch (stat.kind, entry.content) {
+      case (.file, _), (.directory, _): entry.content = .unreadable
+      case (.symlink, .node): return nil
+      default: break
+      }
     }
     return entry
   }

@@ -148,6 +148,9 @@ import XCAT
     #expect(forced.safety == nil, "what was there is the first snapshot")
     _ = try workspace.revert("@1")
     #expect(try run("ls", boot).output == "initrd-stateless.gz\nkernel\nrootimg.sfs\n")
+    // Even by force, another image's files give way only where the bundle has its own.
+    _ = try workspace.importBundle(fixture("xcat/stateless.tgz"), name: "foo", force: true)
+    #expect(try run("ls", boot).output.contains("rootimg.sfs"))
   }
 
   /// A bundle with one thing changed by `script`, run inside the unpacked folder.

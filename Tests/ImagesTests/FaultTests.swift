@@ -14,7 +14,8 @@ import Testing
     let workspace = try Workspace.test(folder)
     let live = folder.path("root/img/rootimg")
     try shell(
-      "cd \"$1\"; mkdir d; echo a >d/a; echo b >b; ln b c; head -c 200000 /dev/urandom >large", live
+      "cd \"$1\"; mkdir d; echo a >d/a; echo b >b; ln b c; ln -s b link; head -c 200000 /dev/urandom >large",
+      live
     )
     _ = try workspace.snapshot("img")
     try shell(
