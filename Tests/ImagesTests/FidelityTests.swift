@@ -156,11 +156,12 @@ import Testing
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let live = folder.path("root/img/rootimg")
-    try shell("cd \"$1\"; mkdir -p a/proc; echo y >y; sleep 0.1", live)
+    try shell("cd \"$1\"; mkdir -p top/a/proc top/b; echo y >top/b/y; sleep 0.1", live)
     _ = try workspace.snapshot("img")
-    guard try run("mount", "-t", "tmpfs", "none", live + "/a/proc").didSucceed else { return }
-    defer { _ = try? run("umount", live + "/a/proc") }
-    // Equal but for the mounted folder's own attributes, which are nobody's here.
+    guard try run("mount", "-t", "tmpfs", "none", live + "/top/a/proc").didSucceed else { return }
+    defer { _ = try? run("umount", live + "/top/a/proc") }
+    try shell("echo changed >\"$1/top/b/y\"", live)
+    // Equal but for the mounted folder's own attributes: so the live trees are in no snapshot.
     #expect(try workspace.revert("img@1").isExact)
     _ = try workspace.snapshot("img")
     #expect(try workspace.verify(deep: true).isClean)
