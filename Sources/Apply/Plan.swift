@@ -58,8 +58,6 @@ public struct Plan: Sendable {
   }
   /// Bytes of file content that will be written.
   public var writtenBytes: UInt64 { files.reduce(0) { $0 &+ $1.entry.sizeBytes } }
-  /// Bytes of file content that will be removed.
-  public var removedBytes: UInt64 { removals.reduce(0) { $0 &+ $1.entry.sizeBytes } }
 }
 
 /// Decides what to do; touches nothing.

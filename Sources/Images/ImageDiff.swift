@@ -21,13 +21,6 @@ public struct ImageDiff: Sendable {
   public var entries: [TreeChange] = []
 
   public var isEmpty: Bool { attributes.isEmpty && entries.isEmpty }
-  /// Only times differ: the content is the same.
-  public var isTimesOnly: Bool {
-    attributes.isEmpty
-      && entries.allSatisfy {
-        if case .changed(_, _, let fields) = $0.kind { fields == .modified } else { false }
-      }
-  }
 }
 
 /// One side of a comparison.

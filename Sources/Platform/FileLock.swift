@@ -20,12 +20,4 @@ public final class FileLock: Sendable {
     }
     return FileLock(file)
   }
-
-  /// Takes the lock if nobody has it; nil otherwise.
-  public static func tryAcquire(
-    _ fileSystem: any FileSystem, at directory: Int32, _ name: [UInt8], exclusive: Bool
-  ) throws(SystemError) -> FileLock? {
-    let file = try fileSystem.openFile(at: directory, name, [.readWrite, .create, .noFollow])
-    return try fileSystem.lock(file.raw, exclusive: exclusive, wait: false) ? FileLock(file) : nil
-  }
 }
