@@ -1,0 +1,96 @@
+// What one may ask of export and import. The command line fills these in, under our own names and
+// under xCAT's (imgexport, imgimport); the verbs decide.
+
+/// A file or a folder that a bundle carries along (`imgexport -e file[:dir]`).
+public struct ExtraRequest: Sendable, Equatable {
+  /// An absolute path on this management node.
+  public var source: String
+  /// The folder it belongs in; nil for where it is.
+  public var destination: String?
+  public init(source: String, destination: String? = nil) {
+    self.source = source
+    self.destination = destination
+  }
+}
+
+/// Where a bundle goes.
+public enum BundleDestination: Sendable, Equatable {
+  /// A file; a folder gets `NAME.tgz` inside; nil is `NAME.tgz` in the working folder.
+  case file(String?)
+  case standardOutput
+}
+
+/// What to export, and how.
+public struct ExportRequest: Sendable {
+  /// A reference. A bare image name is the live image: it is snapshotted first where it changed.
+  public var reference: String
+  public var destination: BundleDestination = .file(nil)
+  public var extras: [ExtraRequest] = []
+  /// The node or group whose script lists go along (`-p`).
+  public var postscriptsOf: String?
+  /// Takes along what the image needs to be generated again elsewhere.
+  public var isComplete = false
+  /// Says what would be written, and writes nothing.
+  public var isDryRun = false
+  /// Extras and script lists that an earlier import brought go along again, as in a snapshot of it;
+  /// imgexport takes only what its options name.
+  public var carriesFacts = true
+  public init(_ reference: String) { self.reference = reference }
+}
+
+/// What to import, and how.
+public struct ImportRequest: Sendable {
+  /// A file, or "-" for standard input. gzip, xz, zstd or a plain tar.
+  public var bundle: String
+  /// Import under this profile (`-f`).
+  public var profile: String?
+  /// The image's name; nil for what profile and bundle say.
+  public var name: String?
+  /// An image of that name may be replaced.
+  public var replaces = false
+  /// A node range: these nodes get the bundle's script lists (`-p`).
+  public var nodes: String?
+  /// Script lists are added to the nodes' own instead of replacing them.
+  public var appendsPostscripts = false
+  /// What is overwritten stays beside the new file as `FILE.ORIG`, as xCAT does it.
+  public var keepsOriginals = false
+  /// Columns of a replaced row that the bundle does not set stay.
+  public var mergesColumns = false
+  /// Folders beside the install folder that the bundle may write below.
+  public var allowed: [String] = []
+  /// Kit plugins, which are code that runs as root in xcatd, are installed.
+  public var trustsPlugins = false
+  /// Checks everything, says what would change, and changes nothing.
+  public var isDryRun = false
+  public init(_ bundle: String) { self.bundle = bundle }
+}
+
+/// What happens, as it happens; who runs a verb may show it.
+public enum BundleEvent: Sendable, Equatable {
+  /// Export: the install template that was found where none is set.
+  case foundTemplate(path: String)
+  /// Export: a statelite image's tree is about to be written.
+  case packingTree
+  /// Export: rows of litefile go along.
+  case litefileRows
+  /// Export: a file or folder of the image goes into the bundle.
+  case collected(path: String)
+  /// Export: an extra goes into the bundle.
+  case collectedExtra(path: String)
+  /// Export: all is collected; the bundle is about to be written.
+  case writing(image: String)
+  /// Import: an image was found in the bundle.
+  case foundImage(name: String)
+  /// Import: a file, tree or folder is put into its place.
+  case placing(path: String)
+  /// Import: the file that was there stays as `FILE.ORIG`.
+  case keptOriginal(path: String)
+  /// Import: a statelite image's tree is put into its place.
+  case placingTree(path: String)
+  /// Import: a row of litefile, as in litefile.csv.
+  case litefileRow(line: String)
+  /// Import: nodes get script lists.
+  case addingPostscripts
+  /// Import: an image is done.
+  case imported(image: String)
+}
