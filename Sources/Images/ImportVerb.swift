@@ -147,10 +147,10 @@ extension Workspace {
   /// Files of other images are not overwritten: neither anything in another image's folder, nor a
   /// list that another image names, unless it is the same list.
   private func refuseForeignTargets(
-    _ pieces: [Snapshot.Piece], _ image: ImageName, _ tables: TableFiles, _ install: AbsolutePath
+    _ pieces: [Snapshot.Piece], _ image: ImageName, _ tables: any TableDoor, _ install: AbsolutePath
   ) throws {
-    for other in try tables.imageNames() where other != image.text {
-      guard let definition = try tables.definition(of: other) else { continue }
+    let others = try tables.definitions().filter { $0.key != image.text }
+    for (other, definition) in others.sorted(by: { $0.key < $1.key }) {
       let folder = ImageFiles.bootDirectory(definition, installDirectory: install)
       let named = Set(
         ImageFiles.all(definition, installDirectory: install).filter(\.isNamed).map(\.path))

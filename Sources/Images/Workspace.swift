@@ -71,7 +71,7 @@ public final class Workspace: Sendable {
   // MARK: Tables
 
   /// xCAT's tables, wherever they are.
-  func tables() throws -> TableFiles {
+  func tables() throws -> any TableDoor {
     if let directory = options.xcatDirectory {
       let path = Array(absolute(directory).utf8)
       guard
@@ -115,7 +115,7 @@ public final class Workspace: Sendable {
       advice: "Copy the definitions into table files and name their folder with --xcat-dir")
   }
 
-  func installDirectory(_ tables: TableFiles) throws -> AbsolutePath {
+  func installDirectory(_ tables: any TableDoor) throws -> AbsolutePath {
     let text = try tables.site("installdir") ?? "/install"
     guard let path = AbsolutePath(text), !path.components.isEmpty else {
       throw ImageError("site.installdir", "is '\(text)', not an absolute path")
