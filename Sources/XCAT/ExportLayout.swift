@@ -51,6 +51,9 @@ public struct ExportContents: Sendable {
   /// `postscripts`, `postbootscripts`.
   public var values: [String: String] = [:]
   public var extras: [ExportExtra] = []
+  /// Extras that an earlier import brought, and the members that they are made of.
+  public var carriedExtras: [Manifest.Extra] = []
+  public var carriedMembers: [(name: String, path: AbsolutePath)] = []
   public var kits: [[String: String]] = []
   public var kitRepositories: [[String: String]] = []
   public var kitComponents: [[String: String]] = []
@@ -100,6 +103,7 @@ public struct ExportLayout: Sendable {
     try addBootFiles(kind)
     try addLists(kind)
     try addKits()
+    addCarried()
     for extra in contents.extras { try add(extra) }
     for path in contents.closure { try addClosure(path, installDirectory) }
   }
@@ -267,6 +271,15 @@ public struct ExportLayout: Sendable {
     }
   }
 
+  private mutating func addCarried() {
+    manifest.extras += contents.carriedExtras
+    for (name, path) in contents.carriedMembers where names.updateValue(path, forKey: name) == nil {
+      members.append(ExportMember(name: name, source: .file(path)))
+    }
+    sideFolders = contents.carriedExtras
+      .filter { $0.source.hasPrefix("/\(ExportLayout.sideFolder)") }.map(\.destination)
+  }
+
   /// A file as an extra in a folder that holds what goes to one place: `cp -a` puts it there.
   private mutating func addBeside(
     _ path: AbsolutePath, to destination: String? = nil
@@ -292,7 +305,7 @@ public struct ExportLayout: Sendable {
   ) throws(XCATError) {
     guard let role = contents.files.first(where: { $0.path == path })?.role else { return }
     if role == ImageFiles.rootTree {
-      let member = "complete/rootimg.tar"
+      let member = "complete/rootimg.tar.zst"
       manifest.closure.append(.init(member: member, path: try text(path), isTree: true))
       members.append(ExportMember(name: member, source: .tree(path)))
     } else if path.isInside(installDirectory) {
