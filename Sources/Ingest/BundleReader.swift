@@ -122,8 +122,12 @@ public struct BundleReader: Sendable {
           throw BundleError("member \(full)", "ends too early")
         }
         progress.add(items: 1)
+        // All members are kept until the end: what has no bound over them is not.
+        var kept = member
+        kept.xattrs = []
+        kept.comment = nil
         found.files[full] = BundleFile(
-          name: full, blob: blob.id, sizeBytes: blob.sizeBytes, member: member)
+          name: full, blob: blob.id, sizeBytes: blob.sizeBytes, member: kept)
       }
       try plain.drain()
     } catch let error as ArchiveError {
