@@ -31,13 +31,14 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CLzma", pkgConfig: "liblzma", providers: [.apt(["liblzma-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
     .target(name: "CLinux"),
 
     room("Platform", ["CLinux"]),
-    room("Codec", ["CZlib", "CZstd", "CCrypto"]),
+    room("Codec", ["CZlib", "CZstd", "CLzma", "CCrypto"]),
     room("SQLite", ["CSQLite"]),
     room("Archive", ["Codec"]),
     room("Store", ["Codec", "Platform", "SQLite"]),
@@ -62,6 +63,7 @@ let package = Package(
     roomTests("Platform", ["Platform"]),
     roomTests("Codec", ["Codec"]),
     roomTests("Archive", ["Archive", "Codec"]),
+    roomTests("Trees", ["Render", "Ingest", "Archive", "Store", "Codec", "Platform"]),
     roomTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
     roomTests("XCAT", ["XCAT", "Archive", "Platform", "SQLite"]),
     roomTests(

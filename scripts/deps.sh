@@ -5,7 +5,8 @@
 #   deps.sh --bench   also the peers that the benchmarks run
 set -euo pipefail
 
-packages=(zlib1g-dev libzstd-dev libssl-dev libsqlite3-dev libexpat1-dev pkg-config)
+packages=(zlib1g-dev libzstd-dev liblzma-dev libssl-dev libsqlite3-dev libexpat1-dev pkg-config)
+packages+=(cpio libarchive-tools busybox pax xz-utils zstd)
 packages+=(rsync attr acl libcap2-bin sqlite3 python3 debootstrap)
 [ "${1:-}" = --bench ] && packages+=(restic borgbackup)
 

@@ -90,7 +90,7 @@ public final class Deflater {
 }
 
 /// Decompresses gzip members (RFC 1952), one after another as gzip itself does.
-public final class GzipInflater {
+public final class GzipInflater: StreamDecoder {
   private let stream: UnsafeMutablePointer<z_stream>
   private var isBetweenMembers = true
 
@@ -107,10 +107,8 @@ public final class GzipInflater {
     stream.deallocate()
   }
 
-  /// Decodes as much of `source` as fills `target`.
-  /// - Returns: bytes taken and bytes made.
-  public func inflate(
-    _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
+  public func decode(
+    _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer, isLast: Bool
   ) throws(CodecError) -> (taken: Int, made: Int) {
     stream.pointee.next_in = UnsafeMutablePointer(
       mutating: source.baseAddress?.assumingMemoryBound(to: UInt8.self))
@@ -141,6 +139,5 @@ public final class GzipInflater {
     )
   }
 
-  /// The input may end here: no member is under way.
   public var mayEnd: Bool { isBetweenMembers }
 }

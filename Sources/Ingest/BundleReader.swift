@@ -99,7 +99,7 @@ private struct Taking {
         guard case .directory = known.content else { throw twice(name) }
         return
       }
-      entries[name] = BundleEntry(content: .directory, member: member)
+      try add(name, .directory, member)
     case .file: try takeFile(name, parts, member, tar)
     case .symlink(let target):
       try requireSideFolder(parts, member)
@@ -171,7 +171,11 @@ private struct Taking {
     _ name: String, _ content: BundleEntry.Content, _ member: TarMember
   ) throws(BundleError) {
     guard entries[name] == nil else { throw twice(name) }
-    entries[name] = BundleEntry(content: content, member: member)
+    // All entries are kept until the end: what has no bound over them is not.
+    var kept = member
+    kept.xattrs = []
+    kept.comment = nil
+    entries[name] = BundleEntry(content: content, member: kept)
   }
 
   private func twice(_ name: String) -> BundleError {

@@ -1,4 +1,8 @@
-// A stream that may be gzip'ed (RFC 1952) or not, told apart by its first bytes.
+// A stream that may be compressed with gzip (RFC 1952), xz or zstd (RFC 8878) or not at all, told
+// apart by its first bytes.
+//
+// Damage, a cut, bytes behind the end that the format does not allow, and a stream that asks for
+// more memory than a decoder may take are errors. Memory: 256 KiB and the decoder's window.
 
 import Codec
 
@@ -7,7 +11,7 @@ public final class DecompressingReader {
   private enum Form {
     case unknown
     case plain
-    case gzip(GzipInflater)
+    case compressed(any StreamDecoder)
   }
 
   private let source: ByteSource
@@ -25,8 +29,9 @@ public final class DecompressingReader {
 
   /// Fills as much of `target` as one round gives.
   /// - Returns: how many bytes; 0 only at the end.
-  /// - Throws: `ArchiveError` for a damaged or unknown form, and what the source throws.
+  /// - Throws: `ArchiveError` for a damaged stream, and what the source throws.
   public func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
+    if target.isEmpty { return 0 }
     if case .unknown = form { try recognise() }
     switch form {
     case .unknown: return 0
@@ -38,27 +43,31 @@ public final class DecompressingReader {
       }
       held = held.lowerBound + n..<held.upperBound
       return n
-    case .gzip(let inflater): return try inflate(inflater, target)
+    case .compressed(let decoder): return try decode(decoder, target)
     }
   }
 
-  private func inflate(
-    _ inflater: GzipInflater, _ target: UnsafeMutableRawBufferPointer
+  private func decode(
+    _ decoder: any StreamDecoder, _ target: UnsafeMutableRawBufferPointer
   ) throws -> Int {
     while true {
       if held.isEmpty { try refill() }
       let (taken, made): (Int, Int)
       do throws(CodecError) {
-        (taken, made) = try inflater.inflate(
-          UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(input)[held]), into: target)
+        (taken, made) = try decoder.decode(
+          UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(input)[held]), into: target,
+          isLast: isAtEnd)
       } catch {
         throw ArchiveError("the compressed stream is damaged: \(error)")
       }
       held = held.lowerBound + taken..<held.upperBound
       if made > 0 { return made }
       if isAtEnd, held.isEmpty {
-        guard inflater.mayEnd else { throw ArchiveError("the compressed stream is cut off") }
+        guard decoder.mayEnd else { throw ArchiveError("the compressed stream is cut off") }
         return 0
+      }
+      if taken == 0, !held.isEmpty {
+        throw ArchiveError("the compressed stream is damaged: its decoder is stuck")
       }
     }
   }
@@ -83,13 +92,19 @@ public final class DecompressingReader {
     held = 0..<n
     func begins(_ magic: [UInt8]) -> Bool { n >= magic.count && input.starts(with: magic) }
     if begins([0x1f, 0x8b]) {
-      form = .gzip(GzipInflater())
-    } else if begins([0xfd, 0x37, 0x7a, 0x58, 0x5a]) {
-      throw ArchiveError("it is compressed with xz, which this version does not read")
-    } else if begins([0x28, 0xb5, 0x2f, 0xfd]) {
-      throw ArchiveError("it is compressed with zstd, which this version does not read")
+      form = .compressed(GzipInflater())
+    } else if begins([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) {
+      form = .compressed(XzDecoder())
+    } else if begins([0x28, 0xb5, 0x2f, 0xfd]) || isSkippableFrame(n) {
+      form = .compressed(ZstdStreamDecoder())
     } else {
       form = .plain
     }
+  }
+
+  /// pzstd begins its files with one (RFC 8878, section 3.1.2).
+  private func isSkippableFrame(_ count: Int) -> Bool {
+    count >= 4 && input[0] & 0xf0 == 0x50 && input[1] == 0x2a && input[2] == 0x4d
+      && input[3] == 0x18
   }
 }
