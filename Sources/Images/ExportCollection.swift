@@ -137,7 +137,14 @@ struct ExportCollection {
     }
     contents.values = facts.values
     if let node = request.postscriptsOf {
-      let scripts = try NodeLists(tables).scripts(ofFirst: node)
+      var nodes = try NodeLists(tables)
+      let selection = try nodes.expand(node)
+      guard let first = selection.nodes.first, selection.unknown.isEmpty else {
+        throw ImageError.sentence(
+          "Unable to get postscripts, \(node) is not a valide node.",
+          advice: "Name a node or a group that xCAT knows: 'nodels' lists them")
+      }
+      let scripts = try nodes.scripts(of: first)
       contents.values["postscripts"] = scripts.postscripts
       contents.values["postbootscripts"] = scripts.postbootscripts
     }

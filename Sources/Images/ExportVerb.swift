@@ -78,17 +78,19 @@ extension Workspace {
   /// The snapshot to export: of a bare name the live image, taken now where it changed.
   private func exported(_ request: ExportRequest) throws -> CommittedSnapshot {
     let reference = try Reference(request.reference)
-    guard case .latest(let name) = reference.kind, !request.isDryRun else {
+    guard reference.selector == .latest, reference.path == nil, !reference.image.isEmpty else {
       return try find(reference)
     }
-    let image = try ImageName(name)
+    let image = try ImageName(reference.image)
     guard let definition = try tables().definition(of: image.text) else {
       return try find(reference)
     }
     let store = try store(create: true)
     let lock = try lock(image, store)
     defer { withExtendedLifetime(lock) {} }
-    return try commitIfChanged(image, definition, message: "before export", command: "export")
+    return try commitLive(
+      image, definition, unlessChanged: true, message: "for export", command: "export"
+    ).committed
   }
 
   // MARK: Writing
@@ -109,7 +111,7 @@ extension Workspace {
   ) throws -> (path: String?, count: UInt64) {
     var count: UInt64 = 0
     let fileSystem = fileSystem
-    func render(to file: Int32) throws {
+    func renderAll(to file: Int32) throws {
       let written = Monitor<UInt64>(0)
       try render { bytes in
         try fileSystem.write(file, bytes)
@@ -118,7 +120,7 @@ extension Workspace {
       count = written.withLock { $0 }
     }
     guard let path = try destination(request, layout) else {
-      try render(to: 1)
+      try renderAll(to: 1)
       return (nil, count)
     }
     // Written beside and renamed: a bundle is there whole, or not at all.
@@ -127,7 +129,7 @@ extension Workspace {
     let file = try fileSystem.openFile(
       at: fileSystem.workingDirectory, temporary, [.write, .create, .exclusive], mode: 0o644)
     do {
-      try render(to: file.raw)
+      try renderAll(to: file.raw)
       try fileSystem.sync(file.raw)
       try fileSystem.rename(
         at: fileSystem.workingDirectory, temporary, to: fileSystem.workingDirectory, bytes,

@@ -124,7 +124,7 @@ extension Workspace {
       from: live.capture.pieces.filter { piece in
         own.contains(piece.path) || pieces.all.contains { $0.path == piece.path }
       }, memory, to: pieces.all, store, liveNotes: live.notes, targetNotes: [])
-    let rows = try prepared.rows.changes(from: live.rows, existing, request)
+    let rows = prepared.rows.changes(from: live.rows, existing, request)
     var outcome = describe(
       plans, attributeChanges(existing, live.rows, rows.definition, rows.kept))
     func imported(

@@ -48,7 +48,7 @@ extension Workspace {
       }
       try definition.set(String(assignment[..<equals]), value)
     }
-    if definition != old { try restoreRows(image, definition) }
+    if definition != old { try applyRows(definition.rowChanges(of: image.text)) }
     return definition
   }
 

@@ -50,14 +50,25 @@ extension Workspace {
   func imageFiles(
     _ definition: ImageDefinition, _ install: AbsolutePath
   ) throws -> [ImageFile] {
-    try ImageFiles.all(definition, installDirectory: install, disk: disk)
+    try ImageFiles.all(definition, installDirectory: install, in: fileView)
   }
 
-  /// The management node's disk below the workspace's root.
-  var disk: DiskView {
-    DiskView(
-      kind: { [self] path in try statLive(path)?.kind },
-      names: { [self] path in
+  /// The management node's files below the workspace's root.
+  var fileView: FileView {
+    FileView(
+      kind: { [self] path in
+        switch try statLive(path)?.kind {
+        case .file: .file
+        case .directory: .directory
+        default: .absent
+        }
+      },
+      read: { [self] path in
+        guard try statLive(path)?.kind == .file else { return nil }
+        let place = try resolver.resolve(path)
+        return try fileSystem.readSmallFile(at: place.directory.raw, place.name)
+      },
+      list: { [self] path in
         guard try statLive(path)?.kind == .directory else { return [] }
         let place = try resolver.resolve(path)
         let folder = try fileSystem.openDirectory(at: place.directory.raw, place.name)

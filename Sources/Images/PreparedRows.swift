@@ -48,10 +48,18 @@ struct PreparedRows {
     litefileLines = lines
     hasNodeLists = preparation.request.nodes != nil
     if let range = preparation.request.nodes {
-      let nodes = NodeLists(preparation.tables)
+      var nodes = try NodeLists(preparation.tables)
+      let selection = try nodes.expand(range)
+      guard selection.unknown.isEmpty else {
+        throw ImageError.sentence(
+          "The nodes \(selection.unknown.joined(separator: ",")) are not defined in xCAT DB.",
+          advice: "Nothing was imported; correct the node range, or define the nodes first")
+      }
       others += try nodes.rowChanges(
-        nodes: try nodes.knownNodes(range), postscripts: manifest.values["postscripts"],
-        postbootscripts: manifest.values["postbootscripts"],
+        selection.nodes,
+        NodeScripts(
+          postscripts: manifest.values["postscripts"],
+          postbootscripts: manifest.values["postbootscripts"]),
         appending: preparation.request.appendsPostscripts)
     }
     self.others = others

@@ -51,7 +51,7 @@ public struct BundleReader: Sendable {
 }
 
 /// One bundle on its way in.
-private struct Taking {
+private struct Taking: ~Copyable {
   private let worker: SessionWorker
   private let progress: Progress
   private var blobs = BlobIngester()

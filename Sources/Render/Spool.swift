@@ -1,6 +1,7 @@
 // Bytes whose count must be known before they are written on: a compressed tree inside a tar. They
 // wait in a file without a name, which is gone with its descriptor.
 
+import Archive
 import Codec
 import Platform
 import Store

@@ -284,7 +284,7 @@ public struct ExportLayout: Sendable {
   private mutating func addBeside(
     _ path: AbsolutePath, to destination: String? = nil
   ) throws(XCATError) {
-    let folder = try destination ?? text(path.parent)
+    let folder = if let destination { destination } else { try text(path.parent) }
     if !sideFolders.contains(folder) {
       sideFolders.append(folder)
       manifest.extras.append(
@@ -298,7 +298,8 @@ public struct ExportLayout: Sendable {
     }
   }
 
-  static let sideFolder = "imgstore-"
+  /// Begins the name of a folder of extras that we, not an administrator, made.
+  public static let sideFolder = "imgstore-"
 
   private mutating func addClosure(
     _ path: AbsolutePath, _ installDirectory: AbsolutePath

@@ -17,21 +17,6 @@ public struct ImageFile: Sendable, Hashable {
   }
 }
 
-/// What the search for files asks of the management node's disk.
-public struct DiskView {
-  public let kind: (AbsolutePath) throws -> FileKind?
-  /// The names in a folder; none where there is none.
-  public let names: (AbsolutePath) throws -> [[UInt8]]
-
-  public init(
-    kind: @escaping (AbsolutePath) throws -> FileKind?,
-    names: @escaping (AbsolutePath) throws -> [[UInt8]]
-  ) {
-    self.kind = kind
-    self.names = names
-  }
-}
-
 /// Finds the files of a definition.
 public enum ImageFiles {
   public static let rootTree = "rootimg"
@@ -97,7 +82,7 @@ public enum ImageFiles {
 
   /// All files, each path once.
   public static func all(
-    _ definition: ImageDefinition, installDirectory: AbsolutePath, disk: DiskView
+    _ definition: ImageDefinition, installDirectory: AbsolutePath, in view: FileView
   ) throws -> [ImageFile] {
     var files: [ImageFile] = []
     if let directory = bootDirectory(definition, installDirectory: installDirectory) {
@@ -114,7 +99,7 @@ public enum ImageFiles {
       add("hypervisor", ["hypervisor"])
     }
     if let directory = rawDirectory(definition, installDirectory: installDirectory) {
-      for name in try disk.names(directory) where name.suffix(4) == Array(".img".utf8)[...] {
+      for name in try view.list(directory) where name.suffix(4) == Array(".img".utf8)[...] {
         files.append(ImageFile(role: rawImage, path: directory.appending(name), isNamed: false))
       }
     }
@@ -123,7 +108,7 @@ public enum ImageFiles {
         files.append(ImageFile(role: attribute, path: path, isNamed: true))
       }
     }
-    if let found = try searchedList(definition, installDirectory, disk) { files.append(found) }
+    if let found = try searchedList(definition, installDirectory, view) { files.append(found) }
     var seen: Set<AbsolutePath> = []
     return files.filter { seen.insert($0.path).inserted }
   }
@@ -150,7 +135,7 @@ public enum ImageFiles {
 
   /// The install template, or the package list, that xCAT would find (xcat.md section 2, step 4).
   static func searchedList(
-    _ definition: ImageDefinition, _ installDirectory: AbsolutePath, _ disk: DiskView
+    _ definition: ImageDefinition, _ installDirectory: AbsolutePath, _ view: FileView
   ) throws -> ImageFile? {
     let method = definition.provisioning
     let (role, suffix, folder): (String, String, String)
@@ -172,13 +157,13 @@ public enum ImageFiles {
     ] {
       // rhels8.5.0, rhels8.5., … rh, r, and at last the base folder itself.
       var chopped = version.contains("win") ? "windows" : version
-      while !chopped.isEmpty, try disk.kind(base.appending(chopped)) != .directory {
+      while !chopped.isEmpty, try view.kind(base.appending(chopped)) != .directory {
         chopped.removeLast()
       }
       let directory = chopped.isEmpty ? base : base.appending(chopped)
       for name in names where !name.contains("/") {
         let path = directory.appending(name)
-        if try disk.kind(path) == .file {
+        if try view.kind(path) == .file {
           return ImageFile(role: role, path: path, isNamed: false)
         }
       }

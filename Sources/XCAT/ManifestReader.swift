@@ -39,9 +39,11 @@ extension Manifest {
       case "kit", "kitrepo", "kitcomp": try manifest.addKitRows(element)
       case "rawimagefiles":
         try once("rawimagefiles")
-        manifest.rawImageFiles = try element.children(named: "files").compactMap {
-          file throws(XCATError) in try text(file, in: "rawimagefiles")
+        var files: [String] = []
+        for file in element.children(named: "files") {
+          if let path = try text(file, in: "rawimagefiles") { files.append(path) }
         }
+        manifest.rawImageFiles = files
       case "closure": try manifest.addClosure(element)
       default:
         guard element.children.isEmpty else {
