@@ -7,6 +7,8 @@
 #include <linux/stat.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,7 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
@@ -306,4 +309,44 @@ void clinux_thread_join(void *thread) {
   struct thread *t = thread;
   pthread_join(t->id, NULL);
   free(t);
+}
+
+static int interrupt_pipe = -1;
+static void tell_pipe(int signal) {
+  int before = errno;
+  uint8_t byte = (uint8_t)signal;
+  (void)!write(interrupt_pipe, &byte, 1);
+  errno = before;
+}
+int clinux_catch_interrupts(void) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+  interrupt_pipe = ends[1];
+  const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+    struct sigaction now, caught = {.sa_handler = tell_pipe, .sa_flags = SA_RESTART};
+    if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+      sigaction(signals[i], &caught, NULL);
+  }
+  return ends[0];
+}
+void clinux_die_of(int number) {
+  signal(number, SIG_DFL);
+  kill(getpid(), number);
+  _exit(128 + number);
+}
+
+int clinux_run(char *const *argv, char *const *envp) {
+  posix_spawn_file_actions_t files;
+  int r = posix_spawn_file_actions_init(&files);
+  if (r != 0) return -r;
+  r = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+  if (r == 0) r = posix_spawn_file_actions_adddup2(&files, 2, 1);
+  pid_t child = 0;
+  if (r == 0) r = posix_spawn(&child, argv[0], &files, NULL, argv, envp);
+  posix_spawn_file_actions_destroy(&files);
+  if (r != 0) return -r;
+  int status = 0;
+  if (RETRY(pid_t, waitpid(child, &status, 0)) < 0) return -ECHILD;
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }

@@ -7,7 +7,7 @@ import Store
 import XCAT
 
 /// What an export did.
-public struct ExportOutcome: Sendable {
+public struct PlainExportOutcome: Sendable {
   public let snapshot: CommittedSnapshot
   /// The file; nil for standard output.
   public let destination: String?
@@ -22,7 +22,7 @@ extension Workspace {
   /// - Parameters:
   ///   - destination: a file, a folder, "-" for standard output, or nil for `NAME.tgz` here.
   /// - Throws: `XCATError` where the image lacks what a bundle must have; nothing is left behind.
-  public func export(_ text: String, to destination: String?) throws -> ExportOutcome {
+  public func export(_ text: String, to destination: String?) throws -> PlainExportOutcome {
     let start = monotonicSeconds()
     let snapshot = try find(try Reference(text))
     let facts = BundleFacts(snapshot.snapshot.facts)
@@ -41,7 +41,7 @@ extension Workspace {
       return RenderedFile(name: member.name, entry: piece.entry)
     }
     let sizeBytes = try write(destination, layout, rendered, snapshot.snapshot.created)
-    return ExportOutcome(
+    return PlainExportOutcome(
       snapshot: snapshot, destination: sizeBytes.path, sizeBytes: sizeBytes.count,
       contentBytes: rendered.reduce(0) { $0 &+ $1.entry.sizeBytes }, members: rendered.count + 1,
       seconds: monotonicSeconds() - start)

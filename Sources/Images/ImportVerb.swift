@@ -15,7 +15,7 @@ import Store
 import XCAT
 
 /// What an import did.
-public struct ImportOutcome: Sendable {
+public struct PlainImportOutcome: Sendable {
   public let imported: CommittedSnapshot
   /// The snapshot of what was there before, where something was.
   public let safety: CommittedSnapshot?
@@ -34,7 +34,7 @@ extension Workspace {
   ///   - force: whether an image of that name may be replaced.
   public func importBundle(
     _ bundle: String, profile: String? = nil, name: String? = nil, force: Bool = false
-  ) throws -> ImportOutcome {
+  ) throws -> PlainImportOutcome {
     let start = monotonicSeconds()
     let tables = try tables()
     let install = try installDirectory(tables)
@@ -246,7 +246,7 @@ extension Workspace {
   private func apply(
     _ new: Snapshot, _ image: ImageName, _ existing: ImageDefinition, _ install: AbsolutePath,
     bundleBytes: UInt64, start: Double
-  ) throws -> ImportOutcome {
+  ) throws -> PlainImportOutcome {
     let store = try store()
     let latest = try store.refs.latestReadable(of: image)
     let memory = MemoryObjects(over: store)
@@ -279,7 +279,7 @@ extension Workspace {
       throw error
     }
     let (remaining, _) = try diffLive(imported)
-    return ImportOutcome(
+    return PlainImportOutcome(
       imported: imported, safety: safety, apply: outcome, remaining: remaining,
       bundleBytes: bundleBytes, seconds: monotonicSeconds() - start)
   }

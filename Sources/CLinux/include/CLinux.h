@@ -76,6 +76,16 @@ int64_t clinux_free_bytes(int fd);
 int clinux_terminal_columns(int fd);
 int clinux_rename_exclusive_flag(void);
 
+// A pipe that gets the number of each SIGHUP, SIGINT and SIGTERM as a byte from now on, in place of
+// their default action (a signal that is ignored stays ignored). Returns its reading end. Once only.
+int clinux_catch_interrupts(void);
+// Gives a signal its default action back and sends it to this process.
+void clinux_die_of(int signal);
+
+// Runs the program at the path `argv[0]`, with no input and with our standard error as its standard
+// output; waits for it. Returns its exit status, 128 + a signal's number, or -errno.
+int clinux_run(char *const *argv, char *const *envp);
+
 // A thread that runs `body(context)`; returns a handle for clinux_thread_join, or NULL.
 // `stack`: its size in bytes; 0 for the system's default.
 void *clinux_thread_start(void (*body)(void *), void *context, size_t stack);
