@@ -52,7 +52,7 @@ let package = Package(
     .executableTarget(
       name: "imgstore",
       dependencies: [
-        "Images", "Apply", "Store", "Platform",
+        "Images", "Apply", "Store", "Platform", "XCAT",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),

@@ -400,3 +400,28 @@ int clinux_wait_ready(const int files[2], int write_fd) {
 }
 
 char **clinux_environment(void) { return environ; }
+
+static int interrupt_pipe = -1;
+static void tell_pipe(int signal) {
+  int before = errno;
+  uint8_t byte = (uint8_t)signal;
+  (void)!write(interrupt_pipe, &byte, 1);
+  errno = before;
+}
+int clinux_catch_interrupts(void) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+  interrupt_pipe = ends[1];
+  const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+    struct sigaction now, caught = {.sa_handler = tell_pipe, .sa_flags = SA_RESTART};
+    if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+      sigaction(signals[i], &caught, NULL);
+  }
+  return ends[0];
+}
+void clinux_die_of(int number) {
+  signal(number, SIG_DFL);
+  kill(getpid(), number);
+  _exit(128 + number);
+}

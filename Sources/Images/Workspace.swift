@@ -84,6 +84,38 @@ public final class Workspace: Sendable {
     return path
   }
 
+  // MARK: For command lines
+
+  /// Whether xCAT's tables define an image of that name.
+  public func isDefined(_ name: String) throws -> Bool { try tables().definition(of: name) != nil }
+
+  /// xCAT's folder for temporary files (site.tmpdir), as it is reached from here; nil where none is
+  /// set, or it is not there.
+  public func temporaryDirectory() throws -> String? {
+    guard let text = try tables().site("tmpdir"), let path = AbsolutePath(text) else { return nil }
+    let real = absolute(options.root + path.text)
+    let stat = try fileSystem.statIfPresent(
+      at: fileSystem.workingDirectory, Array(real.utf8), followLink: true)
+    return stat?.kind == .directory ? real : nil
+  }
+
+  /// What a path of the command line is called on the management node: an absolute one is its name,
+  /// a relative one is below the working folder, which must then lie below the root.
+  public func managementPath(_ path: String) throws -> String {
+    let whole = absolute(path)
+    let root = absolute(options.root)
+    if path.hasPrefix("/") || root == "/" { return whole }
+    if whole == root { return "/" }
+    guard whole.hasPrefix(root + "/") else {
+      throw ImageError(
+        path, "is \(whole), which is not below the root \(root)",
+        advice: "Give its absolute path, as the management node has it")
+    }
+    return String(whole.dropFirst(root.count))
+  }
+
+  // MARK: Small things
+
   func lock(_ image: ImageName, _ store: ObjectStore) throws -> FileLock {
     try store.lockImage(image) {
       tell("waiting: another imgstore is at work on image \(image)")

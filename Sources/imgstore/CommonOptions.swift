@@ -40,7 +40,10 @@ struct CommonOptions: ParsableArguments {
   private func raw(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
   /// Opens the workspace, showing progress where a person watches.
-  func open() throws -> Workspace {
+  /// - Parameter remark: who is told what is worth knowing, unless all is to be quiet.
+  func open(
+    remark: @escaping @Sendable (String) -> Void = { Terminal.remark($0) }
+  ) throws -> Workspace {
     let isQuiet = quiet
     let progress = Progress()
     if !isQuiet { Terminal.show(progress) }
@@ -50,7 +53,7 @@ struct CommonOptions: ParsableArguments {
         xcatDirectory: xcatDir ?? environment("IMGSTORE_XCAT_DIR")),
       progress: progress
     ) { line in
-      if !isQuiet { Terminal.remark(line) }
+      if !isQuiet { remark(line) }
     }
   }
 

@@ -36,13 +36,16 @@ struct ImgStore: ParsableCommand {
     // Trees may be nested two thousand deep, and what walks them recurses.
     let result = Monitor(ExitStatus.failed)
     startThread(stackBytes: 512 << 20) {
-      let code = run(Array(CommandLine.arguments.dropFirst()))
+      let arguments = Array(CommandLine.arguments.dropFirst())
+      let name = XCATName(program: CommandLine.arguments.first ?? "")
+      let code = name?.run(arguments) ?? run(arguments)
       result.withLock { $0 = code }
     }.join()
     let code = result.withLock { $0 }
     if fflush(nil) != 0, code == ExitStatus.done {
       Terminal.error("standard output: the command did its work, but its report cannot be written.")
-      Glibc.exit(ExitStatus.problems)
+      let isOwnName = XCATName(program: CommandLine.arguments.first ?? "") == nil
+      Glibc.exit(isOwnName ? ExitStatus.problems : ExitStatus.failed)
     }
     Glibc.exit(code)
   }

@@ -93,6 +93,12 @@ int clinux_wait_ready(const int files[2], int write_fd);
 // `environ`.
 char **clinux_environment(void);
 
+// A pipe that gets the number of each SIGHUP, SIGINT and SIGTERM as a byte from now on, in place of
+// their default action (a signal that is ignored stays ignored). Returns its reading end. Once only.
+int clinux_catch_interrupts(void);
+// Gives a signal its default action back and sends it to this process.
+void clinux_die_of(int signal);
+
 // A thread that runs `body(context)`; returns a handle for clinux_thread_join, or NULL.
 // `stack`: its size in bytes; 0 for the system's default.
 void *clinux_thread_start(void (*body)(void *), void *context, size_t stack);
