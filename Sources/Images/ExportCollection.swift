@@ -50,7 +50,7 @@ struct ExportCollection {
     }
     try collectClosure(request, state.definition, snapshot)
     let captured = try capture(
-      extras.map(\.source) + contents.closure.filter { pieces[$0] == nil }, session)
+      contents.extras.map(\.source).filter { pieces[$0] == nil } + contents.closure.filter { pieces[$0] == nil }, session)
     for piece in captured {
       if let path = AbsolutePath(piece.path) { pieces[path] = piece }
     }
@@ -99,10 +99,18 @@ struct ExportCollection {
       of: definition, installDirectory: install, in: workspace.fileView)
     for needed in closure.needed {
       if request.isComplete {
-        // Of folders only the root tree goes along: it is the image; others are sources of sites.
+        if needed.isFromXCAT { continue }
         if needed.isDirectory, needed.role != .rootTree {
-          missing.append(MissingFile(path: needed.path.text, why: "\(needed.why), a folder"))
-        } else if !needed.isFromXCAT {
+          guard needed.path.isInside(install), needed.path != install else {
+            missing.append(
+              MissingFile(
+                path: needed.path.text, why: "\(needed.why), a folder outside \(install.text)"))
+            continue
+          }
+          contents.extras.append(
+            ExportExtra(
+              source: needed.path, destination: needed.path.text, isFolder: true))
+        } else {
           contents.closure.append(needed.path)
         }
       } else if !needed.isFromXCAT {

@@ -74,8 +74,6 @@ public final class Workspace: Sendable {
     return store
   }
 
-  // MARK: Small things
-
   func installDirectory(_ tables: any TableDoor) throws -> AbsolutePath {
     let text = try tables.site("installdir") ?? "/install"
     guard let path = AbsolutePath(text), !path.components.isEmpty else {

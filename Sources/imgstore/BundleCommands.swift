@@ -113,7 +113,7 @@ struct Export: ParsableCommand {
   }
 
   private func describe(_ outcome: ExportOutcome, _ destination: String) -> [String] {
-    let what = outcome.snapshot?.name ?? ref
+    let what = outcome.snapshot.name
     guard outcome.isDryRun else {
       return [
         "exported \(what) to \(destination)",

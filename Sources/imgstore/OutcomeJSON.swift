@@ -88,7 +88,7 @@ struct ExportJSON: Encodable {
 
   /// - Parameter destination: where the bundle is, or would be.
   init(_ outcome: ExportOutcome, destination: String) {
-    snapshot = outcome.snapshot?.name
+    snapshot = outcome.snapshot.name
     self.destination = destination
     dryRun = outcome.isDryRun
     sizeBytes = outcome.isDryRun ? nil : outcome.sizeBytes

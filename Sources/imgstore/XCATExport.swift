@@ -33,8 +33,10 @@ struct XCATExport {
     if arguments.isVerbose {
       for member in outcome.members { XCATVoice.say(member.name) }
     }
-    let problems = problems(outcome, request)
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+    for missing in outcome.missing {
+      XCATVoice.warn("\(missing.path) is not in the bundle: \(missing.why)")
+    }
+    for remark in outcome.remarks { XCATVoice.warn(remark) }
     XCATVoice.say("Done!")
   }
 
@@ -85,28 +87,6 @@ struct XCATExport {
       .imported:
       break
     }
-  }
-
-  /// What xCAT fails for although the bundle is there; for the rest a warning does.
-  private func problems(_ outcome: ExportOutcome, _ request: ExportRequest) -> [String] {
-    let extras = Set(request.extras.map(\.source))
-    let named = Set(
-      (outcome.snapshot?.snapshot.tables ?? []).flatMap(\.rows).flatMap(\.values).flatMap {
-        $0.split(separator: ",").map(String.init)
-      })
-    var problems: [String] = []
-    for missing in outcome.missing {
-      if extras.contains(missing.path) {
-        problems.append(
-          "Can not find Extra file \(missing.path).  Argument will be ignored\n  \(missing.why).")
-      } else if named.contains(missing.path) {
-        problems.append(
-          "Couldn't find file \(missing.path) for \(arguments.image). Skip.\n  \(missing.why).")
-      } else {
-        XCATVoice.warn("\(missing.path) is not in the bundle: \(missing.why)")
-      }
-    }
-    return problems
   }
 }
 

@@ -79,7 +79,7 @@ private final class ImportNarrator {
     if case .litefileRow(let line) = event {
       if !isAmongRows { XCATVoice.say("Updating the litefile table.") }
       isAmongRows = true
-      if isVerbose { XCATVoice.say(line) }
+      XCATVoice.say(line)
       return
     }
     finish()
@@ -116,11 +116,8 @@ extension ImportedImage {
 }
 
 extension Workspace {
-  /// The snapshot that holds what an import replaced; nil where it replaced nothing.
+  /// The snapshot of what was there before an import; nil in a dry run.
   func undo(_ image: ImportedImage) -> String? {
-    if let safety = image.safety { return safety.name }
-    // What was there before was in a snapshot already: in the one that came before.
-    guard image.replaced, let parent = image.imported?.snapshot.parent else { return nil }
-    return try? find(Reference(parent.hex)).name
+    image.safety?.name
   }
 }
