@@ -1,0 +1,117 @@
+// fnmatch(3) over bytes, as glibc does it in the C locale and without flags: what `find -path`
+// matches with.
+//
+// 1. '*' and '?' match '/' and a leading '.', too; "[…]" knows '!' and '^', ranges, classes
+//    ("[:alpha:]"), "[=a=]" and "[.a.]" of one byte. A '[' without its ']' is an ordinary byte.
+// 2. A backslash takes the next byte literally; one at the end, or an unknown class, matches nothing.
+// 3. Matching takes at most (length of text) × (length of pattern) steps, whatever the pattern.
+
+/// A pattern, compiled.
+public struct BytePattern: Sendable, Hashable {
+  enum Element: Sendable, Hashable {
+    case byte(UInt8)
+    case any
+    case star
+    case set(ByteSet)
+  }
+
+  /// Literal bytes before the first wildcard.
+  public let literalPrefix: [UInt8]
+  /// What follows the prefix; nil where the pattern can match nothing.
+  private let elements: [Element]?
+
+  /// The pattern holds no wildcard.
+  public var isLiteral: Bool { elements?.isEmpty == true }
+
+  public init(_ pattern: [UInt8]) {
+    guard let all = BytePattern.compile(pattern) else {
+      literalPrefix = []
+      elements = nil
+      return
+    }
+    var prefix: [UInt8] = []
+    for case .byte(let byte) in all.prefix(while: { if case .byte = $0 { true } else { false } }) {
+      prefix.append(byte)
+    }
+    literalPrefix = prefix
+    elements = Array(all.dropFirst(prefix.count))
+  }
+
+  /// The whole text matches.
+  public func matches(_ text: [UInt8]) -> Bool {
+    guard let elements, text.count >= literalPrefix.count else { return false }
+    // From the end: what differs between two paths differs late.
+    var at = literalPrefix.count
+    while at > 0 {
+      at -= 1
+      if text[at] != literalPrefix[at] { return false }
+    }
+    if elements.count == 1, elements[0] == .star { return true }
+    return BytePattern.match(elements, text, from: literalPrefix.count)
+  }
+
+  /// Greedy, with one place to come back to: behind the last star.
+  private static func match(_ elements: [Element], _ text: [UInt8], from start: Int) -> Bool {
+    var element = 0
+    var at = start
+    var retry: (element: Int, at: Int)?
+    while true {
+      if element < elements.count {
+        switch elements[element] {
+        case .star:
+          retry = (element + 1, at)
+          element += 1
+          continue
+        case .any where at < text.count:
+          element += 1
+          at += 1
+          continue
+        case .byte(let byte) where at < text.count && text[at] == byte:
+          element += 1
+          at += 1
+          continue
+        case .set(let set) where at < text.count && set.contains(text[at]):
+          element += 1
+          at += 1
+          continue
+        default: break
+        }
+      } else if at == text.count {
+        return true
+      }
+      guard let place = retry, place.at < text.count else { return false }
+      retry = (place.element, place.at + 1)
+      element = place.element
+      at = place.at + 1
+    }
+  }
+
+  // MARK: Compiling
+
+  private static func compile(_ pattern: [UInt8]) -> [Element]? {
+    var elements: [Element] = []
+    var at = 0
+    while at < pattern.count {
+      let byte = pattern[at]
+      at += 1
+      switch byte {
+      case UInt8(ascii: "*"): if elements.last != .star { elements.append(.star) }
+      case UInt8(ascii: "?"): elements.append(.any)
+      case UInt8(ascii: "\\"):
+        guard at < pattern.count else { return nil }
+        elements.append(.byte(pattern[at]))
+        at += 1
+      case UInt8(ascii: "["):
+        switch BracketReader.read(pattern, from: at) {
+        case .unterminated: elements.append(.byte(byte))
+        case .invalid: return nil
+        case .set(let set, let end):
+          elements.append(.set(set))
+          at = end
+        }
+      default: elements.append(.byte(byte))
+      }
+    }
+    return elements
+  }
+}
