@@ -24,6 +24,13 @@ struct ByteSet: Sendable, Hashable {
     }
   }
 
+  mutating func formUnion(_ other: ByteSet) {
+    words.0 |= other.words.0
+    words.1 |= other.words.1
+    words.2 |= other.words.2
+    words.3 |= other.words.3
+  }
+
   var inverted: ByteSet {
     var result = self
     result.words = (~words.0, ~words.1, ~words.2, ~words.3)
@@ -38,20 +45,18 @@ struct ByteSet: Sendable, Hashable {
 }
 
 /// Reads one bracket expression.
-struct BracketReader {
+struct BracketExpression {
   enum Outcome {
-    /// The set, and the index behind its ']'.
+    /// The bytes that match, and the index behind the expression.
     case set(ByteSet, end: Int)
-    /// There is no ']' for it: the '[' is an ordinary byte.
-    case unterminated
-    /// An unknown class or name: the pattern matches nothing.
-    case invalid
+    /// The '[' is an ordinary byte.
+    case ordinary
   }
 
   /// Reads from behind the '['.
   static func read(_ pattern: [UInt8], from start: Int) -> Outcome {
-    var reader = BracketReader(pattern: pattern, at: start)
-    return reader.read()
+    var expression = BracketExpression(pattern: pattern, at: start)
+    return expression.read()
   }
 
   private enum Item {
@@ -59,10 +64,18 @@ struct BracketReader {
     case bytes(ByteSet)
   }
 
-  private struct Stop: Error { let outcome: Outcome }
+  private enum Fault: Error {
+    /// The pattern ends before the ']'.
+    case unterminated
+    /// An unknown class or name; what stands before it counts.
+    case unknown
+    /// What glibc gives up at: nothing matches.
+    case hopeless
+  }
 
   private let pattern: [UInt8]
   private var at: Int
+  private var set = ByteSet()
 
   private init(pattern: [UInt8], at: Int) {
     self.pattern = pattern
@@ -74,21 +87,39 @@ struct BracketReader {
   private mutating func read() -> Outcome {
     let isInverted = next == UInt8(ascii: "!") || next == UInt8(ascii: "^")
     if isInverted { at += 1 }
-    var set = ByteSet()
-    let first = at
-    do throws(Stop) {
-      while at == first || next != UInt8(ascii: "]") {
-        try readItem(into: &set)
+    let nothing = Outcome.set(ByteSet(), end: pattern.count)
+    do throws(Fault) {
+      try readItems()
+      return .set(isInverted ? set.inverted : set, end: at + 1)
+    } catch {
+      switch error {
+      case .hopeless: return nothing
+      case .unterminated: return set.contains(UInt8(ascii: "[")) ? nothing : .ordinary
+      case .unknown:
+        // glibc does not look at names behind the item that matched.
+        guard !isInverted else { return nothing }
+        let matched = set
+        while true {
+          do throws(Fault) {
+            if next != UInt8(ascii: "]") { try readItems() }
+            return .set(matched, end: at + 1)
+          } catch {
+            if error != .unknown { return nothing }
+          }
+        }
       }
-    } catch { return error.outcome }
-    return .set(isInverted ? set.inverted : set, end: at + 1)
+    }
+  }
+
+  /// Up to the ']', which is an ordinary byte in the first place.
+  private mutating func readItems() throws(Fault) {
+    repeat { try readItem() } while next != UInt8(ascii: "]")
   }
 
   /// A byte, a range or a class.
-  private mutating func readItem(into set: inout ByteSet) throws(Stop) {
+  private mutating func readItem() throws(Fault) {
     switch try item() {
-    case .bytes(let bytes):
-      for byte in UInt8.min...UInt8.max where bytes.contains(byte) { set.insert(byte) }
+    case .bytes(let bytes): set.formUnion(bytes)
     case .byte(let low):
       guard next == UInt8(ascii: "-"), at + 1 < pattern.count,
         pattern[at + 1] != UInt8(ascii: "]")
@@ -97,58 +128,57 @@ struct BracketReader {
         return
       }
       at += 1
-      guard case .byte(let high) = try rangeEnd() else { throw Stop(outcome: .invalid) }
+      let high = try rangeEnd()
       if low <= high { for byte in low...high { set.insert(byte) } }
     }
   }
 
   /// What may end a range: no class, "[:" is two bytes there.
-  private mutating func rangeEnd() throws(Stop) -> Item {
-    if next == UInt8(ascii: "["), at + 1 < pattern.count, pattern[at + 1] != UInt8(ascii: ".") {
+  private mutating func rangeEnd() throws(Fault) -> UInt8 {
+    let isName = next == UInt8(ascii: "[") && pattern[(at + 1)...].first == UInt8(ascii: ".")
+    if !isName, next == UInt8(ascii: "[") {
       at += 1
-      return .byte(UInt8(ascii: "["))
+      return UInt8(ascii: "[")
     }
-    return try item()
+    guard case .byte(let high) = try item() else { throw .hopeless }
+    return high
   }
 
-  private mutating func item() throws(Stop) -> Item {
-    guard let byte = next else { throw Stop(outcome: .unterminated) }
+  private mutating func item() throws(Fault) -> Item {
+    guard let byte = next else { throw .unterminated }
     at += 1
-    switch byte {
-    case UInt8(ascii: "\\"):
-      guard let escaped = next else { throw Stop(outcome: .unterminated) }
+    switch (byte, next) {
+    case (UInt8(ascii: "\\"), let escaped):
+      guard let escaped else { throw .hopeless }
       at += 1
       return .byte(escaped)
-    case UInt8(ascii: "["):
-      guard let kind = next,
-        [UInt8(ascii: ":"), UInt8(ascii: "="), UInt8(ascii: ".")].contains(kind)
+    case (UInt8(ascii: "["), UInt8(ascii: ":")):
+      guard let name = name(endingIn: UInt8(ascii: ":")),
+        name.allSatisfy({ (0x61...0x7a).contains($0) })
       else { return .byte(byte) }
-      return try named(kind)
+      at += name.count + 3
+      guard let bytes = BracketExpression.bytes(ofClass: Array(name)) else { throw .unknown }
+      return .bytes(bytes)
+    case (UInt8(ascii: "["), UInt8(ascii: "=")):
+      guard let name = name(endingIn: UInt8(ascii: "=")), name.count == 1 else {
+        return .byte(byte)
+      }
+      at += name.count + 3
+      return .byte(name[name.startIndex])
+    case (UInt8(ascii: "["), UInt8(ascii: ".")):
+      guard let name = name(endingIn: UInt8(ascii: ".")) else { throw .hopeless }
+      at += name.count + 3
+      guard name.count == 1 else { throw .unknown }
+      return .byte(name[name.startIndex])
     default: return .byte(byte)
     }
   }
 
-  /// "[:name:]", "[=a=]" or "[.a.]", from the second byte on.
-  private mutating func named(_ kind: UInt8) throws(Stop) -> Item {
-    let nameStart = at + 1
-    guard
-      let end = pattern[nameStart...].indices.first(where: {
-        pattern[$0] == kind && $0 + 1 < pattern.count && pattern[$0 + 1] == UInt8(ascii: "]")
-      })
-    else { return .byte(UInt8(ascii: "[")) }
-    let name = Array(pattern[nameStart..<end])
-    if kind == UInt8(ascii: ":") {
-      guard name.allSatisfy({ (0x61...0x7a).contains($0) }) else {
-        // Not of a class's form: the '[' stands for itself.
-        return .byte(UInt8(ascii: "["))
-      }
-      guard let bytes = BracketReader.bytes(ofClass: name) else { throw Stop(outcome: .invalid) }
-      at = end + 2
-      return .bytes(bytes)
-    }
-    guard name.count == 1 else { throw Stop(outcome: .invalid) }
-    at = end + 2
-    return .byte(name[0])
+  /// From behind the kind's byte up to the next "kind]".
+  private func name(endingIn kind: UInt8) -> ArraySlice<UInt8>? {
+    let rest = pattern[(at + 1)...]
+    guard let end = rest.firstRange(of: [kind, UInt8(ascii: "]")]) else { return nil }
+    return rest[..<end.lowerBound]
   }
 
   private static func bytes(ofClass name: [UInt8]) -> ByteSet? {

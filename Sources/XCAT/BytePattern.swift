@@ -1,10 +1,9 @@
 // fnmatch(3) over bytes, as glibc does it in the C locale and without flags: what `find -path`
 // matches with.
 //
-// 1. '*' and '?' match '/' and a leading '.', too; "[…]" knows '!' and '^', ranges, classes
-//    ("[:alpha:]"), "[=a=]" and "[.a.]" of one byte. A '[' without its ']' is an ordinary byte.
-// 2. A backslash takes the next byte literally; one at the end, or an unknown class, matches nothing.
-// 3. Matching takes at most (length of text) × (length of pattern) steps, whatever the pattern.
+// 1. '*' and '?' match '/' and a leading '.', too. A backslash takes the next byte literally; one at the
+//    end matches nothing. "[…]" is for `BracketExpression`.
+// 2. Matching takes at most (length of text) × (length of pattern) steps, whatever the pattern.
 
 /// A pattern, compiled.
 public struct BytePattern: Sendable, Hashable {
@@ -15,37 +14,34 @@ public struct BytePattern: Sendable, Hashable {
     case set(ByteSet)
   }
 
-  /// Literal bytes before the first wildcard.
-  public let literalPrefix: [UInt8]
-  /// What follows the prefix; nil where the pattern can match nothing.
-  private let elements: [Element]?
+  /// Literal bytes before the first wildcard, and behind the last; the suffix is empty where there is
+  /// no wildcard.
+  let literalPrefix: [UInt8]
+  let literalSuffix: [UInt8]
+  /// What follows the prefix, with the suffix.
+  private let elements: [Element]
 
   /// The pattern holds no wildcard.
-  public var isLiteral: Bool { elements?.isEmpty == true }
+  var isLiteral: Bool { elements.isEmpty }
 
   public init(_ pattern: [UInt8]) {
-    guard let all = BytePattern.compile(pattern) else {
-      literalPrefix = []
-      elements = nil
-      return
+    func literals(_ elements: some Sequence<Element>) -> [UInt8] {
+      var bytes: [UInt8] = []
+      for element in elements {
+        guard case .byte(let byte) = element else { break }
+        bytes.append(byte)
+      }
+      return bytes
     }
-    var prefix: [UInt8] = []
-    for case .byte(let byte) in all.prefix(while: { if case .byte = $0 { true } else { false } }) {
-      prefix.append(byte)
-    }
-    literalPrefix = prefix
-    elements = Array(all.dropFirst(prefix.count))
+    let all = BytePattern.compile(pattern)
+    literalPrefix = literals(all)
+    elements = Array(all.dropFirst(literalPrefix.count))
+    literalSuffix = literals(elements.reversed()).reversed()
   }
 
   /// The whole text matches.
   public func matches(_ text: [UInt8]) -> Bool {
-    guard let elements, text.count >= literalPrefix.count else { return false }
-    // From the end: what differs between two paths differs late.
-    var at = literalPrefix.count
-    while at > 0 {
-      at -= 1
-      if text[at] != literalPrefix[at] { return false }
-    }
+    guard text.starts(with: literalPrefix) else { return false }
     if elements.count == 1, elements[0] == .star { return true }
     return BytePattern.match(elements, text, from: literalPrefix.count)
   }
@@ -88,7 +84,7 @@ public struct BytePattern: Sendable, Hashable {
 
   // MARK: Compiling
 
-  private static func compile(_ pattern: [UInt8]) -> [Element]? {
+  private static func compile(_ pattern: [UInt8]) -> [Element] {
     var elements: [Element] = []
     var at = 0
     while at < pattern.count {
@@ -98,13 +94,11 @@ public struct BytePattern: Sendable, Hashable {
       case UInt8(ascii: "*"): if elements.last != .star { elements.append(.star) }
       case UInt8(ascii: "?"): elements.append(.any)
       case UInt8(ascii: "\\"):
-        guard at < pattern.count else { return nil }
-        elements.append(.byte(pattern[at]))
+        elements.append(at < pattern.count ? .byte(pattern[at]) : .set(ByteSet()))
         at += 1
       case UInt8(ascii: "["):
-        switch BracketReader.read(pattern, from: at) {
-        case .unterminated: elements.append(.byte(byte))
-        case .invalid: return nil
+        switch BracketExpression.read(pattern, from: at) {
+        case .ordinary: elements.append(.byte(byte))
         case .set(let set, let end):
           elements.append(.set(set))
           at = end
