@@ -269,10 +269,9 @@ private struct PatternParser {
       isLazy = true
     }
     if let next, "*+?{".utf8.contains(next) { throw refuse("has a repetition of a repetition") }
-    switch node {
-    case .byte, .group: return .repeated(node, least: least, most: most, isLazy: isLazy)
-    default: throw refuse("repeats what cannot be repeated")
-    }
+    // Where Perl ends a repetition of nothing is a matter of its own; and it needs no node name.
+    guard !node.canBeEmpty else { throw refuse("repeats what may be nothing") }
+    return .repeated(node, least: least, most: most, isLazy: isLazy)
   }
 
   private mutating func counts() throws(XCATError) -> (Int, Int) {
@@ -292,6 +291,19 @@ private struct PatternParser {
       throw refuse("has a '{…}' that is no count")
     }
     return (least, most)
+  }
+}
+
+extension PerlPattern.Node {
+  var canBeEmpty: Bool {
+    switch self {
+    case .empty, .start, .lineEnd, .end: true
+    case .byte: false
+    case .group(let inner, _): inner.canBeEmpty
+    case .sequence(let nodes): nodes.allSatisfy(\.canBeEmpty)
+    case .alternatives(let branches): branches.contains(where: \.canBeEmpty)
+    case .repeated(let inner, let least, _, _): least == 0 || inner.canBeEmpty
+    }
   }
 }
 
@@ -377,9 +389,7 @@ private struct Matcher {
     if mayStop, isLazy, then(&self, at) { return true }
     if most > 0 {
       let more = match(node, at) { matcher, end in
-        // An empty turn would repeat for ever.
-        if end == at, mayStop { return false }
-        return matcher.times(
+        matcher.times(
           node, max(0, least - 1), most == Int.max ? most : most - 1, isLazy, end, then)
       }
       if more { return true }
