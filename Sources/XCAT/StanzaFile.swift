@@ -129,6 +129,7 @@ extension StanzaFile {
       case .object:
         let last = objects.count - 1
         if name == "objtype" {
+          guard isAttribute(value) else { throw error(number, "has an objtype that is none") }
           objects[last].type = value
         } else {
           guard objects[last].attributes.updateValue(value, forKey: name) == nil else {

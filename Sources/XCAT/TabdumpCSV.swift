@@ -86,7 +86,7 @@ struct CSVParser {
       throw error("does not begin with the header '#column,column,…'")
     }
     at += 1
-    return try record()
+    return try values()
   }
 
   /// The values of the next line that is not blank; nil at the end.
@@ -96,7 +96,11 @@ struct CSVParser {
       at += 1
     }
     recordLine = line
-    guard at < bytes.count else { return nil }
+    return at < bytes.count ? try values() : nil
+  }
+
+  /// The values up to the end of the line.
+  private mutating func values() throws(XCATError) -> [String] {
     var values: [String] = []
     while true {
       values.append(try value())
