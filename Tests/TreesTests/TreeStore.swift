@@ -103,7 +103,7 @@ final class TreeStore {
 
 /// Sockets, and holes, which no archive of ours keeps, leave a tree; for cpio also attributes and
 /// parts of seconds, times that it cannot tell, and hard links of symbolic links, which GNU cpio
-/// makes single ones of.
+/// makes single ones of. The widest directory keeps enough entries to be split in leaves.
 func fit(_ path: String, to form: TreeArchiveWriter.Form) throws {
   let result = try run("python3", "-c", fitScript, path, form == .cpio ? "cpio" : "tar")
   try #require(result.didSucceed, "\(result.errors)")
@@ -127,5 +127,7 @@ private let fitScript = #"""
       ns = s.st_mtime_ns
       if form == 'cpio': ns = min(max(ns // 10**9, 0), 2**32 - 1) * 10**9
       os.utime(path, ns=(ns, ns), follow_symlinks=False)
+  wide = root + b'/wide'
+  for name in sorted(os.listdir(wide))[2000:]: os.unlink(wide + b'/' + name)
   visit(root)
   """#
