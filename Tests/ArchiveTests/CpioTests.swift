@@ -94,27 +94,21 @@ private let makeTree = """
     try Data(cpioBytes(members)).write(to: URL(fileURLWithPath: folder.path("a.cpio")))
     try shell("mkdir \"$1/x\"; cd \"$1/x\"; \(tool) -idm <../a.cpio 2>../err", folder.path)
     let listed = try shell(
-      "cd \"$1/x\"; find . | sort | xargs stat -c '%n %A %h %s %Y'", folder.path
+      // Not the times of directories and links: GNU cpio and busybox do not keep them.
+      "cd \"$1/x\"; stat -c '%A' d d/link; stat -c '%n %A %h %s %Y' d/[!l]*", folder.path
     ).output
     #expect(
-      listed.split(separator: "\n").dropFirst().map(String.init) == [
-        "./d drwxr-xr-x 2 \(try size(folder.path("x/d"))) 1234567890",
-        "./d/fifo prw------- 1 0 1234567890",
-        "./d/first -rw-r--r-- 3 11 1234567890",
-        "./d/link lrwxrwxrwx 1 5 \(try time(folder.path("x/d/link")))",
-        "./d/odd -rws--x--x 1 5 1234567890",
-        "./d/second -rw-r--r-- 3 11 1234567890",
-        "./d/third -rw-r--r-- 3 11 1234567890",
-        "./d/void -rw-r--r-- 2 0 1234567890",
-        "./d/void2 -rw-r--r-- 2 0 1234567890",
+      listed.split(separator: "\n").map(String.init) == [
+        "drwxr-xr-x", "lrwxrwxrwx",
+        "d/fifo prw------- 1 0 1234567890",
+        "d/first -rw-r--r-- 3 11 1234567890",
+        "d/odd -rws--x--x 1 5 1234567890",
+        "d/second -rw-r--r-- 3 11 1234567890",
+        "d/third -rw-r--r-- 3 11 1234567890",
+        "d/void -rw-r--r-- 2 0 1234567890",
+        "d/void2 -rw-r--r-- 2 0 1234567890",
       ])
     #expect(try fileBytes(folder.path("x/d/first")) == Array("the content".utf8))
-  }
-
-  private func size(_ path: String) throws -> String { try stat(path, "%s") }
-  private func time(_ path: String) throws -> String { try stat(path, "%Y") }
-  private func stat(_ path: String, _ format: String) throws -> String {
-    try run("stat", "-c", format, path).output.trimmingCharacters(in: .whitespacesAndNewlines)
   }
 
   // MARK: What cannot be
