@@ -42,8 +42,9 @@ man: deps       ## manual pages, generated: dist/man/*.1
 completions: release  ## shell completions, generated: dist/completions/
 	@scripts/completions.sh $(BINARY) dist/completions
 
-install: release man completions  ## binary, manual pages and completions below PREFIX
+install: release man completions  ## binary, its xCAT names, manual pages and completions below PREFIX
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/imgstore
+	@scripts/links.sh $(DESTDIR)$(PREFIX)/bin
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 0644 dist/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -D -m 0644 dist/completions/imgstore.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/imgstore

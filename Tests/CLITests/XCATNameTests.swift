@@ -396,4 +396,26 @@ private func lines(_ text: String) -> [String] {
         try run(binary, arguments: words, environment: node.environment).status == 2, "\(words)")
     }
   }
+
+  @Test func `the manual pages have every option of the usages`() throws {
+    for (name, usage) in [("imgexport", Self.exportUsage), ("imgimport", Self.importUsage)] {
+      let path = "\(packageRoot)/docs/\(name).1"
+      let source = try String(contentsOfFile: path, encoding: .utf8)
+      for match in usage.matches(of: /-([A-Za-z])\|--([a-z]+)/) {
+        #expect(source.contains("Fl \(match.1) , -\(match.2)"), "\(name): \(match.0)")
+      }
+      #expect(source.contains("-orig") == usage.contains("--orig"))
+    }
+  }
+
+  @Test func `links are made beside the binary, and what is another's is left alone`() throws {
+    let folder = try TemporaryFolder()
+    try shell(
+      "cd \"$1\"; touch imgstore; ln -s xcatclientnnr imgexport; \"$2\"/scripts/links.sh .",
+      folder.path, packageRoot)
+    #expect(try run("readlink", folder.path("imgexport")).output == "xcatclientnnr\n")
+    #expect(try run("readlink", folder.path("imgimport")).output == "imgstore\n")
+    try shell("\"$2\"/scripts/links.sh \"$1\"", folder.path, packageRoot)
+    #expect(try run("readlink", folder.path("imgimport")).output == "imgstore\n")
+  }
 }
