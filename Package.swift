@@ -59,14 +59,21 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Images", "Ingest", "Store", "Codec", "Platform"],
       path: "Tests/TestSupport", swiftSettings: strict),
+    .target(
+      name: "HostileBundles", dependencies: ["Codec"], path: "Tests/HostileBundles",
+      swiftSettings: strict),
     roomTests("Platform", ["Platform"]),
     roomTests("Codec", ["Codec"]),
     roomTests("Archive", ["Archive", "Codec"]),
     roomTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
     roomTests("XCAT", ["XCAT", "Archive", "Platform", "SQLite"]),
     roomTests(
-      "Images", ["Images", "Apply", "XCAT", "Ingest", "Store", "Archive", "Codec", "Platform"]),
-    roomTests("CLI", ["Platform", "Codec"]),
+      "Images",
+      [
+        "Images", "Apply", "XCAT", "Ingest", "Store", "Archive", "Codec", "Platform",
+        "HostileBundles",
+      ]),
+    roomTests("CLI", ["Platform", "Codec", "HostileBundles"]),
   ],
   swiftLanguageModes: [.v6]
 )
