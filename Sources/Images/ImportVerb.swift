@@ -43,6 +43,8 @@ extension Workspace {
     let (content, bundleBytes) = try read(bundle, into: session)
 
     let manifest = try Manifest.parse(content.manifest)
+    try manifest.refuseHarmfulText()
+    try refuseForeignPaths(manifest, install)
     var renamed = manifest
     if let profile {
       renamed = try ProfileChange.apply(manifest, to: profile, installDirectory: install)
@@ -173,7 +175,7 @@ extension Workspace {
     return live.pieces.first.map { $0.entry.content != piece.entry.content } ?? false
   }
 
-  private static let sharedLists = AbsolutePath(
+  static let sharedLists = AbsolutePath(
     components: ["opt", "xcat", "share", "xcat"].map { Array($0.utf8) })
 
   private func checkTargets(_ layout: BundleLayout, _ install: AbsolutePath) throws {

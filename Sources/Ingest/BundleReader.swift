@@ -1,7 +1,8 @@
 // A bundle into the store, read once, as a stream, before anything else is decided.
 //
 // 1. The bundle is hostile. Only files and directories are taken; a name that is absolute, holds
-//    "..", stands twice or lies too deep refuses the whole bundle; links and devices do too.
+//    ".." or control characters, stands twice (or for a file and a folder) or lies too deep refuses
+//    the whole bundle; links and devices do too, and a stream that expands like a bomb.
 // 2. Nothing outside the store is written here: members become blobs, the manifest stays in memory.
 
 import Archive
@@ -82,11 +83,13 @@ public struct BundleReader: Sendable {
     let tar = TarReader { try plain.read($0) }
     var blobs = BlobIngester()
     var found = BundleContent()
-    var folders: Set<String> = []
+    var names = MemberNames()
+    var current: [UInt8] = []
     var members = 0
     var nameBytes = 0
     do {
       while let member = try tar.next() {
+        current = member.path
         members += 1
         guard members <= BundleReader.maxMembers else {
           throw BundleError("the bundle", "has more than \(BundleReader.maxMembers) members")
@@ -97,6 +100,7 @@ public struct BundleReader: Sendable {
             "the bundle", "has names of more than \(BundleReader.maxNameBytes) bytes")
         }
         let path = try cleanPath(member)
+        try names.add(path, isFolder: member.kind == .directory, shown(member))
         guard member.kind == .file else { continue }
         let name = path.last ?? ""
         if name == "manifest.xml", path.count <= 2 {
@@ -110,16 +114,13 @@ public struct BundleReader: Sendable {
           continue
         }
         let full = path.joined(separator: "/")
-        guard found.files[full] == nil, folders.insert(full).inserted else {
-          throw BundleError("member \(full)", "stands twice in the bundle")
-        }
         let blob = try blobs.ingest(worker) { target in
           let n = try tar.read(target)
           progress.add(bytes: UInt64(n))
           return n
         }
         guard blob.sizeBytes == member.sizeBytes else {
-          throw BundleError("member \(full)", "ends too early")
+          throw BundleError(shown(member), "ends too early")
         }
         progress.add(items: 1)
         found.files[full] = BundleFile(
@@ -127,9 +128,12 @@ public struct BundleReader: Sendable {
       }
       try plain.drain()
     } catch let error as ArchiveError {
+      let place = current.isEmpty ? "" : " (in or after \(shown(current)))"
       throw BundleError(
-        error.member.isEmpty ? "the bundle" : "member \(printable(error.member))", error.finding,
-        advice: "Nothing was imported; fetch the bundle again and compare its checksum")
+        error.member.isEmpty ? "the bundle" : shown(error.member),
+        error.member.isEmpty ? error.finding + place : error.finding,
+        advice: "Nothing was imported; fetch the bundle again and compare its checksum, or, where "
+          + "its origin is trusted and it only expands much, import what 'gzip -dc' makes of it")
     }
     try found.enterFolder()
     content.withLock { $0 = found }
@@ -137,7 +141,7 @@ public struct BundleReader: Sendable {
 
   /// The components of a member's name, checked.
   private func cleanPath(_ member: TarMember) throws(BundleError) -> [String] {
-    let object = "member \(printable(member.path))"
+    let object = shown(member)
     switch member.kind {
     case .file, .directory: break
     default:
@@ -151,19 +155,37 @@ public struct BundleReader: Sendable {
     }
     var parts: [String] = []
     for part in member.path.split(separator: 0x2f) where Array(part) != [0x2e] {
-      guard Array(part) != [0x2e, 0x2e], part.count <= 255 else {
+      guard Array(part) != [0x2e, 0x2e] else {
         throw BundleError(
           object, "leads out of the bundle",
           advice: "Nothing was imported; do not trust this bundle")
       }
+      guard part.count <= 255 else {
+        throw BundleError(object, "has a name of more than 255 bytes, which no file can have")
+      }
       guard let text = String(validating: part, as: UTF8.self) else {
         throw BundleError(object, "has a name that is not UTF-8")
+      }
+      guard !text.holdsControlCharacters else {
+        throw BundleError(
+          object, "has a control character in its name",
+          advice: "Nothing was imported; do not trust this bundle")
       }
       parts.append(text)
     }
     guard parts.count <= 64 else { throw BundleError(object, "lies too deep") }
+    guard !parts.isEmpty || member.kind == .directory else {
+      throw BundleError("member '\(printable(member.path))'", "is a file that has no name")
+    }
     return parts
   }
+
+  /// A member for a message, which a stranger's name must not flood.
+  private func shown(_ path: [UInt8]) -> String {
+    path.count <= 255 ? "member \(printable(path))" : "member \(printable(path.prefix(255)))…"
+  }
+
+  private func shown(_ member: TarMember) -> String { shown(member.path) }
 
   private func readManifest(_ tar: TarReader, _ member: TarMember) throws -> [UInt8] {
     guard member.sizeBytes > 0, member.sizeBytes <= BundleReader.maxManifestBytes else {
@@ -177,6 +199,37 @@ public struct BundleReader: Sendable {
       }
     }
     return bytes
+  }
+}
+
+/// What the members seen so far are: no two of one name, and no file above another member.
+private struct MemberNames {
+  private var files: Set<String> = []
+  /// Also those that are only implied by what lies in them.
+  private var folders: Set<String> = []
+
+  mutating func add(_ path: [String], isFolder: Bool, _ object: String) throws(BundleError) {
+    guard let last = path.last else { return }
+    var name = ""
+    for part in path.dropLast() {
+      name += part
+      try addFolder(name, object)
+      name += "/"
+    }
+    name += last
+    if isFolder { return try addFolder(name, object) }
+    guard !folders.contains(name), files.insert(name).inserted else { throw twice(object) }
+  }
+
+  private mutating func addFolder(_ name: String, _ object: String) throws(BundleError) {
+    guard !files.contains(name) else { throw twice(object) }
+    folders.insert(name)
+  }
+
+  private func twice(_ object: String) -> BundleError {
+    BundleError(
+      object, "stands twice in the bundle, or as a file and as a folder",
+      advice: "Nothing was imported; do not trust this bundle")
   }
 }
 

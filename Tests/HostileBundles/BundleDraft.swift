@@ -18,7 +18,8 @@ public struct ManifestDraft: Sendable {
     "otherpkglist": "\(ManifestDraft.custom)/tiny.otherpkgs.pkglist",
   ]
   public var values = [
-    "kernel": "\(ManifestDraft.boot)/kernel", "ramdisk": "\(ManifestDraft.boot)/initrd-stateless.gz",
+    "kernel": "\(ManifestDraft.boot)/kernel",
+    "ramdisk": "\(ManifestDraft.boot)/initrd-stateless.gz",
     "rootimg": "\(ManifestDraft.boot)/rootimg.cpio.gz",
   ]
   public var extras: [(source: String, destination: String)] = [

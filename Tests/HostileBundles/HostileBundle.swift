@@ -107,3 +107,11 @@ public struct OddBundle: Sendable, CustomStringConvertible {
     },
   ]
 }
+
+extension HostileBundle {
+  /// The bytes of those that are small enough to fuzz from; bombs are not made for it.
+  public static var small: [[UInt8]] {
+    (names + kinds + doubles + places + texts + documents + truncations + incomplete)
+      .map { $0.make() }.filter { $0.count <= 64 << 10 }
+  }
+}

@@ -11,14 +11,15 @@ extension HostileBundle {
       .manifest("\(key) outside", "/etc/cron.d", "outside") {
         $0.values[key] = "/etc/cron.d/" + BundleDraft.baseName($0.values[key] ?? "")
       }
-    } + ["pkglist", "exlist", "otherpkglist", "postinstall"].map { list in
+    }
+    + ["pkglist", "exlist", "otherpkglist", "postinstall"].map { list in
       .manifest("\(list) outside", "/etc/cron.d", "outside") {
         $0.linuximage[list] = "/etc/cron.d/" + BundleDraft.baseName($0.linuximage[list] ?? "")
       }
     } + [
       .manifest("synclists outside", "outside") { $0.osimage["synclists"] = "/root/tiny.synclist" },
-      .manifest("template outside", "outside") { $0.linuximage["template"] = "/root/tiny.exlist" },
-      .manifest("the second of a list outside", "outside") {
+      .manifest("template outside") { $0.linuximage["template"] = "/root/tiny.exlist" },
+      .manifest("the second of a list outside") {
         $0.linuximage["pkglist"] = "\(custom)/tiny.pkglist,/etc/tiny.exlist"
       },
       .manifest("a list that is xCAT's own code", "outside") {
@@ -79,10 +80,10 @@ extension HostileBundle {
         $0.values["ramdisk"] = "\(boot)/initrd-stateless.gz"
         $0.extras[0] = ("/x/initrd-stateless.gz", boot)
       },
-      .manifest("a file below a file", "below") {
+      .manifest("a place below a file", "below") {
         $0.values["ramdisk"] = "\(boot)/kernel/initrd-stateless.gz"
       },
-      .manifest("a file below a file, far below", "below") {
+      .manifest("a place far below a file", "below") {
         $0.extras[0].destination = "\(custom)/tiny.pkglist/a/b/c"
       },
     ]
@@ -177,14 +178,16 @@ extension HostileBundle {
       Array(ManifestDraft().text.utf8.dropLast(40))
     },
     .manifest("another root", "<html>") { $0.root = "html" },
-    .manifest("two rows of osimage", "<osimage>", "twice") {
+    .manifest("two rows of osimage", "<osimage>", "more than once") {
       $0.lines = ["<osimage><imagename>other</imagename></osimage>"]
     },
-    .manifest("two rows of linuximage", "<linuximage>", "twice") {
+    .manifest("two rows of linuximage", "<linuximage>", "more than once") {
       $0.lines = ["<linuximage><rootimgdir>/etc</rootimgdir></linuximage>"]
     },
-    .manifest("two kernels", "<kernel>", "twice") { $0.lines = ["<kernel>/etc/kernel</kernel>"] },
-    .document("a column twice", "profile", "twice") {
+    .manifest("two kernels", "<kernel>", "more than once") {
+      $0.lines = ["<kernel>/etc/kernel</kernel>"]
+    },
+    .document("a column twice", "profile", "more than once") {
       Array(
         ManifestDraft().text.split(separator: "\n").flatMap {
           $0.hasPrefix("<profile>") ? [$0, "<profile>other</profile>"] : [$0]

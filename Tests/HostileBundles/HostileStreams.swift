@@ -14,7 +14,9 @@ extension HostileBundle {
       $0.header("\(folder)/x") { $0.put([0x80, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0], at: 124) }
     },
     .adding("a size of 2^63 - 1", "ends inside") {
-      $0.header("\(folder)/x") { $0.put([0x80, 0, 0, 0, 0x7f] + [UInt8](repeating: 0xff, count: 7), at: 124) }
+      $0.header("\(folder)/x") {
+        $0.put([0x80, 0, 0, 0, 0x7f] + [UInt8](repeating: 0xff, count: 7), at: 124)
+      }
     },
     .adding("a size that is no number", "size is no number") {
       $0.header("\(folder)/x") { $0.put(Array("99999999999\u{0}".utf8), at: 124) }
@@ -94,7 +96,7 @@ extension HostileBundle {
       $0.raw((0..<512).map { UInt8(truncatingIfNeeded: $0 &* 37) })
     },
     .adding("names of 20 MB together", "names of more than") { tar in
-      let name = String(repeating: "abcdefg/", count: 500)
+      let name = String(repeating: String(repeating: "n", count: 63) + "/", count: 60)
       for i in 0..<5000 {
         tar.longName("\(folder)/\(name)\(i)")
         tar.header("x")
@@ -145,11 +147,12 @@ extension HostileBundle {
   }()
 
   static let truncations: [HostileBundle] =
-    [1, 2, 5, 9, 10, 11, 18, 100, 300, 500, 700, 900].map { length in
+    [1, 2, 5, 9, 10, 11, 18, 100, 300, 500, 600, 700].map { length in
       HostileBundle("the first \(length) bytes of a bundle", "bundle") {
         Array(BundleDraft().bundle().prefix(length))
       }
-    } + (1...9).map { missing in
+    }
+    + (1...9).map { missing in
       HostileBundle("a bundle that lacks its last \(missing) bytes", "cut off") {
         Array(BundleDraft().bundle().dropLast(missing))
       }
@@ -236,7 +239,8 @@ extension HostileBundle {
       .manifest("a list that the bundle has not", "other.pkglist", "not in the bundle") {
         $0.linuximage["pkglist"] = "\(ManifestDraft.custom)/other.pkglist"
       },
-    ] + ["imagename", "provmethod", "profile", "osvers", "osarch"].map { field in
+    ]
+    + ["imagename", "provmethod", "profile", "osvers", "osarch"].map { field in
       .manifest("no \(field)", field, "not defined") { $0.osimage[field] = nil }
     }
 
