@@ -9,7 +9,7 @@ each=${SECONDS_EACH:-60}
 work=$PWD/.build-fuzz
 
 swift build --package-path Tests/Fuzz --scratch-path "$work/build" -c release --product fuzz \
-  -Xswiftc -sanitize=fuzzer -Xswiftc -sanitize=address -Xlinker -fuse-ld=lld \
+  -Xswiftc -sanitize=fuzzer,address -Xswiftc -use-ld=lld \
   --disable-sandbox
 fuzz="$work/build/release/fuzz"
 [ $# -gt 0 ] && parsers=("$@") || parsers=(tar gzip bundle manifest)
