@@ -7,7 +7,7 @@ DESTDIR ?=
 RELEASE  = --scratch-path .build-static -c release -Xswiftc -static-executable -Xlinker -s
 BINARY   = .build-static/release/imgstore
 
-.PHONY: help deps build release test lint format demo bench man completions install clean
+.PHONY: help deps build release test fuzz lint format demo bench man completions install clean
 
 help:           ## this list
 	@grep -E '^[a-z]+: .*##' Makefile | sed 's/: .*##/\t/' | expand -t 14
@@ -23,6 +23,9 @@ release: deps   ## one static binary: .build-static/release/imgstore
 
 test: deps      ## all tests
 	@scripts/test.sh
+
+fuzz: deps      ## feeds the parsers with noise that learns; SECONDS=60 for each (see docs/guarantees.md)
+	@SECONDS_EACH=$(or $(SECONDS),60) scripts/fuzz.sh $(PARSERS)
 
 lint:           ## the formatter as a judge, warnings as errors
 	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Benchmarks Package.swift

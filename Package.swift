@@ -2,7 +2,7 @@
 import PackageDescription
 
 // One package, rooms in layers: an arrow only ever points down (docs/architecture.md).
-// `Benchmarks/` is a package of its own, so that users never resolve a benchmark library.
+// `Tests/Fuzz` is a package of its own: it is built with libFuzzer's flags.
 
 let strict: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
@@ -24,6 +24,8 @@ let package = Package(
   products: [
     .executable(name: "imgstore", targets: ["imgstore"]),
     .library(name: "Images", targets: ["Images"]),
+    // What `Tests/Fuzz`, a package of its own, feeds with noise, and where it gets its seeds.
+    .library(name: "FuzzedRooms", targets: ["Archive", "Codec", "XCAT", "HostileBundles"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -60,6 +62,9 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Images", "XCAT", "Ingest", "Store", "Codec", "Platform"],
       path: "Tests/TestSupport", swiftSettings: strict),
+    .target(
+      name: "HostileBundles", dependencies: ["Codec"], path: "Tests/HostileBundles",
+      swiftSettings: strict),
     roomTests("Platform", ["Platform"]),
     roomTests("Codec", ["Codec"]),
     roomTests("Archive", ["Archive", "Codec"]),
@@ -67,8 +72,12 @@ let package = Package(
     roomTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
     roomTests("XCAT", ["XCAT", "Archive", "Platform", "SQLite"]),
     roomTests(
-      "Images", ["Images", "Apply", "XCAT", "Ingest", "Store", "Archive", "Codec", "Platform"]),
-    roomTests("CLI", ["Platform", "Codec"]),
+      "Images",
+      [
+        "Images", "Apply", "XCAT", "Ingest", "Store", "Archive", "Codec", "Platform",
+        "HostileBundles",
+      ]),
+    roomTests("CLI", ["Platform", "Codec", "HostileBundles"]),
   ],
   swiftLanguageModes: [.v6]
 )

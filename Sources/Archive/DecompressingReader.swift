@@ -15,13 +15,17 @@ public final class DecompressingReader {
   }
 
   private let source: ByteSource
+  private let limit: ExpansionLimit
+  private var takenBytes: UInt64 = 0
+  private var madeBytes: UInt64 = 0
   private let input: UnsafeMutableRawBufferPointer
   private var held: Range<Int> = 0..<0
   private var isAtEnd = false
   private var form = Form.unknown
 
-  public init(_ source: @escaping ByteSource) {
+  public init(_ source: @escaping ByteSource, limit: ExpansionLimit = .standard) {
     self.source = source
+    self.limit = limit
     input = .allocate(byteCount: 256 << 10, alignment: 16)
   }
 
@@ -29,7 +33,8 @@ public final class DecompressingReader {
 
   /// Fills as much of `target` as one round gives.
   /// - Returns: how many bytes; 0 only at the end.
-  /// - Throws: `ArchiveError` for a damaged stream, and what the source throws.
+  /// - Throws: `ArchiveError` for a damaged stream and for one that expands beyond the limit, and
+  ///   what the source throws.
   public func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
     if target.isEmpty { return 0 }
     if case .unknown = form { try recognise() }
@@ -61,6 +66,13 @@ public final class DecompressingReader {
         throw ArchiveError("the compressed stream is damaged: \(error)")
       }
       held = held.lowerBound + taken..<held.upperBound
+      takenBytes += UInt64(taken)
+      madeBytes += UInt64(made)
+      guard limit.allows(plain: madeBytes, compressed: takenBytes) else {
+        throw ArchiveError(
+          "the compressed stream expands more than \(limit.ratio) times: its first "
+            + "\(takenBytes) bytes became \(madeBytes)")
+      }
       if made > 0 { return made }
       if isAtEnd, held.isEmpty {
         guard decoder.mayEnd else { throw ArchiveError("the compressed stream is cut off") }

@@ -173,11 +173,11 @@ public final class TarReader {
     case 0x36: kind = .fifo
     default:
       throw ArchiveError(
-        member: path, "it is of type '\(Character(Unicode.Scalar(type)))', which is not supported")
+        member: path, "it is of type \(TarReader.spelled(type)), which is not supported")
     }
     var contentSize = kind == .file ? size : 0
     if kind == .file, let text = pax["size"] {
-      guard let value = UInt64(String(decoding: text, as: UTF8.self)) else {
+      guard let value = UInt64(digits: text) else {
         throw ArchiveError(member: path, "its pax size is no number")
       }
       contentSize = value
@@ -199,7 +199,7 @@ public final class TarReader {
     _ pax: [UInt8]?, _ block: [UInt8], _ range: Range<Int>, _ path: [UInt8]
   ) throws -> UInt32 {
     guard let pax else { return try number32(block, range, "owner", path) }
-    guard let value = UInt32(String(decoding: pax, as: UTF8.self)) else {
+    guard let value = UInt32(digits: pax) else {
       throw ArchiveError(member: path, "its pax owner is no number")
     }
     return value
@@ -218,7 +218,7 @@ public final class TarReader {
     }
     guard parts.count == 2 else { return (seconds, 0) }
     let digits = parts[1].prefix(9)
-    guard let fraction = UInt32(digits), !digits.isEmpty else {
+    guard let fraction = UInt32(digits: digits.utf8) else {
       throw ArchiveError(member: path, "its pax time is no number")
     }
     var nanoseconds = fraction
@@ -273,6 +273,21 @@ public final class TarReader {
   private func octal(_ bytes: ArraySlice<UInt8>) -> Int? {
     let text = bytes.drop { $0 == 0x20 }.prefix { $0 != 0 && $0 != 0x20 }
     if text.isEmpty { return 0 }
-    return Int(String(decoding: text, as: UTF8.self), radix: 8).flatMap { $0 >= 0 ? $0 : nil }
+    return Int(digits: text, radix: 8)
+  }
+
+  /// A type as a message may show it: it is any byte.
+  private static func spelled(_ type: UInt8) -> String {
+    if (0x21...0x7e).contains(type) { return "'\(Character(Unicode.Scalar(type)))'" }
+    return "\\x" + (type < 16 ? "0" : "") + String(type, radix: 16)
+  }
+}
+
+extension FixedWidthInteger {
+  /// A number of digits only: no sign, no blanks, at least one digit.
+  fileprivate init?(digits: some Sequence<UInt8>, radix: Int = 10) {
+    let text = String(decoding: Array(digits), as: UTF8.self)
+    guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+    self.init(text, radix: radix)
   }
 }

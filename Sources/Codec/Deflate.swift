@@ -93,6 +93,7 @@ public final class Deflater {
 public final class GzipInflater: StreamDecoder {
   private let stream: UnsafeMutablePointer<z_stream>
   private var isBetweenMembers = true
+  private var hasEndedMember = false
 
   public init() {
     stream = .allocate(capacity: 1)
@@ -115,7 +116,8 @@ public final class GzipInflater: StreamDecoder {
     stream.pointee.avail_in = UInt32(source.count)
     stream.pointee.next_out = target.baseAddress?.assumingMemoryBound(to: UInt8.self)
     stream.pointee.avail_out = UInt32(target.count)
-    if source.isEmpty, isBetweenMembers { return (0, 0) }
+    skipPadding()
+    if stream.pointee.avail_in == 0, isBetweenMembers { return (source.count, 0) }
     // At least one round even without input: zlib may hold output that did not fit before.
     rounds: repeat {
       let r = CZlib.inflate(stream, Z_NO_FLUSH)
@@ -124,12 +126,8 @@ public final class GzipInflater: StreamDecoder {
       case Z_BUF_ERROR: break rounds
       case Z_STREAM_END:
         inflateReset(stream)
-        isBetweenMembers = true
-        // Zero padding after a member is what tape drives leave; gzip ignores it, and so do we.
-        while stream.pointee.avail_in > 0, stream.pointee.next_in.pointee == 0 {
-          stream.pointee.next_in += 1
-          stream.pointee.avail_in -= 1
-        }
+        (isBetweenMembers, hasEndedMember) = (true, true)
+        skipPadding()
       default:
         throw .corrupt("gzip: \(stream.pointee.msg.map { String(cString: $0) } ?? "error \(r)")")
       }
@@ -137,6 +135,15 @@ public final class GzipInflater: StreamDecoder {
     return (
       source.count - Int(stream.pointee.avail_in), target.count - Int(stream.pointee.avail_out)
     )
+  }
+
+  /// Zeros after a member are what tape drives leave; gzip ignores them, and so do we.
+  private func skipPadding() {
+    guard isBetweenMembers, hasEndedMember else { return }
+    while stream.pointee.avail_in > 0, stream.pointee.next_in.pointee == 0 {
+      stream.pointee.next_in += 1
+      stream.pointee.avail_in -= 1
+    }
   }
 
   public var mayEnd: Bool { isBetweenMembers }

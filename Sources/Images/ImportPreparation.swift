@@ -84,6 +84,8 @@ struct ImportPreparation {
 
   private func prepare(_ bundled: BundledImage) throws -> PreparedImage {
     let manifest = try Manifest.parse(bundled.manifest)
+    try manifest.refuseHarmfulText()
+    try targets.refuseForeignPaths(manifest)
     var renamed = manifest
     if let profile = request.profile {
       renamed = try ProfileChange.apply(

@@ -60,6 +60,8 @@ private struct Taking: ~Copyable {
   private var litefiles: [String: [UInt8]] = [:]
   private var members = 0
   private var nameBytes = 0
+  /// The member that was begun last.
+  private var current: [UInt8] = []
 
   init(_ worker: SessionWorker, _ progress: Progress) {
     self.worker = worker
@@ -75,13 +77,17 @@ private struct Taking: ~Copyable {
       while let member = try tar.next() { try take(member, tar) }
       try plain.drain()
     } catch let error as ArchiveError {
+      let place = current.isEmpty ? "" : " (in or after \(shown(current)))"
       throw BundleError(
-        error.member.isEmpty ? "the bundle" : "member \(printable(error.member))", error.finding,
-        advice: "Nothing was imported; fetch the bundle again and compare its checksum")
+        error.member.isEmpty ? "the bundle" : shown(error.member),
+        error.member.isEmpty ? error.finding + place : error.finding,
+        advice: "Nothing was imported; fetch the bundle again and compare its checksum, or, where "
+          + "its origin is trusted and it only expands much, import what 'gzip -dc' makes of it")
     }
   }
 
   private mutating func take(_ member: TarMember, _ tar: TarReader) throws {
+    current = member.path
     members += 1
     guard members <= BundleReader.maxMembers else {
       throw BundleError("the bundle", "has more than \(BundleReader.maxMembers) members")
@@ -91,7 +97,12 @@ private struct Taking: ~Copyable {
       throw BundleError("the bundle", "has names of more than \(BundleReader.maxNameBytes) bytes")
     }
     let parts = try cleanPath(member.path, member)
-    guard !parts.isEmpty else { return }
+    guard !parts.isEmpty else {
+      guard member.kind == .directory else {
+        throw BundleError("member '\(printable(member.path))'", "is a file that has no name")
+      }
+      return
+    }
     let name = parts.joined(separator: "/")
     switch member.kind {
     case .directory:
@@ -179,10 +190,15 @@ private struct Taking: ~Copyable {
   }
 
   private func twice(_ name: String) -> BundleError {
-    BundleError("member \(name)", "stands twice in the bundle", advice: BundleError.distrust)
+    BundleError("member \(name)", "stands twice in the bundle, or as a file and as a folder", advice: BundleError.distrust)
   }
 
-  private func object(_ member: TarMember) -> String { "member \(printable(member.path))" }
+  /// A member for a message, which a stranger's name must not flood.
+  private func shown(_ path: [UInt8]) -> String {
+    path.count <= 255 ? "member \(printable(path))" : "member \(printable(path.prefix(255)))…"
+  }
+
+  private func object(_ member: TarMember) -> String { shown(member.path) }
 
   // MARK: Names and links
 
@@ -200,13 +216,14 @@ private struct Taking: ~Copyable {
         throw BundleError(object, "leads out of the bundle", advice: BundleError.distrust)
       }
       guard part.count <= 255 else {
-        throw BundleError(object, "has a name of more than 255 bytes")
+        throw BundleError(object, "has a name of more than 255 bytes, which no file can have")
       }
       guard let text = String(validating: part, as: UTF8.self) else {
         throw BundleError(object, "has a name that is not UTF-8")
       }
-      guard !part.contains(where: { $0 < 0x20 || $0 == 0x7f }) else {
-        throw BundleError(object, "has a name with a control character")
+      guard !text.holdsControlCharacters else {
+        throw BundleError(
+          object, "has a control character in its name", advice: BundleError.distrust)
       }
       parts.append(text)
     }

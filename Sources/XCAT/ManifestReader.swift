@@ -3,7 +3,7 @@
 //
 // 1. What stands once in a bundle may stand once: a second <osimage> or <kernel> is refused, for
 //    nobody could say which one counts.
-// 2. No value holds a control character; an empty element is an unset value.
+// 2. An empty element is an unset value. What values may hold, ManifestText.swift says.
 
 import Platform
 
@@ -69,9 +69,6 @@ extension Manifest {
       throw XCATError("manifest.xml", "has elements inside \(place)")
     }
     let value = element.value
-    guard !value.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7f }) else {
-      throw XCATError("manifest.xml", "has a control character in \(place)")
-    }
     return value.isEmpty ? nil : value
   }
 
