@@ -60,32 +60,6 @@ public struct PerlPattern: Sendable {
   }
 }
 
-/// A set of bytes.
-struct ByteSet: Sendable {
-  private(set) var members = [Bool](repeating: false, count: 256)
-
-  func contains(_ byte: UInt8) -> Bool { members[Int(byte)] }
-  mutating func insert(_ range: ClosedRange<UInt8>) { for b in range { members[Int(b)] = true } }
-  mutating func insert(_ other: ByteSet) {
-    for b in 0..<256 where other.members[b] { members[b] = true }
-  }
-  var inverted: ByteSet {
-    var set = self
-    for b in 0..<256 { set.members[b].toggle() }
-    return set
-  }
-
-  static func of(_ ranges: ClosedRange<UInt8>...) -> ByteSet {
-    var set = ByteSet()
-    for range in ranges { set.insert(range) }
-    return set
-  }
-
-  static let digit = of(0x30...0x39)
-  static let word = of(0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x5f...0x5f)
-  static let blank = of(0x09...0x0d, 0x20...0x20)
-}
-
 // MARK: - Reading
 
 private struct PatternParser {
@@ -225,7 +199,7 @@ private struct PatternParser {
         guard let escaped = next else { throw refuse("ends with a '\\'") }
         at += 1
         if ByteSet.word.contains(escaped) {
-          set.insert(try escapedSet(escaped))
+          set.formUnion(try escapedSet(escaped))
           continue
         }
         low = escaped

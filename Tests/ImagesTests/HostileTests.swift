@@ -55,7 +55,7 @@ import Testing
     let before = try site.listing()
     var refusal: (any ExplainedError)?
     do {
-      let outcome = try site.workspace.importBundle(bundle)
+      let outcome = try site.workspace.importBundle(ImportRequest(bundle))
       Issue.record("imported: \(outcome.imported.snapshot.pieces.map { printable($0.path) })")
     } catch let error as any ExplainedError {
       refusal = error
