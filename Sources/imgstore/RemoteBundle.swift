@@ -54,7 +54,9 @@ enum RemoteBundle {
       let result = try ChildProcess.run(
         Array(scp().utf8), ["-B", from, to], environment: ProcessInfo.processInfo.environment)
       if result.status == 0 { return }
-      if !result.errors.isEmpty { Terminal.say(String(decoding: result.errors, as: UTF8.self)) }
+      for line in result.errors.split(separator: 0x0a) {
+        Terminal.say(String(decoding: line, as: UTF8.self))
+      }
       cause = "it ended with code \(result.status)"
     } catch {
       cause = "it cannot be started (\(error.code))"

@@ -67,6 +67,11 @@ private func lines(_ text: String) -> [String] {
   text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
 }
 
+/// Nothing, or warnings: what imgexport says of files that generating the image again would need.
+private func isWarnings(_ errors: String) -> Bool {
+  lines(errors).allSatisfy { $0.hasPrefix("Warning: ") }
+}
+
 @Suite struct XCATNameTests {
   static let exportUsage = """
     imgexport: Creates a tarball (bundle) of an existing xCAT image
@@ -162,7 +167,7 @@ private func lines(_ text: String) -> [String] {
   @Test func `an image goes out and in with xCAT's lines`() throws {
     let node = try Node()
     let export = try node.call("imgexport", Node.image)
-    #expect(export.status == 0 && export.errors == "", "\(export.errors)")
+    #expect(export.status == 0 && isWarnings(export.errors), "\(export.errors)")
     var said = lines(export.output)
     #expect(said.removeFirst() == "Exporting \(Node.image) to \(node.here)...")
     #expect(said.removeLast() == "Done!")
@@ -186,7 +191,6 @@ private func lines(_ text: String) -> [String] {
     #expect(said.contains("Adding \(Node.image)"))
     #expect(Set(said).isSuperset(of: files))
     #expect(said.last == "Successfully imported the image \(Node.image).")
-    #expect(!first.output.contains("undo with"))
 
     // Again, over it: replaced as xCAT does, and had back.
     let kernel = other.folder.path("root" + boot + "kernel")
@@ -248,22 +252,23 @@ private func lines(_ text: String) -> [String] {
     #expect(try run("find", node.folder.path("root/install"), "-ls").output == before)
   }
 
-  @Test func `extra files and options that the verbs know are handed on`() throws {
+  @Test func `extra files go along, and one that is not there is an error`() throws {
     let node = try Node()
     try shell(
       """
       cd "$1/root"; mkdir -p install/postscripts other; echo 1 >install/postscripts/mine
       mkdir -p tmp/dir; echo 2 >tmp/dir/.hidden; echo 3 >tmp/dir/two
       """, node.folder.path)
-    // Until the verbs take requests: Sources/Images/BundleBridge.swift, and this, go together.
-    withKnownIssue("the verbs do not take extra files yet") {
-      let result = try node.call(
-        "imgexport", "-e", "/install/postscripts/mine", Node.image, "-e/tmp/dir:/usr/dir", "b.tgz")
-      #expect(result.status == 0, "\(result.errors)")
-      #expect(result.output.contains("\n /install/postscripts/mine\n"))
-      let members = try run("tar", "tzf", node.here + "/b.tgz").output
-      #expect(members.contains("/extra/mine\n") && members.contains(".hidden\n"))
-    }
+    let result = try node.call(
+      "imgexport", "-e", "/install/postscripts/mine", Node.image, "-e/tmp/dir:/usr/dir", "b.tgz")
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(lines(result.output).contains(" /install/postscripts/mine"))
+    let members = try run("tar", "tzf", node.here + "/b.tgz").output
+    #expect(members.contains("/extra/mine\n") && members.contains("/.hidden\n"))
+    let absent = try node.call("imgexport", Node.image, "-e", "/tmp/absent", "c.tgz")
+    #expect(absent.status == 1 && absent.errors.contains("/tmp/absent"), "\(absent.errors)")
+    #expect(!absent.output.contains("Done!"))
+    #expect(try node.files("here") == "b.tgz\n")
   }
 
   @Test func `a bundle goes to another host and comes back`() throws {
@@ -274,7 +279,7 @@ private func lines(_ text: String) -> [String] {
       mkdir "$1/remote/images"
       """, node.folder.path)
     let sent = try node.call("imgexport", Node.image, "images/b.tgz", "-R", "root@mn2")
-    #expect(sent.status == 0 && sent.errors == "", "\(sent.errors)")
+    #expect(sent.status == 0 && isWarnings(sent.errors), "\(sent.errors)")
     #expect(sent.output.hasPrefix("Exporting \(Node.image) to root@mn2...\n"))
     #expect(
       lines(sent.output).suffix(2) == [
@@ -319,7 +324,7 @@ private func lines(_ text: String) -> [String] {
     let sent = try node.call("imgexport", Node.image, "b.tgz", "-R", "mn2", with: failing)
     #expect(sent.status == 1 && !sent.output.contains("Done!"))
     #expect(
-      sent.errors.hasPrefix(
+      sent.errors.contains(
         "lost connection\nError: Unable to copy the image bundle b.tgz to the remote host "
           + "(Maybe passwordless ssh was not setup?)\n"), "\(sent.errors)")
     let got = try node.call("imgimport", "b.tgz", "-R", "mn2", with: failing)
@@ -365,7 +370,9 @@ private func lines(_ text: String) -> [String] {
     #expect(json["destination"] as? String == "root@mn2:./b.tgz")
     #expect(json["dryRun"] as? Bool == false)
     #expect((json["members"] as? [[String: Any]])?.isEmpty == false)
-    #expect((json["missing"] as? [Any])?.isEmpty == true)
+    // The tree is what a bundle of xCAT's form leaves out.
+    let missing = (json["missing"] as? [[String: Any]])?.compactMap { $0["path"] as? String }
+    #expect(missing == ["/install/netboot/rhels8.5.0/x86_64/compute/rootimg"])
     #expect(try node.files("remote") == "b.tgz\n")
 
     let refused = try node.imgstore("import", "b.tgz", "-R", "root@mn2")
