@@ -36,25 +36,44 @@ extension Manifest {
       try Manifest.check(extra.source, of: "src")
       try Manifest.check(extra.destination, of: "dest")
     }
+    for row in kits + kitRepositories + kitComponents {
+      for (name, value) in row.sorted(by: { byBytes($0.key, $1.key) }) {
+        // Dependencies compare versions with "<" and ">"; the rest is prose or file names.
+        let isPath = name.hasSuffix("dir") || name.hasSuffix("name")
+        try isPath ? Manifest.check(value, of: name) : Manifest.checkProse(value, of: name)
+      }
+    }
+    for file in rawImageFiles ?? [] { try Manifest.check(file, of: "files") }
+    for piece in closure {
+      try Manifest.check(piece.member, of: "member")
+      try Manifest.check(piece.path, of: "path")
+    }
+  }
+
+  private static func refusal(_ name: String, _ finding: String) -> XCATError {
+    XCATError(
+      "manifest.xml", "<\(printable(name.utf8))> \(finding)",
+      advice: "Nothing was imported; do not trust this bundle, or export the image again under "
+        + "other names")
+  }
+
+  /// What any text must be.
+  private static func checkProse(_ value: String, of name: String) throws(XCATError) {
+    guard value.utf8.count <= maxValueBytes else {
+      throw refusal(name, "is longer than \(maxValueBytes) bytes")
+    }
+    guard !value.holdsControlCharacters else { throw refusal(name, "holds a control character") }
   }
 
   private static func check(_ value: String, of name: String) throws(XCATError) {
-    func refuse(_ finding: String) -> XCATError {
-      XCATError(
-        "manifest.xml", "<\(name)> \(finding)",
-        advice: "Nothing was imported; do not trust this bundle, or export the image again under "
-          + "other names")
-    }
-    guard !name.holdsControlCharacters, value.utf8.count <= maxValueBytes else {
-      throw refuse("is longer than \(maxValueBytes) bytes")
-    }
-    guard !value.holdsControlCharacters else { throw refuse("holds a control character") }
+    try checkProse(value, of: name)
     guard !free.contains(name) else { return }
     guard !value.utf8.contains(where: { shellCharacters.contains($0) }) else {
-      throw refuse("holds a character that a shell would act on (one of ; & | $ ` \" ' \\ < > ( ))")
+      throw refusal(
+        name, "holds a character that a shell would act on (one of ; & | $ ` \" ' \\ < > ( ))")
     }
     guard names.contains(name) else { return }
     guard !value.contains("/"), value != ".", value != "..", value.utf8.count <= maxNameBytes
-    else { throw refuse("cannot be part of a path") }
+    else { throw refusal(name, "cannot be part of a path") }
   }
 }
