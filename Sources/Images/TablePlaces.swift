@@ -24,7 +24,8 @@ extension Workspace {
     case .database(let kind, let source):
       guard isWholeSystem else {
         throw ImageError(
-          source, "says that xCAT's tables are in a \(kind) database, which only a running xCAT "
+          source,
+          "says that xCAT's tables are in a \(kind) database, which only a running xCAT "
             + "can reach",
           advice: "Work without --root on the management node, or copy the definitions into table "
             + "files (tabdump, 'imgstore define --csv') and name their folder with --xcat-dir")
@@ -75,7 +76,8 @@ extension Workspace {
     let folder = String((parts.last ?? "").prefix { $0 != "|" })
     guard folder.hasPrefix("/") else {
       throw ImageError(
-        source, "names the folder of xCAT's tables as '\(printable(folder.utf8))', which is no "
+        source,
+        "names the folder of xCAT's tables as '\(printable(folder.utf8))', which is no "
           + "absolute path",
         advice: "Correct it, or name the folder with --xcat-dir")
     }

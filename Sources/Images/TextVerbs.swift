@@ -112,7 +112,8 @@ extension Workspace {
       return RowChange(
         schema: schema, key: row.filter { schema.keys.contains($0.key) },
         columns: Dictionary(
-          dump.columns.filter { !schema.keys.contains($0) }.map { ($0, row[$0] ?? "") }) { $1 },
+          dump.columns.filter { !schema.keys.contains($0) }.map { ($0, row[$0] ?? "") }
+        ) { $1 },
         keepsOtherColumns: true)
     }
     return try withLocks(on: names) { tables in

@@ -107,7 +107,9 @@ private struct Criterion {
 
   /// The tables whose columns are attributes of a node under the same name (Schema.pm).
   private static let columns: [String: [String]] = [
-    "nodelist": ["groups", "status", "appstatus", "primarysn", "hidden", "updatestatus", "zonename"],
+    "nodelist": [
+      "groups", "status", "appstatus", "primarysn", "hidden", "updatestatus", "zonename",
+    ],
     "nodetype": ["os", "arch", "profile", "provmethod", "supportedarchs", "nodetype"],
     "noderes": [
       "servicenode", "netboot", "tftpserver", "tftpdir", "nfsserver", "monserver", "nfsdir",

@@ -136,7 +136,8 @@ struct NodeRange {
         }
         for number in try numbers(string(first), string(last), text, limit) {
           let rest = string(bytes[..<open]) + number + string(bytes[(close + 1)...])
-          names += try rest.utf8.contains(UInt8(ascii: "[")) ? self.names(rest, limit) ?? [] : [rest]
+          names +=
+            try rest.utf8.contains(UInt8(ascii: "[")) ? self.names(rest, limit) ?? [] : [rest]
           guard names.count <= limit else { throw refuse(text, "stands for too many nodes") }
         }
       }

@@ -115,12 +115,12 @@ enum NodeValue {
       while true {
         if take("+") {
           guard let next = product(),
-            case let (r, overflow) = value.addingReportingOverflow(next), !overflow
+            case (let r, let overflow) = value.addingReportingOverflow(next), !overflow
           else { return nil }
           value = r
         } else if take("-") {
           guard let next = product(),
-            case let (r, overflow) = value.subtractingReportingOverflow(next), !overflow
+            case (let r, let overflow) = value.subtractingReportingOverflow(next), !overflow
           else { return nil }
           value = r
         } else {
@@ -135,7 +135,7 @@ enum NodeValue {
         if take("*") {
           // "**" is a power.
           guard let next = atom(),
-            case let (r, overflow) = value.multipliedReportingOverflow(by: next), !overflow
+            case (let r, let overflow) = value.multipliedReportingOverflow(by: next), !overflow
           else { return nil }
           value = r
         } else if take("/") {

@@ -321,7 +321,8 @@ private struct Matcher {
     if isExhausted { return false }
     switch node {
     case .empty: return then(&self, at)
-    case .byte(let set): return at < subject.count && set.contains(subject[at]) && then(&self, at + 1)
+    case .byte(let set):
+      return at < subject.count && set.contains(subject[at]) && then(&self, at + 1)
     case .start: return at == 0 && then(&self, at)
     case .end: return at == subject.count && then(&self, at)
     case .lineEnd:

@@ -211,7 +211,8 @@ extension StanzaFile {
     let name = object.name
     guard !name.isEmpty, name == trimmed(name) else { throw refuse("has blanks around its name") }
     guard !name.utf8.contains(UInt8(ascii: "=")), name.utf8.first != UInt8(ascii: "#"),
-      !hasControl(name) else {
+      !hasControl(name)
+    else {
       throw refuse("has a '=', a leading '#' or a control character in its name")
     }
     guard name != "default", defaultType(name) == nil else {
@@ -227,7 +228,8 @@ extension StanzaFile {
     _ value: String, of object: String, for reader: Reader
   ) throws(XCATError) -> String {
     guard !hasControl(value) else {
-      throw XCATError(object, "holds a line break or another control character",
+      throw XCATError(
+        object, "holds a line break or another control character",
         advice: "A stanza has one line a value: change it with 'imgstore define NAME attr=value'")
     }
     let isPadded = value != trimmed(value)

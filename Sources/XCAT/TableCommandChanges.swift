@@ -256,7 +256,8 @@ extension TableCommands {
     let row = stanza(schema.name, "", old, new).attributes
     try commands.mustRun(
       "chtab",
-      [target] + row.sorted { byBytes($0.key, $1.key) }.map { "\(schema.name).\($0.key)=\($0.value)" })
+      [target]
+        + row.sorted { byBytes($0.key, $1.key) }.map { "\(schema.name).\($0.key)=\($0.value)" })
   }
 
   // MARK: Making sure

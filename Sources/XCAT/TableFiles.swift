@@ -202,7 +202,8 @@ extension TableFiles {
     let known = others.filter { table.columns.contains($0.key) }
       .sorted { byBytes($0.key, $1.key) }
     let values = known.map { $0.value.isEmpty ? SQLValue.null : .text($0.value) }
-    let exists = try database.statement("SELECT count(*) FROM \(table.name) WHERE \(here)")
+    let exists =
+      try database.statement("SELECT count(*) FROM \(table.name) WHERE \(here)")
       .first(keyValues) { $0.integer(0) } ?? 0
     if change.keepsOtherColumns, exists > 0 {
       if !known.isEmpty {

@@ -70,10 +70,12 @@ import Testing
     }
     #expect(try imgstore(folder, "define", "none", "-z", input: before).status != 0)
     #expect(
-      try imgstore(folder, "define", "--csv", "site", input: "#key,value\n\"a\",\"b\"\n").status != 0)
+      try imgstore(folder, "define", "--csv", "site", input: "#key,value\n\"a\",\"b\"\n").status
+        != 0)
     #expect(try imgstore(folder, "images", "-z").output == before)
     let good = try imgstore(
-      folder, "define", "-z", input: "\(name):\n  objtype=osimage\n  profile=\"x:\"\n  permission=\n")
+      folder, "define", "-z",
+      input: "\(name):\n  objtype=osimage\n  profile=\"x:\"\n  permission=\n")
     #expect(good.status == 0, "\(good.errors)")
     #expect(
       try imgstore(folder, "images", "-z").output

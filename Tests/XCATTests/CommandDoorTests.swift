@@ -271,7 +271,8 @@ final class PlayedCommands: Sendable {
         change(.litefile, ["image": "ALL", "file": "/etc/hosts"], ["options": "ro"]),
       ])
     }
-    #expect(error?.finding.contains(silently ? "not what it was set to" : "the database is away") == true)
+    #expect(
+      error?.finding.contains(silently ? "not what it was set to" : "the database is away") == true)
     #expect(error?.finding.contains("put back as they were") == true, "\(error?.finding ?? "")")
     #expect(try played.door.definitions() == before)
     #expect(try played.rows("litefile") == rows)
@@ -333,7 +334,8 @@ final class PlayedCommands: Sendable {
       #expect(throws: XCATError.self) { try nowhere.rows("osimage") }
     }
     let played = try PlayedCommands()
-    try shell("printf '#!/bin/sh\\necho cannot connect >&2; exit 1\\n' >\"$1/play\"", played.folder.path)
+    try shell(
+      "printf '#!/bin/sh\\necho cannot connect >&2; exit 1\\n' >\"$1/play\"", played.folder.path)
     let error = #expect(throws: XCATError.self) { try played.rows("osimage") }
     #expect(error?.finding == "ended with status 1 and said: cannot connect")
     #expect(throws: XCATError.self) { try played.rows("litefile") }

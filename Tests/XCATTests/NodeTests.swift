@@ -56,7 +56,8 @@ struct MemoryTables: TableDoor {
   func `a range stands for the nodes that xCAT takes`(_ range: String, _ nodes: String) throws {
     var lists = try lists()
     let found = try lists.expand(range)
-    #expect(found == NodeSelection(nodes: nodes.split(separator: " ").map(String.init), unknown: []))
+    #expect(
+      found == NodeSelection(nodes: nodes.split(separator: " ").map(String.init), unknown: []))
   }
 
   @Test func `nodes without the attribute match no criterion`() throws {
@@ -79,7 +80,8 @@ struct MemoryTables: TableDoor {
 
   @Test(arguments: [
     "(compute)", "^/etc/passwd", "nodetype.os==x", "'node1'", "node[3-1]", "node[1-2", "node[]",
-    "node[1-999999999]", "node[01-100]", "/(a", "/a++", "/\\p{L}", "/[^a]*+", "/^*", "/a{,2}", "odd", "node+1", "node1@",
+    "node[1-999999999]", "node[01-100]", "/(a", "/a++", "/\\p{L}", "/[^a]*+", "/^*", "/a{,2}",
+    "odd", "node+1", "node1@",
     "node99999999999999999999-node999999999999999999999", "/a$b",
   ])
   func `what is not understood is refused`(_ range: String) throws {
@@ -91,7 +93,8 @@ struct MemoryTables: TableDoor {
 @Suite struct PatternTests {
   private static let patterns = [
     "a", "^a", "a$", "^a*$", "a+?b", "(a|ab)(c|bcd)(d*)", "[^0-9]+", "\\D+(\\d+)", "(a+)+b",
-    "n(o)?de(\\d{2,3})", ".*(\\d+).*$", ".*?(\\d+)", "\\z", "^$", "x*", "(?:ab)+", "(a)|b", "[a-c.]+",
+    "n(o)?de(\\d{2,3})", ".*(\\d+).*$", ".*?(\\d+)", "\\z", "^$", "x*", "(?:ab)+", "(a)|b",
+    "[a-c.]+",
     "(\\w+)-(\\d)", "[]a]+", "[a-]+", "[\\d.]+", "(a{2}){2}", "()", "(|a)", "(a*)(a*)",
     "a{0}b", "\\.", "(\\s|-)", "((a)|(b))+",
   ]
@@ -161,7 +164,9 @@ struct MemoryTables: TableDoor {
       ["node": "node003", "groups": "g3"], ["node": "alone"],
     ],
     "postscripts": [
-      ["node": "xcatdefaults", "postscripts": "syslog,remoteshell", "postbootscripts": "otherpkgs"],
+      [
+        "node": "xcatdefaults", "postscripts": "syslog,remoteshell", "postbootscripts": "otherpkgs",
+      ],
       ["node": "node1", "postscripts": "my1,my2"],
       ["node": "g1", "postscripts": "one", "postbootscripts": "boot1"],
       ["node": "g2", "postscripts": "two"],
@@ -262,7 +267,8 @@ struct MemoryTables: TableDoor {
   }
 
   @Test func `rows come back, and those that hold for ALL are not repeated`() throws {
-    let text = "\"i\",\"/etc/hosts\",\"rw\",,\n\"i\",\"/etc/ntp.conf\",\"tmpfs,rw\",,\n\"i\",\"/a b/\",,,\n"
+    let text =
+      "\"i\",\"/etc/hosts\",\"rw\",,\n\"i\",\"/etc/ntp.conf\",\"tmpfs,rw\",,\n\"i\",\"/a b/\",,,\n"
     let rows = try LitefileRows.parse(Array(text.utf8))
     #expect(
       rows == [
@@ -272,14 +278,17 @@ struct MemoryTables: TableDoor {
       ])
     let changes = try LitefileRows.changes(
       image: "new", rows + [LitefileRow(file: "/etc/hosts", options: "ro")], tables)
-    #expect(changes.map(\.key) == [
-      ["image": "new", "file": "/a b/"], ["image": "new", "file": "/etc/hosts"],
-    ])
+    #expect(
+      changes.map(\.key) == [
+        ["image": "new", "file": "/a b/"], ["image": "new", "file": "/etc/hosts"],
+      ])
     #expect(changes.map(\.columns) == [["options": "tmpfs,rw"], ["options": "ro"]])
   }
 
   @Test func `a damaged list is refused`() throws {
-    for text in ["\"i\",\"etc\",\"rw\",,\n", "\"i\"\n", "\"i\",\"/a\n\",\"rw\"", "\"i\",\"/a\",\"r\n\""] {
+    for text in [
+      "\"i\",\"etc\",\"rw\",,\n", "\"i\"\n", "\"i\",\"/a\n\",\"rw\"", "\"i\",\"/a\",\"r\n\"",
+    ] {
       #expect(throws: XCATError.self) { try LitefileRows.parse(Array(text.utf8)) }
     }
     #expect(throws: XCATError.self) {

@@ -43,9 +43,14 @@ import XCAT
       try tables.rows("litefile", where: ("file", "/etc/ntp.conf"))
         == [["image": "ALL", "file": "/etc/ntp.conf", "options": "rw", "comments": "note"]])
     #expect(try tables.rows("litefile", where: ("image", "other")).isEmpty)
-    #expect(try sql(folder, "litefile", "SELECT image='' FROM litefile WHERE file='/none'") == "1\n")
+    #expect(
+      try sql(folder, "litefile", "SELECT image='' FROM litefile WHERE file='/none'") == "1\n")
     #expect(try tables.rows("kit") == [["kitname": "k", "basename": "b"]])
-    #expect(try sql(folder, "postscripts", "SELECT postscripts IS NULL, postbootscripts, disable IS NULL FROM postscripts WHERE node='node1'") == "1|my3|1\n")
+    #expect(
+      try sql(
+        folder, "postscripts",
+        "SELECT postscripts IS NULL, postbootscripts, disable IS NULL FROM postscripts WHERE node='node1'"
+      ) == "1|my3|1\n")
     #expect(try run("stat", "-c", "%a", folder.path("etc-xcat/kit.sqlite")).output == "600\n")
   }
 
@@ -69,7 +74,9 @@ import XCAT
     let folder = try TemporaryFolder()
     let tables = try node(folder)
     _ = try sql(folder, "postscripts", "UPDATE postscripts SET disable='' WHERE node='node1'")
-    let before = try shell("cd \"$1/etc-xcat\"; for t in *.sqlite; do sqlite3 $t .dump; done", folder.path).output
+    let before = try shell(
+      "cd \"$1/etc-xcat\"; for t in *.sqlite; do sqlite3 $t .dump; done", folder.path
+    ).output
     let error = #expect(throws: XCATError.self) {
       try tables.apply([
         change(.kit, ["kitname": "k"], ["basename": "b"]),

@@ -40,7 +40,9 @@ import XCAT
       let text = try StanzaFile.render([object], for: .anybody)
       let back = try parse(text)
       #expect(back == [object] && back.first.map { bytes($0) } == bytes(object), "\(text)")
-      guard attributes.values.allSatisfy({ $0.utf8.first != 0x20 && $0.utf8.last != 0x20 }) else { continue }
+      guard attributes.values.allSatisfy({ $0.utf8.first != 0x20 && $0.utf8.last != 0x20 }) else {
+        continue
+      }
       #expect(try readAsXCAT(StanzaFile.render([object], for: .xCAT)) == attributes, "\(text)")
     }
   }
@@ -136,7 +138,8 @@ import XCAT
     #expect(TableSchema.named(table)?.columns == dump.columns)
   }
 
-  @Test(arguments: seeds) func `values come back, line breaks and quotes too`(_ seed: UInt64) throws {
+  @Test(arguments: seeds) func `values come back, line breaks and quotes too`(_ seed: UInt64) throws
+  {
     var random = SplitMix64(seed)
     let pieces = ["\"", "\"\"", ",", "\n", "\r\n", "#", "a", " ", "é", "\u{301}"]
     for _ in 0..<200 {
@@ -148,7 +151,8 @@ import XCAT
               (0..<Int.random(in: 0...4, using: &random))
                 .map { _ in pieces.randomElement(using: &random) ?? "" }.joined()
             )
-          }) { $1 }
+          }
+        ) { $1 }
       }
       let dump = TabdumpCSV(columns: ["a", "b", "c"], rows: rows)
       let text = dump.render()
