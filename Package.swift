@@ -43,6 +43,7 @@ let package = Package(
     room("Codec", ["CZlib", "CZstd", "CLzma", "CCrypto"]),
     room("SQLite", ["CSQLite"]),
     room("Archive", ["Codec"]),
+    room("Packages", ["Codec", "Platform", "SQLite"]),
     room("Store", ["Codec", "Platform", "SQLite"]),
     room("Ingest", ["Store", "Archive", "Codec", "Platform"]),
     room("Render", ["Store", "Archive", "Codec", "Platform"]),
@@ -50,11 +51,13 @@ let package = Package(
     room("XCAT", ["Archive", "Platform", "SQLite", "CExpat"]),
     room(
       "Images",
-      ["XCAT", "Ingest", "Render", "Apply", "Store", "Archive", "Codec", "Platform"]),
+      [
+        "XCAT", "Ingest", "Render", "Apply", "Store", "Packages", "Archive", "Codec", "Platform",
+      ]),
     .executableTarget(
       name: "imgstore",
       dependencies: [
-        "Images", "Apply", "Store", "Platform", "XCAT",
+        "Images", "Apply", "Store", "Packages", "Codec", "Platform", "XCAT",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -69,6 +72,7 @@ let package = Package(
     roomTests("Codec", ["Codec"]),
     roomTests("Archive", ["Archive", "Codec"]),
     roomTests("Trees", ["Render", "Ingest", "Archive", "Store", "Codec", "Platform"]),
+    roomTests("Packages", ["Packages", "Platform"]),
     roomTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
     roomTests("XCAT", ["XCAT", "Archive", "Platform", "SQLite"]),
     roomTests(
