@@ -34,11 +34,6 @@ public struct PackageSet: Sendable {
   public let kind: DatabaseKind
   /// In order of their names, then of the database. A name may stand more than once (kernels).
   public let packages: [Package]
-
-  init(kind: DatabaseKind, packages: [Package]) {
-    self.kind = kind
-    self.packages = packages
-  }
 }
 
 /// That a package holds a path.

@@ -11,7 +11,7 @@ enum RPMBerkeley {
     _ file: ByteView, _ body: (ByteView) throws(Malformed) -> Void
   ) throws(Malformed) {
     let database = try BerkeleyHash(file)
-    try database.forEach { key, value throws(Malformed) in
+    try database.visitPairs { key, value throws(Malformed) in
       if key.buffer.allSatisfy({ $0 == 0 }) { return }
       try body(value)
     }
@@ -69,7 +69,7 @@ private struct BerkeleyHash {
   }
 
   /// Calls `body` with each pair; the views are valid during the call only.
-  func forEach(
+  func visitPairs(
     _ body: (_ key: ByteView, _ value: ByteView) throws(Malformed) -> Void
   ) throws(Malformed) {
     var keyBytes: [UInt8] = []

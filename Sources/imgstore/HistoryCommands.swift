@@ -1,4 +1,4 @@
-// imgstore snapshot, log, status, diff.
+// imgstore snapshot, log, status.
 
 import ArgumentParser
 import Images
@@ -120,63 +120,6 @@ func expectComparable(_ notes: [Snapshot.Note]) throws {
   throw DoneWithProblems(
     lines: ["\(count(notes.count, "entry")) could not be compared"] + notes.map(noteText))
 }
-
-struct Diff: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    abstract: "Show what changed between two snapshots, or between a snapshot and the live image.",
-    discussion: """
-      A line for each path: A added, D removed, M content changed, m attributes changed (which \
-      ones stand behind it), t only the time.
-      """)
-
-  @Argument(help: "The older snapshot.") var ref: String
-  @Argument(help: "The newer one; the live image if it is left out.") var newer: String?
-  @OptionGroup var json: JSONFlag
-  @OptionGroup var common: CommonOptions
-
-  func run() throws {
-    let diff = try common.open().diff(ref, newer)
-    Terminal.finish()
-    if json.json { return try printJSON(DiffJSON(diff)) }
-    printDiff(diff, limit: nil)
-    print(
-      diff.isEmpty
-        ? "no difference between \(diff.old) and \(diff.new)"
-        : "\n\(diff.old) → \(diff.new): \(summary(diff))")
-  }
-}
-
-/// The differences, a line each.
-func printDiff(_ diff: ImageDiff, limit: Int?) {
-  for change in diff.attributes {
-    switch (change.old, change.new) {
-    case (nil, let new): print("A  \(change.table).\(change.column)=\(new ?? "")")
-    case (let old, nil): print("D  \(change.table).\(change.column)=\(old ?? "")")
-    case (let old, let new):
-      print("M  \(change.table).\(change.column): \(old ?? "") → \(new ?? "")")
-    }
-  }
-  for change in diff.entries.prefix(limit ?? .max) { print(changeText(change)) }
-  if let limit, diff.entries.count > limit {
-    print("…  and \(diff.entries.count - limit) more ('imgstore diff \(diff.old)' lists all)")
-  }
-}
-
-private func changeText(_ change: TreeChange) -> String {
-  let path = printable(change.path)
-  switch change.kind {
-  case .added(let entry): return "A  \(path)\(mark(entry))"
-  case .removed(let entry): return "D  \(path)\(mark(entry))"
-  case .changed(_, let entry, let fields):
-    if fields == .modified { return "t  \(path)\(mark(entry))" }
-    let letter = fields.contains(.content) ? "M" : "m"
-    let rest = fields.subtracting([.content, .modified])
-    return "\(letter)  \(path)\(mark(entry))"
-      + (rest.isEmpty ? "" : "  (\(rest.names.joined(separator: ", ")))")
-  }
-}
-
-private func mark(_ entry: Entry) -> String { entry.kind == .directory ? "/" : "" }
 
 /// "12 added, 3 removed, 40 changed, 2 attributes of the definition".
 func summary(_ diff: ImageDiff) -> String {

@@ -141,51 +141,6 @@ struct SnapshotOutcomeJSON: Encodable {
   }
 }
 
-struct DiffJSON: Encodable {
-  struct Attribute: Encodable {
-    let table: String
-    let column: String
-    let old: String?
-    let new: String?
-  }
-  struct Change: Encodable {
-    let path: String
-    let change: String
-    let fields: [String]
-    let old: EntryJSON?
-    let new: EntryJSON?
-  }
-  let old: String
-  let new: String
-  let identical: Bool
-  let attributes: [Attribute]
-  let entries: [Change]
-
-  init(_ diff: ImageDiff) {
-    old = diff.old
-    new = diff.new
-    identical = diff.isEmpty
-    attributes = diff.attributes.map {
-      Attribute(table: $0.table, column: $0.column, old: $0.old, new: $0.new)
-    }
-    entries = diff.entries.map { change in
-      let path = printable(change.path)
-      switch change.kind {
-      case .added(let entry):
-        return Change(
-          path: path, change: "added", fields: [], old: nil, new: EntryJSON(change.path, entry))
-      case .removed(let entry):
-        return Change(
-          path: path, change: "removed", fields: [], old: EntryJSON(change.path, entry), new: nil)
-      case .changed(let from, let to, let fields):
-        return Change(
-          path: path, change: "changed", fields: fields.names, old: EntryJSON(change.path, from),
-          new: EntryJSON(change.path, to))
-      }
-    }
-  }
-}
-
 struct StatusJSON: Encodable {
   let snapshot: String
   let id: String
