@@ -44,13 +44,20 @@ extension Workspace {
   }
 
   /// A snapshot to look into.
-  func reader(of snapshot: CommittedSnapshot) throws -> StateReader {
+  public func reader(of snapshot: CommittedSnapshot) throws -> StateReader {
     let store = try store()
     return StateReader(state: state(snapshot, store), store: store, live: nil)
   }
 }
 
 extension Comparison {
+  /// Where the root trees of both sides are on the management node.
+  public var treePaths: Set<[UInt8]> {
+    Set(
+      (old.state.pieces + new.state.pieces).filter { $0.role == ImageDiff.rootTreeRole }
+        .map(\.path))
+  }
+
   /// Files longer than this are not shown line by line.
   static let textLimitBytes = 64 << 20
 

@@ -10,7 +10,7 @@ import Platform
 import Store
 
 /// One side of a comparison, or a snapshot that is looked into.
-struct StateReader: Sendable {
+public struct StateReader: Sendable {
   let state: ImageState
   let store: ObjectStore
   /// Where live files are; nil for a snapshot.
@@ -21,6 +21,14 @@ struct StateReader: Sendable {
   /// Where a path as a person wrote it leads: the piece, and the components below it.
   /// - Throws: `ImageError` for a spelling that is none, or a path outside an image without a tree.
   func locate(_ path: String) throws -> (piece: Snapshot.Piece, parts: [[UInt8]]) {
+    if let place = try locateIfPresent(path) { return place }
+    throw ImageError(
+      "\(state.name):\(path)", "is no file of the image, and the image has no root tree",
+      advice: "'imgstore show' lists the files of the image")
+  }
+
+  /// Like `locate`; nil for a path outside an image without a tree.
+  func locateIfPresent(_ path: String) throws -> (piece: Snapshot.Piece, parts: [[UInt8]])? {
     let object = "\(state.name):\(path)"
     guard let bytes = Platform.bytes(fromPrintable: path) else {
       throw ImageError(object, "holds a backslash that begins no \\xHH, \\n, \\t or \\\\")
@@ -33,22 +41,21 @@ struct StateReader: Sendable {
       }
     }
     guard let tree = state.pieces.first(where: { $0.role == ImageDiff.rootTreeRole }) else {
-      throw ImageError(
-        object, "is no file of the image, and the image has no root tree",
-        advice: "'imgstore show' lists the files of the image")
+      return nil
     }
     return (tree, parts)
   }
 
   /// The entry at a path; nil where there is none. Folders that are links are followed, the last
   /// component only with `followLast`.
-  func find(_ path: String, followLast: Bool = false) throws -> FoundEntry? {
-    let (piece, parts) = try locate(path)
+  public func find(_ path: String, followLast: Bool = false) throws -> FoundEntry? {
+    guard let (piece, parts) = try locateIfPresent(path) else { return nil }
     return try descend(piece, parts, followLast: followLast)
   }
 
   /// Like `find`, where nothing there is an error.
-  func require(_ path: String, followLast: Bool = false) throws -> FoundEntry {
+  public func require(_ path: String, followLast: Bool = false) throws -> FoundEntry {
+    _ = try locate(path)
     guard let found = try find(path, followLast: followLast) else {
       throw ImageError(
         "\(state.name):\(path)", "is not in that snapshot",
@@ -90,18 +97,23 @@ struct StateReader: Sendable {
     try entry.ids.map { try Tree.entries($0, from: state.source) } ?? []
   }
 
-  /// Calls `body` for `found` and all below it, parents first, in byte order.
-  func walk(_ found: FoundEntry, _ body: (FoundEntry) throws -> Void) throws {
-    try body(found)
-    for child in try children(of: found.entry) {
-      try walk(FoundEntry(path: found.path + [0x2f] + child.name, entry: child), body)
+  /// What is in a folder, in byte order; nothing for what is no folder.
+  public func children(of found: FoundEntry) throws -> [FoundEntry] {
+    try children(of: found.entry).map {
+      FoundEntry(path: found.path + [0x2f] + $0.name, entry: $0)
     }
+  }
+
+  /// Calls `body` for `found` and all below it, parents first, in byte order.
+  public func walk(_ found: FoundEntry, _ body: (FoundEntry) throws -> Void) throws {
+    try body(found)
+    for child in try children(of: found) { try walk(child, body) }
   }
 
   // MARK: Content
 
   /// Calls `body` with the content of a file, in order, a part at a time.
-  func read(_ file: FoundEntry, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+  public func read(_ file: FoundEntry, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
     guard case .file(let blob, let size) = file.entry.content else {
       throw ImageError(
         "\(state.name):\(printable(file.path))",

@@ -13,6 +13,13 @@ public struct PackageChange: Sendable, Equatable {
   public let old: String?
   /// nil where it was removed.
   public let new: String?
+
+  public init(name: String, architecture: String, old: String?, new: String?) {
+    self.name = name
+    self.architecture = architecture
+    self.old = old
+    self.new = new
+  }
 }
 
 /// What a changed path has to do with packages.

@@ -57,7 +57,7 @@ struct Diff: ParsableCommand {
       for diff in packageDiffs { show(diff, comparison.diff) }
       if packageDiffs.isEmpty { print("neither side has a root tree") }
     } else if stat {
-      showCounts(comparison.diff)
+      showCounts(comparison)
     } else {
       printDiff(comparison.diff, limit: nil)
       for list in lists {
@@ -81,15 +81,18 @@ struct Diff: ParsableCommand {
 
   // MARK: --stat
 
-  /// How many paths of each folder near the top changed, and by how many bytes.
-  private func showCounts(_ diff: ImageDiff) {
+  /// How many paths below each folder near the top of a tree changed, and by how many bytes.
+  private func showCounts(_ comparison: Comparison) {
+    let trees = comparison.treePaths
     var counts: [String: (paths: Int, bytes: Int64)] = [:]
-    for change in diff.entries {
+    for change in comparison.diff.entries {
       let (old, new) = change.sides
-      let parts = change.path.split(separator: 0x2f)
-      // Two levels below the tree's own path say enough.
-      let depth = treeDepth(change.path, diff) + 2
-      let key = "/" + parts.prefix(depth).map { printable($0) }.joined(separator: "/")
+      let above = change.path[..<(change.path.lastIndex(of: 0x2f) ?? 0)]
+      // Two levels below a tree say enough.
+      let tree = trees.first { above.starts(with: $0 + [0x2f]) } ?? []
+      let depth = tree.isEmpty ? .max : tree.split(separator: 0x2f).count + 2
+      let parts = above.split(separator: 0x2f).prefix(depth)
+      let key = "/" + parts.map { printable($0) }.joined(separator: "/")
       let grown = Int64(clamping: new?.sizeBytes ?? 0) - Int64(clamping: old?.sizeBytes ?? 0)
       counts[key, default: (0, 0)].paths += 1
       counts[key, default: (0, 0)].bytes += grown
@@ -100,11 +103,6 @@ struct Diff: ParsableCommand {
           let sign = value.bytes < 0 ? "-" : "+"
           return [count(value.paths, "path"), sign + sizeText(value.bytes.magnitude), key]
         }))
-  }
-
-  private func treeDepth(_ path: [UInt8], _ diff: ImageDiff) -> Int {
-    let parts = path.split(separator: 0x2f)
-    return (parts.firstIndex { $0.elementsEqual("rootimg".utf8) }).map { $0 + 1 } ?? 2
   }
 
   // MARK: --packages

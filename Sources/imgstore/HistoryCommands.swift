@@ -48,14 +48,27 @@ struct SnapshotCommand: ParsableCommand {
 
 struct Log: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "List the snapshots of an image, latest first.")
+    abstract: "List the snapshots of an image, latest first.",
+    discussion: """
+      With a PATH, only those in which it changed: A added, D removed, M content changed, m \
+      attributes changed, t only the time. PATH is inside the root tree, or absolute on the \
+      management node; 'log NAME -- PATH' takes also one that begins with '-'.
+      """)
 
   @Argument(help: "The image's name.") var name: String
+  @Argument(help: "A path inside the image.") var path: String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let entries = try common.open().log(name)
+    let workspace = try common.open()
+    if let path {
+      let changes = try workspace.log(name, path: path)
+      Terminal.finish()
+      if json.json { return try printJSON(changes.map(PathChangeJSON.init)) }
+      return try printHistory(changes, workspace.tags(of:))
+    }
+    let entries = try workspace.log(name)
     Terminal.finish()
     if json.json {
       try printJSON(entries.map { SnapshotJSON($0.committed, tags: $0.tags, full: false) })

@@ -12,6 +12,25 @@ func printJSON(_ value: some Encodable) throws {
   print(String(decoding: try encoder.encode(value), as: UTF8.self))
 }
 
+/// A JSON list whose elements are printed as they come, one a line.
+struct JSONList {
+  private let encoder = JSONEncoder()
+  private var isEmpty = true
+
+  init() {
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    print("[", terminator: "")
+  }
+
+  mutating func add(_ value: some Encodable) throws {
+    print(isEmpty ? "\n" : ",\n", terminator: "")
+    isEmpty = false
+    print(String(decoding: try encoder.encode(value), as: UTF8.self), terminator: "")
+  }
+
+  mutating func end() { print(isEmpty ? "]" : "\n]") }
+}
+
 struct DefinitionJSON: Encodable {
   let name: String
   let attributes: [String: String]
