@@ -94,51 +94,61 @@ func compare(_ old: [Package], _ new: [Package]) -> (changes: [PackageChange], u
 }
 
 extension Comparison {
-  /// The packages of each root tree that differs.
+  /// The packages of each root tree.
   /// - Throws: `PackagesError` for a database that cannot be read.
   public func packages() throws -> [PackageDiff] {
-    let oldPieces = old.state.pieces.filter { $0.role == ImageDiff.rootTreeRole }
-    let newPieces = new.state.pieces.filter { $0.role == ImageDiff.rootTreeRole }
-    let paths = Set(oldPieces.map(\.path)).union(newPieces.map(\.path)).sorted(by: precedes)
-    return try paths.map { path in
-      try PackageComparison(
-        path: path,
-        old: oldPieces.first { $0.path == path }.map { StateRootTree(old, $0) },
-        new: newPieces.first { $0.path == path }.map { StateRootTree(new, $0) },
-        reader: new
-      ).run(diff.entries)
+    try treePaths.sorted(by: precedes).map { path in
+      let prefix = path + [0x2f]
+      let changes = diff.entries.filter { $0.path.starts(with: prefix) }
+      let paths = Set(changes.map { Array($0.path.dropFirst(prefix.count)) })
+      // The two sides share nothing but the store: each has a thread.
+      let sides = Monitor<[TreePackages]>([.init(), .init()])
+      try runThreads(2) { side in
+        let packages = try TreePackages(side == 0 ? old : new, tree: path, owning: paths)
+        sides.withLock { $0[side] = packages }
+      }
+      let (before, after) = sides.withLock { ($0[0], $0[1]) }
+      return try PackageComparison(old: before, new: after, reader: new).run(path, changes)
     }
+  }
+}
+
+/// The packages of one tree in one state, and who owns the paths that changed.
+private struct TreePackages: Sendable {
+  var kind: DatabaseKind?
+  var packages: [Package] = []
+  var owners: [[UInt8]: [Ownership]] = [:]
+
+  init() {}
+
+  init(_ reader: StateReader, tree path: [UInt8], owning paths: Set<[UInt8]>) throws {
+    guard let piece = reader.state.pieces.first(where: { $0.path == path }) else { return }
+    let tree = StateRootTree(reader, piece)
+    guard let (database, found) = try PackageDatabase.find(in: tree) else { return }
+    kind = found.kind
+    packages = found.packages
+    owners = try database.owners(of: paths, in: tree)
   }
 }
 
 /// The comparison of one tree's packages.
 private struct PackageComparison {
-  let path: [UInt8]
-  let old: StateRootTree?
-  let new: StateRootTree?
+  let old: TreePackages
+  let new: TreePackages
   /// Reads files of the new side.
   let reader: StateReader
 
-  func run(_ entries: [TreeChange]) throws -> PackageDiff {
-    let before = try old.flatMap { try PackageDatabase.find(in: $0) }
-    let after = try new.flatMap { try PackageDatabase.find(in: $0) }
-    let (changes, unchanged) = compare(
-      before?.1.packages ?? [], after?.1.packages ?? [])
-    let prefix = path + [0x2f]
-    let own = entries.filter { $0.path.starts(with: prefix) }
-    let relative = Set(own.map { Array($0.path.dropFirst(prefix.count)) })
-    let oldOwners = try old.flatMap { tree in try before?.0.owners(of: relative, in: tree) } ?? [:]
-    let newOwners = try new.flatMap { tree in try after?.0.owners(of: relative, in: tree) } ?? [:]
-    let same = Set(before?.1.packages ?? []).intersection(after?.1.packages ?? [])
+  func run(_ path: [UInt8], _ entries: [TreeChange]) throws -> PackageDiff {
+    let (changes, unchanged) = compare(old.packages, new.packages)
+    let same = Set(old.packages).intersection(new.packages)
     var belongings: [[UInt8]: Belonging] = [:]
-    for change in own {
-      let key = Array(change.path.dropFirst(prefix.count))
-      let now = newOwners[key] ?? []
-      belongings[change.path] = try classify(
-        change, now.isEmpty ? oldOwners[key] ?? [] : now, same)
+    for change in entries {
+      let key = Array(change.path.dropFirst(path.count + 1))
+      let owners = new.owners[key] ?? old.owners[key] ?? []
+      belongings[change.path] = try classify(change, owners, same)
     }
     return PackageDiff(
-      path: path, oldKind: before?.0.kind, newKind: after?.0.kind, changes: changes,
+      path: path, oldKind: old.kind, newKind: new.kind, changes: changes,
       unchangedCount: unchanged, belongings: belongings)
   }
 
