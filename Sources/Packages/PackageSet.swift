@@ -112,19 +112,34 @@ public struct PackageDatabase: Sendable {
 
 /// Takes owned paths as databases spell them and keeps those that are asked for.
 struct OwnerCollector {
-  private let wanted: Set<[UInt8]>
+  /// Bytes that hash in one go: the standard hash of `[UInt8]` takes them one by one.
+  private struct Key: Hashable {
+    let bytes: [UInt8]
+    func hash(into hasher: inout Hasher) { bytes.withUnsafeBytes { hasher.combine(bytes: $0) } }
+  }
+  private let wanted: Set<Key>
   private let aliases: DirectoryAliases
+  /// The folder of the last path, and where it is: lists name a folder's files one after another.
+  private var folder: (spelled: [UInt8], real: [UInt8]) = ([], [])
   private(set) var owners: [[UInt8]: [Ownership]] = [:]
 
   init(_ wanted: Set<[UInt8]>, aliases: DirectoryAliases) {
-    self.wanted = wanted
+    self.wanted = Set(wanted.map(Key.init))
     self.aliases = aliases
   }
 
   /// The path in the tree for an absolute one of a database; nil where it is not asked for.
-  func wantedPath(_ absolute: some Collection<UInt8>) -> [UInt8]? {
-    let path = aliases.resolve(Array(absolute.drop { $0 == 0x2f }))
-    return wanted.contains(path) ? path : nil
+  mutating func wantedPath(_ absolute: some Collection<UInt8>) -> [UInt8]? {
+    var path = Array(absolute.drop { $0 == 0x2f })
+    if let slash = path.lastIndex(of: 0x2f) {
+      if !path[..<slash].elementsEqual(folder.spelled) {
+        let spelled = Array(path[..<slash])
+        // A folder's own alias counts for what is in it.
+        folder = (spelled, Array(aliases.resolve(spelled + [0x2f]).dropLast()))
+      }
+      path = folder.real + path[slash...]
+    }
+    return wanted.contains(Key(bytes: path)) ? path : nil
   }
 
   mutating func add(_ path: [UInt8], _ ownership: Ownership) {
@@ -151,7 +166,8 @@ struct DirectoryAliases {
     }
   }
 
-  /// The path with links on its way resolved; a link in its last component is the path itself.
+  /// The path with links on its way resolved. What stands behind the last "/" is no folder: a link
+  /// there is the path itself.
   func resolve(_ path: [UInt8]) -> [UInt8] {
     var path = path
     // A link may lead to a link; more than a few of them is a circle.

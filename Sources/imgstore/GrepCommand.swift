@@ -40,6 +40,7 @@ struct Grep: ParsableCommand {
     let place = try LookedAt(try common.open(), ref)
     Terminal.finish()
     Output.begin()
+    defer { Output.end() }
     var list = json.json ? JSONList() : nil
     var hits = 0
     try place.reader.walk(place.found) { found in
@@ -48,7 +49,6 @@ struct Grep: ParsableCommand {
       hits += try search(place, found, compiled, name: isOnly ? nil : place.spell(found), &list)
     }
     list?.end()
-    Output.end()
     if hits == 0 { throw NothingFound() }
   }
 
