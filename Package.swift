@@ -63,7 +63,8 @@ let package = Package(
       swiftSettings: strict),
 
     .target(
-      name: "TestSupport", dependencies: ["Images", "XCAT", "Ingest", "Store", "Codec", "Platform"],
+      name: "TestSupport",
+      dependencies: ["Images", "XCAT", "Ingest", "Store", "Codec", "Platform"],
       path: "Tests/TestSupport", swiftSettings: strict),
     .target(
       name: "HostileBundles", dependencies: ["Codec"], path: "Tests/HostileBundles",
@@ -78,7 +79,7 @@ let package = Package(
     roomTests(
       "Images",
       [
-        "Images", "Apply", "XCAT", "Ingest", "Store", "Archive", "Codec", "Platform",
+        "Images", "Apply", "Packages", "XCAT", "Ingest", "Store", "Archive", "Codec", "Platform",
         "HostileBundles",
       ]),
     roomTests("CLI", ["Platform", "Codec", "HostileBundles"]),

@@ -3,6 +3,7 @@
 
 import Platform
 import Store
+import XCAT
 
 /// An old and a new state, and what differs.
 public struct Comparison: Sendable {
@@ -37,7 +38,8 @@ extension Workspace {
     }
     let (diff, live, source) = try lookAtLive(before)
     let state = ImageState(
-      name: "live", definition: live.definition, rows: live.rows, pieces: live.capture.pieces, source: source,
+      name: "live", definition: live.definition, rows: live.rows, pieces: live.capture.pieces,
+      source: source,
       notes: live.notes)
     return Comparison(
       diff: diff, old: oldReader, new: StateReader(state: state, store: store, live: resolver))
@@ -54,12 +56,14 @@ extension Comparison {
   /// Where the root trees of both sides are on the management node.
   public var treePaths: Set<[UInt8]> {
     Set(
-      (old.state.pieces + new.state.pieces).filter { $0.role == ImageDiff.rootTreeRole }
+      (old.state.pieces + new.state.pieces).filter { $0.role == ImageFiles.rootTree }
         .map(\.path))
   }
 
   /// Files longer than this are not shown line by line.
   static let textLimitBytes = 64 << 20
+  /// Roles of files that nobody reads.
+  private static let machineRoles = ImageFiles.ownedRoles.subtracting([ImageFiles.litefile])
 
   /// One file as a unified diff, with `context` unchanged lines around each change.
   /// - Throws: `ImageError` where neither side has such a file.
@@ -84,7 +88,7 @@ extension Comparison {
     let pieces = old.state.pieces + new.state.pieces
     var seen: Set<[UInt8]> = []
     for piece in pieces.sorted(by: { precedes($0.path, $1.path) })
-    where !Workspace.isOwned(piece.role) && seen.insert(piece.path).inserted {
+    where !Comparison.machineRoles.contains(piece.role) && seen.insert(piece.path).inserted {
       let before = old.state.pieces.first { $0.path == piece.path }.map(Comparison.found)
       let after = new.state.pieces.first { $0.path == piece.path }.map(Comparison.found)
       guard before?.entry.blob != after?.entry.blob,
@@ -106,12 +110,17 @@ extension Comparison {
       TextDiff(path: path, role: role, lines: lines, isBinary: isBinary)
     }
     if let before, let after, before.entry.blob == after.entry.blob { return result([]) }
-    let a = try before.map { try old.bytes(of: $0, limitBytes: Comparison.textLimitBytes) }
-    let b = try after.map { try new.bytes(of: $0, limitBytes: Comparison.textLimitBytes) }
     let oldName = before.map { "\(diff.old):\(printable($0.path))" } ?? "/dev/null"
     let newName = after.map { "\(diff.new):\(printable($0.path))" } ?? "/dev/null"
+    let differ = Array("Binary files \(oldName) and \(newName) differ\n".utf8)
+    let limit = UInt64(Comparison.textLimitBytes)
+    guard [before, after].allSatisfy({ ($0?.entry.sizeBytes ?? 0) <= limit }) else {
+      return result(differ, isBinary: true)
+    }
+    let a = try before.map { try old.bytes(of: $0, limitBytes: Comparison.textLimitBytes) }
+    let b = try after.map { try new.bytes(of: $0, limitBytes: Comparison.textLimitBytes) }
     if [a, b].contains(where: { $0.map(isBinary) ?? false }) {
-      return result(Array("Binary files \(oldName) and \(newName) differ\n".utf8), isBinary: true)
+      return result(differ, isBinary: true)
     }
     return result(
       unifiedDiff(

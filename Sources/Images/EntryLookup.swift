@@ -8,6 +8,7 @@
 import Codec
 import Platform
 import Store
+import XCAT
 
 /// One side of a comparison, or a snapshot that is looked into.
 public struct StateReader: Sendable {
@@ -40,7 +41,7 @@ public struct StateReader: Sendable {
         if parts.starts(with: own) { return (piece, Array(parts.dropFirst(own.count))) }
       }
     }
-    guard let tree = state.pieces.first(where: { $0.role == ImageDiff.rootTreeRole }) else {
+    guard let tree = state.pieces.first(where: { $0.role == ImageFiles.rootTree }) else {
       return nil
     }
     return (tree, parts)
@@ -173,9 +174,4 @@ public struct StateReader: Sendable {
       }
     }
   }
-}
-
-extension ImageDiff {
-  /// The role of a root tree among an image's files.
-  static let rootTreeRole = "rootimg"
 }

@@ -121,6 +121,7 @@ struct Status: ParsableCommand {
         "  \(count(status.entryCount, "entry")) compared, \(sizeText(status.readBytes)) read; "
           + secondsText(status.seconds))
     } else {
+      Output.begin(pages: false)
       printDiff(status.diff, limit: 40)
       print("\nlive image differs from \(status.snapshot.name): \(summary(status.diff))")
     }
