@@ -101,33 +101,55 @@ extension Comparison {
       let prefix = path + [0x2f]
       let changes = diff.entries.filter { $0.path.starts(with: prefix) }
       let paths = Set(changes.map { Array($0.path.dropFirst(prefix.count)) })
-      // The two sides share nothing but the store: each has a thread.
-      let sides = Monitor<[TreePackages]>([.init(), .init()])
-      try runThreads(2) { side in
-        let packages = try TreePackages(side == 0 ? old : new, tree: path, owning: paths)
-        sides.withLock { $0[side] = packages }
+      let found = try onBothSides { side in
+        try TreePackages(side == 0 ? old : new, tree: path)
       }
-      let (before, after) = sides.withLock { ($0[0], $0[1]) }
-      return try PackageComparison(old: before, new: after, reader: new).run(path, changes)
+      let same = Set(found[0].packages).intersection(found[1].packages)
+      // What a package that is the same owned before, it owns now.
+      let owners = try onBothSides { side in
+        try found[side].owners(of: paths, ignoring: side == 0 ? same : [])
+      }
+      return try PackageComparison(
+        old: found[0], new: found[1], oldOwners: owners[0], newOwners: owners[1], same: same,
+        reader: new
+      ).run(path, changes)
     }
+  }
+
+  /// The two sides share nothing but the store: each has a thread.
+  private func onBothSides<T: Sendable>(
+    _ body: @escaping @Sendable (_ side: Int) throws -> T
+  ) throws -> [T] {
+    let results = Monitor<[Int: T]>([:])
+    try runThreads(2) { side in
+      let result = try body(side)
+      results.withLock { $0[side] = result }
+    }
+    return results.withLock { [$0[0], $0[1]].compactMap(\.self) }
   }
 }
 
-/// The packages of one tree in one state, and who owns the paths that changed.
+/// The packages of one tree in one state.
 private struct TreePackages: Sendable {
-  var kind: DatabaseKind?
-  var packages: [Package] = []
-  var owners: [[UInt8]: [Ownership]] = [:]
+  let reader: StateReader
+  let piece: Snapshot.Piece?
+  private(set) var database: PackageDatabase?
+  private(set) var packages: [Package] = []
 
-  init() {}
+  init(_ reader: StateReader, tree path: [UInt8]) throws {
+    self.reader = reader
+    piece = reader.state.pieces.first { $0.path == path }
+    guard let piece, let found = try PackageDatabase.find(in: StateRootTree(reader, piece)) else {
+      return
+    }
+    (database, packages) = (found.0, found.1.packages)
+  }
 
-  init(_ reader: StateReader, tree path: [UInt8], owning paths: Set<[UInt8]>) throws {
-    guard let piece = reader.state.pieces.first(where: { $0.path == path }) else { return }
-    let tree = StateRootTree(reader, piece)
-    guard let (database, found) = try PackageDatabase.find(in: tree) else { return }
-    kind = found.kind
-    packages = found.packages
-    owners = try database.owners(of: paths, in: tree)
+  func owners(
+    of paths: Set<[UInt8]>, ignoring ignored: Set<Package>
+  ) throws -> [[UInt8]: [Ownership]] {
+    guard let piece, let database else { return [:] }
+    return try database.owners(of: paths, in: StateRootTree(reader, piece), ignoring: ignored)
   }
 }
 
@@ -135,25 +157,27 @@ private struct TreePackages: Sendable {
 private struct PackageComparison {
   let old: TreePackages
   let new: TreePackages
+  let oldOwners: [[UInt8]: [Ownership]]
+  let newOwners: [[UInt8]: [Ownership]]
+  /// Packages that are in both.
+  let same: Set<Package>
   /// Reads files of the new side.
   let reader: StateReader
 
   func run(_ path: [UInt8], _ entries: [TreeChange]) throws -> PackageDiff {
     let (changes, unchanged) = compare(old.packages, new.packages)
-    let same = Set(old.packages).intersection(new.packages)
     var belongings: [[UInt8]: Belonging] = [:]
     for change in entries {
       let key = Array(change.path.dropFirst(path.count + 1))
-      let owners = new.owners[key] ?? old.owners[key] ?? []
-      belongings[change.path] = try classify(change, owners, same)
+      belongings[change.path] = try classify(change, newOwners[key] ?? oldOwners[key] ?? [])
     }
     return PackageDiff(
-      path: path, oldKind: old.kind, newKind: new.kind, changes: changes,
+      path: path, oldKind: old.database?.kind, newKind: new.database?.kind, changes: changes,
       unchangedCount: unchanged, belongings: belongings)
   }
 
   private func classify(
-    _ change: TreeChange, _ owners: [Ownership], _ same: Set<Package>
+    _ change: TreeChange, _ owners: [Ownership]
   ) throws -> Belonging {
     // Of several owners (folders, mostly) one that changed explains the change.
     let mover = owners.first { !same.contains($0.package) }

@@ -69,6 +69,7 @@ struct Dpkg: Sendable {
     for (name, link) in try tree.folder(info) where link == nil && name.count > suffix.count {
       guard name.suffix(suffix.count).elementsEqual(suffix),
         let entry = entries[Array(name.dropLast(suffix.count))],
+        !collector.ignored.contains(entry.package),
         let list = try tree.file(info + [0x2f] + name, limitBytes: Dpkg.listLimitBytes)
       else { continue }
       let conffiles =

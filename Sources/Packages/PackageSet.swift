@@ -98,10 +98,12 @@ public struct PackageDatabase: Sendable {
 
   /// Who owns each of `paths` (relative, as in the tree); a path that nobody owns is left out. A
   /// folder may have many owners, a file has one, or several that agree on it.
+  /// - Parameter ignored: packages whose files are not looked at.
   public func owners(
-    of paths: Set<[UInt8]>, in tree: some RootTree
+    of paths: Set<[UInt8]>, in tree: some RootTree, ignoring ignored: Set<Package> = []
   ) throws -> [[UInt8]: [Ownership]] {
-    var collector = OwnerCollector(paths, aliases: try DirectoryAliases(tree))
+    var collector = OwnerCollector(
+      paths, ignoring: ignored, aliases: try DirectoryAliases(tree))
     switch reader {
     case .dpkg(let dpkg): try dpkg.collectOwners(tree, &collector)
     case .rpm(let rpm): try rpm.collectOwners(tree, &collector)
@@ -118,12 +120,14 @@ struct OwnerCollector {
     func hash(into hasher: inout Hasher) { bytes.withUnsafeBytes { hasher.combine(bytes: $0) } }
   }
   private let wanted: Set<Key>
+  let ignored: Set<Package>
   private let aliases: DirectoryAliases
   /// The folder of the last path, and where it is: lists name a folder's files one after another.
   private var folder: (spelled: [UInt8], real: [UInt8]) = ([], [])
   private(set) var owners: [[UInt8]: [Ownership]] = [:]
 
-  init(_ wanted: Set<[UInt8]>, aliases: DirectoryAliases) {
+  init(_ wanted: Set<[UInt8]>, ignoring ignored: Set<Package>, aliases: DirectoryAliases) {
+    self.ignored = ignored
     self.wanted = Set(wanted.map(Key.init))
     self.aliases = aliases
   }

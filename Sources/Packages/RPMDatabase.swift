@@ -58,6 +58,7 @@ struct RPMDatabase: Sendable {
   func collectOwners(_ tree: some RootTree, _ collector: inout OwnerCollector) throws {
     _ = try forEachHeader(tree) { header throws(Malformed) in
       let package = try header.package()
+      if collector.ignored.contains(package) { return }
       try header.forEachFile { path, isConfiguration, digest in
         guard let found = collector.wantedPath(path) else { return }
         collector.add(
