@@ -22,6 +22,8 @@ public struct ApplyReport: Sendable {
   public var removed = 0
   public var changedAttributes = 0
   public var problems: [ApplyProblem] = []
+  /// Large files as they are now that they are written: nobody need read them to know their content.
+  public var largeFiles: [(path: [UInt8], stat: FileStat)] = []
   public init() {}
 
   public static func += (a: inout ApplyReport, b: ApplyReport) {
@@ -30,6 +32,7 @@ public struct ApplyReport: Sendable {
     a.removed += b.removed
     a.changedAttributes += b.changedAttributes
     a.problems += b.problems
+    a.largeFiles += b.largeFiles
   }
 }
 

@@ -126,9 +126,11 @@ final class StepHand {
     do {
       try writeContent(file, step.entry, blob, sizeBytes)
       try attributes.set(step.entry, of: file.raw, path: step.path)
+      let written = try fileSystem.stat(file.raw)
       if !isFresh {
         try fileSystem.rename(at: parent.raw, temporary, to: parent.raw, name, exclusively: false)
       }
+      if sizeBytes >= StepHand.largeFileBytes { try attest(written, step, parent, name) }
     } catch {
       try? fileSystem.remove(at: parent.raw, temporary, isDirectory: false)
       throw error
@@ -137,10 +139,53 @@ final class StepHand {
     report.writtenBytes &+= sizeBytes
   }
 
+  static let largeFileBytes: UInt64 = 4 << 20
+
+  /// Notes the file as it is under its name, if it is the one that was written.
+  private func attest(
+    _ written: FileStat, _ step: Step, _ parent: Descriptor, _ name: [UInt8]
+  ) throws(SystemError) {
+    guard let now = try fileSystem.statIfPresent(at: parent.raw, name),
+      now.device == written.device,
+      now.inode == written.inode, now.size == written.size, now.modified == written.modified
+    else { return }
+    report.largeFiles.append((step.path, now))
+  }
+
+  /// Writes a large file's parts on all processors, each thread a run of parts at a time.
+  private func writeLarge(_ file: Descriptor, _ blob: Digest, _ sizeBytes: UInt64) throws {
+    let parts = Monitor(try store.parts(of: blob, sizeBytes: sizeBytes).makeIterator())
+    let failed = Monitor(false)
+    try runThreads(processorCount) { [fileSystem, store, progress] _ in
+      do {
+        while !failed.withLock({ $0 }) {
+          let run = parts.withLock { parts in
+            var run: [BlobPart] = []
+            while run.count < 32, let part = parts.next() { run.append(part) }
+            return run
+          }
+          guard let first = run.first, let last = run.last else { return }
+          for part in run {
+            try store.read(part) { offset, bytes in
+              try fileSystem.write(file.raw, at: offset, bytes)
+              progress.add(bytes: UInt64(bytes.count))
+            }
+          }
+          let end = last.offset + UInt64(last.lengthBytes)
+          fileSystem.startSync(file.raw, offset: first.offset, count: end - first.offset)
+        }
+      } catch {
+        failed.withLock { $0 = true }
+        throw error
+      }
+    }
+  }
+
   private func writeContent(
     _ file: Descriptor, _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64
   ) throws {
     guard let holesID = entry.holes else {
+      if sizeBytes >= 4 * StepHand.largeFileBytes { return try writeLarge(file, blob, sizeBytes) }
       try store.read(blob, sizeBytes: sizeBytes) { _, bytes in
         try fileSystem.write(file.raw, bytes)
         progress.add(bytes: UInt64(bytes.count))

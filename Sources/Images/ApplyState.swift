@@ -108,6 +108,9 @@ extension Workspace {
       done.problems = done.problems.map {
         ApplyProblem(path: (above == [0x2f] ? [] : above) + [0x2f] + $0.path, what: $0.what)
       }
+      done.largeFiles = done.largeFiles.map {
+        ((above == [0x2f] ? [] : above) + [0x2f] + $0.path, $0.stat)
+      }
       report += done
       progress.begin("syncing")
       try fileSystem.syncFileSystem(of: place.directory.raw)
@@ -135,6 +138,18 @@ extension Workspace {
     moved.finished = steps(plan.finished)
     moved.skipped = plan.skipped
     return moved
+  }
+}
+
+extension ApplyReport {
+  /// The large files that were written, with the blobs that `pieces` say they hold.
+  func attested(_ pieces: [Snapshot.Piece]) -> [[UInt8]: AttestedFile] {
+    var attested: [[UInt8]: AttestedFile] = [:]
+    for (path, stat) in largeFiles {
+      guard let blob = pieces.first(where: { $0.path == path })?.entry.blob else { continue }
+      attested[path] = AttestedFile(stat: stat, blob: blob)
+    }
+    return attested
   }
 }
 

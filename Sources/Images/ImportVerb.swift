@@ -159,7 +159,12 @@ extension Workspace {
           + "takes it back")
       throw error
     }
-    let remaining = try diffLive(committed).diff
+    let (remaining, proof) = try diffLive(
+      committed, attested: outcome.report.attested(pieces.all))
+    if remaining.isEmpty, proof.capture.pieces == committed.snapshot.pieces {
+      proof.capture.saveCache(
+        store.layout, key: cacheKey(image), base: committed.id, replacing: proof.cache)
+    }
     report(.imported(image: image.text))
     return imported(committed, safety, remaining)
   }

@@ -92,13 +92,13 @@ extension Workspace {
   func captureLive(
     _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
     also others: [PieceRequest] = [], rows keys: Set<RowKey> = [],
-    into destination: CaptureDestination
+    attested: [[UInt8]: AttestedFile] = [:], into destination: CaptureDestination
   ) throws -> LiveImage {
     let store = try store()
     let cache = try validCache(image, store)
     let (requests, named) = try requests(definition, latest: latest?.snapshot, also: others)
     let capture = try Capture(resolver, progress: progress).run(
-      requests, cache: cache, into: destination)
+      requests, cache: cache, attested: attested, into: destination)
     let absent = capture.absent.filter { named.contains($0.path) }.map {
       Snapshot.Note(.absent, path: $0.path.bytes, detail: "named by \($0.role)")
     }

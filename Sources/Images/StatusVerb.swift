@@ -44,14 +44,18 @@ extension Workspace {
   }
 
   /// What a revert to the snapshot would undo.
-  func diffLive(_ snapshot: CommittedSnapshot) throws -> (diff: ImageDiff, live: LiveImage) {
-    let (diff, live, _) = try lookAtLive(snapshot)
+  /// - Parameter attested: files that were written just now.
+  func diffLive(
+    _ snapshot: CommittedSnapshot, attested: [[UInt8]: AttestedFile] = [:]
+  ) throws -> (diff: ImageDiff, live: LiveImage) {
+    let (diff, live, _) = try lookAtLive(snapshot, attested: attested)
     return (diff, live)
   }
 
   /// Captures the live image without storing it, and compares.
+  /// - Parameter attested: files that were written just now.
   func lookAtLive(
-    _ snapshot: CommittedSnapshot
+    _ snapshot: CommittedSnapshot, attested: [[UInt8]: AttestedFile] = [:]
   ) throws -> (diff: ImageDiff, live: LiveImage, source: MemoryObjects) {
     let image = try ImageName(snapshot.snapshot.image)
     let store = try store()
@@ -59,7 +63,7 @@ extension Workspace {
     let definition = try tables().definition(of: image.text) ?? ImageDefinition()
     let live = try captureLive(
       image, definition, latest: snapshot, also: snapshot.snapshot.requests,
-      rows: snapshot.snapshot.keptRows.keys, into: .memory(memory))
+      rows: snapshot.snapshot.keptRows.keys, attested: attested, into: .memory(memory))
     let diff = try compare(
       state(snapshot, store),
       ImageState(

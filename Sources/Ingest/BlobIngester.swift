@@ -11,9 +11,20 @@ struct BlobIngester: ~Copyable {
 
   let window: UnsafeMutableRawBufferPointer
   private var hash = SHA256()
+  /// Hashes large streams beside this thread; nil where all processors are busy with streams.
+  private let side: SideHash?
+  private var isSideDirty = false
 
-  init() { window = .allocate(byteCount: BlobIngester.windowBytes, alignment: 4096) }
-  deinit { window.deallocate() }
+  /// - Parameter hashesBeside: whether a large stream is hashed whole on a thread of its own.
+  init(hashesBeside: Bool = false) {
+    window = .allocate(byteCount: BlobIngester.windowBytes, alignment: 4096)
+    side = hashesBeside ? SideHash() : nil
+  }
+
+  deinit {
+    side?.wait()
+    window.deallocate()
+  }
 
   /// Reads `source` to its end.
   /// - Parameters:
@@ -22,12 +33,16 @@ struct BlobIngester: ~Copyable {
   mutating func ingest(
     _ worker: SessionWorker?, from source: (UnsafeMutableRawBufferPointer) throws -> Int
   ) throws -> (id: Digest, sizeBytes: UInt64) {
-    hash.reset()  // an earlier stream may have failed half way
+    // An earlier stream may have failed half way.
+    hash.reset()
+    if isSideDirty { _ = side?.finish() }
+    isSideDirty = false
     var recipe = Recipe()
     var held = 0
     var total: UInt64 = 0
     var isAtEnd = false
     while true {
+      let fresh = held
       while held < window.count, !isAtEnd {
         let n = try source(UnsafeMutableRawBufferPointer(rebasing: window[held...]))
         if n == 0 { isAtEnd = true }
@@ -44,6 +59,8 @@ struct BlobIngester: ~Copyable {
       if isAtEnd, total <= UInt64(Chunker.wholeFileBytes) {
         return (try worker.addChunk(UnsafeRawBufferPointer(rebasing: window[..<held])), total)
       }
+      side?.begin(UnsafeRawBufferPointer(rebasing: window[fresh..<held]))
+      isSideDirty = side != nil
       var start = 0
       while held - start >= Chunker.mostBytes || (isAtEnd && start < held) {
         let rest = UnsafeRawBufferPointer(rebasing: window[start..<held])
@@ -53,15 +70,17 @@ struct BlobIngester: ~Copyable {
         recipe.append(id, lengthBytes: length)
         // One chunk that is the whole stream has named the blob already.
         if isAtEnd, UInt64(length) == total { return (id, total) }
-        hash.update(chunk)
+        if side == nil { hash.update(chunk) }
         start += length
       }
+      side?.wait()
       if let base = window.baseAddress, start > 0 {
         base.copyMemory(from: base + start, byteCount: held - start)
       }
       held -= start
       if isAtEnd, held == 0 {
-        let id = hash.finish()
+        let id = side?.finish() ?? hash.finish()
+        isSideDirty = false
         if recipe.sizeBytes > 0 { try worker.add(.recipe, id, recipe.encode()) }
         return (id, total)
       }

@@ -54,7 +54,7 @@ public struct BundleReader: Sendable {
 private struct Taking: ~Copyable {
   private let worker: SessionWorker
   private let progress: Progress
-  private var blobs = BlobIngester()
+  private var blobs = BlobIngester(hashesBeside: true)
   private var entries: [String: BundleEntry] = [:]
   private var manifests: [String: [UInt8]] = [:]
   private var litefiles: [String: [UInt8]] = [:]
@@ -69,13 +69,16 @@ private struct Taking: ~Copyable {
   }
 
   mutating func read(
-    _ source: @escaping (UnsafeMutableRawBufferPointer) throws -> Int
+    _ source: @escaping @Sendable (UnsafeMutableRawBufferPointer) throws -> Int
   ) throws {
-    let plain = DecompressingReader(source)
+    let plain = ReadAhead {
+      let plain = DecompressingReader(source)
+      return { try plain.read($0) }
+    }
     let tar = TarReader { try plain.read($0) }
     do {
       while let member = try tar.next() { try take(member, tar) }
-      try plain.drain()
+      try drain { try plain.read($0) }
     } catch let error as ArchiveError {
       let place = current.isEmpty ? "" : " (in or after \(shown(current)))"
       throw BundleError(
@@ -190,7 +193,9 @@ private struct Taking: ~Copyable {
   }
 
   private func twice(_ name: String) -> BundleError {
-    BundleError("member \(name)", "stands twice in the bundle, or as a file and as a folder", advice: BundleError.distrust)
+    BundleError(
+      "member \(name)", "stands twice in the bundle, or as a file and as a folder",
+      advice: BundleError.distrust)
   }
 
   /// A member for a message, which a stranger's name must not flood.
@@ -294,7 +299,7 @@ private struct Taking: ~Copyable {
     do {
       let tree = try ArchiveTreeReader(progress: progress).read(
         { try archive.read($0) }, worker: worker, top: Array("rootimg".utf8))
-      try archive.drain()
+      try drain { try archive.read($0) }
       return (tree, hash.finish())
     } catch let error as ArchiveError {
       let inner = error.member.isEmpty ? "" : " (inside: \(printable(error.member)))"
@@ -374,10 +379,8 @@ private final class RunningHash {
   func finish() -> Digest { hash.finish() }
 }
 
-extension DecompressingReader {
-  /// Reads to the end, so that the checksum of the stream is checked.
-  fileprivate func drain() throws {
-    var rest = [UInt8](repeating: 0, count: 64 << 10)
-    while try rest.withUnsafeMutableBytes({ try read($0) }) > 0 {}
-  }
+/// Reads a source to its end, so that the checksum of its stream is checked.
+private func drain(_ source: (UnsafeMutableRawBufferPointer) throws -> Int) throws {
+  var rest = [UInt8](repeating: 0, count: 64 << 10)
+  while try rest.withUnsafeMutableBytes({ try source($0) }) > 0 {}
 }

@@ -15,6 +15,16 @@ public struct PieceRequest: Hashable, Sendable {
   }
 }
 
+/// A file that this process has just written, and the blob that it wrote there.
+public struct AttestedFile: Sendable {
+  public let stat: FileStat
+  public let blob: Digest
+  public init(stat: FileStat, blob: Digest) {
+    self.stat = stat
+    self.blob = blob
+  }
+}
+
 /// Where captured objects go.
 public enum CaptureDestination: Sendable {
   case store(WriteSession)
@@ -86,14 +96,17 @@ public struct Capture: Sendable {
   }
 
   /// Captures `requests`, in the order of their paths.
+  /// - Parameter attested: files whose content is known while nothing about them has changed.
   /// - Throws: `StoreError`, `SystemError`; single unreadable entries become notes instead.
   public func run(
-    _ requests: [PieceRequest], cache: StatCache?, into destination: CaptureDestination
+    _ requests: [PieceRequest], cache: StatCache?, attested: [[UInt8]: AttestedFile] = [:],
+    into destination: CaptureDestination
   ) throws -> CaptureResult {
     let scanStart = now()
     progress.begin("scanning")
     let walker = Walker(fileSystem, progress: progress)
     var located = try locate(requests, cache: cache, walker)
+    located.live.take(attested)
     try walker.walk(located.roots, threads: threads)
 
     let jobs = makeJobs(located.live)
@@ -354,6 +367,18 @@ extension ReadJob {
 
 extension LiveDirectory {
   fileprivate var top: LiveDirectory { parent?.top ?? self }
+}
+
+extension LiveDirectory {
+  /// Files whose content is known: nothing that the kernel says of them has changed since.
+  fileprivate func take(_ attested: [[UInt8]: AttestedFile]) {
+    for i in entries.indices {
+      guard case .unread = entries[i].content, let known = attested[entries[i].name],
+        known.stat == entries[i].stat
+      else { continue }
+      entries[i].content = .file(blob: known.blob)
+    }
+  }
 }
 
 extension LiveEntry {

@@ -150,7 +150,11 @@ extension Parser {
     switch self {
     case .bundle: return bundles
     case .tar: return bundles.compactMap { plain($0) }
-    case .gzip: return bundles + [HostileBundles.gzip([]), HostileBundles.gzip([]) + HostileBundles.gzip([1, 2, 3]) + [0, 0, 0]]
+    case .gzip:
+      return bundles + [
+        HostileBundles.gzip([]),
+        HostileBundles.gzip([]) + HostileBundles.gzip([1, 2, 3]) + [0, 0, 0],
+      ]
     case .manifest: return bundles.compactMap { plain($0) }.compactMap { firstManifest($0) }
     }
   }

@@ -1,0 +1,108 @@
+// A source that a thread of its own reads ahead: decompressing a bundle and hashing what it holds then
+// take two processors. Memory: four buffers of 1 MiB.
+//
+// The thread ends at the source's end, at its first error, or when nobody reads any more; nobody
+// waits for it, for it may hang in a read of a pipe.
+
+import Archive
+import Platform
+
+final class ReadAhead: Sendable {
+  private static let bufferBytes = 1 << 20
+  private static let bufferCount = 4
+
+  /// A piece of the stream, owned by one side at a time.
+  private final class Piece: @unchecked Sendable {  // handed over under the monitor's lock
+    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: bufferBytes, alignment: 4096)
+    var count = 0
+    deinit { bytes.deallocate() }
+  }
+
+  private struct State {
+    var free: [Piece] = (0..<bufferCount).map { _ in Piece() }
+    var filled: [Piece] = []
+    var isEnded = false
+    var failure: (any Error)?
+    var isAbandoned = false
+    /// What the reader is in the middle of, and how far.
+    var current: Piece?
+    var offset = 0
+  }
+
+  private let state: Monitor<State>
+
+  /// - Parameter open: makes the source, on the thread that reads it.
+  init(_ open: @escaping @Sendable () -> ByteSource) {
+    let state = Monitor(State())
+    self.state = state
+    startDetachedThread {
+      do {
+        try ReadAhead.fill(state, from: open())
+        state.update { $0.isEnded = true }
+      } catch {
+        state.update { state in
+          state.failure = error
+          state.isEnded = true
+        }
+      }
+    }
+  }
+
+  deinit { state.update { $0.isAbandoned = true } }
+
+  private static func fill(_ state: Monitor<State>, from source: ByteSource) throws {
+    while true {
+      let next = state.wait { state -> Piece?? in
+        if state.isAbandoned { return .some(nil) }
+        return state.free.popLast().map { .some($0) }
+      }
+      guard let piece = next else { return }
+      piece.count = 0
+      while piece.count < bufferBytes {
+        let n = try source(UnsafeMutableRawBufferPointer(rebasing: piece.bytes[piece.count...]))
+        if n == 0 { break }
+        piece.count += n
+      }
+      let isLast = piece.count < bufferBytes
+      state.update { $0.filled.append(piece) }
+      if isLast { return }
+    }
+  }
+
+  /// Fills as much of `target` as there is at hand. One thread reads.
+  /// - Returns: how many bytes; 0 only at the end.
+  /// - Throws: what the source threw, once all before it has been read.
+  func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
+    while true {
+      let (piece, offset) = try takePiece()
+      guard let piece else { return 0 }
+      let n = min(target.count, piece.count - offset)
+      if n > 0 {
+        UnsafeMutableRawBufferPointer(rebasing: target[..<n])
+          .copyMemory(from: UnsafeRawBufferPointer(rebasing: piece.bytes[offset..<(offset + n)]))
+      }
+      state.update { state in
+        state.offset = offset + n
+        guard state.offset == piece.count else { return }
+        state.free.append(piece)
+        state.current = nil
+      }
+      if n > 0 || target.isEmpty { return n }
+    }
+  }
+
+  private func takePiece() throws -> (Piece?, Int) {
+    let result = state.wait { state -> Result<(Piece?, Int), any Error>? in
+      if let current = state.current { return .success((current, state.offset)) }
+      if !state.filled.isEmpty {
+        let piece = state.filled.removeFirst()
+        state.current = piece
+        state.offset = 0
+        return .success((piece, 0))
+      }
+      if let failure = state.failure { return .failure(failure) }
+      return state.isEnded ? .success((nil, 0)) : nil
+    }
+    return try result.get()
+  }
+}
