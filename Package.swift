@@ -31,13 +31,15 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(
+      name: "CDeflate", pkgConfig: "libdeflate", providers: [.apt(["libdeflate-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
     .target(name: "CLinux"),
 
     room("Platform", ["CLinux"]),
-    room("Codec", ["CZlib", "CZstd", "CCrypto"]),
+    room("Codec", ["CZlib", "CZstd", "CDeflate", "CCrypto"]),
     room("SQLite", ["CSQLite"]),
     room("Archive", ["Codec"]),
     room("Store", ["Codec", "Platform", "SQLite"]),

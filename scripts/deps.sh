@@ -5,7 +5,7 @@
 #   deps.sh --bench   also the peers that the benchmarks run
 set -euo pipefail
 
-packages=(zlib1g-dev libzstd-dev libssl-dev libsqlite3-dev libexpat1-dev pkg-config)
+packages=(zlib1g-dev libdeflate-dev libzstd-dev libssl-dev libsqlite3-dev libexpat1-dev pkg-config)
 packages+=(rsync attr acl libcap2-bin sqlite3 python3 debootstrap)
 [ "${1:-}" = --bench ] && packages+=(restic borgbackup)
 
