@@ -7,7 +7,7 @@ DESTDIR ?=
 RELEASE  = --scratch-path .build-static -c release -Xswiftc -static-executable -Xlinker -s
 BINARY   = .build-static/release/imgstore
 
-.PHONY: help deps build release test lint format demo bench man completions install clean
+.PHONY: help deps build release test fuzz lint format demo bench man completions install clean
 
 help:           ## this list
 	@grep -E '^[a-z]+: .*##' Makefile | sed 's/: .*##/\t/' | expand -t 14
@@ -23,6 +23,9 @@ release: deps   ## one static binary: .build-static/release/imgstore
 
 test: deps      ## all tests
 	@scripts/test.sh
+
+fuzz: deps      ## feeds the parsers with noise that learns; SECONDS=60 for each (see docs/guarantees.md)
+	@SECONDS_EACH=$(or $(SECONDS),60) scripts/fuzz.sh $(PARSERS)
 
 lint:           ## the formatter as a judge, warnings as errors
 	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Benchmarks Package.swift
@@ -42,8 +45,9 @@ man: deps       ## manual pages, generated: dist/man/*.1
 completions: release  ## shell completions, generated: dist/completions/
 	@scripts/completions.sh $(BINARY) dist/completions
 
-install: release man completions  ## binary, manual pages and completions below PREFIX
+install: release man completions  ## binary, its xCAT names, manual pages and completions below PREFIX
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/imgstore
+	@scripts/links.sh $(DESTDIR)$(PREFIX)/bin
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 0644 dist/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -D -m 0644 dist/completions/imgstore.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/imgstore

@@ -2,7 +2,7 @@
 import PackageDescription
 
 // One package, rooms in layers: an arrow only ever points down (docs/architecture.md).
-// `Benchmarks/` is a package of its own, so that users never resolve a benchmark library.
+// `Tests/Fuzz` is a package of its own: it is built with libFuzzer's flags.
 
 let strict: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
@@ -24,6 +24,8 @@ let package = Package(
   products: [
     .executable(name: "imgstore", targets: ["imgstore"]),
     .library(name: "Images", targets: ["Images"]),
+    // What `Tests/Fuzz`, a package of its own, feeds with noise, and where it gets its seeds.
+    .library(name: "FuzzedRooms", targets: ["Archive", "Codec", "XCAT", "HostileBundles"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -33,13 +35,14 @@ let package = Package(
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(
       name: "CDeflate", pkgConfig: "libdeflate", providers: [.apt(["libdeflate-dev"])]),
+    .systemLibrary(name: "CLzma", pkgConfig: "liblzma", providers: [.apt(["liblzma-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
     .target(name: "CLinux"),
 
     room("Platform", ["CLinux"]),
-    room("Codec", ["CZlib", "CZstd", "CDeflate", "CCrypto"]),
+    room("Codec", ["CZlib", "CZstd", "CLzma", "CDeflate", "CCrypto"]),
     room("SQLite", ["CSQLite"]),
     room("Archive", ["Codec"]),
     room("Store", ["Codec", "Platform", "SQLite"]),
@@ -53,22 +56,31 @@ let package = Package(
     .executableTarget(
       name: "imgstore",
       dependencies: [
-        "Images", "Apply", "Store", "Platform",
+        "Images", "Apply", "Render", "Store", "Platform", "XCAT",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 
     .target(
-      name: "TestSupport", dependencies: ["Images", "Ingest", "Store", "Codec", "Platform"],
+      name: "TestSupport", dependencies: ["Images", "XCAT", "Ingest", "Store", "Codec", "Platform"],
       path: "Tests/TestSupport", swiftSettings: strict),
+    .target(
+      name: "HostileBundles", dependencies: ["Codec"], path: "Tests/HostileBundles",
+      swiftSettings: strict),
     roomTests("Platform", ["Platform"]),
     roomTests("Codec", ["Codec"]),
     roomTests("Archive", ["Archive", "Codec"]),
+    roomTests("Trees", ["Render", "Ingest", "Archive", "Store", "Codec", "Platform"]),
+    roomTests("Render", ["Render", "Store", "Codec", "Platform"]),
     roomTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
     roomTests("XCAT", ["XCAT", "Archive", "Platform", "SQLite"]),
     roomTests(
-      "Images", ["Images", "Apply", "XCAT", "Ingest", "Store", "Archive", "Codec", "Platform"]),
-    roomTests("CLI", ["Platform", "Codec"]),
+      "Images",
+      [
+        "Images", "Render", "Apply", "XCAT", "Ingest", "Store", "Archive", "Codec", "Platform",
+        "HostileBundles",
+      ]),
+    roomTests("CLI", ["Platform", "Codec", "HostileBundles"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -13,6 +13,9 @@ public enum TarKind: Sendable, Equatable {
 
 /// A member's header.
 public struct TarMember: Sendable, Equatable {
+  /// Begins a comment that holds the SHA-256 of the member's content, in hexadecimal digits.
+  public static let checksumPrefix = "sha256="
+
   public var path: [UInt8]
   public var kind: TarKind
   /// The twelve permission bits.
@@ -23,10 +26,27 @@ public struct TarMember: Sendable, Equatable {
   public var sizeBytes: UInt64
   public var modifiedSeconds: Int64
   public var modifiedNanoseconds: UInt32
+  /// The extended attributes, in byte order of their names; on hard links they are the target's.
+  public var xattrs: [Xattr]
+  /// The pax record "comment", which readers ignore unless they look for it; nil for none.
+  public var comment: String?
+  /// The member has an access control list as text, which is not read. Never written.
+  public var hasTextACL: Bool
+
+  /// An extended attribute.
+  public struct Xattr: Sendable, Hashable {
+    public var name: [UInt8]
+    public var value: [UInt8]
+    public init(name: [UInt8], value: [UInt8]) {
+      self.name = name
+      self.value = value
+    }
+  }
 
   public init(
     path: [UInt8], kind: TarKind, mode: UInt16, uid: UInt32 = 0, gid: UInt32 = 0,
-    sizeBytes: UInt64 = 0, modifiedSeconds: Int64 = 0, modifiedNanoseconds: UInt32 = 0
+    sizeBytes: UInt64 = 0, modifiedSeconds: Int64 = 0, modifiedNanoseconds: UInt32 = 0,
+    xattrs: [Xattr] = [], comment: String? = nil, hasTextACL: Bool = false
   ) {
     self.path = path
     self.kind = kind
@@ -36,6 +56,9 @@ public struct TarMember: Sendable, Equatable {
     self.sizeBytes = sizeBytes
     self.modifiedSeconds = modifiedSeconds
     self.modifiedNanoseconds = modifiedNanoseconds
+    self.xattrs = xattrs
+    self.comment = comment
+    self.hasTextACL = hasTextACL
   }
 }
 

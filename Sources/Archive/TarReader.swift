@@ -9,10 +9,8 @@ import Codec
 /// Reads members one by one.
 public final class TarReader {
   static let maxNameBytes: UInt64 = 64 << 10
-  static let maxPaxBytes: UInt64 = 4 << 20
   /// Header records in a row before a member must follow.
   static let maxHeaders = 16
-  private static let paxKeys: Set<String> = ["path", "linkpath", "size", "uid", "gid", "mtime"]
 
   private let source: ByteSource
   private var left: UInt64 = 0
@@ -20,7 +18,9 @@ public final class TarReader {
   private var current: [UInt8] = []
   /// A header was found: it is a tar archive.
   private var isBegun = false
-  private var globalPax: [String: [UInt8]] = [:]
+  private var globalPax = PaxRecords()
+  /// The archive's end mark was read. At the end of a stream without it, the stream may be cut off.
+  public private(set) var hasEndMark = false
 
   public init(_ source: @escaping ByteSource) { self.source = source }
 
@@ -38,16 +38,23 @@ public final class TarReader {
         throw ArchiveError("there are too many header records before a member")
       }
       guard let block = try readBlock() else { return nil }
-      if block.allSatisfy({ $0 == 0 }) { return nil }
+      if block.allSatisfy({ $0 == 0 }) {
+        hasEndMark = true
+        return nil
+      }
       let type = block[156]
       let size = try number(block, 124..<136, "size")
       switch type {
       case 0x4c: longName = try readText(size)
       case 0x4b: longTarget = try readText(size)
-      case 0x78: pax.merge(try readPax(size)) { $1 }
+      case 0x78: try pax.parse(try readRecord(size, limit: PaxRecords.maxBytes))
       case 0x67:
-        globalPax.merge(try readPax(size)) { $1 }
-        pax.merge(globalPax) { $1 }
+        let records = try readRecord(size, limit: PaxRecords.maxBytes)
+        try globalPax.parse(records)
+        try pax.parse(records)
+        // A global comment is the archive's, not every member's.
+        globalPax.comment = nil
+        pax.comment = nil
       default:
         let member = try parse(
           block, type, size, pax, longName: longName, longTarget: longTarget)
@@ -133,35 +140,10 @@ public final class TarReader {
     Array(try readRecord(size, limit: TarReader.maxNameBytes).prefix { $0 != 0 })
   }
 
-  /// "LENGTH KEY=VALUE\n", LENGTH counting all of it.
-  private func readPax(_ size: UInt64) throws -> [String: [UInt8]] {
-    var rest = try readRecord(size, limit: TarReader.maxPaxBytes)[...]
-    var records: [String: [UInt8]] = [:]
-    while !rest.isEmpty {
-      guard let blank = rest.firstIndex(of: 0x20), blank - rest.startIndex < 8,
-        let length = Int(String(decoding: rest[rest.startIndex..<blank], as: UTF8.self)),
-        length > blank - rest.startIndex + 1, length <= rest.count
-      else { throw ArchiveError("a pax record is malformed") }
-      let record = rest[(blank + 1)..<(rest.startIndex + length)]
-      guard record.last == 0x0a, let equals = record.firstIndex(of: 0x3d) else {
-        throw ArchiveError("a pax record is malformed")
-      }
-      let key = String(decoding: record[record.startIndex..<equals], as: UTF8.self)
-      // Only what is understood is kept: an archive may bring any number of other keys.
-      if TarReader.paxKeys.contains(key) {
-        records[key] = Array(record[(equals + 1)..<(record.endIndex - 1)])
-      } else if key.hasPrefix("GNU.sparse") {
-        records["GNU.sparse"] = []
-      }
-      rest = rest[(rest.startIndex + length)...]
-    }
-    return records
-  }
-
   // MARK: Fields
 
   private func parse(
-    _ block: [UInt8], _ type: UInt8, _ size: UInt64, _ pax: [String: [UInt8]],
+    _ block: [UInt8], _ type: UInt8, _ size: UInt64, _ pax: PaxRecords,
     longName: [UInt8]?, longTarget: [UInt8]?
   ) throws -> TarMember {
     let isUstar = block[257..<263].elementsEqual(Array("ustar".utf8) + [0])
@@ -173,7 +155,7 @@ public final class TarReader {
     guard !path.contains(0), !target.contains(0), path.count <= 4096, target.count <= 4096 else {
       throw ArchiveError(member: path, "its name is too long or holds a NUL")
     }
-    guard pax["GNU.sparse"] == nil, type != 0x53 else {
+    guard !pax.isSparse, type != 0x53 else {
       throw ArchiveError(member: path, "it is stored as a sparse file, which is not supported")
     }
     var kind: TarKind
@@ -191,11 +173,11 @@ public final class TarReader {
     case 0x36: kind = .fifo
     default:
       throw ArchiveError(
-        member: path, "it is of type '\(Character(Unicode.Scalar(type)))', which is not supported")
+        member: path, "it is of type \(TarReader.spelled(type)), which is not supported")
     }
     var contentSize = kind == .file ? size : 0
     if kind == .file, let text = pax["size"] {
-      guard let value = UInt64(String(decoding: text, as: UTF8.self)) else {
+      guard let value = UInt64(digits: text) else {
         throw ArchiveError(member: path, "its pax size is no number")
       }
       contentSize = value
@@ -209,21 +191,22 @@ public final class TarReader {
       path: path, kind: kind, mode: UInt16(mode & 0o7777),
       uid: try owner(pax["uid"], block, 108..<116, path),
       gid: try owner(pax["gid"], block, 116..<124, path), sizeBytes: contentSize,
-      modifiedSeconds: modified.0, modifiedNanoseconds: modified.1)
+      modifiedSeconds: modified.0, modifiedNanoseconds: modified.1, xattrs: pax.xattrs,
+      comment: pax.comment, hasTextACL: pax.hasTextACL)
   }
 
   private func owner(
     _ pax: [UInt8]?, _ block: [UInt8], _ range: Range<Int>, _ path: [UInt8]
   ) throws -> UInt32 {
     guard let pax else { return try number32(block, range, "owner", path) }
-    guard let value = UInt32(String(decoding: pax, as: UTF8.self)) else {
+    guard let value = UInt32(digits: pax) else {
       throw ArchiveError(member: path, "its pax owner is no number")
     }
     return value
   }
 
   private func modified(
-    _ block: [UInt8], _ pax: [String: [UInt8]], _ path: [UInt8]
+    _ block: [UInt8], _ pax: PaxRecords, _ path: [UInt8]
   ) throws -> (Int64, UInt32) {
     guard let text = pax["mtime"] else {
       let seconds = try number(block, 136..<148, "time", path)
@@ -235,7 +218,7 @@ public final class TarReader {
     }
     guard parts.count == 2 else { return (seconds, 0) }
     let digits = parts[1].prefix(9)
-    guard let fraction = UInt32(digits), !digits.isEmpty else {
+    guard let fraction = UInt32(digits: digits.utf8) else {
       throw ArchiveError(member: path, "its pax time is no number")
     }
     var nanoseconds = fraction
@@ -290,6 +273,21 @@ public final class TarReader {
   private func octal(_ bytes: ArraySlice<UInt8>) -> Int? {
     let text = bytes.drop { $0 == 0x20 }.prefix { $0 != 0 && $0 != 0x20 }
     if text.isEmpty { return 0 }
-    return Int(String(decoding: text, as: UTF8.self), radix: 8).flatMap { $0 >= 0 ? $0 : nil }
+    return Int(digits: text, radix: 8)
+  }
+
+  /// A type as a message may show it: it is any byte.
+  private static func spelled(_ type: UInt8) -> String {
+    if (0x21...0x7e).contains(type) { return "'\(Character(Unicode.Scalar(type)))'" }
+    return "\\x" + (type < 16 ? "0" : "") + String(type, radix: 16)
+  }
+}
+
+extension FixedWidthInteger {
+  /// A number of digits only: no sign, no blanks, at least one digit.
+  fileprivate init?(digits: some Sequence<UInt8>, radix: Int = 10) {
+    let text = String(decoding: Array(digits), as: UTF8.self)
+    guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+    self.init(text, radix: radix)
   }
 }

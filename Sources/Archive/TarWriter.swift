@@ -1,5 +1,7 @@
 // Writes tar archives in GNU form, which every tar reads: long names as 'L' and 'K' members,
-// numbers that do not fit in octal as base-256. The same members give the same bytes.
+// numbers that do not fit in octal as base-256. What the GNU form cannot carry (extended attributes,
+// nanoseconds, a comment) stands in a pax header before the member, and in none where there is none
+// of it. The same members give the same bytes.
 
 import Codec
 
@@ -15,7 +17,13 @@ public final class TarWriter {
   /// Begins a member; exactly `member.sizeBytes` of content must follow.
   public func begin(_ member: TarMember) throws {
     try endMember()
-    if member.path.count > 100 { try writeLong(0x4c, member.path) }
+    let records = PaxRecords.needed(for: member)
+    guard records.count <= PaxRecords.maxBytes else {
+      throw ArchiveError(
+        member: member.path, "its extended attributes have \(records.count) bytes, too many")
+    }
+    if !records.isEmpty { try writeExtended(0x78, "././@PaxHeader", records) }
+    if member.path.count > 100 { try writeExtended(0x4c, "././@LongLink", member.path + [0]) }
     var type: UInt8
     var target: [UInt8] = []
     var device: (UInt32, UInt32)?
@@ -28,7 +36,7 @@ public final class TarWriter {
     case .blockDevice(let major, let minor): (type, device) = (0x34, (major, minor))
     case .fifo: type = 0x36
     }
-    if target.count > 100 { try writeLong(0x4b, target) }
+    if target.count > 100 { try writeExtended(0x4b, "././@LongLink", target + [0]) }
     try writeHeader(
       type, member.path, target, mode: UInt64(member.mode), uid: UInt64(member.uid),
       gid: UInt64(member.gid), size: member.sizeBytes, seconds: member.modifiedSeconds,
@@ -59,11 +67,11 @@ public final class TarWriter {
     padding = 0
   }
 
-  private func writeLong(_ type: UInt8, _ text: [UInt8]) throws {
+  /// A header that is about the next one.
+  private func writeExtended(_ type: UInt8, _ name: String, _ bytes: [UInt8]) throws {
     try writeHeader(
-      type, Array("././@LongLink".utf8), [], mode: 0, uid: 0, gid: 0, size: UInt64(text.count + 1),
-      seconds: 0, device: nil)
-    let bytes = text + [0]
+      type, Array(name.utf8), [], mode: 0, uid: 0, gid: 0, size: UInt64(bytes.count), seconds: 0,
+      device: nil)
     try emit(bytes + [UInt8](repeating: 0, count: (512 - bytes.count % 512) % 512))
   }
 

@@ -5,8 +5,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/stat.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +21,7 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
@@ -306,4 +310,118 @@ void clinux_thread_join(void *thread) {
   struct thread *t = thread;
   pthread_join(t->id, NULL);
   free(t);
+}
+
+// A pipe whose ends are no standard streams, so that giving them to a child moves none of them away.
+static int high_pipe(int ends[2]) {
+  if (pipe2(ends, O_CLOEXEC) != 0) return -errno;
+  for (int i = 0; i < 2; i++) {
+    if (ends[i] > 2) continue;
+    int moved = fcntl(ends[i], F_DUPFD_CLOEXEC, 3);
+    if (moved < 0) {
+      int r = -errno;
+      close(ends[0]);
+      close(ends[1]);
+      return r;
+    }
+    close(ends[i]);
+    ends[i] = moved;
+  }
+  return 0;
+}
+
+int clinux_spawn(const char *program, char *const arguments[], char *const environment[],
+                 int pipes[3]) {
+  int ends[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
+  int r = 0;
+  for (int i = 0; i < 3 && r == 0; i++) r = high_pipe(ends[i]);
+  pid_t process = -1;
+  if (r == 0) {
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t all, none;
+    sigfillset(&all);
+    sigemptyset(&none);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    for (int i = 0; i < 3; i++) {
+      posix_spawn_file_actions_adddup2(&actions, ends[i][i == 0 ? 0 : 1], i);
+    }
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    r = -posix_spawn(&process, program, &actions, &attributes, arguments, environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+  }
+  for (int i = 0; i < 3; i++) {
+    int ours = ends[i][i == 0 ? 1 : 0], theirs = ends[i][i == 0 ? 0 : 1];
+    if (theirs >= 0) close(theirs);
+    if (r != 0) {
+      if (ours >= 0) close(ours);
+    } else {
+      fcntl(ours, F_SETFL, O_NONBLOCK);
+      pipes[i] = ours;
+    }
+  }
+  return r != 0 ? r : process;
+}
+
+int clinux_wait(int process) {
+  int status;
+  int r = RETRY(int, waitpid(process, &status, 0));
+  if (r < 0) return r;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void clinux_kill(int process) { kill(process, SIGKILL); }
+
+int64_t clinux_write_pipe(int fd, const void *from, size_t n) {
+  sigset_t pipe_signal, before, pending;
+  sigemptyset(&pipe_signal);
+  sigaddset(&pipe_signal, SIGPIPE);
+  sigpending(&pending);
+  pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+  int64_t r = RETRY(int64_t, write(fd, from, n));
+  if (r == -EPIPE && !sigismember(&pending, SIGPIPE)) {
+    struct timespec now = {0, 0};
+    while (sigtimedwait(&pipe_signal, NULL, &now) < 0 && errno == EINTR) {
+    }
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return r;
+}
+
+int clinux_wait_ready(const int files[2], int write_fd) {
+  struct pollfd polls[3] = {{files[0], POLLIN, 0}, {files[1], POLLIN, 0}, {write_fd, POLLOUT, 0}};
+  int r = RETRY(int, poll(polls, 3, -1));
+  if (r < 0) return r;
+  return (polls[0].revents != 0) | (polls[1].revents != 0) << 1 | (polls[2].revents != 0) << 7;
+}
+
+char **clinux_environment(void) { return environ; }
+
+static int interrupt_pipe = -1;
+static void tell_pipe(int signal) {
+  int before = errno;
+  uint8_t byte = (uint8_t)signal;
+  (void)!write(interrupt_pipe, &byte, 1);
+  errno = before;
+}
+int clinux_catch_interrupts(void) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+  interrupt_pipe = ends[1];
+  const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+    struct sigaction now, caught = {.sa_handler = tell_pipe, .sa_flags = SA_RESTART};
+    if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+      sigaction(signals[i], &caught, NULL);
+  }
+  return ends[0];
+}
+void clinux_die_of(int number) {
+  signal(number, SIG_DFL);
+  kill(getpid(), number);
+  _exit(128 + number);
 }

@@ -90,9 +90,10 @@ public final class Deflater {
 }
 
 /// Decompresses gzip members (RFC 1952), one after another as gzip itself does.
-public final class GzipInflater {
+public final class GzipInflater: StreamDecoder {
   private let stream: UnsafeMutablePointer<z_stream>
   private var isBetweenMembers = true
+  private var hasEndedMember = false
 
   public init() {
     stream = .allocate(capacity: 1)
@@ -107,17 +108,16 @@ public final class GzipInflater {
     stream.deallocate()
   }
 
-  /// Decodes as much of `source` as fills `target`.
-  /// - Returns: bytes taken and bytes made.
-  public func inflate(
-    _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
+  public func decode(
+    _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer, isLast: Bool
   ) throws(CodecError) -> (taken: Int, made: Int) {
     stream.pointee.next_in = UnsafeMutablePointer(
       mutating: source.baseAddress?.assumingMemoryBound(to: UInt8.self))
     stream.pointee.avail_in = UInt32(source.count)
     stream.pointee.next_out = target.baseAddress?.assumingMemoryBound(to: UInt8.self)
     stream.pointee.avail_out = UInt32(target.count)
-    if source.isEmpty, isBetweenMembers { return (0, 0) }
+    skipPadding()
+    if stream.pointee.avail_in == 0, isBetweenMembers { return (source.count, 0) }
     // At least one round even without input: zlib may hold output that did not fit before.
     rounds: repeat {
       let r = CZlib.inflate(stream, Z_NO_FLUSH)
@@ -126,12 +126,8 @@ public final class GzipInflater {
       case Z_BUF_ERROR: break rounds
       case Z_STREAM_END:
         inflateReset(stream)
-        isBetweenMembers = true
-        // Zero padding after a member is what tape drives leave; gzip ignores it, and so do we.
-        while stream.pointee.avail_in > 0, stream.pointee.next_in.pointee == 0 {
-          stream.pointee.next_in += 1
-          stream.pointee.avail_in -= 1
-        }
+        (isBetweenMembers, hasEndedMember) = (true, true)
+        skipPadding()
       default:
         throw .corrupt("gzip: \(stream.pointee.msg.map { String(cString: $0) } ?? "error \(r)")")
       }
@@ -141,6 +137,14 @@ public final class GzipInflater {
     )
   }
 
-  /// The input may end here: no member is under way.
+  /// Zeros after a member are what tape drives leave; gzip ignores them, and so do we.
+  private func skipPadding() {
+    guard isBetweenMembers, hasEndedMember else { return }
+    while stream.pointee.avail_in > 0, stream.pointee.next_in.pointee == 0 {
+      stream.pointee.next_in += 1
+      stream.pointee.avail_in -= 1
+    }
+  }
+
   public var mayEnd: Bool { isBetweenMembers }
 }

@@ -35,13 +35,19 @@ extension Workspace {
     _ targetSource: any ObjectSource, liveNotes: [Snapshot.Note], targetNotes: [Snapshot.Note]
   ) throws -> [PiecePlan] {
     let paths = Set(live.map(\.path)).union(target.map(\.path)).sorted(by: precedes)
+    let absent = Set(targetNotes.filter(\.isAbsentFile).map(\.path))
     var plans: [PiecePlan] = []
     for path in paths {
       guard let absolute = AbsolutePath(path) else { continue }
       let current = live.first { $0.path == path }
       let wanted = target.first { $0.path == path }
-      // A list that several images may share does not go because this one named it once.
-      if wanted == nil, let current, !Workspace.isOwned(current.role) { continue }
+      // A list that several images may share does not go because this one named it once; it does
+      // where the target says that it was not there.
+      if wanted == nil, let current, !ImageFiles.ownedRoles.contains(current.role),
+        !absent.contains(path)
+      {
+        continue
+      }
       let above = absolute.parent.bytes
       let prefix = above == [0x2f] ? 1 : above.count + 1
       var untouchable: [[UInt8]: Planner.Reason] = [:]
@@ -60,12 +66,6 @@ extension Workspace {
       }
     }
     return plans
-  }
-
-  /// Files that belong to one image alone: those in its own folder.
-  static func isOwned(_ role: String) -> Bool {
-    [ImageFiles.rootTree, ImageFiles.kernel, ImageFiles.ramdisk, ImageFiles.packed, "hypervisor"]
-      .contains(role)
   }
 
   /// What the plans would do.

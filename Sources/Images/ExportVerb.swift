@@ -1,76 +1,127 @@
 // imgstore export: a snapshot becomes the bundle that stock xCAT reads.
+//
+//     live image ─changed?─▶ snapshot ─┐
+//     extras, closure ─capture─────────┴─▶ layout ─▶ render ─▶ file beside, synced, renamed
+//
+// 1. A bundle is there whole, or not at all.
+// 2. What xCAT's export leaves out, and the image needs to be generated again, is named; a complete
+//    export takes it along.
 
 import Codec
+import Ingest
 import Platform
 import Render
 import Store
 import XCAT
 
-/// What an export did.
+/// What an export did, or would do.
 public struct ExportOutcome: Sendable {
   public let snapshot: CommittedSnapshot
-  /// The file; nil for standard output.
+  /// The file; nil for standard output, or in a dry run to it.
   public let destination: String?
   public let sizeBytes: UInt64
   public let contentBytes: UInt64
-  public let members: Int
+  /// What the bundle holds: the name inside, and the path that it comes from.
+  public let members: [(name: String, path: String)]
+  /// What the image needs to be generated again, and the bundle has not.
+  public let missing: [MissingFile]
+  public let remarks: [String]
+  public let isDryRun: Bool
   public let seconds: Double
+}
+
+/// A file that an image needs elsewhere, and a bundle lacks.
+public struct MissingFile: Sendable, Equatable {
+  public let path: String
+  public let why: String
 }
 
 extension Workspace {
   /// Writes the bundle of a snapshot.
-  /// - Parameters:
-  ///   - destination: a file, a folder, "-" for standard output, or nil for `NAME.tgz` here.
+  /// - Parameter report: told what happens, as it happens.
   /// - Throws: `XCATError` where the image lacks what a bundle must have; nothing is left behind.
-  public func export(_ text: String, to destination: String?) throws -> ExportOutcome {
+  public func export(
+    _ request: ExportRequest, report: @escaping (BundleEvent) -> Void = { _ in }
+  ) throws -> ExportOutcome {
     let start = monotonicSeconds()
-    let snapshot = try find(try Reference(text))
-    let facts = BundleFacts(snapshot.snapshot.facts)
-    let files = snapshot.snapshot.pieces.compactMap { piece in
-      AbsolutePath(piece.path).map { (role: piece.role, path: $0) }
+    let store = try store(create: true)
+    let snapshot = try exported(request)
+    let session = try store.beginSession()
+    let collection = try ExportCollection(self, snapshot, request, session)
+    try session.finish()
+    let layout = try ExportLayout(collection.contents, installDirectory: collection.install)
+    if snapshot.snapshot.definition.linuximage["template"] == nil,
+      let template = layout.manifest.linuximage["template"]
+    {
+      report(.foundTemplate(path: template))
     }
-    let layout = try BundleLayout.stateless(
-      image: snapshot.snapshot.image, snapshot.snapshot.definition, files: files,
-      values: facts.values, extras: facts.extras)
-    let rendered = try layout.members.map { member in
-      guard let piece = snapshot.snapshot.piece(at: member.path.bytes) else {
-        throw ImageError(
-          snapshot.name, "does not hold \(member.path.text), which its \(member.role) names",
-          advice: "Put the file in its place, take a snapshot, and export that one")
-      }
-      return RenderedFile(name: member.name, entry: piece.entry)
+    let files = try collection.rendered(layout, report)
+    let members = files.map { ($0.name, $0.path) }
+    let contentBytes = files.reduce(0) { $0 &+ $1.file.sizeBytes }
+    func outcome(_ path: String?, _ sizeBytes: UInt64) -> ExportOutcome {
+      ExportOutcome(
+        snapshot: snapshot, destination: path, sizeBytes: sizeBytes, contentBytes: contentBytes,
+        members: members, missing: collection.missing, remarks: collection.remarks,
+        isDryRun: request.isDryRun, seconds: monotonicSeconds() - start)
     }
-    let sizeBytes = try write(destination, layout, rendered, snapshot.snapshot.created)
-    return ExportOutcome(
-      snapshot: snapshot, destination: sizeBytes.path, sizeBytes: sizeBytes.count,
-      contentBytes: rendered.reduce(0) { $0 &+ $1.entry.sizeBytes }, members: rendered.count + 1,
-      seconds: monotonicSeconds() - start)
+    if request.isDryRun { return outcome(try destination(request, layout), 0) }
+    report(.writing(image: snapshot.snapshot.image))
+    let manifest = try layout.manifest.render()
+    let written = try write(request, layout) { sink in
+      try BundleWriter(store, progress: progress).write(
+        folder: layout.folder, manifest: manifest, files: files.map(\.file),
+        modified: snapshot.snapshot.created, to: sink)
+    }
+    return outcome(written.path, written.count)
+  }
+
+  /// The snapshot to export: of a bare name the live image, taken now where it changed.
+  private func exported(_ request: ExportRequest) throws -> CommittedSnapshot {
+    let reference = try Reference(request.reference)
+    guard reference.selector == .latest, reference.path == nil, !reference.image.isEmpty else {
+      return try find(reference)
+    }
+    let image = try ImageName(reference.image)
+    guard let definition = try tables().definition(of: image.text) else {
+      return try find(reference)
+    }
+    let store = try store(create: true)
+    let lock = try lock(image, store)
+    defer { withExtendedLifetime(lock) {} }
+    return try commitLive(
+      image, definition, unlessChanged: true, message: "for export", command: "export"
+    ).committed
+  }
+
+  // MARK: Writing
+
+  private func destination(_ request: ExportRequest, _ layout: ExportLayout) throws -> String? {
+    guard case .file(let wanted) = request.destination else { return nil }
+    let name = layout.folder + ".tgz"
+    let path = absolute(wanted ?? name)
+    let isFolder =
+      try fileSystem.statIfPresent(
+        at: fileSystem.workingDirectory, Array(path.utf8), followLink: true)?.kind == .directory
+    return isFolder ? absolute(path + "/" + name) : path
   }
 
   private func write(
-    _ destination: String?, _ layout: BundleLayout, _ files: [RenderedFile], _ created: Timestamp
+    _ request: ExportRequest, _ layout: ExportLayout,
+    _ render: (@escaping (UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) throws -> (path: String?, count: UInt64) {
-    let count = Monitor<UInt64>(0)
-    let writer = BundleWriter(try store(), progress: progress)
+    var count: UInt64 = 0
     let fileSystem = fileSystem
-    func render(to file: Int32) throws {
-      try writer.write(
-        folder: layout.folder, manifest: layout.manifest.render(), files: files, modified: created
-      ) { bytes in
+    func renderAll(to file: Int32) throws {
+      let written = Monitor<UInt64>(0)
+      try render { bytes in
         try fileSystem.write(file, bytes)
-        count.withLock { $0 += UInt64(bytes.count) }
+        written.withLock { $0 += UInt64(bytes.count) }
       }
+      count = written.withLock { $0 }
     }
-    if destination == "-" {
-      try render(to: 1)
-      return (nil, count.withLock { $0 })
-    }
-    let name = layout.folder + ".tgz"
-    var path = absolute(destination ?? name)
-    if try fileSystem.statIfPresent(
-      at: fileSystem.workingDirectory, Array(path.utf8), followLink: true)?.kind == .directory
-    {
-      path = absolute(path + "/" + name)
+    guard let path = try destination(request, layout) else {
+      try renderAll(to: 1)
+      return (nil, count)
     }
     // Written beside and renamed: a bundle is there whole, or not at all.
     let bytes = Array(path.utf8)
@@ -78,7 +129,7 @@ extension Workspace {
     let file = try fileSystem.openFile(
       at: fileSystem.workingDirectory, temporary, [.write, .create, .exclusive], mode: 0o644)
     do {
-      try render(to: file.raw)
+      try renderAll(to: file.raw)
       try fileSystem.sync(file.raw)
       try fileSystem.rename(
         at: fileSystem.workingDirectory, temporary, to: fileSystem.workingDirectory, bytes,
@@ -87,6 +138,6 @@ extension Workspace {
       try? fileSystem.remove(at: fileSystem.workingDirectory, temporary, isDirectory: false)
       throw error
     }
-    return (path, count.withLock { $0 })
+    return (path, count)
   }
 }

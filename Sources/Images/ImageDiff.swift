@@ -27,24 +27,37 @@ public struct ImageDiff: Sendable {
 struct ImageState {
   let name: String
   let definition: ImageDefinition
+  let rows: KeptRows
   let pieces: [Snapshot.Piece]
   let source: any ObjectSource
   let notes: [Snapshot.Note]
 }
 
-/// Compares two states.
-func compare(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
-  var diff = ImageDiff(old: old.name, new: new.name)
-  for (table, before, after) in [
-    ("osimage", old.definition.osimage, new.definition.osimage),
-    ("linuximage", old.definition.linuximage, new.definition.linuximage),
-  ] {
+/// What differs in two definitions, and in the rows that both sides know of.
+func attributeChanges(
+  _ old: ImageDefinition, _ oldRows: KeptRows, _ new: ImageDefinition, _ newRows: KeptRows
+) -> [AttributeChange] {
+  var changes: [AttributeChange] = []
+  func compare(_ table: String, _ before: [String: String], _ after: [String: String]) {
     for column in Set(before.keys).union(after.keys).sorted()
     where before[column] != after[column] {
-      diff.attributes.append(
+      changes.append(
         AttributeChange(table: table, column: column, old: before[column], new: after[column]))
     }
   }
+  compare("osimage", old.osimage, new.osimage)
+  compare("linuximage", old.linuximage, new.linuximage)
+  for key in oldRows.keys.union(newRows.keys).sorted(by: { $0.text < $1.text })
+  where oldRows.isKnown(key) && newRows.isKnown(key) {
+    compare(key.text, oldRows.present[key] ?? [:], newRows.present[key] ?? [:])
+  }
+  return changes
+}
+
+/// Compares two states.
+func compare(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
+  var diff = ImageDiff(old: old.name, new: new.name)
+  diff.attributes = attributeChanges(old.definition, old.rows, new.definition, new.rows)
   // What is mounted on a path is not the image's, whatever it looks like.
   let mounts = Set((old.notes + new.notes).filter { $0.kind == .mountPoint }.map(\.path))
   let paths = Set(old.pieces.map(\.path)).union(new.pieces.map(\.path)).sorted(by: precedes)

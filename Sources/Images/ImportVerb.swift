@@ -1,10 +1,12 @@
-// imgstore import: a bundle becomes a snapshot, and the snapshot becomes live.
+// imgstore import: a bundle becomes snapshots, and the snapshots become live.
 //
-// 1. The bundle is read once, as a stream, into the store; everything is checked before anything
-//    on the machine is touched.
-// 2. A path that the manifest chose must lie in the install folder (or among xCAT's own lists),
-//    and no symbolic link is followed below that folder: a bundle writes where bundles may.
-// 3. What would be overwritten is in the store first; files go first, table rows last.
+//     bundle ─read once─▶ store ─▶ check everything ─▶ plan ─┬─ dry run: say it
+//                                                            └─▶ safety snapshot ─▶ ref ─▶ files ─▶ rows
+//
+// 1. Everything in the bundle is checked before anything on the machine is touched.
+// 2. What would be overwritten is in the store first, and so is what was not there: a revert to the
+//    snapshot before removes what the import brought, folders and rows included.
+// 3. Files go first, table rows last, all rows of an image in one step.
 
 import Apply
 import Codec
@@ -14,78 +16,64 @@ import Platform
 import Store
 import XCAT
 
-/// What an import did.
-public struct ImportOutcome: Sendable {
-  public let imported: CommittedSnapshot
-  /// The snapshot of what was there before, where something was.
+/// What an import did with one image.
+public struct ImportedImage: Sendable {
+  public let name: String
+  /// The image's new snapshot; nil in a dry run.
+  public let imported: CommittedSnapshot?
+  /// The snapshot of what was there before, even where nothing was; nil in a dry run.
   public let safety: CommittedSnapshot?
+  /// An image of that name was there.
+  public let replaced: Bool
   public let apply: ApplyOutcome
-  public let remaining: ImageDiff
+  /// What still differs from the bundle afterwards: empty is the proof; nil in a dry run.
+  public let remaining: ImageDiff?
+  /// What is worth knowing: what was left out, and why.
+  public let remarks: [String]
+}
+
+/// What an import did, or would do.
+public struct ImportOutcome: Sendable {
+  public let images: [ImportedImage]
+  /// Bytes of the bundle that were read.
   public let bundleBytes: UInt64
+  public let isDryRun: Bool
   public let seconds: Double
 }
 
 extension Workspace {
   /// Imports a bundle.
-  /// - Parameters:
-  ///   - bundle: a file, or "-" for standard input.
-  ///   - profile: the profile to import it under; nil for its own.
-  ///   - name: the image's name; nil for what profile and bundle say.
-  ///   - force: whether an image of that name may be replaced.
+  /// - Parameter report: told what happens, as it happens.
+  /// - Throws: `BundleError`, `XCATError`, `ImageError`, `StoreError`, `SystemError`. Until files are
+  ///   being placed nothing outside the store has changed; afterwards the error says how to go on.
   public func importBundle(
-    _ bundle: String, profile: String? = nil, name: String? = nil, force: Bool = false
+    _ request: ImportRequest, report: @escaping (BundleEvent) -> Void = { _ in }
   ) throws -> ImportOutcome {
     let start = monotonicSeconds()
-    let tables = try tables()
-    let install = try installDirectory(tables)
     let store = try store(create: true)
     let session = try store.beginSession()
-    let (content, bundleBytes) = try read(bundle, into: session)
-
-    let manifest = try Manifest.parse(content.manifest)
-    var renamed = manifest
-    if let profile {
-      renamed = try ProfileChange.apply(manifest, to: profile, installDirectory: install)
-    }
-    if let name {
-      renamed.osimage["imagename"] = name
-      renamed.linuximage["imagename"] = name
-    }
-    let image = try ImageName(renamed.imageName)
-    let layout = try BundleLayout(reading: manifest, renamed: renamed)
-    try checkTargets(layout, install)
-    let pieces = try pieces(layout, content)
-    if !force { try refuseForeignTargets(pieces, image, tables, install) }
-    let lock = try lock(image, store)
-    defer { withExtendedLifetime(lock) {} }
-    let existing = try tables.definition(of: image.text)
-    guard existing == nil || force else {
-      throw ImageError(
-        "image \(image)", "is defined already",
-        advice: "Import under another profile (-f), which has its own folder, or replace it with "
-          + "--force; what it replaces can be reverted to")
-    }
+    let (bundled, bundleBytes) = try read(request.bundle, into: session)
+    let preparation = try ImportPreparation(self, request, session)
+    let prepared = try preparation.prepare(bundled)
     progress.begin("syncing")
     try session.finish()
 
-    var facts = BundleFacts(values: renamed.values, extras: renamed.extras)
-    for key in ["kernel", "ramdisk", "rootimg"] { facts.values[key] = nil }
-    let definition = ImageDefinition(osimage: renamed.osimage, linuximage: renamed.linuximage)
-    let target = Snapshot(
-      image: image.text, created: now(), parent: nil, message: "import of \(bundle)",
-      provenance: provenance("import"), tables: snapshotTables(definition), pieces: pieces,
-      notes: [], facts: facts.facts, entryCount: UInt64(pieces.count),
-      contentBytes: pieces.reduce(0) { $0 &+ $1.entry.sizeBytes })
-    return try apply(
-      target, image, existing ?? ImageDefinition(), install, bundleBytes: bundleBytes,
-      start: start)
+    let locks = try prepared.map(\.image).sorted { $0.text < $1.text }.map { try lock($0, store) }
+    defer { withExtendedLifetime(locks) {} }
+    for image in prepared { try preparation.checkMayReplace(image) }
+    var images: [ImportedImage] = []
+    for image in prepared {
+      report(.foundImage(name: image.image.text))
+      images.append(try apply(image, preparation.targets, request, report))
+    }
+    return ImportOutcome(
+      images: images, bundleBytes: bundleBytes, isDryRun: request.isDryRun,
+      seconds: monotonicSeconds() - start)
   }
-
-  // MARK: Reading
 
   private func read(
     _ bundle: String, into session: WriteSession
-  ) throws -> (BundleContent, UInt64) {
+  ) throws -> ([BundledImage], UInt64) {
     let fileSystem = fileSystem
     let file: Descriptor?
     if bundle == "-" {
@@ -95,192 +83,101 @@ extension Workspace {
         file = try fileSystem.openFile(
           at: fileSystem.workingDirectory, Array(absolute(bundle).utf8), [.read])
       } catch {
-        if error.isAbsent {
-          throw ImageError("bundle \(bundle)", "Cannot find \(absolute(bundle))")
-        }
+        if error.isAbsent { throw ImageError.sentence("Cannot find \(absolute(bundle))") }
         throw error
       }
     }
-    let size = try file.map { try fileSystem.stat($0.raw).size } ?? 0
     progress.begin("importing", totalBytes: 0)
     let taken = Monitor<UInt64>(0)
-    let content = try BundleReader(progress: progress).read(
+    let images = try BundleReader(progress: progress).read(
       { target in
         let n = try fileSystem.read(file?.raw ?? 0, into: target)
         taken.withLock { $0 += UInt64(n) }
         return n
       }, into: session)
-    return (content, max(size, taken.withLock { $0 }))
-  }
-
-  /// The pieces of the new image: every named member must be there.
-  private func pieces(
-    _ layout: BundleLayout, _ content: BundleContent
-  ) throws -> [Snapshot.Piece] {
-    var left = Set(content.files.keys)
-    var pieces: [Snapshot.Piece] = []
-    for member in layout.members {
-      guard let file = content.files[member.name] else {
-        throw BundleError(
-          "member \(member.name)", "is named by the manifest and is not in the bundle",
-          advice: "Nothing was imported; export the image again where it came from")
-      }
-      left.remove(member.name)
-      let tar = file.member
-      let entry = Entry(
-        name: [], content: .file(blob: file.blob, sizeBytes: file.sizeBytes),
-        // No bit that gives rights away comes out of a bundle.
-        mode: tar.mode & 0o777, uid: isRoot ? tar.uid : geteuid(),
-        gid: isRoot ? tar.gid : getegid(),
-        modified: Timestamp(
-          seconds: tar.modifiedSeconds, nanoseconds: tar.modifiedNanoseconds))
-      pieces.append(Snapshot.Piece(role: member.role, path: member.path.bytes, entry: entry))
-    }
-    for name in left.sorted() {
-      tell("the bundle's file \(name) is named by nothing in its manifest and was left out")
-    }
-    return pieces.sorted { precedes($0.path, $1.path) }
-  }
-
-  // MARK: Targets
-
-  /// Files of other images are not overwritten: neither anything in another image's folder, nor a
-  /// list that another image names, unless it is the same list.
-  private func refuseForeignTargets(
-    _ pieces: [Snapshot.Piece], _ image: ImageName, _ tables: TableFiles, _ install: AbsolutePath
-  ) throws {
-    for other in try tables.imageNames() where other != image.text {
-      guard let definition = try tables.definition(of: other) else { continue }
-      let folder = ImageFiles.bootDirectory(definition, installDirectory: install)
-      let named = Set(
-        ImageFiles.all(definition, installDirectory: install).filter(\.isNamed).map(\.path))
-      for piece in pieces {
-        guard let path = AbsolutePath(piece.path) else { continue }
-        let isInFolder = folder.map { path.isInside($0) } ?? false
-        guard try isInFolder || (named.contains(path) && differs(piece, at: path)) else { continue }
-        throw ImageError(
-          path.text, "belongs to the image \(other), and the import would overwrite it",
-          advice: "Import under another profile (-f), which has its own folder and lists; "
-            + "--force overwrites it, and keeps what was there as a snapshot")
-      }
-    }
-  }
-
-  private func differs(_ piece: Snapshot.Piece, at path: AbsolutePath) throws -> Bool {
-    let live = try Capture(resolver, progress: progress).run(
-      [PieceRequest(role: piece.role, path: path)], cache: nil,
-      into: .memory(MemoryObjects(over: try store())))
-    return live.pieces.first.map { $0.entry.content != piece.entry.content } ?? false
-  }
-
-  private static let sharedLists = AbsolutePath(
-    components: ["opt", "xcat", "share", "xcat"].map { Array($0.utf8) })
-
-  private func checkTargets(_ layout: BundleLayout, _ install: AbsolutePath) throws {
-    for member in layout.members {
-      let isList = ImageFiles.listAttributes.contains(member.role)
-      guard
-        member.path.isInside(install) && member.path != install
-          || (isList && member.path.isInside(Workspace.sharedLists))
-      else {
-        throw BundleError(
-          "member \(member.name)",
-          "would be written to \(member.path.text), which is outside \(install.text)",
-          advice: "Nothing was imported; a bundle may only write below the install folder")
-      }
-    }
-  }
-
-  /// A target can be reached, as far as it is there already; makes nothing.
-  private func checkTarget(_ path: AbsolutePath, _ install: AbsolutePath) throws {
-    do {
-      let place = try resolveTarget(path, install, create: false)
-      if let stat = try fileSystem.statIfPresent(at: place.directory.raw, place.name),
-        stat.kind != .file
-      {
-        throw ImageError(
-          "target \(path.text)", "is a \(stat.kind.noun), and the bundle has a file for it",
-          advice: "Nothing was imported; do not trust this bundle")
-      }
-    } catch let error as SystemError {
-      guard error.isAbsent else { throw error }
-    }
-  }
-
-  /// Resolves a target below its allowed folder without following links there.
-  private func resolveTarget(
-    _ path: AbsolutePath, _ install: AbsolutePath, create: Bool = true
-  ) throws -> ResolvedPath {
-    let allowed = path.isInside(install) ? install : Workspace.sharedLists
-    let top = try resolver.resolve(allowed, create: create)
-    if create, try fileSystem.statIfPresent(at: top.directory.raw, top.name) == nil {
-      try fileSystem.makeDirectory(at: top.directory.raw, top.name, mode: 0o755)
-    }
-    let root = try fileSystem.openDirectory(at: top.directory.raw, top.name)
-    let inside = AbsolutePath(
-      components: Array(path.components.dropFirst(allowed.components.count)))
-    do throws(SystemError) {
-      return try PathResolver(fileSystem, root: root)
-        .resolve(inside, followLinks: false, create: create)
-    } catch {
-      guard error.code == .loop else { throw error }
-      throw ImageError(
-        "target \(path.text)", "is reached through a symbolic link below \(allowed.text)",
-        advice: "A bundle is not written through links: replace the link by a folder, or a bind "
-          + "mount, and import again")
-    }
+    return (images, taken.withLock { $0 })
   }
 
   // MARK: Applying
 
-  /// All that belongs, or will belong, to the new image: what is there now must be kept.
-  private func everything(
-    _ new: Snapshot, _ install: AbsolutePath
-  ) throws -> [PieceRequest] {
-    new.requests
-      + ImageFiles.all(new.definition, installDirectory: install).map {
-        PieceRequest(role: $0.role, path: $0.path)
-      }
-  }
-
   private func apply(
-    _ new: Snapshot, _ image: ImageName, _ existing: ImageDefinition, _ install: AbsolutePath,
-    bundleBytes: UInt64, start: Double
-  ) throws -> ImportOutcome {
+    _ prepared: PreparedImage, _ targets: ImportTargets, _ request: ImportRequest,
+    _ report: (BundleEvent) -> Void
+  ) throws -> ImportedImage {
     let store = try store()
+    let image = prepared.image
+    let existing = try tables().definition(of: image.text) ?? ImageDefinition()
     let latest = try store.refs.latestReadable(of: image)
     let memory = MemoryObjects(over: store)
+    let everything =
+      prepared.pieces.compactMap(PieceRequest.init)
+      + (try imageFiles(prepared.definition, targets.install)).map {
+        PieceRequest(role: $0.role, path: $0.path)
+      }
     let live = try captureLive(
-      image, existing, latest: latest, also: try everything(new, install), into: .memory(memory))
-    let targets = new.pieces.compactMap { AbsolutePath($0.path) }
-    for path in targets { try checkTarget(path, install) }
-    // The old image goes whole, tree and packed forms too: xCAT would use a leftover before the new.
-    // What is another image's, in a folder that --force makes them share, only gives way.
-    let own = Set(
-      ImageFiles.all(existing, installDirectory: install).map(\.path.bytes))
+      image, existing, latest: latest, also: everything, rows: prepared.rowKeys,
+      into: .memory(memory))
+    let pieces = try targets.settle(prepared, live)
+    // What is another image's, in a folder that they are made to share, only gives way.
+    let own = Set(try imageFiles(existing, targets.install).map(\.path.bytes))
     let plans = try planPieces(
-      from: live.capture.pieces.filter { own.contains($0.path) || new.piece(at: $0.path) != nil },
-      memory, to: new.pieces, store,
-      liveNotes: live.notes, targetNotes: [])
-    var outcome = describe(plans, [])
-    let safety = try saveBeforeChange(
-      image, live, keeping: try everything(new, install), message: "before \(new.message)",
-      command: "import")
-    var committed = new
-    committed.parent = (safety ?? latest)?.id
-    let imported = try store.refs.append(committed)
+      from: live.capture.pieces.filter { piece in
+        own.contains(piece.path) || pieces.all.contains { $0.path == piece.path }
+      }, memory, to: pieces.all, store, liveNotes: live.notes, targetNotes: [])
+    let rows = prepared.rows.changes(from: live.rows, existing, request)
+    var outcome = describe(
+      plans, attributeChanges(existing, live.rows, rows.definition, rows.kept))
+    func imported(
+      _ committed: CommittedSnapshot?, _ safety: CommittedSnapshot?, _ remaining: ImageDiff?
+    ) -> ImportedImage {
+      ImportedImage(
+        name: image.text, imported: committed, safety: safety, replaced: !existing.isEmpty,
+        apply: outcome, remaining: remaining, remarks: prepared.remarks + pieces.remarks)
+    }
+    if request.isDryRun { return imported(nil, nil, nil) }
+
+    let safety = try commitLive(
+      image, existing, also: everything, rows: prepared.rowKeys,
+      notes: try absenceNotes(of: pieces.all, live), mayBeEmpty: true,
+      message: "before import of \(request.bundle)", command: "import"
+    ).committed
+    let committed = try store.refs.append(
+      snapshot(prepared, pieces.all, rows, request, parent: safety))
     do {
-      outcome.report = try run(plans) { try resolveTarget($0, install) }
-      try restoreRows(image, new.definition)
+      for path in try targets.keepOriginals(pieces.all, live, request) {
+        report(.keptOriginal(path: path))
+      }
+      for piece in pieces.all { report(event(piece)) }
+      outcome.report = try run(plans) { try targets.resolve($0) }
+      for line in prepared.rows.litefileLines { report(.litefileRow(line: line)) }
+      if prepared.rows.hasNodeLists { report(.addingPostscripts) }
+      try applyRows(rows.changes)
     } catch {
       tell(
-        "the import is in the store as \(imported.name) but is not live yet: "
-          + "'imgstore revert \(imported.name)' finishes it")
+        "the import is in the store as \(committed.name) but is not live yet: "
+          + "'imgstore revert \(committed.name)' finishes it, 'imgstore revert \(safety.name)' "
+          + "takes it back")
       throw error
     }
-    let (remaining, _) = try diffLive(imported)
-    return ImportOutcome(
-      imported: imported, safety: safety, apply: outcome, remaining: remaining,
-      bundleBytes: bundleBytes, seconds: monotonicSeconds() - start)
+    let remaining = try diffLive(committed).diff
+    report(.imported(image: image.text))
+    return imported(committed, safety, remaining)
+  }
+
+  private func event(_ piece: Snapshot.Piece) -> BundleEvent {
+    let path = printable(piece.path)
+    return piece.role == ImageFiles.rootTree ? .placingTree(path: path) : .placing(path: path)
+  }
+
+  private func snapshot(
+    _ prepared: PreparedImage, _ pieces: [Snapshot.Piece], _ rows: PreparedRows.Result,
+    _ request: ImportRequest, parent: CommittedSnapshot
+  ) -> Snapshot {
+    Snapshot(
+      image: prepared.image.text, created: now(), parent: parent.id,
+      message: "import of \(request.bundle)", provenance: provenance("import"),
+      tables: snapshotTables(rows.definition, rows.kept), pieces: pieces, notes: [],
+      facts: prepared.facts.facts, entryCount: prepared.entryCount + UInt64(pieces.count),
+      contentBytes: pieces.reduce(prepared.treeBytes) { $0 &+ $1.entry.sizeBytes })
   }
 }

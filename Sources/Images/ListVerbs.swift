@@ -48,22 +48,21 @@ extension Workspace {
       }
       try definition.set(String(assignment[..<equals]), value)
     }
-    if definition != old { try restoreRows(image, definition) }
+    if definition != old { try applyRows(definition.rowChanges(of: image.text)) }
     return definition
   }
 
   /// All images that are defined or have snapshots.
   public func images() throws -> [ImageSummary] {
     let store = try store(create: true)
-    let tables = try tables()
-    let defined = Set(try tables.imageNames())
+    let defined = try tables().definitions()
     let stored = Set(try store.refs.images().map(\.text))
-    return try defined.union(stored).sorted().map { name in
+    return try stored.union(defined.keys).sorted().map { name in
       let image = try ImageName(name)
       let numbers = try store.refs.numbers(of: image)
       return ImageSummary(
-        name: name, isDefined: defined.contains(name),
-        provisioning: try tables.definition(of: name)?.provisioning ?? "",
+        name: name, isDefined: defined[name] != nil,
+        provisioning: defined[name]?.provisioning ?? "",
         snapshots: numbers.count, latest: try numbers.last.map { try store.refs.read(image, $0) })
     }
   }

@@ -9,48 +9,94 @@ import XCAT
 /// A live image as it was captured.
 struct LiveImage: Sendable {
   let definition: ImageDefinition
+  let rows: KeptRows
   let capture: CaptureResult
   let notes: [Snapshot.Note]
   let cache: StatCache?
 
-  var tables: [Snapshot.Table] { snapshotTables(definition) }
+  var tables: [Snapshot.Table] { snapshotTables(definition, rows) }
 }
 
 extension Workspace {
-  /// The files of an image, now: what its definition names, what a bundle brought along, and what
-  /// else `others` lists.
+  /// The files of an image, now: what its definition names, what xCAT would find, its kits' folders,
+  /// what a bundle brought along, and what else `others` lists.
   func requests(
-    _ definition: ImageDefinition, facts: [Snapshot.Fact], also others: [PieceRequest] = []
+    _ definition: ImageDefinition, latest: Snapshot?, also others: [PieceRequest] = []
   ) throws -> (all: [PieceRequest], named: Set<AbsolutePath>) {
-    let install = try installDirectory(try tables())
-    var files = ImageFiles.all(definition, installDirectory: install)
-    for extra in BundleFacts(facts).extras {
-      guard let folder = AbsolutePath(extra.destination) else { continue }
-      files.append(
-        ImageFile(
-          role: ImageFiles.extra,
-          path: folder.appending(extra.source.split(separator: "/").last.map(String.init) ?? ""),
-          isNamed: true))
+    let tables = try tables()
+    var files = try imageFiles(definition, installDirectory(tables))
+    for (schema, rows) in try kitRows(definition, tables) where schema == .kit {
+      for folder in rows.compactMap({ $0["kitdir"] }).compactMap({ AbsolutePath($0) }) {
+        files.append(ImageFile(role: ImageFiles.kit, path: folder, isNamed: true))
+      }
     }
     var seen: Set<AbsolutePath> = []
     var all: [PieceRequest] = []
     for file in files where seen.insert(file.path).inserted {
       all.append(PieceRequest(role: file.role, path: file.path))
     }
-    for other in others where seen.insert(other.path).inserted { all.append(other) }
+    let carried = (latest?.pieces ?? []).filter { Workspace.carriedRoles.contains($0.role) }
+    for other in carried.compactMap(PieceRequest.init) + others
+    where seen.insert(other.path).inserted { all.append(other) }
     return (all, Set(files.filter(\.isNamed).map(\.path)))
+  }
+
+  /// Files that only a bundle named: they stay with the image.
+  private static let carriedRoles: Set<String> = [
+    ImageFiles.extra, ImageFiles.closure, ImageFiles.kit,
+  ]
+
+  /// The files that a definition means, on this management node.
+  func imageFiles(
+    _ definition: ImageDefinition, _ install: AbsolutePath
+  ) throws -> [ImageFile] {
+    try ImageFiles.all(definition, installDirectory: install, in: fileView)
+  }
+
+  /// The management node's files below the workspace's root.
+  var fileView: FileView {
+    FileView(
+      kind: { [self] path in
+        switch try statLive(path)?.kind {
+        case .file: .file
+        case .directory: .directory
+        default: .absent
+        }
+      },
+      read: { [self] path in
+        guard try statLive(path)?.kind == .file else { return nil }
+        let place = try resolver.resolve(path)
+        return try fileSystem.readSmallFile(at: place.directory.raw, place.name)
+      },
+      list: { [self] path in
+        guard try statLive(path)?.kind == .directory else { return [] }
+        let place = try resolver.resolve(path)
+        let folder = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+        return try fileSystem.names(of: folder.raw).sorted(by: precedes)
+      })
+  }
+
+  /// What is at a path, links followed; nil where nothing is.
+  func statLive(_ path: AbsolutePath) throws -> FileStat? {
+    do throws(SystemError) {
+      let place = try resolver.resolve(path)
+      return try fileSystem.statIfPresent(at: place.directory.raw, place.name)
+    } catch {
+      if error.isAbsent { return nil }
+      throw error
+    }
   }
 
   /// Captures the live image.
   /// - Parameter others: files to look at beside those that the definition names.
   func captureLive(
     _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
-    also others: [PieceRequest] = [], into destination: CaptureDestination
+    also others: [PieceRequest] = [], rows keys: Set<RowKey> = [],
+    into destination: CaptureDestination
   ) throws -> LiveImage {
     let store = try store()
     let cache = try validCache(image, store)
-    let (requests, named) = try requests(
-      definition, facts: latest?.snapshot.facts ?? [], also: others)
+    let (requests, named) = try requests(definition, latest: latest?.snapshot, also: others)
     let capture = try Capture(resolver, progress: progress).run(
       requests, cache: cache, into: destination)
     let absent = capture.absent.filter { named.contains($0.path) }.map {
@@ -58,7 +104,7 @@ extension Workspace {
     }
     let missing = try noImageFiles(definition, capture).map { [$0] } ?? []
     return LiveImage(
-      definition: definition, capture: capture,
+      definition: definition, rows: try liveRows(image, definition, also: keys), capture: capture,
       notes: (capture.notes + absent + missing).sorted { precedes($0.path, $1.path) },
       cache: cache)
   }
@@ -68,7 +114,8 @@ extension Workspace {
     _ definition: ImageDefinition, _ capture: CaptureResult
   ) throws -> Snapshot.Note? {
     guard ["netboot", "statelite"].contains(definition.provisioning),
-      !capture.pieces.contains(where: { Workspace.isOwned($0.role) })
+      !definition.osVersion.contains("esx"),
+      !capture.pieces.contains(where: { ImageFiles.ownedRoles.contains($0.role) })
     else { return nil }
     let folder = ImageFiles.bootDirectory(
       definition, installDirectory: try installDirectory(try tables()))
@@ -78,7 +125,7 @@ extension Workspace {
   }
 
   /// The stat cache, where the snapshot that it relies on is still there.
-  private func validCache(_ image: ImageName, _ store: ObjectStore) throws -> StatCache? {
+  func validCache(_ image: ImageName, _ store: ObjectStore) throws -> StatCache? {
     guard let cache = StatCache.load(store.layout, key: cacheKey(image)) else { return nil }
     for number in try store.refs.numbers(of: image).reversed()
     where (try? store.refs.read(image, number))?.id == cache.base { return cache }
@@ -91,7 +138,7 @@ extension Workspace {
     let tables = try tables()
     guard let definition = try tables.definition(of: image.text) else {
       throw ImageError(
-        "image \(image)", "is not defined in the tables in \(printable(tables.directory))",
+        "image \(image)", "is not defined in the tables in \(tables.place)",
         advice: "Define it with 'imgstore define \(image) provmethod=netboot rootimgdir=…', "
           + "or name other tables with --xcat-dir")
     }
@@ -99,67 +146,11 @@ extension Workspace {
   }
 }
 
-/// The definition as a snapshot holds it.
-func snapshotTables(_ definition: ImageDefinition) -> [Snapshot.Table] {
-  if definition.isEmpty { return [] }
-  return [
-    Snapshot.Table(name: "osimage", rows: [definition.osimage]),
-    Snapshot.Table(name: "linuximage", rows: [definition.linuximage]),
-  ]
-}
-
 extension Snapshot {
-  /// The definition that the snapshot holds; empty where the image was not defined.
-  var definition: ImageDefinition {
-    func row(_ name: String) -> [String: String] {
-      tables.first { $0.name == name }?.rows.first ?? [:]
-    }
-    return ImageDefinition(osimage: row("osimage"), linuximage: row("linuximage"))
-  }
-
   /// The paths of the pieces, to look for what is there now.
   var requests: [PieceRequest] { pieces.compactMap(PieceRequest.init) }
 
   func piece(at path: [UInt8]) -> Piece? { pieces.first { $0.path == path } }
-}
-
-/// What a bundle says beside files and tables, kept in a snapshot's facts.
-struct BundleFacts {
-  var values: [String: String] = [:]
-  var extras: [Manifest.Extra] = []
-
-  private static let valuePrefix = "bundle."
-  private static let extraSource = "extra-src"
-  private static let extraDestination = "extra-dest"
-
-  init(values: [String: String], extras: [Manifest.Extra]) {
-    self.values = values
-    self.extras = extras
-  }
-
-  init(_ facts: [Snapshot.Fact]) {
-    for fact in facts {
-      switch fact.key {
-      case BundleFacts.extraSource:
-        extras.append(Manifest.Extra(source: fact.value, destination: ""))
-      case BundleFacts.extraDestination:
-        if !extras.isEmpty { extras[extras.count - 1].destination = fact.value }
-      case let key where key.hasPrefix(BundleFacts.valuePrefix):
-        values[String(key.dropFirst(BundleFacts.valuePrefix.count))] = fact.value
-      default: break
-      }
-    }
-  }
-
-  var facts: [Snapshot.Fact] {
-    values.sorted { $0.key < $1.key }.map { .init(BundleFacts.valuePrefix + $0.key, $0.value) }
-      + extras.flatMap {
-        [
-          Snapshot.Fact(BundleFacts.extraSource, $0.source),
-          Snapshot.Fact(BundleFacts.extraDestination, $0.destination),
-        ]
-      }
-  }
 }
 
 extension PieceRequest {

@@ -42,9 +42,10 @@ extension Workspace {
     let target = try find(reference)
 
     let (diff, live, memory) = try look(image, target, store)
+    let notes = try notesToHonour(target.snapshot, of: image)
     let plans = try planPieces(
       from: live.capture.pieces, memory, to: target.snapshot.pieces, store,
-      liveNotes: live.notes, targetNotes: target.snapshot.notes)
+      liveNotes: live.notes, targetNotes: notes)
     var outcome = describe(plans, diff.attributes)
     if dryRun {
       return RevertOutcome(
@@ -52,15 +53,14 @@ extension Workspace {
         remaining: nil, uncompared: [], seconds: monotonicSeconds() - start)
     }
     let safety = try saveBeforeChange(
-      image, live, keeping: target.snapshot.requests,
+      image, live, keeping: target.snapshot.requests + target.snapshot.absentees,
       message: "before revert to @\(target.number)", command: "revert", unlessIn: target)
     do {
       outcome.report = try run(plans) { path in
         try resolver.resolve(path, create: true)
       }
-      if !diff.attributes.isEmpty {
-        try restoreRows(image, target.snapshot.definition)
-      }
+      try removeEmptyFolders(notes)
+      if !diff.attributes.isEmpty { try restoreRows(image, target.snapshot) }
     } catch {
       let before = try safety ?? store.refs.latestReadable(of: image)
       tell(
@@ -82,11 +82,12 @@ extension Workspace {
     let memory = MemoryObjects(over: store)
     let definition = try tables().definition(of: image.text) ?? ImageDefinition()
     let live = try captureLive(
-      image, definition, latest: target, also: target.snapshot.requests, into: .memory(memory))
+      image, definition, latest: target, also: target.snapshot.requests + target.snapshot.absentees,
+      rows: target.snapshot.keptRows.keys, into: .memory(memory))
     let diff = try compare(
       ImageState(
-        name: "live", definition: definition, pieces: live.capture.pieces, source: memory,
-        notes: live.notes),
+        name: "live", definition: definition, rows: live.rows, pieces: live.capture.pieces,
+        source: memory, notes: live.notes),
       state(target, store))
     return (diff, live, memory)
   }
@@ -98,22 +99,14 @@ extension Workspace {
   ) throws -> CommittedSnapshot? {
     let latest = try store().refs.latestReadable(of: image)
     for snapshot in [latest, known].compactMap({ $0?.snapshot })
-    where snapshot.definition == live.definition
+    where snapshot.definition == live.definition && snapshot.keptRows.present == live.rows.present
       && live.capture.pieces.allSatisfy({ snapshot.piece(at: $0.path)?.entry == $0.entry })
     { return nil }
     if live.capture.pieces.isEmpty, live.definition.isEmpty { return nil }
     return try commitLive(
-      image, live.definition, also: others, message: message, command: command
+      image, live.definition, also: others, rows: live.rows.keys, message: message,
+      command: command
     ).committed
-  }
-
-  func restoreRows(_ image: ImageName, _ definition: ImageDefinition) throws {
-    let lost = try tables().setDefinition(of: image.text, definition)
-    if !lost.isEmpty {
-      tell(
-        "these columns are not in this xCAT's tables and were left out: "
-          + lost.joined(separator: ", "))
-    }
   }
 
   /// Commits the state after a revert: the target's own where the proof is clean.

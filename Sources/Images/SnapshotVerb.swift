@@ -36,18 +36,24 @@ extension Workspace {
   }
 
   /// Captures and commits; the image's lock is held.
-  /// - Parameter also: pieces to keep beside those that the definition names.
+  /// - Parameters:
+  ///   - also: pieces to keep beside those that the definition names.
+  ///   - keys: rows to keep beside those that the image has.
+  ///   - notes: what else the snapshot says.
+  ///   - mayBeEmpty: whether a state without definition and files is one.
   func commitLive(
     _ image: ImageName, _ definition: ImageDefinition, also: [PieceRequest] = [],
-    message: String, command: String, tuning: StoreTuning = StoreTuning()
+    rows keys: Set<RowKey> = [], notes: [Snapshot.Note] = [], mayBeEmpty: Bool = false,
+    unlessChanged: Bool = false, message: String, command: String,
+    tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
     let start = monotonicSeconds()
     let store = try store()
     let latest = try store.refs.latestReadable(of: image)
     let session = try store.beginSession(tuning)
     let live = try captureLive(
-      image, definition, latest: latest, also: also, into: .store(session))
-    if live.capture.pieces.isEmpty, definition.isEmpty {
+      image, definition, latest: latest, also: also, rows: keys, into: .store(session))
+    if live.capture.pieces.isEmpty, definition.isEmpty, !mayBeEmpty {
       throw ImageError("image \(image)", "has neither a definition nor files")
     }
     progress.begin("syncing")
@@ -55,14 +61,20 @@ extension Workspace {
     let snapshot = Snapshot(
       image: image.text, created: now(), parent: latest?.id, message: message,
       provenance: provenance(command), tables: live.tables, pieces: live.capture.pieces,
-      notes: live.notes, facts: latest?.snapshot.facts ?? [],
-      entryCount: live.capture.entryCount, contentBytes: live.capture.contentBytes)
-    let committed = try store.refs.append(snapshot)
+      notes: (live.notes + notes).sorted { precedes($0.path, $1.path) },
+      facts: latest?.snapshot.facts ?? [], entryCount: live.capture.entryCount,
+      contentBytes: live.capture.contentBytes)
+    let isSame = latest.map { $0.snapshot.hasSameState(as: snapshot) } ?? false
+    let committed: CommittedSnapshot
+    if unlessChanged, isSame, let latest {
+      committed = latest
+    } else {
+      committed = try store.refs.append(snapshot)
+    }
     live.capture.saveCache(
       store.layout, key: cacheKey(image), base: committed.id, replacing: live.cache)
     return SnapshotOutcome(
-      committed: committed,
-      sameAs: latest.flatMap { $0.snapshot.hasSameState(as: snapshot) ? $0.number : nil },
+      committed: committed, sameAs: isSame ? latest?.number : nil,
       readBytes: live.capture.readBytes, storedBytes: session.writtenBytes,
       seconds: monotonicSeconds() - start)
   }

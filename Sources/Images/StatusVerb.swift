@@ -42,7 +42,7 @@ extension Workspace {
   func state(_ snapshot: CommittedSnapshot, _ store: ObjectStore) -> ImageState {
     ImageState(
       name: snapshot.name, definition: snapshot.snapshot.definition,
-      pieces: snapshot.snapshot.pieces, source: store,
+      rows: snapshot.snapshot.keptRows, pieces: snapshot.snapshot.pieces, source: store,
       notes: snapshot.snapshot.notes)
   }
 
@@ -53,12 +53,13 @@ extension Workspace {
     let memory = MemoryObjects(over: store)
     let definition = try tables().definition(of: image.text) ?? ImageDefinition()
     let live = try captureLive(
-      image, definition, latest: snapshot, also: snapshot.snapshot.requests, into: .memory(memory))
+      image, definition, latest: snapshot, also: snapshot.snapshot.requests,
+      rows: snapshot.snapshot.keptRows.keys, into: .memory(memory))
     let diff = try compare(
       state(snapshot, store),
       ImageState(
-        name: "live", definition: definition, pieces: live.capture.pieces, source: memory,
-        notes: live.notes))
+        name: "live", definition: definition, rows: live.rows, pieces: live.capture.pieces,
+        source: memory, notes: live.notes))
     return (diff, live)
   }
 }

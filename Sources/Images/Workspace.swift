@@ -15,13 +15,19 @@ public struct WorkspaceOptions: Sendable {
   public var store: String
   /// Every absolute path of tables and manifests is taken below this folder.
   public var root: String
-  /// xCAT's table files; nil to look at /etc/xcat, then into the store.
+  /// xCAT's table files; nil to look where xCAT looks, then into the store (`Workspace.tables`).
   public var xcatDirectory: String?
+  /// What XCATCFG, XCATROOT and PATH are taken from, and what xCAT's commands are given.
+  public var environment: [String: String]
 
-  public init(store: String, root: String = "/", xcatDirectory: String? = nil) {
+  public init(
+    store: String, root: String = "/", xcatDirectory: String? = nil,
+    environment: [String: String] = processEnvironment()
+  ) {
     self.store = store
     self.root = root
     self.xcatDirectory = xcatDirectory
+    self.environment = environment
   }
 }
 
@@ -68,59 +74,42 @@ public final class Workspace: Sendable {
     return store
   }
 
-  // MARK: Tables
-
-  /// xCAT's tables, wherever they are.
-  func tables() throws -> TableFiles {
-    if let directory = options.xcatDirectory {
-      let path = Array(absolute(directory).utf8)
-      guard
-        try fileSystem.statIfPresent(
-          at: fileSystem.workingDirectory, path, followLink: true)?.kind == .directory
-      else {
-        throw ImageError(
-          "folder \(directory)", "is not there",
-          advice: "Name the folder of xCAT's table files with --xcat-dir")
-      }
-      return TableFiles(fileSystem, directory: path, mayCreate: true)
-    }
-    let system = rootPath + (rootPath.last == 0x2f ? [] : [0x2f]) + Array("etc/xcat".utf8)
-    if try fileSystem.statIfPresent(
-      at: fileSystem.workingDirectory, system, followLink: true)?.kind == .directory
-    {
-      try refuseForeignDatabase(system)
-      return TableFiles(fileSystem, directory: system, mayCreate: true)
-    }
-    let own = try store(create: true).layout.path + Array("/xcat".utf8)
-    return TableFiles(fileSystem, directory: own, mayCreate: true)
-  }
-
-  /// A site whose xCAT runs on PostgreSQL or MySQL has stale files, or none, in /etc/xcat.
-  private func refuseForeignDatabase(_ directory: [UInt8]) throws {
-    let name = directory + Array("/cfgloc".utf8)
-    let text: String
-    do throws(SystemError) {
-      text = String(
-        decoding: try fileSystem.readSmallFile(at: fileSystem.workingDirectory, name), as: UTF8.self
-      )
-    } catch {
-      if error.isAbsent { return }
-      throw error
-    }
-    let first = text.split(separator: "\n").first.map(String.init) ?? ""
-    guard first.contains(":"), !first.hasPrefix("SQLite:") else { return }
-    let kind = first.split(separator: ":").first.map(String.init) ?? first
-    throw ImageError(
-      printable(name), "xCAT's tables are in a \(kind) database, which this version cannot reach",
-      advice: "Copy the definitions into table files and name their folder with --xcat-dir")
-  }
-
-  func installDirectory(_ tables: TableFiles) throws -> AbsolutePath {
+  func installDirectory(_ tables: any TableDoor) throws -> AbsolutePath {
     let text = try tables.site("installdir") ?? "/install"
     guard let path = AbsolutePath(text), !path.components.isEmpty else {
       throw ImageError("site.installdir", "is '\(text)', not an absolute path")
     }
     return path
+  }
+
+  // MARK: For command lines
+
+  /// Whether xCAT's tables define an image of that name.
+  public func isDefined(_ name: String) throws -> Bool { try tables().definition(of: name) != nil }
+
+  /// xCAT's folder for temporary files (site.tmpdir), as it is reached from here; nil where none is
+  /// set, or it is not there.
+  public func temporaryDirectory() throws -> String? {
+    guard let text = try tables().site("tmpdir"), let path = AbsolutePath(text) else { return nil }
+    let real = absolute(options.root + path.text)
+    let stat = try fileSystem.statIfPresent(
+      at: fileSystem.workingDirectory, Array(real.utf8), followLink: true)
+    return stat?.kind == .directory ? real : nil
+  }
+
+  /// What a path of the command line is called on the management node: an absolute one is its name,
+  /// a relative one is below the working folder, which must then lie below the root.
+  public func managementPath(_ path: String) throws -> String {
+    let whole = absolute(path)
+    let root = absolute(options.root)
+    if path.hasPrefix("/") || root == "/" { return whole }
+    if whole == root { return "/" }
+    guard whole.hasPrefix(root + "/") else {
+      throw ImageError(
+        path, "is \(whole), which is not below the root \(root)",
+        advice: "Give its absolute path, as the management node has it")
+    }
+    return String(whole.dropFirst(root.count))
   }
 
   // MARK: Small things

@@ -1,61 +1,38 @@
 // A bundle into the store, read once, as a stream, before anything else is decided.
 //
-// 1. The bundle is hostile. Only files and directories are taken; a name that is absolute, holds
-//    "..", stands twice or lies too deep refuses the whole bundle; links and devices do too.
-// 2. Nothing outside the store is written here: members become blobs, the manifest stays in memory.
+//     source ─▶ gzip | xz | zstd | plain ─▶ tar ─▶ member ─▶ blob, or tree (rootimgtree.gz)
+//
+// 1. The bundle is hostile. A name that is absolute, holds "..", stands twice, lies below what is no
+//    folder, or lies too deep refuses the whole bundle, and so do devices. Links may lie in folders
+//    of extras and kits only, and lead nowhere else.
+// 2. Nothing outside the store is written here: members become blobs, trees become objects, the
+//    manifests stay in memory.
+// 3. A member whose header carries its SHA-256 (our own bundles', in a comment) has it.
 
 import Archive
 import Codec
 import Platform
 import Store
 
-/// A member of a bundle, in the store.
-public struct BundleFile: Sendable {
-  /// Inside the image's folder: "kernel", "extra/myscript1".
-  public let name: String
-  public let blob: Digest
-  public let sizeBytes: UInt64
-  public let member: TarMember
-}
-
-/// What a bundle holds.
-public struct BundleContent: Sendable {
-  /// The image's folder; empty where the manifest lies at the top.
-  public var folder = ""
-  public var manifest: [UInt8] = []
-  public var files: [String: BundleFile] = [:]
-}
-
-/// Why a bundle was refused.
-public struct BundleError: ExplainedError {
-  public let object: String
-  public let finding: String
-  public let advice: String
-  public init(_ object: String, _ finding: String, advice: String = "") {
-    self.object = object
-    self.finding = finding
-    self.advice = advice
-  }
-}
-
 /// Reads bundles into a session.
 public struct BundleReader: Sendable {
   static let maxMembers = 100_000
   static let maxNameBytes = 16 << 20
-  static let maxManifestBytes: UInt64 = 16 << 20
+  static let maxManifestBytes = 16 << 20
 
   private let progress: Progress
 
   public init(progress: Progress) { self.progress = progress }
 
   /// Reads a bundle to its end.
-  /// - Parameter source: the compressed stream.
+  /// - Parameter source: the stream, compressed or not.
+  /// - Returns: its images, by the order of their folders' names.
   /// - Throws: `BundleError`, `StoreError`, and what the source throws.
   public func read(
     _ source: @escaping @Sendable (UnsafeMutableRawBufferPointer) throws -> Int,
     into session: WriteSession
-  ) throws -> BundleContent {
-    let content = Monitor<BundleContent>(BundleContent())
+  ) throws -> [BundledImage] {
+    let images = Monitor<[BundledImage]>([])
     let isTaken = Monitor(false)
     // One thread reads; the others compress the frames that it fills.
     try session.run { worker in
@@ -63,101 +40,190 @@ public struct BundleReader: Sendable {
         defer { taken = true }
         return !taken
       }
-      if isFirst { try read(source, worker, content) }
+      guard isFirst else { return }
+      var taking = Taking(worker, progress)
+      try taking.read(source)
+      let found = try taking.images()
+      images.withLock { $0 = found }
     }
-    let result = content.withLock { $0 }
-    guard !result.manifest.isEmpty else {
-      throw BundleError(
-        "the bundle", "Failed to find manifest.xml file in image bundle",
-        advice: "Check that the file is one that imgexport wrote")
-    }
-    return result
+    return images.withLock { $0 }
+  }
+}
+
+/// One bundle on its way in.
+private struct Taking: ~Copyable {
+  private let worker: SessionWorker
+  private let progress: Progress
+  private var blobs = BlobIngester()
+  private var entries: [String: BundleEntry] = [:]
+  private var manifests: [String: [UInt8]] = [:]
+  private var litefiles: [String: [UInt8]] = [:]
+  private var members = 0
+  private var nameBytes = 0
+  /// The member that was begun last.
+  private var current: [UInt8] = []
+
+  init(_ worker: SessionWorker, _ progress: Progress) {
+    self.worker = worker
+    self.progress = progress
   }
 
-  private func read(
-    _ source: @escaping (UnsafeMutableRawBufferPointer) throws -> Int, _ worker: SessionWorker,
-    _ content: Monitor<BundleContent>
+  mutating func read(
+    _ source: @escaping (UnsafeMutableRawBufferPointer) throws -> Int
   ) throws {
     let plain = DecompressingReader(source)
     let tar = TarReader { try plain.read($0) }
-    var blobs = BlobIngester()
-    var found = BundleContent()
-    var folders: Set<String> = []
-    var members = 0
-    var nameBytes = 0
     do {
-      while let member = try tar.next() {
-        members += 1
-        guard members <= BundleReader.maxMembers else {
-          throw BundleError("the bundle", "has more than \(BundleReader.maxMembers) members")
-        }
-        nameBytes += member.path.count
-        guard nameBytes <= BundleReader.maxNameBytes else {
-          throw BundleError(
-            "the bundle", "has names of more than \(BundleReader.maxNameBytes) bytes")
-        }
-        let path = try cleanPath(member)
-        guard member.kind == .file else { continue }
-        let name = path.last ?? ""
-        if name == "manifest.xml", path.count <= 2 {
-          guard found.manifest.isEmpty else {
-            throw BundleError(
-              "the bundle", "holds more than one image, which this version does not import",
-              advice: "Import it with xCAT's own imgimport")
-          }
-          found.folder = path.dropLast().joined(separator: "/")
-          found.manifest = try readManifest(tar, member)
-          continue
-        }
-        let full = path.joined(separator: "/")
-        guard found.files[full] == nil, folders.insert(full).inserted else {
-          throw BundleError("member \(full)", "stands twice in the bundle")
-        }
-        let blob = try blobs.ingest(worker) { target in
-          let n = try tar.read(target)
-          progress.add(bytes: UInt64(n))
-          return n
-        }
-        guard blob.sizeBytes == member.sizeBytes else {
-          throw BundleError("member \(full)", "ends too early")
-        }
-        progress.add(items: 1)
-        found.files[full] = BundleFile(
-          name: full, blob: blob.id, sizeBytes: blob.sizeBytes, member: member)
-      }
+      while let member = try tar.next() { try take(member, tar) }
       try plain.drain()
     } catch let error as ArchiveError {
+      let place = current.isEmpty ? "" : " (in or after \(shown(current)))"
       throw BundleError(
-        error.member.isEmpty ? "the bundle" : "member \(printable(error.member))", error.finding,
-        advice: "Nothing was imported; fetch the bundle again and compare its checksum")
+        error.member.isEmpty ? "the bundle" : shown(error.member),
+        error.member.isEmpty ? error.finding + place : error.finding,
+        advice: "Nothing was imported; fetch the bundle again and compare its checksum, or, where "
+          + "its origin is trusted and it only expands much, import what 'gzip -dc' makes of it")
     }
-    try found.enterFolder()
-    content.withLock { $0 = found }
   }
 
-  /// The components of a member's name, checked.
-  private func cleanPath(_ member: TarMember) throws(BundleError) -> [String] {
-    let object = "member \(printable(member.path))"
-    switch member.kind {
-    case .file, .directory: break
-    default:
-      throw BundleError(
-        object, "is neither a file nor a directory, which no bundle of a stateless image holds",
-        advice: "Nothing was imported; do not trust this bundle")
+  private mutating func take(_ member: TarMember, _ tar: TarReader) throws {
+    current = member.path
+    members += 1
+    guard members <= BundleReader.maxMembers else {
+      throw BundleError("the bundle", "has more than \(BundleReader.maxMembers) members")
     }
-    guard member.path.first != 0x2f else {
+    nameBytes += member.path.count
+    guard nameBytes <= BundleReader.maxNameBytes else {
+      throw BundleError("the bundle", "has names of more than \(BundleReader.maxNameBytes) bytes")
+    }
+    let parts = try cleanPath(member.path, member)
+    guard !parts.isEmpty else {
+      guard member.kind == .directory else {
+        throw BundleError("member '\(printable(member.path))'", "is a file that has no name")
+      }
+      return
+    }
+    let name = parts.joined(separator: "/")
+    switch member.kind {
+    case .directory:
+      if let known = entries[name] {
+        guard case .directory = known.content else { throw twice(name) }
+        return
+      }
+      try add(name, .directory, member)
+    case .file: try takeFile(name, parts, member, tar)
+    case .symlink(let target):
+      try requireSideFolder(parts, member)
+      try checkLink(target, parts, member)
+      try add(name, .symlink(target: target), member)
+    case .hardLink(let target):
+      try requireSideFolder(parts, member)
+      let other = try cleanPath(target, member).joined(separator: "/")
+      guard let known = entries[other], case .file = known.content else {
+        throw BundleError(
+          object(member), "is a hard link to what is no earlier file of the bundle",
+          advice: BundleError.distrust)
+      }
+      var linked = known.member
+      linked.path = member.path
+      try add(name, known.content, linked)
+    case .characterDevice, .blockDevice, .fifo:
       throw BundleError(
-        object, "has an absolute name", advice: "Nothing was imported; do not trust this bundle")
+        object(member), "is a device or a fifo, which no bundle holds",
+        advice: BundleError.distrust)
+    }
+  }
+
+  private mutating func takeFile(
+    _ name: String, _ parts: [String], _ member: TarMember, _ tar: TarReader
+  ) throws {
+    if parts.last == "manifest.xml", parts.count <= 2 {
+      let folder = parts.dropLast().joined(separator: "/")
+      guard manifests[folder] == nil else { throw twice(name) }
+      let bytes = try readManifest(tar, member)
+      try checkSum(SHA256.digest(of: bytes), name, member)
+      manifests[folder] = bytes
+      return
+    }
+    guard entries[name] == nil else { throw twice(name) }
+    let isTree =
+      parts.last == "rootimgtree.gz" && parts.count <= 2
+      || Array(parts.suffix(2)) == ["complete", "rootimg.tar.zst"] && parts.count <= 3
+    progress.add(items: 1)
+    if isTree {
+      let (tree, digest) = try readTree(name, tar)
+      try checkSum(digest, name, member)
+      return try add(name, .tree(tree), member)
+    }
+    let keeping = parts.last == "litefile.csv" && parts.count <= 2
+    var kept: [UInt8] = []
+    let blob = try blobs.ingest(worker) { [progress] target in
+      let n = try tar.read(target)
+      progress.add(bytes: UInt64(n))
+      if keeping, kept.count <= BundleReader.maxManifestBytes {
+        kept += UnsafeRawBufferPointer(rebasing: target[..<n])
+      }
+      return n
+    }
+    if keeping {
+      guard kept.count <= BundleReader.maxManifestBytes else {
+        throw BundleError("member \(name)", "has more than 16 MiB, too many for a list of rows")
+      }
+      litefiles[parts.dropLast().joined(separator: "/")] = kept
+    }
+    guard blob.sizeBytes == member.sizeBytes else {
+      throw BundleError("member \(name)", "ends too early")
+    }
+    try checkSum(blob.id, name, member)
+    try add(name, .file(blob: blob.id, sizeBytes: blob.sizeBytes), member)
+  }
+
+  private mutating func add(
+    _ name: String, _ content: BundleEntry.Content, _ member: TarMember
+  ) throws(BundleError) {
+    guard entries[name] == nil else { throw twice(name) }
+    // All entries are kept until the end: what has no bound over them is not.
+    var kept = member
+    kept.xattrs = []
+    kept.comment = nil
+    entries[name] = BundleEntry(content: content, member: kept)
+  }
+
+  private func twice(_ name: String) -> BundleError {
+    BundleError("member \(name)", "stands twice in the bundle, or as a file and as a folder", advice: BundleError.distrust)
+  }
+
+  /// A member for a message, which a stranger's name must not flood.
+  private func shown(_ path: [UInt8]) -> String {
+    path.count <= 255 ? "member \(printable(path))" : "member \(printable(path.prefix(255)))…"
+  }
+
+  private func object(_ member: TarMember) -> String { shown(member.path) }
+
+  // MARK: Names and links
+
+  /// The components of a name, checked.
+  private func cleanPath(
+    _ path: [UInt8], _ member: TarMember
+  ) throws(BundleError) -> [String] {
+    let object = object(member)
+    guard path.first != 0x2f else {
+      throw BundleError(object, "has an absolute name", advice: BundleError.distrust)
     }
     var parts: [String] = []
-    for part in member.path.split(separator: 0x2f) where Array(part) != [0x2e] {
-      guard Array(part) != [0x2e, 0x2e], part.count <= 255 else {
-        throw BundleError(
-          object, "leads out of the bundle",
-          advice: "Nothing was imported; do not trust this bundle")
+    for part in path.split(separator: 0x2f) where Array(part) != [0x2e] {
+      guard Array(part) != [0x2e, 0x2e] else {
+        throw BundleError(object, "leads out of the bundle", advice: BundleError.distrust)
+      }
+      guard part.count <= 255 else {
+        throw BundleError(object, "has a name of more than 255 bytes, which no file can have")
       }
       guard let text = String(validating: part, as: UTF8.self) else {
         throw BundleError(object, "has a name that is not UTF-8")
+      }
+      guard !text.holdsControlCharacters else {
+        throw BundleError(
+          object, "has a control character in its name", advice: BundleError.distrust)
       }
       parts.append(text)
     }
@@ -165,8 +231,44 @@ public struct BundleReader: Sendable {
     return parts
   }
 
+  /// Links may lie in the folders of extras and kits, never beside kernel and manifest.
+  private func requireSideFolder(
+    _ parts: [String], _ member: TarMember
+  ) throws(BundleError) {
+    guard parts.count >= 3 else {
+      throw BundleError(
+        object(member), "is a link where a bundle has files", advice: BundleError.distrust)
+    }
+  }
+
+  /// A target that goes up and then down, and up no further than the side folder: as no member lies
+  /// below a link, such a link cannot lead out, whatever other links it passes through.
+  private func checkLink(
+    _ target: [UInt8], _ parts: [String], _ member: TarMember
+  ) throws(BundleError) {
+    let side = parts[1] == "extra" ? 3 : 2
+    var depth = parts.count - 1 - side
+    var isGoingUp = true
+    var isInside = target.first != 0x2f && !target.isEmpty
+    for part in target.split(separator: 0x2f) where Array(part) != [0x2e] {
+      if Array(part) == [0x2e, 0x2e] {
+        depth -= 1
+        if !isGoingUp || depth < 0 { isInside = false }
+      } else {
+        isGoingUp = false
+      }
+    }
+    guard isInside else {
+      throw BundleError(
+        object(member), "is a link that may lead out of its folder, to \(printable(target))",
+        advice: BundleError.distrust)
+    }
+  }
+
+  // MARK: Content
+
   private func readManifest(_ tar: TarReader, _ member: TarMember) throws -> [UInt8] {
-    guard member.sizeBytes > 0, member.sizeBytes <= BundleReader.maxManifestBytes else {
+    guard member.sizeBytes > 0, member.sizeBytes <= UInt64(BundleReader.maxManifestBytes) else {
       throw BundleError("manifest.xml", "has \(member.sizeBytes) bytes")
     }
     var bytes = [UInt8](repeating: 0, count: Int(member.sizeBytes))
@@ -178,21 +280,98 @@ public struct BundleReader: Sendable {
     }
     return bytes
   }
+
+  /// A tree that lies in the bundle as an archive, and the SHA-256 of the archive's own bytes.
+  private func readTree(_ name: String, _ tar: TarReader) throws -> (ArchiveTree, Digest) {
+    let hash = RunningHash()
+    let progress = progress
+    let archive = DecompressingReader { target in
+      let n = try tar.read(target)
+      if n > 0 { hash.update(UnsafeRawBufferPointer(rebasing: target[..<n])) }
+      progress.add(bytes: UInt64(n))
+      return n
+    }
+    do {
+      let tree = try ArchiveTreeReader(progress: progress).read(
+        { try archive.read($0) }, worker: worker, top: Array("rootimg".utf8))
+      try archive.drain()
+      return (tree, hash.finish())
+    } catch let error as ArchiveError {
+      let inner = error.member.isEmpty ? "" : " (inside: \(printable(error.member)))"
+      throw BundleError("member \(name)\(inner)", error.finding, advice: BundleError.distrust)
+    } catch let error as BundleError {
+      throw BundleError(
+        "member \(name)", "\(error.object) \(error.finding)", advice: BundleError.distrust)
+    }
+  }
+
+  private func checkSum(
+    _ found: Digest, _ name: String, _ member: TarMember
+  ) throws(BundleError) {
+    guard let text = member.comment, text.hasPrefix(TarMember.checksumPrefix) else { return }
+    guard text.dropFirst(TarMember.checksumPrefix.count) == found.description else {
+      throw BundleError(
+        "member \(name)", "has not the content whose SHA-256 the bundle names",
+        advice: "Nothing was imported; fetch the bundle again: it was damaged on its way")
+    }
+  }
+
+  // MARK: Images
+
+  /// The images, once all has been read.
+  func images() throws(BundleError) -> [BundledImage] {
+    guard !manifests.isEmpty else {
+      throw BundleError(
+        "the bundle", "Failed to find manifest.xml file in image bundle",
+        advice: "Check that the file is one that imgexport wrote")
+    }
+    guard manifests.count == 1 || manifests[""] == nil else {
+      throw BundleError(
+        "the bundle", "has a manifest.xml at the top and another in a folder: whose are the files?",
+        advice: BundleError.distrust)
+    }
+    for name in entries.keys {
+      var above = name
+      while let cut = above.lastIndex(of: "/") {
+        above = String(above[..<cut])
+        guard let parent = entries[above] else { continue }
+        guard case .directory = parent.content else {
+          throw BundleError(
+            "member \(name)", "lies below \(above), which is no folder",
+            advice: BundleError.distrust)
+        }
+      }
+    }
+    var grouped: [String: [String: BundleEntry]] = manifests.mapValues { _ in [:] }
+    for (name, entry) in entries {
+      if manifests[""] != nil {
+        grouped["", default: [:]][name] = entry
+        continue
+      }
+      let folder = name.prefix { $0 != "/" }
+      guard grouped[String(folder)] != nil else {
+        throw BundleError(
+          "member \(name)", "lies in no image's folder: there is no manifest.xml beside it",
+          advice: "Nothing was imported; export the image again where it came from")
+      }
+      if name.utf8.count > folder.utf8.count {
+        let inside = String(decoding: name.utf8.dropFirst(folder.utf8.count + 1), as: UTF8.self)
+        grouped[String(folder), default: [:]][inside] = entry
+      }
+    }
+    return manifests.sorted { $0.key < $1.key }.map { folder, manifest in
+      BundledImage(
+        folder: folder, manifest: manifest, litefile: litefiles[folder],
+        entries: grouped[folder] ?? [:])
+    }
+  }
 }
 
-extension BundleContent {
-  /// Names relative to the image's folder; whatever lies elsewhere belongs to no image.
-  fileprivate mutating func enterFolder() throws(BundleError) {
-    guard !folder.isEmpty else { return }
-    var inside: [String: BundleFile] = [:]
-    for (name, file) in files {
-      guard name.utf8.starts(with: (folder + "/").utf8) else {
-        throw BundleError("member \(name)", "lies outside the image's folder \(folder)/")
-      }
-      inside[String(decoding: name.utf8.dropFirst(folder.utf8.count + 1), as: UTF8.self)] = file
-    }
-    files = inside
-  }
+/// A hash that a reading closure feeds.
+private final class RunningHash {
+  private var hash = SHA256()
+  func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bytes) }
+  func finish() -> Digest { hash.finish() }
 }
 
 extension DecompressingReader {

@@ -8,12 +8,19 @@ public protocol ExplainedError: Error {
   var finding: String { get }
   /// What to do next, as one sentence without its full stop; empty where nothing can be advised.
   var advice: String { get }
+  /// The finding is a whole sentence that names its object, as xCAT's own messages are.
+  var isSentence: Bool { get }
 }
 
 extension ExplainedError {
+  public var isSentence: Bool { false }
+
+  /// What is wrong, in one line.
+  public var statement: String { isSentence ? finding : "\(object): \(finding)." }
+
   /// One paragraph for a terminal or a log.
   public var explanation: String {
-    advice.isEmpty ? "\(object): \(finding)." : "\(object): \(finding).\n  \(advice)."
+    advice.isEmpty ? statement : "\(statement)\n  \(advice)."
   }
 }
 

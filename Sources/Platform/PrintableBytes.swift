@@ -1,6 +1,7 @@
 // File names for people and for JSON: a spelling in printable UTF-8 that gives the bytes back.
 //
-// 1. Valid UTF-8 without backslashes and control characters is spelled as it is.
+// 1. Valid UTF-8 without backslashes and control characters (nor such as break a line or turn the
+//    direction of writing) is spelled as it is.
 // 2. A backslash is `\\`; newline and tab are `\n`, `\t`; any other byte is `\xHH`.
 // 3. `bytes(fromPrintable: printable(b)) == b` for all b.
 
@@ -22,7 +23,7 @@ public func printable(_ bytes: some Sequence<UInt8>) -> String {
       let length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1
       if length > 1, rest.count >= length,
         let scalar = String(validating: rest.prefix(length), as: UTF8.self)?.unicodeScalars.first,
-        scalar.value >= 0xa0
+        !scalar.steersText
       {
         text.unicodeScalars.append(scalar)
         rest.removeFirst(length)
@@ -57,6 +58,24 @@ public func bytes(fromPrintable text: String) -> [UInt8]? {
     }
   }
   return bytes
+}
+
+extension StringProtocol {
+  /// Holds characters that steer a terminal, break a line, or turn the direction of writing: no
+  /// name or value from a stranger needs them.
+  public var holdsControlCharacters: Bool {
+    unicodeScalars.contains(where: \.steersText)
+  }
+}
+
+extension Unicode.Scalar {
+  fileprivate var steersText: Bool {
+    if value < 0x80 { return value < 0x20 || value == 0x7f }
+    switch properties.generalCategory {
+    case .control, .lineSeparator, .paragraphSeparator: return true
+    default: return properties.isBidiControl
+    }
+  }
 }
 
 /// The value of a lower- or upper-case hexadecimal digit.

@@ -111,6 +111,10 @@ public final class Statement {
 
   /// The first row, as `read` takes it; nil when there is none.
   public func first<T>(_ values: SQLValue..., read: (Row) -> T) throws(SQLiteError) -> T? {
+    try first(values, read: read)
+  }
+
+  public func first<T>(_ values: [SQLValue], read: (Row) -> T) throws(SQLiteError) -> T? {
     defer { sqlite3_reset(handle) }
     try bind(values)
     return try step() ? read(Row(handle)) : nil

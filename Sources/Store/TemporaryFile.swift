@@ -64,3 +64,12 @@ final class TemporaryFile: Sendable {
     }
   }
 }
+
+extension ObjectStore {
+  /// A file without a name, for bytes that must wait; it is gone when its descriptor is.
+  public func openNamelessFile() throws(SystemError) -> Descriptor {
+    let file = try TemporaryFile(layout)
+    file.discard()
+    return file.file
+  }
+}

@@ -1,20 +1,37 @@
-// What lies where inside a stateless image's bundle (xcat.md section 2, step 7): every file flat
-// under its own name in a folder named after the image, extras in extra/.
+// What lies where inside an image's bundle (xcat.md section 2, step 7, and section 3): every file
+// flat under its own name in a folder named after the image, extras in extra/, each kit in a folder
+// of its own, a statelite image's tree as rootimgtree.gz.
 
 import Platform
 
-/// A file of a bundle and where it belongs on a management node.
+/// A member of a bundle and where it belongs on a management node.
 public struct BundleMember: Sendable, Hashable {
+  public enum Shape: Sendable, Hashable {
+    case file
+    /// A cpio or tar archive of a tree; the path is the tree's.
+    case archivedTree
+    /// A folder that becomes the path, whole.
+    case folder
+    /// A folder whose content is put beside what the path has already.
+    case mergedFolder
+  }
+
   /// Its name inside the image's folder: "kernel", "extra/myscript1".
   public let name: String
   public let role: String
   public let path: AbsolutePath
+  public let shape: Shape
+  /// xCAT's own export leaves it out: a postinstall script that is given arguments.
+  public var isOptional = false
 }
 
 /// The layout of one image's bundle.
 public struct BundleLayout: Sendable {
   public let manifest: Manifest
+  public let kind: ImageKind
   public let members: [BundleMember]
+  /// Files that share their name with another one and so are no flat member: an extra brings each.
+  public let secondFiles: [AbsolutePath]
 
   /// The image's folder in the bundle.
   public var folder: String { BundleLayout.folder(manifest.imageName) }
@@ -23,164 +40,184 @@ public struct BundleLayout: Sendable {
     String(imageName.map { $0 == " " ? "_" : $0 })
   }
 
-  // MARK: Writing
-
-  /// The bundle that today's xCAT imports, of a stateless image.
-  /// - Parameters:
-  ///   - files: role and path of what the snapshot has.
-  ///   - values: `postscripts`, `postbootscripts` and other single values to carry along.
-  /// - Throws: `XCATError` where a mandatory part is missing, or two files would share a name.
-  public static func stateless(
-    image: String, _ definition: ImageDefinition, files: [(role: String, path: AbsolutePath)],
-    values: [String: String], extras: [Manifest.Extra]
-  ) throws(XCATError) -> BundleLayout {
-    let object = "image \(image)"
-    for field in ["provmethod", "profile", "osvers", "osarch"]
-    where definition.osimage[field] == nil {
-      throw XCATError(
-        object, "The '\(field)' field is not set for '\(image)' in the osimage table",
-        advice: "Set it with 'imgstore define \(image) \(field)=…' and take a snapshot")
-    }
-    guard definition.provisioning == "netboot", definition.architecture != "s390x",
-      !definition.osVersion.contains("esx")
-    else {
-      throw XCATError(
-        object,
-        "Exporting images with 'provmethod' \(definition.provisioning) is not supported by this "
-          + "version, which exports stateless (netboot) images",
-        advice: "Use xCAT's own imgexport for this image")
-    }
-    func first(_ role: String, _ names: [String]) -> AbsolutePath? {
-      for name in names {
-        let found = files.first { $0.role == role && $0.path.lastComponent == Array(name.utf8) }
-        if let found { return found.path }
-      }
-      return nil
-    }
-    let lists = files.filter { ImageFiles.listAttributes.contains($0.role) }
-    guard lists.contains(where: { $0.role == "pkglist" }) else {
-      throw XCATError(
-        object, "Couldn't find pkglist file for \(image)",
-        advice: "Set one with 'imgstore define \(image) pkglist=FILE', take a snapshot, and export "
-          + "that one")
-    }
-    guard let ramdisk = first(ImageFiles.ramdisk, ["initrd-stateless.gz"]) else {
-      throw XCATError(
-        object, "Couldn't find ramdisk (initrd-stateless.gz) for \(image)",
-        advice: "Run genimage, take a snapshot, and export that one")
-    }
-    guard let kernel = first(ImageFiles.kernel, ["kernel"]) else {
-      throw XCATError(
-        object, "Couldn't find kernel (kernel) for \(image)",
-        advice: "Run genimage, take a snapshot, and export that one")
-    }
-    guard let packed = first(ImageFiles.packed, ImageFiles.packedNames) else {
-      throw XCATError(
-        object, "Couldn't find compressed rootimg for \(image)",
-        advice: "Run packimage, take a snapshot, and export that one")
-    }
-    var values = values
-    values["kernel"] = kernel.text
-    values["ramdisk"] = ramdisk.text
-    values["rootimg"] = packed.text
-    let manifest = Manifest(
-      osimage: definition.osimage.merging(["imagename": image]) { $1 },
-      linuximage: definition.linuximage.merging(["imagename": image]) { $1 }, values: values,
-      extras: extras)
-    return try BundleLayout(reading: manifest, renamed: manifest)
-  }
-
-  // MARK: Reading
-
-  /// The files that a manifest names, and where each belongs under the manifest `renamed` (the
+  /// The members that a manifest names, and where each belongs under the manifest `renamed` (the
   /// same one, or one under another profile).
+  /// - Parameter isFolder: whether the bundle has a folder of that name.
   /// - Throws: `XCATError`: a mandatory part is missing, a path is not absolute or holds "..", or
   ///   two files share a name.
-  public init(reading manifest: Manifest, renamed: Manifest) throws(XCATError) {
+  public init(
+    reading manifest: Manifest, renamed: Manifest, installDirectory: AbsolutePath,
+    isFolder: (String) -> Bool
+  ) throws(XCATError) {
+    kind = try BundleLayout.check(manifest)
     self.manifest = renamed
-    try BundleLayout.check(manifest)
-    var members: [BundleMember] = []
-    var names: Set<String> = []
-    func add(_ name: String, _ role: String, _ target: String) throws(XCATError) {
-      guard let path = AbsolutePath(target), !path.components.isEmpty else {
-        throw XCATError(
-          "manifest.xml", "the path '\(target)' of \(role) is not a clean absolute path")
-      }
-      guard names.insert(name).inserted else {
-        if members.contains(where: { $0.name == name && $0.path == path }) { return }
-        throw XCATError(
-          "file \(name)", "two files of the image have this name, and a bundle holds one",
-          advice: "Rename one of them and change the attribute that names it")
-      }
-      members.append(BundleMember(name: name, role: role, path: path))
-    }
-    for (key, role) in [
-      ("kernel", ImageFiles.kernel), ("ramdisk", ImageFiles.ramdisk),
-      ("rootimg", ImageFiles.packed),
-    ] {
+    var collected = Collected()
+    for key in Manifest.pathKeys {
       guard let source = manifest.values[key], let target = renamed.values[key] else { continue }
-      try add(ProfileChange.baseName(source), role, target)
+      let name = try BundleLayout.memberName(source, key)
+      if key == "rootimgtree" {
+        let path = BundleLayout.treePath(try Collected.path(target, key))
+        try collected.add(name, ImageFiles.rootTree, path, .archivedTree)
+      } else {
+        try collected.add(
+          name, BundleLayout.roles[key] ?? key, try Collected.path(target, key), .file)
+      }
     }
     for attribute in ImageFiles.listAttributes {
       let sources = BundleLayout.list(manifest, attribute)
       let targets = BundleLayout.list(renamed, attribute)
       for (source, target) in zip(sources, targets) {
-        try add(ProfileChange.baseName(source), attribute, target)
+        let name = try BundleLayout.memberName(source.path, attribute)
+        try collected.add(
+          name, attribute, try Collected.path(target.path, attribute), .file,
+          isOptional: source.hasArguments)
       }
     }
-    for extra in renamed.extras {
-      let name = ProfileChange.baseName(extra.source)
-      try add("extra/\(name)", ImageFiles.extra, "\(extra.destination)/\(name)")
+    for file in manifest.rawImageFiles ?? [] {
+      let name = try BundleLayout.memberName(file, "rawimagefiles")
+      guard
+        let folder = ImageFiles.rawDirectory(
+          renamed.definition, installDirectory: installDirectory)
+      else { continue }
+      let target = name.hasSuffix(".img") ? name : name + ".img"
+      try collected.add(name, ImageFiles.rawImage, folder.appending(target), .file)
     }
-    try BundleLayout.checkTargets(members)
-    self.members = members
+    for kit in renamed.kits {
+      guard let directory = kit["kitdir"] else { continue }
+      let path = try Collected.path(directory, "kitdir")
+      let name = try BundleLayout.memberName(directory, "kitdir")
+      let kitName = kit["kitname"] ?? name
+      guard !kitName.contains("/"), kitName != "..", kitName != "." else {
+        throw XCATError("manifest.xml", "has a kit named '\(kitName)', which is no file name")
+      }
+      try collected.add(name, ImageFiles.kit, path.parent.appending(kitName), .folder)
+    }
+    for extra in renamed.extras { try collected.add(extra, isFolder) }
+    for piece in renamed.closure {
+      try collected.add(
+        piece.member, piece.isTree ? ImageFiles.rootTree : ImageFiles.closure,
+        try Collected.path(piece.path, "closure"), piece.isTree ? .archivedTree : .file)
+    }
+    members = collected.members
+    secondFiles = collected.secondFiles
   }
 
-  /// No two files in one place, and none below another.
-  private static func checkTargets(_ members: [BundleMember]) throws(XCATError) {
-    var owners: [AbsolutePath: String] = [:]
-    for member in members {
-      if let other = owners[member.path] {
-        throw XCATError(
-          "manifest.xml", "\(other) and \(member.name) have the same path \(member.path.text)")
-      }
-      owners[member.path] = member.name
-    }
-    for member in members {
-      var above = member.path.parent
-      while !above.components.isEmpty {
-        if let other = owners[above] {
-          throw XCATError(
-            "manifest.xml", "\(member.name) would lie below \(other), at \(member.path.text)")
-        }
-        above = above.parent
-      }
-    }
+  private static let roles = [
+    "kernel": ImageFiles.kernel, "ramdisk": ImageFiles.ramdisk, "rootimg": ImageFiles.packed,
+    "litefile": ImageFiles.litefile,
+  ]
+
+  /// The tree beside its archive. In 2.6 the path named the archive inside the tree itself, and an
+  /// import that takes it at its word makes rootimg/rootimg.
+  static func treePath(_ archive: AbsolutePath) -> AbsolutePath {
+    let folder = archive.parent
+    return folder.lastComponent == Array("rootimg".utf8) ? folder : folder.appending("rootimg")
   }
 
-  private static func list(_ manifest: Manifest, _ attribute: String) -> [String] {
+  /// The name in the flat bundle of a file that was at `path`.
+  static func memberName(_ path: String, _ role: String) throws(XCATError) -> String {
+    let name = ProfileChange.baseName(path)
+    guard !name.isEmpty, name != ".", name != ".." else {
+      throw XCATError("manifest.xml", "the path '\(path)' of \(role) names no file")
+    }
+    return name
+  }
+
+  private static func list(
+    _ manifest: Manifest, _ attribute: String
+  ) -> [(path: String, hasArguments: Bool)] {
     let value = manifest.osimage[attribute] ?? manifest.linuximage[attribute] ?? ""
     return value.split(separator: ",").compactMap { item in
-      item.split(separator: " ").first.map(String.init)
+      let words = item.split(separator: " ")
+      return words.first.map { (String($0), words.count > 1) }
     }
   }
 
-  /// The fields without which xCAT does not import.
-  private static func check(_ manifest: Manifest) throws(XCATError) {
-    for field in ["imagename", "provmethod", "profile", "osvers", "osarch"]
-    where manifest.osimage[field] == nil {
-      throw XCATError("manifest.xml", "The '\(field)' field is not defined in manifest.xml")
+  /// The fields without which xCAT does not import, in its words.
+  private static func check(_ manifest: Manifest) throws(XCATError) -> ImageKind {
+    func require(_ field: String, _ isThere: Bool) throws(XCATError) {
+      guard isThere else {
+        throw .sentence(
+          "The '\(field)' field is not defined in manifest.xml.",
+          advice: "Nothing was imported; export the image again where it came from")
+      }
     }
-    let method = manifest.osimage["provmethod"] ?? ""
-    guard method == "netboot", manifest.osimage["osarch"] != "s390x" else {
+    for field in ["imagename", "provmethod", "profile", "osvers", "osarch"] {
+      try require(field, manifest.osimage[field] != nil)
+    }
+    let kind = try ImageKind(manifest.definition, verb: "Importing")
+    switch kind {
+    case .install: try require("template", manifest.linuximage["template"] != nil)
+    case .stateless:
+      for field in ["ramdisk", "kernel", "rootimg"] {
+        try require(field, manifest.values[field] != nil)
+      }
+    case .statelite:
+      for field in ["kernel", "ramdisk", "rootimgtree"] {
+        try require(field, manifest.values[field] != nil)
+      }
+    case .raw:
+      guard let files = manifest.rawImageFiles else {
+        throw .sentence("The 'rawimagefiles' section is not defined in manifest.xml.")
+      }
+      guard !files.isEmpty else {
+        throw .sentence(
+          "'files' were not specified in the 'rawimagefiles' section of manifest.xml.")
+      }
+    case .esx: break
+    }
+    return kind
+  }
+}
+
+/// Members as they are found, each name once.
+private struct Collected {
+  private(set) var members: [BundleMember] = []
+  private var names: Set<String> = []
+
+  private(set) var secondFiles: [AbsolutePath] = []
+
+  mutating func add(
+    _ name: String, _ role: String, _ path: AbsolutePath, _ shape: BundleMember.Shape,
+    isOptional: Bool = false
+  ) throws(XCATError) {
+    guard names.insert(name).inserted else {
+      // One file that two attributes name, or another file of the same name.
+      if !members.contains(where: { $0.name == name && $0.path == path }) {
+        secondFiles.append(path)
+      }
+      return
+    }
+    members.append(
+      BundleMember(name: name, role: role, path: path, shape: shape, isOptional: isOptional))
+  }
+
+  mutating func add(_ extra: Manifest.Extra, _ isFolder: (String) -> Bool) throws(XCATError) {
+    guard let destination = AbsolutePath(extra.destination), !destination.components.isEmpty
+    else {
       throw XCATError(
-        "manifest.xml",
-        "Importing images with 'provmethod' \(method) is not supported by this version, which "
-          + "imports stateless (netboot) images",
-        advice: "Use xCAT's own imgimport for this bundle")
+        "manifest.xml", "the folder '\(extra.destination)' of an extra is no clean absolute path")
     }
-    for field in ["ramdisk", "kernel", "rootimg"] where manifest.values[field] == nil {
-      throw XCATError("manifest.xml", "The '\(field)' field is not defined in manifest.xml")
+    let inside = extra.source.split(separator: "/").joined(separator: "/")
+    if !inside.isEmpty, isFolder("extra/\(inside)") {
+      members.append(
+        BundleMember(
+          name: "extra/\(inside)", role: ImageFiles.extra, path: destination, shape: .mergedFolder))
+      return
     }
+    let name = try BundleLayout.memberName(extra.source, "extra")
+    let member = BundleMember(
+      name: "extra/\(name)", role: ImageFiles.extra, path: destination.appending(name),
+      shape: .file)
+    if !members.contains(member) { members.append(member) }
+  }
+
+  static func path(_ text: String, _ role: String) throws(XCATError) -> AbsolutePath {
+    guard let path = AbsolutePath(text), !path.components.isEmpty, !text.hasSuffix("/") else {
+      throw XCATError(
+        "manifest.xml", "the path '\(text)' of \(role) is not a clean absolute path",
+        advice: "Nothing was imported; export the image again where it came from")
+    }
+    return path
   }
 }

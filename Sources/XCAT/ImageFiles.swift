@@ -1,5 +1,5 @@
 // Which files belong to an image (xcat.md sections 2 and 4): the boot files in its folder, its root
-// tree, and the files that its attributes name.
+// tree, the files that its attributes name, and the lists that xCAT looks for where none is named.
 
 import Platform
 
@@ -23,7 +23,17 @@ public enum ImageFiles {
   public static let kernel = "kernel"
   public static let ramdisk = "ramdisk"
   public static let packed = "packed"
+  public static let litefile = "litefile"
+  public static let rawImage = "rawimage"
+  public static let kit = "kit"
   public static let extra = "extra"
+  /// A file of a complete bundle that the image needs to be generated again.
+  public static let closure = "closure"
+
+  /// Roles of files that belong to one image alone: they go when the image has them no longer.
+  public static let ownedRoles: Set<String> = [
+    rootTree, kernel, ramdisk, packed, litefile, rawImage, "hypervisor",
+  ]
 
   /// Attributes that name files, comma lists all, in the order in which xCAT places them.
   public static let listAttributes = [
@@ -40,23 +50,40 @@ public enum ImageFiles {
   ]
   static let otherPackedNames = ["rootimg-statelite.gz", "rootimg.cpio.zst", "rootimg.tar.zst"]
 
-  /// The folder of kernel, ramdisks and root image.
+  /// The folder of kernel, ramdisks and root image; nil for a kind that has none.
   public static func bootDirectory(
     _ definition: ImageDefinition, installDirectory: AbsolutePath
   ) -> AbsolutePath? {
     if let text = definition.linuximage["rootimgdir"] { return AbsolutePath(text) }
+    guard ["netboot", "statelite"].contains(definition.provisioning) else { return nil }
+    return folder("netboot", definition, installDirectory)
+  }
+
+  /// The folder of an s390x image's disk images.
+  public static func rawDirectory(
+    _ definition: ImageDefinition, installDirectory: AbsolutePath
+  ) -> AbsolutePath? {
+    guard definition.architecture.contains("s390x"),
+      ["netboot", "raw", "sysclone"].contains(definition.provisioning)
+    else { return nil }
+    return folder(definition.provisioning, definition, installDirectory)
+  }
+
+  private static func folder(
+    _ family: String, _ definition: ImageDefinition, _ installDirectory: AbsolutePath
+  ) -> AbsolutePath? {
     guard !definition.osVersion.isEmpty, !definition.architecture.isEmpty,
       !definition.profile.isEmpty
     else { return nil }
     return AbsolutePath(
-      installDirectory.text + "/netboot/\(definition.osVersion)/\(definition.architecture)/"
+      installDirectory.text + "/\(family)/\(definition.osVersion)/\(definition.architecture)/"
         + definition.profile)
   }
 
   /// All files, each path once.
   public static func all(
-    _ definition: ImageDefinition, installDirectory: AbsolutePath
-  ) -> [ImageFile] {
+    _ definition: ImageDefinition, installDirectory: AbsolutePath, in view: FileView
+  ) throws -> [ImageFile] {
     var files: [ImageFile] = []
     if let directory = bootDirectory(definition, installDirectory: installDirectory) {
       func add(_ role: String, _ names: [String]) {
@@ -68,13 +95,20 @@ public enum ImageFiles {
       add(kernel, ["kernel"])
       add(ramdisk, ramdiskNames)
       add(packed, packedNames + otherPackedNames)
+      add(litefile, ["litefile.csv"])
       add("hypervisor", ["hypervisor"])
+    }
+    if let directory = rawDirectory(definition, installDirectory: installDirectory) {
+      for name in try view.list(directory) where name.suffix(4) == Array(".img".utf8)[...] {
+        files.append(ImageFile(role: rawImage, path: directory.appending(name), isNamed: false))
+      }
     }
     for attribute in listAttributes + ["partitionfile"] {
       for path in paths(of: attribute, definition) {
         files.append(ImageFile(role: attribute, path: path, isNamed: true))
       }
     }
+    if let found = try searchedList(definition, installDirectory, view) { files.append(found) }
     var seen: Set<AbsolutePath> = []
     return files.filter { seen.insert($0.path).inserted }
   }
@@ -92,5 +126,48 @@ public enum ImageFiles {
       guard let path = text.split(separator: " ").first else { return nil }
       return AbsolutePath(String(path))
     }
+  }
+
+  // MARK: Lists that nobody named
+
+  private static let sharedLists = AbsolutePath(
+    components: ["opt", "xcat", "share", "xcat"].map { Array($0.utf8) })
+
+  /// The install template, or the package list, that xCAT would find (xcat.md section 2, step 4).
+  static func searchedList(
+    _ definition: ImageDefinition, _ installDirectory: AbsolutePath, _ view: FileView
+  ) throws -> ImageFile? {
+    let method = definition.provisioning
+    let (role, suffix, folder): (String, String, String)
+    switch method {
+    case "install": (role, suffix, folder) = ("template", "tmpl", "install")
+    case "netboot", "statelite": (role, suffix, folder) = ("pkglist", "pkglist", "netboot")
+    default: return nil
+    }
+    guard paths(of: role, definition).isEmpty, !definition.osVersion.isEmpty else { return nil }
+    let version = definition.osVersion
+    let names = [
+      "\(definition.profile).\(version).\(definition.architecture).\(suffix)",
+      "\(definition.profile).\(version).\(suffix)",
+      "\(definition.profile).\(definition.architecture).\(suffix)",
+      "\(definition.profile).\(suffix)",
+    ]
+    for base in [
+      installDirectory.appending("custom").appending(folder), sharedLists.appending(folder),
+    ] {
+      // rhels8.5.0, rhels8.5., … rh, r, and at last the base folder itself.
+      var chopped = version.contains("win") ? "windows" : version
+      while !chopped.isEmpty, try view.kind(base.appending(chopped)) != .directory {
+        chopped.removeLast()
+      }
+      let directory = chopped.isEmpty ? base : base.appending(chopped)
+      for name in names where !name.contains("/") {
+        let path = directory.appending(name)
+        if try view.kind(path) == .file {
+          return ImageFile(role: role, path: path, isNamed: false)
+        }
+      }
+    }
+    return nil
   }
 }

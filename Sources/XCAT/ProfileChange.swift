@@ -20,10 +20,15 @@ public enum ProfileChange {
     let architecture = manifest.osimage["osarch"] ?? ""
     let method = manifest.osimage["provmethod"] ?? ""
     changed.osimage["profile"] = new
-    let directory = installDirectory.text + "/netboot/\(version)/\(architecture)/\(new)"
+    let family = architecture == "s390x" && ["raw", "sysclone"].contains(method) ? method : "netboot"
+    let directory = installDirectory.text + "/\(family)/\(version)/\(architecture)/\(new)"
     if manifest.linuximage["rootimgdir"] != nil { changed.linuximage["rootimgdir"] = directory }
-    for key in ["kernel", "ramdisk", "rootimg", "rootimgtree", "litefile"] {
+    for key in Manifest.pathKeys {
       if let path = manifest.values[key] { changed.values[key] = directory + "/" + baseName(path) }
+    }
+    // A stateless tree that a complete bundle brought goes where the boot files go.
+    for i in changed.closure.indices where changed.closure[i].isTree {
+      changed.closure[i].path = directory + "/" + baseName(changed.closure[i].path)
     }
     let custom =
       installDirectory.text + "/custom/\(method == "install" ? "install" : "netboot")/"
@@ -53,7 +58,7 @@ public enum ProfileChange {
     var directory = String(path.dropLast(name.count + 1))
     if directory.hasPrefix("/opt/xcat/share/xcat") { directory = custom }
     let renamed: String
-    if !old.isEmpty, let at = firstRange(of: old, in: name) {
+    if !old.isEmpty, let at = firstWord(old, in: name) {
       renamed = name.replacingSubrange(at, with: new)
     } else {
       renamed = "\(new).\(name)"
@@ -78,11 +83,16 @@ public enum ProfileChange {
     String(path.split(separator: "/", omittingEmptySubsequences: false).last ?? "")
   }
 
-  private static func firstRange(of part: String, in text: String) -> Range<String.Index>? {
+  /// The first place where `word` stands for itself: no letter or digit touches it.
+  private static func firstWord(_ word: String, in text: String) -> Range<String.Index>? {
+    func isPart(_ character: Character) -> Bool { character.isLetter || character.isNumber }
     var start = text.startIndex
     while start < text.endIndex {
-      if text[start...].hasPrefix(part) {
-        return start..<text.index(start, offsetBy: part.count)
+      if text[start...].hasPrefix(word) {
+        let end = text.index(start, offsetBy: word.count)
+        let touchesBefore = start > text.startIndex && isPart(text[text.index(before: start)])
+        let touchesAfter = end < text.endIndex && isPart(text[end])
+        if !touchesBefore, !touchesAfter { return start..<end }
       }
       start = text.index(after: start)
     }

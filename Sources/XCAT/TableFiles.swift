@@ -1,16 +1,16 @@
 // xCAT's own SQLite files, one per table (xcat.md section 5), read and written by column name.
 //
 // 1. A row is visible unless `disable` says otherwise; NULL and '' both mean "unset".
-// 2. Both rows of an image change in one transaction over both files: SQLite commits attached
-//    databases together, by its super-journal. A running xcatd is waited for.
-// 3. A replaced row loses the columns that the new one does not set.
+// 2. All changes of one call, new tables included, are one transaction over all files: SQLite
+//    commits attached databases together, by its super-journal. A running xcatd is waited for.
+// 3. A replaced row loses the columns that the new one does not set, unless the change keeps them.
 // 4. New files get mode 0600, as xCAT's have.
 
 import Platform
 import SQLite
 
 /// The folder of table files.
-public struct TableFiles: Sendable {
+public struct TableFiles: TableDoor {
   private let fileSystem: any FileSystem
   /// The folder, as a real path.
   public let directory: [UInt8]
@@ -23,25 +23,45 @@ public struct TableFiles: Sendable {
     self.mayCreate = mayCreate
   }
 
+  public var place: String { printable(directory) }
+
   private func path(_ table: String) -> [UInt8] { directory + Array("/\(table).sqlite".utf8) }
+  private func text(_ table: String) -> String { String(decoding: path(table), as: UTF8.self) }
 
   private func exists(_ table: String) throws(SystemError) -> Bool {
     try fileSystem.statIfPresent(
       at: fileSystem.workingDirectory, path(table), followLink: true) != nil
   }
 
-  // MARK: Reading
+  private func explaining<R>(_ body: () throws -> R) throws -> R {
+    do {
+      return try body()
+    } catch let error as SQLiteError {
+      throw XCATError(
+        "xCAT's tables", "SQLite says of \(error.path): \(error.message)",
+        advice: error.isBusy
+          ? "Another process holds the table: try again when it is done"
+          : "Check that the file is a table of xCAT's and that you may read and write it")
+    }
+  }
+}
 
+// MARK: - Reading
+
+extension TableFiles {
   /// The visible rows of a table, set columns only; none where there is no such table.
   /// - Parameter key: a column and the value it must have.
+  /// - Throws: `XCATError`: no table file, a column that is not there, a value that is not UTF-8.
   public func rows(
-    _ table: String, where key: (column: String, value: String)? = nil
+    _ table: String, where key: (column: String, value: String)?
   ) throws -> [[String: String]] {
     guard try exists(table) else { return [] }
-    return try explaining(table) {
+    return try explaining {
       let database = try Database(path: text(table), .read)
+      guard try hasTable(database, "main", table) else { return [] }
       var rows: [[String: String]] = []
-      let condition = key.map { " WHERE \(quoted($0.column)) = ?" } ?? ""
+      // The table's name keeps SQLite from taking an unknown column for a text.
+      let condition = key.map { " WHERE \(quoted(table)).\(quoted($0.column)) = ?" } ?? ""
       let statement = try database.statement("SELECT * FROM \(quoted(table))\(condition)")
       let read: (Row) throws -> Void = { row in
         if let visible = try visibleRow(row, table) { rows.append(visible) }
@@ -74,74 +94,161 @@ public struct TableFiles: Sendable {
     return values
   }
 
-  // MARK: Writing
+  private func hasTable(
+    _ database: Database, _ attached: String, _ table: String
+  ) throws(SQLiteError) -> Bool {
+    try database.statement(
+      "SELECT count(*) FROM \(attached).sqlite_master WHERE type = 'table' AND name = ?"
+    ).first(.text(table)) { $0.integer(0) } == 1
+  }
+}
 
-  /// Makes the image's rows exactly these; an empty dictionary removes a row.
-  /// - Parameter rows: by table; without the key column, which is `imagename`.
-  /// - Returns: columns that this xCAT's tables do not have, and so could not take.
+// MARK: - Writing
+
+extension TableFiles {
+  /// A table inside the transaction.
+  private struct OpenTable {
+    let name: String
+    let columns: Set<String>
+  }
+
+  /// Makes all changes in one transaction over all files.
+  /// - Throws: `XCATError`: a disabled row would be lost, no table and none may be made, what
+  ///   SQLite says. Nothing is changed then.
   @discardableResult
-  public func replace(
-    image: String, _ rows: [(schema: TableSchema, row: [String: String])]
-  ) throws -> [String] {
-    guard let first = rows.first else { return [] }
-    for (schema, _) in rows where try !exists(schema.name) { try create(schema) }
-    return try explaining(first.schema.name) {
-      let database = try Database(path: text(first.schema.name), .write)
-      for (schema, _) in rows.dropFirst() {
-        try database.statement("ATTACH ? AS \(quoted(schema.name + "db"))")
-          .run(.text(text(schema.name)))
+  public func apply(_ changes: [RowChange]) throws -> [String] {
+    // In the order of their names, so that two of us never wait for each other.
+    let schemas = Set(changes.map(\.schema)).sorted { byBytes($0.name, $1.name) }
+    guard let first = schemas.first else { return [] }
+    for schema in schemas where try !exists(schema.name) { try makeFile(schema.name) }
+    return try explaining {
+      let database = try Database(path: text(first.name), .write)
+      for schema in schemas.dropFirst() {
+        try database.statement("ATTACH ? AS \(attachedName(schema))").run(.text(text(schema.name)))
       }
-      var unknown: [String] = []
+      try refuseSeparateCommits(database, schemas)
+      var unknown: Set<String> = []
       try database.transaction {
-        for (i, (schema, row)) in rows.enumerated() {
-          let table = (i == 0 ? "main" : quoted(schema.name + "db")) + "." + quoted(schema.name)
-          try refuseHiddenRow(database, table, image)
-          try database.statement("DELETE FROM \(table) WHERE imagename = ?").run(.text(image))
-          guard !row.isEmpty else { continue }
-          var columns: Set<String> = []
-          try database.statement(
-            "SELECT name FROM pragma_table_info(?, ?)"
-          ).rows(.text(schema.name), .text(i == 0 ? "main" : schema.name + "db")) { found in
-            columns.insert(String(decoding: found.bytes(0), as: UTF8.self))
-          }
-          unknown += row.keys.filter { !columns.contains($0) }.map { "\(schema.name).\($0)" }
-          try insert(database, table, image, row.filter { columns.contains($0.key) })
+        var tables: [String: OpenTable] = [:]
+        for schema in schemas {
+          let attached = schema == first ? "main" : attachedName(schema)
+          tables[schema.name] = try open(schema, attached, database)
+        }
+        for change in changes {
+          guard let table = tables[change.schema.name] else { continue }
+          unknown.formUnion(try apply(change, table, database))
         }
       }
-      return unknown.sorted()
+      return unknown.sorted(by: byBytes)
     }
+  }
+
+  private func attachedName(_ schema: TableSchema) -> String { quoted(schema.name + "db") }
+
+  /// With a write-ahead log, SQLite would commit file by file.
+  private func refuseSeparateCommits(_ database: Database, _ schemas: [TableSchema]) throws {
+    guard schemas.count > 1 else { return }
+    for schema in schemas {
+      let attached = schema == schemas[0] ? "main" : attachedName(schema)
+      let mode = try database.statement("PRAGMA \(attached).journal_mode").first {
+        String(decoding: $0.bytes(0), as: UTF8.self)
+      }
+      guard mode == "wal" || mode == "off" || mode == "memory" else { continue }
+      throw XCATError(
+        "table \(schema.name)",
+        "its file has the journal mode '\(mode ?? "")', with which several tables cannot change "
+          + "in one step",
+        advice: "sqlite3 \(printable(path(schema.name))) 'PRAGMA journal_mode=DELETE' puts it back "
+          + "to what xCAT makes")
+    }
+  }
+
+  private func open(
+    _ schema: TableSchema, _ attached: String, _ database: Database
+  ) throws -> OpenTable {
+    if try !hasTable(database, attached, schema.name) {
+      try database.execute(schema.createStatement(in: attached))
+    }
+    var columns: Set<String> = []
+    try database.statement("SELECT name FROM pragma_table_info(?, ?)")
+      .rows(.text(schema.name), .text(attached == "main" ? attached : schema.name + "db")) { row in
+        columns.insert(String(decoding: row.bytes(0), as: UTF8.self))
+      }
+    for key in schema.keys where !columns.contains(key) {
+      throw XCATError(
+        "table \(schema.name)", "has no column \(key), by which its rows are told apart",
+        advice: "Check that \(printable(path(schema.name))) is a table of xCAT's")
+    }
+    return OpenTable(name: "\(attached).\(quoted(schema.name))", columns: columns)
+  }
+
+  private func apply(
+    _ change: RowChange, _ table: OpenTable, _ database: Database
+  ) throws -> [String] {
+    let schema = change.schema
+    let keys = schema.keys.map { (column: $0, value: change.key[$0] ?? "") }
+    let here = keys.map { key in
+      let column = "\(quoted(schema.name)).\(quoted(key.column))"
+      return key.value.isEmpty ? "(\(column) = ? OR \(column) IS NULL)" : "\(column) = ?"
+    }.joined(separator: " AND ")
+    let keyValues = keys.map { SQLValue.text($0.value) }
+    try refuseHiddenRow(database, table, change, here, keyValues)
+
+    guard let columns = change.columns else {
+      try database.statement("DELETE FROM \(table.name) WHERE \(here)").run(keyValues)
+      return []
+    }
+    let others = columns.filter { !schema.keys.contains($0.key) }
+    let known = others.filter { table.columns.contains($0.key) }
+      .sorted { byBytes($0.key, $1.key) }
+    let values = known.map { $0.value.isEmpty ? SQLValue.null : .text($0.value) }
+    let exists =
+      try database.statement("SELECT count(*) FROM \(table.name) WHERE \(here)")
+      .first(keyValues) { $0.integer(0) } ?? 0
+    if change.keepsOtherColumns, exists > 0 {
+      if !known.isEmpty {
+        let assignments = known.map { "\(quoted($0.key)) = ?" }.joined(separator: ", ")
+        try database.statement("UPDATE \(table.name) SET \(assignments) WHERE \(here)")
+          .run(values + keyValues)
+      }
+    } else {
+      try database.statement("DELETE FROM \(table.name) WHERE \(here)").run(keyValues)
+      let names = (schema.keys + known.map(\.key)).map(quoted)
+      let places = names.map { _ in "?" }.joined(separator: ", ")
+      try database.statement(
+        "INSERT INTO \(table.name) (\(names.joined(separator: ", "))) VALUES (\(places))"
+      ).run(keyValues + values)
+    }
+    return others.filter { !$0.value.isEmpty && !table.columns.contains($0.key) }
+      .map { "\(schema.name).\($0.key)" }
   }
 
   /// A disabled row is invisible to readers, so nobody has kept it: it is not overwritten.
-  private func refuseHiddenRow(_ database: Database, _ table: String, _ image: String) throws {
+  private func refuseHiddenRow(
+    _ database: Database, _ table: OpenTable, _ change: RowChange, _ here: String,
+    _ keyValues: [SQLValue]
+  ) throws {
+    guard table.columns.contains("disable") else { return }
     let hidden = try database.statement(
-      "SELECT count(*) FROM \(table) WHERE imagename = ? AND disable IS NOT NULL "
+      "SELECT count(*) FROM \(table.name) WHERE \(here) AND disable IS NOT NULL "
         + "AND disable NOT IN ('0', 'no', 'NO', 'No', 'nO')"
-    ).first(.text(image)) { $0.integer(0) }
+    ).first(keyValues) { $0.integer(0) }
     guard (hidden ?? 0) == 0 else {
+      let schema = change.schema
+      let key = schema.keys.map { "\($0)=\(change.key[$0] ?? "")" }.joined(separator: ",")
       throw XCATError(
-        "image \(image)", "has a disabled row in xCAT's tables, which would be lost",
+        "table \(schema.name)", "has a disabled row \(key), which would be lost",
         advice:
-          "Enable it (its column 'disable' empty: chtab imagename=\(image) osimage.disable=) or "
-          + "remove it first")
+          "Enable it (its column 'disable' empty: chtab \(key) \(schema.name).disable=) or remove "
+          + "it first")
     }
   }
 
-  private func insert(
-    _ database: Database, _ table: String, _ image: String, _ row: [String: String]
-  ) throws {
-    let columns = row.keys.filter { $0 != "imagename" }.sorted()
-    let names = (["imagename"] + columns).map(quoted).joined(separator: ", ")
-    try database.statement(
-      "INSERT INTO \(table) (\(names)) VALUES (?\(String(repeating: ", ?", count: columns.count)))"
-    )
-    .run([.text(image)] + columns.map { .text(row[$0] ?? "") })
-  }
-
-  private func create(_ schema: TableSchema) throws {
+  /// An empty file, which SQLite takes for an empty database.
+  private func makeFile(_ table: String) throws {
     guard mayCreate else {
       throw XCATError(
-        "table \(schema.name)", "there is no file \(printable(path(schema.name)))",
+        "table \(table)", "there is no file \(printable(path(table)))",
         advice: "Name the folder of xCAT's tables with --xcat-dir, or let xCAT make the table")
     }
     do throws(SystemError) {
@@ -150,28 +257,11 @@ public struct TableFiles: Sendable {
       if error.code != .exists { throw error }
     }
     _ = try fileSystem.openFile(
-      at: fileSystem.workingDirectory, path(schema.name), [.readWrite, .create])
-    try explaining(schema.name) {
-      try Database(path: text(schema.name), .create).execute(schema.createStatement)
-    }
+      at: fileSystem.workingDirectory, path(table), [.readWrite, .create], mode: 0o600)
   }
+}
 
-  private func text(_ table: String) -> String { String(decoding: path(table), as: UTF8.self) }
-
-  private func quoted(_ name: String) -> String {
-    "\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
-      + "\""
-  }
-
-  private func explaining<R>(_ table: String, _ body: () throws -> R) throws -> R {
-    do {
-      return try body()
-    } catch let error as SQLiteError {
-      throw XCATError(
-        "table \(table)", "SQLite says of \(error.path): \(error.message)",
-        advice: error.isBusy
-          ? "Another process holds the table: try again when it is done"
-          : "Check that the file is a table of xCAT's and that you may read and write it")
-    }
-  }
+private func quoted(_ name: String) -> String {
+  "\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
+    + "\""
 }

@@ -1,39 +1,93 @@
-// The two tables that define an image, column by column as today's xCAT has them (xcat.md
-// section 5). An existing file may have more, fewer or other columns: files are addressed by name,
-// and these lists serve for making new ones and for placing attributes.
+// The tables that we write, column by column as today's xCAT has them (xcat.md section 5). An
+// existing file may have more, fewer or other columns: files are addressed by name, and these lists
+// serve for making new ones and for placing attributes.
 
 /// A table of xCAT's.
-public struct TableSchema: Sendable {
+public struct TableSchema: Sendable, Hashable {
   public let name: String
   public let columns: [String]
-  /// Types other than TEXT.
+  /// The columns that tell rows apart.
+  public let keys: [String]
+  /// Key columns that may not be NULL.
+  let required: Set<String>
+  /// Types other than TEXT, and other than the VARCHAR(128) of keys.
   let types: [String: String]
 
+  /// - Parameter columns: without `comments` and `disable`, which every table ends with.
+  init(
+    _ name: String, keys: [String], required: Set<String> = [], types: [String: String] = [:],
+    _ columns: String
+  ) {
+    self.name = name
+    self.keys = keys
+    self.required = required
+    self.types = types
+    self.columns = columns.split(separator: " ").map(String.init) + ["comments", "disable"]
+  }
+
   public static let osimage = TableSchema(
-    name: "osimage",
-    columns: [
-      "imagename", "groups", "profile", "imagetype", "description", "provmethod", "rootfstype",
-      "nfsrootopts", "osdistroname", "osupdatename", "cfmdir", "osname", "osvers", "osarch",
-      "synclists", "postscripts", "postbootscripts", "serverrole", "isdeletable", "kitcomponents",
-      "environvar", "comments", "disable",
-    ],
-    types: ["imagename": "VARCHAR(128) ", "osupdatename": "VARCHAR(1024)"])
+    "osimage", keys: ["imagename"], types: ["osupdatename": "VARCHAR(1024)"],
+    "imagename groups profile imagetype description provmethod rootfstype nfsrootopts "
+      + "osdistroname osupdatename cfmdir osname osvers osarch synclists postscripts "
+      + "postbootscripts serverrole isdeletable kitcomponents environvar")
 
   public static let linuximage = TableSchema(
-    name: "linuximage",
-    columns: [
-      "imagename", "template", "boottarget", "addkcmdline", "pkglist", "pkgdir", "otherpkglist",
-      "otherpkgdir", "exlist", "postinstall", "rootimgdir", "kerneldir", "nodebootif", "otherifce",
-      "netdrivers", "kernelver", "krpmver", "permission", "dump", "crashkernelsize",
-      "partitionfile", "driverupdatesrc", "comments", "disable",
-    ],
-    types: ["imagename": "VARCHAR(128) "])
+    "linuximage", keys: ["imagename"],
+    "imagename template boottarget addkcmdline pkglist pkgdir otherpkglist otherpkgdir exlist "
+      + "postinstall rootimgdir kerneldir nodebootif otherifce netdrivers kernelver krpmver "
+      + "permission dump crashkernelsize partitionfile driverupdatesrc")
+
+  public static let litefile = TableSchema(
+    "litefile", keys: ["image", "file"], required: ["image", "file"], "image file options")
+
+  public static let kit = TableSchema(
+    "kit", keys: ["kitname"],
+    "kitname basename description version release ostype isinternal kitdeployparams kitdir")
+
+  public static let kitrepo = TableSchema(
+    "kitrepo", keys: ["kitreponame"],
+    "kitreponame kitname osbasename osmajorversion osminorversion osarch compat_osbasenames "
+      + "kitrepodir")
+
+  public static let kitcomponent = TableSchema(
+    "kitcomponent", keys: ["kitcompname"],
+    "kitcompname description kitname kitreponame basename version release serverroles kitpkgdeps "
+      + "prerequisite driverpacks kitcompdeps postbootscripts genimage_postinstall exlist")
+
+  public static let postscripts = TableSchema(
+    "postscripts", keys: ["node"], "node postscripts postbootscripts")
+
+  public static let nodelist = TableSchema(
+    "nodelist", keys: ["node"],
+    "node groups status statustime appstatus appstatustime primarysn hidden updatestatus "
+      + "updatestatustime zonename")
+
+  public static let nodegroup = TableSchema(
+    "nodegroup", keys: ["groupname"], "groupname grouptype members membergroups wherevals")
+
+  public static let nodetype = TableSchema(
+    "nodetype", keys: ["node"], "node os arch profile provmethod supportedarchs nodetype")
+
+  public static let site = TableSchema("site", keys: ["key"], "key value")
+
+  /// Every table here.
+  public static let all = [
+    osimage, linuximage, litefile, kit, kitrepo, kitcomponent, postscripts, nodelist, nodegroup,
+    nodetype, site,
+  ]
+
+  public static func named(_ name: String) -> TableSchema? { all.first { $0.name == name } }
 
   /// The statement that makes the table, as xCAT writes it.
-  var createStatement: String {
-    let lines = columns.map { "  \($0) \(types[$0] ?? "TEXT")" }
-    return "CREATE TABLE \(name) (\n" + lines.joined(separator: ",\n")
-      + ",\n  PRIMARY KEY (\(columns[0]))\n)"
+  /// - Parameter database: the name that the file was attached under; SQLite keeps it out of the
+  ///   stored schema.
+  func createStatement(in database: String) -> String {
+    let lines = columns.map { column in
+      let type = keys.contains(column) ? "VARCHAR(128) " : types[column] ?? "TEXT"
+      return "  \(column) \(type)" + (required.contains(column) ? " NOT NULL" : "")
+    }
+    return "CREATE TABLE \(database).\(name) (\n" + lines.joined(separator: ",\n")
+      + ",\n  PRIMARY KEY (\(keys.joined(separator: ",")))\n)"
   }
 
   /// The table that an attribute of `lsdef`/`chdef` lives in; nil for one we do not know.

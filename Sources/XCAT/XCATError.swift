@@ -8,10 +8,18 @@ public struct XCATError: ExplainedError {
   public let object: String
   public let finding: String
   public let advice: String
+  public private(set) var isSentence = false
 
   public init(_ object: String, _ finding: String, advice: String = "") {
     self.object = object
     self.finding = finding
     self.advice = advice
+  }
+
+  /// An error in xCAT's own words, which name the object: scripts look for them.
+  public static func sentence(_ finding: String, advice: String = "") -> XCATError {
+    var error = XCATError("", finding, advice: advice)
+    error.isSentence = true
+    return error
   }
 }

@@ -1,8 +1,7 @@
 // A small XML tree by expat: what manifests need, and nothing that a manifest should not have.
 //
-// 1. No document type, no entities of its own, no attributes that mean anything: a bundle comes
-//    from a stranger.
-// 2. At most 16 MiB, 64 levels, 100,000 elements.
+// 1. No document type, no entities of its own, no attributes: a bundle comes from a stranger.
+// 2. At most 16 MiB, 64 levels, 100,000 elements, names of 128 bytes.
 
 import CExpat
 
@@ -26,6 +25,7 @@ public final class XMLElement {
   }
 
   static let maxBytes = 16 << 20
+  static let maxNameBytes = 128
 
   /// Parses a document.
   /// - Throws: `XCATError` for what is not well-formed, has a document type, or is too large.
@@ -39,9 +39,10 @@ public final class XMLElement {
     XML_SetUserData(parser, Unmanaged.passUnretained(builder).toOpaque())
     XML_SetElementHandler(
       parser,
-      { user, name, _ in
+      { user, name, attributes in
         guard let user, let name else { return }
-        Unmanaged<Builder>.fromOpaque(user).takeUnretainedValue().open(String(cString: name))
+        Unmanaged<Builder>.fromOpaque(user).takeUnretainedValue()
+          .open(String(cString: name), hasAttributes: attributes?.pointee != nil)
       },
       { user, _ in
         guard let user else { return }
@@ -81,8 +82,12 @@ public final class XMLElement {
 
     init(_ parser: XML_Parser) { self.parser = parser }
 
-    func open(_ name: String) {
+    func open(_ name: String, hasAttributes: Bool) {
       count += 1
+      guard !hasAttributes else { return stop("an element has an attribute") }
+      guard name.utf8.count <= XMLElement.maxNameBytes else {
+        return stop("an element's name is too long")
+      }
       guard stack.count < 64, count <= 100_000 else { return stop("it has too many elements") }
       stack.append(XMLElement(name))
     }

@@ -1,29 +1,131 @@
-// imgstore export, import.
+// imgstore export, import. The names imgexport and imgimport are in XCATNames.swift.
 
 import ArgumentParser
+import Glibc
 import Images
 import Platform
 import Store
+import XCAT
 
 struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Write a snapshot as the portable bundle that xCAT's imgimport reads.",
-    discussion: "The bundle goes to NAME.tgz in the working folder unless DEST says otherwise.")
+    abstract: "Write an image as the portable bundle that xCAT's imgimport reads.",
+    discussion: """
+      An image's name stands for the image as it is now: it is snapshotted first where it changed. \
+      IMAGE@N, IMAGE@TAG and the like export an older state. The bundle is NAME.tgz in the working \
+      folder unless DEST says otherwise; it is there whole, or not at all.
 
-  @Argument(help: "The snapshot.") var ref: String
-  @Argument(help: "A file or a folder, or '-' for standard output.") var dest: String?
+      With --complete the bundle also holds what is needed to generate and pack the image again \
+      elsewhere: files that lists include or name, and the root tree.
+
+      Examples:
+        imgstore export compute
+        imgstore export compute@golden /backup/ -e /install/postscripts/mine
+        imgstore export compute --to - | ssh mn2 imgstore import -
+      """)
+
+  @Argument(help: "The image, or a snapshot of it.") var ref: String
+  @Argument(help: "A file or a folder; with -R, a path on that host.") var dest: String?
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "Take a file or folder along, to be placed in DIR, or where it is here. Repeatable.",
+      valueName: "file[:dir]"))
+  var extra: [String] = []
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "Take the names of this node's postscripts and postbootscripts along.", valueName: "node"))
+  var postscripts: String?
+  @Flag(help: "Take along what generating the image again needs.") var complete = false
+  @Option(
+    help: ArgumentHelp(
+      "The same as DEST; '-' is standard output, and all else goes to standard error.",
+      valueName: "file"))
+  var to: String?
+  @OptionGroup var remote: RemoteOption
+  @Flag(name: [.customShort("n"), .long], help: "Say what the bundle would hold; write nothing.")
+  var dryRun = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    if dest != nil, to != nil { throw ValidationError("DEST and --to say the same: give one.") }
+    if let place, place.isEmpty { throw ValidationError("The destination is empty.") }
+    if place == "-", remote.remoteHost != nil {
+      throw ValidationError("Standard output is not on another host: give '-', or -R.")
+    }
+  }
+
+  private var place: String? { to ?? dest }
+
   func run() throws {
-    let outcome = try common.open().export(ref, to: dest)
+    let workspace = try common.open()
+    var request = ExportRequest(ref)
+    request.destination = place == "-" ? .standardOutput : .file(place)
+    request.extras = try extra.map { try workspace.extra($0) }
+    request.postscriptsOf = postscripts
+    request.isComplete = complete
+    request.isDryRun = dryRun
+
+    let outcome: ExportOutcome
+    let destination: String
+    if let host = remote.remoteHost {
+      let (folder, name) = Imgexport.place(
+        of: place, image: ref.split(separator: "@").first.map(String.init) ?? ref)
+      let file = try RemoteFile(host: host, path: folder + name)
+      destination = file.text
+      outcome = try send(workspace, request, to: file)
+    } else {
+      outcome = try workspace.export(request) { _ in }
+      destination = outcome.destination ?? "-"
+    }
     Terminal.finish()
-    guard let destination = outcome.destination else { return }
-    if json.json { return try printJSON(ExportJSON(outcome)) }
-    print("exported \(outcome.snapshot.name) to \(destination)")
-    print(
-      "  \(count(outcome.members, "file")), \(sizeText(outcome.sizeBytes)); "
-        + secondsText(outcome.seconds))
+    try report(outcome, destination)
+  }
+
+  private func send(
+    _ workspace: Workspace, _ request: ExportRequest, to file: RemoteFile
+  ) throws -> ExportOutcome {
+    if dryRun { return try workspace.export(request) { _ in } }
+    return try RemoteBundle.send(workspace, to: file) { path in
+      var request = request
+      request.destination = .file(path)
+      return try workspace.export(request) { _ in }
+    } beforeCopy: { _ in
+      workspace.progress.begin("copying to \(file.host)")
+    }
+  }
+
+  private func report(_ outcome: ExportOutcome, _ destination: String) throws {
+    // The bundle has standard output for itself.
+    let isStream = destination == "-" && !dryRun
+    if !isStream, json.json {
+      try printJSON(ExportJSON(outcome, destination: destination))
+    } else {
+      for line in describe(outcome, destination) {
+        if !isStream { print(line) } else if !common.quiet { Terminal.remark(line) }
+      }
+    }
+    let missing = outcome.missing.map { "\($0.path) is not in the bundle: \($0.why)" }
+    if complete, !dryRun, !missing.isEmpty { throw DoneWithProblems(lines: missing) }
+    if !common.quiet { for line in missing { Terminal.remark(line) } }
+  }
+
+  private func describe(_ outcome: ExportOutcome, _ destination: String) -> [String] {
+    let what = outcome.snapshot.name
+    guard outcome.isDryRun else {
+      return [
+        "exported \(what) to \(destination)",
+        "  \(count(outcome.members.count, "file")), \(sizeText(outcome.sizeBytes)); "
+          + secondsText(outcome.seconds),
+      ]
+    }
+    return outcome.members.map { "\($0.name)  \($0.path)" } + [
+      "",
+      "an export of \(what) to \(destination) would hold "
+        + "\(count(outcome.members.count, "file")), \(sizeText(outcome.contentBytes))",
+    ]
   }
 }
 
@@ -33,33 +135,136 @@ struct Import: ParsableCommand {
     abstract: "Take a bundle in as a new image, or under a new profile.",
     discussion: """
       The whole bundle is read into the store and checked before anything on the machine is \
-      changed. What it replaces is kept as a snapshot.
+      changed. What it replaces is kept as a snapshot, and a revert to that undoes the import. A \
+      bundle writes below the install folder only, and an image that exists is refused unless \
+      --force is given.
+
+      Examples:
+        imgstore import compute.tgz --dry-run
+        imgstore import compute.tgz -f compute2
+        imgstore import backup/compute.tgz -R root@mn2
       """)
 
-  @Argument(help: "The bundle, or '-' for standard input.") var bundle: String
-  @Option(name: [.customShort("f"), .long], help: "Import under this profile.") var profile: String?
+  @Argument(help: "The bundle (gzip, xz, zstd or plain tar), or '-' for standard input.")
+  var bundle: String
+  @Option(
+    name: [.customShort("f"), .long],
+    help: "Import under this profile: own folder, own lists, own name.")
+  var profile: String?
   @Option(help: "The name of the new image.") var name: String?
-  @Flag(help: "Replace an image of that name.") var force = false
+  @Flag(help: "Replace an image of that name; what it was is kept as a snapshot.")
+  var force = false
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "Give these nodes the bundle's postscripts and postbootscripts.", valueName: "noderange"))
+  var postscripts: String?
+  @Flag(help: "With --postscripts: add them to the nodes' own instead of replacing those.")
+  var appendPostscripts = false
+  @Flag(help: "Keep each replaced file beside the new one as FILE.ORIG, as xCAT does.")
+  var orig = false
+  @Flag(help: "Keep columns of a replaced image that the bundle does not set.")
+  var merge = false
+  @Option(
+    help: ArgumentHelp(
+      "Let the bundle write below this folder too. Repeatable.", valueName: "prefix"))
+  var allow: [String] = []
+  @Flag(help: "Install plugins of kits: code that xcatd runs as root.")
+  var trustPlugins = false
+  @OptionGroup var remote: RemoteOption
+  @Flag(name: [.customShort("n"), .long], help: "Check everything and say what would change.")
+  var dryRun = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    if appendPostscripts, postscripts == nil {
+      throw ValidationError(
+        "--append-postscripts says how --postscripts NODERANGE works: give both.")
+    }
+    for (option, value) in [
+      ("--profile", profile), ("--name", name), ("--postscripts", postscripts),
+    ] where value == "" {
+      throw ValidationError("The value of \(option) is empty.")
+    }
+    for prefix in allow where !prefix.hasPrefix("/") {
+      throw ValidationError("--allow wants an absolute path, not '\(prefix)'.")
+    }
+    if bundle == "-", remote.remoteHost != nil {
+      throw ValidationError("Standard input is not on another host: give '-', or -R.")
+    }
+  }
+
   func run() throws {
-    let outcome = try common.open()
-      .importBundle(bundle, profile: profile, name: name, force: force)
+    let workspace = try common.open()
+    let outcome: ImportOutcome
+    if let host = remote.remoteHost {
+      let file = try RemoteFile(host: host, path: bundle)
+      workspace.progress.begin("copying from \(file.host)")
+      outcome = try RemoteBundle.fetch(workspace, file) {
+        try workspace.importBundle(request($0)) { _ in }
+      }
+    } else {
+      outcome = try workspace.importBundle(request(bundle)) { _ in }
+    }
     Terminal.finish()
     if json.json {
-      try printJSON(ImportJSON(outcome))
+      try printJSON(ImportJSON(outcome) { workspace.undo($0) })
     } else {
-      if let safety = outcome.safety { print("what was there before is kept as \(safety.name)") }
-      for piece in outcome.imported.snapshot.pieces { print("  \(printable(piece.path))") }
-      print(
-        "imported \(outcome.imported.snapshot.image) as \(outcome.imported.name); "
-          + secondsText(outcome.seconds))
+      for image in outcome.images { describe(image, workspace, outcome) }
     }
-    var problems = problemLines(outcome.apply.report.problems)
-    if !outcome.remaining.isEmpty {
-      problems.append("the live image differs from the bundle: \(summary(outcome.remaining))")
+    if !common.quiet {
+      for remark in outcome.images.flatMap(\.remarks) { Terminal.remark(remark) }
     }
+    let problems = outcome.isDryRun ? [] : outcome.images.flatMap(\.problemLines)
     if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
   }
+
+  private func request(_ file: String) -> ImportRequest {
+    var request = ImportRequest(file)
+    request.profile = profile
+    request.name = name
+    request.replaces = force
+    request.nodes = postscripts
+    request.appendsPostscripts = appendPostscripts
+    request.keepsOriginals = orig
+    request.mergesColumns = merge
+    request.allowed = allow
+    request.trustsPlugins = trustPlugins
+    request.isDryRun = dryRun
+    return request
+  }
+
+  private func describe(_ image: ImportedImage, _ workspace: Workspace, _ outcome: ImportOutcome) {
+    let apply = image.apply
+    if outcome.isDryRun {
+      for path in apply.removals { print("remove  \(printable(path))") }
+      for path in apply.writes { print("write   \(printable(path))") }
+      for path in apply.attributePaths { print("attrs   \(printable(path))") }
+      for change in apply.attributes {
+        print("set     \(change.table).\(change.column)=\(change.new ?? "")")
+      }
+      for skip in apply.skipped { print("leave   \(printable(skip.path)) (\(skip.why))") }
+      print(
+        "\nan import of \(image.name) would \(image.replaced ? "replace it" : "define it"), take "
+          + "\(count(apply.plannedSteps, "step")), write \(sizeText(apply.plannedBytes)) and "
+          + "remove \(count(apply.removals.count, "entry"))")
+      return
+    }
+    for piece in image.imported?.snapshot.pieces ?? [] { print("  \(printable(piece.path))") }
+    print(
+      "imported \(image.name)\(image.imported.map { " as \($0.name)" } ?? ""); "
+        + secondsText(outcome.seconds))
+    if let undo = workspace.undo(image) {
+      print("what was there before is kept as \(undo): 'imgstore revert \(undo)' undoes the import")
+    }
+  }
+}
+
+struct RemoteOption: ParsableArguments {
+  @Option(
+    name: [.customShort("R"), .long, .customLong("remotehost")],
+    help: ArgumentHelp(
+      "The bundle is on that host; scp copies it, without a password.", valueName: "user@host"))
+  var remoteHost: String?
 }

@@ -20,7 +20,7 @@ struct CommonOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The folder of xCAT's table files (IMGSTORE_XCAT_DIR; default /etc/xcat, else the store).",
+      "The folder of xCAT's table files (IMGSTORE_XCAT_DIR; default: where xCAT has them, else the store).",
       valueName: "dir"))
   var xcatDir: String?
 
@@ -40,7 +40,10 @@ struct CommonOptions: ParsableArguments {
   private func raw(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
   /// Opens the workspace, showing progress where a person watches.
-  func open() throws -> Workspace {
+  /// - Parameter remark: who is told what is worth knowing, unless all is to be quiet.
+  func open(
+    remark: @escaping @Sendable (String) -> Void = { Terminal.remark($0) }
+  ) throws -> Workspace {
     let isQuiet = quiet
     let progress = Progress()
     if !isQuiet { Terminal.show(progress) }
@@ -50,7 +53,7 @@ struct CommonOptions: ParsableArguments {
         xcatDirectory: xcatDir ?? environment("IMGSTORE_XCAT_DIR")),
       progress: progress
     ) { line in
-      if !isQuiet { Terminal.remark(line) }
+      if !isQuiet { remark(line) }
     }
   }
 
@@ -73,4 +76,25 @@ func environment(_ name: String) -> String? {
 struct JSONFlag: ParsableArguments {
   @Flag(help: "Print one JSON document instead of text (docs/json.md).")
   var json = false
+}
+
+/// The bytes of a file, or of standard input where it is "-".
+/// - Throws: `SystemError`; EFBIG for more than 64 MiB.
+func readInput(_ name: String) throws -> [UInt8] {
+  let limit = 64 << 20
+  let files = KernelFileSystem.shared
+  if name != "-" {
+    return try files.readSmallFile(
+      at: files.workingDirectory, Array(name.utf8), limitBytes: limit)
+  }
+  var bytes: [UInt8] = []
+  var buffer = [UInt8](repeating: 0, count: 64 << 10)
+  while true {
+    let n = try buffer.withUnsafeMutableBytes { try files.read(0, into: $0) }
+    if n == 0 { return bytes }
+    bytes += buffer[..<n]
+    guard bytes.count <= limit else {
+      throw SystemError(code: .tooLarge, "read", Array("standard input".utf8))
+    }
+  }
 }

@@ -1,4 +1,4 @@
-// imgstore define, images, show.
+// imgstore define, images: definitions in and out.
 
 import ArgumentParser
 import Images
@@ -12,18 +12,56 @@ struct Define: ParsableCommand {
       The attributes are those of xCAT's osimage; 'attr=' unsets one. Without attributes, the \
       definition is printed.
 
+      -z reads stanzas, as lsdef -z prints them, from FILE or else from standard input: all of \
+      them, or the one of NAME. --csv reads rows of the table osimage, linuximage or litefile, as \
+      tabdump prints them: 'define --csv litefile FILE'.
+
       Example: imgstore define compute provmethod=netboot osvers=rhels9.4 osarch=x86_64 \
       profile=compute rootimgdir=/install/netboot/rhels9.4/x86_64/compute
       """)
 
-  @Argument(help: "The image's name.") var name: String
+  @Argument(help: "The image's name; with --csv, the file of rows ('-': standard input).")
+  var name: String?
   @Argument(help: ArgumentHelp("What to set.", valueName: "attr=value")) var assignments: [String] =
     []
+  @Option(
+    name: .customShort("z"), defaultAsFlag: "-",
+    help: ArgumentHelp("Read stanzas from a file, or standard input.", valueName: "file"))
+  var stanzas: String?
+  @Option(help: ArgumentHelp("Read rows of this table.", valueName: "table")) var csv: String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    if stanzas != nil, csv != nil { throw ValidationError("-z and --csv exclude each other.") }
+    if stanzas != nil || csv != nil {
+      guard assignments.isEmpty else {
+        throw ValidationError("Attributes come from the text that is read, not from arguments.")
+      }
+      guard !json.json else { throw ValidationError("--json goes with attr=value only.") }
+    } else if name == nil {
+      throw ValidationError("Name the image.")
+    }
+  }
+
   func run() throws {
-    let definition = try common.open().define(name, assignments)
+    let workspace = try common.open()
+    if let csv {
+      let source = name ?? "-"
+      let count = try workspace.define(table: csv, csv: try readInput(source))
+      Terminal.finish()
+      print("set \(imgstore.count(count, "row")) of \(csv)")
+    } else if let stanzas {
+      let names = try workspace.define(stanzas: try readInput(stanzas), only: name)
+      Terminal.finish()
+      for name in names { print("set \(name)") }
+    } else if let name {
+      try defineOne(workspace, name)
+    }
+  }
+
+  private func defineOne(_ workspace: Workspace, _ name: String) throws {
+    let definition = try workspace.define(name, assignments)
     Terminal.finish()
     if json.json {
       try printJSON(
@@ -42,11 +80,27 @@ struct ImagesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "images", abstract: "List images: defined ones and those with snapshots.")
 
+  @Flag(name: .customShort("z"), help: "Print all definitions as stanzas, as lsdef -l -z does.")
+  var stanzas = false
+  @Option(help: ArgumentHelp("Print this table of xCAT's, as tabdump does.", valueName: "table"))
+  var csv: String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    if [stanzas, csv != nil, json.json].count(where: { $0 }) > 1 {
+      throw ValidationError("-z, --csv and --json exclude each other.")
+    }
+  }
+
   func run() throws {
-    let images = try common.open().images()
+    let workspace = try common.open()
+    if stanzas || csv != nil {
+      let text = try csv.map { try workspace.dump(table: $0) } ?? workspace.stanzas()
+      Terminal.finish()
+      return print(text, terminator: "")
+    }
+    let images = try workspace.images()
     Terminal.finish()
     if json.json {
       try printJSON(images.map(ImageJSON.init))
@@ -64,101 +118,5 @@ struct ImagesCommand: ParsableCommand {
       ])
     }
     print(table(rows))
-  }
-}
-
-struct Show: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    abstract: "Show a snapshot, or an entry inside it.",
-    discussion: """
-      REF:PATH shows one entry: its attributes and, for a file, the SHA-256 of its content.
-      """)
-
-  @Argument(help: "REF or REF:PATH.") var ref: String
-  @OptionGroup var json: JSONFlag
-  @OptionGroup var common: CommonOptions
-
-  func run() throws {
-    let workspace = try common.open()
-    let reference = try Reference(ref)
-    let snapshot = try workspace.find(reference)
-    let tags = try workspace.tags(of: snapshot)
-    let entry = try reference.path.map { try workspace.findEntry($0, in: snapshot) }
-    Terminal.finish()
-    if let entry {
-      if json.json { return try printJSON(EntryJSON(entry.path, entry.entry)) }
-      return show(entry)
-    }
-    if json.json { return try printJSON(SnapshotJSON(snapshot, tags: tags, full: true)) }
-    show(snapshot, tags)
-  }
-
-  private func show(_ found: FoundEntry) {
-    let entry = found.entry
-    print(
-      "\(modeText(entry)) \(entry.uid):\(entry.gid) \(timeText(entry.modified))  \(printable(found.path))"
-    )
-    switch entry.content {
-    case .file(let blob, let size): print("  sha256 \(blob)\n  \(size) bytes")
-    case .unreadableFile: print("  could not be read when the snapshot was taken")
-    case .directory(let tree): print("  tree \(tree)")
-    case .unreadableDirectory: print("  could not be read when the snapshot was taken")
-    case .symlink(let target): print("  -> \(printable(target))")
-    case .device(_, let number): print("  device \(number.major):\(number.minor)")
-    case .fifo, .socket: break
-    }
-    if entry.linkGroup != 0 { print("  one of several hard links") }
-    if entry.xattrs != nil { print("  has extended attributes") }
-    if entry.holes != nil { print("  is sparse") }
-  }
-
-  private func show(_ found: CommittedSnapshot, _ tags: [String]) {
-    let snapshot = found.snapshot
-    print("\(found.name)  \(found.id)")
-    var rows = [["taken", timeText(snapshot.created)]]
-    rows.append(["by", snapshot.provenance.map { "\($0.key) \($0.value)" }.joined(separator: ", ")])
-    if !snapshot.message.isEmpty { rows.append(["message", printable(snapshot.message.utf8)]) }
-    if !tags.isEmpty { rows.append(["tags", tags.joined(separator: ", ")]) }
-    if let parent = snapshot.parent { rows.append(["parent", parent.shortHex]) }
-    rows.append([
-      "holds", "\(count(snapshot.entryCount, "entry")), \(sizeText(snapshot.contentBytes))",
-    ])
-    rows.append(["complete", snapshot.isComplete ? "yes" : "no, see the notes"])
-    print(table(rows, indent: "  "))
-    print("\nFiles")
-    print(
-      table(
-        snapshot.pieces.map { piece in
-          [
-            piece.role, modeText(piece.entry),
-            piece.entry.kind == .directory ? "tree" : sizeText(piece.entry.sizeBytes),
-            (piece.entry.blob ?? piece.entry.tree)?.shortHex ?? "-", printable(piece.path),
-          ]
-        }, indent: "  "))
-    for definition in snapshot.tables {
-      print("\nTable \(definition.name)")
-      for row in definition.rows {
-        for (column, value) in row.sorted(by: { $0.key < $1.key }) { print("  \(column)=\(value)") }
-      }
-    }
-    if !snapshot.notes.isEmpty {
-      print("\nNotes")
-      for note in snapshot.notes { print("  " + noteText(note)) }
-    }
-  }
-}
-
-/// A note as a line.
-func noteText(_ note: Snapshot.Note) -> String {
-  let path = printable(note.path)
-  switch note.kind {
-  case .mountPoint: return "\(path): something is mounted there; what it holds is not included"
-  case .unreadable: return "\(path): could not be read (\(note.detail))"
-  case .changedWhileRead: return "\(path): kept changing while it was read"
-  case .vanished: return "\(path): disappeared before it could be read"
-  case .absent: return "\(path): is not there (\(note.detail))"
-  case .noImageFiles:
-    return "\(path): there is no tree, kernel or packed image"
-      + (note.detail.isEmpty ? "; is its file system mounted?" : " (\(note.detail))")
   }
 }

@@ -26,6 +26,7 @@ struct ImgStore: ParsableCommand {
         name: "History",
         subcommands: [SnapshotCommand.self, Log.self, Status.self, Diff.self]),
       CommandGroup(name: "Going back", subcommands: [Revert.self, Restore.self]),
+      CommandGroup(name: "Nodes", subcommands: [Pack.self]),
       CommandGroup(name: "Other sites", subcommands: [Export.self, Import.self]),
       CommandGroup(name: "The store", subcommands: [Verify.self, Reindex.self]),
     ])
@@ -36,13 +37,16 @@ struct ImgStore: ParsableCommand {
     // Trees may be nested two thousand deep, and what walks them recurses.
     let result = Monitor(ExitStatus.failed)
     startThread(stackBytes: 512 << 20) {
-      let code = run(Array(CommandLine.arguments.dropFirst()))
+      let arguments = Array(CommandLine.arguments.dropFirst())
+      let name = XCATName(program: CommandLine.arguments.first ?? "")
+      let code = name?.run(arguments) ?? run(arguments)
       result.withLock { $0 = code }
     }.join()
     let code = result.withLock { $0 }
     if fflush(nil) != 0, code == ExitStatus.done {
       Terminal.error("standard output: the command did its work, but its report cannot be written.")
-      Glibc.exit(ExitStatus.problems)
+      let isOwnName = XCATName(program: CommandLine.arguments.first ?? "") == nil
+      Glibc.exit(isOwnName ? ExitStatus.problems : ExitStatus.failed)
     }
     Glibc.exit(code)
   }

@@ -73,34 +73,73 @@ struct RestoreJSON: Encodable {
 }
 
 struct ExportJSON: Encodable {
-  let snapshot: String
+  struct Member: Encodable {
+    let name: String
+    let path: String
+  }
+  let snapshot: String?
   let destination: String
-  let sizeBytes: UInt64
-  let files: Int
+  let dryRun: Bool
+  let sizeBytes: UInt64?
+  let contentBytes: UInt64
+  let members: [Member]
+  let missing: [ProblemJSON]
   let seconds: Double
 
-  init(_ outcome: ExportOutcome) {
+  /// - Parameter destination: where the bundle is, or would be.
+  init(_ outcome: ExportOutcome, destination: String) {
     snapshot = outcome.snapshot.name
-    destination = outcome.destination ?? "-"
-    sizeBytes = outcome.sizeBytes
-    files = outcome.members
+    self.destination = destination
+    dryRun = outcome.isDryRun
+    sizeBytes = outcome.isDryRun ? nil : outcome.sizeBytes
+    contentBytes = outcome.contentBytes
+    members = outcome.members.map { Member(name: $0.name, path: $0.path) }
+    missing = outcome.missing.map { ProblemJSON(path: $0.path, what: $0.why) }
     seconds = outcome.seconds
   }
 }
 
 struct ImportJSON: Encodable {
-  let snapshot: SnapshotJSON
-  let safety: String?
-  let report: ApplyReportJSON
-  let exact: Bool
+  struct Image: Encodable {
+    let name: String
+    let snapshot: SnapshotJSON?
+    let replaced: Bool
+    let safety: String?
+    let undo: String?
+    let plannedSteps: Int
+    let plannedBytes: UInt64
+    let writes: [String]
+    let removals: [String]
+    let attributes: [DiffJSON.Attribute]
+    let skipped: [ProblemJSON]
+    let report: ApplyReportJSON?
+    let exact: Bool?
+    let remarks: [String]
+  }
+  let dryRun: Bool
+  let bundleBytes: UInt64
+  let images: [Image]
   let seconds: Double
 
-  init(_ outcome: ImportOutcome) {
-    snapshot = SnapshotJSON(outcome.imported, tags: [], full: true)
-    safety = outcome.safety?.name
-    report = ApplyReportJSON(outcome.apply.report)
-    exact = outcome.remaining.isEmpty
+  /// - Parameter undo: the snapshot that a revert to undoes the import of an image.
+  init(_ outcome: ImportOutcome, undo: (ImportedImage) -> String?) {
+    dryRun = outcome.isDryRun
+    bundleBytes = outcome.bundleBytes
     seconds = outcome.seconds
+    images = outcome.images.map { image in
+      Image(
+        name: image.name, snapshot: image.imported.map { SnapshotJSON($0, tags: [], full: true) },
+        replaced: image.replaced, safety: image.safety?.name, undo: undo(image),
+        plannedSteps: image.apply.plannedSteps, plannedBytes: image.apply.plannedBytes,
+        writes: image.apply.writes.map { printable($0) },
+        removals: image.apply.removals.map { printable($0) },
+        attributes: image.apply.attributes.map {
+          DiffJSON.Attribute(table: $0.table, column: $0.column, old: $0.old, new: $0.new)
+        },
+        skipped: image.apply.skipped.map { ProblemJSON(path: printable($0.path), what: $0.why) },
+        report: outcome.isDryRun ? nil : ApplyReportJSON(image.apply.report),
+        exact: outcome.isDryRun ? nil : image.remaining?.isEmpty ?? true, remarks: image.remarks)
+    }
   }
 }
 

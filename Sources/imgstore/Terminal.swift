@@ -45,14 +45,15 @@ enum Terminal {
   }
 
   /// A remark on standard error, above the line.
-  static func remark(_ text: String) { above("imgstore: \(text)\n") }
+  static func remark(_ text: String) { say("imgstore: \(text)") }
 
-  static func error(_ text: String) { above("imgstore: \(text)\n") }
+  static func error(_ text: String) { say("imgstore: \(text)") }
 
-  private static func above(_ text: String) {
+  /// A line on standard error, above the line that changes.
+  static func say(_ text: String) {
     line.withLock { state in
       if state.isShown { put("\r\u{1b}[K") }
-      put(text)
+      put(text + "\n")
     }
   }
 

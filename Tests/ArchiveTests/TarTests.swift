@@ -7,18 +7,6 @@ import Platform
 import TestSupport
 import Testing
 
-private func source(_ bytes: [UInt8], step: Int = .max) -> ByteSource {
-  let rest = Monitor(bytes[...])
-  return { target in
-    rest.withLock { rest in
-      let n = min(rest.count, target.count, step)
-      target.copyBytes(from: rest.prefix(n))
-      rest.removeFirst(n)
-      return n
-    }
-  }
-}
-
 private func members(_ bytes: [UInt8], step: Int = .max) throws -> [(TarMember, [UInt8])] {
   let plain = DecompressingReader(source(bytes, step: step))
   let tar = TarReader { try plain.read($0) }

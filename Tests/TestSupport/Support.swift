@@ -132,3 +132,36 @@ extension Workspace {
     return workspace
   }
 }
+
+extension Workspace {
+  /// Imports a bundle of one image, with what `change` asks for.
+  @discardableResult
+  public func importing(
+    _ bundle: String, _ change: (inout ImportRequest) -> Void = { _ in }
+  ) throws -> ImportedImage {
+    var request = ImportRequest(bundle)
+    change(&request)
+    let outcome = try importBundle(request)
+    guard let image = outcome.images.first, outcome.images.count == 1 else {
+      throw TestFailure("the bundle has \(outcome.images.count) images")
+    }
+    return image
+  }
+
+  /// Exports to a file, with what `change` asks for.
+  @discardableResult
+  public func exporting(
+    _ reference: String, to path: String, _ change: (inout ExportRequest) -> Void = { _ in }
+  ) throws -> ExportOutcome {
+    var request = ExportRequest(reference)
+    request.destination = .file(path)
+    change(&request)
+    return try export(request)
+  }
+}
+
+/// Why a test cannot go on.
+public struct TestFailure: Error {
+  public let text: String
+  public init(_ text: String) { self.text = text }
+}

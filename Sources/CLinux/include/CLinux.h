@@ -76,6 +76,29 @@ int64_t clinux_free_bytes(int fd);
 int clinux_terminal_columns(int fd);
 int clinux_rename_exclusive_flag(void);
 
+// Starts a program with pipes as its standard streams. `pipes`: ours of stdin, stdout, stderr, which
+// do not block. Signals are as a fresh program expects them. Returns the process id.
+int clinux_spawn(const char *program, char *const arguments[], char *const environment[],
+                 int pipes[3]);
+// Waits for the process. Its exit status; 128 + the signal that ended it.
+int clinux_wait(int process);
+// Ends the process (SIGKILL).
+void clinux_kill(int process);
+// Like clinux_write, but a reader that has gone is -EPIPE, never a signal.
+int64_t clinux_write_pipe(int fd, const void *from, size_t n);
+// Waits until one of the files can be read, or `write_fd` written; -1 leaves one out.
+// Bit i of the result: files[i] is ready; bit 7: `write_fd` is.
+int clinux_wait_ready(const int files[2], int write_fd);
+
+// `environ`.
+char **clinux_environment(void);
+
+// A pipe that gets the number of each SIGHUP, SIGINT and SIGTERM as a byte from now on, in place of
+// their default action (a signal that is ignored stays ignored). Returns its reading end. Once only.
+int clinux_catch_interrupts(void);
+// Gives a signal its default action back and sends it to this process.
+void clinux_die_of(int signal);
+
 // A thread that runs `body(context)`; returns a handle for clinux_thread_join, or NULL.
 // `stack`: its size in bytes; 0 for the system's default.
 void *clinux_thread_start(void (*body)(void *), void *context, size_t stack);

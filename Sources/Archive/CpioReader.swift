@@ -1,0 +1,195 @@
+// Reads cpio archives in the forms "newc" and "crc", as GNU cpio, bsdcpio, busybox, pax and the
+// kernel's tools write them.
+//
+// 1. The archive is hostile: every length is checked before it is used, and a name is only bytes
+//    here; where it may lead, and which links belong together, is for the caller to decide.
+// 2. Content is streamed: `next` skips what was not read. The sums of "crc" are checked either way.
+// 3. The end mark must come, and nothing but zeros behind it: a cut archive is an error, and so is
+//    a second archive behind the first, which the kernel would unpack too.
+
+import Codec
+
+/// Reads members one by one.
+public final class CpioReader {
+  static let maxTargetBytes = 4096
+
+  private let source: ByteSource
+  private var left = 0
+  private var padding = 0
+  private var current: [UInt8] = []
+  private var isBegun = false
+  private var isEnded = false
+  private var sum: UInt32 = 0
+  private var expectedSum: UInt32?
+
+  public init(_ source: @escaping ByteSource) { self.source = source }
+
+  /// The next member; nil behind the end mark.
+  /// - Throws: `ArchiveError`, and what the source throws.
+  public func next() throws -> CpioMember? {
+    if isEnded { return nil }
+    try skipContent()
+    let (header, isSummed) = try readHeader()
+    let name = try readName(header)
+    guard name != CpioForm.endMark else {
+      try expectZeros()
+      isEnded = true
+      return nil
+    }
+    current = name
+    let member = try parse(header, name)
+    if member.kind == .file {
+      left = Int(header.contentBytes)
+      padding = (4 - left % 4) % 4
+      sum = 0
+      // Links without content may carry the sum of the content that another one has.
+      expectedSum = isSummed && left > 0 ? header.sum : nil
+    }
+    return member
+  }
+
+  /// Fills as much of `target` as there is of the current member's content.
+  /// - Returns: how many bytes; 0 at the content's end.
+  public func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
+    let wanted = min(left, target.count)
+    if wanted == 0 { return 0 }
+    let n = try source(UnsafeMutableRawBufferPointer(rebasing: target[..<wanted]))
+    guard n > 0 else { throw ArchiveError(member: current, "the archive ends inside this member") }
+    left -= n
+    if let expectedSum {
+      for byte in target[..<n] { sum &+= UInt32(byte) }
+      guard left > 0 || sum == expectedSum else {
+        throw ArchiveError(member: current, "its content does not have the checksum of its header")
+      }
+    }
+    return n
+  }
+
+  // MARK: Parts
+
+  private func readHeader() throws -> (CpioHeader, isSummed: Bool) {
+    let bytes = try readExactly(CpioHeader.size)
+    guard isBegun || bytes.count >= 6 else { throw ArchiveError("it is no cpio archive") }
+    if bytes.isEmpty { throw endIsMissing() }
+    let magic = Array(bytes.prefix(6))
+    guard magic == CpioHeader.plain || magic == CpioHeader.summed else {
+      throw ArchiveError(
+        isBegun
+          ? "no cpio header where one must be, after \(describedCurrent)"
+          : "it is no cpio archive in the form newc (cpio -H newc)")
+    }
+    guard bytes.count == CpioHeader.size else { throw endIsMissing() }
+    guard let header = CpioHeader(bytes) else {
+      throw ArchiveError("a number in the header after \(describedCurrent) is not hexadecimal")
+    }
+    isBegun = true
+    return (header, magic == CpioHeader.summed)
+  }
+
+  private func readName(_ header: CpioHeader) throws -> [UInt8] {
+    guard header.nameBytes > 1, header.nameBytes <= CpioForm.maxNameBytes + 1 else {
+      throw ArchiveError(
+        "the name after \(describedCurrent) has \(header.nameBytes) bytes, which is impossible")
+    }
+    let count = Int(header.nameBytes)
+    let pad = (4 - (CpioHeader.size + count) % 4) % 4
+    var name = try readExactly(count + pad)
+    guard name.count == count + pad else { throw endIsMissing() }
+    name.removeLast(pad)
+    guard name.popLast() == 0, !name.contains(0) else {
+      throw ArchiveError("the name after \(describedCurrent) holds a NUL, or does not end in one")
+    }
+    return name
+  }
+
+  private func parse(_ header: CpioHeader, _ name: [UInt8]) throws -> CpioMember {
+    let kind: CpioKind
+    switch header.mode & ~0o7777 {
+    case 0o100000: kind = .file
+    case 0o040000: kind = .directory
+    case 0o120000: kind = .symlink(target: try readTarget(header))
+    case 0o020000: kind = .characterDevice(major: header.nodeMajor, minor: header.nodeMinor)
+    case 0o060000: kind = .blockDevice(major: header.nodeMajor, minor: header.nodeMinor)
+    case 0o010000: kind = .fifo
+    case 0o140000: kind = .socket
+    default:
+      throw ArchiveError(
+        member: name, "its mode \(String(header.mode, radix: 8)) is of no known kind")
+    }
+    switch kind {
+    case .file, .symlink: break
+    default:
+      guard header.contentBytes == 0 else {
+        throw ArchiveError(member: name, "it has content, which only files have")
+      }
+    }
+    return CpioMember(
+      path: name, kind: kind, mode: UInt16(header.mode & 0o7777), uid: header.uid,
+      gid: header.gid,
+      inode: CpioInode(
+        deviceMajor: header.deviceMajor, deviceMinor: header.deviceMinor, number: header.inode),
+      links: header.links, modifiedSeconds: header.modified,
+      sizeBytes: kind == .file ? UInt64(header.contentBytes) : 0)
+  }
+
+  private func readTarget(_ header: CpioHeader) throws -> [UInt8] {
+    guard header.contentBytes > 0, header.contentBytes <= CpioReader.maxTargetBytes else {
+      throw ArchiveError(
+        member: current, "its link target has \(header.contentBytes) bytes, which is impossible")
+    }
+    let count = Int(header.contentBytes)
+    var target = try readExactly(count + (4 - count % 4) % 4)
+    guard target.count >= count else {
+      throw ArchiveError(member: current, "the archive ends inside this member")
+    }
+    target.removeSubrange(count...)
+    guard !target.contains(0) else {
+      throw ArchiveError(member: current, "its link target holds a NUL")
+    }
+    return target
+  }
+
+  // MARK: Bytes
+
+  private func skipContent() throws {
+    if left > 0 {
+      var buffer = [UInt8](repeating: 0, count: min(left, 64 << 10))
+      while left > 0 { _ = try buffer.withUnsafeMutableBytes { try read($0) } }
+    }
+    guard try readExactly(padding).count == padding else {
+      throw ArchiveError(member: current, "the archive ends inside this member")
+    }
+    padding = 0
+  }
+
+  private func readExactly(_ count: Int) throws -> [UInt8] {
+    if count == 0 { return [] }
+    var bytes = [UInt8](repeating: 0, count: count)
+    var done = 0
+    while done < count {
+      let n = try bytes.withUnsafeMutableBytes {
+        try source(UnsafeMutableRawBufferPointer(rebasing: $0[done...]))
+      }
+      if n == 0 { break }
+      done += n
+    }
+    bytes.removeSubrange(done...)
+    return bytes
+  }
+
+  private func expectZeros() throws {
+    guard try hasOnlyZerosLeft(source) else {
+      throw ArchiveError("something follows the archive's end mark: more than one archive?")
+    }
+  }
+
+  private var describedCurrent: String {
+    isBegun ? "member '\(String(decoding: current, as: UTF8.self))'" : "the beginning"
+  }
+
+  private func endIsMissing() -> ArchiveError {
+    ArchiveError(
+      member: current,
+      "the archive is cut off: it ends after this member, without the end mark TRAILER!!!")
+  }
+}

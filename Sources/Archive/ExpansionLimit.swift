@@ -1,0 +1,26 @@
+// How far a compressed stream may expand: a few megabytes from a stranger must not become
+// terabytes of work.
+
+/// When a compressed stream counts as a bomb.
+public struct ExpansionLimit: Sendable, Equatable {
+  /// Plain bytes that a compressed byte may become, on average so far.
+  public var ratio: UInt64
+  /// Plain bytes that any stream may become: small streams of zeros are common, and harmless.
+  public var freeBytes: UInt64
+
+  public init(ratio: UInt64, freeBytes: UInt64) {
+    self.ratio = ratio
+    self.freeBytes = freeBytes
+  }
+
+  /// Images hold mostly what is compressed already: their bundles expand by less than 10. Disk
+  /// images that are mostly holes reach 100 or so; deflate's own limit is 1032.
+  public static let standard = ExpansionLimit(ratio: 500, freeBytes: 64 << 20)
+  public static let none = ExpansionLimit(ratio: .max, freeBytes: .max)
+
+  func allows(plain: UInt64, compressed: UInt64) -> Bool {
+    guard plain > freeBytes else { return true }
+    let (limit, overflow) = compressed.multipliedReportingOverflow(by: ratio)
+    return overflow || plain <= limit
+  }
+}

@@ -1,0 +1,212 @@
+// From the members that a manifest names to pieces: each file, tree and folder with its place.
+
+import Glibc
+import Ingest
+import Platform
+import Store
+import XCAT
+
+/// The members of one image, being placed.
+struct BundleExpansion {
+  private let preparation: ImportPreparation
+  private let bundled: BundledImage
+  /// Who gets the files: who bundled them where we are root, else ourselves.
+  private let owner: (uid: UInt32, gid: UInt32)?
+  private var used: Set<String> = []
+
+  private(set) var pieces: [Snapshot.Piece] = []
+  private(set) var yielding: Set<[UInt8]> = []
+  private(set) var extraMembers: [(name: String, path: String)] = []
+  private(set) var entryCount: UInt64 = 0
+  private(set) var treeBytes: UInt64 = 0
+  private(set) var remarks: [String] = []
+
+  init(_ preparation: ImportPreparation, _ bundled: BundledImage) {
+    self.preparation = preparation
+    self.bundled = bundled
+    owner = isRoot ? nil : (geteuid(), getegid())
+  }
+
+  /// Places what the manifest names as one member.
+  mutating func place(_ member: BundleMember) throws {
+    switch member.shape {
+    case .file: try placeFile(member)
+    case .archivedTree:
+      try preparation.targets.check(member.path, role: member.role, member: member.name)
+      let entry = try require(member.name)
+      guard case .tree(let tree) = entry.content else { throw notThere(member.name) }
+      used.insert(member.name)
+      entryCount += tree.entryCount
+      treeBytes &+= tree.contentBytes
+      add(member.role, member.path, tree.entry)
+    case .folder:
+      try preparation.targets.check(member.path, role: member.role, member: member.name)
+      guard bundled.isFolder(member.name) else { throw notThere(member.name) }
+      for name in bundled.names(below: member.name) { used.insert("\(member.name)/\(name)") }
+      add(
+        member.role, member.path,
+        try bundled.tree(member.name, into: preparation.session, owner: owner))
+    case .mergedFolder: try placeMerged(member)
+    }
+  }
+
+  private mutating func placeFile(_ member: BundleMember) throws {
+    if member.isOptional, bundled.entries[member.name] == nil {
+      remarks.append(
+        "\(member.path.text) is not in the bundle: xCAT's export leaves scripts with arguments out")
+      return
+    }
+    // What a complete bundle has from outside the install folder comes in by the administrator's word.
+    if member.role == ImageFiles.closure,
+      preparation.targets.folder(of: member.path, role: member.role) == nil
+    {
+      used.insert(member.name)
+      remarks.append(
+        "\(member.path.text) was left out, as it is outside "
+          + "\(preparation.targets.install.text); --allow \(member.path.parent.text) takes it")
+      return
+    }
+    try preparation.targets.check(member.path, role: member.role, member: member.name)
+    let found = try require(member.name)
+    guard case .file = found.content, let entry = found.entry(name: [], owner: owner) else {
+      throw notThere(member.name)
+    }
+    used.insert(member.name)
+    if member.role == ImageFiles.extra { extraMembers.append((member.name, member.path.text)) }
+    if member.role == ImageFiles.closure { yielding.insert(member.path.bytes) }
+    add(member.role, member.path, entry)
+  }
+
+  /// The content of a folder, beside what its place has already.
+  private mutating func placeMerged(_ member: BundleMember) throws {
+    let isSide = member.name.hasPrefix("extra/\(ExportLayout.sideFolder)")
+    for name in bundled.names(below: member.name) {
+      let full = "\(member.name)/\(name)"
+      used.insert(full)
+      guard let item = bundled.entries[full] else { continue }
+      let path = member.path.appending(name)
+      try preparation.targets.check(path, role: member.role, member: full)
+      if let entry = item.entry(name: [], owner: owner) {
+        add(member.role, path, entry)
+        extraMembers.append((full, path.text))
+        if isSide { yielding.insert(path.bytes) }
+      } else if bundled.names(below: full).isEmpty,
+        try preparation.workspace.statLive(path) == nil
+      {
+        add(
+          member.role, path, try bundled.tree(full, into: preparation.session, owner: owner))
+      }
+    }
+  }
+
+  /// What xCAT does with a kit's folder beside placing it: scripts go to the postscripts, plugins
+  /// into xcatd (by the administrator's word only: they are code that runs there as root).
+  mutating func placeKit(_ kit: BundleMember) throws {
+    let install = preparation.targets.install
+    for name in bundled.names(below: "\(kit.name)/other_files") {
+      let top = name.prefix { $0 != "/" }.lowercased()
+      guard !top.hasPrefix("."), !top.hasSuffix(".env"), !top.hasSuffix(".exlist") else { continue }
+      let path = install.appending("postscripts").appending(name)
+      try copy("\(kit.name)/other_files/\(name)", path, ImageFiles.kit, mode: 0o755)
+    }
+    let plugins = bundled.names(below: "\(kit.name)/plugins")
+    if plugins.isEmpty { return }
+    guard preparation.request.trustsPlugins else {
+      remarks.append(
+        "the kit \(kit.path.lastComponentText) has plugins, code that would run as root in xcatd: "
+          + "they were not installed; --trust-plugins installs them")
+      return
+    }
+    for name in plugins {
+      try copy(
+        "\(kit.name)/plugins/\(name)", ImportTargets.plugins.appending(name),
+        ImportTargets.pluginRole, mode: 0o644)
+    }
+    remarks.append("plugins of the kit \(kit.path.lastComponentText) are in: restart xcatd")
+  }
+
+  private mutating func copy(
+    _ name: String, _ path: AbsolutePath, _ role: String, mode: UInt16
+  ) throws {
+    guard let item = bundled.entries[name], case .file = item.content,
+      var entry = item.entry(name: [], owner: owner)
+    else { return }
+    entry.mode = mode
+    try preparation.targets.check(path, role: role, member: name)
+    add(role, path, entry)
+  }
+
+  /// Says what was named by nothing, and that every named file has been found.
+  mutating func finish(_ layout: BundleLayout) throws {
+    for path in layout.secondFiles where !pieces.contains(where: { $0.path == path.bytes }) {
+      throw BundleError(
+        path.text, "shares its file name with another file, and a bundle holds one of that name",
+        advice: "Nothing was imported; xCAT's export loses one of them: rename it there")
+    }
+    let left = bundled.entries.filter { name, item in
+      if case .directory = item.content { return false }
+      return !used.contains(name)
+    }
+    for name in left.keys.sorted() {
+      remarks.append(
+        "the bundle's file \(name) is named by nothing in its manifest and was left out")
+    }
+    try checkTargets()
+    pieces.sort { precedes($0.path, $1.path) }
+  }
+
+  /// No two contents in one place, and no file below another.
+  private mutating func checkTargets() throws {
+    var owners: [AbsolutePath: Snapshot.Piece] = [:]
+    var kept: [Snapshot.Piece] = []
+    for piece in pieces {
+      guard let path = AbsolutePath(piece.path) else { continue }
+      if let other = owners[path] {
+        guard other.entry.content == piece.entry.content else {
+          throw BundleError(
+            "manifest.xml", "two files have the same path \(path.text), and differ",
+            advice: "Nothing was imported; do not trust this bundle")
+        }
+        continue
+      }
+      owners[path] = piece
+      kept.append(piece)
+    }
+    for path in owners.keys {
+      var above = path.parent
+      while !above.components.isEmpty {
+        if owners[above] != nil {
+          throw BundleError(
+            "manifest.xml", "\(path.text) would lie below \(above.text), which is another member",
+            advice: "Nothing was imported; do not trust this bundle")
+        }
+        above = above.parent
+      }
+    }
+    pieces = kept
+  }
+
+  // MARK: Small things
+
+  private mutating func add(_ role: String, _ path: AbsolutePath, _ entry: Entry) {
+    pieces.append(
+      Snapshot.Piece(
+        role: role == ImportTargets.pluginRole ? ImageFiles.kit : role, path: path.bytes,
+        entry: entry))
+  }
+
+  private func require(_ name: String) throws(BundleError) -> BundleEntry {
+    guard let entry = bundled.entries[name] else { throw notThere(name) }
+    return entry
+  }
+
+  private func notThere(_ name: String) -> BundleError {
+    BundleError(
+      "member \(name)", "is named by the manifest and is not in the bundle",
+      advice: "Nothing was imported; export the image again where it came from")
+  }
+}
+
+extension AbsolutePath {
+  fileprivate var lastComponentText: String { printable(lastComponent) }
+}

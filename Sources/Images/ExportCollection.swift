@@ -1,0 +1,257 @@
+// What an export collects before it decides: the snapshot's files, extras, what a complete bundle has
+// beyond xCAT's, litefile rows, kits, script lists. Contents go into the store, and nowhere else.
+
+import Archive
+import Codec
+import Ingest
+import Platform
+import Render
+import Store
+import XCAT
+
+/// A member that is ready to be written.
+struct CollectedFile {
+  let name: String
+  /// Where it comes from, for people.
+  let path: String
+  let file: RenderedFile
+}
+
+/// All that goes into one bundle.
+struct ExportCollection {
+  private let workspace: Workspace
+  let install: AbsolutePath
+  private(set) var contents: ExportContents
+  private(set) var missing: [MissingFile] = []
+  private(set) var remarks: [String] = []
+  private var pieces: [AbsolutePath: Snapshot.Piece] = [:]
+  private let facts: BundleFacts
+  private let extraPaths: Set<AbsolutePath>
+
+  init(
+    _ workspace: Workspace, _ snapshot: CommittedSnapshot, _ request: ExportRequest,
+    _ session: WriteSession
+  ) throws {
+    self.workspace = workspace
+    let state = snapshot.snapshot
+    let tables = try workspace.tables()
+    install = try workspace.installDirectory(tables)
+    for piece in state.pieces {
+      if let path = AbsolutePath(piece.path) { pieces[path] = piece }
+    }
+    facts = request.carriesFacts ? BundleFacts(state.facts) : BundleFacts()
+    contents = ExportContents(image: state.image, definition: state.definition, files: [])
+    let extras = try ExportCollection.extras(request, workspace)
+    extraPaths = Set(extras.map(\.source))
+    contents.extras = extras
+    contents.carriedExtras = facts.extras
+    contents.carriedMembers = facts.extraMembers.compactMap { member in
+      AbsolutePath(member.path).map { (member.name, $0) }
+    }
+    try collectClosure(request, state.definition, snapshot)
+    let captured = try capture(
+      contents.extras.map(\.source).filter { pieces[$0] == nil } + contents.closure.filter { pieces[$0] == nil }, session)
+    for piece in captured {
+      if let path = AbsolutePath(piece.path) { pieces[path] = piece }
+    }
+    contents.files = pieces.sorted { precedes($0.key.bytes, $1.key.bytes) }
+      .map { ($0.value.role, $0.key) }
+    try collectRows(request, state, tables)
+  }
+
+  // MARK: Collecting
+
+  private static func extras(
+    _ request: ExportRequest, _ workspace: Workspace
+  ) throws -> [ExportExtra] {
+    try request.extras.map { extra in
+      let path = AbsolutePath(absolute(extra.source))
+      guard let path, let kind = try workspace.statLive(path)?.kind,
+        kind == .file || kind == .directory
+      else {
+        throw ImageError.sentence(
+          "Can not find Extra file \(extra.source).",
+          advice: "Name a file or a folder that is there; nothing was exported")
+      }
+      let destination = extra.destination ?? (kind == .file ? path.parent : path).text
+      return ExportExtra(source: path, destination: destination, isFolder: kind == .directory)
+    }
+  }
+
+  private func capture(
+    _ paths: [AbsolutePath], _ session: WriteSession
+  ) throws -> [Snapshot.Piece] {
+    var seen: Set<AbsolutePath> = []
+    let requests = paths.filter { seen.insert($0).inserted }.map {
+      PieceRequest(role: ImageFiles.extra, path: $0)
+    }
+    if requests.isEmpty { return [] }
+    return try Capture(workspace.resolver, progress: workspace.progress).run(
+      requests, cache: nil, into: .store(session)
+    ).pieces
+  }
+
+  /// What the image needs and xCAT's export leaves out: taken along, or named.
+  private mutating func collectClosure(
+    _ request: ExportRequest, _ definition: ImageDefinition, _ snapshot: CommittedSnapshot
+  ) throws {
+    let closure = IncludeClosure(
+      of: definition, installDirectory: install, in: workspace.fileView)
+    for needed in closure.needed {
+      if request.isComplete {
+        if needed.isFromXCAT { continue }
+        if needed.isDirectory, needed.role != .rootTree {
+          guard needed.path.isInside(install), needed.path != install else {
+            missing.append(
+              MissingFile(
+                path: needed.path.text, why: "\(needed.why), a folder outside \(install.text)"))
+            continue
+          }
+          contents.extras.append(
+            ExportExtra(
+              source: needed.path, destination: needed.path.text, isFolder: true))
+        } else {
+          contents.closure.append(needed.path)
+        }
+      } else if !needed.isFromXCAT {
+        missing.append(MissingFile(path: needed.path.text, why: needed.why))
+      }
+    }
+    for problem in closure.problems { remarks.append(problem.error.statement) }
+    if request.isComplete {
+      for media in closure.media {
+        remarks.append("\(media.attribute) \(media.location) holds media, which no bundle takes")
+      }
+    }
+  }
+
+  private mutating func collectRows(
+    _ request: ExportRequest, _ state: Snapshot, _ tables: any TableDoor
+  ) throws {
+    func rows(_ schema: TableSchema) -> [[String: String]] {
+      state.keptRows.present.filter { $0.key.table == schema.name }
+        .sorted { $0.key.text < $1.key.text }.map { $0.value.merging($0.key.key) { $1 } }
+    }
+    contents.kits = rows(.kit)
+    contents.kitRepositories = rows(.kitrepo)
+    contents.kitComponents = rows(.kitcomponent)
+    if state.definition.provisioning == "statelite" {
+      let groups = state.definition.osimage["groups"] ?? ""
+      contents.litefile = Array(
+        try LitefileRows.render(
+          image: state.image,
+          try LitefileRows.of(image: state.image, groups: groups, tables)
+        ).utf8)
+    }
+    contents.values = facts.values
+    if let node = request.postscriptsOf {
+      var nodes = try NodeLists(tables)
+      let selection = try nodes.expand(node)
+      guard let first = selection.nodes.first, selection.unknown.isEmpty else {
+        throw ImageError.sentence(
+          "Unable to get postscripts, \(node) is not a valide node.",
+          advice: "Name a node or a group that xCAT knows: 'nodels' lists them")
+      }
+      let scripts = try nodes.scripts(of: first)
+      contents.values["postscripts"] = scripts.postscripts
+      contents.values["postbootscripts"] = scripts.postbootscripts
+    }
+  }
+
+  // MARK: Members
+
+  /// The members with their bytes, folders spread out, trees rendered.
+  func rendered(
+    _ layout: ExportLayout, _ report: (BundleEvent) -> Void
+  ) throws -> [CollectedFile] {
+    var files: [CollectedFile] = []
+    for member in layout.members {
+      switch member.source {
+      case .bytes(let bytes):
+        report(.litefileRows)
+        files.append(file(member.name, member.name, .bytes(bytes)))
+      case .file(let path):
+        let isExtra = extraPaths.contains(path)
+        report(isExtra ? .collectedExtra(path: path.text) : .collected(path: path.text))
+        files.append(file(member.name, path.text, .entry(try piece(path).entry)))
+      case .folder(let path):
+        report(.collectedExtra(path: path.text))
+        try spread(try piece(path).entry, member.name, path, &files)
+      case .compressedTree(let path):
+        report(.packingTree)
+        files.append(try tree(member.name, path, .cpio))
+      case .tree(let path):
+        report(.packingTree)
+        files.append(try tree(member.name, path, .tar))
+      }
+    }
+    return files
+  }
+
+  private func file(
+    _ name: String, _ path: String, _ source: RenderedFile.Source
+  ) -> CollectedFile {
+    CollectedFile(name: name, path: path, file: RenderedFile(name: name, source: source))
+  }
+
+  private func piece(_ path: AbsolutePath) throws -> Snapshot.Piece {
+    guard let piece = pieces[path] else {
+      throw ImageError(
+        path.text, "belongs to the image and is not in its snapshot",
+        advice: "Put the file in its place and export again")
+    }
+    return piece
+  }
+
+  /// A tree as a compressed archive, in a nameless file: tar wants its size first.
+  private func tree(
+    _ name: String, _ path: AbsolutePath, _ form: TreeArchiveWriter.Form
+  ) throws -> CollectedFile {
+    let store = try workspace.store()
+    let entry = try piece(path).entry
+    let writer = TreeArchiveWriter(store, progress: workspace.progress)
+    let spool = try Spool(store) { sink in
+      let prefix = Array("rootimg".utf8)
+      switch form {
+      case .cpio:
+        let gzip = try GzipWriter(sink)
+        let counts = try writer.write(entry, prefix: prefix, as: .cpio) { try gzip.write($0) }
+        try gzip.finish()
+        if counts.droppedXattrs > 0 {
+          workspace.tell(
+            "\(counts.droppedXattrs) files have extended attributes or capabilities, which the "
+              + "cpio archive of a statelite bundle cannot carry")
+        }
+      case .tar:
+        let frames = ZstandardFrames(level: 3, sink)
+        _ = try writer.write(entry, prefix: prefix, as: .tar) { try frames.write($0) }
+        try frames.finish()
+      }
+    }
+    return file(name, path.text, .spool(spool))
+  }
+
+  /// The entries of a folder as members of their own.
+  private func spread(
+    _ entry: Entry, _ name: String, _ path: AbsolutePath, _ files: inout [CollectedFile]
+  ) throws {
+    files.append(file(name, path.text, .entry(entry)))
+    guard let ids = entry.ids else { return }
+    for child in try Tree.entries(ids, from: try workspace.store()) {
+      guard let text = String(validating: child.name, as: UTF8.self) else {
+        throw ImageError(
+          path.appending(child.name).text, "has a name that is not UTF-8: no import would take it",
+          advice: "Rename the file")
+      }
+      switch child.kind {
+      case .directory: try spread(child, "\(name)/\(text)", path.appending(child.name), &files)
+      case .file, .symlink:
+        files.append(file("\(name)/\(text)", path.appending(child.name).text, .entry(child)))
+      case .characterDevice, .blockDevice, .fifo, .socket:
+        workspace.tell(
+          "\(path.appending(child.name).text) is a \(child.kind.noun), which no bundle holds: "
+            + "left out")
+      }
+    }
+  }
+}

@@ -1,0 +1,165 @@
+// From the images of a bundle to what an import will place: everything is checked here, and nothing
+// on the machine is changed.
+
+import Glibc
+import Ingest
+import Platform
+import Store
+import XCAT
+
+/// An image of a bundle, checked.
+struct PreparedImage {
+  let image: ImageName
+  let definition: ImageDefinition
+  /// Files, trees and folders at their places.
+  var pieces: [Snapshot.Piece]
+  /// Paths where a file that is there already may stay.
+  var yielding: Set<[UInt8]>
+  let rows: PreparedRows
+  let facts: BundleFacts
+  /// Entries and bytes in trees.
+  let entryCount: UInt64
+  let treeBytes: UInt64
+  let remarks: [String]
+
+  var rowKeys: Set<RowKey> { rows.keys }
+}
+
+/// Prepares the images of one bundle.
+struct ImportPreparation {
+  let workspace: Workspace
+  let request: ImportRequest
+  let session: WriteSession
+  let targets: ImportTargets
+  let tables: any TableDoor
+
+  init(_ workspace: Workspace, _ request: ImportRequest, _ session: WriteSession) throws {
+    self.workspace = workspace
+    self.request = request
+    self.session = session
+    targets = try ImportTargets(workspace, request)
+    tables = try workspace.tables()
+  }
+
+  /// - Throws: what is wrong with the bundle, or with what it would do here.
+  func prepare(_ images: [BundledImage]) throws -> [PreparedImage] {
+    if request.name != nil, images.count > 1 {
+      throw ImageError(
+        "bundle \(request.bundle)", "holds \(images.count) images, and --name names one",
+        advice: "Import it without --name; 'imgstore copy' gives one of them another name")
+    }
+    let prepared = try images.map(prepare)
+    var owners: [[UInt8]: (image: String, piece: Snapshot.Piece)] = [:]
+    var names: Set<String> = []
+    for image in prepared {
+      guard names.insert(image.image.text).inserted else {
+        throw BundleError("the bundle", "holds the image \(image.image) more than once")
+      }
+      for piece in image.pieces {
+        if let other = owners[piece.path], other.piece.entry.content != piece.entry.content {
+          throw BundleError(
+            printable(piece.path), "has one content in the image \(other.image) and another in "
+              + "\(image.image)", advice: "Import the images from bundles of their own")
+        }
+        owners[piece.path] = (image.image.text, piece)
+      }
+    }
+    return prepared
+  }
+
+  /// An existing image, and files of others, are replaced only where the request allows it.
+  func checkMayReplace(_ prepared: PreparedImage) throws {
+    if request.replaces { return }
+    let image = prepared.image
+    try refuseForeignTargets(prepared)
+    guard try tables.definition(of: image.text) == nil else {
+      throw ImageError(
+        "image \(image)", "is defined already",
+        advice: "Import under another profile (-f), which has its own folder, or replace it with "
+          + "--force; what it replaces can be reverted to")
+    }
+  }
+
+  // MARK: One image
+
+  private func prepare(_ bundled: BundledImage) throws -> PreparedImage {
+    let manifest = try Manifest.parse(bundled.manifest)
+    try manifest.refuseHarmfulText()
+    try targets.refuseForeignPaths(manifest)
+    var renamed = manifest
+    if let profile = request.profile {
+      renamed = try ProfileChange.apply(
+        manifest, to: profile, installDirectory: targets.install)
+    }
+    if let name = request.name {
+      renamed.osimage["imagename"] = name
+      renamed.linuximage["imagename"] = name
+    }
+    let image = try ImageName(renamed.imageName)
+    let layout = try BundleLayout(
+      reading: manifest, renamed: renamed, installDirectory: targets.install,
+      isFolder: bundled.isFolder)
+    try checkMedia(renamed)
+    var expansion = BundleExpansion(self, bundled)
+    for member in layout.members { try expansion.place(member) }
+    for kit in layout.members where kit.role == ImageFiles.kit { try expansion.placeKit(kit) }
+    try expansion.finish(layout)
+    var facts = BundleFacts()
+    for key in ["postscripts", "postbootscripts"] { facts.values[key] = renamed.values[key] }
+    facts.extras = renamed.extras
+    facts.extraMembers = expansion.extraMembers
+    return PreparedImage(
+      image: image, definition: renamed.definition, pieces: expansion.pieces,
+      yielding: expansion.yielding,
+      rows: try PreparedRows(renamed, litefile: bundled.litefile, self), facts: facts,
+      entryCount: expansion.entryCount, treeBytes: expansion.treeBytes,
+      remarks: expansion.remarks)
+  }
+
+  /// An install image needs the distribution's media, which no bundle holds.
+  private func checkMedia(_ manifest: Manifest) throws {
+    guard manifest.values["media"] == "required" else { return }
+    let definition = manifest.definition
+    var folders = [
+      targets.install.appending(definition.osVersion).appending(definition.architecture)
+    ]
+    folders += (definition.linuximage["pkgdir"] ?? "").split(separator: ",").compactMap {
+      AbsolutePath(String($0))
+    }
+    for folder in folders where try workspace.statLive(folder)?.kind == .directory { return }
+    throw ImageError.sentence(
+      "This image requires that you first copy media for "
+        + "\(definition.osVersion)-\(definition.architecture)",
+      advice: "Run copycds with the distribution's ISO, so that \(folders[0].text) exists")
+  }
+
+  /// Files of other images are not overwritten: neither anything in another image's folder, nor a
+  /// list that another image names, unless it is the same list.
+  private func refuseForeignTargets(_ prepared: PreparedImage) throws {
+    let others = try tables.definitions().filter { $0.key != prepared.image.text }
+    for (other, definition) in others.sorted(by: { $0.key < $1.key }) {
+      let folders = [
+        ImageFiles.bootDirectory(definition, installDirectory: targets.install),
+        ImageFiles.rawDirectory(definition, installDirectory: targets.install),
+      ].compactMap { $0 }
+      let named = Set(
+        try workspace.imageFiles(definition, targets.install).filter(\.isNamed).map(\.path))
+      for piece in prepared.pieces where !prepared.yielding.contains(piece.path) {
+        guard let path = AbsolutePath(piece.path) else { continue }
+        let isInFolder = folders.contains { path.isInside($0) }
+        guard try isInFolder || (named.contains(path) && differs(piece, at: path)) else { continue }
+        throw ImageError(
+          path.text, "belongs to the image \(other), and the import would overwrite it",
+          advice: "Import under another profile (-f), which has its own folder and lists; "
+            + "--force overwrites it, and keeps what was there as a snapshot")
+      }
+    }
+  }
+
+  private func differs(_ piece: Snapshot.Piece, at path: AbsolutePath) throws -> Bool {
+    let live = try Capture(workspace.resolver, progress: workspace.progress).run(
+      [PieceRequest(role: piece.role, path: path)], cache: nil,
+      into: .memory(MemoryObjects(over: try workspace.store())))
+    return live.pieces.first.map { $0.entry.content != piece.entry.content } ?? false
+  }
+}

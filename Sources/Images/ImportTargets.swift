@@ -1,0 +1,176 @@
+// Where an import may write, and what it finds there.
+//
+// 1. A path that a manifest chose lies below an allowed folder: the install folder, what the
+//    administrator adds, and for lists xCAT's own share. Below that folder no symbolic link is
+//    followed: a bundle writes where bundles may.
+// 2. Another image's files are not overwritten unless the import may replace.
+
+import Ingest
+import Platform
+import Store
+import XCAT
+
+/// The folders that a bundle may write below.
+struct ImportTargets {
+  let workspace: Workspace
+  let install: AbsolutePath
+  let allowed: [AbsolutePath]
+
+  private static let sharedLists = folder("opt", "xcat", "share", "xcat")
+  static let plugins = folder("opt", "xcat", "lib", "perl", "xCAT_plugin")
+
+  private static func folder(_ names: String...) -> AbsolutePath {
+    AbsolutePath(components: names.map { Array($0.utf8) })
+  }
+
+  init(_ workspace: Workspace, _ request: ImportRequest) throws {
+    self.workspace = workspace
+    install = try workspace.installDirectory(try workspace.tables())
+    allowed = try request.allowed.map { text in
+      guard let path = AbsolutePath(text), !path.components.isEmpty else {
+        throw ImageError(
+          "--allow \(text)", "is not an absolute path below /",
+          advice: "Name the folder that the bundle may write below")
+      }
+      return path
+    }
+  }
+
+  /// The allowed folder that holds a path; nil where there is none.
+  func folder(of path: AbsolutePath, role: String) -> AbsolutePath? {
+    var folders = [install] + allowed
+    if ImageFiles.listAttributes.contains(role) { folders.append(ImportTargets.sharedLists) }
+    if role == ImportTargets.pluginRole { folders.append(ImportTargets.plugins) }
+    return folders.filter { path.isInside($0) && path != $0 }
+      .max { $0.components.count < $1.components.count }
+  }
+
+  /// Kit plugins, which only the administrator's word lets in.
+  static let pluginRole = "plugin"
+
+  /// - Throws: `BundleError` where the path lies below no allowed folder.
+  func check(_ path: AbsolutePath, role: String, member: String) throws {
+    guard folder(of: path, role: role) != nil else {
+      throw BundleError(
+        "member \(member)",
+        "would be written to \(path.text), which is outside \(install.text)",
+        advice: "Nothing was imported; a bundle may write below the install folder only, and below "
+          + "what you name with --allow")
+    }
+  }
+
+  // MARK: On the disk
+
+  /// Where a target is, making missing folders; no link is followed below the allowed folder.
+  func resolve(_ path: AbsolutePath) throws -> ResolvedPath {
+    try resolve(path, create: true)
+  }
+
+  private func resolve(_ path: AbsolutePath, create: Bool) throws -> ResolvedPath {
+    // Roles have been checked: here any folder that may hold some role will do.
+    let folders = [install, ImportTargets.sharedLists, ImportTargets.plugins] + allowed
+    let top =
+      folders.filter { path.isInside($0) && path != $0 }
+      .max { $0.components.count < $1.components.count } ?? install
+    let place = try workspace.resolver.resolve(top, create: create)
+    let fileSystem = workspace.fileSystem
+    if create, try fileSystem.statIfPresent(at: place.directory.raw, place.name) == nil {
+      try fileSystem.makeDirectory(at: place.directory.raw, place.name, mode: 0o755)
+    }
+    let root = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+    let inside = AbsolutePath(components: Array(path.components.dropFirst(top.components.count)))
+    do throws(SystemError) {
+      return try PathResolver(fileSystem, root: root)
+        .resolve(inside, followLinks: false, create: create)
+    } catch {
+      guard error.code == .loop else { throw error }
+      throw ImageError(
+        "target \(path.text)", "is reached through a symbolic link below \(top.text)",
+        advice: "A bundle is not written through links: replace the link by a folder, or a bind "
+          + "mount, and import again")
+    }
+  }
+
+  /// A target can be reached, as far as it is there already, and nothing of another kind is there.
+  private func checkReachable(_ piece: Snapshot.Piece, _ path: AbsolutePath) throws {
+    do {
+      let place = try resolve(path, create: false)
+      guard
+        let stat = try workspace.fileSystem.statIfPresent(at: place.directory.raw, place.name)
+      else { return }
+      let isTree = piece.entry.kind == .directory
+      guard (stat.kind == .directory) == isTree, stat.kind == .file || stat.kind == piece.entry.kind
+      else {
+        throw ImageError(
+          "target \(path.text)",
+          "is a \(stat.kind.noun), and the bundle has a \(piece.entry.kind.noun) for it",
+          advice: "Nothing was imported; move what is there, or do not trust this bundle")
+      }
+    } catch let error as SystemError {
+      guard error.isAbsent else { throw error }
+    }
+  }
+
+  /// The pieces that will be live, once it is known what is there now.
+  func settle(
+    _ prepared: PreparedImage, _ live: LiveImage
+  ) throws -> (all: [Snapshot.Piece], remarks: [String]) {
+    var remarks: [String] = []
+    var all: [Snapshot.Piece] = []
+    let now = Dictionary(uniqueKeysWithValues: live.capture.pieces.map { ($0.path, $0) })
+    for piece in prepared.pieces {
+      guard let path = AbsolutePath(piece.path) else { continue }
+      if let there = now[piece.path], prepared.yielding.contains(piece.path),
+        there.entry.content != piece.entry.content
+      {
+        remarks.append(
+          "\(path.text) was kept: it differs from the bundle's; --force takes the bundle's")
+        var kept = there
+        kept.role = piece.role
+        all.append(kept)
+        continue
+      }
+      try checkReachable(piece, path)
+      all.append(piece)
+    }
+    // A bundle without the tree says nothing of it: generated images keep theirs.
+    for piece in live.capture.pieces
+    where piece.role == ImageFiles.rootTree && !all.contains(where: { $0.path == piece.path }) {
+      remarks.append(
+        "\(printable(piece.path)) was kept: the bundle has no root tree; packing it again would "
+          + "replace the imported root image")
+      all.append(piece)
+    }
+    return (all.sorted { precedes($0.path, $1.path) }, remarks)
+  }
+
+  // MARK: Originals
+
+  /// Links `FILE.ORIG` to each file that is about to be replaced (`--orig`); an older one stays, and
+  /// the new one gets a number.
+  /// - Returns: the files that were kept.
+  func keepOriginals(
+    _ pieces: [Snapshot.Piece], _ live: LiveImage, _ request: ImportRequest
+  ) throws -> [String] {
+    guard request.keepsOriginals else { return [] }
+    var kept: [String] = []
+    for piece in pieces where piece.entry.kind == .file {
+      guard let path = AbsolutePath(piece.path),
+        let there = live.capture.pieces.first(where: { $0.path == piece.path }),
+        there.entry.kind == .file, there.entry.content != piece.entry.content
+      else { continue }
+      let place = try resolve(path, create: false)
+      let fileSystem = workspace.fileSystem
+      var name = place.name + Array(".ORIG".utf8)
+      var number = 0
+      while try fileSystem.statIfPresent(at: place.directory.raw, name) != nil {
+        number += 1
+        name = place.name + Array(".ORIG.\(number)".utf8)
+      }
+      try fileSystem.link(
+        at: place.directory.raw, place.name, to: place.directory.raw, name)
+      kept.append(path.text)
+    }
+    return kept
+  }
+}

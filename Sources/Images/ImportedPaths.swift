@@ -1,0 +1,30 @@
+// Paths that a bundle only names, without bringing a file for them. They are not written by the
+// import, yet later verbs read, replace and remove what lies there as the image's own.
+
+import Ingest
+import Platform
+import XCAT
+
+extension ImportTargets {
+  /// Refuses a manifest whose image would own, or read, files outside the allowed folders.
+  /// - Throws: `BundleError` that names the column.
+  func refuseForeignPaths(_ manifest: Manifest) throws {
+    func refuse(_ column: String, _ path: String) -> BundleError {
+      BundleError(
+        "manifest.xml",
+        "<\(column)> is \(path), which is not a folder or file below \(install.text)",
+        advice: "Nothing was imported; a bundle may only name what lies below the install folder, "
+          + "and nothing outside of it")
+    }
+    if let text = manifest.linuximage["rootimgdir"] {
+      guard let path = AbsolutePath(text), folder(of: path, role: ImageFiles.rootTree) != nil else {
+        throw refuse("rootimgdir", printable(text.utf8))
+      }
+    }
+    let definition = ImageDefinition(osimage: manifest.osimage, linuximage: manifest.linuximage)
+    for path in ImageFiles.paths(of: "partitionfile", definition)
+    where folder(of: path, role: "pkglist") == nil {
+      throw refuse("partitionfile", path.text)
+    }
+  }
+}

@@ -1,0 +1,104 @@
+// Where xCAT's tables are: the places that xCAT itself looks at, in its order (Table.pm,
+// get_xcatcfg), below `--root`.
+
+import Platform
+import Store
+import XCAT
+
+extension Workspace {
+  /// A way to xCAT's tables: the folder that `--xcat-dir` names; what XCATCFG or
+  /// `/etc/xcat/cfgloc` names; `/opt/xcat/cfg` or `/etc/xcat` where one is; else a folder of the
+  /// store's own.
+  /// - Throws: `ImageError`: the folder is not there; another database below a staging root.
+  func tables() throws -> any TableDoor {
+    if let directory = options.xcatDirectory {
+      return try files(
+        in: Array(absolute(directory).utf8), named: directory,
+        advice: "Name the folder of xCAT's table files with --xcat-dir")
+    }
+    switch try configuration() {
+    case .folder(let folder, let source):
+      return try files(
+        in: below(folder), named: folder,
+        advice: "\(source) names it; correct that, or name another with --xcat-dir")
+    case .database(let kind, let source):
+      guard isWholeSystem else {
+        throw ImageError(
+          source,
+          "says that xCAT's tables are in a \(kind) database, which only a running xCAT "
+            + "can reach",
+          advice: "Work without --root on the management node, or copy the definitions into table "
+            + "files (tabdump, 'imgstore define --csv') and name their folder with --xcat-dir")
+      }
+      return TableCommands(fileSystem, database: kind, environment: options.environment)
+    case .none:
+      break
+    }
+    for folder in ["/opt/xcat/cfg", "/etc/xcat"] where try isFolder(below(folder)) {
+      return TableFiles(fileSystem, directory: below(folder), mayCreate: true)
+    }
+    let own = try store(create: true).layout.path + Array("/xcat".utf8)
+    return TableFiles(fileSystem, directory: own, mayCreate: true)
+  }
+
+  private enum Configuration {
+    case none
+    case folder(String, source: String)
+    case database(String, source: String)
+  }
+
+  private var isWholeSystem: Bool { rootPath == [0x2f] }
+
+  /// XCATCFG speaks of this machine, so it does not count below a staging root.
+  private func configuration() throws -> Configuration {
+    if isWholeSystem, let text = options.environment["XCATCFG"], !text.isEmpty {
+      return try parse(text, source: "XCATCFG")
+    }
+    let name = below("/etc/xcat/cfgloc")
+    let bytes: [UInt8]
+    do throws(SystemError) {
+      bytes = try fileSystem.readSmallFile(at: fileSystem.workingDirectory, name)
+    } catch {
+      if error.isAbsent { return .none }
+      throw error
+    }
+    let line = bytes.prefix { $0 != 0x0a && $0 != 0x0d }
+    return try parse(String(decoding: line, as: UTF8.self), source: printable(name))
+  }
+
+  /// "SQLite:/folder", a folder alone, or "mysql:dbname=…|user|password".
+  private func parse(_ text: String, source: String) throws -> Configuration {
+    guard !text.isEmpty else { return .none }
+    let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    guard parts.count == 1 || parts[0] == "SQLite" else {
+      return .database(printable(parts[0].utf8), source: source)
+    }
+    let folder = String((parts.last ?? "").prefix { $0 != "|" })
+    guard folder.hasPrefix("/") else {
+      throw ImageError(
+        source,
+        "names the folder of xCAT's tables as '\(printable(folder.utf8))', which is no "
+          + "absolute path",
+        advice: "Correct it, or name the folder with --xcat-dir")
+    }
+    return .folder(folder, source: source)
+  }
+
+  private func below(_ path: String) -> [UInt8] {
+    (isWholeSystem ? [] : rootPath) + Array(absolute(path).utf8)
+  }
+
+  private func isFolder(_ path: [UInt8]) throws(SystemError) -> Bool {
+    try fileSystem.statIfPresent(
+      at: fileSystem.workingDirectory, path, followLink: true)?.kind == .directory
+  }
+
+  private func files(
+    in path: [UInt8], named name: String, advice: String
+  ) throws -> TableFiles {
+    guard try isFolder(path) else {
+      throw ImageError("folder \(name)", "is not there", advice: advice)
+    }
+    return TableFiles(fileSystem, directory: path, mayCreate: true)
+  }
+}

@@ -1,0 +1,54 @@
+// Bytes whose count must be known before they are written on: a compressed tree inside a tar. They
+// wait in a file without a name, which is gone with its descriptor.
+
+import Archive
+import Codec
+import Platform
+import Store
+
+/// A rendered member on its way into an archive.
+public final class Spool: Sendable {
+  private let fileSystem: any FileSystem
+  private let file: Descriptor
+  public let sizeBytes: UInt64
+  public let digest: Digest
+
+  /// Renders into a file in the store's folder for temporary files.
+  /// - Parameter render: writes the bytes to the sink that it is given.
+  public init(_ store: ObjectStore, _ render: (@escaping ByteSink) throws -> Void) throws {
+    let fileSystem = store.layout.fileSystem
+    let file = try store.openNamelessFile()
+    let state = Monitor((count: UInt64(0), hash: RunningHash()))
+    try render { bytes in
+      try fileSystem.write(file.raw, bytes)
+      state.withLock { state in
+        state.count += UInt64(bytes.count)
+        state.hash.update(bytes)
+      }
+    }
+    self.fileSystem = fileSystem
+    self.file = file
+    (sizeBytes, digest) = state.withLock { ($0.count, $0.hash.finish()) }
+  }
+
+  /// Hands out all bytes, in pieces of at most 256 KiB.
+  func read(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
+    defer { buffer.deallocate() }
+    var offset: UInt64 = 0
+    while offset < sizeBytes {
+      let n = try fileSystem.read(file.raw, at: offset, into: buffer)
+      guard n > 0 else {
+        throw StoreError(.damaged, "a temporary file in the store", "is shorter than it was")
+      }
+      try body(UnsafeRawBufferPointer(rebasing: buffer[..<n]))
+      offset += UInt64(n)
+    }
+  }
+}
+
+private final class RunningHash {
+  private var hash = SHA256()
+  func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bytes) }
+  func finish() -> Digest { hash.finish() }
+}

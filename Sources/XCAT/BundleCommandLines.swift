@@ -1,0 +1,154 @@
+// The command lines of xCAT's imgexport and imgimport (imgport.pm, `GetOptions`; man imgexport.1):
+// arguments in, values out. What they mean for files and tables is decided elsewhere.
+
+/// What `imgexport` was asked for.
+public struct ImgexportArguments: Sendable, Equatable {
+  public var image: String
+  public var destination: String?
+  public var extras: [String] = []
+  public var node: String?
+  public var remoteHost: String?
+  public var isVerbose = false
+  public init(image: String) { self.image = image }
+}
+
+/// What `imgimport` was asked for.
+public struct ImgimportArguments: Sendable, Equatable {
+  public var bundle: String
+  public var profile: String?
+  public var nodes: String?
+  public var remoteHost: String?
+  public var keepsOriginals = false
+  public var isVerbose = false
+  public init(bundle: String) { self.bundle = bundle }
+}
+
+/// A command line, judged.
+public enum CommandLineReading<Arguments: Sendable>: Sendable {
+  case run(Arguments)
+  /// Help was asked for.
+  case help
+  /// Too little was said: the usage is the answer, and the command has failed.
+  case usage
+  case mistake(String)
+}
+
+private enum BundleOption: Sendable {
+  case help, verbose, remoteHost, postscripts, extra, profile, noZip, originals
+}
+
+/// The name `imgexport`.
+public enum Imgexport {
+  /// As xCAT prints it.
+  public static let usage = """
+    imgexport: Creates a tarball (bundle) of an existing xCAT image
+    Usage: 
+    \timgexport [-h|--help]
+    \timgexport <image_name> [destination] [[-e|--extra <file:dir> ] ... ] \
+    [-p|--postscripts <node_name>] [-R|--remotehost <userid@host>] [-v]
+    """
+
+  private static let rules: [OptionRule<BundleOption>] = [
+    OptionRule(.help, "h", "?", "help"),
+    OptionRule(.postscripts, "p", "postscripts", takesValue: true),
+    OptionRule(.extra, "e", "extra", takesValue: true),
+    OptionRule(.remoteHost, "R", "remotehost", takesValue: true),
+    OptionRule(.verbose, "v", "verbose"),
+  ]
+
+  public static func read(_ arguments: [String]) -> CommandLineReading<ImgexportArguments> {
+    if arguments.isEmpty { return .usage }
+    let parsed: ParsedArguments<BundleOption>
+    do { parsed = try parseArguments(arguments, rules) } catch { return .mistake(error.text) }
+    if parsed.has(.help) { return .help }
+    guard parsed.operands.count <= 2 else { return .mistake(tooMany(parsed.operands[2])) }
+    var arguments = ImgexportArguments(image: parsed.operands.first ?? "")
+    arguments.destination = parsed.operands.dropFirst().first
+    arguments.extras = parsed.values(.extra)
+    arguments.node = parsed.value(.postscripts)
+    arguments.remoteHost = parsed.value(.remoteHost)
+    arguments.isVerbose = parsed.has(.verbose)
+    return .run(arguments)
+  }
+
+  /// `NAME.tgz`, blanks as underscores.
+  public static func defaultName(of image: String) -> String { folderName(of: image) + ".tgz" }
+
+  /// The image's name as the bundle's folder has it: each run of blanks is one underscore.
+  public static func folderName(of image: String) -> String {
+    var name = ""
+    for scalar in image.unicodeScalars {
+      if !scalar.properties.isWhitespace {
+        name.unicodeScalars.append(scalar)
+      } else if !name.hasSuffix("_") {
+        name += "_"
+      }
+    }
+    return name
+  }
+
+  /// The bundle's folder, with its slash, and name: what stands before and after the last "/". No
+  /// name is the default; a destination without a folder is "./", and no destination has none.
+  public static func place(
+    of destination: String?, image: String
+  ) -> (folder: String, name: String) {
+    guard let destination else { return ("", defaultName(of: image)) }
+    let parts = split(destination)
+    return (parts.folder, parts.name.isEmpty ? defaultName(of: image) : parts.name)
+  }
+
+  private static func split(_ path: String) -> (folder: String, name: String) {
+    guard let slash = path.utf8.lastIndex(of: 0x2f) else { return ("./", path) }
+    let after = path.utf8.index(after: slash)
+    return (String(path[..<after]), String(path[after...]))
+  }
+}
+
+/// The name `imgimport`.
+public enum Imgimport {
+  /// As xCAT prints it, and what is ours.
+  public static let usage = """
+    imgimport: Takes in an xCAT image bundle and defines it to xCAT so you can use it
+    Usage: 
+    \timgimport [-h|--help]
+    \timgimport <bundle_file_name> [-p|--postscripts <nodelist>] [-f|--profile <new_profile>] \
+    [-R|--remotehost <userid@host>] [-n|--nozip] [-v]
+    imgstore adds:
+    \t[--orig]  keep each replaced file as FILE.ORIG beside the new one (a snapshot holds it anyway)
+    """
+
+  private static let rules: [OptionRule<BundleOption>] = [
+    OptionRule(.help, "h", "?", "help"),
+    OptionRule(.verbose, "v", "verbose"),
+    OptionRule(.remoteHost, "R", "remotehost", takesValue: true),
+    OptionRule(.postscripts, "p", "postscripts", takesValue: true),
+    OptionRule(.profile, "f", "profile", takesValue: true),
+    OptionRule(.noZip, "n", "nozip"),
+    OptionRule(.originals, "orig"),
+  ]
+
+  public static func read(_ arguments: [String]) -> CommandLineReading<ImgimportArguments> {
+    if arguments.isEmpty { return .usage }
+    let parsed: ParsedArguments<BundleOption>
+    do { parsed = try parseArguments(arguments, rules) } catch { return .mistake(error.text) }
+    if parsed.has(.help) { return .help }
+    guard let bundle = parsed.operands.first else { return .usage }
+    guard parsed.operands.count == 1 else { return .mistake(tooMany(parsed.operands[1])) }
+    var arguments = ImgimportArguments(bundle: bundle)
+    arguments.profile = parsed.value(.profile)
+    arguments.nodes = parsed.value(.postscripts)
+    arguments.remoteHost = parsed.value(.remoteHost)
+    arguments.keepsOriginals = parsed.has(.originals)
+    arguments.isVerbose = parsed.has(.verbose)
+    return .run(arguments)
+  }
+}
+
+private func tooMany(_ operand: String) -> String { "Unexpected argument: \(operand)" }
+
+/// `file[:dir]`, split at the first ":"; an empty folder is none.
+public func splitExtra(_ text: String) -> (file: String, folder: String?) {
+  guard let colon = text.utf8.firstIndex(of: 0x3a) else { return (text, nil) }
+  let folder = String(text[text.utf8.index(after: colon)...])
+  return (String(text[..<colon]), folder.isEmpty ? nil : folder)
+}

@@ -1,0 +1,58 @@
+// Sets of bytes: what a bracket, or an escape, of a pattern matches.
+
+/// A set of bytes.
+struct ByteSet: Sendable, Hashable {
+  private var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+
+  func contains(_ byte: UInt8) -> Bool {
+    let bit: UInt64 = 1 << UInt64(byte & 63)
+    return switch byte >> 6 {
+    case 0: words.0 & bit != 0
+    case 1: words.1 & bit != 0
+    case 2: words.2 & bit != 0
+    default: words.3 & bit != 0
+    }
+  }
+
+  mutating func insert(_ byte: UInt8) {
+    let bit: UInt64 = 1 << UInt64(byte & 63)
+    switch byte >> 6 {
+    case 0: words.0 |= bit
+    case 1: words.1 |= bit
+    case 2: words.2 |= bit
+    default: words.3 |= bit
+    }
+  }
+
+  mutating func formUnion(_ other: ByteSet) {
+    words.0 |= other.words.0
+    words.1 |= other.words.1
+    words.2 |= other.words.2
+    words.3 |= other.words.3
+  }
+
+  var inverted: ByteSet {
+    var result = self
+    result.words = (~words.0, ~words.1, ~words.2, ~words.3)
+    return result
+  }
+
+  static func == (a: ByteSet, b: ByteSet) -> Bool { a.words == b.words }
+
+  func hash(into hasher: inout Hasher) {
+    for word in [words.0, words.1, words.2, words.3] { hasher.combine(word) }
+  }
+
+  mutating func insert(_ range: ClosedRange<UInt8>) { for byte in range { insert(byte) } }
+
+  static func of(_ ranges: ClosedRange<UInt8>...) -> ByteSet {
+    var set = ByteSet()
+    for range in ranges { set.insert(range) }
+    return set
+  }
+
+  static let digit = of(0x30...0x39)
+  /// Letters, digits and "_".
+  static let word = of(0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x5f...0x5f)
+  static let blank = of(0x09...0x0d, 0x20...0x20)
+}

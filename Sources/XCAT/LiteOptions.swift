@@ -1,0 +1,110 @@
+// Whether the litefile rows of a statelite image are such that liteimg takes them (statelite.pm), in
+// its words. liteimg stops at the first fault; here all are found.
+
+import Platform
+
+/// A row of litefile that applies to an image.
+public struct LiteFile: Sendable, Hashable {
+  /// An absolute path; a directory's ends in "/".
+  public let file: String
+  /// As liteimg sees it: blank means "tmpfs,rw", and that is the old name of "link".
+  public let option: String
+
+  public init(file: String, options: String) {
+    self.file = file
+    option = options.isEmpty || options == "tmpfs,rw" ? "link" : options
+  }
+
+  var isDirectory: Bool { file.utf8.last == UInt8(ascii: "/") }
+}
+
+/// The rules for litefile rows.
+public enum LiteOptions {
+  public static let valid = [
+    "tmpfs", "persistent", "localdisk", "rw", "ro", "con", "link", "tmpfs,rw", "link,ro",
+    "link,persistent", "link,con",
+  ]
+
+  /// What is wrong with the rows of one image, in their order; those of directories first ask for
+  /// rows that are right one by one, as liteimg does.
+  public static func faults(_ rows: [LiteFile]) -> [XCATError] {
+    let single = rows.compactMap(fault)
+    guard single.isEmpty else { return single }
+    // The last row of a name counts.
+    let directories = Dictionary(
+      rows.filter(\.isDirectory).map { (Array($0.file.utf8), $0) }, uniquingKeysWith: { $1 })
+    var told: Set<LiteFile> = []
+    return rows.compactMap { row in
+      guard let parent = parent(of: row, in: directories) else { return nil }
+      if parent.option.hasSuffix("ro") || parent.option.hasSuffix("con") {
+        guard told.insert(parent).inserted else { return nil }
+        return error(
+          parent,
+          "the directory \"\(parent.file)\" should not be with \"ro\" or \"con\" as its option",
+          advice: "Other rows lie below it: give it another option, or take them out")
+      }
+      return fault(row, below: parent)
+    }
+  }
+
+  // MARK: Rules
+
+  private static func fault(_ row: LiteFile) -> XCATError? {
+    if !valid.contains(row.option) {
+      return error(
+        row,
+        "\(row.file) has invalid option. The valid options: " + valid.joined(separator: " "),
+        advice: "Set one of these with tabedit litefile")
+    }
+    if !row.file.hasPrefix("/") {
+      return error(
+        row, "\(row.file) is not one absolute path", advice: "Let it begin with '/'")
+    }
+    if row.option.contains("con"), row.isDirectory {
+      return error(
+        row, "\(row.file) is directory, don't use \"con\" as its option",
+        advice: "Only files can be concatenated; list the files of the directory instead")
+    }
+    return nil
+  }
+
+  private static func fault(_ row: LiteFile, below parent: LiteFile) -> XCATError? {
+    let basis = "Based on the option of \(parent.file), \(row.file)"
+    let isLink = row.option.contains("link")
+    let advice = "Change one of the two options"
+    if parent.option.contains("link") {
+      if row.option == "link,ro" {
+        return error(row, "\(basis) should not use \"link,ro\" as its option", advice: advice)
+      }
+      if !isLink {
+        return error(row, "\(basis) can only use \"link\"-based options", advice: advice)
+      }
+    } else if isLink, row.file != "/etc/mtab" {
+      // /etc/mtab becomes a link in any case.
+      return error(row, "\(basis) should not use \"link\"-based options", advice: advice)
+    }
+    if parent.option.contains("persistent"), !row.option.contains("persistent") {
+      return error(
+        row, "\(row.file) should have persistent option like \(parent.file)", advice: advice)
+    }
+    return nil
+  }
+
+  /// The nearest directory above that has a row itself; "/" is none.
+  private static func parent(
+    of row: LiteFile, in directories: [[UInt8]: LiteFile]
+  ) -> LiteFile? {
+    let slash = UInt8(ascii: "/")
+    var name = Array(row.file.utf8)
+    if row.isDirectory { name.removeLast() }
+    while let end = name.lastIndex(of: slash), end > 0 {
+      if let found = directories[Array(name[...end])] { return found }
+      name = Array(name[..<end])
+    }
+    return nil
+  }
+
+  private static func error(_ row: LiteFile, _ finding: String, advice: String) -> XCATError {
+    XCATError("litefile row \(printable(Array(row.file.utf8)))", finding, advice: advice)
+  }
+}

@@ -1,0 +1,138 @@
+// Reading manifest.xml: nested (2.8 to today) and flat (2.6, 2.7) forms, a repeated element and a
+// single one alike, kits as XML::Simple writes them and as its folding reads them.
+//
+// 1. What stands once in a bundle may stand once: a second <osimage> or <kernel> is refused, for
+//    nobody could say which one counts.
+// 2. An empty element is an unset value. What values may hold, ManifestText.swift says.
+
+import Platform
+
+extension Manifest {
+  /// Parses a manifest.
+  /// - Throws: `XCATError`: not well-formed, no image name, a kind of element we do not know.
+  public static func parse(_ bytes: [UInt8]) throws(XCATError) -> Manifest {
+    let root = try XMLElement.parse(bytes, object: "manifest.xml")
+    guard root.name == "xcatimage" else {
+      throw XCATError("manifest.xml", "begins with <\(root.name)>, not <xcatimage>")
+    }
+    var manifest = Manifest()
+    var seen: Set<String> = []
+    func once(_ name: String) throws(XCATError) {
+      guard seen.insert(name).inserted else {
+        throw XCATError("manifest.xml", "has <\(name)> more than once")
+      }
+    }
+    for element in root.children {
+      switch element.name {
+      case "osimage":
+        try once("osimage")
+        manifest.osimage = try columns(element)
+      case "linuximage":
+        try once("linuximage")
+        manifest.linuximage = try columns(element)
+      case "extra":
+        let columns = try columns(element)
+        guard let source = columns["src"], let destination = columns["dest"] else {
+          throw XCATError("manifest.xml", "has an <extra> without <src> or <dest>")
+        }
+        manifest.extras.append(Extra(source: source, destination: destination))
+      case "kit", "kitrepo", "kitcomp": try manifest.addKitRows(element)
+      case "rawimagefiles":
+        try once("rawimagefiles")
+        var files: [String] = []
+        for file in element.children(named: "files") {
+          if let path = try text(file, in: "rawimagefiles") { files.append(path) }
+        }
+        manifest.rawImageFiles = files
+      case "closure": try manifest.addClosure(element)
+      default:
+        guard element.children.isEmpty else {
+          throw XCATError("manifest.xml", "has an unknown element <\(element.name)>")
+        }
+        try once(element.name)
+        if let value = try text(element, in: nil) { manifest.values[element.name] = value }
+      }
+    }
+    manifest.adaptFlatForm()
+    guard !manifest.imageName.isEmpty else {
+      throw XCATError.sentence("The 'imagename' field is not defined in manifest.xml.")
+    }
+    return manifest
+  }
+
+  /// The text of an element without children; nil where it is empty.
+  private static func text(
+    _ element: XMLElement, in parent: String?
+  ) throws(XCATError) -> String? {
+    let place = (parent.map { "<\($0)>" } ?? "") + "<\(element.name)>"
+    guard element.children.isEmpty else {
+      throw XCATError("manifest.xml", "has elements inside \(place)")
+    }
+    let value = element.value
+    return value.isEmpty ? nil : value
+  }
+
+  private static func columns(_ element: XMLElement) throws(XCATError) -> [String: String] {
+    var columns: [String: String] = [:]
+    var seen: Set<String> = []
+    for column in element.children {
+      guard seen.insert(column.name).inserted else {
+        throw XCATError(
+          "manifest.xml", "has <\(column.name)> more than once in <\(element.name)>")
+      }
+      if let value = try text(column, in: element.name) { columns[column.name] = value }
+    }
+    return columns
+  }
+
+  /// `<kit><name>K</name>…</kit>`, repeated or not, or `<kit><K>…</K>…</kit>`: what XML::Simple
+  /// writes for several and what it reads for one.
+  private mutating func addKitRows(_ element: XMLElement) throws(XCATError) {
+    guard let (_, _, key) = Manifest.kitElements.first(where: { $0.element == element.name })
+    else { return }
+    var rows: [[String: String]] = []
+    if element.children.contains(where: { !$0.children.isEmpty }) {
+      for child in element.children {
+        var row = try Manifest.columns(child)
+        if row[key] == nil { row[key] = child.name }
+        rows.append(row)
+      }
+    } else {
+      rows.append(try Manifest.columns(element))
+    }
+    for var row in rows {
+      let name = row.removeValue(forKey: "name")
+      if row[key] == nil { row[key] = name }
+      guard let id = row[key] else {
+        throw XCATError("manifest.xml", "has a <\(element.name)> without a name")
+      }
+      if let other = self[kitElement: element.name].first(where: { $0[key] == id }) {
+        guard other == row else {
+          throw XCATError("manifest.xml", "describes the \(element.name) \(id) in two ways")
+        }
+        continue
+      }
+      self[kitElement: element.name].append(row)
+    }
+  }
+
+  private mutating func addClosure(_ element: XMLElement) throws(XCATError) {
+    let columns = try Manifest.columns(element)
+    guard let member = columns["member"], let path = columns["path"] else {
+      throw XCATError("manifest.xml", "has a <closure> without <member> or <path>")
+    }
+    closure.append(Closure(member: member, path: path, isTree: columns["kind"] == "tree"))
+  }
+
+  /// 2.6 and 2.7 had all columns at the top. The node lists of `-p` stay there, where they belong.
+  private mutating func adaptFlatForm() {
+    guard osimage.isEmpty, linuximage.isEmpty else { return }
+    for (name, value) in values where name != "postscripts" && name != "postbootscripts" {
+      let inOSImage = TableSchema.osimage.columns.contains(name)
+      let inLinuxImage = TableSchema.linuximage.columns.contains(name)
+      if inOSImage { osimage[name] = value }
+      if inLinuxImage { linuximage[name] = value }
+      if inOSImage || inLinuxImage { values[name] = nil }
+    }
+  }
+}

@@ -1,0 +1,139 @@
+// Command lines as xCAT's own commands read them: Perl's Getopt::Long with "bundling"
+// (https://perldoc.perl.org/Getopt::Long), so that a script's habits go on working.
+//
+// 1. Options stand anywhere among the operands; "--" ends them; "-" alone is an operand.
+// 2. "-vp node", "-vpnode", "--postscripts node", "--postscripts=node", "--post node": bundles of
+//    one-letter options, values after a blank or at once, and any unambiguous start of a long name.
+// 3. One-letter options have their case, long ones have none. A mandatory value may be anything,
+//    "-x" and "--" too; only "--long=" with nothing behind it is a mistake.
+// 4. Getopt::Long warns of a mistake and xCAT carries on without the option; here it is an error.
+
+/// An option of a command: its spellings, and whether a value follows.
+public struct OptionRule<Key: Hashable & Sendable>: Sendable {
+  public let key: Key
+  /// One-letter spellings and lower-case long ones, without hyphens.
+  public let names: [String]
+  public let takesValue: Bool
+
+  public init(_ key: Key, _ names: String..., takesValue: Bool = false) {
+    self.key = key
+    self.names = names
+    self.takesValue = takesValue
+  }
+}
+
+/// What is wrong with a command line.
+public enum OptionMistake: Error, Equatable, Sendable {
+  case unknown(String)
+  case ambiguous(String, [String])
+  case needsValue(String)
+  case takesNoValue(String)
+
+  /// As Getopt::Long words it.
+  public var text: String {
+    switch self {
+    case .unknown(let name): name.isEmpty ? "Missing option after -" : "Unknown option: \(name)"
+    case .ambiguous(let name, let hits):
+      "Option \(name) is ambiguous (\(hits.joined(separator: ", ")))"
+    case .needsValue(let name): "Option \(name) requires an argument"
+    case .takesNoValue(let name): "Option \(name) does not take an argument"
+    }
+  }
+}
+
+/// A command line, taken apart.
+public struct ParsedArguments<Key: Hashable & Sendable>: Sendable {
+  /// Options in the order they came.
+  public var options: [(key: Key, value: String)] = []
+  public var operands: [String] = []
+
+  public func has(_ key: Key) -> Bool { options.contains { $0.key == key } }
+  /// Every value of an option that may be repeated.
+  public func values(_ key: Key) -> [String] {
+    options.compactMap { $0.key == key ? $0.value : nil }
+  }
+  /// The value of an option that may not: the last one counts.
+  public func value(_ key: Key) -> String? { values(key).last }
+}
+
+/// Takes a command line apart.
+/// - Throws: the first mistake.
+public func parseArguments<Key>(
+  _ arguments: [String], _ rules: [OptionRule<Key>]
+) throws(OptionMistake) -> ParsedArguments<Key> {
+  var parser = OptionParser(rest: arguments[...], rules: rules)
+  return try parser.parse()
+}
+
+private struct OptionParser<Key: Hashable & Sendable> {
+  var rest: ArraySlice<String>
+  let rules: [OptionRule<Key>]
+  var parsed = ParsedArguments<Key>()
+
+  mutating func parse() throws(OptionMistake) -> ParsedArguments<Key> {
+    while let word = rest.popFirst() {
+      if word == "--" {
+        parsed.operands += rest
+        break
+      }
+      if word.hasPrefix("--") {
+        try long(word.dropFirst(2))
+      } else if word.hasPrefix("-"), word != "-" {
+        try bundle(word.dropFirst())
+      } else {
+        parsed.operands.append(word)
+      }
+    }
+    return parsed
+  }
+
+  private mutating func long(_ text: Substring) throws(OptionMistake) {
+    // "--=x" names the option "=x", which nobody has.
+    let equals = text.dropFirst().firstIndex(of: "=")
+    let name = String(text[..<(equals ?? text.endIndex)]).asciiLowercased
+    let attached = equals.map { String(text[text.index(after: $0)...]) }
+    let rule = try find(long: name)
+    guard rule.takesValue else {
+      if attached != nil { throw .takesNoValue(name) }
+      parsed.options.append((rule.key, ""))
+      return
+    }
+    guard let value = attached ?? rest.popFirst(), attached != "" else { throw .needsValue(name) }
+    parsed.options.append((rule.key, value))
+  }
+
+  private func find(long name: String) throws(OptionMistake) -> OptionRule<Key> {
+    if let exact = rules.first(where: { $0.names.contains(name) }) { return exact }
+    let hits = rules.filter { $0.names.contains { $0.hasPrefix(name) } }
+    guard let hit = hits.first else { throw .unknown(name) }
+    guard hits.count == 1 else {
+      throw .ambiguous(name, hits.flatMap(\.names).filter { $0.hasPrefix(name) }.sorted())
+    }
+    return hit
+  }
+
+  /// The first letter of a bundle; what is left of it is its value, or the next bundle.
+  private mutating func bundle(_ text: Substring) throws(OptionMistake) {
+    let letter = String(text.prefix(1))
+    let left = text.dropFirst()
+    guard let rule = rules.first(where: { $0.names.contains(letter) }) else {
+      throw .unknown(letter)
+    }
+    guard rule.takesValue else {
+      parsed.options.append((rule.key, ""))
+      if !left.isEmpty { rest = ["-" + String(left)] + rest }
+      return
+    }
+    guard let value = left.isEmpty ? rest.popFirst() : String(left) else {
+      throw .needsValue(letter)
+    }
+    parsed.options.append((rule.key, value))
+  }
+}
+
+extension String {
+  fileprivate var asciiLowercased: String {
+    String(
+      decoding: utf8.map { (0x41...0x5a).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
+  }
+}

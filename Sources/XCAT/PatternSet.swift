@@ -1,0 +1,54 @@
+// Many patterns against many paths: a pattern is looked at only where its literal ends fit.
+
+/// Patterns of which any may match.
+struct PatternSet: Sendable {
+  /// What must fit before a pattern is tried: its literal beginning and end, in `literals`.
+  private struct Gate: Sendable {
+    let prefix: Range<Int>
+    let suffix: Range<Int>
+  }
+
+  private var patterns: [BytePattern] = []
+  private var gates: [Gate] = []
+  /// One array for all gates, so that no reference is counted per pattern and path.
+  private var literals: [UInt8] = []
+
+  init(_ patterns: [BytePattern] = []) {
+    for pattern in patterns { insert(pattern) }
+  }
+
+  mutating func insert(_ pattern: BytePattern) {
+    let prefixStart = literals.count
+    literals += pattern.literalPrefix
+    let suffixStart = literals.count
+    literals += pattern.literalSuffix
+    gates.append(Gate(prefix: prefixStart..<suffixStart, suffix: suffixStart..<literals.count))
+    patterns.append(pattern)
+  }
+
+  func matches(_ text: [UInt8]) -> Bool {
+    for (index, gate) in gates.enumerated()
+    where fits(gate, text) && patterns[index].matches(text) {
+      return true
+    }
+    return false
+  }
+
+  private func fits(_ gate: Gate, _ text: [UInt8]) -> Bool {
+    let (prefix, suffix) = (gate.prefix, gate.suffix)
+    guard text.count >= prefix.count + suffix.count else { return false }
+    // From the end: what differs between two paths differs late.
+    var at = prefix.count
+    while at > 0 {
+      at -= 1
+      if text[at] != literals[prefix.lowerBound + at] { return false }
+    }
+    at = suffix.count
+    let offset = text.count - suffix.count
+    while at > 0 {
+      at -= 1
+      if text[offset + at] != literals[suffix.lowerBound + at] { return false }
+    }
+    return true
+  }
+}

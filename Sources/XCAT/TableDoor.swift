@@ -1,0 +1,104 @@
+// A way to xCAT's tables: its SQLite files (`TableFiles`), or its own commands where the site runs
+// another database (`TableCommands`). Whoever reads or writes rows does it through this protocol.
+//
+// 1. A row that xCAT's readers do not see (`disable`) is not seen here, and never overwritten.
+// 2. NULL and '' both mean "unset"; a row that was read has set columns only.
+// 3. All changes of one call happen, or none; where the door cannot promise that, its error says
+//    what was taken back and what was not.
+
+/// What shall become of one row.
+public struct RowChange: Sendable, Hashable {
+  public let schema: TableSchema
+  /// The key columns' values; one that is missing is ''.
+  public let key: [String: String]
+  /// The other columns' values, '' to unset one; nil removes the row.
+  public let columns: [String: String]?
+  /// Whether an existing row keeps columns that `columns` does not name; else they become unset.
+  public let keepsOtherColumns: Bool
+
+  public init(
+    schema: TableSchema, key: [String: String], columns: [String: String]?,
+    keepsOtherColumns: Bool
+  ) {
+    self.schema = schema
+    self.key = key
+    self.columns = columns
+    self.keepsOtherColumns = keepsOtherColumns
+  }
+}
+
+/// xCAT's tables, wherever they are.
+public protocol TableDoor: Sendable {
+  /// Where the tables are, for messages: a folder, or "xCAT (mysql)".
+  var place: String { get }
+
+  /// The visible rows of a table, set columns only; none where there is no such table.
+  /// - Parameter key: a column and the value it must have.
+  func rows(
+    _ table: String, where key: (column: String, value: String)?
+  ) throws -> [[String: String]]
+
+  /// Makes all changes, in their order.
+  /// - Returns: columns ("table.column") that these tables do not have, and so could not take.
+  @discardableResult
+  func apply(_ changes: [RowChange]) throws -> [String]
+
+  /// The definition of an image; nil where neither table has a visible row.
+  func definition(of image: String) throws -> ImageDefinition?
+
+  /// All definitions, by image name.
+  func definitions() throws -> [String: ImageDefinition]
+}
+
+extension TableDoor {
+  public func rows(_ table: String) throws -> [[String: String]] { try rows(table, where: nil) }
+
+  public func definition(of image: String) throws -> ImageDefinition? {
+    let key = (column: "imagename", value: image)
+    let osimage = try rows("osimage", where: key).first
+    let linuximage = try rows("linuximage", where: key).first
+    if osimage == nil, linuximage == nil { return nil }
+    return ImageDefinition(osimage: osimage ?? [:], linuximage: linuximage ?? [:])
+  }
+
+  public func definitions() throws -> [String: ImageDefinition] {
+    var all: [String: ImageDefinition] = [:]
+    for row in try rows("osimage") {
+      guard let name = row["imagename"] else { continue }
+      all[name] = ImageDefinition(osimage: row)
+    }
+    for row in try rows("linuximage") {
+      guard let name = row["imagename"] else { continue }
+      all[name] = ImageDefinition(osimage: all[name]?.osimage ?? [:], linuximage: row)
+    }
+    return all
+  }
+
+  /// The names of all images.
+  public func imageNames() throws -> [String] {
+    try rows("osimage").compactMap { $0["imagename"] }.sorted(by: byBytes)
+  }
+
+  /// Makes the definition exactly this; an empty one removes the image from the tables.
+  /// - Returns: columns that these tables do not have.
+  @discardableResult
+  public func setDefinition(of image: String, _ definition: ImageDefinition) throws -> [String] {
+    try apply(definition.rowChanges(of: image))
+  }
+
+  /// A value of xCAT's site table.
+  public func site(_ key: String) throws -> String? {
+    try rows("site", where: (column: "key", value: key)).first?["value"]
+  }
+}
+
+extension ImageDefinition {
+  /// The changes that make an image's definition exactly this; those of an empty one remove it.
+  public func rowChanges(of image: String) -> [RowChange] {
+    [(TableSchema.osimage, osimage), (TableSchema.linuximage, linuximage)].map { schema, row in
+      RowChange(
+        schema: schema, key: ["imagename": image], columns: isEmpty ? nil : row,
+        keepsOtherColumns: false)
+    }
+  }
+}

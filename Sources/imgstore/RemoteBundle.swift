@@ -1,0 +1,100 @@
+// Bundles to and from other hosts, by scp (`-R user@host`), as xCAT moves them: over a file of ours
+// that nobody else can read and that is gone afterwards, however the command ends.
+
+import FoundationEssentials
+import Glibc
+import Images
+import Platform
+import XCAT
+
+/// scp did not do what it was asked to.
+struct TransferError: ExplainedError {
+  let remote: RemoteFile
+  let isSending: Bool
+  let cause: String
+  var object: String { remote.text }
+  var finding: String { "scp could not \(isSending ? "write" : "read") it: \(cause)" }
+  var advice: String {
+    "Try 'ssh \(remote.host) true': it must work without a password; what scp said stands above"
+  }
+}
+
+enum RemoteBundle {
+  /// Writes a bundle into a file of ours and copies it to `remote`.
+  static func send<R>(
+    _ workspace: Workspace, to remote: RemoteFile, write: (String) throws -> R,
+    beforeCopy: (R) -> Void
+  ) throws -> R {
+    try withPrivateFolder(workspace, "imgexport") { folder in
+      let file = folder + "/bundle.tgz"
+      let result = try write(file)
+      beforeCopy(result)
+      try copy(file, remote.text, remote, isSending: true)
+      return result
+    }
+  }
+
+  /// Copies a bundle here and hands on the file.
+  static func fetch<R>(
+    _ workspace: Workspace, _ remote: RemoteFile, read: (String) throws -> R
+  ) throws -> R {
+    try withPrivateFolder(workspace, "imgimport") { folder in
+      let name = remote.path.split(separator: "/").last.map(String.init) ?? "bundle"
+      let file = folder + "/" + name
+      try copy(remote.text, file, remote, isSending: false)
+      return try read(file)
+    }
+  }
+
+  private static func copy(
+    _ from: String, _ to: String, _ remote: RemoteFile, isSending: Bool
+  ) throws {
+    let cause: String
+    do throws(SystemError) {
+      let result = try ChildProcess.run(
+        Array(scp().utf8), ["-B", from, to], environment: ProcessInfo.processInfo.environment)
+      if result.status == 0 { return }
+      for line in result.errors.split(separator: 0x0a) {
+        Terminal.say(String(decoding: line, as: UTF8.self))
+      }
+      cause = "it ended with code \(result.status)"
+    } catch {
+      cause = "it cannot be started (\(error.code))"
+    }
+    throw TransferError(remote: remote, isSending: isSending, cause: cause)
+  }
+
+  /// The first scp in PATH.
+  private static func scp() -> String {
+    let folders = (environment("PATH") ?? "/usr/bin:/bin").split(separator: ":")
+    return folders.map { "\($0)/scp" }.first { access($0, X_OK) == 0 } ?? "/usr/bin/scp"
+  }
+
+  /// A folder for one file, in site.tmpdir or here; removed with what is in it.
+  private static func withPrivateFolder<R>(
+    _ workspace: Workspace, _ prefix: String, _ body: (String) throws -> R
+  ) throws -> R {
+    let parent = try workspace.temporaryDirectory() ?? workingDirectory()
+    let path = "\(parent)/\(prefix).\(randomName())"
+    let files = KernelFileSystem.shared
+    try files.makeDirectory(at: files.workingDirectory, Array(path.utf8), mode: 0o700)
+    let cleanUp: @Sendable () -> Void = {
+      let files = KernelFileSystem.shared
+      if let folder = try? files.openDirectory(at: files.workingDirectory, Array(path.utf8)) {
+        for name in (try? files.names(of: folder.raw)) ?? [] {
+          try? files.remove(at: folder.raw, name, isDirectory: false)
+        }
+      }
+      try? files.remove(at: files.workingDirectory, Array(path.utf8), isDirectory: true)
+    }
+    defer { cleanUp() }
+    return try Interruption.cleaningUp(cleanUp) { try body(path) }
+  }
+}
+
+/// The folder that the command was started in.
+func workingDirectory() -> String {
+  guard let raw = getcwd(nil, 0) else { return "." }
+  defer { free(raw) }
+  return String(cString: raw)
+}

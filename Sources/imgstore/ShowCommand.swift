@@ -1,0 +1,115 @@
+// imgstore show.
+
+import ArgumentParser
+import Images
+import Platform
+import Store
+
+struct Show: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show a snapshot, or an entry inside it.",
+    discussion: """
+      REF:PATH shows one entry: its attributes and, for a file, the SHA-256 of its content. With \
+      -z, the definition is printed as a stanza: NAME is what xCAT's tables say now, NAME@… what \
+      a snapshot holds.
+      """)
+
+  @Argument(help: "REF or REF:PATH.") var ref: String
+  @Flag(name: .customShort("z"), help: "Print the definition as a stanza, as lsdef -z does.")
+  var stanza = false
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    if stanza, json.json { throw ValidationError("-z and --json exclude each other.") }
+  }
+
+  func run() throws {
+    let workspace = try common.open()
+    if stanza {
+      let text = try workspace.stanza(of: ref)
+      Terminal.finish()
+      return print(text, terminator: "")
+    }
+    let reference = try Reference(ref)
+    let snapshot = try workspace.find(reference)
+    let tags = try workspace.tags(of: snapshot)
+    let entry = try reference.path.map { try workspace.findEntry($0, in: snapshot) }
+    Terminal.finish()
+    if let entry {
+      if json.json { return try printJSON(EntryJSON(entry.path, entry.entry)) }
+      return show(entry)
+    }
+    if json.json { return try printJSON(SnapshotJSON(snapshot, tags: tags, full: true)) }
+    show(snapshot, tags)
+  }
+
+  private func show(_ found: FoundEntry) {
+    let entry = found.entry
+    print(
+      "\(modeText(entry)) \(entry.uid):\(entry.gid) \(timeText(entry.modified))  \(printable(found.path))"
+    )
+    switch entry.content {
+    case .file(let blob, let size): print("  sha256 \(blob)\n  \(size) bytes")
+    case .unreadableFile: print("  could not be read when the snapshot was taken")
+    case .directory(let tree): print("  tree \(tree)")
+    case .unreadableDirectory: print("  could not be read when the snapshot was taken")
+    case .symlink(let target): print("  -> \(printable(target))")
+    case .device(_, let number): print("  device \(number.major):\(number.minor)")
+    case .fifo, .socket: break
+    }
+    if entry.linkGroup != 0 { print("  one of several hard links") }
+    if entry.xattrs != nil { print("  has extended attributes") }
+    if entry.holes != nil { print("  is sparse") }
+  }
+
+  private func show(_ found: CommittedSnapshot, _ tags: [String]) {
+    let snapshot = found.snapshot
+    print("\(found.name)  \(found.id)")
+    var rows = [["taken", timeText(snapshot.created)]]
+    rows.append(["by", snapshot.provenance.map { "\($0.key) \($0.value)" }.joined(separator: ", ")])
+    if !snapshot.message.isEmpty { rows.append(["message", printable(snapshot.message.utf8)]) }
+    if !tags.isEmpty { rows.append(["tags", tags.joined(separator: ", ")]) }
+    if let parent = snapshot.parent { rows.append(["parent", parent.shortHex]) }
+    rows.append([
+      "holds", "\(count(snapshot.entryCount, "entry")), \(sizeText(snapshot.contentBytes))",
+    ])
+    rows.append(["complete", snapshot.isComplete ? "yes" : "no, see the notes"])
+    print(table(rows, indent: "  "))
+    print("\nFiles")
+    print(
+      table(
+        snapshot.pieces.map { piece in
+          [
+            piece.role, modeText(piece.entry),
+            piece.entry.kind == .directory ? "tree" : sizeText(piece.entry.sizeBytes),
+            (piece.entry.blob ?? piece.entry.tree)?.shortHex ?? "-", printable(piece.path),
+          ]
+        }, indent: "  "))
+    for definition in snapshot.tables {
+      print("\nTable \(definition.name)")
+      for row in definition.rows {
+        for (column, value) in row.sorted(by: { $0.key < $1.key }) { print("  \(column)=\(value)") }
+      }
+    }
+    if !snapshot.notes.isEmpty {
+      print("\nNotes")
+      for note in snapshot.notes { print("  " + noteText(note)) }
+    }
+  }
+}
+
+/// A note as a line.
+func noteText(_ note: Snapshot.Note) -> String {
+  let path = printable(note.path)
+  switch note.kind {
+  case .mountPoint: return "\(path): something is mounted there; what it holds is not included"
+  case .unreadable: return "\(path): could not be read (\(note.detail))"
+  case .changedWhileRead: return "\(path): kept changing while it was read"
+  case .vanished: return "\(path): disappeared before it could be read"
+  case .absent: return "\(path): is not there (\(note.detail))"
+  case .noImageFiles:
+    return "\(path): there is no tree, kernel or packed image"
+      + (note.detail.isEmpty ? "; is its file system mounted?" : " (\(note.detail))")
+  }
+}

@@ -1,0 +1,428 @@
+// The binary called imgexport and imgimport, on a management node that the real xCAT made.
+
+import Foundation
+import TestSupport
+import Testing
+
+/// A management node's files and tables below a folder, the binary under xCAT's names, and an scp
+/// that copies to and from the folder "remote".
+private final class Node: Sendable {
+  static let image = "rhels8.5.0-x86_64-netboot-compute"
+  let folder: TemporaryFolder
+  var here: String { folder.path("here") }
+
+  init(isEmpty: Bool = false) throws {
+    folder = try TemporaryFolder()
+    try shell(
+      """
+      cd "$1"; mkdir -p bin here remote root/etc root/install root/tmpdir
+      ln -s "$2" bin/imgexport; ln -s "$2" bin/imgimport
+      if [ -z "$4" ]; then
+        tar xzf "$3"; mv etc-xcat root/etc/xcat; rm -rf root/install; mv install root/install
+      else
+        mkdir root/etc/xcat
+      fi
+      cat >bin/scp <<'END'
+      #!/bin/bash
+      where() { case "$1" in /*) echo "$1";; *) echo "$SCP_FOLDER/remote/${1#*:}";; esac; }
+      printf '[%s]' "$@" >>"$SCP_FOLDER/scp.log"; echo >>"$SCP_FOLDER/scp.log"
+      case "$2" in /*) ours=$2;; *) ours=$3;; esac
+      echo "${ours%/*/*} $(stat -c %a "${ours%/*}")" >>"$SCP_FOLDER/scp.where"
+      if [ -n "$SCP_SLEEP" ]; then exec sleep "$SCP_SLEEP"; fi
+      if [ -n "$SCP_STATUS" ]; then echo "lost connection" >&2; exit "$SCP_STATUS"; fi
+      cp "$(where "$2")" "$(where "$3")"
+      END
+      chmod 755 bin/scp
+      """, folder.path, binary, fixture("xcat/mn.tgz"), isEmpty ? "empty" : "")
+  }
+
+  var environment: [String: String] {
+    [
+      "IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root"), "TZ": "UTC",
+      "SCP_FOLDER": folder.path,
+      "PATH": "\(folder.path("bin")):" + (ProcessInfo.processInfo.environment["PATH"] ?? ""),
+    ]
+  }
+
+  /// Runs a command of PATH in the folder "here".
+  func call(_ words: String..., with more: [String: String] = [:]) throws -> ToolResult {
+    try run(
+      "bash", arguments: ["-c", "cd \"$0\" && exec \"$@\"", here] + words,
+      environment: environment.merging(more) { $1 })
+  }
+
+  func imgstore(_ words: String...) throws -> ToolResult {
+    try run(
+      "bash", arguments: ["-c", "cd \"$0\" && exec \"$@\"", here, binary] + words,
+      environment: environment)
+  }
+
+  func files(_ name: String) throws -> String { try run("ls", "-A", folder.path(name)).output }
+  func text(_ name: String) throws -> String {
+    try String(contentsOfFile: folder.path(name), encoding: .utf8)
+  }
+}
+
+private func lines(_ text: String) -> [String] {
+  text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
+}
+
+/// Nothing, or warnings: what imgexport says of files that generating the image again would need.
+private func isWarnings(_ errors: String) -> Bool {
+  lines(errors).allSatisfy { $0.hasPrefix("Warning: ") }
+}
+
+@Suite struct XCATNameTests {
+  static let exportUsage = """
+    imgexport: Creates a tarball (bundle) of an existing xCAT image
+    Usage: 
+    \timgexport [-h|--help]
+    \timgexport <image_name> [destination] [[-e|--extra <file:dir> ] ... ] \
+    [-p|--postscripts <node_name>] [-R|--remotehost <userid@host>] [-v]
+
+    """
+  static let importUsage = """
+    imgimport: Takes in an xCAT image bundle and defines it to xCAT so you can use it
+    Usage: 
+    \timgimport [-h|--help]
+    \timgimport <bundle_file_name> [-p|--postscripts <nodelist>] [-f|--profile <new_profile>] \
+    [-R|--remotehost <userid@host>] [-n|--nozip] [-v]
+    imgstore adds:
+    \t[--orig]  keep each replaced file as FILE.ORIG beside the new one (a snapshot holds it anyway)
+
+    """
+
+  /// What is said without doing anything: words, exit code, standard output, standard error.
+  static let answers: [(String, Int32, String, String)] = [
+    ("imgexport", 1, exportUsage, ""), ("imgimport", 1, importUsage, ""),
+    ("imgexport -h", 0, exportUsage, ""), ("imgimport --help", 0, importUsage, ""),
+    ("imgexport -v -?", 0, exportUsage, ""), ("imgimport x.tgz --he", 0, importUsage, ""),
+    ("imgimport -v", 1, importUsage, ""), ("imgimport -p n1", 1, importUsage, ""),
+    (
+      "imgexport IMAGE --bogus", 1, "",
+      "Error: Unknown option: bogus\n  Nothing was done; 'imgexport -h' shows the usage.\n"
+    ),
+    (
+      "imgimport -x b.tgz", 1, "",
+      "Error: Unknown option: x\n  Nothing was done; 'imgimport -h' shows the usage.\n"
+    ),
+    (
+      "imgexport IMAGE -e", 1, "",
+      "Error: Option e requires an argument\n  Nothing was done; 'imgexport -h' shows the usage.\n"
+    ),
+    (
+      "imgexport IMAGE a.tgz b", 1, "",
+      "Error: Unexpected argument: b\n  Nothing was done; 'imgexport -h' shows the usage.\n"
+    ),
+    (
+      "imgexport -v", 1, "Exporting  to HERE...\n",
+      "Error: Cannot find image '' from the osimage table.\n"
+        + "  'imgstore images' and 'lsdef -t osimage' list what there is.\n"
+    ),
+    (
+      "imgexport nobody", 1, "Exporting nobody to HERE...\n",
+      "Error: Cannot find image 'nobody' from the osimage table.\n"
+        + "  'imgstore images' and 'lsdef -t osimage' list what there is.\n"
+    ),
+    ("imgimport b.tgz", 1, "", "Error: Cannot find HERE/b.tgz\n"),
+    ("imgimport /b.tgz", 1, "", "Error: Cannot find HERE//b.tgz\n"),
+    ("imgimport -", 1, "", "Error: Cannot find HERE/-\n"),
+    (
+      "imgexport IMAGE -R -oProxyCommand=x", 1, "",
+      "Error: host '-oProxyCommand=x': is no [user@]host.\n  Letters, digits, '.', '_' and '-' "
+        + "make a host; an IPv6 address stands in brackets.\n"
+    ),
+    (
+      "imgimport $(id).tgz -R mn2", 1, "",
+      "Error: remote path '$(id).tgz': holds what a shell on mn2 might act on.\n  Use letters, "
+        + "digits and '/._-+=,@%:~' there, and rename the file at its place.\n"
+    ),
+    (
+      "imgexport IMAGE -e /etc/motd:etc", 1, "Exporting IMAGE to HERE...\n",
+      "Error: extra file '/etc/motd:etc': would go to 'etc', which is no absolute path.\n  Name "
+        + "the folder that it belongs in on the management node that imports it.\n"
+    ),
+  ]
+
+  @Test func `usages, mistakes and refusals are these, and nothing is done`() throws {
+    let node = try Node()
+    let before = try run("find", node.folder.path("root"), node.here, "-ls").output
+    for (words, status, output, errors) in Self.answers {
+      func fill(_ text: String) -> String {
+        text.replacingOccurrences(of: "IMAGE", with: Node.image)
+          .replacingOccurrences(of: "HERE", with: node.here)
+      }
+      let result = try run(
+        "bash",
+        arguments: ["-c", "cd \"$0\" && exec \"$@\"", node.here]
+          + fill(words).split(separator: " ").map(String.init), environment: node.environment)
+      #expect(result.status == status, "\(words)")
+      #expect(result.output == fill(output), "\(words)")
+      #expect(result.errors == fill(errors), "\(words)")
+    }
+    #expect(try run("find", node.folder.path("root"), node.here, "-ls").output == before)
+    #expect(!FileManager.default.fileExists(atPath: node.folder.path("scp.log")))
+  }
+
+  @Test func `an image goes out and in with xCAT's lines`() throws {
+    let node = try Node()
+    let export = try node.call("imgexport", Node.image)
+    #expect(export.status == 0 && isWarnings(export.errors), "\(export.errors)")
+    var said = lines(export.output)
+    #expect(said.removeFirst() == "Exporting \(Node.image) to \(node.here)...")
+    #expect(said.removeLast() == "Done!")
+    #expect(said.removeLast() == "Compressing \(Node.image) bundle.  Please be patient.")
+    let boot = "/install/netboot/rhels8.5.0/x86_64/compute/"
+    let lists = "/install/custom/netboot/rh/compute."
+    let files =
+      ["kernel", "initrd-stateless.gz", "rootimg.cpio.gz"].map { boot + $0 }
+      + ["pkglist", "otherpkgs.pkglist", "postinstall", "exlist", "synclist"].map { lists + $0 }
+    #expect(Set(said).isSuperset(of: files))
+    #expect(said.allSatisfy { $0.hasPrefix("/") })
+    #expect(try node.files("here") == "\(Node.image).tgz\n")
+
+    // Another node, where neither image nor folders are.
+    let other = try Node(isEmpty: true)
+    let bundle = "\(node.here)/\(Node.image).tgz"
+    let first = try other.call("imgimport", "-vn", bundle)
+    #expect(first.status == 0 && first.errors == "", "\(first.errors)")
+    said = lines(first.output)
+    #expect(said.prefix(2) == ["Bundle file is located at \(bundle)", "Unbundling image..."])
+    #expect(said.contains("Adding \(Node.image)"))
+    #expect(Set(said).isSuperset(of: files))
+    #expect(said.last == "Successfully imported the image \(Node.image).")
+
+    // Again, over it: replaced as xCAT does, and had back.
+    let kernel = other.folder.path("root" + boot + "kernel")
+    try shell("echo mine >\"$1\"; cp \"$2\" \"$3/b.tgz\"", kernel, bundle, other.here)
+    let second = try other.call("imgimport", "b.tgz")
+    #expect(second.status == 0 && second.errors == "", "\(second.errors)")
+    #expect(second.output.hasPrefix("Unbundling image...\n"))
+    #expect(lines(second.output).last == "Successfully imported the image \(Node.image).")
+    let undo = try #require(lines(second.output).first { $0.hasPrefix("undo with: imgstore ") })
+    #expect(try run("find", other.folder.path("root"), "-name", "*.ORIG").output == "")
+    #expect(try run("cmp", kernel, node.folder.path("root" + boot + "kernel")).didSucceed)
+    let words = undo.split(separator: " ").suffix(2).map(String.init)
+    #expect(try other.imgstore(words[0], words[1]).status == 0)
+    #expect(try String(contentsOfFile: kernel, encoding: .utf8) == "mine\n")
+  }
+
+  @Test func `a new profile has its own folder and name`() throws {
+    let node = try Node()
+    #expect(try node.call("imgexport", Node.image, "b.tgz").status == 0)
+    let result = try node.call("imgimport", "b.tgz", "-f", "compute_test")
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(
+      lines(result.output).last
+        == "Successfully imported the image rhels8.5.0-x86_64-netboot-compute_test.")
+    #expect(
+      try node.files("root/install/netboot/rhels8.5.0/x86_64/compute_test").contains("kernel"))
+    #expect(try node.files("root/install/custom/netboot/rh").contains("compute_test.exlist"))
+  }
+
+  @Test func `only the last part of a destination counts, and it is here`() throws {
+    let node = try Node()
+    try shell("mkdir \"$1/sub\"", node.here)
+    for destination in ["sub/one.tgz", "/nowhere/two.bundle", "three", "sub/"] {
+      let result = try node.call("imgexport", Node.image, destination)
+      #expect(result.status == 0, "\(result.errors)")
+    }
+    #expect(try node.files("here") == "one.tgz\n\(Node.image).tgz\nsub\nthree\ntwo.bundle\n")
+    #expect(try node.files("here/sub") == "")
+  }
+
+  @Test func `an export that fails says no Done and leaves nothing`() throws {
+    let node = try Node()
+    try shell(
+      "rm \"$1\"/root/install/netboot/rhels8.5.0/x86_64/compute/kernel", node.folder.path)
+    let result = try node.call("imgexport", Node.image, "b.tgz")
+    #expect(result.status == 1 && result.errors.hasPrefix("Error: "), "\(result.errors)")
+    #expect(!result.output.contains("Done!"))
+    #expect(try node.files("here") == "")
+  }
+
+  @Test func `a damaged bundle is an error and changes nothing`() throws {
+    let node = try Node()
+    #expect(try node.call("imgexport", Node.image, "b.tgz").status == 0)
+    try shell("cd \"$1\"; truncate -s -3000 b.tgz", node.here)
+    let before = try run("find", node.folder.path("root/install"), "-ls").output
+    let result = try node.call("imgimport", "b.tgz")
+    #expect(result.status == 1 && result.errors.hasPrefix("Error: "), "\(result.errors)")
+    #expect(result.output == "Unbundling image...\n")
+    #expect(try run("find", node.folder.path("root/install"), "-ls").output == before)
+  }
+
+  @Test func `extra files go along, and one that is not there is an error`() throws {
+    let node = try Node()
+    try shell(
+      """
+      cd "$1/root"; mkdir -p install/postscripts other; echo 1 >install/postscripts/mine
+      mkdir -p tmp/dir; echo 2 >tmp/dir/.hidden; echo 3 >tmp/dir/two
+      """, node.folder.path)
+    let result = try node.call(
+      "imgexport", "-e", "/install/postscripts/mine", Node.image, "-e/tmp/dir:/usr/dir", "b.tgz")
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(lines(result.output).contains(" /install/postscripts/mine"))
+    let members = try run("tar", "tzf", node.here + "/b.tgz").output
+    #expect(members.contains("/extra/mine\n") && members.contains("/.hidden\n"))
+    let absent = try node.call("imgexport", Node.image, "-e", "/tmp/absent", "c.tgz")
+    #expect(absent.status == 1 && absent.errors.contains("/tmp/absent"), "\(absent.errors)")
+    #expect(!absent.output.contains("Done!"))
+    #expect(try node.files("here") == "b.tgz\n")
+  }
+
+  @Test func `a bundle goes to another host and comes back`() throws {
+    let node = try Node()
+    try shell(
+      """
+      sqlite3 "$1/root/etc/xcat/site.sqlite" "INSERT INTO site (key, value) VALUES ('tmpdir', '/tmpdir')"
+      mkdir "$1/remote/images"
+      """, node.folder.path)
+    let sent = try node.call("imgexport", Node.image, "images/b.tgz", "-R", "root@mn2")
+    #expect(sent.status == 0 && isWarnings(sent.errors), "\(sent.errors)")
+    #expect(sent.output.hasPrefix("Exporting \(Node.image) to root@mn2...\n"))
+    #expect(
+      lines(sent.output).suffix(2) == [
+        "Moving the image bundle to the remote system location root@mn2:images/b.tgz", "Done!",
+      ])
+    #expect(try node.files("here") == "" && node.files("root/tmpdir") == "")
+    #expect(try run("tar", "tzf", node.folder.path("remote/images/b.tgz")).didSucceed)
+    let home = try node.call("imgexport", Node.image, "--remote=mn2")
+    #expect(home.status == 0, "\(home.errors)")
+    #expect(try node.files("remote") == "images\n\(Node.image).tgz\n")
+
+    let got = try node.call("imgimport", "-f", "far", "images/b.tgz", "-R", "root@mn2")
+    #expect(got.status == 0 && got.errors == "", "\(got.errors)")
+    #expect(
+      lines(got.output).prefix(2) == [
+        "Obtaining the image bundle from the remote system root@mn2:images/b.tgz",
+        "Unbundling image...",
+      ])
+    #expect(try node.files("here") == "" && node.files("root/tmpdir") == "")
+
+    // Each time three words: -B, and what is copied where; in a folder that only we can enter.
+    let log = lines(try node.text("scp.log"))
+    let own = "\\[\(node.folder.path)/root/tmpdir/img(ex|im)port\\.[^]]*\\]"
+    for (line, pattern) in zip(
+      log,
+      [
+        "\\[-B\\]\(own)\\[root@mn2:images/b.tgz\\]", "\\[-B\\]\(own)\\[mn2:\(Node.image).tgz\\]",
+        "\\[-B\\]\\[root@mn2:images/b.tgz\\]\(own)",
+      ])
+    {
+      #expect(
+        line.range(of: "^\(pattern)$", options: .regularExpression) != nil, "\(line)")
+    }
+    #expect(log.count == 3)
+    #expect(
+      Set(lines(try node.text("scp.where"))) == ["\(node.folder.path)/root/tmpdir 700"])
+  }
+
+  @Test func `a transfer that fails is an error, and no copy stays behind`() throws {
+    let node = try Node()
+    let failing = ["SCP_STATUS": "7"]
+    let sent = try node.call("imgexport", Node.image, "b.tgz", "-R", "mn2", with: failing)
+    #expect(sent.status == 1 && !sent.output.contains("Done!"))
+    #expect(
+      sent.errors.contains(
+        "lost connection\nError: Unable to copy the image bundle b.tgz to the remote host "
+          + "(Maybe passwordless ssh was not setup?)\n"), "\(sent.errors)")
+    let got = try node.call("imgimport", "b.tgz", "-R", "mn2", with: failing)
+    #expect(got.status == 1 && !got.output.contains("Unbundling"))
+    #expect(
+      got.errors.contains(
+        "Error: Unable to copy the image bundle b.tgz from the remote host "
+          + "(Maybe passwordless ssh was not setup?)\n"), "\(got.errors)")
+    // Ended by a signal while scp runs.
+    for signal in ["TERM", "INT", "HUP"] {
+      let script = """
+        cd "$0"; python3 -c '
+        import os, signal, subprocess, sys, time
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])  # the test runner blocks them
+        p = subprocess.Popen(sys.argv[2:], start_new_session=True)
+        for _ in range(2000):
+            if os.path.exists(os.environ["SCP_FOLDER"] + "/scp.where"): break
+            time.sleep(0.01)
+        p.send_signal(getattr(signal, "SIG" + sys.argv[1]))
+        p.wait(); print(p.returncode); sys.stdout.flush(); os.killpg(p.pid, signal.SIGKILL)
+        ' "$@"
+        """
+      try? FileManager.default.removeItem(atPath: node.folder.path("scp.where"))
+      let result = try run(
+        "bash",
+        arguments: [
+          "-c", script, node.here, signal, "imgexport", Node.image, "b.tgz", "-R", "mn2",
+        ],
+        environment: node.environment.merging(["SCP_SLEEP": "60"]) { $1 })
+      let number = ["TERM": 15, "INT": 2, "HUP": 1][signal] ?? 0
+      #expect(lines(result.output).last == "-\(number)", "\(result.errors)")
+      #expect(try node.files("here") == "", "\(signal)")
+    }
+    #expect(try node.files("here") == "")
+  }
+
+  @Test func `our own names of the verbs have the same transfers, and long options`() throws {
+    let node = try Node()
+    let sent = try node.imgstore("export", Node.image, "-R", "root@mn2", "--to", "b.tgz", "--json")
+    #expect(sent.status == 0, "\(sent.errors)")
+    let json = try #require(
+      try JSONSerialization.jsonObject(with: Data(sent.output.utf8)) as? [String: Any])
+    #expect(json["destination"] as? String == "root@mn2:./b.tgz")
+    #expect(json["dryRun"] as? Bool == false)
+    #expect((json["members"] as? [[String: Any]])?.isEmpty == false)
+    // The tree is what a bundle of xCAT's form leaves out.
+    let missing = (json["missing"] as? [[String: Any]])?.compactMap { $0["path"] as? String }
+    #expect(missing == ["/install/netboot/rhels8.5.0/x86_64/compute/rootimg"])
+    #expect(try node.files("remote") == "b.tgz\n")
+
+    let refused = try node.imgstore("import", "b.tgz", "-R", "root@mn2")
+    #expect(refused.status == 1 && refused.errors.contains("--force"), "\(refused.errors)")
+    let got = try node.imgstore("import", "b.tgz", "--remote-host", "mn2", "--force", "--json")
+    #expect(got.status == 0, "\(got.errors)")
+    let result = try #require(
+      try JSONSerialization.jsonObject(with: Data(got.output.utf8)) as? [String: Any])
+    let image = try #require((result["images"] as? [[String: Any]])?.first)
+    #expect(image["name"] as? String == Node.image && image["replaced"] as? Bool == true)
+    #expect(image["exact"] as? Bool == true)
+    let undo = try #require(image["undo"] as? String)
+    #expect(try node.imgstore("revert", undo).status == 0)
+
+    let stream = try run(
+      "bash", "-c", "\"$0\" export \"$1\" --to - | tar tzf - | grep -c /manifest.xml", binary,
+      Node.image, environment: node.environment)
+    #expect(stream.output == "1\n")
+    #expect(stream.errors.contains("imgstore: exported \(Node.image)@"))
+    #expect(try node.files("here") == "")
+
+    for words in [
+      ["export", Node.image, "a", "--to", "b"], ["export", Node.image, "-", "-R", "mn2"],
+      ["import", "b.tgz", "--append-postscripts"], ["import", "b.tgz", "--allow", "opt"],
+      ["import", "-", "-R", "mn2"], ["import", "b.tgz", "-f", ""], ["export", Node.image, ""],
+    ] {
+      #expect(
+        try run(binary, arguments: words, environment: node.environment).status == 2, "\(words)")
+    }
+  }
+
+  @Test func `the manual pages have every option of the usages`() throws {
+    for (name, usage) in [("imgexport", Self.exportUsage), ("imgimport", Self.importUsage)] {
+      let path = "\(packageRoot)/docs/\(name).1"
+      let source = try String(contentsOfFile: path, encoding: .utf8)
+      for match in usage.matches(of: /-([A-Za-z])\|--([a-z]+)/) {
+        #expect(source.contains("Fl \(match.1) , -\(match.2)"), "\(name): \(match.0)")
+      }
+      #expect(source.contains("-orig") == usage.contains("--orig"))
+    }
+  }
+
+  @Test func `links are made beside the binary, and what is another's is left alone`() throws {
+    let folder = try TemporaryFolder()
+    try shell(
+      "cd \"$1\"; touch imgstore; ln -s xcatclientnnr imgexport; \"$2\"/scripts/links.sh .",
+      folder.path, packageRoot)
+    #expect(try run("readlink", folder.path("imgexport")).output == "xcatclientnnr\n")
+    #expect(try run("readlink", folder.path("imgimport")).output == "imgstore\n")
+    try shell("\"$2\"/scripts/links.sh \"$1\"", folder.path, packageRoot)
+    #expect(try run("readlink", folder.path("imgimport")).output == "imgstore\n")
+  }
+}

@@ -1,0 +1,17 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Coverage-guided fuzzers for the parsers; scripts/fuzz.sh builds and runs them. A package of its
+// own, for all of it, rooms included, is built with -sanitize=fuzzer.
+
+let package = Package(
+  name: "Fuzz",
+  dependencies: [.package(name: "imgstore", path: "../..")],
+  targets: [
+    .target(name: "CFuzzer"),
+    .executableTarget(
+      name: "fuzz",
+      dependencies: ["CFuzzer", .product(name: "FuzzedRooms", package: "imgstore")]),
+  ],
+  swiftLanguageModes: [.v6]
+)

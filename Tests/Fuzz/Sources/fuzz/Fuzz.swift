@@ -1,0 +1,67 @@
+// fuzz seeds PARSER FOLDER      writes the corpus to begin from
+// fuzz PARSER [libFuzzer's arguments]
+//
+// A parser may throw; what it must not do is trap, hang, take much memory, or break the property
+// that stands with it in Parsers.swift.
+
+import CFuzzer
+import Glibc
+
+@main struct Fuzz {
+  static func main() {
+    let arguments = CommandLine.arguments
+    if arguments.count == 4, arguments[1] == "seeds", let parser = Parser(rawValue: arguments[2]) {
+      for (i, seed) in parser.seeds().enumerated() { write(seed, "\(arguments[3])/seed-\(i)") }
+      return
+    }
+    guard arguments.count > 1, let parser = Parser(rawValue: arguments[1]) else {
+      print("parsers: " + Parser.allCases.map(\.rawValue).joined(separator: " "))
+      exit(2)
+    }
+    var strings = [arguments[0]] + arguments.dropFirst(2)
+    // libFuzzer's own name for the program: what it starts again for -jobs and -minimize_crash.
+    strings[0] = arguments[0]
+    let raw = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(
+      capacity: strings.count + 1)
+    for (i, string) in strings.enumerated() { raw[i] = strdup(string) }
+    raw[strings.count] = nil
+    exit(cfuzzer_run(Int32(strings.count), raw, parser.target))
+  }
+
+  private static func write(_ bytes: [UInt8], _ path: String) {
+    guard let file = fopen(path, "w") else {
+      perror(path)
+      exit(1)
+    }
+    fwrite(bytes, 1, bytes.count, file)
+    fclose(file)
+  }
+}
+
+/// What is fuzzed.
+enum Parser: String, CaseIterable {
+  case tar
+  case gzip
+  case bundle
+  case manifest
+
+  /// A function of C's, which captures nothing.
+  var target: cfuzzer_target {
+    switch self {
+    case .tar: { data, size in run(fuzzTar, data, size) }
+    case .gzip: { data, size in run(fuzzGzip, data, size) }
+    case .bundle: { data, size in run(fuzzBundle, data, size) }
+    case .manifest: { data, size in run(fuzzManifest, data, size) }
+    }
+  }
+}
+
+private func run(_ body: ([UInt8]) -> Void, _ data: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
+  body(Array(UnsafeBufferPointer(start: data, count: size)))
+  return 0
+}
+
+/// A property that must hold.
+func hold(_ isTrue: Bool, _ what: String) {
+  if !isTrue { fatalError("broken property: \(what)") }
+}

@@ -1,0 +1,181 @@
+// The parsers, the properties that hold for whatever they are given, and what fuzzing begins from.
+
+import Archive
+import Codec
+import HostileBundles
+import XCAT
+
+/// Bytes as a source, a few at a time: short reads are what pipes give.
+private final class Input {
+  private let bytes: [UInt8]
+  private let step: Int
+  private(set) var position = 0
+
+  init(_ bytes: [UInt8], step: Int) {
+    self.bytes = bytes
+    self.step = step
+  }
+
+  func read(_ target: UnsafeMutableRawBufferPointer) -> Int {
+    let n = min(bytes.count - position, target.count, step)
+    target.copyBytes(from: bytes[position..<position + n])
+    position += n
+    return n
+  }
+}
+
+/// What a reader found: the members before an error, whether it came to the end, content bytes.
+private struct Found: Equatable {
+  var members: [TarMember] = []
+  var contentBytes: UInt64 = 0
+  var content = CRC32()
+  var failed = false
+}
+
+private func readTar(_ source: @escaping ByteSource, chunk: Int) -> Found {
+  var found = Found()
+  let tar = TarReader(source)
+  var buffer = [UInt8](repeating: 0, count: chunk)
+  do {
+    while let member = try tar.next() {
+      found.members.append(member)
+      // Every third is skipped, not read.
+      if found.members.count % 3 == 0 { continue }
+      var read: UInt64 = 0
+      while true {
+        let n = try buffer.withUnsafeMutableBytes { try tar.read($0) }
+        if n == 0 { break }
+        read += UInt64(n)
+        buffer.withUnsafeBytes { found.content.update(UnsafeRawBufferPointer(rebasing: $0[..<n])) }
+      }
+      hold(read == member.sizeBytes, "a member gives as many bytes as its size says")
+      found.contentBytes += read
+    }
+  } catch {
+    found.failed = true
+  }
+  return found
+}
+
+/// However the bytes arrive, the same members come out, and no more content than there was input;
+/// what was read and is written again reads as the same.
+func fuzzTar(_ bytes: [UInt8]) {
+  let whole = Input(bytes, step: .max)
+  let found = readTar(whole.read, chunk: 4096)
+  let pieces = Input(bytes, step: 100)
+  hold(readTar(pieces.read, chunk: 333) == found, "short reads change nothing")
+  hold(found.contentBytes <= UInt64(bytes.count), "no more content than input")
+  for member in found.members {
+    hold(!member.path.contains(0) && member.path.count <= 4096, "names are names")
+    hold(member.kind == .file || member.sizeBytes == 0, "only files have content")
+    hold(member.modifiedNanoseconds < 1_000_000_000, "less than a second of nanoseconds")
+  }
+  writeAgain(found.members)
+}
+
+private func writeAgain(_ members: [TarMember]) {
+  var output: [UInt8] = []
+  let writer = TarWriter { output += $0 }
+  // Names that the writer's form cannot tell apart from others: an empty one, a file ending in "/".
+  let kept = members.filter { $0.path.last != nil && $0.path.last != 0x2f }.map { member in
+    var copy = member
+    copy.sizeBytes = 0
+    copy.modifiedNanoseconds = 0
+    return copy
+  }
+  do {
+    for member in kept { try writer.begin(member) }
+    try writer.finish()
+  } catch { hold(false, "what was read can be written: \(error)") }
+  let input = Input(output, step: .max)
+  let reader = TarReader(input.read)
+  do {
+    for member in kept { hold(try reader.next() == member, "written and read is the same") }
+    hold(try reader.next() == nil, "and no more")
+  } catch { hold(false, "what was written can be read: \(error)") }
+}
+
+private func inflate(_ bytes: [UInt8], step: Int, chunk: Int) -> (bytes: [UInt8], failed: Bool) {
+  let input = Input(bytes, step: step)
+  let reader = DecompressingReader(
+    input.read, limit: ExpansionLimit(ratio: 100, freeBytes: 1 << 20))
+  var output: [UInt8] = []
+  var buffer = [UInt8](repeating: 0, count: chunk)
+  do {
+    while true {
+      let n = try buffer.withUnsafeMutableBytes { try reader.read($0) }
+      if n == 0 { return (output, false) }
+      output += buffer.prefix(n)
+    }
+  } catch { return (output, true) }
+}
+
+/// However the bytes arrive, the same come out, at most as many as the limit allows.
+func fuzzGzip(_ bytes: [UInt8]) {
+  let whole = inflate(bytes, step: .max, chunk: 65536)
+  let pieces = inflate(bytes, step: 7, chunk: 501)
+  hold(whole.failed == pieces.failed, "short reads change no verdict")
+  if !whole.failed { hold(whole.bytes == pieces.bytes, "short reads change nothing") }
+  hold(whole.bytes.count <= (1 << 20) + 65536 + bytes.count * 100, "the limit limits")
+  let again = inflate(gzip(Array(bytes.prefix(10_000))), step: 1000, chunk: 4096)
+  hold(!again.failed && again.bytes == Array(bytes.prefix(10_000)), "gzip and back")
+}
+
+/// gzip and tar as an import reads them.
+func fuzzBundle(_ bytes: [UInt8]) {
+  let input = Input(bytes, step: 4000)
+  let plain = DecompressingReader(input.read)
+  _ = readTar({ try plain.read($0) }, chunk: 4096)
+}
+
+/// What parses renders, and parses again to the same.
+func fuzzManifest(_ bytes: [UInt8]) {
+  let manifest: Manifest
+  do { manifest = try Manifest.parse(bytes) } catch {
+    hold(!error.explanation.isEmpty, "an error explains itself")
+    return
+  }
+  do throws(XCATError) { try manifest.refuseHarmfulText() } catch { return }
+  do {
+    let again = try Manifest.parse(manifest.render())
+    hold(again == manifest, "rendered and parsed again is the same")
+  } catch { hold(false, "what was rendered parses: \(error.explanation)") }
+}
+
+extension Parser {
+  /// Small inputs: the good bundle, odd ones, and every hostile one below 64 KiB.
+  func seeds() -> [[UInt8]] {
+    let odd = OddBundle.all.filter { !$0.name.contains("600,000") }.map { $0.make() }
+    let bundles = odd + HostileBundle.small
+    switch self {
+    case .bundle: return bundles
+    case .tar: return bundles.compactMap { plain($0) }
+    case .gzip: return bundles + [HostileBundles.gzip([]), HostileBundles.gzip([]) + HostileBundles.gzip([1, 2, 3]) + [0, 0, 0]]
+    case .manifest: return bundles.compactMap { plain($0) }.compactMap { firstManifest($0) }
+    }
+  }
+
+  private func plain(_ bytes: [UInt8]) -> [UInt8]? {
+    let result = inflate(bytes, step: .max, chunk: 65536)
+    return result.bytes.isEmpty ? nil : result.bytes
+  }
+
+  private func firstManifest(_ tarBytes: [UInt8]) -> [UInt8]? {
+    let tar = TarReader(Input(tarBytes, step: .max).read)
+    while let member = try? tar.next() {
+      guard member.path.suffix(12) == Array("manifest.xml".utf8)[...], member.sizeBytes < 65536
+      else { continue }
+      var bytes = [UInt8](repeating: 0, count: Int(member.sizeBytes))
+      var done = 0
+      while done < bytes.count {
+        let n = bytes.withUnsafeMutableBytes {
+          (try? tar.read(UnsafeMutableRawBufferPointer(rebasing: $0[done...]))) ?? 0
+        }
+        if n == 0 { return nil }
+        done += n
+      }
+      return bytes
+    }
+    return nil
+  }
+}

@@ -1,0 +1,117 @@
+// The corpus of bundles that must be refused, as data: docs/guarantees.md, "what a hostile bundle
+// cannot do". A family a file. `Tests/ImagesTests/HostileTests.swift` imports each, and
+// `scripts/fuzz.sh` begins from them.
+
+/// A bundle that must be refused.
+public struct HostileBundle: Sendable, CustomStringConvertible {
+  /// What is wrong with it.
+  public let name: String
+  /// Each must stand in the refusal's explanation.
+  public let words: [String]
+  /// Its bytes.
+  public let make: @Sendable () -> [UInt8]
+
+  init(_ name: String, _ words: String..., make: @escaping @Sendable () -> [UInt8]) {
+    self.name = name
+    self.words = words
+    self.make = make
+  }
+
+  /// Members added to the good bundle.
+  static func adding(
+    _ name: String, _ words: String..., more: @escaping @Sendable (inout RawTar) -> Void
+  ) -> HostileBundle {
+    HostileBundle(name, words: words) { BundleDraft().bundle(adding: more) }
+  }
+
+  /// The good bundle's manifest, changed.
+  static func manifest(
+    _ name: String, _ words: String..., edit: @escaping @Sendable (inout ManifestDraft) -> Void
+  ) -> HostileBundle {
+    HostileBundle(name, words: words) {
+      var draft = BundleDraft()
+      edit(&draft.manifest)
+      return draft.bundle()
+    }
+  }
+
+  /// A manifest of these bytes.
+  static func document(
+    _ name: String, _ words: String..., bytes: @escaping @Sendable () -> [UInt8]
+  ) -> HostileBundle {
+    HostileBundle(name, words: words) {
+      var draft = BundleDraft()
+      draft.manifestBytes = bytes()
+      return draft.bundle()
+    }
+  }
+
+  init(_ name: String, words: [String], make: @escaping @Sendable () -> [UInt8]) {
+    self.name = name
+    self.words = words
+    self.make = make
+  }
+
+  public var description: String { name }
+
+  public static let all =
+    names + kinds + doubles + places + texts + documents + sizes + bombs + truncations + incomplete
+    + statelite
+}
+
+/// A bundle that looks odd and must import as the good one does.
+public struct OddBundle: Sendable, CustomStringConvertible {
+  public let name: String
+  public let make: @Sendable () -> [UInt8]
+  public var description: String { name }
+
+  public static let all: [OddBundle] = [
+    OddBundle(name: "the good bundle") { BundleDraft().bundle() },
+    OddBundle(name: "not compressed") { BundleDraft().tar { _ in } },
+    OddBundle(name: "two gzip members") {
+      let tar = BundleDraft().tar { _ in }
+      return gzip(Array(tar[..<1000])) + gzip(Array(tar[1000...]))
+    },
+    OddBundle(name: "zeros after the gzip stream, more than a buffer") {
+      BundleDraft().bundle() + [UInt8](repeating: 0, count: 600_000)
+    },
+    OddBundle(name: "no blocks of zeros at the end") { gzip(BundleDraft().tar.bytes) },
+    OddBundle(name: "a contiguous file, which is a file") {
+      BundleDraft().replacing("kernel") { tar in
+        tar.header("./\(BundleDraft.folder)/kernel", type: "7", size: 1500)
+        tar.content([UInt8](repeating: 0x4b, count: 1500))
+      }
+    },
+    OddBundle(name: "600,000 pax records that mean nothing") {
+      BundleDraft().bundle { tar in
+        for _ in 0..<2 {
+          tar.rawPax((0..<300_000).flatMap { _ in Array("6 a=b\n".utf8) })
+          tar.file("./\(BundleDraft.folder)/extra/tinyscript.\(tar.bytes.count)", "x")
+        }
+      }
+    },
+    OddBundle(name: "a manifest in UTF-16") {
+      var draft = BundleDraft()
+      draft.manifest.prolog = "<?xml version=\"1.0\" encoding=\"UTF-16\"?>\n"
+      draft.manifestBytes =
+        [0xff, 0xfe] + draft.manifest.text.utf16.flatMap { [UInt8($0 & 0xff), UInt8($0 >> 8)] }
+      return draft.bundle()
+    },
+    OddBundle(name: "an owner in base-256, and setuid") {
+      BundleDraft().replacing("kernel") { tar in
+        tar.header("./\(BundleDraft.folder)/kernel", size: 1500, mode: 0o6755) {
+          $0.put([0x80, 0, 0, 0, 0, 0, 0, 0], at: 108)
+        }
+        tar.content([UInt8](repeating: 0x4b, count: 1500))
+      }
+    },
+  ]
+}
+
+extension HostileBundle {
+  /// The bytes of those that are small enough to fuzz from; bombs are not made for it.
+  public static var small: [[UInt8]] {
+    (names + kinds + doubles + places + texts + documents + truncations + incomplete)
+      .map { $0.make() }.filter { $0.count <= 64 << 10 }
+  }
+}

@@ -1,0 +1,198 @@
+// Members with names that lead out, members that are no files, and members that stand twice.
+
+private let folder = BundleDraft.folder
+
+extension HostileBundle {
+  static let names: [HostileBundle] = [
+    .adding("absolute name", "/etc/cron.d/evil", "absolute") { $0.file("/etc/cron.d/evil", "x") },
+    .adding("absolute name with two slashes", "absolute") { $0.file("//etc/evil", "x") },
+    .adding("absolute folder", "absolute") { $0.directory("/etc/") },
+    .adding("absolute name by pax", "absolute") {
+      $0.pax([("path", "/etc/evil")])
+      $0.file("harmless", "x")
+    },
+    .adding("absolute name by a global pax header", "absolute") {
+      $0.pax([("path", "/etc/evil")], type: "g")
+      $0.file("harmless", "x")
+    },
+    .adding("absolute name by GNU long name", "absolute") {
+      $0.longName("/etc/evil")
+      $0.file("harmless", "x")
+    },
+    .adding("absolute name by ustar prefix", "absolute") {
+      $0.header("evil") { $0.put(Array("/etc".utf8), at: 345) }
+    },
+    .adding("dots inside a name", "leads out") { $0.file("\(folder)/../../etc/x", "x") },
+    .adding("dots behind a dot", "leads out") { $0.file("./\(folder)/../../x", "x") },
+    .adding("dots that stay inside", "leads out") { $0.file("\(folder)/a/../b", "x") },
+    .adding("dots alone", "leads out") { $0.directory("..") },
+    .adding("dots at the end", "leads out") { $0.directory("\(folder)/..") },
+    .adding("dots by pax", "leads out") {
+      $0.pax([("path", "\(folder)/../../../evil")])
+      $0.file("harmless", "x")
+    },
+    .adding("dots by GNU long name", "leads out") {
+      $0.longName("../../evil")
+      $0.file("harmless", "x")
+    },
+    .adding("dots by ustar prefix", "leads out") {
+      $0.header("x") { $0.put(Array("../..".utf8), at: 345) }
+    },
+    .adding("a component of 256 bytes", "255") {
+      $0.longName("\(folder)/" + String(repeating: "n", count: 256))
+      $0.file("n", "x")
+    },
+    .adding("a hundred levels", "too deep") {
+      $0.file(String(repeating: "a/", count: 40) + "x", "x")
+      $0.longName("\(folder)/" + String(repeating: "a/", count: 100) + "x")
+      $0.file("n", "x")
+    },
+    .adding("a name of 5,000 bytes", "too long") {
+      $0.longName("\(folder)/" + String(repeating: "abcd/", count: 1000))
+      $0.file("n", "x")
+    },
+    .adding("a name that is not UTF-8", "not UTF-8", "\\xff\\xfe") {
+      $0.header(Array("\(folder)/".utf8) + [0xff, 0xfe])
+    },
+    .adding("an overlong slash", "not UTF-8") {
+      $0.header(Array("\(folder)/..".utf8) + [0xc0, 0xaf] + Array("x".utf8))
+    },
+    .adding("a terminal escape in a name", "control character", "\\x1b") {
+      $0.file("\(folder)/\u{1b}]0;owned\u{7}", "x")
+    },
+    .adding("a newline in a name", "control character") { $0.file("\(folder)/a\nb", "x") },
+    .adding("an eight-bit terminal escape in a name", "control character") {
+      $0.file("\(folder)/\u{9b}31m", "x")
+    },
+    .adding("an escape in a folder's name", "control character") {
+      $0.directory("\(folder)/\u{1b}[2J/")
+    },
+    .adding("text that runs backwards in a name", "control character") {
+      $0.file("\(folder)/\u{202e}gpj.exe", "x")
+    },
+    .adding("a NUL in a pax name", "NUL") {
+      $0.pax([("path", "\(folder)/a\u{0}b")])
+      $0.file("harmless", "x")
+    },
+    .adding("no name", "no name") { $0.file("", "x") },
+    .adding("a dot for a name", "no name") { $0.file(".", "x") },
+    .adding("outside the image's folder", "outside the image's folder") { $0.file("evil", "x") },
+    .adding("a manifest's name below a third folder", "other/deep/manifest.xml", "outside") {
+      $0.file("other/deep/manifest.xml", "x")
+    },
+    .adding("long name of a gigabyte", "too many") {
+      $0.header("././@LongLink", type: "L", size: 1 << 30)
+    },
+    .adding("long link of a gigabyte", "too many") {
+      $0.header("././@LongLink", type: "K", size: 1 << 30)
+    },
+  ]
+
+  static let kinds: [HostileBundle] = [
+    .adding("symbolic link, absolute", "neither a file nor a directory") {
+      $0.header("\(folder)/evil", type: "2", link: "/etc/shadow")
+    },
+    .adding("symbolic link, relative", "neither") {
+      $0.header("\(folder)/evil", type: "2", link: "../../../etc/shadow")
+    },
+    .adding("symbolic link inside", "neither") {
+      $0.header("\(folder)/evil", type: "2", link: "kernel")
+    },
+    .adding("a chain of symbolic links", "neither") {
+      $0.header("\(folder)/a", type: "2", link: "b")
+      $0.header("\(folder)/b", type: "2", link: "../..")
+    },
+    .adding("a link and a member through it", "neither") {
+      $0.header("\(folder)/out", type: "2", link: "/etc")
+      $0.file("\(folder)/out/cron.d/evil", "x")
+    },
+    HostileBundle("the image's folder is a link", "neither") {
+      var tar = RawTar()
+      tar.header("./\(folder)", type: "2", link: "/etc")
+      tar.raw(BundleDraft().tar { _ in })
+      return gzip(tar.bytes)
+    },
+    HostileBundle("the kernel is a link", "neither", "kernel") {
+      BundleDraft().replacing("kernel") {
+        $0.header("./\(folder)/kernel", type: "2", link: "/etc/shadow")
+      }
+    },
+    HostileBundle("the manifest is a link", "neither", "manifest.xml") {
+      var tar = RawTar()
+      tar.header("./\(folder)/manifest.xml", type: "2", link: "/etc/passwd")
+      tar.end()
+      return gzip(tar.bytes)
+    },
+    .adding("hard link out", "neither") {
+      $0.header("\(folder)/evil", type: "1", link: "/etc/passwd")
+    },
+    .adding("hard link inside", "neither") {
+      $0.header("\(folder)/evil", type: "1", link: "\(folder)/kernel")
+    },
+    .adding("character device", "neither") {
+      $0.header("\(folder)/mem", type: "3") { $0.putOctal(1, at: 329, width: 8) }
+    },
+    .adding("block device", "neither") {
+      $0.header("\(folder)/sda", type: "4") { $0.putOctal(8, at: 329, width: 8) }
+    },
+    .adding("fifo", "neither") { $0.header("\(folder)/pipe", type: "6") },
+    .adding("device with an impossible number", "device is out of range") {
+      $0.header("\(folder)/mem", type: "3") { $0.put([0x80, 1, 1, 1, 1, 1, 1, 1], at: 329) }
+    },
+    .adding("continued from another volume", "type 'M'") { $0.header("\(folder)/m", type: "M") },
+    .adding("volume label", "type 'V'") { $0.header("label", type: "V") },
+    .adding("directory dump", "type 'D'") { $0.header("\(folder)/d", type: "D", size: 10) },
+    .adding("old GNU sparse file", "sparse") { $0.header("\(folder)/s", type: "S") },
+    .adding("pax sparse file of 8 EiB", "sparse") {
+      $0.pax([
+        ("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"),
+        ("GNU.sparse.realsize", "9223372036854775807"), ("GNU.sparse.name", "\(folder)/s"),
+      ])
+      $0.file("\(folder)/GNUSparseFile.0/s", "1\n0\n512\n")
+    },
+    .adding("pax sparse map", "sparse") {
+      $0.pax([("GNU.sparse.map", "0,18446744073709551615"), ("GNU.sparse.size", "-1")])
+      $0.file("\(folder)/s", "x")
+    },
+    .adding("unknown type", "type 'Z'") { $0.header("\(folder)/x", type: "Z") },
+    .adding("a type that is a terminal escape", "\\x1b") {
+      $0.header("\(folder)/x", type: "\u{1b}")
+    },
+    .adding("a type that is not ASCII", "\\xff") {
+      $0.header("\(folder)/x") { $0.put([0xff], at: 156) }
+    },
+  ]
+
+  static let doubles: [HostileBundle] = [
+    .adding("a file twice", "kernel", "twice") { $0.file("./\(folder)/kernel", "other") },
+    .adding("a file twice, without the dot", "twice") { $0.file("\(folder)/kernel", "other") },
+    .adding("a file twice, with two slashes", "twice") { $0.file("\(folder)//kernel", "other") },
+    .adding("a file twice, spelled otherwise in Unicode", "twice") {
+      $0.file("\(folder)/e\u{301}", "x")
+      $0.file("\(folder)/\u{e9}", "x")
+    },
+    .adding("a file and a folder of one name", "kernel", "twice") {
+      $0.directory("./\(folder)/kernel/")
+    },
+    .adding("a folder and a file of one name", "twice") {
+      $0.directory("./\(folder)/both/")
+      $0.file("./\(folder)/both", "x")
+    },
+    .adding("a file below a file", "kernel", "twice") { $0.file("./\(folder)/kernel/x", "x") },
+    .adding("a file where a folder must be", "twice") { $0.file("./\(folder)/extra", "x") },
+    .adding("the manifest twice") {
+      $0.file("./\(folder)/manifest.xml", ManifestDraft().text)
+    },
+    .adding("a manifest above the other") { $0.file("manifest.xml", ManifestDraft().text) },
+    .adding("the same image in a second folder") {
+      $0.file("./second/manifest.xml", ManifestDraft().text)
+    },
+    HostileBundle("a folder that is the manifest", "manifest.xml") {
+      var tar = RawTar()
+      tar.directory("./\(folder)/")
+      tar.directory("./\(folder)/manifest.xml/")
+      tar.end()
+      return gzip(tar.bytes)
+    },
+  ]
+}

@@ -1,0 +1,113 @@
+// Bundles from strangers (Tests/HostileBundles): each is refused with a reason that names what is
+// wrong, and nothing outside the store is touched.
+
+import Foundation
+import HostileBundles
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct HostileTests {
+  /// A node with an install folder, things beside it that an escape would hit, and a store.
+  private final class Site: Sendable {
+    let folder: TemporaryFolder
+    let workspace: Workspace
+    let told = Monitor<[String]>([])
+
+    init() throws {
+      folder = try TemporaryFolder()
+      try shell(
+        """
+        cd "$1"; mkdir -p root/install/postscripts root/etc/cron.d root/opt/xcat/lib outside
+        echo secret >root/etc/shadow; echo sentinel >outside/sentinel; echo s >root/sentinel
+        echo theirs >root/install/postscripts/syslog
+        """, folder.path)
+      let told = told
+      workspace = try Workspace(
+        WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      ) { line in told.withLock { $0.append(line) } }
+      _ = try workspace.images()
+    }
+
+    /// Everything around the store, with kinds, modes, owners, times and link targets.
+    func listing() throws -> String {
+      try shell(
+        """
+        cd "$1"; find . -path ./store -prune -o -path ./b.tgz -prune -o \
+          -printf '%p %y %m %U %G %s %n %T@ %l\n' | sort; cat outside/sentinel root/etc/shadow
+        """, folder.path
+      ).output
+    }
+
+    func write(_ bytes: [UInt8]) throws -> String {
+      try Data(bytes).write(to: URL(fileURLWithPath: folder.path("b.tgz")))
+      return folder.path("b.tgz")
+    }
+  }
+
+  @Test(.timeLimit(.minutes(2)), arguments: HostileBundle.all)
+  func `a hostile bundle is refused, and says why`(_ hostile: HostileBundle) throws {
+    let site = try Site()
+    let bytes = hostile.make()
+    let bundle = try site.write(bytes)
+    let before = try site.listing()
+    var refusal: (any ExplainedError)?
+    do {
+      let outcome = try site.workspace.importBundle(ImportRequest(bundle))
+      let pieces = outcome.images.flatMap { $0.imported?.snapshot.pieces ?? [] }
+      Issue.record("imported: \(pieces.map { printable($0.path) })")
+    } catch let error as any ExplainedError {
+      refusal = error
+    }
+    #expect(try site.listing() == before)
+    #expect(try site.workspace.images().isEmpty)
+    #expect(try run("ls", "-A", site.folder.path("store/tmp")).output == "")
+    // What was stored before the refusal is at most what was sent.
+    let stored = try run("du", "-s", "--block-size=1", site.folder.path("store")).output
+    let storedBytes = try #require(Int(stored.prefix { $0.isNumber }))
+    #expect(storedBytes < bytes.count + (4 << 20), "the store grew to \(storedBytes) bytes")
+
+    let explanation = try #require(refusal).explanation
+    for word in hostile.words {
+      #expect(explanation.contains(word), "'\(word)' is not in: \(explanation)")
+    }
+    let objects = ["manifest.xml", "the bundle", "member ", "image ", "file ", "rootimgtree"]
+    #expect(objects.contains { explanation.contains($0) }, "names nothing: \(explanation)")
+    for line in [explanation] + site.told.withLock({ $0 }) { expectPrintable(line) }
+  }
+
+  /// No text of a stranger's reaches the terminal as more than text.
+  private func expectPrintable(_ text: String) {
+    let isClean = text.unicodeScalars.allSatisfy {
+      $0 == "\n" || !($0.properties.generalCategory == .control || $0.properties.isBidiControl)
+    }
+    #expect(isClean, "control characters in: \(text.debugDescription)")
+    #expect(text.utf8.count < 6000, "a message of \(text.utf8.count) bytes")
+  }
+
+  @Test(.timeLimit(.minutes(2)), arguments: OddBundle.all)
+  func `an odd bundle imports as the good one does`(_ odd: OddBundle) throws {
+    let site = try Site()
+    let outcome = try site.workspace.importing(try site.write(odd.make()))
+    #expect(outcome.remaining?.isEmpty == true)
+    #expect(outcome.apply.report.problems.isEmpty)
+    let kernel = site.folder.path("root" + ManifestDraft.boot + "/kernel")
+    #expect(
+      try Data(contentsOf: URL(fileURLWithPath: kernel)) == Data(repeating: 0x4b, count: 1500))
+    let mode = try #require(Int(try run("stat", "-c", "%a", kernel).output.dropLast(), radix: 8))
+    #expect(mode & 0o7000 == 0, "setuid, setgid and sticky stay in the bundle")
+    #expect(try site.workspace.images().map(\.name) == [ManifestDraft.image])
+    #expect(
+      try String(contentsOfFile: site.folder.path("outside/sentinel"), encoding: .utf8)
+        == "sentinel\n")
+  }
+
+  @Test func `the corpus is large, and its names are unique`() {
+    let names = HostileBundle.all.map(\.name)
+    #expect(names.count >= 75)
+    let twice = Dictionary(grouping: names) { $0 }.filter { $0.value.count > 1 }.keys
+    #expect(twice.isEmpty, "\(twice.sorted())")
+  }
+}

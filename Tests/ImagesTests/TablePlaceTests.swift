@@ -1,0 +1,101 @@
+// Where a workspace looks for xCAT's tables.
+
+import Foundation
+import Images
+import TestSupport
+import Testing
+
+@Suite struct TablePlaceTests {
+  /// A workspace below a root whose folders each hold an image named after them.
+  private func workspace(
+    _ folder: TemporaryFolder, tables: [String], cfgloc: String? = nil, root: String? = nil,
+    environment: [String: String] = [:]
+  ) throws -> Workspace {
+    for table in tables {
+      let place = folder.path("root\(table)")
+      try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+      let name = table.replacingOccurrences(of: "/", with: "_")
+      _ = try Workspace(
+        WorkspaceOptions(store: folder.path("s"), root: folder.path("root"), xcatDirectory: place)
+      ) { _ in }.define(name, ["profile=p"])
+    }
+    if let cfgloc {
+      try FileManager.default.createDirectory(
+        atPath: folder.path("root/etc/xcat"), withIntermediateDirectories: true)
+      try cfgloc.write(
+        toFile: folder.path("root/etc/xcat/cfgloc"), atomically: false, encoding: .utf8)
+    }
+    return try Workspace(
+      WorkspaceOptions(
+        store: folder.path("store"), root: root ?? folder.path("root"), environment: environment)
+    ) { _ in }
+  }
+
+  private func found(_ workspace: Workspace) throws -> [String] {
+    try workspace.images().filter(\.isDefined).map(\.name)
+  }
+
+  @Test func `the places are tried in xCAT's order`() throws {
+    for (tables, cfgloc, expected) in [
+      (["/etc/xcat"], nil, "_etc_xcat"), (["/etc/xcat", "/opt/xcat/cfg"], nil, "_opt_xcat_cfg"),
+      (["/etc/xcat", "/db"], "SQLite:/db\n", "_db"), (["/etc/xcat", "/db"], "/db", "_db"),
+      (["/etc/xcat", "/db"], "SQLite:/db|user|word\r\nmore", "_db"),
+      (["/etc/xcat", "/db"], "\n", "_etc_xcat"),
+    ] as [([String], String?, String)] {
+      let folder = try TemporaryFolder()
+      let workspace = try workspace(folder, tables: tables, cfgloc: cfgloc)
+      #expect(try found(workspace) == [expected], "\(cfgloc ?? "")")
+    }
+  }
+
+  @Test func `with none of them, the store has tables of its own`() throws {
+    let folder = try TemporaryFolder()
+    try shell("mkdir \"$1/root\"", folder.path)
+    let workspace = try workspace(folder, tables: [])
+    _ = try workspace.define("x", ["profile=p"])
+    #expect(FileManager.default.fileExists(atPath: folder.path("store/xcat/osimage.sqlite")))
+  }
+
+  @Test func `XCATCFG speaks of this machine, not of a staging root`() throws {
+    let folder = try TemporaryFolder()
+    let environment = ["XCATCFG": "SQLite:" + folder.path("root/db")]
+    let staged = try workspace(
+      folder, tables: ["/etc/xcat", "/db"], environment: environment)
+    #expect(try found(staged) == ["_etc_xcat"])
+    let here = try workspace(folder, tables: [], root: "/", environment: environment)
+    #expect(try found(here) == ["_db"])
+  }
+
+  @Test func `another database is reached through xCAT's commands, but not below a staging root`()
+    throws
+  {
+    let folder = try TemporaryFolder()
+    let staged = try workspace(
+      folder, tables: ["/etc/xcat"], cfgloc: "mysql:dbname=xcatdb;host=h|user|secret")
+    let error = #expect(throws: ImageError.self) { try staged.images() }
+    #expect(error?.finding.contains("mysql") == true)
+    #expect(error?.explanation.contains("secret") == false, "the password is not printed")
+
+    try shell(
+      """
+      mkdir "$1/bin"
+      printf '#!/bin/sh\\necho "$0 $*" >>"$XCATROOT/asked"\\nprintf "# <xCAT data object stanza file>\\\\n\\\\nmine:\\\\n    objtype=osimage\\\\n    provmethod=netboot\\\\n"\\n' >"$1/bin/lsdef"
+      chmod +x "$1/bin/lsdef"
+      """, folder.path)
+    let here = try workspace(
+      folder, tables: [], root: "/",
+      environment: ["XCATCFG": "Pg:dbname=x|u|p", "XCATROOT": folder.path])
+    #expect(try found(here) == ["mine"])
+    #expect(
+      try String(contentsOfFile: folder.path("asked"), encoding: .utf8)
+        == "\(folder.path("bin/lsdef")) -t osimage -l -z\n")
+  }
+
+  @Test func `a folder that is named and not there is an error`() throws {
+    for cfgloc in ["SQLite:/gone", "relative"] {
+      let folder = try TemporaryFolder()
+      let workspace = try workspace(folder, tables: ["/etc/xcat"], cfgloc: cfgloc)
+      #expect(throws: ImageError.self) { try workspace.images() }
+    }
+  }
+}

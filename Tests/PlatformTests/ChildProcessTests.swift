@@ -1,0 +1,68 @@
+// Other programs, run to their end.
+
+import Foundation
+import Platform
+import TestSupport
+import Testing
+
+@Suite struct ChildProcessTests {
+  private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
+
+  @Test func `arguments and variables arrive as they are`() throws {
+    let arguments = ["-c", "import sys,os;print(sys.argv[1:], os.environ)"]
+    let odd = ["", "a b", "$(touch /x)", "'\"`;|&\n", "naïve"]
+    let result = try ChildProcess.run(
+      bytes("/usr/bin/python3"), arguments + odd, environment: ["ONE": "1 2", "LC_ALL": "C.UTF-8"])
+    let text = String(decoding: result.output, as: UTF8.self)
+    #expect(result.status == 0)
+    #expect(text.contains(#"['', 'a b', '$(touch /x)', '\'"`;|&\n', 'naïve']"#), "\(text)")
+    #expect(text.contains("'ONE': '1 2'") && !text.contains("'HOME'"))
+  }
+
+  @Test func `much input and much output pass at once`() throws {
+    var random = SplitMix64(7)
+    let input = random.bytes(3_000_000)
+    let result = try ChildProcess.run(bytes("/bin/cat"), [], environment: [:], input: input)
+    #expect(result.output == input)
+  }
+
+  @Test func `errors, a status and a signal are told apart from output`() throws {
+    let failed = try ChildProcess.run(
+      bytes("/bin/sh"), ["-c", "echo out; echo err >&2; exit 3"], environment: [:])
+    #expect(failed.status == 3 && failed.output == bytes("out\n"))
+    #expect(failed.errors == bytes("err\n"))
+    let killed = try ChildProcess.run(bytes("/bin/sh"), ["-c", "kill -9 $$"], environment: [:])
+    #expect(killed.status == 128 + 9)
+  }
+
+  @Test func `a program that does not read its input is no failure`() throws {
+    let input = [UInt8](repeating: 0x78, count: 1_000_000)
+    let result = try ChildProcess.run(
+      bytes("/bin/true"), [], environment: [:], input: input)
+    #expect(result.status == 0)
+  }
+
+  @Test func `endless output ends the program`() throws {
+    let error = #expect(throws: SystemError.self) {
+      try ChildProcess.run(bytes("/usr/bin/yes"), [], environment: [:], outputLimitBytes: 100_000)
+    }
+    #expect(error?.code == .tooLarge)
+  }
+
+  @Test func `much on stderr blocks nobody, and its beginning is kept`() throws {
+    let result = try ChildProcess.run(
+      bytes("/bin/sh"), ["-c", "head -c 1000000 /dev/zero >&2; echo done"],
+      environment: ["PATH": "/usr/bin:/bin"])
+    #expect(result.errors.count == 65536 && result.output == bytes("done\n"))
+  }
+
+  @Test func `a program that is not there is an error, and so is a zero byte`() throws {
+    let error = #expect(throws: SystemError.self) {
+      try ChildProcess.run(bytes("/nowhere/program"), [], environment: [:])
+    }
+    #expect(error?.code == .notFound)
+    #expect(throws: SystemError.self) {
+      try ChildProcess.run(bytes("/bin/true"), ["a\0b"], environment: [:])
+    }
+  }
+}

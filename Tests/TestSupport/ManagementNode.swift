@@ -1,0 +1,110 @@
+// A staging area like the fresh node of the fixtures (Tests/Fixtures/README.md), and what imports
+// have made of it.
+
+import Foundation
+import Images
+import Platform
+import XCAT
+
+/// A management node in a folder.
+public final class ManagementNode: Sendable {
+  public let folder: TemporaryFolder
+  public let workspace: Workspace
+  public let tables: TableFiles
+
+  /// - Parameter isFresh: with the folders, nodes and rows of the fixtures' node; else as `stage`
+  ///   leaves it.
+  public init(
+    isFresh: Bool = true, tell: @escaping @Sendable (String) -> Void = { _ in },
+    stage: (String) throws -> Void = { _ in }
+  ) throws {
+    folder = try TemporaryFolder()
+    try shell("mkdir -p \"$1/etc/xcat\"", folder.path("root"))
+    tables = TableFiles(
+      KernelFileSystem.shared, directory: Array(folder.path("root/etc/xcat").utf8),
+      mayCreate: true)
+    if isFresh {
+      try shell(
+        "mkdir -p \"$1/install/postscripts\" \"$1/install/rhels8.5.0/x86_64\"",
+        folder.path("root"))
+      func row(
+        _ schema: TableSchema, _ key: [String: String], _ columns: [String: String]
+      ) -> RowChange {
+        RowChange(schema: schema, key: key, columns: columns, keepsOtherColumns: false)
+      }
+      try tables.apply([
+        row(.site, ["key": "installdir"], ["value": "/install"]),
+        row(.nodelist, ["node": "node1"], ["groups": "compute,all"]),
+        row(.nodelist, ["node": "node2"], ["groups": "compute,all"]),
+        row(
+          .postscripts, ["node": "xcatdefaults"],
+          ["postscripts": "syslog,remoteshell", "postbootscripts": "otherpkgs"]),
+        row(
+          .postscripts, ["node": "node2"],
+          ["postscripts": "mine,other", "postbootscripts": "minebb"]),
+        row(.litefile, ["image": "ALL", "file": "/etc/ntp.conf"], ["options": "tmpfs"]),
+      ])
+    }
+    try stage(folder.path("root"))
+    workspace = try Workspace(
+      WorkspaceOptions(store: folder.path("store"), root: folder.path("root")), tell: tell)
+  }
+
+  public func path(_ path: String) -> String { folder.path("root" + path) }
+
+  /// All visible rows of the tables that imports change, in one order.
+  public func rows() throws -> [String: [[String: String]]] {
+    var all: [String: [[String: String]]] = [:]
+    for table in [
+      "osimage", "linuximage", "litefile", "kit", "kitrepo", "kitcomponent", "postscripts",
+    ] {
+      all[table] = try tables.rows(table).sorted { "\($0.sorted(by: <))" < "\($1.sorted(by: <))" }
+    }
+    return all
+  }
+
+  /// A file as the fixtures' expectations describe it.
+  public struct File: Codable, Equatable, Sendable {
+    public var type: String
+    public var mode: String
+    public var uid: Int
+    public var gid: Int
+    public var size: Int?
+    public var sha256: String?
+    public var target: String?
+  }
+
+  /// Everything below a folder, by path.
+  public func files(below top: String = "/install") throws -> [String: File] {
+    let script = """
+      import hashlib, json, os, stat, sys
+      root, top = sys.argv[1], sys.argv[2]
+      out = {}
+      def add(p):
+          s = os.lstat(p)
+          k = stat.S_IFMT(s.st_mode)
+          f = {"mode": "%o" % stat.S_IMODE(s.st_mode), "uid": s.st_uid, "gid": s.st_gid}
+          if k == stat.S_IFREG:
+              b = open(p, "rb").read()
+              f.update(type="file", size=len(b), sha256=hashlib.sha256(b).hexdigest())
+          elif k == stat.S_IFDIR: f["type"] = "dir"
+          elif k == stat.S_IFLNK: f.update(type="link", target=os.readlink(p))
+          elif k == stat.S_IFIFO: f["type"] = "fifo"
+          else: f["type"] = "other"
+          out[p[len(root):]] = f
+      for d, ds, fs in os.walk(root + top):
+          for n in ds + fs: add(os.path.join(d, n))
+      json.dump(out, sys.stdout)
+      """
+    let result = try run("python3", "-c", script, folder.path("root"), top)
+    return try JSONDecoder().decode([String: File].self, from: Data(result.output.utf8))
+  }
+
+  /// Everything that an attack or a revert must not have changed, times excepted.
+  public func state() throws -> State { State(files: try files(below: ""), rows: try rows()) }
+
+  public struct State: Equatable, Sendable {
+    public var files: [String: File]
+    public var rows: [String: [[String: String]]]
+  }
+}

@@ -1,0 +1,245 @@
+// Archives that no tool of good will writes.
+
+import Archive
+import Foundation
+import Ingest
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct HostileTreeTests {
+  private func tar(_ members: [TarMember], isEnded: Bool = true) throws -> [UInt8] {
+    let output = Monitor<[UInt8]>([])
+    let tar = TarWriter { bytes in output.withLock { $0 += bytes } }
+    for member in members {
+      try tar.begin(member)
+      let content = [UInt8](repeating: 0x61, count: Int(member.sizeBytes))
+      try content.withUnsafeBytes { try tar.write($0) }
+    }
+    if isEnded { try tar.finish() }
+    return output.withLock { $0 }
+  }
+
+  private func member(_ path: String, _ kind: TarKind = .file, size: UInt64 = 0) -> TarMember {
+    TarMember(path: Array(path.utf8), kind: kind, mode: 0o644, sizeBytes: size)
+  }
+
+  private func cpio(_ members: [(CpioMember, String)]) throws -> [UInt8] {
+    let output = Monitor<[UInt8]>([])
+    let cpio = CpioWriter { bytes in output.withLock { $0 += bytes } }
+    for (member, content) in members {
+      var member = member
+      member.sizeBytes = UInt64(content.utf8.count)
+      try cpio.begin(member)
+      try Array(content.utf8).withUnsafeBytes { try cpio.write($0) }
+    }
+    try cpio.finish()
+    return output.withLock { $0 }
+  }
+
+  private func link(_ path: String, inode: UInt32 = 7, mode: UInt16 = 0o644) -> CpioMember {
+    CpioMember(
+      path: Array(path.utf8), kind: .file, mode: mode, inode: CpioInode(number: inode), links: 2)
+  }
+
+  /// Why an archive is refused; "" where it is not.
+  private func refusal(
+    _ bytes: [UInt8], limits: ArchiveTreeLimits = ArchiveTreeLimits()
+  ) throws -> String {
+    let folder = try TemporaryFolder()
+    let trees = try TreeStore(folder)
+    do {
+      _ = try trees.read(bytes: bytes, limits: limits)
+      return ""
+    } catch let error as BundleError {
+      return "\(error.object) \(error.finding)"
+    }
+  }
+
+  @Test func `names that lead elsewhere or are none are refused by name`() throws {
+    let long = String(repeating: "n", count: 256)
+    let cases: [(String, String)] = [
+      ("/rootimg/a", "absolute"), ("rootimg/../../etc/passwd", "'..'"), ("../rootimg/a", "'..'"),
+      ("rootimg/a/..", "'..'"), ("rootimg//a", "empty part"), ("rootimg/./a", "'.'"),
+      ("rootimg/\(long)", "255"), ("other/a", "outside"), ("a", "outside"),
+      ("rootimg", "must be a directory"), ("rootimgs/a", "outside"), ("./", ""),
+      ("rootimg/a/", ""), ("././rootimg/b", ""), ("rootimg/a//", "empty part"),
+    ]
+    for (path, finding) in cases {
+      let found = try refusal(tar([member("rootimg/", .directory), member(path)]))
+      if finding.isEmpty {
+        #expect(found == "", "\(path)")
+      } else {
+        #expect(found.contains(finding), "\(path): \(found)")
+        #expect(found.hasPrefix("member "), "\(path): \(found)")
+      }
+      // The same by cpio, whose names have no slash behind directories.
+      if path.hasSuffix("/") { continue }
+      let inCpio = try refusal(
+        cpio([
+          (
+            CpioMember(path: Array(path.utf8), kind: .file, mode: 0, inode: CpioInode(number: 1)),
+            "x"
+          )
+        ]))
+      #expect(finding.isEmpty ? inCpio == "" : inCpio.contains(finding), "\(path): \(inCpio)")
+    }
+  }
+
+  @Test func `what stands twice or below no directory is refused`() throws {
+    let to = TarKind.symlink(target: Array("/etc".utf8))
+    let cases: [([TarMember], String)] = [
+      (
+        [member("rootimg/l", to), member("rootimg/l/passwd")],
+        "rootimg/l/passwd lies below l, which is a symbolic link"
+      ),
+      ([member("rootimg/f"), member("rootimg/f/x", .directory)], "which is a file"),
+      ([member("rootimg/f"), member("rootimg/f")], "rootimg/f stands twice"),
+      ([member("rootimg/f"), member("./rootimg/f", .fifo)], "stands twice"),
+      ([member("rootimg/d/", .directory), member("rootimg/d", to)], "stands twice"),
+      ([member("rootimg/f"), member("rootimg/f/", .directory)], "stands twice"),
+      ([member("rootimg/d/x"), member("rootimg/d")], "stands twice"),
+      ([member("rootimg/l", to), member("rootimg/l", .directory)], "stands twice"),
+      ([member("rootimg/d/", .directory), member("rootimg/d/", .directory)], ""),
+      ([member("rootimg/d/x"), member("rootimg/d/", .directory)], ""),
+    ]
+    for (members, finding) in cases {
+      let found = try refusal(tar(members))
+      #expect(finding.isEmpty ? found == "" : found.contains(finding), "\(finding): \(found)")
+    }
+  }
+
+  @Test func `hard links to what is no earlier member are refused`() throws {
+    func link(_ target: String) -> TarMember {
+      member("rootimg/link", .hardLink(target: Array(target.utf8)))
+    }
+    let before = [member("rootimg/d/", .directory), member("rootimg/f", size: 5)]
+    let cases: [([TarMember], String)] = [
+      (before + [link("rootimg/f")], ""), (before + [link("./rootimg/f")], ""),
+      (before + [link("rootimg/none")], "no earlier member"),
+      (before + [link("rootimg/link")], "no earlier member"),
+      ([link("rootimg/f")] + before, "no earlier member"),
+      (before + [link("rootimg/d")], "hard link to the directory"),
+      (before + [link("/etc/passwd")], "absolute"), (before + [link("rootimg/../x")], "'..'"),
+      (before + [link("etc/shadow")], "outside"),
+      (before + [link("rootimg/f/x")], "no earlier member"),
+      (before + [link("rootimg/f"), member("rootimg/link")], "stands twice"),
+    ]
+    for (members, finding) in cases {
+      let found = try refusal(tar(members))
+      #expect(finding.isEmpty ? found == "" : found.contains(finding), "\(finding): \(found)")
+    }
+  }
+
+  @Test func `links of a cpio have one content and one set of attributes, wherever it stands`()
+    throws
+  {
+    let folder = try TemporaryFolder()
+    let trees = try TreeStore(folder)
+    let orders: [[(CpioMember, String)]] = [
+      [(link("rootimg/a"), ""), (link("rootimg/b"), "data")],
+      [(link("rootimg/a"), "data"), (link("rootimg/b"), "")],
+      [(link("rootimg/a"), "data"), (link("rootimg/b"), "data")],
+    ]
+    var found: Set<Entry> = []
+    for members in orders { found.insert(try trees.read(bytes: cpio(members)).entry) }
+    #expect(found.count == 1)
+    let facts = try trees.facts(try #require(found.first))
+    #expect(facts["/a"]?.linkGroup == facts["/b"]?.linkGroup)
+    #expect(facts["/a"]?.linkGroup != 0)
+    #expect(facts["/a"]?.sizeBytes == 4)
+
+    let void = try trees.facts(
+      trees.read(bytes: cpio([(link("rootimg/a"), ""), (link("rootimg/b"), "")])).entry)
+    #expect(void["/a"]?.content == .file(blob: emptyBlob, sizeBytes: 0))
+    let lone = try trees.facts(trees.read(bytes: cpio([(link("rootimg/a"), "data")])).entry)
+    #expect(lone["/a"]?.linkGroup == 0)
+    #expect(lone["/a"]?.sizeBytes == 4)
+
+    #expect(
+      try refusal(cpio([(link("rootimg/a"), "data"), (link("rootimg/b"), "other")]))
+        .contains("rootimg/b is a hard link with other content"))
+    #expect(
+      try refusal(cpio([(link("rootimg/a"), ""), (link("rootimg/b", mode: 0o4755), "data")]))
+        .contains("other attributes"))
+  }
+
+  @Test func `an archive without its end, or with something behind it, is refused`() throws {
+    let good = [member("rootimg/", .directory), member("rootimg/a", size: 512)]
+    #expect(try refusal(tar(good)) == "")
+    #expect(try refusal(tar(good) + [UInt8](repeating: 0, count: 70_000)) == "")
+    #expect(try refusal(tar(good, isEnded: false)).contains("cut off"))
+    #expect(try refusal(tar(good) + tar(good)).contains("follows"))
+    #expect(try refusal([]).contains("empty"))
+    #expect(try refusal(Array("no archive at all".utf8)).contains("no tar archive"))
+    #expect(try refusal(Array("070707000000".utf8)).contains("old form"))
+    #expect(try refusal(tar([])).contains("holds nothing"))
+    #expect(try refusal(tar([member("./", .directory)])).contains("holds nothing"))
+  }
+
+  @Test func `more members or names than the limits say are refused`() throws {
+    let members = (0..<50).map { member("rootimg/file-\($0)") }
+    var limits = ArchiveTreeLimits()
+    limits.maxEntries = 51
+    #expect(try refusal(tar(members), limits: limits) == "")
+    limits.maxEntries = 50
+    #expect(try refusal(tar(members), limits: limits).contains("file-49 is one too many"))
+    // Parents that only stand in names count as well.
+    #expect(
+      try refusal(
+        tar([member("rootimg/" + String(repeating: "a/", count: 60) + "b")]), limits: limits
+      ).contains("too many"))
+    limits = ArchiveTreeLimits()
+    limits.maxNameBytes = 200
+    #expect(try refusal(tar(members), limits: limits).contains("200 bytes"))
+    let target = TarKind.symlink(target: [UInt8](repeating: 0x61, count: 190))
+    #expect(try refusal(tar([member("rootimg/l", target)]), limits: limits) == "")
+    #expect(
+      try refusal(tar([member("rootimg/link", target), member("rootimg/abcd")]), limits: limits)
+        .contains("200 bytes"))
+  }
+
+  @Test func `a tree as deep as a walk goes is read, a deeper one refused`() throws {
+    let deep = String(repeating: "a/", count: 1998)
+    let good = try tar([member("rootimg/" + deep, .directory)])
+    let bad = try tar([member("rootimg/" + deep + "a")])
+    let found = Monitor<[String]>([])
+    // Trees are built by recursion, on the stack that the command line gives itself.
+    startThread(stackBytes: 512 << 20) {
+      for bytes in [good, bad] {
+        let text = (try? refusal(bytes)) ?? "another error"
+        found.withLock { $0.append(text) }
+      }
+    }.join()
+    let texts = found.withLock { $0 }
+    #expect(texts.first == "")
+    #expect(texts.last?.contains("deeper than") == true, "\(texts)")
+  }
+
+  @Test(arguments: seeds) func `damaged archives are refused, never traps`(_ seed: UInt64) throws {
+    let folder = try TemporaryFolder()
+    let trees = try TreeStore(folder)
+    var random = SplitMix64(seed)
+    let inTar = try tar([
+      member("rootimg/", .directory), member("rootimg/a", size: 700),
+      member("rootimg/b", .hardLink(target: Array("rootimg/a".utf8))),
+      member("rootimg/l", .symlink(target: Array("a".utf8))), member("rootimg/d/x"),
+    ])
+    let inCpio = try cpio([
+      (link("rootimg/a"), ""), (link("rootimg/b"), "content"), (link("rootimg/d/x", inode: 9), ""),
+      (link("rootimg/d/y", inode: 9), ""),
+    ])
+    for _ in 0..<150 {
+      var bytes = Bool.random(using: &random) ? inTar : inCpio
+      for _ in 0..<Int.random(in: 1...3, using: &random) {
+        let at = Int.random(in: 0..<min(bytes.count, 3000), using: &random)
+        bytes[at] = Array("0123456789abcdef/.\0r".utf8)[Int.random(in: 0..<20, using: &random)]
+      }
+      if Bool.random(using: &random) {
+        bytes.removeLast(Int.random(in: 0..<bytes.count, using: &random))
+      }
+      do { _ = try trees.read(bytes: bytes) } catch is BundleError {}
+    }
+  }
+}

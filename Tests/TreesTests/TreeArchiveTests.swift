@@ -1,0 +1,223 @@
+// Whole trees out of the store and in again, against the real tools.
+
+import Archive
+import Foundation
+import Ingest
+import Platform
+import Render
+import Store
+import TestSupport
+import Testing
+
+private typealias Form = TreeArchiveWriter.Form
+
+@Suite struct TreeArchiveTests {
+  @Test func `a nasty tree goes out as tar and GNU tar makes the same of it`() throws {
+    let folder = try TemporaryFolder()
+    let trees = try TreeStore(folder)
+    let live = folder.path("live/rootimg")
+    try makeNastyTree(live)
+    let whole = try trees.capture(live)
+    let counts = try trees.write(whole, as: .tar, to: folder.path("whole.tar"))
+    #expect(counts.skippedSockets == 1)
+    #expect(counts.filledSparseFiles >= 4)
+    #expect(counts.droppedXattrs == 0 && counts.clampedTimes == 0)
+
+    try fit(live, to: .tar)
+    let entry = try trees.capture(live)
+    let again = try trees.write(entry, as: .tar, to: folder.path("a.tar"))
+    #expect(again.skippedSockets == 0 && again.filledSparseFiles == 0)
+    #expect(counts.members > 20_000)
+    try shell(
+      "mkdir \"$1/x\"; tar --xattrs --xattrs-include='*' -xpf \"$1/a.tar\" -C \"$1/x\" 2>\"$1/err\"",
+      folder.path)
+    let errors = try String(contentsOfFile: folder.path("err"), encoding: .utf8)
+    #expect(errors.split(separator: "\n").allSatisfy { $0.contains("time stamp") }, "\(errors)")
+    #expect(try differences(live, folder.path("x/rootimg")) == "")
+
+    let back = try trees.read(file: folder.path("a.tar"))
+    #expect(back.entry == entry)
+    #expect(back.entryCount == again.members)
+    // Twice the same bytes.
+    try trees.write(entry, as: .tar, to: folder.path("b.tar"))
+    #expect(try run("cmp", folder.path("a.tar"), folder.path("b.tar")).didSucceed)
+  }
+
+  @Test func `a nasty tree goes out as cpio and bsdcpio makes the same of it`() throws {
+    let folder = try TemporaryFolder()
+    let trees = try TreeStore(folder)
+    let live = folder.path("live/rootimg")
+    try makeNastyTree(live)
+    let counts = try trees.write(try trees.capture(live), as: .cpio, to: folder.path("whole"))
+    #expect(counts.skippedSockets == 1)
+    #expect(counts.filledSparseFiles >= 4)
+    #expect(counts.clampedTimes == 4)
+    #expect(counts.droppedXattrs >= 4)
+
+    try fit(live, to: .cpio)
+    let entry = try trees.capture(live)
+    let again = try trees.write(entry, as: .cpio, to: folder.path("a.cpio"))
+    #expect(again.droppedXattrs == 0 && again.clampedTimes == 0 && again.skippedSockets == 0)
+    try shell(
+      "mkdir \"$1/x\"; cd \"$1/x\"; bsdcpio --quiet -idm <../a.cpio; cpio --quiet -t <../a.cpio >../l",
+      folder.path)
+    #expect(try differences(live, folder.path("x/rootimg")) == "")
+    let back = try trees.read(file: folder.path("a.cpio"))
+    #expect(back.entry == entry)
+    #expect(back.entryCount == again.members)
+  }
+
+  @Test(arguments: ["cpio", "busybox cpio"])
+  func `other cpios make the same of it, but for the times of directories`(_ tool: String) throws {
+    let folder = try TemporaryFolder()
+    let trees = try TreeStore(folder)
+    let live = folder.path("live/rootimg")
+    try makeNastyTree(live)
+    try fit(live, to: .cpio)
+    // busybox asks for a directory that it can write to.
+    try shell("chmod 755 \"$1/closed\"", live)
+    let entry = try trees.capture(live)
+    try trees.write(entry, as: .cpio, to: folder.path("a.cpio"))
+    try shell("mkdir \"$1/x\"; cd \"$1/x\"; \(tool) -idmu <../a.cpio 2>../err", folder.path)
+    let made = try trees.capture(folder.path("x/rootimg"))
+    func forget(_ entry: inout Entry) {
+      switch entry.kind {
+      case .directory, .symlink: entry.modified = Timestamp(seconds: 0, nanoseconds: 0)
+      default: break
+      }
+      // busybox does not keep owners of symbolic links, nor links but those of files.
+      guard tool != "cpio" else { return }
+      if entry.kind == .symlink {
+        entry.uid = 0
+        entry.gid = 0
+      }
+      if entry.kind != .file { entry.linkGroup = 0 }
+    }
+    let (a, b) = (try trees.facts(entry, forget), try trees.facts(made, forget))
+    let differing = Set(a.keys).union(b.keys).filter { a[$0] != b[$0] }.sorted()
+    #expect(differing.isEmpty, "\(differing.prefix(20).map { ($0, a[$0], b[$0]) })")
+  }
+
+  @Test func `a plain tree comes out byte for byte as GNU cpio writes it`() throws {
+    let folder = try TemporaryFolder()
+    let trees = try TreeStore(folder)
+    try shell(
+      """
+      mkdir -p "$1/live/rootimg/etc/sub" "$1/live/rootimg/usr"; cd "$1/live"
+      printf 12345 >rootimg/etc/a; : >rootimg/etc/b; ln -s a rootimg/etc/link; mkfifo rootimg/usr/p
+      head -c 70001 /dev/urandom >rootimg/usr/q; chmod 4755 rootimg/usr/q
+      find rootimg -print0 | LC_ALL=C sort -z | cpio --quiet -0 --reproducible -H newc -o >../gnu
+      """, folder.path)
+    let counts = try trees.write(
+      try trees.capture(folder.path("live/rootimg")), as: .cpio, to: folder.path("ours"))
+    #expect(counts.members == 9)
+    #expect(counts.contentBytes == 70006)
+    // GNU cpio numbers inodes from 0, we from 1: 0 is no inode to some readers.
+    let renumber = """
+      import sys; data = bytearray(open(sys.argv[1], 'rb').read()); at = 0
+      while True:
+          size, name = int(data[at+54:at+62], 16), int(data[at+94:at+102], 16)
+          if data[at+110:at+110+name] == b'TRAILER!!!\\0': break
+          data[at+6:at+14] = b'%08X' % (int(data[at+6:at+14], 16) + 1)
+          at += (110 + name + 3) // 4 * 4 + (size + 3) // 4 * 4
+      open(sys.argv[1], 'wb').write(data)
+      """
+    #expect(try run("python3", "-c", renumber, folder.path("gnu")).errors == "")
+    let compared = try run("cmp", folder.path("gnu"), folder.path("ours"))
+    #expect(compared.didSucceed, "\(compared.output)")
+  }
+
+  // MARK: In
+
+  @Test(arguments: [
+    "tar --format=posix --xattrs --xattrs-include='*' -cf - rootimg",
+    "tar --format=posix --xattrs --xattrs-include='*' -cJf - ./rootimg",
+    "bsdtar --format pax --no-acls -cf - rootimg | zstd -q",
+  ])
+  func `what tar packs becomes the tree that a capture finds`(_ pack: String) throws {
+    let folder = try TemporaryFolder()
+    let trees = try TreeStore(folder)
+    let live = folder.path("live/rootimg")
+    try makeNastyTree(live)
+    try fit(live, to: .tar)
+    // Lists are attributes for GNU tar, and text for bsdtar.
+    if pack.hasPrefix("bsdtar") { try shell("cd \"$1\"; rm acl; rmdir acl-dir", live) }
+    try shell("cd \"$1/live\"; \(pack) >../a 2>../err", folder.path)
+    let found = try trees.read(file: folder.path("a"))
+    let expected = try trees.capture(live)
+    #expect(found.droppedACLs == 0)
+    if found.entry != expected {
+      let (a, b) = (try trees.facts(found.entry), try trees.facts(expected))
+      let differing = Set(a.keys).union(b.keys).filter { a[$0] != b[$0] }.sorted()
+      Issue.record("\(differing.prefix(20).map { ($0, a[$0], b[$0]) })")
+    }
+  }
+
+  @Test(arguments: [
+    "find rootimg -print0 | cpio -0 --quiet -H newc -o | gzip -c",
+    "find ./rootimg -depth -print0 | cpio -0 --quiet -H crc -o",
+    "find . -print0 | bsdcpio -0 --quiet -H newc -o",
+    "find rootimg -print0 | busybox cpio -0 -H newc -o",
+  ])
+  func `what cpio packs becomes the tree that a capture finds`(_ pack: String) throws {
+    let folder = try TemporaryFolder()
+    let trees = try TreeStore(folder)
+    let live = folder.path("live/rootimg")
+    try makeNastyTree(live)
+    try fit(live, to: .cpio)
+    try shell("cd \"$1/live\"; \(pack) >../a 2>../err", folder.path)
+    let found = try trees.read(file: folder.path("a"))
+    let expected = try trees.capture(live)
+    if found.entry != expected {
+      let (a, b) = (try trees.facts(found.entry), try trees.facts(expected))
+      let differing = Set(a.keys).union(b.keys).filter { a[$0] != b[$0] }.sorted()
+      Issue.record("\(differing.prefix(20).map { ($0, a[$0], b[$0]) })")
+    }
+    #expect(found.contentBytes > 60_000_000)
+  }
+
+  // MARK: Out, in part
+
+  @Test(arguments: [true, false])
+  func `excluded entries stay out, and links keep their content`(_ isCpio: Bool) throws {
+    let folder = try TemporaryFolder()
+    let trees = try TreeStore(folder)
+    try shell(
+      """
+      mkdir -p "$1/live/a/deep"; cd "$1/live"; echo content >a/first; ln a/first a/second
+      ln a/first z; echo x >a/deep/kept; echo y >a/deep/dropped
+      """, folder.path)
+    let entry = try trees.capture(folder.path("live"))
+    let out: Set<String> = ["a/first", "z", "a/deep", "a/deep/dropped"]
+    let counts = try trees.write(
+      entry, as: isCpio ? .cpio : .tar, to: folder.path("archive"),
+      keeping: { !out.contains(printable($0)) })
+    #expect(counts.members == 4)
+    #expect(counts.contentBytes == 10)
+    let list = try shell(
+      "cd \"$1\"; \(isCpio ? "cpio --quiet -t" : "tar t") <archive", folder.path
+    ).output.split(separator: "\n").map { $0.hasSuffix("/") ? $0.dropLast() : $0 }
+    #expect(list == ["rootimg", "rootimg/a", "rootimg/a/deep/kept", "rootimg/a/second"])
+    let back = try trees.facts(trees.read(file: folder.path("archive")).entry)
+    #expect(back["/a/second"]?.sizeBytes == 8)
+    #expect(back["/a/second"]?.linkGroup == 0)
+    #expect(back["/a/deep"]?.mode == 0o755)
+  }
+
+  @Test func `a file of 4 GiB refuses a cpio before anything is written, not a tar`() throws {
+    let folder = try TemporaryFolder()
+    let trees = try TreeStore(folder)
+    try shell(
+      "mkdir -p \"$1/live/sub\"; cd \"$1/live\"; echo a >a; truncate -s 4G sub/huge", folder.path)
+    let entry = try trees.capture(folder.path("live"))
+    let error = #expect(throws: StoreError.self) {
+      try trees.write(entry, as: .cpio, to: folder.path("a.cpio"))
+    }
+    #expect(error?.kind == .refused)
+    #expect(error?.object.contains("rootimg/sub/huge") == true)
+    #expect(try Data(contentsOf: URL(fileURLWithPath: folder.path("a.cpio"))).isEmpty)
+    let counts = try trees.write(
+      entry, as: .cpio, to: folder.path("a.cpio"), keeping: { printable($0) != "sub/huge" })
+    #expect(counts.members == 3)
+  }
+}

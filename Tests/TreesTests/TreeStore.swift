@@ -1,0 +1,133 @@
+// A store to put trees into and to write them out of, and what makes a tree fit an archive's form.
+
+import Archive
+import Foundation
+import Ingest
+import Platform
+import Render
+import Store
+import TestSupport
+import Testing
+
+/// A store in a folder of its own.
+final class TreeStore {
+  let store: ObjectStore
+  private let files = KernelFileSystem.shared
+
+  init(_ folder: TemporaryFolder) throws {
+    store = try ObjectStore(
+      files, path: Array(folder.path("store").utf8), create: true, report: { _ in })
+  }
+
+  /// The tree at `path`, captured.
+  func capture(_ path: String) throws -> Entry {
+    let root = try files.openDirectory(at: files.workingDirectory, [0x2f], followLink: true)
+    let session = try store.beginSession()
+    let request = PieceRequest(role: "root", path: try #require(AbsolutePath(path)))
+    let result = try Capture(PathResolver(files, root: root), progress: Progress()).run(
+      [request], cache: nil, into: .store(session))
+    try session.finish()
+    #expect(result.notes.isEmpty, "\(result.notes)")
+    return try #require(result.pieces.first?.entry)
+  }
+
+  /// The tree of an archive.
+  func read(
+    _ source: @escaping ByteSource, top: String = "rootimg",
+    limits: ArchiveTreeLimits = ArchiveTreeLimits()
+  ) throws -> ArchiveTree {
+    let session = try store.beginSession()
+    let tree = try session.withWorker {
+      try ArchiveTreeReader(progress: Progress(), limits: limits)
+        .read(source, worker: $0, top: Array(top.utf8))
+    }
+    try session.finish()
+    return tree
+  }
+
+  func read(file path: String) throws -> ArchiveTree {
+    let file = try #require(FileHandle(forReadingAtPath: path))
+    let plain = DecompressingReader { target in
+      let data = try file.read(upToCount: target.count) ?? Data()
+      data.copyBytes(to: target)
+      return data.count
+    }
+    return try read { try plain.read($0) }
+  }
+
+  func read(bytes: [UInt8], limits: ArchiveTreeLimits = ArchiveTreeLimits()) throws -> ArchiveTree {
+    var rest = bytes[...]
+    return try read(
+      { target in
+        let n = min(rest.count, target.count)
+        target.copyBytes(from: rest.prefix(n))
+        rest.removeFirst(n)
+        return n
+      }, limits: limits)
+  }
+
+  @discardableResult
+  func write(
+    _ entry: Entry, as form: TreeArchiveWriter.Form, to path: String,
+    keeping: (([UInt8]) -> Bool)? = nil
+  ) throws -> TreeArchiveCounts {
+    _ = FileManager.default.createFile(atPath: path, contents: nil)
+    let file = try #require(FileHandle(forWritingAtPath: path))
+    defer { try? file.close() }
+    return try TreeArchiveWriter(store, progress: Progress()).write(
+      entry, prefix: Array("rootimg".utf8), as: form, keeping: keeping
+    ) { bytes in
+      try file.write(contentsOf: Data(bytes))
+    }
+  }
+
+  /// Every path of a tree with what stands there, but for what `forget` changes.
+  func facts(_ top: Entry, _ forget: (inout Entry) -> Void = { _ in }) throws -> [String: Entry] {
+    var all: [String: Entry] = [:]
+    func visit(_ entry: Entry, _ path: String) throws {
+      for child in try entry.ids.map({ try Tree.entries($0, from: store) }) ?? [] {
+        try visit(child, path + "/" + printable(child.name))
+      }
+      var entry = entry
+      if entry.kind == .directory {
+        entry.content = .unreadableDirectory
+        entry.times = nil
+      }
+      forget(&entry)
+      all[path] = entry
+    }
+    try visit(top, "")
+    return all
+  }
+}
+
+/// Sockets, and holes, which no archive of ours keeps, leave a tree; for cpio also attributes and
+/// parts of seconds, times that it cannot tell, and hard links of symbolic links, which GNU cpio
+/// makes single ones of. The widest directory keeps enough entries to be split in leaves.
+func fit(_ path: String, to form: TreeArchiveWriter.Form) throws {
+  let result = try run("python3", "-c", fitScript, path, form == .cpio ? "cpio" : "tar")
+  try #require(result.didSucceed, "\(result.errors)")
+}
+
+private let fitScript = #"""
+  import os, stat, sys
+  root, form = sys.argv[1].encode(), sys.argv[2]
+  def visit(path):
+      s = os.lstat(path)
+      if stat.S_ISSOCK(s.st_mode): os.unlink(path); return
+      if form == 'cpio' and stat.S_ISLNK(s.st_mode) and s.st_nlink > 1:
+          target = os.readlink(path); os.unlink(path); os.symlink(target, path)
+      if stat.S_ISDIR(s.st_mode):
+          for name in os.listdir(path): visit(path + b'/' + name)
+      if stat.S_ISREG(s.st_mode) and s.st_nlink == 1 and s.st_blocks * 512 < s.st_size:
+          mode = stat.S_IMODE(s.st_mode); data = open(path, 'rb').read()
+          with open(path, 'r+b') as f: f.write(data)
+      if form == 'cpio':
+          for name in os.listxattr(path, follow_symlinks=False): os.removexattr(path, name, follow_symlinks=False)
+      ns = s.st_mtime_ns
+      if form == 'cpio': ns = min(max(ns // 10**9, 0), 2**32 - 1) * 10**9
+      os.utime(path, ns=(ns, ns), follow_symlinks=False)
+  wide = root + b'/wide'
+  for name in sorted(os.listdir(wide))[2000:]: os.unlink(wide + b'/' + name)
+  visit(root)
+  """#

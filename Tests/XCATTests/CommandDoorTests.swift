@@ -1,0 +1,343 @@
+// xCAT's commands as the door to its tables. They are played by one script, which answers from the
+// fixture's dumps as the real ones do, changes them, and writes down what it was asked.
+
+import Foundation
+import Platform
+import TestSupport
+import Testing
+import XCAT
+
+/// Commands that a test can look at.
+final class PlayedCommands: Sendable {
+  let folder: TemporaryFolder
+  var door: TableCommands {
+    TableCommands(
+      KernelFileSystem.shared, database: "mysql",
+      environment: ["XCATROOT": folder.path, "PATH": "/usr/bin:/bin", "XCATCFG": "mysql:x"])
+  }
+
+  init() throws {
+    folder = try TemporaryFolder()
+    try shell(
+      "tar xzf \"$2\" -C \"$1\" --no-same-owner; mkdir \"$1/bin\" \"$1/sbin\"", folder.path,
+      fixture("xcat/mn.tgz"))
+    try PlayedCommands.script.write(
+      toFile: folder.path("play"), atomically: false, encoding: .utf8)
+    try shell(
+      """
+      chmod +x "$1/play"
+      for c in lsdef mkdef chdef rmdef; do ln -s ../play "$1/bin/$c"; done
+      for c in tabdump chtab; do ln -s ../play "$1/sbin/$c"; done
+      """, folder.path)
+  }
+
+  /// What was asked that changes something: the arguments, and what came on stdin.
+  func asked() throws -> [String] {
+    let path = folder.path("asked")
+    guard FileManager.default.fileExists(atPath: path) else { return [] }
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    return try String(contentsOfFile: path, encoding: .utf8)
+      .components(separatedBy: "\u{1}").dropLast()
+  }
+
+  /// The next command of this name fails, or does nothing and says that all is well.
+  func spoil(_ command: String, silently: Bool = false) throws {
+    try (silently ? "silent" : "fail").write(
+      toFile: folder.path("spoil-\(command)"), atomically: false, encoding: .utf8)
+  }
+
+  func rows(_ table: String) throws -> [[String: String]] { try door.rows(table) }
+
+  private static let script = #"""
+    #!/usr/bin/python3
+    import csv, io, os, re, sys
+    root = os.environ['XCATROOT']; me = os.path.basename(sys.argv[0]); args = sys.argv[1:]
+    assert os.environ['XCATCFG'] == 'mysql:x'
+    def path(t): return f'{root}/install/tabdump-{t}.csv'
+    def load(t):
+        lines = list(csv.reader(open(path(t), newline='')))
+        head = [lines[0][0][1:]] + lines[0][1:]
+        return head, [dict(zip(head, l)) for l in lines[1:]]
+    def save(t, head, rows):
+        q = lambda v: '"' + v.replace('"', '""') + '"' if v else ''
+        with open(path(t), 'w') as f:
+            f.write('#' + ','.join(head) + '\n')
+            for r in rows: f.write(','.join(q(r.get(c, '')) for c in head) + '\n')
+    def put(t, key, values):
+        head, rows = load(t)
+        row = next((r for r in rows if all(r[k] == v for k, v in key.items())), None)
+        if row is None: row = dict(key); rows.append(row)
+        row.update(values); save(t, head, rows)
+    def drop(t, key):
+        head, rows = load(t)
+        save(t, head, [r for r in rows if not all(r[k] == v for k, v in key.items())])
+    def fail(text): sys.stderr.write('Error: [mn1]: ' + text + '\n'); sys.exit(1)
+    if me not in ('lsdef', 'tabdump'):
+        given = sys.stdin.read()
+        open(root + '/asked', 'a').write(' '.join([me] + args) + ('\n' + given if given else '') + '\1')
+        spoil = f'{root}/spoil-{me}'
+        if os.path.exists(spoil):
+            how = open(spoil).read(); os.unlink(spoil)
+            if how == 'silent': sys.exit(0)
+            fail('the database is away')
+    if me == 'tabdump':
+        if not os.path.exists(path(args[0])): fail('No such table: ' + args[0])
+        sys.stdout.write(open(path(args[0])).read())
+    elif me == 'lsdef':
+        assert args[:4] == ['-t', 'osimage', '-l', '-z']
+        _, os_ = load('osimage'); lhead, linux = load('linuximage')
+        names = [r['imagename'] for r in os_]
+        if len(args) > 4:
+            assert args[4] == '-o'
+            if args[5] not in names: fail(f"Could not find an object named '{args[5]}' of type 'osimage'.")
+            names = [args[5]]
+        print('# <xCAT data object stanza file>')
+        for n in sorted(names):
+            row = {k: v for k, v in next(r for r in os_ if r['imagename'] == n).items() if k != 'comments'}
+            l = next((r for r in linux if r['imagename'] == n), {})
+            row.update({('usercomment' if k == 'comments' else k): v for k, v in l.items()})
+            print(f'\n{n}:\n    objtype=osimage')
+            for k in sorted(row):
+                if row[k] and k not in ('imagename', 'disable'): print(f'    {k}={row[k]}')
+    elif me in ('mkdef', 'chdef'):
+        assert args == ['-z']; name = kind = None
+        for line in given.split('\n'):
+            if re.match(r'^\s*(#|$)', line): continue
+            if re.search(r':\s*$', line): name = line.strip()[:-1]; continue
+            a, v = [x.strip() for x in line.split('=', 1)]
+            v = re.sub(r'^"\s*', '', v); v = re.sub(r'\s*"$', '', v)
+            if a == 'objtype':
+                kind = v
+                if kind == 'osimage' and me == 'mkdef': put('osimage', {'imagename': name}, {}); put('linuximage', {'imagename': name}, {})
+            elif kind == 'node': put('postscripts', {'node': name}, {a: v})
+            elif kind == 'osimage':
+                head, _ = load('linuximage')
+                if a == 'usercomment': put('linuximage', {'imagename': name}, {'comments': v})
+                else: put('linuximage' if a in head else 'osimage', {'imagename': name}, {a: v})
+            else: put(kind, {kind.replace('kitcomponent', 'kitcomp').replace('kitrepo', 'kitrepo') + 'name': name}, {a: v})
+    elif me == 'rmdef':
+        assert args[0] == '-t' and args[2] == '-o'
+        for t in ('osimage', 'linuximage') if args[1] == 'osimage' else (args[1],):
+            drop(t, {'imagename' if 'image' in t else t + 'name': args[3]})
+    elif me == 'chtab':
+        if args[0] == '-d': drop(args[2], dict(k.split('=', 1) for k in args[1].split(',')))
+        else:
+            key = dict(k.split('=', 1) for k in args[0].split(','))
+            for a in args[1:]:
+                t, rest = a.split('.', 1); c, v = rest.split('=', 1); put(t, key, {c: v})
+    """#
+}
+
+@Suite struct CommandDoorTests {
+  private let compute = "rhels8.5.0-x86_64-netboot-compute"
+  private let lite = "rhels8.5.0-x86_64-statelite-lite"
+
+  private func change(
+    _ schema: TableSchema, _ key: [String: String], _ columns: [String: String]?,
+    keeps: Bool = false
+  ) -> RowChange {
+    RowChange(schema: schema, key: key, columns: columns, keepsOtherColumns: keeps)
+  }
+
+  @Test func `what the commands show is what the files hold`() throws {
+    let played = try PlayedCommands()
+    let files = TableFiles(
+      KernelFileSystem.shared, directory: Array(played.folder.path("etc-xcat").utf8),
+      mayCreate: false)
+    #expect(played.door.place == "xCAT (mysql)")
+    #expect(try played.door.definitions() == files.definitions())
+    #expect(try played.door.definition(of: lite) == files.definition(of: lite))
+    #expect(try played.door.definition(of: "none") == nil)
+    for table in ["litefile", "nodelist", "postscripts", "site"] {
+      #expect(try played.rows(table) == files.rows(table))
+    }
+    #expect(try played.rows("kit").isEmpty, "a table that is not there has no rows")
+    #expect(try played.door.rows("litefile", where: ("image", "ALL")).count == 2)
+    #expect(try played.door.site("installdir") == "/install")
+    #expect(try played.door.rows("osimage", where: ("profile", "lite")).count == 1)
+  }
+
+  @Test func `an image is changed in one command, and loses what it no longer has`() throws {
+    let played = try PlayedCommands()
+    var definition = try #require(try played.door.definition(of: compute))
+    definition.osimage["description"] = "ends:"
+    definition.linuximage["netdrivers"] = nil
+    definition.linuximage["comments"] = "\"quoted\""
+    definition.osimage["comments"] = "lost"
+    #expect(try played.door.setDefinition(of: compute, definition) == ["osimage.comments"])
+    let asked = try played.asked()
+    #expect(asked.count == 1)
+    let lines = Set(asked[0].split(separator: "\n").map(String.init))
+    #expect(
+      lines.isSuperset(of: [
+        "chdef -z", "\(compute):", "    objtype=osimage", "    netdrivers=",
+        "    description=\"ends:\"", "    usercomment=\"\"quoted\"\"", "    profile=compute",
+      ]))
+    definition.osimage["comments"] = nil
+    #expect(try played.door.definition(of: compute) == definition)
+    #expect(try played.door.setDefinition(of: compute, definition).isEmpty)
+    #expect(try played.asked() == [], "nothing to change, nothing asked")
+  }
+
+  @Test func `an image is made with mkdef and removed with rmdef`() throws {
+    let played = try PlayedCommands()
+    let new = ImageDefinition(
+      osimage: ["imagetype": "linux", "profile": "p"], linuximage: ["exlist": "/e"])
+    try played.door.setDefinition(of: "new", new)
+    try played.door.setDefinition(of: "new", ImageDefinition())
+    #expect(
+      try played.asked() == [
+        """
+        mkdef -z
+        # <xCAT data object stanza file>
+
+        new:
+            objtype=osimage
+            exlist=/e
+            imagetype=linux
+            profile=p
+
+        """, "rmdef -t osimage -o new",
+      ])
+    #expect(try played.door.definition(of: "new") == nil)
+  }
+
+  @Test func `rows of litefile and of groups go by chtab, those of nodes by chdef`() throws {
+    let played = try PlayedCommands()
+    try played.door.apply([
+      change(.litefile, ["image": "ALL", "file": "/etc/ntp.conf"], ["options": "tmpfs,rw"]),
+      change(.litefile, ["image": "other", "file": "/x"], nil),
+      change(.postscripts, ["node": "node1"], ["postscripts": "a,b"], keeps: true),
+      change(.postscripts, ["node": "node2"], ["postbootscripts": "c"], keeps: true),
+      change(.postscripts, ["node": "compute"], ["postscripts": "g"], keeps: true),
+    ])
+    #expect(
+      try played.asked() == [
+        "chtab image=ALL,file=/etc/ntp.conf litefile.comments= litefile.options=tmpfs,rw",
+        "chtab -d image=other,file=/x litefile",
+        """
+        chdef -z
+        # <xCAT data object stanza file>
+
+        node1:
+            objtype=node
+            postbootscripts=my3
+            postscripts=a,b
+
+        node2:
+            objtype=node
+            postbootscripts=c
+
+        """, "chtab node=compute postscripts.postscripts=g",
+      ])
+  }
+
+  @Test func `kits go in stanzas`() throws {
+    let played = try PlayedCommands()
+    try "#kitname,basename,version,kitdir,comments,disable\n".write(
+      toFile: played.folder.path("install/tabdump-kit.csv"), atomically: false, encoding: .utf8)
+    let lost = try played.door.apply([
+      change(.kit, ["kitname": "k-1"], ["basename": "k", "version": "1", "release": "2"])
+    ])
+    #expect(lost == ["kit.release"])
+    #expect(
+      try played.asked() == [
+        """
+        mkdef -z
+        # <xCAT data object stanza file>
+
+        k-1:
+            objtype=kit
+            basename=k
+            version=1
+
+        """
+      ])
+    #expect(try played.rows("kit") == [["kitname": "k-1", "basename": "k", "version": "1"]])
+  }
+
+  @Test(arguments: [false, true])
+  func `what was changed is put back where a command fails, or does nothing`(
+    _ silently: Bool
+  ) throws {
+    let played = try PlayedCommands()
+    let before = try played.door.definitions()
+    let rows = try played.rows("litefile")
+    try played.spoil("chtab", silently: silently)
+    let error = #expect(throws: XCATError.self) {
+      try played.door.apply([
+        change(.osimage, ["imagename": lite], ["profile": "changed", "imagetype": "linux"]),
+        change(.osimage, ["imagename": "new"], ["profile": "p", "imagetype": "linux"]),
+        change(.litefile, ["image": "ALL", "file": "/etc/hosts"], ["options": "ro"]),
+      ])
+    }
+    #expect(
+      error?.finding.contains(silently ? "not what it was set to" : "the database is away") == true)
+    #expect(error?.finding.contains("put back as they were") == true, "\(error?.finding ?? "")")
+    #expect(try played.door.definitions() == before)
+    #expect(try played.rows("litefile") == rows)
+  }
+
+  @Test func `what could not be put back is named`() throws {
+    let played = try PlayedCommands()
+    try played.spoil("chtab")
+    try played.spoil("rmdef")
+    let error = #expect(throws: XCATError.self) {
+      try played.door.apply([
+        change(.osimage, ["imagename": "new"], ["profile": "p", "imagetype": "linux"]),
+        change(.litefile, ["image": "ALL", "file": "/etc/hosts"], ["options": "ro"]),
+      ])
+    }
+    #expect(error?.finding.contains("could not be put back as they were: osimage new") == true)
+  }
+
+  @Test func `what the commands cannot carry is refused before anything is asked`() throws {
+    let played = try PlayedCommands()
+    let first = change(.osimage, ["imagename": lite], nil)
+    let refused = [
+      change(.litefile, ["image": "a,b", "file": "/x"], ["options": "rw"]),
+      change(.litefile, ["image": "a'b", "file": "/x"], ["options": "rw"]),
+      change(.litefile, ["image": "a", "file": "/x=y"], ["options": "rw"]),
+      change(.litefile, ["image": "", "file": "/x"], ["options": "rw"]),
+      change(.litefile, ["image": "a", "file": "/x"], ["options": ""]),
+      change(.litefile, ["image": "a", "file": "/x"], ["options": "a+=b"]),
+      change(.osimage, ["imagename": "-x"], ["profile": "p"]),
+      change(.osimage, ["imagename": "x"], ["profile": "a\nb"]),
+      change(.osimage, ["imagename": "x"], ["profile": "NULL"]),
+      change(.osimage, ["imagename": "x"], ["profile": " p"]),
+      change(.linuximage, ["imagename": "x"], ["exlist": "/e"]),
+    ]
+    for change in refused {
+      #expect(throws: XCATError.self, "\(change)") { try played.door.apply([first, change]) }
+    }
+    #expect(try played.asked() == [])
+  }
+
+  @Test func `a disabled row is not seen and not overwritten`() throws {
+    let played = try PlayedCommands()
+    try shell(
+      "sed -i 's/^\"other\",\"\\/x\",\"tmpfs\",,$/\"other\",\"\\/x\",\"tmpfs\",,\"1\"/' \"$1/install/tabdump-litefile.csv\"",
+      played.folder.path)
+    #expect(try played.door.rows("litefile", where: ("image", "other")).isEmpty)
+    #expect(throws: XCATError.self) {
+      try played.door.apply([
+        change(.litefile, ["image": "other", "file": "/x"], ["options": "rw"])
+      ])
+    }
+    #expect(try played.asked() == [])
+  }
+
+  @Test func `a command that is not there, or fails, says so`() throws {
+    let nowhere = TableCommands(
+      KernelFileSystem.shared, database: "Pg", environment: ["XCATROOT": "/nowhere", "PATH": ""])
+    if !FileManager.default.fileExists(atPath: "/opt/xcat") {
+      #expect(throws: XCATError.self) { try nowhere.rows("osimage") }
+    }
+    let played = try PlayedCommands()
+    try shell(
+      "printf '#!/bin/sh\\necho cannot connect >&2; exit 1\\n' >\"$1/play\"", played.folder.path)
+    let error = #expect(throws: XCATError.self) { try played.rows("osimage") }
+    #expect(error?.finding == "ended with status 1 and said: cannot connect")
+    #expect(throws: XCATError.self) { try played.rows("litefile") }
+  }
+}

@@ -1,0 +1,156 @@
+// xCAT's option syntax, held against the Perl library that xCAT reads its options with.
+
+import Foundation
+import TestSupport
+import Testing
+import XCAT
+
+@Suite struct CommandLineTests {
+  private func export(_ words: String...) -> ImgexportArguments? {
+    guard case .run(let arguments) = Imgexport.read(words) else { return nil }
+    return arguments
+  }
+
+  private func mistake(_ words: String...) -> String? {
+    guard case .mistake(let text) = Imgimport.read(words) else { return nil }
+    return text
+  }
+
+  @Test func `options stand anywhere, bundled, abbreviated, with values in every form`() {
+    var wanted = ImgexportArguments(image: "img")
+    wanted.destination = "d.tgz"
+    wanted.extras = ["/a", "/b:/c"]
+    wanted.node = "n1"
+    wanted.remoteHost = "u@h"
+    wanted.isVerbose = true
+    for words in [
+      ["img", "d.tgz", "-e", "/a", "-e", "/b:/c", "-p", "n1", "-R", "u@h", "-v"],
+      ["-ve/a", "img", "-e/b:/c", "-pn1", "d.tgz", "-Ru@h"],
+      ["--extra=/a", "--EXT", "/b:/c", "--post=n1", "--r", "u@h", "--verb", "--", "img", "d.tgz"],
+      ["-p", "first", "img", "d.tgz", "-vvp", "n1", "--e=/a", "--extra=/b:/c", "--R=u@h"],
+    ] {
+      guard case .run(let arguments) = Imgexport.read(words) else {
+        Issue.record("\(words)")
+        continue
+      }
+      #expect(arguments == wanted, "\(words)")
+    }
+    wanted = ImgexportArguments(image: "-v")
+    wanted.extras = ["--"]
+    wanted.node = ""
+    #expect(export("-e", "--", "-p", "", "--", "-v") == wanted)
+    #expect(export("-v")?.image == "")
+  }
+
+  @Test func `what is no option is refused, in Perl's words`() {
+    #expect(mistake("b.tgz", "--bogus") == "Unknown option: bogus")
+    #expect(mistake("b.tgz", "-vxf", "p") == "Unknown option: x")
+    #expect(mistake("b.tgz", "-V") == "Unknown option: V")
+    #expect(mistake("b.tgz", "-f") == "Option f requires an argument")
+    #expect(mistake("b.tgz", "--profile=") == "Option profile requires an argument")
+    #expect(mistake("b.tgz", "--nozip=1") == "Option nozip does not take an argument")
+    #expect(mistake("b.tgz", "c.tgz") == "Unexpected argument: c.tgz")
+  }
+
+  @Test func `no bundle is the usage, and help is help`() {
+    for words in [[], ["-v"], ["-p", "n1"]] {
+      guard case .usage = Imgimport.read(words) else {
+        Issue.record("\(words)")
+        continue
+      }
+    }
+    for words in [["-h"], ["-?"], ["--help"], ["x", "--hel"], ["-vh"]] {
+      guard case .help = Imgexport.read(words) else {
+        Issue.record("\(words)")
+        continue
+      }
+    }
+  }
+
+  /// Getopt::Long over the same table: one JSON line a command line, null for a mistake.
+  private static let oracle = """
+    use Getopt::Long; Getopt::Long::Configure("bundling", "no_pass_through");
+    $SIG{__WARN__} = sub {};
+    sub show { defined $_[0] ? '"' . $_[0] . '"' : 'null' }
+    while (my $line = <STDIN>) {
+      chomp $line; @ARGV = split /\\t/, $line, -1; shift @ARGV;
+      my ($help, @extra, $node, $host, $verbose);
+      my $ok = GetOptions('h|?|help' => \\$help, 'p|postscripts=s' => \\$node, 'e|extra=s' => \\@extra,
+        'R|remotehost=s' => \\$host, 'v|verbose' => \\$verbose);
+      print $ok ? join(" ", $help ? 1 : 0, $verbose ? 1 : 0, show($node), show($host),
+        "[" . join(",", map { show($_) } @extra) . "]",
+        "[" . join(",", map { show($_) } @ARGV) . "]") : "mistake", "\\n";
+    }
+    """
+
+  private enum Key { case help, verbose, node, host, extra }
+
+  private static func ours(_ words: [String]) -> String {
+    let rules: [OptionRule<Key>] = [
+      OptionRule(.help, "h", "?", "help"), OptionRule(.node, "p", "postscripts", takesValue: true),
+      OptionRule(.extra, "e", "extra", takesValue: true),
+      OptionRule(.host, "R", "remotehost", takesValue: true), OptionRule(.verbose, "v", "verbose"),
+    ]
+    guard let parsed = try? parseArguments(words, rules) else { return "mistake" }
+    func show(_ text: String?) -> String { text.map { "\"\($0)\"" } ?? "null" }
+    func list(_ texts: [String]) -> String { "[\(texts.map(show).joined(separator: ","))]" }
+    return
+      "\(parsed.has(.help) ? 1 : 0) \(parsed.has(.verbose) ? 1 : 0) \(show(parsed.value(.node))) "
+      + "\(show(parsed.value(.host))) \(list(parsed.values(.extra))) \(list(parsed.operands))"
+  }
+
+  @Test(arguments: seeds)
+  func `random command lines mean what Getopt::Long says`(_ seed: UInt64) throws {
+    var random = SplitMix64(seed)
+    let pieces = [
+      "-", "--", "-", "--", "h", "e", "p", "R", "v", "r", "E", "help", "extra", "post", "remote",
+      "VERBOSE", "verb", "=", "x", "img", "?", ":", "/a", "",
+    ]
+    let lines = (0..<2000).map { _ in
+      (0..<Int.random(in: 1...5, using: &random)).map { _ in
+        (0..<Int.random(in: 1...4, using: &random)).map { _ in
+          pieces.randomElement(using: &random) ?? ""
+        }.joined()
+      }
+    }
+    let input = lines.map { "\t" + $0.joined(separator: "\t") + "\n" }.joined()
+    let answer = try run("perl", "-e", Self.oracle, input: input)
+    try #require(answer.didSucceed, "\(answer.errors)")
+    let answers = answer.output.split(separator: "\n").map(String.init)
+    try #require(answers.count == lines.count)
+    for (words, wanted) in zip(lines, answers) where Self.ours(words) != wanted {
+      Issue.record("\(words): \(Self.ours(words)), Perl: \(wanted)")
+    }
+    #expect(answers.filter { $0 != "mistake" }.count > 200)
+  }
+
+  @Test func `a bundle's place follows fileparse`() {
+    func place(_ text: String?) -> String {
+      let (folder, name) = Imgexport.place(of: text, image: "my  image x")
+      return "\(folder)|\(name)"
+    }
+    #expect(place(nil) == "|my_image_x.tgz")
+    #expect(place("/a/b.tgz") == "/a/|b.tgz")
+    #expect(place("b") == "./|b")
+    #expect(place("a/") == "a/|my_image_x.tgz")
+    #expect(splitExtra("/a/b:/c:d").folder == "/c:d" && splitExtra("/a/b:/c:d").file == "/a/b")
+    #expect(splitExtra("a:").folder == nil && splitExtra("a").folder == nil)
+  }
+
+  @Test func `a remote file is nothing but a host and a path`() throws {
+    for host in ["mn2", "root@mn2.site", "root@[fe80::1%eth0]", "a_b@10.0.0.1"] {
+      #expect(try RemoteFile(host: host, path: "~/a/b-1.tgz").text == "\(host):~/a/b-1.tgz")
+    }
+    for host in [
+      "", "-oProxyCommand=x", "root@-v", "a b", "a;b", "a@b@c", "mn:x", "@mn", "a@", "[::1", "$(x)",
+      "mn\n", "a/b",
+    ] {
+      #expect(throws: XCATError.self, "\(host)") { try RemoteFile(host: host, path: "x") }
+    }
+    for path in [
+      "", "-r", "a b", "a;b", "$x", "`x`", "a'b", "a\"b", "a|b", "a>b", "a\nb", "a*", "a\\b",
+    ] {
+      #expect(throws: XCATError.self, "\(path)") { try RemoteFile(host: "mn", path: path) }
+    }
+  }
+}

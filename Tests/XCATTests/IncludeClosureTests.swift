@@ -1,0 +1,315 @@
+// What an image needs beside its bundle, over file systems made of dictionaries, and over the
+// node of the fixtures.
+
+import Foundation
+import Platform
+import TestSupport
+import Testing
+import XCAT
+
+/// A file system of a few files.
+private struct Files {
+  var contents: [AbsolutePath: [UInt8]] = [:]
+  var unreadable: Set<AbsolutePath> = []
+
+  init(_ texts: [String: String]) throws {
+    for (path, text) in texts {
+      contents[try #require(AbsolutePath(path))] = Array(text.utf8)
+    }
+  }
+
+  var view: FileView {
+    let files = self
+    func kind(_ path: AbsolutePath) -> FileView.Kind {
+      if files.contents[path] != nil { return .file }
+      return files.contents.keys.contains { $0.isInside(path) } ? .directory : .absent
+    }
+    return FileView(
+      kind: { kind($0) },
+      read: { path in
+        if files.unreadable.contains(path) {
+          throw SystemError(code: .accessDenied, "read", path.bytes)
+        }
+        return files.contents[path]
+      },
+      list: { folder in
+        Array(
+          Set(
+            files.contents.keys.filter { $0.isInside(folder) && $0 != folder }.map {
+              $0.components[folder.components.count]
+            }))
+      })
+  }
+
+  func closure(osimage: [String: String] = [:], linuximage: [String: String] = [:]) throws
+    -> IncludeClosure
+  {
+    IncludeClosure(
+      of: ImageDefinition(osimage: osimage, linuximage: linuximage),
+      installDirectory: try #require(AbsolutePath("/install")), in: view)
+  }
+}
+
+extension IncludeClosure {
+  /// "role path", sorted.
+  fileprivate var summary: [String] { needed.map { "\($0.role) \($0.path.text)" }.sorted() }
+  fileprivate var kinds: [ClosureProblem.Kind] { problems.map(\.kind) }
+  fileprivate var texts: [String] { problems.map { $0.error.explanation } }
+}
+
+@Suite struct IncludeClosureTests {
+  // MARK: Includes
+
+  @Test func `includes are followed, relative to the top list's folder`() throws {
+    let closure = try Files([
+      "/c/a.pkglist": "bash\r\n#INCLUDE:sub/b.pkglist#\r\n# #INCLUDE:comment.pkglist#\nvim\n",
+      // Meant from /c, not from /c/sub; ".." stays below the root.
+      "/c/sub/b.pkglist":
+        "#INCLUDE:d.pkglist#\n  #INCLUDE:/e/../e/./f.pkglist#\n@group #INCLUDE:g#",
+      "/c/d.pkglist": "x\u{7f}\n", "/e/f.pkglist": "", "/c/g": "",
+      "/c/o.pkglist": "#NEW_INSTALL_LIST#\n#INCLUDE:${where}/$what.pkglist#\n",
+      "/v/w.pkglist": "",
+    ]).closure(
+      osimage: ["environvar": "where=/v, what = w"],
+      linuximage: ["pkglist": "/c/a.pkglist", "otherpkglist": "/c/o.pkglist"])
+    #expect(
+      closure.summary == [
+        "include /c/d.pkglist", "include /c/g", "include /c/sub/b.pkglist", "include /e/f.pkglist",
+        "include /v/w.pkglist",
+      ])
+    #expect(closure.texts == [])
+    #expect(closure.needed.first?.why == "list /c/a.pkglist")
+  }
+
+  @Test func `an exlist's comments do include, and it knows no variables`() throws {
+    let closure = try Files([
+      "/c/a.exlist":
+        "./usr*\n# see #INCLUDE:b.exlist# and #INCLUDE:$x#\n#INCLUDE:no\n#INCLUDE:^#\n",
+      "/c/b.exlist": "", "/c/$x": "",
+    ]).closure(osimage: ["environvar": "x=y"], linuximage: ["exlist": "/c/a.exlist"])
+    #expect(closure.summary == ["include /c/$x", "include /c/b.exlist"])
+    #expect(closure.texts == [])
+  }
+
+  @Test func `a template includes in five spellings, through the environment`() throws {
+    let closure = try Files([
+      "/t/a.tmpl": """
+      #INCLUDE:#ENV:XCATROOT#/share/pre# and #INCLUDE_NOP:#ENV:$INSTALLDIR#/nop#
+      # #INCLUDE_PKGLIST:p#
+      <x>#INCLUDE_PTRNLIST:q#</x>#INCLUDE_RMPKGLIST:r#
+      #INCLUDE_DEFAULT_PKGLIST#
+      #INCLUDE:#ENV:XCATMASTER#/late#
+      #INCLUDE:/install/#ENV:NODE#/late#
+      #TABLE:site:key=master:value#
+      """,
+      "/opt/xcat/share/pre": "", "/install/nop": "", "/t/p": "#INCLUDE:s#", "/t/q": "", "/t/r": "",
+      "/t/s": "", "/l/a.pkglist": "#INCLUDE:s#", "/l/s": "",
+    ]).closure(linuximage: ["template": "/t/a.tmpl", "pkglist": "/l/a.pkglist"])
+    #expect(
+      closure.summary == [
+        "include /install/nop", "include /l/s", "include /opt/xcat/share/pre", "include /t/p",
+        "include /t/q", "include /t/r", "include /t/s",
+      ])
+    #expect(closure.kinds == [.unresolved, .unresolved])
+    #expect(closure.needed.filter(\.isFromXCAT).map(\.path.text) == ["/opt/xcat/share/pre"])
+  }
+
+  @Test func `cycles, missing, unreadable and unclean includes are problems`() throws {
+    var files = try Files([
+      "/c/self": "#INCLUDE:self#", "/c/a": "#INCLUDE:b#", "/c/b": "#INCLUDE:./a#\n#INCLUDE:b2#",
+      "/c/b2": "", "/c/m": "#INCLUDE:gone#\n#INCLUDE:$unknown/x#\n#INCLUDE:/c#", "/c/locked": "",
+    ])
+    files.unreadable = [try #require(AbsolutePath("/c/locked"))]
+    let closure = try files.closure(
+      linuximage: ["pkglist": "/c/self,/c/a, /c/m", "exlist": "/c/locked,/c/none,relative"])
+    #expect(closure.summary == ["include /c/b", "include /c/b2"])
+    #expect(
+      closure.kinds == [
+        .cycle, .cycle, .missing, .unresolved, .missing, .unresolved, .unreadable, .missing,
+      ], "\(closure.texts)")
+    #expect(closure.texts[0].contains("/c/self -> /c/self"))
+    #expect(closure.texts[1].contains("/c/a -> /c/b -> /c/a"))
+    for text in closure.texts { #expect(!text.contains("\u{0}") && text.hasSuffix("."), "\(text)") }
+  }
+
+  @Test func `a list shared by two is no cycle, and is listed once`() throws {
+    let closure = try Files([
+      "/c/a": "#INCLUDE:b#\n#INCLUDE:d#\n#INCLUDE:a2#", "/c/b": "#INCLUDE:d#", "/c/d": "",
+      "/c/a2": "",
+    ]).closure(linuximage: ["exlist": "/c/a,/c/a2"])
+    #expect(closure.summary == ["include /c/b", "include /c/d"])
+    #expect(closure.texts == [])
+  }
+
+  @Test func `a chain of any length ends`() throws {
+    var texts: [String: String] = [:]
+    for i in 0..<200 { texts["/c/\(i)"] = "#INCLUDE:\(i + 1)#\n#INCLUDE:\(i + 2)#" }
+    let closure = try Files(texts).closure(linuximage: ["pkglist": "/c/0"])
+    #expect(closure.kinds.contains(.tooMuch))
+    #expect((64...200).contains(closure.needed.count))
+  }
+
+  @Test func `a list full of mistakes gives a bounded number of problems, each once`() throws {
+    let lines = (0..<5000).map { "#INCLUDE:gone\($0 % 2500)#\n" }.joined()
+    let few = try Files(["/c/a": "#INCLUDE:x#\n#INCLUDE:x#"]).closure(linuximage: ["exlist": "/c/a"]
+    )
+    #expect(few.kinds == [.missing])
+    let many = try Files(["/c/a": lines]).closure(linuximage: ["exlist": "/c/a"])
+    #expect(many.problems.count == 1001 && many.kinds.last == .tooMuch)
+  }
+
+  @Test func `bytes that are no text pass through`() throws {
+    var files = try Files([:])
+    let list = try #require(AbsolutePath("/c/a"))
+    let odd = try #require(AbsolutePath(Array("/c/".utf8) + [0xff, 0xfe]))
+    files.contents[list] = [0x80, 0x0a] + Array("#INCLUDE:".utf8) + [0xff, 0xfe, 0x23, 0x00]
+    files.contents[odd] = [0xc3]
+    let closure = try files.closure(linuximage: ["exlist": "/c/a"])
+    #expect(closure.needed.map(\.path) == [odd])
+    #expect(closure.texts == [])
+  }
+
+  // MARK: Attributes
+
+  @Test func `partition files, drivers and scripts come in all their forms`() throws {
+    let closure = try Files([
+      "/p/1": "#INCLUDE:inc#", "/p/2": "", "/p/3": "", "/p/4": "", "/p/5": "", "/p/6": "",
+      "/t/a.tmpl": "", "/t/inc": "", "/d/1.img": "", "/d/2.rpm": "", "/d/3.rpm": "", "/s/post": "",
+      "/s/plain": "", "/install/postscripts/one": "", "/install/postscripts/sub/two": "",
+      "/install/postscripts/three": "", "/k/vmlinuz": "", "/cfm/etc/hosts": "",
+    ]).closure(
+      osimage: [
+        "postscripts": "one a b, sub/two,none,../../etc/shadow", "postbootscripts": "one,three -x",
+        "cfmdir": "/cfm",
+      ],
+      linuximage: [
+        "template": "/t/a.tmpl", "partitionfile": "/p/1,s:/p/2,d:/p/3,s:d:/p/4,c:/p/5,s:c:/p/6,s:",
+        "driverupdatesrc": "dud:/d/1.img,RPM:/d/2.rpm,/d/3.rpm,dud:/d/4",
+        "postinstall": "/s/post a b,/s/plain", "kerneldir": "/k",
+        "pkgdir": "/install/rhels9/x86_64, http://mirror/rhel", "otherpkgdir": "/install/other",
+      ])
+    #expect(
+      closure.summary == [
+        "cfmDirectory /cfm", "driverUpdate /d/1.img", "driverUpdate /d/2.rpm",
+        "driverUpdate /d/3.rpm", "include /t/inc", "kernelDirectory /k", "partitionFile /p/1",
+        "partitionFile /p/2", "partitionFile /p/3", "partitionFile /p/4", "partitionFile /p/5",
+        "partitionFile /p/6", "postbootscript /install/postscripts/three", "postinstall /s/post",
+        "postscript /install/postscripts/one", "postscript /install/postscripts/sub/two",
+      ])
+    #expect(closure.needed.filter(\.isDirectory).map(\.path.text) == ["/k", "/cfm"])
+    #expect(closure.kinds == [.unresolved, .missing, .missing, .unresolved])
+    #expect(
+      closure.media.map { "\($0.attribute) \($0.location)" } == [
+        "pkgdir /install/rhels9/x86_64", "pkgdir http://mirror/rhel", "otherpkgdir /install/other",
+      ])
+  }
+
+  @Test func `the boot folder gives what the bundle lacks`() throws {
+    let files = try Files([
+      "/b/rootimg/etc/passwd": "", "/b/kernel": "", "/b/initrd-stateless.gz": "",
+      "/b/hypervisor": "",
+      "/b/rootimg-statelite.gz": "",
+    ])
+    func summary(_ method: String, _ type: String) throws -> [String] {
+      let closure = try files.closure(
+        osimage: ["provmethod": method, "rootfstype": type], linuximage: ["rootimgdir": "/b"])
+      #expect(closure.texts == [])
+      return closure.summary
+    }
+    #expect(try summary("netboot", "") == ["hypervisor /b/hypervisor", "rootTree /b/rootimg"])
+    #expect(try summary("statelite", "nfs") == ["hypervisor /b/hypervisor"])
+    #expect(
+      try summary("statelite", "ramdisk") == [
+        "hypervisor /b/hypervisor", "packed /b/rootimg-statelite.gz",
+        "ramdisk /b/initrd-stateless.gz",
+      ])
+    let empty = try Files([:]).closure(
+      osimage: ["provmethod": "statelite", "rootfstype": "ramdisk"],
+      linuximage: ["rootimgdir": "/b"])
+    #expect(empty.kinds == [.missing, .missing])
+  }
+
+  // MARK: Synclists
+
+  @Test func `a synclist's sources, clauses and wildcards`() throws {
+    let closure = try Files([
+      "/s/a.synclist": """
+      # comment /no/1 -> /x\r
+      /etc/hosts -> /etc/hosts\r
+      /etc/a /etc/b  -> (node1,grp[1-3]) /tmp/\r
+
+      /home/u -> /home/u/
+      /tmp/*.conf /tmp/[ab]?/f -> /tmp/
+      /tmp/none* -> /x
+      /etc/gone -> /etc/gone
+      /etc/x->/etc/y
+      INCLUDE:/s/b.synclist
+      ../up -> /x
+      / -> /x
+      $base/v -> /v
+      EXECUTE:
+      /p/one.post\r
+      EXECUTEALWAYS:
+      /p/always
+      APPEND:
+      /p/app -> /etc/app
+      MERGE:
+      /p/passwd -> /etc/passwd
+      """,
+      "/etc/hosts": "", "/etc/a": "", "/etc/b": "", "/home/u/f": "", "/tmp/1.conf": "",
+      "/tmp/2.conf": "", "/tmp/.h.conf": "", "/tmp/a1/f": "", "/tmp/b2/g": "", "/tmp/c3/f": "",
+      "/p/one.post": "", "/p/always": "", "/p/app": "", "/p/passwd": "", "/base/v": "",
+    ]).closure(osimage: ["synclists": "/s/a.synclist", "environvar": "base=/base"])
+    #expect(
+      closure.summary == [
+        "syncScript /p/always", "syncScript /p/one.post", "syncSource /base/v", "syncSource /etc/a",
+        "syncSource /etc/b", "syncSource /etc/hosts", "syncSource /home/u", "syncSource /p/app",
+        "syncSource /p/passwd", "syncSource /tmp/1.conf", "syncSource /tmp/2.conf",
+        "syncSource /tmp/a1/f",
+      ])
+    #expect(
+      closure.kinds == [.ignored, .ignored, .missing, .missing, .unresolved, .unresolved],
+      "\(closure.texts)")
+    #expect(closure.texts[0].contains("line 9") && closure.texts[1].contains("line 10"))
+    #expect(closure.texts[2].contains("none*"))
+    let expanded = closure.needed.first { $0.path.text == "/tmp/1.conf" }
+    #expect(expanded?.why == "synclist /s/a.synclist line 6: /tmp/*.conf")
+  }
+
+  // MARK: A real node
+
+  @Test func `the fixture node`() throws {
+    let folder = try TemporaryFolder()
+    try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", folder.path, fixture("xcat/mn.tgz"))
+    let tables = TableFiles(
+      KernelFileSystem.shared, directory: Array(folder.path("etc-xcat").utf8), mayCreate: false)
+    let name = "rhels8.5.0-x86_64-netboot-compute"
+    var definition = try #require(try tables.definition(of: name))
+    definition.osimage["postscripts"] = "syslog,myscript1 x"
+    func local(_ path: AbsolutePath) -> String { folder.path + path.text }
+    let view = FileView(
+      kind: { path in
+        var isDirectory: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: local(path), isDirectory: &isDirectory) else {
+          return .absent
+        }
+        return isDirectory.boolValue ? .directory : .file
+      },
+      read: { FileManager.default.contents(atPath: local($0)).map(Array.init) },
+      list: {
+        try FileManager.default.contentsOfDirectory(atPath: local($0)).map { Array($0.utf8) }
+      })
+    let closure = IncludeClosure(
+      of: definition, installDirectory: try #require(AbsolutePath("/install")), in: view)
+    #expect(
+      closure.summary == [
+        "postscript /install/postscripts/myscript1", "postscript /install/postscripts/syslog",
+        "rootTree /install/netboot/rhels8.5.0/x86_64/compute/rootimg",
+      ])
+    #expect(
+      closure.texts.map { String($0.prefix { $0 != ":" }) } == [
+        "/opt/xcat/share/xcat/netboot/rh/compute.rhels8.x86_64.pkglist", "/etc/hosts",
+      ])
+    #expect(closure.media.map(\.location).first == "/install/rhels8.5.0/x86_64")
+  }
+}
