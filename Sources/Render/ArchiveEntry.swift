@@ -7,12 +7,14 @@ public enum EntryContent: Sendable {
   case none
   case bytes([UInt8])
   case blob(Digest, sizeBytes: UInt64)
+  case spool(Spool)
 
   public var sizeBytes: UInt64 {
     switch self {
     case .none: 0
     case .bytes(let bytes): UInt64(bytes.count)
     case .blob(_, let size): size
+    case .spool(let spool): spool.sizeBytes
     }
   }
 }

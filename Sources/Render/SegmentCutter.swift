@@ -13,6 +13,7 @@ import Codec
 public enum SegmentPart: Sendable {
   case bytes([UInt8])
   case blob(Digest, sizeBytes: UInt64, range: Range<UInt64>)
+  case spool(Spool, range: Range<UInt64>)
 }
 
 /// A stretch of an archive stream that is encoded by itself.
@@ -36,15 +37,24 @@ public struct Segment: Sendable {
         hash.update(fields.bytes)
         hash.update(bytes)
       case .blob(let blob, let size, let range):
-        fields.byte(2)
-        fields.digest(blob)
-        fields.varint(size)
-        fields.varint(range.lowerBound)
-        fields.varint(range.upperBound)
+        Segment.describe(blob, size, range, &fields)
+        hash.update(fields.bytes)
+      case .spool(let spool, let range):
+        Segment.describe(spool.digest, spool.sizeBytes, range, &fields)
         hash.update(fields.bytes)
       }
     }
     return hash.finish()
+  }
+
+  private static func describe(
+    _ content: Digest, _ size: UInt64, _ range: Range<UInt64>, _ fields: inout ByteWriter
+  ) {
+    fields.byte(2)
+    fields.digest(content)
+    fields.varint(size)
+    fields.varint(range.lowerBound)
+    fields.varint(range.upperBound)
   }
 }
 
@@ -76,11 +86,16 @@ public struct SegmentCutter {
     let isLarge = entry.content.sizeBytes >= UInt64(sizes.normalBytes)
     if isLarge, open.sizeBytes >= sizes.leastBytes { try cut(output) }
     append(entry.header)
-    if entry.isCompressed, case .blob = entry.content { try cut(output) }
+    if entry.isCompressed { try cut(output) }
     switch entry.content {
     case .none: break
     case .bytes(let bytes): append(bytes)
-    case .blob(let blob, let size): try addBlob(blob, size, entry.isCompressed, output)
+    case .blob(let blob, let size):
+      try addRanges(of: size, entry.isCompressed, output) {
+        .blob(blob, sizeBytes: size, range: $0)
+      }
+    case .spool(let spool):
+      try addRanges(of: spool.sizeBytes, entry.isCompressed, output) { .spool(spool, range: $0) }
     }
     if entry.isCompressed, open.isStored { try cut(output) }
     if entry.paddingBytes > 0 { append([UInt8](repeating: 0, count: entry.paddingBytes)) }
@@ -95,8 +110,9 @@ public struct SegmentCutter {
     try cut(output)
   }
 
-  private mutating func addBlob(
-    _ blob: Digest, _ size: UInt64, _ isStored: Bool, _ output: (Segment) throws -> Void
+  private mutating func addRanges(
+    of size: UInt64, _ isStored: Bool, _ output: (Segment) throws -> Void,
+    _ part: (Range<UInt64>) -> SegmentPart
   ) rethrows {
     let step = UInt64(sizes.normalBytes)
     var start: UInt64 = 0
@@ -104,7 +120,7 @@ public struct SegmentCutter {
       // What is left behind the last cut, up to half a step more, stays together.
       let rest = size - start
       let end = rest < step + step / 2 ? size : start + step
-      open.parts.append(.blob(blob, sizeBytes: size, range: start..<end))
+      open.parts.append(part(start..<end))
       open.sizeBytes += Int(end - start)
       open.isStored = isStored
       start = end

@@ -208,6 +208,7 @@ private struct SegmentWorker: ~Copyable {
       switch part {
       case .bytes(let bytes): bytes.withUnsafeBytes { plain.append($0) }
       case .blob(let blob, let size, let range): try read(blob, size, range)
+      case .spool(let spool, let range): try spool.read(range) { plain.append($0) }
       }
     }
     guard plain.bytes.count == segment.sizeBytes else {

@@ -100,7 +100,9 @@ import Testing
     for _ in 0..<2000 {
       var damaged = stream
       damaged[Int(random.next() % UInt64(stream.count))] ^= 1 << UInt8(random.next() % 8)
-      if random.next() % 4 == 0 { damaged.removeLast(Int(random.next() % UInt64(stream.count - 1))) }
+      if random.next() % 4 == 0 {
+        damaged.removeLast(Int(random.next() % UInt64(stream.count - 1)))
+      }
       do { _ = try prove(&proof, damaged, plain) } catch { refused += 1 }
     }
     // Bits that fill up stored blocks say nothing.
