@@ -42,11 +42,11 @@ struct PackEdits {
 
   /// Collects all edits for `top`, the stored root tree.
   mutating func collect(
-    _ top: Entry, _ view: TreeView, image: String, snapshot: Snapshot
+    _ top: Entry, _ view: TreeView, image: String, created: Timestamp
   ) throws {
     try refuseLited(top, view, image)
     try addPostscripts()
-    addImageInfo(top, image: image, created: snapshot.created)
+    addImageInfo(top, image: image, created: created)
     try restoreBootScripts(top, view)
     try setTimezone(top, view)
     try setRootPassword(top, view)

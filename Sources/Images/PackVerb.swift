@@ -69,13 +69,14 @@ extension Workspace {
     let store = try store()
 
     progress.begin("listing")
-    let view = TreeView(store, modified: snapshot.snapshot.created)
+    let created = try firstTime(of: top, snapshot, source.image)
+    let view = TreeView(store, modified: created)
     let tables = try tables()
     var edits = PackEdits(
       resolver: resolver, installDirectory: try installDirectory(tables), site: tables.site,
       rootPassword: try tables.rows("passwd", where: (column: "key", value: "system"))
         .first { $0["username"] == "root" })
-    try edits.collect(top, view, image: source.image.text, snapshot: snapshot.snapshot)
+    try edits.collect(top, view, image: source.image.text, created: created)
     let list = try excludeList(source.definition).addingIncludes(edits.includes)
     let entries = try TreeEntries(
       try view.apply(edits.edits, to: top), from: view, as: request.method == .cpio ? .cpio : .tar,
@@ -176,8 +177,25 @@ extension Workspace {
         return (try top(latest), latest, false)
       }
     }
-    let outcome = try commitLive(source.image, source.definition, message: "", command: "pack")
+    let outcome = try commitLive(
+      source.image, source.definition, unlessChanged: true, message: "", command: "pack")
     return (try top(outcome.committed), outcome.committed, true)
+  }
+
+  /// When this tree came to be, as far as the history tells: snapshots that only other files made
+  /// necessary, the packed image among them, change nothing in what is packed.
+  private func firstTime(
+    of top: Entry, _ snapshot: CommittedSnapshot, _ image: ImageName
+  ) throws -> Timestamp {
+    let refs = try store().refs
+    var time = snapshot.snapshot.created
+    for number in try refs.numbers(of: image).reversed() where number < snapshot.number {
+      guard let earlier = try? refs.read(image, number).snapshot,
+        earlier.pieces.contains(where: { $0.role == ImageFiles.rootTree && $0.entry == top })
+      else { break }
+      time = earlier.created
+    }
+    return time
   }
 
   private func excludeList(_ definition: ImageDefinition) throws -> ExcludeList {

@@ -242,7 +242,7 @@ import Testing
     #expect(old != new)
     try FileManager.default.removeItem(atPath: base.path("store/cache/segments"))
     var reached = 0
-    for n in stride(from: which, to: 4000, by: 3) {
+    for n in stride(from: which, to: 4000, by: 11) {
       let folder = try TemporaryFolder()
       try shell("cp -a \"$1/.\" \"$2/\"", base.path, folder.path)
       let files = FaultyFileSystem(failing: n, fault)
