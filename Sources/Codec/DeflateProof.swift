@@ -289,7 +289,13 @@ public struct DeflateProof: ~Copyable {
 /// An entry of a decoding table: a code's length in bits (0 ..< 8), extra bits (8 ..< 13), kind
 /// (13 ..< 16) and value (16 ..< 32). Literals are kind 0, so that one comparison knows them.
 private enum Symbol {
-  enum Kind: UInt32 { case literal = 0, match, end, subtable, invalid }
+  enum Kind: UInt32 {
+    case literal = 0
+    case match
+    case end
+    case subtable
+    case invalid
+  }
 
   static let invalid = make(.invalid, 0)
 

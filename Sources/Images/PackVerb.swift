@@ -167,7 +167,8 @@ extension Workspace {
     let store = try store(create: true)
     let lock = try lock(source.image, store)
     defer { withExtendedLifetime(lock) {} }
-    if let latest = try store.refs.latestReadable(of: source.image) {
+    let latest = try store.refs.latestReadable(of: source.image)
+    if let latest {
       let live = try Capture(resolver, progress: progress).run(
         [PieceRequest(role: ImageFiles.rootTree, path: tree)],
         cache: try validCache(source.image, store), into: .memory(MemoryObjects(over: store)))
@@ -179,7 +180,9 @@ extension Workspace {
     }
     let outcome = try commitLive(
       source.image, source.definition, unlessChanged: true, message: "", command: "pack")
-    return (try top(outcome.committed), outcome.committed, true)
+    return (
+      try top(outcome.committed), outcome.committed, outcome.committed.number != latest?.number
+    )
   }
 
   /// When this tree came to be, as far as the history tells: snapshots that only other files made
