@@ -45,6 +45,7 @@ let package = Package(
     room("Codec", ["CZlib", "CZstd", "CLzma", "CDeflate", "CCrypto"]),
     room("SQLite", ["CSQLite"]),
     room("Archive", ["Codec"]),
+    room("Packages", ["Codec", "Platform", "SQLite"]),
     room("Store", ["Codec", "Platform", "SQLite"]),
     room("Ingest", ["Store", "Archive", "Codec", "Platform"]),
     room("Render", ["Store", "Archive", "Codec", "Platform"]),
@@ -52,17 +53,20 @@ let package = Package(
     room("XCAT", ["Archive", "Platform", "SQLite", "CExpat"]),
     room(
       "Images",
-      ["XCAT", "Ingest", "Render", "Apply", "Store", "Archive", "Codec", "Platform"]),
+      [
+        "XCAT", "Ingest", "Render", "Apply", "Store", "Packages", "Archive", "Codec", "Platform",
+      ]),
     .executableTarget(
       name: "imgstore",
       dependencies: [
-        "Images", "Apply", "Render", "Store", "Platform", "XCAT",
+        "Images", "Apply", "Render", "Store", "Packages", "Codec", "Platform", "XCAT",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 
     .target(
-      name: "TestSupport", dependencies: ["Images", "XCAT", "Ingest", "Store", "Codec", "Platform"],
+      name: "TestSupport",
+      dependencies: ["Images", "XCAT", "Ingest", "Store", "Codec", "Platform"],
       path: "Tests/TestSupport", swiftSettings: strict),
     .target(
       name: "HostileBundles", dependencies: ["Codec"], path: "Tests/HostileBundles",
@@ -72,12 +76,14 @@ let package = Package(
     roomTests("Archive", ["Archive", "Codec"]),
     roomTests("Trees", ["Render", "Ingest", "Archive", "Store", "Codec", "Platform"]),
     roomTests("Render", ["Render", "Store", "Codec", "Platform"]),
+    roomTests("Packages", ["Packages", "Platform"]),
     roomTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
     roomTests("XCAT", ["XCAT", "Archive", "Platform", "SQLite"]),
     roomTests(
       "Images",
       [
-        "Images", "Render", "Apply", "XCAT", "Ingest", "Store", "Archive", "Codec", "Platform",
+        "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Store", "Archive", "Codec",
+        "Platform",
         "HostileBundles",
       ]),
     roomTests("CLI", ["Platform", "Codec", "HostileBundles"]),

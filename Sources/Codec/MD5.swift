@@ -1,16 +1,23 @@
-// MD5 (RFC 1321) by libcrypto: xCAT names its lock files with it. Nothing is trusted by it.
+// MD5 (RFC 1321) by libcrypto: only to compare with the digests that package databases keep. It
+// proves nothing against an attacker, and nothing here takes it as proof.
 
 import CCrypto
 
 public enum MD5 {
-  /// 32 lower-case hexadecimal digits; nil where libcrypto refuses MD5 (FIPS mode).
-  public static func hex(of bytes: [UInt8]) -> String? {
+  /// The 16 bytes; nil where libcrypto refuses MD5 (a system in FIPS mode).
+  public static func digest(of bytes: [UInt8]) -> [UInt8]? {
+    guard let context = EVP_MD_CTX_new(), let method = EVP_MD_fetch(nil, "MD5", nil) else {
+      return nil
+    }
+    defer {
+      EVP_MD_free(method)
+      EVP_MD_CTX_free(context)
+    }
     var digest = [UInt8](repeating: 0, count: 16)
-    var length: UInt32 = 0
-    guard EVP_Digest(bytes, bytes.count, &digest, &length, EVP_md5(), nil) == 1, length == 16
+    guard EVP_DigestInit_ex2(context, method, nil) == 1,
+      bytes.withUnsafeBytes({ EVP_DigestUpdate(context, $0.baseAddress, $0.count) }) == 1,
+      EVP_DigestFinal_ex(context, &digest, nil) == 1
     else { return nil }
-    let digits = Array("0123456789abcdef".utf8)
-    return String(
-      decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    return digest
   }
 }

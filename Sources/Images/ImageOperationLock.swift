@@ -30,10 +30,10 @@ final class ImageOperationLock: Sendable {
     _ resolver: PathResolver, tree: AbsolutePath
   ) throws -> ImageOperationLock? {
     let fileSystem = resolver.fileSystem
-    guard let real = realPath(resolver, tree), let sum = MD5.hex(of: real),
+    guard let real = realPath(resolver, tree), let sum = MD5.digest(of: real),
       let folder = AbsolutePath("/var/lock/xcat")
     else { return nil }
-    let name = real.map { $0 == 0x2f ? 0x2e : $0 } + Array(".\(sum)".utf8)
+    let name = real.map { $0 == 0x2f ? 0x2e : $0 } + [0x2e] + sum.flatMap(hexDigits)
     // The holder removes the file before it lets go: what was opened may be nobody's by then.
     for _ in 0..<100 {
       guard let place = try? resolver.resolve(folder.appending(name), create: true),
@@ -77,4 +77,8 @@ final class ImageOperationLock: Sendable {
     if root == [0x2f] { return path }
     return path.starts(with: root + [0x2f]) ? Array(path.dropFirst(root.count)) : path
   }
+}
+
+private func hexDigits(_ byte: UInt8) -> [UInt8] {
+  [byte >> 4, byte & 15].map { $0 < 10 ? 0x30 + $0 : 0x61 + $0 - 10 }
 }

@@ -17,7 +17,11 @@ public struct RestoreOutcome: Sendable {
 extension Workspace {
   /// Writes what `text` names (without a path: the root tree) as `destination`, which must not be
   /// there yet, or be an empty folder. A file may also go into an existing folder.
-  public func restore(_ text: String, to destination: String) throws -> RestoreOutcome {
+  /// - Parameter overwriting: what is there may be replaced, entry by entry; what the snapshot does
+  ///   not have stays.
+  public func restore(
+    _ text: String, to destination: String, overwriting: Bool = false
+  ) throws -> RestoreOutcome {
     let start = monotonicSeconds()
     let reference = try Reference(text)
     let snapshot = try find(reference)
@@ -37,14 +41,18 @@ extension Workspace {
         place = try system.resolve(target, create: true)
       }
     }
-    try requireEmpty(place, destination)
+    if overwriting {
+      try requireReplaceable(place, by: found.entry.kind, destination)
+    } else {
+      try requireEmpty(place, destination)
+    }
     let plan: Plan = try {
       var planner = Planner(target: try store(), live: try store())
       return try planner.plan(name: place.name, current: nil, wanted: found.entry)
     }()
     progress.begin("restoring", totalBytes: plan.writtenBytes)
     let executor = Executor(
-      fileSystem, try store(), base: place.directory, isFresh: true, progress: progress)
+      fileSystem, try store(), base: place.directory, isFresh: !overwriting, progress: progress)
     let report = try executor.run(plan)
     return RestoreOutcome(
       source: snapshot.name + (reference.path.map { ":\($0)" } ?? ""), destination: destination,
@@ -62,6 +70,19 @@ extension Workspace {
     return FoundEntry(path: piece.path, entry: piece.entry)
   }
 
+  /// A folder is not replaced by a file, nor a file by a folder: that would be no extraction.
+  private func requireReplaceable(
+    _ place: ResolvedPath, by kind: FileKind, _ destination: String
+  ) throws {
+    guard let stat = try fileSystem.statIfPresent(at: place.directory.raw, place.name),
+      (stat.kind == .directory) != (kind == .directory)
+    else { return }
+    throw ImageError(
+      "destination \(destination)",
+      "there is a \(stat.kind.noun) named \(printable(place.name)), where a \(kind.noun) would go",
+      advice: "Name another place")
+  }
+
   private func requireEmpty(_ place: ResolvedPath, _ destination: String) throws {
     guard let stat = try fileSystem.statIfPresent(at: place.directory.raw, place.name) else {
       return
@@ -70,14 +91,14 @@ extension Workspace {
     guard stat.kind == .directory else {
       throw ImageError(
         object, "there is a \(stat.kind.noun) named \(printable(place.name)) already",
-        advice: "Name another place; nothing that is there is overwritten")
+        advice: "Name another place; only 'extract --force' replaces what is there")
     }
     let folder = try fileSystem.openDirectory(at: place.directory.raw, place.name)
     guard try fileSystem.names(of: folder.raw).isEmpty else {
       throw ImageError(
         object, "is not empty",
-        advice: "Name a folder that is empty or not there yet; 'imgstore revert' changes a live "
-          + "image in place")
+        advice: "Name a folder that is empty or not there yet; 'extract --force' replaces entries "
+          + "in place, and 'imgstore revert' a live image")
     }
   }
 }

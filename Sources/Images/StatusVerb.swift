@@ -33,10 +33,7 @@ extension Workspace {
   /// Compares two snapshots, or a snapshot with the live image.
   /// - Parameter new: nil for the live image.
   public func diff(_ old: String, _ new: String?) throws -> ImageDiff {
-    let old = try find(try Reference(old))
-    guard let new else { return try diffLive(old).diff }
-    let store = try store()
-    return try compare(state(old, store), state(try find(try Reference(new)), store))
+    try comparison(old, new).diff
   }
 
   func state(_ snapshot: CommittedSnapshot, _ store: ObjectStore) -> ImageState {
@@ -48,6 +45,14 @@ extension Workspace {
 
   /// What a revert to the snapshot would undo.
   func diffLive(_ snapshot: CommittedSnapshot) throws -> (diff: ImageDiff, live: LiveImage) {
+    let (diff, live, _) = try lookAtLive(snapshot)
+    return (diff, live)
+  }
+
+  /// Captures the live image without storing it, and compares.
+  func lookAtLive(
+    _ snapshot: CommittedSnapshot
+  ) throws -> (diff: ImageDiff, live: LiveImage, source: MemoryObjects) {
     let image = try ImageName(snapshot.snapshot.image)
     let store = try store()
     let memory = MemoryObjects(over: store)
@@ -60,6 +65,6 @@ extension Workspace {
       ImageState(
         name: "live", definition: definition, rows: live.rows, pieces: live.capture.pieces,
         source: memory, notes: live.notes))
-    return (diff, live)
+    return (diff, live, memory)
   }
 }

@@ -11,6 +11,8 @@ public final class Database: @unchecked Sendable {  // rule 1; owners guard it
   fileprivate let handle: OpaquePointer
   public let path: String
   private var cache: [String: Statement] = [:]
+  /// What an untrusted database may still cost; SQLite holds its address.
+  private var roundsLeft: UnsafeMutablePointer<Int>?
 
   public enum Mode: Sendable {
     case read
@@ -38,9 +40,46 @@ public final class Database: @unchecked Sendable {  // rule 1; owners guard it
     sqlite3_extended_result_codes(handle, 0)
   }
 
+  /// Opens a database that a stranger made and that is in memory, read-only: no file is touched,
+  /// its schema is not trusted, and the work that one statement can cause is limited.
+  /// - Parameters:
+  ///   - lengthLimitBytes: for one text or blob.
+  ///   - stepLimit: virtual-machine steps after which everything fails with `SQLITE_INTERRUPT`.
+  public convenience init(
+    untrustedBytes bytes: [UInt8], lengthLimitBytes: Int, stepLimit: Int
+  ) throws(SQLiteError) {
+    try self.init(path: ":memory:", .create)
+    let count = sqlite3_int64(bytes.count)
+    guard let copy = sqlite3_malloc64(sqlite3_uint64(bytes.count)) else {
+      throw SQLiteError(code: SQLITE_NOMEM, message: "out of memory", path: path)
+    }
+    bytes.withUnsafeBytes {
+      UnsafeMutableRawBufferPointer(start: copy, count: $0.count).copyMemory(from: $0)
+    }
+    // From here on the copy is SQLite's, also where it refuses it.
+    let r = sqlite3_deserialize(
+      handle, "main", copy.assumingMemoryBound(to: UInt8.self), count, count,
+      UInt32(SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_READONLY))
+    if r != SQLITE_OK { throw error(r) }
+    sqlite3_limit(
+      handle, SQLITE_LIMIT_LENGTH, Int32(clamping: lengthLimitBytes))
+    let interval = 100_000
+    roundsLeft = .allocate(capacity: 1)
+    roundsLeft?.initialize(to: stepLimit / interval)
+    sqlite3_progress_handler(
+      handle, Int32(interval),
+      { context in
+        guard let left = context?.assumingMemoryBound(to: Int.self) else { return 1 }
+        left.pointee -= 1
+        return left.pointee > 0 ? 0 : 1
+      }, roundsLeft)
+    try execute("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON")
+  }
+
   deinit {
     cache = [:]
     sqlite3_close_v2(handle)
+    roundsLeft?.deallocate()
   }
 
   /// Runs SQL that returns nothing.

@@ -11,6 +11,12 @@ public struct BlobPart: Sendable {
 }
 
 extension ObjectStore {
+  /// Whether the store has the content of a blob, as the index says.
+  public func holds(blob: Digest) throws(StoreError) -> Bool {
+    if try holds(.chunk, blob) { return true }
+    return try holds(.recipe, blob)
+  }
+
   /// The parts of a blob, in order.
   /// - Throws: `missing`, `damaged`.
   public func parts(of blob: Digest, sizeBytes: UInt64) throws(StoreError) -> BlobParts {

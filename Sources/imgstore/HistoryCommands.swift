@@ -1,4 +1,4 @@
-// imgstore snapshot, log, status, diff.
+// imgstore snapshot, log, status.
 
 import ArgumentParser
 import Images
@@ -48,14 +48,27 @@ struct SnapshotCommand: ParsableCommand {
 
 struct Log: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "List the snapshots of an image, latest first.")
+    abstract: "List the snapshots of an image, latest first.",
+    discussion: """
+      With a PATH, only those in which it changed: A added, D removed, M content changed, m \
+      attributes changed, t only the time. PATH is inside the root tree, or absolute on the \
+      management node; 'log NAME -- PATH' takes also one that begins with '-'.
+      """)
 
   @Argument(help: "The image's name.") var name: String
+  @Argument(help: "A path inside the image.") var path: String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let entries = try common.open().log(name)
+    let workspace = try common.open()
+    if let path {
+      let changes = try workspace.log(name, path: path)
+      Terminal.finish()
+      if json.json { return try printJSON(changes.map(PathChangeJSON.init)) }
+      return try printHistory(changes, workspace.tags(of:))
+    }
+    let entries = try workspace.log(name)
     Terminal.finish()
     if json.json {
       try printJSON(entries.map { SnapshotJSON($0.committed, tags: $0.tags, full: false) })
@@ -108,6 +121,7 @@ struct Status: ParsableCommand {
         "  \(count(status.entryCount, "entry")) compared, \(sizeText(status.readBytes)) read; "
           + secondsText(status.seconds))
     } else {
+      Output.begin(pages: false)
       printDiff(status.diff, limit: 40)
       print("\nlive image differs from \(status.snapshot.name): \(summary(status.diff))")
     }
@@ -120,63 +134,6 @@ func expectComparable(_ notes: [Snapshot.Note]) throws {
   throw DoneWithProblems(
     lines: ["\(count(notes.count, "entry")) could not be compared"] + notes.map(noteText))
 }
-
-struct Diff: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    abstract: "Show what changed between two snapshots, or between a snapshot and the live image.",
-    discussion: """
-      A line for each path: A added, D removed, M content changed, m attributes changed (which \
-      ones stand behind it), t only the time.
-      """)
-
-  @Argument(help: "The older snapshot.") var ref: String
-  @Argument(help: "The newer one; the live image if it is left out.") var newer: String?
-  @OptionGroup var json: JSONFlag
-  @OptionGroup var common: CommonOptions
-
-  func run() throws {
-    let diff = try common.open().diff(ref, newer)
-    Terminal.finish()
-    if json.json { return try printJSON(DiffJSON(diff)) }
-    printDiff(diff, limit: nil)
-    print(
-      diff.isEmpty
-        ? "no difference between \(diff.old) and \(diff.new)"
-        : "\n\(diff.old) → \(diff.new): \(summary(diff))")
-  }
-}
-
-/// The differences, a line each.
-func printDiff(_ diff: ImageDiff, limit: Int?) {
-  for change in diff.attributes {
-    switch (change.old, change.new) {
-    case (nil, let new): print("A  \(change.table).\(change.column)=\(new ?? "")")
-    case (let old, nil): print("D  \(change.table).\(change.column)=\(old ?? "")")
-    case (let old, let new):
-      print("M  \(change.table).\(change.column): \(old ?? "") → \(new ?? "")")
-    }
-  }
-  for change in diff.entries.prefix(limit ?? .max) { print(changeText(change)) }
-  if let limit, diff.entries.count > limit {
-    print("…  and \(diff.entries.count - limit) more ('imgstore diff \(diff.old)' lists all)")
-  }
-}
-
-private func changeText(_ change: TreeChange) -> String {
-  let path = printable(change.path)
-  switch change.kind {
-  case .added(let entry): return "A  \(path)\(mark(entry))"
-  case .removed(let entry): return "D  \(path)\(mark(entry))"
-  case .changed(_, let entry, let fields):
-    if fields == .modified { return "t  \(path)\(mark(entry))" }
-    let letter = fields.contains(.content) ? "M" : "m"
-    let rest = fields.subtracting([.content, .modified])
-    return "\(letter)  \(path)\(mark(entry))"
-      + (rest.isEmpty ? "" : "  (\(rest.names.joined(separator: ", ")))")
-  }
-}
-
-private func mark(_ entry: Entry) -> String { entry.kind == .directory ? "/" : "" }
 
 /// "12 added, 3 removed, 40 changed, 2 attributes of the definition".
 func summary(_ diff: ImageDiff) -> String {

@@ -25,6 +25,11 @@ struct ImgStore: ParsableCommand {
       CommandGroup(
         name: "History",
         subcommands: [SnapshotCommand.self, Log.self, Status.self, Diff.self]),
+      CommandGroup(
+        name: "Looking inside",
+        subcommands: [
+          List.self, Cat.self, Find.self, Grep.self, Blame.self, Extract.self,
+        ]),
       CommandGroup(name: "Going back", subcommands: [Revert.self, Restore.self]),
       CommandGroup(name: "Nodes", subcommands: [Pack.self]),
       CommandGroup(name: "Other sites", subcommands: [Export.self, Import.self]),
@@ -62,6 +67,9 @@ struct ImgStore: ParsableCommand {
       var command = command
       try command.run()
       return ExitStatus.done
+    } catch is NothingFound {
+      Terminal.finish()
+      return ExitStatus.failed
     } catch let problems as DoneWithProblems {
       Terminal.finish()
       fflush(nil)
@@ -99,6 +107,9 @@ enum ExitStatus {
   static let usage: Int32 = 2
   static let problems: Int32 = 3
 }
+
+/// A search was done and found nothing: an exit code, and no message.
+struct NothingFound: Error {}
 
 /// The work is done, and something about it must be known.
 struct DoneWithProblems: Error {

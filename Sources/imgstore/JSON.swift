@@ -12,6 +12,25 @@ func printJSON(_ value: some Encodable) throws {
   print(String(decoding: try encoder.encode(value), as: UTF8.self))
 }
 
+/// A JSON list whose elements are printed as they come, one a line.
+struct JSONList {
+  private let encoder = JSONEncoder()
+  private var isEmpty = true
+
+  init() {
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    print("[", terminator: "")
+  }
+
+  mutating func add(_ value: some Encodable) throws {
+    print(isEmpty ? "\n" : ",\n", terminator: "")
+    isEmpty = false
+    print(String(decoding: try encoder.encode(value), as: UTF8.self), terminator: "")
+  }
+
+  mutating func end() { print(isEmpty ? "]" : "\n]") }
+}
+
 struct DefinitionJSON: Encodable {
   let name: String
   let attributes: [String: String]
@@ -138,51 +157,6 @@ struct SnapshotOutcomeJSON: Encodable {
     readBytes = outcome.readBytes
     storedBytes = outcome.storedBytes
     seconds = outcome.seconds
-  }
-}
-
-struct DiffJSON: Encodable {
-  struct Attribute: Encodable {
-    let table: String
-    let column: String
-    let old: String?
-    let new: String?
-  }
-  struct Change: Encodable {
-    let path: String
-    let change: String
-    let fields: [String]
-    let old: EntryJSON?
-    let new: EntryJSON?
-  }
-  let old: String
-  let new: String
-  let identical: Bool
-  let attributes: [Attribute]
-  let entries: [Change]
-
-  init(_ diff: ImageDiff) {
-    old = diff.old
-    new = diff.new
-    identical = diff.isEmpty
-    attributes = diff.attributes.map {
-      Attribute(table: $0.table, column: $0.column, old: $0.old, new: $0.new)
-    }
-    entries = diff.entries.map { change in
-      let path = printable(change.path)
-      switch change.kind {
-      case .added(let entry):
-        return Change(
-          path: path, change: "added", fields: [], old: nil, new: EntryJSON(change.path, entry))
-      case .removed(let entry):
-        return Change(
-          path: path, change: "removed", fields: [], old: EntryJSON(change.path, entry), new: nil)
-      case .changed(let from, let to, let fields):
-        return Change(
-          path: path, change: "changed", fields: fields.names, old: EntryJSON(change.path, from),
-          new: EntryJSON(change.path, to))
-      }
-    }
   }
 }
 

@@ -93,7 +93,8 @@ final class Site: Sendable {
 
   @Test func `every command has help that fits 80 columns`() throws {
     for command in [
-      "define", "images", "show", "snapshot", "log", "status", "diff", "revert", "restore",
+      "define", "images", "show", "snapshot", "log", "status", "diff", "ls", "cat", "find", "grep",
+      "blame", "extract", "revert", "restore",
       "export",
       "import", "verify", "reindex",
     ] {

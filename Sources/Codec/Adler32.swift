@@ -1,0 +1,11 @@
+// The Adler-32 of zlib streams and of rpm's ndb databases (RFC 1950, section 9), by zlib.
+
+import CZlib
+
+public enum Adler32 {
+  public static func of(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+    guard let base = bytes.baseAddress else { return 1 }
+    return UInt32(
+      truncatingIfNeeded: adler32_z(1, base.assumingMemoryBound(to: UInt8.self), bytes.count))
+  }
+}

@@ -1,0 +1,132 @@
+// Two states of an image, held against each other: the differences, and what can be asked about
+// them: packages, texts.
+
+import Platform
+import Store
+import XCAT
+
+/// An old and a new state, and what differs.
+public struct Comparison: Sendable {
+  public let diff: ImageDiff
+  let old: StateReader
+  let new: StateReader
+}
+
+/// What a text file was and is, as a unified diff.
+public struct TextDiff: Sendable {
+  /// The absolute path on the management node.
+  public let path: [UInt8]
+  public let role: String
+  /// The lines of `diff -u`, headers included; empty where the contents are the same.
+  public let lines: [UInt8]
+  /// The contents differ and are no text: `lines` says so in one line.
+  public let isBinary: Bool
+}
+
+extension Workspace {
+  /// Compares two snapshots, or a snapshot with the live image.
+  /// - Parameter new: nil for the live image.
+  public func comparison(_ old: String, _ new: String?) throws -> Comparison {
+    let store = try store()
+    let before = try find(try Reference(old))
+    let oldReader = StateReader(state: state(before, store), store: store, live: nil)
+    if let new {
+      let after = StateReader(
+        state: state(try find(try Reference(new)), store), store: store, live: nil)
+      return Comparison(
+        diff: try compare(oldReader.state, after.state), old: oldReader, new: after)
+    }
+    let (diff, live, source) = try lookAtLive(before)
+    let state = ImageState(
+      name: "live", definition: live.definition, rows: live.rows, pieces: live.capture.pieces,
+      source: source,
+      notes: live.notes)
+    return Comparison(
+      diff: diff, old: oldReader, new: StateReader(state: state, store: store, live: resolver))
+  }
+
+  /// A snapshot to look into.
+  public func reader(of snapshot: CommittedSnapshot) throws -> StateReader {
+    let store = try store()
+    return StateReader(state: state(snapshot, store), store: store, live: nil)
+  }
+}
+
+extension Comparison {
+  /// Where the root trees of both sides are on the management node.
+  public var treePaths: Set<[UInt8]> {
+    Set(
+      (old.state.pieces + new.state.pieces).filter { $0.role == ImageFiles.rootTree }
+        .map(\.path))
+  }
+
+  /// Files longer than this are not shown line by line.
+  static let textLimitBytes = 64 << 20
+  /// Roles of files that nobody reads.
+  private static let machineRoles = ImageFiles.ownedRoles.subtracting([ImageFiles.litefile])
+
+  /// One file as a unified diff, with `context` unchanged lines around each change.
+  /// - Throws: `ImageError` where neither side has such a file.
+  public func text(_ path: String, context: Int = 3) throws -> TextDiff {
+    let before = try old.find(path, followLast: true)
+    let after = try new.find(path, followLast: true)
+    guard let shown = after ?? before else {
+      throw ImageError("\(diff.old):\(path)", "is in neither \(diff.old) nor \(diff.new)")
+    }
+    for (side, entry) in [(old, before), (new, after)] {
+      if let entry, entry.entry.kind != .file {
+        throw ImageError(
+          "\(side.state.name):\(path)", "is a \(entry.entry.kind.noun), not a text file")
+      }
+    }
+    return try text(before, after, path: shown.path, role: "", context)
+  }
+
+  /// The lists and scripts of the image that changed (not the trees, kernels and packed images).
+  public func lists(context: Int = 3) throws -> [TextDiff] {
+    var texts: [TextDiff] = []
+    let pieces = old.state.pieces + new.state.pieces
+    var seen: Set<[UInt8]> = []
+    for piece in pieces.sorted(by: { precedes($0.path, $1.path) })
+    where !Comparison.machineRoles.contains(piece.role) && seen.insert(piece.path).inserted {
+      let before = old.state.pieces.first { $0.path == piece.path }.map(Comparison.found)
+      let after = new.state.pieces.first { $0.path == piece.path }.map(Comparison.found)
+      guard before?.entry.blob != after?.entry.blob,
+        [before, after].allSatisfy({ $0 == nil || $0?.entry.blob != nil })
+      else { continue }
+      texts.append(try text(before, after, path: piece.path, role: piece.role, context))
+    }
+    return texts
+  }
+
+  private static func found(_ piece: Snapshot.Piece) -> FoundEntry {
+    FoundEntry(path: piece.path, entry: piece.entry)
+  }
+
+  private func text(
+    _ before: FoundEntry?, _ after: FoundEntry?, path: [UInt8], role: String, _ context: Int
+  ) throws -> TextDiff {
+    func result(_ lines: [UInt8], isBinary: Bool = false) -> TextDiff {
+      TextDiff(path: path, role: role, lines: lines, isBinary: isBinary)
+    }
+    if let before, let after, before.entry.blob == after.entry.blob { return result([]) }
+    let oldName = before.map { "\(diff.old):\(printable($0.path))" } ?? "/dev/null"
+    let newName = after.map { "\(diff.new):\(printable($0.path))" } ?? "/dev/null"
+    let differ = Array("Binary files \(oldName) and \(newName) differ\n".utf8)
+    let limit = UInt64(Comparison.textLimitBytes)
+    guard [before, after].allSatisfy({ ($0?.entry.sizeBytes ?? 0) <= limit }) else {
+      return result(differ, isBinary: true)
+    }
+    let a = try before.map { try old.bytes(of: $0, limitBytes: Comparison.textLimitBytes) }
+    let b = try after.map { try new.bytes(of: $0, limitBytes: Comparison.textLimitBytes) }
+    if [a, b].contains(where: { $0.map(isBinary) ?? false }) {
+      return result(differ, isBinary: true)
+    }
+    return result(
+      unifiedDiff(
+        a ?? [], b ?? [], oldName: oldName, newName: newName, context: context))
+  }
+}
+
+/// As grep and diff judge: a NUL near the beginning.
+func isBinary(_ bytes: [UInt8]) -> Bool { bytes.prefix(32 << 10).contains(0) }

@@ -1,0 +1,209 @@
+// Which packages changed between two root trees, and which change of a path belongs to which.
+
+import Codec
+import Packages
+import Platform
+import Store
+
+/// A package that is not the same in both trees.
+public struct PackageChange: Sendable, Equatable {
+  public let name: String
+  public let architecture: String
+  /// nil where it was added.
+  public let old: String?
+  /// nil where it was removed.
+  public let new: String?
+
+  public init(name: String, architecture: String, old: String?, new: String?) {
+    self.name = name
+    self.architecture = architecture
+    self.old = old
+    self.new = new
+  }
+}
+
+/// What a changed path has to do with packages.
+public enum Belonging: Sendable, Equatable {
+  /// Of a package that was added, removed, or came in another version.
+  case package(String)
+  /// A configuration file that is not, or no longer, as its package brought it.
+  case configuration(String)
+  /// Of a package that is the same in both trees: somebody changed the file.
+  case modified(String)
+  case unowned
+}
+
+/// The packages of one root tree in two states.
+public struct PackageDiff: Sendable {
+  /// The path of the tree on the management node.
+  public let path: [UInt8]
+  /// nil where that side has no package database.
+  public let oldKind: DatabaseKind?
+  public let newKind: DatabaseKind?
+  /// In order of their names.
+  public let changes: [PackageChange]
+  public let unchangedCount: Int
+  /// For each changed path of the tree.
+  public let belongings: [[UInt8]: Belonging]
+}
+
+/// Compares two sets of packages. A name may stand several times (kernels, architectures).
+func compare(_ old: [Package], _ new: [Package]) -> (changes: [PackageChange], unchanged: Int) {
+  let both = Set(old).intersection(new)
+  var gone: [String: [Package]] = [:]
+  var come: [String: [Package]] = [:]
+  for package in Set(old) where !both.contains(package) {
+    gone[package.name, default: []].append(package)
+  }
+  for package in Set(new) where !both.contains(package) {
+    come[package.name, default: []].append(package)
+  }
+  var changes: [PackageChange] = []
+  for name in Set(gone.keys).union(come.keys) {
+    var before = gone[name] ?? []
+    var after = come[name] ?? []
+    // One for one is another version; of several, those of one architecture pair up.
+    for architecture in Set(after.map(\.architecture)) {
+      let a = before.filter { $0.architecture == architecture }
+      let b = after.filter { $0.architecture == architecture }
+      guard a.count == 1, b.count == 1 else { continue }
+      changes.append(
+        PackageChange(name: name, architecture: architecture, old: a[0].version, new: b[0].version))
+      before.removeAll { $0 == a[0] }
+      after.removeAll { $0 == b[0] }
+    }
+    if before.count == 1, after.count == 1 {
+      changes.append(
+        PackageChange(
+          name: name, architecture: after[0].architecture, old: before[0].version,
+          new: after[0].version))
+      continue
+    }
+    changes += before.map {
+      PackageChange(name: name, architecture: $0.architecture, old: $0.version, new: nil)
+    }
+    changes += after.map {
+      PackageChange(name: name, architecture: $0.architecture, old: nil, new: $0.version)
+    }
+  }
+  changes.sort {
+    ($0.name, $0.architecture, $0.old ?? "", $0.new ?? "")
+      < ($1.name, $1.architecture, $1.old ?? "", $1.new ?? "")
+  }
+  return (changes, both.count)
+}
+
+extension Comparison {
+  /// The packages of each root tree.
+  /// - Throws: `PackagesError` for a database that cannot be read.
+  public func packages() throws -> [PackageDiff] {
+    try treePaths.sorted(by: precedes).map { path in
+      let prefix = path + [0x2f]
+      let changes = diff.entries.filter { $0.path.starts(with: prefix) }
+      let paths = Set(changes.map { Array($0.path.dropFirst(prefix.count)) })
+      let found = try onBothSides { side in
+        try TreePackages(side == 0 ? old : new, tree: path)
+      }
+      let same = Set(found[0].packages).intersection(found[1].packages)
+      // What a package that is the same owned before, it owns now.
+      let owners = try onBothSides { side in
+        try found[side].owners(of: paths, ignoring: side == 0 ? same : [])
+      }
+      return try PackageComparison(
+        old: found[0], new: found[1], oldOwners: owners[0], newOwners: owners[1], same: same,
+        reader: new
+      ).run(path, changes)
+    }
+  }
+
+  /// The two sides share nothing but the store: each has a thread.
+  private func onBothSides<T: Sendable>(
+    _ body: @escaping @Sendable (_ side: Int) throws -> T
+  ) throws -> [T] {
+    let results = Monitor<[Int: T]>([:])
+    try runThreads(2) { side in
+      let result = try body(side)
+      results.withLock { $0[side] = result }
+    }
+    return results.withLock { [$0[0], $0[1]].compactMap(\.self) }
+  }
+}
+
+/// The packages of one tree in one state.
+private struct TreePackages: Sendable {
+  let reader: StateReader
+  let piece: Snapshot.Piece?
+  private(set) var database: PackageDatabase?
+  private(set) var packages: [Package] = []
+
+  init(_ reader: StateReader, tree path: [UInt8]) throws {
+    self.reader = reader
+    piece = reader.state.pieces.first { $0.path == path }
+    guard let piece, let found = try PackageDatabase.find(in: StateRootTree(reader, piece)) else {
+      return
+    }
+    (database, packages) = (found.0, found.1.packages)
+  }
+
+  func owners(
+    of paths: Set<[UInt8]>, ignoring ignored: Set<Package>
+  ) throws -> [[UInt8]: [Ownership]] {
+    guard let piece, let database else { return [:] }
+    return try database.owners(of: paths, in: StateRootTree(reader, piece), ignoring: ignored)
+  }
+}
+
+/// The comparison of one tree's packages.
+private struct PackageComparison {
+  let old: TreePackages
+  let new: TreePackages
+  let oldOwners: [[UInt8]: [Ownership]]
+  let newOwners: [[UInt8]: [Ownership]]
+  /// Packages that are in both.
+  let same: Set<Package>
+  /// Reads files of the new side.
+  let reader: StateReader
+
+  func run(_ path: [UInt8], _ entries: [TreeChange]) throws -> PackageDiff {
+    let (changes, unchanged) = compare(old.packages, new.packages)
+    var belongings: [[UInt8]: Belonging] = [:]
+    for change in entries {
+      let key = Array(change.path.dropFirst(path.count + 1))
+      belongings[change.path] = try classify(change, newOwners[key] ?? oldOwners[key] ?? [])
+    }
+    return PackageDiff(
+      path: path, oldKind: old.database?.kind, newKind: new.database?.kind, changes: changes,
+      unchangedCount: unchanged, belongings: belongings)
+  }
+
+  private func classify(
+    _ change: TreeChange, _ owners: [Ownership]
+  ) throws -> Belonging {
+    // Of several owners (folders, mostly) one that changed explains the change.
+    let mover = owners.first { !same.contains($0.package) }
+    guard let owner = mover ?? owners.first else { return .unowned }
+    let ofMover: Belonging =
+      mover == nil ? .modified(owner.package.name) : .package(owner.package.name)
+    guard owner.isConfiguration else { return ofMover }
+    switch change.kind {
+    case .removed: return mover == nil ? .configuration(owner.package.name) : ofMover
+    case .added(let entry), .changed(_, let entry, _):
+      let isAsShipped = try isShipped(change.path, entry, owner.shipped)
+      return mover != nil && isAsShipped ? ofMover : .configuration(owner.package.name)
+    }
+  }
+
+  private func isShipped(_ path: [UInt8], _ entry: Entry, _ digest: ShippedDigest?) throws -> Bool {
+    guard let blob = entry.blob else { return false }
+    switch digest {
+    case nil: return false
+    case .sha256(let bytes): return blob.bytes == bytes
+    case .md5(let bytes):
+      // A configuration file of more than this is read by nobody.
+      guard entry.sizeBytes <= 16 << 20 else { return false }
+      let content = try reader.bytes(
+        of: FoundEntry(path: path, entry: entry), limitBytes: 16 << 20)
+      return MD5.digest(of: content) == bytes
+    }
+  }
+}

@@ -1,0 +1,133 @@
+// The history of one path: in which snapshots it changed, and which one gave it its present content.
+//
+// 1. Only the trees on the path are read, and of two neighbours only down to where they are equal.
+// 2. Links are not followed: the history is that of the name.
+
+import Codec
+import Platform
+import Store
+
+/// A snapshot in which a path changed.
+public struct PathChange: Sendable {
+  public let committed: CommittedSnapshot
+  /// Where the path is in that snapshot (or was, in the one before).
+  public let path: [UInt8]
+  public let old: Entry?
+  public let new: Entry?
+  /// Empty for an entry that came or went.
+  public let fields: ChangedFields
+}
+
+/// Where a path got its present content.
+public struct BlameOutcome: Sendable {
+  /// The first of the unbroken run of snapshots that have this content.
+  public let origin: CommittedSnapshot
+  /// The snapshot that was asked about.
+  public let asked: CommittedSnapshot
+  public let found: FoundEntry
+}
+
+extension Workspace {
+  /// The snapshots of an image in which a path changed, latest first.
+  /// - Throws: `ImageError` where no snapshot has it.
+  public func log(_ name: String, path: String) throws -> [PathChange] {
+    let image = try ImageName(try findLatest(name).snapshot.image)
+    let refs = try store().refs
+    var changes: [PathChange] = []
+    var previous: PathProbe?
+    for number in try refs.numbers(of: image) {
+      let committed = try refs.read(image, number)
+      let probe = try PathProbe(try reader(of: committed), path, after: previous)
+      if let change = PathChange(committed, from: previous, to: probe) { changes.append(change) }
+      previous = probe
+    }
+    guard !changes.isEmpty else {
+      throw ImageError(
+        "\(image):\(path)", "is in no snapshot of that image",
+        advice: "Paths are absolute on the management node, or inside the root tree")
+    }
+    return changes.reversed()
+  }
+
+  /// The snapshot in which a path got the content that it has in the one that `text` names.
+  public func blame(_ text: String, path: String) throws -> BlameOutcome {
+    let asked = try find(try Reference(text))
+    let image = try ImageName(asked.snapshot.image)
+    let refs = try store().refs
+    var probe = try PathProbe(try reader(of: asked), path, after: nil)
+    guard let found = probe.found else {
+      _ = try reader(of: asked).require(path)
+      throw ImageError("\(asked.name):\(path)", "is not in that snapshot")
+    }
+    var origin = asked
+    for number in try refs.numbers(of: image).reversed() where number < asked.number {
+      let committed = try refs.read(image, number)
+      let older = try PathProbe(try reader(of: committed), path, after: probe)
+      guard older.found?.entry.content == found.entry.content else { break }
+      origin = committed
+      probe = older
+    }
+    return BlameOutcome(origin: origin, asked: asked, found: found)
+  }
+}
+
+/// One path in one snapshot: the entries on the way, from the piece down.
+private struct PathProbe {
+  private var entries: [Entry] = []
+  private let parts: [[UInt8]]
+  let path: [UInt8]
+
+  /// - Parameter neighbour: a probe of the same path, whose trees need not be read again.
+  init(_ reader: StateReader, _ text: String, after neighbour: PathProbe?) throws {
+    guard let (piece, parts) = try reader.locateIfPresent(text) else {
+      self.parts = []
+      path = []
+      return
+    }
+    self.parts = parts
+    path = parts.reduce(piece.path) { $0 + [0x2f] + $1 }
+    var entry = piece.entry
+    entries.append(entry)
+    for (depth, part) in parts.enumerated() {
+      if let neighbour, neighbour.parts == parts, depth < neighbour.entries.count,
+        let ids = entry.ids, ids == neighbour.entries[depth].ids
+      {
+        entries += neighbour.entries[(depth + 1)...]
+        return
+      }
+      guard let child = try reader.children(of: entry).first(where: { $0.name == part }) else {
+        return
+      }
+      entry = child
+      entries.append(entry)
+    }
+  }
+
+  /// The entry at the path's end.
+  var found: FoundEntry? {
+    guard entries.count == parts.count + 1, let last = entries.last else { return nil }
+    return FoundEntry(path: path, entry: last)
+  }
+}
+
+extension PathChange {
+  fileprivate init?(
+    _ committed: CommittedSnapshot, from previous: PathProbe?, to probe: PathProbe
+  ) {
+    let old = previous?.found
+    let new = probe.found
+    var fields: ChangedFields = []
+    if let old, let new {
+      fields = old.entry.changes(to: new.entry)
+      // For a folder, also what is below it.
+      if old.entry.tree != new.entry.tree { fields.insert(.content) }
+      if old.entry.times != new.entry.times { fields.insert(.modified) }
+      if fields.isEmpty { return nil }
+    } else if old == nil, new == nil {
+      return nil
+    }
+    self.init(
+      committed: committed, path: new?.path ?? old?.path ?? [], old: old?.entry, new: new?.entry,
+      fields: fields)
+  }
+}

@@ -1,0 +1,166 @@
+// `Packages` as a Berkeley DB hash database (libdb's src/dbinc/db_page.h): pages in either byte
+// order, buckets of key/value pairs, large values in chains of overflow pages.
+//
+// 1. A page is used only where it says its own number.
+// 2. Every walk is bounded by the number of pages, and all values together by the file's size: a
+//    chain that bites its tail, or values that share pages, are damage.
+// 3. Key 0 is rpm's counter, not a header.
+
+enum RPMBerkeley {
+  static func forEachHeader(
+    _ file: ByteView, _ body: (ByteView) throws(Malformed) -> Void
+  ) throws(Malformed) {
+    let database = try BerkeleyHash(file)
+    try database.visitPairs { key, value throws(Malformed) in
+      if key.buffer.allSatisfy({ $0 == 0 }) { return }
+      try body(value)
+    }
+  }
+}
+
+/// A Berkeley DB hash database.
+private struct BerkeleyHash {
+  private let file: ByteView
+  private let isBigEndian: Bool
+  private let pageBytes: Int
+  private let lastPage: Int
+  private let maxBucket: Int
+  /// For each doubling of the table, what is added to a bucket to give its page.
+  private var spares: [Int] = []
+
+  private static let magic: UInt32 = 0x0006_1561
+  private static let pageHeaderBytes = 26
+
+  private enum PageType {
+    static let unsortedHash: UInt8 = 2
+    static let overflow: UInt8 = 7
+    static let hash: UInt8 = 13
+  }
+
+  private enum ItemType {
+    static let inline: UInt8 = 1
+    static let overflow: UInt8 = 3
+  }
+
+  init(_ file: ByteView) throws(Malformed) {
+    self.file = file
+    if try file.word32(12) == BerkeleyHash.magic {
+      isBigEndian = false
+    } else if try file.word32(12, isBigEndian: true) == BerkeleyHash.magic {
+      isBigEndian = true
+    } else {
+      throw Malformed("it is no Berkeley DB hash database")
+    }
+    let version = try file.length(16, isBigEndian: isBigEndian)
+    guard (8...10).contains(version) else {
+      throw Malformed("it is a hash database of version \(version); this program reads 8 to 10")
+    }
+    guard try file.byte(24) == 0 else { throw Malformed("it is encrypted") }
+    pageBytes = try file.length(20, isBigEndian: isBigEndian)
+    guard (512...65536).contains(pageBytes), pageBytes & (pageBytes - 1) == 0 else {
+      throw Malformed("its pages are of \(pageBytes) bytes")
+    }
+    lastPage = try file.length(32, isBigEndian: isBigEndian)
+    maxBucket = try file.length(72, isBigEndian: isBigEndian)
+    guard lastPage < file.count / pageBytes, maxBucket < file.count / pageBytes else {
+      throw Malformed("it ends too early")
+    }
+    for i in 0..<32 { spares.append(try file.length(96 + 4 * i, isBigEndian: isBigEndian)) }
+  }
+
+  /// Calls `body` with each pair; the views are valid during the call only.
+  func visitPairs(
+    _ body: (_ key: ByteView, _ value: ByteView) throws(Malformed) -> Void
+  ) throws(Malformed) {
+    var keyBytes: [UInt8] = []
+    var valueBytes: [UInt8] = []
+    var visited = 0
+    var totalBytes = 0
+    for bucket in 0...maxBucket {
+      var number = page(ofBucket: bucket)
+      repeat {
+        visited += 1
+        guard visited <= lastPage else { throw Malformed("its pages are linked in a circle") }
+        let page = try page(number)
+        let type = try page.byte(25)
+        guard type == PageType.hash || type == PageType.unsortedHash else {
+          throw Malformed("page \(number) is of type \(type), where a hash page is expected")
+        }
+        let items = try page.word16(20, isBigEndian: isBigEndian)
+        for i in stride(from: 0, to: items - items % 2, by: 2) {
+          try load(page, item: i, into: &keyBytes, &totalBytes)
+          try load(page, item: i + 1, into: &valueBytes, &totalBytes)
+          try call(body, keyBytes, valueBytes)
+        }
+        number = try page.length(16, isBigEndian: isBigEndian)
+      } while number != 0
+    }
+  }
+
+  private func call(
+    _ body: (ByteView, ByteView) throws(Malformed) -> Void, _ key: [UInt8], _ value: [UInt8]
+  ) throws(Malformed) {
+    var failure: Malformed?
+    key.withUnsafeBytes { key in
+      value.withUnsafeBytes { value in
+        do throws(Malformed) { try body(ByteView(key), ByteView(value)) } catch { failure = error }
+      }
+    }
+    if let failure { throw failure }
+  }
+
+  private func page(ofBucket bucket: Int) -> Int {
+    let doubling = bucket == 0 ? 0 : Int.bitWidth - bucket.leadingZeroBitCount
+    return doubling < spares.count ? bucket + spares[doubling] : .max
+  }
+
+  private func page(_ number: Int) throws(Malformed) -> ByteView {
+    guard number > 0, number <= lastPage else { throw Malformed("it has no page \(number)") }
+    let page = try file.view(number * pageBytes, pageBytes)
+    guard try page.length(8, isBigEndian: isBigEndian) == number else {
+      throw Malformed("page \(number) says that it is another")
+    }
+    return page
+  }
+
+  /// Items fill a page from its end: each ends where the one before it begins.
+  private func load(
+    _ page: ByteView, item: Int, into bytes: inout [UInt8], _ totalBytes: inout Int
+  ) throws(Malformed) {
+    let table = BerkeleyHash.pageHeaderBytes
+    let start = try page.word16(table + 2 * item, isBigEndian: isBigEndian)
+    let end =
+      item == 0
+      ? pageBytes : try page.word16(table + 2 * (item - 1), isBigEndian: isBigEndian)
+    guard start < end, end <= pageBytes else { throw Malformed("an item of it has no length") }
+    let whole = try page.view(start, end - start)
+    bytes.removeAll(keepingCapacity: true)
+    switch try whole.byte(0) {
+    case ItemType.inline: bytes.append(contentsOf: try whole.view(1, whole.count - 1).buffer)
+    case ItemType.overflow: try loadOverflow(whole, into: &bytes, &totalBytes)
+    case let type: throw Malformed("an item of it is of type \(type)")
+    }
+  }
+
+  private func loadOverflow(
+    _ item: ByteView, into bytes: inout [UInt8], _ totalBytes: inout Int
+  ) throws(Malformed) {
+    var number = try item.length(4, isBigEndian: isBigEndian)
+    let length = try item.length(8, isBigEndian: isBigEndian)
+    guard length <= file.count - totalBytes else { throw Malformed("its values overlap") }
+    totalBytes += length
+    bytes.reserveCapacity(length)
+    while bytes.count < length {
+      let page = try page(number)
+      guard try page.byte(25) == PageType.overflow else {
+        throw Malformed("page \(number) is no overflow page")
+      }
+      let count = try page.word16(22, isBigEndian: isBigEndian)
+      guard count > 0, count <= length - bytes.count else {
+        throw Malformed("overflow page \(number) has \(count) bytes, more or less than its value")
+      }
+      bytes.append(contentsOf: try page.view(BerkeleyHash.pageHeaderBytes, count).buffer)
+      number = try page.length(16, isBigEndian: isBigEndian)
+    }
+  }
+}

@@ -1,0 +1,100 @@
+// rpm's database in its three forms: each is a bag of headers, in a file under one of two folders.
+
+import Codec
+import Platform
+
+/// Where an rpm database is, and its form.
+struct RPMDatabase: Sendable {
+  enum Form: Sendable, CaseIterable {
+    case sqlite, ndb, berkeley
+
+    var fileName: String {
+      switch self {
+      case .sqlite: "rpmdb.sqlite"
+      case .ndb: "Packages.db"
+      case .berkeley: "Packages"
+      }
+    }
+
+    var kind: DatabaseKind {
+      switch self {
+      case .sqlite: .rpmSQLite
+      case .ndb: .rpmNDB
+      case .berkeley: .rpmBerkeley
+      }
+    }
+  }
+  let form: Form
+  let path: [UInt8]
+
+  /// rpm's own folder is one of these; on some systems the first is a link to the second.
+  private static let folders = ["var/lib/rpm", "usr/lib/sysimage/rpm"]
+  /// A whole database is held in memory while it is read; those of real systems are under 200 MiB.
+  static let limitBytes = 512 << 20
+
+  /// - Returns: nil where no form is there. After a conversion the old form may lie beside the new
+  ///   one: the newer form counts.
+  static func read(_ tree: some RootTree) throws -> (RPMDatabase, [Package])? {
+    var empty: (RPMDatabase, [Package])?
+    for form in Form.allCases {
+      for folder in folders {
+        let path = Array("\(folder)/\(form.fileName)".utf8)
+        let database = RPMDatabase(form: form, path: path)
+        var packages: [Package] = []
+        let isThere = try database.forEachHeader(tree) { header throws(Malformed) in
+          packages.append(try header.package())
+        }
+        guard isThere else { continue }
+        packages.sort {
+          ($0.name, $0.architecture, $0.version) < ($1.name, $1.architecture, $1.version)
+        }
+        if !packages.isEmpty { return (database, packages) }
+        empty = empty ?? (database, packages)
+      }
+    }
+    return empty
+  }
+
+  func collectOwners(_ tree: some RootTree, _ collector: inout OwnerCollector) throws {
+    _ = try forEachHeader(tree) { header throws(Malformed) in
+      let package = try header.package()
+      if collector.ignored.contains(package) { return }
+      try header.forEachFile { path, isConfiguration, digest in
+        guard let found = collector.wantedPath(path) else { return }
+        collector.add(
+          found,
+          Ownership(package: package, isConfiguration: isConfiguration, shipped: digest))
+      }
+    }
+  }
+
+  /// Calls `body` with each header; false where the file is not there.
+  private func forEachHeader(
+    _ tree: some RootTree, _ body: (RPMHeader) throws(Malformed) -> Void
+  ) throws -> Bool {
+    guard var bytes = try tree.file(path, limitBytes: RPMDatabase.limitBytes) else { return false }
+    do {
+      switch form {
+      case .sqlite:
+        let log = try tree.file(path + Array("-wal".utf8), limitBytes: RPMDatabase.limitBytes)
+        try WriteAheadLog.replay(log ?? [], over: &bytes)
+        try RPMSQLite.forEachHeader(bytes) { try body(RPMHeader($0)) }
+      case .ndb:
+        try bytes.withUnsafeBytes { buffer in
+          try RPMNDB.forEachHeader(ByteView(buffer)) { view throws(Malformed) in
+            try body(RPMHeader(view))
+          }
+        }
+      case .berkeley:
+        try bytes.withUnsafeBytes { buffer in
+          try RPMBerkeley.forEachHeader(ByteView(buffer)) { view throws(Malformed) in
+            try body(RPMHeader(view))
+          }
+        }
+      }
+    } catch let error as Malformed {
+      throw PackagesError.damaged(path, error.finding)
+    }
+    return true
+  }
+}

@@ -1,0 +1,40 @@
+// `rpmdb.sqlite` (rpm's lib/backend/sqlite.cc): an SQLite database whose table `Packages` has a
+// header in each row.
+//
+// 1. SQLite works on the bytes in memory, read-only; no file is opened and none is made.
+// 2. The database is a stranger's: `Packages` must be a plain table, its schema is not trusted, and
+//    the work that it can cause is limited.
+
+import SQLite
+
+enum RPMSQLite {
+  /// Virtual-machine steps of SQLite; a system of 10,000 packages takes some 50,000.
+  private static let stepLimit = 10_000_000
+
+  static func forEachHeader(
+    _ bytes: [UInt8], _ body: (ByteView) throws -> Void
+  ) throws {
+    if bytes.isEmpty { return }
+    do {
+      let database = try Database(
+        untrustedBytes: bytes, lengthLimitBytes: RPMDatabase.limitBytes, stepLimit: stepLimit)
+      let find = try database.statement(
+        "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = 'Packages'")
+      guard let sql = try find.first(read: { String(decoding: $0.bytes(0), as: UTF8.self) }) else {
+        throw Malformed("it has no table of packages")
+      }
+      guard sql.uppercased().hasPrefix("CREATE TABLE") else {
+        throw Malformed("its table of packages is no plain table")
+      }
+      try database.statement("SELECT blob FROM Packages ORDER BY hnum").rows { row in
+        var failure: (any Error)?
+        row.withBytes(0) { buffer in
+          do { try body(ByteView(buffer)) } catch { failure = error }
+        }
+        if let failure { throw failure }
+      }
+    } catch let error as SQLiteError {
+      throw Malformed(error.message)
+    }
+  }
+}

@@ -1,0 +1,209 @@
+// imgstore diff: files, definition, lists, packages.
+
+import ArgumentParser
+import Images
+import Platform
+import Store
+
+struct Diff: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show what changed between two snapshots, or between a snapshot and the live image.",
+    discussion: """
+      A line for each path: A added, D removed, M content changed, m attributes changed (which \
+      ones stand behind it), t only the time. Lists and scripts of the image that changed follow \
+      as text.
+
+      With --packages: which packages came, went, or are there in another version, and for the \
+      changed paths, how many belong to such packages, are configuration files that are not as \
+      their package brought them, belong to packages that stayed the same, or to none.
+
+      On a terminal the output is coloured (unless NO_COLOR is set) and goes through PAGER \
+      (default: less -FRX).
+      """)
+
+  @Argument(help: "The older snapshot.") var ref: String
+  @Argument(help: "The newer one; the live image if it is left out.") var newer: String?
+  @Flag(help: "Packages instead of paths: dpkg's and rpm's databases, compared.")
+  var packages = false
+  @Flag(help: "With --packages: also each changed path and what it belongs to.")
+  var paths = false
+  @Flag(help: "Only the counts.") var stat = false
+  @Option(
+    name: [.customShort("u"), .customLong("unified")],
+    help: ArgumentHelp("One text file, as a unified diff.", valueName: "path"))
+  var unified: String?
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    if paths, !packages { throw ValidationError("--paths goes with --packages.") }
+    if unified != nil, packages || stat {
+      throw ValidationError("-u shows one file; it goes with neither --packages nor --stat.")
+    }
+  }
+
+  func run() throws {
+    let comparison = try common.open().comparison(ref, newer)
+    if let unified { return try show(try comparison.text(unified), comparison.diff) }
+    let packageDiffs = packages ? try comparison.packages() : nil
+    let lists = packages || stat ? [] : try comparison.lists()
+    Terminal.finish()
+    if json.json {
+      return try printJSON(DiffJSON(comparison.diff, packages: packageDiffs, lists: lists))
+    }
+    Output.begin()
+    defer { Output.end() }
+    if let packageDiffs {
+      for diff in packageDiffs { show(diff, comparison.diff) }
+      if packageDiffs.isEmpty { print("neither side has a root tree") }
+    } else if stat {
+      showCounts(comparison)
+    } else {
+      printDiff(comparison.diff, limit: nil)
+      for list in lists {
+        print("")
+        try Output.write(diff: list.lines)
+      }
+    }
+    print(
+      comparison.diff.isEmpty
+        ? "no difference between \(comparison.diff.old) and \(comparison.diff.new)"
+        : "\n\(comparison.diff.old) → \(comparison.diff.new): \(summary(comparison.diff))")
+  }
+
+  private func show(_ text: TextDiff, _ diff: ImageDiff) throws {
+    Terminal.finish()
+    if json.json { return try printJSON(TextDiffJSON(text)) }
+    Output.begin()
+    defer { Output.end() }
+    try Output.write(diff: text.lines)
+  }
+
+  // MARK: --stat
+
+  /// How many paths below each folder near the top of a tree changed, and by how many bytes.
+  private func showCounts(_ comparison: Comparison) {
+    let trees = comparison.treePaths
+    var counts: [String: (paths: Int, bytes: Int64)] = [:]
+    for change in comparison.diff.entries {
+      let (old, new) = change.sides
+      let above = change.path[..<(change.path.lastIndex(of: 0x2f) ?? 0)]
+      // Two levels below a tree say enough.
+      let tree = trees.first { above.starts(with: $0 + [0x2f]) } ?? []
+      let depth = tree.isEmpty ? .max : tree.split(separator: 0x2f).count + 2
+      let parts = above.split(separator: 0x2f).prefix(depth)
+      let key = "/" + parts.map { printable($0) }.joined(separator: "/")
+      let grown = Int64(clamping: new?.sizeBytes ?? 0) - Int64(clamping: old?.sizeBytes ?? 0)
+      counts[key, default: (0, 0)].paths += 1
+      counts[key, default: (0, 0)].bytes += grown
+    }
+    print(
+      table(
+        counts.sorted { $0.key < $1.key }.map { key, value in
+          let sign = value.bytes < 0 ? "-" : "+"
+          return [count(value.paths, "path"), sign + sizeText(value.bytes.magnitude), key]
+        }))
+  }
+
+  // MARK: --packages
+
+  private func show(_ packages: PackageDiff, _ diff: ImageDiff) {
+    guard packages.oldKind != nil || packages.newKind != nil else {
+      print("\(printable(packages.path)): no package database on either side")
+      return
+    }
+    let rows = packages.changes.map { change -> [String] in
+      switch (change.old, change.new) {
+      case (nil, let new): ["A", change.name, new ?? ""]
+      case (let old, nil): ["D", change.name, old ?? ""]
+      case (let old, let new): ["M", change.name, "\(old ?? "") → \(new ?? "")"]
+      }
+    }
+    for line in table(rows).split(separator: "\n") { print(paintedBySign(String(line))) }
+    let kinds = Set([packages.oldKind, packages.newKind].compactMap(\.self?.rawValue)).sorted()
+    print(
+      "\npackages of \(printable(packages.path)) (\(kinds.joined(separator: ", "))): "
+        + packageSummary(packages))
+    var groups: [BelongingJSON.Kind: [(TreeChange, String?)]] = [:]
+    for change in diff.entries where !change.isTimeOnly {
+      guard let belonging = packages.belongings[change.path].map(BelongingJSON.init) else {
+        continue
+      }
+      groups[belonging.kind, default: []].append((change, belonging.package))
+    }
+    print(
+      "paths: "
+        + BelongingJSON.Kind.allCases.map { "\(groups[$0]?.count ?? 0) \($0.phrase)" }
+        .joined(separator: ", "))
+    for kind in BelongingJSON.Kind.allCases where paths || kind.isSurprising {
+      for (change, package) in groups[kind] ?? [] {
+        print("\(kind.rawValue)  \(changeText(change))" + (package.map { "  [\($0)]" } ?? ""))
+      }
+    }
+  }
+
+  private func packageSummary(_ packages: PackageDiff) -> String {
+    let added = packages.changes.filter { $0.old == nil }.count
+    let removed = packages.changes.filter { $0.new == nil }.count
+    let other = packages.changes.count - added - removed
+    return "\(other) in another version, \(added) added, \(removed) removed, "
+      + "\(packages.unchangedCount) the same"
+  }
+}
+
+extension TreeChange {
+  /// The entry before and after.
+  var sides: (old: Entry?, new: Entry?) {
+    switch kind {
+    case .added(let entry): (nil, entry)
+    case .removed(let entry): (entry, nil)
+    case .changed(let old, let new, _): (old, new)
+    }
+  }
+
+  var isTimeOnly: Bool {
+    if case .changed(_, _, let fields) = kind { fields == .modified } else { false }
+  }
+}
+
+/// A line of a diff in the colour of its first letter.
+func paintedBySign(_ line: String) -> String {
+  switch line.first {
+  case "A": Output.painted(line, .green)
+  case "D": Output.painted(line, .red)
+  case "M", "m": Output.painted(line, .yellow)
+  default: line
+  }
+}
+
+/// The differences, a line each.
+func printDiff(_ diff: ImageDiff, limit: Int?) {
+  for change in diff.attributes {
+    let name = "\(change.table).\(change.column)"
+    switch (change.old, change.new) {
+    case (nil, let new): print(paintedBySign("A  \(name)=\(new ?? "")"))
+    case (let old, nil): print(paintedBySign("D  \(name)=\(old ?? "")"))
+    case (let old, let new): print(paintedBySign("M  \(name): \(old ?? "") → \(new ?? "")"))
+    }
+  }
+  for change in diff.entries.prefix(limit ?? .max) { print(paintedBySign(changeText(change))) }
+  if let limit, diff.entries.count > limit {
+    print("…  and \(diff.entries.count - limit) more ('imgstore diff \(diff.old)' lists all)")
+  }
+}
+
+func changeText(_ change: TreeChange) -> String {
+  let path = printable(change.path)
+  switch change.kind {
+  case .added(let entry): return "A  \(path)\(mark(entry))"
+  case .removed(let entry): return "D  \(path)\(mark(entry))"
+  case .changed(_, let entry, let fields):
+    if fields == .modified { return "t  \(path)\(mark(entry))" }
+    let letter = fields.contains(.content) ? "M" : "m"
+    let rest = fields.subtracting([.content, .modified])
+    return "\(letter)  \(path)\(mark(entry))"
+      + (rest.isEmpty ? "" : "  (\(rest.names.joined(separator: ", ")))")
+  }
+}
+
+private func mark(_ entry: Entry) -> String { entry.kind == .directory ? "/" : "" }

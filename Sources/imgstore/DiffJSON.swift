@@ -1,0 +1,127 @@
+// The JSON forms of a diff (docs/json.md).
+
+import Images
+import Platform
+import Store
+
+struct DiffJSON: Encodable {
+  struct Attribute: Encodable {
+    let table: String
+    let column: String
+    let old: String?
+    let new: String?
+  }
+  struct Change: Encodable {
+    let path: String
+    let change: String
+    let fields: [String]
+    let old: EntryJSON?
+    let new: EntryJSON?
+    let belongs: BelongingJSON?
+  }
+  let old: String
+  let new: String
+  let identical: Bool
+  let attributes: [Attribute]
+  let entries: [Change]
+  let packages: [PackageDiffJSON]?
+  let lists: [TextDiffJSON]?
+
+  init(_ diff: ImageDiff, packages: [PackageDiff]? = nil, lists: [TextDiff] = []) {
+    old = diff.old
+    new = diff.new
+    identical = diff.isEmpty
+    attributes = diff.attributes.map {
+      Attribute(table: $0.table, column: $0.column, old: $0.old, new: $0.new)
+    }
+    self.packages = packages?.map(PackageDiffJSON.init)
+    self.lists = lists.isEmpty ? nil : lists.map(TextDiffJSON.init)
+    entries = diff.entries.map { change in
+      let belongs = packages?.lazy.compactMap { $0.belongings[change.path] }.first
+        .map(BelongingJSON.init)
+      let (old, new) = change.sides
+      let what: (String, [String]) =
+        switch change.kind {
+        case .added: ("added", [])
+        case .removed: ("removed", [])
+        case .changed(_, _, let fields): ("changed", fields.names)
+        }
+      return Change(
+        path: printable(change.path), change: what.0, fields: what.1,
+        old: old.map { EntryJSON(change.path, $0) }, new: new.map { EntryJSON(change.path, $0) },
+        belongs: belongs)
+    }
+  }
+}
+
+/// What a changed path has to do with packages.
+struct BelongingJSON: Encodable {
+  enum Kind: String, Encodable, CaseIterable {
+    case package
+    case configuration
+    case modified
+    case unowned
+
+    var phrase: String {
+      switch self {
+      case .package: "of packages that changed"
+      case .configuration: "changed configuration files"
+      case .modified: "changed in packages that are the same"
+      case .unowned: "of no package"
+      }
+    }
+
+    /// What an administrator wants to see without asking for every path.
+    var isSurprising: Bool { self == .configuration || self == .modified }
+  }
+  let kind: Kind
+  let package: String?
+
+  init(_ belonging: Belonging) {
+    switch belonging {
+    case .package(let name): (kind, package) = (.package, name)
+    case .configuration(let name): (kind, package) = (.configuration, name)
+    case .modified(let name): (kind, package) = (.modified, name)
+    case .unowned: (kind, package) = (.unowned, nil)
+    }
+  }
+}
+
+struct PackageDiffJSON: Encodable {
+  struct Change: Encodable {
+    let name: String
+    let architecture: String
+    let old: String?
+    let new: String?
+  }
+  let path: String
+  let oldDatabase: String?
+  let newDatabase: String?
+  let unchanged: Int
+  let changes: [Change]
+
+  init(_ diff: PackageDiff) {
+    path = printable(diff.path)
+    oldDatabase = diff.oldKind?.rawValue
+    newDatabase = diff.newKind?.rawValue
+    unchanged = diff.unchangedCount
+    changes = diff.changes.map {
+      Change(name: $0.name, architecture: $0.architecture, old: $0.old, new: $0.new)
+    }
+  }
+}
+
+/// A text as a unified diff; bytes that are not UTF-8 are replaced.
+struct TextDiffJSON: Encodable {
+  let path: String
+  let role: String?
+  let binary: Bool
+  let diff: String
+
+  init(_ text: TextDiff) {
+    path = printable(text.path)
+    role = text.role.isEmpty ? nil : text.role
+    binary = text.isBinary
+    diff = String(decoding: text.lines, as: UTF8.self)
+  }
+}

@@ -1,0 +1,109 @@
+// Standard output for what may be long: bytes as they are, colour, and a pager where a person looks.
+
+@preconcurrency import Glibc  // for "stdout"
+import Platform
+
+enum Output {
+  /// Colours are for a person's eyes: on a terminal, unless NO_COLOR (https://no-color.org) is set.
+  nonisolated(unsafe) private static var isColourful = false
+  nonisolated(unsafe) private static var pager: pid_t?
+
+  /// Called once, before anything is printed: decides on colour, and starts a pager where standard
+  /// output is a terminal.
+  static func begin(pages: Bool = true) {
+    guard isatty(1) == 1 else { return }
+    isColourful = environment("NO_COLOR") == nil && environment("TERM") != "dumb"
+    if pages { startPager() }
+  }
+
+  /// Called at the end: the person reads on, and the command waits.
+  static func end() {
+    guard let pager else { return }
+    fflush(stdout)
+    // The pager sees the end of its input only when the last copy of the pipe is closed.
+    close(1)
+    // An interrupt is for the pager, which decides what it means.
+    signal(SIGINT, SIG_IGN)
+    var status: Int32 = 0
+    while waitpid(pager, &status, 0) == -1, errno == EINTR {}
+    self.pager = nil
+    signal(SIGINT, SIG_DFL)
+    _ = open("/dev/null", O_WRONLY)
+  }
+
+  /// Bytes as they are.
+  static func write(_ bytes: UnsafeRawBufferPointer) throws {
+    guard fwrite(bytes.baseAddress, 1, bytes.count, stdout) == bytes.count else {
+      throw SystemError(code: .init(rawValue: errno), "write", Array("standard output".utf8))
+    }
+  }
+
+  static func write(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try write($0) } }
+
+  enum Colour: String {
+    case red = "31"
+    case green = "32"
+    case yellow = "33"
+    case cyan = "36"
+    case bold = "1"
+  }
+
+  /// `text` in a colour, where there are colours.
+  static func painted(_ text: String, _ colour: Colour) -> String {
+    isColourful ? "\u{1b}[\(colour.rawValue)m\(text)\u{1b}[0m" : text
+  }
+
+  /// A unified diff, coloured by its lines' signs.
+  static func write(diff lines: [UInt8]) throws {
+    guard isColourful else { return try write(lines) }
+    for line in lines.split(separator: 0x0a, omittingEmptySubsequences: false).dropLast() {
+      let colour: Colour? =
+        switch line.first {
+        case 0x2b: line.starts(with: Array("+++ ".utf8)) ? .bold : .green
+        case 0x2d: line.starts(with: Array("--- ".utf8)) ? .bold : .red
+        case 0x40: .cyan
+        default: nil
+        }
+      guard let colour else {
+        try write(line + [0x0a])
+        continue
+      }
+      try write(
+        Array("\u{1b}[\(colour.rawValue)m".utf8) + line + Array("\u{1b}[0m\n".utf8))
+    }
+  }
+
+  // MARK: Pager
+
+  /// PAGER's words, without a shell; "less -FRX" where it is not set, nothing where it is "cat".
+  private static func startPager() {
+    let words = (getenv("PAGER").map { String(cString: $0) } ?? "less -FRX")
+      .split(separator: " ").map(String.init)
+    guard let tool = words.first, tool != "cat" else { return }
+    var pipe: [Int32] = [0, 0]
+    guard pipe2(&pipe) else { return }
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    posix_spawn_file_actions_adddup2(&actions, pipe[0], 0)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
+    defer { for argument in arguments { free(argument) } }
+    arguments.append(nil)
+    var process: pid_t = 0
+    fflush(stdout)
+    let r = posix_spawnp(&process, tool, &actions, nil, arguments, environ)
+    close(pipe[0])
+    defer { close(pipe[1]) }
+    // Without a pager, the text goes to the terminal as it is.
+    guard r == 0 else { return }
+    pager = process
+    dup2(pipe[1], 1)
+  }
+
+  /// A pipe whose ends no other program inherits.
+  private static func pipe2(_ ends: inout [Int32]) -> Bool {
+    guard Glibc.pipe(&ends) == 0 else { return false }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    return true
+  }
+}

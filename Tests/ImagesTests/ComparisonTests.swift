@@ -1,0 +1,239 @@
+// What a comparison says of packages and texts, held against dpkg, rpm, diff and patch; and the
+// history of a path.
+
+import Foundation
+import Images
+import Packages
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct ComparisonTests {
+  /// A tree of packages that dpkg itself installed, without any archive.
+  private func install(_ root: String, _ packages: [(name: String, version: String, conf: String)])
+    throws
+  {
+    try shell(
+      "mkdir -p \"$1/var/lib/dpkg/info\" \"$1/var/lib/dpkg/updates\" \"$1/etc\"; touch \"$1/var/lib/dpkg/status\"",
+      root)
+    for package in packages {
+      try shell(
+        #"""
+        b=$(mktemp -d); trap 'rm -rf "$b"' EXIT; mkdir -p $b/p/DEBIAN $b/p/etc $b/p/usr/share/$2
+        printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: x <x@x>\nDescription: d\n' "$2" "$3" >$b/p/DEBIAN/control
+        printf '/etc/%s.conf\n' "$2" >$b/p/DEBIAN/conffiles
+        printf '%s\n' "$4" >$b/p/etc/$2.conf; printf '%s\n' "$3" >$b/p/usr/share/$2/data; echo same >$b/p/usr/share/$2/same
+        dpkg-deb --root-owner-group -b $b/p $b/p.deb >/dev/null
+        dpkg --root="$1" --force-script-chrootless,confold,not-root --log=/dev/null -i $b/p.deb >/dev/null 2>&1
+        """#, root, package.name, package.version, package.conf)
+    }
+  }
+
+  @Test func `packages and paths are told apart as an administrator would`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    let root = folder.path("root/img/rootimg")
+    try install(
+      root, [("stays", "1", "a"), ("moves", "1.0-1", "a"), ("goes", "2", "a"), ("both", "1", "a")])
+    _ = try workspace.snapshot("img")
+    try install(root, [("moves", "1:0.9-1", "b"), ("comes", "3~rc1", "a")])
+    try shell(
+      #"""
+      cd "$1"; dpkg --root="$1" --force-script-chrootless,not-root --log=/dev/null --purge goes >/dev/null 2>&1
+      echo mine >etc/stays.conf; echo tampered >usr/share/stays/data; echo x >etc/nobodys
+      """#, root)
+    try install(root, [("both", "2", "b")])
+    try shell("echo mine >\"$1/etc/both.conf\"", root)
+
+    for newer in [nil, "img@2"] {
+      if newer != nil { _ = try workspace.snapshot("img") }
+      let comparison = try workspace.comparison("img@1", newer)
+      let packages = try #require(try comparison.packages().first)
+      #expect(packages.oldKind == .dpkg && packages.newKind == .dpkg)
+      #expect(
+        packages.changes == [
+          PackageChange(name: "both", architecture: "all", old: "1", new: "2"),
+          PackageChange(name: "comes", architecture: "all", old: nil, new: "3~rc1"),
+          PackageChange(name: "goes", architecture: "all", old: "2", new: nil),
+          PackageChange(name: "moves", architecture: "all", old: "1.0-1", new: "1:0.9-1"),
+        ])
+      #expect(packages.unchangedCount == 1)
+      func belonging(_ path: String) -> Belonging? {
+        packages.belongings[Array("/img/rootimg/\(path)".utf8)]
+      }
+      #expect(belonging("usr/share/moves/data") == .package("moves"))
+      #expect(belonging("etc/moves.conf") == .package("moves"))  // as the new version brought it
+      #expect(belonging("usr/share/comes/data") == .package("comes"))
+      #expect(belonging("usr/share/goes/data") == .package("goes"))
+      #expect(belonging("etc/goes.conf") == .package("goes"))
+      #expect(belonging("etc/stays.conf") == .configuration("stays"))
+      #expect(belonging("etc/both.conf") == .configuration("both"))
+      #expect(belonging("usr/share/stays/data") == .modified("stays"))
+      #expect(belonging("etc/nobodys") == .unowned)
+      #expect(belonging("var/lib/dpkg/status") == .unowned)
+      #expect(belonging("usr/share/stays/same") == nil)
+      let changed = Set(comparison.diff.entries.map(\.path))
+      #expect(Set(packages.belongings.keys) == changed.subtracting([Array("/img/rootimg".utf8)]))
+    }
+  }
+
+  @Test func `a diff of rpm trees says what rpm -qa says`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    let root = folder.path("root/img/rootimg")
+    try shell(
+      #"""
+      cd "$1"
+      build() { printf 'Name: %s\nVersion: %s\nRelease: 1\nSummary: s\nLicense: l\nBuildArch: noarch\n%%description\nd\n%%install\nmkdir -p %%{buildroot}/etc\necho %s >%%{buildroot}/etc/%s.conf\n%%files\n%%config /etc/%s.conf\n' $1 $2 $2 $1 $1 >$1.spec
+        rpmbuild -bb --quiet --define "_topdir $PWD/top" $1.spec >log 2>&1 || { cat log >&2; exit 1; }; }
+      build moves 1; build moves 2; build goes 1; build stays 1
+      mkdir -p "$2"
+      rpm --root "$2" --dbpath /usr/lib/sysimage/rpm -i --nodeps top/RPMS/noarch/{moves-1,goes,stays}-*.rpm 2>/dev/null
+      rpm --root "$2" --dbpath /usr/lib/sysimage/rpm -qa --qf '%{NAME} %{EVR}\n' 2>/dev/null | sort >before
+      """#, folder.path, root)
+    _ = try workspace.snapshot("img")
+    try shell(
+      #"""
+      cd "$1"
+      rpm --root "$2" --dbpath /usr/lib/sysimage/rpm -U --nodeps top/RPMS/noarch/moves-2-*.rpm 2>/dev/null
+      rpm --root "$2" --dbpath /usr/lib/sysimage/rpm -e goes 2>/dev/null; echo mine >"$2/etc/stays.conf"
+      """#, folder.path, root)
+    let packages = try #require(try workspace.comparison("img@1", nil).packages().first)
+    #expect(packages.newKind == .rpmSQLite)
+    #expect(
+      packages.changes == [
+        PackageChange(name: "goes", architecture: "noarch", old: "1-1", new: nil),
+        PackageChange(name: "moves", architecture: "noarch", old: "1-1", new: "2-1"),
+      ])
+    #expect(packages.unchangedCount == 1)
+    #expect(
+      packages.belongings[Array("/img/rootimg/etc/stays.conf".utf8)] == .configuration("stays"))
+    #expect(packages.belongings[Array("/img/rootimg/etc/moves.conf".utf8)] == .package("moves"))
+  }
+
+  @Test(arguments: seeds)
+  func `unified diffs are those of diff, or as short, and patch takes them`(_ seed: UInt64) throws {
+    var random = SplitMix64(seed)
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    let root = folder.path("root/img/rootimg")
+    let cases = 60
+    var texts: [(old: String, new: String)] = []
+    for i in 0..<cases {
+      // Few distinct lines make ambiguous texts, many make plain ones.
+      let distinct = i % 2 == 0 ? 4 : 5000
+      let old = (0..<Int.random(in: 0...120, using: &random)).map { _ in
+        "line \(Int.random(in: 0..<distinct, using: &random))"
+      }
+      var new = old
+      for _ in 0..<Int.random(in: 0...12, using: &random) {
+        let at = Int.random(in: 0...new.count, using: &random)
+        if Bool.random(using: &random), at < new.count {
+          new.removeSubrange(at..<min(new.count, at + Int.random(in: 1...4, using: &random)))
+        } else {
+          new.insert("line \(Int.random(in: 0..<distinct, using: &random))", at: at)
+        }
+      }
+      func text(_ lines: [String]) -> String {
+        lines.joined(separator: "\n") + (Bool.random(using: &random) || lines.isEmpty ? "" : "\n")
+      }
+      texts.append((text(old), text(new)))
+    }
+    for (i, pair) in texts.enumerated() {
+      try pair.old.write(toFile: "\(root)/\(i)", atomically: false, encoding: .utf8)
+    }
+    _ = try workspace.snapshot("img")
+    for (i, pair) in texts.enumerated() {
+      try pair.new.write(toFile: "\(root)/\(i)", atomically: false, encoding: .utf8)
+      try pair.old.write(toFile: folder.path("old-\(i)"), atomically: false, encoding: .utf8)
+    }
+    let comparison = try workspace.comparison("img@1", nil)
+    func signs(_ text: String) -> Int {
+      text.split(separator: "\n").dropFirst(2).filter { "+-".contains($0.first ?? " ") }.count
+    }
+    for (i, pair) in texts.enumerated() {
+      let ours = String(decoding: try comparison.text("\(i)").lines, as: UTF8.self)
+      let oracle = try run(
+        "diff", "-u", "--minimal", "--label", "img@1:/img/rootimg/\(i)", "--label",
+        "live:/img/rootimg/\(i)", folder.path("old-\(i)"), "\(root)/\(i)")
+      #expect(signs(ours) == signs(oracle.output), "case \(i), seed \(seed)")
+      #expect(ours.isEmpty == (pair.old == pair.new))
+      if i % 2 == 1 { #expect(ours == oracle.output, "case \(i), seed \(seed)") }
+      if !ours.isEmpty {
+        let patch = try run("patch", "-s", "-p0", folder.path("old-\(i)"), input: ours)
+        #expect(patch.didSucceed, "\(patch.output)\(patch.errors)")
+        #expect(
+          try String(contentsOfFile: folder.path("old-\(i)"), encoding: .utf8) == pair.new,
+          "case \(i), seed \(seed)")
+      }
+    }
+  }
+
+  @Test func `large texts that have nothing in common are compared in seconds`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    let path = folder.path("root/img/rootimg/large")
+    try shell("seq 1 2 40000 >\"$1\"", path)
+    _ = try workspace.snapshot("img")
+    try shell(
+      "cp \"$1\" \"$2\"; seq 2 2 40000 | shuf --random-source=<(yes) >\"$1\"", path,
+      folder.path("old"))
+    let lines = try workspace.comparison("img", nil).text("large").lines
+    let patch = try run(
+      "patch", "-s", "-p0", folder.path("old"), input: String(decoding: lines, as: UTF8.self))
+    #expect(patch.didSucceed)
+    #expect(try run("cmp", folder.path("old"), path).didSucceed)
+  }
+
+  @Test func `lists come as texts, binaries as a word`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    try shell(
+      "mkdir -p \"$1/root/lists\"; printf 'bash\\nvim\\n' >\"$1/root/lists/p.pkglist\"; printf 'a\\0b' >\"$1/root/img/rootimg/bin\"",
+      folder.path)
+    _ = try workspace.define("img", ["pkglist=/lists/p.pkglist"])
+    _ = try workspace.snapshot("img")
+    try shell(
+      "printf 'bash\\nemacs\\n' >\"$1/root/lists/p.pkglist\"; printf 'a\\0c' >\"$1/root/img/rootimg/bin\"",
+      folder.path)
+    let comparison = try workspace.comparison("img", nil)
+    let list = try #require(try comparison.lists().first)
+    #expect(list.role == "pkglist")
+    #expect(
+      String(decoding: list.lines, as: UTF8.self)
+        == "--- img@1:/lists/p.pkglist\n+++ live:/lists/p.pkglist\n@@ -1,2 +1,2 @@\n bash\n-vim\n+emacs\n"
+    )
+    #expect(try comparison.text("bin").isBinary)
+    #expect(throws: ImageError.self) { try comparison.text("nothing") }
+  }
+
+  @Test func `blame and log name the snapshots in which a path changed`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    let root = folder.path("root/img/rootimg")
+    for step in [
+      "mkdir -p a/b other; echo 1 >a/b/f", "echo x >other/x", "echo 2 >a/b/f", "chmod 600 a/b/f",
+      "rm a/b/f", "echo y >other/x", "echo 2 >a/b/f; touch -d @5 a/b/f", "touch -d @6 a/b/f",
+      "echo z >other/x",
+    ] {
+      try shell("cd \"$1\"; \(step)", root)
+      _ = try workspace.snapshot("img", message: step)
+    }
+    func numbers(_ path: String) throws -> [String] {
+      try workspace.log("img", path: path).map {
+        "\($0.committed.number) \($0.old == nil ? "A" : $0.new == nil ? "D" : $0.fields.names.joined(separator: "+"))"
+      }
+    }
+    #expect(
+      try numbers("a/b/f") == [
+        "8 mtime", "7 A", "5 D", "4 mode", "3 content+mtime", "1 A",
+      ])
+    #expect(try numbers("other/x") == ["9 content+mtime", "6 content+mtime", "2 A"])
+    #expect(try workspace.blame("img", path: "a/b/f").origin.number == 7)
+    #expect(try workspace.blame("img@4", path: "/img/rootimg/a/b/f").origin.number == 3)
+    #expect(try workspace.blame("img@~1", path: "other").origin.number == 6)
+    #expect(throws: ImageError.self) { try workspace.blame("img@6", path: "a/b/f") }
+    #expect(throws: ImageError.self) { try workspace.log("img", path: "never") }
+  }
+}

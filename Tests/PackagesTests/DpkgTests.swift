@@ -1,0 +1,161 @@
+// dpkg's database, held against dpkg-query.
+
+import Foundation
+import Packages
+import TestSupport
+import Testing
+
+@Suite struct DpkgTests {
+  @Test func `a real tree has the packages and owners that dpkg-query names`() throws {
+    let root = try smallTree()
+    let tree = FolderTree(root: root)
+    let admin = "--admindir=\(root)/var/lib/dpkg"
+    let expected = try run("dpkg-query", admin, "-W")
+    guard expected.didSucceed, !expected.output.isEmpty else { return }  // no debootstrap here
+    let (database, packages) = try #require(try PackageDatabase.find(in: tree))
+    #expect(lines(packages) == sortedLines(expected.output))
+
+    let oracle = try run("python3", "-c", ownersScript, root)
+    try #require(oracle.didSucceed, "\(oracle.errors)")
+    let pairs = oracle.output.split(separator: "\n").map {
+      $0.split(separator: "\t").map(String.init)
+    }
+    var wanted: [[UInt8]: Set<String>] = [:]
+    for pair in pairs { wanted[Array(pair[0].utf8), default: []].insert(pair[1]) }
+    #expect(wanted.count > 3000)
+    let owners = try database.owners(of: Set(wanted.keys), in: tree)
+    for (path, names) in wanted {
+      #expect(Set(owners[path, default: []].map(\.package.name)) == names)
+    }
+    let debconf = try #require(owners[Array("etc/debconf.conf".utf8)]?.first)
+    #expect(debconf.isConfiguration)
+    let sum = try run("md5sum", root + "/etc/debconf.conf").output.prefix(32)
+    #expect(debconf.shipped == .md5(hex(sum)))
+  }
+
+  @Test func `states, architectures and epochs are told as dpkg-query tells them`() throws {
+    let folder = try TemporaryFolder()
+    try FileManager.default.createDirectory(
+      atPath: folder.path("var/lib/dpkg"), withIntermediateDirectories: true)
+    func paragraph(
+      _ name: String, _ state: String, _ version: String, _ architecture: String,
+      _ more: String = ""
+    ) -> String {
+      "Package: \(name)\nStatus: \(state)\nMaintainer: x <x@x>\nArchitecture: \(architecture)\n"
+        + "\(more)Version: \(version)\nDescription: d\n more\n .\n Version: 9\n\n"
+    }
+    let native = try run("dpkg", "--print-architecture").output.trimmingCharacters(in: .newlines)
+    let foreign = native == "amd64" ? "arm64" : "amd64"
+    let status =
+      paragraph("dpkg", "install ok installed", "1.21.22", native)
+      + paragraph("gone", "deinstall ok config-files", "2:1.0-1", "all")
+      + paragraph("never", "purge ok not-installed", "1", native)
+      + paragraph("half", "install ok half-configured", "3+b1", native)
+      + paragraph("held", "hold ok installed", "3~rc1", native)
+      + paragraph("libc6", "install ok installed", "2.36-9", native, "Multi-Arch: same\n")
+      + paragraph("libc6", "install ok installed", "2.36-9", foreign, "Multi-Arch: same\n")
+      + paragraph("tool", "install ok installed", "1", foreign, "Multi-Arch: foreign\n")
+    try status.write(
+      toFile: folder.path("var/lib/dpkg/status"), atomically: false, encoding: .utf8)
+    let (_, packages) = try #require(
+      try PackageDatabase.find(in: FolderTree(root: folder.path)))
+    let expected = try run("dpkg-query", "--admindir=\(folder.path)/var/lib/dpkg", "-W")
+    #expect(lines(packages) == sortedLines(expected.output), "\(expected.errors)")
+    #expect(packages.packages.count == 7)
+  }
+
+  @Test func `diversions, links on the way and odd conffiles lead to the right owner`() throws {
+    func text(_ s: String) -> [UInt8] { Array(s.utf8) }
+    let tree = LinkedTree(
+      files: MemoryTree(files: [
+        "var/lib/dpkg/status": text(
+          """
+          Package: bash
+          Status: install ok installed
+          Architecture: amd64
+          Version: 1
+          Conffiles:
+           /etc/a name with blanks d41d8cd98f00b204e9800998ecf8427e
+           /etc/old 0123456789abcdef0123456789abcdef obsolete
+           /etc/new newconffile
+
+          Package: dash
+          Status: install ok installed
+          Architecture: amd64
+          Version: 2
+
+          """),
+        "var/lib/dpkg/diversions": text("/bin/sh\n/bin/sh.distrib\ndash\n"),
+        "var/lib/dpkg/info/bash.list": text(
+          "/.\n/bin\n/bin/sh\n/etc/a name with blanks\n/etc/old\n/etc/new\n/etc/listed\n"),
+        "var/lib/dpkg/info/bash.conffiles": text("/etc/listed\n"),
+        "var/lib/dpkg/info/dash.list": text("/bin/sh\n"),
+      ]), links: ["bin": "usr/bin"])
+    let (database, _) = try #require(try PackageDatabase.find(in: tree))
+    let paths = [
+      "usr/bin/sh", "usr/bin/sh.distrib", "etc/a name with blanks", "etc/old", "etc/new",
+      "etc/listed", "bin/sh", "etc/other",
+    ]
+    let owners = try database.owners(of: Set(paths.map { Array($0.utf8) }), in: tree)
+    func owner(_ path: String) -> Ownership? { owners[Array(path.utf8)]?.first }
+    #expect(owner("usr/bin/sh")?.package.name == "dash")
+    #expect(owner("usr/bin/sh.distrib")?.package.name == "bash")
+    #expect(owner("etc/a name with blanks")?.isConfiguration == true)
+    #expect(
+      owner("etc/a name with blanks")?.shipped == .md5(hex("d41d8cd98f00b204e9800998ecf8427e")))
+    #expect(owner("etc/old")?.shipped == .md5(hex("0123456789abcdef0123456789abcdef")))
+    #expect(owner("etc/new")?.isConfiguration == true && owner("etc/new")?.shipped == nil)
+    #expect(owner("etc/listed")?.isConfiguration == true)
+    #expect(owner("bin/sh") == nil && owner("etc/other") == nil)
+  }
+
+  @Test(arguments: seeds)
+  func `a damaged status is another list, and never more`(_ seed: UInt64) throws {
+    var random = SplitMix64(seed)
+    let whole = [UInt8](
+      try Data(contentsOf: URL(fileURLWithPath: try smallTree() + "/var/lib/dpkg/status")))
+    for _ in 0..<5 {
+      var bytes = whole
+      for _ in 0..<200 {
+        bytes[Int.random(in: 0..<bytes.count, using: &random)] =
+          [0x0a, 0x20, 0x3a, 0, 0xff].randomElement(using: &random) ?? 0
+      }
+      let found = try PackageDatabase.find(in: MemoryTree(files: ["var/lib/dpkg/status": bytes]))
+      #expect(found != nil)
+    }
+  }
+}
+
+/// A tree with links at its top.
+private struct LinkedTree: RootTree {
+  let files: MemoryTree
+  let links: [String: String]
+
+  func file(_ path: [UInt8], limitBytes: Int) throws -> [UInt8]? {
+    try files.file(path, limitBytes: limitBytes)
+  }
+
+  func folder(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
+    if path.isEmpty { return links.map { (Array($0.key.utf8), Array($0.value.utf8)) } }
+    return try files.folder(path)
+  }
+}
+
+private func hex(_ text: some StringProtocol) -> [UInt8] {
+  stride(from: 0, to: text.count, by: 2).compactMap {
+    UInt8(text.dropFirst($0).prefix(2), radix: 16)
+  }
+}
+
+/// "path<TAB>package" for every file that dpkg-query -L lists and that is there, the folders on the
+/// way resolved inside the tree.
+private let ownersScript = #"""
+  import os, subprocess, sys
+  root = os.path.realpath(sys.argv[1]); admin = '--admindir=' + root + '/var/lib/dpkg'
+  names = subprocess.run(['dpkg-query', admin, '-W', '-f', '${binary:Package}\n'], capture_output=True, text=True, check=True).stdout.split()
+  for name in names:
+      for line in subprocess.run(['dpkg-query', admin, '-L', name], capture_output=True, text=True, check=True).stdout.splitlines():
+          if not line.startswith('/') or ' diverted ' in line: continue
+          path = os.path.join(os.path.realpath(root + os.path.dirname(line)), os.path.basename(line))
+          if os.path.islink(path) or os.path.isfile(path): print(os.path.relpath(path, root) + '\t' + name)
+  """#

@@ -1,0 +1,202 @@
+// rpm's database in its forms, held against rpm itself. Debian's rpm writes the SQLite form; a
+// Berkeley DB is made of the same headers by libdb's own db_load, an ndb by the few lines below.
+
+import Foundation
+import Packages
+import TestSupport
+import Testing
+
+/// Databases of every form with the same packages, and what `rpm -qa` says of them.
+private final class RPMSite: Sendable {
+  let folder: TemporaryFolder
+  let expected: [String]
+  static let shared = Result { try RPMSite() }
+
+  init() throws {
+    folder = try TemporaryFolder()
+    try shell(rpmScript, folder.path)
+    let dump = try run("python3", "-c", formsScript, folder.path)
+    try #require(dump.didSucceed, "\(dump.errors)")
+    expected = sortedLines(
+      try String(contentsOfFile: folder.path("expected"), encoding: .utf8))
+  }
+}
+
+private let rpmScript = #"""
+  cd "$1"
+  cat >all.spec <<'S'
+  Name: alpha
+  Version: 1.0
+  Release: 1.el9
+  Summary: a package
+  License: none
+  BuildArch: noarch
+  %description
+  A package.
+  %package -n beta
+  Summary: with an epoch
+  Version: 2.5~rc1
+  Release: 3
+  Epoch: 2
+  %description -n beta
+  A package.
+  %package -n gamma
+  Summary: with many files
+  Epoch: 0
+  %description -n gamma
+  A package.
+  %install
+  mkdir -p %{buildroot}/etc/alpha %{buildroot}/usr/share/gamma %{buildroot}/usr/share/beta
+  echo conf >%{buildroot}/etc/alpha/alpha.conf
+  echo data >%{buildroot}/usr/share/beta/data
+  for i in $(seq 1500); do echo $i >%{buildroot}/usr/share/gamma/file-with-a-long-name-$i; done
+  %files
+  %config(noreplace) /etc/alpha/alpha.conf
+  %files -n beta
+  /usr/share/beta
+  %files -n gamma
+  /usr/share/gamma
+  S
+  rpmbuild -bb --quiet --define "_topdir $1/top" --define '_build_id_links none' all.spec >log 2>&1 || { cat log >&2; exit 1; }
+  mkdir root
+  rpm --root "$1/root" --dbpath /var/lib/rpm -i --justdb --nodeps top/RPMS/noarch/*.rpm 2>/dev/null
+  rpm --root "$1/root" --dbpath /var/lib/rpm -qa --qf '%{NAME}\t%{EVR}\n' 2>/dev/null >expected
+  """#
+
+private let formsScript = #"""
+  import os, sqlite3, struct, subprocess, sys, zlib
+  root = sys.argv[1]
+  rows = sqlite3.connect(root + '/root/var/lib/rpm/rpmdb.sqlite').execute('SELECT hnum, blob FROM Packages').fetchall()
+  for form in ('ndb', 'bdb', 'bdb-big-endian', 'old'): os.makedirs(f'{root}/{form}/var/lib/rpm')
+  # Berkeley DB in both byte orders, and with small pages: longer chains
+  for form, order, extra in (('bdb', '<', ''), ('bdb-big-endian', '>', 'db_lorder=4321\n'), ('old', '<', 'db_pagesize=512\n')):
+      text = f'VERSION=3\nformat=bytevalue\ntype=hash\n{extra}HEADER=END\n'
+      for key, value in [(0, struct.pack(order + 'I', len(rows)))] + rows:
+          text += f" {struct.pack(order + 'I', key).hex()}\n {value.hex()}\n"
+      subprocess.run(['db5.3_load', f'{root}/{form}/var/lib/rpm/Packages'], input=text + 'DATA=END\n', text=True, check=True)
+  # ndb, with a free slot and a gap between blobs
+  slots, blobs, block = b'', b'', 256
+  for number, value in rows:
+      slots += struct.pack('<4sIII', b'Slot', 0, 0, 0)
+      count = (16 + len(value) + 12 + 15) // 16
+      body = struct.pack('<4sIII', b'BlbS', number, 1, len(value)) + value
+      body += bytes(count * 16 - len(body) - 12)
+      slots += struct.pack('<4sIII', b'Slot', number, block, count)
+      blobs += body + struct.pack('<II4s', zlib.adler32(body), len(value), b'BlbE') + bytes(48)
+      block += count + 3
+  head = struct.pack('<4sIIIIIII', b'RpmP', 0, 1, 1, len(rows) + 1, 0, 0, 0)
+  page = head + slots
+  page += struct.pack('<4sIII', b'Slot', 0, 0, 0) * ((4096 - len(page)) // 16)
+  open(root + '/ndb/var/lib/rpm/Packages.db', 'wb').write(page + blobs)
+  """#
+
+@Suite struct RPMTests {
+  static let forms: [(folder: String, kind: DatabaseKind)] = [
+    ("root", .rpmSQLite), ("ndb", .rpmNDB), ("bdb", .rpmBerkeley),
+    ("bdb-big-endian", .rpmBerkeley), ("old", .rpmBerkeley),
+  ]
+
+  @Test(arguments: forms)
+  func `every form holds what rpm -qa says`(_ folder: String, _ kind: DatabaseKind) throws {
+    let site = try RPMSite.shared.get()
+    let tree = FolderTree(root: site.folder.path(folder))
+    let (database, packages) = try #require(try PackageDatabase.find(in: tree))
+    #expect(database.kind == kind && packages.kind == kind)
+    #expect(lines(packages) == site.expected && site.expected.count == 3)
+    #expect(packages.packages.allSatisfy { $0.architecture == "noarch" })
+
+    let paths = ["etc/alpha/alpha.conf", "usr/share/gamma/file-with-a-long-name-1500", "etc/none"]
+    let owners = try database.owners(of: Set(paths.map { Array($0.utf8) }), in: tree)
+    let configuration = try #require(owners[Array(paths[0].utf8)]?.first)
+    #expect(configuration.package.name == "alpha" && configuration.isConfiguration)
+    let sum = try run("sha256sum", input: "conf\n").output.prefix(64)
+    #expect(
+      configuration.shipped
+        == .sha256(
+          stride(from: 0, to: 64, by: 2).compactMap {
+            UInt8(sum.dropFirst($0).prefix(2), radix: 16)
+          }
+        ))
+    let data = try #require(owners[Array(paths[1].utf8)]?.first)
+    #expect(data.package.version == "0:1.0-1.el9" && !data.isConfiguration)
+    #expect(owners.count == 2)
+  }
+
+  @Test func `pages that only the write-ahead log has are read`() throws {
+    let site = try RPMSite.shared.get()
+    let folder = try TemporaryFolder()
+    let result = try run(
+      "python3", "-c",
+      #"""
+      import os, shutil, sqlite3, sys
+      source, to = sys.argv[1:]
+      os.makedirs(to + '/var/lib/rpm'); shutil.copy(source, to + '/db')
+      db = sqlite3.connect(to + '/db'); db.execute('PRAGMA journal_mode = WAL')
+      db.execute('CREATE TABLE filler (x)'); db.commit()
+      db.execute('INSERT INTO Packages (blob) SELECT blob FROM Packages'); db.commit()
+      # Not committed: must not be seen.
+      db.execute('PRAGMA cache_size = 1'); db.execute('DELETE FROM Packages')
+      for suffix in ('', '-wal'): shutil.copy(to + '/db' + suffix, to + '/var/lib/rpm/rpmdb.sqlite' + suffix)
+      db.rollback()
+      """#, site.folder.path("root/var/lib/rpm/rpmdb.sqlite"), folder.path)
+    try #require(result.didSucceed, "\(result.errors)")
+    let tree = FolderTree(root: folder.path)
+    let log = try #require(
+      try tree.file(Array("var/lib/rpm/rpmdb.sqlite-wal".utf8), limitBytes: .max))
+    #expect(log.count > 4096)
+    let (_, packages) = try #require(try PackageDatabase.find(in: tree))
+    #expect(lines(packages) == (site.expected + site.expected).sorted())
+  }
+
+  @Test(arguments: seeds)
+  func `damage is an error or another list, and never more`(_ seed: UInt64) throws {
+    let site = try RPMSite.shared.get()
+    var random = SplitMix64(seed)
+    for (folder, kind) in RPMTests.forms {
+      let name =
+        kind == .rpmSQLite ? "rpmdb.sqlite" : kind == .rpmNDB ? "Packages.db" : "Packages"
+      let path = "var/lib/rpm/\(name)"
+      let whole = [UInt8](
+        try Data(contentsOf: URL(fileURLWithPath: site.folder.path("\(folder)/\(path)"))))
+      var failures = 0
+      for round in 0..<32 {
+        var bytes = whole
+        if round % 4 == 0 {
+          bytes.removeSubrange(Int.random(in: 0..<bytes.count, using: &random)...)
+        }
+        for _ in 0..<8 where !bytes.isEmpty {
+          // Most of what steers the readers stands in the first pages.
+          let limit = round % 2 == 0 ? min(bytes.count, 8192) : bytes.count
+          bytes[Int.random(in: 0..<limit, using: &random)] =
+            [0, 0xff, 0x7f, UInt8.random(in: 0...255, using: &random)].randomElement(
+              using: &random) ?? 0
+        }
+        let tree = MemoryTree(files: [path: bytes])
+        do {
+          guard let (database, _) = try PackageDatabase.find(in: tree) else { continue }
+          _ = try database.owners(of: [Array("etc/alpha/alpha.conf".utf8)], in: tree)
+        } catch let error as PackagesError {
+          #expect(error.object.contains(path) && !error.finding.isEmpty)
+          failures += 1
+        }
+      }
+      #expect(failures > 3, "\(folder), seed \(seed)")
+    }
+  }
+
+  @Test func `an SQLite file that would run for ever, or is no table, is refused`() throws {
+    let folder = try TemporaryFolder()
+    for sql in [
+      "CREATE VIEW Packages AS WITH RECURSIVE c(hnum, blob) AS (SELECT 1, x'00' UNION ALL SELECT hnum + 1, blob FROM c) SELECT * FROM c",
+      "CREATE TABLE Other (x)", "CREATE TABLE Packages (hnum INTEGER PRIMARY KEY)",
+      "CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob); INSERT INTO Packages VALUES (1, NULL)",
+    ] {
+      let path = folder.path("db")
+      try? FileManager.default.removeItem(atPath: path)
+      try #require(try run("sqlite3", path, sql).didSucceed)
+      let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+      let tree = MemoryTree(files: ["usr/lib/sysimage/rpm/rpmdb.sqlite": bytes])
+      #expect(throws: PackagesError.self, "\(sql)") { try PackageDatabase.find(in: tree) }
+    }
+  }
+}
