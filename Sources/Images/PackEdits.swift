@@ -68,9 +68,11 @@ struct PackEdits {
   private mutating func addPostscripts() throws {
     edits.remove(path("xcatpost"))
     let folder = installDirectory.appending("postscripts")
-    guard let place = try? resolver.resolve(folder),
-      let directory = try? fileSystem.openDirectory(at: place.directory.raw, place.name)
-    else {
+    let opened = try PackEdits.unlessAbsent { () throws(SystemError) in
+      let place = try resolver.resolve(folder)
+      return try fileSystem.openDirectory(at: place.directory.raw, place.name)
+    }
+    guard let directory = opened else {
       remarks.append("there are no postscripts in \(folder.text): xcatpost is left out")
       return
     }
@@ -81,12 +83,26 @@ struct PackEdits {
     where name.first != 0x2e {
       try copy(directory, name, to: path("xcatpost") + [name], &room)
     }
-    if let script = try? fileSystem.readSmallFile(
-      at: directory.raw, Array("xcatdsklspost".utf8), limitBytes: 16 << 20)
-    {
+    let script = try PackEdits.unlessAbsent { () throws(SystemError) in
+      try fileSystem.readSmallFile(
+        at: directory.raw, Array("xcatdsklspost".utf8), limitBytes: 16 << 20)
+    }
+    if let script {
       edits.put(path("opt/xcat/xcatdsklspost"), .file(script, mode: 0o755))
     } else {
       remarks.append("Could not find the script \(folder.text)/xcatdsklspost.")
+    }
+  }
+
+  /// What `body` finds; nil where nothing is. Any other failure is one.
+  private static func unlessAbsent<R>(
+    _ body: () throws(SystemError) -> R
+  ) throws(SystemError) -> R? {
+    do {
+      return try body()
+    } catch {
+      if error.isAbsent { return nil }
+      throw error
     }
   }
 

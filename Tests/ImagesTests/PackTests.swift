@@ -58,7 +58,8 @@ import Testing
       let name = "rootimg.\(method.rawValue).\(codec.suffix)"
       let cold = try pack(workspace, method, codec)
       let reference = try bytes(packed(folder, name))
-      #expect(cold.report.cachedSegments == 0)
+      // Of the insides of large files, cpio and tar have the same segments.
+      #expect(cold.report.cachedSegments == 0 || method == .tar)
       let warm = try pack(workspace, method, codec)
       #expect(warm.report.cachedSegments == warm.report.segments, "\(name)")
       #expect(!warm.isNewSnapshot)
