@@ -33,6 +33,8 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(
+      name: "CDeflate", pkgConfig: "libdeflate", providers: [.apt(["libdeflate-dev"])]),
     .systemLibrary(name: "CLzma", pkgConfig: "liblzma", providers: [.apt(["liblzma-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
@@ -40,7 +42,7 @@ let package = Package(
     .target(name: "CLinux"),
 
     room("Platform", ["CLinux"]),
-    room("Codec", ["CZlib", "CZstd", "CLzma", "CCrypto"]),
+    room("Codec", ["CZlib", "CZstd", "CLzma", "CDeflate", "CCrypto"]),
     room("SQLite", ["CSQLite"]),
     room("Archive", ["Codec"]),
     room("Packages", ["Codec", "Platform", "SQLite"]),
@@ -57,7 +59,7 @@ let package = Package(
     .executableTarget(
       name: "imgstore",
       dependencies: [
-        "Images", "Apply", "Store", "Packages", "Codec", "Platform", "XCAT",
+        "Images", "Apply", "Render", "Store", "Packages", "Codec", "Platform", "XCAT",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -73,13 +75,15 @@ let package = Package(
     roomTests("Codec", ["Codec"]),
     roomTests("Archive", ["Archive", "Codec"]),
     roomTests("Trees", ["Render", "Ingest", "Archive", "Store", "Codec", "Platform"]),
+    roomTests("Render", ["Render", "Store", "Codec", "Platform"]),
     roomTests("Packages", ["Packages", "Platform"]),
     roomTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
     roomTests("XCAT", ["XCAT", "Archive", "Platform", "SQLite"]),
     roomTests(
       "Images",
       [
-        "Images", "Apply", "Packages", "XCAT", "Ingest", "Store", "Archive", "Codec", "Platform",
+        "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Store", "Archive", "Codec",
+        "Platform",
         "HostileBundles",
       ]),
     roomTests("CLI", ["Platform", "Codec", "HostileBundles"]),

@@ -22,6 +22,11 @@ public struct ZstdCompressor: ~Copyable {
 
   deinit { ZSTD_freeCCtx(context) }
 
+  /// What of the library decides on the bytes.
+  public static func fingerprint(level: Int32) -> String {
+    "libzstd \(ZSTD_versionNumber()) level \(level)"
+  }
+
   /// The largest size that `count` bytes can compress to.
   public static func bound(_ count: Int) -> Int { ZSTD_compressBound(count) }
 

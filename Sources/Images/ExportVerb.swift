@@ -68,7 +68,7 @@ extension Workspace {
     report(.writing(image: snapshot.snapshot.image))
     let manifest = try layout.manifest.render()
     let written = try write(request, layout) { sink in
-      try BundleWriter(store, progress: progress).write(
+      try BundleWriter(store, progress: progress, cache: SegmentCache(store.layout)).write(
         folder: layout.folder, manifest: manifest, files: files.map(\.file),
         modified: snapshot.snapshot.created, to: sink)
     }

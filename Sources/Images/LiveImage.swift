@@ -125,7 +125,7 @@ extension Workspace {
   }
 
   /// The stat cache, where the snapshot that it relies on is still there.
-  private func validCache(_ image: ImageName, _ store: ObjectStore) throws -> StatCache? {
+  func validCache(_ image: ImageName, _ store: ObjectStore) throws -> StatCache? {
     guard let cache = StatCache.load(store.layout, key: cacheKey(image)) else { return nil }
     for number in try store.refs.numbers(of: image).reversed()
     where (try? store.refs.read(image, number))?.id == cache.base { return cache }

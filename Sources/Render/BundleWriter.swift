@@ -1,8 +1,9 @@
 // Render: bytes made from a snapshot. This file: xCAT's bundle as a stream, straight from the
-// store, with no copy of the image anywhere and memory bounded by one frame.
+// store, with no copy of the image anywhere and memory bounded by the segments under way.
 //
 // 1. The same members give the same bytes: order, times and owners come from the snapshot.
-// 2. What is compressed already is not compressed again: it goes into stored blocks.
+// 2. What is compressed already is not compressed again: it goes into stored blocks; all
+//    else is segments, compressed on all cores or copied from the cache.
 // 3. Every file's header carries the SHA-256 of its content in a comment, which other programs
 //    ignore (POSIX pax: "comment") and our import checks.
 
@@ -41,10 +42,20 @@ public struct RenderedFile: Sendable {
 public struct BundleWriter {
   private let store: ObjectStore
   private let progress: Progress
+  private let cache: SegmentCache?
+  private let threads: Int
 
-  public init(_ store: ObjectStore, progress: Progress) {
+  /// - Parameters:
+  ///   - cache: the store's segment cache; nil compresses everything.
+  ///   - threads: how many compress.
+  public init(
+    _ store: ObjectStore, progress: Progress, cache: SegmentCache? = nil,
+    threads: Int = processorCount
+  ) {
     self.store = store
     self.progress = progress
+    self.cache = cache
+    self.threads = threads
   }
 
   /// Writes a gzip'ed tar as `tar czf F .` makes it: "./", "./FOLDER/", and the files below it.
@@ -58,88 +69,114 @@ public struct BundleWriter {
     to sink: @escaping ByteSink
   ) throws {
     progress.begin("exporting", totalBytes: files.reduce(0) { $0 &+ $1.sizeBytes })
-    let gzip = try GzipWriter(sink)
-    let tar = TarWriter { try gzip.write($0) }
+    let renderer = SegmentRenderer(
+      store, cache: cache, codec: .gzip, threads: threads, progress: progress)
+    _ = try renderer.render(
+      { try members(folder, manifest, files, modified, $0) }, to: sink)
+  }
+
+  /// Calls `body` with each member.
+  /// - Returns: the archive's end.
+  private func members(
+    _ folder: String, _ manifest: [UInt8], _ files: [RenderedFile], _ modified: Timestamp,
+    _ body: (ArchiveEntry) throws -> Void
+  ) throws -> [UInt8] {
+    var totalBytes: UInt64 = 0
+    func emit(_ member: TarMember, _ content: EntryContent = .none) throws {
+      var header: [UInt8] = []
+      try TarWriter { header += $0 }.begin(member)
+      let entry = ArchiveEntry(
+        path: member.path, header: header, content: content,
+        paddingBytes: Int((512 - content.sizeBytes % 512) % 512),
+        isCompressed: try isCompressed(content))
+      totalBytes += entry.sizeBytes
+      try body(entry)
+    }
     func directory(_ path: String, _ mode: UInt16, _ time: Timestamp? = nil) throws {
-      try tar.begin(
+      try emit(
         TarMember(
           path: Array(path.utf8), kind: .directory, mode: mode,
           modifiedSeconds: (time ?? modified).seconds))
     }
+    func file(_ file: RenderedFile) throws {
+      let (member, content) = try describe(file, folder, modified)
+      try emit(member, content)
+    }
     try directory("./", 0o700)
     try directory("./\(folder)/", 0o755)
     // The manifest first: who reads the stream knows at once what is coming.
-    try write(
-      RenderedFile(name: "manifest.xml", source: .bytes(manifest)), folder, modified, tar, gzip)
+    try file(RenderedFile(name: "manifest.xml", source: .bytes(manifest)))
     var folders: Set<String> = []
-    for file in files.sorted(by: { byBytes($0.name, $1.name) }) {
-      let parts = file.name.split(separator: "/").dropLast()
+    for next in files.sorted(by: { byBytes($0.name, $1.name) }) {
+      let parts = next.name.split(separator: "/").dropLast()
       for depth in parts.indices {
         let path = parts[...depth].joined(separator: "/")
         if folders.insert(path).inserted { try directory("./\(folder)/\(path)/", 0o755) }
       }
-      if case .entry(let entry) = file.source, entry.kind == .directory {
-        if folders.insert(file.name).inserted {
-          try directory("./\(folder)/\(file.name)/", entry.mode, entry.modified)
+      if case .entry(let entry) = next.source, entry.kind == .directory {
+        if folders.insert(next.name).inserted {
+          try directory("./\(folder)/\(next.name)/", entry.mode, entry.modified)
         }
         continue
       }
-      try write(file, folder, modified, tar, gzip)
+      try file(next)
     }
-    try gzip.setCompressing(true)
-    try tar.finish()
-    try gzip.finish()
+    return TarEnd.bytes(after: totalBytes)
   }
 
-  private func write(
-    _ file: RenderedFile, _ folder: String, _ modified: Timestamp, _ tar: TarWriter,
-    _ gzip: GzipWriter
-  ) throws {
+  private func describe(
+    _ file: RenderedFile, _ folder: String, _ modified: Timestamp
+  ) throws -> (TarMember, EntryContent) {
     var member = TarMember(
       path: Array("./\(folder)/\(file.name)".utf8), kind: .file, mode: 0o644,
       sizeBytes: file.sizeBytes, modifiedSeconds: modified.seconds)
-    var isBegun = false
-    func content(_ bytes: UnsafeRawBufferPointer) throws {
-      if !isBegun {
-        try gzip.setCompressing(true)
-        try tar.begin(member)
-        try gzip.setCompressing(!isCompressed(bytes))
-        isBegun = true
-      }
-      try tar.write(bytes)
-      progress.add(bytes: UInt64(bytes.count))
-    }
     switch file.source {
     case .bytes(let bytes):
       member.comment = checksum(SHA256.digest(of: bytes))
-      try bytes.withUnsafeBytes { if !$0.isEmpty { try content($0) } }
+      return (member, bytes.isEmpty ? .none : .bytes(bytes))
     case .spool(let spool):
       member.comment = checksum(spool.digest)
-      try spool.read(content)
+      return (member, spool.sizeBytes == 0 ? .none : .spool(spool))
     case .entry(let entry):
       member.mode = entry.mode
       member.uid = entry.uid
       member.gid = entry.gid
       member.modifiedSeconds = entry.modified.seconds
       switch entry.content {
-      case .symlink(let target): member.kind = .symlink(target: target)
+      case .symlink(let target):
+        member.kind = .symlink(target: target)
+        return (member, .none)
       case .file(let blob, let size):
         member.comment = checksum(blob)
-        for part in try store.parts(of: blob, sizeBytes: size) {
-          try store.read(part) { _, bytes in try content(bytes) }
-        }
+        return (member, size == 0 ? .none : .blob(blob, sizeBytes: size))
       default:
         throw StoreError(
           .refused, "file \(file.name)", "is a \(entry.kind.noun), and a bundle holds files")
       }
     }
-    if !isBegun { try tar.begin(member) }
   }
 
   private func checksum(_ digest: Digest) -> String { TarMember.checksumPrefix + "\(digest)" }
 
   private func byBytes(_ a: String, _ b: String) -> Bool {
     Array(a.utf8).lexicographicallyPrecedes(Array(b.utf8))
+  }
+
+  /// The content begins as a compressed format does.
+  private func isCompressed(_ content: EntryContent) throws -> Bool {
+    switch content {
+    case .none, .bytes: return false
+    case .spool(let spool):
+      var answer = false
+      try spool.read(0..<min(spool.sizeBytes, 16)) { answer = answer || isCompressed($0) }
+      return answer
+    case .blob(let blob, let size):
+      guard let first = try store.parts(of: blob, sizeBytes: size).first(where: { _ in true })
+      else { return false }
+      var answer = false
+      try store.read(first) { _, bytes in answer = isCompressed(bytes) }
+      return answer
+    }
   }
 
   /// The bytes begin as a compressed format does: gzip, xz, zstd, bzip2, squashfs.
@@ -149,5 +186,13 @@ public struct BundleWriter {
       [0x68, 0x73, 0x71, 0x73],
     ]
     return magics.contains { bytes.starts(with: $0) }
+  }
+}
+
+/// A tar archive's end: two blocks of zeros, filled up to a record of 10 KiB.
+enum TarEnd {
+  static func bytes(after totalBytes: UInt64) -> [UInt8] {
+    let rest = (10240 - (totalBytes + 1024) % 10240) % 10240
+    return [UInt8](repeating: 0, count: 1024 + Int(rest))
   }
 }

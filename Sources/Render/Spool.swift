@@ -31,13 +31,15 @@ public final class Spool: Sendable {
     (sizeBytes, digest) = state.withLock { ($0.count, $0.hash.finish()) }
   }
 
-  /// Hands out all bytes, in pieces of at most 256 KiB.
-  func read(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+  /// Hands out a range of the bytes, in pieces of at most 256 KiB. Any thread may call it.
+  func read(_ range: Range<UInt64>, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
     defer { buffer.deallocate() }
-    var offset: UInt64 = 0
-    while offset < sizeBytes {
-      let n = try fileSystem.read(file.raw, at: offset, into: buffer)
+    var offset = range.lowerBound
+    while offset < range.upperBound {
+      let wanted = Int(min(range.upperBound - offset, UInt64(buffer.count)))
+      let n = try fileSystem.read(
+        file.raw, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted]))
       guard n > 0 else {
         throw StoreError(.damaged, "a temporary file in the store", "is shorter than it was")
       }

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Packs two versions of a tree, cold and warm, beside the pipeline that it replaces, in turns.
+
+  pack.py [--imgstore BINARY] [--work DIR] [--rounds N] V1 [V2]
+
+Prints a table and, with --json FILE, writes the numbers. Needs find, cpio, pigz, cp, root for owners."""
+
+import argparse, gzip, hashlib, json, os, shutil, statistics, subprocess, sys, time
+
+parser = argparse.ArgumentParser()
+parser.add_argument('--imgstore', default='.build/release/imgstore')
+parser.add_argument('--work', default='/var/tmp/imgstore-pack-bench')
+parser.add_argument('--rounds', type=int, default=3)
+parser.add_argument('--json')
+parser.add_argument('trees', nargs='+')
+args = parser.parse_args()
+
+binary = os.path.abspath(args.imgstore)
+work = os.path.abspath(args.work)
+trees = [os.path.abspath(t) for t in args.trees[:2]]
+if os.path.exists(work):
+    sys.exit(f'{work}: is there already; name a new folder with --work')
+store, root = f'{work}/store', f'{work}/root'
+image = f'{root}/img'
+packed = f'{image}/rootimg.cpio.gz'
+
+
+def timed(command, **more):
+    os.sync()
+    start = time.monotonic()
+    subprocess.run(command, check=True, **more)
+    return time.monotonic() - start
+
+
+def imgstore(*arguments, json_output=False):
+    command = [binary, *arguments, '--store', store, '--root', root, '-q']
+    result = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    return json.loads(result.stdout) if json_output else None
+
+
+def pack():
+    os.sync()
+    start = time.monotonic()
+    outcome = imgstore('pack', 'img', '--nosyncfiles', '--json', json_output=True)
+    return time.monotonic() - start, outcome
+
+
+def pigz(tree):
+    return timed(['bash', '-c', f'find . -xdev | cpio -o -H newc --quiet | pigz -6 > {work}/pigz.gz && sync {work}/pigz.gz'],
+                 cwd=tree)
+
+
+def copy():
+    seconds = timed(['bash', '-c', f'cp {packed} {work}/copy && sync {work}/copy'])
+    os.remove(f'{work}/copy')
+    return seconds
+
+
+def digest(path):
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+os.makedirs(image)
+# The tree in its place, without a copy: a bind mount would be left out, a link would be a link.
+subprocess.run(['cp', '-a', trees[0], f'{image}/rootimg'], check=True)
+imgstore('define', 'img', 'provmethod=netboot', 'rootimgdir=/img', 'profile=p', 'osvers=x', 'osarch=x86_64')
+imgstore('snapshot', 'img')
+times = {'cold': [], 'warm': [], 'pigz pipeline': [], 'cp + fsync': []}
+digests = set()
+for _ in range(args.rounds):
+    times['pigz pipeline'].append(pigz(f'{image}/rootimg'))
+    shutil.rmtree(f'{store}/cache/segments', ignore_errors=True)
+    seconds, outcome = pack()
+    times['cold'].append(seconds)
+    digests.add(digest(packed))
+    seconds, outcome = pack()
+    times['warm'].append(seconds)
+    digests.add(digest(packed))
+    times['cp + fsync'].append(copy())
+subprocess.run(['gzip', '-t', packed], check=True)
+best = {name: min(values) for name, values in times.items()}
+sizes = {'pack': os.path.getsize(packed), 'pigz': os.path.getsize(f'{work}/pigz.gz')}
+print(f"{'':16}{'best':>8}{'median':>8}  s ({args.rounds} rounds, {os.cpu_count()} cores)")
+for name, values in times.items():
+    print(f'{name:16}{min(values):8.2f}{statistics.median(values):8.2f}')
+print(f"size: pack {sizes['pack']:,}, pigz -6 {sizes['pigz']:,} ({sizes['pack'] / sizes['pigz'] - 1:+.2%})")
+print(f"cold = warm in every round: {len(digests) == 1}")
+print(f"warm: {best['pigz pipeline'] / best['warm']:.1f} x pigz (goal 25), {best['cp + fsync'] / best['warm']:.2f} x cp (goal 0.5)")
+print(f"cold: {best['pigz pipeline'] / best['cold']:.2f} x pigz (goal 2.5)")
+result = {'times': times, 'sizes': sizes}
+
+if len(trees) > 1:
+    subprocess.run(['rsync', '-aHAX', '--delete', trees[1] + '/', f'{image}/rootimg/'], check=True)
+    os.remove(packed)
+    imgstore('snapshot', 'img')
+    update, outcome = pack()
+    copying = copy()
+    fresh = outcome['plainBytes'] - outcome['cachedBytes']
+    shutil.rmtree(f'{store}/cache/segments')
+    cold, _ = pack()
+
+    def blobs(tree):
+        found = {}
+        for top, _, files in os.walk(tree):
+            for name in files:
+                path = os.path.join(top, name)
+                if os.path.isfile(path) and not os.path.islink(path):
+                    found[digest(path)] = os.path.getsize(path)
+        return found
+
+    old, new = blobs(trees[0]), blobs(trees[1])
+    share = sum(n for d, n in new.items() if d not in old) / sum(new.values())
+    limit = 1.5 * share * cold + copying
+    print(f"v2 after v1: {update:.2f} s; cold {cold:.2f} s, new bytes {share:.1%}, compressed {fresh / outcome['plainBytes']:.1%}; "
+          f"goal {limit:.2f} s (1.5 x share x cold + cp {copying:.2f})")
+    result['update'] = {'seconds': update, 'cold': cold, 'newShare': share, 'goal': limit}
+if args.json:
+    with open(args.json, 'w') as file:
+        json.dump(result, file, indent=1)
+shutil.rmtree(work)

@@ -1,0 +1,89 @@
+// The packed image's file: written beside, made durable, and put in its place by one rename.
+//
+// 1. Whatever happens before the rename, the old file stays whole; a node that downloads it keeps it.
+// 2. A part that a killed run left is removed by the next one. It is known by its name and by its
+//    lock, which died with its writer.
+
+import Platform
+
+/// A packed image under way.
+final class PackedFile {
+  private static let suffix = Array(".imgstore-part".utf8)
+
+  private let fileSystem: any FileSystem
+  private let place: ResolvedPath
+  private let temporary: [UInt8]
+  private let file: Descriptor
+  private var writtenBytes: UInt64 = 0
+  private var startedBytes: UInt64 = 0
+  private var isPublished = false
+  private let object: String
+
+  /// Begins a file that will be `place`; leftovers of others beside it go first.
+  init(_ fileSystem: any FileSystem, _ place: ResolvedPath) throws {
+    self.fileSystem = fileSystem
+    self.place = place
+    object = "packed image \(printable(place.name))"
+    PackedFile.removeLeftovers(fileSystem, place)
+    temporary =
+      [0x2e] + place.name + [0x2e] + Array(randomName().utf8) + PackedFile.suffix
+    let (directory, name) = (place.directory, temporary)
+    file = try PackedFile.explaining(object) {
+      try fileSystem.openFile(
+        at: directory.raw, name, [.readWrite, .create, .exclusive], mode: 0o600)
+    }
+    _ = try? fileSystem.lock(file.raw, exclusive: true, wait: false)
+  }
+
+  deinit {
+    guard !isPublished else { return }
+    try? fileSystem.remove(at: place.directory.raw, temporary, isDirectory: false)
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer) throws {
+    try PackedFile.explaining(object) { try fileSystem.write(file.raw, bytes) }
+    writtenBytes += UInt64(bytes.count)
+    // The disk works while the rest is rendered, so that the sync at the end is short.
+    if writtenBytes - startedBytes >= 8 << 20 {
+      fileSystem.startSync(file.raw, offset: startedBytes, count: writtenBytes - startedBytes)
+      startedBytes = writtenBytes
+    }
+  }
+
+  /// Makes the file durable and puts it in its place, readable by all.
+  func publish() throws {
+    try PackedFile.explaining(object) {
+      try fileSystem.setMode(file.raw, 0o644)
+      try fileSystem.sync(file.raw)
+      try fileSystem.rename(
+        at: place.directory.raw, temporary, to: place.directory.raw, place.name,
+        exclusively: false)
+      isPublished = true
+      try fileSystem.sync(place.directory.raw)
+    }
+  }
+
+  private static func explaining<R>(_ object: String, _ body: () throws -> R) throws -> R {
+    do {
+      return try body()
+    } catch let error as SystemError {
+      throw ImageError(
+        object, "cannot be written (\(error)); the file that was there is as it was",
+        advice: error.advice)
+    }
+  }
+
+  private static func removeLeftovers(_ fileSystem: any FileSystem, _ place: ResolvedPath) {
+    for name in (try? fileSystem.names(of: place.directory.raw)) ?? []
+    where name.first == 0x2e && name.count > suffix.count
+      && name.suffix(suffix.count) == suffix[...]
+    {
+      guard
+        let file = try? fileSystem.openFile(
+          at: place.directory.raw, name, [.read, .noFollow, .nonBlocking]),
+        (try? fileSystem.lock(file.raw, exclusive: true, wait: false)) == true
+      else { continue }
+      try? fileSystem.remove(at: place.directory.raw, name, isDirectory: false)
+    }
+  }
+}

@@ -1,0 +1,167 @@
+// The compressed forms that a stream of segments can have, and how each is put together.
+//
+// gzip: one member (RFC 1952); a segment is a run of deflate blocks that ends at a byte's end, and
+// the CRCs of all segments combine. zstd: a frame a segment (RFC 8878, section 3.1: frames may
+// follow each other). A format's bytes depend on the segments and the library's version alone.
+
+import Codec
+
+/// A compressed form of an archive.
+public enum SegmentCodec: String, Sendable, CaseIterable {
+  case gzip
+  case zstd
+
+  public static let deflateLevel: Int32 = 5
+  public static let zstdLevel: Int32 = 12
+
+  /// How its streams are cut (docs/decisions, "Segments").
+  public var sizes: SegmentSizes {
+    switch self {
+    case .gzip: SegmentSizes(leastBytes: 256 << 10, normalBytes: 768 << 10, mostBytes: 1536 << 10)
+    case .zstd: SegmentSizes(leastBytes: 512 << 10, normalBytes: 2 << 20, mostBytes: 4 << 20)
+    }
+  }
+
+  /// What decides on the bytes of an encoded segment, beside its plain bytes: part of cache keys.
+  var encoderName: String {
+    switch self {
+    case .gzip: "gzip " + SegmentDeflater.fingerprint(level: SegmentCodec.deflateLevel)
+    case .zstd: "zstd " + ZstdCompressor.fingerprint(level: SegmentCodec.zstdLevel)
+    }
+  }
+}
+
+/// An encoded segment: what the cache keeps, and what a stream is made of.
+struct EncodedSegment: Sendable {
+  /// Facts, then the payload.
+  let bytes: [UInt8]
+  let plainBytes: UInt64
+  /// CRC-32 of the plain bytes.
+  let crc: UInt32
+
+  private static let factsBytes = 12
+
+  /// The stretch of the stream.
+  var payloadRange: Range<Int> { EncodedSegment.factsBytes..<bytes.count }
+
+  /// - Parameter facts: of `plainBytes` and their CRC.
+  init(plainBytes: UInt64, crc: UInt32, payload: [UInt8]) {
+    var writer = ByteWriter()
+    writer.reserve(EncodedSegment.factsBytes + payload.count)
+    writer.word64(plainBytes)
+    writer.word32(crc)
+    writer.raw(payload)
+    bytes = writer.bytes
+    self.plainBytes = plainBytes
+    self.crc = crc
+  }
+
+  /// From the cache; nil where the bytes cannot be those of a segment this long.
+  init?(cached: [UInt8], plainBytes: Int) {
+    let facts = cached.withUnsafeBytes { buffer -> (UInt64, UInt32)? in
+      var reader = ByteReader(buffer)
+      guard let size = try? reader.word64(), let crc = try? reader.word32() else { return nil }
+      return (size, crc)
+    }
+    guard let facts, facts.0 == UInt64(plainBytes) else { return nil }
+    bytes = cached
+    (self.plainBytes, crc) = facts
+  }
+}
+
+/// Encodes segments. Belongs to one thread at a time.
+struct SegmentEncoder: ~Copyable {
+  private let codec: SegmentCodec
+  private var deflater: SegmentDeflater?
+  private var zstd: ZstdCompressor?
+  private var unzstd: ZstdDecompressor?
+
+  init(_ codec: SegmentCodec) {
+    self.codec = codec
+    switch codec {
+    case .gzip: deflater = SegmentDeflater(level: SegmentCodec.deflateLevel)
+    case .zstd:
+      zstd = ZstdCompressor(level: SegmentCodec.zstdLevel)
+      unzstd = ZstdDecompressor()
+    }
+  }
+
+  /// - Throws: `CodecError` where what comes out does not decode to what went in.
+  mutating func encode(
+    _ plain: UnsafeRawBufferPointer, isStored: Bool
+  ) throws(CodecError) -> EncodedSegment {
+    let payload =
+      switch codec {
+      case .gzip: isStored ? StoredBlocks.encode(plain) : try deflate(plain)
+      case .zstd: try compressFrame(plain)
+      }
+    return EncodedSegment(
+      plainBytes: UInt64(plain.count), crc: CRC32.of(plain), payload: payload)
+  }
+
+  private mutating func deflate(_ plain: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
+    try deflater?.deflate(plain) ?? []
+  }
+
+  private mutating func compressFrame(
+    _ plain: UnsafeRawBufferPointer
+  ) throws(CodecError) -> [UInt8] {
+    var frame = [UInt8](repeating: 0, count: ZstdCompressor.bound(plain.count))
+    var failure: CodecError?
+    var size = 0
+    frame.withUnsafeMutableBytes { target in
+      do throws(CodecError) {
+        size = try zstd?.compress(plain, into: target) ?? 0
+        try verifyFrame(UnsafeRawBufferPointer(rebasing: target[..<size]), plain)
+      } catch { failure = error }
+    }
+    if let failure { throw failure }
+    frame.removeSubrange(size...)
+    return frame
+  }
+
+  private mutating func verifyFrame(
+    _ frame: UnsafeRawBufferPointer, _ plain: UnsafeRawBufferPointer
+  ) throws(CodecError) {
+    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: plain.count, alignment: 16)
+    defer { copy.deallocate() }
+    try unzstd?.decompress(frame, into: copy)
+    guard plain.elementsEqual(copy) else {
+      throw .corrupt("zstd: a frame decodes to other bytes than went in")
+    }
+  }
+}
+
+/// What stands around the segments of a stream.
+struct StreamEnvelope {
+  private let codec: SegmentCodec
+  private var crc = CRC32()
+  private var plainBytes: UInt64 = 0
+
+  init(_ codec: SegmentCodec) { self.codec = codec }
+
+  /// gzip's has no name and no time: magic, deflate, no flags, 0, no extra flags, Unix.
+  var header: [UInt8] {
+    switch codec {
+    case .gzip: [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]
+    case .zstd: []
+    }
+  }
+
+  mutating func add(_ segment: EncodedSegment) {
+    crc.append(segment.crc, countBytes: segment.plainBytes)
+    plainBytes &+= segment.plainBytes
+  }
+
+  var trailer: [UInt8] {
+    switch codec {
+    case .gzip:
+      var writer = ByteWriter()
+      writer.raw(SegmentDeflater.end)
+      writer.word32(crc.value)
+      writer.word32(UInt32(truncatingIfNeeded: plainBytes))
+      return writer.bytes
+    case .zstd: return []
+    }
+  }
+}

@@ -1,0 +1,177 @@
+// One file of the segment cache: records, one after another (docs/format.md, "The segment cache").
+//
+//     "isg1"  length word32  crc word32  0 word32  key 32 bytes  value
+//
+// The CRC is of the 16 + 32 + length bytes with the CRC itself as 0: it vouches for key and value
+// alike. A scan hops from header to header and stops at the first that cannot be one.
+
+import Codec
+import Platform
+
+/// A record that a scan found; its value is not read yet, and not trusted.
+struct SegmentRecord {
+  let key: Digest
+  let offset: UInt64
+  let lengthBytes: Int
+}
+
+/// An open file of the cache. Reading is free of locks; the cache's lock guards appending.
+final class SegmentFile: @unchecked Sendable {  // `endBytes` changes under the cache's lock only
+  static let mostBytes = 64 << 20
+  private static let headerBytes = 48
+  private static let magic: UInt32 = 0x3167_7369
+
+  private let fileSystem: any FileSystem
+  private let file: Descriptor
+  /// Where the next record goes; what follows is a torn tail.
+  private(set) var endBytes: UInt64 = 0
+
+  /// 16 hexadecimal digits.
+  static func name(_ number: UInt64) -> [UInt8] {
+    let digits = Array(String(number, radix: 16).utf8)
+    return [UInt8](repeating: 0x30, count: 16 - digits.count) + digits
+  }
+
+  init?(reading number: UInt64, _ fileSystem: any FileSystem, _ folder: Descriptor) {
+    guard
+      let file = try? fileSystem.openFile(
+        at: folder.raw, SegmentFile.name(number), [.read, .noFollow, .nonBlocking]),
+      let size = try? fileSystem.stat(file.raw).size
+    else { return nil }
+    self.fileSystem = fileSystem
+    self.file = file
+    endBytes = size
+  }
+
+  /// Takes the file for appending; nil while another process has it.
+  convenience init?(
+    appendingTo number: UInt64, _ fileSystem: any FileSystem, _ folder: Descriptor
+  ) {
+    self.init(locking: number, [.readWrite, .noFollow, .nonBlocking], fileSystem, folder)
+  }
+
+  convenience init?(creating number: UInt64, _ fileSystem: any FileSystem, _ folder: Descriptor) {
+    self.init(locking: number, [.readWrite, .create, .exclusive], fileSystem, folder)
+  }
+
+  private init?(
+    locking number: UInt64, _ flags: OpenFlags, _ fileSystem: any FileSystem, _ folder: Descriptor
+  ) {
+    guard
+      let file = try? fileSystem.openFile(
+        at: folder.raw, SegmentFile.name(number), flags, mode: 0o600),
+      (try? fileSystem.lock(file.raw, exclusive: true, wait: false)) == true,
+      let size = try? fileSystem.stat(file.raw).size
+    else { return nil }
+    self.fileSystem = fileSystem
+    self.file = file
+    endBytes = size
+  }
+
+  /// Finds the records, and where the last whole one ends.
+  func scan() -> [SegmentRecord] {
+    var records: [SegmentRecord] = []
+    var at: UInt64 = 0
+    let header = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: SegmentFile.headerBytes, alignment: 8)
+    defer { header.deallocate() }
+    while at + UInt64(SegmentFile.headerBytes) <= endBytes {
+      guard
+        (try? fileSystem.readFully(file.raw, at: at, into: header)) == SegmentFile.headerBytes,
+        let (key, length, _) = SegmentFile.parse(UnsafeRawBufferPointer(header))
+      else { break }
+      let next = at + UInt64(SegmentFile.headerBytes) + UInt64(length)
+      guard next <= endBytes else { break }
+      records.append(SegmentRecord(key: key, offset: at, lengthBytes: length))
+      at = next
+    }
+    endBytes = at
+    return records
+  }
+
+  /// Cuts off what `scan` could not read, so that what is appended can be found again.
+  func cutTail() -> Bool {
+    (try? fileSystem.truncate(file.raw, to: endBytes)) != nil
+  }
+
+  /// The value of the record at `offset`, if it is whole and of this key.
+  func read(_ key: Digest, at offset: UInt64, lengthBytes: Int) -> [UInt8]? {
+    let total = SegmentFile.headerBytes + lengthBytes
+    var isGood = false
+    let value = [UInt8](unsafeUninitializedCapacity: lengthBytes) { buffer, count in
+      withUnsafeTemporaryAllocation(byteCount: SegmentFile.headerBytes, alignment: 8) { header in
+        let body = UnsafeMutableRawBufferPointer(buffer)
+        guard total > 0,
+          (try? fileSystem.readFully(file.raw, at: offset, into: header))
+            == SegmentFile.headerBytes,
+          let (found, length, crc) = SegmentFile.parse(UnsafeRawBufferPointer(header)),
+          found == key, length == lengthBytes,
+          (try? fileSystem.readFully(
+            file.raw, at: offset + UInt64(SegmentFile.headerBytes),
+            into: UnsafeMutableRawBufferPointer(rebasing: body[..<lengthBytes]))) == lengthBytes,
+          crc
+            == SegmentFile.checksum(
+              UnsafeRawBufferPointer(header),
+              UnsafeRawBufferPointer(rebasing: body[..<lengthBytes]))
+        else { return }
+        isGood = true
+      }
+      count = isGood ? lengthBytes : 0
+    }
+    return isGood ? value : nil
+  }
+
+  /// Appends a record; nil where the disk refuses, with nothing left of the record.
+  func append(_ key: Digest, _ value: [UInt8]) -> UInt64? {
+    var header = ByteWriter()
+    header.word32(SegmentFile.magic)
+    header.word32(UInt32(value.count))
+    header.word32(0)
+    header.word32(0)
+    header.digest(key)
+    var bytes = header.bytes
+    let crc = bytes.withUnsafeBytes { header in
+      value.withUnsafeBytes { SegmentFile.checksum(header, $0) }
+    }
+    for i in 0..<4 { bytes[8 + i] = UInt8(truncatingIfNeeded: crc >> (8 * UInt32(i))) }
+    let offset = endBytes
+    do {
+      try bytes.withUnsafeBytes { try fileSystem.write(file.raw, at: offset, $0) }
+      try value.withUnsafeBytes {
+        try fileSystem.write(file.raw, at: offset + UInt64(bytes.count), $0)
+      }
+    } catch {
+      try? fileSystem.truncate(file.raw, to: offset)
+      return nil
+    }
+    endBytes = offset + UInt64(bytes.count + value.count)
+    return offset
+  }
+
+  private static func parse(
+    _ header: UnsafeRawBufferPointer
+  ) -> (key: Digest, lengthBytes: Int, crc: UInt32)? {
+    var reader = ByteReader(header)
+    guard let magic = try? reader.word32(), magic == SegmentFile.magic,
+      let length = try? reader.word32(), length <= UInt32(SegmentFile.mostBytes),
+      let crc = try? reader.word32(), let zero = try? reader.word32(), zero == 0,
+      let key = try? reader.digest()
+    else { return nil }
+    return (key, Int(length), crc)
+  }
+
+  private static func checksum(
+    _ header: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer
+  ) -> UInt32 {
+    var crc = CRC32()
+    crc.update(UnsafeRawBufferPointer(rebasing: header[..<8]))
+    crc.update([0, 0, 0, 0])
+    crc.update(UnsafeRawBufferPointer(rebasing: header[12...]))
+    crc.update(value)
+    return crc.value
+  }
+}
+
+extension CRC32 {
+  fileprivate mutating func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { update($0) } }
+}

@@ -1,0 +1,153 @@
+// A stored tree, changed: what packing does to a root tree, without touching the live one.
+//
+// 1. The view is a tree like any other: changed directories are encoded anew, in memory; all else
+//    is the store's.
+// 2. The same edits to the same tree give the same tree.
+// 3. Edits are confined to the tree by construction: they name entries, and no link is followed.
+
+import Codec
+import Platform
+import Store
+
+/// A new entry.
+public enum ViewNode: Sendable {
+  case file([UInt8], mode: UInt16)
+  case symlink(target: [UInt8])
+  case directory(mode: UInt16)
+  /// An entry of the stored tree, at another place.
+  case stored(Entry)
+}
+
+/// What shall be different. Later edits win.
+public struct TreeEdits: Sendable {
+  fileprivate enum Action: Sendable {
+    case keep
+    case remove
+    case put(ViewNode)
+  }
+  fileprivate struct Node: Sendable {
+    var action = Action.keep
+    var children: [[UInt8]: Node] = [:]
+  }
+  fileprivate var top = Node()
+
+  public init() {}
+
+  public var isEmpty: Bool { top.children.isEmpty }
+
+  /// Removes an entry with what is in it.
+  /// - Parameter path: components below the top; invalid names are ignored.
+  public mutating func remove(_ path: [[UInt8]]) { set(path, .remove) }
+
+  /// Puts an entry in place of whatever is there; missing directories on the way get mode 0755, and
+  /// what is there and no directory gives way.
+  public mutating func put(_ path: [[UInt8]], _ node: ViewNode) { set(path, .put(node)) }
+
+  private mutating func set(_ path: [[UInt8]], _ action: Action) {
+    guard !path.isEmpty, path.allSatisfy(isValidName) else { return }
+    func descend(_ node: inout Node, _ rest: ArraySlice<[UInt8]>) {
+      guard let name = rest.first else {
+        node = Node(action: action)
+        return
+      }
+      descend(&node.children[name, default: Node()], rest.dropFirst())
+    }
+    descend(&top, path[...])
+  }
+}
+
+/// The tree as edited.
+public final class TreeView: ObjectSource {
+  private let store: ObjectStore
+  private let modified: Timestamp
+  private let made = Monitor<Made>(Made())
+  private struct Made {
+    var objects: [Digest: [UInt8]] = [:]
+    var contents: [Digest: [UInt8]] = [:]
+  }
+
+  /// - Parameter modified: the time of what the edits bring.
+  public init(_ store: ObjectStore, modified: Timestamp) {
+    self.store = store
+    self.modified = modified
+  }
+
+  public func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
+    if let bytes = made.withLock({ $0.objects[id] }) { return bytes }
+    return try store.object(kind, id)
+  }
+
+  /// The content of a file that the edits brought; nil for the store's.
+  public func content(_ blob: Digest) -> [UInt8]? { made.withLock { $0.contents[blob] } }
+
+  /// Calls `body` with the content of a file, piece by piece.
+  public func read(
+    _ blob: Digest, sizeBytes: UInt64, _ body: (UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    if let bytes = content(blob) { return try bytes.withUnsafeBytes(body) }
+    try store.read(blob, sizeBytes: sizeBytes) { try body($1) }
+  }
+
+  /// The tree of `top` with the edits.
+  public func apply(_ edits: TreeEdits, to top: Entry) throws -> Entry {
+    try edits.isEmpty ? top : edit(top, edits.top)
+  }
+
+  /// An entry of a tree, or nil.
+  /// - Parameter path: components below `top`.
+  public func find(_ path: [[UInt8]], in top: Entry) throws -> Entry? {
+    var here = top
+    for name in path {
+      guard let ids = here.ids,
+        let next = try Tree.entries(ids, from: self).first(where: { $0.name == name })
+      else { return nil }
+      here = next
+    }
+    return here
+  }
+
+  private func edit(_ directory: Entry, _ node: TreeEdits.Node) throws -> Entry {
+    var entries: [[UInt8]: Entry] = [:]
+    if let ids = directory.ids {
+      for entry in try Tree.entries(ids, from: self) { entries[entry.name] = entry }
+    }
+    for (name, child) in node.children {
+      switch child.action {
+      case .keep: break
+      case .remove: entries[name] = nil
+      case .put(let new): entries[name] = try make(name, new)
+      }
+      if child.children.isEmpty { continue }
+      let old = entries[name].flatMap { $0.ids == nil ? nil : $0 }
+      entries[name] = try edit(old ?? make(name, .directory(mode: 0o755)), child)
+    }
+    return try with(directory, entries.values.sorted { precedes($0.name, $1.name) })
+  }
+
+  private func make(_ name: [UInt8], _ node: ViewNode) throws -> Entry {
+    func entry(_ content: Content, _ mode: UInt16) -> Entry {
+      Entry(name: name, content: content, mode: mode, uid: 0, gid: 0, modified: modified)
+    }
+    switch node {
+    case .file(let bytes, let mode):
+      let blob = SHA256.digest(of: bytes)
+      made.withLock { $0.contents[blob] = bytes }
+      return entry(.file(blob: blob, sizeBytes: UInt64(bytes.count)), mode)
+    case .symlink(let target): return entry(.symlink(target: target), 0o777)
+    case .directory(let mode): return try with(entry(.directory(tree: .zero), mode), [])
+    case .stored(var stored):
+      stored.name = name
+      return stored
+    }
+  }
+
+  private func with(_ directory: Entry, _ entries: [Entry]) throws -> Entry {
+    let ids = Tree.encode(entries) { object in
+      made.withLock { $0.objects[object.id] = object.bytes }
+    }
+    var result = directory
+    result.content = .directory(tree: ids.tree)
+    result.times = ids.times
+    return result
+  }
+}

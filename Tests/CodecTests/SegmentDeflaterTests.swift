@@ -1,0 +1,127 @@
+// Deflated segments and the proof that they say what they should. Python's zlib is the oracle.
+
+import Codec
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct SegmentDeflaterTests {
+  /// Text-like, random, repetitive and mixed bytes.
+  private func sample(_ random: inout SplitMix64, _ count: Int) -> [UInt8] {
+    var bytes: [UInt8] = []
+    while bytes.count < count {
+      switch random.next() % 4 {
+      case 0: bytes += random.bytes(Int(random.next() % 5000))
+      case 1:
+        bytes += [UInt8](
+          repeating: UInt8(truncatingIfNeeded: random.next()), count: Int(random.next() % 40000))
+      case 2:
+        let words = (0..<50).map { _ in random.bytes(3 + Int(random.next() % 6)) }
+        for _ in 0..<2000 { bytes += words[Int(random.next() % 50)] }
+      default:
+        let from = bytes.isEmpty ? 0 : Int(random.next() % UInt64(bytes.count))
+        bytes += bytes[from..<min(bytes.count, from + 30000)]
+      }
+    }
+    return Array(bytes.prefix(count))
+  }
+
+  private func python(_ script: String, _ path: String) throws -> ToolResult {
+    try run("python3", "-c", script, path)
+  }
+
+  @Test(arguments: seeds)
+  func `segments joined are one stream that zlib reads`(_ seed: UInt64) throws {
+    var random = SplitMix64(seed)
+    let folder = try TemporaryFolder()
+    var deflater = SegmentDeflater(level: 5)
+    var plain: [UInt8] = []
+    var stream: [UInt8] = []
+    var crc = CRC32()
+    for size in [0, 1, 2, 100, 65535, 65536, 200_000, 700_000, 3] {
+      let segment = sample(&random, size)
+      plain += segment
+      stream += try segment.withUnsafeBytes { try deflater.deflate($0) }
+      crc.append(CRC32.of(segment), countBytes: UInt64(size))
+      let stored = random.bytes(Int(random.next() % 150_000))
+      plain += stored
+      stream += stored.withUnsafeBytes { StoredBlocks.encode($0) }
+      crc.append(CRC32.of(stored), countBytes: UInt64(stored.count))
+    }
+    stream += SegmentDeflater.end
+    try Data(plain).write(to: URL(fileURLWithPath: folder.path("plain")))
+    try Data(stream).write(to: URL(fileURLWithPath: folder.path("stream")))
+    let check = try python(
+      """
+      import sys, zlib
+      d = zlib.decompressobj(-15); out = d.decompress(open(sys.argv[1] + '/stream', 'rb').read())
+      plain = open(sys.argv[1] + '/plain', 'rb').read()
+      assert d.eof and not d.unused_data and out == plain, 'differs'
+      print(zlib.crc32(plain))
+      """, folder.path)
+    #expect(check.output == "\(crc.value)\n", "seed \(seed): \(check.errors)")
+  }
+
+  @Test func `the proof holds for every strategy of zlib's`() throws {
+    let folder = try TemporaryFolder()
+    var random = SplitMix64(7)
+    let plain = sample(&random, 300_000)
+    try Data(plain).write(to: URL(fileURLWithPath: folder.path("plain")))
+    let made = try python(
+      """
+      import sys, zlib
+      plain = open(sys.argv[1] + '/plain', 'rb').read()
+      n = 0
+      for level in (0, 1, 6, 9):
+        for strategy in range(5):
+          c = zlib.compressobj(level, 8, -15, 9, strategy)
+          open('%s/%d' % (sys.argv[1], n), 'wb').write(c.compress(plain) + c.flush()); n += 1
+      """, folder.path)
+    try #require(made.didSucceed, "\(made.errors)")
+    var proof = DeflateProof()
+    for n in 0..<20 {
+      let stream = [UInt8](try Data(contentsOf: URL(fileURLWithPath: folder.path("\(n)"))))
+      let shape = try prove(&proof, stream, plain)
+      #expect((shape.endBit + 7) / 8 == stream.count, "stream \(n)")
+      #expect(stream[shape.lastBlockBit / 8] >> UInt8(shape.lastBlockBit % 8) & 1 == 1)
+    }
+  }
+
+  @Test(arguments: seeds)
+  func `a stream with a flipped bit is refused, or still says the same`(_ seed: UInt64) throws {
+    var random = SplitMix64(seed)
+    let plain = sample(&random, 50_000)
+    var deflater = SegmentDeflater(level: 6)
+    let stream =
+      try plain.withUnsafeBytes { try deflater.deflate($0) } + SegmentDeflater.end
+    var proof = DeflateProof()
+    _ = try prove(&proof, stream, plain)
+    var refused = 0
+    for _ in 0..<2000 {
+      var damaged = stream
+      damaged[Int(random.next() % UInt64(stream.count))] ^= 1 << UInt8(random.next() % 8)
+      if random.next() % 4 == 0 {
+        damaged.removeLast(Int(random.next() % UInt64(stream.count - 1)))
+      }
+      do { _ = try prove(&proof, damaged, plain) } catch { refused += 1 }
+    }
+    // Bits that fill up stored blocks say nothing.
+    #expect(refused > 1900, "seed \(seed)")
+    for size in [0, 49_999] {
+      #expect(throws: CodecError.self) { try prove(&proof, stream, Array(plain.prefix(size))) }
+    }
+    #expect(throws: CodecError.self) { try prove(&proof, stream, plain + [0]) }
+  }
+
+  private func prove(
+    _ proof: inout DeflateProof, _ stream: [UInt8], _ plain: [UInt8]
+  ) throws -> DeflateShape {
+    let padded = stream + [UInt8](repeating: 0xff, count: DeflateProof.slackBytes)
+    return try padded.withUnsafeBytes { buffer in
+      try plain.withUnsafeBytes {
+        try proof.prove(
+          UnsafeRawBufferPointer(rebasing: buffer[..<stream.count]), decodesTo: $0)
+      }
+    }
+  }
+}

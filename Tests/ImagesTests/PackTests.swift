@@ -1,0 +1,267 @@
+// imgstore pack against the tools that nodes unpack with, and against what may go wrong.
+
+import Codec
+import Foundation
+import Images
+import Platform
+import Render
+import Store
+import TestSupport
+import Testing
+
+@Suite struct PackTests {
+  private func packed(_ folder: TemporaryFolder, _ name: String) -> String {
+    folder.path("root/img/\(name)")
+  }
+
+  private func bytes(_ path: String) throws -> Data {
+    try Data(contentsOf: URL(fileURLWithPath: path))
+  }
+
+  /// A workspace with a tree, postscripts and an etc/shadow.
+  private func prepare(
+    _ folder: TemporaryFolder, files: any FileSystem = KernelFileSystem.shared
+  ) throws -> Workspace {
+    let workspace = try Workspace.test(folder)
+    try shell(
+      """
+      cd "$1"; mkdir -p rootimg/{etc,usr/share/man/man1,usr/bin,usr/share/zoneinfo/Europe,opt}
+      printf 'root:x:1:::::::\\nbin:*:2:::::::\\n' > rootimg/etc/shadow; chmod 600 rootimg/etc/shadow
+      echo page > rootimg/usr/share/man/man1/a.1; echo zone > rootimg/usr/share/zoneinfo/Europe/Berlin
+      seq 1 200000 > rootimg/usr/bin/numbers; head -c 3000000 /dev/urandom > rootimg/usr/bin/noise
+      ln rootimg/usr/bin/numbers rootimg/usr/bin/same; ln -s numbers rootimg/usr/bin/link
+      mkdir -p ../install/postscripts/lib; echo post > ../install/postscripts/xcatdsklspost
+      echo lib > ../install/postscripts/lib/x; chmod 755 ../install/postscripts/xcatdsklspost
+      """, folder.path("root/img"))
+    _ = files
+    return workspace
+  }
+
+  private func pack(
+    _ workspace: Workspace, _ method: PackMethod = .cpio, _ codec: SegmentCodec = .gzip,
+    threads: Int = 2, cacheLimitBytes: UInt64 = 1 << 30, output: String? = nil
+  ) throws -> PackOutcome {
+    var request = PackRequest("img")
+    request.method = method
+    request.codec = codec
+    request.threads = threads
+    request.cacheLimitBytes = cacheLimitBytes
+    request.output = output
+    return try workspace.pack(request)
+  }
+
+  @Test func `cold, warm, one thread, damaged and deleted cache: the same bytes`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try prepare(folder)
+    try shell("cp -a \"$1\" \"$2\"", try smallTree() + "/usr", folder.path("root/img/rootimg/big"))
+    for (method, codec) in [(PackMethod.cpio, SegmentCodec.gzip), (.tar, .gzip), (.cpio, .zstd)] {
+      let name = "rootimg.\(method.rawValue).\(codec.suffix)"
+      let cold = try pack(workspace, method, codec)
+      let reference = try bytes(packed(folder, name))
+      // Of the insides of large files, cpio and tar have the same segments.
+      #expect(cold.report.cachedSegments == 0 || method == .tar)
+      let warm = try pack(workspace, method, codec)
+      #expect(warm.report.cachedSegments == warm.report.segments, "\(name)")
+      #expect(!warm.isNewSnapshot)
+      #expect(try bytes(packed(folder, name)) == reference)
+      _ = try pack(workspace, method, codec, threads: 1, cacheLimitBytes: 0)
+      #expect(try bytes(packed(folder, name)) == reference)
+      try shell(
+        """
+        for f in "$1"/*; do
+          s=$(stat -c %s "$f"); printf 'XXXXXXXX' | dd of="$f" bs=1 seek=$((s/3)) conv=notrunc status=none
+          truncate -s $((s*2/3)) "$f"
+        done
+        """, folder.path("store/cache/segments"))
+      let damaged = try pack(workspace, method, codec, threads: 3)
+      #expect(damaged.report.cachedSegments < damaged.report.segments)
+      #expect(try bytes(packed(folder, name)) == reference)
+      try FileManager.default.removeItem(atPath: folder.path("store/cache/segments"))
+      _ = try pack(workspace, method, codec)
+      #expect(try bytes(packed(folder, name)) == reference)
+      if codec == .gzip {
+        try shell(
+          """
+          gzip -t "$1"; pigz -t "$1"; bsdtar -tf "$1" > /dev/null
+          python3 -c 'import gzip,sys; [None for _ in iter(lambda f=gzip.open(sys.argv[1]): f.read(1<<20), b"")]' "$1"
+          busybox gunzip -c "$1" | cmp - <(gzip -dc "$1")
+          """, packed(folder, name))
+      } else {
+        try shell("zstd -qt \"$1\"", packed(folder, name))
+      }
+      if method == .tar {
+        try shell(
+          "python3 -c 'import tarfile,sys; tarfile.open(sys.argv[1]).getmembers()' \"$1\"; tar tf \"$1\" > /dev/null; busybox tar tzf \"$1\" > /dev/null",
+          packed(folder, name))
+      }
+    }
+    #expect(try workspace.log("img").count == 1)
+  }
+
+  @Test func `a tar of everything that Linux allows extracts to the same tree`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    try makeNastyTree(folder.path("root/img/rootimg"))
+    let outcome = try pack(workspace, .tar)
+    #expect(outcome.counts.skippedSockets == 1)
+    let out = folder.path("out")
+    try shell(
+      "mkdir \"$2\"; tar -xpf \"$1\" -C \"$2\" --xattrs --xattrs-include='*' --numeric-owner",
+      packed(folder, "rootimg.tar.gz"), out)
+    // What packing adds is taken away again; a socket and holes no tar holds.
+    try shell(
+      """
+      rm -rf "$2/opt"; rm -f "$1/socket"; touch -r "$1" "$2"
+      cp --sparse=never -p "$1/sparse" "$1/sparse" 2>/dev/null || true
+      """, folder.path("root/img/rootimg"), out)
+    let result = try run(
+      "rsync", isRoot ? "-aHAXn" : "-aHXn", "--delete", "--checksum", "--itemize-changes",
+      folder.path("root/img/rootimg") + "/", out + "/")
+    #expect(result.output == "", "\(result.output.prefix(2000)) \(result.errors.prefix(500))")
+  }
+
+  @Test func `GNU cpio, busybox and bsdcpio unpack the same`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try prepare(folder)
+    let tree = folder.path("root/img/rootimg")
+    _ = try pack(workspace)
+    for (name, command) in [
+      ("gnu", "cpio -idm --quiet"), ("busybox", "busybox cpio -idm"),
+      ("bsd", "bsdcpio -idm --quiet"),
+    ] {
+      let out = folder.path(name)
+      try shell(
+        "mkdir \"$2\"; cd \"$2\"; gzip -dc \"$1\" | \(command) 2>/dev/null; rm -rf opt xcatpost; mkdir opt; "
+          + "touch -r \"$3/opt\" opt; cp -p \"$3/etc/shadow\" etc/shadow; "
+          + "for d in . etc opt; do touch -r \"$3/$d\" $d; done",
+        packed(folder, "rootimg.cpio.gz"), out, tree)
+      let result = try run(
+        "rsync", "-rlptgoDHn", "--delete", "--checksum", "--modify-window=1", "--omit-dir-times",
+        "--omit-link-times",
+        "--itemize-changes", tree + "/", out + "/")
+      #expect(result.output == "", "\(name): \(result.output.prefix(1000))")
+    }
+  }
+
+  @Test func `the view changes what packimage changes, and the live tree not at all`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try prepare(folder)
+    let tree = folder.path("root/img/rootimg")
+    let before = folder.path("before")
+    try copyTree(tree, before)
+    try shell(
+      "printf './usr/share/man*\\n./usr/share/zoneinfo*\\n+./usr/share/man/man1/a.1\\n' > \"$1\"",
+      folder.path("root/exlist"))
+    _ = try workspace.define("img", ["exlist=/exlist"])
+    let outcome = try pack(workspace)
+    #expect(try differences(before, tree) == "")
+    let out = folder.path("out")
+    try shell(
+      "mkdir \"$2\"; cd \"$2\"; gzip -dc \"$1\" | cpio -idm --quiet 2>/dev/null || true",
+      packed(folder, "rootimg.cpio.gz"), out)
+    func text(_ path: String) throws -> String {
+      String(decoding: try bytes("\(out)/\(path)"), as: UTF8.self)
+    }
+    #expect(try text("etc/shadow") == "root:cluster:13880:0:99999:7:::\nbin:*:2:::::::\n")
+    #expect(try text("xcatpost/lib/x") == "lib\n")
+    #expect(try text("opt/xcat/xcatdsklspost") == "post\n")
+    let info = try text("opt/xcat/xcatinfo").split(separator: "\n")
+    #expect(info.first == "IMAGENAME='img'")
+    #expect(info.count == 3 && info[1].count == "IMAGEUUID=''".count + 36)
+    #expect(try text("usr/share/man/man1/a.1") == "page\n")
+    #expect(!FileManager.default.fileExists(atPath: "\(out)/usr/share/zoneinfo"))
+    let mode = try FileManager.default.attributesOfItem(atPath: packed(folder, "rootimg.cpio.gz"))
+    #expect(mode[.posixPermissions] as? Int == 0o644)
+    #expect(outcome.counts.members > 10)
+
+    // A changed tree is snapshotted, and only what changed is compressed.
+    try shell("echo new > \"$1/etc/new\"", tree)
+    let next = try pack(workspace)
+    #expect(next.isNewSnapshot)
+    #expect(next.report.cachedSegments > 0 && next.report.cachedSegments < next.report.segments)
+  }
+
+  @Test func `what cpio cannot hold is refused before anything is written`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try prepare(folder)
+    _ = try pack(workspace)
+    let old = try bytes(packed(folder, "rootimg.cpio.gz"))
+    try shell("truncate -s 4G \"$1/usr/huge\"", folder.path("root/img/rootimg"))
+    do {
+      _ = try pack(workspace)
+      Issue.record("a file of 4 GiB was packed")
+    } catch let error as any ExplainedError {
+      #expect(error.explanation.contains("usr/huge") && error.explanation.contains("tar"))
+    }
+    #expect(try bytes(packed(folder, "rootimg.cpio.gz")) == old)
+  }
+
+  @Test func `xCAT's lock is honoured, and leftovers of a killed run go`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try prepare(folder)
+    let leftover = packed(folder, ".rootimg.cpio.gz.8123.imgstore-part")
+    try Data("half".utf8).write(to: URL(fileURLWithPath: leftover))
+    _ = try pack(workspace)
+    #expect(!FileManager.default.fileExists(atPath: leftover))
+    let locks = folder.path("root/var/lock/xcat")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: locks).isEmpty)
+    let script = """
+      import fcntl, hashlib, os, sys, time
+      name = '/img/rootimg'
+      path = sys.argv[1] + '/' + name.replace('/', '.') + '.' + hashlib.md5(name.encode()).hexdigest()
+      f = open(path, 'w'); fcntl.flock(f, fcntl.LOCK_EX); f.write('4711'); f.flush()
+      print('held', flush=True); time.sleep(60)
+      """
+    let holder = Process()
+    holder.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    holder.arguments = ["python3", "-c", script, locks]
+    let pipe = Pipe()
+    holder.standardOutput = pipe
+    try holder.run()
+    defer { holder.terminate() }
+    _ = try pipe.fileHandleForReading.read(upToCount: 4)
+    do {
+      _ = try pack(workspace)
+      Issue.record("the lock was passed over")
+    } catch let error as ImageError {
+      #expect(error.finding.contains("process 4711 running on root image dir"))
+    }
+  }
+
+  @Test(arguments: [0, 1])
+  func `a pack that fails at any operation leaves the old file or the new one`(
+    _ which: Int
+  ) throws {
+    let fault: FaultyFileSystem.Fault = [.once(.noSpace), .forGood][which]
+    let base = try TemporaryFolder()
+    let first = try prepare(base)
+    _ = try pack(first)
+    let old = try bytes(packed(base, "rootimg.cpio.gz"))
+    try shell("echo more > \"$1/etc/more\"", base.path("root/img/rootimg"))
+    _ = try first.snapshot("img")
+    _ = try pack(first, output: base.path("new"))
+    let new = try bytes(base.path("new"))
+    #expect(old != new)
+    try FileManager.default.removeItem(atPath: base.path("store/cache/segments"))
+    var reached = 0
+    for n in stride(from: which, to: 4000, by: 11) {
+      let folder = try TemporaryFolder()
+      try shell("cp -a \"$1/.\" \"$2/\"", base.path, folder.path)
+      let files = FaultyFileSystem(failing: n, fault)
+      let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      var failed = false
+      do { _ = try pack(Workspace(options, fileSystem: files) { _ in }) } catch { failed = true }
+      let left = try bytes(packed(folder, "rootimg.cpio.gz"))
+      #expect(left == old || left == new, "operation \(n)")
+      #expect(failed || left == new, "operation \(n)")
+      let after = try Workspace(options) { _ in }
+      _ = try pack(after)
+      #expect(try bytes(packed(folder, "rootimg.cpio.gz")) == new, "operation \(n)")
+      let names = try FileManager.default.contentsOfDirectory(atPath: folder.path("root/img"))
+      #expect(!names.contains { $0.hasSuffix("part") }, "operation \(n)")
+      reached = n
+      if !files.isHit { break }
+    }
+    #expect(reached > 100)
+  }
+}

@@ -1,0 +1,154 @@
+// Segments: where streams are cut, what the cache keeps, and that no cache changes a rendering.
+
+import Codec
+import Foundation
+import Platform
+import Render
+import Store
+import TestSupport
+import Testing
+
+private let sizes = SegmentSizes(
+  leastBytes: 64 << 10, normalBytes: 256 << 10, mostBytes: 1 << 20)
+
+private func cut(_ entries: [ArchiveEntry]) -> [Segment] {
+  var cutter = SegmentCutter(sizes)
+  var segments: [Segment] = []
+  for entry in entries { cutter.add(entry) { segments.append($0) } }
+  cutter.finish([1, 2, 3]) { segments.append($0) }
+  return segments
+}
+
+private func entries(_ random: inout SplitMix64, _ count: Int) -> [ArchiveEntry] {
+  (0..<count).map { i in
+    let size = random.next() % 20 == 0 ? random.next() % 2_000_000 : random.next() % 10_000
+    let name = Array("dir/\(i)-\(random.next() % 1000)".utf8)
+    return ArchiveEntry(
+      path: name, header: name,
+      content: .blob(SHA256.digest(of: name), sizeBytes: size), paddingBytes: Int(size % 4))
+  }
+}
+
+@Suite struct SegmentCutterTests {
+  @Test(arguments: seeds)
+  func `segments hold every byte, and are no longer than they may`(_ seed: UInt64) {
+    var random = SplitMix64(seed)
+    let entries = entries(&random, 2000)
+    let segments = cut(entries)
+    let total = entries.reduce(3) { $0 + $1.sizeBytes }
+    #expect(segments.reduce(0) { $0 + UInt64($1.sizeBytes) } == total, "seed \(seed)")
+    #expect(segments.allSatisfy { $0.sizeBytes <= 2 << 20 })
+    let average = total / UInt64(segments.count)
+    #expect(100_000 < average && average < 600_000, "seed \(seed): \(average)")
+  }
+
+  @Test(arguments: seeds)
+  func `a new entry, and a changed one, make few new segments`(_ seed: UInt64) {
+    var random = SplitMix64(seed)
+    var entries = entries(&random, 2000)
+    let before = Set(cut(entries).map { $0.key(encoder: "x") })
+    let new = Array("dir/new".utf8)
+    entries.insert(
+      ArchiveEntry(path: new, header: new, content: .bytes(random.bytes(5000))),
+      at: Int(random.next() % 2000))
+    let after = cut(entries).map { $0.key(encoder: "x") }
+    #expect(after.filter { !before.contains($0) }.count <= 6, "seed \(seed)")
+    #expect(Set(after) != Set(cut(entries).map { $0.key(encoder: "y") }))
+  }
+}
+
+@Suite struct SegmentCacheTests {
+  private func layout(_ folder: TemporaryFolder) throws -> Layout {
+    try Layout.open(KernelFileSystem.shared, path: Array(folder.path("store").utf8), create: true)
+  }
+  private func key(_ n: Int) -> Digest { SHA256.digest(of: Array("key \(n)".utf8)) }
+  private func value(_ n: Int) -> [UInt8] {
+    var random = SplitMix64(UInt64(n))
+    return random.bytes(1000 + n % 777)
+  }
+  private func files(_ folder: TemporaryFolder) throws -> [String] {
+    let path = folder.path("store/cache/segments")
+    return try FileManager.default.contentsOfDirectory(atPath: path).sorted().map {
+      "\(path)/\($0)"
+    }
+  }
+
+  @Test func `what was put is found, by other processes too`() throws {
+    let folder = try TemporaryFolder()
+    let first = SegmentCache(try layout(folder))
+    for n in 0..<500 { first.put(key(n), value(n)) }
+    #expect((0..<500).allSatisfy { first.find(key($0)) == value($0) })
+    #expect(first.find(key(500)) == nil)
+    // One opened beside it reads what is there, and appends to a file of its own.
+    let second = SegmentCache(try layout(folder))
+    #expect((0..<500).allSatisfy { second.find(key($0)) == value($0) })
+    second.put(key(500), value(500))
+    first.put(key(501), value(501))
+    #expect(try files(folder).count == 2)
+    let third = SegmentCache(try layout(folder))
+    #expect((0..<502).allSatisfy { third.find(key($0)) == value($0) })
+  }
+
+  @Test func `one process after another appends to one file`() throws {
+    let folder = try TemporaryFolder()
+    for n in 0..<20 { SegmentCache(try layout(folder)).put(key(n), value(n)) }
+    #expect(try files(folder).count == 1)
+    let cache = SegmentCache(try layout(folder))
+    #expect((0..<20).allSatisfy { cache.find(key($0)) == value($0) })
+  }
+
+  @Test(arguments: seeds)
+  func `damage is a miss and never a wrong value`(_ seed: UInt64) throws {
+    let folder = try TemporaryFolder()
+    var random = SplitMix64(seed)
+    do {
+      let cache = SegmentCache(try layout(folder))
+      for n in 0..<300 { cache.put(key(n), value(n)) }
+    }
+    let file = try #require(try files(folder).first)
+    for round in 0..<30 {
+      var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: file)))
+      switch random.next() % 3 {
+      case 0: bytes[Int(random.next() % UInt64(bytes.count))] ^= UInt8(1 + random.next() % 255)
+      case 1: bytes.removeLast(Int(random.next() % 3000))
+      default:
+        let at = Int(random.next() % UInt64(bytes.count - 2000))
+        bytes.replaceSubrange(at..<at + 2000, with: random.bytes(2000))
+      }
+      try Data(bytes).write(to: URL(fileURLWithPath: file))
+      let cache = SegmentCache(try layout(folder))
+      for n in 0..<300 {
+        let found = cache.find(key(n))
+        #expect(found == nil || found == value(n), "seed \(seed), round \(round)")
+        if found == nil { cache.put(key(n), value(n)) }
+        #expect(cache.find(key(n)) == value(n), "seed \(seed), round \(round)")
+      }
+      let again = SegmentCache(try layout(folder))
+      #expect((0..<300).allSatisfy { again.find(key($0)) == value($0) }, "seed \(seed)")
+    }
+  }
+
+  @Test func `deleted while in use it goes on, and a limit is kept`() throws {
+    let folder = try TemporaryFolder()
+    let cache = SegmentCache(try layout(folder))
+    cache.put(key(1), value(1))
+    try FileManager.default.removeItem(atPath: folder.path("store/cache/segments"))
+    cache.put(key(2), value(2))
+    #expect(cache.find(key(3)) == nil)
+    #expect(SegmentCache(try layout(folder)).find(key(2)) == nil)
+
+    let none = SegmentCache(try layout(folder), limitBytes: 0)
+    none.put(key(1), value(1))
+    #expect(none.find(key(1)) == nil)
+
+    let limit: UInt64 = 2 << 20
+    let big = (0..<400).map { n in [UInt8](repeating: UInt8(n % 251), count: 100_000) }
+    for n in 0..<400 {
+      // A file a process: 400 short lives.
+      SegmentCache(try layout(folder), limitBytes: limit).put(key(n), big[n])
+    }
+    let size = SegmentCache(try layout(folder), limitBytes: limit).sizeBytes
+    #expect(size <= limit + 100_048)
+    #expect(SegmentCache(try layout(folder)).find(key(399)) == big[399])
+  }
+}
