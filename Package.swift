@@ -33,6 +33,7 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CDeflate", pkgConfig: "libdeflate", providers: [.apt(["libdeflate-dev"])]),
     .systemLibrary(name: "CLzma", pkgConfig: "liblzma", providers: [.apt(["liblzma-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
@@ -40,7 +41,7 @@ let package = Package(
     .target(name: "CLinux"),
 
     room("Platform", ["CLinux"]),
-    room("Codec", ["CZlib", "CZstd", "CLzma", "CCrypto"]),
+    room("Codec", ["CZlib", "CZstd", "CDeflate", "CLzma", "CCrypto"]),
     room("SQLite", ["CSQLite"]),
     room("Archive", ["Codec"]),
     room("Packages", ["Codec", "Platform", "SQLite"]),
@@ -75,6 +76,7 @@ let package = Package(
     roomTests("Trees", ["Render", "Ingest", "Archive", "Store", "Codec", "Platform"]),
     roomTests("Packages", ["Packages", "Platform"]),
     roomTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
+    roomTests("Render", ["Render", "Images", "Store", "Codec", "Platform"]),
     roomTests("XCAT", ["XCAT", "Archive", "Platform", "SQLite"]),
     roomTests(
       "Images",

@@ -5,10 +5,10 @@
 #   deps.sh --bench   also the peers that the benchmarks run
 set -euo pipefail
 
-packages=(zlib1g-dev libzstd-dev liblzma-dev libssl-dev libsqlite3-dev libexpat1-dev pkg-config)
+packages=(zlib1g-dev libzstd-dev libdeflate-dev liblzma-dev libssl-dev libsqlite3-dev libexpat1-dev pkg-config)
 packages+=(cpio libarchive-tools busybox pax xz-utils zstd)
 packages+=(rsync attr acl libcap2-bin sqlite3 python3 perl debootstrap)
-packages+=(rpm db5.3-util patch)
+packages+=(squashfs-tools rpm db5.3-util patch)
 [ "${1:-}" = --bench ] && packages+=(restic borgbackup)
 
 missing=()
