@@ -87,6 +87,13 @@ public final class BlockCompressor {
   }
 }
 
+/// All bytes are zero.
+public func areZero(_ bytes: UnsafeRawBufferPointer) -> Bool {
+  guard let base = bytes.baseAddress, bytes.count > 0 else { return true }
+  // The first is, and each equals the one before.
+  return bytes[0] == 0 && memcmp(base, base + 1, bytes.count - 1) == 0
+}
+
 private protocol BlockEngine: AnyObject {
   func compress(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer

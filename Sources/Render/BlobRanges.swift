@@ -14,7 +14,8 @@ final class BlobRanges {
   /// Fills `target` with the bytes of a blob from `offset` on.
   /// - Throws: `StoreError`: `missing`, `damaged`, also where the blob has fewer bytes.
   func read(
-    _ blob: Digest, sizeBytes: UInt64, from offset: UInt64, into target: UnsafeMutableRawBufferPointer
+    _ blob: Digest, sizeBytes: UInt64, from offset: UInt64,
+    into target: UnsafeMutableRawBufferPointer
   ) throws {
     var done = 0
     for part in try parts(blob, sizeBytes).starting(at: offset) {

@@ -114,7 +114,7 @@ final class SquashfsBlockPress {
     for start in stride(from: 0, to: bytes, by: blockBytes) {
       let block = UnsafeRawBufferPointer(
         rebasing: raw[start..<min(start + blockBytes, bytes)])
-      if isZero(block) {
+      if areZero(block) {
         made.words.append(0)
         made.zeroBytes += UInt64(block.count)
         note?(.zero)
@@ -186,15 +186,6 @@ final class SquashfsBlockPress {
   private func isBlock(_ bytes: [UInt8], of rawBytes: Int) -> Bool {
     guard let kind = bytes.first else { return false }
     return kind == 0 ? bytes.count == rawBytes + 1 : bytes.count > 1 && bytes.count <= rawBytes
-  }
-
-  private func isZero(_ bytes: UnsafeRawBufferPointer) -> Bool {
-    var at = 0
-    while at + 8 <= bytes.count {
-      if bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self) != 0 { return false }
-      at += 8
-    }
-    return bytes[at...].allSatisfy { $0 == 0 }
   }
 
   // MARK: Keys

@@ -93,19 +93,20 @@ struct SquashfsInodes {
   private mutating func record(_ node: Int) throws -> (type: UInt16, body: [UInt8]) {
     let links = plan.nodes[node].links
     let xattr = try xattr(node)
-    let (basic, body) = switch plan.nodes[node].entry.content {
-    case .file: fileRecord(node, links, xattr)
-    case .symlink(let target): (Squashfs.InodeType.symlink, symlinkRecord(target, links))
-    case .device(let isBlock, let number):
-      (
-        isBlock ? Squashfs.InodeType.blockDevice : Squashfs.InodeType.characterDevice,
-        deviceRecord(number, links)
-      )
-    case .fifo: (Squashfs.InodeType.fifo, linksRecord(links))
-    case .socket: (Squashfs.InodeType.socket, linksRecord(links))
-    case .directory, .unreadableDirectory, .unreadableFile:
-      preconditionFailure("a node that has no record of this kind")
-    }
+    let (basic, body) =
+      switch plan.nodes[node].entry.content {
+      case .file: fileRecord(node, links, xattr)
+      case .symlink(let target): (Squashfs.InodeType.symlink, symlinkRecord(target, links))
+      case .device(let isBlock, let number):
+        (
+          isBlock ? Squashfs.InodeType.blockDevice : Squashfs.InodeType.characterDevice,
+          deviceRecord(number, links)
+        )
+      case .fifo: (Squashfs.InodeType.fifo, linksRecord(links))
+      case .socket: (Squashfs.InodeType.socket, linksRecord(links))
+      case .directory, .unreadableDirectory, .unreadableFile:
+        preconditionFailure("a node that has no record of this kind")
+      }
     if basic == Squashfs.InodeType.file || xattr == Squashfs.noXattrs
       || basic > Squashfs.InodeType.extended
     {
@@ -193,7 +194,9 @@ struct SquashfsInodes {
         let end = start + header + 12 + entries.count
         if count > 0,
           end / Squashfs.metadataBytes > (start + header) / Squashfs.metadataBytes
-        { break }
+        {
+          break
+        }
         entries.append16(place.offset)
         entries.append16(UInt16(bitPattern: delta))
         entries.append16(node.entry.kind.squashfsType)

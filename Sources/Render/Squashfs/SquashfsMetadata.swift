@@ -19,7 +19,9 @@ final class SquashfsMetadataPress {
   fileprivate func press(_ raw: [UInt8]) throws(RenderError) -> [UInt8] {
     var result: Result<Int?, CodecError> = .success(nil)
     raw.withUnsafeBytes { buffer in
-      do throws(CodecError) { result = .success(try compressor.compress(buffer, into: packed)) } catch {
+      do throws(CodecError) {
+        result = .success(try compressor.compress(buffer, into: packed))
+      } catch {
         result = .failure(error)
       }
     }
