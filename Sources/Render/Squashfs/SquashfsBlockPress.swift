@@ -60,8 +60,7 @@ final class SquashfsBlockPress {
   /// The blocks `first ..< first + count` of a content: at most a raw buffer full.
   func blocks(_ content: SquashfsContent, first: UInt64, count: Int) throws -> SquashfsBlocks {
     let start = first * UInt64(blockBytes)
-    let end = min((first + UInt64(count)) * UInt64(blockBytes), content.tailOffset)
-    let bytes = Int(end - start)
+    let bytes = Int(content.bytes(first: first, count: count, blockBytes))
     func read() throws {
       try ranges.read(
         content.blob, sizeBytes: content.sizeBytes, from: start,

@@ -29,6 +29,12 @@ struct SquashfsContent: Sendable {
 
   /// Where the tail begins.
   var tailOffset: UInt64 { sizeBytes - UInt64(tailBytes) }
+
+  /// The bytes in the blocks `first ..< first + count`; the last one may be short.
+  func bytes(first: UInt64, count: Int, _ blockBytes: Int) -> UInt64 {
+    let start = first * UInt64(blockBytes)
+    return min(UInt64(count) * UInt64(blockBytes), tailOffset - start)
+  }
 }
 
 /// The fragments of an image: runs of tails.

@@ -72,10 +72,8 @@ struct SquashfsData {
     of job: SquashfsJob, _ contents: [SquashfsContent], _ fragments: SquashfsFragments
   ) -> UInt64 {
     switch job {
-    case .blocks(let content, let first, let count):
-      let start = first * UInt64(options.blockBytes)
-      return min(UInt64(count * options.blockBytes), contents[content].tailOffset - start)
-    case .hole(_, let count): return UInt64(count * options.blockBytes)
+    case .blocks(let content, let first, let count), .hole(let content, let first, let count):
+      return contents[content].bytes(first: first, count: count, options.blockBytes)
     case .fragment(let number):
       return fragments.tails[fragments.fragments[number]].reduce(0) {
         $0 + UInt64(contents[$1].tailBytes)
@@ -97,12 +95,10 @@ extension SquashfsLaidOut {
       if places[content].words.isEmpty { places[content].start = start }
       places[content].words += made.words
       places[content].zeroBytes += made.zeroBytes
-    case .hole(let content, let count):
+    case .hole(let content, let first, let count):
       if places[content].words.isEmpty { places[content].start = start }
-      let before = UInt64(places[content].words.count) * UInt64(blockBytes)
-      let bytes = min(UInt64(count) * UInt64(blockBytes), contents[content].tailOffset - before)
       places[content].words += repeatElement(0, count: count)
-      places[content].zeroBytes += bytes
+      places[content].zeroBytes += contents[content].bytes(first: first, count: count, blockBytes)
     case .fragment:
       fragments.append(SquashfsFragment(start: start, word: made.words.first ?? 0))
     }

@@ -6,7 +6,7 @@ enum SquashfsJob: Sendable {
   /// `count` blocks of a content from block `first` on.
   case blocks(content: Int, first: UInt64, count: Int)
   /// Blocks that a hole covers: nothing is read and nothing written.
-  case hole(content: Int, count: Int)
+  case hole(content: Int, first: UInt64, count: Int)
   case fragment(Int)
 }
 
@@ -57,11 +57,12 @@ struct SquashfsJobs: Sendable {
       return .blocks(content: content, first: block, count: Int(end - block))
     }
     while range < data.count, data[range].upperBound <= block * blockBytes { range += 1 }
+    // A hole of many gigabytes is some jobs, not thousands.
     let nextData = range < data.count ? data[range].lowerBound / blockBytes : current.blocks
     if nextData > block {
       end = min(nextData, current.blocks, block + UInt64(1 << 20))
       defer { block = end }
-      return .hole(content: content, count: Int(end - block))
+      return .hole(content: content, first: block, count: Int(end - block))
     }
     defer { block = end }
     return .blocks(content: content, first: block, count: Int(end - block))

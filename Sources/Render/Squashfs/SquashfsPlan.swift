@@ -178,12 +178,12 @@ struct SquashfsPlanner {
       throw RenderError(
         printable(plan.path(of: node)),
         "is device \(number.major):\(number.minor), and squashfs holds numbers up to 4095:1048575")
-    // A file has at most 2^32 blocks; the list of an absurd sparse one would fill the memory.
-    case .file(_, let size) where size / UInt64(blockBytes) > UInt64(UInt32.max) / 16:
+    // 2 TiB in blocks of 128 KiB, as Linux has it; the list of an absurd one would fill the memory.
+    case .file(_, let size) where size / UInt64(blockBytes) > 1 << 24:
       throw RenderError(
         printable(plan.path(of: node)),
         "has \(size) bytes, which is too much for blocks of \(blockBytes)",
-        advice: "Leave the file out, or choose blocks of 1 MiB")
+        advice: "Leave the file out, or choose larger blocks (up to 1 MiB)")
     default: break
     }
   }
