@@ -61,7 +61,8 @@ import Testing
     #expect(try sameBytes(folder.path("mapped"), folder.path("plain")))
     try withMounted(folder.path("mapped")) { mounted throws in
       #expect(try run("sha256sum", mounted + "/big").output.prefix(64) == blob.hex)
-      #expect(try run("stat", "-c", "%b", mounted + "/big").output == "4096\n", "2 MiB in blocks of 512")
+      #expect(
+        try run("stat", "-c", "%b", mounted + "/big").output == "4096\n", "2 MiB in blocks of 512")
     }
   }
 

@@ -109,7 +109,8 @@ private let codecs: [SquashfsOptions.Compression] = [
       let report = try tree.write("image", options)
       #expect(report.problems.isEmpty)
       try withMounted(tree.folder.path("image")) { mounted throws in
-        #expect(try differences(tree.live, mounted, seconds: true) == "", "seed \(seed), \(options)")
+        #expect(
+          try differences(tree.live, mounted, seconds: true) == "", "seed \(seed), \(options)")
       }
       let check = try run("unsquashfs", "-lls", tree.folder.path("image"))
       #expect(check.didSucceed, "seed \(seed), \(options): \(check.errors)")
