@@ -75,9 +75,9 @@ let package = Package(
     roomTests("Codec", ["Codec"]),
     roomTests("Archive", ["Archive", "Codec"]),
     roomTests("Trees", ["Render", "Ingest", "Archive", "Store", "Codec", "Platform"]),
-    roomTests("Render", ["Render", "Store", "Codec", "Platform"]),
     roomTests("Packages", ["Packages", "Platform"]),
     roomTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
+    roomTests("Render", ["Render", "Images", "Store", "Codec", "Platform"]),
     roomTests("XCAT", ["XCAT", "Archive", "Platform", "SQLite"]),
     roomTests(
       "Images",

@@ -1,7 +1,7 @@
 // Zstandard frames (RFC 8878) by libzstd: one context a thread, reused.
 //
-// Every frame carries its content size and libzstd's own checksum (XXH64, low 32 bits), so that
-// decoding notices damage without hashing the content again.
+// Every frame carries its content size and, unless the caller has checksums of its own, libzstd's
+// (XXH64, low 32 bits), so that decoding notices damage without hashing the content again.
 
 import CZstd
 
@@ -12,12 +12,13 @@ public struct ZstdCompressor: ~Copyable {
   /// - Parameters:
   ///   - level: 1 ... 19; negative levels are faster and weaker.
   ///   - hashLog: log2 of the match table's entries; nil for the level's own.
-  public init(level: Int32, hashLog: Int32? = nil) {
+  ///   - hasChecksum: whether frames end with a checksum of their content.
+  public init(level: Int32, hashLog: Int32? = nil, hasChecksum: Bool = true) {
     guard let context = ZSTD_createCCtx() else { fatalError("libzstd: out of memory") }
     self.context = context
     ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level)
     if let hashLog { ZSTD_CCtx_setParameter(context, ZSTD_c_hashLog, hashLog) }
-    ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)
+    ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, hasChecksum ? 1 : 0)
   }
 
   deinit { ZSTD_freeCCtx(context) }
@@ -39,6 +40,18 @@ public struct ZstdCompressor: ~Copyable {
       context, target.baseAddress, target.count, source.baseAddress, source.count)
     if ZSTD_isError(n) != 0 { throw .corrupt("zstd: \(String(cString: ZSTD_getErrorName(n)))") }
     return n
+  }
+
+  /// Compresses `source` to one frame if `target` has room for it.
+  /// - Returns: the frame's size in bytes; nil where it is larger than `target`.
+  public func compressIfSmaller(
+    _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
+  ) throws(CodecError) -> Int? {
+    let n = ZSTD_compress2(
+      context, target.baseAddress, target.count, source.baseAddress, source.count)
+    guard ZSTD_isError(n) != 0 else { return n }
+    if ZSTD_getErrorCode(n) == ZSTD_error_dstSize_tooSmall { return nil }
+    throw .corrupt("zstd: \(String(cString: ZSTD_getErrorName(n)))")
   }
 }
 

@@ -92,4 +92,20 @@ public struct BlobParts: Sequence, Sendable {
   }
 
   public func makeIterator() -> Iterator { Iterator(recipe: recipe) }
+
+  /// The parts from the one that holds the byte at `offset` on; none where the blob is shorter.
+  public func starting(at offset: UInt64) -> IteratorSequence<Iterator> {
+    var iterator = Iterator(recipe: recipe)
+    while iterator.run < recipe.runs.count {
+      let run = recipe.runs[iterator.run]
+      let skipped = Swift.min((offset - iterator.offset) / UInt64(run.lengthBytes), run.count)
+      iterator.offset += skipped * UInt64(run.lengthBytes)
+      if skipped < run.count {
+        iterator.repeated = skipped
+        break
+      }
+      iterator.run += 1
+    }
+    return IteratorSequence(iterator)
+  }
 }

@@ -93,27 +93,31 @@ private let nastyTreeScript = #"""
 
 /// Every difference that there is between two trees: rsync's word (content, owner, mode, time,
 /// links, attributes, devices), then hard-link groups and hole maps, which rsync does not compare.
-public func differences(_ a: String, _ b: String) throws -> String {
+///
+/// - Parameter seconds: times count to the second only, and holes not at all: what formats other
+///   than ours carry.
+public func differences(_ a: String, _ b: String, seconds: Bool = false) throws -> String {
   let rsync = try run(
     "rsync", isRoot ? "-aHAXn" : "-aHXn", "--delete", "--checksum", "--itemize-changes", a + "/",
     b + "/")
   var text = rsync.output + (rsync.didSucceed ? "" : rsync.errors)
-  let maps = try run("python3", "-c", mapScript, a, b)
+  let maps = try run("python3", "-c", mapScript, a, b, seconds ? "seconds" : "exact")
   text += maps.output + (maps.didSucceed ? "" : maps.errors)
   return text
 }
 
 private let mapScript = #"""
   import os, sys
+  seconds = sys.argv[3] == 'seconds'
   def facts(root):
       root = root.encode(); links = {}; out = {}
       for top, dirs, files in os.walk(root):
           for name in dirs + files:
               path = os.path.join(top, name); s = os.lstat(path); rel = os.path.relpath(path, root)
-              out[rel] = ('time', s.st_mtime_ns)
+              out[rel] = ('time', s.st_mtime_ns // 10**9 if seconds else s.st_mtime_ns)
               if s.st_nlink > 1 and not os.path.isdir(path) or (s.st_nlink > 1 and os.path.islink(path)):
                   links.setdefault((s.st_dev, s.st_ino), []).append(rel)
-              if (s.st_mode & 0o170000) == 0o100000 and s.st_size:
+              if (s.st_mode & 0o170000) == 0o100000 and s.st_size and not seconds:
                   try: fd = os.open(path, os.O_RDONLY)
                   except PermissionError: continue
                   holes = []; at = 0

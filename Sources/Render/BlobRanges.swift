@@ -1,0 +1,44 @@
+// Any range of a blob, out of the store's frames.
+
+import Codec
+import Store
+
+/// Reads ranges of blobs. Belongs to one thread at a time; remembers how the last large blob is
+/// made, because its ranges are asked for one after another.
+final class BlobRanges {
+  private let store: ObjectStore
+  private var known: (blob: Digest, parts: BlobParts)?
+
+  init(_ store: ObjectStore) { self.store = store }
+
+  /// Fills `target` with the bytes of a blob from `offset` on.
+  /// - Throws: `StoreError`: `missing`, `damaged`, also where the blob has fewer bytes.
+  func read(
+    _ blob: Digest, sizeBytes: UInt64, from offset: UInt64,
+    into target: UnsafeMutableRawBufferPointer
+  ) throws {
+    var done = 0
+    for part in try parts(blob, sizeBytes).starting(at: offset) {
+      guard done < target.count else { break }
+      try store.read(part) { partOffset, bytes in
+        let from = Int(offset + UInt64(done) - partOffset)
+        let count = min(bytes.count - from, target.count - done)
+        UnsafeMutableRawBufferPointer(rebasing: target[done..<done + count]).copyMemory(
+          from: UnsafeRawBufferPointer(rebasing: bytes[from..<from + count]))
+        done += count
+      }
+    }
+    guard done == target.count else {
+      throw StoreError(
+        .damaged, "blob \(blob)", "has fewer bytes than the \(sizeBytes) that the tree says",
+        advice: "Run 'imgstore verify --deep' to see which snapshots are affected")
+    }
+  }
+
+  private func parts(_ blob: Digest, _ sizeBytes: UInt64) throws -> BlobParts {
+    if let known, known.blob == blob { return known.parts }
+    let parts = try store.parts(of: blob, sizeBytes: sizeBytes)
+    known = (blob, parts)
+    return parts
+  }
+}

@@ -1,0 +1,78 @@
+// Work on all cores whose results are used in order.
+//
+// 1. `use` sees the results in the order in which `next` gave the jobs, one at a time: what it makes
+//    of them does not depend on the number of workers.
+// 2. At most `window` jobs are under way or wait for their turn: memory is bounded.
+// 3. The worker that finishes the job whose turn it is uses it, and those that waited for it.
+
+import Platform
+
+/// Runs `work` over all jobs on `workers` threads, and `use` over the results in order.
+/// - Parameters:
+///   - next: the next job, or nil after the last; called by one thread at a time.
+///   - makeWorker: called once on each thread; what it returns stays on that thread.
+/// - Throws: the first error of any of them; then no further job is begun.
+func runInOrder<Job: Sendable, Result: Sendable>(
+  workers: Int, window: Int, next: @escaping @Sendable () -> Job?,
+  makeWorker: @escaping @Sendable () throws -> (Job) throws -> Result,
+  use: @escaping @Sendable (Job, Result) throws -> Void
+) throws {
+  let state = Monitor(PipelineState<Job, Result>())
+  try runThreads(max(workers, 1)) { _ in
+    do {
+      let work = try makeWorker()
+      while let (number, job) = takeJob(state, window: max(window, 1), next) {
+        let result = try work(job)
+        state.withLock { $0.finished[number] = (job, result) }
+        try useFinished(state, use)
+      }
+    } catch {
+      state.update { $0.hasFailed = true }
+      throw error
+    }
+  }
+}
+
+private struct PipelineState<Job: Sendable, Result: Sendable>: Sendable {
+  var begun = 0
+  var used = 0
+  var isAtEnd = false
+  var hasFailed = false
+  var isInUse = false
+  var finished: [Int: (Job, Result)] = [:]
+}
+
+private func takeJob<Job, Result>(
+  _ state: Monitor<PipelineState<Job, Result>>, window: Int, _ next: () -> Job?
+) -> (Int, Job)? {
+  state.wait { state -> (Int, Job)?? in
+    if state.hasFailed || state.isAtEnd { return .some(nil) }
+    guard state.begun < state.used + window else { return nil }
+    guard let job = next() else {
+      state.isAtEnd = true
+      return .some(nil)
+    }
+    defer { state.begun += 1 }
+    return .some((state.begun, job))
+  }
+}
+
+private func useFinished<Job, Result>(
+  _ state: Monitor<PipelineState<Job, Result>>, _ use: (Job, Result) throws -> Void
+) throws {
+  while true {
+    let ready: (Job, Result)? = state.withLock { state in
+      guard !state.isInUse, !state.hasFailed,
+        let ready = state.finished.removeValue(forKey: state.used)
+      else { return nil }
+      state.isInUse = true
+      return ready
+    }
+    guard let (job, result) = ready else { return }
+    try use(job, result)
+    state.update { state in
+      state.used += 1
+      state.isInUse = false
+    }
+  }
+}

@@ -1,0 +1,151 @@
+// The table of extended attributes: sets of key and value, and for each set one record that says
+// where it is. Equal sets stand once; a value that stood before is referred to.
+
+import Codec
+import Platform
+import Store
+
+/// The attribute sets of an image.
+struct SquashfsXattrs {
+  private enum Prefix: UInt16, CaseIterable {
+    case user = 0
+    case trusted = 1
+    case security = 2
+
+    var bytes: [UInt8] {
+      switch self {
+      case .user: Array("user.".utf8)
+      case .trusted: Array("trusted.".utf8)
+      case .security: Array("security.".utf8)
+      }
+    }
+  }
+
+  private static let outOfLine: UInt16 = 0x100
+  /// A reference takes eight bytes: shorter values are written again.
+  private static let leastReferred = 9
+
+  private var pairs: SquashfsMetadata
+  private var ids: [UInt8] = []
+  private var count: UInt32 = 0
+  private var numbers: [Digest: (id: UInt32, omitted: [[UInt8]])] = [:]
+  private var values: [[UInt8]: MetadataReference] = [:]
+  private let store: ObjectStore
+  private let press: SquashfsMetadataPress
+
+  init(_ store: ObjectStore, _ press: SquashfsMetadataPress) {
+    self.store = store
+    self.press = press
+    pairs = SquashfsMetadata(press)
+  }
+
+  var isEmpty: Bool { count == 0 }
+
+  /// The number of a set, which is added where it is new, and the names that squashfs has no room
+  /// for: all but user, trusted and security ones.
+  mutating func number(of set: Digest) throws -> (id: UInt32, omitted: [[UInt8]]) {
+    if let known = numbers[set] { return known }
+    let bytes = try store.object(.xattrs, set)
+    let attributes: [XattrSet.Attribute]
+    do throws(CodecError) { attributes = try XattrSet.decode(bytes).attributes } catch {
+      throw StoreError(
+        .damaged, "attribute set \(set)", "\(error)",
+        advice: "Run 'imgstore verify --deep' to see which snapshots are affected")
+    }
+    let number = try add(attributes)
+    numbers[set] = number
+    return number
+  }
+
+  private mutating func add(
+    _ attributes: [XattrSet.Attribute]
+  ) throws(RenderError) -> (id: UInt32, omitted: [[UInt8]]) {
+    let place = pairs.place
+    var omitted: [[UInt8]] = []
+    var kept: UInt32 = 0
+    var listBytes: UInt32 = 0
+    for attribute in attributes {
+      guard
+        let prefix = Prefix.allCases.first(where: { attribute.name.starts(with: $0.bytes) }),
+        attribute.name.count > prefix.bytes.count, attribute.name.count <= 255,
+        attribute.value.count <= 65536
+      else {
+        omitted.append(attribute.name)
+        continue
+      }
+      try append(prefix, attribute.name[prefix.bytes.count...], attribute.value)
+      kept += 1
+      listBytes &+= UInt32(attribute.name.count + 1 + attribute.value.count)
+    }
+    guard kept > 0 else { return (Squashfs.noXattrs, omitted) }
+    ids.append64(place.packed)
+    ids.append32(kept)
+    // Names with their zeros, and values: what listing and reading them all returns.
+    ids.append32(listBytes)
+    count += 1
+    return (count - 1, omitted)
+  }
+
+  private mutating func append(
+    _ prefix: Prefix, _ name: ArraySlice<UInt8>, _ value: [UInt8]
+  ) throws(RenderError) {
+    let known = value.count >= SquashfsXattrs.leastReferred ? values[value] : nil
+    var key: [UInt8] = []
+    key.append16(prefix.rawValue | (known == nil ? 0 : SquashfsXattrs.outOfLine))
+    key.append16(UInt16(name.count))
+    key += name
+    try pairs.append(key)
+    var record: [UInt8] = []
+    if let known {
+      record.append32(8)
+      record.append64(known.packed)
+    } else {
+      if value.count >= SquashfsXattrs.leastReferred { values[value] = pairs.place }
+      record.append32(UInt32(value.count))
+      record += value
+    }
+    try pairs.append(record)
+  }
+
+  /// Writes the table.
+  /// - Returns: where its header is; `noTable` where there are no attributes.
+  mutating func write(to output: SquashfsOutput) throws -> UInt64 {
+    guard count > 0 else { return Squashfs.noTable }
+    try pairs.finish()
+    let pairsStart = output.offset
+    try output.append(pairs.bytes)
+    let blocks = try output.appendBlocks(of: ids, press)
+    let start = output.offset
+    var header: [UInt8] = []
+    header.append64(pairsStart)
+    header.append32(count)
+    header.append32(0)
+    for block in blocks { header.append64(block) }
+    try output.append(header)
+    return start
+  }
+}
+
+extension SquashfsOutput {
+  /// Writes records as metadata blocks.
+  /// - Returns: where each of them begins in the image.
+  func appendBlocks(of records: [UInt8], _ press: SquashfsMetadataPress) throws -> [UInt64] {
+    var table = SquashfsMetadata(press)
+    try table.append(records)
+    try table.finish()
+    let start = offset
+    try append(table.bytes)
+    return table.blocks.map { start + $0 }
+  }
+
+  /// Writes records as metadata blocks, and behind them the list of the blocks.
+  /// - Returns: where the list begins.
+  func appendTable(_ records: [UInt8], _ press: SquashfsMetadataPress) throws -> UInt64 {
+    let blocks = try appendBlocks(of: records, press)
+    let start = offset
+    var list: [UInt8] = []
+    for block in blocks { list.append64(block) }
+    try append(list)
+    return start
+  }
+}

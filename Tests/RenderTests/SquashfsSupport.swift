@@ -1,0 +1,122 @@
+// What the squashfs tests share: stored trees, images of them, and the kernel's and unsquashfs' word
+// on an image.
+
+import Codec
+import Foundation
+import Images
+import Platform
+import Render
+import Store
+import TestSupport
+import Testing
+
+/// A tree in a store.
+struct StoredTree {
+  let folder: TemporaryFolder
+  let live: String
+  let workspace: Workspace
+  private(set) var root: Entry
+
+  /// Fills a tree and takes its snapshot.
+  init(_ fill: (String) throws -> Void) throws {
+    folder = try TemporaryFolder()
+    workspace = try Workspace.test(folder)
+    live = folder.path("root/img/rootimg")
+    try fill(live)
+    root = try StoredTree.snapshot(workspace)
+  }
+
+  private static func snapshot(_ workspace: Workspace) throws -> Entry {
+    let snapshot = try workspace.snapshot("img").committed.snapshot
+    #expect(snapshot.isComplete, "\(snapshot.notes)")
+    return try #require(snapshot.pieces.first { $0.role == "rootimg" }).entry
+  }
+
+  /// Takes the snapshot of a changed tree.
+  mutating func snapshotAgain() throws { root = try StoredTree.snapshot(workspace) }
+
+  var store: ObjectStore { get throws { try workspace.store() } }
+
+  /// Writes an image.
+  @discardableResult
+  func write(
+    _ name: String, _ options: SquashfsOptions, cache: (any BlockCache)? = nil,
+    filter: (([UInt8], Entry) throws -> SquashfsSelection)? = nil
+  ) throws -> SquashfsReport {
+    let fileSystem = KernelFileSystem.shared
+    let file = try fileSystem.openFile(
+      at: fileSystem.workingDirectory, Array(folder.path(name).utf8),
+      [.write, .create, .truncate])
+    return try SquashfsWriter(
+      store: store, options: options, cache: cache, progress: Progress()
+    ).write(tree: root, to: file, on: fileSystem, filter: filter)
+  }
+}
+
+extension SquashfsOptions {
+  /// Fast levels: tests are about the format.
+  static func quick(
+    _ compression: Compression = .zstd(level: 1), block: Int = 128 << 10,
+    tails: Tails = .shareSmallFiles, workers: Int = processorCount
+  ) -> SquashfsOptions {
+    SquashfsOptions(
+      compression: compression, blockBytes: block, tails: tails, workers: workers,
+      madeSeconds: 1_700_000_000)
+  }
+}
+
+/// A cache in memory that can be told to forget.
+final class MemoryCache: BlockCache {
+  private let blocks = Monitor<[Digest: [UInt8]]>([:])
+
+  func find(_ key: Digest) -> [UInt8]? { blocks.withLock { $0[key] } }
+  func put(_ key: Digest, _ bytes: [UInt8]) { blocks.withLock { $0[key] = bytes } }
+
+  /// Forgets or changes what is held.
+  func change(_ body: (Digest, [UInt8]) -> [UInt8]?) {
+    blocks.withLock { held in
+      for (key, bytes) in held { held[key] = body(key, bytes) }
+    }
+  }
+}
+
+/// Mounts an image for as long as `body` runs.
+/// - Returns: false, with a word on why, where this user or kernel does not mount it.
+@discardableResult
+func withMounted(_ image: String, _ body: (String) throws -> Void) throws -> Bool {
+  let folder = image + ".mounted"
+  try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  let mounted = try run("mount", "-t", "squashfs", "-o", "loop,ro", image, folder)
+  guard mounted.didSucceed else {
+    // Refusing to mount is the image's fault where loop devices work.
+    let mayMount = isRoot && FileManager.default.fileExists(atPath: "/dev/loop-control")
+    #expect(!mayMount, "mount: \(mounted.errors)")
+    print("not mounted, no loop devices here or not root: \(mounted.errors)")
+    return false
+  }
+  defer { _ = try? run("umount", folder) }
+  try body(folder)
+  return true
+}
+
+/// Extracts an image with unsquashfs.
+func extract(_ image: String) throws -> String {
+  let folder = image + ".extracted"
+  let result = try run("unsquashfs", "-no-progress", "-quiet", "-d", folder, image)
+  #expect(result.didSucceed, "unsquashfs: \(result.errors)")
+  return folder
+}
+
+/// The paths that `differences` names.
+func changedPaths(_ differences: String) -> Set<String> {
+  Set(
+    differences.split(separator: "\n").map { line in
+      // rsync's line: eleven letters of what differs, a blank, the path.
+      if line.hasPrefix("b'") { return String(line.dropFirst(2).prefix { $0 != "'" }) }
+      var path = String(line.dropFirst(12))
+      if path.hasSuffix("/") { path.removeLast() }
+      return path
+    })
+}
+
+func sameBytes(_ a: String, _ b: String) throws -> Bool { try run("cmp", a, b).didSucceed }
