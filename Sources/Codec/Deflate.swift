@@ -94,13 +94,19 @@ public final class GzipInflater: StreamDecoder {
   private let stream: UnsafeMutablePointer<z_stream>
   private var isBetweenMembers = true
   private var hasEndedMember = false
+  private var crc = CRC32()
+  private var countBytes: UInt64 = 0
+  /// The last bytes that were taken: at a member's end, its CRC and its length.
+  private var trailer: [UInt8] = []
 
   public init() {
     stream = .allocate(capacity: 1)
     stream.initialize(to: z_stream())
-    // 16 + 15: gzip framing, window of 32 KiB; zlib checks CRC and length of each member.
+    // 16 + 15: gzip framing, window of 32 KiB. CRC and length are checked here: libdeflate's CRC takes
+    // a tenth of the time of zlib's, which is a quarter of reading a bundle.
     let r = inflateInit2_(stream, 31, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
     precondition(r == Z_OK, "zlib cannot start: \(r)")
+    inflateValidate(stream, 0)
   }
 
   deinit {
@@ -120,12 +126,16 @@ public final class GzipInflater: StreamDecoder {
     if stream.pointee.avail_in == 0, isBetweenMembers { return (source.count, 0) }
     // At least one round even without input: zlib may hold output that did not fit before.
     rounds: repeat {
+      let (input, output) = (stream.pointee.next_in, stream.pointee.next_out)
+      let (inputBytes, outputBytes) = (stream.pointee.avail_in, stream.pointee.avail_out)
       let r = CZlib.inflate(stream, Z_NO_FLUSH)
+      note(input, Int(inputBytes - stream.pointee.avail_in))
+      check(output, Int(outputBytes - stream.pointee.avail_out))
       switch r {
       case Z_OK: isBetweenMembers = false
       case Z_BUF_ERROR: break rounds
       case Z_STREAM_END:
-        inflateReset(stream)
+        try endMember()
         (isBetweenMembers, hasEndedMember) = (true, true)
         skipPadding()
       default:
@@ -135,6 +145,36 @@ public final class GzipInflater: StreamDecoder {
     return (
       source.count - Int(stream.pointee.avail_in), target.count - Int(stream.pointee.avail_out)
     )
+  }
+
+  private func note(_ bytes: UnsafePointer<UInt8>?, _ count: Int) {
+    guard let bytes, count > 0 else { return }
+    let taken = UnsafeBufferPointer(start: bytes, count: count)
+    trailer = Array((trailer + taken.suffix(8)).suffix(8))
+  }
+
+  private func check(_ bytes: UnsafePointer<UInt8>?, _ count: Int) {
+    guard let bytes, count > 0 else { return }
+    crc.update(UnsafeRawBufferPointer(start: bytes, count: count))
+    countBytes &+= UInt64(count)
+  }
+
+  /// The member's own word about its content, against what came out.
+  private func endMember() throws(CodecError) {
+    func word(_ at: Int) -> UInt32 {
+      trailer.count < 8 ? 0 : (0..<4).reduce(0) { $0 | UInt32(trailer[at + $1]) << (8 * UInt32($1)) }
+    }
+    guard trailer.count == 8, word(0) == crc.value else {
+      throw .corrupt("gzip: incorrect data check")
+    }
+    guard word(4) == UInt32(truncatingIfNeeded: countBytes) else {
+      throw .corrupt("gzip: incorrect length check")
+    }
+    crc = CRC32()
+    countBytes = 0
+    trailer = []
+    inflateReset(stream)
+    inflateValidate(stream, 0)
   }
 
   /// Zeros after a member are what tape drives leave; gzip ignores them, and so do we.
