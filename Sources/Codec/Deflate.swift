@@ -162,7 +162,7 @@ public final class GzipInflater: StreamDecoder {
   /// The member's own word about its content, against what came out.
   private func endMember() throws(CodecError) {
     func word(_ at: Int) -> UInt32 {
-      trailer.count < 8 ? 0 : (0..<4).reduce(0) { $0 | UInt32(trailer[at + $1]) << (8 * UInt32($1)) }
+      (0..<4).reduce(0) { $0 | UInt32(trailer[at + $1]) << (8 * UInt32($1)) }
     }
     guard trailer.count == 8, word(0) == crc.value else {
       throw .corrupt("gzip: incorrect data check")
