@@ -143,6 +143,7 @@ extension Workspace {
     ).committed
     let committed = try store.refs.append(
       snapshot(prepared, pieces.all, rows, request, parent: safety))
+    let remaining: ImageDiff
     do {
       for path in try targets.keepOriginals(pieces.all, live, request) {
         report(.keptOriginal(path: path))
@@ -152,14 +153,14 @@ extension Workspace {
       for line in prepared.rows.litefileLines { report(.litefileRow(line: line)) }
       if prepared.rows.hasNodeLists { report(.addingPostscripts) }
       try applyRows(rows.changes)
+      remaining = try diffLive(committed).diff
     } catch {
       tell(
-        "the import is in the store as \(committed.name) but is not live yet: "
-          + "'imgstore revert \(committed.name)' finishes it, 'imgstore revert \(safety.name)' "
+        "the import is in the store as \(committed.name) but is not live, or could not be proved to "
+          + "be: 'imgstore revert \(committed.name)' finishes it, 'imgstore revert \(safety.name)' "
           + "takes it back")
       throw error
     }
-    let remaining = try diffLive(committed).diff
     report(.imported(image: image.text))
     return imported(committed, safety, remaining)
   }
