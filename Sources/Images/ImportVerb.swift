@@ -143,6 +143,7 @@ extension Workspace {
     ).committed
     let committed = try store.refs.append(
       snapshot(prepared, pieces.all, rows, request, parent: safety))
+    let (remaining, proof): (ImageDiff, LiveImage)
     do {
       for path in try targets.keepOriginals(pieces.all, live, request) {
         report(.keptOriginal(path: path))
@@ -152,15 +153,15 @@ extension Workspace {
       for line in prepared.rows.litefileLines { report(.litefileRow(line: line)) }
       if prepared.rows.hasNodeLists { report(.addingPostscripts) }
       try applyRows(rows.changes)
+      (remaining, proof) = try diffLive(
+        committed, attested: outcome.report.attested(pieces.all))
     } catch {
       tell(
-        "the import is in the store as \(committed.name) but is not live yet: "
-          + "'imgstore revert \(committed.name)' finishes it, 'imgstore revert \(safety.name)' "
+        "the import is in the store as \(committed.name) but is not live, or could not be proved to "
+          + "be: 'imgstore revert \(committed.name)' finishes it, 'imgstore revert \(safety.name)' "
           + "takes it back")
       throw error
     }
-    let (remaining, proof) = try diffLive(
-      committed, attested: outcome.report.attested(pieces.all))
     if remaining.isEmpty, proof.capture.pieces == committed.snapshot.pieces {
       proof.capture.saveCache(
         store.layout, key: cacheKey(image), base: committed.id, replacing: proof.cache)

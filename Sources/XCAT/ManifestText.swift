@@ -21,16 +21,10 @@ extension Manifest {
   /// Refuses values that would do harm in other hands than ours.
   /// - Throws: `XCATError` that names the element; the value itself is not shown.
   public func refuseHarmfulText() throws(XCATError) {
-    let rows = [osimage, linuximage, values] + kits + kitRepositories + kitComponents
-    for row in rows {
+    for row in [osimage, linuximage, values] {
       for (name, value) in row.sorted(by: { byBytes($0.key, $1.key) }) {
         try Manifest.check(value, of: name)
       }
-    }
-    for file in rawImageFiles ?? [] { try Manifest.check(file, of: "files") }
-    for piece in closure {
-      try Manifest.check(piece.member, of: "member")
-      try Manifest.check(piece.path, of: "path")
     }
     for extra in extras {
       try Manifest.check(extra.source, of: "src")

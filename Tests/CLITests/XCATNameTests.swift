@@ -404,6 +404,80 @@ private func isWarnings(_ errors: String) -> Bool {
     }
   }
 
+  @Test func `nodes get a bundle's script lists with -p, and originals are kept with --orig`()
+    throws
+  {
+    let source = try Node()
+    #expect(try source.call("imgexport", Node.image, "b.tgz", "-p", "node1").status == 0)
+    let bundle = source.here + "/b.tgz"
+
+    let node = try Node()
+    let tables = node.folder.path("root/etc/xcat")
+    func lists() throws -> String {
+      try run(
+        "sqlite3", "\(tables)/postscripts.sqlite",
+        "SELECT node, postscripts, postbootscripts FROM postscripts ORDER BY node"
+      ).output
+    }
+    let boot = node.folder.path("root/install/netboot/rhels8.5.0/x86_64/compute")
+    try shell("echo mine >\"$1/kernel\"", boot)
+    let before = try lists()
+    // A node that is not there is found before anything is done.
+    let refused = try node.call("imgimport", bundle, "-p", "node2,nobody", "--orig")
+    #expect(
+      refused.status == 1
+        && refused.errors.hasPrefix("Error: The nodes nobody are not defined in xCAT DB.\n"),
+      "\(refused.errors)")
+    #expect(try lists() == before)
+    #expect(try String(contentsOfFile: boot + "/kernel", encoding: .utf8) == "mine\n")
+
+    // xcatdefaults has the other names already.
+    let result = try node.call("imgimport", bundle, "--orig", "-p", "node2")
+    #expect(result.status == 0 && result.errors == "", "\(result.errors)")
+    #expect(lines(result.output).contains("Adding postscripts."))
+    #expect(
+      lines(result.output).contains {
+        $0.hasPrefix("  Moving old ") && $0.hasSuffix("/kernel.ORIG.")
+      },
+      "\(result.output)")
+    #expect(try String(contentsOfFile: boot + "/kernel.ORIG", encoding: .utf8) == "mine\n")
+    #expect(try lists().contains("node2|my1,my2|my3\n"))
+    let undo = try #require(
+      lines(result.output).first { $0.hasPrefix("undo with: imgstore revert ") })
+    let words = undo.split(separator: " ").suffix(2).map(String.init)
+    #expect(try node.imgstore(words[0], words[1]).status == 0)
+    #expect(try lists() == before)
+    #expect(try String(contentsOfFile: boot + "/kernel", encoding: .utf8) == "mine\n")
+  }
+
+  @Test func `an export goes through a pipe into an import`() throws {
+    let (node, other) = (try Node(), try Node(isEmpty: true))
+    let script = """
+      IMGSTORE_ROOT="$1/root" IMGSTORE_STORE="$1/store" "$0" export "$3" --to - --complete |
+        IMGSTORE_ROOT="$2/root" IMGSTORE_STORE="$2/store" "$0" import -
+      """
+    let result = try run(
+      "bash",
+      arguments: [
+        "-o", "pipefail", "-c", script, binary, node.folder.path, other.folder.path, Node.image,
+      ], environment: ["TZ": "UTC"])
+    #expect(result.status == 0, "\(result.errors)")
+    let boot = "root/install/netboot/rhels8.5.0/x86_64/compute"
+    #expect(
+      try run("diff", "-r", "--no-dereference", node.folder.path(boot), other.folder.path(boot))
+        .output.split(separator: "\n").filter { !$0.contains("is a fifo") } == [])
+    // A stream that ends too early imports nothing.
+    try shell("rm -rf \"$1/root/install\" \"$1/store\"", other.folder.path)
+    let cut = try run(
+      "bash",
+      arguments: [
+        "-c", script.replacing("|\n", with: "| head -c 30000 |\n"), binary, node.folder.path,
+        other.folder.path, Node.image,
+      ], environment: ["TZ": "UTC"])
+    #expect(cut.status == 1 && cut.errors.contains("Nothing was imported"), "\(cut.errors)")
+    #expect(!FileManager.default.fileExists(atPath: other.folder.path("root/install")))
+  }
+
   @Test func `the manual pages have every option of the usages`() throws {
     for (name, usage) in [("imgexport", Self.exportUsage), ("imgimport", Self.importUsage)] {
       let path = "\(packageRoot)/docs/\(name).1"

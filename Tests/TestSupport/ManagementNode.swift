@@ -50,7 +50,31 @@ public final class ManagementNode: Sendable {
       WorkspaceOptions(store: folder.path("store"), root: folder.path("root")), tell: tell)
   }
 
+  /// The node that the real xCAT made: three images, two nodes, their rows and files.
+  public static func real(
+    tell: @escaping @Sendable (String) -> Void = { _ in }, stage: (String) throws -> Void = { _ in }
+  ) throws -> ManagementNode {
+    try ManagementNode(isFresh: false, tell: tell) { root in
+      try shell(
+        "cd \"$1\"; tar xzpf \"$2\"; mv etc-xcat/* etc/xcat/; rmdir etc-xcat", root,
+        fixture("xcat/mn.tgz"))
+      try stage(root)
+    }
+  }
+
   public func path(_ path: String) -> String { folder.path("root" + path) }
+
+  /// Runs SQL on a table's file, as any other program may.
+  @discardableResult
+  public func sql(_ table: String, _ statement: String) throws -> String {
+    let result = try run("sqlite3", path("/etc/xcat/\(table).sqlite"), statement)
+    guard result.didSucceed else { throw TestFailure("sqlite3: \(result.errors)") }
+    return result.output
+  }
+
+  public func text(_ file: String) throws -> String {
+    try String(contentsOfFile: path(file), encoding: .utf8)
+  }
 
   /// All visible rows of the tables that imports change, in one order.
   public func rows() throws -> [String: [[String: String]]] {
@@ -106,5 +130,10 @@ public final class ManagementNode: Sendable {
   public struct State: Equatable, Sendable {
     public var files: [String: File]
     public var rows: [String: [[String: String]]]
+
+    /// Without the table files themselves: what is in them stands in `rows`.
+    public var withoutTableFiles: State {
+      State(files: files.filter { !$0.key.hasPrefix("/etc/xcat/") }, rows: rows)
+    }
   }
 }

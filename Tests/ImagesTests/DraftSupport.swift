@@ -1,0 +1,62 @@
+// Bundles that tests draft (Tests/HostileBundles), on nodes that tests make.
+
+import Foundation
+import HostileBundles
+import Images
+import Platform
+import TestSupport
+
+/// What a verb threw, as people read it; nil where it threw nothing.
+func refusal(_ body: () throws -> Void) -> String? {
+  do {
+    try body()
+    return nil
+  } catch let error as any ExplainedError {
+    return error.explanation
+  } catch {
+    return "\(error)"
+  }
+}
+
+extension ManagementNode {
+  static let boot = ManifestDraft.boot
+  static let custom = ManifestDraft.custom
+
+  /// Writes a bundle into the node's own folder, beside its root.
+  func write(_ bytes: [UInt8], as name: String = "draft.tgz") throws -> String {
+    try Data(bytes).write(to: URL(fileURLWithPath: folder.path(name)))
+    return folder.path(name)
+  }
+
+  @discardableResult
+  func importing(
+    _ draft: BundleDraft, _ change: (inout ImportRequest) -> Void = { _ in }
+  ) throws -> ImportedImage {
+    try workspace.importing(try write(draft.bundle()), change)
+  }
+
+  /// Exports to a file of its own.
+  func exporting(
+    _ image: String, _ change: (inout ExportRequest) -> Void = { _ in }
+  ) throws -> (bundle: String, outcome: ExportOutcome) {
+    let bundle = folder.path("export-\(randomName()).tgz")
+    return (bundle, try workspace.exporting(image, to: bundle, change))
+  }
+
+  /// Writes a file, with the folders above it.
+  func put(_ path: String, _ text: String, mode: String = "644") throws {
+    try shell(
+      "mkdir -p \"$(dirname \"$1\")\"; printf %s \"$2\" >\"$1\"; chmod \"$3\" \"$1\"",
+      self.path(path), text, mode)
+  }
+
+  func isThere(_ path: String) -> Bool { FileManager.default.fileExists(atPath: self.path(path)) }
+}
+
+extension BundleDraft {
+  /// Replaces or adds a file.
+  mutating func put(_ name: String, _ text: String) {
+    files.removeAll { $0.name == name }
+    files.append((name, Array(text.utf8)))
+  }
+}

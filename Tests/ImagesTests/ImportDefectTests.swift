@@ -1,0 +1,341 @@
+// xCAT's defects in importing (its report, section 6), each by its number, and that ours does right.
+// 3, 9 and 10 also stand against the real outcome in ImportParityTests, 18 in ImportFaultTests; 22 is
+// the command line's: Tests/CLITests/XCATNameTests.swift (unknown options, no `Done!` on failure),
+// and a manifest at the top is in ImportFormTests. 23 is packimage's.
+
+import Foundation
+import HostileBundles
+import Images
+import Platform
+import TestSupport
+import Testing
+import XCAT
+
+@Suite struct ImportDefectTests {
+  static let boot = ManifestDraft.boot
+  static let custom = ManifestDraft.custom
+
+  @Test(arguments: [
+    "kernel", "initrd-stateless.gz", "rootimg.cpio.gz", "tiny.exlist", "tiny.pkglist",
+    "tiny.postinstall", "tiny.otherpkgs.pkglist", "tiny.synclist", "extra/tinyscript",
+  ])
+  func `defect 2: a partial bundle is refused, and no file of the site goes`(_ name: String) throws
+  {
+    let node = try ManagementNode()
+    var draft = BundleDraft()
+    for file in draft.files {
+      let base = file.name.split(separator: "/").last.map(String.init) ?? ""
+      let folder =
+        base.hasPrefix("tiny.")
+        ? Self.custom : base == "tinyscript" ? "/install/postscripts" : Self.boot
+      try node.put("\(folder)/\(base)", "the site's own")
+    }
+    let before = try node.state()
+    draft.files.removeAll { $0.name == name }
+    let text = refusal { try node.importing(draft) { $0.replaces = true } }
+    #expect(text?.contains(name) == true, "\(text ?? "imported")")
+    #expect(try node.state() == before)
+  }
+
+  @Test(arguments: ["kit", "kitrepo", "kitcomp"])
+  func `defect 3: exactly one kit, kitrepo or kitcomponent comes in`(_ one: String) throws {
+    // As the real imgexport writes them: <kit> with <name>, which the real imgimport dies of.
+    let node = try ManagementNode()
+    var draft = BundleDraft()
+    draft.manifest.osimage["kitcomponents"] = "c1"
+    for (element, key, names) in [
+      ("kit", "kitname", ["k1", "k2"]), ("kitrepo", "kitreponame", ["r1", "r2"]),
+      ("kitcomp", "kitcompname", ["c1", "c2"]),
+    ] {
+      for name in names.prefix(element == one ? 1 : 2) {
+        var columns = ["kitname": "k1"]
+        columns[key] = name
+        if element == "kit" { columns["kitdir"] = "/install/kits/\(name)" }
+        draft.manifest.lines.append(
+          "<\(element)><name>\(name)</name>"
+            + columns.map { "<\($0.key)>\($0.value)</\($0.key)>" }.joined() + "</\(element)>")
+        if element == "kit" { draft.put("\(name)/kit.conf", name) }
+      }
+    }
+    let image = try node.importing(draft)
+    #expect(image.remaining?.isEmpty == true)
+    let rows = try node.rows()
+    #expect(rows["kit"]?.compactMap { $0["kitname"] } == (one == "kit" ? ["k1"] : ["k1", "k2"]))
+    #expect(
+      rows["kitrepo"]?.compactMap { $0["kitreponame"] }
+        == (one == "kitrepo" ? ["r1"] : ["r1", "r2"]))
+    #expect(
+      rows["kitcomponent"]?.compactMap { $0["kitcompname"] }
+        == (one == "kitcomp" ? ["c1"] : ["c1", "c2"]))
+    #expect(try node.text("/install/kits/k1/kit.conf") == "k1")
+    #expect(node.isThere("\(Self.boot)/kernel"), "the files came as well")
+  }
+
+  @Test func `defect 4: a new profile never overwrites the source image's boot files`() throws {
+    let node = try ManagementNode()
+    var draft = BundleDraft()
+    draft.manifest.linuximage["rootimgdir"] = nil
+    try node.importing(draft)
+    try node.put("\(Self.boot)/kernel", "mine")
+    let before = try node.files(below: Self.boot)
+    try node.importing(draft) { ($0.profile, $0.keepsOriginals) = ("other", true) }
+    #expect(try node.files(below: Self.boot) == before)
+    #expect(node.isThere("/install/netboot/rhels9/x86_64/other/rootimg.cpio.gz"))
+    #expect(
+      Set(try node.rows()["osimage"]?.compactMap { $0["profile"] } ?? []) == ["tiny", "other"])
+    // Both export, each from its own folder.
+    let (bundle, _) = try node.exporting("rhels9-x86_64-netboot-other")
+    #expect(
+      try memberText("manifest.xml", of: bundle).contains(
+        "<kernel>/install/netboot/rhels9/x86_64/other/kernel<"))
+  }
+
+  @Test func `defect 5: a second import keeps the first original`() throws {
+    let node = try ManagementNode()
+    let kernel = "\(Self.boot)/kernel"
+    try node.put(kernel, "first")
+    try node.importing(BundleDraft()) { $0.keepsOriginals = true }
+    #expect(try node.text("\(kernel).ORIG") == "first")
+    try node.put(kernel, "second")
+    try node.importing(BundleDraft()) { ($0.keepsOriginals, $0.replaces) = (true, true) }
+    #expect(try node.text("\(kernel).ORIG") == "first")
+    #expect(try node.text("\(kernel).ORIG.1") == "second")
+    // A file that stays as it is has no original, and nobody has one who does not ask.
+    #expect(!node.isThere("\(Self.boot)/initrd-stateless.gz.ORIG"))
+    try node.put(kernel, "third")
+    let image = try node.importing(BundleDraft()) { $0.replaces = true }
+    #expect(!node.isThere("\(kernel).ORIG.2"))
+    _ = try node.workspace.revert(try #require(image.safety).name)
+    #expect(try node.text(kernel) == "third")
+  }
+
+  @Test func `defect 6: an extra for a folder that is not there makes the folder`() throws {
+    let node = try ManagementNode()
+    var draft = BundleDraft()
+    draft.manifest.extras = [("/a/one", "/install/new"), ("/a/two", "/install/new")]
+    draft.files.removeAll { $0.name.hasPrefix("extra") }
+    draft.put("extra/one", "1")
+    draft.put("extra/two", "2")
+    try node.importing(draft)
+    #expect(try node.text("/install/new/one") == "1" && node.text("/install/new/two") == "2")
+    // Two sources of one name: xCAT's bundle holds one of them, which is placed twice.
+    draft.manifest.extras = [("/a/one", "/install/x"), ("/b/one", "/install/y")]
+    draft.put("extra/two", "unnamed")
+    let image = try ManagementNode().importing(draft)
+    #expect(image.remarks.contains { $0.contains("extra/two") }, "\(image.remarks)")
+  }
+
+  @Test func `defect 7: a bundle that lost a file of an equal name is refused`() throws {
+    let node = try ManagementNode()
+    let before = try node.state()
+    var draft = BundleDraft()
+    draft.manifest.linuximage["exlist"] = "/install/custom/a/tiny.pkglist"
+    draft.files.removeAll { $0.name == "tiny.exlist" }
+    let text = refusal { try node.importing(draft) }
+    #expect(text?.contains("/install/custom/a/tiny.pkglist") == true, "\(text ?? "imported")")
+    #expect(try node.state() == before)
+  }
+
+  @Test(.enabled(if: (try? shell("stat -c %d /dev/shm /var/tmp | uniq | wc -l").output) == "2\n"))
+  func `defect 8: across file systems, modes stay and kits arrive`() throws {
+    let node = try ManagementNode()
+    let store = "/dev/shm/imgstore-test-\(randomName())"
+    defer { _ = try? run("rm", "-rf", store) }
+    let workspace = try Workspace(
+      WorkspaceOptions(store: store, root: node.folder.path("root"))
+    ) { _ in }
+    try workspace.importing(fixture("xcat/kit1.tgz"))
+    let files = try node.files()
+    #expect(files["/install/custom/netboot/rh/compute.postinstall"]?.mode == "755")
+    #expect(files["/install/kits/mykit-1.0/repos/mykit-1.0-rhels-8-x86_64/pkg.rpm"]?.size == 3)
+  }
+
+  @Test func `defect 9: a 2.7 bundle's lists go to the nodes, not to the image`() throws {
+    let node = try ManagementNode()
+    try node.workspace.importing(fixture("xcat/p27-stateless.tgz")) { $0.nodes = "node1" }
+    let rows = try node.rows()
+    #expect(rows["osimage"]?.first?["postscripts"] == nil)
+    #expect(rows["osimage"]?.first?["postbootscripts"] == nil)
+    let own = rows["postscripts"]?.first { $0["node"] == "node1" }
+    #expect(own?["postscripts"] == "syncfiles,my1,my2" && own?["postbootscripts"] == "my3")
+  }
+
+  @Test func `defect 10: a 2.6 bundle's tree is the root tree, not rootimg in rootimg`() throws {
+    let node = try ManagementNode()
+    try node.workspace.importing(fixture("xcat/p26-statelite.tgz"))
+    let files = try node.files(below: "/install/netboot/rhels8.5.0/x86_64/lite")
+    let tree = "/install/netboot/rhels8.5.0/x86_64/lite/rootimg"
+    #expect(files["\(tree)/etc/passwd"] != nil && files["\(tree)/rootimg"] == nil)
+    #expect(files["\(tree)/rootimgtree.gz"] == nil)
+  }
+
+  // MARK: Nodes
+
+  private var withLists: BundleDraft {
+    var draft = BundleDraft()
+    draft.manifest.values["postscripts"] = "syslog,new1,new2"
+    draft.manifest.values["postbootscripts"] = "otherpkgs,newb"
+    return draft
+  }
+
+  private func lists(_ node: ManagementNode) throws -> [String: String] {
+    Dictionary(
+      uniqueKeysWithValues: try node.rows()["postscripts", default: []].map {
+        ($0["node"] ?? "", "\($0["postscripts"] ?? "-") \($0["postbootscripts"] ?? "-")")
+      })
+  }
+
+  @Test func `defect 14: unknown nodes are found before anything is done`() throws {
+    for range in ["nobody", "node1,nobody", "node[1-3]"] {
+      let node = try ManagementNode()
+      let before = try node.state()
+      let text = refusal { try node.importing(withLists) { $0.nodes = range } }
+      #expect(text?.contains("are not defined in xCAT DB.") == true, "\(text ?? "imported")")
+      #expect(try node.state() == before)
+      #expect(try node.workspace.images().isEmpty)
+    }
+  }
+
+  @Test func `defect 14: lists replace the node's own as by xCAT, or are added on demand`() throws {
+    let replacing = try ManagementNode()
+    let before = try lists(replacing)
+    let image = try replacing.importing(withLists) { $0.nodes = "compute" }
+    // xcatdefaults has syslog and otherpkgs already; each node of the group has a row of its own.
+    #expect(try lists(replacing)["node1"] == "new1,new2 newb")
+    #expect(try lists(replacing)["node2"] == "new1,new2 newb")
+    #expect(try lists(replacing)["xcatdefaults"] == before["xcatdefaults"])
+    _ = try replacing.workspace.revert(try #require(image.safety).name)
+    #expect(try lists(replacing) == before)
+
+    let adding = try ManagementNode()
+    try adding.importing(withLists) { ($0.nodes, $0.appendsPostscripts) = ("node2", true) }
+    #expect(try lists(adding)["node2"] == "mine,other,new1,new2 minebb,newb")
+    #expect(try lists(adding)["node1"] == nil)
+  }
+
+  // MARK: Rows
+
+  @Test func `defect 15: a replaced row loses its stale columns, or keeps them on demand`() throws {
+    for merges in [false, true] {
+      let node = try ManagementNode()
+      try node.importing(BundleDraft())
+      try node.sql("osimage", "UPDATE osimage SET description = 'STALE', osvers = 'rhels9'")
+      try node.sql("linuximage", "UPDATE linuximage SET kernelver = 'STALE'")
+      try node.importing(BundleDraft()) { ($0.replaces, $0.mergesColumns) = (true, merges) }
+      let rows = try node.rows()
+      #expect(rows["osimage"]?.first?["description"] == (merges ? "STALE" : nil))
+      #expect(rows["linuximage"]?.first?["kernelver"] == (merges ? "STALE" : nil))
+    }
+  }
+
+  @Test func `defect 15: an image of the same name is replaced only where that is asked for`()
+    throws
+  {
+    let node = try ManagementNode()
+    try node.importing(BundleDraft())
+    let before = try node.state()
+    for profile in [nil, "tiny"] {
+      let text = refusal { try node.importing(BundleDraft()) { $0.profile = profile } }
+      #expect(text?.contains(ManifestDraft.image) == true && text?.contains("--force") == true)
+    }
+    #expect(try node.state() == before)
+    // By its rows alone, without a file: still somebody's.
+    let rowsOnly = try ManagementNode()
+    _ = try rowsOnly.workspace.define(ManifestDraft.image, ["provmethod=netboot", "profile=x"])
+    #expect(refusal { try rowsOnly.importing(BundleDraft()) }?.contains("--force") == true)
+  }
+
+  // MARK: Profiles
+
+  static let platforms = [
+    ("ol8.6.0", "ol"), ("debian11.3", "debian"), ("leap15.3", "suse"),
+    ("openeuler22.03", "openeuler"),
+    ("openEuler22.03", "openeuler"), ("suse15", "suse"), ("sle15.4", "sles"), ("sles15.4", "sles"),
+    ("rhels9.1", "rh"), ("rocky9", "rocky"), ("alma9", "alma"), ("ubuntu22.04.1", "ubuntu"),
+    ("SL7", "SL"), ("fedora40", "fedora"), ("centos-stream9", "centos"), ("kylin10", "kylin"),
+  ]
+
+  @Test(arguments: platforms)
+  func `defect 16: every platform has its folder under a new profile`(
+    _ version: String, _ platform: String
+  ) throws {
+    let node = try ManagementNode()
+    var draft = BundleDraft()
+    draft.manifest.osimage["osvers"] = version
+    let share = "/opt/xcat/share/xcat/netboot/x"
+    draft.manifest.linuximage["pkglist"] = "\(share)/tiny.pkglist"
+    draft.manifest.linuximage["exlist"] = "\(share)/tiny.exlist"
+    try node.importing(draft) { $0.profile = "new" }
+    let row = try #require(try node.rows()["linuximage"]?.first)
+    let custom = "/install/custom/netboot/\(platform)"
+    #expect(row["pkglist"] == "\(custom)/new.pkglist")
+    #expect(row["exlist"] == "\(custom)/new.exlist")
+    #expect(row["rootimgdir"] == "/install/netboot/\(version)/x86_64/new")
+    #expect(node.isThere("\(custom)/new.pkglist"))
+  }
+
+  @Test(arguments: [
+    ("c.mpute", "compute.c.mpute.pkglist", "compute.new.pkglist"),
+    ("c.mpute", "compute.pkglist", "new.compute.pkglist"),
+    ("compute", "mycompute2.compute.pkglist", "mycompute2.new.pkglist"),
+    ("compute", "mycompute2.pkglist", "new.mycompute2.pkglist"),
+    ("a+b", "a+b.pkglist", "new.pkglist"),
+    ("compute", "compute.rhels9.pkglist", "new.rhels9.pkglist"),
+    ("comp", "compute-comp.pkglist", "compute-new.pkglist"),
+  ])
+  func `defect 16: the old profile's name is text, and a whole word`(
+    _ profile: String, _ name: String, _ wanted: String
+  ) throws {
+    let node = try ManagementNode()
+    var draft = BundleDraft()
+    draft.manifest.osimage["profile"] = profile
+    draft.manifest.linuximage["pkglist"] = "/install/custom/mine/\(name)"
+    draft.files.removeAll { $0.name == "tiny.pkglist" }
+    draft.put(name, "bash\n")
+    try node.importing(draft) { $0.profile = "new" }
+    #expect(try node.rows()["linuximage"]?.first?["pkglist"] == "/install/custom/mine/\(wanted)")
+    #expect(try node.text("/install/custom/mine/\(wanted)") == "bash\n")
+  }
+
+  // MARK: Files and rows
+
+  @Test func `defect 19: media that pkgdir names are media`() throws {
+    let words = "This image requires that you first copy media for rhels9-x86_64"
+    var draft = BundleDraft()
+    draft.manifest.osimage["provmethod"] = "install"
+    draft.manifest.linuximage["template"] = "\(Self.custom)/tiny.tmpl"
+    draft.manifest.linuximage["pkgdir"] = "/install/rhels9.9/x86_64,/srv/media"
+    draft.manifest.linuximage["rootimgdir"] = nil
+    draft.manifest.values = ["media": "required"]
+    draft.files.removeAll {
+      $0.name.hasPrefix("initrd") || $0.name.hasPrefix("rootimg") || $0.name == "kernel"
+    }
+    draft.put("tiny.tmpl", "%packages\n")
+    let node = try ManagementNode()
+    let before = try node.state()
+    #expect(refusal { try node.importing(draft) }?.contains(words) == true)
+    #expect(try node.state() == before)
+    for folder in ["/install/rhels9/x86_64", "/install/rhels9.9/x86_64", "/srv/media"] {
+      let node = try ManagementNode()
+      try shell("mkdir -p \"$1\"", node.path(folder))
+      try node.importing(draft)
+      #expect(node.isThere("\(Self.custom)/tiny.tmpl"), "\(folder)")
+    }
+  }
+
+  @Test func `defect 20: an old root tree is replaced, not merged`() throws {
+    let node = try ManagementNode()
+    let bundle = fixture("xcat/statelite.tgz")
+    let image = try node.workspace.importing(bundle)
+    let tree = node.path("/install/netboot/rhels8.5.0/x86_64/lite/rootimg")
+    let before = try node.files()
+    try shell(
+      "cd \"$1\"; echo stale >etc/stale; mkdir -p old/er; touch old/er/file; rm etc/passwd; chmod 700 etc",
+      tree)
+    let again = try node.workspace.importing(bundle) { $0.replaces = true }
+    #expect(try node.files() == before)
+    _ = try node.workspace.revert(try #require(again.safety).name)
+    #expect(try String(contentsOfFile: tree + "/etc/stale", encoding: .utf8) == "stale\n")
+    #expect(image.remaining?.isEmpty == true)
+  }
+}

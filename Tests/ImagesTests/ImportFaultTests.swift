@@ -1,0 +1,172 @@
+// An import that fails at any operation: either nothing outside the store has changed, or the import
+// said how to go on, and both ways that it names lead where it says.
+
+import Foundation
+import HostileBundles
+import Images
+import Platform
+import TestSupport
+import Testing
+import XCAT
+
+@Suite struct ImportFaultTests {
+  /// Files with kind, mode and content, and rows: what the listing of `ManagementNode` says, without
+  /// another program, as the sweep takes it some hundred times.
+  private struct State: Equatable {
+    var files: [String: String] = [:]
+    var rows: [String: [[String: String]]]
+
+    init(_ root: String, _ tables: TableFiles) throws {
+      let manager = FileManager.default
+      // A process that is killed leaves the file that it was writing, under a name of its own.
+      for case let name as String in manager.enumerator(atPath: root) ?? .init()
+      where !name.hasPrefix("etc/xcat") && !name.contains("/.imgstore-") {
+        let path = "\(root)/\(name)"
+        let attributes = try manager.attributesOfItem(atPath: path)
+        let isFile = attributes[.type] as? FileAttributeType == .typeRegular
+        let content =
+          isFile ? try Data(contentsOf: URL(fileURLWithPath: path)).base64EncodedString() : ""
+        files[name] = "\(attributes[.posixPermissions] ?? "") \(isFile) \(content)"
+      }
+      rows = [:]
+      for table in ["osimage", "linuximage", "litefile", "postscripts"] {
+        rows[table] = try tables.rows(table).sorted {
+          "\($0.sorted(by: <))" < "\($1.sorted(by: <))"
+        }
+      }
+    }
+  }
+
+  private func draft(_ content: String) -> BundleDraft {
+    var draft = BundleDraft()
+    draft.put("kernel", content)
+    draft.put("tiny.exlist", content)
+    draft.manifest.osimage["description"] = content
+    return draft
+  }
+
+  /// - Parameter first: every third operation fails, from this one on: an import has more than a
+  ///   thousand, and the three sweeps together fail each.
+  private func sweep(
+    _ fault: FaultyFileSystem.Fault, over existing: Bool, from first: Int
+  ) throws {
+    let base = try ManagementNode()
+    if existing {
+      // An image that is there, a store that knows of it, and a tree and files that differ.
+      try base.importing(draft("first"))
+      try base.put("\(ManagementNode.boot)/kernel", "mine")
+      try base.put("\(ManagementNode.boot)/rootimg.tar.gz", "mine")
+    }
+    let bundle = try base.write(draft("second").bundle())
+    func request() -> ImportRequest {
+      var request = ImportRequest(bundle)
+      (request.replaces, request.keepsOriginals, request.nodes) = (true, true, "node1")
+      return request
+    }
+    var (isDone, halfDone, untouched) = (false, 0, 0)
+    var number = first
+    while !isDone, number < 3000 {
+      let folder = try TemporaryFolder()
+      for name in ["root", "store"]
+      where FileManager.default.fileExists(atPath: base.folder.path(name)) {
+        try FileManager.default.copyItem(
+          atPath: base.folder.path(name), toPath: folder.path(name))
+      }
+      let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      let tables = TableFiles(
+        KernelFileSystem.shared, directory: Array(folder.path("root/etc/xcat").utf8),
+        mayCreate: true)
+      func state() throws -> State { try State(folder.path("root"), tables) }
+      let before = try state()
+      let told = Monitor<[String]>([])
+      let files = FaultyFileSystem(failing: number, fault)
+      var outcome: ImportOutcome?
+      var thrown: (any Error)?
+      do {
+        let workspace = try Workspace(options, fileSystem: files) { line in
+          told.withLock { $0.append(line) }
+        }
+        outcome = try workspace.importBundle(request())
+      } catch { thrown = error }
+      let name = "operation \(number), \(fault), over \(existing): \(String(describing: thrown))"
+      isDone = !files.isHit
+      number += 3
+      let after = try Workspace(options) { _ in }
+      if let image = outcome?.images.first {
+        // It went well all the same; then it did all of it, or counts what it could not do.
+        #expect(
+          image.remaining?.isEmpty == true || !image.apply.report.problems.isEmpty,
+          "\(name) \(String(describing: image.remaining))")
+        continue
+      }
+      let advice = told.withLock { $0 }.first { $0.contains("takes it back") }
+      guard let advice else {
+        untouched += 1
+        #expect(try state() == before, "\(name)")
+        continue
+      }
+      halfDone += 1
+      let quoted = advice.matches(of: /'imgstore revert ([^']*)'/).map { String($0.1) }
+      try #require(quoted.count == 2, "\(advice)")
+      // Back, forth, and back again; .ORIG files are the administrator's own and stay.
+      let (finish, undo) = (quoted[0], quoted[1])
+      func withoutOriginals(_ state: State) -> State {
+        var state = state
+        state.files = state.files.filter { !$0.key.hasSuffix(".ORIG") }
+        return state
+      }
+      #expect(try after.revert(undo).isExact, "\(name)")
+      #expect(try withoutOriginals(state()) == before, "\(name)")
+      #expect(try after.revert(finish).isExact, "\(name)")
+      #expect(
+        try String(
+          contentsOfFile: folder.path("root\(ManagementNode.boot)/kernel"), encoding: .utf8)
+          == "second", "\(name)")
+      #expect(try tables.definition(of: ManifestDraft.image)?.osimage["description"] == "second")
+      #expect(try after.revert(undo).isExact, "\(name)")
+      #expect(try withoutOriginals(state()) == before, "\(name)")
+    }
+    #expect(isDone)
+    #expect(untouched > 20 && halfDone > 10, "\(untouched) untouched, \(halfDone) half done")
+  }
+
+  @Test(arguments: [false, true])
+  func `an import that fails once can be finished and taken back`(_ existing: Bool) throws {
+    try sweep(.once(.noSpace), over: existing, from: existing ? 1 : 0)
+  }
+
+  @Test func `an import that is killed can be finished and taken back`() throws {
+    try sweep(.forGood, over: true, from: 2)
+  }
+
+  @Test func `rows that cannot be written are written all or none, and the files are had back`()
+    throws
+  {
+    // Defect 18: xCAT writes rows first, table by table, and never takes anything back.
+    let told = Monitor<[String]>([])
+    let node = try ManagementNode(tell: { line in told.withLock { $0.append(line) } })
+    try node.importing(draft("first"))
+    let before = try node.state().withoutTableFiles
+    try node.sql(
+      "linuximage",
+      "CREATE TRIGGER stop BEFORE INSERT ON linuximage BEGIN SELECT RAISE(ABORT, 'stopped'); END")
+    let text = refusal {
+      _ = try node.importing(draft("second")) { request in
+        (request.replaces, request.nodes) = (true, "node2")
+      }
+    }
+    #expect(text?.contains("stopped") == true, "\(text ?? "imported")")
+    #expect(try node.rows() == before.rows, "no table has half of it")
+    #expect(try node.text("\(ManagementNode.boot)/kernel") == "second", "files go first")
+    let advice = told.withLock { $0.last ?? "" }
+    let names = advice.matches(of: /'imgstore revert ([^']*)'/).map { String($0.1) }
+    try #require(names.count == 2, "\(advice)")
+    // Back is possible although that table still refuses: its rows did not change.
+    #expect(try node.workspace.revert(names[1]).isExact)
+    #expect(try node.state().withoutTableFiles == before)
+    try node.sql("linuximage", "DROP TRIGGER stop")
+    #expect(try node.workspace.revert(names[0]).isExact)
+    #expect(try node.rows()["osimage"]?.first?["description"] == "second")
+    #expect(try node.rows()["postscripts"] == before.rows["postscripts"])
+  }
+}

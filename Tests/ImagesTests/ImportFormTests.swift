@@ -1,0 +1,205 @@
+// The forms that bundles come in and go out in: compression, the order of members, several images,
+// the manifest at the top, standard input; kinds that no bundle can hold; --name and --allow.
+
+import Foundation
+import Glibc
+import HostileBundles
+import Images
+import Platform
+import TestSupport
+import Testing
+
+@Suite struct ImportFormTests {
+  static let boot = ManifestDraft.boot
+
+  /// The members of a draft and its manifest, by name inside the folder.
+  private func members(_ draft: BundleDraft) -> [(name: String, data: [UInt8])] {
+    [("manifest.xml", Array(draft.manifest.text.utf8))] + draft.files
+  }
+
+  private func archive(_ members: [(name: String, data: [UInt8])], _ prefix: String) -> [UInt8] {
+    var tar = RawTar()
+    for member in members { tar.file(prefix + member.name, member.data) }
+    tar.end()
+    return tar.bytes
+  }
+
+  /// A node after the import of the draft as it is.
+  private func plain() throws -> ManagementNode.State {
+    let node = try ManagementNode()
+    try node.importing(BundleDraft())
+    return try node.state().withoutTableFiles
+  }
+
+  @Test(arguments: seeds)
+  func `members may come in any order, with a leading dot or not, at the top or in a folder`(
+    _ seed: UInt64
+  ) throws {
+    let wanted = try plain()
+    var random = SplitMix64(seed)
+    for prefix in ["./\(BundleDraft.folder)/", "\(BundleDraft.folder)/", "./other name/", "./", ""]
+    {
+      let node = try ManagementNode()
+      let shuffled = members(BundleDraft()).shuffled(using: &random)
+      try node.workspace.importing(try node.write(gzip(archive(shuffled, prefix))))
+      #expect(try node.state().withoutTableFiles == wanted, "seed \(seed), '\(prefix)'")
+    }
+  }
+
+  @Test(arguments: ["cat", "gzip -1", "xz -1", "zstd -q", "xz -1 --check=crc32", "gzip -9n"])
+  func `a bundle may be compressed in any of the usual ways`(_ tool: String) throws {
+    let node = try ManagementNode()
+    let tar = try node.write(archive(members(BundleDraft()), "./x/"), as: "plain.tar")
+    let bundle = node.folder.path("bundle")
+    try shell("\(tool) <\"$1\" >\"$2\"", tar, bundle)
+    try node.workspace.importing(bundle)
+    #expect(try node.state().withoutTableFiles == plain())
+  }
+
+  @Test func `several images in one tar are all imported, or none is`() throws {
+    func draft(_ profile: String) -> BundleDraft {
+      var draft = BundleDraft()
+      let folder = "/install/netboot/rhels9/x86_64/\(profile)"
+      draft.manifest.osimage["imagename"] = "image-\(profile)"
+      draft.manifest.linuximage["imagename"] = "image-\(profile)"
+      draft.manifest.osimage["profile"] = profile
+      draft.manifest.linuximage["rootimgdir"] = folder
+      for key in ["kernel", "ramdisk", "rootimg"] {
+        let name = draft.manifest.values[key]?.split(separator: "/").last ?? ""
+        draft.manifest.values[key] = "\(folder)/\(name)"
+      }
+      draft.put("kernel", profile)
+      return draft
+    }
+    func bundle(_ drafts: [BundleDraft]) -> [UInt8] {
+      var tar = RawTar()
+      for (i, draft) in drafts.enumerated() {
+        for member in members(draft).reversed() { tar.file("./f\(i)/\(member.name)", member.data) }
+      }
+      tar.end()
+      return gzip(tar.bytes)
+    }
+    let node = try ManagementNode()
+    let before = try node.state().withoutTableFiles
+    let outcome = try node.workspace.importBundle(
+      ImportRequest(try node.write(bundle([draft("one"), draft("two")]))))
+    #expect(outcome.images.map(\.name) == ["image-one", "image-two"])
+    for name in ["one", "two"] {
+      #expect(try node.text("/install/netboot/rhels9/x86_64/\(name)/kernel") == name)
+    }
+    // Taken back one by one, the lists that both name go with the last.
+    for image in outcome.images.reversed() {
+      _ = try node.workspace.revert(try #require(image.safety).name)
+    }
+    #expect(try node.state().withoutTableFiles == before)
+
+    var broken = draft("two")
+    broken.files.removeAll { $0.name == "rootimg.cpio.gz" }
+    let path = try node.write(bundle([draft("one"), broken]))
+    #expect(refusal { _ = try node.workspace.importBundle(ImportRequest(path)) } != nil)
+    #expect(try node.state().withoutTableFiles == before)
+    // One name for two is none, and one image twice is one too many.
+    let both = try node.write(bundle([draft("one"), draft("two")]))
+    #expect(
+      refusal { try node.workspace.importing(both) { $0.name = "n" } }?.contains("--name") == true)
+    let twice = try node.write(bundle([draft("one"), draft("one")]))
+    #expect(refusal { try node.workspace.importing(twice) }?.contains("image-one") == true)
+    #expect(try node.state().withoutTableFiles == before)
+  }
+
+  @Test func `an image comes in under a name of its own`() throws {
+    let node = try ManagementNode()
+    let image = try node.importing(BundleDraft()) { ($0.name, $0.profile) = ("mine", "own") }
+    #expect(image.name == "mine")
+    #expect(try node.rows()["osimage"]?.map { $0["imagename"] } == ["mine"])
+    #expect(try node.rows()["linuximage"]?.map { $0["imagename"] } == ["mine"])
+    #expect(node.isThere("/install/netboot/rhels9/x86_64/own/kernel"))
+    let (bundle, _) = try node.exporting("mine")
+    #expect(try BundleMembers(bundle)["./mine/kernel"] != nil)
+    for name in ["../x", "a/b", "", "a\nb"] {
+      #expect(refusal { try node.importing(BundleDraft()) { $0.name = name } } != nil, "\(name)")
+    }
+  }
+
+  @Test(arguments: ["/", "opt", "", "/opt/../etc"])
+  func `what is no folder below the root allows nothing`(_ folder: String) throws {
+    let node = try ManagementNode()
+    let text = refusal { try node.importing(BundleDraft()) { $0.allowed = [folder] } }
+    #expect(text?.contains("--allow") == true, "\(text ?? "imported")")
+  }
+
+  // MARK: Kinds
+
+  @Test func `an s390x image goes out with its disk images and comes in again`() throws {
+    for method in ["raw", "netboot", "sysclone"] {
+      let node = try ManagementNode()
+      let folder = "/install/\(method)/sles15/s390x/z"
+      try node.put("\(folder)/0100.img", "one")
+      try node.put("\(folder)/0101.img", "two")
+      try node.put("\(folder)/notes", "no image")
+      _ = try node.workspace.define(
+        "z", ["provmethod=\(method)", "osvers=sles15", "osarch=s390x", "profile=z"])
+      let (bundle, outcome) = try node.exporting("z")
+      #expect(outcome.members.map(\.name).sorted() == ["0100.img", "0101.img"])
+      let manifest = try memberText("manifest.xml", of: bundle)
+      #expect(manifest.contains("    <files>\(folder)/0100.img</files>\n"), "\(manifest)")
+      let other = try ManagementNode()
+      try other.workspace.importing(bundle) { $0.profile = "new" }
+      #expect(try other.text("/install/\(method)/sles15/s390x/new/0101.img") == "two")
+      try shell("rm \"$1\"/*.img", node.path(folder))
+      #expect(
+        refusal { _ = try node.exporting("z") }?.contains("Could not open image files") == true)
+    }
+  }
+
+  @Test func `an ESXi image is its definition and its lists`() throws {
+    let node = try ManagementNode()
+    try node.put("/install/custom/netboot/esxi/e.pkglist", "p")
+    _ = try node.workspace.define(
+      "esx",
+      [
+        "provmethod=netboot", "osvers=esxi7", "osarch=x86_64", "profile=e",
+        "pkglist=/install/custom/netboot/esxi/e.pkglist",
+      ])
+    let (bundle, outcome) = try node.exporting("esx")
+    #expect(outcome.members.map(\.name) == ["e.pkglist"])
+    let other = try ManagementNode()
+    #expect(try other.workspace.importing(bundle).remaining?.isEmpty == true)
+    #expect(try other.text("/install/custom/netboot/esxi/e.pkglist") == "p")
+    #expect(try other.rows()["osimage"]?.first?["osvers"] == "esxi7")
+  }
+
+  static let foreign = [
+    (["imagetype=windows", "provmethod=install", "osvers=win2k22"], "Windows"),
+    (["imagetype=NIM", "provmethod=netboot", "osvers=AIX"], "AIX"),
+    (["imagetype=linux", "provmethod=boottarget", "osvers=rhels9"], "boottarget"),
+    (["imagetype=linux", "provmethod=netboot", "osvers=rhels9", "boottarget=b"], "boottarget"),
+    (["imagetype=linux", "provmethod=dualboot", "osvers=rhels9"], "dualboot"),
+    (["imagetype=linux", "provmethod=raw", "osvers=rhels9"], "osarch 'x86_64'"),
+    (["imagetype=linux", "provmethod=sysclone", "osvers=rhels9"], "osarch 'x86_64'"),
+  ]
+
+  @Test(arguments: foreign)
+  func `what no bundle can hold is refused in clear words, both ways`(
+    _ columns: [String], _ word: String
+  ) throws {
+    let node = try ManagementNode()
+    _ = try node.workspace.define("img", columns + ["osarch=x86_64", "profile=p"])
+    let out = refusal { _ = try node.exporting("img") }
+    #expect(out?.contains(word) == true && out?.contains("Exporting") == true, "\(out ?? "")")
+    var draft = BundleDraft()
+    for column in columns {
+      let parts = column.split(separator: "=").map(String.init)
+      if parts[0] == "boottarget" {
+        draft.manifest.linuximage[parts[0]] = parts[1]
+      } else {
+        draft.manifest.osimage[parts[0]] = parts[1]
+      }
+    }
+    let fresh = try ManagementNode()
+    let before = try fresh.state()
+    let into = refusal { try fresh.importing(draft) }
+    #expect(into?.contains(word) == true && into?.contains("Importing") == true, "\(into ?? "")")
+    #expect(try fresh.state() == before)
+  }
+}
