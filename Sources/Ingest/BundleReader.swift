@@ -19,6 +19,8 @@ public struct BundleReader: Sendable {
   static let maxMembers = 100_000
   static let maxNameBytes = 16 << 20
   static let maxManifestBytes = 16 << 20
+  /// Manifests and litefile.csv of all images together: they stay in memory.
+  static let maxKeptBytes = 32 << 20
 
   private let progress: Progress
 
@@ -60,6 +62,8 @@ private struct Taking: ~Copyable {
   private var litefiles: [String: [UInt8]] = [:]
   private var members = 0
   private var nameBytes = 0
+  private var keptBytes = 0
+  private let expansion = Expansion()
   /// The member that was begun last.
   private var current: [UInt8] = []
 
@@ -71,7 +75,12 @@ private struct Taking: ~Copyable {
   mutating func read(
     _ source: @escaping (UnsafeMutableRawBufferPointer) throws -> Int
   ) throws {
-    let plain = DecompressingReader(source)
+    let expansion = expansion
+    let plain = DecompressingReader { target in
+      let n = try source(target)
+      expansion.sourceBytes += UInt64(n)
+      return n
+    }
     let tar = TarReader { try plain.read($0) }
     do {
       while let member = try tar.next() { try take(member, tar) }
@@ -93,6 +102,7 @@ private struct Taking: ~Copyable {
       throw BundleError("the bundle", "has more than \(BundleReader.maxMembers) members")
     }
     nameBytes += member.path.count
+    if case .symlink(let target) = member.kind { nameBytes += target.count }
     guard nameBytes <= BundleReader.maxNameBytes else {
       throw BundleError("the bundle", "has names of more than \(BundleReader.maxNameBytes) bytes")
     }
@@ -142,6 +152,7 @@ private struct Taking: ~Copyable {
       guard manifests[folder] == nil else { throw twice(name) }
       let bytes = try readManifest(tar, member)
       try checkSum(SHA256.digest(of: bytes), name, member)
+      try keep(bytes.count)
       manifests[folder] = bytes
       return
     }
@@ -169,6 +180,7 @@ private struct Taking: ~Copyable {
       guard kept.count <= BundleReader.maxManifestBytes else {
         throw BundleError("member \(name)", "has more than 16 MiB, too many for a list of rows")
       }
+      try keep(kept.count)
       litefiles[parts.dropLast().joined(separator: "/")] = kept
     }
     guard blob.sizeBytes == member.sizeBytes else {
@@ -189,8 +201,20 @@ private struct Taking: ~Copyable {
     entries[name] = BundleEntry(content: content, member: kept)
   }
 
+  /// Counts what stays in memory until the end.
+  private mutating func keep(_ sizeBytes: Int) throws(BundleError) {
+    keptBytes += sizeBytes
+    guard keptBytes <= BundleReader.maxKeptBytes else {
+      throw BundleError(
+        "the bundle", "has more than \(BundleReader.maxKeptBytes >> 20) MiB of manifests and lists",
+        advice: BundleError.distrust)
+    }
+  }
+
   private func twice(_ name: String) -> BundleError {
-    BundleError("member \(name)", "stands twice in the bundle, or as a file and as a folder", advice: BundleError.distrust)
+    BundleError(
+      "member \(name)", "stands twice in the bundle, or as a file and as a folder",
+      advice: BundleError.distrust)
   }
 
   /// A member for a message, which a stranger's name must not flood.
@@ -224,6 +248,12 @@ private struct Taking: ~Copyable {
       guard !text.holdsControlCharacters else {
         throw BundleError(
           object, "has a control character in its name", advice: BundleError.distrust)
+      }
+      // Behind its "/", too: a mark there would join the two to one character.
+      guard !"/\(text)".hidesSeparators else {
+        throw BundleError(
+          object, "has a combining mark in its name where no letter is before it",
+          advice: BundleError.distrust)
       }
       parts.append(text)
     }
@@ -292,8 +322,13 @@ private struct Taking: ~Copyable {
       return n
     }
     do {
+      let expansion = expansion
       let tree = try ArchiveTreeReader(progress: progress).read(
-        { try archive.read($0) }, worker: worker, top: Array("rootimg".utf8))
+        { target in
+          let n = try archive.read(target)
+          try expansion.add(n)
+          return n
+        }, worker: worker, top: Array("rootimg".utf8))
       try archive.drain()
       return (tree, hash.finish())
     } catch let error as ArchiveError {
@@ -332,7 +367,7 @@ private struct Taking: ~Copyable {
     }
     for name in entries.keys {
       var above = name
-      while let cut = above.lastIndex(of: "/") {
+      while let cut = above.utf8.lastIndex(of: UInt8(ascii: "/")) {
         above = String(above[..<cut])
         guard let parent = entries[above] else { continue }
         guard case .directory = parent.content else {
@@ -348,21 +383,38 @@ private struct Taking: ~Copyable {
         grouped["", default: [:]][name] = entry
         continue
       }
-      let folder = name.prefix { $0 != "/" }
-      guard grouped[String(folder)] != nil else {
+      let folder = String(decoding: name.utf8.prefix { $0 != UInt8(ascii: "/") }, as: UTF8.self)
+      guard grouped[folder] != nil else {
         throw BundleError(
           "member \(name)", "lies in no image's folder: there is no manifest.xml beside it",
           advice: "Nothing was imported; export the image again where it came from")
       }
       if name.utf8.count > folder.utf8.count {
         let inside = String(decoding: name.utf8.dropFirst(folder.utf8.count + 1), as: UTF8.self)
-        grouped[String(folder), default: [:]][inside] = entry
+        grouped[folder, default: [:]][inside] = entry
       }
     }
     return manifests.sorted { $0.key < $1.key }.map { folder, manifest in
       BundledImage(
         folder: folder, manifest: manifest, litefile: litefiles[folder],
         entries: grouped[folder] ?? [:])
+    }
+  }
+}
+
+/// What archives within the bundle become, against what the bundle has: two streams, one within the
+/// other, may each keep the limit and expand together a hundred thousand times.
+private final class Expansion {
+  var sourceBytes: UInt64 = 0
+  private var plainBytes: UInt64 = 0
+  private let limit = ExpansionLimit.standard
+
+  func add(_ bytes: Int) throws(ArchiveError) {
+    plainBytes += UInt64(bytes)
+    guard limit.allows(plain: plainBytes, compressed: sourceBytes) else {
+      throw ArchiveError(
+        "the bundle's \(sourceBytes) bytes expand more than \(limit.ratio) times, to "
+          + "\(plainBytes) so far")
     }
   }
 }
