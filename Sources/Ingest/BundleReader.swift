@@ -277,6 +277,14 @@ private struct Taking: ~Copyable {
     _ target: [UInt8], _ parts: [String], _ member: TarMember
   ) throws(BundleError) {
     let side = parts[1] == "extra" ? 3 : 2
+    guard let text = String(validating: target, as: UTF8.self) else {
+      throw BundleError(object(member), "is a link to a name that is not UTF-8")
+    }
+    guard !text.holdsControlCharacters else {
+      throw BundleError(
+        object(member), "is a link with a control character in its target",
+        advice: BundleError.distrust)
+    }
     var depth = parts.count - 1 - side
     var isGoingUp = true
     var isInside = target.first != 0x2f && !target.isEmpty
@@ -290,7 +298,7 @@ private struct Taking: ~Copyable {
     }
     guard isInside else {
       throw BundleError(
-        object(member), "is a link that may lead out of its folder, to \(printable(target))",
+        object(member), "is a link that may lead out of its folder, to \(printable(target.prefix(255)))",
         advice: BundleError.distrust)
     }
   }

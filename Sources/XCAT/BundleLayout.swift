@@ -198,8 +198,7 @@ private struct Collected {
   }
 
   mutating func add(_ extra: Manifest.Extra, _ isFolder: (String) -> Bool) throws(XCATError) {
-    guard let destination = AbsolutePath(extra.destination), !destination.components.isEmpty
-    else {
+    guard let destination = AbsolutePath(extra.destination) else {
       throw XCATError(
         "manifest.xml",
         "the folder '\(printable(extra.destination.utf8.prefix(255)))' of an extra is no clean "

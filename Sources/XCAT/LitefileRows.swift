@@ -82,6 +82,9 @@ public enum LitefileRows {
           throw parser.error("holds a character that a shell would act on")
         }
       }
+      guard !values[1].hidesSeparators else {
+        throw parser.error("holds a combining mark where no letter is before it")
+      }
       guard AbsolutePath(values[1]) != nil else {
         throw parser.error(
           "names '\(printable(values[1].utf8.prefix(255)))', which is no clean absolute path")
