@@ -25,7 +25,9 @@ let package = Package(
     .executable(name: "imgstore", targets: ["imgstore"]),
     .library(name: "Images", targets: ["Images"]),
     // What `Tests/Fuzz`, a package of its own, feeds with noise, and where it gets its seeds.
-    .library(name: "FuzzedRooms", targets: ["Archive", "Codec", "XCAT", "HostileBundles"]),
+    .library(
+      name: "FuzzedRooms",
+      targets: ["Archive", "Codec", "Ingest", "Store", "Platform", "XCAT", "HostileBundles"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -69,7 +71,7 @@ let package = Package(
       dependencies: ["Images", "XCAT", "Ingest", "Store", "Codec", "Platform"],
       path: "Tests/TestSupport", swiftSettings: strict),
     .target(
-      name: "HostileBundles", dependencies: ["Codec"], path: "Tests/HostileBundles",
+      name: "HostileBundles", dependencies: ["Codec", "CLzma"], path: "Tests/HostileBundles",
       swiftSettings: strict),
     roomTests("Platform", ["Platform"]),
     roomTests("Codec", ["Codec"]),

@@ -74,13 +74,15 @@ public final class CpioReader {
     let magic = Array(bytes.prefix(6))
     guard magic == CpioHeader.plain || magic == CpioHeader.summed else {
       throw ArchiveError(
+        member: current,
         isBegun
           ? "no cpio header where one must be, after \(describedCurrent)"
           : "it is no cpio archive in the form newc (cpio -H newc)")
     }
     guard bytes.count == CpioHeader.size else { throw endIsMissing() }
     guard let header = CpioHeader(bytes) else {
-      throw ArchiveError("a number in the header after \(describedCurrent) is not hexadecimal")
+      throw ArchiveError(
+        member: current, "a number in the header after \(describedCurrent) is not hexadecimal")
     }
     isBegun = true
     return (header, magic == CpioHeader.summed)
@@ -89,7 +91,7 @@ public final class CpioReader {
   private func readName(_ header: CpioHeader) throws -> [UInt8] {
     guard header.nameBytes > 1, header.nameBytes <= CpioForm.maxNameBytes + 1 else {
       throw ArchiveError(
-        "the name after \(describedCurrent) has \(header.nameBytes) bytes, which is impossible")
+        member: current, "the name after \(describedCurrent) has \(header.nameBytes) bytes, which is impossible")
     }
     let count = Int(header.nameBytes)
     let pad = (4 - (CpioHeader.size + count) % 4) % 4
@@ -97,7 +99,8 @@ public final class CpioReader {
     guard name.count == count + pad else { throw endIsMissing() }
     name.removeLast(pad)
     guard name.popLast() == 0, !name.contains(0) else {
-      throw ArchiveError("the name after \(describedCurrent) holds a NUL, or does not end in one")
+      throw ArchiveError(
+        member: current, "the name after \(describedCurrent) holds a NUL, or does not end in one")
     }
     return name
   }
@@ -184,7 +187,7 @@ public final class CpioReader {
   }
 
   private var describedCurrent: String {
-    isBegun ? "member '\(String(decoding: current, as: UTF8.self))'" : "the beginning"
+    isBegun ? "this member" : "the beginning"
   }
 
   private func endIsMissing() -> ArchiveError {

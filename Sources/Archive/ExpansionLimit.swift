@@ -18,7 +18,8 @@ public struct ExpansionLimit: Sendable, Equatable {
   public static let standard = ExpansionLimit(ratio: 500, freeBytes: 64 << 20)
   public static let none = ExpansionLimit(ratio: .max, freeBytes: .max)
 
-  func allows(plain: UInt64, compressed: UInt64) -> Bool {
+  /// Whether so many plain bytes may come of so many compressed ones.
+  public func allows(plain: UInt64, compressed: UInt64) -> Bool {
     guard plain > freeBytes else { return true }
     let (limit, overflow) = compressed.multipliedReportingOverflow(by: ratio)
     return overflow || plain <= limit

@@ -86,11 +86,14 @@ struct BundleExpansion {
       guard let item = bundled.entries[full] else { continue }
       let path = member.path.appending(name)
       try preparation.targets.check(path, role: member.role, member: full)
+      if case .symlink(let target) = item.content {
+        try checkLink(target, name, full)
+      }
       if let entry = item.entry(name: [], owner: owner) {
         add(member.role, path, entry)
         extraMembers.append((full, path.text))
         if isSide { yielding.insert(path.bytes) }
-      } else if bundled.names(below: full).isEmpty,
+      } else if !bundled.hasNames(below: full),
         try preparation.workspace.statLive(path) == nil
       {
         add(
@@ -99,12 +102,24 @@ struct BundleExpansion {
     }
   }
 
+  /// The reader holds links inside `extra/NAME`; a manifest may call a folder further down an extra,
+  /// and what leads out of that one leads out of the place where it is put.
+  private func checkLink(_ target: [UInt8], _ name: String, _ full: String) throws(BundleError) {
+    let ups = target.split(separator: 0x2f).count { Array($0) == [0x2e, 0x2e] }
+    guard ups < name.utf8.split(separator: UInt8(ascii: "/")).count else {
+      throw BundleError(
+        "member \(full)",
+        "is a link that may lead out of its folder, to \(printable(target.prefix(255)))",
+        advice: "Nothing was imported; do not trust this bundle")
+    }
+  }
+
   /// What xCAT does with a kit's folder beside placing it: scripts go to the postscripts, plugins
   /// into xcatd (by the administrator's word only: they are code that runs there as root).
   mutating func placeKit(_ kit: BundleMember) throws {
     let install = preparation.targets.install
     for name in bundled.names(below: "\(kit.name)/other_files") {
-      let top = name.prefix { $0 != "/" }.lowercased()
+      let top = name.split(separator: "/").first.map { $0.lowercased() } ?? ""
       guard !top.hasPrefix("."), !top.hasSuffix(".env"), !top.hasSuffix(".exlist") else { continue }
       let path = install.appending("postscripts").appending(name)
       try copy("\(kit.name)/other_files/\(name)", path, ImageFiles.kit, mode: 0o755)
@@ -138,7 +153,8 @@ struct BundleExpansion {
 
   /// Says what was named by nothing, and that every named file has been found.
   mutating func finish(_ layout: BundleLayout) throws {
-    for path in layout.secondFiles where !pieces.contains(where: { $0.path == path.bytes }) {
+    let placed = Set(pieces.map(\.path))
+    for path in layout.secondFiles where !placed.contains(path.bytes) {
       throw BundleError(
         path.text, "shares its file name with another file, and a bundle holds one of that name",
         advice: "Nothing was imported; xCAT's export loses one of them: rename it there")

@@ -38,6 +38,8 @@ struct ImportTargets {
 
   /// The allowed folder that holds a path; nil where there is none.
   func folder(of path: AbsolutePath, role: String) -> AbsolutePath? {
+    // Never by way of a folder above it.
+    guard !path.components.contains([0x2e, 0x2e]) else { return nil }
     var folders = [install] + allowed
     if ImageFiles.listAttributes.contains(role) { folders.append(ImportTargets.sharedLists) }
     if role == ImportTargets.pluginRole { folders.append(ImportTargets.plugins) }
@@ -48,8 +50,21 @@ struct ImportTargets {
   /// Kit plugins, which only the administrator's word lets in.
   static let pluginRole = "plugin"
 
-  /// - Throws: `BundleError` where the path lies below no allowed folder.
+  /// As long as a path may be that programs open (PATH_MAX), and as deep as two bundles' members.
+  private static let maxPathBytes = 4095
+  private static let maxDepth = 128
+
+  /// - Throws: `BundleError` where the path lies below no allowed folder, or where no program could
+  ///   reach it.
   func check(_ path: AbsolutePath, role: String, member: String) throws {
+    guard path.bytes.count <= ImportTargets.maxPathBytes,
+      path.components.count <= ImportTargets.maxDepth
+    else {
+      throw BundleError(
+        "member \(member)", "would be written too deep, or to a path that is too long: "
+          + "\(printable(path.bytes.prefix(255)))…",
+        advice: "Nothing was imported; do not trust this bundle")
+    }
     guard folder(of: path, role: role) != nil else {
       throw BundleError(
         "member \(member)",

@@ -18,13 +18,27 @@ extension ImportTargets {
     }
     if let text = manifest.linuximage["rootimgdir"] {
       guard let path = AbsolutePath(text), folder(of: path, role: ImageFiles.rootTree) != nil else {
-        throw refuse("rootimgdir", printable(text.utf8))
+        throw refuse("rootimgdir", printable(text.utf8.prefix(255)))
       }
     }
     let definition = ImageDefinition(osimage: manifest.osimage, linuximage: manifest.linuximage)
     for path in ImageFiles.paths(of: "partitionfile", definition)
     where folder(of: path, role: "pkglist") == nil {
       throw refuse("partitionfile", path.text)
+    }
+    for text in manifest.rawImageFiles ?? [] {
+      guard let path = AbsolutePath(text), folder(of: path, role: ImageFiles.rawImage) != nil else {
+        throw refuse("rawimagefiles><files", printable(text.utf8.prefix(255)))
+      }
+    }
+    for (column, rows) in [
+      ("kitdir", manifest.kits), ("kitrepodir", manifest.kitRepositories),
+    ] {
+      for text in rows.compactMap({ $0[column] }) {
+        guard let path = AbsolutePath(text), folder(of: path, role: ImageFiles.kit) != nil else {
+          throw refuse(column, printable(text.utf8.prefix(255)))
+        }
+      }
     }
   }
 }

@@ -60,19 +60,51 @@ public struct BundledImage: Sendable {
   public let litefile: [UInt8]?
   /// By name inside the folder: "kernel", "extra/myscript1".
   public let entries: [String: BundleEntry]
+  /// The names in byte order: what lies below a folder stands together, and a manifest that asks
+  /// for a hundred thousand folders does not make us look at all names as often.
+  private let names: [String]
+
+  init(folder: String, manifest: [UInt8], litefile: [UInt8]?, entries: [String: BundleEntry]) {
+    self.folder = folder
+    self.manifest = manifest
+    self.litefile = litefile
+    self.entries = entries
+    names = entries.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
 
   /// Whether there is a folder of that name, empty or not.
   public func isFolder(_ name: String) -> Bool {
     if case .directory = entries[name]?.content { return true }
-    return entries.keys.contains { $0.hasPrefix(name + "/") }
+    return hasNames(below: name)
+  }
+
+  /// Whether anything lies below a folder.
+  public func hasNames(below folder: String) -> Bool {
+    let prefix = folder + "/"
+    let first = firstIndex(from: prefix)
+    return first < names.count && names[first].utf8.starts(with: prefix.utf8)
   }
 
   /// The names below a folder, relative to it, sorted by bytes.
   public func names(below folder: String) -> [String] {
     let prefix = folder + "/"
-    return entries.keys.filter { $0.hasPrefix(prefix) }
-      .map { String($0.dropFirst(prefix.count)) }
-      .sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }
+    return names[firstIndex(from: prefix)...].prefix { $0.utf8.starts(with: prefix.utf8) }
+      .map { String(decoding: $0.utf8.dropFirst(prefix.utf8.count), as: UTF8.self) }
+  }
+
+  /// Where the first name stands that does not come before `bound`.
+  private func firstIndex(from bound: String) -> Int {
+    var low = 0
+    var high = names.count
+    while low < high {
+      let middle = low + (high - low) / 2
+      if names[middle].utf8.lexicographicallyPrecedes(bound.utf8) {
+        low = middle + 1
+      } else {
+        high = middle
+      }
+    }
+    return low
   }
 
   /// A folder of the bundle as a tree in the store.
@@ -84,9 +116,8 @@ public struct BundledImage: Sendable {
     var folders: [String: LiveDirectory] = ["": top]
     func directory(_ path: String) -> LiveDirectory {
       if let found = folders[path] { return found }
-      let cut = path.lastIndex(of: "/")
-      let parent = directory(cut.map { String(path[..<$0]) } ?? "")
-      let name = Array((cut.map { path[path.index(after: $0)...] } ?? path[...]).utf8)
+      let (above, name) = split(path)
+      let parent = directory(above)
       let made = LiveDirectory(name: name, parent: parent, cached: nil)
       folders[path] = made
       let member = entries[folder + "/" + path]?.member
@@ -97,9 +128,8 @@ public struct BundledImage: Sendable {
     }
     for path in names(below: folder) {
       guard let item = entries[folder + "/" + path] else { continue }
-      let cut = path.lastIndex(of: "/")
-      let parent = directory(cut.map { String(path[..<$0]) } ?? "")
-      let name = Array((cut.map { path[path.index(after: $0)...] } ?? path[...]).utf8)
+      let (above, name) = split(path)
+      let parent = directory(above)
       switch item.content {
       case .directory, .tree: _ = directory(path)
       case .file(let blob, let size):
@@ -126,6 +156,12 @@ public struct BundledImage: Sendable {
       modified: Timestamp(
         seconds: member?.modifiedSeconds ?? 0, nanoseconds: member?.modifiedNanoseconds ?? 0),
       times: ids.times)
+  }
+
+  private func split(_ path: String) -> (above: String, name: [UInt8]) {
+    let bytes = Array(path.utf8)
+    guard let cut = bytes.lastIndex(of: UInt8(ascii: "/")) else { return ("", bytes) }
+    return (String(decoding: bytes[..<cut], as: UTF8.self), Array(bytes[(cut + 1)...]))
   }
 
   private func stat(

@@ -19,6 +19,8 @@ public struct BundleReader: Sendable {
   static let maxMembers = 100_000
   static let maxNameBytes = 16 << 20
   static let maxManifestBytes = 16 << 20
+  /// Manifests and litefile.csv of all images together: they stay in memory.
+  static let maxKeptBytes = 32 << 20
 
   private let progress: Progress
 
@@ -60,6 +62,8 @@ private struct Taking: ~Copyable {
   private var litefiles: [String: [UInt8]] = [:]
   private var members = 0
   private var nameBytes = 0
+  private var keptBytes = 0
+  private let expansion = Expansion()
   /// The member that was begun last.
   private var current: [UInt8] = []
 
@@ -71,8 +75,13 @@ private struct Taking: ~Copyable {
   mutating func read(
     _ source: @escaping @Sendable (UnsafeMutableRawBufferPointer) throws -> Int
   ) throws {
+    let expansion = expansion
     let plain = ReadAhead {
-      let plain = DecompressingReader(source)
+      let plain = DecompressingReader { target in
+        let n = try source(target)
+        expansion.noteSource(n)
+        return n
+      }
       return { try plain.read($0) }
     }
     let tar = TarReader { try plain.read($0) }
@@ -96,6 +105,7 @@ private struct Taking: ~Copyable {
       throw BundleError("the bundle", "has more than \(BundleReader.maxMembers) members")
     }
     nameBytes += member.path.count
+    if case .symlink(let target) = member.kind { nameBytes += target.count }
     guard nameBytes <= BundleReader.maxNameBytes else {
       throw BundleError("the bundle", "has names of more than \(BundleReader.maxNameBytes) bytes")
     }
@@ -145,6 +155,7 @@ private struct Taking: ~Copyable {
       guard manifests[folder] == nil else { throw twice(name) }
       let bytes = try readManifest(tar, member)
       try checkSum(SHA256.digest(of: bytes), name, member)
+      try keep(bytes.count)
       manifests[folder] = bytes
       return
     }
@@ -172,6 +183,7 @@ private struct Taking: ~Copyable {
       guard kept.count <= BundleReader.maxManifestBytes else {
         throw BundleError("member \(name)", "has more than 16 MiB, too many for a list of rows")
       }
+      try keep(kept.count)
       litefiles[parts.dropLast().joined(separator: "/")] = kept
     }
     guard blob.sizeBytes == member.sizeBytes else {
@@ -190,6 +202,16 @@ private struct Taking: ~Copyable {
     kept.xattrs = []
     kept.comment = nil
     entries[name] = BundleEntry(content: content, member: kept)
+  }
+
+  /// Counts what stays in memory until the end.
+  private mutating func keep(_ sizeBytes: Int) throws(BundleError) {
+    keptBytes += sizeBytes
+    guard keptBytes <= BundleReader.maxKeptBytes else {
+      throw BundleError(
+        "the bundle", "has more than \(BundleReader.maxKeptBytes >> 20) MiB of manifests and lists",
+        advice: BundleError.distrust)
+    }
   }
 
   private func twice(_ name: String) -> BundleError {
@@ -230,6 +252,12 @@ private struct Taking: ~Copyable {
         throw BundleError(
           object, "has a control character in its name", advice: BundleError.distrust)
       }
+      // Behind its "/", too: a mark there would join the two to one character.
+      guard !"/\(text)".hidesSeparators else {
+        throw BundleError(
+          object, "has a combining mark in its name where no letter is before it",
+          advice: BundleError.distrust)
+      }
       parts.append(text)
     }
     guard parts.count <= 64 else { throw BundleError(object, "lies too deep") }
@@ -252,6 +280,14 @@ private struct Taking: ~Copyable {
     _ target: [UInt8], _ parts: [String], _ member: TarMember
   ) throws(BundleError) {
     let side = parts[1] == "extra" ? 3 : 2
+    guard let text = String(validating: target, as: UTF8.self) else {
+      throw BundleError(object(member), "is a link to a name that is not UTF-8")
+    }
+    guard !text.holdsControlCharacters else {
+      throw BundleError(
+        object(member), "is a link with a control character in its target",
+        advice: BundleError.distrust)
+    }
     var depth = parts.count - 1 - side
     var isGoingUp = true
     var isInside = target.first != 0x2f && !target.isEmpty
@@ -265,7 +301,7 @@ private struct Taking: ~Copyable {
     }
     guard isInside else {
       throw BundleError(
-        object(member), "is a link that may lead out of its folder, to \(printable(target))",
+        object(member), "is a link that may lead out of its folder, to \(printable(target.prefix(255)))",
         advice: BundleError.distrust)
     }
   }
@@ -297,8 +333,13 @@ private struct Taking: ~Copyable {
       return n
     }
     do {
+      let expansion = expansion
       let tree = try ArchiveTreeReader(progress: progress).read(
-        { try archive.read($0) }, worker: worker, top: Array("rootimg".utf8))
+        { target in
+          let n = try archive.read(target)
+          try expansion.add(n)
+          return n
+        }, worker: worker, top: Array("rootimg".utf8))
       try drain { try archive.read($0) }
       return (tree, hash.finish())
     } catch let error as ArchiveError {
@@ -337,7 +378,7 @@ private struct Taking: ~Copyable {
     }
     for name in entries.keys {
       var above = name
-      while let cut = above.lastIndex(of: "/") {
+      while let cut = above.utf8.lastIndex(of: UInt8(ascii: "/")) {
         above = String(above[..<cut])
         guard let parent = entries[above] else { continue }
         guard case .directory = parent.content else {
@@ -353,21 +394,43 @@ private struct Taking: ~Copyable {
         grouped["", default: [:]][name] = entry
         continue
       }
-      let folder = name.prefix { $0 != "/" }
-      guard grouped[String(folder)] != nil else {
+      let folder = String(decoding: name.utf8.prefix { $0 != UInt8(ascii: "/") }, as: UTF8.self)
+      guard grouped[folder] != nil else {
         throw BundleError(
           "member \(name)", "lies in no image's folder: there is no manifest.xml beside it",
           advice: "Nothing was imported; export the image again where it came from")
       }
       if name.utf8.count > folder.utf8.count {
         let inside = String(decoding: name.utf8.dropFirst(folder.utf8.count + 1), as: UTF8.self)
-        grouped[String(folder), default: [:]][inside] = entry
+        grouped[folder, default: [:]][inside] = entry
       }
     }
     return manifests.sorted { $0.key < $1.key }.map { folder, manifest in
       BundledImage(
         folder: folder, manifest: manifest, litefile: litefiles[folder],
         entries: grouped[folder] ?? [:])
+    }
+  }
+}
+
+/// What archives within the bundle become, against what the bundle has: two streams, one within the
+/// other, may each keep the limit and expand together a hundred thousand times.
+private final class Expansion: Sendable {
+  private let counts = Monitor((source: UInt64(0), plain: UInt64(0)))
+  private let limit = ExpansionLimit.standard
+
+  /// Bytes of the bundle, as they are read ahead.
+  func noteSource(_ bytes: Int) { counts.withLock { $0.source += UInt64(bytes) } }
+
+  func add(_ bytes: Int) throws(ArchiveError) {
+    let (source, plain) = counts.withLock { counts in
+      counts.plain += UInt64(bytes)
+      return (counts.source, counts.plain)
+    }
+    guard limit.allows(plain: plain, compressed: source) else {
+      throw ArchiveError(
+        "the bundle's \(source) bytes expand more than \(limit.ratio) times, to "
+          + "\(plain) so far")
     }
   }
 }

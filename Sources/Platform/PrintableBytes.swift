@@ -66,6 +66,16 @@ extension StringProtocol {
   public var holdsControlCharacters: Bool {
     unicodeScalars.contains(where: \.steersText)
   }
+
+  /// Holds a separator ("/", ",", " ") that a combining mark follows: one character to Unicode, and
+  /// so to `split`, but a separator to the kernel and to everybody who reads bytes.
+  public var hidesSeparators: Bool {
+    contains { character in
+      guard let first = character.unicodeScalars.first, first.isASCII else { return false }
+      return character.unicodeScalars.count > 1 && !first.properties.isAlphabetic
+        && !(0x30...0x39).contains(first.value)
+    }
+  }
 }
 
 extension Unicode.Scalar {

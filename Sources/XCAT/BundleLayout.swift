@@ -87,8 +87,11 @@ public struct BundleLayout: Sendable {
       let path = try Collected.path(directory, "kitdir")
       let name = try BundleLayout.memberName(directory, "kitdir")
       let kitName = kit["kitname"] ?? name
-      guard !kitName.contains("/"), kitName != "..", kitName != "." else {
-        throw XCATError("manifest.xml", "has a kit named '\(kitName)', which is no file name")
+      guard !kitName.utf8.contains(UInt8(ascii: "/")), kitName != "..", kitName != "." else {
+        throw XCATError(
+          "manifest.xml",
+          "has a kit named '\(printable(kitName.utf8.prefix(255)))', which is no file name",
+          advice: "Nothing was imported; do not trust this bundle")
       }
       try collected.add(name, ImageFiles.kit, path.parent.appending(kitName), .folder)
     }
@@ -118,7 +121,9 @@ public struct BundleLayout: Sendable {
   static func memberName(_ path: String, _ role: String) throws(XCATError) -> String {
     let name = ProfileChange.baseName(path)
     guard !name.isEmpty, name != ".", name != ".." else {
-      throw XCATError("manifest.xml", "the path '\(path)' of \(role) names no file")
+      throw XCATError(
+        "manifest.xml", "the path '\(printable(path.utf8.prefix(255)))' of \(role) names no file",
+        advice: "Nothing was imported; export the image again where it came from")
     }
     return name
   }
@@ -173,30 +178,32 @@ public struct BundleLayout: Sendable {
 /// Members as they are found, each name once.
 private struct Collected {
   private(set) var members: [BundleMember] = []
-  private var names: Set<String> = []
-
+  /// By name, where each flat member belongs.
+  private var places: [String: AbsolutePath] = [:]
+  private var extras: Set<BundleMember> = []
   private(set) var secondFiles: [AbsolutePath] = []
 
   mutating func add(
     _ name: String, _ role: String, _ path: AbsolutePath, _ shape: BundleMember.Shape,
     isOptional: Bool = false
   ) throws(XCATError) {
-    guard names.insert(name).inserted else {
+    guard places[name] == nil else {
       // One file that two attributes name, or another file of the same name.
-      if !members.contains(where: { $0.name == name && $0.path == path }) {
-        secondFiles.append(path)
-      }
+      if places[name] != path { secondFiles.append(path) }
       return
     }
+    places[name] = path
     members.append(
       BundleMember(name: name, role: role, path: path, shape: shape, isOptional: isOptional))
   }
 
   mutating func add(_ extra: Manifest.Extra, _ isFolder: (String) -> Bool) throws(XCATError) {
-    guard let destination = AbsolutePath(extra.destination), !destination.components.isEmpty
-    else {
+    guard let destination = AbsolutePath(extra.destination) else {
       throw XCATError(
-        "manifest.xml", "the folder '\(extra.destination)' of an extra is no clean absolute path")
+        "manifest.xml",
+        "the folder '\(printable(extra.destination.utf8.prefix(255)))' of an extra is no clean "
+          + "absolute path",
+        advice: "Nothing was imported; export the image again where it came from")
     }
     let inside = extra.source.split(separator: "/").joined(separator: "/")
     if !inside.isEmpty, isFolder("extra/\(inside)") {
@@ -209,13 +216,14 @@ private struct Collected {
     let member = BundleMember(
       name: "extra/\(name)", role: ImageFiles.extra, path: destination.appending(name),
       shape: .file)
-    if !members.contains(member) { members.append(member) }
+    if extras.insert(member).inserted { members.append(member) }
   }
 
   static func path(_ text: String, _ role: String) throws(XCATError) -> AbsolutePath {
     guard let path = AbsolutePath(text), !path.components.isEmpty, !text.hasSuffix("/") else {
       throw XCATError(
-        "manifest.xml", "the path '\(text)' of \(role) is not a clean absolute path",
+        "manifest.xml",
+        "the path '\(printable(text.utf8.prefix(255)))' of \(role) is not a clean absolute path",
         advice: "Nothing was imported; export the image again where it came from")
     }
     return path

@@ -75,10 +75,20 @@ public enum LitefileRows {
       guard values.count >= 3 else {
         throw parser.error("is not of the form \"IMAGE\",\"FILE\",\"OPTIONS\",,")
       }
-      guard values[1].utf8.first == UInt8(ascii: "/"), !hasControl(values[1]) else {
-        throw parser.error("names '\(printable(values[1].utf8))', which is no absolute path")
+      // xCAT's liteimg and the nodes' scripts give both to a shell, and the files to `mv`.
+      for value in [values[1], values[2]] {
+        guard !value.holdsControlCharacters else { throw parser.error("has a control character") }
+        guard !value.utf8.contains(where: { Manifest.shellCharacters.contains($0) }) else {
+          throw parser.error("holds a character that a shell would act on")
+        }
       }
-      guard !hasControl(values[2]) else { throw parser.error("has a control character") }
+      guard !values[1].hidesSeparators else {
+        throw parser.error("holds a combining mark where no letter is before it")
+      }
+      guard AbsolutePath(values[1]) != nil else {
+        throw parser.error(
+          "names '\(printable(values[1].utf8.prefix(255)))', which is no clean absolute path")
+      }
       rows.append(LitefileRow(file: values[1], options: values[2]))
     }
     return rows

@@ -8,6 +8,9 @@
 import Platform
 
 extension Manifest {
+  /// Of each kind: a kit has a handful, and each row is compared with all others.
+  static let maxKitRows = 1000
+
   /// Parses a manifest.
   /// - Throws: `XCATError`: not well-formed, no image name, a kind of element we do not know.
   public static func parse(_ bytes: [UInt8]) throws(XCATError) -> Manifest {
@@ -113,6 +116,10 @@ extension Manifest {
         continue
       }
       self[kitElement: element.name].append(row)
+      guard self[kitElement: element.name].count <= Manifest.maxKitRows else {
+        throw XCATError(
+          "manifest.xml", "has more than \(Manifest.maxKitRows) rows of <\(element.name)>")
+      }
     }
   }
 

@@ -15,13 +15,15 @@ extension Manifest {
   private static let names = ["imagename", "profile", "osvers", "osarch", "provmethod"]
   private static let free: Set = [
     "description", "comments", "addkcmdline", "environvar", "nfsrootopts", "kitdeployparams",
+    // Of kits: what compares versions with "<" and ">".
+    "kitpkgdeps", "kitcompdeps", "prerequisite", "osmajorversion", "osminorversion",
   ]
-  private static let shellCharacters = Set(";&|$`\"'\\<>()".utf8)
+  static let shellCharacters = Set(";&|$`\"'\\<>()".utf8)
 
   /// Refuses values that would do harm in other hands than ours.
   /// - Throws: `XCATError` that names the element; the value itself is not shown.
   public func refuseHarmfulText() throws(XCATError) {
-    for row in [osimage, linuximage, values] {
+    for row in [osimage, linuximage, values] + kits + kitRepositories + kitComponents {
       for (name, value) in row.sorted(by: { byBytes($0.key, $1.key) }) {
         try Manifest.check(value, of: name)
       }
@@ -29,18 +31,6 @@ extension Manifest {
     for extra in extras {
       try Manifest.check(extra.source, of: "src")
       try Manifest.check(extra.destination, of: "dest")
-    }
-    for row in kits + kitRepositories + kitComponents {
-      for (name, value) in row.sorted(by: { byBytes($0.key, $1.key) }) {
-        // Dependencies compare versions with "<" and ">"; the rest is prose or file names.
-        let isPath = name.hasSuffix("dir") || name.hasSuffix("name")
-        try isPath ? Manifest.check(value, of: name) : Manifest.checkProse(value, of: name)
-      }
-    }
-    for file in rawImageFiles ?? [] { try Manifest.check(file, of: "files") }
-    for piece in closure {
-      try Manifest.check(piece.member, of: "member")
-      try Manifest.check(piece.path, of: "path")
     }
   }
 
@@ -61,6 +51,9 @@ extension Manifest {
 
   private static func check(_ value: String, of name: String) throws(XCATError) {
     try checkProse(value, of: name)
+    guard !value.hidesSeparators else {
+      throw refusal(name, "holds a combining mark where no letter is before it")
+    }
     guard !free.contains(name) else { return }
     guard !value.utf8.contains(where: { shellCharacters.contains($0) }) else {
       throw refusal(

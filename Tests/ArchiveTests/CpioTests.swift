@@ -163,7 +163,7 @@ private let makeTree = """
       (94, "00001002", "impossible"), (94, "ffffffff", "impossible"),
       (14, "000041ed", "has content"), (14, "0000f1ed", "no known kind"),
       (14, "800081ed", "no known kind"),
-      (54, "ffffffff", "ends inside"), (14, "0000a1ff", "after member 'a'"),
+      (54, "ffffffff", "ends inside"), (14, "0000a1ff", "after this member"),
     ]
     for (offset, text, finding) in cases {
       var bytes = changed(good, at: offset, to: text)

@@ -8,6 +8,9 @@ public struct HostileBundle: Sendable, CustomStringConvertible {
   public let name: String
   /// Each must stand in the refusal's explanation.
   public let words: [String]
+  /// What it is imported with.
+  public var nodes: String?
+  public var trustsPlugins = false
   /// Its bytes.
   public let make: @Sendable () -> [UInt8]
 
@@ -55,8 +58,10 @@ public struct HostileBundle: Sendable, CustomStringConvertible {
   public var description: String { name }
 
   public static let all =
-    names + kinds + doubles + places + texts + documents + sizes + bombs + truncations + incomplete
-    + statelite
+    [
+      names, kinds, doubles, places, texts, documents, sizes, bombs, truncations, incomplete, trees,
+      closures, links, hardLinks, folders, kits, lists, several, streams,
+    ].flatMap { $0 }
 }
 
 /// A bundle that looks odd and must import as the good one does.
@@ -97,6 +102,29 @@ public struct OddBundle: Sendable, CustomStringConvertible {
         [0xff, 0xfe] + draft.manifest.text.utf16.flatMap { [UInt8($0 & 0xff), UInt8($0 >> 8)] }
       return draft.bundle()
     },
+    OddBundle(name: "links that stay inside their folders") {
+      let side = "./\(BundleDraft.folder)/extra/install/side"
+      return BundleDraft.withFolders.bundle { tar in
+        tar.header("\(side)/to-sub", type: "2", link: "sub/file")
+        tar.header("\(side)/sub/up", type: "2", link: "../to-sub")
+        tar.header("\(side)/itself", type: "2", link: "itself")
+        tar.header("\(side)/sub/hard", type: "1", link: "\(side)/sub/file")
+        tar.header("./\(BundleDraft.folder)/k1/repos/r1/latest", type: "2", link: "../../kit.conf")
+      }
+    },
+    OddBundle(name: "zstd, in frames") {
+      let tar = BundleDraft().tar { _ in }
+      return RawZstd.stored(Array(tar[..<1000])) + RawZstd.stored(Array(tar[1000...]))
+    },
+    OddBundle(name: "xz, in streams") {
+      let tar = BundleDraft().tar { _ in }
+      return RawXz.stream(Array(tar[..<1000])) + RawXz.stream(Array(tar[1000...]))
+    },
+    OddBundle(name: "a checksum for all members, which is the archive's") {
+      var tar = RawTar()
+      tar.pax([("comment", "sha256=" + String(repeating: "0", count: 64))], type: "g")
+      return gzip(tar.bytes + BundleDraft().tar { _ in })
+    },
     OddBundle(name: "an owner in base-256, and setuid") {
       BundleDraft().replacing("kernel") { tar in
         tar.header("./\(BundleDraft.folder)/kernel", size: 1500, mode: 0o6755) {
@@ -111,7 +139,21 @@ public struct OddBundle: Sendable, CustomStringConvertible {
 extension HostileBundle {
   /// The bytes of those that are small enough to fuzz from; bombs are not made for it.
   public static var small: [[UInt8]] {
-    (names + kinds + doubles + places + texts + documents + truncations + incomplete)
-      .map { $0.make() }.filter { $0.count <= 64 << 10 }
+    [
+      names, kinds, doubles, places, texts, documents, truncations, incomplete, trees, closures,
+      links, hardLinks, folders, kits, lists, several,
+    ].flatMap { $0 }.filter { !$0.name.contains("GiB") }.map { $0.make() }
+      .filter { $0.count <= 64 << 10 }
+  }
+
+  /// Archives of root trees, compressed as the corpus has them.
+  public static var archives: [[UInt8]] {
+    treeArchives.map { $0.bytes() }.filter { $0.count <= 64 << 10 } + [gzip(goodTree { _ in })]
+  }
+
+  /// Plain bundles whose tree is not compressed either, so that noise reaches it.
+  public static var plainTrees: [[UInt8]] {
+    let good = goodTree { _ in }
+    return [BundleDraft.statelite(tree: good).tar { _ in }] + [BundleDraft.statelite(tree: goodTarTree { _ in }).tar { _ in }]
   }
 }

@@ -70,15 +70,18 @@ extension HostileBundle {
       },
       .manifest("litefile outside") { $0.values["litefile"] = "/etc/litefile.csv" },
       .manifest("rootimgtree outside") { $0.values["rootimgtree"] = "/etc/rootimgtree.gz" },
-      .manifest("raw image files outside") {
+      .manifest("raw image files outside", "rawimagefiles", "/etc/passwd") {
+        $0.osimage["osarch"] = "s390x"
         $0.lines = ["<rawimagefiles><files>/etc/passwd</files></rawimagefiles>"]
       },
       .manifest("a kit's folder outside") {
         $0.lines = ["<kit><kitname>k</kitname><kitdir>/etc/kits</kitdir></kit>"]
       },
-      .manifest("two files in one place", "same path") {
-        $0.values["ramdisk"] = "\(boot)/initrd-stateless.gz"
-        $0.extras[0] = ("/x/initrd-stateless.gz", boot)
+      HostileBundle("two files in one place", "same path", "differ") {
+        var draft = BundleDraft()
+        draft.manifest.extras.append(("/x/initrd-stateless.gz", boot))
+        draft.files.append(("extra/initrd-stateless.gz", [1, 2, 3]))
+        return draft.bundle()
       },
       .manifest("a place below a file", "below") {
         $0.values["ramdisk"] = "\(boot)/kernel/initrd-stateless.gz"

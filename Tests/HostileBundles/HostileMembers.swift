@@ -76,8 +76,8 @@ extension HostileBundle {
     },
     .adding("no name", "no name") { $0.file("", "x") },
     .adding("a dot for a name", "no name") { $0.file(".", "x") },
-    .adding("outside the image's folder", "outside the image's folder") { $0.file("evil", "x") },
-    .adding("a manifest's name below a third folder", "other/deep/manifest.xml", "outside") {
+    .adding("outside the image's folder", "no image's folder") { $0.file("evil", "x") },
+    .adding("a manifest's name below a third folder", "other/deep/manifest.xml", "no image's folder") {
       $0.file("other/deep/manifest.xml", "x")
     },
     .adding("long name of a gigabyte", "too many") {
@@ -89,53 +89,53 @@ extension HostileBundle {
   ]
 
   static let kinds: [HostileBundle] = [
-    .adding("symbolic link, absolute", "neither a file nor a directory") {
+    .adding("symbolic link, absolute", "is a link") {
       $0.header("\(folder)/evil", type: "2", link: "/etc/shadow")
     },
-    .adding("symbolic link, relative", "neither") {
+    .adding("symbolic link, relative", "is a link") {
       $0.header("\(folder)/evil", type: "2", link: "../../../etc/shadow")
     },
-    .adding("symbolic link inside", "neither") {
+    .adding("symbolic link inside", "is a link") {
       $0.header("\(folder)/evil", type: "2", link: "kernel")
     },
-    .adding("a chain of symbolic links", "neither") {
+    .adding("a chain of symbolic links", "is a link") {
       $0.header("\(folder)/a", type: "2", link: "b")
       $0.header("\(folder)/b", type: "2", link: "../..")
     },
-    .adding("a link and a member through it", "neither") {
+    .adding("a link and a member through it", "is a link") {
       $0.header("\(folder)/out", type: "2", link: "/etc")
       $0.file("\(folder)/out/cron.d/evil", "x")
     },
-    HostileBundle("the image's folder is a link", "neither") {
+    HostileBundle("the image's folder is a link", "is a link") {
       var tar = RawTar()
       tar.header("./\(folder)", type: "2", link: "/etc")
       tar.raw(BundleDraft().tar { _ in })
       return gzip(tar.bytes)
     },
-    HostileBundle("the kernel is a link", "neither", "kernel") {
+    HostileBundle("the kernel is a link", "is a link", "kernel") {
       BundleDraft().replacing("kernel") {
         $0.header("./\(folder)/kernel", type: "2", link: "/etc/shadow")
       }
     },
-    HostileBundle("the manifest is a link", "neither", "manifest.xml") {
+    HostileBundle("the manifest is a link", "is a link", "manifest.xml") {
       var tar = RawTar()
       tar.header("./\(folder)/manifest.xml", type: "2", link: "/etc/passwd")
       tar.end()
       return gzip(tar.bytes)
     },
-    .adding("hard link out", "neither") {
+    .adding("hard link out", "is a link") {
       $0.header("\(folder)/evil", type: "1", link: "/etc/passwd")
     },
-    .adding("hard link inside", "neither") {
+    .adding("hard link inside", "is a link") {
       $0.header("\(folder)/evil", type: "1", link: "\(folder)/kernel")
     },
-    .adding("character device", "neither") {
+    .adding("character device", "is a device") {
       $0.header("\(folder)/mem", type: "3") { $0.putOctal(1, at: 329, width: 8) }
     },
-    .adding("block device", "neither") {
+    .adding("block device", "is a device") {
       $0.header("\(folder)/sda", type: "4") { $0.putOctal(8, at: 329, width: 8) }
     },
-    .adding("fifo", "neither") { $0.header("\(folder)/pipe", type: "6") },
+    .adding("fifo", "a fifo") { $0.header("\(folder)/pipe", type: "6") },
     .adding("device with an impossible number", "device is out of range") {
       $0.header("\(folder)/mem", type: "3") { $0.put([0x80, 1, 1, 1, 1, 1, 1, 1], at: 329) }
     },
@@ -178,13 +178,13 @@ extension HostileBundle {
       $0.directory("./\(folder)/both/")
       $0.file("./\(folder)/both", "x")
     },
-    .adding("a file below a file", "kernel", "twice") { $0.file("./\(folder)/kernel/x", "x") },
-    .adding("a file where a folder must be", "twice") { $0.file("./\(folder)/extra", "x") },
-    .adding("the manifest twice") {
+    .adding("a file below a file", "kernel/x", "lies below") { $0.file("./\(folder)/kernel/x", "x") },
+    .adding("a file where a folder must be", "lies below") { $0.file("./\(folder)/extra", "x") },
+    .adding("the manifest twice", "manifest.xml", "twice") {
       $0.file("./\(folder)/manifest.xml", ManifestDraft().text)
     },
-    .adding("a manifest above the other") { $0.file("manifest.xml", ManifestDraft().text) },
-    .adding("the same image in a second folder") {
+    .adding("a manifest above the other", "whose are the files") { $0.file("manifest.xml", ManifestDraft().text) },
+    .adding("the same image in a second folder", "is named by the manifest and is not in") {
       $0.file("./second/manifest.xml", ManifestDraft().text)
     },
     HostileBundle("a folder that is the manifest", "manifest.xml") {

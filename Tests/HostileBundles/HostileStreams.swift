@@ -141,7 +141,7 @@ extension HostileBundle {
   ]
 
   /// gzip members of 16 MiB each: 10 MB in all.
-  private static let tenGibibytesOfZeros: [UInt8] = {
+  static let tenGibibytesOfZeros: [UInt8] = {
     let one = gzip([UInt8](repeating: 0, count: 16 << 20), level: 9)
     return (0..<640).flatMap { _ in one }
   }()
@@ -243,70 +243,6 @@ extension HostileBundle {
     + ["imagename", "provmethod", "profile", "osvers", "osarch"].map { field in
       .manifest("no \(field)", field, "not defined") { $0.osimage[field] = nil }
     }
-
-  /// Statelite images, whose root tree is an archive in the archive.
-  static let statelite: [HostileBundle] = [
-    tree("a tree that is no gzip") { Array("not a gzip".utf8) },
-    tree("a tree that is cut") { Array(gzip(cpio { _ in }).dropLast(30)) },
-    tree("a tree whose CRC is wrong") {
-      var bytes = gzip(cpio { _ in })
-      bytes[bytes.count - 6] ^= 1
-      return bytes
-    },
-    tree("a tree cut inside the cpio") { gzip(Array(cpio { _ in }.dropLast(200))) },
-    tree("a tree of noise") { gzip((0..<4000).map { UInt8(truncatingIfNeeded: $0 &* 251) }) },
-    tree("a tree with an absolute name") {
-      gzip(cpio { $0.entry("/etc/cron.d/evil", mode: 0o100644, [1]) })
-    },
-    tree("a tree with dots") { gzip(cpio { $0.entry("../../evil", mode: 0o100644, [1]) }) },
-    tree("a tree with dots inside") {
-      gzip(cpio { $0.entry("etc/../../../evil", mode: 0o100644, [1]) })
-    },
-    tree("a tree that writes through its link") {
-      gzip(
-        cpio {
-          $0.entry("out", mode: 0o120777, Array("/etc".utf8))
-          $0.entry("out/cron.d/evil", mode: 0o100644, [1])
-        })
-    },
-    tree("a tree with an entry twice") {
-      gzip(
-        cpio {
-          $0.entry("a", mode: 0o100644, [1])
-          $0.entry("a", mode: 0o120777, Array("/etc/shadow".utf8))
-        })
-    },
-    tree("a tree with a name of 4 GiB") {
-      gzip(cpio { $0.entry("a", mode: 0o100644, claimedNameSize: 0xffff_ffff) })
-    },
-    tree("a tree with a name of no bytes") {
-      gzip(cpio { $0.entry("a", mode: 0o100644, claimedNameSize: 0) })
-    },
-    tree("a tree with a file of 4 GiB") {
-      gzip(cpio { $0.entry("a", mode: 0o100644, claimedSize: 0xffff_ffff) })
-    },
-    tree("a tree with an entry of unknown type") { gzip(cpio { $0.entry("a", mode: 0o170644) }) },
-    tree("a tree of 10 GiB of zeros") {
-      gzip(cpio(ends: false) { $0.entry("a", mode: 0o100644, claimedSize: 0xffff_fffe) })
-        + tenGibibytesOfZeros
-    },
-  ]
-
-  private static func tree(
-    _ name: String, _ bytes: @escaping @Sendable () -> [UInt8]
-  ) -> HostileBundle {
-    HostileBundle(name) { BundleDraft.statelite(tree: bytes()).bundle() }
-  }
-
-  private static func cpio(ends: Bool = true, _ more: (inout RawCpio) -> Void) -> [UInt8] {
-    var cpio = RawCpio()
-    cpio.entry(".", mode: 0o40755)
-    cpio.entry("etc", mode: 0o40755)
-    cpio.entry("etc/motd", mode: 0o100644, Array("hello\n".utf8))
-    more(&cpio)
-    if ends { cpio.end() }
-    return cpio.bytes
-  }
 }
 
 extension BundleDraft {

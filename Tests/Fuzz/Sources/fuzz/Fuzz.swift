@@ -41,15 +41,27 @@ import Glibc
 /// What is fuzzed.
 enum Parser: String, CaseIterable {
   case tar
+  case cpio
   case gzip
   case bundle
+  case reader
   case manifest
+  case litefile
+  case csv
+  case stanza
+  case pattern
 
   /// A function of C's, which captures nothing.
   var target: cfuzzer_target {
     switch self {
     case .tar: { data, size in run(fuzzTar, data, size) }
+    case .cpio: { data, size in run(fuzzCpio, data, size) }
     case .gzip: { data, size in run(fuzzGzip, data, size) }
+    case .reader: { data, size in run(fuzzReader, data, size) }
+    case .litefile: { data, size in run(fuzzLitefile, data, size) }
+    case .csv: { data, size in run(fuzzCSV, data, size) }
+    case .stanza: { data, size in run(fuzzStanza, data, size) }
+    case .pattern: { data, size in run(fuzzPattern, data, size) }
     case .bundle: { data, size in run(fuzzBundle, data, size) }
     case .manifest: { data, size in run(fuzzManifest, data, size) }
     }
