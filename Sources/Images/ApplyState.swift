@@ -25,6 +25,20 @@ public struct ApplyOutcome: Sendable {
 }
 
 extension Workspace {
+  /// What the plans were made from is what has been kept: nothing that changed, or could not be read,
+  /// in between is overwritten.
+  /// - Throws: `ImageError`; nothing has been changed then.
+  func requireKept(
+    _ live: [Snapshot.Piece], _ notes: [Snapshot.Note], in kept: CommittedSnapshot
+  ) throws {
+    let changed = live.first { kept.snapshot.piece(at: $0.path)?.entry != $0.entry }?.path
+    let unread = kept.snapshot.notes.first { $0.isUntouchable && !notes.contains($0) }?.path
+    guard let path = changed ?? unread else { return }
+    throw ImageError(
+      printable(path), "changed, or could not be read, while it was being kept as \(kept.name)",
+      advice: "Nothing was changed; run the command again when nobody else works on the image")
+  }
+
   /// Plans the pieces.
   ///
   /// - Parameters:

@@ -141,6 +141,7 @@ extension Workspace {
       notes: try absenceNotes(of: pieces.all, live), mayBeEmpty: true,
       message: "before import of \(request.bundle)", command: "import"
     ).committed
+    try requireKept(live.capture.pieces, live.notes, in: safety)
     let committed = try store.refs.append(
       snapshot(prepared, pieces.all, rows, request, parent: safety))
     let (remaining, proof): (ImageDiff, LiveImage)

@@ -103,10 +103,12 @@ extension Workspace {
       && live.capture.pieces.allSatisfy({ snapshot.piece(at: $0.path)?.entry == $0.entry })
     { return nil }
     if live.capture.pieces.isEmpty, live.definition.isEmpty { return nil }
-    return try commitLive(
+    let kept = try commitLive(
       image, live.definition, also: others, rows: live.rows.keys, message: message,
       command: command
     ).committed
+    try requireKept(live.capture.pieces, live.notes, in: kept)
+    return kept
   }
 
   /// Commits the state after a revert: the target's own where the proof is clean.
