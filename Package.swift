@@ -62,7 +62,8 @@ let package = Package(
       swiftSettings: strict),
 
     .target(
-      name: "TestSupport", dependencies: ["Images", "XCAT", "Ingest", "Store", "Codec", "Platform"],
+      name: "TestSupport",
+      dependencies: ["Images", "XCAT", "Ingest", "Store", "Codec", "Platform"],
       path: "Tests/TestSupport", swiftSettings: strict),
     .target(
       name: "HostileBundles", dependencies: ["Codec", "CLzma"], path: "Tests/HostileBundles",

@@ -172,7 +172,11 @@ extension Parser {
     case .reader: return bundles.compactMap { plain($0) } + HostileBundle.plainTrees
     case .litefile, .csv, .stanza, .pattern: return TextSeeds.of(self)
     case .tar: return bundles.compactMap { plain($0) }
-    case .gzip: return bundles + [HostileBundles.gzip([]), HostileBundles.gzip([]) + HostileBundles.gzip([1, 2, 3]) + [0, 0, 0]]
+    case .gzip:
+      return bundles + [
+        HostileBundles.gzip([]),
+        HostileBundles.gzip([]) + HostileBundles.gzip([1, 2, 3]) + [0, 0, 0],
+      ]
     case .manifest: return bundles.compactMap { plain($0) }.compactMap { firstManifest($0) }
     }
   }
