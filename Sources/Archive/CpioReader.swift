@@ -91,7 +91,8 @@ public final class CpioReader {
   private func readName(_ header: CpioHeader) throws -> [UInt8] {
     guard header.nameBytes > 1, header.nameBytes <= CpioForm.maxNameBytes + 1 else {
       throw ArchiveError(
-        member: current, "the name after \(describedCurrent) has \(header.nameBytes) bytes, which is impossible")
+        member: current,
+        "the name after \(describedCurrent) has \(header.nameBytes) bytes, which is impossible")
     }
     let count = Int(header.nameBytes)
     let pad = (4 - (CpioHeader.size + count) % 4) % 4

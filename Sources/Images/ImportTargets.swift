@@ -61,7 +61,8 @@ struct ImportTargets {
       path.components.count <= ImportTargets.maxDepth
     else {
       throw BundleError(
-        "member \(member)", "would be written too deep, or to a path that is too long: "
+        "member \(member)",
+        "would be written too deep, or to a path that is too long: "
           + "\(printable(path.bytes.prefix(255)))…",
         advice: "Nothing was imported; do not trust this bundle")
     }

@@ -53,7 +53,8 @@ public struct ArchiveTreeReader: Sendable {
       }
     } catch let error as ArchiveError {
       throw BundleError(
-        error.member.isEmpty ? "the archive" : "member \(printable(error.member))", error.finding,
+        error.member.isEmpty ? "the archive" : "member \(printable(error.member.prefix(255)))",
+        error.finding,
         advice: "Nothing was imported; fetch the archive again and compare its checksum")
     }
     let topEntry = try reading.tree.finish()

@@ -301,7 +301,8 @@ private struct Taking: ~Copyable {
     }
     guard isInside else {
       throw BundleError(
-        object(member), "is a link that may lead out of its folder, to \(printable(target.prefix(255)))",
+        object(member),
+        "is a link that may lead out of its folder, to \(printable(target.prefix(255)))",
         advice: BundleError.distrust)
     }
   }
@@ -343,7 +344,7 @@ private struct Taking: ~Copyable {
       try drain { try archive.read($0) }
       return (tree, hash.finish())
     } catch let error as ArchiveError {
-      let inner = error.member.isEmpty ? "" : " (inside: \(printable(error.member)))"
+      let inner = error.member.isEmpty ? "" : " (inside: \(shown(error.member)))"
       throw BundleError("member \(name)\(inner)", error.finding, advice: BundleError.distrust)
     } catch let error as BundleError {
       throw BundleError(

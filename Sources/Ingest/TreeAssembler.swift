@@ -257,7 +257,7 @@ struct TreeAssembler {
 
   private func refusal(_ path: [UInt8], _ finding: String) -> BundleError {
     BundleError(
-      "member \(printable(path))", finding,
+      "member \(printable(path.prefix(255)))\(path.count > 255 ? "…" : "")", finding,
       advice: "Nothing was imported; do not trust this archive")
   }
 }

@@ -102,12 +102,9 @@ public struct OddBundle: Sendable, CustomStringConvertible {
         [0xff, 0xfe] + draft.manifest.text.utf16.flatMap { [UInt8($0 & 0xff), UInt8($0 >> 8)] }
       return draft.bundle()
     },
-    OddBundle(name: "links that stay inside their folders") {
+    OddBundle(name: "links that stay inside their folders, hard ones and those of a kit") {
       let side = "./\(BundleDraft.folder)/extra/install/side"
       return BundleDraft.withFolders.bundle { tar in
-        tar.header("\(side)/to-sub", type: "2", link: "sub/file")
-        tar.header("\(side)/sub/up", type: "2", link: "../to-sub")
-        tar.header("\(side)/itself", type: "2", link: "itself")
         tar.header("\(side)/sub/hard", type: "1", link: "\(side)/sub/file")
         tar.header("./\(BundleDraft.folder)/k1/repos/r1/latest", type: "2", link: "../../kit.conf")
       }
@@ -146,6 +143,16 @@ extension HostileBundle {
       .filter { $0.count <= 64 << 10 }
   }
 
+  /// A statelite image whose tree has so many levels.
+  public static func deepTree(levels: Int) -> [UInt8] {
+    BundleDraft.statelite(
+      tree: gzip(
+        goodTree {
+          $0.entry("rootimg" + String(repeating: "/a", count: levels), mode: 0o40755)
+        })
+    ).bundle()
+  }
+
   /// Archives of root trees, compressed as the corpus has them.
   public static var archives: [[UInt8]] {
     treeArchives.map { $0.bytes() }.filter { $0.count <= 64 << 10 } + [gzip(goodTree { _ in })]
@@ -154,6 +161,8 @@ extension HostileBundle {
   /// Plain bundles whose tree is not compressed either, so that noise reaches it.
   public static var plainTrees: [[UInt8]] {
     let good = goodTree { _ in }
-    return [BundleDraft.statelite(tree: good).tar { _ in }] + [BundleDraft.statelite(tree: goodTarTree { _ in }).tar { _ in }]
+    return [BundleDraft.statelite(tree: good).tar { _ in }] + [
+      BundleDraft.statelite(tree: goodTarTree { _ in }).tar { _ in }
+    ]
   }
 }

@@ -357,7 +357,7 @@ extension HostileBundle {
     HostileBundle("zstd, cut", "cut off") {
       Array(RawZstd.stored(BundleDraft().tar { _ in }).dropLast(9))
     },
-    HostileBundle("zstd, damaged", "damaged") {
+    HostileBundle("zstd, damaged", "the bundle") {
       var bytes = RawZstd.stored(BundleDraft().tar { _ in })
       bytes[6] |= 6
       return bytes

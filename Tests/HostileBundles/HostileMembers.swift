@@ -77,7 +77,9 @@ extension HostileBundle {
     .adding("no name", "no name") { $0.file("", "x") },
     .adding("a dot for a name", "no name") { $0.file(".", "x") },
     .adding("outside the image's folder", "no image's folder") { $0.file("evil", "x") },
-    .adding("a manifest's name below a third folder", "other/deep/manifest.xml", "no image's folder") {
+    .adding(
+      "a manifest's name below a third folder", "other/deep/manifest.xml", "no image's folder"
+    ) {
       $0.file("other/deep/manifest.xml", "x")
     },
     .adding("long name of a gigabyte", "too many") {
@@ -178,12 +180,16 @@ extension HostileBundle {
       $0.directory("./\(folder)/both/")
       $0.file("./\(folder)/both", "x")
     },
-    .adding("a file below a file", "kernel/x", "lies below") { $0.file("./\(folder)/kernel/x", "x") },
+    .adding("a file below a file", "kernel/x", "lies below") {
+      $0.file("./\(folder)/kernel/x", "x")
+    },
     .adding("a file where a folder must be", "lies below") { $0.file("./\(folder)/extra", "x") },
     .adding("the manifest twice", "manifest.xml", "twice") {
       $0.file("./\(folder)/manifest.xml", ManifestDraft().text)
     },
-    .adding("a manifest above the other", "whose are the files") { $0.file("manifest.xml", ManifestDraft().text) },
+    .adding("a manifest above the other", "whose are the files") {
+      $0.file("manifest.xml", ManifestDraft().text)
+    },
     .adding("the same image in a second folder", "is named by the manifest and is not in") {
       $0.file("./second/manifest.xml", ManifestDraft().text)
     },

@@ -45,7 +45,7 @@ extension HostileBundle {
         draft.files.removeAll { $0.name == "rootimgtree.gz" }
         return draft.bundle { $0.directory("./\(folder)/rootimgtree.gz/") }
       },
-      HostileBundle("a tree that is a link", "rootimgtree.gz", "is a link") {
+      HostileBundle("a link for the tree's archive", "rootimgtree.gz", "is a link") {
         var draft = BundleDraft.statelite(tree: [])
         draft.files.removeAll { $0.name == "rootimgtree.gz" }
         return draft.bundle {
@@ -57,7 +57,7 @@ extension HostileBundle {
         draft.manifest.values["rootimgtree"] = "/etc/rootimgtree.gz"
         return draft.bundle()
       },
-      HostileBundle("a tree whose place is the install folder", "rootimgtree.gz", "below") {
+      HostileBundle("a tree over the kernel", "manifest.xml", "below") {
         var draft = BundleDraft.statelite(tree: gzip(goodTree { _ in }))
         draft.manifest.values["rootimgtree"] = "/install/rootimg/rootimgtree.gz"
         draft.manifest.values["kernel"] = "/install/rootimg/kernel"
@@ -100,7 +100,9 @@ extension HostileBundle {
     tree("a squashfs", "no tar archive") {
       gzip(Array("hsqs".utf8) + [UInt8](repeating: 7, count: 600))
     },
-    tree("an old cpio", "old form") { gzip(Array("070707".utf8) + [UInt8](repeating: 0x30, count: 600)) },
+    tree("an old cpio", "old form") {
+      gzip(Array("070707".utf8) + [UInt8](repeating: 0x30, count: 600))
+    },
     tree("a binary cpio", "old form") { gzip([0xc7, 0x71] + [UInt8](repeating: 1, count: 600)) },
     tree("a tree with an absolute name", "/etc/cron.d/evil", "absolute") {
       gzip(goodTree { $0.entry("/etc/cron.d/evil", mode: 0o100644, [1]) })
@@ -186,7 +188,8 @@ extension HostileBundle {
       gzip(goodTree { $0.entry("rootimg/a", mode: 0o120777) })
     },
     tree("a tree with a link target of 5,000 bytes", "impossible") {
-      gzip(goodTree { $0.entry("rootimg/a", mode: 0o120777, [UInt8](repeating: 0x61, count: 5000)) })
+      gzip(
+        goodTree { $0.entry("rootimg/a", mode: 0o120777, [UInt8](repeating: 0x61, count: 5000)) })
     },
     tree("a tree with a NUL in a link target", "NUL") {
       gzip(goodTree { $0.entry("rootimg/a", mode: 0o120777, [0x61, 0, 0x62]) })
@@ -209,9 +212,13 @@ extension HostileBundle {
         })
     },
     tree("3,000 levels in a tar", "too long") {
-      gzip(goodTarTree { $0.pax([("path", "rootimg" + String(repeating: "/a", count: 3000))]); $0.directory("x") })
+      gzip(
+        goodTarTree {
+          $0.pax([("path", "rootimg" + String(repeating: "/a", count: 3000))])
+          $0.directory("x")
+        })
     },
-    tree("a tar tree with a hard link out", "hard link to /etc/passwd") {
+    tree("a tar tree with a hard link out", "/etc/passwd", "absolute") {
       gzip(goodTarTree { $0.header("rootimg/a", type: "1", link: "/etc/passwd") })
     },
     tree("a tar tree with a hard link out by dots", "leads out") {
@@ -284,7 +291,8 @@ extension HostileBundle {
         })
     },
     tree("a tree of 10 GiB of zeros", "expands") {
-      gzip(goodTree(ends: false) { $0.entry("rootimg/a", mode: 0o100644, claimedSize: 0xffff_fffe) })
+      gzip(
+        goodTree(ends: false) { $0.entry("rootimg/a", mode: 0o100644, claimedSize: 0xffff_fffe) })
         + tenGibibytesOfZeros
     },
     tree("a tree of 10 GiB of zeros in zstd", "expand") {
@@ -371,8 +379,8 @@ extension HostileBundle {
     .manifest("a closure that is a command", "path", "shell") {
       $0.lines = [closureLine("complete/x", "/install/$(reboot)", "file")]
     },
-    .manifest("30,000 closures", "not in the bundle") {
-      $0.lines = (0..<30_000).map { closureLine("complete/\($0)", "/install/x/\($0)", "file") }
+    .manifest("20,000 closures", "not in the bundle") {
+      $0.lines = (0..<20_000).map { closureLine("complete/\($0)", "/install/x/\($0)", "file") }
     },
   ]
 

@@ -4,12 +4,13 @@
 import Foundation
 import HostileBundles
 import Images
+import Ingest
 import Platform
 import Store
 import TestSupport
 import Testing
 
-@Suite struct HostileTests {
+@Suite(.serialized) struct HostileTests {
   /// A node with an install folder, things beside it that an escape would hit, and a store.
   private final class Site: Sendable {
     let folder: TemporaryFolder
@@ -76,7 +77,10 @@ import Testing
     for word in hostile.words {
       #expect(explanation.contains(word), "'\(word)' is not in: \(explanation)")
     }
-    let objects = ["manifest.xml", "the bundle", "member ", "image ", "file ", "rootimgtree"]
+    let objects = [
+      "manifest.xml", "the bundle", "member ", "image ", "file ", "rootimgtree",
+      "litefile.csv, line",
+    ]
     #expect(objects.contains { explanation.contains($0) }, "names nothing: \(explanation)")
     for line in [explanation] + site.told.withLock({ $0 }) { expectPrintable(line) }
   }
@@ -94,7 +98,7 @@ import Testing
   func `an odd bundle imports as the good one does`(_ odd: OddBundle) throws {
     let site = try Site()
     let outcome = try site.workspace.importing(try site.write(odd.make()))
-    #expect(outcome.remaining?.isEmpty == true)
+    #expect(outcome.remaining?.isEmpty == true, "\(String(describing: outcome.remaining))")
     #expect(outcome.apply.report.problems.isEmpty)
     let kernel = site.folder.path("root" + ManifestDraft.boot + "/kernel")
     #expect(
@@ -105,6 +109,85 @@ import Testing
     #expect(
       try String(contentsOfFile: site.folder.path("outside/sentinel"), encoding: .utf8)
         == "sentinel\n")
+  }
+
+  /// Wherever the caller runs: the session's threads have stacks for it.
+  @Test(.timeLimit(.minutes(2))) func `a tree of 1,900 levels is read from a small stack`() throws {
+    let folder = try TemporaryFolder()
+    let store = try ObjectStore(
+      KernelFileSystem.shared, path: Array(folder.path("store").utf8), create: true,
+      report: { _ in })
+    let session = try store.beginSession()
+    let bytes = HostileBundle.deepTree(levels: 1900)
+    let found = Monitor<Result<UInt64?, any Error>?>(nil)
+    startThread(stackBytes: 256 << 10) {
+      let rest = Monitor(bytes[...])
+      let result = Result {
+        let images = try BundleReader(progress: Progress()).read(
+          { target in
+            rest.withLock { rest in
+              let n = min(rest.count, target.count)
+              target.copyBytes(from: rest.prefix(n))
+              rest.removeFirst(n)
+              return n
+            }
+          }, into: session)
+        guard case .tree(let tree) = images.first?.entries["rootimgtree.gz"]?.content else {
+          return UInt64?.none
+        }
+        return tree.entryCount
+      }
+      found.withLock { $0 = result }
+    }.join()
+    // The top, etc, motd, and the levels.
+    #expect(try found.withLock { $0 }?.get() == 1903)
+  }
+
+  /// As the command does it, whose own stack is this large (ImgStore.swift).
+  @Test(.timeLimit(.minutes(2))) func `a tree of 1,900 levels is placed`() throws {
+    let site = try Site()
+    let request = ImportRequest(try site.write(HostileBundle.deepTree(levels: 1900)))
+    let found = Monitor<Result<Bool, any Error>?>(nil)
+    startThread(stackBytes: 512 << 20) {
+      let result = Result {
+        try site.workspace.importBundle(request).images.first?.remaining?.isEmpty == true
+      }
+      found.withLock { $0 = result }
+    }.join()
+    #expect(try found.withLock { $0 }?.get() == true)
+    let tree = site.folder.path("root\(ManifestDraft.boot)/rootimg")
+    let count = try shell("find \"$1\" -type d 2>/dev/null | wc -l; rm -rf \"$1\"", tree).output
+    #expect(Int(count.dropLast()) == 1902)
+  }
+
+  @Test func `plugins of a kit come in by the administrator's word only`() throws {
+    for trusts in [false, true] {
+      let site = try Site()
+      var request = ImportRequest(try site.write(BundleDraft.withFolders.bundle()))
+      request.trustsPlugins = trusts
+      let image = try #require(try site.workspace.importBundle(request).images.first)
+      #expect(image.remaining?.isEmpty == true)
+      let plugin = site.folder.path("root/opt/xcat/lib/perl/xCAT_plugin/Evil.pm")
+      #expect(FileManager.default.fileExists(atPath: plugin) == trusts)
+      #expect(image.remarks.contains { $0.contains("--trust-plugins") } == !trusts)
+      let kept = site.folder.path("root/install/kits/k1/plugins/Evil.pm")
+      #expect(FileManager.default.fileExists(atPath: kept), "the kit's own folder is whole")
+    }
+  }
+
+  @Test func `links in an extra's folder are placed as links`() throws {
+    let site = try Site()
+    let side = "./\(BundleDraft.folder)/extra/install/side"
+    _ = try site.workspace.importBundle(
+      ImportRequest(
+        site.write(
+          BundleDraft.withFolders.bundle { tar in
+            tar.header("\(side)/down", type: "2", link: "sub/file")
+            tar.header("\(side)/sub/up", type: "2", link: "../down")
+          })))
+    let place = site.folder.path("root/install/custom/side")
+    #expect(try run("readlink", "\(place)/down", "\(place)/sub/up").output == "sub/file\n../down\n")
+    #expect(try run("cat", "\(place)/sub/up").output == "side\n")
   }
 
   @Test func `the corpus is large, and its names are unique`() {

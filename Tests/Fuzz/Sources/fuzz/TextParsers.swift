@@ -86,7 +86,8 @@ enum TextSeeds {
       ]
     case .pattern:
       texts = [
-        "^n(\\d+)$\nn12", "(a|b)*c\naabbc", "[a-f[:digit:]]{2,3}?\nzzab1", "\\bx(?:y|z)+\\w*\n xyzz",
+        "^n(\\d+)$\nn12", "(a|b)*c\naabbc", "[a-f[:digit:]]{2,3}?\nzzab1",
+        "\\bx(?:y|z)+\\w*\n xyzz",
         "(?i)a.b\\\\\nA-B\\", "(a*)*b\n" + String(repeating: "a", count: 40),
       ]
     default: texts = []

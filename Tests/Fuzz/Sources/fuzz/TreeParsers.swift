@@ -66,7 +66,8 @@ private final class Target {
   private var count = 0
 
   init() {
-    var template = Array("\(String(cString: getenv("TMPDIR") ?? strdup("/tmp")))/fuzz-XXXXXX".utf8CString)
+    var template = Array(
+      "\(String(cString: getenv("TMPDIR") ?? strdup("/tmp")))/fuzz-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { fatalError("no temporary folder") }
     let path = template.dropLast().map { UInt8(bitPattern: $0) } + Array("/store".utf8)
     do {
@@ -111,7 +112,9 @@ func fuzzReader(_ bytes: [UInt8]) {
         if let last = name.utf8.lastIndex(of: 0x2f), !image.folder.isEmpty {
           let above = String(name[..<last])
           if let parent = image.entries[above], case .directory = parent.content {
-          } else { hold(image.entries[above] == nil, "what is above is a folder") }
+          } else {
+            hold(image.entries[above] == nil, "what is above is a folder")
+          }
           hold(image.isFolder(above) && image.names(below: above).count > 0, "a folder is found")
         }
       }
