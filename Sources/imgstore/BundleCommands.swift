@@ -44,7 +44,7 @@ struct Export: ParsableCommand {
       valueName: "file"))
   var to: String?
   @OptionGroup var remote: RemoteOption
-  @Flag(name: [.customShort("n"), .long], help: "Say what the bundle would hold; write nothing.")
+  @Flag(name: [.customShort("n"), .long], help: "Say what the bundle would hold; write no bundle.")
   var dryRun = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
