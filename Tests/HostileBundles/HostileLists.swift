@@ -380,7 +380,7 @@ extension HostileBundle {
       return bytes
     },
     HostileBundle("xz with garbage behind it", "damaged") {
-      RawXz.stream(BundleDraft().tar { _ in }) + Array("garbage".utf8)
+      RawXz.stream(BundleDraft().tar { _ in }) + Array("garbage, garbage, garbage".utf8)
     },
     HostileBundle("xz in xz", "no tar archive") {
       RawXz.stream(RawXz.stream(BundleDraft().tar { _ in }))
