@@ -92,7 +92,9 @@ extension Workspace {
         let place = try resolver.resolve(folder)
         try fileSystem.remove(at: place.directory.raw, place.name, isDirectory: true)
       } catch {
-        guard error.isAbsent || error.code == .notEmpty || error.code == .exists else { throw error }
+        guard error.isAbsent || error.code == .notEmpty || error.code == .exists else {
+          throw error
+        }
       }
     }
   }

@@ -50,7 +50,8 @@ struct ExportCollection {
     }
     try collectClosure(request, state.definition, snapshot)
     let captured = try capture(
-      contents.extras.map(\.source).filter { pieces[$0] == nil } + contents.closure.filter { pieces[$0] == nil }, session)
+      contents.extras.map(\.source).filter { pieces[$0] == nil }
+        + contents.closure.filter { pieces[$0] == nil }, session)
     for piece in captured {
       if let path = AbsolutePath(piece.path) { pieces[path] = piece }
     }

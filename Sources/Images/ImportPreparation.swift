@@ -58,7 +58,8 @@ struct ImportPreparation {
       for piece in image.pieces {
         if let other = owners[piece.path], other.piece.entry.content != piece.entry.content {
           throw BundleError(
-            printable(piece.path), "has one content in the image \(other.image) and another in "
+            printable(piece.path),
+            "has one content in the image \(other.image) and another in "
               + "\(image.image)", advice: "Import the images from bundles of their own")
         }
         owners[piece.path] = (image.image.text, piece)

@@ -44,7 +44,8 @@ public struct BundleEntry: Sendable {
     case .directory, .tree: return nil
     }
     return Entry(
-      name: name, content: content, mode: BundledImage.mode(of: member), uid: owner?.uid ?? member.uid,
+      name: name, content: content, mode: BundledImage.mode(of: member),
+      uid: owner?.uid ?? member.uid,
       gid: owner?.gid ?? member.gid,
       modified: Timestamp(
         seconds: member.modifiedSeconds, nanoseconds: member.modifiedNanoseconds))

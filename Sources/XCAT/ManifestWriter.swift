@@ -31,7 +31,9 @@ extension Manifest {
       elements += try kitLines(element, key, self[kitElement: element])
     }
     for piece in closure {
-      let columns = ["kind": piece.isTree ? "tree" : "", "member": piece.member, "path": piece.path]
+      let columns = [
+        "kind": piece.isTree ? "tree" : "", "member": piece.member, "path": piece.path,
+      ]
       elements.append(("closure", try Manifest.block("closure", columns, 1)))
     }
     // A stable sort keeps several extras in their order.
@@ -88,7 +90,8 @@ extension Manifest {
       default:
         guard scalar.value >= 0x20, scalar.value != 0x7f, scalar.value & 0xfffe != 0xfffe else {
           throw XCATError(
-            "attribute \(name)", "holds the control character U+"
+            "attribute \(name)",
+            "holds the control character U+"
               + String(scalar.value, radix: 16, uppercase: true)
               + ", which no manifest can carry: xCAT could not import the bundle",
             advice: "Correct the value with 'imgstore define' or chdef, and export again")

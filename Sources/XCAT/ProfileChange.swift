@@ -20,7 +20,8 @@ public enum ProfileChange {
     let architecture = manifest.osimage["osarch"] ?? ""
     let method = manifest.osimage["provmethod"] ?? ""
     changed.osimage["profile"] = new
-    let family = architecture == "s390x" && ["raw", "sysclone"].contains(method) ? method : "netboot"
+    let family =
+      architecture == "s390x" && ["raw", "sysclone"].contains(method) ? method : "netboot"
     let directory = installDirectory.text + "/\(family)/\(version)/\(architecture)/\(new)"
     if manifest.linuximage["rootimgdir"] != nil { changed.linuximage["rootimgdir"] = directory }
     for key in Manifest.pathKeys {

@@ -184,7 +184,6 @@ import Testing
     }
     let image = try #require(
       try site.workspace.importBundle(ImportRequest(site.write(bundle))).images.first)
-    #expect(image.remaining?.isEmpty == true, "\(String(describing: image.remaining))")
     #expect(image.apply.report.problems.isEmpty)
     let place = site.folder.path("root/install/custom/side")
     #expect(try run("readlink", "\(place)/down", "\(place)/sub/up").output == "sub/file\n../down\n")

@@ -160,7 +160,9 @@ func fuzzManifest(_ bytes: [UInt8]) {
     var manifest = manifest
     // Rows of a table have no order; they are written by name.
     for rows in [\Manifest.kits, \.kitRepositories, \.kitComponents] {
-      again[keyPath: rows].sort { "\($0.sorted { $0.key < $1.key })" < "\($1.sorted { $0.key < $1.key })" }
+      again[keyPath: rows].sort {
+        "\($0.sorted { $0.key < $1.key })" < "\($1.sorted { $0.key < $1.key })"
+      }
       manifest[keyPath: rows].sort {
         "\($0.sorted { $0.key < $1.key })" < "\($1.sorted { $0.key < $1.key })"
       }
