@@ -45,6 +45,7 @@ public struct ArchiveTreeReader: Sendable {
   ) throws -> ArchiveTree {
     var reading = Reading(
       worker: worker, progress: progress, tree: TreeAssembler(top: top, limits: limits))
+    defer { reading.tree.dismantle() }
     do {
       let (format, source) = try ArchiveFormat.recognise(source)
       switch format {

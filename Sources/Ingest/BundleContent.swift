@@ -44,7 +44,8 @@ public struct BundleEntry: Sendable {
     case .directory, .tree: return nil
     }
     return Entry(
-      name: name, content: content, mode: member.mode & 0o777, uid: owner?.uid ?? member.uid,
+      name: name, content: content, mode: BundledImage.mode(of: member),
+      uid: owner?.uid ?? member.uid,
       gid: owner?.gid ?? member.gid,
       modified: Timestamp(
         seconds: member.modifiedSeconds, nanoseconds: member.modifiedNanoseconds))
@@ -114,6 +115,7 @@ public struct BundledImage: Sendable {
   ) throws -> Entry {
     let top = LiveDirectory(name: [], parent: nil, cached: nil)
     var folders: [String: LiveDirectory] = ["": top]
+    defer { for directory in folders.values { directory.entries = [] } }
     func directory(_ path: String) -> LiveDirectory {
       if let found = folders[path] { return found }
       let (above, name) = split(path)
@@ -164,11 +166,17 @@ public struct BundledImage: Sendable {
     return (String(decoding: bytes[..<cut], as: UTF8.self), Array(bytes[(cut + 1)...]))
   }
 
+  /// A bundle gives no rights away, and a link has none of its own, whatever its header says.
+  static func mode(of member: TarMember) -> UInt16 {
+    if case .symlink = member.kind { return 0o777 }
+    return member.mode & 0o777
+  }
+
   private func stat(
     _ member: TarMember?, _ kind: FileKind, _ owner: (uid: UInt32, gid: UInt32)?
   ) -> FileStat {
     FileStat(
-      kind: kind, mode: (member?.mode ?? 0o755) & 0o777, uid: owner?.uid ?? member?.uid ?? 0,
+      kind: kind, mode: member.map(BundledImage.mode) ?? 0o755, uid: owner?.uid ?? member?.uid ?? 0,
       gid: owner?.gid ?? member?.gid ?? 0,
       modified: Timestamp(
         seconds: member?.modifiedSeconds ?? 0, nanoseconds: member?.modifiedNanoseconds ?? 0))

@@ -153,6 +153,10 @@ struct TreeAssembler {
     return entry
   }
 
+  /// Takes the tree apart, once it has been encoded: directories know what is in them and what they
+  /// are in, and would keep one another for good.
+  func dismantle() { for directory in directories { directory.entries = [] } }
+
   // MARK: Places
 
   private func find(_ parts: [[UInt8]]) -> Place? {

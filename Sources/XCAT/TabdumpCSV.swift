@@ -32,6 +32,10 @@ public struct TabdumpCSV: Sendable, Equatable {
     guard Set(header).count == header.count, header.allSatisfy({ !$0.isEmpty }) else {
       throw parser.error("has a header with an empty or a repeated column")
     }
+    // As xCAT's schemas name them; so that a header needs no quotes.
+    guard header.allSatisfy({ $0.utf8.allSatisfy(TabdumpCSV.isInColumn) }) else {
+      throw parser.error("has a header with a column that no table has")
+    }
     var rows: [[String: String]] = []
     while let values = try parser.record() {
       guard values.count <= header.count else {
@@ -40,6 +44,13 @@ public struct TabdumpCSV: Sendable, Equatable {
       rows.append(Dictionary(zip(header, values)) { $1 })
     }
     return TabdumpCSV(columns: header, rows: rows)
+  }
+
+  private static func isInColumn(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x5f, 0x2d, 0x2e: true
+    default: false
+    }
   }
 
   /// The text, as tabdump prints it.

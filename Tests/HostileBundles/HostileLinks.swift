@@ -82,8 +82,8 @@ extension HostileBundle {
       $0.header("\(side)", type: "2", link: "sub")
       $0.directory("\(side)/")
     },
-    inFolders("100,000 kilobytes of link targets", "names of more than") { tar in
-      for i in 0..<25_000 {
+    inFolders("20 MB of link targets", "names of more than") { tar in
+      for i in 0..<5_000 {
         tar.longName("\(side)/\(i)")
         tar.header("././@LongLink", type: "K", size: 4000)
         tar.content([UInt8](repeating: 0x61, count: 3999) + [0])
@@ -164,17 +164,17 @@ extension HostileBundle {
         $0.file("n", "x")
       }
     },
-    HostileBundle("40,000 folders in an extra, and one that is missing", "not in the bundle") {
+    HostileBundle("10,000 folders in an extra, and one that is missing", "not in the bundle") {
       var draft = BundleDraft.withFolders
       draft.manifest.extras.append(("/install/missing", "/install/custom/side"))
-      return draft.bundle { tar in for i in 0..<40_000 { tar.directory("\(side)/\(i)/") } }
+      return draft.bundle { tar in for i in 0..<10_000 { tar.directory("\(side)/\(i)/") } }
     },
     HostileBundle("30,000 extras that are not there", "not in the bundle") {
       var draft = BundleDraft.withFolders
       for i in 0..<30_000 {
         draft.manifest.extras.append(("/install/missing\(i)", "/install/custom/m\(i)"))
       }
-      return draft.bundle { tar in for i in 0..<40_000 { tar.directory("\(side)/\(i)/") } }
+      return draft.bundle { tar in for i in 0..<10_000 { tar.directory("\(side)/\(i)/") } }
     },
   ]
 

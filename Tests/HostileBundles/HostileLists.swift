@@ -271,9 +271,9 @@ extension HostileBundle {
       tar.end()
       return gzip(tar.bytes)
     },
-    HostileBundle("50,000 manifests", "manifest.xml") {
+    HostileBundle("10,000 manifests", "manifest.xml") {
       var tar = RawTar()
-      for i in 0..<50_000 { tar.file("\(i)/manifest.xml", "x") }
+      for i in 0..<10_000 { tar.file("\(i)/manifest.xml", "x") }
       tar.end()
       return gzip(tar.bytes)
     },
@@ -380,7 +380,7 @@ extension HostileBundle {
       return bytes
     },
     HostileBundle("xz with garbage behind it", "damaged") {
-      RawXz.stream(BundleDraft().tar { _ in }) + Array("garbage".utf8)
+      RawXz.stream(BundleDraft().tar { _ in }) + Array("garbage, garbage, garbage".utf8)
     },
     HostileBundle("xz in xz", "no tar archive") {
       RawXz.stream(RawXz.stream(BundleDraft().tar { _ in }))

@@ -178,13 +178,13 @@ import Testing
   @Test func `links in an extra's folder are placed as links`() throws {
     let site = try Site()
     let side = "./\(BundleDraft.folder)/extra/install/side"
-    _ = try site.workspace.importBundle(
-      ImportRequest(
-        site.write(
-          BundleDraft.withFolders.bundle { tar in
-            tar.header("\(side)/down", type: "2", link: "sub/file")
-            tar.header("\(side)/sub/up", type: "2", link: "../down")
-          })))
+    let bundle = BundleDraft.withFolders.bundle { tar in
+      tar.header("\(side)/down", type: "2", link: "sub/file")
+      tar.header("\(side)/sub/up", type: "2", link: "../down")
+    }
+    let image = try #require(
+      try site.workspace.importBundle(ImportRequest(site.write(bundle))).images.first)
+    #expect(image.apply.report.problems.isEmpty)
     let place = site.folder.path("root/install/custom/side")
     #expect(try run("readlink", "\(place)/down", "\(place)/sub/up").output == "sub/file\n../down\n")
     #expect(try run("cat", "\(place)/sub/up").output == "side\n")
