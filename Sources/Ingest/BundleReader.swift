@@ -45,7 +45,7 @@ public struct BundleReader: Sendable {
       guard isFirst else { return }
       var taking = Taking(worker, progress)
       try taking.read(source)
-      let found = try taking.images()
+      let found = try taking.held.images()
       images.withLock { $0 = found }
     }
     return images.withLock { $0 }
@@ -57,9 +57,7 @@ private struct Taking: ~Copyable {
   private let worker: SessionWorker
   private let progress: Progress
   private var blobs = BlobIngester(hashesBeside: true)
-  private var entries: [String: BundleEntry] = [:]
-  private var manifests: [String: [UInt8]] = [:]
-  private var litefiles: [String: [UInt8]] = [:]
+  private(set) var held = BundleContent()
   private var members = 0
   private var nameBytes = 0
   private var keptBytes = 0
@@ -109,7 +107,7 @@ private struct Taking: ~Copyable {
     guard nameBytes <= BundleReader.maxNameBytes else {
       throw BundleError("the bundle", "has names of more than \(BundleReader.maxNameBytes) bytes")
     }
-    let parts = try cleanPath(member.path, member)
+    let parts = try member.cleanParts(of: member.path)
     guard !parts.isEmpty else {
       guard member.kind == .directory else {
         throw BundleError("member '\(printable(member.path))'", "is a file that has no name")
@@ -119,22 +117,22 @@ private struct Taking: ~Copyable {
     let name = parts.joined(separator: "/")
     switch member.kind {
     case .directory:
-      if let known = entries[name] {
+      if let known = held.entries[name] {
         guard case .directory = known.content else { throw twice(name) }
         return
       }
       try add(name, .directory, member)
     case .file: try takeFile(name, parts, member, tar)
     case .symlink(let target):
-      try requireSideFolder(parts, member)
-      try checkLink(target, parts, member)
+      try member.requireSideFolder(parts)
+      try member.checkLink(to: target, parts)
       try add(name, .symlink(target: target), member)
     case .hardLink(let target):
-      try requireSideFolder(parts, member)
-      let other = try cleanPath(target, member).joined(separator: "/")
-      guard let known = entries[other], case .file = known.content else {
+      try member.requireSideFolder(parts)
+      let other = try member.cleanParts(of: target).joined(separator: "/")
+      guard let known = held.entries[other], case .file = known.content else {
         throw BundleError(
-          object(member), "is a hard link to what is no earlier file of the bundle",
+          member.object, "is a hard link to what is no earlier file of the bundle",
           advice: BundleError.distrust)
       }
       var linked = known.member
@@ -142,7 +140,7 @@ private struct Taking: ~Copyable {
       try add(name, known.content, linked)
     case .characterDevice, .blockDevice, .fifo:
       throw BundleError(
-        object(member), "is a device or a fifo, which no bundle holds",
+        member.object, "is a device or a fifo, which no bundle holds",
         advice: BundleError.distrust)
     }
   }
@@ -152,14 +150,14 @@ private struct Taking: ~Copyable {
   ) throws {
     if parts.last == "manifest.xml", parts.count <= 2 {
       let folder = parts.dropLast().joined(separator: "/")
-      guard manifests[folder] == nil else { throw twice(name) }
+      guard held.manifests[folder] == nil else { throw twice(name) }
       let bytes = try readManifest(tar, member)
       try checkSum(SHA256.digest(of: bytes), name, member)
       try keep(bytes.count)
-      manifests[folder] = bytes
+      held.manifests[folder] = bytes
       return
     }
-    guard entries[name] == nil else { throw twice(name) }
+    guard held.entries[name] == nil else { throw twice(name) }
     let isTree =
       parts.last == "rootimgtree.gz" && parts.count <= 2
       || Array(parts.suffix(2)) == ["complete", "rootimg.tar.zst"] && parts.count <= 3
@@ -184,7 +182,7 @@ private struct Taking: ~Copyable {
         throw BundleError("member \(name)", "has more than 16 MiB, too many for a list of rows")
       }
       try keep(kept.count)
-      litefiles[parts.dropLast().joined(separator: "/")] = kept
+      held.litefiles[parts.dropLast().joined(separator: "/")] = kept
     }
     guard blob.sizeBytes == member.sizeBytes else {
       throw BundleError("member \(name)", "ends too early")
@@ -196,12 +194,12 @@ private struct Taking: ~Copyable {
   private mutating func add(
     _ name: String, _ content: BundleEntry.Content, _ member: TarMember
   ) throws(BundleError) {
-    guard entries[name] == nil else { throw twice(name) }
+    guard held.entries[name] == nil else { throw twice(name) }
     // All entries are kept until the end: what has no bound over them is not.
     var kept = member
     kept.xattrs = []
     kept.comment = nil
-    entries[name] = BundleEntry(content: content, member: kept)
+    held.entries[name] = BundleEntry(content: content, member: kept)
   }
 
   /// Counts what stays in memory until the end.
@@ -218,93 +216,6 @@ private struct Taking: ~Copyable {
     BundleError(
       "member \(name)", "stands twice in the bundle, or as a file and as a folder",
       advice: BundleError.distrust)
-  }
-
-  /// A member for a message, which a stranger's name must not flood.
-  private func shown(_ path: [UInt8]) -> String {
-    path.count <= 255 ? "member \(printable(path))" : "member \(printable(path.prefix(255)))…"
-  }
-
-  private func object(_ member: TarMember) -> String { shown(member.path) }
-
-  // MARK: Names and links
-
-  /// The components of a name, checked.
-  private func cleanPath(
-    _ path: [UInt8], _ member: TarMember
-  ) throws(BundleError) -> [String] {
-    let object = object(member)
-    guard path.first != 0x2f else {
-      throw BundleError(object, "has an absolute name", advice: BundleError.distrust)
-    }
-    var parts: [String] = []
-    for part in path.split(separator: 0x2f) where Array(part) != [0x2e] {
-      guard Array(part) != [0x2e, 0x2e] else {
-        throw BundleError(object, "leads out of the bundle", advice: BundleError.distrust)
-      }
-      guard part.count <= 255 else {
-        throw BundleError(object, "has a name of more than 255 bytes, which no file can have")
-      }
-      guard let text = String(validating: part, as: UTF8.self) else {
-        throw BundleError(object, "has a name that is not UTF-8")
-      }
-      guard !text.holdsControlCharacters else {
-        throw BundleError(
-          object, "has a control character in its name", advice: BundleError.distrust)
-      }
-      // Behind its "/", too: a mark there would join the two to one character.
-      guard !"/\(text)".hidesSeparators else {
-        throw BundleError(
-          object, "has a combining mark in its name where no letter is before it",
-          advice: BundleError.distrust)
-      }
-      parts.append(text)
-    }
-    guard parts.count <= 64 else { throw BundleError(object, "lies too deep") }
-    return parts
-  }
-
-  /// Links may lie in the folders of extras and kits, never beside kernel and manifest.
-  private func requireSideFolder(
-    _ parts: [String], _ member: TarMember
-  ) throws(BundleError) {
-    guard parts.count >= 3 else {
-      throw BundleError(
-        object(member), "is a link where a bundle has files", advice: BundleError.distrust)
-    }
-  }
-
-  /// A target that goes up and then down, and up no further than the side folder: as no member lies
-  /// below a link, such a link cannot lead out, whatever other links it passes through.
-  private func checkLink(
-    _ target: [UInt8], _ parts: [String], _ member: TarMember
-  ) throws(BundleError) {
-    let side = parts[1] == "extra" ? 3 : 2
-    guard let text = String(validating: target, as: UTF8.self) else {
-      throw BundleError(object(member), "is a link to a name that is not UTF-8")
-    }
-    guard !text.holdsControlCharacters else {
-      throw BundleError(
-        object(member), "is a link with a control character in its target",
-        advice: BundleError.distrust)
-    }
-    var depth = parts.count - 1 - side
-    var isGoingUp = true
-    var isInside = target.first != 0x2f && !target.isEmpty
-    for part in target.split(separator: 0x2f) where Array(part) != [0x2e] {
-      if Array(part) == [0x2e, 0x2e] {
-        depth -= 1
-        if !isGoingUp || depth < 0 { isInside = false }
-      } else {
-        isGoingUp = false
-      }
-    }
-    guard isInside else {
-      throw BundleError(
-        object(member),
-        "is a link that may lead out of its folder, to \(printable(target.prefix(255)))",
-        advice: BundleError.distrust)
-    }
   }
 
   // MARK: Content
@@ -360,56 +271,6 @@ private struct Taking: ~Copyable {
       throw BundleError(
         "member \(name)", "has not the content whose SHA-256 the bundle names",
         advice: "Nothing was imported; fetch the bundle again: it was damaged on its way")
-    }
-  }
-
-  // MARK: Images
-
-  /// The images, once all has been read.
-  func images() throws(BundleError) -> [BundledImage] {
-    guard !manifests.isEmpty else {
-      throw BundleError(
-        "the bundle", "Failed to find manifest.xml file in image bundle",
-        advice: "Check that the file is one that imgexport wrote")
-    }
-    guard manifests.count == 1 || manifests[""] == nil else {
-      throw BundleError(
-        "the bundle", "has a manifest.xml at the top and another in a folder: whose are the files?",
-        advice: BundleError.distrust)
-    }
-    for name in entries.keys {
-      var above = name
-      while let cut = above.utf8.lastIndex(of: UInt8(ascii: "/")) {
-        above = String(above[..<cut])
-        guard let parent = entries[above] else { continue }
-        guard case .directory = parent.content else {
-          throw BundleError(
-            "member \(name)", "lies below \(above), which is no folder",
-            advice: BundleError.distrust)
-        }
-      }
-    }
-    var grouped: [String: [String: BundleEntry]] = manifests.mapValues { _ in [:] }
-    for (name, entry) in entries {
-      if manifests[""] != nil {
-        grouped["", default: [:]][name] = entry
-        continue
-      }
-      let folder = String(decoding: name.utf8.prefix { $0 != UInt8(ascii: "/") }, as: UTF8.self)
-      guard grouped[folder] != nil else {
-        throw BundleError(
-          "member \(name)", "lies in no image's folder: there is no manifest.xml beside it",
-          advice: "Nothing was imported; export the image again where it came from")
-      }
-      if name.utf8.count > folder.utf8.count {
-        let inside = String(decoding: name.utf8.dropFirst(folder.utf8.count + 1), as: UTF8.self)
-        grouped[folder, default: [:]][inside] = entry
-      }
-    }
-    return manifests.sorted { $0.key < $1.key }.map { folder, manifest in
-      BundledImage(
-        folder: folder, manifest: manifest, litefile: litefiles[folder],
-        entries: grouped[folder] ?? [:])
     }
   }
 }

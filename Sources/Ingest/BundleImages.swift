@@ -1,0 +1,58 @@
+// All that a bundle held, and the images that it makes: one folder an image, or all of it one image
+// where the manifest lies at the top, as xCAT's document draws it.
+
+/// What was read from a bundle, by full names.
+struct BundleContent {
+  var entries: [String: BundleEntry] = [:]
+  /// By the folder that they lie in.
+  var manifests: [String: [UInt8]] = [:]
+  var litefiles: [String: [UInt8]] = [:]
+
+  /// The images, once all has been read.
+  func images() throws(BundleError) -> [BundledImage] {
+    guard !manifests.isEmpty else {
+      throw BundleError(
+        "the bundle", "Failed to find manifest.xml file in image bundle",
+        advice: "Check that the file is one that imgexport wrote")
+    }
+    guard manifests.count == 1 || manifests[""] == nil else {
+      throw BundleError(
+        "the bundle", "has a manifest.xml at the top and another in a folder: whose are the files?",
+        advice: BundleError.distrust)
+    }
+    for name in entries.keys {
+      var above = name
+      while let cut = above.utf8.lastIndex(of: UInt8(ascii: "/")) {
+        above = String(above[..<cut])
+        guard let parent = entries[above] else { continue }
+        guard case .directory = parent.content else {
+          throw BundleError(
+            "member \(name)", "lies below \(above), which is no folder",
+            advice: BundleError.distrust)
+        }
+      }
+    }
+    var grouped: [String: [String: BundleEntry]] = manifests.mapValues { _ in [:] }
+    for (name, entry) in entries {
+      if manifests[""] != nil {
+        grouped["", default: [:]][name] = entry
+        continue
+      }
+      let folder = String(decoding: name.utf8.prefix { $0 != UInt8(ascii: "/") }, as: UTF8.self)
+      guard grouped[folder] != nil else {
+        throw BundleError(
+          "member \(name)", "lies in no image's folder: there is no manifest.xml beside it",
+          advice: "Nothing was imported; export the image again where it came from")
+      }
+      if name.utf8.count > folder.utf8.count {
+        let inside = String(decoding: name.utf8.dropFirst(folder.utf8.count + 1), as: UTF8.self)
+        grouped[folder, default: [:]][inside] = entry
+      }
+    }
+    return manifests.sorted { $0.key < $1.key }.map { folder, manifest in
+      BundledImage(
+        folder: folder, manifest: manifest, litefile: litefiles[folder],
+        entries: grouped[folder] ?? [:])
+    }
+  }
+}
