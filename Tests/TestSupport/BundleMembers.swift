@@ -49,7 +49,9 @@ public struct BundleMembers: Sendable, Equatable {
                     if os.path.islink(p): what = os.readlink(p)
                     elif os.path.isfile(p): what = sha(pathlib.Path(p).read_bytes())
                     if not os.path.isdir(p): links.setdefault(s.st_ino, []).append(r)
-                    lines.append(f"{r} {s.st_mode:o} {s.st_uid} {s.st_gid} {s.st_rdev} {int(s.st_mtime)} {what}")
+                    # cpio gives folders and links the time of unpacking.
+                    time = "" if os.path.isdir(p) or os.path.islink(p) else int(s.st_mtime)
+                    lines.append(f"{r} {s.st_mode:o} {s.st_uid} {s.st_gid} {s.st_rdev} {time} {what}")
             lines += [" = ".join(sorted(g)) for g in links.values() if len(g) > 1]
             return "\n".join(sorted(lines))
     out = {}
