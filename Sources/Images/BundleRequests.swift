@@ -83,8 +83,8 @@ public enum BundleEvent: Sendable, Equatable {
   case foundImage(name: String)
   /// Import: a file, tree or folder is put into its place.
   case placing(path: String)
-  /// Import: the file that was there stays as `FILE.ORIG`.
-  case keptOriginal(path: String)
+  /// Import: the file that was there stays as `copy` (`FILE.ORIG`, or numbered).
+  case keptOriginal(path: String, copy: String)
   /// Import: a statelite image's tree is put into its place.
   case placingTree(path: String)
   /// Import: a row of litefile, as in litefile.csv.

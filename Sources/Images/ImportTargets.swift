@@ -164,12 +164,12 @@ struct ImportTargets {
 
   /// Links `FILE.ORIG` to each file that is about to be replaced (`--orig`); an older one stays, and
   /// the new one gets a number.
-  /// - Returns: the files that were kept.
+  /// - Returns: the files that were kept, and what they are called now.
   func keepOriginals(
     _ pieces: [Snapshot.Piece], _ live: LiveImage, _ request: ImportRequest
-  ) throws -> [String] {
+  ) throws -> [(path: String, copy: String)] {
     guard request.keepsOriginals else { return [] }
-    var kept: [String] = []
+    var kept: [(path: String, copy: String)] = []
     for piece in pieces where piece.entry.kind == .file {
       guard let path = AbsolutePath(piece.path),
         let there = live.capture.pieces.first(where: { $0.path == piece.path }),
@@ -185,7 +185,7 @@ struct ImportTargets {
       }
       try fileSystem.link(
         at: place.directory.raw, place.name, to: place.directory.raw, name)
-      kept.append(path.text)
+      kept.append((path.text, path.parent.appending(name).text))
     }
     return kept
   }

@@ -125,6 +125,7 @@ extension Workspace {
         own.contains(piece.path) || pieces.all.contains { $0.path == piece.path }
       }, memory, to: pieces.all, store, liveNotes: live.notes, targetNotes: [])
     let rows = prepared.rows.changes(from: live.rows, existing, request)
+    try tables().rehearse(rows.changes)
     var outcome = describe(
       plans, attributeChanges(existing, live.rows, rows.definition, rows.kept))
     func imported(
@@ -146,8 +147,8 @@ extension Workspace {
       snapshot(prepared, pieces.all, rows, request, parent: safety))
     let (remaining, proof): (ImageDiff, LiveImage)
     do {
-      for path in try targets.keepOriginals(pieces.all, live, request) {
-        report(.keptOriginal(path: path))
+      for (path, copy) in try targets.keepOriginals(pieces.all, live, request) {
+        report(.keptOriginal(path: path, copy: copy))
       }
       for piece in pieces.all { report(event(piece)) }
       outcome.report = try run(plans) { try targets.resolve($0) }

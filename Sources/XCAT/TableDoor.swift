@@ -43,6 +43,9 @@ public protocol TableDoor: Sendable {
   @discardableResult
   func apply(_ changes: [RowChange]) throws -> [String]
 
+  /// Throws what `apply` would throw, as far as that can be known, and changes nothing.
+  func rehearse(_ changes: [RowChange]) throws
+
   /// The definition of an image; nil where neither table has a visible row.
   func definition(of image: String) throws -> ImageDefinition?
 
@@ -51,6 +54,8 @@ public protocol TableDoor: Sendable {
 }
 
 extension TableDoor {
+  public func rehearse(_ changes: [RowChange]) throws {}
+
   public func rows(_ table: String) throws -> [[String: String]] { try rows(table, where: nil) }
 
   public func definition(of image: String) throws -> ImageDefinition? {

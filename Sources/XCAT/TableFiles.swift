@@ -117,6 +117,20 @@ extension TableFiles {
   ///   SQLite says. Nothing is changed then.
   @discardableResult
   public func apply(_ changes: [RowChange]) throws -> [String] {
+    try run(changes, isRehearsal: false)
+  }
+
+  /// Makes the changes and takes them back: what `apply` would throw is thrown now.
+  public func rehearse(_ changes: [RowChange]) throws {
+    let there = try changes.filter { try exists($0.schema.name) }
+    do {
+      _ = try run(there, isRehearsal: true)
+    } catch is RehearsalIsOver {}
+  }
+
+  private struct RehearsalIsOver: Error {}
+
+  private func run(_ changes: [RowChange], isRehearsal: Bool) throws -> [String] {
     // In the order of their names, so that two of us never wait for each other.
     let schemas = Set(changes.map(\.schema)).sorted { byBytes($0.name, $1.name) }
     guard let first = schemas.first else { return [] }
@@ -138,6 +152,7 @@ extension TableFiles {
           guard let table = tables[change.schema.name] else { continue }
           unknown.formUnion(try apply(change, table, database))
         }
+        if isRehearsal { throw RehearsalIsOver() }
       }
       return unknown.sorted(by: byBytes)
     }

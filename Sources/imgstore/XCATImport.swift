@@ -86,7 +86,7 @@ private final class ImportNarrator {
     switch event {
     case .foundImage(let name): if isVerbose { XCATVoice.say("Adding \(name)") }
     case .placing(let path): XCATVoice.say(path)
-    case .keptOriginal(let path): XCATVoice.say("  Moving old \(path) to \(path).ORIG.")
+    case .keptOriginal(let path, let copy): XCATVoice.say("  Moving old \(path) to \(copy).")
     case .placingTree: XCATVoice.say("Extracting rootimgtree.gz. It will take a while.")
     case .addingPostscripts: XCATVoice.say("Adding postscripts.")
     // Success is said when the whole bundle is in.

@@ -217,4 +217,19 @@ import XCAT
     #expect(try workspace.images().isEmpty)
     #expect(try workspace.verify(deep: true).isClean)
   }
+
+  @Test func `a row that cannot be written is found before a file is placed`() throws {
+    let node = try ManagementNode()
+    _ = try node.workspace.importing(fixture("xcat/stateless.tgz"))
+    try node.sql("linuximage", "UPDATE linuximage SET disable = 'yes'")
+    let before = try node.state()
+    for isDryRun in [true, false] {
+      #expect(throws: (any Error).self) {
+        try node.workspace.importing(fixture("xcat/stateless-sfs.tgz")) {
+          ($0.replaces, $0.isDryRun) = (true, isDryRun)
+        }
+      }
+      #expect(try node.state() == before)
+    }
+  }
 }
