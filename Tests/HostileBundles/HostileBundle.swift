@@ -153,7 +153,7 @@ extension HostileBundle {
     return [sizes, bombs, streams, folders, several].flatMap { $0 } + piles
   }
 
-  /// A bundle in one frame whose decoder needs 128 MiB, and its tree in another such frame, with
+  /// A bundle in one frame whose decoder needs 128 MiB, its tree in one that needs 64 MiB, with
   /// enough in them to fill both.
   public static func widestWindows() -> [UInt8] {
     var random: UInt32 = 1
@@ -165,7 +165,7 @@ extension HostileBundle {
       for i in 0..<140 { tar.file("rootimg/\(i)", noise) }
     }
     return RawZstd.stored(
-      BundleDraft.statelite(tree: RawZstd.stored(tree, windowLog: 27)).tar { _ in }, windowLog: 27)
+      BundleDraft.statelite(tree: RawZstd.stored(tree, windowLog: 26)).tar { _ in }, windowLog: 27)
   }
 
   /// A statelite image whose tree has so many levels.
