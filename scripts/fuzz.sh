@@ -15,6 +15,10 @@ fuzz="$work/build/release/fuzz"
 [ $# -gt 0 ] && parsers=("$@") || parsers=(tar cpio gzip bundle reader manifest litefile csv stanza pattern)
 
 mkdir -p "$work/found"
+# The reader's store.
+TMPDIR=$(mktemp -d)
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
 for parser in "${parsers[@]}"; do
   seeds="$work/seeds/$parser" corpus="$work/corpus/$parser"
   rm -rf "$seeds"
@@ -22,8 +26,9 @@ for parser in "${parsers[@]}"; do
   "$fuzz" seeds "$parser" "$seeds"
   case $parser in
     gzip | bundle) cp Tests/Fixtures/xcat/stateless*.tgz "$seeds" ;;
-    tar) for f in Tests/Fixtures/xcat/stateless*.tgz; do gzip -dc "$f" >"$seeds/$(basename "$f" .tgz).tar"; done ;;
+    reader | tar) for f in Tests/Fixtures/xcat/stateless*.tgz; do gzip -dc "$f" >"$seeds/$(basename "$f" .tgz).tar"; done ;;
     manifest) for f in Tests/Fixtures/xcat/stateless*.tgz; do tar xzOf "$f" --wildcards '*/manifest.xml' >"$seeds/$(basename "$f").xml"; done ;;
+    litefile) for f in Tests/Fixtures/xcat/*statelite*.tgz; do tar xzOf "$f" --wildcards '*/litefile.csv' >"$seeds/$(basename "$f").csv"; done ;;
   esac
   echo "== $parser: $each seconds from $(ls "$seeds" | wc -l) seeds"
   "$fuzz" "$parser" "$corpus" "$seeds" -max_total_time="$each" -timeout=10 -rss_limit_mb=512 \

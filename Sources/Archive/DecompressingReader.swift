@@ -16,6 +16,7 @@ public final class DecompressingReader {
 
   private let source: ByteSource
   private let limit: ExpansionLimit
+  private let memoryLimitBytes: Int
   private var takenBytes: UInt64 = 0
   private var madeBytes: UInt64 = 0
   private let input: UnsafeMutableRawBufferPointer
@@ -23,8 +24,13 @@ public final class DecompressingReader {
   private var isAtEnd = false
   private var form = Form.unknown
 
-  public init(_ source: @escaping ByteSource, limit: ExpansionLimit = .standard) {
+  /// - Parameter memoryLimitBytes: what a decoder may take; streams that need more are refused.
+  public init(
+    _ source: @escaping ByteSource, limit: ExpansionLimit = .standard,
+    memoryLimitBytes: Int = decoderMemoryLimitBytes
+  ) {
     self.source = source
+    self.memoryLimitBytes = memoryLimitBytes
     self.limit = limit
     input = .allocate(byteCount: 256 << 10, alignment: 16)
   }
@@ -106,9 +112,9 @@ public final class DecompressingReader {
     if begins([0x1f, 0x8b]) {
       form = .compressed(GzipInflater())
     } else if begins([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) {
-      form = .compressed(XzDecoder())
+      form = .compressed(XzDecoder(memoryLimitBytes: memoryLimitBytes))
     } else if begins([0x28, 0xb5, 0x2f, 0xfd]) || isSkippableFrame(n) {
-      form = .compressed(ZstdStreamDecoder())
+      form = .compressed(ZstdStreamDecoder(memoryLimitBytes: memoryLimitBytes))
     } else {
       form = .plain
     }

@@ -15,5 +15,6 @@ public protocol StreamDecoder: AnyObject {
 }
 
 /// What a decoder may take for a stream's window or dictionary. Streams that ask for more are
-/// refused: a hostile one could ask for gigabytes. `xz -9` needs 65 MiB, `zstd -19` 8 MiB.
-let decoderMemoryLimitBytes = 128 << 20
+/// refused: a hostile one could ask for gigabytes. `xz -9` needs 65 MiB, `zstd -19` 8 MiB,
+/// `zstd --long` 128 MiB.
+public let decoderMemoryLimitBytes = 128 << 20

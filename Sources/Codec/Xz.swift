@@ -8,10 +8,13 @@ public final class XzDecoder: StreamDecoder {
   private let stream: UnsafeMutablePointer<lzma_stream>
   public private(set) var mayEnd = false
 
-  public init() {
+  private let memoryLimitBytes: Int
+
+  public init(memoryLimitBytes: Int = decoderMemoryLimitBytes) {
+    self.memoryLimitBytes = memoryLimitBytes
     stream = .allocate(capacity: 1)
     stream.initialize(to: lzma_stream())
-    let r = lzma_stream_decoder(stream, UInt64(decoderMemoryLimitBytes), clzma_concatenated)
+    let r = lzma_stream_decoder(stream, UInt64(memoryLimitBytes), clzma_concatenated)
     precondition(r == LZMA_OK, "liblzma cannot start: \(r.rawValue)")
   }
 
@@ -35,7 +38,7 @@ public final class XzDecoder: StreamDecoder {
     case LZMA_STREAM_END: mayEnd = true
     case LZMA_MEM_ERROR: throw .overLimit("xz: out of memory")
     case LZMA_MEMLIMIT_ERROR:
-      throw .overLimit("xz: it needs more than \(decoderMemoryLimitBytes >> 20) MiB of memory")
+      throw .overLimit("xz: it needs more than \(memoryLimitBytes >> 20) MiB of memory")
     case LZMA_FORMAT_ERROR: throw .corrupt("xz: no xz stream where one must begin")
     case LZMA_OPTIONS_ERROR: throw .corrupt("xz: it uses options that liblzma does not know")
     case LZMA_DATA_ERROR: throw .corrupt("xz: the data or its checksum is wrong")

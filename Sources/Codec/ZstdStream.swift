@@ -8,11 +8,12 @@ public final class ZstdStreamDecoder: StreamDecoder {
   private let context: OpaquePointer
   public private(set) var mayEnd = false
 
-  public init() {
+  public init(memoryLimitBytes: Int = decoderMemoryLimitBytes) {
     guard let context = ZSTD_createDCtx() else { fatalError("libzstd: out of memory") }
     self.context = context
     ZSTD_DCtx_setParameter(
-      context, ZSTD_d_windowLogMax, Int32(decoderMemoryLimitBytes.trailingZeroBitCount))
+      context, ZSTD_d_windowLogMax,
+      Int32(Int.bitWidth - 1 - memoryLimitBytes.leadingZeroBitCount))
   }
 
   deinit { ZSTD_freeDCtx(context) }

@@ -21,6 +21,9 @@ public struct BundleReader: Sendable {
   static let maxManifestBytes = 16 << 20
   /// Manifests and litefile.csv of all images together: they stay in memory.
   static let maxKeptBytes = 32 << 20
+  /// For the decoder of an archive within the bundle, whose own decoder is at work as well. Enough
+  /// for gzip, `xz -9` and our own frames.
+  static let innerDecoderBytes = 72 << 20
 
   private let progress: Progress
 
@@ -238,12 +241,13 @@ private struct Taking: ~Copyable {
   private func readTree(_ name: String, _ tar: TarReader) throws -> (ArchiveTree, Digest) {
     let hash = RunningHash()
     let progress = progress
-    let archive = DecompressingReader { target in
-      let n = try tar.read(target)
-      if n > 0 { hash.update(UnsafeRawBufferPointer(rebasing: target[..<n])) }
-      progress.add(bytes: UInt64(n))
-      return n
-    }
+    let archive = DecompressingReader(
+      { target in
+        let n = try tar.read(target)
+        if n > 0 { hash.update(UnsafeRawBufferPointer(rebasing: target[..<n])) }
+        progress.add(bytes: UInt64(n))
+        return n
+      }, memoryLimitBytes: BundleReader.innerDecoderBytes)
     do {
       let expansion = expansion
       let tree = try ArchiveTreeReader(progress: progress).read(

@@ -28,6 +28,11 @@ extension Manifest {
         try Manifest.check(value, of: name)
       }
     }
+    for file in rawImageFiles ?? [] { try Manifest.check(file, of: "files") }
+    for piece in closure {
+      try Manifest.check(piece.member, of: "member")
+      try Manifest.check(piece.path, of: "path")
+    }
     for extra in extras {
       try Manifest.check(extra.source, of: "src")
       try Manifest.check(extra.destination, of: "dest")

@@ -143,6 +143,31 @@ extension HostileBundle {
       .filter { $0.count <= 64 << 10 }
   }
 
+  /// What asks for the most memory.
+  public static var heavy: [HostileBundle] {
+    let piles = [names, documents, trees, closures, links, lists, kits].flatMap { $0 }.filter {
+      bundle in
+      ["GiB", "MiB", "MB", "mega", "0,000", "levels", "two streams"]
+        .contains { bundle.name.contains($0) }
+    }
+    return [sizes, bombs, streams, folders, several].flatMap { $0 } + piles
+  }
+
+  /// A bundle in one frame whose decoder needs 128 MiB, its tree in one that needs 64 MiB, with
+  /// enough in them to fill both.
+  public static func widestWindows() -> [UInt8] {
+    var random: UInt32 = 1
+    let noise = (0..<1 << 20).map { _ -> UInt8 in
+      random = random &* 1_664_525 &+ 1_013_904_223
+      return UInt8(random >> 24)
+    }
+    let tree = goodTarTree { tar in
+      for i in 0..<140 { tar.file("rootimg/\(i)", noise) }
+    }
+    return RawZstd.stored(
+      BundleDraft.statelite(tree: RawZstd.stored(tree, windowLog: 26)).tar { _ in }, windowLog: 27)
+  }
+
   /// A statelite image whose tree has so many levels.
   public static func deepTree(levels: Int) -> [UInt8] {
     BundleDraft.statelite(

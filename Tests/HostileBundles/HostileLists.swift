@@ -201,6 +201,9 @@ extension HostileBundle {
     .manifest("raw image files that name no file", "rawimagefiles") {
       $0.lines = ["<rawimagefiles><files>/install/..</files></rawimagefiles>"]
     },
+    .manifest("a raw image file that is a command", "files", "shell") {
+      $0.lines = ["<rawimagefiles><files>/install/raw/$(reboot).img</files></rawimagefiles>"]
+    },
     .manifest("raw image files with elements inside", "manifest.xml") {
       $0.lines = ["<rawimagefiles><files><a>1</a></files></rawimagefiles>"]
     },

@@ -310,6 +310,9 @@ extension HostileBundle {
     tree("a zstd tree whose window is 2 GiB", "memory") {
       RawZstd.zeros(1000, windowLog: 31)
     },
+    tree("a zstd tree whose window is 128 MiB, within a bundle that may have one too", "memory") {
+      RawZstd.zeros(1000, windowLog: 27)
+    },
     tree("an xz tree whose dictionary is 4 GiB", "memory") {
       RawXz.giantDictionary(goodTree { _ in })
     },

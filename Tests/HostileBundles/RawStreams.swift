@@ -7,8 +7,8 @@ import Codec
 /// zstd frames.
 public enum RawZstd {
   /// A frame of blocks that are kept as they are.
-  public static func stored(_ data: [UInt8]) -> [UInt8] {
-    var out = begin(windowLog: 17)
+  public static func stored(_ data: [UInt8], windowLog: Int = 17) -> [UInt8] {
+    var out = begin(windowLog: windowLog)
     var rest = data[...]
     repeat {
       let part = rest.prefix(100_000)

@@ -165,6 +165,7 @@ import XCAT
     ("", "line 1"), ("a,b\n", "line 1"), ("#a,b\n\"1\",\"2\",\"3\"\n", "line 2"),
     ("#a,b\n\"1\n2\",\"3\n", "line 2"), ("#a,b\n\"1\"x,\n", "line 2"),
     ("#a,b\n\"1\n\",\n1\"2,\n", "line 4"), ("#a,a\n", "line 1"), ("#\n", "line 1"),
+    ("#a,\"b,c\"\n", "line 1"), ("#a,b\u{0}\n", "line 1"),
   ])
   func `a damaged dump is refused with its line`(_ text: String, _ line: String) throws {
     let error = #expect(throws: XCATError.self) { try TabdumpCSV.parse(Array(text.utf8), "x") }

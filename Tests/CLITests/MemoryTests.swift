@@ -1,0 +1,53 @@
+// What a stranger's bundle can make the program hold: the largest of the corpus, and good ones that
+// ask for the widest windows and the deepest trees.
+
+import Foundation
+import HostileBundles
+import TestSupport
+import Testing
+
+@Suite(.serialized) struct MemoryTests {
+  /// Peak of the program's resident memory.
+  private static let limitBytes = 300 << 20
+
+  /// Imports, and says how much memory that took at its peak.
+  private func importing(_ bytes: [UInt8]) throws -> (status: Int, peakBytes: Int, told: String) {
+    let folder = try TemporaryFolder()
+    try Data(bytes).write(to: URL(fileURLWithPath: folder.path("b.tgz")))
+    try shell("mkdir -p \"$1/root/install\"", folder.path)
+    let script = """
+      import resource, subprocess, sys
+      done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+      print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
+      sys.stderr.write(done.stderr.decode())
+      """
+    let result = try run(
+      "python3", arguments: ["-c", script, binary, "import", folder.path("b.tgz")],
+      environment: ["IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root")])
+    let numbers = result.output.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
+    try #require(numbers.count == 2, "\(result.output) \(result.errors)")
+    return (numbers[0], numbers[1], result.errors)
+  }
+
+  @Test(arguments: HostileBundle.heavy)
+  func `a hostile bundle does not fill memory`(_ hostile: HostileBundle) throws {
+    let outcome = try importing(hostile.make())
+    #expect(outcome.status == 1, "\(outcome.told)")
+    #expect(outcome.peakBytes < MemoryTests.limitBytes, "\(outcome.peakBytes >> 20) MiB")
+    print("peak \(outcome.peakBytes >> 20) MiB: \(hostile.name)")
+  }
+
+  @Test(arguments: ["windows", "levels", "records"])
+  func `a good bundle does not fill memory`(_ name: String) throws {
+    let bytes =
+      switch name {
+      case "windows": HostileBundle.widestWindows()
+      case "levels": HostileBundle.deepTree(levels: 1900)
+      default: try #require(OddBundle.all.first { $0.name.hasPrefix("600,000") }).make()
+      }
+    let outcome = try importing(bytes)
+    #expect(outcome.status == 0, "\(outcome.told)")
+    #expect(outcome.peakBytes < MemoryTests.limitBytes, "\(outcome.peakBytes >> 20) MiB")
+    print("peak \(outcome.peakBytes >> 20) MiB: \(name)")
+  }
+}
