@@ -140,6 +140,8 @@ private typealias Form = TreeArchiveWriter.Form
     let live = folder.path("live/rootimg")
     try makeNastyTree(live)
     try fit(live, to: .tar)
+    // The tools write each name of a fifo as a fifo of its own.
+    try shell("rm -f \"$1/web/fifo-link\"", live)
     // Lists are attributes for GNU tar, and text for bsdtar.
     if pack.hasPrefix("bsdtar") { try shell("cd \"$1\"; rm acl; rmdir acl-dir", live) }
     try shell("cd \"$1/live\"; \(pack) >../a 2>../err", folder.path)
