@@ -338,7 +338,10 @@ private func isWarnings(_ errors: String) -> Bool {
       let script = """
         cd "$0"; python3 -c '
         import os, signal, subprocess, sys, time
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])  # the test runner blocks them
+        # The test runner blocks them; a runner in the background may ignore some.
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        for name in "TERM", "INT", "HUP":
+            signal.signal(getattr(signal, "SIG" + name), signal.SIG_DFL)
         p = subprocess.Popen(sys.argv[2:], start_new_session=True)
         for _ in range(2000):
             if os.path.exists(os.environ["SCP_FOLDER"] + "/scp.where"): break
