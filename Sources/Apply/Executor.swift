@@ -45,12 +45,16 @@ public final class Executor: Sendable {
   private let threads: Int
   /// The folder was empty: entries are made under their own names at once.
   private let isFresh: Bool
+  private let staged: StagedBlobs?
 
-  /// - Parameter base: the directory that the plan's paths are relative to.
+  /// - Parameters:
+  ///   - base: the directory that the plan's paths are relative to.
+  ///   - staged: blobs that need a name only.
   public init(
     _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor, isFresh: Bool,
-    threads: Int = processorCount, progress: Progress
+    staged: StagedBlobs? = nil, threads: Int = processorCount, progress: Progress
   ) {
+    self.staged = staged
     self.fileSystem = fileSystem
     self.store = store
     self.base = base
@@ -74,7 +78,8 @@ public final class Executor: Sendable {
   }
 
   private func hand() -> StepHand {
-    StepHand(fileSystem, store, base: base, isFresh: isFresh, progress: progress)
+    StepHand(
+      fileSystem, store, base: base, isFresh: isFresh, staged: staged, progress: progress)
   }
 
   private func writeFiles(_ steps: [Step], _ first: StepHand) throws {

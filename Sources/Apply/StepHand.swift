@@ -10,6 +10,7 @@ final class StepHand {
   private let store: ObjectStore
   private let base: Descriptor
   private let isFresh: Bool
+  private let staged: StagedBlobs?
   private let progress: Progress
   private let attributes: AttributeWriter
   private var directories: [[UInt8]: Descriptor] = [:]
@@ -17,8 +18,9 @@ final class StepHand {
 
   init(
     _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor, isFresh: Bool,
-    progress: Progress
+    staged: StagedBlobs? = nil, progress: Progress
   ) {
+    self.staged = staged
     self.fileSystem = fileSystem
     self.store = store
     self.base = base
@@ -121,10 +123,12 @@ final class StepHand {
     _ step: Step, _ blob: Digest, _ sizeBytes: UInt64, _ parent: Descriptor, _ name: [UInt8]
   ) throws {
     let temporary = isFresh ? name : temporaryName()
-    let file = try fileSystem.openFile(
-      at: parent.raw, temporary, [.write, .create, .exclusive, .noFollow])
+    let ready = linkStaged(step.entry, blob, sizeBytes, parent, temporary)
+    let file =
+      try ready
+      ?? fileSystem.openFile(at: parent.raw, temporary, [.write, .create, .exclusive, .noFollow])
     do {
-      try writeContent(file, step.entry, blob, sizeBytes)
+      if ready == nil { try writeContent(file, step.entry, blob, sizeBytes) }
       try attributes.set(step.entry, of: file.raw, path: step.path)
       let written = try fileSystem.stat(file.raw)
       if !isFresh {
@@ -140,6 +144,18 @@ final class StepHand {
   }
 
   static let largeFileBytes: UInt64 = 4 << 20
+
+  /// Gives the staged file that holds the blob its name.
+  /// - Returns: nil where there is none, or where it cannot be had on this file system.
+  private func linkStaged(
+    _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64, _ parent: Descriptor, _ name: [UInt8]
+  ) -> Descriptor? {
+    guard entry.holes == nil, let file = staged?.take(blob, sizeBytes: sizeBytes),
+      (try? fileSystem.link(open: file.raw, to: parent.raw, name)) != nil
+    else { return nil }
+    progress.add(bytes: sizeBytes)
+    return file
+  }
 
   /// Notes the file as it is under its name, if it is the one that was written.
   private func attest(

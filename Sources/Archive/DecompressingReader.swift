@@ -2,7 +2,7 @@
 // apart by its first bytes.
 //
 // Damage, a cut, bytes behind the end that the format does not allow, and a stream that asks for
-// more memory than a decoder may take are errors. Memory: 256 KiB and the decoder's window.
+// more memory than a decoder may take are errors. Memory: 512 KiB and the decoder's window.
 
 import Codec
 
@@ -32,7 +32,7 @@ public final class DecompressingReader {
     self.source = source
     self.memoryLimitBytes = memoryLimitBytes
     self.limit = limit
-    input = .allocate(byteCount: 256 << 10, alignment: 16)
+    input = .allocate(byteCount: 512 << 10, alignment: 16)
   }
 
   deinit { input.deallocate() }

@@ -104,9 +104,11 @@ extension Workspace {
   }
 
   /// Runs the plans.
-  /// - Parameter resolve: where a piece's path leads on this machine.
+  /// - Parameters:
+  ///   - staged: blobs that need a name only.
+  ///   - resolve: where a piece's path leads on this machine.
   func run(
-    _ plans: [PiecePlan], resolve: (AbsolutePath) throws -> ResolvedPath
+    _ plans: [PiecePlan], staged: StagedBlobs? = nil, resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws -> ApplyReport {
     let store = try store()
     progress.begin(
@@ -115,7 +117,8 @@ extension Workspace {
     for piece in plans {
       let place = try resolve(piece.path)
       let executor = Executor(
-        fileSystem, store, base: place.directory, isFresh: false, progress: progress)
+        fileSystem, store, base: place.directory, isFresh: false, staged: staged,
+        progress: progress)
       var done = try executor.run(
         renamed(piece.plan, from: piece.path.lastComponent, to: place.name))
       let above = piece.path.parent.bytes

@@ -6,7 +6,9 @@
 // 1. Everything in the bundle is checked before anything on the machine is touched.
 // 2. What would be overwritten is in the store first, and so is what was not there: a revert to the
 //    snapshot before removes what the import brought, folders and rows included.
-// 3. Files go first, table rows last, all rows of an image in one step.
+// 3. Large files are written once, as they are read, without a name (StagedBlobs): they get one when
+//    they are placed, and vanish when the import ends otherwise.
+// 4. Files go first, table rows last, all rows of an image in one step.
 
 import Apply
 import Codec
@@ -52,7 +54,8 @@ extension Workspace {
     let start = monotonicSeconds()
     let store = try store(create: true)
     let session = try store.beginSession()
-    let (bundled, bundleBytes) = try read(request.bundle, into: session)
+    let staged = request.isDryRun ? nil : try stagedBlobs()
+    let (bundled, bundleBytes) = try read(request.bundle, into: session, staging: staged)
     let preparation = try ImportPreparation(self, request, session)
     let prepared = try preparation.prepare(bundled)
     progress.begin("syncing")
@@ -64,15 +67,24 @@ extension Workspace {
     var images: [ImportedImage] = []
     for image in prepared {
       report(.foundImage(name: image.image.text))
-      images.append(try apply(image, preparation.targets, request, report))
+      images.append(try apply(image, preparation.targets, request, staged, report))
     }
     return ImportOutcome(
       images: images, bundleBytes: bundleBytes, isDryRun: request.isDryRun,
       seconds: monotonicSeconds() - start)
   }
 
+  /// Large files lie ready where images usually lie, before anything has been decided.
+  private func stagedBlobs() throws -> StagedBlobs? {
+    let install = try installDirectory(tables())
+    guard try statLive(install)?.kind == .directory else { return nil }
+    let place = try resolver.resolve(install)
+    let directory = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+    return StagedBlobs(fileSystem, on: directory)
+  }
+
   private func read(
-    _ bundle: String, into session: WriteSession
+    _ bundle: String, into session: WriteSession, staging: StagedBlobs?
   ) throws -> ([BundledImage], UInt64) {
     let fileSystem = fileSystem
     let file: Descriptor?
@@ -89,7 +101,7 @@ extension Workspace {
     }
     progress.begin("importing", totalBytes: 0)
     let taken = Monitor<UInt64>(0)
-    let images = try BundleReader(progress: progress).read(
+    let images = try BundleReader(progress: progress, staging: staging).read(
       { target in
         let n = try fileSystem.read(file?.raw ?? 0, into: target)
         taken.withLock { $0 += UInt64(n) }
@@ -102,7 +114,7 @@ extension Workspace {
 
   private func apply(
     _ prepared: PreparedImage, _ targets: ImportTargets, _ request: ImportRequest,
-    _ report: (BundleEvent) -> Void
+    _ staged: StagedBlobs?, _ report: (BundleEvent) -> Void
   ) throws -> ImportedImage {
     let store = try store()
     let image = prepared.image
@@ -151,7 +163,7 @@ extension Workspace {
         report(.keptOriginal(path: path, copy: copy))
       }
       for piece in pieces.all { report(event(piece)) }
-      outcome.report = try run(plans) { try targets.resolve($0) }
+      outcome.report = try run(plans, staged: staged) { try targets.resolve($0) }
       for line in prepared.rows.litefileLines { report(.litefileRow(line: line)) }
       if prepared.rows.hasNodeLists { report(.addingPostscripts) }
       try applyRows(rows.changes)

@@ -1,4 +1,4 @@
-// A stream of bytes becomes a blob: hashed whole, cut into chunks, stored. One window of 4 MiB;
+// A stream of bytes becomes a blob: hashed whole, cut into chunks, stored. One window of 4 MiB, or two;
 // nothing else grows with the stream but its recipe (34 bytes a chunk).
 
 import Codec
@@ -9,7 +9,10 @@ import Store
 struct BlobIngester: ~Copyable {
   static let windowBytes = 4 << 20
 
-  let window: UnsafeMutableRawBufferPointer
+  private(set) var window: UnsafeMutableRawBufferPointer
+  /// Where large streams are hashed beside: while one window is cut here, the one before may still
+  /// be under way there.
+  private var otherWindow: UnsafeMutableRawBufferPointer
   private var hash = SHA256()
   /// Hashes large streams beside this thread; nil where all processors are busy with streams.
   private let side: SideHash?
@@ -19,19 +22,25 @@ struct BlobIngester: ~Copyable {
   init(hashesBeside: Bool = false) {
     window = .allocate(byteCount: BlobIngester.windowBytes, alignment: 4096)
     side = hashesBeside ? SideHash() : nil
+    otherWindow =
+      hashesBeside
+      ? .allocate(byteCount: BlobIngester.windowBytes, alignment: 4096) : window
   }
 
   deinit {
     side?.wait()
+    if side != nil { otherWindow.deallocate() }
     window.deallocate()
   }
 
   /// Reads `source` to its end.
   /// - Parameters:
   ///   - worker: stores the chunks; nil to hash only.
+  ///   - copy: is given every byte as well.
   ///   - source: fills a buffer and says how far; 0 at the end.
   mutating func ingest(
-    _ worker: SessionWorker?, from source: (UnsafeMutableRawBufferPointer) throws -> Int
+    _ worker: SessionWorker?, copyingTo copy: StagedFile? = nil,
+    from source: (UnsafeMutableRawBufferPointer) throws -> Int
   ) throws -> (id: Digest, sizeBytes: UInt64) {
     // An earlier stream may have failed half way.
     hash.reset()
@@ -49,6 +58,7 @@ struct BlobIngester: ~Copyable {
         held += n
         total += UInt64(n)
       }
+      copy?.write(UnsafeRawBufferPointer(rebasing: window[fresh..<held]))
       guard let worker else {
         hash.update(UnsafeRawBufferPointer(rebasing: window[..<held]))
         held = 0
@@ -73,10 +83,11 @@ struct BlobIngester: ~Copyable {
         if side == nil { hash.update(chunk) }
         start += length
       }
-      side?.wait()
-      if let base = window.baseAddress, start > 0 {
-        base.copyMemory(from: base + start, byteCount: held - start)
+      // `begin` has waited for the window before this one.
+      if let from = window.baseAddress, let to = otherWindow.baseAddress, start > 0 || from != to {
+        to.copyMemory(from: from + start, byteCount: held - start)
       }
+      swap(&window, &otherWindow)
       held -= start
       if isAtEnd, held == 0 {
         let id = side?.finish() ?? hash.finish()

@@ -27,7 +27,13 @@ public struct BundleReader: Sendable {
 
   private let progress: Progress
 
-  public init(progress: Progress) { self.progress = progress }
+  private let staging: StagedBlobs?
+
+  /// - Parameter staging: takes large files, to be placed later without being written again.
+  public init(progress: Progress, staging: StagedBlobs? = nil) {
+    self.progress = progress
+    self.staging = staging
+  }
 
   /// Reads a bundle to its end.
   /// - Parameter source: the stream, compressed or not.
@@ -46,7 +52,7 @@ public struct BundleReader: Sendable {
         return !taken
       }
       guard isFirst else { return }
-      var taking = Taking(worker, progress)
+      var taking = Taking(worker, progress, staging)
       try taking.read(source)
       let found = try taking.held.images()
       images.withLock { $0 = found }
@@ -59,6 +65,7 @@ public struct BundleReader: Sendable {
 private struct Taking: ~Copyable {
   private let worker: SessionWorker
   private let progress: Progress
+  private let staging: StagedBlobs?
   private var blobs = BlobIngester(hashesBeside: true)
   private(set) var held = BundleContent()
   private var members = 0
@@ -68,9 +75,10 @@ private struct Taking: ~Copyable {
   /// The member that was begun last.
   private var current: [UInt8] = []
 
-  init(_ worker: SessionWorker, _ progress: Progress) {
+  init(_ worker: SessionWorker, _ progress: Progress, _ staging: StagedBlobs?) {
     self.worker = worker
     self.progress = progress
+    self.staging = staging
   }
 
   mutating func read(
@@ -172,7 +180,8 @@ private struct Taking: ~Copyable {
     }
     let keeping = parts.last == "litefile.csv" && parts.count <= 2
     var kept: [UInt8] = []
-    let blob = try blobs.ingest(worker) { [progress] target in
+    let ready = staging?.begin(sizeBytes: member.sizeBytes)
+    let blob = try blobs.ingest(worker, copyingTo: ready) { [progress] target in
       let n = try tar.read(target)
       progress.add(bytes: UInt64(n))
       if keeping, kept.count <= BundleReader.maxManifestBytes {
@@ -191,6 +200,7 @@ private struct Taking: ~Copyable {
       throw BundleError("member \(name)", "ends too early")
     }
     try checkSum(blob.id, name, member)
+    if let ready { staging?.keep(ready, as: blob.id, sizeBytes: blob.sizeBytes) }
     try add(name, .file(blob: blob.id, sizeBytes: blob.sizeBytes), member)
   }
 

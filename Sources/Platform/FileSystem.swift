@@ -51,6 +51,8 @@ public protocol FileSystem: AnyObject, Sendable {
   func link(
     at fromDirectory: Int32, _ from: [UInt8], to toDirectory: Int32, _ to: [UInt8]
   ) throws(SystemError)
+  /// Gives an open file, which may have no name yet, a name.
+  func link(open file: Int32, to directory: Int32, _ name: [UInt8]) throws(SystemError)
   func remove(at directory: Int32, _ path: [UInt8], isDirectory: Bool) throws(SystemError)
   func makeDirectory(at directory: Int32, _ path: [UInt8], mode: UInt16) throws(SystemError)
   func makeSymlink(
@@ -96,6 +98,11 @@ public struct OpenFlags: OptionSet, Sendable {
   public static let noFollow = OpenFlags(rawValue: 64)
   /// Never waits for the other end of a fifo or a device.
   public static let nonBlocking = OpenFlags(rawValue: 128)
+  /// A new file without a name, in the directory that the path names (O_TMPFILE): it is gone when it
+  /// is closed, whatever happens, unless it was given a name.
+  public static let nameless = OpenFlags(rawValue: 256)
+  /// Past the page cache: offsets, lengths and memory are multiples of 4096.
+  public static let direct = OpenFlags(rawValue: 512)
 }
 
 extension FileSystem {

@@ -19,6 +19,8 @@ public final class KernelFileSystem: FileSystem {
     if flags.contains(.directory) { bits |= O_DIRECTORY }
     if flags.contains(.noFollow) { bits |= O_NOFOLLOW }
     if flags.contains(.nonBlocking) { bits |= O_NONBLOCK | O_NOCTTY }
+    if flags.contains(.nameless) { bits |= clinux_o_tmpfile }
+    if flags.contains(.direct) { bits |= clinux_o_direct }
     return try value(clinux_openat(directory, path, path.count, bits, UInt32(mode)), "open", path)
   }
 
@@ -137,6 +139,12 @@ public final class KernelFileSystem: FileSystem {
   ) throws(SystemError) {
     try check(
       clinux_linkat(fromDirectory, from, from.count, toDirectory, to, to.count), "link", to)
+  }
+
+  public func link(
+    open file: Int32, to directory: Int32, _ name: [UInt8]
+  ) throws(SystemError) {
+    try check(clinux_link_open(file, directory, name, name.count), "link", name)
   }
 
   public func remove(at directory: Int32, _ path: [UInt8], isDirectory: Bool) throws(SystemError) {

@@ -23,14 +23,15 @@ import Testing
       live)
   }
 
-  /// Runs `verb` with operation 0, 1, 2 … failing, until it is not reached any more.
+  /// Runs `verb` with one operation failing after another, until it is not reached any more.
   private func sweep(
     _ fault: FaultyFileSystem.Fault, _ verb: (Workspace) throws -> Void,
     check: (TemporaryFolder, Workspace, String) throws -> Void
   ) throws -> Int {
     let base = try TemporaryFolder()
     try prepare(base)
-    for n in 0..<3000 {
+    for n in Sweep(every: 11) {
+      if n > 3000 { break }
       let folder = try TemporaryFolder()
       try shell("cp -a \"$1/.\" \"$2/\"", base.path, folder.path)
       let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))

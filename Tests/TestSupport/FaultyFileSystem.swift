@@ -132,6 +132,11 @@ public final class FaultyFileSystem: FileSystem {
     try kernel.link(at: fromDirectory, from, to: toDirectory, to)
   }
 
+  public func link(open file: Int32, to directory: Int32, _ name: [UInt8]) throws(SystemError) {
+    try tick("link")
+    try kernel.link(open: file, to: directory, name)
+  }
+
   public func remove(at directory: Int32, _ path: [UInt8], isDirectory: Bool) throws(SystemError) {
     try tick("remove")
     try kernel.remove(at: directory, path, isDirectory: isDirectory)

@@ -1,0 +1,92 @@
+// Staged blobs: files without a name hold what they were given, and vanish when nobody takes them.
+
+import Codec
+import Foundation
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct StagedBlobsTests {
+  private let kernel = KernelFileSystem.shared
+
+  private func open(_ path: String) throws -> Descriptor {
+    try kernel.openDirectory(at: kernel.workingDirectory, Array(path.utf8))
+  }
+
+  private func write(_ bytes: [UInt8], to file: StagedFile, _ random: inout SplitMix64) {
+    bytes.withUnsafeBytes { buffer in
+      var rest = UnsafeRawBufferPointer(buffer)
+      while !rest.isEmpty {
+        let n = min(rest.count, Int.random(in: 1...3_000_000, using: &random))
+        file.write(UnsafeRawBufferPointer(rebasing: rest[..<n]))
+        rest = UnsafeRawBufferPointer(rebasing: rest[n...])
+      }
+    }
+  }
+
+  @Test(arguments: seeds)
+  func `a staged blob gets a name, and is what was written`(_ seed: UInt64) throws {
+    var random = SplitMix64(seed)
+    // A file system on a disk, and one that knows no way past the page cache.
+    let memory = URL(fileURLWithPath: "/dev/shm").appendingPathComponent("imgstore-\(seed)")
+    try FileManager.default.createDirectory(at: memory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: memory) }
+    let disk = try TemporaryFolder()
+    for path in [disk.path, memory.path] {
+      let directory = try open(path)
+      let staged = StagedBlobs(kernel, on: directory)
+      let size = Int(StagedBlobs.leastBytes) + Int.random(in: 0...5_000_000, using: &random)
+      let bytes = random.bytes(size)
+      let id = SHA256.digest(of: bytes)
+      let file = try #require(staged.begin(sizeBytes: UInt64(size)))
+      write(bytes, to: file, &random)
+      staged.keep(file, as: id, sizeBytes: UInt64(size))
+      #expect(try FileManager.default.contentsOfDirectory(atPath: path) == [])
+      #expect(staged.take(id, sizeBytes: UInt64(size) + 1) == nil)
+      let taken = try #require(staged.take(id, sizeBytes: UInt64(size)))
+      try kernel.link(open: taken.raw, to: directory.raw, Array("blob".utf8))
+      let found = try Data(contentsOf: URL(fileURLWithPath: path + "/blob"))
+      #expect(found == Data(bytes))
+      #expect(staged.take(id, sizeBytes: UInt64(size)) == nil, "one taker")
+    }
+  }
+
+  @Test func `what is small, or too large for the disk, is not staged`() throws {
+    let folder = try TemporaryFolder()
+    let directory = try open(folder.path)
+    let free = try kernel.freeBytes(directory.raw)
+    let staged = StagedBlobs(kernel, on: directory)
+    #expect(staged.begin(sizeBytes: StagedBlobs.leastBytes - 1) == nil)
+    #expect(staged.begin(sizeBytes: free / 4 * 3) == nil)
+    // A size that is only claimed counts, for nobody knows yet that it is a lie.
+    let first = try #require(staged.begin(sizeBytes: free / 3))
+    #expect(staged.begin(sizeBytes: free / 3) == nil)
+    #expect(staged.begin(sizeBytes: StagedBlobs.leastBytes) != nil)
+    withExtendedLifetime(first) {}
+  }
+
+  @Test func `a write that fails forgets the file, and nothing else`() throws {
+    let folder = try TemporaryFolder()
+    let directory = try open(folder.path)
+    var random = SplitMix64(7)
+    let bytes = random.bytes(9_000_000)
+    let id = SHA256.digest(of: bytes)
+    // Operations: free space, open, then writes.
+    for operation in 1..<8 {
+      let faulty = FaultyFileSystem(failing: operation, .once(.noSpace))
+      let staged = StagedBlobs(faulty, on: directory)
+      let file = staged.begin(sizeBytes: UInt64(bytes.count))
+      if let file {
+        write(bytes, to: file, &random)
+        staged.keep(file, as: id, sizeBytes: UInt64(bytes.count))
+      }
+      if let taken = staged.take(id, sizeBytes: UInt64(bytes.count)) {
+        #expect(try kernel.stat(taken.raw).size == UInt64(bytes.count), "operation \(operation)")
+      } else {
+        #expect(faulty.isHit, "operation \(operation)")
+      }
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
+    }
+  }
+}

@@ -1,0 +1,28 @@
+// Which operations a sweep fails or kills. A whole sweep takes minutes; IMGSTORE_SWEEP=all runs it.
+
+import Foundation
+
+/// Numbers of operations, endless: all of them, or one in `step` from a random start, so that many
+/// runs together reach each. A failure's message names its operation.
+public struct Sweep: Sequence {
+  public let start: Int
+  public let step: Int
+
+  public static let isWhole = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
+
+  public init(every step: Int) {
+    self.step = Sweep.isWhole ? 1 : step
+    start = Int.random(in: 0..<self.step)
+  }
+
+  public func makeIterator() -> AnyIterator<Int> {
+    var next = start
+    return AnyIterator {
+      defer { next += step }
+      return next
+    }
+  }
+
+  /// What a count over the whole sweep becomes for this one.
+  public func share(of count: Int) -> Int { count / step }
+}
