@@ -1,6 +1,6 @@
 // A source that a thread of its own reads ahead: decompressing a bundle and hashing what it holds then
 // take two processors, and as some parts are harder to decompress and others to hash, the one may run
-// well ahead of the other. Memory: 32 buffers of 1 MiB, of which an even stream uses four.
+// well ahead of the other. Memory: 96 buffers of 1 MiB, of which an even stream uses four.
 //
 // The thread ends at the source's end, at its first error, or when nobody reads any more; nobody
 // waits for it, for it may hang in a read of a pipe.
@@ -10,7 +10,7 @@ import Platform
 
 final class ReadAhead: Sendable {
   private static let bufferBytes = 1 << 20
-  private static let bufferCount = 32
+  private static let bufferCount = 96
 
   /// A piece of the stream, owned by one side at a time.
   private final class Piece: @unchecked Sendable {  // handed over under the monitor's lock

@@ -37,29 +37,71 @@ public enum Chunker {
     }
   }
 
+  /// How far the two lanes of a scan stand apart.
+  private static let laneBytes = 16 << 10
+
   /// The end of the first byte in `from ..< to` after which the hash's top bits are zero.
   ///
-  /// Two bytes a round: the second hash does not wait for the first one, so that a round takes as
-  /// long as one byte would.
+  /// Each hash waits for the one before it, so two lanes go side by side: what the hash knows is the
+  /// last 64 bytes, from which the second lane takes its start.
   @inline(__always)
   private static func scan(
     _ bytes: UnsafeRawPointer, _ from: Int, _ to: Int, _ gear: UnsafePointer<UInt64>,
     _ hash: inout UInt64, shift: UInt64
   ) -> Int? {
     var i = from
+    while to - i >= 2 * laneBytes {
+      let middle = i + laneBytes
+      var ahead: UInt64 = 0
+      for k in (middle - 64)..<middle { roll(bytes, k, gear, &ahead) }
+      for _ in 0..<(laneBytes / 2) {
+        if let cut = rollTwice(bytes, i, gear, &hash, shift) { return cut }
+        if let cut = rollTwice(bytes, i + laneBytes, gear, &ahead, shift) {
+          return scanLane(bytes, i + 2, middle, gear, &hash, shift) ?? cut
+        }
+        i += 2
+      }
+      (i, hash) = (middle + laneBytes, ahead)
+    }
+    return scanLane(bytes, i, to, gear, &hash, shift)
+  }
+
+  @inline(__always)
+  private static func scanLane(
+    _ bytes: UnsafeRawPointer, _ from: Int, _ to: Int, _ gear: UnsafePointer<UInt64>,
+    _ hash: inout UInt64, _ shift: UInt64
+  ) -> Int? {
+    var i = from
     while i + 1 < to {
-      let first = gear[Int(bytes.load(fromByteOffset: i, as: UInt8.self))]
-      let second = gear[Int(bytes.load(fromByteOffset: i + 1, as: UInt8.self))]
-      let one = (hash &<< 1) &+ first
-      hash = (hash &<< 2) &+ (first &<< 1) &+ second
-      if one &>> shift == 0 { return i + 1 }
-      if hash &>> shift == 0 { return i + 2 }
+      if let cut = rollTwice(bytes, i, gear, &hash, shift) { return cut }
       i += 2
     }
     if i < to {
-      hash = (hash &<< 1) &+ gear[Int(bytes.load(fromByteOffset: i, as: UInt8.self))]
+      roll(bytes, i, gear, &hash)
       if hash &>> shift == 0 { return i + 1 }
     }
+    return nil
+  }
+
+  @inline(__always)
+  private static func roll(
+    _ bytes: UnsafeRawPointer, _ i: Int, _ gear: UnsafePointer<UInt64>, _ hash: inout UInt64
+  ) {
+    hash = (hash &<< 1) &+ gear[Int(bytes.load(fromByteOffset: i, as: UInt8.self))]
+  }
+
+  /// Two bytes on: the end of the first after which the top bits are zero.
+  @inline(__always)
+  private static func rollTwice(
+    _ bytes: UnsafeRawPointer, _ i: Int, _ gear: UnsafePointer<UInt64>, _ hash: inout UInt64,
+    _ shift: UInt64
+  ) -> Int? {
+    let first = gear[Int(bytes.load(fromByteOffset: i, as: UInt8.self))]
+    let second = gear[Int(bytes.load(fromByteOffset: i + 1, as: UInt8.self))]
+    let one = (hash &<< 1) &+ first
+    hash = (hash &<< 2) &+ (first &<< 1) &+ second
+    if one &>> shift == 0 { return i + 1 }
+    if hash &>> shift == 0 { return i + 2 }
     return nil
   }
 }

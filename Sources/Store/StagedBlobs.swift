@@ -66,9 +66,9 @@ public final class StagedBlobs: Sendable {
 /// One file that is being written, by a thread of its own, past the page cache where that is possible:
 /// the bytes are read again by nobody soon.
 ///
-/// Memory: two buffers of 2 MiB while it is written.
+/// Memory: three buffers of 4 MiB while it is written.
 public final class StagedFile: Sendable {
-  private static let bufferBytes = 2 << 20
+  private static let bufferBytes = 4 << 20
   private static let alignment = 4096
 
   private final class Buffer: @unchecked Sendable {  // handed over under the monitor's lock
@@ -80,7 +80,7 @@ public final class StagedFile: Sendable {
 
   private struct State {
     var filling: Buffer?
-    var free = [Buffer(), Buffer()]
+    var free = [Buffer(), Buffer(), Buffer()]
     var full: [Buffer] = []
     var isWriting = false
     var hasFailed = false
