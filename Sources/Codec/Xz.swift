@@ -1,6 +1,7 @@
 // xz streams (the .xz file format, version 1.2.1) by liblzma.
 
 import CLzma
+import Glibc
 
 /// Decompresses xz streams, one after another as xz itself does: padding of zeros, four at a time,
 /// may stand behind a stream; anything else is an error. liblzma checks each stream's own sum.
@@ -45,5 +46,149 @@ public final class XzDecoder: StreamDecoder {
     case let other: throw .corrupt("xz: error \(other.rawValue)")
     }
     return (source.count - stream.pointee.avail_in, target.count - stream.pointee.avail_out)
+  }
+}
+
+// MARK: - Streams of independent blocks
+
+/// What a stream's index says of one of its blocks.
+public struct XzBlockSize: Sendable, Equatable {
+  /// The block without the zeros that fill it up to a multiple of four bytes.
+  public let unpaddedBytes: UInt64
+  public let plainBytes: UInt64
+}
+
+/// What stands around the blocks of a stream (The .xz File Format 1.2.1, sections 2.1, 4).
+///
+/// The check of each block is a CRC-32: the kernel's unpacker of initial ramdisks knows no other
+/// (Documentation/staging/xz.rst).
+public enum XzStream {
+  public static let header: [UInt8] = {
+    var flags = XzStream.flags
+    var bytes = [UInt8](repeating: 0, count: 12)
+    let r = lzma_stream_header_encode(&flags, &bytes)
+    precondition(r == LZMA_OK, "liblzma cannot write a header: \(r.rawValue)")
+    return bytes
+  }()
+
+  /// The index of `blocks`, and the stream's footer.
+  public static func end(of blocks: [XzBlockSize]) throws(CodecError) -> [UInt8] {
+    guard let index = lzma_index_init(nil) else { throw .overLimit("xz: out of memory") }
+    defer { lzma_index_end(index, nil) }
+    for block in blocks {
+      let r = lzma_index_append(index, nil, block.unpaddedBytes, block.plainBytes)
+      guard r == LZMA_OK else { throw .corrupt("xz: a block does not fit into the index") }
+    }
+    var bytes = [UInt8](repeating: 0, count: Int(lzma_index_size(index)))
+    var written = 0
+    guard lzma_index_buffer_encode(index, &bytes, &written, bytes.count) == LZMA_OK else {
+      throw .corrupt("xz: the index cannot be written")
+    }
+    var flags = XzStream.flags
+    flags.backward_size = lzma_index_size(index)
+    var footer = [UInt8](repeating: 0, count: 12)
+    guard lzma_stream_footer_encode(&flags, &footer) == LZMA_OK else {
+      throw .corrupt("xz: the footer cannot be written")
+    }
+    return bytes + footer
+  }
+
+  private static var flags: lzma_stream_flags {
+    var flags = lzma_stream_flags()
+    flags.version = 0
+    flags.backward_size = UInt64.max  // unknown
+    flags.check = LZMA_CHECK_CRC32
+    return flags
+  }
+}
+
+/// Compresses blocks for one stream, each by itself. Belongs to one thread at a time.
+public final class XzBlockCompressor {
+  private let options: UnsafeMutablePointer<lzma_options_lzma>
+  private let filters: UnsafeMutablePointer<lzma_filter>
+
+  /// What decides on the bytes.
+  public static func fingerprint(preset: UInt32) -> String {
+    "liblzma \(lzma_version_number()) preset \(preset) crc32"
+  }
+
+  /// - Parameter preset: liblzma's, 0 ... 9. Its encoder takes about 100 MB at 6.
+  public init(preset: UInt32) {
+    options = .allocate(capacity: 1)
+    options.initialize(to: lzma_options_lzma())
+    guard lzma_lzma_preset(options, preset) == 0 else {
+      fatalError("liblzma does not know its preset \(preset)")
+    }
+    filters = .allocate(capacity: 2)
+    filters[0] = lzma_filter(id: 0x21, options: options)  // LZMA2
+    filters[1] = lzma_filter(id: UInt64.max, options: nil)  // the end of the chain
+  }
+
+  deinit {
+    options.deallocate()
+    filters.deallocate()
+  }
+
+  /// One block with its header, padding and check. It is decoded and compared before it counts.
+  public func compress(_ plain: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
+    var block = lzma_block()
+    block.version = 0
+    block.check = LZMA_CHECK_CRC32
+    block.filters = filters
+    let bound = lzma_block_buffer_bound(plain.count)
+    guard bound > 0 else { throw .overLimit("xz: a block of \(plain.count) bytes") }
+    var result = LZMA_OK
+    let bytes = [UInt8](unsafeUninitializedCapacity: bound) { target, count in
+      result = lzma_block_buffer_encode(
+        &block, nil, plain.baseAddress?.assumingMemoryBound(to: UInt8.self), plain.count,
+        target.baseAddress, &count, bound)
+    }
+    guard result == LZMA_OK else { throw .corrupt("xz: liblzma returned \(result.rawValue)") }
+    try verify(bytes, &block, plain)
+    return bytes
+  }
+
+  private func verify(
+    _ bytes: [UInt8], _ block: inout lzma_block, _ plain: UnsafeRawBufferPointer
+  ) throws(CodecError) {
+    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: max(plain.count, 1), alignment: 64)
+    defer { copy.deallocate() }
+    var taken = Int(block.header_size)
+    var made = 0
+    let result = lzma_block_buffer_decode(
+      &block, nil, bytes, &taken, bytes.count,
+      copy.baseAddress?.assumingMemoryBound(to: UInt8.self),
+      &made, plain.count)
+    guard result == LZMA_OK, taken == bytes.count, made == plain.count,
+      plain.elementsEqual(UnsafeRawBufferPointer(rebasing: copy[..<made]))
+    else { throw .corrupt("xz: a block decodes to other bytes than went in") }
+  }
+
+  /// What the index has to say of a block that `compress` made.
+  /// - Parameter plainBytes: the block's size as it went in.
+  public static func size(
+    of block: UnsafeRawBufferPointer, plainBytes: UInt64
+  ) throws(CodecError) -> XzBlockSize {
+    guard let base = block.baseAddress, let first = block.first, first > 0,
+      block.count >= (Int(first) + 1) * 4
+    else { throw .corrupt("xz: a block has no header") }
+    var filters = [lzma_filter](repeating: lzma_filter(), count: 5)
+    return try filters.withUnsafeMutableBufferPointer {
+      (chain) throws(CodecError) -> XzBlockSize in
+      var header = lzma_block()
+      header.version = 0
+      header.check = LZMA_CHECK_CRC32
+      header.filters = chain.baseAddress
+      header.header_size = (UInt32(first) + 1) * 4
+      let result = lzma_block_header_decode(
+        &header, nil, base.assumingMemoryBound(to: UInt8.self))
+      guard result == LZMA_OK else { throw .corrupt("xz: a block's header is damaged") }
+      for filter in chain.prefix(while: { $0.id != UInt64.max }) { free(filter.options) }
+      let unpadded = lzma_block_unpadded_size(&header)
+      guard unpadded > 0, (unpadded + 3) & ~3 == UInt64(block.count) else {
+        throw .corrupt("xz: a block is not as long as its header says")
+      }
+      return XzBlockSize(unpaddedBytes: unpadded, plainBytes: plainBytes)
+    }
   }
 }

@@ -27,12 +27,15 @@ struct ExportCollection {
   private var pieces: [AbsolutePath: Snapshot.Piece] = [:]
   private let facts: BundleFacts
   private let extraPaths: Set<AbsolutePath>
+  /// Of compressed trees, as of the bundle itself.
+  private let cache: SegmentCache
 
   init(
     _ workspace: Workspace, _ snapshot: CommittedSnapshot, _ request: ExportRequest,
-    _ session: WriteSession
+    _ session: WriteSession, _ cache: SegmentCache
   ) throws {
     self.workspace = workspace
+    self.cache = cache
     let state = snapshot.snapshot
     let tables = try workspace.tables()
     install = try workspace.installDirectory(tables)
@@ -210,26 +213,40 @@ struct ExportCollection {
   ) throws -> CollectedFile {
     let store = try workspace.store()
     let entry = try piece(path).entry
-    let writer = TreeArchiveWriter(store, progress: workspace.progress)
     let spool = try Spool(store) { sink in
       let prefix = Array("rootimg".utf8)
       switch form {
-      case .cpio:
-        let gzip = try GzipWriter(sink)
-        let counts = try writer.write(entry, prefix: prefix, as: .cpio) { try gzip.write($0) }
-        try gzip.finish()
-        if counts.droppedXattrs > 0 {
-          workspace.tell(
-            "\(counts.droppedXattrs) files have extended attributes or capabilities, which the "
-              + "cpio archive of a statelite bundle cannot carry")
-        }
+      case .cpio: try compress(entry, store, prefix, sink)
       case .tar:
         let frames = ZstandardFrames(level: 3, sink)
+        let writer = TreeArchiveWriter(store, progress: workspace.progress)
         _ = try writer.write(entry, prefix: prefix, as: .tar) { try frames.write($0) }
         try frames.finish()
       }
     }
     return file(name, path.text, .spool(spool))
+  }
+
+  /// A tree as cpio.gz, by segments: what did not change since the last time is copied.
+  private func compress(
+    _ entry: Entry, _ store: ObjectStore, _ name: [UInt8], _ sink: @escaping ByteSink
+  ) throws {
+    let entries = try TreeEntries(
+      entry, from: TreeView(store, modified: entry.modified), as: .cpio, named: name
+    ) { _ in true }
+    workspace.progress.begin("archiving", totalBytes: entries.contentBytes)
+    var counts = TreeArchiveCounts()
+    _ = try SegmentRenderer(store, cache: cache, codec: .gzip, progress: workspace.progress).render(
+      { body in
+        let (trailer, written) = try entries.forEach(body)
+        counts = written
+        return trailer
+      }, to: sink)
+    if counts.droppedXattrs > 0 {
+      workspace.tell(
+        "\(counts.droppedXattrs) files have extended attributes or capabilities, which the "
+          + "cpio archive of a statelite bundle cannot carry")
+    }
   }
 
   /// The entries of a folder as members of their own.

@@ -47,7 +47,8 @@ extension Workspace {
     let store = try store(create: true)
     let snapshot = try exported(request)
     let session = try store.beginSession()
-    let collection = try ExportCollection(self, snapshot, request, session)
+    let cache = SegmentCache(store.layout)
+    let collection = try ExportCollection(self, snapshot, request, session, cache)
     try session.finish()
     let layout = try ExportLayout(collection.contents, installDirectory: collection.install)
     if snapshot.snapshot.definition.linuximage["template"] == nil,
@@ -68,7 +69,7 @@ extension Workspace {
     report(.writing(image: snapshot.snapshot.image))
     let manifest = try layout.manifest.render()
     let written = try write(request, layout) { sink in
-      try BundleWriter(store, progress: progress, cache: SegmentCache(store.layout)).write(
+      try BundleWriter(store, progress: progress, cache: cache).write(
         folder: layout.folder, manifest: manifest, files: files.map(\.file),
         modified: snapshot.snapshot.created, to: sink)
     }

@@ -50,6 +50,11 @@ final class PackedFile {
     }
   }
 
+  /// Lets `body` write the file at whatever offsets it likes.
+  func fill<R>(_ body: (Descriptor, any FileSystem) throws -> R) throws -> R {
+    try PackedFile.explaining(object) { try body(file, fileSystem) }
+  }
+
   /// Makes the file durable and puts it in its place, readable by all.
   func publish() throws {
     try PackedFile.explaining(object) {

@@ -1,4 +1,4 @@
-// Any range of a blob, out of the store's frames.
+// Any range of a blob, out of the store's frames, or of what a view's edits brought.
 
 import Codec
 import Store
@@ -6,10 +6,10 @@ import Store
 /// Reads ranges of blobs. Belongs to one thread at a time; remembers how the last large blob is
 /// made, because its ranges are asked for one after another.
 final class BlobRanges {
-  private let store: ObjectStore
+  private let view: TreeView
   private var known: (blob: Digest, parts: BlobParts)?
 
-  init(_ store: ObjectStore) { self.store = store }
+  init(_ view: TreeView) { self.view = view }
 
   /// Fills `target` with the bytes of a blob from `offset` on.
   /// - Throws: `StoreError`: `missing`, `damaged`, also where the blob has fewer bytes.
@@ -17,10 +17,19 @@ final class BlobRanges {
     _ blob: Digest, sizeBytes: UInt64, from offset: UInt64,
     into target: UnsafeMutableRawBufferPointer
   ) throws {
+    if let bytes = view.content(blob), UInt64(bytes.count) == sizeBytes,
+      let start = Int(exactly: offset), start <= bytes.count, target.count <= bytes.count - start
+    {
+      bytes.withUnsafeBytes {
+        target.copyMemory(
+          from: UnsafeRawBufferPointer(rebasing: $0[start..<start + target.count]))
+      }
+      return
+    }
     var done = 0
     for part in try parts(blob, sizeBytes).starting(at: offset) {
       guard done < target.count else { break }
-      try store.read(part) { partOffset, bytes in
+      try view.store.read(part) { partOffset, bytes in
         let from = Int(offset + UInt64(done) - partOffset)
         let count = min(bytes.count - from, target.count - done)
         UnsafeMutableRawBufferPointer(rebasing: target[done..<done + count]).copyMemory(
@@ -37,7 +46,7 @@ final class BlobRanges {
 
   private func parts(_ blob: Digest, _ sizeBytes: UInt64) throws -> BlobParts {
     if let known, known.blob == blob { return known.parts }
-    let parts = try store.parts(of: blob, sizeBytes: sizeBytes)
+    let parts = try view.store.parts(of: blob, sizeBytes: sizeBytes)
     known = (blob, parts)
     return parts
   }

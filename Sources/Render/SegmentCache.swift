@@ -185,3 +185,6 @@ public final class SegmentCache: Sendable {
     }.sorted()
   }
 }
+
+/// Blocks of squashfs images stand among the segments.
+extension SegmentCache: BlockCache {}

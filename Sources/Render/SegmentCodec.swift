@@ -2,7 +2,8 @@
 //
 // gzip: one member (RFC 1952); a segment is a run of deflate blocks that ends at a byte's end, and
 // the CRCs of all segments combine. zstd: a frame a segment (RFC 8878, section 3.1: frames may
-// follow each other). A format's bytes depend on the segments and the library's version alone.
+// follow each other). xz: one stream, a block a segment, and the index that lists them. A format's
+// bytes depend on the segments and the library's version alone.
 
 import Codec
 
@@ -10,15 +11,18 @@ import Codec
 public enum SegmentCodec: String, Sendable, CaseIterable {
   case gzip
   case zstd
+  case xz
 
   public static let deflateLevel: Int32 = 5
   public static let zstdLevel: Int32 = 12
+  public static let xzPreset: UInt32 = 6
 
   /// How its streams are cut (docs/decisions, "Segments").
   public var sizes: SegmentSizes {
     switch self {
     case .gzip: SegmentSizes(leastBytes: 256 << 10, normalBytes: 768 << 10, mostBytes: 1536 << 10)
     case .zstd: SegmentSizes(leastBytes: 512 << 10, normalBytes: 2 << 20, mostBytes: 4 << 20)
+    case .xz: SegmentSizes(leastBytes: 2 << 20, normalBytes: 4 << 20, mostBytes: 8 << 20)
     }
   }
 
@@ -27,6 +31,7 @@ public enum SegmentCodec: String, Sendable, CaseIterable {
     switch self {
     case .gzip: "gzip " + SegmentDeflater.fingerprint(level: SegmentCodec.deflateLevel)
     case .zstd: "zstd " + ZstdCompressor.fingerprint(level: SegmentCodec.zstdLevel)
+    case .xz: "xz " + XzBlockCompressor.fingerprint(preset: SegmentCodec.xzPreset)
     }
   }
 }
@@ -75,6 +80,7 @@ struct SegmentEncoder: ~Copyable {
   private var deflater: SegmentDeflater?
   private var zstd: ZstdCompressor?
   private var unzstd: ZstdDecompressor?
+  private var xz: XzBlockCompressor?
 
   init(_ codec: SegmentCodec) {
     self.codec = codec
@@ -83,6 +89,7 @@ struct SegmentEncoder: ~Copyable {
     case .zstd:
       zstd = ZstdCompressor(level: SegmentCodec.zstdLevel)
       unzstd = ZstdDecompressor()
+    case .xz: xz = XzBlockCompressor(preset: SegmentCodec.xzPreset)
     }
   }
 
@@ -94,6 +101,7 @@ struct SegmentEncoder: ~Copyable {
       switch codec {
       case .gzip: isStored ? StoredBlocks.encode(plain) : try deflate(plain)
       case .zstd: try compressFrame(plain)
+      case .xz: try xz?.compress(plain) ?? []
       }
     return EncodedSegment(
       plainBytes: UInt64(plain.count), crc: CRC32.of(plain), payload: payload)
@@ -137,6 +145,8 @@ struct StreamEnvelope {
   private let codec: SegmentCodec
   private var crc = CRC32()
   private var plainBytes: UInt64 = 0
+  /// xz's, 16 bytes each.
+  private var blocks: [XzBlockSize] = []
 
   init(_ codec: SegmentCodec) { self.codec = codec }
 
@@ -145,15 +155,29 @@ struct StreamEnvelope {
     switch codec {
     case .gzip: [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]
     case .zstd: []
+    case .xz: XzStream.header
     }
   }
 
-  mutating func add(_ segment: EncodedSegment) {
+  /// - Throws: `CodecError` for a segment that is none of this codec's.
+  mutating func add(_ segment: EncodedSegment) throws(CodecError) {
     crc.append(segment.crc, countBytes: segment.plainBytes)
     plainBytes &+= segment.plainBytes
+    if codec == .xz {
+      var failure: CodecError?
+      segment.bytes.withUnsafeBytes { bytes in
+        do throws(CodecError) {
+          blocks.append(
+            try XzBlockCompressor.size(
+              of: UnsafeRawBufferPointer(rebasing: bytes[segment.payloadRange]),
+              plainBytes: segment.plainBytes))
+        } catch { failure = error }
+      }
+      if let failure { throw failure }
+    }
   }
 
-  var trailer: [UInt8] {
+  func trailer() throws(CodecError) -> [UInt8] {
     switch codec {
     case .gzip:
       var writer = ByteWriter()
@@ -162,6 +186,7 @@ struct StreamEnvelope {
       writer.word32(UInt32(truncatingIfNeeded: plainBytes))
       return writer.bytes
     case .zstd: return []
+    case .xz: return try XzStream.end(of: blocks)
     }
   }
 }

@@ -21,6 +21,7 @@ public struct RenderReport: Sendable, Equatable {
   /// Plain bytes of segments that the cache had.
   public var cachedPlainBytes: UInt64 = 0
   public var writtenBytes: UInt64 = 0
+  public init() {}
 }
 
 /// Renders streams of archive entries.
@@ -70,7 +71,7 @@ public struct SegmentRenderer {
     }
     func writeNext() throws {
       let (encoded, wasCached) = try pool.takeNext()
-      envelope.add(encoded)
+      try envelope.add(encoded)
       report.segments += 1
       report.plainBytes += encoded.plainBytes
       if wasCached {
@@ -90,7 +91,7 @@ public struct SegmentRenderer {
     let trailer = try entries { entry in try cutter.add(entry) { try push($0) } }
     try cutter.finish(trailer, push)
     while pool.underWay > 0 { try writeNext() }
-    try envelope.trailer.withUnsafeBytes { try write($0) }
+    try envelope.trailer().withUnsafeBytes { try write($0) }
     return report
   }
 }

@@ -21,6 +21,8 @@ public struct TreeArchiveCounts: Sendable, Equatable {
   public var skippedSockets = 0
   /// Entries whose extended attributes (capabilities, labels, lists) cpio does not keep.
   public var droppedXattrs = 0
+  /// Those among them that are executables with capabilities (ping, for one).
+  public var droppedCapabilities = 0
   /// Entries from before 1970 or after 2106, which get the nearest second that cpio can tell.
   public var clampedTimes = 0
   /// Sparse files, written with their holes as zeros.

@@ -23,6 +23,8 @@ public struct TreeEntries {
 
   private let view: TreeView
   private let form: TreeArchiveWriter.Form
+  /// What the top is called in the archive; "." is find's name of where it stands.
+  private let name: [UInt8]
   private var listed: [Listed] = []
   /// How many names of each hard-linked inode go in.
   private var links: [UInt64: UInt32] = [:]
@@ -30,16 +32,21 @@ public struct TreeEntries {
   public private(set) var contentBytes: UInt64 = 0
 
   /// Lists the tree.
-  /// - Parameter keeping: whether an entry goes in, by its path as find writes it: ".", "./usr". It
-  ///   is asked of every entry, also below directories that stay out.
+  /// - Parameters:
+  ///   - name: what the top is called in the archive, and all paths begin with: "rootimg", or "."
+  ///     for the members of `find .`.
+  ///   - keeping: whether an entry goes in, by its path as find writes it: ".", "./usr". It is asked
+  ///     of every entry, also below directories that stay out.
   /// - Throws: `StoreError`: `refused` for a file of 4 GiB or more in cpio, a path that is too long,
   ///   what could not be read when the snapshot was taken; `missing`, `damaged`.
   public init(
     _ top: Entry, from view: TreeView, as form: TreeArchiveWriter.Form,
+    named name: [UInt8] = [0x2e],
     keeping: (_ path: [UInt8]) -> Bool
   ) throws {
     self.view = view
     self.form = form
+    self.name = name
     try list(top, [], keeping)
   }
 
@@ -65,9 +72,10 @@ public struct TreeEntries {
         .refused, object, "could not be read when the snapshot was taken, so it is not here",
         advice: "Take another snapshot, or exclude the path")
     }
-    guard path.count <= CpioForm.maxNameBytes - 2 else {
+    let most = CpioForm.maxNameBytes - 1 - name.count
+    guard path.count <= most else {
       throw StoreError(
-        .refused, object, "has a path of \(path.count) bytes, too long to be unpacked (4093)",
+        .refused, object, "has a path of \(path.count) bytes, too long to be unpacked (\(most))",
         advice: "Exclude the path")
     }
     guard form == .tar || entry.sizeBytes <= CpioForm.maxFileBytes else {
@@ -87,16 +95,24 @@ public struct TreeEntries {
     var totalBytes: UInt64 = 0
     var cpio = CpioFraming(links)
     var tar = TarFraming()
+    var capable: [Digest: Bool] = [:]
     for item in listed {
       if item.entry.kind == .socket {
         counts.skippedSockets += 1
         continue
       }
-      let framed =
-        switch form {
-        case .cpio: try cpio.frame(item.entry, item.path, &counts)
-        case .tar: try tar.frame(item.entry, item.path, try xattrs(of: item.entry))
+      let framed: FramedEntry
+      switch form {
+      case .cpio:
+        framed = try cpio.frame(item.entry, cpioName(item.path), &counts)
+        if let id = item.entry.xattrs {
+          let has = try capable[id] ?? hasCapability(item.entry)
+          capable[id] = has
+          if has { counts.droppedCapabilities += 1 }
         }
+      case .tar:
+        framed = try tar.frame(item.entry, tarName(item.path), try xattrs(of: item.entry))
+      }
       let content = framed.hasContent ? self.content(of: item.entry) : .none
       let unit: UInt64 = form == .cpio ? 4 : 512
       let size = content.sizeBytes + UInt64(framed.tailBytes)
@@ -112,6 +128,22 @@ public struct TreeEntries {
     let end =
       form == .cpio ? CpioFraming.end(after: totalBytes) : TarEnd.bytes(after: totalBytes)
     return (end, counts)
+  }
+
+  /// As `find .` and `find rootimg` print it.
+  private func cpioName(_ path: [UInt8]) -> [UInt8] {
+    if path.isEmpty { return name }
+    return name == [0x2e] ? path : name + [0x2f] + path
+  }
+
+  private func tarName(_ path: [UInt8]) -> [UInt8] {
+    path.isEmpty ? name : name + [0x2f] + path
+  }
+
+  private static let capability = Array("security.capability".utf8)
+
+  private func hasCapability(_ entry: Entry) throws -> Bool {
+    try xattrs(of: entry).contains { $0.name == TreeEntries.capability }
   }
 
   private func content(of entry: Entry) -> EntryContent {
@@ -177,7 +209,7 @@ private struct CpioFraming {
     header.reserveCapacity(128 + path.count + tail)
     try CpioWriter { header += $0 }.begin(
       CpioMember(
-        path: path.isEmpty ? [0x2e] : path, kind: kind, mode: entry.mode, uid: entry.uid,
+        path: path, kind: kind, mode: entry.mode, uid: entry.uid,
         gid: entry.gid, inode: CpioInode(number: count > 1 ? inode(entry.linkGroup) : 0),
         links: count, modifiedSeconds: seconds, sizeBytes: hasContent ? entry.sizeBytes : 0))
     return FramedEntry(header: header, hasContent: hasContent, tailBytes: tail)
@@ -208,9 +240,8 @@ private struct TarFraming {
   private var firstNames: [UInt64: [UInt8]] = [:]
 
   mutating func frame(
-    _ entry: Entry, _ path: [UInt8], _ xattrs: [TarMember.Xattr]
+    _ entry: Entry, _ name: [UInt8], _ xattrs: [TarMember.Xattr]
   ) throws -> FramedEntry {
-    let name = path.isEmpty ? [0x2e] : [0x2e, 0x2f] + path
     var member = TarMember(
       path: name, kind: .file, mode: entry.mode, uid: entry.uid, gid: entry.gid,
       modifiedSeconds: entry.modified.seconds, modifiedNanoseconds: entry.modified.nanoseconds,

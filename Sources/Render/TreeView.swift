@@ -4,6 +4,8 @@
 //    is the store's.
 // 2. The same edits to the same tree give the same tree.
 // 3. Edits are confined to the tree by construction: they name entries, and no link is followed.
+// 4. An entry that an edit leaves as it was, keeps its time: a second edit of the same kind changes
+//    nothing.
 
 import Codec
 import Platform
@@ -13,7 +15,12 @@ import Store
 public enum ViewNode: Sendable {
   case file([UInt8], mode: UInt16)
   case symlink(target: [UInt8])
+  /// A file with the attributes of another, and new content.
+  case fileLike(Entry, [UInt8])
+  /// A directory, empty but for what other edits put into it.
   case directory(mode: UInt16)
+  /// A directory with these attributes; its content is as that of `directory`.
+  case emptied(Entry)
   /// An entry of the stored tree, at another place.
   case stored(Entry)
 }
@@ -28,6 +35,13 @@ public struct TreeEdits: Sendable {
   fileprivate struct Node: Sendable {
     var action = Action.keep
     var children: [[UInt8]: Node] = [:]
+
+    /// Something below it is put, for which directories are made where there are none.
+    var puts: Bool {
+      children.values.contains { child in
+        if case .put = child.action { true } else { child.puts }
+      }
+    }
   }
   fileprivate var top = Node()
 
@@ -58,7 +72,7 @@ public struct TreeEdits: Sendable {
 
 /// The tree as edited.
 public final class TreeView: ObjectSource {
-  private let store: ObjectStore
+  let store: ObjectStore
   private let modified: Timestamp
   private let made = Monitor<Made>(Made())
   private struct Made {
@@ -79,6 +93,9 @@ public final class TreeView: ObjectSource {
 
   /// The content of a file that the edits brought; nil for the store's.
   public func content(_ blob: Digest) -> [UInt8]? { made.withLock { $0.contents[blob] } }
+
+  /// All contents that the edits brought: what a store needs before it can hold the edited tree.
+  public var newContents: [[UInt8]] { made.withLock { Array($0.contents.values) } }
 
   /// Calls `body` with the content of a file, piece by piece.
   public func read(
@@ -112,14 +129,19 @@ public final class TreeView: ObjectSource {
       for entry in try Tree.entries(ids, from: self) { entries[entry.name] = entry }
     }
     for (name, child) in node.children {
+      let old = entries[name]
+      var new = old
       switch child.action {
       case .keep: break
-      case .remove: entries[name] = nil
-      case .put(let new): entries[name] = try make(name, new)
+      case .remove: new = nil
+      case .put(let node): new = try make(name, node)
       }
-      if child.children.isEmpty { continue }
-      let old = entries[name].flatMap { $0.ids == nil ? nil : $0 }
-      entries[name] = try edit(old ?? make(name, .directory(mode: 0o755)), child)
+      let folder = new.flatMap { $0.ids == nil ? nil : $0 }
+      if !child.children.isEmpty, folder != nil || child.puts {
+        new = try edit(folder ?? make(name, .directory(mode: 0o755)), child)
+      }
+      if let before = old, let after = new, after.isLike(before) { new = before }
+      entries[name] = new
     }
     return try with(directory, entries.values.sorted { precedes($0.name, $1.name) })
   }
@@ -129,16 +151,27 @@ public final class TreeView: ObjectSource {
       Entry(name: name, content: content, mode: mode, uid: 0, gid: 0, modified: modified)
     }
     switch node {
-    case .file(let bytes, let mode):
-      let blob = SHA256.digest(of: bytes)
-      made.withLock { $0.contents[blob] = bytes }
-      return entry(.file(blob: blob, sizeBytes: UInt64(bytes.count)), mode)
+    case .file(let bytes, let mode): return entry(content(holding: bytes), mode)
+    case .fileLike(var file, let bytes):
+      file.name = name
+      file.content = content(holding: bytes)
+      (file.holes, file.linkGroup, file.modified) = (nil, 0, modified)
+      return file
     case .symlink(let target): return entry(.symlink(target: target), 0o777)
     case .directory(let mode): return try with(entry(.directory(tree: .zero), mode), [])
+    case .emptied(var folder):
+      folder.name = name
+      return try with(folder, [])
     case .stored(var stored):
       stored.name = name
       return stored
     }
+  }
+
+  private func content(holding bytes: [UInt8]) -> Content {
+    let blob = SHA256.digest(of: bytes)
+    made.withLock { $0.contents[blob] = bytes }
+    return .file(blob: blob, sizeBytes: UInt64(bytes.count))
   }
 
   private func with(_ directory: Entry, _ entries: [Entry]) throws -> Entry {
@@ -149,5 +182,15 @@ public final class TreeView: ObjectSource {
     result.content = .directory(tree: ids.tree)
     result.times = ids.times
     return result
+  }
+}
+
+extension Entry {
+  /// Equal but for times, which a tree's id leaves out too.
+  fileprivate func isLike(_ other: Entry) -> Bool {
+    var timed = self
+    timed.modified = other.modified
+    timed.times = other.times
+    return timed == other
   }
 }

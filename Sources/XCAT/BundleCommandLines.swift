@@ -28,6 +28,8 @@ public enum CommandLineReading<Arguments: Sendable>: Sendable {
   case run(Arguments)
   /// Help was asked for.
   case help
+  /// The version was asked for.
+  case version
   /// Too little was said: the usage is the answer, and the command has failed.
   case usage
   case mistake(String)

@@ -31,17 +31,21 @@ public struct ExcludeList: Sendable {
   private var including = PatternSet()
 
   /// No lists: all is kept but `always`.
-  public init() { excluding = PatternSet(ExcludeList.always.map { BytePattern(Array($0.utf8)) }) }
+  public init(always: [String] = ExcludeList.always) {
+    excluding = PatternSet(always.map { BytePattern(Array($0.utf8)) })
+  }
 
   /// Reads lists and what they include.
   /// - Parameters:
   ///   - files: linuximage.exlist, in its order.
+  ///   - always: what is left out whatever the lists say.
   ///   - read: the content of a file; nil where there is none.
   /// - Throws: `XCATError`: a list is missing or unreadable, includes itself, or is too long.
   public static func parse(
-    files: [AbsolutePath], read: (AbsolutePath) throws -> [UInt8]?
+    files: [AbsolutePath], always: [String] = ExcludeList.always,
+    read: (AbsolutePath) throws -> [UInt8]?
   ) throws(XCATError) -> ExcludeList {
-    var result = ExcludeList()
+    var result = ExcludeList(always: always)
     for file in files {
       var expander = Expander(folder: file.parent)
       for line in try expander.text(of: [file], read).split(separator: UInt8(ascii: "\n")) {

@@ -48,7 +48,11 @@ public enum ImageFiles {
     "rootimg.cpio.gz", "rootimg.cpio.xz", "rootimg.tar.gz", "rootimg.tar.xz", "rootimg.sfs",
     "rootimg.gz",
   ]
-  static let otherPackedNames = ["rootimg-statelite.gz", "rootimg.cpio.zst", "rootimg.tar.zst"]
+  /// Those that xCAT does not look for.
+  public static let unpreferredPackedNames = ["rootimg.cpio.zst", "rootimg.tar.zst"]
+  /// Of statelite images whose root is a ramdisk.
+  public static let statelitePackedName = "rootimg-statelite.gz"
+  static let otherPackedNames = [statelitePackedName] + unpreferredPackedNames
 
   /// The folder of kernel, ramdisks and root image; nil for a kind that has none.
   public static func bootDirectory(

@@ -8,26 +8,46 @@ import Render
 extension PackMethod: ExpressibleByArgument {}
 extension SegmentCodec: ExpressibleByArgument {}
 
-struct Pack: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    abstract: "Pack the root tree into the one file that nodes download.",
-    discussion: """
-      Writes rootimg.METHOD.SUFFIX into the image's folder, as xCAT's packimage does, through the \
-      image's exlist. The old file stays until the new one is complete. The live tree is not \
-      changed; what changed in it since the latest snapshot is snapshotted first.
-      """)
-
-  @Argument(help: "The image; or a snapshot of it, with --output.") var ref: String
-  @Option(name: .shortAndLong, help: "cpio or tar.") var method = PackMethod.cpio
-  @Option(name: .shortAndLong, help: "gzip or zstd.") var compress = SegmentCodec.gzip
-  @Flag(help: "Do not mind synclists.") var nosyncfiles = false
-  @Option(name: .shortAndLong, help: ArgumentHelp("Write this file instead.", valueName: "file"))
-  var output: String?
+/// How large the cache of compressed segments may become.
+struct CacheLimit: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Keep at most this much of compressed segments for the next time; 0 for nothing.",
       valueName: "MiB"))
   var cacheLimit: UInt64?
+
+  var bytes: UInt64 {
+    cacheLimit.map { min($0, 1 << 40) << 20 } ?? SegmentCache.defaultLimitBytes
+  }
+}
+
+struct Pack: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Pack the root tree into the one file that nodes download.",
+    discussion: """
+      Writes rootimg.cpio.gz, or what --method and --compress say, into the image's folder, as xCAT's \
+      packimage does, through the image's exlist. The old file stays until the new one is complete. \
+      The live tree is not changed; what changed in it since the latest snapshot is snapshotted \
+      first. What was compressed before is copied: the second time costs little more than copying.
+
+      cpio keeps no capabilities and no file of 4 GiB; tar and squashfs do.
+
+      Examples:
+        imgstore pack compute
+        imgstore pack compute -m tar -c xz
+        imgstore pack compute -m squashfs -c zstd
+        imgstore pack compute@golden --output /tmp/golden.cpio.gz
+      """)
+
+  @Argument(help: "The image; or a snapshot of it, with --output.") var ref: String
+  @Option(name: .shortAndLong, help: "cpio, tar or squashfs.") var method = PackMethod.cpio
+  @Option(name: .shortAndLong, help: "gzip, zstd or xz.") var compress = SegmentCodec.gzip
+  @Flag(help: "Leave the files of synclists out.") var nosyncfiles = false
+  @Flag(help: "Change the live tree as xCAT's packimage does, after a snapshot of it.")
+  var inTree = false
+  @Option(name: .shortAndLong, help: ArgumentHelp("Write this file instead.", valueName: "file"))
+  var output: String?
+  @OptionGroup var cache: CacheLimit
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -36,13 +56,14 @@ struct Pack: ParsableCommand {
     request.method = method
     request.codec = compress
     request.skipsSyncfiles = nosyncfiles
+    request.changesLiveTree = inTree
     request.output = output
-    if let cacheLimit { request.cacheLimitBytes = min(cacheLimit, 1 << 40) << 20 }
+    request.cacheLimitBytes = cache.bytes
     let outcome = try common.open().pack(request)
     Terminal.finish()
     if json.json { return try printJSON(PackJSON(outcome)) }
-    if outcome.isNewSnapshot { print("the tree had changed: kept as \(outcome.snapshot.name)") }
-    for line in outcome.remarks { Terminal.remark(line) }
+    if outcome.isNewSnapshot { print("the image had changed: kept as \(outcome.snapshot.name)") }
+    if !common.quiet { for line in outcome.remarks { Terminal.remark(line) } }
     print("packed \(outcome.snapshot.name) to \(outcome.destination)")
     print(
       "  \(count(outcome.counts.members, "entry")), "

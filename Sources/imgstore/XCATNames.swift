@@ -1,4 +1,4 @@
-// The names imgexport and imgimport: xCAT's commands, word for word, over the same verbs
+// The names imgexport, imgimport, packimage and liteimg: xCAT's commands, word for word, over the same verbs
 // (docs/xcat.md has what is the same, what is better, and what is different and why).
 //
 // 1. The lines that scripts look for are xCAT's, on standard output, in its order; errors are
@@ -14,7 +14,7 @@ import XCAT
 
 /// A command of xCAT's that this program can be called by.
 enum XCATName: String {
-  case imgexport, imgimport
+  case imgexport, imgimport, packimage, liteimg
 
   /// - Parameter program: how the program was called, argv[0].
   init?(program: String) {
@@ -29,6 +29,10 @@ enum XCATName: String {
         return try answer(Imgexport.read(arguments), Imgexport.usage) { try XCATExport($0).run() }
       case .imgimport:
         return try answer(Imgimport.read(arguments), Imgimport.usage) { try XCATImport($0).run() }
+      case .packimage:
+        return try answer(Packimage.read(arguments), Packimage.usage) { try XCATPack($0).run() }
+      case .liteimg:
+        return try answer(Liteimg.read(arguments), Liteimg.usage) { try XCATLite($0).run() }
       }
     } catch let problems as DoneWithProblems {
       for line in problems.lines { XCATVoice.error(line) }
@@ -51,6 +55,9 @@ enum XCATName: String {
       return ExitStatus.done
     case .help:
       print(usage)
+      return ExitStatus.done
+    case .version:
+      print("imgstore version \(Workspace.version)")
       return ExitStatus.done
     case .usage:
       print(usage)

@@ -20,11 +20,20 @@ struct SquashfsBlocks: Sendable {
   var zeroBytes: UInt64 = 0
   var cached = 0
   var compressed = 0
+  /// Raw bytes of the blocks that were compressed.
+  var pressedBytes: UInt64 = 0
 
   fileprivate mutating func append(_ block: [UInt8]) {
     let size = UInt32(block.count - 1)
     words.append(block[0] == 1 ? size : size | Squashfs.blockUncompressed)
     bytes += block[1...]
+  }
+
+  /// A block that was compressed now.
+  fileprivate mutating func appendPressed(_ block: [UInt8], of rawBytes: Int) {
+    append(block)
+    compressed += 1
+    pressedBytes += UInt64(rawBytes)
   }
 }
 
@@ -39,8 +48,8 @@ final class SquashfsBlockPress {
   private let codecKey: Digest
   private var hash = SHA256()
 
-  init(_ store: ObjectStore, _ options: SquashfsOptions, _ cache: (any BlockCache)?) {
-    ranges = BlobRanges(store)
+  init(_ source: TreeView, _ options: SquashfsOptions, _ cache: (any BlockCache)?) {
+    ranges = BlobRanges(source)
     compressor = BlockCompressor(options.codec, maxBytes: options.blockBytes)
     self.cache = cache
     blockBytes = options.blockBytes
@@ -100,8 +109,7 @@ final class SquashfsBlockPress {
         isRead = true
         let block = try press(UnsafeRawBufferPointer(rebasing: raw[range]))
         cache.put(key, block)
-        made.append(block)
-        made.compressed += 1
+        made.appendPressed(block, of: range.count)
       }
     }
     return made
@@ -120,8 +128,7 @@ final class SquashfsBlockPress {
         continue
       }
       guard let cache else {
-        made.append(try press(block))
-        made.compressed += 1
+        made.appendPressed(try press(block), of: block.count)
         continue
       }
       let key = blockKey(block)
@@ -132,8 +139,7 @@ final class SquashfsBlockPress {
       } else {
         let new = try press(block)
         cache.put(key, new)
-        made.append(new)
-        made.compressed += 1
+        made.appendPressed(new, of: block.count)
       }
     }
     return made
@@ -160,8 +166,7 @@ final class SquashfsBlockPress {
     }
     let block = try press(UnsafeRawBufferPointer(rebasing: raw[..<bytes]))
     cache?.put(key, block)
-    made.append(block)
-    made.compressed = 1
+    made.appendPressed(block, of: bytes)
     return made
   }
 

@@ -25,11 +25,12 @@ struct SquashfsLaidOut: Sendable {
   fileprivate(set) var fragments: [SquashfsFragment] = []
   fileprivate(set) var cached = 0
   fileprivate(set) var compressed = 0
+  fileprivate(set) var pressedBytes: UInt64 = 0
 }
 
 /// Writes the data part.
 struct SquashfsData {
-  let store: ObjectStore
+  let source: TreeView
   let options: SquashfsOptions
   let cache: (any BlockCache)?
   let progress: Progress
@@ -42,12 +43,12 @@ struct SquashfsData {
     let laidOut = Monitor(
       SquashfsLaidOut(places: Array(repeating: SquashfsPlace(), count: contents.count)))
     let jobs = Monitor(SquashfsJobs(contents, fragments, blockBytes: options.blockBytes))
-    let (store, options, cache, progress) = (store, options, cache, progress)
+    let (source, options, cache, progress) = (source, options, cache, progress)
     try runInOrder(
       workers: options.workers, window: options.workers * 4,
       next: { jobs.withLock { $0.next() } },
       makeWorker: {
-        let press = SquashfsBlockPress(store, options, cache)
+        let press = SquashfsBlockPress(source, options, cache)
         return { job in
           switch job {
           case .blocks(let content, let first, let count):
@@ -89,6 +90,7 @@ extension SquashfsLaidOut {
   ) {
     cached += made.cached
     compressed += made.compressed
+    pressedBytes &+= made.pressedBytes
     switch job {
     case .blocks(let content, _, _):
       // Blocks lie in a row, with no room for those of zeros: the first of a file says where.

@@ -22,14 +22,14 @@ struct SquashfsInodes {
 
   init(
     _ plan: SquashfsPlan, _ contents: [SquashfsContent], _ laidOut: SquashfsLaidOut,
-    _ store: ObjectStore, _ press: SquashfsMetadataPress
+    _ source: TreeView, _ press: SquashfsMetadataPress
   ) {
     self.plan = plan
     self.contents = contents
     self.laidOut = laidOut
     inodes = SquashfsMetadata(press)
     directories = SquashfsMetadata(press)
-    xattrs = SquashfsXattrs(store, press)
+    xattrs = SquashfsXattrs(source, press)
     places = Array(repeating: nil, count: Int(plan.inodes))
   }
 

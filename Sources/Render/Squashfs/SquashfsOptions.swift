@@ -100,4 +100,6 @@ public struct SquashfsReport: Sendable {
   /// Blocks and fragments that came out of the cache, and those that were compressed.
   public internal(set) var cachedBlocks = 0
   public internal(set) var compressedBlocks = 0
+  /// Bytes of files whose blocks came out of the cache, holes included.
+  public internal(set) var cachedBytes: UInt64 = 0
 }

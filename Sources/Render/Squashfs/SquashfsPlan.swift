@@ -53,13 +53,13 @@ struct SquashfsPlan: Sendable {
 struct SquashfsPlanner {
   typealias Filter = (_ path: [UInt8], _ entry: Entry) throws -> SquashfsSelection
 
-  private let store: ObjectStore
+  private let source: TreeView
   private let blockBytes: Int
   private let filter: Filter?
   private var plan = SquashfsPlan()
 
-  init(_ store: ObjectStore, blockBytes: Int, filter: Filter?) {
-    self.store = store
+  init(_ source: TreeView, blockBytes: Int, filter: Filter?) {
+    self.source = source
     self.blockBytes = blockBytes
     self.filter = filter
   }
@@ -86,7 +86,7 @@ struct SquashfsPlanner {
     while let (node, ids) = waiting.popLast() {
       let first = plan.nodes.count
       let path = filter == nil ? [] : plan.path(of: node)
-      for entry in try Tree.entries(ids, from: store) {
+      for entry in try Tree.entries(ids, from: source) {
         let selection = try filter?(path.isEmpty ? entry.name : path + [0x2f] + entry.name, entry)
         if selection == .drop { continue }
         let isNeededOnly = selection == .keepIfNeeded && entry.kind == .directory
@@ -157,7 +157,7 @@ struct SquashfsPlanner {
   }
 
   private func holes(_ id: Digest) throws -> HoleMap {
-    let bytes = try store.object(.holes, id)
+    let bytes = try source.object(.holes, id)
     do throws(CodecError) { return try HoleMap.decode(bytes) } catch {
       throw StoreError(
         .damaged, "hole map \(id)", "\(error)",

@@ -13,7 +13,7 @@ import Store
 
 /// Writes squashfs images.
 public struct SquashfsWriter {
-  private let store: ObjectStore
+  private let source: TreeView
   private let options: SquashfsOptions
   private let cache: (any BlockCache)?
   private let progress: Progress
@@ -22,7 +22,18 @@ public struct SquashfsWriter {
   public init(
     store: ObjectStore, options: SquashfsOptions, cache: (any BlockCache)?, progress: Progress
   ) {
-    self.store = store
+    self.init(
+      view: TreeView(store, modified: Timestamp(seconds: 0, nanoseconds: 0)), options: options,
+      cache: cache, progress: progress)
+  }
+
+  /// - Parameters:
+  ///   - view: where the tree is, edited or not.
+  ///   - cache: where compressed blocks are kept for the next image; nil for nowhere.
+  public init(
+    view: TreeView, options: SquashfsOptions, cache: (any BlockCache)?, progress: Progress
+  ) {
+    source = view
     self.options = options
     self.cache = cache
     self.progress = progress
@@ -41,7 +52,8 @@ public struct SquashfsWriter {
   ) throws -> SquashfsReport {
     try options.check()
     progress.begin("scanning")
-    let plan = try SquashfsPlanner(store, blockBytes: options.blockBytes, filter: filter).plan(tree)
+    let plan = try SquashfsPlanner(source, blockBytes: options.blockBytes, filter: filter).plan(
+      tree)
     var contents = plan.contents
     let fragments = SquashfsFragments(&contents, options)
     progress.begin("packing", totalBytes: contents.reduce(0) { $0 &+ $1.sizeBytes })
@@ -52,12 +64,13 @@ public struct SquashfsWriter {
       block.append16(UInt16(record.count) | Squashfs.metadataUncompressed)
       try output.append(block + record)
     }
-    let data = SquashfsData(store: store, options: options, cache: cache, progress: progress)
+    let data = SquashfsData(source: source, options: options, cache: cache, progress: progress)
     let laidOut = try data.write(contents, fragments, to: output)
     var report = try writeTables(plan, contents, laidOut, output)
     report.contentBytes = contents.reduce(0) { $0 &+ $1.sizeBytes }
     report.cachedBlocks = laidOut.cached
     report.compressedBlocks = laidOut.compressed
+    report.cachedBytes = report.contentBytes &- min(laidOut.pressedBytes, report.contentBytes)
     return report
   }
 
@@ -66,7 +79,7 @@ public struct SquashfsWriter {
     _ output: SquashfsOutput
   ) throws -> SquashfsReport {
     let press = SquashfsMetadataPress(options.codec)
-    var inodes = SquashfsInodes(plan, contents, laidOut, store, press)
+    var inodes = SquashfsInodes(plan, contents, laidOut, source, press)
     let root = try inodes.write()
     let inodeTable = output.offset
     try output.append(inodes.inodes.bytes)

@@ -30,11 +30,11 @@ struct SquashfsXattrs {
   private var count: UInt32 = 0
   private var numbers: [Digest: (id: UInt32, omitted: [[UInt8]])] = [:]
   private var values: [[UInt8]: MetadataReference] = [:]
-  private let store: ObjectStore
+  private let source: TreeView
   private let press: SquashfsMetadataPress
 
-  init(_ store: ObjectStore, _ press: SquashfsMetadataPress) {
-    self.store = store
+  init(_ source: TreeView, _ press: SquashfsMetadataPress) {
+    self.source = source
     self.press = press
     pairs = SquashfsMetadata(press)
   }
@@ -45,7 +45,7 @@ struct SquashfsXattrs {
   /// for: all but user, trusted and security ones.
   mutating func number(of set: Digest) throws -> (id: UInt32, omitted: [[UInt8]]) {
     if let known = numbers[set] { return known }
-    let bytes = try store.object(.xattrs, set)
+    let bytes = try source.object(.xattrs, set)
     let attributes: [XattrSet.Attribute]
     do throws(CodecError) { attributes = try XattrSet.decode(bytes).attributes } catch {
       throw StoreError(

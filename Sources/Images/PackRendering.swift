@@ -1,0 +1,120 @@
+// An edited tree becomes a file: the archive forms by segments, squashfs by blocks; what was compressed
+// before comes out of the cache.
+
+import Archive
+import Platform
+import Render
+import Store
+import XCAT
+
+/// What is rendered, and how.
+struct PackRendering {
+  let workspace: Workspace
+  let store: ObjectStore
+  let tree: EditedTree
+  let list: ExcludeList
+  let created: Timestamp
+  let request: PackRequest
+
+  /// Renders, and puts the file into its place.
+  func write(
+    to file: @autoclosure () throws -> PackedFile
+  ) throws -> (report: RenderReport, counts: TreeArchiveCounts, remarks: [String]) {
+    let cache = SegmentCache(store.layout, limitBytes: request.cacheLimitBytes)
+    switch request.method {
+    case .cpio: return try archive(.cpio, cache, file)
+    case .tar: return try archive(.tar, cache, file)
+    case .squashfs: return try squashfs(cache, file)
+    }
+  }
+
+  private func publish(_ file: PackedFile) throws {
+    workspace.progress.begin("syncing")
+    try file.publish()
+  }
+
+  private func archive(
+    _ form: TreeArchiveWriter.Form, _ cache: SegmentCache, _ makeFile: () throws -> PackedFile
+  ) throws -> (report: RenderReport, counts: TreeArchiveCounts, remarks: [String]) {
+    let entries = try TreeEntries(tree.top, from: tree.view, as: form, keeping: list.keeps)
+    let file = try makeFile()
+    workspace.progress.begin("packing", totalBytes: entries.contentBytes)
+    let renderer = SegmentRenderer(
+      store, cache: cache, codec: request.codec, threads: request.threads,
+      progress: workspace.progress)
+    var counts = TreeArchiveCounts()
+    let report = try renderer.render(
+      { body in
+        let (trailer, written) = try entries.forEach(body)
+        counts = written
+        return trailer
+      }, to: { try file.write($0) })
+    try publish(file)
+    return (report, counts, remarks(counts) + doubts)
+  }
+
+  private func squashfs(
+    _ cache: SegmentCache, _ makeFile: () throws -> PackedFile
+  ) throws -> (report: RenderReport, counts: TreeArchiveCounts, remarks: [String]) {
+    let options = SquashfsOptions(
+      compression: request.codec.squashfs, workers: request.threads,
+      madeSeconds: UInt32(clamping: created.seconds))
+    let writer = SquashfsWriter(
+      view: tree.view, options: options, cache: cache, progress: workspace.progress)
+    let list = list
+    let file = try makeFile()
+    let made = try file.fill { raw, fileSystem in
+      try writer.write(tree: tree.top, to: raw, on: fileSystem) { path, entry in
+        guard !entry.content.isMissing else {
+          throw StoreError(
+            .refused, "\(entry.kind.noun) \(printable(path))",
+            "could not be read when the snapshot was taken, so it is not here",
+            advice: "Take another snapshot, or exclude the path")
+        }
+        if list.keeps([0x2e, 0x2f] + path) { return .keep }
+        // Unlike an archive, an image has no file without its folders: xCAT makes them too.
+        return entry.kind == .directory ? .keepIfNeeded : .drop
+      }
+    }
+    try publish(file)
+    var report = RenderReport()
+    report.segments = made.cachedBlocks + made.compressedBlocks
+    report.cachedSegments = made.cachedBlocks
+    (report.plainBytes, report.cachedPlainBytes) = (made.contentBytes, made.cachedBytes)
+    report.writtenBytes = made.fileBytes
+    var counts = TreeArchiveCounts()
+    (counts.members, counts.contentBytes) = (UInt64(made.inodes), made.contentBytes)
+    var remarks = made.problems.prefix(10).map { "\(printable($0.path)): \($0.what)" }
+    if made.problems.count > 10 {
+      remarks.append("and \(made.problems.count - 10) more that squashfs cannot hold as they are")
+    }
+    return (report, counts, remarks + doubts)
+  }
+
+  // MARK: What to know
+
+  private func remarks(_ counts: TreeArchiveCounts) -> [String] {
+    var lines: [String] = []
+    if counts.droppedXattrs > 0 {
+      let capable =
+        counts.droppedCapabilities > 0
+        ? ", \(counts.droppedCapabilities) of them capabilities of programs" : ""
+      lines.append(
+        "cpio keeps no extended attributes: those of \(counts.droppedXattrs) entries\(capable) are "
+          + "not in the packed image; --method tar keeps them")
+    }
+    if counts.clampedTimes > 0 {
+      lines.append("\(counts.clampedTimes) entries have times that cpio cannot tell")
+    }
+    if counts.skippedSockets > 0 {
+      lines.append("\(counts.skippedSockets) sockets are left out")
+    }
+    return lines
+  }
+
+  private var doubts: [String] {
+    list.doubtful.prefix(10).map {
+      "the exlist's pattern '\(printable($0))' matches nothing as it is written"
+    }
+  }
+}

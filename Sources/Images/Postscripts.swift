@@ -1,0 +1,80 @@
+// The site's postscripts in a root tree: /xcatpost, and the script that runs them.
+
+import Platform
+import Render
+import Store
+import XCAT
+
+enum Postscripts {
+  /// Copies the folder as `cp -r postscripts/*` does: what begins with a dot stays out at the top.
+  /// - Parameter withScript: packimage also copies xcatdsklspost to /opt/xcat.
+  /// - Returns: what is worth knowing.
+  static func copy(
+    into tree: inout EditedTree, _ site: PackSite, withScript: Bool = true
+  ) throws -> [String] {
+    let folder = site.installDirectory.appending("postscripts")
+    let opened = try PackSite.unlessAbsent { () throws(SystemError) in
+      let place = try site.resolver.resolve(folder)
+      return try site.fileSystem.openDirectory(at: place.directory.raw, place.name)
+    }
+    guard let directory = opened else {
+      try tree.change { $0.remove(treePath("xcatpost")) }
+      return ["there are no postscripts in \(folder.text): xcatpost is left out"]
+    }
+    var copier = Copier(site: site)
+    copier.edits.put(treePath("xcatpost"), .directory(mode: 0o755))
+    for name in try site.fileSystem.names(of: directory.raw).sorted(by: precedes)
+    where name.first != 0x2e {
+      try copier.copy(directory, name, to: treePath("xcatpost") + [name])
+    }
+    if !withScript {
+      // genimage brought it.
+    } else if let script = try site.read(folder.appending("xcatdsklspost")) {
+      copier.edits.put(treePath("opt/xcat/xcatdsklspost"), .file(script, mode: 0o755))
+    } else {
+      copier.remarks.append("Could not find the script \(folder.text)/xcatdsklspost.")
+    }
+    let edits = copier.edits
+    try tree.change { $0 = edits }
+    return copier.remarks
+  }
+
+  private struct Copier {
+    let site: PackSite
+    var edits = TreeEdits()
+    var remarks: [String] = []
+    private var roomBytes = PackSite.mostHeldBytes
+
+    init(site: PackSite) { self.site = site }
+
+    mutating func copy(_ directory: Descriptor, _ name: [UInt8], to target: TreePath) throws {
+      guard target.count < 64 else {
+        throw ImageError("postscripts", "their folders are nested too deeply")
+      }
+      let fileSystem = site.fileSystem
+      let stat = try fileSystem.stat(at: directory.raw, name, followLink: false)
+      switch stat.kind {
+      case .file:
+        guard stat.size <= roomBytes else {
+          throw ImageError(
+            "folder \(site.installDirectory.text)/postscripts", "holds more than 128 MiB",
+            advice: "Move what nodes do not need out of it")
+        }
+        let bytes = try fileSystem.readSmallFile(
+          at: directory.raw, name, limitBytes: Int(PackSite.mostHeldBytes))
+        roomBytes -= min(roomBytes, UInt64(bytes.count))
+        edits.put(target, .file(bytes, mode: stat.mode & 0o755))
+      case .symlink:
+        edits.put(target, .symlink(target: try fileSystem.readLink(at: directory.raw, name)))
+      case .directory:
+        edits.put(target, .directory(mode: stat.mode & 0o755))
+        let folder = try fileSystem.openDirectory(at: directory.raw, name)
+        for child in try fileSystem.names(of: folder.raw).sorted(by: precedes) {
+          try copy(folder, child, to: target + [child])
+        }
+      default:
+        remarks.append("\(printable(name)) in postscripts is a \(stat.kind.noun): left out")
+      }
+    }
+  }
+}

@@ -1,0 +1,169 @@
+// Files of an image's synclists in its root tree, as `xdcp -i ROOTIMG -F LIST` puts them there: modes,
+// owners and times go along, links are followed (`rsync -Lprogtz`).
+//
+// 1. Contents go through the store, however large they are.
+// 2. A link in the tree leads to somewhere in the tree; in xCAT it may lead to the management node.
+
+import Ingest
+import Platform
+import Render
+import Store
+import XCAT
+
+enum Syncfiles {
+  static let mostFiles = 100_000
+
+  /// Copies the files of all lists.
+  /// - Returns: what is worth knowing.
+  static func copy(
+    into tree: inout EditedTree, _ site: PackSite, _ session: WriteSession
+  ) throws -> [String] {
+    var remarks: [String] = []
+    for list in ImageFiles.paths(of: "synclists", site.definition) {
+      guard let text = try site.read(list) else {
+        remarks.append("synclist \(list.text) is not there: its files are not in the image")
+        continue
+      }
+      let copies = try SyncCopies(
+        text, variables: environment(site.definition), in: site.fileView)
+      remarks += copies.problems.map { "synclist \(list.text), \($0)" }
+      var copier = Copier(site: site, session: session, tree: tree)
+      for copy in copies.copies { try copier.copy(copy) }
+      tree = copier.tree
+      remarks += copier.remarks.map { "synclist \(list.text), \($0)" }
+    }
+    return remarks
+  }
+
+  /// "A=b,C=d".
+  private static func environment(_ definition: ImageDefinition) -> [String: String] {
+    var variables: [String: String] = [:]
+    for item in (definition.osimage["environvar"] ?? "").split(separator: ",") {
+      let parts = item.split(separator: "=", maxSplits: 1).map { $0.filter { $0 != " " } }
+      if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
+    }
+    return variables
+  }
+
+  private struct Copier {
+    let site: PackSite
+    let session: WriteSession
+    var tree: EditedTree
+    var remarks: [String] = []
+    private var count = 0
+    /// Folders that this entry of the list has put already.
+    private var folders: Set<TreePath> = []
+
+    init(site: PackSite, session: WriteSession, tree: EditedTree) {
+      self.site = site
+      self.session = session
+      self.tree = tree
+    }
+
+    mutating func copy(_ copy: SyncCopy) throws {
+      guard let place = try tree.resolve(copy.target.components, followLast: false),
+        let folder = try tree.resolve(copy.target.components)
+      else {
+        remarks.append("line \(copy.line): too many links on the way to \(copy.target.text)")
+        return
+      }
+      // A link to a folder is one; a link to a file is replaced, as rsync does it.
+      let isFolder = copy.isFolder || folder.entry?.kind == .directory
+      var edits = TreeEdits()
+      var files: [(AbsolutePath, TreePath)] = []
+      folders = []
+      for source in copy.sources {
+        let isDirectory = try site.fileView.kind(source.path) == .directory
+        if isDirectory, source.isContent {
+          try spread(source.path, to: folder.path, &edits, &files)
+        } else if isFolder {
+          let path = folder.path + [source.path.lastComponent]
+          try add(source.path, isDirectory, to: path, &edits, &files)
+        } else if isDirectory {
+          try add(
+            source.path, true, to: place.path + [source.path.lastComponent], &edits, &files)
+        } else {
+          try add(source.path, false, to: place.path, &edits, &files)
+        }
+      }
+      try capture(files, copy.line, &edits)
+      try tree.change { $0 = edits }
+    }
+
+    private mutating func add(
+      _ source: AbsolutePath, _ isDirectory: Bool, to path: TreePath, _ edits: inout TreeEdits,
+      _ files: inout [(AbsolutePath, TreePath)]
+    ) throws {
+      if isDirectory {
+        try spread(source, to: path, &edits, &files)
+      } else {
+        files.append((source, path))
+      }
+    }
+
+    /// A folder with its attributes, which rsync gives to one that is there too, and its entries.
+    private mutating func spread(
+      _ source: AbsolutePath, to path: TreePath, _ edits: inout TreeEdits,
+      _ files: inout [(AbsolutePath, TreePath)]
+    ) throws {
+      guard source.components.count < 256, count <= Syncfiles.mostFiles else {
+        throw ImageError(
+          "synclist of the image \(site.image)",
+          "names a folder, \(source.text), with more than \(Syncfiles.mostFiles) entries or a link "
+            + "that leads back into it", advice: "Name the files that nodes need")
+      }
+      if folders.insert(path).inserted, let stat = try stat(source), !path.isEmpty {
+        var folder = Entry(
+          name: [], content: .directory(tree: .zero), mode: stat.mode, uid: stat.uid,
+          gid: stat.gid, modified: stat.modified)
+        if let there = try tree.find(path), there.ids != nil {
+          (folder.content, folder.times, folder.xattrs) = (there.content, there.times, there.xattrs)
+          edits.put(path, .stored(folder))
+        } else {
+          edits.put(path, .emptied(folder))
+        }
+      }
+      for name in try site.fileView.list(source).sorted(by: precedes) {
+        let child = AbsolutePath(components: source.components + [name])
+        switch try stat(child)?.kind {
+        case .directory: try spread(child, to: path + [name], &edits, &files)
+        case .file: files.append((child, path + [name]))
+        case .some, .none:
+          remarks.append("\(child.text) is neither a file nor a folder: left out")
+        }
+        count += 1
+      }
+    }
+
+    private func stat(_ path: AbsolutePath) throws -> FileStat? {
+      try PackSite.unlessAbsent { () throws(SystemError) in
+        let place = try site.resolver.resolve(path)
+        return try site.fileSystem.statIfPresent(at: place.directory.raw, place.name)
+      } ?? nil
+    }
+
+    /// Takes the files into the store, and puts their entries into the tree.
+    private mutating func capture(
+      _ files: [(AbsolutePath, TreePath)], _ line: Int, _ edits: inout TreeEdits
+    ) throws {
+      guard !files.isEmpty else { return }
+      var seen: Set<AbsolutePath> = []
+      let requests = files.map(\.0).filter { seen.insert($0).inserted }
+        .map { PieceRequest(role: ImageFiles.extra, path: $0) }
+      let pieces = try Capture(site.resolver, progress: Progress()).run(
+        requests, cache: nil, into: .store(session)
+      ).pieces
+      for (source, path) in files {
+        guard let piece = pieces.first(where: { $0.path == source.bytes }),
+          piece.entry.kind == .file, !piece.entry.content.isMissing
+        else {
+          remarks.append("line \(line): \(source.text) cannot be read: it is not in the image")
+          continue
+        }
+        var entry = piece.entry
+        (entry.xattrs, entry.linkGroup) = (nil, 0)
+        edits.put(path, .stored(entry))
+      }
+    }
+  }
+}
