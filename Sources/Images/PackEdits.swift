@@ -51,16 +51,18 @@ struct PackEdits {
     let before = try tree.text("opt/xcat/xcatinfo")
     // The tree as it is without that file: so a tree that has one already keeps its name.
     try tree.change { $0.put(path, .file([], mode: 0o644)) }
-    var hash = SHA256()
-    hash.update(Array("imgstore image uuid 1\n\(site.image)\n".utf8))
-    hash.update(tree.top.tree.map(\.bytes) ?? [])
-    let digits = Array(hash.finish().hex)
-    let uuid = [0..<8, 8..<12, 12..<16, 16..<20, 20..<32].map { String(digits[$0]) }
-      .joined(separator: "-")
-    let name = "IMAGENAME='\(site.image)'\nIMAGEUUID='\(uuid)'\n"
-    var text = Array("\(name)TIMESTAMP='\(PackEdits.date(created))'\n".utf8)
-    if let before, before.starts(with: Array(name.utf8)) { text = before }
+    let name = "IMAGENAME='\(site.image)'\nIMAGEUUID='\(imageUUID())'\n"
+    let new = "\(name)TIMESTAMP='\(PackEdits.date(created))'\n"
+    let isSame = before?.starts(with: Array(name.utf8)) ?? false
+    let text = isSame ? before ?? [] : Array(new.utf8)
     try tree.change { $0.put(path, .file(text, mode: 0o644)) }
+  }
+
+  private func imageUUID() -> String {
+    let seed = Array("imgstore image uuid 1\n\(site.image)\n".utf8)
+    let digits = Array(SHA256.digest(of: seed + (tree.top.tree.map(\.bytes) ?? [])).hex)
+    return [0..<8, 8..<12, 12..<16, 16..<20, 20..<32].map { String(digits[$0]) }
+      .joined(separator: "-")
   }
 
   /// As date(1) prints it in UTC: "Mon Nov 23 05:42:52 UTC 2026".
