@@ -378,6 +378,35 @@ int clinux_spawn(const char *program, char *const arguments[], char *const envir
   return r != 0 ? r : process;
 }
 
+int clinux_pipe(int ends[2]) { return high_pipe(ends); }
+
+int clinux_spawn_stage(const char *program, char *const arguments[], char *const environment[],
+                       int dir, int input, int output) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  sigset_t all, none;
+  sigfillset(&all);
+  sigemptyset(&none);
+  pid_t process = -1;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawnattr_init(&attributes);
+  posix_spawn_file_actions_addfchdir_np(&actions, dir);
+  if (input >= 0) {
+    posix_spawn_file_actions_adddup2(&actions, input, 0);
+  } else {
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  }
+  posix_spawn_file_actions_adddup2(&actions, output, 1);
+  posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  int r = -posix_spawn(&process, program, &actions, &attributes, arguments, environment);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  return r != 0 ? r : process;
+}
+
 int clinux_wait(int process) {
   int status;
   int r = RETRY(int, waitpid(process, &status, 0));

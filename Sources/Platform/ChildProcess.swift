@@ -54,7 +54,7 @@ public enum ChildProcess {
   }
 
   /// Gives `body` a NULL-terminated array of C strings.
-  private static func withCStrings<R>(
+  static func withCStrings<R>(
     _ strings: [[UInt8]], _ body: ([UnsafeMutablePointer<CChar>?]) -> R
   ) -> R {
     let copies = strings.map { string in

@@ -62,6 +62,11 @@ public final class SegmentCache: Sendable {
     self.state.withLock { markEndangered(&$0) }
   }
 
+  /// Removes the cache, as anybody may at any moment.
+  public static func remove(_ layout: Layout) {
+    removeFolder(layout.fileSystem, layout.cache, folderName)
+  }
+
   /// Bytes on disk.
   public var sizeBytes: UInt64 {
     state.withLock { $0.files.values.reduce(0) { $0 + $1.endBytes } }

@@ -84,6 +84,10 @@ int clinux_rename_exclusive_flag(void);
 int clinux_spawn(const char *program, char *const arguments[], char *const environment[],
                  int pipes[3]);
 // Waits for the process. Its exit status; 128 + the signal that ended it.
+int clinux_pipe(int ends[2]);
+// One program of a pipeline, in a folder; stdin is /dev/null where input is negative, stderr always.
+int clinux_spawn_stage(const char *program, char *const arguments[], char *const environment[],
+                       int dir, int input, int output);
 int clinux_wait(int process);
 // Ends the process (SIGKILL).
 void clinux_kill(int process);

@@ -1,0 +1,51 @@
+// The tree as an update of a given size would leave it: some files have other content throughout,
+// which compresses as well as the old one.
+
+import Codec
+import Platform
+import Render
+import Store
+
+extension EditedTree {
+  /// Gives files new content, about `percent` of all bytes, in an order that chance would choose and
+  /// that is the same each time.
+  /// - Returns: the bytes that are new.
+  mutating func renewFiles(
+    percent: Double, of contentBytes: UInt64, in store: ObjectStore
+  ) throws -> UInt64 {
+    var candidates: [(path: TreePath, entry: Entry, blob: Digest, sizeBytes: UInt64)] = []
+    func collect(_ directory: Entry, _ path: TreePath) throws {
+      guard let ids = directory.ids else { return }
+      for entry in try Tree.entries(ids, from: view) {
+        switch entry.content {
+        case .directory: try collect(entry, path + [entry.name])
+        case .file(let blob, let size) where size > 0 && size <= 32 << 20 && entry.linkGroup == 0:
+          candidates.append((path + [entry.name], entry, blob, size))
+        default: break
+        }
+      }
+    }
+    try collect(top, [])
+    // Ids are as good as random numbers.
+    candidates.sort { $0.blob.bytes.lexicographicallyPrecedes($1.blob.bytes) }
+    let wanted = UInt64(Double(contentBytes) * percent / 100)
+    let session = try store.beginSession()
+    var changed: UInt64 = 0
+    var edits = TreeEdits()
+    for file in candidates where changed < wanted {
+      guard file.sizeBytes <= 2 * (wanted - changed) else { continue }
+      var bytes: [UInt8] = []
+      bytes.reserveCapacity(Int(file.sizeBytes))
+      try view.read(file.blob, sizeBytes: file.sizeBytes) { piece in
+        for byte in piece { bytes.append(byte &+ 1) }
+      }
+      var entry = file.entry
+      entry.content = .file(blob: try session.addBlob(bytes), sizeBytes: file.sizeBytes)
+      edits.put(file.path, .stored(entry))
+      changed += file.sizeBytes
+    }
+    try session.finish()
+    try change { $0 = edits }
+    return changed
+  }
+}

@@ -1,0 +1,60 @@
+// The programs that administrators pack with, and the arguments that they pack with.
+
+import Platform
+
+/// One of them, or a pipeline.
+struct BenchPeer {
+  let form: BenchForm
+  /// As a shell would write it.
+  let text: String
+  /// Programs with their arguments; "OUTPUT" is the file to write where a program writes it itself.
+  let stages: [[String]]
+
+  private init(_ form: BenchForm, _ stages: [String]) {
+    self.form = form
+    text = stages.joined(separator: " | ")
+    self.stages = stages.map { $0.split(separator: " ").map(String.init) }
+  }
+
+  var writesItself: Bool { stages.contains { $0.contains("OUTPUT") } }
+
+  /// Those that make the same form, slowest first.
+  static func all(_ form: BenchForm) -> [BenchPeer] {
+    if form.method == .squashfs {
+      let codec = ["gz": "gzip", "zst": "zstd", "xz": "xz"][form.codec.suffix] ?? "gzip"
+      return [
+        BenchPeer(form, ["mksquashfs . OUTPUT -noappend -no-progress -quiet -comp \(codec)"])
+      ]
+    }
+    let archive =
+      form.method == .cpio ? ["find . -print0", "cpio -0 -o -H newc --quiet"] : ["tar cf - ."]
+    let compressors =
+      switch form.codec {
+      case .gzip: ["gzip", "pigz"]
+      case .xz: ["xz -T0 --check=crc32"]
+      case .zstd: ["zstd -q -T0 -c"]
+      }
+    return compressors.map { BenchPeer(form, archive + [$0]) }
+  }
+
+  /// The pipeline, where all of its programs are installed.
+  func pipeline(
+    output: [UInt8], _ environment: [String: String], _ fileSystem: any FileSystem
+  ) throws(MissingProgram) -> Pipeline {
+    var found: [Pipeline.Stage] = []
+    for stage in stages {
+      guard let path = findProgram(stage[0], environment, fileSystem) else {
+        throw MissingProgram(name: stage[0])
+      }
+      let arguments = stage.dropFirst().map {
+        $0 == "OUTPUT" ? String(decoding: output, as: UTF8.self) : $0
+      }
+      found.append(Pipeline.Stage(path, arguments))
+    }
+    return Pipeline(found)
+  }
+
+  struct MissingProgram: Error {
+    let name: String
+  }
+}

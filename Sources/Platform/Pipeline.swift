@@ -1,0 +1,93 @@
+// Programs of which each reads what the one before it writes, as a shell's `a | b | c > file`, without
+// a shell: arguments are as they are.
+
+import CLinux
+
+/// A pipeline of programs.
+public struct Pipeline: Sendable {
+  public struct Stage: Sendable {
+    /// The program's path; PATH is not searched.
+    public let program: [UInt8]
+    public let arguments: [String]
+    public init(_ program: [UInt8], _ arguments: [String]) {
+      self.program = program
+      self.arguments = arguments
+    }
+  }
+
+  private let stages: [Stage]
+
+  public init(_ stages: [Stage]) {
+    precondition(!stages.isEmpty)
+    self.stages = stages
+  }
+
+  /// Runs all of it to its end. What the programs say on stderr is lost.
+  /// - Parameters:
+  ///   - directory: their working folder.
+  ///   - output: where the last one writes.
+  /// - Returns: the exit status of each; 128 + the number of the signal that ended it.
+  /// - Throws: `SystemError` where one cannot be started; the others are ended then.
+  public func run(
+    in directory: Descriptor, output: Descriptor, environment: [String: String]
+  ) throws(SystemError) -> [Int32] {
+    var processes: [Int32] = []
+    var input: Int32 = -1
+    for (i, stage) in stages.enumerated() {
+      var ends: [Int32] = [-1, output.raw]
+      if i < stages.count - 1 {
+        let r = clinux_pipe(&ends)
+        guard r == 0 else { throw fail(r, stage, processes, input) }
+      }
+      let process = Pipeline.start(stage, directory.raw, input, ends[1], environment)
+      if input >= 0 { _ = clinux_close(input) }
+      if i < stages.count - 1 { _ = clinux_close(ends[1]) }
+      input = ends[0]
+      guard process > 0 else { throw fail(process, stage, processes, input) }
+      processes.append(process)
+    }
+    return processes.map { clinux_wait($0) }
+  }
+
+  private func fail(
+    _ code: Int32, _ stage: Stage, _ processes: [Int32], _ input: Int32
+  ) -> SystemError {
+    if input >= 0 { _ = clinux_close(input) }
+    for process in processes {
+      clinux_kill(process)
+      _ = clinux_wait(process)
+    }
+    return SystemError(code: .init(rawValue: -code), "run", stage.program)
+  }
+
+  private static func start(
+    _ stage: Stage, _ directory: Int32, _ input: Int32, _ output: Int32,
+    _ environment: [String: String]
+  ) -> Int32 {
+    let variables = environment.map { Array("\($0.key)=\($0.value)".utf8) }
+    let arguments = [stage.program] + stage.arguments.map { Array($0.utf8) }
+    return ChildProcess.withCStrings(arguments) { argv in
+      ChildProcess.withCStrings(variables) { envp in
+        clinux_spawn_stage(argv[0], argv, envp, directory, input, output)
+      }
+    }
+  }
+}
+
+/// Where a program lies on PATH.
+/// - Returns: nil where it is nowhere.
+public func findProgram(
+  _ name: String, _ environment: [String: String], _ fileSystem: any FileSystem
+) -> [UInt8]? {
+  for folder in (environment["PATH"] ?? "").split(separator: ":")
+  where folder.utf8.first == UInt8(ascii: "/") {
+    let path = Array("\(folder)/\(name)".utf8)
+    if let found = try? fileSystem.statIfPresent(
+      at: fileSystem.workingDirectory, path, followLink: true), found.kind == .file,
+      found.mode & 0o111 != 0
+    {
+      return path
+    }
+  }
+  return nil
+}

@@ -1,0 +1,87 @@
+// The bench as a bar chart: one group a form, one bar a run, as long as it took.
+
+import Images
+import Platform
+
+/// Renders a chart as SVG 1.1.
+struct BenchChart {
+  private let outcome: BenchOutcome
+  private static let width = 760
+  private static let labelWidth = 250
+  private static let barHeight = 18
+  private static let rowHeight = 24
+  private static let groupHeight = 34
+
+  init(_ outcome: BenchOutcome) { self.outcome = outcome }
+
+  var svg: String {
+    var y = 62
+    var body = ""
+    var last = ""
+    for run in outcome.runs {
+      if run.form.name != last {
+        last = run.form.name
+        y += 10
+        body += text(16, y + 14, last, size: 14, weight: "bold")
+        y += BenchChart.groupHeight - 10
+      }
+      body += bar(run, y)
+      y += BenchChart.rowHeight
+    }
+    let height = y + 16
+    let title = "Packing \(outcome.subject): \(sizeText(outcome.contentBytes))"
+    let note =
+      "\(count(outcome.entries, "entry")), \(count(outcome.threads, "processor")); seconds, shorter is "
+      + "better"
+    return """
+      <?xml version="1.0" encoding="UTF-8"?>
+      <svg xmlns="http://www.w3.org/2000/svg" width="\(BenchChart.width)" height="\(height)" \
+      viewBox="0 0 \(BenchChart.width) \(height)" font-family="sans-serif">
+      <rect width="100%" height="100%" fill="#ffffff"/>
+      \(text(16, 30, title, size: 18, weight: "bold"))\(text(16, 50, note, size: 12, fill: "#555555"))\
+      \(body)</svg>
+
+      """
+  }
+
+  private func bar(_ run: BenchRun, _ y: Int) -> String {
+    let longest = outcome.runs.map(\.seconds).max() ?? 0
+    let room = Double(BenchChart.width - BenchChart.labelWidth - 150)
+    let length = longest > 0 ? max(1, Int(room * run.seconds / longest)) : 1
+    var value = secondsText(run.seconds)
+    var fill = "#b4b4b4"
+    switch run.way {
+    case .peer: break
+    case .cold: fill = "#1f5fa8"
+    case .changed: fill = "#3d8bd9"
+    case .warm: fill = "#7db8ef"
+    }
+    if fill != "#b4b4b4", let times = outcome.speedUp(run) { value += ", \(timesText(times))×" }
+    let x = BenchChart.labelWidth
+    return text(x - 8, y + 14, run.way.text(outcome.changePercent), size: 12, anchor: "end")
+      + "<rect x=\"\(x)\" y=\"\(y)\" width=\"\(length)\" height=\"\(BenchChart.barHeight)\" "
+      + "fill=\"\(fill)\"/>\n" + text(x + length + 6, y + 14, value, size: 12)
+  }
+
+  private func text(
+    _ x: Int, _ y: Int, _ text: String, size: Int, weight: String = "normal",
+    fill: String = "#1a1a1a", anchor: String = "start"
+  ) -> String {
+    "<text x=\"\(x)\" y=\"\(y)\" font-size=\"\(size)\" font-weight=\"\(weight)\" fill=\"\(fill)\" "
+      + "text-anchor=\"\(anchor)\">\(escaped(text))</text>\n"
+  }
+
+  /// What XML lets stand in text; control characters have no place in it.
+  private func escaped(_ text: String) -> String {
+    var result = ""
+    for scalar in printable(Array(text.utf8)).unicodeScalars {
+      switch scalar {
+      case "&": result += "&amp;"
+      case "<": result += "&lt;"
+      case ">": result += "&gt;"
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result
+  }
+}

@@ -1,0 +1,73 @@
+// The bench measures what it says, and leaves everything as it was.
+
+import Foundation
+import Images
+import Platform
+import TestSupport
+import Testing
+
+@Suite struct BenchTests {
+  private func prepare() throws -> (TemporaryFolder, Workspace) {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    try shell(
+      """
+      cd "$1"; mkdir -p usr/bin etc "with space"
+      for i in $(seq 60); do seq $((i * 50)) >usr/bin/f$i; done
+      head -c 3000000 /dev/urandom >usr/bin/large; ln usr/bin/f1 etc/link; ln -s f2 usr/bin/soft
+      mkdir "$2/work"
+      """, folder.path("root/img/rootimg"), folder.path)
+    return (folder, workspace)
+  }
+
+  private func listing(_ folder: TemporaryFolder) throws -> String {
+    try shell("cd \"$1\"; find . -printf '%p %s %T@ %i\\n' | sort", folder.path("root")).output
+  }
+
+  @Test func `every form is measured cold, changed and warm, beside its programs`() throws {
+    let (folder, workspace) = try prepare()
+    let before = try listing(folder)
+    let forms = [
+      BenchForm(.cpio, .gzip), BenchForm(.tar, .gzip), BenchForm(.squashfs, .gzip),
+      BenchForm(.tar, .zstd),
+    ]
+    var request = BenchRequest("img", forms: forms, workFolder: folder.path("work"))
+    request.changePercent = 5
+    let outcome = try workspace.bench(request)
+    #expect(outcome.remarks == [])
+    for form in forms {
+      let runs = outcome.runs.filter { $0.form == form }
+      let peers = runs.filter {
+        if case .peer = $0.way { return true }
+        return false
+      }
+      let wanted = form.method == .squashfs || form.codec == .zstd ? 1 : 2
+      #expect(peers.count == wanted, "\(form.name): \(peers)")
+      #expect(runs.map(\.way).suffix(3) == [.cold, .changed, .warm])
+      // What others make of the same tree is about as large.
+      let sizes = runs.map { Double($0.sizeBytes) }
+      #expect((sizes.max() ?? 0) < 1.2 * (sizes.min() ?? 0), "\(form.name): \(sizes)")
+      #expect(runs.allSatisfy { $0.seconds > 0 })
+    }
+    let share = Double(outcome.changedBytes) / Double(outcome.contentBytes)
+    #expect(share > 0.01 && share < 0.1, "\(share)")
+    // Neither the image, nor the store (there is none), nor the work folder has changed.
+    #expect(try listing(folder) == before)
+    #expect(!FileManager.default.fileExists(atPath: folder.path("store")))
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("work")) == [])
+  }
+
+  @Test func `a folder is measured as well, and a missing program is said`() throws {
+    let (folder, _) = try prepare()
+    var options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+    options.environment["PATH"] = folder.path("work")
+    let workspace = try Workspace(options) { _ in }
+    let outcome = try workspace.bench(
+      BenchRequest("/img/rootimg", forms: [BenchForm(.cpio, .gzip)], workFolder: folder.path))
+    #expect(outcome.runs.map(\.way) == [.cold, .changed, .warm])
+    #expect(outcome.remarks.contains { $0.contains("find is not installed") })
+    #expect(throws: ImageError.self) {
+      try workspace.bench(BenchRequest("/img/nothing", forms: [], workFolder: folder.path))
+    }
+  }
+}
