@@ -1,0 +1,431 @@
+// Removing what no snapshot needs, while snapshots are taken.
+//
+//     mark ─▶ rewrite what is half dead ─▶ doom ─▶ grace period ─▶ mark again ─▶ back, or removed
+//
+// A pack is doomed by moving it from packs/ to doomed/. There it can still be read; nothing new
+// rests on it. Why nothing is lost:
+//
+//  1. Where a pack lies is the truth: an index that is made anew, at any moment, calls an object
+//     present only where a pack in packs/ has it. Packs move only under locks/index, with the rows.
+//  2. A writer takes its lease before it looks at the packs (Lease.swift), and stores again what it
+//     finds in doomed/ only. So who began after the dooming rests on nothing that is doomed.
+//  3. Who began before may rest on it, and commits or ends before the grace period is over.
+//  4. The refs that decide are read after that, as one state (RefRemoval.swift, rule 4). Later ones
+//     are of writers of rule 2, or made from a ref that its maker keeps from being removed, by its
+//     image's lock, until its own stands: one of the two is among those read.
+//  5. A doomed pack is removed only if each object in it (as its own frame directories tell, not the
+//     index) that those refs reach was read from a pack in packs/ and found right. Else it goes
+//     back to packs/.
+//  6. What it needs is durable first: new packs and packs/ before an old pack is doomed, the removal
+//     of refs before the marks that miss them.
+//  7. Readers hold leases, too: what was there when a command began stays until it ends. One that
+//     looks for a pack by name looks in both folders.
+//  8. One collector at a time (locks/gc, not waited for: waiting, it would hold a lease that the
+//     other waits for). Nobody waits for a collector but for the moment of a move.
+//  9. Killed anywhere, it leaves packs in doomed/, whole or copied twice: space. The next one
+//     settles them like its own. No clock decides anything but when to stop waiting.
+
+import Codec
+import Platform
+
+/// What a collection may do.
+public struct CollectionRequest: Sendable {
+  public enum Rewriting: Sendable, Equatable {
+    /// Only what is wholly dead goes.
+    case none
+    /// Packs that are dead in a good part are rewritten without that.
+    case sparing
+    /// Every pack whose frames may be of a lower zstd level is compressed anew, in the order of a
+    /// walk.
+    case all(level: Int32)
+  }
+  public var rewriting: Rewriting = .sparing
+  /// Bytes of packs that may be rewritten; nil for all. A pack is rewritten whole or not.
+  public var maxBytes: UInt64?
+  /// Seconds after which no further pack is begun and nobody is waited for.
+  public var maxSeconds: Double?
+  public init() {}
+}
+
+/// What a collection did.
+public struct CollectionOutcome: Sendable {
+  /// Bytes of the packs that were removed, less those of the packs that were written.
+  public var freedBytes: Int64 = 0
+  public var removedPacks = 0
+  public var rewrittenPacks = 0
+  public var writtenBytes: UInt64 = 0
+  /// Bytes that dead writers had left in tmp/.
+  public var temporaryBytes: UInt64 = 0
+  /// Dead bytes in packs that the budget, or a full disk, left as they are.
+  public var leftBytes: UInt64 = 0
+  /// Bytes of packs that are to go as soon as these commands have ended; a later collection does it.
+  public var waitingBytes: UInt64 = 0
+  public var waitsFor: [String] = []
+  /// Packs that cannot be rewritten because they are damaged, and how.
+  public var damaged: [(pack: String, finding: String)] = []
+  public var lackedSpace = false
+  public var seconds: Double = 0
+}
+
+extension ObjectStore {
+  /// Removes what no snapshot needs. Other commands go on meanwhile.
+  /// - Parameter report: told what it waits for.
+  /// - Throws: `refused` where another collection runs, or what the snapshots need cannot be told.
+  public func collect(
+    _ request: CollectionRequest, progress: Progress, report: @escaping (String) -> Void
+  ) throws -> CollectionOutcome {
+    let lock = try explaining("the store") { () throws(SystemError) in
+      try FileLock.acquireIfFree(
+        layout.fileSystem, at: layout.locks.raw, GarbageCollection.lockName, exclusive: true)
+    }
+    guard let lock else {
+      let holders = FileLock.holders(
+        layout.fileSystem, at: layout.locks.raw, GarbageCollection.lockName)
+      throw StoreError(
+        .refused, "the store",
+        "is being collected by another imgstore: "
+          + (holders.isEmpty ? "gc or optimize" : holders.joined(separator: ", ")),
+        advice: "Run it again when that one is done")
+    }
+    defer { withExtendedLifetime(lock) {} }
+    let run = GarbageCollection(self, request, progress, report)
+    try run.run()
+    return run.outcome
+  }
+}
+
+/// One collection under way; locks/gc is held.
+private final class GarbageCollection {
+  static let lockName = Array("gc".utf8)
+  /// Packs of about so many bytes are rewritten at once: that much space is needed in between.
+  private static let batchBytes: UInt64 = 256 << 20
+  /// How long other commands are waited for where no time is set.
+  private static let patienceSeconds = 60.0
+
+  private let store: ObjectStore
+  private let request: CollectionRequest
+  private let progress: Progress
+  private let report: (String) -> Void
+  private let start = monotonicSeconds()
+  private var needed = Reachability(objectCount: 0)
+  var outcome = CollectionOutcome()
+
+  private var layout: Layout { store.layout }
+
+  init(
+    _ store: ObjectStore, _ request: CollectionRequest, _ progress: Progress,
+    _ report: @escaping (String) -> Void
+  ) {
+    self.store = store
+    self.request = request
+    self.progress = progress
+    self.report = report
+  }
+
+  func run() throws {
+    defer { outcome.seconds = monotonicSeconds() - start }
+    outcome.temporaryBytes = try explaining("the folder tmp/") { () throws(SystemError) in
+      try TemporaryFile.sweep(layout)
+    }
+    try store.index.refresh()
+    progress.begin("marking")
+    needed = Reachability(objectCount: try store.totals().objects)
+    try needed.addAll(of: store, progress: progress)
+    var candidates = try plan()
+    let dead = candidates.filter { $0.keptBytes == 0 }.map(\.name)
+    candidates.removeAll { $0.keptBytes == 0 }
+    let hasLeftovers = try !doomedFiles().isEmpty
+    if !dead.isEmpty || hasLeftovers, try !remove(dead) { return leave(candidates) }
+    try rewrite(candidates)
+  }
+
+  // MARK: Deciding
+
+  private struct Candidate {
+    let name: Digest
+    let sizeBytes: UInt64
+    /// About what is needed of it; 0 for nothing.
+    let keptBytes: UInt64
+    var deadBytes: UInt64 { sizeBytes - min(sizeBytes, keptBytes) }
+  }
+
+  /// What is to go or to be rewritten. It may be wrong: it is not what decides (rule 5).
+  private func plan() throws -> [Candidate] {
+    let needed = needed
+    let survey = try SpaceSurvey(store.index) { needed.contains($0, $1) ? 1 : SpaceSurvey.unused }
+    var candidates: [Candidate] = []
+    for pack in survey.packs where !pack.isDoomed {
+      func add(_ keptBytes: UInt64) {
+        candidates.append(
+          Candidate(name: pack.name, sizeBytes: pack.sizeBytes, keptBytes: keptBytes))
+      }
+      switch (survey.fate(of: pack) { _ in true }, request.rewriting) {
+      case (.goes, _): add(0)
+      case (.isRewritten(let kept), .sparing): add(max(1, kept))
+      case (.isRewritten, .none), (.stays, .none), (.stays, .sparing): break
+      case (.isRewritten, .all(let level)), (.stays, .all(let level)):
+        guard let own = try? store.packs.level(of: pack.name), own < UInt32(level) else { break }
+        add(UInt64(pack.frames.reduce(1) { $0 + $1.keptBytes { _ in true } }))
+      }
+    }
+    // What gives most for the work comes first; for `optimize` small packs, to be put together.
+    if case .all = request.rewriting {
+      candidates.sort { ($0.sizeBytes, $0.name) < ($1.sizeBytes, $1.name) }
+    } else {
+      candidates.sort {
+        (Double($0.deadBytes) / Double($0.sizeBytes), $0.name)
+          > (Double($1.deadBytes) / Double($1.sizeBytes), $1.name)
+      }
+    }
+    return candidates
+  }
+
+  private func leave(_ candidates: some Sequence<Candidate>) {
+    outcome.leftBytes += candidates.reduce(0) { $0 + $1.deadBytes }
+  }
+
+  // MARK: Rewriting
+
+  private func rewrite(_ candidates: [Candidate]) throws {
+    var rest = candidates[...]
+    var budget = request.maxBytes ?? .max
+    let order = try walkOrder(if: !rest.isEmpty)
+    while !rest.isEmpty {
+      if let limit = request.maxSeconds, monotonicSeconds() - start >= limit { break }
+      var batch: [Candidate] = []
+      var bytes: UInt64 = 0
+      while let next = rest.first, batch.isEmpty || bytes + next.sizeBytes <= Self.batchBytes {
+        rest.removeFirst()
+        guard next.sizeBytes <= budget else {
+          leave([next])
+          continue
+        }
+        budget -= next.sizeBytes
+        bytes += next.sizeBytes
+        batch.append(next)
+      }
+      if batch.isEmpty { break }
+      guard let done = try copy(batch, order) else { break }
+      if try !remove(done) { break }
+    }
+    leave(rest)
+  }
+
+  /// Copies what is needed of these packs.
+  /// - Returns: the packs that are no longer needed; nil where the disk is full.
+  private func copy(_ batch: [Candidate], _ order: PrefixMap?) throws -> [Digest]? {
+    var packs = Set(batch.map(\.name))
+    let needed = needed
+    let encoding: PackRewriter.Encoding =
+      if case .all(let level) = request.rewriting { .all(level: level) } else { .sparing }
+    let rewriter = PackRewriter(
+      store: store, encoding: encoding, order: order, isNeeded: { needed.contains($0, $1) },
+      progress: progress)
+    progress.begin("rewriting", totalBytes: 0)
+    while !packs.isEmpty {
+      do {
+        let written = try rewriter.rewrite(packs)
+        outcome.writtenBytes += written
+        outcome.freedBytes -= Int64(written)
+        outcome.rewrittenPacks += packs.count
+        return packs.sorted()
+      } catch let damage as DamagedPack {
+        outcome.damaged.append((damage.name.hex, damage.finding))
+        guard packs.remove(damage.name) != nil else { return [] }
+      } catch let error as StoreError {
+        guard case .system(let cause) = error.kind, cause.isOutOfSpace else { throw error }
+        outcome.lackedSpace = true
+        leave(batch)
+        return nil
+      }
+    }
+    return []
+  }
+
+  /// Where objects stand in a walk of the newest snapshots, for `optimize`.
+  private func walkOrder(if isNeeded: Bool) throws -> PrefixMap? {
+    guard isNeeded, case .all = request.rewriting else { return nil }
+    var latest: [ImageName: [ObjectReference]] = [:]
+    try store.refs.readAll { committed in
+      var roots: [ObjectReference] = []
+      for piece in committed.snapshot.pieces { piece.entry.forEachReference { roots.append($0) } }
+      latest[try ImageName(committed.snapshot.image)] = roots
+    }
+    var order = PrefixMap(capacity: try store.totals().objects)
+    let reader = try ReferenceReader(store)
+    for image in latest.keys.sorted() {
+      var pending = Array((latest[image] ?? []).reversed())
+      while let next = pending.popLast() {
+        var isNew = false
+        var needs: [ObjectReference] = []
+        if case .directory(let ids) = next, order[prefixKey(.tree, ids.tree)] != nil,
+          order[prefixKey(.times, ids.times)] != nil
+        {
+          continue
+        }
+        try reader.expand(next) { kind, id in
+          let key = prefixKey(kind, id)
+          if order[key] == nil {
+            order.set(key, UInt32(truncatingIfNeeded: order.count))
+            isNew = true
+          }
+        } needs: {
+          needs.append($0)
+        }
+        if isNew { pending += needs.reversed() }
+      }
+    }
+    return order
+  }
+
+  // MARK: Removing
+
+  /// Dooms packs, waits, and settles everything that is doomed.
+  /// - Returns: false where others had to be waited for too long.
+  private func remove(_ packs: [Digest]) throws -> Bool {
+    progress.begin("removing")
+    try doom(packs)
+    let patience =
+      request.maxSeconds.map { start + $0 } ?? monotonicSeconds() + Self.patienceSeconds
+    switch try GracePeriod(store: store, giveUpAt: patience, report: report).pass() {
+    case .over: break
+    case .givenUp(let holders):
+      outcome.waitsFor = holders
+      outcome.waitingBytes = try doomedFiles().reduce(0) { $0 + $1.sizeBytes }
+      return false
+    }
+    try needed.addAll(of: store, progress: progress)
+    try settle()
+    return true
+  }
+
+  private func doom(_ packs: [Digest]) throws {
+    let fileSystem = layout.fileSystem
+    try store.index.changePacks { () throws(StoreError) in
+      try explaining("the folder doomed/") { () throws(SystemError) in
+        var done = 0
+        for pack in packs {
+          let name = Array(pack.hex.utf8)
+          do throws(SystemError) {
+            try fileSystem.rename(
+              at: layout.packs.raw, name, to: layout.doomed.raw, name, exclusively: false)
+            done += 1
+          } catch {
+            // Even a name may need space: then those that have moved make room.
+            if error.isOutOfSpace, done > 0 { return }
+            if error.code != .notFound { throw error }
+          }
+        }
+      }
+    }
+  }
+
+  private struct DoomedFile {
+    let pack: Digest
+    let sizeBytes: UInt64
+  }
+
+  /// Everything in doomed/, also what is in packs/ as well.
+  private func doomedFiles() throws(StoreError) -> [DoomedFile] {
+    try explaining("the folder doomed/") { () throws(SystemError) in
+      var files: [DoomedFile] = []
+      for name in try layout.fileSystem.names(of: layout.doomed.raw) {
+        guard let pack = Digest(hex: String(decoding: name, as: UTF8.self)) else { continue }
+        let stat = try layout.fileSystem.stat(at: layout.doomed.raw, name, followLink: false)
+        files.append(DoomedFile(pack: pack, sizeBytes: stat.size))
+      }
+      return files.sorted { $0.pack < $1.pack }
+    }
+  }
+
+  /// Removes what is in doomed/, or puts it back. All of it was doomed before the grace period that
+  /// has just ended: only collectors doom, and there is one.
+  private func settle() throws {
+    let files = try doomedFiles()
+    if files.isEmpty { return }
+    let isMissed = try missed(files.map(\.pack))
+    let fileSystem = layout.fileSystem
+    store.packs.forget(files.map(\.pack))
+    var removed = 0
+    var removedBytes: UInt64 = 0
+    try store.index.changePacks { () throws(StoreError) in
+      try explaining("the folder doomed/") { () throws(SystemError) in
+        let back = files.filter { isMissed.contains($0.pack) }
+        for file in back {
+          let name = Array(file.pack.hex.utf8)
+          try fileSystem.rename(
+            at: layout.doomed.raw, name, to: layout.packs.raw, name, exclusively: false)
+        }
+        if !back.isEmpty { try fileSystem.sync(layout.packs.raw) }
+        for file in files where !isMissed.contains(file.pack) {
+          try fileSystem.remove(
+            at: layout.doomed.raw, Array(file.pack.hex.utf8), isDirectory: false)
+          removed += 1
+          removedBytes += file.sizeBytes
+        }
+        try fileSystem.sync(layout.doomed.raw)
+      }
+    }
+    outcome.removedPacks += removed
+    outcome.freedBytes += Int64(removedBytes)
+  }
+
+  private struct Proof {
+    let kind: ObjectKind
+    let id: Digest
+    let place: ObjectPlace
+    let doomed: Digest
+  }
+
+  /// The doomed packs without which something would be missed (rule 5).
+  private func missed(_ doomed: [Digest]) throws -> Set<Digest> {
+    try store.index.refresh()
+    var missed: Set<Digest> = []
+    var proofs: [Proof] = []
+    for pack in doomed {
+      let contents: FinishedPack
+      do throws(StoreError) {
+        contents = try store.index.scan(pack)
+      } catch {
+        // What it holds cannot be told, so it stays, for whoever wants to save the rest of it.
+        guard error.kind == .damaged else { throw error }
+        outcome.damaged.append((pack.hex, error.finding))
+        missed.insert(pack)
+        continue
+      }
+      for object in contents.frames.lazy.flatMap(\.objects)
+      where needed.contains(object.kind, object.id) {
+        guard let place = try store.index.keptPlace(object.kind, object.id) else {
+          missed.insert(pack)
+          break
+        }
+        proofs.append(Proof(kind: object.kind, id: object.id, place: place, doomed: pack))
+      }
+    }
+    proofs.sort { a, b in
+      (a.place.address.pack, a.place.address.offset, a.place.start)
+        < (b.place.address.pack, b.place.address.offset, b.place.start)
+    }
+    for proof in proofs where !missed.contains(proof.doomed) {
+      let place = proof.place
+      do {
+        let frame = try reading(place.address.pack) { () throws(StoreError) in
+          try store.packs.frame(place.address, frameBytes: place.frameBytes)
+        }
+        guard
+          frame.header.holds(proof.kind, proof.id, start: place.start, length: place.length)
+        else {
+          throw DamagedPack(
+            name: place.address.pack, finding: "\(proof.id.hex) is not where the index says")
+        }
+        try check(
+          proof.kind, proof.id, frame.bytes(start: place.start, length: place.length),
+          in: place.address.pack)
+      } catch let damage as DamagedPack {
+        outcome.damaged.append((damage.name.hex, damage.finding))
+        missed.insert(proof.doomed)
+      }
+    }
+    return missed
+  }
+}
