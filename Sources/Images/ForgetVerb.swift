@@ -155,7 +155,7 @@ extension Workspace {
     var collectable: UInt64?
     if dryRun {
       let account = try store.diskUse(progress: progress)
-      use = account.use(of: forgotten.map(\.name))
+      use = try account.use(of: forgotten.map(\.name))
       collectable = account.collectableBytes
     } else {
       for (image, gone) in Dictionary(grouping: forgotten, by: \.name.image)

@@ -67,13 +67,13 @@ extension Workspace {
         groups.append(("\(name)", [name]))
       }
     }
-    func line(_ name: String, _ members: [SnapshotName]) -> UseLine {
-      UseLine(name: name, snapshots: members.count, use: account.use(of: members))
+    func line(_ name: String, _ members: [SnapshotName]) throws -> UseLine {
+      UseLine(name: name, snapshots: members.count, use: try account.use(of: members))
     }
     let all = Set(groups.flatMap(\.members))
     return DiskUseOutcome(
-      lines: groups.map { line($0.name, $0.members) },
-      total: line("total", Array(all)), account: account)
+      lines: try groups.map { try line($0.name, $0.members) },
+      total: try line("total", Array(all)), account: account)
   }
 
   /// Counts the store.

@@ -26,7 +26,7 @@ public struct DiskUse: Sendable {
   public let packBytes: UInt64
   public let refBytes: UInt64
   /// What `gc` frees as things are.
-  public let collectableBytes: UInt64
+  public private(set) var collectableBytes: UInt64
   /// Bytes of objects that no snapshot reaches, whether or not `gc` takes the trouble.
   public let deadBytes: UInt64
 
@@ -34,6 +34,8 @@ public struct DiskUse: Sendable {
   private let sizes: [UInt64]
   private let sets: UsageSets
   private let survey: SpaceSurvey
+  private let usages: PrefixMap
+  private let store: ObjectStore
   /// Per set of snapshots: its bytes, and the packs that have some of them.
   private let setBytes: [UInt64]
   private let setPacks: [[Int]]
@@ -71,17 +73,20 @@ public struct DiskUse: Sendable {
     self.sizes = sizes
     sets = walk.sets
     self.survey = survey
+    self.usages = usages
+    self.store = store
     self.setBytes = setBytes
     self.setPacks = setPacks
     packCount = survey.packs.count
     packBytes = survey.packs.reduce(0) { $0 + $1.sizeBytes }
     refBytes = sizes.reduce(0, +)
     deadBytes = setBytes[Int(SpaceSurvey.unused)]
-    collectableBytes = survey.packs.reduce(0) { $0 + survey.freedBytes(of: $1) { _ in true } }
+    collectableBytes = 0
+    collectableBytes = try freedBytes(survey.packs.indices, without: [])
   }
 
   /// What these snapshots use together; names that are not in the store count for nothing.
-  public func use(of names: some Sequence<SnapshotName>) -> Use {
+  public func use(of names: some Sequence<SnapshotName>) throws -> Use {
     var sets = sets
     var asked: UInt32 = 0
     var use = Use()
@@ -90,7 +95,7 @@ public struct DiskUse: Sendable {
       asked = sets.union(asked, sets.single(member))
       use.freedBytes += sizes[member]
     }
-    var goes = [Bool](repeating: false, count: sets.count)
+    var goes = [Bool](repeating: false, count: self.sets.count)
     var packs: Set<Int> = []
     for set in 1..<max(1, self.sets.count) where sets.intersects(set, asked) {
       use.reachedBytes += setBytes[set]
@@ -99,12 +104,34 @@ public struct DiskUse: Sendable {
       use.uniqueBytes += setBytes[set]
       packs.formUnion(setPacks[set])
     }
-    for pack in packs.map({ survey.packs[$0] }) {
-      let now = survey.freedBytes(of: pack) { _ in true }
-      let then = survey.freedBytes(of: pack) { !goes[Int($0)] }
-      use.freedBytes += then - min(then, now)
-    }
+    let now = collectableBytes == 0 ? 0 : try freedBytes(packs, without: [])
+    let then = try freedBytes(packs, without: goes)
+    use.freedBytes += then - min(then, now)
     return use
+  }
+
+  /// What a collection frees of these packs when the sets that `goes` marks need nothing.
+  private func freedBytes(
+    _ packs: some Sequence<Int>, without goes: [Bool]
+  ) throws -> UInt64 {
+    @Sendable func isNeeded(_ usage: SpaceSurvey.Usage) -> Bool {
+      goes.isEmpty || !goes[Int(usage)]
+    }
+    let plan = CollectionPlan(survey, packs, .sparing, isNeeded: isNeeded, level: { _ in 0 })
+    var leftoverBytes: UInt64 = 0
+    for pack in packs.lazy.map({ self.survey.packs[$0] }) where pack.isDoomed {
+      if survey.fate(of: pack, isNeeded) == .goes { leftoverBytes += pack.sizeBytes }
+    }
+    let (usages, doubled) = (usages, survey.doubled)
+    let rewriter = PackRewriter(
+      store: store, encoding: .sparing, order: nil,
+      isNeeded: { kind, id in
+        guard let usage = usages[prefixKey(kind, id)], usage != SpaceSurvey.unused else {
+          return false
+        }
+        return isNeeded(usage)
+      }, isDoubled: { doubled.contains(prefixKey($0, $1)) }, progress: Progress())
+    return leftoverBytes + UInt64(max(0, try plan.freedBytes(rewriter)))
   }
 }
 

@@ -95,22 +95,21 @@ extension ObjectStore {
 }
 
 /// One collection under way; locks/gc is held.
-private final class GarbageCollection {
+final class GarbageCollection {
   static let lockName = Array("gc".utf8)
-  /// Packs of about so many bytes are rewritten at once: that much space is needed in between.
-  private static let batchBytes: UInt64 = 256 << 20
   /// How long other commands are waited for where no time is set.
-  private static let patienceSeconds = 60.0
+  static let patienceSeconds = 60.0
 
-  private let store: ObjectStore
-  private let request: CollectionRequest
-  private let progress: Progress
-  private let report: (String) -> Void
-  private let start = monotonicSeconds()
-  private var needed = Reachability(objectCount: 0)
+  let store: ObjectStore
+  let request: CollectionRequest
+  let progress: Progress
+  let report: (String) -> Void
+  let start = monotonicSeconds()
+  var needed = Reachability(objectCount: 0)
+  private var doubled = PrefixSet()
   var outcome = CollectionOutcome()
 
-  private var layout: Layout { store.layout }
+  var layout: Layout { store.layout }
 
   init(
     _ store: ObjectStore, _ request: CollectionRequest, _ progress: Progress,
@@ -131,79 +130,38 @@ private final class GarbageCollection {
     progress.begin("marking")
     needed = Reachability(objectCount: try store.totals().objects)
     try needed.addAll(of: store, progress: progress)
-    var candidates = try plan()
-    let dead = candidates.filter { $0.keptBytes == 0 }.map(\.name)
-    candidates.removeAll { $0.keptBytes == 0 }
+    let plan = try self.plan()
     let hasLeftovers = try !doomedFiles().isEmpty
-    if !dead.isEmpty || hasLeftovers, try !remove(dead) { return leave(candidates) }
-    try rewrite(candidates)
-  }
-
-  // MARK: Deciding
-
-  private struct Candidate {
-    let name: Digest
-    let sizeBytes: UInt64
-    /// About what is needed of it; 0 for nothing.
-    let keptBytes: UInt64
-    var deadBytes: UInt64 { sizeBytes - min(sizeBytes, keptBytes) }
+    if !plan.dead.isEmpty || hasLeftovers, try !remove(plan.dead.map(\.name)) {
+      return leave(plan.rewritten)
+    }
+    try rewrite(plan)
   }
 
   /// What is to go or to be rewritten. It may be wrong: it is not what decides (rule 5).
-  private func plan() throws -> [Candidate] {
+  private func plan() throws -> CollectionPlan {
     let needed = needed
     let survey = try SpaceSurvey(store.index) { needed.contains($0, $1) ? 1 : SpaceSurvey.unused }
-    var candidates: [Candidate] = []
-    for pack in survey.packs where !pack.isDoomed {
-      func add(_ keptBytes: UInt64) {
-        candidates.append(
-          Candidate(name: pack.name, sizeBytes: pack.sizeBytes, keptBytes: keptBytes))
-      }
-      switch (survey.fate(of: pack) { _ in true }, request.rewriting) {
-      case (.goes, _): add(0)
-      case (.isRewritten(let kept), .sparing): add(max(1, kept))
-      case (.isRewritten, .none), (.stays, .none), (.stays, .sparing): break
-      case (.isRewritten, .all(let level)), (.stays, .all(let level)):
-        guard let own = try? store.packs.level(of: pack.name), own < UInt32(level) else { break }
-        add(UInt64(pack.frames.reduce(1) { $0 + $1.keptBytes { _ in true } }))
-      }
-    }
-    // What gives most for the work comes first; for `optimize` small packs, to be put together.
-    if case .all = request.rewriting {
-      candidates.sort { ($0.sizeBytes, $0.name) < ($1.sizeBytes, $1.name) }
-    } else {
-      candidates.sort {
-        (Double($0.deadBytes) / Double($0.sizeBytes), $0.name)
-          > (Double($1.deadBytes) / Double($1.sizeBytes), $1.name)
-      }
-    }
-    return candidates
+    doubled = survey.doubled
+    return CollectionPlan(
+      survey, survey.packs.indices, request.rewriting, isNeeded: { _ in true },
+      level: { (try? store.packs.level(of: $0)) ?? .max })
   }
 
-  private func leave(_ candidates: some Sequence<Candidate>) {
+  private func leave(_ candidates: some Sequence<CollectionPlan.Candidate>) {
     outcome.leftBytes += candidates.reduce(0) { $0 + $1.deadBytes }
   }
 
   // MARK: Rewriting
 
-  private func rewrite(_ candidates: [Candidate]) throws {
-    var rest = candidates[...]
+  private func rewrite(_ plan: CollectionPlan) throws {
+    var rest = plan.rewritten[...]
     var budget = request.maxBytes ?? .max
     let order = try walkOrder(if: !rest.isEmpty)
     while !rest.isEmpty {
       if let limit = request.maxSeconds, monotonicSeconds() - start >= limit { break }
-      var batch: [Candidate] = []
-      var bytes: UInt64 = 0
-      while let next = rest.first, batch.isEmpty || bytes + next.sizeBytes <= Self.batchBytes {
-        rest.removeFirst()
-        guard next.sizeBytes <= budget else {
-          leave([next])
-          continue
-        }
-        budget -= next.sizeBytes
-        bytes += next.sizeBytes
-        batch.append(next)
-      }
+      let (batch, passed) = CollectionPlan.takeBatch(from: &rest, budget: &budget)
+      leave(passed)
       if batch.isEmpty { break }
       guard let done = try copy(batch, order) else { break }
       if try !remove(done) { break }
@@ -213,14 +171,16 @@ private final class GarbageCollection {
 
   /// Copies what is needed of these packs.
   /// - Returns: the packs that are no longer needed; nil where the disk is full.
-  private func copy(_ batch: [Candidate], _ order: PrefixMap?) throws -> [Digest]? {
+  private func copy(
+    _ batch: [CollectionPlan.Candidate], _ order: PrefixMap?
+  ) throws -> [Digest]? {
     var packs = Set(batch.map(\.name))
-    let needed = needed
+    let (needed, doubled) = (needed, doubled)
     let encoding: PackRewriter.Encoding =
       if case .all(let level) = request.rewriting { .all(level: level) } else { .sparing }
     let rewriter = PackRewriter(
       store: store, encoding: encoding, order: order, isNeeded: { needed.contains($0, $1) },
-      progress: progress)
+      isDoubled: { doubled.contains(prefixKey($0, $1)) }, progress: progress)
     progress.begin("rewriting", totalBytes: 0)
     while !packs.isEmpty {
       do {
@@ -276,156 +236,5 @@ private final class GarbageCollection {
       }
     }
     return order
-  }
-
-  // MARK: Removing
-
-  /// Dooms packs, waits, and settles everything that is doomed.
-  /// - Returns: false where others had to be waited for too long.
-  private func remove(_ packs: [Digest]) throws -> Bool {
-    progress.begin("removing")
-    try doom(packs)
-    let patience =
-      request.maxSeconds.map { start + $0 } ?? monotonicSeconds() + Self.patienceSeconds
-    switch try GracePeriod(store: store, giveUpAt: patience, report: report).pass() {
-    case .over: break
-    case .givenUp(let holders):
-      outcome.waitsFor = holders
-      outcome.waitingBytes = try doomedFiles().reduce(0) { $0 + $1.sizeBytes }
-      return false
-    }
-    try needed.addAll(of: store, progress: progress)
-    try settle()
-    return true
-  }
-
-  private func doom(_ packs: [Digest]) throws {
-    let fileSystem = layout.fileSystem
-    try store.index.changePacks { () throws(StoreError) in
-      try explaining("the folder doomed/") { () throws(SystemError) in
-        var done = 0
-        for pack in packs {
-          let name = Array(pack.hex.utf8)
-          do throws(SystemError) {
-            try fileSystem.rename(
-              at: layout.packs.raw, name, to: layout.doomed.raw, name, exclusively: false)
-            done += 1
-          } catch {
-            // Even a name may need space: then those that have moved make room.
-            if error.isOutOfSpace, done > 0 { return }
-            if error.code != .notFound { throw error }
-          }
-        }
-      }
-    }
-  }
-
-  private struct DoomedFile {
-    let pack: Digest
-    let sizeBytes: UInt64
-  }
-
-  /// Everything in doomed/, also what is in packs/ as well.
-  private func doomedFiles() throws(StoreError) -> [DoomedFile] {
-    try explaining("the folder doomed/") { () throws(SystemError) in
-      var files: [DoomedFile] = []
-      for name in try layout.fileSystem.names(of: layout.doomed.raw) {
-        guard let pack = Digest(hex: String(decoding: name, as: UTF8.self)) else { continue }
-        let stat = try layout.fileSystem.stat(at: layout.doomed.raw, name, followLink: false)
-        files.append(DoomedFile(pack: pack, sizeBytes: stat.size))
-      }
-      return files.sorted { $0.pack < $1.pack }
-    }
-  }
-
-  /// Removes what is in doomed/, or puts it back. All of it was doomed before the grace period that
-  /// has just ended: only collectors doom, and there is one.
-  private func settle() throws {
-    let files = try doomedFiles()
-    if files.isEmpty { return }
-    let isMissed = try missed(files.map(\.pack))
-    let fileSystem = layout.fileSystem
-    store.packs.forget(files.map(\.pack))
-    var removed = 0
-    var removedBytes: UInt64 = 0
-    try store.index.changePacks { () throws(StoreError) in
-      try explaining("the folder doomed/") { () throws(SystemError) in
-        let back = files.filter { isMissed.contains($0.pack) }
-        for file in back {
-          let name = Array(file.pack.hex.utf8)
-          try fileSystem.rename(
-            at: layout.doomed.raw, name, to: layout.packs.raw, name, exclusively: false)
-        }
-        if !back.isEmpty { try fileSystem.sync(layout.packs.raw) }
-        for file in files where !isMissed.contains(file.pack) {
-          try fileSystem.remove(
-            at: layout.doomed.raw, Array(file.pack.hex.utf8), isDirectory: false)
-          removed += 1
-          removedBytes += file.sizeBytes
-        }
-        try fileSystem.sync(layout.doomed.raw)
-      }
-    }
-    outcome.removedPacks += removed
-    outcome.freedBytes += Int64(removedBytes)
-  }
-
-  private struct Proof {
-    let kind: ObjectKind
-    let id: Digest
-    let place: ObjectPlace
-    let doomed: Digest
-  }
-
-  /// The doomed packs without which something would be missed (rule 5).
-  private func missed(_ doomed: [Digest]) throws -> Set<Digest> {
-    try store.index.refresh()
-    var missed: Set<Digest> = []
-    var proofs: [Proof] = []
-    for pack in doomed {
-      let contents: FinishedPack
-      do throws(StoreError) {
-        contents = try store.index.scan(pack)
-      } catch {
-        // What it holds cannot be told, so it stays, for whoever wants to save the rest of it.
-        guard error.kind == .damaged else { throw error }
-        outcome.damaged.append((pack.hex, error.finding))
-        missed.insert(pack)
-        continue
-      }
-      for object in contents.frames.lazy.flatMap(\.objects)
-      where needed.contains(object.kind, object.id) {
-        guard let place = try store.index.keptPlace(object.kind, object.id) else {
-          missed.insert(pack)
-          break
-        }
-        proofs.append(Proof(kind: object.kind, id: object.id, place: place, doomed: pack))
-      }
-    }
-    proofs.sort { a, b in
-      (a.place.address.pack, a.place.address.offset, a.place.start)
-        < (b.place.address.pack, b.place.address.offset, b.place.start)
-    }
-    for proof in proofs where !missed.contains(proof.doomed) {
-      let place = proof.place
-      do {
-        let frame = try reading(place.address.pack) { () throws(StoreError) in
-          try store.packs.frame(place.address, frameBytes: place.frameBytes)
-        }
-        guard
-          frame.header.holds(proof.kind, proof.id, start: place.start, length: place.length)
-        else {
-          throw DamagedPack(
-            name: place.address.pack, finding: "\(proof.id.hex) is not where the index says")
-        }
-        try check(
-          proof.kind, proof.id, frame.bytes(start: place.start, length: place.length),
-          in: place.address.pack)
-      } catch let damage as DamagedPack {
-        outcome.damaged.append((damage.name.hex, damage.finding))
-        missed.insert(proof.doomed)
-      }
-    }
-    return missed
   }
 }

@@ -13,6 +13,7 @@ import Platform
 struct DamagedPack: Error {
   let name: Digest
   let finding: String
+  var error: StoreError { .damaged("pack \(name.hex)", finding) }
 }
 
 /// Rewrites packs.
@@ -29,6 +30,8 @@ struct PackRewriter: Sendable {
   /// Where an object stands in a walk of the newest snapshots, by `prefixKey`.
   let order: PrefixMap?
   let isNeeded: @Sendable (ObjectKind, Digest) -> Bool
+  /// The object may have several copies: then the index is asked which one counts.
+  let isDoubled: @Sendable (ObjectKind, Digest) -> Bool
   let progress: Progress
 
   /// An object to be copied, and where it is.
@@ -57,27 +60,70 @@ struct PackRewriter: Sendable {
   /// - Throws: `DamagedPack`; `StoreError`, among them a full disk. Nothing that was there is
   ///   changed then.
   func rewrite(_ packs: Set<Digest>) throws -> UInt64 {
-    var (sources, items) = try collect(packs)
-    let level = try levels(packs)
+    let work = try prepare(packs)
+    if work.jobs.isEmpty { return 0 }
+    let saysLevel = work.tuning.hashLog == nil
+    let writer = PackWriter(store.layout, level: saysLevel ? UInt32(work.tuning.level) : 0)
+    do {
+      try run(work) { front, payload, raw, objects throws(StoreError) in
+        try writer.append(front, payload, raw: raw, objects: objects)
+      }
+      try writer.finishLast()
+    } catch {
+      writer.abandon()
+      throw error
+    }
+    let finished = writer.packs
+    try explaining("the folder packs/") { () throws(SystemError) in
+      try store.layout.fileSystem.sync(store.layout.packs.raw)
+    }
+    try store.index.insert(finished)
+    return finished.reduce(0) { $0 + $1.sizeBytes }
+  }
+
+  /// The bytes that the new packs would have. Nothing is written.
+  func measure(_ packs: Set<Digest>) throws -> UInt64 {
+    var work = try prepare(packs)
+    if work.jobs.isEmpty { return 0 }
+    var bytes: UInt64 = 0
+    work.jobs.removeAll { job in
+      guard case .copy(let source) = job else { return false }
+      bytes += UInt64(source.frameBytes)
+      return true
+    }
+    let encoded = Monitor<UInt64>(0)
+    try run(work) { front, payload, _, _ in
+      encoded.withLock { $0 += UInt64(front.count + payload.count) }
+    }
+    bytes += encoded.withLock { $0 }
+    let packs = bytes / PackFormat.targetBytes + 1
+    return bytes + packs * UInt64(PackFormat.headerBytes)
+  }
+
+  private struct Work: Sendable {
+    var jobs: [Job]
+    let sources: [Source]
+    let tuning: StoreTuning
+  }
+
+  private func prepare(_ packs: Set<Digest>) throws -> Work {
+    let (sources, items) = try collect(packs)
     var jobs: [Job] = []
     var loose: [Item] = []
-    for (i, source) in sources.enumerated() where !source.items.isEmpty {
+    for source in sources where !source.items.isEmpty {
       if case .sparing = encoding, source.items.count == source.objectCount {
         jobs.append(.copy(source))
       } else {
         loose += source.items.map { items[$0] }
       }
-      sources[i].items = []
     }
-    items = []
     sort(&loose)
     jobs += group(loose).map(Job.encode)
-    if jobs.isEmpty { return 0 }
-    return try run(jobs, sources, level)
+    return Work(jobs: jobs, sources: sources, tuning: try tuning(packs))
   }
 
   /// The level of the new frames, and what the new packs may say of theirs.
-  private func levels(_ packs: Set<Digest>) throws(StoreError) -> StoreTuning {
+  private func tuning(_ packs: Set<Digest>) throws(StoreError) -> StoreTuning {
     var tuning = StoreTuning()
     switch encoding {
     case .all(let level):
@@ -96,34 +142,39 @@ struct PackRewriter: Sendable {
 
   // MARK: What is copied
 
-  private func collect(_ packs: Set<Digest>) throws(StoreError) -> ([Source], [Item]) {
-    var names: [PackRow] = []
-    var isChosen: [Bool] = []
+  /// The packs' own directories tell what they hold.
+  private func collect(_ packs: Set<Digest>) throws -> ([Source], [Item]) {
     var sources: [Source] = []
-    var places: [FrameAddress: Int] = [:]
     var items: [Item] = []
-    try store.index.survey { rows in
-      names = rows
-      isChosen = rows.map { packs.contains($0.name) }
-    } frame: { row in
-      guard isChosen[row.pack] else { return }
-      let address = FrameAddress(pack: names[row.pack].name, offset: row.offset)
-      places[address] = sources.count
-      sources.append(Source(address: address, frameBytes: row.frameBytes))
-    } object: { copies in
-      for (i, row) in copies.enumerated() where isChosen[row.pack] {
-        let address = FrameAddress(pack: names[row.pack].name, offset: row.frame)
-        guard let frame = places[address] else { continue }
-        sources[frame].objectCount += 1
-        guard i == 0, isNeeded(row.kind, row.id) else { continue }
-        sources[frame].items.append(items.count)
-        items.append(
-          Item(
-            kind: row.kind, id: row.id, frame: frame, start: row.start, length: row.length,
-            order: order?[prefixKey(row.kind, row.id)] ?? .max))
+    for pack in packs.sorted() {
+      let contents = try reading(pack) { () throws(StoreError) in try store.index.scan(pack) }
+      for frame in contents.frames {
+        var source = Source(
+          address: FrameAddress(pack: pack, offset: frame.offset), frameBytes: frame.frameBytes)
+        source.objectCount = frame.objects.count
+        var start = 0
+        for (kind, id, length) in frame.objects {
+          if isNeeded(kind, id), try counts(kind, id, source.address, start) {
+            source.items.append(items.count)
+            items.append(
+              Item(
+                kind: kind, id: id, frame: sources.count, start: start, length: length,
+                order: order?[prefixKey(kind, id)] ?? .max))
+          }
+          start += length
+        }
+        sources.append(source)
       }
     }
     return (sources, items)
+  }
+
+  private func counts(
+    _ kind: ObjectKind, _ id: Digest, _ address: FrameAddress, _ start: Int
+  ) throws(StoreError) -> Bool {
+    guard isDoubled(kind, id) else { return true }
+    guard let place = try store.index.keptPlace(kind, id) else { return true }
+    return place.address == address && place.start == start
   }
 
   /// Trees and the like apart from contents; then in the order of a walk, or as they were.
@@ -158,51 +209,42 @@ struct PackRewriter: Sendable {
 
   // MARK: Copying
 
-  private func run(
-    _ jobs: [Job], _ sources: [Source], _ tuning: StoreTuning
-  ) throws -> UInt64 {
-    let saysLevel = tuning.hashLog == nil
-    let writer = PackWriter(store.layout, level: saysLevel ? UInt32(tuning.level) : 0)
+  private typealias Output =
+    @Sendable (
+      _ front: [UInt8], _ payload: UnsafeRawBufferPointer, _ rawBytes: Int,
+      _ objects: [(kind: ObjectKind, id: Digest, length: Int)]
+    ) throws(StoreError) -> Void
+
+  private func run(_ work: Work, _ output: @escaping Output) throws {
+    if work.jobs.isEmpty { return }
     let next = Monitor(0)
-    do {
-      try runThreads(max(1, min(tuning.workers, jobs.count))) { _ in
-        let encoder = FrameEncoder(tuning)
-        let builder = FrameBuilder()
-        while true {
-          let i = next.update { i in
-            defer { i += 1 }
-            return i
+    try runThreads(max(1, min(work.tuning.workers, work.jobs.count))) { _ in
+      let encoder = FrameEncoder(work.tuning)
+      let builder = FrameBuilder()
+      while true {
+        let i = next.update { i in
+          defer { i += 1 }
+          return i
+        }
+        guard i < work.jobs.count else { return }
+        do {
+          switch work.jobs[i] {
+          case .copy(let source):
+            try copy(source, output)
+            progress.add(bytes: UInt64(source.frameBytes))
+          case .encode(let items):
+            try encode(items, work.sources, builder, encoder, output)
+            progress.add(bytes: items.reduce(0) { $0 + UInt64($1.length) })
           }
-          guard i < jobs.count else { return }
-          do {
-            switch jobs[i] {
-            case .copy(let source):
-              try copy(source, into: writer)
-              progress.add(bytes: UInt64(source.frameBytes))
-            case .encode(let items):
-              try encode(items, sources, builder, encoder, into: writer)
-              progress.add(bytes: items.reduce(0) { $0 + UInt64($1.length) })
-            }
-          } catch {
-            next.update { $0 = jobs.count }
-            throw error
-          }
+        } catch {
+          next.update { $0 = work.jobs.count }
+          throw error
         }
       }
-      try writer.finishLast()
-    } catch {
-      writer.abandon()
-      throw error
     }
-    let finished = writer.packs
-    try explaining("the folder packs/") { () throws(SystemError) in
-      try store.layout.fileSystem.sync(store.layout.packs.raw)
-    }
-    try store.index.insert(finished)
-    return finished.reduce(0) { $0 + $1.sizeBytes }
   }
 
-  private func copy(_ source: Source, into writer: PackWriter) throws {
+  private func copy(_ source: Source, _ output: Output) throws {
     let pack = source.address.pack
     let (bytes, frame) = try reading(pack) { () throws(StoreError) in
       try store.packs.wholeFrame(source.address, frameBytes: source.frameBytes)
@@ -214,15 +256,15 @@ struct PackRewriter: Sendable {
     }
     let front = FrameHeader.byteCount + frame.header.directoryBytes
     try bytes.withUnsafeBytes { buffer in
-      try writer.append(
+      try output(
         Array(buffer[..<front]), UnsafeRawBufferPointer(rebasing: buffer[front...]),
-        raw: frame.header.rawBytes, objects: objects.map { ($0.kind, $0.id, $0.length) })
+        frame.header.rawBytes, objects.map { ($0.kind, $0.id, $0.length) })
     }
   }
 
   private func encode(
     _ items: [Item], _ sources: [Source], _ builder: FrameBuilder, _ encoder: FrameEncoder,
-    into writer: PackWriter
+    _ output: Output
   ) throws {
     builder.clear()
     for item in items {
@@ -241,7 +283,7 @@ struct PackRewriter: Sendable {
       builder.add(item.kind, item.id, bytes)
     }
     try encoder.encode(builder) { (header, payload) throws(StoreError) in
-      try writer.append(header, payload, raw: builder.count, objects: builder.objects)
+      try output(header, payload, builder.count, builder.objects)
     }
   }
 }

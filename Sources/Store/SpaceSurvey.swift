@@ -6,7 +6,7 @@
 //    fiftieth) is rewritten: frames that are needed whole are copied as they are, what is needed of
 //    the others is put into new frames. The rest stays as it is.
 // 3. The bytes of a frame that is needed in part are shared out by uncompressed length: an
-//    estimate. All other numbers are exact.
+//    estimate, good enough to decide by. What is told to people is measured (CollectionPlan).
 
 import Codec
 
@@ -75,10 +75,13 @@ struct SpaceSurvey {
   }
 
   private(set) var packs: [Pack] = []
+  /// The objects that have several copies, by `prefixKey`: a few, or none.
+  private(set) var doubled = PrefixSet()
 
   /// - Parameter usage: who needs an object.
   init(_ index: Index, usage: (ObjectKind, Digest) -> Usage) throws(StoreError) {
     var packs: [Pack] = []
+    var doubled = PrefixSet()
     func add(_ row: ObjectRow, _ usage: Usage) {
       guard let at = packs[row.pack].frames.position(of: row.frame) else { return }
       packs[row.pack].frames[at].add(row.length, usage)
@@ -89,10 +92,12 @@ struct SpaceSurvey {
       packs[row.pack].frames.append(
         Frame(offset: row.offset, frameBytes: row.frameBytes, rawBytes: row.rawBytes))
     } object: { copies in
+      if copies.count > 1 { doubled.insert(prefixKey(copies[0].kind, copies[0].id)) }
       add(copies[0], usage(copies[0].kind, copies[0].id))
       for copy in copies.dropFirst() { add(copy, SpaceSurvey.unused) }
     }
     self.packs = packs
+    self.doubled = doubled
   }
 
   private static let smallPackBytes: UInt64 = 16 << 20
@@ -109,15 +114,6 @@ struct SpaceSurvey {
     let dead = pack.sizeBytes - min(pack.sizeBytes, kept + UInt64(PackFormat.headerBytes))
     let part: UInt64 = pack.sizeBytes < SpaceSurvey.smallPackBytes ? 50 : 10
     return dead > 0 && dead >= pack.sizeBytes / part ? .isRewritten(keptBytes: kept) : .stays
-  }
-
-  /// The bytes that a collection frees of a pack.
-  func freedBytes(of pack: Pack, _ isNeeded: (Usage) -> Bool) -> UInt64 {
-    switch fate(of: pack, isNeeded) {
-    case .stays: 0
-    case .goes: pack.sizeBytes
-    case .isRewritten(let kept): pack.sizeBytes - min(pack.sizeBytes, kept)
-    }
   }
 
   /// What an object of that length takes of a frame, header and neighbours aside.
