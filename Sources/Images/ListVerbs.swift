@@ -17,6 +17,8 @@ public struct ImageSummary: Sendable {
 public struct LogEntry: Sendable {
   public let committed: CommittedSnapshot
   public let tags: [String]
+  /// Why it is pinned; nil where it is not.
+  public let pin: String?
 }
 
 extension Workspace {
@@ -63,7 +65,8 @@ extension Workspace {
       return ImageSummary(
         name: name, isDefined: defined[name] != nil,
         provisioning: defined[name]?.provisioning ?? "",
-        snapshots: numbers.count, latest: try numbers.last.map { try store.refs.read(image, $0) })
+        snapshots: numbers.count,
+        latest: try numbers.last.flatMap { try store.refs.readIfPresent(image, $0) })
     }
   }
 
@@ -73,10 +76,12 @@ extension Workspace {
     let latest = try findLatest(name)
     let image = try ImageName(latest.snapshot.image)
     let tags = try refs.tags(of: image)
-    return try refs.numbers(of: image).reversed().map { number in
-      LogEntry(
-        committed: try refs.read(image, number),
-        tags: tags.filter { $0.value == number }.keys.sorted())
+    let pins = try refs.pins(of: image)
+    return try refs.numbers(of: image).reversed().compactMap { number in
+      guard let committed = try refs.readIfPresent(image, number) else { return nil }
+      return LogEntry(
+        committed: committed, tags: tags.filter { $0.value == number }.keys.sorted(),
+        pin: pins[number])
     }
   }
 

@@ -36,7 +36,7 @@ extension Workspace {
     var changes: [PathChange] = []
     var previous: PathProbe?
     for number in try refs.numbers(of: image) {
-      let committed = try refs.read(image, number)
+      guard let committed = try refs.readIfPresent(image, number) else { continue }
       let probe = try PathProbe(try reader(of: committed), path, after: previous)
       if let change = PathChange(committed, from: previous, to: probe) { changes.append(change) }
       previous = probe
@@ -61,7 +61,7 @@ extension Workspace {
     }
     var origin = asked
     for number in try refs.numbers(of: image).reversed() where number < asked.number {
-      let committed = try refs.read(image, number)
+      guard let committed = try refs.readIfPresent(image, number) else { continue }
       let older = try PathProbe(try reader(of: committed), path, after: probe)
       guard older.found?.entry.content == found.entry.content else { break }
       origin = committed

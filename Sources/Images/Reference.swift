@@ -160,7 +160,7 @@ extension Workspace {
     case .asOf(let time):
       // Numbers grow with time, so the last that is old enough is found from the end.
       for number in numbers.reversed() {
-        let found = try refs.read(image, number)
+        guard let found = try refs.readIfPresent(image, number) else { continue }
         if found.snapshot.created.seconds <= time { return found }
       }
       throw missing("as old as that")
@@ -175,7 +175,7 @@ extension Workspace {
     var found: [CommittedSnapshot] = []
     for image in images {
       for number in try refs.numbers(of: image) {
-        let candidate = try refs.read(image, number)
+        guard let candidate = try refs.readIfPresent(image, number) else { continue }
         if candidate.id.hex.hasPrefix(prefix) { found.append(candidate) }
       }
     }

@@ -20,4 +20,36 @@ public final class FileLock: Sendable {
     }
     return FileLock(file)
   }
+
+  /// Takes the lock if nobody has it; nil where somebody does.
+  public static func acquireIfFree(
+    _ fileSystem: any FileSystem, at directory: Int32, _ name: [UInt8], exclusive: Bool
+  ) throws(SystemError) -> FileLock? {
+    let file = try fileSystem.openFile(at: directory, name, [.readWrite, .create, .noFollow])
+    guard try fileSystem.lock(file.raw, exclusive: exclusive, wait: false) else { return nil }
+    return FileLock(file)
+  }
+
+  /// Who holds the lock, for messages: "process 1234 (imgstore export compute)". Empty where the
+  /// kernel does not tell (`/proc/locks`).
+  public static func holders(
+    _ fileSystem: any FileSystem, at directory: Int32, _ name: [UInt8]
+  ) -> [String] {
+    func text(_ path: String) -> [UInt8] {
+      (try? fileSystem.readSmallFile(at: fileSystem.workingDirectory, Array(path.utf8))) ?? []
+    }
+    guard let inode = try? fileSystem.statIfPresent(at: directory, name)?.inode else { return [] }
+    // "1: FLOCK  ADVISORY  READ 1234 08:01:131 0 EOF"
+    var found: Set<String> = []
+    for line in text("/proc/locks").split(separator: 0x0a) {
+      let words = line.split(separator: 0x20).map { String(decoding: $0, as: UTF8.self) }
+      guard words.count >= 6, words[1] == "FLOCK",
+        words[5].split(separator: ":").last.flatMap({ UInt64($0) }) == inode
+      else { continue }
+      let command = text("/proc/\(words[4])/cmdline").split(separator: 0).prefix(4)
+        .map { printable(Array($0)) }.joined(separator: " ")
+      found.insert("process \(words[4])" + (command.isEmpty ? "" : " (\(command))"))
+    }
+    return found.sorted()
+  }
 }

@@ -2,8 +2,10 @@
 //
 //     format            "imgstore store\nversion 1\n"
 //     packs/<sha256>    immutable; the name is the file's SHA-256
+//     doomed/<sha256>   packs on their way out (GarbageCollection.swift): read, never relied on
 //     refs/<image>/<n>  immutable, numbered from 1; creating one is the commit
 //     tags/<image>/<t>  a number
+//     pins/<image>/<n>  why the snapshot must stay
 //     tmp/              unfinished files; each is locked by its writer while it lives
 //     locks/            never removed, never read
 //     index.sqlite, index.stamp, cache/   may be deleted at any time
@@ -18,13 +20,18 @@ public struct Layout: Sendable {
   public let root: Descriptor
   public let path: [UInt8]
   let packs: Descriptor
+  let doomed: Descriptor
   let refs: Descriptor
   let tags: Descriptor
+  let pins: Descriptor
   let temporary: Descriptor
   let locks: Descriptor
   public let cache: Descriptor
 
   static let formatName = Array("format".utf8)
+  private static let folders = [
+    "packs", "doomed", "refs", "tags", "pins", "tmp", "locks", "cache",
+  ]
   static let formatText = "imgstore store\nversion 1\n"
 
   /// Opens the store at `path`, making it where nothing is.
@@ -65,8 +72,9 @@ public struct Layout: Sendable {
       }
       return Layout(
         fileSystem: fileSystem, root: root, path: path, packs: try folder("packs"),
-        refs: try folder("refs"), tags: try folder("tags"), temporary: try folder("tmp"),
-        locks: try folder("locks"), cache: try folder("cache"))
+        doomed: try folder("doomed"), refs: try folder("refs"), tags: try folder("tags"),
+        pins: try folder("pins"), temporary: try folder("tmp"), locks: try folder("locks"),
+        cache: try folder("cache"))
     }
   }
 
@@ -97,7 +105,7 @@ public struct Layout: Sendable {
       try fileSystem.names(of: root.raw)
     }
     // A store whose making was interrupted holds nothing but empty folders and the temporary.
-    let ours: Set<String> = ["packs", "refs", "tags", "tmp", "locks", "cache", "format.new"]
+    let ours = Set(folders + ["format.new"])
     guard names.allSatisfy({ ours.contains(printable($0)) }) else {
       throw StoreError(
         .incompatible, name, "the folder holds other files and is no store",
@@ -109,13 +117,15 @@ public struct Layout: Sendable {
         advice: "Name another with --store, or take a first snapshot to make one")
     }
     try explaining(name) { () throws(SystemError) in
-      for folder in ["packs", "refs", "tags", "tmp", "locks", "cache"] {
+      for folder in folders {
         try makeDirectoryIfAbsent(fileSystem, root, Array(folder.utf8))
       }
       let new = Array("format.new".utf8)
       let file = try fileSystem.openFile(at: root.raw, new, [.write, .create, .truncate])
       try fileSystem.write(file.raw, Array(formatText.utf8))
       try fileSystem.sync(file.raw)
+      let locks = try fileSystem.openDirectory(at: root.raw, Array("locks".utf8))
+      try LeasePhase.prepare(fileSystem, locks)
       try fileSystem.rename(at: root.raw, new, to: root.raw, formatName, exclusively: false)
       try fileSystem.sync(root.raw)
     }

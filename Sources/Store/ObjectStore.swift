@@ -8,6 +8,7 @@ public final class ObjectStore: Sendable {
   public let layout: Layout
   let packs: PackReader
   let index: Index
+  private let leases: Monitor<Lease>
   private let rebuilt = Monitor(false)
 
   /// Opens the store at `path` and brings its index up to date.
@@ -20,6 +21,8 @@ public final class ObjectStore: Sendable {
     report: @escaping @Sendable (String) -> Void
   ) throws(StoreError) {
     layout = try Layout.open(fileSystem, path: path, create: create)
+    // The lease comes before the first look at what is there: what is seen under it stays.
+    leases = Monitor(try Lease.take(layout))
     packs = PackReader(layout)
     index = try Index(layout, packs, report: report)
   }
@@ -29,7 +32,16 @@ public final class ObjectStore: Sendable {
   /// Begins a session that adds objects.
   public func beginSession(_ tuning: StoreTuning = StoreTuning()) throws(StoreError) -> WriteSession
   {
-    try WriteSession(layout, index, tuning: tuning)
+    try WriteSession(layout, index, lease, tuning: tuning)
+  }
+
+  /// What shows collectors that this store is in use.
+  var lease: Lease { leases.withLock { $0 } }
+
+  /// For the collector itself: from here on this store relies on what is there now.
+  func renewLease() throws(StoreError) {
+    let new = try Lease.take(layout)
+    leases.withLock { $0 = new }
   }
 
   /// Makes the index anew.

@@ -100,21 +100,60 @@ final class PackReader: Sendable {
 
   func open(_ pack: Digest) throws(StoreError) -> Descriptor {
     if let file = state.withLock({ $0.files[pack] }) { return file }
-    let file: Descriptor
-    do throws(SystemError) {
-      file = try layout.fileSystem.openFile(
-        at: layout.packs.raw, Array(pack.hex.utf8), [.read, .noFollow])
-    } catch {
-      if error.code == .notFound {
-        throw .missing("pack \(pack.hex)", "the file is not in the store's folder packs/")
-      }
-      throw .system(error, "pack \(pack.hex)")
-    }
+    let file = try find(pack)
     state.withLock { state in
       if state.files.count >= PackReader.openFiles { state.files.removeAll() }
       state.files[pack] = file
     }
     return file
+  }
+
+  /// A pack may move to doomed/ and back while we look for it.
+  private func find(_ pack: Digest) throws(StoreError) -> Descriptor {
+    for folder in [layout.packs, layout.doomed, layout.packs] {
+      do throws(SystemError) {
+        return try layout.fileSystem.openFile(
+          at: folder.raw, Array(pack.hex.utf8), [.read, .noFollow])
+      } catch {
+        if error.code != .notFound { throw .system(error, "pack \(pack.hex)") }
+      }
+    }
+    throw .missing("pack \(pack.hex)", "the file is not in the store's folder packs/")
+  }
+
+  /// Closes packs that are to be removed, so that their space is free at once.
+  func forget(_ packs: some Sequence<Digest>) {
+    state.withLock { state in
+      for pack in packs { state.files[pack] = nil }
+    }
+  }
+
+  /// The bytes of a frame as they are, and what they decode to.
+  func wholeFrame(
+    _ address: FrameAddress, frameBytes: Int
+  ) throws(StoreError) -> (bytes: [UInt8], frame: DecodedFrame) {
+    let object = "pack \(address.pack.shortHex) at \(address.offset)"
+    let file = try open(address.pack)
+    let bytes = try readBytes(file, object, at: address.offset, count: frameBytes)
+    return try decoding(object) { () throws(CodecError) in
+      guard bytes.count == frameBytes else { throw .truncated }
+      let header = try parseHeader(bytes)
+      guard header.frameBytes == frameBytes else { throw .corrupt("the frame's length is another") }
+      var result: Result<DecodedFrame, CodecError> = .failure(.truncated)
+      bytes.withUnsafeBytes { buffer in
+        do throws(CodecError) { result = .success(try decode(header, buffer)) } catch {
+          result = .failure(error)
+        }
+      }
+      return (bytes, try result.get())
+    }
+  }
+
+  /// The zstd level that a pack says its frames have; 0 where it says none.
+  func level(of pack: Digest) throws(StoreError) -> UInt32 {
+    let front = try readBytes(
+      try open(pack), "pack \(pack.shortHex)", at: 0, count: PackFormat.headerBytes)
+    return PackFormat.level(of: front) ?? 0
   }
 
   private func read(_ address: FrameAddress, frameBytes: Int) throws(StoreError) -> DecodedFrame {

@@ -24,8 +24,18 @@ struct FinishedPack: Sendable {
 
 enum PackFormat {
   static let headerBytes = 16
-  /// "IMGPACK" and a byte, the version, and four bytes that are zero.
-  static let header: [UInt8] = Array("IMGPACK".utf8) + [0, 1, 0, 0, 0, 0, 0, 0, 0]
+  static let headerFront: [UInt8] = Array("IMGPACK".utf8) + [0, 1, 0, 0, 0]
+
+  /// "IMGPACK" and a byte, the version, and the zstd level that all frames have at least (0: not
+  /// said), so that `optimize` need not do its work twice.
+  static func header(level: UInt32) -> [UInt8] {
+    headerFront + (0..<4).map { UInt8(truncatingIfNeeded: level >> ($0 * 8)) }
+  }
+
+  static func level(of header: [UInt8]) -> UInt32? {
+    guard header.count >= headerBytes, header.starts(with: headerFront) else { return nil }
+    return (0..<4).reduce(0) { $0 | UInt32(header[12 + $1]) << UInt32($1 * 8) }
+  }
   static let targetBytes: UInt64 = 128 << 20
 }
 
@@ -56,8 +66,12 @@ final class PackWriter: Sendable {
   private let box: Monitor<Box>
   private let finished = Monitor<[FinishedPack]>([])
 
-  init(_ layout: Layout) {
+  private let level: UInt32
+
+  /// - Parameter level: what the packs say of the level of their frames.
+  init(_ layout: Layout, level: UInt32 = 0) {
     self.layout = layout
+    self.level = level
     behind = WriteBehind(layout.fileSystem)
     box = Monitor(Box())
   }
@@ -135,7 +149,7 @@ final class PackWriter: Sendable {
 
   private func start() throws(SystemError) -> Open {
     var open = Open(try TemporaryFile(layout))
-    try write(&open, PackFormat.header)
+    try write(&open, PackFormat.header(level: level))
     return open
   }
 

@@ -3,6 +3,7 @@
 // 1. refs/<image>/<n> is created once, complete and synced, and never changed: the listing is the
 //    history. Two writers that race both succeed, with different numbers.
 // 2. A ref holds the whole snapshot object; its id is recomputed at every read.
+//    Removing one: RefRemoval.swift. A number never comes to mean another snapshot.
 // 3. tags/<image>/<tag> holds a number; it is created exclusively, after its ref.
 
 import Codec
@@ -49,6 +50,14 @@ public struct RefLog: Sendable {
 
   /// The images that have snapshots.
   public func images() throws(StoreError) -> [ImageName] {
+    // The folder of an image whose snapshots were all removed stays.
+    var images: [ImageName] = []
+    for image in try everyImage() where try !numbers(of: image).isEmpty { images.append(image) }
+    return images
+  }
+
+  /// The images that have, or had, snapshots.
+  func everyImage() throws(StoreError) -> [ImageName] {
     let names = try explaining("the folder refs/") { () throws(SystemError) in
       try layout.fileSystem.names(of: layout.refs.raw)
     }
@@ -65,6 +74,16 @@ public struct RefLog: Sendable {
     }
   }
 
+  /// The highest number that an image has, or ever had.
+  func highestNumber(of image: ImageName) throws(StoreError) -> Int {
+    guard let folder = try open(layout.refs, image) else { return 0 }
+    return try explaining("the refs of \(image)") { () throws(SystemError) in
+      try layout.fileSystem.names(of: folder.raw).compactMap {
+        Int(String(decoding: $0, as: UTF8.self)) ?? RefLog.removedNumber($0)
+      }.max() ?? 0
+    }
+  }
+
   public func latest(of image: ImageName) throws(StoreError) -> CommittedSnapshot? {
     guard let last = try numbers(of: image).last else { return nil }
     return try read(image, last)
@@ -78,6 +97,16 @@ public struct RefLog: Sendable {
       }
     }
     return nil
+  }
+
+  /// Reads one ref; nil where it has been removed, also just now by another process.
+  public func readIfPresent(
+    _ image: ImageName, _ number: Int
+  ) throws(StoreError) -> CommittedSnapshot? {
+    do throws(StoreError) { return try read(image, number) } catch {
+      if error.kind == .missing { return nil }
+      throw error
+    }
   }
 
   /// Reads and checks one ref.
@@ -115,7 +144,7 @@ public struct RefLog: Sendable {
         "has a record of \(bytes.count) bytes, which is too much",
         advice: "Look for an absurd number of unreadable files or of rows")
     }
-    var number = (try numbers(of: image).last ?? 0) + 1
+    var number = try highestNumber(of: image) + 1
     let object = "a new ref of \(image)"
     return try explaining(object) { () throws(SystemError) in
       let fileSystem = layout.fileSystem
@@ -174,72 +203,12 @@ public struct RefLog: Sendable {
     return (SHA256.digest(of: body), try Snapshot.decode(body))
   }
 
-  private func open(_ parent: Descriptor, _ image: ImageName) throws(StoreError) -> Descriptor? {
+  func open(_ parent: Descriptor, _ image: ImageName) throws(StoreError) -> Descriptor? {
     do throws(SystemError) {
       return try layout.fileSystem.openDirectory(at: parent.raw, image.bytes)
     } catch {
       if error.code == .notFound { return nil }
       throw .system(error, "the history of \(image)")
-    }
-  }
-
-  // MARK: Tags
-
-  /// Tag names and the numbers they stand for.
-  public func tags(of image: ImageName) throws(StoreError) -> [String: Int] {
-    guard let folder = try open(layout.tags, image) else { return [:] }
-    return try explaining("the tags of \(image)") { () throws(SystemError) in
-      var tags: [String: Int] = [:]
-      for name in try layout.fileSystem.names(of: folder.raw) {
-        let text = String(
-          decoding: try layout.fileSystem.readSmallFile(at: folder.raw, name, limitBytes: 64),
-          as: UTF8.self)
-        if let number = Int(text.split(separator: "\n").first ?? "") {
-          tags[String(decoding: name, as: UTF8.self)] = number
-        }
-      }
-      return tags
-    }
-  }
-
-  /// A tag's name is allowed and not taken.
-  public func checkTag(_ tag: String, of image: ImageName) throws(StoreError) {
-    let ok = tag.utf8.allSatisfy {
-      (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
-        || $0 == 0x2d || $0 == 0x5f || $0 == 0x2e || $0 == 0x2b
-    }
-    let first = tag.utf8.first ?? 0
-    guard ok, !tag.isEmpty, tag.utf8.count <= 100,
-      (0x41...0x5a).contains(first) || (0x61...0x7a).contains(first)
-    else {
-      throw StoreError(
-        .refused, "tag '\(tag)'", "is not allowed",
-        advice: "Tags begin with a letter and have letters, digits, '.', '-', '_' and '+'")
-    }
-    if let number = try tags(of: image)[tag] {
-      throw StoreError(
-        .refused, "tag '\(tag)'", "stands for \(image)@\(number) already",
-        advice: "Choose another tag")
-    }
-  }
-
-  public func setTag(_ tag: String, of image: ImageName, to number: Int) throws(StoreError) {
-    try checkTag(tag, of: image)
-    try explaining("tag '\(tag)' of \(image)") { () throws(SystemError) in
-      let fileSystem = layout.fileSystem
-      try makeDirectoryIfAbsent(fileSystem, layout.tags, image.bytes)
-      let folder = try fileSystem.openDirectory(at: layout.tags.raw, image.bytes)
-      let temporary = try TemporaryFile(layout)
-      do throws(SystemError) {
-        try fileSystem.write(temporary.file.raw, Array("\(number)\n".utf8))
-        try fileSystem.sync(temporary.file.raw)
-        try temporary.publish(in: folder, as: Array(tag.utf8), exclusively: true)
-      } catch {
-        temporary.discard()
-        throw error
-      }
-      try fileSystem.sync(folder.raw)
-      try fileSystem.sync(layout.tags.raw)
     }
   }
 }

@@ -50,18 +50,23 @@ final class TemporaryFile: Sendable {
   }
 
   /// Removes what writers that no longer live have left.
-  static func sweep(_ layout: Layout) throws(SystemError) {
+  /// - Returns: the bytes that it had.
+  static func sweep(_ layout: Layout) throws(SystemError) -> UInt64 {
     let fileSystem = layout.fileSystem
+    var freedBytes: UInt64 = 0
     for name in try fileSystem.names(of: layout.temporary.raw) {
       do {
         let file = try fileSystem.openFile(at: layout.temporary.raw, name, [.read, .noFollow])
         if try fileSystem.lock(file.raw, exclusive: true, wait: false) {
+          let size = try fileSystem.stat(file.raw).size
           try fileSystem.remove(at: layout.temporary.raw, name, isDirectory: false)
+          freedBytes &+= size
         }
       } catch {
         if error.code != .notFound { throw error }
       }
     }
+    return freedBytes
   }
 }
 

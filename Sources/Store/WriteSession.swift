@@ -7,7 +7,8 @@
 // 3. Frames are compressed by whatever thread has time: a thread whose frame is full gives it to a
 //    waiting thread, and else compresses it itself. So at most one full frame a thread exists, and
 //    one large file still keeps all processors busy.
-// 4. The session holds the store's lock shared, so that no garbage collection can run beside it.
+// 4. The session holds the lease under which its store was opened (Lease.swift): what it saw there
+//    stays until it ends, whatever garbage collection runs beside it.
 
 import Codec
 import Platform
@@ -31,7 +32,7 @@ public final class WriteSession: Sendable {
   let known: KnownObjects
   let packs: PackWriter
   public let tuning: StoreTuning
-  private let lock: FileLock
+  private let lease: Lease
 
   private struct Exchange {
     var waiting = 0
@@ -42,19 +43,17 @@ public final class WriteSession: Sendable {
   }
   private let exchange: Monitor<Exchange>
 
-  init(_ layout: Layout, _ index: Index, tuning: StoreTuning) throws(StoreError) {
+  init(
+    _ layout: Layout, _ index: Index, _ lease: Lease, tuning: StoreTuning
+  ) throws(StoreError) {
     self.layout = layout
     self.index = index
     self.tuning = tuning
     known = KnownObjects(index)
     packs = PackWriter(layout)
     exchange = Monitor(Exchange(producers: 0))
-    lock = try explaining("the store") { () throws(SystemError) in
-      let lock = try FileLock.acquire(
-        layout.fileSystem, at: layout.locks.raw, Array("store".utf8), exclusive: false)
-      try TemporaryFile.sweep(layout)
-      return lock
-    }
+    self.lease = lease
+    try explaining("the store") { () throws(SystemError) in _ = try TemporaryFile.sweep(layout) }
   }
 
   deinit { packs.abandon() }

@@ -79,6 +79,7 @@ struct Log: ParsableCommand {
         entries.map { entry in
           let snapshot = entry.committed.snapshot
           var words = entry.tags.map { "[\($0)]" }
+          if entry.pin != nil { words.append("(pinned)") }
           if !snapshot.isComplete { words.append("(incomplete)") }
           if !snapshot.message.isEmpty { words.append(printable(snapshot.message.utf8)) }
           return [

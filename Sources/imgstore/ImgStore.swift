@@ -33,7 +33,13 @@ struct ImgStore: ParsableCommand {
       CommandGroup(name: "Going back", subcommands: [Revert.self, Restore.self]),
       CommandGroup(name: "Nodes", subcommands: [Pack.self, Lite.self, Bench.self]),
       CommandGroup(name: "Other sites", subcommands: [Export.self, Import.self]),
-      CommandGroup(name: "The store", subcommands: [Verify.self, Reindex.self]),
+      CommandGroup(
+        name: "Time and space",
+        subcommands: [
+          TagCommand.self, Untag.self, Pin.self, Unpin.self, Forget.self, Remove.self, GC.self,
+          Optimize.self, Du.self,
+        ]),
+      CommandGroup(name: "The store", subcommands: [Stats.self, Verify.self, Reindex.self]),
     ])
 
   static func main() {

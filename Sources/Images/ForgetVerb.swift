@@ -1,0 +1,171 @@
+// imgstore forget, remove: snapshots leave the history. Their space is free after `gc`.
+//
+// 1. The image's lock is held, so that no change of the image rests on what goes.
+// 2. What goes and what stays, and why, is decided before anything is removed, and told.
+// 3. What it frees is foretold by the rules that the collection follows (DiskUse).
+
+import Platform
+import Store
+import XCAT
+
+/// A snapshot that goes.
+public struct ForgottenSnapshot: Sendable {
+  public let name: SnapshotName
+  /// Nil where its ref cannot be read.
+  public let snapshot: CommittedSnapshot?
+  public let tags: [String]
+}
+
+/// A snapshot that stays.
+public struct KeptSnapshot: Sendable {
+  public let snapshot: CommittedSnapshot
+  public let reasons: [KeepReason]
+}
+
+/// What `forget` or `remove` did, or would do.
+public struct ForgetOutcome: Sendable {
+  public let forgotten: [ForgottenSnapshot]
+  public let kept: [KeptSnapshot]
+  /// Bytes that the next `gc` frees because of it; nil where nobody asked.
+  public let freedBytes: UInt64?
+  /// Bytes that the next `gc` frees anyway.
+  public let collectableBytes: UInt64?
+  public let isDryRun: Bool
+}
+
+extension Workspace {
+  /// Removes what a policy does not keep.
+  /// - Parameters:
+  ///   - names: images; all where there are none.
+  ///   - force: tagged and pinned snapshots may go, too.
+  /// - Throws: `ImageError` for a policy without a rule, and for a snapshot that cannot be read.
+  public func forget(
+    _ names: [String], _ policy: RetentionPolicy, force: Bool = false, dryRun: Bool = false
+  ) throws -> ForgetOutcome {
+    guard policy.hasRule else {
+      throw ImageError(
+        "forget", "is given no rule, and would keep only the latest snapshots",
+        advice: "Say what to keep: '--keep-last 10', '--keep-daily 7 --keep-monthly 12' …")
+    }
+    let store = try store()
+    let images =
+      names.isEmpty
+      ? try store.refs.images()
+      : try Set(names.map { try ImageName(try findLatest($0).snapshot.image) }).sorted()
+    let locks = try images.map { try lock($0, store) }
+    defer { withExtendedLifetime(locks) {} }
+    let inUse = try snapshotsInUse()
+    var forgotten: [ForgottenSnapshot] = []
+    var kept: [KeptSnapshot] = []
+    for image in images {
+      let allTags = try store.refs.tags(of: image)
+      let pins = try store.refs.pins(of: image)
+      let all = try store.refs.numbers(of: image).map { try store.refs.read(image, $0) }
+      func tags(of number: Int) -> [String] {
+        allTags.filter { $0.value == number }.keys.sorted()
+      }
+      let reasons = policy.reasons(
+        for: all.map {
+          RetentionCandidate(
+            number: $0.number, created: $0.snapshot.created.seconds, tags: tags(of: $0.number),
+            pin: pins[$0.number],
+            underWay: inUse[SnapshotName(image: image, number: $0.number)])
+        }, force: force)
+      for committed in all {
+        if let why = reasons[committed.number], !why.isEmpty {
+          kept.append(KeptSnapshot(snapshot: committed, reasons: why))
+        } else {
+          forgotten.append(
+            ForgottenSnapshot(
+              name: SnapshotName(image: image, number: committed.number), snapshot: committed,
+              tags: tags(of: committed.number)))
+        }
+      }
+    }
+    return try drop(forgotten, kept: kept, dryRun: dryRun)
+  }
+
+  /// Removes one snapshot.
+  /// - Parameter force: also the latest, a tagged or a pinned one, and one that cannot be read.
+  /// - Throws: `ImageError` where it must stay, saying why.
+  public func remove(
+    _ text: String, force: Bool = false, dryRun: Bool = false
+  ) throws -> ForgetOutcome {
+    let store = try store()
+    let (name, image) = try named(text, force: force)
+    let lock = try lock(image, store)
+    defer { withExtendedLifetime(lock) {} }
+    guard try store.refs.numbers(of: image).contains(name.number) else {
+      throw ImageError("snapshot \(name)", "has just been removed by another imgstore")
+    }
+    if let what = try snapshotsInUse()[name] {
+      throw ImageError(
+        "snapshot \(name)", "is needed by \(what)",
+        advice: "Finish that, or take it back, first: 'imgstore resume' says how")
+    }
+    let tags = try store.refs.tags(of: image).filter { $0.value == name.number }.keys.sorted()
+    if !force {
+      var reasons: [KeepReason] = []
+      if try store.refs.numbers(of: image).last == name.number { reasons.append(.latest) }
+      if let why = try store.refs.pins(of: image)[name.number] {
+        reasons.append(.pinned(why: why))
+      }
+      if !tags.isEmpty { reasons.append(.tagged(tags)) }
+      if !reasons.isEmpty {
+        let why = reasons.map { $0 == .latest ? "the latest of its image" : "\($0)" }
+        throw ImageError(
+          "snapshot \(name)", "is " + why.joined(separator: ", and "),
+          advice: "'--force' removes it all the same")
+      }
+    }
+    let forgotten = ForgottenSnapshot(
+      name: name, snapshot: try? store.refs.read(image, name.number), tags: tags)
+    return try drop([forgotten], kept: [], dryRun: dryRun)
+  }
+
+  /// The snapshot that a reference means. With `force`, IMAGE@NUMBER need not be readable.
+  private func named(_ text: String, force: Bool) throws -> (SnapshotName, ImageName) {
+    let reference = try Reference(text)
+    if force, case .number(let number) = reference.selector, !reference.image.isEmpty,
+      let image = try? ImageName(reference.image),
+      try store().refs.numbers(of: image).contains(number)
+    {
+      return (SnapshotName(image: image, number: number), image)
+    }
+    guard reference.selector != .latest || text.contains("@") || force || isID(reference) else {
+      throw ImageError(
+        "reference '\(text)'", "names an image, where one snapshot is asked for",
+        advice: "Write IMAGE@NUMBER")
+    }
+    let found = try find(reference)
+    let image = try ImageName(found.snapshot.image)
+    return (SnapshotName(image: image, number: found.number), image)
+  }
+
+  private func isID(_ reference: Reference) -> Bool {
+    guard let image = try? ImageName(reference.image) else { return false }
+    return (try? store().refs.images().contains(image)) == false
+  }
+
+  private func drop(
+    _ forgotten: [ForgottenSnapshot], kept: [KeptSnapshot], dryRun: Bool
+  ) throws -> ForgetOutcome {
+    let store = try store()
+    var use: DiskUse.Use?
+    var collectable: UInt64?
+    if dryRun {
+      let account = try store.diskUse(progress: progress)
+      use = try account.use(of: forgotten.map(\.name))
+      collectable = account.collectableBytes
+    } else {
+      for (image, gone) in Dictionary(grouping: forgotten, by: \.name.image)
+        .sorted(by: { $0.key < $1.key })
+      {
+        try store.refs.remove(image, gone.map(\.name.number))
+      }
+    }
+    return ForgetOutcome(
+      forgotten: forgotten, kept: kept, freedBytes: use?.freedBytes, collectableBytes: collectable,
+      isDryRun: dryRun)
+  }
+}

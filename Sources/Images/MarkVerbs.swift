@@ -1,0 +1,67 @@
+// imgstore tag, untag, pin, unpin: names of snapshots, and the promise to keep one.
+
+import Platform
+import Store
+
+extension Workspace {
+  /// Gives a snapshot a name.
+  /// - Throws: `StoreError` where the name is taken or not allowed.
+  public func tag(_ text: String, as tag: String) throws -> CommittedSnapshot {
+    try mark(text) { image, number, refs in try refs.setTag(tag, of: image, to: number) }
+  }
+
+  /// Takes a tag away: IMAGE@TAG. The snapshot stays.
+  /// - Returns: the snapshot that it stood for.
+  public func untag(_ text: String) throws -> SnapshotName {
+    let reference = try Reference(text)
+    guard case .tag(let tag) = reference.selector, reference.path == nil else {
+      throw ImageError("reference '\(text)'", "is no tag", advice: "Write IMAGE@TAG")
+    }
+    let store = try store()
+    let images = try store.refs.images()
+    guard
+      let image = reference.image.isEmpty && images.count == 1
+        ? images.first : try ImageName(reference.image)
+    else { throw ImageError("reference '\(text)'", "names no image") }
+    let lock = try lock(image, store)
+    defer { withExtendedLifetime(lock) {} }
+    let number = try store.refs.tags(of: image)[tag]
+    try store.refs.removeTag(tag, of: image)
+    return SnapshotName(image: image, number: number ?? 0)
+  }
+
+  /// Makes a snapshot stay until it is unpinned.
+  /// - Parameter why: one line.
+  public func pin(_ text: String, why: String = "") throws -> CommittedSnapshot {
+    try mark(text) { image, number, refs in try refs.pin(image, number, why: why) }
+  }
+
+  /// Takes a pin away.
+  /// - Throws: `ImageError` where the snapshot is not pinned.
+  public func unpin(_ text: String) throws -> CommittedSnapshot {
+    try mark(text) { image, number, refs in
+      guard try refs.unpin(image, number) else {
+        throw ImageError("snapshot \(image)@\(number)", "is not pinned")
+      }
+    }
+  }
+
+  /// Why a snapshot is pinned; nil where it is not.
+  public func pin(of snapshot: CommittedSnapshot) throws -> String? {
+    try store().refs.pins(of: try ImageName(snapshot.snapshot.image))[snapshot.number]
+  }
+
+  private func mark(
+    _ text: String, _ body: (ImageName, Int, RefLog) throws -> Void
+  ) throws -> CommittedSnapshot {
+    let reference = try Reference(text)
+    let store = try store()
+    let image = try ImageName(try find(reference).snapshot.image)
+    let lock = try lock(image, store)
+    defer { withExtendedLifetime(lock) {} }
+    // Again, under the lock: it may have been removed.
+    let found = try find(reference)
+    try body(image, found.number, store.refs)
+    return found
+  }
+}

@@ -1,0 +1,118 @@
+// Which snapshots a policy keeps. Decides only; nothing is read or removed here.
+//
+// 1. The latest snapshot of an image stays, and so do pinned ones and those that an unfinished
+//    change needs. Tagged ones stay unless they are given up on purpose.
+// 2. A rule keeps the latest snapshot of each of the last so many hours (days …) that have one,
+//    local time: hours without a snapshot do not count.
+// 3. What no rule and no promise keeps goes. Without a rule nothing goes.
+
+import Glibc
+import Store
+
+/// What `forget` keeps.
+public struct RetentionPolicy: Sendable, Equatable {
+  public var last: Int?
+  public var hourly: Int?
+  public var daily: Int?
+  public var weekly: Int?
+  public var monthly: Int?
+  /// Tagged snapshots, beside what the numbers keep; a rule of its own.
+  public var tagged = false
+  public init() {}
+
+  /// There is a rule: an empty policy would keep nothing, which nobody means.
+  public var hasRule: Bool {
+    tagged || [last, hourly, daily, weekly, monthly].contains { $0 != nil }
+  }
+}
+
+/// Why a snapshot is kept.
+public enum KeepReason: Sendable, Hashable, CustomStringConvertible {
+  case latest
+  case pinned(why: String)
+  /// An unfinished revert or import needs it.
+  case underWay(what: String)
+  case tagged([String])
+  /// A rule of the policy, by its name: "daily".
+  case rule(String)
+
+  public var description: String {
+    switch self {
+    case .latest: "latest"
+    case .pinned(let why): why.isEmpty ? "pinned" : "pinned: \(why)"
+    case .underWay(let what): "needed by \(what)"
+    case .tagged(let tags): "tagged \(tags.joined(separator: ", "))"
+    case .rule(let name): name
+    }
+  }
+}
+
+/// A snapshot, as a policy looks at it.
+public struct RetentionCandidate: Sendable {
+  public let number: Int
+  /// Seconds since 1970.
+  public let created: Int64
+  public let tags: [String]
+  /// Why it is pinned; nil where it is not.
+  public let pin: String?
+  /// What needs it to be finished; nil where nothing does.
+  public let underWay: String?
+
+  public init(
+    number: Int, created: Int64, tags: [String] = [], pin: String? = nil, underWay: String? = nil
+  ) {
+    self.number = number
+    self.created = created
+    self.tags = tags
+    self.pin = pin
+    self.underWay = underWay
+  }
+}
+
+extension RetentionPolicy {
+  /// Why each snapshot of one image is kept; one that goes has no reason.
+  /// - Parameters:
+  ///   - candidates: ascending by number.
+  ///   - force: tagged and pinned snapshots that no rule keeps go as well.
+  public func reasons(
+    for candidates: [RetentionCandidate], force: Bool = false
+  ) -> [Int: [KeepReason]] {
+    var reasons: [Int: [KeepReason]] = [:]
+    for candidate in candidates {
+      var own: [KeepReason] = []
+      if candidate.number == candidates.last?.number { own.append(.latest) }
+      if let what = candidate.underWay { own.append(.underWay(what: what)) }
+      if let why = candidate.pin, !force { own.append(.pinned(why: why)) }
+      if !candidate.tags.isEmpty, tagged || !force { own.append(.tagged(candidate.tags)) }
+      reasons[candidate.number] = own
+    }
+    let rules: [(String, Int?, (RetentionCandidate) -> String)] = [
+      ("last", last, { "\($0.number)" }),
+      ("hourly", hourly, { localTime($0.created, "%Y-%m-%d %H %z") }),
+      ("daily", daily, { localTime($0.created, "%Y-%m-%d") }),
+      ("weekly", weekly, { localTime($0.created, "%G-%V") }),
+      ("monthly", monthly, { localTime($0.created, "%Y-%m") }),
+    ]
+    for (name, limit, period) in rules {
+      guard let limit else { continue }
+      var seen: Set<String> = []
+      for candidate in candidates.reversed() {
+        let period = period(candidate)
+        if seen.contains(period) { continue }
+        if seen.count == limit { break }
+        seen.insert(period)
+        reasons[candidate.number]?.append(.rule(name))
+      }
+    }
+    return reasons
+  }
+}
+
+private func localTime(_ seconds: Int64, _ format: String) -> String {
+  var time = time_t(seconds)
+  var parts = tm()
+  var text = [CChar](repeating: 0, count: 64)
+  guard localtime_r(&time, &parts) != nil else { return "\(seconds)" }
+  let length = strftime(&text, text.count, format, &parts)
+  return String(decoding: text.prefix(length).map(UInt8.init(bitPattern:)), as: UTF8.self)
+}

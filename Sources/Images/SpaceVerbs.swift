@@ -1,0 +1,114 @@
+// imgstore gc, optimize, du, stats: the store's space.
+
+import Platform
+import Store
+
+/// An account of one image or snapshot.
+public struct UseLine: Sendable {
+  /// "compute" or "compute@3".
+  public let name: String
+  public let snapshots: Int
+  public let use: DiskUse.Use
+}
+
+/// What `du` says.
+public struct DiskUseOutcome: Sendable {
+  public let lines: [UseLine]
+  /// All lines together.
+  public let total: UseLine
+  public let account: DiskUse
+}
+
+/// Counts and sizes of a whole store.
+public struct StoreStatistics: Sendable {
+  public let images: Int
+  public let snapshots: Int
+  /// Entries and bytes of all snapshots, as if each stood for itself.
+  public let entries: UInt64
+  public let contentBytes: UInt64
+  public let contents: StoreContents
+  public let indexBytes: UInt64
+  public let cacheBytes: UInt64
+}
+
+extension Workspace {
+  /// Removes what no snapshot needs.
+  public func collect(_ request: CollectionRequest = CollectionRequest()) throws
+    -> CollectionOutcome
+  {
+    try store().collect(request, progress: progress, report: tell)
+  }
+
+  /// Says who uses how much.
+  /// - Parameters:
+  ///   - texts: images or references; all images where there are none.
+  ///   - bySnapshot: a line for each snapshot of the images.
+  public func diskUse(_ texts: [String], bySnapshot: Bool = false) throws -> DiskUseOutcome {
+    let store = try store()
+    let account = try store.diskUse(progress: progress)
+    var groups: [(name: String, members: [SnapshotName])] = []
+    func add(image: String) {
+      let members = account.snapshots.filter { $0.image.text == image }
+      if bySnapshot {
+        groups += members.map { ("\($0)", [$0]) }
+      } else {
+        groups.append((image, members))
+      }
+    }
+    let names = texts.isEmpty ? try store.refs.images().map(\.text) : texts
+    for text in names {
+      let reference = try Reference(text)
+      let found = try find(reference)
+      if reference.selector == .latest, found.snapshot.image == reference.image {
+        add(image: reference.image)
+      } else {
+        let name = SnapshotName(
+          image: try ImageName(found.snapshot.image), number: found.number)
+        groups.append(("\(name)", [name]))
+      }
+    }
+    func line(_ name: String, _ members: [SnapshotName]) throws -> UseLine {
+      UseLine(name: name, snapshots: members.count, use: try account.use(of: members))
+    }
+    let all = Set(groups.flatMap(\.members))
+    return DiskUseOutcome(
+      lines: try groups.map { try line($0.name, $0.members) },
+      total: try line("total", Array(all)), account: account)
+  }
+
+  /// Counts the store.
+  public func statistics() throws -> StoreStatistics {
+    let store = try store()
+    var snapshots = 0
+    var entries: UInt64 = 0
+    var contentBytes: UInt64 = 0
+    let images = try store.refs.images()
+    for image in images {
+      for number in try store.refs.numbers(of: image) {
+        guard let committed = try store.refs.readIfPresent(image, number) else { continue }
+        snapshots += 1
+        entries &+= committed.snapshot.entryCount
+        contentBytes &+= committed.snapshot.contentBytes
+      }
+    }
+    return StoreStatistics(
+      images: images.count, snapshots: snapshots, entries: entries, contentBytes: contentBytes,
+      contents: try store.contents(),
+      indexBytes: try fileSystem.statIfPresent(
+        at: store.layout.root.raw, Array("index.sqlite".utf8))?.size ?? 0,
+      cacheBytes: try bytes(below: store.layout.cache))
+  }
+
+  private func bytes(below folder: Descriptor) throws -> UInt64 {
+    var total: UInt64 = 0
+    for name in try fileSystem.names(of: folder.raw) {
+      guard let stat = try fileSystem.statIfPresent(at: folder.raw, name) else { continue }
+      if stat.kind == .directory {
+        total += try bytes(below: try fileSystem.openDirectory(at: folder.raw, name))
+      } else {
+        total += stat.size
+      }
+    }
+    return total
+  }
+}

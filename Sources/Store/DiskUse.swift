@@ -1,0 +1,224 @@
+// Who uses how much of the store, and what would be free without them.
+//
+// Each object is given the set of snapshots that reach it: directories are visited once, parents
+// before children, and hand their sets down. What a collection would free when some snapshots were
+// gone is then asked of the same rules that the collection follows (SpaceSurvey).
+
+import Codec
+import Platform
+
+/// The account of a store, at one moment.
+public struct DiskUse: Sendable {
+  /// What some snapshots use, in bytes on disk.
+  public struct Use: Sendable, Equatable {
+    /// Of all objects that they reach.
+    public var reachedBytes: UInt64 = 0
+    /// Of those that nobody else reaches.
+    public var uniqueBytes: UInt64 = 0
+    /// What `forget` and `gc` free when these, and no others, are gone.
+    public var freedBytes: UInt64 = 0
+    public var sharedBytes: UInt64 { reachedBytes - min(reachedBytes, uniqueBytes) }
+  }
+
+  /// In the order of images and numbers.
+  public let snapshots: [SnapshotName]
+  public let packCount: Int
+  public let packBytes: UInt64
+  public let refBytes: UInt64
+  /// What `gc` frees as things are.
+  public private(set) var collectableBytes: UInt64
+  /// Bytes of objects that no snapshot reaches, whether or not `gc` takes the trouble.
+  public let deadBytes: UInt64
+
+  private let members: [SnapshotName: Int]
+  private let sizes: [UInt64]
+  private let sets: UsageSets
+  private let survey: SpaceSurvey
+  private let usages: PrefixMap
+  private let store: ObjectStore
+  /// Per set of snapshots: its bytes, and the packs that have some of them.
+  private let setBytes: [UInt64]
+  private let setPacks: [[Int]]
+
+  init(_ store: ObjectStore, progress: Progress) throws {
+    progress.begin("counting")
+    var walk = UsageWalk()
+    var names: [SnapshotName] = []
+    var sizes: [UInt64] = []
+    var roots: [(ObjectReference, Int)] = []
+    try store.refs.readAll { committed in
+      let image = try ImageName(committed.snapshot.image)
+      for piece in committed.snapshot.pieces {
+        piece.entry.forEachReference { roots.append(($0, names.count)) }
+      }
+      names.append(SnapshotName(image: image, number: committed.number))
+      sizes.append(try store.refs.sizeBytes(image, committed.number))
+    }
+    try walk.run(store, roots, progress)
+    let usages = walk.usages
+    let survey = try SpaceSurvey(store.index) { usages[prefixKey($0, $1)] ?? SpaceSurvey.unused }
+    var setBytes = [UInt64](repeating: 0, count: walk.sets.count)
+    var setPacks = [[Int]](repeating: [], count: walk.sets.count)
+    for (i, pack) in survey.packs.enumerated() {
+      for frame in pack.frames {
+        for share in frame.shares {
+          let set = Int(share.usage)
+          setBytes[set] += SpaceSurvey.storedBytes(of: share, in: frame)
+          if setPacks[set].last != i { setPacks[set].append(i) }
+        }
+      }
+    }
+    snapshots = names
+    members = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
+    self.sizes = sizes
+    sets = walk.sets
+    self.survey = survey
+    self.usages = usages
+    self.store = store
+    self.setBytes = setBytes
+    self.setPacks = setPacks
+    packCount = survey.packs.count
+    packBytes = survey.packs.reduce(0) { $0 + $1.sizeBytes }
+    refBytes = sizes.reduce(0, +)
+    deadBytes = setBytes[Int(SpaceSurvey.unused)]
+    collectableBytes = 0
+    collectableBytes = try freedBytes(survey.packs.indices, without: [])
+  }
+
+  /// What these snapshots use together; names that are not in the store count for nothing.
+  public func use(of names: some Sequence<SnapshotName>) throws -> Use {
+    var sets = sets
+    var asked: UInt32 = 0
+    var use = Use()
+    for name in Set(names) {
+      guard let member = members[name] else { continue }
+      asked = sets.union(asked, sets.single(member))
+      use.freedBytes += sizes[member]
+    }
+    var goes = [Bool](repeating: false, count: self.sets.count)
+    var packs: Set<Int> = []
+    for set in 1..<max(1, self.sets.count) where sets.intersects(set, asked) {
+      use.reachedBytes += setBytes[set]
+      guard sets.isSubset(set, of: asked) else { continue }
+      goes[set] = true
+      use.uniqueBytes += setBytes[set]
+      packs.formUnion(setPacks[set])
+    }
+    let now = collectableBytes == 0 ? 0 : try freedBytes(packs, without: [])
+    let then = try freedBytes(packs, without: goes)
+    use.freedBytes += then - min(then, now)
+    return use
+  }
+
+  /// What a collection frees of these packs when the sets that `goes` marks need nothing.
+  private func freedBytes(
+    _ packs: some Sequence<Int>, without goes: [Bool]
+  ) throws -> UInt64 {
+    @Sendable func isNeeded(_ usage: SpaceSurvey.Usage) -> Bool {
+      goes.isEmpty || !goes[Int(usage)]
+    }
+    let plan = CollectionPlan(survey, packs, .sparing, isNeeded: isNeeded, level: { _ in 0 })
+    var leftoverBytes: UInt64 = 0
+    for pack in packs.lazy.map({ self.survey.packs[$0] }) where pack.isDoomed {
+      if survey.fate(of: pack, isNeeded) == .goes { leftoverBytes += pack.sizeBytes }
+    }
+    let (usages, doubled) = (usages, survey.doubled)
+    let rewriter = PackRewriter(
+      store: store, encoding: .sparing, order: nil,
+      isNeeded: { kind, id in
+        guard let usage = usages[prefixKey(kind, id)], usage != SpaceSurvey.unused else {
+          return false
+        }
+        return isNeeded(usage)
+      }, isDoubled: { doubled.contains(prefixKey($0, $1)) }, progress: Progress())
+    return leftoverBytes + UInt64(max(0, try plan.freedBytes(rewriter)))
+  }
+}
+
+extension ObjectStore {
+  /// Takes the account of the store. Other commands go on meanwhile.
+  public func diskUse(progress: Progress) throws -> DiskUse {
+    try DiskUse(self, progress: progress)
+  }
+}
+
+/// Finds the set of snapshots of each object.
+private struct UsageWalk {
+  private(set) var sets = UsageSets()
+  private(set) var usages = PrefixMap()
+  /// Directories, and blobs that recipes make; children before parents.
+  private var nodes: [ObjectReference] = []
+  private var places: [ObjectReference: Int] = [:]
+  private var nodeUsages: [UInt32] = []
+
+  mutating func run(
+    _ store: ObjectStore, _ roots: [(ObjectReference, Int)], _ progress: Progress
+  ) throws {
+    let reader = try ReferenceReader(store)
+    usages = PrefixMap(capacity: try store.totals().objects)
+    for (root, _) in roots { try list(root, reader, progress) }
+    nodeUsages = Array(repeating: SpaceSurvey.unused, count: nodes.count)
+    for (root, member) in roots { try give(root, sets.single(member), reader) }
+    for place in nodes.indices.reversed() {
+      let usage = nodeUsages[place]
+      var needs: [ObjectReference] = []
+      var own: [UInt64] = []
+      try reader.expand(nodes[place]) {
+        own.append(prefixKey($0, $1))
+      } needs: {
+        needs.append($0)
+      }
+      for key in own { give(key, usage) }
+      for need in needs { try give(need, usage, reader) }
+    }
+  }
+
+  private func isNode(_ reference: ObjectReference, _ reader: ReferenceReader) -> Bool {
+    switch reference {
+    case .object: false
+    case .directory: true
+    case .blob(let blob): reader.mayHaveRecipe(blob)
+    }
+  }
+
+  private mutating func list(
+    _ root: ObjectReference, _ reader: ReferenceReader, _ progress: Progress
+  ) throws {
+    var pending: [(reference: ObjectReference, isDone: Bool)] = [(root, false)]
+    while let (next, isDone) = pending.popLast() {
+      if isDone {
+        places[next] = nodes.count
+        nodes.append(next)
+        continue
+      }
+      guard isNode(next, reader), places[next] == nil else { continue }
+      progress.add(items: 1)
+      // Until it has its place: it is under way.
+      places[next] = -1
+      pending.append((next, true))
+      try reader.expand(next) { _, _ in
+      } needs: { need in
+        if isNode(need, reader), places[need] == nil { pending.append((need, false)) }
+      }
+    }
+  }
+
+  private mutating func give(_ key: UInt64, _ usage: UInt32) {
+    usages.set(key, sets.union(usages[key] ?? SpaceSurvey.unused, usage))
+  }
+
+  private mutating func give(
+    _ reference: ObjectReference, _ usage: UInt32, _ reader: ReferenceReader
+  ) throws {
+    if let place = places[reference] {
+      nodeUsages[place] = sets.union(nodeUsages[place], usage)
+      return
+    }
+    var own: [UInt64] = []
+    try reader.expand(reference) {
+      own.append(prefixKey($0, $1))
+    } needs: { _ in
+    }
+    for key in own { give(key, usage) }
+  }
+}

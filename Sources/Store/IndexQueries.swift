@@ -1,0 +1,191 @@
+// Asking the index.
+
+import Codec
+import Platform
+import SQLite
+
+/// Where an object is.
+struct ObjectPlace: Sendable {
+  let address: FrameAddress
+  let frameBytes: Int
+  let start: Int
+  let length: Int
+}
+
+/// One copy of an object, as the index has it.
+struct ObjectRow {
+  let kind: ObjectKind
+  let id: Digest
+  /// Its place among the survey's packs.
+  let pack: Int
+  let frame: UInt64
+  let start: Int
+  let length: Int
+}
+
+/// A pack, as the index has it.
+struct PackRow {
+  let name: Digest
+  let sizeBytes: UInt64
+  let isDoomed: Bool
+}
+
+/// A frame, as the index has it.
+struct FrameRow {
+  let pack: Int
+  let offset: UInt64
+  let frameBytes: Int
+  let rawBytes: Int
+}
+
+extension Index {
+  /// Where an object is; nil when no pack has it. A copy that stays is preferred.
+  func place(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectPlace? {
+    if let kept = try place(kind, id, isDoomed: false) { return kept }
+    return try place(kind, id, isDoomed: true)
+  }
+
+  /// Where an object is in a pack that is not doomed.
+  func keptPlace(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectPlace? {
+    try place(kind, id, isDoomed: false)
+  }
+
+  private func place(
+    _ kind: ObjectKind, _ id: Digest, isDoomed: Bool
+  ) throws(StoreError) -> ObjectPlace? {
+    try explainingSQLite {
+      try connection.withLock { database throws -> ObjectPlace? in
+        // CROSS JOIN: the object first, by its key, whose order the first row then follows.
+        try database?.statement(
+          """
+          SELECT p.name, o.frame, f.stored, o.start, o.length FROM object o
+          CROSS JOIN pack p CROSS JOIN frame f
+          WHERE o.id = ? AND o.kind = ? AND p.id = o.pack AND p.doomed = ?
+          AND f.pack = o.pack AND f.offset = o.frame LIMIT 1
+          """
+        ).first(
+          .blob(id.bytes), .integer(Int64(kind.rawValue)), .integer(isDoomed ? 1 : 0)
+        ) { row -> ObjectPlace? in
+          guard let pack = Digest(row.bytes(0)), row.integer(1) >= 0, row.integer(2) >= 0,
+            row.integer(3) >= 0, row.integer(4) >= 0
+          else { return nil }
+          return ObjectPlace(
+            address: FrameAddress(pack: pack, offset: UInt64(row.integer(1))),
+            frameBytes: Int(row.integer(2)), start: Int(row.integer(3)),
+            length: Int(row.integer(4)))
+        } ?? nil
+      }
+    }
+  }
+
+  /// A pack that is not doomed has the object: a new snapshot may rest on it.
+  func keeps(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> Bool {
+    try explainingSQLite {
+      try connection.withLock { database in
+        try database?.statement(
+          """
+          SELECT 1 FROM object o CROSS JOIN pack p
+          WHERE o.id = ? AND o.kind = ? AND p.id = o.pack AND p.doomed = 0 LIMIT 1
+          """
+        ).first(.blob(id.bytes), .integer(Int64(kind.rawValue))) { _ in true } ?? false
+      }
+    }
+  }
+
+  /// Calls `body` with the id of every object, once a copy.
+  func forEachID(_ body: (ObjectKind, Digest) -> Void) throws(StoreError) {
+    try explainingSQLite {
+      try connection.withLock { database in
+        try database?.statement("SELECT id, kind FROM object").rows { row in
+          guard let kind = ObjectKind(rawValue: UInt8(truncatingIfNeeded: row.integer(1))) else {
+            return
+          }
+          row.withBytes(0) { bytes in
+            if bytes.count == 32, let base = bytes.baseAddress { body(kind, Digest(loading: base)) }
+          }
+        }
+      }
+    }
+  }
+
+  /// Packs, objects (each copy) and bytes that the packs have.
+  func totals() throws(StoreError) -> (packs: Int, objects: Int, storedBytes: UInt64) {
+    try explainingSQLite {
+      try connection.withLock { database in
+        let first = try database?.statement(
+          "SELECT (SELECT count(*) FROM pack), (SELECT count(*) FROM object), "
+            + "(SELECT coalesce(sum(size), 0) FROM pack)"
+        ).first { (Int($0.integer(0)), Int($0.integer(1)), UInt64(max(0, $0.integer(2)))) }
+        return first ?? (0, 0, 0)
+      }
+    }
+  }
+
+  /// All packs and frames, then all objects, as one state.
+  ///
+  /// - Parameters:
+  ///   - object: all copies of one object, the one that counts first: that in the first pack that is
+  ///     not doomed. It must not ask the index anything.
+  func survey(
+    packs: ([PackRow]) -> Void, frame: (FrameRow) -> Void, object: ([ObjectRow]) -> Void
+  ) throws(StoreError) {
+    try explainingSQLite {
+      try connection.withLock { database in
+        guard let database else { return }
+        try database.execute("BEGIN")
+        defer { try? database.execute("COMMIT") }
+        var numbers: [Int64: Int] = [:]
+        var all: [PackRow] = []
+        try database.statement("SELECT id, name, size, doomed FROM pack ORDER BY id").rows { row in
+          guard let name = Digest(row.bytes(1)) else { return }
+          numbers[row.integer(0)] = all.count
+          all.append(
+            PackRow(
+              name: name, sizeBytes: UInt64(max(0, row.integer(2))), isDoomed: row.integer(3) != 0))
+        }
+        packs(all)
+        try database.statement("SELECT pack, offset, stored, raw FROM frame ORDER BY pack, offset")
+          .rows { row in
+            guard let pack = numbers[row.integer(0)] else { return }
+            frame(
+              FrameRow(
+                pack: pack, offset: UInt64(max(0, row.integer(1))),
+                frameBytes: Int(row.integer(2)), rawBytes: Int(row.integer(3))))
+          }
+        var copies: [ObjectRow] = []
+        func flush() {
+          if let kept = copies.firstIndex(where: { !all[$0.pack].isDoomed }), kept > 0 {
+            copies.swapAt(0, kept)
+          }
+          if !copies.isEmpty { object(copies) }
+          copies.removeAll(keepingCapacity: true)
+        }
+        try objectRows(database, numbers) { row in
+          if let last = copies.last, last.id != row.id || last.kind != row.kind { flush() }
+          copies.append(row)
+        }
+        flush()
+      }
+    }
+  }
+
+  private func objectRows(
+    _ database: Database, _ numbers: [Int64: Int], _ body: (ObjectRow) -> Void
+  ) throws {
+    try database.statement(
+      "SELECT id, kind, pack, frame, start, length FROM object ORDER BY id, kind, pack, frame, start"
+    ).rows { row in
+      guard let kind = ObjectKind(rawValue: UInt8(truncatingIfNeeded: row.integer(1))),
+        let pack = numbers[row.integer(2)]
+      else { return }
+      row.withBytes(0) { bytes in
+        guard bytes.count == 32, let base = bytes.baseAddress else { return }
+        body(
+          ObjectRow(
+            kind: kind, id: Digest(loading: base), pack: pack,
+            frame: UInt64(max(0, row.integer(3))), start: Int(row.integer(4)),
+            length: Int(row.integer(5))))
+      }
+    }
+  }
+}

@@ -1,0 +1,154 @@
+// What stands in the index, and how it follows the packs: one set of rows a pack.
+
+import Codec
+import Platform
+import SQLite
+
+/// What must change in the index for it to say what the folders say.
+struct IndexChange {
+  var missing: [(name: Digest, isDoomed: Bool)] = []
+  /// Gone from packs/, where nobody removes any.
+  var lost: [Digest] = []
+  /// Gone from doomed/: removed by a collector.
+  var removed: [Digest] = []
+  var moved: [(name: Digest, isDoomed: Bool)] = []
+
+  var isEmpty: Bool { missing.isEmpty && lost.isEmpty && removed.isEmpty && moved.isEmpty }
+}
+
+/// The rows of one index; the caller guards the connection.
+struct IndexRows {
+  private let database: Database
+
+  init(_ database: Database) { self.database = database }
+
+  /// Makes the tables of a new index.
+  init(creating database: Database) throws(StoreError) {
+    self.database = database
+    try opening { () throws(SQLiteError) in
+      try database.execute(
+        """
+        PRAGMA page_size = 8192;
+        CREATE TABLE pack(
+          id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
+          doomed INTEGER NOT NULL);
+        CREATE TABLE frame(
+          pack INTEGER NOT NULL, offset INTEGER NOT NULL, stored INTEGER NOT NULL,
+          raw INTEGER NOT NULL, PRIMARY KEY(pack, offset)) WITHOUT ROWID;
+        CREATE TABLE object(
+          id BLOB NOT NULL, kind INTEGER NOT NULL, pack INTEGER NOT NULL, frame INTEGER NOT NULL,
+          start INTEGER NOT NULL, length INTEGER NOT NULL,
+          PRIMARY KEY(id, kind, pack, frame, start)) WITHOUT ROWID;
+        """)
+    }
+    try leaveDurabilityToStamp()
+  }
+
+  /// Durability comes from the stamp, so the database itself need not sync on each commit.
+  func leaveDurabilityToStamp() throws(StoreError) {
+    try opening { () throws(SQLiteError) in
+      try database.execute(
+        """
+        PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;
+        PRAGMA temp_store = MEMORY
+        """)
+    }
+  }
+
+  /// What the folders have that the rows have not, and the other way round.
+  func differences(from listing: PackListing) throws(StoreError) -> IndexChange {
+    var known: [Digest: Bool] = [:]
+    try explainingSQLite {
+      try database.statement("SELECT name, doomed FROM pack").rows { row in
+        if let digest = Digest(row.bytes(0)) { known[digest] = row.integer(1) != 0 }
+      }
+    }
+    var change = IndexChange()
+    for (names, isDoomed) in [(listing.kept, false), (listing.doomed, true)] {
+      for name in names {
+        guard let was = known.removeValue(forKey: name) else {
+          change.missing.append((name, isDoomed))
+          continue
+        }
+        if was != isDoomed { change.moved.append((name, isDoomed)) }
+      }
+    }
+    change.lost = known.filter { !$0.value }.keys.sorted()
+    change.removed = known.filter(\.value).keys.sorted()
+    return change
+  }
+
+  /// Makes the change, in one transaction.
+  func apply(
+    _ change: IndexChange, _ scan: (Digest) throws(StoreError) -> FinishedPack
+  ) throws(StoreError) {
+    try explainingSQLite {
+      try database.transaction {
+        try remove(change.lost + change.removed)
+        for (name, isDoomed) in change.moved {
+          try database.statement("UPDATE pack SET doomed = ? WHERE id = ?")
+            .run(.integer(isDoomed ? 1 : 0), .integer(packNumber(name)))
+        }
+        for (name, isDoomed) in change.missing {
+          try addRows([try scan(name)]) { _ in isDoomed }
+        }
+      }
+    }
+  }
+
+  /// Adds the rows of packs that the index does not have.
+  func insert(_ packs: [FinishedPack], isDoomed: (Digest) -> Bool) throws(StoreError) {
+    try explainingSQLite { try database.transaction { try addRows(packs, isDoomed) } }
+  }
+
+  private func remove(_ packs: [Digest]) throws {
+    if packs.isEmpty { return }
+    // One pass over the objects, however many packs go: they are in the order of their ids.
+    try database.execute(
+      "CREATE TEMP TABLE IF NOT EXISTS gone(pack INTEGER PRIMARY KEY); DELETE FROM gone")
+    let insert = try database.statement("INSERT OR IGNORE INTO gone VALUES(?)")
+    for pack in packs { try insert.run(.integer(packNumber(pack))) }
+    for table in ["object WHERE pack", "frame WHERE pack", "pack WHERE id"] {
+      try database.execute("DELETE FROM \(table) IN (SELECT pack FROM gone)")
+    }
+  }
+
+  private func addRows(_ packs: [FinishedPack], _ isDoomed: (Digest) -> Bool) throws {
+    let insertPack = try database.statement("INSERT INTO pack VALUES(?, ?, ?, ?)")
+    let insertFrame = try database.statement("INSERT INTO frame VALUES(?, ?, ?, ?)")
+    let insertObject = try database.statement(
+      "INSERT INTO object VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+    for pack in packs {
+      let number = packNumber(pack.name)
+      let known = try database.statement("SELECT 1 FROM pack WHERE id = ?")
+        .first(.integer(number)) { $0.integer(0) }
+      if known != nil { continue }
+      try insertPack.run(
+        .integer(number), .blob(pack.name.bytes), .integer(Int64(pack.sizeBytes)),
+        .integer(isDoomed(pack.name) ? 1 : 0))
+      var rows: [(object: (kind: ObjectKind, id: Digest, length: Int), frame: Int64, start: Int)] =
+        []
+      for frame in pack.frames {
+        try insertFrame.run(
+          .integer(number), .integer(Int64(frame.offset)), .integer(Int64(frame.frameBytes)),
+          .integer(Int64(frame.rawBytes)))
+        var start = 0
+        for object in frame.objects {
+          rows.append((object, Int64(frame.offset), start))
+          start += object.length
+        }
+      }
+      // In key order the b-tree is filled from left to right.
+      rows.sort { $0.object.id < $1.object.id }
+      for row in rows {
+        try insertObject.run(
+          .blob(row.object.id.bytes), .integer(Int64(row.object.kind.rawValue)),
+          .integer(number), .integer(row.frame), .integer(Int64(row.start)),
+          .integer(Int64(row.object.length)))
+      }
+    }
+  }
+}
+
+/// The number of a pack in the index.
+func packNumber(_ pack: Digest) -> Int64 { Int64(pack.prefix >> 1) }

@@ -1,0 +1,156 @@
+// The end of packs: doomed, and after a grace period removed or put back (GarbageCollection.swift,
+// rules 1 to 5).
+
+import Codec
+import Platform
+
+extension GarbageCollection {
+  /// Dooms packs, waits, and settles everything that is doomed.
+  /// - Returns: false where others had to be waited for too long.
+  func remove(_ packs: [Digest]) throws -> Bool {
+    progress.begin("removing")
+    try doom(packs)
+    let patience =
+      request.maxSeconds.map { start + $0 } ?? monotonicSeconds() + Self.patienceSeconds
+    switch try GracePeriod(store: store, giveUpAt: patience, report: report).pass() {
+    case .over: break
+    case .givenUp(let holders):
+      outcome.waitsFor = holders
+      outcome.waitingBytes = try doomedFiles().reduce(0) { $0 + $1.sizeBytes }
+      return false
+    }
+    try needed.addAll(of: store, progress: progress)
+    try settle()
+    return true
+  }
+
+  private func doom(_ packs: [Digest]) throws {
+    let fileSystem = layout.fileSystem
+    try store.index.changePacks { () throws(StoreError) in
+      try explaining("the folder doomed/") { () throws(SystemError) in
+        var done = 0
+        for pack in packs {
+          let name = Array(pack.hex.utf8)
+          do throws(SystemError) {
+            try fileSystem.rename(
+              at: layout.packs.raw, name, to: layout.doomed.raw, name, exclusively: false)
+            done += 1
+          } catch {
+            // Even a name may need space: then those that have moved make room.
+            if error.isOutOfSpace, done > 0 { return }
+            if error.code != .notFound { throw error }
+          }
+        }
+      }
+    }
+  }
+
+  struct DoomedFile {
+    let pack: Digest
+    let sizeBytes: UInt64
+  }
+
+  /// Everything in doomed/, also what is in packs/ as well.
+  func doomedFiles() throws(StoreError) -> [DoomedFile] {
+    try explaining("the folder doomed/") { () throws(SystemError) in
+      var files: [DoomedFile] = []
+      for name in try layout.fileSystem.names(of: layout.doomed.raw) {
+        guard let pack = Digest(hex: String(decoding: name, as: UTF8.self)) else { continue }
+        let stat = try layout.fileSystem.stat(at: layout.doomed.raw, name, followLink: false)
+        files.append(DoomedFile(pack: pack, sizeBytes: stat.size))
+      }
+      return files.sorted { $0.pack < $1.pack }
+    }
+  }
+
+  /// Removes what is in doomed/, or puts it back. All of it was doomed before the grace period that
+  /// has just ended: only collectors doom, and there is one.
+  private func settle() throws {
+    let files = try doomedFiles()
+    if files.isEmpty { return }
+    let isMissed = try missed(files.map(\.pack))
+    let fileSystem = layout.fileSystem
+    store.packs.forget(files.map(\.pack))
+    var removed = 0
+    var removedBytes: UInt64 = 0
+    try store.index.changePacks { () throws(StoreError) in
+      try explaining("the folder doomed/") { () throws(SystemError) in
+        let back = files.filter { isMissed.contains($0.pack) }
+        for file in back {
+          let name = Array(file.pack.hex.utf8)
+          try fileSystem.rename(
+            at: layout.doomed.raw, name, to: layout.packs.raw, name, exclusively: false)
+        }
+        if !back.isEmpty { try fileSystem.sync(layout.packs.raw) }
+        for file in files where !isMissed.contains(file.pack) {
+          try fileSystem.remove(
+            at: layout.doomed.raw, Array(file.pack.hex.utf8), isDirectory: false)
+          removed += 1
+          removedBytes += file.sizeBytes
+        }
+        try fileSystem.sync(layout.doomed.raw)
+      }
+    }
+    outcome.removedPacks += removed
+    outcome.freedBytes += Int64(removedBytes)
+  }
+
+  private struct Proof {
+    let kind: ObjectKind
+    let id: Digest
+    let place: ObjectPlace
+    let doomed: Digest
+  }
+
+  /// The doomed packs without which something would be missed (rule 5).
+  private func missed(_ doomed: [Digest]) throws -> Set<Digest> {
+    try store.index.refresh()
+    var missed: Set<Digest> = []
+    var proofs: [Proof] = []
+    for pack in doomed {
+      let contents: FinishedPack
+      do throws(StoreError) {
+        contents = try store.index.scan(pack)
+      } catch {
+        // What it holds cannot be told, so it stays, for whoever wants to save the rest of it.
+        guard error.kind == .damaged else { throw error }
+        outcome.damaged.append((pack.hex, error.finding))
+        missed.insert(pack)
+        continue
+      }
+      for object in contents.frames.lazy.flatMap(\.objects)
+      where needed.contains(object.kind, object.id) {
+        guard let place = try store.index.keptPlace(object.kind, object.id) else {
+          missed.insert(pack)
+          break
+        }
+        proofs.append(Proof(kind: object.kind, id: object.id, place: place, doomed: pack))
+      }
+    }
+    proofs.sort { a, b in
+      (a.place.address.pack, a.place.address.offset, a.place.start)
+        < (b.place.address.pack, b.place.address.offset, b.place.start)
+    }
+    for proof in proofs where !missed.contains(proof.doomed) {
+      let place = proof.place
+      do {
+        let frame = try reading(place.address.pack) { () throws(StoreError) in
+          try store.packs.frame(place.address, frameBytes: place.frameBytes)
+        }
+        guard
+          frame.header.holds(proof.kind, proof.id, start: place.start, length: place.length)
+        else {
+          throw DamagedPack(
+            name: place.address.pack, finding: "\(proof.id.hex) is not where the index says")
+        }
+        try check(
+          proof.kind, proof.id, frame.bytes(start: place.start, length: place.length),
+          in: place.address.pack)
+      } catch let damage as DamagedPack {
+        outcome.damaged.append((damage.name.hex, damage.finding))
+        missed.insert(proof.doomed)
+      }
+    }
+    return missed
+  }
+}

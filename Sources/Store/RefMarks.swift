@@ -1,0 +1,149 @@
+// Names and promises beside the history: tags/<image>/<tag> holds a number, pins/<image>/<number>
+// holds why the snapshot must stay. Both are created exclusively, complete and synced, after their
+// ref, and removed by unlinking; before a ref goes, its tags and its pin do.
+
+import Codec
+import Platform
+
+extension RefLog {
+  /// Tag names and the numbers they stand for.
+  public func tags(of image: ImageName) throws(StoreError) -> [String: Int] {
+    guard let folder = try open(layout.tags, image) else { return [:] }
+    return try explaining("the tags of \(image)") { () throws(SystemError) in
+      var tags: [String: Int] = [:]
+      for name in try layout.fileSystem.names(of: folder.raw) {
+        guard let line = try readLine(name, in: folder), let number = Int(line) else { continue }
+        tags[String(decoding: name, as: UTF8.self)] = number
+      }
+      return tags
+    }
+  }
+
+  /// A tag's name is allowed and not taken.
+  public func checkTag(_ tag: String, of image: ImageName) throws(StoreError) {
+    let ok = tag.utf8.allSatisfy {
+      (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
+        || $0 == 0x2d || $0 == 0x5f || $0 == 0x2e || $0 == 0x2b
+    }
+    let first = tag.utf8.first ?? 0
+    guard ok, !tag.isEmpty, tag.utf8.count <= 100,
+      (0x41...0x5a).contains(first) || (0x61...0x7a).contains(first)
+    else {
+      throw StoreError(
+        .refused, "tag '\(tag)'", "is not allowed",
+        advice: "Tags begin with a letter and have letters, digits, '.', '-', '_' and '+'")
+    }
+    if let number = try tags(of: image)[tag] {
+      throw StoreError(
+        .refused, "tag '\(tag)'", "stands for \(image)@\(number) already",
+        advice: "Choose another tag")
+    }
+  }
+
+  public func setTag(_ tag: String, of image: ImageName, to number: Int) throws(StoreError) {
+    try checkTag(tag, of: image)
+    try create(
+      Array(tag.utf8), of: image, in: layout.tags, Array("\(number)\n".utf8),
+      "tag '\(tag)' of \(image)")
+  }
+
+  /// Takes a tag away; the snapshot stays.
+  /// - Throws: `missing` where there is no such tag.
+  public func removeTag(_ tag: String, of image: ImageName) throws(StoreError) {
+    guard try remove(Array(tag.utf8), of: image, from: layout.tags, "tag '\(tag)' of \(image)")
+    else {
+      throw StoreError(
+        .missing, "tag '\(tag)'", "is no tag of \(image)",
+        advice: "'imgstore log \(image)' shows its tags")
+    }
+  }
+
+  // MARK: Pins
+
+  /// The pinned snapshots of an image, and why each is.
+  public func pins(of image: ImageName) throws(StoreError) -> [Int: String] {
+    guard let folder = try open(layout.pins, image) else { return [:] }
+    return try explaining("the pins of \(image)") { () throws(SystemError) in
+      var pins: [Int: String] = [:]
+      for name in try layout.fileSystem.names(of: folder.raw) {
+        guard let number = Int(String(decoding: name, as: UTF8.self)) else { continue }
+        pins[number] = try readLine(name, in: folder)
+      }
+      return pins
+    }
+  }
+
+  /// Makes a snapshot stay, whatever a policy says.
+  /// - Parameter why: a line of at most 1000 bytes.
+  /// - Throws: `refused` where it is pinned already, or `why` is no line.
+  public func pin(_ image: ImageName, _ number: Int, why: String) throws(StoreError) {
+    let object = "the pin of \(image)@\(number)"
+    guard why.utf8.count <= 1000, why.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else {
+      throw StoreError(.refused, object, "must give its reason in one line of at most 1000 bytes")
+    }
+    if try pins(of: image)[number] != nil {
+      throw StoreError(.refused, "\(image)@\(number)", "is pinned already")
+    }
+    try create(RefLog.fileName(number), of: image, in: layout.pins, Array("\(why)\n".utf8), object)
+  }
+
+  /// - Returns: false where it was not pinned.
+  public func unpin(_ image: ImageName, _ number: Int) throws(StoreError) -> Bool {
+    try remove(
+      RefLog.fileName(number), of: image, from: layout.pins, "the pin of \(image)@\(number)")
+  }
+
+  // MARK: Files
+
+  /// The first line of a file; nil where it has just been removed.
+  private func readLine(
+    _ name: [UInt8], in folder: Descriptor
+  ) throws(SystemError) -> String? {
+    do throws(SystemError) {
+      let text = try layout.fileSystem.readSmallFile(at: folder.raw, name, limitBytes: 4096)
+      return String(decoding: text.prefix { $0 != 0x0a }, as: UTF8.self)
+    } catch {
+      if error.code == .notFound { return nil }
+      throw error
+    }
+  }
+
+  private func create(
+    _ name: [UInt8], of image: ImageName, in parent: Descriptor, _ text: [UInt8],
+    _ object: String
+  ) throws(StoreError) {
+    try explaining(object) { () throws(SystemError) in
+      let fileSystem = layout.fileSystem
+      try makeDirectoryIfAbsent(fileSystem, parent, image.bytes)
+      let folder = try fileSystem.openDirectory(at: parent.raw, image.bytes)
+      let temporary = try TemporaryFile(layout)
+      do throws(SystemError) {
+        try fileSystem.write(temporary.file.raw, text)
+        try fileSystem.sync(temporary.file.raw)
+        try temporary.publish(in: folder, as: name, exclusively: true)
+      } catch {
+        temporary.discard()
+        throw error
+      }
+      try fileSystem.sync(folder.raw)
+      try fileSystem.sync(parent.raw)
+    }
+  }
+
+  /// False where there was no such file.
+  private func remove(
+    _ name: [UInt8], of image: ImageName, from parent: Descriptor, _ object: String
+  ) throws(StoreError) -> Bool {
+    guard let folder = try open(parent, image) else { return false }
+    return try explaining(object) { () throws(SystemError) in
+      do throws(SystemError) {
+        try layout.fileSystem.remove(at: folder.raw, name, isDirectory: false)
+      } catch {
+        if error.code == .notFound { return false }
+        throw error
+      }
+      try layout.fileSystem.sync(folder.raw)
+      return true
+    }
+  }
+}

@@ -1,0 +1,198 @@
+// imgstore forget, remove, tag, untag, pin, unpin.
+
+import ArgumentParser
+import Images
+import Platform
+import Store
+
+struct Forget: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Remove old snapshots, by what is to be kept.",
+    discussion: """
+      A snapshot stays if one of the rules keeps it; the others go. '--keep-daily 7' keeps the \
+      latest snapshot of each of the last 7 days that have one (local time); hours, weeks (from \
+      Monday) and months likewise. The latest snapshot of an image always stays, and so do pinned \
+      ones, tagged ones, and those that an unfinished revert or import needs; with --force, \
+      pinned and tagged ones that no rule keeps go, too.
+
+      Space is free after 'imgstore gc'. A number is never used again: IMAGE@12 is what it was, \
+      or nothing.
+
+      Example: imgstore forget compute --keep-last 3 --keep-daily 7 --keep-monthly 12 --dry-run
+      """)
+
+  @Argument(help: "Images; without any, give --all.") var names: [String] = []
+  @Flag(help: "Every image in the store.") var all = false
+  @Option(help: ArgumentHelp("Keep the last N.", valueName: "n")) var keepLast: Int?
+  @Option(help: ArgumentHelp("Keep one in each of the last N hours.", valueName: "n"))
+  var keepHourly: Int?
+  @Option(help: ArgumentHelp("Keep one in each of the last N days.", valueName: "n"))
+  var keepDaily: Int?
+  @Option(help: ArgumentHelp("Keep one in each of the last N weeks.", valueName: "n"))
+  var keepWeekly: Int?
+  @Option(help: ArgumentHelp("Keep one in each of the last N months.", valueName: "n"))
+  var keepMonthly: Int?
+  @Flag(help: "Keep those that have a tag, also with --force.") var keepTagged = false
+  @Flag(help: "Pinned and tagged ones may go.") var force = false
+  @Flag(
+    name: [.customShort("n"), .long],
+    help: "Say what would go and how many bytes it frees; change nothing.")
+  var dryRun = false
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  private var policy: RetentionPolicy {
+    var policy = RetentionPolicy()
+    policy.last = keepLast
+    policy.hourly = keepHourly
+    policy.daily = keepDaily
+    policy.weekly = keepWeekly
+    policy.monthly = keepMonthly
+    policy.tagged = keepTagged
+    return policy
+  }
+
+  func validate() throws {
+    guard all != !names.isEmpty else {
+      throw ValidationError("Name images, or give --all: one of the two.")
+    }
+    guard policy.hasRule else {
+      throw ValidationError("Say what to keep: --keep-last 10, --keep-daily 7 …")
+    }
+    for (name, value) in [
+      ("last", keepLast), ("hourly", keepHourly), ("daily", keepDaily), ("weekly", keepWeekly),
+      ("monthly", keepMonthly),
+    ] {
+      if let value, value < 0 { throw ValidationError("--keep-\(name) cannot be negative.") }
+    }
+  }
+
+  func run() throws {
+    let outcome = try common.open().forget(names, policy, force: force, dryRun: dryRun)
+    Terminal.finish()
+    if json.json { return try printJSON(ForgetJSON(outcome)) }
+    print(
+      table(
+        outcome.kept.map { kept in
+          [
+            "keep", kept.snapshot.name, timeText(kept.snapshot.snapshot.created),
+            kept.reasons.map(\.description).joined(separator: ", "),
+          ]
+        } + outcome.forgotten.map(forgottenRow)))
+    describe(outcome)
+  }
+}
+
+private func forgottenRow(_ gone: ForgottenSnapshot) -> [String] {
+  [
+    "forget", "\(gone.name)", gone.snapshot.map { timeText($0.snapshot.created) } ?? "unreadable",
+    (gone.tags.map { "[\($0)]" } + [printable((gone.snapshot?.snapshot.message ?? "").utf8)])
+      .filter { !$0.isEmpty }.joined(separator: " "),
+  ]
+}
+
+private func describe(_ outcome: ForgetOutcome) {
+  let what = count(outcome.forgotten.count, "snapshot")
+  guard outcome.isDryRun else {
+    print(
+      outcome.forgotten.isEmpty
+        ? "nothing to forget" : "forgot \(what); 'imgstore gc' frees the space")
+    return
+  }
+  var line = "would forget \(what)"
+  if let freed = outcome.freedBytes { line += "; 'imgstore gc' then frees \(exactSize(freed))" }
+  if let other = outcome.collectableBytes, other > 0 {
+    line += ", beside \(exactSize(other)) that it frees as things are"
+  }
+  print(line)
+}
+
+/// "1.2 MB (1234567 bytes)".
+func exactSize(_ bytes: UInt64) -> String {
+  bytes < 1000 ? count(bytes, "byte") : "\(sizeText(bytes)) (\(bytes) bytes)"
+}
+
+struct Remove: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Remove one snapshot.",
+    discussion: """
+      The latest snapshot of an image, and one that is tagged or pinned, needs --force. With \
+      --force also one that cannot be read is removed, named as IMAGE@NUMBER. Space is free after \
+      'imgstore gc'.
+      """)
+
+  @Argument(help: "The snapshot.") var ref: String
+  @Flag(help: "Also the latest, a tagged or a pinned one.") var force = false
+  @Flag(
+    name: [.customShort("n"), .long],
+    help: "Say how many bytes it frees; change nothing.")
+  var dryRun = false
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let outcome = try common.open().remove(ref, force: force, dryRun: dryRun)
+    Terminal.finish()
+    if json.json { return try printJSON(ForgetJSON(outcome)) }
+    print(table(outcome.forgotten.map(forgottenRow)))
+    describe(outcome)
+  }
+}
+
+struct TagCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "tag", abstract: "Give a snapshot a name: IMAGE@TAG.")
+
+  @Argument(help: "The snapshot.") var ref: String
+  @Argument(help: "Its name: begins with a letter, is not taken.") var tag: String
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let found = try common.open().tag(ref, as: tag)
+    Terminal.finish()
+    print("\(found.name) is \(found.snapshot.image)@\(tag)")
+  }
+}
+
+struct Untag: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Take a tag away; the snapshot stays.")
+
+  @Argument(help: ArgumentHelp("IMAGE@TAG.", valueName: "image@tag")) var ref: String
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let name = try common.open().untag(ref)
+    Terminal.finish()
+    print("\(name) has that tag no longer")
+  }
+}
+
+struct Pin: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Make a snapshot stay, whatever 'forget' is told to keep.")
+
+  @Argument(help: "The snapshot.") var ref: String
+  @Option(name: .shortAndLong, help: "Why, in one line.") var message = ""
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let found = try common.open().pin(ref, why: message)
+    Terminal.finish()
+    print("\(found.name) is pinned")
+  }
+}
+
+struct Unpin: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Take a pin away: policies decide about the snapshot again.")
+
+  @Argument(help: "The snapshot.") var ref: String
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let found = try common.open().unpin(ref)
+    Terminal.finish()
+    print("\(found.name) is pinned no longer")
+  }
+}

@@ -1,0 +1,148 @@
+// The JSON forms of what the commands about time and space say (docs/json.md).
+
+import Images
+import Platform
+import Store
+
+struct ForgetJSON: Encodable {
+  struct Kept: Encodable {
+    let snapshot: String
+    let created: String
+    let reasons: [String]
+  }
+  struct Forgotten: Encodable {
+    let snapshot: String
+    let created: String?
+    let message: String?
+    let tags: [String]
+  }
+  let dryRun: Bool
+  let kept: [Kept]
+  let forgotten: [Forgotten]
+  let freedBytes: UInt64?
+  let collectableBytes: UInt64?
+
+  init(_ outcome: ForgetOutcome) {
+    dryRun = outcome.isDryRun
+    kept = outcome.kept.map {
+      Kept(
+        snapshot: $0.snapshot.name, created: isoText($0.snapshot.snapshot.created),
+        reasons: $0.reasons.map(\.description))
+    }
+    forgotten = outcome.forgotten.map {
+      Forgotten(
+        snapshot: "\($0.name)", created: $0.snapshot.map { isoText($0.snapshot.created) },
+        message: $0.snapshot?.snapshot.message, tags: $0.tags)
+    }
+    freedBytes = outcome.freedBytes
+    collectableBytes = outcome.collectableBytes
+  }
+}
+
+struct CollectionJSON: Encodable {
+  struct Damage: Encodable {
+    let pack: String
+    let finding: String
+  }
+  let freedBytes: Int64
+  let removedPacks: Int
+  let rewrittenPacks: Int
+  let writtenBytes: UInt64
+  let temporaryBytes: UInt64
+  let leftBytes: UInt64
+  let waitingBytes: UInt64
+  let waitsFor: [String]
+  let damaged: [Damage]
+  let lackedSpace: Bool
+  let seconds: Double
+
+  init(_ outcome: CollectionOutcome) {
+    freedBytes = outcome.freedBytes
+    removedPacks = outcome.removedPacks
+    rewrittenPacks = outcome.rewrittenPacks
+    writtenBytes = outcome.writtenBytes
+    temporaryBytes = outcome.temporaryBytes
+    leftBytes = outcome.leftBytes
+    waitingBytes = outcome.waitingBytes
+    waitsFor = outcome.waitsFor
+    damaged = outcome.damaged.map { Damage(pack: $0.pack, finding: $0.finding) }
+    lackedSpace = outcome.lackedSpace
+    seconds = outcome.seconds
+  }
+}
+
+struct DiskUseJSON: Encodable {
+  struct Line: Encodable {
+    let name: String
+    let snapshots: Int
+    let reachedBytes: UInt64
+    let uniqueBytes: UInt64
+    let sharedBytes: UInt64
+    let freedBytes: UInt64
+
+    init(_ line: UseLine) {
+      name = line.name
+      snapshots = line.snapshots
+      reachedBytes = line.use.reachedBytes
+      uniqueBytes = line.use.uniqueBytes
+      sharedBytes = line.use.sharedBytes
+      freedBytes = line.use.freedBytes
+    }
+  }
+  let lines: [Line]
+  let total: Line
+  let packs: Int
+  let packBytes: UInt64
+  let refBytes: UInt64
+  let deadBytes: UInt64
+  let collectableBytes: UInt64
+
+  init(_ outcome: DiskUseOutcome) {
+    lines = outcome.lines.map(Line.init)
+    total = Line(outcome.total)
+    packs = outcome.account.packCount
+    packBytes = outcome.account.packBytes
+    refBytes = outcome.account.refBytes
+    deadBytes = outcome.account.deadBytes
+    collectableBytes = outcome.account.collectableBytes
+  }
+}
+
+struct StatisticsJSON: Encodable {
+  struct Kind: Encodable {
+    let kind: String
+    let count: Int
+    let rawBytes: UInt64
+  }
+  let images: Int
+  let snapshots: Int
+  let entries: UInt64
+  let contentBytes: UInt64
+  let packs: Int
+  let packBytes: UInt64
+  let doomedPacks: Int
+  let doomedBytes: UInt64
+  let frames: Int
+  let rawBytes: UInt64
+  let objects: [Kind]
+  let indexBytes: UInt64
+  let cacheBytes: UInt64
+
+  init(_ stats: StoreStatistics) {
+    images = stats.images
+    snapshots = stats.snapshots
+    entries = stats.entries
+    contentBytes = stats.contentBytes
+    packs = stats.contents.packs
+    packBytes = stats.contents.packBytes
+    doomedPacks = stats.contents.doomedPacks
+    doomedBytes = stats.contents.doomedBytes
+    frames = stats.contents.frames
+    rawBytes = stats.contents.rawBytes
+    objects = stats.contents.kinds.map {
+      Kind(kind: "\($0.kind)", count: $0.count, rawBytes: $0.rawBytes)
+    }
+    indexBytes = stats.indexBytes
+    cacheBytes = stats.cacheBytes
+  }
+}

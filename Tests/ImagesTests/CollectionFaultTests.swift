@@ -1,0 +1,97 @@
+// Every file operation of a collection and of a forget, failed in turn.
+
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+/// Sweeps try every n-th operation; IMGSTORE_SWEEP=all each one.
+let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all" ? 1 : 7
+
+@Suite struct CollectionFaultTests {
+  /// A store with dead packs, packs to be rewritten, and one that is doomed already.
+  private func prepare(_ site: CollectionSite, forgetting: Bool) throws {
+    try site.fill(12)
+    try site.snapshot()
+    for i in 0..<4 {
+      try site.change(UInt64(i))
+      try site.snapshot()
+    }
+    if forgetting { _ = try site.open().forget(["img"], policy(last: 2)) }
+  }
+
+  /// Runs `verb` with operation n failing, for every n until it is not reached any more.
+  private func sweep(
+    _ fault: FaultyFileSystem.Fault, forgetting: Bool, _ verb: (Workspace) throws -> Void,
+    check: (TemporaryFolder, Workspace, String) throws -> Void
+  ) throws -> Int {
+    let site = try CollectionSite()
+    try prepare(site, forgetting: forgetting)
+    var n = 0
+    while n < 5000 {
+      let folder = try TemporaryFolder()
+      try shell("cp -a \"$1/store\" \"$1/root\" \"$2/\"", site.folder.path, folder.path)
+      let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      let files = FaultyFileSystem(failing: n, fault)
+      do { try verb(Workspace(options, fileSystem: files) { _ in }) } catch {}
+      let when = "operation \(n), \(fault)"
+      let after = try Workspace(options) { _ in }
+      let report = try after.verify(deep: true)
+      #expect(report.isClean, "\(when): \(report.problems)")
+      try check(folder, after, when)
+      if !files.isHit { return n }
+      n += sweepStride
+    }
+    Issue.record("the sweep does not end")
+    return 0
+  }
+
+  @Test(arguments: [0, 1, 2, 3])
+  func `a collection that fails at any operation costs only space`(_ which: Int) throws {
+    let fault: FaultyFileSystem.Fault =
+      [.once(.noSpace), .once(.inputOutput), .forGood, .forGood][which]
+    let rewriting: CollectionRequest.Rewriting = which == 3 ? .all(level: 4) : .sparing
+    var sizes: Set<Int> = []
+    let operations = try sweep(fault, forgetting: true) { workspace in
+      _ = try workspace.collect(request(rewriting, seconds: 10))
+    } check: { folder, after, when in
+      let log = try after.log("img")
+      #expect(log.map(\.committed.number) == [5, 4], "\(when)")
+      // The next one leaves what any would.
+      let next = try after.collect(request(rewriting))
+      #expect(next.waitingBytes == 0 && next.damaged.isEmpty, "\(when): \(next)")
+      let report = try after.verify(deep: true)
+      #expect(report.isClean, "\(when), collected: \(report.problems)")
+      #expect(try run("ls", folder.path("store/doomed"), folder.path("store/tmp")).didSucceed)
+      let left = try shell(
+        "ls \"$1/doomed\" \"$1/tmp\" | grep -c '^[0-9a-f]' || true",
+        folder.path("store")
+      ).output
+      #expect(left == "0\n", "\(when)")
+      let bytes = try shell("cat \"$1\"/packs/* | wc -c", folder.path("store")).output
+      sizes.insert(Int(bytes.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0)
+    }
+    #expect(operations > 60)
+    // Packs that were written twice may be grouped otherwise, never kept twice.
+    let (least, most) = (sizes.min() ?? 0, sizes.max() ?? 0)
+    #expect(Double(most) < Double(least) * 1.05, "\(sizes.sorted())")
+  }
+
+  @Test(arguments: [0, 1])
+  func `a forget that fails at any operation leaves whole snapshots`(_ which: Int) throws {
+    let fault: FaultyFileSystem.Fault = [.once(.inputOutput), .forGood][which]
+    let operations = try sweep(fault, forgetting: false) { workspace in
+      _ = try workspace.forget(["img"], policy(last: 2))
+    } check: { _, after, when in
+      let numbers = try after.log("img").map(\.committed.number)
+      #expect(numbers.starts(with: [5, 4]) && numbers.count <= 5, "\(when): \(numbers)")
+      _ = try after.forget(["img"], policy(last: 2))
+      _ = try after.collect()
+      #expect(try after.verify(deep: true).isClean, "\(when)")
+      #expect(try after.log("img").count == 2, "\(when)")
+    }
+    #expect(operations > 30)
+  }
+}

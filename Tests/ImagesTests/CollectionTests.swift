@@ -1,0 +1,516 @@
+// Collections beside everything else that may happen to a store: nothing that a snapshot needs is
+// lost, and what none needs is gone in the end.
+
+import Codec
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+/// A store, its live tree, and a copy of each state that was kept.
+final class CollectionSite {
+  let folder: TemporaryFolder
+  var pristine: [String: String] = [:]
+
+  init() throws {
+    folder = try TemporaryFolder()
+    _ = try Workspace.test(folder)
+  }
+
+  /// A process of its own, as far as leases go.
+  func open(_ tell: @escaping @Sendable (String) -> Void = { _ in }) throws -> Workspace {
+    try Workspace(
+      WorkspaceOptions(store: folder.path("store"), root: folder.path("root")), tell: tell)
+  }
+
+  func tree(_ image: String = "img") -> String { folder.path("root/\(image)/rootimg") }
+
+  /// Takes a snapshot, and a copy beside.
+  @discardableResult
+  func snapshot(_ image: String = "img") throws -> CommittedSnapshot {
+    let committed = try open().snapshot(image).committed
+    let copy = folder.path("pristine-\(committed.name)")
+    try shell("cp -a \"$1\" \"$2\"", tree(image), copy)
+    pristine[committed.name] = copy
+    return committed
+  }
+
+  func fill(_ count: Int = 60) throws {
+    try shell(
+      """
+      cd "$1"; mkdir -p a b/c
+      for i in $(seq $2); do head -c $((i * 97)) /dev/urandom >a/$i; seq $((i * 10)) >b/c/$i; done
+      head -c 1500000 /dev/urandom >large; ln a/1 b/link; ln -s a/1 s
+      """, tree(), "\(count)")
+  }
+
+  func change(_ seed: UInt64) throws {
+    var random = SplitMix64(seed)
+    for _ in 0..<4 {
+      let name =
+        ["a/\(random.next() % 70)", "b/c/\(random.next() % 70)", "large", "b/new"]
+        .randomElement(using: &random) ?? "x"
+      switch random.next() % 4 {
+      case 0: try shell("rm -f \"$1\"", "\(tree())/\(name)")
+      case 1: try shell("echo $2 >>\"$1\"", "\(tree())/\(name)", "\(random.next())")
+      default:
+        try shell(
+          "head -c $2 /dev/urandom >\"$1\"", "\(tree())/\(name)", "\(random.next() % 90000)")
+      }
+    }
+  }
+
+  /// Deep verification is clean, and every snapshot that is left restores as it was.
+  func check(_ when: String, restoring: Bool = false) throws {
+    let workspace = try open()
+    let report = try workspace.verify(deep: true)
+    #expect(report.isClean, "\(when): \(report.problems)")
+    guard restoring else { return }
+    for image in try workspace.images().map(\.name) {
+      for entry in try workspace.log(image) {
+        let out = folder.path("out")
+        try shell("rm -rf \"$1\"", out)
+        #expect(try workspace.restore(entry.committed.name, to: out).report.problems.isEmpty)
+        let copy = try #require(pristine[entry.committed.name])
+        #expect(try differences(copy, out) == "", "\(when): \(entry.committed.name)")
+      }
+    }
+  }
+
+  func packBytes() throws -> Int {
+    let text = try shell(
+      "cd \"$1/store\"; find packs doomed -type f -printf '%s\\n' | awk '{s+=$1} END {print s+0}'",
+      folder.path
+    ).output
+    return Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? -1
+  }
+
+  var hasDoomed: Bool {
+    (try? FileManager.default.contentsOfDirectory(atPath: folder.path("store/doomed")).isEmpty)
+      == false
+  }
+}
+
+func policy(last: Int) -> RetentionPolicy {
+  var policy = RetentionPolicy()
+  policy.last = last
+  return policy
+}
+
+func request(
+  _ rewriting: CollectionRequest.Rewriting = .sparing, seconds: Double? = nil
+) -> CollectionRequest {
+  var request = CollectionRequest()
+  request.rewriting = rewriting
+  request.maxSeconds = seconds
+  return request
+}
+
+@Suite struct CollectionTests {
+  @Test func `what was foretold is freed, to the byte`() throws {
+    let site = try CollectionSite()
+    try site.fill()
+    try site.snapshot()
+    for i in 0..<8 {
+      try site.change(UInt64(i))
+      try site.snapshot()
+    }
+    func bytes() throws -> Int {
+      let text = try shell(
+        "du -sb \"$1/packs\" \"$1/refs\" | awk '{s+=$1} END {print s}'",
+        site.folder.path("store")
+      ).output
+      return Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? -1
+    }
+    let before = try bytes()
+    let foretold = try site.open().forget(["img"], policy(last: 2), dryRun: true)
+    #expect(foretold.forgotten.count == 7 && foretold.kept.count == 2)
+    #expect(try site.open().log("img").count == 9)
+    let account = try site.open().diskUse(foretold.forgotten.map { "\($0.name)" })
+    #expect(account.total.use.freedBytes == foretold.freedBytes)
+    #expect(account.account.collectableBytes == 0)
+    _ = try site.open().forget(["img"], policy(last: 2))
+    let outcome = try site.open().collect()
+    #expect(outcome.freedBytes > 0 && outcome.waitingBytes == 0 && !site.hasDoomed)
+    #expect(try before - bytes() == Int(foretold.freedBytes ?? 0))
+    try site.check("after gc", restoring: true)
+    // Nothing is left to do, and nothing is foretold.
+    let again = try site.open().collect()
+    #expect(again.removedPacks == 0 && again.freedBytes == 0)
+  }
+
+  @Test func `the stat cache does not vouch for what was collected`() throws {
+    let site = try CollectionSite()
+    try site.fill()
+    try site.snapshot()
+    try site.change(1)
+    try site.snapshot()
+    _ = try site.open().forget(["img"], policy(last: 1))
+    _ = try site.open().collect()
+    try site.snapshot()
+    try site.check("the latest was kept", restoring: true)
+    // With all snapshots gone, everything is read again, though no file has changed.
+    for entry in try site.open().log("img") {
+      _ = try site.open().remove(entry.committed.name, force: true)
+    }
+    _ = try site.open().collect()
+    #expect(try site.packBytes() == 0)
+    let outcome = try site.open().snapshot("img")
+    #expect(outcome.readBytes > 1_000_000)
+    #expect(outcome.committed.number == 4, "numbers are not used again")
+    site.pristine[outcome.committed.name] = site.tree()
+    try site.check("after all were gone", restoring: true)
+    #expect(try site.open().status("img").isClean)
+  }
+
+  @Test func `what a revert rests on is still there`() throws {
+    let site = try CollectionSite()
+    try site.fill()
+    try site.snapshot()
+    try site.change(1)
+    try site.snapshot()
+    #expect(try site.open().revert("img@1").isExact)
+    _ = try site.open().forget(["img"], policy(last: 1))
+    _ = try site.open().collect()
+    #expect(try site.open().log("img").map(\.committed.number) == [3])
+    try site.check("only the revert's own record is left")
+    #expect(try site.open().status("img").isClean)
+  }
+
+  /// A session's snapshot of one file, committed by hand.
+  private func commit(
+    _ store: ObjectStore, _ session: WriteSession, image: String, _ bytes: [UInt8]
+  ) throws {
+    let id = try session.withWorker { worker in
+      try bytes.withUnsafeBytes { try worker.addChunk($0) }
+    }
+    try session.finish()
+    let entry = Entry(
+      name: [], content: .file(blob: id, sizeBytes: UInt64(bytes.count)), mode: 0o644, uid: 0,
+      gid: 0, modified: Timestamp(seconds: 1, nanoseconds: 0))
+    _ = try store.refs.append(
+      Snapshot(
+        image: image, created: now(), parent: nil, message: "", provenance: [], tables: [],
+        pieces: [.init(role: "kernel", path: Array("/k".utf8), entry: entry)], notes: [],
+        facts: [], entryCount: 1, contentBytes: UInt64(bytes.count)))
+  }
+
+  private func openStore(_ site: CollectionSite) throws -> ObjectStore {
+    try ObjectStore(
+      KernelFileSystem.shared, path: Array(site.folder.path("store").utf8), create: true
+    ) { _ in }
+  }
+
+  @Test func `an old session may rest on what is doomed, a new one does not`() throws {
+    let site = try CollectionSite()
+    var random = SplitMix64(5)
+    let bytes = random.bytes(50_000)
+    // A pack that nothing needs: what a refused import or a killed writer leaves.
+    do {
+      let store = try openStore(site)
+      let session = try store.beginSession()
+      _ = try session.withWorker { worker in
+        try bytes.withUnsafeBytes { try worker.addChunk($0) }
+      }
+      try session.finish()
+    }
+    #expect(try site.packBytes() > 50_000)
+    var old: ObjectStore? = try openStore(site)
+    var session: WriteSession? = try old?.beginSession()
+    let lines = Monitor<[String]>([])
+    let waiting = try site.open { line in lines.withLock { $0.append(line) } }
+      .collect(request(seconds: 0.5))
+    #expect(waiting.removedPacks == 0 && waiting.waitingBytes > 50_000)
+    #expect(waiting.waitsFor.first?.hasPrefix("process \(getpid())") == true)
+    #expect(lines.withLock { $0.first?.hasPrefix("waiting for imgstore commands") } == true)
+    #expect(site.hasDoomed)
+    // An index made anew in between does not call it present either.
+    try FileManager.default.removeItem(atPath: site.folder.path("store/index.sqlite"))
+    do {
+      let new = try openStore(site)
+      let session = try new.beginSession()
+      try commit(new, session, image: "new", bytes)
+      #expect(session.writtenBytes > 50_000, "it stores what it finds doomed")
+      // The very same pack, made again: it is in both folders now.
+    }
+    if let old, let session {
+      try commit(old, session, image: "old", bytes)
+      #expect(session.writtenBytes == 0, "it found it present when it began")
+    }
+    try site.check("both committed")
+    session = nil
+    old = nil
+    let settled = try site.open().collect()
+    #expect(settled.waitingBytes == 0 && !site.hasDoomed)
+    try site.check("settled")
+    withExtendedLifetime((old, session)) {}
+  }
+
+  @Test func `a pack comes back when an old session has committed what it holds`() throws {
+    let site = try CollectionSite()
+    var random = SplitMix64(6)
+    let bytes = random.bytes(50_000)
+    do {
+      let store = try openStore(site)
+      let session = try store.beginSession()
+      _ = try session.withWorker { worker in
+        try bytes.withUnsafeBytes { try worker.addChunk($0) }
+      }
+      try session.finish()
+    }
+    let committed = Monitor(false)
+    let isDoomed = Monitor(false)
+    let store = try openStore(site)
+    let holder = Monitor<(ObjectStore, WriteSession)?>((store, try store.beginSession()))
+    let path = site.folder.path("store/doomed")
+    let thread = startThread(stackBytes: 8 << 20) {
+      // The old session commits while the collector waits for it, then ends.
+      for _ in 0..<600 {
+        if (try? FileManager.default.contentsOfDirectory(atPath: path).isEmpty) == false { break }
+        usleep(10_000)
+      }
+      isDoomed.withLock { $0 = true }
+      holder.withLock { held in
+        if let (store, session) = held {
+          do {
+            try self.commit(store, session, image: "old", bytes)
+            committed.withLock { $0 = session.writtenBytes == 0 }
+          } catch { Issue.record("\(error)") }
+        }
+        held = nil
+      }
+    }
+    // `store` must not outlive the session's end in this scope: the collector waits for it.
+    try releasing(store, site)
+    thread.join()
+    #expect(committed.withLock { $0 } && isDoomed.withLock { $0 })
+    #expect(!site.hasDoomed)
+    #expect(try site.packBytes() > 50_000)
+    try site.check("it came back")
+  }
+
+  private func releasing(_ store: consuming ObjectStore, _ site: CollectionSite) throws {
+    _ = consume store
+    let outcome = try site.open().collect(request(seconds: 20))
+    #expect(outcome.removedPacks == 0 && outcome.waitingBytes == 0)
+  }
+
+  @Test func `a second collector is told of the first`() throws {
+    let site = try CollectionSite()
+    try site.fill(5)
+    try site.snapshot()
+    let lock = try run(
+      "bash", "-c", "exec 9>\"$1/locks/gc\"; flock 9; flock -n \"$1/locks/gc\" true; echo $?", "x",
+      site.folder.path("store"))
+    #expect(lock.output == "1\n")
+    let folder = try KernelFileSystem.shared.openDirectory(
+      at: KernelFileSystem.shared.workingDirectory, Array(site.folder.path("store/locks").utf8))
+    let held = try FileLock.acquire(
+      KernelFileSystem.shared, at: folder.raw, Array("gc".utf8), exclusive: true)
+    do {
+      _ = try site.open().collect()
+      Issue.record("two collectors at once")
+    } catch let error as StoreError {
+      #expect(error.finding.contains("is being collected by another imgstore: process"))
+    }
+    withExtendedLifetime(held) {}
+  }
+
+  @Test func `a damaged ref stops the collection, and can be given up`() throws {
+    let site = try CollectionSite()
+    try site.fill(10)
+    try site.snapshot()
+    try site.change(1)
+    try site.snapshot()
+    try site.change(2)
+    try site.snapshot()
+    try shell(
+      "printf x | dd of=\"$1/refs/img/0000000002\" bs=1 seek=40 conv=notrunc status=none",
+      site.folder.path("store"))
+    do {
+      _ = try site.open().collect()
+      Issue.record("it collected without knowing what is needed")
+    } catch let error as StoreError {
+      #expect(error.advice.contains("imgstore remove img@2 --force"))
+    }
+    _ = try site.open().remove("img@2", force: true)
+    _ = try site.open().collect()
+    try site.check("given up", restoring: true)
+  }
+
+  @Test func `a damaged pack is not rewritten, and is named`() throws {
+    let site = try CollectionSite()
+    try site.fill()
+    try site.snapshot()
+    try shell("rm \"$1\"/a/[1-3]* \"$1\"/large", site.tree())
+    try site.snapshot()
+    // The end of the largest pack's last payload.
+    let pack = try shell("ls -S \"$1/packs\" | head -1", site.folder.path("store")).output
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+    try shell(
+      "f=\"$1\"; printf xxxx | dd of=\"$f\" bs=1 seek=$(($(stat -c %s \"$f\") / 2)) conv=notrunc status=none",
+      site.folder.path("store/packs/\(pack)"))
+    _ = try site.open().forget(["img"], policy(last: 1))
+    let outcome = try site.open().collect()
+    #expect(outcome.damaged.map(\.pack) == [pack], "\(outcome)")
+    #expect(FileManager.default.fileExists(atPath: site.folder.path("store/packs/\(pack)")))
+    #expect(!site.hasDoomed)
+  }
+
+  @Test func `optimize changes no id and makes it smaller, within its budget`() throws {
+    let site = try CollectionSite()
+    try site.fill()
+    try shell("seq 300000 >\"$1/text\"", site.tree())
+    try site.snapshot()
+    for i in 0..<6 {
+      try site.change(UInt64(40 + i))
+      try site.snapshot()
+    }
+    let ids = try site.open().log("img").map(\.committed.id)
+    let before = try site.packBytes()
+    var none = request(.all(level: 19))
+    none.maxBytes = 0
+    let idle = try site.open().collect(none)
+    #expect(idle.rewrittenPacks == 0 && idle.removedPacks == 0)
+    var small = none
+    small.maxBytes = 200_000
+    let some = try site.open().collect(small)
+    #expect(some.rewrittenPacks > 0 && some.rewrittenPacks < 7)
+    let rest = try site.open().collect(request(.all(level: 19)))
+    #expect(rest.rewrittenPacks > 0)
+    #expect(try site.packBytes() < before)
+    #expect(try site.open().log("img").map(\.committed.id) == ids)
+    try site.check("optimized", restoring: true)
+    let again = try site.open().collect(request(.all(level: 19)))
+    #expect(again.rewrittenPacks == 0, "what is done is not done again")
+    // A later gc of optimized packs keeps them so.
+    _ = try site.open().forget(["img"], policy(last: 2))
+    _ = try site.open().collect()
+    #expect(try site.open().collect(request(.all(level: 19))).rewrittenPacks == 0)
+    try site.check("optimized and collected", restoring: true)
+  }
+
+  @Test func `an index made anew equals the one that followed the collections`() throws {
+    let site = try CollectionSite()
+    try site.fill()
+    for i in 0..<4 {
+      try site.change(UInt64(i))
+      try site.snapshot()
+    }
+    _ = try site.open().forget(["img"], policy(last: 2))
+    _ = try site.open().collect()
+    func dump() throws -> String {
+      try run("sqlite3", site.folder.path("store/index.sqlite"), ".dump").output
+    }
+    let followed = try dump()
+    try FileManager.default.removeItem(atPath: site.folder.path("store/index.sqlite"))
+    _ = try site.open().log("img")
+    #expect(try dump() == followed)
+  }
+
+  @Test(arguments: seeds)
+  func `whatever happens in whatever order, every kept snapshot comes back`(_ seed: UInt64) throws {
+    var random = SplitMix64(seed)
+    let site = try CollectionSite()
+    try site.fill(30)
+    try site.snapshot()
+    for step in 0..<30 {
+      let when = "seed \(seed), step \(step)"
+      switch random.next() % 10 {
+      case 0, 1, 2:
+        try site.change(random.next())
+        try site.snapshot()
+      case 3:
+        _ = try site.open().forget(["img"], policy(last: Int(random.next() % 5) + 1))
+      case 4:
+        let log = try site.open().log("img")
+        if log.count > 1, let one = log.dropFirst().randomElement(using: &random) {
+          _ = try site.open().remove(one.committed.name, force: true)
+        }
+      case 5:
+        try site.change(random.next())
+        // A writer that dies somewhere.
+        let files = FaultyFileSystem(failing: Int(random.next() % 400), .forGood)
+        let options = WorkspaceOptions(
+          store: site.folder.path("store"), root: site.folder.path("root"))
+        let number = try site.open().log("img").first?.committed.number ?? 0
+        do { _ = try Workspace(options, fileSystem: files) { _ in }.snapshot("img") } catch {}
+        // Its ref may have been made before it died.
+        for entry in try site.open().log("img") where entry.committed.number > number {
+          let copy = site.folder.path("pristine-\(entry.committed.name)")
+          try shell("cp -a \"$1\" \"$2\"", site.tree(), copy)
+          site.pristine[entry.committed.name] = copy
+        }
+      case 6:
+        let name = ["index.sqlite", "index.stamp"].randomElement(using: &random) ?? ""
+        try? FileManager.default.removeItem(atPath: site.folder.path("store/\(name)"))
+      case 7:
+        // A collector that dies somewhere.
+        let files = FaultyFileSystem(failing: Int(random.next() % 300), .forGood)
+        let options = WorkspaceOptions(
+          store: site.folder.path("store"), root: site.folder.path("root"))
+        do { _ = try Workspace(options, fileSystem: files) { _ in }.collect() } catch {}
+      case 8: _ = try site.open().collect(request(.all(level: 5), seconds: 30))
+      default: _ = try site.open().collect()
+      }
+      try site.check(when)
+    }
+    _ = try site.open().collect()
+    try site.check("seed \(seed), the end", restoring: true)
+    #expect(!site.hasDoomed, "seed \(seed)")
+  }
+
+  @Test(arguments: [UInt64(11), 12])
+  func `snapshots, forgets and collections at once lose nothing`(_ seed: UInt64) throws {
+    let site = try CollectionSite()
+    try site.fill(40)
+    try site.snapshot()
+    let folder = site.folder
+    let isOver = Monitor(false)
+    let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+    let committed = Monitor<[String: String]>([:])
+    try runThreads(4) { who in
+      var random = SplitMix64(seed &+ UInt64(who))
+      switch who {
+      case 0, 1:
+        // Two images; their contents overlap, so that one dedupes against what the other leaves.
+        let image = who == 0 ? "img" : "two"
+        if who == 1 {
+          try shell(
+            "mkdir -p \"$1/root/two\"; cp -a \"$1/root/img/rootimg\" \"$1/root/two/\"", folder.path)
+          _ = try Workspace(options) { _ in }.define(
+            "two", ["provmethod=netboot", "rootimgdir=/two"])
+        }
+        let tree = folder.path("root/\(image)/rootimg")
+        for round in 0..<25 {
+          // Contents come and go and come back.
+          let pick = random.next() % 6
+          try shell(
+            "for i in 1 2 3; do seq $(($2 * 1000 + i)) 40000 >\"$1/w$i\"; done; echo $3 >\"$1/n\"",
+            tree, "\(pick)", "\(round % 4)")
+          let name = try Workspace(options) { _ in }.snapshot(image).committed.name
+          let copy = folder.path("pristine-\(name)")
+          try shell("cp -a \"$1\" \"$2\"", tree, copy)
+          committed.withLock { $0[name] = copy }
+        }
+        isOver.update { $0 = true }
+      case 2:
+        while !isOver.withLock({ $0 }) {
+          _ = try Workspace(options) { _ in }.collect(request(seconds: 5))
+        }
+      default:
+        while !isOver.withLock({ $0 }) {
+          _ = try Workspace(options) { _ in }.forget([], policy(last: 2))
+          usleep(20_000)
+        }
+      }
+    }
+    site.pristine.merge(committed.withLock { $0 }) { $1 }
+    try site.check("seed \(seed), all ended", restoring: true)
+    _ = try site.open().collect()
+    try site.check("seed \(seed), and collected", restoring: true)
+    #expect(!site.hasDoomed)
+  }
+}

@@ -1,0 +1,140 @@
+// What policies keep, and what becomes of numbers, tags and pins.
+
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct RetentionTests {
+  private let day: Int64 = 86400
+
+  /// Snapshots at noon UTC of consecutive days, the last one at `end`.
+  private func daily(_ count: Int, end: Int64 = 1_800_014_400) -> [RetentionCandidate] {
+    (1...count).map {
+      RetentionCandidate(number: $0, created: end - Int64(count - $0) * day)
+    }
+  }
+
+  private func kept(
+    _ candidates: [RetentionCandidate], force: Bool = false,
+    _ change: (inout RetentionPolicy) -> Void
+  ) -> [Int] {
+    var policy = RetentionPolicy()
+    change(&policy)
+    return policy.reasons(for: candidates, force: force).filter { !$0.value.isEmpty }.keys.sorted()
+  }
+
+  @Test func `each rule keeps the latest of each period`() {
+    let all = daily(100)
+    #expect(kept(all) { $0.last = 3 } == [98, 99, 100])
+    #expect(kept(all) { $0.daily = 4 } == [97, 98, 99, 100])
+    #expect(kept(all) { $0.last = 0 } == [100], "the latest stays")
+    let weekly = kept(all) { $0.weekly = 3 }
+    #expect(weekly.count == 3 && weekly.last == 100 && weekly[1] - weekly[0] == 7)
+    let monthly = kept(all) { $0.monthly = 12 }
+    #expect((3...5).contains(monthly.count) && monthly.last == 100)
+    #expect(
+      kept(all) {
+        $0.last = 2
+        $0.weekly = 3
+      } == Set(weekly + [99, 100]).sorted())
+  }
+
+  @Test func `periods without a snapshot do not count`() {
+    let end: Int64 = 1_800_014_400
+    let sparse = [-4000, -2000, -1000, -3, -2, -1, 0].enumerated().map {
+      RetentionCandidate(number: $0.offset + 1, created: end + Int64($0.element) * 3600 * 24)
+    }
+    #expect(kept(sparse) { $0.daily = 5 } == [3, 4, 5, 6, 7])
+    #expect(kept(sparse) { $0.daily = 7 } == [1, 2, 3, 4, 5, 6, 7])
+    let within = (1...10).map { RetentionCandidate(number: $0, created: end + Int64($0)) }
+    #expect(kept(within) { $0.hourly = 24 } == [10])
+  }
+
+  @Test func `what is promised stays, unless it is given up`() {
+    var all = daily(6)
+    all[0] = RetentionCandidate(number: 1, created: all[0].created, tags: ["golden"])
+    all[1] = RetentionCandidate(number: 2, created: all[1].created, pin: "for the audit")
+    all[2] = RetentionCandidate(number: 3, created: all[2].created, underWay: "an undo")
+    #expect(kept(all) { $0.last = 1 } == [1, 2, 3, 6])
+    #expect(kept(all, force: true) { $0.last = 1 } == [3, 6])
+    #expect(
+      kept(all, force: true) {
+        $0.last = 1
+        $0.tagged = true
+      } == [1, 3, 6])
+    #expect(KeepReason.pinned(why: "for the audit").description == "pinned: for the audit")
+  }
+
+  private func filled(_ folder: TemporaryFolder, _ count: Int) throws -> Workspace {
+    let workspace = try Workspace.test(folder)
+    for i in 1...count {
+      try shell("echo $2 >\"$1/f\"", folder.path("root/img/rootimg"), "\(i)")
+      _ = try workspace.snapshot("img", message: "m\(i)")
+    }
+    return workspace
+  }
+
+  @Test func `a number never comes to mean another snapshot`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try filled(folder, 3)
+    _ = try workspace.remove("img@3", force: true)
+    #expect(throws: ImageError.self) { try workspace.find(Reference("img@3")) }
+    #expect(try workspace.find(Reference("img")).number == 2)
+    #expect(try workspace.snapshot("img").committed.number == 4)
+    for number in [1, 2, 4] { _ = try workspace.remove("img@\(number)", force: true) }
+    #expect(try workspace.images().first?.snapshots == 0)
+    #expect(throws: ImageError.self) { try workspace.log("img") }
+    #expect(try workspace.snapshot("img").committed.number == 5)
+    #expect(try workspace.log("img").map(\.committed.number) == [5])
+    // Only the highest number has to be remembered.
+    let names = try run("ls", folder.path("store/refs/img")).output
+    #expect(names == "0000000004.removed\n0000000005\n")
+  }
+
+  @Test func `the latest, tagged and pinned ones need force, and the message says which`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try filled(folder, 4)
+    _ = try workspace.tag("img@1", as: "golden")
+    _ = try workspace.pin("img@2", why: "audit")
+    func refusal(_ reference: String) -> String {
+      do {
+        _ = try workspace.remove(reference)
+        return "removed"
+      } catch { return (error as? any ExplainedError)?.explanation ?? "\(error)" }
+    }
+    #expect(refusal("img@1").contains("is tagged golden"))
+    #expect(refusal("img@2").contains("is pinned: audit"))
+    #expect(refusal("img@4").contains("is the latest of its image"))
+    #expect(refusal("img").contains("names an image"))
+    #expect(refusal("img@3") == "removed")
+    let kept = try workspace.forget(["img"], policy(last: 1)).kept.map(\.snapshot.number)
+    #expect(kept == [1, 2, 4])
+    #expect(throws: StoreError.self) { try workspace.pin("img@2") }
+    _ = try workspace.unpin("img@2")
+    #expect(throws: ImageError.self) { try workspace.unpin("img@2") }
+    #expect(try workspace.untag("img@golden").number == 1)
+    #expect(throws: StoreError.self) { try workspace.untag("img@golden") }
+    #expect(try workspace.forget(["img"], policy(last: 1)).forgotten.map(\.name.number) == [1, 2])
+  }
+
+  @Test func `a removed snapshot takes its tags and its pin along`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try filled(folder, 2)
+    _ = try workspace.tag("img@1", as: "golden")
+    _ = try workspace.pin("img@1")
+    _ = try workspace.remove("img@golden", force: true)
+    _ = try workspace.tag("img@2", as: "golden")
+    #expect(try workspace.find(Reference("img@golden")).number == 2)
+    #expect(try run("ls", folder.path("store/pins/img")).output == "")
+  }
+
+  @Test func `a policy without a rule is refused`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try filled(folder, 2)
+    #expect(throws: ImageError.self) { try workspace.forget(["img"], RetentionPolicy()) }
+    #expect(throws: ImageError.self) { try workspace.forget(["nobody"], policy(last: 1)) }
+  }
+}
