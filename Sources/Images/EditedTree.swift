@@ -25,9 +25,11 @@ struct EditedTree {
 
   let view: TreeView
   private(set) var top: Entry
+  private let original: Entry
 
   init(_ top: Entry, in view: TreeView) {
     self.top = top
+    original = top
     self.view = view
   }
 
@@ -37,6 +39,12 @@ struct EditedTree {
     body(&edits)
     top = try view.apply(edits, to: top)
   }
+
+  /// Names hard-link groups as they would be in a capture of this tree.
+  mutating func regroup() throws { top = try view.regrouped(top) }
+
+  /// Ends the work: what is now as it was at the beginning gets its old times.
+  mutating func settle() throws { top = try view.keepingTimes(of: original, in: top) }
 
   /// The entry at a path; no link is followed.
   func find(_ path: TreePath) throws -> Entry? { try view.find(path, in: top) }

@@ -85,7 +85,9 @@ extension Workspace {
     let packs =
       !request.undoes
       && (source.definition.osimage["rootfstype"] ?? request.rootFileSystem) == "ramdisk"
+    try edits.tree.regroup()
     if packs { try edits.addImageInfo(created) }
+    try edits.tree.settle()
     func outcome(
       _ recorded: CommittedSnapshot?, _ apply: ApplyOutcome, _ packed: PackOutcome? = nil
     ) -> LiteOutcome {
@@ -208,7 +210,7 @@ extension Workspace {
 /// What liteimg changes in a root tree.
 struct LiteEdits {
   private let rows: [LiteFile]
-  private(set) var tree: EditedTree
+  fileprivate(set) var tree: EditedTree
   private(set) var remarks: [String] = []
   private let site: PackSite
 

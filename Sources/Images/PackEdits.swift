@@ -40,7 +40,9 @@ struct PackEdits {
     try setTimezone()
     remarks += try RootPassword.set(in: &tree, site, salt: original.ids)
     if let session { remarks += try Syncfiles.copy(into: &tree, site, session) }
+    try tree.regroup()
     try addImageInfo(created)
+    try tree.settle()
   }
 
   // MARK: Files of the image

@@ -28,20 +28,21 @@ public struct RenderReport: Sendable, Equatable {
 public struct SegmentRenderer {
   private static let windowPerThread = 4
 
-  private let store: ObjectStore
+  private let view: TreeView
   private let cache: SegmentCache?
   private let codec: SegmentCodec
   private let threads: Int
   private let progress: Progress
 
   /// - Parameters:
+  ///   - view: where blobs are that edits brought and the store does not have; nil for none.
   ///   - cache: nil to encode everything.
   ///   - threads: how many encode.
   public init(
-    _ store: ObjectStore, cache: SegmentCache?, codec: SegmentCodec,
+    _ store: ObjectStore, view: TreeView? = nil, cache: SegmentCache?, codec: SegmentCodec,
     threads: Int = processorCount, progress: Progress
   ) {
-    self.store = store
+    self.view = view ?? TreeView(store, modified: Timestamp(seconds: 0, nanoseconds: 0))
     self.cache = cache
     self.codec = codec
     self.threads = max(threads, 1)
@@ -57,7 +58,7 @@ public struct SegmentRenderer {
     _ entries: ((ArchiveEntry) throws -> Void) throws -> [UInt8], to sink: @escaping ByteSink
   ) throws -> RenderReport {
     let pool = SegmentPool(
-      store: store, cache: cache, codec: codec, progress: progress, threads: threads)
+      view: view, cache: cache, codec: codec, progress: progress, threads: threads)
     let handles = (0..<threads).map { _ in startThread { pool.work() } }
     defer {
       pool.close()
@@ -107,15 +108,15 @@ private final class SegmentPool: Sendable {
     var isClosed = false
   }
   private let state = Monitor(State())
-  private let store: ObjectStore
+  private let view: TreeView
   private let cache: SegmentCache?
   private let codec: SegmentCodec
   private let progress: Progress
 
   init(
-    store: ObjectStore, cache: SegmentCache?, codec: SegmentCodec, progress: Progress, threads: Int
+    view: TreeView, cache: SegmentCache?, codec: SegmentCodec, progress: Progress, threads: Int
   ) {
-    self.store = store
+    self.view = view
     self.cache = cache
     self.codec = codec
     self.progress = progress
@@ -145,7 +146,7 @@ private final class SegmentPool: Sendable {
   func close() { state.update { $0.isClosed = true } }
 
   func work() {
-    var worker = SegmentWorker(store: store, cache: cache, codec: codec)
+    var worker = SegmentWorker(view: view, cache: cache, codec: codec)
     while let (number, segment) = next() {
       do {
         let result = try worker.encode(segment)
@@ -169,7 +170,7 @@ private final class SegmentPool: Sendable {
 
 /// Encodes segments on one thread.
 private struct SegmentWorker: ~Copyable {
-  private let store: ObjectStore
+  private let view: TreeView
   private let cache: SegmentCache?
   private let codec: SegmentCodec
   private let encoderName: String
@@ -177,8 +178,8 @@ private struct SegmentWorker: ~Copyable {
   private var encoder: SegmentEncoder?
   private var plain = PlainBuffer()
 
-  init(store: ObjectStore, cache: SegmentCache?, codec: SegmentCodec) {
-    self.store = store
+  init(view: TreeView, cache: SegmentCache?, codec: SegmentCodec) {
+    self.view = view
     self.cache = cache
     self.codec = codec
     encoderName = codec.encoderName
@@ -221,6 +222,12 @@ private struct SegmentWorker: ~Copyable {
   }
 
   private mutating func read(_ blob: Digest, _ size: UInt64, _ range: Range<UInt64>) throws {
+    if let bytes = view.content(blob), UInt64(bytes.count) == size, range.upperBound <= size {
+      let range = Int(range.lowerBound)..<Int(range.upperBound)
+      bytes.withUnsafeBytes { plain.append(UnsafeRawBufferPointer(rebasing: $0[range])) }
+      return
+    }
+    let store = view.store
     let before = plain.bytes.count
     for part in try store.parts(of: blob, sizeBytes: size) {
       let end = part.offset + UInt64(part.lengthBytes)

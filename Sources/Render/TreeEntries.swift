@@ -148,7 +148,6 @@ public struct TreeEntries {
 
   private func content(of entry: Entry) -> EntryContent {
     guard case .file(let blob, let size) = entry.content, size > 0 else { return .none }
-    if let bytes = view.content(blob) { return .bytes(bytes) }
     return .blob(blob, sizeBytes: size)
   }
 

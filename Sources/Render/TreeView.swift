@@ -78,6 +78,8 @@ public final class TreeView: ObjectSource {
   private struct Made {
     var objects: [Digest: [UInt8]] = [:]
     var contents: [Digest: [UInt8]] = [:]
+    /// Edits moved, added or removed names of hard-linked inodes.
+    var hasMovedLinks = false
   }
 
   /// - Parameter modified: the time of what the edits bring.
@@ -108,6 +110,60 @@ public final class TreeView: ObjectSource {
   /// The tree of `top` with the edits.
   public func apply(_ edits: TreeEdits, to top: Entry) throws -> Entry {
     try edits.isEmpty ? top : edit(top, edits.top)
+  }
+
+  /// `new`, with the times of `old` wherever the two are the same: what was taken out and put in
+  /// again has not changed.
+  public func keepingTimes(of old: Entry, in new: Entry) throws -> Entry {
+    if new == old || new.isLike(old) { return old }
+    guard let ids = new.ids, let oldIDs = old.ids else { return new }
+    var known: [[UInt8]: Entry] = [:]
+    for entry in try Tree.entries(oldIDs, from: self) { known[entry.name] = entry }
+    return try with(
+      new,
+      try Tree.entries(ids, from: self).map { entry in
+        try known[entry.name].map { try keepingTimes(of: $0, in: entry) } ?? entry
+      })
+  }
+
+  /// The tree with its hard-link groups named as a capture names them, by the paths of their first
+  /// members, and entries whose other names are gone without a group. Whoever compares the edited
+  /// tree with a captured one, or makes it live, needs it so.
+  public func regrouped(_ top: Entry) throws -> Entry {
+    guard made.withLock({ $0.hasMovedLinks }) else { return top }
+    var members: [UInt64: (count: Int, first: [UInt8])] = [:]
+    func count(_ directory: Entry, _ path: [UInt8]) throws {
+      guard let ids = directory.ids else { return }
+      for entry in try Tree.entries(ids, from: self) {
+        let path = path.isEmpty ? entry.name : path + [0x2f] + entry.name
+        if entry.kind == .directory {
+          try count(entry, path)
+        } else if entry.linkGroup != 0 {
+          members[entry.linkGroup, default: (0, path)].count += 1
+        }
+      }
+    }
+    func rename(_ directory: Entry) throws -> Entry {
+      guard let ids = directory.ids else { return directory }
+      let entries = try Tree.entries(ids, from: self)
+      let renamed = try entries.map { entry in
+        if entry.kind == .directory { return try rename(entry) }
+        guard let group = members[entry.linkGroup], entry.linkGroup != 0 else { return entry }
+        var entry = entry
+        entry.linkGroup = group.count == 1 ? 0 : max(SHA256.digest(of: group.first).prefix, 1)
+        return entry
+      }
+      return renamed == entries ? directory : try with(directory, renamed)
+    }
+    try count(top, [])
+    return try rename(top)
+  }
+
+  /// A hard-linked entry, or one in the directory, is among these.
+  private func holdsLinks(_ entry: Entry?) throws -> Bool {
+    guard let entry else { return false }
+    guard let ids = entry.ids else { return entry.linkGroup != 0 }
+    return try Tree.entries(ids, from: self).contains { try holdsLinks($0) }
   }
 
   /// An entry of a tree, or nil.
@@ -141,6 +197,10 @@ public final class TreeView: ObjectSource {
         new = try edit(folder ?? make(name, .directory(mode: 0o755)), child)
       }
       if let before = old, let after = new, after.isLike(before) { new = before }
+      if case .keep = child.action {
+      } else if new != old, try holdsLinks(old) || holdsLinks(new) {
+        made.withLock { $0.hasMovedLinks = true }
+      }
       entries[name] = new
     }
     return try with(directory, entries.values.sorted { precedes($0.name, $1.name) })

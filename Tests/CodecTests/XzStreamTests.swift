@@ -1,0 +1,66 @@
+// xz streams of independent blocks, against xz itself.
+
+import Codec
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct XzStreamTests {
+  private func size(_ block: [UInt8], _ plain: Int) throws -> XzBlockSize {
+    try block.withUnsafeBytes {
+      try XzBlockCompressor.size(of: $0, plainBytes: UInt64(plain))
+    }
+  }
+
+  @Test(arguments: seeds)
+  func `blocks of any kind and number make one stream that every reader takes`(_ seed: UInt64)
+    throws
+  {
+    var random = SplitMix64(seed)
+    let compressor = XzBlockCompressor(preset: 1)
+    let pieces: [[UInt8]] = (0..<Int(random.next() % 9)).map { i in
+      switch i % 4 {
+      case 0: random.bytes(Int(random.next() % 300_000))
+      case 1: [UInt8](repeating: 7, count: Int(random.next() % 3_000_000))
+      case 2: (0..<Int(random.next() % 200_000)).map { UInt8(truncatingIfNeeded: $0 / 9) }
+      default: [1]
+      }
+    }
+    var stream = XzStream.header
+    var sizes: [XzBlockSize] = []
+    for piece in pieces {
+      let block = try piece.withUnsafeBytes { try compressor.compress($0) }
+      #expect(block.count % 4 == 0)
+      // What was compressed before leaves no trace.
+      #expect(try piece.withUnsafeBytes { try XzBlockCompressor(preset: 1).compress($0) } == block)
+      sizes.append(try size(block, piece.count))
+      stream += block
+    }
+    stream += try XzStream.end(of: sizes)
+    let folder = try TemporaryFolder()
+    let file = folder.path("x.xz")
+    try Data(stream).write(to: URL(fileURLWithPath: file))
+    try Data(pieces.flatMap { $0 }).write(to: URL(fileURLWithPath: folder.path("plain")))
+    try shell(
+      """
+      xz -t "$1"; xz -dc "$1" | cmp - "$2"; busybox xzcat "$1" | cmp - "$2"; xz -T2 -dc "$1" | cmp - "$2"
+      python3 -c 'import lzma,sys; sys.stdout.buffer.write(lzma.open(sys.argv[1]).read())' "$1" | cmp - "$2"
+      """, file, folder.path("plain"))
+    let list = try run("xz", "--robot", "--list", file).output
+    #expect(list.contains("file\t1\t\(pieces.count)\t\(stream.count)\t"), "seed \(seed): \(list)")
+  }
+
+  @Test func `a block that is damaged has no size`() throws {
+    let plain = [UInt8](repeating: 3, count: 5000)
+    let block = try plain.withUnsafeBytes { try XzBlockCompressor(preset: 0).compress($0) }
+    #expect(try size(block, 5000).plainBytes == 5000)
+    for cut in [0, 1, 4, 11, block.count - 4] {
+      #expect(throws: CodecError.self) { try size(Array(block[..<cut]), 5000) }
+    }
+    for at in 0..<12 {
+      var bad = block
+      bad[at] ^= 0x10
+      #expect(throws: CodecError.self) { try size(bad, 5000) }
+    }
+  }
+}

@@ -1,0 +1,254 @@
+// The layout of statelite trees: there, again, and back.
+
+import Foundation
+import Images
+import Platform
+import TestSupport
+import Testing
+
+@Suite struct LiteTests {
+  private static let tree = """
+    cd img/rootimg; mkdir -p var/lib/deep root etc/sub
+    echo ntp > etc/ntp.conf; chmod 640 etc/ntp.conf; echo rc > root/.bashrc; echo v > var/lib/v
+    echo fstab > etc/fstab; printf 'p_x86_64 / tmpfs rw 0 1\\nproc /proc proc rw 0 0\\n' > etc/fstab
+    echo real > etc/real; ln -s real etc/pointer; ln -s ../run/none etc/dangling; ln etc/ntp.conf etc/sub/hard
+    echo x > tmp/dracut.log; echo m > etc/mtab; cd ../..
+    mkdir -p opt/xcat/share/xcat/netboot/add-on/statelite
+    echo '#!rc' > opt/xcat/share/xcat/netboot/add-on/statelite/rc.statelite
+    """
+
+  private static let rows: [(file: String, options: String)] = [
+    ("/etc/ntp.conf", "tmpfs,rw"), ("/var/lib/", "link,persistent"),
+    ("/var/lib/v", "link,persistent"), ("/var/lib/made/", "link,persistent"),
+    ("/etc/new", "link"), ("/newdir/", ""), ("/etc/pointer", "link,ro"), ("/etc/dangling", "link"),
+    ("/root/", "tmpfs"), ("/etc/absent", "ro"), ("/motd", "link,con"),
+  ]
+
+  private func node(_ rows: [(file: String, options: String)] = LiteTests.rows) throws -> PackNode {
+    let node = try PackNode(Self.tree)
+    _ = try node.workspace.define("img", ["provmethod=statelite"])
+    try node.litefile(rows)
+    return node
+  }
+
+  private func lite(
+    _ node: PackNode, _ change: (inout LiteRequest) -> Void = { _ in }
+  ) throws -> LiteOutcome {
+    var request = LiteRequest("img")
+    change(&request)
+    return try node.workspace.lite(request)
+  }
+
+  private func link(_ node: PackNode, _ name: String) throws -> String {
+    try FileManager.default.destinationOfSymbolicLink(atPath: "\(node.tree)/\(name)")
+  }
+
+  private func links(_ node: PackNode, _ name: String) throws -> Int? {
+    let attributes = try FileManager.default.attributesOfItem(atPath: "\(node.tree)/\(name)")
+    return attributes[.referenceCount] as? Int
+  }
+
+  private func isAbsent(_ node: PackNode, _ name: String) throws -> Bool {
+    try run("bash", "-c", "[ ! -e \"$1\" ] && [ ! -L \"$1\" ]", "", "\(node.tree)/\(name)")
+      .didSucceed
+  }
+
+  @Test func `files become links by way of tmpfs to their defaults`() throws {
+    let node = try node()
+    let outcome = try lite(node)
+    #expect(outcome.recorded?.number == 2)
+    #expect(try link(node, "etc/ntp.conf") == "../.statelite/tmpfs/etc/ntp.conf")
+    #expect(
+      try link(node, ".statelite/tmpfs/etc/ntp.conf") == "../../../.default/etc/ntp.conf")
+    #expect(try node.text("img/rootimg/etc/ntp.conf") == "ntp\n")
+    let mode = try FileManager.default.attributesOfItem(
+      atPath: node.tree + "/.default/etc/ntp.conf")
+    #expect(mode[.posixPermissions] as? Int == 0o640)
+    #expect(try links(node, ".default/etc/ntp.conf") == 2, "the other name stays one")
+    #expect(try link(node, "var/lib") == "../.statelite/tmpfs/var/lib")
+    #expect(try link(node, ".statelite/tmpfs/var/lib") == "../../../.default/var/lib")
+    #expect(try node.text("img/rootimg/var/lib/v") == "v\n")
+    #expect(try run("test", "-d", node.tree + "/var/lib/made").didSucceed)
+    #expect(try node.text("img/rootimg/etc/new") == "")
+    #expect(try link(node, "newdir") == "./.statelite/tmpfs/newdir")
+    #expect(try link(node, ".statelite/tmpfs/newdir") == "../.././.default/newdir")
+    #expect(try run("test", "-d", node.tree + "/newdir").didSucceed)
+    // A link's own target, moved, would be another: what it leads to is kept.
+    #expect(try node.text("img/rootimg/.default/etc/pointer") == "real\n")
+    #expect(try node.text("img/rootimg/etc/dangling") == "")
+    // Not links: kept beside.
+    #expect(try node.text("img/rootimg/.default/root/.bashrc") == "rc\n")
+    #expect(try node.text("img/rootimg/root/.bashrc") == "rc\n")
+    #expect(try node.text("img/rootimg/etc/absent") == "")
+    #expect(try node.text("img/rootimg/.default/etc/absent") == "")
+
+    let saved = try node.text("img/rootimg/.statelite/litefile.save").split(separator: "\n")
+    #expect(saved.count == Self.rows.count)
+    #expect(saved.contains("img: link          /etc/ntp.conf"))
+    #expect(saved.contains("img: link,persistent /var/lib/"))
+    #expect(saved.contains("img: link          /newdir/"))
+    #expect(
+      try node.text("img/rootimg/etc/fstab")
+        == "p_x86_64 / tmpfs ro 0 1\nproc /proc proc rw 0 0\n")
+    #expect(try node.text("img/rootimg/etc/init.d/statelite") == "#!rc\n")
+    #expect(try node.text("img/rootimg/xcatpost/lib/x") == "lib\n")
+    #expect(try isAbsent(node, "tmp/dracut.log"))
+    // Again, nothing changes.
+    let again = try lite(node)
+    #expect(again.recorded == nil && again.apply.plannedSteps == 0)
+  }
+
+  @Test func `rows that went come back to their places, defaults that were edited stay edited`()
+    throws
+  {
+    let node = try node()
+    _ = try lite(node)
+    try shell("echo edited > \"$1/.default/etc/ntp.conf\"", node.tree)
+    try node.litefile([("/etc/new", "link"), ("/etc/mtab", "link")])
+    _ = try lite(node)
+    #expect(try run("test", "-L", node.tree + "/etc/ntp.conf").status == 1)
+    #expect(try node.text("img/rootimg/etc/ntp.conf") == "edited\n")
+    #expect(try run("test", "-L", node.tree + "/var/lib").status == 1)
+    #expect(try node.text("img/rootimg/var/lib/v") == "v\n")
+    #expect(try link(node, "etc/new") == "../.statelite/tmpfs/etc/new")
+    #expect(try link(node, "etc/mtab") == "../.statelite/tmpfs/etc/mtab")
+    #expect(try isAbsent(node, ".default/var"))
+    #expect(try node.text("img/rootimg/root/.bashrc") == "rc\n", "xCAT would remove it")
+  }
+
+  @Test func `undo brings everything back, and so does a revert`() throws {
+    let node = try node()
+    let before = node.folder.path("before")
+    try copyTree(node.tree, before)
+    let outcome = try lite(node)
+    _ = try lite(node) { $0.undoes = true }
+    for name in [".default", ".statelite", "etc/init.d/statelite"] {
+      #expect(try isAbsent(node, name))
+    }
+    // But for what liteimg does beside: postscripts, shadow, fstab, and empty files it was asked for.
+    let list = try run(
+      "rsync", "-aHn", "--delete", "--checksum", "--omit-dir-times", "--itemize-changes",
+      before + "/",
+      node.tree + "/"
+    ).output.split(separator: "\n").map { $0.split(separator: " ", maxSplits: 1).last ?? "" }
+    let names = Set(list.map { $0.trimmingCharacters(in: .whitespaces) })
+    #expect(
+      names.isSubset(of: [
+        "xcatpost/", "xcatpost/lib/", "xcatpost/lib/x", "xcatpost/xcatdsklspost", "etc/shadow",
+        "etc/fstab", "tmp/dracut.log", "etc/init.d/", "etc/new", "etc/absent", "newdir/", "motd",
+        "var/lib/made/", "etc/pointer -> real", "etc/dangling -> ../run/none",
+      ]), "\(names)")
+    _ = try node.workspace.revert(outcome.safety.name)
+    #expect(try differences(before, node.tree) == "")
+    do {
+      _ = try lite(node) { $0.undoes = true }
+      Issue.record("undone twice")
+    } catch let error as ImageError { #expect(error.finding.contains("nothing to undo")) }
+  }
+
+  @Test func `a dry run says what would change, and changes nothing`() throws {
+    let node = try node()
+    let before = node.folder.path("before")
+    try copyTree(node.tree, before)
+    let outcome = try lite(node) { $0.isDryRun = true }
+    #expect(outcome.recorded == nil)
+    let writes = outcome.apply.writes.map { String(decoding: $0, as: UTF8.self) }
+    #expect(writes.contains("/img/rootimg/.default/etc/ntp.conf"))
+    #expect(try differences(before, node.tree) == "")
+  }
+
+  @Test func `what liteimg refuses is refused in its words, and nothing is changed`() throws {
+    let cases: [([(file: String, options: String)], String)] = [
+      ([("/etc/x", "bogus")], "/etc/x has invalid option. The valid options: tmpfs persistent"),
+      ([("etc/x", "link")], "etc/x is not one absolute path"),
+      ([("/etc/x/", "con")], "/etc/x/ is directory, don't use \"con\" as its option"),
+      ([("/etc/", "ro"), ("/etc/x", "ro")], "should not be with \"ro\" or \"con\" as its option"),
+      (
+        [("/etc/", "link"), ("/etc/x", "link,ro")],
+        "/etc/x should not use \"link,ro\" as its option"
+      ),
+      ([("/etc/", "link"), ("/etc/x", "tmpfs")], "/etc/x can only use \"link\"-based options"),
+      ([("/etc/", "tmpfs"), ("/etc/x", "link")], "/etc/x should not use \"link\"-based options"),
+      (
+        [("/etc/", "persistent"), ("/etc/x", "tmpfs")],
+        "/etc/x should have persistent option like /etc/"
+      ),
+      ([("/etc/../x", "link")], "nodes cannot tell"), ([("/etc/a b", "link")], "nodes cannot tell"),
+      ([], "There are no files to sync for img.  You have to have some files read/write"),
+    ]
+    let node = try node()
+    let before = node.folder.path("before")
+    try copyTree(node.tree, before)
+    for (rows, message) in cases {
+      try node.litefile(rows)
+      do {
+        _ = try lite(node)
+        Issue.record("\(rows) was taken")
+      } catch let error as ImageError {
+        #expect(error.finding.contains(message), "\(error.finding)")
+      }
+    }
+    _ = try node.workspace.define("img", ["provmethod=netboot"])
+    #expect(throws: ImageError.self) { try lite(node) }
+    #expect(try differences(before, node.tree) == "")
+  }
+
+  @Test func `links in a tree lead nowhere out of it`() throws {
+    let node = try PackNode(
+      Self.tree
+        + "\nmkdir victim; echo mine > victim/file; ln -s ../../../../victim img/rootimg/srv; ln -s /victim img/rootimg/abs"
+    )
+    _ = try node.workspace.define("img", ["provmethod=statelite"])
+    try node.litefile([("/srv/file", "link"), ("/abs/file", "link"), ("/abs/new", "tmpfs")])
+    let outcome = try lite(node)
+    #expect(
+      outcome.remarks.contains { $0.contains("/srv/file lies behind a link") }, "\(outcome.remarks)"
+    )
+    #expect(try node.text("victim/file") == "mine\n")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: node.path("victim")) == ["file"])
+  }
+
+  @Test func `a ramdisk root is packed with its layout, through the exlist`() throws {
+    let node = try node()
+    try Data("./var/lib*\n./.default/var/lib/v\n".utf8).write(
+      to: URL(fileURLWithPath: node.path("list")))
+    _ = try node.workspace.define("img", ["rootfstype=ramdisk", "exlist=/list"])
+    let outcome = try lite(node)
+    let packed = try #require(outcome.packed)
+    #expect(packed.destination == "/img/rootimg-statelite.gz")
+    let names = try run(
+      "bash", "-c", "gzip -dc \"$1\" | cpio -t --quiet", "", node.path("img/rootimg-statelite.gz")
+    ).output.split(separator: "\n").map(String.init)
+    #expect(names.contains(".statelite/litefile.save") && names.contains(".default/etc/ntp.conf"))
+    #expect(names.contains("opt/xcat/xcatinfo"))
+    #expect(!names.contains("var/lib") && !names.contains(".default/var/lib/v"))
+    let bytes = try node.bytes("img/rootimg-statelite.gz")
+    let again = try lite(node)
+    #expect(again.recorded == nil)
+    #expect(try node.bytes("img/rootimg-statelite.gz") == bytes)
+  }
+
+  @Test func `packing a tree in statelite form packs what was there before`() throws {
+    let node = try node()
+    try node.pack()
+    let plain = try node.unpacked()
+    _ = try lite(node)
+    let lited = node.folder.path("lited")
+    try copyTree(node.tree, lited)
+    _ = try node.workspace.define("img", ["provmethod=netboot"])
+    try node.pack()
+    #expect(try differences(lited, node.tree) == "", "the live tree keeps its layout")
+    let out = try node.unpacked()
+    for name in ["etc/ntp.conf", "var/lib/v", "root/.bashrc", "etc/real"] {
+      #expect(try node.lines(out, name) == node.lines(plain, name), "\(name)")
+      #expect(try run("test", "-L", "\(out)/\(name)").status == 1)
+    }
+    for name in [".default", ".statelite", "etc/init.d/statelite"] {
+      #expect(try run("test", "-e", "\(out)/\(name)").status == 1, "\(name)")
+    }
+    do {
+      try node.pack { $0.changesLiveTree = true }
+      Issue.record("--in-tree took the layout back")
+    } catch let error as ImageError { #expect(error.finding.contains("statelite form")) }
+  }
+}

@@ -1,0 +1,212 @@
+// Every form that pack writes, against the tools that read it.
+
+import Foundation
+import Images
+import Platform
+import Render
+import TestSupport
+import Testing
+
+@Suite struct PackFormTests {
+  /// A form, how it is checked, and how each tool extracts it ($1 the file, in an empty folder). Only
+  /// GNU tar, bsdtar and unsquashfs restore attributes: the others are held against the rest.
+  struct Form: Sendable, CustomTestStringConvertible {
+    let method: PackMethod
+    let codec: SegmentCodec
+    let checks: String
+    let exact: [String]
+    let plain: [String]
+    var name: String {
+      method == .squashfs ? "rootimg.sfs" : "rootimg.\(method.rawValue).\(codec.suffix)"
+    }
+    var testDescription: String { "\(name) \(codec.rawValue)" }
+  }
+
+  private static let unpackers: [SegmentCodec: String] = [
+    .gzip: "gzip -dc \"$1\"", .xz: "xz -dc \"$1\"", .zstd: "zstd -qdc \"$1\"",
+  ]
+  private static let checkers: [SegmentCodec: String] = [
+    .gzip: """
+    gzip -t "$1"; pigz -t "$1"; busybox gunzip -c "$1" | cmp - <(gzip -dc "$1")
+    python3 -c 'import gzip,sys; sys.stdout.buffer.write(gzip.open(sys.argv[1]).read())' "$1" |
+      cmp - <(gzip -dc "$1")
+    """,
+    .xz: """
+    xz -t "$1"; xz --robot --list "$1" | grep -qw CRC32; busybox xzcat "$1" | cmp - <(xz -dc "$1")
+    python3 -c 'import lzma,sys; sys.stdout.buffer.write(lzma.open(sys.argv[1]).read())' "$1" |
+      cmp - <(xz -dc "$1")
+    ! xz -dvv --list "$1" 2>&1 | grep -qE 'x86|arm|powerpc|ia64|sparc'
+    """,
+    .zstd: "zstd -qt \"$1\"",
+  ]
+
+  static let forms: [Form] = {
+    var forms: [Form] = []
+    for codec in SegmentCodec.allCases {
+      guard let unpack = unpackers[codec], let check = checkers[codec] else { continue }
+      forms.append(
+        Form(
+          method: .cpio, codec: codec, checks: check + "\n\(unpack) | bsdtar -tf - > /dev/null",
+          exact: [],
+          plain: [
+            "\(unpack) | cpio -idm --quiet", "\(unpack) | bsdcpio -idm --quiet",
+            "\(unpack) | busybox cpio -idm 2>/dev/null",
+          ]))
+      forms.append(
+        Form(
+          method: .tar, codec: codec, checks: check,
+          exact: [
+            "\(unpack) | tar -xpf - --xattrs --xattrs-include='*' --numeric-owner",
+            "\(unpack) | bsdtar -xpf - --numeric-owner; touch -r \"$3\" .",
+          ],
+          plain: [
+            "\(unpack) | busybox tar xpf -",
+            "\(unpack) | python3 -c 'import sys,tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode=\"r|\").extractall(\".\", numeric_owner=True)'",
+          ]))
+      forms.append(
+        Form(
+          method: .squashfs, codec: codec, checks: "unsquashfs -ll \"$1\" > /dev/null",
+          exact: ["unsquashfs -quiet -no-progress -force -dest . \"$1\""], plain: []))
+    }
+    return forms
+  }()
+
+  /// What these tools can agree on: whole seconds, attributes that squashfs has too.
+  private static let tree = """
+    cd img/rootimg; mkdir -p usr/lib/deep/er var/empty srv
+    head -c 1000000 /dev/urandom > usr/lib/noise; head -c 5000000 /dev/zero > usr/lib/zeros
+    seq 1 200000 > usr/lib/text; cp usr/lib/text usr/lib/deep/same-text
+    ln usr/lib/text usr/lib/deep/er/hard; ln usr/lib/noise srv/noise; ln -s ../lib/text usr/bin/link
+    ln -s /nowhere usr/bin/dangling; mkfifo var/fifo; : > var/nothing; chmod 1777 tmp
+    echo '#!' > usr/bin/suid; chmod 4755 usr/bin/suid; chmod 700 srv
+    for i in $(seq 1 1000); do echo $i > usr/lib/deep/$i; done
+    printf x > "usr/lib/na\u{EF}ve"; printf y > 'usr/lib/bl ank'; head -c 200 /dev/zero | tr '\\0' n > usr/lib/n
+    if [ "$(id -u)" = 0 ]; then
+      mknod var/null c 1 3; mknod var/loop b 7 200; chown 4242:31337 usr/lib/n
+      setcap cap_net_raw+ep usr/bin/numbers; setfattr -n user.note -v hello usr/lib/n
+      setfattr -n trusted.t -v v usr/lib/deep
+    fi
+    find . -exec touch -h -d '2024-05-06 07:08:09' {} +
+    """
+
+  @Test(arguments: forms)
+  func `each form extracts to the tree, and has the same bytes cold, warm and on one core`(
+    _ form: Form
+  ) throws {
+    let node = try PackNode(Self.tree)
+    func pack(_ change: (inout PackRequest) -> Void = { _ in }) throws -> (PackOutcome, Data) {
+      let outcome = try node.pack {
+        ($0.method, $0.codec) = (form.method, form.codec)
+        change(&$0)
+      }
+      return (outcome, try node.bytes("img/\(form.name)"))
+    }
+    // In the tree itself, so that it can be compared with what comes out.
+    let (cold, reference) = try pack { $0.changesLiveTree = true }
+    #expect(cold.isNewSnapshot)
+    let (warm, again) = try pack { $0.changesLiveTree = true }
+    #expect(again == reference)
+    #expect(!warm.isNewSnapshot, "what is packed in the tree once, is not changed again")
+    #expect(warm.report.cachedSegments == warm.report.segments)
+    #expect(warm.report.cachedPlainBytes == warm.report.plainBytes)
+    let (_, single) = try pack {
+      $0.threads = 1
+      $0.cacheLimitBytes = 0
+    }
+    #expect(single == reference, "one core, no cache, and as a view")
+    try FileManager.default.removeItem(atPath: node.folder.path("store/cache"))
+    try FileManager.default.createDirectory(
+      atPath: node.folder.path("store/cache"), withIntermediateDirectories: false)
+    #expect(try pack().1 == reference, "without any cache")
+
+    let file = node.path("img/\(form.name)")
+    try shell(form.checks, file)
+    // Times of folders are each tool's own matter, but for GNU tar and unsquashfs.
+    for (number, command) in (form.exact + form.plain).enumerated() {
+      let out = node.folder.path("out\(number)")
+      try shell("mkdir \"$2\"; cd \"$2\"; \(command)", file, out, node.tree)
+      let isExact = form.exact.contains(command)
+      let flags = isExact && isRoot ? "-aHAXn" : "-rlptgoDHn"
+      let result = try run(
+        "rsync",
+        arguments: [flags, "--delete", "--checksum", "--itemize-changes"]
+          + (isExact ? [] : ["--omit-dir-times", "--omit-link-times"]) + [
+            node.tree + "/", out + "/",
+          ])
+      #expect(result.output == "" && result.didSucceed, "\(command): \(result.output.prefix(800))")
+    }
+  }
+
+  @Test func `the kernel mounts a squashfs image and shows the tree`() throws {
+    guard isRoot else { return }
+    let node = try PackNode(Self.tree)
+    try node.pack {
+      $0.method = .squashfs
+      $0.codec = .zstd
+      $0.changesLiveTree = true
+    }
+    let mount = node.folder.path("mount")
+    try shell("mkdir \"$1\"", mount)
+    guard
+      try run("mount", "-t", "squashfs", "-o", "loop,ro", node.path("img/rootimg.sfs"), mount)
+        .didSucceed
+    else { return }
+    defer { _ = try? run("umount", mount) }
+    let result = try run(
+      "rsync", "-aHAXn", "--delete", "--checksum", "--itemize-changes", node.tree + "/", mount + "/"
+    )
+    #expect(result.output == "" && result.didSucceed, "\(result.output.prefix(800))")
+  }
+
+  @Test func `an exlist leaves the same out of squashfs as of cpio, but folders of what stays`()
+    throws
+  {
+    let node = try PackNode(
+      """
+      \(Self.tree)
+      cd ../..; printf './usr/lib/deep*\\n./srv\\n./var/*\\n+./usr/lib/deep/er/hard\\n' > list
+      """)
+    _ = try node.workspace.define("img", ["exlist=/list"])
+    try node.pack()
+    try node.pack { $0.method = .squashfs }
+    let cpio = try run(
+      "bash", "-c", "gzip -dc \"$1\" | cpio -t --quiet | sed 's|^|./|; s|^./.$|.|' | sort", "",
+      node.path("img/rootimg.cpio.gz")
+    ).output.split(separator: "\n").map(String.init)
+    let squashfs = try run(
+      "bash", "-c", "unsquashfs -l \"$1\" | grep ^squashfs-root | sed 's|^squashfs-root|.|' | sort",
+      "",
+      node.path("img/rootimg.sfs")
+    ).output.split(separator: "\n").map(String.init)
+    #expect(cpio.contains("./usr/lib/deep/er/hard") && !cpio.contains("./usr/lib/deep/er"))
+    #expect(cpio.contains("./srv/noise") && !cpio.contains("./srv"))
+    let needed: Set = ["./usr/lib/deep", "./usr/lib/deep/er", "./srv"]
+    #expect(Set(squashfs) == Set(cpio).union(needed), "\(Set(squashfs).symmetricDifference(cpio))")
+  }
+
+  @Test func `after a small change little is compressed, in every form`() throws {
+    let node = try PackNode(Self.tree)
+    for (method, codec) in [(PackMethod.cpio, SegmentCodec.xz), (.squashfs, .gzip)] {
+      try node.pack { ($0.method, $0.codec) = (method, codec) }
+      try shell("echo \(method) >> \"$1/etc/new\"", node.tree)
+      let next = try node.pack { ($0.method, $0.codec) = (method, codec) }
+      #expect(next.isNewSnapshot)
+      #expect(next.report.cachedSegments > 0 && next.report.cachedSegments < next.report.segments)
+      #expect(next.report.cachedPlainBytes > next.report.plainBytes / 4, "\(method) \(codec)")
+    }
+  }
+
+  @Test func `what cpio drops is counted, capabilities by name`() throws {
+    guard isRoot else { return }
+    let node = try PackNode(Self.tree)
+    let outcome = try node.pack()
+    #expect(outcome.counts.droppedXattrs == 3)
+    #expect(outcome.counts.droppedCapabilities == 1)
+    #expect(
+      outcome.remarks.contains {
+        $0.contains("3 entries, 1 of them capabilities") && $0.contains("--method tar")
+      }, "\(outcome.remarks)")
+    let tar = try node.pack { $0.method = .tar }
+    #expect(!tar.remarks.contains { $0.contains("attributes") }, "\(tar.remarks)")
+  }
+}
