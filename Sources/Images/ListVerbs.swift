@@ -11,6 +11,8 @@ public struct ImageSummary: Sendable {
   public let provisioning: String
   public let snapshots: Int
   public let latest: CommittedSnapshot?
+  /// A change of the image that was begun and has not ended.
+  public let unfinished: UnfinishedChange?
 }
 
 /// A snapshot, as a log shows it.
@@ -57,13 +59,15 @@ extension Workspace {
     let store = try store(create: true)
     let defined = try tables().definitions()
     let stored = Set(try store.refs.images().map(\.text))
+    let unfinished = try unfinished()
     return try stored.union(defined.keys).sorted().map { name in
       let image = try ImageName(name)
       let numbers = try store.refs.numbers(of: image)
       return ImageSummary(
         name: name, isDefined: defined[name] != nil,
         provisioning: defined[name]?.provisioning ?? "",
-        snapshots: numbers.count, latest: try numbers.last.map { try store.refs.read(image, $0) })
+        snapshots: numbers.count, latest: try numbers.last.map { try store.refs.read(image, $0) },
+        unfinished: unfinished.first { $0.image == name })
     }
   }
 
@@ -72,6 +76,7 @@ extension Workspace {
     let refs = try store().refs
     let latest = try findLatest(name)
     let image = try ImageName(latest.snapshot.image)
+    try mentionUnfinished(image)
     let tags = try refs.tags(of: image)
     return try refs.numbers(of: image).reversed().map { number in
       LogEntry(

@@ -4,6 +4,7 @@
 //     packs/<sha256>    immutable; the name is the file's SHA-256
 //     refs/<image>/<n>  immutable, numbered from 1; creating one is the commit
 //     tags/<image>/<t>  a number
+//     journal/<image>   a change of a live image that is under way
 //     tmp/              unfinished files; each is locked by its writer while it lives
 //     locks/            never removed, never read
 //     index.sqlite, index.stamp, cache/   may be deleted at any time
@@ -20,6 +21,7 @@ public struct Layout: Sendable {
   let packs: Descriptor
   let refs: Descriptor
   let tags: Descriptor
+  let journals: Descriptor
   let temporary: Descriptor
   let locks: Descriptor
   public let cache: Descriptor
@@ -65,8 +67,8 @@ public struct Layout: Sendable {
       }
       return Layout(
         fileSystem: fileSystem, root: root, path: path, packs: try folder("packs"),
-        refs: try folder("refs"), tags: try folder("tags"), temporary: try folder("tmp"),
-        locks: try folder("locks"), cache: try folder("cache"))
+        refs: try folder("refs"), tags: try folder("tags"), journals: try folder("journal"),
+        temporary: try folder("tmp"), locks: try folder("locks"), cache: try folder("cache"))
     }
   }
 
@@ -97,7 +99,9 @@ public struct Layout: Sendable {
       try fileSystem.names(of: root.raw)
     }
     // A store whose making was interrupted holds nothing but empty folders and the temporary.
-    let ours: Set<String> = ["packs", "refs", "tags", "tmp", "locks", "cache", "format.new"]
+    let ours: Set<String> = [
+      "packs", "refs", "tags", "journal", "tmp", "locks", "cache", "format.new",
+    ]
     guard names.allSatisfy({ ours.contains(printable($0)) }) else {
       throw StoreError(
         .incompatible, name, "the folder holds other files and is no store",
@@ -109,7 +113,7 @@ public struct Layout: Sendable {
         advice: "Name another with --store, or take a first snapshot to make one")
     }
     try explaining(name) { () throws(SystemError) in
-      for folder in ["packs", "refs", "tags", "tmp", "locks", "cache"] {
+      for folder in ["packs", "refs", "tags", "journal", "tmp", "locks", "cache"] {
         try makeDirectoryIfAbsent(fileSystem, root, Array(folder.utf8))
       }
       let new = Array("format.new".utf8)
