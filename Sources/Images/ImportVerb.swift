@@ -139,7 +139,7 @@ extension Workspace {
       from: live.capture.pieces.filter(isOurs), memory, to: pieces.all, store,
       liveNotes: live.notes, targetNotes: [])
     let methods = try chooseMethods(
-      &plans, .automatic,
+      &plans, .automatic, notes: live.notes,
       isServed: [existing, prepared.definition].contains { $0.provisioning == "statelite" },
       entryCount: prepared.entryCount, live: memory, target: store)
     let rows = prepared.rows.changes(from: live.rows, existing, request)

@@ -88,7 +88,13 @@ extension Workspace {
 
   /// The changes that have not ended, of all images or of one.
   public func unfinished(of name: String? = nil) throws -> [UnfinishedChange] {
-    try store().journals.images().filter { name == nil || $0.text == name }.compactMap { image in
+    let images: [ImageName]
+    do {
+      images = try store().journals.images()
+    } catch let error as StoreError where error.kind == .missing {
+      return []
+    }
+    return try images.filter { name == nil || $0.text == name }.compactMap { image in
       try journal(of: image).map { try unfinished(image, $0) }
     }
   }

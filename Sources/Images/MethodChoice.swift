@@ -25,11 +25,14 @@ extension Workspace {
   private static let worthwhileShare: UInt64 = 10
 
   /// Gives each plan of a tree that will be swapped its staging plan.
-  /// - Parameter entryCount: entries of the target, about.
+  /// - Parameters:
+  ///   - notes: what cannot be seen, now or in the target.
+  ///   - isServed: nodes have their root in the tree.
+  ///   - entryCount: entries of the target, about.
   /// - Returns: what was chosen, and why.
   func chooseMethods(
-    _ plans: inout [PiecePlan], _ method: ApplyMethod, isServed: Bool, entryCount: UInt64,
-    live: any ObjectSource, target: any ObjectSource
+    _ plans: inout [PiecePlan], _ method: ApplyMethod, notes: [Snapshot.Note], isServed: Bool,
+    entryCount: UInt64, live: any ObjectSource, target: any ObjectSource
   ) throws -> [TreeMethod] {
     var chosen: [TreeMethod] = []
     for i in plans.indices where plans[i].isTree && !plans[i].plan.isEmpty {
@@ -49,10 +52,13 @@ extension Workspace {
         }
         inPlace(obstacle)
       }
+      let inside = path + [0x2f]
+      if let note = notes.first(where: { $0.isUntouchable && $0.path.starts(with: inside) }) {
+        try refuse("\(printable(note.path)) must be left alone: \(note.reason)")
+        continue
+      }
       if let left = plans[i].plan.skipped.first {
-        let count = plans[i].plan.skipped.count
-        try refuse(
-          (count == 1 ? "an entry" : "\(count) entries") + " must be left alone (\(left.why))")
+        try refuse("\(printable(left.path)) must be left alone: \(left.why)")
         continue
       }
       guard plans[i].current != nil else {

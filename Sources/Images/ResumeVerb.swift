@@ -135,7 +135,8 @@ extension Workspace {
       sight.source, to: goal.snapshot.pieces, store, liveNotes: sight.live.notes,
       targetNotes: notes)
     let methods = try chooseMethods(
-      &plans, journal.method, isServed: isServed(sight, target),
+      &plans, journal.method, notes: sight.live.notes + notes,
+      isServed: isServed(sight, target),
       entryCount: goal.snapshot.entryCount, live: sight.source, target: store)
     var outcome = describe(plans, methods, sight.diff.attributes)
     if !isBack { try keepOriginals(journal, goal.snapshot, sight.live) }

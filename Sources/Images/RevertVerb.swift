@@ -86,7 +86,8 @@ extension Workspace {
       from: sight.live.capture.pieces, sight.source, to: target.snapshot.pieces, store,
       liveNotes: sight.live.notes, targetNotes: notes)
     let methods = try chooseMethods(
-      &plans, request.method, isServed: isServed(sight, target),
+      &plans, request.method, notes: sight.live.notes + notes,
+      isServed: isServed(sight, target),
       entryCount: target.snapshot.entryCount, live: sight.source, target: store)
     var outcome = describe(plans, methods, sight.diff.attributes)
     if request.isDryRun {
@@ -122,9 +123,9 @@ extension Workspace {
     _ journal: Journal, setsRows: Bool, resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws -> ApplyReport {
     let placement = try place(plans, token: journal.token, resolve: resolve)
-    try removeEmptyFolders(notes)
     if setsRows { try restoreRows(image, target) }
     try removeOldTrees(placement)
+    try removeEmptyFolders(notes)
     return placement.report
   }
 

@@ -26,10 +26,13 @@ extension Workspace {
           + "the store any more",
         advice: "'imgstore log \(image)' lists what there is to revert to")
     }
+    // An undo of an undo of … says only which.
+    let isUndo = change.snapshot.message.hasPrefix("undo of ")
     return try self.change(
       ChangeOrder(
         image: image, target: target, request: request ?? RevertRequest(name), command: "undo",
-        message: "undo of @\(change.number) (\(change.snapshot.message))"))
+        message: "undo of @\(change.number)"
+          + (isUndo ? "" : " (\(change.snapshot.message))")))
   }
 
   /// The last snapshot that records a change, and the id of the one with the state before it.
@@ -43,10 +46,10 @@ extension Workspace {
       if let before = candidate.snapshot.before { return (candidate, before) }
       later = candidate
     }
-    let latest = later.map { " (\($0.name): \($0.snapshot.message))" } ?? ""
+    let latest = later.map { ", \($0.name)," } ?? ""
     throw ImageError(
       "image \(image)",
-      "there is nothing to undo: no revert or import made it what its latest snapshot says\(latest)",
+      "there is nothing to undo: its latest snapshot\(latest) was not made by a revert or an import",
       advice:
         "A snapshot changes nothing in the live image. 'imgstore revert \(image)@N' goes to any "
         + "of those that 'imgstore log \(image)' lists")
