@@ -68,6 +68,8 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    // Ends a program with SIGKILL before its n-th file operation: for the sweeps of CLITests.
+    .executableTarget(name: "killat", path: "Tests/KillAt"),
     .target(
       name: "TestSupport",
       dependencies: ["Images", "XCAT", "Ingest", "Store", "Codec", "Platform"],
@@ -90,7 +92,7 @@ let package = Package(
         "Platform",
         "HostileBundles",
       ]),
-    roomTests("CLI", ["Platform", "Codec", "HostileBundles"]),
+    roomTests("CLI", ["Platform", "Codec", "HostileBundles", "XCAT", "killat"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -19,6 +19,8 @@ public struct ApplyProblem: Sendable, Hashable {
 public struct ApplyReport: Sendable {
   public var writtenFiles = 0
   public var writtenBytes: UInt64 = 0
+  /// Entries of a tree built beside the live one that share data with it.
+  public var reusedFiles = 0
   public var removed = 0
   public var changedAttributes = 0
   public var problems: [ApplyProblem] = []
@@ -29,11 +31,22 @@ public struct ApplyReport: Sendable {
   public static func += (a: inout ApplyReport, b: ApplyReport) {
     a.writtenFiles += b.writtenFiles
     a.writtenBytes &+= b.writtenBytes
+    a.reusedFiles += b.reusedFiles
     a.removed += b.removed
     a.changedAttributes += b.changedAttributes
     a.problems += b.problems
     a.largeFiles += b.largeFiles
   }
+}
+
+/// What an executor may find where it makes entries.
+public enum Surroundings: Sendable {
+  /// Nothing: entries are made under their own names at once.
+  case empty
+  /// What the plan says that it replaces. Anything else is left alone, and is a problem.
+  case asPlanned
+  /// Whatever is there gives way.
+  case any
 }
 
 /// Runs plans below one directory.
@@ -43,22 +56,25 @@ public final class Executor: Sendable {
   private let base: Descriptor
   private let progress: Progress
   private let threads: Int
-  /// The folder was empty: entries are made under their own names at once.
-  private let isFresh: Bool
+  private let surroundings: Surroundings
+  private let token: String
   private let staged: StagedBlobs?
 
   /// - Parameters:
   ///   - base: the directory that the plan's paths are relative to.
+  ///   - token: part of the names that entries have until they are complete (`Journal.prefix`).
   ///   - staged: blobs that need a name only.
   public init(
-    _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor, isFresh: Bool,
+    _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor,
+    surroundings: Surroundings, token: String = randomName(),
     staged: StagedBlobs? = nil, threads: Int = processorCount, progress: Progress
   ) {
     self.staged = staged
     self.fileSystem = fileSystem
     self.store = store
     self.base = base
-    self.isFresh = isFresh
+    self.surroundings = surroundings
+    self.token = token
     self.threads = threads
     self.progress = progress
   }
@@ -79,7 +95,8 @@ public final class Executor: Sendable {
 
   private func hand() -> StepHand {
     StepHand(
-      fileSystem, store, base: base, isFresh: isFresh, staged: staged, progress: progress)
+      fileSystem, store, base: base, surroundings: surroundings, token: token, staged: staged,
+      progress: progress)
   }
 
   private func writeFiles(_ steps: [Step], _ first: StepHand) throws {

@@ -18,6 +18,9 @@ public struct Step: Sendable {
     case makeDirectory
     /// Creates or replaces an entry that is no directory.
     case write
+    /// Creates an entry whose content is at another path: shares its blocks, or becomes another link
+    /// of it where `mayLink` says that all is the same; else as `write`.
+    case reuse(from: [UInt8], mayLink: Bool)
     /// Makes the entry another link of the one at `to`.
     case link(to: [UInt8])
     /// Sets owner, mode, attributes and time of what is there.
@@ -27,11 +30,14 @@ public struct Step: Sendable {
   public let path: [UInt8]
   /// What the entry shall be; for `remove`, what it was.
   public let entry: Entry
+  /// What is replaced, as the plan's maker saw it.
+  public let old: Entry?
 
-  public init(action: Action, path: [UInt8], entry: Entry) {
+  public init(action: Action, path: [UInt8], entry: Entry, old: Entry? = nil) {
     self.action = action
     self.path = path
     self.entry = entry
+    self.old = old
   }
 }
 
@@ -57,7 +63,50 @@ public struct Plan: Sendable {
       + finished.count
   }
   /// Bytes of file content that will be written.
-  public var writtenBytes: UInt64 { files.reduce(0) { $0 &+ $1.entry.sizeBytes } }
+  public var writtenBytes: UInt64 { writtenBytes(canClone: true, canLink: true) }
+
+  /// Bytes that will be written where files can, or cannot, share blocks or be linked.
+  public func writtenBytes(canClone: Bool, canLink: Bool) -> UInt64 {
+    files.reduce(0) { sum, step in
+      if case .reuse(_, let mayLink) = step.action, canClone || canLink && mayLink { return sum }
+      return sum &+ step.entry.sizeBytes
+    }
+  }
+
+  /// Bytes of the files that will be removed.
+  public var removedBytes: UInt64 { removals.reduce(0) { $0 &+ $1.entry.sizeBytes } }
+}
+
+extension Plan {
+  /// The same plan under another name.
+  /// - Parameters:
+  ///   - name: what the piece is called.
+  ///   - source: what the tree is called whose data is reused.
+  public func renamed(to name: [UInt8], reusing source: [UInt8] = []) -> Plan {
+    func path(_ path: [UInt8], _ name: [UInt8]) -> [UInt8] {
+      name + path.drop { $0 != 0x2f }
+    }
+    func steps(_ steps: [Step]) -> [Step] {
+      steps.map { step in
+        let action: Step.Action =
+          switch step.action {
+          case .link(let target): .link(to: path(target, name))
+          case .reuse(let from, let mayLink): .reuse(from: path(from, source), mayLink: mayLink)
+          default: step.action
+          }
+        return Step(action: action, path: path(step.path, name), entry: step.entry, old: step.old)
+      }
+    }
+    var plan = Plan()
+    plan.removals = steps(removals)
+    plan.directories = steps(directories)
+    plan.files = steps(files)
+    plan.links = steps(links)
+    plan.attributes = steps(attributes)
+    plan.finished = steps(finished)
+    plan.skipped = skipped
+    return plan
+  }
 }
 
 /// Decides what to do; touches nothing.
@@ -175,7 +224,8 @@ public struct Planner {
     let fields = existing.map { $0.changes(to: wanted) }
     if wanted.linkGroup != 0, let leader = leaders[wanted.linkGroup] {
       guard leader.isNew || existing?.linkGroup != wanted.linkGroup else { return false }
-      plan.links.append(Step(action: .link(to: leader.path), path: path, entry: wanted))
+      plan.links.append(
+        Step(action: .link(to: leader.path), path: path, entry: wanted, old: existing))
       return true
     }
     var mustWrite = existing == nil
@@ -191,7 +241,7 @@ public struct Planner {
       leaders[wanted.linkGroup] = Leader(path: path, isNew: mustWrite)
     }
     if mustWrite {
-      plan.files.append(Step(action: .write, path: path, entry: wanted))
+      plan.files.append(Step(action: .write, path: path, entry: wanted, old: existing))
       return true
     }
     if let fields, !fields.subtracting(.links).isEmpty {

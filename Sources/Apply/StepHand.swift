@@ -9,22 +9,26 @@ final class StepHand {
   private let fileSystem: any FileSystem
   private let store: ObjectStore
   private let base: Descriptor
-  private let isFresh: Bool
+  private let surroundings: Surroundings
+  private let token: String
   private let staged: StagedBlobs?
   private let progress: Progress
   private let attributes: AttributeWriter
+  /// Files can share blocks, as far as this hand has learned.
+  private var canClone = true
   private var directories: [[UInt8]: Descriptor] = [:]
   var report = ApplyReport()
 
   init(
-    _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor, isFresh: Bool,
-    staged: StagedBlobs? = nil, progress: Progress
+    _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor,
+    surroundings: Surroundings, token: String, staged: StagedBlobs? = nil, progress: Progress
   ) {
     self.staged = staged
     self.fileSystem = fileSystem
     self.store = store
     self.base = base
-    self.isFresh = isFresh
+    self.surroundings = surroundings
+    self.token = token
     self.progress = progress
     attributes = AttributeWriter(fileSystem, store)
   }
@@ -33,6 +37,8 @@ final class StepHand {
     for step in steps {
       do {
         try run(step)
+      } catch let error as ChangedMeanwhile {
+        report.problems.append(ApplyProblem(path: step.path, what: error.what))
       } catch let error as SystemError {
         // Without its top directory nothing of a plan can be done.
         let isTop = step.path.firstIndex(of: 0x2f) == nil
@@ -55,6 +61,7 @@ final class StepHand {
     switch step.action {
     case .remove(let kind):
       directories[step.path] = nil
+      try requireUnchanged(step.entry, parent, name)
       try remove(parent, name, isDirectory: kind == .directory)
     case .makeDirectory:
       do {
@@ -63,7 +70,10 @@ final class StepHand {
         if error.code != .exists { throw error }
       }
     case .write: try write(step, parent, name)
+    case .reuse(let source, let mayLink):
+      if try !reuse(source, mayLink, step, parent, name) { try write(step, parent, name) }
     case .link(let target):
+      try requireUnchanged(step.old, parent, name)
       let (targetParent, targetName) = try locate(target)
       try replace(parent, name) { temporary throws(SystemError) in
         try fileSystem.link(at: targetParent.raw, targetName, to: parent.raw, temporary)
@@ -94,6 +104,7 @@ final class StepHand {
 
   private func write(_ step: Step, _ parent: Descriptor, _ name: [UInt8]) throws {
     let entry = step.entry
+    try requireUnchanged(step.old, parent, name)
     if case .file(let blob, let size) = entry.content {
       try writeFile(step, blob, size, parent, name)
       return
@@ -228,6 +239,90 @@ final class StepHand {
     try fileSystem.truncate(file.raw, to: sizeBytes)
   }
 
+  // MARK: What is there already
+
+  /// Something else is there than the plan's maker saw: it is in no snapshot, so it stays.
+  private struct ChangedMeanwhile: Error {
+    let what: String
+  }
+
+  /// - Throws: `ChangedMeanwhile`.
+  private func requireUnchanged(
+    _ old: Entry?, _ parent: Descriptor, _ name: [UInt8]
+  ) throws {
+    guard case .asPlanned = surroundings else { return }
+    guard let now = try fileSystem.statIfPresent(at: parent.raw, name) else { return }
+    guard let old else {
+      throw ChangedMeanwhile(what: "appeared while the image was being changed; it was left alone")
+    }
+    guard now.kind != .directory || old.kind != .directory else { return }
+    guard now.kind == old.kind, now.modified == old.modified,
+      now.kind != .file || now.size == old.sizeBytes
+    else {
+      throw ChangedMeanwhile(what: "changed while the image was being changed; it was left alone")
+    }
+  }
+
+  /// Takes content and, where it can, the whole inode from another path.
+  /// - Returns: false where it cannot be had there.
+  private func reuse(
+    _ source: [UInt8], _ mayLink: Bool, _ step: Step, _ parent: Descriptor, _ name: [UInt8]
+  ) throws -> Bool {
+    let (sourceParent, sourceName) = try locate(source)
+    if canClone, step.entry.kind == .file,
+      try clone(sourceParent, sourceName, step, parent, name)
+    {
+      return true
+    }
+    guard mayLink, let now = try fileSystem.statIfPresent(at: sourceParent.raw, sourceName),
+      now.isAs(step.entry)
+    else { return false }
+    do throws(SystemError) {
+      try fileSystem.link(at: sourceParent.raw, sourceName, to: parent.raw, name)
+    } catch {
+      // Too many links, or links of others' files are not allowed: a copy will do.
+      guard [.tooManyLinks, .crossDevice, .notPermitted, .accessDenied].contains(error.code) else {
+        throw error
+      }
+      return false
+    }
+    report.reusedFiles += 1
+    return true
+  }
+
+  private func clone(
+    _ sourceParent: Descriptor, _ sourceName: [UInt8], _ step: Step, _ parent: Descriptor,
+    _ name: [UInt8]
+  ) throws -> Bool {
+    let source: Descriptor
+    do throws(SystemError) {
+      source = try fileSystem.openFile(
+        at: sourceParent.raw, sourceName, [.read, .noFollow, .nonBlocking])
+    } catch {
+      if error.isAbsent || error.code == .accessDenied || error.code == .loop { return false }
+      throw error
+    }
+    let now = try fileSystem.stat(source.raw)
+    guard now.kind == .file, now.size == step.entry.sizeBytes else { return false }
+    let file = try fileSystem.openFile(
+      at: parent.raw, name, [.write, .create, .exclusive, .noFollow])
+    do {
+      try fileSystem.clone(source.raw, into: file.raw)
+      try attributes.set(step.entry, of: file.raw, path: step.path)
+    } catch {
+      try? fileSystem.remove(at: parent.raw, name, isDirectory: false)
+      guard let error = error as? SystemError, error.operation == "clone",
+        [.notSupported, .invalid, .crossDevice, .notTerminal, .notPermitted].contains(error.code)
+      else { throw error }
+      canClone = false
+      return false
+    }
+    report.reusedFiles += 1
+    return true
+  }
+
+  private var isFresh: Bool { if case .empty = surroundings { true } else { false } }
+
   /// Makes an entry under its name at once where nothing can be there, else beside it and renames.
   private func replace(
     _ parent: Descriptor, _ name: [UInt8], _ make: ([UInt8]) throws(SystemError) -> Void
@@ -250,7 +345,9 @@ final class StepHand {
     }
   }
 
-  private func temporaryName() -> [UInt8] { Array(".imgstore-\(randomName())".utf8) }
+  private func temporaryName() -> [UInt8] {
+    Journal.prefix(token) + Array("-\(randomName())".utf8)
+  }
 
   // MARK: Directories
 
@@ -296,5 +393,13 @@ extension SystemError {
     case .noSpace, .quota, .inputOutput, .readOnly: false
     default: true
     }
+  }
+}
+
+extension FileStat {
+  /// As far as the kernel's attributes tell, what is there is what the entry says.
+  fileprivate func isAs(_ entry: Entry) -> Bool {
+    kind == entry.kind && modified == entry.modified && uid == entry.uid && gid == entry.gid
+      && (kind == .symlink || mode == entry.mode) && (kind != .file || size == entry.sizeBytes)
   }
 }

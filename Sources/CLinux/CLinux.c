@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <linux/stat.h>
 #include <poll.h>
 #include <pthread.h>
@@ -121,6 +122,7 @@ int clinux_fstat(int fd, struct clinux_stat *to) {
 }
 
 int clinux_rename_exclusive_flag(void) { return RENAME_NOREPLACE; }
+int clinux_rename_exchange_flag(void) { return RENAME_EXCHANGE; }
 int clinux_renameat(int from_dir, const uint8_t *from, size_t from_n, int to_dir,
                     const uint8_t *to, size_t to_n, unsigned flags) {
   C_PATH(a, from, from_n);
@@ -266,6 +268,23 @@ int64_t clinux_free_bytes(int fd) {
   struct statvfs v;
   int r = RETRY(int, fstatvfs(fd, &v));
   return r < 0 ? r : (int64_t)(v.f_bavail * v.f_frsize);
+}
+int64_t clinux_free_nodes(int fd) {
+  struct statvfs v;
+  int r = RETRY(int, fstatvfs(fd, &v));
+  // File systems that make inodes as they need them (btrfs) say that they have none at all.
+  return r < 0 ? r : v.f_files == 0 ? INT64_MAX : (int64_t)v.f_favail;
+}
+int clinux_clone(int from, int to) { return ONCE(ioctl(to, FICLONE, from)); }
+int clinux_can_clone(int dir) {
+  static const char block[4096] = {1};
+  int a = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  int b = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  int can = a >= 0 && b >= 0 && write(a, block, sizeof block) == (ssize_t)sizeof block &&
+            ioctl(b, FICLONE, a) == 0;
+  if (a >= 0) close(a);
+  if (b >= 0) close(b);
+  return can;
 }
 int clinux_terminal_columns(int fd) {
   struct winsize w;

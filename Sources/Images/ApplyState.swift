@@ -9,13 +9,26 @@ import XCAT
 /// A plan for one piece, and where to run it.
 struct PiecePlan {
   let path: AbsolutePath
+  let current: Entry?
+  let wanted: Entry?
   let plan: Plan
+  /// The plan of the whole tree, where it is built beside the live one.
+  var staging: Plan?
+
+  var isTree: Bool {
+    (current ?? wanted)?.kind == .directory && (wanted ?? current)?.kind == .directory
+  }
 }
 
 /// What applying did, or would do.
 public struct ApplyOutcome: Sendable {
   public var plannedSteps = 0
+  /// Bytes of file content that are to be written.
   public var plannedBytes: UInt64 = 0
+  /// Bytes of the files that are to be removed.
+  public var removedBytes: UInt64 = 0
+  /// How each tree is changed.
+  public var methods: [TreeMethod] = []
   public var removals: [[UInt8]] = []
   public var writes: [[UInt8]] = []
   public var attributePaths: [[UInt8]] = []
@@ -76,21 +89,26 @@ extension Workspace {
       let plan = try planner.plan(
         name: absolute.lastComponent, current: current?.entry, wanted: wanted?.entry)
       if !plan.isEmpty || !plan.skipped.isEmpty {
-        plans.append(PiecePlan(path: absolute, plan: plan))
+        plans.append(
+          PiecePlan(path: absolute, current: current?.entry, wanted: wanted?.entry, plan: plan))
       }
     }
     return plans
   }
 
   /// What the plans would do.
-  func describe(_ plans: [PiecePlan], _ attributes: [AttributeChange]) -> ApplyOutcome {
+  func describe(
+    _ plans: [PiecePlan], _ methods: [TreeMethod], _ attributes: [AttributeChange]
+  ) -> ApplyOutcome {
     var outcome = ApplyOutcome()
+    outcome.methods = methods
     outcome.attributes = attributes
     for piece in plans {
       let above = piece.path.parent.bytes
       func full(_ path: [UInt8]) -> [UInt8] { (above == [0x2f] ? [] : above) + [0x2f] + path }
       outcome.plannedSteps += piece.plan.stepCount
       outcome.plannedBytes &+= piece.plan.writtenBytes
+      outcome.removedBytes &+= piece.plan.removedBytes
       outcome.removals += piece.plan.removals.map { full($0.path) }
       outcome.writes += (piece.plan.directories + piece.plan.files + piece.plan.links)
         .map { full($0.path) }
@@ -101,60 +119,6 @@ extension Workspace {
       outcome.skipped += piece.plan.skipped.map { (full($0.path), $0.why) }
     }
     return outcome
-  }
-
-  /// Runs the plans.
-  /// - Parameters:
-  ///   - staged: blobs that need a name only.
-  ///   - resolve: where a piece's path leads on this machine.
-  func run(
-    _ plans: [PiecePlan], staged: StagedBlobs? = nil, resolve: (AbsolutePath) throws -> ResolvedPath
-  ) throws -> ApplyReport {
-    let store = try store()
-    progress.begin(
-      "applying", totalBytes: plans.reduce(0) { $0 &+ $1.plan.writtenBytes })
-    var report = ApplyReport()
-    for piece in plans {
-      let place = try resolve(piece.path)
-      let executor = Executor(
-        fileSystem, store, base: place.directory, isFresh: false, staged: staged,
-        progress: progress)
-      var done = try executor.run(
-        renamed(piece.plan, from: piece.path.lastComponent, to: place.name))
-      let above = piece.path.parent.bytes
-      done.problems = done.problems.map {
-        ApplyProblem(path: (above == [0x2f] ? [] : above) + [0x2f] + $0.path, what: $0.what)
-      }
-      done.largeFiles = done.largeFiles.map {
-        ((above == [0x2f] ? [] : above) + [0x2f] + $0.path, $0.stat)
-      }
-      report += done
-      progress.begin("syncing")
-      try fileSystem.syncFileSystem(of: place.directory.raw)
-    }
-    return report
-  }
-
-  /// A piece whose last component is a symbolic link is made where the link leads.
-  private func renamed(_ plan: Plan, from old: [UInt8], to new: [UInt8]) -> Plan {
-    if old == new { return plan }
-    func path(_ path: [UInt8]) -> [UInt8] { new + path.dropFirst(old.count) }
-    func steps(_ steps: [Step]) -> [Step] {
-      steps.map { step in
-        var action = step.action
-        if case .link(let target) = action { action = .link(to: path(target)) }
-        return Step(action: action, path: path(step.path), entry: step.entry)
-      }
-    }
-    var moved = Plan()
-    moved.removals = steps(plan.removals)
-    moved.directories = steps(plan.directories)
-    moved.files = steps(plan.files)
-    moved.links = steps(plan.links)
-    moved.attributes = steps(plan.attributes)
-    moved.finished = steps(plan.finished)
-    moved.skipped = plan.skipped
-    return moved
   }
 }
 

@@ -179,10 +179,15 @@ struct ImportTargets {
       let fileSystem = workspace.fileSystem
       var name = place.name + Array(".ORIG".utf8)
       var number = 0
-      while try fileSystem.statIfPresent(at: place.directory.raw, name) != nil {
+      let own = try fileSystem.stat(at: place.directory.raw, place.name, followLink: false)
+      var isKept = false
+      while let other = try fileSystem.statIfPresent(at: place.directory.raw, name) {
+        // An import that is gone on with has linked it before.
+        isKept = isKept || other.inode == own.inode && other.device == own.device
         number += 1
         name = place.name + Array(".ORIG.\(number)".utf8)
       }
+      if isKept { continue }
       try fileSystem.link(
         at: place.directory.raw, place.name, to: place.directory.raw, name)
       kept.append((path.text, path.parent.appending(name).text))

@@ -132,14 +132,20 @@ extension Workspace {
     let pieces = try targets.settle(prepared, live)
     // What is another image's, in a folder that they are made to share, only gives way.
     let own = Set(try imageFiles(existing, targets.install).map(\.path.bytes))
-    let plans = try planPieces(
-      from: live.capture.pieces.filter { piece in
-        own.contains(piece.path) || pieces.all.contains { $0.path == piece.path }
-      }, memory, to: pieces.all, store, liveNotes: live.notes, targetNotes: [])
+    func isOurs(_ piece: Snapshot.Piece) -> Bool {
+      own.contains(piece.path) || pieces.all.contains { $0.path == piece.path }
+    }
+    var plans = try planPieces(
+      from: live.capture.pieces.filter(isOurs), memory, to: pieces.all, store,
+      liveNotes: live.notes, targetNotes: [])
+    let methods = try chooseMethods(
+      &plans, .automatic, notes: live.notes,
+      isServed: [existing, prepared.definition].contains { $0.provisioning == "statelite" },
+      entryCount: prepared.entryCount, live: memory, target: store)
     let rows = prepared.rows.changes(from: live.rows, existing, request)
     try tables().rehearse(rows.changes)
     var outcome = describe(
-      plans, attributeChanges(existing, live.rows, rows.definition, rows.kept))
+      plans, methods, attributeChanges(existing, live.rows, rows.definition, rows.kept))
     func imported(
       _ committed: CommittedSnapshot?, _ safety: CommittedSnapshot?, _ remaining: ImageDiff?
     ) -> ImportedImage {
@@ -155,26 +161,28 @@ extension Workspace {
       message: "before import of \(request.bundle)", command: "import"
     ).committed
     try requireKept(live.capture.pieces, live.notes, in: safety)
-    let committed = try store.refs.append(
-      snapshot(prepared, pieces.all, rows, request, parent: safety))
-    let (remaining, proof): (ImageDiff, LiveImage)
-    do {
+    let snapshot = snapshot(prepared, pieces.all, rows, request, parent: safety)
+    let journal = Journal(
+      operation: .importing, image: image.text, started: now(), method: .automatic,
+      target: snapshot.id, before: safety.id, command: "import", message: snapshot.message,
+      options: ImportOption.facts(request, foreign: live.capture.pieces.filter { !isOurs($0) }))
+    let (committed, remaining, proof) = try underJournal(image, journal) {
+      let committed = try store.refs.append(snapshot)
       for (path, copy) in try targets.keepOriginals(pieces.all, live, request) {
         report(.keptOriginal(path: path, copy: copy))
       }
       for piece in pieces.all { report(event(piece)) }
-      outcome.report = try run(plans, staged: staged) { try targets.resolve($0) }
+      let placement = try place(plans, token: journal.token, staged: staged) {
+        try targets.resolve($0)
+      }
+      outcome.report = placement.report
       for line in prepared.rows.litefileLines { report(.litefileRow(line: line)) }
       if prepared.rows.hasNodeLists { report(.addingPostscripts) }
       try applyRows(rows.changes)
-      (remaining, proof) = try diffLive(
+      try removeOldTrees(placement)
+      let (remaining, proof) = try diffLive(
         committed, attested: outcome.report.attested(pieces.all))
-    } catch {
-      tell(
-        "the import is in the store as \(committed.name) but is not live, or could not be proved to "
-          + "be: 'imgstore revert \(committed.name)' finishes it, 'imgstore revert \(safety.name)' "
-          + "takes it back")
-      throw error
+      return (committed, remaining, proof)
     }
     if remaining.isEmpty, proof.capture.pieces == committed.snapshot.pieces {
       proof.capture.saveCache(
@@ -195,9 +203,55 @@ extension Workspace {
   ) -> Snapshot {
     Snapshot(
       image: prepared.image.text, created: now(), parent: parent.id,
-      message: "import of \(request.bundle)", provenance: provenance("import"),
+      message: "import of \(request.bundle)",
+      provenance: provenance("import", before: parent.id),
       tables: snapshotTables(rows.definition, rows.kept), pieces: pieces, notes: [],
       facts: prepared.facts.facts, entryCount: prepared.entryCount + UInt64(pieces.count),
       contentBytes: pieces.reduce(prepared.treeBytes) { $0 &+ $1.entry.sizeBytes })
+  }
+}
+
+// MARK: - Going on
+
+/// What the journal of an import says beside.
+enum ImportOption {
+  /// Folders beside the install folder that the bundle may write below.
+  private static let allowed = "allow"
+  /// Files of others in the image's folder, which stay.
+  static let foreign = "foreign"
+  /// `FILE.ORIG` is kept of each file that is replaced.
+  private static let originals = "orig"
+
+  static func facts(_ request: ImportRequest, foreign: [Snapshot.Piece]) -> [Snapshot.Fact] {
+    request.allowed.map { Snapshot.Fact(allowed, $0) }
+      + foreign.map { Snapshot.Fact(self.foreign, printable($0.path)) }
+      + (request.keepsOriginals ? [Snapshot.Fact(originals, "")] : [])
+  }
+
+  static func request(_ journal: Journal) -> ImportRequest {
+    var request = ImportRequest("")
+    request.allowed = journal.values(allowed)
+    request.keepsOriginals = !journal.values(originals).isEmpty
+    return request
+  }
+}
+
+extension Workspace {
+  /// Where the pieces of a change lead: those of a bundle never through links.
+  func targetResolver(
+    _ journal: Journal, isBack: Bool
+  ) throws -> (AbsolutePath) throws -> ResolvedPath {
+    guard journal.operation == .importing, !isBack else {
+      return { [resolver] in try resolver.resolve($0, create: true) }
+    }
+    let targets = try ImportTargets(self, ImportOption.request(journal))
+    return { try targets.resolve($0) }
+  }
+
+  /// Keeps the originals that an import had not come to keep.
+  func keepOriginals(_ journal: Journal, _ target: Snapshot, _ live: LiveImage) throws {
+    guard journal.operation == .importing else { return }
+    let request = ImportOption.request(journal)
+    _ = try ImportTargets(self, request).keepOriginals(target.pieces, live, request)
   }
 }

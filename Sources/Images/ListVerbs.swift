@@ -11,6 +11,8 @@ public struct ImageSummary: Sendable {
   public let provisioning: String
   public let snapshots: Int
   public let latest: CommittedSnapshot?
+  /// A change of the image that was begun and has not ended.
+  public let unfinished: UnfinishedChange?
 }
 
 /// A snapshot, as a log shows it.
@@ -59,6 +61,7 @@ extension Workspace {
     let store = try store(create: true)
     let defined = try tables().definitions()
     let stored = Set(try store.refs.images().map(\.text))
+    let unfinished = try unfinished()
     return try stored.union(defined.keys).sorted().map { name in
       let image = try ImageName(name)
       let numbers = try store.refs.numbers(of: image)
@@ -66,7 +69,8 @@ extension Workspace {
         name: name, isDefined: defined[name] != nil,
         provisioning: defined[name]?.provisioning ?? "",
         snapshots: numbers.count,
-        latest: try numbers.last.flatMap { try store.refs.readIfPresent(image, $0) })
+        latest: try numbers.last.flatMap { try store.refs.readIfPresent(image, $0) },
+        unfinished: unfinished.first { $0.image == name })
     }
   }
 
@@ -75,6 +79,7 @@ extension Workspace {
     let refs = try store().refs
     let latest = try findLatest(name)
     let image = try ImageName(latest.snapshot.image)
+    try mentionUnfinished(image)
     let tags = try refs.tags(of: image)
     let pins = try refs.pins(of: image)
     return try refs.numbers(of: image).reversed().compactMap { number in

@@ -52,7 +52,8 @@ extension Workspace {
     }()
     progress.begin("restoring", totalBytes: plan.writtenBytes)
     let executor = Executor(
-      fileSystem, try store(), base: place.directory, isFresh: !overwriting, progress: progress)
+      fileSystem, try store(), base: place.directory,
+      surroundings: overwriting ? .any : .empty, progress: progress)
     let report = try executor.run(plan)
     return RestoreOutcome(
       source: snapshot.name + (reference.path.map { ":\($0)" } ?? ""), destination: destination,

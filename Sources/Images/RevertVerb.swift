@@ -1,17 +1,30 @@
 // imgstore revert: the live image becomes what a snapshot says.
 //
-//     live ─capture─▶ (not in the store? ─▶ safety snapshot) ─plan─▶ steps ─▶ rows ─▶ proof ─▶ ref
+//     live ─capture─▶ store (what it has not yet ─▶ safety snapshot) ─plan─▶ journal ─▶ steps ─▶ rows
+//          ─▶ proof ─▶ ref ─▶ journal removed
 //
-// 1. Nothing is changed before everything that would be lost is in the store.
-// 2. Files first, table rows last: a half-done revert is completed by running it again.
+// 1. Nothing is changed before everything that would be lost is in a snapshot.
+// 2. Files first, table rows last; a revert that is cut short is completed, or taken back, by
+//    `imgstore resume` (`ResumeVerb`).
 // 3. It ends in a proof, a capture that equals the snapshot, and records itself as a snapshot, so
 //    that it is reverted the same way.
 
 import Apply
+import Codec
 import Ingest
 import Platform
 import Store
 import XCAT
+
+/// What to revert to, and how.
+public struct RevertRequest: Sendable {
+  public var reference: String
+  public var method = ApplyMethod.automatic
+  /// What would be lost is put into a snapshot first.
+  public var keepsSafety = true
+  public var isDryRun = false
+  public init(_ reference: String) { self.reference = reference }
+}
 
 /// What a revert did, or (as a dry run) would do.
 public struct RevertOutcome: Sendable {
@@ -30,109 +43,184 @@ public struct RevertOutcome: Sendable {
   public var isExact: Bool { remaining?.isEmpty ?? true }
 }
 
+/// A change of the live image to a snapshot's state, as a verb asks for it.
+struct ChangeOrder {
+  let image: ImageName
+  let target: CommittedSnapshot
+  let request: RevertRequest
+  /// The verb, and what the snapshot that records the change says.
+  let command: String
+  let message: String
+}
+
 extension Workspace {
   /// Reverts the live image.
   public func revert(_ text: String, dryRun: Bool = false) throws -> RevertOutcome {
-    let start = monotonicSeconds()
-    let reference = try Reference(text)
+    var request = RevertRequest(text)
+    request.isDryRun = dryRun
+    return try revert(request)
+  }
+
+  /// Reverts the live image.
+  public func revert(_ request: RevertRequest) throws -> RevertOutcome {
+    let reference = try Reference(request.reference)
     let image = try ImageName(try find(reference).snapshot.image)
     let store = try store()
     let lock = try lock(image, store)
     defer { withExtendedLifetime(lock) {} }
     let target = try find(reference)
+    return try change(
+      ChangeOrder(
+        image: image, target: target, request: request, command: "revert",
+        message: "revert to @\(target.number)"))
+  }
 
-    let (diff, live, memory) = try look(image, target, store)
+  /// Makes the live image what a snapshot says; the image's lock is held.
+  func change(_ order: ChangeOrder) throws -> RevertOutcome {
+    let start = monotonicSeconds()
+    let (image, target, request) = (order.image, order.target, order.request)
+    let store = try store()
+    let sight = try look(at: image, target, storing: request.keepsSafety && !request.isDryRun)
     let notes = try notesToHonour(target.snapshot, of: image)
-    let plans = try planPieces(
-      from: live.capture.pieces, memory, to: target.snapshot.pieces, store,
-      liveNotes: live.notes, targetNotes: notes)
-    var outcome = describe(plans, diff.attributes)
-    if dryRun {
+    var plans = try planPieces(
+      from: sight.live.capture.pieces, sight.source, to: target.snapshot.pieces, store,
+      liveNotes: sight.live.notes, targetNotes: notes)
+    let methods = try chooseMethods(
+      &plans, request.method, notes: sight.live.notes + notes,
+      isServed: isServed(sight, target),
+      entryCount: target.snapshot.entryCount, live: sight.source, target: store)
+    var outcome = describe(plans, methods, sight.diff.attributes)
+    if request.isDryRun {
       return RevertOutcome(
         target: target, isDryRun: true, apply: outcome, safety: nil, recorded: nil,
         remaining: nil, uncompared: [], seconds: monotonicSeconds() - start)
     }
-    let safety = try saveBeforeChange(
-      image, live, keeping: target.snapshot.requests + target.snapshot.absentees,
-      message: "before revert to @\(target.number)", command: "revert", unlessIn: target)
-    do {
-      outcome.report = try run(plans) { path in
-        try resolver.resolve(path, create: true)
-      }
-      try removeEmptyFolders(notes)
-      if !diff.attributes.isEmpty { try restoreRows(image, target.snapshot) }
-    } catch {
-      let before = try safety ?? store.refs.latestReadable(of: image)
-      tell(
-        "the revert is half done: 'imgstore revert \(target.name)' goes on with it"
-          + (before.map { ", 'imgstore revert \($0.name)' undoes it" } ?? ""))
-      throw error
+    let (before, isNew) = try keepBefore(
+      image, sight, target, saves: request.keepsSafety,
+      message: "before \(order.message)", command: order.command)
+    let journal = Journal(
+      operation: .revert, image: image.text, started: now(), method: request.method,
+      target: target.id, before: before?.id, command: order.command, message: order.message)
+    let (remaining, proof, recorded) = try underJournal(image, journal) {
+      outcome.report = try carryOut(
+        image, plans, notes, to: target.snapshot, journal, setsRows: !sight.diff.attributes.isEmpty
+      ) { try resolver.resolve($0, create: true) }
+      let proof = try look(at: image, target, storing: false)
+      let recorded = try record(
+        image, target, proof, command: order.command, message: order.message, before: before?.id)
+      return (proof.diff, proof.live, recorded)
     }
-    let (remaining, proof, _) = try look(image, target, store)
-    let recorded = try record(image, target, proof, remaining)
     return RevertOutcome(
-      target: target, isDryRun: false, apply: outcome, safety: safety, recorded: recorded,
-      remaining: remaining, uncompared: proof.notes.filter(\.isProblem),
+      target: target, isDryRun: false, apply: outcome, safety: isNew ? before : nil,
+      recorded: recorded, remaining: remaining, uncompared: proof.notes.filter(\.isProblem),
       seconds: monotonicSeconds() - start)
   }
 
-  private func look(
-    _ image: ImageName, _ target: CommittedSnapshot, _ store: ObjectStore
-  ) throws -> (ImageDiff, LiveImage, MemoryObjects) {
-    let memory = MemoryObjects(over: store)
+  /// Files and folders, then rows, then what is left of old trees: everything between journal and
+  /// proof.
+  func carryOut(
+    _ image: ImageName, _ plans: [PiecePlan], _ notes: [Snapshot.Note], to target: Snapshot,
+    _ journal: Journal, setsRows: Bool, resolve: (AbsolutePath) throws -> ResolvedPath
+  ) throws -> ApplyReport {
+    let placement = try place(plans, token: journal.token, resolve: resolve)
+    if setsRows { try restoreRows(image, target) }
+    try removeOldTrees(placement)
+    try removeEmptyFolders(notes)
+    return placement.report
+  }
+
+  // MARK: Before and after
+
+  /// The live image beside a target.
+  struct Sight {
+    let diff: ImageDiff
+    let live: LiveImage
+    /// Where the live trees' objects are.
+    let source: any ObjectSource
+    /// Holds the store's lock until what was captured belongs to a snapshot.
+    let session: WriteSession?
+  }
+
+  /// Captures the live image and compares it with a target.
+  /// - Parameter storing: what is live goes into the store, to be kept by a snapshot.
+  func look(
+    at image: ImageName, _ target: CommittedSnapshot, storing: Bool
+  ) throws -> Sight {
+    let store = try store()
     let definition = try tables().definition(of: image.text) ?? ImageDefinition()
+    let session = storing ? try store.beginSession() : nil
+    let memory = MemoryObjects(over: store)
+    // A safety snapshot holds also what only the latest snapshot knows of.
+    let latest = storing ? try store.refs.latestReadable(of: image) : nil
     let live = try captureLive(
-      image, definition, latest: target, also: target.snapshot.requests + target.snapshot.absentees,
-      rows: target.snapshot.keptRows.keys, into: .memory(memory))
+      image, definition, latest: latest ?? target,
+      also: target.snapshot.requests + target.snapshot.absentees,
+      rows: target.snapshot.keptRows.keys, into: session.map { .store($0) } ?? .memory(memory))
+    try session?.finish()
+    let source: any ObjectSource = storing ? store : memory
     let diff = try compare(
       ImageState(
         name: "live", definition: definition, rows: live.rows, pieces: live.capture.pieces,
-        source: memory, notes: live.notes),
+        source: source, notes: live.notes),
       state(target, store))
-    return (diff, live, memory)
+    return Sight(diff: diff, live: live, source: source, session: session)
   }
 
-  /// Takes a snapshot of the live image, unless the latest one, or `known`, holds all of it.
-  func saveBeforeChange(
-    _ image: ImageName, _ live: LiveImage, keeping others: [PieceRequest], message: String,
-    command: String, unlessIn known: CommittedSnapshot? = nil
-  ) throws -> CommittedSnapshot? {
+  /// A statelite image's tree is its nodes' root.
+  func isServed(_ sight: Sight, _ target: CommittedSnapshot) -> Bool {
+    [sight.live.definition, target.snapshot.definition].contains { $0.provisioning == "statelite" }
+  }
+
+  /// The snapshot that has all that is live: the latest, or the target itself, or one that is taken
+  /// now.
+  /// - Returns: nil where none has it and none may be taken, or nothing is live.
+  func keepBefore(
+    _ image: ImageName, _ sight: Sight, _ target: CommittedSnapshot, saves: Bool,
+    message: String, command: String
+  ) throws -> (snapshot: CommittedSnapshot?, isNew: Bool) {
+    let live = sight.live
+    let absences = try absenceNotes(of: target.snapshot.pieces, live)
+    let missingRows = live.rows.absent.intersection(target.snapshot.keptRows.present.keys)
+    func has(_ candidate: Snapshot) -> Bool {
+      candidate.definition == live.definition
+        && candidate.keptRows.present == live.rows.present
+        && missingRows.allSatisfy { candidate.keptRows.isKnown($0) }
+        && live.capture.pieces.allSatisfy { candidate.piece(at: $0.path)?.entry == $0.entry }
+        // Going back must also take away what is not there now.
+        && absences.allSatisfy { candidate.notes.contains($0) }
+    }
     let latest = try store().refs.latestReadable(of: image)
-    for snapshot in [latest, known].compactMap({ $0?.snapshot })
-    where snapshot.definition == live.definition && snapshot.keptRows.present == live.rows.present
-      && live.capture.pieces.allSatisfy({ snapshot.piece(at: $0.path)?.entry == $0.entry })
-    { return nil }
-    if live.capture.pieces.isEmpty, live.definition.isEmpty { return nil }
-    let kept = try commitLive(
-      image, live.definition, also: others, rows: live.rows.keys, message: message,
-      command: command
-    ).committed
-    try requireKept(live.capture.pieces, live.notes, in: kept)
-    return kept
+    for candidate in [latest, target].compactMap({ $0 }) where has(candidate.snapshot) {
+      return (candidate, false)
+    }
+    guard saves else { return (nil, false) }
+    let kept = try commit(
+      image, live, notes: absences, latest: latest, message: message, command: command)
+    return (kept, true)
   }
 
-  /// Commits the state after a revert: the target's own where the proof is clean.
-  private func record(
-    _ image: ImageName, _ target: CommittedSnapshot, _ proof: LiveImage, _ remaining: ImageDiff
+  /// Commits the state after a change: the target's own where the proof is clean.
+  func record(
+    _ image: ImageName, _ target: CommittedSnapshot, _ proof: Sight, command: String,
+    message: String, before: Digest?
   ) throws -> CommittedSnapshot {
     let store = try store()
-    let message = "revert to @\(target.number)" + (remaining.isEmpty ? "" : ", not exact")
-    guard remaining.isEmpty else {
+    guard proof.diff.isEmpty else {
       return try commitLive(
-        image, proof.definition, also: target.snapshot.requests, message: message,
-        command: "revert"
+        image, proof.live.definition, also: target.snapshot.requests,
+        message: message + ", not exact", command: command, before: before
       ).committed
     }
     var snapshot = target.snapshot
     snapshot.created = now()
     snapshot.parent = try store.refs.latestReadable(of: image)?.id
     snapshot.message = message
-    snapshot.provenance = provenance("revert")
+    snapshot.provenance = provenance(command, before: before)
     let committed = try store.refs.append(snapshot)
     // The comparison leaves mount points out; the cache may vouch only for trees that are stored.
-    if proof.capture.pieces == target.snapshot.pieces {
-      proof.capture.saveCache(
-        store.layout, key: cacheKey(image), base: committed.id, replacing: proof.cache)
+    if proof.live.capture.pieces == target.snapshot.pieces {
+      proof.live.capture.saveCache(
+        store.layout, key: cacheKey(image), base: committed.id, replacing: proof.live.cache)
     }
     return committed
   }

@@ -1,5 +1,6 @@
 // imgstore snapshot: the live image becomes a snapshot.
 
+import Codec
 import Ingest
 import Platform
 import Store
@@ -44,7 +45,7 @@ extension Workspace {
   func commitLive(
     _ image: ImageName, _ definition: ImageDefinition, also: [PieceRequest] = [],
     rows keys: Set<RowKey> = [], notes: [Snapshot.Note] = [], mayBeEmpty: Bool = false,
-    unlessChanged: Bool = false, message: String, command: String,
+    unlessChanged: Bool = false, message: String, command: String, before: Digest? = nil,
     tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
     let start = monotonicSeconds()
@@ -58,12 +59,9 @@ extension Workspace {
     }
     progress.begin("syncing")
     try session.finish()
-    let snapshot = Snapshot(
-      image: image.text, created: now(), parent: latest?.id, message: message,
-      provenance: provenance(command), tables: live.tables, pieces: live.capture.pieces,
-      notes: (live.notes + notes).sorted { precedes($0.path, $1.path) },
-      facts: latest?.snapshot.facts ?? [], entryCount: live.capture.entryCount,
-      contentBytes: live.capture.contentBytes)
+    var snapshot = newSnapshot(of: image, live, notes: notes, latest: latest)
+    snapshot.message = message
+    snapshot.provenance = provenance(command, before: before)
     let isSame = latest.map { $0.snapshot.hasSameState(as: snapshot) } ?? false
     let committed: CommittedSnapshot
     if unlessChanged, isSame, let latest {
@@ -71,11 +69,39 @@ extension Workspace {
     } else {
       committed = try store.refs.append(snapshot)
     }
-    live.capture.saveCache(
-      store.layout, key: cacheKey(image), base: committed.id, replacing: live.cache)
+    saveCache(image, live, base: committed.id)
     return SnapshotOutcome(
       committed: committed, sameAs: isSame ? latest?.number : nil,
       readBytes: live.capture.readBytes, storedBytes: session.writtenBytes,
       seconds: monotonicSeconds() - start)
+  }
+
+  /// Commits what a session has captured and finished.
+  func commit(
+    _ image: ImageName, _ live: LiveImage, notes: [Snapshot.Note], latest: CommittedSnapshot?,
+    message: String, command: String
+  ) throws -> CommittedSnapshot {
+    var snapshot = newSnapshot(of: image, live, notes: notes, latest: latest)
+    snapshot.message = message
+    snapshot.provenance = provenance(command)
+    let committed = try store().refs.append(snapshot)
+    saveCache(image, live, base: committed.id)
+    return committed
+  }
+
+  private func newSnapshot(
+    of image: ImageName, _ live: LiveImage, notes: [Snapshot.Note], latest: CommittedSnapshot?
+  ) -> Snapshot {
+    Snapshot(
+      image: image.text, created: now(), parent: latest?.id, message: "", provenance: [],
+      tables: live.tables, pieces: live.capture.pieces,
+      notes: (live.notes + notes).sorted { precedes($0.path, $1.path) },
+      facts: latest?.snapshot.facts ?? [], entryCount: live.capture.entryCount,
+      contentBytes: live.capture.contentBytes)
+  }
+
+  private func saveCache(_ image: ImageName, _ live: LiveImage, base: Digest) {
+    guard let layout = try? store().layout else { return }
+    live.capture.saveCache(layout, key: cacheKey(image), base: base, replacing: live.cache)
   }
 }

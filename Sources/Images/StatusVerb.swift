@@ -13,6 +13,8 @@ public struct StatusOutcome: Sendable {
   public let entryCount: UInt64
   /// Bytes whose content had to be read, because the stat cache did not vouch for them.
   public let readBytes: UInt64
+  /// A change of the image that was begun and has not ended.
+  public let unfinished: UnfinishedChange?
   public let seconds: Double
   public var isClean: Bool { diff.isEmpty }
   /// Entries that could not be compared, because they cannot be read.
@@ -24,10 +26,13 @@ extension Workspace {
   public func status(_ name: String) throws -> StatusOutcome {
     let start = monotonicSeconds()
     let snapshot = try findLatest(name)
+    let unfinished = try unfinished(of: snapshot.snapshot.image).first
+    try mentionUnfinished(ImageName(snapshot.snapshot.image))
     let (diff, live) = try diffLive(snapshot)
     return StatusOutcome(
       snapshot: snapshot, diff: diff, notes: live.notes, entryCount: live.capture.entryCount,
-      readBytes: live.capture.readBytes, seconds: monotonicSeconds() - start)
+      readBytes: live.capture.readBytes, unfinished: unfinished,
+      seconds: monotonicSeconds() - start)
   }
 
   /// Compares two snapshots, or a snapshot with the live image.

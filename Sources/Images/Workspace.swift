@@ -114,17 +114,24 @@ public final class Workspace: Sendable {
 
   // MARK: Small things
 
-  func lock(_ image: ImageName, _ store: ObjectStore) throws -> FileLock {
-    try store.lockImage(image) {
+  /// The lock of whoever changes an image or its history.
+  /// - Parameter mayBeUnfinished: whether a change that was begun and not ended is no obstacle.
+  func lock(
+    _ image: ImageName, _ store: ObjectStore, mayBeUnfinished: Bool = false
+  ) throws -> FileLock {
+    let lock = try store.lockImage(image) {
       tell("waiting: another imgstore is at work on image \(image)")
     }
+    if !mayBeUnfinished { try requireNothingUnfinished(image) }
+    return lock
   }
 
   func cacheKey(_ image: ImageName) -> Digest {
     SHA256.digest(of: rootPath + [0] + image.bytes)
   }
 
-  func provenance(_ command: String) -> [Snapshot.Fact] {
+  /// - Parameter before: the snapshot with the state before the change that the command made.
+  func provenance(_ command: String, before: Digest? = nil) -> [Snapshot.Fact] {
     var host = [CChar](repeating: 0, count: 256)
     gethostname(&host, host.count - 1)
     let name = String(
@@ -132,7 +139,7 @@ public final class Workspace: Sendable {
     return [
       .init("host", name), .init("user", String(getuid())), .init("command", command),
       .init("tool", "imgstore \(Workspace.version)"),
-    ]
+    ] + (before.map { [.init(Snapshot.beforeKey, $0.hex)] } ?? [])
   }
 }
 

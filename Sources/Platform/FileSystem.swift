@@ -48,11 +48,19 @@ public protocol FileSystem: AnyObject, Sendable {
     at fromDirectory: Int32, _ from: [UInt8], to toDirectory: Int32, _ to: [UInt8],
     exclusively: Bool
   ) throws(SystemError)
+  /// Lets two names change places in one step (RENAME_EXCHANGE): both are there before and after.
+  func exchange(
+    at directory: Int32, _ name: [UInt8], with otherDirectory: Int32, _ other: [UInt8]
+  ) throws(SystemError)
   func link(
     at fromDirectory: Int32, _ from: [UInt8], to toDirectory: Int32, _ to: [UInt8]
   ) throws(SystemError)
   /// Gives an open file, which may have no name yet, a name.
   func link(open file: Int32, to directory: Int32, _ name: [UInt8]) throws(SystemError)
+  /// Makes an empty open file share the blocks of another (FICLONE).
+  func clone(_ from: Int32, into file: Int32) throws(SystemError)
+  /// Whether files in the directory can share blocks. Leaves no trace; false where it cannot tell.
+  func canClone(in directory: Int32) -> Bool
   func remove(at directory: Int32, _ path: [UInt8], isDirectory: Bool) throws(SystemError)
   func makeDirectory(at directory: Int32, _ path: [UInt8], mode: UInt16) throws(SystemError)
   func makeSymlink(
@@ -81,6 +89,8 @@ public protocol FileSystem: AnyObject, Sendable {
   func removeXattr(at directory: Int32, _ path: [UInt8], name: [UInt8]) throws(SystemError)
   /// Bytes that an unprivileged writer can still store on the file's file system.
   func freeBytes(_ file: Int32) throws(SystemError) -> UInt64
+  /// Entries that can still be made on the file's file system.
+  func freeNodes(_ file: Int32) throws(SystemError) -> UInt64
 }
 
 /// How a file is opened; every file is opened close-on-exec.

@@ -134,6 +134,21 @@ public final class KernelFileSystem: FileSystem {
       "rename", to)
   }
 
+  public func exchange(
+    at directory: Int32, _ name: [UInt8], with otherDirectory: Int32, _ other: [UInt8]
+  ) throws(SystemError) {
+    try check(
+      clinux_renameat(
+        directory, name, name.count, otherDirectory, other, other.count,
+        UInt32(clinux_rename_exchange_flag())), "exchange", name)
+  }
+
+  public func clone(_ from: Int32, into file: Int32) throws(SystemError) {
+    try check(clinux_clone(from, file), "clone", [])
+  }
+
+  public func canClone(in directory: Int32) -> Bool { clinux_can_clone(directory) != 0 }
+
   public func link(
     at fromDirectory: Int32, _ from: [UInt8], to toDirectory: Int32, _ to: [UInt8]
   ) throws(SystemError) {
@@ -221,6 +236,10 @@ public final class KernelFileSystem: FileSystem {
 
   public func freeBytes(_ file: Int32) throws(SystemError) -> UInt64 {
     UInt64(try count(clinux_free_bytes(file), "statvfs", []))
+  }
+
+  public func freeNodes(_ file: Int32) throws(SystemError) -> UInt64 {
+    UInt64(try count(clinux_free_nodes(file), "statvfs", []))
   }
 }
 

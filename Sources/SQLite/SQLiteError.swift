@@ -22,6 +22,8 @@ public struct SQLiteError: Error, Sendable, CustomStringConvertible {
   public var isBusy: Bool { code == SQLITE_BUSY || code == SQLITE_LOCKED }
   /// There is no such table or column, or the SQL does not fit the file's schema.
   public var isSchema: Bool { code == SQLITE_ERROR || code == SQLITE_SCHEMA }
+  /// The connection may not write, and must: to take back what a dead writer left, for one.
+  public var isReadOnly: Bool { code == SQLITE_READONLY }
   public var isFull: Bool { code == SQLITE_FULL }
 
   public var description: String { "\(path): \(message)" }

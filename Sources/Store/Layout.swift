@@ -6,6 +6,7 @@
 //     refs/<image>/<n>  immutable, numbered from 1; creating one is the commit
 //     tags/<image>/<t>  a number
 //     pins/<image>/<n>  why the snapshot must stay
+//     journal/<image>   a change of a live image that is under way
 //     tmp/              unfinished files; each is locked by its writer while it lives
 //     locks/            never removed, never read
 //     index.sqlite, index.stamp, cache/   may be deleted at any time
@@ -24,13 +25,14 @@ public struct Layout: Sendable {
   let refs: Descriptor
   let tags: Descriptor
   let pins: Descriptor
+  let journals: Descriptor
   let temporary: Descriptor
   let locks: Descriptor
   public let cache: Descriptor
 
   static let formatName = Array("format".utf8)
   private static let folders = [
-    "packs", "doomed", "refs", "tags", "pins", "tmp", "locks", "cache",
+    "packs", "doomed", "refs", "tags", "pins", "journal", "tmp", "locks", "cache",
   ]
   static let formatText = "imgstore store\nversion 1\n"
 
@@ -73,8 +75,8 @@ public struct Layout: Sendable {
       return Layout(
         fileSystem: fileSystem, root: root, path: path, packs: try folder("packs"),
         doomed: try folder("doomed"), refs: try folder("refs"), tags: try folder("tags"),
-        pins: try folder("pins"), temporary: try folder("tmp"), locks: try folder("locks"),
-        cache: try folder("cache"))
+        pins: try folder("pins"), journals: try folder("journal"), temporary: try folder("tmp"),
+        locks: try folder("locks"), cache: try folder("cache"))
     }
   }
 

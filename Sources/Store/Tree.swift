@@ -231,7 +231,7 @@ public enum Tree {
 }
 
 /// Runs `body` over a reader of `bytes`.
-func withReader<R>(
+public func withReader<R>(
   _ bytes: [UInt8], _ body: (inout ByteReader) throws(CodecError) -> R
 ) throws(CodecError) -> R {
   var result: Result<R, CodecError> = .failure(.truncated)

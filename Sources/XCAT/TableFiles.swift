@@ -57,22 +57,33 @@ extension TableFiles {
   ) throws -> [[String: String]] {
     guard try exists(table) else { return [] }
     return try explaining {
-      let database = try Database(path: text(table), .read)
-      guard try hasTable(database, "main", table) else { return [] }
-      var rows: [[String: String]] = []
-      // The table's name keeps SQLite from taking an unknown column for a text.
-      let condition = key.map { " WHERE \(quoted(table)).\(quoted($0.column)) = ?" } ?? ""
-      let statement = try database.statement("SELECT * FROM \(quoted(table))\(condition)")
-      let read: (Row) throws -> Void = { row in
-        if let visible = try visibleRow(row, table) { rows.append(visible) }
+      do {
+        return try rows(table, where: key, in: Database(path: text(table), .read))
+      } catch let error as SQLiteError where error.isReadOnly {
+        // A writer died in the midst of a transaction: whoever comes next takes it back, and must
+        // be able to write for that.
+        return try rows(table, where: key, in: Database(path: text(table), .write))
       }
-      if let key {
-        try statement.rows(.text(key.value), read: read)
-      } else {
-        try statement.rows(read: read)
-      }
-      return rows
     }
+  }
+
+  private func rows(
+    _ table: String, where key: (column: String, value: String)?, in database: Database
+  ) throws -> [[String: String]] {
+    guard try hasTable(database, "main", table) else { return [] }
+    var rows: [[String: String]] = []
+    // The table's name keeps SQLite from taking an unknown column for a text.
+    let condition = key.map { " WHERE \(quoted(table)).\(quoted($0.column)) = ?" } ?? ""
+    let statement = try database.statement("SELECT * FROM \(quoted(table))\(condition)")
+    let read: (Row) throws -> Void = { row in
+      if let visible = try visibleRow(row, table) { rows.append(visible) }
+    }
+    if let key {
+      try statement.rows(.text(key.value), read: read)
+    } else {
+      try statement.rows(read: read)
+    }
+    return rows
   }
 
   private func visibleRow(_ row: Row, _ table: String) throws -> [String: String]? {

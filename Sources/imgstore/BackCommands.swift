@@ -1,4 +1,4 @@
-// imgstore revert, restore.
+// imgstore revert, undo, resume, restore.
 
 import Apply
 import ArgumentParser
@@ -6,70 +6,182 @@ import Images
 import Platform
 import Store
 
+/// How a live tree is changed.
+struct ChangeOptions: ParsableArguments {
+  @Flag(help: "Build the tree beside the live one, and exchange the two in one step.")
+  var swap = false
+  @Flag(help: "Make the changes in the live tree, one entry at a time.") var inPlace = false
+  @Flag(help: "Do not take a snapshot of what would be lost.") var noSafety = false
+  @Flag(name: [.customShort("n"), .long], help: "Print what would be done; change nothing.")
+  var dryRun = false
+
+  func validate() throws {
+    if swap && inPlace { throw ValidationError("Give --swap or --in-place, not both.") }
+  }
+
+  func request(_ reference: String) -> RevertRequest {
+    var request = RevertRequest(reference)
+    request.method = swap ? .swap : inPlace ? .inPlace : .automatic
+    request.keepsSafety = !noSafety
+    request.isDryRun = dryRun
+    return request
+  }
+}
+
 struct Revert: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Make the live image what a snapshot says: files, tree and table rows.",
     discussion: """
       Only what differs is written, and what is extra is removed. What would be lost and is in no \
-      snapshot yet is put into one first. The revert is recorded as a snapshot itself, so it can \
-      be reverted like any other change. It ends with a proof: the live image, compared again.
+      snapshot yet is put into one first. A tree that nobody uses is built beside the live one and \
+      takes its place in one step, if that is worth it; else it is changed in place. Which, and why, \
+      is said; --swap and --in-place decide it. If the revert is cut short, 'imgstore resume' \
+      completes it or takes it back. It ends with a proof: the live image, compared again.
       """)
 
   @Argument(help: "The snapshot to go back to.") var ref: String
-  @Flag(name: [.customShort("n"), .long], help: "Print what would be done; change nothing.")
-  var dryRun = false
+  @OptionGroup var options: ChangeOptions
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let outcome = try common.open().revert(ref, dryRun: dryRun)
+    let outcome = try common.open().revert(options.request(ref))
     Terminal.finish()
     if json.json { try printJSON(RevertJSON(outcome)) } else { describe(outcome) }
-    var problems = outcome.apply.report.problems.map { "\(printable($0.path)): \($0.what)" }
-    if !outcome.isExact, let remaining = outcome.remaining {
-      problems.append(
-        "the live image still differs from \(outcome.target.name): \(summary(remaining))")
+    try outcome.expectNoProblems()
+  }
+}
+
+struct Undo: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Take back the last change of an image: a revert, an import, or an undo.",
+    discussion: """
+      The live image becomes what it was before the last revert or import. That is itself a change, \
+      so undoing again does it again. A snapshot changes nothing, so there is nothing of it to undo.
+      """)
+
+  @Argument(help: "The image's name.") var name: String
+  @OptionGroup var options: ChangeOptions
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let outcome = try common.open().undo(name, options.request(name))
+    Terminal.finish()
+    if json.json { try printJSON(RevertJSON(outcome)) } else { describe(outcome) }
+    try outcome.expectNoProblems()
+  }
+}
+
+struct Resume: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Complete a change that was cut short, or take it back.",
+    discussion: """
+      A revert or an import that was killed, or met a full disk or a power failure, leaves a journal. \
+      Until it is resumed, no other command changes the image. It ends with a proof: the live image, \
+      compared again.
+      """)
+
+  @Argument(help: "The image's name; not needed where only one is half changed.") var name: String?
+  @Flag(help: "Return to the state before.") var back = false
+  @Flag(help: "Leave the image as it is now, and forget that a change was begun.")
+  var abandon = false
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    if back && abandon { throw ValidationError("Give --back or --abandon, not both.") }
+  }
+
+  func run() throws {
+    let outcome = try common.open().resume(name, abandon ? .abandon : back ? .back : .forward)
+    Terminal.finish()
+    if json.json { try printJSON(ResumeJSON(outcome)) } else { describe(outcome) }
+    try outcome.revert?.expectNoProblems()
+  }
+
+  private func describe(_ outcome: ResumeOutcome) {
+    let (change, image) = (outcome.change, outcome.change.image)
+    switch (outcome.direction, outcome.revert) {
+    case (.abandon, _):
+      print("\(change.words) is forgotten; 'imgstore status \(image)' says what is live now")
+    case (_, nil):
+      print("\(change.words) had not touched the live image; it can be begun anew")
+    case (let direction, let revert?):
+      print("\(change.words) is \(direction == .back ? "taken back" : "completed")")
+      imgstore.describe(revert)
     }
-    if !outcome.uncompared.isEmpty {
-      problems.append("\(count(outcome.uncompared.count, "entry")) could not be compared")
-      problems += outcome.uncompared.map(noteText)
+  }
+}
+
+extension RevertOutcome {
+  /// - Throws: `DoneWithProblems` where not everything is as the snapshot says.
+  func expectNoProblems() throws {
+    var problems = problemLines(apply.report.problems)
+    if !isExact, let remaining {
+      problems.append("the live image still differs from \(target.name): \(summary(remaining))")
     }
-    if !outcome.isDryRun {
-      problems += outcome.apply.skipped.map { "\(printable($0.path)): left alone: \($0.why)" }
+    if !uncompared.isEmpty {
+      problems.append("\(count(uncompared.count, "entry")) could not be compared")
+      problems += uncompared.map(noteText)
+    }
+    if !isDryRun {
+      problems += apply.skipped.map { "\(printable($0.path)): left alone: \($0.why)" }
     }
     if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
   }
+}
 
-  private func describe(_ outcome: RevertOutcome) {
-    let apply = outcome.apply
-    if outcome.isDryRun {
-      for path in apply.removals { print("remove  \(printable(path))") }
-      for path in apply.writes { print("write   \(printable(path))") }
-      for path in apply.attributePaths { print("attrs   \(printable(path))") }
-      for change in apply.attributes {
-        print("set     \(change.table).\(change.column)=\(change.new ?? "")")
-      }
-      for skip in apply.skipped { print("leave   \(printable(skip.path)) (\(skip.why))") }
-      print(
-        "\na revert to \(outcome.target.name) would take \(count(apply.plannedSteps, "step")), "
-          + "write \(sizeText(apply.plannedBytes)) and remove \(count(apply.removals.count, "entry"))"
-      )
-      return
-    }
-    if let safety = outcome.safety {
-      print("what was live before is kept as \(safety.name)")
-    }
-    let report = apply.report
-    print(
-      "wrote \(count(report.writtenFiles, "entry")) (\(sizeText(report.writtenBytes))), "
-        + "removed \(report.removed), changed attributes of \(report.changedAttributes)")
-    if outcome.isExact, outcome.uncompared.isEmpty {
-      print("live image is identical to \(outcome.target.name): proved by a new comparison")
-    }
-    if let recorded = outcome.recorded {
-      print("recorded as \(recorded.name); \(secondsText(outcome.seconds))")
-    }
+private func describe(_ outcome: RevertOutcome) {
+  let apply = outcome.apply
+  if outcome.isDryRun {
+    describe(plan: apply, of: outcome.target.name)
+    return
   }
+  if let safety = outcome.safety {
+    print("what was live before is kept as \(safety.name)")
+  }
+  for method in apply.methods { print(methodText(method)) }
+  let report = apply.report
+  print(
+    "wrote \(count(report.writtenFiles, "entry")) (\(sizeText(report.writtenBytes))), "
+      + (report.reusedFiles > 0 ? "kept the data of \(report.reusedFiles), " : "")
+      + "removed \(report.removed), changed attributes of \(report.changedAttributes)")
+  if outcome.isExact, outcome.uncompared.isEmpty {
+    print("live image is identical to \(outcome.target.name): proved by a new comparison")
+  }
+  if let recorded = outcome.recorded {
+    print("recorded as \(recorded.name); \(secondsText(outcome.seconds))")
+  }
+}
+
+private func methodText(_ method: TreeMethod) -> String {
+  "\(printable(method.path)): \(method.isSwap ? "swapped" : "in place") (\(method.why))"
+}
+
+/// The plan: every step, then how much of what.
+private func describe(plan apply: ApplyOutcome, of target: String) {
+  for path in apply.removals { print("remove  \(printable(path))") }
+  for path in apply.writes { print("write   \(printable(path))") }
+  for path in apply.attributePaths { print("attrs   \(printable(path))") }
+  for change in apply.attributes {
+    print("set     \(change.table).\(change.column)=\(change.new ?? "")")
+  }
+  for skip in apply.skipped { print("leave   \(printable(skip.path)) (\(skip.why))") }
+  print("")
+  for method in apply.methods { print(methodText(method)) }
+  print(
+    table(
+      [
+        ["remove", count(apply.removals.count, "entry"), sizeText(apply.removedBytes)],
+        ["write", count(apply.writes.count, "entry"), sizeText(apply.plannedBytes)],
+        ["attributes of", count(apply.attributePaths.count, "entry"), ""],
+        ["table columns", "\(apply.attributes.count)", ""],
+        ["left alone", count(apply.skipped.count, "entry"), ""],
+      ].filter { !$0[1].hasPrefix("0") }, indent: "  "))
+  print(
+    "a revert to \(target) would take \(count(apply.plannedSteps, "step")), "
+      + "write \(sizeText(apply.plannedBytes)) and remove \(count(apply.removals.count, "entry"))")
 }
 
 struct Restore: ParsableCommand {

@@ -30,7 +30,8 @@ struct ImgStore: ParsableCommand {
         subcommands: [
           List.self, Cat.self, Find.self, Grep.self, Blame.self, Extract.self,
         ]),
-      CommandGroup(name: "Going back", subcommands: [Revert.self, Restore.self]),
+      CommandGroup(
+        name: "Going back", subcommands: [Revert.self, Undo.self, Resume.self, Restore.self]),
       CommandGroup(name: "Nodes", subcommands: [Pack.self, Lite.self, Bench.self]),
       CommandGroup(name: "Other sites", subcommands: [Export.self, Import.self]),
       CommandGroup(

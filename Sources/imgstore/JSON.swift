@@ -42,6 +42,7 @@ struct ImageJSON: Encodable {
   let provmethod: String
   let snapshots: Int
   let latest: String?
+  let unfinished: UnfinishedJSON?
 
   init(_ image: ImageSummary) {
     name = image.name
@@ -49,6 +50,7 @@ struct ImageJSON: Encodable {
     provmethod = image.provisioning
     snapshots = image.snapshots
     latest = image.latest?.id.hex
+    unfinished = image.unfinished.map(UnfinishedJSON.init)
   }
 }
 
@@ -169,6 +171,7 @@ struct StatusJSON: Encodable {
   let seconds: Double
   let diff: DiffJSON
   let notes: [NoteJSON]
+  let unfinished: UnfinishedJSON?
 
   init(_ status: StatusOutcome) {
     snapshot = status.snapshot.name
@@ -179,5 +182,6 @@ struct StatusJSON: Encodable {
     seconds = status.seconds
     diff = DiffJSON(status.diff)
     notes = status.notes.map(NoteJSON.init)
+    unfinished = status.unfinished.map(UnfinishedJSON.init)
   }
 }

@@ -13,6 +13,7 @@ struct ProblemJSON: Encodable {
 struct ApplyReportJSON: Encodable {
   let writtenEntries: Int
   let writtenBytes: UInt64
+  let reusedEntries: Int
   let removedEntries: Int
   let changedAttributes: Int
   let problems: [ProblemJSON]
@@ -20,19 +21,35 @@ struct ApplyReportJSON: Encodable {
   init(_ report: ApplyReport) {
     writtenEntries = report.writtenFiles
     writtenBytes = report.writtenBytes
+    reusedEntries = report.reusedFiles
     removedEntries = report.removed
     changedAttributes = report.changedAttributes
     problems = report.problems.map { ProblemJSON(path: printable($0.path), what: $0.what) }
   }
 }
 
+struct TreeMethodJSON: Encodable {
+  let path: String
+  let method: String
+  let why: String
+
+  init(_ method: TreeMethod) {
+    path = printable(method.path)
+    self.method = method.isSwap ? "swap" : "in place"
+    why = method.why
+  }
+}
+
 struct RevertJSON: Encodable {
   let target: String
   let dryRun: Bool
+  let trees: [TreeMethodJSON]
   let plannedSteps: Int
   let plannedBytes: UInt64
+  let removedBytes: UInt64
   let removals: [String]
   let writes: [String]
+  let attributes: [String]
   let skipped: [ProblemJSON]
   let report: ApplyReportJSON?
   let safety: String?
@@ -43,16 +60,59 @@ struct RevertJSON: Encodable {
   init(_ outcome: RevertOutcome) {
     target = outcome.target.name
     dryRun = outcome.isDryRun
+    trees = outcome.apply.methods.map(TreeMethodJSON.init)
     plannedSteps = outcome.apply.plannedSteps
     plannedBytes = outcome.apply.plannedBytes
+    removedBytes = outcome.apply.removedBytes
     removals = outcome.apply.removals.map { printable($0) }
     writes = outcome.apply.writes.map { printable($0) }
+    attributes = outcome.apply.attributePaths.map { printable($0) }
     skipped = outcome.apply.skipped.map { ProblemJSON(path: printable($0.path), what: $0.why) }
     report = outcome.isDryRun ? nil : ApplyReportJSON(outcome.apply.report)
     safety = outcome.safety?.name
     recorded = outcome.recorded?.name
     exact = outcome.isDryRun ? nil : outcome.isExact
     seconds = outcome.seconds
+  }
+}
+
+struct UnfinishedJSON: Encodable {
+  let image: String
+  let operation: String
+  let started: String
+  let target: String?
+  let before: String?
+  let running: Bool
+
+  init(_ change: UnfinishedChange) {
+    image = change.image
+    operation =
+      switch change.operation {
+      case .revert: "revert"
+      case .importing: "import"
+      case .copy: "copy"
+      }
+    started = isoText(change.started)
+    target = change.target
+    before = change.before
+    running = change.isRunning
+  }
+}
+
+struct ResumeJSON: Encodable {
+  let change: UnfinishedJSON
+  let direction: String
+  let revert: RevertJSON?
+
+  init(_ outcome: ResumeOutcome) {
+    change = UnfinishedJSON(outcome.change)
+    direction =
+      switch outcome.direction {
+      case .forward: "forward"
+      case .back: "back"
+      case .abandon: "abandon"
+      }
+    revert = outcome.revert.map(RevertJSON.init)
   }
 }
 

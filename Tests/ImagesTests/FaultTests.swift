@@ -1,6 +1,7 @@
 // Every file operation, failed in turn: the store opens, committed snapshots verify, and the next
 // try succeeds.
 
+import Apply
 import Foundation
 import Images
 import Platform
@@ -24,14 +25,15 @@ import Testing
   }
 
   /// Runs `verb` with one operation failing after another, until it is not reached any more.
+  /// - Parameter step: one in so many is tried, unless the sweep is to be whole.
   private func sweep(
-    _ fault: FaultyFileSystem.Fault, _ verb: (Workspace) throws -> Void,
+    _ fault: FaultyFileSystem.Fault, every step: Int = 11, _ verb: (Workspace) throws -> Void,
     check: (TemporaryFolder, Workspace, String) throws -> Void
   ) throws -> Int {
     let base = try TemporaryFolder()
     try prepare(base)
-    for n in Sweep(every: 11) {
-      if n > 3000 { break }
+    for n in Sweep(every: step) {
+      if n > 5000 { break }
       let folder = try TemporaryFolder()
       try shell("cp -a \"$1/.\" \"$2/\"", base.path, folder.path)
       let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
@@ -63,21 +65,38 @@ import Testing
     #expect(operations > 100)
   }
 
-  @Test(arguments: [0, 1])
-  func `a revert that fails at any operation is completed by the next`(_ which: Int) throws {
+  @Test(arguments: [0, 1], [ApplyMethod.swap, .inPlace])
+  func `a revert that fails at any operation is completed, or taken back`(
+    _ which: Int, _ method: ApplyMethod
+  ) throws {
     let fault: FaultyFileSystem.Fault = [.once(.noSpace), .forGood][which]
     let pristine = try TemporaryFolder()
+    var (halfDone, ways) = (0, [ResumeDirection.forward: 0, .back: 0])
     let operations = try sweep(fault) { workspace in
-      _ = try workspace.revert("img@1")
+      var request = RevertRequest("img@1")
+      request.method = method
+      _ = try workspace.revert(request)
     } check: { folder, after, name in
+      let live = folder.path("root/img/rootimg")
+      if !FileManager.default.fileExists(atPath: pristine.path("1")) {
+        try copyTree(live, pristine.path("unchanged"))
+        _ = try after.restore("img@1", to: pristine.path("1"))
+      }
+      if try !after.unfinished().isEmpty {
+        halfDone += 1
+        let direction: ResumeDirection = halfDone % 2 == 0 ? .back : .forward
+        ways[direction, default: 0] += 1
+        let resumed = try #require(try after.resume(nil, direction).revert, "\(name)")
+        #expect(resumed.isExact && resumed.apply.report.problems.isEmpty, "\(name)")
+        let end = pristine.path(direction == .back ? "unchanged" : "1")
+        #expect(try differences(end, live) == "", "\(name)")
+        #expect(try run("find", folder.path("root"), "-name", ".imgstore*").output == "", "\(name)")
+      }
       let again = try after.revert("img@1")
       #expect(again.isExact, "\(name)")
-      if !FileManager.default.fileExists(atPath: pristine.path("tree")) {
-        _ = try after.restore("img@1", to: pristine.path("tree"))
-      }
-      let left = try differences(pristine.path("tree"), folder.path("root/img/rootimg"))
-      #expect(left == "", "\(name)")
+      #expect(try differences(pristine.path("1"), live) == "", "\(name)")
     }
     #expect(operations > 150)
+    #expect(ways.values.allSatisfy { $0 > 2 }, "\(ways)")
   }
 }

@@ -125,6 +125,20 @@ public final class FaultyFileSystem: FileSystem {
     try kernel.rename(at: fromDirectory, from, to: toDirectory, to, exclusively: exclusively)
   }
 
+  public func exchange(
+    at directory: Int32, _ name: [UInt8], with otherDirectory: Int32, _ other: [UInt8]
+  ) throws(SystemError) {
+    try tick("exchange")
+    try kernel.exchange(at: directory, name, with: otherDirectory, other)
+  }
+
+  public func clone(_ from: Int32, into file: Int32) throws(SystemError) {
+    try tick("clone")
+    try kernel.clone(from, into: file)
+  }
+
+  public func canClone(in directory: Int32) -> Bool { kernel.canClone(in: directory) }
+
   public func link(at fromDirectory: Int32, _ from: [UInt8], to toDirectory: Int32, _ to: [UInt8])
     throws(SystemError)
   {
@@ -232,5 +246,9 @@ public final class FaultyFileSystem: FileSystem {
   public func freeBytes(_ file: Int32) throws(SystemError) -> UInt64 {
     try tick("freeBytes")
     return try kernel.freeBytes(file)
+  }
+  public func freeNodes(_ file: Int32) throws(SystemError) -> UInt64 {
+    try tick("freeNodes")
+    return try kernel.freeNodes(file)
   }
 }

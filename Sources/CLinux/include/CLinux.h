@@ -78,6 +78,13 @@ uint32_t clinux_processors(void);
 int64_t clinux_free_bytes(int fd);
 int clinux_terminal_columns(int fd);
 int clinux_rename_exclusive_flag(void);
+int clinux_rename_exchange_flag(void);
+// Free inodes of the file's file system; INT64_MAX where it does not count them.
+int64_t clinux_free_nodes(int fd);
+// Makes all of `to` share the blocks of `from` (FICLONE).
+int clinux_clone(int from, int to);
+// Whether files below the directory can share blocks: tried on two nameless files. 1 or 0.
+int clinux_can_clone(int dir);
 
 // Starts a program with pipes as its standard streams. `pipes`: ours of stdin, stdout, stderr, which
 // do not block. Signals are as a fresh program expects them. Returns the process id.

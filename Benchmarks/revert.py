@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Measures reverts beside rsync and find, in one run on one machine.
+
+    revert.py BINARY CORPUS [--rounds N]
+
+CORPUS holds real root trees v1 and v2 (v1 after an update); they are copied, not changed. Needs rsync, find, and 8 GB of
+free disk beside CORPUS. The contestants take turns; each timing is the median of N rounds (3); all files are in the
+page cache and the disk is synced before each. "Bytes that differ" are those of the files whose content the other tree
+has not at the same path; "written" is what the command says, and what the kernel charged its process with.
+"""
+import argparse, hashlib, json, os, shutil, statistics, subprocess, sys, tempfile, time
+
+parser = argparse.ArgumentParser(usage=__doc__)
+parser.add_argument("binary"); parser.add_argument("corpus"); parser.add_argument("--rounds", type=int, default=3)
+options = parser.parse_args()
+binary = os.path.realpath(options.binary)
+v1, v2 = (os.path.join(os.path.realpath(options.corpus), v) for v in ("v1", "v2"))
+work = tempfile.mkdtemp(prefix="imgstore-bench-", dir=os.path.dirname(v1))
+os.environ.update(IMGSTORE_ROOT=work + "/mn", IMGSTORE_STORE=work + "/store")
+live, other, source = work + "/mn/img/rootimg", work + "/other", work + "/source"
+
+def warm(*trees):
+    for tree in trees:
+        subprocess.run(f"find '{tree}' -type f -print0 | xargs -0 cat >/dev/null", shell=True, check=True)
+    os.sync()
+
+def timed(*command):
+    """Seconds, bytes that the kernel charged the process with, and what it printed."""
+    start = time.monotonic()
+    with open(work + "/log", "wb") as log, open(work + "/errors", "wb") as errors:
+        process = subprocess.Popen(command, stdout=log, stderr=errors)
+        _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.monotonic() - start
+    if status != 0:
+        sys.exit(f"{command} failed:\n{open(work + '/errors').read()}")
+    return seconds, usage.ru_oublock * 512, open(work + "/log").read()
+
+def run(*command):
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+def differing(new, old):
+    """Bytes of files of `new` whose content `old` has not at that path; links count once."""
+    total, seen = 0, set()
+    for top, _, files in os.walk(new):
+        for name in files:
+            path = os.path.join(top, name); s = os.lstat(path)
+            if (s.st_mode & 0o170000) != 0o100000 or (s.st_dev, s.st_ino) in seen: continue
+            if s.st_nlink > 1: seen.add((s.st_dev, s.st_ino))
+            peer = os.path.join(old, os.path.relpath(path, new))
+            try: t = os.lstat(peer)
+            except OSError: t = None
+            if t and (t.st_mode & 0o170000) == 0o100000 and t.st_size == s.st_size:
+                with open(path, "rb") as a, open(peer, "rb") as b:
+                    if hashlib.file_digest(a, "sha256").digest() == hashlib.file_digest(b, "sha256").digest(): continue
+            total += s.st_size
+    return total
+
+def left(pristine):
+    return len(subprocess.run(["rsync", "-aHAXn", "--delete", "--checksum", "-i", pristine + "/", live + "/"],
+                              capture_output=True, text=True, check=True).stdout.splitlines())
+
+def report(name, text, ratio, wanted, good):
+    print(f"{name:48} {text:56} {ratio:7.2f}  (wanted {wanted})  {'ok' if good else 'MISSED'}", flush=True)
+
+try:
+    os.makedirs(os.path.dirname(live))
+    print(f"work folder {work}; {os.cpu_count()} processors; median of {options.rounds} rounds")
+    run("cp", "-a", v1, live); run("cp", "-a", v1, source); run("cp", "-a", v2, other)
+    run(binary, "define", "v", "provmethod=netboot", "rootimgdir=/img", "-q")
+    run(binary, "snapshot", "v", "-q")
+    run("rsync", "-aHAX", "--delete", v2 + "/", live + "/")
+    run(binary, "snapshot", "v", "-q")
+    differ = differing(v1, v2)
+
+    ours, theirs, swaps, outcome = [], [], [], None
+    for _ in range(options.rounds):
+        warm(live, source, other)
+        seconds, charged, printed = timed(binary, "revert", "v@1", "--json", "-q")
+        ours.append(seconds); outcome = json.loads(printed)
+        if left(v1): sys.exit(f"{left(v1)} differences after the revert")
+        warm(live, source, other)
+        theirs.append(timed("rsync", "-a", "--delete", source + "/", other + "/")[0])
+        run("rsync", "-aHAX", "--delete", v2 + "/", other + "/"); run(binary, "revert", "v@2", "-q")
+        warm(live)
+        swaps.append(timed(binary, "revert", "v@1", "--swap", "-q")[0])
+        if left(v1): sys.exit(f"{left(v1)} differences after the swap")
+        run(binary, "revert", "v@2", "-q")
+    mine, peer = statistics.median(ours), statistics.median(theirs)
+    tree = outcome["trees"][0]
+    print(f"v2 to v1: {tree['method']} ({tree['why']}); rsync --checksum finds 0 differences from pristine v1, each time")
+    report("revert of v2 to v1 against rsync -a --delete", f"{mine:.2f} s, rsync {peer:.2f} s", peer / mine, 5, peer >= 5 * mine)
+    written = outcome["report"]["writtenBytes"]
+    report("bytes written against bytes that differ", f"{written / 1e6:.2f} MB for {differ / 1e6:.2f} MB ({charged / 1e6:.1f} MB charged)",
+           written / differ, "0.95 to 1.05", abs(written - differ) <= 0.05 * differ)
+    print(f"{'the same by --swap':48} {statistics.median(swaps):.2f} s")
+
+    run(binary, "revert", "v@1", "-q")
+    files = sorted(os.path.join(t, f) for t, _, fs in os.walk(live) for f in fs if os.path.isfile(os.path.join(t, f)) and not os.path.islink(os.path.join(t, f)))
+    chosen = files[::100]
+    for kept in (False, True):
+        finds, reverts = [], []
+        for _ in range(options.rounds):
+            for path in chosen:
+                with open(path, "ab") as file: file.write(os.urandom(16))
+            if kept: run(binary, "snapshot", "v", "-q")
+            time.sleep(0.1); warm(live)
+            finds.append(timed("find", live, "-printf", "%s %T@ %C@ %i\n")[0])
+            warm(live)
+            seconds, _, printed = timed(binary, "revert", "v@1", "--json", "-q")
+            reverts.append(seconds)
+            if left(v1): sys.exit("differences after the revert")
+        find, mine = statistics.median(finds), statistics.median(reverts)
+        tree = json.loads(printed)["trees"][0]
+        name = f"revert of {len(chosen)} files " + ("that a snapshot has" if kept else "that are kept first")
+        report(name, f"{mine:.2f} s, find {find:.2f} s; {tree['method']}", mine / find, "under 3", mine < 3 * find)
+finally:
+    subprocess.run(["rm", "-rf", "--one-file-system", work], check=True)

@@ -1,0 +1,80 @@
+// The plan of a whole tree that is built beside the live one, to take its place in one step.
+//
+// 1. Everything is made anew, under a name that nothing has yet: the live tree is only read.
+// 2. A file whose content stays is not written: it shares the live one's blocks, or, where owner, mode,
+//    times, attributes and links stay too, its inode. That inode is the live tree's alone afterwards,
+//    when the old names are removed; until then nothing changes it through the new ones.
+
+import Codec
+import Platform
+import Store
+
+/// Plans a tree beside another.
+public struct StagingPlanner {
+  private let target: any ObjectSource
+  private let live: any ObjectSource
+  private var plan = Plan()
+  /// The first member of each group of links, in the new tree.
+  private var leaders: [UInt64: [UInt8]] = [:]
+
+  public init(target: any ObjectSource, live: any ObjectSource) {
+    self.target = target
+    self.live = live
+  }
+
+  /// The plan that makes the directory `wanted` under `name`.
+  /// - Parameters:
+  ///   - liveName: what the live tree is called, in the same directory.
+  ///   - current: what it is now; nil where nothing is there.
+  public mutating func plan(
+    name: [UInt8], liveName: [UInt8], current: Entry?, wanted: Entry
+  ) throws -> Plan {
+    plan = Plan()
+    leaders = [:]
+    try visit(name, liveName, current, wanted)
+    return plan
+  }
+
+  private mutating func visit(
+    _ path: [UInt8], _ livePath: [UInt8], _ current: Entry?, _ wanted: Entry
+  ) throws {
+    guard wanted.kind == .directory else {
+      visitFile(path, livePath, current, wanted)
+      return
+    }
+    plan.directories.append(Step(action: .makeDirectory, path: path, entry: wanted))
+    let old = try current?.ids.map { try live.entries($0) } ?? []
+    let new = try wanted.ids.map { try target.entries($0) } ?? []
+    try TreeDiff.pairs(old, new) { a, b in
+      guard let b else { return }
+      try visit(path + [0x2f] + b.name, livePath + [0x2f] + b.name, a, b)
+    }
+    // Children before their parents.
+    plan.finished.append(Step(action: .setAttributes, path: path, entry: wanted))
+  }
+
+  private mutating func visitFile(
+    _ path: [UInt8], _ livePath: [UInt8], _ current: Entry?, _ wanted: Entry
+  ) {
+    if wanted.linkGroup != 0 {
+      if let leader = leaders[wanted.linkGroup] {
+        plan.links.append(Step(action: .link(to: leader), path: path, entry: wanted))
+        return
+      }
+      leaders[wanted.linkGroup] = path
+    }
+    guard let current, current.kind == wanted.kind, current.content == wanted.content,
+      current.holes == wanted.holes, wanted.kind != .file || wanted.sizeBytes > 0
+    else {
+      plan.files.append(Step(action: .write, path: path, entry: wanted))
+      return
+    }
+    let isSame = current.changes(to: wanted).isEmpty
+    guard isSame || wanted.kind == .file else {
+      plan.files.append(Step(action: .write, path: path, entry: wanted))
+      return
+    }
+    plan.files.append(
+      Step(action: .reuse(from: livePath, mayLink: isSame), path: path, entry: wanted))
+  }
+}

@@ -1,0 +1,167 @@
+// Changes of live images that were begun and not ended: who is told, and what may happen meanwhile.
+//
+// 1. The journal is on disk before the first step and goes after the last: whatever comes in between,
+//    a crash, a full disk, a pulled plug, the next command finds it.
+// 2. While an image has a journal, no verb changes the image or its history but `resume`.
+// 3. A journal that cannot be read is an error, never a guess.
+
+import Apply
+import Codec
+import Platform
+import Store
+
+/// A change of a live image that has not ended.
+public struct UnfinishedChange: Sendable {
+  public let image: String
+  public let operation: Journal.Operation
+  public let started: Timestamp
+  /// Where it leads and where it came from, "compute@3"; nil where the store has not that snapshot.
+  public let target: String?
+  public let before: String?
+  /// A process is at work on it now.
+  public let isRunning: Bool
+
+  /// "a revert to compute@3".
+  public var words: String {
+    switch operation {
+    case .revert: "a revert" + (target.map { " to \($0)" } ?? "")
+    case .importing: "an import" + (target.map { " (\($0))" } ?? "")
+    case .copy: "a copy" + (target.map { " (\($0))" } ?? "")
+    }
+  }
+
+  /// What to do about it.
+  public var advice: String {
+    "'imgstore resume \(image)' completes it"
+      + (before.map { ", 'imgstore resume \(image) --back' returns to \($0)" } ?? "")
+  }
+}
+
+/// An error in the midst of a change, and how to go on.
+struct HalfDone: ExplainedError {
+  let cause: any Error
+  let advice: String
+  private var explained: (any ExplainedError)? { cause as? any ExplainedError }
+  var object: String { explained?.object ?? "the change" }
+  var finding: String { explained?.finding ?? "\(cause)" }
+  var isSentence: Bool { explained?.isSentence ?? false }
+
+  init(_ cause: any Error, _ change: UnfinishedChange) {
+    self.cause = cause
+    let own = (cause as? any ExplainedError)?.advice ?? ""
+    advice =
+      (own.isEmpty ? "" : own + ". ")
+      + "The image \(change.image) is half changed: \(change.advice)"
+  }
+}
+
+extension Workspace {
+  /// The journal of an image; nil where no change is under way.
+  /// - Throws: `StoreError` where it cannot be read.
+  func journal(of image: ImageName) throws -> Journal? {
+    guard let bytes = try store().journals.read(image) else { return nil }
+    let object = "the journal of \(image)"
+    do throws(CodecError) {
+      let journal = try Journal.decode(bytes)
+      guard journal.image == image.text else {
+        throw .corrupt("it is that of an image \(printable(journal.image.utf8))")
+      }
+      return journal
+    } catch {
+      throw StoreError(
+        .damaged, object,
+        "a change of the image was begun and not ended, and cannot be gone on with: \(error)",
+        advice: "'imgstore diff \(image)@N' shows how the live image differs from a snapshot; then "
+          + "'imgstore resume \(image) --abandon' removes the journal, and 'imgstore revert' goes "
+          + "to any snapshot")
+    }
+  }
+
+  /// What is known of a change that was not ended.
+  func unfinished(_ image: ImageName, _ journal: Journal) throws -> UnfinishedChange {
+    UnfinishedChange(
+      image: image.text, operation: journal.operation, started: journal.started,
+      target: try snapshot(journal.target, of: image)?.name,
+      before: try journal.before.flatMap { try snapshot($0, of: image)?.name },
+      isRunning: try store().isBusy(image))
+  }
+
+  /// The changes that have not ended, of all images or of one.
+  public func unfinished(of name: String? = nil) throws -> [UnfinishedChange] {
+    let images: [ImageName]
+    do {
+      images = try store().journals.images()
+    } catch let error as StoreError where error.kind == .missing {
+      return []
+    }
+    return try images.filter { name == nil || $0.text == name }.compactMap { image in
+      try journal(of: image).map { try unfinished(image, $0) }
+    }
+  }
+
+  /// The snapshots that changes under way lead to or came from: no policy may forget them, and what
+  /// they hold is in use.
+  /// - Throws: `StoreError` where a journal cannot be read: then nobody knows what is in use.
+  public func journalledSnapshots() throws -> Set<Digest> {
+    var pinned: Set<Digest> = []
+    for image in try store().journals.images() {
+      guard let journal = try journal(of: image) else { continue }
+      pinned.insert(journal.target)
+      if let before = journal.before { pinned.insert(before) }
+    }
+    return pinned
+  }
+
+  /// Says that a change of the image has not ended.
+  func mentionUnfinished(_ image: ImageName) throws {
+    guard let journal = try journal(of: image) else { return }
+    let change = try unfinished(image, journal)
+    tell(
+      change.isRunning
+        ? "\(change.words) is being made right now"
+        : "\(change.words) was begun and not ended: \(change.advice)")
+  }
+
+  /// - Throws: `ImageError` where a change was begun and not ended.
+  func requireNothingUnfinished(_ image: ImageName) throws {
+    guard let journal = try journal(of: image) else { return }
+    let change = try unfinished(image, journal)
+    throw ImageError(
+      "image \(image)", "is half changed: \(change.words) was begun and not ended",
+      advice: change.advice)
+  }
+
+  /// A snapshot of an image by its id; the latest of that id.
+  func snapshot(_ id: Digest, of image: ImageName) throws -> CommittedSnapshot? {
+    let refs = try store().refs
+    for number in try refs.numbers(of: image).reversed() {
+      if let found = try? refs.read(image, number), found.id == id { return found }
+    }
+    return nil
+  }
+
+  /// Runs the steps of a change, from the first to its proof and its ref, with the journal on disk.
+  /// - Throws: what `body` throws, with advice on how to go on.
+  func underJournal<R>(_ image: ImageName, _ journal: Journal, _ body: () throws -> R) throws -> R {
+    let store = try store()
+    do {
+      try store.journals.write(journal.encode(), of: image)
+    } catch {
+      try? store.journals.remove(image)
+      throw error
+    }
+    do {
+      let result = try body()
+      try store.journals.remove(image)
+      return result
+    } catch {
+      // What cannot be read just now is named without its number.
+      let change =
+        (try? unfinished(image, journal))
+        ?? UnfinishedChange(
+          image: image.text, operation: journal.operation, started: journal.started, target: nil,
+          before: nil, isRunning: true)
+      throw HalfDone(error, change)
+    }
+  }
+}

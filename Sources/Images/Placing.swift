@@ -1,0 +1,151 @@
+// The steps of a change: trees built beside, files replaced, trees exchanged.
+//
+//     trees beside ─sync─▶ files and trees in place ─sync─▶ exchanges ─▶ (rows) ─▶ old trees removed
+//
+// 1. A tree that is swapped is complete and on disk before its path shows it; the old one is removed
+//    afterwards, and a crash in between leaves either path whole.
+// 2. A tree that cannot be built beside, or not exchanged, is changed in place, and that is said.
+
+import Apply
+import Ingest
+import Platform
+import Store
+
+/// What placing did, and the old trees that are still to be removed.
+struct Placement {
+  var report = ApplyReport()
+  var oldTrees: [ResolvedPath] = []
+}
+
+extension Workspace {
+  private struct Staged {
+    let piece: PiecePlan
+    let place: ResolvedPath
+    let name: [UInt8]
+  }
+
+  /// Runs the plans.
+  /// - Parameters:
+  ///   - token: part of every name that is made for a time.
+  ///   - staged: blobs that need a name only.
+  ///   - resolve: where a piece's path leads on this machine; makes missing folders.
+  func place(
+    _ plans: [PiecePlan], token: String, staged: StagedBlobs? = nil,
+    resolve: (AbsolutePath) throws -> ResolvedPath
+  ) throws -> Placement {
+    progress.begin(
+      "applying",
+      totalBytes: plans.reduce(0) { $0 &+ ($1.staging ?? $1.plan).writtenBytes })
+    var placement = Placement()
+    var staged: [Staged] = []
+    var inPlace: [PiecePlan] = []
+    for (i, piece) in plans.enumerated() {
+      guard let staging = piece.staging else {
+        inPlace.append(piece)
+        continue
+      }
+      let tree = Staged(
+        piece: piece, place: try resolve(piece.path), name: stagingName(token, i))
+      if let report = try build(tree, staging, token) {
+        placement.report += report
+        staged.append(tree)
+      } else {
+        inPlace.append(piece)
+      }
+    }
+    for piece in inPlace {
+      placement.report += try change(piece, token, staged, at: try resolve(piece.path))
+    }
+    for tree in staged {
+      if try exchange(tree) {
+        placement.report.removed += tree.piece.plan.removals.count
+        placement.oldTrees.append(ResolvedPath(directory: tree.place.directory, name: tree.name))
+      } else {
+        tell("\(tree.piece.path.text): this file system exchanges no folders; changed in place")
+        try TreeRemover(fileSystem).remove(at: tree.place.directory.raw, tree.name)
+        placement.report += try change(tree.piece, token, staged, at: tree.place)
+      }
+    }
+    return placement
+  }
+
+  /// Removes what the exchanged trees were.
+  func removeOldTrees(_ placement: Placement) throws {
+    if placement.oldTrees.isEmpty { return }
+    progress.begin("removing the old tree")
+    for tree in placement.oldTrees {
+      try TreeRemover(fileSystem).remove(at: tree.directory.raw, tree.name)
+    }
+  }
+
+  // MARK: Beside
+
+  /// Builds a tree beside the live one and makes it durable.
+  /// - Returns: nil where it came out other than the snapshot has it, or could not be built: then
+  ///   nothing is left of it.
+  private func build(_ tree: Staged, _ plan: Plan, _ token: String) throws -> ApplyReport? {
+    guard tree.piece.wanted != nil else { return ApplyReport() }
+    let (directory, path) = (tree.place.directory, tree.piece.path)
+    let executor = Executor(
+      fileSystem, try store(), base: directory, surroundings: .empty, token: token,
+      progress: progress)
+    var why: String
+    do {
+      var report = try executor.run(plan.renamed(to: tree.name, reusing: tree.place.name))
+      report.largeFiles = []
+      guard let problem = report.problems.first else {
+        progress.begin("syncing")
+        try fileSystem.syncFileSystem(of: directory.raw)
+        return report
+      }
+      why = problem.what
+    } catch let error as SystemError where error.isOutOfSpace || error.code == .accessDenied {
+      why = "\(error.code)"
+    }
+    tell("\(path.text): changed in place, because the tree cannot be built beside it (\(why))")
+    try TreeRemover(fileSystem).remove(at: directory.raw, tree.name)
+    return nil
+  }
+
+  /// Lets the new tree take the place of the old one, or of nothing, or nothing that of the old one.
+  /// - Returns: false where the file system cannot do that.
+  private func exchange(_ tree: Staged) throws -> Bool {
+    let (directory, name) = (tree.place.directory.raw, tree.place.name)
+    do throws(SystemError) {
+      if tree.piece.wanted == nil {
+        try fileSystem.rename(at: directory, name, to: directory, tree.name, exclusively: true)
+      } else if tree.piece.current == nil {
+        try fileSystem.rename(at: directory, tree.name, to: directory, name, exclusively: true)
+      } else {
+        try fileSystem.exchange(at: directory, tree.name, with: directory, name)
+      }
+    } catch {
+      let unable: [SystemError.Code] = [
+        .invalid, .notSupported, .notImplemented, .crossDevice, .busy,
+      ]
+      guard unable.contains(error.code) else { throw error }
+      return false
+    }
+    try fileSystem.sync(directory)
+    return true
+  }
+
+  // MARK: In place
+
+  private func change(
+    _ piece: PiecePlan, _ token: String, _ staged: StagedBlobs?, at place: ResolvedPath
+  ) throws -> ApplyReport {
+    let executor = Executor(
+      fileSystem, try store(), base: place.directory, surroundings: .asPlanned, token: token,
+      staged: staged, progress: progress)
+    var done = try executor.run(
+      place.name == piece.path.lastComponent ? piece.plan : piece.plan.renamed(to: place.name))
+    let above = piece.path.parent.bytes
+    func full(_ path: [UInt8]) -> [UInt8] { (above == [0x2f] ? [] : above) + [0x2f] + path }
+    done.problems = done.problems.map { ApplyProblem(path: full($0.path), what: $0.what) }
+    done.largeFiles = done.largeFiles.map { (full($0.path), $0.stat) }
+    progress.begin("syncing")
+    try fileSystem.syncFileSystem(of: place.directory.raw)
+    return done
+  }
+}

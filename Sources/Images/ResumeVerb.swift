@@ -1,0 +1,220 @@
+// imgstore resume: a change that was cut short is completed, or taken back.
+//
+//     journal ─▶ leftovers removed ─▶ live ─capture─▶ plan towards the target, or the state before
+//             ─▶ steps ─▶ rows ─▶ proof ─▶ ref (unless it is there) ─▶ journal removed
+//
+// 1. It plans anew from what is live, so it may itself be cut short, and be resumed, any number of times.
+// 2. What somebody put into the half-changed image, and neither end of the change has, is kept as a
+//    snapshot first.
+
+import Apply
+import Codec
+import Ingest
+import Platform
+import Store
+import XCAT
+
+/// Which way to go on.
+public enum ResumeDirection: Sendable {
+  /// To where the change led.
+  case forward
+  /// To the state before.
+  case back
+  /// Nowhere: what is live stays as it is, and the journal goes.
+  case abandon
+}
+
+/// What resuming did.
+public struct ResumeOutcome: Sendable {
+  public let change: UnfinishedChange
+  public let direction: ResumeDirection
+  /// What was done to the live image; nil where it had not been touched, or was abandoned.
+  public let revert: RevertOutcome?
+}
+
+extension Workspace {
+  /// Goes on with a change that was cut short.
+  /// - Parameter name: the image; nil where only one has such a change.
+  /// - Throws: `ImageError` where there is nothing to resume, or no snapshot has the state to go to.
+  public func resume(_ name: String?, _ direction: ResumeDirection) throws -> ResumeOutcome {
+    let start = monotonicSeconds()
+    let image = try unfinishedImage(name)
+    let store = try store()
+    let lock = try lock(image, store, mayBeUnfinished: true)
+    defer { withExtendedLifetime(lock) {} }
+    if direction == .abandon { return try abandon(image) }
+    guard let journal = try journal(of: image) else { throw nothingToResume(image.text) }
+    let change = try unfinished(image, journal)
+    guard let target = try snapshot(journal.target, of: image) else {
+      return try notBegun(image, journal, change, direction)
+    }
+    let before = try journal.before.flatMap { try snapshot($0, of: image) }
+    guard let goal = direction == .back ? before : target else {
+      throw ImageError(
+        "image \(image)", "no snapshot has the state before \(change.words)",
+        advice: "'imgstore resume \(image)' completes it; 'imgstore revert' goes to any snapshot "
+          + "afterwards")
+    }
+    do {
+      let outcome = try goOn(image, journal, target, before, goal, start)
+      try store.journals.remove(image)
+      return ResumeOutcome(change: change, direction: direction, revert: outcome)
+    } catch {
+      throw HalfDone(error, change)
+    }
+  }
+
+  private func unfinishedImage(_ name: String?) throws -> ImageName {
+    if let name { return try ImageName(name) }
+    let all = try store().journals.images()
+    guard let only = all.first else { throw nothingToResume(nil) }
+    guard all.count == 1 else {
+      throw ImageError(
+        "resume", "the images \(all.map(\.text).joined(separator: ", ")) are half changed",
+        advice: "Name the one to go on with")
+    }
+    return only
+  }
+
+  private func nothingToResume(_ name: String?) -> ImageError {
+    ImageError(
+      name.map { "image \($0)" } ?? "resume", "no change was begun and not ended",
+      advice: "'imgstore undo' takes back a change that has ended")
+  }
+
+  private func abandon(_ image: ImageName) throws -> ResumeOutcome {
+    // A journal that cannot be read is one more reason to be rid of it.
+    let journal = try? journal(of: image)
+    guard try store().journals.read(image) != nil else { throw nothingToResume(image.text) }
+    let change =
+      try journal.map { try unfinished(image, $0) }
+      ?? UnfinishedChange(
+        image: image.text, operation: .revert, started: now(), target: nil, before: nil,
+        isRunning: false)
+    if let journal { try removeLeftovers(image, journal) }
+    try store().journals.remove(image)
+    return ResumeOutcome(change: change, direction: .abandon, revert: nil)
+  }
+
+  /// The journal was written and the ref that it names was not: nothing else has happened.
+  private func notBegun(
+    _ image: ImageName, _ journal: Journal, _ change: UnfinishedChange,
+    _ direction: ResumeDirection
+  ) throws -> ResumeOutcome {
+    guard journal.operation != .revert else {
+      throw ImageError(
+        "image \(image)", "the snapshot that the revert leads to is not in the store any more",
+        advice: "'imgstore resume \(image) --back' returns to the state before")
+    }
+    try removeLeftovers(image, journal)
+    try store().journals.remove(image)
+    return ResumeOutcome(change: change, direction: direction, revert: nil)
+  }
+
+  // MARK: Going on
+
+  private func goOn(
+    _ image: ImageName, _ journal: Journal, _ target: CommittedSnapshot,
+    _ before: CommittedSnapshot?, _ goal: CommittedSnapshot, _ start: Double
+  ) throws -> RevertOutcome {
+    let store = try store()
+    let isBack = goal.id != target.id
+    try removeLeftovers(image, journal)
+    let sight = try look(at: image, goal, storing: before != nil)
+    var safety: CommittedSnapshot?
+    if let before, try hasNews(sight, before, target, journal) {
+      safety = try commit(
+        image, sight.live, notes: [], latest: try store.refs.latestReadable(of: image),
+        message: "found half done: \(journal.message)", command: "resume")
+    }
+    let notes = try notesToHonour(goal.snapshot, of: image)
+    let foreign = Set(journal.values(ImportOption.foreign))
+    let resolve = try targetResolver(journal, isBack: isBack)
+    var plans = try planPieces(
+      from: sight.live.capture.pieces.filter { !foreign.contains(printable($0.path)) },
+      sight.source, to: goal.snapshot.pieces, store, liveNotes: sight.live.notes,
+      targetNotes: notes)
+    let methods = try chooseMethods(
+      &plans, journal.method, notes: sight.live.notes + notes,
+      isServed: isServed(sight, target),
+      entryCount: goal.snapshot.entryCount, live: sight.source, target: store)
+    var outcome = describe(plans, methods, sight.diff.attributes)
+    if !isBack { try keepOriginals(journal, goal.snapshot, sight.live) }
+    outcome.report = try carryOut(
+      image, plans, notes, to: goal.snapshot, journal, setsRows: !sight.diff.attributes.isEmpty,
+      resolve: resolve)
+    let proof = try look(at: image, goal, storing: false)
+    // Whoever recorded the change may have died before the journal went.
+    let latest = try store.refs.latestReadable(of: image)
+    var recorded: CommittedSnapshot?
+    if latest?.snapshot.hasSameState(as: goal.snapshot) != true || !proof.diff.isEmpty {
+      recorded = try record(
+        image, goal, proof, command: isBack ? "resume --back" : journal.command,
+        message: isBack ? "taken back: \(journal.message)" : journal.message,
+        before: isBack ? target.id : before?.id)
+    } else if proof.live.capture.pieces == goal.snapshot.pieces {
+      proof.live.capture.saveCache(
+        store.layout, key: cacheKey(image), base: goal.id, replacing: proof.live.cache)
+    }
+    return RevertOutcome(
+      target: goal, isDryRun: false, apply: outcome, safety: safety, recorded: recorded,
+      remaining: proof.diff, uncompared: proof.live.notes.filter(\.isProblem),
+      seconds: monotonicSeconds() - start)
+  }
+
+  /// Whether something live has a content that neither end of the change has.
+  private func hasNews(
+    _ sight: Sight, _ before: CommittedSnapshot, _ target: CommittedSnapshot, _ journal: Journal
+  ) throws -> Bool {
+    let live = ImageState(
+      name: "live", definition: sight.live.definition, rows: sight.live.rows,
+      pieces: sight.live.capture.pieces, source: sight.source, notes: sight.live.notes)
+    let prefix = Journal.prefix(journal.token)
+    func news(against end: CommittedSnapshot) throws -> Set<[UInt8]> {
+      var paths: Set<[UInt8]> = []
+      for change in try compare(state(end, try store()), live).entries {
+        switch change.kind {
+        case .removed: continue
+        case .added(let entry):
+          if entry.kind == .directory { continue }
+        case .changed(_, let entry, let fields):
+          guard fields.contains(.content), entry.kind != .directory else { continue }
+        }
+        let isOwn = change.path.split(separator: 0x2f).contains { $0.starts(with: prefix) }
+        if !isOwn { paths.insert(change.path) }
+      }
+      return paths
+    }
+    let beside = try news(against: before)
+    return try !beside.isEmpty && !beside.isDisjoint(with: news(against: target))
+  }
+
+  // MARK: Leftovers
+
+  /// Removes what the change made under names of its own, beside the image's files and trees. (What
+  /// it made inside trees the plan removes, as all that is extra.)
+  private func removeLeftovers(_ image: ImageName, _ journal: Journal) throws {
+    let prefix = Journal.prefix(journal.token)
+    let ends = try [journal.target, journal.before].compactMap { $0 }
+      .compactMap { try snapshot($0, of: image)?.snapshot }
+    var folders: Set<AbsolutePath> = []
+    for path in ends.flatMap({ $0.requests + $0.absentees }).map(\.path)
+    where folders.insert(path.parent).inserted {
+      do {
+        let place = try resolver.resolve(path)
+        for name in try fileSystem.names(of: place.directory.raw) where name.starts(with: prefix) {
+          let leftover = ResolvedPath(directory: place.directory, name: name)
+          if let mount = TreeUse.mounts(in: realPath(leftover)).first {
+            throw ImageError(
+              "\(path.parent.text)/\(printable(name))",
+              "is left from the change, and something is mounted on \(printable(mount.point))",
+              advice: "Unmount that, and run the command again")
+          }
+          try TreeRemover(fileSystem).remove(at: place.directory.raw, name)
+        }
+      } catch let error as SystemError {
+        guard error.isAbsent else { throw error }
+      }
+    }
+  }
+}

@@ -1,0 +1,76 @@
+// One record an image: what is being done to its live files, so that whoever comes after a crash can
+// go on (docs/format.md, "Journals"). What the bytes say is for the room Apply to know.
+//
+// 1. A record is there whole or not at all: synced, renamed into place, the folder synced.
+// 2. It is written before the first step of a change and removed after the last; the image's lock is
+//    held from before until after.
+
+import Codec
+import Platform
+
+/// The folder `journal/` of a store.
+public struct JournalFolder: Sendable {
+  let layout: Layout
+  private static let maxBytes = 16 << 20
+
+  /// The images that have a record.
+  public func images() throws(StoreError) -> [ImageName] {
+    let names = try explaining("the folder journal/") { () throws(SystemError) in
+      try layout.fileSystem.names(of: layout.journals.raw)
+    }
+    return names.compactMap { try? ImageName(String(decoding: $0, as: UTF8.self)) }.sorted()
+  }
+
+  /// The record of an image; nil where it has none.
+  public func read(_ image: ImageName) throws(StoreError) -> [UInt8]? {
+    do throws(SystemError) {
+      return try layout.fileSystem.readSmallFile(
+        at: layout.journals.raw, image.bytes, limitBytes: JournalFolder.maxBytes)
+    } catch {
+      if error.code == .notFound { return nil }
+      throw .system(error, "the journal of \(image)")
+    }
+  }
+
+  /// Writes the record, in the place of an older one.
+  public func write(_ bytes: [UInt8], of image: ImageName) throws(StoreError) {
+    try explaining("the journal of \(image)") { () throws(SystemError) in
+      let fileSystem = layout.fileSystem
+      let temporary = try TemporaryFile(layout)
+      do throws(SystemError) {
+        try fileSystem.write(temporary.file.raw, bytes)
+        try fileSystem.sync(temporary.file.raw)
+        try temporary.publish(in: layout.journals, as: image.bytes, exclusively: false)
+      } catch {
+        temporary.discard()
+        throw error
+      }
+      try fileSystem.sync(layout.journals.raw)
+    }
+  }
+
+  /// Removes the record: the change is done.
+  public func remove(_ image: ImageName) throws(StoreError) {
+    try explaining("the journal of \(image)") { () throws(SystemError) in
+      do throws(SystemError) {
+        try layout.fileSystem.remove(at: layout.journals.raw, image.bytes, isDirectory: false)
+      } catch {
+        if error.code != .notFound { throw error }
+      }
+      try layout.fileSystem.sync(layout.journals.raw)
+    }
+  }
+}
+
+extension ObjectStore {
+  public var journals: JournalFolder { JournalFolder(layout: layout) }
+
+  /// Whether some process has the image's lock now.
+  public func isBusy(_ image: ImageName) throws(StoreError) -> Bool {
+    try explaining("the lock of \(image)") { () throws(SystemError) in
+      let file = try layout.fileSystem.openFile(
+        at: layout.locks.raw, Array("image-".utf8) + image.bytes, [.readWrite, .create, .noFollow])
+      return try !layout.fileSystem.lock(file.raw, exclusive: true, wait: false)
+    }
+  }
+}

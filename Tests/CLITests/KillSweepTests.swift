@@ -1,0 +1,260 @@
+// Changes of a live image, killed at every file operation: `resume` leads to the target and `resume
+// --back` to the start, exactly, tables included; and who looks at a swapped tree sees one or the other.
+
+import Foundation
+import Platform
+import TestSupport
+import Testing
+import XCAT
+
+/// A management node in a folder, killed and resumed.
+private struct KillSweep {
+  /// How many points of a thinned sweep there are.
+  static let points = 10
+
+  let base: TemporaryFolder
+  let arguments: [String]
+  /// What the image's state is called in findings; the folders and tables that belong to it.
+  var image = "img"
+
+  /// Everything that the change may touch, and nothing that it may not.
+  private struct State: Equatable {
+    let tables: [String: [[String: String]]]
+    let definition: String
+
+    init(_ folder: TemporaryFolder, _ sweep: KillSweep) throws {
+      let directory = folder.path("root/etc/xcat")
+      let files = TableFiles(
+        KernelFileSystem.shared, directory: Array(directory.utf8), mayCreate: true)
+      var tables: [String: [[String: String]]] = [:]
+      for table in ["osimage", "linuximage", "litefile", "postscripts"] {
+        tables[table] = try files.rows(table).sorted {
+          "\($0.sorted(by: <))" < "\($1.sorted(by: <))"
+        }
+      }
+      self.tables = tables
+      definition = try sweep.imgstore(folder, ["show", sweep.image, "-z"]).output
+    }
+  }
+
+  func imgstore(_ folder: TemporaryFolder, _ arguments: [String]) throws -> ToolResult {
+    try TestSupport.run(binary, arguments: arguments, environment: environment(folder))
+  }
+
+  private func environment(_ folder: TemporaryFolder) -> [String: String] {
+    [
+      "IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root"), "TZ": "UTC",
+      "IMGSTORE_XCAT_DIR": folder.path("root/etc/xcat"),
+    ]
+  }
+
+  private func copy() throws -> TemporaryFolder {
+    let folder = try TemporaryFolder()
+    try shell("cp -a \"$1/.\" \"$2/\"", base.path, folder.path)
+    return folder
+  }
+
+  /// Runs a verb that is killed at an operation; nil where it ended before that.
+  private func kill(
+    _ folder: TemporaryFolder, _ arguments: [String], at operation: Int
+  ) throws -> (status: Int32, operations: Int) {
+    let tool = URL(fileURLWithPath: binary).deletingLastPathComponent()
+      .appendingPathComponent("killat").path
+    let counts = folder.path("count")
+    let result = try TestSupport.run(
+      tool, arguments: ["\(operation)", counts, binary] + arguments,
+      environment: environment(folder))
+    let text = try String(contentsOfFile: counts, encoding: .utf8)
+    return (result.status, Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0)
+  }
+
+  /// What differs in two staging areas: the trees wholly; of other folders all but their times, which
+  /// change with the names in them.
+  private func leftBetween(_ pristine: TemporaryFolder, _ folder: TemporaryFolder) throws -> String
+  {
+    let (a, b) = (pristine.path("root/install"), folder.path("root/install"))
+    let files = try TestSupport.run(
+      "rsync", "-aHAXnO", "--delete", "--checksum", "--itemize-changes", "--exclude=rootimg",
+      a + "/", b + "/")
+    return try files.output + differences(a + "/img/rootimg", b + "/img/rootimg")
+  }
+
+  /// Kills the verb at one operation after the other, and goes on both ways.
+  /// - Parameter leastOperations: how many there are at least.
+  func sweep(seed: UInt64, expecting leastOperations: Int) throws {
+    let start = try copy()
+    let startState = try State(start, self)
+    let target = try copy()
+    let whole = try kill(target, arguments, at: 0)
+    try #require(whole.status == 0, "the verb itself: \(whole)")
+    let targetState = try State(target, self)
+    #expect(targetState != startState)
+    #expect(whole.operations >= leastOperations, "\(whole.operations) operations")
+    var random = SplitMix64(seed)
+    let every = Sweep.isWhole ? 1 : max(1, whole.operations / KillSweep.points)
+    let first = Sweep.isWhole ? 1 : Int.random(in: 1...every, using: &random)
+    var (resumed, untouched) = (0, 0)
+    for operation in stride(from: first, through: whole.operations + 2, by: every) {
+      for isBack in Sweep.isWhole ? [false, true] : [operation / every % 2 == 0] {
+        let folder = try copy()
+        _ = try kill(folder, arguments, at: operation)
+        var wasNotBegun = false
+        let name = "\(arguments), operation \(operation), \(isBack ? "back" : "forward")"
+        let isUnfinished =
+          try FileManager.default.contentsOfDirectory(
+            atPath: folder.path("store/journal")
+          ).isEmpty == false
+        var way = ["resume", image] + (isBack ? ["--back"] : [])
+        if isUnfinished {
+          resumed += 1
+          let other = try imgstore(folder, ["snapshot", image])
+          #expect(other.status == 1 && other.errors.contains("imgstore resume \(image)"), "\(name)")
+          // What resumes may be killed as well.
+          if Bool.random(using: &random) {
+            _ = try kill(folder, way, at: Int.random(in: 1...60, using: &random))
+          }
+          let isStill = try !FileManager.default.contentsOfDirectory(
+            atPath: folder.path("store/journal")
+          ).isEmpty
+          if !isStill { way = ["status", image] }
+          let result = try imgstore(folder, way)
+          #expect(result.status == 0, "\(name): \(result.errors)")
+          wasNotBegun = result.output.contains("had not touched")
+          if isStill, !wasNotBegun {
+            #expect(
+              result.output.contains("proved by a new comparison"), "\(name): \(result.output)")
+          }
+        } else {
+          untouched += 1
+        }
+        let state = try State(folder, self)
+        let isTarget = state == targetState
+        #expect(isTarget || state == startState, "\(name): \(state)")
+        if isUnfinished {
+          #expect(isTarget == !isBack || wasNotBegun && !isTarget, "\(name)")
+        }
+        let left = try leftBetween(isTarget ? target : start, folder)
+        #expect(left == "", "\(name), \(isTarget ? "target" : "start"): \(left)")
+        let hidden =
+          FileManager.default.enumerator(atPath: folder.path("root"))?
+          .compactMap { $0 as? String }.filter { $0.contains(".imgstore-") } ?? []
+        #expect(hidden.isEmpty, "\(name): \(hidden)")
+        if operation % 5 == 0 {
+          let verify = try imgstore(folder, ["verify", "--deep"])
+          #expect(verify.status == 0, "\(name): \(verify.errors)")
+        }
+      }
+    }
+    #expect(resumed > 0 && untouched > 0, "\(resumed) resumed, \(untouched) untouched")
+  }
+}
+
+@Suite(.serialized) struct KillSweepTests {
+  /// An image with two states: one in a snapshot, the other live and in none.
+  private func prepare() throws -> TemporaryFolder {
+    let folder = try TemporaryFolder()
+    let tree = folder.path("root/install/img/rootimg")
+    try shell(
+      """
+      mkdir -p "$1/root/etc/xcat" "$2/etc" "$2/old" "$2/both/deep" "$1/root/install/lists"
+      cd "$2"; for i in 1 2 3 4 5 6; do echo stays $i >both/f$i; done; echo one >etc/motd
+      echo gone >old/file; ln -s old link; ln both/f1 both/deep/linked; chmod 4711 both/f2
+      head -c 300000 /dev/urandom >large; mkfifo pipe; echo x >mode; echo t >time
+      echo kernel1 >../kernel; echo list1 >../../lists/exlist; touch -d 2001-01-01 both/f3 time
+      """, folder.path, tree)
+    let environment = [
+      "IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root"),
+      "IMGSTORE_XCAT_DIR": folder.path("root/etc/xcat"),
+    ]
+    func imgstore(_ arguments: String...) throws {
+      let result = try run(binary, arguments: arguments, environment: environment)
+      try #require(result.status == 0, "\(arguments): \(result.errors)")
+    }
+    try imgstore(
+      "define", "img", "provmethod=netboot", "rootimgdir=/install/img", "osvers=rhels9",
+      "exlist=/install/lists/exlist", "osarch=x86_64", "profile=p")
+    try imgstore("snapshot", "img")
+    try shell(
+      """
+      cd "$1"; echo two >etc/motd; rm -r old; mkdir new; echo new >new/file; ln -sfn new link
+      head -c 50000 /dev/urandom >>large; rm both/deep/linked; echo linked >both/deep/linked
+      chmod 600 mode; touch -d 2005-05-05 time; rm pipe; echo no pipe >pipe; chmod 700 both
+      ln both/f5 both/f7; echo kernel2 >../kernel; echo list2 >../../lists/exlist
+      echo ramdisk >../initrd-stateless.gz
+      """, tree)
+    try imgstore("define", "img", "osvers=rhels10", "description=changed")
+    return folder
+  }
+
+  @Test func `a swap that is killed anywhere is completed or taken back`() throws {
+    let killing = KillSweep(
+      base: try prepare(), arguments: ["revert", "img@1", "--swap", "-q"])
+    try killing.sweep(seed: 1, expecting: 100)
+  }
+
+  @Test func `changes in place that are killed anywhere are completed or taken back`() throws {
+    let killing = KillSweep(
+      base: try prepare(), arguments: ["revert", "img@1", "--in-place", "-q"])
+    try killing.sweep(seed: 2, expecting: 100)
+  }
+
+  @Test func `who looks at a swapped tree sees the old one or the new one`() throws {
+    let site = try Site()
+    try shell(
+      "cd \"$1\"; mkdir d; for i in $(seq 60); do echo one >f$i; echo one >d/g$i; done", site.tree)
+    #expect(try site.imgstore("snapshot", "img").status == 0)
+    try shell(
+      "cd \"$1\"; for i in $(seq 60); do echo two >f$i; echo two >d/g$i; done; echo two >more",
+      site.tree)
+    #expect(try site.imgstore("snapshot", "img").status == 0)
+    // Looks without end: each look opens the path once and reads everything below that folder. What an
+    // old tree loses after the exchange is told from a mixture by looking where the path leads then.
+    let script = """
+      import os, sys, time
+      path, stop = sys.argv[1], sys.argv[2]
+      seen = {}; looks = 0
+      while not os.path.exists(stop):
+          top = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+          before = os.fstat(top)
+          words = set(); names = set()
+          try:
+              for sub in ('.', 'd'):
+                  folder = os.open(sub, os.O_RDONLY | os.O_DIRECTORY, dir_fd=top)
+                  for name in os.listdir(folder):
+                      if name in ('etc', 'd'): continue
+                      names.add(name)
+                      f = os.open(name, os.O_RDONLY, dir_fd=folder)
+                      words.add(os.read(f, 9)); os.close(f)
+                  os.close(folder)
+              want = {b'one\\n': 120, b'two\\n': 121}
+              bad = len(words) != 1 or want[list(words)[0]] != len(names)
+          except FileNotFoundError:
+              bad = True
+          now = os.stat(path)
+          if not bad:
+              seen[list(words)[0]] = seen.get(list(words)[0], 0) + 1
+          elif (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino):
+              print('MIXED', words, len(names)); break
+          os.close(top); looks += 1
+      print(sorted(seen.items()), looks)
+      """
+    let watcher = Process()
+    watcher.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    let stop = site.folder.path("stop")
+    watcher.arguments = ["python3", "-c", script, site.tree, stop]
+    let output = site.folder.path("watched")
+    _ = FileManager.default.createFile(atPath: output, contents: nil)
+    watcher.standardOutput = FileHandle(forWritingAtPath: output)
+    watcher.standardError = FileHandle(forWritingAtPath: output)
+    try watcher.run()
+    for round in 0..<(Sweep.isWhole ? 200 : 20) {
+      let result = try site.imgstore("revert", "img@\(round % 2 + 1)", "--swap")
+      #expect(result.status == 0 && result.output.contains("swapped"), "\(result.errors)")
+    }
+    _ = FileManager.default.createFile(atPath: stop, contents: nil)
+    watcher.waitUntilExit()
+    let seen = try String(contentsOfFile: output, encoding: .utf8)
+    #expect(watcher.terminationStatus == 0 && !seen.contains("MIXED"), "\(seen)")
+    #expect(seen.contains("one") && seen.contains("two"), "\(seen)")
+  }
+}
