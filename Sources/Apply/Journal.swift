@@ -27,6 +27,8 @@ public struct Journal: Sendable, Equatable {
     case revert = 1
     case importing = 2
     case copy = 3
+    /// A tree is made ready for nodes.
+    case packing = 4
   }
   public var operation: Operation
   public var image: String

@@ -27,6 +27,7 @@ public struct UnfinishedChange: Sendable {
     case .revert: "a revert" + (target.map { " to \($0)" } ?? "")
     case .importing: "an import" + (target.map { " (\($0))" } ?? "")
     case .copy: "a copy" + (target.map { " (\($0))" } ?? "")
+    case .packing: "a change of the tree for nodes" + (target.map { " (\($0))" } ?? "")
     }
   }
 

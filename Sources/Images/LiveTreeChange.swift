@@ -20,34 +20,76 @@ extension Workspace {
     let store = try store()
     let session = try store.beginSession()
     for content in tree.view.newContents { try session.addBlob(content) }
+    try session.withWorker { worker in
+      for object in tree.view.newObjects { try worker.add(object.kind, object.id, object.bytes) }
+    }
     try session.finish()
     let lock = try lock(source.image, store)
-    defer { withExtendedLifetime(lock) {} }
+    defer { withExtendedLifetime((lock, session)) {} }
 
-    let old = before.snapshot.pieces.filter { $0.path == path.bytes }
-    let new = [Snapshot.Piece(role: ImageFiles.rootTree, path: path.bytes, entry: tree.top)]
     let plans = try planPieces(
-      from: old, store, to: new, tree.view, liveNotes: before.snapshot.notes, targetNotes: [])
+      from: before.snapshot.pieces.filter { $0.path == path.bytes }, store,
+      to: [Snapshot.Piece(role: ImageFiles.rootTree, path: path.bytes, entry: tree.top)], store,
+      liveNotes: before.snapshot.notes, targetNotes: [])
     guard plans.contains(where: { !$0.plan.isEmpty }) else { return nil }
-    var outcome = describe(plans, [])
-    do {
-      outcome.report = try run(plans) { try resolver.resolve($0) }
-    } catch {
-      tell(
-        "the tree is changed half way: run the command again to go on, or "
-          + "'imgstore revert \(before.name)' to go back")
-      throw error
+    var outcome = describe(plans, [], [])
+    var target = before.snapshot
+    target.created = now()
+    target.parent = before.id
+    target.message = message
+    target.provenance = provenance(command, before: before.id)
+    target.pieces = target.pieces.map { piece in
+      guard piece.path == path.bytes else { return piece }
+      return Snapshot.Piece(role: piece.role, path: piece.path, entry: tree.top)
     }
-    if let problem = outcome.report.problems.first {
-      throw ImageError(
-        printable(problem.path), problem.what,
-        advice: "'imgstore revert \(before.name)' takes the change of the tree back")
+    let change = try contentDifference(of: plans)
+    target.entryCount = target.entryCount &+ change.entries
+    target.contentBytes = target.contentBytes &+ change.bytes
+    let journal = Journal(
+      operation: .packing, image: source.image.text, started: now(), method: .inPlace,
+      target: target.id, before: before.id, command: command, message: message)
+    let recorded = try underJournal(source.image, journal) {
+      let recorded = try store.refs.append(target)
+      outcome.report = try carryOut(source.image, plans, [], to: target, journal, setsRows: false) {
+        try resolver.resolve($0)
+      }
+      let (remaining, proof) = try diffLive(recorded)
+      if let problem = outcome.report.problems.first {
+        throw ImageError(printable(problem.path), problem.what)
+      }
+      guard remaining.isEmpty else {
+        throw ImageError(path.text, "is not what it was to become: something else changes it, too")
+      }
+      if proof.capture.pieces == target.pieces {
+        proof.capture.saveCache(
+          store.layout, key: cacheKey(source.image), base: recorded.id, replacing: proof.cache)
+      }
+      return recorded
     }
-    let recorded = try commitLive(
-      source.image, source.definition, message: message, command: command
-    ).committed
     return (
       try rootTree(of: recorded, source.definition, in: source.folder), recorded, outcome
     )
+  }
+
+  /// What the plans add to the counts of a snapshot, modulo 2^64.
+  private func contentDifference(
+    of plans: [PiecePlan]
+  ) throws -> (entries: UInt64, bytes: UInt64) {
+    func count(_ entry: Entry?, _ source: any ObjectSource) throws -> (UInt64, UInt64) {
+      guard let entry else { return (0, 0) }
+      var (entries, bytes): (UInt64, UInt64) = (1, entry.sizeBytes)
+      for child in try entry.ids.map({ try Tree.entries($0, from: source) }) ?? [] {
+        let below = try count(child, source)
+        (entries, bytes) = (entries &+ below.0, bytes &+ below.1)
+      }
+      return (entries, bytes)
+    }
+    var difference: (entries: UInt64, bytes: UInt64) = (0, 0)
+    for plan in plans {
+      let (old, new) = (try count(plan.current, store()), try count(plan.wanted, store()))
+      difference.entries = difference.entries &+ new.0 &- old.0
+      difference.bytes = difference.bytes &+ new.1 &- old.1
+    }
+    return difference
   }
 }

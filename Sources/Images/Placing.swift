@@ -18,7 +18,7 @@ struct Placement {
 }
 
 extension Workspace {
-  private struct Staged {
+  private struct TreeBeside {
     let piece: PiecePlan
     let place: ResolvedPath
     let name: [UInt8]
@@ -37,18 +37,18 @@ extension Workspace {
       "applying",
       totalBytes: plans.reduce(0) { $0 &+ ($1.staging ?? $1.plan).writtenBytes })
     var placement = Placement()
-    var staged: [Staged] = []
+    var beside: [TreeBeside] = []
     var inPlace: [PiecePlan] = []
     for (i, piece) in plans.enumerated() {
       guard let staging = piece.staging else {
         inPlace.append(piece)
         continue
       }
-      let tree = Staged(
+      let tree = TreeBeside(
         piece: piece, place: try resolve(piece.path), name: stagingName(token, i))
       if let report = try build(tree, staging, token) {
         placement.report += report
-        staged.append(tree)
+        beside.append(tree)
       } else {
         inPlace.append(piece)
       }
@@ -56,7 +56,7 @@ extension Workspace {
     for piece in inPlace {
       placement.report += try change(piece, token, staged, at: try resolve(piece.path))
     }
-    for tree in staged {
+    for tree in beside {
       if try exchange(tree) {
         placement.report.removed += tree.piece.plan.removals.count
         placement.oldTrees.append(ResolvedPath(directory: tree.place.directory, name: tree.name))
@@ -83,7 +83,7 @@ extension Workspace {
   /// Builds a tree beside the live one and makes it durable.
   /// - Returns: nil where it came out other than the snapshot has it, or could not be built: then
   ///   nothing is left of it.
-  private func build(_ tree: Staged, _ plan: Plan, _ token: String) throws -> ApplyReport? {
+  private func build(_ tree: TreeBeside, _ plan: Plan, _ token: String) throws -> ApplyReport? {
     guard tree.piece.wanted != nil else { return ApplyReport() }
     let (directory, path) = (tree.place.directory, tree.piece.path)
     let executor = Executor(
@@ -109,7 +109,7 @@ extension Workspace {
 
   /// Lets the new tree take the place of the old one, or of nothing, or nothing that of the old one.
   /// - Returns: false where the file system cannot do that.
-  private func exchange(_ tree: Staged) throws -> Bool {
+  private func exchange(_ tree: TreeBeside) throws -> Bool {
     let (directory, name) = (tree.place.directory.raw, tree.place.name)
     do throws(SystemError) {
       if tree.piece.wanted == nil {

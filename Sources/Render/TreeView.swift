@@ -76,7 +76,7 @@ public final class TreeView: ObjectSource {
   private let modified: Timestamp
   private let made = Monitor<Made>(Made())
   private struct Made {
-    var objects: [Digest: [UInt8]] = [:]
+    var objects: [Digest: Tree.EncodedObject] = [:]
     var contents: [Digest: [UInt8]] = [:]
     /// Edits moved, added or removed names of hard-linked inodes.
     var hasMovedLinks = false
@@ -89,7 +89,7 @@ public final class TreeView: ObjectSource {
   }
 
   public func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
-    if let bytes = made.withLock({ $0.objects[id] }) { return bytes }
+    if let bytes = made.withLock({ $0.objects[id]?.bytes }) { return bytes }
     return try store.object(kind, id)
   }
 
@@ -98,6 +98,9 @@ public final class TreeView: ObjectSource {
 
   /// All contents that the edits brought: what a store needs before it can hold the edited tree.
   public var newContents: [[UInt8]] { made.withLock { Array($0.contents.values) } }
+
+  /// All trees that the edits made, the same.
+  public var newObjects: [Tree.EncodedObject] { made.withLock { Array($0.objects.values) } }
 
   /// Calls `body` with the content of a file, piece by piece.
   public func read(
@@ -236,7 +239,7 @@ public final class TreeView: ObjectSource {
 
   private func with(_ directory: Entry, _ entries: [Entry]) throws -> Entry {
     let ids = Tree.encode(entries) { object in
-      made.withLock { $0.objects[object.id] = object.bytes }
+      made.withLock { $0.objects[object.id] = object }
     }
     var result = directory
     result.content = .directory(tree: ids.tree)
