@@ -32,7 +32,8 @@ struct Reachability {
     var roots: [ObjectReference] = []
     let known = snapshots
     var added: Set<SnapshotName> = []
-    try store.refs.readAll(where: { !known.contains($0) }) { committed in
+    let isNew = { (name: SnapshotName) in !known.contains(name) }
+    try store.refs.readAll(where: isNew) { committed in
       for piece in committed.snapshot.pieces {
         piece.entry.forEachReference { roots.append($0) }
       }
