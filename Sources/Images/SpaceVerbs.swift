@@ -16,7 +16,13 @@ public struct DiskUseOutcome: Sendable {
   public let lines: [UseLine]
   /// All lines together.
   public let total: UseLine
-  public let account: DiskUse
+  public let packs: Int
+  public let packBytes: UInt64
+  public let refBytes: UInt64
+  /// Bytes of objects that no snapshot reaches.
+  public let deadBytes: UInt64
+  /// What `gc` frees as things are.
+  public let collectableBytes: UInt64
 }
 
 /// Counts and sizes of a whole store.
@@ -73,7 +79,9 @@ extension Workspace {
     let all = Set(groups.flatMap(\.members))
     return DiskUseOutcome(
       lines: try groups.map { try line($0.name, $0.members) },
-      total: try line("total", Array(all)), account: account)
+      total: try line("total", Array(all)), packs: account.packCount,
+      packBytes: account.packBytes, refBytes: account.refBytes, deadBytes: account.deadBytes,
+      collectableBytes: account.collectableBytes)
   }
 
   /// Counts the store.

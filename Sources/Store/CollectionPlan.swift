@@ -36,7 +36,8 @@ struct CollectionPlan {
       case (.goes, _): dead.append(candidate(0))
       case (.isRewritten(let kept), .sparing): rewritten.append(candidate(kept))
       case (.isRewritten, .none), (.stays, .none), (.stays, .sparing): break
-      case (.isRewritten, .all(let wanted)), (.stays, .all(let wanted)):
+      case (.isRewritten(let kept), .all): rewritten.append(candidate(kept))
+      case (.stays, .all(let wanted)):
         guard level(pack.name) < UInt32(wanted) else { break }
         rewritten.append(candidate(UInt64(pack.frames.reduce(0) { $0 + $1.keptBytes(isNeeded) })))
       }

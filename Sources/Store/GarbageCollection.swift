@@ -26,6 +26,7 @@
 //     settles them like its own. No clock decides anything but when to stop waiting.
 
 import Codec
+import Glibc
 import Platform
 
 /// What a collection may do.
@@ -74,10 +75,7 @@ extension ObjectStore {
   public func collect(
     _ request: CollectionRequest, progress: Progress, report: @escaping (String) -> Void
   ) throws -> CollectionOutcome {
-    let lock = try explaining("the store") { () throws(SystemError) in
-      try FileLock.acquireIfFree(
-        layout.fileSystem, at: layout.locks.raw, GarbageCollection.lockName, exclusive: true)
-    }
+    let lock = try lockCollections()
     guard let lock else {
       let holders = FileLock.holders(
         layout.fileSystem, at: layout.locks.raw, GarbageCollection.lockName)
@@ -91,6 +89,20 @@ extension ObjectStore {
     let run = GarbageCollection(self, request, progress, report)
     try run.run()
     return run.outcome
+  }
+
+  /// Nil where another collector is at work. (A child of ours that has not yet become what it will
+  /// be may hold our last lock for a moment: so it is tried for half a second.)
+  private func lockCollections() throws(StoreError) -> FileLock? {
+    try explaining("the store") { () throws(SystemError) in
+      for _ in 0..<25 {
+        let lock = try FileLock.acquireIfFree(
+          layout.fileSystem, at: layout.locks.raw, GarbageCollection.lockName, exclusive: true)
+        if let lock { return lock }
+        usleep(20_000)
+      }
+      return nil
+    }
   }
 }
 

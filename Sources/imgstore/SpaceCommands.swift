@@ -184,11 +184,10 @@ struct Du: ParsableCommand {
     var rows = [["reached", "unique", "shared", "freed", ""]] + outcome.lines.map(row)
     if outcome.lines.count > 1 { rows.append(row(outcome.total)) }
     print(table(rows))
-    let account = outcome.account
     print(
-      "\(count(account.packCount, "pack")), \(size(account.packBytes))"
-        + (account.collectableBytes > 0
-          ? "; 'imgstore gc' frees \(size(account.collectableBytes))" : ""))
+      "\(count(outcome.packs, "pack")), \(size(outcome.packBytes))"
+        + (outcome.collectableBytes > 0
+          ? "; 'imgstore gc' frees \(size(outcome.collectableBytes))" : ""))
   }
 }
 

@@ -100,11 +100,11 @@ struct DiskUseJSON: Encodable {
   init(_ outcome: DiskUseOutcome) {
     lines = outcome.lines.map(Line.init)
     total = Line(outcome.total)
-    packs = outcome.account.packCount
-    packBytes = outcome.account.packBytes
-    refBytes = outcome.account.refBytes
-    deadBytes = outcome.account.deadBytes
-    collectableBytes = outcome.account.collectableBytes
+    packs = outcome.packs
+    packBytes = outcome.packBytes
+    refBytes = outcome.refBytes
+    deadBytes = outcome.deadBytes
+    collectableBytes = outcome.collectableBytes
   }
 }
 

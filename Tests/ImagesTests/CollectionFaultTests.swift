@@ -53,7 +53,7 @@ let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
     let fault: FaultyFileSystem.Fault =
       [.once(.noSpace), .once(.inputOutput), .forGood, .forGood][which]
     let rewriting: CollectionRequest.Rewriting = which == 3 ? .all(level: 4) : .sparing
-    var sizes: Set<Int> = []
+    var sizes: [Int: String] = [:]
     let operations = try sweep(fault, forgetting: true) { workspace in
       _ = try workspace.collect(request(rewriting, seconds: 10))
     } check: { folder, after, when in
@@ -71,12 +71,12 @@ let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
       ).output
       #expect(left == "0\n", "\(when)")
       let bytes = try shell("cat \"$1\"/packs/* | wc -c", folder.path("store")).output
-      sizes.insert(Int(bytes.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0)
+      sizes[Int(bytes.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0] = when
     }
     #expect(operations > 60)
     // Packs that were written twice may be grouped otherwise, never kept twice.
-    let (least, most) = (sizes.min() ?? 0, sizes.max() ?? 0)
-    #expect(Double(most) < Double(least) * 1.05, "\(sizes.sorted())")
+    let (least, most) = (sizes.keys.min() ?? 0, sizes.keys.max() ?? 0)
+    #expect(Double(most) < Double(least) * 1.05, "\(sizes)")
   }
 
   @Test(arguments: [0, 1])

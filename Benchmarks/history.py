@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Long histories: does anything grow with the number of snapshots, and does gc free what was foretold?
+
+    history.py BINARY [--snapshots 500] [--entries 5000] [--keep 10]
+
+Makes a tree of ENTRIES files below TMPDIR (or /var/tmp), takes SNAPSHOTS of it, a few files changed before each, and times
+snapshot, log, diff and status over the first ten and the last ten. Then `forget --keep-last KEEP` is rehearsed, done, and
+collected, and what is freed on disk is held against what `du` and the dry run foretold. At last two loops of snapshots run
+beside a loop of forget and gc; every snapshot that is left is verified deep. Ends with 1 where something is not as it must be.
+"""
+import argparse, json, os, random, statistics, subprocess, sys, tempfile, threading, time
+
+parser = argparse.ArgumentParser(usage=__doc__)
+parser.add_argument("binary"); parser.add_argument("--snapshots", type=int, default=500)
+parser.add_argument("--entries", type=int, default=5000); parser.add_argument("--keep", type=int, default=10)
+options = parser.parse_args()
+binary = os.path.realpath(options.binary)
+work = tempfile.mkdtemp(prefix="imgstore-history-", dir=os.environ.get("TMPDIR", "/var/tmp"))
+store = work + "/store"
+environment = dict(os.environ, IMGSTORE_ROOT=work + "/mn", IMGSTORE_STORE=store)
+chance = random.Random(20261123)
+failures = []
+
+def run(*arguments):
+    return subprocess.run([binary, *arguments], check=True, capture_output=True, text=True, env=environment).stdout
+
+def timed(*arguments):
+    start = time.monotonic(); run(*arguments); return time.monotonic() - start
+
+def fill(tree, entries):
+    for i in range(entries):
+        folder = f"{tree}/usr/d{i % 97}/e{i % 13}"
+        os.makedirs(folder, exist_ok=True)
+        # Half of it is text, half of it does not compress; most files are small.
+        size = min(int(chance.paretovariate(1.1) * 900), 400_000)
+        data = chance.randbytes(size) if i % 2 else (f"line {i} of a text\n" * (size // 16 + 1)).encode()[:size]
+        with open(f"{folder}/f{i}", "wb") as file: file.write(data)
+
+def change(tree, entries, count=5):
+    for i in (chance.randrange(entries) for _ in range(count)):
+        with open(f"{tree}/usr/d{i % 97}/e{i % 13}/f{i}", "r+b") as file:
+            file.seek(chance.randrange(max(1, os.fstat(file.fileno()).st_size)))
+            file.write(chance.randbytes(200))
+
+def on_disk():
+    return sum(os.path.getsize(os.path.join(d, f)) for part in ("packs", "doomed", "refs")
+               for d, _, fs in os.walk(f"{store}/{part}") for f in fs)
+
+def check(what, ok, text):
+    print(f"{what:34} {text}{'' if ok else '   NOT as it must be'}", flush=True)
+    if not ok: failures.append(what)
+
+try:
+    tree = work + "/mn/one/rootimg"
+    os.makedirs(tree)
+    fill(tree, options.entries)
+    run("define", "one", "provmethod=netboot", "rootimgdir=/one", "-q")
+    first = timed("snapshot", "one", "-q")
+    print(f"{options.entries} entries; first snapshot {first:.2f} s, {on_disk() / 1e6:.1f} MB on disk", flush=True)
+    verbs = ("snapshot", "status", "diff", "log")
+    taken = {verb: [] for verb in verbs}
+    for i in range(2, options.snapshots + 1):
+        change(tree, options.entries)
+        is_timed = i <= 12 or i > options.snapshots - 10
+        spent = timed("snapshot", "one", "-q")
+        if not is_timed: continue
+        taken["snapshot"].append(spent)
+        # Of one verb, the quickest of three: the machine is not ours alone.
+        taken["status"].append(min(timed("status", "one", "-q") for _ in range(3)))
+        taken["diff"].append(min(timed("diff", f"one@{i - 1}", f"one@{i}", "-q") for _ in range(3)))
+        # What log prints grows; what it costs an entry must not.
+        taken["log"].append(min(timed("log", "one", "-q") for _ in range(3)))
+    for verb in verbs:
+        early, late = statistics.median(taken[verb][:10]), statistics.median(taken[verb][-10:])
+        text = f"{early * 1e3:.1f} ms at first, {late * 1e3:.1f} ms at last ({late / early:.2f})"
+        if verb == "log":
+            check(verb, late < early * 1.2 or (late - early) / options.snapshots < 2e-4,
+                  text + f", {(late - early) / options.snapshots * 1e6:.0f} us a snapshot listed")
+        else:
+            check(verb, late < early * 1.2, text)
+    packs = len(os.listdir(store + "/packs"))
+    before = on_disk()
+    gone = [f"one@{n}" for n in range(1, options.snapshots - options.keep + 1)]
+    start = time.monotonic()
+    said = json.loads(run("du", "--json", *gone))["total"]["freedBytes"]
+    print(f"{'du of those that are to go':34} {time.monotonic() - start:.2f} s")
+    dry = json.loads(run("forget", "one", "--keep-last", str(options.keep), "--dry-run", "--json"))
+    check("du and the dry run agree", said == dry["freedBytes"], f"{said} and {dry['freedBytes']} bytes")
+    forget = timed("forget", "one", "--keep-last", str(options.keep), "-q")
+    start = time.monotonic()
+    collected = json.loads(run("gc", "--json"))
+    spent = time.monotonic() - start
+    freed = before - on_disk()
+    check("freed on disk", abs(freed - said) <= 0.02 * said,
+          f"{freed} bytes of {before}, foretold {said} ({(freed - said) / said * 100:+.3f} %)")
+    print(f"{'':34} {packs} packs became {len(os.listdir(store + '/packs'))}, {collected['writtenBytes']} bytes were rewritten; "
+          f"forget {forget:.2f} s, gc {spent:.2f} s")
+    check("verify --deep", subprocess.run([binary, "verify", "--deep", "-q"], env=environment, capture_output=True).returncode == 0, "")
+    after = [timed("snapshot", "one", "-q") for _ in range(5) if change(tree, options.entries) is None]
+    early = statistics.median(taken["snapshot"][:10])
+    check("snapshot after gc", statistics.median(after) < early * 1.2,
+          f"{statistics.median(after) * 1e3:.1f} ms ({statistics.median(after) / early:.2f})")
+
+    # Snapshots of two images that share most of their content, beside forget and gc.
+    second = work + "/mn/two/rootimg"
+    os.makedirs(os.path.dirname(second))
+    subprocess.run(["cp", "-a", tree, second], check=True)
+    run("define", "two", "provmethod=netboot", "rootimgdir=/two", "-q")
+    errors, count, over = [], [0, 0, 0], threading.Event()
+    def loop(slot, body):
+        try:
+            while not over.is_set():
+                body(); count[slot] += 1
+        except subprocess.CalledProcessError as error:
+            errors.append(error.stderr)
+    def snapshot(name, path):
+        change(path, options.entries, 3); run("snapshot", name, "-q")
+    def collect():
+        run("forget", "--all", "--keep-last", "3", "-q"); run("gc", "-q")
+    threads = [threading.Thread(target=loop, args=arguments) for arguments in
+               ((0, lambda: snapshot("one", tree)), (1, lambda: snapshot("two", second)), (2, collect))]
+    for thread in threads: thread.start()
+    time.sleep(20); over.set()
+    for thread in threads: thread.join()
+    verified = subprocess.run([binary, "verify", "--deep"], env=environment, capture_output=True, text=True)
+    check("beside forget and gc", not errors and verified.returncode == 0,
+          f"{count[0]} + {count[1]} snapshots, {count[2]} collections; {verified.stdout.splitlines()[0] if verified.stdout else ''}")
+    for error in errors + [verified.stderr]:
+        if error: print(error)
+    sys.exit(1 if failures else 0)
+finally:
+    subprocess.run(["rm", "-rf", "--one-file-system", work])
