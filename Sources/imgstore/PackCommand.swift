@@ -84,6 +84,7 @@ struct PackJSON: Encodable {
   let segments: Int
   let cachedSegments: Int
   let droppedXattrs: Int
+  let droppedCapabilities: Int
   let remarks: [String]
   let seconds: Double
 
@@ -98,6 +99,7 @@ struct PackJSON: Encodable {
     segments = outcome.report.segments
     cachedSegments = outcome.report.cachedSegments
     droppedXattrs = outcome.counts.droppedXattrs
+    droppedCapabilities = outcome.counts.droppedCapabilities
     remarks = outcome.remarks
     seconds = outcome.seconds
   }

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Boots a kernel in qemu with ramdisks that `imgstore pack` wrote, and reads what their /init says:
+#   boot-test.sh BINARY
+# Needs qemu-system-x86_64, busybox and a kernel: $KERNEL, or one of Debian's, which is downloaded (not
+# installed) with apt. Where one of them is not to be had, it says so and ends with status 0.
+set -euo pipefail
+binary=$(realpath "$1")
+work=$(mktemp -d /var/tmp/imgstore-boot-XXXXXX)
+trap 'rm -rf "$work"' EXIT
+skip() { echo "boot test skipped: $*"; exit 0; }
+
+[ "$(uname -m)" = x86_64 ] || skip "it boots x86_64 kernels only"
+command -v qemu-system-x86_64 >/dev/null || skip "no qemu-system-x86_64 (apt-get install qemu-system-x86)"
+command -v busybox >/dev/null || skip "no busybox (apt-get install busybox)"
+kernel=${KERNEL:-}
+if [ -z "$kernel" ]; then
+  cd "$work"
+  meta=linux-image-cloud-amd64
+  package=$(apt-cache depends "$meta" 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -1)
+  [ -n "$package" ] || skip "apt knows no $meta; name a kernel with KERNEL=/boot/vmlinuz-…"
+  apt-get download -q "$package" >/dev/null 2>&1 || skip "$package cannot be downloaded"
+  dpkg-deb --fsys-tarfile "$package"*.deb | tar xf - --wildcards './boot/vmlinuz-*'
+  kernel=$(ls "$work"/boot/vmlinuz-*)
+fi
+
+# A tree with busybox, files of all sizes, links, and an /init that checks them.
+tree=$work/root/img/rootimg
+mkdir -p "$tree"/{bin,proc,dev,data,etc,opt} "$work/root/install/postscripts"
+cp "$(command -v busybox)" "$tree/bin/busybox"
+ldd "$tree/bin/busybox" 2>/dev/null | grep -o '/[^ ]*' | while read -r library; do
+  mkdir -p "$tree$(dirname "$library")"
+  cp -L "$library" "$tree$library"
+done
+for size in 0 1 4095 65537 3000000; do head -c "$size" /dev/urandom >"$tree/data/noise-$size"; done
+seq 1 500000 >"$tree/data/text"
+ln "$tree/data/text" "$tree/data/hard"
+ln -s text "$tree/data/soft"
+(cd "$tree" && find bin data lib* -type f -exec sha256sum {} +) >"$work/sums"
+mv "$work/sums" "$tree/sums"
+cat >"$tree/init" <<'END'
+#!/bin/busybox sh
+/bin/busybox mount -t proc proc /proc
+cd /
+if /bin/busybox sha256sum -s -c /sums && [ "$(/bin/busybox stat -c %h /data/text)" = 2 ] &&
+  [ "$(/bin/busybox readlink /data/soft)" = text ]; then
+  echo "imgstore-boot: $(/bin/busybox wc -l </sums) files are right, $(/bin/busybox head -1 /opt/xcat/xcatinfo)"
+else
+  echo "imgstore-boot: WRONG"
+fi
+/bin/busybox poweroff -f
+END
+chmod 755 "$tree/init"
+
+export IMGSTORE_STORE=$work/store IMGSTORE_ROOT=$work/root
+"$binary" define img provmethod=netboot rootimgdir=/img profile=p osvers=x osarch=x86_64 >/dev/null
+failed=0
+for form in gzip zstd xz; do
+  "$binary" pack img -q --compress "$form" --output "$work/initrd" >/dev/null
+  started=$SECONDS
+  # Interpreted: a nested KVM may be there and not work, and half a minute is short enough.
+  timeout "${SECONDS_EACH:-240}" qemu-system-x86_64 -accel "${ACCEL:-tcg}" -m 1024 -nographic -no-reboot -net none \
+    -kernel "$kernel" -initrd "$work/initrd" -append "console=ttyS0 rdinit=/init panic=-1 quiet no_timer_check" \
+    </dev/null >"$work/console" 2>&1 || true
+  if line=$(grep -ao "imgstore-boot: [0-9]* files are right, IMAGENAME='img'" "$work/console"); then
+    echo "cpio, $form: booted in $((SECONDS - started)) s: $line"
+  else
+    echo "cpio, $form: did not boot as it should; the console's last lines:"
+    tail -20 "$work/console"
+    failed=1
+  fi
+done
+exit $failed
