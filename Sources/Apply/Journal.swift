@@ -27,6 +27,8 @@ public struct Journal: Sendable, Equatable {
     case revert = 1
     case importing = 2
     case copy = 3
+    /// The tree is edited, and no snapshot has what it will be: `target` is the state before.
+    case edit = 4
   }
   public var operation: Operation
   public var image: String

@@ -27,12 +27,17 @@ public struct UnfinishedChange: Sendable {
     case .revert: "a revert" + (target.map { " to \($0)" } ?? "")
     case .importing: "an import" + (target.map { " (\($0))" } ?? "")
     case .copy: "a copy" + (target.map { " (\($0))" } ?? "")
+    case .edit: "an edit of the tree"
     }
   }
 
   /// What to do about it.
   public var advice: String {
-    "'imgstore resume \(image)' completes it"
+    if operation == .edit {
+      return "'imgstore resume \(image)' returns to \(before ?? "the state before"); then run the "
+        + "command again"
+    }
+    return "'imgstore resume \(image)' completes it"
       + (before.map { ", 'imgstore resume \(image) --back' returns to \($0)" } ?? "")
   }
 }

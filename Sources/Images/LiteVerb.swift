@@ -101,7 +101,7 @@ extension Workspace {
         describe(
           try planPieces(
             from: old, store, to: new, edits.tree.view, liveNotes: before.snapshot.snapshot.notes,
-            targetNotes: []), []))
+            targetNotes: []), [], []))
     }
     report(.modifying(tree: path.text))
     if try EditedTree(before.top, in: edits.tree.view).find(".statelite") == nil, !request.undoes {

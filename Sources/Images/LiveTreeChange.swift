@@ -1,7 +1,8 @@
 // An edited tree becomes the live one: what xCAT does to the tree on disk, with a snapshot before.
 //
 // 1. Nothing is changed that the given snapshot does not hold; a revert to it takes the change back.
-// 2. Only what differs is written; a change that is cut short is finished by doing it again.
+// 2. Only what differs is written, in place. No snapshot has the edited tree before it is live, so a
+//    change that is cut short can only be taken back: its journal leads to the state before, both ways.
 
 import Apply
 import Ingest
@@ -29,23 +30,19 @@ extension Workspace {
     let plans = try planPieces(
       from: old, store, to: new, tree.view, liveNotes: before.snapshot.notes, targetNotes: [])
     guard plans.contains(where: { !$0.plan.isEmpty }) else { return nil }
-    var outcome = describe(plans, [])
-    do {
-      outcome.report = try run(plans) { try resolver.resolve($0) }
-    } catch {
-      tell(
-        "the tree is changed half way: run the command again to go on, or "
-          + "'imgstore revert \(before.name)' to go back")
-      throw error
+    var outcome = describe(plans, [], [])
+    let journal = Journal(
+      operation: .edit, image: source.image.text, started: now(), method: .inPlace,
+      target: before.id, before: before.id, command: command, message: message)
+    let recorded = try underJournal(source.image, journal) {
+      outcome.report = try place(plans, token: journal.token) { try resolver.resolve($0) }.report
+      if let problem = outcome.report.problems.first {
+        throw ImageError(printable(problem.path), problem.what)
+      }
+      return try commitLive(
+        source.image, source.definition, message: message, command: command, before: before.id
+      ).committed
     }
-    if let problem = outcome.report.problems.first {
-      throw ImageError(
-        printable(problem.path), problem.what,
-        advice: "'imgstore revert \(before.name)' takes the change of the tree back")
-    }
-    let recorded = try commitLive(
-      source.image, source.definition, message: message, command: command
-    ).committed
     return (
       try rootTree(of: recorded, source.definition, in: source.folder), recorded, outcome
     )

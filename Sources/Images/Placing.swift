@@ -37,7 +37,7 @@ extension Workspace {
       "applying",
       totalBytes: plans.reduce(0) { $0 &+ ($1.staging ?? $1.plan).writtenBytes })
     var placement = Placement()
-    var staged: [Staged] = []
+    var trees: [Staged] = []
     var inPlace: [PiecePlan] = []
     for (i, piece) in plans.enumerated() {
       guard let staging = piece.staging else {
@@ -48,7 +48,7 @@ extension Workspace {
         piece: piece, place: try resolve(piece.path), name: stagingName(token, i))
       if let report = try build(tree, staging, token) {
         placement.report += report
-        staged.append(tree)
+        trees.append(tree)
       } else {
         inPlace.append(piece)
       }
@@ -56,7 +56,7 @@ extension Workspace {
     for piece in inPlace {
       placement.report += try change(piece, token, staged, at: try resolve(piece.path))
     }
-    for tree in staged {
+    for tree in trees {
       if try exchange(tree) {
         placement.report.removed += tree.piece.plan.removals.count
         placement.oldTrees.append(ResolvedPath(directory: tree.place.directory, name: tree.name))

@@ -91,6 +91,7 @@ struct UnfinishedJSON: Encodable {
       case .revert: "revert"
       case .importing: "import"
       case .copy: "copy"
+      case .edit: "edit"
       }
     started = isoText(change.started)
     target = change.target
