@@ -108,7 +108,8 @@ struct Resume: ParsableCommand {
     case (_, nil):
       print("\(change.words) had not touched the live image; it can be begun anew")
     case (let direction, let revert?):
-      print("\(change.words) is \(direction == .back ? "taken back" : "completed")")
+      let isBack = direction == .back
+      print("\(change.words) is \(isBack ? "taken back" : "completed")")
       imgstore.describe(revert)
     }
   }
