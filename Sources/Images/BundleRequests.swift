@@ -1,8 +1,6 @@
 // What one may ask of export and import. The command line fills these in, under our own names and
 // under xCAT's (imgexport, imgimport); the verbs decide.
 
-import Store
-
 /// A file or a folder that a bundle carries along (`imgexport -e file[:dir]`).
 public struct ExtraRequest: Sendable, Equatable {
   /// An absolute path on this management node.
@@ -37,8 +35,6 @@ public struct ExportRequest: Sendable {
   /// Extras and script lists that an earlier import brought go along again, as in a snapshot of it;
   /// imgexport takes only what its options name.
   public var carriesFacts = true
-  /// Takes the root tree along, of an image of whatever kind.
-  var takesTree = false
   public init(_ reference: String) { self.reference = reference }
 }
 
@@ -66,13 +62,7 @@ public struct ImportRequest: Sendable {
   public var trustsPlugins = false
   /// Checks everything, says what would change, and changes nothing.
   public var isDryRun = false
-  /// The snapshot that is copied, where no bundle is read.
-  var copied: CommittedSnapshot?
   public init(_ bundle: String) { self.bundle = bundle }
-
-  /// "import of compute.tgz".
-  var message: String { copied.map { "copy of \($0.name)" } ?? "import of \(bundle)" }
-  var command: String { copied == nil ? "import" : "copy" }
 }
 
 /// What happens, as it happens; who runs a verb may show it.

@@ -117,8 +117,6 @@ struct ExportCollection {
         } else {
           contents.closure.append(needed.path)
         }
-      } else if request.takesTree, needed.role == .rootTree {
-        contents.closure.append(needed.path)
       } else if !needed.isFromXCAT {
         missing.append(MissingFile(path: needed.path.text, why: needed.why))
       }
@@ -200,7 +198,7 @@ struct ExportCollection {
     CollectedFile(name: name, path: path, file: RenderedFile(name: name, source: source))
   }
 
-  func piece(_ path: AbsolutePath) throws -> Snapshot.Piece {
+  private func piece(_ path: AbsolutePath) throws -> Snapshot.Piece {
     guard let piece = pieces[path] else {
       throw ImageError(
         path.text, "belongs to the image and is not in its snapshot",

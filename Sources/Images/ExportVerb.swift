@@ -77,7 +77,7 @@ extension Workspace {
   }
 
   /// The snapshot to export: of a bare name the live image, taken now where it changed.
-  func exported(_ request: ExportRequest) throws -> CommittedSnapshot {
+  private func exported(_ request: ExportRequest) throws -> CommittedSnapshot {
     let reference = try Reference(request.reference)
     guard reference.selector == .latest, reference.path == nil, !reference.image.isEmpty else {
       return try find(reference)

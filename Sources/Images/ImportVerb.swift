@@ -56,16 +56,6 @@ extension Workspace {
     let session = try store.beginSession()
     let staged = request.isDryRun ? nil : try stagedBlobs()
     let (bundled, bundleBytes) = try read(request.bundle, into: session, staging: staged)
-    return try takeIn(bundled, bundleBytes, request, session, staged, start, report)
-  }
-
-  /// Makes images live that are in the store.
-  func takeIn(
-    _ bundled: [BundledImage], _ bundleBytes: UInt64, _ request: ImportRequest,
-    _ session: WriteSession, _ staged: StagedBlobs?, _ start: Double,
-    _ report: (BundleEvent) -> Void
-  ) throws -> ImportOutcome {
-    let store = try store()
     let preparation = try ImportPreparation(self, request, session)
     let prepared = try preparation.prepare(bundled)
     progress.begin("syncing")
@@ -168,14 +158,13 @@ extension Workspace {
     let safety = try commitLive(
       image, existing, also: everything, rows: prepared.rowKeys,
       notes: try absenceNotes(of: pieces.all, live), mayBeEmpty: true,
-      message: "before \(request.message)", command: request.command
+      message: "before import of \(request.bundle)", command: "import"
     ).committed
     try requireKept(live.capture.pieces, live.notes, in: safety)
     let snapshot = snapshot(prepared, pieces.all, rows, request, parent: safety)
     let journal = Journal(
-      operation: request.copied == nil ? .importing : .copy, image: image.text, started: now(),
-      method: .automatic,
-      target: snapshot.id, before: safety.id, command: request.command, message: snapshot.message,
+      operation: .importing, image: image.text, started: now(), method: .automatic,
+      target: snapshot.id, before: safety.id, command: "import", message: snapshot.message,
       options: ImportOption.facts(request, foreign: live.capture.pieces.filter { !isOurs($0) }))
     let (committed, remaining, proof) = try underJournal(image, journal) {
       let committed = try store.refs.append(snapshot)
@@ -214,8 +203,8 @@ extension Workspace {
   ) -> Snapshot {
     Snapshot(
       image: prepared.image.text, created: now(), parent: parent.id,
-      message: request.message,
-      provenance: provenance(request.command, before: parent.id),
+      message: "import of \(request.bundle)",
+      provenance: provenance("import", before: parent.id),
       tables: snapshotTables(rows.definition, rows.kept), pieces: pieces, notes: [],
       facts: prepared.facts.facts, entryCount: prepared.entryCount + UInt64(pieces.count),
       contentBytes: pieces.reduce(prepared.treeBytes) { $0 &+ $1.entry.sizeBytes })
@@ -252,7 +241,7 @@ extension Workspace {
   func targetResolver(
     _ journal: Journal, isBack: Bool
   ) throws -> (AbsolutePath) throws -> ResolvedPath {
-    guard [.importing, .copy].contains(journal.operation), !isBack else {
+    guard journal.operation == .importing, !isBack else {
       return { [resolver] in try resolver.resolve($0, create: true) }
     }
     let targets = try ImportTargets(self, ImportOption.request(journal))

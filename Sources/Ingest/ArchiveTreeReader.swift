@@ -22,13 +22,6 @@ public struct ArchiveTree: Sendable {
   public let contentBytes: UInt64
   /// Members whose access control list stands in the archive as text, which is not read.
   public let droppedACLs: Int
-
-  public init(entry: Entry, entryCount: UInt64, contentBytes: UInt64, droppedACLs: Int = 0) {
-    self.entry = entry
-    self.entryCount = entryCount
-    self.contentBytes = contentBytes
-    self.droppedACLs = droppedACLs
-  }
 }
 
 /// Reads archives of root trees into a session.

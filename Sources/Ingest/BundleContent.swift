@@ -34,11 +34,6 @@ public struct BundleEntry: Sendable {
   public let content: Content
   public let member: TarMember
 
-  public init(content: Content, member: TarMember) {
-    self.content = content
-    self.member = member
-  }
-
   /// The entry as it is put on a disk: a bundle gives no rights away (no setuid, no setgid).
   /// - Parameter owner: who gets the file; nil for whom the bundle says.
   public func entry(name: [UInt8], owner: (uid: UInt32, gid: UInt32)?) -> Entry? {
@@ -70,9 +65,7 @@ public struct BundledImage: Sendable {
   /// for a hundred thousand folders does not make us look at all names as often.
   private let names: [String]
 
-  public init(
-    folder: String, manifest: [UInt8], litefile: [UInt8]?, entries: [String: BundleEntry]
-  ) {
+  init(folder: String, manifest: [UInt8], litefile: [UInt8]?, entries: [String: BundleEntry]) {
     self.folder = folder
     self.manifest = manifest
     self.litefile = litefile

@@ -208,7 +208,16 @@ struct Import: ParsableCommand {
       outcome = try workspace.importBundle(request(bundle)) { _ in }
     }
     Terminal.finish()
-    try tell(outcome, workspace, "import", json, common)
+    if json.json {
+      try printJSON(ImportJSON(outcome) { workspace.undo($0) })
+    } else {
+      for image in outcome.images { describe(image, workspace, outcome) }
+    }
+    if !common.quiet {
+      for remark in outcome.images.flatMap(\.remarks) { Terminal.remark(remark) }
+    }
+    let problems = outcome.isDryRun ? [] : outcome.images.flatMap(\.problemLines)
+    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
   }
 
   private func request(_ file: String) -> ImportRequest {
@@ -224,6 +233,31 @@ struct Import: ParsableCommand {
     request.trustsPlugins = trustPlugins
     request.isDryRun = dryRun
     return request
+  }
+
+  private func describe(_ image: ImportedImage, _ workspace: Workspace, _ outcome: ImportOutcome) {
+    let apply = image.apply
+    if outcome.isDryRun {
+      for path in apply.removals { print("remove  \(printable(path))") }
+      for path in apply.writes { print("write   \(printable(path))") }
+      for path in apply.attributePaths { print("attrs   \(printable(path))") }
+      for change in apply.attributes {
+        print("set     \(change.table).\(change.column)=\(change.new ?? "")")
+      }
+      for skip in apply.skipped { print("leave   \(printable(skip.path)) (\(skip.why))") }
+      print(
+        "\nan import of \(image.name) would \(image.replaced ? "replace it" : "define it"), take "
+          + "\(count(apply.plannedSteps, "step")), write \(sizeText(apply.plannedBytes)) and "
+          + "remove \(count(apply.removals.count, "entry"))")
+      return
+    }
+    for piece in image.imported?.snapshot.pieces ?? [] { print("  \(printable(piece.path))") }
+    print(
+      "imported \(image.name)\(image.imported.map { " as \($0.name)" } ?? ""); "
+        + secondsText(outcome.seconds))
+    if let undo = workspace.undo(image) {
+      print("what was there before is kept as \(undo): 'imgstore revert \(undo)' undoes the import")
+    }
   }
 }
 
