@@ -42,9 +42,11 @@ extension Workspace {
       guard piece.path == path.bytes else { return piece }
       return Snapshot.Piece(role: piece.role, path: piece.path, entry: tree.top)
     }
-    let change = try contentDifference(of: plans)
-    target.entryCount = target.entryCount &+ change.entries
-    target.contentBytes = target.contentBytes &+ change.bytes
+    let (old, new) = (
+      try TreeCounts(plans.first?.current, in: store), try TreeCounts(tree.top, in: store)
+    )
+    target.entryCount = target.entryCount &+ new.entries &- old.entries
+    target.contentBytes = target.contentBytes &+ new.contentBytes &- old.contentBytes
     let journal = Journal(
       operation: .packing, image: source.image.text, started: now(), method: .inPlace,
       target: target.id, before: before.id, command: command, message: message)
@@ -57,8 +59,17 @@ extension Workspace {
       if let problem = outcome.report.problems.first {
         throw ImageError(printable(problem.path), problem.what)
       }
-      guard remaining.isEmpty else {
-        throw ImageError(path.text, "is not what it was to become: something else changes it, too")
+      let inside = path.bytes + [0x2f]
+      let left = remaining.entries.first { $0.path == path.bytes || $0.path.starts(with: inside) }
+      if let left {
+        throw ImageError(
+          printable(left.path), "is not what it was to become: something else changes it, too")
+      }
+      // Other files of the image may have changed since `before`, a packed one for instance.
+      if !remaining.isEmpty {
+        return try commitLive(
+          source.image, source.definition, message: message, command: command, before: before.id
+        ).committed
       }
       if proof.capture.pieces == target.pieces {
         proof.capture.saveCache(
@@ -69,27 +80,5 @@ extension Workspace {
     return (
       try rootTree(of: recorded, source.definition, in: source.folder), recorded, outcome
     )
-  }
-
-  /// What the plans add to the counts of a snapshot, modulo 2^64.
-  private func contentDifference(
-    of plans: [PiecePlan]
-  ) throws -> (entries: UInt64, bytes: UInt64) {
-    func count(_ entry: Entry?, _ source: any ObjectSource) throws -> (UInt64, UInt64) {
-      guard let entry else { return (0, 0) }
-      var (entries, bytes): (UInt64, UInt64) = (1, entry.sizeBytes)
-      for child in try entry.ids.map({ try Tree.entries($0, from: source) }) ?? [] {
-        let below = try count(child, source)
-        (entries, bytes) = (entries &+ below.0, bytes &+ below.1)
-      }
-      return (entries, bytes)
-    }
-    var difference: (entries: UInt64, bytes: UInt64) = (0, 0)
-    for plan in plans {
-      let (old, new) = (try count(plan.current, store()), try count(plan.wanted, store()))
-      difference.entries = difference.entries &+ new.0 &- old.0
-      difference.bytes = difference.bytes &+ new.1 &- old.1
-    }
-    return difference
   }
 }
