@@ -54,6 +54,7 @@ public final class Executor: Sendable {
   private let fileSystem: any FileSystem
   private let store: ObjectStore
   private let base: Descriptor
+  private let donor: Descriptor?
   private let progress: Progress
   private let threads: Int
   private let surroundings: Surroundings
@@ -62,17 +63,19 @@ public final class Executor: Sendable {
 
   /// - Parameters:
   ///   - base: the directory that the plan's paths are relative to.
+  ///   - donor: the directory that paths of reused data are relative to; nil for `base`.
   ///   - token: part of the names that entries have until they are complete (`Journal.prefix`).
   ///   - staged: blobs that need a name only.
   public init(
     _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor,
-    surroundings: Surroundings, token: String = randomName(),
+    donor: Descriptor? = nil, surroundings: Surroundings, token: String = randomName(),
     staged: StagedBlobs? = nil, threads: Int = processorCount, progress: Progress
   ) {
     self.staged = staged
     self.fileSystem = fileSystem
     self.store = store
     self.base = base
+    self.donor = donor
     self.surroundings = surroundings
     self.token = token
     self.threads = threads
@@ -95,7 +98,8 @@ public final class Executor: Sendable {
 
   private func hand() -> StepHand {
     StepHand(
-      fileSystem, store, base: base, surroundings: surroundings, token: token, staged: staged,
+      fileSystem, store, base: base, donor: donor, surroundings: surroundings, token: token,
+      staged: staged,
       progress: progress)
   }
 

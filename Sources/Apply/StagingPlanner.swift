@@ -13,11 +13,14 @@ import Store
 public struct StagingPlanner {
   private let target: any ObjectSource
   private let live: any ObjectSource
+  private let mayLink: Bool
   private var plan = Plan()
   /// The first member of each group of links, in the new tree.
   private var leaders: [UInt64: [UInt8]] = [:]
 
-  public init(target: any ObjectSource, live: any ObjectSource) {
+  /// - Parameter mayLink: whether the live tree gives way to the new one, and so may give its inodes.
+  public init(target: any ObjectSource, live: any ObjectSource, mayLink: Bool = true) {
+    self.mayLink = mayLink
     self.target = target
     self.live = live
   }
@@ -70,11 +73,13 @@ public struct StagingPlanner {
       return
     }
     let isSame = current.changes(to: wanted).isEmpty
-    guard isSame || wanted.kind == .file else {
+    guard isSame && mayLink || wanted.kind == .file else {
       plan.files.append(Step(action: .write, path: path, entry: wanted))
       return
     }
     plan.files.append(
-      Step(action: .reuse(from: livePath, mayLink: isSame), path: path, entry: wanted))
+      Step(
+        action: .reuse(from: livePath, mayLink: isSame && mayLink), path: path, entry: wanted,
+        old: current))
   }
 }

@@ -14,13 +14,15 @@ final class StepHand {
   private let staged: StagedBlobs?
   private let progress: Progress
   private let attributes: AttributeWriter
+  /// Knows its way where data is reused from, where that is not below `base`.
+  private let donor: StepHand?
   /// Files can share blocks, as far as this hand has learned.
   private var canClone = true
   private var directories: [[UInt8]: Descriptor] = [:]
   var report = ApplyReport()
 
   init(
-    _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor,
+    _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor, donor: Descriptor? = nil,
     surroundings: Surroundings, token: String, staged: StagedBlobs? = nil, progress: Progress
   ) {
     self.staged = staged
@@ -31,6 +33,10 @@ final class StepHand {
     self.token = token
     self.progress = progress
     attributes = AttributeWriter(fileSystem, store)
+    self.donor = donor.map {
+      StepHand(
+        fileSystem, store, base: $0, surroundings: surroundings, token: token, progress: progress)
+    }
   }
 
   func run(_ steps: [Step]) throws {
@@ -268,7 +274,7 @@ final class StepHand {
   private func reuse(
     _ source: [UInt8], _ mayLink: Bool, _ step: Step, _ parent: Descriptor, _ name: [UInt8]
   ) throws -> Bool {
-    let (sourceParent, sourceName) = try locate(source)
+    let (sourceParent, sourceName) = try donor?.locate(source) ?? locate(source)
     if canClone, step.entry.kind == .file,
       try clone(sourceParent, sourceName, step, parent, name)
     {
@@ -303,7 +309,8 @@ final class StepHand {
       throw error
     }
     let now = try fileSystem.stat(source.raw)
-    guard now.kind == .file, now.size == step.entry.sizeBytes else { return false }
+    guard now.kind == .file, now.size == step.entry.sizeBytes, now.modified == step.old?.modified
+    else { return false }
     let file = try fileSystem.openFile(
       at: parent.raw, name, [.write, .create, .exclusive, .noFollow])
     do {

@@ -6,6 +6,14 @@ import Platform
 import Store
 import XCAT
 
+/// A live tree of another image.
+struct TreeDonor {
+  let path: AbsolutePath
+  /// What it is, as far as the store knows.
+  let entry: Entry
+  let source: any ObjectSource
+}
+
 /// A plan for one piece, and where to run it.
 struct PiecePlan {
   let path: AbsolutePath
@@ -14,6 +22,8 @@ struct PiecePlan {
   let plan: Plan
   /// The plan of the whole tree, where it is built beside the live one.
   var staging: Plan?
+  /// A live tree whose blocks a new one may share.
+  var donor: TreeDonor?
 
   var isTree: Bool {
     (current ?? wanted)?.kind == .directory && (wanted ?? current)?.kind == .directory

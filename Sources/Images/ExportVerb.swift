@@ -45,7 +45,8 @@ extension Workspace {
   ) throws -> ExportOutcome {
     let start = monotonicSeconds()
     let store = try store(create: true)
-    let snapshot = try exported(request)
+    let snapshot = try snapshotOrLive(
+      Reference(request.reference), message: "for export", command: "export")
     let session = try store.beginSession()
     let cache = SegmentCache(store.layout)
     let collection = try ExportCollection(self, snapshot, request, session, cache)
@@ -76,9 +77,10 @@ extension Workspace {
     return outcome(written.path, written.count)
   }
 
-  /// The snapshot to export: of a bare name the live image, taken now where it changed.
-  private func exported(_ request: ExportRequest) throws -> CommittedSnapshot {
-    let reference = try Reference(request.reference)
+  /// The snapshot that a reference means: of a bare name the live image, taken now where it changed.
+  func snapshotOrLive(
+    _ reference: Reference, message: String, command: String
+  ) throws -> CommittedSnapshot {
     guard reference.selector == .latest, reference.path == nil, !reference.image.isEmpty else {
       return try find(reference)
     }
@@ -90,7 +92,7 @@ extension Workspace {
     let lock = try lock(image, store)
     defer { withExtendedLifetime(lock) {} }
     return try commitLive(
-      image, definition, unlessChanged: true, message: "for export", command: "export"
+      image, definition, unlessChanged: true, message: message, command: command
     ).committed
   }
 

@@ -139,9 +139,11 @@ extension Workspace {
       from: live.capture.pieces.filter(isOurs), memory, to: pieces.all, store,
       liveNotes: live.notes, targetNotes: [])
     let methods = try chooseMethods(
-      &plans, .automatic, notes: live.notes,
-      isServed: [existing, prepared.definition].contains { $0.provisioning == "statelite" },
-      entryCount: prepared.entryCount, live: memory, target: store)
+      &plans,
+      ChoiceGrounds(
+        method: .automatic, notes: live.notes,
+        isServed: [existing, prepared.definition].contains { $0.provisioning == "statelite" },
+        entryCount: prepared.entryCount, live: memory, target: store))
     let rows = prepared.rows.changes(from: live.rows, existing, request)
     try tables().rehearse(rows.changes)
     var outcome = describe(

@@ -24,102 +24,115 @@ extension Workspace {
   /// A swap is made where at least one in so many entries changes.
   private static let worthwhileShare: UInt64 = 10
 
+  /// What a choice depends on beside the plan.
+  struct ChoiceGrounds {
+    let method: ApplyMethod
+    /// What cannot be seen, now or in the target.
+    let notes: [Snapshot.Note]
+    /// Nodes have their root in the tree.
+    let isServed: Bool
+    /// Entries of the target, about.
+    let entryCount: UInt64
+    let live: any ObjectSource
+    let target: any ObjectSource
+  }
+
   /// Gives each plan of a tree that will be swapped its staging plan.
-  /// - Parameters:
-  ///   - notes: what cannot be seen, now or in the target.
-  ///   - isServed: nodes have their root in the tree.
-  ///   - entryCount: entries of the target, about.
   /// - Returns: what was chosen, and why.
+  /// - Throws: `ImageError` where a swap is asked for and cannot be made.
   func chooseMethods(
-    _ plans: inout [PiecePlan], _ method: ApplyMethod, notes: [Snapshot.Note], isServed: Bool,
-    entryCount: UInt64, live: any ObjectSource, target: any ObjectSource
+    _ plans: inout [PiecePlan], _ grounds: ChoiceGrounds
   ) throws -> [TreeMethod] {
     var chosen: [TreeMethod] = []
     for i in plans.indices where plans[i].isTree && !plans[i].plan.isEmpty {
-      let path = plans[i].path.bytes
-      func inPlace(_ why: String) {
-        chosen.append(TreeMethod(path: path, isSwap: false, why: why))
-      }
-      if method == .inPlace {
-        inPlace("as asked for")
-        continue
-      }
-      func refuse(_ obstacle: String) throws {
-        guard method == .automatic else {
-          throw ImageError(
-            "tree \(plans[i].path.text)", "cannot be swapped: \(obstacle)",
-            advice: "Nothing was changed; --in-place makes the changes in the tree itself")
-        }
-        inPlace(obstacle)
-      }
-      let inside = path + [0x2f]
-      if let note = notes.first(where: { $0.isUntouchable && $0.path.starts(with: inside) }) {
-        try refuse("\(printable(note.path)) must be left alone: \(note.reason)")
-        continue
-      }
-      if let left = plans[i].plan.skipped.first {
-        try refuse("\(printable(left.path)) must be left alone: \(left.why)")
-        continue
-      }
-      guard plans[i].current != nil else {
-        plans[i].staging = try stagingPlan(plans[i], live, target)
-        chosen.append(TreeMethod(path: path, isSwap: true, why: "nothing is there yet"))
-        continue
-      }
-      let place = try resolver.resolve(plans[i].path)
-      let parent = place.directory
-      let use = TreeUse(
-        of: realPath(place), managementPath: plans[i].path,
-        stagingRoot: rootPath == [0x2f] ? nil : rootPath, isServed: isServed)
-      if let mount = use.mounts.first {
-        try refuse("something is mounted on \(mount)")
-        continue
-      }
-      if method == .automatic {
-        if let reason = use.reasons.first {
-          inPlace(reason + (use.reasons.count > 1 ? " …" : ""))
-          continue
-        }
-        let changes = UInt64(plans[i].plan.stepCount)
-        if entryCount > Workspace.smallTree, changes * Workspace.worthwhileShare < entryCount {
-          inPlace("\(changes) changes in about \(entryCount) entries are few")
-          continue
-        }
-      }
-      let staging = try stagingPlan(plans[i], live, target)
-      let needed = staging.writtenBytes(
-        canClone: fileSystem.canClone(in: parent.raw), canLink: true)
-      let least = plans[i].plan.writtenBytes
-      let (free, nodes) = (
-        try fileSystem.freeBytes(parent.raw), try fileSystem.freeNodes(parent.raw)
-      )
-      let hasRoom = free >= needed &+ needed / 20 &+ 1 << 20 && nodes >= staging.stepCount
-      if method == .automatic {
-        guard hasRoom else {
-          inPlace("there is not room enough for a second tree")
-          continue
-        }
-        guard needed <= least &+ least / 20 &+ 1 << 20 else {
-          inPlace("beside, \(needed) bytes would be written for \(least) that differ")
-          continue
-        }
-      } else {
-        for reason in use.reasons { tell("\(plans[i].path.text): \(reason)") }
-      }
+      let (staging, why) = try choose(plans[i], grounds)
       plans[i].staging = staging
-      chosen.append(
-        TreeMethod(
-          path: path, isSwap: true,
-          why: method == .swap ? "as asked for" : "nobody uses the tree, and there is room"))
+      chosen.append(TreeMethod(path: plans[i].path.bytes, isSwap: staging != nil, why: why))
     }
     return chosen
   }
 
+  /// - Returns: the staging plan of a swap, or nil for in place; and why.
+  private func choose(
+    _ piece: PiecePlan, _ grounds: ChoiceGrounds
+  ) throws -> (staging: Plan?, why: String) {
+    if grounds.method == .inPlace { return (nil, "as asked for") }
+    let isAsked = grounds.method == .swap
+    func refused(_ obstacle: String) throws -> (staging: Plan?, why: String) {
+      guard isAsked else { return (nil, obstacle) }
+      throw ImageError(
+        "tree \(piece.path.text)", "cannot be swapped: \(obstacle)",
+        advice: "Nothing was changed; --in-place makes the changes in the tree itself")
+    }
+    if let left = leftAlone(piece, grounds.notes) { return try refused(left) }
+    guard piece.current != nil else {
+      return (try stagingPlan(piece, grounds), "nothing is there yet")
+    }
+    if !isAsked, let why = isNotWorthIt(piece.plan, grounds.entryCount) { return (nil, why) }
+    let place = try resolver.resolve(piece.path)
+    let use = TreeUse(
+      of: realPath(place), managementPath: piece.path,
+      stagingRoot: rootPath == [0x2f] ? nil : rootPath, isServed: grounds.isServed)
+    if let mount = use.mounts.first { return try refused("something is mounted on \(mount)") }
+    if !isAsked, let reason = use.reasons.first {
+      return (nil, reason + (use.reasons.count > 1 ? " …" : ""))
+    }
+    let staging = try stagingPlan(piece, grounds)
+    if isAsked {
+      for reason in use.reasons { tell("\(piece.path.text): \(reason)") }
+      return (staging, "as asked for")
+    }
+    if let why = try costsTooMuch(staging, piece.plan, in: place.directory) { return (nil, why) }
+    return (staging, "nobody uses the tree, and there is room")
+  }
+
+  private func leftAlone(_ piece: PiecePlan, _ notes: [Snapshot.Note]) -> String? {
+    let inside = piece.path.bytes + [0x2f]
+    if let note = notes.first(where: { $0.isUntouchable && $0.path.starts(with: inside) }) {
+      return "\(printable(note.path)) must be left alone: \(note.reason)"
+    }
+    return piece.plan.skipped.first.map {
+      "\(printable($0.path)) must be left alone: \($0.why)"
+    }
+  }
+
+  private func isNotWorthIt(_ plan: Plan, _ entryCount: UInt64) -> String? {
+    let changes = UInt64(plan.stepCount)
+    guard entryCount > Workspace.smallTree, changes * Workspace.worthwhileShare < entryCount else {
+      return nil
+    }
+    return "\(changes) changes in about \(entryCount) entries are few"
+  }
+
+  private func costsTooMuch(
+    _ staging: Plan, _ plan: Plan, in parent: Descriptor
+  ) throws -> String? {
+    let needed = staging.writtenBytes(
+      canClone: fileSystem.canClone(in: parent.raw), canLink: true)
+    let least = plan.writtenBytes
+    let slack: UInt64 = 1 << 20
+    guard try fileSystem.freeBytes(parent.raw) >= needed &+ needed / 20 &+ slack,
+      try fileSystem.freeNodes(parent.raw) >= staging.stepCount
+    else { return "there is not room enough for a second tree" }
+    guard needed <= least &+ least / 20 &+ slack else {
+      return "beside, \(needed) bytes would be written for \(least) that differ"
+    }
+    return nil
+  }
+
   private func stagingPlan(
-    _ piece: PiecePlan, _ live: any ObjectSource, _ target: any ObjectSource
+    _ piece: PiecePlan, _ grounds: ChoiceGrounds
   ) throws -> Plan {
     guard let wanted = piece.wanted else { return Plan() }
-    var planner = StagingPlanner(target: target, live: live)
+    if let donor = piece.donor {
+      // Two images share blocks, never inodes.
+      var planner = StagingPlanner(
+        target: grounds.target, live: donor.source, mayLink: false)
+      return try planner.plan(
+        name: piece.path.lastComponent, liveName: donor.path.lastComponent, current: donor.entry,
+        wanted: wanted)
+    }
+    var planner = StagingPlanner(target: grounds.target, live: grounds.live)
     return try planner.plan(
       name: piece.path.lastComponent, liveName: piece.path.lastComponent, current: piece.current,
       wanted: wanted)

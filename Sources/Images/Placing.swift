@@ -86,12 +86,14 @@ extension Workspace {
   private func build(_ tree: TreeBeside, _ plan: Plan, _ token: String) throws -> ApplyReport? {
     guard tree.piece.wanted != nil else { return ApplyReport() }
     let (directory, path) = (tree.place.directory, tree.piece.path)
+    let donor = try tree.piece.donor.map { try resolver.resolve($0.path) }
     let executor = Executor(
-      fileSystem, try store(), base: directory, surroundings: .empty, token: token,
-      progress: progress)
+      fileSystem, try store(), base: directory, donor: donor?.directory, surroundings: .empty,
+      token: token, progress: progress)
     var why: String
     do {
-      var report = try executor.run(plan.renamed(to: tree.name, reusing: tree.place.name))
+      var report = try executor.run(
+        plan.renamed(to: tree.name, reusing: donor?.name ?? tree.place.name))
       report.largeFiles = []
       guard let problem = report.problems.first else {
         progress.begin("syncing")

@@ -134,10 +134,15 @@ extension Workspace {
       from: sight.live.capture.pieces.filter { !foreign.contains(printable($0.path)) },
       sight.source, to: goal.snapshot.pieces, store, liveNotes: sight.live.notes,
       targetNotes: notes)
-    let methods = try chooseMethods(
-      &plans, journal.method, notes: sight.live.notes + notes,
-      isServed: isServed(sight, target),
-      entryCount: goal.snapshot.entryCount, live: sight.source, target: store)
+    func grounds(_ method: ApplyMethod) -> ChoiceGrounds {
+      ChoiceGrounds(
+        method: method, notes: sight.live.notes + notes, isServed: isServed(sight, target),
+        entryCount: goal.snapshot.entryCount, live: sight.source, target: store)
+    }
+    // What stands in the way of a swap by now must not stand in the way of going on.
+    let methods =
+      try (try? chooseMethods(&plans, grounds(journal.method)))
+      ?? chooseMethods(&plans, grounds(.automatic))
     var outcome = describe(plans, methods, sight.diff.attributes)
     if !isBack { try keepOriginals(journal, goal.snapshot, sight.live) }
     outcome.report = try carryOut(

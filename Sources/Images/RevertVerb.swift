@@ -86,9 +86,11 @@ extension Workspace {
       from: sight.live.capture.pieces, sight.source, to: target.snapshot.pieces, store,
       liveNotes: sight.live.notes, targetNotes: notes)
     let methods = try chooseMethods(
-      &plans, request.method, notes: sight.live.notes + notes,
-      isServed: isServed(sight, target),
-      entryCount: target.snapshot.entryCount, live: sight.source, target: store)
+      &plans,
+      ChoiceGrounds(
+        method: request.method, notes: sight.live.notes + notes,
+        isServed: isServed(sight, target), entryCount: target.snapshot.entryCount,
+        live: sight.source, target: store))
     var outcome = describe(plans, methods, sight.diff.attributes)
     if request.isDryRun {
       return RevertOutcome(

@@ -117,6 +117,24 @@ struct ResumeJSON: Encodable {
   }
 }
 
+struct CopyJSON: Encodable {
+  let source: String
+  let copied: String
+  let folder: String
+  let report: ApplyReportJSON
+  let exact: Bool
+  let seconds: Double
+
+  init(_ outcome: CopyOutcome) {
+    source = outcome.source.name
+    copied = outcome.copied.name
+    folder = outcome.folder.text
+    report = ApplyReportJSON(outcome.apply.report)
+    exact = outcome.remaining.isEmpty
+    seconds = outcome.seconds
+  }
+}
+
 struct RestoreJSON: Encodable {
   let source: String
   let destination: String

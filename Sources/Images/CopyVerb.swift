@@ -1,0 +1,221 @@
+// imgstore copy: a new image from any snapshot, under a profile of its own: what an export and an import
+// with `-f` make, without the bundle.
+//
+// 1. All data is shared in the store. On file systems that can, the new tree shares the live one's
+//    blocks; it never shares an inode, for the two images go different ways.
+// 2. Nothing that is there is overwritten: neither an image of that name, nor any file in the way.
+// 3. Like an import it can be undone, and resumed where it was cut short.
+
+import Apply
+import Ingest
+import Platform
+import Store
+import XCAT
+
+/// What to copy.
+public struct CopyRequest: Sendable {
+  /// An image (as it is now) or a snapshot.
+  public var reference: String
+  public var name: String
+  /// The new image's profile, which its folder and lists are named after; nil for its name.
+  public var profile: String?
+  public init(_ reference: String, to name: String) {
+    self.reference = reference
+    self.name = name
+  }
+}
+
+/// What a copy did.
+public struct CopyOutcome: Sendable {
+  public let source: CommittedSnapshot
+  /// The new image's snapshot.
+  public let copied: CommittedSnapshot
+  public let folder: AbsolutePath
+  public let apply: ApplyOutcome
+  /// What still differs afterwards: empty is the proof.
+  public let remaining: ImageDiff
+  public let seconds: Double
+}
+
+extension Workspace {
+  /// Copies an image.
+  /// - Throws: `ImageError` where the name, its folder or a list of it is there already.
+  public func copy(_ request: CopyRequest) throws -> CopyOutcome {
+    let start = monotonicSeconds()
+    let image = try ImageName(request.name)
+    let source = try snapshotOrLive(
+      Reference(request.reference), message: "for copy", command: "copy")
+    let store = try store()
+    let lock = try lock(image, store)
+    defer { withExtendedLifetime(lock) {} }
+    guard try tables().definition(of: image.text) == nil else {
+      throw ImageError(
+        "image \(image)", "is defined already", advice: "Give the copy another name")
+    }
+    let draft = try CopyDraft(
+      source.snapshot, as: image, profile: request.profile ?? image.text,
+      installDirectory: installDirectory(tables()))
+
+    // What the new definition means and is there already is shared with other images, and stays.
+    let memory = MemoryObjects(over: store)
+    let live = try captureLive(
+      image, draft.definition, latest: nil, also: draft.pieces.compactMap(PieceRequest.init),
+      rows: draft.rows.keys, into: .memory(memory))
+    let shared = try live.capture.pieces.filter { piece in
+      guard let wanted = draft.pieces.first(where: { $0.path == piece.path }) else { return true }
+      guard wanted.entry.content == piece.entry.content else {
+        throw ImageError(
+          printable(piece.path), "is there already",
+          advice: "Nothing was copied; give another name, or another profile with --profile")
+      }
+      return true
+    }
+    let new = draft.pieces.filter { piece in !shared.contains { $0.path == piece.path } }
+    let pieces = (new + shared).sorted { precedes($0.path, $1.path) }
+    var plans = try planPieces(
+      from: live.capture.pieces, memory, to: pieces, store, liveNotes: live.notes, targetNotes: [])
+    try addDonors(&plans, draft, source, store)
+    let methods = try chooseMethods(
+      &plans,
+      ChoiceGrounds(
+        method: .automatic, notes: live.notes, isServed: false,
+        entryCount: source.snapshot.entryCount, live: memory, target: store))
+    let changes = draft.definition.rowChanges(of: image.text) + live.rows.changes(to: draft.rows)
+    try tables().rehearse(changes)
+
+    let before = try commitLive(
+      image, ImageDefinition(), also: pieces.compactMap(PieceRequest.init), rows: draft.rows.keys,
+      notes: try absenceNotes(of: pieces, live), mayBeEmpty: true,
+      message: "before copy of \(source.name)", command: "copy"
+    ).committed
+    var snapshot = source.snapshot
+    snapshot.image = image.text
+    snapshot.created = now()
+    snapshot.parent = before.id
+    snapshot.message = "copy of \(source.name)"
+    snapshot.provenance = provenance("copy", before: before.id)
+    snapshot.tables = snapshotTables(draft.definition, draft.rows)
+    snapshot.pieces = pieces
+    snapshot.notes = []
+    let journal = Journal(
+      operation: .copy, image: image.text, started: now(), method: .automatic,
+      target: snapshot.id, before: before.id, command: "copy", message: snapshot.message)
+    var outcome = describe(
+      plans, methods,
+      attributeChanges(ImageDefinition(), live.rows, draft.definition, draft.rows))
+    let (copied, remaining) = try underJournal(image, journal) {
+      let copied = try store.refs.append(snapshot)
+      let placement = try place(plans, token: journal.token) {
+        try resolver.resolve($0, create: true)
+      }
+      outcome.report = placement.report
+      try applyRows(changes)
+      let (remaining, proof) = try diffLive(
+        copied, attested: outcome.report.attested(snapshot.pieces))
+      if remaining.isEmpty, proof.capture.pieces == snapshot.pieces {
+        proof.capture.saveCache(
+          store.layout, key: cacheKey(image), base: copied.id, replacing: proof.cache)
+      }
+      return (copied, remaining)
+    }
+    return CopyOutcome(
+      source: source, copied: copied, folder: draft.folder, apply: outcome, remaining: remaining,
+      seconds: monotonicSeconds() - start)
+  }
+
+  /// Trees of the source image that are live, for the copy's trees to share their blocks.
+  private func addDonors(
+    _ plans: inout [PiecePlan], _ draft: CopyDraft, _ source: CommittedSnapshot,
+    _ store: ObjectStore
+  ) throws {
+    for i in plans.indices where plans[i].isTree && plans[i].current == nil {
+      guard let path = draft.origins[plans[i].path.bytes].flatMap({ AbsolutePath($0) }),
+        try statLive(path)?.kind == .directory,
+        let entry = source.snapshot.piece(at: path.bytes)?.entry
+      else { continue }
+      plans[i].donor = TreeDonor(path: path, entry: entry, source: store)
+    }
+  }
+}
+
+/// The copy as it shall be.
+private struct CopyDraft {
+  let definition: ImageDefinition
+  let folder: AbsolutePath
+  private(set) var pieces: [Snapshot.Piece] = []
+  private(set) var rows = KeptRows()
+  /// New paths, and where their content was in the source image.
+  private(set) var origins: [[UInt8]: [UInt8]] = [:]
+
+  /// - Throws: `ImageError` where the copy would have the source's own folder, or none.
+  init(
+    _ source: Snapshot, as image: ImageName, profile: String, installDirectory: AbsolutePath
+  ) throws {
+    var old = source.definition
+    // A list that xCAT finds by the profile's name is named by the copy, whose profile is another.
+    for piece in source.pieces
+    where ImageFiles.listAttributes.contains(piece.role)
+      && ImageFiles.paths(of: piece.role, old).isEmpty
+    {
+      try old.set(piece.role, printable(piece.path))
+    }
+    let renamed = try ProfileChange.apply(
+      Manifest(osimage: old.osimage, linuximage: old.linuximage), to: profile,
+      installDirectory: installDirectory)
+    definition = renamed.definition
+    guard let from = ImageFiles.bootDirectory(old, installDirectory: installDirectory),
+      let to = ImageFiles.bootDirectory(definition, installDirectory: installDirectory)
+    else {
+      throw ImageError(
+        "image \(source.image)", "has no rootimgdir, and not all of osvers, osarch and profile",
+        advice: "Set it: 'imgstore define \(source.image) rootimgdir=…', and take a snapshot")
+    }
+    guard from != to else {
+      throw ImageError(
+        "image \(image)", "would have the folder of \(source.image), \(from.text)",
+        advice: "Give it a profile of its own with --profile")
+    }
+    folder = to
+    var places: [AbsolutePath: AbsolutePath] = [:]
+    for attribute in ImageFiles.listAttributes {
+      for (was, becomes) in zip(
+        ImageFiles.paths(of: attribute, old), ImageFiles.paths(of: attribute, definition))
+      { places[was] = becomes }
+    }
+    if let was = ImageFiles.rawDirectory(old, installDirectory: installDirectory),
+      let becomes = ImageFiles.rawDirectory(definition, installDirectory: installDirectory)
+    {
+      for path in source.pieces.compactMap({ AbsolutePath($0.path) }) where path.isInside(was) {
+        places[path] = CopyDraft.moved(path, from: was, to: becomes)
+      }
+    }
+    for piece in source.pieces {
+      guard let path = AbsolutePath(piece.path) else { continue }
+      let place =
+        path.isInside(from) ? CopyDraft.moved(path, from: from, to: to) : places[path] ?? path
+      guard place != path else { continue }
+      if let other = origins[place.bytes],
+        source.piece(at: other)?.entry.content
+          != piece.entry.content
+      {
+        throw ImageError(
+          place.text, "would be the copy of \(printable(other)) and of \(path.text)",
+          advice: "Rename one of the lists first")
+      }
+      guard origins.updateValue(path.bytes, forKey: place.bytes) == nil else { continue }
+      pieces.append(Snapshot.Piece(role: piece.role, path: place.bytes, entry: piece.entry))
+    }
+    for (key, columns) in source.keptRows.present where key.table == TableSchema.litefile.name {
+      var moved = key.key
+      moved["image"] = image.text
+      rows.present[RowKey(table: key.table, key: moved)] = columns
+    }
+  }
+
+  private static func moved(
+    _ path: AbsolutePath, from: AbsolutePath, to: AbsolutePath
+  ) -> AbsolutePath {
+    AbsolutePath(
+      components: to.components + path.components.dropFirst(from.components.count))
+  }
+}

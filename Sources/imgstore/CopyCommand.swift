@@ -1,0 +1,49 @@
+// imgstore copy.
+
+import ArgumentParser
+import Images
+import Platform
+import Store
+
+struct Copy: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Make a new image from an image or a snapshot, with a folder of its own.",
+    discussion: """
+      Tree, kernel, ramdisks and packed image are copied into the new profile's folder, lists are \
+      copied under its name, litefile rows too. The data is shared in the store, and on the disk \
+      where the file system can share blocks. Nothing that is there is overwritten. 'imgstore undo' \
+      takes the copy back.
+      """)
+
+  @Argument(help: "The image or snapshot to copy.") var ref: String
+  @Argument(help: "The new image's name.") var name: String
+  @Option(help: "The new image's profile (default: its name).") var profile: String?
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    var request = CopyRequest(ref, to: name)
+    request.profile = profile
+    let outcome = try common.open().copy(request)
+    Terminal.finish()
+    let report = outcome.apply.report
+    if json.json {
+      try printJSON(CopyJSON(outcome))
+    } else {
+      print(
+        "copied \(outcome.source.name) to \(outcome.folder.text): "
+          + "\(count(report.writtenFiles, "entry")) written (\(sizeText(report.writtenBytes)))"
+          + (report.reusedFiles > 0 ? ", \(report.reusedFiles) share their data" : ""))
+      if outcome.remaining.isEmpty {
+        print("live image is identical to \(outcome.copied.name): proved by a new comparison")
+      }
+      print("recorded as \(outcome.copied.name); \(secondsText(outcome.seconds))")
+    }
+    var problems = problemLines(report.problems)
+    if !outcome.remaining.isEmpty {
+      problems.append(
+        "the copy differs from \(outcome.source.name): \(summary(outcome.remaining))")
+    }
+    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+  }
+}
