@@ -30,9 +30,8 @@ struct Reachability {
   mutating func addAll(of store: ObjectStore, progress: Progress) throws {
     // The refs are read under a lock that others wait for: walking comes after.
     var roots: [ObjectReference] = []
-    let known = snapshots
     var added: Set<SnapshotName> = []
-    try store.refs.readAll(where: { !known.contains($0) }) { committed in
+    try store.refs.readAll(except: snapshots) { committed in
       for piece in committed.snapshot.pieces {
         piece.entry.forEachReference { roots.append($0) }
       }
