@@ -26,6 +26,8 @@ public struct KeptSnapshot: Sendable {
 public struct ForgetOutcome: Sendable {
   public let forgotten: [ForgottenSnapshot]
   public let kept: [KeptSnapshot]
+  /// Snapshots that cannot be read: no policy can judge them, so they stay.
+  public let unreadable: [SnapshotName]
   /// Bytes that the next `gc` frees because of it; nil where nobody asked.
   public let freedBytes: UInt64?
   /// Bytes that the next `gc` frees anyway.
@@ -38,7 +40,7 @@ extension Workspace {
   /// - Parameters:
   ///   - names: images; all where there are none.
   ///   - force: tagged and pinned snapshots may go, too.
-  /// - Throws: `ImageError` for a policy without a rule, and for a snapshot that cannot be read.
+  /// - Throws: `ImageError` for a policy without a rule, and for an image that has no snapshots.
   public func forget(
     _ names: [String], _ policy: RetentionPolicy, force: Bool = false, dryRun: Bool = false
   ) throws -> ForgetOutcome {
@@ -57,10 +59,19 @@ extension Workspace {
     let inUse = try snapshotsInUse()
     var forgotten: [ForgottenSnapshot] = []
     var kept: [KeptSnapshot] = []
+    var unreadable: [SnapshotName] = []
     for image in images {
       let allTags = try store.refs.tags(of: image)
       let pins = try store.refs.pins(of: image)
-      let all = try store.refs.numbers(of: image).map { try store.refs.read(image, $0) }
+      var all: [CommittedSnapshot] = []
+      for number in try store.refs.numbers(of: image) {
+        do throws(StoreError) {
+          all.append(try store.refs.read(image, number))
+        } catch {
+          guard error.kind == .damaged else { throw error }
+          unreadable.append(SnapshotName(image: image, number: number))
+        }
+      }
       func tags(of number: Int) -> [String] {
         allTags.filter { $0.value == number }.keys.sorted()
       }
@@ -82,7 +93,7 @@ extension Workspace {
         }
       }
     }
-    return try drop(forgotten, kept: kept, dryRun: dryRun)
+    return try drop(forgotten, kept: kept, unreadable: unreadable, dryRun: dryRun)
   }
 
   /// Removes one snapshot.
@@ -120,7 +131,7 @@ extension Workspace {
     }
     let forgotten = ForgottenSnapshot(
       name: name, snapshot: try? store.refs.read(image, name.number), tags: tags)
-    return try drop([forgotten], kept: [], dryRun: dryRun)
+    return try drop([forgotten], kept: [], unreadable: [], dryRun: dryRun)
   }
 
   /// The snapshot that a reference means. With `force`, IMAGE@NUMBER need not be readable.
@@ -148,7 +159,8 @@ extension Workspace {
   }
 
   private func drop(
-    _ forgotten: [ForgottenSnapshot], kept: [KeptSnapshot], dryRun: Bool
+    _ forgotten: [ForgottenSnapshot], kept: [KeptSnapshot], unreadable: [SnapshotName],
+    dryRun: Bool
   ) throws -> ForgetOutcome {
     let store = try store()
     var use: DiskUse.Use?
@@ -158,6 +170,7 @@ extension Workspace {
       use = try account.use(of: forgotten.map(\.name))
       collectable = account.collectableBytes
     } else {
+      progress.begin("forgetting")
       for (image, gone) in Dictionary(grouping: forgotten, by: \.name.image)
         .sorted(by: { $0.key < $1.key })
       {
@@ -165,7 +178,7 @@ extension Workspace {
       }
     }
     return ForgetOutcome(
-      forgotten: forgotten, kept: kept, freedBytes: use?.freedBytes, collectableBytes: collectable,
-      isDryRun: dryRun)
+      forgotten: forgotten, kept: kept, unreadable: unreadable, freedBytes: use?.freedBytes,
+      collectableBytes: collectable, isDryRun: dryRun)
   }
 }

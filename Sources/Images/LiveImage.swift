@@ -124,11 +124,16 @@ extension Workspace {
       detail: folder == nil ? "rootimgdir is not set" : "")
   }
 
-  /// The stat cache, where the snapshot that it relies on is still there.
+  /// The stat cache, where the snapshot that it relies on, or one with the same pieces, is still
+  /// there. The caller's lease, or the image's lock, keeps it so.
   func validCache(_ image: ImageName, _ store: ObjectStore) throws -> StatCache? {
     guard let cache = StatCache.load(store.layout, key: cacheKey(image)) else { return nil }
-    for number in try store.refs.numbers(of: image).reversed()
-    where (try? store.refs.read(image, number))?.id == cache.base { return cache }
+    for number in try store.refs.numbers(of: image).reversed() {
+      guard let committed = try? store.refs.read(image, number) else { continue }
+      if committed.id == cache.base || cache.isCovered(by: committed.snapshot.pieces) {
+        return cache
+      }
+    }
     return nil
   }
 

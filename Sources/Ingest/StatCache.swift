@@ -5,7 +5,7 @@
 // 2. Git's racy rule: an entry that changed so shortly before it was looked at that another
 //    change could have left the same times is written down as not trusted.
 // 3. The cache names the snapshot it was made with: everything it vouches for is reachable from
-//    it. Without that snapshot the cache is worth nothing.
+//    it. Without that snapshot, or one with the same pieces, the cache is worth nothing.
 // 4. It is a file under cache/ with a checksum; any doubt about it means an empty cache.
 //
 // Layout: "IMGSTAT" 1 | snapshot id 32 | directory records, children before parents
@@ -54,6 +54,19 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
       return nil
     }
     return StatCache(bytes, base: Digest(loading: base + 8), rootOffset: Int(offset))
+  }
+
+  /// Everything that the cache vouches for is reachable from these pieces: as good as its base, where
+  /// that has been forgotten.
+  public func isCovered(by pieces: [Snapshot.Piece]) -> Bool {
+    var cursor = root.cursor()
+    while let cached = cursor.next() {
+      guard let entry = pieces.first(where: { $0.path.elementsEqual(cached.name) })?.entry,
+        cached.ids == entry.ids, cached.blob == entry.blob, cached.xattrs == entry.xattrs,
+        cached.holes == entry.holes
+      else { return false }
+    }
+    return true
   }
 
   // MARK: Records

@@ -194,11 +194,21 @@ final class GarbageCollection {
       store: store, encoding: encoding, order: order, isNeeded: { needed.contains($0, $1) },
       isDoubled: { doubled.contains(prefixKey($0, $1)) }, progress: progress)
     progress.begin("rewriting", totalBytes: 0)
+    // Snapshots that are taken meanwhile need room as well: it is not used up to the last.
+    let free = try explaining("the store") { () throws(SystemError) in
+      try layout.fileSystem.freeBytes(layout.packs.raw)
+    }
+    if free < batch.reduce(0, { $0 + $1.keptBytes }) / 4 * 5 {
+      outcome.lackedSpace = true
+      leave(batch)
+      return nil
+    }
     while !packs.isEmpty {
       do {
-        let written = try rewriter.rewrite(packs)
-        outcome.writtenBytes += written
-        outcome.freedBytes -= Int64(written)
+        for new in try rewriter.rewrite(packs) where packs.remove(new.name) == nil {
+          outcome.writtenBytes += new.sizeBytes
+          outcome.freedBytes -= Int64(new.sizeBytes)
+        }
         outcome.rewrittenPacks += packs.count
         return packs.sorted()
       } catch let damage as DamagedPack {

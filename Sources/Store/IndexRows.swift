@@ -28,7 +28,7 @@ struct IndexRows {
     try opening { () throws(SQLiteError) in
       try database.execute(
         """
-        PRAGMA page_size = 8192;
+        PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;
         CREATE TABLE pack(
           id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
           doomed INTEGER NOT NULL);
@@ -92,6 +92,10 @@ struct IndexRows {
         for (name, isDoomed) in change.missing {
           try addRows([try scan(name)]) { _ in isDoomed }
         }
+      }
+      // What the rows had goes back to the file system, which needs no space.
+      if !change.lost.isEmpty || !change.removed.isEmpty {
+        try database.execute("PRAGMA incremental_vacuum")
       }
     }
   }

@@ -25,6 +25,12 @@ public enum ObjectKind: UInt8, Sendable, CaseIterable {
   }
 }
 
+/// An object's whole name.
+struct ObjectName: Hashable, Sendable {
+  let kind: ObjectKind
+  let id: Digest
+}
+
 /// The SHA-256 of no bytes: the blob of every empty file. It is never stored.
 public let emptyBlob = SHA256.digest(of: [])
 

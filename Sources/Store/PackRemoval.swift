@@ -96,8 +96,7 @@ extension GarbageCollection {
   }
 
   private struct Proof {
-    let kind: ObjectKind
-    let id: Digest
+    let object: ObjectName
     let place: ObjectPlace
     let doomed: Digest
   }
@@ -107,6 +106,8 @@ extension GarbageCollection {
     try store.index.refresh()
     var missed: Set<Digest> = []
     var proofs: [Proof] = []
+    // What packs have that go back: others need not go back for it.
+    var returning: [ObjectName: ObjectPlace] = [:]
     for pack in doomed {
       let contents: FinishedPack
       do throws(StoreError) {
@@ -118,13 +119,24 @@ extension GarbageCollection {
         missed.insert(pack)
         continue
       }
-      for object in contents.frames.lazy.flatMap(\.objects)
-      where needed.contains(object.kind, object.id) {
-        guard let place = try store.index.keptPlace(object.kind, object.id) else {
+      var places: [ObjectName: ObjectPlace] = [:]
+      for frame in contents.frames {
+        var start = 0
+        for (kind, id, length) in frame.objects {
+          places[ObjectName(kind: kind, id: id)] = ObjectPlace(
+            address: FrameAddress(pack: pack, offset: frame.offset), frameBytes: frame.frameBytes,
+            start: start, length: length)
+          start += length
+        }
+      }
+      for object in places.keys where needed.contains(object.kind, object.id) {
+        if let place = try store.index.keptPlace(object.kind, object.id) ?? returning[object] {
+          proofs.append(Proof(object: object, place: place, doomed: pack))
+        } else {
           missed.insert(pack)
+          returning.merge(places) { old, _ in old }
           break
         }
-        proofs.append(Proof(kind: object.kind, id: object.id, place: place, doomed: pack))
       }
     }
     proofs.sort { a, b in
@@ -138,13 +150,14 @@ extension GarbageCollection {
           try store.packs.frame(place.address, frameBytes: place.frameBytes)
         }
         guard
-          frame.header.holds(proof.kind, proof.id, start: place.start, length: place.length)
+          frame.header.holds(
+            proof.object.kind, proof.object.id, start: place.start, length: place.length)
         else {
           throw DamagedPack(
-            name: place.address.pack, finding: "\(proof.id.hex) is not where the index says")
+            name: place.address.pack, finding: "\(proof.object.id.hex) is not where the index says")
         }
         try check(
-          proof.kind, proof.id, frame.bytes(start: place.start, length: place.length),
+          proof.object.kind, proof.object.id, frame.bytes(start: place.start, length: place.length),
           in: place.address.pack)
       } catch let damage as DamagedPack {
         outcome.damaged.append((damage.name.hex, damage.finding))

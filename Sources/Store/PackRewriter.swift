@@ -56,12 +56,12 @@ struct PackRewriter: Sendable {
     case encode([Item])
   }
 
-  /// - Returns: the bytes of the new packs.
+  /// - Returns: the new packs. One of them may be one of the old ones, if that is what comes out.
   /// - Throws: `DamagedPack`; `StoreError`, among them a full disk. Nothing that was there is
   ///   changed then.
-  func rewrite(_ packs: Set<Digest>) throws -> UInt64 {
+  func rewrite(_ packs: Set<Digest>) throws -> [FinishedPack] {
     let work = try prepare(packs)
-    if work.jobs.isEmpty { return 0 }
+    if work.jobs.isEmpty { return [] }
     let saysLevel = work.tuning.hashLog == nil
     let writer = PackWriter(store.layout, level: saysLevel ? UInt32(work.tuning.level) : 0)
     do {
@@ -78,7 +78,7 @@ struct PackRewriter: Sendable {
       try store.layout.fileSystem.sync(store.layout.packs.raw)
     }
     try store.index.insert(finished)
-    return finished.reduce(0) { $0 + $1.sizeBytes }
+    return finished
   }
 
   /// The bytes that the new packs would have. Nothing is written.

@@ -30,10 +30,8 @@ struct Reachability {
   mutating func addAll(of store: ObjectStore, progress: Progress) throws {
     // The refs are read under a lock that others wait for: walking comes after.
     var roots: [ObjectReference] = []
-    let known = snapshots
     var added: Set<SnapshotName> = []
-    let isNew = { (name: SnapshotName) in !known.contains(name) }
-    try store.refs.readAll(where: isNew) { committed in
+    try store.refs.readAll(except: snapshots) { committed in
       for piece in committed.snapshot.pieces {
         piece.entry.forEachReference { roots.append($0) }
       }

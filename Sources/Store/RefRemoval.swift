@@ -75,12 +75,11 @@ extension RefLog {
     }
   }
 
-  /// Calls `body` with every snapshot that `isWanted`, as one state of the history (rule 4), whose
+  /// Calls `body` with every snapshot but those named, as one state of the history (rule 4), whose
   /// removals are durable.
   /// - Throws: `refused` where a ref cannot be read: what it needs is then not known.
   func readAll(
-    where isWanted: (SnapshotName) -> Bool = { _ in true },
-    _ body: (CommittedSnapshot) throws -> Void
+    except known: Set<SnapshotName> = [], _ body: (CommittedSnapshot) throws -> Void
   ) throws {
     let lock = try explaining("the refs") { () throws(SystemError) in
       try FileLock.acquire(
@@ -94,7 +93,7 @@ extension RefLog {
         }
       }
       for number in try numbers(of: image) {
-        guard isWanted(SnapshotName(image: image, number: number)) else { continue }
+        if known.contains(SnapshotName(image: image, number: number)) { continue }
         do {
           try body(try read(image, number))
         } catch let error as StoreError where error.kind == .damaged {

@@ -40,11 +40,6 @@ extension ObjectStore {
   }
 }
 
-private struct ObjectName: Hashable {
-  let kind: ObjectKind
-  let id: Digest
-}
-
 /// One verification under way.
 private final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
   private let store: ObjectStore

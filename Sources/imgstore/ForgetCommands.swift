@@ -70,7 +70,15 @@ struct Forget: ParsableCommand {
   func run() throws {
     let outcome = try common.open().forget(names, policy, force: force, dryRun: dryRun)
     Terminal.finish()
-    if json.json { return try printJSON(ForgetJSON(outcome)) }
+    if json.json { try printJSON(ForgetJSON(outcome)) } else { show(outcome) }
+    if outcome.unreadable.isEmpty { return }
+    throw DoneWithProblems(
+      lines: outcome.unreadable.map {
+        "\($0) cannot be read, and stays; 'imgstore remove \($0) --force' gives it up"
+      })
+  }
+
+  private func show(_ outcome: ForgetOutcome) {
     print(
       table(
         outcome.kept.map { kept in

@@ -97,7 +97,7 @@ struct Optimize: ParsableCommand {
       'gc' does.
       """)
 
-  @Option(help: "zstd level, 3 to 22: 12 is about 15 MB/s a processor, 19 about 3.")
+  @Option(help: "zstd level, 3 to 22: higher is smaller and slower.")
   var level: Int32 = 12
   @OptionGroup var budget: BudgetOptions
   @OptionGroup var json: JSONFlag

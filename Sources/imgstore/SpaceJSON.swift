@@ -19,6 +19,7 @@ struct ForgetJSON: Encodable {
   let dryRun: Bool
   let kept: [Kept]
   let forgotten: [Forgotten]
+  let unreadable: [String]
   let freedBytes: UInt64?
   let collectableBytes: UInt64?
 
@@ -34,6 +35,7 @@ struct ForgetJSON: Encodable {
         snapshot: "\($0.name)", created: $0.snapshot.map { isoText($0.snapshot.created) },
         message: $0.snapshot?.snapshot.message, tags: $0.tags)
     }
+    unreadable = outcome.unreadable.map(\.description)
     freedBytes = outcome.freedBytes
     collectableBytes = outcome.collectableBytes
   }

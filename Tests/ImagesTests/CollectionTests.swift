@@ -165,6 +165,24 @@ func request(
     #expect(try site.open().status("img").isClean)
   }
 
+  @Test func `a stat cache outlives its snapshot where another has the same content`() throws {
+    let site = try CollectionSite()
+    try site.fill(10)
+    // Or their times are too fresh to be trusted.
+    try shell("sleep 0.1")
+    try site.snapshot()
+    for _ in 0..<3 { #expect(try site.open().snapshot("img").sameAs != nil) }
+    _ = try site.open().forget(["img"], policy(last: 1))
+    _ = try site.open().collect()
+    let next = try site.open().snapshot("img")
+    #expect(next.readBytes == 0 && next.sameAs == 4, "the first snapshot made the cache")
+    // One with another content does not stand in for it.
+    try shell("echo new >\"$1/a/1\"", site.tree())
+    _ = try site.open().snapshot("img")
+    try shell("rm \"$1\"/store/cache/stat-*", site.folder.path)
+    try site.check("the end")
+  }
+
   @Test func `what a revert rests on is still there`() throws {
     let site = try CollectionSite()
     try site.fill()
