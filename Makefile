@@ -7,10 +7,10 @@ DESTDIR ?=
 RELEASE  = --scratch-path .build-static -c release -Xswiftc -static-executable -Xlinker -s
 BINARY   = .build-static/release/imgstore
 
-.PHONY: help deps build release test fuzz lint format demo bench man completions install clean
+.PHONY: help deps build release test boot-test fuzz lint format demo bench man completions install clean
 
 help:           ## this list
-	@grep -E '^[a-z]+: .*##' Makefile | sed 's/: .*##/\t/' | expand -t 14
+	@grep -E '^[a-z-]+: .*##' Makefile | sed 's/: .*##/\t/' | expand -t 14
 
 deps:           ## install the C libraries and tools that are missing (apt), and say so
 	@scripts/deps.sh
@@ -23,6 +23,9 @@ release: deps   ## one static binary: .build-static/release/imgstore
 
 test: deps      ## all tests
 	@scripts/test.sh
+
+boot-test: release  ## a kernel boots in qemu with ramdisks that we packed; skipped where there is no qemu
+	@scripts/boot-test.sh $(BINARY)
 
 fuzz: deps      ## feeds the parsers with noise that learns; SECONDS=60 for each (see docs/guarantees.md)
 	@SECONDS_EACH=$(or $(SECONDS),60) scripts/fuzz.sh $(PARSERS)

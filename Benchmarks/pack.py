@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Packs two versions of a tree, cold and warm, beside the pipeline that it replaces, in turns.
+"""Packs two versions of a tree, cold and warm, beside the programs that it replaces, in turns.
 
-  pack.py [--imgstore BINARY] [--work DIR] [--rounds N] V1 [V2]
+  pack.py [--imgstore BINARY] [--work DIR] [--rounds N] [--squashfs CODEC,…] V1 [V2]
 
-Prints a table and, with --json FILE, writes the numbers. Needs find, cpio, pigz, cp, root for owners."""
+cpio.gz stands beside `find | cpio | pigz -6`, squashfs beside mksquashfs with the same codec, level and block size.
+Prints a table and, with --json FILE, writes the numbers. Needs find, cpio, pigz, cp, mksquashfs, root for owners."""
 
 import argparse, gzip, hashlib, json, os, shutil, statistics, subprocess, sys, time
 
@@ -11,6 +12,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument('--imgstore', default='.build/release/imgstore')
 parser.add_argument('--work', default='/var/tmp/imgstore-pack-bench')
 parser.add_argument('--rounds', type=int, default=3)
+parser.add_argument('--squashfs', default='gzip,zstd', help="codecs, or '' for none")
 parser.add_argument('--json')
 parser.add_argument('trees', nargs='+')
 args = parser.parse_args()
@@ -38,11 +40,23 @@ def imgstore(*arguments, json_output=False):
     return json.loads(result.stdout) if json_output else None
 
 
-def pack():
+def pack(*options):
     os.sync()
     start = time.monotonic()
-    outcome = imgstore('pack', 'img', '--nosyncfiles', '--json', json_output=True)
+    outcome = imgstore('pack', 'img', '--nosyncfiles', '--json', *options, json_output=True)
     return time.monotonic() - start, outcome
+
+
+def forget():
+    shutil.rmtree(f'{store}/cache/segments', ignore_errors=True)
+
+
+def mksquashfs(codec):
+    if os.path.exists(f'{work}/peer.sfs'):
+        os.remove(f'{work}/peer.sfs')
+    seconds = timed(['bash', '-c', f'mksquashfs {image}/rootimg {work}/peer.sfs -comp {codec} -quiet -no-progress'
+                     f' -xattrs >/dev/null && sync {work}/peer.sfs'])
+    return seconds, os.path.getsize(f'{work}/peer.sfs')
 
 
 def pigz(tree):
@@ -70,7 +84,7 @@ times = {'cold': [], 'warm': [], 'pigz pipeline': [], 'cp + fsync': []}
 digests = set()
 for _ in range(args.rounds):
     times['pigz pipeline'].append(pigz(f'{image}/rootimg'))
-    shutil.rmtree(f'{store}/cache/segments', ignore_errors=True)
+    forget()
     seconds, outcome = pack()
     times['cold'].append(seconds)
     digests.add(digest(packed))
@@ -88,16 +102,37 @@ print(f"size: pack {sizes['pack']:,}, pigz -6 {sizes['pigz']:,} ({sizes['pack'] 
 print(f"cold = warm in every round: {len(digests) == 1}")
 print(f"warm: {best['pigz pipeline'] / best['warm']:.1f} x pigz (goal 25), {best['cp + fsync'] / best['warm']:.2f} x cp (goal 0.5)")
 print(f"cold: {best['pigz pipeline'] / best['cold']:.2f} x pigz (goal 2.5)")
-result = {'times': times, 'sizes': sizes}
+result = {'times': times, 'sizes': sizes, 'squashfs': {}}
+
+codecs = [codec for codec in args.squashfs.split(',') if codec]
+for codec in codecs:
+    forms = {'cold': [], 'warm': [], 'mksquashfs': []}
+    for _ in range(args.rounds):
+        seconds, peer = mksquashfs(codec)
+        forms['mksquashfs'].append(seconds)
+        forget()
+        forms['cold'].append(pack('-m', 'squashfs', '-c', codec)[0])
+        forms['warm'].append(pack('-m', 'squashfs', '-c', codec)[0])
+    size = os.path.getsize(f'{image}/rootimg.sfs')
+    subprocess.run(['unsquashfs', '-stat', f'{image}/rootimg.sfs'], check=True, stdout=subprocess.DEVNULL)
+    best = {name: min(values) for name, values in forms.items()}
+    print(f"squashfs {codec}: cold {best['cold']:.2f} s, warm {best['warm']:.2f} s, mksquashfs {best['mksquashfs']:.2f} s: "
+          f"{best['mksquashfs'] / best['cold']:.2f} x cold (goal 1), {best['mksquashfs'] / best['warm']:.1f} x warm; "
+          f"size {size / peer - 1:+.2%} (goal within 2 %)")
+    result['squashfs'][codec] = {'times': forms, 'size': size, 'peer': peer}
 
 if len(trees) > 1:
+    # What packing v1 leaves in the cache, in every form that v2 is packed to.
+    for options in [()] + [('-m', 'squashfs', '-c', codec) for codec in codecs]:
+        pack(*options)
     subprocess.run(['rsync', '-aHAX', '--delete', trees[1] + '/', f'{image}/rootimg/'], check=True)
     os.remove(packed)
     imgstore('snapshot', 'img')
     update, outcome = pack()
     copying = copy()
     fresh = outcome['plainBytes'] - outcome['cachedBytes']
-    shutil.rmtree(f'{store}/cache/segments')
+    updates = {codec: (pack('-m', 'squashfs', '-c', codec)[0], *mksquashfs(codec)) for codec in codecs}
+    forget()
     cold, _ = pack()
 
     def blobs(tree):
@@ -114,6 +149,9 @@ if len(trees) > 1:
     limit = 1.5 * share * cold + copying
     print(f"v2 after v1: {update:.2f} s; cold {cold:.2f} s, new bytes {share:.1%}, compressed {fresh / outcome['plainBytes']:.1%}; "
           f"goal {limit:.2f} s (1.5 x share x cold + cp {copying:.2f})")
+    for codec, (seconds, peer, peer_size) in updates.items():
+        print(f"squashfs {codec}, v2 after v1: {seconds:.2f} s, mksquashfs {peer:.2f} s: {peer / seconds:.1f} x (goal 3)")
+        result['squashfs'][codec]['update'] = {'seconds': seconds, 'mksquashfs': peer}
     result['update'] = {'seconds': update, 'cold': cold, 'newShare': share, 'goal': limit}
 if args.json:
     with open(args.json, 'w') as file:

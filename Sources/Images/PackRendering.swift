@@ -40,7 +40,7 @@ struct PackRendering {
     let file = try makeFile()
     workspace.progress.begin("packing", totalBytes: entries.contentBytes)
     let renderer = SegmentRenderer(
-      store, view: tree.view, cache: cache, codec: request.codec, threads: request.threads,
+      store, view: tree.view, cache: cache, codec: request.streamCodec, threads: request.threads,
       progress: workspace.progress)
     var counts = TreeArchiveCounts()
     let report = try renderer.render(

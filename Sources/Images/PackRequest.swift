@@ -16,7 +16,7 @@ extension SegmentCodec {
   public var suffix: String {
     switch self {
     case .gzip: "gz"
-    case .zstd: "zst"
+    case .zstd, .zstdFrame: "zst"
     case .xz: "xz"
     }
   }
@@ -25,7 +25,7 @@ extension SegmentCodec {
   var squashfs: SquashfsOptions.Compression {
     switch self {
     case .gzip: .gzip()
-    case .zstd: .zstd()
+    case .zstd, .zstdFrame: .zstd()
     case .xz: .xz()
     }
   }
@@ -49,6 +49,9 @@ public struct PackRequest: Sendable {
   public var threads = processorCount
   public var cacheLimitBytes = SegmentCache.defaultLimitBytes
   public init(_ reference: String) { self.reference = reference }
+
+  /// What the stream is encoded with: a ramdisk's zstd is one that kernels read.
+  var streamCodec: SegmentCodec { method == .cpio && codec == .zstd ? .zstdFrame : codec }
 
   /// What the file is called in the image's folder, as xCAT and its nodes know it.
   var fileName: String {

@@ -2,7 +2,7 @@
 //
 // gzip: one member (RFC 1952); a segment is a run of deflate blocks that ends at a byte's end, and
 // the CRCs of all segments combine. zstd: a frame a segment (RFC 8878, section 3.1: frames may
-// follow each other). xz: one stream, a block a segment, and the index that lists them. A format's
+// follow each other), or a run of blocks a segment in one frame, which kernels take. xz: one stream, a block a segment, and the index that lists them. A format's
 // bytes depend on the segments and the library's version alone.
 
 import Codec
@@ -12,6 +12,8 @@ public enum SegmentCodec: String, Sendable, CaseIterable {
   case gzip
   case zstd
   case xz
+  /// zstd as one frame without a checksum: initial ramdisks, of which the kernel reads one frame.
+  case zstdFrame = "zstd-frame"
 
   public static let deflateLevel: Int32 = 5
   public static let zstdLevel: Int32 = 12
@@ -21,7 +23,8 @@ public enum SegmentCodec: String, Sendable, CaseIterable {
   public var sizes: SegmentSizes {
     switch self {
     case .gzip: SegmentSizes(leastBytes: 256 << 10, normalBytes: 768 << 10, mostBytes: 1536 << 10)
-    case .zstd: SegmentSizes(leastBytes: 512 << 10, normalBytes: 2 << 20, mostBytes: 4 << 20)
+    case .zstd, .zstdFrame:
+      SegmentSizes(leastBytes: 512 << 10, normalBytes: 2 << 20, mostBytes: 4 << 20)
     case .xz: SegmentSizes(leastBytes: 2 << 20, normalBytes: 4 << 20, mostBytes: 8 << 20)
     }
   }
@@ -31,6 +34,7 @@ public enum SegmentCodec: String, Sendable, CaseIterable {
     switch self {
     case .gzip: "gzip " + SegmentDeflater.fingerprint(level: SegmentCodec.deflateLevel)
     case .zstd: "zstd " + ZstdCompressor.fingerprint(level: SegmentCodec.zstdLevel)
+    case .zstdFrame: "zstd " + ZstdRunCompressor.fingerprint(level: SegmentCodec.zstdLevel)
     case .xz: "xz " + XzBlockCompressor.fingerprint(preset: SegmentCodec.xzPreset)
     }
   }
@@ -81,6 +85,7 @@ struct SegmentEncoder: ~Copyable {
   private var zstd: ZstdCompressor?
   private var unzstd: ZstdDecompressor?
   private var xz: XzBlockCompressor?
+  private var runs: ZstdRunCompressor?
 
   init(_ codec: SegmentCodec) {
     self.codec = codec
@@ -90,6 +95,7 @@ struct SegmentEncoder: ~Copyable {
       zstd = ZstdCompressor(level: SegmentCodec.zstdLevel)
       unzstd = ZstdDecompressor()
     case .xz: xz = XzBlockCompressor(preset: SegmentCodec.xzPreset)
+    case .zstdFrame: runs = ZstdRunCompressor(level: SegmentCodec.zstdLevel)
     }
   }
 
@@ -102,6 +108,7 @@ struct SegmentEncoder: ~Copyable {
       case .gzip: isStored ? StoredBlocks.encode(plain) : try deflate(plain)
       case .zstd: try compressFrame(plain)
       case .xz: try xz?.compress(plain) ?? []
+      case .zstdFrame: try runs?.compress(plain) ?? []
       }
     return EncodedSegment(
       plainBytes: UInt64(plain.count), crc: CRC32.of(plain), payload: payload)
@@ -156,6 +163,7 @@ struct StreamEnvelope {
     case .gzip: [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]
     case .zstd: []
     case .xz: XzStream.header
+    case .zstdFrame: ZstdRunCompressor.header
     }
   }
 
@@ -187,6 +195,7 @@ struct StreamEnvelope {
       return writer.bytes
     case .zstd: return []
     case .xz: return try XzStream.end(of: blocks)
+    case .zstdFrame: return ZstdRunCompressor.end
     }
   }
 }

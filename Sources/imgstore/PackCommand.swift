@@ -6,7 +6,18 @@ import Platform
 import Render
 
 extension PackMethod: ExpressibleByArgument {}
-extension SegmentCodec: ExpressibleByArgument {}
+extension SegmentCodec: ExpressibleByArgument {
+  /// Of these there is a choice; what else a form needs follows from it.
+  static let choices = [SegmentCodec.gzip, .zstd, .xz]
+  public static var allValueStrings: [String] { choices.map(\.rawValue) }
+
+  public init?(argument: String) {
+    guard let codec = SegmentCodec.choices.first(where: { $0.rawValue == argument }) else {
+      return nil
+    }
+    self = codec
+  }
+}
 
 /// How large the cache of compressed segments may become.
 struct CacheLimit: ParsableArguments {

@@ -40,13 +40,18 @@ import Testing
     .zstd: "zstd -qt \"$1\"",
   ]
 
+  /// Of a ramdisk the kernel reads one frame, and takes what follows for another archive.
+  private static let oneFrame = "[ $(zstd -lv \"$1\" | sed -n 's/.*Frames: *//p') = 1 ]"
+
   static let forms: [Form] = {
     var forms: [Form] = []
-    for codec in SegmentCodec.allCases {
+    for codec in [SegmentCodec.gzip, .zstd, .xz] {
       guard let unpack = unpackers[codec], let check = checkers[codec] else { continue }
       forms.append(
         Form(
-          method: .cpio, codec: codec, checks: check + "\n\(unpack) | bsdtar -tf - > /dev/null",
+          method: .cpio, codec: codec,
+          checks: check + "\n\(unpack) | bsdtar -tf - > /dev/null"
+            + (codec == .zstd ? "\n\(oneFrame)" : ""),
           exact: [],
           plain: [
             "\(unpack) | cpio -idm --quiet", "\(unpack) | bsdcpio -idm --quiet",

@@ -1,0 +1,54 @@
+// Runs of zstd blocks, put into one frame in any order, against zstd itself.
+
+import Codec
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct ZstdRunTests {
+  @Test(arguments: seeds)
+  func `runs in any order make one frame that decodes to their bytes`(_ seed: UInt64) throws {
+    var random = SplitMix64(seed)
+    let compressor = ZstdRunCompressor(level: 5)
+    // Repeated offsets and zeros from the first byte on: what a run must not borrow from the last.
+    let pieces: [[UInt8]] = (0..<12).map { i in
+      switch i % 6 {
+      case 0: [UInt8](repeating: 0, count: Int(random.next() % 100_000))
+      case 1:
+        Array(
+          Array("0000000000".utf8)
+            + Array(repeatElement(Array("070701 0000".utf8), count: 5000).joined()))
+      case 2: random.bytes(Int(random.next() % 300_000))
+      case 3:
+        (0..<Int(random.next() % 400_000)).map { UInt8(truncatingIfNeeded: ($0 * 7) ^ ($0 / 4)) }
+      case 4: Array(repeatElement(random.bytes(8), count: 2000).joined())
+      default: [UInt8(i)]
+      }
+    }
+    let runs = try pieces.map { piece in
+      try piece.withUnsafeBytes { try compressor.compress($0) }
+    }
+    for (piece, run) in zip(pieces, runs) {
+      // What was compressed before leaves no trace.
+      #expect(
+        try piece.withUnsafeBytes { try ZstdRunCompressor(level: 5).compress($0) } == run)
+    }
+    let folder = try TemporaryFolder()
+    for _ in 0..<4 {
+      let order = (0..<30).map { _ in Int(random.next() % UInt64(pieces.count)) }
+      let frame = ZstdRunCompressor.header + order.flatMap { runs[$0] } + ZstdRunCompressor.end
+      try Data(frame).write(to: URL(fileURLWithPath: folder.path("f.zst")))
+      try Data(order.flatMap { pieces[$0] }).write(to: URL(fileURLWithPath: folder.path("plain")))
+      try shell(
+        "zstd -qdc \"$1\" | cmp - \"$2\"; [ $(zstd -lv \"$1\" | sed -n 's/.*Frames: *//p') = 1 ]",
+        folder.path("f.zst"), folder.path("plain"))
+    }
+  }
+
+  @Test func `a run of more than a window is refused`() throws {
+    let long = [UInt8](repeating: 1, count: (8 << 20) + 1)
+    #expect(throws: CodecError.self) {
+      try long.withUnsafeBytes { try ZstdRunCompressor(level: 1).compress($0) }
+    }
+  }
+}
