@@ -17,6 +17,15 @@ enum StreamLayout: Sendable, Equatable {
   /// Segments that end with an empty stored block; some are stored blocks.
   case segments(DeflateMethod)
 
+  /// Runs of it are begun at places that were only found by trying.
+  var mayFailInPlaces: Bool {
+    switch self {
+    case .joined(let method): method.history == .runUp
+    case .continuous: true
+    case .segments: false
+    }
+  }
+
   var name: String {
     switch self {
     case .joined(let method), .continuous(let method): method.name
@@ -82,7 +91,9 @@ struct EncoderSearch {
           .pigz(level: level, blockBytes: block, isSingle: true),
           .pigz(level: level, blockBytes: block, isIndependent: true),
         ] where method.isPossible {
-          if try isJoined(method), !found.contains(.joined(method)) { found.append(.joined(method)) }
+          if try isJoined(method), !found.contains(.joined(method)) {
+            found.append(.joined(method))
+          }
         }
       }
     }
@@ -120,20 +131,21 @@ struct EncoderSearch {
   private func isJoined(_ method: DeflateMethod) throws -> Bool {
     var replayer = DeflateReplayer(method)
     var start = sample.boundaries[0]
-    var checked = 0
-    while let end = sample.boundaries.last(where: {
-      $0.plainOffset == start.plainOffset + UInt64(method.blockBytes)
-    }), end.bitOffset % 8 == 0 {
-      let isLast = sample.isWhole && end == sample.boundaries.last
+    var end = start
+    while let next = sample.boundaries.last(where: {
+      $0.plainOffset == end.plainOffset + UInt64(method.blockBytes)
+    }), next.bitOffset % 8 == 0 {
+      let isLast = sample.isWhole && next == sample.boundaries.last
+      end = next
+      // One thread's blocks follow from all before: they are made in one go, at the end.
+      if method.history == .runUp, !isLast { continue }
       guard try makes(&replayer, start, end, isLast: isLast) else { return false }
-      checked += 1
       start = end
     }
-    // With one block made, nothing tells yet with what the next one begins.
-    if sample.isWhole, let end = sample.boundaries.last, start != end {
-      return try makes(&replayer, start, end, isLast: true)
+    if sample.isWhole, let last = sample.boundaries.last, end != last {
+      return try makes(&replayer, start, last, isLast: true)
     }
-    return checked > 0
+    return start == end ? end.plainOffset > 0 : try makes(&replayer, start, end, isLast: false)
   }
 
   private func isContinuous(
@@ -177,7 +189,8 @@ struct EncoderSearch {
     return try sample.packed.withUnsafeBytes { packed in
       try sample.plain.withUnsafeBytes { plain in
         try replayer.replay(
-          UnsafeRawBufferPointer(rebasing: plain[from..<to]), history: Int(start.plainOffset) - from,
+          UnsafeRawBufferPointer(rebasing: plain[from..<to]),
+          history: Int(start.plainOffset) - from,
           plainBytes: Int(end.plainOffset - start.plainOffset),
           carry: .init(bits: bits, value: packed[wanted.lowerBound]), isLast: isLast
         ) { made in

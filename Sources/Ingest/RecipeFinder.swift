@@ -273,7 +273,7 @@ public struct RecipeFinder: Sendable {
         } catch let error as StoreError where error.kind == .incompatible {
           // Where a run that was begun afresh has failed, the run before goes on through it.
           failure = NoRecipe(why: "its encoder could not be repeated to the end")
-          guard members.count == 1, case .continuous = layouts[0],
+          guard members.count == 1, layouts[0].mayFailInPlaces,
             let failed = failedRuns(made, plan)
           else { break }
           leftOut.formUnion(failed)
@@ -308,7 +308,8 @@ public struct RecipeFinder: Sendable {
       encoders.formUnion(runs.map { methods[$0.method].encoder })
       spans[index * 3 + 1] = .deflated(
         DeflatedPlan.Stream(
-          inner: member.survey.id, innerBytes: member.survey.sizeBytes, methods: methods, runs: runs))
+          inner: member.survey.id, innerBytes: member.survey.sizeBytes, methods: methods, runs: runs
+        ))
     }
     return DeflatedPlan(
       fingerprints: encoders.map { EncoderFingerprint.of($0) }.sorted(),

@@ -1,9 +1,9 @@
 // Where a deflate stream can be made again from the middle.
 //
 // 1. pigz's joints and our segments are such places by their nature.
-// 2. A zlib stream has none, but nearly every one of its blocks can be begun afresh with what stood
-//    before it: each candidate is tried on one block before it is believed, and the whole is proved
-//    afterwards (`RecipeFinder`).
+// 2. A zlib stream has none, but most of its blocks can be begun afresh with what stood before them, and
+//    so can pigz's where one thread made them: each candidate is tried on one block before it is
+//    believed, and the whole is proved afterwards (`RecipeFinder`).
 
 import Codec
 import Platform
@@ -20,8 +20,6 @@ struct RunFinder {
 
   /// Plain bytes from one place to the next in a zlib stream.
   private static let spacing: UInt64 = 1 << 20
-  /// In a stream that pigz made with one thread at its low levels: blocks a run.
-  private static let blocksPerRun = 8
 
   private var last: InflateWalk.Boundary { boundaries[boundaries.count - 1] }
 
@@ -31,42 +29,51 @@ struct RunFinder {
     _ layout: StreamLayout, leavingOut leftOut: Set<UInt64>
   ) throws -> (methods: [DeflateMethod], runs: [DeflatedPlan.Run])? {
     switch layout {
-    case .joined(let method): return try joined(method).map { ([method], $0) }
+    case .joined(let method):
+      guard let joints = joints(method) else { return nil }
+      let places =
+        layout.mayFailInPlaces ? try places(method, among: joints, leftOut) : joints.dropLast()
+      return try runs(at: Array(places), [method]).map { ([method], $0) }
     case .continuous(let method):
-      return try runs(at: places(method, leftOut), [method]).map { ([method], $0) }
+      return try runs(at: places(method, among: boundaries, leftOut), [method]).map {
+        ([method], $0)
+      }
     case .segments(let method): return try segments(method)
     }
   }
 
   // MARK: Joints
 
-  private func joined(_ method: DeflateMethod) throws -> [DeflatedPlan.Run]? {
+  /// Where pigz's blocks begin, and the end; nil where one does not begin at a byte's end.
+  private func joints(_ method: DeflateMethod) -> [InflateWalk.Boundary]? {
     let block = UInt64(method.blockBytes)
-    let step = method.history == .runUp ? block * UInt64(RunFinder.blocksPerRun) : block
-    var places = [boundaries[0]]
+    var joints = [boundaries[0]]
     for (boundary, next) in zip(boundaries, boundaries.dropFirst())
-    where boundary.plainOffset > 0 && boundary.plainOffset % step == 0
+    where boundary.plainOffset > 0 && boundary.plainOffset % block == 0
       && next.plainOffset != boundary.plainOffset
     {
       guard boundary.bitOffset % 8 == 0 else { return nil }
-      places.append(boundary)
+      joints.append(boundary)
     }
-    let wanted = max(1, (last.plainOffset + step - 1) / step)
-    guard UInt64(places.count) == wanted else { return nil }
-    return try runs(at: places, [method])
+    guard UInt64(joints.count) == max(1, (last.plainOffset + block - 1) / block) else { return nil }
+    return joints + [last]
   }
 
   private func segments(
     _ method: DeflateMethod
   ) throws -> (methods: [DeflateMethod], runs: [DeflatedPlan.Run])? {
-    let methods = [method, DeflateMethod(.stored, level: 0)]
+    // The stream's end is an empty block of fixed codes: what zlib makes of nothing.
+    let methods = [method, DeflateMethod(.stored, level: 0), DeflateMethod(.zlib, level: 6)]
     var places: [(at: InflateWalk.Boundary, method: Int)] = []
     var start = 0
     var ends = Array(SegmentEnds(boundaries))
-    // What ends the stream is an empty block of fixed codes, which is no segment.
     if ends.last != boundaries.count - 1 { ends.append(boundaries.count - 1) }
     var replayer = DeflateReplayer(method)
     for end in ends {
+      if boundaries[start].plainOffset == last.plainOffset {
+        places.append((boundaries[start], 2))
+        break
+      }
       // libdeflate stores what does not compress: only what it would not make is ours.
       if try !isStored(start) || isMade(boundaries[start], boundaries[end], &replayer) {
         places.append((boundaries[start], 0))
@@ -121,7 +128,7 @@ struct RunFinder {
 
   /// One block in each MiB that can be begun afresh, where there is one.
   private func places(
-    _ method: DeflateMethod, _ leftOut: Set<UInt64>
+    _ method: DeflateMethod, among blocks: [InflateWalk.Boundary], _ leftOut: Set<UInt64>
   ) throws -> [InflateWalk.Boundary] {
     let cells = Int(last.plainOffset / RunFinder.spacing)
     if cells < 2 { return [boundaries[0]] }
@@ -135,7 +142,7 @@ struct RunFinder {
           return next
         }
         guard cell < cells else { return }
-        if let place = try place(in: cell, &replayer, leftOut) {
+        if let place = try place(in: cell, among: blocks, &replayer, leftOut) {
           found.withLock { $0[cell] = place }
         }
       }
@@ -144,12 +151,13 @@ struct RunFinder {
   }
 
   private func place(
-    in cell: Int, _ replayer: inout DeflateReplayer, _ leftOut: Set<UInt64>
+    in cell: Int, among blocks: [InflateWalk.Boundary], _ replayer: inout DeflateReplayer,
+    _ leftOut: Set<UInt64>
   ) throws -> InflateWalk.Boundary? {
     let target = UInt64(cell) * RunFinder.spacing
-    var index = firstIndex(from: target)
-    while index + 1 < boundaries.count, boundaries[index].plainOffset < target + RunFinder.spacing {
-      let (at, end) = (boundaries[index], boundaries[index + 1])
+    var index = firstIndex(of: blocks, from: target)
+    while index + 1 < blocks.count, blocks[index].plainOffset < target + RunFinder.spacing {
+      let (at, end) = (blocks[index], blocks[index + 1])
       index += 1
       guard end.plainOffset > at.plainOffset, !leftOut.contains(at.plainOffset),
         end.plainOffset + 4096 <= last.plainOffset
@@ -159,12 +167,14 @@ struct RunFinder {
     return nil
   }
 
-  private func firstIndex(from plainOffset: UInt64) -> Int {
+  private func firstIndex(
+    of blocks: [InflateWalk.Boundary], from plainOffset: UInt64
+  ) -> Int {
     var low = 0
-    var high = boundaries.count
+    var high = blocks.count
     while low < high {
       let middle = (low + high) / 2
-      if boundaries[middle].plainOffset < plainOffset { low = middle + 1 } else { high = middle }
+      if blocks[middle].plainOffset < plainOffset { low = middle + 1 } else { high = middle }
     }
     return low
   }
