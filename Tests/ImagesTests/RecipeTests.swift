@@ -198,6 +198,30 @@ private func python(_ level: Int) -> String {
     #expect(try image.workspace.verify(deep: true).isClean)
   }
 
+  @Test(arguments: seeds.prefix(2))
+  func `an archive with any damage is made again with it`(_ seed: UInt64) throws {
+    let image = try PackedImage()
+    try image.pack(seed % 2 == 0 ? "tar c --format=pax . > \"$1\"" : "\(cpio) > \"$1\"")
+    _ = try image.workspace.snapshot("img")
+    var random = SplitMix64(seed)
+    var bytes = try image.original()
+    for round in 0..<3 {
+      for _ in 0..<3 {
+        let at = Int(random.next() % UInt64(bytes.count - 5000))
+        switch random.next() % 4 {
+        case 0: bytes[at] = UInt8(truncatingIfNeeded: random.next())
+        case 1: bytes.removeSubrange(at..<at + Int(random.next() % 5000))
+        case 2: bytes.insert(contentsOf: random.bytes(Int(random.next() % 700)), at: at)
+        default: bytes.insert(contentsOf: [UInt8](repeating: 0, count: 70_000), at: at)
+        }
+      }
+      try Data(bytes).write(to: URL(fileURLWithPath: image.packed))
+      let outcome = try image.workspace.snapshot("img", recipes: true)
+      #expect(outcome.recipes.count == 1, "seed \(seed), round \(round)")
+      #expect(try image.stored() == bytes, "seed \(seed), round \(round)")
+    }
+  }
+
   @Test func `contents that the tree has not are stored beside`() throws {
     let image = try PackedImage()
     try image.pack("\(cpio) | pigz > \"$1\"; rm -r usr/lib/d4 usr/lib/d5")
