@@ -63,7 +63,7 @@ let package = Package(
     .executableTarget(
       name: "imgstore",
       dependencies: [
-        "Images", "Apply", "Render", "Store", "Packages", "Codec", "Platform", "XCAT",
+        "Images", "Apply", "Ingest", "Render", "Store", "Packages", "Codec", "Platform", "XCAT",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),

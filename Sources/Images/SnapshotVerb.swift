@@ -13,15 +13,20 @@ public struct SnapshotOutcome: Sendable {
   public let sameAs: Int?
   public let readBytes: UInt64
   public let storedBytes: UInt64
+  /// Packed files that were looked into for recipes.
+  public let recipes: [RecipeResult]
   public let seconds: Double
 }
 
 extension Workspace {
   /// Takes a snapshot of the live image.
-  /// - Parameter tag: a name for it; must be free.
+  /// - Parameters:
+  ///   - tag: a name for it; must be free.
+  ///   - recipes: whether packed files are stored as recipes, where that can be done.
   /// - Throws: `ImageError`, `StoreError`, `XCATError`, `SystemError`. Nothing is committed then.
   public func snapshot(
-    _ name: String, message: String = "", tag: String? = nil, tuning: StoreTuning = StoreTuning()
+    _ name: String, message: String = "", tag: String? = nil, recipes: Bool = false,
+    tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
     let image = try ImageName(name)
     _ = try definition(of: image)
@@ -31,7 +36,7 @@ extension Workspace {
     let definition = try definition(of: image)
     if let tag { try store.refs.checkTag(tag, of: image) }
     let outcome = try commitLive(
-      image, definition, message: message, command: "snapshot", tuning: tuning)
+      image, definition, recipes: recipes, message: message, command: "snapshot", tuning: tuning)
     if let tag { try store.refs.setTag(tag, of: image, to: outcome.committed.number) }
     return outcome
   }
@@ -45,20 +50,28 @@ extension Workspace {
   func commitLive(
     _ image: ImageName, _ definition: ImageDefinition, also: [PieceRequest] = [],
     rows keys: Set<RowKey> = [], notes: [Snapshot.Note] = [], mayBeEmpty: Bool = false,
-    unlessChanged: Bool = false, message: String, command: String, before: Digest? = nil,
+    unlessChanged: Bool = false, recipes: Bool = false, message: String, command: String,
+    before: Digest? = nil,
     tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
     let start = monotonicSeconds()
     let store = try store()
     let latest = try store.refs.latestReadable(of: image)
+    let candidates =
+      recipes
+      ? try recipeCandidates(definition, image, latest: latest?.snapshot, also: also) : []
     let session = try store.beginSession(tuning)
     let live = try captureLive(
-      image, definition, latest: latest, also: also, rows: keys, into: .store(session))
+      image, definition, latest: latest, also: also, rows: keys,
+      attested: Dictionary(
+        candidates.map { ($0.path, $0.attested) }, uniquingKeysWith: { first, _ in first }),
+      into: .store(session))
     if live.capture.pieces.isEmpty, definition.isEmpty, !mayBeEmpty {
       throw ImageError("image \(image)", "has neither a definition nor files")
     }
     progress.begin("syncing")
     try session.finish()
+    let settled = try settle(candidates, live.capture.pieces)
     var snapshot = newSnapshot(of: image, live, notes: notes, latest: latest)
     snapshot.message = message
     snapshot.provenance = provenance(command, before: before)
@@ -72,7 +85,8 @@ extension Workspace {
     saveCache(image, live, base: committed.id)
     return SnapshotOutcome(
       committed: committed, sameAs: isSame ? latest?.number : nil,
-      readBytes: live.capture.readBytes, storedBytes: session.writtenBytes,
+      readBytes: live.capture.readBytes, storedBytes: session.writtenBytes + settled.storedBytes,
+      recipes: settled.results,
       seconds: monotonicSeconds() - start)
   }
 

@@ -6,6 +6,7 @@ import Codec
 import Glibc
 import Ingest
 import Platform
+import Render
 import Store
 import XCAT
 
@@ -69,7 +70,8 @@ public final class Workspace: Sendable {
   public func store(create: Bool = false) throws -> ObjectStore {
     if let store = opened.withLock({ $0 }) { return store }
     let store = try ObjectStore(
-      fileSystem, path: Array(absolute(options.store).utf8), create: create, report: tell)
+      fileSystem, path: Array(absolute(options.store).utf8), create: create,
+      maker: DeflateMaker.shared, report: tell)
     opened.withLock { $0 = store }
     return store
   }

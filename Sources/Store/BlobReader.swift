@@ -6,8 +6,13 @@ import Platform
 /// A piece of a blob: where it stands in the file, and where its bytes are.
 public struct BlobPart: Sendable {
   public let offset: UInt64
-  public let chunk: Digest
   public let lengthBytes: Int
+  let source: Source
+
+  enum Source: Sendable {
+    case chunk(Digest)
+    case made(MadeBlob)
+  }
 }
 
 extension ObjectStore {
@@ -26,6 +31,14 @@ extension ObjectStore {
       recipe.append(blob, lengthBytes: Int(sizeBytes))
       return BlobParts(recipe)
     }
+    switch try recipe(of: blob, sizeBytes: sizeBytes) {
+    case .chunks(let recipe): return BlobParts(recipe)
+    case .made(let recipe): return BlobParts(try made(blob, recipe))
+    }
+  }
+
+  /// The recipe of a blob that is not one chunk.
+  func recipe(of blob: Digest, sizeBytes: UInt64) throws(StoreError) -> BlobRecipe {
     let bytes: [UInt8]
     do {
       bytes = try object(.recipe, blob)
@@ -34,14 +47,13 @@ extension ObjectStore {
     } catch {
       throw .damaged("blob \(blob.hex)", "\(error)")
     }
-    let recipe = try decoding("recipe of blob \(blob.hex)") { () throws(CodecError) in
-      let recipe = try Recipe.decode(bytes)
+    return try decoding("recipe of blob \(blob.hex)") { () throws(CodecError) in
+      let recipe = try BlobRecipe.decode(bytes)
       guard recipe.sizeBytes == sizeBytes else {
         throw .corrupt("makes \(recipe.sizeBytes) bytes where the tree says \(sizeBytes)")
       }
       return recipe
     }
-    return BlobParts(recipe)
   }
 
   /// Calls `body` with each part's bytes, in order; they are valid during the call only.
@@ -49,38 +61,109 @@ extension ObjectStore {
     _ blob: Digest, sizeBytes: UInt64,
     _ body: (_ offset: UInt64, UnsafeRawBufferPointer) throws -> Void
   ) throws {
-    for part in try parts(of: blob, sizeBytes: sizeBytes) { try read(part, body) }
+    let parts = try parts(of: blob, sizeBytes: sizeBytes)
+    if let made = parts.made { return try read(made, body) }
+    for part in parts { try read(part, body) }
   }
 
   /// Calls `body` with one part's bytes.
   public func read(
     _ part: BlobPart, _ body: (_ offset: UInt64, UnsafeRawBufferPointer) throws -> Void
   ) throws {
-    let (frame, place) = try frame(.chunk, part.chunk)
-    guard place.length == part.lengthBytes else {
-      throw StoreError.damaged(
-        "chunk \(part.chunk.hex)", "has \(place.length) bytes, not \(part.lengthBytes)")
+    switch part.source {
+    case .chunk(let chunk):
+      let (frame, place) = try frame(.chunk, chunk)
+      guard place.length == part.lengthBytes else {
+        throw StoreError.damaged(
+          "chunk \(chunk.hex)", "has \(place.length) bytes, not \(part.lengthBytes)")
+      }
+      try body(part.offset, frame.bytes(start: place.start, length: place.length))
+      withExtendedLifetime(frame) {}
+    case .made(let made):
+      let buffer = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: part.lengthBytes, alignment: 64)
+      defer { buffer.deallocate() }
+      try made.fill(buffer, from: part.offset, in: self)
+      try body(part.offset, UnsafeRawBufferPointer(buffer))
     }
-    try body(part.offset, frame.bytes(start: place.start, length: place.length))
-    withExtendedLifetime(frame) {}
+  }
+
+  /// Fills `target` with the bytes of a blob from `offset` on.
+  /// - Throws: `missing`, `damaged`, also where the blob has fewer bytes.
+  public func fill(
+    _ target: UnsafeMutableRawBufferPointer, from blob: Digest, sizeBytes: UInt64,
+    at offset: UInt64
+  ) throws {
+    try fill(target, from: blob, sizeBytes: sizeBytes, at: offset, depth: 0)
+  }
+
+  /// - Parameter depth: how many recipes are being followed already.
+  func fill(
+    _ target: UnsafeMutableRawBufferPointer, from blob: Digest, sizeBytes: UInt64,
+    at offset: UInt64, depth: Int
+  ) throws {
+    var done = 0
+    for part in try parts(of: blob, sizeBytes: sizeBytes).starting(at: offset) {
+      guard done < target.count else { break }
+      if case .made(let made) = part.source {
+        let count = min(target.count, Int(clamping: made.sizeBytes - min(offset, made.sizeBytes)))
+        try made.fill(
+          UnsafeMutableRawBufferPointer(rebasing: target[..<count]), from: offset, in: self,
+          depth: depth + 1)
+        done = count
+        break
+      }
+      try read(part) { partOffset, bytes in
+        let from = Int(offset + UInt64(done) - partOffset)
+        let count = min(bytes.count - from, target.count - done)
+        UnsafeMutableRawBufferPointer(rebasing: target[done..<done + count]).copyMemory(
+          from: UnsafeRawBufferPointer(rebasing: bytes[from..<from + count]))
+        done += count
+      }
+    }
+    guard done == target.count else {
+      throw StoreError.damaged(
+        "blob \(blob.hex)", "has fewer bytes than the \(sizeBytes) that it should have")
+    }
   }
 }
 
 /// The parts of a blob without holding them all: runs of equal chunks stay folded.
 public struct BlobParts: Sequence, Sendable {
-  private let recipe: Recipe
-  init(_ recipe: Recipe) { self.recipe = recipe }
+  fileprivate enum Parts: Sendable {
+    case chunks(Recipe)
+    case made(MadeBlob)
+  }
+  private let parts: Parts
+  init(_ recipe: Recipe) { parts = .chunks(recipe) }
+  init(_ made: MadeBlob) { parts = .made(made) }
+
+  /// What makes the bytes when they are read; nil where they are in chunks.
+  public var made: MadeBlob? {
+    if case .made(let made) = parts { made } else { nil }
+  }
 
   public struct Iterator: IteratorProtocol {
-    let recipe: Recipe
+    fileprivate let parts: Parts
     var run = 0
     var repeated: UInt64 = 0
     var offset: UInt64 = 0
 
     public mutating func next() -> BlobPart? {
+      switch parts {
+      case .chunks(let recipe): return next(recipe)
+      case .made(let made):
+        guard run < made.partCount else { return nil }
+        defer { run += 1 }
+        return made.part(run)
+      }
+    }
+
+    private mutating func next(_ recipe: Recipe) -> BlobPart? {
       guard run < recipe.runs.count else { return nil }
       let current = recipe.runs[run]
-      let part = BlobPart(offset: offset, chunk: current.chunk, lengthBytes: current.lengthBytes)
+      let part = BlobPart(
+        offset: offset, lengthBytes: current.lengthBytes, source: .chunk(current.chunk))
       offset += UInt64(current.lengthBytes)
       repeated += 1
       if repeated == current.count {
@@ -91,20 +174,24 @@ public struct BlobParts: Sequence, Sendable {
     }
   }
 
-  public func makeIterator() -> Iterator { Iterator(recipe: recipe) }
+  public func makeIterator() -> Iterator { Iterator(parts: parts) }
 
   /// The parts from the one that holds the byte at `offset` on; none where the blob is shorter.
   public func starting(at offset: UInt64) -> IteratorSequence<Iterator> {
-    var iterator = Iterator(recipe: recipe)
-    while iterator.run < recipe.runs.count {
-      let run = recipe.runs[iterator.run]
-      let skipped = Swift.min((offset - iterator.offset) / UInt64(run.lengthBytes), run.count)
-      iterator.offset += skipped * UInt64(run.lengthBytes)
-      if skipped < run.count {
-        iterator.repeated = skipped
-        break
+    var iterator = Iterator(parts: parts)
+    switch parts {
+    case .made(let made): iterator.run = made.indexOfPart(at: offset)
+    case .chunks(let recipe):
+      while iterator.run < recipe.runs.count {
+        let run = recipe.runs[iterator.run]
+        let skipped = Swift.min((offset - iterator.offset) / UInt64(run.lengthBytes), run.count)
+        iterator.offset += skipped * UInt64(run.lengthBytes)
+        if skipped < run.count {
+          iterator.repeated = skipped
+          break
+        }
+        iterator.run += 1
       }
-      iterator.run += 1
     }
     return IteratorSequence(iterator)
   }

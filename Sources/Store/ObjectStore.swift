@@ -9,17 +9,22 @@ public final class ObjectStore: Sendable {
   let packs: PackReader
   let index: Index
   private let leases: Monitor<Lease>
+  /// Makes deflate streams again; nil where nobody said how.
+  let maker: (any StreamMaker)?
+  let openPlans = Monitor<[OpenPlan]>([])
   private let rebuilt = Monitor(false)
 
   /// Opens the store at `path` and brings its index up to date.
   /// - Parameters:
   ///   - create: whether a missing or empty folder becomes a new store.
+  ///   - maker: makes blobs again that recipes describe; without one they cannot be read.
   ///   - report: told, in one line, what had to be done to the index.
   /// - Throws: `StoreError`: `incompatible`, `missing`, `system`.
   public init(
     _ fileSystem: any FileSystem, path: [UInt8], create: Bool,
-    report: @escaping @Sendable (String) -> Void
+    maker: (any StreamMaker)? = nil, report: @escaping @Sendable (String) -> Void
   ) throws(StoreError) {
+    self.maker = maker
     layout = try Layout.open(fileSystem, path: path, create: create)
     // The lease comes before the first look at what is there: what is seen under it stays.
     leases = Monitor(try Lease.take(layout))

@@ -1,5 +1,7 @@
-// How a blob is made of chunks (docs/format.md, "Recipes"). Its first byte leaves room for other
-// ways to make one.
+// How a blob is made (docs/format.md, "Recipes"): of chunks, or, of other blobs, by a plan.
+//
+// What a blob needs to be whole is asked here and nowhere else (`ObjectStore.references`): whoever
+// checks a store, or decides what may leave it, follows these.
 
 import Codec
 
@@ -41,7 +43,7 @@ public struct Recipe: Hashable, Sendable {
 
   public static func decode(_ bytes: [UInt8]) throws(CodecError) -> Recipe {
     try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
-      guard try reader.byte() == chunksTag else { throw .corrupt("the recipe is of a newer kind") }
+      guard try reader.byte() == chunksTag else { throw .corrupt("the recipe is no list of chunks") }
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")
       var recipe = Recipe()
       for _ in 0..<(try reader.count(bytesEach: 34)) {
@@ -60,5 +62,89 @@ public struct Recipe: Hashable, Sendable {
       guard recipe.sizeBytes == size else { throw .corrupt("the chunks are less than the blob") }
       return recipe
     }
+  }
+}
+
+/// A blob that is made by a plan, which is a blob as well. It is shorter than any list of chunks that
+/// has two of them: of two recipes of a blob the index keeps the shorter.
+public struct MadeRecipe: Hashable, Sendable {
+  /// Of the blob that it makes.
+  public let sizeBytes: UInt64
+  public let plan: Digest
+  public let planBytes: UInt64
+
+  static let tag: UInt8 = 2
+
+  public init(sizeBytes: UInt64, plan: Digest, planBytes: UInt64) {
+    self.sizeBytes = sizeBytes
+    self.plan = plan
+    self.planBytes = planBytes
+  }
+
+  public func encode() -> [UInt8] {
+    var writer = ByteWriter()
+    writer.byte(MadeRecipe.tag)
+    writer.varint(sizeBytes)
+    writer.digest(plan)
+    writer.varint(planBytes)
+    return writer.bytes
+  }
+}
+
+/// A recipe of either kind.
+public enum BlobRecipe: Hashable, Sendable {
+  case chunks(Recipe)
+  case made(MadeRecipe)
+
+  public var sizeBytes: UInt64 {
+    switch self {
+    case .chunks(let recipe): recipe.sizeBytes
+    case .made(let recipe): recipe.sizeBytes
+    }
+  }
+
+  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> BlobRecipe {
+    guard bytes.first == MadeRecipe.tag else { return .chunks(try Recipe.decode(bytes)) }
+    return try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
+      _ = try reader.byte()
+      let size = try reader.varint(limit: UInt64(Int64.max), "a size")
+      let plan = try reader.digest()
+      let planBytes = try reader.varint(limit: UInt64(RecipePlan.mostBytes), "a plan's size")
+      try reader.expectEnd()
+      guard size > 0, planBytes > 0 else { throw .corrupt("the recipe makes nothing") }
+      return .made(MadeRecipe(sizeBytes: size, plan: plan, planBytes: planBytes))
+    }
+  }
+}
+
+/// What a blob needs to be whole.
+public struct BlobReferences: Sendable {
+  /// Its recipe is an object of its own, named by the blob.
+  public var hasRecipe = false
+  public var chunks: [Digest] = []
+  /// Blobs, which have references of their own: its plan, and what the plan is over.
+  public var blobs: [(id: Digest, sizeBytes: UInt64)] = []
+}
+
+extension ObjectStore {
+  /// What a blob directly needs. Of two recipes it is the one that would be read.
+  /// - Throws: `missing`, `damaged`.
+  public func references(
+    of blob: Digest, sizeBytes: UInt64
+  ) throws(StoreError) -> BlobReferences {
+    var references = BlobReferences()
+    if sizeBytes == 0 { return references }
+    if sizeBytes <= UInt64(Chunker.mostBytes), try holds(.chunk, blob) {
+      references.chunks = [blob]
+      return references
+    }
+    references.hasRecipe = true
+    switch try recipe(of: blob, sizeBytes: sizeBytes) {
+    case .chunks(let recipe): references.chunks = recipe.runs.map(\.chunk)
+    case .made(let made):
+      references.blobs = [(made.plan, made.planBytes)]
+      references.blobs += try plan(made, of: blob).references()
+    }
+    return references
   }
 }

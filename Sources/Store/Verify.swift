@@ -2,7 +2,7 @@
 //
 // 1. Plain verify reads the refs and all trees, and asks the index for every chunk.
 // 2. Deep verify also reads every byte: each pack against its name, each object against its id,
-//    each blob of several chunks against its own.
+//    each blob of several chunks against its own. What recipes make is made, and compared likewise.
 // 3. It changes nothing, and goes on after damage: every finding is listed with the snapshots and
 //    paths that it reaches.
 
@@ -50,6 +50,7 @@ private final class VerifyRun: @unchecked Sendable {  // threads touch only the 
   /// Trees seen whole already, by (tree, times).
   private var goodTrees: Set<Tree.IDs> = []
   private var goodObjects: Set<ObjectName> = []
+  private var madeDepth = 0
   private var largeBlobs: [Digest: (sizeBytes: UInt64, snapshot: String, path: [UInt8])] = [:]
   private var problemIndex: [String: Int] = [:]
 
@@ -245,26 +246,53 @@ private final class VerifyRun: @unchecked Sendable {  // threads touch only the 
     let name = ObjectName(kind: .recipe, id: blob)
     if goodObjects.contains(name) { return true }
     var parts = 0
+    var made: MadeBlob?
     let hasParts = check(.recipe, blob, snapshot, path) {
-      for part in try self.store.parts(of: blob, sizeBytes: sizeBytes) {
+      let all = try self.store.parts(of: blob, sizeBytes: sizeBytes)
+      made = all.made
+      if made != nil { return }
+      for part in all {
+        guard case .chunk(let id) = part.source else { continue }
         parts += 1
-        let chunk = ObjectName(kind: .chunk, id: part.chunk)
+        let chunk = ObjectName(kind: .chunk, id: id)
         if self.goodObjects.contains(chunk) { continue }
-        let place = try self.store.place(.chunk, part.chunk)
+        let place = try self.store.place(.chunk, id)
         guard place.length == part.lengthBytes else {
-          throw StoreError(
-            .damaged, "chunk \(part.chunk)", "has another length than its recipe says")
+          throw StoreError(.damaged, "chunk \(id)", "has another length than its recipe says")
         }
         if let frame = self.damaged.withLock({ $0[chunk] }) {
-          throw StoreError(.damaged, "chunk \(part.chunk)", "is damaged in \(frame)")
+          throw StoreError(.damaged, "chunk \(id)", "is damaged in \(frame)")
         }
         self.goodObjects.insert(chunk)
       }
     }
     guard hasParts else { return false }
-    if parts > 1 { largeBlobs[blob] = (sizeBytes, snapshot, path) }
+    if let made, !checkMade(made, snapshot, path) { return false }
+    if parts > 1 || made != nil { largeBlobs[blob] = (sizeBytes, snapshot, path) }
     goodObjects.insert(name)
     return true
+  }
+
+  /// Checks what a recipe is over, and who would have to make it.
+  private func checkMade(_ made: MadeBlob, _ snapshot: String, _ path: [UInt8]) -> Bool {
+    madeDepth += 1
+    defer { madeDepth -= 1 }
+    guard madeDepth <= MadeBlob.mostDepth else {
+      add("blob \(made.id.hex)", "is made of made blobs, too many deep", (snapshot, path))
+      return false
+    }
+    if let strangeness = made.strangeness(store.maker) {
+      add("blob \(made.id.hex)", strangeness, (snapshot, path))
+      return false
+    }
+    var ok = true
+    let isRead = check(.recipe, made.id, snapshot, path) {
+      for (blob, size) in try self.store.references(of: made.id, sizeBytes: made.sizeBytes).blobs {
+        let isGood = self.checkBlob(blob, size, snapshot, path)
+        ok = ok && isGood
+      }
+    }
+    return ok && isRead
   }
 
   private func check(

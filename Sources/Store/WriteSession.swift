@@ -164,6 +164,23 @@ public final class SessionWorker {
     _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer
   ) throws(StoreError) {
     guard !bytes.isEmpty || kind != .chunk, try session.known.claim(kind, id) else { return }
+    try append(kind, id, bytes)
+  }
+
+  /// Stores a recipe of a blob that the store has already, made of chunks: the shorter one is read
+  /// from then on, and the chunks are left to the next garbage collection.
+  public func replaceRecipe(of blob: Digest, by recipe: MadeRecipe) throws(StoreError) {
+    _ = try session.known.claim(.recipe, blob)
+    var failure: StoreError?
+    recipe.encode().withUnsafeBytes { bytes in
+      do throws(StoreError) { try append(.recipe, blob, bytes) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
+  private func append(
+    _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer
+  ) throws(StoreError) {
     if !builder.hasRoom(for: bytes.count) { try sealFrame() }
     if !builder.hasRoom(for: bytes.count) {
       guard bytes.count <= Int(FrameHeader.maxRawBytes) else {

@@ -13,11 +13,17 @@ struct SnapshotCommand: ParsableCommand {
   @Argument(help: "The image's name.") var name: String
   @Option(name: .shortAndLong, help: "Why this snapshot is taken.") var message = ""
   @Option(help: "A name for this snapshot: IMAGE@TAG.") var tag: String?
+  @Flag(
+    help: """
+      Keep new packed images as recipes over the tree, where they can be made again bit for bit: \
+      about as slow as packing them ('imgstore help recipes').
+      """) var recipes = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let outcome = try common.open().snapshot(name, message: message, tag: tag)
+    let outcome = try common.open().snapshot(
+      name, message: message, tag: tag, recipes: recipes)
     Terminal.finish()
     let snapshot = outcome.committed.snapshot
     if json.json {
@@ -29,6 +35,7 @@ struct SnapshotCommand: ParsableCommand {
         ?? "read \(sizeText(outcome.readBytes)), stored \(sizeText(outcome.storedBytes))"
       print("\(outcome.committed.name)  \(outcome.committed.id.shortHex)")
       print("  \(holds); \(did); \(secondsText(outcome.seconds))")
+      for result in outcome.recipes { print("  " + recipeText(result)) }
     }
     try finish(outcome.committed)
   }

@@ -38,7 +38,7 @@ struct ImgStore: ParsableCommand {
         name: "Time and space",
         subcommands: [
           TagCommand.self, Untag.self, Pin.self, Unpin.self, Forget.self, Remove.self, GC.self,
-          Optimize.self, Du.self,
+          Optimize.self, Recipes.self, Du.self,
         ]),
       CommandGroup(name: "The store", subcommands: [Stats.self, Verify.self, Reindex.self]),
     ])

@@ -151,6 +151,7 @@ struct SnapshotOutcomeJSON: Encodable {
   let sameAs: Int?
   let readBytes: UInt64
   let storedBytes: UInt64
+  let recipes: [RecipeJSON]
   let seconds: Double
 
   init(_ outcome: SnapshotOutcome, tags: [String]) {
@@ -158,6 +159,7 @@ struct SnapshotOutcomeJSON: Encodable {
     sameAs = outcome.sameAs
     readBytes = outcome.readBytes
     storedBytes = outcome.storedBytes
+    recipes = outcome.recipes.map(RecipeJSON.init)
     seconds = outcome.seconds
   }
 }

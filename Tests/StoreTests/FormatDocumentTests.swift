@@ -49,6 +49,14 @@ import Testing
     #expect(try Recipe.decode(bytes) == recipe)
   }
 
+  @Test func `recipe that is made`() throws {
+    let bytes = try example("made-recipe")
+    let recipe = MadeRecipe(
+      sizeBytes: 400_000_000, plan: SHA256.digest(of: Array("c".utf8)), planBytes: 1000)
+    #expect(recipe.encode() == bytes)
+    #expect(try BlobRecipe.decode(bytes) == .made(recipe))
+  }
+
   @Test func `attribute set`() throws {
     let bytes = try example("xattrs")
     let set = XattrSet([

@@ -50,6 +50,7 @@ enum Parser: String, CaseIterable {
   case csv
   case stanza
   case pattern
+  case plan
 
   /// A function of C's, which captures nothing.
   var target: cfuzzer_target {
@@ -62,6 +63,7 @@ enum Parser: String, CaseIterable {
     case .csv: { data, size in run(fuzzCSV, data, size) }
     case .stanza: { data, size in run(fuzzStanza, data, size) }
     case .pattern: { data, size in run(fuzzPattern, data, size) }
+    case .plan: { data, size in run(fuzzPlan, data, size) }
     case .bundle: { data, size in run(fuzzBundle, data, size) }
     case .manifest: { data, size in run(fuzzManifest, data, size) }
     }

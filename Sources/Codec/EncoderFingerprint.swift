@@ -1,0 +1,66 @@
+// What the deflate encoders of this program make, as a short text: recipes keep it, and a library
+// that was exchanged for one that encodes otherwise is noticed before it is used.
+//
+// It follows from what comes out, not from a version number alone: the SHA-256 of the golden
+// sample's encodings. About 30 ms, once a process, and only where a recipe is made or used.
+
+import CZlib
+
+public enum EncoderFingerprint {
+  /// "zlib 1.2.13 5f2d…", of the encoders of one library.
+  public static func of(_ encoder: DeflateMethod.Encoder) -> String {
+    switch encoder {
+    case .zlib: zlib
+    case .libdeflate: libdeflate
+    case .stored: "stored"
+    }
+  }
+
+  private static let zlib: String = {
+    let levels: [DeflateMethod] =
+      (1...9).map { .zlib(level: $0, memoryLevel: 8) }
+      + [
+        .zlib(level: 6, memoryLevel: 9), .zlib(level: 6, memoryLevel: 8, strategy: 2),
+        .pigz(level: 6, blockBytes: 32 << 10),
+      ]
+    return "zlib \(String(cString: zlibVersion())) \(digest(of: levels))"
+  }()
+
+  private static let libdeflate =
+    SegmentDeflater.fingerprint(level: 5) + " " + digest(of: [DeflateMethod(.libdeflate, level: 5)])
+
+  private static func digest(of methods: [DeflateMethod]) -> String {
+    var hash = SHA256()
+    sample.withUnsafeBytes { plain in
+      for method in methods {
+        var replayer = DeflateReplayer(method)
+        try? replayer.replay(
+          plain, history: 0, plainBytes: plain.count, carry: .none, isLast: true
+        ) { hash.update($0) }
+      }
+    }
+    return String(hash.finish().hex.prefix(16))
+  }
+
+  /// 96 KiB that give an encoder choices: words that come back, near and far, and noise.
+  private static let sample: [UInt8] = {
+    var state: UInt64 = 0x696d_6773_746f_7265
+    func next() -> UInt64 {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return state >> 33
+    }
+    let words = (0..<512).map { _ in (0..<(2 + next() % 9)).map { _ in UInt8(97 + next() % 23) } }
+    var bytes: [UInt8] = []
+    while bytes.count < 96 << 10 {
+      switch next() % 16 {
+      case 0: bytes += (0..<(next() % 40)).map { _ in UInt8(truncatingIfNeeded: next()) }
+      case 1: bytes += [UInt8](repeating: UInt8(next() % 4), count: Int(next() % 400))
+      case 2 where bytes.count > 40_000:
+        let from = bytes.count - 1 - Int(next() % 36_000)
+        bytes += bytes[from..<min(bytes.count, from + Int(next() % 300))]
+      default: bytes += words[Int(next() % (1 + next() % 512))] + [0x20]
+      }
+    }
+    return bytes
+  }()
+}

@@ -1,0 +1,28 @@
+// What stands around a deflate stream in a gzip member (RFC 1952), as lengths: a recipe keeps it as it is.
+
+import Codec
+
+enum GzipFrame {
+  static let trailerBytes: UInt64 = 8
+  private static let mostHeaderBytes: UInt64 = 68 << 10
+
+  /// The length of the member header at `offset`; nil where none begins, or it is too long to be one.
+  static func headerBytes(_ source: PackedSource, at offset: UInt64) throws -> UInt64? {
+    guard offset < source.sizeBytes else { return nil }
+    let head = try source.bytes(offset..<min(source.sizeBytes, offset + mostHeaderBytes))
+    guard head.count >= 10, head[0] == 0x1f, head[1] == 0x8b, head[2] == 8, head[3] & 0xe0 == 0
+    else { return nil }
+    let flags = head[3]
+    var end = 10
+    if flags & 4 != 0 {
+      guard end + 2 <= head.count else { return nil }
+      end += 2 + Int(head[end]) + Int(head[end + 1]) << 8
+    }
+    for flag in [8, 16] as [UInt8] where flags & flag != 0 {
+      guard end < head.count, let zero = head[end...].firstIndex(of: 0) else { return nil }
+      end = zero + 1
+    }
+    if flags & 2 != 0 { end += 2 }
+    return end < head.count ? UInt64(end) : nil
+  }
+}

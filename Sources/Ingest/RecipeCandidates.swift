@@ -1,0 +1,87 @@
+// Files of an image that may become recipes, named before they are captured: the capture takes them as
+// known and does not store them, and what comes of each is settled when the trees beside are in the store.
+
+import Codec
+import Platform
+import Store
+
+/// A file that the store has not.
+public struct RecipeCandidate: Sendable {
+  public let path: [UInt8]
+  public let blob: Digest
+  public let stat: FileStat
+  private let fileSystem: any FileSystem
+  private let file: Descriptor
+
+  public var source: PackedSource {
+    .file(fileSystem, file, sizeBytes: stat.size)
+  }
+
+  public var attested: AttestedFile { AttestedFile(stat: stat, blob: blob) }
+
+  /// Looks at single files among the pieces of an image.
+  /// - Parameter cache: what it vouches for is in the store.
+  public static func find(
+    _ requests: [PieceRequest], _ resolver: PathResolver, cache: StatCache?, _ store: ObjectStore,
+    progress: Progress
+  ) throws -> [RecipeCandidate] {
+    let fileSystem = resolver.fileSystem
+    var cached: [[UInt8]: StatCache.Entry] = [:]
+    if var cursor = cache?.root.cursor() {
+      while let entry = cursor.next() { cached[Array(entry.name)] = entry }
+    }
+    var found: [RecipeCandidate] = []
+    for request in requests {
+      // What cannot be looked at is the capture's to tell of.
+      guard let place = try? resolver.resolve(request.path),
+        let stat = try? fileSystem.stat(at: place.directory.raw, place.name, followLink: false),
+        stat.kind == .file, stat.size >= RecipeFinder.leastBytes,
+        cached[request.path.bytes]?.vouches(for: stat) != true,
+        let file = try? fileSystem.openFile(
+          at: place.directory.raw, place.name, [.read, .noFollow, .nonBlocking]),
+        let opened = try? fileSystem.stat(file.raw), opened == stat
+      else { continue }
+      let source = PackedSource.file(fileSystem, file, sizeBytes: stat.size)
+      guard
+        let head = try? source.bytes(0..<min(stat.size, 512)),
+        RecipeFinder.isCandidate(head, sizeBytes: stat.size)
+      else { continue }
+      progress.begin("reading \(printable(place.name))", totalBytes: stat.size)
+      var ingester = BlobIngester()
+      let stream = source.stream(from: 0)
+      let blob = try ingester.ingest(nil) { target in
+        let n = try stream(target)
+        progress.add(bytes: UInt64(n))
+        return n
+      }
+      guard blob.sizeBytes == stat.size, try !store.holds(blob: blob.id) else { continue }
+      found.append(
+        RecipeCandidate(
+          path: request.path.bytes, blob: blob.id, stat: stat, fileSystem: fileSystem, file: file))
+    }
+    return found
+  }
+
+  /// Stores the file as it is.
+  /// - Returns: bytes that the store has grown by.
+  /// - Throws: where it is no longer the file that it was.
+  public func storeRaw(_ store: ObjectStore) throws -> UInt64 {
+    let session = try store.beginSession()
+    let isTaken = Monitor(false)
+    try session.run { worker in
+      let isFirst = isTaken.withLock { taken in
+        defer { taken = true }
+        return !taken
+      }
+      guard isFirst else { return }
+      var ingester = BlobIngester(hashesBeside: true)
+      let stored = try ingester.ingest(worker, from: source.stream(from: 0))
+      guard stored.id == blob else {
+        throw BundleError(
+          printable(path), "changed while it was read", advice: "Take the snapshot again")
+      }
+    }
+    try session.finish()
+    return session.writtenBytes
+  }
+}

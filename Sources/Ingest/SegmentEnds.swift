@@ -1,0 +1,30 @@
+// Where the segments of our own renderer end in a deflate stream: behind each empty stored block.
+
+import Codec
+
+/// Indices of boundaries, in order.
+struct SegmentEnds: Sequence {
+  private let boundaries: [InflateWalk.Boundary]
+
+  init(_ boundaries: [InflateWalk.Boundary]) { self.boundaries = boundaries }
+
+  struct Iterator: IteratorProtocol {
+    fileprivate let boundaries: [InflateWalk.Boundary]
+    fileprivate var index = 0
+
+    /// An empty stored block gives nothing, and takes three bits, padding, and four bytes.
+    mutating func next() -> Int? {
+      while index + 1 < boundaries.count {
+        index += 1
+        let (before, after) = (boundaries[index - 1], boundaries[index])
+        let bits = after.bitOffset - before.bitOffset
+        if after.plainOffset == before.plainOffset, after.bitOffset % 8 == 0, bits >= 35, bits <= 42 {
+          return index
+        }
+      }
+      return nil
+    }
+  }
+
+  func makeIterator() -> Iterator { Iterator(boundaries: boundaries) }
+}

@@ -1,0 +1,227 @@
+// The plan of a compressed file: its deflate streams, and the bytes around them.
+//
+// A stream is made of runs, each of which can be made by itself: it says where it begins, on both
+// sides, and carries the bits that it shares with the run before. A run has the CRC of its bytes, so
+// that another encoder is noticed at the run, and never believed.
+
+import Codec
+
+/// How a file of deflate streams is made again.
+public struct DeflatedPlan: Sendable, Hashable {
+  /// A stretch of the file.
+  public enum Span: Sendable, Hashable {
+    /// Headers, trailers and the like.
+    case literal([UInt8])
+    /// Bytes that are kept as they are.
+    case blob(Digest, sizeBytes: UInt64)
+    case deflated(Stream)
+
+    public var sizeBytes: UInt64 {
+      switch self {
+      case .literal(let bytes): UInt64(bytes.count)
+      case .blob(_, let size): size
+      case .deflated(let stream): stream.sizeBytes
+      }
+    }
+  }
+
+  public struct Stream: Sendable, Hashable {
+    /// What it decodes to.
+    public let inner: Digest
+    public let innerBytes: UInt64
+    public let methods: [DeflateMethod]
+    public let runs: [Run]
+    public let sizeBytes: UInt64
+
+    /// - Parameter runs: with the plain bytes of `inner` in all.
+    public init(inner: Digest, innerBytes: UInt64, methods: [DeflateMethod], runs: [Run]) {
+      self.inner = inner
+      self.innerBytes = innerBytes
+      self.methods = methods
+      self.runs = runs
+      sizeBytes = runs.last.map { $0.offset + UInt64($0.sizeBytes) } ?? 0
+    }
+  }
+
+  public struct Run: Sendable, Hashable {
+    /// Where its plain bytes begin in the inner blob.
+    public let plainOffset: UInt64
+    public let plainBytes: Int
+    /// Where its bytes begin in the stream.
+    public let offset: UInt64
+    public let sizeBytes: Int
+    public let carry: DeflateReplayer.Carry
+    public let crc: UInt32
+    /// Which of the stream's methods.
+    public let method: Int
+
+    public init(
+      plainOffset: UInt64, plainBytes: Int, offset: UInt64, sizeBytes: Int,
+      carry: DeflateReplayer.Carry, crc: UInt32, method: Int
+    ) {
+      self.plainOffset = plainOffset
+      self.plainBytes = plainBytes
+      self.offset = offset
+      self.sizeBytes = sizeBytes
+      self.carry = carry
+      self.crc = crc
+      self.method = method
+    }
+  }
+
+  /// The most plain bytes of a run: it is made in memory.
+  public static let mostRunBytes = 32 << 20
+  private static let mostMethods = 16
+
+  public let sizeBytes: UInt64
+  /// What its encoders were (`EncoderFingerprint`): one text for each that its methods use.
+  public let fingerprints: [String]
+  public let spans: [Span]
+
+  public init(fingerprints: [String], spans: [Span]) {
+    self.fingerprints = fingerprints
+    self.spans = spans
+    sizeBytes = spans.reduce(0) { $0 + $1.sizeBytes }
+  }
+
+  // MARK: Bytes
+
+  public func encode() -> [UInt8] {
+    var writer = ByteWriter()
+    writer.byte(RecipePlan.deflatedTag)
+    writer.varint(sizeBytes)
+    writer.varint(fingerprints.count)
+    for fingerprint in fingerprints { writer.string(fingerprint) }
+    writer.varint(spans.count)
+    for span in spans {
+      switch span {
+      case .literal(let bytes):
+        writer.byte(0)
+        writer.string(bytes)
+      case .blob(let id, let size):
+        writer.byte(1)
+        writer.digest(id)
+        writer.varint(size)
+      case .deflated(let stream):
+        writer.byte(2)
+        stream.encode(to: &writer)
+      }
+    }
+    return writer.bytes
+  }
+
+  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> DeflatedPlan {
+    try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
+      guard try reader.byte() == RecipePlan.deflatedTag else { throw .corrupt("no plan of streams") }
+      let size = try reader.varint(limit: UInt64(Int64.max), "a size")
+      var fingerprints: [String] = []
+      for _ in 0..<(try reader.count(bytesEach: 1)) { fingerprints.append(try reader.text()) }
+      var spans: [Span] = []
+      var total: UInt64 = 0
+      for _ in 0..<(try reader.count(bytesEach: 2)) {
+        let span = try Span.decode(&reader, limit: size - total)
+        total += span.sizeBytes
+        spans.append(span)
+      }
+      try reader.expectEnd()
+      guard total == size else { throw .corrupt("the spans are not as long as the blob") }
+      return DeflatedPlan(fingerprints: fingerprints, spans: spans)
+    }
+  }
+
+  fileprivate static func decodeMethods(
+    _ reader: inout ByteReader
+  ) throws(CodecError) -> [DeflateMethod] {
+    let count = Int(try reader.varint(limit: UInt64(mostMethods), "a count of methods"))
+    var methods: [DeflateMethod] = []
+    for _ in 0..<count {
+      guard let encoder = DeflateMethod.Encoder(rawValue: try reader.byte()) else {
+        throw .corrupt("an encoder is unknown")
+      }
+      let (level, memory, strategy) = (try reader.byte(), try reader.byte(), try reader.byte())
+      guard let joints = DeflateMethod.Joints(rawValue: try reader.byte()),
+        let history = DeflateMethod.History(rawValue: try reader.byte())
+      else { throw .corrupt("a way of joining is unknown") }
+      let method = DeflateMethod(
+        encoder, level: level, memoryLevel: memory, strategy: strategy, joints: joints,
+        history: history, blockBytes: Int(try reader.varint(limit: 1 << 30, "a block's size")))
+      guard method.isPossible else { throw .corrupt("an encoder has impossible settings") }
+      methods.append(method)
+    }
+    return methods
+  }
+}
+
+extension DeflatedPlan.Span {
+  fileprivate static func decode(
+    _ reader: inout ByteReader, limit: UInt64
+  ) throws(CodecError) -> DeflatedPlan.Span {
+    let span: DeflatedPlan.Span
+    switch try reader.byte() {
+    case 0: span = .literal(try reader.string())
+    case 1:
+      let id = try reader.digest()
+      span = .blob(id, sizeBytes: try reader.varint(limit: limit, "a span"))
+    case 2: span = .deflated(try DeflatedPlan.Stream.decode(&reader))
+    default: throw .corrupt("a span is of a newer kind")
+    }
+    guard span.sizeBytes > 0, span.sizeBytes <= limit else {
+      throw .corrupt("the spans are not as long as the blob")
+    }
+    return span
+  }
+}
+
+extension DeflatedPlan.Stream {
+  fileprivate func encode(to writer: inout ByteWriter) {
+    writer.digest(inner)
+    writer.varint(innerBytes)
+    writer.varint(methods.count)
+    for method in methods {
+      writer.raw([
+        method.encoder.rawValue, method.level, method.memoryLevel, method.strategy,
+        method.joints.rawValue, method.history.rawValue,
+      ])
+      writer.varint(method.blockBytes)
+    }
+    writer.varint(runs.count)
+    for run in runs {
+      writer.varint(run.plainBytes)
+      writer.varint(run.sizeBytes)
+      writer.byte(UInt8(run.method) << 3 | run.carry.bits)
+      if run.carry.bits > 0 { writer.byte(run.carry.value) }
+      writer.word32(run.crc)
+    }
+  }
+
+  fileprivate static func decode(
+    _ reader: inout ByteReader
+  ) throws(CodecError) -> DeflatedPlan.Stream {
+    let inner = try reader.digest()
+    let innerBytes = try reader.varint(limit: UInt64(Int64.max), "a size")
+    let methods = try DeflatedPlan.decodeMethods(&reader)
+    var runs: [DeflatedPlan.Run] = []
+    let count = try reader.count(bytesEach: 7)
+    runs.reserveCapacity(count)
+    var plain: UInt64 = 0
+    var offset: UInt64 = 0
+    for _ in 0..<count {
+      let plainBytes = try reader.varint(limit: UInt64(DeflatedPlan.mostRunBytes), "a run")
+      let size = try reader.varint(limit: UInt64(2 * DeflatedPlan.mostRunBytes), "a run")
+      let kind = try reader.byte()
+      guard Int(kind >> 3) < methods.count else { throw .corrupt("a run is made in no known way") }
+      let value = kind & 7 == 0 ? 0 : try reader.byte()
+      let carry = DeflateReplayer.Carry(bits: kind & 7, value: value)
+      guard carry.value == value else { throw .corrupt("a run begins with bits of its own") }
+      runs.append(
+        DeflatedPlan.Run(
+          plainOffset: plain, plainBytes: Int(plainBytes), offset: offset, sizeBytes: Int(size),
+          carry: carry, crc: try reader.word32(), method: Int(kind >> 3)))
+      plain += plainBytes
+      offset += size
+    }
+    guard plain == innerBytes else { throw .corrupt("the runs are not as long as what they encode") }
+    return DeflatedPlan.Stream(
+      inner: inner, innerBytes: innerBytes, methods: methods, runs: runs)
+  }
+}

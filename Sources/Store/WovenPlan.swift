@@ -1,0 +1,324 @@
+// The plan of an archive: framing and the contents of members, by turns.
+//
+// Records stand in blocks that are decoded one at a time. A block keeps the framing so that it
+// packs well: headers of one length are XORed with the header before and written column by column;
+// what is alike in all of them (owner, device, most digits of most numbers) becomes zeros in a row.
+
+import Codec
+
+/// How an archive is woven of blobs.
+public struct WovenPlan: Sendable {
+  struct Block: Sendable {
+    let plainOffset: UInt64
+    let plainBytes: UInt64
+    let firstContent: Int
+    let contents: Int
+    let rawBytes: Int
+    /// Where it is in the plan's bytes, compressed.
+    let stored: Range<Int>
+  }
+
+  public let sizeBytes: UInt64
+  let blocks: [Block]
+  private let bytes: [UInt8]
+  private let contentsOffset: Int
+
+  /// The most bytes of a block that is not compressed.
+  static let mostBlockBytes = 8 << 20
+
+  func content(_ index: Int) -> Digest {
+    bytes.withUnsafeBytes { buffer in
+      guard let base = buffer.baseAddress else { return Digest.zero }
+      return Digest(loading: base + contentsOffset + index * Digest.byteCount)
+    }
+  }
+
+  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> WovenPlan {
+    try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
+      guard try reader.byte() == RecipePlan.wovenTag else { throw .corrupt("no plan of an archive") }
+      let size = try reader.varint(limit: UInt64(Int64.max), "a size")
+      let contents = try reader.count(bytesEach: Digest.byteCount)
+      let contentsOffset = reader.offset
+      try reader.skip(contents * Digest.byteCount)
+      var blocks: [Block] = []
+      var plain: UInt64 = 0
+      var content = 0
+      var stored = 0
+      for _ in 0..<(try reader.count(bytesEach: 4)) {
+        let plainBytes = try reader.varint(limit: size - plain, "a block")
+        let count = Int(try reader.varint(limit: UInt64(contents - content), "a count"))
+        let raw = Int(try reader.varint(limit: UInt64(mostBlockBytes), "a block"))
+        let length = try reader.count(bytesEach: 1)
+        guard plainBytes > 0 else { throw .corrupt("a block is empty") }
+        blocks.append(
+          Block(
+            plainOffset: plain, plainBytes: plainBytes, firstContent: content, contents: count,
+            rawBytes: raw, stored: stored..<stored + length))
+        plain += plainBytes
+        content += count
+        stored += length
+      }
+      let start = reader.offset
+      try reader.skip(stored)
+      try reader.expectEnd()
+      guard plain == size, content == contents else {
+        throw .corrupt("the blocks are not as long as the blob")
+      }
+      return WovenPlan(
+        sizeBytes: size,
+        blocks: blocks.map {
+          Block(
+            plainOffset: $0.plainOffset, plainBytes: $0.plainBytes,
+            firstContent: $0.firstContent, contents: $0.contents, rawBytes: $0.rawBytes,
+            stored: start + $0.stored.lowerBound..<start + $0.stored.upperBound)
+        }, bytes: bytes, contentsOffset: contentsOffset)
+    }
+  }
+
+  private init(sizeBytes: UInt64, blocks: [Block], bytes: [UInt8], contentsOffset: Int) {
+    self.sizeBytes = sizeBytes
+    self.blocks = blocks
+    self.bytes = bytes
+    self.contentsOffset = contentsOffset
+  }
+
+  /// The blobs between the framing, in order.
+  func references() throws(CodecError) -> [(id: Digest, sizeBytes: UInt64)] {
+    var references: [(id: Digest, sizeBytes: UInt64)] = []
+    for i in blocks.indices {
+      let block = try block(i)
+      for record in block.records where record.contentBytes > 0 {
+        references.append((content(record.content), record.contentBytes))
+      }
+    }
+    return references
+  }
+
+  /// The block that holds a byte.
+  func indexOfBlock(at offset: UInt64) -> Int {
+    var low = 0
+    var high = blocks.count
+    while low + 1 < high {
+      let middle = (low + high) / 2
+      if blocks[middle].plainOffset <= offset { low = middle } else { high = middle }
+    }
+    return low
+  }
+
+  func block(_ index: Int) throws(CodecError) -> WovenBlock {
+    let block = blocks[index]
+    let raw = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: max(block.rawBytes, 1), alignment: 16)
+    defer { raw.deallocate() }
+    let target = UnsafeMutableRawBufferPointer(rebasing: raw[..<block.rawBytes])
+    var result: Result<WovenBlock, CodecError> = .failure(.truncated)
+    bytes.withUnsafeBytes { bytes in
+      do throws(CodecError) {
+        try ZstdDecompressor().decompress(
+          UnsafeRawBufferPointer(rebasing: bytes[block.stored]), into: target)
+        var reader = ByteReader(UnsafeRawBufferPointer(target))
+        result = .success(try WovenBlock(&reader, block))
+      } catch { result = .failure(error) }
+    }
+    return try result.get()
+  }
+}
+
+/// The records of a block, decoded.
+struct WovenBlock: Sendable {
+  struct Record: Sendable {
+    /// From the beginning of the block.
+    var offset: UInt64 = 0
+    var literal: Range<Int> = 0..<0
+    /// Which of the plan's contents, where there are bytes of it.
+    var content = 0
+    var contentBytes: UInt64 = 0
+    var zeroBytes: UInt64 = 0
+  }
+
+  static let mostRecords = 4096
+  static let mostHeaderBytes = 512
+  static let mostZeroBytes: UInt64 = 64 << 10
+
+  private(set) var records: [Record] = []
+  private(set) var literals: [UInt8] = []
+
+  fileprivate init(_ reader: inout ByteReader, _ block: WovenPlan.Block) throws(CodecError) {
+    let count = Int(try reader.varint(limit: UInt64(WovenBlock.mostRecords), "a count"))
+    let header = Int(try reader.varint(limit: UInt64(WovenBlock.mostHeaderBytes), "a header"))
+    records = Array(repeating: Record(), count: count)
+    var literalBytes = 0
+    for i in 0..<count {
+      let length = Int(try reader.varint(limit: UInt64(WovenPlan.mostBlockBytes), "framing"))
+      records[i].literal = literalBytes..<literalBytes + length
+      literalBytes += length
+      guard literalBytes <= WovenPlan.mostBlockBytes else { throw .overLimit("too much framing") }
+    }
+    var left = block.plainBytes
+    guard UInt64(literalBytes) <= left else { throw .corrupt("a block is too long") }
+    left -= UInt64(literalBytes)
+    var content = block.firstContent
+    for i in 0..<count {
+      let length = try reader.varint(limit: left, "a content")
+      left -= length
+      records[i].contentBytes = length
+      records[i].content = content
+      if length > 0 { content += 1 }
+    }
+    for i in 0..<count {
+      let length = try reader.varint(limit: min(left, WovenBlock.mostZeroBytes), "padding")
+      left -= length
+      records[i].zeroBytes = length
+    }
+    guard left == 0, content == block.firstContent + block.contents else {
+      throw .corrupt("a block is not as long as its plan says")
+    }
+    var offset: UInt64 = 0
+    for i in 0..<count {
+      records[i].offset = offset
+      offset += UInt64(records[i].literal.count) + records[i].contentBytes + records[i].zeroBytes
+    }
+    literals = Array(repeating: 0, count: literalBytes)
+    try readHeaders(&reader, header)
+    for record in records {
+      let from = record.literal.count >= header ? header : 0
+      let tail = try reader.raw(record.literal.count - from)
+      literals.replaceSubrange(record.literal.lowerBound + from..<record.literal.upperBound, with: tail)
+    }
+    try reader.expectEnd()
+  }
+
+  /// Column by column; then each header is XORed with the one before.
+  private mutating func readHeaders(_ reader: inout ByteReader, _ header: Int) throws(CodecError) {
+    let starts = records.filter { $0.literal.count >= header }.map(\.literal.lowerBound)
+    for column in 0..<header {
+      let bytes = try reader.raw(starts.count)
+      var before: UInt8 = 0
+      for (start, byte) in zip(starts, bytes) {
+        before ^= byte
+        literals[start + column] = before
+      }
+    }
+  }
+
+  /// The record that holds a byte.
+  func indexOfRecord(at offset: UInt64) -> Int {
+    var low = 0
+    var high = records.count
+    while low + 1 < high {
+      let middle = (low + high) / 2
+      if records[middle].offset <= offset { low = middle } else { high = middle }
+    }
+    return low
+  }
+}
+
+/// Writes plans of archives, record by record.
+public struct WovenWriter: ~Copyable {
+  /// Enough for framing to pack well; little to decode for one byte.
+  private static let recordsPerBlock = 2048
+  private static let literalsPerBlock = 2 << 20
+  /// A record's framing is no longer.
+  public static let mostLiteralBytes = 1 << 20
+
+  private struct Record {
+    var literal: [UInt8]
+    var contentBytes: UInt64
+    var zeroBytes: UInt64
+  }
+
+  private let headerBytes: Int
+  private var open: [Record] = []
+  private var openLiteralBytes = 0
+  private var contents: [Digest] = []
+  private var contentsBefore = 0
+  private var table = ByteWriter()
+  private var blockCount = 0
+  private var stored: [UInt8] = []
+  public private(set) var sizeBytes: UInt64 = 0
+  private let compressor = ZstdCompressor(level: 12)
+
+  /// - Parameter headerBytes: with which most records begin: 110 for cpio, 512 for tar.
+  public init(headerBytes: Int) { self.headerBytes = min(headerBytes, WovenBlock.mostHeaderBytes) }
+
+  /// Adds a record.
+  /// - Parameters:
+  ///   - literal: framing, at most `mostLiteralBytes`.
+  ///   - content: the blob that follows it; not an empty one.
+  ///   - zeroBytes: how many zeros follow that; at most 64 KiB.
+  public mutating func add(
+    _ literal: [UInt8], content: (id: Digest, sizeBytes: UInt64)?, zeroBytes: Int
+  ) throws(CodecError) {
+    precondition(literal.count <= WovenWriter.mostLiteralBytes)
+    let size = content?.sizeBytes ?? 0
+    if let content, size > 0 { contents.append(content.id) }
+    open.append(
+      Record(literal: literal, contentBytes: size, zeroBytes: UInt64(zeroBytes)))
+    openLiteralBytes += literal.count
+    sizeBytes += UInt64(literal.count) + size + UInt64(zeroBytes)
+    if open.count >= WovenWriter.recordsPerBlock
+      || openLiteralBytes >= WovenWriter.literalsPerBlock
+    { try endBlock() }
+  }
+
+  /// The plan's bytes.
+  public mutating func finish() throws(CodecError) -> [UInt8] {
+    try endBlock()
+    var writer = ByteWriter()
+    writer.byte(RecipePlan.wovenTag)
+    writer.varint(sizeBytes)
+    writer.varint(contents.count)
+    for content in contents { writer.digest(content) }
+    writer.varint(blockCount)
+    writer.raw(table.bytes)
+    writer.raw(stored)
+    return writer.bytes
+  }
+
+  private mutating func endBlock() throws(CodecError) {
+    let plain = open.reduce(0) { $0 + UInt64($1.literal.count) + $1.contentBytes + $1.zeroBytes }
+    if plain == 0 { return }
+    let raw = encodeBlock()
+    var packed = [UInt8](repeating: 0, count: ZstdCompressor.bound(raw.count))
+    var result: Result<Int, CodecError> = .failure(.truncated)
+    raw.withUnsafeBytes { raw in
+      packed.withUnsafeMutableBytes { packed in
+        do throws(CodecError) {
+          result = .success(try compressor.compress(raw, into: packed))
+        } catch { result = .failure(error) }
+      }
+    }
+    let length = try result.get()
+    stored += packed[..<length]
+    table.varint(plain)
+    table.varint(contents.count - contentsBefore)
+    table.varint(raw.count)
+    table.varint(length)
+    blockCount += 1
+    contentsBefore = contents.count
+    open.removeAll(keepingCapacity: true)
+    openLiteralBytes = 0
+  }
+
+  private func encodeBlock() -> [UInt8] {
+    var writer = ByteWriter()
+    writer.reserve(openLiteralBytes + open.count * 8 + 16)
+    writer.varint(open.count)
+    writer.varint(headerBytes)
+    for record in open { writer.varint(record.literal.count) }
+    for record in open { writer.varint(record.contentBytes) }
+    for record in open { writer.varint(record.zeroBytes) }
+    let whole = open.filter { $0.literal.count >= headerBytes }
+    for column in 0..<headerBytes {
+      var before: UInt8 = 0
+      for record in whole {
+        writer.byte(record.literal[column] ^ before)
+        before = record.literal[column]
+      }
+    }
+    for record in open {
+      writer.raw(record.literal.dropFirst(record.literal.count >= headerBytes ? headerBytes : 0))
+    }
+    return writer.bytes
+  }
+}

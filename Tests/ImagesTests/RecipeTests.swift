@@ -1,0 +1,359 @@
+// Recipes: packed images that real tools made are kept under 1 % of their size, and come back as they
+// were; what cannot be repeated is kept as it is; and damage below a recipe is found and named.
+
+import Codec
+import Foundation
+import Images
+import Ingest
+import Platform
+import Render
+import Store
+import TestSupport
+import Testing
+
+/// A tree of texts and programs, about 6 MB, made once.
+private let template: Result<TemporaryFolder, any Error> = Result {
+  let folder = try TemporaryFolder()
+  try shell(
+    """
+    python3 - "$1" <<'END'
+    import os, random, sys
+    r = random.Random(7)
+    words = [bytes(r.choice(b'etaoinshrdlucmfwyp') for _ in range(r.randint(2, 9))) for _ in range(3000)]
+    for i in range(180):
+        d = f'{sys.argv[1]}/usr/lib/d{i % 13}'
+        os.makedirs(d, exist_ok=True)
+        size = int(2500 * 1.025 ** i) if i % 7 else 30
+        noise = [b''] if i % 5 else [r.randbytes(6) for _ in range(500)]
+        data = b' '.join(r.choice(words) + r.choice(noise) for _ in range(size // 6 + 1))
+        with open(f'{d}/file-{i}.dat', 'wb') as f: f.write(data[:size])
+        os.utime(f'{d}/file-{i}.dat', (1700000000 + i * 37, 1700000000 + i * 37))
+    END
+    cd "$1"; ln usr/lib/d1/file-1.dat usr/lib/hard; ln -s usr/lib soft; : > empty
+    """, folder.path)
+  return folder
+}
+
+/// An image with that tree, and what packs it.
+private struct PackedImage {
+  let folder: TemporaryFolder
+  let workspace: Workspace
+
+  init() throws {
+    folder = try TemporaryFolder()
+    workspace = try Workspace.test(folder)
+    try shell("cp -a \"$1/.\" \"$2\"", try template.get().path, folder.path("root/img/rootimg"))
+  }
+
+  var packed: String { folder.path("root/img/rootimg.cpio.gz") }
+
+  /// Runs a script in the tree; $1 is the file to make.
+  func pack(_ script: String) throws {
+    try shell("cd \"$2\"; \(script)", packed, folder.path("root/img/rootimg"))
+  }
+
+  func size() throws -> UInt64 {
+    UInt64(try FileManager.default.attributesOfItem(atPath: packed)[.size] as? Int ?? 0)
+  }
+
+  /// The packed file as the store has it.
+  func stored(_ store: ObjectStore? = nil) throws -> [UInt8] {
+    let (blob, size) = try blob()
+    var bytes: [UInt8] = []
+    try (store ?? workspace.store()).read(blob, sizeBytes: size) { _, part in bytes += part }
+    return bytes
+  }
+
+  func blob() throws -> (id: Digest, sizeBytes: UInt64) {
+    let snapshot = try workspace.log("img")[0].committed.snapshot
+    let piece = try #require(snapshot.pieces.first { $0.role == "packed" })
+    guard case .file(let blob, let size) = piece.entry.content else {
+      throw TestFailure("the packed image is no file")
+    }
+    return (blob, size)
+  }
+
+  func original() throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(fileURLWithPath: packed))) }
+
+  /// Takes a snapshot of the tree alone, then one with the packed file.
+  func snapshotWithRecipe() throws -> (result: RecipeResult, storedBytes: UInt64) {
+    let part = packed + ".kept"
+    try FileManager.default.moveItem(atPath: packed, toPath: part)
+    _ = try workspace.snapshot("img")
+    try FileManager.default.moveItem(atPath: part, toPath: packed)
+    let outcome = try workspace.snapshot("img", recipes: true)
+    return (try #require(outcome.recipes.first), outcome.storedBytes)
+  }
+}
+
+private func report(_ result: RecipeResult) throws -> RecipeReport {
+  guard case .made(let report) = result.outcome else {
+    throw TestFailure("no recipe: \(result.outcome)")
+  }
+  return report
+}
+
+private let cpio = "find . | cpio --quiet -o -H newc"
+private func python(_ level: Int) -> String {
+  """
+  \(cpio) | python3 -c '
+  import gzip, sys
+  with open(sys.argv[1], "wb") as raw, gzip.GzipFile("rootimg.cpio", "wb", \(level), raw, 5) as f:
+      while b := sys.stdin.buffer.read(70000): f.write(b)' "$1"
+  """
+}
+
+@Suite(.serialized) struct RecipeTests {
+  @Test(arguments: [
+    ("pigz -6", "\(cpio) | pigz -6 > \"$1\""),
+    ("pigz -1", "\(cpio) | pigz -1 -p 2 > \"$1\""),
+    ("pigz -9", "\(cpio) | pigz -9 > \"$1\""),
+    ("pigz -6", "\(cpio) | pigz -6 -p 1 > \"$1\""),
+    ("pigz -6", "\(cpio) | pigz -6 -p 4 > \"$1\""),
+    ("pigz -1 -p 1", "\(cpio) | pigz -1 -p 1 > \"$1\""),
+    ("pigz -3 -p 1", "\(cpio) | pigz -3 -p 1 > \"$1\""),
+    ("pigz -6 -i", "\(cpio) | pigz -6 -i > \"$1\""),
+    ("pigz -6 -b 512", "\(cpio) | pigz -6 -b 512 > \"$1\""),
+    ("pigz -6", "tar c . | pigz > \"$1\""),
+    ("pigz -6", "tar c --format=pax . | pigz > \"$1\""),
+    ("pigz -6", "\(cpio) > \"$1.x\"; pigz -6 -c \"$1.x\" > \"$1\"; rm \"$1.x\""),
+    ("zlib level 1", python(1)),
+    ("zlib level 6", python(6)),
+    ("zlib level 9", python(9)),
+    (
+      "zlib level 6 memLevel 9",
+      "\(cpio) | perl -MIO::Compress::Gzip=:all -e 'gzip(\"-\" => $ARGV[0])' \"$1\""
+    ),
+    ("", "\(cpio) > \"$1\""),
+    ("", "tar c . > \"$1\""),
+  ])
+  func `a packed image takes under 1 % and comes back`(encoder: String, script: String) throws {
+    let image = try PackedImage()
+    try image.pack(script)
+    let (result, storedBytes) = try image.snapshotWithRecipe()
+    let report = try report(result)
+    #expect(report.encoders == (encoder.isEmpty ? [] : [encoder]))
+    #expect(report.newContents == 0)
+    let size = try image.size()
+    #expect(storedBytes * 100 < size, "\(storedBytes) of \(size)")
+    #expect(try image.stored() == image.original())
+    #expect(try image.workspace.verify(deep: true).isClean)
+  }
+
+  @Test func `our own pack is a recipe`() throws {
+    let image = try PackedImage()
+    _ = try image.workspace.pack(PackRequest("img"))
+    let (result, storedBytes) = try image.snapshotWithRecipe()
+    #expect(try report(result).encoders == ["segments, libdeflate level 5"])
+    let size = try image.size()
+    #expect(storedBytes * 100 < size, "\(storedBytes) of \(size)")
+    #expect(try image.stored() == image.original())
+  }
+
+  @Test(arguments: [
+    (
+      "two members",
+      "\(cpio) > \"$1.a\"; (pigz -c \"$1.a\"; pigz -9 -c \"$1.a\") > \"$1\"; rm \"$1.a\""
+    ),
+    ("garbage behind it", "\(cpio) | pigz > \"$1\"; head -c 100000 /dev/urandom >> \"$1\""),
+    ("zeros behind it", "\(cpio) | pigz > \"$1\"; truncate -s %4096 \"$1\""),
+    (
+      "an initrd with an archive in front",
+      "(cd usr/lib/d3; find . | cpio --quiet -o -H newc); \(cpio) | pigz -9 | cat"
+    ),
+  ])
+  func `more than one stream`(what: String, script: String) throws {
+    let image = try PackedImage()
+    try image.pack(script.hasPrefix("(cd") ? "{ \(script); } > \"$1\"" : script)
+    let (result, storedBytes) = try image.snapshotWithRecipe()
+    _ = try report(result)
+    let limit: UInt64 = what.hasPrefix("garbage") ? 100_000 : 0
+    let size = try image.size()
+    #expect(storedBytes < limit + size / 50, "\(what): \(storedBytes) of \(size)")
+    #expect(try image.stored() == image.original(), "\(what)")
+    #expect(try image.workspace.verify(deep: true).isClean)
+  }
+
+  @Test(arguments: [
+    ("GNU gzip", "\(cpio) | gzip -6 > \"$1\""),
+    ("cut off", "\(cpio) | pigz | head -c 900000 > \"$1\""),
+    (
+      "a flipped bit",
+      "\(cpio) | pigz > \"$1\"; printf '\\x55' | dd of=\"$1\" bs=1 seek=900000 conv=notrunc status=none"
+    ),
+    ("xz", "\(cpio) | xz -1 > \"$1\""),
+  ])
+  func `what cannot be repeated is stored as it is`(what: String, script: String) throws {
+    let image = try PackedImage()
+    try image.pack(script)
+    let outcome = try image.workspace.snapshot("img", recipes: true)
+    for result in outcome.recipes {
+      guard case .none(let why) = result.outcome else {
+        Issue.record("\(what) became a recipe")
+        continue
+      }
+      #expect(!why.isEmpty)
+    }
+    #expect(try image.stored() == image.original(), "\(what)")
+    #expect(try image.workspace.verify(deep: true).isClean)
+  }
+
+  @Test(arguments: seeds.prefix(2))
+  func `an archive with any damage is made again with it`(_ seed: UInt64) throws {
+    let image = try PackedImage()
+    try image.pack(seed % 2 == 0 ? "tar c --format=pax . > \"$1\"" : "\(cpio) > \"$1\"")
+    _ = try image.workspace.snapshot("img")
+    var random = SplitMix64(seed)
+    var bytes = try image.original()
+    for round in 0..<3 {
+      for _ in 0..<3 {
+        let at = Int(random.next() % UInt64(bytes.count - 5000))
+        switch random.next() % 4 {
+        case 0: bytes[at] = UInt8(truncatingIfNeeded: random.next())
+        case 1: bytes.removeSubrange(at..<at + Int(random.next() % 5000))
+        case 2: bytes.insert(contentsOf: random.bytes(Int(random.next() % 700)), at: at)
+        default: bytes.insert(contentsOf: [UInt8](repeating: 0, count: 70_000), at: at)
+        }
+      }
+      try Data(bytes).write(to: URL(fileURLWithPath: image.packed))
+      let outcome = try image.workspace.snapshot("img", recipes: true)
+      #expect(outcome.recipes.count == 1, "seed \(seed), round \(round)")
+      #expect(try image.stored() == bytes, "seed \(seed), round \(round)")
+    }
+  }
+
+  @Test func `contents that the tree has not are stored beside`() throws {
+    let image = try PackedImage()
+    try image.pack("\(cpio) | pigz > \"$1\"; rm -r usr/lib/d4 usr/lib/d5")
+    let result = try image.snapshotWithRecipe().result
+    #expect(try report(result).newContents > 10)
+    #expect(try image.stored() == image.original())
+  }
+
+  @Test(arguments: seeds)
+  func `any range of it can be made alone`(_ seed: UInt64) throws {
+    let image = try PackedImage()
+    try image.pack(seed % 2 == 0 ? "\(cpio) | pigz > \"$1\"" : python(6))
+    _ = try report(try image.snapshotWithRecipe().result)
+    let original = try image.original()
+    let (blob, size) = try image.blob()
+    var random = SplitMix64(seed)
+    for _ in 0..<40 {
+      let from = Int(random.next() % size)
+      let count = Int(random.next() % (size - UInt64(from) + 1)) >> Int(random.next() % 16)
+      var bytes = [UInt8](repeating: 0, count: count)
+      try bytes.withUnsafeMutableBytes {
+        try image.workspace.store().fill($0, from: blob, sizeBytes: size, at: UInt64(from))
+      }
+      #expect(bytes.elementsEqual(original[from..<from + count]), "seed \(seed): \(from) \(count)")
+    }
+  }
+
+  @Test func `what is stored already can become a recipe, and stays one in a new index`() throws {
+    let image = try PackedImage()
+    try image.pack("\(cpio) | pigz > \"$1\"")
+    _ = try image.workspace.snapshot("img")
+    let before = try image.workspace.store().totals().storedBytes
+    let outcome = try image.workspace.makeRecipes("img")
+    _ = try report(try #require(outcome.results.first))
+    let grown = try image.workspace.store().totals().storedBytes - before
+    let packedBytes = try image.size()
+    #expect(grown < packedBytes / 100)
+    let (blob, size) = try image.blob()
+    func isMade() throws -> Bool {
+      let needs = try image.workspace.store().references(of: blob, sizeBytes: size)
+      return needs.chunks.isEmpty && needs.blobs.count == 2
+    }
+    #expect(try isMade())
+    _ = try image.workspace.reindex()
+    #expect(try isMade())
+    #expect(try image.workspace.makeRecipes("img").alreadyMade == 1)
+    #expect(try image.stored() == image.original())
+  }
+
+  @Test func `restore and revert bring it back as it was`() throws {
+    let image = try PackedImage()
+    try image.pack("\(cpio) | pigz > \"$1\"")
+    let original = try image.original()
+    _ = try image.snapshotWithRecipe()
+    try shell("echo other > \"$1\"", image.packed)
+    _ = try image.workspace.revert("img")
+    #expect(try image.original() == original)
+  }
+
+  @Test func `damage below a recipe is found and named`() throws {
+    let image = try PackedImage()
+    try image.pack("\(cpio) | pigz > \"$1\"; rm -r usr/lib/d4")
+    _ = try report(try image.snapshotWithRecipe().result)
+    // Contents that only the recipe needs lie in a pack of their own: it goes.
+    let store = try image.workspace.store()
+    let (blob, size) = try image.blob()
+    let inner = try #require(try store.references(of: blob, sizeBytes: size).blobs.last)
+    let parts = try store.references(of: inner.id, sizeBytes: inner.sizeBytes).blobs
+    #expect(parts.count > 100)
+    let packs = image.folder.path("store/packs")
+    let names = try FileManager.default.contentsOfDirectory(atPath: packs)
+    var found = 0
+    for name in names {
+      try shell("mv \"$1/$2\" \"$1/../gone\"", packs, name)
+      let other = try Workspace(image.workspace.options, tell: { _ in })
+      let report = try other.verify(deep: false)
+      if report.problems.contains(where: { problem in
+        problem.affected.contains { printable($0.path).hasSuffix("rootimg.cpio.gz") }
+      }) {
+        found += 1
+      }
+      try shell("mv \"$1/../gone\" \"$1/$2\"", packs, name)
+    }
+    #expect(found >= 3, "the tree's contents, the new ones, the plans: \(found) of \(names.count)")
+  }
+
+  @Test func `an encoder that makes other bytes is noticed, and said`() throws {
+    let image = try PackedImage()
+    try image.pack("\(cpio) | pigz > \"$1\"")
+    _ = try report(try image.snapshotWithRecipe().result)
+    let store = try ObjectStore(
+      KernelFileSystem.shared, path: Array(image.folder.path("store").utf8), create: false,
+      maker: OtherMaker(), report: { _ in })
+    do {
+      _ = try image.stored(store)
+      Issue.record("other bytes were believed")
+    } catch let error as StoreError {
+      #expect(error.kind == .incompatible)
+      #expect(error.finding.contains("zlib 9.9"))
+    }
+    let report = try store.verify(deep: false, progress: Progress())
+    #expect(report.problems.contains { $0.finding.contains("zlib 9.9") })
+  }
+
+  @Test func `no blob is made of itself`() throws {
+    let folder = try TemporaryFolder()
+    let store = try Workspace.test(folder).store(create: true)
+    func digest(_ text: String) -> Digest { SHA256.digest(of: Array(text.utf8)) }
+    func plan(over id: Digest) -> RecipePlan {
+      .deflated(DeflatedPlan(fingerprints: [], spans: [.blob(id, sizeBytes: 2 << 20)]))
+    }
+    let (a, b, c) = (digest("a"), digest("b"), digest("c"))
+    #expect(try store.isMade(of: a, plan(over: a), over: []))
+    #expect(
+      try store.isMade(
+        of: a, plan(over: b), over: [MadeBlob(b, plan(over: c)), MadeBlob(c, plan(over: a))]))
+    let looped = [MadeBlob(b, plan(over: c)), MadeBlob(c, plan(over: b))]
+    #expect(try !store.isMade(of: a, plan(over: b), over: looped))
+  }
+}
+
+/// zlib from another world.
+private struct OtherMaker: StreamMaker {
+  func fingerprint(of encoder: DeflateMethod.Encoder) -> String { "zlib 9.9 0123456789abcdef" }
+
+  func replay(
+    _ run: DeflatedPlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
+    history: Int, isLast: Bool, into target: UnsafeMutableRawBufferPointer
+  ) throws -> Int {
+    let count = try DeflateMaker.shared.replay(
+      run, method, bytes, history: history, isLast: isLast, into: target)
+    if count > 40 { target[40] ^= 1 }
+    return count
+  }
+}
