@@ -158,7 +158,8 @@ final class ArchiveRecords {
   // MARK: Forms
 
   private static func isCpio(_ head: UnsafeRawBufferPointer) -> Bool {
-    head.count >= 110 && head.starts(with: Array("07070".utf8)) && (head[5] == 0x31 || head[5] == 0x32)
+    head.count >= 110 && head.starts(with: Array("07070".utf8))
+      && (head[5] == 0x31 || head[5] == 0x32)
   }
 
   private func nextCpio() throws -> Record? {

@@ -18,7 +18,8 @@ struct SegmentEnds: Sequence {
         index += 1
         let (before, after) = (boundaries[index - 1], boundaries[index])
         let bits = after.bitOffset - before.bitOffset
-        if after.plainOffset == before.plainOffset, after.bitOffset % 8 == 0, bits >= 35, bits <= 42 {
+        if after.plainOffset == before.plainOffset, after.bitOffset % 8 == 0, bits >= 35, bits <= 42
+        {
           return index
         }
       }

@@ -112,7 +112,9 @@ public struct DeflatedPlan: Sendable, Hashable {
 
   public static func decode(_ bytes: [UInt8]) throws(CodecError) -> DeflatedPlan {
     try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
-      guard try reader.byte() == RecipePlan.deflatedTag else { throw .corrupt("no plan of streams") }
+      guard try reader.byte() == RecipePlan.deflatedTag else {
+        throw .corrupt("no plan of streams")
+      }
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")
       var fingerprints: [String] = []
       for _ in 0..<(try reader.count(bytesEach: 1)) { fingerprints.append(try reader.text()) }
@@ -220,7 +222,9 @@ extension DeflatedPlan.Stream {
       plain += plainBytes
       offset += size
     }
-    guard plain == innerBytes else { throw .corrupt("the runs are not as long as what they encode") }
+    guard plain == innerBytes else {
+      throw .corrupt("the runs are not as long as what they encode")
+    }
     return DeflatedPlan.Stream(
       inner: inner, innerBytes: innerBytes, methods: methods, runs: runs)
   }

@@ -187,7 +187,8 @@ public final class MadeBlob: Sendable {
         )
       }
       if let (part, skipped) = part(record.offset, content) {
-        part.copyBytes(from: block.literals[record.literal].dropFirst(Int(skipped)).prefix(part.count))
+        part.copyBytes(
+          from: block.literals[record.literal].dropFirst(Int(skipped)).prefix(part.count))
       }
       if let (part, skipped) = part(content, zeros) {
         try store.fill(
@@ -321,11 +322,14 @@ public final class MadeBlob: Sendable {
     guard case .deflated(let plan) = plan else { return nil }
     guard let maker else { return "is a recipe, and this program was not told who makes one" }
     var encoders: Set<DeflateMethod.Encoder> = []
-    for case .deflated(let stream) in plan.spans { encoders.formUnion(stream.methods.map(\.encoder)) }
+    for case .deflated(let stream) in plan.spans {
+      encoders.formUnion(stream.methods.map(\.encoder))
+    }
     for encoder in encoders.sorted(by: { $0.rawValue < $1.rawValue }) {
       let own = maker.fingerprint(of: encoder)
       if !plan.fingerprints.contains(own) {
-        return "its recipe was made with '\(plan.fingerprints.joined(separator: "', '"))', and this "
+        return
+          "its recipe was made with '\(plan.fingerprints.joined(separator: "', '"))', and this "
           + "program has '\(own)': it may not come out as it was"
       }
     }
@@ -416,7 +420,8 @@ extension ObjectStore {
       for part in parts { try read(part) { _, piece in bytes += piece } }
       return bytes
     } catch let error as StoreError {
-      throw StoreError(error.kind, object, "\(error.object): \(error.finding)", advice: error.advice)
+      throw StoreError(
+        error.kind, object, "\(error.object): \(error.finding)", advice: error.advice)
     } catch {
       throw .damaged(object, "\(error)")
     }

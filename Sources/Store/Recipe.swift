@@ -43,7 +43,9 @@ public struct Recipe: Hashable, Sendable {
 
   public static func decode(_ bytes: [UInt8]) throws(CodecError) -> Recipe {
     try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
-      guard try reader.byte() == chunksTag else { throw .corrupt("the recipe is no list of chunks") }
+      guard try reader.byte() == chunksTag else {
+        throw .corrupt("the recipe is no list of chunks")
+      }
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")
       var recipe = Recipe()
       for _ in 0..<(try reader.count(bytesEach: 34)) {

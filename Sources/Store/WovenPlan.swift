@@ -35,7 +35,9 @@ public struct WovenPlan: Sendable {
 
   public static func decode(_ bytes: [UInt8]) throws(CodecError) -> WovenPlan {
     try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
-      guard try reader.byte() == RecipePlan.wovenTag else { throw .corrupt("no plan of an archive") }
+      guard try reader.byte() == RecipePlan.wovenTag else {
+        throw .corrupt("no plan of an archive")
+      }
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")
       let contents = try reader.count(bytesEach: Digest.byteCount)
       let contentsOffset = reader.offset
@@ -73,13 +75,6 @@ public struct WovenPlan: Sendable {
             stored: start + $0.stored.lowerBound..<start + $0.stored.upperBound)
         }, bytes: bytes, contentsOffset: contentsOffset)
     }
-  }
-
-  private init(sizeBytes: UInt64, blocks: [Block], bytes: [UInt8], contentsOffset: Int) {
-    self.sizeBytes = sizeBytes
-    self.blocks = blocks
-    self.bytes = bytes
-    self.contentsOffset = contentsOffset
   }
 
   /// The blobs between the framing, in order.
@@ -183,7 +178,8 @@ struct WovenBlock: Sendable {
     for record in records {
       let from = record.literal.count >= header ? header : 0
       let tail = try reader.raw(record.literal.count - from)
-      literals.replaceSubrange(record.literal.lowerBound + from..<record.literal.upperBound, with: tail)
+      literals.replaceSubrange(
+        record.literal.lowerBound + from..<record.literal.upperBound, with: tail)
     }
     try reader.expectEnd()
   }
@@ -258,7 +254,9 @@ public struct WovenWriter: ~Copyable {
     sizeBytes += UInt64(literal.count) + size + UInt64(zeroBytes)
     if open.count >= WovenWriter.recordsPerBlock
       || openLiteralBytes >= WovenWriter.literalsPerBlock
-    { try endBlock() }
+    {
+      try endBlock()
+    }
   }
 
   /// The plan's bytes.
