@@ -120,7 +120,10 @@ extension GarbageCollection {
       }
       for object in contents.frames.lazy.flatMap(\.objects)
       where needed.contains(object.kind, object.id) {
-        guard let place = try store.index.keptPlace(object.kind, object.id) else {
+        // A blob's longer recipe does not stand for its shorter one, which is what was marked.
+        guard let place = try store.index.keptPlace(object.kind, object.id),
+          place.length <= object.length
+        else {
           missed.insert(pack)
           break
         }
