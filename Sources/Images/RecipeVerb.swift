@@ -61,17 +61,18 @@ extension Workspace {
     pieces.filter { $0.role == ImageFiles.packed } + pieces.filter { $0.role != ImageFiles.packed }
   }
 
-  /// Files that a snapshot is about to take, and that may be recipes.
+  /// Files that a snapshot is about to take, and that are recipes, or may become some.
   func recipeCandidates(
     _ definition: ImageDefinition, _ image: ImageName, latest: Snapshot?,
-    also others: [PieceRequest]
+    also others: [PieceRequest], withNew: Bool
   ) throws -> [RecipeCandidate] {
     let (requests, _) = try requests(definition, latest: latest, also: others)
     let store = try store()
     return try RecipeCandidate.find(
       requests.filter { $0.role == ImageFiles.packed }
         + requests.filter { $0.role != ImageFiles.packed },
-      resolver, cache: try validCache(image, store), store, progress: progress)
+      resolver, cache: try validCache(image, store), latest: latest, store, withNew: withNew,
+      progress: progress)
   }
 
   /// Stores the files that a capture took as known: the trees beside them are in the store now.
@@ -82,11 +83,11 @@ extension Workspace {
     let finder = RecipeFinder(store, progress: progress)
     var results: [RecipeResult] = []
     var storedBytes: UInt64 = 0
-    for candidate in candidates {
+    for candidate in candidates where !candidate.isKept {
       // The capture has read anew what changed meanwhile.
       guard
         case .file(candidate.blob, _)? = pieces.first(where: { $0.path == candidate.path })?.entry
-          .content, try !store.holds(blob: candidate.blob)
+          .content
       else { continue }
       let outcome = try finder.storeRecipe(of: candidate.blob, candidate.source)
       switch outcome {

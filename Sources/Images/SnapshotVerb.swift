@@ -57,9 +57,8 @@ extension Workspace {
     let start = monotonicSeconds()
     let store = try store()
     let latest = try store.refs.latestReadable(of: image)
-    let candidates =
-      recipes
-      ? try recipeCandidates(definition, image, latest: latest?.snapshot, also: also) : []
+    let candidates = try recipeCandidates(
+      definition, image, latest: latest?.snapshot, also: also, withNew: recipes)
     let session = try store.beginSession(tuning)
     let live = try captureLive(
       image, definition, latest: latest, also: also, rows: keys,

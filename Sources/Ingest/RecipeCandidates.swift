@@ -5,11 +5,13 @@ import Codec
 import Platform
 import Store
 
-/// A file that the store has not.
+/// A file that a capture need not store.
 public struct RecipeCandidate: Sendable {
   public let path: [UInt8]
   public let blob: Digest
   public let stat: FileStat
+  /// The image's latest snapshot has it, in this very place: there is nothing to be done.
+  public let isKept: Bool
   private let fileSystem: any FileSystem
   private let file: Descriptor
 
@@ -20,10 +22,16 @@ public struct RecipeCandidate: Sendable {
   public var attested: AttestedFile { AttestedFile(stat: stat, blob: blob) }
 
   /// Looks at single files among the pieces of an image.
-  /// - Parameter cache: what it vouches for is in the store.
+  ///
+  /// A file that is kept as a recipe and was only touched would be stored once more, as chunks: so it is
+  /// hashed first, also where nobody asks for recipes.
+  /// - Parameters:
+  ///   - cache: what it vouches for is in the store.
+  ///   - latest: the image's latest snapshot; its image is locked.
+  ///   - withNew: whether files are listed that the latest snapshot has not.
   public static func find(
-    _ requests: [PieceRequest], _ resolver: PathResolver, cache: StatCache?, _ store: ObjectStore,
-    progress: Progress
+    _ requests: [PieceRequest], _ resolver: PathResolver, cache: StatCache?, latest: Snapshot?,
+    _ store: ObjectStore, withNew: Bool, progress: Progress
   ) throws -> [RecipeCandidate] {
     let fileSystem = resolver.fileSystem
     var cached: [[UInt8]: StatCache.Entry] = [:]
@@ -41,6 +49,8 @@ public struct RecipeCandidate: Sendable {
           at: place.directory.raw, place.name, [.read, .noFollow, .nonBlocking]),
         let opened = try? fileSystem.stat(file.raw), opened == stat
       else { continue }
+      let kept = try keptBlob(request.path.bytes, stat.size, latest, store, alsoChunks: withNew)
+      guard withNew || kept != nil else { continue }
       let source = PackedSource.file(fileSystem, file, sizeBytes: stat.size)
       guard
         let head = try? source.bytes(0..<min(stat.size, 512)),
@@ -54,12 +64,26 @@ public struct RecipeCandidate: Sendable {
         progress.add(bytes: UInt64(n))
         return n
       }
-      guard blob.sizeBytes == stat.size, try !store.holds(blob: blob.id) else { continue }
+      guard blob.sizeBytes == stat.size, withNew || blob.id == kept else { continue }
       found.append(
         RecipeCandidate(
-          path: request.path.bytes, blob: blob.id, stat: stat, fileSystem: fileSystem, file: file))
+          path: request.path.bytes, blob: blob.id, stat: stat, isKept: blob.id == kept,
+          fileSystem: fileSystem, file: file))
     }
     return found
+  }
+
+  /// What the latest snapshot has in a place, if it is as long as what is there now.
+  private static func keptBlob(
+    _ path: [UInt8], _ sizeBytes: UInt64, _ latest: Snapshot?, _ store: ObjectStore,
+    alsoChunks: Bool
+  ) throws -> Digest? {
+    guard let piece = latest?.pieces.first(where: { $0.path == path }),
+      case .file(let blob, sizeBytes) = piece.entry.content
+    else { return nil }
+    // One that cannot be read is stored again.
+    guard let parts = try? store.parts(of: blob, sizeBytes: sizeBytes) else { return nil }
+    return alsoChunks || parts.made != nil ? blob : nil
   }
 
   /// Stores the file as it is.

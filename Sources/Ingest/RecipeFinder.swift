@@ -6,7 +6,8 @@
 // 1. A recipe is stored after it has made its blob again bit for bit, out of the store, by the code that
 //    will make it when it is read. Until then nothing names it.
 // 2. No blob is ever made of itself, however many recipes lie between: a file may decode to itself. One
-//    search at a time goes on in a store, so that two cannot tie such a knot together.
+//    search at a time goes on in a store, so that two cannot tie such a knot together, and no collection
+//    beside it (`ObjectStore.lockRecipes`).
 // 3. What cannot be made again is left as it is. What a failed search has stored are contents that
 //    nothing names: the next garbage collection takes them.
 // 4. Memory is bounded: windows, a plan, 32 bytes a deflate block.
@@ -76,7 +77,9 @@ public struct RecipeFinder: Sendable {
   /// - Throws: `StoreError` and what the source throws; then, as with `none`, the store has of the blob
   ///   what it had before.
   public func storeRecipe(of blob: Digest, _ source: PackedSource) throws -> RecipeOutcome {
-    let lock = try store.lockRecipes()
+    guard let lock = try store.lockRecipes() else {
+      return .none("the store is being collected, or another recipe looked for; try again later")
+    }
     defer { withExtendedLifetime(lock) {} }
     do {
       var report = RecipeReport()

@@ -39,6 +39,16 @@ extension ObjectStore {
 
   /// The recipe of a blob that is not one chunk.
   func recipe(of blob: Digest, sizeBytes: UInt64) throws(StoreError) -> BlobRecipe {
+    let recipe = try recipe(of: blob)
+    guard recipe.sizeBytes == sizeBytes else {
+      throw .damaged(
+        "recipe of blob \(blob.hex)",
+        "makes \(recipe.sizeBytes) bytes where the tree says \(sizeBytes)")
+    }
+    return recipe
+  }
+
+  func recipe(of blob: Digest) throws(StoreError) -> BlobRecipe {
     let bytes: [UInt8]
     do {
       bytes = try object(.recipe, blob)
@@ -48,11 +58,7 @@ extension ObjectStore {
       throw .damaged("blob \(blob.hex)", "\(error)")
     }
     return try decoding("recipe of blob \(blob.hex)") { () throws(CodecError) in
-      let recipe = try BlobRecipe.decode(bytes)
-      guard recipe.sizeBytes == sizeBytes else {
-        throw .corrupt("makes \(recipe.sizeBytes) bytes where the tree says \(sizeBytes)")
-      }
-      return recipe
+      try BlobRecipe.decode(bytes)
     }
   }
 

@@ -93,7 +93,7 @@ extension ObjectStore {
 
   /// Nil where another collector is at work. (A child of ours that has not yet become what it will
   /// be may hold our last lock for a moment: so it is tried for half a second.)
-  private func lockCollections() throws(StoreError) -> FileLock? {
+  func lockCollections() throws(StoreError) -> FileLock? {
     try explaining("the store") { () throws(SystemError) in
       for _ in 0..<25 {
         let lock = try FileLock.acquireIfFree(

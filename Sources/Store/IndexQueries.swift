@@ -39,7 +39,10 @@ struct FrameRow {
 }
 
 extension Index {
-  /// Where an object is; nil when no pack has it. A copy that stays is preferred.
+  /// Where an object is; nil when no pack has it. A copy that stays is preferred, then the shorter
+  /// one: copies are equal, but for recipes, of which a blob may have one of chunks and one that makes
+  /// it of other blobs. Who chooses among copies chooses so (`survey` as well): what a collection
+  /// counts is what is read.
   func place(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectPlace? {
     if let kept = try place(kind, id, isDoomed: false) { return kept }
     return try place(kind, id, isDoomed: true)
@@ -61,7 +64,8 @@ extension Index {
           SELECT p.name, o.frame, f.stored, o.start, o.length FROM object o
           CROSS JOIN pack p CROSS JOIN frame f
           WHERE o.id = ? AND o.kind = ? AND p.id = o.pack AND p.doomed = ?
-          AND f.pack = o.pack AND f.offset = o.frame LIMIT 1
+          AND f.pack = o.pack AND f.offset = o.frame
+          ORDER BY o.length, o.pack, o.frame, o.start LIMIT 1
           """
         ).first(
           .blob(id.bytes), .integer(Int64(kind.rawValue)), .integer(isDoomed ? 1 : 0)
@@ -124,8 +128,8 @@ extension Index {
   /// All packs and frames, then all objects, as one state.
   ///
   /// - Parameters:
-  ///   - object: all copies of one object, the one that counts first: that in the first pack that is
-  ///     not doomed. It must not ask the index anything.
+  ///   - object: all copies of one object, the one that counts first: the shortest, in the first
+  ///     pack that is not doomed. It must not ask the index anything.
   func survey(
     packs: ([PackRow]) -> Void, frame: (FrameRow) -> Void, object: ([ObjectRow]) -> Void
   ) throws(StoreError) {
@@ -173,7 +177,8 @@ extension Index {
     _ database: Database, _ numbers: [Int64: Int], _ body: (ObjectRow) -> Void
   ) throws {
     try database.statement(
-      "SELECT id, kind, pack, frame, start, length FROM object ORDER BY id, kind, pack, frame, start"
+      "SELECT id, kind, pack, frame, start, length FROM object "
+        + "ORDER BY id, kind, length, pack, frame, start"
     ).rows { row in
       guard let kind = ObjectKind(rawValue: UInt8(truncatingIfNeeded: row.integer(1))),
         let pack = numbers[row.integer(2)]

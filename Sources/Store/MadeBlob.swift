@@ -360,13 +360,11 @@ extension ObjectStore {
     return made
   }
 
-  /// Held while a recipe is looked for.
-  public func lockRecipes() throws(StoreError) -> FileLock {
-    try explaining("the lock of recipes") { () throws(SystemError) in
-      try FileLock.acquire(
-        layout.fileSystem, at: layout.locks.raw, Array("recipes".utf8), exclusive: true)
-    }
-  }
+  /// Keeps collections, and other searches for recipes, out while a recipe is looked for: a recipe
+  /// rests on blobs that perhaps no snapshot has named before, and may be of a blob whose needs a
+  /// collection has written down already.
+  /// - Returns: nil while one is at work: waiting for a collection, which may wait for us, is no good.
+  public func lockRecipes() throws(StoreError) -> FileLock? { try lockCollections() }
 
   /// Whether a plan is over `blob`, be it through other recipes.
   /// - Parameter others: blobs that are taken from here and not from the store.

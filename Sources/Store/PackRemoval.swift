@@ -129,8 +129,10 @@ extension GarbageCollection {
           start += length
         }
       }
-      for object in places.keys where needed.contains(object.kind, object.id) {
-        if let place = try store.index.keptPlace(object.kind, object.id) ?? returning[object] {
+      for (object, own) in places where needed.contains(object.kind, object.id) {
+        // A blob's longer recipe does not stand for its shorter one, which is what was marked.
+        let others = [try store.index.keptPlace(object.kind, object.id), returning[object]]
+        if let place = others.compactMap(\.self).first(where: { $0.length <= own.length }) {
           proofs.append(Proof(object: object, place: place, doomed: pack))
         } else {
           missed.insert(pack)

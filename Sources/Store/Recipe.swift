@@ -134,14 +134,26 @@ extension ObjectStore {
   public func references(
     of blob: Digest, sizeBytes: UInt64
   ) throws(StoreError) -> BlobReferences {
-    var references = BlobReferences()
-    if sizeBytes == 0 { return references }
+    if sizeBytes == 0 { return BlobReferences() }
     if sizeBytes <= UInt64(Chunker.mostBytes), try holds(.chunk, blob) {
-      references.chunks = [blob]
-      return references
+      var chunk = BlobReferences()
+      chunk.chunks = [blob]
+      return chunk
     }
+    return try references(of: blob, by: recipe(of: blob, sizeBytes: sizeBytes))
+  }
+
+  /// What the recipe of a blob needs, whatever its size: a blob may be a chunk as well.
+  func references(ofRecipeOf blob: Digest) throws(StoreError) -> BlobReferences {
+    try references(of: blob, by: recipe(of: blob))
+  }
+
+  private func references(
+    of blob: Digest, by recipe: BlobRecipe
+  ) throws(StoreError) -> BlobReferences {
+    var references = BlobReferences()
     references.hasRecipe = true
-    switch try recipe(of: blob, sizeBytes: sizeBytes) {
+    switch recipe {
     case .chunks(let recipe): references.chunks = recipe.runs.map(\.chunk)
     case .made(let made):
       references.blobs = [(made.plan, made.planBytes)]

@@ -11,11 +11,12 @@ enum ObjectReference: Hashable, Sendable {
   case directory(Tree.IDs)
 }
 
-extension Recipe {
-  /// What must be there for the recipe to make its blob. A kind of recipe that makes a blob of
-  /// something else than chunks names it here, and nowhere else.
+extension BlobReferences {
+  /// What must be there for the blob to be had: `ObjectStore.references` tells it of recipes of
+  /// every kind, and nothing else does.
   func forEachReference(_ body: (ObjectReference) throws -> Void) rethrows {
-    for run in runs { try body(.object(.chunk, run.chunk)) }
+    for chunk in chunks { try body(.object(.chunk, chunk)) }
+    for blob in blobs { try body(.blob(blob.id)) }
   }
 }
 
@@ -68,11 +69,7 @@ struct ReferenceReader {
       own(.chunk, blob)
       guard mayHaveRecipe(blob), try store.holds(.recipe, blob) else { return }
       own(.recipe, blob)
-      let bytes = try store.object(.recipe, blob)
-      let recipe = try decoding("recipe of blob \(blob.hex)") { () throws(CodecError) in
-        try Recipe.decode(bytes)
-      }
-      try recipe.forEachReference(needs)
+      try store.references(ofRecipeOf: blob).forEachReference(needs)
     }
   }
 

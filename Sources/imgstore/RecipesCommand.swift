@@ -17,7 +17,7 @@ struct Recipes: ParsableCommand {
 
       Each recipe is proved first: the file is made again, whole, and its SHA-256 compared; that \
       takes about as long as packing it. What cannot be repeated (GNU gzip, xz, zstd) stays as it \
-      is. The bytes that a recipe replaces leave the store with the next garbage collection; \
+      is. The bytes that a recipe replaces leave the store with the next 'imgstore gc'; \
       'imgstore snapshot --recipes' never stores them.
       """)
 

@@ -271,6 +271,39 @@ private func python(_ level: Int) -> String {
     #expect(try image.stored() == image.original())
   }
 
+  @Test func `a collection frees what a recipe replaces, and keeps what it needs`() throws {
+    let image = try PackedImage()
+    // Contents that only the packed file has.
+    try image.pack("\(cpio) | pigz > \"$1\"; rm -r usr/lib/d4 usr/lib/d5")
+    _ = try image.workspace.snapshot("img")
+    _ = try report(try #require(try image.workspace.makeRecipes("img").results.first))
+    let before = try image.workspace.store().totals().storedBytes
+    let collected = try image.workspace.store().collect(
+      CollectionRequest(), progress: Progress(), report: { _ in })
+    #expect(collected.freedBytes > 0)
+    let packedBytes = try image.size()
+    #expect(try image.workspace.store().totals().storedBytes + packedBytes / 2 < before)
+    #expect(try image.stored() == image.original())
+    #expect(try image.workspace.verify(deep: true).isClean)
+    // Again, all of it compressed anew; and from a new index.
+    var request = CollectionRequest()
+    request.rewriting = .all(level: 5)
+    _ = try image.workspace.store().collect(request, progress: Progress(), report: { _ in })
+    _ = try image.workspace.reindex()
+    #expect(try image.stored() == image.original())
+    #expect(try image.workspace.verify(deep: true).isClean)
+  }
+
+  @Test func `a recipe whose file was touched stays one`() throws {
+    let image = try PackedImage()
+    try image.pack("\(cpio) | pigz > \"$1\"")
+    _ = try report(try image.snapshotWithRecipe().result)
+    try shell("sleep 0.1; touch \"$1\"", image.packed)
+    let outcome = try image.workspace.snapshot("img")
+    #expect(outcome.storedBytes < 4096)
+    #expect(try image.stored() == image.original())
+  }
+
   @Test func `restore and revert bring it back as it was`() throws {
     let image = try PackedImage()
     try image.pack("\(cpio) | pigz > \"$1\"")
