@@ -24,6 +24,8 @@ public struct ApplyReport: Sendable {
   public var removed = 0
   public var changedAttributes = 0
   public var problems: [ApplyProblem] = []
+  /// Trees that were changed in place, because they could not be built beside, and why.
+  public var fallbacks: [ApplyProblem] = []
   /// Large files as they are now that they are written: nobody need read them to know their content.
   public var largeFiles: [(path: [UInt8], stat: FileStat)] = []
   public init() {}
@@ -35,6 +37,7 @@ public struct ApplyReport: Sendable {
     a.removed += b.removed
     a.changedAttributes += b.changedAttributes
     a.problems += b.problems
+    a.fallbacks += b.fallbacks
     a.largeFiles += b.largeFiles
   }
 }

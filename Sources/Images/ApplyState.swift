@@ -37,8 +37,16 @@ public struct ApplyOutcome: Sendable {
   public var plannedBytes: UInt64 = 0
   /// Bytes of the files that are to be removed.
   public var removedBytes: UInt64 = 0
-  /// How each tree is changed.
-  public var methods: [TreeMethod] = []
+  /// How each tree was to be changed.
+  var chosenMethods: [TreeMethod] = []
+  /// How each tree is, or was, changed: in place after all where it could not be built beside.
+  public var methods: [TreeMethod] {
+    chosenMethods.map { method in
+      report.fallbacks.first { $0.path == method.path }.map {
+        TreeMethod(path: method.path, isSwap: false, why: $0.what)
+      } ?? method
+    }
+  }
   public var removals: [[UInt8]] = []
   public var writes: [[UInt8]] = []
   public var attributePaths: [[UInt8]] = []
@@ -111,7 +119,7 @@ extension Workspace {
     _ plans: [PiecePlan], _ methods: [TreeMethod], _ attributes: [AttributeChange]
   ) -> ApplyOutcome {
     var outcome = ApplyOutcome()
-    outcome.methods = methods
+    outcome.chosenMethods = methods
     outcome.attributes = attributes
     for piece in plans {
       let above = piece.path.parent.bytes

@@ -46,12 +46,9 @@ extension Workspace {
       }
       let tree = TreeBeside(
         piece: piece, place: try resolve(piece.path), name: stagingName(token, i))
-      if let report = try build(tree, staging, token) {
-        placement.report += report
-        beside.append(tree)
-      } else {
-        inPlace.append(piece)
-      }
+      let (report, isBuilt) = try build(tree, staging, token)
+      placement.report += report
+      if isBuilt { beside.append(tree) } else { inPlace.append(piece) }
     }
     for piece in inPlace {
       placement.report += try change(piece, token, staged, at: try resolve(piece.path))
@@ -61,7 +58,9 @@ extension Workspace {
         placement.report.removed += tree.piece.plan.removals.count
         placement.oldTrees.append(ResolvedPath(directory: tree.place.directory, name: tree.name))
       } else {
-        tell("\(tree.piece.path.text): this file system exchanges no folders; changed in place")
+        placement.report.fallbacks.append(
+          ApplyProblem(
+            path: tree.piece.path.bytes, what: "this file system exchanges no folders"))
         try TreeRemover(fileSystem).remove(at: tree.place.directory.raw, tree.name)
         placement.report += try change(tree.piece, token, staged, at: tree.place)
       }
@@ -81,10 +80,12 @@ extension Workspace {
   // MARK: Beside
 
   /// Builds a tree beside the live one and makes it durable.
-  /// - Returns: nil where it came out other than the snapshot has it, or could not be built: then
-  ///   nothing is left of it.
-  private func build(_ tree: TreeBeside, _ plan: Plan, _ token: String) throws -> ApplyReport? {
-    guard tree.piece.wanted != nil else { return ApplyReport() }
+  /// - Returns: false where it came out other than the snapshot has it, or could not be built: then
+  ///   nothing is left of it, and the report says why.
+  private func build(
+    _ tree: TreeBeside, _ plan: Plan, _ token: String
+  ) throws -> (report: ApplyReport, isBuilt: Bool) {
+    guard tree.piece.wanted != nil else { return (ApplyReport(), true) }
     let (directory, path) = (tree.place.directory, tree.piece.path)
     let donor = try tree.piece.donor.map { try resolver.resolve($0.path) }
     let executor = Executor(
@@ -98,15 +99,17 @@ extension Workspace {
       guard let problem = report.problems.first else {
         progress.begin("syncing")
         try fileSystem.syncFileSystem(of: directory.raw)
-        return report
+        return (report, true)
       }
       why = problem.what
     } catch let error as SystemError where error.isOutOfSpace || error.code == .accessDenied {
       why = "\(error.code)"
     }
-    tell("\(path.text): changed in place, because the tree cannot be built beside it (\(why))")
     try TreeRemover(fileSystem).remove(at: directory.raw, tree.name)
-    return nil
+    var report = ApplyReport()
+    report.fallbacks.append(
+      ApplyProblem(path: path.bytes, what: "it cannot be built beside the live one: \(why)"))
+    return (report, false)
   }
 
   /// Lets the new tree take the place of the old one, or of nothing, or nothing that of the old one.

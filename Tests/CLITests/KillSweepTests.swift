@@ -278,7 +278,7 @@ private struct KillSweep {
     watcher.standardOutput = FileHandle(forWritingAtPath: output)
     watcher.standardError = FileHandle(forWritingAtPath: output)
     try watcher.run()
-    for round in 0..<(Sweep.isWhole ? 200 : 20) {
+    for round in 0..<(Sweep.isWhole ? 200 : 10) {
       let result = try site.imgstore("revert", "img@\(round % 2 + 1)", "--swap")
       #expect(result.status == 0 && result.output.contains("swapped"), "\(result.errors)")
     }

@@ -1,0 +1,239 @@
+// Undo, resume, and what decides between swap and in place.
+
+import Apply
+import Codec
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct UndoTests {
+  private func tree(_ folder: TemporaryFolder) -> String { folder.path("root/img/rootimg") }
+
+  /// An image with two snapshots; the second is live.
+  private func twoStates(_ folder: TemporaryFolder) throws -> Workspace {
+    let workspace = try Workspace.test(folder)
+    try shell("cd \"$1\"; echo one >f; echo same >g; mkdir d; echo x >d/x; ln g d/h", tree(folder))
+    _ = try workspace.snapshot("img")
+    try shell("cd \"$1\"; echo two >f; rm -r d; echo new >n", tree(folder))
+    _ = try workspace.snapshot("img")
+    return workspace
+  }
+
+  private func refusal(_ body: () throws -> Void) -> String {
+    do { try body() } catch { return (error as? any ExplainedError)?.explanation ?? "\(error)" }
+    return ""
+  }
+
+  @Test func `an undo takes a revert back, and another does it again`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try twoStates(folder)
+    try copyTree(tree(folder), folder.path("two"))
+    _ = try workspace.restore("img@1", to: folder.path("one"))
+    #expect(try workspace.revert("img@1").isExact)
+    for round in 0..<4 {
+      #expect(try workspace.undo("img").isExact)
+      let end = folder.path(round % 2 == 0 ? "two" : "one")
+      #expect(try differences(end, tree(folder)) == "", "round \(round)")
+      // A snapshot of the same state between them changes nothing.
+      if round == 1 { _ = try workspace.snapshot("img", message: "nightly") }
+    }
+    // What was changed by others since is kept, not lost.
+    try shell("echo mine >\"$1/mine\"", tree(folder))
+    let undone = try workspace.undo("img")
+    #expect(try differences(folder.path("two"), tree(folder)) == "")
+    #expect(try workspace.findEntry("mine", in: #require(undone.safety)).entry.sizeBytes == 5)
+  }
+
+  @Test func `a snapshot is nothing to undo`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try twoStates(folder)
+    #expect(refusal { _ = try workspace.undo("img") }.contains("there is nothing to undo"))
+    _ = try workspace.revert("img@1")
+    try shell("echo three >\"$1/f\"", tree(folder))
+    _ = try workspace.snapshot("img")
+    #expect(refusal { _ = try workspace.undo("img") }.contains("there is nothing to undo"))
+  }
+
+  @Test func `without a safety snapshot there is no way back, and that is said`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try twoStates(folder)
+    try shell("echo unkept >\"$1/f\"", tree(folder))
+    var request = RevertRequest("img@1")
+    request.keepsSafety = false
+    let outcome = try workspace.revert(request)
+    #expect(outcome.isExact && outcome.safety == nil)
+    #expect(try workspace.log("img").count == 3)
+    #expect(refusal { _ = try workspace.undo("img") }.contains("nothing to undo"))
+  }
+
+  /// Leaves a revert to img@1 half done.
+  private func interrupt(_ folder: TemporaryFolder, _ method: ApplyMethod) throws -> Workspace {
+    let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+    let whole = try Workspace(options) { _ in }
+    for n in stride(from: 150, to: 1500, by: 10) {
+      let files = FaultyFileSystem(failing: n, .forGood)
+      var request = RevertRequest("img@1")
+      request.method = method
+      do {
+        _ = try Workspace(options, fileSystem: files) { _ in }.revert(request)
+      } catch {
+        if try !whole.unfinished().isEmpty { return whole }
+        continue
+      }
+      // It ended before its fault: back to where it began.
+      _ = try whole.revert("img@2")
+    }
+    throw TestFailure("no revert was interrupted")
+  }
+
+  @Test func `what is put into a half-changed image is kept`() throws {
+    let folder = try TemporaryFolder()
+    _ = try twoStates(folder)
+    let workspace = try interrupt(folder, .inPlace)
+    try shell("echo precious >\"$1/precious\"", tree(folder))
+    for verb: () throws -> Void in [
+      { _ = try workspace.snapshot("img") }, { _ = try workspace.revert("img@2") },
+      { _ = try workspace.undo("img") }, { _ = try workspace.define("img", ["profile=x"]) },
+    ] {
+      #expect(refusal(verb).contains("'imgstore resume img' completes it"))
+    }
+    #expect(try workspace.journalledSnapshots().count == 2)
+    #expect(try workspace.status("img").unfinished?.target == "img@1")
+    let revert = try #require(try workspace.resume("img", .forward).revert)
+    #expect(revert.isExact)
+    let kept = try workspace.findEntry("precious", in: #require(revert.safety))
+    #expect(kept.entry.sizeBytes == 9)
+    #expect(try workspace.unfinished().isEmpty && workspace.journalledSnapshots().isEmpty)
+    #expect(refusal { _ = try workspace.resume(nil, .forward) }.contains("no change was begun"))
+  }
+
+  @Test func `a damaged journal is an error, and can be abandoned`() throws {
+    let folder = try TemporaryFolder()
+    _ = try twoStates(folder)
+    let workspace = try interrupt(folder, .swap)
+    try shell(
+      "printf X | dd of=\"$1\" bs=1 seek=40 conv=notrunc 2>&1", folder.path("store/journal/img"))
+    for direction in [ResumeDirection.forward, .back] {
+      #expect(
+        refusal { _ = try workspace.resume("img", direction) }.contains(
+          "imgstore resume img --abandon"))
+    }
+    #expect(refusal { _ = try workspace.journalledSnapshots() }.contains("journal of img"))
+    _ = try workspace.resume("img", .abandon)
+    #expect(try workspace.revert("img@1").isExact)
+  }
+
+  private func name(_ digit: String) throws -> Digest {
+    try #require(Digest(hex: String(repeating: digit, count: 64)))
+  }
+
+  @Test func `a journal comes back as it was, and no flipped byte goes unnoticed`() throws {
+    var journal = Journal(
+      operation: .importing, image: "img", started: now(), method: .swap,
+      target: try name("a"), before: try name("b"), command: "import", message: "m",
+      options: [.init("allow", "/opt"), .init("orig", "")])
+    #expect(try Journal.decode(journal.encode()) == journal)
+    journal.before = nil
+    let bytes = journal.encode()
+    #expect(try Journal.decode(bytes) == journal)
+    for i in bytes.indices {
+      var damaged = bytes
+      damaged[i] ^= 1
+      #expect(throws: (any Error).self) { try Journal.decode(damaged) }
+    }
+    for end in bytes.indices {
+      #expect(throws: (any Error).self) { try Journal.decode(Array(bytes[..<end])) }
+    }
+  }
+
+  @Test func `nasty entries survive swaps`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    let live = tree(folder)
+    try makeNastyTree(live)
+    _ = try workspace.snapshot("img")
+    try copyTree(live, folder.path("one"))
+    try shell(
+      """
+      cd "$1"; echo changed >size-4096; rm random; chmod 600 size-1; mv web/g1-0 moved; rm -r web2
+      touch -d 2002-02-02 size-65536; rm symlink; ln -s other symlink; ln size-65537 another
+      """, live)
+    _ = try workspace.snapshot("img")
+    try copyTree(live, folder.path("two"))
+    for (reference, end) in [("img@1", "one"), ("img@2", "two")] {
+      var request = RevertRequest(reference)
+      request.method = .swap
+      let outcome = try workspace.revert(request)
+      #expect(outcome.isExact && outcome.apply.methods.first?.isSwap == true)
+      #expect(outcome.apply.report.problems.isEmpty && outcome.apply.report.reusedFiles > 15_000)
+      #expect(try differences(folder.path(end), live) == "", "\(reference)")
+    }
+  }
+
+  @Test func `a tree that somebody holds is changed in place, and the reason is given`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try twoStates(folder)
+    func method() throws -> TreeMethod {
+      try #require(workspace.revert("img@1", dryRun: true).apply.methods.first)
+    }
+    #expect(try method().isSwap)
+    try shell(
+      "mkdir -p \"$1/etc\"; echo '/img *(rw)' >\"$1/etc/exports\"", folder.path("root"))
+    #expect(try method().isSwap, "an export of a folder above is no use of the tree")
+    try shell("echo '\"/img/rootimg\" node1(ro)' >>\"$1/etc/exports\"", folder.path("root"))
+    #expect(try !method().isSwap && method().why.contains("exported by NFS"))
+    try shell("rm \"$1/etc/exports\"", folder.path("root"))
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/bin/sleep")
+    process.arguments = ["60"]
+    process.currentDirectoryURL = URL(fileURLWithPath: tree(folder))
+    try process.run()
+    #expect(try !method().isSwap && method().why.contains("working folder"))
+    process.terminate()
+    process.waitUntilExit()
+    #expect(try method().isSwap)
+    // Few changes of many entries are not worth a second tree.
+    try shell("cd \"$1\"; mkdir many; cd many; seq 3000 | xargs touch", tree(folder))
+    let many = try workspace.snapshot("img").committed
+    try shell("rm \"$1/many/7\"", tree(folder))
+    let few = try #require(try workspace.revert(many.name).apply.methods.first)
+    #expect(!few.isSwap && few.why.contains("are few"))
+  }
+
+  @Test func `no tree is swapped that something is mounted in`() throws {
+    guard isRoot else { return }
+    let folder = try TemporaryFolder()
+    let workspace = try twoStates(folder)
+    try shell("mkdir \"$1/m\"", tree(folder))
+    guard try run("mount", "-t", "tmpfs", "none", tree(folder) + "/m").didSucceed else { return }
+    defer { _ = try? run("umount", tree(folder) + "/m") }
+    var request = RevertRequest("img@1")
+    request.method = .swap
+    #expect(refusal { _ = try workspace.revert(request) }.contains("cannot be swapped"))
+    #expect(try workspace.unfinished().isEmpty)
+    #expect(try workspace.revert("img@1").apply.methods.first?.isSwap == false)
+  }
+
+  @Test func `a copy has its own folder, lists and rows, and goes with an undo`() throws {
+    let node = try ManagementNode.real()
+    let image = try #require(
+      try node.workspace.images().map(\.name).first { $0.contains("netboot") })
+    let before = try node.state()
+    let first = try node.workspace.snapshot(image).committed
+    let copied = try node.workspace.copy(CopyRequest(image, to: "second"))
+    #expect(copied.remaining.isEmpty && copied.source.id == first.id)
+    #expect(try node.workspace.status("second").isClean)
+    #expect(try node.workspace.status(image).isClean)
+    #expect(copied.folder.text.hasSuffix("/second"))
+    let paths = copied.copied.snapshot.pieces.map { printable($0.path) }
+    #expect(paths.contains { $0.hasPrefix(copied.folder.text) })
+    #expect(
+      refusal { _ = try node.workspace.copy(CopyRequest(image, to: "second")) }.contains(
+        "is defined already"))
+    _ = try node.workspace.undo("second")
+    #expect(try node.state().withoutTableFiles == before.withoutTableFiles)
+  }
+}
