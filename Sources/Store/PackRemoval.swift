@@ -123,9 +123,12 @@ extension GarbageCollection {
       for frame in contents.frames {
         var start = 0
         for (kind, id, length) in frame.objects {
-          places[ObjectName(kind: kind, id: id)] = ObjectPlace(
-            address: FrameAddress(pack: pack, offset: frame.offset), frameBytes: frame.frameBytes,
-            start: start, length: length)
+          let object = ObjectName(kind: kind, id: id)
+          if places[object].map({ length < $0.length }) ?? true {
+            places[object] = ObjectPlace(
+              address: FrameAddress(pack: pack, offset: frame.offset),
+              frameBytes: frame.frameBytes, start: start, length: length)
+          }
           start += length
         }
       }
@@ -136,7 +139,7 @@ extension GarbageCollection {
           proofs.append(Proof(object: object, place: place, doomed: pack))
         } else {
           missed.insert(pack)
-          returning.merge(places) { old, _ in old }
+          returning.merge(places) { $1.length < $0.length ? $1 : $0 }
           break
         }
       }
