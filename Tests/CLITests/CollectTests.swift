@@ -27,6 +27,7 @@ import Testing
     }
   }
 
+  /// Sweeps take 1, 3, 6, 12 … as the call at which it is killed; IMGSTORE_SWEEP=all each one.
   /// What makes a difference on disk, or to other processes.
   private static let calls = [
     "rename,renameat,renameat2", "unlink,unlinkat", "write,pwrite64", "fsync,fdatasync", "flock",
@@ -44,8 +45,6 @@ import Testing
       "rm -rf \"$2/store\"; cp -a \"$1/store\" \"$2/\"", base.folder.path, final.folder.path)
     #expect(try final.imgstore("gc").status == 0)
     let least = try packBytes(final)
-    let step =
-      Self.isThorough ? 1 : calls.hasPrefix("ftruncate") || calls.hasPrefix("flock") ? 9 : 3
     var n = 1
     while n < 2000 {
       let site = try Site()
@@ -58,7 +57,7 @@ import Testing
           "inject=\(calls):signal=SIGKILL:when=\(n)", binary, "gc",
         ], environment: site.environment)
       let when = "\(calls) \(n)"
-      let verify = try site.imgstore("verify", "--deep")
+      let verify = try site.imgstore("verify")
       #expect(verify.status == 0, "\(when): \(verify.errors)")
       try shell("rm -f \"$1/index.sqlite\"", site.folder.path("store"))
       let again = try site.imgstore("verify", "--deep")
@@ -69,13 +68,14 @@ import Testing
       #expect(next.status == 0, "\(when): \(next.errors)")
       #expect(try run("ls", site.folder.path("store/doomed")).output == "", "\(when)")
       #expect(try run("ls", site.folder.path("store/tmp")).output == "", "\(when)")
-      #expect(try site.imgstore("verify", "--deep").status == 0, "\(when), collected")
-      #expect(try site.imgstore("log", "img").output.split(separator: "\n").count == 3, "\(when)")
+      let collected = try site.imgstore("verify", "--deep", "--json")
+      #expect(
+        collected.status == 0 && collected.output.contains("\"snapshots\" : 3"), "\(when)")
       let bytes = try packBytes(site)
       #expect(Double(bytes) < Double(least) * 1.02 + 40_000, "\(when): \(bytes), \(least)")
       // strace ends as what it traced did; a call that is not reached kills nothing.
       if result.status == 0 { return }
-      n += step
+      n += Self.isThorough ? 1 : max(2, n)
     }
     Issue.record("the sweep does not end")
   }
@@ -116,7 +116,7 @@ import Testing
 
   private func prepared(_ site: Site) throws -> String {
     try shell(
-      "mkdir -p \"$1/out\"; touch \"$1/out/go\"; echo k >\"$1/root/img/kernel\"; echo i >\"$1/root/img/initrd-stateless.gz\"; echo l >\"$1/root/img/list\"",
+      "mkdir -p \"$1/out\"; touch \"$1/out/go\"; echo k >\"$1/root/img/kernel\"; echo i >\"$1/root/img/initrd-stateless.gz\"; echo l >\"$1/root/img/list\"; echo p | gzip >\"$1/root/img/rootimg.gz\"",
       site.folder.path)
     _ = try site.imgstore(
       "define", "img", "osvers=rhels9", "osarch=x86_64", "profile=p", "pkglist=/img/list")
@@ -131,11 +131,11 @@ import Testing
     let result = try run(
       "bash", "-uc",
       #"""
-      mkfifo "$2/pipe"; sleep 30 >"$2/pipe" & sleeper=$!
+      mkfifo "$2/pipe"; sleep 4 >"$2/pipe" & sleeper=$!
       "$1" import - <"$2/pipe" >/dev/null 2>&1 & importer=$!
       sleep 0.5
       "$1" gc --max-time 1s; echo "status $?"
-      kill $importer $sleeper; wait 2>/dev/null
+      kill -9 $importer $sleeper; wait 2>/dev/null
       "$1" gc; echo "status $?"
       """#, "test", binary, site.folder.path, environment: site.environment)
     let lines = result.output.split(separator: "\n")
@@ -222,7 +222,7 @@ import Testing
     #expect(gc.hasPrefix("freed # kB: removed 1 pack, "), "\(gc)")
     let stats = try masked(try site.imgstore("stats").output)
     #expect(stats.hasPrefix("images 1\nsnapshots 3 "), "\(stats)")
-    #expect(stats.contains("\nchunks ") && stats.contains("\npacks 3 # kB"))
+    #expect(stats.contains("\nchunks ") && stats.contains("\npacks "))
     #expect(try site.imgstore("log", "img").output.contains("[golden] change 2"))
     #expect(try site.imgstore("untag", "img@golden").output == "img@2 has that tag no longer\n")
     #expect(try site.imgstore("unpin", "img@1").output == "img@1 is pinned no longer\n")
