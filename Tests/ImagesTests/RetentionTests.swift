@@ -1,5 +1,6 @@
 // What policies keep, and what becomes of numbers, tags and pins.
 
+import Apply
 import Foundation
 import Images
 import Platform
@@ -136,5 +137,23 @@ import Testing
     let workspace = try filled(folder, 2)
     #expect(throws: ImageError.self) { try workspace.forget(["img"], RetentionPolicy()) }
     #expect(throws: ImageError.self) { try workspace.forget(["nobody"], policy(last: 1)) }
+  }
+
+  @Test func `what an unfinished change needs stays, even by force`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try filled(folder, 5)
+    let log = try workspace.log("img").map(\.committed)
+    let journal = Journal(
+      operation: .revert, image: "img", started: now(), method: .inPlace, target: log[4].id,
+      before: log[2].id, command: "revert", message: "revert to @1")
+    let image = try ImageName("img")
+    try workspace.store().journals.write(journal.encode(), of: image)
+    let outcome = try workspace.forget(["img"], policy(last: 1), force: true)
+    #expect(outcome.kept.map(\.snapshot.number) == [1, 3, 5])
+    #expect(outcome.kept[0].reasons == [.underWay(what: "a revert to img@1")])
+    #expect(throws: ImageError.self) { try workspace.remove("img@3", force: true) }
+    try workspace.store().journals.remove(image)
+    _ = try workspace.remove("img@3", force: true)
+    #expect(try workspace.log("img").map(\.committed.number) == [5, 1])
   }
 }
