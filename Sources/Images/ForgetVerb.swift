@@ -54,7 +54,7 @@ extension Workspace {
       names.isEmpty
       ? try store.refs.images()
       : try Set(names.map { try ImageName(try findLatest($0).snapshot.image) }).sorted()
-    let locks = try images.map { try lock($0, store) }
+    let locks = try images.map { try lockHistory($0, store) }
     defer { withExtendedLifetime(locks) {} }
     let inUse = try snapshotsInUse()
     var forgotten: [ForgottenSnapshot] = []
@@ -104,7 +104,7 @@ extension Workspace {
   ) throws -> ForgetOutcome {
     let store = try store()
     let (name, image) = try named(text, force: force)
-    let lock = try lock(image, store)
+    let lock = try lockHistory(image, store)
     defer { withExtendedLifetime(lock) {} }
     guard try store.refs.numbers(of: image).contains(name.number) else {
       throw ImageError("snapshot \(name)", "has just been removed by another imgstore")
@@ -132,6 +132,13 @@ extension Workspace {
     let forgotten = ForgottenSnapshot(
       name: name, snapshot: try? store.refs.read(image, name.number), tags: tags)
     return try drop([forgotten], kept: [], unreadable: [], dryRun: dryRun)
+  }
+
+  /// The image's lock, also while a change of it is unfinished: what that needs stays.
+  private func lockHistory(_ image: ImageName, _ store: ObjectStore) throws -> FileLock {
+    try store.lockImage(image) {
+      tell("waiting: another imgstore is at work on image \(image)")
+    }
   }
 
   /// The snapshot that a reference means. With `force`, IMAGE@NUMBER need not be readable.
