@@ -23,30 +23,33 @@ extension Workspace {
     try session.withWorker { worker in
       for object in tree.view.newObjects { try worker.add(object.kind, object.id, object.bytes) }
     }
-    try session.finish()
     let lock = try lock(source.image, store)
     defer { withExtendedLifetime((lock, session)) {} }
-
+    // Other files of the image may be newer than `before`, a packed one for instance: one snapshot
+    // takes them along.
+    let (live, candidates) = try ingestLive(
+      source.image, source.definition, latest: before, into: session)
+    try session.finish()
+    _ = try settle(candidates, live.capture.pieces)
+    guard let old = live.capture.pieces.first(where: { $0.path == path.bytes }),
+      old == before.snapshot.piece(at: path.bytes)
+    else {
+      throw ImageError(
+        path.text, "was changed by somebody else just now; nothing was done",
+        advice: "Try again when it is at rest.")
+    }
+    let new = Snapshot.Piece(role: old.role, path: old.path, entry: tree.top)
     let plans = try planPieces(
-      from: before.snapshot.pieces.filter { $0.path == path.bytes }, store,
-      to: [Snapshot.Piece(role: ImageFiles.rootTree, path: path.bytes, entry: tree.top)], store,
-      liveNotes: before.snapshot.notes, targetNotes: [])
+      from: [old], store, to: [new], store, liveNotes: live.notes, targetNotes: [])
     guard plans.contains(where: { !$0.plan.isEmpty }) else { return nil }
     var outcome = describe(plans, [], [])
-    var target = before.snapshot
-    target.created = now()
-    target.parent = before.id
+    var target = newSnapshot(of: source.image, live, notes: [], latest: before)
     target.message = message
     target.provenance = provenance(command, before: before.id)
-    target.pieces = target.pieces.map { piece in
-      guard piece.path == path.bytes else { return piece }
-      return Snapshot.Piece(role: piece.role, path: piece.path, entry: tree.top)
-    }
-    let (old, new) = (
-      try TreeCounts(plans.first?.current, in: store), try TreeCounts(tree.top, in: store)
-    )
-    target.entryCount = target.entryCount &+ new.entries &- old.entries
-    target.contentBytes = target.contentBytes &+ new.contentBytes &- old.contentBytes
+    target.pieces = target.pieces.map { $0.path == path.bytes ? new : $0 }
+    let (less, more) = (try TreeCounts(old.entry, in: store), try TreeCounts(tree.top, in: store))
+    target.entryCount = target.entryCount &+ more.entries &- less.entries
+    target.contentBytes = target.contentBytes &+ more.contentBytes &- less.contentBytes
     let journal = Journal(
       operation: .packing, image: source.image.text, started: now(), method: .inPlace,
       target: target.id, before: before.id, command: command, message: message)
@@ -64,12 +67,6 @@ extension Workspace {
       if let left {
         throw ImageError(
           printable(left.path), "is not what it was to become: something else changes it, too")
-      }
-      // Other files of the image may have changed since `before`, a packed one for instance.
-      if !remaining.isEmpty {
-        return try commitLive(
-          source.image, source.definition, message: message, command: command, before: before.id
-        ).committed
       }
       if proof.capture.pieces == target.pieces {
         proof.capture.saveCache(

@@ -57,14 +57,9 @@ extension Workspace {
     let start = monotonicSeconds()
     let store = try store()
     let latest = try store.refs.latestReadable(of: image)
-    let candidates = try recipeCandidates(
-      definition, image, latest: latest?.snapshot, also: also, withNew: recipes)
     let session = try store.beginSession(tuning)
-    let live = try captureLive(
-      image, definition, latest: latest, also: also, rows: keys,
-      attested: Dictionary(
-        candidates.map { ($0.path, $0.attested) }, uniquingKeysWith: { first, _ in first }),
-      into: .store(session))
+    let (live, candidates) = try ingestLive(
+      image, definition, latest: latest, also: also, rows: keys, recipes: recipes, into: session)
     if live.capture.pieces.isEmpty, definition.isEmpty, !mayBeEmpty {
       throw ImageError("image \(image)", "has neither a definition nor files")
     }
@@ -89,6 +84,23 @@ extension Workspace {
       seconds: monotonicSeconds() - start)
   }
 
+  /// Captures into a session that is still to be finished.
+  /// - Returns: what was captured, and the packed files that are to be settled as recipes then.
+  func ingestLive(
+    _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
+    also: [PieceRequest] = [], rows keys: Set<RowKey> = [], recipes: Bool = false,
+    into session: WriteSession
+  ) throws -> (live: LiveImage, candidates: [RecipeCandidate]) {
+    let candidates = try recipeCandidates(
+      definition, image, latest: latest?.snapshot, also: also, withNew: recipes)
+    let attested = Dictionary(
+      candidates.map { ($0.path, $0.attested) }, uniquingKeysWith: { first, _ in first })
+    let live = try captureLive(
+      image, definition, latest: latest, also: also, rows: keys, attested: attested,
+      into: .store(session))
+    return (live, candidates)
+  }
+
   /// Commits what a session has captured and finished.
   func commit(
     _ image: ImageName, _ live: LiveImage, notes: [Snapshot.Note], latest: CommittedSnapshot?,
@@ -102,7 +114,7 @@ extension Workspace {
     return committed
   }
 
-  private func newSnapshot(
+  func newSnapshot(
     of image: ImageName, _ live: LiveImage, notes: [Snapshot.Note], latest: CommittedSnapshot?
   ) -> Snapshot {
     Snapshot(
