@@ -19,6 +19,8 @@ public struct CopyRequest: Sendable {
   public var name: String
   /// The new image's profile, which its folder and lists are named after; nil for its name.
   public var profile: String?
+  /// Ends with the plan; of a live image that has changed a snapshot is taken all the same.
+  public var isDryRun = false
   public init(_ reference: String, to name: String) {
     self.reference = reference
     self.name = name
@@ -28,12 +30,12 @@ public struct CopyRequest: Sendable {
 /// What a copy did.
 public struct CopyOutcome: Sendable {
   public let source: CommittedSnapshot
-  /// The new image's snapshot.
-  public let copied: CommittedSnapshot
+  /// The new image's snapshot; nil for a dry run.
+  public let copied: CommittedSnapshot?
   public let folder: AbsolutePath
   public let apply: ApplyOutcome
   /// What still differs afterwards: empty is the proof.
-  public let remaining: ImageDiff
+  public let remaining: ImageDiff?
   public let seconds: Double
 }
 
@@ -56,20 +58,11 @@ extension Workspace {
       source.snapshot, as: image, profile: request.profile ?? image.text,
       installDirectory: installDirectory(tables()))
 
-    // What the new definition means and is there already is shared with other images, and stays.
     let memory = MemoryObjects(over: store)
     let live = try captureLive(
       image, draft.definition, latest: nil, also: draft.pieces.compactMap(PieceRequest.init),
       rows: draft.rows.keys, into: .memory(memory))
-    let shared = try live.capture.pieces.filter { piece in
-      guard let wanted = draft.pieces.first(where: { $0.path == piece.path }) else { return true }
-      guard wanted.entry.content == piece.entry.content else {
-        throw ImageError(
-          printable(piece.path), "is there already",
-          advice: "Nothing was copied; give another name, or another profile with --profile")
-      }
-      return true
-    }
+    let shared = try checkShared(live.capture.pieces, draft)
     let new = draft.pieces.filter { piece in !shared.contains { $0.path == piece.path } }
     let pieces = (new + shared).sorted { precedes($0.path, $1.path) }
     var plans = try planPieces(
@@ -82,6 +75,15 @@ extension Workspace {
         entryCount: source.snapshot.entryCount, live: memory, target: store))
     let changes = draft.definition.rowChanges(of: image.text) + live.rows.changes(to: draft.rows)
     try tables().rehearse(changes)
+    var outcome = describe(
+      plans, methods,
+      attributeChanges(ImageDefinition(), live.rows, draft.definition, draft.rows))
+    func result(_ copied: CommittedSnapshot?, _ remaining: ImageDiff?) -> CopyOutcome {
+      CopyOutcome(
+        source: source, copied: copied, folder: draft.folder, apply: outcome, remaining: remaining,
+        seconds: monotonicSeconds() - start)
+    }
+    if request.isDryRun { return result(nil, nil) }
 
     let before = try commitLive(
       image, ImageDefinition(), also: pieces.compactMap(PieceRequest.init), rows: draft.rows.keys,
@@ -100,9 +102,6 @@ extension Workspace {
     let journal = Journal(
       operation: .copy, image: image.text, started: now(), method: .automatic,
       target: snapshot.id, before: before.id, command: "copy", message: snapshot.message)
-    var outcome = describe(
-      plans, methods,
-      attributeChanges(ImageDefinition(), live.rows, draft.definition, draft.rows))
     let (copied, remaining) = try underJournal(image, journal) {
       let copied = try store.refs.append(snapshot)
       let placement = try place(plans, token: journal.token) {
@@ -118,9 +117,23 @@ extension Workspace {
       }
       return (copied, remaining)
     }
-    return CopyOutcome(
-      source: source, copied: copied, folder: draft.folder, apply: outcome, remaining: remaining,
-      seconds: monotonicSeconds() - start)
+    return result(copied, remaining)
+  }
+
+  /// What the new definition means and is there already is shared with other images, and stays.
+  /// - Throws: `ImageError` where the copy would bring something else to that place.
+  private func checkShared(
+    _ live: [Snapshot.Piece], _ draft: CopyDraft
+  ) throws -> [Snapshot.Piece] {
+    for piece in live {
+      guard let wanted = draft.pieces.first(where: { $0.path == piece.path }),
+        wanted.entry.content != piece.entry.content
+      else { continue }
+      throw ImageError(
+        printable(piece.path), "is there already",
+        advice: "Nothing was copied; give another name, or another profile with --profile")
+    }
+    return live
   }
 
   /// Trees of the source image that are live, for the copy's trees to share their blocks.

@@ -160,8 +160,8 @@ private func methodText(_ method: TreeMethod) -> String {
   "\(printable(method.path)): \(method.isSwap ? "swapped" : "in place") (\(method.why))"
 }
 
-/// The plan: every step, then how much of what.
-private func describe(plan apply: ApplyOutcome, of target: String) {
+/// Every step of a plan, a line each.
+func printSteps(_ apply: ApplyOutcome) {
   for path in apply.removals { print("remove  \(printable(path))") }
   for path in apply.writes { print("write   \(printable(path))") }
   for path in apply.attributePaths { print("attrs   \(printable(path))") }
@@ -170,6 +170,11 @@ private func describe(plan apply: ApplyOutcome, of target: String) {
   }
   for skip in apply.skipped { print("leave   \(printable(skip.path)) (\(skip.why))") }
   print("")
+}
+
+/// The plan: every step, then how much of what.
+private func describe(plan apply: ApplyOutcome, of target: String) {
+  printSteps(apply)
   for method in apply.methods { print(methodText(method)) }
   print(
     table(

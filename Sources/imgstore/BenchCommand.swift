@@ -23,6 +23,7 @@ extension BenchForm: ExpressibleByArgument {
   }
 
   public static var allValueStrings: [String] { names }
+  public var defaultValueDescription: String { name }
 }
 
 struct Bench: ParsableCommand {
@@ -39,8 +40,8 @@ struct Bench: ParsableCommand {
 
       Examples:
         imgstore bench compute
-        imgstore bench compute --form cpio.gz --form sfs.zst --change 5 --plot packing.svg
-        imgstore bench /install/netboot/rocky9/x86_64/compute/rootimg --no-peers --json
+        imgstore bench compute --form cpio.gz --form sfs.zst --plot packing.svg
+        imgstore bench /srv/images/compute/rootimg --change 5 --no-peers --json
       """)
 
   @Argument(help: "An image, or a folder, written as a path.") var subject: String

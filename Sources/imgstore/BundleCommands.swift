@@ -238,15 +238,9 @@ struct Import: ParsableCommand {
   private func describe(_ image: ImportedImage, _ workspace: Workspace, _ outcome: ImportOutcome) {
     let apply = image.apply
     if outcome.isDryRun {
-      for path in apply.removals { print("remove  \(printable(path))") }
-      for path in apply.writes { print("write   \(printable(path))") }
-      for path in apply.attributePaths { print("attrs   \(printable(path))") }
-      for change in apply.attributes {
-        print("set     \(change.table).\(change.column)=\(change.new ?? "")")
-      }
-      for skip in apply.skipped { print("leave   \(printable(skip.path)) (\(skip.why))") }
+      printSteps(apply)
       print(
-        "\nan import of \(image.name) would \(image.replaced ? "replace it" : "define it"), take "
+        "an import of \(image.name) would \(image.replaced ? "replace it" : "define it"), take "
           + "\(count(apply.plannedSteps, "step")), write \(sizeText(apply.plannedBytes)) and "
           + "remove \(count(apply.removals.count, "entry"))")
       return

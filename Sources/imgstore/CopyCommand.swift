@@ -13,37 +13,55 @@ struct Copy: ParsableCommand {
       copied under its name, litefile rows too. The data is shared in the store, and on the disk \
       where the file system can share blocks. Nothing that is there is overwritten. 'imgstore undo' \
       takes the copy back.
+
+      Of an image that has changed since its latest snapshot one is taken first, in a dry run, too.
+
+      Examples:
+        imgstore copy compute compute-test
+        imgstore copy compute@golden login --profile login --dry-run
       """)
 
   @Argument(help: "The image or snapshot to copy.") var ref: String
   @Argument(help: "The new image's name.") var name: String
   @Option(help: "The new image's profile (default: its name).") var profile: String?
+  @Flag(name: [.customShort("n"), .long], help: "Say what would be made; change nothing else.")
+  var dryRun = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     var request = CopyRequest(ref, to: name)
     request.profile = profile
+    request.isDryRun = dryRun
     let outcome = try common.open().copy(request)
     Terminal.finish()
     let report = outcome.apply.report
     if json.json {
       try printJSON(CopyJSON(outcome))
-    } else {
+    } else if let copied = outcome.copied {
       print(
         "copied \(outcome.source.name) to \(outcome.folder.text): "
           + "\(count(report.writtenFiles, "entry")) written (\(sizeText(report.writtenBytes)))"
           + (report.reusedFiles > 0 ? ", \(report.reusedFiles) share their data" : ""))
-      if outcome.remaining.isEmpty {
-        print("live image is identical to \(outcome.copied.name): proved by a new comparison")
+      if outcome.remaining?.isEmpty == true {
+        print("live image is identical to \(copied.name): proved by a new comparison")
       }
-      print("recorded as \(outcome.copied.name); \(secondsText(outcome.seconds))")
+      print("recorded as \(copied.name); \(secondsText(outcome.seconds))")
+    } else {
+      printPlan(outcome)
     }
     var problems = problemLines(report.problems)
-    if !outcome.remaining.isEmpty {
-      problems.append(
-        "the copy differs from \(outcome.source.name): \(summary(outcome.remaining))")
+    if let remaining = outcome.remaining, !remaining.isEmpty {
+      problems.append("the copy differs from \(outcome.source.name): \(summary(remaining))")
     }
     if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+  }
+
+  private func printPlan(_ outcome: CopyOutcome) {
+    printSteps(outcome.apply)
+    print(
+      "a copy of \(outcome.source.name) as \(name) would take "
+        + "\(count(outcome.apply.plannedSteps, "step")), \(sizeText(outcome.apply.plannedBytes)) "
+        + "to write; its folder: \(outcome.folder.text)")
   }
 }

@@ -119,18 +119,28 @@ struct ResumeJSON: Encodable {
 
 struct CopyJSON: Encodable {
   let source: String
-  let copied: String
+  let dryRun: Bool
+  let copied: String?
   let folder: String
-  let report: ApplyReportJSON
-  let exact: Bool
+  let plannedSteps: Int
+  let plannedBytes: UInt64
+  let writes: [String]
+  let attributes: [String]
+  let report: ApplyReportJSON?
+  let exact: Bool?
   let seconds: Double
 
   init(_ outcome: CopyOutcome) {
     source = outcome.source.name
-    copied = outcome.copied.name
+    dryRun = outcome.copied == nil
+    copied = outcome.copied?.name
     folder = outcome.folder.text
-    report = ApplyReportJSON(outcome.apply.report)
-    exact = outcome.remaining.isEmpty
+    plannedSteps = outcome.apply.plannedSteps
+    plannedBytes = outcome.apply.plannedBytes
+    writes = outcome.apply.writes.map { printable($0) }
+    attributes = outcome.apply.attributePaths.map { printable($0) }
+    report = outcome.copied.map { _ in ApplyReportJSON(outcome.apply.report) }
+    exact = outcome.remaining?.isEmpty
     seconds = outcome.seconds
   }
 }

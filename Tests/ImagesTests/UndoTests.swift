@@ -223,12 +223,19 @@ import Testing
       try node.workspace.images().map(\.name).first { $0.contains("netboot") })
     let before = try node.state()
     let first = try node.workspace.snapshot(image).committed
+    var dry = CopyRequest(image, to: "second")
+    dry.isDryRun = true
+    let planned = try node.workspace.copy(dry)
+    #expect(planned.copied == nil && planned.apply.plannedSteps > 0)
+    #expect(try node.state().withoutTableFiles == before.withoutTableFiles)
+    #expect(try node.workspace.images().contains { $0.name == "second" } == false)
     let copied = try node.workspace.copy(CopyRequest(image, to: "second"))
-    #expect(copied.remaining.isEmpty && copied.source.id == first.id)
+    #expect(copied.remaining?.isEmpty == true && copied.source.id == first.id)
+    #expect(copied.apply.plannedBytes == planned.apply.plannedBytes)
     #expect(try node.workspace.status("second").isClean)
     #expect(try node.workspace.status(image).isClean)
     #expect(copied.folder.text.hasSuffix("/second"))
-    let paths = copied.copied.snapshot.pieces.map { printable($0.path) }
+    let paths = try #require(copied.copied).snapshot.pieces.map { printable($0.path) }
     #expect(paths.contains { $0.hasPrefix(copied.folder.text) })
     #expect(
       refusal { _ = try node.workspace.copy(CopyRequest(image, to: "second")) }.contains(
