@@ -6,7 +6,7 @@ import HostileBundles
 import TestSupport
 import Testing
 
-@Suite(.serialized) struct MemoryTests {
+@Suite struct MemoryTests {
   /// Peak of the program's resident memory.
   private static let limitBytes = 300 << 20
 

@@ -12,7 +12,7 @@ import Testing
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let live = folder.path("root/img/rootimg")
-    try makeNastyTree(live)
+    try makeNastyTree(live, wide: 20000)
     try copyTree(live, folder.path("pristine"))
     let first = try workspace.snapshot("img")
     #expect(first.committed.snapshot.isComplete, "\(first.committed.snapshot.notes)")

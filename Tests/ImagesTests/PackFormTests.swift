@@ -84,7 +84,7 @@ import Testing
     ln usr/lib/text usr/lib/deep/er/hard; ln usr/lib/noise srv/noise; ln -s ../lib/text usr/bin/link
     ln -s /nowhere usr/bin/dangling; mkfifo var/fifo; : > var/nothing; chmod 1777 tmp
     echo '#!' > usr/bin/suid; chmod 4755 usr/bin/suid; chmod 700 srv
-    for i in $(seq 1 1000); do echo $i > usr/lib/deep/$i; done
+    for i in $(seq 1 400); do echo $i > usr/lib/deep/$i; done
     printf x > "usr/lib/na\u{EF}ve"; printf y > 'usr/lib/bl ank'; head -c 200 /dev/zero | tr '\\0' n > usr/lib/n
     if [ "$(id -u)" = 0 ]; then
       mknod var/null c 1 3; mknod var/loop b 7 200; chown 4242:31337 usr/lib/n

@@ -103,7 +103,7 @@ private func python(_ level: Int) -> String {
   """
 }
 
-@Suite(.serialized) struct RecipeTests {
+@Suite struct RecipeTests {
   @Test(arguments: [
     ("pigz -6", "\(cpio) | pigz -6 > \"$1\""),
     ("pigz -1", "\(cpio) | pigz -1 -p 2 > \"$1\""),

