@@ -90,9 +90,12 @@ public final class Executor: Sendable {
   ///   attributes that this user or file system cannot set become problems in the report.
   public func run(_ plan: Plan) throws -> ApplyReport {
     let hand = hand()
-    try hand.run(plan.removals)
+    // Files first: then the folders, which lie in the order in which they become empty.
+    func isFolder(_ step: Step) -> Bool { step.entry.kind == .directory }
+    try runBeside(plan.removals.filter { !isFolder($0) }, hand)
+    try hand.run(plan.removals.filter(isFolder))
     try hand.run(plan.directories)
-    try writeFiles(plan.files, hand)
+    try runBeside(plan.files, hand)
     try hand.run(plan.links)
     try hand.run(plan.attributes)
     try hand.run(plan.finished)
@@ -106,7 +109,8 @@ public final class Executor: Sendable {
       progress: progress)
   }
 
-  private func writeFiles(_ steps: [Step], _ first: StepHand) throws {
+  /// Runs steps that do not depend on each other, on all threads.
+  private func runBeside(_ steps: [Step], _ first: StepHand) throws {
     let batches = batches(steps)
     let next = Monitor(0)
     let total = Monitor(ApplyReport())

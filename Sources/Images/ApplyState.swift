@@ -79,6 +79,7 @@ extension Workspace {
     from live: [Snapshot.Piece], _ liveSource: any ObjectSource, to target: [Snapshot.Piece],
     _ targetSource: any ObjectSource, liveNotes: [Snapshot.Note], targetNotes: [Snapshot.Note]
   ) throws -> [PiecePlan] {
+    let store = try store()
     let paths = Set(live.map(\.path)).union(target.map(\.path)).sorted(by: precedes)
     let absent = Set(targetNotes.filter(\.isAbsentFile).map(\.path))
     var plans: [PiecePlan] = []
@@ -104,8 +105,10 @@ extension Workspace {
       }
       var planner = Planner(
         target: targetSource, live: liveSource, untouchable: untouchable)
-      let plan = try planner.plan(
-        name: absolute.lastComponent, current: current?.entry, wanted: wanted?.entry)
+      let plan = try store.lookingUp {
+        try planner.plan(
+          name: absolute.lastComponent, current: current?.entry, wanted: wanted?.entry)
+      }
       if !plan.isEmpty || !plan.skipped.isEmpty {
         plans.append(
           PiecePlan(path: absolute, current: current?.entry, wanted: wanted?.entry, plan: plan))

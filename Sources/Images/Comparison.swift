@@ -33,8 +33,8 @@ extension Workspace {
     if let new {
       let after = StateReader(
         state: state(try find(try Reference(new)), store), store: store, live: nil)
-      return Comparison(
-        diff: try compare(oldReader.state, after.state), old: oldReader, new: after)
+      let diff = try store.lookingUp { try compare(oldReader.state, after.state) }
+      return Comparison(diff: diff, old: oldReader, new: after)
     }
     let (diff, live, source) = try lookAtLive(before)
     let state = ImageState(

@@ -124,18 +124,20 @@ extension Workspace {
     _ piece: PiecePlan, _ grounds: ChoiceGrounds
   ) throws -> Plan {
     guard let wanted = piece.wanted else { return Plan() }
-    if let donor = piece.donor {
-      // Two images share blocks, never inodes.
-      var planner = StagingPlanner(
-        target: grounds.target, live: donor.source, mayLink: false)
+    return try store().lookingUp {
+      if let donor = piece.donor {
+        // Two images share blocks, never inodes.
+        var planner = StagingPlanner(
+          target: grounds.target, live: donor.source, mayLink: false)
+        return try planner.plan(
+          name: piece.path.lastComponent, liveName: donor.path.lastComponent,
+          current: donor.entry, wanted: wanted)
+      }
+      var planner = StagingPlanner(target: grounds.target, live: grounds.live)
       return try planner.plan(
-        name: piece.path.lastComponent, liveName: donor.path.lastComponent, current: donor.entry,
-        wanted: wanted)
+        name: piece.path.lastComponent, liveName: piece.path.lastComponent,
+        current: piece.current, wanted: wanted)
     }
-    var planner = StagingPlanner(target: grounds.target, live: grounds.live)
-    return try planner.plan(
-      name: piece.path.lastComponent, liveName: piece.path.lastComponent, current: piece.current,
-      wanted: wanted)
   }
 
   /// What a tree is called while it is built, and the old one while it is removed.

@@ -110,6 +110,18 @@ public final class Database: @unchecked Sendable {  // rule 1; owners guard it
     }
   }
 
+  /// Begins a transaction that only reads: until `endReading` the file's lock is held shared, and a
+  /// statement takes and checks no lock of its own.
+  /// - Returns: whether it began one; false within any transaction.
+  public func beginReading() -> Bool {
+    sqlite3_get_autocommit(handle) != 0 && sqlite3_exec(handle, "BEGIN", nil, nil, nil) == SQLITE_OK
+  }
+
+  /// Ends a transaction that only reads, if there is one.
+  public func endReading() {
+    if sqlite3_get_autocommit(handle) == 0 { _ = sqlite3_exec(handle, "COMMIT", nil, nil, nil) }
+  }
+
   fileprivate func error(_ code: Int32) -> SQLiteError {
     SQLiteError(code: code, message: String(cString: sqlite3_errmsg(handle)), path: path)
   }

@@ -204,6 +204,8 @@ final class Index: Sendable {
   }
 
   private func openToWrite() throws(StoreError) -> Database {
+    // Our own look-ups must not be what the writer waits for.
+    connection.withLock { $0?.endReading() }
     let database = try opening { () throws(SQLiteError) in try Database(path: path, .write) }
     try IndexRows(database).leaveDurabilityToStamp()
     return database

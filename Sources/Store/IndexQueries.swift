@@ -48,6 +48,14 @@ extension Index {
     return try place(kind, id, isDoomed: true)
   }
 
+  /// Runs `body`, which looks many objects up and waits for nobody, in one transaction: six system
+  /// calls fewer a look-up. Writers wait meanwhile; one of this process ends the transaction.
+  func lookingUp<R>(_ body: () throws -> R) rethrows -> R {
+    let isBegun = connection.withLock { $0?.beginReading() ?? false }
+    defer { if isBegun { connection.withLock { $0?.endReading() } } }
+    return try body()
+  }
+
   /// Where an object is in a pack that is not doomed.
   func keptPlace(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectPlace? {
     try place(kind, id, isDoomed: false)
