@@ -77,6 +77,7 @@ extension Workspace {
     if !isAsked, let reason = use.reasons.first {
       return (nil, reason + (use.reasons.count > 1 ? " …" : ""))
     }
+    if !isAsked, let why = copiesTooMuch(piece.plan, in: place.directory) { return (nil, why) }
     let staging = try stagingPlan(piece, grounds)
     if isAsked {
       for reason in use.reasons { tell("\(piece.path.text): \(reason)") }
@@ -104,6 +105,21 @@ extension Workspace {
     return "\(changes) changes in about \(entryCount) entries are few"
   }
 
+  /// Where blocks cannot be shared, a file of which only times or modes change has to be copied: often
+  /// that decides, without a look at all that stays.
+  private func copiesTooMuch(_ plan: Plan, in parent: Descriptor) -> String? {
+    let copiedBytes = plan.attributes.reduce(UInt64(0)) { sum, step in
+      step.entry.kind == .file && step.entry.linkGroup == 0 ? sum &+ step.entry.sizeBytes : sum
+    }
+    guard copiedBytes > Workspace.bearable(over: plan.writtenBytes),
+      !fileSystem.canClone(in: parent.raw)
+    else { return nil }
+    return "beside, \(copiedBytes) bytes would be copied of which only times or modes change"
+  }
+
+  /// Bytes that a swap may write beyond what differs.
+  private static func bearable(over least: UInt64) -> UInt64 { least / 20 &+ (1 << 20) }
+
   private func costsTooMuch(
     _ staging: Plan, _ plan: Plan, in parent: Descriptor
   ) throws -> String? {
@@ -114,7 +130,7 @@ extension Workspace {
     guard try fileSystem.freeBytes(parent.raw) >= needed &+ needed / 20 &+ slack,
       try fileSystem.freeNodes(parent.raw) >= staging.stepCount
     else { return "there is not room enough for a second tree" }
-    guard needed <= least &+ least / 20 &+ slack else {
+    guard needed <= least &+ Workspace.bearable(over: least) else {
       return "beside, \(needed) bytes would be written for \(least) that differ"
     }
     return nil

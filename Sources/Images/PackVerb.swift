@@ -29,7 +29,7 @@ extension Workspace {
     let store = try store()
 
     progress.begin("listing")
-    let created = try firstTime(of: packed.top, packed.snapshot, source.image)
+    var created = try firstTime(of: packed.top, packed.snapshot, source.image)
     let site = try packSite(source.image, source.definition)
     let original = EditedTree(packed.top, in: TreeView(store, modified: created))
     if request.changesLiveTree, try original.find(Statelite.saved) != nil {
@@ -51,6 +51,8 @@ extension Workspace {
         path, tree, from: packed.snapshot, source, message: "as packed", command: "pack")
       if let made {
         packed = (made.top, made.snapshot, true)
+        // As the next packing of this tree will have it.
+        created = try firstTime(of: made.top, made.snapshot, source.image)
         tree = EditedTree(made.top, in: tree.view)
       }
     }

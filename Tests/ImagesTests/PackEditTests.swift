@@ -190,6 +190,18 @@ import Testing
     #expect(try differences(before, node.tree) == "")
   }
 
+  @Test func `in the tree, seconds after the snapshot, the bytes are those of the next packing`()
+    throws
+  {
+    let node = try PackNode()
+    _ = try node.workspace.snapshot("img")
+    Thread.sleep(forTimeInterval: 1.1)
+    try node.pack { ($0.method, $0.changesLiveTree) = (.squashfs, true) }
+    let first = try node.bytes("img/rootimg.sfs")
+    try node.pack { ($0.method, $0.changesLiveTree) = (.squashfs, true) }
+    #expect(try node.bytes("img/rootimg.sfs") == first)
+  }
+
   @Test func `a packed image that nobody could make again is kept before it is replaced`() throws {
     let node = try PackNode()
     _ = try node.workspace.snapshot("img")
