@@ -244,4 +244,41 @@ import Testing
     _ = try node.workspace.undo("second")
     #expect(try node.state().withoutTableFiles == before.withoutTableFiles)
   }
+
+  @Test(arguments: ["xfs", "btrfs"])
+  func `where blocks can be shared, a swap and a copy write only what differs`(
+    _ kind: String
+  ) throws {
+    guard isRoot, try run("which", "mkfs.\(kind)").didSucceed else { return }
+    let folder = try TemporaryFolder()
+    let disk = folder.path("disk")
+    try shell("mkdir \"$1\"; truncate -s 400M \"$1.img\"; mkfs.\(kind) -q \"$1.img\"", disk)
+    guard try run("mount", "-o", "loop", disk + ".img", disk).didSucceed else { return }
+    defer { _ = try? run("umount", disk) }
+    func usedBytes() throws -> Int {
+      try shell("sync; df -B1 --output=used \"$1\" | tail -1", disk).output
+        .split(whereSeparator: \.isWhitespace).first.flatMap { Int($0) } ?? 0
+    }
+    let tree = disk + "/root/img/rootimg"
+    try shell(
+      "mkdir -p \"$1/d\"; head -c 60000000 /dev/urandom >\"$1/d/large\"; seq 9 >\"$1/n\"", tree)
+    let workspace = try Workspace(
+      WorkspaceOptions(store: folder.path("store"), root: disk + "/root")
+    ) { _ in }
+    _ = try workspace.define(
+      "img",
+      ["provmethod=netboot", "rootimgdir=/img", "osvers=x", "osarch=x86_64", "profile=p"])
+    _ = try workspace.snapshot("img")
+    // Of the large file only the time differs: its blocks stay, its inode cannot.
+    try shell("touch \"$1/d/large\"; seq 10 >\"$1/n\"", tree)
+    _ = try workspace.snapshot("img")
+    let before = try usedBytes()
+    let reverted = try workspace.revert("img@1")
+    #expect(reverted.isExact && reverted.apply.methods.first?.isSwap == true)
+    #expect(reverted.apply.report.writtenBytes < 100)
+    let copied = try workspace.copy(CopyRequest("img", to: "second"))
+    #expect(copied.remaining?.isEmpty == true && copied.apply.report.writtenBytes < 100)
+    #expect(try differences(tree, disk + "/root" + copied.folder.text + "/rootimg") == "")
+    #expect(try usedBytes() < before + 20_000_000)
+  }
 }
