@@ -92,10 +92,10 @@ public final class Executor: Sendable {
     let hand = hand()
     // Files first: then the folders, which lie in the order in which they become empty.
     func isFolder(_ step: Step) -> Bool { step.entry.kind == .directory }
-    try runBeside(plan.removals.filter { !isFolder($0) }, hand)
+    try runOnAllThreads(plan.removals.filter { !isFolder($0) }, hand)
     try hand.run(plan.removals.filter(isFolder))
     try hand.run(plan.directories)
-    try runBeside(plan.files, hand)
+    try runOnAllThreads(plan.files, hand)
     try hand.run(plan.links)
     try hand.run(plan.attributes)
     try hand.run(plan.finished)
@@ -110,7 +110,7 @@ public final class Executor: Sendable {
   }
 
   /// Runs steps that do not depend on each other, on all threads.
-  private func runBeside(_ steps: [Step], _ first: StepHand) throws {
+  private func runOnAllThreads(_ steps: [Step], _ first: StepHand) throws {
     let batches = batches(steps)
     let next = Monitor(0)
     let total = Monitor(ApplyReport())

@@ -33,7 +33,7 @@ extension Workspace {
     if let new {
       let after = StateReader(
         state: state(try find(try Reference(new)), store), store: store, live: nil)
-      let diff = try store.lookingUp { try compare(oldReader.state, after.state) }
+      let diff = try diff(oldReader.state, after.state)
       return Comparison(diff: diff, old: oldReader, new: after)
     }
     let (diff, live, source) = try lookAtLive(before)

@@ -34,7 +34,7 @@ public struct CopyOutcome: Sendable {
   public let copied: CommittedSnapshot?
   public let folder: AbsolutePath
   public let apply: ApplyOutcome
-  /// What still differs afterwards: empty is the proof.
+  /// What still differs afterwards: empty is the proof. Nil for a dry run.
   public let remaining: ImageDiff?
   public let seconds: Double
 }
@@ -62,7 +62,8 @@ extension Workspace {
     let live = try captureLive(
       image, draft.definition, latest: nil, also: draft.pieces.compactMap(PieceRequest.init),
       rows: draft.rows.keys, into: .memory(memory))
-    let shared = try checkShared(live.capture.pieces, draft)
+    try checkShared(live.capture.pieces, draft)
+    let shared = live.capture.pieces
     let new = draft.pieces.filter { piece in !shared.contains { $0.path == piece.path } }
     let pieces = (new + shared).sorted { precedes($0.path, $1.path) }
     var plans = try planPieces(
@@ -124,7 +125,7 @@ extension Workspace {
   /// - Throws: `ImageError` where the copy would bring something else to that place.
   private func checkShared(
     _ live: [Snapshot.Piece], _ draft: CopyDraft
-  ) throws -> [Snapshot.Piece] {
+  ) throws {
     for piece in live {
       guard let wanted = draft.pieces.first(where: { $0.path == piece.path }),
         wanted.entry.content != piece.entry.content
@@ -133,7 +134,6 @@ extension Workspace {
         printable(piece.path), "is there already",
         advice: "Nothing was copied; give another name, or another profile with --profile")
     }
-    return live
   }
 
   /// Trees of the source image that are live, for the copy's trees to share their blocks.

@@ -54,8 +54,14 @@ func attributeChanges(
   return changes
 }
 
-/// Compares two states.
-func compare(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
+extension Workspace {
+  /// Compares two states.
+  func diff(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
+    try store().lookingUp { try compare(old, new) }
+  }
+}
+
+private func compare(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
   var diff = ImageDiff(old: old.name, new: new.name)
   diff.attributes = attributeChanges(old.definition, old.rows, new.definition, new.rows)
   // What is mounted on a path is not the image's, whatever it looks like.

@@ -105,7 +105,7 @@ extension Workspace {
     return "\(changes) changes in about \(entryCount) entries are few"
   }
 
-  /// Where blocks cannot be shared, a file of which only times or modes change has to be copied: often
+  /// Where blocks cannot be shared, a file of which only attributes change has to be copied: often
   /// that decides, without a look at all that stays.
   private func copiesTooMuch(_ plan: Plan, in parent: Descriptor) -> String? {
     let copiedBytes = plan.attributes.reduce(UInt64(0)) { sum, step in
@@ -114,7 +114,7 @@ extension Workspace {
     guard copiedBytes > Workspace.bearable(over: plan.writtenBytes),
       !fileSystem.canClone(in: parent.raw)
     else { return nil }
-    return "beside, \(copiedBytes) bytes would be copied of which only times or modes change"
+    return "beside, \(copiedBytes) bytes would be copied of which only attributes change"
   }
 
   /// Bytes that a swap may write beyond what differs.

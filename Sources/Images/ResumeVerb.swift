@@ -177,7 +177,7 @@ extension Workspace {
     let prefix = Journal.prefix(journal.token)
     func news(against end: CommittedSnapshot) throws -> Set<[UInt8]> {
       var paths: Set<[UInt8]> = []
-      for change in try compare(state(end, try store()), live).entries {
+      for change in try diff(state(end, try store()), live).entries {
         switch change.kind {
         case .removed: continue
         case .added(let entry):

@@ -160,13 +160,11 @@ extension Workspace {
       rows: target.snapshot.keptRows.keys, into: session.map { .store($0) } ?? .memory(memory))
     try session?.finish()
     let source: any ObjectSource = storing ? store : memory
-    let diff = try store.lookingUp {
-      try compare(
-        ImageState(
-          name: "live", definition: definition, rows: live.rows, pieces: live.capture.pieces,
-          source: source, notes: live.notes),
-        state(target, store))
-    }
+    let diff = try diff(
+      ImageState(
+        name: "live", definition: definition, rows: live.rows, pieces: live.capture.pieces,
+        source: source, notes: live.notes),
+      state(target, store))
     return Sight(diff: diff, live: live, source: source, session: session)
   }
 

@@ -69,13 +69,11 @@ extension Workspace {
     let live = try captureLive(
       image, definition, latest: snapshot, also: snapshot.snapshot.requests,
       rows: snapshot.snapshot.keptRows.keys, attested: attested, into: .memory(memory))
-    let diff = try store.lookingUp {
-      try compare(
-        state(snapshot, store),
-        ImageState(
-          name: "live", definition: definition, rows: live.rows, pieces: live.capture.pieces,
-          source: memory, notes: live.notes))
-    }
+    let diff = try diff(
+      state(snapshot, store),
+      ImageState(
+        name: "live", definition: definition, rows: live.rows, pieces: live.capture.pieces,
+        source: memory, notes: live.notes))
     return (diff, live, memory)
   }
 }

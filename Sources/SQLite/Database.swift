@@ -2,7 +2,9 @@
 // Both the store's index and xCAT's table files are reached through it.
 //
 // 1. A connection and its statements belong to one thread at a time (SQLITE_OPEN_NOMUTEX).
-// 2. A statement is reset after each use, so that it never holds a lock between uses.
+// 2. A statement is reset after each use, so that it never holds a lock between uses; in a crowd of
+//    look-ups (`beginReading`) the transaction holds it, and lets go of it after every `turnUses` uses,
+//    for the writers of other processes.
 
 import CSQLite
 
@@ -10,6 +12,9 @@ import CSQLite
 public final class Database: @unchecked Sendable {  // rule 1; owners guard it
   fileprivate let handle: OpaquePointer
   public let path: String
+  /// Uses since the transaction that only reads began; nil without one.
+  private var readingUses: Int?
+  private static let turnUses = 256
   private var cache: [String: Statement] = [:]
   /// What an untrusted database may still cost; SQLite holds its address.
   private var roundsLeft: UnsafeMutablePointer<Int>?
@@ -111,15 +116,32 @@ public final class Database: @unchecked Sendable {  // rule 1; owners guard it
   }
 
   /// Begins a transaction that only reads: until `endReading` the file's lock is held shared, and a
-  /// statement takes and checks no lock of its own.
+  /// statement takes and checks no lock of its own. Who makes use of it says so (`noteUse`).
   /// - Returns: whether it began one; false within any transaction.
   public func beginReading() -> Bool {
-    sqlite3_get_autocommit(handle) != 0 && sqlite3_exec(handle, "BEGIN", nil, nil, nil) == SQLITE_OK
+    guard sqlite3_get_autocommit(handle) != 0,
+      sqlite3_exec(handle, "BEGIN", nil, nil, nil) == SQLITE_OK
+    else { return false }
+    readingUses = 0
+    return true
   }
 
-  /// Ends a transaction that only reads, if there is one.
+  /// One use of the transaction that only reads, if there is one. Now and then the lock is let go for
+  /// a moment: a writer that waits for it has kept new readers out already, and gets it.
+  public func noteUse() {
+    guard let uses = readingUses else { return }
+    readingUses = uses + 1
+    if uses + 1 >= Database.turnUses {
+      endReading()
+      _ = beginReading()
+    }
+  }
+
+  /// Ends the transaction that only reads, if there is one.
   public func endReading() {
-    if sqlite3_get_autocommit(handle) == 0 { _ = sqlite3_exec(handle, "COMMIT", nil, nil, nil) }
+    guard readingUses != nil else { return }
+    readingUses = nil
+    _ = sqlite3_exec(handle, "COMMIT", nil, nil, nil)
   }
 
   fileprivate func error(_ code: Int32) -> SQLiteError {

@@ -11,6 +11,7 @@
 // 4. Packs are moved and removed only under that lock (`changePacks`), so that a listing made under
 //    it is one state of the store. New packs appear in packs/ at any time.
 // 5. A row for a pack stands only where the pack's name is durable: a snapshot may rest on it.
+// 6. Nobody waits for locks/index while our connection reads: who has that lock may wait for SQLite's.
 //
 //        missing, foreign or damaged ──rebuild──▶ ┌─────────┐ ◀──insert── packs of a session
 //        packs that it does not know ──add──────▶ │ current │
@@ -204,8 +205,6 @@ final class Index: Sendable {
   }
 
   private func openToWrite() throws(StoreError) -> Database {
-    // Our own look-ups must not be what the writer waits for.
-    connection.withLock { $0?.endReading() }
     let database = try opening { () throws(SQLiteError) in try Database(path: path, .write) }
     try IndexRows(database).leaveDurabilityToStamp()
     return database
@@ -264,8 +263,10 @@ final class Index: Sendable {
 
   // MARK: Lock and stamp
 
+  /// Rule 6.
   private func lock(exclusive: Bool) throws(StoreError) -> FileLock {
-    try explaining("the index") { () throws(SystemError) in
+    connection.withLock { $0?.endReading() }
+    return try explaining("the index") { () throws(SystemError) in
       try FileLock.acquire(
         layout.fileSystem, at: layout.locks.raw, Index.lockName, exclusive: exclusive)
     }

@@ -48,8 +48,9 @@ extension Index {
     return try place(kind, id, isDoomed: true)
   }
 
-  /// Runs `body`, which looks many objects up and waits for nobody, in one transaction: six system
-  /// calls fewer a look-up. Writers wait meanwhile; one of this process ends the transaction.
+  /// Runs `body`, which looks many objects up, with the index's lock held over many look-ups: six
+  /// system calls fewer each. Writers get their turn in between; who waits for a writer ends the crowd,
+  /// and the look-ups that follow lock one by one.
   func lookingUp<R>(_ body: () throws -> R) rethrows -> R {
     let isBegun = connection.withLock { $0?.beginReading() ?? false }
     defer { if isBegun { connection.withLock { $0?.endReading() } } }
@@ -66,8 +67,9 @@ extension Index {
   ) throws(StoreError) -> ObjectPlace? {
     try explainingSQLite {
       try connection.withLock { database throws -> ObjectPlace? in
+        database?.noteUse()
         // CROSS JOIN: the object first, by its key, whose order the first row then follows.
-        try database?.statement(
+        return try database?.statement(
           """
           SELECT p.name, o.frame, f.stored, o.start, o.length FROM object o
           CROSS JOIN pack p CROSS JOIN frame f
@@ -144,6 +146,7 @@ extension Index {
     try explainingSQLite {
       try connection.withLock { database in
         guard let database else { return }
+        database.endReading()
         try database.execute("BEGIN")
         defer { try? database.execute("COMMIT") }
         var numbers: [Int64: Int] = [:]

@@ -24,7 +24,7 @@ struct Copy: ParsableCommand {
   @Argument(help: "The image or snapshot to copy.") var ref: String
   @Argument(help: "The new image's name.") var name: String
   @Option(help: "The new image's profile (default: its name).") var profile: String?
-  @Flag(name: [.customShort("n"), .long], help: "Say what would be made; change nothing else.")
+  @Flag(name: [.customShort("n"), .long], help: "Say what would be made; make nothing.")
   var dryRun = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions

@@ -68,6 +68,21 @@ import Testing
     #expect(kernels[0] != kernels[1] && kernels[1] == Data("new kernel".utf8))
   }
 
+  @Test func `a dry run of a copy names what would be made, and makes nothing`() throws {
+    let node = try node()
+    _ = try node.workspace.snapshot(Self.source)
+    let state = try node.state()
+    var request = copying(Self.source, to: "copied", profile: "test")
+    request.isDryRun = true
+    let plan = try node.workspace.copy(request)
+    #expect(plan.copied == nil && plan.remaining == nil && plan.folder.text == "\(Self.boot)/test")
+    #expect(try node.state() == state)
+    #expect(try node.workspace.unfinished().isEmpty)
+    request.isDryRun = false
+    let done = try node.workspace.copy(request)
+    #expect(plan.apply.plannedSteps > 0 && plan.apply.plannedSteps == done.apply.plannedSteps)
+  }
+
   @Test func `a copy overwrites nothing`() throws {
     let node = try node()
     let state = try node.state()

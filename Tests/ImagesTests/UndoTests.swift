@@ -204,6 +204,19 @@ import Testing
     #expect(!few.isSwap && few.why.contains("are few"))
   }
 
+  @Test func `without reflinks nothing is copied for a new time alone`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try twoStates(folder)
+    let parent = try KernelFileSystem.shared.openDirectory(
+      at: KernelFileSystem.shared.workingDirectory, Array(folder.path("root").utf8))
+    guard !KernelFileSystem.shared.canClone(in: parent.raw) else { return }
+    try shell("head -c 8000000 /dev/urandom >\"$1/large\"", tree(folder))
+    let large = try workspace.snapshot("img").committed
+    try shell("touch -d 2002-02-02 \"$1/large\"", tree(folder))
+    let method = try #require(try workspace.revert(large.name, dryRun: true).apply.methods.first)
+    #expect(!method.isSwap && method.why.contains("8000000 bytes would be copied"), "\(method)")
+  }
+
   @Test func `no tree is swapped that something is mounted in`() throws {
     guard isRoot else { return }
     let folder = try TemporaryFolder()
