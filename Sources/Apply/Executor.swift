@@ -26,8 +26,11 @@ public struct ApplyReport: Sendable {
   public var problems: [ApplyProblem] = []
   /// Trees that were changed in place, because they could not be built beside, and why.
   public var fallbacks: [ApplyProblem] = []
-  /// Large files as they are now that they are written: nobody need read them to know their content.
-  public var largeFiles: [(path: [UInt8], stat: FileStat)] = []
+  /// Files as they are now that they are written: nobody need read them to know their content, while
+  /// nothing that the kernel says of them has changed. (A write changes the time, which was set to what
+  /// the snapshot says.) Not all of them: no more than `maxKnownFiles`, none with holes or other links.
+  public var knownFiles: [(path: [UInt8], stat: FileStat, blob: Digest)] = []
+  static let maxKnownFiles = 1 << 16
   public init() {}
 
   public static func += (a: inout ApplyReport, b: ApplyReport) {
@@ -38,7 +41,7 @@ public struct ApplyReport: Sendable {
     a.changedAttributes += b.changedAttributes
     a.problems += b.problems
     a.fallbacks += b.fallbacks
-    a.largeFiles += b.largeFiles
+    a.knownFiles += b.knownFiles.prefix(max(0, maxKnownFiles - a.knownFiles.count))
   }
 }
 

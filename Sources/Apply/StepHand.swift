@@ -151,7 +151,7 @@ final class StepHand {
       if !isFresh {
         try fileSystem.rename(at: parent.raw, temporary, to: parent.raw, name, exclusively: false)
       }
-      if sizeBytes >= StepHand.largeFileBytes { try attest(written, step, parent, name) }
+      try note(written, blob, step, parent, name)
     } catch {
       try? fileSystem.remove(at: parent.raw, temporary, isDirectory: false)
       throw error
@@ -160,7 +160,8 @@ final class StepHand {
     report.writtenBytes &+= sizeBytes
   }
 
-  static let largeFileBytes: UInt64 = 4 << 20
+  /// Files from here on are written by all processors.
+  private static let largeFileBytes: UInt64 = 16 << 20
 
   /// Gives the staged file that holds the blob its name.
   /// - Returns: nil where there is none, or where it cannot be had on this file system.
@@ -175,14 +176,16 @@ final class StepHand {
   }
 
   /// Notes the file as it is under its name, if it is the one that was written.
-  private func attest(
-    _ written: FileStat, _ step: Step, _ parent: Descriptor, _ name: [UInt8]
+  private func note(
+    _ written: FileStat, _ blob: Digest, _ step: Step, _ parent: Descriptor, _ name: [UInt8]
   ) throws(SystemError) {
-    guard let now = try fileSystem.statIfPresent(at: parent.raw, name),
+    guard step.entry.holes == nil, step.entry.linkGroup == 0,
+      report.knownFiles.count < ApplyReport.maxKnownFiles,
+      let now = try fileSystem.statIfPresent(at: parent.raw, name),
       now.device == written.device,
       now.inode == written.inode, now.size == written.size, now.modified == written.modified
     else { return }
-    report.largeFiles.append((step.path, now))
+    report.knownFiles.append((step.path, now, blob))
   }
 
   /// Writes a large file's parts on all processors, each thread a run of parts at a time.
@@ -218,7 +221,7 @@ final class StepHand {
     _ file: Descriptor, _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64
   ) throws {
     guard let holesID = entry.holes else {
-      if sizeBytes >= 4 * StepHand.largeFileBytes { return try writeLarge(file, blob, sizeBytes) }
+      if sizeBytes >= StepHand.largeFileBytes { return try writeLarge(file, blob, sizeBytes) }
       try store.read(blob, sizeBytes: sizeBytes) { _, bytes in
         try fileSystem.write(file.raw, bytes)
         progress.add(bytes: UInt64(bytes.count))

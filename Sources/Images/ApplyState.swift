@@ -144,14 +144,11 @@ extension Workspace {
 }
 
 extension ApplyReport {
-  /// The large files that were written, with the blobs that `pieces` say they hold.
-  func attested(_ pieces: [Snapshot.Piece]) -> [[UInt8]: AttestedFile] {
-    var attested: [[UInt8]: AttestedFile] = [:]
-    for (path, stat) in largeFiles {
-      guard let blob = pieces.first(where: { $0.path == path })?.entry.blob else { continue }
-      attested[path] = AttestedFile(stat: stat, blob: blob)
-    }
-    return attested
+  /// What was written, by path.
+  var attested: [[UInt8]: AttestedFile] {
+    Dictionary(
+      knownFiles.map { ($0.path, AttestedFile(stat: $0.stat, blob: $0.blob)) },
+      uniquingKeysWith: { _, last in last })
   }
 }
 

@@ -111,7 +111,7 @@ extension Workspace {
       outcome.report = placement.report
       try applyRows(changes)
       let (remaining, proof) = try diffLive(
-        copied, attested: outcome.report.attested(snapshot.pieces))
+        copied, attested: outcome.report.attested)
       if remaining.isEmpty, proof.capture.pieces == snapshot.pieces {
         proof.capture.saveCache(
           store.layout, key: cacheKey(image), base: copied.id, replacing: proof.cache)

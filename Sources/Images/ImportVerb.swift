@@ -101,13 +101,28 @@ extension Workspace {
     }
     progress.begin("importing", totalBytes: 0)
     let taken = Monitor<UInt64>(0)
-    let images = try BundleReader(progress: progress, staging: staging).read(
+    let images = try BundleReader(
+      progress: progress, staging: staging, forecast: try forecast(store())
+    ).read(
       { target in
         let n = try fileSystem.read(file?.raw ?? 0, into: target)
         taken.withLock { $0 += UInt64(n) }
         return n
       }, into: session)
     return (images, taken.withLock { $0 })
+  }
+
+  /// What a bundle may resemble: the large files of the images' newest snapshots.
+  private func forecast(_ store: ObjectStore) throws -> ChunkForecast {
+    let newest = try store.refs.images().compactMap { try store.refs.latestReadable(of: $0) }
+      .sorted { $0.snapshot.created > $1.snapshot.created }
+    return store.forecast(
+      from: newest.lazy.flatMap(\.snapshot.pieces).compactMap { piece in
+        guard case .file(let blob, let size) = piece.entry.content,
+          size > UInt64(Chunker.mostBytes)
+        else { return nil }
+        return blob
+      })
   }
 
   // MARK: Applying
@@ -183,7 +198,7 @@ extension Workspace {
       try applyRows(rows.changes)
       try removeOldTrees(placement)
       let (remaining, proof) = try diffLive(
-        committed, attested: outcome.report.attested(pieces.all))
+        committed, attested: outcome.report.attested)
       return (committed, remaining, proof)
     }
     if remaining.isEmpty, proof.capture.pieces == committed.snapshot.pieces {

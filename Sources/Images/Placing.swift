@@ -95,7 +95,9 @@ extension Workspace {
     do {
       var report = try executor.run(
         plan.renamed(to: tree.name, reusing: donor?.name ?? tree.place.name))
-      report.largeFiles = []
+      report.knownFiles = report.knownFiles.map {
+        (path.bytes + $0.path.dropFirst(tree.name.count), $0.stat, $0.blob)
+      }
       guard let problem = report.problems.first else {
         progress.begin("syncing")
         try fileSystem.syncFileSystem(of: directory.raw)
@@ -148,7 +150,7 @@ extension Workspace {
     let above = piece.path.parent.bytes
     func full(_ path: [UInt8]) -> [UInt8] { (above == [0x2f] ? [] : above) + [0x2f] + path }
     done.problems = done.problems.map { ApplyProblem(path: full($0.path), what: $0.what) }
-    done.largeFiles = done.largeFiles.map { (full($0.path), $0.stat) }
+    done.knownFiles = done.knownFiles.map { (full($0.path), $0.stat, $0.blob) }
     progress.begin("syncing")
     try fileSystem.syncFileSystem(of: place.directory.raw)
     return done

@@ -148,7 +148,8 @@ extension Workspace {
     outcome.report = try carryOut(
       image, plans, notes, to: goal.snapshot, journal, setsRows: !sight.diff.attributes.isEmpty,
       resolve: resolve)
-    let proof = try look(at: image, goal, storing: false)
+    let proof = try look(
+      at: image, goal, storing: false, attested: outcome.report.attested)
     // Whoever recorded the change may have died before the journal went.
     let latest = try store.refs.latestReadable(of: image)
     var recorded: CommittedSnapshot?

@@ -107,7 +107,8 @@ extension Workspace {
       outcome.report = try carryOut(
         image, plans, notes, to: target.snapshot, journal, setsRows: !sight.diff.attributes.isEmpty
       ) { try resolver.resolve($0, create: true) }
-      let proof = try look(at: image, target, storing: false)
+      let proof = try look(
+        at: image, target, storing: false, attested: outcome.report.attested)
       let recorded = try record(
         image, target, proof, command: order.command, message: order.message, before: before?.id)
       return (proof.diff, proof.live, recorded)
@@ -144,9 +145,12 @@ extension Workspace {
   }
 
   /// Captures the live image and compares it with a target.
-  /// - Parameter storing: what is live goes into the store, to be kept by a snapshot.
+  /// - Parameters:
+  ///   - storing: what is live goes into the store, to be kept by a snapshot.
+  ///   - attested: files that were written just now.
   func look(
-    at image: ImageName, _ target: CommittedSnapshot, storing: Bool
+    at image: ImageName, _ target: CommittedSnapshot, storing: Bool,
+    attested: [[UInt8]: AttestedFile] = [:]
   ) throws -> Sight {
     let store = try store()
     let definition = try tables().definition(of: image.text) ?? ImageDefinition()
@@ -157,7 +161,8 @@ extension Workspace {
     let live = try captureLive(
       image, definition, latest: latest ?? target,
       also: target.snapshot.requests + target.snapshot.absentees,
-      rows: target.snapshot.keptRows.keys, into: session.map { .store($0) } ?? .memory(memory))
+      rows: target.snapshot.keptRows.keys, attested: attested,
+      into: session.map { .store($0) } ?? .memory(memory))
     try session?.finish()
     let source: any ObjectSource = storing ? store : memory
     let diff = try diff(

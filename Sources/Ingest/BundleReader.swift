@@ -28,11 +28,17 @@ public struct BundleReader: Sendable {
   private let progress: Progress
 
   private let staging: StagedBlobs?
+  private let forecast: ChunkForecast
 
-  /// - Parameter staging: takes large files, to be placed later without being written again.
-  public init(progress: Progress, staging: StagedBlobs? = nil) {
+  /// - Parameters:
+  ///   - staging: takes large files, to be placed later without being written again.
+  ///   - forecast: of blobs that large files of the bundle may resemble.
+  public init(
+    progress: Progress, staging: StagedBlobs? = nil, forecast: ChunkForecast = ChunkForecast()
+  ) {
     self.progress = progress
     self.staging = staging
+    self.forecast = forecast
   }
 
   /// Reads a bundle to its end.
@@ -52,7 +58,7 @@ public struct BundleReader: Sendable {
         return !taken
       }
       guard isFirst else { return }
-      var taking = Taking(worker, progress, staging)
+      var taking = Taking(worker, progress, staging, forecast)
       try taking.read(source)
       let found = try taking.held.images()
       images.withLock { $0 = found }
@@ -66,7 +72,7 @@ private struct Taking: ~Copyable {
   private let worker: SessionWorker
   private let progress: Progress
   private let staging: StagedBlobs?
-  private var blobs = BlobIngester(hashesBeside: true)
+  private var blobs: BlobIngester
   private(set) var held = BundleContent()
   private var members = 0
   private var nameBytes = 0
@@ -75,10 +81,14 @@ private struct Taking: ~Copyable {
   /// The member that was begun last.
   private var current: [UInt8] = []
 
-  init(_ worker: SessionWorker, _ progress: Progress, _ staging: StagedBlobs?) {
+  init(
+    _ worker: SessionWorker, _ progress: Progress, _ staging: StagedBlobs?,
+    _ forecast: ChunkForecast
+  ) {
     self.worker = worker
     self.progress = progress
     self.staging = staging
+    blobs = BlobIngester(beside: true, forecast: forecast)
   }
 
   mutating func read(

@@ -106,10 +106,9 @@ public struct Capture: Sendable {
     progress.begin("scanning")
     let walker = Walker(fileSystem, progress: progress)
     var located = try locate(requests, cache: cache, walker)
-    located.live.take(attested)
     try walker.walk(located.roots, threads: threads)
 
-    let jobs = makeJobs(located.live)
+    let jobs = makeJobs(located.live, attested)
     let readBytes = jobs.reduce(0) { $0 &+ $1.totalBytes }
     progress.begin("reading", totalBytes: readBytes)
     let side = try read(jobs, walker, located.places, destination)
@@ -218,7 +217,9 @@ public struct Capture: Sendable {
   // MARK: Contents
 
   /// Files to read, in walk order: runs of small ones, large ones alone.
-  private func makeJobs(_ live: LiveDirectory) -> [ReadJob] {
+  private func makeJobs(
+    _ live: LiveDirectory, _ attested: [[UInt8]: AttestedFile]
+  ) -> [ReadJob] {
     var jobs: [ReadJob] = []
     var batch: [(directory: LiveDirectory, index: Int)] = []
     var batchBytes: UInt64 = 0
@@ -233,6 +234,12 @@ public struct Capture: Sendable {
         switch entry.content {
         case .directory(let child): visit(child)
         case .unread:
+          if !attested.isEmpty, let known = attested[directory.absolutePath(of: entry.name)],
+            known.stat == entry.stat
+          {
+            directory.entries[i].content = .file(blob: known.blob)
+            continue
+          }
           if entry.stat.links > 1, !seen.insert(LinkedInode(entry.stat)).inserted { continue }
           if entry.stat.size >= UInt64(FrameBuilder.targetBytes) {
             jobs.append(ReadJob([(directory, i)]))
@@ -367,18 +374,6 @@ extension ReadJob {
 
 extension LiveDirectory {
   fileprivate var top: LiveDirectory { parent?.top ?? self }
-}
-
-extension LiveDirectory {
-  /// Files whose content is known: nothing that the kernel says of them has changed since.
-  fileprivate func take(_ attested: [[UInt8]: AttestedFile]) {
-    for i in entries.indices {
-      guard case .unread = entries[i].content, let known = attested[entries[i].name],
-        known.stat == entries[i].stat
-      else { continue }
-      entries[i].content = .file(blob: known.blob)
-    }
-  }
 }
 
 extension LiveEntry {

@@ -139,11 +139,12 @@ struct ContentReader: ~Copyable {
   private mutating func readLarge(_ file: Descriptor) throws -> (id: Digest, sizeBytes: UInt64) {
     var offset: UInt64 = 0
     let fileSystem = fileSystem
-    return try blobs.ingest(worker) { target in
+    let content = { (target: UnsafeMutableRawBufferPointer) in
       let n = try fileSystem.read(file.raw, at: offset, into: target)
       offset += UInt64(n)
       return n
     }
+    return try worker.map { try blobs.ingest($0, from: content) } ?? blobs.identify(content)
   }
 
   /// The file's hole map, made an object; nil where it has no hole.

@@ -59,7 +59,7 @@ public struct RecipeCandidate: Sendable {
       progress.begin("reading \(printable(place.name))", totalBytes: stat.size)
       var ingester = BlobIngester()
       let stream = source.stream(from: 0)
-      let blob = try ingester.ingest(nil) { target in
+      let blob = try ingester.identify { target in
         let n = try stream(target)
         progress.add(bytes: UInt64(n))
         return n
@@ -98,7 +98,7 @@ public struct RecipeCandidate: Sendable {
         return !taken
       }
       guard isFirst else { return }
-      var ingester = BlobIngester(hashesBeside: true)
+      var ingester = BlobIngester(beside: true)
       let stored = try ingester.ingest(worker, from: source.stream(from: 0))
       guard stored.id == blob else {
         throw BundleError(

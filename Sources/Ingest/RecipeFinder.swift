@@ -235,17 +235,19 @@ public struct RecipeFinder: Sendable {
       let ahead = ReadAhead(open)
       var left = missing
       var ids = survey.contents.makeIterator()
-      var ingester = BlobIngester(hashesBeside: true)
+      var ingester = BlobIngester(beside: true)
       let records = try ArchiveRecords { try ahead.read($0) }
       while let record = try records.next() {
-        if record.contentBytes != 0, let content = ids.next() {
-          let isWanted = left.remove(content.id) != nil
-          let found = try ingester.ingest(isWanted ? worker : nil) { target in
+        if record.contentBytes != 0, let listed = ids.next() {
+          let isWanted = left.remove(listed.id) != nil
+          let content = { (target: UnsafeMutableRawBufferPointer) in
             let n = try records.read(target)
             progress.add(bytes: UInt64(n))
             return n
           }
-          guard !isWanted || found.id == content.id else {
+          let found =
+            try isWanted ? ingester.ingest(worker, from: content) : ingester.identify(content)
+          guard !isWanted || found.id == listed.id else {
             throw NoRecipe(why: "it changed while it was read")
           }
         }

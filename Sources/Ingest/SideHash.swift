@@ -4,60 +4,26 @@
 import Codec
 import Platform
 
-/// Hashes what it is given, in order. Its owner waits before it touches the bytes again.
-final class SideHash: Sendable {
-  private struct Work: @unchecked Sendable {  // the owner keeps the bytes until `wait`
-    var bytes: UnsafeRawBufferPointer?
-    var isOver = false
-    var digest: Digest?
-    var wantsDigest = false
+/// Hashes what it is given, in order; `RangeWorker`'s rules hold for the bytes.
+final class SideHash {
+  private final class Running: @unchecked Sendable {  // the thread's, and ours after `wait`
+    var hash = SHA256()
   }
 
-  private let work = Monitor(Work())
+  private let running = Running()
+  private let thread: RangeWorker
 
   init() {
-    let work = work
-    startDetachedThread {
-      var hash = SHA256()
-      while true {
-        let (bytes, isOver) = work.wait { work -> (UnsafeRawBufferPointer?, Bool)? in
-          if work.isOver { return (nil, true) }
-          if let bytes = work.bytes { return (bytes, false) }
-          return work.wantsDigest ? (nil, false) : nil
-        }
-        if isOver { return }
-        if let bytes {
-          hash.update(bytes)
-          work.update { $0.bytes = nil }
-        } else {
-          let digest = hash.finish()
-          work.update { work in
-            work.digest = digest
-            work.wantsDigest = false
-          }
-        }
-      }
-    }
+    thread = RangeWorker { [running] in running.hash.update($0) }
   }
 
-  deinit { work.update { $0.isOver = true } }
+  func begin(_ bytes: UnsafeRawBufferPointer) { thread.begin(bytes) }
 
-  /// Begins to hash `bytes`, which must stay as they are until `wait` returns.
-  func begin(_ bytes: UnsafeRawBufferPointer) {
-    wait()
-    if !bytes.isEmpty { work.update { $0.bytes = bytes } }
-  }
-
-  /// Waits until the bytes are no longer needed.
-  func wait() { work.wait { $0.bytes == nil ? () : nil } }
+  func wait() { thread.wait() }
 
   /// The digest of all bytes since the last `finish`.
   func finish() -> Digest {
-    wait()
-    work.update { $0.wantsDigest = true }
-    return work.wait { work -> Digest? in
-      defer { work.digest = nil }
-      return work.digest
-    }
+    thread.wait()
+    return running.hash.finish()
   }
 }

@@ -117,8 +117,8 @@ struct StreamSurvey: Sendable {
 private final class HashedSource {
   private let source: ByteSource
   private let side = SideHash()
-  /// Two windows: one is read from while the other is hashed.
-  private let windows = (0..<2).map { _ in
+  /// In turn: one is read from while others are hashed.
+  private let windows = (0..<RangeWorker.rangeCount).map { _ in
     UnsafeMutableRawBufferPointer.allocate(byteCount: 512 << 10, alignment: 4096)
   }
   private var current = 0
@@ -146,8 +146,7 @@ private final class HashedSource {
 
   private func refill() throws {
     if isAtEnd { return }
-    // The other window may still be hashed: `begin` waits for that before it takes this one.
-    current = 1 - current
+    current = (current + 1) % windows.count
     let window = windows[current]
     var n = 0
     while n < window.count {

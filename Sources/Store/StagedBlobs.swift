@@ -65,31 +65,19 @@ public final class StagedBlobs: Sendable {
 
 /// One file that is being written, by a thread of its own, past the page cache where that is possible:
 /// the bytes are read again by nobody soon.
-///
-/// Memory: three buffers of 4 MiB while it is written.
 public final class StagedFile: Sendable {
-  private static let bufferBytes = 4 << 20
-  private static let alignment = 4096
-
-  private final class Buffer: @unchecked Sendable {  // handed over under the monitor's lock
-    let bytes = UnsafeMutableRawBufferPointer.allocate(
-      byteCount: StagedFile.bufferBytes, alignment: StagedFile.alignment)
-    var count = 0
-    deinit { bytes.deallocate() }
-  }
+  /// Blocks past the page cache have this length, and lie at such addresses.
+  public static let blockBytes = 4096
 
   private struct State {
-    var filling: Buffer?
-    var free = [Buffer(), Buffer(), Buffer()]
-    var full: [Buffer] = []
-    var isWriting = false
+    var writtenBytes: UInt64 = 0
     var hasFailed = false
-    var isOver = false
   }
 
   let descriptor: Descriptor
   private let fileSystem: any FileSystem
-  private let state = Monitor(State())
+  private let state: Monitor<State>
+  private let thread: RangeWorker
 
   fileprivate init?(_ fileSystem: any FileSystem, in directory: Descriptor) {
     self.fileSystem = fileSystem
@@ -100,90 +88,34 @@ public final class StagedFile: Sendable {
         ?? (try? fileSystem.openFile(at: directory.raw, here, [.write, .nameless]))
     else { return nil }
     descriptor = file
-    startDetachedThread { [fileSystem, state] in
-      StagedFile.work(state) { offset, bytes throws(SystemError) in
-        try fileSystem.write(file.raw, at: offset, bytes)
+    let state = Monitor(State())
+    self.state = state
+    thread = RangeWorker { bytes in
+      guard let offset = state.withLock({ $0.hasFailed ? nil : $0.writtenBytes }) else { return }
+      let hasFailed = (try? fileSystem.write(file.raw, at: offset, bytes)) == nil
+      state.withLock { state in
+        state.writtenBytes += UInt64(bytes.count)
+        state.hasFailed = hasFailed
       }
     }
   }
 
-  deinit { state.update { $0.isOver = true } }
-
-  /// Adds bytes. They may be used again when this returns.
-  public func write(_ bytes: UnsafeRawBufferPointer) {
-    var rest = bytes
-    while !rest.isEmpty {
-      let buffer = state.wait { state -> Buffer?? in
-        if state.hasFailed { return .some(nil) }
-        if let filling = state.filling { return filling }
-        guard let free = state.free.popLast() else { return nil }
-        state.filling = free
-        return free
-      }
-      guard let buffer else { return }
-      let n = min(rest.count, buffer.bytes.count - buffer.count)
-      UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[buffer.count...])
-        .copyMemory(from: UnsafeRawBufferPointer(rebasing: rest[..<n]))
-      buffer.count += n
-      rest = UnsafeRawBufferPointer(rebasing: rest[n...])
-      if buffer.count == buffer.bytes.count { hand(buffer) }
-    }
+  /// Adds whole blocks, aligned in memory as well; the file's last one is filled up with whatever there is.
+  /// `RangeWorker`'s rules hold for the bytes.
+  public func begin(_ blocks: UnsafeRawBufferPointer) {
+    assert(blocks.count % StagedFile.blockBytes == 0)
+    thread.begin(blocks)
   }
 
-  private func hand(_ buffer: Buffer) {
-    state.update { state in
-      state.full.append(buffer)
-      state.filling = nil
-    }
-  }
+  /// Waits until the bytes are no longer needed.
+  public func wait() { thread.wait() }
 
-  /// Writes what is left.
-  /// - Returns: whether the file holds all that was given, `sizeBytes` bytes.
+  /// Cuts off what is more than the file's content.
+  /// - Returns: whether the file holds all that was given, and that is `sizeBytes` bytes at least.
   fileprivate func finish(sizeBytes: UInt64) -> Bool {
-    if let last = state.withLock({ $0.filling }), last.count > 0 {
-      // A write past the page cache has whole blocks; what is too much is cut off again.
-      let padded = (last.count + StagedFile.alignment - 1) & ~(StagedFile.alignment - 1)
-      UnsafeMutableRawBufferPointer(rebasing: last.bytes[last.count..<padded])
-        .initializeMemory(as: UInt8.self, repeating: 0)
-      last.count = padded
-      hand(last)
-    }
-    let isWritten = state.wait { state -> Bool? in
-      if state.hasFailed { return false }
-      return state.full.isEmpty && !state.isWriting ? true : nil
-    }
-    state.update { state in
-      state.isOver = true
-      state.free = []
-    }
-    guard isWritten else { return false }
+    thread.wait()
+    let state = state.withLock { $0 }
+    guard !state.hasFailed, state.writtenBytes >= sizeBytes else { return false }
     return (try? fileSystem.truncate(descriptor.raw, to: sizeBytes)) != nil
-  }
-
-  private static func work(
-    _ state: Monitor<State>,
-    _ write: (_ offset: UInt64, UnsafeRawBufferPointer) throws(SystemError) -> Void
-  ) {
-    var offset: UInt64 = 0
-    while true {
-      let next = state.wait { state -> Buffer?? in
-        if !state.full.isEmpty {
-          state.isWriting = true
-          return state.full.removeFirst()
-        }
-        return state.isOver ? .some(nil) : nil
-      }
-      guard let buffer = next else { return }
-      let bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<buffer.count])
-      let hasFailed = (try? write(offset, bytes)) == nil
-      offset += UInt64(buffer.count)
-      buffer.count = 0
-      state.update { state in
-        state.isWriting = false
-        if hasFailed { state.hasFailed = true }
-        if !state.isOver { state.free.append(buffer) }
-      }
-      if hasFailed { return }
-    }
   }
 }

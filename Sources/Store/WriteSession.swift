@@ -159,6 +159,16 @@ public final class SessionWorker {
     return id
   }
 
+  /// Stores bytes as a chunk if they are the one that was forecast.
+  /// - Returns: whether they are.
+  public func addChunk(
+    _ bytes: UnsafeRawBufferPointer, ifItIs forecast: Digest
+  ) throws(StoreError) -> Bool {
+    guard hash.digest(of: bytes) == forecast else { return false }
+    try add(.chunk, forecast, bytes)
+    return true
+  }
+
   /// Stores an object under its id, unless the store has it.
   public func add(
     _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer

@@ -85,4 +85,49 @@ import Testing
     }
     #expect(isDone)
   }
+
+  @Test(arguments: seeds)
+  func `what resembles the store's content is stored as it is, and costs what is new`(
+    _ seed: UInt64
+  ) throws {
+    var random = SplitMix64(seed)
+    let node = try ManagementNode()
+    // A row of equal chunks follows itself, and then something else.
+    var content = random.bytes(7_000_000) + [UInt8](repeating: 0, count: 5 << 20)
+    content += random.bytes(6_000_000)
+    let changes: [(name: String, make: ([UInt8]) -> [UInt8])] = [
+      ("as it was", { $0 }),
+      ("a byte more in the middle", { Array($0[..<4_000_000]) + [7] + $0[4_000_000...] }),
+      ("an end that was none", { Array($0[..<($0.count - 300_000)]) }),
+      ("more behind the old end", { $0 + $0[1_000_000..<2_500_000] }),
+      ("other words here and there", { old in
+        var new = old
+        for at in stride(from: 2_000_000, to: new.count, by: 3_300_000) { new[at] ^= 0xff }
+        return new
+      }),
+      ("its halves in turn", { Array($0[9_500_000...]) + $0[..<9_500_000] }),
+      ("a row that is longer", { Array($0[..<12_000_000]) + [UInt8](repeating: 0, count: 3 << 20) }),
+    ]
+    func packBytes() throws -> Int {
+      Int(try shell("du -sb \"$1/packs\" | cut -f1", node.folder.path("store")).output.dropLast())
+        ?? 0
+    }
+    for (i, change) in ([("new", { $0 })] + changes).enumerated() {
+      content = change.make(content)
+      var draft = BundleDraft()
+      draft.files.removeAll { $0.name == "rootimg.cpio.gz" }
+      draft.files.append(("rootimg.cpio.gz", content))
+      var request = ImportRequest(try node.write(draft.bundle(), as: "\(i).tgz"))
+      request.replaces = true
+      let workspace = try workspace(node, KernelFileSystem.shared)
+      let before = i > 0 ? try packBytes() : 0
+      _ = try workspace.importBundle(request)
+      #expect(
+        try Data(contentsOf: URL(fileURLWithPath: node.path(Self.rootimg))) == Data(content),
+        "seed \(seed), \(change.name)")
+      let grown = try packBytes() - before
+      #expect(i == 0 || grown < 4 << 20, "seed \(seed), \(change.name): \(grown) bytes")
+    }
+    #expect(try workspace(node, KernelFileSystem.shared).verify(deep: true).isClean)
+  }
 }

@@ -14,12 +14,26 @@ import Testing
     try kernel.openDirectory(at: kernel.workingDirectory, Array(path.utf8))
   }
 
+  /// Writes in whole blocks, from buffers that go round.
   private func write(_ bytes: [UInt8], to file: StagedFile, _ random: inout SplitMix64) {
-    bytes.withUnsafeBytes { buffer in
-      var rest = UnsafeRawBufferPointer(buffer)
+    let block = StagedFile.blockBytes
+    let buffers = (0..<RangeWorker.rangeCount).map { _ in
+      UnsafeMutableRawBufferPointer.allocate(byteCount: 700 * block, alignment: block)
+    }
+    defer {
+      file.wait()
+      for buffer in buffers { buffer.deallocate() }
+    }
+    bytes.withUnsafeBytes { content in
+      var rest = UnsafeRawBufferPointer(content)
+      var i = 0
       while !rest.isEmpty {
-        let n = min(rest.count, Int.random(in: 1...3_000_000, using: &random))
-        file.write(UnsafeRawBufferPointer(rebasing: rest[..<n]))
+        defer { i += 1 }
+        let buffer = buffers[i % buffers.count]
+        let n = min(rest.count, block * Int.random(in: 1...700, using: &random))
+        buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: rest[..<n]))
+        let blocks = (n + block - 1) / block * block
+        file.begin(UnsafeRawBufferPointer(rebasing: buffer[..<blocks]))
         rest = UnsafeRawBufferPointer(rebasing: rest[n...])
       }
     }

@@ -1,0 +1,45 @@
+// A thread that works on ranges of memory, in order, while their owner makes the next one ready.
+//
+// 1. The owner leaves a range as it is until `begin` has returned twice more, or `wait` once: with
+//    `rangeCount` buffers in turn nobody copies, and memory is bounded.
+// 2. Nobody waits for the thread itself: it ends when its owner is gone.
+
+/// Does one thing to ranges of memory beside its owner's thread. One thread owns it.
+public final class RangeWorker: Sendable {
+  /// Buffers to go round with: one to fill, two that may be under way.
+  public static let rangeCount = 3
+
+  private struct Ranges: @unchecked Sendable {  // rule 1
+    /// The first is being worked on.
+    var underWay: [UnsafeRawBufferPointer] = []
+    var isOver = false
+  }
+
+  private let ranges = Monitor(Ranges())
+
+  /// - Parameter work: is called on the thread, with one range after the other.
+  public init(_ work: @escaping @Sendable (UnsafeRawBufferPointer) -> Void) {
+    startDetachedThread { [ranges] in
+      while true {
+        let next = ranges.wait { ranges -> UnsafeRawBufferPointer?? in
+          if let first = ranges.underWay.first { return first }
+          return ranges.isOver ? .some(nil) : nil
+        }
+        guard let bytes = next else { return }
+        work(bytes)
+        ranges.update { _ = $0.underWay.removeFirst() }
+      }
+    }
+  }
+
+  deinit { ranges.update { $0.isOver = true } }
+
+  /// Begins to work on `bytes`, once at most one range is under way.
+  public func begin(_ bytes: UnsafeRawBufferPointer) {
+    ranges.wait { $0.underWay.count < RangeWorker.rangeCount - 1 ? () : nil }
+    if !bytes.isEmpty { ranges.update { $0.underWay.append(bytes) } }
+  }
+
+  /// Waits until nothing is under way. What the work has done can be seen then.
+  public func wait() { ranges.wait { $0.underWay.isEmpty ? () : nil } }
+}
