@@ -126,7 +126,9 @@ struct BlobIngester: ~Copyable {
   /// The length of the whole blocks in so many bytes.
   private static func blocks(in bytes: Int) -> Int { bytes & ~(StagedFile.blockBytes - 1) }
   /// The length of the blocks that hold so many bytes.
-  private static func blocks(over bytes: Int) -> Int { blocks(in: bytes + StagedFile.blockBytes - 1) }
+  private static func blocks(over bytes: Int) -> Int {
+    blocks(in: bytes + StagedFile.blockBytes - 1)
+  }
 
   private func addFirstChunk(
     of bytes: UnsafeRawBufferPointer, after last: Digest?, _ worker: SessionWorker

@@ -100,13 +100,18 @@ import Testing
       ("a byte more in the middle", { Array($0[..<4_000_000]) + [7] + $0[4_000_000...] }),
       ("an end that was none", { Array($0[..<($0.count - 300_000)]) }),
       ("more behind the old end", { $0 + $0[1_000_000..<2_500_000] }),
-      ("other words here and there", { old in
-        var new = old
-        for at in stride(from: 2_000_000, to: new.count, by: 3_300_000) { new[at] ^= 0xff }
-        return new
-      }),
+      (
+        "other words here and there",
+        { old in
+          var new = old
+          for at in stride(from: 2_000_000, to: new.count, by: 3_300_000) { new[at] ^= 0xff }
+          return new
+        }
+      ),
       ("its halves in turn", { Array($0[9_500_000...]) + $0[..<9_500_000] }),
-      ("a row that is longer", { Array($0[..<12_000_000]) + [UInt8](repeating: 0, count: 3 << 20) }),
+      (
+        "a row that is longer", { Array($0[..<12_000_000]) + [UInt8](repeating: 0, count: 3 << 20) }
+      ),
     ]
     func packBytes() throws -> Int {
       Int(try shell("du -sb \"$1/packs\" | cut -f1", node.folder.path("store")).output.dropLast())
