@@ -64,6 +64,11 @@ int64_t clinux_pwrite(int fd, const void *from, size_t n, int64_t offset) {
 }
 int clinux_fsync(int fd) { return RETRY(int, fsync(fd)); }
 int clinux_syncfs(int fd) { return RETRY(int, syncfs(fd)); }
+int clinux_set_direct(int fd, int is_on) {
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0) return -errno;
+  return ONCE(fcntl(fd, F_SETFL, is_on ? flags | O_DIRECT : flags & ~O_DIRECT));
+}
 int clinux_sync_start(int fd, int64_t offset, int64_t n) {
   return ONCE(sync_file_range(fd, offset, n, SYNC_FILE_RANGE_WRITE));
 }

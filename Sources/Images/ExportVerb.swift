@@ -114,16 +114,14 @@ extension Workspace {
   ) throws -> (path: String?, count: UInt64) {
     var count: UInt64 = 0
     let fileSystem = fileSystem
-    func renderAll(to file: Int32) throws {
-      let written = Monitor<UInt64>(0)
-      try render { bytes in
-        try fileSystem.write(file, bytes)
-        written.withLock { $0 += UInt64(bytes.count) }
-      }
-      count = written.withLock { $0 }
+    func renderAll(to file: Int32, isRegular: Bool) throws {
+      let stream = BackgroundWriter(fileSystem, file, isRegular: isRegular)
+      try render { try stream.write($0) }
+      try stream.finish()
+      count = stream.countBytes
     }
     guard let path = try destination(request, layout) else {
-      try renderAll(to: 1)
+      try renderAll(to: 1, isRegular: false)
       return (nil, count)
     }
     // Written beside and renamed: a bundle is there whole, or not at all.
@@ -132,7 +130,7 @@ extension Workspace {
     let file = try fileSystem.openFile(
       at: fileSystem.workingDirectory, temporary, [.write, .create, .exclusive], mode: 0o644)
     do {
-      try renderAll(to: file.raw)
+      try renderAll(to: file.raw, isRegular: true)
       try fileSystem.sync(file.raw)
       try fileSystem.rename(
         at: fileSystem.workingDirectory, temporary, to: fileSystem.workingDirectory, bytes,

@@ -36,7 +36,9 @@ struct PackRendering {
   private func archive(
     _ form: TreeArchiveWriter.Form, _ cache: SegmentCache, _ makeFile: () throws -> PackedFile
   ) throws -> (report: RenderReport, counts: TreeArchiveCounts, remarks: [String]) {
-    let entries = try TreeEntries(tree.top, from: tree.view, as: form, keeping: list.keeps)
+    let entries = try store.lookingUp {
+      try TreeEntries(tree.top, from: tree.view, as: form, keeping: list.keeps)
+    }
     let file = try makeFile()
     workspace.progress.begin("packing", totalBytes: entries.contentBytes)
     let renderer = SegmentRenderer(

@@ -14,8 +14,8 @@ final class PackedFile {
   private let place: ResolvedPath
   private let temporary: [UInt8]
   private let file: Descriptor
-  private var writtenBytes: UInt64 = 0
-  private var startedBytes: UInt64 = 0
+  /// Made at the first write: a squashfs image is not written as a stream.
+  private var stream: BackgroundWriter?
   private var isPublished = false
   private let object: String
 
@@ -41,12 +41,10 @@ final class PackedFile {
   }
 
   func write(_ bytes: UnsafeRawBufferPointer) throws {
-    try PackedFile.explaining(object) { try fileSystem.write(file.raw, bytes) }
-    writtenBytes += UInt64(bytes.count)
-    // The disk works while the rest is rendered, so that the sync at the end is short.
-    if writtenBytes - startedBytes >= 8 << 20 {
-      fileSystem.startSync(file.raw, offset: startedBytes, count: writtenBytes - startedBytes)
-      startedBytes = writtenBytes
+    try PackedFile.explaining(object) {
+      let stream = self.stream ?? BackgroundWriter(fileSystem, file.raw, isRegular: true)
+      self.stream = stream
+      try stream.write(bytes)
     }
   }
 
@@ -58,6 +56,7 @@ final class PackedFile {
   /// Makes the file durable and puts it in its place, readable by all.
   func publish() throws {
     try PackedFile.explaining(object) {
+      try stream?.finish()
       try fileSystem.setMode(file.raw, 0o644)
       try fileSystem.sync(file.raw)
       try fileSystem.rename(

@@ -125,7 +125,7 @@ extension Workspace {
     if let before, try hasNews(sight, before, target, journal) {
       safety = try commit(
         image, sight.live, notes: [], latest: try store.refs.latestReadable(of: image),
-        message: "found half done: \(journal.message)", command: "resume")
+        message: "found half done: \(journal.message)", command: "resume", isLasting: false)
     }
     let notes = try notesToHonour(goal.snapshot, of: image)
     let foreign = Set(journal.values(ImportOption.foreign))
@@ -143,19 +143,21 @@ extension Workspace {
     let methods =
       try (try? chooseMethods(&plans, grounds(journal.method)))
       ?? chooseMethods(&plans, grounds(.automatic))
-    var outcome = describe(plans, methods, sight.diff.attributes)
+    let attributes = sight.attributeChanges(to: goal)
+    var outcome = describe(plans, methods, attributes)
     if !isBack { try keepOriginals(journal, goal.snapshot, sight.live) }
     outcome.report = try carryOut(
-      image, plans, notes, to: goal.snapshot, journal, setsRows: !sight.diff.attributes.isEmpty,
+      image, plans, notes, to: goal.snapshot, journal, setsRows: !attributes.isEmpty,
       resolve: resolve)
     let proof = try look(
       at: image, goal, storing: false, attested: outcome.report.attested)
+    let remaining = try diff(proof.state, state(goal, store))
     // Whoever recorded the change may have died before the journal went.
     let latest = try store.refs.latestReadable(of: image)
     var recorded: CommittedSnapshot?
-    if latest?.snapshot.hasSameState(as: goal.snapshot) != true || !proof.diff.isEmpty {
+    if latest?.snapshot.hasSameState(as: goal.snapshot) != true || !remaining.isEmpty {
       recorded = try record(
-        image, goal, proof, command: isBack ? "resume --back" : journal.command,
+        image, goal, proof, isExact: remaining.isEmpty, command: isBack ? "resume --back" : journal.command,
         message: isBack ? "taken back: \(journal.message)" : journal.message,
         before: isBack ? target.id : before?.id)
     } else if proof.live.capture.pieces == goal.snapshot.pieces {
@@ -164,7 +166,7 @@ extension Workspace {
     }
     return RevertOutcome(
       target: goal, isDryRun: false, apply: outcome, safety: safety, recorded: recorded,
-      remaining: proof.diff, uncompared: proof.live.notes.filter(\.isProblem),
+      remaining: remaining, uncompared: proof.live.notes.filter(\.isProblem),
       seconds: monotonicSeconds() - start)
   }
 
@@ -172,13 +174,10 @@ extension Workspace {
   private func hasNews(
     _ sight: Sight, _ before: CommittedSnapshot, _ target: CommittedSnapshot, _ journal: Journal
   ) throws -> Bool {
-    let live = ImageState(
-      name: "live", definition: sight.live.definition, rows: sight.live.rows,
-      pieces: sight.live.capture.pieces, source: sight.source, notes: sight.live.notes)
     let prefix = Journal.prefix(journal.token)
     func news(against end: CommittedSnapshot) throws -> Set<[UInt8]> {
       var paths: Set<[UInt8]> = []
-      for change in try diff(state(end, try store()), live).entries {
+      for change in try diff(state(end, try store()), sight.state).entries {
         switch change.kind {
         case .removed: continue
         case .added(let entry):

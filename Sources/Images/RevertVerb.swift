@@ -91,7 +91,8 @@ extension Workspace {
         method: request.method, notes: sight.live.notes + notes,
         isServed: isServed(sight, target), entryCount: target.snapshot.entryCount,
         live: sight.source, target: store))
-    var outcome = describe(plans, methods, sight.diff.attributes)
+    let attributes = sight.attributeChanges(to: target)
+    var outcome = describe(plans, methods, attributes)
     if request.isDryRun {
       return RevertOutcome(
         target: target, isDryRun: true, apply: outcome, safety: nil, recorded: nil,
@@ -105,13 +106,15 @@ extension Workspace {
       target: target.id, before: before?.id, command: order.command, message: order.message)
     let (remaining, proof, recorded) = try underJournal(image, journal) {
       outcome.report = try carryOut(
-        image, plans, notes, to: target.snapshot, journal, setsRows: !sight.diff.attributes.isEmpty
+        image, plans, notes, to: target.snapshot, journal, setsRows: !attributes.isEmpty
       ) { try resolver.resolve($0, create: true) }
       let proof = try look(
         at: image, target, storing: false, attested: outcome.report.attested)
+      let remaining = try diff(proof.state, state(target, store))
       let recorded = try record(
-        image, target, proof, command: order.command, message: order.message, before: before?.id)
-      return (proof.diff, proof.live, recorded)
+        image, target, proof, isExact: remaining.isEmpty, command: order.command,
+        message: order.message, before: before?.id)
+      return (remaining, proof.live, recorded)
     }
     return RevertOutcome(
       target: target, isDryRun: false, apply: outcome, safety: isNew ? before : nil,
@@ -134,17 +137,28 @@ extension Workspace {
 
   // MARK: Before and after
 
-  /// The live image beside a target.
+  /// The live image, beside a target.
   struct Sight {
-    let diff: ImageDiff
     let live: LiveImage
     /// Where the live trees' objects are.
     let source: any ObjectSource
     /// Holds the store's lock until what was captured belongs to a snapshot.
     let session: WriteSession?
+
+    var state: ImageState {
+      ImageState(
+        name: "live", definition: live.definition, rows: live.rows, pieces: live.capture.pieces,
+        source: source, notes: live.notes)
+    }
+
+    /// What a change to the target does to definition and rows.
+    func attributeChanges(to target: CommittedSnapshot) -> [AttributeChange] {
+      Images.attributeChanges(
+        live.definition, live.rows, target.snapshot.definition, target.snapshot.keptRows)
+    }
   }
 
-  /// Captures the live image and compares it with a target.
+  /// Captures the live image, as far as a target says what it is.
   /// - Parameters:
   ///   - storing: what is live goes into the store, to be kept by a snapshot.
   ///   - attested: files that were written just now.
@@ -164,13 +178,7 @@ extension Workspace {
       rows: target.snapshot.keptRows.keys, attested: attested,
       into: session.map { .store($0) } ?? .memory(memory))
     try session?.finish()
-    let source: any ObjectSource = storing ? store : memory
-    let diff = try diff(
-      ImageState(
-        name: "live", definition: definition, rows: live.rows, pieces: live.capture.pieces,
-        source: source, notes: live.notes),
-      state(target, store))
-    return Sight(diff: diff, live: live, source: source, session: session)
+    return Sight(live: live, source: storing ? store : memory, session: session)
   }
 
   /// A statelite image's tree is its nodes' root.
@@ -202,17 +210,17 @@ extension Workspace {
     }
     guard saves else { return (nil, false) }
     let kept = try commit(
-      image, live, notes: absences, latest: latest, message: message, command: command)
+      image, live, notes: absences, latest: latest, message: message, command: command, isLasting: false)
     return (kept, true)
   }
 
   /// Commits the state after a change: the target's own where the proof is clean.
   func record(
-    _ image: ImageName, _ target: CommittedSnapshot, _ proof: Sight, command: String,
-    message: String, before: Digest?
+    _ image: ImageName, _ target: CommittedSnapshot, _ proof: Sight, isExact: Bool,
+    command: String, message: String, before: Digest?
   ) throws -> CommittedSnapshot {
     let store = try store()
-    guard proof.diff.isEmpty else {
+    guard isExact else {
       return try commitLive(
         image, proof.live.definition, also: target.snapshot.requests,
         message: message + ", not exact", command: command, before: before

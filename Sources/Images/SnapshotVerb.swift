@@ -102,15 +102,16 @@ extension Workspace {
   }
 
   /// Commits what a session has captured and finished.
+  /// - Parameter isLasting: the live image stays so: its files are remembered as they are.
   func commit(
     _ image: ImageName, _ live: LiveImage, notes: [Snapshot.Note], latest: CommittedSnapshot?,
-    message: String, command: String
+    message: String, command: String, isLasting: Bool = true
   ) throws -> CommittedSnapshot {
     var snapshot = newSnapshot(of: image, live, notes: notes, latest: latest)
     snapshot.message = message
     snapshot.provenance = provenance(command)
     let committed = try store().refs.append(snapshot)
-    saveCache(image, live, base: committed.id)
+    if isLasting { saveCache(image, live, base: committed.id) }
     return committed
   }
 

@@ -28,6 +28,10 @@ public protocol FileSystem: AnyObject, Sendable {
   func sync(_ file: Int32) throws(SystemError)
   /// Makes everything on the file system of an open file durable (`syncfs`).
   func syncFileSystem(of file: Int32) throws(SystemError)
+  /// Has an open regular file written past the page cache from now on, or no longer (`O_DIRECT`): its
+  /// writes must have whole, aligned blocks then.
+  /// - Returns: false where the file system knows no such way.
+  func setDirect(_ file: Int32, _ isDirect: Bool) -> Bool
   /// Starts writing dirty pages of the range without waiting. A hint: it never fails.
   func startSync(_ file: Int32, offset: UInt64, count: UInt64)
   /// Writes the range's dirty pages to disk and drops them from memory. A hint: it never fails.

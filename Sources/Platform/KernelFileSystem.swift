@@ -65,6 +65,10 @@ public final class KernelFileSystem: FileSystem {
     try check(clinux_syncfs(file), "sync", [])
   }
 
+  public func setDirect(_ file: Int32, _ isDirect: Bool) -> Bool {
+    clinux_set_direct(file, isDirect ? 1 : 0) >= 0
+  }
+
   public func startSync(_ file: Int32, offset: UInt64, count: UInt64) {
     _ = clinux_sync_start(file, Int64(clamping: offset), Int64(clamping: count))
   }

@@ -66,7 +66,7 @@ public struct TreeEntries {
   }
 
   private func expectFits(_ entry: Entry, _ path: [UInt8]) throws(StoreError) {
-    let object = "\(entry.kind.noun) \(printable(path))"
+    var object: String { "\(entry.kind.noun) \(printable(path))" }
     guard !entry.content.isMissing else {
       throw StoreError(
         .refused, object, "could not be read when the snapshot was taken, so it is not here",

@@ -122,6 +122,17 @@ extension Index {
     }
   }
 
+  /// How many objects there are, by the size of the index: nothing is counted.
+  func roughCount() throws(StoreError) -> Int {
+    try explainingSQLite {
+      try connection.withLock { database in
+        let first = try database?.statement("PRAGMA page_count").first { $0.integer(0) }
+        // Measured: 61,569 objects in 4,087,808 bytes.
+        return Int(first ?? 0) * IndexRows.pageBytes / 66
+      }
+    }
+  }
+
   /// Packs, objects (each copy) and bytes that the packs have.
   func totals() throws(StoreError) -> (packs: Int, objects: Int, storedBytes: UInt64) {
     try explainingSQLite {

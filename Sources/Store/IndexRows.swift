@@ -18,6 +18,8 @@ struct IndexChange {
 
 /// The rows of one index; the caller guards the connection.
 struct IndexRows {
+  static let pageBytes = 8192
+
   private let database: Database
 
   init(_ database: Database) { self.database = database }
@@ -28,7 +30,7 @@ struct IndexRows {
     try opening { () throws(SQLiteError) in
       try database.execute(
         """
-        PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;
+        PRAGMA page_size = \(IndexRows.pageBytes); PRAGMA auto_vacuum = INCREMENTAL;
         CREATE TABLE pack(
           id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
           doomed INTEGER NOT NULL);

@@ -1,7 +1,8 @@
 // "Do we have it?", asked once per chunk and mostly answered without SQLite.
 //
 // A flat table of 8-byte id prefixes answers "no" for certain; only a "yes" is confirmed in the
-// index. It is made after a thousand questions: a small session costs the same in a large store.
+// index. It is made when so many questions have been asked that it would have paid: a small session costs
+// the same in a large store.
 // What this session has itself claimed is held exactly.
 
 import Codec
@@ -12,6 +13,8 @@ final class KnownObjects: Sendable {
   private struct State {
     var table: PrefixSet?
     var asked = 0
+    /// In the index, roughly.
+    var objects = 0
     var claimed: Set<Key> = []
   }
 
@@ -21,7 +24,8 @@ final class KnownObjects: Sendable {
     func hash(into hasher: inout Hasher) { hasher.combine(id) }
   }
 
-  private static let fewQuestions = 1000
+  /// A question to the index costs about what thirty rows of the table cost.
+  private static let rowsPerQuestion = 32
 
   private let index: Index
   private let state = Monitor(State())
@@ -36,13 +40,14 @@ final class KnownObjects: Sendable {
       if state.claimed.contains(key) { return false }
       if state.table == nil {
         // A small session asks less than the table costs, which grows with the store.
+        if state.asked == 0 { state.objects = try index.roughCount() }
         state.asked += 1
-        if state.asked <= KnownObjects.fewQuestions {
+        if state.asked <= 1000 + state.objects / KnownObjects.rowsPerQuestion {
           if try index.keeps(kind, id) { return false }
           state.claimed.insert(key)
           return true
         }
-        var table = PrefixSet()
+        var table = PrefixSet(capacity: state.objects)
         try index.forEachID { kind, id in table.insert(prefixKey(kind, id)) }
         state.table = table
       }

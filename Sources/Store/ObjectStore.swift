@@ -116,7 +116,10 @@ public final class ObjectStore: Sendable {
     _ kind: ObjectKind, _ id: Digest
   ) throws(StoreError) -> (DecodedFrame, ObjectPlace) {
     let place = try place(kind, id)
-    let frame = try packs.frame(place.address, frameBytes: place.frameBytes)
+    let frame =
+      try kind == .chunk
+      ? packs.frame(ofChunk: id, at: place)
+      : packs.frame(place.address, frameBytes: place.frameBytes)
     guard frame.header.holds(kind, id, start: place.start, length: place.length) else {
       throw StoreError(
         .index, "\(kind.noun) \(id.shortHex)", "the index points to a place that holds another",

@@ -1,13 +1,17 @@
 // Reading packs: one frame at a time, decoded once and kept for its neighbours.
 //
-// 1. Nothing of a frame is used before its header's checksum and zstd's checksum were right.
+// 1. Nothing of a frame is used before its header's checksum and zstd's checksum were right; of a frame
+//    that is decoded in part, one chunk, before its SHA-256 was.
 // 2. The decoded frames held at once are bounded in bytes; whoever still uses one keeps it alive.
 // 3. Two threads that want the same frame decode it once: the second waits.
+// 4. The first chunk that is asked of a frame is often the only one (a revert of some files, `cat`): the
+//    frame is decoded no further than it goes, and not kept. Who begins at a frame's beginning, or asks
+//    again, gets the whole.
 
 import Codec
 import Platform
 
-/// A decoded frame.
+/// A decoded frame, or its beginning.
 public final class DecodedFrame: @unchecked Sendable {  // immutable once decoded
   public let header: FrameHeader
   private let raw: UnsafeMutableRawBufferPointer
@@ -39,12 +43,17 @@ final class PackReader: Sendable {
     var order: [FrameAddress] = []
     var heldBytes = 0
     var underWay: Set<FrameAddress> = []
+    /// Those of which one chunk has been asked.
+    var begun: Set<FrameAddress> = []
   }
 
   private let layout: Layout
   private let state = Monitor(State())
   private static let cacheBytes = 32 << 20
   private static let openFiles = 128
+  private static let begunFrames = 4096
+  /// A chunk that begins before is at its frame's beginning.
+  private static let beginningBytes = 64 << 10
 
   init(_ layout: Layout) { self.layout = layout }
 
@@ -68,11 +77,36 @@ final class PackReader: Sendable {
             state.heldBytes -= old.header.rawBytes
           }
         }
+        state.begun.remove(address)
       }
       return frame
     } catch {
       state.update { _ = $0.underWay.remove(address) }
       throw error
+    }
+  }
+
+  /// The frame of a chunk, decoded as far as the chunk goes at least.
+  func frame(ofChunk id: Digest, at place: ObjectPlace) throws(StoreError) -> DecodedFrame {
+    let (end, isImpossible) = place.start.addingReportingOverflow(place.length)
+    if place.start >= PackReader.beginningBytes, !isImpossible, isFirst(place.address) {
+      let frame = try read(place.address, frameBytes: place.frameBytes, upTo: end)
+      if frame.header.holds(.chunk, id, start: place.start, length: place.length) {
+        var hash = SHA256()
+        if hash.digest(of: frame.bytes(start: place.start, length: place.length)) == id {
+          return frame
+        }
+      }
+      // The whole tells whether the index or the frame is wrong.
+    }
+    return try frame(place.address, frameBytes: place.frameBytes)
+  }
+
+  private func isFirst(_ address: FrameAddress) -> Bool {
+    state.withLock { state in
+      if state.frames[address] != nil || state.underWay.contains(address) { return false }
+      if state.begun.count >= PackReader.begunFrames { state.begun.removeAll() }
+      return state.begun.insert(address).inserted
     }
   }
 
@@ -156,7 +190,10 @@ final class PackReader: Sendable {
     return PackFormat.level(of: front) ?? 0
   }
 
-  private func read(_ address: FrameAddress, frameBytes: Int) throws(StoreError) -> DecodedFrame {
+  /// - Parameter end: how far it is to be decoded; nil for the whole.
+  private func read(
+    _ address: FrameAddress, frameBytes: Int, upTo end: Int? = nil
+  ) throws(StoreError) -> DecodedFrame {
     let object = "pack \(address.pack.shortHex) at \(address.offset)"
     let file = try open(address.pack)
     guard frameBytes <= Int(FrameHeader.maxDirectoryBytes) + 2 * Int(FrameHeader.maxRawBytes) else {
@@ -171,19 +208,20 @@ final class PackReader: Sendable {
       guard n == frameBytes else { throw .truncated }
       let header = try FrameHeader.parse(UnsafeRawBufferPointer(buffer))
       guard header.frameBytes == frameBytes else { throw .corrupt("the frame's length is another") }
-      return try decode(header, UnsafeRawBufferPointer(buffer))
+      return try decode(header, UnsafeRawBufferPointer(buffer), upTo: end)
     }
   }
 
   /// Decodes the payload of a frame whose bytes are `frame`.
   func decode(
-    _ header: FrameHeader, _ frame: UnsafeRawBufferPointer
+    _ header: FrameHeader, _ frame: UnsafeRawBufferPointer, upTo end: Int? = nil
   ) throws(CodecError) -> DecodedFrame {
     let payload = UnsafeRawBufferPointer(
       rebasing: frame[(FrameHeader.byteCount + header.directoryBytes)...])
-    let raw = UnsafeMutableRawBufferPointer.allocate(byteCount: header.rawBytes, alignment: 64)
+    let end = min(end ?? header.rawBytes, header.rawBytes)
+    let raw = UnsafeMutableRawBufferPointer.allocate(byteCount: end, alignment: 64)
     do throws(CodecError) {
-      try decoder.decompress(payload, raw)
+      try decoder.decompress(payload, raw, isWhole: end == header.rawBytes)
     } catch {
       raw.deallocate()
       throw error
@@ -224,10 +262,14 @@ final class DecoderPool: Sendable {
   private let idle = Monitor<[Decoder]>([])
 
   func decompress(
-    _ source: UnsafeRawBufferPointer, _ target: UnsafeMutableRawBufferPointer
+    _ source: UnsafeRawBufferPointer, _ target: UnsafeMutableRawBufferPointer, isWhole: Bool
   ) throws(CodecError) {
     let decoder = idle.withLock { $0.popLast() } ?? Decoder()
     defer { idle.withLock { $0.append(decoder) } }
-    try decoder.zstd.decompress(source, into: target)
+    if isWhole {
+      try decoder.zstd.decompress(source, into: target)
+    } else {
+      try decoder.zstd.decompressBeginning(of: source, into: target)
+    }
   }
 }

@@ -148,7 +148,10 @@ struct WideSet {
 /// Slots for that many keys at most 3/4 full.
 private func slotCount(for capacity: Int) -> Int { max(1024, capacity / 3 * 4 + 64) }
 
-/// Where the search for a key begins: keys are uniform, so their order is good enough.
+/// Where the search for a key begins. Keys are uniform, but the index gives them in their order: without
+/// mixing (Fibonacci hashing, Knuth volume 3, section 6.4) they would crowd at one end of a table that
+/// grows, and each be looked for among all the others.
 private func home(_ key: UInt64, _ slots: Int) -> Int {
-  Int(key.multipliedFullWidth(by: UInt64(slots)).high)
+  let mixed = key &* 0x9e37_79b9_7f4a_7c15
+  return Int(mixed.multipliedFullWidth(by: UInt64(slots)).high)
 }

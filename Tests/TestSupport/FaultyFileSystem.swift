@@ -39,6 +39,9 @@ public final class FaultyFileSystem: FileSystem {
   }
 
   public func close(_ file: Int32) { kernel.close(file) }
+  public func setDirect(_ file: Int32, _ isDirect: Bool) -> Bool {
+    kernel.setDirect(file, isDirect)
+  }
   public func startSync(_ file: Int32, offset: UInt64, count: UInt64) {}
   public func writeBack(_ file: Int32, offset: UInt64, count: UInt64) {}
 

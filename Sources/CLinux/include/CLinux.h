@@ -30,6 +30,7 @@ int64_t clinux_write(int fd, const void *from, size_t n);
 int64_t clinux_pwrite(int fd, const void *from, size_t n, int64_t offset);
 int clinux_fsync(int fd);
 int clinux_syncfs(int fd);
+int clinux_set_direct(int fd, int is_on);
 int clinux_sync_start(int fd, int64_t offset, int64_t n);
 int clinux_write_back(int fd, int64_t offset, int64_t n);
 int clinux_ftruncate(int fd, int64_t size);

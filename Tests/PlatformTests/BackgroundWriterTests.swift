@@ -1,0 +1,88 @@
+// What a background writer is given is in the file when it has finished, on whatever file system, or an
+// error was thrown.
+
+import Foundation
+import Platform
+import TestSupport
+import Testing
+
+@Suite struct BackgroundWriterTests {
+  private func give(
+    _ bytes: [UInt8], to writer: BackgroundWriter, _ random: inout SplitMix64
+  ) throws {
+    try bytes.withUnsafeBytes { content in
+      var rest = UnsafeRawBufferPointer(content)
+      while !rest.isEmpty {
+        let n = min(rest.count, Int.random(in: 1...3_000_000, using: &random))
+        try writer.write(UnsafeRawBufferPointer(rebasing: rest[..<n]))
+        rest = UnsafeRawBufferPointer(rebasing: rest[n...])
+      }
+    }
+    try writer.finish()
+    #expect(writer.countBytes == UInt64(bytes.count))
+  }
+
+  private func create(_ path: String) throws -> Descriptor {
+    let kernel = KernelFileSystem.shared
+    return try kernel.openFile(
+      at: kernel.workingDirectory, Array(path.utf8), [.write, .create, .exclusive])
+  }
+
+  @Test(arguments: seeds) func `files hold what was given`(_ seed: UInt64) throws {
+    var random = SplitMix64(seed)
+    let folder = try TemporaryFolder()
+    // tmpfs knows no way past the page cache.
+    let memory = "/dev/shm/imgstore-writer-\(seed)"
+    defer { try? FileManager.default.removeItem(atPath: memory) }
+    for (i, size) in [0, 1, 4 << 20, 4 << 20 + 1, 13_000_000, 16 << 20].enumerated() {
+      for path in [folder.path("\(i)"), memory] {
+        try? FileManager.default.removeItem(atPath: path)
+        let bytes = random.bytes(size)
+        let file = try create(path)
+        let writer = BackgroundWriter(KernelFileSystem.shared, file.raw, isRegular: true)
+        try give(bytes, to: writer, &random)
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data(bytes), "seed \(seed)")
+      }
+    }
+  }
+
+  @Test func `a pipe gets every byte`() throws {
+    var random = SplitMix64(5)
+    let bytes = random.bytes(9_000_001)
+    let pipe = Pipe()
+    let reader = startThreadCollecting(pipe.fileHandleForReading)
+    let writer = BackgroundWriter(
+      KernelFileSystem.shared, pipe.fileHandleForWriting.fileDescriptor, isRegular: false)
+    try give(bytes, to: writer, &random)
+    try pipe.fileHandleForWriting.close()
+    #expect(reader.bytes() == bytes)
+  }
+
+  @Test func `whichever write fails, the error comes out`() throws {
+    var random = SplitMix64(6)
+    let bytes = random.bytes(14_000_000)
+    let folder = try TemporaryFolder()
+    for operation in 1...4 {
+      let files = FaultyFileSystem(failing: operation, .once(.noSpace))
+      let file = try create(folder.path("\(operation)"))
+      let writer = BackgroundWriter(files, file.raw, isRegular: true)
+      let error = #expect(throws: SystemError.self) { try give(bytes, to: writer, &random) }
+      #expect(error?.code == .noSpace && files.isHit, "operation \(operation)")
+    }
+  }
+
+  private final class Collector: @unchecked Sendable {  // read after the thread has ended
+    var data: [UInt8] = []
+    var thread: ThreadHandle?
+    func bytes() -> [UInt8] {
+      thread?.join()
+      return data
+    }
+  }
+
+  private func startThreadCollecting(_ handle: FileHandle) -> Collector {
+    let collector = Collector()
+    collector.thread = startThread { collector.data = Array(handle.readDataToEndOfFile()) }
+    return collector
+  }
+}

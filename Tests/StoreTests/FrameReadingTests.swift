@@ -1,0 +1,73 @@
+// A chunk that is asked for alone is decoded without the rest of its frame, and never comes out wrong.
+
+import Codec
+import Foundation
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct FrameReadingTests {
+  /// A store with one frame of many chunks.
+  private func makeStore(_ path: String, _ random: inout SplitMix64) throws -> [Digest: [UInt8]] {
+    let store = try open(path)
+    var chunks: [Digest: [UInt8]] = [:]
+    let session = try store.beginSession()
+    try session.withWorker { worker in
+      for _ in 0..<40 {
+        // Half of it compresses.
+        let words = random.bytes(10_000)
+        let bytes = words + words.map { $0 & 3 }
+        chunks[try bytes.withUnsafeBytes { try worker.addChunk($0) }] = bytes
+      }
+    }
+    try session.finish()
+    return chunks
+  }
+
+  private func open(_ path: String) throws -> ObjectStore {
+    try ObjectStore(KernelFileSystem.shared, path: Array(path.utf8), create: true) { _ in }
+  }
+
+  @Test func `every chunk comes out alone, again, and among the others`() throws {
+    let folder = try TemporaryFolder()
+    var random = SplitMix64(1)
+    let chunks = try makeStore(folder.path("store"), &random)
+    for (id, bytes) in chunks {
+      let store = try open(folder.path("store"))
+      #expect(try store.object(.chunk, id) == bytes)
+      #expect(try store.object(.chunk, id) == bytes)
+    }
+    let store = try open(folder.path("store"))
+    for (id, bytes) in chunks { #expect(try store.object(.chunk, id) == bytes) }
+  }
+
+  @Test(arguments: seeds) func `of a damaged frame comes what is right, or an error`(
+    _ seed: UInt64
+  ) throws {
+    let folder = try TemporaryFolder()
+    var random = SplitMix64(seed)
+    let chunks = try makeStore(folder.path("store"), &random)
+    let packs = folder.path("store/packs")
+    let name = try #require(try FileManager.default.contentsOfDirectory(atPath: packs).first)
+    let url = URL(fileURLWithPath: packs + "/" + name)
+    let whole = try Data(contentsOf: url)
+    var (right, refused) = (0, 0)
+    for _ in 0..<20 {
+      var damaged = whole
+      damaged[Int.random(in: whole.count / 10..<whole.count, using: &random)] ^= 1
+      try damaged.write(to: url)
+      for (id, bytes) in chunks.shuffled(using: &random).prefix(8) {
+        let store = try open(folder.path("store"))
+        do {
+          #expect(try store.object(.chunk, id) == bytes, "seed \(seed)")
+          right += 1
+        } catch let error as StoreError {
+          #expect(error.kind == .damaged || error.kind == .missing, "\(error)")
+          refused += 1
+        }
+      }
+    }
+    #expect(right > 0 && refused > 0, "seed \(seed)")
+  }
+}
