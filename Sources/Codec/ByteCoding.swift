@@ -40,7 +40,13 @@ public struct ByteWriter: Sendable {
   /// The bytes alone, without a length.
   public mutating func raw(_ value: some Sequence<UInt8>) { bytes.append(contentsOf: value) }
 
-  public mutating func digest(_ value: Digest) { bytes.append(contentsOf: value.bytes) }
+  public mutating func digest(_ value: Digest) {
+    withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { buffer in
+      guard let base = buffer.baseAddress else { return }
+      value.store(to: base)
+      bytes.append(contentsOf: UnsafeRawBufferPointer(buffer))
+    }
+  }
 
   /// A length, then the bytes.
   public mutating func string(_ value: [UInt8]) {

@@ -157,7 +157,8 @@ extension Workspace {
     var recorded: CommittedSnapshot?
     if latest?.snapshot.hasSameState(as: goal.snapshot) != true || !remaining.isEmpty {
       recorded = try record(
-        image, goal, proof, isExact: remaining.isEmpty, command: isBack ? "resume --back" : journal.command,
+        image, goal, proof, isExact: remaining.isEmpty,
+        command: isBack ? "resume --back" : journal.command,
         message: isBack ? "taken back: \(journal.message)" : journal.message,
         before: isBack ? target.id : before?.id)
     } else if proof.live.capture.pieces == goal.snapshot.pieces {

@@ -210,7 +210,8 @@ extension Workspace {
     }
     guard saves else { return (nil, false) }
     let kept = try commit(
-      image, live, notes: absences, latest: latest, message: message, command: command, isLasting: false)
+      image, live, notes: absences, latest: latest, message: message, command: command,
+      isLasting: false)
     return (kept, true)
   }
 

@@ -67,6 +67,7 @@ public struct CaptureResult: Sendable {
   public func saveCache(_ layout: Layout, key: Digest, base: Digest, replacing old: StatCache?) {
     if let old, !isWorthSaving(old) { return }
     var writer = StatCache.Writer(base: base, scanStart: scanStart)
+    writer.reserve(entries: Int(clamping: entryCount))
     let root = writer.add(live, ids: ids)
     writer.save(layout, key: key, root: root)
   }

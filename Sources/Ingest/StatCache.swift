@@ -205,6 +205,9 @@ extension StatCache {
       writer.digest(base)
     }
 
+    /// Makes room for so many entries at once: what grows is copied, page by fresh page.
+    mutating func reserve(entries count: Int) { writer.reserve(count * 110 + 4096) }
+
     mutating func add(
       _ directory: LiveDirectory, ids: [ObjectIdentifier: Tree.IDs]
     ) -> UInt64 {

@@ -177,23 +177,22 @@ public enum Tree {
   }
 
   static func decodeTimesLeaf(_ bytes: [UInt8], into entries: inout [Entry]) throws(CodecError) {
-    let result = try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
+    try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
       guard try reader.byte() == leafTag else { throw .corrupt("the times are no leaf") }
       guard try reader.varint() == UInt64(entries.count) else {
         throw .corrupt("the times are of another number of entries")
       }
-      var timed = entries
       var seconds: Int64 = 0
-      for i in timed.indices {
+      for i in entries.indices {
         seconds = seconds &+ (try reader.signed())
         let nanoseconds = try reader.varint(limit: 999_999_999, "nanoseconds")
-        timed[i].modified = Timestamp(seconds: seconds, nanoseconds: UInt32(nanoseconds))
+        entries[i].modified = Timestamp(seconds: seconds, nanoseconds: UInt32(nanoseconds))
       }
-      for i in timed.indices where timed[i].tree != nil { timed[i].times = try reader.digest() }
+      for i in entries.indices where entries[i].tree != nil {
+        entries[i].times = try reader.digest()
+      }
       try reader.expectEnd()
-      return timed
     }
-    entries = result
   }
 
   private static func decodeNode(_ tree: [UInt8], _ times: [UInt8]) throws(CodecError) -> [IDs] {

@@ -62,7 +62,8 @@ import Testing
     var random = SplitMix64(6)
     let bytes = random.bytes(14_000_000)
     let folder = try TemporaryFolder()
-    for operation in 1...4 {
+    // Three full buffers and the end.
+    for operation in 0..<4 {
       let files = FaultyFileSystem(failing: operation, .once(.noSpace))
       let file = try create(folder.path("\(operation)"))
       let writer = BackgroundWriter(files, file.raw, isRegular: true)
