@@ -86,7 +86,7 @@ for name, size in [('kernel', 8_000_000), ('initrd-stateless.gz', 20_000_000), (
     with open(f'{image}/{name}', 'wb') as file:
         file.write(os.urandom(size))
 imgstore('define', 'img', 'provmethod=netboot', 'imagetype=linux', 'osname=Linux', 'rootimgdir=/img', 'profile=p',
-         'osvers=rhels9', 'osarch=x86_64', 'pkglist=/img/pkglist', 'kernel=/img/kernel')
+         'osvers=rhels9', 'osarch=x86_64', 'pkglist=/img/pkglist')
 imgstore('snapshot', 'img')
 times = {'cold': [], 'warm': [], 'pigz pipeline': [], 'cp + fsync': [], 'warm export': [], 'cp of the export': []}
 bundle = f'{work}/img.tgz'
@@ -102,6 +102,7 @@ for _ in range(args.rounds):
     digests.add(digest(packed))
     times['cp + fsync'].append(copy())
     imgstore('export', 'img', '--to', bundle)
+    os.remove(bundle)
     os.sync()
     start = time.monotonic()
     imgstore('export', 'img', '--to', bundle)

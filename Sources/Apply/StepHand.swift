@@ -18,6 +18,7 @@ final class StepHand {
   private let donor: StepHand?
   /// Files can share blocks, as far as this hand has learned.
   private var canClone = true
+  private var hash = SHA256()
   private var directories: [[UInt8]: Descriptor] = [:]
   var report = ApplyReport()
 
@@ -145,13 +146,15 @@ final class StepHand {
       try ready
       ?? fileSystem.openFile(at: parent.raw, temporary, [.write, .create, .exclusive, .noFollow])
     do {
-      if ready == nil { try writeContent(file, step.entry, blob, sizeBytes) }
+      // Who staged a file has hashed it.
+      let isHashed =
+        if ready == nil { try writeContent(file, step.entry, blob, sizeBytes) } else { true }
       try attributes.set(step.entry, of: file.raw, path: step.path)
       let written = try fileSystem.stat(file.raw)
       if !isFresh {
         try fileSystem.rename(at: parent.raw, temporary, to: parent.raw, name, exclusively: false)
       }
-      try note(written, blob, step, parent, name)
+      if isHashed { try note(written, blob, step, parent, name) }
     } catch {
       try? fileSystem.remove(at: parent.raw, temporary, isDirectory: false)
       throw error
@@ -217,16 +220,29 @@ final class StepHand {
     }
   }
 
+  /// - Returns: whether what was written was hashed on its way, and is the blob.
+  /// - Throws: `damaged` where it is another.
   private func writeContent(
     _ file: Descriptor, _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64
-  ) throws {
+  ) throws -> Bool {
     guard let holesID = entry.holes else {
-      if sizeBytes >= StepHand.largeFileBytes { return try writeLarge(file, blob, sizeBytes) }
+      if sizeBytes >= StepHand.largeFileBytes {
+        try writeLarge(file, blob, sizeBytes)
+        return false
+      }
+      hash.reset()
       try store.read(blob, sizeBytes: sizeBytes) { _, bytes in
+        hash.update(bytes)
         try fileSystem.write(file.raw, bytes)
         progress.add(bytes: UInt64(bytes.count))
       }
-      return
+      let found = hash.finish()
+      guard found == blob else {
+        throw StoreError(
+          .damaged, "blob \(blob.hex)", "its content has the SHA-256 \(found.hex)",
+          advice: "Run 'imgstore verify --deep'; it says which snapshots are affected")
+      }
+      return true
     }
     let holes = try HoleMap.decode(try store.object(.holes, holesID))
     let data = holes.data(sizeBytes: sizeBytes)
@@ -246,6 +262,7 @@ final class StepHand {
       progress.add(bytes: UInt64(bytes.count))
     }
     try fileSystem.truncate(file.raw, to: sizeBytes)
+    return false
   }
 
   // MARK: What is there already

@@ -114,14 +114,14 @@ extension Workspace {
   ) throws -> (path: String?, count: UInt64) {
     var count: UInt64 = 0
     let fileSystem = fileSystem
-    func renderAll(to file: Int32, isRegular: Bool) throws {
-      let stream = BackgroundWriter(fileSystem, file, isRegular: isRegular)
+    func renderAll(to target: BackgroundWriter.Target) throws {
+      let stream = BackgroundWriter(fileSystem, target)
       try render { try stream.write($0) }
       try stream.finish()
       count = stream.countBytes
     }
     guard let path = try destination(request, layout) else {
-      try renderAll(to: 1, isRegular: false)
+      try renderAll(to: .open(1))
       return (nil, count)
     }
     // Written beside and renamed: a bundle is there whole, or not at all.
@@ -130,7 +130,7 @@ extension Workspace {
     let file = try fileSystem.openFile(
       at: fileSystem.workingDirectory, temporary, [.write, .create, .exclusive], mode: 0o644)
     do {
-      try renderAll(to: file.raw, isRegular: true)
+      try renderAll(to: .newFile(file))
       try fileSystem.sync(file.raw)
       try fileSystem.rename(
         at: fileSystem.workingDirectory, temporary, to: fileSystem.workingDirectory, bytes,

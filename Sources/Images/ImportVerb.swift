@@ -102,7 +102,7 @@ extension Workspace {
     progress.begin("importing", totalBytes: 0)
     let taken = Monitor<UInt64>(0)
     let images = try BundleReader(
-      progress: progress, staging: staging, forecast: try forecast(store())
+      progress: progress, staging: staging, forecast: forecast(try store())
     ).read(
       { target in
         let n = try fileSystem.read(file?.raw ?? 0, into: target)
@@ -113,8 +113,10 @@ extension Workspace {
   }
 
   /// What a bundle may resemble: the large files of the images' newest snapshots.
-  private func forecast(_ store: ObjectStore) throws -> ChunkForecast {
-    let newest = try store.refs.images().compactMap { try store.refs.latestReadable(of: $0) }
+  private func forecast(_ store: ObjectStore) -> ChunkForecast {
+    // A guess: what cannot be read, or has just been forgotten, foretells nothing.
+    let images = (try? store.refs.images()) ?? []
+    let newest = images.compactMap { try? store.refs.latestReadable(of: $0) }
       .sorted { $0.snapshot.created > $1.snapshot.created }
     return store.forecast(
       from: newest.lazy.flatMap(\.snapshot.pieces).compactMap { piece in

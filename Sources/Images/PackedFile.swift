@@ -42,7 +42,7 @@ final class PackedFile {
 
   func write(_ bytes: UnsafeRawBufferPointer) throws {
     try PackedFile.explaining(object) {
-      let stream = self.stream ?? BackgroundWriter(fileSystem, file.raw, isRegular: true)
+      let stream = self.stream ?? BackgroundWriter(fileSystem, .newFile(file))
       self.stream = stream
       try stream.write(bytes)
     }

@@ -58,6 +58,8 @@ public struct CaptureResult: Sendable {
   /// Bytes and files that the stat cache did not vouch for.
   public let readBytes: UInt64
   public let readFiles: Int
+  /// Files that were known otherwise.
+  let attestedFiles: Int
   let live: LiveDirectory
   let ids: [ObjectIdentifier: Tree.IDs]
   let scanStart: Timestamp
@@ -73,7 +75,7 @@ public struct CaptureResult: Sendable {
   }
 
   private func isWorthSaving(_ old: StatCache) -> Bool {
-    if readBytes > 1 << 20 || readFiles > 64 { return true }
+    if readBytes > 1 << 20 || readFiles > 64 || attestedFiles > 0 { return true }
     return live.entries.contains { entry in
       guard case .directory(let piece) = entry.content else {
         return !entry.isCached && readFiles > 0
@@ -109,7 +111,7 @@ public struct Capture: Sendable {
     var located = try locate(requests, cache: cache, walker)
     try walker.walk(located.roots, threads: threads)
 
-    let jobs = makeJobs(located.live, attested)
+    let (jobs, attestedFiles) = makeJobs(located.live, attested)
     let readBytes = jobs.reduce(0) { $0 &+ $1.totalBytes }
     progress.begin("reading", totalBytes: readBytes)
     let side = try read(jobs, walker, located.places, destination)
@@ -141,6 +143,7 @@ public struct Capture: Sendable {
       contentBytes: build.contentBytes
         &+ located.live.entries.reduce(0) { $0 &+ ($1.stat.kind == .file ? $1.stat.size : 0) },
       readBytes: readBytes, readFiles: jobs.reduce(0) { $0 + $1.items.count },
+      attestedFiles: attestedFiles,
       live: located.live, ids: build.ids, scanStart: scanStart)
   }
 
@@ -220,7 +223,8 @@ public struct Capture: Sendable {
   /// Files to read, in walk order: runs of small ones, large ones alone.
   private func makeJobs(
     _ live: LiveDirectory, _ attested: [[UInt8]: AttestedFile]
-  ) -> [ReadJob] {
+  ) -> (jobs: [ReadJob], attestedFiles: Int) {
+    var attestedFiles = 0
     var jobs: [ReadJob] = []
     var batch: [(directory: LiveDirectory, index: Int)] = []
     var batchBytes: UInt64 = 0
@@ -239,6 +243,7 @@ public struct Capture: Sendable {
             known.stat == entry.stat
           {
             directory.entries[i].content = .file(blob: known.blob)
+            attestedFiles += 1
             continue
           }
           if entry.stat.links > 1, !seen.insert(LinkedInode(entry.stat)).inserted { continue }
@@ -255,7 +260,7 @@ public struct Capture: Sendable {
     }
     visit(live)
     flush()
-    return jobs
+    return (jobs, attestedFiles)
   }
 
   private func read(

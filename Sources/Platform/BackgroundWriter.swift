@@ -9,43 +9,67 @@
 
 /// Writes a file from where it stands. Belongs to one thread at a time.
 public final class BackgroundWriter {
+  public enum Target: Sendable {
+    /// A new, empty file; it stays open as long as the writer may write.
+    case newFile(Descriptor)
+    /// Standard output, or another descriptor that nobody closes: a pipe, a terminal, a file.
+    case open(Int32)
+
+    fileprivate var raw: Int32 {
+      switch self {
+      case .newFile(let file): file.raw
+      case .open(let raw): raw
+      }
+    }
+
+    fileprivate var isNew: Bool { if case .newFile = self { true } else { false } }
+  }
+
   private static let bufferBytes = 4 << 20
 
   private let fileSystem: any FileSystem
-  private let file: Int32
+  private let target: Target
   private let buffers: [UnsafeMutableRawBufferPointer]
   /// The buffer that is being filled, and how far.
   private var current = 0
   private var filled = 0
   private let thread: RangeWorker
   private let failure = Monitor<SystemError?>(nil)
-  private let isRegular: Bool
   /// Bytes that were given.
   public private(set) var countBytes: UInt64 = 0
 
-  /// - Parameters:
-  ///   - file: open for writing until this is gone.
-  ///   - isRegular: it is a new, empty file, and no pipe.
-  public init(_ fileSystem: any FileSystem, _ file: Int32, isRegular: Bool) {
+  public init(_ fileSystem: any FileSystem, _ target: Target) {
     self.fileSystem = fileSystem
-    self.file = file
-    self.isRegular = isRegular
+    self.target = target
     buffers = (0..<RangeWorker.rangeCount).map { _ in
       .allocate(byteCount: BackgroundWriter.bufferBytes, alignment: 4096)
     }
-    let isDirect = Monitor(isRegular && fileSystem.setDirect(file, true))
+    let isDirect = Monitor(target.isNew && fileSystem.setDirect(target.raw, true))
+    let written = Monitor<UInt64>(0)
+    // A file is written by offsets: what is tried again then begins where it began before.
+    let put = { @Sendable (bytes: UnsafeRawBufferPointer) throws(SystemError) in
+      if target.isNew {
+        try fileSystem.write(target.raw, at: written.withLock { $0 }, bytes)
+      } else {
+        try fileSystem.write(target.raw, bytes)
+      }
+    }
     thread = RangeWorker { [failure] bytes in
       if failure.withLock({ $0 != nil }) { return }
       do throws(SystemError) {
-        try fileSystem.write(file, bytes)
-      } catch {
-        // Some file systems find out at the first write that they cannot.
-        guard error.code == .invalid, isDirect.withLock({ $0 }), fileSystem.setDirect(file, false)
-        else { return failure.withLock { $0 = error } }
-        isDirect.withLock { $0 = false }
-        do throws(SystemError) { try fileSystem.write(file, bytes) } catch {
-          failure.withLock { $0 = error }
+        do throws(SystemError) {
+          try put(bytes)
+        } catch {
+          // Some file systems find out at the first write that they cannot.
+          guard error.code == .invalid, isDirect.withLock({ $0 }),
+            fileSystem.setDirect(target.raw, false)
+          else { throw error }
+          isDirect.withLock { $0 = false }
+          try put(bytes)
         }
+        written.withLock { $0 += UInt64(bytes.count) }
+      } catch {
+        failure.withLock { $0 = error }
       }
     }
   }
@@ -73,7 +97,7 @@ public final class BackgroundWriter {
   public func finish() throws(SystemError) {
     thread.wait()
     // The end is no whole block.
-    if isRegular { _ = fileSystem.setDirect(file, false) }
+    if target.isNew { _ = fileSystem.setDirect(target.raw, false) }
     try hand()
     thread.wait()
     try check()

@@ -1,6 +1,6 @@
 // A thread that works on ranges of memory, in order, while their owner makes the next one ready.
 //
-// 1. The owner leaves a range as it is until `begin` has returned twice more, or `wait` once: with
+// 1. The owner leaves a range as it is until `begin` has returned twice more with others, or `wait` once: with
 //    `rangeCount` buffers in turn nobody copies, and memory is bounded.
 // 2. Nobody waits for the thread itself: it ends when its owner is gone.
 

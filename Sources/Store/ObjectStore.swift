@@ -69,8 +69,7 @@ public final class ObjectStore: Sendable {
 
   // MARK: Objects
 
-  /// Runs `body`, which reads many small objects and nothing else, faster. Other processes that add
-  /// to the store wait meanwhile.
+  /// Runs `body`, which reads many small objects, faster; others that add to the store have their turn.
   public func lookingUp<R>(_ body: () throws -> R) rethrows -> R { try index.lookingUp(body) }
 
   /// Where an object is. An index that cannot tell is made anew, once, before "missing" is said.

@@ -100,6 +100,8 @@ public final class StagedFile: Sendable {
     }
   }
 
+  deinit { thread.wait() }
+
   /// Adds whole blocks, aligned in memory as well; the file's last one is filled up with whatever there is.
   /// `RangeWorker`'s rules hold for the bytes.
   public func begin(_ blocks: UnsafeRawBufferPointer) {

@@ -39,7 +39,7 @@ import Testing
         try? FileManager.default.removeItem(atPath: path)
         let bytes = random.bytes(size)
         let file = try create(path)
-        let writer = BackgroundWriter(KernelFileSystem.shared, file.raw, isRegular: true)
+        let writer = BackgroundWriter(KernelFileSystem.shared, .newFile(file))
         try give(bytes, to: writer, &random)
         #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data(bytes), "seed \(seed)")
       }
@@ -52,7 +52,7 @@ import Testing
     let pipe = Pipe()
     let reader = startThreadCollecting(pipe.fileHandleForReading)
     let writer = BackgroundWriter(
-      KernelFileSystem.shared, pipe.fileHandleForWriting.fileDescriptor, isRegular: false)
+      KernelFileSystem.shared, .open(pipe.fileHandleForWriting.fileDescriptor))
     try give(bytes, to: writer, &random)
     try pipe.fileHandleForWriting.close()
     #expect(reader.bytes() == bytes)
@@ -66,9 +66,26 @@ import Testing
     for operation in 0..<4 {
       let files = FaultyFileSystem(failing: operation, .once(.noSpace))
       let file = try create(folder.path("\(operation)"))
-      let writer = BackgroundWriter(files, file.raw, isRegular: true)
+      let writer = BackgroundWriter(files, .newFile(file))
       let error = #expect(throws: SystemError.self) { try give(bytes, to: writer, &random) }
       #expect(error?.code == .noSpace && files.isHit, "operation \(operation)")
+    }
+  }
+
+  @Test
+  func `a file system that finds out late that it cannot bypass its cache is written all the same`()
+    throws
+  {
+    var random = SplitMix64(7)
+    let bytes = random.bytes(14_000_000)
+    let folder = try TemporaryFolder()
+    for operation in 0..<4 {
+      let files = FaultyFileSystem(failing: operation, .once(.invalid))
+      let path = folder.path("\(operation)")
+      let file = try create(path)
+      guard files.setDirect(file.raw, true) else { return }
+      try give(bytes, to: BackgroundWriter(files, .newFile(file)), &random)
+      #expect(files.isHit && (try Data(contentsOf: URL(fileURLWithPath: path))) == Data(bytes))
     }
   }
 
