@@ -85,7 +85,8 @@ import Testing
       let file = try create(path)
       guard files.setDirect(file.raw, true) else { return }
       try give(bytes, to: BackgroundWriter(files, .newFile(file)), &random)
-      #expect(files.isHit && (try Data(contentsOf: URL(fileURLWithPath: path))) == Data(bytes))
+      let found = try Data(contentsOf: URL(fileURLWithPath: path))
+      #expect(files.isHit && found == Data(bytes), "operation \(operation)")
     }
   }
 
