@@ -6,11 +6,14 @@
 // a piece behind the first begins without tables and with offsets that nothing refers to. Such a
 // piece is what is made here, behind a first piece that is thrown away.
 //
+// A libzstd without threads (Debian's static one) is asked for a piece directly (CZstdPiece).
+//
 // 1. A run counts only after it was decoded behind blocks that leave other offsets and tables than a
 //    frame begins with, and gave the plain bytes.
 // 2. A frame of runs has no checksum: XXH64 cannot be put together from pieces.
 
 import CZstd
+import CZstdPiece
 
 /// Compresses runs. Belongs to one thread at a time.
 public final class ZstdRunCompressor {
@@ -30,10 +33,15 @@ public final class ZstdRunCompressor {
 
   /// What of the library decides on the bytes.
   public static func fingerprint(level: Int32) -> String {
-    "libzstd \(ZSTD_versionNumber()) level \(level) runs of window \(windowLog)"
+    "libzstd \(ZSTD_versionNumber()) level \(level) \(hasThreads ? "runs" : "pieces") of window "
+      + "\(windowLog)"
   }
 
+  private static let hasThreads = ZSTD_cParam_getBounds(ZSTD_c_nbWorkers).upperBound > 0
+  private let level: Int32
+
   public init(level: Int32) {
+    self.level = level
     guard let context = ZSTD_createCCtx(), let decoder = ZSTD_createDCtx() else {
       fatalError("libzstd: out of memory")
     }
@@ -45,6 +53,10 @@ public final class ZstdRunCompressor {
       // Pieces of up to 8 MiB that know nothing of each other.
       (ZSTD_c_nbWorkers, 1), (ZSTD_c_jobSize, 1 << Self.windowLog), (ZSTD_c_overlapLog, 1),
     ]
+    guard Self.hasThreads else {
+      isAble = czstd_can_begin_pieces() != 0
+      return
+    }
     isAble = settings.allSatisfy {
       ZSTD_isError(ZSTD_CCtx_setParameter(context, $0.0, $0.1)) == 0
     }
@@ -93,6 +105,24 @@ public final class ZstdRunCompressor {
   }()
 
   private func run(_ plain: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
+    try Self.hasThreads ? secondPiece(plain) : piece(plain)
+  }
+
+  private func piece(_ plain: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
+    var blocks = [UInt8](repeating: 0, count: ZSTD_compressBound(plain.count) + 1024)
+    let count = blocks.withUnsafeMutableBytes {
+      czstd_piece(
+        UnsafeMutableRawPointer(context), level, Self.windowLog, $0.baseAddress, $0.count,
+        plain.baseAddress, plain.count)
+    }
+    if ZSTD_isError(count) != 0 {
+      throw .corrupt("zstd: \(String(cString: ZSTD_getErrorName(count)))")
+    }
+    return Array(blocks[..<count])
+  }
+
+  /// Of a frame whose pieces libzstd's threads make.
+  private func secondPiece(_ plain: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
     ZSTD_CCtx_reset(context, ZSTD_reset_session_only)
     // The first piece: it takes the frame's header, and what only a first piece may do.
     let first: [UInt8] = [0]
