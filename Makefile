@@ -7,7 +7,7 @@ DESTDIR ?=
 RELEASE  = --scratch-path .build-static -c release -Xswiftc -static-executable -Xlinker -s
 BINARY   = .build-static/release/imgstore
 
-.PHONY: help deps build release test boot-test fuzz lint format demo bench man completions install clean
+.PHONY: help deps build release test release-test boot-test fuzz lint format demo bench man completions install clean
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##' Makefile | sed 's/: .*##/\t/' | expand -t 14
@@ -26,6 +26,9 @@ test: deps      ## all tests
 
 boot-test: release  ## a kernel boots in qemu with ramdisks that we packed; skipped where there is no qemu
 	@scripts/boot-test.sh $(BINARY)
+
+release-test: release  ## the release packs every form, and the usual tools unpack it
+	@scripts/release-test.sh $(BINARY)
 
 fuzz: deps      ## feeds the parsers with noise that learns; SECONDS=60 for each (see docs/guarantees.md)
 	@SECONDS_EACH=$(or $(SECONDS),60) scripts/fuzz.sh $(PARSERS)
