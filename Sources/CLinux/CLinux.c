@@ -263,6 +263,13 @@ int clinux_raise_file_limit(void) {
   r.rlim_cur = r.rlim_max;
   return ONCE(setrlimit(RLIMIT_NOFILE, &r));
 }
+void clinux_widen_descriptors(int count) {
+  int any = open("/", O_PATH | O_CLOEXEC);
+  if (any < 0) return;
+  int highest = fcntl(any, F_DUPFD_CLOEXEC, count - 1);
+  if (highest >= 0) close(highest);
+  close(any);
+}
 uint32_t clinux_processors(void) {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) < 0) return 1;

@@ -17,8 +17,13 @@ public func randomName() -> String {
   return String(value | 1 << 63, radix: 16)
 }
 
-/// Lets this process open as many files as the system allows it.
-public func raiseFileLimit() { _ = clinux_raise_file_limit() }
+/// Lets this process open as many files as the system allows it. To be called before there are threads:
+/// a table of descriptors that grows while several use it makes the one that needs it wait until all
+/// processors have been through the scheduler (synchronize_rcu: 10 to 30 ms each time).
+public func raiseFileLimit() {
+  _ = clinux_raise_file_limit()
+  clinux_widen_descriptors(2048)
+}
 
 /// The effective user is root.
 public var isRoot: Bool { geteuid() == 0 }

@@ -75,6 +75,8 @@ int64_t clinux_clock_real_ns(void);
 int64_t clinux_clock_monotonic_ns(void);
 int clinux_random(void *to, size_t n);
 int clinux_raise_file_limit(void);
+// Makes the process's table of descriptors large enough for `count` of them, where that is allowed.
+void clinux_widen_descriptors(int count);
 uint32_t clinux_processors(void);
 int64_t clinux_free_bytes(int fd);
 int clinux_terminal_columns(int fd);
