@@ -14,18 +14,27 @@ import Platform
 /// A decoded frame, or its beginning.
 public final class DecodedFrame: @unchecked Sendable {  // immutable once decoded
   public let header: FrameHeader
-  private let raw: UnsafeMutableRawBufferPointer
+  private let buffer: UnsafeMutableRawBufferPointer
+  private let raw: UnsafeRawBufferPointer
+  /// Where the buffer is from; nil for one of its own.
+  private let lender: FrameBuffers?
 
-  init(_ header: FrameHeader, _ raw: UnsafeMutableRawBufferPointer) {
+  /// - Parameter countBytes: how much of the buffer is decoded.
+  fileprivate init(
+    _ header: FrameHeader, _ buffer: UnsafeMutableRawBufferPointer, countBytes: Int,
+    _ lender: FrameBuffers?
+  ) {
     self.header = header
-    self.raw = raw
+    self.buffer = buffer
+    raw = UnsafeRawBufferPointer(rebasing: buffer[..<countBytes])
+    self.lender = lender
   }
 
-  deinit { raw.deallocate() }
+  deinit { if let lender { lender.giveBack(buffer) } else { buffer.deallocate() } }
 
   /// The bytes of an object at `start`; valid while this frame lives.
   public func bytes(start: Int, length: Int) -> UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(raw)[start..<start + length])
+    UnsafeRawBufferPointer(rebasing: raw[start..<start + length])
   }
 }
 
@@ -199,8 +208,9 @@ final class PackReader: Sendable {
     guard frameBytes <= Int(FrameHeader.maxDirectoryBytes) + 2 * Int(FrameHeader.maxRawBytes) else {
       throw .damaged(object, "the index gives the frame an impossible length")
     }
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: frameBytes, alignment: 64)
-    defer { buffer.deallocate() }
+    let lent = buffers.take(frameBytes)
+    defer { buffers.giveBack(lent) }
+    let buffer = UnsafeMutableRawBufferPointer(rebasing: lent[..<frameBytes])
     let n = try explaining(object) { () throws(SystemError) in
       try layout.fileSystem.readFully(file.raw, at: address.offset, into: buffer)
     }
@@ -219,17 +229,17 @@ final class PackReader: Sendable {
     let payload = UnsafeRawBufferPointer(
       rebasing: frame[(FrameHeader.byteCount + header.directoryBytes)...])
     let end = min(end ?? header.rawBytes, header.rawBytes)
-    let raw = UnsafeMutableRawBufferPointer.allocate(byteCount: end, alignment: 64)
-    do throws(CodecError) {
-      try decoder.decompress(payload, raw, isWhole: end == header.rawBytes)
-    } catch {
-      raw.deallocate()
-      throw error
-    }
-    return DecodedFrame(header, raw)
+    let isWhole = end == header.rawBytes
+    let raw: UnsafeMutableRawBufferPointer =
+      isWhole ? .allocate(byteCount: end, alignment: 64) : buffers.take(end)
+    let frame = DecodedFrame(header, raw, countBytes: end, isWhole ? nil : buffers)
+    try decoder.decompress(
+      payload, UnsafeMutableRawBufferPointer(rebasing: raw[..<end]), isWhole: isWhole)
+    return frame
   }
 
   private let decoder = DecoderPool()
+  private let buffers = FrameBuffers()
 
   private func readBytes(
     _ file: Descriptor, _ object: String, at offset: UInt64, count: Int

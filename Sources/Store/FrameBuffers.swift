@@ -1,0 +1,42 @@
+// Buffers of a frame's size that go round: the kernel clears each fresh page, which costs as much as what
+// is then written to it.
+//
+// For what is let go of soon. A frame that is kept has a buffer of its own size.
+
+import Platform
+
+/// Lends buffers. Any thread may call it.
+final class FrameBuffers: Sendable {
+  private struct Idle: @unchecked Sendable {  // taken out by one thread
+    var buffers: [UnsafeMutableRawBufferPointer] = []
+  }
+
+  private static let mostBytes = FrameBuilder.capacity
+  private static let mostIdle = 2 * processorCount + 2
+  private let idle = Monitor(Idle())
+
+  deinit {
+    idle.withLock { idle in
+      for buffer in idle.buffers { buffer.deallocate() }
+    }
+  }
+
+  /// A buffer of so many bytes, or more.
+  func take(_ countBytes: Int) -> UnsafeMutableRawBufferPointer {
+    guard countBytes <= FrameBuffers.mostBytes else {
+      return .allocate(byteCount: countBytes, alignment: 64)
+    }
+    return idle.withLock { $0.buffers.popLast() }
+      ?? .allocate(byteCount: FrameBuffers.mostBytes, alignment: 64)
+  }
+
+  func giveBack(_ buffer: UnsafeMutableRawBufferPointer) {
+    let isKept = idle.withLock { idle in
+      guard buffer.count == FrameBuffers.mostBytes, idle.buffers.count < FrameBuffers.mostIdle
+      else { return false }
+      idle.buffers.append(buffer)
+      return true
+    }
+    if !isKept { buffer.deallocate() }
+  }
+}
