@@ -235,6 +235,10 @@ public struct Capture: Sendable {
       batchBytes = 0
     }
     func visit(_ directory: LiveDirectory) {
+      if let settled = directory.settled {
+        for child in settled.directories { visit(child) }
+        return
+      }
       for (i, entry) in directory.entries.enumerated() {
         switch entry.content {
         case .directory(let child): visit(child)

@@ -49,8 +49,41 @@ final class LiveDirectory: @unchecked Sendable {  // see the line above
   let device: UInt64
   /// The names could not be read.
   var isUnreadable = false
-  /// Every entry is as the cache has it, and none is missing.
-  var matchesCache = false
+  /// What is in it, where every entry is as the cache has it and none is missing: nothing changes there
+  /// after the walk.
+  var settled: Summary?
+  var matchesCache: Bool { settled != nil }
+
+  /// What a directory's entries are together.
+  struct Summary {
+    var fileBytes: UInt64 = 0
+    /// Some entry, not a directory, has other names.
+    var hasLinks = false
+    /// The directories, in byte order.
+    var directories: [LiveDirectory] = []
+
+    mutating func add(_ entry: borrowing LiveEntry) {
+      if case .directory(let child) = entry.content { directories.append(child) }
+      // A sum for people: sparse files may claim more bytes than a word counts.
+      if entry.stat.kind == .file { fileBytes &+= entry.stat.size }
+      if entry.stat.kind != .directory, entry.stat.links > 1 { hasLinks = true }
+    }
+  }
+
+  var summary: Summary {
+    if let settled { return settled }
+    var summary = Summary()
+    forEachEntry { summary.add($0) }
+    return summary
+  }
+
+  /// Visits the entries where they are: a copy of one is a quarter of a kilobyte, and four counts.
+  func forEachEntry(_ body: (borrowing LiveEntry) throws -> Void) rethrows {
+    try entries.withUnsafeBufferPointer { entries in
+      guard let first = entries.baseAddress else { return }
+      for i in entries.indices { try body(first[i]) }
+    }
+  }
 
   init(
     name: [UInt8], parent: LiveDirectory?, cached: StatCache.Directory?, device: UInt64? = nil

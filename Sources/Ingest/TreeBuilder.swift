@@ -30,33 +30,27 @@ struct TreeBuilder {
     _ directory: LiveDirectory
   ) throws -> (ids: Tree.IDs, isUnchanged: Bool) {
     entryCount += UInt64(directory.entries.count)
-    var isUnchanged = directory.matchesCache
-    var childIDs: [Tree.IDs?] = []
-    childIDs.reserveCapacity(directory.entries.count)
-    for entry in directory.entries {
-      // A sum for people: sparse files may claim more bytes than a word counts.
-      contentBytes &+= entry.stat.kind == .file ? entry.stat.size : 0
-      if entry.stat.kind != .directory, entry.stat.links > 1 { isUnchanged = false }
-      guard case .directory(let child) = entry.content else {
-        childIDs.append(nil)
-        continue
-      }
-      let result = try encode(child)
-      childIDs.append(result.ids)
-      if !result.isUnchanged { isUnchanged = false }
-    }
+    let summary = directory.summary
+    contentBytes &+= summary.fileBytes
+    var isUnchanged = directory.matchesCache && !summary.hasLinks
+    for child in summary.directories where try !encode(child).isUnchanged { isUnchanged = false }
     let cached = directory.cached?.ids
     if isUnchanged, let cached {
       ids[ObjectIdentifier(directory)] = cached
       return (cached, true)
     }
+    var objects: [Tree.EncodedObject] = []
     var entries: [Entry] = []
     entries.reserveCapacity(directory.entries.count)
-    for (live, child) in zip(directory.entries, childIDs) { entries.append(entry(live, child)) }
-    var objects: [Tree.EncodedObject] = []
-    for case .mountedDirectory in directory.entries.lazy.map(\.content) {
-      _ = Tree.encode([]) { objects.append($0) }
-      break
+    directory.forEachEntry { live in
+      var childIDs: Tree.IDs?
+      switch live.content {
+      case .directory(let child): childIDs = ids[ObjectIdentifier(child)]
+      case .mountedDirectory where objects.isEmpty:
+        _ = Tree.encode([]) { objects.append($0) }
+      default: break
+      }
+      entries.append(entry(live, childIDs))
     }
     let made = Tree.encode(entries) { objects.append($0) }
     // Hard links made us encode what may be the same after all.
@@ -69,7 +63,7 @@ struct TreeBuilder {
     return (made, false)
   }
 
-  func entry(_ live: LiveEntry, _ child: Tree.IDs?, name: [UInt8]? = nil) -> Entry {
+  func entry(_ live: borrowing LiveEntry, _ child: Tree.IDs?, name: [UInt8]? = nil) -> Entry {
     let content: Content
     var times: Digest?
     switch live.content {
@@ -129,6 +123,11 @@ struct TreeBuilder {
   private func collectLinks(
     _ directory: LiveDirectory, _ members: inout [Inode: [(LiveDirectory, Int)]]
   ) {
+    let summary = directory.summary
+    if !summary.hasLinks {
+      for child in summary.directories { collectLinks(child, &members) }
+      return
+    }
     for (i, entry) in directory.entries.enumerated() {
       if case .directory(let child) = entry.content {
         collectLinks(child, &members)

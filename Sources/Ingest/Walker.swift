@@ -109,16 +109,19 @@ final class Walker: Sendable {
     var cache = directory.cached?.cursor()
     var cachedEntry = cache?.next()
     var isSame = directory.cached != nil
+    var summary = LiveDirectory.Summary()
     directory.entries.reserveCapacity(names.count)
     for name in names {
-      while let candidate = cachedEntry, candidate.name.precedes(name) {
-        isSame = false
-        cachedEntry = cache?.next()
-      }
       var match: StatCache.Entry?
-      if let candidate = cachedEntry, candidate.name.elementsEqual(name) {
-        match = candidate
+      while let candidate = cachedEntry {
+        let order = compareNames(candidate.name, name)
+        if order > 0 { break }
         cachedEntry = cache?.next()
+        if order == 0 {
+          match = candidate
+          break
+        }
+        isSame = false
       }
       do {
         let stat = try fileSystem.stat(at: descriptor.raw, name, followLink: false)
@@ -135,6 +138,7 @@ final class Walker: Sendable {
           continue
         }
         if !entry.isCached { isSame = false }
+        summary.add(entry)
         directory.entries.append(entry)
       } catch {
         isSame = false
@@ -143,7 +147,7 @@ final class Walker: Sendable {
         note(.unreadable, directory.absolutePath(of: name), "\(error.code)")
       }
     }
-    directory.matchesCache = isSame && cachedEntry == nil
+    if isSame, cachedEntry == nil { directory.settled = summary }
     progress.add(items: UInt64(names.count))
     return children
   }
@@ -247,9 +251,4 @@ final class Walker: Sendable {
     found.withLock { $0.xattrSets[id] = bytes }
     return id
   }
-}
-
-extension UnsafeRawBufferPointer {
-  /// Byte order, as `Store.precedes`.
-  fileprivate func precedes(_ other: [UInt8]) -> Bool { lexicographicallyPrecedes(other) }
 }

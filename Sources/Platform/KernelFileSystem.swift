@@ -107,9 +107,11 @@ public final class KernelFileSystem: FileSystem {
         guard length > 19, at + length <= n else { break }
         var end = at + 19
         while end < at + length, buffer[end] != 0 { end += 1 }
-        let name = [UInt8](buffer[(at + 19)..<end])
-        if name != [0x2e], name != [0x2e, 0x2e] { names.append(name) }
+        let name = UnsafeRawBufferPointer(rebasing: buffer[(at + 19)..<end])
         at += length
+        // "." and ".."
+        if name.count <= 2, name.allSatisfy({ $0 == 0x2e }) { continue }
+        names.append([UInt8](name))
       }
     }
   }

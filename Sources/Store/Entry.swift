@@ -94,14 +94,16 @@ public func isValidName(_ name: [UInt8]) -> Bool {
 
 /// Byte order of names: the order of every tree.
 public func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
-  let n = min(a.count, b.count)
-  let order = a.withUnsafeBytes { x in
-    b.withUnsafeBytes { y in
-      guard let p = x.baseAddress, let q = y.baseAddress, n > 0 else { return Int32(0) }
-      return compareMemory(p, q, n)
-    }
+  a.withUnsafeBytes { compareNames($0, b) } < 0
+}
+
+/// Where a name stands to another in byte order: below 0 for before it, 0 for the same.
+public func compareNames(_ a: UnsafeRawBufferPointer, _ b: [UInt8]) -> Int {
+  let order = b.withUnsafeBytes { b in
+    guard let p = a.baseAddress, let q = b.baseAddress else { return Int32(0) }
+    return compareMemory(p, q, min(a.count, b.count))
   }
-  return order != 0 ? order < 0 : a.count < b.count
+  return order != 0 ? Int(order) : a.count - b.count
 }
 
 // MARK: - Encoding (docs/format.md, "Trees")
