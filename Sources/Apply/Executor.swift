@@ -28,9 +28,9 @@ public struct ApplyReport: Sendable {
   public var fallbacks: [ApplyProblem] = []
   /// Files as they are now that they are written: nobody need read them to know their content, while
   /// nothing that the kernel says of them has changed. (A write changes the time, which was set to what
-  /// the snapshot says.) Not all of them: no more than `maxKnownFiles`, none with holes or other links.
-  public var knownFiles: [(path: [UInt8], stat: FileStat, blob: Digest)] = []
-  static let maxKnownFiles = 1 << 16
+  /// the snapshot says.) Not all of them: no more than `maxAttestedFiles`, none with holes or other links.
+  public var attestedFiles: [(path: [UInt8], stat: FileStat, blob: Digest)] = []
+  static let maxAttestedFiles = 1 << 16
   public init() {}
 
   public static func += (a: inout ApplyReport, b: ApplyReport) {
@@ -41,7 +41,7 @@ public struct ApplyReport: Sendable {
     a.changedAttributes += b.changedAttributes
     a.problems += b.problems
     a.fallbacks += b.fallbacks
-    a.knownFiles += b.knownFiles.prefix(max(0, maxKnownFiles - a.knownFiles.count))
+    a.attestedFiles += b.attestedFiles.prefix(max(0, maxAttestedFiles - a.attestedFiles.count))
   }
 }
 
@@ -75,7 +75,7 @@ public final class Executor: Sendable {
   public init(
     _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor,
     donor: Descriptor? = nil, surroundings: Surroundings, token: String = randomName(),
-    staged: StagedBlobs? = nil, threads: Int = processorCount, progress: Progress
+    staged: StagedBlobs? = nil, threads: Int = diskThreadCount, progress: Progress
   ) {
     self.staged = staged
     self.fileSystem = fileSystem
@@ -100,7 +100,7 @@ public final class Executor: Sendable {
     try hand.run(plan.directories)
     try runOnAllThreads(plan.files, hand)
     try hand.run(plan.links)
-    try hand.run(plan.attributes)
+    try runOnAllThreads(plan.attributes, hand)
     try hand.run(plan.finished)
     return hand.report
   }

@@ -14,11 +14,11 @@ final class StepHand {
   private let staged: StagedBlobs?
   private let progress: Progress
   private let attributes: AttributeWriter
+  private let contents: ContentWriter
   /// Knows its way where data is reused from, where that is not below `base`.
   private let donor: StepHand?
   /// Files can share blocks, as far as this hand has learned.
   private var canClone = true
-  private var hash = SHA256()
   private var directories: [[UInt8]: Descriptor] = [:]
   var report = ApplyReport()
 
@@ -34,6 +34,7 @@ final class StepHand {
     self.token = token
     self.progress = progress
     attributes = AttributeWriter(fileSystem, store)
+    contents = ContentWriter(fileSystem, store, progress: progress)
     self.donor = donor.map {
       StepHand(
         fileSystem, store, base: $0, surroundings: surroundings, token: token, progress: progress)
@@ -148,13 +149,13 @@ final class StepHand {
     do {
       // Who staged a file has hashed it.
       let isHashed =
-        if ready == nil { try writeContent(file, step.entry, blob, sizeBytes) } else { true }
+        if ready == nil { try contents.write(file, step.entry, blob, sizeBytes) } else { true }
       try attributes.set(step.entry, of: file.raw, path: step.path)
       let written = try fileSystem.stat(file.raw)
       if !isFresh {
         try fileSystem.rename(at: parent.raw, temporary, to: parent.raw, name, exclusively: false)
       }
-      if isHashed { try note(written, blob, step, parent, name) }
+      if isHashed { try attest(written, blob, step, parent, name) }
     } catch {
       try? fileSystem.remove(at: parent.raw, temporary, isDirectory: false)
       throw error
@@ -162,9 +163,6 @@ final class StepHand {
     report.writtenFiles += 1
     report.writtenBytes &+= sizeBytes
   }
-
-  /// Files from here on are written by all processors.
-  private static let largeFileBytes: UInt64 = 16 << 20
 
   /// Gives the staged file that holds the blob its name.
   /// - Returns: nil where there is none, or where it cannot be had on this file system.
@@ -179,90 +177,16 @@ final class StepHand {
   }
 
   /// Notes the file as it is under its name, if it is the one that was written.
-  private func note(
+  private func attest(
     _ written: FileStat, _ blob: Digest, _ step: Step, _ parent: Descriptor, _ name: [UInt8]
   ) throws(SystemError) {
     guard step.entry.holes == nil, step.entry.linkGroup == 0,
-      report.knownFiles.count < ApplyReport.maxKnownFiles,
+      report.attestedFiles.count < ApplyReport.maxAttestedFiles,
       let now = try fileSystem.statIfPresent(at: parent.raw, name),
       now.device == written.device,
       now.inode == written.inode, now.size == written.size, now.modified == written.modified
     else { return }
-    report.knownFiles.append((step.path, now, blob))
-  }
-
-  /// Writes a large file's parts on all processors, each thread a run of parts at a time.
-  private func writeLarge(_ file: Descriptor, _ blob: Digest, _ sizeBytes: UInt64) throws {
-    let parts = Monitor(try store.parts(of: blob, sizeBytes: sizeBytes).makeIterator())
-    let failed = Monitor(false)
-    try runThreads(processorCount) { [fileSystem, store, progress] _ in
-      do {
-        while !failed.withLock({ $0 }) {
-          let run = parts.withLock { parts in
-            var run: [BlobPart] = []
-            while run.count < 32, let part = parts.next() { run.append(part) }
-            return run
-          }
-          guard let first = run.first, let last = run.last else { return }
-          for part in run {
-            try store.read(part) { offset, bytes in
-              try fileSystem.write(file.raw, at: offset, bytes)
-              progress.add(bytes: UInt64(bytes.count))
-            }
-          }
-          let end = last.offset + UInt64(last.lengthBytes)
-          fileSystem.startSync(file.raw, offset: first.offset, count: end - first.offset)
-        }
-      } catch {
-        failed.withLock { $0 = true }
-        throw error
-      }
-    }
-  }
-
-  /// - Returns: whether what was written was hashed on its way, and is the blob.
-  /// - Throws: `damaged` where it is another.
-  private func writeContent(
-    _ file: Descriptor, _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64
-  ) throws -> Bool {
-    guard let holesID = entry.holes else {
-      if sizeBytes >= StepHand.largeFileBytes {
-        try writeLarge(file, blob, sizeBytes)
-        return false
-      }
-      hash.reset()
-      try store.read(blob, sizeBytes: sizeBytes) { _, bytes in
-        hash.update(bytes)
-        try fileSystem.write(file.raw, bytes)
-        progress.add(bytes: UInt64(bytes.count))
-      }
-      let found = hash.finish()
-      guard found == blob else {
-        throw StoreError(
-          .damaged, "blob \(blob.hex)", "its content has the SHA-256 \(found.hex)",
-          advice: "Run 'imgstore verify --deep'; it says which snapshots are affected")
-      }
-      return true
-    }
-    let holes = try HoleMap.decode(try store.object(.holes, holesID))
-    let data = holes.data(sizeBytes: sizeBytes)
-    var i = 0
-    try store.read(blob, sizeBytes: sizeBytes) { offset, bytes in
-      let end = offset + UInt64(bytes.count)
-      while i < data.count, data[i].upperBound <= offset { i += 1 }
-      var j = i
-      while j < data.count, data[j].lowerBound < end {
-        let part = max(data[j].lowerBound, offset)..<min(data[j].upperBound, end)
-        try fileSystem.write(
-          file.raw, at: part.lowerBound,
-          UnsafeRawBufferPointer(
-            rebasing: bytes[Int(part.lowerBound - offset)..<Int(part.upperBound - offset)]))
-        j += 1
-      }
-      progress.add(bytes: UInt64(bytes.count))
-    }
-    try fileSystem.truncate(file.raw, to: sizeBytes)
-    return false
+    report.attestedFiles.append((step.path, now, blob))
   }
 
   // MARK: What is there already

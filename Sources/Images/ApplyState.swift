@@ -147,7 +147,7 @@ extension ApplyReport {
   /// What was written, by path.
   var attested: [[UInt8]: AttestedFile] {
     Dictionary(
-      knownFiles.map { ($0.path, AttestedFile(stat: $0.stat, blob: $0.blob)) },
+      attestedFiles.map { ($0.path, AttestedFile(stat: $0.stat, blob: $0.blob)) },
       uniquingKeysWith: { _, last in last })
   }
 }

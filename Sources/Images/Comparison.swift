@@ -37,12 +37,9 @@ extension Workspace {
       return Comparison(diff: diff, old: oldReader, new: after)
     }
     let (diff, live, source) = try lookAtLive(before)
-    let state = ImageState(
-      name: "live", definition: live.definition, rows: live.rows, pieces: live.capture.pieces,
-      source: source,
-      notes: live.notes)
     return Comparison(
-      diff: diff, old: oldReader, new: StateReader(state: state, store: store, live: resolver))
+      diff: diff, old: oldReader,
+      new: StateReader(state: live.state(from: source), store: store, live: resolver))
   }
 
   /// A snapshot to look into.

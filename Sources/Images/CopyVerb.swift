@@ -103,12 +103,13 @@ extension Workspace {
     let journal = Journal(
       operation: .copy, image: image.text, started: now(), method: .automatic,
       target: snapshot.id, before: before.id, command: "copy", message: snapshot.message)
-    let (copied, remaining) = try underJournal(image, journal) {
+    let (copied, remaining) = try underJournal(image, journal) { syncs in
       let copied = try store.refs.append(snapshot)
-      let placement = try place(plans, token: journal.token) {
+      let placement = try place(plans, token: journal.token, syncs) {
         try resolver.resolve($0, create: true)
       }
       outcome.report = placement.report
+      try settle(syncs)
       try applyRows(changes)
       let (remaining, proof) = try diffLive(
         copied, attested: outcome.report.attested)

@@ -185,18 +185,19 @@ extension Workspace {
       operation: .importing, image: image.text, started: now(), method: .automatic,
       target: snapshot.id, before: safety.id, command: "import", message: snapshot.message,
       options: ImportOption.facts(request, foreign: live.capture.pieces.filter { !isOurs($0) }))
-    let (committed, remaining, proof) = try underJournal(image, journal) {
+    let (committed, remaining, proof) = try underJournal(image, journal) { syncs in
       let committed = try store.refs.append(snapshot)
       for (path, copy) in try targets.keepOriginals(pieces.all, live, request) {
         report(.keptOriginal(path: path, copy: copy))
       }
       for piece in pieces.all { report(event(piece)) }
-      let placement = try place(plans, token: journal.token, staged: staged) {
+      let placement = try place(plans, token: journal.token, staged: staged, syncs) {
         try targets.resolve($0)
       }
       outcome.report = placement.report
       for line in prepared.rows.litefileLines { report(.litefileRow(line: line)) }
       if prepared.rows.hasNodeLists { report(.addingPostscripts) }
+      try settle(syncs)
       try applyRows(rows.changes)
       try removeOldTrees(placement)
       let (remaining, proof) = try diffLive(

@@ -1,7 +1,7 @@
 // Changes of live images that were begun and not ended: who is told, and what may happen meanwhile.
 //
-// 1. The journal is on disk before the first step and goes after the last: whatever comes in between,
-//    a crash, a full disk, a pulled plug, the next command finds it.
+// 1. The journal is on disk before the first step and goes when all that the last has done is on disk:
+//    whatever comes in between, a crash, a full disk, a pulled plug, the next command finds it.
 // 2. While an image has a journal, no verb changes the image or its history but `resume`.
 // 3. A journal that cannot be read is an error, never a guess.
 
@@ -141,9 +141,17 @@ extension Workspace {
     return nil
   }
 
+  /// Ends a change.
+  func end(_ image: ImageName, _ syncs: PendingSyncs) throws {
+    try settle(syncs)
+    try store().journals.remove(image)
+  }
+
   /// Runs the steps of a change, from the first to its proof and its ref, with the journal on disk.
   /// - Throws: what `body` throws, with advice on how to go on.
-  func underJournal<R>(_ image: ImageName, _ journal: Journal, _ body: () throws -> R) throws -> R {
+  func underJournal<R>(
+    _ image: ImageName, _ journal: Journal, _ body: (PendingSyncs) throws -> R
+  ) throws -> R {
     let store = try store()
     do {
       try store.journals.write(journal.encode(), of: image)
@@ -152,8 +160,9 @@ extension Workspace {
       throw error
     }
     do {
-      let result = try body()
-      try store.journals.remove(image)
+      let syncs = PendingSyncs(fileSystem)
+      let result = try body(syncs)
+      try end(image, syncs)
       return result
     } catch {
       // What cannot be read just now is named without its number.

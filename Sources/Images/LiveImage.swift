@@ -15,6 +15,14 @@ struct LiveImage: Sendable {
   let cache: StatCache?
 
   var tables: [Snapshot.Table] { snapshotTables(definition, rows) }
+
+  /// As one side of a comparison.
+  /// - Parameter source: where the captured trees' objects are.
+  func state(from source: any ObjectSource) -> ImageState {
+    ImageState(
+      name: "live", definition: definition, rows: rows, pieces: capture.pieces, source: source,
+      notes: notes)
+  }
 }
 
 extension Workspace {

@@ -53,9 +53,11 @@ extension Workspace {
     let journal = Journal(
       operation: .packing, image: source.image.text, started: now(), method: .inPlace,
       target: target.id, before: before.id, command: command, message: message)
-    let recorded = try underJournal(source.image, journal) {
+    let recorded = try underJournal(source.image, journal) { syncs in
       let recorded = try store.refs.append(target)
-      outcome.report = try carryOut(source.image, plans, [], to: target, journal, setsRows: false) {
+      outcome.report = try carryOut(
+        source.image, plans, [], to: target, journal, setsRows: false, syncs
+      ) {
         try resolver.resolve($0)
       }
       let (remaining, proof) = try diffLive(recorded)

@@ -2,6 +2,8 @@
 //
 //     trees beside ─sync─▶ files and trees in place ─sync─▶ exchanges ─▶ (rows) ─▶ old trees removed
 //
+// Where neither exchanges nor rows follow, the proof is made while the sync goes on.
+//
 // 1. A tree that is swapped is complete and on disk before its path shows it; the old one is removed
 //    afterwards, and a crash in between leaves either path whole.
 // 2. A tree that cannot be built beside, or not exchanged, is changed in place, and that is said.
@@ -28,9 +30,10 @@ extension Workspace {
   /// - Parameters:
   ///   - token: part of every name that is made for a time.
   ///   - staged: blobs that need a name only.
+  ///   - syncs: gets what is not on disk yet when this returns.
   ///   - resolve: where a piece's path leads on this machine; makes missing folders.
   func place(
-    _ plans: [PiecePlan], token: String, staged: StagedBlobs? = nil,
+    _ plans: [PiecePlan], token: String, staged: StagedBlobs? = nil, _ syncs: PendingSyncs,
     resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws -> Placement {
     progress.begin(
@@ -50,9 +53,14 @@ extension Workspace {
       placement.report += report
       if isBuilt { beside.append(tree) } else { inPlace.append(piece) }
     }
+    var changed: [UInt64: Descriptor] = [:]
     for piece in inPlace {
-      placement.report += try change(piece, token, staged, at: try resolve(piece.path))
+      let place = try resolve(piece.path)
+      placement.report += try change(piece, token, staged, at: place)
+      changed[try fileSystem.stat(place.directory.raw).device] = place.directory
     }
+    for directory in changed.values { syncs.begin(directory) }
+    if !beside.isEmpty { try settle(syncs) }
     for tree in beside {
       if try exchange(tree) {
         placement.report.removed += tree.piece.plan.removals.count
@@ -63,9 +71,16 @@ extension Workspace {
             path: tree.piece.path.bytes, what: "this file system exchanges no folders"))
         try TreeRemover(fileSystem).remove(at: tree.place.directory.raw, tree.name)
         placement.report += try change(tree.piece, token, staged, at: tree.place)
+        syncs.begin(tree.place.directory)
       }
     }
     return placement
+  }
+
+  /// Waits until what has been placed is on disk.
+  func settle(_ syncs: PendingSyncs) throws {
+    progress.begin("syncing")
+    try syncs.settle()
   }
 
   /// Removes what the exchanged trees were.
@@ -95,7 +110,7 @@ extension Workspace {
     do {
       var report = try executor.run(
         plan.renamed(to: tree.name, reusing: donor?.name ?? tree.place.name))
-      report.knownFiles = report.knownFiles.map {
+      report.attestedFiles = report.attestedFiles.map {
         (path.bytes + $0.path.dropFirst(tree.name.count), $0.stat, $0.blob)
       }
       guard let problem = report.problems.first else {
@@ -150,9 +165,7 @@ extension Workspace {
     let above = piece.path.parent.bytes
     func full(_ path: [UInt8]) -> [UInt8] { (above == [0x2f] ? [] : above) + [0x2f] + path }
     done.problems = done.problems.map { ApplyProblem(path: full($0.path), what: $0.what) }
-    done.knownFiles = done.knownFiles.map { (full($0.path), $0.stat, $0.blob) }
-    progress.begin("syncing")
-    try fileSystem.syncFileSystem(of: place.directory.raw)
+    done.attestedFiles = done.attestedFiles.map { (full($0.path), $0.stat, $0.blob) }
     return done
   }
 }

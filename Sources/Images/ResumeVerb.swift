@@ -56,8 +56,9 @@ extension Workspace {
           + "afterwards")
     }
     do {
-      let outcome = try goOn(image, journal, target, before, goal, start)
-      try store.journals.remove(image)
+      let syncs = PendingSyncs(fileSystem)
+      let outcome = try goOn(image, journal, target, before, goal, syncs, start)
+      try end(image, syncs)
       return ResumeOutcome(change: change, direction: direction, revert: outcome)
     } catch {
       throw HalfDone(error, change)
@@ -115,7 +116,7 @@ extension Workspace {
 
   private func goOn(
     _ image: ImageName, _ journal: Journal, _ target: CommittedSnapshot,
-    _ before: CommittedSnapshot?, _ goal: CommittedSnapshot, _ start: Double
+    _ before: CommittedSnapshot?, _ goal: CommittedSnapshot, _ syncs: PendingSyncs, _ start: Double
   ) throws -> RevertOutcome {
     let store = try store()
     let isBack = goal.id != target.id
@@ -148,7 +149,7 @@ extension Workspace {
     if !isBack { try keepOriginals(journal, goal.snapshot, sight.live) }
     outcome.report = try carryOut(
       image, plans, notes, to: goal.snapshot, journal, setsRows: !attributes.isEmpty,
-      resolve: resolve)
+      syncs, resolve: resolve)
     let proof = try look(
       at: image, goal, storing: false, attested: outcome.report.attested)
     let remaining = try diff(proof.state, state(goal, store))

@@ -104,9 +104,9 @@ extension Workspace {
     let journal = Journal(
       operation: .revert, image: image.text, started: now(), method: request.method,
       target: target.id, before: before?.id, command: order.command, message: order.message)
-    let (remaining, proof, recorded) = try underJournal(image, journal) {
+    let (remaining, proof, recorded) = try underJournal(image, journal) { syncs in
       outcome.report = try carryOut(
-        image, plans, notes, to: target.snapshot, journal, setsRows: !attributes.isEmpty
+        image, plans, notes, to: target.snapshot, journal, setsRows: !attributes.isEmpty, syncs
       ) { try resolver.resolve($0, create: true) }
       let proof = try look(
         at: image, target, storing: false, attested: outcome.report.attested)
@@ -124,12 +124,17 @@ extension Workspace {
 
   /// Files and folders, then rows, then what is left of old trees: everything between journal and
   /// proof.
+  /// - Parameter syncs: is to be settled before the journal goes.
   func carryOut(
     _ image: ImageName, _ plans: [PiecePlan], _ notes: [Snapshot.Note], to target: Snapshot,
-    _ journal: Journal, setsRows: Bool, resolve: (AbsolutePath) throws -> ResolvedPath
+    _ journal: Journal, setsRows: Bool, _ syncs: PendingSyncs,
+    resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws -> ApplyReport {
-    let placement = try place(plans, token: journal.token, resolve: resolve)
-    if setsRows { try restoreRows(image, target) }
+    let placement = try place(plans, token: journal.token, syncs, resolve: resolve)
+    if setsRows {
+      try settle(syncs)
+      try restoreRows(image, target)
+    }
     try removeOldTrees(placement)
     try removeEmptyFolders(notes)
     return placement.report
@@ -145,11 +150,7 @@ extension Workspace {
     /// Holds the store's lock until what was captured belongs to a snapshot.
     let session: WriteSession?
 
-    var state: ImageState {
-      ImageState(
-        name: "live", definition: live.definition, rows: live.rows, pieces: live.capture.pieces,
-        source: source, notes: live.notes)
-    }
+    var state: ImageState { live.state(from: source) }
 
     /// What a change to the target does to definition and rows.
     func attributeChanges(to target: CommittedSnapshot) -> [AttributeChange] {

@@ -69,11 +69,6 @@ extension Workspace {
     let live = try captureLive(
       image, definition, latest: snapshot, also: snapshot.snapshot.requests,
       rows: snapshot.snapshot.keptRows.keys, attested: attested, into: .memory(memory))
-    let diff = try diff(
-      state(snapshot, store),
-      ImageState(
-        name: "live", definition: definition, rows: live.rows, pieces: live.capture.pieces,
-        source: memory, notes: live.notes))
-    return (diff, live, memory)
+    return (try diff(state(snapshot, store), live.state(from: memory)), live, memory)
   }
 }

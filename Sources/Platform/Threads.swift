@@ -62,6 +62,10 @@ public final class Monitor<State>: @unchecked Sendable {  // `state` is guarded 
 /// The processors this process may use; the number of workers of every pool.
 public let processorCount = Int(clinux_processors())
 
+/// Threads for what waits for the disk as well: a file that is removed or replaced gives its blocks back,
+/// and on a file system that is mounted with `discard` whoever removes it waits for the device.
+public let diskThreadCount = processorCount + 6
+
 /// For work that walks trees of two thousand levels: a level takes up to 5 KB where nothing is
 /// optimised. Address space only: what is not touched takes no memory.
 private let treeStackBytes = 256 << 20

@@ -105,7 +105,7 @@ public final class StagedFile: Sendable {
   /// Adds whole blocks, aligned in memory as well; the file's last one is filled up with whatever there is.
   /// `RangeWorker`'s rules hold for the bytes.
   public func begin(_ blocks: UnsafeRawBufferPointer) {
-    assert(blocks.count % StagedFile.blockBytes == 0)
+    precondition(blocks.count % StagedFile.blockBytes == 0, "no whole blocks")
     thread.begin(blocks)
   }
 

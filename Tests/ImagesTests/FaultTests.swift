@@ -99,4 +99,23 @@ import Testing
     #expect(operations > 150)
     #expect(ways.values.allSatisfy { $0 > 0 }, "\(ways)")
   }
+
+  @Test(arguments: [ApplyMethod.swap, .inPlace])
+  func `a change that did not get to the disk has not ended`(_ method: ApplyMethod) throws {
+    let folder = try TemporaryFolder()
+    try prepare(folder)
+    let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+    let workspace = try Workspace(options) { _ in }
+    _ = try workspace.snapshot("img")
+    let files = FaultyFileSystem(.always("syncFileSystem", .inputOutput))
+    var request = RevertRequest("img@1")
+    request.method = method
+    let text =
+      refusal { _ = try Workspace(options, fileSystem: files) { _ in }.revert(request) } ?? ""
+    #expect(files.isHit && text.contains("'imgstore resume img' completes it"), "\(text)")
+    #expect(try workspace.unfinished().map(\.image) == ["img"])
+    let resumed = try #require(try workspace.resume(nil, .forward).revert)
+    #expect(resumed.isExact)
+    #expect(try workspace.unfinished().isEmpty)
+  }
 }

@@ -10,6 +10,8 @@ public final class FaultyFileSystem: FileSystem {
     case once(SystemError.Code)
     /// From operation n on, everything fails.
     case forGood
+    /// Every operation of this name fails, whatever the number.
+    case always(String, SystemError.Code)
   }
 
   private let kernel = KernelFileSystem.shared
@@ -17,7 +19,7 @@ public final class FaultyFileSystem: FileSystem {
   private let fault: Fault
   private let state = Monitor((count: 0, isHit: false))
 
-  public init(failing operation: Int, _ fault: Fault) {
+  public init(failing operation: Int = -1, _ fault: Fault) {
     self.operation = operation
     self.fault = fault
   }
@@ -35,6 +37,10 @@ public final class FaultyFileSystem: FileSystem {
     case .once(let code): if number == operation { throw SystemError(code: code, name, []) }
     case .forGood:
       if number >= operation { throw SystemError(code: .inputOutput, name, []) }
+    case .always(let which, let code):
+      guard name == which else { return }
+      state.withLock { $0.isHit = true }
+      throw SystemError(code: code, name, [])
     }
   }
 
