@@ -13,6 +13,11 @@ final class ContentWriter {
   /// Files from here on are written by all processors.
   private static let largeFileBytes: UInt64 = 16 << 20
 
+  /// The file is written by all processors.
+  static func isLarge(_ entry: Entry) -> Bool {
+    entry.holes == nil && entry.sizeBytes >= largeFileBytes
+  }
+
   private let fileSystem: any FileSystem
   private let store: ObjectStore
   private let progress: Progress
@@ -31,7 +36,7 @@ final class ContentWriter {
     _ file: Descriptor, _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64
   ) throws -> Bool {
     guard let holesID = entry.holes else {
-      if sizeBytes >= ContentWriter.largeFileBytes {
+      if ContentWriter.isLarge(entry) {
         try writeLarge(file, blob, sizeBytes)
         return false
       }

@@ -98,7 +98,9 @@ public final class Executor: Sendable {
     try runOnAllThreads(plan.removals.filter { !isFolder($0) }, hand)
     try hand.run(plan.removals.filter(isFolder))
     try hand.run(plan.directories)
-    try runOnAllThreads(plan.files, hand)
+    // A large one is written by all threads: many at once would be threads times threads.
+    try runOnAllThreads(plan.files.filter { !ContentWriter.isLarge($0.entry) }, hand)
+    try hand.run(plan.files.filter { ContentWriter.isLarge($0.entry) })
     try hand.run(plan.links)
     try runOnAllThreads(plan.attributes, hand)
     try hand.run(plan.finished)

@@ -145,7 +145,7 @@ extension Workspace {
   /// The live image, beside a target.
   struct Sight {
     let live: LiveImage
-    /// Where the live trees' objects are.
+    /// Has the live trees' objects.
     let source: any ObjectSource
     /// Holds the store's lock until what was captured belongs to a snapshot.
     let session: WriteSession?
@@ -177,9 +177,9 @@ extension Workspace {
       image, definition, latest: latest ?? target,
       also: target.snapshot.requests + target.snapshot.absentees,
       rows: target.snapshot.keptRows.keys, attested: attested,
-      into: session.map { .store($0) } ?? .memory(memory))
+      into: session.map { .store($0, keeping: memory) } ?? .memory(memory))
     try session?.finish()
-    return Sight(live: live, source: storing ? store : memory, session: session)
+    return Sight(live: live, source: memory, session: session)
   }
 
   /// A statelite image's tree is its nodes' root.

@@ -27,7 +27,8 @@ public struct AttestedFile: Sendable {
 
 /// Where captured objects go.
 public enum CaptureDestination: Sendable {
-  case store(WriteSession)
+  /// Trees are kept in memory as well where somebody will ask for them at once.
+  case store(WriteSession, keeping: MemoryObjects? = nil)
   /// Contents are hashed only; trees are kept for comparison.
   case memory(MemoryObjects)
 }
@@ -290,7 +291,7 @@ public struct Capture: Sendable {
       side.withLock { $0 += objects }
     }
     switch destination {
-    case .store(let session): try session.run { try work($0) }
+    case .store(let session, _): try session.run { try work($0) }
     case .memory: try runThreads(threads) { _ in try work(nil) }
     }
     return side.withLock { $0 }
@@ -350,10 +351,13 @@ public struct Capture: Sendable {
     case .memory(let memory):
       for object in objects { memory.put(object.id, object.bytes) }
       return try buildPieces(live) { memory.put($0.id, $0.bytes) }
-    case .store(let session):
+    case .store(let session, let memory):
       return try session.withWorker { worker in
         for object in objects { try worker.add(object.kind, object.id, object.bytes) }
-        return try buildPieces(live) { try worker.add($0.kind, $0.id, $0.bytes) }
+        return try buildPieces(live) { object in
+          memory?.put(object.id, object.bytes)
+          try worker.add(object.kind, object.id, object.bytes)
+        }
       }
     }
   }

@@ -223,9 +223,12 @@ public enum Tree {
   }
 
   private static func checkOrder(_ entries: [Entry]) throws(CodecError) {
-    for (a, b) in zip(entries, entries.dropFirst()) where !precedes(a.name, b.name) {
-      throw .corrupt("names are out of order or double")
+    let isOrdered = entries.withUnsafeBufferPointer { entries in
+      // By a pointer, which copies no entry.
+      guard let first = entries.baseAddress, entries.count > 1 else { return true }
+      return (1..<entries.count).allSatisfy { precedes(first[$0 - 1].name, first[$0].name) }
     }
+    guard isOrdered else { throw .corrupt("names are out of order or double") }
   }
 }
 
