@@ -203,7 +203,9 @@ public struct Planner {
       let oldEntries = try existing?.ids.map { try live.entries($0) } ?? []
       let newEntries = try wanted.ids.map { try target.entries($0) } ?? []
       try TreeDiff.pairs(oldEntries, newEntries) { a, b in
-        if let a, let b, a.linkGroup == 0, !a.content.isMissing, a == b { return }
+        if untouchable.isEmpty, let a, let b, a.linkGroup == 0, !a.content.isMissing, a == b {
+          return
+        }
         let name = b?.name ?? a?.name ?? []
         if try visit(path + [0x2f] + name, a, b) { changesInside = true }
       }

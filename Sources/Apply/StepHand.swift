@@ -17,6 +17,8 @@ final class StepHand {
   private let contents: ContentWriter
   /// Knows its way where data is reused from, where that is not below `base`.
   private let donor: StepHand?
+  /// All hands together hold about five hundred open.
+  private static let mostDirectories = max(16, 512 / diskThreadCount)
   /// Files can share blocks, as far as this hand has learned.
   private var canClone = true
   private var directories: [[UInt8]: Descriptor] = [:]
@@ -320,7 +322,7 @@ final class StepHand {
       try fileSystem.setMode(at: parent.raw, name, 0o700)
       directory = try fileSystem.openDirectory(at: parent.raw, name)
     }
-    if directories.count >= 64 { directories.removeAll() }
+    if directories.count >= StepHand.mostDirectories { directories.removeAll() }
     directories[path] = directory
     return directory
   }

@@ -109,6 +109,7 @@ extension Workspace {
         try resolver.resolve($0, create: true)
       }
       outcome.report = placement.report
+      try sync(plans.map(\.path), syncs)
       try settle(syncs)
       try applyRows(changes)
       let (remaining, proof) = try diffLive(

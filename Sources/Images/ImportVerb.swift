@@ -197,9 +197,11 @@ extension Workspace {
       outcome.report = placement.report
       for line in prepared.rows.litefileLines { report(.litefileRow(line: line)) }
       if prepared.rows.hasNodeLists { report(.addingPostscripts) }
+      try sync(plans.map(\.path), syncs)
       try settle(syncs)
       try applyRows(rows.changes)
       try removeOldTrees(placement)
+      if !placement.oldTrees.isEmpty { try sync(plans.map(\.path), syncs) }
       let (remaining, proof) = try diffLive(
         committed, attested: outcome.report.attested)
       return (committed, remaining, proof)

@@ -156,8 +156,9 @@ extension Workspace {
     do {
       try store.journals.write(journal.encode(), of: image)
     } catch {
-      try? store.journals.remove(image)
-      throw error
+      // Nothing has been changed; but a journal that stays must be told of.
+      if (try? store.journals.remove(image)) != nil { throw error }
+      throw halfDone(error, image, journal)
     }
     do {
       let syncs = PendingSyncs(fileSystem)
@@ -165,13 +166,19 @@ extension Workspace {
       try end(image, syncs)
       return result
     } catch {
-      // What cannot be read just now is named without its number.
-      let change =
-        (try? unfinished(image, journal))
-        ?? UnfinishedChange(
-          image: image.text, operation: journal.operation, started: journal.started, target: nil,
-          before: nil, isRunning: true)
-      throw HalfDone(error, change)
+      throw halfDone(error, image, journal)
     }
+  }
+
+  private func halfDone(
+    _ error: any Error, _ image: ImageName, _ journal: Journal
+  ) -> HalfDone {
+    // What cannot be read just now is named without its number.
+    let change =
+      (try? unfinished(image, journal))
+      ?? UnfinishedChange(
+        image: image.text, operation: journal.operation, started: journal.started, target: nil,
+        before: nil, isRunning: true)
+    return HalfDone(error, change)
   }
 }

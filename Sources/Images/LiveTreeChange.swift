@@ -61,6 +61,7 @@ extension Workspace {
         try resolver.resolve($0)
       }
       let (remaining, proof) = try diffLive(recorded)
+      try settle(syncs)
       if let problem = outcome.report.problems.first {
         throw ImageError(printable(problem.path), problem.what)
       }

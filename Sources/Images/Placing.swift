@@ -2,7 +2,8 @@
 //
 //     trees beside ─sync─▶ files and trees in place ─sync─▶ exchanges ─▶ (rows) ─▶ old trees removed
 //
-// Where neither exchanges nor rows follow, the proof is made while the sync goes on.
+// Where neither exchanges nor rows follow, the proof is made while the sync goes on; nothing is recorded,
+// and no stat cache vouches for what was written, before it has ended.
 //
 // 1. A tree that is swapped is complete and on disk before its path shows it; the old one is removed
 //    afterwards, and a crash in between leaves either path whole.
@@ -30,7 +31,7 @@ extension Workspace {
   /// - Parameters:
   ///   - token: part of every name that is made for a time.
   ///   - staged: blobs that need a name only.
-  ///   - syncs: gets what is not on disk yet when this returns.
+  ///   - syncs: for what exchanges wait for; what is changed in place is not synced when this returns.
   ///   - resolve: where a piece's path leads on this machine; makes missing folders.
   func place(
     _ plans: [PiecePlan], token: String, staged: StagedBlobs? = nil, _ syncs: PendingSyncs,
@@ -53,14 +54,13 @@ extension Workspace {
       placement.report += report
       if isBuilt { beside.append(tree) } else { inPlace.append(piece) }
     }
-    var changed: [UInt64: Descriptor] = [:]
     for piece in inPlace {
-      let place = try resolve(piece.path)
-      placement.report += try change(piece, token, staged, at: place)
-      changed[try fileSystem.stat(place.directory.raw).device] = place.directory
+      placement.report += try change(piece, token, staged, at: try resolve(piece.path))
     }
-    for directory in changed.values { syncs.begin(directory) }
-    if !beside.isEmpty { try settle(syncs) }
+    if !beside.isEmpty {
+      try sync(inPlace.map(\.path), syncs)
+      try settle(syncs)
+    }
     for tree in beside {
       if try exchange(tree) {
         placement.report.removed += tree.piece.plan.removals.count
@@ -71,10 +71,27 @@ extension Workspace {
             path: tree.piece.path.bytes, what: "this file system exchanges no folders"))
         try TreeRemover(fileSystem).remove(at: tree.place.directory.raw, tree.name)
         placement.report += try change(tree.piece, token, staged, at: tree.place)
-        syncs.begin(tree.place.directory)
       }
     }
     return placement
+  }
+
+  /// Begins to write out the file systems that these paths lie on, and those that are mounted on them.
+  func sync(_ paths: [AbsolutePath], _ syncs: PendingSyncs) throws {
+    var found: [UInt64: Descriptor] = [:]
+    for path in paths {
+      do throws(SystemError) {
+        let place = try resolver.resolve(path)
+        found[try fileSystem.stat(place.directory.raw).device] = place.directory
+        guard let top = try fileSystem.statIfPresent(at: place.directory.raw, place.name),
+          top.kind == .directory, found[top.device] == nil
+        else { continue }
+        found[top.device] = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+      } catch {
+        if !error.isAbsent { throw error }
+      }
+    }
+    for file in found.values { syncs.begin(file) }
   }
 
   /// Waits until what has been placed is on disk.

@@ -150,9 +150,12 @@ extension Workspace {
     outcome.report = try carryOut(
       image, plans, notes, to: goal.snapshot, journal, setsRows: !attributes.isEmpty,
       syncs, resolve: resolve)
+    // What was written before the change was cut short may not be on disk either.
+    try sync(goal.snapshot.requests.map(\.path), syncs)
     let proof = try look(
       at: image, goal, storing: false, attested: outcome.report.attested)
     let remaining = try diff(proof.state, state(goal, store))
+    try settle(syncs)
     // Whoever recorded the change may have died before the journal went.
     let latest = try store.refs.latestReadable(of: image)
     var recorded: CommittedSnapshot?

@@ -111,6 +111,7 @@ extension Workspace {
       let proof = try look(
         at: image, target, storing: false, attested: outcome.report.attested)
       let remaining = try diff(proof.state, state(target, store))
+      try settle(syncs)
       let recorded = try record(
         image, target, proof, isExact: remaining.isEmpty, command: order.command,
         message: order.message, before: before?.id)
@@ -124,19 +125,26 @@ extension Workspace {
 
   /// Files and folders, then rows, then what is left of old trees: everything between journal and
   /// proof.
-  /// - Parameter syncs: is to be settled before the journal goes.
+  /// - Parameter syncs: is to be settled before the change is recorded.
   func carryOut(
     _ image: ImageName, _ plans: [PiecePlan], _ notes: [Snapshot.Note], to target: Snapshot,
     _ journal: Journal, setsRows: Bool, _ syncs: PendingSyncs,
     resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws -> ApplyReport {
     let placement = try place(plans, token: journal.token, syncs, resolve: resolve)
+    let paths = plans.map(\.path)
     if setsRows {
+      try sync(paths, syncs)
       try settle(syncs)
       try restoreRows(image, target)
     }
     try removeOldTrees(placement)
     try removeEmptyFolders(notes)
+    try sync(paths, syncs)
+    // Where a file's holes are, some file systems know only once it is on disk.
+    if plans.contains(where: { $0.plan.files.contains { $0.entry.holes != nil } }) {
+      try settle(syncs)
+    }
     return placement.report
   }
 

@@ -64,7 +64,7 @@ public let processorCount = Int(clinux_processors())
 
 /// Threads for what waits for the disk as well: a file that is removed or replaced gives its blocks back,
 /// and on a file system that is mounted with `discard` whoever removes it waits for the device.
-public let diskThreadCount = processorCount + 6
+public let diskThreadCount = max(processorCount, 8)
 
 /// For work that walks trees of two thousand levels: a level takes up to 5 KB where nothing is
 /// optimised. Address space only: what is not touched takes no memory.

@@ -114,6 +114,14 @@ import Testing
       refusal { _ = try Workspace(options, fileSystem: files) { _ in }.revert(request) } ?? ""
     #expect(files.isHit && text.contains("'imgstore resume img' completes it"), "\(text)")
     #expect(try workspace.unfinished().map(\.image) == ["img"])
+    // Nothing says that it is done; nor does a resume that finds nothing left to do but the sync.
+    #expect(try workspace.log("img").count == 2)
+    let again = FaultyFileSystem(.always("syncFileSystem", .inputOutput))
+    #expect(throws: (any Error).self) {
+      try Workspace(options, fileSystem: again) { _ in }.resume(nil, .forward)
+    }
+    #expect(try again.isHit && workspace.unfinished().map(\.image) == ["img"])
+    #expect(try workspace.log("img").count == 2)
     let resumed = try #require(try workspace.resume(nil, .forward).revert)
     #expect(resumed.isExact)
     #expect(try workspace.unfinished().isEmpty)
