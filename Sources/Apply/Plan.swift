@@ -203,6 +203,7 @@ public struct Planner {
       let oldEntries = try existing?.ids.map { try live.entries($0) } ?? []
       let newEntries = try wanted.ids.map { try target.entries($0) } ?? []
       try TreeDiff.pairs(oldEntries, newEntries) { a, b in
+        // Most are alike: not even a path is made for them, unless some path is to be listed as left alone.
         if untouchable.isEmpty, let a, let b, a.linkGroup == 0, !a.content.isMissing, a == b {
           return
         }

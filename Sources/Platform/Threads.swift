@@ -59,7 +59,7 @@ public final class Monitor<State>: @unchecked Sendable {  // `state` is guarded 
   }
 }
 
-/// The processors this process may use; the number of workers of every pool.
+/// The processors this process may use; the number of workers of every pool that keeps them busy.
 public let processorCount = Int(clinux_processors())
 
 /// Threads for what waits for the disk as well: a file that is removed or replaced gives its blocks back,

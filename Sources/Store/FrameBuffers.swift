@@ -7,17 +7,14 @@ import Platform
 
 /// Lends buffers. Any thread may call it.
 final class FrameBuffers: Sendable {
-  private struct Idle: @unchecked Sendable {  // taken out by one thread
-    var buffers: [UnsafeMutableRawBufferPointer] = []
-  }
-
   private static let mostBytes = FrameBuilder.capacity
-  private static let mostIdle = 2 * processorCount + 2
-  private let idle = Monitor(Idle())
+  /// One for each thread that reads; 16 MiB on a small machine.
+  private static let mostIdle = diskThreadCount
+  private let idle = Monitor<[UnsafeMutableRawBufferPointer]>([])
 
   deinit {
     idle.withLock { idle in
-      for buffer in idle.buffers { buffer.deallocate() }
+      for buffer in idle { buffer.deallocate() }
     }
   }
 
@@ -26,15 +23,15 @@ final class FrameBuffers: Sendable {
     guard countBytes <= FrameBuffers.mostBytes else {
       return .allocate(byteCount: countBytes, alignment: 64)
     }
-    return idle.withLock { $0.buffers.popLast() }
+    return idle.withLock { $0.popLast() }
       ?? .allocate(byteCount: FrameBuffers.mostBytes, alignment: 64)
   }
 
   func giveBack(_ buffer: UnsafeMutableRawBufferPointer) {
     let isKept = idle.withLock { idle in
-      guard buffer.count == FrameBuffers.mostBytes, idle.buffers.count < FrameBuffers.mostIdle
+      guard buffer.count == FrameBuffers.mostBytes, idle.count < FrameBuffers.mostIdle
       else { return false }
-      idle.buffers.append(buffer)
+      idle.append(buffer)
       return true
     }
     if !isKept { buffer.deallocate() }
