@@ -22,6 +22,15 @@ final class ContentWriter {
   private let store: ObjectStore
   private let progress: Progress
   private var hash = SHA256()
+  /// Room for a part of an old file; made when it is first needed.
+  private lazy var room = PartBuffer()
+
+  /// Memory for one part.
+  private final class PartBuffer {
+    let bytes = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: Chunker.mostBytes, alignment: 64)
+    deinit { bytes.deallocate() }
+  }
 
   init(_ fileSystem: any FileSystem, _ store: ObjectStore, progress: Progress) {
     self.fileSystem = fileSystem
@@ -30,18 +39,22 @@ final class ContentWriter {
   }
 
   /// Writes a blob's content, with the holes that the entry says.
+  /// - Parameter old: a file that may have parts of the content at their places.
   /// - Returns: whether what was written was hashed on its way, and is the blob.
   /// - Throws: `damaged` where it is another.
   func write(
-    _ file: Descriptor, _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64
+    _ file: Descriptor, _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64, over old: OldContent?
   ) throws -> Bool {
     guard let holesID = entry.holes else {
       if ContentWriter.isLarge(entry) {
-        try writeLarge(file, blob, sizeBytes)
+        try writeLarge(file, blob, sizeBytes, over: old)
         return false
       }
       hash.reset()
-      try store.read(blob, sizeBytes: sizeBytes) { _, bytes in
+      func fromOld(_ part: BlobPart) -> UnsafeRawBufferPointer? {
+        old?.bytes(of: part, in: room.bytes)
+      }
+      try store.read(blob, sizeBytes: sizeBytes, elsewhere: fromOld) { _, bytes in
         hash.update(bytes)
         try fileSystem.write(file.raw, bytes)
         progress.add(bytes: UInt64(bytes.count))
@@ -76,10 +89,15 @@ final class ContentWriter {
   }
 
   /// Writes a large file's parts on all processors, each thread a run of parts at a time.
-  private func writeLarge(_ file: Descriptor, _ blob: Digest, _ sizeBytes: UInt64) throws {
+  private func writeLarge(
+    _ file: Descriptor, _ blob: Digest, _ sizeBytes: UInt64, over old: OldContent?
+  ) throws {
     let parts = Monitor(try store.parts(of: blob, sizeBytes: sizeBytes).makeIterator())
     let failed = Monitor(false)
+    let olds = Monitor((0..<processorCount).map { _ in old?.again() })
     try runThreads(processorCount) { [fileSystem, store, progress] _ in
+      let old = olds.withLock { $0.popLast() ?? nil }
+      let room = PartBuffer()
       do {
         while !failed.withLock({ $0 }) {
           let run = parts.withLock { parts in
@@ -88,10 +106,15 @@ final class ContentWriter {
             return run
           }
           guard let first = run.first, let last = run.last else { return }
+          func write(_ offset: UInt64, _ bytes: UnsafeRawBufferPointer) throws {
+            try fileSystem.write(file.raw, at: offset, bytes)
+            progress.add(bytes: UInt64(bytes.count))
+          }
           for part in run {
-            try store.read(part) { offset, bytes in
-              try fileSystem.write(file.raw, at: offset, bytes)
-              progress.add(bytes: UInt64(bytes.count))
+            if let bytes = old?.bytes(of: part, in: room.bytes) {
+              try write(part.offset, bytes)
+            } else {
+              try store.read(part, write)
             }
           }
           let end = last.offset + UInt64(last.lengthBytes)

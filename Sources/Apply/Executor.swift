@@ -141,14 +141,16 @@ public final class Executor: Sendable {
     first.report += total.withLock { $0 }
   }
 
-  /// Runs of neighbours of about a frame's size: they come from the same frames.
+  /// Runs of neighbours of about a frame's size: they come from the same frames. Of few steps short ones, for
+  /// each may need a frame of its own, and no thread is to be left with the most of them.
   private func batches(_ steps: [Step]) -> [Range<Int>] {
+    let mostSteps = min(max(steps.count / (threads * 8), 1), 256)
     var batches: [Range<Int>] = []
     var start = 0
     var bytes: UInt64 = 0
     for (i, step) in steps.enumerated() {
       bytes &+= step.entry.sizeBytes
-      if bytes >= 2 << 20 || i - start >= 255 {
+      if bytes >= 2 << 20 || i + 1 - start >= mostSteps {
         batches.append(start..<i + 1)
         start = i + 1
         bytes = 0

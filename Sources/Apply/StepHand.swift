@@ -151,7 +151,12 @@ final class StepHand {
     do {
       // Who staged a file has hashed it.
       let isHashed =
-        if ready == nil { try contents.write(file, step.entry, blob, sizeBytes) } else { true }
+        if ready == nil {
+          try contents.write(
+            file, step.entry, blob, sizeBytes, over: oldContent(step.old, parent, name))
+        } else {
+          true
+        }
       try attributes.set(step.entry, of: file.raw, path: step.path)
       let written = try fileSystem.stat(file.raw)
       if !isFresh {
@@ -164,6 +169,13 @@ final class StepHand {
     }
     report.writtenFiles += 1
     report.writtenBytes &+= sizeBytes
+  }
+
+  private func oldContent(
+    _ old: Entry?, _ parent: Descriptor, _ name: [UInt8]
+  ) -> OldContent? {
+    guard let old, old.kind == .file, old.sizeBytes > 0 else { return nil }
+    return OldContent(fileSystem, parent, name, sizeBytes: old.sizeBytes)
   }
 
   /// Gives the staged file that holds the blob its name.

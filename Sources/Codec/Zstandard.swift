@@ -77,22 +77,4 @@ public struct ZstdDecompressor: ~Copyable {
       throw .corrupt("zstd: \(n) bytes came out where \(target.count) were announced")
     }
   }
-
-  /// Decodes the first bytes of a frame, as many as fill `target`. No checksum vouches for them.
-  public func decompressBeginning(
-    of source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
-  ) throws(CodecError) {
-    ZSTD_DCtx_reset(context, ZSTD_reset_session_only)
-    var input = ZSTD_inBuffer(src: source.baseAddress, size: source.count, pos: 0)
-    var output = ZSTD_outBuffer(dst: target.baseAddress, size: target.count, pos: 0)
-    while output.pos < output.size {
-      let before = (input.pos, output.pos)
-      let n = ZSTD_decompressStream(context, &output, &input)
-      if ZSTD_isError(n) != 0 { throw .corrupt("zstd: \(String(cString: ZSTD_getErrorName(n)))") }
-      // The frame's end, or input's, before the target is full.
-      guard output.pos == output.size || n != 0 && before != (input.pos, output.pos) else {
-        throw .truncated
-      }
-    }
-  }
 }

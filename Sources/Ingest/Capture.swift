@@ -240,28 +240,33 @@ public struct Capture: Sendable {
         for child in settled.directories { visit(child) }
         return
       }
-      for (i, entry) in directory.entries.enumerated() {
-        switch entry.content {
+      // By place: an array that is changed while it is walked is copied.
+      for i in directory.entries.indices {
+        switch directory.entries[i].content {
         case .directory(let child): visit(child)
-        case .unread:
-          if !attested.isEmpty, let known = attested[directory.absolutePath(of: entry.name)],
-            known.stat == entry.stat
-          {
-            directory.entries[i].content = .file(blob: known.blob)
-            attestedFiles += 1
-            continue
-          }
-          if entry.stat.links > 1, !seen.insert(LinkedInode(entry.stat)).inserted { continue }
-          if entry.stat.size >= UInt64(FrameBuilder.targetBytes) {
-            jobs.append(ReadJob([(directory, i)]))
-            continue
-          }
-          batch.append((directory, i))
-          batchBytes += entry.stat.size
-          if batchBytes >= UInt64(FrameBuilder.targetBytes) || batch.count >= 512 { flush() }
+        case .unread: need(directory, i)
         default: break
         }
       }
+    }
+    func need(_ directory: LiveDirectory, _ i: Int) {
+      let stat = directory.entries[i].stat
+      if !attested.isEmpty,
+        let known = attested[directory.absolutePath(of: directory.entries[i].name)],
+        known.stat == stat
+      {
+        directory.entries[i].content = .file(blob: known.blob)
+        attestedFiles += 1
+        return
+      }
+      if stat.links > 1, !seen.insert(LinkedInode(stat)).inserted { return }
+      if stat.size >= UInt64(FrameBuilder.targetBytes) {
+        jobs.append(ReadJob([(directory, i)]))
+        return
+      }
+      batch.append((directory, i))
+      batchBytes += stat.size
+      if batchBytes >= UInt64(FrameBuilder.targetBytes) || batch.count >= 512 { flush() }
     }
     visit(live)
     flush()

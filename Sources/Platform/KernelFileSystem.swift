@@ -187,11 +187,12 @@ public final class KernelFileSystem: FileSystem {
   }
 
   public func readLink(at directory: Int32, _ path: [UInt8]) throws(SystemError) -> [UInt8] {
-    var target = [UInt8](repeating: 0, count: 4096)
+    let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 1)
+    defer { room.deallocate() }
     let n = try count(
-      clinux_readlinkat(directory, path, path.count, &target, target.count), "read link", path)
-    target.removeSubrange(n...)
-    return target
+      clinux_readlinkat(directory, path, path.count, room.baseAddress, room.count), "read link",
+      path)
+    return [UInt8](room[..<n])
   }
 
   public func makeNode(

@@ -13,6 +13,9 @@ public struct BlobPart: Sendable {
     case chunk(Digest)
     case made(MadeBlob)
   }
+
+  /// The chunk that the part is; nil where it is made otherwise.
+  public var chunk: Digest? { if case .chunk(let chunk) = source { chunk } else { nil } }
 }
 
 extension ObjectStore {
@@ -63,13 +66,21 @@ extension ObjectStore {
   }
 
   /// Calls `body` with each part's bytes, in order; they are valid during the call only.
+  /// - Parameter elsewhere: is asked first; what it returns must be the part's bytes.
   public func read(
     _ blob: Digest, sizeBytes: UInt64,
+    elsewhere: (BlobPart) -> UnsafeRawBufferPointer? = { _ in nil },
     _ body: (_ offset: UInt64, UnsafeRawBufferPointer) throws -> Void
   ) throws {
     let parts = try parts(of: blob, sizeBytes: sizeBytes)
     if let made = parts.made { return try read(made, body) }
-    for part in parts { try read(part, body) }
+    for part in parts {
+      if let bytes = elsewhere(part) {
+        try body(part.offset, bytes)
+      } else {
+        try read(part, body)
+      }
+    }
   }
 
   /// Calls `body` with one part's bytes.

@@ -1,7 +1,5 @@
 // Buffers of a frame's size that go round: the kernel clears each fresh page, which costs as much as what
 // is then written to it.
-//
-// For what is let go of soon. A frame that is kept has a buffer of its own size.
 
 import Platform
 

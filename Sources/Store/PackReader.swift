@@ -1,48 +1,14 @@
 // Reading packs: one frame at a time, decoded once and kept for its neighbours.
 //
-// 1. Nothing of a frame is used before its header's checksum and zstd's checksum were right; of a frame
-//    that is decoded in part, one chunk, before its SHA-256 was.
+// 1. Nothing of a frame is used before its header's checksum and zstd's checksum were right; of a frame's
+//    beginning, one chunk, before its SHA-256 was.
 // 2. The decoded frames held at once are bounded in bytes; whoever still uses one keeps it alive.
 // 3. Two threads that want the same frame decode it once: the second waits.
-// 4. The first chunk that is asked of a frame is often the only one (a revert of some files, `cat`): the
-//    frame is decoded no further than it goes, and not kept. Who begins at a frame's beginning, or asks
-//    again, gets the whole.
+// 4. The first chunk that is asked of a frame is often the only one: it gets the frame's beginning, which is
+//    not kept. Who asks again, or went through the frame before it, gets the whole.
 
 import Codec
 import Platform
-
-/// A decoded frame, or its beginning.
-public final class DecodedFrame: @unchecked Sendable {  // immutable once decoded
-  public let header: FrameHeader
-  private let buffer: UnsafeMutableRawBufferPointer
-  private let raw: UnsafeRawBufferPointer
-  /// Where the buffer is from; nil for one of its own.
-  private let lender: FrameBuffers?
-
-  /// - Parameter countBytes: how much of the buffer is decoded.
-  fileprivate init(
-    _ header: FrameHeader, _ buffer: UnsafeMutableRawBufferPointer, countBytes: Int,
-    _ lender: FrameBuffers?
-  ) {
-    self.header = header
-    self.buffer = buffer
-    raw = UnsafeRawBufferPointer(rebasing: buffer[..<countBytes])
-    self.lender = lender
-  }
-
-  deinit { if let lender { lender.giveBack(buffer) } else { buffer.deallocate() } }
-
-  /// The bytes of an object at `start`; valid while this frame lives.
-  public func bytes(start: Int, length: Int) -> UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(rebasing: raw[start..<start + length])
-  }
-}
-
-/// Where a frame is.
-struct FrameAddress: Hashable, Sendable {
-  let pack: Digest
-  let offset: UInt64
-}
 
 /// Reads frames out of the packs folder. Any thread may call it.
 final class PackReader: Sendable {
@@ -52,25 +18,33 @@ final class PackReader: Sendable {
     var order: [FrameAddress] = []
     var heldBytes = 0
     var underWay: Set<FrameAddress> = []
+    /// Those behind the frames held and under way.
+    var following: Set<FrameAddress> = []
     /// Those of which one chunk has been asked.
     var begun: Set<FrameAddress> = []
   }
 
   private let layout: Layout
   private let state = Monitor(State())
-  private static let cacheBytes = 32 << 20
+  private let decoder = DecoderPool()
+  private let buffers: FrameBuffers
+  private let beginnings: FrameBeginnings
+  private static let cacheBytes = 48 << 20
   private static let openFiles = 128
   private static let begunFrames = 4096
-  /// A chunk that begins before is at its frame's beginning.
-  private static let beginningBytes = 64 << 10
 
-  init(_ layout: Layout) { self.layout = layout }
+  init(_ layout: Layout) {
+    self.layout = layout
+    buffers = FrameBuffers()
+    beginnings = FrameBeginnings(layout.fileSystem, buffers)
+  }
 
   func frame(_ address: FrameAddress, frameBytes: Int) throws(StoreError) -> DecodedFrame {
     let cached: DecodedFrame? = state.wait { state -> DecodedFrame?? in
       if let frame = state.frames[address] { return .some(frame) }
       if state.underWay.contains(address) { return nil }
       state.underWay.insert(address)
+      state.following.insert(address.following(frameBytes))
       return .some(nil)
     }
     if let cached { return cached }
@@ -80,40 +54,40 @@ final class PackReader: Sendable {
         state.underWay.remove(address)
         state.frames[address] = frame
         state.order.append(address)
-        state.heldBytes += frame.header.rawBytes
+        state.heldBytes += frame.heldBytes
         while state.heldBytes > PackReader.cacheBytes, state.order.count > 1 {
-          if let old = state.frames.removeValue(forKey: state.order.removeFirst()) {
-            state.heldBytes -= old.header.rawBytes
+          let oldest = state.order.removeFirst()
+          if let old = state.frames.removeValue(forKey: oldest) {
+            state.heldBytes -= old.heldBytes
+            state.following.remove(oldest.following(old.header.frameBytes))
           }
         }
         state.begun.remove(address)
       }
       return frame
     } catch {
-      state.update { _ = $0.underWay.remove(address) }
+      state.update { state in
+        state.underWay.remove(address)
+        state.following.remove(address.following(frameBytes))
+      }
       throw error
     }
   }
 
   /// The frame of a chunk, decoded as far as the chunk goes at least.
   func frame(ofChunk id: Digest, at place: ObjectPlace) throws(StoreError) -> DecodedFrame {
-    let (end, isImpossible) = place.start.addingReportingOverflow(place.length)
-    if place.start >= PackReader.beginningBytes, !isImpossible, isFirst(place.address) {
-      let frame = try read(place.address, frameBytes: place.frameBytes, upTo: end)
-      if frame.header.holds(.chunk, id, start: place.start, length: place.length) {
-        var hash = SHA256()
-        if hash.digest(of: frame.bytes(start: place.start, length: place.length)) == id {
-          return frame
-        }
-      }
-      // The whole tells whether the index or the frame is wrong.
+    if isAlone(place.address) {
+      let pack = try open(place.address.pack)
+      if let frame = beginnings.frame(ofChunk: id, at: place, in: pack) { return frame }
     }
     return try frame(place.address, frameBytes: place.frameBytes)
   }
 
-  private func isFirst(_ address: FrameAddress) -> Bool {
+  /// Nothing but the chunk that is asked for now is known to be wanted of this frame.
+  private func isAlone(_ address: FrameAddress) -> Bool {
     state.withLock { state in
       if state.frames[address] != nil || state.underWay.contains(address) { return false }
+      if state.following.contains(address) { return false }
       if state.begun.count >= PackReader.begunFrames { state.begun.removeAll() }
       return state.begun.insert(address).inserted
     }
@@ -199,9 +173,8 @@ final class PackReader: Sendable {
     return PackFormat.level(of: front) ?? 0
   }
 
-  /// - Parameter end: how far it is to be decoded; nil for the whole.
   private func read(
-    _ address: FrameAddress, frameBytes: Int, upTo end: Int? = nil
+    _ address: FrameAddress, frameBytes: Int
   ) throws(StoreError) -> DecodedFrame {
     let object = "pack \(address.pack.shortHex) at \(address.offset)"
     let file = try open(address.pack)
@@ -218,28 +191,22 @@ final class PackReader: Sendable {
       guard n == frameBytes else { throw .truncated }
       let header = try FrameHeader.parse(UnsafeRawBufferPointer(buffer))
       guard header.frameBytes == frameBytes else { throw .corrupt("the frame's length is another") }
-      return try decode(header, UnsafeRawBufferPointer(buffer), upTo: end)
+      return try decode(header, UnsafeRawBufferPointer(buffer))
     }
   }
 
   /// Decodes the payload of a frame whose bytes are `frame`.
   func decode(
-    _ header: FrameHeader, _ frame: UnsafeRawBufferPointer, upTo end: Int? = nil
+    _ header: FrameHeader, _ frame: UnsafeRawBufferPointer
   ) throws(CodecError) -> DecodedFrame {
     let payload = UnsafeRawBufferPointer(
       rebasing: frame[(FrameHeader.byteCount + header.directoryBytes)...])
-    let end = min(end ?? header.rawBytes, header.rawBytes)
-    let isWhole = end == header.rawBytes
-    let raw: UnsafeMutableRawBufferPointer =
-      isWhole ? .allocate(byteCount: end, alignment: 64) : buffers.take(end)
-    let frame = DecodedFrame(header, raw, countBytes: end, isWhole ? nil : buffers)
+    let target = buffers.take(header.rawBytes)
+    let frame = DecodedFrame(header, target, countBytes: header.rawBytes, from: buffers)
     try decoder.decompress(
-      payload, UnsafeMutableRawBufferPointer(rebasing: raw[..<end]), isWhole: isWhole)
+      payload, UnsafeMutableRawBufferPointer(rebasing: target[..<header.rawBytes]))
     return frame
   }
-
-  private let decoder = DecoderPool()
-  private let buffers = FrameBuffers()
 
   private func readBytes(
     _ file: Descriptor, _ object: String, at offset: UInt64, count: Int
@@ -262,24 +229,4 @@ private func parseHeader(_ bytes: [UInt8]) throws(CodecError) -> FrameHeader {
     }
   }
   return try result.get()
-}
-
-/// As many decompressors as threads that use one at once.
-final class DecoderPool: Sendable {
-  private final class Decoder: @unchecked Sendable {  // taken out of the pool by one thread
-    let zstd = ZstdDecompressor()
-  }
-  private let idle = Monitor<[Decoder]>([])
-
-  func decompress(
-    _ source: UnsafeRawBufferPointer, _ target: UnsafeMutableRawBufferPointer, isWhole: Bool
-  ) throws(CodecError) {
-    let decoder = idle.withLock { $0.popLast() } ?? Decoder()
-    defer { idle.withLock { $0.append(decoder) } }
-    if isWhole {
-      try decoder.zstd.decompress(source, into: target)
-    } else {
-      try decoder.zstd.decompressBeginning(of: source, into: target)
-    }
-  }
 }

@@ -8,13 +8,15 @@ import TestSupport
 import Testing
 
 @Suite struct FrameReadingTests {
-  /// A store with one frame of many chunks.
-  private func makeStore(_ path: String, _ random: inout SplitMix64) throws -> [Digest: [UInt8]] {
+  /// A store with frames of fifty chunks each.
+  private func makeStore(
+    _ path: String, chunks count: Int = 40, _ random: inout SplitMix64
+  ) throws -> [Digest: [UInt8]] {
     let store = try open(path)
     var chunks: [Digest: [UInt8]] = [:]
     let session = try store.beginSession()
     try session.withWorker { worker in
-      for _ in 0..<40 {
+      for _ in 0..<count {
         // Half of it compresses.
         let words = random.bytes(10_000)
         let bytes = words + words.map { $0 & 3 }
@@ -40,6 +42,22 @@ import Testing
     }
     let store = try open(folder.path("store"))
     for (id, bytes) in chunks { #expect(try store.object(.chunk, id) == bytes) }
+  }
+
+  @Test(arguments: seeds) func `chunks of many frames come out in any order, by many threads`(
+    _ seed: UInt64
+  ) throws {
+    let folder = try TemporaryFolder()
+    var random = SplitMix64(seed)
+    let chunks = try makeStore(folder.path("store"), chunks: 260, &random)
+    let store = try open(folder.path("store"))
+    let order = Monitor(chunks.keys.shuffled(using: &random) + Array(chunks.keys))
+    try runThreads(4) { _ in
+      while let id = order.withLock({ $0.popLast() }) {
+        let found = try store.object(.chunk, id)
+        #expect(found == chunks[id], "seed \(seed)")
+      }
+    }
   }
 
   @Test(arguments: seeds) func `of a damaged frame comes what is right, or an error`(

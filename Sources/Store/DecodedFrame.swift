@@ -1,0 +1,62 @@
+// A frame's content in memory, and the decoders that make it.
+
+import Codec
+import Platform
+
+/// Where a frame is.
+struct FrameAddress: Hashable, Sendable {
+  let pack: Digest
+  let offset: UInt64
+
+  /// Of what follows a frame of so many bytes.
+  func following(_ frameBytes: Int) -> FrameAddress {
+    FrameAddress(pack: pack, offset: offset &+ UInt64(truncatingIfNeeded: frameBytes))
+  }
+}
+
+/// A decoded frame, or its beginning.
+public final class DecodedFrame: @unchecked Sendable {  // immutable once decoded
+  public let header: FrameHeader
+  private let buffer: UnsafeMutableRawBufferPointer
+  private let raw: UnsafeRawBufferPointer
+  private let lender: FrameBuffers
+
+  /// - Parameters:
+  ///   - buffer: lent by `lender`, which gets it back.
+  ///   - countBytes: how much of the buffer is decoded.
+  init(
+    _ header: FrameHeader, _ buffer: UnsafeMutableRawBufferPointer, countBytes: Int,
+    from lender: FrameBuffers
+  ) {
+    self.header = header
+    self.buffer = buffer
+    raw = UnsafeRawBufferPointer(rebasing: buffer[..<countBytes])
+    self.lender = lender
+  }
+
+  deinit { lender.giveBack(buffer) }
+
+  /// The memory that it takes.
+  var heldBytes: Int { buffer.count }
+
+  /// The bytes of an object at `start`; valid while this frame lives.
+  public func bytes(start: Int, length: Int) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(rebasing: raw[start..<start + length])
+  }
+}
+
+/// As many decompressors as threads that use one at once.
+final class DecoderPool: Sendable {
+  private final class Decoder: @unchecked Sendable {  // taken out of the pool by one thread
+    let zstd = ZstdDecompressor()
+  }
+  private let idle = Monitor<[Decoder]>([])
+
+  func decompress(
+    _ source: UnsafeRawBufferPointer, _ target: UnsafeMutableRawBufferPointer
+  ) throws(CodecError) {
+    let decoder = idle.withLock { $0.popLast() } ?? Decoder()
+    defer { idle.withLock { $0.append(decoder) } }
+    try decoder.zstd.decompress(source, into: target)
+  }
+}

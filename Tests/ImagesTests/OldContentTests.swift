@@ -1,0 +1,139 @@
+// A file that is replaced is a source of its successor's content, and never believed.
+//
+// The store of these tests lies: under the ids of the right chunks it has other bytes. What comes out right
+// was not read there.
+
+import Apply
+import Codec
+import Foundation
+import Ingest
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct OldContentTests {
+  private let folder: TemporaryFolder
+  private let kernel = KernelFileSystem.shared
+  private let root: Descriptor
+  private let store: ObjectStore
+
+  init() throws {
+    folder = try TemporaryFolder()
+    try FileManager.default.createDirectory(
+      atPath: folder.path("tree"), withIntermediateDirectories: true)
+    root = try kernel.openDirectory(at: kernel.workingDirectory, Array(folder.path.utf8))
+    store = try ObjectStore(
+      kernel, path: Array(folder.path("store").utf8), create: true
+    ) { _ in }
+  }
+
+  private var file: URL { URL(fileURLWithPath: folder.path("tree/f")) }
+
+  private func entry(_ bytes: [UInt8]) -> Entry {
+    Entry(
+      name: Array("f".utf8),
+      content: .file(blob: SHA256.digest(of: bytes), sizeBytes: UInt64(bytes.count)), mode: 0o644,
+      uid: getuid(), gid: getgid(), modified: Timestamp(seconds: 1_000_000_000, nanoseconds: 5))
+  }
+
+  /// Makes the store know the blob, with lies for its chunks where `isLying`.
+  private func keep(_ bytes: [UInt8], isLying: Bool) throws {
+    if isLying {
+      let session = try store.beginSession()
+      try session.withWorker { worker in
+        var rest = bytes[...]
+        while !rest.isEmpty {
+          let length = rest.withUnsafeBytes {
+            bytes.count <= Chunker.wholeFileBytes ? $0.count : Chunker.firstCut($0)
+          }
+          let lie = [UInt8](repeating: 0x21, count: length)
+          try lie.withUnsafeBytes {
+            try worker.add(.chunk, SHA256.digest(of: Array(rest.prefix(length))), $0)
+          }
+          rest = rest.dropFirst(length)
+        }
+      }
+      try session.finish()
+    }
+    // A capture keeps the recipe; it does not store what seems to be there.
+    try Data(bytes).write(to: file)
+    let session = try store.beginSession()
+    _ = try Capture(PathResolver(kernel, root: root), progress: Progress()).run(
+      [PieceRequest(role: "tree", path: try #require(AbsolutePath(Array("/tree".utf8))))],
+      cache: nil, into: .store(session))
+    try session.finish()
+  }
+
+  /// Replaces tree/f, of which the plan's maker saw `old`, by `wanted`.
+  private func replace(_ old: [UInt8], by wanted: [UInt8]) throws -> ApplyReport {
+    var plan = Plan()
+    plan.files = [
+      Step(action: .write, path: Array("tree/f".utf8), entry: entry(wanted), old: entry(old))
+    ]
+    return try Executor(kernel, store, base: root, surroundings: .any, progress: Progress())
+      .run(plan)
+  }
+
+  /// Below one chunk; several chunks; written by all processors.
+  static let sizes = [3_000, 3_000_000, 20_000_000]
+
+  @Test(arguments: sizes) func `a file that grew is cut back without the store`(_ size: Int) throws
+  {
+    var random = SplitMix64(UInt64(size))
+    let wanted = random.bytes(size)
+    try keep(wanted, isLying: true)
+    let grown = wanted + random.bytes(100)
+    try Data(grown).write(to: file)
+    let report = try replace(grown, by: wanted)
+    #expect(report.problems.isEmpty && report.writtenFiles == 1)
+    #expect(try Data(contentsOf: file) == Data(wanted))
+  }
+
+  @Test(arguments: sizes) func `what is another at its place comes from the store`(
+    _ size: Int
+  ) throws {
+    var random = SplitMix64(UInt64(size))
+    let wanted = random.bytes(size)
+    try keep(wanted, isLying: false)
+    for changed in [0..<1, size / 2..<size / 2 + 1, 0..<size] {
+      var old = wanted
+      old.replaceSubrange(changed, with: changed.map { old[$0] ^ 0x55 })
+      try Data(old).write(to: file)
+      let report = try replace(old, by: wanted)
+      #expect(report.problems.isEmpty)
+      #expect(try Data(contentsOf: file) == Data(wanted), "changed at \(changed)")
+    }
+  }
+
+  @Test func `some chunks from the old file, some from the store`() throws {
+    var random = SplitMix64(7)
+    let wanted = random.bytes(3_000_000)
+    try keep(wanted, isLying: true)
+    var old = wanted
+    old[1_500_000] ^= 1
+    try Data(old).write(to: file)
+    // The store's chunk is a lie: the whole is noticed, and the file stays as it was.
+    let report = try replace(old, by: wanted)
+    #expect(report.problems.count == 1 && report.problems[0].what.contains("SHA-256"))
+    #expect(try Data(contentsOf: file) == Data(old))
+  }
+
+  @Test(arguments: [
+    "rm \"$1\"", "truncate -s 10 \"$1\"", "rm \"$1\"; mkfifo \"$1\"",
+    "mv \"$1\" \"$1.away\"; ln -s f.away \"$1\"",
+  ]) func `an old file that is no longer what was seen is not waited for, nor followed`(
+    _ change: String
+  ) throws {
+    var random = SplitMix64(3)
+    let wanted = random.bytes(200_000)
+    try keep(wanted, isLying: false)
+    let grown = wanted + [1]
+    try Data(grown).write(to: file)
+    try shell(change, file.path)
+    let report = try replace(grown, by: wanted)
+    #expect(report.problems.isEmpty)
+    #expect(try kernel.stat(at: root.raw, Array("tree/f".utf8), followLink: false).kind == .file)
+    #expect(try Data(contentsOf: file) == Data(wanted))
+  }
+}
