@@ -122,6 +122,7 @@ extension Workspace {
     let isBack = goal.id != target.id
     try removeLeftovers(image, journal)
     let sight = try look(at: image, goal, storing: before != nil)
+    try sight.settle()
     var safety: CommittedSnapshot?
     if let before, try hasNews(sight, before, target, journal) {
       safety = try commit(

@@ -98,6 +98,7 @@ extension Workspace {
         target: target, isDryRun: true, apply: outcome, safety: nil, recorded: nil,
         remaining: nil, uncompared: [], seconds: monotonicSeconds() - start)
     }
+    try sight.settle()
     let (before, isNew) = try keepBefore(
       image, sight, target, saves: request.keepsSafety,
       message: "before \(order.message)", command: order.command)
@@ -155,10 +156,13 @@ extension Workspace {
     let live: LiveImage
     /// Has the live trees' objects.
     let source: any ObjectSource
-    /// Holds the store's lock until what was captured belongs to a snapshot.
+    /// Holds the store's lock until what was captured belongs to a snapshot; on its way to the disk.
     let session: WriteSession?
 
     var state: ImageState { live.state(from: source) }
+
+    /// What was captured is in the store when this returns: from then on a snapshot may have it.
+    func settle() throws { try session?.finish() }
 
     /// What a change to the target does to definition and rows.
     func attributeChanges(to target: CommittedSnapshot) -> [AttributeChange] {
@@ -186,7 +190,7 @@ extension Workspace {
       also: target.snapshot.requests + target.snapshot.absentees,
       rows: target.snapshot.keptRows.keys, attested: attested,
       into: session.map { .store($0, keeping: memory) } ?? .memory(memory))
-    try session?.finish()
+    session?.beginFinish()
     return Sight(live: live, source: memory, session: session)
   }
 

@@ -62,7 +62,6 @@ public struct CaptureResult: Sendable {
   /// Files that were known otherwise.
   let attestedFiles: Int
   let live: LiveDirectory
-  let ids: [ObjectIdentifier: Tree.IDs]
   let scanStart: Timestamp
 
   /// Writes the stat cache for the next time, unless the old one is as good.
@@ -71,7 +70,7 @@ public struct CaptureResult: Sendable {
     if let old, !isWorthSaving(old) { return }
     var writer = StatCache.Writer(base: base, scanStart: scanStart)
     writer.reserve(entries: Int(clamping: entryCount))
-    let root = writer.add(live, ids: ids)
+    let root = writer.add(live)
     writer.save(layout, key: key, root: root)
   }
 
@@ -81,7 +80,7 @@ public struct CaptureResult: Sendable {
       guard case .directory(let piece) = entry.content else {
         return !entry.isCached && readFiles > 0
       }
-      return ids[ObjectIdentifier(piece)] != piece.cached?.ids
+      return piece.ids != piece.cached?.ids
     }
   }
 }
@@ -129,9 +128,7 @@ public struct Capture: Sendable {
     for (request, entry) in zip(located.requests, located.live.entries) {
       if case .unread = entry.content { continue }
       let childIDs: Tree.IDs? =
-        if case .directory(let child) = entry.content { build.ids[ObjectIdentifier(child)] } else {
-          nil
-        }
+        if case .directory(let child) = entry.content { child.ids } else { nil }
       var made = build.entry(entry, childIDs, name: [])
       made.linkGroup = 0
       pieces.append(
@@ -145,7 +142,7 @@ public struct Capture: Sendable {
         &+ located.live.entries.reduce(0) { $0 &+ ($1.stat.kind == .file ? $1.stat.size : 0) },
       readBytes: readBytes, readFiles: jobs.reduce(0) { $0 + $1.items.count },
       attestedFiles: attestedFiles,
-      live: located.live, ids: build.ids, scanStart: scanStart)
+      live: located.live, scanStart: scanStart)
   }
 
   // MARK: Pieces
@@ -236,8 +233,8 @@ public struct Capture: Sendable {
       batchBytes = 0
     }
     func visit(_ directory: LiveDirectory) {
-      if let settled = directory.settled {
-        for child in settled.directories { visit(child) }
+      if directory.matchesCache {
+        for child in directory.summary.directories { visit(child) }
         return
       }
       // By place: an array that is changed while it is walked is copied.
@@ -316,13 +313,14 @@ public struct Capture: Sendable {
         if result.isGone {
           gone[ObjectIdentifier(item.directory), default: (item.directory, [])].1.insert(item.index)
         } else {
-          item.directory.entries[item.index].take(result)
+          item.directory.take(result, at: item.index)
         }
       }
     }
     for (directory, indices) in gone.values where directory.parent != nil {
       directory.entries = directory.entries.enumerated().filter { !indices.contains($0.offset) }
         .map(\.element)
+      directory.forgetSummary()
     }
     if !linked.isEmpty, let live = jobs.first?.items.first?.directory.top { share(linked, live) }
     return notes
@@ -336,7 +334,7 @@ public struct Capture: Sendable {
       case .unread:
         let stat = directory.entries[i].stat
         if let result = linked[LinkedInode(stat)], !result.isGone {
-          directory.entries[i].take(result)
+          directory.take(result, at: i)
         }
       default: break
       }
@@ -393,6 +391,12 @@ extension ReadJob {
 
 extension LiveDirectory {
   fileprivate var top: LiveDirectory { parent?.top ?? self }
+
+  fileprivate func take(_ result: ReadResult, at index: Int) {
+    let seen = entries[index].stat
+    if seen.size != result.stat.size || seen.links != result.stat.links { forgetSummary() }
+    entries[index].take(result)
+  }
 }
 
 extension LiveEntry {

@@ -49,10 +49,11 @@ final class LiveDirectory: @unchecked Sendable {  // see the line above
   let device: UInt64
   /// The names could not be read.
   var isUnreadable = false
-  /// What is in it, where every entry is as the cache has it and none is missing: nothing changes there
-  /// after the walk.
-  var settled: Summary?
-  var matchesCache: Bool { settled != nil }
+  /// What it is in the store, once the trees are built.
+  var ids: Tree.IDs?
+  /// Every entry is as the cache has it and none is missing: nothing changes there after the walk.
+  private(set) var matchesCache = false
+  private var knownSummary: Summary?
 
   /// What a directory's entries are together.
   struct Summary {
@@ -62,26 +63,37 @@ final class LiveDirectory: @unchecked Sendable {  // see the line above
     /// The directories, in byte order.
     var directories: [LiveDirectory] = []
 
-    mutating func add(_ entry: borrowing LiveEntry) {
-      if case .directory(let child) = entry.content { directories.append(child) }
+    /// Adds an entry, by what of it counts.
+    mutating func add(_ stat: FileStat, _ content: LiveContent) {
+      if case .directory(let child) = content { directories.append(child) }
       // A sum for people: sparse files may claim more bytes than a word counts.
-      if entry.stat.kind == .file { fileBytes &+= entry.stat.size }
-      if entry.stat.kind != .directory, entry.stat.links > 1 { hasLinks = true }
+      if stat.kind == .file { fileBytes &+= stat.size }
+      if stat.kind != .directory, stat.links > 1 { hasLinks = true }
     }
   }
 
   var summary: Summary {
-    if let settled { return settled }
+    if let knownSummary { return knownSummary }
     var summary = Summary()
-    forEachEntry { summary.add($0) }
+    forEachEntry { summary.add($0.pointee.stat, $0.pointee.content) }
+    knownSummary = summary
     return summary
   }
 
+  /// The walk has found all there is.
+  func complete(_ summary: Summary, matchesCache: Bool) {
+    knownSummary = summary
+    self.matchesCache = matchesCache
+  }
+
+  /// Entries have gone, or been read with another size or number of links than the walk saw.
+  func forgetSummary() { knownSummary = nil }
+
   /// Visits the entries where they are: a copy of one is a quarter of a kilobyte, and four counts.
-  func forEachEntry(_ body: (borrowing LiveEntry) throws -> Void) rethrows {
+  func forEachEntry(_ body: (UnsafePointer<LiveEntry>) throws -> Void) rethrows {
     try entries.withUnsafeBufferPointer { entries in
       guard let first = entries.baseAddress else { return }
-      for i in entries.indices { try body(first[i]) }
+      for i in entries.indices { try body(first + i) }
     }
   }
 

@@ -208,29 +208,26 @@ extension StatCache {
     /// Makes room for so many entries at once: what grows is copied, page by fresh page.
     mutating func reserve(entries count: Int) { writer.reserve(count * 110 + 4096) }
 
-    mutating func add(
-      _ directory: LiveDirectory, ids: [ObjectIdentifier: Tree.IDs]
-    ) -> UInt64 {
+    mutating func add(_ directory: LiveDirectory) -> UInt64 {
       var offsets: [UInt64] = []
-      for child in directory.summary.directories { offsets.append(add(child, ids: ids)) }
+      for child in directory.summary.directories { offsets.append(add(child)) }
       var next = offsets.makeIterator()
       let offset = UInt64(writer.bytes.count)
       writer.word64(directory.entries.first?.stat.device ?? 0)
       writer.word32(UInt32(directory.entries.count))
-      directory.forEachEntry { add($0, ids, &next) }
+      directory.forEachEntry { add($0.pointee, &next) }
       return offset
     }
 
     private mutating func add(
-      _ entry: borrowing LiveEntry, _ ids: [ObjectIdentifier: Tree.IDs],
-      _ offsets: inout IndexingIterator<[UInt64]>
+      _ entry: borrowing LiveEntry, _ offsets: inout IndexingIterator<[UInt64]>
     ) {
       var flags: UInt8 = isSettled(entry.stat) ? Flag.trusted : 0
       var childIDs: Tree.IDs?
       switch entry.content {
       case .file: flags |= Flag.content
       case .directory(let child):
-        childIDs = ids[ObjectIdentifier(child)]
+        childIDs = child.ids
         if childIDs != nil { flags |= Flag.content }
       case .unreadable, .mountedDirectory, .unread: flags = 0
       case .symlink, .node: break

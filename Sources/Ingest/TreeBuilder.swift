@@ -12,8 +12,6 @@ import Store
 
 /// Encodes live directories.
 struct TreeBuilder {
-  /// The ids of every directory, for the stat cache.
-  private(set) var ids: [ObjectIdentifier: Tree.IDs] = [:]
   private(set) var entryCount: UInt64 = 0
   private(set) var contentBytes: UInt64 = 0
   private let output: (Tree.EncodedObject) throws -> Void
@@ -36,7 +34,7 @@ struct TreeBuilder {
     for child in summary.directories where try !encode(child).isUnchanged { isUnchanged = false }
     let cached = directory.cached?.ids
     if isUnchanged, let cached {
-      ids[ObjectIdentifier(directory)] = cached
+      directory.ids = cached
       return (cached, true)
     }
     var objects: [Tree.EncodedObject] = []
@@ -44,22 +42,22 @@ struct TreeBuilder {
     entries.reserveCapacity(directory.entries.count)
     directory.forEachEntry { live in
       var childIDs: Tree.IDs?
-      switch live.content {
-      case .directory(let child): childIDs = ids[ObjectIdentifier(child)]
+      switch live.pointee.content {
+      case .directory(let child): childIDs = child.ids
       case .mountedDirectory where objects.isEmpty:
         _ = Tree.encode([]) { objects.append($0) }
       default: break
       }
-      entries.append(entry(live, childIDs))
+      entries.append(entry(live.pointee, childIDs))
     }
     let made = Tree.encode(entries) { objects.append($0) }
     // Hard links made us encode what may be the same after all.
     if let cached, cached == made, directory.matchesCache {
-      ids[ObjectIdentifier(directory)] = made
+      directory.ids = made
       return (made, true)
     }
     for object in objects { try output(object) }
-    ids[ObjectIdentifier(directory)] = made
+    directory.ids = made
     return (made, false)
   }
 

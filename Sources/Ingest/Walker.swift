@@ -138,7 +138,7 @@ final class Walker: Sendable {
           continue
         }
         if !entry.isCached { isSame = false }
-        summary.add(entry)
+        summary.add(entry.stat, entry.content)
         directory.entries.append(entry)
       } catch {
         isSame = false
@@ -147,7 +147,7 @@ final class Walker: Sendable {
         note(.unreadable, directory.absolutePath(of: name), "\(error.code)")
       }
     }
-    if isSame, cachedEntry == nil { directory.settled = summary }
+    directory.complete(summary, matchesCache: isSame && cachedEntry == nil)
     progress.add(items: UInt64(names.count))
     return children
   }

@@ -150,7 +150,7 @@ public struct FrameHeader: Sendable {
 /// Objects on their way into a frame. Belongs to one thread at a time.
 public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
   /// A frame is closed when it has this many raw bytes; one more chunk always fits.
-  public static let targetBytes = 1 << 20
+  public static let targetBytes = 512 << 10
   static let capacity = targetBytes + Chunker.mostBytes
   static let maxObjects = 16 << 10
 

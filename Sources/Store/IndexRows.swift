@@ -18,7 +18,7 @@ struct IndexChange {
 
 /// The rows of one index; the caller guards the connection.
 struct IndexRows {
-  static let pageBytes = 8192
+  static let pageBytes = 4096
 
   private let database: Database
 

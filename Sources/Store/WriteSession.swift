@@ -43,6 +43,14 @@ public final class WriteSession: Sendable {
   }
   private let exchange: Monitor<Exchange>
 
+  /// How far the last pack is on its way to the disk.
+  private enum Ending {
+    case notBegun
+    case underWay
+    case ended(Result<Void, StoreError>)
+  }
+  private let ending = Monitor(Ending.notBegun)
+
   init(
     _ layout: Layout, _ index: Index, _ lease: Lease, tuning: StoreTuning
   ) throws(StoreError) {
@@ -89,15 +97,36 @@ public final class WriteSession: Sendable {
     return result
   }
 
+  /// Begins to make everything durable, on a thread of its own, while the caller looks at what is there
+  /// already. Nothing may be added afterwards; `finish` waits for it.
+  public func beginFinish() {
+    ending.withLock { $0 = .underWay }
+    startDetachedThread {
+      let result = Result { () throws(StoreError) in try self.makeDurable() }
+      self.ending.update { $0 = .ended(result) }
+    }
+  }
+
   /// Makes everything durable and known to the index. Nothing may be added afterwards.
   public func finish() throws(StoreError) {
-    try packs.finishLast()
+    let begun: Result<Void, StoreError>? = ending.wait { ending in
+      switch ending {
+      case .notBegun: .some(nil)
+      case .underWay: nil
+      case .ended(let result): .some(result)
+      }
+    }
+    if let begun { try begun.get() } else { try makeDurable() }
     let finished = packs.packs
-    if finished.isEmpty { return }
+    if !finished.isEmpty { try index.insert(finished) }
+  }
+
+  private func makeDurable() throws(StoreError) {
+    try packs.finishLast()
+    if packs.packs.isEmpty { return }
     try explaining("the folder packs/") { () throws(SystemError) in
       try layout.fileSystem.sync(layout.packs.raw)
     }
-    try index.insert(finished)
   }
 
   // MARK: Frames between threads
