@@ -141,7 +141,7 @@ public final class Executor: Sendable {
     first.report += total.withLock { $0 }
   }
 
-  /// Runs of neighbours of about a frame's size: they come from the same frames. Of few steps short ones, for
+  /// Runs of neighbours, 2 MiB of them at most: they come from the same frames. Of few steps short ones, for
   /// each may need a frame of its own, and no thread is to be left with the most of them.
   private func batches(_ steps: [Step]) -> [Range<Int>] {
     let mostSteps = min(max(steps.count / (threads * 8), 1), 256)

@@ -153,7 +153,7 @@ final class StepHand {
       let isHashed =
         if ready == nil {
           try contents.write(
-            file, step.entry, blob, sizeBytes, over: oldContent(step.old, parent, name))
+            file, step.entry, blob, sizeBytes, over: oldContent(step, parent, name))
         } else {
           true
         }
@@ -172,9 +172,16 @@ final class StepHand {
   }
 
   private func oldContent(
-    _ old: Entry?, _ parent: Descriptor, _ name: [UInt8]
+    _ step: Step, _ parent: Descriptor, _ name: [UInt8]
   ) -> OldContent? {
-    guard let old, old.kind == .file, old.sizeBytes > 0 else { return nil }
+    // Where nothing can be there, the name is that of the file that is being written.
+    guard !isFresh, let old = step.old, old.kind == .file, old.sizeBytes > 0 else { return nil }
+    // One chunk of the same size is the same file, or has nothing of it.
+    if old.sizeBytes == step.entry.sizeBytes, old.sizeBytes <= UInt64(Chunker.wholeFileBytes),
+      old.blob != nil, old.blob != step.entry.blob
+    {
+      return nil
+    }
     return OldContent(fileSystem, parent, name, sizeBytes: old.sizeBytes)
   }
 

@@ -35,3 +35,10 @@ size_t czstd_piece(void *opaque, int level, int window_log, void *target, size_t
   }
   return made;
 }
+
+void czstd_decode_in_place(void *context) {
+  ZSTD_DCtx_setParameter(context, ZSTD_d_stableOutBuffer, 1);
+#ifdef ZSTD_d_forceIgnoreChecksum
+  ZSTD_DCtx_setParameter(context, ZSTD_d_forceIgnoreChecksum, ZSTD_d_ignoreChecksum);
+#endif
+}

@@ -4,6 +4,7 @@
 // stays the same (ZSTD_d_stableOutBuffer), and so has no window of its own to copy from.
 
 import CZstd
+import CZstdPiece
 
 /// Decodes beginnings of frames, one after another. Belongs to one thread at a time.
 public final class ZstdBeginning {
@@ -13,10 +14,7 @@ public final class ZstdBeginning {
   public init() {
     guard let context = ZSTD_createDCtx() else { fatalError("libzstd: out of memory") }
     self.context = context
-    // Names of an experiment, in libzstd since 1.4.5. One that has them no more decodes with a window, and a
-    // checksum, of its own.
-    ZSTD_DCtx_setParameter(context, ZSTD_d_experimentalParam2, 1)  // ZSTD_d_stableOutBuffer
-    ZSTD_DCtx_setParameter(context, ZSTD_d_experimentalParam3, 1)  // ZSTD_d_forceIgnoreChecksum
+    czstd_decode_in_place(UnsafeMutableRawPointer(context))
   }
 
   deinit { ZSTD_freeDCtx(context) }
@@ -31,7 +29,7 @@ public final class ZstdBeginning {
   ///
   /// - Parameter target: where the frame's content goes, with room for all of it; the same in each call.
   /// - Returns: how many bytes of `target` are decoded now.
-  /// - Throws: `truncated` where the frame has ended already.
+  /// - Throws: `truncated`, `corrupt` where there is no more of the frame; after that, `reset` comes first.
   public func decode(
     _ piece: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
   ) throws(CodecError) -> Int {

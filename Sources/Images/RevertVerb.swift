@@ -80,25 +80,27 @@ extension Workspace {
     let start = monotonicSeconds()
     let (image, target, request) = (order.image, order.target, order.request)
     let store = try store()
-    let sight = try look(at: image, target, storing: request.keepsSafety && !request.isDryRun)
     let notes = try notesToHonour(target.snapshot, of: image)
-    var plans = try planPieces(
-      from: sight.live.capture.pieces, sight.source, to: target.snapshot.pieces, store,
-      liveNotes: sight.live.notes, targetNotes: notes)
-    let methods = try chooseMethods(
-      &plans,
-      ChoiceGrounds(
-        method: request.method, notes: sight.live.notes + notes,
-        isServed: isServed(sight, target), entryCount: target.snapshot.entryCount,
-        live: sight.source, target: store))
+    let sight = try look(at: image, target, storing: request.keepsSafety && !request.isDryRun)
     let attributes = sight.attributeChanges(to: target)
+    let (plans, methods) = try sight.whileSettling {
+      var plans = try planPieces(
+        from: sight.live.capture.pieces, sight.source, to: target.snapshot.pieces, store,
+        liveNotes: sight.live.notes, targetNotes: notes)
+      let methods = try chooseMethods(
+        &plans,
+        ChoiceGrounds(
+          method: request.method, notes: sight.live.notes + notes,
+          isServed: isServed(sight, target), entryCount: target.snapshot.entryCount,
+          live: sight.source, target: store))
+      return (plans, methods)
+    }
     var outcome = describe(plans, methods, attributes)
     if request.isDryRun {
       return RevertOutcome(
         target: target, isDryRun: true, apply: outcome, safety: nil, recorded: nil,
         remaining: nil, uncompared: [], seconds: monotonicSeconds() - start)
     }
-    try sight.settle()
     let (before, isNew) = try keepBefore(
       image, sight, target, saves: request.keepsSafety,
       message: "before \(order.message)", command: order.command)
@@ -156,13 +158,24 @@ extension Workspace {
     let live: LiveImage
     /// Has the live trees' objects.
     let source: any ObjectSource
-    /// Holds the store's lock until what was captured belongs to a snapshot; on its way to the disk.
+    /// Keeps what was captured from garbage collection until it belongs to a snapshot. Its packs are on
+    /// their way to the disk until `settle` returns.
     let session: WriteSession?
 
     var state: ImageState { live.state(from: source) }
 
     /// What was captured is in the store when this returns: from then on a snapshot may have it.
     func settle() throws { try session?.finish() }
+
+    /// Runs `body`, which needs no more of what was captured than its trees, while that is on its way to the
+    /// disk; and settles, whether `body` throws or not.
+    func whileSettling<R>(_ body: () throws -> R) throws -> R {
+      let result = Result { try body() }
+      let settled = Result { try settle() }
+      let made = try result.get()
+      try settled.get()
+      return made
+    }
 
     /// What a change to the target does to definition and rows.
     func attributeChanges(to target: CommittedSnapshot) -> [AttributeChange] {

@@ -115,7 +115,7 @@ public struct BundledImage: Sendable {
   ) throws -> Entry {
     let top = LiveDirectory(name: [], parent: nil, cached: nil)
     var folders: [String: LiveDirectory] = ["": top]
-    defer { for directory in folders.values { directory.entries = [] } }
+    defer { for directory in folders.values { directory.takeApart() } }
     func directory(_ path: String) -> LiveDirectory {
       if let found = folders[path] { return found }
       let (above, name) = split(path)

@@ -86,6 +86,12 @@ final class LiveDirectory: @unchecked Sendable {  // see the line above
     self.matchesCache = matchesCache
   }
 
+  /// Forgets what is in it: directories know what they are in, too, and would keep one another for good.
+  func takeApart() {
+    entries = []
+    knownSummary = nil
+  }
+
   /// Entries have gone, or been read with another size or number of links than the walk saw.
   func forgetSummary() { knownSummary = nil }
 

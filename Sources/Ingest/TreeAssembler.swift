@@ -153,9 +153,8 @@ struct TreeAssembler {
     return entry
   }
 
-  /// Takes the tree apart, once it has been encoded: directories know what is in them and what they
-  /// are in, and would keep one another for good.
-  func dismantle() { for directory in directories { directory.entries = [] } }
+  /// Takes the tree apart, once it has been encoded.
+  func dismantle() { for directory in directories { directory.takeApart() } }
 
   // MARK: Places
 

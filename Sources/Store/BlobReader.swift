@@ -94,8 +94,7 @@ extension ObjectStore {
         throw StoreError.damaged(
           "chunk \(chunk.hex)", "has \(place.length) bytes, not \(part.lengthBytes)")
       }
-      try body(part.offset, frame.bytes(start: place.start, length: place.length))
-      withExtendedLifetime(frame) {}
+      try frame.withBytes(start: place.start, length: place.length) { try body(part.offset, $0) }
     case .made(let made):
       let buffer = UnsafeMutableRawBufferPointer.allocate(
         byteCount: part.lengthBytes, alignment: 64)

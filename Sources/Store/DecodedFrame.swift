@@ -39,9 +39,13 @@ public final class DecodedFrame: @unchecked Sendable {  // immutable once decode
   /// The memory that it takes.
   var heldBytes: Int { buffer.count }
 
-  /// The bytes of an object at `start`; valid while this frame lives.
-  public func bytes(start: Int, length: Int) -> UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(rebasing: raw[start..<start + length])
+  /// Calls `body` with the bytes of an object at `start`; they are valid during the call only, for the buffer
+  /// goes to somebody else when the frame is let go of.
+  public func withBytes<R, E: Error>(
+    start: Int, length: Int, _ body: (UnsafeRawBufferPointer) throws(E) -> R
+  ) throws(E) -> R {
+    defer { withExtendedLifetime(self) {} }
+    return try body(UnsafeRawBufferPointer(rebasing: raw[start..<start + length]))
   }
 }
 

@@ -33,8 +33,8 @@ final class FrameBeginnings: Sendable {
     defer { idle.withLock { $0.append(worker) } }
     guard let frame = try? read(id, place, pack, worker) else { return nil }
     var hash = SHA256()
-    let bytes = frame.bytes(start: place.start, length: place.length)
-    return hash.digest(of: bytes) == id ? frame : nil
+    let found = frame.withBytes(start: place.start, length: place.length) { hash.digest(of: $0) }
+    return found == id ? frame : nil
   }
 
   private func read(
@@ -52,6 +52,7 @@ final class FrameBeginnings: Sendable {
       return UnsafeRawBufferPointer(rebasing: worker.piece[..<n])
     }
 
+    // A directory that is longer than a piece (1,800 objects) makes this throw.
     let front = try next()
     let header = try FrameHeader.parse(front)
     guard header.frameBytes == place.frameBytes,

@@ -6,7 +6,9 @@ import Platform
 /// Lends buffers. Any thread may call it.
 final class FrameBuffers: Sendable {
   private static let mostBytes = FrameBuilder.capacity
-  /// One for each thread that reads; 16 MiB on a small machine.
+  /// What is smaller by far has memory of its own size: many of those may be kept.
+  private static let leastBytes = mostBytes / 4
+  /// One for each thread that reads; 12 MiB on a small machine.
   private static let mostIdle = diskThreadCount
   private let idle = Monitor<[UnsafeMutableRawBufferPointer]>([])
 
@@ -18,8 +20,8 @@ final class FrameBuffers: Sendable {
 
   /// A buffer of so many bytes, or more.
   func take(_ countBytes: Int) -> UnsafeMutableRawBufferPointer {
-    guard countBytes <= FrameBuffers.mostBytes else {
-      return .allocate(byteCount: countBytes, alignment: 64)
+    guard countBytes <= FrameBuffers.mostBytes, countBytes >= FrameBuffers.leastBytes else {
+      return .allocate(byteCount: max(countBytes, 1), alignment: 64)
     }
     return idle.withLock { $0.popLast() }
       ?? .allocate(byteCount: FrameBuffers.mostBytes, alignment: 64)

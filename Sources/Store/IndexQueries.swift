@@ -126,9 +126,10 @@ extension Index {
   func roughCount() throws(StoreError) -> Int {
     try explainingSQLite {
       try connection.withLock { database in
-        let first = try database?.statement("PRAGMA page_count").first { $0.integer(0) }
+        let pages = try database?.statement("PRAGMA page_count").first { $0.integer(0) } ?? 0
+        let pageBytes = try database?.statement("PRAGMA page_size").first { $0.integer(0) } ?? 0
         // Measured: 61,569 objects in 4,087,808 bytes.
-        return Int(first ?? 0) * IndexRows.pageBytes / 66
+        return Int(pages.multipliedReportingOverflow(by: pageBytes).partialValue) / 66
       }
     }
   }

@@ -131,6 +131,6 @@ public final class ObjectStore: Sendable {
 extension ObjectStore: ObjectSource {
   public func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
     let (frame, place) = try frame(kind, id)
-    return [UInt8](frame.bytes(start: place.start, length: place.length))
+    return frame.withBytes(start: place.start, length: place.length) { [UInt8]($0) }
   }
 }

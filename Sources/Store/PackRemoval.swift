@@ -161,9 +161,9 @@ extension GarbageCollection {
           throw DamagedPack(
             name: place.address.pack, finding: "\(proof.object.id.hex) is not where the index says")
         }
-        try check(
-          proof.object.kind, proof.object.id, frame.bytes(start: place.start, length: place.length),
-          in: place.address.pack)
+        try frame.withBytes(start: place.start, length: place.length) {
+          try check(proof.object.kind, proof.object.id, $0, in: place.address.pack)
+        }
       } catch let damage as DamagedPack {
         outcome.damaged.append((damage.name.hex, damage.finding))
         missed.insert(proof.doomed)

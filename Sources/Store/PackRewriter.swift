@@ -251,8 +251,9 @@ struct PackRewriter: Sendable {
     }
     let objects = frame.header.objects
     for object in objects {
-      try check(
-        object.kind, object.id, frame.bytes(start: object.start, length: object.length), in: pack)
+      try frame.withBytes(start: object.start, length: object.length) {
+        try check(object.kind, object.id, $0, in: pack)
+      }
     }
     let front = FrameHeader.byteCount + frame.header.directoryBytes
     try bytes.withUnsafeBytes { buffer in
@@ -277,10 +278,11 @@ struct PackRewriter: Sendable {
         throw DamagedPack(
           name: pack, finding: "\(item.kind.noun) \(item.id.hex) is not in its place")
       }
-      let bytes = frame.bytes(start: item.start, length: item.length)
-      try check(item.kind, item.id, bytes, in: pack)
       if !builder.hasRoom(for: item.length) { builder.grow(for: item.length) }
-      builder.add(item.kind, item.id, bytes)
+      try frame.withBytes(start: item.start, length: item.length) { bytes in
+        try check(item.kind, item.id, bytes, in: pack)
+        builder.add(item.kind, item.id, bytes)
+      }
     }
     try encoder.encode(builder) { (header, payload) throws(StoreError) in
       try output(header, payload, builder.count, builder.objects)

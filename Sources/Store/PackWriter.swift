@@ -173,6 +173,7 @@ final class PackWriter: Sendable {
           in: layout.packs, as: Array(pack.name.hex.utf8), exclusively: false)
       } catch {
         pack.temporary.discard()
+        box.withLock { $0.state.broken = error }
         throw error
       }
     }

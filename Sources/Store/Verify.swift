@@ -158,7 +158,9 @@ private final class VerifyRun: @unchecked Sendable {  // threads touch only the 
       return
     }
     for object in header.objects where object.kind != .recipe {
-      let digest = hash.digest(of: frame.bytes(start: object.start, length: object.length))
+      let digest = frame.withBytes(start: object.start, length: object.length) {
+        hash.digest(of: $0)
+      }
       if digest != object.id {
         add("\(object.kind.noun) \(object.id.hex)", "its bytes hash to \(digest.hex)")
         damaged.withLock { $0[ObjectName(kind: object.kind, id: object.id)] = name }

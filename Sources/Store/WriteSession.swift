@@ -43,7 +43,7 @@ public final class WriteSession: Sendable {
   }
   private let exchange: Monitor<Exchange>
 
-  /// How far the last pack is on its way to the disk.
+  /// How far the packs are on their way to the disk. Once ended it stays so, well or badly.
   private enum Ending {
     case notBegun
     case underWay
@@ -100,23 +100,27 @@ public final class WriteSession: Sendable {
   /// Begins to make everything durable, on a thread of its own, while the caller looks at what is there
   /// already. Nothing may be added afterwards; `finish` waits for it.
   public func beginFinish() {
-    ending.withLock { $0 = .underWay }
-    startDetachedThread {
-      let result = Result { () throws(StoreError) in try self.makeDurable() }
-      self.ending.update { $0 = .ended(result) }
+    ending.withLock { ending in
+      guard case .notBegun = ending else { preconditionFailure("a session ends once") }
+      ending = .underWay
     }
+    startDetachedThread { self.end() }
+  }
+
+  private func end() {
+    let result = Result { () throws(StoreError) in try makeDurable() }
+    ending.update { $0 = .ended(result) }
   }
 
   /// Makes everything durable and known to the index. Nothing may be added afterwards.
   public func finish() throws(StoreError) {
-    let begun: Result<Void, StoreError>? = ending.wait { ending in
-      switch ending {
-      case .notBegun: .some(nil)
-      case .underWay: nil
-      case .ended(let result): .some(result)
-      }
+    let isMine = ending.withLock { ending in
+      guard case .notBegun = ending else { return false }
+      ending = .underWay
+      return true
     }
-    if let begun { try begun.get() } else { try makeDurable() }
+    if isMine { end() }
+    try ending.wait { if case .ended(let result) = $0 { result } else { nil } }.get()
     let finished = packs.packs
     if !finished.isEmpty { try index.insert(finished) }
   }

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 @Suite struct FrameReadingTests {
-  /// A store with frames of fifty chunks each.
+  /// A store with frames of 27 chunks each.
   private func makeStore(
     _ path: String, chunks count: Int = 40, _ random: inout SplitMix64
   ) throws -> [Digest: [UInt8]] {

@@ -1,4 +1,5 @@
-// A piece of a zstd frame that leans on nothing before it, from a libzstd without threads.
+// What libzstd has for programs that are built with it, and not in its stable part: a piece of a frame that leans on
+// nothing before it, from a libzstd without threads; and decoding into its place.
 #ifndef CZSTDPIECE_H
 #define CZSTDPIECE_H
 #include <stddef.h>
@@ -9,4 +10,8 @@ int czstd_can_begin_pieces(void);
 /// Returns their size, or an error as ZSTD_isError knows it. `context` is a ZSTD_CCtx.
 size_t czstd_piece(void *context, int level, int window_log, void *target, size_t room,
                    const void *source, size_t count);
+
+/// Tells `context`, a ZSTD_DCtx, that the place of a frame's content stays the same from call to call, and that
+/// its checksum is not wanted. A libzstd that knows no such settings decodes with a window, and a checksum, of its own.
+void czstd_decode_in_place(void *context);
 #endif
