@@ -228,6 +228,14 @@ import Testing
     request.method = .swap
     #expect(refusal { _ = try workspace.revert(request) }.contains("cannot be swapped"))
     #expect(try workspace.unfinished().isEmpty)
+    // What was captured to be kept is whole, and the index knows it, though nothing needs it now.
+    let remarks = Monitor<[String]>([])
+    let after = try Workspace(
+      WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+    ) { remark in remarks.withLock { $0.append(remark) } }
+    #expect(try after.verify(deep: true).isClean)
+    #expect(remarks.withLock { $0 } == [])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("store/tmp")) == [])
     #expect(try workspace.revert("img@1").apply.methods.first?.isSwap == false)
   }
 
