@@ -43,10 +43,10 @@ let package = Package(
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
     .target(name: "CLinux"),
-    .target(name: "CZstdPiece", dependencies: ["CZstd"]),
+    .target(name: "CZstdExperimental", dependencies: ["CZstd"]),
 
     room("Platform", ["CLinux"]),
-    room("Codec", ["CZlib", "CZstd", "CZstdPiece", "CLzma", "CDeflate", "CCrypto"]),
+    room("Codec", ["CZlib", "CZstd", "CZstdExperimental", "CLzma", "CDeflate", "CCrypto"]),
     room("SQLite", ["CSQLite"]),
     room("Archive", ["Codec"]),
     room("Packages", ["Codec", "Platform", "SQLite"]),

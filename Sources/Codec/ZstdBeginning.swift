@@ -4,7 +4,7 @@
 // stays the same (ZSTD_d_stableOutBuffer), and so has no window of its own to copy from.
 
 import CZstd
-import CZstdPiece
+import CZstdExperimental
 
 /// Decodes beginnings of frames, one after another. Belongs to one thread at a time.
 public final class ZstdBeginning {

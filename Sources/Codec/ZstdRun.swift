@@ -6,14 +6,14 @@
 // a piece behind the first begins without tables and with offsets that nothing refers to. Such a
 // piece is what is made here, behind a first piece that is thrown away.
 //
-// A libzstd without threads (Debian's static one) is asked for a piece directly (CZstdPiece).
+// A libzstd without threads (Debian's static one) is asked for a piece directly (CZstdExperimental).
 //
 // 1. A run counts only after it was decoded behind blocks that leave other offsets and tables than a
 //    frame begins with, and gave the plain bytes.
 // 2. A frame of runs has no checksum: XXH64 cannot be put together from pieces.
 
 import CZstd
-import CZstdPiece
+import CZstdExperimental
 
 /// Compresses runs. Belongs to one thread at a time.
 public final class ZstdRunCompressor {

@@ -1,7 +1,7 @@
-// What libzstd has for programs that are built with it, and not in its stable part: a piece of a frame that leans on
-// nothing before it, from a libzstd without threads; and decoding into its place.
-#ifndef CZSTDPIECE_H
-#define CZSTDPIECE_H
+// What zstd.h declares for ZSTD_STATIC_LINKING_ONLY, its experimental part, and Swift cannot see: a piece of a frame that
+// leans on nothing before it, from a libzstd without threads; and decoding into its place.
+#ifndef CZSTDEXPERIMENTAL_H
+#define CZSTDEXPERIMENTAL_H
 #include <stddef.h>
 
 /// Whether this libzstd lets a piece be begun so: a static one does, a shared one hides what is needed.
