@@ -100,6 +100,27 @@ import Testing
     #expect(ways.values.allSatisfy { $0 > 0 }, "\(ways)")
   }
 
+  @Test(arguments: [true, false])
+  func `no snapshot rests on a pack that did not get to the disk`(_ isRevert: Bool) throws {
+    var refused = 0
+    for n in 0..<100 {
+      let folder = try TemporaryFolder()
+      try prepare(folder)
+      let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      let files = FaultyFileSystem(.nth(n, "sync", .inputOutput))
+      do {
+        let workspace = try Workspace(options, fileSystem: files) { _ in }
+        if isRevert { _ = try workspace.revert("img@1") } else { _ = try workspace.snapshot("img") }
+      } catch {
+        refused += 1
+      }
+      let report = try Workspace(options) { _ in }.verify(deep: true)
+      #expect(report.isClean, "sync \(n): \(report.problems)")
+      if !files.isHit { break }
+    }
+    #expect(refused >= 3)
+  }
+
   @Test(arguments: [ApplyMethod.swap, .inPlace])
   func `a change that did not get to the disk has not ended`(_ method: ApplyMethod) throws {
     let folder = try TemporaryFolder()

@@ -10,20 +10,13 @@ import TestSupport
 import Testing
 
 @Suite struct WrittenFileTests {
-  private let folder: TemporaryFolder
-  private let kernel = KernelFileSystem.shared
-  private let root: Descriptor
-  private let store: ObjectStore
+  private let site: WritingSite
+  private var folder: TemporaryFolder { site.folder }
+  private var kernel: KernelFileSystem { site.kernel }
+  private var root: Descriptor { site.root }
+  private var store: ObjectStore { site.store }
 
-  init() throws {
-    folder = try TemporaryFolder()
-    try FileManager.default.createDirectory(
-      atPath: folder.path("tree"), withIntermediateDirectories: true)
-    root = try kernel.openDirectory(at: kernel.workingDirectory, Array(folder.path.utf8))
-    store = try ObjectStore(
-      kernel, path: Array(folder.path("store").utf8), create: true
-    ) { _ in }
-  }
+  init() throws { site = try WritingSite() }
 
   private var file: String { folder.path("tree/f") }
 

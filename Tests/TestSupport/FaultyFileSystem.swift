@@ -1,6 +1,6 @@
 // A file system in which the n-th operation fails: once, or that one and all after it. The second
 // is a crash as seen from outside: whatever came before is done, nothing after it is. Or one in which
-// all operations of a name fail: a disk that no sync gets through to.
+// all operations of a name fail, or one: a disk that no sync gets through to.
 
 import Platform
 
@@ -13,12 +13,14 @@ public final class FaultyFileSystem: FileSystem {
     case forGood
     /// Every operation of this name fails, whatever the number.
     case always(String, SystemError.Code)
+    /// The n-th operation of this name, from 0, fails.
+    case nth(Int, String, SystemError.Code)
   }
 
   private let kernel = KernelFileSystem.shared
   private let operation: Int
   private let fault: Fault
-  private let state = Monitor((count: 0, isHit: false))
+  private let state = Monitor((count: 0, ofName: 0, isHit: false))
 
   public init(failing operation: Int = -1, _ fault: Fault) {
     self.operation = operation
@@ -42,6 +44,14 @@ public final class FaultyFileSystem: FileSystem {
       guard name == which else { return }
       state.withLock { $0.isHit = true }
       throw SystemError(code: code, name, [])
+    case .nth(let n, let which, let code):
+      guard name == which else { return }
+      let isIt = state.withLock { state in
+        defer { state.ofName += 1 }
+        if state.ofName == n { state.isHit = true }
+        return state.ofName == n
+      }
+      if isIt { throw SystemError(code: code, name, []) }
     }
   }
 
