@@ -30,6 +30,7 @@ struct ChangeOptions: ParsableArguments {
 
 struct Revert: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "revert",
     abstract: "Make the live image what a snapshot says: files, tree and table rows.",
     discussion: """
       Only what differs is written, and what is extra is removed. What would be lost and is in no \
@@ -54,6 +55,7 @@ struct Revert: ParsableCommand {
 
 struct Undo: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "undo",
     abstract: "Take back the last change of an image: a revert, an import, or an undo.",
     discussion: """
       The live image becomes what it was before the last revert or import. That is itself a change, \
@@ -75,6 +77,7 @@ struct Undo: ParsableCommand {
 
 struct Resume: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "resume",
     abstract: "Complete a change that was cut short, or take it back.",
     discussion: """
       A revert or an import that was killed, or met a full disk or a power failure, leaves a journal. \
@@ -192,6 +195,7 @@ private func describe(plan apply: ApplyOutcome, of target: String) {
 
 struct Restore: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "restore",
     abstract: "Write a tree or a file of a snapshot into an empty place.",
     discussion: """
       REF alone restores the root tree as DIR. REF:PATH restores that entry: PATH is an absolute \

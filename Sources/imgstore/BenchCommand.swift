@@ -28,6 +28,7 @@ extension BenchForm: ExpressibleByArgument {
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "bench",
     abstract: "Measure packing on this machine, beside the programs that it replaces.",
     discussion: """
       Packs the root tree of an image, or a folder, in each form: with nothing compressed before \

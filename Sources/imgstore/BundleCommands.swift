@@ -9,6 +9,7 @@ import XCAT
 
 struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "export",
     abstract: "Write an image as the portable bundle that xCAT's imgimport reads.",
     discussion: """
       An image's name stands for the image as it is now: it is snapshotted first where it changed. \

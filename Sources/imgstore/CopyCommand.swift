@@ -7,6 +7,7 @@ import Store
 
 struct Copy: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "copy",
     abstract: "Make a new image from an image or a snapshot, with a folder of its own.",
     discussion: """
       Tree, kernel, ramdisks and packed image are copied into the new profile's folder, lists are \

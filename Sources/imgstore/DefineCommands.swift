@@ -7,6 +7,7 @@ import Store
 
 struct Define: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "define",
     abstract: "Define an image, or change its definition, in xCAT's tables.",
     discussion: """
       The attributes are those of xCAT's osimage; 'attr=' unsets one. Without attributes, the \

@@ -7,6 +7,7 @@ import Store
 
 struct Diff: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "diff",
     abstract: "Show what changed between two snapshots, or between a snapshot and the live image.",
     discussion: """
       A line for each path: A added, D removed, M content changed, m attributes changed (which \

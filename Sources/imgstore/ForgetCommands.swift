@@ -7,6 +7,7 @@ import Store
 
 struct Forget: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "forget",
     abstract: "Remove old snapshots, by what is to be kept.",
     discussion: """
       A snapshot stays if one of the rules keeps it; the others go. '--keep-daily 7' keeps the \
@@ -122,6 +123,7 @@ func exactSize(_ bytes: UInt64) -> String {
 
 struct Remove: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "remove",
     abstract: "Remove one snapshot.",
     discussion: """
       The latest snapshot of an image, and one that is tagged or pinned, needs --force. With \
@@ -164,6 +166,7 @@ struct TagCommand: ParsableCommand {
 
 struct Untag: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "untag",
     abstract: "Take a tag away; the snapshot stays.")
 
   @Argument(help: ArgumentHelp("IMAGE@TAG.", valueName: "image@tag")) var ref: String
@@ -178,6 +181,7 @@ struct Untag: ParsableCommand {
 
 struct Pin: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "pin",
     abstract: "Make a snapshot stay, whatever 'forget' is told to keep.")
 
   @Argument(help: "The snapshot.") var ref: String
@@ -193,6 +197,7 @@ struct Pin: ParsableCommand {
 
 struct Unpin: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "unpin",
     abstract: "Take a pin away: policies decide about the snapshot again.")
 
   @Argument(help: "The snapshot.") var ref: String

@@ -7,6 +7,7 @@ import Store
 
 struct Grep: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "grep",
     abstract: "Search the files of a snapshot for a pattern.",
     discussion: """
       PATTERN is a POSIX basic regular expression, as for grep; text is bytes, whatever its \

@@ -6,6 +6,7 @@ import Platform
 
 struct Lite: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "lite",
     abstract:
       "Give a statelite image's root tree the layout that its nodes expect, or take it back.",
     discussion: """

@@ -98,6 +98,7 @@ struct List: ParsableCommand {
 
 struct Cat: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "cat",
     abstract: "Print files of a snapshot, as they are.",
     discussion: "Links are followed inside the root tree.")
 
@@ -116,6 +117,7 @@ struct Cat: ParsableCommand {
 
 struct Find: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "find",
     abstract: "Find entries of a snapshot by name, kind and size.",
     discussion: "Prints paths that REF:PATH takes, one a line, in byte order.")
 
@@ -181,6 +183,7 @@ struct Find: ParsableCommand {
 
 struct Extract: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "extract",
     abstract: "Write a folder or a file of a snapshot somewhere else.",
     discussion: """
       Owners, modes, times, links, attributes and holes are kept. What is there already is not \

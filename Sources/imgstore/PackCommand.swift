@@ -34,6 +34,7 @@ struct CacheLimit: ParsableArguments {
 
 struct Pack: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "pack",
     abstract: "Pack the root tree into the one file that nodes download.",
     discussion: """
       Writes rootimg.cpio.gz, or what --method and --compress say, into the image's folder, as xCAT's \

@@ -7,6 +7,7 @@ import Store
 
 struct Blame: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "blame",
     abstract: "Tell in which snapshot a path got its present content.",
     discussion: """
       The content of a file, where a link leads, or all that is in a folder; attributes and times \

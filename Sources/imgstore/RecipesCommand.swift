@@ -7,6 +7,7 @@ import Platform
 
 struct Recipes: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "recipes",
     abstract: "Keep packed images as recipes over the files of the tree.",
     discussion: """
       A packed image (rootimg.cpio.gz, rootimg.tar.gz, an initrd, a plain cpio or tar) holds again \

@@ -7,6 +7,7 @@ import Store
 
 struct Show: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "show",
     abstract: "Show a snapshot, or an entry inside it.",
     discussion: """
       REF:PATH shows one entry: its attributes and, for a file, the SHA-256 of its content. With \

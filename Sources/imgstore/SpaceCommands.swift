@@ -88,6 +88,7 @@ struct GC: ParsableCommand {
 
 struct Optimize: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "optimize",
     abstract: "Compress the store better, and put what belongs together side by side.",
     discussion: """
       Snapshots are stored fast; this makes them small. Packs are compressed anew, in the order in \
@@ -193,6 +194,7 @@ struct Du: ParsableCommand {
 
 struct Stats: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "stats",
     abstract: "Count the store: snapshots, objects, packs, and what compression saves.")
 
   @OptionGroup var json: JSONFlag

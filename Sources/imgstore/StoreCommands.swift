@@ -7,6 +7,7 @@ import Store
 
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "verify",
     abstract: "Check that every snapshot can be had whole.",
     discussion: """
       Without --deep: every ref, every tree, and that every chunk is in a pack. With --deep, every \
@@ -74,6 +75,7 @@ struct Verify: ParsableCommand {
 
 struct Reindex: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "reindex",
     abstract: "Make the index anew from the packs.",
     discussion: """
       Never needed for correctness: every command brings the index up to date by itself.
