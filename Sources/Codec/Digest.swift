@@ -20,27 +20,43 @@ public struct Digest: Hashable, Comparable, Sendable {
 
   /// From exactly 32 bytes; nil for another number of them.
   public init?(_ bytes: [UInt8]) {
-    guard bytes.count == Digest.byteCount else { return nil }
-    self = bytes.withUnsafeBytes { buffer in
-      guard let base = buffer.baseAddress else { return Digest.zero }
-      return Digest(loading: base)
-    }
+    guard let digest = bytes.withUnsafeBytes({ Digest(reading: $0) }) else { return nil }
+    self = digest
+  }
+
+  /// From exactly 32 bytes in memory; nil for another number of them.
+  public init?(reading bytes: UnsafeRawBufferPointer) {
+    guard bytes.count == Digest.byteCount, let base = bytes.baseAddress else { return nil }
+    self.init(loading: base)
   }
 
   /// From 64 hexadecimal digits of either case; nil for any other text.
-  public init?(hex: some StringProtocol) {
-    let digits = Array(hex.utf8)
-    guard digits.count == 64 else { return nil }
-    var words: [UInt64] = []
-    for word in 0..<4 {
-      guard
-        let value = UInt64(
-          String(decoding: digits[word * 16..<word * 16 + 16], as: UTF8.self), radix: 16),
-        digits[word * 16] != 0x2b, digits[word * 16] != 0x2d
+  public init?(hex: some StringProtocol) { self.init(hexDigits: Array(hex.utf8)) }
+
+  /// From the bytes of such a text. Folders of thousands of names are read with it: it allocates nothing.
+  public init?(hexDigits digits: [UInt8]) {
+    guard digits.count == 2 * Digest.byteCount else { return nil }
+    let digest = digits.withUnsafeBufferPointer { digits -> Digest? in
+      guard let a = Digest.word(digits, at: 0), let b = Digest.word(digits, at: 16),
+        let c = Digest.word(digits, at: 32), let d = Digest.word(digits, at: 48)
       else { return nil }
-      words.append(value)
+      return Digest(a: a, b: b, c: c, d: d)
     }
-    (a, b, c, d) = (words[0], words[1], words[2], words[3])
+    guard let digest else { return nil }
+    self = digest
+  }
+
+  /// The value of 16 digits.
+  private static func word(_ digits: UnsafeBufferPointer<UInt8>, at start: Int) -> UInt64? {
+    var word: UInt64 = 0
+    for i in start..<start + 16 {
+      let decimal = digits[i] &- 0x30
+      // 0x20 is what a small letter has and a capital one has not.
+      let letter = (digits[i] | 0x20) &- 0x61
+      guard decimal < 10 || letter < 6 else { return nil }
+      word = word << 4 | UInt64(decimal < 10 ? decimal : letter + 10)
+    }
+    return word
   }
 
   private init(a: UInt64, b: UInt64, c: UInt64, d: UInt64) {

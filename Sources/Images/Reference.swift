@@ -103,20 +103,28 @@ extension Workspace {
   /// - Throws: `ImageError` where there is none, or more than one.
   public func find(_ reference: Reference) throws -> CommittedSnapshot {
     let refs = try store().refs
-    let images = try refs.images()
     if reference.image.isEmpty {
+      let images = try refs.images()
       guard images.count == 1, let only = images.first else {
         throw ImageError(
           "reference", "names no image, and the store has \(images.count)",
           advice: "Write the image's name before the '@'")
       }
-      return try find(only, reference.selector, refs)
+      return try find(only, reference.selector, among: try refs.numbers(of: only), refs)
     }
-    if let image = try? ImageName(reference.image), images.contains(image) {
-      return try find(image, reference.selector, refs)
+    if let image = try? ImageName(reference.image) {
+      // What has a number is at its place: the history, however long, is not listed.
+      if case .number(let number) = reference.selector,
+        let found = try refs.readIfPresent(image, number)
+      {
+        return found
+      }
+      let numbers = try refs.numbers(of: image)
+      if !numbers.isEmpty {
+        return try find(image, reference.selector, among: numbers, refs)
+      }
     }
-    if reference.selector == .latest, let found = try find(idPrefix: reference.image, refs, images)
-    {
+    if reference.selector == .latest, let found = try find(idPrefix: reference.image, refs) {
       return found
     }
     throw ImageError(
@@ -125,20 +133,33 @@ extension Workspace {
   }
 
   /// The latest snapshot of an image, where a verb is about the image and not one snapshot.
-  func findLatest(_ name: String) throws -> CommittedSnapshot {
+  func findLatest(_ name: String) throws -> CommittedSnapshot { try find(imageReference(name)) }
+
+  /// An image and the numbers of its snapshots, latest first.
+  func findHistory(_ name: String) throws -> (image: ImageName, numbers: [Int]) {
+    let reference = try imageReference(name)
+    let refs = try store().refs
+    if let image = try? ImageName(reference.image) {
+      let numbers = try refs.numbers(of: image)
+      if !numbers.isEmpty { return (image, numbers.reversed()) }
+    }
+    let image = try ImageName(try find(reference).snapshot.image)
+    return (image, try refs.numbers(of: image).reversed())
+  }
+
+  private func imageReference(_ name: String) throws -> Reference {
     let reference = try Reference(name)
     guard reference.selector == .latest, reference.path == nil else {
       throw ImageError(
         "reference '\(name)'", "names one snapshot, where an image is asked for",
         advice: "Write the image's name alone")
     }
-    return try find(reference)
+    return reference
   }
 
   private func find(
-    _ image: ImageName, _ selector: Reference.Selector, _ refs: RefLog
+    _ image: ImageName, _ selector: Reference.Selector, among numbers: [Int], _ refs: RefLog
   ) throws -> CommittedSnapshot {
-    let numbers = try refs.numbers(of: image)
     func missing(_ what: String) -> ImageError {
       ImageError(
         "image \(image)", "has no snapshot \(what)",
@@ -167,13 +188,11 @@ extension Workspace {
     }
   }
 
-  private func find(
-    idPrefix text: String, _ refs: RefLog, _ images: [ImageName]
-  ) throws -> CommittedSnapshot? {
+  private func find(idPrefix text: String, _ refs: RefLog) throws -> CommittedSnapshot? {
     let prefix = text.lowercased()
     guard prefix.count >= 6, prefix.utf8.allSatisfy({ hexValue($0) != nil }) else { return nil }
     var found: [CommittedSnapshot] = []
-    for image in images {
+    for image in try refs.images() {
       for number in try refs.numbers(of: image) {
         guard let candidate = try refs.readIfPresent(image, number) else { continue }
         if candidate.id.hex.hasPrefix(prefix) { found.append(candidate) }

@@ -105,9 +105,8 @@ public final class KernelFileSystem: FileSystem {
       while at + 19 < n {
         let length = Int(buffer.loadUnaligned(fromByteOffset: at + 16, as: UInt16.self))
         guard length > 19, at + length <= n else { break }
-        var end = at + 19
-        while end < at + length, buffer[end] != 0 { end += 1 }
-        let name = UnsafeRawBufferPointer(rebasing: buffer[(at + 19)..<end])
+        let room = UnsafeRawBufferPointer(rebasing: buffer[(at + 19)..<(at + length)])
+        let name = UnsafeRawBufferPointer(rebasing: room[..<(room.firstIndex(of: 0) ?? room.count)])
         at += length
         // "." and ".."
         if name.count <= 2, name.allSatisfy({ $0 == 0x2e }) { continue }

@@ -25,8 +25,15 @@ import SQLite
 struct PackListing {
   /// In packs/, in order of their names.
   let kept: [Digest]
-  /// In doomed/ only.
+  /// In doomed/ only, in order.
   let doomed: [Digest]
+
+  /// All of them in order of their names, each with whether it is doomed.
+  var inOrder: [(name: Digest, isDoomed: Bool)] {
+    let kept = kept.map { (name: $0, isDoomed: false) }
+    if doomed.isEmpty { return kept }
+    return (kept + doomed.map { ($0, true) }).sorted { $0.name < $1.name }
+  }
 }
 
 /// The index of one store. Any thread may call it.
@@ -120,7 +127,7 @@ final class Index: Sendable {
     do throws(StoreError) {
       let database = try openToWrite()
       // A collector may have taken them for a dead writer's: then they are not to be relied on.
-      let doomed = Set(try listing().doomed)
+      let doomed = Set(try doomed(of: packs))
       try IndexRows(database).insert(packs) { doomed.contains($0) }
       try stamp()
       connection.withLock { $0 = database }
@@ -230,9 +237,7 @@ final class Index: Sendable {
   /// The caller holds the lock.
   private func listing() throws(StoreError) -> PackListing {
     func names(_ folder: Descriptor) throws(SystemError) -> [Digest] {
-      try layout.fileSystem.names(of: folder.raw).compactMap {
-        Digest(hex: String(decoding: $0, as: UTF8.self))
-      }.sorted()
+      try layout.fileSystem.names(of: folder.raw).compactMap(Digest.init(hexDigits:)).sorted()
     }
     return try explaining("the folders packs/ and doomed/") { () throws(SystemError) in
       let kept = try names(layout.packs)
@@ -240,6 +245,21 @@ final class Index: Sendable {
       if doomed.isEmpty { return PackListing(kept: kept, doomed: []) }
       let isKept = Set(kept)
       return PackListing(kept: kept, doomed: doomed.filter { !isKept.contains($0) })
+    }
+  }
+
+  /// Those of the packs that are in doomed/ only. The caller holds the lock.
+  private func doomed(of packs: [FinishedPack]) throws(StoreError) -> [Digest] {
+    try explaining("the folders packs/ and doomed/") { () throws(SystemError) in
+      func isIn(_ folder: Descriptor, _ pack: Digest) throws(SystemError) -> Bool {
+        try layout.fileSystem.statIfPresent(at: folder.raw, Array(pack.hex.utf8)) != nil
+      }
+      var doomed: [Digest] = []
+      for pack in packs {
+        if try isIn(layout.packs, pack.name) { continue }
+        if try isIn(layout.doomed, pack.name) { doomed.append(pack.name) }
+      }
+      return doomed
     }
   }
 

@@ -80,7 +80,7 @@ extension Index {
         ).first(
           .blob(id.bytes), .integer(Int64(kind.rawValue)), .integer(isDoomed ? 1 : 0)
         ) { row -> ObjectPlace? in
-          guard let pack = Digest(row.bytes(0)), row.integer(1) >= 0, row.integer(2) >= 0,
+          guard let pack = row.digest(0), row.integer(1) >= 0, row.integer(2) >= 0,
             row.integer(3) >= 0, row.integer(4) >= 0
           else { return nil }
           return ObjectPlace(
@@ -114,9 +114,7 @@ extension Index {
           guard let kind = ObjectKind(rawValue: UInt8(truncatingIfNeeded: row.integer(1))) else {
             return
           }
-          row.withBytes(0) { bytes in
-            if bytes.count == 32, let base = bytes.baseAddress { body(kind, Digest(loading: base)) }
-          }
+          if let id = row.digest(0) { body(kind, id) }
         }
       }
     }
@@ -164,7 +162,7 @@ extension Index {
         var numbers: [Int64: Int] = [:]
         var all: [PackRow] = []
         try database.statement("SELECT id, name, size, doomed FROM pack ORDER BY id").rows { row in
-          guard let name = Digest(row.bytes(1)) else { return }
+          guard let name = row.digest(1) else { return }
           numbers[row.integer(0)] = all.count
           all.append(
             PackRow(
@@ -204,16 +202,17 @@ extension Index {
         + "ORDER BY id, kind, length, pack, frame, start"
     ).rows { row in
       guard let kind = ObjectKind(rawValue: UInt8(truncatingIfNeeded: row.integer(1))),
-        let pack = numbers[row.integer(2)]
+        let id = row.digest(0), let pack = numbers[row.integer(2)]
       else { return }
-      row.withBytes(0) { bytes in
-        guard bytes.count == 32, let base = bytes.baseAddress else { return }
-        body(
-          ObjectRow(
-            kind: kind, id: Digest(loading: base), pack: pack,
-            frame: UInt64(max(0, row.integer(3))), start: Int(row.integer(4)),
-            length: Int(row.integer(5))))
-      }
+      body(
+        ObjectRow(
+          kind: kind, id: id, pack: pack, frame: UInt64(max(0, row.integer(3))),
+          start: Int(row.integer(4)), length: Int(row.integer(5))))
     }
   }
+}
+
+extension Row {
+  /// An id; nil where the column holds anything else.
+  func digest(_ column: Int) -> Digest? { withBytes(column) { Digest(reading: $0) } }
 }

@@ -59,26 +59,30 @@ struct IndexRows {
     }
   }
 
-  /// What the folders have that the rows have not, and the other way round.
+  /// What the folders have that the rows have not, and the other way round. A pack's number is the
+  /// beginning of its name, so both are gone through in the same order.
   func differences(from listing: PackListing) throws(StoreError) -> IndexChange {
-    var known: [Digest: Bool] = [:]
-    try explainingSQLite {
-      try database.statement("SELECT name, doomed FROM pack").rows { row in
-        if let digest = Digest(row.bytes(0)) { known[digest] = row.integer(1) != 0 }
-      }
-    }
     var change = IndexChange()
-    for (names, isDoomed) in [(listing.kept, false), (listing.doomed, true)] {
-      for name in names {
-        guard let was = known.removeValue(forKey: name) else {
-          change.missing.append((name, isDoomed))
-          continue
+    var found = listing.inOrder[...]
+    try explainingSQLite {
+      try database.statement("SELECT name, doomed FROM pack ORDER BY id").rows { row in
+        guard let name = row.digest(0) else { return }
+        let wasDoomed = row.integer(1) != 0
+        while let next = found.first, next.name < name {
+          change.missing.append(next)
+          found = found.dropFirst()
         }
-        if was != isDoomed { change.moved.append((name, isDoomed)) }
+        if let next = found.first, next.name == name {
+          if next.isDoomed != wasDoomed { change.moved.append(next) }
+          found = found.dropFirst()
+        } else if wasDoomed {
+          change.removed.append(name)
+        } else {
+          change.lost.append(name)
+        }
       }
     }
-    change.lost = known.filter { !$0.value }.keys.sorted()
-    change.removed = known.filter(\.value).keys.sorted()
+    change.missing += found
     return change
   }
 

@@ -55,7 +55,7 @@ extension GarbageCollection {
     try explaining("the folder doomed/") { () throws(SystemError) in
       var files: [DoomedFile] = []
       for name in try layout.fileSystem.names(of: layout.doomed.raw) {
-        guard let pack = Digest(hex: String(decoding: name, as: UTF8.self)) else { continue }
+        guard let pack = Digest(hexDigits: name) else { continue }
         let stat = try layout.fileSystem.stat(at: layout.doomed.raw, name, followLink: false)
         files.append(DoomedFile(pack: pack, sizeBytes: stat.size))
       }

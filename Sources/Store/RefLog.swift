@@ -52,8 +52,12 @@ public struct RefLog: Sendable {
   public func images() throws(StoreError) -> [ImageName] {
     // The folder of an image whose snapshots were all removed stays.
     var images: [ImageName] = []
-    for image in try everyImage() where try !numbers(of: image).isEmpty { images.append(image) }
+    for image in try everyImage() where try hasSnapshots(image) { images.append(image) }
     return images
+  }
+
+  public func hasSnapshots(_ image: ImageName) throws(StoreError) -> Bool {
+    try fileNames(of: image).contains { RefLog.number($0) != nil }
   }
 
   /// The images that have, or had, snapshots.
@@ -66,21 +70,18 @@ public struct RefLog: Sendable {
 
   /// The numbers of an image's snapshots, ascending.
   public func numbers(of image: ImageName) throws(StoreError) -> [Int] {
-    guard let folder = try open(layout.refs, image) else { return [] }
-    return try explaining("the refs of \(image)") { () throws(SystemError) in
-      try layout.fileSystem.names(of: folder.raw).compactMap {
-        Int(String(decoding: $0, as: UTF8.self))
-      }.sorted()
-    }
+    try fileNames(of: image).compactMap { RefLog.number($0) }.sorted()
   }
 
   /// The highest number that an image has, or ever had.
   func highestNumber(of image: ImageName) throws(StoreError) -> Int {
-    guard let folder = try open(layout.refs, image) else { return 0 }
+    try fileNames(of: image).compactMap { RefLog.number($0) ?? RefLog.removedNumber($0) }.max() ?? 0
+  }
+
+  private func fileNames(of image: ImageName) throws(StoreError) -> [[UInt8]] {
+    guard let folder = try open(layout.refs, image) else { return [] }
     return try explaining("the refs of \(image)") { () throws(SystemError) in
-      try layout.fileSystem.names(of: folder.raw).compactMap {
-        Int(String(decoding: $0, as: UTF8.self)) ?? RefLog.removedNumber($0)
-      }.max() ?? 0
+      try layout.fileSystem.names(of: folder.raw)
     }
   }
 
@@ -176,6 +177,20 @@ public struct RefLog: Sendable {
   static func fileName(_ number: Int) -> [UInt8] {
     let digits = String(number)
     return Array((String(repeating: "0", count: max(0, 10 - digits.count)) + digits).utf8)
+  }
+
+  /// The number that is the name of a ref; nil for the name of anything else.
+  static func number(_ name: some Collection<UInt8>) -> Int? {
+    if name.isEmpty { return nil }
+    var number = 0
+    for digit in name {
+      guard (0x30...0x39).contains(digit) else { return nil }
+      let (tens, isTooLarge) = number.multipliedReportingOverflow(by: 10)
+      let (sum, isOver) = tens.addingReportingOverflow(Int(digit - 0x30))
+      if isTooLarge || isOver { return nil }
+      number = sum
+    }
+    return number
   }
 
   static func encode(_ snapshot: Snapshot) -> [UInt8] {

@@ -21,7 +21,7 @@ extension RefLog {
   static func removedNumber(_ name: [UInt8]) -> Int? {
     guard name.count > removedSuffix.count, name.suffix(removedSuffix.count) == removedSuffix[...]
     else { return nil }
-    return Int(String(decoding: name.dropLast(removedSuffix.count), as: UTF8.self))
+    return number(name.dropLast(removedSuffix.count))
   }
 
   /// Removes snapshots of one image, whatever is said of them elsewhere. The caller holds the
