@@ -75,19 +75,22 @@ extension Workspace {
   }
 
   /// The snapshots of an image, latest first.
-  public func log(_ name: String) throws -> [LogEntry] {
+  /// - Parameter limit: the most to list; older ones are not read.
+  public func log(_ name: String, limit: Int = .max) throws -> [LogEntry] {
     let refs = try store().refs
-    let latest = try findLatest(name)
-    let image = try ImageName(latest.snapshot.image)
+    let (image, numbers) = try findHistory(name)
     try mentionUnfinished(image)
     let tags = try refs.tags(of: image)
     let pins = try refs.pins(of: image)
-    return try refs.numbers(of: image).reversed().compactMap { number in
-      guard let committed = try refs.readIfPresent(image, number) else { return nil }
-      return LogEntry(
-        committed: committed, tags: tags.filter { $0.value == number }.keys.sorted(),
-        pin: pins[number])
+    var entries: [LogEntry] = []
+    for number in numbers where entries.count < limit {
+      guard let committed = try refs.readIfPresent(image, number) else { continue }
+      entries.append(
+        LogEntry(
+          committed: committed, tags: tags.filter { $0.value == number }.keys.sorted(),
+          pin: pins[number]))
     }
+    return entries
   }
 
   /// Tags of one snapshot.

@@ -29,24 +29,32 @@ public struct BlameOutcome: Sendable {
 
 extension Workspace {
   /// The snapshots of an image in which a path changed, latest first.
+  /// - Parameter limit: the most to list; older snapshots than those are not read.
   /// - Throws: `ImageError` where no snapshot has it.
-  public func log(_ name: String, path: String) throws -> [PathChange] {
-    let image = try ImageName(try findLatest(name).snapshot.image)
+  public func log(_ name: String, path: String, limit: Int = .max) throws -> [PathChange] {
+    let (image, numbers) = try findHistory(name)
     let refs = try store().refs
     var changes: [PathChange] = []
-    var previous: PathProbe?
-    for number in try refs.numbers(of: image) {
+    var newer: (committed: CommittedSnapshot, probe: PathProbe)?
+    for number in numbers where changes.count < limit {
       guard let committed = try refs.readIfPresent(image, number) else { continue }
-      let probe = try PathProbe(try reader(of: committed), path, after: previous)
-      if let change = PathChange(committed, from: previous, to: probe) { changes.append(change) }
-      previous = probe
+      let probe = try PathProbe(try reader(of: committed), path, beside: newer?.probe)
+      if let newer, let change = PathChange(newer.committed, from: probe, to: newer.probe) {
+        changes.append(change)
+      }
+      newer = (committed, probe)
+    }
+    if changes.count < limit, let newer,
+      let change = PathChange(newer.committed, from: nil, to: newer.probe)
+    {
+      changes.append(change)
     }
     guard !changes.isEmpty else {
       throw ImageError(
         "\(image):\(path)", "is in no snapshot of that image",
         advice: "Paths are absolute on the management node, or inside the root tree")
     }
-    return changes.reversed()
+    return changes
   }
 
   /// The snapshot in which a path got the content that it has in the one that `text` names.
@@ -54,7 +62,7 @@ extension Workspace {
     let asked = try find(try Reference(text))
     let image = try ImageName(asked.snapshot.image)
     let refs = try store().refs
-    var probe = try PathProbe(try reader(of: asked), path, after: nil)
+    var probe = try PathProbe(try reader(of: asked), path, beside: nil)
     guard let found = probe.found else {
       _ = try reader(of: asked).require(path)
       throw ImageError("\(asked.name):\(path)", "is not in that snapshot")
@@ -62,7 +70,7 @@ extension Workspace {
     var origin = asked
     for number in try refs.numbers(of: image).reversed() where number < asked.number {
       guard let committed = try refs.readIfPresent(image, number) else { continue }
-      let older = try PathProbe(try reader(of: committed), path, after: probe)
+      let older = try PathProbe(try reader(of: committed), path, beside: probe)
       guard older.found?.entry.content == found.entry.content else { break }
       origin = committed
       probe = older
@@ -78,7 +86,7 @@ private struct PathProbe {
   let path: [UInt8]
 
   /// - Parameter neighbour: a probe of the same path, whose trees need not be read again.
-  init(_ reader: StateReader, _ text: String, after neighbour: PathProbe?) throws {
+  init(_ reader: StateReader, _ text: String, beside neighbour: PathProbe?) throws {
     guard let (piece, parts) = try reader.locateIfPresent(text) else {
       self.parts = []
       path = []

@@ -55,6 +55,7 @@ struct SnapshotCommand: ParsableCommand {
 
 struct Log: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "log",
     abstract: "List the snapshots of an image, latest first.",
     discussion: """
       With a PATH, only those in which it changed: A added, D removed, M content changed, m \
@@ -64,18 +65,26 @@ struct Log: ParsableCommand {
 
   @Argument(help: "The image's name.") var name: String
   @Argument(help: "A path inside the image.") var path: String?
+  @Option(
+    name: [.customShort("n"), .long],
+    help: ArgumentHelp("List at most so many, the latest.", valueName: "count"))
+  var limit: Int?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    if let limit, limit < 1 { throw ValidationError("--limit is a number from 1 on.") }
+  }
 
   func run() throws {
     let workspace = try common.open()
     if let path {
-      let changes = try workspace.log(name, path: path)
+      let changes = try workspace.log(name, path: path, limit: limit ?? .max)
       Terminal.finish()
       if json.json { return try printJSON(changes.map(PathChangeJSON.init)) }
       return try printHistory(changes, workspace.tags(of:))
     }
-    let entries = try workspace.log(name)
+    let entries = try workspace.log(name, limit: limit ?? .max)
     Terminal.finish()
     if json.json {
       try printJSON(entries.map { SnapshotJSON($0.committed, tags: $0.tags, full: false) })
@@ -100,6 +109,7 @@ struct Log: ParsableCommand {
 
 struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "status",
     abstract: "Say whether the live image is what its latest snapshot says.")
 
   @Argument(help: "The image's name.") var name: String

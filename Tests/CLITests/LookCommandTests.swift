@@ -105,6 +105,14 @@ import Testing
     let log = try site.imgstore("log", "img", "--", "etc/list").output.split(separator: "\n")
     #expect(log.count == 2 && log[0].hasPrefix("M  @2") && log[0].hasSuffix("second"))
     #expect(log[1].hasPrefix("A  @1") && log[1].hasSuffix("first"))
+    func limited(_ arguments: String...) throws -> [Substring] {
+      try run(binary, arguments: ["log", "img"] + arguments, environment: site.environment)
+        .output.split(separator: "\n")
+    }
+    #expect(try limited("-n", "1", "--", "etc/list") == log.prefix(1).map { $0 })
+    #expect(try limited("--limit", "5", "--", "etc/list").count == 2)
+    #expect(try limited("-n", "1").map { $0.prefix(2) } == ["@2"])
+    #expect(try limited("-n", "9").count == 2)
     #expect(try site.imgstore("blame", "img", "etc/list").output.hasPrefix("@2"))
     #expect(
       try site.imgstore("blame", "img", "etc/ssh/sshd_config").output.hasPrefix("@1"))
