@@ -33,7 +33,8 @@ public struct Digest: Hashable, Comparable, Sendable {
   /// From 64 hexadecimal digits of either case; nil for any other text.
   public init?(hex: some StringProtocol) { self.init(hexDigits: Array(hex.utf8)) }
 
-  /// From the bytes of such a text. Folders of thousands of names are read with it: it allocates nothing.
+  /// From the bytes of such a text. Folders of thousands of names are read with it: it allocates
+  /// nothing.
   public init?(hexDigits digits: [UInt8]) {
     guard digits.count == 2 * Digest.byteCount else { return nil }
     let digest = digits.withUnsafeBufferPointer { digits -> Digest? in

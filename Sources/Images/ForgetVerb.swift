@@ -53,7 +53,7 @@ extension Workspace {
     let images =
       names.isEmpty
       ? try store.refs.images()
-      : try Set(names.map { try ImageName(try findLatest($0).snapshot.image) }).sorted()
+      : try Set(names.map { try findHistory($0).image }).sorted()
     let locks = try images.map { try lockHistory($0, store) }
     defer { withExtendedLifetime(locks) {} }
     let inUse = try snapshotsInUse()

@@ -75,8 +75,10 @@ extension Workspace {
   }
 
   /// The snapshots of an image, latest first.
-  /// - Parameter limit: the most to list; older ones are not read.
+  /// - Parameter limit: the most to list, at least 1; older ones are not read.
+  /// - Throws: `ImageError` where there is none.
   public func log(_ name: String, limit: Int = .max) throws -> [LogEntry] {
+    precondition(limit > 0)
     let refs = try store().refs
     let (image, numbers) = try findHistory(name)
     try mentionUnfinished(image)
@@ -90,6 +92,8 @@ extension Workspace {
           committed: committed, tags: tags.filter { $0.value == number }.keys.sorted(),
           pin: pins[number]))
     }
+    // Between listing and reading another process may have removed them all.
+    guard !entries.isEmpty else { throw noSnapshot(of: image, "at all") }
     return entries
   }
 

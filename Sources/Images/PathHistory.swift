@@ -29,9 +29,10 @@ public struct BlameOutcome: Sendable {
 
 extension Workspace {
   /// The snapshots of an image in which a path changed, latest first.
-  /// - Parameter limit: the most to list; older snapshots than those are not read.
+  /// - Parameter limit: the most to list, at least 1; older snapshots than those are not read.
   /// - Throws: `ImageError` where no snapshot has it.
   public func log(_ name: String, path: String, limit: Int = .max) throws -> [PathChange] {
+    precondition(limit > 0)
     let (image, numbers) = try findHistory(name)
     let refs = try store().refs
     var changes: [PathChange] = []

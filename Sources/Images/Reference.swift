@@ -160,11 +160,7 @@ extension Workspace {
   private func find(
     _ image: ImageName, _ selector: Reference.Selector, among numbers: [Int], _ refs: RefLog
   ) throws -> CommittedSnapshot {
-    func missing(_ what: String) -> ImageError {
-      ImageError(
-        "image \(image)", "has no snapshot \(what)",
-        advice: "'imgstore log \(image)' lists its snapshots")
-    }
+    func missing(_ what: String) -> ImageError { noSnapshot(of: image, what) }
     switch selector {
     case .latest:
       guard let last = numbers.last else { throw missing("at all") }
@@ -186,6 +182,12 @@ extension Workspace {
       }
       throw missing("as old as that")
     }
+  }
+
+  func noSnapshot(of image: ImageName, _ what: String) -> ImageError {
+    ImageError(
+      "image \(image)", "has no snapshot \(what)",
+      advice: "'imgstore log \(image)' lists its snapshots")
   }
 
   private func find(idPrefix text: String, _ refs: RefLog) throws -> CommittedSnapshot? {

@@ -14,7 +14,7 @@ extension Workspace {
   /// - Throws: `ImageError` where nothing was changed since the last snapshot, or where the state
   ///   before is not in the store.
   public func undo(_ name: String, _ request: RevertRequest? = nil) throws -> RevertOutcome {
-    let image = try ImageName(try findLatest(name).snapshot.image)
+    let image = try findHistory(name).image
     let store = try store()
     let lock = try lock(image, store)
     defer { withExtendedLifetime(lock) {} }

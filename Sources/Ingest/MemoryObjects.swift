@@ -1,4 +1,5 @@
-// A live image's trees in memory, over the store: what a comparison or a plan reads beside a snapshot.
+// A live image's trees in memory, over the store: what a comparison or a plan reads beside a
+// snapshot.
 
 import Codec
 import Platform

@@ -120,14 +120,14 @@ final class Index: Sendable {
     if packs.isEmpty { return }
     let exclusive = try lock(exclusive: true)
     defer { withExtendedLifetime(exclusive) {} }
+    // A collector may have taken them for a dead writer's: then they are not to be relied on.
+    let doomed = Set(try doomed(of: packs))
     guard try isStamped() else {
       // Someone touched it since we opened it: made anew, it knows our packs as well.
       return try rebuildLocked()
     }
     do throws(StoreError) {
       let database = try openToWrite()
-      // A collector may have taken them for a dead writer's: then they are not to be relied on.
-      let doomed = Set(try doomed(of: packs))
       try IndexRows(database).insert(packs) { doomed.contains($0) }
       try stamp()
       connection.withLock { $0 = database }
@@ -249,18 +249,25 @@ final class Index: Sendable {
   }
 
   /// Those of the packs that are in doomed/ only. The caller holds the lock.
+  /// - Throws: `missing` where one is in neither folder: no snapshot may rest on it.
   private func doomed(of packs: [FinishedPack]) throws(StoreError) -> [Digest] {
-    try explaining("the folders packs/ and doomed/") { () throws(SystemError) in
-      func isIn(_ folder: Descriptor, _ pack: Digest) throws(SystemError) -> Bool {
+    func isIn(_ folder: Descriptor, _ pack: Digest) throws(StoreError) -> Bool {
+      try explaining("pack \(pack.shortHex)") { () throws(SystemError) in
         try layout.fileSystem.statIfPresent(at: folder.raw, Array(pack.hex.utf8)) != nil
       }
-      var doomed: [Digest] = []
-      for pack in packs {
-        if try isIn(layout.packs, pack.name) { continue }
-        if try isIn(layout.doomed, pack.name) { doomed.append(pack.name) }
-      }
-      return doomed
     }
+    var doomed: [Digest] = []
+    for pack in packs.map(\.name) {
+      if try isIn(layout.packs, pack) { continue }
+      guard try isIn(layout.doomed, pack) else {
+        throw StoreError(
+          .missing, "pack \(pack.shortHex)",
+          "was just written, and is in the store no longer: something removes files from packs/",
+          advice: "Find out what does; then run the command again, and 'imgstore verify'")
+      }
+      doomed.append(pack)
+    }
+    return doomed
   }
 
   /// Reads the directories of a pack's frames.

@@ -56,7 +56,7 @@ public struct RefLog: Sendable {
     return images
   }
 
-  public func hasSnapshots(_ image: ImageName) throws(StoreError) -> Bool {
+  private func hasSnapshots(_ image: ImageName) throws(StoreError) -> Bool {
     try fileNames(of: image).contains { RefLog.number($0) != nil }
   }
 

@@ -73,7 +73,9 @@ struct Log: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
-    if let limit, limit < 1 { throw ValidationError("--limit is a number from 1 on.") }
+    if let limit, limit < 1 {
+      throw ValidationError("--limit takes a number from 1 on, not \(limit).")
+    }
   }
 
   func run() throws {

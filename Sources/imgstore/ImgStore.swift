@@ -5,8 +5,8 @@ import Glibc
 import Images
 import Platform
 
-// Every command writes its name down, though the parser would derive it: it asks all of them at each
-// start, and to derive one takes 0.07 ms.
+// Every command writes its name down, though the parser would derive it: it asks all of them at
+// each start, and to derive one takes 0.07 ms.
 @main
 struct ImgStore: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -229,11 +229,22 @@ import Testing
       try numbers("a/b/f") == [
         "8 mtime", "7 A", "5 D", "4 mode", "3 content+mtime", "1 A",
       ])
+    for limit in 1...7 {
+      let all = try workspace.log("img", path: "a/b/f").map(\.committed.number)
+      let some = try workspace.log("img", path: "a/b/f", limit: limit).map(\.committed.number)
+      #expect(some == Array(all.prefix(limit)))
+    }
     #expect(try numbers("other/x") == ["9 content+mtime", "6 content+mtime", "2 A"])
     #expect(try workspace.blame("img", path: "a/b/f").origin.number == 7)
     #expect(try workspace.blame("img@4", path: "/img/rootimg/a/b/f").origin.number == 3)
     #expect(try workspace.blame("img@~1", path: "other").origin.number == 6)
     #expect(throws: ImageError.self) { try workspace.blame("img@6", path: "a/b/f") }
     #expect(throws: ImageError.self) { try workspace.log("img", path: "never") }
+    // With a limit, older snapshots are not read: a damaged one is not noticed.
+    try shell("echo scribble >\"$1/refs/img/0000000001\"", folder.path("store"))
+    #expect(try workspace.log("img", limit: 8).count == 8)
+    #expect(try workspace.log("img", path: "a/b/f", limit: 3).count == 3)
+    #expect(throws: StoreError.self) { try workspace.log("img") }
+    #expect(throws: StoreError.self) { try workspace.log("img", path: "a/b/f") }
   }
 }

@@ -102,23 +102,28 @@ import Testing
 
   @Test(arguments: [true, false])
   func `no snapshot rests on a pack that did not get to the disk`(_ isRevert: Bool) throws {
-    var refused = 0
     for n in 0..<100 {
       let folder = try TemporaryFolder()
       try prepare(folder)
       let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
       let files = FaultyFileSystem(.nth(n, "sync", .inputOutput))
+      var isRefused = false
       do {
         let workspace = try Workspace(options, fileSystem: files) { _ in }
         if isRevert { _ = try workspace.revert("img@1") } else { _ = try workspace.snapshot("img") }
       } catch {
-        refused += 1
+        isRefused = true
       }
+      // A sync that fails is not passed over in silence: there is none that nothing rests on.
+      #expect(isRefused == files.isHit, "sync \(n)")
       let report = try Workspace(options) { _ in }.verify(deep: true)
       #expect(report.isClean, "sync \(n): \(report.problems)")
-      if !files.isHit { break }
+      if !files.isHit {
+        #expect(n >= (isRevert ? 8 : 5), "syncs")
+        return
+      }
     }
-    #expect(refused >= 3)
+    Issue.record("the sweep does not end")
   }
 
   @Test(arguments: [ApplyMethod.swap, .inPlace])

@@ -74,6 +74,66 @@ import Testing
     #expect(quiet.withLock { $0 }.isEmpty)
   }
 
+  @Test(arguments: seeds)
+  func `the index follows packs that come, go, and are doomed`(_ seed: UInt64) throws {
+    let folder = try TemporaryFolder()
+    let workspace = try filled(folder)
+    for i in 0..<12 {
+      try shell(
+        "echo \(i) >\"$1/d/c/\(i)\"; mkdir -p \"$2\"", folder.path("root/img/rootimg"),
+        folder.path("aside"))
+      _ = try workspace.snapshot("img")
+    }
+    let store = folder.path("store")
+    let packs = try FileManager.default.contentsOfDirectory(atPath: store + "/packs").sorted()
+    try #require(packs.count == 14)
+    let places = [store + "/packs", store + "/doomed", folder.path("aside")]
+    var random = SplitMix64(seed)
+    for round in 0..<12 {
+      for pack in packs where Int.random(in: 0..<3, using: &random) == 0 {
+        // Now and then in packs/ and doomed/ at once, as a collector that was killed leaves it.
+        let targets =
+          Int.random(in: 0..<5, using: &random) == 0
+          ? [0, 1] : [Int.random(in: 0..<3, using: &random)]
+        let from = try #require(
+          places.first { FileManager.default.fileExists(atPath: "\($0)/\(pack)") })
+        let held = folder.path("held")
+        try FileManager.default.moveItem(atPath: "\(from)/\(pack)", toPath: held)
+        for place in places { try? FileManager.default.removeItem(atPath: "\(place)/\(pack)") }
+        for target in targets {
+          try FileManager.default.linkItem(atPath: held, toPath: "\(places[target])/\(pack)")
+        }
+        try FileManager.default.removeItem(atPath: held)
+      }
+      _ = try again(folder).log("img")
+      let followed = try dump(folder)
+      try shell("rm \"$1/index.sqlite\" \"$1/index.stamp\"", store)
+      _ = try again(folder).log("img")
+      #expect(try dump(folder) == followed, "seed \(seed), round \(round)")
+    }
+  }
+
+  @Test(arguments: [
+    "UPDATE pack SET name = x'00' WHERE id = (SELECT min(id) FROM pack)",
+    "UPDATE pack SET id = id + 1 WHERE id = (SELECT max(id) FROM pack)",
+  ])
+  func `an index that cannot be right is made anew`(_ change: String) throws {
+    let folder = try TemporaryFolder()
+    _ = try filled(folder)
+    let before = try dump(folder)
+    // Stamped as ours, so that only its content can tell.
+    try shell(
+      """
+      cd "$1/store"; sqlite3 index.sqlite "$2"
+      printf '%-127s\\n' "$(stat -c '%i %s %.9Y %.9Z' index.sqlite | sed -E 's/\\.0+([0-9])/.\\1/g')" >index.stamp
+      """, folder.path, change)
+    try #require(try dump(folder) != before)
+    let lines = Monitor<[String]>([])
+    _ = try again(folder) { line in lines.withLock { $0.append(line) } }.log("img")
+    #expect(try dump(folder) == before)
+    #expect(lines.withLock { $0.count } == 1, "\(lines.withLock { $0 })")
+  }
+
   @Test func `reindex gives the same index`() throws {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder)

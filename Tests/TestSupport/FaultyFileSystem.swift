@@ -1,6 +1,6 @@
 // A file system in which the n-th operation fails: once, or that one and all after it. The second
 // is a crash as seen from outside: whatever came before is done, nothing after it is. Or one in which
-// all operations of a name fail, or one: a disk that no sync gets through to.
+// all operations of a name fail, or the n-th of them: a disk that no sync, or not each, gets through to.
 
 import Platform
 
