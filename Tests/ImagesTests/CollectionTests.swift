@@ -333,7 +333,7 @@ func request(
     try site.change(2)
     try site.snapshot()
     try shell(
-      "printf x | dd of=\"$1/refs/img/0000000002\" bs=1 seek=40 conv=notrunc status=none",
+      "printf xxxx | dd of=\"$1/refs/img/0000000002\" bs=1 seek=40 conv=notrunc status=none",
       site.folder.path("store"))
     do {
       _ = try site.open().collect()

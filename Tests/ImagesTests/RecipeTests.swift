@@ -179,7 +179,10 @@ private func python(_ level: Int) -> String {
     ("cut off", "\(cpio) | pigz | head -c 900000 > \"$1\""),
     (
       "a flipped bit",
-      "\(cpio) | pigz > \"$1\"; printf '\\x55' | dd of=\"$1\" bs=1 seek=900000 conv=notrunc status=none"
+      """
+      \(cpio) | pigz > "$1"; byte=$(od -An -tu1 -j 900000 -N 1 "$1")
+      printf "\\\\$(printf %o $((byte ^ 1)))" | dd of="$1" bs=1 seek=900000 conv=notrunc status=none
+      """
     ),
     ("xz", "\(cpio) | xz -1 > \"$1\""),
   ])

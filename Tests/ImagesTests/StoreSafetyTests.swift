@@ -195,7 +195,7 @@ import Testing
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     try shell(
-      "cd \"$1/store/refs/img\"; printf x | dd of=0000000002 bs=1 seek=40 conv=notrunc status=none",
+      "cd \"$1/store/refs/img\"; printf xxxx | dd of=0000000002 bs=1 seek=40 conv=notrunc status=none",
       folder.path)
     let workspace = try again(folder)
     #expect(try workspace.revert("img@1").isExact)

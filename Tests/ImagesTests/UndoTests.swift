@@ -115,7 +115,7 @@ import Testing
     _ = try twoStates(folder)
     let workspace = try interrupt(folder, .swap)
     try shell(
-      "printf X | dd of=\"$1\" bs=1 seek=40 conv=notrunc 2>&1", folder.path("store/journal/img"))
+      "printf XXXX | dd of=\"$1\" bs=1 seek=40 conv=notrunc 2>&1", folder.path("store/journal/img"))
     for direction in [ResumeDirection.forward, .back] {
       #expect(
         refusal { _ = try workspace.resume("img", direction) }.contains(
