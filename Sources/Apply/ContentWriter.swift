@@ -55,6 +55,7 @@ final class ContentWriter {
         old?.bytes(of: part, in: room.bytes)
       }
       try store.read(blob, sizeBytes: sizeBytes, elsewhere: fromOld) { _, bytes in
+        try Interruption.check()
         hash.update(bytes)
         try fileSystem.write(file.raw, bytes)
         progress.add(bytes: UInt64(bytes.count))
@@ -100,6 +101,7 @@ final class ContentWriter {
       let room = PartBuffer()
       do {
         while !failed.withLock({ $0 }) {
+          try Interruption.check()
           let run = parts.withLock { parts in
             var run: [BlobPart] = []
             while run.count < 32, let part = parts.next() { run.append(part) }

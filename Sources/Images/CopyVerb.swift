@@ -88,7 +88,7 @@ extension Workspace {
 
     let before = try commitLive(
       image, ImageDefinition(), also: pieces.compactMap(PieceRequest.init), rows: draft.rows.keys,
-      notes: try absenceNotes(of: pieces, live), mayBeEmpty: true,
+      notes: try absenceNotes(of: pieces, live), allowsEmpty: true,
       message: "before copy of \(source.name)", command: "copy"
     ).committed
     var snapshot = source.snapshot

@@ -78,8 +78,8 @@ extension Workspace {
       let reasons = policy.reasons(
         for: all.map {
           RetentionCandidate(
-            number: $0.number, created: $0.snapshot.created.seconds, tags: tags(of: $0.number),
-            pin: pins[$0.number],
+            number: $0.number, created: $0.snapshot.created.seconds,
+            isComplete: $0.snapshot.isComplete, tags: tags(of: $0.number), pin: pins[$0.number],
             underWay: inUse[SnapshotName(image: image, number: $0.number)])
         }, force: force)
       for committed in all {
@@ -117,13 +117,23 @@ extension Workspace {
     let tags = try store.refs.tags(of: image).filter { $0.value == name.number }.keys.sorted()
     if !force {
       var reasons: [KeepReason] = []
-      if try store.refs.numbers(of: image).last == name.number { reasons.append(.latest) }
+      if try store.refs.numbers(of: image).last == name.number {
+        reasons.append(.latest)
+      } else if try latestComplete(of: image, store)?.number == name.number {
+        reasons.append(.latestComplete)
+      }
       if let why = try store.refs.pins(of: image)[name.number] {
         reasons.append(.pinned(why: why))
       }
       if !tags.isEmpty { reasons.append(.tagged(tags)) }
       if !reasons.isEmpty {
-        let why = reasons.map { $0 == .latest ? "the latest of its image" : "\($0)" }
+        let why = reasons.map { reason in
+          switch reason {
+          case .latest: "the latest of its image"
+          case .latestComplete: "the latest complete one of its image"
+          default: "\(reason)"
+          }
+        }
         throw ImageError(
           "snapshot \(name)", "is " + why.joined(separator: ", and "),
           advice: "'--force' removes it all the same")
@@ -132,6 +142,16 @@ extension Workspace {
     let forgotten = ForgottenSnapshot(
       name: name, snapshot: try? store.refs.read(image, name.number), tags: tags)
     return try drop([forgotten], kept: [], unreadable: [], dryRun: dryRun)
+  }
+
+  /// The latest snapshot that holds everything; nil where no readable one does.
+  private func latestComplete(
+    of image: ImageName, _ store: ObjectStore
+  ) throws -> CommittedSnapshot? {
+    for number in try store.refs.numbers(of: image).reversed() {
+      if let found = try? store.refs.read(image, number), found.snapshot.isComplete { return found }
+    }
+    return nil
   }
 
   /// The image's lock, also while a change of it is unfinished: what that needs stays.

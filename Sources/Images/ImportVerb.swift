@@ -52,6 +52,7 @@ extension Workspace {
     _ request: ImportRequest, report: @escaping (BundleEvent) -> Void = { _ in }
   ) throws -> ImportOutcome {
     let start = monotonicSeconds()
+    Interruption.ignoreClosedPipes()
     let store = try store(create: true)
     let session = try store.beginSession()
     let staged = request.isDryRun ? nil : try stagedBlobs()
@@ -176,7 +177,7 @@ extension Workspace {
 
     let safety = try commitLive(
       image, existing, also: everything, rows: prepared.rowKeys,
-      notes: try absenceNotes(of: pieces.all, live), mayBeEmpty: true,
+      notes: try absenceNotes(of: pieces.all, live), allowsEmpty: true,
       message: "before import of \(request.bundle)", command: "import"
     ).committed
     try requireKept(live.capture.pieces, live.notes, in: safety)

@@ -102,6 +102,7 @@ extension Workspace {
     also others: [PieceRequest] = [], rows keys: Set<RowKey> = [],
     attested: [[UInt8]: AttestedFile] = [:], into destination: CaptureDestination
   ) throws -> LiveImage {
+    try requireProc()
     let store = try store()
     let cache = try validCache(image, store)
     let (requests, named) = try requests(definition, latest: latest?.snapshot, also: others)

@@ -57,8 +57,11 @@ extension Workspace {
     }
     do {
       let syncs = PendingSyncs(fileSystem)
-      let outcome = try goOn(image, journal, target, before, goal, syncs, start)
-      try end(image, syncs)
+      let outcome = try Interruption.duringChange {
+        let outcome = try goOn(image, journal, target, before, goal, syncs, start)
+        try end(image, syncs)
+        return outcome
+      }
       return ResumeOutcome(change: change, direction: direction, revert: outcome)
     } catch {
       throw HalfDone(error, change)

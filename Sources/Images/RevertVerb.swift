@@ -249,7 +249,7 @@ extension Workspace {
     let store = try store()
     guard isExact else {
       return try commitLive(
-        image, proof.live.definition, also: target.snapshot.requests,
+        image, proof.live.definition, also: target.snapshot.requests, allowsEmpty: true,
         message: message + ", not exact", command: command, before: before
       ).committed
     }

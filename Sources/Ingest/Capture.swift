@@ -71,6 +71,8 @@ public struct Capture: Sendable {
           .unreadable, path: [0x2f], detail: "and \(walker.findings.leftOut) more entries"))
     }
 
+    let unreadable =
+      UInt64(located.notes.count { $0.kind == .unreadable }) + UInt64(walker.findings.leftOut)
     let build = try build(located.live, side, walker.findings, destination)
     var pieces: [Snapshot.Piece] = []
     for (request, entry) in zip(located.requests, located.live.entries) {
@@ -89,7 +91,7 @@ public struct Capture: Sendable {
       contentBytes: build.contentBytes
         &+ located.live.entries.reduce(0) { $0 &+ ($1.stat.kind == .file ? $1.stat.size : 0) },
       readBytes: readBytes, readFiles: jobs.reduce(0) { $0 + $1.items.count },
-      attestedFiles: attestedFiles,
+      unreadableEntries: unreadable, attestedFiles: attestedFiles,
       live: located.live, scanStart: scanStart)
   }
 

@@ -431,7 +431,7 @@ extension ObjectStore {
   ) throws {
     let threads = min(processorCount, made.partCount)
     let ahead = PartsAhead(made, self, window: 2 * threads)
-    let handles = (0..<threads).map { _ in startThread { ahead.work() } }
+    let handles = try startWorkers(threads) { ahead.work() }
     defer {
       ahead.close()
       for handle in handles { handle.join() }

@@ -104,7 +104,7 @@ public final class WriteSession: Sendable {
       guard case .notBegun = ending else { preconditionFailure("a session ends once") }
       ending = .underWay
     }
-    startDetachedThread { self.end() }
+    if (try? startDetachedThread { self.end() }) == nil { end() }
   }
 
   private func end() {

@@ -18,12 +18,17 @@ struct SnapshotCommand: ParsableCommand {
       Keep new packed images as recipes over the tree, where they can be made again bit for bit: \
       about as slow as packing them ('imgstore help recipes').
       """) var recipes = false
+  @Flag(
+    help: """
+      Record the image also where a tree that the latest snapshot has is gone, empty or mostly \
+      unreadable: by default that is an error.
+      """) var allowEmpty = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     let outcome = try common.open().snapshot(
-      name, message: message, tag: tag, recipes: recipes)
+      name, message: message, tag: tag, recipes: recipes, allowsEmpty: allowEmpty)
     Terminal.finish()
     let snapshot = outcome.committed.snapshot
     if json.json {
@@ -31,7 +36,7 @@ struct SnapshotCommand: ParsableCommand {
     } else {
       let holds = "\(count(snapshot.entryCount, "entry")), \(sizeText(snapshot.contentBytes))"
       let did =
-        outcome.sameAs.map { "same as @\($0)" }
+        outcome.sameAs.map { outcome.isNew ? "same as @\($0)" : "unchanged, not recorded again" }
         ?? "read \(sizeText(outcome.readBytes)), stored \(sizeText(outcome.storedBytes))"
       print("\(outcome.committed.name)  \(outcome.committed.id.shortHex)")
       print("  \(holds); \(did); \(secondsText(outcome.seconds))")

@@ -276,7 +276,7 @@ func request(
     let wrote = Monitor<UInt64?>(nil)
     let path = site.folder.path("store/doomed")
     let store = Array(site.folder.path("store").utf8)
-    let thread = startThread(stackBytes: 8 << 20) {
+    let thread = try startThread(stackBytes: 8 << 20) {
       do {
         let store = try ObjectStore(KernelFileSystem.shared, path: store, create: false) { _ in }
         let session = try store.beginSession()

@@ -69,6 +69,29 @@ import Testing
     #expect(KeepReason.pinned(why: "for the audit").description == "pinned: for the audit")
   }
 
+  @Test func `an incomplete snapshot satisfies no rule`() {
+    let end: Int64 = 1_800_014_400
+    func history(_ states: String) -> [RetentionCandidate] {
+      states.enumerated().map {
+        RetentionCandidate(
+          number: $0.offset + 1, created: end + Int64($0.offset) * day,
+          isComplete: $0.element == "C")
+      }
+    }
+    // Ten bad nights after two good ones.
+    let nights = history("CC" + String(repeating: "i", count: 10))
+    #expect(kept(nights) { $0.last = 10 } == [1, 2, 12])
+    #expect(kept(nights) { $0.last = 1 } == [2, 12])
+    #expect(kept(nights) { $0.daily = 5 } == [1, 2, 12])
+    #expect(kept(nights) { $0.monthly = 1 } == [2, 12])
+    // Not even a policy that keeps nothing, and a force that gives tags up, drop the latest complete one.
+    #expect(kept(nights, force: true) { $0.last = 0 } == [2, 12])
+    // One in between takes no place.
+    #expect(kept(history("CCiCiC")) { $0.last = 3 } == [2, 4, 6])
+    // With nothing better the rules judge incomplete ones.
+    #expect(kept(history("iiii")) { $0.last = 3 } == [2, 3, 4])
+  }
+
   private func filled(_ folder: TemporaryFolder, _ count: Int) throws -> Workspace {
     let workspace = try Workspace.test(folder)
     for i in 1...count {

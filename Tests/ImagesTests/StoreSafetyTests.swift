@@ -277,7 +277,7 @@ import Testing
     let file = folder.path("root/img/rootimg/log")
     try shell("head -c 60000000 /dev/zero >\"$1\"", file)
     let stop = Monitor(false)
-    let writer = startThread {
+    let writer = try startThread {
       while !stop.withLock({ $0 }) {
         _ = try? run("bash", "-c", "for i in $(seq 200); do echo x >>\(file); done")
       }

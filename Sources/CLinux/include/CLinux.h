@@ -120,9 +120,24 @@ int clinux_wait_ready(const int files[2], int write_fd);
 // `environ`.
 char **clinux_environment(void);
 
+// The program's arguments as the kernel handed them over. (Swift's own come from
+// /proc/self/cmdline, which may be missing or unreadable.)
+int clinux_argument_count(void);
+// The argument at a place below the count.
+const char *clinux_argument(int index);
+
+// Opens what is closed of the three standard streams, so that no file that is opened later gets one of
+// their numbers: input is empty, and what is written to the others fails.
+void clinux_fill_standard_streams(void);
+// Has a signal ignored from now on.
+void clinux_ignore_signal(int signal);
+
 // A pipe that gets the number of each SIGHUP, SIGINT and SIGTERM as a byte from now on, in place of
-// their default action (a signal that is ignored stays ignored). Returns its reading end. Once only.
+// their default action (a signal that is ignored stays ignored). Returns its reading end, or a negative errno.
+// Once only.
 int clinux_catch_interrupts(void);
+// Gives the caught signals their default action back.
+void clinux_restore_interrupts(void);
 // Gives a signal its default action back and sends it to this process.
 void clinux_die_of(int signal);
 
