@@ -31,6 +31,9 @@ extension SystemError: ExplainedError {
     switch code {
     case .noSpace, .quota: "Make room on that file system and run the command again"
     case .accessDenied, .notPermitted: "Run the command as root, or as the owner of that path"
+    case .tooManyOpenFiles: "Raise the limit on open files ('ulimit -n') and run the command again"
+    case .tooManyOpenFilesInSystem, .outOfMemory:
+      "The machine lacks memory or open files: end other programs and run the command again"
     case .readOnly: "The file system is mounted read-only: mount it writable first"
     default: ""
     }

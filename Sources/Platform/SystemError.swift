@@ -9,6 +9,7 @@ public struct SystemError: Error, Sendable, Equatable {
     public static let notPermitted = Code(rawValue: 1)
     public static let notFound = Code(rawValue: 2)
     public static let inputOutput = Code(rawValue: 5)
+    public static let outOfMemory = Code(rawValue: 12)
     public static let accessDenied = Code(rawValue: 13)
     public static let busy = Code(rawValue: 16)
     public static let exists = Code(rawValue: 17)
@@ -16,6 +17,8 @@ public struct SystemError: Error, Sendable, Equatable {
     public static let notDirectory = Code(rawValue: 20)
     public static let isDirectory = Code(rawValue: 21)
     public static let invalid = Code(rawValue: 22)
+    public static let tooManyOpenFilesInSystem = Code(rawValue: 23)
+    public static let tooManyOpenFiles = Code(rawValue: 24)
     /// ENOTTY: the device or file system does not know that request.
     public static let notTerminal = Code(rawValue: 25)
     public static let tooLarge = Code(rawValue: 27)
@@ -45,6 +48,10 @@ public struct SystemError: Error, Sendable, Equatable {
 
   /// The path, or a directory on the way to it, does not exist.
   public var isAbsent: Bool { code == .notFound || code == .notDirectory }
+  /// The process or the machine lacks descriptors or memory. That says nothing about the entry.
+  public var isExhaustion: Bool {
+    code == .tooManyOpenFiles || code == .tooManyOpenFilesInSystem || code == .outOfMemory
+  }
   /// There is no room left.
   public var isOutOfSpace: Bool { code == .noSpace || code == .quota }
 }
