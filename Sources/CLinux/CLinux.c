@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/btrfs.h>
 #include <linux/fs.h>
 #include <linux/stat.h>
 #include <poll.h>
@@ -19,6 +20,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -90,6 +92,25 @@ int64_t clinux_getdents(int fd, void *to, size_t n) {
   return RETRY(int64_t, syscall(SYS_getdents64, fd, to, n));
 }
 
+uint64_t clinux_file_system_type(int fd) {
+  struct statfs s;
+  return fstatfs(fd, &s) == 0 ? (uint64_t)(unsigned long)s.f_type : 0;
+}
+int clinux_is_read_only_snapshot(int fd) {
+#ifdef BTRFS_IOC_GET_SUBVOL_INFO
+  struct btrfs_ioctl_get_subvol_info_args info;
+  memset(&info, 0, sizeof info);
+  if (ioctl(fd, BTRFS_IOC_GET_SUBVOL_INFO, &info) < 0) return 0;
+  const uint64_t read_only = 1;  // BTRFS_ROOT_SUBVOL_RDONLY
+  if ((info.flags & read_only) == 0) return 0;
+  for (size_t i = 0; i < sizeof info.parent_uuid; i++)
+    if (info.parent_uuid[i] != 0) return 1;
+#else
+  (void)fd;
+#endif
+  return 0;
+}
+
 static void convert(const struct statx *s, struct clinux_stat *to) {
   to->dev = makedev(s->stx_dev_major, s->stx_dev_minor);
   to->ino = s->stx_ino;
@@ -120,6 +141,7 @@ static void convert(const struct statx *s, struct clinux_stat *to) {
   to->inode_flags = (s->stx_attributes & STATX_ATTR_IMMUTABLE ? CLINUX_IMMUTABLE : 0) |
                     (s->stx_attributes & STATX_ATTR_APPEND ? CLINUX_APPEND : 0) |
                     (s->stx_attributes & STATX_ATTR_NODUMP ? CLINUX_NODUMP : 0);
+  to->reports_flags = (s->stx_attributes_mask & STATX_ATTR_IMMUTABLE) != 0;
 }
 #ifdef STATX_MNT_ID
 #define STAT_FIELDS (STATX_BASIC_STATS | STATX_MNT_ID)

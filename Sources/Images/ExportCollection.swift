@@ -58,7 +58,8 @@ struct ExportCollection {
     for piece in captured {
       if let path = AbsolutePath(piece.path) { pieces[path] = piece }
     }
-    contents.files = pieces.sorted { precedes($0.key.bytes, $1.key.bytes) }
+    contents.files = pieces.filter { !PieceRequest.isTargetRole($0.value.role) }
+      .sorted { precedes($0.key.bytes, $1.key.bytes) }
       .map { ($0.value.role, $0.key) }
     try collectRows(request, state, tables)
   }
@@ -90,7 +91,7 @@ struct ExportCollection {
       PieceRequest(role: ImageFiles.extra, path: $0)
     }
     if requests.isEmpty { return [] }
-    return try Capture(workspace.resolver, progress: workspace.progress).run(
+    return try workspace.newCapture().run(
       requests, cache: nil, into: .store(session)
     ).pieces
   }
@@ -204,7 +205,16 @@ struct ExportCollection {
         path.text, "belongs to the image and is not in its snapshot",
         advice: "Put the file in its place and export again")
     }
-    return piece
+    guard piece.entry.kind == .symlink else { return piece }
+    let target = Array(pieces.values).followed(piece)
+    // A link within a folder that the bundle carries stays a link; another one stands for its target.
+    let isCarried = [ImageFiles.extra, ImageFiles.kit].contains(piece.role)
+    if isCarried, target.map({ !PieceRequest.isTargetRole($0.role) }) ?? true { return piece }
+    guard let target else {
+      throw ImageError(
+        path.text, "is a link that leads to nothing", advice: "Mend the link and export again")
+    }
+    return target
   }
 
   /// A tree as a compressed archive, in a nameless file: tar wants its size first.

@@ -105,7 +105,9 @@ extension Workspace {
     let isFolder =
       try fileSystem.statIfPresent(
         at: fileSystem.workingDirectory, Array(path.utf8), followLink: true)?.kind == .directory
-    return isFolder ? absolute(path + "/" + name) : path
+    let whole = isFolder ? absolute(path + "/" + name) : path
+    try requireOutsideStore(path: absolute(whole + "/.."), "destination \(whole)")
+    return whole
   }
 
   private func write(

@@ -138,6 +138,7 @@ extension Workspace {
     let image = prepared.image
     let existing = try tables().definition(of: image.text) ?? ImageDefinition()
     let latest = try store.refs.latestReadable(of: image)
+    try requireMounted(latest?.snapshot.notes ?? [], image: image.text)
     let memory = MemoryObjects(over: store)
     let everything =
       prepared.pieces.compactMap(PieceRequest.init)
@@ -147,6 +148,7 @@ extension Workspace {
     let live = try captureLive(
       image, existing, latest: latest, also: everything, rows: prepared.rowKeys,
       into: .memory(memory))
+    try requireKnownMounts(live.notes)
     let pieces = try targets.settle(prepared, live)
     // What is another image's, in a folder that they are made to share, only gives way.
     let own = Set(try imageFiles(existing, targets.install).map(\.path.bytes))
@@ -265,7 +267,7 @@ extension Workspace {
     _ journal: Journal, isBack: Bool
   ) throws -> (AbsolutePath) throws -> ResolvedPath {
     guard journal.operation == .importing, !isBack else {
-      return { [resolver] in try resolver.resolve($0, create: true) }
+      return { try self.locate($0, create: true) }
     }
     let targets = try ImportTargets(self, ImportOption.request(journal))
     return { try targets.resolve($0) }

@@ -15,6 +15,7 @@ struct ReadResult {
   var content: LiveContent
   var xattrs: Digest?
   var holes: Digest?
+  var flags: InodeFlags = []
   var note: Snapshot.Note?
   /// It disappeared before it could be read.
   var isGone = false
@@ -84,10 +85,7 @@ struct ContentReader: ~Copyable {
       for attempt in 1...3 {
         let (blob, holes) = try readOnce(file, sizeBytes: before.size)
         let after = try fileSystem.stat(file.raw)
-        guard after.kind == .file else {
-          result.isGone = true
-          return result
-        }
+        guard after.kind == .file else { return vanished(directory, entry) }
         result.content = .file(blob: blob.id)
         result.holes = holes
         result.stat = after
@@ -100,15 +98,14 @@ struct ContentReader: ~Copyable {
             detail: "read three times")
         }
       }
+      result.flags = flags(of: file, result.stat, directory)
       if result.stat.changed != entry.stat.changed {
         result.xattrs = try walker.readXattrs(place.directory, place.name)
       }
     } catch let error as SystemError {
-      if error.isAbsent || error.code == .loop {
-        result.isGone = true
-        result.note = Snapshot.Note(
-          .vanished, path: directory.absolutePath(of: entry.name), detail: "gone before it was read"
-        )
+      if error.isExhaustion { throw error }
+      if error.isAbsent || error.code == .loop || error.code == .isDirectory {
+        return vanished(directory, entry)
       } else {
         result.content = .unreadable
         result.note = Snapshot.Note(
@@ -116,6 +113,24 @@ struct ContentReader: ~Copyable {
       }
     }
     return result
+  }
+
+  /// The name belongs to no file any more, or to another kind of entry.
+  private func vanished(_ directory: LiveDirectory, _ entry: LiveEntry) -> ReadResult {
+    ReadResult(
+      stat: entry.stat, content: .unreadable, xattrs: nil, holes: nil,
+      note: Snapshot.Note(
+        .vanished, path: directory.absolutePath(of: entry.name), detail: "gone before it was read"),
+      isGone: true)
+  }
+
+  private func flags(
+    of file: Descriptor, _ stat: FileStat, _ directory: LiveDirectory
+  ) -> InodeFlags {
+    let needsRequest =
+      directory.traits?.needsFlagRequest
+      ?? (!stat.reportsFlags || TreeTraits.isBtrfs(file, fileSystem))
+    return needsRequest ? walker.requestFlags(file, stat) : stat.flags
   }
 
   private mutating func readOnce(

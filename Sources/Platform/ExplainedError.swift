@@ -34,7 +34,7 @@ extension SystemError: ExplainedError {
       isRoot
         ? "Look for what forbids it: inode flags (lsattr), a security policy, or the file system"
         : "Run the command as root, or as the owner of that path"
-    case .tooManyFiles, .tooManyFilesOnMachine:
+    case .tooManyOpenFiles, .tooManyOpenFilesInSystem:
       "Raise the limit on open files (ulimit -n) and run the command again"
     case .tryAgain where operation == "start a thread":
       "Raise the limits on processes and memory (ulimit -u, ulimit -v) and run the command again"

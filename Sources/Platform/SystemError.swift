@@ -18,9 +18,8 @@ public struct SystemError: Error, Sendable, Equatable {
     public static let notDirectory = Code(rawValue: 20)
     public static let isDirectory = Code(rawValue: 21)
     public static let invalid = Code(rawValue: 22)
-    /// ENFILE and EMFILE: the machine's, the process's descriptors are used up.
-    public static let tooManyFilesOnMachine = Code(rawValue: 23)
-    public static let tooManyFiles = Code(rawValue: 24)
+    public static let tooManyOpenFilesInSystem = Code(rawValue: 23)
+    public static let tooManyOpenFiles = Code(rawValue: 24)
     /// ENOTTY: the device or file system does not know that request.
     public static let notTerminal = Code(rawValue: 25)
     public static let tooLarge = Code(rawValue: 27)
@@ -52,8 +51,8 @@ public struct SystemError: Error, Sendable, Equatable {
   public var isAbsent: Bool { code == .notFound || code == .notDirectory }
   /// The process or the machine has reached a limit (descriptors, memory, threads), or lacks what the
   /// call needs (/proc): that says nothing about the path, and every other path would meet the same.
-  public var isResourceLimit: Bool {
-    [.tooManyFiles, .tooManyFilesOnMachine, .outOfMemory, .tryAgain, .notImplemented]
+  public var isExhaustion: Bool {
+    [.tooManyOpenFiles, .tooManyOpenFilesInSystem, .outOfMemory, .tryAgain, .notImplemented]
       .contains(code)
   }
   /// There is no room left.

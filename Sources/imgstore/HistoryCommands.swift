@@ -48,7 +48,7 @@ struct SnapshotCommand: ParsableCommand {
   private func finish(_ committed: CommittedSnapshot) throws {
     let notes = committed.snapshot.notes
     if !common.quiet {
-      for note in notes where !note.isProblem { Terminal.remark(noteText(note)) }
+      for note in notes where note.isRemark { Terminal.remark(noteText(note)) }
     }
     let problems = notes.filter(\.isProblem)
     if problems.isEmpty { return }
@@ -132,7 +132,7 @@ struct Status: ParsableCommand {
       describe(status)
     }
     if !common.quiet {
-      for note in status.notes where !note.isProblem { Terminal.remark(noteText(note)) }
+      for note in status.notes where note.isRemark { Terminal.remark(noteText(note)) }
     }
     try expectComparable(status.uncompared)
   }

@@ -21,6 +21,7 @@ struct clinux_stat {
   uint32_t has_mount_id;   // the kernel says which mount the entry belongs to (Linux 5.8)
   uint64_t mount_id;
   uint32_t inode_flags;  // CLINUX_IMMUTABLE, CLINUX_APPEND, CLINUX_NODUMP: what statx(2) tells
+  uint32_t reports_flags;  // statx(2) reports inode flags on this file system
 };
 
 // Inode flags (chattr(1)), in this project's own numbers (docs/format.md, "Trees").
@@ -44,6 +45,10 @@ int64_t clinux_seek_data(int fd, int64_t offset);
 int64_t clinux_seek_hole(int fd, int64_t offset);
 int64_t clinux_getdents(int fd, void *to, size_t n);
 int64_t clinux_seek_start(int fd);
+// The type of the file's file system (statfs(2)); 0 where it cannot be asked.
+uint64_t clinux_file_system_type(int fd);
+// The directory is the root of a btrfs subvolume that is read-only and a snapshot of another one.
+int clinux_is_read_only_snapshot(int fd);
 int clinux_statx(int dir, const uint8_t *path, size_t n, int follow, struct clinux_stat *to);
 int clinux_fstat(int fd, struct clinux_stat *to);
 int clinux_renameat(int from_dir, const uint8_t *from, size_t from_n, int to_dir,
