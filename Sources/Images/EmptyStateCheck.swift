@@ -17,15 +17,17 @@ enum EmptyStateFinding: Equatable {
   case noImageFiles(path: [UInt8])
   /// A tree of the latest snapshot does not exist, or is no directory.
   case treeMissing(path: [UInt8])
-  /// A tree of the latest snapshot has become an empty directory.
+  /// A root tree, or a tree that the latest snapshot has files in, is an empty directory.
   case treeEmpty(path: [UInt8])
   /// Most of a tree cannot be read.
   case mostlyUnreadable(path: [UInt8], unreadable: UInt64)
+  /// The image has lost nine tenths of its entries.
+  case mostlyGone(path: [UInt8], entries: UInt64, before: UInt64)
 
   var path: [UInt8] {
     switch self {
     case .noImageFiles(let path), .treeMissing(let path), .treeEmpty(let path),
-      .mostlyUnreadable(let path, _):
+      .mostlyUnreadable(let path, _), .mostlyGone(let path, _, _):
       path
     }
   }
@@ -34,8 +36,10 @@ enum EmptyStateFinding: Equatable {
     switch self {
     case .noImageFiles: "has neither a root tree nor a kernel nor a packed image"
     case .treeMissing: "is no directory any more, and the latest snapshot has one"
-    case .treeEmpty: "is empty, and the latest snapshot has files in it"
+    case .treeEmpty: "is empty"
     case .mostlyUnreadable(_, let unreadable): "cannot be read: \(unreadable) entries or more"
+    case .mostlyGone(_, let entries, let before):
+      "has \(entries) entries, and the latest snapshot has \(before)"
     }
   }
 }
@@ -47,6 +51,16 @@ enum EmptyStateCheck {
   static func finding(_ live: LiveImage, latest: Snapshot?) -> EmptyStateFinding? {
     if let note = live.notes.first(where: { $0.kind == .noImageFiles }) {
       return .noImageFiles(path: note.path)
+    }
+    // Nothing but a definition: what it names is not there.
+    if live.capture.pieces.isEmpty, live.definition.linuximage["rootimgdir"] != nil {
+      return .noImageFiles(path: Array(live.definition.linuximage["rootimgdir", default: ""].utf8))
+    }
+    for new in live.capture.pieces
+    where new.role == ImageFiles.rootTree && new.entry.kind == .directory && !isFilled(new.entry)
+      && new.entry != latest?.piece(at: new.path)?.entry && !new.entry.content.isMissing
+    {
+      return .treeEmpty(path: new.path)
     }
     let absent = Set(live.capture.absent.map(\.path.bytes))
     for old in latest?.pieces ?? [] where isFilled(old.entry) {
@@ -60,8 +74,17 @@ enum EmptyStateCheck {
       default: return .treeMissing(path: old.path)
       }
     }
-    return mostlyUnreadable(live, latest)
+    if let finding = mostlyUnreadable(live, latest) { return finding }
+    guard let latest, latest.entryCount >= smallImageEntries,
+      live.capture.entryCount < latest.entryCount / 10,
+      let tree = latest.pieces.first(where: { $0.entry.kind == .directory })
+    else { return nil }
+    return .mostlyGone(
+      path: tree.path, entries: live.capture.entryCount, before: latest.entryCount)
   }
+
+  /// Images of fewer entries may shrink as they like.
+  private static let smallImageEntries: UInt64 = 100
 
   private static func mostlyUnreadable(
     _ live: LiveImage, _ latest: Snapshot?

@@ -77,6 +77,26 @@ import Testing
     #expect(try numbers(workspace) == [3])
   }
 
+  @Test func `an empty tree is not recorded even as the first snapshot`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    #expect(throws: ImageError.self) { try workspace.snapshot("img") }
+    #expect(try workspace.snapshot("img", allowsEmpty: true).isNew)
+    // What was recorded on purpose is no loss later.
+    #expect(try workspace.snapshot("img").isNew)
+  }
+
+  @Test func `a tree that has lost nine tenths of its entries is refused`() throws {
+    let (folder, workspace) = try site()
+    let tree = folder.path("root/img/rootimg")
+    try shell("cd \"$1\"; seq 300 | xargs touch", tree)
+    _ = try workspace.snapshot("img")
+    try shell("cd \"$1\"; seq 280 | xargs rm", tree)
+    #expect(throws: ImageError.self) { try workspace.snapshot("img") }
+    try shell("cd \"$1\"; seq 50 | xargs touch", tree)
+    #expect(try workspace.snapshot("img").isNew)
+  }
+
   @Test func `export and pack record no empty state either`() throws {
     let (folder, workspace) = try site()
     _ = try workspace.snapshot("img")
