@@ -135,6 +135,10 @@ extension Workspace {
       try fileSystem.rename(
         at: fileSystem.workingDirectory, temporary, to: fileSystem.workingDirectory, bytes,
         exclusively: false)
+      // Until its name is on the disk, the bundle is not there.
+      let folder = try fileSystem.openDirectory(
+        at: fileSystem.workingDirectory, parentPath(of: bytes), followLink: true)
+      try fileSystem.sync(folder.raw)
     } catch {
       try? fileSystem.remove(at: fileSystem.workingDirectory, temporary, isDirectory: false)
       throw error

@@ -103,8 +103,29 @@ extension Workspace {
       .filter { $0.value == snapshot.number }.keys.sorted()
   }
 
-  public func verify(deep: Bool) throws -> VerifyReport {
-    try store().verify(deep: deep, progress: progress)
+  public func verify(deep: Bool) throws -> VerifyReport { try verify(VerifyRequest(deep: deep)) }
+
+  /// Checks the store, and that the snapshots which changes under way need are there.
+  public func verify(_ request: VerifyRequest) throws -> VerifyReport {
+    let store = try store()
+    var report = try store.verify(request, progress: progress)
+    for image in try store.journals.images() {
+      do {
+        guard let journal = try journal(of: image) else { continue }
+        // An import's journal is written before the ref of its target.
+        let needed = [journal.before, journal.operation == .revert ? journal.target : nil]
+        for id in needed.compactMap(\.self) where try snapshot(id, of: image) == nil {
+          report.problems.append(
+            VerifyReport.Problem(
+              object: "the journal of \(image)",
+              finding: "needs snapshot \(id.shortHex), which has no ref"))
+        }
+      } catch let error as StoreError where error.kind == .damaged {
+        report.problems.append(
+          VerifyReport.Problem(object: error.object, finding: error.finding))
+      }
+    }
+    return report
   }
 
   /// Makes the index anew from the packs.

@@ -45,6 +45,10 @@ public struct SystemError: Error, Sendable, Equatable {
 
   /// The path, or a directory on the way to it, does not exist.
   public var isAbsent: Bool { code == .notFound || code == .notDirectory }
+  /// Nothing can be written there: a read-only file system, or no right to.
+  public var isReadOnly: Bool {
+    code == .readOnly || code == .accessDenied || code == .notPermitted
+  }
   /// There is no room left.
   public var isOutOfSpace: Bool { code == .noSpace || code == .quota }
 }

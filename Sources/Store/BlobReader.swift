@@ -34,7 +34,19 @@ extension ObjectStore {
       recipe.append(blob, lengthBytes: Int(sizeBytes))
       return BlobParts(recipe)
     }
-    switch try recipe(of: blob, sizeBytes: sizeBytes) {
+    let recipe: BlobRecipe
+    do throws(StoreError) {
+      recipe = try self.recipe(of: blob, sizeBytes: sizeBytes)
+    } catch {
+      // The search for the recipe may have rebuilt an index that had hidden the chunk.
+      guard error.kind == .missing, sizeBytes <= UInt64(Chunker.mostBytes),
+        try index.place(.chunk, blob) != nil
+      else { throw error }
+      var recipe = Recipe()
+      recipe.append(blob, lengthBytes: Int(sizeBytes))
+      return BlobParts(recipe)
+    }
+    switch recipe {
     case .chunks(let recipe): return BlobParts(recipe)
     case .made(let recipe): return BlobParts(try made(blob, recipe))
     }

@@ -58,7 +58,7 @@ public final class WriteSession: Sendable {
     self.index = index
     self.tuning = tuning
     known = KnownObjects(index)
-    packs = PackWriter(layout)
+    packs = PackWriter(layout, index)
     exchange = Monitor(Exchange(producers: 0))
     self.lease = lease
     try explaining("the store") { () throws(SystemError) in _ = try TemporaryFile.sweep(layout) }
