@@ -48,8 +48,36 @@ extension ObjectStore {
     }
     switch recipe {
     case .chunks(let recipe): return BlobParts(recipe)
-    case .made(let recipe): return BlobParts(try made(blob, recipe))
+    case .made(let recipe):
+      if let chunks = try chunkList(of: blob, insteadOf: recipe) { return BlobParts(chunks) }
+      return BlobParts(try made(blob, recipe))
     }
+  }
+
+  /// The list of chunks of a blob that has one as well, where the shorter recipe cannot be followed: what
+  /// it is made of is lost, and `repair` has found the content.
+  private func chunkList(
+    of blob: Digest, insteadOf recipe: MadeRecipe
+  ) throws(StoreError) -> Recipe? {
+    let places = try index.places(.recipe, blob)
+    guard places.count > 1 else { return nil }
+    if let references = try? references(ofRecipeOf: blob),
+      references.blobs.allSatisfy({ (try? holds(blob: $0.id)) ?? true })
+    {
+      return nil
+    }
+    for place in places {
+      guard let frame = try? packs.frame(place.address, frameBytes: place.frameBytes),
+        frame.header.holds(.recipe, blob, start: place.start, length: place.length)
+      else { continue }
+      let bytes = frame.withBytes(start: place.start, length: place.length) { [UInt8]($0) }
+      if case .chunks(let chunks)? = try? BlobRecipe.decode(bytes),
+        chunks.sizeBytes == recipe.sizeBytes
+      {
+        return chunks
+      }
+    }
+    return nil
   }
 
   /// The recipe of a blob that is not one chunk.

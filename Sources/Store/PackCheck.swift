@@ -28,6 +28,8 @@ struct PackCheck: Sendable {
   var badObjects: [ObjectName: String] = [:]
 
   var isSound: Bool { problems.isEmpty }
+  /// Nothing is wrong but the name, or that neither.
+  private(set) var isWhole = false
 
   private init(_ name: Digest) { self.name = name }
 
@@ -69,6 +71,7 @@ struct PackCheck: Sendable {
     }
     position = try packs.hash(file, object, from: position, to: .max, into: &whole)
     let digest = whole.finish()
+    check.isWhole = check.problems.isEmpty && !check.goodFrames.isEmpty
     if digest != name {
       check.problems.append(
         Problem(

@@ -43,41 +43,39 @@ extension Index {
 
   /// Moves what wrongly has a pack's name to quarantine/, or to its own name. The exclusive lock is
   /// held.
-  /// - Returns: where it went, for people.
-  @discardableResult
-  func clearName(_ name: Digest) throws(StoreError) -> [String] {
-    var moves: [String] = []
+  func clearName(_ name: Digest) throws(StoreError) {
     var next: Digest? = name
     // Packs in quarantine/ that wait for their own names.
     var waiting: [Digest: [UInt8]] = [:]
     // Each round gives one name back to its owner, or ends.
-    while let wrong = next, moves.count < 10_000 {
+    while let wrong = next {
       next = nil
       let found = try content(of: wrong, in: layout.packs)
-      let bytes = Array(wrong.hex.utf8)
+      if found == .pack(wrong) || found == .absent { return }
       try explaining("pack \(wrong.shortHex)") { () throws(SystemError) in
-        let place = try layout.quarantine(layout.packs, bytes, as: "packs-\(wrong.hex)")
-        var words = "pack \(wrong.shortHex) was not what its name says: moved to \(place)"
-        if case .pack(let own) = found {
-          let file = Array(place.utf8.dropFirst(Layout.quarantineName.count + 1))
-          if try giveOwnName(file, own) {
-            words = "pack \(own.shortHex) had the name of pack \(wrong.shortHex): renamed"
-          } else if (try? content(of: own, in: layout.packs)) != .pack(own) {
-            // Its own name is wrongly taken as well: it is cleared next, and the name given then.
-            next = own
-            waiting[own] = file
-          }
+        let place = try layout.quarantine(
+          layout.packs, Array(wrong.hex.utf8), as: "packs-\(wrong.hex)")
+        let file = Array(place.utf8.dropFirst(Layout.quarantineName.count + 1))
+        if let own = waiting.removeValue(forKey: wrong), try giveOwnName(own, wrong) {
+          report("pack \(wrong.shortHex) has its own name again")
         }
-        if let file = waiting.removeValue(forKey: wrong) {
-          if try giveOwnName(file, wrong) {
-            words += "; pack \(wrong.shortHex) has its name again"
-          }
+        guard case .pack(let own) = found else {
+          report("pack \(wrong.shortHex) was not what its name says: moved to \(place)")
+          return
         }
-        moves.append(words)
-        report(words)
+        if try giveOwnName(file, own) {
+          report("pack \(own.shortHex) had the name of pack \(wrong.shortHex): renamed")
+        } else if (try? content(of: own, in: layout.packs)) == .pack(own) {
+          report(
+            "pack \(own.shortHex) had the name of pack \(wrong.shortHex) as well: one moved to \(place)"
+          )
+        } else {
+          // Its own name is wrongly taken as well: that is cleared next.
+          waiting[own] = file
+          next = own
+        }
       }
     }
-    return moves
   }
 
   private func giveOwnName(_ file: [UInt8], _ own: Digest) throws(SystemError) -> Bool {

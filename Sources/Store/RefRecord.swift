@@ -14,7 +14,7 @@ struct RefRecord {
   /// Nil in version 1.
   let number: Int?
 
-  private static let magic = Array("IMGREF".utf8)
+  static let magic = Array("IMGREF".utf8)
   private static let end: UInt8 = 0x0a
   /// More than a record has besides its snapshot.
   static let maxFrameBytes = 1024

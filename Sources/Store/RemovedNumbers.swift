@@ -106,7 +106,7 @@ extension RefLog {
 
   /// The numbers of an image that must have a ref and have none, ascending.
   /// - Returns: in a store of format version 1, which does not tell, only those that `repair` marked.
-  func lostNumbers(of image: ImageName) throws(StoreError) -> [Int] {
+  public func lostNumbers(of image: ImageName) throws(StoreError) -> [Int] {
     let names = try fileNames(of: image)
     let marked = names.compactMap { RefLog.lostNumber($0) }
     guard try layout.formatVersion() >= 2,

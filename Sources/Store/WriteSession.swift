@@ -52,12 +52,13 @@ public final class WriteSession: Sendable {
   private let ending = Monitor(Ending.notBegun)
 
   init(
-    _ layout: Layout, _ index: Index, _ lease: Lease, tuning: StoreTuning
+    _ layout: Layout, _ index: Index, _ lease: Lease, tuning: StoreTuning,
+    wanted: WantedObjects? = nil
   ) throws(StoreError) {
     self.layout = layout
     self.index = index
     self.tuning = tuning
-    known = KnownObjects(index)
+    known = KnownObjects(index, wanted: wanted)
     packs = PackWriter(layout, index)
     exchange = Monitor(Exchange(producers: 0))
     self.lease = lease
