@@ -32,7 +32,7 @@ struct ExportCollection {
 
   init(
     _ workspace: Workspace, _ snapshot: CommittedSnapshot, _ request: ExportRequest,
-    _ session: WriteSession, _ cache: SegmentCache
+    _ store: ObjectStore, _ cache: SegmentCache
   ) throws {
     self.workspace = workspace
     self.cache = cache
@@ -54,7 +54,7 @@ struct ExportCollection {
     try collectClosure(request, state.definition, snapshot)
     let captured = try capture(
       contents.extras.map(\.source).filter { pieces[$0] == nil }
-        + contents.closure.filter { pieces[$0] == nil }, session)
+        + contents.closure.filter { pieces[$0] == nil }, store)
     for piece in captured {
       if let path = AbsolutePath(piece.path) { pieces[path] = piece }
     }
@@ -84,16 +84,20 @@ struct ExportCollection {
   }
 
   private func capture(
-    _ paths: [AbsolutePath], _ session: WriteSession
+    _ paths: [AbsolutePath], _ store: ObjectStore
   ) throws -> [Snapshot.Piece] {
     var seen: Set<AbsolutePath> = []
     let requests = paths.filter { seen.insert($0).inserted }.map {
       PieceRequest(role: ImageFiles.extra, path: $0)
     }
+    // A bundle of nothing but the snapshot needs no session: a store that is read-only will do.
     if requests.isEmpty { return [] }
-    return try workspace.newCapture().run(
+    let session = try store.beginSession()
+    let pieces = try workspace.newCapture().run(
       requests, cache: nil, into: .store(session)
     ).pieces
+    try session.finish()
+    return pieces
   }
 
   /// What the image needs and xCAT's export leaves out: taken along, or named.

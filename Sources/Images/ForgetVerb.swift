@@ -61,6 +61,7 @@ extension Workspace {
     var kept: [KeptSnapshot] = []
     var unreadable: [SnapshotName] = []
     for image in images {
+      try store.refs.requireReadableTags(of: image)
       let allTags = try store.refs.tags(of: image)
       let pins = try store.refs.pins(of: image)
       var all: [CommittedSnapshot] = []
@@ -106,7 +107,7 @@ extension Workspace {
     let (name, image) = try named(text, force: force)
     let lock = try lockHistory(image, store)
     defer { withExtendedLifetime(lock) {} }
-    guard try store.refs.numbers(of: image).contains(name.number) else {
+    guard try store.refs.isKnown(image, name.number) else {
       throw ImageError("snapshot \(name)", "has just been removed by another imgstore")
     }
     if let what = try snapshotsInUse()[name] {
@@ -166,7 +167,7 @@ extension Workspace {
     let reference = try Reference(text)
     if force, case .number(let number) = reference.selector, !reference.image.isEmpty,
       let image = try? ImageName(reference.image),
-      try store().refs.numbers(of: image).contains(number)
+      try store().refs.isKnown(image, number)
     {
       return (SnapshotName(image: image, number: number), image)
     }

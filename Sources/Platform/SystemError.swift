@@ -55,6 +55,10 @@ public struct SystemError: Error, Sendable, Equatable {
     [.tooManyOpenFiles, .tooManyOpenFilesInSystem, .outOfMemory, .tryAgain, .notImplemented]
       .contains(code)
   }
+  /// Nothing can be written there: a read-only file system, or no right to.
+  public var isReadOnly: Bool {
+    code == .readOnly || code == .accessDenied || code == .notPermitted
+  }
   /// There is no room left.
   public var isOutOfSpace: Bool { code == .noSpace || code == .quota }
 }

@@ -42,7 +42,8 @@ struct ImgStore: ParsableCommand {
           TagCommand.self, Untag.self, Pin.self, Unpin.self, Forget.self, Remove.self, GC.self,
           Optimize.self, Recipes.self, Du.self,
         ]),
-      CommandGroup(name: "The store", subcommands: [Stats.self, Verify.self, Reindex.self]),
+      CommandGroup(
+        name: "The store", subcommands: [Stats.self, Verify.self, Repair.self, Reindex.self]),
     ])
 
   static func main() {

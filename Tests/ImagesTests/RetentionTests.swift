@@ -113,9 +113,12 @@ import Testing
     #expect(throws: ImageError.self) { try workspace.log("img") }
     #expect(try workspace.snapshot("img").committed.number == 5)
     #expect(try workspace.log("img").map(\.committed.number) == [5])
-    // Only the highest number has to be remembered.
+    // The removed numbers are in one record; the highest of that time has a file of its own.
     let names = try run("ls", folder.path("store/refs/img")).output
-    #expect(names == "0000000004.removed\n0000000005\n")
+    #expect(names == "0000000004.removed\n0000000005\nremoved\n")
+    let record = try String(contentsOfFile: folder.path("store/refs/img/removed"), encoding: .utf8)
+    #expect(record.split(separator: "\n").map(String.init)[..<3] == ["IMGREMOVED 1", "img", "1-4"])
+    #expect(try workspace.verify(deep: false).isClean)
   }
 
   @Test func `the latest, tagged and pinned ones need force, and the message says which`() throws {

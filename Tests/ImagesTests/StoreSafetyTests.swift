@@ -206,7 +206,7 @@ import Testing
   @Test func `a store of a newer version is refused and not touched`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
-    try shell("sed -i 's/version 1/version 2/' \"$1/store/format\"", folder.path)
+    try shell("sed -i 's/version 2/version 3/' \"$1/store/format\"", folder.path)
     let before = try run("find", folder.path("store"), "-ls").output
     let error = #expect(throws: StoreError.self) { try again(folder).status("img") }
     #expect(error?.kind == .incompatible)
