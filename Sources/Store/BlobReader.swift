@@ -16,6 +16,9 @@ public struct BlobPart: Sendable {
 
   /// The chunk that the part is; nil where it is made otherwise.
   public var chunk: Digest? { if case .chunk(let chunk) = source { chunk } else { nil } }
+
+  /// The part is a chunk of nothing but zeros.
+  public var isZeros: Bool { chunk.map { $0 == ZeroChunk.id(lengthBytes: lengthBytes) } ?? false }
 }
 
 extension ObjectStore {
@@ -197,6 +200,11 @@ public struct BlobParts: Sequence, Sendable {
   /// What makes the bytes when they are read; nil where they are in chunks.
   public var made: MadeBlob? {
     if case .made(let made) = parts { made } else { nil }
+  }
+
+  /// The blob's id is a sparse one (`SparseHash`).
+  public var isSparse: Bool {
+    if case .chunks(let recipe) = parts { recipe.isSparse } else { false }
   }
 
   public struct Iterator: IteratorProtocol {

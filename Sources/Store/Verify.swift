@@ -219,7 +219,6 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
       "checking large files", totalBytes: blobs.reduce(0) { $0 + $1.value.sizeBytes })
     let next = Monitor(0)
     try runThreads(max(1, min(processorCount, blobs.count))) { _ in
-      var hash = SHA256()
       while true {
         let i = next.withLock { i in
           defer { i += 1 }
@@ -228,12 +227,9 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
         guard i < blobs.count else { return }
         let (blob, facts) = blobs[i]
         do {
-          hash.reset()
-          try self.store.read(blob, sizeBytes: facts.sizeBytes) { _, bytes in
-            hash.update(bytes)
-            self.progress.add(bytes: UInt64(bytes.count))
+          let digest = try self.store.computeID(of: blob, sizeBytes: facts.sizeBytes) {
+            self.progress.add(bytes: $0)
           }
-          let digest = hash.finish()
           if digest != blob {
             self.add(
               "blob \(blob.hex)", "its chunks hash to \(digest.hex)", (facts.snapshot, facts.path))

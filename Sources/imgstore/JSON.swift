@@ -80,7 +80,7 @@ struct EntryJSON: Encodable {
     gid = entry.gid
     modified = isoText(entry.modified)
     sizeBytes = entry.kind == .file ? entry.sizeBytes : nil
-    sha256 = entry.blob?.hex
+    sha256 = entry.mayHaveSparseID ? nil : entry.blob?.hex
     tree = entry.tree?.hex
     if case .symlink(let bytes) = entry.content { target = printable(bytes) } else { target = nil }
     if case .device(_, let number) = entry.content {

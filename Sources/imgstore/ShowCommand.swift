@@ -51,7 +51,8 @@ struct Show: ParsableCommand {
       "\(modeText(entry)) \(entry.uid):\(entry.gid) \(timeText(entry.modified))  \(printable(found.path))"
     )
     switch entry.content {
-    case .file(let blob, let size): print("  sha256 \(blob)\n  \(size) bytes")
+    case .file(let blob, let size):
+      print("  \(entry.mayHaveSparseID ? "id" : "sha256") \(blob)\n  \(size) bytes")
     case .unreadableFile, .unreadableNode: print("  could not be read when the snapshot was taken")
     case .directory(let tree): print("  tree \(tree)")
     case .unreadableDirectory: print("  could not be read when the snapshot was taken")
