@@ -1,48 +1,123 @@
 // Removing a whole tree that a change has left over, by descriptors: no link is followed, no mount
 // point is entered, and a tree that is half gone already is removed all the same.
+//
+// 1. Few descriptors are open, however deep the tree is: the way back up is "..", which must lead to the
+//    directory that it led from.
+// 2. Protecting flags (`chattr +i`) give way. An inode that has other names gets them back.
 
 import Platform
 
 /// Removes trees.
 public struct TreeRemover: Sendable {
   private let fileSystem: any FileSystem
+  /// Directories of the current path that are kept open.
+  private static let maxOpenDirectories = 64
 
   public init(_ fileSystem: any FileSystem) { self.fileSystem = fileSystem }
 
+  /// A directory on the way from the top to where the removal is.
+  private struct Level {
+    let name: [UInt8]
+    let device: UInt64
+    let inode: UInt64
+    /// Names that are still to be removed.
+    var names: [[UInt8]]
+    /// nil while directories below are worked on, and after that.
+    var directory: Descriptor?
+  }
+
   /// Removes an entry, with everything below it where it is a directory.
-  /// - Throws: `SystemError`; EBUSY where something is mounted in the tree.
+  /// - Throws: `SystemError`; EBUSY where something is mounted in the tree, or where somebody moves its
+  ///   directories meanwhile.
   /// - Returns: how many entries were removed.
   @discardableResult
   public func remove(at directory: Int32, _ name: [UInt8]) throws(SystemError) -> Int {
     guard let stat = try fileSystem.statIfPresent(at: directory, name) else { return 0 }
-    return try remove(at: directory, name, device: stat.device)
+    var removed = 0
+    var path: [Level] = []
+    if let level = try removeOrOpen(at: directory, name, top: stat, &removed) { path.append(level) }
+    while var level = path.popLast() {
+      guard let open = level.directory else { throw SystemError(code: .busy, "remove", level.name) }
+      if let child = level.names.popLast() {
+        let below = try removeOrOpen(at: open.raw, child, top: stat, &removed)
+        path.append(level)
+        if let below {
+          path.append(below)
+          let farther = path.count - 1 - TreeRemover.maxOpenDirectories
+          if farther >= 0 { path[farther].directory = nil }
+        }
+        continue
+      }
+      // Empty now: back to the directory above, which removes it.
+      if path.isEmpty {
+        removed += try removeEntry(at: directory, level.name, isDirectory: true)
+        continue
+      }
+      var above = path.removeLast()
+      if above.directory == nil { above.directory = try reopen(above, from: open) }
+      if let parent = above.directory {
+        removed += try removeEntry(at: parent.raw, level.name, isDirectory: true)
+      }
+      path.append(above)
+    }
+    return removed
   }
 
-  private func remove(
-    at directory: Int32, _ name: [UInt8], device: UInt64
-  ) throws(SystemError) -> Int {
+  /// Removes an entry that is no directory, or opens one that is.
+  private func removeOrOpen(
+    at directory: Int32, _ name: [UInt8], top: FileStat, _ removed: inout Int
+  ) throws(SystemError) -> Level? {
     // Most entries are no directories, so that is tried first.
     do throws(SystemError) {
-      try fileSystem.remove(at: directory, name, isDirectory: false)
-      return 1
+      removed += try removeEntry(at: directory, name, isDirectory: false)
+      return nil
     } catch {
-      if error.code == .notFound { return 0 }
       guard error.code == .isDirectory || error.code == .notPermitted else { throw error }
       let stat = try fileSystem.stat(at: directory, name, followLink: false)
       guard stat.kind == .directory else { throw error }
-      guard stat.device == device, !stat.isMountRoot else {
+      guard stat.device == top.device, !stat.isMountRoot else {
         throw SystemError(code: .busy, "remove", name)
       }
       if !isRoot, stat.mode & 0o700 != 0o700 {
         try fileSystem.setMode(at: directory, name, 0o700)
       }
     }
-    var removed = 1
     let inside = try fileSystem.openDirectory(at: directory, name)
-    for child in try fileSystem.names(of: inside.raw) {
-      removed += try remove(at: inside.raw, child, device: device)
+    let stat = try fileSystem.stat(inside.raw)
+    if !stat.flags.isDisjoint(with: .protecting) {
+      _ = try ProtectingFlags.clear(fileSystem, inside)
     }
-    try fileSystem.remove(at: directory, name, isDirectory: true)
-    return removed
+    return Level(
+      name: name, device: stat.device, inode: stat.inode,
+      names: try fileSystem.names(of: inside.raw), directory: inside)
+  }
+
+  /// - Returns: how many entries were removed: none where it is gone already.
+  private func removeEntry(
+    at directory: Int32, _ name: [UInt8], isDirectory: Bool
+  ) throws(SystemError) -> Int {
+    do throws(SystemError) {
+      try fileSystem.remove(at: directory, name, isDirectory: isDirectory)
+      return 1
+    } catch {
+      if error.code == .notFound { return 0 }
+      guard error.code == .notPermitted else { throw error }
+      guard let now = try fileSystem.statIfPresent(at: directory, name) else { return 0 }
+      guard !isDirectory, now.kind != .directory,
+        let flags = try ProtectingFlags.clear(fileSystem, at: directory, name, now)
+      else { throw error }
+      defer { flags.restoreIfInUse() }
+      try fileSystem.remove(at: directory, name, isDirectory: false)
+      return 1
+    }
+  }
+
+  private func reopen(_ level: Level, from below: Descriptor) throws(SystemError) -> Descriptor {
+    let directory = try fileSystem.openDirectory(at: below.raw, [0x2e, 0x2e])
+    let stat = try fileSystem.stat(directory.raw)
+    guard stat.device == level.device, stat.inode == level.inode else {
+      throw SystemError(code: .busy, "remove", level.name)
+    }
+    return directory
   }
 }

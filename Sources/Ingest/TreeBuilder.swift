@@ -96,8 +96,8 @@ struct TreeBuilder {
     }
     return Entry(
       name: name ?? live.name, content: content, mode: live.stat.mode, uid: live.stat.uid,
-      gid: live.stat.gid, xattrs: live.xattrs, holes: live.holes, linkGroup: live.linkGroup,
-      modified: live.stat.modified, times: times)
+      gid: live.stat.gid, xattrs: live.xattrs, holes: live.holes, flags: live.stat.flags,
+      linkGroup: live.linkGroup, modified: live.stat.modified, times: times)
   }
 
   // MARK: Hard links

@@ -30,7 +30,11 @@ extension SystemError: ExplainedError {
   public var advice: String {
     switch code {
     case .noSpace, .quota: "Make room on that file system and run the command again"
-    case .accessDenied, .notPermitted: "Run the command as root, or as the owner of that path"
+    case .accessDenied, .notPermitted:
+      isRoot
+        ? "Look for flags ('lsattr'), missing capabilities, and what the file system's server or "
+          + "security policy refuses"
+        : "Run the command as root, or as the owner of that path"
     case .readOnly: "The file system is mounted read-only: mount it writable first"
     default: ""
     }
