@@ -1,7 +1,11 @@
-// Owner, extended attributes, mode and time, in the order in which none undoes another: chown
+// Owner, extended attributes, mode, time and flags, in the order in which none undoes another: chown
 // clears setuid and capabilities, so it comes first; a mode may forbid its own owner to set
-// attributes, so it comes after them; the time comes last. What is right already is not set again: each
-// change is one of the inode, to be written to the disk.
+// attributes, so it comes after them; flags may forbid every change, so they come last. What is right
+// already is not set again: each change is one of the inode, to be written to the disk.
+//
+// 1. An attribute that this user or file system cannot set is a problem of the report. The content and
+//    all other attributes are set all the same.
+// 2. Setuid, setgid and capabilities are never given to a file whose owner could not be set.
 
 import Codec
 import Platform
@@ -13,7 +17,6 @@ final class AttributeWriter {
   private let store: ObjectStore
   private var sets: [Digest: XattrSet] = [:]
   private var problems: [ApplyProblem] = []
-  private let mayChown = isRoot
 
   init(_ fileSystem: any FileSystem, _ store: ObjectStore) {
     self.fileSystem = fileSystem
@@ -25,67 +28,166 @@ final class AttributeWriter {
     return problems
   }
 
-  /// Of an open file or directory.
-  func set(_ entry: Entry, of file: Int32, path: [UInt8]) throws {
-    let now = try fileSystem.stat(file)
-    let hasNewOwner = try owner(entry, now, path) { () throws(SystemError) in
-      try fileSystem.setOwner(file, uid: entry.uid, gid: entry.gid)
-    }
-    let hasNewSet = try reconcile(entry, at: file, [], path)
-    if hasNewOwner || hasNewSet || now.mode != entry.mode {
-      try fileSystem.setMode(file, entry.mode)
-    }
-    if now.modified != entry.modified { try fileSystem.setModified(file, entry.modified) }
+  /// What is set beside the attributes of every entry.
+  enum FlagPolicy {
+    /// The entry is complete under its name.
+    case set
+    /// The entry will be renamed or linked, which protecting flags forbid.
+    case later
   }
 
-  /// Of an entry of any kind.
-  func set(_ entry: Entry, at directory: Int32, _ name: [UInt8], path: [UInt8]) throws {
-    let now = try fileSystem.stat(at: directory, name, followLink: false)
-    let hasNewOwner = try owner(entry, now, path) { () throws(SystemError) in
-      try fileSystem.setOwner(at: directory, name, uid: entry.uid, gid: entry.gid)
+  /// Sets the attributes of an open file or directory.
+  /// - Parameter known: what a stat of the file has just said.
+  func set(
+    _ entry: Entry, of file: Int32, path: [UInt8], now known: FileStat? = nil,
+    flags: FlagPolicy = .set
+  ) throws {
+    let now = try known ?? fileSystem.stat(file)
+    let owner = try owner(entry, now, path) { (uid, gid) throws(SystemError) in
+      try fileSystem.setOwner(file, uid: uid, gid: gid)
     }
-    let hasNewSet = try reconcile(entry, at: directory, name, path)
-    if entry.kind != .symlink, hasNewOwner || hasNewSet || now.mode != entry.mode {
-      try fileSystem.setMode(at: directory, name, entry.mode)
+    let hasNewSet = try reconcile(entry, owner, at: file, [], path)
+    let mode = mode(of: entry, owner, path)
+    if owner.isChanged || hasNewSet || now.mode != mode {
+      try attempt("mode", path) { () throws(SystemError) in try fileSystem.setMode(file, mode) }
     }
     if now.modified != entry.modified {
-      try fileSystem.setModified(at: directory, name, entry.modified)
+      try attempt("modification time", path) { () throws(SystemError) in
+        try fileSystem.setModified(file, entry.modified)
+      }
+    }
+    if flags == .set { try setFlags(entry, of: file, now.flags, path) }
+  }
+
+  /// Sets the attributes of a symbolic link, device, fifo or socket.
+  func set(_ entry: Entry, at directory: Int32, _ name: [UInt8], path: [UInt8]) throws {
+    let now = try fileSystem.stat(at: directory, name, followLink: false)
+    let owner = try owner(entry, now, path) { (uid, gid) throws(SystemError) in
+      try fileSystem.setOwner(at: directory, name, uid: uid, gid: gid)
+    }
+    let hasNewSet = try reconcile(entry, owner, at: directory, name, path)
+    let mode = mode(of: entry, owner, path)
+    if entry.kind != .symlink, owner.isChanged || hasNewSet || now.mode != mode {
+      try attempt("mode", path) { () throws(SystemError) in
+        try fileSystem.setMode(at: directory, name, mode)
+      }
+    }
+    if now.modified != entry.modified {
+      try attempt("modification time", path) { () throws(SystemError) in
+        try fileSystem.setModified(at: directory, name, entry.modified)
+      }
     }
   }
 
-  /// - Returns: whether the owner was changed.
-  private func owner(
-    _ entry: Entry, _ now: FileStat, _ path: [UInt8], _ change: () throws(SystemError) -> Void
-  ) throws(SystemError) -> Bool {
-    if now.uid == entry.uid, now.gid == entry.gid { return false }
-    do {
-      try change()
-    } catch {
-      guard !mayChown, error.code == .notPermitted || error.code == .invalid else { throw error }
-      problems.append(
-        ApplyProblem(path: path, what: "owner \(entry.uid):\(entry.gid) needs root"))
+  /// Notes what the file system has made of the attributes, where it took all of them without an error.
+  func verify(_ entry: Entry, _ written: FileStat, path: [UInt8]) {
+    if problems.last?.path == path { return }
+    if written.uid != entry.uid || written.gid != entry.gid {
+      note(path, "the owner could not be set: this file system keeps none")
+    } else if entry.kind != .symlink, written.mode != entry.mode {
+      note(path, "the mode could not be set: this file system keeps another")
+    } else if written.modified != entry.modified {
+      note(path, "the modification time could not be set exactly on this file system")
     }
-    return true
   }
+
+  // MARK: Flags
+
+  /// Sets the inode's flags.
+  /// - Parameter reported: those that a stat has just told of.
+  func setFlags(
+    _ entry: Entry, of file: Int32, _ reported: InodeFlags, _ path: [UInt8]
+  ) throws(SystemError) {
+    if entry.flags.isEmpty, reported.isEmpty { return }
+    try attempt("flags \(entry.flags.letters)", path) { () throws(SystemError) in
+      let now = try fileSystem.inodeFlags(file)
+      var wanted = entry.flags
+      // Whether a file is overwritten in place is decided while it is empty.
+      if entry.kind == .file, wanted.symmetricDifference(now).contains(.noCopyOnWrite) {
+        wanted.formSymmetricDifference(.noCopyOnWrite)
+      }
+      if now != wanted { try fileSystem.setInodeFlags(file, wanted) }
+    }
+  }
+
+  /// Sets the flags that a file must have before its content.
+  func prepare(_ entry: Entry, _ file: Int32, path: [UInt8]) throws {
+    guard entry.flags.contains(.noCopyOnWrite) else { return }
+    try attempt("flags C", path) { () throws(SystemError) in
+      try fileSystem.setInodeFlags(file, .noCopyOnWrite)
+    }
+  }
+
+  // MARK: Owner and mode
+
+  /// The owner of an entry after an attempt to change it.
+  private struct Owner {
+    var isChanged = false
+    var hasUser = true
+    var hasGroup = true
+    var isComplete: Bool { hasUser && hasGroup }
+  }
+
+  private func owner(
+    _ entry: Entry, _ now: FileStat, _ path: [UInt8],
+    _ change: (UInt32, UInt32) throws(SystemError) -> Void
+  ) throws -> Owner {
+    var owner = Owner()
+    if now.uid == entry.uid, now.gid == entry.gid { return owner }
+    owner.isChanged = true
+    do throws(SystemError) {
+      try change(entry.uid, entry.gid)
+    } catch {
+      guard error.isRefusal else { throw error }
+      owner.hasUser = now.uid == entry.uid
+      owner.hasGroup = now.gid == entry.gid
+      // Who may not give a file away may still give it to a group of his own.
+      if !owner.hasGroup, !owner.hasUser, (try? change(now.uid, entry.gid)) != nil {
+        owner.hasGroup = true
+      }
+      note(path, "the owner could not be set: \(error.code)")
+    }
+    return owner
+  }
+
+  /// The mode that an entry may have with its owner.
+  private func mode(of entry: Entry, _ owner: Owner, _ path: [UInt8]) -> UInt16 {
+    var dropped: UInt16 = 0
+    if !owner.hasUser, entry.kind != .directory { dropped |= entry.mode & 0o4000 }
+    if !owner.hasGroup { dropped |= entry.mode & 0o2000 }
+    if dropped != 0 {
+      note(path, "setuid and setgid were left out, as the owner could not be set")
+    }
+    return entry.mode & ~dropped
+  }
+
+  // MARK: Extended attributes
+
+  static let label = Array("security.selinux".utf8)
+  static let capability = Array("security.capability".utf8)
 
   /// Makes the extended attributes exactly those of the entry.
   /// - Returns: whether one was set or removed: lists of access rights change the mode as well.
   private func reconcile(
-    _ entry: Entry, at directory: Int32, _ name: [UInt8], _ path: [UInt8]
+    _ entry: Entry, _ owner: Owner, at directory: Int32, _ name: [UInt8], _ path: [UInt8]
   ) throws -> Bool {
     let wanted = try entry.xattrs.map(set) ?? XattrSet([])
     var isChanged = false
     for present in try fileSystem.xattrNames(at: directory, name)
     where !wanted.attributes.contains(where: { $0.name == present }) {
       // A label that the system's policy gives by itself is not ours to take away.
-      if present == Array("security.selinux".utf8) { continue }
+      if present == AttributeWriter.label { continue }
       isChanged = true
-      attempt(path) { () throws(SystemError) in
+      try attempt("attribute \(printable(present))", path) { () throws(SystemError) in
         try fileSystem.removeXattr(at: directory, name, name: present)
       }
     }
     for attribute in wanted.attributes {
-      attempt(path) { () throws(SystemError) in
+      if attribute.name == AttributeWriter.capability, !owner.isComplete {
+        note(path, "capabilities were left out, as the owner could not be set")
+        continue
+      }
+      try attempt("attribute \(printable(attribute.name))", path) { () throws(SystemError) in
         if try fileSystem.xattr(at: directory, name, name: attribute.name) == attribute.value {
           return
         }
@@ -97,20 +199,45 @@ final class AttributeWriter {
     return isChanged
   }
 
-  private func attempt(_ path: [UInt8], _ body: () throws(SystemError) -> Void) {
-    do { try body() } catch {
-      problems.append(ApplyProblem(path: path, what: error.finding))
+  func set(_ id: Digest) throws -> XattrSet {
+    if let known = sets[id] { return known }
+    let set = try decodeXattrs(store.object(.xattrs, id), id)
+    sets[id] = set
+    return set
+  }
+
+  // MARK: Problems
+
+  /// Sets one attribute. What is refused becomes a problem.
+  private func attempt(
+    _ what: String, _ path: [UInt8], _ body: () throws(SystemError) -> Void
+  ) throws(SystemError) {
+    do throws(SystemError) {
+      try body()
+    } catch {
+      // An attribute may be too large for its inode, or for the quota.
+      guard error.isRefusal || what.hasPrefix("attribute") && error.code != .inputOutput else {
+        throw error
+      }
+      note(path, "the \(what) could not be set: \(error.code)")
     }
   }
 
-  private func set(_ id: Digest) throws -> XattrSet {
-    if let known = sets[id] { return known }
-    let bytes = try store.object(.xattrs, id)
-    let set: XattrSet
-    do throws(CodecError) { set = try XattrSet.decode(bytes) } catch {
-      throw StoreError(.damaged, "attribute set \(id)", "\(error)")
+  /// Adds a problem of an entry whose content is right.
+  func note(_ path: [UInt8], _ what: String) {
+    problems.append(ApplyProblem(path: path, what: what, isAttribute: true))
+  }
+}
+
+extension SystemError {
+  /// The user, the file system or its server does not allow it, now or later. (As opposed to a disk that
+  /// is full or broken.)
+  var isRefusal: Bool {
+    switch code {
+    case .notPermitted, .accessDenied, .invalid, .overflow, .notSupported, .notTerminal,
+      .notImplemented, .tooLarge:
+      true
+    default: false
     }
-    sets[id] = set
-    return set
   }
 }

@@ -9,9 +9,13 @@ import Store
 public struct ApplyProblem: Sendable, Hashable {
   public let path: [UInt8]
   public let what: String
-  public init(path: [UInt8], what: String) {
+  /// The entry and its content are right; one of its attributes is not, because this user or file
+  /// system cannot set it.
+  public let isAttribute: Bool
+  public init(path: [UInt8], what: String, isAttribute: Bool = false) {
     self.path = path
     self.what = what
+    self.isAttribute = isAttribute
   }
 }
 
@@ -94,15 +98,19 @@ public final class Executor: Sendable {
   public func run(_ plan: Plan) throws -> ApplyReport {
     try requireProc()
     let hand = hand()
+    defer { hand.restoreFolderFlags() }
     // Files first: then the folders, which lie in the order in which they become empty.
     func isFolder(_ step: Step) -> Bool { step.entry.kind == .directory }
     try runOnAllThreads(plan.removals.filter { !isFolder($0) }, hand)
     try hand.run(plan.removals.filter(isFolder))
     try hand.run(plan.directories)
+    // Protecting flags forbid links: an inode gets them when it has all its names.
+    let flagged = plan.files.filter { $0.entry.linkGroup != 0 && !$0.entry.flags.isEmpty }
     // A large one is written by all threads: many at once would be threads times threads.
     try runOnAllThreads(plan.files.filter { !ContentWriter.isLarge($0.entry) }, hand)
     try hand.run(plan.files.filter { ContentWriter.isLarge($0.entry) })
     try hand.run(plan.links)
+    try hand.setFlags(flagged)
     try runOnAllThreads(plan.attributes, hand)
     try hand.run(plan.finished)
     return hand.report
@@ -121,8 +129,16 @@ public final class Executor: Sendable {
     let next = Monitor(0)
     let total = Monitor(ApplyReport())
     let failed = Monitor(false)
+    let blocked = first.blocked
+    let unprotected = Monitor<[[UInt8]: ProtectingFlags]>([:])
+    defer { first.add(unprotected: unprotected.withLock { $0 }) }
     try runThreads(max(1, min(threads, batches.count))) { _ in
       let hand = self.hand()
+      hand.blocked = blocked
+      defer {
+        let flags = hand.takeUnprotected()
+        if !flags.isEmpty { unprotected.withLock { $0.merge(flags) { first, _ in first } } }
+      }
       do {
         while !failed.withLock({ $0 }) {
           let i = next.withLock { i in

@@ -32,12 +32,17 @@ public struct Step: Sendable {
   public let entry: Entry
   /// What is replaced, as the plan's maker saw it.
   public let old: Entry?
+  /// What the kernel said of it then, where a capture knows.
+  public let seen: FileStat?
 
-  public init(action: Action, path: [UInt8], entry: Entry, old: Entry? = nil) {
+  public init(
+    action: Action, path: [UInt8], entry: Entry, old: Entry? = nil, seen: FileStat? = nil
+  ) {
     self.action = action
     self.path = path
     self.entry = entry
     self.old = old
+    self.seen = seen
   }
 }
 
@@ -54,6 +59,8 @@ public struct Plan: Sendable {
   public var finished: [Step] = []
   /// Entries that are left alone, and why.
   public var skipped: [(path: [UInt8], why: String)] = []
+  /// Attributes that the file system cannot hold as the snapshot has them: nothing is done about them.
+  public var limits: [ApplyProblem] = []
 
   public init() {}
 
@@ -94,7 +101,9 @@ extension Plan {
           case .reuse(let from, let mayLink): .reuse(from: path(from, source), mayLink: mayLink)
           default: step.action
           }
-        return Step(action: action, path: path(step.path, name), entry: step.entry, old: step.old)
+        return Step(
+          action: action, path: path(step.path, name), entry: step.entry, old: step.old,
+          seen: step.seen)
       }
     }
     var plan = Plan()
@@ -105,6 +114,7 @@ extension Plan {
     plan.attributes = steps(attributes)
     plan.finished = steps(finished)
     plan.skipped = skipped
+    plan.limits = limits
     return plan
   }
 }
@@ -127,6 +137,8 @@ public struct Planner {
       self.isLive = isLive
     }
   }
+  private let observed: (any ObservedTree)?
+  private let limits: AttributeLimits?
   private var plan = Plan()
   private var leaders: [UInt64: Leader] = [:]
 
@@ -136,13 +148,41 @@ public struct Planner {
     let isNew: Bool
   }
 
-  /// - Parameter untouchable: relative paths, as in the plan, and why.
+  /// - Parameters:
+  ///   - untouchable: relative paths, as in the plan, and why.
+  ///   - observed: what a capture saw of the live entries.
+  ///   - limits: what the file system makes of attributes; nil to plan as if it held all.
   public init(
-    target: any ObjectSource, live: any ObjectSource, untouchable: [[UInt8]: Reason] = [:]
+    target: any ObjectSource, live: any ObjectSource, untouchable: [[UInt8]: Reason] = [:],
+    observed: (any ObservedTree)? = nil, limits: AttributeLimits? = nil
   ) {
     self.target = target
     self.live = live
     self.untouchable = untouchable
+    self.observed = observed
+    self.limits = limits
+  }
+
+  private func step(
+    _ action: Step.Action, _ path: [UInt8], _ entry: Entry, old: Entry?
+  ) -> Step {
+    Step(
+      action: action, path: path, entry: entry, old: old,
+      seen: old == nil ? nil : observed?.stat(at: path))
+  }
+
+  /// What differs, without what the file system cannot hold: that is noted.
+  private mutating func fields(
+    _ path: [UInt8], _ current: Entry, _ wanted: Entry
+  ) throws -> ChangedFields {
+    let fields = current.changes(to: wanted)
+    guard !fields.isEmpty, let limits else { return fields }
+    let (left, reasons) = try limits.reachable(fields, from: current, live, to: wanted)
+    // An entry that is changed anyway gets as close as it can.
+    if left.subtracting(.links).isEmpty {
+      plan.limits += reasons.map { ApplyProblem(path: path, what: $0, isAttribute: true) }
+    }
+    return left
   }
 
   /// The plan that turns `current` (nil: nothing there) into `wanted` (nil: nothing).
@@ -210,8 +250,8 @@ public struct Planner {
         if try visit(path + [0x2f] + name, a, b) { changesInside = true }
       }
     }
-    if changesInside || existing.map({ !$0.changes(to: wanted).isEmpty }) ?? true {
-      plan.finished.append(Step(action: .setAttributes, path: path, entry: wanted))
+    if try changesInside || existing.map({ try !fields(path, $0, wanted).isEmpty }) ?? true {
+      plan.finished.append(step(.setAttributes, path, wanted, old: existing))
     }
     return parentChanges
   }
@@ -224,33 +264,58 @@ public struct Planner {
       guard try remove(path, old) else { return false }
       existing = nil
     }
-    let fields = existing.map { $0.changes(to: wanted) }
+    let fields = try existing.map { try self.fields(path, $0, wanted) }
     if wanted.linkGroup != 0, let leader = leaders[wanted.linkGroup] {
       guard leader.isNew || existing?.linkGroup != wanted.linkGroup else { return false }
       plan.links.append(
-        Step(action: .link(to: leader.path), path: path, entry: wanted, old: existing))
+        step(.link(to: leader.path), path, wanted, old: existing))
       return true
     }
     var mustWrite = existing == nil
+    var keepsContent = false
     if let fields, let existing {
       mustWrite =
         fields.contains(.content) || fields.contains(.holes)
         // An inode that is shared with entries it must not be shared with is not reused.
         || (fields.contains(.links) && existing.linkGroup != 0)
-        // A symbolic link's attributes cannot all be changed in place.
-        || (wanted.kind == .symlink && !fields.isEmpty)
+        // Only files can be opened without effect, and so be held on to while they are changed.
+        || (wanted.kind != .file && !fields.subtracting(.links).isEmpty)
+      if !mustWrite, try needsFreshInode(path, existing, wanted, fields) {
+        mustWrite = true
+        keepsContent = true
+      }
     }
     if wanted.linkGroup != 0 {
       leaders[wanted.linkGroup] = Leader(path: path, isNew: mustWrite)
     }
     if mustWrite {
-      plan.files.append(Step(action: .write, path: path, entry: wanted, old: existing))
+      plan.files.append(
+        step(
+          keepsContent ? .reuse(from: path, mayLink: false) : .write, path, wanted, old: existing))
       return true
     }
     if let fields, !fields.subtracting(.links).isEmpty {
-      plan.attributes.append(Step(action: .setAttributes, path: path, entry: wanted))
+      plan.attributes.append(step(.setAttributes, path, wanted, old: existing))
     }
     return false
+  }
+
+  /// Whether a change of a file's attributes would reach, or hand privilege to, somebody outside of the
+  /// tree: the inode has names elsewhere, or the change gives it another owner, setuid, setgid or
+  /// capabilities, which must not meet an inode that was put there meanwhile.
+  private func needsFreshInode(
+    _ path: [UInt8], _ existing: Entry, _ wanted: Entry, _ fields: ChangedFields
+  ) throws -> Bool {
+    let attributes = fields.subtracting(.links)
+    if attributes.isEmpty { return false }
+    if attributes.contains(.owner) { return true }
+    if attributes.contains(.mode), wanted.mode & 0o6000 != 0 { return true }
+    if attributes.contains(.xattrs), let id = wanted.xattrs {
+      let set = try decodeXattrs(target.object(.xattrs, id), id)
+      if set.attributes.contains(where: { $0.name == AttributeWriter.capability }) { return true }
+    }
+    guard let observed, let seen = observed.stat(at: path) else { return false }
+    return Int(clamping: seen.links) > max(1, observed.nameCount(of: seen))
   }
 
   /// Plans the removal of an entry and all below it. A directory stays while something in it does.
@@ -275,11 +340,17 @@ public struct Planner {
       }
     }
     if stays { return false }
-    plan.removals.append(Step(action: .remove(entry.kind), path: path, entry: entry))
+    plan.removals.append(step(.remove(entry.kind), path, entry, old: entry))
     return true
   }
 }
 
 extension ObjectSource {
   func entries(_ ids: Tree.IDs) throws -> [Entry] { try Tree.entries(ids, from: self) }
+}
+
+func decodeXattrs(_ bytes: [UInt8], _ id: Digest) throws(StoreError) -> XattrSet {
+  do throws(CodecError) { return try XattrSet.decode(bytes) } catch {
+    throw StoreError(.damaged, "attribute set \(id)", "\(error)")
+  }
 }

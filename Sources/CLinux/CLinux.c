@@ -354,6 +354,17 @@ int64_t clinux_free_nodes(int fd) {
   // File systems that make inodes as they need them (btrfs) say that they have none at all.
   return r < 0 ? r : v.f_files == 0 ? INT64_MAX : (int64_t)v.f_favail;
 }
+int clinux_statfs(int fd, struct clinux_volume *to) {
+  struct statfs s;
+  int r = RETRY(int, fstatfs(fd, &s));
+  if (r < 0) return r;
+  to->type = (uint64_t)(uint32_t)s.f_type;
+  to->block_bytes = s.f_bsize > 0 ? (uint64_t)s.f_bsize : 0;
+  to->max_name_bytes = s.f_namelen > 0 ? (uint64_t)s.f_namelen : 0;
+  to->is_sized = s.f_blocks > 0;
+  to->is_read_only = (s.f_flags & ST_RDONLY) != 0;
+  return 0;
+}
 int clinux_clone(int from, int to) { return ONCE(ioctl(to, FICLONE, from)); }
 int clinux_can_clone(int dir) {
   static const char block[4096] = {1};

@@ -19,11 +19,13 @@ struct PiecePlan {
   let path: AbsolutePath
   let current: Entry?
   let wanted: Entry?
-  let plan: Plan
+  var plan: Plan
   /// The plan of the whole tree, where it is built beside the live one.
   var staging: Plan?
   /// A live tree whose blocks a new one may share.
   var donor: TreeDonor?
+  /// The live entries as the kernel described them; nil where they were not captured.
+  var observed: CapturedPiece?
 
   var isTree: Bool {
     (current ?? wanted)?.kind == .directory && (wanted ?? current)?.kind == .directory
@@ -52,6 +54,10 @@ public struct ApplyOutcome: Sendable {
   public var attributePaths: [[UInt8]] = []
   public var attributes: [AttributeChange] = []
   public var skipped: [(path: [UInt8], why: String)] = []
+  /// Attributes that the file system cannot hold as the snapshot has them.
+  public var limits: [ApplyProblem] = []
+  /// What else is worth knowing: other images that the change reaches.
+  public var remarks: [String] = []
   public var report = ApplyReport()
 }
 
@@ -75,9 +81,12 @@ extension Workspace {
   /// - Parameters:
   ///   - live: what is there; pieces in the image's own folder go when the target has them not.
   ///   - liveNotes: what could not be seen now; together with `targetNotes`, what is left alone.
+  ///   - captured: the capture that `live` is of, for comparison when entries are replaced.
+  ///   - limits: what the file systems make of attributes; nil to plan as if they held all.
   func planPieces(
     from live: [Snapshot.Piece], _ liveSource: any ObjectSource, to target: [Snapshot.Piece],
-    _ targetSource: any ObjectSource, liveNotes: [Snapshot.Note], targetNotes: [Snapshot.Note]
+    _ targetSource: any ObjectSource, liveNotes: [Snapshot.Note], targetNotes: [Snapshot.Note],
+    captured: CaptureResult? = nil, limits: LiveLimits? = nil
   ) throws -> [PiecePlan] {
     let store = try store()
     let paths = Set(live.map(\.path)).union(target.map(\.path)).sorted(by: precedes)
@@ -103,15 +112,20 @@ extension Workspace {
             note.reason, isLive: isLive)
         }
       }
+      let observed = captured?.piece(at: path)
+      let isEqual = current?.entry == wanted?.entry
       var planner = Planner(
-        target: targetSource, live: liveSource, untouchable: untouchable)
+        target: targetSource, live: liveSource, untouchable: untouchable, observed: observed,
+        limits: isEqual ? nil : limits?.of(absolute))
       let plan = try store.lookingUp {
         try planner.plan(
           name: absolute.lastComponent, current: current?.entry, wanted: wanted?.entry)
       }
-      if !plan.isEmpty || !plan.skipped.isEmpty {
+      if !plan.isEmpty || !plan.skipped.isEmpty || !plan.limits.isEmpty {
         plans.append(
-          PiecePlan(path: absolute, current: current?.entry, wanted: wanted?.entry, plan: plan))
+          PiecePlan(
+            path: absolute, current: current?.entry, wanted: wanted?.entry, plan: plan,
+            observed: observed))
       }
     }
     try requireOutsideStore(plans.filter { !$0.plan.isEmpty }.map(\.path))
@@ -139,6 +153,9 @@ extension Workspace {
       outcome.attributePaths += (piece.plan.attributes + piece.plan.finished)
         .filter { !written.contains($0.path) }.map { full($0.path) }
       outcome.skipped += piece.plan.skipped.map { (full($0.path), $0.why) }
+      outcome.limits += piece.plan.limits.map {
+        ApplyProblem(path: full($0.path), what: $0.what, isAttribute: true)
+      }
     }
     return outcome
   }
@@ -166,5 +183,12 @@ extension Snapshot.Note {
     case .subvolumeSnapshot: "it is, or was, a read-only btrfs snapshot"
     default: "it could not be read, now or in the snapshot"
     }
+  }
+}
+
+extension CapturedPiece: ObservedTree {
+  public func stat(at path: [UInt8]) -> FileStat? {
+    // A plan's paths begin with the piece's name.
+    stat(at: path[(path.firstIndex(of: 0x2f).map { $0 + 1 } ?? path.count)...])
   }
 }

@@ -144,7 +144,9 @@ private struct Bench {
       created: created, request: pack)
     let place = ResolvedPath(directory: scratch.directory, name: Array(form.name.utf8))
     let start = monotonicSeconds()
-    let made = try rendering.write(to: try PackedFile(workspace.fileSystem, place))
+    let made = try rendering.write(
+      to: try PackedFile(
+        workspace.fileSystem, place, replacing: .anything))
     return (monotonicSeconds() - start, made.report.writtenBytes)
   }
 

@@ -58,6 +58,8 @@ extension Workspace {
       source.snapshot, as: image, profile: request.profile ?? image.text,
       installDirectory: installDirectory(tables()))
 
+    let folders = try lockFolders(image, draft.pieces.compactMap { AbsolutePath($0.path) })
+    defer { withExtendedLifetime(folders) {} }
     let memory = MemoryObjects(over: store)
     try requireMounted(source.snapshot.notes, image: source.snapshot.image)
     let live = try captureLive(
@@ -68,7 +70,8 @@ extension Workspace {
     let new = draft.pieces.filter { piece in !shared.contains { $0.path == piece.path } }
     let pieces = (new + shared).sorted { precedes($0.path, $1.path) }
     var plans = try planPieces(
-      from: live.capture.pieces, memory, to: pieces, store, liveNotes: live.notes, targetNotes: [])
+      from: live.capture.pieces, memory, to: pieces, store, liveNotes: live.notes, targetNotes: [],
+      captured: live.capture)
     try addDonors(&plans, draft, source, store)
     let methods = try chooseMethods(
       &plans,
@@ -85,6 +88,7 @@ extension Workspace {
         source: source, copied: copied, folder: draft.folder, apply: outcome, remaining: remaining,
         seconds: monotonicSeconds() - start)
     }
+    try preflight(plans)
     if request.isDryRun { return result(nil, nil) }
 
     let before = try commitLive(
@@ -112,7 +116,7 @@ extension Workspace {
       outcome.report = placement.report
       try sync(plans.map(\.path), syncs)
       try settle(syncs)
-      try applyRows(changes)
+      outcome.report.problems += try applyRows(changes)
       let (remaining, proof) = try diffLive(
         copied, attested: outcome.report.attested)
       if remaining.isEmpty, proof.capture.pieces == snapshot.pieces {

@@ -84,8 +84,3 @@ private func compareTrees(
 ) throws {
   try TreeDiff.compare(old, new, path: path, oldFrom: oldFrom, newFrom: newFrom, body)
 }
-
-/// `path` is `other`, or lies below it.
-private func isInside(_ path: [UInt8], _ other: [UInt8]) -> Bool {
-  path.starts(with: other) && (path.count == other.count || path[other.count] == 0x2f)
-}

@@ -23,11 +23,13 @@ final class ImageOperationLock: Sendable {
   }
 
   /// Takes the lock on a root tree.
+  /// - Parameter createsFolder: makes the folder of xCAT's locks where it is missing. (Below a staging
+  ///   root no xCAT runs that has not made it.)
   /// - Returns: nil where this machine has no place for xCAT's locks, or lets us not in: then no
   ///   xCAT that we could disturb runs here.
   /// - Throws: `ImageError`, in xCAT's words, while another process has it.
   static func acquire(
-    _ resolver: PathResolver, tree: AbsolutePath
+    _ resolver: PathResolver, tree: AbsolutePath, createsFolder: Bool = true
   ) throws -> ImageOperationLock? {
     let fileSystem = resolver.fileSystem
     guard let real = realPath(resolver, tree), let sum = MD5.digest(of: real),
@@ -36,7 +38,7 @@ final class ImageOperationLock: Sendable {
     let name = real.map { $0 == 0x2f ? 0x2e : $0 } + [0x2e] + sum.flatMap(hexDigits)
     // The holder removes the file before it lets go: what was opened may be nobody's by then.
     for _ in 0..<100 {
-      guard let place = try? resolver.resolve(folder.appending(name), create: true),
+      guard let place = try? resolver.resolve(folder.appending(name), create: createsFolder),
         let file = try? fileSystem.openFile(
           at: place.directory.raw, place.name, [.readWrite, .create, .noFollow], mode: 0o644)
       else { return nil }
@@ -46,7 +48,7 @@ final class ImageOperationLock: Sendable {
           "image folder \(tree.parent.text)",
           "failed to acquire lock, seems there is another genimage/packimage/rmimage process "
             + "\(pid) running on root image dir \"\(tree.text)\"",
-          advice: "Wait until that process is done, and pack again")
+          advice: "Wait until that process is done, and run the command again")
       }
       let own = try fileSystem.stat(file.raw)
       let named = try fileSystem.statIfPresent(at: place.directory.raw, place.name)

@@ -16,7 +16,7 @@ struct ImportTargets {
   let install: AbsolutePath
   let allowed: [AbsolutePath]
 
-  private static let sharedLists = folder("opt", "xcat", "share", "xcat")
+  static let sharedLists = folder("opt", "xcat", "share", "xcat")
   static let plugins = folder("opt", "xcat", "lib", "perl", "xCAT_plugin")
 
   private static func folder(_ names: String...) -> AbsolutePath {

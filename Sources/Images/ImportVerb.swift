@@ -136,6 +136,8 @@ extension Workspace {
   ) throws -> ImportedImage {
     let store = try store()
     let image = prepared.image
+    let folders = try lockFolders(image, prepared.pieces.compactMap { AbsolutePath($0.path) })
+    defer { withExtendedLifetime(folders) {} }
     let existing = try tables().definition(of: image.text) ?? ImageDefinition()
     let latest = try store.refs.latestReadable(of: image)
     try requireMounted(latest?.snapshot.notes ?? [], image: image.text)
@@ -157,7 +159,7 @@ extension Workspace {
     }
     var plans = try planPieces(
       from: live.capture.pieces.filter(isOurs), memory, to: pieces.all, store,
-      liveNotes: live.notes, targetNotes: [])
+      liveNotes: live.notes, targetNotes: [], captured: live.capture)
     let methods = try chooseMethods(
       &plans,
       ChoiceGrounds(
@@ -175,6 +177,7 @@ extension Workspace {
         name: image.text, imported: committed, safety: safety, replaced: !existing.isEmpty,
         apply: outcome, remaining: remaining, remarks: prepared.remarks + pieces.remarks)
     }
+    try preflight(plans)
     if request.isDryRun { return imported(nil, nil, nil) }
 
     let safety = try commitLive(
@@ -202,7 +205,7 @@ extension Workspace {
       if prepared.rows.hasNodeLists { report(.addingPostscripts) }
       try sync(plans.map(\.path), syncs)
       try settle(syncs)
-      try applyRows(rows.changes)
+      outcome.report.problems += try applyRows(rows.changes)
       try removeOldTrees(placement)
       if !placement.oldTrees.isEmpty { try sync(plans.map(\.path), syncs) }
       let (remaining, proof) = try diffLive(
@@ -251,6 +254,21 @@ enum ImportOption {
     request.allowed.map { Snapshot.Fact(allowed, $0) }
       + foreign.map { Snapshot.Fact(self.foreign, printable($0.path)) }
       + (request.keepsOriginals ? [Snapshot.Fact(originals, "")] : [])
+  }
+
+  private static let outside = "outside"
+
+  static func facts(_ request: RevertRequest) -> [Snapshot.Fact] {
+    request.allowed.map { Snapshot.Fact(allowed, $0) }
+      + (request.allowsOutside ? [Snapshot.Fact(outside, "")] : [])
+  }
+
+  /// What the journal of a revert allows. Other changes were checked when they began.
+  static func reach(_ journal: Journal) -> RevertRequest {
+    var request = RevertRequest("")
+    request.allowed = journal.values(allowed)
+    request.allowsOutside = journal.operation != .revert || !journal.values(outside).isEmpty
+    return request
   }
 
   static func request(_ journal: Journal) -> ImportRequest {

@@ -5,6 +5,7 @@
 // 2. What a snapshot does not mention it knows nothing of, and a revert leaves it alone; but litefile
 //    rows of a defined image are all mentioned.
 
+import Apply
 import Store
 import XCAT
 
@@ -45,8 +46,10 @@ struct KeptRows: Hashable, Sendable {
     var changes: [RowChange] = []
     func add(_ key: RowKey, _ columns: [String: String]?) {
       guard let schema = TableSchema.named(key.table) else { return }
+      let change = RowChange(
+        schema: schema, key: key.key, columns: columns, keepsOtherColumns: false)
       changes.append(
-        RowChange(schema: schema, key: key.key, columns: columns, keepsOtherColumns: false))
+        change.expecting(present[key].map { .columns($0) } ?? (isKnown(key) ? .absent : .anything)))
     }
     let all = keys.union(target.keys).sorted { $0.text < $1.text }
     for key in all where target.isKnown(key) && present[key] != target.present[key] {
@@ -161,19 +164,40 @@ extension Workspace {
   }
 
   /// Makes the image's rows, and what other rows its snapshot mentions, what `target` says: one step.
-  func restoreRows(_ image: ImageName, _ target: Snapshot) throws {
-    let definition = target.definition
-    let live = try liveRows(image, definition, also: target.keptRows.keys)
-    try applyRows(definition.rowChanges(of: image.text) + live.changes(to: target.keptRows))
+  /// - Parameter live: the image as it was captured: rows that are not as they were then stay.
+  /// - Returns: the rows that were left alone.
+  func restoreRows(
+    _ image: ImageName, _ target: Snapshot, from live: LiveImage
+  ) throws -> [ApplyProblem] {
+    try applyRows(
+      target.definition.rowChanges(of: image.text, from: live.definition)
+        + live.rows.changes(to: target.keptRows))
   }
 
   /// Applies row changes and says what these tables cannot take.
-  func applyRows(_ changes: [RowChange]) throws {
-    let lost = try tables().apply(changes)
+  /// - Returns: rows that somebody else has changed meanwhile, and that were left alone.
+  @discardableResult
+  func applyRows(_ changes: [RowChange]) throws -> [ApplyProblem] {
+    let (lost, conflicts) = try tables().applyComparing(changes)
     if !lost.isEmpty {
       tell(
         "these columns are not in this xCAT's tables and were left out: "
           + lost.joined(separator: ", "))
+    }
+    return conflicts.map { change in
+      ApplyProblem(
+        path: Array(RowKey(table: change.schema.name, key: change.key).text.utf8),
+        what: "changed while the image was being changed; the row was left alone")
+    }
+  }
+}
+
+extension ImageDefinition {
+  /// The changes that make an image's definition exactly this, of rows that are as `live` has them.
+  func rowChanges(of image: String, from live: ImageDefinition) -> [RowChange] {
+    rowChanges(of: image).map { change in
+      let row = change.schema == .osimage ? live.osimage : live.linuximage
+      return change.expecting(row.isEmpty ? .absent : .columns(row))
     }
   }
 }

@@ -188,6 +188,7 @@ extension Workspace {
     var packing = PackRequest(request.image)
     (packing.threads, packing.cacheLimitBytes) = (request.threads, request.cacheLimitBytes)
     let place = try packPlace(ImageFiles.statelitePackedName, source.folder)
+    let replaced = try replacedEntry(place.resolved)
     let store = try store()
     var kept = snapshot
     if try !unknownPacked(place, packing, source.folder).isEmpty {
@@ -198,7 +199,7 @@ extension Workspace {
       tree: EditedTree(top, in: TreeView(store, modified: created)),
       list: try excludeList(source.definition, leavesOut: false), created: created,
       request: packing
-    ).write(to: PackedFile(fileSystem, place.resolved))
+    ).write(to: PackedFile(fileSystem, place.resolved, replacing: replaced))
     rememberPacked(place)
     return PackOutcome(
       snapshot: kept, isNewSnapshot: kept.number != snapshot.number, destination: place.text,

@@ -24,7 +24,8 @@ extension Workspace {
       for object in tree.view.newObjects { try worker.add(object.kind, object.id, object.bytes) }
     }
     let lock = try lock(source.image, store)
-    defer { withExtendedLifetime((lock, session)) {} }
+    let folders = try lockFolders(source.image, [path], locksTree: false)
+    defer { withExtendedLifetime((lock, folders, session)) {} }
     // Other files of the image may be newer than `before`, a packed one for instance: one snapshot
     // takes them along.
     let (live, candidates) = try ingestLive(
@@ -40,7 +41,9 @@ extension Workspace {
     }
     let new = Snapshot.Piece(role: old.role, path: old.path, entry: tree.top)
     let plans = try planPieces(
-      from: [old], store, to: [new], store, liveNotes: live.notes, targetNotes: [])
+      from: [old], store, to: [new], store, liveNotes: live.notes, targetNotes: [],
+      captured: live.capture)
+    try preflight(plans)
     guard plans.contains(where: { !$0.plan.isEmpty }) else { return nil }
     var outcome = describe(plans, [], [])
     var target = newSnapshot(of: source.image, live, notes: [], latest: before)
@@ -56,7 +59,7 @@ extension Workspace {
     let recorded = try underJournal(source.image, journal) { syncs in
       let recorded = try store.refs.append(target)
       outcome.report = try carryOut(
-        source.image, plans, [], to: target, journal, setsRows: false, syncs
+        source.image, plans, [], to: target, journal, rowsFrom: nil, syncs
       ) {
         try locate($0)
       }

@@ -69,6 +69,9 @@ extension Workspace {
       return (try stagingPlan(piece, grounds), "nothing is there yet")
     }
     if !isAsked, let why = isNotWorthIt(piece.plan, grounds.entryCount) { return (nil, why) }
+    if !isAsked, let (path, flags) = piece.observed?.firstProtected {
+      return (nil, "\(printable(path)) has the flag \(flags.letters)")
+    }
     let place = try locate(piece.path)
     if let tree = try fileSystem.statIfPresent(at: place.directory.raw, place.name),
       try fileSystem.isInside(try store().layout.root, FileIdentity(tree))
@@ -76,9 +79,12 @@ extension Workspace {
       return try refused("the store lies in it")
     }
     let use = TreeUse(
-      of: realPath(place), managementPath: piece.path,
-      stagingRoot: rootPath == [0x2f] ? nil : rootPath, isServed: grounds.isServed)
+      TreeUse.Question(
+        path: realPath(place), managementPath: piece.path,
+        stagingRoot: rootPath == [0x2f] ? nil : rootPath, isServed: grounds.isServed,
+        tree: piece.observed, store: try realStorePath()))
     if let mount = use.mounts.first { return try refused("something is mounted on \(mount)") }
+    if let obstacle = use.obstacles.first { return try refused(obstacle) }
     if !isAsked, let reason = use.reasons.first {
       return (nil, reason + (use.reasons.count > 1 ? " …" : ""))
     }
@@ -86,6 +92,7 @@ extension Workspace {
     let staging = try stagingPlan(piece, grounds)
     if isAsked {
       for reason in use.reasons { tell("\(piece.path.text): \(reason)") }
+      if let why = try lacksRoom(staging, in: place.directory) { return try refused(why) }
       return (staging, "as asked for")
     }
     if let why = try costsTooMuch(staging, piece.plan, in: place.directory) { return (nil, why) }
@@ -131,17 +138,34 @@ extension Workspace {
   private func costsTooMuch(
     _ staging: Plan, _ plan: Plan, in parent: Descriptor
   ) throws -> String? {
-    let needed = staging.writtenBytes(
-      canClone: fileSystem.canClone(in: parent.raw), canLink: true)
-    let least = plan.writtenBytes
-    let slack: UInt64 = 1 << 20
-    guard try fileSystem.freeBytes(parent.raw) >= needed &+ needed / 20 &+ slack,
-      try fileSystem.freeNodes(parent.raw) >= staging.stepCount
-    else { return "there is not room enough for a second tree" }
+    let canClone = fileSystem.canClone(in: parent.raw)
+    let needed = staging.writtenBytes(canClone: canClone, canLink: true)
+    let least = plan.writtenBytes(canClone: canClone, canLink: false)
+    if let why = try lacksRoom(staging, in: parent) { return why }
     guard needed <= least &+ Workspace.bearable(over: least) else {
       return "beside, \(needed) bytes would be written for \(least) that differ"
     }
     return nil
+  }
+
+  private func lacksRoom(_ staging: Plan, in parent: Descriptor) throws -> String? {
+    let needed = staging.writtenBytes(
+      canClone: fileSystem.canClone(in: parent.raw), canLink: true)
+    let slack: UInt64 = 1 << 20
+    guard try fileSystem.freeBytes(parent.raw) >= needed &+ needed / 20 &+ slack,
+      try fileSystem.freeNodes(parent.raw) >= staging.stepCount
+    else { return "there is not room enough for a second tree" }
+    return nil
+  }
+
+  /// The store's folder, as the kernel calls it.
+  private func realStorePath() throws -> [UInt8] {
+    let path = try store().layout.path
+    let folder = try fileSystem.openDirectory(
+      at: fileSystem.workingDirectory, path, followLink: true)
+    return
+      (try? KernelFileSystem.shared.readLink(
+        at: fileSystem.workingDirectory, Array("/proc/self/fd/\(folder.raw)".utf8))) ?? path
   }
 
   private func stagingPlan(

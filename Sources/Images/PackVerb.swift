@@ -6,6 +6,7 @@
 //    changes the live tree as xCAT does, after a snapshot.
 // 3. The same snapshot packs to the same bytes, with any cache and on any number of cores.
 
+import Apply
 import Codec
 import Ingest
 import Platform
@@ -25,6 +26,7 @@ extension Workspace {
     let lock = try source.tree.map { try ImageOperationLock.acquire(resolver, tree: $0) } ?? nil
     defer { withExtendedLifetime(lock) {} }
     let place = try packPlace(source, request)
+    let replaced = try replacedEntry(place.resolved)
     var packed = try packedTree(source, replacing: place, request)
     let store = try store()
 
@@ -60,7 +62,7 @@ extension Workspace {
     if let path = source.tree { report(.packing(tree: path.text)) }
     let rendering = PackRendering(
       workspace: self, store: store, tree: tree, list: list, created: created, request: request)
-    let made = try rendering.write(to: PackedFile(fileSystem, place.resolved))
+    let made = try rendering.write(to: PackedFile(fileSystem, place.resolved, replacing: replaced))
     if place.isOwn { rememberPacked(place) }
     let removed = request.isPackimage ? try removeOtherForms(place) : []
     withExtendedLifetime(session) {}
@@ -70,6 +72,11 @@ extension Workspace {
       remarks: edits.remarks + made.remarks + removed
         + (request.isPackimage ? [] : shadowing(place)),
       seconds: monotonicSeconds() - start)
+  }
+
+  /// What is at a place now, and may be replaced while nobody else writes there.
+  func replacedEntry(_ place: ResolvedPath) throws -> ReplacedEntry {
+    try fileSystem.statIfPresent(at: place.directory.raw, place.name).map { .seen($0) } ?? .nothing
   }
 
   /// The lists of an image.

@@ -4,6 +4,7 @@
 // 2. A part that a killed run left is removed by the next one. It is known by its name and by its
 //    lock, which died with its writer.
 
+import Apply
 import Platform
 
 /// A packed image under way.
@@ -18,9 +19,14 @@ final class PackedFile {
   private var stream: BackgroundWriter?
   private var isPublished = false
   private let object: String
+  private let replaced: ReplacedEntry
 
   /// Begins a file that will be `place`; leftovers of others beside it go first.
-  init(_ fileSystem: any FileSystem, _ place: ResolvedPath) throws {
+  /// - Parameter replaced: what it may replace: what was seen before the packing began.
+  init(
+    _ fileSystem: any FileSystem, _ place: ResolvedPath, replacing replaced: ReplacedEntry
+  ) throws {
+    self.replaced = replaced
     self.fileSystem = fileSystem
     self.place = place
     object = "packed image \(printable(place.name))"
@@ -59,9 +65,14 @@ final class PackedFile {
       try stream?.finish()
       try fileSystem.setMode(file.raw, 0o644)
       try fileSystem.sync(file.raw)
-      try fileSystem.rename(
-        at: place.directory.raw, temporary, to: place.directory.raw, place.name,
-        exclusively: false)
+      var replacement = EntryReplacement(fileSystem)
+      let result = try replacement.publish(
+        at: place.directory.raw, temporary, as: place.name, replacing: replaced)
+      guard result == .done else {
+        throw ImageError(
+          object, "was written by somebody else while it was being packed; that file was kept",
+          advice: "Run the command again to replace it")
+      }
       isPublished = true
       try fileSystem.sync(place.directory.raw)
     }

@@ -30,6 +30,8 @@ public struct ResumeOutcome: Sendable {
   public let direction: ResumeDirection
   /// What was done to the live image; nil where it had not been touched, or was abandoned.
   public let revert: RevertOutcome?
+  /// What the change made for a time and could not be removed.
+  public var leftovers: [ApplyProblem] = []
 }
 
 extension Workspace {
@@ -91,13 +93,20 @@ extension Workspace {
     let journal = try? journal(of: image)
     guard try store().journals.read(image) != nil else { throw nothingToResume(image.text) }
     let change =
-      try journal.map { try unfinished(image, $0) }
+      journal.flatMap { try? unfinished(image, $0) }
       ?? UnfinishedChange(
         image: image.text, operation: .revert, started: now(), target: nil, before: nil,
         isRunning: false)
-    if let journal { try removeLeftovers(image, journal) }
+    // Nothing but the journal must be in order for it to go.
+    var leftovers: [ApplyProblem] = []
+    if let journal {
+      do { leftovers = try removeLeftovers(image, journal) } catch {
+        leftovers = [ApplyProblem(path: Array(image.text.utf8), what: "\(error)")]
+      }
+    }
     try store().journals.remove(image)
-    return ResumeOutcome(change: change, direction: .abandon, revert: nil)
+    return ResumeOutcome(
+      change: change, direction: .abandon, revert: nil, leftovers: leftovers)
   }
 
   /// The journal was written and the ref that it names was not: nothing else has happened.
@@ -110,9 +119,10 @@ extension Workspace {
         "image \(image)", "the snapshot that the revert leads to is not in the store any more",
         advice: "'imgstore resume \(image) --back' returns to the state before")
     }
-    try removeLeftovers(image, journal)
+    let leftovers = try removeLeftovers(image, journal)
     try store().journals.remove(image)
-    return ResumeOutcome(change: change, direction: direction, revert: nil)
+    return ResumeOutcome(
+      change: change, direction: direction, revert: nil, leftovers: leftovers)
   }
 
   // MARK: Going on
@@ -123,7 +133,15 @@ extension Workspace {
   ) throws -> RevertOutcome {
     let store = try store()
     let isBack = goal.id != target.id
-    try removeLeftovers(image, journal)
+    let folders = try lockFolders(
+      image, changedPaths(of: image, target.snapshot) + changedPaths(of: image, goal.snapshot))
+    defer { withExtendedLifetime(folders) {} }
+    for problem in try removeLeftovers(image, journal) {
+      throw ImageError(
+        printable(problem.path), problem.what,
+        advice: "Remove it, and run the command again; 'imgstore resume \(image) --abandon' leaves "
+          + "everything as it is")
+    }
     let sight = try look(at: image, goal, storing: before != nil)
     try sight.settle()
     var safety: CommittedSnapshot?
@@ -138,7 +156,9 @@ extension Workspace {
     var plans = try planPieces(
       from: sight.live.capture.pieces.filter { !foreign.contains(printable($0.path)) },
       sight.source, to: goal.snapshot.pieces, store, liveNotes: sight.live.notes,
-      targetNotes: notes)
+      targetNotes: notes, captured: sight.live.capture, limits: LiveLimits(self))
+    plans = try keepOutside(
+      plans, [sight.live.definition, goal.snapshot.definition], ImportOption.reach(journal))
     func grounds(_ method: ApplyMethod) -> ChoiceGrounds {
       ChoiceGrounds(
         method: method, notes: sight.live.notes + notes, isServed: isServed(sight, target),
@@ -152,20 +172,23 @@ extension Workspace {
     var outcome = describe(plans, methods, attributes)
     if !isBack { try keepOriginals(journal, goal.snapshot, sight.live) }
     outcome.report = try carryOut(
-      image, plans, notes, to: goal.snapshot, journal, setsRows: !attributes.isEmpty,
-      syncs, resolve: resolve)
+      image, plans, notes, to: goal.snapshot, journal,
+      rowsFrom: attributes.isEmpty ? nil : sight.live, syncs, resolve: resolve)
     // What was written before the change was cut short may not be on disk either.
     try sync(goal.snapshot.requests.map(\.path), syncs)
     let proof = try look(
       at: image, goal, storing: false, attested: outcome.report.attested)
-    let remaining = try diff(proof.state, state(goal, store))
+    let (remaining, found) = try splitLimits(
+      diff(proof.state, state(goal, store)), goal.snapshot.pieces, proof.source, outcome.report,
+      LiveLimits(self))
+    let isExact = remaining.isEmpty && found.isEmpty
     try settle(syncs)
     // Whoever recorded the change may have died before the journal went.
     let latest = try store.refs.latestReadable(of: image)
     var recorded: CommittedSnapshot?
-    if latest?.snapshot.hasSameState(as: goal.snapshot) != true || !remaining.isEmpty {
+    if latest?.snapshot.hasSameState(as: goal.snapshot) != true || !isExact {
       recorded = try record(
-        image, goal, proof, isExact: remaining.isEmpty,
+        image, goal, proof, isExact: isExact,
         command: isBack ? "resume --back" : journal.command,
         message: isBack ? "taken back: \(journal.message)" : journal.message,
         before: isBack ? target.id : before?.id)
@@ -175,7 +198,7 @@ extension Workspace {
     }
     return RevertOutcome(
       target: goal, isDryRun: false, apply: outcome, safety: safety, recorded: recorded,
-      remaining: remaining, uncompared: proof.live.notes.filter(\.isProblem),
+      remaining: remaining, limits: found, uncompared: proof.live.notes.filter(\.isProblem),
       seconds: monotonicSeconds() - start)
   }
 
@@ -207,28 +230,48 @@ extension Workspace {
 
   /// Removes what the change made under names of its own, beside the image's files and trees. (What
   /// it made inside trees the plan removes, as all that is extra.)
-  private func removeLeftovers(_ image: ImageName, _ journal: Journal) throws {
+  /// - Returns: what could not be removed.
+  private func removeLeftovers(
+    _ image: ImageName, _ journal: Journal
+  ) throws -> [ApplyProblem] {
     let prefix = Journal.prefix(journal.token)
-    let ends = try [journal.target, journal.before].compactMap { $0 }
-      .compactMap { try snapshot($0, of: image)?.snapshot }
+    let ends = [journal.target, journal.before].compactMap { $0 }
+      .compactMap { try? snapshot($0, of: image)?.snapshot }
     var folders: Set<AbsolutePath> = []
+    var problems: [ApplyProblem] = []
     for path in ends.flatMap({ $0.requests + $0.absentees }).map(\.path)
     where folders.insert(path.parent).inserted {
       do {
         let place = try locate(path)
         for name in try fileSystem.names(of: place.directory.raw) where name.starts(with: prefix) {
-          let leftover = ResolvedPath(directory: place.directory, name: name)
-          if let mount = TreeUse.mounts(in: realPath(leftover)).first {
-            throw ImageError(
-              "\(path.parent.text)/\(printable(name))",
-              "is left from the change, and something is mounted on \(printable(mount.point))",
-              advice: "Unmount that, and run the command again")
+          if let problem = removeLeftover(place.directory, name, in: path.parent) {
+            problems.append(problem)
           }
-          try treeRemover().remove(at: place.directory.raw, name)
         }
-      } catch let error as SystemError {
-        guard error.isAbsent else { throw error }
+      } catch {
+        if !error.isAbsent {
+          problems.append(ApplyProblem(path: path.bytes, what: error.finding))
+        }
       }
+    }
+    return problems
+  }
+
+  private func removeLeftover(
+    _ directory: Descriptor, _ name: [UInt8], in folder: AbsolutePath
+  ) -> ApplyProblem? {
+    let path = folder.bytes + [0x2f] + name
+    let leftover = ResolvedPath(directory: directory, name: name)
+    if let mount = TreeUse.mounts(in: realPath(leftover)).first {
+      return ApplyProblem(
+        path: path,
+        what: "is left from the change, and something is mounted on \(printable(mount.point))")
+    }
+    do throws(SystemError) {
+      try TreeRemover(fileSystem).remove(at: directory.raw, name)
+      return nil
+    } catch {
+      return ApplyProblem(path: path, what: "is left from the change: \(error.finding)")
     }
   }
 }

@@ -23,6 +23,10 @@ public struct RevertRequest: Sendable {
   /// What would be lost is put into a snapshot first.
   public var keepsSafety = true
   public var isDryRun = false
+  /// Files and folders outside of the image's own places that may be changed as well.
+  public var allowed: [String] = []
+  /// Whatever the image's attributes name may be changed, wherever it lies.
+  public var allowsOutside = false
   public init(_ reference: String) { self.reference = reference }
 }
 
@@ -37,10 +41,12 @@ public struct RevertOutcome: Sendable {
   public let recorded: CommittedSnapshot?
   /// What still differs afterwards: empty is the proof.
   public let remaining: ImageDiff?
+  /// Entries whose attributes differ because the file system cannot hold them.
+  public let limits: [ApplyProblem]
   /// Entries that could not be compared, because they cannot be read.
   public let uncompared: [Snapshot.Note]
   public let seconds: Double
-  public var isExact: Bool { remaining?.isEmpty ?? true }
+  public var isExact: Bool { remaining?.isEmpty ?? true && limits.isEmpty }
 }
 
 /// A change of the live image to a snapshot's state, as a verb asks for it.
@@ -80,15 +86,21 @@ extension Workspace {
     let start = monotonicSeconds()
     let (image, target, request) = (order.image, order.target, order.request)
     let store = try store()
+    let folders = try lockFolders(image, changedPaths(of: image, target.snapshot))
+    defer { withExtendedLifetime(folders) {} }
     let notes = try notesToHonour(target.snapshot, of: image)
     try requireMounted(try mountNotes(of: image) + notes, image: image.text)
+    let limits = try LiveLimits(self, replacesLabels: request.method == .swap)
     let sight = try look(at: image, target, storing: request.keepsSafety && !request.isDryRun)
     try requireKnownMounts(sight.live.notes)
     let attributes = sight.attributeChanges(to: target)
     let (plans, methods) = try sight.whileSettling {
       var plans = try planPieces(
         from: sight.live.capture.pieces, sight.source, to: target.snapshot.pieces, store,
-        liveNotes: sight.live.notes, targetNotes: notes)
+        liveNotes: sight.live.notes, targetNotes: notes, captured: sight.live.capture,
+        limits: limits)
+      plans = try keepOutside(
+        plans, [sight.live.definition, target.snapshot.definition], request)
       let methods = try chooseMethods(
         &plans,
         ChoiceGrounds(
@@ -98,50 +110,60 @@ extension Workspace {
       return (plans, methods)
     }
     var outcome = describe(plans, methods, attributes)
+    outcome.remarks = try remarksOnSharing(plans, of: image)
+    for remark in outcome.remarks { tell(remark) }
+    try preflight(plans)
     if request.isDryRun {
       return RevertOutcome(
         target: target, isDryRun: true, apply: outcome, safety: nil, recorded: nil,
-        remaining: nil, uncompared: [], seconds: monotonicSeconds() - start)
+        remaining: nil, limits: outcome.limits, uncompared: [], seconds: monotonicSeconds() - start)
     }
     let (before, isNew) = try keepBefore(
       image, sight, target, saves: request.keepsSafety,
       message: "before \(order.message)", command: order.command)
     let journal = Journal(
       operation: .revert, image: image.text, started: now(), method: request.method,
-      target: target.id, before: before?.id, command: order.command, message: order.message)
-    let (remaining, proof, recorded) = try underJournal(image, journal) { syncs in
+      target: target.id, before: before?.id, command: order.command, message: order.message,
+      options: ImportOption.facts(request))
+    let (remaining, found, proof, recorded) = try underJournal(image, journal) { syncs in
       outcome.report = try carryOut(
-        image, plans, notes, to: target.snapshot, journal, setsRows: !attributes.isEmpty, syncs
+        image, plans, notes, to: target.snapshot, journal,
+        rowsFrom: attributes.isEmpty ? nil : sight.live, syncs
       ) { try locate($0, create: true) }
       let proof = try look(
         at: image, target, storing: false, attested: outcome.report.attested)
-      let remaining = try diff(proof.state, state(target, store))
+      let (remaining, found) = try splitLimits(
+        diff(proof.state, state(target, store)), target.snapshot.pieces, proof.source,
+        outcome.report, LiveLimits(self))
       try settle(syncs)
       let recorded = try record(
-        image, target, proof, isExact: remaining.isEmpty, command: order.command,
-        message: order.message, before: before?.id)
-      return (remaining, proof.live, recorded)
+        image, target, proof, isExact: remaining.isEmpty && found.isEmpty,
+        command: order.command, message: order.message, before: before?.id)
+      return (remaining, found, proof.live, recorded)
     }
     return RevertOutcome(
       target: target, isDryRun: false, apply: outcome, safety: isNew ? before : nil,
-      recorded: recorded, remaining: remaining, uncompared: proof.notes.filter(\.isProblem),
+      recorded: recorded, remaining: remaining, limits: found,
+      uncompared: proof.notes.filter(\.isProblem),
       seconds: monotonicSeconds() - start)
   }
 
   /// Files and folders, then rows, then what is left of old trees: everything between journal and
   /// proof.
-  /// - Parameter syncs: is to be settled before the change is recorded.
+  /// - Parameters:
+  ///   - live: where rows are to be set: the image as it was captured.
+  ///   - syncs: is to be settled before the change is recorded.
   func carryOut(
     _ image: ImageName, _ plans: [PiecePlan], _ notes: [Snapshot.Note], to target: Snapshot,
-    _ journal: Journal, setsRows: Bool, _ syncs: PendingSyncs,
+    _ journal: Journal, rowsFrom live: LiveImage?, _ syncs: PendingSyncs,
     resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws -> ApplyReport {
-    let placement = try place(plans, token: journal.token, syncs, resolve: resolve)
+    var placement = try place(plans, token: journal.token, syncs, resolve: resolve)
     let paths = plans.map(\.path)
-    if setsRows {
+    if let live {
       try sync(paths, syncs)
       try settle(syncs)
-      try restoreRows(image, target)
+      placement.report.problems += try restoreRows(image, target, from: live)
     }
     try removeOldTrees(placement)
     try removeEmptyFolders(notes)
@@ -151,6 +173,13 @@ extension Workspace {
       try settle(syncs)
     }
     return placement.report
+  }
+
+  /// What a change of the image to a snapshot's state may change.
+  func changedPaths(of image: ImageName, _ target: Snapshot) throws -> [AbsolutePath] {
+    let definition = try tables().definition(of: image.text) ?? ImageDefinition()
+    return try requests(definition, latest: nil, also: target.requests + target.absentees).all
+      .map(\.path)
   }
 
   // MARK: Before and after

@@ -26,11 +26,16 @@ extension Workspace {
           + "the store any more",
         advice: "'imgstore log \(image)' lists what there is to revert to")
     }
+    var request = request ?? RevertRequest(name)
+    // Where an import was allowed to write, its undo may as well.
+    if change.snapshot.provenance.contains(where: { $0.key == "command" && $0.value == "import" }) {
+      request.allowsOutside = true
+    }
     // An undo of an undo of … says only which.
     let isUndo = change.snapshot.message.hasPrefix("undo of ")
     return try self.change(
       ChangeOrder(
-        image: image, target: target, request: request ?? RevertRequest(name), command: "undo",
+        image: image, target: target, request: request, command: "undo",
         message: "undo of @\(change.number)"
           + (isUndo ? "" : " (\(change.snapshot.message))")))
   }

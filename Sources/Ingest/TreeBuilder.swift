@@ -103,8 +103,7 @@ struct TreeBuilder {
     return Entry(
       name: name ?? live.name, content: content, mode: live.stat.mode, uid: live.stat.uid,
       gid: live.stat.gid, xattrs: live.xattrs, holes: live.holes, flags: live.flags,
-      linkGroup: live.linkGroup,
-      modified: live.stat.modified, times: times)
+      linkGroup: live.linkGroup, modified: live.stat.modified, times: times)
   }
 
   // MARK: Hard links

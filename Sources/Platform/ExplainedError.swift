@@ -32,7 +32,8 @@ extension SystemError: ExplainedError {
     case .noSpace, .quota: "Make room on that file system and run the command again"
     case .accessDenied, .notPermitted:
       isRoot
-        ? "Look for what forbids it: inode flags (lsattr), a security policy, or the file system"
+        ? "Look for flags ('lsattr'), missing capabilities, and what the file system's server or "
+          + "security policy refuses"
         : "Run the command as root, or as the owner of that path"
     case .tooManyOpenFiles, .tooManyOpenFilesInSystem:
       "Raise the limit on open files (ulimit -n) and run the command again"

@@ -108,6 +108,8 @@ public protocol FileSystem: AnyObject, Sendable {
   func freeBytes(_ file: Int32) throws(SystemError) -> UInt64
   /// Entries that can still be made on the file's file system.
   func freeNodes(_ file: Int32) throws(SystemError) -> UInt64
+  /// Returns what the kernel says of the file system that an open file lies on (`statfs`).
+  func volume(of file: Int32) throws(SystemError) -> Volume
 }
 
 /// How a file is opened; every file is opened close-on-exec.

@@ -279,6 +279,14 @@ public final class KernelFileSystem: FileSystem {
   public func freeNodes(_ file: Int32) throws(SystemError) -> UInt64 {
     UInt64(try count(clinux_free_nodes(file), "statvfs", []))
   }
+
+  public func volume(of file: Int32) throws(SystemError) -> Volume {
+    var v = clinux_volume()
+    try check(clinux_statfs(file, &v), "statfs", [])
+    return Volume(
+      isReadOnly: v.is_read_only != 0, blockBytes: v.block_bytes, isSized: v.is_sized != 0,
+      maxNameBytes: Int(clamping: v.max_name_bytes), type: v.type)
+  }
 }
 
 // MARK: - Extended attributes

@@ -32,6 +32,8 @@ public struct SystemError: Error, Sendable, Equatable {
     public static let loop = Code(rawValue: 40)
     public static let noData = Code(rawValue: 61)
     public static let notSupported = Code(rawValue: 95)
+    /// EOVERFLOW: a value, such as an owner's number, does not fit.
+    public static let overflow = Code(rawValue: 75)
     public static let quota = Code(rawValue: 122)
   }
 

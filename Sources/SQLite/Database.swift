@@ -198,6 +198,10 @@ public final class Statement {
 
   /// Calls `read` for each row.
   public func rows(_ values: SQLValue..., read: (Row) throws -> Void) throws {
+    try rows(values, read: read)
+  }
+
+  public func rows(_ values: [SQLValue], read: (Row) throws -> Void) throws {
     defer { sqlite3_reset(handle) }
     try bind(values)
     while try step() { try read(Row(handle)) }

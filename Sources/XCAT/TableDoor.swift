@@ -15,6 +15,8 @@ public struct RowChange: Sendable, Hashable {
   public let columns: [String: String]?
   /// Whether an existing row keeps columns that `columns` does not name; else they become unset.
   public let keepsOtherColumns: Bool
+  /// The row as whoever makes the change has seen it: `applyComparing` leaves another one alone.
+  public var expected: ExpectedRow = .anything
 
   public init(
     schema: TableSchema, key: [String: String], columns: [String: String]?,
@@ -24,6 +26,35 @@ public struct RowChange: Sendable, Hashable {
     self.key = key
     self.columns = columns
     self.keepsOtherColumns = keepsOtherColumns
+  }
+}
+
+/// A row before a change.
+public enum ExpectedRow: Sendable, Hashable {
+  case anything
+  case absent
+  /// The visible row's set columns.
+  case columns([String: String])
+
+  /// Whether a row is the expected one, as far as columns outside the key go.
+  /// - Parameter row: the visible row; nil where there is none.
+  func allows(_ row: [String: String]?, _ schema: TableSchema) -> Bool {
+    func plain(_ row: [String: String]) -> [String: String] {
+      row.filter { !schema.keys.contains($0.key) && !$0.value.isEmpty }
+    }
+    switch self {
+    case .anything: return true
+    case .absent: return row.map { plain($0).isEmpty } ?? true
+    case .columns(let columns): return plain(columns) == plain(row ?? [:])
+    }
+  }
+}
+
+extension RowChange {
+  public func expecting(_ row: ExpectedRow) -> RowChange {
+    var change = self
+    change.expected = row
+    return change
   }
 }
 
@@ -43,6 +74,13 @@ public protocol TableDoor: Sendable {
   @discardableResult
   func apply(_ changes: [RowChange]) throws -> [String]
 
+  /// Makes the changes of rows that are as expected, and leaves all others alone.
+  /// - Returns: columns that these tables do not have, and the changes that were not made because
+  ///   somebody else had changed the row.
+  func applyComparing(
+    _ changes: [RowChange]
+  ) throws -> (unknownColumns: [String], conflicts: [RowChange])
+
   /// Throws what `apply` would throw, as far as that can be known, and changes nothing.
   func rehearse(_ changes: [RowChange]) throws
 
@@ -55,6 +93,28 @@ public protocol TableDoor: Sendable {
 
 extension TableDoor {
   public func rehearse(_ changes: [RowChange]) throws {}
+
+  public func applyComparing(
+    _ changes: [RowChange]
+  ) throws -> (unknownColumns: [String], conflicts: [RowChange]) {
+    var conflicts: [RowChange] = []
+    var left: [RowChange] = []
+    for change in changes {
+      if try change.expected == .anything || isAsExpected(change) {
+        left.append(change)
+      } else {
+        conflicts.append(change)
+      }
+    }
+    return (try apply(left), conflicts)
+  }
+
+  private func isAsExpected(_ change: RowChange) throws -> Bool {
+    guard let column = change.schema.keys.first else { return true }
+    let row = try rows(change.schema.name, where: (column, change.key[column] ?? ""))
+      .first { row in change.schema.keys.allSatisfy { (row[$0] ?? "") == (change.key[$0] ?? "") } }
+    return change.expected.allows(row, change.schema)
+  }
 
   public func rows(_ table: String) throws -> [[String: String]] { try rows(table, where: nil) }
 

@@ -128,7 +128,15 @@ extension TableFiles {
   ///   SQLite says. Nothing is changed then.
   @discardableResult
   public func apply(_ changes: [RowChange]) throws -> [String] {
-    try run(changes, isRehearsal: false)
+    try run(changes, isRehearsal: false).unknown
+  }
+
+  /// Makes the changes of rows that are as expected: they are compared inside the transaction.
+  public func applyComparing(
+    _ changes: [RowChange]
+  ) throws -> (unknownColumns: [String], conflicts: [RowChange]) {
+    let (unknown, conflicts) = try run(changes, isRehearsal: false)
+    return (unknown, conflicts)
   }
 
   /// Makes the changes and takes them back: what `apply` would throw is thrown now.
@@ -141,10 +149,12 @@ extension TableFiles {
 
   private struct RehearsalIsOver: Error {}
 
-  private func run(_ changes: [RowChange], isRehearsal: Bool) throws -> [String] {
+  private func run(
+    _ changes: [RowChange], isRehearsal: Bool
+  ) throws -> (unknown: [String], conflicts: [RowChange]) {
     // In the order of their names, so that two of us never wait for each other.
     let schemas = Set(changes.map(\.schema)).sorted { byBytes($0.name, $1.name) }
-    guard let first = schemas.first else { return [] }
+    guard let first = schemas.first else { return ([], []) }
     for schema in schemas where try !exists(schema.name) { try makeFile(schema.name) }
     return try explaining {
       let database = try Database(path: text(first.name), .write)
@@ -153,6 +163,7 @@ extension TableFiles {
       }
       try refuseSeparateCommits(database, schemas)
       var unknown: Set<String> = []
+      var conflicts: [RowChange] = []
       try database.transaction {
         var tables: [String: OpenTable] = [:]
         for schema in schemas {
@@ -161,12 +172,38 @@ extension TableFiles {
         }
         for change in changes {
           guard let table = tables[change.schema.name] else { continue }
+          guard try isAsExpected(change, table, database) else {
+            conflicts.append(change)
+            continue
+          }
           unknown.formUnion(try apply(change, table, database))
         }
         if isRehearsal { throw RehearsalIsOver() }
       }
-      return unknown.sorted(by: byBytes)
+      return (unknown.sorted(by: byBytes), conflicts)
     }
+  }
+
+  private func isAsExpected(
+    _ change: RowChange, _ table: OpenTable, _ database: Database
+  ) throws -> Bool {
+    if change.expected == .anything { return true }
+    let (here, keyValues) = condition(change)
+    var row: [String: String]?
+    try database.statement("SELECT * FROM \(table.name) WHERE \(here)").rows(keyValues) { found in
+      row = try visibleRow(found, change.schema.name) ?? row
+    }
+    return change.expected.allows(row, change.schema)
+  }
+
+  /// The SQL condition that a row has a change's key, and the values in it.
+  private func condition(_ change: RowChange) -> (text: String, values: [SQLValue]) {
+    let keys = change.schema.keys.map { (column: $0, value: change.key[$0] ?? "") }
+    let text = keys.map { key in
+      let column = "\(quoted(change.schema.name)).\(quoted(key.column))"
+      return key.value.isEmpty ? "(\(column) = ? OR \(column) IS NULL)" : "\(column) = ?"
+    }.joined(separator: " AND ")
+    return (text, keys.map { SQLValue.text($0.value) })
   }
 
   private func attachedName(_ schema: TableSchema) -> String { quoted(schema.name + "db") }
@@ -212,12 +249,7 @@ extension TableFiles {
     _ change: RowChange, _ table: OpenTable, _ database: Database
   ) throws -> [String] {
     let schema = change.schema
-    let keys = schema.keys.map { (column: $0, value: change.key[$0] ?? "") }
-    let here = keys.map { key in
-      let column = "\(quoted(schema.name)).\(quoted(key.column))"
-      return key.value.isEmpty ? "(\(column) = ? OR \(column) IS NULL)" : "\(column) = ?"
-    }.joined(separator: " AND ")
-    let keyValues = keys.map { SQLValue.text($0.value) }
+    let (here, keyValues) = condition(change)
     try refuseHiddenRow(database, table, change, here, keyValues)
 
     guard let columns = change.columns else {

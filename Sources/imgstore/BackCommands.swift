@@ -19,11 +19,18 @@ struct ChangeOptions: ParsableArguments {
     if swap && inPlace { throw ValidationError("Give --swap or --in-place, not both.") }
   }
 
+  @Option(help: "Also change this file or folder outside of the image's own places.")
+  var allow: [String] = []
+  @Flag(help: "Change whatever the image's attributes name, wherever it lies.")
+  var outside = false
+
   func request(_ reference: String) -> RevertRequest {
     var request = RevertRequest(reference)
     request.method = swap ? .swap : inPlace ? .inPlace : .automatic
     request.keepsSafety = !noSafety
     request.isDryRun = dryRun
+    request.allowed = allow
+    request.allowsOutside = outside
     return request
   }
 }
@@ -101,6 +108,9 @@ struct Resume: ParsableCommand {
     Terminal.finish()
     if json.json { try printJSON(ResumeJSON(outcome)) } else { describe(outcome) }
     try outcome.revert?.expectNoProblems()
+    if !outcome.leftovers.isEmpty {
+      throw DoneWithProblems(lines: problemLines(outcome.leftovers))
+    }
   }
 
   private func describe(_ outcome: ResumeOutcome) {
@@ -122,8 +132,14 @@ extension RevertOutcome {
   /// - Throws: `DoneWithProblems` where not everything is as the snapshot says.
   func expectNoProblems() throws {
     var problems = problemLines(apply.report.problems)
-    if !isExact, let remaining {
+    let listed = Set(apply.report.problems.lazy.filter(\.isAttribute).map(\.path))
+    problems += problemLines(limits.filter { !listed.contains($0.path) })
+    if let remaining, !remaining.isEmpty {
       problems.append("the live image still differs from \(target.name): \(summary(remaining))")
+      problems += remaining.entries.prefix(10).map { "\(printable($0.path)): \($0.differenceText)" }
+      if remaining.entries.count > 10 {
+        problems.append("… and \(remaining.entries.count - 10) more entries")
+      }
     }
     if !uncompared.isEmpty {
       problems.append("\(count(uncompared.count, "entry")) could not be compared")
@@ -227,10 +243,31 @@ struct Restore: ParsableCommand {
   }
 }
 
-/// Problems, many of one kind folded.
+/// Problems, those of one reason folded: the first paths, and how many more.
 func problemLines(_ problems: [ApplyProblem]) -> [String] {
+  var byReason: [String: [[UInt8]]] = [:]
+  var order: [String] = []
+  for problem in problems {
+    if byReason[problem.what] == nil { order.append(problem.what) }
+    byReason[problem.what, default: []].append(problem.path)
+  }
+  let shown = order.count == 1 ? 20 : 5
   var lines: [String] = []
-  for problem in problems.prefix(20) { lines.append("\(printable(problem.path)): \(problem.what)") }
-  if problems.count > 20 { lines.append("… and \(problems.count - 20) more of this kind") }
+  for reason in order.prefix(20) {
+    let paths = byReason[reason] ?? []
+    lines += paths.prefix(shown).map { "\(printable($0)): \(reason)" }
+    if paths.count > shown { lines.append("… and \(paths.count - shown) more: \(reason)") }
+  }
+  if order.count > 20 { lines.append("… and \(order.count - 20) more reasons") }
   return lines
+}
+
+extension TreeChange {
+  fileprivate var differenceText: String {
+    switch kind {
+    case .added: "is missing"
+    case .removed: "is left over"
+    case .changed(_, _, let fields): "differs in \(fields.names.joined(separator: ", "))"
+    }
+  }
 }

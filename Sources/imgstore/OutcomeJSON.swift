@@ -55,6 +55,8 @@ struct RevertJSON: Encodable {
   let safety: String?
   let recorded: String?
   let exact: Bool?
+  let limits: [ProblemJSON]
+  let remarks: [String]
   let seconds: Double
 
   init(_ outcome: RevertOutcome) {
@@ -72,6 +74,8 @@ struct RevertJSON: Encodable {
     safety = outcome.safety?.name
     recorded = outcome.recorded?.name
     exact = outcome.isDryRun ? nil : outcome.isExact
+    limits = outcome.limits.map { ProblemJSON(path: printable($0.path), what: $0.what) }
+    remarks = outcome.apply.remarks
     seconds = outcome.seconds
   }
 }

@@ -15,6 +15,9 @@ public final class FaultyFileSystem: FileSystem {
     case always(String, SystemError.Code)
     /// The n-th operation of this name, from 0, fails.
     case nth(Int, String, SystemError.Code)
+    /// Runs the closure before the n-th operation of this name, from 0: another process that writes at
+    /// the worst moment. Nothing fails.
+    case before(Int, String, @Sendable () -> Void)
   }
 
   private let kernel = KernelFileSystem.shared
@@ -63,6 +66,14 @@ public final class FaultyFileSystem: FileSystem {
         return state.ofName == n
       }
       if isIt { throw SystemError(code: code, name, []) }
+    case .before(let n, let which, let action):
+      guard name == which else { return }
+      let isIt = state.withLock { state in
+        defer { state.ofName += 1 }
+        if state.ofName == n { state.isHit = true }
+        return state.ofName == n
+      }
+      if isIt { action() }
     }
   }
 
@@ -312,5 +323,9 @@ public final class FaultyFileSystem: FileSystem {
   public func freeNodes(_ file: Int32) throws(SystemError) -> UInt64 {
     try tick("freeNodes")
     return try kernel.freeNodes(file)
+  }
+  public func volume(of file: Int32) throws(SystemError) -> Volume {
+    try tick("volume")
+    return try kernel.volume(of: file)
   }
 }

@@ -27,6 +27,13 @@ struct clinux_stat {
 // Inode flags (chattr(1)), in this project's own numbers (docs/format.md, "Trees").
 enum { CLINUX_IMMUTABLE = 1, CLINUX_APPEND = 2, CLINUX_NODUMP = 4, CLINUX_NOCOW = 8 };
 
+// What statfs(2) says of a file system.
+struct clinux_volume {
+  uint64_t type, block_bytes, max_name_bytes;
+  uint32_t is_read_only, is_sized;
+};
+int clinux_statfs(int fd, struct clinux_volume *to);
+
 enum { CLINUX_CWD = -100 };
 
 int clinux_openat(int dir, const uint8_t *path, size_t n, int flags, uint32_t mode);

@@ -1,0 +1,223 @@
+// What a file system cannot hold: times finer than its own, owners that its server refuses, attributes
+// that it does not know, holes smaller than its blocks. Such a difference between a live entry and a
+// snapshot is final. To write the entry again would change nothing.
+//
+// 1. It is found out by trial: the attributes are set on a file without a name, which leaves no trace,
+//    and read back. What comes back like the live entry's cannot come closer.
+// 2. Where no such file can be made, every difference counts as one that can be mended.
+
+import Codec
+import Platform
+import Store
+
+/// Knows what one file system makes of attributes. Belongs to one thread at a time.
+public final class AttributeLimits {
+  private let fileSystem: any FileSystem
+  private let store: ObjectStore
+  private let directory: Descriptor
+  private let writer: AttributeWriter
+  /// A label that the snapshot lacks is taken away with the inode, where trees are exchanged.
+  private let replacesLabels: Bool
+  private var blockBytes: UInt64?
+  private var clock: Descriptor?
+  private var isUnable = false
+  private var known: [Attributes: Outcome?] = [:]
+
+  private struct Attributes: Hashable {
+    let uid: UInt32
+    let gid: UInt32
+    let mode: UInt16
+    let xattrs: Digest?
+    let flags: InodeFlags
+  }
+
+  private struct Outcome {
+    let stat: FileStat
+    let xattrs: XattrSet
+    let flags: InodeFlags
+    let reasons: [String]
+  }
+
+  /// - Parameters:
+  ///   - directory: an open directory on the file system.
+  ///   - replacesLabels: entries that differ in their label only will get new inodes.
+  public init(
+    _ fileSystem: any FileSystem, _ store: ObjectStore, in directory: Descriptor,
+    replacesLabels: Bool = false
+  ) {
+    self.fileSystem = fileSystem
+    self.store = store
+    self.directory = directory
+    self.replacesLabels = replacesLabels
+    writer = AttributeWriter(fileSystem, store)
+  }
+
+  /// Returns the fields that can come closer to `wanted`, and for each of the others why it cannot.
+  /// - Parameters:
+  ///   - fields: what differs.
+  ///   - live: has the attribute sets and hole maps of `current`.
+  public func reachable(
+    _ fields: ChangedFields, from current: Entry, _ live: any ObjectSource, to wanted: Entry
+  ) throws -> (left: ChangedFields, reasons: [String]) {
+    var left = fields
+    var reasons: [String] = []
+    func drop(_ field: ChangedFields, _ reason: String) {
+      left.remove(field)
+      reasons.append(reason)
+    }
+    if fields.contains(.modified), try stored(wanted.modified) == current.modified {
+      drop(.modified, "the modification time cannot be set exactly on this file system")
+    }
+    if fields.contains(.holes), try !canHold(wanted, current, live) {
+      drop(.holes, "its holes cannot be as in the snapshot on this file system")
+    }
+    let attributes: ChangedFields = [.owner, .mode, .xattrs, .flags]
+    guard !fields.isDisjoint(with: attributes) else { return (left, reasons) }
+    if fields.contains(.xattrs), !replacesLabels, try differsInLabelOnly(current, live, wanted) {
+      drop(.xattrs, "it has a label (security.selinux) that the snapshot lacks, which stays")
+    }
+    // What a file takes says nothing of the attributes of links and devices.
+    guard wanted.kind == .file || wanted.kind == .directory,
+      !left.isDisjoint(with: attributes), let outcome = try outcome(of: wanted)
+    else { return (left, reasons) }
+    let why =
+      outcome.reasons.isEmpty
+      ? ["an attribute cannot be set on this file system"]
+      : outcome.reasons
+    var isLimited = false
+    func settle(_ field: ChangedFields, _ isReached: Bool) {
+      guard left.contains(field), isReached else { return }
+      left.remove(field)
+      isLimited = true
+    }
+    settle(.owner, outcome.stat.uid == current.uid && outcome.stat.gid == current.gid)
+    settle(.mode, outcome.stat.mode == current.mode)
+    settle(.flags, outcome.flags == current.flags)
+    if left.contains(.xattrs) {
+      settle(.xattrs, withoutLabel(try set(current, live)) == withoutLabel(outcome.xattrs))
+    }
+    return (left, isLimited ? reasons + why : reasons)
+  }
+
+  // MARK: Attributes
+
+  private func outcome(of entry: Entry) throws -> Outcome? {
+    let key = Attributes(
+      uid: entry.uid, gid: entry.gid, mode: entry.mode, xattrs: entry.xattrs, flags: entry.flags)
+    if let outcome = known[key] { return outcome }
+    let outcome = try trial(of: entry)
+    known.updateValue(outcome, forKey: key)
+    return outcome
+  }
+
+  private func trial(of entry: Entry) throws -> Outcome? {
+    guard let file = namelessFile() else { return nil }
+    var like = entry
+    // A file of no name and no content stands for all kinds.
+    like.content = .file(blob: emptyBlob, sizeBytes: 0)
+    do {
+      try writer.set(like, of: file.raw, path: [])
+      let stat = try fileSystem.stat(file.raw)
+      let set = try fileSystem.xattrNames(at: file.raw, []).compactMap { name in
+        try fileSystem.xattr(at: file.raw, [], name: name).map {
+          XattrSet.Attribute(name: name, value: $0)
+        }
+      }
+      let flags =
+        entry.flags.isEmpty ? [] : (try? fileSystem.inodeFlags(file.raw)) ?? []
+      if !stat.flags.isDisjoint(with: .protecting) {
+        try? fileSystem.setInodeFlags(file.raw, [])
+      }
+      return Outcome(
+        stat: stat, xattrs: XattrSet(set), flags: flags,
+        reasons: writer.takeProblems().map(\.what))
+    } catch is SystemError {
+      _ = writer.takeProblems()
+      return nil
+    }
+  }
+
+  private func namelessFile() -> Descriptor? {
+    if isUnable { return nil }
+    let file = try? fileSystem.openFile(
+      at: directory.raw, [0x2e], [.readWrite, .nameless], mode: 0o600)
+    isUnable = file == nil
+    return file
+  }
+
+  private func set(_ entry: Entry, _ source: any ObjectSource) throws -> XattrSet {
+    guard let id = entry.xattrs else { return XattrSet([]) }
+    return try decodeXattrs(source.object(.xattrs, id), id)
+  }
+
+  private func withoutLabel(_ set: XattrSet) -> XattrSet {
+    XattrSet(set.attributes.filter { $0.name != AttributeWriter.label })
+  }
+
+  /// Whether the live entry has a label, the snapshot's has none, and nothing else differs.
+  private func differsInLabelOnly(
+    _ current: Entry, _ live: any ObjectSource, _ wanted: Entry
+  ) throws -> Bool {
+    let (now, then) = (try set(current, live), try set(wanted, store))
+    func hasLabel(_ set: XattrSet) -> Bool {
+      set.attributes.contains { $0.name == AttributeWriter.label }
+    }
+    return hasLabel(now) && !hasLabel(then) && withoutLabel(now) == then
+  }
+
+  // MARK: Times
+
+  /// Returns what a time becomes when it is set.
+  private func stored(_ time: Timestamp) throws -> Timestamp? {
+    guard let file = clock ?? namelessFile() else { return nil }
+    clock = file
+    do throws(SystemError) {
+      try fileSystem.setModified(file.raw, time)
+      return try fileSystem.stat(file.raw).modified
+    } catch {
+      return nil
+    }
+  }
+
+  // MARK: Holes
+
+  /// Whether other holes than the live file's are possible: they are not where its data is the
+  /// snapshot's, widened to whole blocks.
+  private func canHold(
+    _ wanted: Entry, _ current: Entry, _ live: any ObjectSource
+  ) throws -> Bool {
+    guard wanted.blob == current.blob, wanted.blob != nil else { return true }
+    func data(_ id: Digest?, _ source: any ObjectSource) throws -> [Range<UInt64>] {
+      guard let id else { return wanted.sizeBytes > 0 ? [0..<wanted.sizeBytes] : [] }
+      let bytes = try source.object(.holes, id)
+      let map: HoleMap
+      do throws(CodecError) { map = try HoleMap.decode(bytes) } catch {
+        throw StoreError(.damaged, "hole map \(id)", "\(error)")
+      }
+      return map.data(sizeBytes: wanted.sizeBytes)
+    }
+    let block = try blockSize()
+    let size = wanted.sizeBytes
+    func widened(_ ranges: [Range<UInt64>]) -> [Range<UInt64>] {
+      var all: [Range<UInt64>] = []
+      for range in ranges {
+        let start = range.lowerBound / block * block
+        let end = min(size, (range.upperBound - 1) / block * block &+ block)
+        if let last = all.last, start <= last.upperBound {
+          all[all.count - 1] = last.lowerBound..<max(end, last.upperBound)
+        } else {
+          all.append(start..<end)
+        }
+      }
+      return all
+    }
+    return try widened(data(wanted.holes, store)) != data(current.holes, live)
+  }
+
+  private func blockSize() throws -> UInt64 {
+    if let blockBytes { return blockBytes }
+    let block = max(1, try fileSystem.volume(of: directory.raw).blockBytes)
+    blockBytes = block
+    return block
+  }
+}

@@ -1,0 +1,207 @@
+// What would stop a change half-way is looked for before its journal is written: then nothing has been
+// changed, and nothing must be resumed.
+
+import Apply
+import Glibc
+import Ingest
+import Platform
+import Store
+
+extension Workspace {
+  /// Looks for what would stop the plans.
+  /// - Throws: `ImageError` that names the path and the obstacle; nothing has been changed.
+  func preflight(_ plans: [PiecePlan]) throws {
+    var room: [UInt64: RoomNeed] = [:]
+    for piece in plans where !piece.plan.isEmpty || piece.staging != nil {
+      guard let folder = try existingFolder(above: piece.path) else { continue }
+      try requireWritable(folder.file, folder.path)
+      if piece.changesTopName { try requireChangeable(folder.file, folder.path) }
+      let tree = try openTree(piece)
+      if let tree { try requireWritable(tree, piece.path) }
+      try requireFlagsCanChange(piece, tree ?? folder.file)
+      let file = piece.staging == nil ? tree ?? folder.file : folder.file
+      let device = try fileSystem.stat(file.raw).device
+      room[device, default: RoomNeed(file: file, path: piece.path)].add(piece)
+    }
+    for need in room.values { try requireRoom(need) }
+  }
+
+  /// The nearest folder above a path that exists, links followed.
+  private func existingFolder(
+    above path: AbsolutePath
+  ) throws -> (file: Descriptor, path: AbsolutePath)? {
+    var folder = path.parent
+    while true {
+      do throws(SystemError) {
+        if folder.components.isEmpty { return (resolver.root, folder) }
+        let place = try resolver.resolve(folder)
+        return (try fileSystem.openDirectory(at: place.directory.raw, place.name), folder)
+      } catch {
+        guard error.code == .notFound, !folder.components.isEmpty else { return nil }
+        folder = folder.parent
+      }
+    }
+  }
+
+  private func openTree(_ piece: PiecePlan) throws -> Descriptor? {
+    guard piece.current?.kind == .directory else { return nil }
+    do throws(SystemError) {
+      let place = try resolver.resolve(piece.path)
+      return try fileSystem.openDirectory(at: place.directory.raw, place.name)
+    } catch {
+      if error.isAbsent { return nil }
+      throw error
+    }
+  }
+
+  // MARK: File systems and folders
+
+  private func requireWritable(_ file: Descriptor, _ path: AbsolutePath) throws {
+    guard try fileSystem.volume(of: file.raw).isReadOnly else { return }
+    throw ImageError(
+      path.text, "is on a file system that is mounted read-only",
+      advice: "Nothing was changed; mount it writable, and run the command again")
+  }
+
+  /// Names in a folder that is not the image's own must be changeable without touching its flags.
+  private func requireChangeable(_ folder: Descriptor, _ path: AbsolutePath) throws {
+    let stat = try fileSystem.stat(folder.raw)
+    let flags = stat.flags.intersection(.protecting)
+    guard flags.isEmpty else {
+      throw ImageError(
+        path.text, "has the flag \(flags.letters), so that nothing in it can be replaced",
+        advice: "Nothing was changed; 'chattr -\(flags.letters) \(path.text)' takes it away")
+    }
+    do throws(SystemError) {
+      _ = try fileSystem.openFile(at: folder.raw, [0x2e], [.write, .nameless], mode: 0o600)
+    } catch {
+      guard [.accessDenied, .notPermitted, .readOnly].contains(error.code) else { return }
+      throw ImageError(
+        path.text, "nothing can be made in it: \(error.code)",
+        advice: "Nothing was changed. " + error.advice)
+    }
+  }
+
+  // MARK: Flags
+
+  /// Entries with protecting flags that are to change need the right to take these away.
+  private func requireFlagsCanChange(_ piece: PiecePlan, _ folder: Descriptor) throws {
+    guard let (path, flags) = piece.firstProtected, !canChangeFlags(in: folder) else { return }
+    throw ImageError(
+      "\(piece.path.text)\(path.isEmpty ? "" : "/")\(printable(path))",
+      "has the flag \(flags.letters), and would have to change",
+      advice: "Nothing was changed; it takes the capability CAP_LINUX_IMMUTABLE, or 'chattr "
+        + "-\(flags.letters)' by somebody who has it")
+  }
+
+  private func canChangeFlags(in folder: Descriptor) -> Bool {
+    guard
+      let file = try? fileSystem.openFile(
+        at: folder.raw, [0x2e], [.write, .nameless], mode: 0o600),
+      (try? fileSystem.setInodeFlags(file.raw, .immutable)) != nil
+    else { return false }
+    try? fileSystem.setInodeFlags(file.raw, [])
+    return true
+  }
+
+  // MARK: Room
+
+  /// What plans need on one file system.
+  private struct RoomNeed {
+    let file: Descriptor
+    let path: AbsolutePath
+    var growthBytes: Int64 = 0
+    var growthEntries: Int64 = 0
+
+    init(file: Descriptor, path: AbsolutePath) {
+      self.file = file
+      self.path = path
+    }
+
+    mutating func add(_ piece: PiecePlan) {
+      if let staging = piece.staging {
+        // The old tree goes after the new one is complete. Whether blocks are shared is learned later.
+        growthBytes &+= Int64(clamping: staging.writtenBytes(canClone: true, canLink: true))
+        growthEntries &+= Int64(staging.directories.count)
+        return
+      }
+      for step in piece.plan.files {
+        // How much of a sparse file is data stands in its hole map.
+        if step.entry.holes == nil, case .write = step.action {
+          growthBytes &+= Int64(clamping: step.entry.sizeBytes)
+        }
+        growthBytes &-= RoomNeed.freed(step.old, step.seen)
+        if step.old == nil { growthEntries &+= 1 }
+      }
+      for step in piece.plan.removals {
+        growthBytes &-= RoomNeed.freed(step.old, step.seen)
+        if (step.seen?.links ?? 1) <= 1 || step.entry.kind == .directory { growthEntries &-= 1 }
+      }
+      growthEntries &+= Int64(piece.plan.directories.count)
+    }
+
+    private static func freed(_ old: Entry?, _ seen: FileStat?) -> Int64 {
+      guard let old, old.kind == .file, (seen?.links ?? 1) <= 1 else { return 0 }
+      return Int64(clamping: old.sizeBytes)
+    }
+  }
+
+  private func requireRoom(_ need: RoomNeed) throws {
+    // File systems that compress need less than files have, by nobody knows how much.
+    let compressing: Set<UInt64> = [0x9123_683E, 0x2FC1_2FC1, 0xF2F5_2010, 0xCA45_1A4E]
+    let volume = try fileSystem.volume(of: need.file.raw)
+    guard !compressing.contains(volume.type), volume.isSized else { return }
+    let freeBytes = Int64(clamping: try fileSystem.freeBytes(need.file.raw))
+    guard need.growthBytes <= freeBytes else {
+      throw ImageError(
+        need.path.text,
+        "its file system has not enough room: \(need.growthBytes) bytes more would be used, "
+          + "\(freeBytes) are free",
+        advice: "Nothing was changed; make room there, and run the command again")
+    }
+    let freeNodes = Int64(clamping: try fileSystem.freeNodes(need.file.raw))
+    guard need.growthEntries <= freeNodes else {
+      throw ImageError(
+        need.path.text,
+        "its file system has not enough inodes: \(need.growthEntries) more would be used, "
+          + "\(freeNodes) are free",
+        advice: "Nothing was changed; remove files there, and run the command again")
+    }
+  }
+}
+
+extension PiecePlan {
+  /// Whether the name of the piece itself is made, replaced or removed.
+  var changesTopName: Bool {
+    if staging != nil { return true }
+    let lists = [plan.removals, plan.directories, plan.files, plan.links]
+    return lists.contains { $0.contains { !$0.path.contains(0x2f) } }
+  }
+
+  /// An entry with protecting flags that the change would have to replace, remove or alter, with its path
+  /// below the piece.
+  var firstProtected: (path: [UInt8], flags: InodeFlags)? {
+    if staging != nil { return observed?.firstProtected }
+    for steps in [plan.removals, plan.files, plan.links, plan.attributes, plan.finished] {
+      for step in steps {
+        let flags = (step.seen?.flags ?? []).intersection(.protecting)
+        if !flags.isEmpty {
+          return (Array(step.path.drop { $0 != 0x2f }.dropFirst()), flags)
+        }
+      }
+    }
+    return nil
+  }
+}
+
+extension CapturedPiece {
+  /// An entry with protecting flags, with its path below the piece.
+  var firstProtected: (path: [UInt8], flags: InodeFlags)? {
+    var found: (path: [UInt8], flags: InodeFlags)?
+    forEachEntry { stat, path in
+      let flags = stat.flags.intersection(.protecting)
+      if found == nil, !flags.isEmpty { found = (path(), flags) }
+    }
+    return found
+  }
+}

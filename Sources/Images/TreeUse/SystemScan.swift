@@ -1,0 +1,219 @@
+// What all processes and the kernel itself hold on to: directories, open and mapped files, mounts of every
+// namespace, loop devices, swap files, sockets. One pass over /proc, made where a swap is considered.
+
+import Platform
+
+/// An inode, as stat(2) names it.
+struct InodeID: Hashable {
+  let device: UInt64
+  let number: UInt64
+  init(_ stat: FileStat) {
+    device = stat.device
+    number = stat.inode
+  }
+  init(device: UInt64, number: UInt64) {
+    self.device = device
+    self.number = number
+  }
+}
+
+/// Everything that may be in use on this machine.
+struct SystemScan {
+  /// Inodes that are in use, and by whom: "process 17 (bash) has its working folder in it".
+  private(set) var inodes: [InodeID: String] = [:]
+  /// Inodes of mapped files whose device the kernel names otherwise than stat does.
+  private(set) var mappedNumbers: [UInt64: (user: String, range: String)] = [:]
+  /// Names of paths in use, where inodes do not tell.
+  private(set) var paths: [(path: [UInt8], user: String)] = []
+  private(set) var tables: [MountTable] = []
+  /// Paths of bound sockets.
+  private(set) var sockets: Set<[UInt8]> = []
+  /// What could not be found out.
+  private(set) var unknown: [String] = []
+
+  private let files: any FileSystem
+  private var namespaces: Set<[UInt64]> = []
+  private var networks: Set<UInt64> = []
+  /// Paths that are looked at by inode alone are not worth keeping.
+  private let tree: [UInt8]
+
+  /// - Parameter tree: the real path of the tree in question.
+  init(_ files: any FileSystem, tree: [UInt8]) {
+    self.files = files
+    self.tree = tree
+    scanProcesses()
+    scanKernel()
+  }
+
+  func text(_ path: String) -> [UInt8]? {
+    try? files.readSmallFile(
+      at: files.workingDirectory, Array(path.utf8), limitBytes: 64 << 20)
+  }
+
+  private func stat(_ path: String) throws(SystemError) -> FileStat? {
+    try files.statIfPresent(at: files.workingDirectory, Array(path.utf8), followLink: true)
+  }
+
+  /// What has ended meanwhile, or never was a program, holds nothing.
+  private static func isGone(_ error: SystemError) -> Bool {
+    error.isAbsent || error.code.rawValue == 3
+  }
+
+  // MARK: Processes
+
+  private mutating func scanProcesses() {
+    let names: [[UInt8]]
+    do throws(SystemError) {
+      let proc = try files.openDirectory(at: files.workingDirectory, Array("/proc".utf8))
+      names = try files.names(of: proc.raw)
+        .filter { $0.allSatisfy { (0x30...0x39).contains($0) } }
+    } catch {
+      unknown.append("/proc cannot be read")
+      return
+    }
+    let own = (try? files.readLink(at: files.workingDirectory, Array("/proc/self".utf8))) ?? []
+    if names.isEmpty || own.isEmpty { unknown.append("/proc shows no processes") }
+    for name in names {
+      let pid = String(decoding: name, as: UTF8.self)
+      do throws(SystemError) {
+        try scanMounts(pid)
+        if name != own { try scanProcess(pid) }
+      } catch {
+        if !SystemScan.isGone(error) {
+          unknown.append("process \(pid) cannot be looked at: \(error.code)")
+        }
+      }
+    }
+  }
+
+  private mutating func scanProcess(_ pid: String) throws(SystemError) {
+    let command = (text("/proc/\(pid)/comm") ?? []).filter { $0 != 0x0a }
+    let who = "process \(pid) (\(printable(command)))"
+    for (name, what) in [
+      ("root", "its root"), ("cwd", "its working folder"), ("exe", "its program"),
+    ] {
+      do throws(SystemError) {
+        if let found = try stat("/proc/\(pid)/\(name)") {
+          add(InodeID(found), "\(who) has \(what) in it")
+        }
+      } catch {
+        if !SystemScan.isGone(error) { throw error }
+      }
+    }
+    try scanDescriptors(pid, who)
+    scanMaps(pid, who)
+  }
+
+  private mutating func add(_ inode: InodeID, _ user: String) {
+    if inodes[inode] == nil { inodes[inode] = user }
+  }
+
+  private mutating func scanDescriptors(_ pid: String, _ who: String) throws(SystemError) {
+    let folder: Descriptor
+    do throws(SystemError) {
+      folder = try files.openDirectory(
+        at: files.workingDirectory, Array("/proc/\(pid)/fd".utf8))
+    } catch {
+      if SystemScan.isGone(error) { return }
+      throw error
+    }
+    for name in (try? files.names(of: folder.raw)) ?? [] {
+      guard let target = try? files.readLink(at: folder.raw, name) else { continue }
+      if target.first == 0x2f {
+        if isInside(target, tree) { paths.append((target, "\(who) has open files in it")) }
+        if let found = try? files.stat(at: folder.raw, name, followLink: true) {
+          add(InodeID(found), "\(who) has open files in it")
+        }
+      } else if target.starts(with: Array("socket:".utf8)) {
+        // A descriptor that was sent and not yet received is in no table.
+        let info = text("/proc/\(pid)/fdinfo/\(String(decoding: name, as: UTF8.self))") ?? []
+        for line in info.split(separator: 0x0a) where line.starts(with: Array("scm_fds:".utf8)) {
+          let count = line.dropFirst(8).filter { $0 != 0x20 && $0 != 0x09 }
+          if !count.elementsEqual([0x30]) {
+            unknown.append("\(who) has descriptors on their way to another process")
+          }
+        }
+      }
+    }
+  }
+
+  private mutating func scanMaps(_ pid: String, _ who: String) {
+    for line in (text("/proc/\(pid)/maps") ?? []).split(separator: 0x0a) {
+      // ADDRESSES PERMISSIONS OFFSET MAJOR:MINOR INODE PATH
+      let fields = line.split(separator: 0x20, maxSplits: 5)
+      guard fields.count >= 5,
+        let number = UInt64(String(decoding: fields[4], as: UTF8.self)), number != 0
+      else { continue }
+      let parts = fields[3].split(separator: 0x3a).map { String(decoding: $0, as: UTF8.self) }
+      guard parts.count == 2, let major = UInt64(parts[0], radix: 16),
+        let minor = UInt64(parts[1], radix: 16)
+      else { continue }
+      let user = "\(who) has files of it mapped"
+      add(InodeID(device: deviceNumber(major, minor), number: number), user)
+      if major == 0, mappedNumbers[number] == nil {
+        let range = String(decoding: fields[0], as: UTF8.self)
+        mappedNumbers[number] = (user, "/proc/\(pid)/map_files/\(range)")
+      }
+    }
+  }
+
+  /// Returns the inode of a mapping; nil where the kernel does not let us ask.
+  func inode(ofMapping path: String) -> InodeID? {
+    (try? stat(path)).flatMap { $0.map(InodeID.init) }
+  }
+
+  // MARK: Mounts and networks
+
+  private mutating func scanMounts(_ pid: String) throws(SystemError) {
+    guard let mounts = try stat("/proc/\(pid)/ns/mnt"), let root = try stat("/proc/\(pid)/root")
+    else { return }
+    // A process sees the mounts below its own root only.
+    if namespaces.insert([mounts.inode, root.device, root.inode]).inserted,
+      let text = text("/proc/\(pid)/mountinfo"), !text.isEmpty
+    {
+      tables.append(MountTable(text))
+    }
+    if let network = try stat("/proc/\(pid)/ns/net"), networks.insert(network.inode).inserted {
+      for line in (text("/proc/\(pid)/net/unix") ?? []).split(separator: 0x0a) {
+        let fields = line.split(separator: 0x20, maxSplits: 7)
+        if fields.count == 8, fields[7].first == 0x2f { sockets.insert(Array(fields[7])) }
+      }
+    }
+  }
+
+  /// Whether a mount namespace has been looked at.
+  func knowsNamespace(_ inode: UInt64) -> Bool { namespaces.contains { $0.first == inode } }
+
+  // MARK: The kernel
+
+  private mutating func scanKernel() {
+    if let block = try? files.openDirectory(
+      at: files.workingDirectory, Array("/sys/block".utf8))
+    {
+      for name in (try? files.names(of: block.raw)) ?? []
+      where name.starts(with: Array("loop".utf8)) {
+        let device = String(decoding: name, as: UTF8.self)
+        guard let text = text("/sys/block/\(device)/loop/backing_file") else { continue }
+        addPath(text.filter { $0 != 0x0a }, "the loop device \(device) is made of a file of it")
+      }
+    }
+    for line in (text("/proc/swaps") ?? []).split(separator: 0x0a).dropFirst() {
+      guard let path = line.split(whereSeparator: { $0 == 0x20 || $0 == 0x09 }).first else {
+        continue
+      }
+      addPath(unescaped(path), "a file of it is a swap area")
+    }
+  }
+
+  private mutating func addPath(_ path: [UInt8], _ user: String) {
+    paths.append((path, user))
+    if let found = try? files.stat(at: files.workingDirectory, path, followLink: true) {
+      add(InodeID(found), user)
+    }
+  }
+}
+
+/// A device number as stat(2) has it (makedev(3)).
+func deviceNumber(_ major: UInt64, _ minor: UInt64) -> UInt64 {
+  (major & 0xffff_f000) << 32 | (major & 0xfff) << 8 | (minor & 0xffff_ff00) << 12 | minor & 0xff
+}

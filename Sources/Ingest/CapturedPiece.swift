@@ -1,0 +1,96 @@
+// One piece of a capture, as the kernel described its entries: inodes, times, numbers of names. Snapshots
+// do not hold these; a change of the live image compares them before it replaces an entry.
+
+import Platform
+import Store
+
+/// The live entries of one captured piece. Belongs to one thread at a time.
+public final class CapturedPiece {
+  private let top: LiveEntry
+  private var counts: [Inode: Int]?
+  /// The directory that was asked about last, with its path.
+  private var latest: (path: [UInt8], directory: LiveDirectory)?
+
+  private struct Inode: Hashable {
+    let device: UInt64
+    let number: UInt64
+  }
+
+  init(_ top: LiveEntry) { self.top = top }
+
+  /// The piece's own entry.
+  public var stat: FileStat { top.stat }
+
+  /// Returns what the capture saw of an entry.
+  /// - Parameter path: relative to the piece; empty for the piece itself.
+  public func stat(at path: ArraySlice<UInt8>) -> FileStat? {
+    let names = path.split(separator: 0x2f).map { Array($0) }
+    guard let name = names.last else { return top.stat }
+    guard let directory = directory(names.dropLast()) else { return nil }
+    return directory.entry(name)?.stat
+  }
+
+  private func directory(_ names: ArraySlice<[UInt8]>) -> LiveDirectory? {
+    guard case .directory(var directory) = top.content else { return nil }
+    let path = Array(names.joined(separator: [0x2f]))
+    if let latest, latest.path == path { return latest.directory }
+    for name in names {
+      guard case .directory(let child)? = directory.entry(name)?.content else { return nil }
+      directory = child
+    }
+    latest = (path, directory)
+    return directory
+  }
+
+  /// Returns how many names an inode has in the piece.
+  public func nameCount(of stat: FileStat) -> Int {
+    let counts = self.counts ?? countNames()
+    self.counts = counts
+    return counts[Inode(device: stat.device, number: stat.inode)] ?? 1
+  }
+
+  private func countNames() -> [Inode: Int] {
+    var counts: [Inode: Int] = [:]
+    forEachEntry { stat, _ in
+      guard stat.links > 1, stat.kind != .directory else { return }
+      counts[Inode(device: stat.device, number: stat.inode), default: 0] += 1
+    }
+    return counts
+  }
+
+  /// Visits the piece itself and every entry below it.
+  /// - Parameter body: gets the path relative to the piece by a function, as most visits need none.
+  public func forEachEntry(_ body: (FileStat, () -> [UInt8]) -> Void) {
+    body(top.stat) { [] }
+    guard case .directory(let directory) = top.content else { return }
+    var todo = [directory]
+    while let directory = todo.popLast() {
+      directory.forEachEntry { entry in
+        let stat = entry.pointee.stat
+        body(stat) { directory.path(of: entry.pointee.name) }
+        if case .directory(let child) = entry.pointee.content { todo.append(child) }
+      }
+    }
+  }
+}
+
+extension CaptureResult {
+  /// Returns what was captured at a piece's path.
+  public func piece(at path: [UInt8]) -> CapturedPiece? {
+    live.entries.first { $0.name == path }.map(CapturedPiece.init)
+  }
+}
+
+extension LiveDirectory {
+  /// Returns the entry of a name; entries are in byte order.
+  fileprivate func entry(_ name: [UInt8]) -> LiveEntry? {
+    var low = 0
+    var high = entries.count
+    while low < high {
+      let middle = (low + high) / 2
+      if precedes(entries[middle].name, name) { low = middle + 1 } else { high = middle }
+    }
+    guard low < entries.count, entries[low].name == name else { return nil }
+    return entries[low]
+  }
+}
