@@ -197,13 +197,13 @@ def make_history(node):
     node.write(f"{top}/usr/lib/unsaved", 120_000)
 
 
-def leave_unfinished(node):
-    """Kills a revert of `compute` in its midst, so that its journal stays."""
+def leave_unfinished(node, image="compute", *options):
+    """Kills a revert to an image's first snapshot in its midst, so that its journal stays."""
     # strace counts calls by thread: the first counts end the program before there is a journal.
     for count in range(1, 40):
         kill = ("strace", "-f", "-o", "/dev/null", "-e", f"inject=renameat2,renameat,rename:signal=KILL:when={count}")
-        node.program.run("revert", "compute@1", "--in-place", "-q", prefix=("taskset", "-c", "0") + kill)
-        if os.path.exists(f"{node.store}/journal/compute"):
+        node.program.run("revert", f"{image}@1", *(options or ("--in-place",)), "-q", prefix=("taskset", "-c", "0") + kill)
+        if os.path.exists(f"{node.store}/journal/{image}"):
             return
     raise RuntimeError("set-up: no revert was left unfinished")
 

@@ -59,10 +59,9 @@ class Replay:
     def resolve(self, descriptor, path, follow):
         """Returns (folder inode, name, inode or None)."""
         if path.startswith(b"/proc/self/fd/"):
-            file = self.files.get(int(path[14:]))
-            if file is None or file.inode is None:
-                raise Outside
-            return None, None, file.inode
+            number, _, rest = path[14:].partition(b"/")
+            inode = self._inode(number)
+            return self._walk(inode, rest, follow) if rest else (None, None, inode)
         start = self._folder(descriptor) if not path.startswith(b"/") else None
         if isinstance(start, bytes):
             path = start + b"/" + path

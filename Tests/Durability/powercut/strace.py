@@ -1,11 +1,10 @@
 """Records the system calls of a command with strace, and reads the log back as values.
 
-Invariants: the calls come in the order in which they ended, over all threads; failed calls are left
-out; strings are bytes, complete. A line that cannot be read is an error, never skipped.
+Invariants: the calls come in the order in which they ended, over all threads (`close` in that in which
+it began); failed calls are left out; strings are bytes, complete. A line that cannot be read is an error, never skipped.
 """
 
 import re
-import subprocess
 
 TRACED = (
     "open openat openat2 creat close dup dup2 dup3 fcntl read readv lseek write writev pwrite64 pwritev "
@@ -30,13 +29,10 @@ class Call:
 
 
 def record(program, arguments, log):
-    """Runs a command under strace. Returns its result."""
-    prefix = ("strace", "-f", "-xx", "-s", str(STRING_LIMIT_BYTES), "-o", log, "-e", "trace=" + ",".join(TRACED))
-    return program.run(*arguments, prefix=prefix, limit_seconds=300)
-
-
-def version():
-    return subprocess.run(["strace", "--version"], stdout=subprocess.PIPE, check=True).stdout.split(b"\n")[0]
+    """Runs a command under strace, on one processor: the order in which its threads run then varies
+    little from run to run. Returns its result."""
+    prefix = ("taskset", "-c", "0", "strace", "-f", "-xx", "-s", str(STRING_LIMIT_BYTES), "-o", log)
+    return program.run(*arguments, prefix=prefix + ("-e", "trace=" + ",".join(TRACED)), limit_seconds=300)
 
 
 _LINE = re.compile(rb"^(\d+) +(.*)$", re.S)
@@ -55,18 +51,30 @@ def parse(log):
             if text.startswith((b"+++", b"---")):
                 continue
             if text.endswith(b"<unfinished ...>"):
-                unfinished[thread] = text[: -len(b"<unfinished ...>")]
+                text = text[: -len(b"<unfinished ...>")]
+                unfinished[thread] = text
+                if text.startswith(b"close("):
+                    # The number is free at once: another thread may get it before this call ends.
+                    yield Call("close", split(text[len(b"close(") :].rstrip(b") ")), 0)
                 continue
             if text.startswith(b"<... "):
                 end = text.index(b" resumed>") + len(b" resumed>")
                 text = unfinished.pop(thread) + text[end:]
+                if text.startswith(b"close("):
+                    continue
             match = _CALL.match(text)
             if not match:
                 raise ValueError(f"strace: {text[:200]}")
             name, arguments, result, _ = match.groups()
             if result == b"?" or result.startswith(b"-"):
                 continue
-            yield Call(name.decode(), split(arguments), int(result, 0))
+            yield Call(name.decode(), split(arguments), number(result))
+
+
+def number(text):
+    """Returns a result; only that of umask is octal."""
+    octal = text.startswith(b"0") and text.isdigit()
+    return int(text, 8 if octal else 0)
 
 
 def split(text):
