@@ -42,8 +42,22 @@ class Pristine:
         self.binary = node.program.binary
         self.store, self.root = node.store, node.root
         self.expected = node.expected
-        for name, identity in _names(node).items():
-            self.expected[name].id = identity
+        listed = _names(node)
+        for name, snapshot in listed.items():
+            self.expected[name].id = snapshot["id"]
+        # Snapshots that something else in the store names: their loss can be noticed.
+        parents = {s.get("parent") for s in listed.values()}
+        self.named = {n for n, s in listed.items() if s["tags"] or s["id"] in parents or s.get("pinned")}
+        self.numbers = {  # every number that a file in refs/ shows, removed ones too
+            f"{image}@{int(file[:10])}"
+            for image in os.listdir(f"{node.store}/refs")
+            for file in os.listdir(f"{node.store}/refs/{image}")
+            if file[:10].isdigit()
+        }
+        for name in self.expected:
+            image, number = name.split("@")
+            if os.path.exists(f"{node.store}/pins/{image}/{int(number):010}"):
+                self.named.add(name)
         self.live = describe(node.tree("compute"))
         # Images whose live state is exactly a snapshot: `repair` must bring that one back.
         self.live_names = {
@@ -55,11 +69,11 @@ class Pristine:
 
 
 def _names(node):
-    """Returns {name: id} of all snapshots."""
+    """Returns {name: what `log` says of it} of all snapshots."""
     listed = {}
     for image in ("compute", "login", "spare"):
         for snapshot in json.loads(node.imgstore("log", image, "--json").output):
-            listed[snapshot["name"]] = snapshot["id"]
+            listed[snapshot["name"]] = snapshot
     return listed
 
 

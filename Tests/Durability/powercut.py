@@ -36,6 +36,7 @@ from powercut.replay import Replay  # noqa: E402
 from powercut.scenarios import REPAIR, SCENARIOS, prepare  # noqa: E402
 
 END_SHARE = 0.12
+ATTEMPTS_PER_STATE = 6
 
 
 class ModelError(Exception):
@@ -68,7 +69,7 @@ def copy_node(source, target):
         clone_store(f"{source}/store", f"{target}/store")
 
 
-def record(scenario, folder, binary, seed):
+def record(scenario, folder, binary, seed, without_sync):
     """Runs an operation under strace. Returns its case, the model before it, its calls and its node."""
     node = prepare(scenario, f"{folder}/work", binary, seed)
     pristine = f"{folder}/pristine"
@@ -82,7 +83,7 @@ def record(scenario, folder, binary, seed):
         case.forward, case.back = ends_of_resume(node, folder, binary)
     disk = load(node.folder)
     log = f"{folder}/strace.log"
-    result = strace.record(node.program, scenario.arguments(node.folder), log)
+    result = strace.record(node.program, scenario.arguments(node.folder), log, without_sync)
     if result.code != 0:
         raise RuntimeError(f"the operation itself: {result}")
     return case, disk, list(strace.parse(log)), node
@@ -102,9 +103,9 @@ def ends_of_resume(node, folder, binary):
     return ends
 
 
-def states_of(scenario, folder, binary, seed, wanted, only):
+def states_of(scenario, folder, binary, seed, wanted, only, without_sync=False):
     """Returns the case of an operation and its distinct states: [(number, State)]."""
-    case, disk, calls, node = record(scenario, folder, binary, seed)
+    case, disk, calls, node = record(scenario, folder, binary, seed, without_sync)
     replay = Replay(disk, node.folder)
     # A first pass finds the calls that matter; a second one makes the states at their cuts.
     matter = []
@@ -114,7 +115,7 @@ def states_of(scenario, folder, binary, seed, wanted, only):
         if trial.apply(call):
             matter.append(i)
     del probe, trial
-    attempts = wanted * 4 if only is None else only + 1
+    attempts = wanted * ATTEMPTS_PER_STATE if only is None else only + 1
     cuts = collections.defaultdict(list)
     for number in range(attempts):
         chooser = random.Random(f"{seed} {scenario.name} {number}")
@@ -194,6 +195,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--binary", default=None)
     parser.add_argument("--require-repair", action="store_true", help="fail where there is no command `repair`")
+    parser.add_argument("--without-sync", action="store_true", help="withhold all syncs from the kernel: failures must be found")
     parser.add_argument("--show", type=int, default=40, help="print at most this many failures")
     arguments = parser.parse_args()
     binary = os.path.abspath(arguments.binary or default_binary())
@@ -228,7 +230,8 @@ def run(arguments, binary, scenarios, folder):
         os.makedirs(here)
         try:
             case, calls, matter, states = states_of(
-                scenario, here, binary, arguments.seed, share, arguments.only)  # fmt: skip
+                scenario, here, binary, arguments.seed, share, arguments.only,
+                arguments.without_sync)  # fmt: skip
         except ModelError as error:
             print(f"FAILED {error}", flush=True)
             models += 1

@@ -22,7 +22,7 @@ PROPERTIES = {
 }
 STORE_NAMES = {
     "format", "packs", "doomed", "refs", "tags", "pins", "journal", "tmp", "locks", "index.sqlite",
-    "index.stamp", "cache", "xcat",
+    "index.stamp", "cache", "xcat", "quarantine",
 }  # fmt: skip
 
 

@@ -8,11 +8,11 @@ import hashlib
 
 from powercut.disk import PAGE_BYTES, apply_attribute, apply_names, closure, split_pages
 
-# How a cut treats what is pending. The plain ones come first: they find most, and read best.
-MANNERS = (
-    "all kept", "all lost", "data lost", "names lost", "attributes lost", "one lost", "one kept",
-    "names in order", "half", "few kept", "few lost", "torn",
-)  # fmt: skip
+# How a cut treats what is pending, with weights. The plain ones read best; the others differ each time.
+MANNERS = {
+    "all kept": 1, "all lost": 1, "data lost": 1, "names lost": 1, "attributes lost": 1, "one lost": 2,
+    "one kept": 2, "names in order": 2, "half": 3, "few kept": 3, "few lost": 3, "torn": 3,
+}  # fmt: skip
 
 
 class State:
@@ -78,7 +78,7 @@ def pending_count(disk):
 
 def choose(disk, random, cut, said, stamped):
     """Returns a state that a power cut at this moment may leave."""
-    manner = random.choice(MANNERS)
+    manner = random.choices(list(MANNERS), list(MANNERS.values()))[0]
     chooser = Chooser(manner, random, pending_count(disk))
     if manner == "names in order":
         kept = set(disk.pending_names[: random.randrange(len(disk.pending_names) + 1)])

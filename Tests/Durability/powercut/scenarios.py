@@ -5,7 +5,7 @@ Invariant: a scenario's folder holds everything that its command may change: `ro
 
 import os
 
-from common.node import Node, leave_unfinished, pack_like_pigz
+from common.node import Node, leave_unfinished, pack_like_pigz, remove_tree
 
 
 class Scenario:
@@ -82,6 +82,11 @@ def live_two(node):
     node.stamp_folders("img")
 
 
+def without_store(node):
+    live_one(node)
+    remove_tree(node.store)  # `define` has made one
+
+
 def with_first(node):
     """One snapshot of each image, and a second state that is in none."""
     live_one(node)
@@ -142,19 +147,20 @@ def with_damage(node):
         file.write(b"damage")
 
 
+# In order of how many states each has: the last ones make up for what the first ones lack.
 SCENARIOS = (
     Scenario("forget", with_history, "forget", "img", "--keep-last", "2", "-q"),
-    Scenario("first snapshot", live_one, "snapshot", "img", "-q"),
+    Scenario("export", with_first, "export", "img@1", "{out}/bundle.tgz", "-q"),
     Scenario("snapshot", with_first, "snapshot", "img", "-q", "--tag", "new"),
     Scenario("gc", with_garbage, "gc", "-q"),
-    Scenario("optimize", with_garbage, "optimize", "-q"),
-    Scenario("export", with_first, "export", "img@1", "{out}/bundle.tgz", "-q"),
     Scenario("pack", with_packed, "pack", "img", "-q"),
-    Scenario("revert in place", with_first, "revert", "img@1", "--in-place", "-q"),
-    Scenario("revert by swap", with_first, "revert", "img@1", "--swap", "-q"),
-    Scenario("undo", with_revert, "undo", "img", "-q"),
-    Scenario("resume", with_unfinished, "resume", "img", "-q"),
     Scenario("resume back", with_unfinished, "resume", "img", "--back", "-q"),
+    Scenario("optimize", with_garbage, "optimize", "-q"),
+    Scenario("first snapshot", without_store, "snapshot", "img", "-q"),
+    Scenario("resume", with_unfinished, "resume", "img", "-q"),
+    Scenario("revert in place", with_first, "revert", "img@1", "--in-place", "-q"),
+    Scenario("undo", with_revert, "undo", "img", "-q"),
+    Scenario("revert by swap", with_first, "revert", "img@1", "--swap", "-q"),
     Scenario("import", with_bundle, "import", "{out}/import.tgz", "-f", "q", "-q"),
     Scenario("import over", with_bundle, "import", "{out}/import.tgz", "--force", "-q"),
     Scenario("copy", with_first, "copy", "img@1", "new", "-q"),

@@ -28,11 +28,17 @@ class Call:
         return f"{self.name}({', '.join(str(a)[:60] for a in self.arguments)}) = {self.result}"
 
 
-def record(program, arguments, log):
+def record(program, arguments, log, without_sync=False):
     """Runs a command under strace, on one processor: the order in which its threads run then varies
-    little from run to run. Returns its result."""
+    little from run to run. Returns its result.
+
+    With `without_sync` the kernel never sees its syncs: a program that has none.
+    """
     prefix = ("taskset", "-c", "0", "strace", "-f", "-xx", "-s", str(STRING_LIMIT_BYTES), "-o", log)
-    return program.run(*arguments, prefix=prefix + ("-e", "trace=" + ",".join(TRACED)), limit_seconds=300)
+    prefix += ("-e", "trace=" + ",".join(TRACED))
+    if without_sync:
+        prefix += ("-e", "inject=fsync,fdatasync,syncfs,sync:retval=0")
+    return program.run(*arguments, prefix=prefix, limit_seconds=300)
 
 
 _LINE = re.compile(rb"^(\d+) +(.*)$", re.S)
@@ -65,8 +71,8 @@ def parse(log):
             match = _CALL.match(text)
             if not match:
                 raise ValueError(f"strace: {text[:200]}")
-            name, arguments, result, _ = match.groups()
-            if result == b"?" or result.startswith(b"-"):
+            name, arguments, result, rest = match.groups()
+            if result == b"?" or result.startswith(b"-") or b"(INJECTED)" in rest:
                 continue
             yield Call(name.decode(), split(arguments), number(result))
 
