@@ -69,6 +69,15 @@ class ModelTests(unittest.TestCase):
         script = "f=open('a','wb'); f.write(b'x'*9000); f.flush(); os.fsync(f.fileno())"
         self.assertEqual(self.contents(self.states(script), b"a"), {None, b"x" * 9000})
 
+    def test_fdatasync_keeps_names_and_data_but_no_attributes(self):
+        script = (
+            "f=os.open('a',os.O_CREAT|os.O_WRONLY,0o600); os.write(f,b'x'*9000); os.fchmod(f,0o640)\n"
+            "os.fdatasync(f); os.fdatasync(os.open('.',0))"
+        )
+        states = self.states(script)
+        self.assertEqual(self.contents(states, b"a"), {b"x" * 9000})
+        self.assertEqual({s.nodes[b"a"][1]["mode"] for s in states}, {0o600, 0o640})
+
     def test_folder_sync_alone_keeps_no_data(self):
         script = "f=open('a','wb'); f.write(b'x'*9000); f.flush(); os.fsync(os.open('.',0))"
         found = self.contents(self.states(script), b"a")

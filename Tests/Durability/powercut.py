@@ -31,7 +31,7 @@ from damage.kinds import remove  # noqa: E402
 from powercut import strace  # noqa: E402
 from powercut.checks import PROPERTIES, Case, StateCheck  # noqa: E402
 from powercut.crash import choose  # noqa: E402
-from powercut.real import differences, load  # noqa: E402
+from powercut.real import differences, load, place_name  # noqa: E402
 from powercut.replay import Replay  # noqa: E402
 from powercut.scenarios import REPAIR, SCENARIOS, prepare  # noqa: E402
 
@@ -71,7 +71,7 @@ def copy_node(source, target):
 
 def record(scenario, folder, binary, seed, without_sync):
     """Runs an operation under strace. Returns its case, the model before it, its calls and its node."""
-    node = prepare(scenario, f"{folder}/work", binary, seed)
+    node = prepare(scenario, f"{folder}/{place_name(0)}/state", binary, seed)
     pristine = f"{folder}/pristine"
     case = Case(scenario, binary, pristine, dict(node.expected))
     if os.path.isdir(node.store):
@@ -173,7 +173,8 @@ WORK = {}
 
 def work(index):
     number, state = WORK["states"][index]
-    folder = f"{WORK['folder']}/worker-{os.getpid()}"
+    # Each process has a place of its own; the first one is that of the recording.
+    folder = f"{WORK['folder']}/{place_name(multiprocessing.current_process()._identity[0])}"
     os.makedirs(folder, exist_ok=True)
     check = StateCheck(WORK["case"], state, folder, f"{WORK['seed']} {number}")
     try:

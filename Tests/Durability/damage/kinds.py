@@ -181,6 +181,7 @@ class Damage:
         elif self.kind in ("duplicate", "move"):
             other = f"{store}/{self.path2}"
             os.makedirs(os.path.dirname(other), exist_ok=True)
+            remove(other)  # it may be a link to the pristine one
             shutil.copyfile(path, other)
             if self.kind == "move":
                 os.unlink(path)

@@ -63,8 +63,9 @@ class StateCheck:
             self.fail("broken", result)
         return result
 
-    def real(self, name):
-        folder = f"{self.folder}/{name}"
+    def real(self):
+        """Makes the state a folder. It has to be this one: journals of SQLite name it."""
+        folder = f"{self.folder}/state"
         remove(folder)
         make_real(self.state, self.case.pristine, folder)
         return Program(self.case.binary, f"{folder}/store", f"{folder}/root")
@@ -76,7 +77,7 @@ class StateCheck:
     # MARK: the check
 
     def check(self):
-        program = self.real("state")
+        program = self.real()
         store = program.environment["IMGSTORE_STORE"]
         self.verified(program)
         self.history(program)
@@ -151,9 +152,16 @@ class StateCheck:
             ways = [((), self.case.forward), (("--back",), self.case.back)]
         elif self.random.random() < 0.1:
             ways.append((("--abandon",), None))
+        state = f"{self.folder}/state"
+        os.rename(state, f"{self.folder}/aside")
         for way, wanted in reversed(ways):
             # The last one that is tried, forward, goes on with the state itself.
-            where = self.real("other") if way else program
+            where = program
+            if way:
+                self.real()
+            else:
+                remove(state)
+                os.rename(f"{self.folder}/aside", state)
             before = self.view(where) if wanted is not None else None
             result = self.run(where, "resume", images[0], *way, "-q")
             if result.code != 0:

@@ -5,7 +5,7 @@ What is durable, and what is pending:
    write may be lost or kept by itself; a lost page is what it was before, or a hole.
 2. Attributes: `fsync` of an inode makes mode, owner, times and extended attributes durable. Each later
    change may be lost by itself.
-3. Names: `fsync` of a folder makes the names in it durable. Each later change of a name may be lost.
+3. Names: `fsync` and `fdatasync` of a folder makes the names in it durable. Each later change of a name may be lost.
    A rename or an exchange is one change: both names or neither; it is durable with either folder.
    Changes of one name, and moves of one inode, keep their order. `fsync` of a file does not make
    its name durable.
@@ -173,10 +173,9 @@ class Disk:
 
     def fsync(self, inode, data_only=False):
         inode.sync_data()
-        if data_only:
-            return
-        inode.sync_attributes()
-        if inode.kind == "folder":
+        if not data_only:
+            inode.sync_attributes()
+        if inode.kind == "folder":  # names are the data of a folder: SQLite uses fdatasync for them
             durable = closure([c for c in self.pending_names if inode.number in c.folders])
             self._make_durable(durable)
 

@@ -1,10 +1,15 @@
 """Between real folders and the model: reads a folder into a `Disk`, and makes a `State` a folder.
 
+A journal of SQLite names a file by its absolute path, with a sum of the path's characters beside it.
+So folders of states have names that are permutations of each other, and that name is exchanged.
+
 Invariants: a file of the store that never changes is a hard link to the pristine copy; all others are
 copies, with the holes, owners, modes, times and links of the state.
 """
 
+import itertools
 import os
+import re
 import stat
 
 from powercut.disk import PAGE_BYTES, Data, Disk, Inode
@@ -13,7 +18,14 @@ KINDS = {
     stat.S_IFDIR: "folder", stat.S_IFREG: "file", stat.S_IFLNK: "link", stat.S_IFIFO: "fifo",
     stat.S_IFCHR: "chr", stat.S_IFBLK: "blk", stat.S_IFSOCK: "socket",
 }  # fmt: skip
+PLACE_LETTERS = "abcdefgh"
 IMMUTABLE = (b"store/packs/", b"store/refs/", b"store/doomed/")
+
+
+def place_name(index):
+    """Returns the name of a folder for states; all are of one length and have one sum of characters."""
+    letters = next(itertools.islice(itertools.permutations(PLACE_LETTERS), index % 40320, None))
+    return "place-" + "".join(letters)
 
 
 def load(top):
@@ -134,6 +146,8 @@ def make_real(state, pristine, folder):
             if source is not None and path.startswith(IMMUTABLE):
                 os.link(pristine + b"/" + source, target)
                 continue
+            if b".sqlite-" in path:
+                data = _in_place(data, folder)
             write_file(target, data)
         elif inode.kind == "link":
             os.symlink(inode.target, target)
@@ -145,6 +159,16 @@ def make_real(state, pristine, folder):
         set_attributes(target, attributes, "folder")
     if state.stamp_fits:
         stamp_index(os.fsdecode(folder) + "/store")
+
+
+def _in_place(data, folder):
+    """Returns the content of a journal that names files of this folder, not of the recorded one."""
+    here = re.search(rb"place-[a-h]{8}", folder)
+    if here is None:
+        return data
+    changed = Data()
+    changed.write(0, re.sub(rb"place-[a-h]{8}", here.group(0), data.bytes()))
+    return changed
 
 
 def write_file(target, data):
