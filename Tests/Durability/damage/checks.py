@@ -165,7 +165,8 @@ class DamageCheck:
         found = set()
         for name in gone - self.pristine.named:
             image, number = name.split("@")
-            if all(n in gone or f"{image}@" not in n or int(n.split("@")[1]) < int(number) for n in self.pristine.numbers):
+            left = self.pristine.numbers - gone - self.removed_without_mark()
+            if not any(n.split("@")[0] == image and int(n.split("@")[1]) > int(number) for n in left):
                 found.add(name)
         return found
 
@@ -179,7 +180,7 @@ class DamageCheck:
         if self.deep_code == 0:
             if name not in self.unnoticeable:
                 self.failures.add("silent", result)
-        elif self.affected is not None and name not in self.affected and not self.is_named(name):
+        elif name not in self.unnoticeable and self.affected is not None and name not in self.affected and not self.is_named(name):
             self.failures.add("lost", result)
         return False
 
@@ -315,14 +316,18 @@ class DamageCheck:
 
     def names_without_ref(self):
         """Snapshots whose own ref is damaged or gone: no tree and no object can stand in for it."""
-        lost = set()
-        for expected in self.pristine.expected.values():
-            path = f"refs/{expected.image}/{expected.number:010}"
-            if self.damage.target in ("ref", "folder", "format") and any(
-                path == n or path.startswith(n + "/") for n in self.damage.names
-            ):
-                lost.add(expected.name)
-        return lost
+        if self.damage.target == "format":
+            return set(self.pristine.expected)  # the folder is no store
+        return {n for n in self.pristine.expected if self.is_damaged(n, "")}
+
+    def removed_without_mark(self):
+        """Numbers of removed snapshots of which nothing tells any more."""
+        return {n for n in self.pristine.numbers if self.is_damaged(n, ".removed")}
+
+    def is_damaged(self, name, suffix):
+        image, number = name.split("@")
+        path = f"refs/{image}/{int(number):010}{suffix}"
+        return any(path == damaged or path.startswith(damaged + "/") for damaged in self.damage.names)
 
 
 CONTENT = ("flip", "truncate", "zero", "noise", "insert", "append", "delete")
