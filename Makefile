@@ -3,11 +3,13 @@
 SWIFT   ?= swift
 PREFIX  ?= /usr/local
 DESTDIR ?=
+# What the durability programs require of the binary; with `--require-repair`, the command `repair`.
+DURABILITY =
 # A folder of its own: other flags than the tests', so that neither build undoes the other.
 RELEASE  = --scratch-path .build-static -c release -Xswiftc -static-executable -Xlinker -s
 BINARY   = .build-static/release/imgstore
 
-.PHONY: help deps build release test release-test boot-test fuzz lint format demo bench man completions install clean
+.PHONY: help deps build release test release-test boot-test test-damage test-powercut fuzz lint format demo bench man completions install clean
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##' Makefile | sed 's/: .*##/\t/' | expand -t 14
@@ -29,6 +31,12 @@ boot-test: release  ## a kernel boots in qemu with ramdisks that we packed; skip
 
 release-test: release  ## the release packs every form, and the usual tools unpack it
 	@scripts/release-test.sh $(BINARY)
+
+test-damage: release  ## damages a store in 5,000 ways; COUNT=n, SEED=n (see docs/guarantees.md)
+	@python3 Tests/Durability/damage.py --binary $(BINARY) --count $(or $(COUNT),5000) --seed $(or $(SEED),20261128) $(DURABILITY)
+
+test-powercut: release  ## cuts the power in 10,000 ways, on a model; COUNT=n, SEED=n (see docs/guarantees.md)
+	@python3 Tests/Durability/powercut.py --binary $(BINARY) --count $(or $(COUNT),10000) --seed $(or $(SEED),20261128) $(DURABILITY)
 
 fuzz: deps      ## feeds the parsers with noise that learns; SECONDS=60 for each (see docs/guarantees.md)
 	@SECONDS_EACH=$(or $(SECONDS),60) scripts/fuzz.sh $(PARSERS)

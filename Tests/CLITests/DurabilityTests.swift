@@ -1,0 +1,40 @@
+// Short runs of the durability harnesses: `make test-damage` and `make test-powercut` are the long ones.
+
+import Foundation
+import TestSupport
+import Testing
+
+@Suite(.serialized) struct DurabilityTests {
+  private static let folder = packageRoot + "/Tests/Durability"
+
+  /// Runs a program of Tests/Durability over the binary under test.
+  private func runHarness(_ program: String, _ arguments: String...) throws -> ToolResult {
+    try run(
+      "python3", arguments: ["\(Self.folder)/\(program)"] + arguments,
+      environment: ["IMGSTORE_BINARY": binary])
+  }
+
+  @Test func `the power-cut model loses what POSIX lets it lose, and nothing else`() throws {
+    let result = try runHarness("model_tests.py")
+    #expect(result.status == 0, "\(result.errors)")
+  }
+
+  @Test(.enabled(if: isRoot)) func `a program that lies or never syncs is found out`() throws {
+    let result = try runHarness("harness_tests.py")
+    #expect(result.status == 0, "\(result.errors)")
+  }
+
+  @Test(.enabled(if: isRoot)) func `no damage to a store is believed, or spreads`() throws {
+    let result = try runHarness("damage.py", "--count", "150")
+    #expect(result.status == 0, "\(result.output)\(result.errors)")
+    #expect(result.output.contains("150 damages in"))
+  }
+
+  @Test(.enabled(if: isRoot)) func `a power cut leaves what can be resumed, and loses nothing`()
+    throws
+  {
+    let result = try runHarness("powercut.py", "--count", "200")
+    #expect(result.status == 0, "\(result.output)\(result.errors)")
+    #expect(result.output.contains("200 distinct states in"))
+  }
+}

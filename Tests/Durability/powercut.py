@@ -1,0 +1,268 @@
+#!/usr/bin/env python3
+"""powercut.py: cuts the power in the midst of every operation, on a model, thousands of times.
+
+    powercut.py [--count 10000] [--seed N] [--operation NAME] [--only K] [--jobs J] [--binary PATH]
+
+Each operation is recorded once with strace. Each state follows from the seed, the operation and a
+number; a failure is printed with the options that repeat it (up to the order in which the threads
+of the recorded command ran). Exit code 1 where a property does not hold, or where the model's end
+differs from the real one.
+"""
+
+import argparse
+import collections
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from common.place import fast_folder  # noqa: E402
+from common.program import Program, default_binary, has_command  # noqa: E402
+from common.view import View  # noqa: E402
+from damage.clone import clone_store  # noqa: E402
+from damage.kinds import remove  # noqa: E402
+from powercut import strace  # noqa: E402
+from powercut.checks import PROPERTIES, Case, StateCheck  # noqa: E402
+from powercut.crash import choose  # noqa: E402
+from powercut.real import differences, load, place_name  # noqa: E402
+from powercut.replay import Replay  # noqa: E402
+from powercut.scenarios import REPAIR, SCENARIOS, prepare  # noqa: E402
+
+END_SHARE = 0.12
+ATTEMPTS_PER_STATE = 6
+
+
+class ModelError(Exception):
+    """The model does not end where the real operation ended."""
+
+
+def names_of(program):
+    names = {}
+    for image in ("img", "other"):
+        result = program.run("log", image, "--json")
+        if result.code == 0:
+            names.update({s["name"]: s["id"] for s in json.loads(result.output)})
+    return names
+
+
+def outputs_of(folder):
+    found = {}
+    for name in os.listdir(f"{folder}/out"):
+        with open(f"{folder}/out/{name}", "rb") as file:
+            found[name] = file.read()
+    return found
+
+
+def copy_node(source, target):
+    """Copies a node's folder; the copied index keeps a stamp that fits."""
+    os.makedirs(target)
+    for name in ("root", "out"):
+        os.system(f"cp -a '{source}/{name}' '{target}/'")
+    if os.path.isdir(f"{source}/store"):
+        clone_store(f"{source}/store", f"{target}/store")
+
+
+def record(scenario, folder, binary, seed, without_sync):
+    """Runs an operation under strace. Returns its case, the model before it, its calls and its node."""
+    node = prepare(scenario, f"{folder}/{place_name(0)}/state", binary, seed)
+    pristine = f"{folder}/pristine"
+    case = Case(scenario, binary, pristine, dict(node.expected))
+    if os.path.isdir(node.store):
+        case.names = names_of(node.program)
+    case.old = View(node.root)
+    case.outputs = outputs_of(node.folder)
+    copy_node(node.folder, pristine)
+    if scenario.name.startswith("resume"):
+        case.forward, case.back = ends_of_resume(node, folder, binary)
+    disk = load(node.folder)
+    log = f"{folder}/strace.log"
+    result = strace.record(node.program, scenario.arguments(node.folder), log, without_sync)
+    if result.code != 0:
+        raise RuntimeError(f"the operation itself: {result}")
+    return case, disk, list(strace.parse(log)), node
+
+
+def ends_of_resume(node, folder, binary):
+    """Both ends of an unfinished change, as an undisturbed resume reaches them."""
+    ends = []
+    for way in ((), ("--back",)):
+        copy = f"{folder}/ends"
+        remove(copy)
+        copy_node(node.folder, copy)
+        program = Program(binary, f"{copy}/store", f"{copy}/root")
+        program.must("resume", "img", "-q", *way, codes=(0, 3))
+        ends.append(View(f"{copy}/root"))
+    remove(f"{folder}/ends")
+    return ends
+
+
+def states_of(scenario, folder, binary, seed, wanted, only, without_sync=False):
+    """Returns the case of an operation and its distinct states: [(number, State)]."""
+    case, disk, calls, node = record(scenario, folder, binary, seed, without_sync)
+    replay = Replay(disk, node.folder)
+    # A first pass finds the calls that matter; a second one makes the states at their cuts.
+    matter = []
+    probe = load(case.pristine)
+    trial = Replay(probe, node.folder)
+    for i, call in enumerate(calls):
+        if trial.apply(call):
+            matter.append(i)
+    del probe, trial
+    attempts = wanted * ATTEMPTS_PER_STATE if only is None else only + 1
+    cuts = collections.defaultdict(list)
+    for number in range(attempts):
+        chooser = random.Random(f"{seed} {scenario.name} {number}")
+        end = chooser.random() < END_SHARE
+        cut = len(calls) if end else chooser.choice(matter)
+        if only is None or number == only:
+            cuts[cut].append((number, chooser))
+    found, seen = [], set()
+
+    def cut_here(cut, said):
+        for number, chooser in cuts.get(cut, ()):
+            state = choose(disk, chooser, cut, said, replay.stamped)
+            key = state.key()
+            if key not in seen:
+                seen.add(key)
+                found.append((number, state))
+
+    for i, call in enumerate(calls):
+        cut_here(i, False)
+        replay.apply(call)
+    cut_here(len(calls), True)
+    wrong = differences(disk, node.folder)
+    if wrong:
+        raise ModelError(f"{scenario.name}: the model does not end as the operation did: " + "; ".join(wrong[:5]))
+    case.untimed = untimed(disk)
+    case.old = case.old.without(case.untimed, b".imgstore-part")
+    case.new = View(node.root).without(case.untimed, b".imgstore-part")
+    if scenario.name.startswith("resume"):
+        case.forward = case.forward.without(case.untimed, b".imgstore-part")
+        case.back = case.back.without(case.untimed, b".imgstore-part")
+    case.new_names = names_of(node.program)
+    case.outputs = {n: (case.outputs.get(n), data) for n, data in outputs_of(node.folder).items()}
+    found.sort(key=lambda item: item[0])
+    return case, calls, matter, found[:wanted]
+
+
+def untimed(disk):
+    """Returns the paths below /install whose times no command has set."""
+    found = set()
+
+    def visit(inode, path):
+        if inode.attributes["mtime"] is None:
+            found.add(path)
+        for name, child in inode.entries.items():
+            visit(child, path + b"/" + name if path else name)
+
+    install = disk.root.entries[b"root"].entries.get(b"install")
+    if install is not None:
+        visit(install, b"")
+    return frozenset(found)
+
+
+WORK = {}
+
+
+def work(index):
+    number, state = WORK["states"][index]
+    # Each process has a place of its own; the first one is that of the recording.
+    folder = f"{WORK['folder']}/{place_name(multiprocessing.current_process()._identity[0])}"
+    os.makedirs(folder, exist_ok=True)
+    check = StateCheck(WORK["case"], state, folder, f"{WORK['seed']} {number}")
+    try:
+        failures = check.check()
+    except Exception:
+        failures = [("broken", "harness: " + traceback.format_exc())]
+    if not WORK["keep"]:
+        for name in os.listdir(folder):
+            remove(f"{folder}/{name}")
+    return number, state.cut, state.manner, failures
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=20261128)
+    parser.add_argument("--operation", help="one of the operations alone")
+    parser.add_argument("--only", type=int, help="this state alone; its folder is kept and named")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--binary", default=None)
+    parser.add_argument("--require-repair", action="store_true", help="fail where there is no command `repair`")
+    parser.add_argument("--without-sync", action="store_true", help="withhold all syncs from the kernel: failures must be found")
+    parser.add_argument("--show", type=int, default=40, help="print at most this many failures")
+    arguments = parser.parse_args()
+    binary = os.path.abspath(arguments.binary or default_binary())
+    scenarios = list(SCENARIOS)
+    if has_command(binary, "repair"):
+        scenarios.append(REPAIR)
+    elif arguments.require_repair:
+        raise SystemExit("the binary has no command `repair`")
+    if arguments.operation:
+        scenarios = [s for s in scenarios if s.name == arguments.operation]
+        if not scenarios:
+            raise SystemExit(f"no operation {arguments.operation}; there are: {', '.join(s.name for s in SCENARIOS)}")
+    folder = tempfile.mkdtemp(prefix="imgstore-powercut-", dir=fast_folder())
+    try:
+        return run(arguments, binary, scenarios, folder)
+    finally:
+        if arguments.only is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            print(f"kept: {folder}")
+
+
+def run(arguments, binary, scenarios, folder):
+    begin = time.monotonic()
+    total, shown = 0, 0
+    broken = collections.Counter()
+    models = 0
+    print(f"{'operation':18}{'calls':>8}{'changes':>9}{'states':>8}{'failed':>8}")
+    for i, scenario in enumerate(scenarios):
+        share = -(-(arguments.count - total) // (len(scenarios) - i))
+        here = f"{folder}/{scenario.name.replace(' ', '-')}"
+        os.makedirs(here)
+        try:
+            case, calls, matter, states = states_of(
+                scenario, here, binary, arguments.seed, share, arguments.only,
+                arguments.without_sync)  # fmt: skip
+        except ModelError as error:
+            print(f"FAILED {error}", flush=True)
+            models += 1
+            continue
+        WORK.update(states=states, case=case, folder=here, seed=arguments.seed, keep=arguments.only is not None)
+        failed, lines = set(), []
+        with multiprocessing.get_context("fork").Pool(arguments.jobs) as pool:
+            for number, cut, manner, failures in pool.imap_unordered(work, range(len(states)), chunksize=4):
+                for name in {name for name, _ in failures}:
+                    broken[name] += 1
+                seen = set()
+                for name, what in failures:
+                    failed.add(number)
+                    if name not in seen:
+                        seen.add(name)
+                        lines.append((number, f"FAILED {name}: {scenario.name}, cut before call {cut} of {len(calls)}, {manner}: {what} "
+                                      f"[--seed {arguments.seed} --operation '{scenario.name}' --only {number}]"))  # fmt: skip
+        print(f"{scenario.name:18}{len(calls):8}{len(matter):9}{len(states):8}{len(failed):8}", flush=True)
+        for _, line in sorted(lines):
+            if shown < arguments.show:
+                print(line, flush=True)
+                shown += 1
+        total += len(states)
+        if arguments.only is None:
+            shutil.rmtree(here, ignore_errors=True)
+    print(f"{total} distinct states in {time.monotonic() - begin:.0f} s, seed {arguments.seed}")
+    for name, meaning in PROPERTIES.items():
+        print(f"  {broken[name]:5} against: {meaning}")
+    return 1 if broken or models else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
