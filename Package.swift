@@ -42,6 +42,10 @@ let package = Package(
     .systemLibrary(name: "CCrypt", pkgConfig: "libcrypt", providers: [.apt(["libcrypt-dev"])]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
+    .systemLibrary(
+      name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+    // RE2 has no C interface: the target is one, and needs libre2-dev (scripts/deps.sh).
+    .target(name: "CRE2", linkerSettings: [.linkedLibrary("re2"), .linkedLibrary("stdc++")]),
     .target(name: "CLinux"),
     .target(name: "CZstdExperimental", dependencies: ["CZstd"]),
 
@@ -59,7 +63,7 @@ let package = Package(
       "Images",
       [
         "XCAT", "Ingest", "Render", "Apply", "Store", "Packages", "Archive", "Codec", "Platform",
-        "CCrypt",
+        "CCrypt", "CRE2", "CPCRE2",
       ]),
     .executableTarget(
       name: "imgstore",
