@@ -132,7 +132,7 @@ final class StepHand {
       case .socket:
         try fileSystem.makeNode(
           at: parent.raw, temporary, kind: .socket, mode: 0o600, device: .none)
-      case .file, .unreadableFile, .directory, .unreadableDirectory:
+      case .file, .unreadableFile, .directory, .unreadableDirectory, .unreadableNode:
         preconditionFailure("a step for what no step makes")
       }
     }

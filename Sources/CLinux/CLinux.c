@@ -110,20 +110,61 @@ static void convert(const struct statx *s, struct clinux_stat *to) {
 #else
   to->is_mount_root = 0;
 #endif
+#ifdef STATX_MNT_ID
+  to->has_mount_id = (s->stx_mask & STATX_MNT_ID) != 0;
+  to->mount_id = to->has_mount_id ? s->stx_mnt_id : 0;
+#else
+  to->has_mount_id = 0;
+  to->mount_id = 0;
+#endif
+  to->inode_flags = (s->stx_attributes & STATX_ATTR_IMMUTABLE ? CLINUX_IMMUTABLE : 0) |
+                    (s->stx_attributes & STATX_ATTR_APPEND ? CLINUX_APPEND : 0) |
+                    (s->stx_attributes & STATX_ATTR_NODUMP ? CLINUX_NODUMP : 0);
 }
+#ifdef STATX_MNT_ID
+#define STAT_FIELDS (STATX_BASIC_STATS | STATX_MNT_ID)
+#else
+#define STAT_FIELDS STATX_BASIC_STATS
+#endif
 int clinux_statx(int dir, const uint8_t *path, size_t n, int follow, struct clinux_stat *to) {
   C_PATH(p, path, n);
   struct statx s;
   int flags = AT_NO_AUTOMOUNT | (follow ? 0 : AT_SYMLINK_NOFOLLOW);
-  int r = RETRY(int, statx(dir, p, flags, STATX_BASIC_STATS, &s));
+  int r = RETRY(int, statx(dir, p, flags, STAT_FIELDS, &s));
   if (r == 0) convert(&s, to);
   return r;
 }
 int clinux_fstat(int fd, struct clinux_stat *to) {
   struct statx s;
-  int r = RETRY(int, statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &s));
+  int r = RETRY(int, statx(fd, "", AT_EMPTY_PATH, STAT_FIELDS, &s));
   if (r == 0) convert(&s, to);
   return r;
+}
+
+static const struct {
+  unsigned ours, kernels;
+} inode_flag_pairs[] = {{CLINUX_IMMUTABLE, FS_IMMUTABLE_FL},
+                        {CLINUX_APPEND, FS_APPEND_FL},
+                        {CLINUX_NODUMP, FS_NODUMP_FL},
+                        {CLINUX_NOCOW, FS_NOCOW_FL}};
+int clinux_inode_flags(int fd) {
+  int kernels = 0;
+  if (ioctl(fd, FS_IOC_GETFLAGS, &kernels) < 0) return -errno;
+  int ours = 0;
+  for (size_t i = 0; i < sizeof inode_flag_pairs / sizeof *inode_flag_pairs; i++)
+    if ((unsigned)kernels & inode_flag_pairs[i].kernels) ours |= (int)inode_flag_pairs[i].ours;
+  return ours;
+}
+int clinux_set_inode_flags(int fd, uint32_t flags) {
+  int kernels = 0;
+  if (ioctl(fd, FS_IOC_GETFLAGS, &kernels) < 0) return -errno;
+  int wanted = kernels;
+  for (size_t i = 0; i < sizeof inode_flag_pairs / sizeof *inode_flag_pairs; i++) {
+    int bit = (int)inode_flag_pairs[i].kernels;
+    wanted = flags & inode_flag_pairs[i].ours ? wanted | bit : wanted & ~bit;
+  }
+  if (wanted == kernels) return 0;
+  return ONCE(ioctl(fd, FS_IOC_SETFLAGS, &wanted));
 }
 
 int clinux_rename_exclusive_flag(void) { return RENAME_NOREPLACE; }

@@ -88,6 +88,33 @@ public struct DeviceNumber: Hashable, Sendable {
   public static let none = DeviceNumber(major: 0, minor: 0)
 }
 
+/// Flags of an inode that `chattr` sets and that survive in a snapshot. Raw values are those of
+/// `docs/format.md`, "Trees".
+public struct InodeFlags: OptionSet, Hashable, Sendable {
+  public let rawValue: UInt8
+  public init(rawValue: UInt8) { self.rawValue = rawValue }
+  /// `chattr +i`: neither the file nor its names can be changed.
+  public static let immutable = InodeFlags(rawValue: 1)
+  /// `chattr +a`: the file can only grow; its names cannot be removed.
+  public static let appendOnly = InodeFlags(rawValue: 2)
+  /// `chattr +d`: `dump` leaves the file out.
+  public static let noDump = InodeFlags(rawValue: 4)
+  /// `chattr +C`: the file is overwritten in place (btrfs). `statx` does not report it.
+  public static let noCopyOnWrite = InodeFlags(rawValue: 8)
+
+  public static let all: InodeFlags = [.immutable, .appendOnly, .noDump, .noCopyOnWrite]
+  /// The flags under which an entry can be neither replaced nor removed.
+  public static let protecting: InodeFlags = [.immutable, .appendOnly]
+
+  /// The letters of `lsattr`, in its order: "ia" …
+  public var letters: String {
+    let letters: [(InodeFlags, String)] = [
+      (.immutable, "i"), (.appendOnly, "a"), (.noDump, "d"), (.noCopyOnWrite, "C"),
+    ]
+    return letters.filter { contains($0.0) }.map(\.1).joined()
+  }
+}
+
 /// The attributes of an entry, from `statx`.
 public struct FileStat: Sendable, Equatable {
   public var device: UInt64
@@ -104,11 +131,16 @@ public struct FileStat: Sendable, Equatable {
   public var changed: Timestamp
   /// Something is mounted on this very entry.
   public var isMountRoot: Bool
+  /// The mount that the entry belongs to; nil where the kernel does not say (before Linux 5.8).
+  public var mountID: UInt64?
+  /// What `statx` reports: all but `noCopyOnWrite`.
+  public var flags: InodeFlags
 
   public init(
     device: UInt64 = 0, inode: UInt64 = 0, kind: FileKind, mode: UInt16, uid: UInt32, gid: UInt32,
     size: UInt64 = 0, links: UInt32 = 1, node: DeviceNumber = .none, modified: Timestamp,
-    changed: Timestamp = Timestamp(seconds: 0, nanoseconds: 0), isMountRoot: Bool = false
+    changed: Timestamp = Timestamp(seconds: 0, nanoseconds: 0), isMountRoot: Bool = false,
+    mountID: UInt64? = nil, flags: InodeFlags = []
   ) {
     self.device = device
     self.inode = inode
@@ -122,5 +154,7 @@ public struct FileStat: Sendable, Equatable {
     self.modified = modified
     self.changed = changed
     self.isMountRoot = isMountRoot
+    self.mountID = mountID
+    self.flags = flags
   }
 }

@@ -81,6 +81,11 @@ public protocol FileSystem: AnyObject, Sendable {
   func setMode(_ file: Int32, _ mode: UInt16) throws(SystemError)
   func setModified(at directory: Int32, _ path: [UInt8], _ time: Timestamp) throws(SystemError)
   func setModified(_ file: Int32, _ time: Timestamp) throws(SystemError)
+  /// Reads the inode flags of an open file or directory (FS_IOC_GETFLAGS).
+  /// - Throws: `SystemError`; ENOTTY or ENOTSUP where the file system has none.
+  func inodeFlags(_ file: Int32) throws(SystemError) -> InodeFlags
+  /// Sets exactly these flags of `InodeFlags.all`; the inode's other flags stay.
+  func setInodeFlags(_ file: Int32, _ flags: InodeFlags) throws(SystemError)
   /// Takes a lock that dies with the process. False when another holds it and `wait` is not set.
   func lock(_ file: Int32, exclusive: Bool, wait: Bool) throws(SystemError) -> Bool
   /// Names of the extended attributes of an entry itself; empty where none are supported.

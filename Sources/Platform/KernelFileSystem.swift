@@ -233,6 +233,15 @@ public final class KernelFileSystem: FileSystem {
     try check(clinux_set_mtime(file, time.seconds, time.nanoseconds), "change time", [])
   }
 
+  public func inodeFlags(_ file: Int32) throws(SystemError) -> InodeFlags {
+    let flags = try value(clinux_inode_flags(file), "read flags", [])
+    return InodeFlags(rawValue: UInt8(truncatingIfNeeded: flags))
+  }
+
+  public func setInodeFlags(_ file: Int32, _ flags: InodeFlags) throws(SystemError) {
+    try check(clinux_set_inode_flags(file, UInt32(flags.rawValue)), "set flags", [])
+  }
+
   public func lock(_ file: Int32, exclusive: Bool, wait: Bool) throws(SystemError) -> Bool {
     let r = clinux_flock(file, exclusive ? 1 : 0, wait ? 1 : 0)
     if r == -EWOULDBLOCK { return false }
@@ -316,7 +325,8 @@ extension FileStat {
       node: DeviceNumber(major: s.rdev_major, minor: s.rdev_minor),
       modified: Timestamp(seconds: s.mtime_s, nanoseconds: s.mtime_ns),
       changed: Timestamp(seconds: s.ctime_s, nanoseconds: s.ctime_ns),
-      isMountRoot: s.is_mount_root != 0)
+      isMountRoot: s.is_mount_root != 0, mountID: s.has_mount_id != 0 ? s.mount_id : nil,
+      flags: InodeFlags(rawValue: UInt8(truncatingIfNeeded: s.inode_flags)))
   }
 }
 

@@ -200,6 +200,7 @@ private final class CpioTreeWriter {
     switch entry.content {
     case .file, .unreadableFile: kind = .file
     case .directory, .unreadableDirectory: kind = .directory
+    case .unreadableNode: return
     case .symlink(let target): kind = .symlink(target: target)
     case .device(true, let node): kind = .blockDevice(major: node.major, minor: node.minor)
     case .device(false, let node): kind = .characterDevice(major: node.major, minor: node.minor)
@@ -257,7 +258,7 @@ private final class TarTreeWriter {
       xattrs: xattrs)
     switch entry.content {
     case .file(_, let size): member.sizeBytes = size
-    case .unreadableFile: break
+    case .unreadableFile, .unreadableNode: break
     case .directory, .unreadableDirectory:
       member.kind = .directory
       member.path.append(0x2f)

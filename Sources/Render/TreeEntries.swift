@@ -195,7 +195,7 @@ private struct CpioFraming {
     case .device(true, let node): kind = .blockDevice(major: node.major, minor: node.minor)
     case .device(false, let node): kind = .characterDevice(major: node.major, minor: node.minor)
     case .fifo: kind = .fifo
-    case .file, .unreadableFile, .socket: kind = .file
+    case .file, .unreadableFile, .unreadableNode, .socket: kind = .file
     }
     let seconds = UInt32(clamping: entry.modified.seconds)
     if Int64(seconds) != entry.modified.seconds { counts.clampedTimes += 1 }
@@ -247,7 +247,7 @@ private struct TarFraming {
       xattrs: xattrs)
     switch entry.content {
     case .file(_, let size): member.sizeBytes = size
-    case .unreadableFile, .socket: break
+    case .unreadableFile, .unreadableNode, .socket: break
     case .directory, .unreadableDirectory:
       member.kind = .directory
       member.path.append(0x2f)

@@ -16,6 +16,9 @@ public enum Content: Hashable, Sendable {
   case directory(tree: Digest)
   /// A directory that could not be read when the snapshot was taken.
   case unreadableDirectory
+  /// Another entry that could not be examined when the snapshot was taken. Its kind is what the
+  /// directory says of it.
+  case unreadableNode(UnreadableNodeKind)
   case symlink(target: [UInt8])
   case device(isBlock: Bool, DeviceNumber)
   case fifo
@@ -25,6 +28,7 @@ public enum Content: Hashable, Sendable {
     switch self {
     case .file, .unreadableFile: .file
     case .directory, .unreadableDirectory: .directory
+    case .unreadableNode(let kind): kind.fileKind
     case .symlink: .symlink
     case .device(let isBlock, _): isBlock ? .blockDevice : .characterDevice
     case .fifo: .fifo
@@ -34,8 +38,29 @@ public enum Content: Hashable, Sendable {
 
   public var isMissing: Bool {
     switch self {
-    case .unreadableFile, .unreadableDirectory: true
+    case .unreadableFile, .unreadableDirectory, .unreadableNode: true
     default: false
+    }
+  }
+}
+
+/// The kinds of entries that are neither files nor directories.
+public enum UnreadableNodeKind: UInt8, Hashable, Sendable, CaseIterable {
+  case symlink = 3
+  case characterDevice = 4
+  case blockDevice = 5
+  case fifo = 6
+  case socket = 7
+
+  public init?(_ kind: FileKind) { self.init(rawValue: kind.rawValue) }
+
+  public var fileKind: FileKind {
+    switch self {
+    case .symlink: .symlink
+    case .characterDevice: .characterDevice
+    case .blockDevice: .blockDevice
+    case .fifo: .fifo
+    case .socket: .socket
     }
   }
 }
@@ -52,6 +77,8 @@ public struct Entry: Hashable, Sendable {
   public var xattrs: Digest?
   /// The hole map of a sparse file; nil for none.
   public var holes: Digest?
+  /// The inode's flags (`chattr`).
+  public var flags: InodeFlags
   /// Equal, non-zero numbers in one tree are links to one inode.
   public var linkGroup: UInt64
   public var modified: Timestamp
@@ -60,8 +87,8 @@ public struct Entry: Hashable, Sendable {
 
   public init(
     name: [UInt8], content: Content, mode: UInt16, uid: UInt32, gid: UInt32,
-    xattrs: Digest? = nil, holes: Digest? = nil, linkGroup: UInt64 = 0, modified: Timestamp,
-    times: Digest? = nil
+    xattrs: Digest? = nil, holes: Digest? = nil, flags: InodeFlags = [], linkGroup: UInt64 = 0,
+    modified: Timestamp, times: Digest? = nil
   ) {
     self.name = name
     self.content = content
@@ -70,6 +97,7 @@ public struct Entry: Hashable, Sendable {
     self.gid = gid
     self.xattrs = xattrs
     self.holes = holes
+    self.flags = flags
     self.linkGroup = linkGroup
     self.modified = modified
     self.times = times
@@ -114,6 +142,8 @@ extension Entry {
     static let holes: UInt8 = 2
     static let linked: UInt8 = 4
     static let missing: UInt8 = 8
+    static let inodeFlags: UInt8 = 16
+    static let known: UInt8 = 31
   }
 
   /// Everything but ids and times.
@@ -122,7 +152,9 @@ extension Entry {
     writer.byte(kind.rawValue)
     writer.byte(
       (xattrs != nil ? Flag.xattrs : 0) | (holes != nil ? Flag.holes : 0)
-        | (linkGroup != 0 ? Flag.linked : 0) | (content.isMissing ? Flag.missing : 0))
+        | (linkGroup != 0 ? Flag.linked : 0) | (content.isMissing ? Flag.missing : 0)
+        | (flags.isEmpty ? 0 : Flag.inodeFlags))
+    if !flags.isEmpty { writer.byte(flags.rawValue) }
     writer.varint(UInt64(mode))
     writer.varint(UInt64(uid))
     writer.varint(UInt64(gid))
@@ -132,7 +164,7 @@ extension Entry {
     case .device(_, let number):
       writer.varint(UInt64(number.major))
       writer.varint(UInt64(number.minor))
-    case .directory, .unreadableDirectory, .fifo, .socket: break
+    case .directory, .unreadableDirectory, .unreadableNode, .fifo, .socket: break
     }
     if linkGroup != 0 { writer.word64(linkGroup) }
   }
@@ -158,7 +190,14 @@ extension Entry {
       throw .corrupt("an entry is of an unknown kind")
     }
     let flags = try reader.byte()
-    guard flags < 16 else { throw .corrupt("an entry has unknown flags") }
+    guard flags <= Flag.known else { throw .corrupt("an entry has unknown flags") }
+    var inodeFlags: InodeFlags = []
+    if flags & Flag.inodeFlags != 0 {
+      inodeFlags = InodeFlags(rawValue: try reader.byte())
+      guard !inodeFlags.isEmpty, InodeFlags.all.isSuperset(of: inodeFlags) else {
+        throw .corrupt("an entry has unknown inode flags")
+      }
+    }
     let mode = UInt16(try reader.varint(limit: 0o7777, "a mode"))
     let uid = UInt32(try reader.varint(limit: UInt64(UInt32.max), "an owner"))
     let gid = UInt32(try reader.varint(limit: UInt64(UInt32.max), "a group"))
@@ -169,22 +208,26 @@ extension Entry {
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")
       content = missing ? .unreadableFile(sizeBytes: size) : .file(blob: .zero, sizeBytes: size)
     case .directory: content = missing ? .unreadableDirectory : .directory(tree: .zero)
-    case .symlink: content = .symlink(target: try reader.string())
-    case .characterDevice, .blockDevice:
+    case .symlink where !missing: content = .symlink(target: try reader.string())
+    case .characterDevice where !missing, .blockDevice where !missing:
       let major = try reader.varint(limit: UInt64(UInt32.max), "a device number")
       let minor = try reader.varint(limit: UInt64(UInt32.max), "a device number")
       content = .device(
         isBlock: kind == .blockDevice,
         DeviceNumber(major: UInt32(major), minor: UInt32(minor)))
-    case .fifo: content = .fifo
-    case .socket: content = .socket
+    case .fifo where !missing: content = .fifo
+    case .socket where !missing: content = .socket
+    case .symlink, .characterDevice, .blockDevice, .fifo, .socket:
+      guard let node = UnreadableNodeKind(kind) else {
+        throw .corrupt("an entry is of an unknown kind")
+      }
+      content = .unreadableNode(node)
     }
-    guard missing == content.isMissing else { throw .corrupt("an entry has contradicting flags") }
     let linkGroup = flags & Flag.linked != 0 ? try reader.word64() : 0
     return Entry(
       name: name, content: content, mode: mode, uid: uid, gid: gid,
       xattrs: flags & Flag.xattrs != 0 ? .zero : nil, holes: flags & Flag.holes != 0 ? .zero : nil,
-      linkGroup: linkGroup, modified: Timestamp(seconds: 0, nanoseconds: 0))
+      flags: inodeFlags, linkGroup: linkGroup, modified: Timestamp(seconds: 0, nanoseconds: 0))
   }
 
   mutating func decodeIDs(from reader: inout ByteReader) throws(CodecError) {

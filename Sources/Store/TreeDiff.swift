@@ -15,12 +15,14 @@ public struct ChangedFields: OptionSet, Sendable, Hashable {
   public static let holes = ChangedFields(rawValue: 16)
   public static let links = ChangedFields(rawValue: 32)
   public static let modified = ChangedFields(rawValue: 64)
+  /// The inode's flags (`chattr`).
+  public static let flags = ChangedFields(rawValue: 128)
 
   /// The fields as words, in a fixed order.
   public var names: [String] {
     let all: [(ChangedFields, String)] = [
       (.content, "content"), (.mode, "mode"), (.owner, "owner"), (.xattrs, "xattrs"),
-      (.holes, "holes"), (.links, "links"), (.modified, "mtime"),
+      (.holes, "holes"), (.links, "links"), (.modified, "mtime"), (.flags, "flags"),
     ]
     return all.filter { contains($0.0) }.map(\.1)
   }
@@ -39,6 +41,7 @@ extension Entry {
     if holes != other.holes { fields.insert(.holes) }
     if linkGroup != other.linkGroup { fields.insert(.links) }
     if modified != other.modified { fields.insert(.modified) }
+    if flags != other.flags { fields.insert(.flags) }
     return fields
   }
 

@@ -88,7 +88,7 @@ struct List: ParsableCommand {
     case .symlink(let bytes):
       size = "\(bytes.count)"
       target = " -> \(printable(bytes))"
-    case .directory, .unreadableDirectory, .fifo, .socket: size = "-"
+    case .directory, .unreadableDirectory, .unreadableNode, .fifo, .socket: size = "-"
     case .file, .unreadableFile: break
     }
     return "\(modeText(entry))\(entry.xattrs == nil ? " " : "+") \(right("\(entry.uid)", 5)) "

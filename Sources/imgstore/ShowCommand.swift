@@ -52,7 +52,7 @@ struct Show: ParsableCommand {
     )
     switch entry.content {
     case .file(let blob, let size): print("  sha256 \(blob)\n  \(size) bytes")
-    case .unreadableFile: print("  could not be read when the snapshot was taken")
+    case .unreadableFile, .unreadableNode: print("  could not be read when the snapshot was taken")
     case .directory(let tree): print("  tree \(tree)")
     case .unreadableDirectory: print("  could not be read when the snapshot was taken")
     case .symlink(let target): print("  -> \(printable(target))")
@@ -62,6 +62,7 @@ struct Show: ParsableCommand {
     if entry.linkGroup != 0 { print("  one of several hard links") }
     if entry.xattrs != nil { print("  has extended attributes") }
     if entry.holes != nil { print("  is sparse") }
+    if !entry.flags.isEmpty { print("  has the flags \(entry.flags.letters) (lsattr)") }
   }
 
   private func show(_ found: CommittedSnapshot, _ tags: [String]) {

@@ -234,6 +234,15 @@ public final class FaultyFileSystem: FileSystem {
     try kernel.setModified(file, time)
   }
 
+  public func inodeFlags(_ file: Int32) throws(SystemError) -> InodeFlags {
+    try kernel.inodeFlags(file)
+  }
+
+  public func setInodeFlags(_ file: Int32, _ flags: InodeFlags) throws(SystemError) {
+    try tick("flags")
+    try kernel.setInodeFlags(file, flags)
+  }
+
   public func lock(_ file: Int32, exclusive: Bool, wait: Bool) throws(SystemError) -> Bool {
     try tick("lock")
     return try kernel.lock(file, exclusive: exclusive, wait: wait)

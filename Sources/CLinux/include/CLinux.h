@@ -18,7 +18,13 @@ struct clinux_stat {
   int64_t mtime_s, ctime_s;
   uint32_t mtime_ns, ctime_ns;
   uint32_t is_mount_root;  // the entry is the root of a mount (0 where the kernel cannot tell)
+  uint32_t has_mount_id;   // the kernel says which mount the entry belongs to (Linux 5.8)
+  uint64_t mount_id;
+  uint32_t inode_flags;  // CLINUX_IMMUTABLE, CLINUX_APPEND, CLINUX_NODUMP: what statx(2) tells
 };
+
+// Inode flags (chattr(1)), in this project's own numbers (docs/format.md, "Trees").
+enum { CLINUX_IMMUTABLE = 1, CLINUX_APPEND = 2, CLINUX_NODUMP = 4, CLINUX_NOCOW = 8 };
 
 enum { CLINUX_CWD = -100 };
 
@@ -61,6 +67,10 @@ int clinux_fchmodat(int dir, const uint8_t *path, size_t n, uint32_t mode);
 int clinux_set_mtime_at(int dir, const uint8_t *path, size_t n, int64_t s, uint32_t ns);
 int clinux_set_mtime(int fd, int64_t s, uint32_t ns);
 int clinux_flock(int fd, int exclusive, int wait);
+// The inode flags of an open file (FS_IOC_GETFLAGS): the four above, or a negative errno.
+int clinux_inode_flags(int fd);
+// Sets exactly these four inode flags; all others stay.
+int clinux_set_inode_flags(int fd, uint32_t flags);
 
 // Extended attributes of the entry itself (never of what a symbolic link points to). `path` is
 // relative to `dir`; with n == 0 the attributes of `dir` itself. Reached through /proc/self/fd.

@@ -104,7 +104,7 @@ struct SquashfsInodes {
         )
       case .fifo: (Squashfs.InodeType.fifo, linksRecord(links))
       case .socket: (Squashfs.InodeType.socket, linksRecord(links))
-      case .directory, .unreadableDirectory, .unreadableFile:
+      case .directory, .unreadableDirectory, .unreadableFile, .unreadableNode:
         preconditionFailure("a node that has no record of this kind")
       }
     if basic == Squashfs.InodeType.file || xattr == Squashfs.noXattrs
