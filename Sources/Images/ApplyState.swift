@@ -157,7 +157,7 @@ extension Snapshot.Note {
   var isUntouchable: Bool {
     switch kind {
     case .mountPoint, .unreadable: true
-    case .changedWhileRead, .vanished, .absent, .noImageFiles: false
+    case .changedWhileRead, .vanished, .absent, .noImageFiles, .attributesLost: false
     }
   }
 

@@ -41,6 +41,8 @@ public struct Snapshot: Hashable, Sendable {
       case absent = 5
       /// The image's folder holds neither tree nor kernel nor packed image.
       case noImageFiles = 6
+      /// The archive that the tree came from said more of its entries than was kept.
+      case attributesLost = 20
     }
     public var kind: Kind
     public var path: [UInt8]
@@ -53,7 +55,7 @@ public struct Snapshot: Hashable, Sendable {
     /// The snapshot is not the exact state because of this.
     public var isProblem: Bool {
       switch kind {
-      case .unreadable, .changedWhileRead, .vanished, .noImageFiles: true
+      case .unreadable, .changedWhileRead, .vanished, .noImageFiles, .attributesLost: true
       case .mountPoint, .absent: false
       }
     }
