@@ -25,7 +25,8 @@ say "A management node in $work, with a root tree made of this machine's own fil
 mkdir -p "$live" "$IMGSTORE_ROOT/install/custom"
 "$here/sample-tree.sh" "$live/rootimg" 400
 echo "bash" >"$IMGSTORE_ROOT/install/custom/compute.pkglist"
-cp "$(find /usr/bin -type f -size +4M -readable 2>/dev/null | awk 'NR == 1')" "$live/kernel"
+# Any large file will do for a kernel.
+cp "$(find "$live/rootimg" -type f -readable -printf '%s\t%p\n' | sort -rn | awk -F'\t' 'NR == 1 { print $2 }')" "$live/kernel"
 gzip -c "$live/kernel" >"$live/initrd-stateless.gz"
 tar cf - -C "$live/rootimg" etc 2>/dev/null | gzip >"$live/rootimg.tar.gz"
 
@@ -41,8 +42,9 @@ say "3. … and the next one only looks"
 do_ snapshot compute
 
 say "4. An update goes wrong"
-rm -rf "$live/rootimg/usr/share/zoneinfo"; find "$live/rootimg/usr/bin" -type f | awk 'NR <= 30' | xargs rm -f
+find "$live/rootimg/usr" -type f | LC_ALL=C sort | awk 'NR <= 30' | tr '\n' '\0' | xargs -0 rm -f
 mkdir -p "$live/rootimg/opt/broken"; cp -r "$live/rootimg/etc" "$live/rootimg/opt/broken/"
+rm -f "$live/rootimg/etc/resolv.conf" "$live/kernel"
 echo "nameserver 192.0.2.1" >"$live/rootimg/etc/resolv.conf"; echo "not a kernel" >"$live/kernel"
 "$imgstore" define compute netdrivers=e1000 >/dev/null
 

@@ -1,4 +1,5 @@
-// Writes the content of files out of the store: hashed on its way, or with its holes, or by all processors.
+// Writes the content of files out of the store: hashed on its way, with its holes too, or by all
+// processors.
 //
 // 1. What is hashed and is not the blob is damage: the caller removes the file, and what it would have
 //    replaced stays.
@@ -55,37 +56,77 @@ final class ContentWriter {
         old?.bytes(of: part, in: room.bytes)
       }
       try store.read(blob, sizeBytes: sizeBytes, elsewhere: fromOld) { _, bytes in
+        try Interruption.check()
         hash.update(bytes)
         try fileSystem.write(file.raw, bytes)
         progress.add(bytes: UInt64(bytes.count))
       }
       let found = hash.finish()
-      guard found == blob else {
-        throw StoreError(
-          .damaged, "blob \(blob.hex)", "its content has the SHA-256 \(found.hex)",
-          advice: "Run 'imgstore verify --deep'; it says which snapshots are affected")
-      }
+      guard found == blob else { throw damaged(blob, found) }
       return true
     }
-    let holes = try HoleMap.decode(try store.object(.holes, holesID))
+    try writeSparse(file, try HoleMap.decode(try store.object(.holes, holesID)), blob, sizeBytes)
+    return false
+  }
+
+  /// Writes a file with holes, and checks that what was written is the blob. A hole map is a hint: bytes
+  /// that are not zeros are written wherever they are.
+  private func writeSparse(
+    _ file: Descriptor, _ holes: HoleMap, _ blob: Digest, _ sizeBytes: UInt64
+  ) throws {
+    let parts = try store.parts(of: blob, sizeBytes: sizeBytes)
     let data = holes.data(sizeBytes: sizeBytes)
+    var sparse = SparseHash(sizeBytes: sizeBytes)
     var i = 0
-    try store.read(blob, sizeBytes: sizeBytes) { offset, bytes in
+    hash.reset()
+    func write(_ offset: UInt64, _ bytes: UnsafeRawBufferPointer) throws {
       let end = offset + UInt64(bytes.count)
-      while i < data.count, data[i].upperBound <= offset { i += 1 }
+      var at = offset
+      func put(_ part: Range<UInt64>) throws {
+        let bytes = bytes[Int(part.lowerBound - offset)..<Int(part.upperBound - offset)]
+        try fileSystem.write(
+          file.raw, at: part.lowerBound, UnsafeRawBufferPointer(rebasing: bytes))
+      }
+      func putUnlessZeros(_ part: Range<UInt64>) throws {
+        let bytes = bytes[Int(part.lowerBound - offset)..<Int(part.upperBound - offset)]
+        if !isZeros(UnsafeRawBufferPointer(rebasing: bytes)) { try put(part) }
+      }
       var j = i
       while j < data.count, data[j].lowerBound < end {
         let part = max(data[j].lowerBound, offset)..<min(data[j].upperBound, end)
-        try fileSystem.write(
-          file.raw, at: part.lowerBound,
-          UnsafeRawBufferPointer(
-            rebasing: bytes[Int(part.lowerBound - offset)..<Int(part.upperBound - offset)]))
+        if part.lowerBound > at { try putUnlessZeros(at..<part.lowerBound) }
+        try put(part)
+        at = part.upperBound
         j += 1
       }
+      if at < end { try putUnlessZeros(at..<end) }
+      if parts.isSparse { sparse.update(bytes) } else { hash.update(bytes) }
       progress.add(bytes: UInt64(bytes.count))
     }
+    if let made = parts.made {
+      try store.read(blob, sizeBytes: made.sizeBytes, write)
+    } else {
+      for part in parts {
+        let end = part.offset + UInt64(part.lengthBytes)
+        while i < data.count, data[i].upperBound <= part.offset { i += 1 }
+        // A hole of a sparse blob costs nothing: neither reading nor hashing.
+        if parts.isSparse, part.isZeros, i >= data.count || data[i].lowerBound >= end {
+          sparse.update(zeros: UInt64(part.lengthBytes))
+          progress.add(bytes: UInt64(part.lengthBytes))
+        } else {
+          try store.read(part, write)
+        }
+      }
+    }
     try fileSystem.truncate(file.raw, to: sizeBytes)
-    return false
+    let found = parts.isSparse ? sparse.finish() : hash.finish()
+    guard found == blob else { throw damaged(blob, found) }
+  }
+
+  private func damaged(_ blob: Digest, _ found: Digest) -> StoreError {
+    StoreError(
+      .damaged, "blob \(blob.hex)", "its content has the SHA-256 \(found.hex)",
+      advice: "Run 'imgstore verify --deep'; it says which snapshots are affected")
   }
 
   /// Writes a large file's parts on all processors, each thread a run of parts at a time.
@@ -100,6 +141,7 @@ final class ContentWriter {
       let room = PartBuffer()
       do {
         while !failed.withLock({ $0 }) {
+          try Interruption.check()
           let run = parts.withLock { parts in
             var run: [BlobPart] = []
             while run.count < 32, let part = parts.next() { run.append(part) }

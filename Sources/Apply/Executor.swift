@@ -92,6 +92,7 @@ public final class Executor: Sendable {
   /// - Throws: `SystemError`, `StoreError` for what makes going on senseless (no space, damage);
   ///   attributes that this user or file system cannot set become problems in the report.
   public func run(_ plan: Plan) throws -> ApplyReport {
+    try requireProc()
     let hand = hand()
     // Files first: then the folders, which lie in the order in which they become empty.
     func isFolder(_ step: Step) -> Bool { step.entry.kind == .directory }

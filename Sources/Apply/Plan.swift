@@ -172,8 +172,7 @@ public struct Planner {
     }
     guard let wanted else {
       guard let current else { return false }
-      try remove(path, current)
-      return true
+      return try remove(path, current)
     }
     if wanted.content.isMissing {
       plan.skipped.append((path, "the snapshot could not read it; what is there stays"))
@@ -189,7 +188,7 @@ public struct Planner {
     var parentChanges = false
     var existing = current
     if let old = current, old.kind != .directory {
-      try remove(path, old)
+      guard try remove(path, old) else { return false }
       existing = nil
     }
     if existing == nil {
@@ -222,7 +221,7 @@ public struct Planner {
   ) throws -> Bool {
     var existing = current
     if let old = current, old.kind == .directory {
-      try remove(path, old)
+      guard try remove(path, old) else { return false }
       existing = nil
     }
     let fields = existing.map { $0.changes(to: wanted) }
@@ -254,16 +253,30 @@ public struct Planner {
     return false
   }
 
-  private mutating func remove(_ path: [UInt8], _ entry: Entry) throws {
+  /// Plans the removal of an entry and all below it. A directory stays while something in it does.
+  /// - Returns: whether the entry goes.
+  private mutating func remove(_ path: [UInt8], _ entry: Entry) throws -> Bool {
     if untouchable[path] != nil || entry.content.isMissing {
       plan.skipped.append(
         (path, untouchable[path]?.text ?? "it cannot be read, so no snapshot has kept it"))
-      return
+      return false
     }
+    var stays = false
     if let ids = entry.ids {
-      for child in try live.entries(ids) { try remove(path + [0x2f] + child.name, child) }
+      for child in try live.entries(ids) {
+        if try !remove(path + [0x2f] + child.name, child) { stays = true }
+      }
+      // What no tree holds, as the store, is no entry of the directory and is in it all the same.
+      if let inside = untouchable.first(where: {
+        $0.value.isLive && $0.key.count > path.count && $0.key.starts(with: path + [0x2f])
+      }) {
+        if !stays { plan.skipped.append((inside.key, inside.value.text)) }
+        stays = true
+      }
     }
+    if stays { return false }
     plan.removals.append(Step(action: .remove(entry.kind), path: path, entry: entry))
+    return true
   }
 }
 

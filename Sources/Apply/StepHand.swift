@@ -45,6 +45,7 @@ final class StepHand {
 
   func run(_ steps: [Step]) throws {
     for step in steps {
+      try Interruption.check()
       do {
         try run(step)
       } catch let error as ChangedMeanwhile {

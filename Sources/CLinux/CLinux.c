@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/btrfs.h>
 #include <linux/fs.h>
 #include <linux/stat.h>
 #include <poll.h>
@@ -19,6 +20,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -90,6 +92,25 @@ int64_t clinux_getdents(int fd, void *to, size_t n) {
   return RETRY(int64_t, syscall(SYS_getdents64, fd, to, n));
 }
 
+uint64_t clinux_file_system_type(int fd) {
+  struct statfs s;
+  return fstatfs(fd, &s) == 0 ? (uint64_t)(unsigned long)s.f_type : 0;
+}
+int clinux_is_read_only_snapshot(int fd) {
+#ifdef BTRFS_IOC_GET_SUBVOL_INFO
+  struct btrfs_ioctl_get_subvol_info_args info;
+  memset(&info, 0, sizeof info);
+  if (ioctl(fd, BTRFS_IOC_GET_SUBVOL_INFO, &info) < 0) return 0;
+  const uint64_t read_only = 1;  // BTRFS_ROOT_SUBVOL_RDONLY
+  if ((info.flags & read_only) == 0) return 0;
+  for (size_t i = 0; i < sizeof info.parent_uuid; i++)
+    if (info.parent_uuid[i] != 0) return 1;
+#else
+  (void)fd;
+#endif
+  return 0;
+}
+
 static void convert(const struct statx *s, struct clinux_stat *to) {
   to->dev = makedev(s->stx_dev_major, s->stx_dev_minor);
   to->ino = s->stx_ino;
@@ -120,6 +141,7 @@ static void convert(const struct statx *s, struct clinux_stat *to) {
   to->inode_flags = (s->stx_attributes & STATX_ATTR_IMMUTABLE ? CLINUX_IMMUTABLE : 0) |
                     (s->stx_attributes & STATX_ATTR_APPEND ? CLINUX_APPEND : 0) |
                     (s->stx_attributes & STATX_ATTR_NODUMP ? CLINUX_NODUMP : 0);
+  to->reports_flags = (s->stx_attributes_mask & STATX_ATTR_IMMUTABLE) != 0;
 }
 #ifdef STATX_MNT_ID
 #define STAT_FIELDS (STATX_BASIC_STATS | STATX_MNT_ID)
@@ -222,6 +244,10 @@ int clinux_fchownat(int dir, const uint8_t *path, size_t n, uint32_t uid, uint32
 }
 int clinux_fchown(int fd, uint32_t uid, uint32_t gid) { return ONCE(fchown(fd, uid, gid)); }
 int clinux_fchmod(int fd, uint32_t mode) { return ONCE(fchmod(fd, (mode_t)mode)); }
+// An entry is reached through /proc/self/fd. Where that is missing, ENOENT says nothing about the entry.
+static int64_t through_proc(int64_t r) {
+  return r == -ENOENT && access("/proc/self/fd", F_OK) < 0 ? -ENOSYS : r;
+}
 int clinux_fchmodat(int dir, const uint8_t *path, size_t n, uint32_t mode) {
   C_PATH(p, path, n);
   // fchmodat follows links (AT_SYMLINK_NOFOLLOW came with Linux 6.6): the entry is pinned first, and
@@ -234,7 +260,7 @@ int clinux_fchmodat(int dir, const uint8_t *path, size_t n, uint32_t mode) {
   if (r == 0) {
     char pin[64];
     snprintf(pin, sizeof pin, "/proc/self/fd/%d", fd);
-    r = ONCE(chmod(pin, (mode_t)mode));
+    r = (int)through_proc(ONCE(chmod(pin, (mode_t)mode)));
   }
   close(fd);
   return r;
@@ -268,24 +294,24 @@ static int entry_path(int dir, const uint8_t *path, size_t n, char *to, size_t t
 int64_t clinux_listxattr(int dir, const uint8_t *path, size_t n, char *to, size_t to_n) {
   if (n == 0) return RETRY(int64_t, flistxattr(dir, to, to_n));
   ENTRY(p);
-  return RETRY(int64_t, llistxattr(p, to, to_n));
+  return through_proc(RETRY(int64_t, llistxattr(p, to, to_n)));
 }
 int64_t clinux_getxattr(int dir, const uint8_t *path, size_t n, const char *name, void *to,
                         size_t to_n) {
   if (n == 0) return RETRY(int64_t, fgetxattr(dir, name, to, to_n));
   ENTRY(p);
-  return RETRY(int64_t, lgetxattr(p, name, to, to_n));
+  return through_proc(RETRY(int64_t, lgetxattr(p, name, to, to_n)));
 }
 int clinux_setxattr(int dir, const uint8_t *path, size_t n, const char *name, const void *value,
                     size_t value_n) {
   if (n == 0) return RETRY(int, fsetxattr(dir, name, value, value_n, 0));
   ENTRY(p);
-  return RETRY(int, lsetxattr(p, name, value, value_n, 0));
+  return (int)through_proc(RETRY(int, lsetxattr(p, name, value, value_n, 0)));
 }
 int clinux_removexattr(int dir, const uint8_t *path, size_t n, const char *name) {
   if (n == 0) return RETRY(int, fremovexattr(dir, name));
   ENTRY(p);
-  return RETRY(int, lremovexattr(p, name));
+  return (int)through_proc(RETRY(int, lremovexattr(p, name)));
 }
 
 static int64_t now_ns(clockid_t clock) {
@@ -513,6 +539,33 @@ int clinux_wait_ready(const int files[2], int write_fd) {
 
 char **clinux_environment(void) { return environ; }
 
+static int argument_count = 0;
+static char **arguments_of_main = NULL;
+int clinux_argument_count(void) { return argument_count; }
+const char *clinux_argument(int index) { return arguments_of_main[index]; }
+
+// Runs before every other constructor; glibc hands each the arguments of main.
+__attribute__((constructor(101))) static void before_others(int count, char **arguments) {
+  argument_count = count;
+  arguments_of_main = arguments;
+  // A constructor of Swift's runtime aborts where it cannot read /proc/self/exe, unless it is told
+  // where the runtime lies. It looks there for nothing but a program that prints backtraces.
+  char link;
+  if (readlink("/proc/self/exe", &link, 1) < 0) setenv("SWIFT_ROOT", "/", 0);
+}
+
+void clinux_fill_standard_streams(void) {
+  for (int fd = 0; fd <= 2; fd++) {
+    if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    // The lowest free number is this one. Close-on-exec: programs that are started find it closed, too.
+    int opened = open(fd == 0 ? "/dev/null" : "/dev/full", (fd == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
+    if (opened < 0) opened = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (opened != fd && opened >= 0) close(opened);
+  }
+}
+
+void clinux_ignore_signal(int number) { signal(number, SIG_IGN); }
+
 static int interrupt_pipe = -1;
 static void tell_pipe(int signal) {
   int before = errno;
@@ -531,6 +584,14 @@ int clinux_catch_interrupts(void) {
       sigaction(signals[i], &caught, NULL);
   }
   return ends[0];
+}
+void clinux_restore_interrupts(void) {
+  const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+    struct sigaction now;
+    if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler == tell_pipe)
+      signal(signals[i], SIG_DFL);
+  }
 }
 void clinux_die_of(int number) {
   signal(number, SIG_DFL);

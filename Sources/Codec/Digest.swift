@@ -70,6 +70,9 @@ public struct Digest: Hashable, Comparable, Sendable {
   /// The first eight bytes, big-endian: good enough to find by, never to decide by.
   public var prefix: UInt64 { a }
 
+  /// All four words, for checksums over many ids.
+  public var words: (UInt64, UInt64, UInt64, UInt64) { (a, b, c, d) }
+
   public var bytes: [UInt8] {
     [UInt8](unsafeUninitializedCapacity: 32) { buffer, count in
       if let base = buffer.baseAddress { store(to: base) }

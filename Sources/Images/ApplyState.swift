@@ -114,6 +114,7 @@ extension Workspace {
           PiecePlan(path: absolute, current: current?.entry, wanted: wanted?.entry, plan: plan))
       }
     }
+    try requireOutsideStore(plans.filter { !$0.plan.isEmpty }.map(\.path))
     return plans
   }
 
@@ -155,14 +156,15 @@ extension ApplyReport {
 extension Snapshot.Note {
   /// What is at the path is left alone: nobody knows what it should be, or nobody could keep it.
   var isUntouchable: Bool {
-    switch kind {
-    case .mountPoint, .unreadable: true
-    case .changedWhileRead, .vanished, .absent, .noImageFiles, .attributesLost: false
-    }
+    kind == .unreadable || isExclusion
   }
 
   var reason: String {
-    kind == .mountPoint
-      ? "something is, or was, mounted there" : "it could not be read, now or in the snapshot"
+    switch kind {
+    case .mountPoint: "something is, or was, mounted there"
+    case .ownFiles: "it is, or was, imgstore's own"
+    case .subvolumeSnapshot: "it is, or was, a read-only btrfs snapshot"
+    default: "it could not be read, now or in the snapshot"
+    }
   }
 }

@@ -76,10 +76,10 @@ private struct Bench {
     let start = monotonicSeconds()
     workspace.progress.begin("reading the tree")
     let session = try store.beginSession()
-    let capture = try Capture(workspace.resolver, progress: workspace.progress).run(
+    let capture = try workspace.newCapture().run(
       [PieceRequest(role: ImageFiles.rootTree, path: path)], cache: nil, into: .store(session))
     try session.finish()
-    guard let top = capture.pieces.first?.entry, top.kind == .directory else {
+    guard let top = capture.pieces.rootTree?.entry, top.kind == .directory else {
       throw ImageError(path.text, "could not be read as a tree")
     }
     let seconds = monotonicSeconds() - start

@@ -52,9 +52,7 @@ extension Workspace {
 extension Comparison {
   /// Where the root trees of both sides are on the management node.
   public var treePaths: Set<[UInt8]> {
-    Set(
-      (old.state.pieces + new.state.pieces).filter { $0.role == ImageFiles.rootTree }
-        .map(\.path))
+    Set([old.state.pieces.rootTree, new.state.pieces.rootTree].compactMap { $0?.path })
   }
 
   /// Files longer than this are not shown line by line.

@@ -59,6 +59,7 @@ extension Workspace {
       installDirectory: installDirectory(tables()))
 
     let memory = MemoryObjects(over: store)
+    try requireMounted(source.snapshot.notes, image: source.snapshot.image)
     let live = try captureLive(
       image, draft.definition, latest: nil, also: draft.pieces.compactMap(PieceRequest.init),
       rows: draft.rows.keys, into: .memory(memory))
@@ -88,7 +89,7 @@ extension Workspace {
 
     let before = try commitLive(
       image, ImageDefinition(), also: pieces.compactMap(PieceRequest.init), rows: draft.rows.keys,
-      notes: try absenceNotes(of: pieces, live), mayBeEmpty: true,
+      notes: try absenceNotes(of: pieces, live), allowsEmpty: true,
       message: "before copy of \(source.name)", command: "copy"
     ).committed
     var snapshot = source.snapshot
@@ -99,14 +100,14 @@ extension Workspace {
     snapshot.provenance = provenance("copy", before: before.id)
     snapshot.tables = snapshotTables(draft.definition, draft.rows)
     snapshot.pieces = pieces
-    snapshot.notes = []
+    snapshot.notes = draft.notes
     let journal = Journal(
       operation: .copy, image: image.text, started: now(), method: .automatic,
       target: snapshot.id, before: before.id, command: "copy", message: snapshot.message)
     let (copied, remaining) = try underJournal(image, journal) { syncs in
       let copied = try store.refs.append(snapshot)
       let placement = try place(plans, token: journal.token, syncs) {
-        try resolver.resolve($0, create: true)
+        try locate($0, create: true)
       }
       outcome.report = placement.report
       try sync(plans.map(\.path), syncs)
@@ -159,6 +160,8 @@ private struct CopyDraft {
   let folder: AbsolutePath
   private(set) var pieces: [Snapshot.Piece] = []
   private(set) var rows = KeptRows()
+  /// What the source says of its pieces and could not read, at the copy's paths.
+  private(set) var notes: [Snapshot.Note] = []
   /// New paths, and where their content was in the source image.
   private(set) var origins: [[UInt8]: [UInt8]] = [:]
 
@@ -219,6 +222,11 @@ private struct CopyDraft {
       }
       guard origins.updateValue(path.bytes, forKey: place.bytes) == nil else { continue }
       pieces.append(Snapshot.Piece(role: piece.role, path: place.bytes, entry: piece.entry))
+      for note in source.notes where note.isProblem && note.path.starts(with: path.bytes) {
+        let rest = note.path.dropFirst(path.bytes.count)
+        guard rest.isEmpty || rest.first == 0x2f else { continue }
+        notes.append(Snapshot.Note(note.kind, path: place.bytes + rest, detail: note.detail))
+      }
     }
     for (key, columns) in source.keptRows.present where key.table == TableSchema.litefile.name {
       var moved = key.key

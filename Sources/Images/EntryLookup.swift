@@ -38,10 +38,12 @@ public struct StateReader: Sendable {
     if bytes.first == 0x2f {
       for piece in state.pieces {
         let own = piece.path.split(separator: 0x2f).map(Array.init)
-        if parts.starts(with: own) { return (piece, Array(parts.dropFirst(own.count))) }
+        guard parts.starts(with: own) else { continue }
+        let top = parts.count == own.count ? piece : state.pieces.followed(piece) ?? piece
+        return (top, Array(parts.dropFirst(own.count)))
       }
     }
-    guard let tree = state.pieces.first(where: { $0.role == ImageFiles.rootTree }) else {
+    guard let tree = state.pieces.rootTree else {
       return nil
     }
     return (tree, parts)

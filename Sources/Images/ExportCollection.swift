@@ -32,7 +32,7 @@ struct ExportCollection {
 
   init(
     _ workspace: Workspace, _ snapshot: CommittedSnapshot, _ request: ExportRequest,
-    _ session: WriteSession, _ cache: SegmentCache
+    _ store: ObjectStore, _ cache: SegmentCache
   ) throws {
     self.workspace = workspace
     self.cache = cache
@@ -54,11 +54,12 @@ struct ExportCollection {
     try collectClosure(request, state.definition, snapshot)
     let captured = try capture(
       contents.extras.map(\.source).filter { pieces[$0] == nil }
-        + contents.closure.filter { pieces[$0] == nil }, session)
+        + contents.closure.filter { pieces[$0] == nil }, store)
     for piece in captured {
       if let path = AbsolutePath(piece.path) { pieces[path] = piece }
     }
-    contents.files = pieces.sorted { precedes($0.key.bytes, $1.key.bytes) }
+    contents.files = pieces.filter { !PieceRequest.isTargetRole($0.value.role) }
+      .sorted { precedes($0.key.bytes, $1.key.bytes) }
       .map { ($0.value.role, $0.key) }
     try collectRows(request, state, tables)
   }
@@ -83,16 +84,20 @@ struct ExportCollection {
   }
 
   private func capture(
-    _ paths: [AbsolutePath], _ session: WriteSession
+    _ paths: [AbsolutePath], _ store: ObjectStore
   ) throws -> [Snapshot.Piece] {
     var seen: Set<AbsolutePath> = []
     let requests = paths.filter { seen.insert($0).inserted }.map {
       PieceRequest(role: ImageFiles.extra, path: $0)
     }
+    // A bundle of nothing but the snapshot needs no session: a store that is read-only will do.
     if requests.isEmpty { return [] }
-    return try Capture(workspace.resolver, progress: workspace.progress).run(
+    let session = try store.beginSession()
+    let pieces = try workspace.newCapture().run(
       requests, cache: nil, into: .store(session)
     ).pieces
+    try session.finish()
+    return pieces
   }
 
   /// What the image needs and xCAT's export leaves out: taken along, or named.
@@ -204,7 +209,16 @@ struct ExportCollection {
         path.text, "belongs to the image and is not in its snapshot",
         advice: "Put the file in its place and export again")
     }
-    return piece
+    guard piece.entry.kind == .symlink else { return piece }
+    let target = Array(pieces.values).followed(piece)
+    // A link within a folder that the bundle carries stays a link; another one stands for its target.
+    let isCarried = [ImageFiles.extra, ImageFiles.kit].contains(piece.role)
+    if isCarried, target.map({ !PieceRequest.isTargetRole($0.role) }) ?? true { return piece }
+    guard let target else {
+      throw ImageError(
+        path.text, "is a link that leads to nothing", advice: "Mend the link and export again")
+    }
+    return target
   }
 
   /// A tree as a compressed archive, in a nameless file: tar wants its size first.

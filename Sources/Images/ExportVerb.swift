@@ -47,10 +47,8 @@ extension Workspace {
     let store = try store(create: true)
     let snapshot = try snapshotOrLive(
       Reference(request.reference), message: "for export", command: "export")
-    let session = try store.beginSession()
     let cache = SegmentCache(store.layout)
-    let collection = try ExportCollection(self, snapshot, request, session, cache)
-    try session.finish()
+    let collection = try ExportCollection(self, snapshot, request, store, cache)
     let layout = try ExportLayout(collection.contents, installDirectory: collection.install)
     if snapshot.snapshot.definition.linuximage["template"] == nil,
       let template = layout.manifest.linuximage["template"]
@@ -89,6 +87,16 @@ extension Workspace {
       return try find(reference)
     }
     let store = try store(create: true)
+    if store.layout.isReadOnly {
+      // Nothing can be stored: the latest snapshot stands for the live image if it is the same.
+      let latest = try find(reference)
+      guard try diffLive(latest).diff.isEmpty else {
+        throw ImageError(
+          "image \(image)", "differs from \(latest.name), and the store is read-only here",
+          advice: "Name a snapshot, for example \(latest.name)")
+      }
+      return latest
+    }
     let lock = try lock(image, store)
     defer { withExtendedLifetime(lock) {} }
     return try commitLive(
@@ -105,7 +113,9 @@ extension Workspace {
     let isFolder =
       try fileSystem.statIfPresent(
         at: fileSystem.workingDirectory, Array(path.utf8), followLink: true)?.kind == .directory
-    return isFolder ? absolute(path + "/" + name) : path
+    let whole = isFolder ? absolute(path + "/" + name) : path
+    try requireOutsideStore(path: absolute(whole + "/.."), "destination \(whole)")
+    return whole
   }
 
   private func write(
@@ -135,6 +145,10 @@ extension Workspace {
       try fileSystem.rename(
         at: fileSystem.workingDirectory, temporary, to: fileSystem.workingDirectory, bytes,
         exclusively: false)
+      // Until its name is on the disk, the bundle is not there.
+      let folder = try fileSystem.openDirectory(
+        at: fileSystem.workingDirectory, parentPath(of: bytes), followLink: true)
+      try fileSystem.sync(folder.raw)
     } catch {
       try? fileSystem.remove(at: fileSystem.workingDirectory, temporary, isDirectory: false)
       throw error

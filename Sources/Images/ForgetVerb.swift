@@ -61,6 +61,7 @@ extension Workspace {
     var kept: [KeptSnapshot] = []
     var unreadable: [SnapshotName] = []
     for image in images {
+      try store.refs.requireReadableTags(of: image)
       let allTags = try store.refs.tags(of: image)
       let pins = try store.refs.pins(of: image)
       var all: [CommittedSnapshot] = []
@@ -78,8 +79,8 @@ extension Workspace {
       let reasons = policy.reasons(
         for: all.map {
           RetentionCandidate(
-            number: $0.number, created: $0.snapshot.created.seconds, tags: tags(of: $0.number),
-            pin: pins[$0.number],
+            number: $0.number, created: $0.snapshot.created.seconds,
+            isComplete: $0.snapshot.isComplete, tags: tags(of: $0.number), pin: pins[$0.number],
             underWay: inUse[SnapshotName(image: image, number: $0.number)])
         }, force: force)
       for committed in all {
@@ -106,7 +107,7 @@ extension Workspace {
     let (name, image) = try named(text, force: force)
     let lock = try lockHistory(image, store)
     defer { withExtendedLifetime(lock) {} }
-    guard try store.refs.numbers(of: image).contains(name.number) else {
+    guard try store.refs.isKnown(image, name.number) else {
       throw ImageError("snapshot \(name)", "has just been removed by another imgstore")
     }
     if let what = try snapshotsInUse()[name] {
@@ -117,13 +118,23 @@ extension Workspace {
     let tags = try store.refs.tags(of: image).filter { $0.value == name.number }.keys.sorted()
     if !force {
       var reasons: [KeepReason] = []
-      if try store.refs.numbers(of: image).last == name.number { reasons.append(.latest) }
+      if try store.refs.numbers(of: image).last == name.number {
+        reasons.append(.latest)
+      } else if try latestComplete(of: image, store)?.number == name.number {
+        reasons.append(.latestComplete)
+      }
       if let why = try store.refs.pins(of: image)[name.number] {
         reasons.append(.pinned(why: why))
       }
       if !tags.isEmpty { reasons.append(.tagged(tags)) }
       if !reasons.isEmpty {
-        let why = reasons.map { $0 == .latest ? "the latest of its image" : "\($0)" }
+        let why = reasons.map { reason in
+          switch reason {
+          case .latest: "the latest of its image"
+          case .latestComplete: "the latest complete one of its image"
+          default: "\(reason)"
+          }
+        }
         throw ImageError(
           "snapshot \(name)", "is " + why.joined(separator: ", and "),
           advice: "'--force' removes it all the same")
@@ -132,6 +143,16 @@ extension Workspace {
     let forgotten = ForgottenSnapshot(
       name: name, snapshot: try? store.refs.read(image, name.number), tags: tags)
     return try drop([forgotten], kept: [], unreadable: [], dryRun: dryRun)
+  }
+
+  /// The latest snapshot that holds everything; nil where no readable one does.
+  private func latestComplete(
+    of image: ImageName, _ store: ObjectStore
+  ) throws -> CommittedSnapshot? {
+    for number in try store.refs.numbers(of: image).reversed() {
+      if let found = try? store.refs.read(image, number), found.snapshot.isComplete { return found }
+    }
+    return nil
   }
 
   /// The image's lock, also while a change of it is unfinished: what that needs stays.
@@ -146,7 +167,7 @@ extension Workspace {
     let reference = try Reference(text)
     if force, case .number(let number) = reference.selector, !reference.image.isEmpty,
       let image = try? ImageName(reference.image),
-      try store().refs.numbers(of: image).contains(number)
+      try store().refs.isKnown(image, number)
     {
       return (SnapshotName(image: image, number: number), image)
     }

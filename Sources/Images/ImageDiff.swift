@@ -64,15 +64,15 @@ extension Workspace {
 private func compare(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
   var diff = ImageDiff(old: old.name, new: new.name)
   diff.attributes = attributeChanges(old.definition, old.rows, new.definition, new.rows)
-  // What is mounted on a path is not the image's, whatever it looks like.
-  let mounts = Set((old.notes + new.notes).filter { $0.kind == .mountPoint }.map(\.path))
+  // Mounted file systems and the store are not the image's, whatever either side has there.
+  let excluded = Set((old.notes + new.notes).filter(\.isExclusion).map(\.path))
   let paths = Set(old.pieces.map(\.path)).union(new.pieces.map(\.path)).sorted(by: precedes)
   for path in paths {
     try compareTrees(
       old.pieces.first { $0.path == path }?.entry, new.pieces.first { $0.path == path }?.entry,
       path, old.source, new.source
     ) { change in
-      if !mounts.contains(where: { isInside(change.path, $0) }) { diff.entries.append(change) }
+      if !excluded.contains(where: { isInside(change.path, $0) }) { diff.entries.append(change) }
     }
   }
   return diff

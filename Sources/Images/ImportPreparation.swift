@@ -160,9 +160,10 @@ struct ImportPreparation {
   }
 
   private func differs(_ piece: Snapshot.Piece, at path: AbsolutePath) throws -> Bool {
-    let live = try Capture(workspace.resolver, progress: workspace.progress).run(
+    let live = try workspace.newCapture().run(
       [PieceRequest(role: piece.role, path: path)], cache: nil,
       into: .memory(MemoryObjects(over: try workspace.store())))
-    return live.pieces.first.map { $0.entry.content != piece.entry.content } ?? false
+    return live.pieces.piece(at: path.bytes).map { $0.entry.content != piece.entry.content }
+      ?? false
   }
 }

@@ -97,14 +97,18 @@ struct ImportTargets {
     let inside = AbsolutePath(components: Array(path.components.dropFirst(top.components.count)))
     do throws(SystemError) {
       return try PathResolver(fileSystem, root: root)
-        .resolve(inside, followLinks: false, create: create)
+        .resolve(inside, followLinks: false, followLast: false, create: create)
     } catch {
       guard error.code == .loop else { throw error }
-      throw ImageError(
-        "target \(path.text)", "is reached through a symbolic link below \(top.text)",
-        advice: "A bundle is not written through links: replace the link by a folder, or a bind "
-          + "mount, and import again")
+      throw linkError(path)
     }
+  }
+
+  private func linkError(_ path: AbsolutePath) -> ImageError {
+    ImageError(
+      "target \(path.text)", "is reached through a symbolic link, or is one",
+      advice: "A bundle is not written through links: replace the link by a folder, or a bind "
+        + "mount, and import again")
   }
 
   /// A target can be reached, as far as it is there already, and nothing of another kind is there.
@@ -114,6 +118,7 @@ struct ImportTargets {
       guard
         let stat = try workspace.fileSystem.statIfPresent(at: place.directory.raw, place.name)
       else { return }
+      if stat.kind == .symlink, piece.entry.kind != .symlink { throw linkError(path) }
       let isTree = piece.entry.kind == .directory
       guard (stat.kind == .directory) == isTree, stat.kind == .file || stat.kind == piece.entry.kind
       else {

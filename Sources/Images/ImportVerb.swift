@@ -54,6 +54,7 @@ extension Workspace {
     _ request: ImportRequest, report: @escaping (BundleEvent) -> Void = { _ in }
   ) throws -> ImportOutcome {
     let start = monotonicSeconds()
+    Interruption.ignoreClosedPipes()
     let store = try store(create: true)
     let session = try store.beginSession()
     let staged = request.isDryRun ? nil : try stagedBlobs()
@@ -139,6 +140,7 @@ extension Workspace {
     let image = prepared.image
     let existing = try tables().definition(of: image.text) ?? ImageDefinition()
     let latest = try store.refs.latestReadable(of: image)
+    try requireMounted(latest?.snapshot.notes ?? [], image: image.text)
     let memory = MemoryObjects(over: store)
     let everything =
       prepared.pieces.compactMap(PieceRequest.init)
@@ -148,6 +150,7 @@ extension Workspace {
     let live = try captureLive(
       image, existing, latest: latest, also: everything, rows: prepared.rowKeys,
       into: .memory(memory))
+    try requireKnownMounts(live.notes)
     let pieces = try targets.settle(prepared, live)
     // What is another image's, in a folder that they are made to share, only gives way.
     let own = Set(try imageFiles(existing, targets.install).map(\.path.bytes))
@@ -179,7 +182,7 @@ extension Workspace {
 
     let safety = try commitLive(
       image, existing, also: everything, rows: prepared.rowKeys,
-      notes: try absenceNotes(of: pieces.all, live), mayBeEmpty: true,
+      notes: try absenceNotes(of: pieces.all, live), allowsEmpty: true,
       message: "before import of \(request.bundle)", command: "import"
     ).committed
     try requireKept(live.capture.pieces, live.notes, in: safety)
@@ -268,7 +271,7 @@ extension Workspace {
     _ journal: Journal, isBack: Bool
   ) throws -> (AbsolutePath) throws -> ResolvedPath {
     guard journal.operation == .importing, !isBack else {
-      return { [resolver] in try resolver.resolve($0, create: true) }
+      return { try self.locate($0, create: true) }
     }
     let targets = try ImportTargets(self, ImportOption.request(journal))
     return { try targets.resolve($0) }

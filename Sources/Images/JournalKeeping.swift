@@ -162,9 +162,11 @@ extension Workspace {
     }
     do {
       let syncs = PendingSyncs(fileSystem)
-      let result = try body(syncs)
-      try end(image, syncs)
-      return result
+      return try Interruption.duringChange {
+        let result = try body(syncs)
+        try end(image, syncs)
+        return result
+      }
     } catch {
       throw halfDone(error, image, journal)
     }

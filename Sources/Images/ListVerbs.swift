@@ -61,7 +61,7 @@ extension Workspace {
     let store = try store(create: true)
     let defined = try tables().definitions()
     let stored = Set(try store.refs.images().map(\.text))
-    let unfinished = try unfinished()
+    let unfinished = try readableUnfinished()
     return try stored.union(defined.keys).sorted().map { name in
       let image = try ImageName(name)
       let numbers = try store.refs.numbers(of: image)
@@ -69,8 +69,20 @@ extension Workspace {
         name: name, isDefined: defined[name] != nil,
         provisioning: defined[name]?.provisioning ?? "",
         snapshots: numbers.count,
-        latest: try numbers.last.flatMap { try store.refs.readIfPresent(image, $0) },
+        latest: try store.refs.latestReadable(of: image),
         unfinished: unfinished.first { $0.image == name })
+    }
+  }
+
+  /// The changes that have not ended; a journal that cannot be read is named, and stops no list.
+  private func readableUnfinished() throws -> [UnfinishedChange] {
+    try store().journals.images().flatMap { image in
+      do {
+        return try unfinished(of: image.text)
+      } catch let error as StoreError where error.kind == .damaged {
+        tell(error.statement)
+        return []
+      }
     }
   }
 
@@ -86,11 +98,23 @@ extension Workspace {
     let pins = try refs.pins(of: image)
     var entries: [LogEntry] = []
     for number in numbers where entries.count < limit {
-      guard let committed = try refs.readIfPresent(image, number) else { continue }
+      let committed: CommittedSnapshot
+      do throws(StoreError) {
+        guard let present = try refs.readIfPresent(image, number) else { continue }
+        committed = present
+      } catch {
+        // A damaged ref costs its own snapshot, not the history.
+        guard error.kind == .damaged, numbers.count > 1 else { throw error }
+        tell("\(image)@\(number) cannot be read: \(error.finding); 'imgstore repair' may help")
+        continue
+      }
       entries.append(
         LogEntry(
           committed: committed, tags: tags.filter { $0.value == number }.keys.sorted(),
           pin: pins[number]))
+    }
+    for number in try refs.lostNumbers(of: image).suffix(10) {
+      tell("\(image)@\(number) is lost: its ref is missing; 'imgstore repair' may help")
     }
     // Between listing and reading another process may have removed them all.
     guard !entries.isEmpty else { throw noSnapshot(of: image, "at all") }
@@ -103,8 +127,29 @@ extension Workspace {
       .filter { $0.value == snapshot.number }.keys.sorted()
   }
 
-  public func verify(deep: Bool) throws -> VerifyReport {
-    try store().verify(deep: deep, progress: progress)
+  public func verify(deep: Bool) throws -> VerifyReport { try verify(VerifyRequest(deep: deep)) }
+
+  /// Checks the store, and that the snapshots which changes under way need are there.
+  public func verify(_ request: VerifyRequest) throws -> VerifyReport {
+    let store = try store()
+    var report = try store.verify(request, progress: progress)
+    for image in try store.journals.images() {
+      do {
+        guard let journal = try journal(of: image) else { continue }
+        // An import's journal is written before the ref of its target.
+        let needed = [journal.before, journal.operation == .revert ? journal.target : nil]
+        for id in needed.compactMap(\.self) where try snapshot(id, of: image) == nil {
+          report.problems.append(
+            VerifyReport.Problem(
+              object: "the journal of \(image)",
+              finding: "needs snapshot \(id.shortHex), which has no ref"))
+        }
+      } catch let error as StoreError where error.kind == .damaged {
+        report.problems.append(
+          VerifyReport.Problem(object: error.object, finding: error.finding))
+      }
+    }
+    return report
   }
 
   /// Makes the index anew from the packs.

@@ -102,10 +102,11 @@ extension Workspace {
     also others: [PieceRequest] = [], rows keys: Set<RowKey> = [],
     attested: [[UInt8]: AttestedFile] = [:], into destination: CaptureDestination
   ) throws -> LiveImage {
+    try requireProc()
     let store = try store()
     let cache = try validCache(image, store)
     let (requests, named) = try requests(definition, latest: latest?.snapshot, also: others)
-    let capture = try Capture(resolver, progress: progress).run(
+    let capture = try newCapture().run(
       requests, cache: cache, attested: attested, into: destination)
     let absent = capture.absent.filter { named.contains($0.path) }.map {
       Snapshot.Note(.absent, path: $0.path.bytes, detail: "named by \($0.role)")
@@ -163,7 +164,7 @@ extension Snapshot {
   /// The paths of the pieces, to look for what is there now.
   var requests: [PieceRequest] { pieces.compactMap(PieceRequest.init) }
 
-  func piece(at path: [UInt8]) -> Piece? { pieces.first { $0.path == path } }
+  func piece(at path: [UInt8]) -> Piece? { pieces.piece(at: path) }
 }
 
 extension PieceRequest {

@@ -58,7 +58,7 @@ extension Workspace {
       outcome.report = try carryOut(
         source.image, plans, [], to: target, journal, setsRows: false, syncs
       ) {
-        try resolver.resolve($0)
+        try locate($0)
       }
       let (remaining, proof) = try diffLive(recorded)
       try settle(syncs)

@@ -69,7 +69,12 @@ extension Workspace {
       return (try stagingPlan(piece, grounds), "nothing is there yet")
     }
     if !isAsked, let why = isNotWorthIt(piece.plan, grounds.entryCount) { return (nil, why) }
-    let place = try resolver.resolve(piece.path)
+    let place = try locate(piece.path)
+    if let tree = try fileSystem.statIfPresent(at: place.directory.raw, place.name),
+      try fileSystem.isInside(try store().layout.root, FileIdentity(tree))
+    {
+      return try refused("the store lies in it")
+    }
     let use = TreeUse(
       of: realPath(place), managementPath: piece.path,
       stagingRoot: rootPath == [0x2f] ? nil : rootPath, isServed: grounds.isServed)
@@ -89,6 +94,9 @@ extension Workspace {
 
   private func leftAlone(_ piece: PiecePlan, _ notes: [Snapshot.Note]) -> String? {
     let inside = piece.path.bytes + [0x2f]
+    if let note = notes.first(where: { $0.kind == .subvolume && $0.path.starts(with: inside) }) {
+      return "\(printable(note.path)) is a btrfs subvolume"
+    }
     if let note = notes.first(where: { $0.isUntouchable && $0.path.starts(with: inside) }) {
       return "\(printable(note.path)) must be left alone: \(note.reason)"
     }

@@ -29,7 +29,9 @@ extension Workspace {
     let system = try PathResolver(
       fileSystem,
       root: fileSystem.openDirectory(at: fileSystem.workingDirectory, [0x2f], followLink: true))
-    return PackPlace(resolved: try system.resolve(path), text: path.text, isOwn: false)
+    let place = try system.resolve(path)
+    try requireOutsideStore(place.directory, "output \(output)")
+    return PackPlace(resolved: place, text: path.text, isOwn: false)
   }
 
   /// A packed image in the image's own folder.

@@ -91,8 +91,7 @@ extension Workspace {
     of snapshot: CommittedSnapshot, _ definition: ImageDefinition, in folder: AbsolutePath
   ) throws -> Entry {
     guard
-      let piece = snapshot.snapshot.pieces.first(where: { $0.role == ImageFiles.rootTree }),
-      piece.entry.ids != nil
+      let piece = snapshot.snapshot.pieces.rootTree, piece.entry.ids != nil
     else {
       throw ImageError.sentence(
         "\(folder.text)/rootimg does not exist, run genimage -o \(definition.osVersion) -p "
@@ -115,9 +114,10 @@ extension Workspace {
     let lock = try lock(source.image, store)
     defer { withExtendedLifetime(lock) {} }
     let latest = try store.refs.latestReadable(of: source.image)
+    try requireMounted(latest?.snapshot.notes ?? [], image: source.image.text)
     if let latest {
       let replaced = try place.map { try unknownPacked($0, request, source.folder) } ?? []
-      let live = try Capture(resolver, progress: progress).run(
+      let live = try newCapture().run(
         [PieceRequest(role: ImageFiles.rootTree, path: tree)]
           + replaced.map { PieceRequest(role: ImageFiles.packed, path: $0) },
         cache: try validCache(source.image, store), into: .memory(MemoryObjects(over: store)))

@@ -69,7 +69,7 @@ extension Workspace {
         placement.report.fallbacks.append(
           ApplyProblem(
             path: tree.piece.path.bytes, what: "this file system exchanges no folders"))
-        try TreeRemover(fileSystem).remove(at: tree.place.directory.raw, tree.name)
+        try treeRemover().remove(at: tree.place.directory.raw, tree.name)
         placement.report += try change(tree.piece, token, staged, at: tree.place)
       }
     }
@@ -81,7 +81,7 @@ extension Workspace {
     var found: [UInt64: Descriptor] = [:]
     for path in paths {
       do throws(SystemError) {
-        let place = try resolver.resolve(path)
+        let place = try locate(path)
         found[try fileSystem.stat(place.directory.raw).device] = place.directory
         guard let top = try fileSystem.statIfPresent(at: place.directory.raw, place.name),
           top.kind == .directory, found[top.device] == nil
@@ -105,7 +105,7 @@ extension Workspace {
     if placement.oldTrees.isEmpty { return }
     progress.begin("removing the old tree")
     for tree in placement.oldTrees {
-      try TreeRemover(fileSystem).remove(at: tree.directory.raw, tree.name)
+      try treeRemover().remove(at: tree.directory.raw, tree.name)
     }
   }
 
@@ -119,7 +119,7 @@ extension Workspace {
   ) throws -> (report: ApplyReport, isBuilt: Bool) {
     guard tree.piece.wanted != nil else { return (ApplyReport(), true) }
     let (directory, path) = (tree.place.directory, tree.piece.path)
-    let donor = try tree.piece.donor.map { try resolver.resolve($0.path) }
+    let donor = try tree.piece.donor.map { try locate($0.path) }
     let executor = Executor(
       fileSystem, try store(), base: directory, donor: donor?.directory, surroundings: .empty,
       token: token, progress: progress)
@@ -139,7 +139,7 @@ extension Workspace {
     } catch let error as SystemError where error.isOutOfSpace || error.code == .accessDenied {
       why = "\(error.code)"
     }
-    try TreeRemover(fileSystem).remove(at: directory.raw, tree.name)
+    try treeRemover().remove(at: directory.raw, tree.name)
     var report = ApplyReport()
     report.fallbacks.append(
       ApplyProblem(path: path.bytes, what: "it cannot be built beside the live one: \(why)"))

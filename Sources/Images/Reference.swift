@@ -220,11 +220,12 @@ extension Workspace {
       for piece in pieces {
         let own = piece.path.split(separator: 0x2f).map(Array.init)
         if parts.starts(with: own) {
-          return try descend(piece, Array(parts.dropFirst(own.count)), object)
+          let top = parts.count == own.count ? piece : pieces.followed(piece) ?? piece
+          return try descend(top, Array(parts.dropFirst(own.count)), object)
         }
       }
     }
-    guard let tree = pieces.first(where: { $0.role == "rootimg" }) else {
+    guard let tree = pieces.rootTree else {
       throw ImageError(
         object, "is no file of the image, and the image has no root tree",
         advice: "'imgstore show \(snapshot.name)' lists the files of the image")

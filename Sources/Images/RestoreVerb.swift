@@ -34,6 +34,7 @@ extension Workspace {
     let system = try PathResolver(
       fileSystem,
       root: fileSystem.openDirectory(at: fileSystem.workingDirectory, [0x2f], followLink: true))
+    try requireOutsideStore(path: destination, "destination \(destination)")
     var place = try system.resolve(target, create: true)
     if let existing = try fileSystem.statIfPresent(at: place.directory.raw, place.name) {
       if found.entry.kind != .directory, existing.kind == .directory {
@@ -62,7 +63,7 @@ extension Workspace {
   }
 
   private func rootTree(of snapshot: CommittedSnapshot) throws -> FoundEntry {
-    guard let piece = snapshot.snapshot.pieces.first(where: { $0.role == "rootimg" }) else {
+    guard let piece = snapshot.snapshot.pieces.rootTree else {
       throw ImageError(
         snapshot.name, "has no root tree",
         advice: "Name a file of it: '\(snapshot.name):PATH'; 'imgstore show \(snapshot.name)' "

@@ -57,8 +57,11 @@ extension Workspace {
     }
     do {
       let syncs = PendingSyncs(fileSystem)
-      let outcome = try goOn(image, journal, target, before, goal, syncs, start)
-      try end(image, syncs)
+      let outcome = try Interruption.duringChange {
+        let outcome = try goOn(image, journal, target, before, goal, syncs, start)
+        try end(image, syncs)
+        return outcome
+      }
       return ResumeOutcome(change: change, direction: direction, revert: outcome)
     } catch {
       throw HalfDone(error, change)
@@ -212,7 +215,7 @@ extension Workspace {
     for path in ends.flatMap({ $0.requests + $0.absentees }).map(\.path)
     where folders.insert(path.parent).inserted {
       do {
-        let place = try resolver.resolve(path)
+        let place = try locate(path)
         for name in try fileSystem.names(of: place.directory.raw) where name.starts(with: prefix) {
           let leftover = ResolvedPath(directory: place.directory, name: name)
           if let mount = TreeUse.mounts(in: realPath(leftover)).first {
@@ -221,7 +224,7 @@ extension Workspace {
               "is left from the change, and something is mounted on \(printable(mount.point))",
               advice: "Unmount that, and run the command again")
           }
-          try TreeRemover(fileSystem).remove(at: place.directory.raw, name)
+          try treeRemover().remove(at: place.directory.raw, name)
         }
       } catch let error as SystemError {
         guard error.isAbsent else { throw error }

@@ -1,10 +1,12 @@
 // Which snapshots a policy keeps. Decides only; nothing is read or removed here.
 //
-// 1. The latest snapshot of an image stays, and so do pinned ones and those that an unfinished
-//    change needs. Tagged ones stay unless they are given up on purpose.
-// 2. A rule keeps the latest snapshot of each of the last so many hours (days …) that have one,
+// 1. The latest snapshot of an image stays, the latest complete one, pinned ones, and those that an
+//    unfinished change needs. Tagged ones stay unless they are given up on purpose.
+// 2. An incomplete snapshot satisfies no rule: it never takes the place of a complete one. Only in an image
+//    that has no complete snapshot at all do the rules judge incomplete ones.
+// 3. A rule keeps the latest snapshot of each of the last so many hours (days …) that have one,
 //    local time: hours without a snapshot do not count.
-// 3. What no rule and no promise keeps goes. Without a rule nothing goes.
+// 4. What no rule and no promise keeps goes. Without a rule nothing goes.
 
 import Glibc
 import Store
@@ -29,6 +31,8 @@ public struct RetentionPolicy: Sendable, Equatable {
 /// Why a snapshot is kept.
 public enum KeepReason: Sendable, Hashable, CustomStringConvertible {
   case latest
+  /// The latest that holds everything, where later ones do not.
+  case latestComplete
   case pinned(why: String)
   /// An unfinished revert or import needs it.
   case underWay(what: String)
@@ -39,6 +43,7 @@ public enum KeepReason: Sendable, Hashable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .latest: "latest"
+    case .latestComplete: "latest complete"
     case .pinned(let why): why.isEmpty ? "pinned" : "pinned: \(why)"
     case .underWay(let what): "needed by \(what)"
     case .tagged(let tags): "tagged \(tags.joined(separator: ", "))"
@@ -50,6 +55,8 @@ public enum KeepReason: Sendable, Hashable, CustomStringConvertible {
 /// A snapshot, as a policy looks at it.
 public struct RetentionCandidate: Sendable {
   public let number: Int
+  /// Nothing of the image was missing or unreadable when it was taken.
+  public let isComplete: Bool
   /// Seconds since 1970.
   public let created: Int64
   public let tags: [String]
@@ -59,9 +66,11 @@ public struct RetentionCandidate: Sendable {
   public let underWay: String?
 
   public init(
-    number: Int, created: Int64, tags: [String] = [], pin: String? = nil, underWay: String? = nil
+    number: Int, created: Int64, isComplete: Bool = true, tags: [String] = [], pin: String? = nil,
+    underWay: String? = nil
   ) {
     self.number = number
+    self.isComplete = isComplete
     self.created = created
     self.tags = tags
     self.pin = pin
@@ -78,9 +87,15 @@ extension RetentionPolicy {
     for candidates: [RetentionCandidate], force: Bool = false
   ) -> [Int: [KeepReason]] {
     var reasons: [Int: [KeepReason]] = [:]
+    let complete = candidates.filter(\.isComplete)
+    let judged = complete.isEmpty ? candidates : complete
     for candidate in candidates {
       var own: [KeepReason] = []
-      if candidate.number == candidates.last?.number { own.append(.latest) }
+      if candidate.number == candidates.last?.number {
+        own.append(.latest)
+      } else if candidate.number == complete.last?.number {
+        own.append(.latestComplete)
+      }
       if let what = candidate.underWay { own.append(.underWay(what: what)) }
       if let why = candidate.pin, !force { own.append(.pinned(why: why)) }
       if !candidate.tags.isEmpty, tagged || !force { own.append(.tagged(candidate.tags)) }
@@ -96,7 +111,7 @@ extension RetentionPolicy {
     for (name, limit, period) in rules {
       guard let limit else { continue }
       var seen: Set<String> = []
-      for candidate in candidates.reversed() {
+      for candidate in judged.reversed() {
         let period = period(candidate)
         if seen.contains(period) { continue }
         if seen.count == limit { break }

@@ -81,7 +81,9 @@ extension Workspace {
     let (image, target, request) = (order.image, order.target, order.request)
     let store = try store()
     let notes = try notesToHonour(target.snapshot, of: image)
+    try requireMounted(try mountNotes(of: image) + notes, image: image.text)
     let sight = try look(at: image, target, storing: request.keepsSafety && !request.isDryRun)
+    try requireKnownMounts(sight.live.notes)
     let attributes = sight.attributeChanges(to: target)
     let (plans, methods) = try sight.whileSettling {
       var plans = try planPieces(
@@ -110,7 +112,7 @@ extension Workspace {
     let (remaining, proof, recorded) = try underJournal(image, journal) { syncs in
       outcome.report = try carryOut(
         image, plans, notes, to: target.snapshot, journal, setsRows: !attributes.isEmpty, syncs
-      ) { try resolver.resolve($0, create: true) }
+      ) { try locate($0, create: true) }
       let proof = try look(
         at: image, target, storing: false, attested: outcome.report.attested)
       let remaining = try diff(proof.state, state(target, store))
@@ -249,7 +251,7 @@ extension Workspace {
     let store = try store()
     guard isExact else {
       return try commitLive(
-        image, proof.live.definition, also: target.snapshot.requests,
+        image, proof.live.definition, also: target.snapshot.requests, allowsEmpty: true,
         message: message + ", not exact", command: command, before: before
       ).committed
     }

@@ -11,6 +11,8 @@ public struct SnapshotOutcome: Sendable {
   public let committed: CommittedSnapshot
   /// The number of the earlier snapshot that has the very same state.
   public let sameAs: Int?
+  /// A snapshot was recorded; false where an incomplete state equals the latest snapshot.
+  public let isNew: Bool
   public let readBytes: UInt64
   public let storedBytes: UInt64
   /// Packed files that were looked into for recipes.
@@ -22,11 +24,12 @@ extension Workspace {
   /// Takes a snapshot of the live image.
   /// - Parameters:
   ///   - tag: a name for it; must be free.
+  ///   - allowsEmpty: also records a state whose trees are gone, empty or mostly unreadable.
   ///   - recipes: whether packed files are stored as recipes, where that can be done.
   /// - Throws: `ImageError`, `StoreError`, `XCATError`, `SystemError`. Nothing is committed then.
   public func snapshot(
     _ name: String, message: String = "", tag: String? = nil, recipes: Bool = false,
-    tuning: StoreTuning = StoreTuning()
+    allowsEmpty: Bool = false, tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
     let image = try ImageName(name)
     _ = try definition(of: image)
@@ -36,7 +39,8 @@ extension Workspace {
     let definition = try definition(of: image)
     if let tag { try store.refs.checkTag(tag, of: image) }
     let outcome = try commitLive(
-      image, definition, recipes: recipes, message: message, command: "snapshot", tuning: tuning)
+      image, definition, allowsEmpty: allowsEmpty, recipes: recipes, message: message,
+      command: "snapshot", tuning: tuning)
     if let tag { try store.refs.setTag(tag, of: image, to: outcome.committed.number) }
     return outcome
   }
@@ -46,10 +50,11 @@ extension Workspace {
   ///   - also: pieces to keep beside those that the definition names.
   ///   - keys: rows to keep beside those that the image has.
   ///   - notes: what else the snapshot says.
-  ///   - mayBeEmpty: whether a state without definition and files is one.
+  ///   - allowsEmpty: also records a state without definition and files, and one that `EmptyStateCheck`
+  ///     refuses.
   func commitLive(
     _ image: ImageName, _ definition: ImageDefinition, also: [PieceRequest] = [],
-    rows keys: Set<RowKey> = [], notes: [Snapshot.Note] = [], mayBeEmpty: Bool = false,
+    rows keys: Set<RowKey> = [], notes: [Snapshot.Note] = [], allowsEmpty: Bool = false,
     unlessChanged: Bool = false, recipes: Bool = false, message: String, command: String,
     before: Digest? = nil,
     tuning: StoreTuning = StoreTuning()
@@ -60,7 +65,7 @@ extension Workspace {
     let session = try store.beginSession(tuning)
     let (live, candidates) = try ingestLive(
       image, definition, latest: latest, also: also, rows: keys, recipes: recipes, into: session)
-    if live.capture.pieces.isEmpty, definition.isEmpty, !mayBeEmpty {
+    if live.capture.pieces.isEmpty, definition.isEmpty, !allowsEmpty {
       throw ImageError("image \(image)", "has neither a definition nor files")
     }
     progress.begin("syncing")
@@ -71,14 +76,19 @@ extension Workspace {
     snapshot.provenance = provenance(command, before: before)
     let isSame = latest.map { $0.snapshot.hasSameState(as: snapshot) } ?? false
     let committed: CommittedSnapshot
-    if unlessChanged, isSame, let latest {
+    // An incomplete state is recorded once: repeated, it would only push complete ones out of the history.
+    if isSame, unlessChanged || !snapshot.isComplete, let latest {
       committed = latest
     } else {
+      if !allowsEmpty, let finding = EmptyStateCheck.finding(live, latest: latest?.snapshot) {
+        throw ImageError(finding, of: image)
+      }
       committed = try store.refs.append(snapshot)
     }
     saveCache(image, live, base: committed.id)
     return SnapshotOutcome(
       committed: committed, sameAs: isSame ? latest?.number : nil,
+      isNew: committed.number != latest?.number,
       readBytes: live.capture.readBytes, storedBytes: session.writtenBytes + settled.storedBytes,
       recipes: settled.results,
       seconds: monotonicSeconds() - start)

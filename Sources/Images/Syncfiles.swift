@@ -154,7 +154,7 @@ enum Syncfiles {
         requests, cache: nil, into: .store(session)
       ).pieces
       for (source, path) in files {
-        guard let piece = pieces.first(where: { $0.path == source.bytes }),
+        guard let piece = pieces.content(at: source.bytes),
           piece.entry.kind == .file, !piece.entry.content.isMissing
         else {
           remarks.append("line \(line): \(source.text) cannot be read: it is not in the image")

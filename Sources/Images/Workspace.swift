@@ -121,6 +121,7 @@ public final class Workspace: Sendable {
   func lock(
     _ image: ImageName, _ store: ObjectStore, mayBeUnfinished: Bool = false
   ) throws -> FileLock {
+    Interruption.ignoreClosedPipes()
     let lock = try store.lockImage(image) {
       tell("waiting: another imgstore is at work on image \(image)")
     }

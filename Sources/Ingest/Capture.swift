@@ -36,12 +36,19 @@ public enum CaptureDestination: Sendable {
 /// Captures pieces of the live machine.
 public struct Capture: Sendable {
   private let resolver: PathResolver
+  /// The store's folder: no part of what is captured.
+  private let store: FileIdentity?
   private let threads: Int
   private let progress: Progress
   private var fileSystem: any FileSystem { resolver.fileSystem }
 
-  public init(_ resolver: PathResolver, threads: Int = processorCount, progress: Progress) {
+  /// - Parameter store: the store's folder; nil where there is none.
+  public init(
+    _ resolver: PathResolver, store: FileIdentity? = nil, threads: Int = processorCount,
+    progress: Progress
+  ) {
     self.resolver = resolver
+    self.store = store
     self.threads = threads
     self.progress = progress
   }
@@ -55,15 +62,23 @@ public struct Capture: Sendable {
   ) throws -> CaptureResult {
     let scanStart = now()
     progress.begin("scanning")
-    let walker = Walker(fileSystem, progress: progress)
-    var located = try locate(requests, cache: cache, walker)
+    let walker = Walker(fileSystem, store: store, progress: progress)
+    var pieces = PieceLocator(resolver, walker, cache: cache, store: store)
+    var located = try pieces.locate(requests)
     try walker.walk(located.roots, threads: threads)
 
-    let (jobs, attestedFiles) = makeJobs(located.live, attested)
+    var (jobs, attestedFiles) = makeJobs(located.live, attested)
     let readBytes = jobs.reduce(0) { $0 &+ $1.totalBytes }
     progress.begin("reading", totalBytes: readBytes)
-    let side = try read(jobs, walker, located.places, destination)
+    var side = try read(jobs, walker, located.places, destination)
     located.notes += apply(jobs)
+    // Names of inodes that were not read after all: their other name had been given to another file.
+    let (more, _) = makeJobs(located.live, [:], sharesInodes: false)
+    if !more.isEmpty {
+      side += try read(more, walker, located.places, destination)
+      located.notes += apply(more)
+      jobs += more
+    }
     located.notes += walker.findings.notes
     if walker.findings.leftOut > 0 {
       located.notes.append(
@@ -71,104 +86,36 @@ public struct Capture: Sendable {
           .unreadable, path: [0x2f], detail: "and \(walker.findings.leftOut) more entries"))
     }
 
+    let unreadable =
+      UInt64(located.notes.count { $0.kind == .unreadable }) + UInt64(walker.findings.leftOut)
     let build = try build(located.live, side, walker.findings, destination)
-    var pieces: [Snapshot.Piece] = []
+    var captured: [Snapshot.Piece] = []
     for (request, entry) in zip(located.requests, located.live.entries) {
-      if case .unread = entry.content { continue }
+      if case .vanished = entry.content { continue }
       let childIDs: Tree.IDs? =
         if case .directory(let child) = entry.content { child.ids } else { nil }
       var made = build.entry(entry, childIDs, name: [])
       made.linkGroup = 0
-      pieces.append(
+      captured.append(
         Snapshot.Piece(role: request.role, path: request.path.bytes, entry: made))
     }
     return CaptureResult(
-      pieces: pieces, absent: located.absent,
+      pieces: captured, absent: located.absent,
       notes: located.notes.sorted { precedes($0.path, $1.path) },
-      entryCount: build.entryCount + UInt64(pieces.count),
+      entryCount: build.entryCount + UInt64(captured.count),
       contentBytes: build.contentBytes
         &+ located.live.entries.reduce(0) { $0 &+ ($1.stat.kind == .file ? $1.stat.size : 0) },
       readBytes: readBytes, readFiles: jobs.reduce(0) { $0 + $1.items.count },
-      attestedFiles: attestedFiles,
+      unreadableEntries: unreadable, attestedFiles: attestedFiles,
       live: located.live, scanStart: scanStart)
-  }
-
-  // MARK: Pieces
-
-  private struct Located {
-    let live: LiveDirectory
-    var requests: [PieceRequest] = []
-    var absent: [PieceRequest] = []
-    var notes: [Snapshot.Note] = []
-    var roots: [(LiveDirectory, Descriptor)] = []
-    var places = PiecePlaces()
-  }
-
-  private func locate(
-    _ requests: [PieceRequest], cache: StatCache?, _ walker: Walker
-  ) throws -> Located {
-    var cached: [[UInt8]: StatCache.Entry] = [:]
-    if var cursor = cache?.root.cursor() {
-      while let entry = cursor.next() { cached[Array(entry.name)] = entry }
-    }
-    var located = Located(live: LiveDirectory(name: [], parent: nil, cached: cache?.root))
-    for request in requests.sorted(by: { precedes($0.path.bytes, $1.path.bytes) }) {
-      do throws(SystemError) {
-        try locate(request, cached[request.path.bytes], walker, &located)
-      } catch {
-        if error.isAbsent {
-          located.absent.append(request)
-        } else {
-          located.notes.append(
-            Snapshot.Note(.unreadable, path: request.path.bytes, detail: "\(error.code)"))
-        }
-      }
-    }
-    return located
-  }
-
-  private func locate(
-    _ request: PieceRequest, _ match: StatCache.Entry?, _ walker: Walker, _ located: inout Located
-  ) throws(SystemError) {
-    let place = try resolver.resolve(request.path)
-    let stat = try fileSystem.stat(at: place.directory.raw, place.name, followLink: false)
-    let path = request.path.bytes
-    var entry = LiveEntry(name: path, stat: stat, content: .node)
-    let isVouched = match?.vouches(for: stat) ?? false
-    entry.isCached = isVouched
-    entry.xattrs =
-      isVouched ? match?.xattrs : try walker.readXattrs(place.directory, place.name)
-    switch stat.kind {
-    case .directory:
-      let descriptor = try fileSystem.openDirectory(at: place.directory.raw, place.name)
-      let directory = LiveDirectory(
-        name: path, parent: located.live,
-        cached: match?.kind == .directory ? match?.directory : nil, device: stat.device)
-      entry.content = .directory(directory)
-      located.roots.append((directory, descriptor))
-      located.places.trees[ObjectIdentifier(directory)] = descriptor
-    case .file:
-      if isVouched, let blob = match?.blob {
-        entry.content = .file(blob: blob)
-        entry.holes = match?.holes
-      } else {
-        entry.isCached = false
-        entry.content = stat.size == 0 ? .file(blob: emptyBlob) : .unread
-      }
-      located.places.files[path] = place
-    case .symlink:
-      entry.content = .symlink(try fileSystem.readLink(at: place.directory.raw, place.name))
-    case .characterDevice, .blockDevice, .fifo, .socket: break
-    }
-    located.requests.append(request)
-    located.live.entries.append(entry)
   }
 
   // MARK: Contents
 
   /// Files to read, in walk order: runs of small ones, large ones alone.
+  /// - Parameter sharesInodes: of several names of an inode only the first is read.
   private func makeJobs(
-    _ live: LiveDirectory, _ attested: [[UInt8]: AttestedFile]
+    _ live: LiveDirectory, _ attested: [[UInt8]: AttestedFile], sharesInodes: Bool = true
   ) -> (jobs: [ReadJob], attestedFiles: Int) {
     var attestedFiles = 0
     var jobs: [ReadJob] = []
@@ -204,7 +151,7 @@ public struct Capture: Sendable {
         attestedFiles += 1
         return
       }
-      if stat.links > 1, !seen.insert(LinkedInode(stat)).inserted { return }
+      if sharesInodes, stat.links > 1, !seen.insert(LinkedInode(stat)).inserted { return }
       if stat.size >= UInt64(FrameBuilder.targetBytes) {
         jobs.append(ReadJob([(directory, i)]))
         return
@@ -257,15 +204,20 @@ public struct Capture: Sendable {
         guard let result else { continue }
         if let note = result.note { notes.append(note) }
         let entry = item.directory.entries[item.index]
-        if entry.stat.links > 1 { linked[LinkedInode(entry.stat)] = result }
-        if result.isGone {
+        // Only what was read of the very inode that the walk saw is the content of its other names.
+        if entry.stat.links > 1, result.isContent(of: entry.stat) {
+          linked[LinkedInode(entry.stat)] = result
+        }
+        if result.isGone, item.directory.parent == nil {
+          item.directory.entries[item.index].content = .vanished
+        } else if result.isGone {
           gone[ObjectIdentifier(item.directory), default: (item.directory, [])].1.insert(item.index)
         } else {
           item.directory.take(result, at: item.index)
         }
       }
     }
-    for (directory, indices) in gone.values where directory.parent != nil {
+    for (directory, indices) in gone.values {
       directory.entries = directory.entries.enumerated().filter { !indices.contains($0.offset) }
         .map(\.element)
       directory.forgetSummary()
@@ -281,7 +233,7 @@ public struct Capture: Sendable {
       case .directory(let child): share(linked, child)
       case .unread:
         let stat = directory.entries[i].stat
-        if let result = linked[LinkedInode(stat)], !result.isGone {
+        if let result = linked[LinkedInode(stat)] {
           directory.take(result, at: i)
         }
       default: break
@@ -331,6 +283,14 @@ private struct LinkedInode: Hashable {
   }
 }
 
+extension ReadResult {
+  /// It is the content of the inode that `seen` describes.
+  fileprivate func isContent(of seen: FileStat) -> Bool {
+    guard !isGone, case .file = content else { return false }
+    return LinkedInode(stat) == LinkedInode(seen)
+  }
+}
+
 extension ReadJob {
   fileprivate var totalBytes: UInt64 {
     items.reduce(0) { $0 &+ $1.directory.entries[$1.index].stat.size }
@@ -353,5 +313,6 @@ extension LiveEntry {
     stat = result.stat
     holes = result.holes
     xattrs = result.xattrs
+    flags = result.flags
   }
 }

@@ -15,6 +15,8 @@ public struct CaptureResult: Sendable {
   /// Bytes and files that the stat cache did not vouch for.
   public let readBytes: UInt64
   public let readFiles: Int
+  /// Entries that could not be examined or read; more than `notes` lists where there are many.
+  public let unreadableEntries: UInt64
   /// Files that were known otherwise.
   let attestedFiles: Int
   let live: LiveDirectory

@@ -4,6 +4,8 @@
 // 2. A file counts as read when its attributes after reading are those before; else it is read
 //    again, three times at most, then taken as it came and noted.
 // 3. Each thread holds one window of 4 MiB (`BlobIngester`).
+// 4. Holes are believed as far as `HoleReader` says. More than `SparseHash.minHoleBytes` of them are
+//    not read.
 
 import Codec
 import Platform
@@ -15,6 +17,7 @@ struct ReadResult {
   var content: LiveContent
   var xattrs: Digest?
   var holes: Digest?
+  var flags: InodeFlags = []
   var note: Snapshot.Note?
   /// It disappeared before it could be read.
   var isGone = false
@@ -45,6 +48,8 @@ struct ContentReader: ~Copyable {
   private let worker: SessionWorker?
   private var blobs = BlobIngester()
   private var hash = SHA256()
+  private let holes: HoleReader
+  private var sparse: SparseIngester
   private let progress: Progress
   private(set) var sideObjects: [SideObject] = []
 
@@ -57,6 +62,8 @@ struct ContentReader: ~Copyable {
     self.walker = walker
     self.worker = worker
     self.progress = progress
+    holes = HoleReader(fileSystem: fileSystem)
+    sparse = SparseIngester(fileSystem, worker: worker)
     opener = DirectoryOpener(fileSystem, places)
   }
 
@@ -84,10 +91,7 @@ struct ContentReader: ~Copyable {
       for attempt in 1...3 {
         let (blob, holes) = try readOnce(file, sizeBytes: before.size)
         let after = try fileSystem.stat(file.raw)
-        guard after.kind == .file else {
-          result.isGone = true
-          return result
-        }
+        guard after.kind == .file else { return vanished(directory, entry) }
         result.content = .file(blob: blob.id)
         result.holes = holes
         result.stat = after
@@ -100,15 +104,14 @@ struct ContentReader: ~Copyable {
             detail: "read three times")
         }
       }
+      result.flags = flags(of: file, result.stat, directory)
       if result.stat.changed != entry.stat.changed {
         result.xattrs = try walker.readXattrs(place.directory, place.name)
       }
     } catch let error as SystemError {
-      if error.isAbsent || error.code == .loop {
-        result.isGone = true
-        result.note = Snapshot.Note(
-          .vanished, path: directory.absolutePath(of: entry.name), detail: "gone before it was read"
-        )
+      if error.isExhaustion { throw error }
+      if error.isAbsent || error.code == .loop || error.code == .isDirectory {
+        return vanished(directory, entry)
       } else {
         result.content = .unreadable
         result.note = Snapshot.Note(
@@ -118,55 +121,77 @@ struct ContentReader: ~Copyable {
     return result
   }
 
+  /// The name belongs to no file any more, or to another kind of entry.
+  private func vanished(_ directory: LiveDirectory, _ entry: LiveEntry) -> ReadResult {
+    ReadResult(
+      stat: entry.stat, content: .unreadable, xattrs: nil, holes: nil,
+      note: Snapshot.Note(
+        .vanished, path: directory.absolutePath(of: entry.name), detail: "gone before it was read"),
+      isGone: true)
+  }
+
+  private func flags(
+    of file: Descriptor, _ stat: FileStat, _ directory: LiveDirectory
+  ) -> InodeFlags {
+    let needsRequest =
+      directory.traits?.needsFlagRequest
+      ?? (!stat.reportsFlags || TreeTraits.isBtrfs(file, fileSystem))
+    return needsRequest ? walker.requestFlags(file, stat) : stat.flags
+  }
+
   private mutating func readOnce(
     _ file: Descriptor, sizeBytes: UInt64
   ) throws -> (blob: (id: Digest, sizeBytes: UInt64), holes: Digest?) {
-    let holes = try readHoles(file, sizeBytes: sizeBytes)
+    let claimed = holes.claimedHoles(of: file, sizeBytes: sizeBytes)
+    if let sparse = try readSparse(file, claimed, sizeBytes: sizeBytes) { return sparse }
+    var check = HoleCheck(claimed)
+    let blob = try readWhole(file, sizeBytes: sizeBytes, &check)
+    return (blob, addHoles(check.confirmed))
+  }
+
+  private mutating func readWhole(
+    _ file: Descriptor, sizeBytes: UInt64, _ check: inout HoleCheck
+  ) throws -> (id: Digest, sizeBytes: UInt64) {
     if sizeBytes <= UInt64(Chunker.wholeFileBytes) {
       let n = try fileSystem.readFully(
         file.raw, at: 0,
         into: UnsafeMutableRawBufferPointer(rebasing: blobs.window[...Chunker.wholeFileBytes]))
       if n <= Chunker.wholeFileBytes {
         let bytes = UnsafeRawBufferPointer(rebasing: blobs.window[..<n])
+        check.add(bytes)
         let id = try worker?.addChunk(bytes) ?? hash.digest(of: bytes)
-        return ((id, UInt64(n)), holes)
+        return (id, UInt64(n))
       }
     }
-    return (try readLarge(file), holes)
-  }
-
-  /// Reads to the end, whatever size was announced.
-  private mutating func readLarge(_ file: Descriptor) throws -> (id: Digest, sizeBytes: UInt64) {
+    // To the end, whatever size was announced.
     var offset: UInt64 = 0
     let fileSystem = fileSystem
-    let content = { (target: UnsafeMutableRawBufferPointer) in
+    func content(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
       let n = try fileSystem.read(file.raw, at: offset, into: target)
+      check.add(UnsafeRawBufferPointer(rebasing: target[..<n]))
       offset += UInt64(n)
       return n
     }
-    return try worker.map { try blobs.ingest($0, from: content) } ?? blobs.identify(content)
+    guard let worker else { return try blobs.identify(content) }
+    return try blobs.ingest(worker, from: content)
   }
 
-  /// The file's hole map, made an object; nil where it has no hole.
-  private mutating func readHoles(
-    _ file: Descriptor, sizeBytes: UInt64
-  ) throws(SystemError) -> Digest? {
-    guard sizeBytes > 0 else { return nil }
-    var holes: [Range<UInt64>] = []
-    var at: UInt64 = 0
-    while at < sizeBytes {
-      let hole: UInt64
-      do {
-        hole = try fileSystem.nextHole(file.raw, from: at)
-      } catch {
-        // The file system cannot tell (EINVAL), or the file shrank (ENXIO): no holes to keep.
-        return nil
-      }
-      if hole >= sizeBytes { break }
-      let end = min(try fileSystem.nextData(file.raw, from: hole) ?? sizeBytes, sizeBytes)
-      if end > hole { holes.append(hole..<end) }
-      at = max(end, hole + 1)
-    }
+  /// Reads a file whose holes are too large to be read.
+  /// - Returns: nil where they are not, or where they cannot be believed.
+  private mutating func readSparse(
+    _ file: Descriptor, _ claimed: [Range<UInt64>], sizeBytes: UInt64
+  ) throws -> (blob: (id: Digest, sizeBytes: UInt64), holes: Digest?)? {
+    let holeBytes = claimed.reduce(UInt64(0)) { $0 + UInt64($1.count) }
+    guard holeBytes > SparseHash.minHoleBytes else { return nil }
+    let ranges = holes.ranges(between: claimed, sizeBytes: sizeBytes)
+    guard try holes.areZeros(between: ranges, of: file, sizeBytes: sizeBytes),
+      let id = try sparse.ingest(file, ranges, sizeBytes: sizeBytes, window: blobs.window)
+    else { return nil }
+    return ((id, sizeBytes), addHoles(claimed))
+  }
+
+  /// The hole map, made an object; nil where the file has no hole.
+  private mutating func addHoles(_ holes: [Range<UInt64>]) -> Digest? {
     if holes.isEmpty { return nil }
     let bytes = HoleMap(holes).encode()
     let id = SHA256.digest(of: bytes)

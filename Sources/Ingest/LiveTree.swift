@@ -14,10 +14,13 @@ import Store
 enum LiveContent {
   /// A file to be read.
   case unread
+  /// A piece that disappeared before it could be read.
+  case vanished
   case file(blob: Digest)
   case directory(LiveDirectory)
-  /// Something is mounted on the directory: it counts as empty.
-  case mountedDirectory
+  /// Something is mounted on the directory, or it is a snapshot of a subvolume: it counts as empty.
+  case excludedDirectory
+  /// It could not be examined or read. What is known of it may be its kind only.
   case unreadable
   case symlink([UInt8])
   /// A device, fifo or socket: the attributes are all there is.
@@ -31,9 +34,49 @@ struct LiveEntry {
   var content: LiveContent
   var xattrs: Digest?
   var holes: Digest?
+  var flags: InodeFlags = []
   var linkGroup: UInt64 = 0
   /// The stat cache vouches for content and attributes.
   var isCached = false
+
+  init(name: [UInt8], stat: FileStat, content: LiveContent) {
+    self.name = name
+    self.stat = stat
+    self.content = content
+  }
+
+  /// An entry of which only the kind is known.
+  init(unreadable name: [UInt8], kind: FileKind, device: UInt64) {
+    let never = Timestamp(seconds: 0, nanoseconds: 0)
+    self.init(
+      name: name,
+      stat: FileStat(device: device, kind: kind, mode: 0, uid: 0, gid: 0, modified: never),
+      content: .unreadable)
+  }
+}
+
+/// What holds for a whole tree: asked once, at its root.
+final class TreeTraits: Sendable {
+  let boundary: MountBoundary
+  /// A btrfs: it has subvolumes, and a flag that `statx` does not report.
+  let isBtrfs: Bool
+  /// The inode flags must be asked for by ioctl, file by file.
+  let needsFlagRequest: Bool
+
+  /// - Parameter root: what `stat` says of the tree's root, which is open as `directory`.
+  init(of root: FileStat, _ directory: Descriptor, on fileSystem: any FileSystem) {
+    boundary = MountBoundary(of: root, directory, on: fileSystem)
+    isBtrfs = TreeTraits.isBtrfs(directory, fileSystem)
+    needsFlagRequest =
+      isBtrfs || !root.reportsFlags && (try? fileSystem.inodeFlags(directory.raw)) != nil
+  }
+
+  /// The inode number of every subvolume's root (BTRFS_FIRST_FREE_OBJECTID).
+  static let subvolumeInode: UInt64 = 256
+
+  static func isBtrfs(_ file: Descriptor, _ fileSystem: any FileSystem) -> Bool {
+    fileSystem.fileSystemType(file.raw) == 0x9123_683e
+  }
 }
 
 /// A directory as the walk found it. Written by the thread that walks it, later by one thread.
@@ -45,8 +88,9 @@ final class LiveDirectory: @unchecked Sendable {  // see the line above
   var entries: [LiveEntry] = []
   /// What the stat cache has of it.
   let cached: StatCache.Directory?
-  /// The device that the piece's entries are on; others are behind mount points.
   let device: UInt64
+  /// What holds for all directories of the piece; nil for the collection of pieces.
+  let traits: TreeTraits?
   /// The names could not be read.
   var isUnreadable = false
   /// What it is in the store, once the trees are built.
@@ -104,9 +148,11 @@ final class LiveDirectory: @unchecked Sendable {  // see the line above
   }
 
   init(
-    name: [UInt8], parent: LiveDirectory?, cached: StatCache.Directory?, device: UInt64? = nil
+    name: [UInt8], parent: LiveDirectory?, cached: StatCache.Directory?, device: UInt64 = 0,
+    traits: TreeTraits? = nil
   ) {
-    self.device = device ?? parent?.device ?? 0
+    self.device = device
+    self.traits = traits ?? parent?.traits
     self.name = name
     self.parent = parent
     self.cached = cached

@@ -36,7 +36,7 @@ final class ReadAhead: Sendable {
   init(_ open: @escaping @Sendable () -> ByteSource) {
     let state = Monitor(State())
     self.state = state
-    startDetachedThread {
+    let read: @Sendable () -> Void = {
       do {
         try ReadAhead.fill(state, from: open())
         state.update { $0.isEnded = true }
@@ -45,6 +45,15 @@ final class ReadAhead: Sendable {
           state.failure = error
           state.isEnded = true
         }
+      }
+    }
+    do throws(SystemError) {
+      try startDetachedThread(read)
+    } catch {
+      // The reader meets the refusal as the stream's first error.
+      state.update { state in
+        state.failure = error
+        state.isEnded = true
       }
     }
   }

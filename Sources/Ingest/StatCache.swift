@@ -1,14 +1,14 @@
 // What the last snapshot of an image saw, so that an unchanged file is not read again.
 //
 // 1. An entry is vouched for only while device, inode, size, mtime, ctime and link count are the
-//    same. An equal ctime also means equal mode, owner and extended attributes.
+//    same. An equal ctime also means equal mode, owner, extended attributes and inode flags.
 // 2. Git's racy rule: an entry that changed so shortly before it was looked at that another
 //    change could have left the same times is written down as not trusted.
 // 3. The cache names the snapshot it was made with: everything it vouches for is reachable from
 //    it. Without that snapshot, or one with the same pieces, the cache is worth nothing.
 // 4. It is a file under cache/ with a checksum; any doubt about it means an empty cache.
 //
-// Layout: "IMGSTAT" 1 | snapshot id 32 | directory records, children before parents
+// Layout: "IMGSTAT" 2 | snapshot id 32 | directory records, children before parents
 // | root offset u64 | CRC-32 of all before.
 
 import Codec
@@ -17,7 +17,7 @@ import Store
 
 /// The cache of one image, loaded.
 public final class StatCache: @unchecked Sendable {  // immutable once loaded
-  static let magic: [UInt8] = Array("IMGSTAT".utf8) + [1]
+  static let magic: [UInt8] = Array("IMGSTAT".utf8) + [2]
 
   private let bytes: UnsafeRawBufferPointer
   /// The snapshot that everything in the cache is reachable from.
@@ -63,7 +63,7 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
     while let cached = cursor.next() {
       guard let entry = pieces.first(where: { $0.path.elementsEqual(cached.name) })?.entry,
         cached.ids == entry.ids, cached.blob == entry.blob, cached.xattrs == entry.xattrs,
-        cached.holes == entry.holes
+        cached.holes == entry.holes, cached.flags == entry.flags
       else { return false }
     }
     return true
@@ -98,6 +98,7 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
     let ids: Tree.IDs?
     let xattrs: Digest?
     let holes: Digest?
+    let flags: InodeFlags
     let linkGroup: UInt64
     let directory: Directory?
 
@@ -160,10 +161,13 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
       let xattrs = flags & Flag.xattrs != 0 ? try reader.digest() : nil
       let holes = flags & Flag.holes != 0 ? try reader.digest() : nil
       let linkGroup = flags & Flag.linked != 0 ? try reader.word64() : 0
+      let inodeFlags = flags & Flag.inodeFlags != 0 ? try reader.byte() : 0
+      let ownDevice = flags & Flag.otherDevice != 0 ? try reader.word64() : device
       return Entry(
         name: name, kind: kind, isTrusted: flags & Flag.trusted != 0, inode: inode, size: size,
-        modified: modified, changed: changed, links: links, device: device, blob: blob, ids: ids,
-        xattrs: xattrs, holes: holes, linkGroup: linkGroup, directory: directory)
+        modified: modified, changed: changed, links: links, device: ownDevice, blob: blob,
+        ids: ids, xattrs: xattrs, holes: holes, flags: InodeFlags(rawValue: inodeFlags),
+        linkGroup: linkGroup, directory: directory)
     }
   }
 
@@ -173,6 +177,9 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
     static let xattrs: UInt8 = 4
     static let holes: UInt8 = 8
     static let linked: UInt8 = 16
+    static let inodeFlags: UInt8 = 32
+    /// The entry is of another device than the first one of its directory.
+    static let otherDevice: UInt8 = 64
   }
 }
 
@@ -213,14 +220,16 @@ extension StatCache {
       for child in directory.summary.directories { offsets.append(add(child)) }
       var next = offsets.makeIterator()
       let offset = UInt64(writer.bytes.count)
-      writer.word64(directory.entries.first?.stat.device ?? 0)
+      let device = directory.entries.first?.stat.device ?? 0
+      writer.word64(device)
       writer.word32(UInt32(directory.entries.count))
-      directory.forEachEntry { add($0.pointee, &next) }
+      directory.forEachEntry { add($0.pointee, device, &next) }
       return offset
     }
 
     private mutating func add(
-      _ entry: borrowing LiveEntry, _ offsets: inout IndexingIterator<[UInt64]>
+      _ entry: borrowing LiveEntry, _ device: UInt64,
+      _ offsets: inout IndexingIterator<[UInt64]>
     ) {
       var flags: UInt8 = isSettled(entry.stat) ? Flag.trusted : 0
       var childIDs: Tree.IDs?
@@ -229,12 +238,14 @@ extension StatCache {
       case .directory(let child):
         childIDs = child.ids
         if childIDs != nil { flags |= Flag.content }
-      case .unreadable, .mountedDirectory, .unread: flags = 0
+      case .unreadable, .excludedDirectory, .unread, .vanished: flags = 0
       case .symlink, .node: break
       }
       if entry.xattrs != nil { flags |= Flag.xattrs }
       if entry.holes != nil { flags |= Flag.holes }
       if entry.linkGroup != 0 { flags |= Flag.linked }
+      if !entry.flags.isEmpty { flags |= Flag.inodeFlags }
+      if entry.stat.device != device { flags |= Flag.otherDevice }
       writer.word32(UInt32(entry.name.count))
       writer.raw(entry.name)
       addStat(entry.stat, flags)
@@ -252,6 +263,8 @@ extension StatCache {
       if let xattrs = entry.xattrs { writer.digest(xattrs) }
       if let holes = entry.holes { writer.digest(holes) }
       if entry.linkGroup != 0 { writer.word64(entry.linkGroup) }
+      if !entry.flags.isEmpty { writer.byte(entry.flags.rawValue) }
+      if entry.stat.device != device { writer.word64(entry.stat.device) }
     }
 
     /// Kind, flags, inode, size, times, links: 46 bytes, put down at once.

@@ -44,7 +44,7 @@ struct TreeBuilder {
       var childIDs: Tree.IDs?
       switch live.pointee.content {
       case .directory(let child): childIDs = child.ids
-      case .mountedDirectory where objects.isEmpty:
+      case .excludedDirectory where objects.isEmpty:
         _ = Tree.encode([]) { objects.append($0) }
       default: break
       }
@@ -75,15 +75,21 @@ struct TreeBuilder {
       } else {
         content = .unreadableDirectory
       }
-    case .mountedDirectory:
+    case .excludedDirectory:
       let empty = Tree.encode([]) { _ in }
       content = .directory(tree: empty.tree)
       times = empty.times
-    case .unread: content = .unreadableFile(sizeBytes: live.stat.size)
+    case .unread, .vanished: content = .unreadableFile(sizeBytes: live.stat.size)
     case .unreadable:
-      content =
-        live.stat.kind == .directory
-        ? .unreadableDirectory : .unreadableFile(sizeBytes: live.stat.size)
+      switch live.stat.kind {
+      case .directory: content = .unreadableDirectory
+      case .file: content = .unreadableFile(sizeBytes: live.stat.size)
+      case .symlink: content = .unreadableNode(.symlink)
+      case .characterDevice: content = .unreadableNode(.characterDevice)
+      case .blockDevice: content = .unreadableNode(.blockDevice)
+      case .fifo: content = .unreadableNode(.fifo)
+      case .socket: content = .unreadableNode(.socket)
+      }
     case .symlink(let target): content = .symlink(target: target)
     case .node:
       switch live.stat.kind {
@@ -96,7 +102,8 @@ struct TreeBuilder {
     }
     return Entry(
       name: name ?? live.name, content: content, mode: live.stat.mode, uid: live.stat.uid,
-      gid: live.stat.gid, xattrs: live.xattrs, holes: live.holes, linkGroup: live.linkGroup,
+      gid: live.stat.gid, xattrs: live.xattrs, holes: live.holes, flags: live.flags,
+      linkGroup: live.linkGroup,
       modified: live.stat.modified, times: times)
   }
 

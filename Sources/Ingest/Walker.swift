@@ -2,12 +2,16 @@
 //
 // 1. No symbolic link is followed and no path is put together: a renamed directory cannot lead
 //    the walk astray.
-// 2. Mount points below a piece are not entered; each is noted.
-// 3. What cannot be read is noted and stands in the tree as unreadable.
+// 2. Mount points below a piece are not entered; each is noted. `MountBoundary` decides.
+// 3. An entry that cannot be examined or read stays in the tree as unreadable, and is noted. Only an
+//    entry that no longer has a name is absent.
 // 4. Directories wait in a stack, unopened, each with its open parent: about (threads × depth) of
 //    them are open at once.
 // 5. Notes are bounded: the first `maxNotes`, with paths of at most 4 KiB, and a last one that
 //    counts the rest.
+// 6. The store's folder is no part of a tree, whatever its name: it is known by device and inode. Nor
+//    are the files that an unfinished change leaves behind.
+// 7. A lack of descriptors or memory ends the walk: it says nothing about an entry.
 
 import Codec
 import Platform
@@ -27,10 +31,13 @@ final class Walker: Sendable {
   private struct Work {
     var stack: [Pending] = []
     var active = 0
+    var hasFailed = false
   }
 
   private let fileSystem: any FileSystem
   private let progress: Progress
+  /// The store's folder.
+  private let store: FileIdentity?
   private let work = Monitor(Work())
   private let found = Monitor(Findings())
 
@@ -43,8 +50,10 @@ final class Walker: Sendable {
     var xattrSets: [Digest: [UInt8]] = [:]
   }
 
-  init(_ fileSystem: any FileSystem, progress: Progress) {
+  /// - Parameter store: the store's folder; nil where there is none.
+  init(_ fileSystem: any FileSystem, store: FileIdentity?, progress: Progress) {
     self.fileSystem = fileSystem
+    self.store = store
     self.progress = progress
   }
 
@@ -59,7 +68,13 @@ final class Walker: Sendable {
     }
     try runThreads(threads) { _ in
       while let next = self.take() {
-        let children = self.list(next)
+        let children: [Pending]
+        do {
+          children = try self.list(next)
+        } catch {
+          self.work.update { $0.hasFailed = true }
+          throw error
+        }
         self.work.update { work in
           work.stack += children.reversed()
           work.active -= 1
@@ -70,6 +85,7 @@ final class Walker: Sendable {
 
   private func take() -> Pending? {
     work.wait { work -> Pending?? in
+      if work.hasFailed { return .some(nil) }
       if let next = work.stack.popLast() {
         work.active += 1
         return .some(next)
@@ -78,10 +94,10 @@ final class Walker: Sendable {
     }
   }
 
-  private func note(_ kind: Snapshot.Note.Kind, _ path: [UInt8], _ detail: String) {
+  func note(_ kind: Snapshot.Note.Kind, _ path: [UInt8], _ detail: String) {
     found.withLock { found in
-      // Mount points are few, and what is left alone depends on them: they are all kept.
-      guard found.notes.count < Walker.maxNotes || kind == .mountPoint else {
+      // All but the unreadable entries are few, and what a change leaves alone depends on them.
+      guard found.notes.count < Walker.maxNotes || kind != .unreadable else {
         found.leftOut += 1
         return
       }
@@ -92,7 +108,8 @@ final class Walker: Sendable {
   // MARK: One directory
 
   /// Reads a directory's entries; returns its subdirectories.
-  private func list(_ pending: Pending) -> [Pending] {
+  /// - Throws: `SystemError` where descriptors or memory are lacking.
+  private func list(_ pending: Pending) throws(SystemError) -> [Pending] {
     let directory = pending.directory
     var children: [Pending] = []
     let descriptor: Descriptor
@@ -102,14 +119,17 @@ final class Walker: Sendable {
         at: pending.place.directory.raw, pending.place.name)
       names = try fileSystem.names(of: descriptor.raw).sorted(by: precedes)
     } catch {
+      if error.isExhaustion { throw error }
       markUnreadable(directory, "\(error.code)")
       return []
     }
-    let device = directory.device
+    guard let traits = directory.traits else { return [] }
+    let mounts = traits.boundary.entries(of: directory.relativePath)
     var cache = directory.cached?.cursor()
     var cachedEntry = cache?.next()
     var isSame = directory.cached != nil
     var summary = LiveDirectory.Summary()
+    var kinds: [[UInt8]: FileKind]?
     directory.entries.reserveCapacity(names.count)
     for name in names {
       var match: StatCache.Entry?
@@ -123,52 +143,105 @@ final class Walker: Sendable {
         }
         isSame = false
       }
-      do {
+      let entry: LiveEntry
+      do throws(SystemError) {
         let stat = try fileSystem.stat(at: descriptor.raw, name, followLink: false)
-        if stat.isMountRoot || stat.device != device, stat.kind != .directory {
-          // A file mounted on a file: what it hides is the image's, and cannot be seen.
-          note(.mountPoint, directory.absolutePath(of: name), "not read")
-          isSame = false
+        if try isExcluded(name, stat, directory, mounts) {
+          if match != nil { isSame = false }
           continue
         }
-        guard
-          let entry = examine(name, stat, match, directory, descriptor, device, &children)
-        else {
-          isSame = false
-          continue
-        }
-        if !entry.isCached { isSame = false }
-        summary.add(entry.stat, entry.content)
-        directory.entries.append(entry)
+        entry = try examine(name, stat, match, directory, descriptor, mounts, &children)
       } catch {
+        if error.isExhaustion { throw error }
         isSame = false
-        // Gone since the names were read: as if it had never been.
-        if error.isAbsent { continue }
-        note(.unreadable, directory.absolutePath(of: name), "\(error.code)")
+        guard
+          let kept = try unexamined(name, error, directory, descriptor, &kinds)
+        else { continue }
+        entry = kept
       }
+      if !entry.isCached { isSame = false }
+      summary.add(entry.stat, entry.content)
+      directory.entries.append(entry)
     }
     directory.complete(summary, matchesCache: isSame && cachedEntry == nil)
     progress.add(items: UInt64(names.count))
     return children
   }
 
+  /// The entry is no part of the tree, and the notes say so.
+  private func isExcluded(
+    _ name: [UInt8], _ stat: FileStat, _ directory: LiveDirectory, _ mounts: MountBoundary.Entries
+  ) throws(SystemError) -> Bool {
+    if stat.kind == .directory {
+      guard let store, store == FileIdentity(stat) else { return isLeftover(name, directory) }
+      note(.ownFiles, directory.absolutePath(of: name), "the store")
+      return true
+    }
+    // A file mounted on a file: what it hides is the image's, and cannot be seen.
+    if mounts.isMounted(name, stat) {
+      note(.mountPoint, directory.absolutePath(of: name), "not read")
+      return true
+    }
+    return isLeftover(name, directory)
+  }
+
+  private static let leftoverPrefix = Array(".imgstore-".utf8)
+  private static let leftoverTokenBytes = 16
+
+  /// A name that only an unfinished change gives: `.imgstore-`, a token of 16 hexadecimal digits, and
+  /// what the change adds to it.
+  private func isLeftover(_ name: [UInt8], _ directory: LiveDirectory) -> Bool {
+    guard name.first == 0x2e, name.starts(with: Walker.leftoverPrefix) else { return false }
+    let token = name.dropFirst(Walker.leftoverPrefix.count).prefix(Walker.leftoverTokenBytes)
+    guard token.count == Walker.leftoverTokenBytes,
+      token.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
+    else { return false }
+    note(.ownFiles, directory.absolutePath(of: name), "left over by an unfinished change")
+    return true
+  }
+
+  /// The entry of a name whose `stat` failed: unreadable, of the kind that the directory says.
+  /// - Returns: nil where the directory no longer has the name.
+  private func unexamined(
+    _ name: [UInt8], _ error: SystemError, _ directory: LiveDirectory, _ descriptor: Descriptor,
+    _ kinds: inout [[UInt8]: FileKind]?
+  ) throws(SystemError) -> LiveEntry? {
+    if kinds == nil {
+      do {
+        kinds = try fileSystem.kinds(of: descriptor.raw)
+      } catch {
+        if error.isExhaustion { throw error }
+        kinds = [:]
+      }
+    }
+    var kind = kinds?[name]
+    if error.isAbsent {
+      // Gone since the names were read: as if it had never been. A name that is still listed and
+      // that nothing can be found under belongs to a damaged directory.
+      let now = (try? fileSystem.kinds(of: descriptor.raw)) ?? [:]
+      guard let listed = now[name],
+        (try? fileSystem.stat(at: descriptor.raw, name, followLink: false)) == nil
+      else { return nil }
+      kind = listed
+    }
+    note(.unreadable, directory.absolutePath(of: name), "\(error.code)")
+    return LiveEntry(unreadable: name, kind: kind ?? .file, device: directory.device)
+  }
+
   /// What there is to know of an entry; what cannot be read of it makes it unreadable, not absent.
-  ///
-  /// - Returns: nil for a symbolic link whose target cannot be read: a tree cannot hold it, and its
-  ///   note keeps a revert away from the path.
   private func examine(
     _ name: [UInt8], _ stat: FileStat, _ match: StatCache.Entry?, _ directory: LiveDirectory,
-    _ descriptor: Descriptor, _ device: UInt64, _ children: inout [Pending]
-  ) -> LiveEntry? {
+    _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ children: inout [Pending]
+  ) throws(SystemError) -> LiveEntry {
     var entry = LiveEntry(name: name, stat: stat, content: .node)
     do throws(SystemError) {
-      try fill(&entry, match, directory, descriptor, device, &children)
+      try fill(&entry, match, directory, descriptor, mounts, &children)
     } catch {
+      if error.isExhaustion { throw error }
       note(.unreadable, directory.absolutePath(of: name), "\(error.code)")
       entry.isCached = false
       switch (stat.kind, entry.content) {
-      case (.file, _), (.directory, _): entry.content = .unreadable
-      case (.symlink, .node): return nil
+      case (.file, _), (.directory, _), (.symlink, .node): entry.content = .unreadable
       default: break
       }
     }
@@ -177,7 +250,7 @@ final class Walker: Sendable {
 
   private func fill(
     _ entry: inout LiveEntry, _ match: StatCache.Entry?, _ directory: LiveDirectory,
-    _ descriptor: Descriptor, _ device: UInt64, _ children: inout [Pending]
+    _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ children: inout [Pending]
   ) throws(SystemError) {
     let stat = entry.stat
     // First what must not fail: a link without its target would be another link.
@@ -189,8 +262,10 @@ final class Walker: Sendable {
       entry.isCached = true
       entry.xattrs = match.xattrs
       entry.holes = match.holes
+      entry.flags = match.flags
     } else {
       entry.xattrs = try readXattrs(descriptor, entry.name)
+      entry.flags = stat.flags
     }
     switch stat.kind {
     case .file:
@@ -199,27 +274,71 @@ final class Walker: Sendable {
       } else {
         entry.isCached = false
         entry.content = stat.size == 0 ? .file(blob: emptyBlob) : .unread
+        if stat.size == 0, directory.traits?.needsFlagRequest == true {
+          entry.flags = try requestFlags(descriptor, entry.name, stat)
+        }
       }
     case .directory:
-      if stat.device != device || stat.isMountRoot {
-        note(.mountPoint, directory.absolutePath(of: entry.name), "not crossed")
-        entry.content = .mountedDirectory
-        entry.isCached = false
-        return
-      }
-      let child = LiveDirectory(
-        name: entry.name, parent: directory,
-        cached: match?.kind == .directory ? match?.directory : nil)
-      entry.content = .directory(child)
-      if child.depth < Walker.maxDepth {
-        children.append(
-          Pending(
-            directory: child, place: ResolvedPath(directory: descriptor, name: entry.name)))
-      } else {
-        markUnreadable(child, "nested deeper than \(Walker.maxDepth) directories")
-      }
-    case .symlink, .characterDevice, .blockDevice, .fifo, .socket: break
+      try fillDirectory(&entry, match, directory, descriptor, mounts, isVouched, &children)
+    case .symlink, .characterDevice, .blockDevice, .fifo, .socket: entry.flags = []
     }
+  }
+
+  private func fillDirectory(
+    _ entry: inout LiveEntry, _ match: StatCache.Entry?, _ directory: LiveDirectory,
+    _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ isVouched: Bool,
+    _ children: inout [Pending]
+  ) throws(SystemError) {
+    let stat = entry.stat
+    func exclude(_ kind: Snapshot.Note.Kind, _ detail: String) {
+      note(kind, directory.absolutePath(of: entry.name), detail)
+      entry.content = .excludedDirectory
+      entry.isCached = false
+    }
+    if mounts.isMounted(entry.name, stat) { return exclude(.mountPoint, "not crossed") }
+    if !isVouched, directory.traits?.needsFlagRequest == true {
+      entry.flags = try requestFlags(descriptor, entry.name, stat)
+    }
+    if stat.device != directory.device, stat.inode == TreeTraits.subvolumeInode,
+      directory.traits?.isBtrfs == true
+    {
+      let subvolume = try fileSystem.openDirectory(at: descriptor.raw, entry.name)
+      // A tree that holds its own snapshots (snapper's .snapshots) would be kept many times over.
+      if fileSystem.isReadOnlySnapshot(subvolume.raw) {
+        return exclude(.subvolumeSnapshot, "not read")
+      }
+      note(.subvolume, directory.absolutePath(of: entry.name), "")
+    }
+    let child = LiveDirectory(
+      name: entry.name, parent: directory,
+      cached: match?.kind == .directory ? match?.directory : nil, device: stat.device)
+    entry.content = .directory(child)
+    if child.depth < Walker.maxDepth {
+      children.append(
+        Pending(directory: child, place: ResolvedPath(directory: descriptor, name: entry.name)))
+    } else {
+      markUnreadable(child, "nested deeper than \(Walker.maxDepth) directories")
+    }
+  }
+
+  /// The flags of a file or directory whose `stat` does not report them all.
+  func requestFlags(
+    _ directory: Descriptor, _ name: [UInt8], _ stat: FileStat
+  ) throws(SystemError) -> InodeFlags {
+    let file: Descriptor
+    do {
+      file = try fileSystem.openFile(at: directory.raw, name, [.read, .noFollow, .nonBlocking])
+    } catch {
+      // Reading the content will say so.
+      if error.code == .accessDenied { return stat.flags }
+      throw error
+    }
+    return requestFlags(file, stat)
+  }
+
+  func requestFlags(_ file: Descriptor, _ stat: FileStat) -> InodeFlags {
+    guard let flags = try? fileSystem.inodeFlags(file.raw) else { return stat.flags }
+    return stat.reportsFlags ? stat.flags.union(flags.intersection(.noCopyOnWrite)) : flags
   }
 
   private func markUnreadable(_ directory: LiveDirectory, _ why: String) {

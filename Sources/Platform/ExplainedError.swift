@@ -30,7 +30,16 @@ extension SystemError: ExplainedError {
   public var advice: String {
     switch code {
     case .noSpace, .quota: "Make room on that file system and run the command again"
-    case .accessDenied, .notPermitted: "Run the command as root, or as the owner of that path"
+    case .accessDenied, .notPermitted:
+      isRoot
+        ? "Look for what forbids it: inode flags (lsattr), a security policy, or the file system"
+        : "Run the command as root, or as the owner of that path"
+    case .tooManyOpenFiles, .tooManyOpenFilesInSystem:
+      "Raise the limit on open files (ulimit -n) and run the command again"
+    case .tryAgain where operation == "start a thread":
+      "Raise the limits on processes and memory (ulimit -u, ulimit -v) and run the command again"
+    case .outOfMemory: "Raise the limit on memory (ulimit -v) and run the command again"
+    case .notImplemented: "Check that /proc is mounted; this kernel may be too old, too"
     case .readOnly: "The file system is mounted read-only: mount it writable first"
     default: ""
     }

@@ -13,7 +13,8 @@ public final class FileLock: Sendable {
     _ fileSystem: any FileSystem, at directory: Int32, _ name: [UInt8], exclusive: Bool,
     onWait: () -> Void = {}
   ) throws(SystemError) -> FileLock {
-    let file = try fileSystem.openFile(at: directory, name, [.readWrite, .create, .noFollow])
+    let file = try fileSystem.openFile(
+      at: directory, name, [.readWrite, .create, .noFollow, .nonBlocking])
     if try !fileSystem.lock(file.raw, exclusive: exclusive, wait: false) {
       onWait()
       _ = try fileSystem.lock(file.raw, exclusive: exclusive, wait: true)
@@ -25,8 +26,19 @@ public final class FileLock: Sendable {
   public static func acquireIfFree(
     _ fileSystem: any FileSystem, at directory: Int32, _ name: [UInt8], exclusive: Bool
   ) throws(SystemError) -> FileLock? {
-    let file = try fileSystem.openFile(at: directory, name, [.readWrite, .create, .noFollow])
+    let file = try fileSystem.openFile(
+      at: directory, name, [.readWrite, .create, .noFollow, .nonBlocking])
     guard try fileSystem.lock(file.raw, exclusive: exclusive, wait: false) else { return nil }
+    return FileLock(file)
+  }
+
+  /// Takes the lock shared on a read-only descriptor of a file that is there, waiting for others: for
+  /// file systems that cannot be written.
+  public static func acquireShared(
+    _ fileSystem: any FileSystem, at directory: Int32, _ name: [UInt8]
+  ) throws(SystemError) -> FileLock {
+    let file = try fileSystem.openFile(at: directory, name, [.read, .noFollow, .nonBlocking])
+    _ = try fileSystem.lock(file.raw, exclusive: false, wait: true)
     return FileLock(file)
   }
 

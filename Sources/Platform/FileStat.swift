@@ -135,12 +135,15 @@ public struct FileStat: Sendable, Equatable {
   public var mountID: UInt64?
   /// What `statx` reports: all but `noCopyOnWrite`.
   public var flags: InodeFlags
+  /// `flags` are what the inode has. False on kernels without `statx` and on file systems that do not
+  /// report flags by it.
+  public var reportsFlags: Bool
 
   public init(
     device: UInt64 = 0, inode: UInt64 = 0, kind: FileKind, mode: UInt16, uid: UInt32, gid: UInt32,
     size: UInt64 = 0, links: UInt32 = 1, node: DeviceNumber = .none, modified: Timestamp,
     changed: Timestamp = Timestamp(seconds: 0, nanoseconds: 0), isMountRoot: Bool = false,
-    mountID: UInt64? = nil, flags: InodeFlags = []
+    mountID: UInt64? = nil, flags: InodeFlags = [], reportsFlags: Bool = true
   ) {
     self.device = device
     self.inode = inode
@@ -156,5 +159,6 @@ public struct FileStat: Sendable, Equatable {
     self.isMountRoot = isMountRoot
     self.mountID = mountID
     self.flags = flags
+    self.reportsFlags = reportsFlags
   }
 }

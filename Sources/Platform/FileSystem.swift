@@ -43,6 +43,14 @@ public protocol FileSystem: AnyObject, Sendable {
   func nextHole(_ file: Int32, from offset: UInt64) throws(SystemError) -> UInt64
   /// All names of an open directory except `.` and `..`, in no particular order.
   func names(of directory: Int32) throws(SystemError) -> [[UInt8]]
+  /// What an open directory says of the kinds of its entries; names whose kind it does not say are
+  /// not included. For entries that `stat` cannot examine.
+  func kinds(of directory: Int32) throws(SystemError) -> [[UInt8]: FileKind]
+  /// The type of the file system that an open file is on (`f_type` of statfs(2)); 0 where unknown.
+  func fileSystemType(_ file: Int32) -> UInt64
+  /// Whether an open directory is the root of a read-only btrfs subvolume that is a snapshot of another
+  /// one; false where that cannot be told.
+  func isReadOnlySnapshot(_ directory: Int32) -> Bool
   func stat(
     at directory: Int32, _ path: [UInt8], followLink: Bool
   ) throws(SystemError) -> FileStat

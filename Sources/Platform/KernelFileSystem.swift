@@ -92,14 +92,30 @@ public final class KernelFileSystem: FileSystem {
   }
 
   public func names(of directory: Int32) throws(SystemError) -> [[UInt8]] {
-    _ = try count(clinux_seek_start(directory), "seek", [])
     var names: [[UInt8]] = []
+    try forEachName(of: directory) { name, _ in names.append([UInt8](name)) }
+    return names
+  }
+
+  public func kinds(of directory: Int32) throws(SystemError) -> [[UInt8]: FileKind] {
+    var kinds: [[UInt8]: FileKind] = [:]
+    try forEachName(of: directory) { name, type in
+      // DT_REG and the like are the type bits of `st_mode`, shifted; DT_UNKNOWN is 0.
+      kinds[[UInt8](name)] = FileKind(modeBits: UInt32(type) << 12)
+    }
+    return kinds
+  }
+
+  private func forEachName(
+    of directory: Int32, _ body: (_ name: UnsafeRawBufferPointer, _ type: UInt8) -> Void
+  ) throws(SystemError) {
+    _ = try count(clinux_seek_start(directory), "seek", [])
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 32 << 10, alignment: 8)
     defer { buffer.deallocate() }
     while true {
       let n = try count(
         clinux_getdents(directory, buffer.baseAddress, buffer.count), "read directory", [])
-      if n == 0 { return names }
+      if n == 0 { return }
       // struct linux_dirent64: d_ino 8, d_off 8, d_reclen 2, d_type 1, d_name NUL-terminated.
       var at = 0
       while at + 19 < n {
@@ -107,12 +123,19 @@ public final class KernelFileSystem: FileSystem {
         guard length > 19, at + length <= n else { break }
         let room = UnsafeRawBufferPointer(rebasing: buffer[(at + 19)..<(at + length)])
         let name = UnsafeRawBufferPointer(rebasing: room[..<(room.firstIndex(of: 0) ?? room.count)])
+        let type = buffer[at + 18]
         at += length
         // "." and ".."
         if name.count <= 2, name.allSatisfy({ $0 == 0x2e }) { continue }
-        names.append([UInt8](name))
+        body(name, type)
       }
     }
+  }
+
+  public func fileSystemType(_ file: Int32) -> UInt64 { clinux_file_system_type(file) }
+
+  public func isReadOnlySnapshot(_ directory: Int32) -> Bool {
+    clinux_is_read_only_snapshot(directory) != 0
   }
 
   public func stat(
@@ -326,7 +349,8 @@ extension FileStat {
       modified: Timestamp(seconds: s.mtime_s, nanoseconds: s.mtime_ns),
       changed: Timestamp(seconds: s.ctime_s, nanoseconds: s.ctime_ns),
       isMountRoot: s.is_mount_root != 0, mountID: s.has_mount_id != 0 ? s.mount_id : nil,
-      flags: InodeFlags(rawValue: UInt8(truncatingIfNeeded: s.inode_flags)))
+      flags: InodeFlags(rawValue: UInt8(truncatingIfNeeded: s.inode_flags)),
+      reportsFlags: s.reports_flags != 0)
   }
 }
 

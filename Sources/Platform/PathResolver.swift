@@ -17,6 +17,23 @@ public struct ResolvedPath: Sendable {
   }
 }
 
+/// A resolved path, with what was met on the way.
+public struct LocatedPath: Sendable {
+  public let place: ResolvedPath
+  /// The path below the root without a symbolic link, but for the last component where it was not
+  /// to be followed.
+  public let path: AbsolutePath
+  /// The directories on the way, the last component included, that a file system is mounted on. The
+  /// resolver's root is not among them.
+  public let mountedFolders: [AbsolutePath]
+
+  public init(place: ResolvedPath, path: AbsolutePath, mountedFolders: [AbsolutePath] = []) {
+    self.place = place
+    self.path = path
+    self.mountedFolders = mountedFolders
+  }
+}
+
 /// Resolves absolute paths below a root directory.
 public struct PathResolver: Sendable {
   public let fileSystem: any FileSystem
@@ -34,31 +51,67 @@ public struct PathResolver: Sendable {
   public func resolve(
     _ path: AbsolutePath, followLinks: Bool = true, followLast: Bool = true, create: Bool = false
   ) throws(SystemError) -> ResolvedPath {
+    try locate(
+      path.components, path, followLinks: followLinks, followLast: followLast, create: create
+    ).place
+  }
+
+  /// Resolves `path` but for its last component.
+  public func locate(_ path: AbsolutePath) throws(SystemError) -> LocatedPath {
+    try locate(path.components, path, followLinks: true, followLast: false, create: false)
+  }
+
+  /// Resolves the target of a symbolic link but for the target's last component.
+  public func locate(
+    target: [UInt8], of link: LocatedPath
+  ) throws(SystemError) -> LocatedPath {
+    let parts = target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
+    let base = target.first == 0x2f ? [] : link.path.parent.components
+    return try locate(
+      base + parts, link.path, followLinks: true, followLast: false, create: false)
+  }
+
+  /// - Parameters:
+  ///   - components: may hold "..".
+  ///   - path: for messages.
+  private func locate(
+    _ components: [[UInt8]], _ path: AbsolutePath, followLinks: Bool, followLast: Bool,
+    create: Bool
+  ) throws(SystemError) -> LocatedPath {
     var stack: [Descriptor] = [root]
-    var todo = Array(path.components.reversed())
+    var names: [[UInt8]] = []
+    var mounted: [AbsolutePath] = []
+    var todo = Array(components.reversed())
     var hops = 0
     while let name = todo.popLast() {
       let here = stack[stack.count - 1]
       if name == [0x2e, 0x2e] {
-        if stack.count > 1 { stack.removeLast() }
+        if stack.count > 1 {
+          stack.removeLast()
+          names.removeLast()
+        }
         continue
       }
       let isLast = todo.isEmpty
-      let kind: FileKind?
-      if let found = try fileSystem.statIfPresent(at: here.raw, name) {
-        kind = found.kind
-      } else {
-        kind = nil
-      }
+      let found = try fileSystem.statIfPresent(at: here.raw, name)
+      let kind = found?.kind
       if kind == .symlink, !isLast || followLast {
         guard followLinks, hops < 40 else { throw SystemError(code: .loop, "follow", path.bytes) }
         hops += 1
         let target = try fileSystem.readLink(at: here.raw, name)
-        if target.first == 0x2f { stack = [root] }
+        if target.first == 0x2f {
+          stack = [root]
+          names = []
+        }
         todo += target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }.reversed()
         continue
       }
-      if isLast { return ResolvedPath(directory: here, name: name) }
+      let whole = AbsolutePath(components: names + [name])
+      if let found, try isMounted(found, in: here) { mounted.append(whole) }
+      if isLast {
+        return LocatedPath(
+          place: ResolvedPath(directory: here, name: name), path: whole, mountedFolders: mounted)
+      }
       if kind == nil, create {
         do {
           try fileSystem.makeDirectory(at: here.raw, name, mode: 0o755)
@@ -68,10 +121,23 @@ public struct PathResolver: Sendable {
       }
       do {
         stack.append(try fileSystem.openDirectory(at: here.raw, name))
+        names.append(name)
       } catch {
         throw SystemError(code: error.code, error.operation, path.bytes)
       }
     }
-    return ResolvedPath(directory: stack[stack.count - 1], name: [0x2e])
+    return LocatedPath(
+      place: ResolvedPath(directory: stack[stack.count - 1], name: [0x2e]),
+      path: AbsolutePath(components: names), mountedFolders: mounted)
+  }
+
+  /// A file system is mounted on a directory. Kernels that do not report it report another device, but
+  /// for bind mounts of the same file system.
+  private func isMounted(
+    _ stat: FileStat, in parent: Descriptor
+  ) throws(SystemError) -> Bool {
+    if stat.mountID != nil || stat.isMountRoot { return stat.isMountRoot }
+    guard stat.kind == .directory else { return false }
+    return try fileSystem.stat(parent.raw).device != stat.device
   }
 }

@@ -18,7 +18,7 @@ public final class PendingSyncs: Sendable {
   /// Begins to write out what has been written to a file's file system so far.
   public func begin(_ file: Descriptor) {
     state.withLock { $0.underWay += 1 }
-    startDetachedThread { [fileSystem, state] in
+    let sync: @Sendable () -> Void = { [fileSystem, state] in
       var failure: SystemError?
       do throws(SystemError) {
         try fileSystem.syncFileSystem(of: file.raw)
@@ -30,6 +30,8 @@ public final class PendingSyncs: Sendable {
         state.failure = state.failure ?? failure
       }
     }
+    // Without a thread of its own the caller waits for it.
+    if (try? startDetachedThread(sync)) == nil { sync() }
   }
 
   /// Waits until all is on disk that was begun.

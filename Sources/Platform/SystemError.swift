@@ -9,6 +9,8 @@ public struct SystemError: Error, Sendable, Equatable {
     public static let notPermitted = Code(rawValue: 1)
     public static let notFound = Code(rawValue: 2)
     public static let inputOutput = Code(rawValue: 5)
+    public static let tryAgain = Code(rawValue: 11)
+    public static let outOfMemory = Code(rawValue: 12)
     public static let accessDenied = Code(rawValue: 13)
     public static let busy = Code(rawValue: 16)
     public static let exists = Code(rawValue: 17)
@@ -16,6 +18,8 @@ public struct SystemError: Error, Sendable, Equatable {
     public static let notDirectory = Code(rawValue: 20)
     public static let isDirectory = Code(rawValue: 21)
     public static let invalid = Code(rawValue: 22)
+    public static let tooManyOpenFilesInSystem = Code(rawValue: 23)
+    public static let tooManyOpenFiles = Code(rawValue: 24)
     /// ENOTTY: the device or file system does not know that request.
     public static let notTerminal = Code(rawValue: 25)
     public static let tooLarge = Code(rawValue: 27)
@@ -45,6 +49,16 @@ public struct SystemError: Error, Sendable, Equatable {
 
   /// The path, or a directory on the way to it, does not exist.
   public var isAbsent: Bool { code == .notFound || code == .notDirectory }
+  /// The process or the machine has reached a limit (descriptors, memory, threads), or lacks what the
+  /// call needs (/proc): that says nothing about the path, and every other path would meet the same.
+  public var isExhaustion: Bool {
+    [.tooManyOpenFiles, .tooManyOpenFilesInSystem, .outOfMemory, .tryAgain, .notImplemented]
+      .contains(code)
+  }
+  /// Nothing can be written there: a read-only file system, or no right to.
+  public var isReadOnly: Bool {
+    code == .readOnly || code == .accessDenied || code == .notPermitted
+  }
   /// There is no room left.
   public var isOutOfSpace: Bool { code == .noSpace || code == .quota }
 }

@@ -2,9 +2,10 @@
 // primitive they share.
 //
 // 1. A `Monitor`'s state is touched only inside `withLock`/`wait`.
-// 2. `runThreads` returns after every thread has ended; the first error any of them threw is
-//    rethrown, and the others are told by `cancelled`.
-// 3. The threads of `runThreads` have a stack for the deepest trees, whatever the caller's own is.
+// 2. `runThreads` returns after every thread has ended, and rethrows the first error that any of
+//    them threw. No body runs before all threads have started: workers may wait for each other.
+// 3. A thread that the system refuses is an error (EAGAIN), never a trap.
+// 4. The threads of `runThreads` have a stack for the deepest trees, whatever the caller's own is.
 
 import CLinux
 import Glibc
@@ -69,20 +70,46 @@ public let diskThreadCount = max(processorCount, 8)
 /// For work that walks trees of two thousand levels: a level takes up to 5 KB where nothing is
 /// optimised. Address space only: what is not touched takes no memory.
 private let treeStackBytes = 256 << 20
+/// The smallest stack that a deep tree fits in with release code, for where address space is limited.
+private let smallTreeStackBytes = 24 << 20
 
 /// Runs `body(0) … body(count - 1)` on as many threads of their own and waits for all.
-/// - Throws: the first error that a body threw.
+/// - Throws: the first error that a body threw; `SystemError` (EAGAIN), before any body has run, where
+///   the system refuses a thread.
 public func runThreads(_ count: Int, _ body: @escaping @Sendable (Int) throws -> Void) throws {
   precondition(count > 0)
   let failure = Monitor<(any Error)?>(nil)
-  let attempt: @Sendable (Int) -> Void = { index in
-    do { try body(index) } catch { failure.update { $0 = $0 ?? error } }
+  /// Whether the bodies may run; nil until all threads have started, or one was refused.
+  let mayRun = Monitor<Bool?>(nil)
+  var handles: [ThreadHandle] = []
+  var refusal: SystemError?
+  for index in 0..<count {
+    do throws(SystemError) {
+      let handle = try startThread(stackBytes: treeStackBytes) {
+        guard mayRun.wait({ $0 }) else { return }
+        do { try body(index) } catch { failure.update { $0 = $0 ?? error } }
+      }
+      handles.append(handle)
+    } catch {
+      refusal = error
+      break
+    }
   }
-  let handles = (0..<max(count, 1)).map { index in
-    startThread(stackBytes: treeStackBytes) { attempt(index) }
-  }
+  mayRun.update { $0 = refusal == nil }
   for handle in handles { handle.join() }
+  if let refusal { throw refusal }
   if let error = failure.withLock({ $0 }) { throw error }
+}
+
+/// Starts up to `count` threads that take work from one queue.
+/// - Returns: the threads that the system granted; at least one.
+/// - Throws: `SystemError` (EAGAIN) where it granted none.
+public func startWorkers(
+  _ count: Int, _ body: @escaping @Sendable () -> Void
+) throws(SystemError) -> [ThreadHandle] {
+  var handles = [try startThread(body)]
+  while handles.count < count, let handle = try? startThread(body) { handles.append(handle) }
+  return handles
 }
 
 /// A running thread.
@@ -93,30 +120,38 @@ public struct ThreadHandle: @unchecked Sendable {  // the pointer is used by `jo
 
 /// Starts a thread that somebody will join.
 ///
-/// - Parameter stackBytes: for work that recurses deeply; nil for the system's default.
+/// - Parameter stackBytes: for work that recurses deeply; nil for the system's default. Where so much
+///   is refused, a smaller stack that still holds a deep tree is tried.
+/// - Throws: `SystemError` (EAGAIN) where the system refuses the thread.
 public func startThread(
   stackBytes: Int? = nil, _ body: @escaping @Sendable () -> Void
-) -> ThreadHandle {
-  guard let raw = clinux_thread_start(runBody, retained(body), stackBytes ?? 0) else { refuse() }
-  return ThreadHandle(raw: raw)
+) throws(SystemError) -> ThreadHandle {
+  let context = Unmanaged.passRetained(ThreadBody(body))
+  let wanted = stackBytes ?? 0
+  for size in wanted > smallTreeStackBytes ? [wanted, smallTreeStackBytes] : [wanted] {
+    if let raw = clinux_thread_start(runBody, context.toOpaque(), size) {
+      return ThreadHandle(raw: raw)
+    }
+  }
+  context.release()
+  throw threadRefused
 }
 
 /// Starts a thread that nobody waits for.
-public func startDetachedThread(_ body: @escaping @Sendable () -> Void) {
-  if clinux_thread_detached(runBody, retained(body)) != 0 { refuse() }
+/// - Throws: `SystemError` (EAGAIN) where the system refuses the thread.
+public func startDetachedThread(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
+  let context = Unmanaged.passRetained(ThreadBody(body))
+  guard clinux_thread_detached(runBody, context.toOpaque()) == 0 else {
+    context.release()
+    throw threadRefused
+  }
 }
 
-private func retained(_ body: @escaping @Sendable () -> Void) -> UnsafeMutableRawPointer {
-  Unmanaged.passRetained(ThreadBody(body)).toOpaque()
-}
+private let threadRefused = SystemError(code: .tryAgain, "start a thread", [])
 
 private func runBody(_ context: UnsafeMutableRawPointer?) {
   guard let context else { return }
   Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue().body()
-}
-
-private func refuse() -> Never {
-  fatalError("the system refuses another thread: raise the limit on processes (ulimit -u)")
 }
 
 private final class ThreadBody: Sendable {

@@ -147,7 +147,7 @@ public struct BundleWriter {
         member.kind = .symlink(target: target)
         return (member, .none)
       case .file(let blob, let size):
-        member.comment = checksum(blob)
+        member.comment = checksum(try store.rawDigest(of: blob, sizeBytes: size))
         return (member, size == 0 ? .none : .blob(blob, sizeBytes: size))
       default:
         throw StoreError(

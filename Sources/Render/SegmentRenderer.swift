@@ -59,7 +59,7 @@ public struct SegmentRenderer {
   ) throws -> RenderReport {
     let pool = SegmentPool(
       view: view, cache: cache, codec: codec, progress: progress, threads: threads)
-    let handles = (0..<threads).map { _ in startThread { pool.work() } }
+    let handles = try startWorkers(threads) { pool.work() }
     defer {
       pool.close()
       for handle in handles { handle.join() }

@@ -115,6 +115,9 @@ public final class Database: @unchecked Sendable {  // rule 1; owners guard it
     }
   }
 
+  /// How many rows the last statement inserted, changed or removed.
+  public var changes: Int { Int(sqlite3_changes(handle)) }
+
   /// Begins a transaction that only reads: until `endReading` the file's lock is held shared, and a
   /// statement takes and checks no lock of its own. Who makes use of it says so (`noteUse`).
   /// - Returns: whether it began one; false within any transaction.

@@ -16,6 +16,9 @@ public struct BlobPart: Sendable {
 
   /// The chunk that the part is; nil where it is made otherwise.
   public var chunk: Digest? { if case .chunk(let chunk) = source { chunk } else { nil } }
+
+  /// The part is a chunk of nothing but zeros.
+  public var isZeros: Bool { chunk.map { $0 == ZeroChunk.id(lengthBytes: lengthBytes) } ?? false }
 }
 
 extension ObjectStore {
@@ -34,10 +37,50 @@ extension ObjectStore {
       recipe.append(blob, lengthBytes: Int(sizeBytes))
       return BlobParts(recipe)
     }
-    switch try recipe(of: blob, sizeBytes: sizeBytes) {
-    case .chunks(let recipe): return BlobParts(recipe)
-    case .made(let recipe): return BlobParts(try made(blob, recipe))
+    let recipe: BlobRecipe
+    do throws(StoreError) {
+      recipe = try self.recipe(of: blob, sizeBytes: sizeBytes)
+    } catch {
+      // The search for the recipe may have rebuilt an index that had hidden the chunk.
+      guard error.kind == .missing, sizeBytes <= UInt64(Chunker.mostBytes),
+        try index.place(.chunk, blob) != nil
+      else { throw error }
+      var recipe = Recipe()
+      recipe.append(blob, lengthBytes: Int(sizeBytes))
+      return BlobParts(recipe)
     }
+    switch recipe {
+    case .chunks(let recipe): return BlobParts(recipe)
+    case .made(let recipe):
+      if let chunks = try chunkList(of: blob, insteadOf: recipe) { return BlobParts(chunks) }
+      return BlobParts(try made(blob, recipe))
+    }
+  }
+
+  /// The list of chunks of a blob that has one as well, where the shorter recipe cannot be followed: what
+  /// it is made of is lost, and `repair` has found the content.
+  private func chunkList(
+    of blob: Digest, insteadOf recipe: MadeRecipe
+  ) throws(StoreError) -> Recipe? {
+    let places = try index.places(.recipe, blob)
+    guard places.count > 1 else { return nil }
+    if let references = try? references(ofRecipeOf: blob),
+      references.blobs.allSatisfy({ (try? holds(blob: $0.id)) ?? true })
+    {
+      return nil
+    }
+    for place in places {
+      guard let frame = try? packs.frame(place.address, frameBytes: place.frameBytes),
+        frame.header.holds(.recipe, blob, start: place.start, length: place.length)
+      else { continue }
+      let bytes = frame.withBytes(start: place.start, length: place.length) { [UInt8]($0) }
+      if case .chunks(let chunks)? = try? BlobRecipe.decode(bytes),
+        chunks.sizeBytes == recipe.sizeBytes
+      {
+        return chunks
+      }
+    }
+    return nil
   }
 
   /// The recipe of a blob that is not one chunk.
@@ -157,6 +200,11 @@ public struct BlobParts: Sequence, Sendable {
   /// What makes the bytes when they are read; nil where they are in chunks.
   public var made: MadeBlob? {
     if case .made(let made) = parts { made } else { nil }
+  }
+
+  /// The blob's id is a sparse one (`SparseHash`).
+  public var isSparse: Bool {
+    if case .chunks(let recipe) = parts { recipe.isSparse } else { false }
   }
 
   public struct Iterator: IteratorProtocol {

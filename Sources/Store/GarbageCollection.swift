@@ -94,10 +94,10 @@ extension ObjectStore {
   /// Nil where another collector is at work. (A child of ours that has not yet become what it will
   /// be may hold our last lock for a moment: so it is tried for half a second.)
   func lockCollections() throws(StoreError) -> FileLock? {
-    try explaining("the store") { () throws(SystemError) in
+    try layout.requireWritable("the store")
+    return try explaining("the store") { () throws(SystemError) in
       for _ in 0..<25 {
-        let lock = try FileLock.acquireIfFree(
-          layout.fileSystem, at: layout.locks.raw, GarbageCollection.lockName, exclusive: true)
+        let lock = try layout.lockIfFree(GarbageCollection.lockName)
         if let lock { return lock }
         usleep(20_000)
       }

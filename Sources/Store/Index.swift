@@ -13,6 +13,12 @@
 // 5. A row for a pack stands only where the pack's name is durable: a snapshot may rest on it.
 // 6. Nobody waits for locks/index while our connection reads: who has that lock may wait for SQLite's.
 //
+// 7. Whatever is wrong with the index is found in use (SQLite's errors, impossible rows, rows that lead
+//    to another object, sums that do not fit) and leads to one rebuild a process; then the question is
+//    asked again. The index is never a reason to call a pack damaged.
+// 8. A store that cannot be written is read through its index if the stamp fits, and else through a
+//    private one: an SQLite temporary database, without a name, gone with the process.
+//
 //        missing, foreign or damaged ──rebuild──▶ ┌─────────┐ ◀──insert── packs of a session
 //        packs that it does not know ──add──────▶ │ current │
 //        rows of packs that are gone ──remove───▶ └─────────┘ ──damage found in use──▶ rebuild
@@ -38,17 +44,11 @@ struct PackListing {
 
 /// The index of one store. Any thread may call it.
 final class Index: Sendable {
-  private let layout: Layout
-  private let reader: PackReader
+  let layout: Layout
+  let reader: PackReader
   let connection: Monitor<Database?>
-  private let report: @Sendable (String) -> Void
-
-  private static let name = Array("index.sqlite".utf8)
-  private static let newName = Array("index.sqlite.new".utf8)
-  private static let stampName = Array("index.stamp".utf8)
-  private static let lockName = Array("index".utf8)
-  /// The stamp is padded to this length and written in place: that needs no space.
-  private static let stampBytes = 128
+  let report: @Sendable (String) -> Void
+  private let isRebuilt = Monitor(false)
 
   /// Opens the index and brings it up to date.
   init(
@@ -61,12 +61,11 @@ final class Index: Sendable {
     try refresh()
   }
 
-  private var path: String { String(decoding: layout.path + [0x2f] + Index.name, as: UTF8.self) }
-
   /// Opens the index as it is now, in step with the packs.
   func refresh() throws(StoreError) {
     // The shared lock must be gone before the exclusive one is asked for: hence the function.
     if try openIfCurrent() { return }
+    if layout.isReadOnly { return try updatePrivate() }
     let exclusive = try lock(exclusive: true)
     defer { withExtendedLifetime(exclusive) {} }
     try updateLocked()
@@ -75,7 +74,12 @@ final class Index: Sendable {
   private func openIfCurrent() throws(StoreError) -> Bool {
     let shared = try lock(exclusive: false)
     defer { withExtendedLifetime(shared) {} }
-    guard try isStamped() else { return false }
+    do throws(StoreError) {
+      guard try isStamped() else { return false }
+    } catch {
+      if layout.isReadOnly { return false }
+      throw error
+    }
     let listing = try listing()
     do throws(StoreError) {
       let database = try opening { () throws(SQLiteError) in try Database(path: path, .read) }
@@ -86,6 +90,62 @@ final class Index: Sendable {
       return false  // what cannot be read is rebuilt
     }
   }
+
+  // MARK: Questions
+
+  /// Runs a query. An index that cannot answer it is rebuilt, once a process, and asked again.
+  func query<R>(_ body: (Database) throws -> R) throws(StoreError) -> R {
+    do throws(StoreError) {
+      return try ask(body)
+    } catch {
+      guard error.kind == .index, error.isIndexDamage else { throw error }
+      try rebuildOnce("the index was damaged: rebuilt from the packs (\(error.finding))")
+      return try ask(body)
+    }
+  }
+
+  private func ask<R>(_ body: (Database) throws -> R) throws(StoreError) -> R {
+    try explainingSQLite {
+      try connection.withLock { database throws -> R in
+        guard let database else { throw StoreError(.index, "the index", "is not open") }
+        return try body(database)
+      }
+    }
+  }
+
+  /// Rebuilds the index, unless that was done before; other threads wait for it.
+  func rebuildOnce(_ remark: String) throws(StoreError) {
+    try isRebuilt.withLock { isDone throws(StoreError) in
+      if isDone { return }
+      try rebuild(remark: remark)
+      isDone = true
+    }
+  }
+
+  // MARK: Private indexes
+
+  /// Brings the private index of a read-only store up to date, or makes it (rule 8).
+  private func updatePrivate(isAsked: Bool = false) throws(StoreError) {
+    let shared = try lock(exclusive: false)
+    defer { withExtendedLifetime(shared) {} }
+    let listing = try listing()
+    if !isAsked, let database = connection.withLock({ $0 }), database.path.isEmpty {
+      let rows = IndexRows(database)
+      let change = try rows.differences(from: listing)
+      if !change.isEmpty { try rows.apply(change, scan) }
+      return
+    }
+    let database = try opening { () throws(SQLiteError) in try Database(path: "", .create) }
+    let rows = try IndexRows(creating: database)
+    try fill(rows, listing)
+    connection.withLock { $0 = database }
+    let packs = listing.kept.count + listing.doomed.count
+    report(
+      "the store is read-only and its index does not fit: reading through a private index of "
+        + "\(packs) packs")
+  }
+
+  // MARK: Changing
 
   /// Takes in what has changed among the packs; the lock is held exclusively.
   private func updateLocked() throws(StoreError) {
@@ -112,8 +172,6 @@ final class Index: Sendable {
       try rebuildLocked()
     }
   }
-
-  // MARK: Changing
 
   /// Adds the packs of a session; they are durable.
   func insert(_ packs: [FinishedPack]) throws(StoreError) {
@@ -151,9 +209,25 @@ final class Index: Sendable {
     try updateLocked()
   }
 
-  /// Makes the index anew from the packs.
+  /// Runs `body`, which puts other content under names of packs, and rebuilds the index after it.
+  func replacePacks(_ body: () throws(StoreError) -> Void) throws(StoreError) {
+    let exclusive = try lock(exclusive: true)
+    defer { withExtendedLifetime(exclusive) {} }
+    do throws(StoreError) {
+      try body()
+    } catch {
+      reader.forgetAll()
+      try? rebuildLocked(isAsked: true)
+      throw error
+    }
+    reader.forgetAll()
+    try rebuildLocked(isAsked: true)
+  }
+
+  /// Rebuilds the index from the packs.
   /// - Parameter remark: what to say of it.
   func rebuild(remark: String? = nil) throws(StoreError) {
+    if layout.isReadOnly { return try updatePrivate(isAsked: true) }
     let exclusive = try lock(exclusive: true)
     defer { withExtendedLifetime(exclusive) {} }
     try rebuildLocked(isAsked: true)
@@ -167,48 +241,40 @@ final class Index: Sendable {
     let listing = try listing()
     let packs = listing.kept + listing.doomed
     try syncPacks(if: !packs.isEmpty)
-    let wasThere = try explaining("the index") { () throws(SystemError) in
-      for name in [Index.newName, Index.stampName] {
-        if try fileSystem.statIfPresent(at: layout.root.raw, name) != nil {
-          try fileSystem.remove(at: layout.root.raw, name, isDirectory: false)
-        }
-      }
-      return try fileSystem.statIfPresent(at: layout.root.raw, Index.name) != nil
-    }
-    let newPath = String(decoding: layout.path + [0x2f] + Index.newName, as: UTF8.self)
+    let wasThere = try clearForRebuild()
     do {
       let database = try opening { () throws(SQLiteError) in
         try Database(path: newPath, .create)
       }
-      let rows = try IndexRows(creating: database)
-      let doomed = Set(listing.doomed)
-      var batch: [FinishedPack] = []
-      for pack in packs {
-        batch.append(try scan(pack))
-        if batch.reduce(0, { $0 + $1.frames.count }) > 4096 {
-          try rows.insert(batch) { doomed.contains($0) }
-          batch = []
-        }
-      }
-      try rows.insert(batch) { doomed.contains($0) }
+      try fill(try IndexRows(creating: database), listing)
     }
     try explaining("the index") { () throws(SystemError) in
       try fileSystem.rename(
         at: layout.root.raw, Index.newName, to: layout.root.raw, Index.name, exclusively: false)
-      let journal = Index.name + Array("-journal".utf8)
-      if try fileSystem.statIfPresent(at: layout.root.raw, journal) != nil {
-        try fileSystem.remove(at: layout.root.raw, journal, isDirectory: false)
-      }
     }
     try stamp()
     if !isAsked, wasThere || !packs.isEmpty {
       report(
         wasThere
-          ? "index.sqlite was changed or copied from outside: made anew from the packs (normal)"
-          : "index.sqlite was missing: made anew from the packs (normal)")
+          ? "index.sqlite was out of date or damaged: rebuilt from the packs"
+          : "index.sqlite was missing: rebuilt from the packs")
     }
     let database = try openToWrite()
     connection.withLock { $0 = database }
+  }
+
+  /// Gives a new index the rows of all packs.
+  private func fill(_ rows: IndexRows, _ listing: PackListing) throws(StoreError) {
+    let doomed = Set(listing.doomed)
+    var batch: [FinishedPack] = []
+    for pack in listing.kept + listing.doomed {
+      batch.append(try scan(pack))
+      if batch.reduce(0, { $0 + $1.frames.count }) > 4096 {
+        try rows.insert(batch) { doomed.contains($0) }
+        batch = []
+      }
+    }
+    try rows.insert(batch) { doomed.contains($0) }
   }
 
   private func openToWrite() throws(StoreError) -> Database {
@@ -237,7 +303,10 @@ final class Index: Sendable {
   /// The caller holds the lock.
   private func listing() throws(StoreError) -> PackListing {
     func names(_ folder: Descriptor) throws(SystemError) -> [Digest] {
-      try layout.fileSystem.names(of: folder.raw).compactMap(Digest.init(hexDigits:)).sorted()
+      // Names of packs are in lower case: others would stand for a file that is not there.
+      try layout.fileSystem.names(of: folder.raw)
+        .filter { name in !name.contains { $0 > 0x39 && $0 < 0x60 } }
+        .compactMap(Digest.init(hexDigits:)).sorted()
     }
     return try explaining("the folders packs/ and doomed/") { () throws(SystemError) in
       let kept = try names(layout.packs)
@@ -270,67 +339,9 @@ final class Index: Sendable {
     return doomed
   }
 
-  /// Reads the directories of a pack's frames.
-  func scan(_ name: Digest) throws(StoreError) -> FinishedPack {
-    let file = try reader.open(name)
-    var frames: [PackedFrame] = []
-    var offset = UInt64(PackFormat.headerBytes)
-    while let header = try reader.header(file, name, at: offset) {
-      frames.append(
-        PackedFrame(
-          offset: offset, frameBytes: header.frameBytes, rawBytes: header.rawBytes,
-          objects: header.objects.map { ($0.kind, $0.id, $0.length) }))
-      offset += UInt64(header.frameBytes)
-    }
-    let size = try explaining("pack \(name.shortHex)") { () throws(SystemError) in
-      try layout.fileSystem.stat(file.raw).size
-    }
-    return FinishedPack(name: name, sizeBytes: size, frames: frames)
-  }
-
-  // MARK: Lock and stamp
-
-  /// Rule 6.
-  private func lock(exclusive: Bool) throws(StoreError) -> FileLock {
-    connection.withLock { $0?.endReading() }
-    return try explaining("the index") { () throws(SystemError) in
-      try FileLock.acquire(
-        layout.fileSystem, at: layout.locks.raw, Index.lockName, exclusive: exclusive)
-    }
-  }
-
-  /// The file is the very one that we last left.
-  private func isStamped() throws(StoreError) -> Bool {
-    try explaining("the index") { () throws(SystemError) in
-      guard let stat = try layout.fileSystem.statIfPresent(at: layout.root.raw, Index.name),
-        try layout.fileSystem.statIfPresent(at: layout.root.raw, Index.stampName) != nil
-      else { return false }
-      let text = try layout.fileSystem.readSmallFile(
-        at: layout.root.raw, Index.stampName, limitBytes: 4096)
-      return text == Index.stampText(stat)
-    }
-  }
-
-  private func stamp() throws(StoreError) {
-    try explaining("the index") { () throws(SystemError) in
-      let fileSystem = layout.fileSystem
-      let database = try fileSystem.openFile(at: layout.root.raw, Index.name, [.read])
-      try fileSystem.sync(database.raw)
-      let text = Index.stampText(try fileSystem.stat(database.raw))
-      let file = try fileSystem.openFile(at: layout.root.raw, Index.stampName, [.write, .create])
-      try fileSystem.write(file.raw, text)
-      if try fileSystem.stat(file.raw).size != UInt64(text.count) {
-        try fileSystem.truncate(file.raw, to: UInt64(text.count))
-      }
-    }
-  }
-
-  private static func stampText(_ stat: FileStat) -> [UInt8] {
-    let text =
-      "\(stat.inode) \(stat.size) \(stat.modified.seconds).\(stat.modified.nanoseconds) "
-      + "\(stat.changed.seconds).\(stat.changed.nanoseconds)"
-    let bytes = Array(text.utf8)
-    return bytes + Array(repeating: 0x20, count: max(0, stampBytes - 1 - bytes.count)) + [0x0a]
+  /// The rows of a pack: what can be read of it.
+  private func scan(_ name: Digest) throws(StoreError) -> FinishedPack {
+    try reader.scanReadable(name).pack
   }
 }
 
@@ -346,14 +357,21 @@ func explainingSQLite<R>(_ body: () throws -> R) throws(StoreError) -> R {
   } catch let error as StoreError {
     throw error
   } catch {
-    throw StoreError(.index, "the index", "\(error)")
+    throw StoreError(.index, "the index", "\(error)", isIndexDamage: false)
   }
 }
 
 private func indexError(_ error: SQLiteError) -> StoreError {
   StoreError(
-    .index, "the index", "SQLite says: \(error.message)",
+    .index, "the index", "SQLite: \(error.message)",
     advice: error.isFull
       ? "Make room on the store's file system and run the command again; the store is intact"
-      : "Run 'imgstore reindex'; the packs are the truth, the index is made from them")
+      : "Run 'imgstore reindex': the index is rebuilt from the packs, which hold everything",
+    isIndexDamage: !error.isTransient)
+}
+
+extension SQLiteError {
+  /// It says nothing of the file: a full disk, another process, lack of memory (SQLITE_NOMEM), an
+  /// interruption (SQLITE_INTERRUPT).
+  fileprivate var isTransient: Bool { isFull || isBusy || code == 7 || code == 9 }
 }

@@ -36,6 +36,8 @@ struct FrameRow {
   let offset: UInt64
   let frameBytes: Int
   let rawBytes: Int
+  /// More than a frame or an object has.
+  static let maxBytes: Int64 = 1 << 30
 }
 
 extension Index {
@@ -65,83 +67,115 @@ extension Index {
   private func place(
     _ kind: ObjectKind, _ id: Digest, isDoomed: Bool
   ) throws(StoreError) -> ObjectPlace? {
-    try explainingSQLite {
-      try connection.withLock { database throws -> ObjectPlace? in
-        database?.noteUse()
-        // CROSS JOIN: the object first, by its key, whose order the first row then follows.
-        return try database?.statement(
-          """
-          SELECT p.name, o.frame, f.stored, o.start, o.length FROM object o
-          CROSS JOIN pack p CROSS JOIN frame f
-          WHERE o.id = ? AND o.kind = ? AND p.id = o.pack AND p.doomed = ?
-          AND f.pack = o.pack AND f.offset = o.frame
-          ORDER BY o.length, o.pack, o.frame, o.start LIMIT 1
-          """
-        ).first(
-          .blob(id.bytes), .integer(Int64(kind.rawValue)), .integer(isDoomed ? 1 : 0)
-        ) { row -> ObjectPlace? in
-          guard let pack = row.digest(0), row.integer(1) >= 0, row.integer(2) >= 0,
-            row.integer(3) >= 0, row.integer(4) >= 0
-          else { return nil }
-          return ObjectPlace(
+    try query { database -> ObjectPlace? in
+      database.noteUse()
+      // CROSS JOIN: the object first, by its key, whose order the first row then follows.
+      let row = try database.statement(
+        """
+        SELECT p.name, o.frame, f.stored, o.start, o.length FROM object o
+        CROSS JOIN pack p CROSS JOIN frame f
+        WHERE o.id = ? AND o.kind = ? AND p.id = o.pack AND p.doomed = ?
+        AND f.pack = o.pack AND f.offset = o.frame
+        ORDER BY o.length, o.pack, o.frame, o.start LIMIT 1
+        """
+      ).first(
+        .blob(id.bytes), .integer(Int64(kind.rawValue)), .integer(isDoomed ? 1 : 0)
+      ) { row -> ObjectPlace? in
+        guard let pack = row.digest(0), row.integer(1) >= 0, row.integer(2) >= 0,
+          row.integer(3) >= 0, row.integer(4) >= 0
+        else { return nil }
+        return ObjectPlace(
+          address: FrameAddress(pack: pack, offset: UInt64(row.integer(1))),
+          frameBytes: Int(row.integer(2)), start: Int(row.integer(3)),
+          length: Int(row.integer(4)))
+      }
+      guard let row else { return nil }
+      guard let place = row else { throw StoreError.impossibleRow("object") }
+      return place
+    }
+  }
+
+  /// Every copy of an object, those in packs that are not doomed first.
+  func places(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> [ObjectPlace] {
+    try query { database in
+      var places: [ObjectPlace] = []
+      try database.statement(
+        """
+        SELECT p.name, o.frame, f.stored, o.start, o.length FROM object o
+        CROSS JOIN pack p CROSS JOIN frame f
+        WHERE o.id = ? AND o.kind = ? AND p.id = o.pack
+        AND f.pack = o.pack AND f.offset = o.frame
+        ORDER BY p.doomed, o.length, o.pack, o.frame, o.start
+        """
+      ).rows(.blob(id.bytes), .integer(Int64(kind.rawValue))) { row in
+        guard let pack = row.digest(0), row.integer(1) >= 0, row.integer(2) >= 0,
+          row.integer(3) >= 0, row.integer(4) >= 0
+        else { throw StoreError.impossibleRow("object") }
+        places.append(
+          ObjectPlace(
             address: FrameAddress(pack: pack, offset: UInt64(row.integer(1))),
             frameBytes: Int(row.integer(2)), start: Int(row.integer(3)),
-            length: Int(row.integer(4)))
-        } ?? nil
+            length: Int(row.integer(4))))
       }
+      return places
+    }
+  }
+
+  /// The bytes of each pack.
+  func packSizes() throws(StoreError) -> [Digest: UInt64] {
+    try query { database in
+      var sizes: [Digest: UInt64] = [:]
+      try database.statement("SELECT name, size FROM pack").rows { row in
+        guard let name = row.digest(0) else { throw StoreError.impossibleRow("pack") }
+        sizes[name] = UInt64(max(0, row.integer(1)))
+      }
+      return sizes
     }
   }
 
   /// A pack that is not doomed has the object: a new snapshot may rest on it.
   func keeps(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> Bool {
-    try explainingSQLite {
-      try connection.withLock { database in
-        try database?.statement(
-          """
-          SELECT 1 FROM object o CROSS JOIN pack p
-          WHERE o.id = ? AND o.kind = ? AND p.id = o.pack AND p.doomed = 0 LIMIT 1
-          """
-        ).first(.blob(id.bytes), .integer(Int64(kind.rawValue))) { _ in true } ?? false
-      }
+    try query { database in
+      try database.statement(
+        """
+        SELECT 1 FROM object o CROSS JOIN pack p
+        WHERE o.id = ? AND o.kind = ? AND p.id = o.pack AND p.doomed = 0 LIMIT 1
+        """
+      ).first(.blob(id.bytes), .integer(Int64(kind.rawValue))) { _ in true } ?? false
     }
   }
 
-  /// Calls `body` with the id of every object, once a copy.
+  /// Calls `body` with the id of every object, once a copy; again from the first where the index had
+  /// to be rebuilt.
   func forEachID(_ body: (ObjectKind, Digest) -> Void) throws(StoreError) {
-    try explainingSQLite {
-      try connection.withLock { database in
-        try database?.statement("SELECT id, kind FROM object").rows { row in
-          guard let kind = ObjectKind(rawValue: UInt8(truncatingIfNeeded: row.integer(1))) else {
-            return
-          }
-          if let id = row.digest(0) { body(kind, id) }
-        }
+    try query { database in
+      try database.statement("SELECT id, kind FROM object").rows { row in
+        guard let kind = ObjectKind(rawValue: UInt8(truncatingIfNeeded: row.integer(1))),
+          let id = row.digest(0)
+        else { throw StoreError.impossibleRow("object") }
+        body(kind, id)
       }
     }
   }
 
   /// How many objects there are, by the size of the index: nothing is counted.
   func roughCount() throws(StoreError) -> Int {
-    try explainingSQLite {
-      try connection.withLock { database in
-        let pages = try database?.statement("PRAGMA page_count").first { $0.integer(0) } ?? 0
-        let pageBytes = try database?.statement("PRAGMA page_size").first { $0.integer(0) } ?? 0
-        // Measured: 61,569 objects in 4,087,808 bytes.
-        return Int(pages.multipliedReportingOverflow(by: pageBytes).partialValue) / 66
-      }
+    try query { database in
+      let pages = try database.statement("PRAGMA page_count").first { $0.integer(0) } ?? 0
+      let pageBytes = try database.statement("PRAGMA page_size").first { $0.integer(0) } ?? 0
+      // Measured: 61,569 objects in 4,087,808 bytes.
+      return Int(max(0, pages.multipliedReportingOverflow(by: pageBytes).partialValue)) / 66
     }
   }
 
   /// Packs, objects (each copy) and bytes that the packs have.
   func totals() throws(StoreError) -> (packs: Int, objects: Int, storedBytes: UInt64) {
-    try explainingSQLite {
-      try connection.withLock { database in
-        let first = try database?.statement(
-          "SELECT (SELECT count(*) FROM pack), (SELECT count(*) FROM object), "
-            + "(SELECT coalesce(sum(size), 0) FROM pack)"
-        ).first { (Int($0.integer(0)), Int($0.integer(1)), UInt64(max(0, $0.integer(2)))) }
-        return first ?? (0, 0, 0)
-      }
+    try query { database in
+      let first = try database.statement(
+        "SELECT (SELECT count(*) FROM pack), (SELECT count(*) FROM object), "
+          + "(SELECT coalesce(sum(size), 0) FROM pack)"
+      ).first { (Int($0.integer(0)), Int($0.integer(1)), UInt64(max(0, $0.integer(2)))) }
+      return first ?? (0, 0, 0)
     }
   }
 
@@ -149,48 +183,49 @@ extension Index {
   ///
   /// - Parameters:
   ///   - object: all copies of one object, the one that counts first: the shortest, in the first
-  ///     pack that is not doomed. It must not ask the index anything.
+  ///     pack that is not doomed. It must not ask the index anything. All three are called from the
+  ///     first again, `packs` before the others, where the index had to be rebuilt.
   func survey(
     packs: ([PackRow]) -> Void, frame: (FrameRow) -> Void, object: ([ObjectRow]) -> Void
   ) throws(StoreError) {
-    try explainingSQLite {
-      try connection.withLock { database in
-        guard let database else { return }
-        database.endReading()
-        try database.execute("BEGIN")
-        defer { try? database.execute("COMMIT") }
-        var numbers: [Int64: Int] = [:]
-        var all: [PackRow] = []
-        try database.statement("SELECT id, name, size, doomed FROM pack ORDER BY id").rows { row in
-          guard let name = row.digest(1) else { return }
-          numbers[row.integer(0)] = all.count
-          all.append(
-            PackRow(
-              name: name, sizeBytes: UInt64(max(0, row.integer(2))), isDoomed: row.integer(3) != 0))
-        }
-        packs(all)
-        try database.statement("SELECT pack, offset, stored, raw FROM frame ORDER BY pack, offset")
-          .rows { row in
-            guard let pack = numbers[row.integer(0)] else { return }
-            frame(
-              FrameRow(
-                pack: pack, offset: UInt64(max(0, row.integer(1))),
-                frameBytes: Int(row.integer(2)), rawBytes: Int(row.integer(3))))
-          }
-        var copies: [ObjectRow] = []
-        func flush() {
-          if let kept = copies.firstIndex(where: { !all[$0.pack].isDoomed }), kept > 0 {
-            copies.swapAt(0, kept)
-          }
-          if !copies.isEmpty { object(copies) }
-          copies.removeAll(keepingCapacity: true)
-        }
-        try objectRows(database, numbers) { row in
-          if let last = copies.last, last.id != row.id || last.kind != row.kind { flush() }
-          copies.append(row)
-        }
-        flush()
+    try query { database in
+      database.endReading()
+      try database.execute("BEGIN")
+      defer { try? database.execute("COMMIT") }
+      var numbers: [Int64: Int] = [:]
+      var all: [PackRow] = []
+      try database.statement("SELECT id, name, size, doomed FROM pack ORDER BY id").rows { row in
+        guard let name = row.digest(1) else { throw StoreError.impossibleRow("pack") }
+        numbers[row.integer(0)] = all.count
+        all.append(
+          PackRow(
+            name: name, sizeBytes: UInt64(max(0, row.integer(2))), isDoomed: row.integer(3) != 0))
       }
+      packs(all)
+      try database.statement("SELECT pack, offset, stored, raw FROM frame ORDER BY pack, offset")
+        .rows { row in
+          guard let pack = numbers[row.integer(0)], row.integer(1) >= 0,
+            (0...FrameRow.maxBytes).contains(row.integer(2)),
+            (0...FrameRow.maxBytes).contains(row.integer(3))
+          else { throw StoreError.impossibleRow("frame") }
+          frame(
+            FrameRow(
+              pack: pack, offset: UInt64(max(0, row.integer(1))),
+              frameBytes: Int(row.integer(2)), rawBytes: Int(row.integer(3))))
+        }
+      var copies: [ObjectRow] = []
+      func flush() {
+        if let kept = copies.firstIndex(where: { !all[$0.pack].isDoomed }), kept > 0 {
+          copies.swapAt(0, kept)
+        }
+        if !copies.isEmpty { object(copies) }
+        copies.removeAll(keepingCapacity: true)
+      }
+      try objectRows(database, numbers) { row in
+        if let last = copies.last, last.id != row.id || last.kind != row.kind { flush() }
+        copies.append(row)
+      }
+      flush()
     }
   }
 
@@ -202,8 +237,10 @@ extension Index {
         + "ORDER BY id, kind, length, pack, frame, start"
     ).rows { row in
       guard let kind = ObjectKind(rawValue: UInt8(truncatingIfNeeded: row.integer(1))),
-        let id = row.digest(0), let pack = numbers[row.integer(2)]
-      else { return }
+        let id = row.digest(0), let pack = numbers[row.integer(2)],
+        (0...FrameRow.maxBytes).contains(row.integer(4)),
+        (0...FrameRow.maxBytes).contains(row.integer(5))
+      else { throw StoreError.impossibleRow("object") }
       body(
         ObjectRow(
           kind: kind, id: id, pack: pack, frame: UInt64(max(0, row.integer(3))),

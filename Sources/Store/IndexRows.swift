@@ -35,7 +35,7 @@ struct IndexRows {
         PRAGMA page_size = \(IndexRows.pageBytes); PRAGMA auto_vacuum = INCREMENTAL;
         CREATE TABLE pack(
           id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
-          doomed INTEGER NOT NULL);
+          doomed INTEGER NOT NULL, objects INTEGER NOT NULL, sum INTEGER NOT NULL);
         CREATE TABLE frame(
           pack INTEGER NOT NULL, offset INTEGER NOT NULL, stored INTEGER NOT NULL,
           raw INTEGER NOT NULL, PRIMARY KEY(pack, offset)) WITHOUT ROWID;
@@ -66,7 +66,7 @@ struct IndexRows {
     var change = IndexChange()
     var found = listing.inOrder[...]
     try explainingSQLite {
-      try database.statement("SELECT id, name, doomed FROM pack ORDER BY id").rows { row in
+      try database.statement("SELECT id, name, doomed, sum FROM pack ORDER BY id").rows { row in
         guard let name = row.digest(1), row.integer(0) == packNumber(name) else {
           throw StoreError(.index, "the index", "names a pack wrongly")
         }
@@ -129,7 +129,7 @@ struct IndexRows {
   }
 
   private func addRows(_ packs: [FinishedPack], _ isDoomed: (Digest) -> Bool) throws {
-    let insertPack = try database.statement("INSERT INTO pack VALUES(?, ?, ?, ?)")
+    let insertPack = try database.statement("INSERT INTO pack VALUES(?, ?, ?, ?, ?, ?)")
     let insertFrame = try database.statement("INSERT INTO frame VALUES(?, ?, ?, ?)")
     let insertObject = try database.statement(
       "INSERT INTO object VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
@@ -138,15 +138,16 @@ struct IndexRows {
       let known = try database.statement("SELECT 1 FROM pack WHERE id = ?")
         .first(.integer(number)) { $0.integer(0) }
       if known != nil { continue }
-      try insertPack.run(
-        .integer(number), .blob(pack.name.bytes), .integer(Int64(pack.sizeBytes)),
-        .integer(isDoomed(pack.name) ? 1 : 0))
+      var sum = RowSum(pack.name, sizeBytes: Int64(clamping: pack.sizeBytes))
       var rows: [(object: (kind: ObjectKind, id: Digest, length: Int), frame: Int64, start: Int)] =
         []
       for frame in pack.frames {
         try insertFrame.run(
           .integer(number), .integer(Int64(frame.offset)), .integer(Int64(frame.frameBytes)),
           .integer(Int64(frame.rawBytes)))
+        sum.addFrame(
+          offset: Int64(frame.offset), frameBytes: Int64(frame.frameBytes),
+          rawBytes: Int64(frame.rawBytes))
         var start = 0
         for object in frame.objects {
           rows.append((object, Int64(frame.offset), start))
@@ -160,7 +161,15 @@ struct IndexRows {
           .blob(row.object.id.bytes), .integer(Int64(row.object.kind.rawValue)),
           .integer(number), .integer(row.frame), .integer(Int64(row.start)),
           .integer(Int64(row.object.length)))
+        // Two empty objects in one place are one row.
+        if database.changes == 0 { continue }
+        sum.addObject(
+          row.object.id, kind: Int64(row.object.kind.rawValue), frame: row.frame,
+          start: Int64(row.start), length: Int64(row.object.length))
       }
+      try insertPack.run(
+        .integer(number), .blob(pack.name.bytes), .integer(Int64(clamping: pack.sizeBytes)),
+        .integer(isDoomed(pack.name) ? 1 : 0), .integer(sum.objects), .integer(sum.stored))
     }
   }
 }

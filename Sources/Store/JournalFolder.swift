@@ -23,17 +23,22 @@ public struct JournalFolder: Sendable {
 
   /// The record of an image; nil where it has none.
   public func read(_ image: ImageName) throws(StoreError) -> [UInt8]? {
-    do throws(SystemError) {
-      return try layout.fileSystem.readSmallFile(
-        at: layout.journals.raw, image.bytes, limitBytes: JournalFolder.maxBytes)
-    } catch {
-      if error.code == .notFound { return nil }
-      throw .system(error, "the journal of \(image)")
+    let file = try explaining("the journal of \(image)") { () throws(SystemError) in
+      try layout.read(layout.journals, image.bytes, limitBytes: JournalFolder.maxBytes)
+    }
+    switch file {
+    case .content(let bytes): return bytes
+    case .absent: return nil
+    case .odd(let reason):
+      throw StoreError(
+        .damaged, "the journal of \(image)", "journal/\(image) in the store \(reason)",
+        advice: "'imgstore resume \(image) --abandon' moves it out of the way")
     }
   }
 
   /// Writes the record, in the place of an older one.
   public func write(_ bytes: [UInt8], of image: ImageName) throws(StoreError) {
+    try layout.requireWritable("the journal of \(image)")
     try explaining("the journal of \(image)") { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       let temporary = try TemporaryFile(layout)
@@ -55,7 +60,11 @@ public struct JournalFolder: Sendable {
       do throws(SystemError) {
         try layout.fileSystem.remove(at: layout.journals.raw, image.bytes, isDirectory: false)
       } catch {
-        if error.code != .notFound { throw error }
+        if error.code == .isDirectory || error.code == .notPermitted {
+          try layout.quarantine(layout.journals, image.bytes, as: "journal-\(image)")
+        } else if error.code != .notFound {
+          throw error
+        }
       }
       try layout.fileSystem.sync(layout.journals.raw)
     }
@@ -67,10 +76,9 @@ extension ObjectStore {
 
   /// Whether some process has the image's lock now.
   public func isBusy(_ image: ImageName) throws(StoreError) -> Bool {
-    try explaining("the lock of \(image)") { () throws(SystemError) in
-      let file = try layout.fileSystem.openFile(
-        at: layout.locks.raw, Array("image-".utf8) + image.bytes, [.readWrite, .create, .noFollow])
-      return try !layout.fileSystem.lock(file.raw, exclusive: true, wait: false)
+    if layout.isReadOnly { return false }
+    return try explaining("the lock of \(image)") { () throws(SystemError) in
+      try layout.lockIfFree(Array("image-".utf8) + image.bytes) == nil
     }
   }
 }

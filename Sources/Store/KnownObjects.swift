@@ -28,14 +28,28 @@ final class KnownObjects: Sendable {
   private static let rowsPerQuestion = 32
 
   private let index: Index
+  private let wanted: WantedObjects?
   private let state = Monitor(State())
 
-  init(_ index: Index) { self.index = index }
+  /// - Parameter wanted: all that the session may store; nil for everything.
+  init(_ index: Index, wanted: WantedObjects? = nil) {
+    self.index = index
+    self.wanted = wanted
+  }
+
+  /// Objects that callers have undertaken to store.
+  var claimedCount: Int { state.withLock { $0.claimed.count } }
 
   /// True when the caller must store the object; false when the store has it in a pack that is not
   /// doomed, or another caller of this session has undertaken to store it.
   func claim(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> Bool {
     let key = Key(kind: kind, id: id)
+    if let wanted {
+      if wanted.names.contains(ObjectName(kind: kind, id: id)) {
+        return state.withLock { $0.claimed.insert(key).inserted } && !wanted.isDryRun
+      }
+      guard wanted.takes(kind), !wanted.isDryRun else { return false }
+    }
     return try state.withLock { state throws(StoreError) in
       if state.claimed.contains(key) { return false }
       if state.table == nil {

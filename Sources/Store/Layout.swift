@@ -1,12 +1,14 @@
 // The store's folder (docs/format.md, "The folder"): what lies where, and making a new one.
 //
-//     format            "imgstore store\nversion 1\n"
+//     format            "imgstore store\nversion 2\n"
 //     packs/<sha256>    immutable; the name is the file's SHA-256
 //     doomed/<sha256>   packs on their way out (GarbageCollection.swift): read, never relied on
 //     refs/<image>/<n>  immutable, numbered from 1; creating one is the commit
+//     refs/<image>/removed   which numbers were removed
 //     tags/<image>/<t>  a number
 //     pins/<image>/<n>  why the snapshot must stay
 //     journal/<image>   a change of a live image that is under way
+//     quarantine/       damaged, misnamed and odd files that were moved out of the way
 //     tmp/              unfinished files; each is locked by its writer while it lives
 //     locks/            never removed, never read
 //     index.sqlite, index.stamp, cache/   may be deleted at any time
@@ -29,12 +31,16 @@ public struct Layout: Sendable {
   let temporary: Descriptor
   let locks: Descriptor
   public let cache: Descriptor
+  /// Nothing can be written: the file system is read-only, or the caller has no right to write.
+  public let isReadOnly: Bool
 
   static let formatName = Array("format".utf8)
   private static let folders = [
     "packs", "doomed", "refs", "tags", "pins", "journal", "tmp", "locks", "cache",
   ]
-  static let formatText = "imgstore store\nversion 1\n"
+  static let formatText = "imgstore store\nversion \(newestVersion)\n"
+  /// Version 2 has refs with numbers, and records of removed ones; version 1 is read as well.
+  static let newestVersion = 2
 
   /// Opens the store at `path`, making it where nothing is.
   /// - Parameter create: whether a missing or empty folder becomes a new store.
@@ -60,24 +66,72 @@ public struct Layout: Sendable {
           at: fileSystem.workingDirectory, path, followLink: true)
       }
     }
-    try prepare(fileSystem, root, name, create: create)
+    try prepare(fileSystem, root, path, name, create: create)
     return try explaining(name) { () throws(SystemError) in
-      func folder(_ name: String) throws(SystemError) -> Descriptor {
-        let bytes = Array(name.utf8)
-        do {
-          return try fileSystem.openDirectory(at: root.raw, bytes)
-        } catch {
-          guard error.code == .notFound else { throw error }
-          try makeDirectoryIfAbsent(fileSystem, root, bytes)
-          return try fileSystem.openDirectory(at: root.raw, bytes)
-        }
+      var isReadOnly = false
+      let locks = try folder("locks", fileSystem, root, &isReadOnly)
+      isReadOnly = isReadOnly || !LeasePhase.canWrite(fileSystem, locks)
+      func open(_ name: String) throws(SystemError) -> Descriptor {
+        try folder(name, fileSystem, root, &isReadOnly)
       }
+      let (packs, doomed, refs) = (try open("packs"), try open("doomed"), try open("refs"))
+      let (tags, pins, journals) = (try open("tags"), try open("pins"), try open("journal"))
+      let (temporary, cache) = (try open("tmp"), try open("cache"))
       return Layout(
-        fileSystem: fileSystem, root: root, path: path, packs: try folder("packs"),
-        doomed: try folder("doomed"), refs: try folder("refs"), tags: try folder("tags"),
-        pins: try folder("pins"), journals: try folder("journal"), temporary: try folder("tmp"),
-        locks: try folder("locks"), cache: try folder("cache"))
+        fileSystem: fileSystem, root: root, path: path, packs: packs, doomed: doomed, refs: refs,
+        tags: tags, pins: pins, journals: journals, temporary: temporary, locks: locks,
+        cache: cache, isReadOnly: isReadOnly)
     }
+  }
+
+  /// Opens a folder of the store, making it where it is missing.
+  ///
+  /// In a store that cannot be written a missing folder is an empty one. Something else under the name
+  /// of a folder that carries no meaning is moved to quarantine/.
+  private static func folder(
+    _ name: String, _ fileSystem: any FileSystem, _ root: Descriptor, _ isReadOnly: inout Bool
+  ) throws(SystemError) -> Descriptor {
+    let bytes = Array(name.utf8)
+    do {
+      return try fileSystem.openDirectory(at: root.raw, bytes)
+    } catch {
+      if error.code == .notDirectory || error.code == .loop,
+        ["tmp", "locks", "cache"].contains(name)
+      {
+        try setAside(fileSystem, root, bytes)
+      } else if error.code != .notFound {
+        throw error
+      }
+    }
+    do throws(SystemError) {
+      try makeDirectoryIfAbsent(fileSystem, root, bytes)
+    } catch {
+      guard error.isReadOnly else { throw error }
+      isReadOnly = true
+      return try emptyFolder(fileSystem)
+    }
+    return try fileSystem.openDirectory(at: root.raw, bytes)
+  }
+
+  /// `quarantine`, for what is in the way before the store is open.
+  private static func setAside(
+    _ fileSystem: any FileSystem, _ root: Descriptor, _ name: [UInt8]
+  ) throws(SystemError) {
+    try makeDirectoryIfAbsent(fileSystem, root, quarantineName)
+    let target = try fileSystem.openDirectory(at: root.raw, quarantineName)
+    try fileSystem.rename(
+      at: root.raw, name, to: target.raw, name + Array("-\(randomName())".utf8),
+      exclusively: true)
+  }
+
+  /// An open folder that has no name and no entries.
+  private static func emptyFolder(
+    _ fileSystem: any FileSystem
+  ) throws(SystemError) -> Descriptor {
+    let name = Array("/tmp/imgstore-\(randomName())".utf8)
+    try fileSystem.makeDirectory(at: fileSystem.workingDirectory, name, mode: 0o700)
+    defer { try? fileSystem.remove(at: fileSystem.workingDirectory, name, isDirectory: true) }
+    return try fileSystem.openDirectory(at: fileSystem.workingDirectory, name)
   }
 
   static let statCachePrefix = Array("stat-".utf8)
@@ -89,6 +143,7 @@ public struct Layout: Sendable {
 
   /// Forgets every stat cache: for when objects may have been lost.
   func removeStatCaches() {
+    if isReadOnly { return }
     for name in (try? fileSystem.names(of: cache.raw)) ?? []
     where name.starts(with: Layout.statCachePrefix) {
       try? fileSystem.remove(at: cache.raw, name, isDirectory: false)
@@ -97,7 +152,7 @@ public struct Layout: Sendable {
 
   /// Checks the format file; in an empty folder, writes it.
   private static func prepare(
-    _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String, create: Bool
+    _ fileSystem: any FileSystem, _ root: Descriptor, _ path: [UInt8], _ name: String, create: Bool
   ) throws(StoreError) {
     if let text = try readFormat(fileSystem, root, name) {
       try checkFormat(text, name)
@@ -130,23 +185,53 @@ public struct Layout: Sendable {
       try LeasePhase.prepare(fileSystem, locks)
       try fileSystem.rename(at: root.raw, new, to: root.raw, formatName, exclusively: false)
       try fileSystem.sync(root.raw)
+      try syncParent(fileSystem, of: path)
     }
+  }
+
+  /// Makes the name of a folder durable: the store's own, or one on the way to it.
+  private static func syncParent(
+    _ fileSystem: any FileSystem, of path: [UInt8]
+  ) throws(SystemError) {
+    let parent = try fileSystem.openDirectory(
+      at: fileSystem.workingDirectory, parentPath(of: path), followLink: true)
+    try fileSystem.sync(parent.raw)
   }
 
   private static func readFormat(
     _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String
   ) throws(StoreError) -> String? {
-    do throws(SystemError) {
-      return String(
-        decoding: try fileSystem.readSmallFile(at: root.raw, formatName, limitBytes: 4096),
-        as: UTF8.self)
-    } catch {
-      if error.code == .notFound { return nil }
-      throw .system(error, name)
+    let stat = try explaining(name) { () throws(SystemError) in
+      try fileSystem.statIfPresent(at: root.raw, formatName)
+    }
+    guard let stat else { return nil }
+    guard stat.kind == .file else {
+      throw StoreError(
+        .incompatible, name, "its file 'format' \(oddity(of: stat.kind))",
+        advice: "Restore that file: docs/format.md has its two lines")
+    }
+    return try explaining(name) { () throws(SystemError) in
+      // What may follow the two lines is of no concern.
+      let file = try fileSystem.openFile(
+        at: root.raw, formatName, [.read, .noFollow, .nonBlocking])
+      let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 8)
+      defer { buffer.deallocate() }
+      let n = try fileSystem.readFully(file.raw, at: 0, into: buffer)
+      return String(decoding: buffer[..<n], as: UTF8.self)
     }
   }
 
-  private static func checkFormat(_ text: String, _ name: String) throws(StoreError) {
+  /// The version that the store's file `format` names now.
+  func formatVersion() throws(StoreError) -> Int {
+    let name = "store \(printable(path))"
+    guard let text = try Layout.readFormat(fileSystem, root, name) else {
+      throw StoreError(.incompatible, name, "its file 'format' is gone")
+    }
+    return try Layout.checkFormat(text, name)
+  }
+
+  @discardableResult
+  private static func checkFormat(_ text: String, _ name: String) throws(StoreError) -> Int {
     let lines = text.split(separator: "\n")
     guard lines.count >= 2, lines[0] == "imgstore store", lines[1].hasPrefix("version "),
       let version = Int(lines[1].dropFirst(8))
@@ -155,11 +240,13 @@ public struct Layout: Sendable {
         .incompatible, name, "its file 'format' is not one of ours",
         advice: "Restore that file (the two lines stand in docs/format.md), or name another store")
     }
-    guard version == 1 else {
+    guard (1...newestVersion).contains(version) else {
       throw StoreError(
-        .incompatible, name, "it is of format version \(version); this imgstore reads version 1",
+        .incompatible, name,
+        "it is of format version \(version); this imgstore reads versions 1 to \(newestVersion)",
         advice: "Install a newer imgstore; this one has not touched the store")
     }
+    return version
   }
 
   private static func makePath(_ fileSystem: any FileSystem, _ path: [UInt8]) throws(SystemError) {
@@ -172,8 +259,17 @@ public struct Layout: Sendable {
       }
       try makePath(fileSystem, Array(path[..<slash]))
       try makeDirectoryIfAbsent(fileSystem, nil, path)
+      try syncParent(fileSystem, of: Array(path[..<slash]))
     }
   }
+}
+
+/// The folder that holds what `path` names; "." for a relative name.
+public func parentPath(of path: [UInt8]) -> [UInt8] {
+  var end = path.count
+  while end > 1, path[end - 1] == 0x2f { end -= 1 }
+  guard let slash = path[..<end].lastIndex(of: 0x2f) else { return [0x2e] }
+  return slash == 0 ? [0x2f] : Array(path[..<slash])
 }
 
 /// Makes a directory with mode 0700 unless it is there.

@@ -21,16 +21,16 @@ import Platform
 
 /// Shows, while it lives, that somebody relies on what the store had when it was taken.
 final class Lease: Sendable {
-  private let lock: FileLock
+  /// Nil in a store that cannot be written and whose lease files cannot be opened.
+  private let lock: FileLock?
 
-  private init(_ lock: FileLock) { self.lock = lock }
+  private init(_ lock: FileLock?) { self.lock = lock }
 
   static func take(_ layout: Layout) throws(StoreError) -> Lease {
     try explaining("the store's leases") { () throws(SystemError) in
       while true {
         let phase = try LeasePhase.current(layout)
-        let lock = try FileLock.acquire(
-          layout.fileSystem, at: layout.locks.raw, phase.leaseName, exclusive: false)
+        let lock = try layout.lock(phase.leaseName, exclusive: false)
         if try LeasePhase.current(layout) == phase { return Lease(lock) }
       }
     }
@@ -49,6 +49,17 @@ enum LeasePhase {
   static func current(_ layout: Layout) throws(SystemError) -> LeasePhase {
     let flag = try layout.fileSystem.statIfPresent(at: layout.locks.raw, one.flagName)
     return flag == nil ? .zero : .one
+  }
+
+  /// Whether the lease files can be opened to be written.
+  static func canWrite(_ fileSystem: any FileSystem, _ locks: Descriptor) -> Bool {
+    do throws(SystemError) {
+      _ = try fileSystem.openFile(
+        at: locks.raw, zero.leaseName, [.readWrite, .create, .noFollow, .nonBlocking])
+      return true
+    } catch {
+      return !error.isReadOnly
+    }
   }
 
   /// Makes the file whose name is the phase, so that turning it needs no space.
@@ -104,8 +115,7 @@ struct GracePeriod {
     var pause: UInt32 = 1000
     while true {
       let lock = try explaining("the store's leases") { () throws(SystemError) in
-        try FileLock.acquireIfFree(
-          layout.fileSystem, at: layout.locks.raw, phase.leaseName, exclusive: true)
+        try layout.lockIfFree(phase.leaseName)
       }
       if lock != nil { return nil }
       let isLate = monotonicSeconds() >= giveUpAt

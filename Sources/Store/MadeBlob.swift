@@ -325,6 +325,8 @@ public final class MadeBlob: Sendable {
     for case .deflated(let stream) in plan.spans {
       encoders.formUnion(stream.methods.map(\.encoder))
     }
+    // Stored blocks are copies: every program makes the same, and a plan names no encoder for them.
+    encoders.remove(.stored)
     for encoder in encoders.sorted(by: { $0.rawValue < $1.rawValue }) {
       let own = maker.fingerprint(of: encoder)
       if !plan.fingerprints.contains(own) {
@@ -431,7 +433,7 @@ extension ObjectStore {
   ) throws {
     let threads = min(processorCount, made.partCount)
     let ahead = PartsAhead(made, self, window: 2 * threads)
-    let handles = (0..<threads).map { _ in startThread { ahead.work() } }
+    let handles = try startWorkers(threads) { ahead.work() }
     defer {
       ahead.close()
       for handle in handles { handle.join() }

@@ -12,7 +12,6 @@ public final class ObjectStore: Sendable {
   /// Makes deflate streams again; nil where nobody said how.
   let maker: (any StreamMaker)?
   let openPlans = Monitor<[OpenPlan]>([])
-  private let rebuilt = Monitor(false)
 
   /// Opens the store at `path` and brings its index up to date.
   /// - Parameters:
@@ -37,7 +36,8 @@ public final class ObjectStore: Sendable {
   /// Begins a session that adds objects.
   public func beginSession(_ tuning: StoreTuning = StoreTuning()) throws(StoreError) -> WriteSession
   {
-    try WriteSession(layout, index, lease, tuning: tuning)
+    try layout.requireWritable("the store")
+    return try WriteSession(layout, index, lease, tuning: tuning)
   }
 
   /// What shows collectors that this store is in use.
@@ -49,7 +49,7 @@ public final class ObjectStore: Sendable {
     leases.withLock { $0 = new }
   }
 
-  /// Makes the index anew.
+  /// Rebuilds the index.
   public func reindex() throws(StoreError) { try index.rebuild() }
 
   public func totals() throws(StoreError) -> (packs: Int, objects: Int, storedBytes: UInt64) {
@@ -60,10 +60,13 @@ public final class ObjectStore: Sendable {
   public func lockImage(
     _ image: ImageName, onWait: () -> Void
   ) throws(StoreError) -> FileLock {
-    try explaining("the lock of \(image)") { () throws(SystemError) in
-      try FileLock.acquire(
-        layout.fileSystem, at: layout.locks.raw, Array("image-".utf8) + image.bytes,
-        exclusive: true, onWait: onWait)
+    try layout.requireWritable("image \(image)")
+    return try explaining("the lock of \(image)") { () throws(SystemError) in
+      let name = Array("image-".utf8) + image.bytes
+      guard let lock = try layout.lock(name, exclusive: true, onWait: onWait) else {
+        throw SystemError(code: .readOnly, "lock", name)
+      }
+      return lock
     }
   }
 
@@ -72,25 +75,12 @@ public final class ObjectStore: Sendable {
   /// Runs `body`, which reads many small objects, faster; others that add to the store have their turn.
   public func lookingUp<R>(_ body: () throws -> R) rethrows -> R { try index.lookingUp(body) }
 
-  /// Where an object is. An index that cannot tell is made anew, once, before "missing" is said.
+  /// Where an object is. The index is rebuilt, once a process, before "missing" is said.
   func place(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectPlace {
-    do throws(StoreError) {
-      if let place = try index.place(kind, id) { return place }
-    } catch {
-      guard error.kind == .index else { throw error }
-    }
-    try rebuildOnce()
+    if let place = try index.place(kind, id) { return place }
+    try index.rebuildOnce("index: rebuilt in search of an object that is missing")
     if let place = try index.place(kind, id) { return place }
     throw .missing("\(kind.noun) \(id.hex)", "no pack holds it")
-  }
-
-  /// Makes the index anew, unless that was done before; other threads wait for it and try again.
-  private func rebuildOnce() throws(StoreError) {
-    try rebuilt.withLock { isDone throws(StoreError) in
-      if isDone { return }
-      try index.rebuild(remark: "index: made anew, in search of an object that is missing")
-      isDone = true
-    }
   }
 
   func holds(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> Bool {
@@ -105,9 +95,23 @@ public final class ObjectStore: Sendable {
       return try frameAsIndexed(kind, id)
     } catch {
       // A wrong row and a damaged pack look alike; a new index tells them apart.
-      guard error.kind == .index || error.kind == .damaged else { throw error }
-      try rebuildOnce()
+      guard error.kind == .index || error.kind == .damaged || error.kind == .missing else {
+        throw error
+      }
+      try index.rebuildOnce("index: rebuilt, for it may have led to a wrong place")
+    }
+    do throws(StoreError) {
       return try frameAsIndexed(kind, id)
+    } catch {
+      guard error.kind == .damaged || error.kind == .missing else { throw error }
+      // One copy is damaged: another may be sound.
+      for place in try index.places(kind, id) {
+        guard let frame = try? packs.frame(place.address, frameBytes: place.frameBytes),
+          frame.header.holds(kind, id, start: place.start, length: place.length)
+        else { continue }
+        return (frame, place)
+      }
+      throw error
     }
   }
 

@@ -24,7 +24,7 @@ final class PackReader: Sendable {
     var begun: Set<FrameAddress> = []
   }
 
-  private let layout: Layout
+  let layout: Layout
   private let state = Monitor(State())
   private let decoder = DecoderPool()
   private let buffers: FrameBuffers
@@ -128,11 +128,16 @@ final class PackReader: Sendable {
   /// A pack may move to doomed/ and back while we look for it.
   private func find(_ pack: Digest) throws(StoreError) -> Descriptor {
     for folder in [layout.packs, layout.doomed, layout.packs] {
+      let opened: Layout.OpenedFile
       do throws(SystemError) {
-        return try layout.fileSystem.openFile(
-          at: folder.raw, Array(pack.hex.utf8), [.read, .noFollow])
+        opened = try layout.openRegular(folder, Array(pack.hex.utf8))
       } catch {
-        if error.code != .notFound { throw .system(error, "pack \(pack.hex)") }
+        if error.code == .notFound { continue }
+        throw .system(error, "pack \(pack.hex)")
+      }
+      switch opened {
+      case .file(let file, _): return file
+      case .odd(let reason): throw .damaged("pack \(pack.shortHex)", reason)
       }
     }
     throw .missing("pack \(pack.hex)", "the file is not in the store's folder packs/")
@@ -142,6 +147,25 @@ final class PackReader: Sendable {
   func forget(_ packs: some Sequence<Digest>) {
     state.withLock { state in
       for pack in packs { state.files[pack] = nil }
+    }
+  }
+
+  /// Runs `body`, which finds `file` under a name that no pack has.
+  func withFile(_ file: Descriptor, as name: Digest, _ body: () throws -> Void) rethrows {
+    state.update { $0.files[name] = file }
+    defer { forget([name]) }
+    try body()
+  }
+
+  /// Closes all packs and forgets all frames: other files may have their names now.
+  func forgetAll() {
+    state.update { state in
+      state.files = [:]
+      state.frames = [:]
+      state.order = []
+      state.heldBytes = 0
+      state.following = []
+      state.begun = []
     }
   }
 
@@ -179,7 +203,7 @@ final class PackReader: Sendable {
     let object = "pack \(address.pack.shortHex) at \(address.offset)"
     let file = try open(address.pack)
     guard frameBytes <= Int(FrameHeader.maxDirectoryBytes) + 2 * Int(FrameHeader.maxRawBytes) else {
-      throw .damaged(object, "the index gives the frame an impossible length")
+      throw .impossibleRow("frame")
     }
     let lent = buffers.take(frameBytes)
     defer { buffers.giveBack(lent) }
@@ -208,7 +232,7 @@ final class PackReader: Sendable {
     return frame
   }
 
-  private func readBytes(
+  func readBytes(
     _ file: Descriptor, _ object: String, at offset: UInt64, count: Int
   ) throws(StoreError) -> [UInt8] {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: max(count, 1), alignment: 8)

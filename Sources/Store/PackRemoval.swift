@@ -25,15 +25,12 @@ extension GarbageCollection {
   }
 
   private func doom(_ packs: [Digest]) throws {
-    let fileSystem = layout.fileSystem
     try store.index.changePacks { () throws(StoreError) in
       try explaining("the folder doomed/") { () throws(SystemError) in
         var done = 0
         for pack in packs {
-          let name = Array(pack.hex.utf8)
           do throws(SystemError) {
-            try fileSystem.rename(
-              at: layout.packs.raw, name, to: layout.doomed.raw, name, exclusively: false)
+            try store.index.move(pack, from: layout.packs, to: layout.doomed)
             done += 1
           } catch {
             // Even a name may need space: then those that have moved make room.
@@ -77,9 +74,7 @@ extension GarbageCollection {
       try explaining("the folder doomed/") { () throws(SystemError) in
         let back = files.filter { isMissed.contains($0.pack) }
         for file in back {
-          let name = Array(file.pack.hex.utf8)
-          try fileSystem.rename(
-            at: layout.doomed.raw, name, to: layout.packs.raw, name, exclusively: false)
+          try store.index.move(file.pack, from: layout.doomed, to: layout.packs)
         }
         if !back.isEmpty { try fileSystem.sync(layout.packs.raw) }
         for file in files where !isMissed.contains(file.pack) {
@@ -111,7 +106,7 @@ extension GarbageCollection {
     for pack in doomed {
       let contents: FinishedPack
       do throws(StoreError) {
-        contents = try store.index.scan(pack)
+        contents = try store.packs.scan(pack)
       } catch {
         // What it holds cannot be told, so it stays, for whoever wants to save the rest of it.
         guard error.kind == .damaged else { throw error }

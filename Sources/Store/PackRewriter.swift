@@ -63,7 +63,8 @@ struct PackRewriter: Sendable {
     let work = try prepare(packs)
     if work.jobs.isEmpty { return [] }
     let saysLevel = work.tuning.hashLog == nil
-    let writer = PackWriter(store.layout, level: saysLevel ? UInt32(work.tuning.level) : 0)
+    let writer = PackWriter(
+      store.layout, store.index, level: saysLevel ? UInt32(work.tuning.level) : 0)
     do {
       try run(work) { front, payload, raw, objects throws(StoreError) in
         try writer.append(front, payload, raw: raw, objects: objects)
@@ -147,7 +148,7 @@ struct PackRewriter: Sendable {
     var sources: [Source] = []
     var items: [Item] = []
     for pack in packs.sorted() {
-      let contents = try reading(pack) { () throws(StoreError) in try store.index.scan(pack) }
+      let contents = try reading(pack) { () throws(StoreError) in try store.packs.scan(pack) }
       for frame in contents.frames {
         var source = Source(
           address: FrameAddress(pack: pack, offset: frame.offset), frameBytes: frame.frameBytes)

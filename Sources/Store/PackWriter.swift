@@ -67,10 +67,12 @@ final class PackWriter: Sendable {
   private let finished = Monitor<[FinishedPack]>([])
 
   private let level: UInt32
+  private let index: Index
 
   /// - Parameter level: what the packs say of the level of their frames.
-  init(_ layout: Layout, level: UInt32 = 0) {
+  init(_ layout: Layout, _ index: Index, level: UInt32 = 0) {
     self.layout = layout
+    self.index = index
     self.level = level
     behind = WriteBehind(layout.fileSystem)
     box = Monitor(Box())
@@ -166,16 +168,19 @@ final class PackWriter: Sendable {
   }
 
   private func finish(_ pack: Detached) throws(StoreError) {
-    try explaining("pack \(pack.name.shortHex)") { () throws(SystemError) in
-      do throws(SystemError) {
+    do throws(StoreError) {
+      try explaining("pack \(pack.name.shortHex)") { () throws(SystemError) in
         try layout.fileSystem.sync(pack.temporary.file.raw)
-        try pack.temporary.publish(
-          in: layout.packs, as: Array(pack.name.hex.utf8), exclusively: false)
-      } catch {
-        pack.temporary.discard()
-        box.withLock { $0.state.broken = error }
-        throw error
       }
+      try index.publish(pack.temporary, as: pack.name, sizeBytes: pack.sizeBytes)
+    } catch {
+      pack.temporary.discard()
+      if case .system(let cause) = error.kind {
+        box.withLock { $0.state.broken = cause }
+      } else {
+        box.withLock { $0.state.broken = SystemError(code: .inputOutput, "publish a pack", []) }
+      }
+      throw error
     }
     finished.update {
       $0.append(FinishedPack(name: pack.name, sizeBytes: pack.sizeBytes, frames: pack.frames))

@@ -28,6 +28,7 @@ struct Reachability {
 
   /// Adds all snapshots of the store that are not in yet.
   mutating func addAll(of store: ObjectStore, progress: Progress) throws {
+    try store.refs.requireNoneLost()
     // The refs are read under a lock that others wait for: walking comes after.
     var roots: [ObjectReference] = []
     var added: Set<SnapshotName> = []

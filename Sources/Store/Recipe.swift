@@ -14,8 +14,10 @@ public struct Recipe: Hashable, Sendable {
   }
   public private(set) var runs: [Run] = []
   public private(set) var sizeBytes: UInt64 = 0
+  /// The blob's id is a sparse one (`SparseHash`).
+  public let isSparse: Bool
 
-  public init() {}
+  public init(isSparse: Bool = false) { self.isSparse = isSparse }
 
   public mutating func append(_ chunk: Digest, lengthBytes: Int) {
     sizeBytes += UInt64(lengthBytes)
@@ -26,11 +28,20 @@ public struct Recipe: Hashable, Sendable {
     }
   }
 
+  /// Appends a chunk, so many times.
+  public mutating func append(_ chunk: Digest, lengthBytes: Int, count: UInt64) {
+    if count == 0 { return }
+    append(chunk, lengthBytes: lengthBytes)
+    runs[runs.count - 1].count += count - 1
+    sizeBytes += UInt64(lengthBytes) * (count - 1)
+  }
+
   private static let chunksTag: UInt8 = 1
+  private static let sparseTag: UInt8 = 3
 
   public func encode() -> [UInt8] {
     var writer = ByteWriter()
-    writer.byte(Recipe.chunksTag)
+    writer.byte(isSparse ? Recipe.sparseTag : Recipe.chunksTag)
     writer.varint(sizeBytes)
     writer.varint(runs.count)
     for run in runs {
@@ -43,11 +54,12 @@ public struct Recipe: Hashable, Sendable {
 
   public static func decode(_ bytes: [UInt8]) throws(CodecError) -> Recipe {
     try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
-      guard try reader.byte() == chunksTag else {
+      let tag = try reader.byte()
+      guard tag == chunksTag || tag == sparseTag else {
         throw .corrupt("the recipe is no list of chunks")
       }
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")
-      var recipe = Recipe()
+      var recipe = Recipe(isSparse: tag == sparseTag)
       for _ in 0..<(try reader.count(bytesEach: 34)) {
         let count = try reader.varint(limit: size, "a run")
         let length = try reader.varint(limit: UInt64(FrameHeader.maxRawBytes), "a chunk's length")

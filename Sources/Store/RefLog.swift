@@ -5,6 +5,8 @@
 // 2. A ref holds the whole snapshot object; its id is recomputed at every read.
 //    Removing one: RefRemoval.swift. A number never comes to mean another snapshot.
 // 3. tags/<image>/<tag> holds a number; it is created exclusively, after its ref.
+// 4. A ref carries its image and its number (RefRecord.swift): one that was moved or swapped is damage.
+//    Numbers whose snapshots were removed are recorded (RemovedNumbers.swift): any other gap is a loss.
 
 import Codec
 import Platform
@@ -45,7 +47,6 @@ public struct CommittedSnapshot: Sendable {
 /// The history of the images in a store.
 public struct RefLog: Sendable {
   let layout: Layout
-  static let magic: [UInt8] = Array("IMGREF".utf8) + [1, 0x0a]
   static let maxBytes = 64 << 20
 
   /// The images that have snapshots.
@@ -75,10 +76,12 @@ public struct RefLog: Sendable {
 
   /// The highest number that an image has, or ever had.
   func highestNumber(of image: ImageName) throws(StoreError) -> Int {
-    try fileNames(of: image).compactMap { RefLog.number($0) ?? RefLog.removedNumber($0) }.max() ?? 0
+    try fileNames(of: image).compactMap {
+      RefLog.number($0) ?? RefLog.removedNumber($0) ?? RefLog.lostNumber($0)
+    }.max() ?? 0
   }
 
-  private func fileNames(of image: ImageName) throws(StoreError) -> [[UInt8]] {
+  func fileNames(of image: ImageName) throws(StoreError) -> [[UInt8]] {
     guard let folder = try open(layout.refs, image) else { return [] }
     return try explaining("the refs of \(image)") { () throws(SystemError) in
       try layout.fileSystem.names(of: folder.raw)
@@ -116,33 +119,32 @@ public struct RefLog: Sendable {
     guard let folder = try open(layout.refs, image) else {
       throw StoreError(.missing, object, "there is no such snapshot")
     }
-    let bytes: [UInt8]
-    do throws(SystemError) {
-      bytes = try layout.fileSystem.readSmallFile(
-        at: folder.raw, RefLog.fileName(number), limitBytes: RefLog.maxBytes)
-    } catch {
-      if error.code == .notFound {
-        throw StoreError(.missing, object, "there is no such snapshot")
-      }
-      throw .system(error, object)
+    let file = try explaining(object) { () throws(SystemError) in
+      try layout.read(folder, RefLog.fileName(number), limitBytes: RefLog.maxBytes)
     }
-    return try decoding(object) { () throws(CodecError) in
-      let snapshot = try RefLog.decode(bytes)
-      guard snapshot.snapshot.image == image.text else {
-        throw .corrupt("it is a snapshot of \(snapshot.snapshot.image)")
+    switch file {
+    case .absent: throw StoreError(.missing, object, "there is no such snapshot")
+    case .odd(let reason): throw .damaged(object, reason)
+    case .content(let bytes):
+      let record = try decoding(object) { () throws(CodecError) in
+        let record = try RefRecord.decode(bytes)
+        try record.requirePlace(image, number)
+        return record
       }
-      return CommittedSnapshot(number: number, id: snapshot.id, snapshot: snapshot.snapshot)
+      return CommittedSnapshot(number: number, id: record.id, snapshot: record.snapshot)
     }
   }
 
   /// Makes the snapshot part of the image's history: the commit.
   public func append(_ snapshot: Snapshot) throws(StoreError) -> CommittedSnapshot {
     let image = try ImageName(snapshot.image)
-    let bytes = RefLog.encode(snapshot)
-    guard bytes.count <= RefLog.maxBytes else {
+    try layout.requireWritable("the history of \(image)")
+    try upgrade()
+    let encoded = snapshot.encode()
+    guard encoded.count <= RefLog.maxBytes - RefRecord.maxFrameBytes else {
       throw StoreError(
         .refused, "the snapshot of \(image)",
-        "has a record of \(bytes.count) bytes, which is too much",
+        "has a record of \(encoded.count) bytes, which is too much",
         advice: "Look for an absurd number of unreadable files or of rows")
     }
     var number = try highestNumber(of: image) + 1
@@ -151,26 +153,24 @@ public struct RefLog: Sendable {
       let fileSystem = layout.fileSystem
       try makeDirectoryIfAbsent(fileSystem, layout.refs, image.bytes)
       let folder = try fileSystem.openDirectory(at: layout.refs.raw, image.bytes)
-      let temporary = try TemporaryFile(layout)
-      do throws(SystemError) {
-        try fileSystem.write(temporary.file.raw, bytes)
-        try fileSystem.sync(temporary.file.raw)
-        while true {
-          do throws(SystemError) {
-            try temporary.publish(in: folder, as: RefLog.fileName(number), exclusively: true)
-            break
-          } catch {
-            guard error.code == .exists else { throw error }
-            number += 1
-          }
+      let id = SHA256.digest(of: encoded)
+      while true {
+        let temporary = try TemporaryFile(layout)
+        do throws(SystemError) {
+          try fileSystem.write(
+            temporary.file.raw, RefRecord.encode(encoded, id, image, number))
+          try fileSystem.sync(temporary.file.raw)
+          try temporary.publish(in: folder, as: RefLog.fileName(number), exclusively: true)
+          break
+        } catch {
+          temporary.discard()
+          guard error.code == .exists else { throw error }
+          number += 1
         }
-      } catch {
-        temporary.discard()
-        throw error
       }
       try fileSystem.sync(folder.raw)
       if number == 1 { try fileSystem.sync(layout.refs.raw) }
-      return CommittedSnapshot(number: number, id: snapshot.id, snapshot: snapshot)
+      return CommittedSnapshot(number: number, id: id, snapshot: snapshot)
     }
   }
 
@@ -190,39 +190,16 @@ public struct RefLog: Sendable {
       if isTooLarge || isOver { return nil }
       number = sum
     }
-    return number
-  }
-
-  static func encode(_ snapshot: Snapshot) -> [UInt8] {
-    let body = snapshot.encode()
-    var writer = ByteWriter()
-    writer.raw(magic)
-    writer.word32(UInt32(body.count))
-    writer.raw(body)
-    writer.digest(SHA256.digest(of: body))
-    return writer.bytes
-  }
-
-  static func decode(_ bytes: [UInt8]) throws(CodecError) -> (id: Digest, snapshot: Snapshot) {
-    let body = try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
-      guard try reader.raw(min(magic.count, reader.remaining)) == magic else {
-        throw .corrupt("the file is no ref")
-      }
-      let body = try reader.raw(Int(try reader.word32()))
-      guard try reader.digest() == SHA256.digest(of: body) else {
-        throw .corrupt("its SHA-256 does not match")
-      }
-      try reader.expectEnd()
-      return body
-    }
-    return (SHA256.digest(of: body), try Snapshot.decode(body))
+    // One number has one name.
+    return number > 0 && name.elementsEqual(fileName(number)) ? number : nil
   }
 
   func open(_ parent: Descriptor, _ image: ImageName) throws(StoreError) -> Descriptor? {
     do throws(SystemError) {
       return try layout.fileSystem.openDirectory(at: parent.raw, image.bytes)
     } catch {
-      if error.code == .notFound { return nil }
+      // A file or a link in its place is no history; `verify` names it.
+      if error.isAbsent || error.code == .loop { return nil }
       throw .system(error, "the history of \(image)")
     }
   }

@@ -1,6 +1,11 @@
-// Names and promises beside the history: tags/<image>/<tag> holds a number, pins/<image>/<number>
-// holds why the snapshot must stay. Both are created exclusively, complete and synced, after their
-// ref, and removed by unlinking; before a ref goes, its tags and its pin do.
+// Names and promises for snapshots: tags/<image>/<tag> holds a number, pins/<image>/<number> holds why
+// the snapshot must stay. Both are created exclusively, complete and synced, after their ref, and
+// removed by unlinking; before a ref goes, its tags and its pin do.
+//
+// 1. The first line is the content. A second line says whose the file is and which snapshot is meant
+//    (RefMark): a file that was moved or swapped is found by `verify`.
+// 2. A file that cannot be read (a fifo, a folder, too large) is not a tag. A pin's name is enough to
+//    keep its snapshot.
 
 import Codec
 import Platform
@@ -12,10 +17,27 @@ extension RefLog {
     return try explaining("the tags of \(image)") { () throws(SystemError) in
       var tags: [String: Int] = [:]
       for name in try layout.fileSystem.names(of: folder.raw) {
-        guard let line = try readLine(name, in: folder), let number = Int(line) else { continue }
+        guard case .content(let bytes) = try readMark(name, in: folder),
+          let number = Int(RefMark(bytes).line)
+        else { continue }
         tags[String(decoding: name, as: UTF8.self)] = number
       }
       return tags
+    }
+  }
+
+  /// Refuses what depends on all tags of an image where one cannot be read.
+  public func requireReadableTags(of image: ImageName) throws(StoreError) {
+    guard let folder = try open(layout.tags, image) else { return }
+    let known = try tags(of: image)
+    let names = try explaining("the tags of \(image)") { () throws(SystemError) in
+      try layout.fileSystem.names(of: folder.raw)
+    }
+    for name in names.map({ String(decoding: $0, as: UTF8.self) }) where known[name] == nil {
+      throw StoreError(
+        .refused, "tag '\(printable(name.utf8))' of \(image)",
+        "cannot be read, so nobody can tell which snapshot it keeps",
+        advice: "'imgstore verify' says why; 'imgstore repair' moves it to quarantine/")
     }
   }
 
@@ -42,8 +64,9 @@ extension RefLog {
 
   public func setTag(_ tag: String, of image: ImageName, to number: Int) throws(StoreError) {
     try checkTag(tag, of: image)
+    let mark = RefMark("\(number)", owner: "\(image):\(tag)", snapshot: try? read(image, number).id)
     try create(
-      Array(tag.utf8), of: image, in: layout.tags, Array("\(number)\n".utf8),
+      Array(tag.utf8), of: image, in: layout.tags, mark.bytes,
       "tag '\(tag)' of \(image)")
   }
 
@@ -66,8 +89,12 @@ extension RefLog {
     return try explaining("the pins of \(image)") { () throws(SystemError) in
       var pins: [Int: String] = [:]
       for name in try layout.fileSystem.names(of: folder.raw) {
-        guard let number = Int(String(decoding: name, as: UTF8.self)) else { continue }
-        pins[number] = try readLine(name, in: folder)
+        guard let number = RefLog.number(name) else { continue }
+        switch try readMark(name, in: folder) {
+        case .content(let bytes): pins[number] = RefMark(bytes).line
+        case .odd: pins[number] = "(the reason cannot be read)"
+        case .absent: break
+        }
       }
       return pins
     }
@@ -84,7 +111,8 @@ extension RefLog {
     if try pins(of: image)[number] != nil {
       throw StoreError(.refused, "\(image)@\(number)", "is pinned already")
     }
-    try create(RefLog.fileName(number), of: image, in: layout.pins, Array("\(why)\n".utf8), object)
+    let mark = RefMark(why, owner: "\(image)@\(number)", snapshot: try? read(image, number).id)
+    try create(RefLog.fileName(number), of: image, in: layout.pins, mark.bytes, object)
   }
 
   /// - Returns: false where it was not pinned.
@@ -95,23 +123,15 @@ extension RefLog {
 
   // MARK: Files
 
-  /// The first line of a file; nil where it has just been removed.
-  private func readLine(
-    _ name: [UInt8], in folder: Descriptor
-  ) throws(SystemError) -> String? {
-    do throws(SystemError) {
-      let text = try layout.fileSystem.readSmallFile(at: folder.raw, name, limitBytes: 4096)
-      return String(decoding: text.prefix { $0 != 0x0a }, as: UTF8.self)
-    } catch {
-      if error.code == .notFound { return nil }
-      throw error
-    }
+  func readMark(_ name: [UInt8], in folder: Descriptor) throws(SystemError) -> StoredFile {
+    try layout.read(folder, name, limitBytes: RefMark.maxBytes)
   }
 
   private func create(
     _ name: [UInt8], of image: ImageName, in parent: Descriptor, _ text: [UInt8],
     _ object: String
   ) throws(StoreError) {
+    try layout.requireWritable(object)
     try explaining(object) { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       try makeDirectoryIfAbsent(fileSystem, parent, image.bytes)
@@ -135,6 +155,7 @@ extension RefLog {
     _ name: [UInt8], of image: ImageName, from parent: Descriptor, _ object: String
   ) throws(StoreError) -> Bool {
     guard let folder = try open(parent, image) else { return false }
+    try layout.requireWritable(object)
     return try explaining(object) { () throws(SystemError) in
       do throws(SystemError) {
         try layout.fileSystem.remove(at: folder.raw, name, isDirectory: false)
@@ -145,5 +166,40 @@ extension RefLog {
       try layout.fileSystem.sync(folder.raw)
       return true
     }
+  }
+}
+
+/// The content of a tag or a pin.
+struct RefMark {
+  static let maxBytes = 4096
+
+  /// A tag's number, or why a snapshot is pinned.
+  let line: String
+  /// "compute:golden" of a tag, "compute@3" of a pin; nil where an older version wrote the file.
+  let owner: String?
+  /// The snapshot that is meant.
+  let snapshot: Digest?
+
+  init(_ line: String, owner: String, snapshot: Digest?) {
+    (self.line, self.owner, self.snapshot) = (line, owner, snapshot)
+  }
+
+  init(_ bytes: [UInt8]) {
+    let lines = bytes.split(separator: 0x0a, omittingEmptySubsequences: false).map {
+      String(decoding: $0, as: UTF8.self)
+    }
+    line = lines.first ?? ""
+    let second = lines.dropFirst().first ?? ""
+    guard let blank = second.lastIndex(of: " ") else {
+      (owner, snapshot) = (nil, nil)
+      return
+    }
+    owner = String(second[..<blank])
+    snapshot = Digest(hex: second[second.index(after: blank)...])
+  }
+
+  var bytes: [UInt8] {
+    let second = owner.flatMap { owner in snapshot.map { "\(owner) \($0.hex)\n" } } ?? ""
+    return Array("\(line)\n\(second)".utf8)
   }
 }

@@ -1,8 +1,8 @@
 // Taking snapshots out of the history.
 //
-// 1. A ref goes by one unlink, or, where it is the highest of its image, by one rename to
-//    <n>.removed: the number is then still seen to be used, and no later snapshot gets it. A crash
-//    leaves the snapshot whole or gone.
+// 1. A ref goes by one rename to <n>.removed: a crash leaves the snapshot whole or gone. The number is
+//    then recorded (RemovedNumbers.swift), and the file unlinked, unless it is the image's highest: no
+//    later snapshot gets its number. On a full disk the files stay, empty, until a later removal.
 // 2. Its tags and its pin go first: a crash in between leaves a snapshot without a tag, never a tag
 //    without a snapshot.
 // 3. The folder is synced before anything that the snapshot alone needed may be collected.
@@ -14,14 +14,19 @@ import Codec
 import Platform
 
 extension RefLog {
-  private static let lockName = Array("refs".utf8)
-  private static let removedSuffix = Array(".removed".utf8)
+  static let lockName = Array("refs".utf8)
+  static let removedSuffix = Array(".removed".utf8)
+  static let lostSuffix = Array(".lost".utf8)
 
   /// The number in the name of what a removed snapshot left.
-  static func removedNumber(_ name: [UInt8]) -> Int? {
-    guard name.count > removedSuffix.count, name.suffix(removedSuffix.count) == removedSuffix[...]
-    else { return nil }
-    return number(name.dropLast(removedSuffix.count))
+  static func removedNumber(_ name: [UInt8]) -> Int? { number(name, suffix: removedSuffix) }
+
+  /// The number in the name of what `repair` left of a ref that it moved to quarantine/.
+  static func lostNumber(_ name: [UInt8]) -> Int? { number(name, suffix: lostSuffix) }
+
+  private static func number(_ name: [UInt8], suffix: [UInt8]) -> Int? {
+    guard name.count > suffix.count, name.suffix(suffix.count) == suffix[...] else { return nil }
+    return number(name.dropLast(suffix.count))
   }
 
   /// Removes snapshots of one image, whatever is said of them elsewhere. The caller holds the
@@ -29,40 +34,38 @@ extension RefLog {
   /// - Returns: the bytes that their refs had.
   @discardableResult
   public func remove(_ image: ImageName, _ numbers: [Int]) throws(StoreError) -> UInt64 {
+    try layout.requireWritable("the history of \(image)")
     guard let folder = try open(layout.refs, image) else { return 0 }
+    try upgrade()
     let gone = Set(numbers)
     for (tag, number) in try tags(of: image) where gone.contains(number) {
       try removeTag(tag, of: image)
     }
     for number in numbers { _ = try unpin(image, number) }
+    let lost = Set(try lostNumbers(of: image))
     let highest = try highestNumber(of: image)
     return try explaining("the refs of \(image)") { () throws(SystemError) in
       let fileSystem = layout.fileSystem
-      let lock = try FileLock.acquire(
-        fileSystem, at: layout.locks.raw, RefLog.lockName, exclusive: true)
+      let lock = try layout.lock(RefLog.lockName, exclusive: true)
       defer { withExtendedLifetime(lock) {} }
       var freedBytes: UInt64 = 0
       for number in gone.sorted() {
         let name = RefLog.fileName(number)
-        guard let stat = try fileSystem.statIfPresent(at: folder.raw, name) else { continue }
-        if number == highest {
-          let mark = name + RefLog.removedSuffix
+        let mark = name + RefLog.removedSuffix
+        if let stat = try fileSystem.statIfPresent(at: folder.raw, name) {
           try fileSystem.rename(at: folder.raw, name, to: folder.raw, mark, exclusively: false)
-          // Its name is what counts; its content is only space.
-          let file = try fileSystem.openFile(at: folder.raw, mark, [.write, .truncate])
-          withExtendedLifetime(file) {}
-        } else {
-          try fileSystem.remove(at: folder.raw, name, isDirectory: false)
-        }
-        freedBytes &+= stat.size
-      }
-      // Only the highest number must be remembered.
-      for name in try fileSystem.names(of: folder.raw) {
-        if let number = RefLog.removedNumber(name), number < highest {
-          try fileSystem.remove(at: folder.raw, name, isDirectory: false)
+          freedBytes &+= stat.size
+        } else if lost.contains(number) {
+          let marker = name + RefLog.lostSuffix
+          if try fileSystem.statIfPresent(at: folder.raw, marker) != nil {
+            try fileSystem.rename(at: folder.raw, marker, to: folder.raw, mark, exclusively: false)
+          } else {
+            _ = try fileSystem.openFile(at: folder.raw, mark, [.write, .create, .noFollow])
+          }
         }
       }
       try fileSystem.sync(folder.raw)
+      try foldRemoved(image, folder, highest: highest)
       return freedBytes
     }
   }
@@ -82,14 +85,16 @@ extension RefLog {
     except known: Set<SnapshotName> = [], _ body: (CommittedSnapshot) throws -> Void
   ) throws {
     let lock = try explaining("the refs") { () throws(SystemError) in
-      try FileLock.acquire(
-        layout.fileSystem, at: layout.locks.raw, RefLog.lockName, exclusive: false)
+      try layout.lock(RefLog.lockName, exclusive: false)
     }
     defer { withExtendedLifetime(lock) {} }
     for image in try everyImage() {
       if let folder = try open(layout.refs, image) {
-        try explaining("the refs of \(image)") { () throws(SystemError) in
-          try layout.fileSystem.sync(folder.raw)
+        // A read-only file system may refuse it, and removes nothing.
+        if !layout.isReadOnly {
+          try explaining("the refs of \(image)") { () throws(SystemError) in
+            try layout.fileSystem.sync(folder.raw)
+          }
         }
       }
       for number in try numbers(of: image) {

@@ -39,11 +39,8 @@ struct ReferenceReader {
   init(_ store: ObjectStore) throws(StoreError) {
     self.store = store
     try store.index.refresh()
-    var recipes = PrefixSet()
-    try store.index.forEachID { kind, id in
-      if kind == .recipe { recipes.insert(prefixKey(kind, id)) }
-    }
-    self.recipes = recipes
+    // Checked: a recipe that rot in the index hides would cost the chunks that it names.
+    recipes = try store.index.checkedIDs(of: .recipe)
   }
 
   /// The objects that a directory or blob consists of, and what its entries or parts refer to.

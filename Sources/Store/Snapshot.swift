@@ -41,6 +41,16 @@ public struct Snapshot: Hashable, Sendable {
       case absent = 5
       /// The image's folder holds neither tree nor kernel nor packed image.
       case noImageFiles = 6
+      /// The store itself, or a file of an unfinished change: never part of a tree.
+      case ownFiles = 7
+      /// The root of a btrfs subvolume, kept as a directory.
+      case subvolume = 8
+      /// A read-only btrfs subvolume that is a snapshot of another one: not included.
+      case subvolumeSnapshot = 9
+      /// A file system is mounted on this directory, which a component lies in, or is.
+      case mountedFolder = 10
+      /// Neither the kernel nor /proc says what is mounted below a component.
+      case unknownMounts = 11
       /// The archive that the tree came from said more of its entries than was kept.
       case attributesLost = 20
     }
@@ -55,8 +65,20 @@ public struct Snapshot: Hashable, Sendable {
     /// The snapshot is not the exact state because of this.
     public var isProblem: Bool {
       switch kind {
-      case .unreadable, .changedWhileRead, .vanished, .noImageFiles, .attributesLost: true
-      case .mountPoint, .absent: false
+      case .unreadable, .changedWhileRead, .vanished, .noImageFiles, .unknownMounts,
+        .attributesLost:
+        true
+      case .mountPoint, .absent, .ownFiles, .subvolume, .subvolumeSnapshot, .mountedFolder: false
+      }
+    }
+
+    /// What is at the path is not the image's, and no command changes it.
+    public var isExclusion: Bool {
+      switch kind {
+      case .mountPoint, .ownFiles, .subvolumeSnapshot: true
+      case .unreadable, .changedWhileRead, .vanished, .absent, .noImageFiles, .subvolume,
+        .mountedFolder, .unknownMounts, .attributesLost:
+        false
       }
     }
   }

@@ -87,6 +87,7 @@ struct SpaceSurvey {
       packs[row.pack].frames[at].add(row.length, usage)
     }
     try index.survey { rows in
+      doubled = PrefixSet()
       packs = rows.map { Pack(name: $0.name, sizeBytes: $0.sizeBytes, isDoomed: $0.isDoomed) }
     } frame: { row in
       packs[row.pack].frames.append(

@@ -24,31 +24,29 @@ public struct StoreContents: Sendable {
 extension ObjectStore {
   /// Counts what is in the packs, each copy of an object.
   public func contents() throws(StoreError) -> StoreContents {
-    try explainingSQLite {
-      try index.connection.withLock { database in
-        func unsigned(_ value: Int64) -> UInt64 { UInt64(max(0, value)) }
-        var kinds: [StoreContents.Kind] = []
-        try database?.statement(
-          "SELECT kind, count(*), coalesce(sum(length), 0) FROM object GROUP BY kind ORDER BY kind"
-        ).rows { row in
-          guard let kind = ObjectKind(rawValue: UInt8(truncatingIfNeeded: row.integer(0))) else {
-            return
-          }
-          kinds.append(
-            .init(kind: kind, count: Int(row.integer(1)), rawBytes: unsigned(row.integer(2))))
+    try index.query { database in
+      func unsigned(_ value: Int64) -> UInt64 { UInt64(max(0, value)) }
+      var kinds: [StoreContents.Kind] = []
+      try database.statement(
+        "SELECT kind, count(*), coalesce(sum(length), 0) FROM object GROUP BY kind ORDER BY kind"
+      ).rows { row in
+        guard let kind = ObjectKind(rawValue: UInt8(truncatingIfNeeded: row.integer(0))) else {
+          return
         }
-        var packs: [(count: Int, bytes: UInt64)] = [(0, 0), (0, 0)]
-        try database?.statement("SELECT doomed, count(*), sum(size) FROM pack GROUP BY doomed")
-          .rows { row in
-            packs[row.integer(0) == 0 ? 0 : 1] = (Int(row.integer(1)), unsigned(row.integer(2)))
-          }
-        let frames = try database?.statement("SELECT count(*), coalesce(sum(raw), 0) FROM frame")
-          .first { (Int($0.integer(0)), unsigned($0.integer(1))) }
-        return StoreContents(
-          kinds: kinds, packs: packs[0].count, packBytes: packs[0].bytes,
-          doomedPacks: packs[1].count, doomedBytes: packs[1].bytes, frames: frames?.0 ?? 0,
-          rawBytes: frames?.1 ?? 0)
+        kinds.append(
+          .init(kind: kind, count: Int(row.integer(1)), rawBytes: unsigned(row.integer(2))))
       }
+      var packs: [(count: Int, bytes: UInt64)] = [(0, 0), (0, 0)]
+      try database.statement("SELECT doomed, count(*), sum(size) FROM pack GROUP BY doomed")
+        .rows { row in
+          packs[row.integer(0) == 0 ? 0 : 1] = (Int(row.integer(1)), unsigned(row.integer(2)))
+        }
+      let frames = try database.statement("SELECT count(*), coalesce(sum(raw), 0) FROM frame")
+        .first { (Int($0.integer(0)), unsigned($0.integer(1))) }
+      return StoreContents(
+        kinds: kinds, packs: packs[0].count, packBytes: packs[0].bytes,
+        doomedPacks: packs[1].count, doomedBytes: packs[1].bytes, frames: frames?.0 ?? 0,
+        rawBytes: frames?.1 ?? 0)
     }
   }
 }

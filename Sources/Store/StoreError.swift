@@ -27,8 +27,18 @@ public struct StoreError: ExplainedError {
   public let finding: String
   public let advice: String
 
+  /// Of an error of kind `index`: a rebuilt index may do better.
+  let isIndexDamage: Bool
+
   public init(_ kind: Kind, _ object: String, _ finding: String, advice: String = "") {
+    self.init(kind, object, finding, advice: advice, isIndexDamage: true)
+  }
+
+  init(
+    _ kind: Kind, _ object: String, _ finding: String, advice: String = "", isIndexDamage: Bool
+  ) {
     self.kind = kind
+    self.isIndexDamage = isIndexDamage
     self.object = object
     self.finding = finding
     self.advice = advice
@@ -45,13 +55,14 @@ public struct StoreError: ExplainedError {
   static func damaged(_ object: String, _ finding: String) -> StoreError {
     StoreError(
       .damaged, object, finding,
-      advice: "Run 'imgstore verify --deep' to see which snapshots are affected")
+      advice: "Run 'imgstore verify --deep' to see which snapshots are affected, then "
+        + "'imgstore repair'")
   }
 
   static func missing(_ object: String, _ finding: String) -> StoreError {
     StoreError(
       .missing, object, finding,
-      advice: "Run 'imgstore verify' to see which snapshots are affected")
+      advice: "Run 'imgstore verify' to see which snapshots are affected, then 'imgstore repair'")
   }
 }
 

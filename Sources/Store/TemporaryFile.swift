@@ -56,11 +56,13 @@ final class TemporaryFile: Sendable {
     var freedBytes: UInt64 = 0
     for name in try fileSystem.names(of: layout.temporary.raw) {
       do {
-        let file = try fileSystem.openFile(at: layout.temporary.raw, name, [.read, .noFollow])
+        // A fifo, a folder or a link there is nobody's unfinished file.
+        guard case .file(let file, let stat) = try layout.openRegular(layout.temporary, name) else {
+          continue
+        }
         if try fileSystem.lock(file.raw, exclusive: true, wait: false) {
-          let size = try fileSystem.stat(file.raw).size
           try fileSystem.remove(at: layout.temporary.raw, name, isDirectory: false)
-          freedBytes &+= size
+          freedBytes &+= stat.size
         }
       } catch {
         if error.code != .notFound { throw error }

@@ -3,8 +3,9 @@
 // 1. Plain verify reads the refs and all trees, and asks the index for every chunk.
 // 2. Deep verify also reads every byte: each pack against its name, each object against its id,
 //    each blob of several chunks against its own. What recipes make is made, and compared likewise.
-// 3. It changes nothing, and goes on after damage: every finding is listed with the snapshots and
-//    paths that it reaches.
+// 3. It changes nothing but its own record (VerifyPacks.swift), and goes on after damage: every finding is
+//    listed with the snapshots and paths that it reaches.
+// 4. The index is compared with its own sums first: what is said of packs is never said because of it.
 
 import Codec
 import Platform
@@ -17,6 +18,11 @@ public struct VerifyReport: Sendable {
     public let finding: String
     /// Snapshots that cannot be had whole because of it, with the first path in each.
     public var affected: [(snapshot: String, path: [UInt8])] = []
+
+    public init(object: String, finding: String) {
+      self.object = object
+      self.finding = finding
+    }
   }
   public var snapshots = 0
   public var packs = 0
@@ -25,6 +31,8 @@ public struct VerifyReport: Sendable {
   public var problems: [Problem] = []
   /// Snapshots that were incomplete when they were taken.
   public var incomplete: [String] = []
+  /// Of the whole store; nil where no packs were read.
+  public var coverage: VerifyCoverage?
 
   public var isClean: Bool { problems.isEmpty }
 }
@@ -32,21 +40,34 @@ public struct VerifyReport: Sendable {
 extension ObjectStore {
   /// Checks the store; see the rules above.
   public func verify(deep: Bool, progress: Progress) throws -> VerifyReport {
+    try verify(VerifyRequest(deep: deep), progress: progress)
+  }
+
+  /// Checks the store, or the packs of it that were not read for the longest time.
+  public func verify(_ request: VerifyRequest, progress: Progress) throws -> VerifyReport {
     let run = VerifyRun(self, progress)
-    if deep { try run.checkPacks() }
+    try index.refresh()
+    _ = try index.checkedIDs()
+    if request.readsPacks {
+      try run.checkPacks(request)
+      try run.dropHealedObjects()
+    }
     try run.checkSnapshots()
-    if deep { try run.checkBlobs() }
+    try run.checkMarks()
+    if request.deep { try run.checkBlobs() }
     return run.report
   }
 }
 
 /// One verification under way.
-private final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
-  private let store: ObjectStore
-  private let progress: Progress
-  private let found = Monitor(VerifyReport())
+final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
+  let store: ObjectStore
+  let progress: Progress
+  let found = Monitor(VerifyReport())
+  /// Frames in which something is wrong.
+  let badFrames = Monitor<Set<FrameAddress>>([])
   /// Objects whose bytes are not what their id says.
-  private let damaged = Monitor<[ObjectName: String]>([:])
+  let damaged = Monitor<[ObjectName: String]>([:])
   /// Trees seen whole already, by (tree, times).
   private var goodTrees: Set<Tree.IDs> = []
   private var goodObjects: Set<ObjectName> = []
@@ -61,143 +82,17 @@ private final class VerifyRun: @unchecked Sendable {  // threads touch only the 
 
   var report: VerifyReport { found.withLock { $0 } }
 
-  // MARK: Packs
-
-  func checkPacks() throws {
-    let listing = try store.index.packs()
-    // A collector may remove what it has doomed before we began.
-    let mayGo = Set(listing.doomed)
-    let packs = listing.kept + listing.doomed
-    let total = try store.totals()
-    progress.begin("reading packs", totalBytes: total.storedBytes)
-    let next = Monitor(0)
-    try runThreads(max(1, min(processorCount, packs.count))) { _ in
-      while true {
-        let i = next.withLock { i in
-          defer { i += 1 }
-          return i
-        }
-        guard i < packs.count else { return }
-        do throws(StoreError) { try self.checkPack(packs[i]) } catch {
-          if error.kind == .missing, mayGo.contains(packs[i]) { continue }
-          self.add(error.object, error.finding)
-        }
-      }
-    }
-    found.withLock { $0.packs = packs.count }
-  }
-
-  private func checkPack(_ name: Digest) throws(StoreError) {
-    let file = try store.packs.open(name)
-    var whole = SHA256()
-    var hash = SHA256()
-    var offset: UInt64 = 0
-    var objects = 0
-    let object = "pack \(name.shortHex)"
-    let front = try read(file, object, at: 0, count: PackFormat.headerBytes)
-    whole.update(front)
-    offset += UInt64(front.count)
-    if PackFormat.level(of: front) == nil { add(object, "its header is not that of a pack") }
-    while let header = try frameHeader(file, name, at: offset) {
-      let bytes = try read(file, object, at: offset, count: header.frameBytes)
-      whole.update(bytes)
-      objects += header.objects.count
-      check(header, bytes, "\(object) at \(offset)", &hash)
-      offset += UInt64(bytes.count)
-      progress.add(bytes: UInt64(bytes.count))
-      if bytes.count < header.frameBytes { break }
-    }
-    // What follows the last readable frame belongs to the name as well.
-    while true {
-      let rest = try read(file, object, at: offset, count: 1 << 20)
-      if rest.isEmpty { break }
-      whole.update(rest)
-      offset += UInt64(rest.count)
-    }
-    let digest = whole.finish()
-    if digest != name {
-      add(object, "its SHA-256 is \(digest.hex), not its name: the file was changed or damaged")
-    }
-    found.withLock { [offset, objects] in
-      $0.objects += objects
-      $0.checkedBytes += offset
-    }
-  }
-
-  private func frameHeader(
-    _ file: Descriptor, _ name: Digest, at offset: UInt64
-  ) throws(StoreError) -> FrameHeader? {
-    do throws(StoreError) {
-      return try store.packs.header(file, name, at: offset)
-    } catch {
-      guard error.kind == .damaged else { throw error }
-      add(error.object, error.finding)
-      return nil
-    }
-  }
-
-  private func check(
-    _ header: FrameHeader, _ bytes: [UInt8], _ name: String, _ hash: inout SHA256
-  ) {
-    var decoded: DecodedFrame?
-    var why = "the frame is cut off"
-    if bytes.count == header.frameBytes {
-      bytes.withUnsafeBytes { buffer in
-        do throws(CodecError) { decoded = try store.packs.decode(header, buffer) } catch {
-          why = "\(error)"
-        }
-      }
-    }
-    guard let frame = decoded else {
-      add(name, why)
-      damaged.withLock { damaged in
-        for object in header.objects {
-          damaged[ObjectName(kind: object.kind, id: object.id)] = name
-        }
-      }
-      return
-    }
-    for object in header.objects where object.kind != .recipe {
-      let digest = frame.withBytes(start: object.start, length: object.length) {
-        hash.digest(of: $0)
-      }
-      if digest != object.id {
-        add("\(object.kind.noun) \(object.id.hex)", "its bytes hash to \(digest.hex)")
-        damaged.withLock { $0[ObjectName(kind: object.kind, id: object.id)] = name }
-      }
-    }
-  }
-
-  private func read(
-    _ file: Descriptor, _ object: String, at offset: UInt64, count: Int
-  ) throws(StoreError) -> [UInt8] {
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, count), alignment: 64)
-    defer { buffer.deallocate() }
-    let n = try explaining(object) { () throws(SystemError) in
-      try store.layout.fileSystem.readFully(
-        file.raw, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
-    }
-    return [UInt8](buffer[..<n])
-  }
-
   // MARK: Snapshots
 
   func checkSnapshots() throws {
     progress.begin("checking snapshots")
-    for image in try store.refs.images() {
-      for number in try store.refs.numbers(of: image) {
-        do throws(StoreError) {
-          guard let committed = try store.refs.readIfPresent(image, number) else { continue }
-          found.withLock { $0.snapshots += 1 }
-          if !committed.snapshot.isComplete {
-            found.withLock { $0.incomplete.append(committed.name) }
-          }
-          for piece in committed.snapshot.pieces {
-            _ = check(piece.entry, committed.name, piece.path)
-          }
-        } catch {
-          found.withLock { $0.snapshots += 1 }
-          add(error.object, error.finding, ("\(image)@\(number)", []))
+    for image in try store.refs.everyImage() {
+      for committed in try checkHistory(image) {
+        if !committed.snapshot.isComplete {
+          found.withLock { $0.incomplete.append(committed.name) }
+        }
+        for piece in committed.snapshot.pieces {
+          _ = check(piece.entry, committed.name, piece.path)
         }
       }
     }
@@ -260,10 +155,10 @@ private final class VerifyRun: @unchecked Sendable {  // threads touch only the 
         if self.goodObjects.contains(chunk) { continue }
         let place = try self.store.place(.chunk, id)
         guard place.length == part.lengthBytes else {
-          throw StoreError(.damaged, "chunk \(id)", "has another length than its recipe says")
+          throw StoreError.damaged("chunk \(id)", "has another length than its recipe says")
         }
         if let frame = self.damaged.withLock({ $0[chunk] }) {
-          throw StoreError(.damaged, "chunk \(id)", "is damaged in \(frame)")
+          throw StoreError.damaged("chunk \(id)", "is damaged in \(frame)")
         }
         self.goodObjects.insert(chunk)
       }
@@ -324,7 +219,6 @@ private final class VerifyRun: @unchecked Sendable {  // threads touch only the 
       "checking large files", totalBytes: blobs.reduce(0) { $0 + $1.value.sizeBytes })
     let next = Monitor(0)
     try runThreads(max(1, min(processorCount, blobs.count))) { _ in
-      var hash = SHA256()
       while true {
         let i = next.withLock { i in
           defer { i += 1 }
@@ -333,12 +227,9 @@ private final class VerifyRun: @unchecked Sendable {  // threads touch only the 
         guard i < blobs.count else { return }
         let (blob, facts) = blobs[i]
         do {
-          hash.reset()
-          try self.store.read(blob, sizeBytes: facts.sizeBytes) { _, bytes in
-            hash.update(bytes)
-            self.progress.add(bytes: UInt64(bytes.count))
+          let digest = try self.store.computeID(of: blob, sizeBytes: facts.sizeBytes) {
+            self.progress.add(bytes: $0)
           }
-          let digest = hash.finish()
           if digest != blob {
             self.add(
               "blob \(blob.hex)", "its chunks hash to \(digest.hex)", (facts.snapshot, facts.path))
@@ -352,7 +243,7 @@ private final class VerifyRun: @unchecked Sendable {  // threads touch only the 
 
   // MARK: Findings
 
-  private func add(
+  func add(
     _ object: String, _ finding: String, _ affected: (snapshot: String, path: [UInt8])? = nil
   ) {
     found.withLock { report in

@@ -38,7 +38,7 @@ final class WriteBehind: Sendable {
       defer { state.isRunning = true }
       return !state.isRunning
     }
-    if mustStart { startDetachedThread { [self] in work() } }
+    if mustStart, (try? startDetachedThread { [self] in work() }) == nil { work() }
   }
 
   /// Ends when nothing is left: an idle session has no such thread.

@@ -52,13 +52,14 @@ public final class WriteSession: Sendable {
   private let ending = Monitor(Ending.notBegun)
 
   init(
-    _ layout: Layout, _ index: Index, _ lease: Lease, tuning: StoreTuning
+    _ layout: Layout, _ index: Index, _ lease: Lease, tuning: StoreTuning,
+    wanted: WantedObjects? = nil
   ) throws(StoreError) {
     self.layout = layout
     self.index = index
     self.tuning = tuning
-    known = KnownObjects(index)
-    packs = PackWriter(layout)
+    known = KnownObjects(index, wanted: wanted)
+    packs = PackWriter(layout, index)
     exchange = Monitor(Exchange(producers: 0))
     self.lease = lease
     try explaining("the store") { () throws(SystemError) in _ = try TemporaryFile.sweep(layout) }
@@ -104,7 +105,7 @@ public final class WriteSession: Sendable {
       guard case .notBegun = ending else { preconditionFailure("a session ends once") }
       ending = .underWay
     }
-    startDetachedThread { self.end() }
+    if (try? startDetachedThread { self.end() }) == nil { end() }
   }
 
   private func end() {

@@ -18,12 +18,17 @@ struct SnapshotCommand: ParsableCommand {
       Keep new packed images as recipes over the tree, where they can be made again bit for bit: \
       about as slow as packing them ('imgstore help recipes').
       """) var recipes = false
+  @Flag(
+    help: """
+      Record the image also where a tree that the latest snapshot has is gone, empty or mostly \
+      unreadable: by default that is an error.
+      """) var allowEmpty = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     let outcome = try common.open().snapshot(
-      name, message: message, tag: tag, recipes: recipes)
+      name, message: message, tag: tag, recipes: recipes, allowsEmpty: allowEmpty)
     Terminal.finish()
     let snapshot = outcome.committed.snapshot
     if json.json {
@@ -31,7 +36,7 @@ struct SnapshotCommand: ParsableCommand {
     } else {
       let holds = "\(count(snapshot.entryCount, "entry")), \(sizeText(snapshot.contentBytes))"
       let did =
-        outcome.sameAs.map { "same as @\($0)" }
+        outcome.sameAs.map { outcome.isNew ? "same as @\($0)" : "unchanged, not recorded again" }
         ?? "read \(sizeText(outcome.readBytes)), stored \(sizeText(outcome.storedBytes))"
       print("\(outcome.committed.name)  \(outcome.committed.id.shortHex)")
       print("  \(holds); \(did); \(secondsText(outcome.seconds))")
@@ -43,7 +48,7 @@ struct SnapshotCommand: ParsableCommand {
   private func finish(_ committed: CommittedSnapshot) throws {
     let notes = committed.snapshot.notes
     if !common.quiet {
-      for note in notes where !note.isProblem { Terminal.remark(noteText(note)) }
+      for note in notes where note.isRemark { Terminal.remark(noteText(note)) }
     }
     let problems = notes.filter(\.isProblem)
     if problems.isEmpty { return }
@@ -127,7 +132,7 @@ struct Status: ParsableCommand {
       describe(status)
     }
     if !common.quiet {
-      for note in status.notes where !note.isProblem { Terminal.remark(noteText(note)) }
+      for note in status.notes where note.isRemark { Terminal.remark(noteText(note)) }
     }
     try expectComparable(status.uncompared)
   }

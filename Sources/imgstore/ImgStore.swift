@@ -42,25 +42,33 @@ struct ImgStore: ParsableCommand {
           TagCommand.self, Untag.self, Pin.self, Unpin.self, Forget.self, Remove.self, GC.self,
           Optimize.self, Recipes.self, Du.self,
         ]),
-      CommandGroup(name: "The store", subcommands: [Stats.self, Verify.self, Reindex.self]),
+      CommandGroup(
+        name: "The store", subcommands: [Stats.self, Verify.self, Repair.self, Reindex.self]),
     ])
 
   static func main() {
+    prepareProcess()
     umask(0o022)
-    raiseFileLimit()
+    let words = programArguments()
+    let name = XCATName(program: words.first ?? "")
     // Trees may be nested two thousand deep, and what walks them recurses.
     let result = Monitor(ExitStatus.failed)
-    startThread(stackBytes: 512 << 20) {
-      let arguments = Array(CommandLine.arguments.dropFirst())
-      let name = XCATName(program: CommandLine.arguments.first ?? "")
-      let code = name?.run(arguments) ?? run(arguments)
-      result.withLock { $0 = code }
-    }.join()
+    do throws(SystemError) {
+      try startThread(stackBytes: 512 << 20) {
+        let arguments = Array(words.dropFirst())
+        let code = name?.run(arguments) ?? run(arguments)
+        result.withLock { $0 = code }
+      }.join()
+    } catch {
+      Terminal.error(error.explanation)
+      Glibc.exit(ExitStatus.failed)
+    }
     let code = result.withLock { $0 }
-    if fflush(nil) != 0, code == ExitStatus.done {
+    let isReported = fflush(nil) == 0
+    Interruption.endIfRequested()
+    if !isReported, code == ExitStatus.done {
       Terminal.error("standard output: the command did its work, but its report cannot be written.")
-      let isOwnName = XCATName(program: CommandLine.arguments.first ?? "") == nil
-      Glibc.exit(isOwnName ? ExitStatus.problems : ExitStatus.failed)
+      Glibc.exit(name == nil ? ExitStatus.problems : ExitStatus.failed)
     }
     Glibc.exit(code)
   }

@@ -68,6 +68,8 @@ struct EntryJSON: Encodable {
   let device: [UInt32]?
   let xattrs: String?
   let holes: String?
+  let flags: String?
+  let readable: Bool?
   let hardLinked: Bool
 
   init(_ path: [UInt8], _ entry: Entry) {
@@ -78,7 +80,7 @@ struct EntryJSON: Encodable {
     gid = entry.gid
     modified = isoText(entry.modified)
     sizeBytes = entry.kind == .file ? entry.sizeBytes : nil
-    sha256 = entry.blob?.hex
+    sha256 = entry.mayHaveSparseID ? nil : entry.blob?.hex
     tree = entry.tree?.hex
     if case .symlink(let bytes) = entry.content { target = printable(bytes) } else { target = nil }
     if case .device(_, let number) = entry.content {
@@ -88,6 +90,8 @@ struct EntryJSON: Encodable {
     }
     xattrs = entry.xattrs?.hex
     holes = entry.holes?.hex
+    flags = entry.flags.isEmpty ? nil : entry.flags.letters
+    readable = entry.content.isMissing ? false : nil
     hardLinked = entry.linkGroup != 0
   }
 }
@@ -149,6 +153,7 @@ struct SnapshotJSON: Encodable {
 struct SnapshotOutcomeJSON: Encodable {
   let snapshot: SnapshotJSON
   let sameAs: Int?
+  let recorded: Bool
   let readBytes: UInt64
   let storedBytes: UInt64
   let recipes: [RecipeJSON]
@@ -157,6 +162,7 @@ struct SnapshotOutcomeJSON: Encodable {
   init(_ outcome: SnapshotOutcome, tags: [String]) {
     snapshot = SnapshotJSON(outcome.committed, tags: tags, full: true)
     sameAs = outcome.sameAs
+    recorded = outcome.isNew
     readBytes = outcome.readBytes
     storedBytes = outcome.storedBytes
     recipes = outcome.recipes.map(RecipeJSON.init)

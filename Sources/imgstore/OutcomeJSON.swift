@@ -239,12 +239,21 @@ struct VerifyJSON: Encodable {
     let finding: String
     let affects: [ProblemJSON]
   }
+  /// How much of the store was read since when.
+  struct Coverage: Encodable {
+    let packs: Int
+    let bytes: UInt64
+    let uncheckedPacks: Int
+    let uncheckedBytes: UInt64
+    let oldestCheck: String?
+  }
   let deep: Bool
   let clean: Bool
   let snapshots: Int
   let packs: Int
   let objects: Int
   let checkedBytes: UInt64
+  let coverage: Coverage?
   let incomplete: [String]
   let problems: [Problem]
 
@@ -255,6 +264,12 @@ struct VerifyJSON: Encodable {
     packs = report.packs
     objects = report.objects
     checkedBytes = report.checkedBytes
+    coverage = report.coverage.map {
+      Coverage(
+        packs: $0.packs, bytes: $0.bytes, uncheckedPacks: $0.uncheckedPacks,
+        uncheckedBytes: $0.uncheckedBytes,
+        oldestCheck: $0.oldestCheck.map { isoText(Timestamp(seconds: $0, nanoseconds: 0)) })
+    }
     incomplete = report.incomplete
     problems = report.problems.map { problem in
       Problem(

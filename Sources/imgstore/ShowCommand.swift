@@ -51,7 +51,8 @@ struct Show: ParsableCommand {
       "\(modeText(entry)) \(entry.uid):\(entry.gid) \(timeText(entry.modified))  \(printable(found.path))"
     )
     switch entry.content {
-    case .file(let blob, let size): print("  sha256 \(blob)\n  \(size) bytes")
+    case .file(let blob, let size):
+      print("  \(entry.mayHaveSparseID ? "id" : "sha256") \(blob)\n  \(size) bytes")
     case .unreadableFile, .unreadableNode: print("  could not be read when the snapshot was taken")
     case .directory(let tree): print("  tree \(tree)")
     case .unreadableDirectory: print("  could not be read when the snapshot was taken")
@@ -101,6 +102,11 @@ struct Show: ParsableCommand {
   }
 }
 
+extension Snapshot.Note {
+  /// Worth saying each time: what is mounted above the image's files is how it always is.
+  var isRemark: Bool { !isProblem && kind != .mountedFolder }
+}
+
 /// A note as a line.
 func noteText(_ note: Snapshot.Note) -> String {
   let path = printable(note.path)
@@ -114,5 +120,12 @@ func noteText(_ note: Snapshot.Note) -> String {
   case .noImageFiles:
     return "\(path): there is no tree, kernel or packed image"
       + (note.detail.isEmpty ? "; is its file system mounted?" : " (\(note.detail))")
+  case .ownFiles: return "\(path): belongs to imgstore (\(note.detail)); it is not included"
+  case .subvolume: return "\(path): a btrfs subvolume, kept as a folder"
+  case .subvolumeSnapshot:
+    return "\(path): a read-only snapshot of another btrfs subvolume; it is not included"
+  case .mountedFolder: return "\(path): a file system is mounted there"
+  case .unknownMounts:
+    return "\(path): cannot tell what is mounted below (\(note.detail))"
   }
 }

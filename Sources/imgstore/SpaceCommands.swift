@@ -27,7 +27,7 @@ struct BudgetOptions: ParsableArguments {
 
   func validate() throws { _ = try request(.none) }
 
-  private static func bytes(_ text: String) throws -> UInt64 {
+  static func bytes(_ text: String) throws -> UInt64 {
     let (number, unit) = split(text)
     let powers = ["": 0, "k": 1, "m": 2, "g": 3, "t": 4]
     guard let number = UInt64(number), let power = powers[unit] else {
@@ -38,7 +38,7 @@ struct BudgetOptions: ParsableArguments {
     return overflow ? .max : bytes
   }
 
-  private static func seconds(_ text: String) throws -> Double {
+  static func seconds(_ text: String) throws -> Double {
     let (number, unit) = split(text)
     let factors = ["": 1.0, "s": 1, "m": 60, "h": 3600]
     guard let number = UInt32(number), let factor = factors[unit] else {
@@ -146,7 +146,8 @@ private func finish(_ outcome: CollectionOutcome) throws {
   var problems = outcome.damaged.map { "pack \($0.pack.prefix(12)): \($0.finding)" }
   if !problems.isEmpty {
     problems.append(
-      "Damaged packs stay as they are; 'imgstore verify --deep' says what is affected.")
+      "Damaged packs stay as they are; 'imgstore verify --deep' says what is affected, and "
+        + "'imgstore repair' moves what is left of them to new packs.")
   }
   if outcome.lackedSpace {
     problems.append(

@@ -8,31 +8,58 @@ import Store
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify",
-    abstract: "Check that every snapshot can be had whole.",
+    abstract: "Check that every snapshot can be restored.",
     discussion: """
-      Without --deep: every ref, every tree, and that every chunk is in a pack. With --deep, every \
-      byte of every pack is read and compared with its SHA-256.
+      Without --deep: every ref, tag, pin and tree, and that every chunk is in a pack. With --deep, \
+      every byte of every pack is read and compared with its SHA-256. With --max-time or --max-bytes, \
+      the packs are read that were not read for the longest time: run it every night, and a large \
+      store is read in turns. 'imgstore repair' repairs what can be repaired.
       """)
 
   @Flag(help: "Read and compare every byte.") var deep = false
+  @Option(
+    help: ArgumentHelp(
+      "Read packs, the oldest-checked first, and begin none after this time (90s, 5m, 2h)",
+      valueName: "duration"))
+  var maxTime: String?
+  @Option(
+    help: ArgumentHelp(
+      "Read packs, the oldest-checked first, up to this size (500M, 20G)", valueName: "size"))
+  var maxBytes: String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
+  private func request() throws -> VerifyRequest {
+    var request = VerifyRequest(deep: deep)
+    request.maxSeconds = try maxTime.map(BudgetOptions.seconds)
+    request.maxBytes = try maxBytes.map(BudgetOptions.bytes)
+    return request
+  }
+
+  func validate() throws {
+    if deep, maxTime != nil || maxBytes != nil {
+      throw ValidationError("--deep reads everything: give it, or a limit.")
+    }
+    _ = try request()
+  }
+
   func run() throws {
     let start = monotonicSeconds()
-    let report = try common.open().verify(deep: deep)
+    let request = try request()
+    let report = try common.open().verify(request)
     Terminal.finish()
     let seconds = monotonicSeconds() - start
     if json.json {
       try printJSON(VerifyJSON(report, deep: deep))
     } else {
       var line = count(report.snapshots, "snapshot")
-      if deep {
+      if report.coverage != nil {
         line +=
           ", \(count(report.packs, "pack")), \(count(report.objects, "object")), "
           + sizeText(report.checkedBytes)
       }
       print("checked \(line); \(secondsText(seconds))")
+      if let coverage = report.coverage, !deep { print(text(of: coverage)) }
       for name in report.incomplete { print("  \(name) was incomplete when it was taken") }
       if report.snapshots == 0 {
         print("the store has no snapshots")
@@ -40,11 +67,27 @@ struct Verify: ParsableCommand {
         print(
           deep
             ? "everything is there and as it was"
-            : "everything is there; contents were not read ('verify --deep' reads them)")
+            : report.coverage != nil
+              ? "everything is there; what was read is as it was"
+              : "everything is there; contents were not read ('verify --deep' reads them)")
       }
     }
     if report.isClean { return }
     throw DoneWithProblems(lines: lines(report))
+  }
+
+  /// How much of the store has been read since when.
+  private func text(of coverage: VerifyCoverage) -> String {
+    let known = coverage.packs - coverage.uncheckedPacks
+    var text =
+      "of \(count(coverage.packs, "pack")), \(sizeText(coverage.bytes)): \(known) were found sound"
+    if let oldest = coverage.oldestCheck {
+      text += " since \(timeText(Timestamp(seconds: oldest, nanoseconds: 0)))"
+    }
+    if coverage.uncheckedPacks > 0 {
+      text += ", \(coverage.uncheckedPacks) (\(sizeText(coverage.uncheckedBytes))) never"
+    }
+    return text
   }
 
   /// What is wrong, then which snapshots it reaches, each once; --json has all of it.
@@ -67,8 +110,8 @@ struct Verify: ParsableCommand {
           + (path.isEmpty ? "" : ", first at \(printable(path))"))
     }
     lines.append(
-      "What can be done: a snapshot of the live image stores again what is still live, once the "
-        + "damaged pack is out of packs/; 'restore' gives the undamaged rest of the others.")
+      "'imgstore repair' repairs what the live images have, or another store, a bundle or a folder "
+        + "(--from); 'restore' gives the undamaged rest.")
     return lines
   }
 }
@@ -76,7 +119,7 @@ struct Verify: ParsableCommand {
 struct Reindex: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "reindex",
-    abstract: "Make the index anew from the packs.",
+    abstract: "Rebuild the index from the packs.",
     discussion: """
       Never needed for correctness: every command brings the index up to date by itself.
       """)
@@ -92,7 +135,7 @@ struct Reindex: ParsableCommand {
         ReindexJSON(packs: totals.packs, objects: totals.objects, storedBytes: totals.storedBytes))
     }
     print(
-      "index made anew: \(count(totals.packs, "pack")), \(count(totals.objects, "object")), "
+      "index rebuilt: \(count(totals.packs, "pack")), \(count(totals.objects, "object")), "
         + sizeText(totals.storedBytes))
   }
 }

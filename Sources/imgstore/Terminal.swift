@@ -18,7 +18,8 @@ enum Terminal {
   static func show(_ progress: Progress) {
     guard isatty(2) == 1, let columns = terminalColumns(2) else { return }
     let start = monotonicSeconds()
-    startDetachedThread {
+    // Without a thread for it there is no such line.
+    try? startDetachedThread {
       var phase = ""
       var phaseStart = start
       while !line.withLock({ $0.isStopped }) {

@@ -120,7 +120,7 @@ import Testing
     let session = try store.beginSession()
     let bytes = HostileBundle.deepTree(levels: 1900)
     let found = Monitor<Result<UInt64?, any Error>?>(nil)
-    startThread(stackBytes: 256 << 10) {
+    try startThread(stackBytes: 256 << 10) {
       let rest = Monitor(bytes[...])
       let result = Result {
         let images = try BundleReader(progress: Progress()).read(
@@ -148,7 +148,7 @@ import Testing
     let site = try Site()
     let request = ImportRequest(try site.write(HostileBundle.deepTree(levels: 1900)))
     let found = Monitor<Result<Bool, any Error>?>(nil)
-    startThread(stackBytes: 512 << 20) {
+    try startThread(stackBytes: 512 << 20) {
       let result = Result {
         try site.workspace.importBundle(request).images.first?.remaining?.isEmpty == true
       }

@@ -148,6 +148,27 @@ private func python(_ level: Int) -> String {
     let size = try image.size()
     #expect(storedBytes * 100 < size, "\(storedBytes) of \(size)")
     #expect(try image.stored() == image.original())
+    for deep in [false, true] {
+      let report = try image.workspace.verify(deep: deep)
+      #expect(report.isClean, "deep \(deep): \(report.problems)")
+    }
+  }
+
+  @Test func `every form of our own pack verifies as a recipe`() throws {
+    for method in [PackMethod.cpio, .tar] {
+      for codec in [SegmentCodec.gzip, .xz, .zstd] {
+        let image = try PackedImage()
+        var request = PackRequest("img")
+        request.method = method
+        request.codec = codec
+        _ = try image.workspace.pack(request)
+        _ = try image.workspace.snapshot("img", recipes: true)
+        for deep in [false, true] {
+          let report = try image.workspace.verify(deep: deep)
+          #expect(report.isClean, "\(method) \(codec) deep \(deep): \(report.problems)")
+        }
+      }
+    }
   }
 
   @Test(arguments: [

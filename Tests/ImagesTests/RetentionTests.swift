@@ -69,6 +69,29 @@ import Testing
     #expect(KeepReason.pinned(why: "for the audit").description == "pinned: for the audit")
   }
 
+  @Test func `an incomplete snapshot satisfies no rule`() {
+    let end: Int64 = 1_800_014_400
+    func history(_ states: String) -> [RetentionCandidate] {
+      states.enumerated().map {
+        RetentionCandidate(
+          number: $0.offset + 1, created: end + Int64($0.offset) * day,
+          isComplete: $0.element == "C")
+      }
+    }
+    // Ten bad nights after two good ones.
+    let nights = history("CC" + String(repeating: "i", count: 10))
+    #expect(kept(nights) { $0.last = 10 } == [1, 2, 12])
+    #expect(kept(nights) { $0.last = 1 } == [2, 12])
+    #expect(kept(nights) { $0.daily = 5 } == [1, 2, 12])
+    #expect(kept(nights) { $0.monthly = 1 } == [2, 12])
+    // Not even a policy that keeps nothing, and a force that gives tags up, drop the latest complete one.
+    #expect(kept(nights, force: true) { $0.last = 0 } == [2, 12])
+    // One in between takes no place.
+    #expect(kept(history("CCiCiC")) { $0.last = 3 } == [2, 4, 6])
+    // With nothing better the rules judge incomplete ones.
+    #expect(kept(history("iiii")) { $0.last = 3 } == [2, 3, 4])
+  }
+
   private func filled(_ folder: TemporaryFolder, _ count: Int) throws -> Workspace {
     let workspace = try Workspace.test(folder)
     for i in 1...count {
@@ -90,9 +113,12 @@ import Testing
     #expect(throws: ImageError.self) { try workspace.log("img") }
     #expect(try workspace.snapshot("img").committed.number == 5)
     #expect(try workspace.log("img").map(\.committed.number) == [5])
-    // Only the highest number has to be remembered.
+    // The removed numbers are in one record; the highest of that time has a file of its own.
     let names = try run("ls", folder.path("store/refs/img")).output
-    #expect(names == "0000000004.removed\n0000000005\n")
+    #expect(names == "0000000004.removed\n0000000005\nremoved\n")
+    let record = try String(contentsOfFile: folder.path("store/refs/img/removed"), encoding: .utf8)
+    #expect(record.split(separator: "\n").map(String.init)[..<3] == ["IMGREMOVED 1", "img", "1-4"])
+    #expect(try workspace.verify(deep: false).isClean)
   }
 
   @Test func `the latest, tagged and pinned ones need force, and the message says which`() throws {

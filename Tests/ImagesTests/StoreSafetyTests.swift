@@ -206,7 +206,7 @@ import Testing
   @Test func `a store of a newer version is refused and not touched`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
-    try shell("sed -i 's/version 1/version 2/' \"$1/store/format\"", folder.path)
+    try shell("sed -i 's/version 2/version 3/' \"$1/store/format\"", folder.path)
     let before = try run("find", folder.path("store"), "-ls").output
     let error = #expect(throws: StoreError.self) { try again(folder).status("img") }
     #expect(error?.kind == .incompatible)
@@ -277,7 +277,7 @@ import Testing
     let file = folder.path("root/img/rootimg/log")
     try shell("head -c 60000000 /dev/zero >\"$1\"", file)
     let stop = Monitor(false)
-    let writer = startThread {
+    let writer = try startThread {
       while !stop.withLock({ $0 }) {
         _ = try? run("bash", "-c", "for i in $(seq 200); do echo x >>\(file); done")
       }

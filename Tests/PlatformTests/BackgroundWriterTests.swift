@@ -50,7 +50,7 @@ import Testing
     var random = SplitMix64(5)
     let bytes = random.bytes(9_000_001)
     let pipe = Pipe()
-    let reader = startThreadCollecting(pipe.fileHandleForReading)
+    let reader = try startThreadCollecting(pipe.fileHandleForReading)
     let writer = BackgroundWriter(
       KernelFileSystem.shared, .open(pipe.fileHandleForWriting.fileDescriptor))
     try give(bytes, to: writer, &random)
@@ -99,9 +99,9 @@ import Testing
     }
   }
 
-  private func startThreadCollecting(_ handle: FileHandle) -> Collector {
+  private func startThreadCollecting(_ handle: FileHandle) throws -> Collector {
     let collector = Collector()
-    collector.thread = startThread { collector.data = Array(handle.readDataToEndOfFile()) }
+    collector.thread = try startThread { collector.data = Array(handle.readDataToEndOfFile()) }
     return collector
   }
 }

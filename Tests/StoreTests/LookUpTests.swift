@@ -45,7 +45,7 @@ import Testing
       let said = Monitor<[String]>([])
       let store = try LookUpTests.open(folder) { line in said.withLock { $0.append(line) } }
       let remarks = remarks
-      thread = startThread {
+      thread = try startThread {
         do { _ = try LookUpTests.add("new", to: store) } catch {
           said.withLock { $0.append("\(error)") }
         }

@@ -20,11 +20,22 @@ public final class FaultyFileSystem: FileSystem {
   private let kernel = KernelFileSystem.shared
   private let operation: Int
   private let fault: Fault
+  private let isOldKernel: Bool
+  private let failingStats: [[UInt8]: SystemError.Code]
   private let state = Monitor((count: 0, ofName: 0, isHit: false))
 
-  public init(failing operation: Int = -1, _ fault: Fault) {
+  /// - Parameters:
+  ///   - isOldKernel: `stat` reports neither mount ids nor mount roots nor inode flags.
+  ///   - failingStats: entries, by their names, that cannot be examined.
+  public init(
+    failing operation: Int = -1, _ fault: Fault, isOldKernel: Bool = false,
+    failingStats: [String: SystemError.Code] = [:]
+  ) {
     self.operation = operation
     self.fault = fault
+    self.isOldKernel = isOldKernel
+    self.failingStats = Dictionary(
+      uniqueKeysWithValues: failingStats.map { (Array($0.key.utf8), $0.value) })
   }
 
   /// The operation was reached.
@@ -125,16 +136,38 @@ public final class FaultyFileSystem: FileSystem {
     return try kernel.names(of: directory)
   }
 
+  public func kinds(of directory: Int32) throws(SystemError) -> [[UInt8]: FileKind] {
+    try kernel.kinds(of: directory)
+  }
+
+  public func fileSystemType(_ file: Int32) -> UInt64 { kernel.fileSystemType(file) }
+
+  public func isReadOnlySnapshot(_ directory: Int32) -> Bool {
+    kernel.isReadOnlySnapshot(directory)
+  }
+
   public func stat(at directory: Int32, _ path: [UInt8], followLink: Bool) throws(SystemError)
     -> FileStat
   {
     try tick("stat")
-    return try kernel.stat(at: directory, path, followLink: followLink)
+    if let code = failingStats[path] { throw SystemError(code: code, "stat", path) }
+    return seen(try kernel.stat(at: directory, path, followLink: followLink))
   }
 
   public func stat(_ file: Int32) throws(SystemError) -> FileStat {
     try tick("stat")
-    return try kernel.stat(file)
+    return seen(try kernel.stat(file))
+  }
+
+  /// As a kernel before 5.8 tells it, where that is asked for.
+  private func seen(_ stat: FileStat) -> FileStat {
+    guard isOldKernel else { return stat }
+    var stat = stat
+    stat.isMountRoot = false
+    stat.mountID = nil
+    stat.flags = []
+    stat.reportsFlags = false
+    return stat
   }
 
   public func rename(

@@ -206,7 +206,7 @@ import Testing
     let bad = try tar([member("rootimg/" + deep + "a")])
     let found = Monitor<[String]>([])
     // Trees are built by recursion, on the stack that the command line gives itself.
-    startThread(stackBytes: 512 << 20) {
+    try startThread(stackBytes: 512 << 20) {
       for bytes in [good, bad] {
         let text = (try? refusal(bytes)) ?? "another error"
         found.withLock { $0.append(text) }

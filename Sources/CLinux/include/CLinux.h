@@ -21,6 +21,7 @@ struct clinux_stat {
   uint32_t has_mount_id;   // the kernel says which mount the entry belongs to (Linux 5.8)
   uint64_t mount_id;
   uint32_t inode_flags;  // CLINUX_IMMUTABLE, CLINUX_APPEND, CLINUX_NODUMP: what statx(2) tells
+  uint32_t reports_flags;  // statx(2) reports inode flags on this file system
 };
 
 // Inode flags (chattr(1)), in this project's own numbers (docs/format.md, "Trees").
@@ -44,6 +45,10 @@ int64_t clinux_seek_data(int fd, int64_t offset);
 int64_t clinux_seek_hole(int fd, int64_t offset);
 int64_t clinux_getdents(int fd, void *to, size_t n);
 int64_t clinux_seek_start(int fd);
+// The type of the file's file system (statfs(2)); 0 where it cannot be asked.
+uint64_t clinux_file_system_type(int fd);
+// The directory is the root of a btrfs subvolume that is read-only and a snapshot of another one.
+int clinux_is_read_only_snapshot(int fd);
 int clinux_statx(int dir, const uint8_t *path, size_t n, int follow, struct clinux_stat *to);
 int clinux_fstat(int fd, struct clinux_stat *to);
 int clinux_renameat(int from_dir, const uint8_t *from, size_t from_n, int to_dir,
@@ -120,9 +125,24 @@ int clinux_wait_ready(const int files[2], int write_fd);
 // `environ`.
 char **clinux_environment(void);
 
+// The program's arguments as the kernel handed them over. (Swift's own come from
+// /proc/self/cmdline, which may be missing or unreadable.)
+int clinux_argument_count(void);
+// The argument at a place below the count.
+const char *clinux_argument(int index);
+
+// Opens what is closed of the three standard streams, so that no file that is opened later gets one of
+// their numbers: input is empty, and what is written to the others fails.
+void clinux_fill_standard_streams(void);
+// Has a signal ignored from now on.
+void clinux_ignore_signal(int signal);
+
 // A pipe that gets the number of each SIGHUP, SIGINT and SIGTERM as a byte from now on, in place of
-// their default action (a signal that is ignored stays ignored). Returns its reading end. Once only.
+// their default action (a signal that is ignored stays ignored). Returns its reading end, or a negative errno.
+// Once only.
 int clinux_catch_interrupts(void);
+// Gives the caught signals their default action back.
+void clinux_restore_interrupts(void);
 // Gives a signal its default action back and sends it to this process.
 void clinux_die_of(int signal);
 

@@ -1,0 +1,118 @@
+// Refuses to record a live state that is most likely a file system that is not mounted, or a disk that
+// fails: night after night, retention would replace the last good snapshots by such states.
+//
+// 1. Only what a directory was and is decides: nothing is read again, and no clock is asked.
+// 2. Absence is what the kernel says of a path (ENOENT, ENOTDIR). An error that says nothing about the
+//    path ends the capture instead.
+
+import Codec
+import Ingest
+import Platform
+import Store
+import XCAT
+
+/// Why a live state is not worth a snapshot.
+enum EmptyStateFinding: Equatable {
+  /// The image's folder has neither tree nor kernel nor packed image.
+  case noImageFiles(path: [UInt8])
+  /// A tree of the latest snapshot does not exist, or is no directory.
+  case treeMissing(path: [UInt8])
+  /// A root tree, or a tree that the latest snapshot has files in, is an empty directory.
+  case treeEmpty(path: [UInt8])
+  /// Most of a tree cannot be read.
+  case mostlyUnreadable(path: [UInt8], unreadable: UInt64)
+  /// The image has lost nine tenths of its entries.
+  case mostlyGone(path: [UInt8], entries: UInt64, before: UInt64)
+
+  var path: [UInt8] {
+    switch self {
+    case .noImageFiles(let path), .treeMissing(let path), .treeEmpty(let path),
+      .mostlyUnreadable(let path, _), .mostlyGone(let path, _, _):
+      path
+    }
+  }
+
+  var reason: String {
+    switch self {
+    case .noImageFiles: "has neither a root tree nor a kernel nor a packed image"
+    case .treeMissing: "is no directory any more, and the latest snapshot has one"
+    case .treeEmpty: "is empty"
+    case .mostlyUnreadable(_, let unreadable): "cannot be read: \(unreadable) entries or more"
+    case .mostlyGone(_, let entries, let before):
+      "has \(entries) entries, and the latest snapshot has \(before)"
+    }
+  }
+}
+
+/// Looks for signs that a live image is not there, or cannot be read.
+enum EmptyStateCheck {
+  /// Returns what is wrong with the live state; nil where it is worth a snapshot.
+  /// - Parameter latest: the latest snapshot of the image; nil for the first one.
+  static func finding(_ live: LiveImage, latest: Snapshot?) -> EmptyStateFinding? {
+    if let note = live.notes.first(where: { $0.kind == .noImageFiles }) {
+      return .noImageFiles(path: note.path)
+    }
+    // Nothing but a definition: what it names is not there.
+    if live.capture.pieces.isEmpty, live.definition.linuximage["rootimgdir"] != nil {
+      return .noImageFiles(path: Array(live.definition.linuximage["rootimgdir", default: ""].utf8))
+    }
+    for new in live.capture.pieces
+    where new.role == ImageFiles.rootTree && new.entry.kind == .directory && !isFilled(new.entry)
+      && new.entry != latest?.piece(at: new.path)?.entry && !new.entry.content.isMissing
+    {
+      return .treeEmpty(path: new.path)
+    }
+    let absent = Set(live.capture.absent.map(\.path.bytes))
+    for old in latest?.pieces ?? [] where isFilled(old.entry) {
+      if absent.contains(old.path) { return .treeMissing(path: old.path) }
+      guard let new = live.capture.pieces.first(where: { $0.path == old.path }) else { continue }
+      switch new.entry.content {
+      case .directory: if !isFilled(new.entry) { return .treeEmpty(path: old.path) }
+      case .unreadableDirectory: return .mostlyUnreadable(path: old.path, unreadable: 1)
+      // A link's target is a piece of its own.
+      case .symlink: break
+      default: return .treeMissing(path: old.path)
+      }
+    }
+    if let finding = mostlyUnreadable(live, latest) { return finding }
+    guard let latest, latest.entryCount >= smallImageEntries,
+      live.capture.entryCount < latest.entryCount / 10,
+      let tree = latest.pieces.first(where: { $0.entry.kind == .directory })
+    else { return nil }
+    return .mostlyGone(
+      path: tree.path, entries: live.capture.entryCount, before: latest.entryCount)
+  }
+
+  /// Images of fewer entries may shrink as they like.
+  private static let smallImageEntries: UInt64 = 100
+
+  private static func mostlyUnreadable(
+    _ live: LiveImage, _ latest: Snapshot?
+  ) -> EmptyStateFinding? {
+    let unreadable = live.capture.unreadableEntries
+    guard unreadable > 0,
+      let path = live.notes.first(where: { $0.kind == .unreadable })?.path
+    else { return nil }
+    let isHalfGone = latest.map { live.capture.entryCount < $0.entryCount / 2 } ?? false
+    guard isHalfGone || unreadable > live.capture.entryCount / 2 else { return nil }
+    return .mostlyUnreadable(path: path, unreadable: unreadable)
+  }
+
+  private static let emptyTree = Tree.encode([]) { _ in }.tree
+
+  /// A directory with something in it.
+  private static func isFilled(_ entry: Entry) -> Bool {
+    entry.tree.map { $0 != emptyTree } ?? false
+  }
+}
+
+extension ImageError {
+  /// The live image is not there, or cannot be read.
+  init(_ finding: EmptyStateFinding, of image: ImageName) {
+    self.init(
+      printable(finding.path), "\(finding.reason); no snapshot of \(image) was recorded",
+      advice:
+        "Check that its file system is mounted and healthy; to record this state all the same, "
+        + "run 'imgstore snapshot \(image) --allow-empty'")
+  }
+}

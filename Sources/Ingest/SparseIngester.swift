@@ -1,0 +1,98 @@
+// A file with huge holes becomes a sparse blob: its data is read, chunked and stored as that of any
+// file, and its holes are runs of chunks of zeros, which nobody reads or hashes.
+
+import Codec
+import Platform
+import Store
+
+/// Reads one sparse file after another. Belongs to one thread.
+struct SparseIngester {
+  private let fileSystem: any FileSystem
+  private let worker: SessionWorker?
+  /// Chunks of zeros that the session has, by their length.
+  private var zeroChunks: [Int: Digest] = [:]
+
+  /// - Parameter worker: stores what is read; nil to hash only.
+  init(_ fileSystem: any FileSystem, worker: SessionWorker?) {
+    self.fileSystem = fileSystem
+    self.worker = worker
+  }
+
+  /// Reads `ranges` of a file; all else is zeros.
+  /// - Parameters:
+  ///   - ranges: begin at multiples of `SparseHash.blockBytes`.
+  ///   - window: memory for at least two chunks.
+  /// - Returns: nil where the file ends before `sizeBytes`.
+  mutating func ingest(
+    _ file: Descriptor, _ ranges: [Range<UInt64>], sizeBytes: UInt64,
+    window: UnsafeMutableRawBufferPointer
+  ) throws -> Digest? {
+    var hash = SparseHash(sizeBytes: sizeBytes)
+    var recipe = Recipe(isSparse: true)
+    var at: UInt64 = 0
+    for range in ranges {
+      hash.update(zeros: range.lowerBound - at)
+      try appendZeros(range.lowerBound - at, to: &recipe)
+      guard try read(file, range, window, &hash, &recipe) else { return nil }
+      at = range.upperBound
+    }
+    hash.update(zeros: sizeBytes - at)
+    try appendZeros(sizeBytes - at, to: &recipe)
+    let id = hash.finish()
+    try worker?.add(.recipe, id, recipe.encode())
+    return id
+  }
+
+  private func read(
+    _ file: Descriptor, _ range: Range<UInt64>, _ window: UnsafeMutableRawBufferPointer,
+    _ hash: inout SparseHash, _ recipe: inout Recipe
+  ) throws -> Bool {
+    var offset = range.lowerBound
+    var held = 0
+    while true {
+      let count = Int(min(UInt64(window.count - held), range.upperBound - offset))
+      let target = UnsafeMutableRawBufferPointer(rebasing: window[held..<held + count])
+      guard try fileSystem.readFully(file.raw, at: offset, into: target) == count else {
+        return false
+      }
+      hash.update(UnsafeRawBufferPointer(target))
+      offset += UInt64(count)
+      held += count
+      let isAtEnd = offset == range.upperBound
+      var start = 0
+      while held - start >= Chunker.mostBytes || (isAtEnd && start < held) {
+        let rest = UnsafeRawBufferPointer(rebasing: window[start..<held])
+        let length = Chunker.firstCut(rest)
+        if let worker {
+          let id = try worker.addChunk(UnsafeRawBufferPointer(rebasing: rest[..<length]))
+          recipe.append(id, lengthBytes: length)
+        }
+        start += length
+      }
+      if isAtEnd { return true }
+      if let base = window.baseAddress, start > 0 {
+        base.copyMemory(from: base + start, byteCount: held - start)
+      }
+      held -= start
+    }
+  }
+
+  private mutating func appendZeros(_ count: UInt64, to recipe: inout Recipe) throws {
+    guard worker != nil, count > 0 else { return }
+    let whole = count / UInt64(Chunker.mostBytes)
+    if whole > 0 {
+      recipe.append(
+        try zeroChunk(Chunker.mostBytes), lengthBytes: Chunker.mostBytes, count: whole)
+    }
+    let rest = Int(count % UInt64(Chunker.mostBytes))
+    if rest > 0 { recipe.append(try zeroChunk(rest), lengthBytes: rest) }
+  }
+
+  private mutating func zeroChunk(_ lengthBytes: Int) throws -> Digest {
+    if let id = zeroChunks[lengthBytes] { return id }
+    let zeros = [UInt8](repeating: 0, count: lengthBytes)
+    let id = try zeros.withUnsafeBytes { try worker?.addChunk($0) } ?? .zero
+    zeroChunks[lengthBytes] = id
+    return id
+  }
+}

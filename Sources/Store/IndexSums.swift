@@ -1,0 +1,102 @@
+// Checksums of the index over its own rows: rot that SQLite does not notice.
+//
+// 1. A pack's row carries how many objects it has and a sum over its frames and objects. The sum does
+//    not depend on their order.
+// 2. Whoever decides by what the index does *not* list (a collection: "this blob has no recipe") reads
+//    all rows and compares first. A single look-up is checked against the frame that it leads to.
+
+import Codec
+import SQLite
+
+/// A sum over the rows of one pack.
+struct RowSum: Equatable {
+  private(set) var objects: Int64 = 0
+  private(set) var value: UInt64
+
+  init(_ pack: Digest, sizeBytes: Int64) {
+    value = mix(mix(pack.prefix) ^ UInt64(bitPattern: sizeBytes))
+  }
+
+  mutating func addFrame(offset: Int64, frameBytes: Int64, rawBytes: Int64) {
+    value &+= mix(
+      mix(mix(UInt64(bitPattern: offset)) ^ UInt64(bitPattern: frameBytes))
+        ^ UInt64(bitPattern: rawBytes))
+  }
+
+  mutating func addObject(_ id: Digest, kind: Int64, frame: Int64, start: Int64, length: Int64) {
+    let (a, b, c, d) = id.words
+    let place = mix(UInt64(bitPattern: frame)) ^ UInt64(bitPattern: start)
+    let extent = mix(place) ^ UInt64(bitPattern: length << 8 | kind & 0xff)
+    value &+= mix((a ^ b &* 3 ^ c &* 5 ^ d &* 7) &+ mix(extent))
+    objects += 1
+  }
+
+  /// As SQLite stores it.
+  var stored: Int64 { Int64(bitPattern: value) }
+}
+
+/// The finalizer of splitmix64: every bit of the argument reaches every bit of the result.
+private func mix(_ word: UInt64) -> UInt64 {
+  var z = word &+ 0x9e37_79b9_7f4a_7c15
+  z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+  z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+  return z ^ (z >> 31)
+}
+
+extension Index {
+  /// Reads every row and compares the sums; an index that does not fit is rebuilt.
+  /// - Returns: the objects of one kind, by `prefixKey`.
+  func checkedIDs(of kind: ObjectKind? = nil) throws(StoreError) -> PrefixSet {
+    try query { database in
+      database.endReading()
+      try database.execute("BEGIN")
+      defer { try? database.execute("COMMIT") }
+      return try database.checkedIDs(of: kind)
+    }
+  }
+}
+
+extension Database {
+  fileprivate func checkedIDs(of wanted: ObjectKind?) throws -> PrefixSet {
+    var numbers: [Int64: Int] = [:]
+    var sums: [RowSum] = []
+    var expected: [(objects: Int64, sum: Int64)] = []
+    try statement("SELECT id, name, size, objects, sum FROM pack").rows { row in
+      guard let name = row.digest(1), row.integer(0) == packNumber(name) else {
+        throw StoreError.impossibleRow("pack")
+      }
+      numbers[row.integer(0)] = sums.count
+      sums.append(RowSum(name, sizeBytes: row.integer(2)))
+      expected.append((row.integer(3), row.integer(4)))
+    }
+    try statement("SELECT pack, offset, stored, raw FROM frame").rows { row in
+      guard let pack = numbers[row.integer(0)] else { throw StoreError.impossibleRow("frame") }
+      sums[pack].addFrame(
+        offset: row.integer(1), frameBytes: row.integer(2), rawBytes: row.integer(3))
+    }
+    var found = PrefixSet()
+    try statement("SELECT id, kind, pack, frame, start, length FROM object").rows { row in
+      guard let pack = numbers[row.integer(2)], let id = row.digest(0),
+        let kind = ObjectKind(rawValue: UInt8(truncatingIfNeeded: row.integer(1)))
+      else { throw StoreError.impossibleRow("object") }
+      sums[pack].addObject(
+        id, kind: row.integer(1), frame: row.integer(3), start: row.integer(4),
+        length: row.integer(5))
+      if wanted == kind { found.insert(prefixKey(kind, id)) }
+    }
+    for (sum, wanted) in zip(sums, expected)
+    where sum.objects != wanted.objects || sum.stored != wanted.sum {
+      throw StoreError(.index, "the index", "does not have the rows that it was given")
+    }
+    return found
+  }
+}
+
+extension StoreError {
+  /// A row of the index that nobody can have written.
+  static func impossibleRow(_ table: String) -> StoreError {
+    StoreError(
+      .index, "the index", "has an impossible row in its table \(table)",
+      advice: "Run 'imgstore reindex'")
+  }
+}

@@ -1,0 +1,86 @@
+// A set of numbers as ranges: "1-40,42". What a history with few gaps needs is a few ranges.
+
+/// Positive numbers, kept as ascending ranges that neither overlap nor touch.
+struct NumberRanges: Equatable {
+  private(set) var ranges: [ClosedRange<Int>] = []
+
+  init() {}
+
+  init(_ numbers: some Sequence<Int>) {
+    for number in Set(numbers).sorted() where number > 0 {
+      if let last = ranges.last, last.upperBound + 1 == number {
+        ranges[ranges.count - 1] = last.lowerBound...number
+      } else {
+        ranges.append(number...number)
+      }
+    }
+  }
+
+  /// From "1-40,42"; nil for anything else. The empty text is the empty set.
+  init?(_ text: Substring) {
+    if text.isEmpty { return }
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+      let ends = part.split(separator: "-", omittingEmptySubsequences: false)
+      guard ends.count <= 2, let first = ends.first.flatMap({ Int($0) }),
+        let last = ends.last.flatMap({ Int($0) }), first > 0, first <= last,
+        first > (ranges.last?.upperBound ?? 0)
+      else { return nil }
+      ranges.append(first...last)
+    }
+  }
+
+  var text: String {
+    ranges.map {
+      $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)"
+    }.joined(separator: ",")
+  }
+
+  func contains(_ number: Int) -> Bool {
+    var low = 0
+    var high = ranges.count
+    while low < high {
+      let middle = (low + high) / 2
+      if ranges[middle].upperBound < number { low = middle + 1 } else { high = middle }
+    }
+    return low < ranges.count && ranges[low].contains(number)
+  }
+
+  func union(_ other: NumberRanges) -> NumberRanges {
+    var result = NumberRanges()
+    let all = (ranges + other.ranges).sorted { $0.lowerBound < $1.lowerBound }
+    for range in all {
+      if let last = result.ranges.last, range.lowerBound - 1 <= last.upperBound {
+        result.ranges[result.ranges.count - 1] =
+          last.lowerBound...max(last.upperBound, range.upperBound)
+      } else {
+        result.ranges.append(range)
+      }
+    }
+    return result
+  }
+
+  /// The numbers of 1...`highest` that are in neither of two sets.
+  static func gaps(upTo highest: Int, present: [Int], _ removed: NumberRanges) -> NumberRanges {
+    var result = NumberRanges()
+    var next = 1
+    let known = NumberRanges(present).union(removed)
+    for range in known.ranges where range.lowerBound <= highest {
+      if next < range.lowerBound { result.ranges.append(next...range.lowerBound - 1) }
+      next = max(next, range.upperBound == Int.max ? Int.max : range.upperBound + 1)
+    }
+    if next <= highest { result.ranges.append(next...highest) }
+    return result
+  }
+
+  /// At most `limit` of the numbers, ascending.
+  func first(_ limit: Int) -> [Int] {
+    var numbers: [Int] = []
+    for range in ranges {
+      for number in range {
+        if numbers.count >= limit { return numbers }
+        numbers.append(number)
+      }
+    }
+    return numbers
+  }
+}

@@ -1,0 +1,117 @@
+// What a pack's own frame directories say: the only source of the index, and of what is left of a damaged
+// pack.
+//
+// 1. A strict scan fails at the first byte that is not as it should be: who removes or rewrites packs
+//    uses it.
+// 2. A tolerant scan goes on behind damage, at the next place where a frame header with a right
+//    checksum begins: who wants to read what is left uses it, and the index is built with it.
+// 3. Neither reads payloads. Holes of sparse files are skipped, and more than `maxPackBytes` is not
+//    searched, so that no file in packs/ costs more than reading such a pack once.
+
+import Codec
+import Platform
+
+/// The frames of one pack, as its directories list them.
+struct PackScan {
+  var pack: FinishedPack
+  /// Where the file is not a sequence of frames, and why.
+  var damage: [(offset: UInt64, reason: String)] = []
+}
+
+extension PackFormat {
+  /// More than any pack has: a longer file under such a name is not a pack.
+  static let maxPackBytes: UInt64 = 1 << 30
+}
+
+extension PackReader {
+  /// Lists the frames of a pack.
+  /// - Throws: `damaged` at the first byte that is not a frame's; `missing`; `system`.
+  func scan(_ name: Digest) throws(StoreError) -> FinishedPack {
+    let result = try scan(name, isTolerant: false)
+    return result.pack
+  }
+
+  /// Lists the frames that can be read, with what stands between them.
+  /// - Throws: `missing`, `system`. A file that cannot be a pack has no frames.
+  func scanReadable(_ name: Digest) throws(StoreError) -> PackScan {
+    do throws(StoreError) {
+      return try scan(name, isTolerant: true)
+    } catch {
+      guard error.kind == .damaged else { throw error }
+      return PackScan(
+        pack: FinishedPack(name: name, sizeBytes: 0, frames: []), damage: [(0, error.finding)])
+    }
+  }
+
+  private func scan(_ name: Digest, isTolerant: Bool) throws(StoreError) -> PackScan {
+    let file = try open(name)
+    let sizeBytes = try explaining("pack \(name.shortHex)") { () throws(SystemError) in
+      try layout.fileSystem.stat(file.raw).size
+    }
+    guard sizeBytes <= PackFormat.maxPackBytes else {
+      throw .damaged("pack \(name.shortHex)", "has \(sizeBytes) bytes, more than a pack can have")
+    }
+    var scan = PackScan(pack: FinishedPack(name: name, sizeBytes: sizeBytes, frames: []))
+    var frames: [PackedFrame] = []
+    var offset = UInt64(PackFormat.headerBytes)
+    while true {
+      do throws(StoreError) {
+        guard let header = try header(file, name, at: offset) else { break }
+        frames.append(PackedFrame(header, at: offset))
+        offset += UInt64(header.frameBytes)
+      } catch {
+        guard isTolerant, error.kind == .damaged else { throw error }
+        scan.damage.append((offset, error.finding))
+        guard let next = try nextFrame(file, name, after: offset) else { break }
+        offset = next
+      }
+    }
+    if let last = frames.last, last.offset + UInt64(last.frameBytes) > sizeBytes {
+      scan.damage.append((last.offset, "the frame is cut off"))
+    }
+    scan.pack = FinishedPack(name: name, sizeBytes: sizeBytes, frames: frames)
+    return scan
+  }
+
+  /// The next offset at which a frame header with a right checksum stands.
+  private func nextFrame(
+    _ file: Descriptor, _ name: Digest, after damaged: UInt64
+  ) throws(StoreError) -> UInt64? {
+    let windowBytes = 1 << 20
+    let object = "pack \(name.shortHex)"
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: windowBytes, alignment: 64)
+    defer { buffer.deallocate() }
+    var start = damaged + 1
+    while true {
+      let data = try explaining(object) { () throws(SystemError) in
+        try layout.fileSystem.nextData(file.raw, from: start)
+      }
+      guard let data else { return nil }
+      start = max(start, data)
+      let position = start
+      let n = try explaining(object) { () throws(SystemError) in
+        try layout.fileSystem.readFully(file.raw, at: position, into: buffer)
+      }
+      guard n >= FrameHeader.byteCount else { return nil }
+      for i in 0...(n - 4)
+      where buffer[i] == 0x49 && buffer[i + 1] == 0x4d && buffer[i + 2] == 0x47
+        && buffer[i + 3] == 0x46
+      {
+        let candidate = start + UInt64(i)
+        if let header = try? header(file, name, at: candidate), !header.objects.isEmpty {
+          return candidate
+        }
+      }
+      if n < windowBytes { return nil }
+      start += UInt64(n - 3)
+    }
+  }
+}
+
+extension PackedFrame {
+  init(_ header: FrameHeader, at offset: UInt64) {
+    self.init(
+      offset: offset, frameBytes: header.frameBytes, rawBytes: header.rawBytes,
+      objects: header.objects.map { ($0.kind, $0.id, $0.length) })
+  }
+}

@@ -1,0 +1,78 @@
+// The bytes of a ref (docs/format.md, "Refs"): a snapshot, its name, and the place in the history that the
+// ref has.
+//
+// 1. Version 2 carries the image and the number, under a checksum: a ref that was moved, copied or swapped
+//    is damage. Version 1, of older programs, carries the image only, in the snapshot.
+// 2. The snapshot's id is the SHA-256 of the snapshot's bytes alone, in both.
+
+import Codec
+
+/// A decoded ref.
+struct RefRecord {
+  let id: Digest
+  let snapshot: Snapshot
+  /// Nil in version 1.
+  let number: Int?
+
+  static let magic = Array("IMGREF".utf8)
+  private static let end: UInt8 = 0x0a
+  /// More than a record has besides its snapshot.
+  static let maxFrameBytes = 1024
+
+  static func encode(_ snapshot: [UInt8], _ id: Digest, _ image: ImageName, _ number: Int)
+    -> [UInt8]
+  {
+    var writer = ByteWriter()
+    writer.reserve(snapshot.count + maxFrameBytes)
+    writer.raw(magic + [2, end])
+    writer.word32(UInt32(snapshot.count))
+    writer.raw(snapshot)
+    writer.digest(id)
+    writer.string(image.text)
+    writer.varint(number)
+    writer.digest(SHA256.digest(of: writer.bytes))
+    return writer.bytes
+  }
+
+  static func decode(_ bytes: [UInt8]) throws(CodecError) -> RefRecord {
+    let (body, image, number) = try withReader(bytes) {
+      (reader: inout ByteReader) throws(CodecError) -> ([UInt8], String?, Int?) in
+      guard try reader.raw(min(magic.count, reader.remaining)) == magic else {
+        throw .corrupt("the file is no ref")
+      }
+      let version = try reader.byte()
+      guard version == 1 || version == 2, try reader.byte() == end else {
+        throw .corrupt("the file is a ref of an unknown version")
+      }
+      let body = try reader.raw(Int(try reader.word32()))
+      guard try reader.digest() == SHA256.digest(of: body) else {
+        throw .corrupt("its SHA-256 does not match")
+      }
+      guard version == 2 else {
+        try reader.expectEnd()
+        return (body, nil, nil)
+      }
+      let image = try reader.text()
+      let number = Int(try reader.varint(limit: UInt64(Int.max), "a number"))
+      let checkedBytes = bytes.count - reader.remaining
+      guard try reader.digest() == SHA256.digest(of: Array(bytes[..<checkedBytes])) else {
+        throw .corrupt("the SHA-256 of the record does not match")
+      }
+      try reader.expectEnd()
+      return (body, image, number)
+    }
+    let snapshot = try Snapshot.decode(body)
+    if let image, image != snapshot.image {
+      throw .corrupt("it is the ref of \(image), and holds a snapshot of \(snapshot.image)")
+    }
+    return RefRecord(id: SHA256.digest(of: body), snapshot: snapshot, number: number)
+  }
+
+  /// - Throws: `corrupt` where the ref belongs to another image or number.
+  func requirePlace(_ image: ImageName, _ number: Int) throws(CodecError) {
+    let own = self.number.map { "\(snapshot.image)@\($0)" } ?? snapshot.image
+    guard snapshot.image == image.text, self.number ?? number == number else {
+      throw .corrupt("it is the ref of \(own): it was moved, copied or swapped")
+    }
+  }
+}

@@ -1,0 +1,111 @@
+// imgstore repair.
+
+import ArgumentParser
+import Images
+import Platform
+import Store
+
+struct Repair: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "repair",
+    abstract: "Repair a damaged store from whatever still has its content.",
+    discussion: """
+      Rebuilds the index, copies what is sound of damaged packs into new ones, puts moved refs, tags \
+      and pins back, and looks for lost content, by its hash, in the sources and in the live images. \
+      Damaged files move to the store's folder quarantine/; nothing is deleted. What remains lost is \
+      listed by snapshot and path. Run again, it finds nothing to do.
+      """)
+
+  @Option(
+    name: .customLong("from"),
+    help: ArgumentHelp(
+      "Also look in another store, a bundle, a packed image or a folder; may be repeated",
+      valueName: "path"))
+  var sources: [String] = []
+  @Flag(help: "Do not look in the live images") var noLive = false
+  @Flag(name: .shortAndLong, help: "Change nothing, and list what would be done") var dryRun = false
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    var options = RepairOptions()
+    options.sources = sources
+    options.readsLive = !noLive
+    options.isDryRun = dryRun
+    let outcome = try common.open().repair(options)
+    Terminal.finish()
+    if json.json {
+      try printJSON(RepairJSON(outcome))
+    } else {
+      for action in outcome.actions { print("\(action.object): \(action.what)") }
+      if outcome.actions.isEmpty { print("nothing to do") }
+      for place in outcome.quarantined { print("  now in \(place)") }
+      if outcome.healedObjects > 0, !dryRun {
+        print("\(count(outcome.healedObjects, "object")) came back")
+      }
+      print(
+        outcome.isClean
+          ? "nothing is lost; \(secondsText(outcome.seconds))"
+          : (dryRun ? "damaged or lost: " : "still lost: ")
+            + "\(count(outcome.losses.pathCount, "path")); \(secondsText(outcome.seconds))")
+    }
+    if outcome.isClean, outcome.sourceProblems.isEmpty { return }
+    throw DoneWithProblems(lines: lines(outcome))
+  }
+
+  private func lines(_ outcome: RepairOutcome) -> [String] {
+    let shown = 40
+    var lines = outcome.sourceProblems.map { "source \($0.object): \($0.what)" }
+    for lost in outcome.losses.paths.prefix(shown) {
+      lines.append(
+        lost.path.isEmpty
+          ? "\(lost.snapshot): \(lost.reason)"
+          : "\(lost.snapshot): \(printable(lost.path)): \(lost.reason)")
+    }
+    if outcome.losses.pathCount > shown {
+      lines.append("… and \(outcome.losses.pathCount - shown) more paths ('--json' lists them)")
+    }
+    lines += outcome.problems.prefix(shown).map { "\($0.object): \($0.finding)" }
+    return lines
+  }
+}
+
+/// The JSON form of a repair (docs/json.md).
+struct RepairJSON: Encodable {
+  struct Action: Encodable {
+    let object: String
+    let what: String
+  }
+  struct Lost: Encodable {
+    let snapshot: String
+    let path: String
+    let what: String
+  }
+  let dryRun: Bool
+  let clean: Bool
+  let actions: [Action]
+  let quarantined: [String]
+  let healedObjects: Int
+  let healedBytes: UInt64
+  let sourceProblems: [Action]
+  let lostPaths: Int
+  let lost: [Lost]
+  let problems: [Action]
+  let seconds: Double
+
+  init(_ outcome: RepairOutcome) {
+    dryRun = outcome.isDryRun
+    clean = outcome.isClean
+    actions = outcome.actions.map { Action(object: $0.object, what: $0.what) }
+    quarantined = outcome.quarantined
+    healedObjects = outcome.healedObjects
+    healedBytes = outcome.healedBytes
+    sourceProblems = outcome.sourceProblems.map { Action(object: $0.object, what: $0.what) }
+    lostPaths = outcome.losses.pathCount
+    lost = outcome.losses.paths.map {
+      Lost(snapshot: $0.snapshot, path: printable($0.path), what: $0.reason)
+    }
+    problems = outcome.problems.map { Action(object: $0.object, what: $0.finding) }
+    seconds = outcome.seconds
+  }
+}

@@ -1,0 +1,87 @@
+// The program under limits that machines have: threads, memory, file sizes, descriptors, no /proc, closed
+// streams. Each is an error with exit 1, or makes no difference; none is a crash, and the store stays whole.
+
+import Foundation
+import Platform
+import TestSupport
+import Testing
+
+@Suite struct LimitTests {
+  /// Runs the program by a shell line in which "$imgstore" is the program.
+  private func shellRun(_ line: String, in site: Site) throws -> ToolResult {
+    try run(
+      "/bin/bash", arguments: ["-c", line],
+      environment: site.environment.merging(["imgstore": binary]) { $1 })
+  }
+
+  private func filled() throws -> Site {
+    let site = try Site()
+    try shell("cd \"$1\"; for i in $(seq 50); do echo $i >f$i; done", site.tree)
+    #expect(try site.imgstore("snapshot", "img").status == 0)
+    try shell("head -c 3000000 /dev/urandom >\"$1/large\"", site.tree)
+    return site
+  }
+
+  @Test(arguments: [
+    "ulimit -f 4; $imgstore snapshot img",
+    "ulimit -n 8; $imgstore snapshot img",
+    "strace -f -qq -o /dev/null -e trace=clone,clone3 -e inject=clone,clone3:error=EAGAIN $imgstore snapshot img",
+    "strace -f -qq -o /dev/null -e trace=clone,clone3 -e inject=clone,clone3:error=EAGAIN:when=2+ $imgstore snapshot img",
+    "strace -f -qq -o /dev/null -e trace=clone,clone3 -e inject=clone,clone3:error=EAGAIN:when=3+ $imgstore snapshot img",
+  ])
+  func `a limit is an error with exit 1`(_ line: String) throws {
+    let site = try filled()
+    let limited = try shellRun(line, in: site)
+    #expect(limited.status == 1, "\(limited.errors)")
+    #expect(!limited.errors.isEmpty)
+    #expect(try site.imgstore("log", "img").output.split(separator: "\n").count == 1)
+    #expect(try site.imgstore("verify", "--deep").status == 0)
+    #expect(try site.imgstore("snapshot", "img").status == 0)
+    #expect(try run("ls", "-A", site.folder.path("store/tmp")).output == "")
+  }
+
+  @Test func `little address space is no crash`() throws {
+    let site = try filled()
+    for kilobytes in [500_000, 750_000, 1_000_000, 1_500_000] {
+      let limited = try shellRun("ulimit -v \(kilobytes); $imgstore snapshot img", in: site)
+      #expect([0, 1].contains(limited.status), "\(kilobytes): \(limited.status) \(limited.errors)")
+    }
+    #expect(try site.imgstore("verify", "--deep").status == 0)
+  }
+
+  @Test func `without proc what needs it says so, and the rest works`() throws {
+    guard isRoot else { return }
+    let site = try filled()
+    func withoutProc(_ line: String) throws -> ToolResult {
+      try shellRun("unshare -m sh -c 'mount -t tmpfs none /proc; \(line)'", in: site)
+    }
+    #expect(try withoutProc("$imgstore log img").status == 0)
+    #expect(try withoutProc("$imgstore cat img:f7").output == "7\n")
+    for line in ["$imgstore snapshot img", "$imgstore status img", "$imgstore revert img@1"] {
+      let refused = try withoutProc(line)
+      #expect(refused.status == 1, "\(line): \(refused.output)\(refused.errors)")
+    }
+    #expect(try site.imgstore("log", "img").output.split(separator: "\n").count == 1)
+    #expect(try run("ls", "-A", site.tree).output.contains("large"))
+  }
+
+  @Test func `the arguments count, whatever proc says of them`() throws {
+    let site = try filled()
+    let told = try shellRun(
+      "strace -f -qq -o /dev/null -e trace=open,openat -e inject=open,openat:error=EIO -P /proc/self/cmdline "
+        + "$imgstore log img --json", in: site)
+    #expect(told.status == 0 && told.output.contains("\"number\""))
+  }
+
+  @Test(arguments: [">&-", "2>&-", "<&-", ">&- 2>&-", ">&- 2>&- <&-", ">/dev/full"])
+  func `closed and full streams harm nothing`(_ streams: String) throws {
+    let site = try filled()
+    let closed = try shellRun("$imgstore snapshot img \(streams)", in: site)
+    #expect(
+      closed.status
+        == (streams.contains(">&-") && !streams.hasPrefix("2") || streams.contains("full") ? 3 : 0))
+    #expect(try site.imgstore("verify", "--deep").status == 0)
+    #expect(try site.imgstore("status", "img").status == 0)
+    #expect(try site.imgstore("log", "img").output.split(separator: "\n").count == 2)
+  }
+}

@@ -1,0 +1,115 @@
+// A live image that is gone, empty or unreadable is not recorded by mistake, and no policy lets such states
+// push the last good snapshot out.
+
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct EmptyStateTests {
+  private func site() throws -> (folder: TemporaryFolder, workspace: Workspace) {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    try shell(
+      "cd \"$1\"; mkdir -p etc usr/bin; echo a >etc/a; for i in 1 2 3 4 5; do echo $i >usr/bin/$i; done",
+      folder.path("root/img/rootimg"))
+    return (folder, workspace)
+  }
+
+  private func numbers(_ workspace: Workspace) throws -> [Int] {
+    try workspace.log("img").map(\.committed.number).sorted()
+  }
+
+  @Test(arguments: [
+    "mv img away; mkdir img", "mv img away", "mv img/rootimg away",
+    "mv img/rootimg away; mkdir img/rootimg",
+    "rm -r img/rootimg; echo file >img/rootimg",
+  ])
+  func `a tree that is gone or empty is refused`(_ loss: String) throws {
+    let (folder, workspace) = try site()
+    try shell("echo k >\"$1/img/kernel\"", folder.path("root"))
+    _ = try workspace.snapshot("img")
+    try shell("cd \"$1\"; \(loss)", folder.path("root"))
+    for _ in 1...3 {
+      #expect(throws: ImageError.self) { try workspace.snapshot("img") }
+      var policy = RetentionPolicy()
+      policy.last = 1
+      _ = try workspace.forget(["img"], policy)
+    }
+    #expect(try numbers(workspace) == [1])
+    let asked = try workspace.snapshot("img", allowsEmpty: true)
+    #expect(asked.isNew && asked.committed.number == 2)
+  }
+
+  @Test func `an image without any file is not recorded even once`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    try shell("rmdir \"$1\"", folder.path("root/img/rootimg"))
+    #expect(throws: ImageError.self) { try workspace.snapshot("img") }
+    #expect(try workspace.snapshot("img", allowsEmpty: true).isNew)
+  }
+
+  @Test func `an incomplete state is recorded once, and forgotten before complete ones`() throws {
+    let (folder, workspace) = try site()
+    _ = try workspace.snapshot("img")
+    let root = folder.path("root/img")
+    try shell("mv \"$1/rootimg\" \"$1/away\"", root)
+    let first = try workspace.snapshot("img", tag: nil, allowsEmpty: true)
+    #expect(first.isNew && !first.committed.snapshot.isComplete)
+    for _ in 1...3 {
+      let again = try workspace.snapshot("img", allowsEmpty: true)
+      #expect(!again.isNew && again.committed.number == 2 && again.sameAs == 2)
+    }
+    #expect(try numbers(workspace) == [1, 2])
+    var policy = RetentionPolicy()
+    policy.last = 1
+    let forgotten = try workspace.forget(["img"], policy)
+    #expect(forgotten.forgotten.isEmpty)
+    #expect(
+      forgotten.kept.first { $0.snapshot.number == 1 }?.reasons.contains(.latestComplete) == true)
+    #expect(throws: ImageError.self) { try workspace.remove("img@1") }
+    // The good state comes back and is complete again: the bad one goes.
+    try shell("mv \"$1/away\" \"$1/rootimg\"", root)
+    _ = try workspace.snapshot("img")
+    _ = try workspace.forget(["img"], policy)
+    #expect(try numbers(workspace) == [3])
+  }
+
+  @Test func `an empty tree is not recorded even as the first snapshot`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    #expect(throws: ImageError.self) { try workspace.snapshot("img") }
+    #expect(try workspace.snapshot("img", allowsEmpty: true).isNew)
+    // What was recorded on purpose is no loss later.
+    #expect(try workspace.snapshot("img").isNew)
+  }
+
+  @Test func `a tree that has lost nine tenths of its entries is refused`() throws {
+    let (folder, workspace) = try site()
+    let tree = folder.path("root/img/rootimg")
+    try shell("cd \"$1\"; seq 300 | xargs touch", tree)
+    _ = try workspace.snapshot("img")
+    try shell("cd \"$1\"; seq 280 | xargs rm", tree)
+    #expect(throws: ImageError.self) { try workspace.snapshot("img") }
+    try shell("cd \"$1\"; seq 50 | xargs touch", tree)
+    #expect(try workspace.snapshot("img").isNew)
+  }
+
+  @Test func `export and pack record no empty state either`() throws {
+    let (folder, workspace) = try site()
+    _ = try workspace.snapshot("img")
+    try shell("rm -r \"$1\"/*", folder.path("root/img/rootimg"))
+    #expect(throws: (any Error).self) { try workspace.pack(PackRequest("img")) }
+    #expect(try numbers(workspace) == [1])
+  }
+
+  @Test func `a complete state is recorded as often as it is asked for`() throws {
+    let (folder, workspace) = try site()
+    defer { withExtendedLifetime(folder) {} }
+    _ = try workspace.snapshot("img")
+    let again = try workspace.snapshot("img", message: "before the update")
+    #expect(again.isNew && again.sameAs == 1 && again.committed.number == 2)
+  }
+}

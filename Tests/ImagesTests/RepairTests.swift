@@ -1,0 +1,228 @@
+// `repair` against random damage: never worse than before, and whatever a source still has comes back.
+
+import Codec
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct RepairTests {
+  /// A store with three snapshots, its twin, and pristine copies of what the snapshots hold.
+  private struct Base {
+    let folder: TemporaryFolder
+    let numbers = [1, 2, 3]
+
+    init() throws {
+      folder = try TemporaryFolder()
+      let workspace = try Workspace.test(folder)
+      let tree = folder.path("root/img/rootimg")
+      try shell(
+        """
+        cd "$1"; mkdir -p etc usr/lib deep/a/b
+        for i in $(seq 30); do echo "file $i" >etc/$i; done
+        head -c 900000 /dev/urandom >usr/lib/large; head -c 70000 /dev/urandom >usr/lib/middle
+        truncate -s 200000 deep/a/hole; echo x >>deep/a/hole; ln etc/1 etc/link; ln -s 1 etc/soft
+        setfattr -n user.colour -v blue etc/2; echo end >deep/a/b/c
+        """, tree)
+      for number in numbers {
+        try shell(
+          "cd \"$1\"; echo $2 >etc/changed; rm -f etc/1$2; head -c 200000 /dev/urandom >usr/lib/new$2",
+          tree, "\(number)")
+        _ = try workspace.snapshot("img", tag: "t\(number)")
+        try shell("cp -a \"$1\" \"$2\"", tree, folder.path("pristine\(number)"))
+      }
+      try workspace.store().refs.pin(ImageName("img"), 1, why: "kept")
+      try shell("cp -a \"$1/store\" \"$1/other\"; mv \"$1/store\" \"$1/base\"", folder.path)
+    }
+
+    func reset() throws {
+      try shell("rm -rf \"$1/store\"; cp -a \"$1/base\" \"$1/store\"", folder.path)
+    }
+
+    func open() throws -> Workspace {
+      try Workspace(
+        WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      ) { _ in }
+    }
+
+    /// The snapshots that can be restored exactly.
+    func intact() throws -> Set<Int> {
+      var intact: Set<Int> = []
+      for number in numbers {
+        let out = folder.path("out")
+        try shell("rm -rf \"$1\"", out)
+        guard let outcome = try? open().restore("img@\(number)", to: out),
+          outcome.report.problems.isEmpty
+        else { continue }
+        if try differences(folder.path("pristine\(number)"), out) == "" { intact.insert(number) }
+      }
+      return intact
+    }
+  }
+
+  private enum Damage: CaseIterable {
+    case flip, truncate, zero, swap, delete, foreign, duplicate, fifo
+  }
+
+  /// Damages one or two files of the store.
+  /// - Returns: what was done, for messages.
+  private func damage(_ base: Base, _ random: inout SplitMix64) throws -> String {
+    let store = base.folder.path("store")
+    let files = try shell(
+      "cd \"$1\"; find packs refs tags pins index.sqlite -type f ! -name removed | sort", store
+    ).output.split(separator: "\n").map(String.init)
+    guard let file = files.randomElement(using: &random) else { return "nothing" }
+    let url = URL(fileURLWithPath: "\(store)/\(file)")
+    let kind = Damage.allCases.randomElement(using: &random) ?? .flip
+    let bytes = [UInt8](try Data(contentsOf: url))
+    switch kind {
+    case .flip:
+      guard !bytes.isEmpty else { break }
+      var bad = bytes
+      bad[Int.random(in: 0..<bad.count, using: &random)] ^=
+        1 << UInt8.random(in: 0..<8, using: &random)
+      try Data(bad).write(to: url)
+    case .truncate:
+      try Data(bytes[..<Int.random(in: 0...bytes.count, using: &random)]).write(to: url)
+    case .zero:
+      var bad = bytes
+      let start = Int.random(in: 0...bad.count, using: &random)
+      for i in start..<min(bad.count, start + 5000) { bad[i] = 0 }
+      try Data(bad).write(to: url)
+    case .swap:
+      let folder = (file as NSString).deletingLastPathComponent
+      let others = files.filter { ($0 as NSString).deletingLastPathComponent == folder }
+      guard let other = others.randomElement(using: &random), other != file else { break }
+      try shell("cd \"$1\"; mv \"$2\" x; mv \"$3\" \"$2\"; mv x \"$3\"", store, file, other)
+      return "swap \(file) \(other)"
+    case .delete: try FileManager.default.removeItem(at: url)
+    case .foreign: try Data(random.bytes(3000)).write(to: url)
+    case .duplicate:
+      let name = SHA256.digest(of: random.bytes(8)).hex
+      try Data(bytes).write(to: URL(fileURLWithPath: "\(store)/packs/\(name)"))
+    case .fifo:
+      try FileManager.default.removeItem(at: url)
+      try shell("mkfifo \"$1\"", url.path)
+    }
+    return "\(kind) \(file)"
+  }
+
+  private func repair(_ base: Base, live: Bool, from sources: [String] = []) throws -> RepairOutcome
+  {
+    var options = RepairOptions()
+    options.readsLive = live
+    options.sources = sources
+    return try base.open().repair(options)
+  }
+
+  @Test(arguments: seeds)
+  func `repair is never worse than before, and heals what a source has`(_ seed: UInt64) throws {
+    let base = try Base()
+    var random = SplitMix64(seed)
+    for round in 0..<12 {
+      try base.reset()
+      var done: [String] = []
+      for _ in 0..<Int.random(in: 1...3, using: &random) {
+        done.append(try damage(base, &random))
+      }
+      let when = "seed \(seed), round \(round): \(done)"
+      let before = try base.intact()
+
+      // Without any source nothing gets worse.
+      let alone = try repair(base, live: false)
+      #expect(try base.intact().isSuperset(of: before), "alone, \(when)")
+      try agree(base, alone, "alone, \(when)")
+      #expect(try repair(base, live: false).actions.isEmpty, "alone again, \(when)")
+
+      // The live tree is the latest snapshot.
+      let live = try repair(base, live: true)
+      let refs = try base.open().store().refs
+      if (try? refs.read(ImageName("img"), 3)) != nil {
+        #expect(try base.intact().contains(3), "live, \(when)")
+      }
+      try agree(base, live, "live, \(when)")
+      #expect(try repair(base, live: true).actions.isEmpty, "live again, \(when)")
+
+      // The twin has everything.
+      let other = try repair(base, live: false, from: [base.folder.path("other")])
+      #expect(other.losses.isEmpty && other.sourceProblems.isEmpty, "other, \(when)")
+      #expect(try base.intact() == Set(base.numbers), "other, \(when)")
+      try agree(base, other, "other, \(when)")
+      let again = try repair(base, live: true, from: [base.folder.path("other")])
+      #expect(again.actions.isEmpty, "other again, \(when): \(again.actions)")
+    }
+  }
+
+  /// What a repair says remains lost is what `verify --deep` finds.
+  private func agree(_ base: Base, _ outcome: RepairOutcome, _ when: String) throws {
+    let report = try base.open().verify(deep: true)
+    let lost = Set(outcome.losses.paths.map(\.snapshot))
+    let affected = Set(report.problems.flatMap { $0.affected.map(\.snapshot) })
+    #expect(affected.isSuperset(of: lost), "\(when): \(lost) \(report.problems)")
+    let unexplained = report.problems.filter { problem in
+      !problem.affected.contains { lost.contains($0.snapshot) }
+    }
+    #expect(
+      Set(unexplained.map(\.object)) == Set(outcome.problems.map(\.object)),
+      "\(when): \(unexplained) \(outcome.problems)")
+  }
+
+  @Test func `a dry run changes nothing`() throws {
+    let base = try Base()
+    try base.reset()
+    try shell("cd \"$1/store/packs\"; truncate -s 50000 \"$(ls -S | head -1)\"", base.folder.path)
+    let list = "cd \"$1/store\"; find packs refs tags pins -printf '%p %i %s %T@ %C@\\n' | sort"
+    let before = try shell(list, base.folder.path).output
+    var options = RepairOptions()
+    options.isDryRun = true
+    let outcome = try base.open().repair(options)
+    #expect(!outcome.actions.isEmpty && !outcome.losses.isEmpty && outcome.quarantined.isEmpty)
+    #expect(try shell(list, base.folder.path).output == before)
+  }
+
+  @Test func `content comes back from archives, also from one inside another`() throws {
+    let base = try Base()
+    try shell(
+      """
+      cd "$1/pristine3"; find . | cpio -o -H newc --quiet | gzip >"$1/root.cpio.gz"
+      mkdir "$1/bundle"; mv "$1/root.cpio.gz" "$1/bundle/"; tar czf "$1/bundle.tgz" -C "$1" bundle
+      tar cJf "$1/root.tar.xz" .
+      """, base.folder.path)
+    for source in ["bundle.tgz", "bundle/root.cpio.gz", "root.tar.xz", "pristine3"] {
+      try base.reset()
+      // The largest frame of contents goes, the trees stay.
+      try shell(
+        """
+        cd "$1/store/packs"; p=$(ls -S | head -1); s=$(stat -c %s $p)
+        dd if=/dev/zero of=$p bs=1 seek=$((s - 300000)) count=100000 conv=notrunc status=none
+        """, base.folder.path)
+      #expect(try base.intact().isEmpty, "\(source)")
+      let outcome = try repair(base, live: false, from: [base.folder.path(source)])
+      #expect(outcome.losses.isEmpty, "\(source): \(outcome.losses.paths.prefix(3))")
+      #expect(try base.intact() == Set(base.numbers), "\(source)")
+    }
+  }
+
+  @Test func `a ref that was given up is not brought back`() throws {
+    let base = try Base()
+    try base.reset()
+    _ = try base.open().remove("img@2", force: true)
+    let outcome = try repair(base, live: true, from: [base.folder.path("other")])
+    #expect(outcome.actions.isEmpty && outcome.isClean)
+    #expect(try base.open().log("img").map(\.committed.number) == [3, 1])
+  }
+
+  @Test func `a collection refuses while a ref is lost, until it is given up`() throws {
+    let base = try Base()
+    try base.reset()
+    try shell("rm \"$1/store/refs/img/0000000002\"", base.folder.path)
+    let error = #expect(throws: StoreError.self) { try base.open().collect() }
+    #expect(error?.kind == .refused)
+    _ = try base.open().remove("img@2", force: true)
+    _ = try base.open().collect()
+    #expect(try base.open().verify(deep: true).isClean)
+    #expect(try base.intact() == [1, 3])
+  }
+}

@@ -1,0 +1,305 @@
+// The store's own truth: rot in the index, refs that are not where they belong, names of packs that are
+// taken, stores of the older format.
+
+import Codec
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct StoreTruthTests {
+  private func filled(_ folder: TemporaryFolder, files: Int = 300) throws -> Workspace {
+    let workspace = try Workspace.test(folder)
+    try shell(
+      """
+      cd "$1"; mkdir -p d/{a,b}
+      for i in $(seq $2); do echo "file $i" >d/$([ $((i%2)) = 0 ] && echo a || echo b)/$i; done
+      head -c 600000 /dev/urandom >large
+      """, folder.path("root/img/rootimg"), "\(files)")
+    _ = try workspace.snapshot("img", tag: "first")
+    try shell("cd \"$1\"; rm d/a/2; echo new >d/new; sleep 0.02", folder.path("root/img/rootimg"))
+    _ = try workspace.snapshot("img")
+    try workspace.store().refs.pin(ImageName("img"), 1, why: "audit")
+    return workspace
+  }
+
+  private func open(
+    _ folder: TemporaryFolder, tell: @escaping @Sendable (String) -> Void = { _ in }
+  ) throws -> Workspace {
+    try Workspace(
+      WorkspaceOptions(store: folder.path("store"), root: folder.path("root")), tell: tell)
+  }
+
+  // MARK: The index
+
+  private static let stamp = """
+    printf '%-127s\\n' "$(stat -c '%i %s %.9Y %.9Z' index.sqlite | sed -E 's/\\.0+([0-9])/.\\1/g')" >index.stamp
+    """
+
+  @Test(arguments: seeds)
+  func `rot in the index is never blamed on a pack, and stops no command`(_ seed: UInt64) throws {
+    let folder = try TemporaryFolder()
+    _ = try filled(folder, files: 900)
+    try shell("cp -a \"$1/store\" \"$1/base\"", folder.path)
+    let good = [UInt8](try Data(contentsOf: URL(fileURLWithPath: folder.path("base/index.sqlite"))))
+    var random = SplitMix64(seed)
+    for round in 0..<25 {
+      try shell("rm -rf \"$1/store\" \"$1/out\"; cp -a \"$1/base\" \"$1/store\"", folder.path)
+      var bad = good
+      for _ in 0..<Int.random(in: 1...4, using: &random) {
+        let at = Int.random(in: 0..<bad.count, using: &random)
+        bad[at] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+      }
+      let file = try FileHandle(
+        forWritingTo: URL(fileURLWithPath: folder.path("store/index.sqlite")))
+      file.write(Data(bad))
+      try file.close()
+      // Rot changes no times: the stamp stays right.
+      try shell("cd \"$1/store\"; \(StoreTruthTests.stamp)", folder.path)
+      let when = "seed \(seed), round \(round)"
+      switch round % 4 {
+      case 0:
+        let report = try open(folder).verify(deep: round % 8 == 0)
+        #expect(report.isClean, "\(when): \(report.problems)")
+      case 1: _ = try open(folder).collect()
+      case 2: _ = try open(folder).diskUse([])
+      default: _ = try open(folder).snapshot("img")
+      }
+      let restored = try open(folder).restore("img@2", to: folder.path("out")).report
+      #expect(restored.problems.isEmpty, "\(when)")
+      #expect(try differences(folder.path("root/img/rootimg"), folder.path("out")) == "", "\(when)")
+      let report = try open(folder).verify(deep: true)
+      #expect(report.isClean, "\(when): \(report.problems)")
+    }
+  }
+
+  @Test(arguments: [
+    "DELETE FROM object WHERE kind = 2", "DELETE FROM frame", "UPDATE object SET start = start + 1",
+    "UPDATE object SET length = 9223372036854775807", "UPDATE frame SET stored = stored + 1",
+    "UPDATE frame SET offset = -5", "UPDATE object SET kind = 77", "UPDATE object SET id = x'00'",
+    "UPDATE frame SET raw = -1; UPDATE frame SET stored = 1 << 40", "DROP TABLE frame",
+    "UPDATE object SET frame = frame + 7", "UPDATE pack SET size = -1",
+  ])
+  func `impossible rows lead to a new index`(_ change: String) throws {
+    let folder = try TemporaryFolder()
+    _ = try filled(folder)
+    try shell(
+      "cd \"$1/store\"; sqlite3 index.sqlite \"$2\"; \(StoreTruthTests.stamp)", folder.path, change)
+    try shell("cp -a \"$1/store\" \"$1/base\"", folder.path)
+    for command in 0..<5 {
+      try shell(
+        "rm -rf \"$1/store\" \"$1/out\"; cp -a \"$1/base\" \"$1/store\"; cd \"$1/store\"; \(StoreTruthTests.stamp)",
+        folder.path)
+      switch command {
+      case 0: #expect(try open(folder).verify(deep: true).isClean)
+      case 1: _ = try open(folder).collect()
+      case 2: _ = try open(folder).diskUse([])
+      case 3: _ = try open(folder).snapshot("img")
+      default: _ = try open(folder).statistics()
+      }
+      #expect(try open(folder).restore("img@1", to: folder.path("out")).report.problems.isEmpty)
+      let report = try open(folder).verify(deep: true)
+      #expect(report.isClean, "\(command): \(report.problems)")
+    }
+  }
+
+  @Test func `a lost index and a damaged pack together leave the rest readable`() throws {
+    let folder = try TemporaryFolder()
+    _ = try filled(folder)
+    // The header of the pack's first frame, and no index that knows the others.
+    try shell(
+      """
+      cd "$1/store"; rm index.sqlite
+      printf x | dd of=packs/$(ls -S packs | head -1) bs=1 seek=40 conv=notrunc status=none
+      """, folder.path)
+    #expect(try open(folder).log("img").count == 2)
+    #expect(try !open(folder).verify(deep: true).isClean)
+    #expect(try open(folder).snapshot("img").committed.number == 3)
+    let outcome = try open(folder).repair()
+    #expect(!outcome.actions.isEmpty)
+    #expect(try open(folder).restore("img@3", to: folder.path("out")).report.problems.isEmpty)
+    #expect(try differences(folder.path("root/img/rootimg"), folder.path("out")) == "")
+  }
+
+  // MARK: Names of packs
+
+  @Test func `a pack whose name is taken by other bytes is published, and those are kept`() throws {
+    let folder = try TemporaryFolder()
+    _ = try filled(folder)
+    let pack = try shell("cd \"$1/store/packs\"; ls -S | head -1", folder.path).output
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+    let path = folder.path("store/packs/\(pack)")
+    let good = try Data(contentsOf: URL(fileURLWithPath: path))
+    // A new store of the same tree makes the same first pack.
+    try shell(
+      """
+      cd "$1"; mv store old; mkdir -p store
+      """, folder.path)
+    let workspace = try Workspace.test(folder)
+    _ = try workspace.snapshot("img")
+    let names = try shell("ls \"$1/store/packs\"", folder.path).output.split(separator: "\n")
+    try #require(names.count == 1)
+    let name = String(names[0])
+    let whole = try Data(contentsOf: URL(fileURLWithPath: folder.path("store/packs/\(name)")))
+    for foreign in [good, Data("not a pack".utf8), Data(), whole.prefix(whole.count / 2)] {
+      try shell("rm -rf \"$1/store\"", folder.path)
+      let again = try Workspace.test(folder)
+      _ = try again.store(create: true)
+      try foreign.write(to: URL(fileURLWithPath: folder.path("store/packs/\(name)")))
+      _ = try again.snapshot("img")
+      #expect(
+        try Data(contentsOf: URL(fileURLWithPath: folder.path("store/packs/\(name)"))) == whole)
+      let kept = try shell(
+        "find \"$1/store/quarantine\" \"$1/store/packs\" -type f -size -\(foreign.count + 1)c | wc -l",
+        folder.path)
+      #expect(Int(kept.output.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0 >= 1)
+      let digests = try shell(
+        "sha256sum \"$1\"/store/quarantine/* \"$1\"/store/packs/*", folder.path)
+      #expect(digests.output.contains(SHA256.digest(of: [UInt8](foreign)).hex))
+      #expect(try open(folder).verify(deep: false).isClean)
+    }
+  }
+
+  @Test func `two packs that have each other's name lose nothing`() throws {
+    let folder = try TemporaryFolder()
+    _ = try filled(folder)
+    try shell(
+      "cd \"$1/store/packs\"; set -- *; mv $1 x; mv $2 $1; mv x $2", folder.path)
+    try shell("rm \"$1/d/new\"", folder.path("root/img/rootimg"))
+    _ = try open(folder).snapshot("img")
+    let outcome = try open(folder).repair()
+    #expect(outcome.isClean, "\(outcome.losses.paths) \(outcome.problems)")
+    #expect(try open(folder).verify(deep: true).isClean)
+    #expect(
+      try shell(
+        "cd \"$1/store/packs\"; sha256sum * | awk '$1 != $2'", folder.path
+      ).output.isEmpty)
+  }
+
+  // MARK: Refs, tags, pins
+
+  @Test(arguments: [
+    ("swap", "cd refs/img; mv 0000000001 x; mv 0000000002 0000000001; mv x 0000000002", true),
+    ("copy", "cd refs/img; cp 0000000001 0000000003", true),
+    ("copy over", "cd refs/img; cp 0000000001 0000000002", false),
+    ("park", "cd refs/img; mv 0000000001 saved", true),
+    ("image", "mkdir refs/other; mv refs/img/0000000001 refs/other/0000000001", true),
+    ("delete", "rm refs/img/0000000001", false),
+    ("tags", "mv tags/img/first tags/img/second", true),
+    ("tag number", "sed -i '1s/1/2/' tags/img/first", true),
+    ("tag image", "mkdir tags/other; mv tags/img/first tags/other/", true),
+    ("pins", "mv pins/img/0000000001 pins/img/0000000002", true),
+    ("pin of nothing", "mv pins/img/0000000001 pins/img/0000000009", true),
+    ("file among images", "touch refs/stray", true),
+    ("record", "printf 'IMGREMOVED 1\\nimg\\n1\\n' >refs/img/removed", true),
+  ])
+  func `what names snapshots is checked, and put right`(
+    _ name: String, _ damage: String, _ canHeal: Bool
+  ) throws {
+    let folder = try TemporaryFolder()
+    _ = try filled(folder)
+    #expect(try open(folder).verify(deep: false).isClean)
+    let before = try open(folder).log("img").map(\.committed.id)
+    try shell("cd \"$1/store\"; \(damage)", folder.path)
+    #expect(try !open(folder).verify(deep: false).isClean, "\(name)")
+    #expect(try !open(folder).verify(deep: true).isClean, "\(name)")
+    let outcome = try open(folder).repair()
+    #expect(outcome.isClean == canHeal, "\(name): \(outcome.losses.paths) \(outcome.problems)")
+    #expect(try open(folder).verify(deep: false).isClean == canHeal, "\(name)")
+    if canHeal, name != "record" {
+      #expect(try open(folder).log("img").map(\.committed.id) == before, "\(name)")
+    }
+    #expect(try open(folder).repair().actions.isEmpty, "\(name)")
+  }
+
+  @Test func `what was removed on purpose is not missed`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    for i in 1...9 {
+      try shell("echo $2 >\"$1/f\"", folder.path("root/img/rootimg"), "\(i)")
+      _ = try workspace.snapshot("img")
+    }
+    for number in [4, 2, 3, 9, 7] { _ = try workspace.remove("img@\(number)", force: true) }
+    #expect(try open(folder).verify(deep: true).isClean)
+    let record = try String(contentsOfFile: folder.path("store/refs/img/removed"), encoding: .utf8)
+    #expect(record.split(separator: "\n")[2] == "2-4,7,9")
+    #expect(try workspace.snapshot("img").committed.number == 10)
+    try shell("rm \"$1/store/refs/img/0000000005\"", folder.path)
+    #expect(
+      try open(folder).verify(deep: false).problems.flatMap { $0.affected.map(\.snapshot) }
+        == ["img@5"])
+  }
+
+  @Test func `a store of format version 1 is read, and brought to version 2 by the next snapshot`()
+    throws
+  {
+    let folder = try TemporaryFolder()
+    _ = try filled(folder)
+    // As version 1 wrote it: no numbers in refs, tags and pins of one line, gaps of removed numbers.
+    let text = try String(contentsOfFile: packageRoot + "/docs/format.md", encoding: .utf8)
+    #expect(text.contains("version 1"))
+    for number in [1, 2] {
+      let url = URL(fileURLWithPath: folder.path("store/refs/img/000000000\(number)"))
+      let bytes = [UInt8](try Data(contentsOf: url))
+      let count = (0..<4).reduce(0) { $0 | Int(bytes[8 + $1]) << ($1 * 8) }
+      var old = Array(bytes[..<(12 + count + 32)])
+      old[6] = 1
+      try Data(old).write(
+        to: URL(fileURLWithPath: folder.path("store/refs/img/000000000\(number * 2)")))
+      if number * 2 != number { try FileManager.default.removeItem(at: url) }
+      if number == 1 { try? FileManager.default.removeItem(at: url) }
+    }
+    try shell(
+      """
+      cd "$1/store"; printf 'imgstore store\\nversion 1\\n' >format
+      echo 2 >tags/img/first; rm pins/img/*; echo audit >pins/img/0000000002
+      ls refs/img
+      """, folder.path)
+    #expect(try open(folder).verify(deep: true).isClean)
+    #expect(try open(folder).log("img").map(\.committed.number) == [4, 2])
+    #expect(try String(contentsOfFile: folder.path("store/format"), encoding: .utf8).contains(" 1"))
+    #expect(try open(folder).snapshot("img").committed.number == 5)
+    #expect(try String(contentsOfFile: folder.path("store/format"), encoding: .utf8).contains(" 2"))
+    #expect(try open(folder).verify(deep: true).isClean)
+    try shell("rm \"$1/store/refs/img/0000000004\"", folder.path)
+    #expect(
+      try open(folder).verify(deep: false).problems.flatMap { $0.affected.map(\.snapshot) }
+        == ["img@4"])
+  }
+
+  // MARK: Nightly checks
+
+  @Test func `a check with a budget reads the oldest-checked packs first`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try filled(folder)
+    for i in 0..<4 {
+      try shell("echo \(i) >\"$1/n\"", folder.path("root/img/rootimg"))
+      _ = try workspace.snapshot("img")
+    }
+    let count = try FileManager.default.contentsOfDirectory(atPath: folder.path("store/packs"))
+      .count
+    var request = VerifyRequest()
+    request.maxBytes = 1
+    var unchecked = count
+    for _ in 0..<count {
+      let report = try open(folder).verify(request)
+      #expect(report.isClean && report.packs >= 1)
+      let coverage = try #require(report.coverage)
+      #expect(coverage.packs == count && coverage.uncheckedPacks < unchecked)
+      unchecked = coverage.uncheckedPacks
+      if unchecked == 0 { break }
+    }
+    #expect(unchecked == 0)
+    // A damaged pack is found in turn, and is not counted as checked.
+    try shell(
+      "cd \"$1/store/packs\"; printf x | dd of=$(ls | head -1) bs=1 seek=30 conv=notrunc status=none",
+      folder.path)
+    var finds = 0
+    for _ in 0..<count { finds += try open(folder).verify(request).isClean ? 0 : 1 }
+    #expect(finds >= 1)
+    try shell("echo garbage >\"$1/store/cache/verified\"", folder.path)
+    #expect(try open(folder).verify(request).coverage?.packs == count)
+  }
+}
