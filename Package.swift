@@ -38,15 +38,21 @@ let package = Package(
     .systemLibrary(
       name: "CDeflate", pkgConfig: "libdeflate", providers: [.apt(["libdeflate-dev"])]),
     .systemLibrary(name: "CLzma", pkgConfig: "liblzma", providers: [.apt(["liblzma-dev"])]),
+    .systemLibrary(name: "CBzip2", providers: [.apt(["libbz2-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CCrypt", pkgConfig: "libcrypt", providers: [.apt(["libcrypt-dev"])]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
+    .systemLibrary(
+      name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+    // RE2 has no C interface: the target is one, and needs libre2-dev (scripts/deps.sh).
+    .target(name: "CRE2", linkerSettings: [.linkedLibrary("re2"), .linkedLibrary("stdc++")]),
     .target(name: "CLinux"),
     .target(name: "CZstdExperimental", dependencies: ["CZstd"]),
 
     room("Platform", ["CLinux"]),
-    room("Codec", ["CZlib", "CZstd", "CZstdExperimental", "CLzma", "CDeflate", "CCrypto"]),
+    room(
+      "Codec", ["CZlib", "CZstd", "CZstdExperimental", "CLzma", "CDeflate", "CBzip2", "CCrypto"]),
     room("SQLite", ["CSQLite"]),
     room("Archive", ["Codec"]),
     room("Packages", ["Codec", "Platform", "SQLite"]),
@@ -59,7 +65,7 @@ let package = Package(
       "Images",
       [
         "XCAT", "Ingest", "Render", "Apply", "Store", "Packages", "Archive", "Codec", "Platform",
-        "CCrypt",
+        "CCrypt", "CRE2", "CPCRE2",
       ]),
     .executableTarget(
       name: "imgstore",
@@ -81,7 +87,8 @@ let package = Package(
     roomTests("Platform", ["Platform"]),
     roomTests("Codec", ["Codec"]),
     roomTests("Archive", ["Archive", "Codec"]),
-    roomTests("Trees", ["Render", "Ingest", "Archive", "Store", "Codec", "Platform"]),
+    roomTests(
+      "Trees", ["Render", "Ingest", "Archive", "Store", "Codec", "Platform", "HostileBundles"]),
     roomTests("Packages", ["Packages", "Platform"]),
     roomTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
     roomTests("Render", ["Render", "Images", "Store", "Codec", "Platform"]),

@@ -43,6 +43,21 @@ public enum ArchiveFormat: Sendable {
   }
 }
 
+extension ArchiveFormat {
+  /// The error for a stream that is no tar archive, from how it begins.
+  static func notTar(_ head: [UInt8]) -> ArchiveError {
+    if head.isEmpty { return ArchiveError("it is empty") }
+    if let form = ForeignForm.of(head) {
+      let remedy = form.remedy.isEmpty ? "" : "; \(form.remedy)"
+      return ArchiveError("it is no tar archive: it is \(form.description)\(remedy)")
+    }
+    if let compression = ForeignForm.compression(of: head) {
+      return ArchiveError("it is no tar archive: it is compressed with \(compression) twice")
+    }
+    return ArchiveError("it is no tar archive")
+  }
+}
+
 /// Reads a stream to its end, as behind an archive's end mark.
 /// - Returns: false where anything but zeros came.
 public func hasOnlyZerosLeft(_ source: ByteSource) throws -> Bool {

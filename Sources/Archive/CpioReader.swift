@@ -11,7 +11,8 @@ import Codec
 
 /// Reads members one by one.
 public final class CpioReader {
-  static let maxTargetBytes = 4096
+  /// No kernel takes a longer one (PATH_MAX counts the NUL), and gen_init_cpio's NUL may follow.
+  static let maxTargetBytes = 4095
 
   private let source: ByteSource
   private var left = 0
@@ -127,6 +128,16 @@ public final class CpioReader {
         throw ArchiveError(member: name, "it has content, which only files have")
       }
     }
+    guard header.uid != .max, header.gid != .max else {
+      throw ArchiveError(member: name, "its owner is out of range")
+    }
+    switch kind {
+    case .characterDevice(let major, let minor), .blockDevice(let major, let minor):
+      guard major < 1 << 12, minor < 1 << 20 else {
+        throw ArchiveError(member: name, "its device numbers are out of range")
+      }
+    default: break
+    }
     return CpioMember(
       path: name, kind: kind, mode: UInt16(header.mode & 0o7777), uid: header.uid,
       gid: header.gid,
@@ -137,7 +148,7 @@ public final class CpioReader {
   }
 
   private func readTarget(_ header: CpioHeader) throws -> [UInt8] {
-    guard header.contentBytes > 0, header.contentBytes <= CpioReader.maxTargetBytes else {
+    guard header.contentBytes > 0, header.contentBytes <= CpioReader.maxTargetBytes + 1 else {
       throw ArchiveError(
         member: current, "its link target has \(header.contentBytes) bytes, which is impossible")
     }
@@ -147,8 +158,14 @@ public final class CpioReader {
       throw ArchiveError(member: current, "the archive ends inside this member")
     }
     target.removeSubrange(count...)
+    // The kernel's gen_init_cpio counts the NUL at the target's end.
+    if target.last == 0 { target.removeLast() }
     guard !target.contains(0) else {
       throw ArchiveError(member: current, "its link target holds a NUL")
+    }
+    guard !target.isEmpty, target.count <= CpioReader.maxTargetBytes else {
+      throw ArchiveError(
+        member: current, "its link target has \(target.count) bytes, which is impossible")
     }
     return target
   }

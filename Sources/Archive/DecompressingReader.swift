@@ -1,5 +1,5 @@
-// A stream that may be compressed with gzip (RFC 1952), xz or zstd (RFC 8878) or not at all, told
-// apart by its first bytes.
+// A stream that may be compressed with gzip (RFC 1952), xz, lzma, bzip2 or zstd (RFC 8878) or not at
+// all, told apart by its first bytes. What is compressed in another form is refused by its name.
 //
 // Damage, a cut, bytes behind the end that the format does not allow, and a stream that asks for
 // more memory than a decoder may take are errors. Memory: 512 KiB and the decoder's window.
@@ -115,6 +115,14 @@ public final class DecompressingReader {
       form = .compressed(XzDecoder(memoryLimitBytes: memoryLimitBytes))
     } else if begins([0x28, 0xb5, 0x2f, 0xfd]) || isSkippableFrame(n) {
       form = .compressed(ZstdStreamDecoder(memoryLimitBytes: memoryLimitBytes))
+    } else if begins([0x42, 0x5a, 0x68]) {
+      form = .compressed(Bzip2Decoder())
+    } else if begins([0x5d, 0, 0]) {
+      form = .compressed(XzDecoder(memoryLimitBytes: memoryLimitBytes, isLegacy: true))
+    } else if let other = ForeignForm.of(UnsafeRawBufferPointer(input).prefix(n)),
+      other.description.hasPrefix("compressed")
+    {
+      throw ArchiveError("it is \(other.description), which is not read; \(other.remedy)")
     } else {
       form = .plain
     }

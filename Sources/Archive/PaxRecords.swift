@@ -1,12 +1,13 @@
 // The records of pax extended headers (POSIX.1-2017, pax, "pax Extended Header"):
 // "LENGTH KEY=VALUE\n", LENGTH counting all of it.
 //
-// Extended attributes are `SCHILY.xattr.NAME`, as star, GNU tar and bsdtar write them. In NAME, GNU
-// tar spells "%" as "%25" and "=" as "%3D", and so do we. An access control list as text
-// (`SCHILY.acl.…`) is not understood, and said to be there.
+// 1. Extended attributes are `SCHILY.xattr.NAME`, as star, GNU tar and bsdtar write them, or
+//    `LIBARCHIVE.xattr.NAME` (name as in URLs, value in base64). GNU tar spells "%" of a name as "%25" and "=" as
+//    "%3D", and so do we. `RHT.security.selinux` is the attribute security.selinux without its NUL.
+// 2. A key that is neither understood nor known to say nothing about the file is named in `unknown`:
+//    whoever reads the archive says that it was not kept.
 
-/// What was read of a member's extended headers. Only what is understood is kept: an archive may
-/// bring any number of other keys.
+/// What the extended headers of a member say.
 struct PaxRecords {
   static let maxBytes: UInt64 = 4 << 20
   /// As Linux limits them (xattr(7)).
@@ -14,13 +15,30 @@ struct PaxRecords {
   static let maxXattrValueBytes = 64 << 10
   private static let fieldKeys: Set<String> = ["path", "linkpath", "size", "uid", "gid", "mtime"]
   private static let xattrPrefix = "SCHILY.xattr."
+  private static let base64Prefix = "LIBARCHIVE.xattr."
+  private static let selinux = Array("security.selinux".utf8)
+  /// Keys that say nothing of what a tree keeps: other times, names beside numbers, the writer's own.
+  private static let ignoredKeys: Set<String> = [
+    "atime", "ctime", "uname", "gname", "charset", "hdrcharset", "LIBARCHIVE.creationtime",
+    "LIBARCHIVE.symlinktype", "SCHILY.dev", "SCHILY.ino", "SCHILY.nlink", "SCHILY.realsize",
+    "SCHILY.filetype", "SCHILY.devmajor", "SCHILY.devminor", "SCHILY.archtype", "SCHILY.release",
+    "GNU.volume.label", "GNU.volume.filename", "GNU.volume.size", "GNU.volume.offset",
+    "GNU.dumpdir",
+  ]
+  private static let maxUnknown = 16
 
   private(set) var fields: [String: [UInt8]] = [:]
   private var attributes: [[UInt8]: [UInt8]] = [:]
   private var attributeBytes: UInt64 = 0
   var comment: String?
-  private(set) var isSparse = false
-  private(set) var hasTextACL = false
+  /// The values of `GNU.sparse.KEY`.
+  private(set) var sparse: [String: [UInt8]] = [:]
+  /// Offsets and lengths in turn, as pax 0.0 writes them.
+  private(set) var sparseNumbers: [UInt64] = []
+  private(set) var accessList: [UInt8]?
+  private(set) var defaultList: [UInt8]?
+  /// Keys that were not understood, each once.
+  private(set) var unknown: [String] = []
 
   init() {}
 
@@ -35,7 +53,9 @@ struct PaxRecords {
   /// Takes the records of one header; later ones replace earlier ones.
   mutating func parse(_ bytes: [UInt8]) throws {
     var rest = bytes[...]
-    while !rest.isEmpty {
+    while let first = rest.first {
+      // Some writers count the NULs that fill up the block.
+      if first == 0, rest.allSatisfy({ $0 == 0 }) { return }
       guard let blank = rest.firstIndex(of: 0x20), blank - rest.startIndex < 8,
         let length = Int(String(decoding: rest[rest.startIndex..<blank], as: UTF8.self)),
         length > blank - rest.startIndex + 1, length <= rest.count
@@ -56,16 +76,46 @@ struct PaxRecords {
     if keyBytes.starts(with: prefix) {
       return try takeXattr(PaxRecords.decodedName(keyBytes.dropFirst(prefix.count)), Array(value))
     }
-    let key = String(decoding: keyBytes, as: UTF8.self)
-    if PaxRecords.fieldKeys.contains(key) {
-      fields[key] = Array(value)
-    } else if key == "comment" {
-      comment = String(validating: value, as: UTF8.self)
-    } else if key.hasPrefix("GNU.sparse") {
-      isSparse = true
-    } else if key.hasPrefix("SCHILY.acl.") {
-      hasTextACL = true
+    let base64 = PaxRecords.base64Prefix.utf8
+    if keyBytes.starts(with: base64) {
+      guard let name = percentDecoded(keyBytes.dropFirst(base64.count)),
+        let bytes = base64Decoded(value)
+      else { throw ArchiveError("an extended attribute is not in base64") }
+      // bsdtar writes both spellings; they say the same.
+      if attributes[name] == nil { try takeXattr(name, bytes) }
+      return
     }
+    let key = String(decoding: keyBytes, as: UTF8.self)
+    switch key {
+    case _ where PaxRecords.fieldKeys.contains(key): fields[key] = Array(value)
+    case "comment": comment = String(validating: value, as: UTF8.self)
+    case "RHT.security.selinux":
+      if attributes[PaxRecords.selinux] == nil {
+        try takeXattr(PaxRecords.selinux, value.last == 0 ? Array(value) : Array(value) + [0])
+      }
+    case "SCHILY.acl.access": accessList = Array(value)
+    case "SCHILY.acl.default": defaultList = Array(value)
+    case _ where key.hasPrefix("GNU.sparse."): try takeSparse(String(key.dropFirst(11)), value)
+    case _ where PaxRecords.ignoredKeys.contains(key): break
+    default: note(unknown: key)
+    }
+  }
+
+  /// Names what is not understood, once.
+  mutating func note(unknown key: String) {
+    guard unknown.count < PaxRecords.maxUnknown, !unknown.contains(key) else { return }
+    unknown.append(String(key.prefix(64)))
+  }
+
+  private mutating func takeSparse(_ key: String, _ value: ArraySlice<UInt8>) throws {
+    guard key == "offset" || key == "numbytes" else {
+      sparse[key] = Array(value)
+      return
+    }
+    guard let number = UInt64(decimal: value), sparseNumbers.count < 2 * SparseMap.maxParts,
+      (sparseNumbers.count % 2 == 0) == (key == "offset")
+    else { throw ArchiveError("the map of a sparse file is malformed") }
+    sparseNumbers.append(number)
   }
 
   private mutating func takeXattr(_ name: [UInt8], _ value: [UInt8]) throws {
@@ -140,4 +190,56 @@ struct PaxRecords {
     }
     return name
   }
+}
+
+/// Decodes "%41" as URLs do; nil for a "%" without two digits.
+private func percentDecoded(_ text: ArraySlice<UInt8>) -> [UInt8]? {
+  var bytes: [UInt8] = []
+  var rest = text
+  while let byte = rest.popFirst() {
+    guard byte == 0x25 else {
+      bytes.append(byte)
+      continue
+    }
+    let digits = rest.prefix(2)
+    guard digits.count == 2, digits.allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
+      let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
+    else { return nil }
+    bytes.append(value)
+    rest.removeFirst(2)
+  }
+  return bytes
+}
+
+/// Decodes base64 (RFC 4648), with or without its padding; nil for another character.
+private func base64Decoded(_ text: ArraySlice<UInt8>) -> [UInt8]? {
+  var bytes: [UInt8] = []
+  var bits: UInt32 = 0
+  var count = 0
+  let digits = text.prefix { $0 != 0x3d }
+  guard text.dropFirst(digits.count).allSatisfy({ $0 == 0x3d }) else { return nil }
+  for byte in digits {
+    let value: UInt8
+    switch byte {
+    case 0x41...0x5a: value = byte - 0x41
+    case 0x61...0x7a: value = byte - 0x61 + 26
+    case 0x30...0x39: value = byte - 0x30 + 52
+    case 0x2b: value = 62
+    case 0x2f: value = 63
+    default: return nil
+    }
+    bits = bits << 6 | UInt32(value)
+    count += 6
+    if count >= 8 {
+      count -= 8
+      bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+      bits &= (1 << UInt32(count)) - 1
+    }
+  }
+  return bytes
+}
+
+extension UInt64 {
+  /// A number in decimal digits only.
+  init?(decimal text: some Sequence<UInt8>) { self.init(digits: text) }
 }

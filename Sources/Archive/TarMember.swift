@@ -22,7 +22,7 @@ public struct TarMember: Sendable, Equatable {
   public var mode: UInt16
   public var uid: UInt32
   public var gid: UInt32
-  /// Bytes of content that follow; 0 for all but files.
+  /// Bytes of content that follow; 0 for all but files, and for hard links that repeat the content.
   public var sizeBytes: UInt64
   public var modifiedSeconds: Int64
   public var modifiedNanoseconds: UInt32
@@ -30,8 +30,14 @@ public struct TarMember: Sendable, Equatable {
   public var xattrs: [Xattr]
   /// The pax record "comment", which readers ignore unless they look for it; nil for none.
   public var comment: String?
-  /// The member has an access control list as text, which is not read. Never written.
-  public var hasTextACL: Bool
+  /// The access control lists that stand in the archive as text. Never written.
+  public var accessList: AccessList?
+  public var defaultList: AccessList?
+  /// Where a sparse file has content; the other bytes are zeros. Never written.
+  public var sparse: SparseMap?
+  /// What the archive says of the member and this reader does not keep: keys of pax records, and types
+  /// of members.
+  public var unknown: [String] = []
 
   /// An extended attribute.
   public struct Xattr: Sendable, Hashable {
@@ -46,7 +52,7 @@ public struct TarMember: Sendable, Equatable {
   public init(
     path: [UInt8], kind: TarKind, mode: UInt16, uid: UInt32 = 0, gid: UInt32 = 0,
     sizeBytes: UInt64 = 0, modifiedSeconds: Int64 = 0, modifiedNanoseconds: UInt32 = 0,
-    xattrs: [Xattr] = [], comment: String? = nil, hasTextACL: Bool = false
+    xattrs: [Xattr] = [], comment: String? = nil
   ) {
     self.path = path
     self.kind = kind
@@ -58,7 +64,6 @@ public struct TarMember: Sendable, Equatable {
     self.modifiedNanoseconds = modifiedNanoseconds
     self.xattrs = xattrs
     self.comment = comment
-    self.hasTextACL = hasTextACL
   }
 }
 
@@ -71,6 +76,15 @@ enum TarBlock {
   static func sum(_ block: [UInt8]) -> Int {
     var sum = 0
     for (i, byte) in block.enumerated() { sum += checksum.contains(i) ? 0x20 : Int(byte) }
+    return sum
+  }
+
+  /// The sum of all bytes as numbers with a sign, as old SunOS tars make it.
+  static func signedSum(_ block: [UInt8]) -> Int {
+    var sum = 0
+    for (i, byte) in block.enumerated() {
+      sum += checksum.contains(i) ? 0x20 : Int(Int8(bitPattern: byte))
+    }
     return sum
   }
 }

@@ -1,8 +1,10 @@
-// Reads tar archives of every common form: v7, ustar, GNU (long names, base-256 numbers), pax.
+// Reads tar archives of every common form: v7, ustar, GNU (long names, base-256 numbers, sparse files),
+// pax (sparse files too). `TarHeader` reads the fields of a block.
 //
 // 1. The archive is hostile: every length is checked before it is used, names and records have
 //    limits, and a name is only bytes here; where it may lead is for the caller to decide.
-// 2. Content is streamed: `next` skips what was not read.
+// 2. Content is streamed: `next` skips what was not read. Holes of sparse files are read as zeros.
+// 3. What no file system can hold (a link without a target, for one) is refused here.
 
 import Codec
 
@@ -13,8 +15,15 @@ public final class TarReader {
   static let maxHeaders = 16
 
   private let source: ByteSource
+  /// A block that was read to see what follows.
+  private var ahead: ArraySlice<UInt8> = []
+  /// Stored bytes of the current member.
   private var left: UInt64 = 0
   private var padding = 0
+  private var sparse: SparseMap?
+  /// Of a sparse member: the next byte of the file, and the part that it is in or before.
+  private var position: UInt64 = 0
+  private var partIndex = 0
   private var current: [UInt8] = []
   /// A header was found: it is a tar archive.
   private var isBegun = false
@@ -42,25 +51,30 @@ public final class TarReader {
         hasEndMark = true
         return nil
       }
-      let type = block[156]
-      let size = try number(block, 124..<136, "size")
-      switch type {
-      case 0x4c: longName = try readText(size)
-      case 0x4b: longTarget = try readText(size)
-      case 0x78: try pax.parse(try readRecord(size, limit: PaxRecords.maxBytes))
-      case 0x67:
+      let header = TarHeader(block)
+      let size = try header.size()
+      switch header.type {
+      case UInt8(ascii: "L"): longName = try readText(size)
+      case UInt8(ascii: "K"): longTarget = try readText(size)
+      case UInt8(ascii: "x"), UInt8(ascii: "X"):
+        try pax.parse(try readRecord(size, limit: PaxRecords.maxBytes))
+      case UInt8(ascii: "g"):
         let records = try readRecord(size, limit: PaxRecords.maxBytes)
         try globalPax.parse(records)
         try pax.parse(records)
         // A global comment is the archive's, not every member's.
         globalPax.comment = nil
         pax.comment = nil
+      case UInt8(ascii: "V"), UInt8(ascii: "N"):
+        // A label of the archive; a list of names that old GNU tars wrote.
+        _ = try readRecord(size, limit: PaxRecords.maxBytes)
+      case UInt8(ascii: "A"):
+        _ = try readRecord(size, limit: PaxRecords.maxBytes)
+        pax.note(unknown: "access control list of Solaris")
       default:
-        let member = try parse(
-          block, type, size, pax, longName: longName, longTarget: longTarget)
+        var member = try header.member(pax, longName: longName, longTarget: longTarget)
         current = member.path
-        left = member.sizeBytes
-        padding = Int((512 - member.sizeBytes % 512) % 512)
+        try begin(&member, header, pax, storedBytes: try header.storedBytes(pax, size))
         return member
       }
     }
@@ -69,12 +83,155 @@ public final class TarReader {
   /// Fills as much of `target` as there is of the current member's content.
   /// - Returns: how many bytes; 0 at the content's end.
   public func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
+    guard let sparse else { return try readStored(target) }
+    while partIndex < sparse.parts.count, position >= sparse.parts[partIndex].upperBound {
+      partIndex += 1
+    }
+    let part = partIndex < sparse.parts.count ? sparse.parts[partIndex] : nil
+    if let part, position >= part.lowerBound {
+      let count = Int(min(part.upperBound - position, UInt64(target.count)))
+      let n = try readStored(UnsafeMutableRawBufferPointer(rebasing: target[..<count]))
+      position += UInt64(n)
+      return n
+    }
+    let limit = part?.lowerBound ?? sparse.sizeBytes
+    let count = Int(min(limit - position, UInt64(target.count)))
+    UnsafeMutableRawBufferPointer(rebasing: target[..<count])
+      .initializeMemory(as: UInt8.self, repeating: 0)
+    position += UInt64(count)
+    return count
+  }
+
+  private func readStored(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
     let wanted = Int(min(left, UInt64(target.count)))
     if wanted == 0 { return 0 }
-    let n = try source(UnsafeMutableRawBufferPointer(rebasing: target[..<wanted]))
+    let n = try fill(UnsafeMutableRawBufferPointer(rebasing: target[..<wanted]))
     guard n > 0 else { throw ArchiveError(member: current, "the archive ends inside this member") }
     left -= UInt64(n)
     return n
+  }
+
+  // MARK: Members
+
+  /// Gets ready for a member's content: reads maps of sparse files, and finds out whether content
+  /// follows a hard link.
+  private func begin(
+    _ member: inout TarMember, _ header: TarHeader, _ pax: PaxRecords, storedBytes: UInt64
+  ) throws {
+    (left, padding) = (storedBytes, Int((512 - storedBytes % 512) % 512))
+    (sparse, position, partIndex) = (nil, 0, 0)
+    switch member.kind {
+    case .file:
+      member.sizeBytes = storedBytes
+      if let map = try sparseMap(header, pax, member) {
+        sparse = map
+        member.sparse = map
+        member.sizeBytes = map.sizeBytes
+      }
+    case .hardLink:
+      // Writers disagree whether the size of a hard link is that of content here, or elsewhere.
+      if storedBytes > 0, pax["size"] == nil, try isHeaderNext() { (left, padding) = (0, 0) }
+      member.sizeBytes = left
+    case .directory where header.type == UInt8(ascii: "D"): break
+    default: (left, padding) = (0, 0)
+    }
+  }
+
+  private func sparseMap(
+    _ header: TarHeader, _ pax: PaxRecords, _ member: TarMember
+  ) throws -> SparseMap? {
+    if header.type == UInt8(ascii: "S") {
+      var numbers = try header.sparseNumbers(member: member.path)
+      var isExtended = header.hasMoreSparseNumbers
+      while isExtended {
+        guard numbers.count <= 2 * SparseMap.maxParts else {
+          throw ArchiveError(member: member.path, "its map of a sparse file is too long")
+        }
+        let block = try readExactly(TarBlock.size)
+        guard block.count == TarBlock.size else {
+          throw ArchiveError(member: member.path, "the archive ends inside this member")
+        }
+        numbers += try TarHeader.sparseNumbers(
+          block, at: 0, count: 21, member: member.path)
+        isExtended = block[504] != 0
+      }
+      return try SparseMap(
+        numbers, sizeBytes: try header.realSize(member: member.path), storedBytes: left,
+        member: member.path)
+    }
+    if pax.sparse.isEmpty, pax.sparseNumbers.isEmpty { return nil }
+    func number(_ key: String) throws(ArchiveError) -> UInt64? {
+      guard let text = pax.sparse[key] else { return nil }
+      guard let value = UInt64(decimal: text) else {
+        throw ArchiveError(member: member.path, "its map of a sparse file is malformed")
+      }
+      return value
+    }
+    guard let size = try number("realsize") ?? number("size") else {
+      throw ArchiveError(member: member.path, "its map of a sparse file has no size")
+    }
+    if let major = try number("major") {
+      guard major == 1, try number("minor") == 0 else {
+        throw ArchiveError(
+          member: member.path, "it is a sparse file of the form \(major), which is not supported")
+      }
+      let numbers = try readMap(member.path)
+      return try SparseMap(
+        numbers, sizeBytes: size, storedBytes: left, member: member.path)
+    }
+    var numbers = pax.sparseNumbers
+    if let text = pax.sparse["map"] {
+      numbers = try text.split(separator: 0x2c, omittingEmptySubsequences: false)
+        .map { part throws(ArchiveError) -> UInt64 in
+          guard let value = UInt64(decimal: part) else {
+            throw ArchiveError(member: member.path, "its map of a sparse file is malformed")
+          }
+          return value
+        }
+    }
+    return try SparseMap(numbers, sizeBytes: size, storedBytes: left, member: member.path)
+  }
+
+  /// The map of pax 1.0: lines of decimal digits before the content, filled up to a block.
+  private func readMap(_ path: [UInt8]) throws -> [UInt64] {
+    var block: ArraySlice<UInt8> = []
+    func line() throws -> UInt64 {
+      var digits: [UInt8] = []
+      while true {
+        if block.isEmpty {
+          guard left >= 512 else {
+            throw ArchiveError(member: path, "its map of a sparse file is cut off")
+          }
+          block = try readExactly(512)[...]
+          guard block.count == 512 else {
+            throw ArchiveError(member: path, "the archive ends inside this member")
+          }
+          left -= 512
+        }
+        let byte = block.removeFirst()
+        if byte == 0x0a { break }
+        guard digits.count < 20 else { break }
+        digits.append(byte)
+      }
+      guard let value = UInt64(decimal: digits) else {
+        throw ArchiveError(member: path, "its map of a sparse file is malformed")
+      }
+      return value
+    }
+    let count = try line()
+    guard count <= UInt64(SparseMap.maxParts) else {
+      throw ArchiveError(member: path, "its map of a sparse file is too long")
+    }
+    var numbers: [UInt64] = []
+    for _ in 0..<2 * count { numbers.append(try line()) }
+    return numbers
+  }
+
+  /// Looks at the next block, which stays to be read.
+  private func isHeaderNext() throws -> Bool {
+    let block = try readExactly(TarBlock.size)
+    ahead = block[...]
+    return block.count < TarBlock.size || block.allSatisfy { $0 == 0 } || TarHeader(block).isSound
   }
 
   // MARK: Blocks
@@ -83,10 +240,11 @@ public final class TarReader {
     var rest = left + UInt64(padding)
     left = 0
     padding = 0
+    sparse = nil
     var buffer = [UInt8](repeating: 0, count: Int(min(rest, 64 << 10)))
     while rest > 0 {
       let n = try buffer.withUnsafeMutableBytes { buffer in
-        try source(
+        try fill(
           UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(min(rest, UInt64(buffer.count)))]))
       }
       guard n > 0 else {
@@ -100,13 +258,17 @@ public final class TarReader {
     let block = try readExactly(TarBlock.size)
     if block.isEmpty { return nil }
     guard block.count == TarBlock.size else {
-      throw ArchiveError(isBegun ? "the archive is cut off" : "it is no tar archive")
+      throw isBegun
+        ? ArchiveError(member: current, "the archive is cut off after this member")
+        : ArchiveFormat.notTar(block)
     }
     if block.allSatisfy({ $0 == 0 }) { return block }
-    guard let sum = octal(block[TarBlock.checksum]), sum == TarBlock.sum(block) else {
-      throw ArchiveError(
-        isBegun
-          ? "no tar header where one must be (the checksum is wrong)" : "it is no tar archive")
+    guard TarHeader(block).isSound else {
+      throw isBegun
+        ? ArchiveError(
+          member: current,
+          "no tar header follows this member where one must be (the checksum is wrong)")
+        : ArchiveFormat.notTar(block)
     }
     isBegun = true
     return block
@@ -117,13 +279,22 @@ public final class TarReader {
     var done = 0
     while done < count {
       let n = try bytes.withUnsafeMutableBytes {
-        try source(UnsafeMutableRawBufferPointer(rebasing: $0[done...]))
+        try fill(UnsafeMutableRawBufferPointer(rebasing: $0[done...]))
       }
       if n == 0 { break }
       done += n
     }
     bytes.removeSubrange(done...)
     return bytes
+  }
+
+  /// The next bytes: those that were read ahead first.
+  private func fill(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
+    if ahead.isEmpty { return try source(target) }
+    let n = min(ahead.count, target.count)
+    target.copyBytes(from: ahead.prefix(n))
+    ahead.removeFirst(n)
+    return n
   }
 
   private func readRecord(_ size: UInt64, limit: UInt64) throws -> [UInt8] {
@@ -138,156 +309,5 @@ public final class TarReader {
 
   private func readText(_ size: UInt64) throws -> [UInt8] {
     Array(try readRecord(size, limit: TarReader.maxNameBytes).prefix { $0 != 0 })
-  }
-
-  // MARK: Fields
-
-  private func parse(
-    _ block: [UInt8], _ type: UInt8, _ size: UInt64, _ pax: PaxRecords,
-    longName: [UInt8]?, longTarget: [UInt8]?
-  ) throws -> TarMember {
-    let isUstar = block[257..<263].elementsEqual(Array("ustar".utf8) + [0])
-    var name = field(block, 0..<100)
-    let prefix = isUstar ? field(block, 345..<500) : []
-    if !prefix.isEmpty { name = prefix + [0x2f] + name }
-    let path = pax["path"] ?? longName ?? name
-    let target = pax["linkpath"] ?? longTarget ?? field(block, 157..<257)
-    guard !path.contains(0), !target.contains(0), path.count <= 4096, target.count <= 4096 else {
-      throw ArchiveError(member: path, "its name is too long or holds a NUL")
-    }
-    guard !pax.isSparse, type != 0x53 else {
-      throw ArchiveError(member: path, "it is stored as a sparse file, which is not supported")
-    }
-    var kind: TarKind
-    switch type {
-    case 0x30, 0, 0x37: kind = path.last == 0x2f ? .directory : .file
-    case 0x31: kind = .hardLink(target: target)
-    case 0x32: kind = .symlink(target: target)
-    case 0x33, 0x34:
-      let major = try number32(block, 329..<337, "device", path)
-      let minor = try number32(block, 337..<345, "device", path)
-      kind =
-        type == 0x33
-        ? .characterDevice(major: major, minor: minor) : .blockDevice(major: major, minor: minor)
-    case 0x35: kind = .directory
-    case 0x36: kind = .fifo
-    default:
-      throw ArchiveError(
-        member: path, "it is of type \(TarReader.spelled(type)), which is not supported")
-    }
-    var contentSize = kind == .file ? size : 0
-    if kind == .file, let text = pax["size"] {
-      guard let value = UInt64(digits: text) else {
-        throw ArchiveError(member: path, "its pax size is no number")
-      }
-      contentSize = value
-    }
-    guard contentSize <= UInt64(Int64.max) else {
-      throw ArchiveError(member: path, "its size is impossible")
-    }
-    let mode = try number(block, 100..<108, "mode", path)
-    let modified = try modified(block, pax, path)
-    return TarMember(
-      path: path, kind: kind, mode: UInt16(mode & 0o7777),
-      uid: try owner(pax["uid"], block, 108..<116, path),
-      gid: try owner(pax["gid"], block, 116..<124, path), sizeBytes: contentSize,
-      modifiedSeconds: modified.0, modifiedNanoseconds: modified.1, xattrs: pax.xattrs,
-      comment: pax.comment, hasTextACL: pax.hasTextACL)
-  }
-
-  private func owner(
-    _ pax: [UInt8]?, _ block: [UInt8], _ range: Range<Int>, _ path: [UInt8]
-  ) throws -> UInt32 {
-    guard let pax else { return try number32(block, range, "owner", path) }
-    guard let value = UInt32(digits: pax) else {
-      throw ArchiveError(member: path, "its pax owner is no number")
-    }
-    return value
-  }
-
-  private func modified(
-    _ block: [UInt8], _ pax: PaxRecords, _ path: [UInt8]
-  ) throws -> (Int64, UInt32) {
-    guard let text = pax["mtime"] else {
-      let seconds = try number(block, 136..<148, "time", path)
-      return (Int64(bitPattern: seconds), 0)
-    }
-    let parts = String(decoding: text, as: UTF8.self).split(separator: ".", maxSplits: 1)
-    guard let first = parts.first, let seconds = Int64(first) else {
-      throw ArchiveError(member: path, "its pax time is no number")
-    }
-    guard parts.count == 2 else { return (seconds, 0) }
-    let digits = parts[1].prefix(9)
-    guard let fraction = UInt32(digits: digits.utf8) else {
-      throw ArchiveError(member: path, "its pax time is no number")
-    }
-    var nanoseconds = fraction
-    for _ in digits.count..<9 { nanoseconds *= 10 }
-    if first.hasPrefix("-"), nanoseconds > 0 {
-      let (earlier, overflow) = seconds.subtractingReportingOverflow(1)
-      guard !overflow else { throw ArchiveError(member: path, "its pax time is out of range") }
-      return (earlier, 1_000_000_000 - nanoseconds)
-    }
-    return (seconds, nanoseconds)
-  }
-
-  private func field(_ block: [UInt8], _ range: Range<Int>) -> [UInt8] {
-    Array(block[range].prefix { $0 != 0 })
-  }
-
-  private func number32(
-    _ block: [UInt8], _ range: Range<Int>, _ what: String, _ path: [UInt8]
-  ) throws -> UInt32 {
-    guard let value = UInt32(exactly: try number(block, range, what, path)) else {
-      throw ArchiveError(member: path, "its \(what) is out of range")
-    }
-    return value
-  }
-
-  /// Octal text, or base-256 with the top bit set (a two's complement number).
-  private func number(
-    _ block: [UInt8], _ range: Range<Int>, _ what: String, _ path: [UInt8] = []
-  ) throws -> UInt64 {
-    let bytes = block[range]
-    if let first = bytes.first, first & 0x80 != 0 {
-      let isNegative = first & 0x40 != 0
-      var value: UInt64 = isNegative ? .max : 0
-      for (i, byte) in bytes.enumerated() {
-        let digit = i == 0 ? (isNegative ? byte | 0x80 : byte & 0x7f) : byte
-        if bytes.count - i > 8 {
-          guard digit == (isNegative ? 0xff : 0) else {
-            throw ArchiveError(member: path, "its \(what) is out of range")
-          }
-          continue
-        }
-        value = value << 8 | UInt64(digit)
-      }
-      return value
-    }
-    guard let value = octal(bytes) else {
-      throw ArchiveError(member: path, "its \(what) is no number")
-    }
-    return UInt64(value)
-  }
-
-  private func octal(_ bytes: ArraySlice<UInt8>) -> Int? {
-    let text = bytes.drop { $0 == 0x20 }.prefix { $0 != 0 && $0 != 0x20 }
-    if text.isEmpty { return 0 }
-    return Int(digits: text, radix: 8)
-  }
-
-  /// A type as a message may show it: it is any byte.
-  private static func spelled(_ type: UInt8) -> String {
-    if (0x21...0x7e).contains(type) { return "'\(Character(Unicode.Scalar(type)))'" }
-    return "\\x" + (type < 16 ? "0" : "") + String(type, radix: 16)
-  }
-}
-
-extension FixedWidthInteger {
-  /// A number of digits only: no sign, no blanks, at least one digit.
-  fileprivate init?(digits: some Sequence<UInt8>, radix: Int = 10) {
-    let text = String(decoding: Array(digits), as: UTF8.self)
-    guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
-    self.init(text, radix: radix)
   }
 }

@@ -11,11 +11,15 @@ public final class XzDecoder: StreamDecoder {
 
   private let memoryLimitBytes: Int
 
-  public init(memoryLimitBytes: Int = decoderMemoryLimitBytes) {
+  /// - Parameter isLegacy: the stream is of the older form, ".lzma".
+  public init(memoryLimitBytes: Int = decoderMemoryLimitBytes, isLegacy: Bool = false) {
     self.memoryLimitBytes = memoryLimitBytes
     stream = .allocate(capacity: 1)
     stream.initialize(to: lzma_stream())
-    let r = lzma_stream_decoder(stream, UInt64(memoryLimitBytes), clzma_concatenated)
+    let r =
+      isLegacy
+      ? lzma_alone_decoder(stream, UInt64(memoryLimitBytes))
+      : lzma_stream_decoder(stream, UInt64(memoryLimitBytes), clzma_concatenated)
     precondition(r == LZMA_OK, "liblzma cannot start: \(r.rawValue)")
   }
 

@@ -20,11 +20,14 @@ struct BundleExpansion {
   private(set) var entryCount: UInt64 = 0
   private(set) var treeBytes: UInt64 = 0
   private(set) var remarks: [String] = []
+  /// What archives of trees said and was not kept.
+  private(set) var notes: [Snapshot.Note] = []
 
   init(_ preparation: ImportPreparation, _ bundled: BundledImage) {
     self.preparation = preparation
     self.bundled = bundled
     owner = isRoot ? nil : (geteuid(), getegid())
+    remarks = bundled.remarks
   }
 
   /// Places what the manifest names as one member.
@@ -38,6 +41,11 @@ struct BundleExpansion {
       used.insert(member.name)
       entryCount += tree.entryCount
       treeBytes &+= tree.contentBytes
+      notes += tree.losses.map { loss in
+        let place = loss.path.isEmpty ? member.path.bytes : member.path.bytes + [0x2f] + loss.path
+        let more = loss.count > 1 ? "; also of \(loss.count - 1) more" : ""
+        return Snapshot.Note(.attributesLost, path: place, detail: loss.what + more)
+      }
       add(member.role, member.path, tree.entry)
     case .folder:
       try preparation.targets.check(member.path, role: member.role, member: member.name)

@@ -21,6 +21,8 @@ struct PreparedImage {
   let entryCount: UInt64
   let treeBytes: UInt64
   let remarks: [String]
+  /// What archives of trees said and was not kept.
+  let notes: [Snapshot.Note]
 
   var rowKeys: Set<RowKey> { rows.keys }
 }
@@ -114,7 +116,7 @@ struct ImportPreparation {
       yielding: expansion.yielding,
       rows: try PreparedRows(renamed, litefile: bundled.litefile, self), facts: facts,
       entryCount: expansion.entryCount, treeBytes: expansion.treeBytes,
-      remarks: expansion.remarks)
+      remarks: expansion.remarks, notes: expansion.notes)
   }
 
   /// An install image needs the distribution's media, which no bundle holds.

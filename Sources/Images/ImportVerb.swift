@@ -32,6 +32,8 @@ public struct ImportedImage: Sendable {
   public let remaining: ImageDiff?
   /// What is worth knowing: what was left out, and why.
   public let remarks: [String]
+  /// What archives of trees said and was not kept: the snapshot is incomplete because of it.
+  public let notes: [Snapshot.Note]
 }
 
 /// What an import did, or would do.
@@ -175,7 +177,8 @@ extension Workspace {
     ) -> ImportedImage {
       ImportedImage(
         name: image.text, imported: committed, safety: safety, replaced: !existing.isEmpty,
-        apply: outcome, remaining: remaining, remarks: prepared.remarks + pieces.remarks)
+        apply: outcome, remaining: remaining, remarks: prepared.remarks + pieces.remarks,
+        notes: prepared.notes)
     }
     try preflight(plans)
     if request.isDryRun { return imported(nil, nil, nil) }
@@ -233,7 +236,8 @@ extension Workspace {
       image: prepared.image.text, created: now(), parent: parent.id,
       message: "import of \(request.bundle)",
       provenance: provenance("import", before: parent.id),
-      tables: snapshotTables(rows.definition, rows.kept), pieces: pieces, notes: [],
+      tables: snapshotTables(rows.definition, rows.kept), pieces: pieces,
+      notes: prepared.notes,
       facts: prepared.facts.facts, entryCount: prepared.entryCount + UInt64(pieces.count),
       contentBytes: pieces.reduce(prepared.treeBytes) { $0 &+ $1.entry.sizeBytes })
   }

@@ -1,94 +1,10 @@
-// Searching bytes line by line, as grep does: fixed strings, or POSIX regular expressions by libc.
+// Searching bytes line by line, as grep does.
 //
-// 1. Text is bytes; nothing depends on a locale (the program never sets one).
-// 2. Memory is bounded: a line of more than `lineLimitBytes` is searched in pieces of that length.
-// 3. A file with a NUL is binary: its lines are not shown, and a NUL ends a line, so that no search
+// 1. Memory is bounded: a line of more than `lineLimitBytes` is searched in pieces of that length.
+// 2. A file with a NUL is binary: its lines are not shown, and a NUL ends a line, so that no search
 //    runs over megabytes without one.
 
-import Glibc
 import Platform
-
-/// A compiled pattern. Belongs to one thread at a time.
-public final class LinePattern {
-  public enum Syntax: Sendable {
-    case fixed
-    case basic
-    case extended
-  }
-
-  private enum Matcher {
-    case bytes([UInt8])
-    case expression(UnsafeMutablePointer<regex_t>)
-  }
-  private let matcher: Matcher
-
-  /// - Throws: `ImageError` for what is no regular expression.
-  public init(_ pattern: String, _ syntax: Syntax, ignoresCase: Bool) throws {
-    guard !pattern.utf8.contains(0x0a) else {
-      throw ImageError("pattern '\(printable(pattern.utf8))'", "holds a newline, which no line has")
-    }
-    if syntax == .fixed, !ignoresCase {
-      matcher = .bytes(Array(pattern.utf8))
-      return
-    }
-    let text = syntax == .fixed ? LinePattern.escaped(pattern) : pattern
-    let compiled = UnsafeMutablePointer<regex_t>.allocate(capacity: 1)
-    let flags =
-      REG_NEWLINE | (syntax == .extended ? REG_EXTENDED : 0) | (ignoresCase ? REG_ICASE : 0)
-    let r = regcomp(compiled, text, flags)
-    guard r == 0 else {
-      var message = [CChar](repeating: 0, count: 256)
-      regerror(r, compiled, &message, message.count)
-      compiled.deallocate()
-      let why = String(
-        decoding: message.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-      throw ImageError(
-        "pattern '\(printable(pattern.utf8))'", "is no regular expression: \(why)",
-        advice: "Use -F to search for the text as it is")
-    }
-    matcher = .expression(compiled)
-  }
-
-  deinit {
-    if case .expression(let compiled) = matcher {
-      regfree(compiled)
-      compiled.deallocate()
-    }
-  }
-
-  private static func escaped(_ text: String) -> String {
-    text.reduce(into: "") { result, character in
-      if "[].*^$\\".contains(character) { result += "\\" }
-      result.append(character)
-    }
-  }
-
-  /// Where the first match at or after `start` begins; nil for none. `start` begins a line.
-  func firstMatch(in buffer: UnsafeRawBufferPointer, from start: Int) -> Int? {
-    guard let base = buffer.baseAddress, start < buffer.count else { return nil }
-    switch matcher {
-    case .bytes(let wanted):
-      guard let first = wanted.first else { return start }
-      var at = start
-      while buffer.count - at >= wanted.count,
-        let found = memchr(base + at, Int32(first), buffer.count - at - wanted.count + 1)
-      {
-        at = found - UnsafeMutableRawPointer(mutating: base)
-        if wanted.withUnsafeBytes({ memcmp($0.baseAddress ?? base, base + at, wanted.count) }) == 0
-        {
-          return at
-        }
-        at += 1
-      }
-      return nil
-    case .expression(let compiled):
-      var match = regmatch_t(rm_so: regoff_t(start), rm_eo: regoff_t(buffer.count))
-      let r = regexec(
-        compiled, base.assumingMemoryBound(to: CChar.self), 1, &match, REG_STARTEND)
-      return r == 0 ? Int(match.rm_so) : nil
-    }
-  }
-}
 
 /// What a search found in one file.
 public struct LineHit: Sendable {
@@ -109,7 +25,7 @@ public struct LineSearcher {
   public private(set) var hitCount = 0
 
   static let lineLimitBytes = 16 << 20
-  /// A part of a file that is searched at once: libc's matcher copies it to ignore case.
+  /// A part of a file that is searched at once.
   private static let blockBytes = 128 << 10
 
   public init(_ pattern: LinePattern) { self.pattern = pattern }
@@ -151,11 +67,11 @@ public struct LineSearcher {
 
   private mutating func search(_ count: Int, _ hit: (LineHit) throws -> Void) throws {
     var hits: [LineHit] = []
-    pending.withUnsafeBytes { whole in
+    try pending.withUnsafeBytes { whole in
       let buffer = UnsafeRawBufferPointer(rebasing: whole[..<count])
       var at = 0
       // A match behind the last newline is on no line; one at the end of an unended line is.
-      while let match = pattern.firstMatch(in: buffer, from: at),
+      while let match = try find(in: buffer, from: at),
         match < count || buffer[count - 1] != 0x0a
       {
         hitCount += 1
@@ -172,6 +88,20 @@ public struct LineSearcher {
     }
     pending.removeSubrange(..<count)
     for found in hits { try hit(found) }
+  }
+
+  /// The first match; an error names the line that it was met in.
+  private func find(in buffer: UnsafeRawBufferPointer, from start: Int) throws -> Int? {
+    do {
+      return try pattern.firstMatch(in: buffer, from: start)
+    } catch let error as SearchLimitError {
+      let line = lineNumber + newlines(buffer[start..<min(error.offset, buffer.count)])
+      throw ImageError(
+        "line \(line)", "the pattern needs more than \(error.limit) to be matched against it",
+        advice:
+          "Write the pattern without references to groups and long repetitions: such a pattern has no limit"
+      )
+    }
   }
 
   private func newlines(_ bytes: Slice<UnsafeRawBufferPointer>) -> Int {

@@ -13,12 +13,29 @@ public struct PackageChange: Sendable, Equatable {
   public let old: String?
   /// nil where it was removed.
   public let new: String?
+  /// nil where it is installed in whole, or not there.
+  public let oldState: Package.State?
+  public let newState: Package.State?
 
-  public init(name: String, architecture: String, old: String?, new: String?) {
+  public init(
+    name: String, architecture: String, old: String?, new: String?,
+    oldState: Package.State? = nil, newState: Package.State? = nil
+  ) {
     self.name = name
     self.architecture = architecture
     self.old = old
     self.new = new
+    self.oldState = oldState
+    self.newState = newState
+  }
+
+  fileprivate init(_ old: Package?, _ new: Package?) {
+    func state(_ package: Package?) -> Package.State? {
+      package?.state == .installed ? nil : package?.state
+    }
+    self.init(
+      name: (new ?? old)?.name ?? "", architecture: (new ?? old)?.architecture ?? "",
+      old: old?.version, new: new?.version, oldState: state(old), newState: state(new))
   }
 }
 
@@ -45,6 +62,8 @@ public struct PackageDiff: Sendable {
   public let unchangedCount: Int
   /// For each changed path of the tree.
   public let belongings: [[UInt8]: Belonging]
+  /// What could not be read of the databases, a sentence each.
+  public let remarks: [String]
 }
 
 /// Compares two sets of packages. A name may stand several times (kernels, architectures).
@@ -67,24 +86,16 @@ func compare(_ old: [Package], _ new: [Package]) -> (changes: [PackageChange], u
       let a = before.filter { $0.architecture == architecture }
       let b = after.filter { $0.architecture == architecture }
       guard a.count == 1, b.count == 1 else { continue }
-      changes.append(
-        PackageChange(name: name, architecture: architecture, old: a[0].version, new: b[0].version))
+      changes.append(PackageChange(a[0], b[0]))
       before.removeAll { $0 == a[0] }
       after.removeAll { $0 == b[0] }
     }
     if before.count == 1, after.count == 1 {
-      changes.append(
-        PackageChange(
-          name: name, architecture: after[0].architecture, old: before[0].version,
-          new: after[0].version))
+      changes.append(PackageChange(before[0], after[0]))
       continue
     }
-    changes += before.map {
-      PackageChange(name: name, architecture: $0.architecture, old: $0.version, new: nil)
-    }
-    changes += after.map {
-      PackageChange(name: name, architecture: $0.architecture, old: nil, new: $0.version)
-    }
+    changes += before.map { PackageChange($0, nil) }
+    changes += after.map { PackageChange(nil, $0) }
   }
   changes.sort {
     ($0.name, $0.architecture, $0.old ?? "", $0.new ?? "")
@@ -104,7 +115,9 @@ extension Comparison {
       let found = try onBothSides { side in
         try TreePackages(side == 0 ? old : new, tree: path)
       }
+      // Configuration files of a removed package are its own on both sides.
       let same = Set(found[0].packages).intersection(found[1].packages)
+        .union(Set(found[0].configurationOnly).intersection(found[1].configurationOnly))
       // What a package that is the same owned before, it owns now.
       let owners = try onBothSides { side in
         try found[side].owners(of: paths, ignoring: side == 0 ? same : [])
@@ -135,6 +148,8 @@ private struct TreePackages: Sendable {
   let piece: Snapshot.Piece?
   private(set) var database: PackageDatabase?
   private(set) var packages: [Package] = []
+  private(set) var configurationOnly: [Package] = []
+  private(set) var remarks: [String] = []
 
   init(_ reader: StateReader, tree path: [UInt8]) throws {
     self.reader = reader
@@ -143,6 +158,7 @@ private struct TreePackages: Sendable {
       return
     }
     (database, packages) = (found.0, found.1.packages)
+    (configurationOnly, remarks) = (found.1.configurationOnly, found.1.remarks)
   }
 
   func owners(
@@ -173,7 +189,8 @@ private struct PackageComparison {
     }
     return PackageDiff(
       path: path, oldKind: old.database?.kind, newKind: new.database?.kind, changes: changes,
-      unchangedCount: unchanged, belongings: belongings)
+      unchangedCount: unchanged, belongings: belongings,
+      remarks: old.remarks.map { "before: \($0)" } + new.remarks.map { "after: \($0)" })
   }
 
   private func classify(

@@ -18,6 +18,10 @@ public struct BundleError: ExplainedError {
   }
 
   static let distrust = "Nothing was imported; do not trust this bundle"
+  /// For what is damaged, or of a form that is not read.
+  static let damagedAdvice =
+    "Nothing was imported; compare the checksum with its origin's, or write the archive again with "
+    + "GNU tar"
 }
 
 /// A member of a bundle, in the store.
@@ -61,11 +65,17 @@ public struct BundledImage: Sendable {
   public let litefile: [UInt8]?
   /// By name inside the folder: "kernel", "extra/myscript1".
   public let entries: [String: BundleEntry]
+  /// What the bundle holds, or says, and an import leaves out.
+  public let remarks: [String]
   /// The names in byte order: what lies below a folder stands together, and a manifest that asks
   /// for a hundred thousand folders does not make us look at all names as often.
   private let names: [String]
 
-  init(folder: String, manifest: [UInt8], litefile: [UInt8]?, entries: [String: BundleEntry]) {
+  init(
+    folder: String, manifest: [UInt8], litefile: [UInt8]?, entries: [String: BundleEntry],
+    remarks: [String] = []
+  ) {
+    self.remarks = remarks
     self.folder = folder
     self.manifest = manifest
     self.litefile = litefile

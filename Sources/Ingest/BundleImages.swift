@@ -7,6 +7,8 @@ struct BundleContent {
   /// By the folder that they lie in.
   var manifests: [String: [UInt8]] = [:]
   var litefiles: [String: [UInt8]] = [:]
+  /// What was left out of members: how many say it.
+  var losses: [String: Int] = [:]
 
   /// The images, once all has been read.
   func images() throws(BundleError) -> [BundledImage] {
@@ -33,12 +35,18 @@ struct BundleContent {
       }
     }
     var grouped: [String: [String: BundleEntry]] = manifests.mapValues { _ in [:] }
-    for (name, entry) in entries {
+    var remarks = losses.sorted { $0.key < $1.key }.map { "\($0.key) (\($0.value)): left out" }
+    for (name, entry) in entries.sorted(by: { $0.key < $1.key }) {
       if manifests[""] != nil {
         grouped["", default: [:]][name] = entry
         continue
       }
       let folder = String(decoding: name.utf8.prefix { $0 != UInt8(ascii: "/") }, as: UTF8.self)
+      if grouped[folder] == nil, folder.hasPrefix(".") {
+        // What a desktop leaves beside the images (.DS_Store, ._NAME): xCAT passes over it, too.
+        remarks.append("the bundle's \(name) lies in no image's folder and was left out")
+        continue
+      }
       guard grouped[folder] != nil else {
         throw BundleError(
           "member \(name)", "lies in no image's folder: there is no manifest.xml beside it",
@@ -49,10 +57,10 @@ struct BundleContent {
         grouped[folder, default: [:]][inside] = entry
       }
     }
-    return manifests.sorted { $0.key < $1.key }.map { folder, manifest in
+    return manifests.sorted { $0.key < $1.key }.enumerated().map { index, image in
       BundledImage(
-        folder: folder, manifest: manifest, litefile: litefiles[folder],
-        entries: grouped[folder] ?? [:])
+        folder: image.key, manifest: image.value, litefile: litefiles[image.key],
+        entries: grouped[image.key] ?? [:], remarks: index == 0 ? remarks : [])
     }
   }
 }

@@ -1,8 +1,60 @@
-// What a member of a bundle may be called, and where a link in it may lead. A name that breaks a rule
-// refuses the whole bundle: whoever wrote it meant harm, or wrote it with a broken program.
+// What a member of a bundle may be, what it may be called, and where a link in it may lead. A member that
+// breaks a rule refuses the whole bundle. Imports read by these rules, and exports write by them.
 
 import Archive
 import Platform
+
+/// The rules, over the members of one bundle in turn.
+public struct BundleRules {
+  static let maxMembers = 100_000
+  static let maxNameBytes = 16 << 20
+
+  private var members = 0
+  private var nameBytes = 0
+
+  public init() {}
+
+  /// Checks the next member.
+  /// - Returns: the parts of its name; nil for the folder that all of it lies in.
+  /// - Throws: `BundleError` for the rule that it breaks.
+  public mutating func take(_ member: TarMember) throws(BundleError) -> [String]? {
+    members += 1
+    guard members <= BundleRules.maxMembers else {
+      throw BundleError("the bundle", "has more than \(BundleRules.maxMembers) members")
+    }
+    nameBytes += member.path.count
+    if case .symlink(let target) = member.kind { nameBytes += target.count }
+    guard nameBytes <= BundleRules.maxNameBytes else {
+      throw BundleError("the bundle", "has names of more than \(BundleRules.maxNameBytes) bytes")
+    }
+    let parts = try member.cleanParts(of: member.path)
+    guard !parts.isEmpty else {
+      guard member.kind == .directory else {
+        throw BundleError("member '\(printable(member.path))'", "is a file that has no name")
+      }
+      return nil
+    }
+    switch member.kind {
+    case .file, .directory: break
+    case .symlink(let target):
+      try member.requireSideFolder(parts)
+      try member.checkLink(to: target, parts)
+    case .hardLink: try member.requireSideFolder(parts)
+    case .characterDevice, .blockDevice, .fifo:
+      throw BundleError(
+        member.object, "is a device or a fifo, which no bundle holds",
+        advice: BundleError.distrust)
+    }
+    return parts
+  }
+
+  /// The error for a name that two members have.
+  static func twice(_ name: String) -> BundleError {
+    BundleError(
+      "member \(name)", "stands twice in the bundle, or as a file and as a folder",
+      advice: BundleError.distrust)
+  }
+}
 
 /// A member for a message, which a stranger's name must not flood.
 func shown(_ path: [UInt8]) -> String {

@@ -1,6 +1,6 @@
 // A bundle into the store, read once, as a stream, before anything else is decided.
 //
-//     source ─▶ gzip | xz | zstd | plain ─▶ tar ─▶ member ─▶ blob, or tree (rootimgtree.gz)
+//     source ─▶ gzip | xz | lzma | bzip2 | zstd | plain ─▶ tar ─▶ member ─▶ blob, or tree (rootimgtree.gz)
 //
 // 1. The bundle is hostile. A name that is absolute, holds "..", stands twice, lies below what is no
 //    folder, or lies too deep refuses the whole bundle, and so do devices. Links may lie in folders
@@ -16,8 +16,6 @@ import Store
 
 /// Reads bundles into a session.
 public struct BundleReader: Sendable {
-  static let maxMembers = 100_000
-  static let maxNameBytes = 16 << 20
   static let maxManifestBytes = 16 << 20
   /// Manifests and litefile.csv of all images together: they stay in memory.
   static let maxKeptBytes = 32 << 20
@@ -74,8 +72,7 @@ private struct Taking: ~Copyable {
   private let staging: StagedBlobs?
   private var blobs: BlobIngester
   private(set) var held = BundleContent()
-  private var members = 0
-  private var nameBytes = 0
+  private var rules = BundleRules()
   private var keptBytes = 0
   private let expansion = Expansion()
   /// The member that was begun last.
@@ -106,64 +103,76 @@ private struct Taking: ~Copyable {
     let tar = TarReader { try plain.read($0) }
     do {
       while let member = try tar.next() { try take(member, tar) }
-      try drain { try plain.read($0) }
+      guard tar.hasEndMark else {
+        throw ArchiveError("the archive is cut off: it ends without the end mark, a block of zeros")
+      }
+      guard try hasOnlyZerosLeft({ try plain.read($0) }) else {
+        throw ArchiveError("something follows the archive's end mark: more than one archive?")
+      }
     } catch let error as ArchiveError {
       let place = current.isEmpty ? "" : " (in or after \(shown(current)))"
       throw BundleError(
         error.member.isEmpty ? "the bundle" : shown(error.member),
         error.member.isEmpty ? error.finding + place : error.finding,
-        advice: "Nothing was imported; fetch the bundle again and compare its checksum, or, where "
-          + "its origin is trusted and it only expands much, import what 'gzip -dc' makes of it")
+        advice: error.finding.contains("expand")
+          ? "Nothing was imported; where its origin is trusted, import what 'gzip -dc' makes of it"
+          : BundleError.damagedAdvice)
     }
   }
 
-  private mutating func take(_ member: TarMember, _ tar: TarReader) throws {
-    current = member.path
-    members += 1
-    guard members <= BundleReader.maxMembers else {
-      throw BundleError("the bundle", "has more than \(BundleReader.maxMembers) members")
-    }
-    nameBytes += member.path.count
-    if case .symlink(let target) = member.kind { nameBytes += target.count }
-    guard nameBytes <= BundleReader.maxNameBytes else {
-      throw BundleError("the bundle", "has names of more than \(BundleReader.maxNameBytes) bytes")
-    }
-    let parts = try member.cleanParts(of: member.path)
-    guard !parts.isEmpty else {
-      guard member.kind == .directory else {
-        throw BundleError("member '\(printable(member.path))'", "is a file that has no name")
-      }
-      return
-    }
+  private mutating func take(_ archived: TarMember, _ tar: TarReader) throws {
+    current = archived.path
+    guard let parts = try rules.take(archived) else { return }
+    let member = narrowed(archived)
     let name = parts.joined(separator: "/")
     switch member.kind {
     case .directory:
       if let known = held.entries[name] {
-        guard case .directory = known.content else { throw twice(name) }
+        guard case .directory = known.content else { throw BundleRules.twice(name) }
         return
       }
       try add(name, .directory, member)
     case .file: try takeFile(name, parts, member, tar)
-    case .symlink(let target):
-      try member.requireSideFolder(parts)
-      try member.checkLink(to: target, parts)
-      try add(name, .symlink(target: target), member)
+    case .symlink(let target): try add(name, .symlink(target: target), member)
     case .hardLink(let target):
-      try member.requireSideFolder(parts)
       let other = try member.cleanParts(of: target).joined(separator: "/")
-      guard let known = held.entries[other], case .file = known.content else {
+      guard let known = held.entries[other], case .file(let blob, _) = known.content else {
         throw BundleError(
           member.object, "is a hard link to what is no earlier file of the bundle",
           advice: BundleError.distrust)
       }
+      if member.sizeBytes > 0 {
+        let content = try blobs.ingest(worker) { try tar.read($0) }
+        guard content.id == blob else {
+          throw ArchiveError(
+            member: member.path, "it is a hard link with other content than its target")
+        }
+      }
       var linked = known.member
       linked.path = member.path
       try add(name, known.content, linked)
-    case .characterDevice, .blockDevice, .fifo:
-      throw BundleError(
-        member.object, "is a device or a fifo, which no bundle holds",
-        advice: BundleError.distrust)
+    case .characterDevice, .blockDevice, .fifo: break  // refused by the rules
     }
+  }
+
+  /// A member without what no bundle brings: attributes and access control lists. The mode that is
+  /// left gives nobody more than the list did.
+  private mutating func narrowed(_ member: TarMember) -> TarMember {
+    var narrowed = member
+    for what in member.unknown { held.losses["the bundle's \(what)", default: 0] += 1 }
+    if !member.xattrs.isEmpty {
+      held.losses["extended attributes of the bundle's members", default: 0] += 1
+    }
+    let list =
+      member.accessList
+      ?? member.xattrs.first { $0.name == AccessList.accessName }
+      .flatMap { AccessList(linuxValue: $0.value) }
+    if let list, !list.isMinimal {
+      held.losses["access control lists of the bundle's members", default: 0] += 1
+      narrowed.mode = list.narrowedMode(member.mode)
+    }
+    (narrowed.xattrs, narrowed.accessList, narrowed.defaultList) = ([], nil, nil)
+    return narrowed
   }
 
   private mutating func takeFile(
@@ -171,14 +180,14 @@ private struct Taking: ~Copyable {
   ) throws {
     if parts.last == "manifest.xml", parts.count <= 2 {
       let folder = parts.dropLast().joined(separator: "/")
-      guard held.manifests[folder] == nil else { throw twice(name) }
+      guard held.manifests[folder] == nil else { throw BundleRules.twice(name) }
       let bytes = try readManifest(tar, member)
       try checkSum(SHA256.digest(of: bytes), name, member)
       try keep(bytes.count)
       held.manifests[folder] = bytes
       return
     }
-    guard held.entries[name] == nil else { throw twice(name) }
+    guard held.entries[name] == nil else { throw BundleRules.twice(name) }
     let isTree =
       parts.last == "rootimgtree.gz" && parts.count <= 2
       || Array(parts.suffix(2)) == ["complete", "rootimg.tar.zst"] && parts.count <= 3
@@ -190,6 +199,7 @@ private struct Taking: ~Copyable {
     }
     let keeping = parts.last == "litefile.csv" && parts.count <= 2
     var kept: [UInt8] = []
+    if let sparse = member.sparse { try expansion.add(holes: sparse.holeBytes) }
     let ready = staging?.begin(sizeBytes: member.sizeBytes)
     let blob = try blobs.ingest(worker, copyingTo: ready) { [progress] target in
       let n = try tar.read(target)
@@ -217,11 +227,12 @@ private struct Taking: ~Copyable {
   private mutating func add(
     _ name: String, _ content: BundleEntry.Content, _ member: TarMember
   ) throws(BundleError) {
-    guard held.entries[name] == nil else { throw twice(name) }
+    guard held.entries[name] == nil else { throw BundleRules.twice(name) }
     // All entries are kept until the end: what has no bound over them is not.
     var kept = member
-    kept.xattrs = []
     kept.comment = nil
+    kept.sparse = nil
+    kept.unknown = []
     held.entries[name] = BundleEntry(content: content, member: kept)
   }
 
@@ -233,12 +244,6 @@ private struct Taking: ~Copyable {
         "the bundle", "has more than \(BundleReader.maxKeptBytes >> 20) MiB of manifests and lists",
         advice: BundleError.distrust)
     }
-  }
-
-  private func twice(_ name: String) -> BundleError {
-    BundleError(
-      "member \(name)", "stands twice in the bundle, or as a file and as a folder",
-      advice: BundleError.distrust)
   }
 
   // MARK: Content
@@ -270,7 +275,9 @@ private struct Taking: ~Copyable {
       }, memoryLimitBytes: BundleReader.innerDecoderBytes)
     do {
       let expansion = expansion
-      let tree = try ArchiveTreeReader(progress: progress).read(
+      let tree = try ArchiveTreeReader(
+        progress: progress, noteHoles: { try expansion.add(holes: $0) }
+      ).read(
         { target in
           let n = try archive.read(target)
           try expansion.add(n)
@@ -280,10 +287,11 @@ private struct Taking: ~Copyable {
       return (tree, hash.finish())
     } catch let error as ArchiveError {
       let inner = error.member.isEmpty ? "" : " (inside: \(shown(error.member)))"
-      throw BundleError("member \(name)\(inner)", error.finding, advice: BundleError.distrust)
+      throw BundleError(
+        "member \(name)\(inner)", error.finding, advice: BundleError.damagedAdvice)
     } catch let error as BundleError {
       throw BundleError(
-        "member \(name)", "\(error.object) \(error.finding)", advice: BundleError.distrust)
+        "member \(name)", "\(error.object): \(error.finding)", advice: error.advice)
     }
   }
 
@@ -302,7 +310,7 @@ private struct Taking: ~Copyable {
 /// What archives within the bundle become, against what the bundle has: two streams, one within the
 /// other, may each keep the limit and expand together a hundred thousand times.
 private final class Expansion: Sendable {
-  private let counts = Monitor((source: UInt64(0), plain: UInt64(0)))
+  fileprivate let counts = Monitor((source: UInt64(0), plain: UInt64(0), holes: UInt64(0)))
   private let limit = ExpansionLimit.standard
 
   /// Bytes of the bundle, as they are read ahead.
@@ -317,6 +325,21 @@ private final class Expansion: Sendable {
       throw ArchiveError(
         "the bundle's \(source) bytes expand more than \(limit.ratio) times, to "
           + "\(plain) so far")
+    }
+  }
+}
+
+extension Expansion {
+  /// Holes cost no room, but each byte of them is hashed.
+  func add(holes bytes: UInt64) throws(ArchiveError) {
+    let (source, holes) = counts.withLock { counts in
+      counts.holes &+= bytes
+      return (counts.source, counts.holes)
+    }
+    guard ExpansionLimit.holes.allows(plain: holes, compressed: source) else {
+      throw ArchiveError(
+        "the bundle's \(source) bytes claim holes of \(holes) bytes, more than "
+          + "\(ExpansionLimit.holes.ratio) times as many")
     }
   }
 }

@@ -69,7 +69,9 @@ struct TreeAssembler {
       guard entry.stat.kind == .directory, case .directory = directory.entries[index].content else {
         throw refusal(path, "stands twice in the archive")
       }
+      let inode = directory.entries[index].stat.inode
       directory.entries[index].stat = entry.stat
+      directory.entries[index].stat.inode = inode
       directory.entries[index].xattrs = entry.xattrs
       return Place(directory: directory, index: index)
     }
@@ -83,7 +85,8 @@ struct TreeAssembler {
   }
 
   /// Puts a tar archive's hard link in its place: another name of an earlier member.
-  mutating func addLink(_ path: [UInt8], to target: [UInt8]) throws(BundleError) {
+  /// - Returns: the content of that member, if it is a file.
+  mutating func addLink(_ path: [UInt8], to target: [UInt8]) throws(BundleError) -> Digest? {
     try count(target.count, path)
     guard let parts = try components(of: target, isDirectory: false), let found = find(parts) else {
       throw refusal(
@@ -96,6 +99,15 @@ struct TreeAssembler {
     found.directory.entries[found.index].stat.links = 2
     entry.stat.links = 2
     _ = try add(path, entry)
+    if case .file(let blob) = entry.content { return blob }
+    return nil
+  }
+
+  /// Calls `body` with each entry, which it may change in place.
+  func forEachEntry(_ body: (inout LiveEntry) -> Void) {
+    for directory in directories {
+      for index in directory.entries.indices { body(&directory.entries[index]) }
+    }
   }
 
   /// Adds a name of a cpio archive's inode that has several.
@@ -211,6 +223,7 @@ struct TreeAssembler {
     }
     var made = LiveEntry(name: name, stat: stat, content: content)
     made.xattrs = entry.xattrs
+    made.holes = entry.holes
     directory.entries.append(made)
     names[ObjectIdentifier(directory), default: [:]][name] = directory.entries.count - 1
     return Place(directory: directory, index: directory.entries.count - 1)

@@ -1,18 +1,20 @@
-// dpkg's database: `var/lib/dpkg/status` (deb822 paragraphs, dpkg-query(1), deb-control(5)), the
-// lists of files in `info/`, and `diversions`.
+// dpkg's database: which packages a root tree has, the lists of files in `info/`, and `diversions`
+// (dpkg-query(1), deb-control(5)). `DpkgStatus` reads the states.
 //
-// 1. A package counts as dpkg-query -W counts it: all but the ones that are not installed at all;
-//    a removed package whose configuration is still there counts.
+// 1. Packages are those that `dpkg-query -W` prints. A package of which only configuration files are
+//    left (state "rc" of `dpkg -l`) is removed: it is listed apart, and still owns those files.
 // 2. A name has its architecture behind it where dpkg-query prints it: `Multi-Arch: same`, and
 //    every architecture that is not the system's own.
 
 import Codec
 import Platform
 
-/// What is known of a dpkg database after its status was read.
+/// A dpkg database after its states were read.
 struct Dpkg: Sendable {
   /// Packages by the stems of their files in `info/`, with the configuration files of each.
   let entries: [[UInt8]: Entry]
+  /// Packages that `status.d` names: their files are listed there.
+  let bare: [[UInt8]: Package]
 
   struct Entry: Sendable {
     let package: Package
@@ -21,42 +23,50 @@ struct Dpkg: Sendable {
   }
 
   static let folder = Array("var/lib/dpkg/".utf8)
-  static let statusLimitBytes = 128 << 20
   static let listLimitBytes = 64 << 20
 
-  /// - Returns: nil where there is no status file.
-  static func read(_ tree: some RootTree) throws -> (Dpkg, [Package])? {
-    let path = folder + Array("status".utf8)
-    guard let status = try tree.file(path, limitBytes: statusLimitBytes) else { return nil }
-    var paragraphs: [Paragraph] = []
-    Paragraph.forEach(in: status) { if $0.isListed { paragraphs.append($0) } }
-    let native = nativeArchitecture(paragraphs)
+  /// Reads the database.
+  /// - Returns: nil where the tree has none.
+  static func read(_ tree: some RootTree) throws -> (Dpkg, PackageSet)? {
+    guard let status = try DpkgStatus.read(tree) else { return nil }
+    let native = nativeArchitecture(status.paragraphs)
     var entries: [[UInt8]: Entry] = [:]
+    var bare: [[UInt8]: Package] = [:]
     var packages: [Package] = []
-    for paragraph in paragraphs {
+    var configurationOnly: [Package] = []
+    for paragraph in status.paragraphs {
       let isQualified = paragraph.needsArchitecture(native: native)
       let stem = paragraph.name + (isQualified ? [0x3a] + paragraph.architecture : [])
       let package = Package(
         name: printable(stem), version: printable(paragraph.version),
-        architecture: printable(paragraph.architecture))
-      packages.append(package)
+        architecture: printable(paragraph.architecture), state: paragraph.packageState)
+      if paragraph.state == DpkgParagraph.configFiles {
+        configurationOnly.append(package)
+      } else {
+        packages.append(package)
+      }
+      if let file = paragraph.bareFile { bare[file] = package }
       let entry = Entry(package: package, configuration: paragraph.configuration)
       entries[stem] = entry
       // Files of `info/` have the architecture in their names for `Multi-Arch: same` only.
       if !paragraph.isMultiArchSame { entries[paragraph.name] = entry }
     }
     return (
-      Dpkg(entries: entries), packages.sorted { ($0.name, $0.version) < ($1.name, $1.version) }
+      Dpkg(entries: entries, bare: bare),
+      PackageSet(
+        kind: .dpkg, packages: packages.sorted { ($0.name, $0.version) < ($1.name, $1.version) },
+        configurationOnly: configurationOnly, remarks: status.remarks)
     )
   }
 
-  /// The system's own architecture: that of dpkg itself, else the one that most packages have.
-  private static func nativeArchitecture(_ paragraphs: [Paragraph]) -> [UInt8] {
+  /// Returns the system's own architecture: that of dpkg itself, else the one that most packages have.
+  private static func nativeArchitecture(_ paragraphs: [DpkgParagraph]) -> [UInt8] {
     if let dpkg = paragraphs.first(where: { $0.name == Array("dpkg".utf8) }) {
       return dpkg.architecture
     }
     var counts: [[UInt8]: Int] = [:]
-    for paragraph in paragraphs where paragraph.architecture != Array("all".utf8) {
+    for paragraph in paragraphs
+    where paragraph.architecture != Array("all".utf8) && !paragraph.architecture.isEmpty {
       counts[paragraph.architecture, default: 0] += 1
     }
     return counts.max { ($0.value, printable($1.key)) < ($1.value, printable($0.key)) }?.key ?? []
@@ -89,6 +99,22 @@ struct Dpkg: Sendable {
         collector.add(path, ownership)
       }
     }
+    try collectBareOwners(tree, &collector)
+  }
+
+  /// Lines of `status.d/NAME.md5sums`: a digest, two blanks, a relative path.
+  private func collectBareOwners(_ tree: some RootTree, _ collector: inout OwnerCollector) throws {
+    for (file, package) in bare where !collector.ignored.contains(package) {
+      guard let list = try tree.file(file + DpkgStatus.sumsSuffix, limitBytes: Dpkg.listLimitBytes)
+      else { continue }
+      for line in list.split(separator: 0x0a) {
+        guard let digest = hexBytes(line.prefix(32), count: 16),
+          let path = collector.wantedPath(line.dropFirst(32).drop { $0 == 0x20 })
+        else { continue }
+        collector.add(
+          path, Ownership(package: package, isConfiguration: false, shipped: .md5(digest)))
+      }
+    }
   }
 }
 
@@ -113,70 +139,6 @@ private struct Diversions {
     let base = package.split(separator: ":").first.map(String.init) ?? package
     return target.by == base ? path : target.to
   }
-}
-
-/// One paragraph of the status file: the fields that matter here.
-private struct Paragraph {
-  var name: [UInt8] = []
-  var version: [UInt8] = []
-  var architecture: [UInt8] = []
-  var isMultiArchSame = false
-  /// The last word of `Status`.
-  var state: [UInt8] = []
-  var configuration: [[UInt8]: [UInt8]?] = [:]
-
-  var isListed: Bool { !name.isEmpty && !state.isEmpty && state != Array("not-installed".utf8) }
-
-  func needsArchitecture(native: [UInt8]) -> Bool {
-    if architecture.isEmpty { return false }
-    return isMultiArchSame || (architecture != native && architecture != Array("all".utf8))
-  }
-
-  static func forEach(in status: [UInt8], _ body: (Paragraph) -> Void) {
-    var paragraph = Paragraph()
-    var isConffiles = false
-    for line in status.split(separator: 0x0a, omittingEmptySubsequences: false) {
-      guard let first = line.first else {
-        body(paragraph)
-        paragraph = Paragraph()
-        isConffiles = false
-        continue
-      }
-      if first == 0x20 || first == 0x09 {
-        if isConffiles { paragraph.addConffile(line) }
-        continue
-      }
-      guard let colon = line.firstIndex(of: 0x3a) else { continue }
-      let value = trimmed(line[(colon + 1)...])
-      isConffiles = false
-      switch String(decoding: line[..<colon], as: UTF8.self).lowercased() {
-      case "package": paragraph.name = value
-      case "version": paragraph.version = value
-      case "architecture": paragraph.architecture = value
-      case "multi-arch": paragraph.isMultiArchSame = value == Array("same".utf8)
-      case "status": paragraph.state = value.split(separator: 0x20).last.map(Array.init) ?? []
-      case "conffiles": isConffiles = true
-      default: break
-      }
-    }
-    body(paragraph)
-  }
-
-  /// " /etc/motd d41d8cd98f00b204e9800998ecf8427e obsolete": a path may hold blanks.
-  private mutating func addConffile(_ line: ArraySlice<UInt8>) {
-    var words = trimmed(line).split(separator: 0x20, omittingEmptySubsequences: false)
-    let flags = [Array("obsolete".utf8), Array("remove-on-upgrade".utf8)]
-    while words.count > 2, let last = words.last, flags.contains(Array(last)) { words.removeLast() }
-    guard words.count >= 2, let digest = words.popLast() else { return }
-    configuration.updateValue(
-      hexBytes(digest, count: 16), forKey: Array(words.joined(separator: [0x20])))
-  }
-}
-
-private func trimmed(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
-  var bytes = bytes.drop { $0 == 0x20 || $0 == 0x09 }
-  while let last = bytes.last, last == 0x20 || last == 0x09 || last == 0x0d { bytes.removeLast() }
-  return Array(bytes)
 }
 
 /// Exactly `count` bytes in hexadecimal; nil for anything else.

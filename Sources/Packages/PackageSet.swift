@@ -21,11 +21,21 @@ public struct Package: Hashable, Sendable {
   public let version: String
   /// Empty where the database names none.
   public let architecture: String
+  public let state: State
 
-  public init(name: String, version: String, architecture: String) {
+  /// How far an installation came (dpkg(1), "package states").
+  public enum State: String, Sendable {
+    case installed
+    case halfInstalled = "half-installed"
+    case unpacked
+    case halfConfigured = "half-configured"
+  }
+
+  public init(name: String, version: String, architecture: String, state: State = .installed) {
     self.name = name
     self.version = version
     self.architecture = architecture
+    self.state = state
   }
 }
 
@@ -34,6 +44,20 @@ public struct PackageSet: Sendable {
   public let kind: DatabaseKind
   /// In order of their names, then of the database. A name may stand more than once (kernels).
   public let packages: [Package]
+  /// Removed packages whose configuration files are still there (dpkg's state "config-files").
+  public let configurationOnly: [Package]
+  /// What could not be read of the database, a sentence each.
+  public let remarks: [String]
+
+  init(
+    kind: DatabaseKind, packages: [Package], configurationOnly: [Package] = [],
+    remarks: [String] = []
+  ) {
+    self.kind = kind
+    self.packages = packages
+    self.configurationOnly = configurationOnly
+    self.remarks = remarks
+  }
 }
 
 /// That a package holds a path.
@@ -81,10 +105,9 @@ public struct PackageDatabase: Sendable {
   /// Debian system may have rpm's tools, and an rpm system dpkg's.
   public static func find(in tree: some RootTree) throws -> (PackageDatabase, PackageSet)? {
     var empty: (PackageDatabase, PackageSet)?
-    if let (dpkg, packages) = try Dpkg.read(tree) {
-      let set = PackageSet(kind: .dpkg, packages: packages)
+    if let (dpkg, set) = try Dpkg.read(tree) {
       let found = (PackageDatabase(reader: .dpkg(dpkg)), set)
-      if !packages.isEmpty { return found }
+      if !set.packages.isEmpty { return found }
       empty = found
     }
     if let (rpm, packages) = try RPMDatabase.read(tree) {

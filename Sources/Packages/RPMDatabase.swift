@@ -27,8 +27,9 @@ struct RPMDatabase: Sendable {
   let form: Form
   let path: [UInt8]
 
-  /// rpm's own folder is one of these; on some systems the first is a link to the second.
-  private static let folders = ["var/lib/rpm", "usr/lib/sysimage/rpm"]
+  /// rpm's own folder is one of these; on some systems the first is a link to the second. OSTree
+  /// systems keep the last.
+  private static let folders = ["var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm"]
   /// A whole database is held in memory while it is read; those of real systems are under 200 MiB.
   static let limitBytes = 512 << 20
 
@@ -76,6 +77,7 @@ struct RPMDatabase: Sendable {
     do {
       switch form {
       case .sqlite:
+        try refuseHotJournal(tree)
         let log = try tree.file(path + Array("-wal".utf8), limitBytes: RPMDatabase.limitBytes)
         try WriteAheadLog.replay(log ?? [], over: &bytes)
         try RPMSQLite.forEachHeader(bytes) { try body(RPMHeader($0)) }
@@ -96,5 +98,19 @@ struct RPMDatabase: Sendable {
       throw PackagesError.damaged(path, error.finding)
     }
     return true
+  }
+
+  /// Refuses a database next to which a transaction left its rollback journal: pages of it were
+  /// overwritten, and the journal holds what they were (sqlite.org/fileformat2.html, section 3).
+  private func refuseHotJournal(_ tree: some RootTree) throws {
+    let journal = path + Array("-journal".utf8)
+    guard let bytes = try tree.file(journal, limitBytes: RPMDatabase.limitBytes),
+      bytes.starts(with: [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7])
+    else { return }
+    throw PackagesError(
+      "package database \(printable(path))",
+      "a transaction of rpm was interrupted: its rollback journal \(printable(journal)) is still there",
+      advice:
+        "Run 'rpm -qa' once inside the tree, which rolls the transaction back, and take a snapshot")
   }
 }

@@ -51,6 +51,8 @@ public struct Snapshot: Hashable, Sendable {
       case mountedFolder = 10
       /// Neither the kernel nor /proc says what is mounted below a component.
       case unknownMounts = 11
+      /// The archive that the tree came from said more of its entries than was kept.
+      case attributesLost = 20
     }
     public var kind: Kind
     public var path: [UInt8]
@@ -63,7 +65,9 @@ public struct Snapshot: Hashable, Sendable {
     /// The snapshot is not the exact state because of this.
     public var isProblem: Bool {
       switch kind {
-      case .unreadable, .changedWhileRead, .vanished, .noImageFiles, .unknownMounts: true
+      case .unreadable, .changedWhileRead, .vanished, .noImageFiles, .unknownMounts,
+        .attributesLost:
+        true
       case .mountPoint, .absent, .ownFiles, .subvolume, .subvolumeSnapshot, .mountedFolder: false
       }
     }
@@ -73,7 +77,7 @@ public struct Snapshot: Hashable, Sendable {
       switch kind {
       case .mountPoint, .ownFiles, .subvolumeSnapshot: true
       case .unreadable, .changedWhileRead, .vanished, .absent, .noImageFiles, .subvolume,
-        .mountedFolder, .unknownMounts:
+        .mountedFolder, .unknownMounts, .attributesLost:
         false
       }
     }

@@ -217,7 +217,9 @@ struct Import: ParsableCommand {
     if !common.quiet {
       for remark in outcome.images.flatMap(\.remarks) { Terminal.remark(remark) }
     }
-    let problems = outcome.isDryRun ? [] : outcome.images.flatMap(\.problemLines)
+    let lost = outcome.images.flatMap(\.notes).map(noteText)
+    if outcome.isDryRun, !common.quiet { for line in lost { Terminal.remark(line) } }
+    let problems = outcome.isDryRun ? [] : outcome.images.flatMap(\.problemLines) + lost
     if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
   }
 

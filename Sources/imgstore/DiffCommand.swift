@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Images
+import Packages
 import Platform
 import Store
 
@@ -49,9 +50,19 @@ struct Diff: ParsableCommand {
     let packageDiffs = packages ? try comparison.packages() : nil
     let lists = packages || stat ? [] : try comparison.lists()
     Terminal.finish()
+    let remarks = (packageDiffs ?? []).flatMap(\.remarks)
     if json.json {
-      return try printJSON(DiffJSON(comparison.diff, packages: packageDiffs, lists: lists))
+      try printJSON(DiffJSON(comparison.diff, packages: packageDiffs, lists: lists))
+      if !remarks.isEmpty { throw DoneWithProblems(lines: remarks) }
+      return
     }
+    try showText(comparison, packageDiffs, lists)
+    if !remarks.isEmpty { throw DoneWithProblems(lines: remarks) }
+  }
+
+  private func showText(
+    _ comparison: Comparison, _ packageDiffs: [PackageDiff]?, _ lists: [TextDiff]
+  ) throws {
     Output.begin()
     defer { Output.end() }
     if let packageDiffs {
@@ -114,10 +125,12 @@ struct Diff: ParsableCommand {
       return
     }
     let rows = packages.changes.map { change -> [String] in
-      switch (change.old, change.new) {
-      case (nil, let new): ["A", change.name, new ?? ""]
-      case (let old, nil): ["D", change.name, old ?? ""]
-      case (let old, let new): ["M", change.name, "\(old ?? "") → \(new ?? "")"]
+      let old = versionText(change.old, change.oldState)
+      let new = versionText(change.new, change.newState)
+      return switch (change.old, change.new) {
+      case (nil, _): ["A", change.name, new]
+      case (_, nil): ["D", change.name, old]
+      default: ["M", change.name, "\(old) → \(new)"]
       }
     }
     for line in table(rows).split(separator: "\n") { print(paintedBySign(String(line))) }
@@ -141,6 +154,11 @@ struct Diff: ParsableCommand {
         print("\(kind.rawValue)  \(changeText(change))" + (package.map { "  [\($0)]" } ?? ""))
       }
     }
+  }
+
+  /// A version, and how far its installation came where that is not to its end.
+  private func versionText(_ version: String?, _ state: Package.State?) -> String {
+    (version ?? "") + (state.map { " (\($0.rawValue))" } ?? "")
   }
 
   private func packageSummary(_ packages: PackageDiff) -> String {

@@ -93,12 +93,15 @@ struct PackageDiffJSON: Encodable {
     let architecture: String
     let old: String?
     let new: String?
+    let oldState: String?
+    let newState: String?
   }
   let path: String
   let oldDatabase: String?
   let newDatabase: String?
   let unchanged: Int
   let changes: [Change]
+  let remarks: [String]?
 
   init(_ diff: PackageDiff) {
     path = printable(diff.path)
@@ -106,8 +109,11 @@ struct PackageDiffJSON: Encodable {
     newDatabase = diff.newKind?.rawValue
     unchanged = diff.unchangedCount
     changes = diff.changes.map {
-      Change(name: $0.name, architecture: $0.architecture, old: $0.old, new: $0.new)
+      Change(
+        name: $0.name, architecture: $0.architecture, old: $0.old, new: $0.new,
+        oldState: $0.oldState?.rawValue, newState: $0.newState?.rawValue)
     }
+    remarks = diff.remarks.isEmpty ? nil : diff.remarks
   }
 }
 

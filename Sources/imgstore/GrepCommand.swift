@@ -47,7 +47,12 @@ struct Grep: ParsableCommand {
     try place.reader.walk(place.found) { found in
       guard found.entry.blob != nil else { return }
       let isOnly = found.path == place.found.path
-      hits += try search(place, found, compiled, name: isOnly ? nil : place.spell(found), &list)
+      do {
+        hits += try search(place, found, compiled, name: isOnly ? nil : place.spell(found), &list)
+      } catch let error as ImageError where !error.object.hasPrefix("/") {
+        throw ImageError(
+          "\(printable(found.path)), \(error.object)", error.finding, advice: error.advice)
+      }
     }
     list?.end()
     if hits == 0 { throw NothingFound() }

@@ -231,7 +231,8 @@ struct ImportJSON: Encodable {
         },
         skipped: image.apply.skipped.map { ProblemJSON(path: printable($0.path), what: $0.why) },
         report: outcome.isDryRun ? nil : ApplyReportJSON(image.apply.report),
-        exact: outcome.isDryRun ? nil : image.remaining?.isEmpty ?? true, remarks: image.remarks)
+        exact: outcome.isDryRun ? nil : image.remaining?.isEmpty ?? true,
+        remarks: image.remarks + image.notes.map(noteText))
     }
   }
 }

@@ -116,6 +116,7 @@ func noteText(_ note: Snapshot.Note) -> String {
   case .changedWhileRead: return "\(path): kept changing while it was read"
   case .vanished: return "\(path): disappeared before it could be read"
   case .absent: return "\(path): is not there (\(note.detail))"
+  case .attributesLost: return "\(path): the archive says more of it than was kept: \(note.detail)"
   case .noImageFiles:
     return "\(path): there is no tree, kernel or packed image"
       + (note.detail.isEmpty ? "; is its file system mounted?" : " (\(note.detail))")

@@ -23,7 +23,7 @@ struct XCATImport {
     Terminal.finish()
     var problems: [String] = []
     for image in outcome.images {
-      for remark in image.remarks { XCATVoice.warn(remark) }
+      for remark in image.remarks + image.notes.map(noteText) { XCATVoice.warn(remark) }
       let wrong = image.problemLines
       problems += wrong
       if let undo = workspace.undo(image) { XCATVoice.say("undo with: imgstore revert \(undo)") }

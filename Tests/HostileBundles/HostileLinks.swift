@@ -33,7 +33,7 @@ extension HostileBundle {
     link("a link beside the extra's folder", "../neighbour", "lead out"),
     link("a link up behind a name", "sub/../../../etc", "lead out"),
     link("a link that goes down before it goes up", "sub/..", "lead out"),
-    link("a link to nothing", "", "lead out"),
+    link("a link to nothing", "", "without a target"),
     link("a link to the top", "/", "lead out"),
     link("a link to the folder above", "..", "lead out"),
     link("a link with a dot before its dots", "./../x", "lead out"),
@@ -103,7 +103,7 @@ extension HostileBundle {
     hardLink("a hard link to a folder", "\(side)/sub", "no earlier file"),
     hardLink("a hard link to the manifest", "./\(folder)/manifest.xml", "no earlier file"),
     hardLink("a hard link to itself", "\(side)/evil", "no earlier file"),
-    hardLink("a hard link to nothing", "", "no earlier file"),
+    hardLink("a hard link to nothing", "", "without a target"),
     inFolders("a hard link to what comes later", "no earlier file") {
       $0.header("\(side)/evil", type: "1", link: "\(side)/later")
       $0.file("\(side)/later", "x")

@@ -70,6 +70,22 @@ extension HostileBundle {
       },
     ]
 
+  /// A tree with a sparse file of the form 0.1: its map, its size, and how much content there is.
+  private static func sparse(
+    _ name: String, _ words: String, _ map: [UInt64], size: UInt64, stored: Int
+  ) -> TreeArchive {
+    tree("a sparse file with \(name)", words) {
+      gzip(
+        goodTarTree {
+          $0.pax([
+            ("GNU.sparse.size", "\(size)"), ("GNU.sparse.numblocks", "\(map.count / 2)"),
+            ("GNU.sparse.map", map.map(String.init).joined(separator: ",")),
+          ])
+          $0.file("rootimg/s", [UInt8](repeating: 0x78, count: stored))
+        })
+    }
+  }
+
   static let treeArchives: [TreeArchive] = [
     tree("a tree that is no archive", "no tar archive") { Array("not a gzip".utf8) },
     tree("a tree of nothing", "it is empty") { [] },
@@ -240,8 +256,71 @@ extension HostileBundle {
     tree("a tar tree with another behind it", "follows the archive's end mark") {
       gzip(goodTarTree { _ in } + goodTarTree { _ in })
     },
-    tree("a tar tree with a sparse file", "sparse") {
-      gzip(goodTarTree { $0.header("rootimg/s", type: "S") })
+    sparse("parts that overlap", "overlap", [0, 512, 256, 512], size: 4096, stored: 1024),
+    sparse("parts that go back", "overlap", [1024, 512, 0, 512], size: 4096, stored: 1024),
+    sparse("a part beyond the end", "beyond", [4000, 512], size: 4096, stored: 512),
+    sparse("a part that ends beyond all numbers", "beyond", [.max, 512], size: 4096, stored: 512),
+    sparse("more parts than content", "the archive has", [0, 1024], size: 4096, stored: 512),
+    sparse("less parts than content", "the archive has", [0, 512], size: 4096, stored: 1024),
+    sparse("an impossible size", "impossible size", [0, 512], size: 1 << 63, stored: 512),
+    sparse("8 EiB of holes", "holes", [0, 512], size: (1 << 63) - 1, stored: 512),
+    tree("a map of a sparse file that is no map", "malformed") {
+      gzip(
+        goodTarTree {
+          $0.pax([
+            ("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"), ("GNU.sparse.realsize", "9"),
+          ])
+          $0.file("rootimg/s", "no numbers here\n")
+        })
+    },
+    tree("a map of a sparse file of four billion parts", "too long") {
+      gzip(
+        goodTarTree {
+          $0.pax([
+            ("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"), ("GNU.sparse.realsize", "9"),
+          ])
+          $0.file("rootimg/s", "4294967296\n0\n")
+        })
+    },
+    tree("a sparse file of a form that is not known", "form 2") {
+      gzip(
+        goodTarTree {
+          $0.pax([
+            ("GNU.sparse.major", "2"), ("GNU.sparse.minor", "0"), ("GNU.sparse.realsize", "9"),
+          ])
+          $0.file("rootimg/s", "0\n")
+        })
+    },
+    tree("a tar tree with a link without a target", "without a target") {
+      gzip(goodTarTree { $0.header("rootimg/l", type: "2") })
+    },
+    tree("a tar tree whose link's target is taken away", "without a target") {
+      gzip(
+        goodTarTree {
+          $0.pax([("linkpath", "")])
+          $0.header("rootimg/l", type: "2", link: "etc")
+        })
+    },
+    tree("a tar tree with an owner that is none", "owner is out of range") {
+      gzip(
+        goodTarTree {
+          $0.pax([("uid", "4294967295")])
+          $0.file("rootimg/a", "x")
+        })
+    },
+    tree("a tar tree with a device that no kernel has", "device numbers") {
+      gzip(
+        goodTarTree { $0.header("rootimg/d", type: "4") { $0.putOctal(4096, at: 329, width: 8) } })
+    },
+    tree("a cpio tree with an owner that is none", "owner is out of range") {
+      gzip(goodTree { $0.entry("rootimg/a", mode: 0o100644, [1], uid: 0xffff_ffff) })
+    },
+    tree("a hard link with other content than its target", "other content") {
+      gzip(
+        goodTarTree {
+          $0.header("rootimg/a", type: "1", size: 6, link: "rootimg/etc/motd")
+          $0.content(Array("hollo\n".utf8))
+        })
     },
     tree("an attribute with a name of 256 bytes", "extended attribute") {
       gzip(

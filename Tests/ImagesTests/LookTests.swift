@@ -102,7 +102,97 @@ private final class LookSite: Sendable {
     ("^9{3,}", .extended, false),
     ("x*a", .basic, false), (".*", .basic, false), ("no such text", .fixed, false),
     ("[^0-9a-z]", .extended, false), ("^", .basic, false), ("$", .basic, true),
+    ("\\<a", .basic, false), ("a\\>", .basic, true), ("[a-z]*\\>.", .extended, false),
+    ("\\balpha\\b|\\Bm", .extended, false), ("(a)(.).*\\2\\1", .extended, true),
+    ("[[:upper:][.-.]]", .basic, true), ("a\\{0,2\\}m", .basic, false),
+    ("a|^$|9{2}$", .extended, false),
+    ("*a", .basic, false), ("\\(^a\\|9$\\)", .basic, false), ("[]a^-]", .basic, false),
   ]
+
+  /// Texts of long lines, and what grep finds in each in time: the pattern, how it is read, and whether
+  /// it matches.
+  static let longLines: [(String, LinePattern.Syntax, ignoresCase: Bool, matches: Bool)] = [
+    ("(x+x+)+y", .extended, false, false), ("x.*x.*y", .basic, true, false),
+    ("(x|x)*y", .extended, false, false), ("(x*)*$", .extended, false, true),
+    ("x{1,500}y", .extended, false, false), ("[xX]*[xX]*[xX]*y", .basic, false, false),
+    (String(repeating: "x", count: 5000) + "y", .fixed, false, false),
+    ("\\<x+\\>", .extended, false, true),
+  ]
+
+  @Test(.timeLimit(.minutes(1)), arguments: longLines.indices)
+  func `a long line is searched in time linear in it`(_ index: Int) throws {
+    let (pattern, syntax, ignoresCase, matches) = LookTests.longLines[index]
+    let line = [UInt8](repeating: UInt8(ascii: "x"), count: 300_000)
+    var searcher = LineSearcher(try LinePattern(pattern, syntax, ignoresCase: ignoresCase))
+    try line.withUnsafeBytes { try searcher.feed($0) { _ in } }
+    try searcher.finish { _ in }
+    #expect((searcher.hitCount > 0) == matches)
+  }
+
+  @Test(.timeLimit(.minutes(1)), arguments: ["(x+x+)+\\1y", "(x*)*\\1(x*)*y", "(x{1001}x*)*y"])
+  func `a pattern that is not regular ends with an error that names the line`(
+    _ pattern: String
+  ) throws {
+    let text = Array("one\n\n".utf8) + [UInt8](repeating: UInt8(ascii: "x"), count: 300_000)
+    var searcher = LineSearcher(try LinePattern(pattern, .extended, ignoresCase: false))
+    let error = #expect(throws: ImageError.self) {
+      try text.withUnsafeBytes { try searcher.feed($0) { _ in } }
+      try searcher.finish { _ in }
+    }
+    #expect(error?.object == "line 3")
+  }
+
+  @Test(arguments: seeds)
+  func `random expressions match the lines that grep matches`(_ seed: UInt64) throws {
+    var random = SplitMix64(seed)
+    let folder = try TemporaryFolder()
+    let alphabet = Array("aAbB_ 0".utf8)
+    let lines = (0..<200).map { _ in
+      (0..<Int.random(in: 0...8, using: &random)).map { _ in
+        alphabet.randomElement(using: &random) ?? 0x61
+      }
+    }
+    let text = Array(lines.joined(separator: [0x0a])) + [0x0a]
+    try Data(text).write(to: URL(fileURLWithPath: folder.path("text")))
+    let pieces = [
+      "a", "b", ".", "[ab]", "[^a]", "[[:upper:]_]", "(", ")", "|", "*", "+", "?", "{2}", "{1,2}",
+      "^", "$",
+      "\\<", "\\>", "\\b", "\\w", "\\W", "\\1", "\\(", "\\)", "\\|", "\\+", "\\{2\\}", " ", "\\.",
+      "[]-]",
+    ]
+    var compared = 0
+    for _ in 0..<150 {
+      let pattern = (0..<Int.random(in: 1...6, using: &random)).map { _ in
+        pieces.randomElement(using: &random) ?? "a"
+      }.joined()
+      for (syntax, option) in [(LinePattern.Syntax.basic, "-G"), (.extended, "-E")] {
+        let ignoresCase = Bool.random(using: &random)
+        let oracle = try run(
+          "env",
+          arguments: ["LC_ALL=C", "grep", "-n", option] + (ignoresCase ? ["-i"] : [])
+            + ["-e", pattern, folder.path("text")])
+        // What grep refuses or warns of has no meaning to hold to, nor has a repeated anchor.
+        let anchors = ["$", "^", "\\b", "\\<", "\\>"]
+        let repetitions = ["*", "+", "?", "{", "\\{", "\\+"]
+        let isOdd = anchors.contains { anchor in
+          repetitions.contains { pattern.contains(anchor + $0) }
+        }
+        guard oracle.errors.isEmpty, !isOdd, !pattern.contains("$|*"),
+          let compiled = try? LinePattern(pattern, syntax, ignoresCase: ignoresCase)
+        else { continue }
+        var searcher = LineSearcher(compiled)
+        var found: [UInt8] = []
+        func show(_ hit: LineHit) { found += Array("\(hit.number):".utf8) + hit.line + [0x0a] }
+        try text.withUnsafeBytes { try searcher.feed($0, show) }
+        try searcher.finish(show)
+        #expect(
+          String(decoding: found, as: UTF8.self) == oracle.output,
+          "\(option) \(ignoresCase) '\(pattern)', seed \(seed)")
+        compared += 1
+      }
+    }
+    #expect(compared > 100)
+  }
 
   @Test(arguments: patterns.indices)
   func `grep finds the lines that grep finds`(_ index: Int) throws {

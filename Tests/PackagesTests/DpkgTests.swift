@@ -59,9 +59,110 @@ import Testing
       toFile: folder.path("var/lib/dpkg/status"), atomically: false, encoding: .utf8)
     let (_, packages) = try #require(
       try PackageDatabase.find(in: FolderTree(root: folder.path)))
-    let expected = try run("dpkg-query", "--admindir=\(folder.path)/var/lib/dpkg", "-W")
-    #expect(lines(packages) == sortedLines(expected.output), "\(expected.errors)")
-    #expect(packages.packages.count == 7)
+    let expected = try run(
+      "dpkg-query", "--admindir=\(folder.path)/var/lib/dpkg", "-W", "-f",
+      "${db:Status-Status} ${binary:Package}\t${Version}\n")
+    let states = sortedLines(expected.output)
+    func list(_ isWanted: (Substring) -> Bool) -> [String] {
+      states.map { $0.split(separator: " ", maxSplits: 1) }.filter { isWanted($0[0]) }
+        .map { String($0[1]) }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+    #expect(lines(packages) == list { $0 != "config-files" }, "\(expected.errors)")
+    #expect(
+      packages.configurationOnly.map { "\($0.name)\t\($0.version)" }
+        == list { $0 == "config-files" })
+    #expect(packages.packages.count == 6 && packages.remarks.isEmpty)
+    #expect(packages.packages.first { $0.name == "half" }?.state == .halfConfigured)
+  }
+
+  /// What an interrupted dpkg left in updates/: each case is a status, and updates by their names.
+  static let interruptions: [(status: [[String]], updates: [(String, [[String]])])] = [
+    // Upgraded, removed, purged, half way, newly installed.
+    (
+      [["alpha", "install ok installed", "1.0"]],
+      [("0000", [["alpha", "install ok installed", "2.0"]])]
+    ),
+    (
+      [["alpha", "install ok installed", "1.0"]],
+      [("0000", [["alpha", "deinstall ok config-files", "1.0"]])]
+    ),
+    (
+      [["alpha", "install ok installed", "1.0"], ["beta", "install ok installed", "1"]],
+      [("0001", [["alpha", "purge ok not-installed", "1.0"]])]
+    ),
+    (
+      [["alpha", "install ok installed", "1.0"]],
+      [
+        ("0000", [["alpha", "install reinstreq half-installed", "1.0"]]),
+        ("0001", [["alpha", "install ok unpacked", "2.0"]]),
+      ]
+    ),
+    (
+      [["alpha", "install ok installed", "1.0"]],
+      [
+        ("0000", [["beta", "install ok half-configured", "0.1"]]),
+        ("0010", [["beta", "install ok installed", "0.1"]]),
+        ("0002", [["beta", "install ok half-installed", "0.1"]]),
+        ("tmp.i", [["gamma", "install ok installed", "9"]]),
+      ]
+    ),
+  ]
+
+  @Test(arguments: interruptions.indices)
+  func `updates of an interrupted dpkg count as dpkg-query counts them`(_ index: Int) throws {
+    let (status, updates) = DpkgTests.interruptions[index]
+    let folder = try TemporaryFolder()
+    let admin = folder.path("var/lib/dpkg")
+    try FileManager.default.createDirectory(
+      atPath: admin + "/updates", withIntermediateDirectories: true)
+    func text(_ paragraphs: [[String]]) -> String {
+      paragraphs.map {
+        "Package: \($0[0])\nStatus: \($0[1])\nMaintainer: x <x@x>\nArchitecture: all\n"
+          + "Version: \($0[2])\nDescription: d\n"
+      }.joined(separator: "\n") + "\n"
+    }
+    try text(status).write(toFile: admin + "/status", atomically: false, encoding: .utf8)
+    for (name, paragraphs) in updates {
+      try text(paragraphs).write(
+        toFile: admin + "/updates/" + name, atomically: false, encoding: .utf8)
+    }
+    let (_, packages) = try #require(try PackageDatabase.find(in: FolderTree(root: folder.path)))
+    let oracle = try run(
+      "dpkg-query", "--admindir=\(admin)", "-W", "-f",
+      "${binary:Package}\t${Version}\t${db:Status-Status}\n")
+    try #require(oracle.didSucceed, "\(oracle.errors)")
+    let found =
+      packages.packages.map { "\($0.name)\t\($0.version)\t\($0.state.rawValue)" }
+      + packages.configurationOnly.map { "\($0.name)\t\($0.version)\tconfig-files" }
+    #expect(Set(found) == Set(sortedLines(oracle.output)))
+  }
+
+  @Test func `packages of status.d are read, with the files of their sums`() throws {
+    func text(_ s: String) -> [UInt8] { Array(s.utf8) }
+    let tree = MemoryTree(files: [
+      "var/lib/dpkg/status.d/base": text(
+        "Package: base-files\nVersion: 12\nArchitecture: amd64\nDescription: d\n more\n"),
+      "var/lib/dpkg/status.d/base.md5sums": text(
+        "d41d8cd98f00b204e9800998ecf8427e  etc/motd\n"),
+      "var/lib/dpkg/status.d/tzdata": text("Package: tzdata\nVersion: 2026a-0\n"),
+    ])
+    let (database, packages) = try #require(try PackageDatabase.find(in: tree))
+    #expect(lines(packages) == ["base-files\t12", "tzdata\t2026a-0"])
+    let path = Array("etc/motd".utf8)
+    #expect(try database.owners(of: [path], in: tree)[path]?.first?.package.name == "base-files")
+  }
+
+  static let damages = [
+    "Status: install ok installed\nVersion: 1\n", "Package: x\nStatus: install ok installed\n",
+    "Package: x\nVersion: 1\n",
+  ]
+
+  @Test(arguments: damages)
+  func `a damaged paragraph is said, and the others are listed`(_ damaged: String) throws {
+    let good = "Package: good\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n"
+    let tree = MemoryTree(files: ["var/lib/dpkg/status": Array((good + damaged).utf8)])
+    let (_, packages) = try #require(try PackageDatabase.find(in: tree))
+    #expect(packages.remarks.count == 1 && packages.packages.contains { $0.name == "good" })
   }
 
   @Test func `diversions, links on the way and odd conffiles lead to the right owner`() throws {

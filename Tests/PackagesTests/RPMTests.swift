@@ -148,6 +148,33 @@ private let formsScript = #"""
     #expect(lines(packages) == (site.expected + site.expected).sorted())
   }
 
+  @Test func `a hot rollback journal refuses the database and is named`() throws {
+    let site = try RPMSite.shared.get()
+    let folder = try TemporaryFolder()
+    let result = try run(
+      "python3", "-c",
+      #"""
+      import os, shutil, sqlite3, sys
+      source, to = sys.argv[1:]
+      os.makedirs(to + '/usr/share/rpm'); shutil.copy(source, to + '/db')
+      db = sqlite3.connect(to + '/db'); db.execute('PRAGMA journal_mode = DELETE')
+      db.execute('PRAGMA cache_size = 1'); db.execute('UPDATE Packages SET blob = zeroblob(length(blob) + 9000)')
+      for suffix in ('', '-journal'): shutil.copy(to + '/db' + suffix, to + '/usr/share/rpm/rpmdb.sqlite' + suffix)
+      db.rollback()
+      """#, site.folder.path("root/var/lib/rpm/rpmdb.sqlite"), folder.path)
+    try #require(result.didSucceed, "\(result.errors)")
+    let tree = FolderTree(root: folder.path)
+    let error = #expect(throws: PackagesError.self) { try PackageDatabase.find(in: tree) }
+    #expect(error?.finding.contains("usr/share/rpm/rpmdb.sqlite-journal") == true)
+    // Without the journal the folder of OSTree is read like the others.
+    let journal = folder.path("usr/share/rpm/rpmdb.sqlite")
+    try FileManager.default.removeItem(atPath: journal + "-journal")
+    try FileManager.default.removeItem(atPath: journal)
+    try FileManager.default.copyItem(
+      atPath: site.folder.path("root/var/lib/rpm/rpmdb.sqlite"), toPath: journal)
+    #expect(try PackageDatabase.find(in: tree).map { lines($0.1) } == site.expected)
+  }
+
   @Test(arguments: seeds)
   func `damage is an error or another list, and never more`(_ seed: UInt64) throws {
     let site = try RPMSite.shared.get()

@@ -1,0 +1,177 @@
+// A pattern that lines of text match: a fixed string, or a POSIX regular expression.
+//
+// 1. Text is bytes; nothing depends on a locale.
+// 2. Time is linear in the text: RE2 matches every expression that is regular. What it cannot take
+//    (references to groups, repetitions of more than 1,000) PCRE2 matches within limits, and a line
+//    that would exceed them is an error.
+
+import CPCRE2
+import CRE2
+import Glibc
+import Platform
+
+/// A line that a pattern cannot be matched against within the limits.
+struct SearchLimitError: Error {
+  /// Where the line begins.
+  let offset: Int
+  let limit: String
+}
+
+/// A compiled pattern. Belongs to one thread at a time.
+public final class LinePattern {
+  public enum Syntax: Sendable {
+    case fixed
+    case basic
+    case extended
+  }
+
+  private enum Matcher {
+    case bytes([UInt8])
+    case linear(OpaquePointer)
+    case backtracking(BacktrackingPattern)
+  }
+  private let matcher: Matcher
+
+  /// RE2's automata; where a pattern needs more, it matches more slowly, in linear time still.
+  private static let memoryLimitBytes: Int64 = 32 << 20
+
+  /// Compiles a pattern.
+  /// - Throws: `ImageError` for what is no regular expression.
+  public init(_ pattern: String, _ syntax: Syntax, ignoresCase: Bool) throws {
+    let bytes = Array(pattern.utf8)
+    let object = "pattern '\(printable(bytes))'"
+    guard !bytes.contains(0x0a) else {
+      throw ImageError(object, "holds a newline, which no line has")
+    }
+    if syntax == .fixed {
+      matcher =
+        ignoresCase
+        ? try LinePattern.compile(
+          PosixExpression.literal(bytes, ignoresCase: true), needsBacktracking: false, object)
+        : .bytes(bytes)
+      return
+    }
+    do {
+      let expression = try PosixExpression(
+        bytes, isExtended: syntax == .extended, ignoresCase: ignoresCase)
+      matcher = try LinePattern.compile(
+        expression.text, needsBacktracking: expression.needsBacktracking, object)
+    } catch let error as PosixExpression.Malformed {
+      throw ImageError(
+        object, "is no regular expression: \(error.reason)",
+        advice: "Use -F to search for the text as it is")
+    }
+  }
+
+  deinit { if case .linear(let expression) = matcher { cre2_free(expression) } }
+
+  private static func compile(
+    _ text: [UInt8], needsBacktracking: Bool, _ object: String
+  ) throws -> Matcher {
+    if !needsBacktracking {
+      let whole = Array("(?m)".utf8) + text
+      var reason = [CChar](repeating: 0, count: 256)
+      let expression = whole.withUnsafeBytes {
+        cre2_compile(
+          $0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count, memoryLimitBytes, &reason,
+          reason.count)
+      }
+      if let expression { return .linear(expression) }
+    }
+    guard let pattern = BacktrackingPattern(text) else {
+      throw ImageError(object, "is too long or too deeply nested to be compiled")
+    }
+    return .backtracking(pattern)
+  }
+
+  /// Returns the offset of a match in the first line that matches at or after `start`, which begins a
+  /// line; nil for none.
+  func firstMatch(in buffer: UnsafeRawBufferPointer, from start: Int) throws -> Int? {
+    guard let base = buffer.baseAddress, start < buffer.count else { return nil }
+    switch matcher {
+    case .bytes(let wanted):
+      if wanted.isEmpty { return start }
+      let found = wanted.withUnsafeBytes {
+        cre2_find_literal(
+          (base + start).assumingMemoryBound(to: CChar.self), buffer.count - start,
+          $0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count)
+      }
+      return found < 0 ? nil : start + found
+    case .linear(let expression):
+      let found = cre2_find(
+        expression, base.assumingMemoryBound(to: CChar.self), buffer.count, start)
+      return found < 0 ? nil : found
+    case .backtracking(let pattern): return try pattern.firstMatch(in: buffer, from: start)
+    }
+  }
+}
+
+/// A pattern that PCRE2 matches, one line at a time.
+private final class BacktrackingPattern {
+  /// Steps of the matcher for one line: a second or so.
+  private static let stepLimit: UInt32 = 20_000_000
+  private static let memoryLimitKiB: UInt32 = 64 << 10
+  private static let maxCompiledBytes = 16 << 20
+
+  private let code: OpaquePointer
+  private let data: OpaquePointer
+  private let context: OpaquePointer
+
+  /// Compiles an expression; nil where PCRE2 refuses it.
+  init?(_ text: [UInt8]) {
+    // One attempt a line, from its start: PCRE2 counts its steps anew at every place where it tries.
+    let whole = Array("[^\\n]*?(?:".utf8) + text + Array(")".utf8)
+    var error: Int32 = 0
+    var offset = 0
+    guard let settings = pcre2_compile_context_create_8(nil) else { return nil }
+    defer { pcre2_compile_context_free_8(settings) }
+    guard
+      let code = pcre2_compile_8(
+        whole, whole.count, UInt32(PCRE2_ANCHORED | PCRE2_DOLLAR_ENDONLY), &error, &offset, settings
+      )
+    else { return nil }
+    guard let data = pcre2_match_data_create_8(1, nil) else {
+      pcre2_code_free_8(code)
+      return nil
+    }
+    guard let context = pcre2_match_context_create_8(nil) else {
+      pcre2_code_free_8(code)
+      pcre2_match_data_free_8(data)
+      return nil
+    }
+    pcre2_set_match_limit_8(context, BacktrackingPattern.stepLimit)
+    pcre2_set_depth_limit_8(context, BacktrackingPattern.stepLimit)
+    pcre2_set_heap_limit_8(context, BacktrackingPattern.memoryLimitKiB)
+    (self.code, self.data, self.context) = (code, data, context)
+  }
+
+  deinit {
+    pcre2_code_free_8(code)
+    pcre2_match_data_free_8(data)
+    pcre2_match_context_free_8(context)
+  }
+
+  /// Returns where the first line that matches begins.
+  func firstMatch(in buffer: UnsafeRawBufferPointer, from start: Int) throws -> Int? {
+    guard let base = buffer.baseAddress else { return nil }
+    var line = start
+    while line < buffer.count {
+      let end = memchr(base + line, 0x0a, buffer.count - line).map { UnsafeRawPointer($0) - base }
+      let count = (end ?? buffer.count) - line
+      let result = pcre2_match_8(
+        code, (base + line).assumingMemoryBound(to: UInt8.self), count, 0, 0, data, context)
+      switch result {
+      case 0...: return line
+      case PCRE2_ERROR_NOMATCH: break
+      case PCRE2_ERROR_HEAPLIMIT:
+        throw SearchLimitError(
+          offset: line, limit: "\(BacktrackingPattern.memoryLimitKiB >> 10) MiB")
+      default:
+        throw SearchLimitError(offset: line, limit: "\(BacktrackingPattern.stepLimit) steps")
+      }
+      guard let end else { return nil }
+      line = end + 1
+    }
+    return nil
+  }
+}

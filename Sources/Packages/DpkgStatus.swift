@@ -1,0 +1,118 @@
+// The states of dpkg's packages: `var/lib/dpkg/status`, and the changes that an interrupted dpkg left in
+// `updates/`; for images without dpkg (distroless), one paragraph a file in `status.d`.
+//
+// 1. `updates` holds files whose names are digits only, all of one length. Their paragraphs replace
+//    those of `status`, in the order of the names, as dpkg's own readers do.
+// 2. A damaged paragraph costs its own package, and a remark names it: dpkg-query lists nothing then.
+
+import Platform
+
+/// The paragraphs that count.
+struct DpkgStatus {
+  private(set) var paragraphs: [DpkgParagraph] = []
+  private(set) var remarks: [String] = []
+  private var damagedCount = 0
+
+  static let limitBytes = 128 << 20
+  static let sumsSuffix = Array(".md5sums".utf8)
+  private static let maxRemarks = 5
+
+  /// Reads all states.
+  /// - Returns: nil where the tree has neither a status file nor `status.d`.
+  static func read(_ tree: some RootTree) throws -> DpkgStatus? {
+    var status = DpkgStatus()
+    var isThere = false
+    let path = Dpkg.folder + Array("status".utf8)
+    if let bytes = try tree.file(path, limitBytes: limitBytes) {
+      isThere = true
+      DpkgParagraph.forEach(in: bytes) { status.add($0, of: path) }
+      status.paragraphs.removeAll { !$0.isListed }
+    }
+    try status.readUpdates(tree)
+    if try status.readFolder(tree) { isThere = true }
+    status.paragraphs.removeAll { !$0.isListed }
+    if status.damagedCount > maxRemarks {
+      status.remarks.append("… and \(status.damagedCount - maxRemarks) more damaged paragraphs")
+    }
+    return isThere ? status : nil
+  }
+
+  private mutating func add(_ paragraph: DpkgParagraph, of path: [UInt8]) {
+    if let defect = paragraph.defect {
+      damagedCount += 1
+      if damagedCount <= DpkgStatus.maxRemarks {
+        remarks.append("\(printable(path)) is damaged: \(defect)")
+      }
+    }
+    paragraphs.append(paragraph)
+  }
+
+  // MARK: updates/
+
+  private mutating func readUpdates(_ tree: some RootTree) throws {
+    let folder = Dpkg.folder + Array("updates".utf8)
+    let names = try tree.folder(folder).filter { entry in
+      entry.linkTarget == nil && !entry.name.isEmpty
+        && entry.name.allSatisfy { (0x30...0x39).contains($0) }
+    }.map { $0.name }.sorted { $0.lexicographicallyPrecedes($1) }
+    if names.isEmpty { return }
+    guard Set(names.map(\.count)).count == 1 else {
+      throw PackagesError.damaged(folder, "its files have names of different lengths")
+    }
+    var index = Dictionary(grouping: paragraphs.indices) { paragraphs[$0].name }
+    for name in names {
+      let path = folder + [0x2f] + name
+      guard let bytes = try tree.file(path, limitBytes: DpkgStatus.limitBytes) else { continue }
+      var updates: [DpkgParagraph] = []
+      DpkgParagraph.forEach(in: bytes) { updates.append($0) }
+      for update in updates { replace(update, of: path, &index) }
+    }
+  }
+
+  /// Puts an update in the place of the package that it is about: the one of its architecture, or the
+  /// only one of its name, which may have changed its architecture.
+  private mutating func replace(
+    _ update: DpkgParagraph, of path: [UInt8], _ index: inout [[UInt8]: [Int]]
+  ) {
+    let known = index[update.name] ?? []
+    let target =
+      known.first { paragraphs[$0].architecture == update.architecture }
+      ?? (known.count == 1 && !(update.isMultiArchSame && paragraphs[known[0]].isMultiArchSame)
+        ? known[0] : nil)
+    guard let target, !update.name.isEmpty else {
+      add(update, of: path)
+      index[update.name, default: []].append(paragraphs.count - 1)
+      return
+    }
+    if let defect = update.defect { remarks.append("\(printable(path)) is damaged: \(defect)") }
+    paragraphs[target] = update
+  }
+
+  // MARK: status.d/
+
+  /// Files of `status.d` hold a paragraph without `Status`: what is listed is installed.
+  private mutating func readFolder(_ tree: some RootTree) throws -> Bool {
+    let folder = Dpkg.folder + Array("status.d".utf8)
+    var isThere = false
+    let known = Set(paragraphs.map(\.name))
+    for (name, link) in try tree.folder(folder).sorted(by: {
+      $0.name.lexicographicallyPrecedes($1.name)
+    })
+    where link == nil
+      && !name.suffix(DpkgStatus.sumsSuffix.count).elementsEqual(DpkgStatus.sumsSuffix)
+    {
+      let path = folder + [0x2f] + name
+      guard let bytes = try tree.file(path, limitBytes: DpkgStatus.limitBytes) else { continue }
+      isThere = true
+      var found: [DpkgParagraph] = []
+      DpkgParagraph.forEach(in: bytes) { found.append($0) }
+      for var paragraph in found {
+        if paragraph.state.isEmpty { paragraph.state = Array("installed".utf8) }
+        if known.contains(paragraph.name) { continue }
+        paragraph.bareFile = path
+        add(paragraph, of: path)
+      }
+    }
+    return isThere
+  }
+}
