@@ -17,7 +17,8 @@ enum EmptyStateFinding: Equatable {
   case noImageFiles(path: [UInt8])
   /// A tree of the latest snapshot does not exist, or is no directory.
   case treeMissing(path: [UInt8])
-  /// A root tree, or a tree that the latest snapshot has files in, is an empty directory.
+  /// A tree that the latest snapshot has files in is an empty directory, or all there is of the image is
+  /// an empty root tree.
   case treeEmpty(path: [UInt8])
   /// Most of a tree cannot be read.
   case mostlyUnreadable(path: [UInt8], unreadable: UInt64)
@@ -56,11 +57,8 @@ enum EmptyStateCheck {
     if live.capture.pieces.isEmpty, live.definition.linuximage["rootimgdir"] != nil {
       return .noImageFiles(path: Array(live.definition.linuximage["rootimgdir", default: ""].utf8))
     }
-    for new in live.capture.pieces
-    where new.role == ImageFiles.rootTree && new.entry.kind == .directory && !isFilled(new.entry)
-      && new.entry != latest?.piece(at: new.path)?.entry && !new.entry.content.isMissing
-    {
-      return .treeEmpty(path: new.path)
+    if let tree = onlyEmptyTree(live), tree.entry != latest?.piece(at: tree.path)?.entry {
+      return .treeEmpty(path: tree.path)
     }
     let absent = Set(live.capture.absent.map(\.path.bytes))
     for old in latest?.pieces ?? [] where isFilled(old.entry) {
@@ -85,6 +83,15 @@ enum EmptyStateCheck {
 
   /// Images of fewer entries may shrink as they like.
   private static let smallImageEntries: UInt64 = 100
+
+  /// The image's root tree where it is empty and nothing else in the image's folder is there.
+  private static func onlyEmptyTree(_ live: LiveImage) -> Snapshot.Piece? {
+    let own = live.capture.pieces.filter { ImageFiles.ownedRoles.contains($0.role) }
+    guard own.count == 1, let tree = own.first, tree.role == ImageFiles.rootTree,
+      case .directory = tree.entry.content, !isFilled(tree.entry)
+    else { return nil }
+    return tree
+  }
 
   private static func mostlyUnreadable(
     _ live: LiveImage, _ latest: Snapshot?

@@ -1,6 +1,7 @@
 // Short runs of the durability harnesses: `make test-damage` and `make test-powercut` are the long ones.
 
 import Foundation
+import Platform
 import TestSupport
 import Testing
 
