@@ -32,12 +32,18 @@ public struct Step: Sendable {
   public let entry: Entry
   /// What is replaced, as the plan's maker saw it.
   public let old: Entry?
+  /// Bytes of the entry's content that take room: all but those in huge holes.
+  public let contentBytes: UInt64
 
-  public init(action: Action, path: [UInt8], entry: Entry, old: Entry? = nil) {
+  /// - Parameter contentBytes: nil for all of the entry's bytes.
+  public init(
+    action: Action, path: [UInt8], entry: Entry, old: Entry? = nil, contentBytes: UInt64? = nil
+  ) {
     self.action = action
     self.path = path
     self.entry = entry
     self.old = old
+    self.contentBytes = contentBytes ?? entry.sizeBytes
   }
 }
 
@@ -69,7 +75,7 @@ public struct Plan: Sendable {
   public func writtenBytes(canClone: Bool, canLink: Bool) -> UInt64 {
     files.reduce(0) { sum, step in
       if case .reuse(_, let mayLink) = step.action, canClone || canLink && mayLink { return sum }
-      return sum &+ step.entry.sizeBytes
+      return sum &+ step.contentBytes
     }
   }
 
@@ -94,7 +100,9 @@ extension Plan {
           case .reuse(let from, let mayLink): .reuse(from: path(from, source), mayLink: mayLink)
           default: step.action
           }
-        return Step(action: action, path: path(step.path, name), entry: step.entry, old: step.old)
+        return Step(
+          action: action, path: path(step.path, name), entry: step.entry, old: step.old,
+          contentBytes: step.contentBytes)
       }
     }
     var plan = Plan()
@@ -244,7 +252,10 @@ public struct Planner {
       leaders[wanted.linkGroup] = Leader(path: path, isNew: mustWrite)
     }
     if mustWrite {
-      plan.files.append(Step(action: .write, path: path, entry: wanted, old: existing))
+      plan.files.append(
+        Step(
+          action: .write, path: path, entry: wanted, old: existing,
+          contentBytes: try target.contentBytes(of: wanted)))
       return true
     }
     if let fields, !fields.subtracting(.links).isEmpty {
@@ -282,4 +293,11 @@ public struct Planner {
 
 extension ObjectSource {
   func entries(_ ids: Tree.IDs) throws -> [Entry] { try Tree.entries(ids, from: self) }
+
+  /// Bytes of a file that are not in holes; nil where that is about its size.
+  func contentBytes(of entry: Entry) throws -> UInt64? {
+    guard entry.mayHaveSparseID, let id = entry.holes else { return nil }
+    let holes = try HoleMap.decode(try object(.holes, id))
+    return holes.data(sizeBytes: entry.sizeBytes).reduce(0) { $0 + UInt64($1.count) }
+  }
 }

@@ -68,6 +68,8 @@ struct EntryJSON: Encodable {
   let device: [UInt32]?
   let xattrs: String?
   let holes: String?
+  let flags: String?
+  let unreadable: Bool?
   let hardLinked: Bool
 
   init(_ path: [UInt8], _ entry: Entry) {
@@ -88,6 +90,8 @@ struct EntryJSON: Encodable {
     }
     xattrs = entry.xattrs?.hex
     holes = entry.holes?.hex
+    flags = entry.flags.isEmpty ? nil : entry.flags.letters
+    unreadable = entry.content.isMissing ? true : nil
     hardLinked = entry.linkGroup != 0
   }
 }
