@@ -112,7 +112,6 @@ final class ContentWriter {
         // A hole of a sparse blob costs nothing: neither reading nor hashing.
         if parts.isSparse, part.isZeros, i >= data.count || data[i].lowerBound >= end {
           sparse.update(zeros: UInt64(part.lengthBytes))
-          progress.add(bytes: UInt64(part.lengthBytes))
         } else {
           try store.read(part, write)
         }

@@ -34,15 +34,20 @@ public struct Step: Sendable {
   public let old: Entry?
   /// What the kernel said of it then, where a capture knows.
   public let seen: FileStat?
+  /// Bytes of the entry's content that take room: all but those in huge holes.
+  public let contentBytes: UInt64
 
+  /// - Parameter contentBytes: nil for all of the entry's bytes.
   public init(
-    action: Action, path: [UInt8], entry: Entry, old: Entry? = nil, seen: FileStat? = nil
+    action: Action, path: [UInt8], entry: Entry, old: Entry? = nil, seen: FileStat? = nil,
+    contentBytes: UInt64? = nil
   ) {
     self.action = action
     self.path = path
     self.entry = entry
     self.old = old
     self.seen = seen
+    self.contentBytes = contentBytes ?? entry.sizeBytes
   }
 }
 
@@ -76,7 +81,7 @@ public struct Plan: Sendable {
   public func writtenBytes(canClone: Bool, canLink: Bool) -> UInt64 {
     files.reduce(0) { sum, step in
       if case .reuse(_, let mayLink) = step.action, canClone || canLink && mayLink { return sum }
-      return sum &+ step.entry.sizeBytes
+      return sum &+ step.contentBytes
     }
   }
 
@@ -103,7 +108,7 @@ extension Plan {
           }
         return Step(
           action: action, path: path(step.path, name), entry: step.entry, old: step.old,
-          seen: step.seen)
+          seen: step.seen, contentBytes: step.contentBytes)
       }
     }
     var plan = Plan()
@@ -164,11 +169,12 @@ public struct Planner {
   }
 
   private func step(
-    _ action: Step.Action, _ path: [UInt8], _ entry: Entry, old: Entry?
+    _ action: Step.Action, _ path: [UInt8], _ entry: Entry, old: Entry?,
+    contentBytes: UInt64? = nil
   ) -> Step {
     Step(
       action: action, path: path, entry: entry, old: old,
-      seen: old == nil ? nil : observed?.stat(at: path))
+      seen: old == nil ? nil : observed?.stat(at: path), contentBytes: contentBytes)
   }
 
   /// What differs, without what the file system cannot hold: that is noted.
@@ -291,7 +297,8 @@ public struct Planner {
     if mustWrite {
       plan.files.append(
         step(
-          keepsContent ? .reuse(from: path, mayLink: false) : .write, path, wanted, old: existing))
+          keepsContent ? .reuse(from: path, mayLink: false) : .write, path, wanted, old: existing,
+          contentBytes: try target.contentBytes(of: wanted)))
       return true
     }
     if let fields, !fields.subtracting(.links).isEmpty {
@@ -347,6 +354,13 @@ public struct Planner {
 
 extension ObjectSource {
   func entries(_ ids: Tree.IDs) throws -> [Entry] { try Tree.entries(ids, from: self) }
+
+  /// Bytes of a file that are not in holes; nil where that is about its size.
+  func contentBytes(of entry: Entry) throws -> UInt64? {
+    guard entry.mayHaveSparseID, let id = entry.holes else { return nil }
+    let holes = try HoleMap.decode(try object(.holes, id))
+    return holes.data(sizeBytes: entry.sizeBytes).reduce(0) { $0 + UInt64($1.count) }
+  }
 }
 
 func decodeXattrs(_ bytes: [UInt8], _ id: Digest) throws(StoreError) -> XattrSet {

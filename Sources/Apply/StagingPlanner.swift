@@ -42,7 +42,7 @@ public struct StagingPlanner {
     _ path: [UInt8], _ livePath: [UInt8], _ current: Entry?, _ wanted: Entry
   ) throws {
     guard wanted.kind == .directory else {
-      visitFile(path, livePath, current, wanted)
+      try visitFile(path, livePath, current, wanted)
       return
     }
     plan.directories.append(Step(action: .makeDirectory, path: path, entry: wanted))
@@ -58,7 +58,7 @@ public struct StagingPlanner {
 
   private mutating func visitFile(
     _ path: [UInt8], _ livePath: [UInt8], _ current: Entry?, _ wanted: Entry
-  ) {
+  ) throws {
     if wanted.linkGroup != 0 {
       if let leader = leaders[wanted.linkGroup] {
         plan.links.append(Step(action: .link(to: leader), path: path, entry: wanted))
@@ -69,17 +69,23 @@ public struct StagingPlanner {
     guard let current, current.kind == wanted.kind, current.content == wanted.content,
       current.holes == wanted.holes, wanted.kind != .file || wanted.sizeBytes > 0
     else {
-      plan.files.append(Step(action: .write, path: path, entry: wanted))
+      plan.files.append(
+        Step(
+          action: .write, path: path, entry: wanted,
+          contentBytes: try target.contentBytes(of: wanted)))
       return
     }
     let isSame = current.changes(to: wanted).isEmpty
     guard isSame && mayLink || wanted.kind == .file else {
-      plan.files.append(Step(action: .write, path: path, entry: wanted))
+      plan.files.append(
+        Step(
+          action: .write, path: path, entry: wanted,
+          contentBytes: try target.contentBytes(of: wanted)))
       return
     }
     plan.files.append(
       Step(
         action: .reuse(from: livePath, mayLink: isSame && mayLink), path: path, entry: wanted,
-        old: current))
+        old: current, contentBytes: try target.contentBytes(of: wanted)))
   }
 }

@@ -1,6 +1,7 @@
 // Two states of an image, held against each other: the differences, and what can be asked about
 // them: packages, texts.
 
+import Ingest
 import Platform
 import Store
 import XCAT
@@ -10,6 +11,14 @@ public struct Comparison: Sendable {
   public let diff: ImageDiff
   let old: StateReader
   let new: StateReader
+
+  /// What either side could not read, and so nobody could compare.
+  public var uncompared: [Snapshot.Note] {
+    var seen: Set<Snapshot.Note> = []
+    return (old.state.notes + new.state.notes).filter {
+      $0.isProblem && $0.kind != .noImageFiles && seen.insert($0).inserted
+    }
+  }
 }
 
 /// What a text file was and is, as a unified diff.
@@ -83,7 +92,7 @@ extension Comparison {
     let pieces = old.state.pieces + new.state.pieces
     var seen: Set<[UInt8]> = []
     for piece in pieces.sorted(by: { precedes($0.path, $1.path) })
-    where !Comparison.machineRoles.contains(piece.role) && seen.insert(piece.path).inserted {
+    where !isMachine(piece, in: pieces) && seen.insert(piece.path).inserted {
       let before = old.state.pieces.first { $0.path == piece.path }.map(Comparison.found)
       let after = new.state.pieces.first { $0.path == piece.path }.map(Comparison.found)
       guard before?.entry.blob != after?.entry.blob,
@@ -92,6 +101,18 @@ extension Comparison {
       texts.append(try text(before, after, path: piece.path, role: piece.role, context))
     }
     return texts
+  }
+
+  /// Nobody reads it: by its own role, or by that of the link that leads there.
+  private func isMachine(_ piece: Snapshot.Piece, in pieces: [Snapshot.Piece]) -> Bool {
+    var (role, hops) = (piece.role, 0)
+    while PieceRequest.isTargetRole(role), hops < 40,
+      let link = pieces.first(where: { PieceRequest.targetRole(of: $0.path) == role })
+    {
+      role = link.role
+      hops += 1
+    }
+    return Comparison.machineRoles.contains(role)
   }
 
   private static func found(_ piece: Snapshot.Piece) -> FoundEntry {

@@ -211,23 +211,25 @@ private struct CopyDraft {
         places[path] = CopyDraft.moved(path, from: was, to: becomes)
       }
     }
-    for piece in source.pieces {
-      guard let path = AbsolutePath(piece.path) else { continue }
+    // The copy has what links lead to, in their stead: it shares nothing that the source may change.
+    for link in source.pieces where !PieceRequest.isTargetRole(link.role) {
+      guard let path = AbsolutePath(link.path), let piece = source.pieces.followed(link) else {
+        continue
+      }
       let place =
         path.isInside(from) ? CopyDraft.moved(path, from: from, to: to) : places[path] ?? path
       guard place != path else { continue }
       if let other = origins[place.bytes],
-        source.piece(at: other)?.entry.content
-          != piece.entry.content
+        source.piece(at: other)?.entry.content != piece.entry.content
       {
         throw ImageError(
           place.text, "would be the copy of \(printable(other)) and of \(path.text)",
           advice: "Rename one of the lists first")
       }
-      guard origins.updateValue(path.bytes, forKey: place.bytes) == nil else { continue }
-      pieces.append(Snapshot.Piece(role: piece.role, path: place.bytes, entry: piece.entry))
-      for note in source.notes where note.isProblem && note.path.starts(with: path.bytes) {
-        let rest = note.path.dropFirst(path.bytes.count)
+      guard origins.updateValue(piece.path, forKey: place.bytes) == nil else { continue }
+      pieces.append(Snapshot.Piece(role: link.role, path: place.bytes, entry: piece.entry))
+      for note in source.notes where note.isProblem && note.path.starts(with: piece.path) {
+        let rest = note.path.dropFirst(piece.path.count)
         guard rest.isEmpty || rest.first == 0x2f else { continue }
         notes.append(Snapshot.Note(note.kind, path: place.bytes + rest, detail: note.detail))
       }

@@ -96,8 +96,8 @@ extension Workspace {
         remarks: edits.remarks, isDryRun: request.isDryRun, seconds: monotonicSeconds() - start)
     }
     if request.isDryRun {
-      let old = before.snapshot.snapshot.pieces.filter { $0.path == path.bytes }
-      let new = [Snapshot.Piece(role: ImageFiles.rootTree, path: path.bytes, entry: edits.tree.top)]
+      let old = [before.snapshot.snapshot.pieces.content(at: path.bytes)].compactMap { $0 }
+      let new = old.map { Snapshot.Piece(role: $0.role, path: $0.path, entry: edits.tree.top) }
       return outcome(
         nil,
         describe(

@@ -32,8 +32,8 @@ extension Workspace {
       source.image, source.definition, latest: before, into: session)
     try session.finish()
     _ = try settle(candidates, live.capture.pieces)
-    guard let old = live.capture.pieces.first(where: { $0.path == path.bytes }),
-      old == before.snapshot.piece(at: path.bytes)
+    guard let old = live.capture.pieces.content(at: path.bytes),
+      old == before.snapshot.pieces.content(at: path.bytes)
     else {
       throw ImageError(
         path.text, "was changed by somebody else just now; nothing was done",
@@ -49,7 +49,7 @@ extension Workspace {
     var target = newSnapshot(of: source.image, live, notes: [], latest: before)
     target.message = message
     target.provenance = provenance(command, before: before.id)
-    target.pieces = target.pieces.map { $0.path == path.bytes ? new : $0 }
+    target.pieces = target.pieces.map { $0.path == old.path ? new : $0 }
     let (less, more) = (try TreeCounts(old.entry, in: store), try TreeCounts(tree.top, in: store))
     target.entryCount = target.entryCount &+ more.entries &- less.entries
     target.contentBytes = target.contentBytes &+ more.contentBytes &- less.contentBytes
@@ -68,8 +68,8 @@ extension Workspace {
       if let problem = outcome.report.problems.first {
         throw ImageError(printable(problem.path), problem.what)
       }
-      let inside = path.bytes + [0x2f]
-      let left = remaining.entries.first { $0.path == path.bytes || $0.path.starts(with: inside) }
+      let inside = old.path + [0x2f]
+      let left = remaining.entries.first { $0.path == old.path || $0.path.starts(with: inside) }
       if let left {
         throw ImageError(
           printable(left.path), "is not what it was to become: something else changes it, too")

@@ -68,8 +68,7 @@ public struct Capture: Sendable {
     try walker.walk(located.roots, threads: threads)
 
     var (jobs, attestedFiles) = makeJobs(located.live, attested)
-    let readBytes = jobs.reduce(0) { $0 &+ $1.totalBytes }
-    progress.begin("reading", totalBytes: readBytes)
+    progress.begin("reading", totalBytes: jobs.reduce(0) { $0 &+ $1.totalBytes })
     var side = try read(jobs, walker, located.places, destination)
     located.notes += apply(jobs)
     // Names of inodes that were not read after all: their other name had been given to another file.
@@ -105,7 +104,8 @@ public struct Capture: Sendable {
       entryCount: build.entryCount + UInt64(captured.count),
       contentBytes: build.contentBytes
         &+ located.live.entries.reduce(0) { $0 &+ ($1.stat.kind == .file ? $1.stat.size : 0) },
-      readBytes: readBytes, readFiles: jobs.reduce(0) { $0 + $1.items.count },
+      readBytes: jobs.reduce(0) { $0 &+ $1.readBytes },
+      readFiles: jobs.reduce(0) { $0 + $1.items.count },
       unreadableEntries: unreadable, attestedFiles: attestedFiles,
       live: located.live, scanStart: scanStart)
   }
@@ -295,6 +295,8 @@ extension ReadJob {
   fileprivate var totalBytes: UInt64 {
     items.reduce(0) { $0 &+ $1.directory.entries[$1.index].stat.size }
   }
+
+  fileprivate var readBytes: UInt64 { results.reduce(0) { $0 &+ ($1?.readBytes ?? 0) } }
 }
 
 extension LiveDirectory {

@@ -18,6 +18,8 @@ struct ReadResult {
   var xattrs: Digest?
   var holes: Digest?
   var flags: InodeFlags = []
+  /// What was read of the file: all but huge holes.
+  var readBytes: UInt64 = 0
   var note: Snapshot.Note?
   /// It disappeared before it could be read.
   var isGone = false
@@ -89,7 +91,8 @@ struct ContentReader: ~Copyable {
         at: place.directory.raw, place.name, [.read, .noFollow, .nonBlocking])
       var before = entry.stat
       for attempt in 1...3 {
-        let (blob, holes) = try readOnce(file, sizeBytes: before.size)
+        let (blob, holes, readBytes) = try readOnce(file, sizeBytes: before.size)
+        result.readBytes = readBytes
         let after = try fileSystem.stat(file.raw)
         guard after.kind == .file else { return vanished(directory, entry) }
         result.content = .file(blob: blob.id)
@@ -110,7 +113,7 @@ struct ContentReader: ~Copyable {
       }
     } catch let error as SystemError {
       if error.isExhaustion { throw error }
-      if error.isAbsent || error.code == .loop || error.code == .isDirectory {
+      if error.isAbsent || error.code == .loop || isOtherKind(directory, entry) {
         return vanished(directory, entry)
       } else {
         result.content = .unreadable
@@ -119,6 +122,14 @@ struct ContentReader: ~Copyable {
       }
     }
     return result
+  }
+
+  /// The name belongs to something that is no file.
+  private func isOtherKind(_ directory: LiveDirectory, _ entry: LiveEntry) -> Bool {
+    guard let place = try? opener.locate(directory, entry.name),
+      let now = try? fileSystem.stat(at: place.directory.raw, place.name, followLink: false)
+    else { return false }
+    return now.kind != .file
   }
 
   /// The name belongs to no file any more, or to another kind of entry.
@@ -141,12 +152,12 @@ struct ContentReader: ~Copyable {
 
   private mutating func readOnce(
     _ file: Descriptor, sizeBytes: UInt64
-  ) throws -> (blob: (id: Digest, sizeBytes: UInt64), holes: Digest?) {
+  ) throws -> (blob: (id: Digest, sizeBytes: UInt64), holes: Digest?, readBytes: UInt64) {
     let claimed = holes.claimedHoles(of: file, sizeBytes: sizeBytes)
     if let sparse = try readSparse(file, claimed, sizeBytes: sizeBytes) { return sparse }
     var check = HoleCheck(claimed)
     let blob = try readWhole(file, sizeBytes: sizeBytes, &check)
-    return (blob, addHoles(check.confirmed))
+    return (blob, addHoles(check.confirmed), blob.sizeBytes)
   }
 
   private mutating func readWhole(
@@ -180,14 +191,15 @@ struct ContentReader: ~Copyable {
   /// - Returns: nil where they are not, or where they cannot be believed.
   private mutating func readSparse(
     _ file: Descriptor, _ claimed: [Range<UInt64>], sizeBytes: UInt64
-  ) throws -> (blob: (id: Digest, sizeBytes: UInt64), holes: Digest?)? {
+  ) throws -> (blob: (id: Digest, sizeBytes: UInt64), holes: Digest?, readBytes: UInt64)? {
     let holeBytes = claimed.reduce(UInt64(0)) { $0 + UInt64($1.count) }
     guard holeBytes > SparseHash.minHoleBytes else { return nil }
     let ranges = holes.ranges(between: claimed, sizeBytes: sizeBytes)
     guard try holes.areZeros(between: ranges, of: file, sizeBytes: sizeBytes),
       let id = try sparse.ingest(file, ranges, sizeBytes: sizeBytes, window: blobs.window)
     else { return nil }
-    return ((id, sizeBytes), addHoles(claimed))
+    let readBytes = ranges.reduce(UInt64(0)) { $0 + UInt64($1.count) }
+    return ((id, sizeBytes), addHoles(claimed), readBytes)
   }
 
   /// The hole map, made an object; nil where the file has no hole.

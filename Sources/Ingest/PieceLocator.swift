@@ -158,6 +158,8 @@ struct PieceLocator {
     }
     let located: LocatedPath
     do throws(SystemError) {
+      // Through all links: a circle is an error.
+      _ = try resolver.resolve(link.located.path)
       located = try resolver.locate(target: target, of: link.located)
       _ = try fileSystem.stat(
         at: located.place.directory.raw, located.place.name, followLink: false)

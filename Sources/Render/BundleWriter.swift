@@ -138,6 +138,12 @@ public struct BundleWriter {
       member.comment = checksum(spool.digest)
       return (member, spool.sizeBytes == 0 ? .none : .spool(spool))
     case .entry(let entry):
+      guard !entry.content.isMissing else {
+        throw StoreError(
+          .refused, "\(entry.kind.noun) \(file.name)",
+          "could not be read when the snapshot was taken, so it is not here",
+          advice: "Take another snapshot and export again")
+      }
       member.mode = entry.mode
       member.uid = entry.uid
       member.gid = entry.gid

@@ -109,7 +109,13 @@ struct Export: ParsableCommand {
       }
     }
     let missing = outcome.missing.map { "\($0.path) is not in the bundle: \($0.why)" }
-    if complete, !dryRun, !missing.isEmpty { throw DoneWithProblems(lines: missing) }
+    let unread = outcome.snapshot.snapshot.notes.filter {
+      $0.isProblem && $0.kind != .noImageFiles
+    }
+    if !dryRun, !unread.isEmpty || complete && !missing.isEmpty {
+      throw DoneWithProblems(
+        lines: missing + unread.map { "\(outcome.snapshot.name) is incomplete: \(noteText($0))" })
+    }
     if !common.quiet { for line in missing { Terminal.remark(line) } }
   }
 

@@ -46,6 +46,11 @@ struct Diff: ParsableCommand {
 
   func run() throws {
     let comparison = try common.open().comparison(ref, newer)
+    try show(comparison)
+    try expectComparable(comparison.uncompared)
+  }
+
+  private func show(_ comparison: Comparison) throws {
     if let unified { return try show(try comparison.text(unified), comparison.diff) }
     let packageDiffs = packages ? try comparison.packages() : nil
     let lists = packages || stat ? [] : try comparison.lists()

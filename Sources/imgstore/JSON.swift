@@ -69,7 +69,7 @@ struct EntryJSON: Encodable {
   let xattrs: String?
   let holes: String?
   let flags: String?
-  let readable: Bool?
+  let unreadable: Bool?
   let hardLinked: Bool
 
   init(_ path: [UInt8], _ entry: Entry) {
@@ -91,7 +91,7 @@ struct EntryJSON: Encodable {
     xattrs = entry.xattrs?.hex
     holes = entry.holes?.hex
     flags = entry.flags.isEmpty ? nil : entry.flags.letters
-    readable = entry.content.isMissing ? false : nil
+    unreadable = entry.content.isMissing ? true : nil
     hardLinked = entry.linkGroup != 0
   }
 }

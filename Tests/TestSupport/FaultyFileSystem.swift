@@ -25,15 +25,23 @@ public final class FaultyFileSystem: FileSystem {
   private let fault: Fault
   private let isOldKernel: Bool
   private let failingStats: [[UInt8]: SystemError.Code]
+  private let lateDataBytes: UInt64
+  private let pending: Monitor<[[UInt8]: @Sendable () -> Void]>
   private let state = Monitor((count: 0, ofName: 0, isHit: false))
 
   /// - Parameters:
   ///   - isOldKernel: `stat` reports neither mount ids nor mount roots nor inode flags.
   ///   - failingStats: entries, by their names, that cannot be examined.
+  ///   - lateDataBytes: data is said to begin so many bytes later than it does.
+  ///   - beforeOpening: what happens, once, just before a name is opened.
   public init(
-    failing operation: Int = -1, _ fault: Fault, isOldKernel: Bool = false,
-    failingStats: [String: SystemError.Code] = [:]
+    failing operation: Int = -1, _ fault: Fault = .once(.inputOutput), isOldKernel: Bool = false,
+    failingStats: [String: SystemError.Code] = [:], lateDataBytes: UInt64 = 0,
+    beforeOpening: [String: @Sendable () -> Void] = [:]
   ) {
+    self.lateDataBytes = lateDataBytes
+    pending = Monitor(
+      Dictionary(uniqueKeysWithValues: beforeOpening.map { (Array($0.key.utf8), $0.value) }))
     self.operation = operation
     self.fault = fault
     self.isOldKernel = isOldKernel
@@ -88,6 +96,7 @@ public final class FaultyFileSystem: FileSystem {
     throws(SystemError) -> Int32
   {
     try tick("open")
+    pending.withLock { $0.removeValue(forKey: path) }?()
     return try kernel.open(at: directory, path, flags, mode: mode)
   }
 
@@ -134,7 +143,7 @@ public final class FaultyFileSystem: FileSystem {
 
   public func nextData(_ file: Int32, from offset: UInt64) throws(SystemError) -> UInt64? {
     try tick("nextData")
-    return try kernel.nextData(file, from: offset)
+    return try kernel.nextData(file, from: offset).map { $0 + lateDataBytes }
   }
 
   public func nextHole(_ file: Int32, from offset: UInt64) throws(SystemError) -> UInt64 {

@@ -118,12 +118,15 @@ public let seeds: [UInt64] =
 extension Workspace {
   /// A workspace of its own below `folder`, with an image "img" whose root tree is `root/img/rootimg`.
   public static func test(
-    _ folder: TemporaryFolder, tell: @escaping @Sendable (String) -> Void = { _ in }
+    _ folder: TemporaryFolder, store: String = "store",
+    fileSystem: any FileSystem = KernelFileSystem.shared,
+    tell: @escaping @Sendable (String) -> Void = { _ in }
   ) throws -> Workspace {
     try FileManager.default.createDirectory(
       atPath: folder.path("root/img/rootimg"), withIntermediateDirectories: true)
     let workspace = try Workspace(
-      WorkspaceOptions(store: folder.path("store"), root: folder.path("root")), tell: tell)
+      WorkspaceOptions(store: folder.path(store), root: folder.path("root")),
+      fileSystem: fileSystem, tell: tell)
     _ = try workspace.define(
       "img",
       [

@@ -1,0 +1,160 @@
+// A snapshot says what it has: content of the inode that it names, and entries that could not be read.
+
+import Archive
+import Foundation
+import Images
+import Ingest
+import Platform
+import Render
+import Store
+import TestSupport
+import Testing
+
+@Suite struct CaptureTruthTests {
+  private func tree(_ folder: TemporaryFolder) -> String { folder.path("root/img/rootimg") }
+
+  private func content(_ workspace: Workspace, _ path: String) throws -> String {
+    let reader = try workspace.reader(of: try workspace.find(try Reference("img")))
+    var bytes: [UInt8] = []
+    try reader.read(try reader.require("/img/rootimg/" + path)) { bytes += $0 }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  // MARK: Hard links
+
+  @Test func `a name keeps its content when another name of its inode is replaced`() throws {
+    let folder = try TemporaryFolder()
+    let live = tree(folder)
+    try shell(
+      "mkdir -p \"$1\"; cd \"$1\"; echo OLD > conf; ln conf conf.dpkg-tmp; ln conf zz", live)
+    let files = FaultyFileSystem(beforeOpening: [
+      "conf": { _ = try? shell("echo NEW > \"$1/n\"; mv \"$1/n\" \"$1/conf\"", live) }
+    ])
+    let workspace = try Workspace.test(folder, fileSystem: files)
+    #expect(try workspace.snapshot("img").committed.snapshot.isComplete)
+    #expect(try content(workspace, "conf") == "NEW\n")
+    #expect(try content(workspace, "conf.dpkg-tmp") == "OLD\n")
+    #expect(try content(workspace, "zz") == "OLD\n")
+    // The folder's own time is of the moment before.
+    #expect(try workspace.status("img").diff.entries.map { printable($0.path) } == ["/img/rootimg"])
+  }
+
+  @Test func `a name is read when another name of its inode has gone`() throws {
+    let folder = try TemporaryFolder()
+    let live = tree(folder)
+    try shell("mkdir -p \"$1\"; cd \"$1\"; echo AAA > gone1; ln gone1 gone2", live)
+    let files = FaultyFileSystem(beforeOpening: [
+      "gone1": { try? FileManager.default.removeItem(atPath: live + "/gone1") }
+    ])
+    let workspace = try Workspace.test(folder, fileSystem: files)
+    let notes = try workspace.snapshot("img").committed.snapshot.notes
+    #expect(notes.map(\.kind) == [.vanished])
+    #expect(try content(workspace, "gone2") == "AAA\n")
+  }
+
+  @Test func `a name that became a fifo or a folder is named, and its other name is read`() throws {
+    for script in ["rm \"$1/a\"; mkfifo \"$1/a\"", "rm \"$1/a\"; mkdir \"$1/a\""] {
+      let folder = try TemporaryFolder()
+      let live = tree(folder)
+      try shell("mkdir -p \"$1\"; cd \"$1\"; echo AAA > a; ln a b", live)
+      let files = FaultyFileSystem(beforeOpening: ["a": { _ = try? shell(script, live) }])
+      let workspace = try Workspace.test(folder, fileSystem: files)
+      let notes = try workspace.snapshot("img").committed.snapshot.notes
+      #expect(notes.map(\.kind) == [.vanished], "\(script)")
+      #expect(try content(workspace, "b") == "AAA\n", "\(script)")
+    }
+  }
+
+  // MARK: Entries that cannot be examined
+
+  private static let EUCLEAN = SystemError.Code(rawValue: 117)
+  private static let ESTALE = SystemError.Code(rawValue: 116)
+
+  /// A tree with entries of all kinds that `stat` fails for.
+  private func damaged() throws -> (TemporaryFolder, Workspace) {
+    let folder = try TemporaryFolder()
+    try shell(
+      """
+      mkdir -p "$1/etc/dir"; cd "$1/etc"; echo f > file; echo in > dir/in; ln -s file link; mkfifo fifo; echo g > good
+      """, tree(folder))
+    let files = FaultyFileSystem(failingStats: [
+      "file": CaptureTruthTests.EUCLEAN, "dir": .inputOutput, "link": CaptureTruthTests.ESTALE,
+      "fifo": .inputOutput,
+    ])
+    return (folder, try Workspace.test(folder, fileSystem: files))
+  }
+
+  @Test func `entries that cannot be examined stay entries, of the kind that is known`() throws {
+    let (folder, workspace) = try damaged()
+    let snapshot = try workspace.snapshot("img").committed
+    #expect(!snapshot.snapshot.isComplete)
+    let unreadable = snapshot.snapshot.notes.filter { $0.kind == .unreadable }
+    #expect(unreadable.count == 4)
+    let reader = try workspace.reader(of: snapshot)
+    func entry(_ name: String) throws -> Entry {
+      try reader.require("/img/rootimg/etc/" + name).entry
+    }
+    for (name, kind) in [
+      ("file", FileKind.file), ("dir", .directory), ("link", .symlink), ("fifo", .fifo),
+    ] {
+      #expect(try entry(name).content.isMissing && entry(name).kind == kind, "\(name)")
+    }
+    #expect(try !entry("good").content.isMissing)
+    // Nothing of them is changed by a revert, and status does not call the image equal.
+    try shell("echo more >> \"$1/etc/good\"", tree(folder))
+    let back = try workspace.revert("img@1")
+    #expect(back.apply.skipped.count == 4 && !back.uncompared.isEmpty)
+    #expect(try String(contentsOfFile: tree(folder) + "/etc/good", encoding: .utf8) == "g\n")
+    #expect(FileManager.default.fileExists(atPath: tree(folder) + "/etc/dir/in"))
+  }
+
+  @Test func `every later command says what the snapshot has not`() throws {
+    let (folder, workspace) = try damaged()
+    _ = try workspace.snapshot("img")
+    let restored = try workspace.restore("img@1", to: folder.path("out"))
+    #expect(
+      Set(restored.skipped.map { printable($0.path) }) == [
+        "out/etc/dir", "out/etc/fifo", "out/etc/file", "out/etc/link",
+      ])
+    var pack = PackRequest("img@1")
+    pack.output = folder.path("packed.cpio.gz")
+    for method in [PackMethod.cpio, .tar, .squashfs] {
+      pack.method = method
+      #expect(throws: StoreError.self, "\(method)") { _ = try workspace.pack(pack) }
+      #expect(!FileManager.default.fileExists(atPath: folder.path("packed.cpio.gz")))
+    }
+    let copy = try workspace.copy(CopyRequest("img@1", to: "second"))
+    #expect(copy.copied?.snapshot.isComplete == false)
+    #expect(
+      copy.copied?.snapshot.notes.filter(\.isProblem).allSatisfy {
+        !printable($0.path).hasPrefix("/img/")
+      } == true)
+    #expect(try workspace.verify(deep: true).incomplete.contains("img@1"))
+  }
+
+  @Test func `a lack of descriptors or memory ends the snapshot`() throws {
+    let faults: [(String, SystemError.Code)] = [
+      ("open", .tooManyOpenFiles), ("names", .tooManyOpenFilesInSystem), ("stat", .outOfMemory),
+    ]
+    for (operation, code) in faults {
+      do {
+        let folder = try TemporaryFolder()
+        try shell("mkdir -p \"$1/etc/a/b\"; echo f > \"$1/etc/a/b/c\"", tree(folder))
+        _ = try Workspace.test(folder).snapshot("img")
+        try shell("echo g > \"$1/etc/a/b/c\"", tree(folder))
+        // Each of the operations in turn, until none is left to fail.
+        for n in 0..<2000 {
+          let files = FaultyFileSystem(.nth(n, operation, code))
+          do {
+            let workspace = try Workspace(
+              WorkspaceOptions(store: folder.path("store"), root: folder.path("root")),
+              fileSystem: files, tell: { _ in })
+            let made = try workspace.snapshot("img").committed.snapshot
+            #expect(made.isComplete, "\(operation) \(n): \(made.notes)")
+          } catch { #expect(files.isHit) }
+          if !files.isHit { break }
+        }
+      }
+    }
+  }
+}

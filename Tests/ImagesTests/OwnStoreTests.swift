@@ -1,0 +1,160 @@
+// The store, and what a change leaves behind, are never part of a tree.
+
+import Apply
+import Foundation
+import Images
+import Ingest
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct OwnStoreTests {
+  private func tree(_ folder: TemporaryFolder) -> String { folder.path("root/img/rootimg") }
+
+  private func fill(_ folder: TemporaryFolder) throws {
+    try shell("mkdir -p \"$1/etc\"; echo a > \"$1/etc/a\"", tree(folder))
+  }
+
+  @Test(arguments: ["root/img/rootimg/.imgstore", "root/img/rootimg/var/lib/store"])
+  func `a store in a tree outlives every revert`(_ place: String) throws {
+    let folder = try TemporaryFolder()
+    try fill(folder)
+    let workspace = try Workspace.test(folder, store: place)
+    let first = try workspace.snapshot("img").committed.snapshot
+    #expect(first.notes.map(\.kind) == [.ownFiles] && first.isComplete)
+    try shell(
+      "for i in $(seq 30); do echo $i > \"$1/etc/f$i\"; done; rm \"$1/etc/a\"", tree(folder))
+    _ = try workspace.snapshot("img")
+    var request = RevertRequest("img@1")
+    request.method = .swap
+    #expect(throws: ImageError.self) { _ = try workspace.revert(request) }
+    #expect(try workspace.revert("img@1").isExact)
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: tree(folder) + "/etc") == ["a"])
+    let after = try Workspace(
+      WorkspaceOptions(store: folder.path(place), root: folder.path("root")), tell: { _ in })
+    #expect(try after.log("img").count == 3)
+    #expect(try after.verify(deep: true).isClean)
+    // What holds the store is not given away with the tree either.
+    #expect(try after.status("img").isClean)
+  }
+
+  @Test func `a store that a link leads to is known by its inode`() throws {
+    let folder = try TemporaryFolder()
+    try fill(folder)
+    try shell(
+      "mkdir -p \"$1/root/img/rootimg/data\"; ln -s root/img/rootimg/data \"$1/store\"", folder.path
+    )
+    let workspace = try Workspace.test(folder)
+    let first = try workspace.snapshot("img").committed.snapshot
+    #expect(first.notes.map { printable($0.path) } == ["/img/rootimg/data"])
+    #expect(try workspace.snapshot("img").sameAs == 1)
+  }
+
+  @Test func `a folder that holds the store stays when its folder goes`() throws {
+    let folder = try TemporaryFolder()
+    try fill(folder)
+    let workspace = try Workspace.test(folder, store: "root/img/rootimg/srv/new/store")
+    try shell("mkdir \"$1/away\"; mv \"$1/root/img/rootimg/srv\" \"$1/away/\"", folder.path)
+    let outside = try Workspace(
+      WorkspaceOptions(store: folder.path("away/srv/new/store"), root: folder.path("root")),
+      tell: { _ in })
+    _ = try outside.snapshot("img")
+    try shell(
+      "mv \"$1/away/srv\" \"$1/root/img/rootimg/\"; echo x > \"$1/root/img/rootimg/srv/x\"",
+      folder.path)
+    // The snapshot knows of no srv: it would go, and the store with it.
+    let back = try workspace.revert("img@1")
+    #expect(back.apply.skipped.contains { printable($0.path) == "/img/rootimg/srv/new/store" })
+    #expect(!FileManager.default.fileExists(atPath: tree(folder) + "/srv/x"))
+    #expect(try workspace.verify(deep: true).isClean)
+  }
+
+  @Test func `an old snapshot that holds a store does not overwrite the live one`() throws {
+    let folder = try TemporaryFolder()
+    try fill(folder)
+    let outside = try Workspace.test(folder)
+    _ = try outside.snapshot("img")
+    // To the store outside, the copy in the tree is content: so snapshots were before.
+    try shell("cp -a \"$1/store\" \"$1/root/img/rootimg/.imgstore\"", folder.path)
+    #expect(try outside.snapshot("img").committed.snapshot.notes.isEmpty)
+    try shell("echo b > \"$1/etc/b\"", tree(folder))
+    _ = try outside.snapshot("img")
+    try shell("cp -a \"$1/store/.\" \"$1/root/img/rootimg/.imgstore/\"", folder.path)
+    let inside = try Workspace(
+      WorkspaceOptions(
+        store: folder.path("root/img/rootimg/.imgstore"), root: folder.path("root")),
+      tell: { _ in })
+    #expect(try inside.log("img").count == 3)
+    let back = try inside.revert("img@2")
+    #expect(back.apply.skipped.map { printable($0.path) } == ["/img/rootimg/.imgstore"])
+    #expect(!FileManager.default.fileExists(atPath: tree(folder) + "/etc/b"))
+    #expect(try inside.log("img").count >= 4)
+    #expect(try inside.verify(deep: true).isClean)
+  }
+
+  @Test func `a removal leaves a tree that holds the store`() throws {
+    let folder = try TemporaryFolder()
+    try shell(
+      "mkdir -p \"$1/old/a/store\"; echo p > \"$1/old/a/store/p\"; echo x > \"$1/old/x\"",
+      folder.path)
+    let files = KernelFileSystem.shared
+    let above = try files.openDirectory(at: files.workingDirectory, Array(folder.path.utf8))
+    let store = try files.openDirectory(
+      at: files.workingDirectory, Array(folder.path("old/a/store").utf8))
+    #expect(throws: SystemError.self) {
+      try TreeRemover(files, store: store).remove(at: above.raw, Array("old".utf8))
+    }
+    #expect(FileManager.default.fileExists(atPath: folder.path("old/x")), "nothing of it has gone")
+  }
+
+  @Test func `nothing is written into the store but by the store`() throws {
+    let folder = try TemporaryFolder()
+    try fill(folder)
+    let workspace = try Workspace.test(folder)
+    _ = try workspace.snapshot("img")
+    try shell("ln -s \"$1/store/packs\" \"$1/door\"", folder.path)
+    for place in ["store/out", "store/refs/img/out", "door/out", "door/deep/er/out"] {
+      #expect(throws: ImageError.self, "\(place)") {
+        _ = try workspace.restore("img", to: folder.path(place))
+      }
+      var pack = PackRequest("img")
+      pack.output = folder.path(place)
+      #expect(throws: (any Error).self, "\(place)") { _ = try workspace.pack(pack) }
+    }
+    #expect(!FileManager.default.fileExists(atPath: folder.path("store/packs/deep")))
+    #expect(try workspace.verify(deep: true).isClean)
+  }
+
+  @Test func `an image whose files lie in the store is refused`() throws {
+    let folder = try TemporaryFolder()
+    try fill(folder)
+    let workspace = try Workspace.test(folder, store: "root/store")
+    _ = try workspace.snapshot("img")
+    for place in ["/store/tmp", "/store"] {
+      _ = try workspace.define(
+        "other", ["provmethod=netboot", "rootimgdir=\(place)", "osvers=r", "osarch=x", "profile=o"])
+      try shell("mkdir -p \"$1/rootimg\"; echo k > \"$1/kernel\"", folder.path("root" + place))
+      #expect(throws: StoreError.self, "\(place)") { _ = try workspace.snapshot("other") }
+    }
+    #expect(try workspace.log("img").count == 1)
+  }
+
+  @Test func `what an unfinished change left in a tree is no content, what only looks so is`()
+    throws
+  {
+    let folder = try TemporaryFolder()
+    try fill(folder)
+    let workspace = try Workspace.test(folder)
+    let token = "8f0e1d2c3b4a5968"
+    try shell(
+      "cd \"$1\"; echo t > .imgstore-\(token)-7; echo mine > .imgstore-mine; mkdir .imgstore-\(token)d",
+      tree(folder))
+    let snapshot = try workspace.snapshot("img").committed
+    #expect(snapshot.snapshot.notes.map(\.kind) == [.ownFiles, .ownFiles])
+    let reader = try workspace.reader(of: snapshot)
+    let names = try reader.children(of: try reader.require("/img/rootimg")).map(\.path.last)
+    #expect(names.count == 2, "etc and .imgstore-mine")
+  }
+}

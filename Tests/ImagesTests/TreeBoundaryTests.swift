@@ -1,0 +1,184 @@
+// What belongs to a tree is decided by evidence: mounts, subvolumes, other layers.
+
+import Apply
+import Foundation
+import Images
+import Ingest
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct TreeBoundaryTests {
+  private func tree(_ folder: TemporaryFolder) -> String { folder.path("root/img/rootimg") }
+
+  private func mounting(
+    _ arguments: [String], _ body: () throws -> Void
+  ) throws {
+    guard isRoot, try run("mount", arguments: arguments).didSucceed else { return }
+    defer { _ = try? run("umount", try #require(arguments.last)) }
+    try body()
+  }
+
+  /// The paths of a tree in a snapshot, relative to it.
+  private func paths(_ workspace: Workspace, _ name: String) throws -> Set<String> {
+    let reader = try workspace.reader(of: try workspace.find(try Reference(name)))
+    let top = try reader.require("/img/rootimg")
+    var paths: Set<String> = []
+    try reader.walk(top) { paths.insert(printable($0.path.dropFirst(top.path.count))) }
+    return paths
+  }
+
+  @Test func `a mount table is read with its escapes, and lines that are cut are passed over`() {
+    let text = """
+      22 1 8:1 / / rw - ext4 /dev/sda1 rw
+      30 22 0:5 / /a/with\\040blank rw shared:1 - tmpfs none rw
+      31 30 8:1 /x /a/with\\040blank/in rw - ext4 /dev/sda1 rw
+      32 22
+      33 22 0:6 / relative rw - tmpfs none rw
+      """
+    let table = MountTable(parsing: Array(text.utf8))
+    #expect(table.points.map { printable($0) } == ["/", "/a/with blank", "/a/with blank/in"])
+  }
+
+  @Test(arguments: [false, true])
+  func `bind mounts of the same file system are found, on old kernels too`(_ isOld: Bool) throws {
+    let folder = try TemporaryFolder()
+    let files: any FileSystem =
+      isOld ? FaultyFileSystem(isOldKernel: true) : KernelFileSystem.shared
+    let workspace = try Workspace.test(folder, fileSystem: files)
+    try shell(
+      """
+      mkdir -p "$1/mnt/a b" "$1/etc" "$2"; echo own > "$1/etc/file"; echo precious > "$2/h"
+      """, tree(folder), folder.path("data"))
+    _ = try workspace.snapshot("img")
+    try mounting(["--bind", folder.path("data"), tree(folder) + "/mnt/a b"]) {
+      try mounting(["--bind", folder.path("data/h"), tree(folder) + "/etc/file"]) {
+        let second = try workspace.snapshot("img").committed.snapshot
+        let mounts = second.notes.filter { $0.kind == .mountPoint }.map { printable($0.path) }
+        #expect(mounts == ["/img/rootimg/etc/file", "/img/rootimg/mnt/a b"])
+        try shell("echo x > \"$1/etc/new\"", tree(folder))
+        #expect(try workspace.revert("img@1").apply.methods.allSatisfy { !$0.isSwap })
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("data")) == ["h"])
+        #expect(try String(contentsOfFile: folder.path("data/h"), encoding: .utf8) == "precious\n")
+      }
+    }
+  }
+
+  @Test(arguments: [false, true])
+  func `a removal stops at a bind mount, on old kernels too`(_ isOld: Bool) throws {
+    let folder = try TemporaryFolder()
+    let files: any FileSystem =
+      isOld ? FaultyFileSystem(isOldKernel: true) : KernelFileSystem.shared
+    try shell("mkdir -p \"$1/old/x/m\" \"$1/data\"; echo h > \"$1/data/h\"", folder.path)
+    try mounting(["--bind", folder.path("data"), folder.path("old/x/m")]) {
+      let above = try files.openDirectory(at: files.workingDirectory, Array(folder.path.utf8))
+      #expect(throws: SystemError.self) {
+        try TreeRemover(files).remove(at: above.raw, Array("old".utf8))
+      }
+      #expect(FileManager.default.fileExists(atPath: folder.path("data/h")))
+    }
+  }
+
+  @Test func `files of another layer, with another device number, belong to the tree`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    try shell(
+      """
+      mkdir -p "$1/src/etc" "$1/low" "$1/up"; echo hi > "$1/src/etc/hostname"; ln "$1/src/etc/hostname" "$1/src/etc/other"
+      ln -s hostname "$1/src/etc/link"; touch -h -d 2020-01-01 "$1/src/etc"/* "$1/src/etc"
+      """, folder.path)
+    guard
+      try run("mksquashfs", folder.path("src"), folder.path("l.sfs"), "-quiet", "-no-progress")
+        .didSucceed
+    else { return }
+    try mounting(["-o", "loop,ro", folder.path("l.sfs"), folder.path("low")]) {
+      try mounting(["-t", "tmpfs", "none", folder.path("up")]) {
+        try shell("mkdir \"$1/u\" \"$1/w\"", folder.path("up"))
+        let layers =
+          "lowerdir=\(folder.path("low")),upperdir=\(folder.path("up/u")),workdir=\(folder.path("up/w"))"
+        try mounting(["-t", "overlay", "overlay", "-o", layers, tree(folder)]) {
+          let first = try workspace.snapshot("img")
+          #expect(!first.committed.snapshot.notes.contains { $0.kind == .mountPoint })
+          #expect(
+            try paths(workspace, "img")
+              == ["", "/etc", "/etc/hostname", "/etc/other", "/etc/link"])
+          // The cache vouches for entries of either device.
+          #expect(try workspace.status("img").readBytes == 0)
+          try shell("rm \"$1/etc/link\"", tree(folder))
+          #expect(try !workspace.status("img").isClean)
+        }
+      }
+    }
+  }
+
+  @Test func `subvolumes are content, read-only snapshots of them are not`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    guard isRoot, try run("truncate", "-s", "200M", folder.path("b.img")).didSucceed,
+      try run("mkfs.btrfs", "-q", folder.path("b.img")).didSucceed
+    else { return }
+    try mounting(["-o", "loop", folder.path("b.img"), tree(folder)]) {
+      try shell(
+        """
+        cd "$1"; echo a > a; btrfs subvolume create home >/dev/null; echo data > home/u
+        btrfs subvolume create usr >/dev/null; echo bin > usr/bin; btrfs property set usr ro true
+        mkdir .snapshots; btrfs subvolume snapshot -r . .snapshots/1 >/dev/null
+        touch db; chattr +C db; echo rows > db
+        """, tree(folder))
+      let first = try workspace.snapshot("img").committed.snapshot
+      func noted(_ kind: Snapshot.Note.Kind) -> [String] {
+        first.notes.filter { $0.kind == kind }.map { printable($0.path) }
+      }
+      #expect(noted(.subvolume) == ["/img/rootimg/home", "/img/rootimg/usr"])
+      #expect(noted(.subvolumeSnapshot) == ["/img/rootimg/.snapshots/1"])
+      let kept = try paths(workspace, "img")
+      #expect(kept.isSuperset(of: ["/home/u", "/usr/bin", "/.snapshots/1"]))
+      #expect(!kept.contains("/.snapshots/1/a"))
+      let reader = try workspace.reader(of: try workspace.find(try Reference("img")))
+      #expect(try reader.require("/img/rootimg/db").entry.flags == .noCopyOnWrite)
+      #expect(try workspace.status("img").readBytes == 0)
+      try shell("cd \"$1\"; rm a; echo broken > home/u", tree(folder))
+      let back = try workspace.revert("img@1")
+      #expect(back.apply.methods.allSatisfy { !$0.isSwap })
+      #expect(try String(contentsOfFile: tree(folder) + "/home/u", encoding: .utf8) == "data\n")
+      #expect(
+        try run("stat", "-c", "%i", tree(folder) + "/home").output == "256\n", "still a subvolume")
+    }
+  }
+
+  @Test func `a file system that is away is not replaced by its content`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    try mounting(["-t", "tmpfs", "none", tree(folder)]) {
+      try shell("mkdir \"$1/etc\"; echo a > \"$1/etc/a\"", tree(folder))
+      _ = try workspace.snapshot("img")
+    }
+    let notes = try workspace.log("img").first?.committed.snapshot.notes ?? []
+    guard notes.contains(where: { $0.kind == .mountedFolder }) else {
+      #expect(!isRoot)
+      return
+    }
+    #expect(throws: ImageError.self) { _ = try workspace.revert("img@1") }
+    #expect(try workspace.unfinished().isEmpty)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: tree(folder)).isEmpty)
+    // Without the folder, or with something in it, it is no mount point that waits.
+    try shell("rmdir \"$1\"", tree(folder))
+    #expect(try workspace.revert("img@1").isExact)
+    #expect(FileManager.default.fileExists(atPath: tree(folder) + "/etc/a"))
+  }
+
+  @Test func `a file system above the image's folder that is away is missed too`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    try mounting(["-t", "tmpfs", "none", folder.path("root/img")]) {
+      try shell("mkdir -p \"$1/etc\"; echo a > \"$1/etc/a\"", tree(folder))
+      _ = try workspace.snapshot("img")
+      #expect(try workspace.revert("img@1").isExact)
+    }
+    try shell("rm -rf \"$1\"/*", folder.path("root/img"))
+    guard isRoot else { return }
+    #expect(throws: ImageError.self) { _ = try workspace.revert("img@1") }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("root/img")).isEmpty)
+  }
+}
