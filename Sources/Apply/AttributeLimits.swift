@@ -94,7 +94,13 @@ public final class AttributeLimits {
     settle(.mode, outcome.stat.mode == current.mode)
     settle(.flags, outcome.flags == current.flags)
     if left.contains(.xattrs) {
-      settle(.xattrs, withoutLabel(try set(current, live)) == withoutLabel(outcome.xattrs))
+      let now = try set(current, live)
+      var reached = outcome.xattrs
+      if !replacesLabels, try !set(wanted, store).attributes.contains(where: isLabel) {
+        reached = XattrSet(
+          withoutLabel(reached).attributes + now.attributes.filter(isLabel))
+      }
+      settle(.xattrs, now == reached)
     }
     return (left, isLimited ? reasons + why : reasons)
   }
@@ -151,7 +157,11 @@ public final class AttributeLimits {
   }
 
   private func withoutLabel(_ set: XattrSet) -> XattrSet {
-    XattrSet(set.attributes.filter { $0.name != AttributeWriter.label })
+    XattrSet(set.attributes.filter { !isLabel($0) })
+  }
+
+  private func isLabel(_ attribute: XattrSet.Attribute) -> Bool {
+    attribute.name == AttributeWriter.label
   }
 
   /// Whether the live entry has a label, the snapshot's has none, and nothing else differs.
@@ -159,10 +169,8 @@ public final class AttributeLimits {
     _ current: Entry, _ live: any ObjectSource, _ wanted: Entry
   ) throws -> Bool {
     let (now, then) = (try set(current, live), try set(wanted, store))
-    func hasLabel(_ set: XattrSet) -> Bool {
-      set.attributes.contains { $0.name == AttributeWriter.label }
-    }
-    return hasLabel(now) && !hasLabel(then) && withoutLabel(now) == then
+    return now.attributes.contains(where: isLabel) && !then.attributes.contains(where: isLabel)
+      && withoutLabel(now) == then
   }
 
   // MARK: Times

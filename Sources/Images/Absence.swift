@@ -92,7 +92,8 @@ extension Workspace {
         let place = try resolver.resolve(folder)
         try fileSystem.remove(at: place.directory.raw, place.name, isDirectory: true)
       } catch {
-        guard error.isAbsent || error.code == .notEmpty || error.code == .exists else {
+        let isKept: [SystemError.Code] = [.notEmpty, .exists, .loop]
+        guard error.isAbsent || isKept.contains(error.code) else {
           throw error
         }
       }

@@ -37,7 +37,7 @@ extension Workspace {
         let place = try resolver.resolve(folder)
         return (try fileSystem.openDirectory(at: place.directory.raw, place.name), folder)
       } catch {
-        guard error.code == .notFound, !folder.components.isEmpty else { return nil }
+        guard error.isAbsent || error.code == .loop, !folder.components.isEmpty else { return nil }
         folder = folder.parent
       }
     }
@@ -49,7 +49,7 @@ extension Workspace {
       let place = try resolver.resolve(piece.path)
       return try fileSystem.openDirectory(at: place.directory.raw, place.name)
     } catch {
-      if error.isAbsent { return nil }
+      if error.isAbsent || error.code == .loop { return nil }
       throw error
     }
   }

@@ -65,7 +65,9 @@ extension Workspace {
             folder == path.parent ? path : folder, followLast: folder != path.parent)
           place = found
         } catch {
-          guard error.isAbsent, !folder.components.isEmpty else { throw error }
+          guard error.isAbsent || error.code == .loop, !folder.components.isEmpty else {
+            throw error
+          }
           folder = folder.parent
         }
       }

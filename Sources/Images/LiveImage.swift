@@ -90,7 +90,7 @@ extension Workspace {
       let place = try resolver.resolve(path)
       return try fileSystem.statIfPresent(at: place.directory.raw, place.name)
     } catch {
-      if error.isAbsent { return nil }
+      if error.isAbsent || error.code == .loop { return nil }
       throw error
     }
   }

@@ -43,7 +43,7 @@ extension Workspace {
     var placement = Placement()
     var beside: [TreeBeside] = []
     var inPlace: [PiecePlan] = []
-    for (i, piece) in plans.enumerated() {
+    for (i, piece) in plans.enumerated() where !piece.plan.isEmpty {
       guard let staging = piece.staging else {
         inPlace.append(piece)
         continue
@@ -55,7 +55,16 @@ extension Workspace {
       if isBuilt { beside.append(tree) } else { inPlace.append(piece) }
     }
     for piece in inPlace {
-      placement.report += try change(piece, token, staged, at: try resolve(piece.path))
+      let place: ResolvedPath
+      do {
+        place = try resolve(piece.path)
+      } catch let error as SystemError where error.code == .loop || error.code == .notDirectory {
+        // A path that leads nowhere stops the others as little as an entry of a tree does.
+        placement.report.problems.append(
+          ApplyProblem(path: piece.path.bytes, what: error.finding))
+        continue
+      }
+      placement.report += try change(piece, token, staged, at: place)
     }
     if !beside.isEmpty {
       try sync(inPlace.map(\.path), syncs)
@@ -88,7 +97,7 @@ extension Workspace {
         else { continue }
         found[top.device] = try fileSystem.openDirectory(at: place.directory.raw, place.name)
       } catch {
-        if !error.isAbsent { throw error }
+        if !error.isAbsent, error.code != .loop { throw error }
       }
     }
     for file in found.values { syncs.begin(file) }

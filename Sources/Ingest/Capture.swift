@@ -256,7 +256,10 @@ public struct Capture: Sendable {
       return try buildPieces(live) { memory.put($0.id, $0.bytes) }
     case .store(let session, let memory):
       return try session.withWorker { worker in
-        for object in objects { try worker.add(object.kind, object.id, object.bytes) }
+        for object in objects {
+          memory?.put(object.id, object.bytes)
+          try worker.add(object.kind, object.id, object.bytes)
+        }
         return try buildPieces(live) { object in
           memory?.put(object.id, object.bytes)
           try worker.add(object.kind, object.id, object.bytes)

@@ -76,6 +76,11 @@ struct SystemScan {
     for name in names {
       let pid = String(decoding: name, as: UTF8.self)
       do throws(SystemError) {
+        // In some containers not even root may look at the first process, which is no one's user.
+        if pid == "1", (try? stat("/proc/1/root")) == nil {
+          tables.append(MountTable(text("/proc/1/mountinfo") ?? []))
+          continue
+        }
         try scanMounts(pid)
         if name != own { try scanProcess(pid) }
       } catch {
