@@ -14,7 +14,7 @@ import XCAT
 /// Why a live state is not worth a snapshot.
 enum EmptyStateFinding: Equatable {
   /// The image's folder has neither tree nor kernel nor packed image.
-  case noImageFiles(path: [UInt8])
+  case noImageFiles(path: [UInt8], detail: String)
   /// A tree of the latest snapshot does not exist, or is no directory.
   case treeMissing(path: [UInt8])
   /// A tree that the latest snapshot has files in is an empty directory, or all there is of the image is
@@ -27,7 +27,7 @@ enum EmptyStateFinding: Equatable {
 
   var path: [UInt8] {
     switch self {
-    case .noImageFiles(let path), .treeMissing(let path), .treeEmpty(let path),
+    case .noImageFiles(let path, _), .treeMissing(let path), .treeEmpty(let path),
       .mostlyUnreadable(let path, _), .mostlyGone(let path, _, _):
       path
     }
@@ -35,7 +35,9 @@ enum EmptyStateFinding: Equatable {
 
   var reason: String {
     switch self {
-    case .noImageFiles: "has neither a root tree nor a kernel nor a packed image"
+    case .noImageFiles(_, let detail):
+      "has neither a root tree (rootimg/) nor a kernel nor a packed image"
+        + (detail.isEmpty ? "" : " (\(detail))")
     case .treeMissing: "is no directory any more, and the latest snapshot has one"
     case .treeEmpty: "is empty"
     case .mostlyUnreadable(_, let unreadable): "cannot be read: \(unreadable) entries or more"
@@ -51,11 +53,12 @@ enum EmptyStateCheck {
   /// - Parameter latest: the latest snapshot of the image; nil for the first one.
   static func finding(_ live: LiveImage, latest: Snapshot?) -> EmptyStateFinding? {
     if let note = live.notes.first(where: { $0.kind == .noImageFiles }) {
-      return .noImageFiles(path: note.path)
+      return .noImageFiles(path: note.path, detail: note.detail)
     }
     // Nothing but a definition: what it names is not there.
     if live.capture.pieces.isEmpty, live.definition.linuximage["rootimgdir"] != nil {
-      return .noImageFiles(path: Array(live.definition.linuximage["rootimgdir", default: ""].utf8))
+      let folder = live.definition.linuximage["rootimgdir", default: ""]
+      return .noImageFiles(path: Array(folder.utf8), detail: "")
     }
     if let tree = onlyEmptyTree(live), tree.entry != latest?.piece(at: tree.path)?.entry {
       return .treeEmpty(path: tree.path)
