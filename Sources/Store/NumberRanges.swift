@@ -23,7 +23,7 @@ struct NumberRanges: Equatable {
       let ends = part.split(separator: "-", omittingEmptySubsequences: false)
       guard ends.count <= 2, let first = ends.first.flatMap({ Int($0) }),
         let last = ends.last.flatMap({ Int($0) }), first > 0, first <= last,
-        first > (ranges.last?.upperBound ?? 0)
+        last<1_000_000_000_000_000, first>(ranges.last?.upperBound ?? 0)
       else { return nil }
       ranges.append(first...last)
     }

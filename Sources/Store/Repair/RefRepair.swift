@@ -77,11 +77,20 @@ extension StoreRepair {
             try replace(folder, name, object, label, by: healed)
             continue
           }
-          if !isDryRun, try !isStray(record, image) { try mark(number, folder) }
+          let isForeign = try !bytes.starts(with: RefRecord.magic) && isFarOut(number, image)
+          if !isDryRun, !isForeign, try !isStray(record, image) { try mark(number, folder) }
         }
         try setAside(folder, name, object, as: label)
       }
     }
+  }
+
+  /// Whether a number is more than one above all others of an image: no ref can have got it.
+  private func isFarOut(_ number: Int, _ image: ImageName) throws -> Bool {
+    let others = try store.refs.fileNames(of: image).compactMap {
+      RefLog.number($0) ?? RefLog.removedNumber($0) ?? RefLog.lostNumber($0)
+    }.filter { $0 != number }
+    return number > (others.max() ?? 0) + 1
   }
 
   /// Whether a ref of another image is all that an image has: then there was no such image.
@@ -242,7 +251,7 @@ extension StoreRepair {
 
 extension RefRecord {
   /// More than this is not searched for a wrong bit.
-  private static let maxHealedBytes = 32 << 10
+  private static let maxHealedBytes = 16 << 10
 
   /// The bytes of a ref with the one wrong bit put right; nil where no single bit explains the damage.
   static func healed(_ bytes: [UInt8], _ image: ImageName, _ number: Int) -> [UInt8]? {
