@@ -11,9 +11,11 @@ import Testing
   private func filled(owner: Int = 0) throws -> Site {
     let site = try Site()
     #expect(
-      try site.imgstore("define", "img", "profile=p", "osvers=rhels9", "osarch=x86_64").status == 0)
+      try site.imgstore(
+        "define", "img", "profile=p", "osvers=rhels9", "osarch=x86_64", "pkglist=/img/list"
+      ).status == 0)
     try shell(
-      "cd \"$1/root/img\"; touch kernel initrd-stateless.gz rootimg.cpio.gz", site.folder.path)
+      "cd \"$1/root/img\"; touch kernel initrd-stateless.gz rootimg.cpio.gz list", site.folder.path)
     try shell("for i in $(seq 20); do echo \"file $i\" >\"$1/etc/$i\"; done", site.tree)
     if owner != 0, getuid() == 0 { try shell("chown -R \(owner):\(owner) \"$1\"", site.tree) }
     #expect(try site.imgstore("snapshot", "img", "-q", "--tag", "golden").status == 0)
