@@ -133,23 +133,31 @@ extension Workspace {
   public func verify(_ request: VerifyRequest) throws -> VerifyReport {
     let store = try store()
     var report = try store.verify(request, progress: progress)
+    report.problems += try journalProblems()
+    return report
+  }
+
+  /// What is wrong with the journals of changes under way.
+  func journalProblems() throws -> [VerifyReport.Problem] {
+    let store = try store()
+    var problems: [VerifyReport.Problem] = []
     for image in try store.journals.images() {
       do {
         guard let journal = try journal(of: image) else { continue }
         // An import's journal is written before the ref of its target.
         let needed = [journal.before, journal.operation == .revert ? journal.target : nil]
         for id in needed.compactMap(\.self) where try snapshot(id, of: image) == nil {
-          report.problems.append(
+          problems.append(
             VerifyReport.Problem(
               object: "the journal of \(image)",
               finding: "needs snapshot \(id.shortHex), which has no ref"))
         }
       } catch let error as StoreError where error.kind == .damaged {
-        report.problems.append(
+        problems.append(
           VerifyReport.Problem(object: error.object, finding: error.finding))
       }
     }
-    return report
+    return problems
   }
 
   /// Makes the index anew from the packs.

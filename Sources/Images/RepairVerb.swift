@@ -25,7 +25,9 @@ extension Workspace {
     if options.readsLive { sources.append(liveSource(store)) }
     var request = RepairRequest()
     request.isDryRun = options.isDryRun
-    return try store.repair(request, from: sources, progress: progress, report: tell)
+    var outcome = try store.repair(request, from: sources, progress: progress, report: tell)
+    outcome.problems += try journalProblems()
+    return outcome
   }
 
   /// The live images: everything at the paths that snapshots and definitions name.

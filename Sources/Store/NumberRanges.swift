@@ -4,6 +4,9 @@
 struct NumberRanges: Equatable {
   private(set) var ranges: [ClosedRange<Int>] = []
 
+  /// More than any history needs.
+  private static let maxNumber = 1_000_000_000_000_000
+
   init() {}
 
   init(_ numbers: some Sequence<Int>) {
@@ -23,7 +26,7 @@ struct NumberRanges: Equatable {
       let ends = part.split(separator: "-", omittingEmptySubsequences: false)
       guard ends.count <= 2, let first = ends.first.flatMap({ Int($0) }),
         let last = ends.last.flatMap({ Int($0) }), first > 0, first <= last,
-        first > (ranges.last?.upperBound ?? 0)
+        last <= NumberRanges.maxNumber, first > (ranges.last?.upperBound ?? 0)
       else { return nil }
       ranges.append(first...last)
     }

@@ -63,6 +63,10 @@ extension Index {
           report("pack \(wrong.shortHex) was not what its name says: moved to \(place)")
           return
         }
+        guard try isWhole(file, own) else {
+          report("pack \(wrong.shortHex) was damaged: moved to \(place)")
+          return
+        }
         if try giveOwnName(file, own) {
           report("pack \(own.shortHex) had the name of pack \(wrong.shortHex): renamed")
         } else if (try? content(of: own, in: layout.packs)) == .pack(own) {
@@ -76,6 +80,17 @@ extension Index {
         }
       }
     }
+  }
+
+  /// Whether every frame of a file in quarantine/ is sound, so that it is a pack under whatever name.
+  private func isWhole(_ file: [UInt8], _ own: Digest) throws(SystemError) -> Bool {
+    guard let quarantine = try layout.openQuarantine(),
+      case .file(let descriptor, _) = try layout.openRegular(quarantine, file)
+    else { return false }
+    let check = reader.withFile(descriptor, as: own) {
+      try? PackCheck.run(own, reader, progress: Progress())
+    }
+    return check?.isSound ?? false
   }
 
   private func giveOwnName(_ file: [UInt8], _ own: Digest) throws(SystemError) -> Bool {

@@ -151,10 +151,12 @@ final class PackReader: Sendable {
   }
 
   /// Runs `body`, which finds `file` under a name that no pack has.
-  func withFile(_ file: Descriptor, as name: Digest, _ body: () throws -> Void) rethrows {
+  func withFile<R>(
+    _ file: Descriptor, as name: Digest, _ body: () throws -> R
+  ) rethrows -> R {
     state.update { $0.files[name] = file }
     defer { forget([name]) }
-    try body()
+    return try body()
   }
 
   /// Closes all packs and forgets all frames: other files may have their names now.

@@ -24,6 +24,9 @@ extension PackFormat {
 }
 
 extension PackReader {
+  /// Marks of frames that are tried behind damage: a file that is full of them is not a pack.
+  private static let maxCandidates = 1 << 16
+
   /// Lists the frames of a pack.
   /// - Throws: `damaged` at the first byte that is not a frame's; `missing`; `system`.
   func scan(_ name: Digest) throws(StoreError) -> FinishedPack {
@@ -82,6 +85,7 @@ extension PackReader {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: windowBytes, alignment: 64)
     defer { buffer.deallocate() }
     var start = damaged + 1
+    var candidates = 0
     while true {
       let data = try explaining(object) { () throws(SystemError) in
         try layout.fileSystem.nextData(file.raw, from: start)
@@ -97,6 +101,8 @@ extension PackReader {
       where buffer[i] == 0x49 && buffer[i + 1] == 0x4d && buffer[i + 2] == 0x47
         && buffer[i + 3] == 0x46
       {
+        candidates += 1
+        if candidates > PackReader.maxCandidates { return nil }
         let candidate = start + UInt64(i)
         if let header = try? header(file, name, at: candidate), !header.objects.isEmpty {
           return candidate

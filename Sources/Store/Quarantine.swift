@@ -18,7 +18,12 @@ extension Layout {
       return try fileSystem.openDirectory(at: root.raw, Layout.quarantineName)
     } catch {
       if error.code == .notFound { return nil }
-      throw error
+      guard error.code == .notDirectory || error.code == .loop, !isReadOnly else { throw error }
+      // Something else has the folder's name: it steps aside.
+      try fileSystem.rename(
+        at: root.raw, Layout.quarantineName, to: root.raw,
+        Layout.quarantineName + Array("-\(randomName())".utf8), exclusively: true)
+      return nil
     }
   }
 

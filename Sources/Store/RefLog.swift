@@ -174,6 +174,9 @@ public struct RefLog: Sendable {
     }
   }
 
+  /// More digits than any history needs: such a name is not a number.
+  private static let maxDigits = 15
+
   static func fileName(_ number: Int) -> [UInt8] {
     let digits = String(number)
     return Array((String(repeating: "0", count: max(0, 10 - digits.count)) + digits).utf8)
@@ -181,7 +184,7 @@ public struct RefLog: Sendable {
 
   /// The number that is the name of a ref; nil for the name of anything else.
   static func number(_ name: some Collection<UInt8>) -> Int? {
-    if name.isEmpty { return nil }
+    if name.isEmpty || name.count > maxDigits { return nil }
     var number = 0
     for digit in name {
       guard (0x30...0x39).contains(digit) else { return nil }

@@ -36,7 +36,12 @@ extension RefLog {
   public func remove(_ image: ImageName, _ numbers: [Int]) throws(StoreError) -> UInt64 {
     try layout.requireWritable("the history of \(image)")
     guard let folder = try open(layout.refs, image) else { return 0 }
-    try upgrade()
+    do throws(StoreError) {
+      try upgrade()
+    } catch {
+      // On a full disk the names <n>.removed tell enough, in a store of either version.
+      guard case .system(let cause) = error.kind, cause.isOutOfSpace else { throw error }
+    }
     let gone = Set(numbers)
     for (tag, number) in try tags(of: image) where gone.contains(number) {
       try removeTag(tag, of: image)

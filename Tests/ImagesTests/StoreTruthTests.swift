@@ -45,7 +45,7 @@ import Testing
     try shell("cp -a \"$1/store\" \"$1/base\"", folder.path)
     let good = [UInt8](try Data(contentsOf: URL(fileURLWithPath: folder.path("base/index.sqlite"))))
     var random = SplitMix64(seed)
-    for round in 0..<25 {
+    for round in 0..<12 {
       try shell("rm -rf \"$1/store\" \"$1/out\"; cp -a \"$1/base\" \"$1/store\"", folder.path)
       var bad = good
       for _ in 0..<Int.random(in: 1...4, using: &random) {
@@ -78,7 +78,8 @@ import Testing
   @Test(arguments: [
     "DELETE FROM object WHERE kind = 2", "DELETE FROM frame", "UPDATE object SET start = start + 1",
     "UPDATE object SET length = 9223372036854775807", "UPDATE frame SET stored = stored + 1",
-    "UPDATE frame SET offset = -5", "UPDATE object SET kind = 77", "UPDATE object SET id = x'00'",
+    "UPDATE frame SET offset = offset - 1000000", "UPDATE object SET kind = 77",
+    "UPDATE object SET id = x'00'",
     "UPDATE frame SET raw = -1; UPDATE frame SET stored = 1 << 40", "DROP TABLE frame",
     "UPDATE object SET frame = frame + 7", "UPDATE pack SET size = -1",
   ])
@@ -132,13 +133,16 @@ import Testing
       .trimmingCharacters(in: .whitespacesAndNewlines)
     let path = folder.path("store/packs/\(pack)")
     let good = try Data(contentsOf: URL(fileURLWithPath: path))
-    // A new store of the same tree makes the same first pack.
+    // A new store of the same tree makes the same first pack, with one thread.
+    var tuning = StoreTuning()
+    tuning.workers = 1
+    let oneWorker = tuning
     try shell(
       """
       cd "$1"; mv store old; mkdir -p store
       """, folder.path)
     let workspace = try Workspace.test(folder)
-    _ = try workspace.snapshot("img")
+    _ = try workspace.snapshot("img", tuning: oneWorker)
     let names = try shell("ls \"$1/store/packs\"", folder.path).output.split(separator: "\n")
     try #require(names.count == 1)
     let name = String(names[0])
@@ -148,17 +152,14 @@ import Testing
       let again = try Workspace.test(folder)
       _ = try again.store(create: true)
       try foreign.write(to: URL(fileURLWithPath: folder.path("store/packs/\(name)")))
-      _ = try again.snapshot("img")
+      _ = try again.snapshot("img", tuning: oneWorker)
       #expect(
         try Data(contentsOf: URL(fileURLWithPath: folder.path("store/packs/\(name)"))) == whole)
-      let kept = try shell(
-        "find \"$1/store/quarantine\" \"$1/store/packs\" -type f -size -\(foreign.count + 1)c | wc -l",
-        folder.path)
-      #expect(Int(kept.output.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0 >= 1)
       let digests = try shell(
-        "sha256sum \"$1\"/store/quarantine/* \"$1\"/store/packs/*", folder.path)
+        "cd \"$1/store\"; find packs quarantine -type f 2>/dev/null | xargs sha256sum; true",
+        folder.path)
       #expect(digests.output.contains(SHA256.digest(of: [UInt8](foreign)).hex))
-      #expect(try open(folder).verify(deep: false).isClean)
+      #expect(try open(folder).verify(deep: true).isClean)
     }
   }
 
@@ -182,7 +183,7 @@ import Testing
 
   @Test(arguments: [
     ("swap", "cd refs/img; mv 0000000001 x; mv 0000000002 0000000001; mv x 0000000002", true),
-    ("copy", "cd refs/img; cp 0000000001 0000000003", true),
+    ("copy", "cd refs/img; cp 0000000001 0000000003", false),
     ("copy over", "cd refs/img; cp 0000000001 0000000002", false),
     ("park", "cd refs/img; mv 0000000001 saved", true),
     ("image", "mkdir refs/other; mv refs/img/0000000001 refs/other/0000000001", true),
@@ -240,7 +241,7 @@ import Testing
     // As version 1 wrote it: no numbers in refs, tags and pins of one line, gaps of removed numbers.
     let text = try String(contentsOfFile: packageRoot + "/docs/format.md", encoding: .utf8)
     #expect(text.contains("version 1"))
-    for number in [1, 2] {
+    for number in [2, 1] {
       let url = URL(fileURLWithPath: folder.path("store/refs/img/000000000\(number)"))
       let bytes = [UInt8](try Data(contentsOf: url))
       let count = (0..<4).reduce(0) { $0 | Int(bytes[8 + $1]) << ($1 * 8) }
@@ -248,8 +249,7 @@ import Testing
       old[6] = 1
       try Data(old).write(
         to: URL(fileURLWithPath: folder.path("store/refs/img/000000000\(number * 2)")))
-      if number * 2 != number { try FileManager.default.removeItem(at: url) }
-      if number == 1 { try? FileManager.default.removeItem(at: url) }
+      if number == 1 { try FileManager.default.removeItem(at: url) }
     }
     try shell(
       """

@@ -82,15 +82,16 @@ import Testing
     #expect(made[.times] == (try example("times")))
   }
 
-  @Test func `pack and ref make a store`() throws {
+  @Test(arguments: ["ref", "ref-2"]) func `pack and ref make a store`(_ ref: String) throws {
     let folder = try TemporaryFolder()
     let store = folder.path("store")
     let pack = try example("pack")
     try shell("mkdir -p \"$1/packs\" \"$1/refs/demo\"", store)
-    try Data("imgstore store\nversion 1\n".utf8).write(to: URL(fileURLWithPath: store + "/format"))
+    try Data("imgstore store\nversion \(ref == "ref" ? 1 : 2)\n".utf8).write(
+      to: URL(fileURLWithPath: store + "/format"))
     let name = SHA256.digest(of: pack).hex
     try Data(pack).write(to: URL(fileURLWithPath: store + "/packs/\(name)"))
-    try Data(try example("ref"))
+    try Data(try example(ref))
       .write(to: URL(fileURLWithPath: store + "/refs/demo/0000000001"))
 
     let opened = try ObjectStore(

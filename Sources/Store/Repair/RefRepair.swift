@@ -77,11 +77,28 @@ extension StoreRepair {
             try replace(folder, name, object, label, by: healed)
             continue
           }
-          if !isDryRun { try mark(number, folder) }
+          let isForeign = try !bytes.starts(with: RefRecord.magic) && isFarOut(number, image)
+          if !isDryRun, !isForeign, try !isStray(record, image) { try mark(number, folder) }
         }
         try setAside(folder, name, object, as: label)
       }
     }
+  }
+
+  /// Whether a number is more than one above all others of an image: no ref can have got it.
+  private func isFarOut(_ number: Int, _ image: ImageName) throws -> Bool {
+    let others = try store.refs.fileNames(of: image).compactMap {
+      RefLog.number($0) ?? RefLog.removedNumber($0) ?? RefLog.lostNumber($0)
+    }.filter { $0 != number }
+    return number > (others.max() ?? 0) + 1
+  }
+
+  /// Whether a ref of another image is all that an image has: then there was no such image.
+  private func isStray(_ record: RefRecord?, _ image: ImageName) throws -> Bool {
+    guard let record, record.snapshot.image != image.text else { return false }
+    let tags = try store.refs.tags(of: image)
+    let pins = try store.refs.pins(of: image)
+    return try store.refs.fileNames(of: image).count == 1 && tags.isEmpty && pins.isEmpty
   }
 
   /// Notes that a number had a ref, before that goes.
@@ -153,11 +170,17 @@ extension StoreRepair {
       guard case .content(let bytes) = content, let record = try? RefRecord.decode(bytes),
         let number = record.number, let image = try? ImageName(record.snapshot.image)
       else { continue }
+      if isDryRun {
+        if try isFree(image, number) {
+          note("ref \(image)@\(number)", "would be put back from quarantine/")
+        }
+        continue
+      }
       try explaining("refs/\(image)") { () throws(SystemError) in
         try makeDirectoryIfAbsent(layout.fileSystem, layout.refs, image.bytes)
       }
       try withHistory(of: image) { folder in
-        guard try self.isFree(image, number, folder) else { return }
+        guard try self.isFree(image, number) else { return }
         let name = RefLog.fileName(number)
         self.note("ref \(image)@\(number)", "was put back from quarantine/")
         try explaining("ref \(image)@\(number)") { () throws(SystemError) in
@@ -171,7 +194,7 @@ extension StoreRepair {
   }
 
   /// No ref has the number, and none was removed that had it.
-  private func isFree(_ image: ImageName, _ number: Int, _ folder: Descriptor) throws -> Bool {
+  private func isFree(_ image: ImageName, _ number: Int) throws -> Bool {
     let names = try store.refs.fileNames(of: image)
     if names.contains(RefLog.fileName(number)) { return false }
     if names.contains(RefLog.fileName(number) + RefLog.removedSuffix) { return false }
@@ -216,7 +239,7 @@ extension StoreRepair {
       try layout.fileSystem.sync(layout.refs.raw)
     }
     try withHistory(of: image) { folder in
-      guard try self.isFree(image, committed.number, folder) else { return }
+      guard try self.isFree(image, committed.number) else { return }
       self.note("ref \(committed.name)", "came back from \(source)")
       let bytes = committed.snapshot.encode()
       try self.publish(
@@ -228,7 +251,7 @@ extension StoreRepair {
 
 extension RefRecord {
   /// More than this is not searched for a wrong bit.
-  private static let maxHealedBytes = 32 << 10
+  private static let maxHealedBytes = 16 << 10
 
   /// The bytes of a ref with the one wrong bit put right; nil where no single bit explains the damage.
   static func healed(_ bytes: [UInt8], _ image: ImageName, _ number: Int) -> [UInt8]? {

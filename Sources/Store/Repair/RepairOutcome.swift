@@ -41,7 +41,7 @@ public struct RepairOutcome: Sendable {
   /// What remains lost, by snapshot and path.
   public internal(set) var losses = Losses()
   /// What `verify` still finds, losses aside.
-  public internal(set) var problems: [VerifyReport.Problem] = []
+  public var problems: [VerifyReport.Problem] = []
   public internal(set) var isDryRun = false
   public internal(set) var seconds: Double = 0
 
