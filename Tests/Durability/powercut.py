@@ -37,6 +37,7 @@ from powercut.scenarios import REPAIR, SCENARIOS, prepare  # noqa: E402
 
 END_SHARE = 0.12
 ATTEMPTS_PER_STATE = 6
+SHOWN_ALIKE = 3  # failures of one operation against one property that are printed
 
 
 class ModelError(Exception):
@@ -248,11 +249,13 @@ def run(arguments, binary, scenarios, folder):
                     failed.add(number)
                     if name not in seen:
                         seen.add(name)
-                        lines.append((number, f"FAILED {name}: {scenario.name}, cut before call {cut} of {len(calls)}, {manner}: {what} "
+                        lines.append((number, name, f"FAILED {name}: {scenario.name}, cut before call {cut} of {len(calls)}, {manner}: {what} "
                                       f"[--seed {arguments.seed} --operation '{scenario.name}' --only {number}]"))  # fmt: skip
         print(f"{scenario.name:18}{len(calls):8}{len(matter):9}{len(states):8}{len(failed):8}", flush=True)
-        for _, line in sorted(lines):
-            if shown < arguments.show:
+        printed = collections.Counter()
+        for _, name, line in sorted(lines):
+            printed[name] += 1
+            if shown < arguments.show and printed[name] <= SHOWN_ALIKE:
                 print(line, flush=True)
                 shown += 1
         total += len(states)

@@ -1,4 +1,4 @@
-"""Cheap copies of a store: immutable files are hard links, all others are copied.
+"""Cheap copies of a store: packs are hard links, all other files are copied.
 
 Invariants: nothing that a command changes in place is shared; the copied index keeps a stamp that
 fits it, so a clone's first command does not rebuild the index.
@@ -7,7 +7,7 @@ fits it, so a clone's first command does not rebuild the index.
 import os
 import shutil
 
-LINKED = ("packs", "refs", "doomed")
+LINKED = ("packs", "doomed")
 
 
 def clone_store(source, target):

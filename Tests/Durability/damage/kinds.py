@@ -95,7 +95,8 @@ class Damage:
         if self.kind == "swap" and not self.others:
             self.kind = "flip"
         if self.kind == "swap":
-            self.path2 = choose.choice(self.others)
+            near = [o for o in self.others if os.path.dirname(o) == os.path.dirname(self.path)]
+            self.path2 = choose.choice(near if near and choose.random() < 0.7 else self.others)
         elif self.kind in ("duplicate", "move"):
             self.path2 = self._new_name()
         elif self.kind == "foreign":
