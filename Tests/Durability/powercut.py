@@ -11,7 +11,6 @@ differs from the real one.
 
 import argparse
 import collections
-import json
 import multiprocessing
 import os
 import random
@@ -24,16 +23,14 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from common.place import fast_folder  # noqa: E402
-from common.program import Program, default_binary, has_command  # noqa: E402
-from common.view import View  # noqa: E402
-from damage.clone import clone_store  # noqa: E402
+from common.program import default_binary, has_command  # noqa: E402
 from damage.kinds import remove  # noqa: E402
-from powercut import strace  # noqa: E402
-from powercut.checks import PROPERTIES, Case, StateCheck  # noqa: E402
+from powercut.checks import PROPERTIES, StateCheck  # noqa: E402
 from powercut.crash import choose  # noqa: E402
+from powercut.ends import finish_case, record  # noqa: E402
 from powercut.real import differences, load, place_name  # noqa: E402
 from powercut.replay import Replay  # noqa: E402
-from powercut.scenarios import REPAIR, SCENARIOS, prepare  # noqa: E402
+from powercut.scenarios import REPAIR, SCENARIOS  # noqa: E402
 
 END_SHARE = 0.12
 ATTEMPTS_PER_STATE = 6
@@ -42,66 +39,6 @@ SHOWN_ALIKE = 3  # failures of one operation against one property that are print
 
 class ModelError(Exception):
     """The model does not end where the real operation ended."""
-
-
-def names_of(program):
-    names = {}
-    for image in ("img", "other"):
-        result = program.run("log", image, "--json")
-        if result.code == 0:
-            names.update({s["name"]: s["id"] for s in json.loads(result.output)})
-    return names
-
-
-def outputs_of(folder):
-    found = {}
-    for name in os.listdir(f"{folder}/out"):
-        with open(f"{folder}/out/{name}", "rb") as file:
-            found[name] = file.read()
-    return found
-
-
-def copy_node(source, target):
-    """Copies a node's folder; the copied index keeps a stamp that fits."""
-    os.makedirs(target)
-    for name in ("root", "out"):
-        os.system(f"cp -a '{source}/{name}' '{target}/'")
-    if os.path.isdir(f"{source}/store"):
-        clone_store(f"{source}/store", f"{target}/store")
-
-
-def record(scenario, folder, binary, seed, without_sync):
-    """Runs an operation under strace. Returns its case, the model before it, its calls and its node."""
-    node = prepare(scenario, f"{folder}/{place_name(0)}/state", binary, seed)
-    pristine = f"{folder}/pristine"
-    case = Case(scenario, binary, pristine, dict(node.expected))
-    if os.path.isdir(node.store):
-        case.names = names_of(node.program)
-    case.old = View(node.root)
-    case.outputs = outputs_of(node.folder)
-    copy_node(node.folder, pristine)
-    if scenario.name.startswith("resume"):
-        case.forward, case.back = ends_of_resume(node, folder, binary)
-    disk = load(node.folder)
-    log = f"{folder}/strace.log"
-    result = strace.record(node.program, scenario.arguments(node.folder), log, without_sync)
-    if result.code != 0:
-        raise RuntimeError(f"the operation itself: {result}")
-    return case, disk, list(strace.parse(log)), node
-
-
-def ends_of_resume(node, folder, binary):
-    """Both ends of an unfinished change, as an undisturbed resume reaches them."""
-    ends = []
-    for way in ((), ("--back",)):
-        copy = f"{folder}/ends"
-        remove(copy)
-        copy_node(node.folder, copy)
-        program = Program(binary, f"{copy}/store", f"{copy}/root")
-        program.must("resume", "img", "-q", *way, codes=(0, 3))
-        ends.append(View(f"{copy}/root"))
-    remove(f"{folder}/ends")
-    return ends
 
 
 def states_of(scenario, folder, binary, seed, wanted, only, without_sync=False):
@@ -141,32 +78,9 @@ def states_of(scenario, folder, binary, seed, wanted, only, without_sync=False):
     wrong = differences(disk, node.folder)
     if wrong:
         raise ModelError(f"{scenario.name}: the model does not end as the operation did: " + "; ".join(wrong[:5]))
-    case.untimed = untimed(disk)
-    case.old = case.old.without(case.untimed, b".imgstore-part")
-    case.new = View(node.root).without(case.untimed, b".imgstore-part")
-    if scenario.name.startswith("resume"):
-        case.forward = case.forward.without(case.untimed, b".imgstore-part")
-        case.back = case.back.without(case.untimed, b".imgstore-part")
-    case.new_names = names_of(node.program)
-    case.outputs = {n: (case.outputs.get(n), data) for n, data in outputs_of(node.folder).items()}
+    finish_case(case, disk, node)
     found.sort(key=lambda item: item[0])
     return case, calls, matter, found[:wanted]
-
-
-def untimed(disk):
-    """Returns the paths below /install whose times no command has set."""
-    found = set()
-
-    def visit(inode, path):
-        if inode.attributes["mtime"] is None:
-            found.add(path)
-        for name, child in inode.entries.items():
-            visit(child, path + b"/" + name if path else name)
-
-    install = disk.root.entries[b"root"].entries.get(b"install")
-    if install is not None:
-        visit(install, b"")
-    return frozenset(found)
 
 
 WORK = {}

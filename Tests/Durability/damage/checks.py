@@ -283,25 +283,25 @@ class DamageCheck:
     # MARK: repairing
 
     def repairs(self):
-        """`repair` from the live trees, and `repair --from` a second store, each run twice."""
-        for options in ((), ("--from", self.pristine.store)):
-            program = self.clone("repaired")
-            store = program.environment["IMGSTORE_STORE"]
-            first = self.run(program, "repair", *options, "-q")
-            self.codes["repair" + "".join(options[:1])] = first.code
-            before = listing(store, without=tuple(os.fsencode(d) for d in DERIVED))
-            again = self.run(program, "repair", *options, "-q")
-            after = listing(store, without=tuple(os.fsencode(d) for d in DERIVED))
-            if before != after:
-                self.failures.add("repair-again", f"{difference_of_names(before, after)}; {again}")
-            healed = {n for n in self.pristine.expected if self.restore_repaired(program, n)}
-            if worse := self.restored - healed:
-                self.failures.add("repair-worse", f"{sorted(worse)}; {first}")
-            wanted = set(self.pristine.expected) if options else self.pristine.live_names
-            unhealed = wanted - healed - self.names_without_ref()
-            if unhealed:
-                self.failures.add("repair-unhealed", f"{sorted(unhealed)} {options}; {first}")
-            self.deep(program)
+        """`repair` from the live trees, or `repair --from` a second store; each is run twice."""
+        options = () if self.damage.index % 2 else ("--from", self.pristine.store)
+        program = self.clone("repaired")
+        store = program.environment["IMGSTORE_STORE"]
+        derived = tuple(os.fsencode(d) for d in DERIVED)
+        first = self.run(program, "repair", *options, "-q")
+        self.codes["repair" + "".join(options[:1])] = first.code
+        before = listing(store, without=derived)
+        again = self.run(program, "repair", *options, "-q")
+        after = listing(store, without=derived)
+        if before != after:
+            self.failures.add("repair-again", f"{difference_of_names(before, after)}; {again}")
+        healed = {n for n in self.pristine.expected if self.restore_repaired(program, n)}
+        if worse := self.restored - healed:
+            self.failures.add("repair-worse", f"{sorted(worse)}; {first}")
+        wanted = set(self.pristine.expected) if options else self.pristine.live_names
+        unhealed = wanted - healed - self.names_without_ref()
+        if unhealed:
+            self.failures.add("repair-unhealed", f"{sorted(unhealed)} {options}; {first}")
 
     def restore_repaired(self, program, name):
         out = f"{self.folder}/out"

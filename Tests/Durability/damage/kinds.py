@@ -286,6 +286,9 @@ class Damage:
             if os.path.isdir(source):
                 put_back_folder(source, target)
                 continue
+            is_copy = name.split("/")[0] in ("packs", "doomed") and os.path.isfile(target)
+            if is_copy and not os.path.lexists(source):
+                continue  # a pack under another name may be the one that a collection has kept
             remove(target)
             if os.path.lexists(source):
                 os.makedirs(os.path.dirname(target), exist_ok=True)
