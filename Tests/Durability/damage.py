@@ -24,8 +24,9 @@ from common.node import Expected, Node, leave_unfinished, make_history  # noqa: 
 from common.place import fast_folder  # noqa: E402
 from common.program import default_binary, has_command  # noqa: E402
 from common.tree import describe, listing  # noqa: E402
+from damage.apply import remove  # noqa: E402
 from damage.checks import PROPERTIES, DamageCheck  # noqa: E402
-from damage.kinds import TARGETS, Damage, remove  # noqa: E402
+from damage.kinds import TARGETS, Damage  # noqa: E402
 
 SHOWN_ALIKE = 3  # failures of one target against one property that are printed
 

@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from common.place import fast_folder  # noqa: E402
 from common.program import EXIT_CODES, Program, default_binary  # noqa: E402
-from damage.kinds import remove  # noqa: E402
+from damage.apply import remove  # noqa: E402
 from powercut.checks import PROPERTIES, StateCheck  # noqa: E402
 from powercut.ends import copy_node, finish_case, record  # noqa: E402
 from powercut.scenarios import SCENARIOS  # noqa: E402

@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from common.place import fast_folder  # noqa: E402
 from common.program import default_binary, has_command  # noqa: E402
-from damage.kinds import remove  # noqa: E402
+from damage.apply import remove  # noqa: E402
 from powercut.checks import PROPERTIES, StateCheck  # noqa: E402
 from powercut.crash import choose  # noqa: E402
 from powercut.ends import finish_case, record  # noqa: E402

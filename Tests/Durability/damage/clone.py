@@ -60,3 +60,15 @@ def restamp(old_index, store):
         file.write(changed)
         file.truncate()
     return True
+
+
+def restamp_damaged(pristine, store):
+    """Writes the stamp that the damaged index would have, had the damage changed no times."""
+    clone_index = f"{store}/index.sqlite"
+    if not os.path.isfile(clone_index):
+        return
+    with open(f"{pristine}/index.stamp", "rb") as file:
+        text = file.read()
+    with open(f"{store}/index.stamp", "wb") as file:
+        file.write(text)
+    restamp(f"{pristine}/index.sqlite", store)

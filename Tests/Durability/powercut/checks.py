@@ -7,7 +7,7 @@ import random
 from common.program import EXIT_CODES, Program
 from common.tree import describe, difference
 from common.view import View
-from damage.kinds import remove
+from damage.apply import remove
 from powercut.real import make_real
 
 PROPERTIES = {

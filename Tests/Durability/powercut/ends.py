@@ -11,7 +11,7 @@ import subprocess
 from common.program import Program
 from common.view import View
 from damage.clone import clone_store
-from damage.kinds import remove
+from damage.apply import remove
 from powercut import strace
 from powercut.checks import Case
 from powercut.real import load, place_name
