@@ -28,7 +28,7 @@ from damage.apply import remove  # noqa: E402
 from powercut.checks import PROPERTIES, StateCheck  # noqa: E402
 from powercut.crash import choose  # noqa: E402
 from powercut.ends import finish_case, record  # noqa: E402
-from powercut.real import differences, load, place_name  # noqa: E402
+from powercut.real import differences, load, make_real, place_name  # noqa: E402
 from powercut.replay import Replay  # noqa: E402
 from powercut.scenarios import REPAIR, SCENARIOS  # noqa: E402
 
@@ -96,6 +96,10 @@ def work(index):
         failures = check.check()
     except Exception:
         failures = [("broken", "harness: " + traceback.format_exc())]
+    if failures and WORK["save"]:
+        saved = f"{WORK['save']}/{WORK['case'].scenario.name.replace(' ', '-')}-{number}"
+        if not os.path.exists(saved):
+            make_real(state, WORK["case"].pristine, saved)
     if not WORK["keep"]:
         for name in os.listdir(folder):
             remove(f"{folder}/{name}")
@@ -112,6 +116,7 @@ def main():
     parser.add_argument("--binary", default=None)
     parser.add_argument("--require-repair", action="store_true", help="fail where there is no command `repair`")
     parser.add_argument("--without-sync", action="store_true", help="withhold all syncs from the kernel: failures must be found")
+    parser.add_argument("--save", help="an existing folder: the states that fail are made there, too")
     parser.add_argument("--show", type=int, default=40, help="print at most this many failures")
     arguments = parser.parse_args()
     binary = os.path.abspath(arguments.binary or default_binary())
@@ -152,7 +157,8 @@ def run(arguments, binary, scenarios, folder):
             print(f"FAILED {error}", flush=True)
             models += 1
             continue
-        WORK.update(states=states, case=case, folder=here, seed=arguments.seed, keep=arguments.only is not None)
+        WORK.update(states=states, case=case, folder=here, seed=arguments.seed,
+                    keep=arguments.only is not None, save=arguments.save)
         failed, lines = set(), []
         with multiprocessing.get_context("fork").Pool(arguments.jobs) as pool:
             for number, cut, manner, failures in pool.imap_unordered(work, range(len(states)), chunksize=4):
