@@ -24,8 +24,11 @@ from common.node import Expected, Node, leave_unfinished, make_history  # noqa: 
 from common.place import fast_folder  # noqa: E402
 from common.program import default_binary, has_command  # noqa: E402
 from common.tree import describe, listing  # noqa: E402
+from damage.apply import remove  # noqa: E402
 from damage.checks import PROPERTIES, DamageCheck  # noqa: E402
-from damage.kinds import TARGETS, Damage, remove  # noqa: E402
+from damage.kinds import TARGETS, Damage  # noqa: E402
+
+SHOWN_ALIKE = 3  # failures of one target against one property that are printed
 
 
 class Pristine:
@@ -140,7 +143,7 @@ def run(arguments, binary, repair, folder):
     print(f"damaging a store of {len(variants[0].expected)} snapshots, seed {arguments.seed}{with_repair}", flush=True)
     table = collections.Counter()
     codes = collections.Counter()
-    broken = collections.Counter()
+    broken, alike = collections.Counter(), collections.Counter()
     shown, done, slowest = 0, 0, (0, "")
     with multiprocessing.get_context("fork").Pool(arguments.jobs) as pool:
         for index, target, kind, text, failures, exits, seconds in pool.imap_unordered(work, tasks):
@@ -156,7 +159,9 @@ def run(arguments, binary, repair, folder):
                 if name in seen and arguments.only is None:
                     continue
                 seen.add(name)
-                if shown < arguments.show or arguments.only is not None:
+                alike[name, target] += 1
+                few = shown < arguments.show and alike[name, target] <= SHOWN_ALIKE
+                if few or arguments.only is not None:
                     what = what if arguments.only is not None else " ".join(what.split())[:240]
                     only = f" --target {arguments.target}" if arguments.target else ""
                     print(f"FAILED {name}: {text}: {what} [--seed {arguments.seed} --only {index}{only}]", flush=True)

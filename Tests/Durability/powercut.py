@@ -11,7 +11,6 @@ differs from the real one.
 
 import argparse
 import collections
-import json
 import multiprocessing
 import os
 import random
@@ -24,83 +23,22 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from common.place import fast_folder  # noqa: E402
-from common.program import Program, default_binary, has_command  # noqa: E402
-from common.view import View  # noqa: E402
-from damage.clone import clone_store  # noqa: E402
-from damage.kinds import remove  # noqa: E402
-from powercut import strace  # noqa: E402
-from powercut.checks import PROPERTIES, Case, StateCheck  # noqa: E402
+from common.program import default_binary, has_command  # noqa: E402
+from damage.apply import remove  # noqa: E402
+from powercut.checks import PROPERTIES, StateCheck  # noqa: E402
 from powercut.crash import choose  # noqa: E402
-from powercut.real import differences, load, place_name  # noqa: E402
+from powercut.ends import finish_case, record  # noqa: E402
+from powercut.real import differences, load, make_real, place_name  # noqa: E402
 from powercut.replay import Replay  # noqa: E402
-from powercut.scenarios import REPAIR, SCENARIOS, prepare  # noqa: E402
+from powercut.scenarios import REPAIR, SCENARIOS  # noqa: E402
 
 END_SHARE = 0.12
 ATTEMPTS_PER_STATE = 6
+SHOWN_ALIKE = 3  # failures of one operation against one property that are printed
 
 
 class ModelError(Exception):
     """The model does not end where the real operation ended."""
-
-
-def names_of(program):
-    names = {}
-    for image in ("img", "other"):
-        result = program.run("log", image, "--json")
-        if result.code == 0:
-            names.update({s["name"]: s["id"] for s in json.loads(result.output)})
-    return names
-
-
-def outputs_of(folder):
-    found = {}
-    for name in os.listdir(f"{folder}/out"):
-        with open(f"{folder}/out/{name}", "rb") as file:
-            found[name] = file.read()
-    return found
-
-
-def copy_node(source, target):
-    """Copies a node's folder; the copied index keeps a stamp that fits."""
-    os.makedirs(target)
-    for name in ("root", "out"):
-        os.system(f"cp -a '{source}/{name}' '{target}/'")
-    if os.path.isdir(f"{source}/store"):
-        clone_store(f"{source}/store", f"{target}/store")
-
-
-def record(scenario, folder, binary, seed, without_sync):
-    """Runs an operation under strace. Returns its case, the model before it, its calls and its node."""
-    node = prepare(scenario, f"{folder}/{place_name(0)}/state", binary, seed)
-    pristine = f"{folder}/pristine"
-    case = Case(scenario, binary, pristine, dict(node.expected))
-    if os.path.isdir(node.store):
-        case.names = names_of(node.program)
-    case.old = View(node.root)
-    case.outputs = outputs_of(node.folder)
-    copy_node(node.folder, pristine)
-    if scenario.name.startswith("resume"):
-        case.forward, case.back = ends_of_resume(node, folder, binary)
-    disk = load(node.folder)
-    log = f"{folder}/strace.log"
-    result = strace.record(node.program, scenario.arguments(node.folder), log, without_sync)
-    if result.code != 0:
-        raise RuntimeError(f"the operation itself: {result}")
-    return case, disk, list(strace.parse(log)), node
-
-
-def ends_of_resume(node, folder, binary):
-    """Both ends of an unfinished change, as an undisturbed resume reaches them."""
-    ends = []
-    for way in ((), ("--back",)):
-        copy = f"{folder}/ends"
-        remove(copy)
-        copy_node(node.folder, copy)
-        program = Program(binary, f"{copy}/store", f"{copy}/root")
-        program.must("resume", "img", "-q", *way, codes=(0, 3))
-        ends.append(View(f"{copy}/root"))
-    remove(f"{folder}/ends")
-    return ends
 
 
 def states_of(scenario, folder, binary, seed, wanted, only, without_sync=False):
@@ -140,32 +78,9 @@ def states_of(scenario, folder, binary, seed, wanted, only, without_sync=False):
     wrong = differences(disk, node.folder)
     if wrong:
         raise ModelError(f"{scenario.name}: the model does not end as the operation did: " + "; ".join(wrong[:5]))
-    case.untimed = untimed(disk)
-    case.old = case.old.without(case.untimed, b".imgstore-part")
-    case.new = View(node.root).without(case.untimed, b".imgstore-part")
-    if scenario.name.startswith("resume"):
-        case.forward = case.forward.without(case.untimed, b".imgstore-part")
-        case.back = case.back.without(case.untimed, b".imgstore-part")
-    case.new_names = names_of(node.program)
-    case.outputs = {n: (case.outputs.get(n), data) for n, data in outputs_of(node.folder).items()}
+    finish_case(case, disk, node)
     found.sort(key=lambda item: item[0])
     return case, calls, matter, found[:wanted]
-
-
-def untimed(disk):
-    """Returns the paths below /install whose times no command has set."""
-    found = set()
-
-    def visit(inode, path):
-        if inode.attributes["mtime"] is None:
-            found.add(path)
-        for name, child in inode.entries.items():
-            visit(child, path + b"/" + name if path else name)
-
-    install = disk.root.entries[b"root"].entries.get(b"install")
-    if install is not None:
-        visit(install, b"")
-    return frozenset(found)
 
 
 WORK = {}
@@ -181,6 +96,10 @@ def work(index):
         failures = check.check()
     except Exception:
         failures = [("broken", "harness: " + traceback.format_exc())]
+    if failures and WORK["save"]:
+        saved = f"{WORK['save']}/{WORK['case'].scenario.name.replace(' ', '-')}-{number}"
+        if not os.path.exists(saved):
+            make_real(state, WORK["case"].pristine, saved)
     if not WORK["keep"]:
         for name in os.listdir(folder):
             remove(f"{folder}/{name}")
@@ -197,6 +116,7 @@ def main():
     parser.add_argument("--binary", default=None)
     parser.add_argument("--require-repair", action="store_true", help="fail where there is no command `repair`")
     parser.add_argument("--without-sync", action="store_true", help="withhold all syncs from the kernel: failures must be found")
+    parser.add_argument("--save", help="an existing folder: the states that fail are made there, too")
     parser.add_argument("--show", type=int, default=40, help="print at most this many failures")
     arguments = parser.parse_args()
     binary = os.path.abspath(arguments.binary or default_binary())
@@ -237,7 +157,8 @@ def run(arguments, binary, scenarios, folder):
             print(f"FAILED {error}", flush=True)
             models += 1
             continue
-        WORK.update(states=states, case=case, folder=here, seed=arguments.seed, keep=arguments.only is not None)
+        WORK.update(states=states, case=case, folder=here, seed=arguments.seed,
+                    keep=arguments.only is not None, save=arguments.save)
         failed, lines = set(), []
         with multiprocessing.get_context("fork").Pool(arguments.jobs) as pool:
             for number, cut, manner, failures in pool.imap_unordered(work, range(len(states)), chunksize=4):
@@ -248,11 +169,13 @@ def run(arguments, binary, scenarios, folder):
                     failed.add(number)
                     if name not in seen:
                         seen.add(name)
-                        lines.append((number, f"FAILED {name}: {scenario.name}, cut before call {cut} of {len(calls)}, {manner}: {what} "
+                        lines.append((number, name, f"FAILED {name}: {scenario.name}, cut before call {cut} of {len(calls)}, {manner}: {what} "
                                       f"[--seed {arguments.seed} --operation '{scenario.name}' --only {number}]"))  # fmt: skip
         print(f"{scenario.name:18}{len(calls):8}{len(matter):9}{len(states):8}{len(failed):8}", flush=True)
-        for _, line in sorted(lines):
-            if shown < arguments.show:
+        printed = collections.Counter()
+        for _, name, line in sorted(lines):
+            printed[name] += 1
+            if shown < arguments.show and printed[name] <= SHOWN_ALIKE:
                 print(line, flush=True)
                 shown += 1
         total += len(states)

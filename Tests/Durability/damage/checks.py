@@ -6,11 +6,12 @@ The properties (the keys of PROPERTIES) are what docs/guarantees.md promises of 
 import json
 import os
 
-from common.node import copy_tree
 from common.program import EXIT_CODES, Program, children_peak_bytes
-from common.tree import describe, difference, listing
-from damage.clone import clone_store, restamp
-from damage.kinds import MEANINGFUL, remove
+from common.tree import describe, difference
+from damage.apply import remove
+from damage.clone import clone_store, restamp_damaged
+from damage.kinds import CONTENT, MEANINGFUL
+from damage.recovery import RecoveryChecks
 
 PROPERTIES = {
     "crash": "no command ends by a signal, or with an exit code other than 0, 1, 2, 3",
@@ -29,7 +30,6 @@ PROPERTIES = {
 }
 MEMORY_LIMIT_BYTES = 1 << 30
 IMAGES = ("compute", "login", "spare")
-DERIVED = ("index.sqlite", "index.stamp", "index.sqlite.new", "cache", "locks", "tmp")
 
 
 class Hang(Exception):
@@ -42,7 +42,7 @@ class Failures(list):
         self.append((name, str(text)))
 
 
-class DamageCheck:
+class DamageCheck(RecoveryChecks):
     """One damage, applied to clones of the pristine store and followed by every command."""
 
     def __init__(self, pristine, damage, folder, repair):
@@ -214,6 +214,8 @@ class DamageCheck:
         self.run(program, "snapshot", "login", "-q")
         collected = self.run(program, "gc", "-q")
         self.codes["gc"] = collected.code
+        # What a collection dropped is stored again, maybe under a name that is taken.
+        self.run(program, "snapshot", "login", "-q")
         for name in sorted(self.restored):
             if not self.restore(program, name, counts=False):
                 self.failures.add("lost-by-gc", f"{name} cannot be restored after {collected}")
@@ -247,103 +249,3 @@ class DamageCheck:
         for name in self.pristine.expected:
             if name not in self.restored and not self.restore(program, name, counts=False):
                 self.failures.add("put-back", f"{name} cannot be restored; {result}")
-
-    # MARK: an unfinished change
-
-    def resumes(self):
-        """Ends the unfinished revert on a copy of the live image: forward, else back, else abandoned."""
-        program = self.clone("resumed")
-        root = f"{self.folder}/root"
-        remove(root)
-        copy_tree(self.pristine.root, root)
-        program = Program(self.pristine.binary, program.environment["IMGSTORE_STORE"], root)
-        ways = [(), ("--back",)] if self.random.random() < 0.5 else [("--back",), ()]
-        for way in ways + [("--abandon",)]:
-            result = self.run(program, "resume", "compute", *way, "-q")
-            self.codes["resume " + "".join(way)] = result.code
-            if result.code in (0, 3):
-                break
-        else:
-            if not os.path.lexists(f"{self.pristine.store}/journal/compute"):
-                return
-            # Odd files, and a store that is none, may refuse every command.
-            if self.damage.kind in CONTENT and self.damage.target not in ("format", "folder"):
-                self.failures.add("stuck", result)
-            return
-        tree = f"{root}/install/compute/rootimg"
-        # Exit code 3 says that the result differs, and lists how.
-        if way == ("--abandon",) or result.code == 3 or not os.path.isdir(tree):
-            return
-        wanted = self.pristine.live_before if way else self.pristine.expected["compute@1"].tree
-        text = difference(wanted, describe(tree))
-        # A journal that named another target is another change.
-        if text and self.damage.target != "journal":
-            self.failures.add("wrong", f"{result}: {text}")
-
-    # MARK: repairing
-
-    def repairs(self):
-        """`repair` from the live trees, and `repair --from` a second store, each run twice."""
-        for options in ((), ("--from", self.pristine.store)):
-            program = self.clone("repaired")
-            store = program.environment["IMGSTORE_STORE"]
-            first = self.run(program, "repair", *options, "-q")
-            self.codes["repair" + "".join(options[:1])] = first.code
-            before = listing(store, without=tuple(os.fsencode(d) for d in DERIVED))
-            again = self.run(program, "repair", *options, "-q")
-            after = listing(store, without=tuple(os.fsencode(d) for d in DERIVED))
-            if before != after:
-                self.failures.add("repair-again", f"{difference_of_names(before, after)}; {again}")
-            healed = {n for n in self.pristine.expected if self.restore_repaired(program, n)}
-            if worse := self.restored - healed:
-                self.failures.add("repair-worse", f"{sorted(worse)}; {first}")
-            wanted = set(self.pristine.expected) if options else self.pristine.live_names
-            unhealed = wanted - healed - self.names_without_ref()
-            if unhealed:
-                self.failures.add("repair-unhealed", f"{sorted(unhealed)} {options}; {first}")
-            self.deep(program)
-
-    def restore_repaired(self, program, name):
-        out = f"{self.folder}/out"
-        remove(out)
-        result = self.run(program, "restore", name, out, "-q")
-        if result.code != 0:
-            return False
-        text = difference(self.pristine.expected[name].tree, describe(out))
-        if text:
-            self.failures.add("wrong", f"after repair: {name}: {text}")
-        return not text
-
-    def names_without_ref(self):
-        """Snapshots whose own ref is damaged or gone: no tree and no object can stand in for it."""
-        if self.damage.target == "format":
-            return set(self.pristine.expected)  # the folder is no store
-        return {n for n in self.pristine.expected if self.is_damaged(n, "")}
-
-    def removed_without_mark(self):
-        """Numbers of removed snapshots of which nothing tells any more."""
-        return {n for n in self.pristine.numbers if self.is_damaged(n, ".removed")}
-
-    def is_damaged(self, name, suffix):
-        image, number = name.split("@")
-        path = f"refs/{image}/{int(number):010}{suffix}"
-        return any(path == damaged or path.startswith(damaged + "/") for damaged in self.damage.names)
-
-
-CONTENT = ("flip", "truncate", "zero", "noise", "insert", "append", "delete")
-
-
-def restamp_damaged(pristine, store):
-    """Writes the stamp that the damaged index would have, had the damage changed no times."""
-    clone_index = f"{store}/index.sqlite"
-    if not os.path.isfile(clone_index):
-        return
-    with open(f"{pristine}/index.stamp", "rb") as file:
-        text = file.read()
-    with open(f"{store}/index.stamp", "wb") as file:
-        file.write(text)
-    restamp(f"{pristine}/index.sqlite", store)
-
-
-def difference_of_names(before, after):
-    return [os.fsdecode(p) for p in before.keys() | after.keys() if before.get(p) != after.get(p)][:4]

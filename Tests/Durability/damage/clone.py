@@ -1,4 +1,4 @@
-"""Cheap copies of a store: immutable files are hard links, all others are copied.
+"""Cheap copies of a store: packs are hard links, all other files are copied.
 
 Invariants: nothing that a command changes in place is shared; the copied index keeps a stamp that
 fits it, so a clone's first command does not rebuild the index.
@@ -7,7 +7,7 @@ fits it, so a clone's first command does not rebuild the index.
 import os
 import shutil
 
-LINKED = ("packs", "refs", "doomed")
+LINKED = ("packs", "doomed")
 
 
 def clone_store(source, target):
@@ -60,3 +60,15 @@ def restamp(old_index, store):
         file.write(changed)
         file.truncate()
     return True
+
+
+def restamp_damaged(pristine, store):
+    """Writes the stamp that the damaged index would have, had the damage changed no times."""
+    clone_index = f"{store}/index.sqlite"
+    if not os.path.isfile(clone_index):
+        return
+    with open(f"{pristine}/index.stamp", "rb") as file:
+        text = file.read()
+    with open(f"{store}/index.stamp", "wb") as file:
+        file.write(text)
+    restamp(f"{pristine}/index.sqlite", store)

@@ -7,7 +7,7 @@ import random
 from common.program import EXIT_CODES, Program
 from common.tree import describe, difference
 from common.view import View
-from damage.kinds import remove
+from damage.apply import remove
 from powercut.real import make_real
 
 PROPERTIES = {
@@ -35,6 +35,7 @@ class Case:
         self.names = {}  # {name: id} before
         self.new_names = {}  # {name: id} after
         self.old = self.new = None  # views
+        self.calls = []
         self.outputs = {}  # {name in out/: the contents that it may have}
         # Paths below /install whose time no command sets: it is that of the moment.
         self.untimed = frozenset()
@@ -118,7 +119,8 @@ class StateCheck:
     def history(self, program):
         names = self.listed(program)
         for name, identity in self.case.must_have(self.state.said).items():
-            if names.get(name) != identity and name.split("@")[0] in ("img", "other"):
+            is_there = names.get(name) == identity if identity else name in names
+            if not is_there and name.split("@")[0] in ("img", "other"):
                 kind = "lost" if name in self.case.names else "not durable"
                 self.fail(kind, f"{name} is {names.get(name)}")
         known = sorted(n for n in names if n in self.case.expected and names[n] == self.case.names.get(n))

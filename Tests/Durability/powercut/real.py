@@ -3,7 +3,7 @@
 A journal of SQLite names a file by its absolute path, with a sum of the path's characters beside it.
 So folders of states have names that are permutations of each other, and that name is exchanged.
 
-Invariants: a file of the store that never changes is a hard link to the pristine copy; all others are
+Invariants: a pack is a hard link to the pristine copy; all others are
 copies, with the holes, owners, modes, times and links of the state.
 """
 
@@ -19,7 +19,7 @@ KINDS = {
     stat.S_IFCHR: "chr", stat.S_IFBLK: "blk", stat.S_IFSOCK: "socket",
 }  # fmt: skip
 PLACE_LETTERS = "abcdefgh"
-IMMUTABLE = (b"store/packs/", b"store/refs/", b"store/doomed/")
+IMMUTABLE = (b"store/packs/", b"store/doomed/")
 
 
 def place_name(index):
