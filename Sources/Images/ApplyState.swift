@@ -181,6 +181,7 @@ extension Snapshot.Note {
     case .mountPoint: "something is, or was, mounted there"
     case .ownFiles: "it is, or was, imgstore's own"
     case .subvolumeSnapshot: "it is, or was, a read-only btrfs snapshot"
+    case .changedWhileRead: "it kept changing while it was read"
     default: "it could not be read, now or in the snapshot"
     }
   }

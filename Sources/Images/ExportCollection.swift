@@ -55,7 +55,8 @@ struct ExportCollection {
     let captured = try capture(
       contents.extras.map(\.source).filter { pieces[$0] == nil }
         + contents.closure.filter { pieces[$0] == nil }, store)
-    for piece in captured {
+    remarks += captured.remarks
+    for piece in captured.pieces {
       if let path = AbsolutePath(piece.path) { pieces[path] = piece }
     }
     contents.files = pieces.filter { !PieceRequest.isTargetRole($0.value.role) }
@@ -85,19 +86,21 @@ struct ExportCollection {
 
   private func capture(
     _ paths: [AbsolutePath], _ store: ObjectStore
-  ) throws -> [Snapshot.Piece] {
+  ) throws -> (pieces: [Snapshot.Piece], remarks: [String]) {
     var seen: Set<AbsolutePath> = []
     let requests = paths.filter { seen.insert($0).inserted }.map {
       PieceRequest(role: ImageFiles.extra, path: $0)
     }
     // A bundle of nothing but the snapshot needs no session: a store that is read-only will do.
-    if requests.isEmpty { return [] }
+    if requests.isEmpty { return ([], []) }
     let session = try store.beginSession()
-    let pieces = try workspace.newCapture().run(
-      requests, cache: nil, into: .store(session)
-    ).pieces
+    let captured = try workspace.newCapture().run(requests, cache: nil, into: .store(session))
     try session.finish()
-    return pieces
+    let left = captured.notes.filter { $0.isExclusion || $0.kind == .changedWhileRead }
+    return (
+      captured.pieces,
+      left.map { "\(printable($0.path)) is not in the bundle as it is: \($0.reason)" }
+    )
   }
 
   /// What the image needs and xCAT's export leaves out: taken along, or named.

@@ -136,7 +136,11 @@ extension Workspace {
     }
     // Written beside and renamed: a bundle is there whole, or not at all.
     let bytes = Array(path.utf8)
-    let temporary = bytes + Array(".\(randomName()).part".utf8)
+    let slash = (bytes.lastIndex(of: 0x2f) ?? -1) + 1
+    // A name that no snapshot takes for content (`Walker`).
+    let temporary: [UInt8] =
+      bytes[..<slash] + [0x2e] + bytes[slash...].prefix(200)
+      + Array(".\(randomName()).imgstore-part".utf8)
     let file = try fileSystem.openFile(
       at: fileSystem.workingDirectory, temporary, [.write, .create, .exclusive], mode: 0o644)
     do {

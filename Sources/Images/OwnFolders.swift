@@ -47,6 +47,17 @@ extension Workspace {
     }
   }
 
+  /// Refuses an output that would be written into the tree that it is made of.
+  /// - Throws: `ImageError`. Nothing has been written then.
+  func requireOutside(_ tree: AbsolutePath, _ folder: Descriptor, _ object: String) throws {
+    guard let stat = try statLive(tree), try fileSystem.isInside(folder, FileIdentity(stat)) else {
+      return
+    }
+    throw ImageError(
+      object, "lies in the tree \(tree.text) itself",
+      advice: "Nothing was written; name a place outside of the tree")
+  }
+
   /// Refuses an output that would be written into the store.
   /// - Parameters:
   ///   - folder: the folder that the output is written into.

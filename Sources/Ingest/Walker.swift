@@ -130,6 +130,7 @@ final class Walker: Sendable {
     var isSame = directory.cached != nil
     var summary = LiveDirectory.Summary()
     var kinds: [[UInt8]: FileKind]?
+    var absent: [[UInt8]] = []
     directory.entries.reserveCapacity(names.count)
     for name in names {
       var match: StatCache.Entry?
@@ -154,15 +155,17 @@ final class Walker: Sendable {
       } catch {
         if error.isExhaustion { throw error }
         isSame = false
-        guard
-          let kept = try unexamined(name, error, directory, descriptor, &kinds)
-        else { continue }
-        entry = kept
+        if error.isAbsent {
+          absent.append(name)
+          continue
+        }
+        entry = try unexamined(name, error, directory, descriptor, &kinds)
       }
       if !entry.isCached { isSame = false }
       summary.add(entry.stat, entry.content)
       directory.entries.append(entry)
     }
+    if !absent.isEmpty { try keepDamaged(absent, directory, descriptor) }
     directory.complete(summary, matchesCache: isSame && cachedEntry == nil)
     progress.add(items: UInt64(names.count))
     return children
@@ -185,47 +188,68 @@ final class Walker: Sendable {
     return isLeftover(name, directory)
   }
 
-  private static let leftoverPrefix = Array(".imgstore-".utf8)
-  private static let leftoverTokenBytes = 16
+  private static let changePrefix = Array(".imgstore-".utf8)
+  private static let outputSuffix = Array(".imgstore-part".utf8)
+  private static let tokenBytes = 16
 
-  /// A name that only an unfinished change gives: `.imgstore-`, a token of 16 hexadecimal digits, and
-  /// what the change adds to it.
+  /// A name that only unfinished work gives: of a change `.imgstore-TOKEN`, and what it adds; of a file
+  /// that is being written `.NAME.TOKEN.imgstore-part`. A token has 16 hexadecimal digits.
   private func isLeftover(_ name: [UInt8], _ directory: LiveDirectory) -> Bool {
-    guard name.first == 0x2e, name.starts(with: Walker.leftoverPrefix) else { return false }
-    let token = name.dropFirst(Walker.leftoverPrefix.count).prefix(Walker.leftoverTokenBytes)
-    guard token.count == Walker.leftoverTokenBytes,
+    guard name.first == 0x2e else { return false }
+    let token: ArraySlice<UInt8>
+    let detail: String
+    if name.starts(with: Walker.changePrefix) {
+      token = name.dropFirst(Walker.changePrefix.count).prefix(Walker.tokenBytes)
+      detail = "left over by an unfinished change"
+    } else if name.suffix(Walker.outputSuffix.count) == Walker.outputSuffix[...] {
+      token = name.dropLast(Walker.outputSuffix.count).suffix(Walker.tokenBytes)
+      detail = "a file that is, or was, being written"
+    } else {
+      return false
+    }
+    guard token.count == Walker.tokenBytes,
       token.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
     else { return false }
-    note(.ownFiles, directory.absolutePath(of: name), "left over by an unfinished change")
+    note(.ownFiles, directory.absolutePath(of: name), detail)
     return true
   }
 
   /// The entry of a name whose `stat` failed: unreadable, of the kind that the directory says.
-  /// - Returns: nil where the directory no longer has the name.
   private func unexamined(
     _ name: [UInt8], _ error: SystemError, _ directory: LiveDirectory, _ descriptor: Descriptor,
     _ kinds: inout [[UInt8]: FileKind]?
-  ) throws(SystemError) -> LiveEntry? {
-    if kinds == nil {
-      do {
-        kinds = try fileSystem.kinds(of: descriptor.raw)
-      } catch {
-        if error.isExhaustion { throw error }
-        kinds = [:]
-      }
-    }
-    var kind = kinds?[name]
-    if error.isAbsent {
-      // Gone since the names were read: as if it had never been. A name that is still listed and
-      // that nothing can be found under belongs to a damaged directory.
-      let now = (try? fileSystem.kinds(of: descriptor.raw)) ?? [:]
-      guard let listed = now[name],
-        (try? fileSystem.stat(at: descriptor.raw, name, followLink: false)) == nil
-      else { return nil }
-      kind = listed
-    }
+  ) throws(SystemError) -> LiveEntry {
+    if kinds == nil { kinds = try listKinds(descriptor) }
     note(.unreadable, directory.absolutePath(of: name), "\(error.code)")
-    return LiveEntry(unreadable: name, kind: kind ?? .file, device: directory.device)
+    return LiveEntry(unreadable: name, kind: kinds?[name] ?? .file, device: directory.device)
+  }
+
+  private func listKinds(_ descriptor: Descriptor) throws(SystemError) -> [[UInt8]: FileKind] {
+    do {
+      return try fileSystem.kinds(of: descriptor.raw)
+    } catch {
+      if error.isExhaustion { throw error }
+      return [:]
+    }
+  }
+
+  /// Names under which nothing was found have gone since the directory was read: as if they had never
+  /// been. Those that it still has belong to a damaged directory, and stay as unreadable entries.
+  private func keepDamaged(
+    _ absent: [[UInt8]], _ directory: LiveDirectory, _ descriptor: Descriptor
+  ) throws(SystemError) {
+    let listed = try listKinds(descriptor)
+    var isAdded = false
+    for name in absent {
+      guard let kind = listed[name],
+        (try? fileSystem.stat(at: descriptor.raw, name, followLink: false)) == nil
+      else { continue }
+      note(.unreadable, directory.absolutePath(of: name), "\(SystemError.Code.notFound)")
+      directory.entries.append(
+        LiveEntry(unreadable: name, kind: kind, device: directory.device))
+      isAdded = true
+    }
+    if isAdded { directory.entries.sort { precedes($0.name, $1.name) } }
   }
 
   /// What there is to know of an entry; what cannot be read of it makes it unreadable, not absent.
@@ -237,7 +261,7 @@ final class Walker: Sendable {
     do throws(SystemError) {
       try fill(&entry, match, directory, descriptor, mounts, &children)
     } catch {
-      if error.isExhaustion { throw error }
+      if error.isExhaustion || error.isAbsent { throw error }
       note(.unreadable, directory.absolutePath(of: name), "\(error.code)")
       entry.isCached = false
       switch (stat.kind, entry.content) {

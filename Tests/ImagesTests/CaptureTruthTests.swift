@@ -67,18 +67,20 @@ import Testing
 
   // MARK: Entries that cannot be examined
 
-  private static let EUCLEAN = SystemError.Code(rawValue: 117)
-  private static let ESTALE = SystemError.Code(rawValue: 116)
+  private static let needsCleaning = SystemError.Code(rawValue: 117)
+  private static let staleHandle = SystemError.Code(rawValue: 116)
 
   /// A tree with entries of all kinds that `stat` fails for.
   private func damaged() throws -> (TemporaryFolder, Workspace) {
     let folder = try TemporaryFolder()
     try shell(
       """
-      mkdir -p "$1/etc/dir"; cd "$1/etc"; echo f > file; echo in > dir/in; ln -s file link; mkfifo fifo; echo g > good
+      mkdir -p "$1/etc/dir"; cd "$1/etc"; echo f > file; echo n > named; echo in > dir/in; ln -s file link; mkfifo fifo; echo g > good
       """, tree(folder))
     let files = FaultyFileSystem(failingStats: [
-      "file": CaptureTruthTests.EUCLEAN, "dir": .inputOutput, "link": CaptureTruthTests.ESTALE,
+      "file": CaptureTruthTests.needsCleaning, "dir": .inputOutput,
+      "link": CaptureTruthTests.staleHandle,
+      "named": .notFound,
       "fifo": .inputOutput,
     ])
     return (folder, try Workspace.test(folder, fileSystem: files))
@@ -89,13 +91,14 @@ import Testing
     let snapshot = try workspace.snapshot("img").committed
     #expect(!snapshot.snapshot.isComplete)
     let unreadable = snapshot.snapshot.notes.filter { $0.kind == .unreadable }
-    #expect(unreadable.count == 4)
+    #expect(unreadable.count == 5)
     let reader = try workspace.reader(of: snapshot)
     func entry(_ name: String) throws -> Entry {
       try reader.require("/img/rootimg/etc/" + name).entry
     }
     for (name, kind) in [
       ("file", FileKind.file), ("dir", .directory), ("link", .symlink), ("fifo", .fifo),
+      ("named", .file),
     ] {
       #expect(try entry(name).content.isMissing && entry(name).kind == kind, "\(name)")
     }
@@ -103,9 +106,36 @@ import Testing
     // Nothing of them is changed by a revert, and status does not call the image equal.
     try shell("echo more >> \"$1/etc/good\"", tree(folder))
     let back = try workspace.revert("img@1")
-    #expect(back.apply.skipped.count == 4 && !back.uncompared.isEmpty)
+    #expect(back.apply.skipped.count == 5 && !back.uncompared.isEmpty)
     #expect(try String(contentsOfFile: tree(folder) + "/etc/good", encoding: .utf8) == "g\n")
     #expect(FileManager.default.fileExists(atPath: tree(folder) + "/etc/dir/in"))
+  }
+
+  @Test func `a component that cannot be examined is a piece without content`() throws {
+    let folder = try TemporaryFolder()
+    try shell("mkdir -p \"$1/img/rootimg\"; echo k > \"$1/img/kernel\"", folder.path("root"))
+    let workspace = try Workspace.test(
+      folder,
+      fileSystem: FaultyFileSystem(failingStats: ["kernel": CaptureTruthTests.needsCleaning]))
+    let snapshot = try workspace.snapshot("img").committed.snapshot
+    let kernel = try #require(snapshot.pieces.first { printable($0.path) == "/img/kernel" })
+    #expect(kernel.entry.content.isMissing && kernel.entry.kind == .file && !snapshot.isComplete)
+    #expect(
+      try workspace.revert("img@1").apply.skipped.map { printable($0.path) } == ["/img/kernel"])
+    let out = try workspace.restore("img@1:/img/kernel", to: folder.path("out"))
+    #expect(out.skipped.count == 1)
+  }
+
+  @Test func `a link whose target cannot be read stays a link that is marked`() throws {
+    let folder = try TemporaryFolder()
+    try shell("mkdir -p \"$1\"; ln -s target \"$1/link\"; echo f > \"$1/file\"", tree(folder))
+    let workspace = try Workspace.test(
+      folder, fileSystem: FaultyFileSystem(.always("readLink", .inputOutput)))
+    let snapshot = try workspace.snapshot("img").committed
+    #expect(snapshot.snapshot.notes.map(\.kind) == [.unreadable])
+    let link = try workspace.reader(of: snapshot).require("/img/rootimg/link").entry
+    #expect(link.content == .unreadableNode(.symlink))
+    #expect(try content(workspace, "file") == "f\n")
   }
 
   @Test func `every later command says what the snapshot has not`() throws {
@@ -114,7 +144,7 @@ import Testing
     let restored = try workspace.restore("img@1", to: folder.path("out"))
     #expect(
       Set(restored.skipped.map { printable($0.path) }) == [
-        "out/etc/dir", "out/etc/fifo", "out/etc/file", "out/etc/link",
+        "out/etc/dir", "out/etc/fifo", "out/etc/file", "out/etc/link", "out/etc/named",
       ])
     var pack = PackRequest("img@1")
     pack.output = folder.path("packed.cpio.gz")

@@ -115,6 +115,9 @@ import Testing
     let workspace = try Workspace.test(folder)
     _ = try workspace.snapshot("img")
     try shell("ln -s \"$1/store/packs\" \"$1/door\"", folder.path)
+    var inside = PackRequest("img")
+    inside.output = tree(folder) + "/etc/packed"
+    #expect(throws: ImageError.self) { _ = try workspace.pack(inside) }
     for place in ["store/out", "store/refs/img/out", "door/out", "door/deep/er/out"] {
       #expect(throws: ImageError.self, "\(place)") {
         _ = try workspace.restore("img", to: folder.path(place))
@@ -149,10 +152,13 @@ import Testing
     let workspace = try Workspace.test(folder)
     let token = "8f0e1d2c3b4a5968"
     try shell(
-      "cd \"$1\"; echo t > .imgstore-\(token)-7; echo mine > .imgstore-mine; mkdir .imgstore-\(token)d",
+      """
+      cd "$1"; echo t > .imgstore-\(token)-7; echo mine > .imgstore-mine; mkdir .imgstore-\(token)d
+      echo p > .b.tgz.\(token).imgstore-part
+      """,
       tree(folder))
     let snapshot = try workspace.snapshot("img").committed
-    #expect(snapshot.snapshot.notes.map(\.kind) == [.ownFiles, .ownFiles])
+    #expect(snapshot.snapshot.notes.map(\.kind) == [.ownFiles, .ownFiles, .ownFiles])
     let reader = try workspace.reader(of: snapshot)
     let names = try reader.children(of: try reader.require("/img/rootimg")).map(\.path.last)
     #expect(names.count == 2, "etc and .imgstore-mine")

@@ -124,7 +124,7 @@ import Testing
         cd "$1"; echo a > a; btrfs subvolume create home >/dev/null; echo data > home/u
         btrfs subvolume create usr >/dev/null; echo bin > usr/bin; btrfs property set usr ro true
         mkdir .snapshots; btrfs subvolume snapshot -r . .snapshots/1 >/dev/null
-        touch db; chattr +C db; echo rows > db
+        touch db; chattr +C db; echo rows > db; sleep 0.2
         """, tree(folder))
       let first = try workspace.snapshot("img").committed.snapshot
       func noted(_ kind: Snapshot.Note.Kind) -> [String] {
