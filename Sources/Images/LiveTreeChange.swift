@@ -63,9 +63,13 @@ extension Workspace {
       ) {
         try resolver.resolve($0)
       }
-      let (remaining, proof) = try diffLive(recorded)
+      let (differences, proof, source) = try lookAtLive(recorded)
+      let (remaining, limits) = try splitLimits(
+        differences, target.pieces, source, outcome.report, LiveLimits(self),
+        isFromTarget: true)
+      outcome.limits = limits
       try settle(syncs)
-      if let problem = outcome.report.problems.first {
+      if let problem = outcome.report.problems.first(where: { !$0.isAttribute }) {
         throw ImageError(printable(problem.path), problem.what)
       }
       let inside = path.bytes + [0x2f]
