@@ -63,9 +63,9 @@ extension Workspace {
       ) {
         try resolver.resolve($0)
       }
-      let (differences, proof, source) = try lookAtLive(recorded)
+      let (differences, proof, objects) = try lookAtLive(recorded)
       let (remaining, limits) = try splitLimits(
-        differences, target.pieces, source, outcome.report, LiveLimits(self),
+        differences, target.pieces, objects, outcome.report, LiveLimits(self),
         isFromTarget: true)
       outcome.limits = limits
       try settle(syncs)

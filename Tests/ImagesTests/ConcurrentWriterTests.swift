@@ -205,18 +205,18 @@ import XCAT
     _ = try workspace.define("img", ["osdistroname=two", "pkgdir=/install/two"])
     try shell("echo new >\"$1/img/rootimg/f\"", folder.path("root"))
     let options = workspace.options
+    let tables = TableFiles(
+      kernel, directory: Array(folder.path("store/xcat").utf8), mayCreate: false)
+    let change = RowChange(
+      schema: .osimage, key: ["imagename": "img"], columns: ["osdistroname": "precious"],
+      keepsOtherColumns: true)
     let files = FaultyFileSystem(
-      .before(0, "syncFileSystem") {
-        let other = try? Workspace(options) { _ in }
-        _ = try? other?.define("img", ["osdistroname=precious"])
-      })
+      .before(0, "syncFileSystem") { _ = try? tables.apply([change]) })
     let outcome = try Workspace(options, fileSystem: files) { _ in }.revert("img@1")
     #expect(files.isHit && !outcome.isExact)
     #expect(
       outcome.apply.report.problems.map { String(decoding: $0.path, as: UTF8.self) }
         == ["osimage img"])
-    let tables = TableFiles(
-      kernel, directory: Array(folder.path("store/xcat").utf8), mayCreate: false)
     let now = try #require(try tables.definition(of: "img"))
     #expect(now.osimage["osdistroname"] == "precious")
     #expect(now.linuximage["pkgdir"] == "/install/one")

@@ -36,7 +36,7 @@ import Testing
     let (outcome, folder) = try restored(
       .always("setOwner", code),
       "echo a >f; echo b >s; mkdir d; chown 7:8 f s d; chmod 6755 s; chmod 751 d; chmod 640 f")
-    #expect(outcome.report.problems.allSatisfy(\.isAttribute))
+    #expect(outcome.report.problems.allSatisfy { $0.isAttribute })
     #expect(Set(outcome.report.problems.map(\.path)).count == 3)
     #expect(try String(contentsOfFile: folder.path("out/f"), encoding: .utf8) == "a\n")
     #expect(try mode(folder.path("out/f")) == 0o640)
