@@ -78,12 +78,14 @@ import Testing
     process.arguments = ["-c", holder, "holder", tree, folder.path("other")]
     let output = Pipe()
     process.standardOutput = output
-    process.standardInput = Pipe()
+    let input = Pipe()
+    process.standardInput = input
     process.standardError = FileHandle.nullDevice
     try process.run()
     _ = output.fileHandleForReading.availableData
     defer {
-      process.terminate()
+      // The end of its input ends it: signals may be blocked here.
+      try? input.fileHandleForWriting.close()
       process.waitUntilExit()
     }
     let outcome = try workspace.revert("img@1", dryRun: true)
