@@ -155,9 +155,8 @@ final class AttributeWriter {
     var dropped: UInt16 = 0
     if !owner.hasUser, entry.kind != .directory { dropped |= entry.mode & 0o4000 }
     if !owner.hasGroup { dropped |= entry.mode & 0o2000 }
-    if dropped != 0 {
-      note(path, "setuid and setgid were left out, as the owner could not be set")
-    }
+    if dropped & 0o4000 != 0 { note(path, "setuid was left out, as the owner could not be set") }
+    if dropped & 0o2000 != 0 { note(path, "setgid was left out, as the group could not be set") }
     return entry.mode & ~dropped
   }
 

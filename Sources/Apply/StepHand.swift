@@ -130,6 +130,7 @@ final class StepHand {
   }
 
   private func isBlocked(_ path: [UInt8]) -> Bool {
+    if blocked.contains(path) { return true }
     var end = path.count
     while let slash = path[..<end].lastIndex(of: 0x2f) {
       if blocked.contains(Array(path[..<slash])) { return true }

@@ -147,24 +147,35 @@ extension Workspace {
   }
 
   private func requireRoom(_ need: RoomNeed) throws {
+    try requireRoom(
+      bytes: need.growthBytes, entries: need.growthEntries, on: need.file, need.path.text)
+  }
+
+  /// - Parameters:
+  ///   - bytes: how much the files of a file system will grow, at least.
+  ///   - file: lies on it.
+  /// - Throws: `ImageError` where it is full before that.
+  func requireRoom(
+    bytes: Int64, entries: Int64, on file: Descriptor, _ path: String
+  ) throws {
     // File systems that compress need less than files have, by nobody knows how much.
     let compressing: Set<UInt64> = [0x9123_683E, 0x2FC1_2FC1, 0xF2F5_2010, 0xCA45_1A4E]
-    let volume = try fileSystem.volume(of: need.file.raw)
+    let volume = try fileSystem.volume(of: file.raw)
     guard !compressing.contains(volume.type), volume.isSized else { return }
-    let freeBytes = Int64(clamping: try fileSystem.freeBytes(need.file.raw))
-    guard need.growthBytes <= freeBytes else {
+    let freeBytes = Int64(clamping: try fileSystem.freeBytes(file.raw))
+    guard bytes <= freeBytes else {
       throw ImageError(
-        need.path.text,
-        "its file system has not enough room: \(need.growthBytes) bytes more would be used, "
-          + "\(freeBytes) are free",
+        path,
+        "its file system has not enough room: \(bytes) bytes more would be used, \(freeBytes) are "
+          + "free",
         advice: "Nothing was changed; make room there, and run the command again")
     }
-    let freeNodes = Int64(clamping: try fileSystem.freeNodes(need.file.raw))
-    guard need.growthEntries <= freeNodes else {
+    let freeNodes = Int64(clamping: try fileSystem.freeNodes(file.raw))
+    guard entries <= freeNodes else {
       throw ImageError(
-        need.path.text,
-        "its file system has not enough inodes: \(need.growthEntries) more would be used, "
-          + "\(freeNodes) are free",
+        path,
+        "its file system has not enough inodes: \(entries) more would be used, \(freeNodes) are "
+          + "free",
         advice: "Nothing was changed; remove files there, and run the command again")
     }
   }

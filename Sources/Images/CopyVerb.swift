@@ -117,8 +117,12 @@ extension Workspace {
       try sync(plans.map(\.path), syncs)
       try settle(syncs)
       outcome.report.problems += try applyRows(changes)
-      let (remaining, proof) = try diffLive(
+      let (differences, proof, objects) = try lookAtLive(
         copied, attested: outcome.report.attested)
+      let (remaining, limits) = try splitLimits(
+        differences, pieces, objects, outcome.report, LiveLimits(self),
+        isFromTarget: true)
+      outcome.limits = limits
       if remaining.isEmpty, proof.capture.pieces == snapshot.pieces {
         proof.capture.saveCache(
           store.layout, key: cacheKey(image), base: copied.id, replacing: proof.cache)

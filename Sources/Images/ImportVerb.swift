@@ -211,8 +211,12 @@ extension Workspace {
       outcome.report.problems += try applyRows(rows.changes)
       try removeOldTrees(placement)
       if !placement.oldTrees.isEmpty { try sync(plans.map(\.path), syncs) }
-      let (remaining, proof) = try diffLive(
+      let (differences, proof, source) = try lookAtLive(
         committed, attested: outcome.report.attested)
+      let (remaining, limits) = try splitLimits(
+        differences, pieces.all, source, outcome.report, LiveLimits(self),
+        isFromTarget: true)
+      outcome.limits = limits
       return (committed, remaining, proof)
     }
     if remaining.isEmpty, proof.capture.pieces == committed.snapshot.pieces {

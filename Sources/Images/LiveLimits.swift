@@ -44,11 +44,12 @@ extension Workspace {
   /// Splits what still differs after a change: what could come closer, and what the file systems cannot
   /// hold.
   /// - Parameters:
-  ///   - remaining: from the live image to the target.
+  ///   - remaining: what differs, from the live image to the target.
+  ///   - isFromTarget: it leads from the target to the live image instead.
   ///   - source: has the live trees' objects.
   func splitLimits(
     _ remaining: ImageDiff, _ pieces: [Snapshot.Piece], _ source: any ObjectSource,
-    _ report: ApplyReport, _ limits: LiveLimits
+    _ report: ApplyReport, _ limits: LiveLimits, isFromTarget: Bool = false
   ) throws -> (remaining: ImageDiff, limits: [ApplyProblem]) {
     if remaining.entries.isEmpty { return (remaining, []) }
     var left = remaining
@@ -65,7 +66,9 @@ extension Workspace {
         continue
       }
       if listed.contains(change.path) { fields.remove(.links) }
-      let (reachable, reasons) = try known.reachable(fields, from: from, source, to: to)
+      let (current, wanted) = isFromTarget ? (to, from) : (from, to)
+      let (reachable, reasons) = try known.reachable(
+        fields, from: current, source, to: wanted)
       guard reachable.isEmpty else {
         left.entries.append(change)
         continue

@@ -63,9 +63,13 @@ extension Workspace {
       ) {
         try locate($0)
       }
-      let (remaining, proof) = try diffLive(recorded)
+      let (differences, proof, objects) = try lookAtLive(recorded)
+      let (remaining, limits) = try splitLimits(
+        differences, target.pieces, objects, outcome.report, LiveLimits(self),
+        isFromTarget: true)
+      outcome.limits = limits
       try settle(syncs)
-      if let problem = outcome.report.problems.first {
+      if let problem = outcome.report.problems.first(where: { !$0.isAttribute }) {
         throw ImageError(printable(problem.path), problem.what)
       }
       let inside = old.path + [0x2f]

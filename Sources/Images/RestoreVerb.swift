@@ -51,6 +51,15 @@ extension Workspace {
       var planner = Planner(target: try store(), live: try store())
       return try planner.plan(name: place.name, current: nil, wanted: found.entry)
     }()
+    // What a sparse file needs stands in its hole map; what is replaced gives room.
+    if !overwriting {
+      let bytes = plan.files.reduce(Int64(0)) { sum, step in
+        step.entry.holes == nil ? sum &+ Int64(clamping: step.entry.sizeBytes) : sum
+      }
+      try requireRoom(
+        bytes: bytes, entries: Int64(plan.directories.count + plan.files.count),
+        on: place.directory, "destination \(destination)")
+    }
     progress.begin("restoring", totalBytes: plan.writtenBytes)
     let executor = Executor(
       fileSystem, try store(), base: place.directory,

@@ -86,7 +86,8 @@ extension Workspace {
     let start = monotonicSeconds()
     let (image, target, request) = (order.image, order.target, order.request)
     let store = try store()
-    let folders = try lockFolders(image, changedPaths(of: image, target.snapshot))
+    let folders =
+      request.isDryRun ? nil : try lockFolders(image, changedPaths(of: image, target.snapshot))
     defer { withExtendedLifetime(folders) {} }
     let notes = try notesToHonour(target.snapshot, of: image)
     try requireMounted(try mountNotes(of: image) + notes, image: image.text)

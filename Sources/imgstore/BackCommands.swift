@@ -271,3 +271,9 @@ extension TreeChange {
     }
   }
 }
+
+/// Attributes that the file system cannot hold, without those that were listed when they were set.
+func limitLines(_ apply: ApplyOutcome) -> [String] {
+  let listed = Set(apply.report.problems.lazy.filter(\.isAttribute).map(\.path))
+  return problemLines(apply.limits.filter { !listed.contains($0.path) })
+}

@@ -107,7 +107,7 @@ private final class ImportNarrator {
 extension ImportedImage {
   /// What did not come out as the bundle says.
   var problemLines: [String] {
-    var lines = imgstore.problemLines(apply.report.problems)
+    var lines = imgstore.problemLines(apply.report.problems) + limitLines(apply)
     if let remaining, !remaining.isEmpty {
       lines.append("the live image \(name) differs from the bundle: \(summary(remaining))")
     }

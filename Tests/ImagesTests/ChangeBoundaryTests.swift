@@ -1,0 +1,264 @@
+// A change reaches nothing outside of the image, can always be ended, and stops before its first step
+// where something would stop it later.
+
+import Apply
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite(.enabled(if: isRoot)) struct ChangeBoundaryTests {
+  private let folder: TemporaryFolder
+  private let workspace: Workspace
+  private var tree: String { folder.path("root/img/rootimg") }
+
+  init() throws {
+    folder = try TemporaryFolder()
+    workspace = try Workspace.test(folder)
+  }
+
+  private func stat(_ path: String) throws -> FileStat {
+    let files = KernelFileSystem.shared
+    return try files.stat(at: files.workingDirectory, Array(path.utf8), followLink: false)
+  }
+
+  private func revert(
+    _ reference: String = "img@1", _ method: ApplyMethod = .automatic
+  ) throws -> RevertOutcome {
+    var request = RevertRequest(reference)
+    request.method = method
+    return try workspace.revert(request)
+  }
+
+  // MARK: Shared inodes
+
+  @Test func `attributes of hard-linked copies stay, and so does privilege`() throws {
+    try shell(
+      "cd \"$1\"; echo s >s; chmod 600 s; echo o >o; echo u >u; chmod 4755 u; echo g >g; ln g h",
+      tree)
+    _ = try workspace.snapshot("img")
+    try shell(
+      """
+      cd "$1"; chmod 644 s; chown 7:7 o; chmod 755 u; chmod 604 g
+      cp -al "$1" "$2"
+      """, tree, folder.path("copy"))
+    let before = try ["s", "o", "u", "g", "h"].map { try stat(folder.path("copy/\($0)")) }
+    #expect(try revert("img@1", .inPlace).isExact)
+    for (name, old) in zip(["s", "o", "u", "g", "h"], before) {
+      let now = try stat(folder.path("copy/\(name)"))
+      #expect(now.mode == old.mode && now.uid == old.uid && now.modified == old.modified, "\(name)")
+    }
+    // Links inside of the tree stay links.
+    let (g, h) = (try stat(tree + "/g"), try stat(tree + "/h"))
+    #expect(g.inode == h.inode)
+    #expect(try stat(tree + "/u").inode != before[2].inode)
+  }
+
+  @Test func `owner and setuid never reach an inode that was there`() throws {
+    try shell("cd \"$1\"; echo t >t; chmod 4755 t", tree)
+    _ = try workspace.snapshot("img")
+    try shell("cd \"$1\"; chmod 755 t; chown 65534 t", tree)
+    let open = FileHandle(forUpdatingAtPath: tree + "/t")
+    let old = try stat(tree + "/t")
+    #expect(try revert("img@1", .inPlace).isExact)
+    #expect(try stat(tree + "/t").inode != old.inode)
+    try open?.seekToEnd()
+    try open?.write(contentsOf: Data("evil".utf8))
+    #expect(try String(contentsOfFile: tree + "/t", encoding: .utf8) == "t\n")
+  }
+
+  // MARK: Users of a tree
+
+  /// Whether a dry run would swap while `holder` runs; the holder prints a line when it is ready.
+  private func swaps(while holder: String) throws -> Bool {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/bin/bash")
+    process.arguments = ["-c", holder, "holder", tree, folder.path("other")]
+    let output = Pipe()
+    process.standardOutput = output
+    let input = Pipe()
+    process.standardInput = input
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    _ = output.fileHandleForReading.availableData
+    defer {
+      // The end of its input ends it: signals may be blocked here.
+      try? input.fileHandleForWriting.close()
+      process.waitUntilExit()
+    }
+    let outcome = try workspace.revert("img@1", dryRun: true)
+    return try #require(outcome.apply.methods.first).isSwap
+  }
+
+  @Test func `users in any namespace, and of any kind, keep a tree from being swapped`() throws {
+    try shell("cd \"$1\"; mkdir etc mnt; seq 100 >etc/f; head -c 100000 /dev/zero >img", tree)
+    try shell("mkdir \"$1\"", folder.path("other"))
+    _ = try workspace.snapshot("img")
+    try shell("echo x >\"$1/etc/f\"; echo y >\"$1/etc/g\"", tree)
+    #expect(try swaps(while: "echo ready; read"))
+    for holder in [
+      "unshare -m bash -c 'mount --make-rprivate /; mount --bind \"$1\" \"$2\"; echo ready; read' x \"$1\" \"$2\"",
+      "unshare -m bash -c 'mount --make-rprivate /; mount -t tmpfs none \"$1/mnt\"; echo ready; read' x \"$1\"",
+      "unshare -m bash -c 'mount --make-rprivate /; mount --bind \"$1/etc\" \"$2\"; cd \"$2\"; umount -l \"$2\"; echo ready; read' x \"$1\" \"$2\"",
+      "exec 5<\"$1/etc/f\"; echo ready; read",
+      "L=$(losetup -f --show \"$1/img\" 2>/dev/null); trap \"losetup -d $L\" EXIT; echo ready; read",
+      """
+      python3 -c 'import mmap,os,sys
+      f=os.open(sys.argv[1],os.O_RDWR); import ctypes
+      c=ctypes.CDLL(None); c.mmap.restype=ctypes.c_void_p
+      c.mmap(None,4096,3,1,f,0); os.close(f); print("ready",flush=True); sys.stdin.read()' "$1/img"
+      """,
+      """
+      python3 -c 'import socket,os,sys
+      a,b=socket.socketpair(socket.AF_UNIX); f=os.open(sys.argv[1],0)
+      socket.send_fds(a,[b"x"],[f]); os.close(f); print("ready",flush=True); sys.stdin.read()' "$1/img"
+      """,
+    ] {
+      #expect(try !swaps(while: holder), "\(holder)")
+    }
+  }
+
+  // MARK: Flags
+
+  @Test(arguments: [ApplyMethod.inPlace, .swap])
+  func `flags are part of an entry, and hinder no change`(_ method: ApplyMethod) throws {
+    try shell(
+      """
+      cd "$1"; mkdir etc prot; echo one >etc/i; chattr +i etc/i; echo log >etc/a; chattr +a etc/a
+      echo x >prot/x; echo y >prot/y; chattr +i prot; echo l >etc/l; ln etc/l etc/m; chattr +i etc/l
+      """, tree)
+    defer { _ = try? TestSupport.run("chattr", "-R", "-ia", folder.path("root")) }
+    _ = try workspace.snapshot("img")
+    try shell(
+      """
+      cd "$1"; chattr -i etc/i prot etc/l; chattr -a etc/a; echo two >etc/i; chattr +i etc/i
+      echo more >>etc/a; chattr +a etc/a; rm prot/y; echo z >prot/z; chattr +i prot/z prot; rm etc/m
+      """, tree)
+    func flags() throws -> String {
+      try shell("cd \"$1\"; lsattr -d etc/* prot prot/* | sed 's/^\\(.\\{10\\}\\)[^ ]*/\\1/'", tree)
+        .output
+    }
+    let changed = try flags()
+    #expect(try revert("img@1", method).isExact)
+    #expect(try String(contentsOfFile: tree + "/etc/i", encoding: .utf8) == "one\n")
+    #expect(try stat(tree + "/prot").flags.contains(.immutable))
+    #expect(try stat(tree + "/etc/a").flags.contains(.appendOnly))
+    #expect(try stat(tree + "/etc/m").flags.contains(.immutable))
+    #expect(try workspace.undo("img").isExact)
+    #expect(try flags() == changed)
+    #expect(try workspace.unfinished(of: "img").isEmpty)
+  }
+
+  @Test func `what cannot be changed refuses the change before its first step`() throws {
+    try shell("cd \"$1\"; echo a >f", tree)
+    _ = try workspace.snapshot("img")
+    try shell("echo b >\"$1/f\"; echo k >\"$2\"", tree, folder.path("root/img/kernel"))
+    try shell("chattr +i \"$1\"", folder.path("root/img"))
+    defer { _ = try? TestSupport.run("chattr", "-i", folder.path("root/img")) }
+    // The kernel must go, from a folder that is not the image's to change.
+    #expect(throws: ImageError.self) { try revert() }
+    #expect(try workspace.unfinished(of: "img").isEmpty)
+    #expect(try String(contentsOfFile: tree + "/f", encoding: .utf8) == "b\n")
+  }
+
+  // MARK: The end of a change
+
+  @Test func `a deep tree is removed with few descriptors, and without its links`() throws {
+    try shell(
+      """
+      python3 -c 'import os,sys; os.chdir(sys.argv[1])
+      for i in range(700): os.mkdir("d"); os.chdir("d"); open("f","w").close()' "$1"
+      ln -s / "$1/d/root"; chattr +i "$1/d/d/f"; ln "$1/d/f" "$2"; chattr +i "$1/d/f"
+      """, tree, folder.path("outside"))
+    defer { _ = try? TestSupport.run("chattr", "-i", folder.path("outside")) }
+    let files = KernelFileSystem.shared
+    let parent = try files.openDirectory(
+      at: files.workingDirectory, Array(folder.path("root/img").utf8))
+    let removed = try TreeRemover(files).remove(at: parent.raw, Array("rootimg".utf8))
+    #expect(removed == 1402)
+    #expect(!FileManager.default.fileExists(atPath: tree))
+    // The inode lives on outside, with its flag.
+    #expect(try stat(folder.path("outside")).flags.contains(.immutable))
+  }
+
+  @Test func `a change is abandoned whatever is left of it`() throws {
+    try shell("cd \"$1\"; echo a >f", tree)
+    let snapshot = try workspace.snapshot("img").committed
+    let journal = Journal(
+      operation: .revert, image: "img", started: now(), method: .automatic, target: snapshot.id,
+      before: nil, command: "revert", message: "revert to @1")
+    try workspace.store().journals.write(journal.encode(), of: ImageName("img"))
+    // Something is mounted on what the change has left.
+    let left = folder.path("root/img/.imgstore-\(journal.token)-tree0")
+    try shell("mkdir \"$1\"; mount -t tmpfs none \"$1\"", left)
+    defer { _ = try? TestSupport.run("umount", left) }
+    #expect(throws: (any Error).self) { try workspace.resume("img", .forward) }
+    let outcome = try workspace.resume("img", .abandon)
+    #expect(outcome.leftovers.count == 1)
+    #expect(try workspace.unfinished(of: "img").isEmpty)
+  }
+
+  // MARK: Other images, other places
+
+  @Test func `files outside of the image change only when that is asked for`() throws {
+    try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", folder.path("root"))
+    _ = try workspace.define("img", ["exlist=/etc/hosts"])
+    try shell("echo a >\"$1/f\"", tree)
+    _ = try workspace.snapshot("img")
+    try shell("echo two >\"$1/etc/hosts\"", folder.path("root"))
+    let hosts = folder.path("root/etc/hosts")
+    let kept = try workspace.revert("img@1")
+    #expect(!kept.isExact && kept.apply.skipped.count == 1)
+    #expect(try String(contentsOfFile: hosts, encoding: .utf8) == "two\n")
+    var request = RevertRequest("img@1")
+    request.allowed = ["/etc"]
+    #expect(try workspace.revert(request).isExact)
+    #expect(try String(contentsOfFile: hosts, encoding: .utf8) == "one\n")
+  }
+
+  @Test func `images with one folder take turns, and say so`() throws {
+    _ = try workspace.define(
+      "img2",
+      ["provmethod=netboot", "rootimgdir=/img", "profile=q", "osvers=rhels9", "osarch=x86_64"])
+    for (image, letter) in [("img", "a"), ("img2", "b")] {
+      try shell("cd \"$1\"; for i in $(seq 200); do echo $2$i >f$i; done", tree, letter)
+      _ = try workspace.snapshot(image)
+    }
+    let options = workspace.options
+    for _ in 0..<3 {
+      let exact = Monitor<[Bool]>([])
+      let next = Monitor(["img@1", "img2@1"])
+      try runThreads(2) { _ in
+        guard let reference = next.withLock({ $0.popLast() }) else { return }
+        var request = RevertRequest(reference)
+        request.method = .inPlace
+        let outcome = try Workspace(options) { _ in }.revert(request)
+        #expect(outcome.apply.remarks.count <= 1)
+        exact.withLock { $0.append(outcome.isExact) }
+      }
+      #expect(exact.withLock { $0 } == [true, true])
+      let letters = try shell("cat \"$1\"/f* | cut -c1 | sort -u | wc -l", tree).output
+      #expect(letters.trimmingCharacters(in: .whitespacesAndNewlines) == "1")
+    }
+  }
+
+  @Test func `xCAT's own lock is respected by every change of a tree`() throws {
+    try shell("cd \"$1\"; echo a >f", tree)
+    _ = try workspace.snapshot("img")
+    try shell("echo b >\"$1/f\"", tree)
+    let locks = folder.path("root/var/lock/xcat")
+    let sum = try shell("printf /img/rootimg | md5sum | cut -c1-32").output
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+    let files = KernelFileSystem.shared
+    try shell("mkdir -p \"$1\"", locks)
+    let file = try files.openFile(
+      at: files.workingDirectory, Array("\(locks)/.img.rootimg.\(sum)".utf8),
+      [.readWrite, .create])
+    #expect(try files.lock(file.raw, exclusive: true, wait: false))
+    #expect(throws: ImageError.self) { try revert() }
+    #expect(throws: ImageError.self) { try workspace.pack(PackRequest("img")) }
+    #expect(try String(contentsOfFile: tree + "/f", encoding: .utf8) == "b\n")
+  }
+}

@@ -1,0 +1,135 @@
+// File systems and users that cannot take everything: the content comes first, and what could not be set
+// is listed. A second run writes nothing again.
+
+import Apply
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct TargetLimitTests {
+  private func restored(
+    _ fault: FaultyFileSystem.Fault, _ script: String
+  ) throws -> (RestoreOutcome, TemporaryFolder) {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    try shell("cd \"$1\"; " + script, folder.path("root/img/rootimg"))
+    try FileManager.default.createDirectory(
+      atPath: folder.path("out"), withIntermediateDirectories: true)
+    _ = try workspace.snapshot("img")
+    let files = FaultyFileSystem(fault)
+    let outcome = try Workspace(workspace.options, fileSystem: files) { _ in }
+      .restore("img", to: folder.path("out"))
+    #expect(files.isHit)
+    return (outcome, folder)
+  }
+
+  private func mode(_ path: String) throws -> UInt16 {
+    let files = KernelFileSystem.shared
+    return try files.stat(at: files.workingDirectory, Array(path.utf8), followLink: false).mode
+  }
+
+  @Test(
+    .enabled(if: isRoot),
+    arguments: [SystemError.Code.notPermitted, .invalid, .overflow, .notSupported])
+  func `a refused owner costs neither content nor mode`(_ code: SystemError.Code) throws {
+    let (outcome, folder) = try restored(
+      .always("setOwner", code),
+      "echo a >f; echo b >s; mkdir d; chown 7:8 f s d; chmod 6755 s; chmod 751 d; chmod 640 f")
+    #expect(outcome.report.problems.allSatisfy { $0.isAttribute })
+    #expect(Set(outcome.report.problems.map(\.path)).count == 3)
+    #expect(try String(contentsOfFile: folder.path("out/f"), encoding: .utf8) == "a\n")
+    #expect(try mode(folder.path("out/f")) == 0o640)
+    #expect(try mode(folder.path("out/d")) == 0o751)
+    // Setuid and setgid are not given to another owner.
+    #expect(try mode(folder.path("out/s")) == 0o755)
+  }
+
+  @Test(arguments: [("setXattr", SystemError.Code.notSupported), ("setMode", .notPermitted)])
+  func `other refused attributes cost no content`(_ name: String, _ code: SystemError.Code) throws {
+    let (outcome, folder) = try restored(
+      .always(name, code), "echo a >f; setfattr -n user.x -v 1 f; chmod 640 f")
+    #expect(outcome.report.problems.contains { $0.isAttribute })
+    #expect(try String(contentsOfFile: folder.path("out/f"), encoding: .utf8) == "a\n")
+  }
+
+  @Test(arguments: [SystemError.Code.tooManyLinks, .crossDevice, .notPermitted])
+  func `where links are refused there are copies`(_ code: SystemError.Code) throws {
+    let (outcome, folder) = try restored(
+      .always("link", code), "mkdir d; echo a >f; ln f g; ln f d/h; ln -s x l; cp -al l l2")
+    #expect(outcome.report.problems.count == 3)
+    for name in ["f", "g", "d/h"] {
+      #expect(try String(contentsOfFile: folder.path("out/\(name)"), encoding: .utf8) == "a\n")
+    }
+  }
+
+  @Test func `names that the file system takes for one are refused, not merged`() throws {
+    // Where a name is taken already in an empty place, the file system folds cases.
+    let (outcome, folder) = try restored(
+      .always("makeDirectory", .exists), "mkdir d; echo a >d/f; echo b >g")
+    let paths = outcome.report.problems.map { String(decoding: $0.path, as: UTF8.self) }
+    #expect(paths.contains("out/d") && paths.contains("out/d/f"))
+    #expect(!FileManager.default.fileExists(atPath: folder.path("out/d/f")))
+  }
+
+  /// Mounts an image file of a file system; unmounts in the end.
+  private func onVolume(
+    _ make: String, _ body: (TemporaryFolder, Workspace, String) throws -> Void
+  ) throws {
+    let folder = try TemporaryFolder()
+    let tree = folder.path("root/img/rootimg")
+    let workspace = try Workspace.test(folder)
+    let disk = folder.path("disk")
+    try shell("truncate -s 80M \"$1\"; \(make) \"$1\" >/dev/null 2>&1", disk)
+    try shell("mount -o loop \"$1\" \"$2\"; rm -rf \"$2/lost+found\"", disk, tree)
+    defer { _ = try? TestSupport.run("umount", tree) }
+    try body(folder, workspace, tree)
+  }
+
+  @Test(.enabled(if: isRoot))
+  func `whole seconds and larger blocks are listed once, and nothing is written again`() throws {
+    try onVolume("mkfs.ext4 -q -b 4096 -I 128") { folder, workspace, tree in
+      // A snapshot of a finer file system.
+      let fine = folder.path("fine")
+      try shell(
+        """
+        mkdir "$2"; mount -t tmpfs none "$2"; cd "$2"; mkdir etc; echo a >etc/a; ln -s a etc/l
+        umount "$1"; mount --bind "$2" "$1"
+        """, tree, fine)
+      _ = try workspace.snapshot("img")
+      try shell("umount \"$1\"; mount -o loop \"$2\" \"$1\"", tree, folder.path("disk"))
+      let first = try workspace.revert("img@1")
+      #expect(!first.isExact && !first.limits.isEmpty)
+      #expect(first.remaining?.isEmpty == true)
+      let second = try workspace.revert("img@1")
+      #expect(second.apply.report.writtenFiles == 0)
+      #expect(second.apply.report.changedAttributes == 0)
+      #expect(second.limits.count == first.limits.count)
+      #expect(try workspace.status("img").isClean)
+      _ = try TestSupport.run("umount", fine)
+    }
+  }
+
+  @Test(.enabled(if: isRoot))
+  func `a label that came later stays, and a swap takes it away`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    let tree = folder.path("root/img/rootimg")
+    try shell("cd \"$1\"; mkdir etc; echo a >etc/a; echo b >etc/b", tree)
+    _ = try workspace.snapshot("img")
+    try shell(
+      "find \"$1\" -exec setfattr -h -n security.selinux -v system_u:object_r:etc_t:s0 {} +", tree)
+    try shell("echo c >\"$1/etc/b\"", tree)
+    var request = RevertRequest("img@1")
+    request.method = .inPlace
+    let first = try workspace.revert(request)
+    #expect(first.remaining?.isEmpty == true && !first.limits.isEmpty)
+    #expect(try String(contentsOfFile: tree + "/etc/b", encoding: .utf8) == "b\n")
+    let second = try workspace.revert(request)
+    #expect(second.apply.report.writtenFiles == 0 && !second.limits.isEmpty)
+    request.method = .swap
+    #expect(try workspace.revert(request).isExact)
+  }
+}
