@@ -110,7 +110,7 @@ struct Export: ParsableCommand {
     }
     let missing = outcome.missing.map { "\($0.path) is not in the bundle: \($0.why)" }
     if complete, !dryRun, !missing.isEmpty { throw DoneWithProblems(lines: missing) }
-    if !common.quiet { for line in missing { Terminal.remark(line) } }
+    if !common.quiet { for line in outcome.remarks + missing { Terminal.remark(line) } }
   }
 
   private func describe(_ outcome: ExportOutcome, _ destination: String) -> [String] {
