@@ -24,8 +24,11 @@ public final class CpioWriter {
     else {
       throw ArchiveError(
         member: member.path,
-        "no cpio archive can hold this name: it is empty, over \(CpioForm.maxNameBytes) bytes, "
-          + "has a NUL, or is the end mark")
+        member.path == CpioForm.endMark
+          ? "no cpio archive can hold this name, which is the mark of an archive's end: rename it, or "
+            + "use the method tar"
+          : "no cpio archive can hold this name: it is empty, over \(CpioForm.maxNameBytes) bytes, or "
+            + "has a NUL")
     }
     var target: [UInt8] = []
     var device: (major: UInt32, minor: UInt32) = (0, 0)

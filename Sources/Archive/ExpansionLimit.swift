@@ -17,8 +17,9 @@ public struct ExpansionLimit: Sendable, Equatable {
   /// images that are mostly holes reach 100 or so; deflate's own limit is 1032. A gigabyte is a
   /// second of work, and what a large file of zeros in a small bundle may take.
   public static let standard = ExpansionLimit(ratio: 500, freeBytes: 1 << 30)
-  /// Holes of sparse files are hashed and not written: 64 GiB are a minute of work.
-  public static let holes = ExpansionLimit(ratio: 500, freeBytes: 64 << 30)
+  /// Holes of sparse files in a tree cost nothing, but no file system that is common holds a file of
+  /// more than 16 TiB.
+  public static let holes = ExpansionLimit(ratio: 500, freeBytes: 16 << 40)
   public static let none = ExpansionLimit(ratio: .max, freeBytes: .max)
 
   /// Whether so many plain bytes may come of so many compressed ones.

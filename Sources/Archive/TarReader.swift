@@ -102,6 +102,13 @@ public final class TarReader {
     return count
   }
 
+  /// Goes on at an offset of a sparse member's content, over a hole.
+  public func skipHole(upTo offset: UInt64) {
+    guard let sparse, offset > position, offset <= sparse.sizeBytes else { return }
+    let part = sparse.parts[partIndex...].first { $0.upperBound > position }
+    position = min(offset, max(part?.lowerBound ?? sparse.sizeBytes, position))
+  }
+
   private func readStored(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
     let wanted = Int(min(left, UInt64(target.count)))
     if wanted == 0 { return 0 }

@@ -51,9 +51,16 @@ struct BundleExpansion {
       try preparation.targets.check(member.path, role: member.role, member: member.name)
       guard bundled.isFolder(member.name) else { throw notThere(member.name) }
       for name in bundled.names(below: member.name) { used.insert("\(member.name)/\(name)") }
+      // xCAT makes a kit's scripts executable where they lie, too.
+      let scripts = member.role == ImageFiles.kit ? "\(member.name)/other_files/" : nil
       add(
         member.role, member.path,
-        try bundled.tree(member.name, into: preparation.session, owner: owner))
+        try bundled.tree(
+          member.name, into: preparation.session, owner: owner,
+          mode: { name, mode in
+            scripts.map { name.hasPrefix($0) } == true && BundleExpansion.isScript(name)
+              ? 0o755 : mode
+          }))
     case .mergedFolder: try placeMerged(member)
     }
   }
@@ -127,8 +134,7 @@ struct BundleExpansion {
   mutating func placeKit(_ kit: BundleMember) throws {
     let install = preparation.targets.install
     for name in bundled.names(below: "\(kit.name)/other_files") {
-      let top = name.split(separator: "/").first.map { $0.lowercased() } ?? ""
-      guard !top.hasPrefix("."), !top.hasSuffix(".env"), !top.hasSuffix(".exlist") else { continue }
+      guard BundleExpansion.isScript("other_files/\(name)") else { continue }
       let path = install.appending("postscripts").appending(name)
       try copy("\(kit.name)/other_files/\(name)", path, ImageFiles.kit, mode: 0o755)
     }
@@ -148,12 +154,41 @@ struct BundleExpansion {
     remarks.append("plugins of the kit \(kit.path.lastComponentText) are in: restart xcatd")
   }
 
+  /// xCAT takes for scripts what lies in a kit's other_files, but for some names at its top.
+  private static func isScript(_ name: String) -> Bool {
+    guard
+      let inside = name.split(separator: "/").drop(while: { $0 != "other_files" }).dropFirst()
+        .first?.lowercased()
+    else { return false }
+    return !inside.hasPrefix(".") && !inside.hasSuffix(".env") && !inside.hasSuffix(".exlist")
+  }
+
+  /// Places a copy of a kit's file. A link is placed as what it leads to, since xCAT's `cp -rf` of a
+  /// folder keeps it, and its target need not lie next to the copy.
   private mutating func copy(
     _ name: String, _ path: AbsolutePath, _ role: String, mode: UInt16
   ) throws {
-    guard let item = bundled.entries[name], case .file = item.content,
-      var entry = item.entry(name: [], owner: owner)
-    else { return }
+    guard let item = bundled.entries[name] else { return }
+    var source = item
+    if case .symlink = item.content {
+      guard let target = bundled.target(ofLink: name) else {
+        remarks.append(
+          "the link \(name) leads to no file of the bundle: \(path.text) was not placed")
+        return
+      }
+      // A folder that is reached by a link: each of its files.
+      if bundled.isFolder(target) {
+        for inner in bundled.names(below: target) {
+          try copy("\(target)/\(inner)", path.appending(inner), role, mode: mode)
+        }
+        return
+      }
+      guard let file = bundled.entries[target] else { return }
+      source = file
+    }
+    guard case .file = source.content, var entry = source.entry(name: [], owner: owner) else {
+      return
+    }
     entry.mode = mode
     try preparation.targets.check(path, role: role, member: name)
     add(role, path, entry)
@@ -181,33 +216,15 @@ struct BundleExpansion {
 
   /// No two contents in one place, and no file below another.
   private mutating func checkTargets() throws {
-    var owners: [AbsolutePath: Snapshot.Piece] = [:]
-    var kept: [Snapshot.Piece] = []
-    for piece in pieces {
-      guard let path = AbsolutePath(piece.path) else { continue }
-      if let other = owners[path] {
-        guard other.entry.content == piece.entry.content else {
-          throw BundleError(
-            "manifest.xml", "two files have the same path \(path.text), and differ",
-            advice: "Nothing was imported; do not trust this bundle")
-        }
-        continue
-      }
-      owners[path] = piece
-      kept.append(piece)
+    let paths = pieces.compactMap { piece in
+      AbsolutePath(piece.path).map { PlacedContent(path: $0, content: piece.entry.content) }
     }
-    for path in owners.keys {
-      var above = path.parent
-      while !above.components.isEmpty {
-        if owners[above] != nil {
-          throw BundleError(
-            "manifest.xml", "\(path.text) would lie below \(above.text), which is another member",
-            advice: "Nothing was imported; do not trust this bundle")
-        }
-        above = above.parent
-      }
+    do throws(PlacementConflict) {
+      let isFirst = try BundlePlacement.check(paths)
+      pieces = zip(pieces, isFirst).filter { $0.1 }.map { $0.0 }
+    } catch {
+      throw BundleError("manifest.xml", error.finding, advice: BundleError.distrust)
     }
-    pieces = kept
   }
 
   // MARK: Small things

@@ -15,6 +15,8 @@ import XCAT
 enum EmptyStateFinding: Equatable {
   /// The image's folder has neither tree nor kernel nor packed image.
   case noImageFiles(path: [UInt8], detail: String)
+  /// `rootimgdir` names no folder; the reason names its value.
+  case noFolder(reason: String)
   /// A tree of the latest snapshot does not exist, or is no directory.
   case treeMissing(path: [UInt8])
   /// A tree that the latest snapshot has files in is an empty directory, or all there is of the image is
@@ -27,6 +29,7 @@ enum EmptyStateFinding: Equatable {
 
   var path: [UInt8] {
     switch self {
+    case .noFolder: Array("the definition".utf8)
     case .noImageFiles(let path, _), .treeMissing(let path), .treeEmpty(let path),
       .mostlyUnreadable(let path, _), .mostlyGone(let path, _, _):
       path
@@ -35,6 +38,7 @@ enum EmptyStateFinding: Equatable {
 
   var reason: String {
     switch self {
+    case .noFolder(let reason): reason
     case .noImageFiles(_, let detail):
       "has neither a root tree (rootimg/) nor a kernel nor a packed image"
         + (detail.isEmpty ? "" : " (\(detail))")
@@ -52,6 +56,9 @@ enum EmptyStateCheck {
   /// Returns what is wrong with the live state; nil where it is worth a snapshot.
   /// - Parameter latest: the latest snapshot of the image; nil for the first one.
   static func finding(_ live: LiveImage, latest: Snapshot?) -> EmptyStateFinding? {
+    if let fault = ImageFiles.rootDirectoryFault(live.definition) {
+      return .noFolder(reason: fault)
+    }
     if let note = live.notes.first(where: { $0.kind == .noImageFiles }) {
       return .noImageFiles(path: note.path, detail: note.detail)
     }

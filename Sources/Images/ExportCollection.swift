@@ -129,6 +129,11 @@ struct ExportCollection {
         missing.append(MissingFile(path: needed.path.text, why: needed.why))
       }
     }
+    if let target = definition.linuximage["boottarget"] {
+      remarks.append(
+        "boottarget names the row '\(printable(target.utf8))' of the table boottarget, which no bundle "
+          + "holds: copy it with tabdump and tabrestore")
+    }
     for problem in closure.problems { remarks.append(problem.error.statement) }
     if request.isComplete {
       for media in closure.media {

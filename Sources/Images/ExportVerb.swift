@@ -61,12 +61,17 @@ extension Workspace {
     func outcome(_ path: String?, _ sizeBytes: UInt64) -> ExportOutcome {
       ExportOutcome(
         snapshot: snapshot, destination: path, sizeBytes: sizeBytes, contentBytes: contentBytes,
-        members: members, missing: collection.missing, remarks: collection.remarks,
+        members: members, missing: collection.missing,
+        remarks: collection.remarks
+          + (sizeBytes == 0
+            ? [] : ExportCheck.remarks(contentBytes: contentBytes, sizeBytes: sizeBytes)),
         isDryRun: request.isDryRun, seconds: monotonicSeconds() - start)
     }
+    let manifest = try layout.manifest.render()
+    try ExportCheck(layout, files).run(
+      manifest: Array(manifest), install: collection.install)
     if request.isDryRun { return outcome(try destination(request, layout), 0) }
     report(.writing(image: snapshot.snapshot.image))
-    let manifest = try layout.manifest.render()
     let written = try write(request, layout) { sink in
       try BundleWriter(store, progress: progress, cache: cache).write(
         folder: layout.folder, manifest: manifest, files: files.map(\.file),

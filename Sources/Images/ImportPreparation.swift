@@ -116,7 +116,16 @@ struct ImportPreparation {
       yielding: expansion.yielding,
       rows: try PreparedRows(renamed, litefile: bundled.litefile, self), facts: facts,
       entryCount: expansion.entryCount, treeBytes: expansion.treeBytes,
-      remarks: expansion.remarks, notes: expansion.notes)
+      remarks: expansion.remarks + Self.remarks(on: renamed), notes: expansion.notes)
+  }
+
+  /// What the definition names in tables that no bundle holds.
+  private static func remarks(on manifest: Manifest) -> [String] {
+    guard let target = manifest.linuximage["boottarget"] else { return [] }
+    return [
+      "boottarget names the row '\(printable(target.utf8.prefix(255)))' of the table boottarget, which "
+        + "no bundle holds: copy it with tabdump and tabrestore"
+    ]
   }
 
   /// An install image needs the distribution's media, which no bundle holds.

@@ -1,8 +1,8 @@
 // Where an import may write, and what it finds there.
 //
 // 1. A path that a manifest chose lies below an allowed folder: the install folder, what the
-//    administrator adds, and for lists xCAT's own share. Below that folder no symbolic link is
-//    followed: a bundle writes where bundles may.
+//    administrator adds, and for lists xCAT's own share. Below that folder only the administrator's
+//    own links are followed (`ImportLinks`): a bundle writes where bundles may.
 // 2. Another image's files are not overwritten unless the import may replace.
 
 import Ingest
@@ -15,6 +15,7 @@ struct ImportTargets {
   let workspace: Workspace
   let install: AbsolutePath
   let allowed: [AbsolutePath]
+  private let links: ImportLinks
 
   static let sharedLists = folder("opt", "xcat", "share", "xcat")
   static let plugins = folder("opt", "xcat", "lib", "perl", "xCAT_plugin")
@@ -34,6 +35,27 @@ struct ImportTargets {
       }
       return path
     }
+    links = ImportLinks(
+      fileSystem: workspace.fileSystem, root: workspace.resolver.root,
+      imported: try ImportTargets.importedPaths(workspace))
+  }
+
+  /// Trees, kits and links that the newest snapshot of each image has.
+  private static func importedPaths(_ workspace: Workspace) throws -> Set<AbsolutePath> {
+    guard let store = try? workspace.store() else { return [] }
+    var paths: Set<AbsolutePath> = []
+    for image in try store.refs.images() {
+      guard let latest = try? store.refs.latestReadable(of: image) else { continue }
+      for piece in latest.snapshot.pieces {
+        let isFromBundle = [ImageFiles.extra, ImageFiles.closure, ImageFiles.kit].contains(
+          piece.role)
+        guard piece.entry.kind == .directory || piece.entry.kind == .symlink && isFromBundle,
+          !PieceRequest.isTargetRole(piece.role), let path = AbsolutePath(piece.path)
+        else { continue }
+        paths.insert(path)
+      }
+    }
+    return paths
   }
 
   /// The allowed folder that holds a path; nil where there is none.
@@ -88,27 +110,16 @@ struct ImportTargets {
     let top =
       folders.filter { path.isInside($0) && path != $0 }
       .max { $0.components.count < $1.components.count } ?? install
-    let place = try workspace.resolver.resolve(top, create: create)
-    let fileSystem = workspace.fileSystem
-    if create, try fileSystem.statIfPresent(at: place.directory.raw, place.name) == nil {
-      try fileSystem.makeDirectory(at: place.directory.raw, place.name, mode: 0o755)
+    do {
+      return try links.resolve(path, below: top, create: create)
+    } catch let refusal as ImportLinks.Refusal {
+      throw ImageError(
+        "target \(path.text)",
+        "is reached through a symbolic link below \(top.text), \(refusal.link.text): \(refusal.reason)",
+        advice:
+          "Let root own the link and its folder, which nobody else may write to, or replace it by a "
+          + "folder or a bind mount, and import again")
     }
-    let root = try fileSystem.openDirectory(at: place.directory.raw, place.name)
-    let inside = AbsolutePath(components: Array(path.components.dropFirst(top.components.count)))
-    do throws(SystemError) {
-      return try PathResolver(fileSystem, root: root)
-        .resolve(inside, followLinks: false, followLast: false, create: create)
-    } catch {
-      guard error.code == .loop else { throw error }
-      throw linkError(path)
-    }
-  }
-
-  private func linkError(_ path: AbsolutePath) -> ImageError {
-    ImageError(
-      "target \(path.text)", "is reached through a symbolic link, or is one",
-      advice: "A bundle is not written through links: replace the link by a folder, or a bind "
-        + "mount, and import again")
   }
 
   /// A target can be reached, as far as it is there already, and nothing of another kind is there.
@@ -118,9 +129,11 @@ struct ImportTargets {
       guard
         let stat = try workspace.fileSystem.statIfPresent(at: place.directory.raw, place.name)
       else { return }
-      if stat.kind == .symlink, piece.entry.kind != .symlink { throw linkError(path) }
       let isTree = piece.entry.kind == .directory
-      guard (stat.kind == .directory) == isTree, stat.kind == .file || stat.kind == piece.entry.kind
+      // A link in the place of a file is replaced by the file; nothing is written through it.
+      let isReplaced = stat.kind == .file || stat.kind == .symlink
+      guard (stat.kind == .directory) == isTree,
+        stat.kind == piece.entry.kind || isReplaced && !isTree
       else {
         throw ImageError(
           "target \(path.text)",
@@ -152,6 +165,19 @@ struct ImportTargets {
         continue
       }
       try checkReachable(piece, path)
+      if piece.entry.kind == .file, let there = now[piece.path], there.entry.kind == .symlink {
+        if let target = linkedFile(there, now), target.last?.entry.content == piece.entry.content {
+          // What the link leads to is what the bundle has: the link stays.
+          var link = there
+          link.role = piece.role
+          all.append(link)
+          all += target.filter { other in !prepared.pieces.contains { $0.path == other.path } }
+          continue
+        }
+        remarks.append(
+          "\(path.text) was a symbolic link; the bundle's file takes its place, and what the link leads "
+            + "to stays as it is")
+      }
       all.append(piece)
     }
     // A bundle without the tree says nothing of it: generated images keep theirs.
@@ -162,7 +188,24 @@ struct ImportTargets {
           + "replace the imported root image")
       all.append(piece)
     }
+    var seen: Set<[UInt8]> = []
+    all = all.filter { seen.insert($0.path).inserted }
     return (all.sorted { precedes($0.path, $1.path) }, remarks)
+  }
+
+  /// The pieces that a link leads to, over other links; nil where the last is no file.
+  private func linkedFile(
+    _ link: Snapshot.Piece, _ pieces: [[UInt8]: Snapshot.Piece]
+  ) -> [Snapshot.Piece]? {
+    var chain: [Snapshot.Piece] = []
+    var path = link.path
+    while let next = pieces.values.first(where: { $0.role == PieceRequest.targetRole(of: path) }) {
+      chain.append(next)
+      guard next.entry.kind == .symlink else { break }
+      guard chain.count < 40 else { return nil }
+      path = next.path
+    }
+    return chain.last?.entry.kind == .file ? chain : nil
   }
 
   // MARK: Originals
@@ -178,7 +221,7 @@ struct ImportTargets {
     for piece in pieces where piece.entry.kind == .file {
       guard let path = AbsolutePath(piece.path),
         let there = live.capture.pieces.first(where: { $0.path == piece.path }),
-        there.entry.kind == .file, there.entry.content != piece.entry.content
+        [.file, .symlink].contains(there.entry.kind), there.entry.content != piece.entry.content
       else { continue }
       let place = try resolve(path, create: false)
       let fileSystem = workspace.fileSystem

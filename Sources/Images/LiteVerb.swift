@@ -151,15 +151,10 @@ extension Workspace {
 
   /// The image's rows, by file, as liteimg takes them.
   private func liteRows(_ source: PackSource) throws -> [LiteFile] {
-    let rows = try LitefileRows.of(
+    var rows = try LitefileRows.of(
       image: source.image.text, groups: source.definition.osimage["groups"] ?? "", tables()
     )
     .map { LiteFile(file: $0.file, options: $0.options) }
-    guard !rows.isEmpty else {
-      throw ImageError.sentence(
-        "There are no files to sync for \(source.image).  You have to have some files read/write "
-          + "filled out in the synclist table.", advice: "Add rows with 'tabedit litefile'")
-    }
     var faults = LiteOptions.faults(rows)
     for row in rows
     where AbsolutePath(row.file)?.components.isEmpty ?? true
@@ -174,6 +169,11 @@ extension Workspace {
     if let first = faults.first {
       for fault in faults.dropFirst() { tell("\(fault.finding)") }
       throw ImageError.sentence(first.finding, advice: first.advice)
+    }
+    // xCAT gives each image without a row for it this one (litetree.pm, mergeArrays).
+    if !rows.contains(where: { $0.file == "/etc/mtab" }) {
+      rows.append(LiteFile(file: "/etc/mtab", options: "link"))
+      rows.sort { $0.file.utf8.lexicographicallyPrecedes($1.file.utf8) }
     }
     return rows
   }

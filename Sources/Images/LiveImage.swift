@@ -130,7 +130,8 @@ extension Workspace {
       definition, installDirectory: try installDirectory(try tables()))
     return Snapshot.Note(
       .noImageFiles, path: folder?.bytes ?? [0x2f],
-      detail: folder == nil ? "rootimgdir is not set" : "")
+      detail: folder == nil
+        ? ImageFiles.rootDirectoryFault(definition) ?? "rootimgdir is not set" : "")
   }
 
   /// The stat cache, where the snapshot that it relies on, or one with the same pieces, is still

@@ -22,6 +22,8 @@ extension Workspace {
     for content in tree.view.newContents { try session.addBlob(content) }
     try session.withWorker { worker in
       for object in tree.view.newObjects { try worker.add(object.kind, object.id, object.bytes) }
+      // Without entries a tree is read while a directory is filled, whoever encoded it first.
+      _ = try Tree.encode([]) { try worker.add($0.kind, $0.id, $0.bytes) }
     }
     let lock = try lock(source.image, store)
     let folders = try lockFolders(source.image, [path], locksTree: false)

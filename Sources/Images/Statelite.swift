@@ -111,11 +111,13 @@ enum Statelite {
   ) throws -> [String] {
     var remarks = try undo(&tree)
     try tree.change { $0.put(links, .directory(mode: 0o755)) }
+    var copies: UInt64 = 0
     for row in rows {
       if row.option.contains("link") {
         remarks += try link(row, in: &tree)
       } else {
-        try copy(row, in: &tree)
+        copies += 1
+        try copy(row, number: copies, in: &tree)
       }
     }
     try tree.change { $0.put(treePath(saved), .file(text(of: rows, image: image), mode: 0o644)) }
@@ -162,11 +164,13 @@ enum Statelite {
     return []
   }
 
-  private static func copy(_ row: LiteFile, in tree: inout EditedTree) throws {
+  private static func copy(
+    _ row: LiteFile, number: UInt64, in tree: inout EditedTree
+  ) throws {
     let path = treePath(row.file)
     if try tree.resolve(path)?.entry == nil { try tree.change { $0.put(path, empty(row)) } }
     guard let entry = try tree.find(path) else { return }
-    try tree.change { $0.put(originals + path, .stored(entry)) }
+    try tree.change { $0.put(originals + path, .copied(entry, number: number)) }
   }
 
   private static func joined(_ path: TreePath) -> [UInt8] {

@@ -193,8 +193,10 @@ private struct Reading: ~Copyable {
           try noteHoles(sparse.holeBytes)
           entry.holes = try store(sparse)
         }
-        let blob = try ingest(member.path, member.sizeBytes) { try tar.read($0) }
-        entry.content = .file(blob: blob.id)
+        let blob =
+          try ingestSparse(member, tar)
+          ?? ingest(member.path, member.sizeBytes) { try tar.read($0) }.id
+        entry.content = .file(blob: blob)
       default: break
       }
       guard let place = try tree.add(member.path, entry), isPending else { continue }
@@ -291,6 +293,28 @@ private struct Reading: ~Copyable {
   }
 
   // MARK: Content
+
+  /// A member with so much in holes that a capture of it would have a sparse id; nil for another.
+  private mutating func ingestSparse(_ member: TarMember, _ tar: TarReader) throws -> Digest? {
+    guard let sparse = member.sparse, sparse.holeBytes > SparseHash.minHoleBytes else {
+      return nil
+    }
+    let ranges = HoleReader.ranges(between: sparse.holes, sizeBytes: sparse.sizeBytes)
+    var ingester = SparseIngester(KernelFileSystem.shared, worker: worker)
+    let id = try ingester.ingest(ranges, sizeBytes: sparse.sizeBytes, window: blobs.window) {
+      offset, target in
+      tar.skipHole(upTo: offset)
+      var count = 0
+      while count < target.count {
+        let n = try tar.read(UnsafeMutableRawBufferPointer(rebasing: target[count...]))
+        if n == 0 { return false }
+        count += n
+      }
+      return true
+    }
+    guard let id else { throw ArchiveError(member: member.path, "it ends too early") }
+    return id
+  }
 
   private mutating func ingest(
     _ path: [UInt8], _ sizeBytes: UInt64, _ read: (UnsafeMutableRawBufferPointer) throws -> Int

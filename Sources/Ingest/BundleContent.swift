@@ -17,7 +17,7 @@ public struct BundleError: ExplainedError {
     self.advice = advice
   }
 
-  static let distrust = "Nothing was imported; do not trust this bundle"
+  public static let distrust = "Nothing was imported; do not trust this bundle"
   /// For what is damaged, or of a form that is not read.
   static let damagedAdvice =
     "Nothing was imported; compare the checksum with its origin's, or write the archive again with "
@@ -118,10 +118,29 @@ public struct BundledImage: Sendable {
     return low
   }
 
+  /// The name that a link leads to, over other links; nil where that is nothing of the bundle.
+  public func target(ofLink name: String) -> String? {
+    var name = name
+    for _ in 0..<40 {
+      guard case .symlink(let target) = entries[name]?.content else {
+        return entries[name] != nil || isFolder(name) ? name : nil
+      }
+      guard let text = String(validating: target, as: UTF8.self) else { return nil }
+      var parts = name.split(separator: "/").dropLast().map(String.init)
+      for part in text.split(separator: "/") where part != "." {
+        if part == ".." { _ = parts.popLast() } else { parts.append(String(part)) }
+      }
+      name = parts.joined(separator: "/")
+    }
+    return nil
+  }
+
   /// A folder of the bundle as a tree in the store.
+  /// - Parameter mode: the mode of a file, by its name in the bundle and what the bundle says.
   /// - Returns: the entry, without a name.
   public func tree(
-    _ folder: String, into session: WriteSession, owner: (uid: UInt32, gid: UInt32)?
+    _ folder: String, into session: WriteSession, owner: (uid: UInt32, gid: UInt32)?,
+    mode: (String, UInt16) -> UInt16 = { $1 }
   ) throws -> Entry {
     let top = LiveDirectory(name: [], parent: nil, cached: nil)
     var folders: [String: LiveDirectory] = ["": top]
@@ -147,6 +166,7 @@ public struct BundledImage: Sendable {
       case .file(let blob, let size):
         var stat = stat(item.member, .file, owner)
         stat.size = size
+        stat.mode = mode("\(folder)/\(path)", stat.mode)
         parent.entries.append(LiveEntry(name: name, stat: stat, content: .file(blob: blob)))
       case .symlink(let target):
         parent.entries.append(

@@ -199,7 +199,8 @@ private struct Taking: ~Copyable {
     }
     let keeping = parts.last == "litefile.csv" && parts.count <= 2
     var kept: [UInt8] = []
-    if let sparse = member.sparse { try expansion.add(holes: sparse.holeBytes) }
+    // The zeros of holes are read, hashed and written as any content.
+    if let sparse = member.sparse { try expansion.add(sparse.holeBytes) }
     let ready = staging?.begin(sizeBytes: member.sizeBytes)
     let blob = try blobs.ingest(worker, copyingTo: ready) { [progress] target in
       let n = try tar.read(target)
@@ -280,7 +281,7 @@ private struct Taking: ~Copyable {
       ).read(
         { target in
           let n = try archive.read(target)
-          try expansion.add(n)
+          try expansion.add(UInt64(n))
           return n
         }, worker: worker, top: Array("rootimg".utf8))
       try drain { try archive.read($0) }
@@ -316,9 +317,9 @@ private final class Expansion: Sendable {
   /// Bytes of the bundle, as they are read ahead.
   func noteSource(_ bytes: Int) { counts.withLock { $0.source += UInt64(bytes) } }
 
-  func add(_ bytes: Int) throws(ArchiveError) {
+  func add(_ bytes: UInt64) throws(ArchiveError) {
     let (source, plain) = counts.withLock { counts in
-      counts.plain += UInt64(bytes)
+      counts.plain &+= bytes
       return (counts.source, counts.plain)
     }
     guard limit.allows(plain: plain, compressed: source) else {
@@ -330,7 +331,7 @@ private final class Expansion: Sendable {
 }
 
 extension Expansion {
-  /// Holes cost no room, but each byte of them is hashed.
+  /// Holes of files in trees.
   func add(holes bytes: UInt64) throws(ArchiveError) {
     let (source, holes) = counts.withLock { counts in
       counts.holes &+= bytes

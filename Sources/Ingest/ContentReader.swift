@@ -194,7 +194,7 @@ struct ContentReader: ~Copyable {
   ) throws -> (blob: (id: Digest, sizeBytes: UInt64), holes: Digest?, readBytes: UInt64)? {
     let holeBytes = claimed.reduce(UInt64(0)) { $0 + UInt64($1.count) }
     guard holeBytes > SparseHash.minHoleBytes else { return nil }
-    let ranges = holes.ranges(between: claimed, sizeBytes: sizeBytes)
+    let ranges = HoleReader.ranges(between: claimed, sizeBytes: sizeBytes)
     guard try holes.areZeros(between: ranges, of: file, sizeBytes: sizeBytes),
       let id = try sparse.ingest(file, ranges, sizeBytes: sizeBytes, window: blobs.window)
     else { return nil }

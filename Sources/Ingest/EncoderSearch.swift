@@ -37,6 +37,10 @@ enum StreamLayout: Sendable, Equatable {
 /// The beginning of a stream, both ways.
 struct StreamSample {
   static let plainBytes = 3 << 20
+  /// A block of zeros may have 4 MiB of plain bytes (8 MiB with zlib's memory level 9): the sample
+  /// goes on until two blocks are whole, or so far.
+  private static let maxPlainBytes = 16 << 20
+  private static let minBoundaries = 3
   private static let packedBytes = 4 << 20
 
   private(set) var plain: [UInt8] = []
@@ -54,17 +58,25 @@ struct StreamSample {
     var room = [UInt8](repeating: 0, count: StreamSample.plainBytes)
     var taken = 0
     var made = 0
-    try packed.withUnsafeBytes { packed in
-      try room.withUnsafeMutableBytes { room in
-        while made < room.count, taken < packed.count {
-          let step = try walk.decode(
-            UnsafeRawBufferPointer(rebasing: packed[taken...]),
-            into: UnsafeMutableRawBufferPointer(rebasing: room[made...]))
-          if step == (0, 0) { break }
-          taken += step.taken
-          made += step.made
+    while true {
+      try packed.withUnsafeBytes { packed in
+        try room.withUnsafeMutableBytes { room in
+          while made < room.count, taken < packed.count {
+            let step = try walk.decode(
+              UnsafeRawBufferPointer(rebasing: packed[taken...]),
+              into: UnsafeMutableRawBufferPointer(rebasing: room[made...]))
+            if step == (0, 0) { break }
+            taken += step.taken
+            made += step.made
+          }
         }
       }
+      guard made == room.count, walk.boundaries.count < StreamSample.minBoundaries,
+        room.count < StreamSample.maxPlainBytes, !walk.isAtEnd
+      else { break }
+      room.append(
+        contentsOf: repeatElement(
+          0, count: min(StreamSample.plainBytes, StreamSample.maxPlainBytes - room.count)))
     }
     room.removeSubrange(made...)
     plain = room

@@ -41,7 +41,9 @@ struct HoleReader {
   }
 
   /// The ranges to read of a file whose holes are not: whole blocks, ascending and apart.
-  func ranges(between holes: [Range<UInt64>], sizeBytes: UInt64) -> [Range<UInt64>] {
+  static func ranges(
+    between holes: [Range<UInt64>], sizeBytes: UInt64
+  ) -> [Range<UInt64>] {
     let block = UInt64(SparseHash.blockBytes)
     var minBytes = block
     while true {

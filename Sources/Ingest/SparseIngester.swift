@@ -27,13 +27,25 @@ struct SparseIngester {
     _ file: Descriptor, _ ranges: [Range<UInt64>], sizeBytes: UInt64,
     window: UnsafeMutableRawBufferPointer
   ) throws -> Digest? {
+    let fileSystem = fileSystem
+    return try ingest(ranges, sizeBytes: sizeBytes, window: window) { offset, target in
+      try fileSystem.readFully(file.raw, at: offset, into: target) == target.count
+    }
+  }
+
+  /// Reads `ranges` of a content, in their order; all else is zeros.
+  /// - Parameter read: fills a buffer from an offset; false where the content ends before.
+  mutating func ingest(
+    _ ranges: [Range<UInt64>], sizeBytes: UInt64, window: UnsafeMutableRawBufferPointer,
+    from read: (UInt64, UnsafeMutableRawBufferPointer) throws -> Bool
+  ) throws -> Digest? {
     var hash = SparseHash(sizeBytes: sizeBytes)
     var recipe = Recipe(isSparse: true)
     var at: UInt64 = 0
     for range in ranges {
       hash.update(zeros: range.lowerBound - at)
       try appendZeros(range.lowerBound - at, to: &recipe)
-      guard try read(file, range, window, &hash, &recipe) else { return nil }
+      guard try self.read(read, range, window, &hash, &recipe) else { return nil }
       at = range.upperBound
     }
     hash.update(zeros: sizeBytes - at)
@@ -44,17 +56,15 @@ struct SparseIngester {
   }
 
   private func read(
-    _ file: Descriptor, _ range: Range<UInt64>, _ window: UnsafeMutableRawBufferPointer,
-    _ hash: inout SparseHash, _ recipe: inout Recipe
+    _ source: (UInt64, UnsafeMutableRawBufferPointer) throws -> Bool, _ range: Range<UInt64>,
+    _ window: UnsafeMutableRawBufferPointer, _ hash: inout SparseHash, _ recipe: inout Recipe
   ) throws -> Bool {
     var offset = range.lowerBound
     var held = 0
     while true {
       let count = Int(min(UInt64(window.count - held), range.upperBound - offset))
       let target = UnsafeMutableRawBufferPointer(rebasing: window[held..<held + count])
-      guard try fileSystem.readFully(file.raw, at: offset, into: target) == count else {
-        return false
-      }
+      guard try source(offset, target) else { return false }
       hash.update(UnsafeRawBufferPointer(target))
       offset += UInt64(count)
       held += count

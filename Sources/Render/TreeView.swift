@@ -23,6 +23,9 @@ public enum ViewNode: Sendable {
   case emptied(Entry)
   /// An entry of the stored tree, at another place.
   case stored(Entry)
+  /// A copy of an entry of the stored tree: links among its files stay links, and none is a link of the
+  /// original or of a copy with another number.
+  case copied(Entry, number: UInt64)
 }
 
 /// What shall be different. Later edits win.
@@ -228,7 +231,26 @@ public final class TreeView: ObjectSource {
     case .stored(var stored):
       stored.name = name
       return stored
+    case .copied(var stored, let number):
+      stored.name = name
+      return try copy(stored, number)
     }
+  }
+
+  private func copy(_ entry: Entry, _ number: UInt64) throws -> Entry {
+    if let ids = entry.ids {
+      let entries = try Tree.entries(ids, from: self)
+      let copies = try entries.map { try copy($0, number) }
+      return copies == entries ? entry : try with(entry, copies)
+    }
+    if entry.linkGroup == 0 { return entry }
+    var entry = entry
+    // `regrouped` gives the groups their names.
+    var writer = ByteWriter()
+    writer.word64(entry.linkGroup)
+    writer.word64(number)
+    entry.linkGroup = max(SHA256.digest(of: writer.bytes).prefix, 1)
+    return entry
   }
 
   private func content(holding bytes: [UInt8]) -> Content {

@@ -81,6 +81,7 @@ public struct ExportLayout: Sendable {
   private var names: [String: AbsolutePath] = [:]
   /// Names of folders for extras: the folder each goes to, by number.
   private var sideFolders: [String] = []
+  private var folderMembers: Set<String> = []
 
   /// - Throws: `XCATError` where a mandatory part is missing, in xCAT's words.
   public init(_ contents: ExportContents, installDirectory: AbsolutePath) throws(XCATError) {
@@ -255,20 +256,35 @@ public struct ExportLayout: Sendable {
     let source = try text(extra.source)
     if extra.isFolder {
       manifest.extras.append(.init(source: source, destination: extra.destination))
-      let name = "extra/" + source.split(separator: "/").joined(separator: "/")
-      if names.updateValue(extra.source, forKey: name) == nil {
+      let name = ExportLayout.folderName(source)
+      // A folder within another one is there with it.
+      let isWithin = folderMembers.contains { name == $0 || name.hasPrefix($0 + "/") }
+      if names.updateValue(extra.source, forKey: name) == nil, !isWithin {
+        members.removeAll { member in
+          guard case .folder = member.source else { return false }
+          return member.name.hasPrefix(name + "/")
+        }
         members.append(ExportMember(name: name, source: .folder(extra.source)))
+        folderMembers.insert(name)
       }
       return
     }
     let name = "extra/" + ProfileChange.baseName(source)
-    if let other = names[name], other != extra.source {
+    let isFolderName = contents.extras.contains {
+      $0.isFolder && (ExportLayout.folderName($0.source.text) + "/").hasPrefix(name + "/")
+    }
+    if names[name].map({ $0 != extra.source }) ?? false || isFolderName {
       return try addBeside(extra.source, to: extra.destination)
     }
     manifest.extras.append(.init(source: source, destination: extra.destination))
     if names.updateValue(extra.source, forKey: name) == nil {
       members.append(ExportMember(name: name, source: .file(extra.source)))
     }
+  }
+
+  /// The member that a folder of extras becomes.
+  private static func folderName(_ source: String) -> String {
+    "extra/" + source.split(separator: "/").joined(separator: "/")
   }
 
   private mutating func addCarried() {

@@ -58,9 +58,28 @@ public enum ImageFiles {
   public static func bootDirectory(
     _ definition: ImageDefinition, installDirectory: AbsolutePath
   ) -> AbsolutePath? {
-    if let text = definition.linuximage["rootimgdir"] { return AbsolutePath(text) }
+    // Blanks around a value are no part of it: xCAT's own tools write and read them so.
+    if let text = definition.linuximage["rootimgdir"] { return AbsolutePath(trimmed(text)) }
     guard ["netboot", "statelite"].contains(definition.provisioning) else { return nil }
     return folder("netboot", definition, installDirectory)
+  }
+
+  /// Says what keeps `rootimgdir` from naming a folder; nil where it is not set, or names one.
+  public static func rootDirectoryFault(_ definition: ImageDefinition) -> String? {
+    guard let text = definition.linuximage["rootimgdir"] else { return nil }
+    let plain = trimmed(text)
+    if let path = AbsolutePath(plain) {
+      return path.components.isEmpty
+        ? "rootimgdir is '\(text)', which is no folder of an image" : nil
+    }
+    let shown = printable(text.utf8.prefix(255))
+    if !plain.hasPrefix("/") {
+      return "rootimgdir is '\(shown)', which does not begin with '/'"
+    }
+    if plain.split(separator: "/").contains("..") {
+      return "rootimgdir is '\(shown)', which has '..' in it: write the path without it"
+    }
+    return "rootimgdir is '\(shown)', which is no path"
   }
 
   /// The folder of an s390x image's disk images.

@@ -33,7 +33,7 @@ public enum ImageKind: Sendable, Hashable, CaseIterable {
         object, "\(verb) AIX images is not supported: NIM keeps their files",
         advice: "Use NIM's own tools for this image")
     }
-    if method == "boottarget" || definition.linuximage["boottarget"] != nil {
+    if method == "boottarget" {
       throw XCATError(
         object,
         "\(verb) boottarget images is not supported: their kernel and ramdisk are rows of the "

@@ -71,6 +71,15 @@ public struct NodeLists {
     _ nodes: [String], _ scripts: NodeScripts, appending: Bool
   ) throws -> [RowChange] {
     let defaults = try tables.row("postscripts", "xcatdefaults")
+    func names(_ given: String?, _ column: String) -> [String] {
+      let inDefaults = Set(NodeTables.list(defaults[column]))
+      return NodeTables.list(given).filter { !inDefaults.contains($0) }
+    }
+    // As xCAT: lists that bring nothing beyond xcatdefaults leave the nodes' own alone.
+    guard
+      !names(scripts.postscripts, "postscripts").isEmpty
+        || !names(scripts.postbootscripts, "postbootscripts").isEmpty
+    else { return [] }
     return try nodes.compactMap { node in
       let row = try tables.row("postscripts", node)
       var columns: [String: String] = [:]
@@ -78,8 +87,7 @@ public struct NodeLists {
         ("postscripts", scripts.postscripts), ("postbootscripts", scripts.postbootscripts),
       ] {
         guard let given else { continue }
-        let inDefaults = Set(NodeTables.list(defaults[column]))
-        let names = NodeTables.list(given).filter { !inDefaults.contains($0) }
+        let names = names(given, column)
         let own = appending ? NodeTables.list(row[column]) : []
         var seen: Set<String> = []
         let list = (own + names).filter { seen.insert($0).inserted }.joined(separator: ",")

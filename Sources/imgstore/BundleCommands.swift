@@ -116,7 +116,7 @@ struct Export: ParsableCommand {
       throw DoneWithProblems(
         lines: missing + unread.map { "\(outcome.snapshot.name) is incomplete: \(noteText($0))" })
     }
-    if !common.quiet { for line in missing { Terminal.remark(line) } }
+    if !common.quiet { for line in outcome.remarks + missing { Terminal.remark(line) } }
   }
 
   private func describe(_ outcome: ExportOutcome, _ destination: String) -> [String] {

@@ -173,7 +173,6 @@ import Testing
     (["imagetype=windows", "provmethod=install", "osvers=win2k22"], "Windows"),
     (["imagetype=NIM", "provmethod=netboot", "osvers=AIX"], "AIX"),
     (["imagetype=linux", "provmethod=boottarget", "osvers=rhels9"], "boottarget"),
-    (["imagetype=linux", "provmethod=netboot", "osvers=rhels9", "boottarget=b"], "boottarget"),
     (["imagetype=linux", "provmethod=dualboot", "osvers=rhels9"], "dualboot"),
     (["imagetype=linux", "provmethod=raw", "osvers=rhels9"], "osarch 'x86_64'"),
     (["imagetype=linux", "provmethod=sysclone", "osvers=rhels9"], "osarch 'x86_64'"),
@@ -190,11 +189,7 @@ import Testing
     var draft = BundleDraft()
     for column in columns {
       let parts = column.split(separator: "=").map(String.init)
-      if parts[0] == "boottarget" {
-        draft.manifest.linuximage[parts[0]] = parts[1]
-      } else {
-        draft.manifest.osimage[parts[0]] = parts[1]
-      }
+      draft.manifest.osimage[parts[0]] = parts[1]
     }
     let fresh = try ManagementNode()
     let before = try fresh.state()

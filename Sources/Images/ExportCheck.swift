@@ -1,0 +1,147 @@
+// What `export` writes, `import` takes: a bundle is held against the rules of an import before its first
+// byte is written.
+
+import Archive
+import Codec
+import Ingest
+import Platform
+import Render
+import Store
+import XCAT
+
+/// The members of one bundle to be.
+struct ExportCheck {
+  private let layout: ExportLayout
+  private let files: [CollectedFile]
+  private static let advice = "Nothing was exported: no import would take such a bundle"
+
+  init(_ layout: ExportLayout, _ files: [CollectedFile]) {
+    self.layout = layout
+    self.files = files
+  }
+
+  /// - Parameter manifest: the bytes of manifest.xml.
+  /// - Throws: `ImageError` for the first file, or value, that an import refuses.
+  func run(manifest bytes: [UInt8], install: AbsolutePath) throws {
+    try checkMembers()
+    do {
+      let manifest = try Manifest.parse(bytes)
+      try manifest.refuseHarmfulText()
+      try checkPlaces(manifest, install)
+    } catch let error as XCATError {
+      throw ImageError(error.object, error.finding, advice: ExportCheck.advice)
+    }
+  }
+
+  /// Remarks on what an import refuses unless it is told otherwise.
+  /// - Parameters:
+  ///   - contentBytes: of all members.
+  ///   - sizeBytes: of the bundle.
+  static func remarks(contentBytes: UInt64, sizeBytes: UInt64) -> [String] {
+    guard !ExpansionLimit.standard.allows(plain: contentBytes, compressed: sizeBytes) else {
+      return []
+    }
+    return [
+      "the bundle expands more than \(ExpansionLimit.standard.ratio) times, which an import takes for an "
+        + "attack: import what 'gzip -dc' makes of it"
+    ]
+  }
+
+  // MARK: Members
+
+  private func checkMembers() throws {
+    var rules = BundleRules()
+    var kinds: [String: FileKind] = [:]
+    for file in files {
+      let kind = ExportCheck.kind(of: file)
+      let member = TarMember(
+        path: Array("./\(layout.folder)/\(file.name)".utf8), kind: kind.tar, mode: 0o644)
+      do throws(BundleError) {
+        _ = try rules.take(member)
+      } catch {
+        throw ImageError(file.path, error.finding, advice: ExportCheck.advice)
+      }
+      if let other = kinds.updateValue(kind.file, forKey: file.name) {
+        guard other == .directory, kind.file == .directory else {
+          throw ImageError(
+            file.path, "would stand in the bundle twice, as \(file.name)",
+            advice: ExportCheck.advice)
+        }
+      }
+    }
+    for file in files {
+      var above = file.name
+      while let cut = above.utf8.lastIndex(of: UInt8(ascii: "/")) {
+        above = String(above[..<cut])
+        guard let kind = kinds[above], kind != .directory else { continue }
+        throw ImageError(
+          file.path, "would lie in the bundle below \(above), which is a \(kind.noun)",
+          advice: ExportCheck.advice)
+      }
+    }
+  }
+
+  private static func kind(of file: CollectedFile) -> (tar: TarKind, file: FileKind) {
+    guard case .entry(let entry) = file.file.source else { return (.file, .file) }
+    return switch entry.content {
+    case .symlink(let target): (.symlink(target: target), .symlink)
+    case .directory: (.directory, .directory)
+    case .device, .fifo, .socket: (.fifo, entry.kind)
+    default: (.file, .file)
+    }
+  }
+
+  // MARK: Places
+
+  /// Two files for one place.
+  private func checkPlaces(_ manifest: Manifest, _ install: AbsolutePath) throws {
+    var contents: [String: Content] = [:]
+    var folders: Set<String> = []
+    for file in files {
+      var above = file.name
+      while let cut = above.utf8.lastIndex(of: UInt8(ascii: "/")) {
+        above = String(above[..<cut])
+        folders.insert(above)
+      }
+      switch file.file.source {
+      case .entry(let entry) where entry.kind == .directory: folders.insert(file.name)
+      case .entry(let entry): contents[file.name] = entry.content
+      case .bytes(let bytes):
+        contents[file.name] = .file(
+          blob: SHA256.digest(of: bytes), sizeBytes: UInt64(bytes.count))
+      case .spool(let spool):
+        contents[file.name] = .file(blob: spool.digest, sizeBytes: spool.sizeBytes)
+      }
+    }
+    let bundle = try BundleLayout(
+      reading: manifest, renamed: manifest, installDirectory: install,
+      isFolder: folders.contains)
+    var placed: [PlacedContent] = []
+    for member in bundle.members {
+      switch member.shape {
+      case .file, .archivedTree:
+        if let content = contents[member.name] {
+          placed.append(PlacedContent(path: member.path, content: content))
+        }
+      case .folder: placed.append(PlacedContent(path: member.path, content: .fifo))
+      case .mergedFolder:
+        let prefix = member.name + "/"
+        for (name, content) in contents where name.hasPrefix(prefix) {
+          let inside = String(name.dropFirst(prefix.count))
+          placed.append(PlacedContent(path: member.path.appending(inside), content: content))
+        }
+      }
+    }
+    do throws(PlacementConflict) {
+      _ = try BundlePlacement.check(placed)
+    } catch {
+      throw ImageError(error.path.text, error.finding, advice: ExportCheck.advice)
+    }
+    let paths = Set(placed.map(\.path))
+    for path in bundle.secondFiles where !paths.contains(path) {
+      throw ImageError(
+        path.text, "shares its file name with another file, and a bundle holds one of that name",
+        advice: ExportCheck.advice)
+    }
+  }
+}

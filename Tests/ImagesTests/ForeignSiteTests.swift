@@ -1,0 +1,289 @@
+// Bundles and sites as administrators have them: extras of every shape, links of their own, lists that are
+// links, nodes with lists of their own.
+
+import Foundation
+import HostileBundles
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+import XCAT
+
+/// Two sites: one that exports, one that imports.
+private struct Sites {
+  let folder: TemporaryFolder
+  let from: Workspace
+  let to: Workspace
+  static let boot = "/install/netboot/rhels9.4/x86_64/c"
+
+  init(_ attributes: [String: String] = [:]) throws {
+    folder = try TemporaryFolder()
+    try shell(
+      """
+      cd "$1"; mkdir -p a/root\(Sites.boot)/rootimg/etc a/root/install/custom b/root/install
+      echo bash >a/root/install/custom/c.pkglist
+      for f in kernel initrd-stateless.gz rootimg.cpio.gz; do echo $f >a/root\(Sites.boot)/$f; done
+      """, folder.path)
+    from = try Workspace(
+      WorkspaceOptions(store: folder.path("a/store"), root: folder.path("a/root"))
+    ) { _ in }
+    to = try Workspace(
+      WorkspaceOptions(store: folder.path("b/store"), root: folder.path("b/root"))
+    ) { _ in }
+    var all = [
+      "imagetype": "linux", "provmethod": "netboot", "osvers": "rhels9.4", "osarch": "x86_64",
+      "profile": "c", "rootimgdir": Sites.boot, "pkglist": "/install/custom/c.pkglist",
+    ]
+    all.merge(attributes) { $1 }
+    _ = try from.define("c", all.map { "\($0.key)=\($0.value)" })
+  }
+
+  func export(_ extras: [ExtraRequest] = []) throws -> String {
+    let bundle = folder.path("c-\(randomName()).tgz")
+    _ = try from.exporting("c", to: bundle) { $0.extras = extras }
+    return bundle
+  }
+
+  func path(_ path: String) -> String { folder.path("b/root\(path)") }
+}
+
+@Suite struct ForeignSiteTests {
+  // MARK: What is exported can be imported
+
+  @Test(arguments: seeds)
+  func `random extras that are exported are imported`(_ seed: UInt64) throws {
+    var random = SplitMix64(seed)
+    let script = #"""
+      import os, random, sys
+      r = random.Random(int(sys.argv[2])); os.chdir(sys.argv[1])
+      names = ['a', 'b c', '.dot', 'ü', 'x.sh', 'install', '-n', 'long' * 40]
+      def fill(path, depth):
+          os.makedirs(path, exist_ok=True)
+          for name in r.sample(names, r.randint(0, 4)):
+              full = os.path.join(path, name); kind = r.random()
+              if kind < .5: open(full, 'wb').write(r.randbytes(r.randint(0, 3000))); os.chmod(full, r.choice([0o644, 0o755, 0o600]))
+              elif kind < .65 and depth: os.symlink(r.choice(['../' * r.randint(0, depth) + 'other', 'sub/x', './a']), full)
+              elif kind < .7: open(full, 'wb').truncate(r.randint(1, 9 << 20))
+              elif depth < 3: fill(full, depth + 1)
+      for top in ('x', 'y'): fill(top, 0)
+      """#
+    for round in 0..<4 {
+      let sites = try Sites()
+      let tops = sites.folder.path("a/root/install")
+      try #require(
+        try run("python3", "-c", script, tops, "\(seed % 10000 + UInt64(round))").didSucceed)
+      var extras = [ExtraRequest(source: "/install/x"), ExtraRequest(source: "/install/y")]
+      let listed = try run(
+        "find", tops + "/x", "-mindepth", "1", "(", "-type", "d", "-o", "-type", "f", ")")
+      for line in listed.output.split(separator: "\n") where Bool.random(using: &random) {
+        let name = "/install" + line.dropFirst(tops.count)
+        extras.append(
+          ExtraRequest(
+            source: name, destination: Bool.random(using: &random) ? "/install/other" : nil))
+      }
+      let bundle: String
+      do { bundle = try sites.export(extras) } catch let error as any ExplainedError {
+        // Refused before anything is written, and with the file's name.
+        #expect(error.object.hasPrefix("/install/"), "\(error), seed \(seed)")
+        continue
+      }
+      let imported = try sites.to.importing(bundle)
+      #expect(imported.remaining?.isEmpty == true, "seed \(seed), round \(round)")
+      for top in ["x", "y"]
+      where FileManager.default.fileExists(atPath: sites.path("/install/\(top)")) {
+        let found = try run(
+          "rsync", "-rlpn", "--checksum", "--delete", "--itemize-changes", "--omit-dir-times",
+          tops + "/\(top)/", sites.path("/install/\(top)/"))
+        // Empty folders within an extra are no members of their own place.
+        let lines = found.output.split(separator: "\n").filter {
+          !$0.hasPrefix("cd") && !$0.hasPrefix(".d")
+        }
+        #expect(lines.isEmpty, "\(lines), seed \(seed), round \(round)")
+      }
+    }
+  }
+
+  /// What an import would refuse, an export refuses.
+  static let refused: [(make: String, extras: [ExtraRequest])] = [
+    ("mkdir x; ln -s /usr/bin/python3 x/py", [ExtraRequest(source: "/install/x")]),
+    ("mkdir x; touch $'x/a\\nb'", [ExtraRequest(source: "/install/x")]),
+    ("mkdir x; ln -s ../../y x/up", [ExtraRequest(source: "/install/x")]),
+    (
+      "mkdir x y; echo 1 >x/f; echo 2 >y/f",
+      [
+        ExtraRequest(source: "/install/x", destination: "/install/z"),
+        ExtraRequest(source: "/install/y", destination: "/install/z"),
+      ]
+    ),
+    (
+      "mkdir x; echo 1 >x/f; echo 2 >z",
+      [
+        ExtraRequest(source: "/install/x", destination: "/install/t/z"),
+        ExtraRequest(source: "/install/z", destination: "/install/t"),
+      ]
+    ),
+  ]
+
+  @Test(arguments: refused.indices)
+  func `an export is refused where its import would be`(_ index: Int) throws {
+    let (make, extras) = ForeignSiteTests.refused[index]
+    let sites = try Sites()
+    try shell("cd \"$1\"; \(make)", sites.folder.path("a/root/install"))
+    let error = #expect(throws: (any Error).self) { try sites.export(extras) }
+    #expect(
+      (error as? any ExplainedError)?.object.hasPrefix("/install/") == true, "\(error as Any)")
+    let left = try FileManager.default.contentsOfDirectory(atPath: sites.folder.path)
+    #expect(Set(left) == ["a", "b"])
+  }
+
+  @Test func `a folder within a folder, a file of its name and 400 MB of zeros go through`() throws
+  {
+    let sites = try Sites()
+    try shell(
+      """
+      cd "$1/install"; mkdir -p x/d; echo f >x/d/f; echo g >x/g; ln -s g x/l; mkdir q; echo i >q/install
+      truncate -s 400M x/zeros
+      """, sites.folder.path("a/root"))
+    let bundle = try sites.export([
+      ExtraRequest(source: "/install/x/d"), ExtraRequest(source: "/install/x"),
+      ExtraRequest(source: "/install/q/install"), ExtraRequest(source: "/install/x/d"),
+    ])
+    let imported = try sites.to.importing(bundle)
+    #expect(imported.remaining?.isEmpty == true && imported.apply.report.problems.isEmpty)
+    #expect(try run("readlink", sites.path("/install/x/l")).output == "g\n")
+    #expect(
+      try run("cat", sites.path("/install/q/install"), sites.path("/install/x/d/f")).output
+        == "i\nf\n")
+    #expect(try sites.to.status("c").diff.isEmpty)
+  }
+
+  // MARK: Links of the administrator's
+
+  @Test func `an import goes through root's own links, and back`() throws {
+    let sites = try Sites()
+    let bundle = try sites.export()
+    try shell(
+      "mkdir -p \"$1/big/netboot\" \"$1/data\"; ln -s /big/netboot \"$1/install/netboot\"; ln -s ../data \"$1/install/custom\"",
+      sites.path(""))
+    let imported = try sites.to.importing(bundle)
+    #expect(imported.remaining?.isEmpty == true)
+    #expect(
+      FileManager.default.fileExists(atPath: sites.path("/big/netboot/rhels9.4/x86_64/c/kernel")))
+    #expect(FileManager.default.fileExists(atPath: sites.path("/data/c.pkglist")))
+    let safety = try #require(imported.safety)
+    _ = try sites.to.revert(safety.name)
+    #expect(!FileManager.default.fileExists(atPath: sites.path("/data/c.pkglist")))
+    #expect(try run("readlink", sites.path("/install/netboot")).output == "/big/netboot\n")
+  }
+
+  /// Links that others could have made, or that came with an image.
+  static let foreignLinks = [
+    "ln -s /big install/netboot; chown -h 1000:1000 install/netboot",
+    "ln -s /big install/netboot; chmod 777 install",
+    "ln -s /usr install/netboot", "ln -s /big/etc install/netboot; ln -s /etc big/etc",
+    "mkdir -p install/netboot/rhels9.4/x86_64/rootimg; ln -s rootimg/c install/netboot/rhels9.4/x86_64/c; ln -s /big install/netboot/rhels9.4/x86_64/rootimg/c",
+    "mkdir -p big; ln -s loop install/netboot; ln -s netboot install/loop",
+  ]
+
+  @Test(arguments: foreignLinks)
+  func `an import goes through no other link`(_ make: String) throws {
+    guard isRoot else { return }
+    let sites = try Sites()
+    let bundle = try sites.export()
+    try shell("cd \"$1\"; mkdir -p big usr etc; \(make)", sites.path(""))
+    let before = try run("find", sites.path(""), "-ls").output
+    #expect(throws: (any Error).self) { try sites.to.importing(bundle) }
+    #expect(try run("find", sites.path(""), "-ls").output == before)
+  }
+
+  // MARK: Lists that are links
+
+  @Test(arguments: [true, false])
+  func `a list that is a link stays one where its content is the bundle's`(_ isEqual: Bool) throws {
+    let list = "/opt/xcat/share/xcat/netboot/rocky/compute.rocky9.pkglist"
+    let sites = try Sites(["pkglist": list])
+    let make = """
+      cd "$1/opt/xcat/share/xcat/netboot"; echo bash >rh/compute.rhels9.pkglist
+      ln -s ../rh/compute.rhels9.pkglist rocky/compute.rocky9.pkglist
+      """
+    for site in ["a", "b"] {
+      try shell(
+        "mkdir -p \"$1\"/opt/xcat/share/xcat/netboot/{rh,rocky}; \(make)",
+        sites.folder.path("\(site)/root"))
+    }
+    let bundle = try sites.export()
+    let neighbour = sites.path("/opt/xcat/share/xcat/netboot/rh/compute.rhels9.pkglist")
+    if !isEqual { try "other\n".write(toFile: neighbour, atomically: false, encoding: .utf8) }
+    let imported = try sites.to.importing(bundle)
+    #expect(imported.remaining?.isEmpty == true && imported.apply.report.problems.isEmpty)
+    let kind = try run("stat", "-c", "%F", sites.path(list)).output
+    #expect(kind == (isEqual ? "symbolic link\n" : "regular file\n"))
+    // Nothing is written through the link.
+    #expect(try run("cat", neighbour).output == (isEqual ? "bash\n" : "other\n"))
+    #expect(try run("cat", sites.path(list)).output == "bash\n")
+    let safety = try #require(imported.safety)
+    _ = try sites.to.revert(safety.name)
+    #expect(
+      try run("readlink", sites.path(list)).output == "../rh/compute.rhels9.pkglist\n")
+    #expect(try run("cat", neighbour).output == (isEqual ? "bash\n" : "other\n"))
+  }
+
+  // MARK: Definitions
+
+  @Test func `a boottarget travels as a name, and that is said`() throws {
+    let sites = try Sites(["boottarget": "bt"])
+    let outcome = try sites.from.exporting("c", to: sites.folder.path("c.tgz")) { _ in }
+    #expect(outcome.remarks.contains { $0.contains("boottarget") })
+    let imported = try sites.to.importing(sites.folder.path("c.tgz"))
+    #expect(imported.remarks.contains { $0.contains("'bt'") })
+    #expect(
+      imported.imported?.snapshot.definition.linuximage["boottarget"] == "bt")
+  }
+
+  @Test func `a rootimgdir that names no folder is said with its value`() throws {
+    for (value, word) in [
+      ("/install/netboot/rh/../rh/c", "'..'"), ("install/netboot/c", "does not begin"),
+      ("/", "no folder"),
+    ] {
+      let definition = ImageDefinition(osimage: [:], linuximage: ["rootimgdir": value])
+      #expect(ImageFiles.rootDirectoryFault(definition)?.contains(word) == true)
+    }
+    for value in [" /install/c ", "/install//c/", "/install/c"] {
+      let definition = ImageDefinition(
+        osimage: ["provmethod": "netboot"], linuximage: ["rootimgdir": value])
+      let install = try #require(AbsolutePath("/install"))
+      #expect(ImageFiles.rootDirectoryFault(definition) == nil)
+      #expect(
+        ImageFiles.bootDirectory(definition, installDirectory: install)?.text == "/install/c")
+    }
+  }
+
+  // MARK: Kits
+
+  @Test func `scripts of a kit are executable, and links among them are placed as files`() throws {
+    let site = try ManagementNode()
+    var draft = BundleDraft.withFolders
+    draft.files.append(("k1/other_files/env.env", Array("e\n".utf8)))
+    let imported = try site.workspace.importing(
+      try site.write(
+        draft.bundle { tar in
+          tar.header("./\(BundleDraft.folder)/k1/other_files/second", type: "2", link: "script")
+          tar.header("./\(BundleDraft.folder)/k1/other_files/folder", type: "2", link: "../plugins")
+        }))
+    #expect(imported.remaining?.isEmpty == true)
+    let listed = try run(
+      "stat", "-c", "%n %F %a", site.path("/install/postscripts/script"),
+      site.path("/install/postscripts/second"), site.path("/install/postscripts/folder/Evil.pm"),
+      site.path("/install/kits/k1/other_files/script"),
+      site.path("/install/kits/k1/other_files/env.env"))
+    let modes = listed.output.split(separator: "\n").map {
+      $0.split(separator: " ").suffix(3).joined(separator: " ")
+    }
+    #expect(
+      modes == [
+        "regular file 755", "regular file 755", "regular file 755", "regular file 755",
+        "regular file 644",
+      ], "\(listed.output) \(listed.errors)")
+  }
+}
