@@ -45,9 +45,14 @@ extension Workspace {
   ) throws -> ExportOutcome {
     let start = monotonicSeconds()
     let store = try store(create: true)
-    let snapshot = try snapshotOrLive(
-      Reference(request.reference), message: "for export", command: "export")
     let cache = SegmentCache(store.layout)
+    let snapshot = try snapshotOrLive(
+      Reference(request.reference), message: "for export", command: "export"
+    ) { refused in
+      let transient = CommittedSnapshot(number: 0, id: refused.id, snapshot: refused)
+      let collection = try ExportCollection(self, transient, request, store, cache)
+      _ = try ExportLayout(collection.contents, installDirectory: collection.install)
+    }
     let collection = try ExportCollection(self, snapshot, request, store, cache)
     let layout = try ExportLayout(collection.contents, installDirectory: collection.install)
     if snapshot.snapshot.definition.linuximage["template"] == nil,
@@ -82,7 +87,8 @@ extension Workspace {
 
   /// The snapshot that a reference means: of a bare name the live image, taken now where it changed.
   func snapshotOrLive(
-    _ reference: Reference, message: String, command: String
+    _ reference: Reference, message: String, command: String,
+    refusing: ((Snapshot) throws -> Void)? = nil
   ) throws -> CommittedSnapshot {
     guard reference.selector == .latest, reference.path == nil, !reference.image.isEmpty else {
       return try find(reference)
@@ -105,7 +111,8 @@ extension Workspace {
     let lock = try lock(image, store)
     defer { withExtendedLifetime(lock) {} }
     return try commitLive(
-      image, definition, unlessChanged: true, message: message, command: command
+      image, definition, unlessChanged: true, refusing: refusing, message: message,
+      command: command
     ).committed
   }
 

@@ -149,7 +149,8 @@ extension Workspace {
 
   /// Leaves alone what lies outside of the image's own places, unless the request allows it.
   func keepOutside(
-    _ plans: [PiecePlan], _ definitions: [ImageDefinition], _ request: RevertRequest
+    _ plans: [PiecePlan], _ definitions: [ImageDefinition], _ pieces: [Snapshot.Piece],
+    _ request: RevertRequest
   ) throws -> [PiecePlan] {
     if request.allowsOutside { return plans }
     let install = try installDirectory(try tables())
@@ -160,6 +161,7 @@ extension Workspace {
         ImageFiles.rawDirectory(definition, installDirectory: install),
       ].compactMap { $0 }
     }
+    places += pieces.ownTargets
     places += try request.allowed.map { text in
       guard let path = AbsolutePath(text) else {
         throw ImageError(

@@ -100,13 +100,16 @@ extension Workspace {
   func captureLive(
     _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
     also others: [PieceRequest] = [], rows keys: Set<RowKey> = [],
-    attested: [[UInt8]: AttestedFile] = [:], into destination: CaptureDestination
+    attested: [[UInt8]: AttestedFile] = [:], leftovers prefix: [UInt8]? = nil,
+    into destination: CaptureDestination
   ) throws -> LiveImage {
     try requireProc()
     let store = try store()
     let cache = try validCache(image, store)
     let (requests, named) = try requests(definition, latest: latest?.snapshot, also: others)
-    let capture = try newCapture().run(
+    var capturer = try newCapture()
+    capturer.capturedLeftovers = prefix
+    let capture = try capturer.run(
       requests, cache: cache, attested: attested, into: destination)
     let absent = capture.absent.filter { named.contains($0.path) }.map {
       Snapshot.Note(.absent, path: $0.path.bytes, detail: "named by \($0.role)")

@@ -41,6 +41,23 @@ extension [Snapshot.Piece] {
       ?? (named.count == 1 ? named.first : nil)
   }
 
+  /// The paths of what links of the image's own folder lead to: an administrator who makes the root tree or the
+  /// kernel a link means its target.
+  var ownTargets: [AbsolutePath] {
+    var links = filter { ImageFiles.ownedRoles.contains($0.role) && $0.entry.kind == .symlink }
+    var targets: [AbsolutePath] = []
+    var seen: Set<[UInt8]> = []
+    while let link = links.popLast() {
+      guard seen.insert(link.path).inserted else { continue }
+      let role = PieceRequest.targetRole(of: link.path)
+      for piece in self where piece.role == role {
+        if let path = AbsolutePath(piece.path) { targets.append(path) }
+        if piece.entry.kind == .symlink { links.append(piece) }
+      }
+    }
+    return targets
+  }
+
   /// The root tree, where the image has one.
   var rootTree: Snapshot.Piece? {
     first { $0.role == ImageFiles.rootTree }.flatMap(followed)

@@ -142,7 +142,7 @@ extension Workspace {
         advice: "Remove it, and run the command again; 'imgstore resume \(image) --abandon' leaves "
           + "everything as it is")
     }
-    let sight = try look(at: image, goal, storing: before != nil)
+    let sight = try look(at: image, goal, storing: before != nil, resuming: journal)
     try sight.settle()
     var safety: CommittedSnapshot?
     if let before, try hasNews(sight, before, target, journal) {
@@ -158,7 +158,8 @@ extension Workspace {
       sight.source, to: goal.snapshot.pieces, store, liveNotes: sight.live.notes,
       targetNotes: notes, captured: sight.live.capture, limits: LiveLimits(self))
     plans = try keepOutside(
-      plans, [sight.live.definition, goal.snapshot.definition], ImportOption.reach(journal))
+      plans, [sight.live.definition, goal.snapshot.definition],
+      sight.live.capture.pieces + goal.snapshot.pieces, ImportOption.reach(journal))
     func grounds(_ method: ApplyMethod) -> ChoiceGrounds {
       ChoiceGrounds(
         method: method, notes: sight.live.notes + notes, isServed: isServed(sight, target),

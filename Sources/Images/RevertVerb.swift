@@ -101,7 +101,8 @@ extension Workspace {
         liveNotes: sight.live.notes, targetNotes: notes, captured: sight.live.capture,
         limits: limits)
       plans = try keepOutside(
-        plans, [sight.live.definition, target.snapshot.definition], request)
+        plans, [sight.live.definition, target.snapshot.definition],
+        sight.live.capture.pieces + target.snapshot.pieces, request)
       let methods = try chooseMethods(
         &plans,
         ChoiceGrounds(
@@ -220,9 +221,11 @@ extension Workspace {
   /// - Parameters:
   ///   - storing: what is live goes into the store, to be kept by a snapshot.
   ///   - attested: files that were written just now.
+  ///   - journal: a change that is resumed: what it left over inside trees counts as part of them, so
+  ///     that the plan removes it.
   func look(
     at image: ImageName, _ target: CommittedSnapshot, storing: Bool,
-    attested: [[UInt8]: AttestedFile] = [:]
+    attested: [[UInt8]: AttestedFile] = [:], resuming journal: Journal? = nil
   ) throws -> Sight {
     let store = try store()
     let definition = try tables().definition(of: image.text) ?? ImageDefinition()
@@ -234,6 +237,7 @@ extension Workspace {
       image, definition, latest: latest ?? target,
       also: target.snapshot.requests + target.snapshot.absentees,
       rows: target.snapshot.keptRows.keys, attested: attested,
+      leftovers: journal.map { Journal.prefix($0.token) },
       into: session.map { .store($0, keeping: memory) } ?? .memory(memory))
     session?.beginFinish()
     return Sight(live: live, source: memory, session: session)

@@ -52,10 +52,12 @@ extension Workspace {
   ///   - notes: what else the snapshot says.
   ///   - allowsEmpty: also records a state without definition and files, and one that `EmptyStateCheck`
   ///     refuses.
+  ///   - refusing: is given a state that is refused as empty first, and may say in its own words what is missing.
   func commitLive(
     _ image: ImageName, _ definition: ImageDefinition, also: [PieceRequest] = [],
     rows keys: Set<RowKey> = [], notes: [Snapshot.Note] = [], allowsEmpty: Bool = false,
-    unlessChanged: Bool = false, recipes: Bool = false, message: String, command: String,
+    unlessChanged: Bool = false, recipes: Bool = false,
+    refusing: ((Snapshot) throws -> Void)? = nil, message: String, command: String,
     before: Digest? = nil,
     tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
@@ -81,6 +83,7 @@ extension Workspace {
       committed = latest
     } else {
       if !allowsEmpty, let finding = EmptyStateCheck.finding(live, latest: latest?.snapshot) {
+        try refusing?(snapshot)
         throw ImageError(finding, of: image)
       }
       committed = try store.refs.append(snapshot)

@@ -38,6 +38,8 @@ public struct Capture: Sendable {
   private let resolver: PathResolver
   /// The store's folder: no part of what is captured.
   private let store: FileIdentity?
+  /// How the names of those leftovers begin that are captured like any other entry; nil for none.
+  public var capturedLeftovers: [UInt8]?
   private let threads: Int
   private let progress: Progress
   private var fileSystem: any FileSystem { resolver.fileSystem }
@@ -62,7 +64,8 @@ public struct Capture: Sendable {
   ) throws -> CaptureResult {
     let scanStart = now()
     progress.begin("scanning")
-    let walker = Walker(fileSystem, store: store, progress: progress)
+    let walker = Walker(
+      fileSystem, store: store, capturedLeftovers: capturedLeftovers, progress: progress)
     var pieces = PieceLocator(resolver, walker, cache: cache, store: store)
     var located = try pieces.locate(requests)
     try walker.walk(located.roots, threads: threads)

@@ -38,6 +38,7 @@ final class Walker: Sendable {
   private let progress: Progress
   /// The store's folder.
   private let store: FileIdentity?
+  private let capturedLeftovers: [UInt8]?
   private let work = Monitor(Work())
   private let found = Monitor(Findings())
 
@@ -51,9 +52,13 @@ final class Walker: Sendable {
   }
 
   /// - Parameter store: the store's folder; nil where there is none.
-  init(_ fileSystem: any FileSystem, store: FileIdentity?, progress: Progress) {
+  init(
+    _ fileSystem: any FileSystem, store: FileIdentity?, capturedLeftovers: [UInt8]? = nil,
+    progress: Progress
+  ) {
     self.fileSystem = fileSystem
     self.store = store
+    self.capturedLeftovers = capturedLeftovers
     self.progress = progress
   }
 
@@ -196,6 +201,7 @@ final class Walker: Sendable {
   /// that is being written `.NAME.TOKEN.imgstore-part`. A token has 16 hexadecimal digits.
   private func isLeftover(_ name: [UInt8], _ directory: LiveDirectory) -> Bool {
     guard name.first == 0x2e else { return false }
+    if let capturedLeftovers, name.starts(with: capturedLeftovers) { return false }
     let token: ArraySlice<UInt8>
     let detail: String
     if name.starts(with: Walker.changePrefix) {

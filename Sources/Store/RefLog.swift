@@ -40,6 +40,12 @@ public struct CommittedSnapshot: Sendable {
   public let number: Int
   public let id: Digest
   public let snapshot: Snapshot
+  public init(number: Int, id: Digest, snapshot: Snapshot) {
+    self.number = number
+    self.id = id
+    self.snapshot = snapshot
+  }
+
   /// "compute@3".
   public var name: String { "\(snapshot.image)@\(number)" }
 }

@@ -244,7 +244,7 @@ import Testing
     try shell("echo scribble >\"$1/refs/img/0000000001\"", folder.path("store"))
     #expect(try workspace.log("img", limit: 8).count == 8)
     #expect(try workspace.log("img", path: "a/b/f", limit: 3).count == 3)
-    #expect(throws: StoreError.self) { try workspace.log("img") }
+    #expect(try workspace.log("img").count == 8, "a damaged ref costs its own snapshot")
     #expect(throws: StoreError.self) { try workspace.log("img", path: "a/b/f") }
   }
 }
