@@ -237,8 +237,8 @@ private struct Sites {
     #expect(outcome.remarks.contains { $0.contains("boottarget") })
     let imported = try sites.to.importing(sites.folder.path("c.tgz"))
     #expect(imported.remarks.contains { $0.contains("'bt'") })
-    #expect(
-      imported.imported?.snapshot.definition.linuximage["boottarget"] == "bt")
+    let table = imported.imported?.snapshot.tables.first { $0.name == "linuximage" }
+    #expect(table?.rows.first?["boottarget"] == "bt")
   }
 
   @Test func `a rootimgdir that names no folder is said with its value`() throws {
