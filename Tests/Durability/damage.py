@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """damage.py: damages a small store in thousands of ways, and holds every command against it.
 
-    damage.py [--count 5000] [--seed N] [--only K] [--target NAME] [--jobs J] [--binary PATH]
+    damage.py [--count 5000] [--seed N] [--only K] [--target NAME] [--kind NAME] [--jobs J] [--binary PATH]
 
 Each damage follows from the seed and its index alone; a failure is printed with the options that
 repeat it. Exit code 1 where a property does not hold.
@@ -24,9 +24,9 @@ from common.node import Expected, Node, leave_unfinished, make_history  # noqa: 
 from common.place import fast_folder  # noqa: E402
 from common.program import default_binary, has_command  # noqa: E402
 from common.tree import describe, listing  # noqa: E402
-from damage.apply import remove  # noqa: E402
+from damage.apply import CONTENT_KINDS, ODD_KINDS, remove  # noqa: E402
 from damage.checks import PROPERTIES, DamageCheck  # noqa: E402
-from damage.kinds import TARGETS, Damage  # noqa: E402
+from damage.kinds import NAME_KINDS, TARGETS, Damage  # noqa: E402
 
 SHOWN_ALIKE = 3  # failures of one target against one property that are printed
 
@@ -84,7 +84,7 @@ def work(task):
     variants, seed, index, options, folder = task
     begin = time.monotonic()
     pristine = variants[index % len(variants)]
-    damage = Damage(pristine.store, seed, index, options["target"])
+    damage = Damage(pristine.store, seed, index, options["target"], options["kind"])
     mine = f"{folder}/worker-{os.getpid()}"
     os.makedirs(mine, exist_ok=True)
     check = DamageCheck(pristine, damage, mine, options["repair"])
@@ -106,6 +106,7 @@ def main():
     parser.add_argument("--only", type=int, help="this damage alone; its folder is kept and named")
     parser.add_argument("--first", type=int, default=0, help="the index of the first damage")
     parser.add_argument("--target", choices=sorted(TARGETS))
+    parser.add_argument("--kind", choices=sorted(CONTENT_KINDS + NAME_KINDS + ODD_KINDS))
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--binary", default=None)
     parser.add_argument("--require-repair", action="store_true", help="fail where there is no command `repair`")
@@ -137,7 +138,7 @@ def run(arguments, binary, repair, folder):
     before = state(variants)
     indexes = [arguments.only] if arguments.only is not None else range(
         arguments.first, arguments.first + arguments.count)  # fmt: skip
-    options = {"target": arguments.target, "repair": repair, "only": arguments.only}
+    options = {"target": arguments.target, "kind": arguments.kind, "repair": repair, "only": arguments.only}
     tasks = ((variants, arguments.seed, i, options, folder) for i in indexes)
     with_repair = "" if repair else "; the binary has no command `repair`"
     print(f"damaging a store of {len(variants[0].expected)} snapshots, seed {arguments.seed}{with_repair}", flush=True)
@@ -164,6 +165,7 @@ def run(arguments, binary, repair, folder):
                 if few or arguments.only is not None:
                     what = what if arguments.only is not None else " ".join(what.split())[:240]
                     only = f" --target {arguments.target}" if arguments.target else ""
+                    only += f" --kind {arguments.kind}" if arguments.kind else ""
                     print(f"FAILED {name}: {text}: {what} [--seed {arguments.seed} --only {index}{only}]", flush=True)
                     shown += 1
             if done % 500 == 0:

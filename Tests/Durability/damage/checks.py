@@ -214,8 +214,8 @@ class DamageCheck(RecoveryChecks):
         self.run(program, "snapshot", "login", "-q")
         collected = self.run(program, "gc", "-q")
         self.codes["gc"] = collected.code
-        # What a collection dropped is stored again, maybe under a name that is taken.
-        self.run(program, "snapshot", "login", "-q")
+        # What only a removed snapshot had is stored again, maybe under a name that is taken.
+        self.run(program, "snapshot", "spare", "-q")
         for name in sorted(self.restored):
             if not self.restore(program, name, counts=False):
                 self.failures.add("lost-by-gc", f"{name} cannot be restored after {collected}")

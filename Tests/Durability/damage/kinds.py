@@ -67,7 +67,8 @@ def files_of(store, target):
 class Damage(Application):
     """One damage: `target`, `kind`, the paths that it concerns, and the choices it makes."""
 
-    def __init__(self, store, seed, index, only=None):
+    def __init__(self, store, seed, index, only=None, kind=None):
+        """Chooses a damage; with `only` of this target, and with `kind` of this kind where it has it."""
         self.random = random.Random(f"damage {seed} {index}")
         self.index = index
         choose = self.random
@@ -87,9 +88,11 @@ class Damage(Application):
             self.path = f"{PATTERNS[self.target][0]}/{self._foreign_name(store)}"
             self.others = []
             return
-        self.kind = choose.choice(kinds)
+        self.kind = kind or choose.choice(kinds)
         self.path = choose.choice(files)
         self.others = [f for f in files if f != self.path]
+        if self.target in ("pack", "doomed"):
+            self.others += files_of(store, "doomed" if self.target == "pack" else "pack")
         if self.kind == "swap" and not self.others:
             self.kind = "flip"
         if self.kind == "swap":
