@@ -88,7 +88,7 @@ import Testing
 
   @Test func `entries that cannot be examined stay entries, of the kind that is known`() throws {
     let (folder, workspace) = try damaged()
-    let snapshot = try workspace.snapshot("img").committed
+    let snapshot = try workspace.snapshot("img", allowsEmpty: true).committed
     #expect(!snapshot.snapshot.isComplete)
     let unreadable = snapshot.snapshot.notes.filter { $0.kind == .unreadable }
     #expect(unreadable.count == 5)
@@ -140,7 +140,7 @@ import Testing
 
   @Test func `every later command says what the snapshot has not`() throws {
     let (folder, workspace) = try damaged()
-    _ = try workspace.snapshot("img")
+    _ = try workspace.snapshot("img", allowsEmpty: true)
     let restored = try workspace.restore("img@1", to: folder.path("out"))
     #expect(
       Set(restored.skipped.map { printable($0.path) }) == [

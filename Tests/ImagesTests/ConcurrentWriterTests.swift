@@ -200,6 +200,7 @@ import XCAT
   @Test func `a row that changes during a revert is kept, and the others are set`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
+    try shell("echo old >\"$1/img/rootimg/g\"", folder.path("root"))
     _ = try workspace.define("img", ["osdistroname=one", "pkgdir=/install/one"])
     _ = try workspace.snapshot("img")
     _ = try workspace.define("img", ["osdistroname=two", "pkgdir=/install/two"])
