@@ -92,7 +92,8 @@ extension Workspace {
       do throws(SystemError) {
         let place = try locate(path)
         found[try fileSystem.stat(place.directory.raw).device] = place.directory
-        guard let top = try fileSystem.statIfPresent(at: place.directory.raw, place.name),
+        // What cannot be examined was left alone.
+        guard let top = try? fileSystem.statIfPresent(at: place.directory.raw, place.name),
           top.kind == .directory, found[top.device] == nil
         else { continue }
         found[top.device] = try fileSystem.openDirectory(at: place.directory.raw, place.name)

@@ -93,7 +93,14 @@ public struct PathResolver: Sendable {
         continue
       }
       let isLast = todo.isEmpty
-      let found = try fileSystem.statIfPresent(at: here.raw, name)
+      let found: FileStat?
+      do {
+        found = try fileSystem.statIfPresent(at: here.raw, name)
+      } catch {
+        // An entry that cannot be examined has its place all the same.
+        guard isLast, !followLast else { throw error }
+        found = nil
+      }
       let kind = found?.kind
       if kind == .symlink, !isLast || followLast {
         guard followLinks, hops < 40 else { throw SystemError(code: .loop, "follow", path.bytes) }
