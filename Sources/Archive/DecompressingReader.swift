@@ -24,6 +24,9 @@ public final class DecompressingReader {
   private var isAtEnd = false
   private var form = Form.unknown
 
+  /// The stream is compressed, so that its own checksum tells whether it is whole. Known once something was read.
+  public var isCompressed: Bool { if case .compressed = form { true } else { false } }
+
   /// - Parameter memoryLimitBytes: what a decoder may take; streams that need more are refused.
   public init(
     _ source: @escaping ByteSource, limit: ExpansionLimit = .standard,

@@ -171,7 +171,10 @@ extension Workspace {
       return path
     }
     return plans.map { piece in
-      guard !piece.plan.isEmpty, !places.contains(where: { piece.path.isInside($0) }) else {
+      // What goes is there by an import of this image: the target notes that it was not there before.
+      guard !piece.plan.isEmpty, piece.wanted != nil,
+        !places.contains(where: { piece.path.isInside($0) })
+      else {
         return piece
       }
       var kept = piece

@@ -128,7 +128,11 @@ extension Workspace {
       }
     }
     let outcome = try commitLive(
-      source.image, source.definition, unlessChanged: true, message: "", command: "pack")
+      source.image, source.definition, unlessChanged: true,
+      refusing: { refused in
+        let transient = CommittedSnapshot(number: 0, id: refused.id, snapshot: refused)
+        _ = try rootTree(of: transient, source.definition, in: source.folder)
+      }, message: "", command: "pack")
     return (
       try rootTree(of: outcome.committed, source.definition, in: source.folder),
       outcome.committed, outcome.committed.number != latest?.number

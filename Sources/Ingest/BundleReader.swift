@@ -92,18 +92,25 @@ private struct Taking: ~Copyable {
     _ source: @escaping @Sendable (UnsafeMutableRawBufferPointer) throws -> Int
   ) throws {
     let expansion = expansion
+    let isCompressed = Monitor(false)
     let plain = ReadAhead {
       let plain = DecompressingReader { target in
         let n = try source(target)
         expansion.noteSource(n)
         return n
       }
-      return { try plain.read($0) }
+      return { target in
+        let n = try plain.read(target)
+        if plain.isCompressed { isCompressed.withLock { $0 = true } }
+        return n
+      }
     }
     let tar = TarReader { try plain.read($0) }
     do {
       while let member = try tar.next() { try take(member, tar) }
-      guard tar.hasEndMark else {
+      // As GNU tar, a bundle without an end mark is taken where nothing can be missing: the checksum of the
+      // compressed stream has told that it is whole.
+      guard tar.hasEndMark || isCompressed.withLock({ $0 }) else {
         throw ArchiveError("the archive is cut off: it ends without the end mark, a block of zeros")
       }
       guard try hasOnlyZerosLeft({ try plain.read($0) }) else {

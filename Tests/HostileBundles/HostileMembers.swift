@@ -142,8 +142,6 @@ extension HostileBundle {
       $0.header("\(folder)/mem", type: "3") { $0.put([0x80, 1, 1, 1, 1, 1, 1, 1], at: 329) }
     },
     .adding("continued from another volume", "type 'M'") { $0.header("\(folder)/m", type: "M") },
-    .adding("directory dump", "type 'D'") { $0.header("\(folder)/d", type: "D", size: 10) },
-    .adding("old GNU sparse file", "sparse") { $0.header("\(folder)/s", type: "S") },
     .adding("pax sparse file of 8 EiB", "sparse") {
       $0.pax([
         ("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"),

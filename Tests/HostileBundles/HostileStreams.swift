@@ -157,7 +157,7 @@ extension HostileBundle {
         Array(BundleDraft().bundle().dropLast(missing))
       }
     } + [
-      HostileBundle("nothing at all", "manifest.xml") { [] },
+      HostileBundle("nothing at all", "end mark") { [] },
       HostileBundle("text", "no tar archive") { Array("It was a dark and stormy night.\n".utf8) },
       HostileBundle("a gzip of text", "no tar archive") { gzip(Array("dark and stormy".utf8)) },
       HostileBundle("a gzip of nothing", "manifest.xml") { gzip([]) },
@@ -203,7 +203,7 @@ extension HostileBundle {
         tar.header("././@LongLink", type: "L", size: 3000)
         return gzip(tar.bytes)
       },
-      HostileBundle("a plain archive, cut", "bundle") {
+      HostileBundle("a plain archive, cut", "cut off") {
         Array(BundleDraft().tar { _ in }.prefix(700))
       },
     ]
