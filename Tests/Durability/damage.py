@@ -10,7 +10,6 @@ repeat it. Exit code 1 where a property does not hold.
 import argparse
 import collections
 import json
-import multiprocessing
 import os
 import shutil
 import sys
@@ -21,6 +20,7 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from common.node import Expected, Node, leave_unfinished, make_history  # noqa: E402
+from common.parallel import run_unordered  # noqa: E402
 from common.place import fast_folder  # noqa: E402
 from common.program import default_binary, has_command  # noqa: E402
 from common.tree import describe, listing  # noqa: E402
@@ -146,30 +146,29 @@ def run(arguments, binary, repair, folder):
     codes = collections.Counter()
     broken, alike = collections.Counter(), collections.Counter()
     shown, done, slowest = 0, 0, (0, "")
-    with multiprocessing.get_context("fork").Pool(arguments.jobs) as pool:
-        for index, target, kind, text, failures, exits, seconds in pool.imap_unordered(work, tasks):
-            done += 1
-            table[target, kind] += 1
-            for command, code in exits.items():
-                codes[command, code] += 1
-            slowest = max(slowest, (seconds, text))
-            for name in {name for name, _ in failures}:
-                broken[name] += 1
-            seen = set()
-            for name, what in failures:
-                if name in seen and arguments.only is None:
-                    continue
-                seen.add(name)
-                alike[name, target] += 1
-                few = shown < arguments.show and alike[name, target] <= SHOWN_ALIKE
-                if few or arguments.only is not None:
-                    what = what if arguments.only is not None else " ".join(what.split())[:240]
-                    only = f" --target {arguments.target}" if arguments.target else ""
-                    only += f" --kind {arguments.kind}" if arguments.kind else ""
-                    print(f"FAILED {name}: {text}: {what} [--seed {arguments.seed} --only {index}{only}]", flush=True)
-                    shown += 1
-            if done % 500 == 0:
-                print(f"{done} damages after {time.monotonic() - begin:.0f} s", flush=True)
+    for index, target, kind, text, failures, exits, seconds in run_unordered(work, tasks, arguments.jobs):
+        done += 1
+        table[target, kind] += 1
+        for command, code in exits.items():
+            codes[command, code] += 1
+        slowest = max(slowest, (seconds, text))
+        for name in {name for name, _ in failures}:
+            broken[name] += 1
+        seen = set()
+        for name, what in failures:
+            if name in seen and arguments.only is None:
+                continue
+            seen.add(name)
+            alike[name, target] += 1
+            few = shown < arguments.show and alike[name, target] <= SHOWN_ALIKE
+            if few or arguments.only is not None:
+                what = what if arguments.only is not None else " ".join(what.split())[:240]
+                only = f" --target {arguments.target}" if arguments.target else ""
+                only += f" --kind {arguments.kind}" if arguments.kind else ""
+                print(f"FAILED {name}: {text}: {what} [--seed {arguments.seed} --only {index}{only}]", flush=True)
+                shown += 1
+        if done % 500 == 0:
+            print(f"{done} damages after {time.monotonic() - begin:.0f} s", flush=True)
     unchanged = before == state(variants)
     report(table, codes, slowest)
     print(f"{done} damages in {time.monotonic() - begin:.0f} s, seed {arguments.seed}")

@@ -9,7 +9,6 @@ and number follow from the seed. Exit code 1 where a property does not hold.
 
 import argparse
 import collections
-import multiprocessing
 import os
 import random
 import re
@@ -172,20 +171,19 @@ def run(arguments, binary, scenarios, folder):
         WORK.update(case=case, folder=here, seed=arguments.seed, keep=arguments.only is not None)
         numbers = range(share) if arguments.only is None else [arguments.only]
         failed, done, hit, alike = set(), 0, 0, collections.Counter()
-        with multiprocessing.get_context("fork").Pool(arguments.jobs) as pool:
-            for number, option, was_hit, code, failures in pool.imap_unordered(work, numbers):
-                hit += was_hit
-                done += code == 0
-                for name in {name for name, _ in failures}:
-                    broken[name] += 1
-                for name, what in failures:
-                    failed.add(number)
-                    alike[name] += 1
-                    if shown < arguments.show and alike[name] <= 3:
-                        shown += 1
-                        what = re.sub(r"\s+", " ", what)[:500]
-                        print(f"FAILED {name}: {scenario.name}, {option}, exit {code}: {what} [--seed {arguments.seed} "
-                              f"--operation '{scenario.name}' --only {number}]", flush=True)  # fmt: skip
+        for number, option, was_hit, code, failures in run_unordered(work, numbers, arguments.jobs):
+            hit += was_hit
+            done += code == 0
+            for name in {name for name, _ in failures}:
+                broken[name] += 1
+            for name, what in failures:
+                failed.add(number)
+                alike[name] += 1
+                if shown < arguments.show and alike[name] <= 3:
+                    shown += 1
+                    what = re.sub(r"\s+", " ", what)[:500]
+                    print(f"FAILED {name}: {scenario.name}, {option}, exit {code}: {what} [--seed {arguments.seed} "
+                          f"--operation '{scenario.name}' --only {number}]", flush=True)  # fmt: skip
         print(f"{scenario.name:18}{len(numbers):8}{hit:8}{done:8}{len(failed):8}", flush=True)
         total, hits = total + len(numbers), hits + hit
         if arguments.only is None:

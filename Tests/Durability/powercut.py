@@ -160,17 +160,16 @@ def run(arguments, binary, scenarios, folder):
         WORK.update(states=states, case=case, folder=here, seed=arguments.seed,
                     keep=arguments.only is not None, save=arguments.save)
         failed, lines = set(), []
-        with multiprocessing.get_context("fork").Pool(arguments.jobs) as pool:
-            for number, cut, manner, failures in pool.imap_unordered(work, range(len(states)), chunksize=4):
-                for name in {name for name, _ in failures}:
-                    broken[name] += 1
-                seen = set()
-                for name, what in failures:
-                    failed.add(number)
-                    if name not in seen:
-                        seen.add(name)
-                        lines.append((number, name, f"FAILED {name}: {scenario.name}, cut before call {cut} of {len(calls)}, {manner}: {what} "
-                                      f"[--seed {arguments.seed} --operation '{scenario.name}' --only {number}]"))  # fmt: skip
+        for number, cut, manner, failures in run_unordered(work, range(len(states)), arguments.jobs):
+            for name in {name for name, _ in failures}:
+                broken[name] += 1
+            seen = set()
+            for name, what in failures:
+                failed.add(number)
+                if name not in seen:
+                    seen.add(name)
+                    lines.append((number, name, f"FAILED {name}: {scenario.name}, cut before call {cut} of {len(calls)}, {manner}: {what} "
+                                  f"[--seed {arguments.seed} --operation '{scenario.name}' --only {number}]"))  # fmt: skip
         print(f"{scenario.name:18}{len(calls):8}{len(matter):9}{len(states):8}{len(failed):8}", flush=True)
         printed = collections.Counter()
         for _, name, line in sorted(lines):
