@@ -19,7 +19,7 @@ extension Workspace {
   /// Repairs the store.
   /// - Throws: `ImageError` where a source cannot be opened: nothing is changed then.
   public func repair(_ options: RepairOptions = RepairOptions()) throws -> RepairOutcome {
-    let store = try store()
+    let store = try store(odd: options.isDryRun ? .passOver : .replace)
     // Everything that was named is opened before anything is changed.
     var sources = try options.sources.map { try repairSource($0) }
     if options.readsLive { sources.append(liveSource(store)) }

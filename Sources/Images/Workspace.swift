@@ -67,10 +67,13 @@ public final class Workspace: Sendable {
 
   /// The store.
   /// - Parameter create: whether it is made where nothing is.
-  public func store(create: Bool = false) throws -> ObjectStore {
+  /// - Parameter odd: what is done where something else has the name of one of its folders.
+  public func store(
+    create: Bool = false, odd: OddLayoutPolicy = .refuse
+  ) throws -> ObjectStore {
     if let store = opened.withLock({ $0 }) { return store }
     let store = try ObjectStore(
-      fileSystem, path: Array(absolute(options.store).utf8), create: create,
+      fileSystem, path: Array(absolute(options.store).utf8), create: create, odd: odd,
       maker: DeflateMaker.shared, report: tell)
     opened.withLock { $0 = store }
     return store

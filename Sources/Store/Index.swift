@@ -150,6 +150,7 @@ final class Index: Sendable {
   /// Takes in what has changed among the packs; the lock is held exclusively.
   private func updateLocked() throws(StoreError) {
     guard try isStamped() else { return try rebuildLocked() }
+    try removeUnfinished()
     do throws(StoreError) {
       let database = try openToWrite()
       let rows = IndexRows(database)
@@ -184,6 +185,7 @@ final class Index: Sendable {
       // Someone touched it since we opened it: made anew, it knows our packs as well.
       return try rebuildLocked()
     }
+    try removeUnfinished()
     do throws(StoreError) {
       let database = try openToWrite()
       try IndexRows(database).insert(packs) { doomed.contains($0) }
@@ -303,10 +305,7 @@ final class Index: Sendable {
   /// The caller holds the lock.
   private func listing() throws(StoreError) -> PackListing {
     func names(_ folder: Descriptor) throws(SystemError) -> [Digest] {
-      // Names of packs are in lower case: others would stand for a file that is not there.
-      try layout.fileSystem.names(of: folder.raw)
-        .filter { name in !name.contains { $0 > 0x39 && $0 < 0x60 } }
-        .compactMap(Digest.init(hexDigits:)).sorted()
+      try layout.fileSystem.names(of: folder.raw).compactMap(Layout.packName).sorted()
     }
     return try explaining("the folders packs/ and doomed/") { () throws(SystemError) in
       let kept = try names(layout.packs)

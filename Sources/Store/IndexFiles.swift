@@ -15,6 +15,12 @@ extension Index {
   private static let lockName = Array("index".utf8)
   /// What SQLite keeps next to a database in journal modes that this index does not use.
   private static let companions = ["-journal", "-wal", "-shm"].map { name + Array($0.utf8) }
+  /// What an index under construction may leave: older programs let SQLite keep a journal of it.
+  private static let unfinished =
+    [newName]
+    + ["-journal", "-wal", "-shm"].map {
+      newName + Array($0.utf8)
+    }
   /// The stamp is padded to this length and written in place: that needs no space.
   private static let stampBytes = 128
   private static let maxStampBytes = 4096
@@ -74,13 +80,22 @@ extension Index {
     return bytes + Array(repeating: 0x20, count: max(0, stampBytes - 1 - bytes.count)) + [0x0a]
   }
 
+  /// Removes what a power cut left of an index under construction. The exclusive lock is held.
+  func removeUnfinished() throws(StoreError) {
+    try explaining("the index") { () throws(SystemError) in
+      for name in Index.unfinished where try kind(of: name) == .file {
+        try layout.fileSystem.remove(at: layout.root.raw, name, isDirectory: false)
+      }
+    }
+  }
+
   /// Removes the stamp and an unfinished index, and whatever stands in the way of a new one.
   /// - Returns: whether there was an index.
   func clearForRebuild() throws(StoreError) -> Bool {
     try explaining("the index") { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       var wasThere = false
-      for name in [Index.stampName, Index.newName, Index.name] + Index.companions {
+      for name in [Index.stampName, Index.name] + Index.unfinished + Index.companions {
         guard let kind = try kind(of: name) else { continue }
         if name == Index.name { wasThere = true }
         if kind != .file {

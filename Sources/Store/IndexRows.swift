@@ -31,8 +31,13 @@ struct IndexRows {
     self.database = database
     try opening { () throws(SQLiteError) in
       try database.execute(
+        "PRAGMA page_size = \(IndexRows.pageBytes); PRAGMA auto_vacuum = INCREMENTAL")
+    }
+    // Before the first table: a journal in a file would stay behind after a power cut.
+    try leaveDurabilityToStamp()
+    try opening { () throws(SQLiteError) in
+      try database.execute(
         """
-        PRAGMA page_size = \(IndexRows.pageBytes); PRAGMA auto_vacuum = INCREMENTAL;
         CREATE TABLE pack(
           id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
           doomed INTEGER NOT NULL, objects INTEGER NOT NULL, sum INTEGER NOT NULL);
@@ -45,7 +50,6 @@ struct IndexRows {
           PRIMARY KEY(id, kind, pack, frame, start)) WITHOUT ROWID;
         """)
     }
-    try leaveDurabilityToStamp()
   }
 
   /// Durability comes from the stamp, so the database itself need not sync on each commit.

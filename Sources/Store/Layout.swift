@@ -17,6 +17,17 @@
 import Codec
 import Platform
 
+/// What opening a store does where something else has the name of one of its folders, or `format` is
+/// damaged.
+public enum OddLayoutPolicy: Sendable {
+  /// The store cannot be opened.
+  case refuse
+  /// It moves to quarantine/, and the folder or file is made: what `repair` does.
+  case replace
+  /// The folder counts as empty, and nothing is changed: a dry run of `repair`.
+  case passOver
+}
+
 /// The open folders of a store.
 public struct Layout: Sendable {
   public let fileSystem: any FileSystem
@@ -33,9 +44,11 @@ public struct Layout: Sendable {
   public let cache: Descriptor
   /// Nothing can be written: the file system is read-only, or the caller has no right to write.
   public let isReadOnly: Bool
+  /// What was replaced, or passed over, to open it.
+  let oddNames: [String]
 
   static let formatName = Array("format".utf8)
-  private static let folders = [
+  static let folders = [
     "packs", "doomed", "refs", "tags", "pins", "journal", "tmp", "locks", "cache",
   ]
   static let formatText = "imgstore store\nversion \(newestVersion)\n"
@@ -47,7 +60,7 @@ public struct Layout: Sendable {
   /// - Throws: `incompatible` where the folder is something else, or of a newer version;
   ///   `missing` where nothing is and `create` is not set.
   public static func open(
-    _ fileSystem: any FileSystem, path: [UInt8], create: Bool
+    _ fileSystem: any FileSystem, path: [UInt8], create: Bool, odd: OddLayoutPolicy = .refuse
   ) throws(StoreError) -> Layout {
     let name = "store \(printable(path))"
     let root: Descriptor
@@ -66,13 +79,15 @@ public struct Layout: Sendable {
           at: fileSystem.workingDirectory, path, followLink: true)
       }
     }
+    var oddNames: [String] = []
+    if odd == .replace, try restoreFormat(fileSystem, root, name) { oddNames.append("format") }
     try prepare(fileSystem, root, path, name, create: create)
     return try explaining(name) { () throws(SystemError) in
       var isReadOnly = false
-      let locks = try folder("locks", fileSystem, root, &isReadOnly)
+      let locks = try folder("locks", fileSystem, root, odd, &isReadOnly, &oddNames)
       isReadOnly = isReadOnly || !LeasePhase.canWrite(fileSystem, locks)
       func open(_ name: String) throws(SystemError) -> Descriptor {
-        try folder(name, fileSystem, root, &isReadOnly)
+        try folder(name, fileSystem, root, odd, &isReadOnly, &oddNames)
       }
       let (packs, doomed, refs) = (try open("packs"), try open("doomed"), try open("refs"))
       let (tags, pins, journals) = (try open("tags"), try open("pins"), try open("journal"))
@@ -80,7 +95,7 @@ public struct Layout: Sendable {
       return Layout(
         fileSystem: fileSystem, root: root, path: path, packs: packs, doomed: doomed, refs: refs,
         tags: tags, pins: pins, journals: journals, temporary: temporary, locks: locks,
-        cache: cache, isReadOnly: isReadOnly)
+        cache: cache, isReadOnly: isReadOnly, oddNames: oddNames)
     }
   }
 
@@ -89,15 +104,18 @@ public struct Layout: Sendable {
   /// In a store that cannot be written a missing folder is an empty one. Something else under the name
   /// of a folder that carries no meaning is moved to quarantine/.
   private static func folder(
-    _ name: String, _ fileSystem: any FileSystem, _ root: Descriptor, _ isReadOnly: inout Bool
+    _ name: String, _ fileSystem: any FileSystem, _ root: Descriptor, _ odd: OddLayoutPolicy,
+    _ isReadOnly: inout Bool, _ oddNames: inout [String]
   ) throws(SystemError) -> Descriptor {
     let bytes = Array(name.utf8)
     do {
       return try fileSystem.openDirectory(at: root.raw, bytes)
     } catch {
       if error.code == .notDirectory || error.code == .loop,
-        ["tmp", "locks", "cache"].contains(name)
+        odd != .refuse || ["tmp", "locks", "cache"].contains(name)
       {
+        oddNames.append(name)
+        if odd == .passOver { return try emptyFolder(fileSystem) }
         try setAside(fileSystem, root, bytes)
       } else if error.code != .notFound {
         throw error
@@ -114,7 +132,7 @@ public struct Layout: Sendable {
   }
 
   /// `quarantine`, for what is in the way before the store is open.
-  private static func setAside(
+  static func setAside(
     _ fileSystem: any FileSystem, _ root: Descriptor, _ name: [UInt8]
   ) throws(SystemError) {
     try makeDirectoryIfAbsent(fileSystem, root, quarantineName)
@@ -122,6 +140,8 @@ public struct Layout: Sendable {
     try fileSystem.rename(
       at: root.raw, name, to: target.raw, name + Array("-\(randomName())".utf8),
       exclusively: true)
+    try fileSystem.sync(target.raw)
+    try fileSystem.sync(root.raw)
   }
 
   /// An open folder that has no name and no entries.
@@ -198,7 +218,7 @@ public struct Layout: Sendable {
     try fileSystem.sync(parent.raw)
   }
 
-  private static func readFormat(
+  static func readFormat(
     _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String
   ) throws(StoreError) -> String? {
     let stat = try explaining(name) { () throws(SystemError) in

@@ -30,16 +30,30 @@ struct PackCheck: Sendable {
   var isSound: Bool { problems.isEmpty }
   /// Nothing is wrong but the name, or that neither.
   private(set) var isWhole = false
+  /// The SHA-256 of the file; nil where it cannot be a pack.
+  private(set) var digest: Digest?
 
   private init(_ name: Digest) { self.name = name }
 
+  /// What is known of a name under which no file stands.
+  static func odd(_ name: Digest, label: String, _ reason: String) -> PackCheck {
+    var check = PackCheck(name)
+    check.problems = [Problem(object: "pack \(label)", finding: reason)]
+    return check
+  }
+
   /// Reads a pack.
+  /// - Parameters:
+  ///   - name: under which `packs` finds it.
+  ///   - label: what it is called in messages; the beginning of its name where nil.
+  ///   - expected: what its SHA-256 must be; its name where nil.
   /// - Throws: `missing`, `system`. Damage is not thrown.
   static func run(
-    _ name: Digest, _ packs: PackReader, progress: Progress
+    _ name: Digest, _ packs: PackReader, label: String? = nil, expected: Digest? = nil,
+    progress: Progress
   ) throws(StoreError) -> PackCheck {
     var check = PackCheck(name)
-    let object = "pack \(name.shortHex)"
+    let object = "pack \(label ?? name.shortHex)"
     let scan = try packs.scanReadable(name)
     if scan.pack.sizeBytes == 0 {
       check.problems = scan.damage.map { Problem(object: object, finding: $0.reason) }
@@ -72,7 +86,8 @@ struct PackCheck: Sendable {
     position = try packs.hash(file, object, from: position, to: .max, into: &whole)
     let digest = whole.finish()
     check.isWhole = check.problems.isEmpty && !check.goodFrames.isEmpty
-    if digest != name {
+    check.digest = digest
+    if digest != expected ?? name {
       check.problems.append(
         Problem(
           object: object,

@@ -6,7 +6,9 @@
 // 2. A whole pack that stood under another pack's name gets its own name back, if that is free or
 //    wrongly taken as well (two packs whose names were swapped).
 // 3. Moves between packs/ and doomed/ replace nothing either, except a copy that is not better.
-// 4. Other content under a name means other rows: the index is rebuilt.
+// 4. A name in doomed/ is shadowed by the same name in packs/. So what has it there wrongly is moved before
+//    the name is given in packs/, and before a collection removes it.
+// 5. Other content under a name means other rows: the index is rebuilt.
 
 import Codec
 import Platform
@@ -25,6 +27,9 @@ extension Index {
         guard error.code == .exists else { throw .system(error, "pack \(name.shortHex)") }
         return false
       }
+    }
+    if try isPresent(name, in: layout.doomed), try !isSound(name, in: layout.doomed) {
+      try replacePacks { () throws(StoreError) in try clearDoomedName(name) }
     }
     if try publish() { return }
     if try isSound(name, in: layout.packs) { return temporary.discard() }
@@ -79,6 +84,30 @@ extension Index {
           next = own
         }
       }
+    }
+  }
+
+  /// Moves what wrongly has a pack's name in doomed/ to its own name in packs/, or to quarantine/. The
+  /// exclusive lock is held.
+  func clearDoomedName(_ wrong: Digest) throws(StoreError) {
+    let found = try content(of: wrong, in: layout.doomed)
+    if found == .pack(wrong) || found == .absent { return }
+    if case .pack(let own) = found { try clearName(own) }
+    try explaining("pack \(wrong.shortHex)") { () throws(SystemError) in
+      let place = try layout.quarantine(
+        layout.doomed, Array(wrong.hex.utf8), as: "packs-\(wrong.hex)")
+      let file = Array(place.utf8.dropFirst(Layout.quarantineName.count + 1))
+      if case .pack(let own) = found, try isWhole(file, own), try giveOwnName(file, own) {
+        report("pack \(own.shortHex) had the name of pack \(wrong.shortHex): renamed")
+      } else {
+        report("pack \(wrong.shortHex) was not what its name says: moved to \(place)")
+      }
+    }
+  }
+
+  func isPresent(_ name: Digest, in folder: Descriptor) throws(StoreError) -> Bool {
+    try explaining("pack \(name.shortHex)") { () throws(SystemError) in
+      try layout.fileSystem.statIfPresent(at: folder.raw, Array(name.hex.utf8)) != nil
     }
   }
 

@@ -68,6 +68,16 @@ extension GarbageCollection {
     let isMissed = try missed(files.map(\.pack))
     let fileSystem = layout.fileSystem
     store.packs.forget(files.map(\.pack))
+    // What another file of the same name in packs/ hides was not looked at: it is not what is removed.
+    var hidden: [Digest] = []
+    for file in files where try isHidden(file.pack) { hidden.append(file.pack) }
+    if !hidden.isEmpty {
+      try store.index.replacePacks { () throws(StoreError) in
+        for pack in hidden {
+          try store.index.clearDoomedName(pack)
+        }
+      }
+    }
     var removed = 0
     var removedBytes: UInt64 = 0
     try store.index.changePacks { () throws(StoreError) in
@@ -78,8 +88,11 @@ extension GarbageCollection {
         }
         if !back.isEmpty { try fileSystem.sync(layout.packs.raw) }
         for file in files where !isMissed.contains(file.pack) {
-          try fileSystem.remove(
-            at: layout.doomed.raw, Array(file.pack.hex.utf8), isDirectory: false)
+          let name = Array(file.pack.hex.utf8)
+          if !hidden.isEmpty, try fileSystem.statIfPresent(at: layout.doomed.raw, name) == nil {
+            continue
+          }
+          try fileSystem.remove(at: layout.doomed.raw, name, isDirectory: false)
           removed += 1
           removedBytes += file.sizeBytes
         }
@@ -88,6 +101,12 @@ extension GarbageCollection {
     }
     outcome.removedPacks += removed
     outcome.freedBytes += Int64(removedBytes)
+  }
+
+  /// Whether a file in doomed/ is not the pack that its name says, and packs/ has the name as well.
+  private func isHidden(_ pack: Digest) throws(StoreError) -> Bool {
+    guard try store.index.isPresent(pack, in: layout.packs) else { return false }
+    return try !store.index.isSound(pack, in: layout.doomed)
   }
 
   private struct Proof {

@@ -37,16 +37,19 @@ extension RefLog {
     switch try layout.read(folder, RefLog.recordName, limitBytes: RefLog.maxRecordBytes) {
     case .absent: return .numbers(NumberRanges())
     case .odd(let reason): return .damaged(reason)
-    case .content(let bytes):
-      let lines = String(decoding: bytes, as: UTF8.self)
-        .split(separator: "\n", omittingEmptySubsequences: false)
-      guard lines.count == 5, lines[0] == RefLog.recordTitle,
-        let ranges = NumberRanges(lines[2]),
-        RefLog.record(String(lines[1]), ranges) == bytes
-      else { return .damaged("its checksum does not match") }
-      guard lines[1] == image.text else { return .damaged("it is that of \(lines[1])") }
-      return .numbers(ranges)
+    case .content(let bytes): return RefLog.decodeRecord(bytes, of: image)
     }
+  }
+
+  private static func decodeRecord(_ bytes: [UInt8], of image: ImageName) -> RemovedRecord {
+    let lines = String(decoding: bytes, as: UTF8.self)
+      .split(separator: "\n", omittingEmptySubsequences: false)
+    guard lines.count == 5, lines[0] == RefLog.recordTitle,
+      let ranges = NumberRanges(lines[2]),
+      RefLog.record(String(lines[1]), ranges) == bytes
+    else { return .damaged("its checksum does not match") }
+    guard lines[1] == image.text else { return .damaged("it is that of \(lines[1])") }
+    return .numbers(ranges)
   }
 
   private static func record(_ image: String, _ ranges: NumberRanges) -> [UInt8] {
@@ -66,6 +69,7 @@ extension RefLog {
     switch try readRecord(image, folder) {
     case .numbers(let known): ranges = ranges.union(known)
     case .damaged:
+      for mark in marks { ranges = ranges.union(try recordedNumbers(mark, image, folder)) }
       // What it said is lost: the gaps there are count as removed, and the file is kept.
       try layout.quarantine(folder, RefLog.recordName, as: "refs-\(image)-removed")
       ranges = ranges.union(
@@ -84,12 +88,18 @@ extension RefLog {
     } catch {
       guard error.isOutOfSpace else { throw error }
       // Their names are enough; their content is only space.
-      for mark in marks { try empty(mark, folder) }
+      for mark in marks where try isSpent(mark, image, folder) { try empty(mark, folder) }
       return
     }
     try fileSystem.sync(folder.raw)
     for mark in marks {
-      if RefLog.removedNumber(mark) == highest {
+      let isHighest = RefLog.removedNumber(mark) == highest
+      if try !isSpent(mark, image, folder) {
+        try layout.quarantine(folder, mark, as: "refs-\(image)-\(printable(mark))")
+        if isHighest {
+          _ = try fileSystem.openFile(at: folder.raw, mark, [.write, .create, .noFollow])
+        }
+      } else if isHighest {
         try empty(mark, folder)
       } else {
         try fileSystem.remove(at: folder.raw, mark, isDirectory: false)
@@ -98,6 +108,36 @@ extension RefLog {
     try fileSystem.sync(folder.raw)
   }
 
+  /// Whether nothing is lost with the content of a file <n>.removed: it has none, or it is the ref that
+  /// had the number. Anything else came there by mistake, and may be the only copy of something.
+  private func isSpent(
+    _ mark: [UInt8], _ image: ImageName, _ folder: Descriptor
+  ) throws(SystemError) -> Bool {
+    switch try layout.read(folder, mark, limitBytes: RefLog.maxBytes) {
+    case .absent: return true
+    case .odd: return false
+    case .content(let bytes):
+      if bytes.isEmpty { return true }
+      guard let number = RefLog.removedNumber(mark), let record = try? RefRecord.decode(bytes)
+      else { return false }
+      return (try? record.requirePlace(image, number)) != nil
+    }
+  }
+
+  /// The numbers of a record that stands under the name of a file <n>.removed; none where it is another
+  /// file.
+  private func recordedNumbers(
+    _ mark: [UInt8], _ image: ImageName, _ folder: Descriptor
+  ) throws(SystemError) -> NumberRanges {
+    guard
+      case .content(let bytes) = try layout.read(
+        folder, mark, limitBytes: RefLog.maxRecordBytes),
+      case .numbers(let ranges) = RefLog.decodeRecord(bytes, of: image)
+    else { return NumberRanges() }
+    return ranges
+  }
+
+  /// Gives back the space of a ref that is spent.
   private func empty(_ mark: [UInt8], _ folder: Descriptor) throws(SystemError) {
     let file = try layout.fileSystem.openFile(
       at: folder.raw, mark, [.write, .truncate, .noFollow, .nonBlocking])

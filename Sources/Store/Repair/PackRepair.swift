@@ -1,9 +1,10 @@
 // The packs of a store that is being repaired.
 //
-// 1. Every pack is read to its last byte. A whole pack under a wrong name gets its own name.
+// 1. Every file in packs/ and doomed/ is read to its last byte (PackFiles.swift). A whole pack under a wrong
+//    name gets its own name first.
 // 2. Of a damaged one the sound frames are copied, as they are, into a new pack, and of a frame that is
 //    sound in part the sound objects; only when that is durable and in the index, the damaged file moves
-//    to quarantine/.
+//    to quarantine/. The new pack may have the damaged one's name: that file moves first then.
 // 3. Packs in quarantine/ are a source: sound objects that the store has lost come back from there.
 
 import Codec
@@ -11,91 +12,50 @@ import Platform
 
 extension StoreRepair {
   func repairPacks() throws {
-    let listing = try store.index.packs()
-    let packs = listing.kept + listing.doomed
-    let sizes = try store.index.packSizes()
-    progress.begin("reading packs", totalBytes: sizes.values.reduce(0) { $0 &+ $1 })
-    let next = Monitor(0)
-    let found = Monitor<[PackCheck]>([])
-    try runThreads(max(1, min(processorCount, packs.count))) { [store, progress] _ in
-      while true {
-        let i = next.withLock { i in
-          defer { i += 1 }
-          return i
-        }
-        guard i < packs.count else { return }
-        let check = try PackCheck.run(packs[i], store.packs, progress: progress)
-        if !check.isSound { found.withLock { $0.append(check) } }
-      }
-    }
-    let damaged = found.withLock { $0 }.sorted { $0.name < $1.name }
-    if damaged.isEmpty { return }
-    for check in damaged { describe(check) }
+    var files = try readPackFiles()
+    let wrong = files.filter { !$0.isSound }
+    if wrong.isEmpty { return }
+    for file in wrong { describe(file) }
     if isDryRun {
-      damagedPacks = damaged
+      damagedPacks = wrong
       // An index from before the damage would lead into it.
       try store.index.rebuild()
       return
     }
-    let salvaged = try salvage(damaged.filter { !$0.isWhole })
+    if files.contains(where: \.isMisnamed) {
+      try store.index.replacePacks { () throws(StoreError) in try giveOwnNames(&files) }
+    }
+    let soundPacks = Set(files.compactMap(\.ownPack))
+    let damaged = files.filter { $0.ownPack == nil }
+    let salvaged = try salvage(
+      damaged.filter { file in file.namedPack.map { !soundPacks.contains($0) } ?? true })
     if salvaged > 0 { note("\(salvaged) objects", "of damaged packs were copied into a new pack") }
+    if damaged.isEmpty { return }
     try store.index.replacePacks { () throws(StoreError) in
-      for check in damaged {
-        if check.isWhole, try store.index.content(of: check.name, in: layout.packs) != .absent {
-          try store.index.clearName(check.name)
-          continue
-        }
-        try quarantine(check.name)
-      }
+      for file in damaged { try quarantine(file) }
     }
   }
 
-  private func describe(_ check: PackCheck) {
-    let problem = check.problems.first.map { "\($0.object): \($0.finding)" } ?? ""
+  private func describe(_ file: PackFile) {
+    let problem = file.check.problems.first.map { "\($0.object): \($0.finding)" } ?? ""
     let verb = isDryRun ? "would be" : "was"
     note(
-      "pack \(check.name.shortHex)",
-      check.isWhole
+      "pack \(file.label)",
+      file.isMisnamed
         ? "has another pack's name: \(verb) renamed"
-        : "is damaged (\(problem)): \(check.goodFrames.count) sound frames, \(verb) moved to "
+        : "is damaged (\(problem)): \(file.check.goodFrames.count) sound frames, \(verb) moved to "
           + "quarantine/")
-  }
-
-  private func quarantine(_ pack: Digest) throws(StoreError) {
-    let name = Array(pack.hex.utf8)
-    try explaining("pack \(pack.shortHex)") { () throws(SystemError) in
-      for folder in [layout.packs, layout.doomed]
-      where try layout.fileSystem.statIfPresent(at: folder.raw, name) != nil {
-        outcome.quarantined.append(
-          try layout.quarantine(folder, name, as: "packs-\(pack.hex)"))
-        return
-      }
-    }
   }
 
   /// Copies what is sound into new packs, which are durable and in the index at the end.
   /// - Returns: how many objects were copied.
-  private func salvage(_ damaged: [PackCheck]) throws -> Int {
+  private func salvage(_ damaged: [PackFile]) throws -> Int {
     let writer = PackWriter(layout, store.index)
     let encoder = FrameEncoder(StoreTuning())
     var copied = 0
     do {
-      for check in damaged {
-        for frame in check.goodFrames {
-          let address = FrameAddress(pack: check.name, offset: frame.offset)
-          let (bytes, decoded) = try store.packs.wholeFrame(
-            address, frameBytes: frame.frameBytes)
-          let front = FrameHeader.byteCount + decoded.header.directoryBytes
-          try bytes.withUnsafeBytes { buffer in
-            try writer.append(
-              Array(buffer[..<front]), UnsafeRawBufferPointer(rebasing: buffer[front...]),
-              raw: decoded.header.rawBytes, objects: frame.objects)
-          }
-          copied += frame.objects.count
-        }
-        for frame in check.badFrames {
-          copied += try salvage(frame, of: check, writer, encoder)
-        }
+      for file in damaged {
+        copied += try withPackFile(file) { try copySound(of: file.check, writer, encoder) } ?? 0
       }
       try writer.finishLast()
     } catch {
@@ -107,6 +67,26 @@ extension StoreRepair {
       try layout.fileSystem.sync(layout.packs.raw)
     }
     try store.index.insert(writer.packs)
+    return copied
+  }
+
+  /// Copies the sound frames of one pack, and the sound objects of its other frames.
+  private func copySound(
+    of check: PackCheck, _ writer: PackWriter, _ encoder: FrameEncoder
+  ) throws -> Int {
+    var copied = 0
+    for frame in check.goodFrames {
+      let address = FrameAddress(pack: check.name, offset: frame.offset)
+      let (bytes, decoded) = try store.packs.wholeFrame(address, frameBytes: frame.frameBytes)
+      let front = FrameHeader.byteCount + decoded.header.directoryBytes
+      try bytes.withUnsafeBytes { buffer in
+        try writer.append(
+          Array(buffer[..<front]), UnsafeRawBufferPointer(rebasing: buffer[front...]),
+          raw: decoded.header.rawBytes, objects: frame.objects)
+      }
+      copied += frame.objects.count
+    }
+    for frame in check.badFrames { copied += try salvage(frame, of: check, writer, encoder) }
     return copied
   }
 

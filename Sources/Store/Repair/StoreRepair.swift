@@ -45,7 +45,7 @@ final class StoreRepair {
   let report: @Sendable (String) -> Void
   var outcome = RepairOutcome()
   /// Of packs that are damaged and still in their folders: a dry run's.
-  var damagedPacks: [PackCheck] = []
+  var damagedPacks: [PackFile] = []
   private static let maxRounds = 64
 
   var layout: Layout { store.layout }
@@ -66,6 +66,13 @@ final class StoreRepair {
   func run() throws {
     let start = monotonicSeconds()
     defer { outcome.seconds = monotonicSeconds() - start }
+    for name in layout.oddNames {
+      note(
+        name,
+        isDryRun
+          ? "is damaged: would be moved to quarantine/, and made again"
+          : "was damaged: moved to quarantine/, and made again")
+    }
     if !isDryRun { try store.refs.upgrade() }
     try store.index.refresh()
     _ = try store.index.checkedIDs()
@@ -88,13 +95,14 @@ final class StoreRepair {
 
   func survey() throws -> Losses {
     var badFrames: Set<FrameAddress> = []
-    for check in damagedPacks {
-      for frame in check.badFrames {
-        badFrames.insert(FrameAddress(pack: check.name, offset: frame.offset))
+    for file in damagedPacks {
+      guard let pack = file.namedPack else { continue }
+      for frame in file.check.badFrames {
+        badFrames.insert(FrameAddress(pack: pack, offset: frame.offset))
       }
     }
     if badFrames.isEmpty { return try LossSurvey(store, progress: progress).run() }
-    let bad = Set(damagedPacks.flatMap { $0.badObjects.keys })
+    let bad = Set(damagedPacks.flatMap { $0.check.badObjects.keys })
     return try LossSurvey(store, progress: progress) { [store] name in
       guard bad.contains(name) else { return false }
       return try store.index.places(name.kind, name.id).allSatisfy {

@@ -221,8 +221,18 @@ class DamageCheck(RecoveryChecks):
                 self.failures.add("lost-by-gc", f"{name} cannot be restored after {collected}")
         if taken.code == 0:
             self.new_snapshot(program, taken)
-        if not self.damage.losing_names:
+        if not self.damage.losing_names and not self.invents_number:
             self.puts_back(program)
+
+    @property
+    def invents_number(self):
+        """Whether the damage added a number to a history: the next snapshot got a higher one, and without
+        that file the numbers between are missing for good."""
+        return any(
+            path.startswith("refs/") and os.path.basename(path)[:10].isdigit()
+            and not os.path.lexists(f"{self.pristine.store}/{path}")
+            for path in self.damage.names
+        )
 
     def new_snapshot(self, program, taken):
         """A snapshot that was said to be taken is the live tree, or `verify --deep` says that it is not."""
