@@ -16,7 +16,7 @@ public protocol ObservedTree {
 extension FileStat {
   /// Whether the entry is the one that was seen, and unchanged. Of a directory only inode and owner
   /// count: its names, and so its times, change while a plan runs.
-  func isUnchanged(since seen: FileStat) -> Bool {
+  public func isUnchanged(since seen: FileStat) -> Bool {
     guard kind == seen.kind, device == seen.device, inode == seen.inode, uid == seen.uid,
       gid == seen.gid
     else { return false }

@@ -663,8 +663,9 @@ extension SystemError {
   /// The rest of the plan still makes sense: one entry could not be done.
   fileprivate var isBearable: Bool {
     switch code {
-    case .noSpace, .quota, .inputOutput, .readOnly: false
-    default: true
+    case .noSpace, .quota, .inputOutput, .readOnly, .tooLarge: false
+    // Every other entry would meet the same: the change stops, and its journal stays.
+    default: !isExhaustion || code == .notImplemented
     }
   }
 }

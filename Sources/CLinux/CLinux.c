@@ -588,7 +588,7 @@ int clinux_catch_interrupts(void) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
   interrupt_pipe = ends[1];
-  const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+  const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
   for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
     struct sigaction now, caught = {.sa_handler = tell_pipe, .sa_flags = SA_RESTART};
     if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
@@ -597,7 +597,7 @@ int clinux_catch_interrupts(void) {
   return ends[0];
 }
 void clinux_restore_interrupts(void) {
-  const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+  const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
   for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
     struct sigaction now;
     if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler == tell_pipe)

@@ -43,7 +43,7 @@ enum EmptyStateFinding: Equatable {
       "has neither a root tree (rootimg/) nor a kernel nor a packed image"
         + (detail.isEmpty ? "" : " (\(detail))")
     case .treeMissing: "is no directory any more, and the latest snapshot has one"
-    case .treeEmpty: "is empty"
+    case .treeEmpty: "has no files"
     case .mostlyUnreadable(_, let unreadable): "cannot be read: \(unreadable) entries or more"
     case .mostlyGone(_, let entries, let before):
       "has \(entries) entries, and the latest snapshot has \(before)"
@@ -55,7 +55,10 @@ enum EmptyStateFinding: Equatable {
 enum EmptyStateCheck {
   /// Returns what is wrong with the live state; nil where it is worth a snapshot.
   /// - Parameter latest: the latest snapshot of the image; nil for the first one.
-  static func finding(_ live: LiveImage, latest: Snapshot?) -> EmptyStateFinding? {
+  ///   - source: has the trees of the latest snapshot.
+  static func finding(
+    _ live: LiveImage, latest: Snapshot?, in source: some ObjectSource
+  ) throws -> EmptyStateFinding? {
     if let fault = ImageFiles.rootDirectoryFault(live.definition) {
       return .noFolder(reason: fault)
     }
@@ -70,6 +73,7 @@ enum EmptyStateCheck {
     if let tree = onlyEmptyTree(live), tree.entry != latest?.piece(at: tree.path)?.entry {
       return .treeEmpty(path: tree.path)
     }
+    if let finding = try rootTree(live, latest, source) { return finding }
     let absent = Set(live.capture.absent.map(\.path.bytes))
     for old in latest?.pieces ?? [] where isFilled(old.entry) {
       if absent.contains(old.path) { return .treeMissing(path: old.path) }
@@ -93,6 +97,28 @@ enum EmptyStateCheck {
 
   /// Images of fewer entries may shrink as they like.
   private static let smallImageEntries: UInt64 = 100
+
+  /// What has become of the root tree that the latest snapshot has files in, links followed. Directories
+  /// alone, as `lost+found` or mount points, are no tree.
+  private static func rootTree(
+    _ live: LiveImage, _ latest: Snapshot?, _ source: some ObjectSource
+  ) throws -> EmptyStateFinding? {
+    guard let old = latest?.pieces.rootTree, let ids = old.entry.ids else { return nil }
+    guard let new = live.capture.pieces.rootTree, new.entry.kind == .directory else {
+      return try hasFiles(ids, source) ? .treeMissing(path: old.path) : nil
+    }
+    if new.entry.content.isMissing || new.entry.ids == ids { return nil }
+    guard live.capture.piece(at: new.path)?.hasFiles == false, try hasFiles(ids, source) else {
+      return nil
+    }
+    return .treeEmpty(path: new.path)
+  }
+
+  private static func hasFiles(_ ids: Tree.IDs, _ source: some ObjectSource) throws -> Bool {
+    let entries = try Tree.entries(ids, from: source)
+    if entries.contains(where: { $0.kind != .directory }) { return true }
+    return try entries.contains { try $0.ids.map { try hasFiles($0, source) } ?? false }
+  }
 
   /// The image's root tree where it is empty and nothing else in the image's folder is there.
   private static func onlyEmptyTree(_ live: LiveImage) -> Snapshot.Piece? {
@@ -126,6 +152,12 @@ enum EmptyStateCheck {
 extension ImageError {
   /// The live image is not there, or cannot be read.
   init(_ finding: EmptyStateFinding, of image: ImageName) {
+    if case .noFolder = finding {
+      self.init(
+        printable(finding.path), "\(finding.reason); no snapshot of \(image) was recorded",
+        advice: "Correct it with 'imgstore define \(image) rootimgdir=…'")
+      return
+    }
     self.init(
       printable(finding.path), "\(finding.reason); no snapshot of \(image) was recorded",
       advice:

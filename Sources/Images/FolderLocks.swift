@@ -115,7 +115,14 @@ extension Workspace {
 
   /// xCAT's lock of the root tree among the paths.
   private func xcatLock(_ paths: [AbsolutePath]) throws -> ImageOperationLock? {
-    let trees = Set(paths.filter { $0.lastComponent == Array("rootimg".utf8) })
+    // Whoever changes a boot file works in the folder of that image's root tree.
+    let trees = Set(
+      paths.compactMap { path in
+        path.lastComponent == ImageFiles.rootTreeName
+          ? path
+          : ImageFiles.bootNames.contains(path.lastComponent)
+            ? path.parent.appending(ImageFiles.rootTreeName) : nil
+      })
     guard let tree = trees.sorted(by: { precedes($0.bytes, $1.bytes) }).first else { return nil }
     return try ImageOperationLock.acquire(
       resolver, tree: tree, createsFolder: rootPath == [0x2f])

@@ -65,19 +65,26 @@ final class ImageOperationLock: Sendable {
     return printable(text ?? [])
   }
 
-  /// The tree's path with all links resolved, below the root that xCAT sees.
+  /// The tree's path with all links resolved, below the root that xCAT sees; nil without /proc.
   private static func realPath(_ resolver: PathResolver, _ tree: AbsolutePath) -> [UInt8]? {
     let fileSystem = resolver.fileSystem
     func name(_ file: Int32) -> [UInt8]? {
       try? fileSystem.readLink(
         at: fileSystem.workingDirectory, Array("/proc/self/fd/\(file)".utf8))
     }
-    guard let place = try? resolver.resolve(tree),
+    guard let root = name(resolver.root.raw) else { return nil }
+    func below(_ path: [UInt8]) -> [UInt8] {
+      if root == [0x2f] { return path }
+      return path.starts(with: root + [0x2f]) ? Array(path.dropFirst(root.count)) : path
+    }
+    if let place = try? resolver.resolve(tree),
       let folder = try? fileSystem.openDirectory(at: place.directory.raw, place.name),
-      let path = name(folder.raw), let root = name(resolver.root.raw)
-    else { return nil }
-    if root == [0x2f] { return path }
-    return path.starts(with: root + [0x2f]) ? Array(path.dropFirst(root.count)) : path
+      let path = name(folder.raw)
+    {
+      return below(path)
+    }
+    // A tree that is still to be made has the name that xCAT would give it.
+    return tree.bytes
   }
 }
 

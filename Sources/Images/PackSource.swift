@@ -129,7 +129,7 @@ extension Workspace {
     }
     let outcome = try commitLive(
       source.image, source.definition, unlessChanged: true,
-      refusing: { refused in
+      refusing: { [self] refused in
         let transient = CommittedSnapshot(number: 0, id: refused.id, snapshot: refused)
         _ = try rootTree(of: transient, source.definition, in: source.folder)
       }, message: "", command: "pack")

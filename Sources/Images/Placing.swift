@@ -7,7 +7,8 @@
 //
 // 1. A tree that is swapped is complete and on disk before its path shows it; the old one is removed
 //    afterwards, and a crash in between leaves either path whole.
-// 2. A tree that cannot be built beside, or not exchanged, is changed in place, and that is said.
+// 2. A tree that cannot be built beside, or not exchanged, or that somebody changed meanwhile, is changed
+//    in place, and that is said.
 
 import Apply
 import Ingest
@@ -71,16 +72,16 @@ extension Workspace {
       try settle(syncs)
     }
     for tree in beside {
-      if try exchange(tree) {
+      guard let obstacle = try exchange(tree) else {
         placement.report.removed += tree.piece.plan.removals.count
         placement.oldTrees.append(ResolvedPath(directory: tree.place.directory, name: tree.name))
-      } else {
-        placement.report.fallbacks.append(
-          ApplyProblem(
-            path: tree.piece.path.bytes, what: "this file system exchanges no folders"))
-        try treeRemover().remove(at: tree.place.directory.raw, tree.name)
-        placement.report += try change(tree.piece, token, staged, at: tree.place)
+        continue
       }
+      placement.report.fallbacks.append(ApplyProblem(path: tree.piece.path.bytes, what: obstacle))
+      if tree.piece.wanted != nil {
+        try treeRemover().remove(at: tree.place.directory.raw, tree.name)
+      }
+      placement.report += try change(tree.piece, token, staged, at: tree.place)
     }
     return placement
   }
@@ -157,9 +158,13 @@ extension Workspace {
   }
 
   /// Lets the new tree take the place of the old one, or of nothing, or nothing that of the old one.
-  /// - Returns: false where the file system cannot do that.
-  private func exchange(_ tree: TreeBeside) throws -> Bool {
+  /// - Returns: nil where that is done; else why the tree must be changed in place. The old tree has its
+  ///   place again then.
+  private func exchange(_ tree: TreeBeside) throws -> String? {
     let (directory, name) = (tree.place.directory.raw, tree.place.name)
+    if let mount = TreeUse.mounts(in: realPath(tree.place)).first {
+      return "something was mounted on \(printable(mount.point)) meanwhile"
+    }
     do throws(SystemError) {
       if tree.piece.wanted == nil {
         try fileSystem.rename(at: directory, name, to: directory, tree.name, exclusively: true)
@@ -173,10 +178,21 @@ extension Workspace {
         .invalid, .notSupported, .notImplemented, .crossDevice, .busy,
       ]
       guard unable.contains(error.code) else { throw error }
-      return false
+      return "this file system exchanges no folders"
+    }
+    if tree.piece.current != nil, let observed = tree.piece.observed,
+      let path = try SwappedTreeCheck(fileSystem, observed).firstDifference(
+        at: directory, tree.name, captured: tree.piece.path.lastComponent)
+    {
+      if tree.piece.wanted == nil {
+        try fileSystem.rename(at: directory, tree.name, to: directory, name, exclusively: true)
+      } else {
+        try fileSystem.exchange(at: directory, tree.name, with: directory, name)
+      }
+      return "\(printable(path)) changed while the new tree was built"
     }
     try fileSystem.sync(directory)
-    return true
+    return nil
   }
 
   // MARK: In place

@@ -47,10 +47,11 @@ extension Workspace {
     if direction == .abandon { return try abandon(image) }
     guard let journal = try journal(of: image) else { throw nothingToResume(image.text) }
     let change = try unfinished(image, journal)
-    guard let target = try snapshot(journal.target, of: image) else {
-      return try notBegun(image, journal, change, direction)
-    }
     let before = try journal.before.flatMap { try snapshot($0, of: image) }
+    var leadsTo = try snapshot(journal.target, of: image)
+    // The way back of a revert needs the state before alone.
+    if leadsTo == nil, direction == .back, journal.operation == .revert { leadsTo = before }
+    guard let target = leadsTo else { return try notBegun(image, journal, change, direction) }
     guard let goal = direction == .back ? before : target else {
       throw ImageError(
         "image \(image)", "no snapshot has the state before \(change.words)",
@@ -91,7 +92,10 @@ extension Workspace {
   private func abandon(_ image: ImageName) throws -> ResumeOutcome {
     // A journal that cannot be read is one more reason to be rid of it.
     let journal = try? journal(of: image)
-    guard try store().journals.read(image) != nil else { throw nothingToResume(image.text) }
+    // One that is no file at all cannot be read, and is there all the same.
+    do {
+      guard try store().journals.read(image) != nil else { throw nothingToResume(image.text) }
+    } catch let error as StoreError where error.kind == .damaged {}
     let change =
       journal.flatMap { try? unfinished(image, $0) }
       ?? UnfinishedChange(
@@ -117,7 +121,9 @@ extension Workspace {
     guard journal.operation != .revert else {
       throw ImageError(
         "image \(image)", "the snapshot that the revert leads to is not in the store any more",
-        advice: "'imgstore resume \(image) --back' returns to the state before")
+        advice: journal.before == nil || direction == .back
+          ? "'imgstore resume \(image) --abandon' leaves the image as it is"
+          : "'imgstore resume \(image) --back' returns to the state before")
     }
     let leftovers = try removeLeftovers(image, journal)
     try store().journals.remove(image)
@@ -139,9 +145,12 @@ extension Workspace {
     for problem in try removeLeftovers(image, journal) {
       throw ImageError(
         printable(problem.path), problem.what,
-        advice: "Remove it, and run the command again; 'imgstore resume \(image) --abandon' leaves "
-          + "everything as it is")
+        advice: problem.what.contains("mounted")
+          ? "Unmount that file system, and run the command again. Do not remove what is mounted"
+          : "Remove it, and run the command again; 'imgstore resume \(image) --abandon' leaves "
+            + "everything as it is")
     }
+    try requireMounted(try mountNotes(of: image) + goal.snapshot.notes, image: image.text)
     let sight = try look(at: image, goal, storing: before != nil, resuming: journal)
     try sight.settle()
     var safety: CommittedSnapshot?

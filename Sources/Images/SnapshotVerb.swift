@@ -82,7 +82,10 @@ extension Workspace {
     if isSame, unlessChanged || !snapshot.isComplete, let latest {
       committed = latest
     } else {
-      if !allowsEmpty, let finding = EmptyStateCheck.finding(live, latest: latest?.snapshot) {
+      if !allowsEmpty,
+        let finding = try EmptyStateCheck.finding(
+          live, latest: latest?.snapshot, in: store)
+      {
         try refusing?(snapshot)
         throw ImageError(finding, of: image)
       }

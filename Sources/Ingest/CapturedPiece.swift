@@ -58,6 +58,23 @@ public final class CapturedPiece {
     return counts
   }
 
+  /// Whether there is anything but directories in the piece. An unreadable directory may hold files.
+  public var hasFiles: Bool {
+    guard case .directory(let directory) = top.content else { return true }
+    var todo = [directory]
+    while let directory = todo.popLast() {
+      if directory.isUnreadable { return true }
+      for entry in directory.entries {
+        switch entry.content {
+        case .directory(let child): todo.append(child)
+        case .excludedDirectory: break
+        default: return true
+        }
+      }
+    }
+    return false
+  }
+
   /// Visits the piece itself and every entry below it.
   /// - Parameter body: gets the path relative to the piece by a function, as most visits need none.
   public func forEachEntry(_ body: (FileStat, () -> [UInt8]) -> Void) {

@@ -1,4 +1,4 @@
-// What happens when a signal asks the process to end (HUP, INT, TERM).
+// What happens when a signal asks the process to end (HUP, INT, QUIT, TERM).
 //
 // 1. Outside of a change the signal has its way at once; cleanups run first, for what nobody could
 //    make use of. (`defer` does not run then. What may be found incomplete is safe by the order of
@@ -26,6 +26,7 @@ public struct InterruptedError: ExplainedError, Equatable {
     switch signal {
     case SIGHUP: "SIGHUP"
     case SIGINT: "SIGINT"
+    case SIGQUIT: "SIGQUIT"
     case SIGTERM: "SIGTERM"
     default: "signal \(signal)"
     }

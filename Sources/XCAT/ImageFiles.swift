@@ -53,6 +53,11 @@ public enum ImageFiles {
   /// Of statelite images whose root is a ramdisk.
   public static let statelitePackedName = "rootimg-statelite.gz"
   static let otherPackedNames = [statelitePackedName] + unpreferredPackedNames
+  /// What the root tree is called in an image's folder.
+  public static let rootTreeName = Array("rootimg".utf8)
+  /// What kernel, ramdisks and packed images are called there.
+  public static let bootNames = Set(
+    (["kernel"] + ramdiskNames + packedNames + otherPackedNames).map { Array($0.utf8) })
 
   /// The folder of kernel, ramdisks and root image; nil for a kind that has none.
   public static func bootDirectory(

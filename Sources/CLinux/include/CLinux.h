@@ -144,7 +144,7 @@ void clinux_fill_standard_streams(void);
 // Has a signal ignored from now on.
 void clinux_ignore_signal(int signal);
 
-// A pipe that gets the number of each SIGHUP, SIGINT and SIGTERM as a byte from now on, in place of
+// A pipe that gets the number of each SIGHUP, SIGINT, SIGQUIT and SIGTERM as a byte from now on, in place of
 // their default action (a signal that is ignored stays ignored). Returns its reading end, or a negative errno.
 // Once only.
 int clinux_catch_interrupts(void);
