@@ -86,6 +86,11 @@ struct PackCheck: Sendable {
       check.add(frame, bytes, packs, "\(object) at \(frame.offset)", &hash)
       progress.add(bytes: UInt64(bytes.count))
     }
+    if scan.pack.sizeBytes > PackFormat.maxPackBytes {
+      // Named by the scan; what follows the frames is not read.
+      check.checkedBytes = position
+      return check
+    }
     position = try packs.hash(file, object, from: position, to: .max, into: &whole)
     let digest = whole.finish()
     check.isWhole = check.problems.isEmpty && !check.goodFrames.isEmpty
