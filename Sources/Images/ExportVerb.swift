@@ -153,8 +153,15 @@ extension Workspace {
     let temporary: [UInt8] =
       bytes[..<slash] + [0x2e] + bytes[slash...].prefix(200)
       + Array(".\(randomName()).imgstore-part".utf8)
+    if let folder = try? fileSystem.openDirectory(
+      at: fileSystem.workingDirectory, parentPath(of: bytes), followLink: true)
+    {
+      PackedFile.removeLeftovers(fileSystem, folder.raw)
+    }
     let file = try fileSystem.openFile(
       at: fileSystem.workingDirectory, temporary, [.write, .create, .exclusive], mode: 0o644)
+    // Its lock tells others that its writer lives.
+    _ = try? fileSystem.lock(file.raw, exclusive: true, wait: false)
     do {
       try renderAll(to: .newFile(file))
       try fileSystem.sync(file.raw)

@@ -30,7 +30,7 @@ final class PackedFile {
     self.fileSystem = fileSystem
     self.place = place
     object = "packed image \(printable(place.name))"
-    PackedFile.removeLeftovers(fileSystem, place)
+    PackedFile.removeLeftovers(fileSystem, place.directory.raw)
     temporary =
       [0x2e] + place.name + [0x2e] + Array(randomName().utf8) + PackedFile.suffix
     let (directory, name) = (place.directory, temporary)
@@ -88,17 +88,18 @@ final class PackedFile {
     }
   }
 
-  private static func removeLeftovers(_ fileSystem: any FileSystem, _ place: ResolvedPath) {
-    for name in (try? fileSystem.names(of: place.directory.raw)) ?? []
+  /// Removes what dead writers of packed images and bundles have left in a folder.
+  static func removeLeftovers(_ fileSystem: any FileSystem, _ directory: Int32) {
+    for name in (try? fileSystem.names(of: directory)) ?? []
     where name.first == 0x2e && name.count > suffix.count
       && name.suffix(suffix.count) == suffix[...]
     {
       guard
         let file = try? fileSystem.openFile(
-          at: place.directory.raw, name, [.read, .noFollow, .nonBlocking]),
+          at: directory, name, [.read, .noFollow, .nonBlocking]),
         (try? fileSystem.lock(file.raw, exclusive: true, wait: false)) == true
       else { continue }
-      try? fileSystem.remove(at: place.directory.raw, name, isDirectory: false)
+      try? fileSystem.remove(at: directory, name, isDirectory: false)
     }
   }
 }

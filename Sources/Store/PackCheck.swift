@@ -28,6 +28,8 @@ struct PackCheck: Sendable {
   var badObjects: [ObjectName: String] = [:]
 
   var isSound: Bool { problems.isEmpty }
+  /// The index may have rows of frames that cannot be found in the file.
+  private(set) var hasUnreadableFrames = false
   /// Nothing is wrong but the name, or that neither.
   private(set) var isWhole = false
   /// The SHA-256 of the file; nil where it cannot be a pack.
@@ -55,6 +57,7 @@ struct PackCheck: Sendable {
     var check = PackCheck(name)
     let object = "pack \(label ?? name.shortHex)"
     let scan = try packs.scanReadable(name)
+    check.hasUnreadableFrames = !scan.damage.isEmpty || scan.pack.sizeBytes == 0
     if scan.pack.sizeBytes == 0 {
       check.problems = scan.damage.map { Problem(object: object, finding: $0.reason) }
       if check.problems.isEmpty {
@@ -82,6 +85,11 @@ struct PackCheck: Sendable {
       position = frame.offset + UInt64(bytes.count)
       check.add(frame, bytes, packs, "\(object) at \(frame.offset)", &hash)
       progress.add(bytes: UInt64(bytes.count))
+    }
+    if scan.pack.sizeBytes > PackFormat.maxPackBytes {
+      // Named by the scan; what follows the frames is not read.
+      check.checkedBytes = position
+      return check
     }
     position = try packs.hash(file, object, from: position, to: .max, into: &whole)
     let digest = whole.finish()

@@ -51,13 +51,14 @@ extension PackReader {
     let sizeBytes = try explaining("pack \(name.shortHex)") { () throws(SystemError) in
       try layout.fileSystem.stat(file.raw).size
     }
-    guard sizeBytes <= PackFormat.maxPackBytes else {
+    let isOversized = sizeBytes > PackFormat.maxPackBytes
+    if isOversized, !isTolerant {
       throw .damaged("pack \(name.shortHex)", "has \(sizeBytes) bytes, more than a pack can have")
     }
     var scan = PackScan(pack: FinishedPack(name: name, sizeBytes: sizeBytes, frames: []))
     var frames: [PackedFrame] = []
     var offset = UInt64(PackFormat.headerBytes)
-    while true {
+    while offset < PackFormat.maxPackBytes {
       do throws(StoreError) {
         guard let header = try header(file, name, at: offset) else { break }
         frames.append(PackedFrame(header, at: offset))
@@ -71,6 +72,10 @@ extension PackReader {
     }
     if let last = frames.last, last.offset + UInt64(last.frameBytes) > sizeBytes {
       scan.damage.append((last.offset, "the frame is cut off"))
+    }
+    if isOversized {
+      let reason = "has \(sizeBytes) bytes, more than a pack can have"
+      scan.damage.append((PackFormat.maxPackBytes, reason))
     }
     scan.pack = FinishedPack(name: name, sizeBytes: sizeBytes, frames: frames)
     return scan
@@ -92,6 +97,7 @@ extension PackReader {
       }
       guard let data else { return nil }
       start = max(start, data)
+      if start >= PackFormat.maxPackBytes { return nil }
       let position = start
       let n = try explaining(object) { () throws(SystemError) in
         try layout.fileSystem.readFully(file.raw, at: position, into: buffer)

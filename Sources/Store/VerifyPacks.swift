@@ -50,6 +50,7 @@ extension VerifyRun {
       totalBytes: min(request.maxBytes ?? .max, sizes.values.reduce(0) { $0 &+ $1 }))
     let next = Monitor((pack: 0, bytes: UInt64(0)))
     let sound = Monitor<[Digest]>([])
+    let hasUnreadableFrames = Monitor(false)
     let now = now().seconds
     try runThreads(max(1, min(processorCount, packs.count))) { _ in
       while true {
@@ -69,12 +70,17 @@ extension VerifyRun {
         do throws(StoreError) {
           let check = try PackCheck.run(packs[i], self.store.packs, progress: self.progress)
           if check.isSound { sound.withLock { $0.append(packs[i]) } }
+          if check.hasUnreadableFrames { hasUnreadableFrames.withLock { $0 = true } }
           self.take(check)
         } catch {
           if error.kind == .missing, mayGo.contains(packs[i]) { continue }
           self.add(error.object, error.finding)
         }
       }
+    }
+    if hasUnreadableFrames.withLock({ $0 }) {
+      // The snapshots that need them are found by what a new index lacks.
+      try store.index.rebuildOnce("index: rebuilt without what cannot be read of damaged packs")
     }
     for pack in sound.withLock({ $0 }) { record.times[pack] = now }
     record.keep(Set(packs))

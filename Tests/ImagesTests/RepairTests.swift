@@ -169,6 +169,74 @@ import Testing
       "\(when): \(unexplained) \(outcome.problems)")
   }
 
+  @Test(arguments: [
+    "truncate -s 4G packs/P", "truncate -s +1 packs/P", "truncate -s +100 packs/P",
+    "head -c 5000 /dev/urandom >>packs/P",
+    "mv packs/P doomed/P; head -c 100 /dev/urandom >>doomed/P",
+    "cp packs/P doomed/P; head -c 100 /dev/urandom >>doomed/P",
+  ])
+  func `bytes behind a pack are taken off, once`(_ damage: String) throws {
+    let base = try Base()
+    try base.reset()
+    try shell(
+      "cd \"$1/store\"; p=$(ls -S packs | head -1); \(damage.replacingOccurrences(of: "/P", with: "/$p"))",
+      base.folder.path)
+    let list = "cd \"$1/store\"; find packs doomed quarantine -type f | xargs sha256sum | sort"
+    let outcome = try repair(base, live: false)
+    #expect(outcome.isClean && outcome.quarantined.count == 1)
+    #expect(try base.intact() == [1, 2, 3])
+    let files = try shell(list, base.folder.path).output
+    #expect(try repair(base, live: false).actions.isEmpty)
+    #expect(try shell(list, base.folder.path).output == files)
+    #expect(
+      try shell("cd \"$1/store/packs\"; sha256sum * | awk '$1 != $2'", base.folder.path).output
+        == "")
+  }
+
+  @Test(arguments: ["pins", "tags", "refs", "packs", "doomed", "tmp", "journal", "cache", "locks"])
+  func `something else in place of a folder is moved away`(_ name: String) throws {
+    let base = try Base()
+    for odd in ["mkfifo", "touch", "ln -s /etc"] {
+      try base.reset()
+      try shell("cd \"$1/store\"; rm -r $2; \(odd) $2", base.folder.path, name)
+      let outcome = try repair(base, live: true, from: [base.folder.path("other")])
+      #expect(outcome.isClean, "\(odd) \(name): \(outcome.losses.paths) \(outcome.problems)")
+      #expect(try base.intact() == [1, 2, 3], "\(odd) \(name)")
+      #expect(
+        try shell("ls \"$1/store/quarantine\" | grep -c \"^$2-\"", base.folder.path, name).output
+          == "1\n")
+      #expect(try repair(base, live: false).actions.isEmpty)
+    }
+  }
+
+  @Test(arguments: [
+    "rm format", "rm format; mkfifo format", "truncate -s 0 format", "truncate -s 1G format",
+    "head -c 1000 /dev/urandom >format", "printf 'imgstore st0re\\nversion 2\\n' >format",
+  ])
+  func `a damaged format is written again`(_ damage: String) throws {
+    let base = try Base()
+    try base.reset()
+    try shell("cd \"$1/store\"; \(damage)", base.folder.path)
+    #expect(try repair(base, live: false).isClean)
+    #expect(try base.intact() == [1, 2, 3])
+    #expect(
+      try shell("head -n 2 \"$1/store/format\"", base.folder.path).output
+        == "imgstore store\nversion 2\n")
+    #expect(try repair(base, live: false).actions.isEmpty)
+  }
+
+  @Test func `a format of a version that is not known is left alone`() throws {
+    let base = try Base()
+    try base.reset()
+    try shell(
+      "cd \"$1/store\"; printf 'imgstore store\\nversion 9\\n' >format", base.folder.path)
+    let error = #expect(throws: StoreError.self) { try repair(base, live: false) }
+    #expect(error?.kind == .incompatible)
+    // A folder that is no store is not made one.
+    try shell("cd \"$1/store\"; rm format; touch other", base.folder.path)
+    #expect(throws: StoreError.self) { try repair(base, live: false) }
+  }
+
   @Test func `a dry run changes nothing`() throws {
     let base = try Base()
     try base.reset()

@@ -141,9 +141,18 @@ extension StoreRepair {
     let isThere = file.folder.raw == layout.packs.raw || file.folder.raw == layout.doomed.raw
     if !isThere { return }
     try explaining("pack \(file.label)") { () throws(SystemError) in
-      guard try isPresent(file) else { return }
-      outcome.quarantined.append(
-        try layout.quarantine(file.folder, file.name, as: "packs-\(printable(file.name))"))
+      let label = "packs-\(printable(file.name))"
+      if try isPresent(file) {
+        outcome.quarantined.append(try layout.quarantine(file.folder, file.name, as: label))
+      } else if let quarantine = try layout.openQuarantine() {
+        // It moved when the pack with its name was published.
+        for name in try layout.fileSystem.names(of: quarantine.raw)
+        where name.starts(with: Array(label.utf8)) {
+          let stat = try layout.fileSystem.statIfPresent(at: quarantine.raw, name)
+          if stat?.inode != file.inode { continue }
+          outcome.quarantined.append("quarantine/\(printable(name))")
+        }
+      }
     }
   }
 }
