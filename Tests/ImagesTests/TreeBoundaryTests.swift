@@ -49,7 +49,7 @@ import Testing
     let workspace = try Workspace.test(folder, fileSystem: files)
     try shell(
       """
-      mkdir -p "$1/mnt/a b" "$1/etc" "$2"; echo own > "$1/etc/file"; echo precious > "$2/h"
+      mkdir -p "$1/mnt/a b" "$1/etc" "$2"; echo own > "$1/etc/file"; echo o > "$1/etc/other"; echo precious > "$2/h"
       """, tree(folder), folder.path("data"))
     _ = try workspace.snapshot("img")
     try mounting(["--bind", folder.path("data"), tree(folder) + "/mnt/a b"]) {
