@@ -24,18 +24,23 @@ import Testing
     #expect(result.status == 0, "\(result.errors)")
   }
 
-  @Test(.enabled(if: isRoot)) func `a program that lies or never syncs is found out`() throws {
+  @Test(.enabled(if: isRoot && isAsked)) func `a program that lies or never syncs is found out`()
+    throws
+  {
     let result = try runHarness("harness_tests.py")
     #expect(result.status == 0, "\(result.errors)")
   }
 
-  @Test(.enabled(if: isRoot)) func `no damage to a store is believed, or spreads`() throws {
+  @Test(.enabled(if: isRoot && isAsked)) func `no damage to a store is believed, or spreads`()
+    throws
+  {
     let result = try runHarness("damage.py", "--count", "150")
     #expect(result.status == 0, "\(result.output)\(result.errors)")
     #expect(result.output.contains("150 damages in"))
   }
 
-  @Test(.enabled(if: isRoot)) func `a power cut leaves what can be resumed, and loses nothing`()
+  @Test(.enabled(if: isRoot && isAsked))
+  func `a power cut leaves what can be resumed, and loses nothing`()
     throws
   {
     let result = try runHarness("powercut.py", "--count", "200")
