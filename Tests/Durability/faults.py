@@ -21,6 +21,7 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from common.parallel import run_unordered  # noqa: E402
 from common.place import fast_folder  # noqa: E402
 from common.program import EXIT_CODES, Program, default_binary  # noqa: E402
 from damage.apply import remove  # noqa: E402

@@ -22,6 +22,7 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from common.parallel import run_unordered  # noqa: E402
 from common.place import fast_folder  # noqa: E402
 from common.program import default_binary, has_command  # noqa: E402
 from damage.apply import remove  # noqa: E402
