@@ -1,5 +1,6 @@
 // What differs between two states of an image: definition, files, trees.
 
+import Platform
 import Store
 import XCAT
 

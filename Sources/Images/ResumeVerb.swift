@@ -104,7 +104,7 @@ extension Workspace {
     // Nothing but the journal must be in order for it to go.
     var leftovers: [ApplyProblem] = []
     if let journal {
-      do { leftovers = try removeLeftovers(image, journal) } catch {
+      do { leftovers = try removeLeftovers(image, journal).map(\.problem) } catch {
         leftovers = [ApplyProblem(path: Array(image.text.utf8), what: "\(error)")]
       }
     }
@@ -125,7 +125,7 @@ extension Workspace {
           ? "'imgstore resume \(image) --abandon' leaves the image as it is"
           : "'imgstore resume \(image) --back' returns to the state before")
     }
-    let leftovers = try removeLeftovers(image, journal)
+    let leftovers = try removeLeftovers(image, journal).map(\.problem)
     try store().journals.remove(image)
     return ResumeOutcome(
       change: change, direction: direction, revert: nil, leftovers: leftovers)
@@ -142,10 +142,10 @@ extension Workspace {
     let folders = try lockFolders(
       image, changedPaths(of: image, target.snapshot) + changedPaths(of: image, goal.snapshot))
     defer { withExtendedLifetime(folders) {} }
-    for problem in try removeLeftovers(image, journal) {
+    if let leftover = try removeLeftovers(image, journal).first {
       throw ImageError(
-        printable(problem.path), problem.what,
-        advice: problem.what.contains("mounted")
+        printable(leftover.problem.path), leftover.problem.what,
+        advice: leftover.isMounted
           ? "Unmount that file system, and run the command again. Do not remove what is mounted"
           : "Remove it, and run the command again; 'imgstore resume \(image) --abandon' leaves "
             + "everything as it is")
@@ -238,50 +238,61 @@ extension Workspace {
 
   // MARK: Leftovers
 
+  /// Something that a change made under a name of its own, and that cannot be removed.
+  private struct Leftover {
+    let problem: ApplyProblem
+    /// A file system is mounted in it: unmounting is the way, never removing.
+    let isMounted: Bool
+  }
+
   /// Removes what the change made under names of its own, beside the image's files and trees. (What
   /// it made inside trees the plan removes, as all that is extra.)
   /// - Returns: what could not be removed.
   private func removeLeftovers(
     _ image: ImageName, _ journal: Journal
-  ) throws -> [ApplyProblem] {
+  ) throws -> [Leftover] {
     let prefix = Journal.prefix(journal.token)
     let ends = [journal.target, journal.before].compactMap { $0 }
       .compactMap { try? snapshot($0, of: image)?.snapshot }
     var folders: Set<AbsolutePath> = []
-    var problems: [ApplyProblem] = []
+    var leftovers: [Leftover] = []
     for path in ends.flatMap({ $0.requests + $0.absentees }).map(\.path)
     where folders.insert(path.parent).inserted {
       do {
         let place = try locate(path)
         for name in try fileSystem.names(of: place.directory.raw) where name.starts(with: prefix) {
-          if let problem = removeLeftover(place.directory, name, in: path.parent) {
-            problems.append(problem)
+          if let leftover = removeLeftover(place.directory, name, in: path.parent) {
+            leftovers.append(leftover)
           }
         }
       } catch {
         if !error.isAbsent {
-          problems.append(ApplyProblem(path: path.bytes, what: error.finding))
+          leftovers.append(
+            Leftover(problem: ApplyProblem(path: path.bytes, what: error.finding), isMounted: false)
+          )
         }
       }
     }
-    return problems
+    return leftovers
   }
 
   private func removeLeftover(
     _ directory: Descriptor, _ name: [UInt8], in folder: AbsolutePath
-  ) -> ApplyProblem? {
+  ) -> Leftover? {
     let path = folder.bytes + [0x2f] + name
     let leftover = ResolvedPath(directory: directory, name: name)
     if let mount = TreeUse.mounts(in: realPath(leftover)).first {
-      return ApplyProblem(
-        path: path,
-        what: "is left from the change, and something is mounted on \(printable(mount.point))")
+      let what = "is left from the change, and something is mounted on \(printable(mount.point))"
+      return Leftover(problem: ApplyProblem(path: path, what: what), isMounted: true)
     }
-    do throws(SystemError) {
-      try TreeRemover(fileSystem).remove(at: directory.raw, name)
+    do {
+      try treeRemover().remove(at: directory.raw, name)
       return nil
     } catch {
-      return ApplyProblem(path: path, what: "is left from the change: \(error.finding)")
+      let why = (error as? any ExplainedError)?.finding ?? "\(error)"
+      return Leftover(
+        problem: ApplyProblem(path: path, what: "is left from the change: \(why)"),
+        isMounted: false)
     }
   }
 }

@@ -80,66 +80,6 @@ public final class MountBoundary: Sendable {
   }
 }
 
-/// The mounts that this process sees (proc(5), mountinfo).
-public struct MountTable: Sendable {
-  public let points: [[UInt8]]
-
-  private static let path = Array("/proc/self/mountinfo".utf8)
-  private static let limitBytes = 64 << 20
-
-  /// - Returns: nil where the table cannot be read, or is empty.
-  public static func current(_ fileSystem: any FileSystem) -> MountTable? {
-    guard
-      let text = try? fileSystem.readSmallFile(
-        at: fileSystem.workingDirectory, path, limitBytes: limitBytes)
-    else { return nil }
-    let table = MountTable(parsing: text)
-    return table.points.isEmpty ? nil : table
-  }
-
-  /// Reads the text of a mount table. Lines that are too short are passed over.
-  public init(parsing text: [UInt8]) {
-    points = text.split(separator: 0x0a).compactMap { line in
-      let fields = line.split(separator: 0x20, maxSplits: 5)
-      guard fields.count >= 5, fields[4].first == 0x2f else { return nil }
-      return MountTable.unescaped(fields[4])
-    }
-  }
-
-  /// The names of the mount points below a directory, by the path of their parent, which is relative
-  /// to the directory.
-  func pointNames(below directory: [UInt8]) -> [[UInt8]: Set<[UInt8]>] {
-    let prefix = directory == [0x2f] ? directory : directory + [0x2f]
-    var names: [[UInt8]: Set<[UInt8]>] = [:]
-    for point in points where point.count > prefix.count && point.starts(with: prefix) {
-      let relative = point.dropFirst(prefix.count)
-      let slash = relative.lastIndex(of: 0x2f)
-      let parent = slash.map { Array(relative[..<$0]) } ?? []
-      let name = slash.map { Array(relative[($0 + 1)...]) } ?? Array(relative)
-      names[parent, default: []].insert(name)
-    }
-    return names
-  }
-
-  /// Octal escapes ("\040") as the bytes that they stand for.
-  private static func unescaped(_ text: ArraySlice<UInt8>) -> [UInt8] {
-    guard text.contains(0x5c) else { return Array(text) }
-    var bytes: [UInt8] = []
-    var i = text.startIndex
-    while i < text.endIndex {
-      let digits = text[i...].dropFirst().prefix(3)
-      if text[i] == 0x5c, digits.count == 3, digits.allSatisfy({ (0x30...0x37).contains($0) }) {
-        bytes.append(UInt8(truncatingIfNeeded: digits.reduce(0) { $0 * 8 + Int($1 - 0x30) }))
-        i += 4
-      } else {
-        bytes.append(text[i])
-        i += 1
-      }
-    }
-    return bytes
-  }
-}
-
 extension FileSystem {
   /// The path of an open directory, as the kernel sees it from this process's root; nil where /proc
   /// is not mounted, or the directory was removed.

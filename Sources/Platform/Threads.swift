@@ -73,6 +73,15 @@ private let treeStackBytes = 256 << 20
 /// The smallest stack that a deep tree fits in with release code, for where address space is limited.
 private let smallTreeStackBytes = 24 << 20
 
+/// The largest stack that leaves most of a limited address space (`ulimit -v`) to the heap.
+private let maxStackBytes: Int = {
+  var limit = rlimit()
+  guard getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0,
+    limit.rlim_cur != .max  // RLIM_INFINITY
+  else { return .max }
+  return max(smallTreeStackBytes, Int(clamping: limit.rlim_cur / 16))
+}()
+
 /// Runs `body(0) … body(count - 1)` on as many threads of their own and waits for all.
 /// - Throws: the first error that a body threw; `SystemError` (EAGAIN), before any body has run, where
 ///   the system refuses a thread.
@@ -127,7 +136,7 @@ public func startThread(
   stackBytes: Int? = nil, _ body: @escaping @Sendable () -> Void
 ) throws(SystemError) -> ThreadHandle {
   let context = Unmanaged.passRetained(ThreadBody(body))
-  let wanted = stackBytes ?? 0
+  let wanted = min(stackBytes ?? 0, maxStackBytes)
   for size in wanted > smallTreeStackBytes ? [wanted, smallTreeStackBytes] : [wanted] {
     if let raw = clinux_thread_start(runBody, context.toOpaque(), size) {
       return ThreadHandle(raw: raw)

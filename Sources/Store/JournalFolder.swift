@@ -40,17 +40,8 @@ public struct JournalFolder: Sendable {
   public func write(_ bytes: [UInt8], of image: ImageName) throws(StoreError) {
     try layout.requireWritable("the journal of \(image)")
     try explaining("the journal of \(image)") { () throws(SystemError) in
-      let fileSystem = layout.fileSystem
-      let temporary = try TemporaryFile(layout)
-      do throws(SystemError) {
-        try fileSystem.write(temporary.file.raw, bytes)
-        try fileSystem.sync(temporary.file.raw)
-        try temporary.publish(in: layout.journals, as: image.bytes, exclusively: false)
-      } catch {
-        temporary.discard()
-        throw error
-      }
-      try fileSystem.sync(layout.journals.raw)
+      try TemporaryFile.write(
+        bytes, in: layout.journals, as: image.bytes, exclusively: false, layout)
     }
   }
 

@@ -161,20 +161,16 @@ public struct RefLog: Sendable {
       let folder = try fileSystem.openDirectory(at: layout.refs.raw, image.bytes)
       let id = SHA256.digest(of: encoded)
       while true {
-        let temporary = try TemporaryFile(layout)
         do throws(SystemError) {
-          try fileSystem.write(
-            temporary.file.raw, RefRecord.encode(encoded, id, image, number))
-          try fileSystem.sync(temporary.file.raw)
-          try temporary.publish(in: folder, as: RefLog.fileName(number), exclusively: true)
+          try TemporaryFile.write(
+            RefRecord.encode(encoded, id, image, number), in: folder, as: RefLog.fileName(number),
+            exclusively: true, layout)
           break
         } catch {
-          temporary.discard()
           guard error.code == .exists else { throw error }
           number += 1
         }
       }
-      try fileSystem.sync(folder.raw)
       if number == 1 { try fileSystem.sync(layout.refs.raw) }
       return CommittedSnapshot(number: number, id: id, snapshot: snapshot)
     }

@@ -136,16 +136,7 @@ extension RefLog {
       let fileSystem = layout.fileSystem
       try makeDirectoryIfAbsent(fileSystem, parent, image.bytes)
       let folder = try fileSystem.openDirectory(at: parent.raw, image.bytes)
-      let temporary = try TemporaryFile(layout)
-      do throws(SystemError) {
-        try fileSystem.write(temporary.file.raw, text)
-        try fileSystem.sync(temporary.file.raw)
-        try temporary.publish(in: folder, as: name, exclusively: true)
-      } catch {
-        temporary.discard()
-        throw error
-      }
-      try fileSystem.sync(folder.raw)
+      try TemporaryFile.write(text, in: folder, as: name, exclusively: true, layout)
       try fileSystem.sync(parent.raw)
     }
   }

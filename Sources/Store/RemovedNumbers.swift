@@ -76,15 +76,9 @@ extension RefLog {
         NumberRanges.gaps(upTo: highest, present: names.compactMap { RefLog.number($0) }, ranges))
     }
     do throws(SystemError) {
-      let temporary = try TemporaryFile(layout)
-      do throws(SystemError) {
-        try fileSystem.write(temporary.file.raw, RefLog.record(image.text, ranges))
-        try fileSystem.sync(temporary.file.raw)
-        try temporary.publish(in: folder, as: RefLog.recordName, exclusively: false)
-      } catch {
-        temporary.discard()
-        throw error
-      }
+      try TemporaryFile.write(
+        RefLog.record(image.text, ranges), in: folder, as: RefLog.recordName, exclusively: false,
+        layout)
     } catch {
       guard error.isOutOfSpace else { throw error }
       // Their names are enough; their content is only space.
@@ -193,16 +187,9 @@ extension RefLog {
       }
     }
     try explaining("the file format") { () throws(SystemError) in
-      let temporary = try TemporaryFile(layout)
-      do throws(SystemError) {
-        try layout.fileSystem.write(temporary.file.raw, Array(Layout.formatText.utf8))
-        try layout.fileSystem.sync(temporary.file.raw)
-        try temporary.publish(in: layout.root, as: Layout.formatName, exclusively: false)
-      } catch {
-        temporary.discard()
-        throw error
-      }
-      try layout.fileSystem.sync(layout.root.raw)
+      try TemporaryFile.write(
+        Array(Layout.formatText.utf8), in: layout.root, as: Layout.formatName, exclusively: false,
+        layout)
     }
   }
 }

@@ -44,6 +44,25 @@ final class TemporaryFile: Sendable {
     }
   }
 
+  /// Writes a small file and gives it its place. File and name are durable when this returns.
+  /// - Throws: `SystemError`; EEXIST where `exclusively` is set and the name is taken. Nothing is left
+  ///   of the new file then.
+  static func write(
+    _ bytes: [UInt8], in directory: Descriptor, as name: [UInt8], exclusively: Bool,
+    _ layout: Layout
+  ) throws(SystemError) {
+    let temporary = try TemporaryFile(layout)
+    do throws(SystemError) {
+      try layout.fileSystem.write(temporary.file.raw, bytes)
+      try layout.fileSystem.sync(temporary.file.raw)
+      try temporary.publish(in: directory, as: name, exclusively: exclusively)
+    } catch {
+      temporary.discard()
+      throw error
+    }
+    try layout.fileSystem.sync(directory.raw)
+  }
+
   /// Removes the file; harmless after `publish`.
   func discard() {
     try? layout.fileSystem.remove(at: layout.temporary.raw, name, isDirectory: false)

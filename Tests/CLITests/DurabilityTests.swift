@@ -6,10 +6,6 @@ import TestSupport
 import Testing
 
 @Suite(.serialized) struct DurabilityTests {
-  /// The harnesses over the program run where they are asked for (`IMGSTORE_DURABILITY=1`): their short runs
-  /// have not been seen green on every machine yet.
-  private static let isAsked = ProcessInfo.processInfo.environment["IMGSTORE_DURABILITY"] == "1"
-
   private static let folder = packageRoot + "/Tests/Durability"
 
   /// Runs a program of Tests/Durability over the binary under test.
@@ -24,14 +20,14 @@ import Testing
     #expect(result.status == 0, "\(result.errors)")
   }
 
-  @Test(.enabled(if: isRoot && isAsked)) func `a program that lies or never syncs is found out`()
+  @Test(.enabled(if: isRoot)) func `a program that lies or never syncs is found out`()
     throws
   {
     let result = try runHarness("harness_tests.py")
     #expect(result.status == 0, "\(result.errors)")
   }
 
-  @Test(.enabled(if: isRoot && isAsked)) func `no damage to a store is believed, or spreads`()
+  @Test(.enabled(if: isRoot)) func `no damage to a store is believed, or spreads`()
     throws
   {
     let result = try runHarness("damage.py", "--count", "150")
@@ -39,7 +35,7 @@ import Testing
     #expect(result.output.contains("150 damages in"))
   }
 
-  @Test(.enabled(if: isRoot && isAsked))
+  @Test(.enabled(if: isRoot))
   func `a power cut leaves what can be resumed, and loses nothing`()
     throws
   {

@@ -42,7 +42,7 @@ import Testing
 
   @Test func `little address space is no crash`() throws {
     let site = try filled()
-    for kilobytes in [1_500_000, 2_500_000] {
+    for kilobytes in [500_000, 750_000, 1_000_000, 1_500_000] {
       let limited = try shellRun("ulimit -v \(kilobytes); $imgstore snapshot img", in: site)
       #expect([0, 1].contains(limited.status), "\(kilobytes): \(limited.status) \(limited.errors)")
     }

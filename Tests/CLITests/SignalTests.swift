@@ -19,7 +19,7 @@ import Testing
     return site
   }
 
-  @Test(arguments: [SIGTERM, SIGINT, SIGHUP])
+  @Test(arguments: [SIGTERM, SIGINT, SIGHUP, SIGQUIT])
   func `a signal stops a change so that it can be resumed`(_ signal: Int32) throws {
     let site = try site()
     // Each thread gets the signal at the tenth file that it replaces. (The threads that run tests have

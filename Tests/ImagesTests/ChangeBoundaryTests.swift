@@ -261,4 +261,42 @@ import Testing
     #expect(throws: ImageError.self) { try workspace.pack(PackRequest("img")) }
     #expect(try String(contentsOfFile: tree + "/f", encoding: .utf8) == "b\n")
   }
+
+  /// Holds xCAT's lock of a root tree below a staging root.
+  private func holdLock(_ path: String, below root: String) throws -> Descriptor {
+    let files = KernelFileSystem.shared
+    let sum = try shell("printf %s \"$1\" | md5sum | cut -c1-32", path).output
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+    try shell("mkdir -p \"$1/var/lock/xcat\"", root)
+    let name = path.replacing("/", with: ".") + "." + sum
+    let file = try files.openFile(
+      at: files.workingDirectory, Array("\(root)/var/lock/xcat/\(name)".utf8),
+      [.readWrite, .create])
+    #expect(try files.lock(file.raw, exclusive: true, wait: false))
+    return file
+  }
+
+  @Test func `an import and a copy respect the lock of the folder that they write to`() throws {
+    let node = try ManagementNode()
+    let bundle = fixture("xcat/stateless.tgz")
+    let dry = try node.workspace.importing(bundle) { $0.isDryRun = true }
+    // The bundle has boot files and no tree: its folder is that of the tree all the same.
+    let kernel = try #require(
+      dry.apply.writes.map { printable($0) }.first { $0.hasSuffix("/kernel") })
+    let imported = try holdLock(
+      String(kernel.dropLast("/kernel".count)) + "/rootimg", below: node.path(""))
+    #expect(throws: ImageError.self) { try node.workspace.importing(bundle) }
+    #expect(!node.isThere(kernel))
+    withExtendedLifetime(imported) {}
+
+    try shell("echo a >\"$1/f\"", tree)
+    var request = CopyRequest("img", to: "d")
+    request.isDryRun = true
+    let copyFolder = try workspace.copy(request).folder
+    request.isDryRun = false
+    let copied = try holdLock(
+      copyFolder.appending("rootimg").text, below: folder.path("root"))
+    #expect(throws: ImageError.self) { try workspace.copy(request) }
+    withExtendedLifetime(copied) {}
+  }
 }

@@ -43,6 +43,33 @@ import Testing
     #expect(asked.isNew && asked.committed.number == 2)
   }
 
+  @Test(arguments: [
+    "mv big away; mkdir big", "rm -r big/v1; ln -s nowhere big/v1",
+    "rm img/rootimg; ln -s rootimg img/rootimg",
+    "rm img/rootimg; mkfifo img/rootimg", "rm img/rootimg; ln -s /img/kernel img/rootimg",
+    "find big/v1 ! -type d -delete", "rm -r big/v1/*; mkdir big/v1/lost+found",
+  ])
+  func `a tree behind a link that is gone, or has no files, is refused`(_ loss: String) throws {
+    let (folder, workspace) = try site()
+    let root = folder.path("root")
+    try shell(
+      "cd \"$1\"; mkdir big; mv img/rootimg big/v1; ln -s /big/v1 img/rootimg; echo k >img/kernel",
+      root)
+    #expect(try workspace.snapshot("img").committed.snapshot.isComplete)
+    try shell("cd \"$1\"; \(loss); echo changed >>img/kernel", root)
+    #expect(throws: ImageError.self, "\(loss)") { try workspace.snapshot("img") }
+    #expect(try numbers(workspace) == [1])
+  }
+
+  @Test func `a tree that never had files may stay one of folders`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    try shell("mkdir \"$1/rootimg/etc\"; echo k >\"$1/kernel\"", folder.path("root/img"))
+    _ = try workspace.snapshot("img")
+    try shell("mkdir \"$1/rootimg/var\"", folder.path("root/img"))
+    #expect(try workspace.snapshot("img").isNew)
+  }
+
   @Test func `an image without any file is not recorded even once`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)

@@ -38,7 +38,7 @@ import Testing
       33 22 0:6 / relative rw - tmpfs none rw
       """
     let table = MountTable(parsing: Array(text.utf8))
-    #expect(table.points.map { printable($0) } == ["/", "/a/with blank", "/a/with blank/in"])
+    #expect(table.mounts.map { printable($0.point) } == ["/", "/a/with blank", "/a/with blank/in"])
   }
 
   @Test(arguments: [false, true])

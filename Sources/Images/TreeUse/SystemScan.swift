@@ -78,7 +78,7 @@ struct SystemScan {
       do throws(SystemError) {
         // In some containers not even root may look at the first process, which is no one's user.
         if pid == "1", (try? stat("/proc/1/root")) == nil {
-          tables.append(MountTable(text("/proc/1/mountinfo") ?? []))
+          tables.append(MountTable(parsing: text("/proc/1/mountinfo") ?? []))
           continue
         }
         try scanMounts(pid)
@@ -176,7 +176,7 @@ struct SystemScan {
     if namespaces.insert([mounts.inode, root.device, root.inode]).inserted,
       let text = text("/proc/\(pid)/mountinfo"), !text.isEmpty
     {
-      tables.append(MountTable(text))
+      tables.append(MountTable(parsing: text))
     }
     if let network = try stat("/proc/\(pid)/ns/net"), networks.insert(network.inode).inserted {
       for line in (text("/proc/\(pid)/net/unix") ?? []).split(separator: 0x0a) {
@@ -206,7 +206,7 @@ struct SystemScan {
       guard let path = line.split(whereSeparator: { $0 == 0x20 || $0 == 0x09 }).first else {
         continue
       }
-      addPath(unescaped(path), "a file of it is a swap area")
+      addPath(unescapedOctal(path), "a file of it is a swap area")
     }
   }
 

@@ -34,7 +34,7 @@ struct TreeUse {
 
   init(_ question: Question) {
     let scan = SystemScan(TreeUse.files, tree: question.path)
-    let own = MountTable(TreeUse.text(Array("/proc/self/mountinfo".utf8)))
+    let own = MountTable(parsing: TreeUse.text(Array("/proc/self/mountinfo".utf8)))
     mounts = own.mounts.filter { isInside($0.point, question.path) }.map { printable($0.point) }
     findSubvolumes(question)
     if isInside(question.store, question.path) {
@@ -51,7 +51,7 @@ struct TreeUse {
 
   /// What is mounted on a tree or below.
   static func mounts(in tree: [UInt8]) -> [MountTable.Mount] {
-    MountTable(text(Array("/proc/self/mountinfo".utf8))).mounts
+    MountTable(parsing: text(Array("/proc/self/mountinfo".utf8))).mounts
       .filter { isInside($0.point, tree) }
   }
 
@@ -159,7 +159,7 @@ struct TreeUse {
     let path: ArraySlice<UInt8> =
       line.first == 0x22
       ? line.dropFirst().prefix { $0 != 0x22 } : line.prefix { $0 != 0x20 && $0 != 0x09 }
-    let clean = unescaped(path)
+    let clean = unescapedOctal(path)
     return clean.count > 1 && clean.last == 0x2f ? Array(clean.dropLast()) : clean
   }
 

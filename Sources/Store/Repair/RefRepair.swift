@@ -129,17 +129,7 @@ extension StoreRepair {
     _ bytes: [UInt8], in folder: Descriptor, as name: [UInt8], _ object: String
   ) throws {
     try explaining(object) { () throws(SystemError) in
-      let fileSystem = layout.fileSystem
-      let temporary = try TemporaryFile(layout)
-      do throws(SystemError) {
-        try fileSystem.write(temporary.file.raw, bytes)
-        try fileSystem.sync(temporary.file.raw)
-        try temporary.publish(in: folder, as: name, exclusively: true)
-      } catch {
-        temporary.discard()
-        throw error
-      }
-      try fileSystem.sync(folder.raw)
+      try TemporaryFile.write(bytes, in: folder, as: name, exclusively: true, layout)
       try unmark(name, folder)
     }
   }

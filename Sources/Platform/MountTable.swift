@@ -1,51 +1,68 @@
 // The mounts of one mount namespace, as /proc/PID/mountinfo lists them (proc(5)).
-
-import Platform
+//
+// Lines that are cut, or whose mount point is not absolute, are passed over.
 
 /// The mounts that one process sees.
-struct MountTable {
-  struct Mount {
-    let id: Int
-    let parent: Int
+public struct MountTable: Sendable {
+  /// One line of the table.
+  public struct Mount: Sendable {
+    public let id: Int
+    public let parent: Int
     /// "MAJOR:MINOR", as the kernel prints it.
-    let device: [UInt8]
+    public let device: [UInt8]
     /// The folder of the file system that is mounted.
-    let root: [UInt8]
-    let point: [UInt8]
-    let type: [UInt8]
+    public let root: [UInt8]
+    public let point: [UInt8]
+    public let type: [UInt8]
     /// Options of the file system: an overlay's layers.
-    let options: [UInt8]
+    public let options: [UInt8]
   }
-  let mounts: [Mount]
+  public let mounts: [Mount]
 
-  init(_ text: [UInt8]) {
+  private static let ownPath = Array("/proc/self/mountinfo".utf8)
+  private static let limitBytes = 64 << 20
+
+  /// Reads the table of this process.
+  /// - Returns: nil where the table cannot be read, or is empty.
+  public static func current(_ fileSystem: any FileSystem) -> MountTable? {
+    guard
+      let text = try? fileSystem.readSmallFile(
+        at: fileSystem.workingDirectory, ownPath, limitBytes: limitBytes)
+    else { return nil }
+    let table = MountTable(parsing: text)
+    return table.mounts.isEmpty ? nil : table
+  }
+
+  /// Reads the text of a mount table.
+  public init(parsing text: [UInt8]) {
     mounts = text.split(separator: 0x0a).compactMap { line in
       let fields = line.split(separator: 0x20)
       guard fields.count >= 7, let id = Int(String(decoding: fields[0], as: UTF8.self)),
         let parent = Int(String(decoding: fields[1], as: UTF8.self)),
-        let dash = fields.firstIndex(where: { $0.elementsEqual([0x2d]) }), dash + 2 < fields.count
+        let dash = fields.firstIndex(where: { $0.elementsEqual([0x2d]) }), dash + 2 < fields.count,
+        fields[4].first == 0x2f
       else { return nil }
       return Mount(
-        id: id, parent: parent, device: Array(fields[2]), root: unescaped(fields[3]),
-        point: unescaped(fields[4]), type: Array(fields[dash + 1]),
+        id: id, parent: parent, device: Array(fields[2]), root: unescapedOctal(fields[3]),
+        point: unescapedOctal(fields[4]), type: Array(fields[dash + 1]),
         options: fields.count > dash + 3 ? Array(fields[dash + 3]) : [])
     }
   }
 
   /// Returns the mount that a path of this namespace lies on.
-  func mount(of path: [UInt8]) -> Mount? {
+  public func mount(of path: [UInt8]) -> Mount? {
     // The latest of several on one point hides the others.
     mounts.filter { isInside(path, $0.point) }.enumerated()
       .max { ($0.element.point.count, $0.offset) < ($1.element.point.count, $1.offset) }?.element
   }
 
   /// Returns where the path is in the file system that it lies on.
-  func placeInFileSystem(of path: [UInt8]) -> (mount: Mount, path: [UInt8])? {
+  public func placeInFileSystem(of path: [UInt8]) -> (mount: Mount, path: [UInt8])? {
     mount(of: path).map { ($0, MountTable.joined($0.root, path, below: $0.point)) }
   }
 
   /// Returns the folder of its parent's file system that a mount covers.
-  func coveredPlace(of mount: Mount) -> (device: [UInt8], path: [UInt8])? {
+  public func coveredPlace(of mount: Mount) -> (device: [UInt8], path: [UInt8])? {
     guard let parent = mounts.first(where: { $0.id == mount.parent }),
       isInside(mount.point, parent.point)
     else { return nil }
@@ -61,7 +78,7 @@ struct MountTable {
   }
 
   /// Returns the folders that an overlay is made of.
-  static func layers(of mount: Mount) -> [[UInt8]] {
+  public static func layers(of mount: Mount) -> [[UInt8]] {
     guard mount.type == Array("overlay".utf8) else { return [] }
     var layers: [[UInt8]] = []
     for option in splitEscaped(mount.options, at: 0x2c) {
@@ -71,12 +88,28 @@ struct MountTable {
       switch name {
       case "lowerdir", "lowerdir+", "datadir+":
         layers += splitEscaped(value, at: 0x3a).filter { !$0.isEmpty }
-          .map { unescaped(withoutBackslashes($0)[...]) }
-      case "upperdir", "workdir": layers.append(unescaped(withoutBackslashes(value)[...]))
+          .map { unescapedOctal(withoutBackslashes($0)[...]) }
+      case "upperdir", "workdir": layers.append(unescapedOctal(withoutBackslashes(value)[...]))
       default: continue
       }
     }
     return layers
+  }
+
+  /// The names of the mount points below a directory, by the path of their parent, which is relative
+  /// to the directory.
+  func pointNames(below directory: [UInt8]) -> [[UInt8]: Set<[UInt8]>] {
+    let prefix = directory == [0x2f] ? directory : directory + [0x2f]
+    var names: [[UInt8]: Set<[UInt8]>] = [:]
+    for point in mounts.map(\.point) where point.count > prefix.count && point.starts(with: prefix)
+    {
+      let relative = point.dropFirst(prefix.count)
+      let slash = relative.lastIndex(of: 0x2f)
+      let parent = slash.map { Array(relative[..<$0]) } ?? []
+      let name = slash.map { Array(relative[($0 + 1)...]) } ?? Array(relative)
+      names[parent, default: []].insert(name)
+    }
+    return names
   }
 
   /// Splits where the separator has no backslash in front of it.
@@ -107,14 +140,15 @@ struct MountTable {
   }
 }
 
-/// `path` is `other`, or lies below it.
-func isInside(_ path: [UInt8], _ other: [UInt8]) -> Bool {
+/// Whether an absolute path is another one, or lies below it.
+public func isInside(_ path: [UInt8], _ other: [UInt8]) -> Bool {
   if other == [0x2f] { return true }
   return path.starts(with: other) && (path.count == other.count || path[other.count] == 0x2f)
 }
 
-/// With "\040" and the like as the bytes that they stand for.
-func unescaped(_ text: ArraySlice<UInt8>) -> [UInt8] {
+/// Returns a text with octal escapes ("\040") as the bytes that they stand for: mountinfo, exports and swaps are
+/// written so.
+public func unescapedOctal(_ text: ArraySlice<UInt8>) -> [UInt8] {
   var bytes: [UInt8] = []
   var i = text.startIndex
   while i < text.endIndex {

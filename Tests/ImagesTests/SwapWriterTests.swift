@@ -1,0 +1,82 @@
+// Somebody writes into a tree, or mounts something in it, while its successor is built. A swap would take that
+// away with the old tree.
+
+import Apply
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct SwapWriterTests {
+  private let folder: TemporaryFolder
+  private let workspace: Workspace
+  private var tree: String { folder.path("root/img/rootimg") }
+
+  init() throws {
+    folder = try TemporaryFolder()
+    workspace = try Workspace.test(folder)
+    try shell("cd \"$1\"; mkdir etc mnt; echo old >etc/z; echo one >etc/f; ln etc/f etc/g", tree)
+    _ = try workspace.snapshot("img")
+    try shell("cd \"$1\"; echo new >etc/z; echo two >etc/f", tree)
+  }
+
+  /// Reverts by a swap; `other` acts at the last moment before the trees are exchanged.
+  private func swap(_ other: @escaping @Sendable () -> Void) throws -> RevertOutcome {
+    let files = FaultyFileSystem(.before(0, "exchange", other))
+    var request = RevertRequest("img@1")
+    request.method = .swap
+    return try Workspace(workspace.options, fileSystem: files) { _ in }.revert(request)
+  }
+
+  private func text(_ name: String) -> String? {
+    try? String(contentsOfFile: tree + "/" + name, encoding: .utf8)
+  }
+
+  @Test(arguments: [
+    ("content", "echo precious >etc/z", "etc/z", "precious\n"),
+    ("a new name", "echo precious >etc/name", "etc/name", "precious\n"),
+    ("a new folder", "mkdir -p etc/a/b; echo precious >etc/a/b/c", "etc/a/b/c", "precious\n"),
+    ("another inode", "echo precious >etc/t; mv etc/t etc/z", "etc/z", "precious\n"),
+    (
+      "the same size and time", "touch -r etc/z ref; echo NEW >etc/z; touch -r ref etc/z; rm ref",
+      "etc/z", "NEW\n"
+    ),
+  ])
+  func `what is written while the new tree is built is kept`(
+    _ what: String, _ script: String, _ name: String, _ content: String
+  ) throws {
+    let tree = tree
+    let outcome = try swap { _ = try? shell("cd \"$1\"; \(script)", tree) }
+    #expect(outcome.apply.methods.allSatisfy { !$0.isSwap }, "\(what)")
+    #expect(text(name) == content, "\(what)")
+    #expect(!outcome.isExact || !outcome.apply.report.problems.isEmpty, "\(what)")
+    // The rest of the revert is done, and nothing of the new tree is left.
+    #expect(text("etc/f") == "one\n")
+    #expect(try run("find", folder.path("root"), "-name", ".imgstore*").output == "")
+    #expect(try workspace.unfinished().isEmpty)
+  }
+
+  @Test func `an undisturbed swap is one, links to shared inodes included`() throws {
+    let outcome = try swap {}
+    #expect(outcome.isExact && outcome.apply.methods.contains(where: \.isSwap))
+    #expect(text("etc/z") == "old\n" && text("etc/g") == "one\n")
+  }
+
+  @Test func `a mount that appears while the new tree is built stays with the live tree`() throws {
+    guard isRoot else { return }
+    try shell("mkdir \"$1\"; echo host >\"$1/h\"", folder.path("data"))
+    let (data, point) = (folder.path("data"), tree + "/mnt")
+    defer { _ = try? run("umount", point) }
+    // The new tree is synced before anything is exchanged.
+    let files = FaultyFileSystem(
+      .before(0, "syncFileSystem") { _ = try? run("mount", "--bind", data, point) })
+    var request = RevertRequest("img@1")
+    request.method = .swap
+    let outcome = try Workspace(workspace.options, fileSystem: files) { _ in }.revert(request)
+    #expect(outcome.apply.methods.allSatisfy { !$0.isSwap })
+    #expect(text("mnt/h") == "host\n" && text("etc/z") == "old\n")
+    #expect(try workspace.unfinished().isEmpty)
+  }
+}
