@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""powercut.py: cuts the power in the midst of every operation, on a model, thousands of times.
+"""powercut.py: cuts the power during every operation, on a model, thousands of times.
 
     powercut.py [--count 10000] [--seed N] [--operation NAME] [--only K] [--jobs J] [--binary PATH]
 

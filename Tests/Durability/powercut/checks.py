@@ -81,7 +81,7 @@ class StateCheck:
         program = self.real()
         store = program.environment["IMGSTORE_STORE"]
         if self.case.scenario.name == "repair" and not self.state.said:
-            # It begins damaged; whoever repairs again has it whole.
+            # It begins damaged; a second repair completes it.
             again = self.run(program, "repair", "-q")
             if again.code != 0:
                 self.fail("broken", again)

@@ -1,6 +1,6 @@
 """Between real folders and the model: reads a folder into a `Disk`, and makes a `State` a folder.
 
-A journal of SQLite names a file by its absolute path, with a sum of the path's characters beside it.
+A journal of SQLite names a file by its absolute path, followed by a sum of the path's characters.
 So folders of states have names that are permutations of each other, and that name is exchanged.
 
 Invariants: a pack is a hard link to the pristine copy; all others are
