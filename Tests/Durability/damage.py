@@ -11,9 +11,7 @@ import argparse
 import collections
 import json
 import os
-import shutil
 import sys
-import tempfile
 import time
 import traceback
 
@@ -21,7 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from common.node import Expected, Node, leave_unfinished, make_history  # noqa: E402
 from common.parallel import run_unordered  # noqa: E402
-from common.place import fast_folder  # noqa: E402
+from common.place import working_folder  # noqa: E402
 from common.program import default_binary, has_command  # noqa: E402
 from common.tree import describe, listing  # noqa: E402
 from damage.apply import CONTENT_KINDS, ODD_KINDS, remove  # noqa: E402
@@ -116,14 +114,8 @@ def main():
     repair = has_command(binary, "repair")
     if arguments.require_repair and not repair:
         raise SystemExit("the binary has no command `repair`")
-    folder = tempfile.mkdtemp(prefix="imgstore-damage-", dir=fast_folder())
-    try:
+    with working_folder("damage", keep=arguments.only is not None) as folder:
         return run(arguments, binary, repair, folder)
-    finally:
-        if arguments.only is None:
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
-            print(f"kept: {folder}")
 
 
 def run(arguments, binary, repair, folder):

@@ -15,14 +15,13 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from common.parallel import run_unordered  # noqa: E402
-from common.place import fast_folder  # noqa: E402
+from common.place import working_folder  # noqa: E402
 from common.program import EXIT_CODES, Program, default_binary  # noqa: E402
 from damage.apply import remove  # noqa: E402
 from powercut.checks import PROPERTIES, StateCheck  # noqa: E402
@@ -146,14 +145,8 @@ def main():
     arguments = parser.parse_args()
     binary = os.path.abspath(arguments.binary or default_binary())
     scenarios = [s for s in SCENARIOS if arguments.operation in (None, s.name)]
-    folder = tempfile.mkdtemp(prefix="imgstore-faults-", dir=fast_folder())
-    try:
+    with working_folder("faults", keep=arguments.only is not None) as folder:
         return run(arguments, binary, scenarios, folder)
-    finally:
-        if arguments.only is None:
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
-            print(f"kept: {folder}")
 
 
 def run(arguments, binary, scenarios, folder):

@@ -16,14 +16,13 @@ import os
 import random
 import shutil
 import sys
-import tempfile
 import time
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from common.parallel import run_unordered  # noqa: E402
-from common.place import fast_folder  # noqa: E402
+from common.place import working_folder  # noqa: E402
 from common.program import default_binary, has_command  # noqa: E402
 from damage.apply import remove  # noqa: E402
 from powercut.checks import PROPERTIES, StateCheck  # noqa: E402
@@ -130,14 +129,8 @@ def main():
         scenarios = [s for s in scenarios if s.name == arguments.operation]
         if not scenarios:
             raise SystemExit(f"no operation {arguments.operation}; there are: {', '.join(s.name for s in SCENARIOS)}")
-    folder = tempfile.mkdtemp(prefix="imgstore-powercut-", dir=fast_folder())
-    try:
+    with working_folder("powercut", keep=arguments.only is not None) as folder:
         return run(arguments, binary, scenarios, folder)
-    finally:
-        if arguments.only is None:
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
-            print(f"kept: {folder}")
 
 
 def run(arguments, binary, scenarios, folder):

@@ -1,6 +1,8 @@
 """Where the harnesses work: in memory where the file system there keeps what a tree has."""
 
+import contextlib
 import os
+import shutil
 import tempfile
 
 MINIMUM_FREE_BYTES = 2 << 30
@@ -21,3 +23,16 @@ def fast_folder():
     except OSError:
         pass
     return "/var/tmp"
+
+
+@contextlib.contextmanager
+def working_folder(name, keep):
+    """Yields a new folder, which is removed at the end; with `keep` it stays and is named."""
+    folder = tempfile.mkdtemp(prefix=f"imgstore-{name}-", dir=fast_folder())
+    try:
+        yield folder
+    finally:
+        if keep:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
