@@ -98,7 +98,7 @@ public final class Executor: Sendable {
   public func run(_ plan: Plan) throws -> ApplyReport {
     try requireProc()
     let hand = hand()
-    defer { hand.restoreFolderFlags() }
+    defer { hand.directories.restoreFlags() }
     // Files first: then the folders, which lie in the order in which they become empty.
     func isFolder(_ step: Step) -> Bool { step.entry.kind == .directory }
     try runOnAllThreads(plan.removals.filter { !isFolder($0) }, hand)
@@ -131,12 +131,12 @@ public final class Executor: Sendable {
     let failed = Monitor(false)
     let blocked = first.blocked
     let unprotected = Monitor<[[UInt8]: ProtectingFlags]>([:])
-    defer { first.add(unprotected: unprotected.withLock { $0 }) }
+    defer { first.directories.add(unprotected: unprotected.withLock { $0 }) }
     try runThreads(max(1, min(threads, batches.count))) { _ in
       let hand = self.hand()
       hand.blocked = blocked
       defer {
-        let flags = hand.takeUnprotected()
+        let flags = hand.directories.takeUnprotected()
         if !flags.isEmpty { unprotected.withLock { $0.merge(flags) { first, _ in first } } }
       }
       do {

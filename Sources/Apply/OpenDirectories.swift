@@ -1,0 +1,109 @@
+// The directories of a tree that steps work in: the last few stay open, and those whose protecting flags had
+// to give way get them back.
+//
+// Open descriptors are bounded, however deep a tree is.
+
+import Codec
+import Platform
+
+/// Opens directories by their paths below a base. Belongs to one thread at a time.
+final class OpenDirectories {
+  private let fileSystem: any FileSystem
+  private let base: Descriptor
+  /// All threads together hold about five hundred open.
+  private static let most = max(16, 512 / diskThreadCount)
+  private var opened: [[UInt8]: Descriptor] = [:]
+  /// Directories whose attributes, flags included, a step has set.
+  private var finished: Set<[UInt8]> = []
+  /// Directories whose protecting flags were taken off.
+  private var unprotected: [[UInt8]: ProtectingFlags] = [:]
+
+  init(_ fileSystem: any FileSystem, base: Descriptor) {
+    self.fileSystem = fileSystem
+    self.base = base
+  }
+
+  /// The directory is about to go.
+  func forget(_ path: [UInt8]) { opened[path] = nil }
+
+  /// A step has set the directory's flags.
+  func noteFinished(_ path: [UInt8]) {
+    if unprotected[path] != nil { finished.insert(path) }
+  }
+
+  /// Changes names in the directory of a path, whose protecting flags give way where it is the plan's.
+  func changingNames(
+    in path: [UInt8], _ parent: Descriptor, _ name: [UInt8]?,
+    _ body: () throws(SystemError) -> Void
+  ) throws(SystemError) {
+    do throws(SystemError) {
+      try body()
+    } catch {
+      guard error.code == .notPermitted else { throw error }
+      var isCleared = false
+      if let slash = path.lastIndex(of: 0x2f),
+        let flags = try ProtectingFlags.clear(fileSystem, parent)
+      {
+        // Its own step sets them again; where it has none, `restoreFlags` does in the end.
+        unprotected[Array(path[..<slash])] = flags
+        isCleared = true
+      }
+      var own: ProtectingFlags?
+      defer { own?.restoreIfInUse() }
+      if let name, let now = try fileSystem.statIfPresent(at: parent.raw, name) {
+        own = try ProtectingFlags.clear(fileSystem, at: parent.raw, name, now)
+        isCleared = isCleared || own != nil
+      }
+      guard isCleared else { throw error }
+      try body()
+    }
+  }
+
+  /// Directories whose flags were taken off, and that no step has finished, get them back.
+  func restoreFlags() {
+    for (path, flags) in takeUnprotected() where !finished.contains(path) { flags.restore() }
+  }
+
+  func takeUnprotected() -> [[UInt8]: ProtectingFlags] {
+    defer { unprotected = [:] }
+    return unprotected
+  }
+
+  func add(unprotected flags: [[UInt8]: ProtectingFlags]) {
+    unprotected.merge(flags) { first, _ in first }
+  }
+
+  func locate(_ path: [UInt8]) throws(SystemError) -> (Descriptor, [UInt8]) {
+    guard let slash = path.lastIndex(of: 0x2f) else { return (base, path) }
+    return (try open(Array(path[..<slash])), Array(path[(slash + 1)...]))
+  }
+
+  func open(_ path: [UInt8]) throws(SystemError) -> Descriptor {
+    if let found = opened[path] { return found }
+    let (parent, name) = try locate(path)
+    var directory: Descriptor
+    do throws(SystemError) {
+      directory = try fileSystem.openDirectory(at: parent.raw, name)
+      if !isRoot { try makeAccessible(parent, name, directory) }
+    } catch {
+      // Its owner may be shut out by the mode; the plan sets the mode again at the end.
+      guard error.code == .accessDenied, !isRoot else { throw error }
+      try fileSystem.setMode(at: parent.raw, name, 0o700)
+      directory = try fileSystem.openDirectory(at: parent.raw, name)
+    }
+    if opened.count >= OpenDirectories.most { opened.removeAll() }
+    opened[path] = directory
+    return directory
+  }
+
+  /// An owner who is not root needs rwx to work in a directory.
+  private func makeAccessible(
+    _ parent: Descriptor, _ name: [UInt8], _ directory: Descriptor
+  ) throws(SystemError) {
+    let stat = try fileSystem.stat(directory.raw)
+    guard stat.mode & 0o700 != 0o700 else { return }
+    do { try fileSystem.setMode(directory.raw, stat.mode | 0o700) } catch {
+      if error.code != .notPermitted { throw error }
+    }
+  }
+}

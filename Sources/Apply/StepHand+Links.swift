@@ -1,0 +1,101 @@
+// The steps that change what is there: hard links, attributes, flags.
+
+import Codec
+import Platform
+import Store
+
+extension StepHand {
+  func link(
+    _ step: Step, _ target: [UInt8], _ parent: Descriptor, _ name: [UInt8]
+  ) throws {
+    let folder = target + [0] + step.path[..<(step.path.lastIndex(of: 0x2f) ?? 0)]
+    let leader = otherLeaders[folder] ?? otherLeaders[target] ?? target
+    let (leaderParent, leaderName) = try directories.locate(leader)
+    do {
+      try replace(step, parent, name) { temporary throws(SystemError) in
+        try addLink(of: leaderParent, leaderName, parent, temporary)
+      } finish: { _ in
+      }
+    } catch let error as SystemError {
+      switch error.code {
+      case .tooManyLinks: otherLeaders[target] = step.path
+      case .crossDevice: otherLeaders[folder] = step.path
+      case .notPermitted, .notSupported, .notImplemented, .accessDenied: break
+      default: throw error
+      }
+      // The content matters more than the link. A copy that is right already is left.
+      let isCopy = step.old.map { $0.changes(to: step.entry).subtracting(.links).isEmpty } ?? false
+      if !isCopy { try write(step, parent, name) }
+      attributes.note(step.path, "is a copy instead of a hard link: \(error.code)")
+    }
+  }
+
+  private func addLink(
+    of leaderParent: Descriptor, _ leader: [UInt8], _ parent: Descriptor, _ temporary: [UInt8]
+  ) throws(SystemError) {
+    do throws(SystemError) {
+      try fileSystem.link(at: leaderParent.raw, leader, to: parent.raw, temporary)
+    } catch {
+      // An inode with protecting flags takes no links.
+      guard error.code == .notPermitted,
+        let now = try fileSystem.statIfPresent(at: leaderParent.raw, leader),
+        let flags = try ProtectingFlags.clear(fileSystem, at: leaderParent.raw, leader, now)
+      else { throw error }
+      defer { flags.restore() }
+      try fileSystem.link(at: leaderParent.raw, leader, to: parent.raw, temporary)
+    }
+  }
+
+  // MARK: Attributes
+
+  func setAttributes(_ step: Step, _ parent: Descriptor, _ name: [UInt8]) throws {
+    let file: Descriptor
+    if step.entry.kind == .directory {
+      file = try directories.open(step.path)
+    } else {
+      do throws(SystemError) {
+        file = try fileSystem.openFile(at: parent.raw, name, [.read, .noFollow, .nonBlocking])
+      } catch {
+        // Its owner may be shut out by the mode: a new file needs no way in.
+        guard error.code == .accessDenied else { throw error }
+        try writeFile(step, parent, name, cloning: nil)
+        return
+      }
+    }
+    var now = try fileSystem.stat(file.raw)
+    guard now.kind == step.entry.kind, !isAsPlanned || replaced(step).allows(now) || step.old == nil
+    else { throw LeftAlone.changed }
+    let flags =
+      now.flags.isDisjoint(with: .protecting)
+      ? nil : try ProtectingFlags.clear(fileSystem, file)
+    if flags != nil { now.flags.subtract(.protecting) }
+    do {
+      try attributes.set(step.entry, of: file.raw, path: step.path, now: now)
+      if step.old == nil {
+        attributes.verify(step.entry, try fileSystem.stat(file.raw), path: step.path)
+      }
+    } catch {
+      flags?.restore()
+      throw error
+    }
+    if step.entry.kind == .directory { directories.noteFinished(step.path) }
+    report.changedAttributes += 1
+  }
+
+  /// Sets the flags of files that have all their names by now.
+  func setFlags(_ steps: [Step]) throws {
+    for step in steps {
+      do throws(SystemError) {
+        let (parent, name) = try directories.locate(step.path)
+        let file = try fileSystem.openFile(at: parent.raw, name, [.read, .noFollow, .nonBlocking])
+        let now = try fileSystem.stat(file.raw)
+        guard now.kind == .file, now.modified == step.entry.modified else { continue }
+        try attributes.setFlags(step.entry, of: file.raw, now.flags, step.path)
+      } catch {
+        guard error.isBearable else { throw error }
+        report.problems.append(ApplyProblem(path: step.path, what: error.finding))
+      }
+    }
+    report.problems += attributes.takeProblems()
+  }
+}
