@@ -85,6 +85,19 @@ public struct Plan: Sendable {
     }
   }
 
+  /// Whether a step changes a folder or something in it.
+  /// - Parameter folder: relative to the piece; empty for the piece itself.
+  public func changes(within folder: [UInt8]) -> Bool {
+    [removals, directories, files, links, attributes, finished].contains { steps in
+      steps.contains { step in
+        let path = step.path.drop { $0 != 0x2f }.dropFirst()
+        return folder.isEmpty
+          || path.starts(with: folder)
+            && (path.count == folder.count || path[path.startIndex + folder.count] == 0x2f)
+      }
+    }
+  }
+
   /// Bytes of the files that will be removed.
   public var removedBytes: UInt64 { removals.reduce(0) { $0 &+ $1.entry.sizeBytes } }
 }

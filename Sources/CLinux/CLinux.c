@@ -96,6 +96,27 @@ uint64_t clinux_file_system_type(int fd) {
   struct statfs s;
   return fstatfs(fd, &s) == 0 ? (uint64_t)(unsigned long)s.f_type : 0;
 }
+int clinux_is_read_only_subvolume(int fd) {
+#ifdef BTRFS_IOC_GET_SUBVOL_INFO
+  struct btrfs_ioctl_get_subvol_info_args info;
+  memset(&info, 0, sizeof info);
+  if (ioctl(fd, BTRFS_IOC_GET_SUBVOL_INFO, &info) < 0) return 0;
+  return (info.flags & 1) != 0;  // BTRFS_ROOT_SUBVOL_RDONLY
+#else
+  (void)fd;
+  return 0;
+#endif
+}
+int clinux_open_uncovered(int fd) {
+#ifdef SYS_open_tree
+  // OPEN_TREE_CLONE (1) without AT_RECURSIVE: the mount of the directory, without those on top of it.
+  const unsigned flags = 1u | O_CLOEXEC | AT_EMPTY_PATH;
+  return RETRY(int, (int)syscall(SYS_open_tree, fd, "", flags));
+#else
+  (void)fd;
+  return -ENOSYS;
+#endif
+}
 int clinux_is_read_only_snapshot(int fd) {
 #ifdef BTRFS_IOC_GET_SUBVOL_INFO
   struct btrfs_ioctl_get_subvol_info_args info;

@@ -19,6 +19,7 @@ extension Workspace {
       let tree = try openTree(piece)
       if let tree { try requireWritable(tree, piece.path) }
       try requireFlagsCanChange(piece, tree ?? folder.file)
+      if let tree { try requireWritableSubvolumes(piece, tree) }
       let file = piece.staging == nil ? tree ?? folder.file : folder.file
       let device = try fileSystem.stat(file.raw).device
       room[device, default: RoomNeed(file: file, path: piece.path)].add(piece)
@@ -61,6 +62,28 @@ extension Workspace {
     throw ImageError(
       path.text, "is on a file system that is mounted read-only",
       advice: "Nothing was changed; mount it writable, and run the command again")
+  }
+
+  /// A btrfs subvolume may be read-only by itself, whatever the mount says.
+  private func requireWritableSubvolumes(_ piece: PiecePlan, _ tree: Descriptor) throws {
+    guard try fileSystem.volume(of: tree.raw).isBtrfs, let observed = piece.observed else { return }
+    var subvolumes: [[UInt8]] = []
+    observed.forEachEntry { stat, path in
+      if stat.kind == .directory, stat.inode == Volume.btrfsSubvolumeInode {
+        subvolumes.append(path())
+      }
+    }
+    for subvolume in subvolumes where piece.plan.changes(within: subvolume) {
+      var folder = tree
+      for name in subvolume.split(separator: 0x2f) {
+        folder = try fileSystem.openDirectory(at: folder.raw, Array(name))
+      }
+      guard fileSystem.isInReadOnlySubvolume(folder.raw) else { continue }
+      let path = subvolume.isEmpty ? piece.path.text : "\(piece.path.text)/\(printable(subvolume))"
+      throw ImageError(
+        path, "is a read-only btrfs subvolume",
+        advice: "Nothing was changed; 'btrfs property set \(path) ro false' makes it writable")
+    }
   }
 
   /// Names in a folder that is not the image's own must be changeable without touching its flags.

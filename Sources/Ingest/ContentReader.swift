@@ -86,7 +86,7 @@ struct ContentReader: ~Copyable {
     var result = ReadResult(
       stat: entry.stat, content: .unreadable, xattrs: entry.xattrs, holes: nil)
     do {
-      let place = try opener.locate(directory, entry.name)
+      let place = try opener.locate(directory, entry)
       let file = try fileSystem.openFile(
         at: place.directory.raw, place.name, [.read, .noFollow, .nonBlocking])
       var before = entry.stat
@@ -126,7 +126,7 @@ struct ContentReader: ~Copyable {
 
   /// The name belongs to something that is no file.
   private func isOtherKind(_ directory: LiveDirectory, _ entry: LiveEntry) -> Bool {
-    guard let place = try? opener.locate(directory, entry.name),
+    guard let place = try? opener.locate(directory, entry),
       let now = try? fileSystem.stat(at: place.directory.raw, place.name, followLink: false)
     else { return false }
     return now.kind != .file
@@ -239,10 +239,15 @@ final class DirectoryOpener {
   }
 
   func locate(
-    _ directory: LiveDirectory, _ name: [UInt8]
+    _ directory: LiveDirectory, _ entry: LiveEntry
   ) throws(SystemError) -> ResolvedPath {
-    if directory.parent == nil, let place = places.files[name] { return place }
-    return ResolvedPath(directory: try open(directory), name: name)
+    if directory.parent == nil, let place = places.files[entry.name] { return place }
+    let folder = try open(directory)
+    guard entry.isCovered else { return ResolvedPath(directory: folder, name: entry.name) }
+    guard let below = try fileSystem.openUncovered(folder) else {
+      throw SystemError(code: .notPermitted, "open_tree", entry.name)
+    }
+    return ResolvedPath(directory: below, name: entry.name)
   }
 
   private func open(_ directory: LiveDirectory) throws(SystemError) -> Descriptor {

@@ -36,6 +36,8 @@ struct LiveEntry {
   var holes: Digest?
   var flags: InodeFlags = []
   var linkGroup: UInt64 = 0
+  /// Something is mounted on it: it was found below that.
+  var isCovered = false
   /// The stat cache vouches for content and attributes.
   var isCached = false
 

@@ -2,7 +2,8 @@
 //
 // 1. No symbolic link is followed and no path is put together: a renamed directory cannot lead
 //    the walk astray.
-// 2. Mount points below a piece are not entered; each is noted. `MountBoundary` decides.
+// 2. Mount points below a piece are not entered; each is noted. `MountBoundary` decides. A file that
+//    something is mounted on is kept as it is below that, or as unreadable where nobody can look there.
 // 3. An entry that cannot be examined or read stays in the tree as unreadable, and is noted. Only an
 //    entry that no longer has a name is absent.
 // 4. Directories wait in a stack, unopened, each with its open parent: about (threads × depth) of
@@ -152,11 +153,14 @@ final class Walker: Sendable {
       let entry: LiveEntry
       do throws(SystemError) {
         let stat = try fileSystem.stat(at: descriptor.raw, name, followLink: false)
-        if try isExcluded(name, stat, directory, mounts) {
+        if isExcluded(name, stat, directory) {
           if match != nil { isSame = false }
           continue
         }
-        entry = try examine(name, stat, match, directory, descriptor, mounts, &children)
+        entry =
+          stat.kind != .directory && mounts.isMounted(name, stat)
+          ? try examineCovered(name, directory, descriptor, mounts, &kinds, &children)
+          : try examine(name, stat, match, directory, descriptor, mounts, &children)
       } catch {
         if error.isExhaustion { throw error }
         isSame = false
@@ -178,19 +182,31 @@ final class Walker: Sendable {
 
   /// The entry is no part of the tree, and the notes say so.
   private func isExcluded(
-    _ name: [UInt8], _ stat: FileStat, _ directory: LiveDirectory, _ mounts: MountBoundary.Entries
-  ) throws(SystemError) -> Bool {
-    if stat.kind == .directory {
-      guard let store, store == FileIdentity(stat) else { return isLeftover(name, directory) }
-      note(.ownFiles, directory.absolutePath(of: name), "the store")
-      return true
+    _ name: [UInt8], _ stat: FileStat, _ directory: LiveDirectory
+  ) -> Bool {
+    guard stat.kind == .directory, let store, store == FileIdentity(stat) else {
+      return isLeftover(name, directory)
     }
-    // A file mounted on a file: what it hides is the image's, and cannot be seen.
-    if mounts.isMounted(name, stat) {
-      note(.mountPoint, directory.absolutePath(of: name), "not read")
-      return true
+    note(.ownFiles, directory.absolutePath(of: name), "the store")
+    return true
+  }
+
+  /// A file that something is mounted on, as it is below that.
+  private func examineCovered(
+    _ name: [UInt8], _ directory: LiveDirectory, _ descriptor: Descriptor,
+    _ mounts: MountBoundary.Entries, _ kinds: inout [[UInt8]: FileKind]?,
+    _ children: inout [Pending]
+  ) throws(SystemError) -> LiveEntry {
+    note(.mountPoint, directory.absolutePath(of: name), "not read")
+    guard let below = try fileSystem.openUncovered(descriptor) else {
+      if kinds == nil { kinds = try listKinds(descriptor) }
+      note(.unreadable, directory.absolutePath(of: name), "something is mounted on it")
+      return LiveEntry(unreadable: name, kind: kinds?[name] ?? .file, device: directory.device)
     }
-    return isLeftover(name, directory)
+    let stat = try fileSystem.stat(at: below.raw, name, followLink: false)
+    var entry = try examine(name, stat, nil, directory, below, mounts, &children)
+    entry.isCovered = true
+    return entry
   }
 
   private static let changePrefix = Array(".imgstore-".utf8)

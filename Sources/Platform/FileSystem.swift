@@ -51,6 +51,12 @@ public protocol FileSystem: AnyObject, Sendable {
   /// Whether an open directory is the root of a read-only btrfs subvolume that is a snapshot of another
   /// one; false where that cannot be told.
   func isReadOnlySnapshot(_ directory: Int32) -> Bool
+  /// Whether an open file lies in a read-only btrfs subvolume; false where that cannot be told.
+  func isInReadOnlySubvolume(_ file: Int32) -> Bool
+  /// Opens a directory again, as it is below whatever is mounted on its entries (open_tree(2)). It serves
+  /// as the directory of other calls, while it is open.
+  /// - Returns: nil where the kernel does not let this process look below mounts.
+  func uncovered(_ directory: Int32) throws(SystemError) -> Int32?
   func stat(
     at directory: Int32, _ path: [UInt8], followLink: Bool
   ) throws(SystemError) -> FileStat
@@ -145,6 +151,11 @@ extension FileSystem {
     at directory: Int32, _ path: [UInt8], _ flags: OpenFlags, mode: UInt16 = 0o600
   ) throws(SystemError) -> Descriptor {
     Descriptor(owning: try open(at: directory, path, flags, mode: mode), of: self)
+  }
+
+  /// The same, closed with the last reference.
+  public func openUncovered(_ directory: Descriptor) throws(SystemError) -> Descriptor? {
+    try uncovered(directory.raw).map { Descriptor(owning: $0, of: self) }
   }
 
   /// Opens a directory for its names and for `at:` calls; never through a symbolic link.

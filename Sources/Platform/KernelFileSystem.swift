@@ -138,6 +138,16 @@ public final class KernelFileSystem: FileSystem {
     clinux_is_read_only_snapshot(directory) != 0
   }
 
+  public func isInReadOnlySubvolume(_ file: Int32) -> Bool {
+    clinux_is_read_only_subvolume(file) != 0
+  }
+
+  public func uncovered(_ directory: Int32) throws(SystemError) -> Int32? {
+    let file = clinux_open_uncovered(directory)
+    if [-EPERM, -EINVAL, -ENOSYS].contains(file) { return nil }
+    return try value(file, "open_tree", [])
+  }
+
   public func stat(
     at directory: Int32, _ path: [UInt8], followLink: Bool
   ) throws(SystemError) -> FileStat {

@@ -57,6 +57,15 @@ import Testing
         let second = try workspace.snapshot("img").committed.snapshot
         let mounts = second.notes.filter { $0.kind == .mountPoint }.map { printable($0.path) }
         #expect(mounts == ["/img/rootimg/etc/file", "/img/rootimg/mnt/a b"])
+        // What a mount covers is the image's; where nobody can look below it, that is said.
+        let reader = try workspace.reader(of: try workspace.find(try Reference("img@2")))
+        let covered = try reader.require("/img/rootimg/etc/file").entry
+        #expect(covered.content.isMissing == isOld && second.isComplete != isOld)
+        if !isOld {
+          var bytes: [UInt8] = []
+          try reader.read(try reader.require("/img/rootimg/etc/file")) { bytes += $0 }
+          #expect(bytes == Array("own\n".utf8))
+        }
         try shell("echo x > \"$1/etc/new\"", tree(folder))
         #expect(try workspace.revert("img@1").apply.methods.allSatisfy { !$0.isSwap })
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("data")) == ["h"])
@@ -138,7 +147,13 @@ import Testing
       let reader = try workspace.reader(of: try workspace.find(try Reference("img")))
       #expect(try reader.require("/img/rootimg/db").entry.flags == .noCopyOnWrite)
       #expect(try workspace.status("img").readBytes == 0)
-      try shell("cd \"$1\"; rm a; echo broken > home/u", tree(folder))
+      try shell(
+        "cd \"$1\"; btrfs property set usr ro false; echo x > usr/bin; btrfs property set usr ro true",
+        tree(folder))
+      #expect(throws: ImageError.self) { try workspace.revert("img@1") }
+      #expect(try workspace.unfinished(of: "img").isEmpty)
+      try shell(
+        "cd \"$1\"; btrfs property set usr ro false; rm a; echo broken > home/u", tree(folder))
       let back = try workspace.revert("img@1")
       #expect(back.apply.methods.allSatisfy { !$0.isSwap })
       #expect(try String(contentsOfFile: tree(folder) + "/home/u", encoding: .utf8) == "data\n")

@@ -166,6 +166,13 @@ public final class FaultyFileSystem: FileSystem {
     kernel.isReadOnlySnapshot(directory)
   }
 
+  public func isInReadOnlySubvolume(_ file: Int32) -> Bool { kernel.isInReadOnlySubvolume(file) }
+
+  public func uncovered(_ directory: Int32) throws(SystemError) -> Int32? {
+    try tick("uncovered")
+    return isOldKernel ? nil : try kernel.uncovered(directory)
+  }
+
   public func stat(at directory: Int32, _ path: [UInt8], followLink: Bool) throws(SystemError)
     -> FileStat
   {

@@ -56,6 +56,10 @@ int64_t clinux_seek_start(int fd);
 uint64_t clinux_file_system_type(int fd);
 // The directory is the root of a btrfs subvolume that is read-only and a snapshot of another one.
 int clinux_is_read_only_snapshot(int fd);
+// The same for any read-only subvolume that the file lies in.
+int clinux_is_read_only_subvolume(int fd);
+// A directory as it is below whatever is mounted on its entries (open_tree, Linux 5.2; CAP_SYS_ADMIN).
+int clinux_open_uncovered(int fd);
 int clinux_statx(int dir, const uint8_t *path, size_t n, int follow, struct clinux_stat *to);
 int clinux_fstat(int fd, struct clinux_stat *to);
 int clinux_renameat(int from_dir, const uint8_t *from, size_t from_n, int to_dir,
