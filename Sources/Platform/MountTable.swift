@@ -77,19 +77,29 @@ public struct MountTable: Sendable {
     return joined.isEmpty ? [0x2f] : joined
   }
 
+  /// A folder that an overlay is made of.
+  public struct Layer: Sendable {
+    /// As it was given when the overlay was mounted.
+    public let path: [UInt8]
+    /// One that the overlay only reads.
+    public let isLower: Bool
+  }
+
   /// Returns the folders that an overlay is made of.
-  public static func layers(of mount: Mount) -> [[UInt8]] {
+  public static func layers(of mount: Mount) -> [Layer] {
     guard mount.type == Array("overlay".utf8) else { return [] }
-    var layers: [[UInt8]] = []
+    var layers: [Layer] = []
+    func add(_ path: [UInt8], isLower: Bool) {
+      layers.append(Layer(path: unescapedOctal(withoutBackslashes(path)[...]), isLower: isLower))
+    }
     for option in splitEscaped(mount.options, at: 0x2c) {
       guard let equals = option.firstIndex(of: 0x3d) else { continue }
       let name = String(decoding: option[..<equals], as: UTF8.self)
       let value = Array(option[(equals + 1)...])
       switch name {
       case "lowerdir", "lowerdir+", "datadir+":
-        layers += splitEscaped(value, at: 0x3a).filter { !$0.isEmpty }
-          .map { unescapedOctal(withoutBackslashes($0)[...]) }
-      case "upperdir", "workdir": layers.append(unescapedOctal(withoutBackslashes(value)[...]))
+        for path in splitEscaped(value, at: 0x3a) where !path.isEmpty { add(path, isLower: true) }
+      case "upperdir", "workdir": add(value, isLower: false)
       default: continue
       }
     }

@@ -26,7 +26,9 @@ struct SystemScan {
   /// Names of paths in use, where inodes do not tell.
   private(set) var paths: [(path: [UInt8], user: String)] = []
   private(set) var tables: [MountTable] = []
-  /// Paths of bound sockets.
+  /// Where the root of each table's processes is found; nil where it cannot be looked at.
+  private var roots: [String?] = []
+  /// Names of bound sockets, some of them relative to a folder that is not known.
   private(set) var sockets: Set<[UInt8]> = []
   /// What could not be found out.
   private(set) var unknown: [String] = []
@@ -79,10 +81,12 @@ struct SystemScan {
         // In some containers not even root may look at the first process, which is no one's user.
         if pid == "1", (try? stat("/proc/1/root")) == nil {
           tables.append(MountTable(parsing: text("/proc/1/mountinfo") ?? []))
+          roots.append(nil)
           continue
         }
         try scanMounts(pid)
         if name != own { try scanProcess(pid) }
+        try scanThreads(pid, isOwn: name == own)
       } catch {
         if !SystemScan.isGone(error) {
           unknown.append("process \(pid) cannot be looked at: \(error.code)")
@@ -91,22 +95,54 @@ struct SystemScan {
     }
   }
 
-  private mutating func scanProcess(_ pid: String) throws(SystemError) {
+  private func name(_ pid: String) -> String {
     let command = (text("/proc/\(pid)/comm") ?? []).filter { $0 != 0x0a }
-    let who = "process \(pid) (\(printable(command)))"
-    for (name, what) in [
-      ("root", "its root"), ("cwd", "its working folder"), ("exe", "its program"),
-    ] {
+    return "process \(pid) (\(printable(command)))"
+  }
+
+  private mutating func scanProcess(_ pid: String) throws(SystemError) {
+    let who = name(pid)
+    try scanPlaces(
+      pid, who, [("root", "its root"), ("cwd", "its working folder"), ("exe", "its program")])
+    try scanDescriptors(pid, who)
+    scanMaps(pid, who)
+  }
+
+  /// - Parameter task: of a process its number, of a thread "PID/task/TID".
+  private mutating func scanPlaces(
+    _ task: String, _ who: String, _ places: [(name: String, what: String)]
+  ) throws(SystemError) {
+    for (name, what) in places {
       do throws(SystemError) {
-        if let found = try stat("/proc/\(pid)/\(name)") {
+        if let found = try stat("/proc/\(task)/\(name)") {
           add(InodeID(found), "\(who) has \(what) in it")
         }
       } catch {
         if !SystemScan.isGone(error) { throw error }
       }
     }
-    try scanDescriptors(pid, who)
-    scanMaps(pid, who)
+  }
+
+  /// Threads may have a root, a working folder and mounts of their own (unshare(2)).
+  private mutating func scanThreads(_ pid: String, isOwn: Bool) throws(SystemError) {
+    let folder = try? files.openDirectory(
+      at: files.workingDirectory, Array("/proc/\(pid)/task".utf8))
+    guard let folder, let threads = try? files.names(of: folder.raw), threads.count > 1 else {
+      return
+    }
+    var who: String?
+    for thread in threads where thread != Array(pid.utf8) {
+      let task = "\(pid)/task/\(String(decoding: thread, as: UTF8.self))"
+      do throws(SystemError) {
+        try scanMounts(task)
+        if isOwn { continue }
+        who = who ?? name(pid)
+        try scanPlaces(
+          task, who ?? pid, [("root", "its root"), ("cwd", "its working folder")])
+      } catch {
+        if !SystemScan.isGone(error) { throw error }
+      }
+    }
   }
 
   private mutating func add(_ inode: InodeID, _ user: String) {
@@ -169,21 +205,35 @@ struct SystemScan {
 
   // MARK: Mounts and networks
 
-  private mutating func scanMounts(_ pid: String) throws(SystemError) {
-    guard let mounts = try stat("/proc/\(pid)/ns/mnt"), let root = try stat("/proc/\(pid)/root")
+  private mutating func scanMounts(_ task: String) throws(SystemError) {
+    guard let mounts = try stat("/proc/\(task)/ns/mnt"), let root = try stat("/proc/\(task)/root")
     else { return }
     // A process sees the mounts below its own root only.
     if namespaces.insert([mounts.inode, root.device, root.inode]).inserted,
-      let text = text("/proc/\(pid)/mountinfo"), !text.isEmpty
+      let text = text("/proc/\(task)/mountinfo"), !text.isEmpty
     {
       tables.append(MountTable(parsing: text))
+      roots.append("/proc/\(task)/root")
     }
-    if let network = try stat("/proc/\(pid)/ns/net"), networks.insert(network.inode).inserted {
-      for line in (text("/proc/\(pid)/net/unix") ?? []).split(separator: 0x0a) {
+    if let network = try stat("/proc/\(task)/ns/net"), networks.insert(network.inode).inserted {
+      for line in (text("/proc/\(task)/net/unix") ?? []).split(separator: 0x0a).dropFirst() {
         let fields = line.split(separator: 0x20, maxSplits: 7)
-        if fields.count == 8, fields[7].first == 0x2f { sockets.insert(Array(fields[7])) }
+        // "@" begins a name that is in no file system. Others may be relative.
+        if fields.count == 8, fields[7].first != 0x40 { sockets.insert(Array(fields[7])) }
       }
     }
+  }
+
+  /// The root of the processes whose mounts are `tables[table]`; nil where it cannot be looked at.
+  func root(of table: Int) -> [UInt8]? { roots[table].map { Array($0.utf8) } }
+
+  /// Whether a folder that is not empty is at a path below a root.
+  func isFilled(_ root: [UInt8]?, _ path: [UInt8]) -> Bool {
+    guard let root, path.first == 0x2f,
+      let folder = try? files.openDirectory(
+        at: files.workingDirectory, root + path, followLink: true)
+    else { return false }
+    return (try? files.names(of: folder.raw).isEmpty) == false
   }
 
   /// Whether a mount namespace has been looked at.

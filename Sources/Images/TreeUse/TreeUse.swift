@@ -88,6 +88,9 @@ struct TreeUse {
     func add(_ reason: String, _ key: [UInt8]) {
       if seen.insert(key).inserted { reasons.append(reason) }
     }
+    // One overlay may be in many namespaces: its layers are looked for once, by this one if it has it.
+    // Those of the root that this process has, in a container, lie outside of all that it can reach.
+    var overlays = Set(own.mounts.filter { $0.point == [0x2f] }.map(\.device))
     for (i, table) in ([own] + scan.tables).enumerated() {
       for other in table.mounts {
         let isOther = i > 0 || !isInside(other.point, tree)
@@ -99,13 +102,8 @@ struct TreeUse {
         {
           add("something is mounted in it, in another mount namespace", path)
         }
-        for layer in MountTable.layers(of: other) {
-          if layer.first != 0x2f {
-            add(
-              "the layers of the overlay on \(printable(other.point)) are not known", other.point)
-          } else if isInside(layer, tree) || isInside(tree, layer) || isSame(layer, tree) {
-            add("it belongs to the overlay on \(printable(other.point))", other.point)
-          }
+        if overlays.insert(other.device).inserted {
+          findLayers(of: other, tree, i > 0 ? i - 1 : nil, scan, add)
         }
         if i == 0, other.type == Array("nsfs".utf8), let number = namespace(other.root),
           !scan.knowsNamespace(number)
@@ -114,6 +112,28 @@ struct TreeUse {
         }
       }
     }
+  }
+
+  /// - Parameter namespace: which of the scan's tables has the overlay; nil for this process's own.
+  private func findLayers(
+    of overlay: MountTable.Mount, _ tree: [UInt8], _ namespace: Int?, _ scan: SystemScan,
+    _ add: (_ reason: String, _ key: [UInt8]) -> Void
+  ) {
+    for layer in MountTable.layers(of: overlay) {
+      if isInside(layer.path, tree) || isInside(tree, layer.path) || isSame(layer.path, tree) {
+        return add("it belongs to the overlay on \(printable(overlay.point))", overlay.point)
+      }
+      // What was mounted there when the overlay was may be gone: then its folder is, or is empty.
+      let isElsewhere = layer.path.first != 0x2f || layer.path.starts(with: Array("/proc/".utf8))
+      if isElsewhere || layer.isLower && !isFilled(layer.path, namespace, scan) {
+        add("the layers of the overlay on \(printable(overlay.point)) are not known", overlay.point)
+      }
+    }
+  }
+
+  /// Whether a folder with anything in it is at a path: for this process, or for those of a namespace.
+  private func isFilled(_ path: [UInt8], _ namespace: Int?, _ scan: SystemScan) -> Bool {
+    scan.isFilled([], path) || namespace.map { scan.isFilled(scan.root(of: $0), path) } ?? false
   }
 
   /// "mnt:[4026532456]".
