@@ -1,8 +1,9 @@
 // Images that share files or folders take turns: a change locks every path that it may change, and, shared,
-// every folder above, so that a change of a folder and one of something in it exclude each other.
+// every folder above, so that a change of a folder and one of something in it exclude each other. A snapshot
+// locks the same, shared: it is not taken in the middle of another image's change.
 //
-// 1. A path is known by its real path below the root and by its folder's inode: links and bind mounts do
-//    not make it another one.
+// 1. A path is known by its real path below the root, by its folder's inode, and by its place in the file
+//    system: links and bind mounts do not make it another one.
 // 2. Locks are taken in one order, after the image's own, so that nobody waits in a circle. They end with
 //    the process.
 
@@ -24,19 +25,28 @@ final class FolderLocks: Sendable {
   }
 }
 
+/// What a command does to the files that it locks.
+enum FolderUse {
+  case changes
+  case reads
+}
+
 extension Workspace {
-  /// Takes the locks of everything that a change of an image may touch, xCAT's own included.
+  /// Takes the locks of everything that a command may change or read, xCAT's own included. For reading
+  /// xCAT's is only looked at: its commands would fail while somebody else has it.
   /// - Parameter locksTree: takes xCAT's lock too; false where the caller has it.
   /// - Throws: `ImageError` while xCAT works on the root tree, or while another image that shares a path
   ///   has an unfinished change.
   func lockFolders(
-    _ image: ImageName, _ paths: [AbsolutePath], locksTree: Bool = true
+    _ image: ImageName, _ paths: [AbsolutePath], for use: FolderUse = .changes,
+    locksTree: Bool = true
   ) throws -> FolderLocks {
     let store = try store()
     var keys = try lockKeys(paths)
     while true {
       var locks: [FileLock] = []
-      for (name, isExclusive) in keys.sorted(by: { $0.key < $1.key }) {
+      for (name, isChanged) in keys.sorted(by: { $0.key < $1.key }) {
+        let isExclusive = isChanged && use == .changes
         locks.append(
           try store.lock(named: name, exclusive: isExclusive) {
             tell("waiting: another imgstore changes a folder that image \(image) uses")
@@ -46,15 +56,33 @@ extension Workspace {
       let now = try lockKeys(paths)
       guard now != keys else {
         try requireNoneUnfinished(besides: image, paths)
-        return FolderLocks(locks, locksTree ? try xcatLock(paths) : nil)
+        let operation = locksTree ? try xcatLock(paths) : nil
+        return FolderLocks(locks, use == .changes ? operation : nil)
       }
       keys = now
     }
   }
 
-  /// The names of the locks, and whether each is to be exclusive.
+  /// The same for everything that an image has now.
+  func lockFolders(
+    _ image: ImageName, _ definition: ImageDefinition, for use: FolderUse, locksTree: Bool = true
+  ) throws -> FolderLocks {
+    let latest = try store().refs.latestReadable(of: image)?.snapshot
+    return try lockFolders(
+      image, requests(definition, latest: latest).all.map(\.path), for: use, locksTree: locksTree)
+  }
+
+  /// The names of the locks, and whether each is of something that may change.
   private func lockKeys(_ paths: [AbsolutePath]) throws -> [String: Bool] {
     var keys: [String: Bool] = [:]
+    let mounts = MountTable.current(fileSystem)
+    func lock(_ whole: [UInt8], _ key: ([UInt8]) -> String) {
+      keys[key(whole)] = true
+      for end in whole.indices where whole[end] == 0x2f && end > 0 {
+        let above = key(Array(whole[..<end]))
+        keys[above] = keys[above] ?? false
+      }
+    }
     for path in Set(paths) {
       var folder = path.parent
       var place: ResolvedPath?
@@ -74,14 +102,13 @@ extension Workspace {
       guard let place else { continue }
       let real = realPath(place)
       let missing = path.components.dropFirst(folder.components.count + 1)
-      let whole = real + missing.flatMap { [0x2f] + $0 }
-      keys[FolderKey.path(whole)] = true
-      let stat = try fileSystem.stat(place.directory.raw)
-      keys[FolderKey.entry(stat, place.name)] = true
-      for end in whole.indices where whole[end] == 0x2f && end > 0 {
-        let key = FolderKey.path(Array(whole[..<end]))
-        keys[key] = keys[key] ?? false
+      let rest = missing.flatMap { (name: [UInt8]) -> [UInt8] in [0x2f] + name }
+      lock(real + rest) { FolderKey.path($0) }
+      if let (mount, inside) = mounts?.placeInFileSystem(of: real) {
+        lock(inside + rest) { FolderKey.place(mount.device, $0) }
       }
+      let parent = FileIdentity(try fileSystem.stat(place.directory.raw))
+      keys[FolderKey.entry(parent, place.name)] = true
     }
     return keys
   }
@@ -89,7 +116,11 @@ extension Workspace {
   private enum FolderKey {
     static func path(_ path: [UInt8]) -> String { "folder-" + short(path) }
 
-    static func entry(_ folder: FileStat, _ name: [UInt8]) -> String {
+    static func place(_ device: [UInt8], _ path: [UInt8]) -> String {
+      "folder-" + short(device + [0x20] + path)
+    }
+
+    static func entry(_ folder: FileIdentity, _ name: [UInt8]) -> String {
       "folder-" + short(Array("\(folder.device) \(folder.inode) ".utf8) + name)
     }
 
@@ -126,73 +157,5 @@ extension Workspace {
     guard let tree = trees.sorted(by: { precedes($0.bytes, $1.bytes) }).first else { return nil }
     return try ImageOperationLock.acquire(
       resolver, tree: tree, createsFolder: rootPath == [0x2f])
-  }
-
-  // MARK: Other images
-
-  /// What the plans change that the definitions of other images name as well.
-  func remarksOnSharing(_ plans: [PiecePlan], of image: ImageName) throws -> [String] {
-    let changed = plans.filter { !$0.plan.isEmpty }.map(\.path)
-    if changed.isEmpty { return [] }
-    let tables = try tables()
-    let install = try installDirectory(tables)
-    var remarks: [String] = []
-    for (other, definition) in try tables.definitions().sorted(by: { $0.key < $1.key })
-    where other != image.text {
-      let folder = ImageFiles.bootDirectory(definition, installDirectory: install)
-      let lists = Set(ImageFiles.listAttributes.flatMap { ImageFiles.paths(of: $0, definition) })
-      let shared = changed.filter { path in
-        folder.map { path.isInside($0) && path.parent == $0 } ?? false || lists.contains(path)
-      }
-      if let first = shared.first {
-        remarks.append(
-          "the image \(other) uses \(first.text) too"
-            + (shared.count > 1 ? ", and \(shared.count - 1) more paths" : "")
-            + ": it changes with \(image)")
-      }
-    }
-    return remarks
-  }
-
-  /// Leaves alone what lies outside of the image's own places, unless the request allows it.
-  func keepOutside(
-    _ plans: [PiecePlan], _ definitions: [ImageDefinition], _ pieces: [Snapshot.Piece],
-    _ request: RevertRequest
-  ) throws -> [PiecePlan] {
-    if request.allowsOutside { return plans }
-    let install = try installDirectory(try tables())
-    var places = [install, ImportTargets.sharedLists, ImportTargets.plugins]
-    for definition in definitions {
-      places += [
-        ImageFiles.bootDirectory(definition, installDirectory: install),
-        ImageFiles.rawDirectory(definition, installDirectory: install),
-      ].compactMap { $0 }
-    }
-    places += pieces.ownTargets
-    places += try request.allowed.map { text in
-      guard let path = AbsolutePath(text) else {
-        throw ImageError(
-          "--allow \(text)", "is not an absolute path",
-          advice: "Name the file or folder that the change may reach")
-      }
-      return path
-    }
-    return plans.map { piece in
-      // What goes is there by an import of this image: the target notes that it was not there before.
-      guard !piece.plan.isEmpty, piece.wanted != nil,
-        !places.contains(where: { piece.path.isInside($0) })
-      else {
-        return piece
-      }
-      var kept = piece
-      kept.plan = Plan()
-      kept.plan.skipped = [
-        (
-          piece.path.lastComponent,
-          "it lies outside of the image's own folders; '--allow \(piece.path.text)' changes it"
-        )
-      ]
-      return kept
-    }
   }
 }

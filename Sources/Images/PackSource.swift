@@ -112,7 +112,9 @@ extension Workspace {
     guard let tree = source.tree else { preconditionFailure("neither live nor a snapshot") }
     let store = try store(create: true)
     let lock = try lock(source.image, store)
-    defer { withExtendedLifetime(lock) {} }
+    let folders = try lockFolders(
+      source.image, source.definition, for: .reads, locksTree: false)
+    defer { withExtendedLifetime((lock, folders)) {} }
     let latest = try store.refs.latestReadable(of: source.image)
     try requireMounted(latest?.snapshot.notes ?? [], image: source.image.text)
     if let latest {

@@ -37,6 +37,8 @@ extension Workspace {
     let lock = try lock(image, store)
     defer { withExtendedLifetime(lock) {} }
     let definition = try definition(of: image)
+    let folders = try lockFolders(image, definition, for: .reads)
+    defer { withExtendedLifetime(folders) {} }
     if let tag { try store.refs.checkTag(tag, of: image) }
     let outcome = try commitLive(
       image, definition, allowsEmpty: allowsEmpty, recipes: recipes, message: message,

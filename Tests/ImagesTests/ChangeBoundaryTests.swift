@@ -115,6 +115,33 @@ import Testing
       a,b=socket.socketpair(socket.AF_UNIX); f=os.open(sys.argv[1],0)
       socket.send_fds(a,[b"x"],[f]); os.close(f); print("ready",flush=True); sys.stdin.read()' "$1/img"
       """,
+      // The folder that an overlay has as a layer is reached by no path any more.
+      """
+      unshare -m bash -c 'mount --make-rprivate /; mount -t tmpfs none "$2"; cd "$2"; mkdir l u w o
+      mount --bind "$1" l; mount -t overlay none -o lowerdir="$2/l",upperdir="$2/u",workdir="$2/w" o
+      umount l; cd /; echo ready; read' x "$1" "$2"
+      """,
+      """
+      python3 -c 'import ctypes,os,sys,threading
+      ready=threading.Event()
+      def work():
+        ctypes.CDLL(None).unshare(0x200); os.chdir(sys.argv[1]); ready.set(); sys.stdin.read()
+      threading.Thread(target=work).start(); ready.wait(); print("ready",flush=True)' "$1/etc"
+      """,
+      """
+      python3 -c 'import ctypes,os,sys,threading
+      ready=threading.Event(); c=ctypes.CDLL(None)
+      def work():
+        c.unshare(0x20000); c.mount(b"none",b"/",None,0x44000,None)
+        c.mount(sys.argv[1].encode(),sys.argv[2].encode(),None,4096,None)
+        ready.set(); sys.stdin.read()
+      threading.Thread(target=work).start(); ready.wait(); print("ready",flush=True)' "$1" "$2"
+      """,
+      """
+      python3 -c 'import os,socket,sys
+      os.chdir(sys.argv[1]); s=socket.socket(socket.AF_UNIX); s.bind("sock"); s.listen(); os.chdir("/")
+      print("ready",flush=True); sys.stdin.read()' "$1"
+      """,
     ] {
       #expect(try !swaps(while: holder), "\(holder)")
     }
@@ -244,6 +271,45 @@ import Testing
     }
   }
 
+  @Test func `a snapshot waits for a change of its files, by whatever path they are reached`()
+    throws
+  {
+    for (other, place) in [("same", "/img"), ("inside", "/img/rootimg/opt"), ("bound", "/bound")] {
+      try shell(
+        "mkdir -p \"$1/opt/rootimg\" \"$2\"; echo a >\"$1/f\"; echo o >\"$1/opt/rootimg/o\"", tree,
+        folder.path("root/bound"))
+      if other == "bound" {
+        try shell("mount --bind \"$1\" \"$2\"", tree + "/opt", folder.path("root/bound"))
+      }
+      defer { if other == "bound" { _ = try? run("umount", folder.path("root/bound")) } }
+      _ = try workspace.define(
+        other,
+        ["provmethod=netboot", "rootimgdir=\(place)", "profile=q", "osvers=r", "osarch=x86_64"])
+      let first = try workspace.snapshot("img").committed
+      _ = try workspace.snapshot(other)
+      try shell("echo b >\"$1/f\"; echo p >\"$1/opt/rootimg/o\"", tree)
+      let state = Monitor((waits: false, ends: false))
+      let options = workspace.options
+      let files = FaultyFileSystem(
+        .before(
+          0, "exchange",
+          {
+            _ = try? startThread {
+              let waiting = try? Workspace(options) { _ in state.update { $0.waits = true } }
+              _ = try? waiting?.snapshot(other)
+              state.update { $0.ends = true }
+            }
+            _ = state.wait { $0.waits || $0.ends ? true : nil }
+          }))
+      var request = RevertRequest(first.name)
+      request.method = .inPlace
+      #expect(try Workspace(options, fileSystem: files, tell: { _ in }).revert(request).isExact)
+      _ = state.wait { $0.ends ? true : nil }
+      #expect(state.withLock { $0.waits }, "\(other)")
+      #expect(try workspace.status(other).isClean, "the snapshot is of the tree as it became")
+    }
+  }
+
   @Test func `xCAT's own lock is respected by every change of a tree`() throws {
     try shell("cd \"$1\"; echo a >f", tree)
     _ = try workspace.snapshot("img")
@@ -259,6 +325,10 @@ import Testing
     #expect(try files.lock(file.raw, exclusive: true, wait: false))
     #expect(throws: ImageError.self) { try revert() }
     #expect(throws: ImageError.self) { try workspace.pack(PackRequest("img")) }
+    // A tree that genimage is making is no state to keep.
+    #expect(throws: ImageError.self) { try workspace.snapshot("img") }
+    #expect(throws: ImageError.self) { try workspace.copy(CopyRequest("img", to: "copy")) }
+    #expect(try workspace.log("img").count == 1)
     #expect(try String(contentsOfFile: tree + "/f", encoding: .utf8) == "b\n")
   }
 
