@@ -23,6 +23,8 @@ public struct ExportOutcome: Sendable {
   public let contentBytes: UInt64
   /// What the bundle holds: the name inside, and the path that it comes from.
   public let members: [(name: String, path: String)]
+  /// What the snapshot, or an extra, does not have, and so the bundle neither.
+  public let gaps: [Snapshot.Note]
   /// What the image needs to be generated again, and the bundle has not.
   public let missing: [MissingFile]
   public let remarks: [String]
@@ -60,13 +62,15 @@ extension Workspace {
     {
       report(.foundTemplate(path: template))
     }
+    let destination = try destination(request, layout, snapshot.snapshot)
     let files = try collection.rendered(layout, report)
     let members = files.map { ($0.name, $0.path) }
     let contentBytes = files.reduce(0) { $0 &+ $1.file.sizeBytes }
     func outcome(_ path: String?, _ sizeBytes: UInt64) -> ExportOutcome {
       ExportOutcome(
         snapshot: snapshot, destination: path, sizeBytes: sizeBytes, contentBytes: contentBytes,
-        members: members, missing: collection.missing,
+        members: members, gaps: snapshot.snapshot.gaps() + collection.gaps,
+        missing: collection.missing,
         remarks: collection.remarks
           + (sizeBytes == 0
             ? [] : ExportCheck.remarks(contentBytes: contentBytes, sizeBytes: sizeBytes)),
@@ -75,9 +79,9 @@ extension Workspace {
     let manifest = try layout.manifest.render()
     try ExportCheck(layout, files).run(
       manifest: Array(manifest), install: collection.install)
-    if request.isDryRun { return outcome(try destination(request, layout), 0) }
+    if request.isDryRun { return outcome(destination, 0) }
     report(.writing(image: snapshot.snapshot.image))
-    let written = try write(request, layout) { sink in
+    let written = try write(destination) { sink in
       try BundleWriter(store, progress: progress, cache: cache).write(
         folder: layout.folder, manifest: manifest, files: files.map(\.file),
         modified: snapshot.snapshot.created, to: sink)
@@ -109,7 +113,8 @@ extension Workspace {
       return latest
     }
     let lock = try lock(image, store)
-    defer { withExtendedLifetime(lock) {} }
+    let folders = try lockFolders(image, definition, for: .reads)
+    defer { withExtendedLifetime((lock, folders)) {} }
     return try commitLive(
       image, definition, unlessChanged: true, refusing: refusing, message: message,
       command: command
@@ -118,7 +123,9 @@ extension Workspace {
 
   // MARK: Writing
 
-  private func destination(_ request: ExportRequest, _ layout: ExportLayout) throws -> String? {
+  private func destination(
+    _ request: ExportRequest, _ layout: ExportLayout, _ snapshot: Snapshot
+  ) throws -> String? {
     guard case .file(let wanted) = request.destination else { return nil }
     let name = layout.folder + ".tgz"
     let path = absolute(wanted ?? name)
@@ -126,12 +133,19 @@ extension Workspace {
       try fileSystem.statIfPresent(
         at: fileSystem.workingDirectory, Array(path.utf8), followLink: true)?.kind == .directory
     let whole = isFolder ? absolute(path + "/" + name) : path
-    try requireOutsideStore(path: absolute(whole + "/.."), "destination \(whole)")
+    let object = "destination \(whole)"
+    try requireOutsideStore(path: absolute(whole + "/.."), object)
+    if let folder = try openNearest(absolute(whole + "/..")) {
+      let name = Array(whole.utf8).split(separator: 0x2f).last.map { Array($0) } ?? []
+      try requireOutside(
+        snapshot.requests.map(\.path), ResolvedPath(directory: folder, name: name), object)
+    }
     return whole
   }
 
+  /// - Parameter path: nil for standard output.
   private func write(
-    _ request: ExportRequest, _ layout: ExportLayout,
+    _ path: String?,
     _ render: (@escaping (UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) throws -> (path: String?, count: UInt64) {
     var count: UInt64 = 0
@@ -142,7 +156,7 @@ extension Workspace {
       try stream.finish()
       count = stream.countBytes
     }
-    guard let path = try destination(request, layout) else {
+    guard let path else {
       try renderAll(to: .open(1))
       return (nil, count)
     }

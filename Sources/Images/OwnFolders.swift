@@ -47,15 +47,30 @@ extension Workspace {
     }
   }
 
-  /// Refuses an output that would be written into the tree that it is made of.
+  /// Refuses an output that would be written into, or over, a file or tree that it is made of.
+  /// - Parameters:
+  ///   - pieces: what it is made of, whether it is there or not.
+  ///   - place: where it is to be written.
+  ///   - object: the output, as the message names it.
   /// - Throws: `ImageError`. Nothing has been written then.
-  func requireOutside(_ tree: AbsolutePath, _ folder: Descriptor, _ object: String) throws {
-    guard let stat = try statLive(tree), try fileSystem.isInside(folder, FileIdentity(stat)) else {
-      return
+  func requireOutside(
+    _ pieces: [AbsolutePath], _ place: ResolvedPath, _ object: String
+  ) throws {
+    let old = try fileSystem.statIfPresent(
+      at: place.directory.raw, place.name, followLink: true
+    ).map { FileIdentity($0) }
+    for piece in pieces {
+      guard let stat = try statLive(piece) else { continue }
+      let isInside =
+        stat.kind == .directory
+        ? try fileSystem.isInside(place.directory, FileIdentity(stat)) : old == FileIdentity(stat)
+      guard isInside else { continue }
+      throw ImageError(
+        object,
+        stat.kind == .directory
+          ? "lies in the tree \(piece.text) itself" : "is the image's own \(piece.text)",
+        advice: "Nothing was written; name a place outside of the image")
     }
-    throw ImageError(
-      object, "lies in the tree \(tree.text) itself",
-      advice: "Nothing was written; name a place outside of the tree")
   }
 
   /// Refuses an output that would be written into the store.
@@ -72,17 +87,20 @@ extension Workspace {
 
   /// The same for an output that is named by its path.
   func requireOutsideStore(path: String, _ object: String) throws {
+    if let folder = try openNearest(path) { try requireOutsideStore(folder, object) }
+  }
+
+  /// Opens the nearest folder at or above a path of this machine that exists.
+  func openNearest(_ path: String) throws -> Descriptor? {
     var folder = absolute(path)
-    var open: Descriptor?
-    while open == nil {
+    while true {
       do throws(SystemError) {
-        open = try fileSystem.openDirectory(
+        return try fileSystem.openDirectory(
           at: fileSystem.workingDirectory, Array(folder.utf8), followLink: true)
       } catch {
-        guard error.isAbsent, folder != "/" else { return }
+        guard error.isAbsent, folder != "/" else { return nil }
         folder = absolute(folder + "/..")
       }
     }
-    if let open { try requireOutsideStore(open, object) }
   }
 }

@@ -31,7 +31,8 @@ extension Workspace {
       root: fileSystem.openDirectory(at: fileSystem.workingDirectory, [0x2f], followLink: true))
     let place = try system.resolve(path)
     try requireOutsideStore(place.directory, "output \(output)")
-    if let tree = source.tree { try requireOutside(tree, place.directory, "output \(output)") }
+    try requireOutside(
+      requests(source.definition, latest: nil).all.map(\.path), place, "output \(output)")
     return PackPlace(resolved: place, text: path.text, isOwn: false)
   }
 

@@ -34,6 +34,11 @@ extension Workspace {
     case .file:
       let file = try fileSystem.openFile(
         at: fileSystem.workingDirectory, bytes, [.read, .nonBlocking])
+      if try isSquashfs(file) {
+        tell(
+          "\(text) is a squashfs image, of which the file itself is taken only: mount it, and name "
+            + "the folder, to take what is in it")
+      }
       return .content(name: text) { [self] session in
         try ArchiveSource(try store(), progress).offer(file, to: session)
       }
@@ -51,6 +56,14 @@ extension Workspace {
       if stat == nil { return false }
     }
     return true
+  }
+
+  private func isSquashfs(_ file: Descriptor) throws -> Bool {
+    var magic: [UInt8] = [0, 0, 0, 0]
+    let count = try magic.withUnsafeMutableBytes {
+      try fileSystem.readFully(file.raw, at: 0, into: $0)
+    }
+    return count == 4 && magic == Array("hsqs".utf8)
   }
 
   private func otherStore(_ path: String) throws -> ObjectStore {

@@ -56,14 +56,17 @@ public struct StoreError: ExplainedError {
     StoreError(
       .damaged, object, finding,
       advice: "Run 'imgstore verify --deep' to see which snapshots are affected, then "
-        + "'imgstore repair'")
+        + repairAdvice)
   }
 
   static func missing(_ object: String, _ finding: String) -> StoreError {
     StoreError(
       .missing, object, finding,
-      advice: "Run 'imgstore verify' to see which snapshots are affected, then 'imgstore repair'")
+      advice: "Run 'imgstore verify' to see which snapshots are affected, then " + repairAdvice)
   }
+
+  private static let repairAdvice =
+    "'imgstore repair'; 'imgstore remove' takes away a snapshot that it cannot bring back"
 }
 
 /// Runs `body`, telling a failed system call as the store's error about `object`.

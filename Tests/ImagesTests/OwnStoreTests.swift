@@ -130,6 +130,38 @@ import Testing
     #expect(try workspace.verify(deep: true).isClean)
   }
 
+  @Test func `no output lands in the image that it is made of`() throws {
+    let folder = try TemporaryFolder()
+    try fill(folder)
+    let workspace = try Workspace.test(folder)
+    try shell(
+      """
+      cd "$1"; for f in kernel initrd-stateless.gz rootimg.cpio.gz; do echo $f > img/$f; done
+      ln -s img/rootimg/etc door; ln img/kernel name; ln -s img/kernel link; mkdir bound; echo p > list
+      """, folder.path("root"))
+    _ = try workspace.define("img", ["pkglist=/list"])
+    if isRoot { try shell("mount --bind \"$1/img/rootimg\" \"$1/bound\"", folder.path("root")) }
+    defer { _ = try? run("umount", folder.path("root/bound")) }
+    for place in [
+      "img/rootimg/out.tgz", "door/out.tgz", "img/kernel", "name", "link",
+      isRoot ? "bound/etc/out.tgz" : "img/rootimg/etc",
+    ] {
+      var export = ExportRequest("img")
+      export.destination = .file(folder.path("root/" + place))
+      #expect(throws: ImageError.self, "\(place)") { _ = try workspace.export(export) }
+      var pack = PackRequest("img")
+      pack.output = folder.path("root/" + place)
+      #expect(throws: (any Error).self, "\(place)") { _ = try workspace.pack(pack) }
+    }
+    #expect(
+      try shell("cd \"$1\"; cat kernel; ls -A rootimg/etc", folder.path("root/img")).output
+        == "kernel\na\n")
+    var beside = ExportRequest("img")
+    beside.destination = .file(folder.path("root/img/out.tgz"))
+    _ = try workspace.export(beside)
+    #expect(try workspace.status("img").isClean)
+  }
+
   @Test func `an image whose files lie in the store is refused`() throws {
     let folder = try TemporaryFolder()
     try fill(folder)
