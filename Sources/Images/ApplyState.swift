@@ -181,7 +181,9 @@ extension Snapshot.Note {
     case .mountPoint: "something is, or was, mounted there"
     case .ownFiles: "it is, or was, imgstore's own"
     case .subvolumeSnapshot: "it is, or was, a read-only btrfs snapshot"
-    case .changedWhileRead: "it kept changing while it was read"
+    case .changedWhileRead: "it kept changing while the snapshot read it"
+    case .vanished: "it disappeared before the snapshot could read it"
+    case .attributesLost: "the archive that it came from says more of it: \(detail)"
     default: "it could not be read, now or in the snapshot"
     }
   }

@@ -34,6 +34,8 @@ public struct CopyOutcome: Sendable {
   public let copied: CommittedSnapshot?
   public let folder: AbsolutePath
   public let apply: ApplyOutcome
+  /// What the source does not have, and so the copy neither.
+  public var gaps: [Snapshot.Note] { source.snapshot.gaps() }
   /// What still differs afterwards: empty is the proof. Nil for a dry run.
   public let remaining: ImageDiff?
   public let seconds: Double

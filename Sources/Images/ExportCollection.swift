@@ -24,6 +24,8 @@ struct ExportCollection {
   private(set) var contents: ExportContents
   private(set) var missing: [MissingFile] = []
   private(set) var remarks: [String] = []
+  /// What could not be read of extras and of what a complete export takes along.
+  private(set) var gaps: [Snapshot.Note] = []
   private var pieces: [AbsolutePath: Snapshot.Piece] = [:]
   private let facts: BundleFacts
   private let extraPaths: Set<AbsolutePath>
@@ -56,6 +58,7 @@ struct ExportCollection {
       contents.extras.map(\.source).filter { pieces[$0] == nil }
         + contents.closure.filter { pieces[$0] == nil }, store)
     remarks += captured.remarks
+    gaps = captured.gaps
     for piece in captured.pieces {
       if let path = AbsolutePath(piece.path) { pieces[path] = piece }
     }
@@ -86,19 +89,19 @@ struct ExportCollection {
 
   private func capture(
     _ paths: [AbsolutePath], _ store: ObjectStore
-  ) throws -> (pieces: [Snapshot.Piece], remarks: [String]) {
+  ) throws -> (pieces: [Snapshot.Piece], gaps: [Snapshot.Note], remarks: [String]) {
     var seen: Set<AbsolutePath> = []
     let requests = paths.filter { seen.insert($0).inserted }.map {
       PieceRequest(role: ImageFiles.extra, path: $0)
     }
     // A bundle of nothing but the snapshot needs no session: a store that is read-only will do.
-    if requests.isEmpty { return ([], []) }
+    if requests.isEmpty { return ([], [], []) }
     let session = try store.beginSession()
     let captured = try workspace.newCapture().run(requests, cache: nil, into: .store(session))
     try session.finish()
-    let left = captured.notes.filter { $0.isExclusion || $0.kind == .changedWhileRead }
+    let left = captured.notes.filter(\.isExclusion)
     return (
-      captured.pieces,
+      captured.pieces, captured.notes.filter(\.isProblem),
       left.map { "\(printable($0.path)) is not in the bundle as it is: \($0.reason)" }
     )
   }
@@ -283,6 +286,8 @@ struct ExportCollection {
           path.appending(child.name).text, "has a name that is not UTF-8: no import would take it",
           advice: "Rename the file")
       }
+      // The gaps name it.
+      if child.content.isMissing { continue }
       switch child.kind {
       case .directory: try spread(child, "\(name)/\(text)", path.appending(child.name), &files)
       case .file, .symlink:

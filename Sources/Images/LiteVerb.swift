@@ -194,16 +194,17 @@ extension Workspace {
     if try !unknownPacked(place, packing, source.folder).isEmpty {
       kept = try packedTree(source, replacing: place, packing).snapshot
     }
+    let list = try excludeList(source.definition, leavesOut: false)
     let made = try PackRendering(
       workspace: self, store: store,
-      tree: EditedTree(top, in: TreeView(store, modified: created)),
-      list: try excludeList(source.definition, leavesOut: false), created: created,
+      tree: EditedTree(top, in: TreeView(store, modified: created)), list: list, created: created,
       request: packing
     ).write(to: PackedFile(fileSystem, place.resolved, replacing: replaced))
     rememberPacked(place)
     return PackOutcome(
       snapshot: kept, isNewSnapshot: kept.number != snapshot.number, destination: place.text,
-      report: made.report, counts: made.counts, remarks: made.remarks,
+      report: made.report, counts: made.counts,
+      gaps: packGaps(of: kept.snapshot, missing: made.counts.missing, list), remarks: made.remarks,
       seconds: monotonicSeconds() - start)
   }
 }

@@ -46,6 +46,7 @@ extension Workspace {
       from: [old], store, to: [new], store, liveNotes: live.notes, targetNotes: [],
       captured: live.capture)
     try preflight(plans)
+    try requireAllChangeable(plans, EditedTree(old.entry, in: tree.view), tree)
     guard plans.contains(where: { !$0.plan.isEmpty }) else { return nil }
     var outcome = describe(plans, [], [])
     var target = newSnapshot(of: source.image, live, notes: [], latest: before)
@@ -89,5 +90,21 @@ extension Workspace {
     return (
       try rootTree(of: recorded, source.definition, in: source.folder), recorded, outcome
     )
+  }
+
+  /// What is left alone must be as the edited tree wants it already.
+  private func requireAllChangeable(
+    _ plans: [PiecePlan], _ old: EditedTree, _ new: EditedTree
+  ) throws {
+    for piece in plans {
+      for (path, why) in piece.plan.skipped {
+        let inside = path.split(separator: 0x2f).dropFirst().map { Array($0) }
+        guard try old.find(inside) != new.find(inside) else { continue }
+        throw ImageError(
+          "\(piece.path.text)/\(printable(Array(inside.joined(separator: [0x2f]))))",
+          "cannot become what the image needs: \(why)",
+          advice: "Nothing was changed; unmount what is mounted there, and run the command again")
+      }
+    }
   }
 }

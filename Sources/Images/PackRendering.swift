@@ -65,15 +65,15 @@ struct PackRendering {
       view: tree.view, options: options, cache: cache, progress: workspace.progress)
     let list = list
     let file = try makeFile()
+    var missing: [[UInt8]] = []
     let made = try file.fill { raw, fileSystem in
       try writer.write(tree: tree.top, to: raw, on: fileSystem) { path, entry in
-        guard !entry.content.isMissing else {
-          throw StoreError(
-            .refused, "\(entry.kind.noun) \(printable(path))",
-            "could not be read when the snapshot was taken, so it is not here",
-            advice: "Take another snapshot, or exclude the path")
+        let isKept = list.keeps([0x2e, 0x2f] + path)
+        if entry.content.isMissing {
+          if isKept { missing.append(path) }
+          return .drop
         }
-        if list.keeps([0x2e, 0x2f] + path) { return .keep }
+        if isKept { return .keep }
         // Unlike an archive, an image has no file without its folders: xCAT makes them too.
         return entry.kind == .directory ? .keepIfNeeded : .drop
       }
@@ -86,6 +86,7 @@ struct PackRendering {
     report.writtenBytes = made.fileBytes
     var counts = TreeArchiveCounts()
     (counts.members, counts.contentBytes) = (UInt64(made.inodes), made.contentBytes)
+    counts.missing = missing
     var remarks = made.problems.prefix(10).map { "\(printable($0.path)): \($0.what)" }
     if made.problems.count > 10 {
       remarks.append("and \(made.problems.count - 10) more that squashfs cannot hold as they are")

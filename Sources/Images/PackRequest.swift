@@ -67,6 +67,8 @@ public struct PackOutcome: Sendable {
   public let destination: String
   public let report: RenderReport
   public let counts: TreeArchiveCounts
+  /// What the snapshot does not have of what belongs into the packed image.
+  public let gaps: [Snapshot.Note]
   /// What an administrator should know; not all of it is a problem.
   public let remarks: [String]
   public let seconds: Double

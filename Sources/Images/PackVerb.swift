@@ -69,9 +69,23 @@ extension Workspace {
     return PackOutcome(
       snapshot: packed.snapshot, isNewSnapshot: packed.isNew, destination: place.text,
       report: made.report, counts: made.counts,
+      gaps: packGaps(of: packed.snapshot.snapshot, missing: made.counts.missing, list),
       remarks: edits.remarks + made.remarks + removed
         + (request.isPackimage ? [] : shadowing(place)),
       seconds: monotonicSeconds() - start)
+  }
+
+  /// What the packed image lacks because the snapshot does: of what the exlist keeps.
+  func packGaps(
+    of snapshot: Snapshot, missing: [[UInt8]], _ list: ExcludeList
+  ) -> [Snapshot.Note] {
+    guard let tree = snapshot.pieces.rootTree?.path else { return [] }
+    let noted = snapshot.gaps(below: tree).filter { note in
+      list.keeps([0x2e] + note.path.dropFirst(tree.count))
+    }
+    let known = Set(noted.map(\.path))
+    let others = missing.map { tree + [0x2f] + $0 }.filter { !known.contains($0) }
+    return noted + others.map { Snapshot.Note(.unreadable, path: $0) }
   }
 
   /// What is at a place now, and may be replaced while nobody else writes there.

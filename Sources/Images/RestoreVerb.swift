@@ -67,22 +67,11 @@ extension Workspace {
     let report = try executor.run(plan)
     return RestoreOutcome(
       source: snapshot.name + (reference.path.map { ":\($0)" } ?? ""), destination: destination,
-      report: report, skipped: plan.skipped + lackingEntries(of: snapshot.snapshot, in: found.path),
+      report: report,
+      skipped: plan.skipped
+        + snapshot.snapshot.gaps(below: found.path).filter { $0.kind != .unreadable }
+        .map { ($0.path, $0.reason) },
       seconds: monotonicSeconds() - start)
-  }
-
-  /// What an incomplete snapshot lacks, below a path, that no entry of it stands for.
-  private func lackingEntries(
-    of snapshot: Snapshot, in path: [UInt8]
-  ) -> [(path: [UInt8], why: String)] {
-    snapshot.notes.compactMap { note in
-      guard note.path == path || note.path.starts(with: path + [0x2f]) else { return nil }
-      switch note.kind {
-      case .vanished: return (note.path, "disappeared before the snapshot could read it")
-      case .changedWhileRead: return (note.path, "kept changing while the snapshot read it")
-      default: return nil
-      }
-    }
   }
 
   private func rootTree(of snapshot: CommittedSnapshot) throws -> FoundEntry {

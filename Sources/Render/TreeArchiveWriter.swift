@@ -27,6 +27,8 @@ public struct TreeArchiveCounts: Sendable, Equatable {
   public var clampedTimes = 0
   /// Sparse files, written with their holes as zeros.
   public var filledSparseFiles = 0
+  /// Paths below the top of what the snapshot could not read: left out.
+  public var missing: [[UInt8]] = []
 
   public init() {}
 }
@@ -57,8 +59,7 @@ public struct TreeArchiveWriter {
   ///     and must say the same.
   /// - Returns: what was written and what was not.
   /// - Throws: `StoreError`: `refused`, before anything is written, for a file of 4 GiB or more in
-  ///   cpio, for a name that is too long, for what could not be read when the snapshot was taken;
-  ///   `missing`, `damaged`; and what the sink throws.
+  ///   cpio and for a name that is too long; `missing`, `damaged`; and what the sink throws.
   public func write(
     _ top: Entry, prefix: [UInt8], as form: Form, keeping: ((_ path: [UInt8]) -> Bool)? = nil,
     to sink: @escaping ByteSink
@@ -70,6 +71,7 @@ public struct TreeArchiveWriter {
     let survey = try survey(top, prefix, form, keeping)
     progress.begin("archiving", totalBytes: survey.contentBytes)
     var counts = TreeArchiveCounts()
+    counts.missing = survey.missing
     switch form {
     case .cpio:
       let cpio = CpioTreeWriter(CpioWriter(sink), survey.links)
@@ -94,6 +96,7 @@ public struct TreeArchiveWriter {
     /// How many names of each hard-linked inode go in.
     var links: [UInt64: UInt32] = [:]
     var contentBytes: UInt64 = 0
+    var missing: [[UInt8]] = []
   }
 
   private func survey(
@@ -101,7 +104,8 @@ public struct TreeArchiveWriter {
   ) throws -> Survey {
     progress.begin("listing")
     var survey = Survey()
-    try walk(top, prefix, keeping) { entry, path, _ in
+    let note = { survey.missing.append($0) }
+    try walk(top, prefix, keeping, missing: note) { entry, path, _ in
       try expectFits(entry, path, form)
       progress.add(items: 1)
       if entry.linkGroup != 0 {
@@ -116,11 +120,6 @@ public struct TreeArchiveWriter {
 
   private func expectFits(_ entry: Entry, _ path: [UInt8], _ form: Form) throws(StoreError) {
     let object = "\(entry.kind.noun) \(printable(path))"
-    guard !entry.content.isMissing else {
-      throw StoreError(
-        .refused, object, "could not be read when the snapshot was taken, so it is not here",
-        advice: "Take another snapshot, or exclude the path")
-    }
     guard path.count <= CpioForm.maxNameBytes else {
       throw StoreError(
         .refused, object, "has a path of \(path.count) bytes, too long to be unpacked (4095)",
@@ -136,14 +135,17 @@ public struct TreeArchiveWriter {
 
   // MARK: Walking
 
-  /// Calls `body` for the top and every entry that is kept, parents before children.
+  /// Calls `body` for the top and every entry that is kept, parents before children; `missing` for those
+  /// that the snapshot could not read.
   private func walk(
     _ top: Entry, _ prefix: [UInt8], _ keeping: (([UInt8]) -> Bool)?,
+    missing: (_ path: [UInt8]) -> Void = { _ in },
     _ body: (_ entry: Entry, _ path: [UInt8], _ subdirectories: Int) throws -> Void
   ) throws {
     func visit(_ entry: Entry, _ relative: [UInt8]) throws {
       let children = try entry.ids.map { try Tree.entries($0, from: store) } ?? []
       if relative.isEmpty || keeping?(relative) ?? true {
+        if entry.content.isMissing { return missing(relative) }
         let path = relative.isEmpty ? prefix : prefix + [0x2f] + relative
         try body(entry, path, children.count { $0.kind == .directory })
       }

@@ -5,7 +5,7 @@
 // 2. A header depends on its own entry (and, for hard links, on its group) alone: nothing is
 //    numbered along the way, so that a new file changes no header but its own.
 // 3. What the form cannot hold refuses the tree before the first entry; what it holds less well is
-//    counted.
+//    counted. What the snapshot could not read is left out and listed.
 // 4. Memory: the list of all entries, about 250 bytes each.
 
 import Archive
@@ -30,6 +30,7 @@ public struct TreeEntries {
   private var links: [UInt64: UInt32] = [:]
   /// Bytes of files, each inode counted once.
   public private(set) var contentBytes: UInt64 = 0
+  private var missing: [[UInt8]] = []
 
   /// Lists the tree.
   /// - Parameters:
@@ -37,8 +38,8 @@ public struct TreeEntries {
   ///     for the members of `find .`.
   ///   - keeping: whether an entry goes in, by its path as find writes it: ".", "./usr". It is asked
   ///     of every entry, also below directories that stay out.
-  /// - Throws: `StoreError`: `refused` for a file of 4 GiB or more in cpio, a path that is too long,
-  ///   what could not be read when the snapshot was taken; `missing`, `damaged`.
+  /// - Throws: `StoreError`: `refused` for a file of 4 GiB or more in cpio and a path that is too long,
+  ///   `missing`, `damaged`.
   public init(
     _ top: Entry, from view: TreeView, as form: TreeArchiveWriter.Form,
     named name: [UInt8] = [0x2e],
@@ -54,6 +55,10 @@ public struct TreeEntries {
     _ entry: Entry, _ path: [UInt8], _ keeping: ([UInt8]) -> Bool
   ) throws {
     if keeping(path.isEmpty ? [0x2e] : [0x2e, 0x2f] + path) {
+      if entry.content.isMissing {
+        missing.append(path)
+        return
+      }
       try expectFits(entry, path)
       if entry.linkGroup == 0 || links[entry.linkGroup] == nil { contentBytes &+= entry.sizeBytes }
       if entry.linkGroup != 0 { links[entry.linkGroup, default: 0] += 1 }
@@ -67,11 +72,6 @@ public struct TreeEntries {
 
   private func expectFits(_ entry: Entry, _ path: [UInt8]) throws(StoreError) {
     var object: String { "\(entry.kind.noun) \(printable(path))" }
-    guard !entry.content.isMissing else {
-      throw StoreError(
-        .refused, object, "could not be read when the snapshot was taken, so it is not here",
-        advice: "Take another snapshot, or exclude the path")
-    }
     let most = CpioForm.maxNameBytes - 1 - name.count
     guard path.count <= most else {
       throw StoreError(
@@ -92,6 +92,7 @@ public struct TreeEntries {
     _ body: (ArchiveEntry) throws -> Void
   ) throws -> (trailer: [UInt8], counts: TreeArchiveCounts) {
     var counts = TreeArchiveCounts()
+    counts.missing = missing
     var totalBytes: UInt64 = 0
     var cpio = CpioFraming(links)
     var tar = TarFraming()

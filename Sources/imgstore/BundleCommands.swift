@@ -109,12 +109,9 @@ struct Export: ParsableCommand {
       }
     }
     let missing = outcome.missing.map { "\($0.path) is not in the bundle: \($0.why)" }
-    let unread = outcome.snapshot.snapshot.notes.filter {
-      $0.isProblem && $0.kind != .noImageFiles
-    }
-    if !dryRun, !unread.isEmpty || complete && !missing.isEmpty {
+    if !dryRun, !outcome.gaps.isEmpty || complete && !missing.isEmpty {
       throw DoneWithProblems(
-        lines: missing + unread.map { "\(outcome.snapshot.name) is incomplete: \(noteText($0))" })
+        lines: missing + outcome.gaps.map { "the bundle is incomplete: \(noteText($0))" })
     }
     if !common.quiet { for line in outcome.remarks + missing { Terminal.remark(line) } }
   }

@@ -51,7 +51,9 @@ struct Copy: ParsableCommand {
     } else {
       printPlan(outcome)
     }
-    var problems = problemLines(report.problems) + limitLines(outcome.apply)
+    var problems =
+      gapLines(outcome.gaps, of: outcome.source) + problemLines(report.problems)
+      + limitLines(outcome.apply)
     if let remaining = outcome.remaining, !remaining.isEmpty {
       problems.append("the copy differs from \(outcome.source.name): \(summary(remaining))")
     }

@@ -36,7 +36,12 @@ struct Lite: ParsableCommand {
     request.cacheLimitBytes = cache.bytes
     let outcome = try common.open().lite(request)
     Terminal.finish()
-    if json.json { return try printJSON(LiteJSON(outcome)) }
+    if json.json { try printJSON(LiteJSON(outcome)) } else { describe(outcome) }
+    let gaps = outcome.packed.map { gapLines($0.gaps, of: $0.snapshot) } ?? []
+    if !gaps.isEmpty { throw DoneWithProblems(lines: gaps) }
+  }
+
+  private func describe(_ outcome: LiteOutcome) {
     if !common.quiet {
       for line in outcome.remarks + (outcome.packed?.remarks ?? []) { Terminal.remark(line) }
     }

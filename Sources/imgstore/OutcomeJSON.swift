@@ -132,6 +132,7 @@ struct CopyJSON: Encodable {
   let attributes: [String]
   let report: ApplyReportJSON?
   let exact: Bool?
+  let gaps: [NoteJSON]
   let seconds: Double
 
   init(_ outcome: CopyOutcome) {
@@ -145,6 +146,7 @@ struct CopyJSON: Encodable {
     attributes = outcome.apply.attributePaths.map { printable($0) }
     report = outcome.copied.map { _ in ApplyReportJSON(outcome.apply.report) }
     exact = outcome.remaining?.isEmpty
+    gaps = outcome.gaps.map(NoteJSON.init)
     seconds = outcome.seconds
   }
 }
@@ -176,6 +178,7 @@ struct ExportJSON: Encodable {
   let sizeBytes: UInt64?
   let contentBytes: UInt64
   let members: [Member]
+  let gaps: [NoteJSON]
   let missing: [ProblemJSON]
   let seconds: Double
 
@@ -187,6 +190,7 @@ struct ExportJSON: Encodable {
     sizeBytes = outcome.isDryRun ? nil : outcome.sizeBytes
     contentBytes = outcome.contentBytes
     members = outcome.members.map { Member(name: $0.name, path: $0.path) }
+    gaps = outcome.gaps.map(NoteJSON.init)
     missing = outcome.missing.map { ProblemJSON(path: $0.path, what: $0.why) }
     seconds = outcome.seconds
   }

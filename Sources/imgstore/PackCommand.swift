@@ -73,7 +73,16 @@ struct Pack: ParsableCommand {
     request.cacheLimitBytes = cache.bytes
     let outcome = try common.open().pack(request)
     Terminal.finish()
-    if json.json { return try printJSON(PackJSON(outcome)) }
+    if json.json {
+      try printJSON(PackJSON(outcome))
+    } else {
+      describe(outcome)
+    }
+    let gaps = gapLines(outcome.gaps, of: outcome.snapshot)
+    if !gaps.isEmpty { throw DoneWithProblems(lines: gaps) }
+  }
+
+  private func describe(_ outcome: PackOutcome) {
     if outcome.isNewSnapshot { print("the image had changed: kept as \(outcome.snapshot.name)") }
     if !common.quiet { for line in outcome.remarks { Terminal.remark(line) } }
     print("packed \(outcome.snapshot.name) to \(outcome.destination)")
@@ -97,6 +106,7 @@ struct PackJSON: Encodable {
   let cachedSegments: Int
   let droppedXattrs: Int
   let droppedCapabilities: Int
+  let gaps: [NoteJSON]
   let remarks: [String]
   let seconds: Double
 
@@ -112,6 +122,7 @@ struct PackJSON: Encodable {
     cachedSegments = outcome.report.cachedSegments
     droppedXattrs = outcome.counts.droppedXattrs
     droppedCapabilities = outcome.counts.droppedCapabilities
+    gaps = outcome.gaps.map(NoteJSON.init)
     remarks = outcome.remarks
     seconds = outcome.seconds
   }

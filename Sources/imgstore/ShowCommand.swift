@@ -107,12 +107,18 @@ extension Snapshot.Note {
   var isRemark: Bool { !isProblem && kind != .mountedFolder }
 }
 
+/// What a snapshot lacks, for whatever was made of it.
+func gapLines(_ gaps: [Snapshot.Note], of snapshot: CommittedSnapshot) -> [String] {
+  gaps.map { "\(snapshot.name) is incomplete: \(noteText($0))" }
+}
+
 /// A note as a line.
 func noteText(_ note: Snapshot.Note) -> String {
   let path = printable(note.path)
   switch note.kind {
   case .mountPoint: return "\(path): something is mounted there; what it holds is not included"
-  case .unreadable: return "\(path): could not be read (\(note.detail))"
+  case .unreadable:
+    return "\(path): could not be read\(note.detail.isEmpty ? "" : " (\(note.detail))")"
   case .changedWhileRead: return "\(path): kept changing while it was read"
   case .vanished: return "\(path): disappeared before it could be read"
   case .absent: return "\(path): is not there (\(note.detail))"

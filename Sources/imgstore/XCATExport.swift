@@ -33,6 +33,7 @@ struct XCATExport {
     if arguments.isVerbose {
       for member in outcome.members { XCATVoice.say(member.name) }
     }
+    for gap in outcome.gaps { XCATVoice.warn("the bundle is incomplete: \(noteText(gap))") }
     for missing in outcome.missing {
       XCATVoice.warn("\(missing.path) is not in the bundle: \(missing.why)")
     }

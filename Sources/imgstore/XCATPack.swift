@@ -38,6 +38,7 @@ struct XCATPack {
       XCATVoice.warn("--tracker is passed over: no torrent description is made")
     }
     for remark in outcome.remarks { XCATVoice.warn(remark) }
+    for gap in gapLines(outcome.gaps, of: outcome.snapshot) { XCATVoice.warn(gap) }
     XCATVoice.say(
       "\(outcome.destination): \(count(outcome.counts.members, "entry")), "
         + sizeText(outcome.report.writtenBytes))

@@ -98,6 +98,24 @@ import Testing
     #expect(again.recorded == nil && again.apply.plannedSteps == 0)
   }
 
+  @Test func `what a mount covers is left alone: then nothing is changed at all`() throws {
+    let node = try node()
+    try shell("echo host > \"$1/host\"", node.path(""))
+    guard
+      try run("mount", "--bind", node.path("host"), node.tree + "/etc/fstab").didSucceed
+    else { return }
+    defer { _ = try? run("umount", node.tree + "/etc/fstab") }
+    #expect(throws: ImageError.self) { _ = try lite(node) }
+    #expect(try node.text("host") == "host\n")
+    #expect(try run("test", "-e", node.tree + "/.default").status == 1)
+    #expect(try node.workspace.unfinished(of: "img").isEmpty)
+    // A view needs no change of the tree, and has what the mount covers.
+    _ = try node.workspace.define("img", ["provmethod=netboot"])
+    try node.pack { $0.method = .tar }
+    let text = try shell("tar xzOf \"$1\" ./etc/fstab", node.path("img/rootimg.tar.gz")).output
+    #expect(text.hasPrefix("p_x86_64 / tmpfs"))
+  }
+
   @Test func `rows that went come back to their places, defaults that were edited stay edited`()
     throws
   {
