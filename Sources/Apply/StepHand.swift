@@ -4,7 +4,7 @@
 //    entry is left alone and listed.
 // 2. Attributes are changed through an open file or directory, never by name, so that no link and no
 //    exchange of names leads them elsewhere.
-// 3. Open descriptors are bounded, however deep a tree is (`OpenDirectories`).
+// 3. Open descriptors are bounded, however deep a tree is (`StepDirectories`).
 //
 // This file: the hand itself, directories and removals. StepHand+Files.swift writes entries, StepHand+Links.swift
 // makes links and sets attributes.
@@ -25,8 +25,8 @@ final class StepHand {
   let contents: ContentWriter
   var replacement: EntryReplacement
   /// Knows its way where data is reused from, where that is not below `base`.
-  let donor: OpenDirectories?
-  let directories: OpenDirectories
+  let donor: StepDirectories?
+  let directories: StepDirectories
   /// From here on a look before the content is written is worth a system call.
   static let earlyLookBytes: UInt64 = 1 << 20
   /// Files can share blocks, as far as this hand has learned.
@@ -50,8 +50,8 @@ final class StepHand {
     attributes = AttributeWriter(fileSystem, store)
     contents = ContentWriter(fileSystem, store, progress: progress)
     replacement = EntryReplacement(fileSystem)
-    directories = OpenDirectories(fileSystem, base: base)
-    self.donor = donor.map { OpenDirectories(fileSystem, base: $0) }
+    directories = StepDirectories(fileSystem, base: base)
+    self.donor = donor.map { StepDirectories(fileSystem, base: $0) }
   }
 
   func run(_ steps: [Step]) throws {

@@ -28,20 +28,22 @@ struct SwappedTreeCheck {
   ) throws(SystemError) -> [UInt8]? {
     let stat = try fileSystem.stat(at: directory, name, followLink: false)
     guard stat.kind == .directory else { return captured }
-    return try firstDifference(
-      in: try fileSystem.openDirectory(at: directory, name), path: captured)
-  }
-
-  private func firstDifference(
-    in directory: Descriptor, path: [UInt8]
-  ) throws(SystemError) -> [UInt8]? {
-    for name in try fileSystem.names(of: directory.raw) {
-      let below = path + [0x2f] + name
-      guard let now = try fileSystem.statIfPresent(at: directory.raw, name) else { continue }
-      guard let seen = observed.stat(at: below), now.isUnchanged(since: seen) else { return below }
-      guard now.kind == .directory else { continue }
-      let child = try fileSystem.openDirectory(at: directory.raw, name)
-      if let found = try firstDifference(in: child, path: below) { return found }
+    let fileSystem = fileSystem
+    let directories = OpenDirectories(
+      base: try fileSystem.openDirectory(at: directory, name), limit: 64
+    ) { parent, name throws(SystemError) in
+      try fileSystem.openDirectory(at: parent.raw, name)
+    }
+    var waiting: [[UInt8]] = [[]]
+    while let path = waiting.popLast() {
+      let folder = try directories.open(path)
+      for name in try fileSystem.names(of: folder.raw) {
+        let below = path.isEmpty ? name : path + [0x2f] + name
+        guard let now = try fileSystem.statIfPresent(at: folder.raw, name) else { continue }
+        guard let seen = observed.stat(at: captured + [0x2f] + below), now.isUnchanged(since: seen)
+        else { return captured + [0x2f] + below }
+        if now.kind == .directory { waiting.append(below) }
+      }
     }
     return nil
   }

@@ -251,16 +251,26 @@ final class DirectoryOpener {
   }
 
   private func open(_ directory: LiveDirectory) throws(SystemError) -> Descriptor {
-    let key = ObjectIdentifier(directory)
-    if let root = places.trees[key] { return root }
-    if let found = recent.last(where: { $0.key == key }) { return found.descriptor }
-    guard let parent = directory.parent else {
-      throw SystemError(code: .notFound, "open", directory.name)
+    // Up to the nearest that is open, and down again: those passed need not stay open.
+    var closed: [LiveDirectory] = []
+    var here = directory
+    var nearest = known(here)
+    while nearest == nil, let parent = here.parent {
+      closed.append(here)
+      here = parent
+      nearest = known(here)
     }
-    let above = try open(parent)
-    let descriptor = try fileSystem.openDirectory(at: above.raw, directory.name)
-    if recent.count >= 32 { recent.removeFirst(16) }
-    recent.append((key, descriptor))
+    guard var descriptor = nearest else { throw SystemError(code: .notFound, "open", here.name) }
+    for next in closed.reversed() {
+      descriptor = try fileSystem.openDirectory(at: descriptor.raw, next.name)
+      if recent.count >= 32 { recent.removeFirst(16) }
+      recent.append((ObjectIdentifier(next), descriptor))
+    }
     return descriptor
+  }
+
+  private func known(_ directory: LiveDirectory) -> Descriptor? {
+    let key = ObjectIdentifier(directory)
+    return places.trees[key] ?? recent.last { $0.key == key }?.descriptor
   }
 }

@@ -49,6 +49,29 @@ import Testing
     #expect(try site.imgstore("verify", "--deep").status == 0)
   }
 
+  @Test(arguments: ["--swap", "--in-place"])
+  func `a deep tree needs no more descriptors than a process has`(_ method: String) throws {
+    let site = try Site()
+    let deep = """
+      import os,sys; os.chdir(sys.argv[1])
+      for i in range(1500):
+        os.makedirs("d",exist_ok=True); open("f","w").write(sys.argv[2]+str(i)); os.chdir("d")
+      """
+    try shell("python3 -c \"$2\" \"$1\" one", site.tree, deep)
+    func limited(_ command: String) throws -> ToolResult {
+      try shellRun("ulimit -n 1024; $imgstore \(command)", in: site)
+    }
+    #expect(try limited("snapshot img").status == 0)
+    try shell("python3 -c \"$2\" \"$1\" two; rm \"$1/f\"; mv \"$1/d\" \"$1/e\"", site.tree, deep)
+    let back = try limited("revert img@1 \(method)")
+    #expect(back.status == 0, "\(back.errors)")
+    #expect(try limited("status img").status == 0)
+    let out = site.folder.path("out")
+    #expect(try limited("restore img@2 \(out)").status == 0)
+    #expect(try shell("cd \"$1/e/d/d\"; cat f", out).output == "two3")
+    #expect(try limited("pack img@2 --output \(site.folder.path("packed.gz"))").status == 0)
+  }
+
   @Test func `without proc what needs it says so, and the rest works`() throws {
     guard isRoot else { return }
     let site = try filled()

@@ -1,18 +1,16 @@
-// The directories of a tree that steps work in: the last few stay open, and those whose protecting flags had
-// to give way get them back.
-//
-// Open descriptors are bounded, however deep a tree is.
+// The directories of a tree that steps work in: they are made accessible, and those whose protecting flags
+// had to give way get them back.
 
 import Codec
 import Platform
 
 /// Opens directories by their paths below a base. Belongs to one thread at a time.
-final class OpenDirectories {
+final class StepDirectories {
   private let fileSystem: any FileSystem
   private let base: Descriptor
   /// All threads together hold about five hundred open.
   private static let most = max(16, 512 / diskThreadCount)
-  private var opened: [[UInt8]: Descriptor] = [:]
+  private let opened: OpenDirectories
   /// Directories whose attributes, flags included, a step has set.
   private var finished: Set<[UInt8]> = []
   /// Directories whose protecting flags were taken off.
@@ -21,10 +19,14 @@ final class OpenDirectories {
   init(_ fileSystem: any FileSystem, base: Descriptor) {
     self.fileSystem = fileSystem
     self.base = base
+    opened = OpenDirectories(base: base, limit: StepDirectories.most) {
+      parent, name throws(SystemError) in
+      try StepDirectories.open(name, in: parent, fileSystem)
+    }
   }
 
   /// The directory is about to go.
-  func forget(_ path: [UInt8]) { opened[path] = nil }
+  func forget(_ path: [UInt8]) { opened.forget(path) }
 
   /// A step has set the directory's flags.
   func noteFinished(_ path: [UInt8]) {
@@ -78,27 +80,26 @@ final class OpenDirectories {
     return (try open(Array(path[..<slash])), Array(path[(slash + 1)...]))
   }
 
-  func open(_ path: [UInt8]) throws(SystemError) -> Descriptor {
-    if let found = opened[path] { return found }
-    let (parent, name) = try locate(path)
-    var directory: Descriptor
+  func open(_ path: [UInt8]) throws(SystemError) -> Descriptor { try opened.open(path) }
+
+  private static func open(
+    _ name: [UInt8], in parent: Descriptor, _ fileSystem: any FileSystem
+  ) throws(SystemError) -> Descriptor {
     do throws(SystemError) {
-      directory = try fileSystem.openDirectory(at: parent.raw, name)
-      if !isRoot { try makeAccessible(parent, name, directory) }
+      let directory = try fileSystem.openDirectory(at: parent.raw, name)
+      if !isRoot { try makeAccessible(directory, fileSystem) }
+      return directory
     } catch {
       // Its owner may be shut out by the mode; the plan sets the mode again at the end.
       guard error.code == .accessDenied, !isRoot else { throw error }
       try fileSystem.setMode(at: parent.raw, name, 0o700)
-      directory = try fileSystem.openDirectory(at: parent.raw, name)
+      return try fileSystem.openDirectory(at: parent.raw, name)
     }
-    if opened.count >= OpenDirectories.most { opened.removeAll() }
-    opened[path] = directory
-    return directory
   }
 
   /// An owner who is not root needs rwx to work in a directory.
-  private func makeAccessible(
-    _ parent: Descriptor, _ name: [UInt8], _ directory: Descriptor
+  private static func makeAccessible(
+    _ directory: Descriptor, _ fileSystem: any FileSystem
   ) throws(SystemError) {
     let stat = try fileSystem.stat(directory.raw)
     guard stat.mode & 0o700 != 0o700 else { return }
