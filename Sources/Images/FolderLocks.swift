@@ -56,8 +56,7 @@ extension Workspace {
       let now = try lockKeys(paths)
       guard now != keys else {
         try requireNoneUnfinished(besides: image, paths)
-        let operation = locksTree ? try xcatLock(paths) : nil
-        return FolderLocks(locks, use == .changes ? operation : nil)
+        return FolderLocks(locks, locksTree ? try xcatLock(paths, for: use) : nil)
       }
       keys = now
     }
@@ -144,8 +143,10 @@ extension Workspace {
     }
   }
 
-  /// xCAT's lock of the root tree among the paths.
-  private func xcatLock(_ paths: [AbsolutePath]) throws -> ImageOperationLock? {
+  /// xCAT's lock of the root tree among the paths; for reading only looked at.
+  private func xcatLock(
+    _ paths: [AbsolutePath], for use: FolderUse
+  ) throws -> ImageOperationLock? {
     // Whoever changes a boot file works in the folder of that image's root tree.
     let trees = Set(
       paths.compactMap { path in
@@ -155,7 +156,13 @@ extension Workspace {
             ? path.parent.appending(ImageFiles.rootTreeName) : nil
       })
     guard let tree = trees.sorted(by: { precedes($0.bytes, $1.bytes) }).first else { return nil }
-    return try ImageOperationLock.acquire(
-      resolver, tree: tree, createsFolder: rootPath == [0x2f])
+    switch use {
+    case .changes:
+      return try ImageOperationLock.acquire(
+        resolver, tree: tree, createsFolder: rootPath == [0x2f])
+    case .reads:
+      try ImageOperationLock.expectFree(resolver, tree: tree)
+      return nil
+    }
   }
 }

@@ -54,7 +54,7 @@ extension Workspace {
       names.isEmpty
       ? try store.refs.images()
       : try Set(names.map { try findHistory($0).image }).sorted()
-    let locks = try images.map { try lockHistory($0, store) }
+    let locks = try images.map { try lockHistory($0, store, dryRun: dryRun) }
     defer { withExtendedLifetime(locks) {} }
     let inUse = try snapshotsInUse()
     var forgotten: [ForgottenSnapshot] = []
@@ -105,7 +105,7 @@ extension Workspace {
   ) throws -> ForgetOutcome {
     let store = try store()
     let (name, image) = try named(text, force: force)
-    let lock = try lockHistory(image, store)
+    let lock = try lockHistory(image, store, dryRun: dryRun)
     defer { withExtendedLifetime(lock) {} }
     guard try store.refs.isKnown(image, name.number) else {
       throw ImageError("snapshot \(name)", "has just been removed by another imgstore")
@@ -156,8 +156,11 @@ extension Workspace {
   }
 
   /// The image's lock, also while a change of it is unfinished: what that needs stays.
-  private func lockHistory(_ image: ImageName, _ store: ObjectStore) throws -> FileLock {
-    try store.lockImage(image) {
+  private func lockHistory(
+    _ image: ImageName, _ store: ObjectStore, dryRun: Bool
+  ) throws -> FileLock? {
+    if dryRun, store.layout.isReadOnly { return nil }
+    return try store.lockImage(image) {
       tell("waiting: another imgstore is at work on image \(image)")
     }
   }

@@ -32,23 +32,15 @@ final class ImageOperationLock: Sendable {
     _ resolver: PathResolver, tree: AbsolutePath, createsFolder: Bool = true
   ) throws -> ImageOperationLock? {
     let fileSystem = resolver.fileSystem
-    guard let real = realPath(resolver, tree), let sum = MD5.digest(of: real),
-      let folder = AbsolutePath("/var/lock/xcat")
-    else { return nil }
-    let name = real.map { $0 == 0x2f ? 0x2e : $0 } + [0x2e] + sum.flatMap(hexDigits)
+    guard let path = path(resolver, tree) else { return nil }
     // The holder removes the file before it lets go: what was opened may be nobody's by then.
     for _ in 0..<100 {
-      guard let place = try? resolver.resolve(folder.appending(name), create: createsFolder),
+      guard let place = try? resolver.resolve(path, create: createsFolder),
         let file = try? fileSystem.openFile(
           at: place.directory.raw, place.name, [.readWrite, .create, .noFollow], mode: 0o644)
       else { return nil }
       guard try fileSystem.lock(file.raw, exclusive: true, wait: false) else {
-        let pid = holder(fileSystem, place)
-        throw ImageError(
-          "image folder \(tree.parent.text)",
-          "failed to acquire lock, seems there is another genimage/packimage/rmimage process "
-            + "\(pid) running on root image dir \"\(tree.text)\"",
-          advice: "Wait until that process is done, and run the command again")
+        throw isHeld(fileSystem, place, tree)
       }
       let own = try fileSystem.stat(file.raw)
       let named = try fileSystem.statIfPresent(at: place.directory.raw, place.name)
@@ -58,6 +50,35 @@ final class ImageOperationLock: Sendable {
       return ImageOperationLock(fileSystem, place, file)
     }
     return nil
+  }
+
+  /// Looks whether another process has the lock, and leaves everything as it is.
+  /// - Throws: `ImageError`, in xCAT's words, while one has it.
+  static func expectFree(_ resolver: PathResolver, tree: AbsolutePath) throws {
+    let fileSystem = resolver.fileSystem
+    guard let path = path(resolver, tree), let place = try? resolver.resolve(path),
+      let file = try? fileSystem.openFile(at: place.directory.raw, place.name, [.read, .noFollow])
+    else { return }
+    guard try fileSystem.lock(file.raw, exclusive: false, wait: false) else {
+      throw isHeld(fileSystem, place, tree)
+    }
+  }
+
+  private static func isHeld(
+    _ fileSystem: any FileSystem, _ place: ResolvedPath, _ tree: AbsolutePath
+  ) -> ImageError {
+    ImageError(
+      "image folder \(tree.parent.text)",
+      "failed to acquire lock, seems there is another genimage/packimage/rmimage process "
+        + "\(holder(fileSystem, place)) running on root image dir \"\(tree.text)\"",
+      advice: "Wait until that process is done, and run the command again")
+  }
+
+  /// The file that xCAT locks; nil without /proc.
+  private static func path(_ resolver: PathResolver, _ tree: AbsolutePath) -> AbsolutePath? {
+    guard let real = realPath(resolver, tree), let sum = MD5.digest(of: real) else { return nil }
+    let name = real.map { $0 == 0x2f ? 0x2e : $0 } + [0x2e] + sum.flatMap(hexDigits)
+    return AbsolutePath("/var/lock/xcat")?.appending(name)
   }
 
   private static func holder(_ fileSystem: any FileSystem, _ place: ResolvedPath) -> String {

@@ -72,7 +72,7 @@ extension Workspace {
     let reference = try Reference(request.reference)
     let image = try ImageName(try find(reference).snapshot.image)
     let store = try store()
-    let lock = try lock(image, store)
+    let lock = try lock(image, store, isDryRun: request.isDryRun)
     defer { withExtendedLifetime(lock) {} }
     let target = try find(reference)
     return try change(

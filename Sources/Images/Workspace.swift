@@ -120,14 +120,21 @@ public final class Workspace: Sendable {
   // MARK: Small things
 
   /// The lock of whoever changes an image or its history.
-  /// - Parameter mayBeUnfinished: whether a change that was begun and not ended is no obstacle.
+  /// - Parameters:
+  ///   - mayBeUnfinished: whether a change that was begun and not ended is no obstacle.
+  ///   - isDryRun: nothing will be changed: a store that cannot be written needs no lock then.
+  /// - Returns: nil where none is needed.
   func lock(
-    _ image: ImageName, _ store: ObjectStore, mayBeUnfinished: Bool = false
-  ) throws -> FileLock {
+    _ image: ImageName, _ store: ObjectStore, mayBeUnfinished: Bool = false,
+    isDryRun: Bool = false
+  ) throws -> FileLock? {
     Interruption.ignoreClosedPipes()
-    let lock = try store.lockImage(image) {
-      tell("waiting: another imgstore is at work on image \(image)")
-    }
+    let lock =
+      isDryRun && store.layout.isReadOnly
+      ? nil
+      : try store.lockImage(image) {
+        tell("waiting: another imgstore is at work on image \(image)")
+      }
     if !mayBeUnfinished { try requireNothingUnfinished(image) }
     return lock
   }

@@ -108,7 +108,8 @@ import Testing
     "grep more img@2", "diff img@1 img@2", "diff img", "status img", "restore img@2 $OUT/tree",
     "verify", "verify --deep", "verify --max-bytes 1M", "du", "stats", "blame img etc/more",
     "export img@1 $OUT/one.tgz", "export img $OUT/live.tgz", "pack img@1 --output $OUT/root.gz",
-    "reindex",
+    "reindex", "revert img@1 --dry-run", "forget img --keep-last 1 --dry-run",
+    "remove img@1 --force --dry-run",
   ]
   private static let writes = [
     "snapshot img", "tag img@1 other", "pin img@2 -m no", "unpin img@1", "untag img@golden",

@@ -59,7 +59,7 @@ class Pristine:
             image, number = name.split("@")
             if os.path.exists(f"{node.store}/pins/{image}/{int(number):010}"):
                 self.named.add(name)
-        self.live = describe(node.tree("compute"))
+        self.live = describe(node.tree("compute"), leftovers=False)
         # Images whose live state is exactly a snapshot: `repair` must bring that one back.
         self.live_names = {
             name

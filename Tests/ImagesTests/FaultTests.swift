@@ -27,7 +27,7 @@ import Testing
   /// Runs `verb` with one operation failing after another, until it is not reached any more.
   /// - Parameter step: one in so many is tried, unless the sweep is to be whole.
   private func sweep(
-    _ fault: FaultyFileSystem.Fault, every step: Int = 11, _ verb: (Workspace) throws -> Void,
+    _ fault: FaultyFileSystem.Fault, every step: Int = 23, _ verb: (Workspace) throws -> Void,
     check: (TemporaryFolder, Workspace, String) throws -> Void
   ) throws -> Int {
     let base = try TemporaryFolder()
@@ -72,7 +72,7 @@ import Testing
     let fault: FaultyFileSystem.Fault = [.once(.noSpace), .forGood][which]
     let pristine = try TemporaryFolder()
     var (halfDone, ways) = (0, [ResumeDirection.forward: 0, .back: 0])
-    let operations = try sweep(fault, every: 19) { workspace in
+    let operations = try sweep(fault, every: 37) { workspace in
       var request = RevertRequest("img@1")
       request.method = method
       _ = try workspace.revert(request)

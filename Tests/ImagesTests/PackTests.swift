@@ -211,19 +211,22 @@ import Testing
     let locks = folder.path("root/var/lock/xcat")
     #expect(try FileManager.default.contentsOfDirectory(atPath: locks).isEmpty)
     let script = """
-      import fcntl, hashlib, os, sys, time
+      import fcntl, hashlib, sys
       name = '/img/rootimg'
       path = sys.argv[1] + '/' + name.replace('/', '.') + '.' + hashlib.md5(name.encode()).hexdigest()
       f = open(path, 'w'); fcntl.flock(f, fcntl.LOCK_EX); f.write('4711'); f.flush()
-      print('held', flush=True); time.sleep(60)
+      print('held', flush=True); sys.stdin.read()
       """
     let holder = Process()
     holder.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     holder.arguments = ["python3", "-c", script, locks]
     let pipe = Pipe()
     holder.standardOutput = pipe
+    // The end of its input ends it: signals may be blocked here.
+    let input = Pipe()
+    holder.standardInput = input
     try holder.run()
-    defer { holder.terminate() }
+    defer { try? input.fileHandleForWriting.close() }
     _ = try pipe.fileHandleForReading.read(upToCount: 4)
     do {
       _ = try pack(workspace)

@@ -121,7 +121,7 @@ import Testing
   func `repair is never worse than before, and heals what a source has`(_ seed: UInt64) throws {
     let base = try Base()
     var random = SplitMix64(seed)
-    for round in 0..<12 {
+    for round in 0..<Sweep.rounds(12) {
       try base.reset()
       var done: [String] = []
       for _ in 0..<Int.random(in: 1...3, using: &random) {

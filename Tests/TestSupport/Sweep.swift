@@ -10,6 +10,9 @@ public struct Sweep: Sequence {
 
   public static let isWhole = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
 
+  /// How many rounds of a property test run: all of them in a whole sweep, else one in three.
+  public static func rounds(_ whole: Int) -> Int { isWhole ? whole : (whole + 2) / 3 }
+
   public init(every step: Int) {
     self.step = Sweep.isWhole ? 1 : step
     start = Int.random(in: 0..<self.step)

@@ -6,10 +6,15 @@ extended attributes, hard links and holes. Nothing here uses the program under t
 
 import hashlib
 import os
+import re
 import stat
 
 
-def describe(top, folder_times=True, times=True, links=True):
+# What a change that was cut short leaves in a tree, and no snapshot takes for content.
+LEFTOVER = re.compile(rb"\.imgstore-[0-9a-f]{16}")
+
+
+def describe(top, folder_times=True, times=True, links=True, leftovers=True):
     """Returns {relative path: facts} of everything below a folder, the folder itself as b"".
 
     Facts are (kind, mode, uid, gid, mtime ns, content, xattrs, holes, linked paths).
@@ -25,6 +30,8 @@ def describe(top, folder_times=True, times=True, links=True):
         content, holes = None, ()
         if kind == stat.S_IFDIR:
             for name in os.listdir(path):
+                if not leftovers and LEFTOVER.match(name):
+                    continue
                 pending.append(os.path.join(relative, name) if relative else name)
         elif kind == stat.S_IFREG:
             content, holes = _content(path, info.st_size)

@@ -1,0 +1,190 @@
+// What the walk learns of one entry: kind, attributes, flags, link target. Contents are read later
+// (`ContentReader`).
+//
+// What cannot be examined or read makes an entry unreadable, not absent.
+
+import Codec
+import Platform
+import Store
+
+extension Walker {
+  /// The entry of a name whose `stat` failed: unreadable, of the kind that the directory says.
+  func unexamined(
+    _ name: [UInt8], _ error: SystemError, _ directory: LiveDirectory, _ descriptor: Descriptor,
+    _ kinds: inout [[UInt8]: FileKind]?
+  ) throws(SystemError) -> LiveEntry {
+    if kinds == nil { kinds = try listKinds(descriptor) }
+    note(.unreadable, directory.absolutePath(of: name), "\(error.code)")
+    return LiveEntry(unreadable: name, kind: kinds?[name] ?? .file, device: directory.device)
+  }
+
+  func listKinds(_ descriptor: Descriptor) throws(SystemError) -> [[UInt8]: FileKind] {
+    do {
+      return try fileSystem.kinds(of: descriptor.raw)
+    } catch {
+      if error.isExhaustion { throw error }
+      return [:]
+    }
+  }
+
+  /// A file that something is mounted on, as it is below that.
+  func examineCovered(
+    _ name: [UInt8], _ directory: LiveDirectory, _ descriptor: Descriptor,
+    _ mounts: MountBoundary.Entries, _ kinds: inout [[UInt8]: FileKind]?,
+    _ children: inout [Pending]
+  ) throws(SystemError) -> LiveEntry {
+    note(.mountPoint, directory.absolutePath(of: name), "not read")
+    guard let below = try fileSystem.openUncovered(descriptor) else {
+      if kinds == nil { kinds = try listKinds(descriptor) }
+      note(.unreadable, directory.absolutePath(of: name), "something is mounted on it")
+      return LiveEntry(unreadable: name, kind: kinds?[name] ?? .file, device: directory.device)
+    }
+    let stat = try fileSystem.stat(at: below.raw, name, followLink: false)
+    var entry = try examine(name, stat, nil, directory, below, mounts, &children)
+    entry.isCovered = true
+    return entry
+  }
+
+  /// What there is to know of an entry; what cannot be read of it makes it unreadable, not absent.
+  func examine(
+    _ name: [UInt8], _ stat: FileStat, _ match: StatCache.Entry?, _ directory: LiveDirectory,
+    _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ children: inout [Pending]
+  ) throws(SystemError) -> LiveEntry {
+    var entry = LiveEntry(name: name, stat: stat, content: .node)
+    do throws(SystemError) {
+      try fill(&entry, match, directory, descriptor, mounts, &children)
+    } catch {
+      if error.isExhaustion || error.isAbsent { throw error }
+      note(.unreadable, directory.absolutePath(of: name), "\(error.code)")
+      entry.isCached = false
+      switch (stat.kind, entry.content) {
+      case (.file, _), (.directory, _), (.symlink, .node): entry.content = .unreadable
+      default: break
+      }
+    }
+    return entry
+  }
+
+  private func fill(
+    _ entry: inout LiveEntry, _ match: StatCache.Entry?, _ directory: LiveDirectory,
+    _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ children: inout [Pending]
+  ) throws(SystemError) {
+    let stat = entry.stat
+    // First what must not fail: a link without its target would be another link.
+    if stat.kind == .symlink {
+      entry.content = .symlink(try fileSystem.readLink(at: descriptor.raw, entry.name))
+    }
+    let isVouched = match?.vouches(for: stat) ?? false
+    if isVouched, let match {
+      entry.isCached = true
+      entry.xattrs = match.xattrs
+      entry.holes = match.holes
+      entry.flags = match.flags
+    } else {
+      entry.xattrs = try readXattrs(descriptor, entry.name)
+      entry.flags = stat.flags
+    }
+    switch stat.kind {
+    case .file:
+      if isVouched, let blob = match?.blob {
+        entry.content = .file(blob: blob)
+      } else {
+        entry.isCached = false
+        entry.content = stat.size == 0 ? .file(blob: emptyBlob) : .unread
+        if stat.size == 0, directory.traits?.needsFlagRequest == true {
+          entry.flags = try requestFlags(descriptor, entry.name, stat)
+        }
+      }
+    case .directory:
+      try fillDirectory(&entry, match, directory, descriptor, mounts, isVouched, &children)
+    case .symlink, .characterDevice, .blockDevice, .fifo, .socket: entry.flags = []
+    }
+  }
+
+  private func fillDirectory(
+    _ entry: inout LiveEntry, _ match: StatCache.Entry?, _ directory: LiveDirectory,
+    _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ isVouched: Bool,
+    _ children: inout [Pending]
+  ) throws(SystemError) {
+    let stat = entry.stat
+    func exclude(_ kind: Snapshot.Note.Kind, _ detail: String) {
+      note(kind, directory.absolutePath(of: entry.name), detail)
+      entry.content = .excludedDirectory
+      entry.isCached = false
+    }
+    if mounts.isMounted(entry.name, stat) { return exclude(.mountPoint, "not crossed") }
+    if !isVouched, directory.traits?.needsFlagRequest == true {
+      entry.flags = try requestFlags(descriptor, entry.name, stat)
+    }
+    if stat.device != directory.device, stat.inode == TreeTraits.subvolumeInode,
+      directory.traits?.isBtrfs == true
+    {
+      let subvolume = try fileSystem.openDirectory(at: descriptor.raw, entry.name)
+      // A tree that holds its own snapshots (snapper's .snapshots) would be kept many times over.
+      if fileSystem.isReadOnlySnapshot(subvolume.raw) {
+        return exclude(.subvolumeSnapshot, "not read")
+      }
+      note(.subvolume, directory.absolutePath(of: entry.name), "")
+    }
+    let child = LiveDirectory(
+      name: entry.name, parent: directory,
+      cached: match?.kind == .directory ? match?.directory : nil, device: stat.device)
+    entry.content = .directory(child)
+    if child.depth < Walker.maxDepth {
+      children.append(
+        Pending(directory: child, place: ResolvedPath(directory: descriptor, name: entry.name)))
+    } else {
+      markUnreadable(child, "nested deeper than \(Walker.maxDepth) directories")
+    }
+  }
+
+  /// The flags of a file or directory whose `stat` does not report them all.
+  func requestFlags(
+    _ directory: Descriptor, _ name: [UInt8], _ stat: FileStat
+  ) throws(SystemError) -> InodeFlags {
+    let file: Descriptor
+    do {
+      file = try fileSystem.openFile(at: directory.raw, name, [.read, .noFollow, .nonBlocking])
+    } catch {
+      // Reading the content will say so.
+      if error.code == .accessDenied { return stat.flags }
+      throw error
+    }
+    return requestFlags(file, stat)
+  }
+
+  func requestFlags(_ file: Descriptor, _ stat: FileStat) -> InodeFlags {
+    guard let flags = try? fileSystem.inodeFlags(file.raw) else { return stat.flags }
+    return stat.reportsFlags ? stat.flags.union(flags.intersection(.noCopyOnWrite)) : flags
+  }
+
+  func markUnreadable(_ directory: LiveDirectory, _ why: String) {
+    directory.isUnreadable = true
+    note(.unreadable, directory.parent?.absolutePath(of: directory.name) ?? directory.name, why)
+  }
+
+  // MARK: Extended attributes
+
+  func readXattrs(_ directory: Descriptor, _ name: [UInt8]) throws(SystemError) -> Digest? {
+    let names: [[UInt8]]
+    do {
+      names = try fileSystem.xattrNames(at: directory.raw, name)
+    } catch {
+      // A file of mode 0000 hides its user attributes from its owner, as its content.
+      if error.code == .accessDenied || error.code == .notPermitted { return nil }
+      throw error
+    }
+    if names.isEmpty { return nil }
+    var attributes: [XattrSet.Attribute] = []
+    for attribute in names {
+      if let value = try fileSystem.xattr(at: directory.raw, name, name: attribute) {
+        attributes.append(.init(name: attribute, value: value))
+      }
+    }
+    if attributes.isEmpty { return nil }
+    let bytes = XattrSet(attributes).encode()
+    let id = SHA256.digest(of: bytes)
+    found.withLock { $0.xattrSets[id] = bytes }
+    return id
+  }
+}
