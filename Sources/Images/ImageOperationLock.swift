@@ -57,7 +57,8 @@ final class ImageOperationLock: Sendable {
   static func expectFree(_ resolver: PathResolver, tree: AbsolutePath) throws {
     let fileSystem = resolver.fileSystem
     guard let path = path(resolver, tree), let place = try? resolver.resolve(path),
-      let file = try? fileSystem.openFile(at: place.directory.raw, place.name, [.read, .noFollow])
+      let file = try? fileSystem.openFile(
+        at: place.directory.raw, place.name, [.read, .noFollow, .nonBlocking])
     else { return }
     guard try fileSystem.lock(file.raw, exclusive: false, wait: false) else {
       throw isHeld(fileSystem, place, tree)

@@ -38,9 +38,12 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
   public static func load(_ layout: Layout, key: Digest) -> StatCache? {
     let fileSystem = layout.fileSystem
     guard
-      let file = try? fileSystem.openFile(at: layout.cache.raw, layout.statCacheName(key), [.read]),
-      let size = try? fileSystem.stat(file.raw).size, size >= 52, size < 4 << 30
+      let file = try? fileSystem.openFile(
+        at: layout.cache.raw, layout.statCacheName(key), [.read, .noFollow, .nonBlocking]),
+      let stat = try? fileSystem.stat(file.raw), stat.kind == .file
     else { return nil }
+    let size = stat.size
+    guard size >= 52, size < 4 << 30 else { return nil }
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(size), alignment: 16)
     let bytes = UnsafeRawBufferPointer(buffer)
     var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[(bytes.count - 12)...]))
@@ -306,8 +309,10 @@ extension StatCache {
       let name = layout.statCacheName(key)
       let new = name + Array(".new".utf8)
       do throws(SystemError) {
+        // Whatever has the name is no one's work: the image's lock is held.
+        try? fileSystem.remove(at: layout.cache.raw, new, isDirectory: false)
         let file = try fileSystem.openFile(
-          at: layout.cache.raw, new, [.write, .create, .truncate])
+          at: layout.cache.raw, new, [.write, .create, .exclusive, .noFollow])
         try fileSystem.write(file.raw, writer.bytes)
         try fileSystem.rename(
           at: layout.cache.raw, new, to: layout.cache.raw, name, exclusively: false)

@@ -198,7 +198,8 @@ public struct Layout: Sendable {
         try makeDirectoryIfAbsent(fileSystem, root, Array(folder.utf8))
       }
       let new = Array("format.new".utf8)
-      let file = try fileSystem.openFile(at: root.raw, new, [.write, .create, .truncate])
+      let file = try fileSystem.openFile(
+        at: root.raw, new, [.write, .create, .truncate, .noFollow, .nonBlocking])
       try fileSystem.write(file.raw, Array(formatText.utf8))
       try fileSystem.sync(file.raw)
       let locks = try fileSystem.openDirectory(at: root.raw, Array("locks".utf8))

@@ -64,7 +64,8 @@ enum LeasePhase {
 
   /// Makes the file whose name is the phase, so that turning it needs no space.
   static func prepare(_ fileSystem: any FileSystem, _ locks: Descriptor) throws(SystemError) {
-    _ = try fileSystem.openFile(at: locks.raw, zero.flagName, [.write, .create])
+    _ = try fileSystem.openFile(
+      at: locks.raw, zero.flagName, [.write, .create, .noFollow, .nonBlocking])
   }
 
   /// Makes `other` the phase of newcomers; the caller holds locks/gc.
@@ -76,7 +77,8 @@ enum LeasePhase {
     } catch {
       // The folder's content may be deleted at any time: then phase zero has no file.
       guard error.code == .notFound, self == .zero else { throw error }
-      _ = try fileSystem.openFile(at: layout.locks.raw, other.flagName, [.write, .create])
+      _ = try fileSystem.openFile(
+        at: layout.locks.raw, other.flagName, [.write, .create, .noFollow, .nonBlocking])
     }
   }
 }

@@ -65,7 +65,8 @@ extension RefLog {
           if try fileSystem.statIfPresent(at: folder.raw, marker) != nil {
             try fileSystem.rename(at: folder.raw, marker, to: folder.raw, mark, exclusively: false)
           } else {
-            _ = try fileSystem.openFile(at: folder.raw, mark, [.write, .create, .noFollow])
+            _ = try fileSystem.openFile(
+              at: folder.raw, mark, [.write, .create, .noFollow, .nonBlocking])
           }
         }
       }

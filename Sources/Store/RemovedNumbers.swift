@@ -91,7 +91,8 @@ extension RefLog {
       if try !isSpent(mark, image, folder) {
         try layout.quarantine(folder, mark, as: "refs-\(image)-\(printable(mark))")
         if isHighest {
-          _ = try fileSystem.openFile(at: folder.raw, mark, [.write, .create, .noFollow])
+          _ = try fileSystem.openFile(
+            at: folder.raw, mark, [.write, .create, .noFollow, .nonBlocking])
         }
       } else if isHighest {
         try empty(mark, folder)

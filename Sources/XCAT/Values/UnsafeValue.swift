@@ -1,0 +1,28 @@
+// Values that do not fit the grammar of their column: what a bundle may not bring, and `define` and `export`
+// warn of.
+
+import Platform
+
+/// A value, and what is wrong with it.
+public struct UnsafeValue: Sendable, Equatable {
+  public let table: String
+  public let column: String
+  public let value: String
+  /// The end of a sentence that begins with the value.
+  public let finding: String
+
+  /// Returns what does not fit of a row, in the order of its columns.
+  public static func all(in row: [String: String], of schema: TableSchema) -> [UnsafeValue] {
+    row.sorted { byBytes($0.key, $1.key) }.compactMap { column, value in
+      schema.grammar(of: column).finding(value).map {
+        UnsafeValue(table: schema.name, column: column, value: value, finding: $0)
+      }
+    }
+  }
+
+  /// "linuximage.rootimgdir '/a b' holds a blank". Long values are cut.
+  public var text: String {
+    let shown = printable(value.utf8.prefix(100)) + (value.utf8.count > 100 ? "…" : "")
+    return "\(table).\(column) '\(shown)' \(finding)"
+  }
+}

@@ -1,0 +1,141 @@
+// What a value of a table column may be. xCAT builds shell lines of many values without quoting them
+// (genimage, packimage, statelite, litefile): a blank, a glob or a leading dash there is another word or an option,
+// and other characters are commands.
+//
+// 1. A word has letters, digits and "._+:@%,=/-" of ASCII, and does not begin with a dash.
+// 2. Names, paths, lists and assignments are made of words. Prose is free: it reaches no shell.
+
+import Platform
+
+/// The grammar of a column's values. The empty value, which unsets a column, always fits.
+public indirect enum ValueGrammar: Sendable, Equatable {
+  /// Text for people on one line.
+  case prose
+  /// A word that is one component of a path.
+  case name
+  case word
+  /// An absolute path.
+  case path
+  /// A URL, and after it words: a mirror of Ubuntu's, with its suite and components.
+  case mirror
+  /// NAME=VALUE.
+  case assignment
+  /// Digits of a file mode.
+  case mode
+  /// A package or a version, and what compares them: "kernel >= 5.14".
+  case comparison
+  /// One of these texts.
+  case oneOf([String])
+  /// Values with commas between them.
+  case list(ValueGrammar)
+  /// Words with blanks between them.
+  case words
+  /// A script, and arguments, which may be options.
+  case script(ValueGrammar)
+  /// A value, with or without one of these prefixes.
+  case prefixed([String], ValueGrammar)
+  /// Either of two.
+  case either(ValueGrammar, ValueGrammar)
+
+  /// Returns what keeps a value from fitting, as the end of a sentence that begins with the value; nil
+  /// where it fits.
+  public func finding(_ value: String) -> String? {
+    if value.isEmpty { return nil }
+    return fault(Array(value.utf8)[...])
+  }
+
+  private static let blank = UInt8(ascii: " ")
+  private static let comma = UInt8(ascii: ",")
+  private static let slash = UInt8(ascii: "/")
+
+  private func fault(_ value: ArraySlice<UInt8>) -> String? {
+    switch self {
+    case .prose: return nil
+    case .word: return ValueGrammar.faultOfWord(value)
+    case .name:
+      if value.contains(ValueGrammar.slash) || value.elementsEqual([0x2e])
+        || value.elementsEqual([0x2e, 0x2e])
+      {
+        return "cannot be part of a path"
+      }
+      return ValueGrammar.faultOfWord(value)
+    case .path: return ValueGrammar.faultOfPath(value)
+    case .mirror:
+      guard let scheme = value.firstIndex(of: UInt8(ascii: ":")),
+        value[scheme...].starts(with: Array("://".utf8))
+      else { return "is neither an absolute path nor a URL" }
+      return ValueGrammar.faultOfWords(value, mayBeOptions: false)
+    case .assignment:
+      guard let equals = value.firstIndex(of: UInt8(ascii: "=")), equals > value.startIndex,
+        value[..<equals].allSatisfy(ValueGrammar.isIdentifier)
+      else { return "is not NAME=VALUE" }
+      let text = value[(equals + 1)...]
+      return text.isEmpty ? nil : ValueGrammar.faultOfWord(text, mayBeOption: true)
+    case .mode:
+      return value.count <= 4 && value.allSatisfy { (0x30...0x37).contains($0) }
+        ? nil : "is no file mode in octal digits"
+    case .comparison:
+      let comparing = value.map { Array("<>".utf8).contains($0) ? UInt8(ascii: "=") : $0 }
+      return ValueGrammar.faultOfWords(comparing[...], mayBeOptions: false)
+    case .oneOf(let texts):
+      return texts.contains { value.elementsEqual($0.utf8) }
+        ? nil : "is none of " + texts.joined(separator: "; ")
+    case .list(let element):
+      for item in value.split(separator: ValueGrammar.comma, omittingEmptySubsequences: true) {
+        if let fault = element.fault(item) { return fault }
+      }
+      return nil
+    case .words: return ValueGrammar.faultOfWords(value, mayBeOptions: false)
+    case .script(let script):
+      let end = value.firstIndex(of: ValueGrammar.blank) ?? value.endIndex
+      if let fault = script.fault(value[..<end]) { return fault }
+      return ValueGrammar.faultOfWords(value[end...], mayBeOptions: true)
+    case .prefixed(let prefixes, let grammar):
+      var rest = value
+      while let prefix = prefixes.first(where: { rest.starts(with: Array($0.utf8)) }) {
+        rest = rest.dropFirst(prefix.utf8.count)
+      }
+      return grammar.fault(rest)
+    case .either(let one, let other):
+      return one.fault(value) == nil ? nil : other.fault(value)
+    }
+  }
+
+  // MARK: Words
+
+  private static func isIdentifier(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, UInt8(ascii: "_"): true
+    default: false
+    }
+  }
+
+  private static let otherCharacters = Set("._+:@%,=/-".utf8)
+
+  private static func faultOfWord(
+    _ word: ArraySlice<UInt8>, mayBeOption: Bool = false
+  ) -> String? {
+    if let bad = word.first(where: { !isIdentifier($0) && !otherCharacters.contains($0) }) {
+      return bad == blank
+        ? "holds a blank"
+        : "holds '\(printable([bad]))', which a shell may act on"
+    }
+    if word.first == UInt8(ascii: "-"), !mayBeOption { return "begins with a dash" }
+    return nil
+  }
+
+  private static func faultOfWords(_ text: ArraySlice<UInt8>, mayBeOptions: Bool) -> String? {
+    for word in text.split(separator: blank) {
+      if let fault = faultOfWord(word, mayBeOption: mayBeOptions) { return fault }
+    }
+    return nil
+  }
+
+  private static func faultOfPath(_ path: ArraySlice<UInt8>) -> String? {
+    guard path.first == slash else { return "is no absolute path" }
+    if path.split(separator: slash).contains(where: { $0.elementsEqual([0x2e, 0x2e]) }) {
+      return "leads through '..'"
+    }
+    return faultOfWord(path)
+  }
+}
