@@ -4,6 +4,7 @@ A part of `Damage`, which chooses target, kind and paths. Invariant: a name is u
 written, for its inode may be that of the pristine store.
 """
 
+import filecmp
 import hashlib
 import os
 import shutil
@@ -132,6 +133,8 @@ class Application:
         for name in names:
             source, target = f"{pristine}/{name}", f"{store}/{name}"
             if os.path.isdir(source):
+                for other in names:
+                    remove_foreign(f"{pristine}/{other}", source, target)
                 put_back_folder(source, target)
                 continue
             is_copy = name.split("/")[0] in ("packs", "doomed") and os.path.isfile(target)
@@ -157,6 +160,16 @@ def give_own_name(pristine, store, path):
             os.rename(path, f"{store}/packs/{own}")
             return
     remove(path)
+
+
+def remove_foreign(other, source, target):
+    """Removes what a folder has of another one that it was exchanged with."""
+    if not os.path.isdir(other) or not os.path.isdir(target):
+        return
+    for name in set(os.listdir(other)) - set(os.listdir(source)):
+        a, b = f"{other}/{name}", f"{target}/{name}"
+        if os.path.isfile(a) and os.path.isfile(b) and filecmp.cmp(a, b, shallow=False):
+            os.unlink(b)
 
 
 def put_back_folder(source, target):
