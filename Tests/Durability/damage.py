@@ -47,8 +47,11 @@ class Pristine:
         for name, snapshot in listed.items():
             self.expected[name].id = snapshot["id"]
         # Snapshots that something else in the store names: their loss can be noticed.
-        parents = {s.get("parent") for s in listed.values()}
-        self.named = {n for n, s in listed.items() if s["tags"] or s["id"] in parents or s.get("pinned")}
+        self.named = {n for n, s in listed.items() if s["tags"] or s.get("pinned")}
+        # Later snapshots that name an earlier one as their parent.
+        self.children = {
+            n: {other for other, o in listed.items() if o.get("parent") == s["id"]} for n, s in listed.items()
+        }
         self.numbers = {  # every number that a file in refs/ shows, removed ones too
             f"{image}@{int(file[:10])}"
             for image in os.listdir(f"{node.store}/refs")

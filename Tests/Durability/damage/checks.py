@@ -164,6 +164,8 @@ class DamageCheck(RecoveryChecks):
         gone = self.names_without_ref()
         found = set()
         for name in gone - self.pristine.named:
+            if self.pristine.children[name] - gone:
+                continue
             image, number = name.split("@")
             left = self.pristine.numbers - gone - self.removed_without_mark()
             if not any(n.split("@")[0] == image and int(n.split("@")[1]) > int(number) for n in left):

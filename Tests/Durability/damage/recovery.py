@@ -20,6 +20,7 @@ class RecoveryChecks:
     def resumes(self):
         """Ends the unfinished revert on a copy of the live image: forward, else back, else abandoned."""
         program = self.clone("resumed")
+        has_journal = os.path.lexists(f"{program.environment['IMGSTORE_STORE']}/journal/compute")
         root = f"{self.folder}/root"
         remove(root)
         copy_tree(self.pristine.root, root)
@@ -31,7 +32,8 @@ class RecoveryChecks:
             if result.code in (0, 3):
                 break
         else:
-            if not os.path.lexists(f"{self.pristine.store}/journal/compute"):
+            # Without its journal nothing tells of a change.
+            if not has_journal:
                 return
             # Odd files, and a store that is none, may refuse every command.
             if self.damage.kind in CONTENT and self.damage.target not in ("format", "folder"):
