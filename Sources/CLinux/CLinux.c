@@ -299,6 +299,16 @@ int clinux_flock(int fd, int exclusive, int wait) {
   return RETRY(int, flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB)));
 }
 
+int clinux_lock_byte(int fd, int64_t at, int exclusive, int wait) {
+  struct flock lock;
+  memset(&lock, 0, sizeof lock);  // l_pid must be 0 (fcntl(2), open file description locks)
+  lock.l_type = exclusive ? F_WRLCK : F_RDLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = at;
+  lock.l_len = 1;
+  return RETRY(int, fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock));
+}
+
 // The entry (dir, path) as a path that the l*xattr calls take: they have no *at form before
 // Linux 6.13, but a magic link of /proc is followed even in the middle of a path.
 static int entry_path(int dir, const uint8_t *path, size_t n, char *to, size_t to_n) {

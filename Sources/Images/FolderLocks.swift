@@ -16,11 +16,11 @@ import XCAT
 
 /// Held while this value lives.
 final class FolderLocks: Sendable {
-  private let locks: [FileLock]
+  private let lock: FileLock
   private let operation: ImageOperationLock?
 
-  init(_ locks: [FileLock], _ operation: ImageOperationLock?) {
-    self.locks = locks
+  init(_ lock: FileLock, _ operation: ImageOperationLock?) {
+    self.lock = lock
     self.operation = operation
   }
 }
@@ -44,19 +44,17 @@ extension Workspace {
     let store = try store()
     var keys = try lockKeys(paths)
     while true {
-      var locks: [FileLock] = []
-      for (name, isChanged) in keys.sorted(by: { $0.key < $1.key }) {
-        let isExclusive = isChanged && use == .changes
-        locks.append(
-          try store.lock(named: name, exclusive: isExclusive) {
-            tell("waiting: another imgstore changes a folder that image \(image) uses")
-          })
+      let wanted = keys.map { byte, isChanged in
+        FileLock.Key(byte: byte, isExclusive: isChanged && use == .changes)
+      }
+      let lock = try store.lockFolders(wanted) {
+        tell("waiting: another imgstore changes a folder that image \(image) uses")
       }
       // Who held a lock may have moved folders.
       let now = try lockKeys(paths)
       guard now != keys else {
         try requireNoneUnfinished(besides: image, paths)
-        return FolderLocks(locks, locksTree ? try xcatLock(paths, for: use) : nil)
+        return FolderLocks(lock, locksTree ? try xcatLock(paths, for: use) : nil)
       }
       keys = now
     }
@@ -71,11 +69,11 @@ extension Workspace {
       image, requests(definition, latest: latest).all.map(\.path), for: use, locksTree: locksTree)
   }
 
-  /// The names of the locks, and whether each is of something that may change.
-  private func lockKeys(_ paths: [AbsolutePath]) throws -> [String: Bool] {
-    var keys: [String: Bool] = [:]
+  /// The keys of the locks, and whether each is of something that may change.
+  private func lockKeys(_ paths: [AbsolutePath]) throws -> [UInt64: Bool] {
+    var keys: [UInt64: Bool] = [:]
     let mounts = MountTable.current(fileSystem)
-    func lock(_ whole: [UInt8], _ key: ([UInt8]) -> String) {
+    func lock(_ whole: [UInt8], _ key: ([UInt8]) -> UInt64) {
       keys[key(whole)] = true
       for end in whole.indices where whole[end] == 0x2f && end > 0 {
         let above = key(Array(whole[..<end]))
@@ -112,19 +110,21 @@ extension Workspace {
     return keys
   }
 
+  /// What a lock is known by: a hash of it, as a byte's place in the file of the locks.
   private enum FolderKey {
-    static func path(_ path: [UInt8]) -> String { "folder-" + short(path) }
+    static func path(_ path: [UInt8]) -> UInt64 { byte(Array("path ".utf8) + path) }
 
-    static func place(_ device: [UInt8], _ path: [UInt8]) -> String {
-      "folder-" + short(device + [0x20] + path)
+    static func place(_ device: [UInt8], _ path: [UInt8]) -> UInt64 {
+      byte(Array("place ".utf8) + device + [0x20] + path)
     }
 
-    static func entry(_ folder: FileIdentity, _ name: [UInt8]) -> String {
-      "folder-" + short(Array("\(folder.device) \(folder.inode) ".utf8) + name)
+    static func entry(_ folder: FileIdentity, _ name: [UInt8]) -> UInt64 {
+      byte(Array("entry \(folder.device) \(folder.inode) ".utf8) + name)
     }
 
-    private static func short(_ bytes: [UInt8]) -> String {
-      String(SHA256.digest(of: bytes).hex.prefix(32))
+    private static func byte(_ key: [UInt8]) -> UInt64 {
+      // Offsets have 63 bits.
+      SHA256.digest(of: key).bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) } >> 2
     }
   }
 

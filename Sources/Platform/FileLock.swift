@@ -1,5 +1,6 @@
-// Locks between processes: `flock` on a file that is never removed. The kernel drops the lock when
-// its holder ends, however it ends; there are no stale locks and no clocks.
+// Locks between processes: `flock` on a file that is never removed, or open file description locks on bytes of
+// one, for sets of keys. The kernel drops a lock when its holder ends, however it ends; there are no stale
+// locks and no clocks.
 
 /// A lock that is held while this value lives.
 public final class FileLock: Sendable {
@@ -18,6 +19,37 @@ public final class FileLock: Sendable {
     if try !fileSystem.lock(file.raw, exclusive: exclusive, wait: false) {
       onWait()
       _ = try fileSystem.lock(file.raw, exclusive: exclusive, wait: true)
+    }
+    return FileLock(file)
+  }
+
+  /// A key of a set that is locked: a byte of the file, and how.
+  public struct Key: Hashable, Sendable {
+    public let byte: UInt64
+    public let isExclusive: Bool
+    public init(byte: UInt64, isExclusive: Bool) {
+      self.byte = byte
+      self.isExclusive = isExclusive
+    }
+  }
+
+  /// Takes the locks of several keys in the file `name`, waiting where another process has one. They are taken
+  /// in the order of their bytes, so that nobody waits in a circle.
+  /// - Parameter onWait: called once, before waiting.
+  public static func acquire(
+    _ fileSystem: any FileSystem, at directory: Int32, _ name: [UInt8], keys: [Key],
+    onWait: () -> Void = {}
+  ) throws(SystemError) -> FileLock {
+    let file = try fileSystem.openFile(
+      at: directory, name, [.readWrite, .create, .noFollow, .nonBlocking])
+    var hasTold = false
+    for key in keys.sorted(by: { $0.byte < $1.byte }) {
+      if try fileSystem.lock(file.raw, byte: key.byte, exclusive: key.isExclusive, wait: false) {
+        continue
+      }
+      if !hasTold { onWait() }
+      hasTold = true
+      _ = try fileSystem.lock(file.raw, byte: key.byte, exclusive: key.isExclusive, wait: true)
     }
     return FileLock(file)
   }

@@ -102,6 +102,11 @@ public protocol FileSystem: AnyObject, Sendable {
   func setInodeFlags(_ file: Int32, _ flags: InodeFlags) throws(SystemError)
   /// Takes a lock that dies with the process. False when another holds it and `wait` is not set.
   func lock(_ file: Int32, exclusive: Bool, wait: Bool) throws(SystemError) -> Bool
+  /// Takes a lock on one byte of a file, which need not have it, that dies with the open file. False when
+  /// another holds it and `wait` is not set.
+  func lock(
+    _ file: Int32, byte: UInt64, exclusive: Bool, wait: Bool
+  ) throws(SystemError) -> Bool
   /// Names of the extended attributes of an entry itself; empty where none are supported.
   /// With an empty path: of the open file.
   func xattrNames(at directory: Int32, _ path: [UInt8]) throws(SystemError) -> [[UInt8]]

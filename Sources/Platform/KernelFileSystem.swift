@@ -282,6 +282,15 @@ public final class KernelFileSystem: FileSystem {
     return true
   }
 
+  public func lock(
+    _ file: Int32, byte: UInt64, exclusive: Bool, wait: Bool
+  ) throws(SystemError) -> Bool {
+    let r = clinux_lock_byte(file, Int64(clamping: byte), exclusive ? 1 : 0, wait ? 1 : 0)
+    if r == -EAGAIN || r == -EACCES { return false }
+    try check(r, "lock", [])
+    return true
+  }
+
   public func freeBytes(_ file: Int32) throws(SystemError) -> UInt64 {
     UInt64(try count(clinux_free_bytes(file), "statvfs", []))
   }

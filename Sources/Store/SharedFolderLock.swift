@@ -3,17 +3,16 @@
 import Platform
 
 extension ObjectStore {
-  /// Takes a lock of a name of its own, waiting while others hold it.
+  /// Takes the locks of folders, waiting while others hold one of them.
   /// - Parameters:
-  ///   - exclusive: nobody else may hold it; otherwise others may hold it as well, but not exclusively.
+  ///   - keys: which, by a hash of what they are.
   ///   - onWait: called once, before waiting.
-  public func lock(
-    named name: String, exclusive: Bool, onWait: () -> Void
+  public func lockFolders(
+    _ keys: [FileLock.Key], onWait: () -> Void
   ) throws(StoreError) -> FileLock {
-    try explaining("the lock \(name)") { () throws(SystemError) in
+    try explaining("the locks of folders") { () throws(SystemError) in
       try FileLock.acquire(
-        layout.fileSystem, at: layout.locks.raw, Array(name.utf8), exclusive: exclusive,
-        onWait: onWait)
+        layout.fileSystem, at: layout.locks.raw, Array("folders".utf8), keys: keys, onWait: onWait)
     }
   }
 }

@@ -308,6 +308,13 @@ public final class FaultyFileSystem: FileSystem {
     return try kernel.lock(file, exclusive: exclusive, wait: wait)
   }
 
+  public func lock(_ file: Int32, byte: UInt64, exclusive: Bool, wait: Bool) throws(SystemError)
+    -> Bool
+  {
+    try tick("lock")
+    return try kernel.lock(file, byte: byte, exclusive: exclusive, wait: wait)
+  }
+
   public func xattrNames(at directory: Int32, _ path: [UInt8]) throws(SystemError) -> [[UInt8]] {
     try tick("xattrNames")
     return try kernel.xattrNames(at: directory, path)

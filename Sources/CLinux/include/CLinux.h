@@ -83,6 +83,8 @@ int clinux_fchmodat(int dir, const uint8_t *path, size_t n, uint32_t mode);
 int clinux_set_mtime_at(int dir, const uint8_t *path, size_t n, int64_t s, uint32_t ns);
 int clinux_set_mtime(int fd, int64_t s, uint32_t ns);
 int clinux_flock(int fd, int exclusive, int wait);
+// Locks one byte of a file, which need not have it, for its open file description (F_OFD_SETLK).
+int clinux_lock_byte(int fd, int64_t at, int exclusive, int wait);
 // The inode flags of an open file (FS_IOC_GETFLAGS): the four above, or a negative errno.
 int clinux_inode_flags(int fd);
 // Sets exactly these four inode flags; all others stay.
