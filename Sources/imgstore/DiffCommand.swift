@@ -34,6 +34,7 @@ struct Diff: ParsableCommand {
     name: [.customShort("u"), .customLong("unified")],
     help: ArgumentHelp("One text file, as a unified diff.", valueName: "path"))
   var unified: String?
+  @Flag(help: "Write lines as they are on a terminal, too.") var raw = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -68,7 +69,7 @@ struct Diff: ParsableCommand {
   private func showText(
     _ comparison: Comparison, _ packageDiffs: [PackageDiff]?, _ lists: [TextDiff]
   ) throws {
-    Output.begin()
+    Output.begin(raw: raw)
     defer { Output.end() }
     if let packageDiffs {
       for diff in packageDiffs { show(diff, comparison.diff) }
@@ -91,7 +92,7 @@ struct Diff: ParsableCommand {
   private func show(_ text: TextDiff, _ diff: ImageDiff) throws {
     Terminal.finish()
     if json.json { return try printJSON(TextDiffJSON(text)) }
-    Output.begin()
+    Output.begin(raw: raw)
     defer { Output.end() }
     try Output.write(diff: text.lines)
   }

@@ -27,6 +27,7 @@ struct Grep: ParsableCommand {
   var lineNumber = false
   @Flag(name: [.customShort("l"), .long], help: "Show only the names of files that match.")
   var filesWithMatches = false
+  @Flag(help: "Write lines as they are on a terminal, too.") var raw = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -40,7 +41,7 @@ struct Grep: ParsableCommand {
       ignoresCase: ignoreCase)
     let place = try LookedAt(try common.open(), ref)
     Terminal.finish()
-    Output.begin()
+    Output.begin(raw: raw)
     defer { Output.end() }
     var list = json.json ? JSONList() : nil
     var hits = 0
@@ -78,7 +79,7 @@ struct Grep: ParsableCommand {
         }
         let number = lineNumber ? Output.painted("\(hit.number)", .green) + ":" : ""
         let head = name.map { Output.painted($0, .cyan) + ":" } ?? ""
-        try Output.write(Array((head + number).utf8) + hit.line + [0x0a])
+        try Output.write(line: hit.line, after: Array((head + number).utf8), before: [0x0a])
       }
       shown.removeAll()
     }

@@ -100,17 +100,23 @@ struct Cat: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "cat",
     abstract: "Print files of a snapshot, as they are.",
-    discussion: "Links are followed inside the root tree.")
+    discussion: """
+      Links are followed inside the root tree. On a terminal, control characters are spelled out \
+      unless --raw is given.
+      """)
 
   @Argument(help: "REF:PATH, one or more.") var files: [String]
+  @Flag(help: "Write bytes as they are on a terminal, too.") var raw = false
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     let workspace = try common.open()
     Terminal.finish()
+    Output.begin(pages: false, raw: raw)
+    defer { Output.end() }
     for file in files {
       let place = try LookedAt(workspace, file)
-      try place.reader.read(place.found) { try Output.write($0) }
+      try place.reader.read(place.found) { try Output.write(content: $0) }
     }
   }
 }

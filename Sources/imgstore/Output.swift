@@ -1,4 +1,5 @@
-// Standard output for what may be long: bytes as they are, colour, and a pager where a person looks.
+// Standard output for what may be long: colour and a pager where a person looks. Contents are bytes as they
+// are in a pipe or file, and have what steers a terminal spelled out on one.
 
 @preconcurrency import Glibc  // for "stdout"
 import Platform
@@ -7,17 +8,22 @@ enum Output {
   /// Colours are for a person's eyes: on a terminal, unless NO_COLOR (https://no-color.org) is set.
   nonisolated(unsafe) private static var isColourful = false
   nonisolated(unsafe) private static var pager: pid_t?
+  /// Spells out what contents must not do to the terminal; nil where they are written as they are.
+  nonisolated(unsafe) private static var terminal: TerminalText?
 
   /// Called once, before anything is printed: decides on colour, and starts a pager where standard
   /// output is a terminal.
-  static func begin(pages: Bool = true) {
+  /// - Parameter raw: contents are written as they are on a terminal, too.
+  static func begin(pages: Bool = true, raw: Bool = false) {
     guard isatty(1) == 1 else { return }
+    if !raw { terminal = TerminalText() }
     isColourful = environment("NO_COLOR") == nil && environment("TERM") != "dumb"
     if pages { startPager() }
   }
 
   /// Called at the end: the person reads on, and the command waits.
   static func end() {
+    if let left = terminal?.end(), !left.isEmpty { try? write(left) }
     guard let pager else { return }
     fflush(stdout)
     // The pager sees the end of its input only when the last copy of the pipe is closed.
@@ -40,6 +46,21 @@ enum Output {
 
   static func write(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try write($0) } }
 
+  /// Contents of files, which are anybody's.
+  static func write(content bytes: UnsafeRawBufferPointer) throws {
+    guard let shown = terminal?.escaped(bytes) else { return try write(bytes) }
+    try write(shown)
+  }
+
+  /// A whole line of a file's content, without its end.
+  static func write(line: some Sequence<UInt8>, after head: [UInt8] = [], before tail: [UInt8])
+    throws
+  {
+    guard terminal != nil else { return try write(head + line + tail) }
+    var text = TerminalText()
+    try write(head + text.escaped(line) + text.end() + tail)
+  }
+
   enum Colour: String {
     case red = "31"
     case green = "32"
@@ -55,7 +76,7 @@ enum Output {
 
   /// A unified diff, coloured by its lines' signs.
   static func write(diff lines: [UInt8]) throws {
-    guard isColourful else { return try write(lines) }
+    guard isColourful || terminal != nil else { return try write(lines) }
     for line in lines.split(separator: 0x0a, omittingEmptySubsequences: false).dropLast() {
       let colour: Colour? =
         switch line.first {
@@ -64,22 +85,45 @@ enum Output {
         case 0x40: .cyan
         default: nil
         }
-      guard let colour else {
-        try write(line + [0x0a])
+      guard isColourful, let colour else {
+        try write(line: line, before: [0x0a])
         continue
       }
       try write(
-        Array("\u{1b}[\(colour.rawValue)m".utf8) + line + Array("\u{1b}[0m\n".utf8))
+        line: line, after: Array("\u{1b}[\(colour.rawValue)m".utf8),
+        before: Array("\u{1b}[0m\n".utf8))
     }
   }
 
   // MARK: Pager
 
-  /// PAGER's words, without a shell; "less -FRX" where it is not set, nothing where it is "cat".
+  /// Who runs the program with another's rights may not get a shell of them from the pager.
+  private static var mustBeSecure: Bool { environment("SUDO_UID") != nil || geteuid() != getuid() }
+
+  /// PAGER's words, without a shell; "less -FRX" where it is not set, nothing where it is "cat". In secure mode
+  /// only less serves, which knows one.
+  private static func pagerWords() -> [String] {
+    let usual = ["less", "-FRX"]
+    let words = environment("PAGER")?.split(separator: " ").map(String.init) ?? usual
+    if words.first == "cat" { return [] }
+    let isLess = words.first?.split(separator: "/").last == "less"
+    return mustBeSecure && !isLess ? usual : words
+  }
+
+  /// What a pager needs to know of the terminal, and nothing else.
+  private static func pagerEnvironment() -> [String] {
+    let names = [
+      "PATH", "TERM", "LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "COLUMNS", "LINES", "HOME",
+      "LESS",
+      "LESSCHARSET",
+    ]
+    let values = names.compactMap { name in environment(name).map { "\(name)=\($0)" } }
+    return mustBeSecure ? values + ["LESSSECURE=1"] : values
+  }
+
   private static func startPager() {
-    let words = (getenv("PAGER").map { String(cString: $0) } ?? "less -FRX")
-      .split(separator: " ").map(String.init)
-    guard let tool = words.first, tool != "cat" else { return }
+    let words = pagerWords()
+    guard let tool = words.first else { return }
     var pipe: [Int32] = [0, 0]
     guard pipe2(&pipe) else { return }
     var actions = posix_spawn_file_actions_t()
@@ -91,7 +135,10 @@ enum Output {
     arguments.append(nil)
     var process: pid_t = 0
     fflush(stdout)
-    let r = posix_spawnp(&process, tool, &actions, nil, arguments, environ)
+    var variables: [UnsafeMutablePointer<CChar>?] = pagerEnvironment().map { strdup($0) }
+    defer { for variable in variables { free(variable) } }
+    variables.append(nil)
+    let r = posix_spawnp(&process, tool, &actions, nil, arguments, variables)
     close(pipe[0])
     defer { close(pipe[1]) }
     // Without a pager, the text goes to the terminal as it is.

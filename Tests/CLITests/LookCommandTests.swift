@@ -25,6 +25,54 @@ import Testing
     return site
   }
 
+  /// Runs the program on a terminal, and returns what it writes there.
+  private func onTerminal(
+    _ site: Site, _ extra: [String: String], _ arguments: String...
+  ) throws -> String {
+    let script = """
+      import os, pty, sys
+      pid, end = pty.fork()
+      if pid == 0: os.execv(sys.argv[1], sys.argv[1:])
+      text = b''
+      try:
+        while part := os.read(end, 65536): text += part
+      except OSError: pass
+      os.waitpid(pid, 0); sys.stdout.buffer.write(text)
+      """
+    return try run(
+      "python3", arguments: ["-c", script, binary] + arguments,
+      environment: site.environment.merging(extra) { $1 }
+    ).output
+  }
+
+  @Test func `contents do not steer a terminal, and the pager gives no shell away`() throws {
+    let site = try site()
+    try shell("printf 'evil \\033]0;owned\\007 text\\n' >\"$1/etc/list\"", site.tree)
+    _ = try site.imgstore("snapshot", "img")
+    let plain = ["NO_COLOR": "1", "PAGER": "cat"]
+    for shown in [
+      try onTerminal(site, plain, "cat", "img:etc/list"),
+      try onTerminal(site, plain, "grep", "evil", "img:etc/list"),
+    ] {
+      #expect(shown.contains("\\x1b]0;owned\\x07") && !shown.contains("\u{1b}"), "\(shown)")
+    }
+    let raw = try onTerminal(site, plain, "cat", "--raw", "img:etc/list")
+    #expect(raw.contains("\u{1b}]0;owned"))
+    #expect(try site.imgstore("cat", "img:etc/list").output.contains("\u{1b}]0;owned"))
+    // Under sudo only less serves, in its secure mode, and without what else is in the environment.
+    try shell(
+      """
+      mkdir "$1/bin"; printf '#!/bin/sh\\nenv; cat >/dev/null\\n' >"$1/bin/less"; chmod +x "$1/bin/less"
+      """, site.folder.path)
+    let told = try onTerminal(
+      site,
+      [
+        "PATH": site.folder.path("bin") + ":/usr/bin:/bin", "PAGER": "sh -c id", "SUDO_UID": "1000",
+        "SECRET": "token",
+      ], "grep", "evil", "img:etc/list")
+    #expect(told.contains("LESSSECURE=1") && !told.contains("uid=") && !told.contains("SECRET"))
+  }
+
   @Test func `ls, cat, find and grep`() throws {
     let site = try site()
     func say(_ arguments: String...) throws -> String {
