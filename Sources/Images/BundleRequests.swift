@@ -60,6 +60,8 @@ public struct ImportRequest: Sendable {
   public var allowed: [String] = []
   /// Kit plugins, which are code that runs as root in xcatd, are installed.
   public var trustsPlugins = false
+  /// Values need not fit the grammar of their columns: xCAT's commands may act on them.
+  public var allowsUnsafeValues = false
   /// Checks everything, says what would change, and changes nothing.
   public var isDryRun = false
   public init(_ bundle: String) { self.bundle = bundle }

@@ -26,7 +26,7 @@ struct ExportCheck {
     try checkMembers()
     do {
       let manifest = try Manifest.parse(bytes)
-      try manifest.refuseHarmfulText()
+      try manifest.refuseHarmfulText(allowsUnsafeValues: true)
       try checkPlaces(manifest, install)
     } catch let error as XCATError {
       throw ImageError(error.object, error.finding, advice: ExportCheck.advice)
@@ -35,13 +35,19 @@ struct ExportCheck {
 
   /// Remarks on what an import refuses unless it is told otherwise.
   /// - Parameters:
+  ///   - manifest: what the bundle says of itself.
   ///   - contentBytes: of all members.
   ///   - sizeBytes: of the bundle.
-  static func remarks(contentBytes: UInt64, sizeBytes: UInt64) -> [String] {
-    guard !ExpansionLimit.standard.allows(plain: contentBytes, compressed: sizeBytes) else {
-      return []
+  static func remarks(
+    _ manifest: Manifest, contentBytes: UInt64, sizeBytes: UInt64
+  ) -> [String] {
+    let unsafe = manifest.unsafeValues.map {
+      "\($0.text): an import takes it with --allow-unsafe-values only"
     }
-    return [
+    guard !ExpansionLimit.standard.allows(plain: contentBytes, compressed: sizeBytes) else {
+      return unsafe
+    }
+    return unsafe + [
       "the bundle expands more than \(ExpansionLimit.standard.ratio) times, which an import takes for an "
         + "attack: import what 'gzip -dc' makes of it"
     ]

@@ -72,8 +72,9 @@ extension Workspace {
         members: members, gaps: snapshot.snapshot.gaps() + collection.gaps,
         missing: collection.missing,
         remarks: collection.remarks
-          + (sizeBytes == 0
-            ? [] : ExportCheck.remarks(contentBytes: contentBytes, sizeBytes: sizeBytes)),
+          + ExportCheck.remarks(
+            layout.manifest, contentBytes: contentBytes,
+            sizeBytes: sizeBytes == 0 ? contentBytes : sizeBytes),
         isDryRun: request.isDryRun, seconds: monotonicSeconds() - start)
     }
     let manifest = try layout.manifest.render()

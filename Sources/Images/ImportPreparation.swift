@@ -87,7 +87,7 @@ struct ImportPreparation {
 
   private func prepare(_ bundled: BundledImage) throws -> PreparedImage {
     let manifest = try Manifest.parse(bundled.manifest)
-    try manifest.refuseHarmfulText()
+    try manifest.refuseHarmfulText(allowsUnsafeValues: request.allowsUnsafeValues)
     try targets.refuseForeignPaths(manifest)
     var renamed = manifest
     if let profile = request.profile {

@@ -52,7 +52,11 @@ extension Workspace {
       }
       try definition.set(String(assignment[..<equals]), value)
     }
-    if definition != old { try applyRows(definition.rowChanges(of: image.text)) }
+    if definition != old {
+      let changes = definition.rowChanges(of: image.text)
+      tellUnsafe(changes, known: old)
+      try applyRows(changes)
+    }
     return definition
   }
 

@@ -39,7 +39,8 @@ struct PreparedRows {
     }
     var lines: [String] = []
     if let litefile {
-      let rows = try LitefileRows.parse(litefile)
+      let rows = try LitefileRows.parse(
+        litefile, allowsUnsafeValues: preparation.request.allowsUnsafeValues)
       lines = try LitefileRows.render(image: manifest.imageName, rows).split(separator: "\n")
         .map(String.init)
       others += try LitefileRows.changes(

@@ -71,6 +71,7 @@ extension Workspace {
         }
         changes += definition.rowChanges(of: object.name)
       }
+      tellUnsafe(changes)
       tellLost(try tables.apply(changes))
       return objects.map(\.name)
     }
@@ -117,6 +118,7 @@ extension Workspace {
         keepsOtherColumns: true)
     }
     return try withLocks(on: names) { tables in
+      tellUnsafe(changes)
       tellLost(try tables.apply(changes))
       return changes.count
     }
@@ -145,6 +147,19 @@ extension Workspace {
   private func refuseControls(_ value: String, in object: String) throws {
     guard value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else { return }
     throw ImageError(object, "holds a control character, which xCAT's tables cannot carry")
+  }
+
+  /// Says which values xCAT's commands may take for more than one word, or act on.
+  /// - Parameter known: what the definition was: values that stay are not said again.
+  func tellUnsafe(_ changes: [RowChange], known: ImageDefinition? = nil) {
+    for change in changes {
+      let old = change.schema == .osimage ? known?.osimage : known?.linuximage
+      let all = (change.columns ?? [:]).merging(change.key) { $1 }
+      let new = all.filter { $0.value != old?[$0.key] }
+      for unsafe in UnsafeValue.all(in: new, of: change.schema) {
+        tell("\(unsafe.text): xCAT's commands may act on it")
+      }
+    }
   }
 
   private func tellLost(_ columns: [String]) {

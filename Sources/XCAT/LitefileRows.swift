@@ -64,8 +64,11 @@ public enum LitefileRows {
   }
 
   /// Reads a bundle's `litefile.csv`. The image's name in it is that of where it came from.
+  /// - Parameter allowsUnsafeValues: files and options need not fit their columns' grammar.
   /// - Throws: `XCATError` with the line's number.
-  public static func parse(_ bytes: [UInt8]) throws(XCATError) -> [LitefileRow] {
+  public static func parse(
+    _ bytes: [UInt8], allowsUnsafeValues: Bool = false
+  ) throws(XCATError) -> [LitefileRow] {
     var parser = try CSVParser(bytes, "litefile.csv")
     var rows: [LitefileRow] = []
     while let values = try parser.record() {
@@ -78,12 +81,16 @@ public enum LitefileRows {
       // xCAT's liteimg and the nodes' scripts give both to a shell, and the files to `mv`.
       for value in [values[1], values[2]] {
         guard !value.holdsControlCharacters else { throw parser.error("has a control character") }
-        guard !value.utf8.contains(where: { Manifest.shellCharacters.contains($0) }) else {
-          throw parser.error("holds a character that a shell would act on")
-        }
       }
       guard !values[1].hidesSeparators else {
         throw parser.error("holds a combining mark where no letter is before it")
+      }
+      if !allowsUnsafeValues,
+        let first = UnsafeValue.all(
+          in: ["file": values[1], "options": values[2]], of: .litefile
+        ).first
+      {
+        throw parser.error("\(first.text); '--allow-unsafe-values' takes it all the same")
       }
       guard AbsolutePath(values[1]) != nil else {
         throw parser.error(

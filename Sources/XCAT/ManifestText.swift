@@ -1,71 +1,92 @@
 // Text that a stranger's manifest may bring into xCAT's tables. xCAT gives names and paths to
 // shells, and its tools print all of it on terminals; so does everybody's script around them.
 //
-// 1. No value holds a control character, or is longer than any value needs to be.
-// 2. What is a part of a path is one: no "/", no "..".
-// 3. What is a name, a path or a list of them holds nothing that a shell would act on. Only prose
-//    and kernel arguments are free.
+// 1. No value holds a control character, or is longer than any value needs to be. Nobody can allow that.
+// 2. Each value fits the grammar of its column (`ColumnGrammars`), unless the administrator allows others.
+// 3. What belongs to no table, paths of files that come along, holds nothing that a shell would act on.
 
 import Platform
 
 extension Manifest {
   static let maxNameBytes = 128
   static let maxValueBytes = 64 << 10
-  /// Columns that become a component of a path, or a word of a command.
-  private static let names = ["imagename", "profile", "osvers", "osarch", "provmethod"]
-  private static let free: Set = [
-    "description", "comments", "addkcmdline", "environvar", "nfsrootopts", "kitdeployparams",
-    // Of kits: what compares versions with "<" and ">".
-    "kitpkgdeps", "kitcompdeps", "prerequisite", "osmajorversion", "osminorversion",
-  ]
   static let shellCharacters = Set(";&|$`\"'\\<>()".utf8)
 
   /// Refuses values that would do harm in other hands than ours.
-  /// - Throws: `XCATError` that names the element; the value itself is not shown.
-  public func refuseHarmfulText() throws(XCATError) {
-    for row in [osimage, linuximage, values] + kits + kitRepositories + kitComponents {
+  /// - Parameter allowsUnsafeValues: values of tables need not fit their columns.
+  /// - Throws: `XCATError` that names the column and the value.
+  public func refuseHarmfulText(allowsUnsafeValues: Bool = false) throws(XCATError) {
+    for row in rows.map(\.row) + [values] {
       for (name, value) in row.sorted(by: { byBytes($0.key, $1.key) }) {
-        try Manifest.check(value, of: name)
+        try Manifest.checkText(value, of: name)
       }
     }
-    for file in rawImageFiles ?? [] { try Manifest.check(file, of: "files") }
-    for piece in closure {
-      try Manifest.check(piece.member, of: "member")
-      try Manifest.check(piece.path, of: "path")
+    for (name, path) in otherPaths {
+      try Manifest.checkText(path, of: name)
+      guard !path.utf8.contains(where: { Manifest.shellCharacters.contains($0) }) else {
+        throw Manifest.refusal(
+          "<\(name)> holds a character that a shell would act on (one of ; & | $ ` \" ' \\ < > ( ))"
+        )
+      }
     }
-    for extra in extras {
-      try Manifest.check(extra.source, of: "src")
-      try Manifest.check(extra.destination, of: "dest")
+    if allowsUnsafeValues { return }
+    if let first = unsafeValues.first {
+      throw Manifest.refusal(
+        first.text,
+        advice: "Nothing was imported: xCAT's commands would give it to a shell. Do not trust this "
+          + "bundle; '--allow-unsafe-values' takes it all the same")
     }
   }
 
-  private static func refusal(_ name: String, _ finding: String) -> XCATError {
+  /// Values that do not fit their columns.
+  public var unsafeValues: [UnsafeValue] {
+    rows.flatMap { UnsafeValue.all(in: $0.row, of: $0.schema) }
+      + values.sorted { byBytes($0.key, $1.key) }.compactMap { name, value in
+        Manifest.grammar(of: name).finding(value).map {
+          UnsafeValue(table: "manifest", column: name, value: value, finding: $0)
+        }
+      }
+  }
+
+  private var rows: [(schema: TableSchema, row: [String: String])] {
+    [(.osimage, osimage), (.linuximage, linuximage)] + kits.map { (.kit, $0) }
+      + kitRepositories.map { (.kitrepo, $0) } + kitComponents.map { (.kitcomponent, $0) }
+  }
+
+  /// Values at the manifest's top: paths of files, and lists for a row of postscripts.
+  private static func grammar(of name: String) -> ValueGrammar {
+    pathKeys.contains(name) ? .path : TableSchema.postscripts.grammar(of: name)
+  }
+
+  private var otherPaths: [(name: String, path: String)] {
+    (rawImageFiles ?? []).map { ("files", $0) }
+      + closure.flatMap { [("member", $0.member), ("path", $0.path)] }
+      + extras.flatMap { [("src", $0.source), ("dest", $0.destination)] }
+  }
+
+  private static func refusal(_ finding: String, advice: String? = nil) -> XCATError {
     XCATError(
-      "manifest.xml", "<\(printable(name.utf8))> \(finding)",
-      advice: "Nothing was imported; do not trust this bundle, or export the image again under "
-        + "other names")
+      "manifest.xml", finding,
+      advice: advice
+        ?? "Nothing was imported; do not trust this bundle, or export the image again under other "
+        + "names")
   }
 
   /// What any text must be.
-  private static func checkProse(_ value: String, of name: String) throws(XCATError) {
+  private static func checkText(_ value: String, of name: String) throws(XCATError) {
+    let element = "<\(printable(name.utf8))>"
     guard value.utf8.count <= maxValueBytes else {
-      throw refusal(name, "is longer than \(maxValueBytes) bytes")
+      throw refusal("\(element) is longer than \(maxValueBytes) bytes")
     }
-    guard !value.holdsControlCharacters else { throw refusal(name, "holds a control character") }
-  }
-
-  private static func check(_ value: String, of name: String) throws(XCATError) {
-    try checkProse(value, of: name)
+    guard !value.holdsControlCharacters else {
+      throw refusal("\(element) holds a control character")
+    }
     guard !value.hidesSeparators else {
-      throw refusal(name, "holds a combining mark where no letter is before it")
+      throw refusal("\(element) holds a combining mark where no letter is before it")
     }
-    guard !free.contains(name) else { return }
-    guard !value.utf8.contains(where: { shellCharacters.contains($0) }) else {
-      throw refusal(
-        name, "holds a character that a shell would act on (one of ; & | $ ` \" ' \\ < > ( ))")
+    let isName = TableSchema.osimage.grammar(of: name) == .name
+    guard !isName || value.utf8.count <= maxNameBytes else {
+      throw refusal("\(element) is longer than \(maxNameBytes) bytes")
     }
-    guard names.contains(name) else { return }
-    guard !value.contains("/"), value != ".", value != "..", value.utf8.count <= maxNameBytes
-    else { throw refusal(name, "cannot be part of a path") }
   }
 }

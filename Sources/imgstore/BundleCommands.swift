@@ -175,6 +175,8 @@ struct Import: ParsableCommand {
   var allow: [String] = []
   @Flag(help: "Install plugins of kits: code that xcatd runs as root.")
   var trustPlugins = false
+  @Flag(help: "Take values that xCAT's commands would give to a shell as more than one word.")
+  var allowUnsafeValues = false
   @OptionGroup var remote: RemoteOption
   @Flag(name: [.customShort("n"), .long], help: "Check everything and say what would change.")
   var dryRun = false
@@ -237,6 +239,7 @@ struct Import: ParsableCommand {
     request.mergesColumns = merge
     request.allowed = allow
     request.trustsPlugins = trustPlugins
+    request.allowsUnsafeValues = allowUnsafeValues
     request.isDryRun = dryRun
     return request
   }

@@ -45,6 +45,9 @@ import Testing
     "truncate -s 1T locks/lease-0", "rm -r locks; mkfifo locks", "rm -r cache; ln -s /tmp cache",
     "rm -r tmp; touch tmp", "mkfifo locks/phase-1",
     "for f in cache/stat-*; do truncate -s 1T $f; done",
+    "for f in cache/stat-*; do rm $f; mkfifo $f; done",
+    "for f in cache/stat-*; do ln -sf /dev/zero $f; done",
+    "for f in cache/stat-*; do rm $f; mkfifo $f.new; done",
     "rm -f cache/stat-*; mkfifo cache/segments cache/verified", "mkfifo quarantine",
     "yes | head -c 9000 >>format",
   ])

@@ -27,10 +27,10 @@ extension HostileBundle {
         "<kitrepo><kitreponame>r</kitreponame><kitname>k1</kitname>"
         + "<kitrepodir>/install/../etc</kitrepodir></kitrepo>"
     },
-    kit("a kit called as a path", "no file name") {
+    kit("a kit called as a path", "kitname", "part of a path") {
       $0 = "<kit><kitname>../../etc/k1</kitname><kitdir>/install/kits/k1</kitdir></kit>"
     },
-    kit("a kit called dots", "no file name") {
+    kit("a kit called dots", "kitname", "part of a path") {
       $0 = "<kit><kitname>..</kitname><kitdir>/install/kits/k1</kitdir></kit>"
     },
     kit("a kit called as a path, its slash hidden by a mark", "combining mark") {
@@ -116,6 +116,15 @@ extension HostileBundle {
     litefile("a litefile row with a relative path", "litefile.csv, line 2", "absolute path") {
       "\"i\",\"etc/hosts\",\"tmpfs,rw\",,\n"
     },
+    litefile("a litefile row with a pattern", "litefile.file", "shell") {
+      "\"i\",\"/etc/*\",\"tmpfs,rw\",,\n"
+    },
+    litefile("a litefile row of two paths", "litefile.file", "blank") {
+      "\"i\",\"/etc/x /victim\",\"tmpfs,rw\",,\n"
+    },
+    litefile("litefile options that nobody knows", "litefile.options", "none of") {
+      "\"i\",\"/etc/hosts\",\"evil\",,\n"
+    },
     litefile("a litefile row with dots", "litefile.csv", "absolute path") {
       "\"i\",\"/../../etc/shadow\",\"tmpfs,rw\",,\n"
     },
@@ -134,7 +143,7 @@ extension HostileBundle {
     litefile("a litefile row that is a command", "litefile.csv", "shell") {
       "\"i\",\"/etc/$(reboot)\",\"tmpfs,rw\",,\n"
     },
-    litefile("litefile options that are a command", "litefile.csv", "shell") {
+    litefile("litefile options that are a command", "litefile.csv", "litefile.options") {
       "\"i\",\"/etc/hosts\",\"tmpfs;reboot\",,\n"
     },
     litefile("a litefile row with a slash hidden by a mark", "litefile.csv", "combining mark") {

@@ -38,6 +38,43 @@ extension HostileBundle {
       .manifest("an extra without a place", "<src> or <dest>") {
         $0.lines = ["<extra><src>/install/x</src></extra>"]
       },
+      // What xCAT's commands would take for several words, for options, or for patterns.
+      .manifest("a stranger's folder behind the image's", "linuximage.rootimgdir", "blank") {
+        $0.linuximage["rootimgdir"] = "/install/a /victim b"
+      },
+      .manifest("an option for a profile", "osimage.profile", "dash") {
+        $0.osimage["profile"] = "-rf"
+      },
+      .manifest("a pattern for a version", "osimage.osvers", "shell") {
+        $0.osimage["osvers"] = "*"
+      },
+      .manifest("braces for an architecture", "osimage.osarch", "shell") {
+        $0.osimage["osarch"] = "{a,b}"
+      },
+      .manifest("a home for a profile", "osimage.profile", "shell") {
+        $0.osimage["profile"] = "~root"
+      },
+      .manifest("a command in the environment", "osimage.environvar", "NAME=VALUE") {
+        $0.osimage["environvar"] = "A=1,$(id)"
+      },
+      .manifest("a second word in the environment", "osimage.environvar", "blank") {
+        $0.osimage["environvar"] = "A=1 --tempfile"
+      },
+      .manifest("another file behind a list", "linuximage.pkglist", "blank") {
+        $0.linuximage["pkglist"] = "/install/custom/tiny.pkglist /etc/shadow"
+      },
+      .manifest("an option among drivers", "linuximage.netdrivers", "blank") {
+        $0.linuximage["netdrivers"] = "e1000 --help"
+      },
+      .manifest("a mode that is none", "linuximage.permission", "octal") {
+        $0.linuximage["permission"] = "a+s"
+      },
+      .manifest("a command among kernel parameters", "linuximage.addkcmdline", "shell") {
+        $0.linuximage["addkcmdline"] = "quiet;id"
+      },
+      .manifest("a script of options", "linuximage.postinstall", "absolute path") {
+        $0.linuximage["postinstall"] = "--help"
+      },
       .manifest("dots in a path", "clean absolute path") {
         $0.values["kernel"] = "\(boot)/../../../../../etc/kernel"
       },

@@ -68,7 +68,7 @@ import XCAT
           guard grammar != .prose, grammar.finding(value) == nil, !value.isEmpty else { continue }
           let isText =
             switch grammar {
-            case .words, .list(.script), .comparison: true
+            case .words, .list(.script), .comparison, .spacedList: true
             default: false
             }
           for line in Self.lines[column] ?? [isText ? "tool \"%\"" : "tool %"] {

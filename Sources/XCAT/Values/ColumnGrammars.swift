@@ -17,7 +17,7 @@ extension TableSchema {
 
   private static let grammars: [String: [String: ValueGrammar]] = [
     "osimage": [
-      "imagename": .name, "groups": .list(.name), "profile": .name, "imagetype": .name,
+      "imagename": .name, "groups": .spacedList(.name), "profile": .name, "imagetype": .name,
       "provmethod": .name, "rootfstype": .name, "nfsrootopts": .list(.word),
       "osdistroname": .name, "osupdatename": .list(.name), "cfmdir": .path, "osname": .name,
       "osvers": .name, "osarch": .name, "synclists": .list(.path), "postscripts": scripts,

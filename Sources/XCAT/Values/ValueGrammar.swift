@@ -28,6 +28,8 @@ public indirect enum ValueGrammar: Sendable, Equatable {
   case oneOf([String])
   /// Values with commas between them.
   case list(ValueGrammar)
+  /// The same, with or without blanks after the commas: for what reaches no shell.
+  case spacedList(ValueGrammar)
   /// Words with blanks between them.
   case words
   /// A script, and arguments, which may be options.
@@ -63,7 +65,7 @@ public indirect enum ValueGrammar: Sendable, Equatable {
     case .mirror:
       guard let scheme = value.firstIndex(of: UInt8(ascii: ":")),
         value[scheme...].starts(with: Array("://".utf8))
-      else { return "is neither an absolute path nor a URL" }
+      else { return "is neither a clean absolute path nor a URL" }
       return ValueGrammar.faultOfWords(value, mayBeOptions: false)
     case .assignment:
       guard let equals = value.firstIndex(of: UInt8(ascii: "=")), equals > value.startIndex,
@@ -83,6 +85,11 @@ public indirect enum ValueGrammar: Sendable, Equatable {
     case .list(let element):
       for item in value.split(separator: ValueGrammar.comma, omittingEmptySubsequences: true) {
         if let fault = element.fault(item) { return fault }
+      }
+      return nil
+    case .spacedList(let element):
+      for item in value.split(separator: ValueGrammar.comma) {
+        if let fault = element.fault(item.drop { $0 == ValueGrammar.blank }) { return fault }
       }
       return nil
     case .words: return ValueGrammar.faultOfWords(value, mayBeOptions: false)
@@ -132,10 +139,9 @@ public indirect enum ValueGrammar: Sendable, Equatable {
   }
 
   private static func faultOfPath(_ path: ArraySlice<UInt8>) -> String? {
-    guard path.first == slash else { return "is no absolute path" }
-    if path.split(separator: slash).contains(where: { $0.elementsEqual([0x2e, 0x2e]) }) {
-      return "leads through '..'"
-    }
+    guard path.first == slash,
+      !path.split(separator: slash).contains(where: { $0.elementsEqual([0x2e, 0x2e]) })
+    else { return "is no clean absolute path" }
     return faultOfWord(path)
   }
 }
