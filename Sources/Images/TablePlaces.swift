@@ -1,5 +1,6 @@
 // Where xCAT's tables are: the places that xCAT itself looks at, in its order (Table.pm,
-// get_xcatcfg), below `--root`.
+// get_xcatcfg), below `--root`. A link there, of the folder or of a table, leads to a place below `--root` or
+// to none: the copy of a node whose /etc/xcat is a link must not change this machine's tables.
 
 import Platform
 import Store
@@ -12,9 +13,13 @@ extension Workspace {
   /// - Throws: `ImageError`: the folder is not there; another database below a staging root.
   func tables() throws -> any TableDoor {
     if let directory = options.xcatDirectory {
-      return try files(
-        in: Array(absolute(directory).utf8), named: directory,
-        advice: "Name the folder of xCAT's table files with --xcat-dir")
+      let path = Array(absolute(directory).utf8)
+      guard try isFolder(path) else {
+        throw ImageError(
+          "folder \(directory)", "is not there",
+          advice: "Name the folder of xCAT's table files with --xcat-dir")
+      }
+      return TableFiles(fileSystem, directory: path, mayCreate: true)
     }
     switch try configuration() {
     case .folder(let folder, let source):
@@ -34,8 +39,8 @@ extension Workspace {
     case .none:
       break
     }
-    for folder in ["/opt/xcat/cfg", "/etc/xcat"] where try isFolder(below(folder)) {
-      return TableFiles(fileSystem, directory: below(folder), mayCreate: true)
+    for folder in ["/opt/xcat/cfg", "/etc/xcat"] {
+      if let path = try below(folder), try isFolder(path) { return tableFiles(in: path) }
     }
     let own = try store(create: true).layout.path + Array("/xcat".utf8)
     return TableFiles(fileSystem, directory: own, mayCreate: true)
@@ -54,7 +59,7 @@ extension Workspace {
     if isWholeSystem, let text = options.environment["XCATCFG"], !text.isEmpty {
       return try parse(text, source: "XCATCFG")
     }
-    let name = below("/etc/xcat/cfgloc")
+    guard let name = try below("/etc/xcat/cfgloc") else { return .none }
     let bytes: [UInt8]
     do throws(SystemError) {
       bytes = try fileSystem.readSmallFile(at: fileSystem.workingDirectory, name)
@@ -84,8 +89,28 @@ extension Workspace {
     return .folder(folder, source: source)
   }
 
-  private func below(_ path: String) -> [UInt8] {
-    (isWholeSystem ? [] : rootPath) + Array(absolute(path).utf8)
+  /// A path of the management node as this process reaches it, links followed below the root.
+  /// - Returns: nil where it leads to nothing there.
+  private func below(_ path: String) throws(SystemError) -> [UInt8]? {
+    let whole = absolute(path)
+    guard !isWholeSystem else { return Array(whole.utf8) }
+    guard let clean = AbsolutePath(whole) else { return nil }
+    do throws(SystemError) {
+      return rootPath + (try resolver.locate(clean, followLast: true)).path.bytes
+    } catch {
+      if error.isAbsent || error.code == .loop { return nil }
+      throw error
+    }
+  }
+
+  private func tableFiles(in path: [UInt8]) -> TableFiles {
+    guard !isWholeSystem, path.starts(with: rootPath),
+      let folder = AbsolutePath(Array(path.dropFirst(rootPath.count)))
+    else { return TableFiles(fileSystem, directory: path, mayCreate: true) }
+    let (resolver, root) = (resolver, rootPath)
+    return TableFiles(fileSystem, directory: path, mayCreate: true) { name throws(SystemError) in
+      root + (try resolver.locate(folder.appending(name), followLast: true)).path.bytes
+    }
   }
 
   private func isFolder(_ path: [UInt8]) throws(SystemError) -> Bool {
@@ -94,11 +119,11 @@ extension Workspace {
   }
 
   private func files(
-    in path: [UInt8], named name: String, advice: String
+    in path: [UInt8]?, named name: String, advice: String
   ) throws -> TableFiles {
-    guard try isFolder(path) else {
+    guard let path, try isFolder(path) else {
       throw ImageError("folder \(name)", "is not there", advice: advice)
     }
-    return TableFiles(fileSystem, directory: path, mayCreate: true)
+    return tableFiles(in: path)
   }
 }

@@ -56,9 +56,11 @@ public struct PathResolver: Sendable {
     ).place
   }
 
-  /// Resolves `path` but for its last component.
-  public func locate(_ path: AbsolutePath) throws(SystemError) -> LocatedPath {
-    try locate(path.components, path, followLinks: true, followLast: false, create: false)
+  /// Resolves `path` but for its last component, unless that is asked for.
+  public func locate(
+    _ path: AbsolutePath, followLast: Bool = false
+  ) throws(SystemError) -> LocatedPath {
+    try locate(path.components, path, followLinks: true, followLast: followLast, create: false)
   }
 
   /// Resolves the target of a symbolic link but for the target's last component.

@@ -5,6 +5,7 @@
 //    commits attached databases together, by its super-journal. A running xcatd is waited for.
 // 3. A replaced row loses the columns that the new one does not set, unless the change keeps them.
 // 4. New files get mode 0600, as xCAT's have.
+// 5. Below a staging root a table that is a link is the file that the link leads to there, and nowhere else.
 
 import Platform
 import SQLite
@@ -15,18 +16,32 @@ public struct TableFiles: TableDoor {
   /// The folder, as a real path.
   public let directory: [UInt8]
   private let mayCreate: Bool
+  private let locating: (@Sendable (_ name: [UInt8]) throws(SystemError) -> [UInt8])?
 
-  /// - Parameter mayCreate: whether missing tables may be made, as in a store's own folder.
-  public init(_ fileSystem: any FileSystem, directory: [UInt8], mayCreate: Bool) {
+  /// - Parameters:
+  ///   - mayCreate: whether missing tables may be made, as in a store's own folder.
+  ///   - locating: the path of a file of the folder, links followed; nil to let the kernel follow them.
+  public init(
+    _ fileSystem: any FileSystem, directory: [UInt8], mayCreate: Bool,
+    locating: (@Sendable (_ name: [UInt8]) throws(SystemError) -> [UInt8])? = nil
+  ) {
     self.fileSystem = fileSystem
     self.directory = directory
     self.mayCreate = mayCreate
+    self.locating = locating
   }
 
   public var place: String { printable(directory) }
 
-  private func path(_ table: String) -> [UInt8] { directory + Array("/\(table).sqlite".utf8) }
-  private func text(_ table: String) -> String { String(decoding: path(table), as: UTF8.self) }
+  private func path(_ table: String) throws(SystemError) -> [UInt8] {
+    let name = Array("\(table).sqlite".utf8)
+    guard let locating else { return directory + [0x2f] + name }
+    return try locating(name)
+  }
+
+  private func text(_ table: String) throws(SystemError) -> String {
+    String(decoding: try path(table), as: UTF8.self)
+  }
 
   private func exists(_ table: String) throws(SystemError) -> Bool {
     try fileSystem.statIfPresent(
@@ -221,7 +236,8 @@ extension TableFiles {
         "table \(schema.name)",
         "its file has the journal mode '\(mode ?? "")', with which several tables cannot change "
           + "in one step",
-        advice: "sqlite3 \(printable(path(schema.name))) 'PRAGMA journal_mode=DELETE' puts it back "
+        advice:
+          "sqlite3 \(printable(try path(schema.name))) 'PRAGMA journal_mode=DELETE' puts it back "
           + "to what xCAT makes")
     }
   }
@@ -240,7 +256,7 @@ extension TableFiles {
     for key in schema.keys where !columns.contains(key) {
       throw XCATError(
         "table \(schema.name)", "has no column \(key), by which its rows are told apart",
-        advice: "Check that \(printable(path(schema.name))) is a table of xCAT's")
+        advice: "Check that \(printable(try path(schema.name))) is a table of xCAT's")
     }
     return OpenTable(name: "\(attached).\(quoted(schema.name))", columns: columns)
   }
@@ -306,7 +322,7 @@ extension TableFiles {
   private func makeFile(_ table: String) throws {
     guard mayCreate else {
       throw XCATError(
-        "table \(table)", "there is no file \(printable(path(table)))",
+        "table \(table)", "there is no file \(printable(try path(table)))",
         advice: "Name the folder of xCAT's tables with --xcat-dir, or let xCAT make the table")
     }
     do throws(SystemError) {
