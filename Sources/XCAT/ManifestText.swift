@@ -1,7 +1,8 @@
 // Text that a stranger's manifest may bring into xCAT's tables. xCAT gives names and paths to
 // shells, and its tools print all of it on terminals; so does everybody's script around them.
 //
-// 1. No value holds a control character, or is longer than any value needs to be. Nobody can allow that.
+// 1. No value holds a control character, or is longer than any value needs to be. What is part of a path has
+//    no "/" and is not "..". No option allows that.
 // 2. Each value fits the grammar of its column (`ColumnGrammars`), unless the administrator allows others.
 // 3. What belongs to no table, paths of files that come along, holds nothing that a shell would act on.
 
@@ -16,9 +17,13 @@ extension Manifest {
   /// - Parameter allowsUnsafeValues: values of tables need not fit their columns.
   /// - Throws: `XCATError` that names the column and the value.
   public func refuseHarmfulText(allowsUnsafeValues: Bool = false) throws(XCATError) {
-    for row in rows.map(\.row) + [values] {
+    for (name, value) in values.sorted(by: { byBytes($0.key, $1.key) }) {
+      try Manifest.checkText(value, of: name)
+    }
+    for (schema, row) in rows {
       for (name, value) in row.sorted(by: { byBytes($0.key, $1.key) }) {
         try Manifest.checkText(value, of: name)
+        if schema.grammar(of: name) == .name { try Manifest.checkName(value, of: name) }
       }
     }
     for (name, path) in otherPaths {
@@ -84,9 +89,12 @@ extension Manifest {
     guard !value.hidesSeparators else {
       throw refusal("\(element) holds a combining mark where no letter is before it")
     }
-    let isName = TableSchema.osimage.grammar(of: name) == .name
-    guard !isName || value.utf8.count <= maxNameBytes else {
-      throw refusal("\(element) is longer than \(maxNameBytes) bytes")
-    }
+  }
+
+  /// A name becomes a component of paths, ours too.
+  private static func checkName(_ value: String, of name: String) throws(XCATError) {
+    guard !value.utf8.contains(UInt8(ascii: "/")), value != ".", value != "..",
+      value.utf8.count <= maxNameBytes
+    else { throw refusal("<\(printable(name.utf8))> cannot be part of a path") }
   }
 }

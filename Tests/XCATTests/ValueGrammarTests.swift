@@ -132,6 +132,19 @@ import XCAT
     #expect(found.first?.text.contains(value) == true)
   }
 
+  @Test(arguments: ["..", ".", "a/b", "../../etc", String(repeating: "x", count: 129)])
+  func `no option allows a name that is not part of a path`(_ value: String) {
+    for column in ["imagename", "profile", "osvers", "osarch", "provmethod"] {
+      let manifest = Manifest(osimage: [column: value])
+      #expect(throws: XCATError.self, "\(column)") {
+        try manifest.refuseHarmfulText(allowsUnsafeValues: true)
+      }
+    }
+    let blank = Manifest(linuximage: ["rootimgdir": "/a b"])
+    #expect(throws: Never.self) { try blank.refuseHarmfulText(allowsUnsafeValues: true) }
+    #expect(throws: XCATError.self) { try blank.refuseHarmfulText() }
+  }
+
   @Test(arguments: [
     ("osimage", "environvar", "TZ=Europe/Berlin,HTTP_PROXY=http://p.example.org:3128"),
     ("osimage", "postscripts", "syslog,remoteshell,confignetwork -s,setupntp a b"),
