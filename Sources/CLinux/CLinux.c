@@ -96,16 +96,24 @@ uint64_t clinux_file_system_type(int fd) {
   struct statfs s;
   return fstatfs(fd, &s) == 0 ? (uint64_t)(unsigned long)s.f_type : 0;
 }
-int clinux_is_read_only_subvolume(int fd) {
+// Whether the file lies in a read-only btrfs subvolume, and whether that is a snapshot of another one.
+static int read_only_subvolume(int fd, int *is_snapshot) {
+  *is_snapshot = 0;
 #ifdef BTRFS_IOC_GET_SUBVOL_INFO
   struct btrfs_ioctl_get_subvol_info_args info;
   memset(&info, 0, sizeof info);
   if (ioctl(fd, BTRFS_IOC_GET_SUBVOL_INFO, &info) < 0) return 0;
+  for (size_t i = 0; i < sizeof info.parent_uuid; i++)
+    if (info.parent_uuid[i] != 0) *is_snapshot = 1;
   return (info.flags & 1) != 0;  // BTRFS_ROOT_SUBVOL_RDONLY
 #else
   (void)fd;
   return 0;
 #endif
+}
+int clinux_is_read_only_subvolume(int fd) {
+  int is_snapshot;
+  return read_only_subvolume(fd, &is_snapshot);
 }
 int clinux_open_uncovered(int fd) {
 #ifdef SYS_open_tree
@@ -118,18 +126,8 @@ int clinux_open_uncovered(int fd) {
 #endif
 }
 int clinux_is_read_only_snapshot(int fd) {
-#ifdef BTRFS_IOC_GET_SUBVOL_INFO
-  struct btrfs_ioctl_get_subvol_info_args info;
-  memset(&info, 0, sizeof info);
-  if (ioctl(fd, BTRFS_IOC_GET_SUBVOL_INFO, &info) < 0) return 0;
-  const uint64_t read_only = 1;  // BTRFS_ROOT_SUBVOL_RDONLY
-  if ((info.flags & read_only) == 0) return 0;
-  for (size_t i = 0; i < sizeof info.parent_uuid; i++)
-    if (info.parent_uuid[i] != 0) return 1;
-#else
-  (void)fd;
-#endif
-  return 0;
+  int is_snapshot;
+  return read_only_subvolume(fd, &is_snapshot) && is_snapshot;
 }
 
 static void convert(const struct statx *s, struct clinux_stat *to) {

@@ -1,4 +1,4 @@
-// What a change reaches beside the image's own files: what other images use as well, and what lies outside
+// What a change reaches besides the image's own files: what other images use as well, and what lies outside
 // of the image's own folders.
 
 import Apply

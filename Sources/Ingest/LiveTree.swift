@@ -73,9 +73,6 @@ final class TreeTraits: Sendable {
       isBtrfs || !root.reportsFlags && (try? fileSystem.inodeFlags(directory.raw)) != nil
   }
 
-  /// The inode number of every subvolume's root (BTRFS_FIRST_FREE_OBJECTID).
-  static let subvolumeInode: UInt64 = 256
-
   static func isBtrfs(_ file: Descriptor, _ fileSystem: any FileSystem) -> Bool {
     fileSystem.fileSystemType(file.raw) == 0x9123_683e
   }

@@ -244,11 +244,11 @@ struct PieceLocator {
     _ pieces: inout LocatedPieces
   ) throws(SystemError) {
     let (place, stat, path) = (piece.located.place, piece.stat, piece.request.path.bytes)
-    let isVouched = match?.vouches(for: stat) ?? false
-    entry.isCached = isVouched
+    let isUpToDate = match?.isUpToDate(with: stat) ?? false
+    entry.isCached = isUpToDate
     entry.xattrs =
-      isVouched ? match?.xattrs : try walker.readXattrs(place.directory, place.name)
-    entry.flags = (isVouched ? match?.flags : nil) ?? stat.flags
+      isUpToDate ? match?.xattrs : try walker.readXattrs(place.directory, place.name)
+    entry.flags = (isUpToDate ? match?.flags : nil) ?? stat.flags
     switch stat.kind {
     case .directory:
       let descriptor = try fileSystem.openDirectory(at: place.directory.raw, place.name)
@@ -256,7 +256,9 @@ struct PieceLocator {
       if traits.boundary.evidence == .deviceNumbers {
         walker.note(.unknownMounts, path, "neither statx nor /proc/self/mountinfo tells")
       }
-      if !isVouched, traits.needsFlagRequest { entry.flags = walker.requestFlags(descriptor, stat) }
+      if !isUpToDate, traits.needsFlagRequest {
+        entry.flags = walker.requestFlags(descriptor, stat)
+      }
       let directory = LiveDirectory(
         name: path, parent: pieces.live,
         cached: match?.kind == .directory ? match?.directory : nil, device: stat.device,
@@ -265,7 +267,7 @@ struct PieceLocator {
       pieces.roots.append((directory, descriptor))
       pieces.places.trees[ObjectIdentifier(directory)] = descriptor
     case .file:
-      if isVouched, let blob = match?.blob {
+      if isUpToDate, let blob = match?.blob {
         entry.content = .file(blob: blob)
         entry.holes = match?.holes
       } else {

@@ -44,7 +44,7 @@ public struct RecipeCandidate: Sendable {
       guard let place = try? resolver.resolve(request.path),
         let stat = try? fileSystem.stat(at: place.directory.raw, place.name, followLink: false),
         stat.kind == .file, stat.size >= RecipeFinder.leastBytes,
-        cached[request.path.bytes]?.vouches(for: stat) != true,
+        cached[request.path.bytes]?.isUpToDate(with: stat) != true,
         let file = try? fileSystem.openFile(
           at: place.directory.raw, place.name, [.read, .noFollow, .nonBlocking]),
         let opened = try? fileSystem.stat(file.raw), opened == stat

@@ -106,7 +106,7 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
     let directory: Directory?
 
     /// The rule of line 1 above.
-    func vouches(for stat: FileStat) -> Bool {
+    func isUpToDate(with stat: FileStat) -> Bool {
       isTrusted && kind == stat.kind && inode == stat.inode && device == stat.device
         && modified == stat.modified && changed == stat.changed
         && (kind == .directory || size == stat.size && links == stat.links)

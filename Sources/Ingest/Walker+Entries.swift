@@ -74,8 +74,8 @@ extension Walker {
     if stat.kind == .symlink {
       entry.content = .symlink(try fileSystem.readLink(at: descriptor.raw, entry.name))
     }
-    let isVouched = match?.vouches(for: stat) ?? false
-    if isVouched, let match {
+    let isUpToDate = match?.isUpToDate(with: stat) ?? false
+    if isUpToDate, let match {
       entry.isCached = true
       entry.xattrs = match.xattrs
       entry.holes = match.holes
@@ -86,7 +86,7 @@ extension Walker {
     }
     switch stat.kind {
     case .file:
-      if isVouched, let blob = match?.blob {
+      if isUpToDate, let blob = match?.blob {
         entry.content = .file(blob: blob)
       } else {
         entry.isCached = false
@@ -96,14 +96,14 @@ extension Walker {
         }
       }
     case .directory:
-      try fillDirectory(&entry, match, directory, descriptor, mounts, isVouched, &children)
+      try fillDirectory(&entry, match, directory, descriptor, mounts, isUpToDate, &children)
     case .symlink, .characterDevice, .blockDevice, .fifo, .socket: entry.flags = []
     }
   }
 
   private func fillDirectory(
     _ entry: inout LiveEntry, _ match: StatCache.Entry?, _ directory: LiveDirectory,
-    _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ isVouched: Bool,
+    _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ isUpToDate: Bool,
     _ children: inout [Pending]
   ) throws(SystemError) {
     let stat = entry.stat
@@ -113,10 +113,10 @@ extension Walker {
       entry.isCached = false
     }
     if mounts.isMounted(entry.name, stat) { return exclude(.mountPoint, "not crossed") }
-    if !isVouched, directory.traits?.needsFlagRequest == true {
+    if !isUpToDate, directory.traits?.needsFlagRequest == true {
       entry.flags = try requestFlags(descriptor, entry.name, stat)
     }
-    if stat.device != directory.device, stat.inode == TreeTraits.subvolumeInode,
+    if stat.device != directory.device, stat.inode == Volume.btrfsSubvolumeInode,
       directory.traits?.isBtrfs == true
     {
       let subvolume = try fileSystem.openDirectory(at: descriptor.raw, entry.name)

@@ -156,9 +156,9 @@ import Testing
     #expect(
       try shell("cd \"$1\"; cat kernel; ls -A rootimg/etc", folder.path("root/img")).output
         == "kernel\na\n")
-    var beside = ExportRequest("img")
-    beside.destination = .file(folder.path("root/img/out.tgz"))
-    _ = try workspace.export(beside)
+    var outside = ExportRequest("img")
+    outside.destination = .file(folder.path("root/img/out.tgz"))
+    _ = try workspace.export(outside)
     #expect(try workspace.status("img").isClean)
   }
 
