@@ -159,6 +159,8 @@ public struct Planner {
   private let limits: AttributeLimits?
   private var plan = Plan()
   private var leaders: [UInt64: Leader] = [:]
+  /// Directories in which nothing differs. They may hold the first name of an inode all the same.
+  private var unvisited: [(path: [UInt8], ids: Tree.IDs)] = []
 
   private struct Leader {
     let path: [UInt8]
@@ -210,6 +212,7 @@ public struct Planner {
   ) throws -> Plan {
     plan = Plan()
     leaders = [:]
+    unvisited = []
     try visit(name, current, wanted)
     return plan
   }
@@ -256,13 +259,14 @@ public struct Planner {
     }
     var changesInside = existing == nil
     if let old = existing?.ids, let new = wanted.ids, old == new {
-      // Nothing differs below.
+      unvisited.append((path, new))
     } else {
       let oldEntries = try existing?.ids.map { try live.entries($0) } ?? []
       let newEntries = try wanted.ids.map { try target.entries($0) } ?? []
       try TreeDiff.pairs(oldEntries, newEntries) { a, b in
-        // Most are alike: not even a path is made for them, unless some path is to be listed as left alone.
+        // Most are alike: of files not even a path is made, unless some path is to be listed as left alone.
         if untouchable.isEmpty, let a, let b, a.linkGroup == 0, !a.content.isMissing, a == b {
+          if let ids = b.ids { unvisited.append((path + [0x2f] + b.name, ids)) }
           return
         }
         let name = b?.name ?? a?.name ?? []
@@ -284,6 +288,11 @@ public struct Planner {
       existing = nil
     }
     let fields = try existing.map { try self.fields(path, $0, wanted) }
+    if wanted.linkGroup != 0, leaders[wanted.linkGroup] == nil,
+      fields?.contains(.links) ?? true
+    {
+      try findUnvisitedLeaders()
+    }
     if wanted.linkGroup != 0, let leader = leaders[wanted.linkGroup] {
       guard leader.isNew || existing?.linkGroup != wanted.linkGroup else { return false }
       plan.links.append(
@@ -318,6 +327,22 @@ public struct Planner {
       plan.attributes.append(step(.setAttributes, path, wanted, old: existing))
     }
     return false
+  }
+
+  /// Makes the names of inodes in directories that were not visited leaders of their groups.
+  private mutating func findUnvisitedLeaders() throws {
+    var waiting = unvisited
+    unvisited = []
+    while let (path, ids) = waiting.popLast() {
+      for entry in try target.entries(ids) {
+        let below = path + [0x2f] + entry.name
+        if let ids = entry.ids {
+          waiting.append((below, ids))
+        } else if entry.linkGroup != 0, leaders[entry.linkGroup] == nil {
+          leaders[entry.linkGroup] = Leader(path: below, isNew: false)
+        }
+      }
+    }
   }
 
   /// Whether a change of a file's attributes would reach, or hand privilege to, somebody outside of the

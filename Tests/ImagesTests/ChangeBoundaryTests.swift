@@ -56,6 +56,25 @@ import Testing
     #expect(try stat(tree + "/u").inode != before[2].inode)
   }
 
+  @Test func `whatever names of an inode went, they become its links again`() throws {
+    let names = ["a/x", "b/y", "c/deep/z", "c/w"]
+    try shell(
+      "cd \"$1\"; mkdir -p a b c/deep; echo l >a/x; for n in b/y c/deep/z c/w; do ln a/x $n; done",
+      tree)
+    _ = try workspace.snapshot("img")
+    for chosen in 1..<16 {
+      for (i, name) in names.enumerated() where chosen & 1 << i != 0 {
+        // A name that went, and one that became a file of its own.
+        try shell(
+          i % 2 == 0
+            ? "rm \"$1/$2\"" : "cp -p \"$1/$2\" \"$1/copy\"; mv \"$1/copy\" \"$1/$2\"", tree, name)
+      }
+      #expect(try revert("img@1", .inPlace).isExact, "\(chosen)")
+      let inodes = try Set(names.map { try stat(tree + "/" + $0).inode })
+      #expect(inodes.count == 1, "\(chosen)")
+    }
+  }
+
   @Test func `owner and setuid never reach an inode that was there`() throws {
     try shell("cd \"$1\"; echo t >t; chmod 4755 t", tree)
     _ = try workspace.snapshot("img")
