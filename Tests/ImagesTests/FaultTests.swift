@@ -25,13 +25,17 @@ import Testing
   }
 
   /// Runs `verb` with one operation failing after another, until it is not reached any more.
-  /// - Parameter step: one in so many is tried, unless the sweep is to be whole.
+  /// - Parameters:
+  ///   - step: one in so many is tried, unless the sweep is to be whole.
+  ///   - keep: sees the site before the first operation fails.
   private func sweep(
-    _ fault: FaultyFileSystem.Fault, every step: Int = 23, _ verb: (Workspace) throws -> Void,
+    _ fault: FaultyFileSystem.Fault, every step: Int = 23,
+    keep: (TemporaryFolder) throws -> Void = { _ in }, _ verb: (Workspace) throws -> Void,
     check: (TemporaryFolder, Workspace, String) throws -> Void
   ) throws -> Int {
     let base = try TemporaryFolder()
     try prepare(base)
+    try keep(base)
     for n in Sweep(every: step) {
       if n > 5000 { break }
       let folder = try TemporaryFolder()
@@ -72,16 +76,17 @@ import Testing
     let fault: FaultyFileSystem.Fault = [.once(.noSpace), .forGood][which]
     let pristine = try TemporaryFolder()
     var (halfDone, ways) = (0, [ResumeDirection.forward: 0, .back: 0])
-    let operations = try sweep(fault, every: 37) { workspace in
+    func keep(_ base: TemporaryFolder) throws {
+      try copyTree(base.path("root/img/rootimg"), pristine.path("unchanged"))
+      let options = WorkspaceOptions(store: base.path("store"), root: base.path("root"))
+      _ = try Workspace(options) { _ in }.restore("img@1", to: pristine.path("1"))
+    }
+    let operations = try sweep(fault, every: 37, keep: keep) { workspace in
       var request = RevertRequest("img@1")
       request.method = method
       _ = try workspace.revert(request)
     } check: { folder, after, name in
       let live = folder.path("root/img/rootimg")
-      if !FileManager.default.fileExists(atPath: pristine.path("1")) {
-        try copyTree(live, pristine.path("unchanged"))
-        _ = try after.restore("img@1", to: pristine.path("1"))
-      }
       if try !after.unfinished().isEmpty {
         halfDone += 1
         let direction: ResumeDirection = halfDone % 2 == 0 ? .back : .forward
