@@ -30,14 +30,15 @@ struct IndexRows {
   init(creating database: Database) throws(StoreError) {
     self.database = database
     try opening { () throws(SQLiteError) in
-      try database.execute(
-        "PRAGMA page_size = \(IndexRows.pageBytes); PRAGMA auto_vacuum = INCREMENTAL")
+      try database.execute("PRAGMA page_size = \(IndexRows.pageBytes)")
     }
-    // Before the first table: a journal in a file would stay behind after a power cut.
+    // Before the first write, which `auto_vacuum` is: a journal in a file would stay behind after a
+    // power cut.
     try leaveDurabilityToStamp()
     try opening { () throws(SQLiteError) in
       try database.execute(
         """
+        PRAGMA auto_vacuum = INCREMENTAL;
         CREATE TABLE pack(
           id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
           doomed INTEGER NOT NULL, objects INTEGER NOT NULL, sum INTEGER NOT NULL);
