@@ -69,7 +69,8 @@ extension Workspace {
   private func otherStore(_ path: String) throws -> ObjectStore {
     let own = try store().layout
     let other = try ObjectStore(
-      fileSystem, path: Array(path.utf8), create: false, maker: DeflateMaker.shared, report: tell)
+      fileSystem, path: Array(path.utf8), create: false,
+      owner: options.storeOwner, maker: DeflateMaker.shared, report: tell)
     let (a, b) = (
       try fileSystem.stat(own.root.raw), try fileSystem.stat(other.layout.root.raw)
     )

@@ -18,16 +18,19 @@ public struct WorkspaceOptions: Sendable {
   public var root: String
   /// xCAT's table files; nil to look where xCAT looks, then into the store (`Workspace.tables`).
   public var xcatDirectory: String?
+  /// Whose store it may be.
+  public var storeOwner: StoreOwnerPolicy
   /// What XCATCFG, XCATROOT and PATH are taken from, and what xCAT's commands are given.
   public var environment: [String: String]
 
   public init(
     store: String, root: String = "/", xcatDirectory: String? = nil,
-    environment: [String: String] = processEnvironment()
+    storeOwner: StoreOwnerPolicy = .trusted, environment: [String: String] = processEnvironment()
   ) {
     self.store = store
     self.root = root
     self.xcatDirectory = xcatDirectory
+    self.storeOwner = storeOwner
     self.environment = environment
   }
 }
@@ -74,7 +77,7 @@ public final class Workspace: Sendable {
     if let store = opened.withLock({ $0 }) { return store }
     let store = try ObjectStore(
       fileSystem, path: Array(absolute(options.store).utf8), create: create, odd: odd,
-      maker: DeflateMaker.shared, report: tell)
+      owner: options.storeOwner, maker: DeflateMaker.shared, report: tell)
     opened.withLock { $0 = store }
     return store
   }

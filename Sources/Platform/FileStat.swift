@@ -1,5 +1,7 @@
 // What the kernel says of an entry, in types that cannot hold nonsense.
 
+import Glibc
+
 /// Seconds and nanoseconds since 1970-01-01 00:00 UTC; seconds may be negative.
 public struct Timestamp: Hashable, Comparable, Sendable {
   public let seconds: Int64
@@ -162,3 +164,12 @@ public struct FileStat: Sendable, Equatable {
     self.reportsFlags = reportsFlags
   }
 }
+
+extension FileStat {
+  /// Users beside root and the owner may write: the mode says so for the group or for all. (Entries of
+  /// access lists show in the group's bits.) The group with the number 0 is root's own.
+  public var isWritableByOthers: Bool { mode & 0o002 != 0 || (mode & 0o020 != 0 && gid != 0) }
+}
+
+/// Whether a user can be relied on as this process relies on itself: root, or its own.
+public func isTrustedOwner(_ uid: UInt32) -> Bool { uid == 0 || uid == geteuid() }

@@ -182,6 +182,15 @@ extension FileSystem {
     }
   }
 
+  /// Writes an array at the file's position.
+  public func write(_ file: Int32, _ bytes: [UInt8]) throws(SystemError) {
+    var failure: SystemError?
+    bytes.withUnsafeBytes { buffer in
+      do throws(SystemError) { try write(file, buffer) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
   /// Reads exactly `into.count` bytes at `offset`, or fewer where the file ends.
   public func readFully(
     _ file: Int32, at offset: UInt64, into: UnsafeMutableRawBufferPointer

@@ -245,8 +245,9 @@ final class Index: Sendable {
     try syncPacks(if: !packs.isEmpty)
     let wasThere = try clearForRebuild()
     do {
+      try makeNewFile()
       let database = try opening { () throws(SQLiteError) in
-        try Database(path: newPath, .create)
+        try Database(path: newPath, .write)
       }
       try fill(try IndexRows(creating: database), listing)
     }

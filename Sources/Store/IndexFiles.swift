@@ -80,6 +80,15 @@ extension Index {
     return bytes + Array(repeating: 0x20, count: max(0, stampBytes - 1 - bytes.count)) + [0x0a]
   }
 
+  /// Makes the empty file that a new index grows in: SQLite would make it readable for all. The
+  /// exclusive lock is held.
+  func makeNewFile() throws(StoreError) {
+    try explaining("the index") { () throws(SystemError) in
+      _ = try layout.fileSystem.openFile(
+        at: layout.root.raw, Index.newName, [.write, .create, .exclusive, .noFollow])
+    }
+  }
+
   /// Removes what a power cut left of an index under construction. The exclusive lock is held.
   func removeUnfinished() throws(StoreError) {
     try explaining("the index") { () throws(SystemError) in

@@ -56,11 +56,14 @@ public struct Layout: Sendable {
   static let newestVersion = 2
 
   /// Opens the store at `path`, making it where nothing is.
-  /// - Parameter create: whether a missing or empty folder becomes a new store.
+  /// - Parameters:
+  ///   - create: whether a missing or empty folder becomes a new store.
+  ///   - owner: whose store it may be.
   /// - Throws: `incompatible` where the folder is something else, or of a newer version;
-  ///   `missing` where nothing is and `create` is not set.
+  ///   `missing` where nothing is and `create` is not set; `refused` where others own it or can write.
   public static func open(
-    _ fileSystem: any FileSystem, path: [UInt8], create: Bool, odd: OddLayoutPolicy = .refuse
+    _ fileSystem: any FileSystem, path: [UInt8], create: Bool, odd: OddLayoutPolicy = .refuse,
+    owner: StoreOwnerPolicy = .trusted
   ) throws(StoreError) -> Layout {
     let name = "store \(printable(path))"
     let root: Descriptor
@@ -79,10 +82,11 @@ public struct Layout: Sendable {
           at: fileSystem.workingDirectory, path, followLink: true)
       }
     }
+    try owner.check(root, fileSystem, name)
     var oddNames: [String] = []
     if odd == .replace, try restoreFormat(fileSystem, root, name) { oddNames.append("format") }
     try prepare(fileSystem, root, path, name, create: create)
-    return try explaining(name) { () throws(SystemError) in
+    let layout = try explaining(name) { () throws(SystemError) in
       var isReadOnly = false
       let locks = try folder("locks", fileSystem, root, odd, &isReadOnly, &oddNames)
       isReadOnly = isReadOnly || !LeasePhase.canWrite(fileSystem, locks)
@@ -97,6 +101,15 @@ public struct Layout: Sendable {
         tags: tags, pins: pins, journals: journals, temporary: temporary, locks: locks,
         cache: cache, isReadOnly: isReadOnly, oddNames: oddNames)
     }
+    // Who was let in once can have left folders of his own behind.
+    for (folder, text) in [
+      (layout.packs, "packs"), (layout.doomed, "doomed"), (layout.refs, "refs"),
+      (layout.tags, "tags"), (layout.pins, "pins"), (layout.journals, "journal"),
+      (layout.temporary, "tmp"), (layout.locks, "locks"), (layout.cache, "cache"),
+    ] {
+      try owner.check(folder, fileSystem, "\(name): its folder \(text)/")
+    }
+    return layout
   }
 
   /// Opens a folder of the store, making it where it is missing.
@@ -198,8 +211,12 @@ public struct Layout: Sendable {
         try makeDirectoryIfAbsent(fileSystem, root, Array(folder.utf8))
       }
       let new = Array("format.new".utf8)
+      // What an interrupted command left of it, or somebody else put there.
+      if try fileSystem.statIfPresent(at: root.raw, new) != nil {
+        try fileSystem.remove(at: root.raw, new, isDirectory: false)
+      }
       let file = try fileSystem.openFile(
-        at: root.raw, new, [.write, .create, .truncate, .noFollow, .nonBlocking])
+        at: root.raw, new, [.write, .create, .exclusive, .noFollow])
       try fileSystem.write(file.raw, Array(formatText.utf8))
       try fileSystem.sync(file.raw)
       let locks = try fileSystem.openDirectory(at: root.raw, Array("locks".utf8))
@@ -302,16 +319,5 @@ func makeDirectoryIfAbsent(
       at: parent?.raw ?? fileSystem.workingDirectory, name, mode: 0o700)
   } catch {
     if error.code != .exists { throw error }
-  }
-}
-
-extension FileSystem {
-  /// Writes an array at the file's position.
-  public func write(_ file: Int32, _ bytes: [UInt8]) throws(SystemError) {
-    var failure: SystemError?
-    bytes.withUnsafeBytes { buffer in
-      do throws(SystemError) { try write(file, buffer) } catch { failure = error }
-    }
-    if let failure { throw failure }
   }
 }

@@ -17,16 +17,18 @@ public final class ObjectStore: Sendable {
   /// - Parameters:
   ///   - create: whether a missing or empty folder becomes a new store.
   ///   - odd: what is done where something else has the name of one of its folders.
+  ///   - owner: whose store it may be.
   ///   - maker: makes blobs again that recipes describe; without one they cannot be read.
   ///   - report: told, in one line, what had to be done to the index.
   /// - Throws: `StoreError`: `incompatible`, `missing`, `system`.
   public init(
     _ fileSystem: any FileSystem, path: [UInt8], create: Bool,
-    odd: OddLayoutPolicy = .refuse, maker: (any StreamMaker)? = nil,
+    odd: OddLayoutPolicy = .refuse, owner: StoreOwnerPolicy = .trusted,
+    maker: (any StreamMaker)? = nil,
     report: @escaping @Sendable (String) -> Void
   ) throws(StoreError) {
     self.maker = maker
-    layout = try Layout.open(fileSystem, path: path, create: create, odd: odd)
+    layout = try Layout.open(fileSystem, path: path, create: create, odd: odd, owner: owner)
     // The lease comes before the first look at what is there: what is seen under it stays.
     leases = Monitor(try Lease.take(layout))
     packs = PackReader(layout)

@@ -24,6 +24,12 @@ struct CommonOptions: ParsableArguments {
       valueName: "dir"))
   var xcatDir: String?
 
+  @Flag(
+    help: ArgumentHelp(
+      "Use a store that belongs to another user, or that others can write (IMGSTORE_TRUST_STORE=1)."
+    ))
+  var trustStore = false
+
   @Flag(name: .shortAndLong, help: "No progress and no remarks, only results and errors.")
   var quiet = false
 
@@ -50,11 +56,16 @@ struct CommonOptions: ParsableArguments {
     return try Workspace(
       WorkspaceOptions(
         store: storePath, root: root ?? environment("IMGSTORE_ROOT") ?? "/",
-        xcatDirectory: xcatDir ?? environment("IMGSTORE_XCAT_DIR")),
+        xcatDirectory: xcatDir ?? environment("IMGSTORE_XCAT_DIR"),
+        storeOwner: trustsStore ? .any : .trusted),
       progress: progress
     ) { line in
       if !isQuiet { remark(line) }
     }
+  }
+
+  private var trustsStore: Bool {
+    trustStore || (environment("IMGSTORE_TRUST_STORE") ?? "0") != "0"
   }
 
   private var storePath: String {
