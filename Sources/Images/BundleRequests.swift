@@ -30,6 +30,8 @@ public struct ExportRequest: Sendable {
   public var postscriptsOf: String?
   /// Takes along what the image needs to be generated again elsewhere.
   public var isComplete = false
+  /// Folders besides the install folder that links of the image may lead to.
+  public var allowed: [String] = []
   /// Says what would be written, and writes nothing.
   public var isDryRun = false
   /// Extras and script lists that an earlier import brought go along again, as in a snapshot of it;
@@ -62,6 +64,9 @@ public struct ImportRequest: Sendable {
   public var trustsPlugins = false
   /// Values need not fit the grammar of their columns: xCAT's commands may act on them.
   public var allowsUnsafeValues = false
+  /// Trees may hold device nodes beyond the standard ones, and files with setuid, setgid or
+  /// capabilities that no package of theirs owns.
+  public var allowsPrivileged = false
   /// Checks everything, says what would change, and changes nothing.
   public var isDryRun = false
   public init(_ bundle: String) { self.bundle = bundle }

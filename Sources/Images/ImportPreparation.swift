@@ -23,6 +23,10 @@ struct PreparedImage {
   let remarks: [String]
   /// What archives of trees said and was not kept.
   let notes: [Snapshot.Note]
+  /// What it replaces that is not the image's.
+  var siteReplacements: [SiteReplacement] = []
+  /// What gives privilege in its trees.
+  var privileged: [PrivilegedEntry] = []
 
   var rowKeys: Set<RowKey> { rows.keys }
 }
@@ -81,6 +85,7 @@ struct ImportPreparation {
         advice: "Import under another profile (-f), which has its own folder, or replace it with "
           + "--force; what it replaces can be reverted to")
     }
+    try prepared.siteReplacements.refuse()
   }
 
   // MARK: One image
@@ -159,7 +164,9 @@ struct ImportPreparation {
       for piece in prepared.pieces where !prepared.yielding.contains(piece.path) {
         guard let path = AbsolutePath(piece.path) else { continue }
         let isInFolder = folders.contains { path.isInside($0) }
-        guard try isInFolder || (named.contains(path) && differs(piece, at: path)) else { continue }
+        guard try isInFolder || (named.contains(path) && workspace.differs(piece, at: path)) else {
+          continue
+        }
         throw ImageError(
           path.text, "belongs to the image \(other), and the import would overwrite it",
           advice: "Import under another profile (-f), which has its own folder and lists; "
@@ -168,11 +175,33 @@ struct ImportPreparation {
     }
   }
 
-  private func differs(_ piece: Snapshot.Piece, at path: AbsolutePath) throws -> Bool {
-    let live = try workspace.newCapture().run(
+  /// Completes the images with what only the stored bundle and the machine together tell.
+  /// - Throws: `ImageError` where a tree gives privilege that nobody asked for.
+  func inspect(_ prepared: PreparedImage) throws -> PreparedImage {
+    var image = prepared
+    let store = try workspace.store()
+    image.privileged = try PrivilegedEntries(
+      store: store,
+      state: ImageState(
+        name: image.image.text, definition: image.definition, rows: KeptRows(),
+        pieces: image.pieces, source: store, notes: [])
+    ).find()
+    if !request.allowsPrivileged { try image.privileged.refuseUnexpected() }
+    image.siteReplacements = try SiteReplacements(
+      workspace: workspace, install: targets.install, tables: tables
+    ).find(image)
+    return image
+  }
+}
+
+extension Workspace {
+  /// Whether something else than a piece is at its place: the content counts, links followed.
+  func differs(_ piece: Snapshot.Piece, at path: AbsolutePath) throws -> Bool {
+    let live = try newCapture().run(
       [PieceRequest(role: piece.role, path: path)], cache: nil,
-      into: .memory(MemoryObjects(over: try workspace.store())))
-    return live.pieces.piece(at: path.bytes).map { $0.entry.content != piece.entry.content }
-      ?? false
+      into: .memory(MemoryObjects(over: try store())))
+    guard let there = live.pieces.piece(at: path.bytes) else { return false }
+    return there.entry.content != piece.entry.content
+      && live.pieces.followed(there)?.entry.content != piece.entry.content
   }
 }

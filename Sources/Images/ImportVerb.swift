@@ -34,6 +34,10 @@ public struct ImportedImage: Sendable {
   public let remarks: [String]
   /// What archives of trees said and was not kept: the snapshot is incomplete because of it.
   public let notes: [Snapshot.Note]
+  /// What it replaced, or would replace, that is not the image's own.
+  public let siteReplacements: [SiteReplacement]
+  /// What gives privilege in its trees.
+  public let privileged: [PrivilegedEntry]
 }
 
 /// What an import did, or would do.
@@ -66,9 +70,10 @@ extension Workspace {
 
     let locks = try prepared.map(\.image).sorted { $0.text < $1.text }.map { try lock($0, store) }
     defer { withExtendedLifetime(locks) {} }
-    for image in prepared { try preparation.checkMayReplace(image) }
+    let inspected = try prepared.map(preparation.inspect)
+    for image in inspected { try preparation.checkMayReplace(image) }
     var images: [ImportedImage] = []
-    for image in prepared {
+    for image in inspected {
       report(.foundImage(name: image.image.text))
       images.append(try apply(image, preparation.targets, request, staged, report))
     }
@@ -162,6 +167,7 @@ extension Workspace {
     var plans = try planPieces(
       from: live.capture.pieces.filter(isOurs), memory, to: pieces.all, store,
       liveNotes: live.notes, targetNotes: [], captured: live.capture)
+    let protection = try treeProtection(prepared)
     let methods = try chooseMethods(
       &plans,
       ChoiceGrounds(
@@ -177,8 +183,9 @@ extension Workspace {
     ) -> ImportedImage {
       ImportedImage(
         name: image.text, imported: committed, safety: safety, replaced: !existing.isEmpty,
-        apply: outcome, remaining: remaining, remarks: prepared.remarks + pieces.remarks,
-        notes: prepared.notes)
+        apply: outcome, remaining: remaining,
+        remarks: prepared.remarks + pieces.remarks + protection.remarks, notes: prepared.notes,
+        siteReplacements: prepared.siteReplacements, privileged: prepared.privileged)
     }
     try preflight(plans)
     if request.isDryRun { return imported(nil, nil, nil) }
@@ -200,6 +207,7 @@ extension Workspace {
         report(.keptOriginal(path: path, copy: copy))
       }
       for piece in pieces.all { report(event(piece)) }
+      try protection.closedFolder.map { try close($0, targets) }
       let placement = try place(plans, token: journal.token, staged: staged, syncs) {
         try targets.resolve($0)
       }

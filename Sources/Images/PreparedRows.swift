@@ -15,6 +15,12 @@ struct PreparedRows {
   let litefileLines: [String]
   let hasNodeLists: Bool
 
+  /// Changes of rows of kits.
+  var kitChanges: [RowChange] {
+    let schemas = [TableSchema.kit.name, TableSchema.kitrepo.name, TableSchema.kitcomponent.name]
+    return others.filter { schemas.contains($0.schema.name) }
+  }
+
   var keys: Set<RowKey> {
     Set(others.map { RowKey(table: $0.schema.name, key: $0.key) })
   }

@@ -196,6 +196,27 @@ struct ExportJSON: Encodable {
   }
 }
 
+struct SiteReplacementJSON: Encodable {
+  let name: String
+  let effect: String
+}
+
+struct PrivilegedJSON: Encodable {
+  let path: String
+  let kinds: [String]
+  let detail: String
+  let package: String?
+  let standard: Bool
+
+  init(_ entry: PrivilegedEntry) {
+    path = printable(entry.path)
+    kinds = entry.kinds.map(\.rawValue)
+    detail = entry.detail
+    package = entry.package
+    standard = entry.isStandard
+  }
+}
+
 struct ImportJSON: Encodable {
   struct Image: Encodable {
     let name: String
@@ -212,6 +233,8 @@ struct ImportJSON: Encodable {
     let report: ApplyReportJSON?
     let exact: Bool?
     let remarks: [String]
+    let siteReplacements: [SiteReplacementJSON]
+    let privileged: [PrivilegedJSON]
   }
   let dryRun: Bool
   let bundleBytes: UInt64
@@ -236,7 +259,11 @@ struct ImportJSON: Encodable {
         skipped: image.apply.skipped.map { ProblemJSON(path: printable($0.path), what: $0.why) },
         report: outcome.isDryRun ? nil : ApplyReportJSON(image.apply.report),
         exact: outcome.isDryRun ? nil : image.remaining?.isEmpty ?? true,
-        remarks: image.remarks + image.notes.map(noteText))
+        remarks: image.remarks + image.notes.map(noteText),
+        siteReplacements: image.siteReplacements.map {
+          SiteReplacementJSON(name: $0.name, effect: $0.effect.rawValue)
+        },
+        privileged: image.privileged.map { PrivilegedJSON($0) })
     }
   }
 }

@@ -1,0 +1,96 @@
+// Who can reach a tree that came from elsewhere, before any node boots it.
+//
+// A root tree holds setuid files and device nodes, which the kernel of the management node honours. The
+// folder of a new statelite image is root's alone: nodes get the tree by NFS, where the server reaches
+// it for a root that is not squashed. Nodes of other images fetch files from the folder itself, by HTTP, so
+// it stays open, and that is said.
+
+import Platform
+import Store
+import XCAT
+
+/// What an import does about it.
+struct TreeProtection {
+  /// The folder that becomes root's alone; nil where none does.
+  var closedFolder: AbsolutePath?
+  var remarks: [String] = []
+}
+
+extension Workspace {
+  func treeProtection(_ prepared: PreparedImage) throws -> TreeProtection {
+    var protection = TreeProtection()
+    guard isRoot,
+      let tree = prepared.pieces.first(where: { $0.role == ImageFiles.rootTree }),
+      let path = AbsolutePath(tree.path)
+    else { return protection }
+    let folder = path.parent
+    let open = "users of this machine can reach \(path.text), which came from elsewhere: "
+    if prepared.definition.provisioning != "statelite" {
+      if !prepared.privileged.isEmpty {
+        protection.remarks = [open + "nodes fetch files from its folder"]
+      }
+    } else if let there = try statLive(folder) {
+      if there.mode & 0o011 != 0, !prepared.privileged.isEmpty {
+        protection.remarks = [
+          open
+            + "its folder was there; 'chmod 700 \(folder.text)' keeps them out where NFS does not "
+            + "squash root"
+        ]
+      }
+    } else if let export = try squashingExport(of: folder) {
+      protection.remarks = [
+        open + "\(export) squashes root, so that nodes could not read a folder of root's alone"
+      ]
+    } else {
+      protection.closedFolder = folder
+      protection.remarks = [
+        "\(folder.text) is root's alone (mode 0700), as its tree came from elsewhere; "
+          + "'chmod 755' opens it, where NFS needs that"
+      ]
+    }
+    return protection
+  }
+
+  /// Makes the folder, or finds it where an interrupted import made it, and closes it.
+  func close(_ folder: AbsolutePath, _ targets: ImportTargets) throws {
+    let place = try targets.resolve(folder)
+    do throws(SystemError) {
+      try fileSystem.makeDirectory(at: place.directory.raw, place.name, mode: 0o700)
+    } catch {
+      if error.code != .exists { throw error }
+      let made = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+      try fileSystem.setMode(made.raw, 0o700)
+    }
+  }
+
+  /// The export of exports(5) that has a folder and squashes root; nil where none does, or where root is not
+  /// squashed for anybody.
+  private func squashingExport(of folder: AbsolutePath) throws -> String? {
+    var found: String?
+    for line in try exports() {
+      let words = line.split(separator: " ", omittingEmptySubsequences: true)
+      guard let first = words.first, let path = AbsolutePath(String(first)),
+        folder.isInside(path)
+      else { continue }
+      if words.dropFirst().contains(where: { $0.contains("no_root_squash") }) { return nil }
+      found = "the NFS export of \(path.text)"
+    }
+    return found
+  }
+
+  /// The lines of /etc/exports and /etc/exports.d, without remarks; blanks are spaces.
+  private func exports() throws -> [String] {
+    var files: [AbsolutePath] = []
+    if let main = AbsolutePath("/etc/exports") { files.append(main) }
+    if let more = AbsolutePath("/etc/exports.d") {
+      files += try fileView.list(more).filter { $0.suffix(8) == Array(".exports".utf8)[...] }
+        .map { more.appending($0) }
+    }
+    return try files.flatMap { file -> [String] in
+      guard let bytes = try fileView.read(file) else { return [] }
+      return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { line in
+        String(line.prefix { $0 != "#" }.map { $0 == "\t" ? " " : $0 })
+      }
+    }
+  }
+}

@@ -1,0 +1,187 @@
+// What an import may replace of the site's, and which privilege may come with a tree.
+
+import Foundation
+import HostileBundles
+import Images
+import Platform
+import TestSupport
+import Testing
+
+@Suite struct ImportTrustTests {
+  // MARK: Files of the site
+
+  @Test(arguments: [
+    ("/install/postscripts/tinyscript", SiteReplacement.Effect.postscript),
+    ("\(ManifestDraft.custom)/tiny.pkglist", .list),
+    ("\(ManifestDraft.custom)/tiny.postinstall", .list),
+  ])
+  func `a file of the site is replaced by --force only`(
+    path: String, effect: SiteReplacement.Effect
+  ) throws {
+    let node = try ManagementNode()
+    try node.put(path, "genuine\n")
+    let before = try node.state()
+    let draft = BundleDraft()
+    let text = refusal { try node.importing(draft) }
+    #expect(text?.contains(path) == true, "\(text ?? "imported")")
+    #expect(try node.state() == before)
+    // The plan names it, and what it reaches.
+    let planned = try node.importing(draft) {
+      $0.replaces = true
+      $0.isDryRun = true
+    }
+    #expect(planned.siteReplacements == [SiteReplacement(name: path, effect: effect)])
+    #expect(try node.state() == before)
+    let image = try node.importing(draft) { $0.replaces = true }
+    #expect(image.siteReplacements.map(\.name) == [path])
+    #expect(try String(contentsOfFile: node.path(path), encoding: .utf8) != "genuine\n")
+    // What was there comes back.
+    _ = try node.workspace.revert(try #require(image.safety).name)
+    #expect(try String(contentsOfFile: node.path(path), encoding: .utf8) == "genuine\n")
+  }
+
+  @Test func `the same file, and the image's own, are no replacement`() throws {
+    let node = try ManagementNode()
+    let first = try node.importing(BundleDraft())
+    #expect(first.siteReplacements.isEmpty && first.privileged.isEmpty)
+    // The same bundle as another image: the shared script is the same.
+    let other = try node.importing(BundleDraft()) { $0.profile = "other" }
+    #expect(other.siteReplacements.isEmpty)
+    // Once more, over itself, after its script was changed: it came with the image.
+    try node.put("/install/postscripts/tinyscript", "changed\n")
+    let again = try node.importing(BundleDraft()) { $0.replaces = true }
+    #expect(again.siteReplacements.isEmpty)
+  }
+
+  @Test func `a kit of the site is replaced by --force only, its rows and scripts as well`() throws
+  {
+    func draft(_ version: String, _ script: String) -> BundleDraft {
+      var draft = BundleDraft()
+      draft.manifest.lines = [
+        "<kit><name>k</name><kitname>k</kitname><version>\(version)</version><kitdir>/install/kits/k</kitdir></kit>",
+        "<kitcomp><name>c</name><kitcompname>c</kitcompname><kitname>k</kitname></kitcomp>",
+      ]
+      draft.manifest.osimage["kitcomponents"] = "c"
+      draft.put("k/other_files/post.sh", script)
+      return draft
+    }
+    let node = try ManagementNode()
+    try node.importing(draft("1", "#!/bin/sh\n"))
+    // The same kit with another image.
+    #expect(
+      try node.importing(draft("1", "#!/bin/sh\n")) { $0.profile = "same" }.siteReplacements.isEmpty
+    )
+    let before = try node.state()
+    for other in [draft("2", "#!/bin/sh\n"), draft("1", "#!/bin/sh\nid\n")] {
+      let text = refusal { try node.importing(other) { $0.profile = "other" } }
+      #expect(text != nil)
+      #expect(try node.state() == before)
+    }
+    let image = try node.importing(draft("2", "#!/bin/sh\nid\n")) {
+      $0.profile = "other"
+      $0.replaces = true
+    }
+    #expect(
+      Set(image.siteReplacements.map(\.effect)) == [.kit, .kitRow, .postscript],
+      "\(image.siteReplacements)")
+  }
+
+  // MARK: Privilege
+
+  /// A statelite bundle with a tree of these entries: name, mode, device.
+  private func bundle(
+    _ entries: [(name: String, mode: Int, device: (Int, Int))], owned: [String] = []
+  ) -> BundleDraft {
+    var cpio = RawCpio()
+    cpio.entry("rootimg", mode: 0o040755, links: 2)
+    var folders: Set<String> = []
+    func folder(_ path: String) {
+      guard !path.isEmpty, folders.insert(path).inserted else { return }
+      let parts = path.split(separator: "/")
+      folder(parts.dropLast().joined(separator: "/"))
+      cpio.entry("rootimg/" + path, mode: 0o040755, links: 2)
+    }
+    for (name, mode, device) in entries {
+      folder(name.split(separator: "/").dropLast().joined(separator: "/"))
+      cpio.entry(
+        "rootimg/" + name, mode: mode, mode & 0o170000 == 0o100000 ? Array("x".utf8) : [],
+        device: device)
+    }
+    if !owned.isEmpty {
+      folder("var/lib/dpkg/info")
+      cpio.entry(
+        "rootimg/var/lib/dpkg/status", mode: 0o100644,
+        Array(
+          "Package: tools\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n".utf8))
+      cpio.entry(
+        "rootimg/var/lib/dpkg/info/tools.list", mode: 0o100644,
+        Array((["/."] + owned.map { "/" + $0 }).joined(separator: "\n").utf8 + [0x0a]))
+    }
+    cpio.end()
+    return .statelite(tree: gzip(cpio.bytes))
+  }
+
+  @Test(arguments: [
+    ("dev/sda", 0o060666, (8, 0)), ("dev/mem", 0o020640, (1, 1)), ("dev/kmsg", 0o020644, (1, 11)),
+    ("etc/null", 0o060666, (1, 3)), ("rootsh", 0o104755, (0, 0)), ("usr/bin/sg", 0o102755, (0, 0)),
+    ("tmp/.x/deep/both", 0o106755, (0, 0)),
+  ])
+  func `privilege that nothing explains is refused`(
+    name: String, mode: Int, device: (Int, Int)
+  ) throws {
+    guard isRoot else { return }
+    let node = try ManagementNode()
+    let before = try node.state()
+    let draft = bundle([(name, mode, device), ("dev/null", 0o020666, (1, 3))])
+    let text = refusal { try node.importing(draft) }
+    #expect(text?.contains(name) == true, "\(text ?? "imported")")
+    #expect(try node.state() == before)
+    let image = try node.importing(draft) { $0.allowsPrivileged = true }
+    #expect(image.privileged.map(\.isExpected).count { $0 } == 1)
+    #expect(image.privileged.count == 2)
+  }
+
+  @Test func `what packages own, and devices of every system, are listed and taken`() throws {
+    guard isRoot else { return }
+    let standard = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)]
+    let entries =
+      standard.enumerated().map { ("dev/d\($0.offset)", 0o020666, $0.element) } + [
+        ("usr/bin/su", 0o104755, (0, 0)), ("usr/bin/wall", 0o102755, (0, 0)),
+        ("var/mail/lock", 0o102644, (0, 0)),
+      ]
+    let node = try ManagementNode()
+    let image = try node.importing(bundle(entries, owned: ["usr/bin/su", "usr/bin/wall"]))
+    #expect(image.privileged.count == 10, "a mark for locks gives no privilege")
+    #expect(image.privileged.allSatisfy(\.isExpected))
+    #expect(image.privileged.compactMap(\.package) == ["tools", "tools"])
+    // Beside what is owned, what only looks so.
+    let other = try ManagementNode()
+    let text = refusal {
+      try other.importing(
+        self.bundle(
+          entries + [("usr/local/bin/su", 0o104755, (0, 0))], owned: ["usr/bin/su", "usr/bin/wall"])
+      )
+    }
+    #expect(text?.contains("usr/local/bin/su") == true)
+  }
+
+  @Test(arguments: [
+    ("", "700"), ("/install *(ro,no_root_squash,no_subtree_check)\n", "700"),
+    ("/install *(ro,sync)\n", "755"), ("# /install *(ro)\n/srv *(ro)\n", "700"),
+    ("/install\t10.0.0.0/8(ro) # nodes\n", "755"),
+  ])
+  func `a stranger's tree lies where only root comes, unless NFS squashes root`(
+    exports: String, mode: String
+  ) throws {
+    guard isRoot else { return }
+    let node = try ManagementNode()
+    try node.put("/etc/exports", exports)
+    let image = try node.importing(
+      bundle([("usr/bin/su", 0o104755, (0, 0))], owned: ["usr/bin/su"]))
+    #expect(try run("stat", "-c", "%a", node.path(ManifestDraft.boot)).output == mode + "\n")
+    #expect(image.remarks.contains { $0.contains(ManifestDraft.boot) })
+    // Nothing on the way has become closed.
+    let above = ManifestDraft.boot.split(separator: "/").dropLast().joined(separator: "/")
+    #expect(try run("stat", "-c", "%a", node.path("/" + above)).output == "755\n")
+  }
+}
