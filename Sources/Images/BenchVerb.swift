@@ -146,7 +146,7 @@ private struct Bench {
     let start = monotonicSeconds()
     let made = try rendering.write(
       to: try PackedFile(
-        workspace.fileSystem, place, replacing: .anything))
+        workspace.fileSystem, place, replacing: .anything, .private))
     return (monotonicSeconds() - start, made.report.writtenBytes)
   }
 

@@ -29,6 +29,8 @@ struct ExportCollection {
   private var pieces: [AbsolutePath: Snapshot.Piece] = [:]
   private let facts: BundleFacts
   private let extraPaths: Set<AbsolutePath>
+  /// Where links of the image may lead, besides the install folder and their own.
+  private let allowed: [AbsolutePath]
   /// Of compressed trees, as of the bundle itself.
   private let cache: SegmentCache
 
@@ -46,6 +48,12 @@ struct ExportCollection {
     }
     facts = request.carriesFacts ? BundleFacts(state.facts) : BundleFacts()
     contents = ExportContents(image: state.image, definition: state.definition, files: [])
+    allowed = try request.allowed.map { text in
+      guard let path = AbsolutePath(text) else {
+        throw ImageError("--allow \(text)", "is not a clean absolute path")
+      }
+      return path
+    }
     let extras = try ExportCollection.extras(request, workspace)
     extraPaths = Set(extras.map(\.source))
     contents.extras = extras
@@ -229,7 +237,26 @@ struct ExportCollection {
       throw ImageError(
         path.text, "is a link that leads to nothing", advice: "Mend the link and export again")
     }
+    try requireExportable(target, from: path)
     return target
+  }
+
+  /// A link of the image stands for its target inside the allowed folders only: whoever may write beside
+  /// a list could have any file of root's carried to other sites.
+  private func requireExportable(
+    _ target: Snapshot.Piece, from link: AbsolutePath
+  ) throws {
+    guard let path = AbsolutePath(target.path) else { return }
+    let folders = [install, IncludeClosure.xcatRoot, link.parent] + allowed
+    let isAllowed = try folders.contains { folder in
+      let real = try workspace.realPath(folder) ?? folder
+      return path.isInside(folder) || path.isInside(real)
+    }
+    guard !isAllowed else { return }
+    throw ImageError(
+      link.text, "is a link to \(path.text), outside of \(install.text)",
+      advice: "Nothing was exported; let the attribute name that file itself, or say "
+        + "--allow \(path.parent.text)")
   }
 
   /// A tree as a compressed archive, in a nameless file: tar wants its size first.

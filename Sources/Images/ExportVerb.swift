@@ -80,14 +80,15 @@ extension Workspace {
     let manifest = try layout.manifest.render()
     try ExportCheck(layout, files).run(
       manifest: Array(manifest), install: collection.install)
-    if request.isDryRun { return outcome(destination, 0) }
+    let path = destination?.path.text
+    if request.isDryRun { return outcome(path, 0) }
     report(.writing(image: snapshot.snapshot.image))
     let written = try write(destination) { sink in
       try BundleWriter(store, progress: progress, cache: cache).write(
         folder: layout.folder, manifest: manifest, files: files.map(\.file),
         modified: snapshot.snapshot.created, to: sink)
     }
-    return outcome(written.path, written.count)
+    return outcome(path, written)
   }
 
   /// The snapshot that a reference means: of a bare name the live image, taken now where it changed.
@@ -124,73 +125,35 @@ extension Workspace {
 
   // MARK: Writing
 
+  /// - Returns: nil for standard output.
   private func destination(
     _ request: ExportRequest, _ layout: ExportLayout, _ snapshot: Snapshot
-  ) throws -> String? {
+  ) throws -> OutputPlace? {
     guard case .file(let wanted) = request.destination else { return nil }
     let name = layout.folder + ".tgz"
-    let path = absolute(wanted ?? name)
-    let isFolder =
-      try fileSystem.statIfPresent(
-        at: fileSystem.workingDirectory, Array(path.utf8), followLink: true)?.kind == .directory
-    let whole = isFolder ? absolute(path + "/" + name) : path
-    let object = "destination \(whole)"
-    try requireOutsideStore(path: absolute(whole + "/.."), object)
-    if let folder = try openNearest(absolute(whole + "/..")) {
-      let name = Array(whole.utf8).split(separator: 0x2f).last.map { Array($0) } ?? []
-      try requireOutside(
-        snapshot.requests.map(\.path), ResolvedPath(directory: folder, name: name), object)
-    }
-    return whole
+    let object = "destination \(wanted ?? name)"
+    let place = try outputPlace(wanted ?? name, named: name, object)
+    try requireOutsideStore(place.resolved.directory, object)
+    try requireOutside(snapshot.requests.map(\.path), place.resolved, object)
+    return place
   }
 
-  /// - Parameter path: nil for standard output.
+  /// - Parameter place: nil for standard output.
   private func write(
-    _ path: String?,
+    _ place: OutputPlace?,
     _ render: (@escaping (UnsafeRawBufferPointer) throws -> Void) throws -> Void
-  ) throws -> (path: String?, count: UInt64) {
-    var count: UInt64 = 0
-    let fileSystem = fileSystem
-    func renderAll(to target: BackgroundWriter.Target) throws {
+  ) throws -> UInt64 {
+    func renderAll(to target: BackgroundWriter.Target) throws -> UInt64 {
       let stream = BackgroundWriter(fileSystem, target)
       try render { try stream.write($0) }
       try stream.finish()
-      count = stream.countBytes
+      return stream.countBytes
     }
-    guard let path else {
-      try renderAll(to: .open(1))
-      return (nil, count)
-    }
-    // Written beside and renamed: a bundle is there whole, or not at all.
-    let bytes = Array(path.utf8)
-    let slash = (bytes.lastIndex(of: 0x2f) ?? -1) + 1
-    // A name that no snapshot takes for content (`Walker`).
-    let temporary: [UInt8] =
-      bytes[..<slash] + [0x2e] + bytes[slash...].prefix(200)
-      + Array(".\(randomName()).imgstore-part".utf8)
-    if let folder = try? fileSystem.openDirectory(
-      at: fileSystem.workingDirectory, parentPath(of: bytes), followLink: true)
-    {
-      PackedFile.removeLeftovers(fileSystem, folder.raw)
-    }
-    let file = try fileSystem.openFile(
-      at: fileSystem.workingDirectory, temporary, [.write, .create, .exclusive], mode: 0o644)
-    // Its lock tells others that its writer lives.
-    _ = try? fileSystem.lock(file.raw, exclusive: true, wait: false)
-    do {
-      try renderAll(to: .newFile(file))
-      try fileSystem.sync(file.raw)
-      try fileSystem.rename(
-        at: fileSystem.workingDirectory, temporary, to: fileSystem.workingDirectory, bytes,
-        exclusively: false)
-      // Until its name is on the disk, the bundle is not there.
-      let folder = try fileSystem.openDirectory(
-        at: fileSystem.workingDirectory, parentPath(of: bytes), followLink: true)
-      try fileSystem.sync(folder.raw)
-    } catch {
-      try? fileSystem.remove(at: fileSystem.workingDirectory, temporary, isDirectory: false)
-      throw error
-    }
-    return (path, count)
+    guard let place else { return try renderAll(to: .open(1)) }
+    let output = try OutputFile(
+      fileSystem, in: place.resolved.directory, named: place.resolved.name)
+    let count = try renderAll(to: .newFile(output.file))
+    try output.publish()
+    return count
   }
 }

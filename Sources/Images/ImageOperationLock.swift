@@ -35,7 +35,7 @@ final class ImageOperationLock: Sendable {
     guard let path = path(resolver, tree) else { return nil }
     // The holder removes the file before it lets go: what was opened may be nobody's by then.
     for _ in 0..<100 {
-      guard let place = try? resolver.resolve(path, create: createsFolder),
+      guard let place = try? resolver.resolve(path, create: createsFolder ? .readable : nil),
         let file = try? fileSystem.openFile(
           at: place.directory.raw, place.name, [.readWrite, .create, .noFollow], mode: 0o644)
       else { return nil }

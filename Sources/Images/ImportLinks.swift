@@ -76,11 +76,7 @@ struct ImportLinks {
       }
       if left.isEmpty { return ResolvedPath(directory: here, name: name) }
       if stat == nil, create {
-        do throws(SystemError) {
-          try fileSystem.makeDirectory(at: here.raw, name, mode: 0o755)
-        } catch {
-          if error.code != .exists { throw error }
-        }
+        try fileSystem.makeDirectoryIfAbsent(at: here.raw, name, .readable)
       }
       stack.append(try fileSystem.openDirectory(at: here.raw, name))
       names.append(name)
@@ -96,9 +92,8 @@ struct ImportLinks {
   private func check(
     _ link: AbsolutePath, _ stat: FileStat, in folder: Descriptor, _ target: [UInt8]
   ) throws {
-    let owners: Set<UInt32> = [0, geteuid()]
     let above = try fileSystem.stat(folder.raw)
-    guard owners.contains(stat.uid), owners.contains(above.uid), above.mode & 0o022 == 0 else {
+    guard isTrustedOwner(stat.uid), isTrustedOwner(above.uid), above.mode & 0o022 == 0 else {
       throw Refusal(link: link, reason: "others than root could have made it")
     }
     guard !imported.contains(where: { link.isInside($0) }),

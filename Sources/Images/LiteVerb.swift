@@ -199,7 +199,7 @@ extension Workspace {
       workspace: self, store: store,
       tree: EditedTree(top, in: TreeView(store, modified: created)), list: list, created: created,
       request: packing
-    ).write(to: PackedFile(fileSystem, place.resolved, replacing: replaced))
+    ).write(to: PackedFile(fileSystem, place.resolved, replacing: replaced, .readable))
     rememberPacked(place)
     return PackOutcome(
       snapshot: kept, isNewSnapshot: kept.number != snapshot.number, destination: place.text,

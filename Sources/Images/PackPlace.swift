@@ -23,17 +23,12 @@ extension Workspace {
     _ source: PackSource, _ request: PackRequest
   ) throws -> PackPlace {
     guard let output = request.output else { return try packPlace(request.fileName, source.folder) }
-    guard let path = AbsolutePath(absolute(output)) else {
-      throw ImageError("output \(output)", "is not a clean path")
-    }
-    let system = try PathResolver(
-      fileSystem,
-      root: fileSystem.openDirectory(at: fileSystem.workingDirectory, [0x2f], followLink: true))
-    let place = try system.resolve(path)
-    try requireOutsideStore(place.directory, "output \(output)")
+    let object = "output \(output)"
+    let place = try outputPlace(output, object)
+    try requireOutsideStore(place.resolved.directory, object)
     try requireOutside(
-      requests(source.definition, latest: nil).all.map(\.path), place, "output \(output)")
-    return PackPlace(resolved: place, text: path.text, isOwn: false)
+      requests(source.definition, latest: nil).all.map(\.path), place.resolved, object)
+    return PackPlace(resolved: place.resolved, text: place.path.text, isOwn: false)
   }
 
   /// A packed image in the image's own folder.

@@ -62,7 +62,9 @@ extension Workspace {
     if let path = source.tree { report(.packing(tree: path.text)) }
     let rendering = PackRendering(
       workspace: self, store: store, tree: tree, list: list, created: created, request: request)
-    let made = try rendering.write(to: PackedFile(fileSystem, place.resolved, replacing: replaced))
+    let made = try rendering.write(
+      to: PackedFile(
+        fileSystem, place.resolved, replacing: replaced, place.isOwn ? .readable : .private))
     if place.isOwn { rememberPacked(place) }
     let removed = request.isPackimage ? try removeOtherForms(place) : []
     withExtendedLifetime(session) {}

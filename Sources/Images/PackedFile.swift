@@ -1,54 +1,48 @@
-// The packed image's file: written beside, made durable, and put in its place by one rename.
+// The packed image's file: written where nobody sees it, made durable, and put in its place by one rename.
 //
-// 1. Whatever happens before the rename, the old file stays whole; a node that downloads it keeps it.
-// 2. A part that a killed run left is removed by the next one. It is known by its name and by its
-//    lock, which died with its writer.
+// Whatever happens before the rename, the old file stays whole; a node that downloads it keeps it.
 
 import Apply
 import Platform
 
+/// Who can read a packed image.
+enum PackedFileMode: UInt16 {
+  /// Nodes fetch it from the image's own folder without a password, as with packimage.
+  case readable = 0o644
+  /// It holds the tree's /etc/shadow and host keys.
+  case `private` = 0o600
+}
+
 /// A packed image under way.
 final class PackedFile {
-  private static let suffix = Array(".imgstore-part".utf8)
-
   private let fileSystem: any FileSystem
   private let place: ResolvedPath
-  private let temporary: [UInt8]
-  private let file: Descriptor
+  private let file: OutputFile
+  private let mode: PackedFileMode
   /// Made at the first write: a squashfs image is not written as a stream.
   private var stream: BackgroundWriter?
-  private var isPublished = false
   private let object: String
   private let replaced: ReplacedEntry
 
-  /// Begins a file that will be `place`; leftovers of others beside it go first.
+  /// Begins a file that will be `place`.
   /// - Parameter replaced: what it may replace: what was seen before the packing began.
   init(
-    _ fileSystem: any FileSystem, _ place: ResolvedPath, replacing replaced: ReplacedEntry
+    _ fileSystem: any FileSystem, _ place: ResolvedPath, replacing replaced: ReplacedEntry,
+    _ mode: PackedFileMode
   ) throws {
     self.replaced = replaced
     self.fileSystem = fileSystem
     self.place = place
+    self.mode = mode
     object = "packed image \(printable(place.name))"
-    PackedFile.removeLeftovers(fileSystem, place.directory.raw)
-    temporary =
-      [0x2e] + place.name + [0x2e] + Array(randomName().utf8) + PackedFile.suffix
-    let (directory, name) = (place.directory, temporary)
     file = try PackedFile.explaining(object) {
-      try fileSystem.openFile(
-        at: directory.raw, name, [.readWrite, .create, .exclusive], mode: 0o600)
+      try OutputFile(fileSystem, in: place.directory, named: place.name)
     }
-    _ = try? fileSystem.lock(file.raw, exclusive: true, wait: false)
-  }
-
-  deinit {
-    guard !isPublished else { return }
-    try? fileSystem.remove(at: place.directory.raw, temporary, isDirectory: false)
   }
 
   func write(_ bytes: UnsafeRawBufferPointer) throws {
     try PackedFile.explaining(object) {
-      let stream = self.stream ?? BackgroundWriter(fileSystem, .newFile(file))
+      let stream = self.stream ?? BackgroundWriter(fileSystem, .newFile(file.file))
       self.stream = stream
       try stream.write(bytes)
     }
@@ -56,24 +50,24 @@ final class PackedFile {
 
   /// Lets `body` write the file at whatever offsets it likes.
   func fill<R>(_ body: (Descriptor, any FileSystem) throws -> R) throws -> R {
-    try PackedFile.explaining(object) { try body(file, fileSystem) }
+    try PackedFile.explaining(object) { try body(file.file, fileSystem) }
   }
 
-  /// Makes the file durable and puts it in its place, readable by all.
+  /// Makes the file durable and puts it in its place.
   func publish() throws {
     try PackedFile.explaining(object) {
       try stream?.finish()
-      try fileSystem.setMode(file.raw, 0o644)
-      try fileSystem.sync(file.raw)
+      if mode != .private { try fileSystem.setMode(file.file.raw, mode.rawValue) }
+      try fileSystem.sync(file.file.raw)
       var replacement = EntryReplacement(fileSystem)
       let result = try replacement.publish(
-        at: place.directory.raw, temporary, as: place.name, replacing: replaced)
+        at: place.directory.raw, file.nameTemporarily(), as: place.name, replacing: replaced)
       guard result == .done else {
         throw ImageError(
           object, "was written by somebody else while it was being packed; that file was kept",
           advice: "Run the command again to replace it")
       }
-      isPublished = true
+      file.setPublished()
       try fileSystem.sync(place.directory.raw)
     }
   }
@@ -85,21 +79,6 @@ final class PackedFile {
       throw ImageError(
         object, "cannot be written (\(error)); the file that was there is as it was",
         advice: error.advice)
-    }
-  }
-
-  /// Removes what dead writers of packed images and bundles have left in a folder.
-  static func removeLeftovers(_ fileSystem: any FileSystem, _ directory: Int32) {
-    for name in (try? fileSystem.names(of: directory)) ?? []
-    where name.first == 0x2e && name.count > suffix.count
-      && name.suffix(suffix.count) == suffix[...]
-    {
-      guard
-        let file = try? fileSystem.openFile(
-          at: directory, name, [.read, .noFollow, .nonBlocking]),
-        (try? fileSystem.lock(file.raw, exclusive: true, wait: false)) == true
-      else { continue }
-      try? fileSystem.remove(at: directory, name, isDirectory: false)
     }
   }
 }

@@ -65,9 +65,19 @@ extension [Snapshot.Piece] {
 }
 
 extension Workspace {
+  /// The path of a folder with links resolved; nil where it is not there.
+  func realPath(_ folder: AbsolutePath) throws -> AbsolutePath? {
+    do throws(SystemError) {
+      return try resolver.locate(folder, followLast: true).path
+    } catch {
+      guard error.isAbsent else { throw error }
+      return nil
+    }
+  }
+
   /// Where a piece is, or will be: links in the folders above it are followed, the piece itself never.
   /// - Parameter create: makes missing folders.
   func locate(_ path: AbsolutePath, create: Bool = false) throws(SystemError) -> ResolvedPath {
-    try resolver.resolve(path, followLast: false, create: create)
+    try resolver.resolve(path, followLast: false, create: create ? .readable : nil)
   }
 }

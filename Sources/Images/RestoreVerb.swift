@@ -28,20 +28,18 @@ extension Workspace {
     let found =
       try reference.path.map { try findEntry($0, in: snapshot) }
       ?? rootTree(of: snapshot)
-    guard var target = AbsolutePath(absolute(destination)) else {
-      throw ImageError("destination \(destination)", "is not a clean path")
-    }
-    let system = try PathResolver(
-      fileSystem,
-      root: fileSystem.openDirectory(at: fileSystem.workingDirectory, [0x2f], followLink: true))
-    try requireOutsideStore(path: destination, "destination \(destination)")
-    var place = try system.resolve(target, create: true)
+    let object = "destination \(destination)"
+    let wanted = try outputPlace(destination, object, createsDirectories: true)
+    var place = wanted.resolved
     if let existing = try fileSystem.statIfPresent(at: place.directory.raw, place.name) {
       if found.entry.kind != .directory, existing.kind == .directory {
-        target = target.appending(AbsolutePath(found.path)?.lastComponent ?? [])
-        place = try system.resolve(target, create: true)
+        // A link of that name is replaced, or in the way: it is not followed.
+        place = try ResolvedPath(
+          directory: fileSystem.openDirectory(at: place.directory.raw, place.name),
+          name: AbsolutePath(found.path)?.lastComponent ?? [])
       }
     }
+    try requireOutsideStore(place.directory, object)
     if overwriting {
       try requireReplaceable(place, by: found.entry.kind, destination)
     } else {

@@ -52,14 +52,24 @@ public enum Interruption {
   public static func cleaningUp<R>(
     _ cleanUp: @escaping @Sendable () -> Void, _ body: () throws -> R
   ) rethrows -> R {
-    let id = state.withLock { state in
+    let id = addCleanUp(cleanUp)
+    defer { cancelCleanUp(id) }
+    return try body()
+  }
+
+  /// Has `cleanUp` run where a signal ends the process, until `cancelCleanUp`.
+  /// - Returns: what `cancelCleanUp` is given.
+  public static func addCleanUp(_ cleanUp: @escaping @Sendable () -> Void) -> Int {
+    state.withLock { state in
       state.nextID += 1
       state.cleanups[state.nextID] = cleanUp
       watch(&state)
       return state.nextID
     }
-    defer { state.withLock { $0.cleanups[id] = nil } }
-    return try body()
+  }
+
+  public static func cancelCleanUp(_ id: Int) {
+    state.withLock { $0.cleanups[id] = nil }
   }
 
   /// Runs `body`, a change that `check` can stop.

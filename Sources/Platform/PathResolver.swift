@@ -4,7 +4,11 @@
 //    here, so that no link can lead out of the root: an absolute target starts at the root again
 //    and ".." at the root stays there, as in a chroot.
 // 2. At most 40 links are followed; then the error is ELOOP.
-// 3. With `followLinks` off (for paths that a stranger chose) a link anywhere on the way is ELOOP.
+// 3. What becomes of a link is the caller's choice (`LinkPolicy`). With `refuse` (for paths that a
+//    stranger chose) a link anywhere on the way is ELOOP; with `trusted` (for files that a command makes
+//    for its user) one that another user may have made is EACCES, as the kernel's own protection of
+//    sticky directories has it (fs.protected_symlinks, proc_sys_fs(5)), which knows nothing of links
+//    that are followed here.
 
 /// Where an entry is, or would be: its directory and its name there.
 public struct ResolvedPath: Sendable {
@@ -34,6 +38,40 @@ public struct LocatedPath: Sendable {
   }
 }
 
+/// Which symbolic links a resolver follows.
+public enum LinkPolicy: Sendable {
+  case all
+  /// Those of root and of the caller, in directories where nobody else can exchange them.
+  case trusted
+  case refuse
+}
+
+/// The mode of directories that are made on the way to a file.
+public enum NewDirectoryMode: Sendable {
+  /// 0755, whatever the umask is: for directories that nodes read from, which the files in them and the
+  /// directories above protect.
+  case readable
+  /// 0777 less the umask, as mkdir(1) has it: for directories of the caller's own choice.
+  case umask
+}
+
+extension FileSystem {
+  /// Makes a directory, unless it is there.
+  public func makeDirectoryIfAbsent(
+    at directory: Int32, _ name: [UInt8], _ mode: NewDirectoryMode
+  ) throws(SystemError) {
+    do {
+      try makeDirectory(at: directory, name, mode: mode == .readable ? 0o755 : 0o777)
+    } catch {
+      if error.code == .exists { return }
+      throw error
+    }
+    guard mode == .readable else { return }
+    let made = try openDirectory(at: directory, name)
+    try setMode(made.raw, 0o755 | (try stat(made.raw).mode & 0o2000))
+  }
+}
+
 /// Resolves absolute paths below a root directory.
 public struct PathResolver: Sendable {
   public let fileSystem: any FileSystem
@@ -47,20 +85,19 @@ public struct PathResolver: Sendable {
 
   /// The directory that holds `path`, and the name there, with links resolved (also in the last
   /// component, where it exists and `followLast` is set). "/" itself is (root, ".").
-  /// - Parameter create: makes missing directories on the way, with mode 0755.
+  /// - Parameter create: with which mode missing directories on the way are made; nil where they are an error.
   public func resolve(
-    _ path: AbsolutePath, followLinks: Bool = true, followLast: Bool = true, create: Bool = false
+    _ path: AbsolutePath, links: LinkPolicy = .all, followLast: Bool = true,
+    create: NewDirectoryMode? = nil
   ) throws(SystemError) -> ResolvedPath {
-    try locate(
-      path.components, path, followLinks: followLinks, followLast: followLast, create: create
-    ).place
+    try locate(path.components, path, links: links, followLast: followLast, create: create).place
   }
 
   /// Resolves `path` but for its last component, unless that is asked for.
   public func locate(
     _ path: AbsolutePath, followLast: Bool = false
   ) throws(SystemError) -> LocatedPath {
-    try locate(path.components, path, followLinks: true, followLast: followLast, create: false)
+    try locate(path.components, path, links: .all, followLast: followLast, create: nil)
   }
 
   /// Resolves the target of a symbolic link but for the target's last component.
@@ -70,15 +107,15 @@ public struct PathResolver: Sendable {
     let parts = target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
     let base = target.first == 0x2f ? [] : link.path.parent.components
     return try locate(
-      base + parts, link.path, followLinks: true, followLast: false, create: false)
+      base + parts, link.path, links: .all, followLast: false, create: nil)
   }
 
   /// - Parameters:
   ///   - components: may hold "..".
   ///   - path: for messages.
   private func locate(
-    _ components: [[UInt8]], _ path: AbsolutePath, followLinks: Bool, followLast: Bool,
-    create: Bool
+    _ components: [[UInt8]], _ path: AbsolutePath, links: LinkPolicy, followLast: Bool,
+    create: NewDirectoryMode?
   ) throws(SystemError) -> LocatedPath {
     var stack: [Descriptor] = [root]
     var names: [[UInt8]] = []
@@ -104,8 +141,15 @@ public struct PathResolver: Sendable {
         found = nil
       }
       let kind = found?.kind
-      if kind == .symlink, !isLast || followLast {
-        guard followLinks, hops < 40 else { throw SystemError(code: .loop, "follow", path.bytes) }
+      if let found, found.kind == .symlink, !isLast || followLast {
+        guard links != .refuse, hops < 40 else {
+          throw SystemError(code: .loop, PathResolver.following, path.bytes)
+        }
+        if links == .trusted, try !isTrusted(found, in: here) {
+          throw SystemError(
+            code: .accessDenied, PathResolver.following,
+            AbsolutePath(components: names + [name]).bytes)
+        }
         hops += 1
         let target = try fileSystem.readLink(at: here.raw, name)
         if target.first == 0x2f {
@@ -121,12 +165,8 @@ public struct PathResolver: Sendable {
         return LocatedPath(
           place: ResolvedPath(directory: here, name: name), path: whole, mountedFolders: mounted)
       }
-      if kind == nil, create {
-        do {
-          try fileSystem.makeDirectory(at: here.raw, name, mode: 0o755)
-        } catch {
-          if error.code != .exists { throw error }
-        }
+      if kind == nil, let create {
+        try fileSystem.makeDirectoryIfAbsent(at: here.raw, name, create)
       }
       do {
         stack.append(try fileSystem.openDirectory(at: here.raw, name))
@@ -138,6 +178,18 @@ public struct PathResolver: Sendable {
     return LocatedPath(
       place: ResolvedPath(directory: stack[stack.count - 1], name: [0x2e]),
       path: AbsolutePath(components: names), mountedFolders: mounted)
+  }
+
+  /// The operation of errors about links that are not followed.
+  public static let following = "follow"
+
+  /// Whether nobody but root and the caller can have made a link, or can put another in its place.
+  private func isTrusted(
+    _ link: FileStat, in directory: Descriptor
+  ) throws(SystemError) -> Bool {
+    let stat = try fileSystem.stat(directory.raw)
+    return isTrustedOwner(link.uid) && isTrustedOwner(stat.uid)
+      && (!stat.isWritableByOthers || stat.mode & 0o1000 != 0)
   }
 
   /// A file system is mounted on a directory. Kernels that do not report it report another device, but

@@ -61,7 +61,7 @@ public struct IncludeClosure: Sendable {
   public private(set) var problems: [ClosureProblem] = []
   public private(set) var media: [ImageMedia] = []
 
-  static let xcatRoot = AbsolutePath(components: [Array("opt".utf8), Array("xcat".utf8)])
+  public static let xcatRoot = AbsolutePath(components: [Array("opt".utf8), Array("xcat".utf8)])
 
   /// Finds what an image needs. What cannot be found or read is a problem in the result, not an error.
   /// - Parameter installDirectory: the site's `installdir`, mostly /install.

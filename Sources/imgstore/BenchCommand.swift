@@ -83,16 +83,11 @@ struct Bench: ParsableCommand {
     request.rounds = rounds
     request.measuresPeers = peers
     // Before the minutes that it takes, not after.
-    let files = KernelFileSystem.shared
-    let chart = try plot.map {
-      try files.openFile(
-        at: files.workingDirectory, Array($0.utf8), [.write, .create, .truncate], mode: 0o644)
-    }
-    let outcome = try common.open().bench(request)
+    let workspace = try common.open()
+    let chart = try plot.map { try workspace.outputFile($0, "chart \($0)") }
+    let outcome = try workspace.bench(request)
     Terminal.finish()
-    if let chart {
-      try Array(BenchChart(outcome).svg.utf8).withUnsafeBytes { try files.write(chart.raw, $0) }
-    }
+    if let chart { try chart.publish(Array(BenchChart(outcome).svg.utf8)) }
     if json.json { return try printJSON(BenchJSON(outcome)) }
     if !common.quiet { for line in outcome.remarks { Terminal.remark(line) } }
     print(

@@ -41,6 +41,10 @@ struct Export: ParsableCommand {
   @Flag(help: "Take along what generating the image again needs.") var complete = false
   @Option(
     help: ArgumentHelp(
+      "Follow links of the image into this folder too. Repeatable.", valueName: "dir"))
+  var allow: [String] = []
+  @Option(
+    help: ArgumentHelp(
       "The same as DEST; '-' is standard output, and all else goes to standard error.",
       valueName: "file"))
   var to: String?
@@ -67,6 +71,7 @@ struct Export: ParsableCommand {
     request.extras = try extra.map { try workspace.extra($0) }
     request.postscriptsOf = postscripts
     request.isComplete = complete
+    request.allowed = allow
     request.isDryRun = dryRun
 
     let outcome: ExportOutcome
@@ -177,6 +182,9 @@ struct Import: ParsableCommand {
   var trustPlugins = false
   @Flag(help: "Take values that xCAT's commands would give to a shell as more than one word.")
   var allowUnsafeValues = false
+  @Flag(
+    help: "Take trees with device nodes, and with setuid files that no package of theirs owns.")
+  var allowPrivileged = false
   @OptionGroup var remote: RemoteOption
   @Flag(name: [.customShort("n"), .long], help: "Check everything and say what would change.")
   var dryRun = false
@@ -240,6 +248,7 @@ struct Import: ParsableCommand {
     request.allowed = allow
     request.trustsPlugins = trustPlugins
     request.allowsUnsafeValues = allowUnsafeValues
+    request.allowsPrivileged = allowPrivileged
     request.isDryRun = dryRun
     return request
   }
@@ -248,6 +257,7 @@ struct Import: ParsableCommand {
     let apply = image.apply
     if outcome.isDryRun {
       printSteps(apply)
+      printTrust(image)
       print(
         "an import of \(image.name) would \(image.replaced ? "replace it" : "define it"), take "
           + "\(count(apply.plannedSteps, "step")), write \(sizeText(apply.plannedBytes)) and "
@@ -255,12 +265,23 @@ struct Import: ParsableCommand {
       return
     }
     for piece in image.imported?.snapshot.pieces ?? [] { print("  \(printable(piece.path))") }
+    printTrust(image)
     print(
       "imported \(image.name)\(image.imported.map { " as \($0.name)" } ?? ""); "
         + secondsText(outcome.seconds))
     if let undo = workspace.undo(image) {
       print("what was there before is kept as \(undo): 'imgstore revert \(undo)' undoes the import")
     }
+  }
+}
+
+/// What an import replaces of the site's, and what gives privilege in its trees.
+private func printTrust(_ image: ImportedImage) {
+  for item in image.siteReplacements { print("replace \(item.name) (\(item.effect.text))") }
+  for entry in image.privileged {
+    let owner = entry.package.map { "package \($0)" }
+    let origin = owner ?? (entry.isStandard ? "as on every system" : "of no package")
+    print("privileged  \(printable(entry.path)) (\(entry.detail); \(origin))")
   }
 }
 

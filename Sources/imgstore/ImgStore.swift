@@ -48,7 +48,8 @@ struct ImgStore: ParsableCommand {
 
   static func main() {
     prepareProcess()
-    umask(0o022)
+    // Whatever the caller's umask takes from others, what a command makes it can use itself.
+    umask(umask(0) & 0o077)
     let words = programArguments()
     let name = XCATName(program: words.first ?? "")
     // Trees may be nested two thousand deep, and what walks them recurses.

@@ -40,7 +40,8 @@ import Testing
     let root = try files.openDirectory(at: files.workingDirectory, Array(folder.path("root").utf8))
     let resolver = PathResolver(files, root: root)
     func place(_ text: String, follow: Bool = true) throws -> (UInt64, String) {
-      let place = try resolver.resolve(try #require(AbsolutePath(text)), followLinks: follow)
+      let place = try resolver.resolve(
+        try #require(AbsolutePath(text)), links: follow ? .all : .refuse)
       return (
         try files.stat(place.directory.raw).inode, String(decoding: place.name, as: UTF8.self)
       )

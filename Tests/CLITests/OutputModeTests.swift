@@ -1,0 +1,273 @@
+// What others can read of what commands make, whatever the caller's umask and whosever folder it goes
+// into: a table of modes. The image is one that the real xCAT made; the commands run as root.
+
+import Foundation
+import Platform
+import TestSupport
+import Testing
+
+/// A management node below a folder.
+private struct OutputSite {
+  static let image = "rhels8.5.0-x86_64-netboot-compute"
+  let folder: TemporaryFolder
+  var install: String { folder.path("root/install") }
+
+  init() throws {
+    folder = try TemporaryFolder()
+    try shell(
+      """
+      cd "$1"; mkdir root; cd root; tar xzpf "$2"; mkdir etc; mv etc-xcat etc/xcat
+      mkdir "$1/own" "$1/foreign" "$1/sticky"; chmod 755 "$1" "$1/own" "$1/foreign"
+      chown 65534:65534 "$1/foreign"; chmod 1777 "$1/sticky"
+      """, folder.path, fixture("xcat/mn.tgz"))
+  }
+
+  var environment: [String: String] {
+    ["IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root")]
+  }
+
+  /// Runs the program under a umask.
+  func imgstore(umask: String, _ words: String...) throws -> ToolResult {
+    try run(
+      "sh", arguments: ["-c", "umask \"$0\"; exec \"$@\"", umask, binary] + words,
+      environment: environment)
+  }
+
+  func imgstore(_ words: String...) throws -> ToolResult {
+    try run(binary, arguments: words, environment: environment)
+  }
+
+  /// "MODE UID" of a path, and of all below it, without doublets.
+  func modes(_ path: String, _ kind: String) throws -> [String] {
+    try run("find", path, "-type", kind, "-printf", "%m %U\n").output
+      .split(separator: "\n").map(String.init).reduce(into: []) {
+        if !$0.contains($1) { $0.append($1) }
+      }.sorted()
+  }
+}
+
+@Suite(.serialized) struct OutputModeTests {
+  @Test(arguments: ["022", "027", "077", "777"])
+  func `the table of modes`(umask: String) throws {
+    guard isRoot else { return }
+    let site = try OutputSite()
+    let less = (Int(umask, radix: 8) ?? 0) & 0o077
+    func mode(_ wanted: Int) -> [String] { [String(wanted & ~less, radix: 8) + " 0"] }
+    let image = OutputSite.image
+    let imported = try site.imgstore(
+      umask: umask, "import", fixture("xcat/exported/stateless.tgz"), "-f", "fresh")
+    #expect(imported.status == 0, "\(imported.errors)")
+    // Nodes read these, and what is in them has modes of its own.
+    let fresh = site.install + "/netboot/rhels8.5.0/x86_64/fresh"
+    #expect(try run("stat", "-c", "%a %u", fresh).output == "755 0\n")
+    #expect(try site.imgstore(umask: umask, "snapshot", image).status == 0)
+    #expect(try site.imgstore(umask: umask, "pack", image).status == 0)
+    let packed = site.install + "/netboot/rhels8.5.0/x86_64/compute/rootimg.cpio.gz"
+    #expect(try site.modes(packed, "f") == ["644 0"], "nodes fetch it without a password")
+
+    for place in ["own", "foreign", "sticky"] {
+      let folder = site.folder.path(place)
+      let before = try run("stat", "-c", "%a %u", folder).output
+      for words in [
+        ["export", image, "\(folder)/b.tgz"], ["export", image, "\(folder)/c.tgz", "--complete"],
+        ["pack", image, "--output", "\(folder)/p.cpio.gz"],
+      ] {
+        let made = try run(
+          "sh", arguments: ["-c", "umask \"$0\"; exec \"$@\"", umask, binary] + words,
+          environment: site.environment)
+        #expect(made.status == 0 || made.status == 3, "\(words): \(made.errors)")
+        let file = words.first { $0.hasPrefix(folder) } ?? ""
+        #expect(try site.modes(file, "f") == ["600 0"], "\(words)")
+      }
+      // On the way: as mkdir(1) makes them. The entry itself: as the snapshot has it.
+      let extracted = try site.imgstore(
+        umask: umask, "extract", "\(image):etc/passwd", "\(folder)/made/also/passwd")
+      #expect(extracted.status == 0, "\(extracted.errors)")
+      #expect(try site.modes("\(folder)/made", "d") == mode(0o777))
+      #expect(try site.modes("\(folder)/made", "f") == ["644 0"])
+      let chart = try site.imgstore(
+        umask: umask, "bench", image, "--rounds", "1", "--no-peers", "--form", "cpio.gz", "--work", folder,
+        "--plot", "\(folder)/chart.svg")
+      #expect(chart.status == 0, "\(chart.errors)")
+      #expect(try site.modes("\(folder)/chart.svg", "f") == mode(0o666))
+      let names = try run("ls", "-A", folder).output.split(separator: "\n").map(String.init)
+      #expect(
+        names == ["b.tgz", "c.tgz", "chart.svg", "made", "p.cpio.gz"], "nothing is left over")
+      #expect(try run("stat", "-c", "%a %u", folder).output == before)
+    }
+    // Changes that write journals, caches, parts and tables.
+    try shell(
+      "echo x >\"$1/rootimg/etc/hostname\"", site.install + "/netboot/rhels8.5.0/x86_64/compute")
+    #expect(try site.imgstore(umask: umask, "revert", "\(image)@1").status == 0)
+    #expect(try site.imgstore(umask: umask, "undo", image).status == 0)
+    #expect(try site.imgstore(umask: umask, "copy", image, "copied").status == 0)
+    #expect(try site.imgstore(umask: umask, "verify").status == 0)
+    #expect(try site.imgstore(umask: umask, "gc").status == 0)
+    #expect(try site.modes(site.folder.path("store"), "f") == ["600 0"])
+    #expect(try site.modes(site.folder.path("store"), "d") == ["700 0"])
+  }
+
+  @Test(arguments: [SIGTERM, SIGKILL])
+  func `a bundle that was interrupted leaves nothing`(signal: Int32) throws {
+    let site = try OutputSite()
+    let image = OutputSite.image
+    let kernel = site.install + "/netboot/rhels8.5.0/x86_64/compute/kernel"
+    try shell("head -c 60M /dev/urandom >\"$1\"", kernel)
+    #expect(try site.imgstore("snapshot", image).status == 0)
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    // The tests' own children may have signals blocked.
+    process.arguments = [
+      "python3", "-c",
+      "import os, signal, sys; signal.pthread_sigmask(signal.SIG_SETMASK, []); os.execv(sys.argv[1], sys.argv[1:])",
+      binary, "export", image, site.folder.path("own/o.tgz"),
+    ]
+    process.environment = site.environment
+    process.standardOutput = FileHandle.nullDevice
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    // Until it writes: it has a file of that folder open, or (without such files) a part lies there.
+    let files = "/proc/\(process.processIdentifier)/fd"
+    var isWriting = false
+    for _ in 0..<3000 where !isWriting && process.isRunning {
+      isWriting = try run("sh", "-c", "ls -l \(files) | grep -q '/own/'").didSucceed
+      usleep(3000)
+    }
+    kill(process.processIdentifier, signal)
+    process.waitUntilExit()
+    #expect(isWriting && process.terminationReason == .uncaughtSignal)
+    #expect(try run("ls", "-A", site.folder.path("own")).output == "")
+  }
+
+  // MARK: Links that others made
+
+  /// Every way to name an output, as arguments: with a link at its last component or on the way.
+  private static func outputs(_ image: String, _ link: String) -> [[String]] {
+    [
+      ["export", image, link], ["export", image, "\(link)/x.tgz"],
+      ["pack", image, "--output", link], ["pack", image, "--output", "\(link)/x.gz"],
+      ["extract", "\(image)@1:etc/passwd", link, "--force"],
+      ["extract", "\(image)@1:etc/passwd", "\(link)/passwd", "--force"],
+      ["extract", "\(image)@1:etc", link, "--force"], ["extract", "\(image)@1:etc", link],
+      ["restore", "\(image)@1", link], ["restore", "\(image)@1", "\(link)/out"],
+      ["bench", image, "--rounds", "1", "--no-peers", "--form", "cpio.gz", "--plot", link],
+    ]
+  }
+
+  @Test func `a link that another user may have made is not followed`() throws {
+    guard isRoot else { return }
+    let site = try OutputSite()
+    let image = OutputSite.image
+    #expect(try site.imgstore("snapshot", image).status == 0)
+    try shell(
+      """
+      cd "$1"; echo ORIG >victim; mkdir etcx empty; echo keep >etcx/hosts
+      setpriv --reuid=65534 --regid=65534 --clear-groups sh -c '
+        for place in sticky foreign; do
+          ln -s ../victim $place/file; ln -s ../etcx $place/folder; ln -s ../empty $place/empty
+          ln -s ../missing $place/missing
+        done'
+      """, site.folder.path)
+    func state() throws -> String {
+      try run(
+        "sh", "-c",
+        "cd \"\(site.folder.path)\"; cat victim etcx/hosts; ls -A etcx empty; ls -Ad missing* ; ls -lAn sticky foreign | grep -v total"
+      ).output
+    }
+    let before = try state()
+    for place in ["sticky", "foreign"] {
+      for name in ["file", "folder", "empty", "missing"] {
+        for words in OutputModeTests.outputs(image, site.folder.path("\(place)/\(name)")) {
+          let made = try run(binary, arguments: words, environment: site.environment)
+          #expect(made.status == 1, "\(words): \(made.output)\(made.errors)")
+        }
+      }
+    }
+    #expect(try state() == before)
+  }
+
+  @Test func `links of root's, and plain files, are outputs as ever`() throws {
+    guard isRoot else { return }
+    let site = try OutputSite()
+    let image = OutputSite.image
+    #expect(try site.imgstore("snapshot", image).status == 0)
+    try shell(
+      "cd \"$1\"; mkdir own/real; ln -s real own/link; ln -s own sticky/mine", site.folder.path)
+    let passwd = "\(image)@1:etc/passwd"
+    #expect(try site.imgstore("extract", passwd, site.folder.path("own/link/a")).status == 0)
+    #expect(try run("ls", "-A", site.folder.path("own/real")).output == "a\n")
+    // The sticky folder is root's: a link of root's in it can be exchanged by nobody else.
+    try shell("cd \"$1\"; rm sticky/mine; ln -s ../own/real sticky/mine", site.folder.path)
+    #expect(try site.imgstore("extract", passwd, site.folder.path("sticky/mine/b")).status == 0)
+    #expect(try run("ls", "-A", site.folder.path("own/real")).output == "a\nb\n")
+    // In a folder of somebody else's nothing is followed, whoever made it.
+    try shell("cd \"$1\"; ln -s ../own/real foreign/mine", site.folder.path)
+    #expect(try site.imgstore("extract", passwd, site.folder.path("foreign/mine/c")).status == 1)
+    #expect(try site.imgstore("extract", passwd, site.folder.path("foreign/c")).status == 0)
+  }
+
+  // MARK: Whose store
+
+  @Test func `a store that others own or can write is refused`() throws {
+    guard isRoot else { return }
+    let site = try OutputSite()
+    let image = OutputSite.image
+    let store = site.folder.path("store")
+    let victim = site.folder.path("victim")
+    try shell(
+      """
+      mkdir "$1"; echo precious >"$2"; ln -s "$2" "$1/format.new"; chown -hR 65534 "$1"
+      """, store, victim)
+    #expect(try site.imgstore("snapshot", image).status == 1)
+    #expect(try run("cat", victim).output == "precious\n")
+    #expect(try run("ls", "-A", store).output == "format.new\n")
+    // Root's, with a link that was left in it.
+    try shell("chown root \"$1\"", store)
+    #expect(try site.imgstore("snapshot", image).status == 0)
+    #expect(try run("cat", victim).output == "precious\n")
+
+    for change in ["chmod 777 .", "chmod 1777 .", "chown :100 .; chmod 770 .", "chown 65534 ."]
+      + ["packs", "refs", "tags", "pins", "journal", "tmp", "locks", "cache", "doomed"]
+      .map({ "chown 65534 \($0)" }) + ["chmod 777 refs"]
+    {
+      try shell("cd \"$1\"; \(change)", store)
+      for words in [["log", image], ["snapshot", image], ["gc"], ["verify"]] {
+        let refused = try run(binary, arguments: words, environment: site.environment)
+        #expect(refused.status == 1 && refused.output == "", "\(change): \(words)")
+      }
+      #expect(try site.imgstore("log", image, "--trust-store").status == 0, "\(change)")
+      let trusting = site.environment.merging(["IMGSTORE_TRUST_STORE": "1"]) { $1 }
+      #expect(try run(binary, arguments: ["log", image], environment: trusting).status == 0)
+      // The way that the message names.
+      try shell("chown -hR 0:0 \"$1\"; chmod -R go-w \"$1\"; chmod 700 \"$1\"", store)
+      #expect(try site.imgstore("log", image).status == 0, "\(change)")
+    }
+    // A group of root's own is nobody else.
+    try shell("chmod 770 \"$1\"", store)
+    #expect(try site.imgstore("log", image).status == 0)
+  }
+
+  // MARK: Links among the image's files
+
+  @Test func `a list that is a link is exported from the allowed folders only`() throws {
+    let site = try OutputSite()
+    let image = OutputSite.image
+    let list = "/install/custom/netboot/rh/compute.pkglist"
+    try shell(
+      """
+      cd "$1"; mkdir -p secret install/shared; echo 'root:HASH' >secret/shadow; echo bash >install/shared/list
+      rm -f ".$2"; mkdir -p "$(dirname ".$2")"; ln -s /secret/shadow ".$2"
+      """, site.folder.path("root"), list)
+    let bundle = site.folder.path("own/b.tgz")
+    #expect(try site.imgstore("export", image, bundle).status == 1)
+    #expect(try run("ls", "-A", site.folder.path("own")).output == "")
+    #expect(try site.imgstore("export", image, bundle, "--allow", "/secret").status == 0)
+    for target in ["/install/shared/list", "list.real"] {
+      try shell(
+        """
+        cd "$1"; rm ".$2"; ln -s "$3" ".$2"; echo vim >"$(dirname ".$2")/list.real"
+        """, site.folder.path("root"), list, target)
+      #expect(try site.imgstore("export", image, bundle).status == 0, "\(target)")
+    }
+  }
+}
