@@ -32,6 +32,11 @@ public struct SiteReplacement: Sendable, Equatable {
   /// A path, or a table with a row's key.
   public let name: String
   public let effect: Effect
+
+  public init(name: String, effect: Effect) {
+    self.name = name
+    self.effect = effect
+  }
 }
 
 /// Finds them, and changes nothing.
