@@ -118,7 +118,8 @@ public struct RawCpio: Sendable {
   /// - Parameter mode: type and permission bits, as in `st_mode`.
   public mutating func entry(
     _ name: String, mode: Int, _ data: [UInt8] = [], links: Int = 1, claimedSize: Int? = nil,
-    claimedNameSize: Int? = nil, inode: Int? = nil, uid: Int = 0
+    claimedNameSize: Int? = nil, inode: Int? = nil, uid: Int = 0,
+    device: (major: Int, minor: Int) = (0, 0)
   ) {
     func hex(_ value: Int) -> [UInt8] {
       let digits = String(value, radix: 16, uppercase: true)
@@ -126,9 +127,8 @@ public struct RawCpio: Sendable {
     }
     bytes += Array("070701".utf8)
     for value in [
-      inode ?? self.inode, mode, uid, 0, links, 1_700_000_000, claimedSize ?? data.count, 0, 0, 0,
-      0,
-      claimedNameSize ?? name.utf8.count + 1, 0,
+      inode ?? self.inode, mode, uid, 0, links, 1_700_000_000, claimedSize ?? data.count, 0, 0,
+      device.major, device.minor, claimedNameSize ?? name.utf8.count + 1, 0,
     ] { bytes += hex(value) }
     bytes += Array(name.utf8) + [0]
     pad()

@@ -78,7 +78,8 @@ public indirect enum ValueGrammar: Sendable, Equatable {
       return ValueGrammar.faultOfWords(value, mayBeOptions: false)
     case .assignment:
       guard let equals = value.firstIndex(of: UInt8(ascii: "=")), equals > value.startIndex,
-        value[..<equals].allSatisfy(ValueGrammar.isIdentifier)
+        value[..<equals].allSatisfy(ValueGrammar.isIdentifier),
+        !(0x30...0x39).contains(value.first ?? 0)
       else { return "is not NAME=VALUE" }
       let text = value[(equals + 1)...]
       return text.isEmpty ? nil : ValueGrammar.faultOfWord(text, mayBeOption: true)
