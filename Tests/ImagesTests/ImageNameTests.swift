@@ -15,7 +15,7 @@ import XCAT
     "compute\u{200b}", "com\u{200d}pute", "\u{feff}compute", "compute\u{e0061}", "comp\u{ad}ute",
     "compute\u{202e}", "compute\u{2066}x", "compute\u{301}", "c\u{43e}mpute", "\u{441}ompute",
     "ｃompute",
-    "compute\u{a0}", "com pute", "compute\u{3164}", "compute\u{2800}", "compute\u{fe0f}",
+    "comp\u{a0}ute", "com pute", "compute\u{3164}", "compute\u{2800}", "compute\u{fe0f}",
     "compute\u{34f}",
     "computé", "compute\u{37e}", "com\u{2215}pute", "compute\u{ff0e}x", "compute,x", "a=b", "a*",
     "~root", "$x",
