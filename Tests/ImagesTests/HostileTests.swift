@@ -129,7 +129,7 @@ import Testing
     #expect(text.utf8.count < 6000, "a message of \(text.utf8.count) bytes")
   }
 
-  @Test(.timeLimit(.minutes(2)), arguments: OddBundle.all)
+  @Test(.timeLimit(.minutes(10)), arguments: OddBundle.all)
   func `an odd bundle imports as the good one does`(_ odd: OddBundle) throws {
     let site = try Site()
     let outcome = try site.workspace.importing(try site.write(odd.make()))
@@ -147,7 +147,7 @@ import Testing
   }
 
   /// Wherever the caller runs: the session's threads have stacks for it.
-  @Test(.timeLimit(.minutes(2))) func `a tree of 1,900 levels is read from a small stack`() throws {
+  @Test(.timeLimit(.minutes(10))) func `a tree of 1,900 levels is read from a small stack`() throws {
     let folder = try TemporaryFolder()
     let store = try ObjectStore(
       KernelFileSystem.shared, path: Array(folder.path("store").utf8), create: true,
@@ -179,7 +179,7 @@ import Testing
   }
 
   /// As the command does it, whose own stack is this large (ImgStore.swift).
-  @Test(.timeLimit(.minutes(2))) func `a tree of 1,900 levels is placed`() throws {
+  @Test(.timeLimit(.minutes(10))) func `a tree of 1,900 levels is placed`() throws {
     let site = try Site()
     let request = ImportRequest(try site.write(HostileBundle.deepTree(levels: 1900)))
     let found = Monitor<Result<Bool, any Error>?>(nil)

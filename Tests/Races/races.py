@@ -386,6 +386,7 @@ def main():
     parser.add_argument("--binary", default=os.environ.get("IMGSTORE_BINARY", ".build-static/release/imgstore"))
     parser.add_argument("--keep", action="store_true", help="keep the folder")
     options = parser.parse_args()
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     if os.geteuid() != 0:
         raise Skipped("they need root, who acts, and a user, who races him")
     binary = os.path.abspath(options.binary)
