@@ -9,7 +9,7 @@ DURABILITY =
 RELEASE  = --scratch-path .build-static -c release -Xswiftc -static-executable -Xlinker -s
 BINARY   = .build-static/release/imgstore
 
-.PHONY: help deps build release test release-test boot-test test-damage test-powercut test-faults fuzz lint format demo bench man completions install clean
+.PHONY: help deps build release test release-test boot-test test-damage test-powercut test-faults test-races fuzz lint format demo bench man completions install clean
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##' Makefile | sed 's/: .*##/\t/' | expand -t 14
@@ -37,6 +37,9 @@ test-damage: release  ## damages a store in 5,000 ways; COUNT=n, SEED=n (see doc
 
 test-powercut: release  ## cuts the power in 10,000 ways, on a model; COUNT=n, SEED=n (see docs/guarantees.md)
 	@python3 Tests/Durability/powercut.py --binary $(BINARY) --count $(or $(COUNT),10000) --seed $(or $(SEED),20261128) $(DURABILITY)
+
+test-races: release  ## a local user races root's commands, 500 rounds each; ROUNDS=n (see docs/guarantees.md)
+	@python3 Tests/Races/races.py --binary $(BINARY) --rounds $(or $(ROUNDS),500); status=$$?; [ $$status = 77 ] || exit $$status
 
 test-faults: release  ## lets 1,000 system calls fail; COUNT=n, SEED=n (see docs/guarantees.md)
 	@python3 Tests/Durability/faults.py --binary $(BINARY) --count $(or $(COUNT),1000) --seed $(or $(SEED),20261128)

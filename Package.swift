@@ -27,7 +27,10 @@ let package = Package(
     // What `Tests/Fuzz`, a package of its own, feeds with noise, and where it gets its seeds.
     .library(
       name: "FuzzedRooms",
-      targets: ["Archive", "Codec", "Ingest", "Store", "Platform", "XCAT", "HostileBundles"]),
+      targets: [
+        "Archive", "Codec", "Ingest", "Store", "Apply", "Packages", "Platform", "XCAT",
+        "HostileBundles",
+      ]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")

@@ -12,12 +12,13 @@ swift build --package-path Tests/Fuzz --scratch-path "$work/build" -c release --
   -Xswiftc -sanitize=fuzzer,address -Xswiftc -use-ld=lld \
   --disable-sandbox
 fuzz="$work/build/release/fuzz"
-[ $# -gt 0 ] && parsers=("$@") || parsers=(tar cpio gzip bundle reader manifest litefile csv stanza pattern)
+[ $# -gt 0 ] && parsers=("$@") || mapfile -t parsers < <("$fuzz" 2>&1 | sed -n 's/^parsers: //p' | tr ' ' '\n')
 
 mkdir -p "$work/found"
 # The reader's store.
 TMPDIR=$(mktemp -d)
 export TMPDIR
+export LSAN_OPTIONS=suppressions=$PWD/Tests/Fuzz/leaks.txt:print_suppressions=0
 trap 'rm -rf "$TMPDIR"' EXIT
 for parser in "${parsers[@]}"; do
   seeds="$work/seeds/$parser" corpus="$work/corpus/$parser"
@@ -28,6 +29,8 @@ for parser in "${parsers[@]}"; do
     gzip | bundle) cp Tests/Fixtures/xcat/stateless*.tgz "$seeds" ;;
     reader | tar) for f in Tests/Fixtures/xcat/stateless*.tgz; do gzip -dc "$f" >"$seeds/$(basename "$f" .tgz).tar"; done ;;
     manifest) for f in Tests/Fixtures/xcat/stateless*.tgz; do tar xzOf "$f" --wildcards '*/manifest.xml' >"$seeds/$(basename "$f").xml"; done ;;
+    packages) for f in /var/lib/dpkg/status; do if [ -e "$f" ]; then { printf 0; head -c 60000 "$f"; } >"$seeds/status"; fi; done ;;
+    value) awk -F '\t' -v folder="$seeds" 'NR % 5 == 2 { printf "%s", $3 > (folder "/value-" NR); close(folder "/value-" NR) }' Tests/Fixtures/xcat/values.tsv ;;
     litefile) for f in Tests/Fixtures/xcat/*statelite*.tgz; do tar xzOf "$f" --wildcards '*/litefile.csv' >"$seeds/$(basename "$f").csv"; done ;;
   esac
   echo "== $parser: $each seconds from $(ls "$seeds" | wc -l) seeds"

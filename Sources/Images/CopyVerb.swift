@@ -47,6 +47,7 @@ extension Workspace {
   public func copy(_ request: CopyRequest) throws -> CopyOutcome {
     let start = monotonicSeconds()
     let image = try ImageName(request.name)
+    try image.requirePlain()
     let source = try snapshotOrLive(
       Reference(request.reference), message: "for copy", command: "copy")
     let store = try store()

@@ -41,8 +41,13 @@ struct ExportCheck {
   static func remarks(
     _ manifest: Manifest, contentBytes: UInt64, sizeBytes: UInt64
   ) -> [String] {
-    let unsafe = manifest.unsafeValues.map {
+    var unsafe = manifest.unsafeValues.map {
       "\($0.text): an import takes it with --allow-unsafe-values only"
+    }
+    if let name = try? ImageName(manifest.imageName), !name.isPlain {
+      unsafe.append(
+        "the name '\(printable(name.bytes))' is none for a new image: an import elsewhere needs --name"
+      )
     }
     guard !ExpansionLimit.standard.allows(plain: contentBytes, compressed: sizeBytes) else {
       return unsafe

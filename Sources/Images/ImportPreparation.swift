@@ -104,6 +104,8 @@ struct ImportPreparation {
       renamed.linuximage["imagename"] = name
     }
     let image = try ImageName(renamed.imageName)
+    try workspace.requirePlain(image, tables)
+    try refuseForeignRepositories(renamed)
     let layout = try BundleLayout(
       reading: manifest, renamed: renamed, installDirectory: targets.install,
       isFolder: bundled.isFolder)

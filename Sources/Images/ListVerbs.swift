@@ -33,6 +33,7 @@ extension Workspace {
     defer { withExtendedLifetime(lock) {} }
     let tables = try tables()
     let old = try tables.definition(of: image.text)
+    try requirePlain(image, tables)
     guard old != nil || !assignments.isEmpty else {
       throw ImageError(
         "image \(image)", "is not defined",

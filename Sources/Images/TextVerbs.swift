@@ -60,6 +60,7 @@ extension Workspace {
         advice: "Give other objects to xCAT's mkdef -z")
     }
     return try withLocks(on: objects.map(\.name)) { tables in
+      for object in objects { try requirePlain(ImageName(object.name), tables) }
       var changes: [RowChange] = []
       for object in objects {
         var definition =
@@ -118,10 +119,20 @@ extension Workspace {
         keepsOtherColumns: true)
     }
     return try withLocks(on: names) { tables in
+      for name in names { try requirePlain(ImageName(name), tables) }
       tellUnsafe(changes)
       tellLost(try tables.apply(changes))
       return changes.count
     }
+  }
+
+  /// An image that the tables or the store have keeps its name, whatever it is; a new one gets a plain one.
+  func requirePlain(_ image: ImageName, _ tables: any TableDoor) throws {
+    if image.isPlain { return }
+    guard try tables.definition(of: image.text) == nil,
+      try store(create: true).refs.numbers(of: image).isEmpty
+    else { return }
+    try image.requirePlain()
   }
 
   /// Locks images in the order of their names, so that two of us never wait for each other.

@@ -64,7 +64,9 @@ public struct Pipeline: Sendable {
     _ stage: Stage, _ directory: Int32, _ input: Int32, _ output: Int32,
     _ environment: [String: String]
   ) -> Int32 {
-    let variables = environment.map { Array("\($0.key)=\($0.value)".utf8) }
+    let variables = ChildProcess.environment(for: .tool, of: environment).map {
+      Array("\($0.key)=\($0.value)".utf8)
+    }
     let arguments = [stage.program] + stage.arguments.map { Array($0.utf8) }
     return ChildProcess.withCStrings(arguments) { argv in
       ChildProcess.withCStrings(variables) { envp in

@@ -1,7 +1,8 @@
 // File names for people and for JSON: a spelling in printable UTF-8 that gives the bytes back.
 //
-// 1. Valid UTF-8 without backslashes and control characters (nor such as break a line or turn the
-//    direction of writing) is spelled as it is.
+// 1. Valid UTF-8 without backslashes, control characters (nor such as break a line or turn the
+//    direction of writing), and characters that show nothing is spelled as it is: two names that differ look
+//    different.
 // 2. A backslash is `\\`; newline and tab are `\n`, `\t`; any other byte is `\xHH`.
 // 3. `bytes(fromPrintable: printable(b)) == b` for all b.
 
@@ -23,7 +24,7 @@ public func printable(_ bytes: some Sequence<UInt8>) -> String {
       let length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1
       if length > 1, rest.count >= length,
         let scalar = String(validating: rest.prefix(length), as: UTF8.self)?.unicodeScalars.first,
-        !scalar.steersText
+        !scalar.steersText, !scalar.showsNothing
       {
         text.unicodeScalars.append(scalar)
         rest.removeFirst(length)
@@ -79,6 +80,14 @@ extension StringProtocol {
 }
 
 extension Unicode.Scalar {
+  /// A blank other than the usual one, or nothing at all: format characters, tags, fillers, selectors of variants.
+  fileprivate var showsNothing: Bool {
+    switch properties.generalCategory {
+    case .format, .spaceSeparator, .surrogate, .unassigned: value >= 0x80
+    default: properties.isDefaultIgnorableCodePoint || value == 0x2800
+    }
+  }
+
   fileprivate var steersText: Bool {
     if value < 0x80 { return value < 0x20 || value == 0x7f }
     switch properties.generalCategory {

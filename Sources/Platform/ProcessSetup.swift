@@ -8,10 +8,12 @@ import Glibc
 /// 1. Closed standard streams are opened, so that no file of the store gets one of their numbers.
 /// 2. A file that reaches the size limit (ulimit -f) is an error (EFBIG), not a signal.
 /// 3. As many files can be open as the system allows.
+/// 4. No program that is started inherits a file that was open before.
 public func prepareProcess() {
   clinux_fill_standard_streams()
   clinux_ignore_signal(SIGXFSZ)
   raiseFileLimit()
+  clinux_close_on_exec(3)
 }
 
 /// Checks that entries can be reached through their descriptors (/proc/self/fd): extended attributes and

@@ -8,18 +8,20 @@
 import Codec
 
 /// A decoded ref.
-struct RefRecord {
-  let id: Digest
-  let snapshot: Snapshot
+public struct RefRecord: Sendable {
+  public let id: Digest
+  public let snapshot: Snapshot
   /// Nil in version 1.
-  let number: Int?
+  public let number: Int?
 
   static let magic = Array("IMGREF".utf8)
   private static let end: UInt8 = 0x0a
   /// More than a record has besides its snapshot.
   static let maxFrameBytes = 1024
 
-  static func encode(_ snapshot: [UInt8], _ id: Digest, _ image: ImageName, _ number: Int)
+  /// Returns the bytes of a ref.
+  /// - Parameter snapshot: encoded; `id` is its SHA-256.
+  public static func encode(_ snapshot: [UInt8], _ id: Digest, _ image: ImageName, _ number: Int)
     -> [UInt8]
   {
     var writer = ByteWriter()
@@ -34,7 +36,9 @@ struct RefRecord {
     return writer.bytes
   }
 
-  static func decode(_ bytes: [UInt8]) throws(CodecError) -> RefRecord {
+  /// Reads the bytes of a ref, of either version.
+  /// - Throws: `corrupt` for anything else.
+  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> RefRecord {
     let (body, image, number) = try withReader(bytes) {
       (reader: inout ByteReader) throws(CodecError) -> ([UInt8], String?, Int?) in
       guard try reader.raw(min(magic.count, reader.remaining)) == magic else {

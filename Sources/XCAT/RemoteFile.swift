@@ -23,6 +23,12 @@ public struct RemoteFile: Sendable, Equatable {
         "remote path '\(path)'", "holds what a shell on \(host) might act on",
         advice: "Use letters, digits and '/._-+=,@%:~' there, and rename the file at its place")
     }
+    // scp takes "scp://…" for a URI, whose host is another one.
+    guard !(path.hasPrefix("//") && ["scp", "ssh", "sftp"].contains(host.lowercased())) else {
+      throw XCATError(
+        "remote file '\(host):\(path)'", "reads as a URI",
+        advice: "Let the path begin with one '/', or name the host with its user or domain")
+    }
     self.host = host
     self.path = path
   }

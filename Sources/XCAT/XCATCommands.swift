@@ -18,7 +18,8 @@ struct XCATCommands: Sendable {
     _ name: String, _ arguments: [String], input: String = ""
   ) throws -> ChildResult {
     try ChildProcess.run(
-      try path(of: name), arguments, environment: environment, input: Array(input.utf8))
+      try path(of: name), arguments,
+      environment: ChildProcess.environment(for: .xcat, of: environment), input: Array(input.utf8))
   }
 
   /// Runs a command that must succeed.

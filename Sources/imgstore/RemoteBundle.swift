@@ -52,7 +52,8 @@ enum RemoteBundle {
     let cause: String
     do throws(SystemError) {
       let result = try ChildProcess.run(
-        Array(scp().utf8), ["-B", from, to], environment: ProcessInfo.processInfo.environment)
+        Array(scp().utf8), ["-B", "--", from, to],
+        environment: ChildProcess.environment(for: .ssh, of: processEnvironment()))
       if result.status == 0 { return }
       for line in result.errors.split(separator: 0x0a) {
         Terminal.say(String(decoding: line, as: UTF8.self))

@@ -24,12 +24,18 @@ private final class Node: Sendable {
       fi
       cat >bin/scp <<'END'
       #!/bin/bash
-      where() { case "$1" in /*) echo "$1";; *) echo "$SCP_FOLDER/remote/${1#*:}";; esac; }
-      printf '[%s]' "$@" >>"$SCP_FOLDER/scp.log"; echo >>"$SCP_FOLDER/scp.log"
+      folder=${0%/bin/scp}
+      where() { case "$1" in /*) echo "$1";; *) echo "$folder/remote/${1#*:}";; esac; }
+      printf '[%s]' "$@" >>"$folder/scp.log"; echo >>"$folder/scp.log"
+      # What it can reach: variables, and descriptors other than its own of this script.
+      env >>"$folder/scp.env"; for f in 3 4 5 6 7 8 9; do
+        if { true >&$f; } 2>/dev/null || { true <&$f; } 2>/dev/null; then echo "$f" >>"$folder/scp.files"; fi
+      done
+      while [ "$1" != -- ]; do shift; done
       case "$2" in /*) ours=$2;; *) ours=$3;; esac
-      echo "${ours%/*/*} $(stat -c %a "${ours%/*}")" >>"$SCP_FOLDER/scp.where"
-      if [ -n "$SCP_SLEEP" ]; then exec sleep "$SCP_SLEEP"; fi
-      if [ -n "$SCP_STATUS" ]; then echo "lost connection" >&2; exit "$SCP_STATUS"; fi
+      echo "${ours%/*/*} $(stat -c %a "${ours%/*}")" >>"$folder/scp.where"
+      if [ -e "$folder/scp.sleep" ]; then exec sleep 60; fi
+      if [ -e "$folder/scp.fail" ]; then echo "lost connection" >&2; exit 7; fi
       cp "$(where "$2")" "$(where "$3")"
       END
       chmod 755 bin/scp
@@ -39,7 +45,6 @@ private final class Node: Sendable {
   var environment: [String: String] {
     [
       "IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root"), "TZ": "UTC",
-      "SCP_FOLDER": folder.path,
       "PATH": "\(folder.path("bin")):" + (ProcessInfo.processInfo.environment["PATH"] ?? ""),
     ]
   }
@@ -300,14 +305,15 @@ private func isWarnings(_ errors: String) -> Bool {
       ])
     #expect(try node.files("here") == "" && node.files("root/tmpdir") == "")
 
-    // Each time three words: -B, and what is copied where; in a folder that only we can enter.
+    // Each time four words: -B, --, and what is copied where; in a folder that only we can enter.
     let log = lines(try node.text("scp.log"))
     let own = "\\[\(node.folder.path)/root/tmpdir/img(ex|im)port\\.[^]]*\\]"
     for (line, pattern) in zip(
       log,
       [
-        "\\[-B\\]\(own)\\[root@mn2:images/b.tgz\\]", "\\[-B\\]\(own)\\[mn2:\(Node.image).tgz\\]",
-        "\\[-B\\]\\[root@mn2:images/b.tgz\\]\(own)",
+        "\\[-B\\]\\[--\\]\(own)\\[root@mn2:images/b.tgz\\]",
+        "\\[-B\\]\\[--\\]\(own)\\[mn2:\(Node.image).tgz\\]",
+        "\\[-B\\]\\[--\\]\\[root@mn2:images/b.tgz\\]\(own)",
       ])
     {
       #expect(
@@ -318,22 +324,64 @@ private func isWarnings(_ errors: String) -> Bool {
       Set(lines(try node.text("scp.where"))) == ["\(node.folder.path)/root/tmpdir 700"])
   }
 
+  @Test func `scp gets neither the caller's secrets nor his open files`() throws {
+    let node = try Node()
+    let sent = try run(
+      "bash",
+      arguments: [
+        "-c", "cd \"$0\" && exec imgexport \"$1\" b.tgz -R mn2 7</etc/hostname 9>/dev/null",
+        node.here,
+        Node.image,
+      ],
+      environment: node.environment.merging([
+        "AWS_SECRET_ACCESS_KEY": "s3cret", "SSH_AUTH_SOCK": "/nowhere/agent",
+        "BASH_ENV": "/nowhere",
+        "LD_PRELOAD": "", "LC_ALL": "C.UTF-8",
+      ]) { $1 })
+    #expect(sent.status == 0, "\(sent.errors)")
+    let variables = lines(try node.text("scp.env"))
+    #expect(variables.contains("SSH_AUTH_SOCK=/nowhere/agent"))
+    #expect(variables.contains("LC_ALL=C.UTF-8"))
+    for name in ["AWS_SECRET_ACCESS_KEY", "BASH_ENV", "LD_PRELOAD", "IMGSTORE_STORE"] {
+      #expect(!variables.contains { $0.hasPrefix(name + "=") }, "\(name)")
+    }
+    #expect(!FileManager.default.fileExists(atPath: node.folder.path("scp.files")))
+  }
+
+  @Test(arguments: [
+    "-oProxyCommand=touch", "root@-oProxyCommand=x", "ssh://mn2", "scp://mn2/x", "[::1", "a b",
+    "mn2;id", "",
+    "user@host@mn2", "mn2:22",
+  ])
+  func `a host that is none reaches no scp`(_ host: String) throws {
+    let node = try Node()
+    for words in [["imgexport", Node.image, "b.tgz"], ["imgimport", "b.tgz"]] {
+      let result = try run(
+        "bash",
+        arguments: ["-c", "cd \"$0\" && exec \"$@\"", node.here] + words + ["-R", host],
+        environment: node.environment)
+      #expect(result.status != 0, "\(words) \(host)")
+    }
+    #expect(!FileManager.default.fileExists(atPath: node.folder.path("scp.log")))
+  }
+
   @Test func `a transfer that fails is an error, and no copy stays behind`() throws {
     let node = try Node()
-    let failing = ["SCP_STATUS": "7"]
-    let sent = try node.call("imgexport", Node.image, "b.tgz", "-R", "mn2", with: failing)
+    try shell("touch \"$1/scp.fail\"", node.folder.path)
+    let sent = try node.call("imgexport", Node.image, "b.tgz", "-R", "mn2")
     #expect(sent.status == 1 && !sent.output.contains("Done!"))
     #expect(
       sent.errors.contains(
         "lost connection\nError: Unable to copy the image bundle b.tgz to the remote host "
           + "(Maybe passwordless ssh was not setup?)\n"), "\(sent.errors)")
-    let got = try node.call("imgimport", "b.tgz", "-R", "mn2", with: failing)
+    let got = try node.call("imgimport", "b.tgz", "-R", "mn2")
     #expect(got.status == 1 && !got.output.contains("Unbundling"))
     #expect(
       got.errors.contains(
         "Error: Unable to copy the image bundle b.tgz from the remote host "
           + "(Maybe passwordless ssh was not setup?)\n"), "\(got.errors)")
     // Ended by a signal while scp runs.
+    try shell("mv \"$1/scp.fail\" \"$1/scp.sleep\"", node.folder.path)
     for signal in ["TERM", "INT", "HUP"] {
       let script = """
         cd "$0"; python3 -c '
@@ -344,7 +392,7 @@ private func isWarnings(_ errors: String) -> Bool {
             signal.signal(getattr(signal, "SIG" + name), signal.SIG_DFL)
         p = subprocess.Popen(sys.argv[2:], start_new_session=True)
         for _ in range(2000):
-            if os.path.exists(os.environ["SCP_FOLDER"] + "/scp.where"): break
+            if os.path.exists("../scp.where"): break
             time.sleep(0.01)
         p.send_signal(getattr(signal, "SIG" + sys.argv[1]))
         p.wait(); print(p.returncode); sys.stdout.flush(); os.killpg(p.pid, signal.SIGKILL)
@@ -356,7 +404,7 @@ private func isWarnings(_ errors: String) -> Bool {
         arguments: [
           "-c", script, node.here, signal, "imgexport", Node.image, "b.tgz", "-R", "mn2",
         ],
-        environment: node.environment.merging(["SCP_SLEEP": "60"]) { $1 })
+        environment: node.environment)
       let number = ["TERM": 15, "INT": 2, "HUP": 1][signal] ?? 0
       #expect(lines(result.output).last == "-\(number)", "\(result.errors)")
       #expect(try node.files("here") == "", "\(signal)")

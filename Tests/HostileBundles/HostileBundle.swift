@@ -1,13 +1,12 @@
-// The corpus of bundles that must be refused, as data: docs/guarantees.md, "what a hostile bundle
+// The corpus of hostile bundles, as data: docs/guarantees.md, "what a hostile bundle
 // cannot do". A family a file. `Tests/ImagesTests/HostileTests.swift` imports each, and
 // `scripts/fuzz.sh` begins from them.
 
-/// A bundle that must be refused.
+/// A bundle that must be refused, or imported without its harm.
 public struct HostileBundle: Sendable, CustomStringConvertible {
   /// What is wrong with it.
   public let name: String
-  /// Each must stand in the refusal's explanation.
-  public let words: [String]
+  public let outcome: HostileOutcome
   /// What it is imported with.
   public var nodes: String?
   public var trustsPlugins = false
@@ -15,9 +14,7 @@ public struct HostileBundle: Sendable, CustomStringConvertible {
   public let make: @Sendable () -> [UInt8]
 
   init(_ name: String, _ words: String..., make: @escaping @Sendable () -> [UInt8]) {
-    self.name = name
-    self.words = words
-    self.make = make
+    self.init(name, outcome: .refused(words), make: make)
   }
 
   /// Members added to the good bundle.
@@ -50,18 +47,29 @@ public struct HostileBundle: Sendable, CustomStringConvertible {
   }
 
   init(_ name: String, words: [String], make: @escaping @Sendable () -> [UInt8]) {
+    self.init(name, outcome: .refused(words), make: make)
+  }
+
+  init(_ name: String, outcome: HostileOutcome, make: @escaping @Sendable () -> [UInt8]) {
     self.name = name
-    self.words = words
+    self.outcome = outcome
     self.make = make
   }
+
+  /// Whether it is refused.
+  public var isRefused: Bool { if case .refused = outcome { true } else { false } }
 
   public var description: String { name }
 
   public static let all =
     [
       names, kinds, doubles, places, texts, documents, sizes, bombs, truncations, incomplete, trees,
-      closures, links, hardLinks, folders, kits, lists, several, streams,
+      closures, links, hardLinks, folders, kits, lists, several, streams, privileges, values,
+      confusable, unasked, twins, foreign,
     ].flatMap { $0 }
+
+  public static let refused = all.filter(\.isRefused)
+  public static let imported = all.filter { !$0.isRefused }
 }
 
 /// A bundle that looks odd and must import as the good one does.
@@ -138,7 +146,8 @@ extension HostileBundle {
   public static var small: [[UInt8]] {
     [
       names, kinds, doubles, places, texts, documents, truncations, incomplete, trees, closures,
-      links, hardLinks, folders, kits, lists, several,
+      links, hardLinks, folders, kits, lists, several, privileges, values, confusable, unasked,
+      twins, foreign,
     ].flatMap { $0 }.filter { !$0.name.contains("GiB") }.map { $0.make() }
       .filter { $0.count <= 64 << 10 }
   }

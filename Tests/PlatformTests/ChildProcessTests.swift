@@ -65,4 +65,33 @@ import Testing
       try ChildProcess.run(bytes("/bin/true"), ["a\0b"], environment: [:])
     }
   }
+
+  @Test func `a program gets no descriptor but its three`() throws {
+    // Two that an exec would keep.
+    let files = try (0..<2).map { _ in try #require(fopen("/etc/passwd", "r")) }
+    defer { for file in files { fclose(file) } }
+    let result = try ChildProcess.run(
+      bytes("/bin/sh"), ["-c", "for f in /proc/self/fd/*; do echo ${f##*/}; done"], environment: [:]
+    )
+    let open = Set(String(decoding: result.output, as: UTF8.self).split(separator: "\n"))
+    // A shell opens the folder that it lists.
+    #expect(open.isSuperset(of: ["0", "1", "2"]) && open.count <= 4, "\(open)")
+  }
+
+  @Test func `a program is told what it works by, and no secrets`() {
+    let all = [
+      "PATH": "/bin", "HOME": "/root", "LC_ALL": "C", "LANG": "C", "TZ": "UTC",
+      "XCATROOT": "/opt/xcat",
+      "PERL5LIB": "/x", "SSH_AUTH_SOCK": "/s", "AWS_SECRET_ACCESS_KEY": "x", "LD_PRELOAD": "x",
+      "BASH_ENV": "x", "IMGSTORE_STORE": "/st", "GITHUB_TOKEN": "x", "TAPE": "/dev/null",
+      "GZIP": "-1",
+    ]
+    let usual: Set = ["PATH", "HOME", "LC_ALL", "LANG", "TZ"]
+    for (audience, more) in [
+      (ChildProcess.Audience.tool, Set<String>()), (.ssh, ["SSH_AUTH_SOCK"]),
+      (.xcat, ["XCATROOT", "PERL5LIB"]),
+    ] {
+      #expect(Set(ChildProcess.environment(for: audience, of: all).keys) == usual.union(more))
+    }
+  }
 }

@@ -20,6 +20,22 @@ import Testing
     #expect(Set(names.map { Array(printable($0).utf8) }).count == Set(names).count)
   }
 
+  @Test func `characters that show nothing are spelled out`() {
+    for scalar: Unicode.Scalar in [
+      "\u{200b}", "\u{200d}", "\u{feff}", "\u{ad}", "\u{e0061}", "\u{34f}", "\u{3164}", "\u{fe0f}",
+      "\u{2800}",
+      "\u{a0}", "\u{3000}", "\u{202e}", "\u{2066}",
+    ] {
+      let name = "a\(scalar)b"
+      let text = printable(name.utf8)
+      #expect(!text.unicodeScalars.contains(scalar) && text.hasPrefix("a\\x"), "\(text)")
+      #expect(bytes(fromPrintable: text) == Array(name.utf8))
+    }
+    for name in ["grün", "naïve", "日本", "a b", "Ωμέγα"] {
+      #expect(printable(name.utf8) == name)
+    }
+  }
+
   @Test func `absolute paths are parsed once`() {
     #expect(AbsolutePath("/a//b/./c/")?.text == "/a/b/c")
     #expect(AbsolutePath("/")?.text == "/")

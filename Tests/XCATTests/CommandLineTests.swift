@@ -143,7 +143,8 @@ import XCAT
     }
     for host in [
       "", "-oProxyCommand=x", "root@-v", "a b", "a;b", "a@b@c", "mn:x", "@mn", "a@", "[::1", "$(x)",
-      "mn\n", "a/b",
+      "mn\n", "a/b", "ssh://mn", "-l", "root@-oX", "root@[::1]x", "[]", "root@", "mn\u{200b}",
+      "m\u{43e}n",
     ] {
       #expect(throws: XCATError.self, "\(host)") { try RemoteFile(host: host, path: "x") }
     }
@@ -152,5 +153,11 @@ import XCAT
     ] {
       #expect(throws: XCATError.self, "\(path)") { try RemoteFile(host: "mn", path: path) }
     }
+    // "scp://host/path" is a URI to scp; another host's path may begin with slashes.
+    for host in ["scp", "SCP", "ssh", "sftp"] {
+      #expect(throws: XCATError.self) { try RemoteFile(host: host, path: "//evil:22/x") }
+    }
+    #expect(try RemoteFile(host: "mn", path: "//x").text == "mn://x")
+    #expect(try RemoteFile(host: "scp", path: "/x").text == "scp:/x")
   }
 }

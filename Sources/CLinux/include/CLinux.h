@@ -45,6 +45,8 @@ int64_t clinux_pwrite(int fd, const void *from, size_t n, int64_t offset);
 int clinux_fsync(int fd);
 int clinux_syncfs(int fd);
 int clinux_set_direct(int fd, int is_on);
+// Marks open files from this number on: programs that are started do not get them.
+void clinux_close_on_exec(int first);
 int clinux_sync_start(int fd, int64_t offset, int64_t n);
 int clinux_write_back(int fd, int64_t offset, int64_t n);
 int clinux_ftruncate(int fd, int64_t size);

@@ -2,12 +2,18 @@
 // that its commands make of the values.
 
 extension TableSchema {
-  /// The grammar of a column's values; words for a column that is not known here.
-  public func grammar(of column: String) -> ValueGrammar {
-    TableSchema.grammars[name]?[column] ?? TableSchema.common[column] ?? .words
+  /// Returns the grammar of a column's values: the narrowest one, a word, where the column is not known here.
+  public func grammar(of column: String) -> ValueGrammar { ownGrammar(of: column) ?? .word }
+
+  /// Returns the grammar of a column; nil where nothing is said about it.
+  public func ownGrammar(of column: String) -> ValueGrammar? {
+    TableSchema.grammars[name]?[column] ?? TableSchema.common[column]
   }
 
-  private static let scripts = ValueGrammar.list(.script(.word))
+  /// Scripts below the folder of postscripts, with arguments.
+  private static let scripts = ValueGrammar.list(.script(.relativePath))
+  /// Files of a kit: rmkit removes `/install/postscripts/$file`, word by word.
+  private static let kitFiles = ValueGrammar.list(.name)
   /// Local folders, and mirrors of Ubuntu's with their suites.
   private static let packageFolders = ValueGrammar.list(.either(.path, .mirror))
 
@@ -29,8 +35,8 @@ extension TableSchema {
       "pkglist": .list(.path), "pkgdir": packageFolders, "otherpkglist": .list(.path),
       "otherpkgdir": packageFolders, "exlist": .list(.path),
       "postinstall": .list(.script(.path)), "rootimgdir": .path, "kerneldir": .path,
-      "nodebootif": .word, "otherifce": .list(.word), "netdrivers": .list(.word),
-      "kernelver": .word, "krpmver": .word, "permission": .mode, "dump": .word,
+      "nodebootif": .name, "otherifce": .list(.name), "netdrivers": .list(.relativePath),
+      "kernelver": .name, "krpmver": .name, "permission": .mode, "dump": .word,
       "crashkernelsize": .word,
       "partitionfile": .list(.prefixed(["s:", "d:", "c:"], .path)),
       "driverupdatesrc": .list(.prefixed(["dud:", "rpm:"], .path)),
@@ -39,8 +45,8 @@ extension TableSchema {
       "image": .name, "file": .path, "options": .oneOf(LiteOptions.valid),
     ],
     "kit": [
-      "kitname": .name, "basename": .name, "version": .word, "release": .word, "ostype": .word,
-      "isinternal": .word, "kitdeployparams": .words, "kitdir": .path,
+      "kitname": .name, "basename": .name, "version": .name, "release": .name, "ostype": .name,
+      "isinternal": .name, "kitdeployparams": .name, "kitdir": .path,
     ],
     "kitrepo": [
       "kitreponame": .name, "kitname": .name, "osbasename": .name, "osmajorversion": .comparison,
@@ -49,9 +55,9 @@ extension TableSchema {
     ],
     "kitcomponent": [
       "kitcompname": .name, "kitname": .name, "kitreponame": .name, "basename": .name,
-      "version": .word, "release": .word, "serverroles": .list(.name), "kitpkgdeps": .comparison,
-      "prerequisite": .comparison, "driverpacks": .list(.word), "kitcompdeps": .comparison,
-      "postbootscripts": scripts, "genimage_postinstall": scripts, "exlist": .word,
+      "version": .name, "release": .name, "serverroles": .list(.name), "kitpkgdeps": .comparison,
+      "prerequisite": .list(.name), "driverpacks": .list(.name), "kitcompdeps": .comparison,
+      "postbootscripts": kitFiles, "genimage_postinstall": kitFiles, "exlist": .name,
     ],
     "postscripts": ["node": .name, "postscripts": scripts, "postbootscripts": scripts],
   ]

@@ -16,13 +16,17 @@ public indirect enum ValueGrammar: Sendable, Equatable {
   case word
   /// An absolute path.
   case path
-  /// A URL, and after it words: a mirror of Ubuntu's, with its suite and components.
+  /// A path below a folder that the reader knows: it is not absolute, and no part of it is "..".
+  case relativePath
+  /// A URL of http or https, and after it words: a mirror of Ubuntu's, with its suite and components. xCAT takes
+  /// any other text for a local folder.
   case mirror
   /// NAME=VALUE.
   case assignment
   /// Digits of a file mode.
   case mode
-  /// A package or a version, and what compares them: "kernel >= 5.14".
+  /// Packages or versions, and what compares them, with commas between: "kernel >= 5.14, tar", ">=8". What stands
+  /// behind a "<" or ">" begins with a digit, for a shell makes a file of it.
   case comparison
   /// One of these texts.
   case oneOf([String])
@@ -62,14 +66,20 @@ public indirect enum ValueGrammar: Sendable, Equatable {
       }
       return ValueGrammar.faultOfWord(value)
     case .path: return ValueGrammar.faultOfPath(value)
+    case .relativePath:
+      guard value.first != ValueGrammar.slash, !ValueGrammar.leadsUp(value) else {
+        return "is not a clean relative path"
+      }
+      return ValueGrammar.faultOfWord(value)
     case .mirror:
-      guard let scheme = value.firstIndex(of: UInt8(ascii: ":")),
-        value[scheme...].starts(with: Array("://".utf8))
-      else { return "is neither a clean absolute path nor a URL" }
+      guard ["http://", "https://"].contains(where: { value.starts(with: Array($0.utf8)) }) else {
+        return "is neither a clean absolute path nor a URL of http or https"
+      }
       return ValueGrammar.faultOfWords(value, mayBeOptions: false)
     case .assignment:
       guard let equals = value.firstIndex(of: UInt8(ascii: "=")), equals > value.startIndex,
-        value[..<equals].allSatisfy(ValueGrammar.isIdentifier)
+        value[..<equals].allSatisfy(ValueGrammar.isIdentifier),
+        !(0x30...0x39).contains(value.first ?? 0)
       else { return "is not NAME=VALUE" }
       let text = value[(equals + 1)...]
       return text.isEmpty ? nil : ValueGrammar.faultOfWord(text, mayBeOption: true)
@@ -77,8 +87,10 @@ public indirect enum ValueGrammar: Sendable, Equatable {
       return value.count <= 4 && value.allSatisfy { (0x30...0x37).contains($0) }
         ? nil : "is no file mode in octal digits"
     case .comparison:
-      let comparing = value.map { Array("<>".utf8).contains($0) ? UInt8(ascii: "=") : $0 }
-      return ValueGrammar.faultOfWords(comparing[...], mayBeOptions: false)
+      for item in value.split(separator: ValueGrammar.comma) {
+        if let fault = ValueGrammar.faultOfComparison(item) { return fault }
+      }
+      return nil
     case .oneOf(let texts):
       return texts.contains { value.elementsEqual($0.utf8) }
         ? nil : "is none of " + texts.joined(separator: "; ")
@@ -138,10 +150,28 @@ public indirect enum ValueGrammar: Sendable, Equatable {
     return nil
   }
 
+  private static func faultOfComparison(_ text: ArraySlice<UInt8>) -> String? {
+    let operators = Set("<>=".utf8)
+    let words = text.drop { $0 == blank }
+    let package = words.prefix { $0 != blank && !operators.contains($0) }
+    let rest = words[package.endIndex...].drop { $0 == blank }
+    let comparing = rest.prefix { operators.contains($0) }
+    let version = rest[comparing.endIndex...].drop { $0 == blank }
+    if comparing.isEmpty, !version.isEmpty { return "holds a blank" }
+    for word in [package, version] {
+      if let fault = ValueGrammar.name.fault(word) { return fault }
+    }
+    guard comparing.isEmpty || comparing.count <= 2 && (0x30...0x39).contains(version.first ?? 0)
+    else { return "compares with what is no version" }
+    return nil
+  }
+
   private static func faultOfPath(_ path: ArraySlice<UInt8>) -> String? {
-    guard path.first == slash,
-      !path.split(separator: slash).contains(where: { $0.elementsEqual([0x2e, 0x2e]) })
-    else { return "is no clean absolute path" }
+    guard path.first == slash, !leadsUp(path) else { return "is no clean absolute path" }
     return faultOfWord(path)
+  }
+
+  private static func leadsUp(_ path: ArraySlice<UInt8>) -> Bool {
+    path.split(separator: slash).contains { $0.elementsEqual([0x2e, 0x2e]) }
   }
 }

@@ -51,6 +51,17 @@ enum Parser: String, CaseIterable {
   case stanza
   case pattern
   case plan
+  case value
+  case manifestvalue
+  case excludes
+  case synclist
+  case closure
+  case name
+  case terminal
+  case ref
+  case journal
+  case mounts
+  case packages
 
   /// A function of C's, which captures nothing.
   var target: cfuzzer_target {
@@ -64,6 +75,17 @@ enum Parser: String, CaseIterable {
     case .stanza: { data, size in run(fuzzStanza, data, size) }
     case .pattern: { data, size in run(fuzzPattern, data, size) }
     case .plan: { data, size in run(fuzzPlan, data, size) }
+    case .value: { data, size in run(fuzzValue, data, size) }
+    case .manifestvalue: { data, size in run(fuzzManifestValue, data, size) }
+    case .excludes: { data, size in run(fuzzExcludes, data, size) }
+    case .synclist: { data, size in run(fuzzSynclist, data, size) }
+    case .closure: { data, size in run(fuzzClosure, data, size) }
+    case .name: { data, size in run(fuzzName, data, size) }
+    case .terminal: { data, size in run(fuzzTerminal, data, size) }
+    case .ref: { data, size in run(fuzzRef, data, size) }
+    case .journal: { data, size in run(fuzzJournal, data, size) }
+    case .mounts: { data, size in run(fuzzMounts, data, size) }
+    case .packages: { data, size in run(fuzzPackages, data, size) }
     case .bundle: { data, size in run(fuzzBundle, data, size) }
     case .manifest: { data, size in run(fuzzManifest, data, size) }
     }

@@ -181,7 +181,10 @@ extension Parser {
     case .cpio: return HostileBundle.archives.flatMap { [$0, plain($0) ?? []] }
     case .reader: return bundles.compactMap { plain($0) } + HostileBundle.plainTrees
     case .litefile, .csv, .stanza, .pattern: return TextSeeds.of(self)
+    case .value, .manifestvalue, .excludes, .synclist, .closure, .name, .terminal, .mounts:
+      return GrammarSeeds.of(self)
     case .plan: return PlanSeeds.all()
+    case .ref, .journal, .packages: return RecordSeeds.of(self)
     case .tar: return bundles.compactMap { plain($0) }
     case .gzip:
       return bundles + [

@@ -1,0 +1,29 @@
+// A local user races root's commands (Tests/Races): a few rounds of each race. `make test-races` is the long run.
+
+import Foundation
+import Platform
+import TestSupport
+import Testing
+
+@Suite(.serialized) struct RaceTests {
+  private func race(_ name: String, rounds: Int = 20) throws {
+    let result = try run(
+      "python3",
+      arguments: [
+        packageRoot + "/Tests/Races/races.py", "--race", name, "--rounds", "\(rounds)", "--binary",
+        binary,
+      ])
+    // 77: it cannot be run here, and has said why.
+    if result.status == 77 {
+      print(result.output)
+      return
+    }
+    #expect(result.status == 0, "\(result.output)\(result.errors)")
+    #expect(result.output.contains("\(name): \(rounds) rounds"))
+  }
+
+  @Test(arguments: ["setuid", "give"])
+  func `no race gives a user root's rights, or root's file`(_ name: String) throws {
+    try race(name)
+  }
+}
