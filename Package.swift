@@ -27,7 +27,9 @@ let package = Package(
     // What `Tests/Fuzz`, a package of its own, feeds with noise, and where it gets its seeds.
     .library(
       name: "FuzzedRooms",
-      targets: ["Archive", "Codec", "Ingest", "Store", "Platform", "XCAT", "HostileBundles"]),
+      targets: [
+        "Archive", "Codec", "Ingest", "Store", "Platform", "XCAT", "Signatures", "HostileBundles",
+      ]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -53,6 +55,7 @@ let package = Package(
     room("Platform", ["CLinux"]),
     room(
       "Codec", ["CZlib", "CZstd", "CZstdExperimental", "CLzma", "CDeflate", "CBzip2", "CCrypto"]),
+    room("Signatures", ["Codec", "Platform", "CCrypto"]),
     room("SQLite", ["CSQLite"]),
     room("Archive", ["Codec"]),
     room("Packages", ["Codec", "Platform", "SQLite"]),
@@ -65,12 +68,13 @@ let package = Package(
       "Images",
       [
         "XCAT", "Ingest", "Render", "Apply", "Store", "Packages", "Archive", "Codec", "Platform",
-        "CCrypt", "CRE2", "CPCRE2",
+        "Signatures", "CCrypt", "CRE2", "CPCRE2",
       ]),
     .executableTarget(
       name: "imgstore",
       dependencies: [
         "Images", "Apply", "Ingest", "Render", "Store", "Packages", "Codec", "Platform", "XCAT",
+        "Signatures",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -86,6 +90,7 @@ let package = Package(
       swiftSettings: strict),
     roomTests("Platform", ["Platform"]),
     roomTests("Codec", ["Codec"]),
+    roomTests("Signatures", ["Signatures", "Codec", "Platform"]),
     roomTests("Archive", ["Archive", "Codec"]),
     roomTests(
       "Trees", ["Render", "Ingest", "Archive", "Store", "Codec", "Platform", "HostileBundles"]),
@@ -97,7 +102,7 @@ let package = Package(
       "Images",
       [
         "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Store", "Archive", "Codec",
-        "Platform",
+        "Platform", "Signatures",
         "HostileBundles",
       ]),
     roomTests("CLI", ["Platform", "Codec", "HostileBundles", "XCAT", "killat"]),

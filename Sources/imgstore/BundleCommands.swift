@@ -39,6 +39,8 @@ struct Export: ParsableCommand {
       "Take the names of this node's postscripts and postbootscripts along.", valueName: "node"))
   var postscripts: String?
   @Flag(help: "Take along what generating the image again needs.") var complete = false
+  @Flag(help: "Sign the whole bundle ('imgstore help sign').") var sign = false
+  @OptionGroup var key: KeyOption
   @Option(
     help: ArgumentHelp(
       "The same as DEST; '-' is standard output, and all else goes to standard error.",
@@ -51,6 +53,9 @@ struct Export: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
+    if key.key != nil, !sign {
+      throw ValidationError("--key says what --sign signs with: give both.")
+    }
     if dest != nil, to != nil { throw ValidationError("DEST and --to say the same: give one.") }
     if let place, place.isEmpty { throw ValidationError("The destination is empty.") }
     if place == "-", remote.remoteHost != nil {
@@ -67,6 +72,7 @@ struct Export: ParsableCommand {
     request.extras = try extra.map { try workspace.extra($0) }
     request.postscriptsOf = postscripts
     request.isComplete = complete
+    request.signingKey = sign ? try workspace.signingKey(key.key) : nil
     request.isDryRun = dryRun
 
     let outcome: ExportOutcome
@@ -177,6 +183,9 @@ struct Import: ParsableCommand {
   var trustPlugins = false
   @Flag(help: "Take values that xCAT's commands would give to a shell as more than one word.")
   var allowUnsafeValues = false
+  @Flag(help: "Refuse what no trusted key has signed, before anything is changed.")
+  var requireSignature = false
+  @OptionGroup var trusted: TrustedKeysOption
   @OptionGroup var remote: RemoteOption
   @Flag(name: [.customShort("n"), .long], help: "Check everything and say what would change.")
   var dryRun = false
@@ -218,6 +227,7 @@ struct Import: ParsableCommand {
       try printJSON(ImportJSON(outcome) { workspace.undo($0) })
     } else {
       for image in outcome.images { describe(image, workspace, outcome) }
+      for origin in outcome.origins { print(text(of: origin)) }
     }
     if !common.quiet {
       for remark in outcome.images.flatMap(\.remarks) { Terminal.remark(remark) }
@@ -240,8 +250,18 @@ struct Import: ParsableCommand {
     request.allowed = allow
     request.trustsPlugins = trustPlugins
     request.allowsUnsafeValues = allowUnsafeValues
+    request.requiresSignature = requireSignature
+    request.trustedKeys = trusted.trustedKeys
     request.isDryRun = dryRun
     return request
+  }
+
+  private func text(of origin: OriginSignature) -> String {
+    let key = origin.keyName.map { "\($0) (\(origin.key.shortHex))" } ?? origin.key.shortHex
+    let subject = "\(printable(origin.subject.utf8)) of \(printable(origin.host.utf8))"
+    return origin.isVerified
+      ? "signed by \(key) as \(subject)"
+      : "carries a signature by \(key) as \(subject): not checked without --require-signature"
   }
 
   private func describe(_ image: ImportedImage, _ workspace: Workspace, _ outcome: ImportOutcome) {
