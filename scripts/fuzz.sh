@@ -12,7 +12,7 @@ swift build --package-path Tests/Fuzz --scratch-path "$work/build" -c release --
   -Xswiftc -sanitize=fuzzer,address -Xswiftc -use-ld=lld \
   --disable-sandbox
 fuzz="$work/build/release/fuzz"
-[ $# -gt 0 ] && parsers=("$@") || parsers=(tar cpio gzip bundle reader manifest litefile csv stanza pattern)
+[ $# -gt 0 ] && parsers=("$@") || parsers=(tar cpio gzip bundle reader manifest litefile csv stanza pattern statement)
 
 mkdir -p "$work/found"
 # The reader's store.

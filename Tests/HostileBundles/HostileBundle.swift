@@ -11,6 +11,7 @@ public struct HostileBundle: Sendable, CustomStringConvertible {
   /// What it is imported with.
   public var nodes: String?
   public var trustsPlugins = false
+  public var requiresSignature = false
   /// Its bytes.
   public let make: @Sendable () -> [UInt8]
 
@@ -60,7 +61,7 @@ public struct HostileBundle: Sendable, CustomStringConvertible {
   public static let all =
     [
       names, kinds, doubles, places, texts, documents, sizes, bombs, truncations, incomplete, trees,
-      closures, links, hardLinks, folders, kits, lists, several, streams,
+      closures, links, hardLinks, folders, kits, lists, several, streams, signatures,
     ].flatMap { $0 }
 }
 
@@ -138,7 +139,7 @@ extension HostileBundle {
   public static var small: [[UInt8]] {
     [
       names, kinds, doubles, places, texts, documents, truncations, incomplete, trees, closures,
-      links, hardLinks, folders, kits, lists, several,
+      links, hardLinks, folders, kits, lists, several, signatures,
     ].flatMap { $0 }.filter { !$0.name.contains("GiB") }.map { $0.make() }
       .filter { $0.count <= 64 << 10 }
   }

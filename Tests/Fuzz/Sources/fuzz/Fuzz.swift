@@ -51,6 +51,7 @@ enum Parser: String, CaseIterable {
   case stanza
   case pattern
   case plan
+  case statement
 
   /// A function of C's, which captures nothing.
   var target: cfuzzer_target {
@@ -64,6 +65,7 @@ enum Parser: String, CaseIterable {
     case .stanza: { data, size in run(fuzzStanza, data, size) }
     case .pattern: { data, size in run(fuzzPattern, data, size) }
     case .plan: { data, size in run(fuzzPlan, data, size) }
+    case .statement: { data, size in run(fuzzStatement, data, size) }
     case .bundle: { data, size in run(fuzzBundle, data, size) }
     case .manifest: { data, size in run(fuzzManifest, data, size) }
     }
