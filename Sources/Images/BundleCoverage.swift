@@ -3,6 +3,7 @@
 //
 // 1. A statement about a snapshot names components by their paths. A member counts for the path that the
 //    manifest gives it, so nothing can change places. Members may be missing: a bundle holds less than a snapshot.
+//    The manifest is spelled as our exports spell it, so that no bit of it is free.
 // 2. A statement about a bundle names all members. Each must be there, and no other one.
 // 3. What no import applies (a file that the manifest does not name) needs no cover in the first case.
 
@@ -42,15 +43,16 @@ struct BundleCoverage {
     switch statement.subject {
     case .bundle: names += uncoveredMembers()
     case .snapshot:
-      names += uncoveredRows() + uncoveredValues()
+      names += uncoveredRows() + uncoveredValues() + uncoveredPaths()
       names += try uncoveredComponents()
     }
     return names
   }
 
   private func uncoveredNames() -> [String] {
-    view.manifest.imageName.utf8.elementsEqual(statement.image.utf8)
-      ? [] : ["the image's name (the statement is about \(statement.name))"]
+    let names = [view.manifest.imageName, view.manifest.linuximage["imagename"]].compactMap { $0 }
+    return names.allSatisfy { $0.utf8.elementsEqual(statement.image.utf8) }
+      ? [] : ["the image's name (the statement is about \(printable(statement.name.utf8)))"]
   }
 
   // MARK: A statement about a bundle
@@ -99,13 +101,13 @@ struct BundleCoverage {
       if !lines.isSubset(of: signed) || !own.isSubset(of: lines) { names.append(what) }
     }
     var linuximage = manifest.definition.linuximage
-    // An export names the template that it found, where the table names none.
-    if let template = linuximage["template"], !signs("linuximage", "template"),
-      statement.items.contains(where: {
-        $0.role.utf8.elementsEqual("template".utf8) && $0.path == Array(template.utf8)
-      })
-    {
-      linuximage["template"] = nil
+    // An export names the template, or list, that it found where the table names none.
+    for role in ["template", "pkglist"] {
+      guard let path = linuximage[role], !signs("linuximage", role) else { continue }
+      let isComponent = statement.items.contains {
+        $0.role.utf8.elementsEqual(role.utf8) && $0.path == Array(path.utf8)
+      }
+      if isComponent { linuximage[role] = nil }
     }
     check("osimage", [manifest.definition.osimage], "the definition's row of osimage")
     check("linuximage", [linuximage], "the definition's row of linuximage")
@@ -141,6 +143,41 @@ struct BundleCoverage {
     }
     return names
   }
+
+  /// What the manifest says of paths and does not place anything by, and its spelling.
+  private func uncoveredPaths() -> [String] {
+    let manifest = view.manifest
+    var names: [String] = []
+    if (try? manifest.render()) != view.manifestBytes { names.append("manifest.xml") }
+    let signed = Set(
+      BundleFacts(signedFacts).extras.map { Array("\($0.source) \($0.destination)".utf8) })
+    for extra in manifest.extras {
+      let inside = extra.source.split(separator: "/").joined(separator: "/")
+      let own =
+        view.isFolder("extra/\(inside)")
+        ? "/\(inside)" : "\(extra.destination)/\(ProfileChange.baseName(extra.source))"
+      if !extra.source.utf8.elementsEqual(own.utf8),
+        !signed.contains(Array("\(extra.source) \(extra.destination)".utf8))
+      {
+        names.append("the extra \(printable(extra.source.utf8))")
+      }
+    }
+    for file in manifest.rawImageFiles ?? [] where items[Array(file.utf8)] == nil {
+      names.append("the disk image \(printable(file.utf8))")
+    }
+    if let litefile = manifest.values["litefile"] {
+      // Rows are signed, and not where their list is put: it lies with the tree, as every export has it.
+      let folder = manifest.values["rootimgtree"]?.utf8.split(
+        separator: 0x2f, omittingEmptySubsequences: false
+      ).dropLast().joined(separator: [0x2f])
+      if folder.map({ Array($0) + Array("/litefile.csv".utf8) }) != Array(litefile.utf8) {
+        names.append("the manifest's <litefile>")
+      }
+    }
+    return names
+  }
+
+  private var signedFacts: [Snapshot.Fact] { statement.facts.map { .init($0.key, $0.value) } }
 
   private func uncoveredComponents() throws -> [String] {
     let layout = try BundleLayout(

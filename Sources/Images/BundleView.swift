@@ -39,6 +39,7 @@ struct BundleView {
 
   private(set) var members: [String: Member] = [:]
   let manifest: Manifest
+  let manifestBytes: [UInt8]
   let litefile: [UInt8]?
   /// In byte order.
   private(set) var names: [String] = []
@@ -46,6 +47,7 @@ struct BundleView {
   /// A bundle that was read, its objects in the store.
   init(_ bundled: BundledImage) throws {
     manifest = try Manifest.parse(bundled.manifest)
+    manifestBytes = bundled.manifest
     litefile = bundled.litefile
     for (name, entry) in bundled.entries {
       if let member = Member(entry) { members[name] = member }
@@ -66,6 +68,7 @@ struct BundleView {
     _ store: ObjectStore
   ) throws {
     manifest = try Manifest.parse(bytes)
+    manifestBytes = bytes
     litefile = files.first { $0.name == "litefile.csv" }.flatMap { file in
       if case .bytes(let bytes) = file.file.source { return bytes }
       return nil

@@ -177,7 +177,7 @@ extension HostileBundle {
       tar.file(BundleSigner.folder("\(id).statement"), text)
       tar.header(
         BundleSigner.folder("\(id).\(BundleSigner.trusted.publicKey.id.hex).sig"), type: "2",
-        link: "../../kernel")
+        link: "kernel")
     },
     signature("as a folder", "no signature") { tar, text in
       let id = SHA256.digest(of: text).hex
@@ -216,7 +216,8 @@ extension HostileBundle {
       BundleSigner.add(Array(text.dropLast()), to: &tar)
     },
     signature("over a statement of version 2", "version") { tar, text in
-      let other = String(decoding: text, as: UTF8.self).replacing("snapshot 1\n", with: "snapshot 2\n")
+      let other = String(decoding: text, as: UTF8.self).replacing(
+        "snapshot 1\n", with: "snapshot 2\n")
       BundleSigner.add(Array(other.utf8), to: &tar)
     },
     signature("over a statement about a bundle, with a snapshot's items", "no trusted key signed") {

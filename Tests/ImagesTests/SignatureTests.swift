@@ -80,7 +80,7 @@ final class SignedSites: Sendable {
     let bundle = try sites.export { $0.signingKey = sites.key }
     let checks = """
       for sig in "$1"/*"$3"; do
-        statement=${sig%.*$4}; [ -f "$statement" ] || statement=${statement}$5
+        statement=${sig%"$4"}; [ -f "$statement" ] || statement=${statement}$5
         openssl pkeyutl -verify -pubin -inkey "$2" -rawin -in "$statement" -sigfile "$sig"
         sha256sum "$statement" | cut -c1-64
       done
@@ -88,7 +88,7 @@ final class SignedSites: Sendable {
     let key = sites.origin.workspace.signingKeyPath + ".pub"
     let id = sites.key.publicKey.id.hex
     let store = sites.folder.path("store/signatures/\(SignedSites.image)")
-    let inStore = try shell(checks, store, key, "." + id, id, "")
+    let inStore = try shell(checks, store, key, "." + id, "." + id, "")
     #expect(inStore.output.components(separatedBy: "Verified Successfully").count == 2)
     try shell("mkdir \"$2\"; tar xzf \"$1\" -C \"$2\"", bundle, sites.folder.path("x"))
     let inside = sites.folder.path("x/\(SignedSites.image)")
@@ -129,7 +129,9 @@ final class SignedSites: Sendable {
   /// Every form of bundle: signed as a snapshot alone where that covers it, and as a bundle always.
   @Test(arguments: [
     ("stateless", true), ("stateless-sfs", true), ("stateless-base-exlist", true), ("kit1", true),
-    ("statefull", true), ("statelite", true), ("s390x-raw", true), ("p27-statelite", true),
+    ("statefull", true), ("s390x-raw", true),
+    // Their litefile.csv has rows for ALL, which are no image's.
+    ("statelite", false), ("p27-statelite", false),
     ("p26-full", true),
   ])
   func `each form of bundle can be signed`(_ bundle: String, _ isCovered: Bool) throws {
@@ -147,7 +149,7 @@ final class SignedSites: Sendable {
     try shell(
       """
       mkdir -p "$1/img/rootimg/etc" "$1/img/rootimg/dev" "$1/img/rootimg/empty"; cd "$1/img"
-      echo kernel >kernel; echo initrd >initrd-stateless.gz; echo packed >rootimg.cpio.gz
+      echo kernel >kernel; echo initrd >initrd-stateless.gz; echo packed >rootimg.cpio.gz; echo bash >../p.pkglist
       cd rootimg; echo motd >etc/motd; ln etc/motd etc/twin; ln -s motd etc/link
       chmod 4755 etc/twin; mkfifo etc/fifo; head -c 300000 /dev/urandom >large
       truncate -s 100M hole; touch -d '1960-01-01 00:00:00.5' etc/link -h
@@ -158,7 +160,7 @@ final class SignedSites: Sendable {
       "img",
       [
         "provmethod=netboot", "rootimgdir=/install/img", "profile=p", "osvers=rhels9",
-        "osarch=x86_64",
+        "osarch=x86_64", "pkglist=/install/p.pkglist",
       ])
     let bundle = try sites.export { $0.isComplete = true }
     #expect(try sites.refusal(bundle) == nil)
@@ -214,7 +216,10 @@ final class SignedSites: Sendable {
     ("chown 1 kernel", "kernel"), ("touch kernel", "kernel"),
     ("mv kernel k; mv initrd-stateless.gz kernel; mv k initrd-stateless.gz", "kernel"),
     ("echo evil >>extra/myscript1", "myscript1"),
-    ("cp -a extra/myscript1 t; cp -a extra/myscript2 extra/myscript1; cp -a t extra/myscript2", "myscript"),
+    (
+      "cp -a extra/myscript1 t; cp -a extra/myscript2 extra/myscript1; cp -a t extra/myscript2",
+      "myscript"
+    ),
     ("echo bash >>compute.pkglist", "compute.pkglist"),
     // The manifest.
     ("sed -i 's,<profile>compute,<profile>compute2,' manifest.xml", "osimage"),
@@ -222,8 +227,10 @@ final class SignedSites: Sendable {
     ("sed -i '/<netdrivers>/d' manifest.xml", "linuximage"),
     ("sed -i 's,<osimage>,<osimage><comments>x</comments>,' manifest.xml", "osimage"),
     ("sed -i 's,syslog,evil,' manifest.xml", "postscripts"),
-    ("sed -i 's,/install/netboot/rhels8.5.0/x86_64/compute/kernel,/install/netboot/k/kernel,' manifest.xml",
-      "kernel"),
+    (
+      "sed -i 's,/install/netboot/rhels8.5.0/x86_64/compute/kernel,/install/netboot/k/kernel,' manifest.xml",
+      "kernel"
+    ),
     ("sed -i 's,<dest>/install/postscripts<,<dest>/install/other<,' manifest.xml", "myscript"),
     (
       "echo x >extra/evil; sed -i 's,<xcatimage>,<xcatimage><extra><src>/a/evil</src><dest>/install/postscripts</dest></extra>,' manifest.xml",
@@ -243,14 +250,22 @@ final class SignedSites: Sendable {
     ("head -c 64 /dev/urandom >t; cat t >$(echo $S/*.sig)", "not valid"),
     ("echo >>$(echo $S/*.statement)", "SHA-256"),
     ("sed -i 's/$/\\r/' $S/*.statement", "SHA-256"),
-    ("touch $S/readme", "not the name"), ("mkdir -p $S; echo x >$S/../../extra/x; echo >$S/x.sig", "not the name"),
-    ("mv $S/*.sig t; mv t $S/$(echo $S/*.statement | sed 's,.*/,,; s,\\..*,,').$(printf x | sha256sum | cut -c1-64).sig",
-      "does not hold"),
-    ("rm $S/*.sig; ln -s ../../kernel $S/x.sig", "no signature"),
-    ("head -c 2M /dev/zero >$S/$(head -c 32 /dev/zero | sha256sum | cut -c1-64).statement", "too large"),
+    ("touch $S/readme", "not the name"),
+    ("mkdir -p $S; echo x >$S/../../extra/x; echo >$S/x.sig", "not the name"),
+    (
+      "mv $S/*.sig t; mv t $S/$(echo $S/*.statement | sed 's,.*/,,; s,\\..*,,').$(printf x | sha256sum | cut -c1-64).sig",
+      "does not hold"
+    ),
+    ("rm $S/*.sig; ln -s kernel $S/x.sig", "no signature"),
+    (
+      "head -c 2M /dev/zero >$S/$(head -c 32 /dev/zero | sha256sum | cut -c1-64).statement",
+      "too large"
+    ),
     ("for i in $(seq 70); do echo >$S/$i; done", "too many"),
-    ("for i in $(seq 20); do cp $S/*.sig $S/$(basename $S/*.statement .statement).$(echo $i | sha256sum | cut -c1-64).sig; done",
-      "more than 16"),
+    (
+      "f=$(echo $S/*.sig); s=$(basename $S/*.statement .statement); for i in $(seq 20); do cp $f $S/$s.$(echo $i | sha256sum | cut -c1-64).sig; done",
+      "more than 16"
+    ),
   ])
   func `a bundle that was changed is refused`(_ change: (script: String, word: String)) throws {
     let sites = try SignedSites()
@@ -273,7 +288,9 @@ final class SignedSites: Sendable {
       $0.signingKey = sites.key
     }
     let refusal = try sites.refusal(sites.changed(bundle, script))
-    #expect(refusal?.contains("no trusted key signed") == true, "\(script): \(refusal ?? "-")")
+    // What the manifest names is missed before that.
+    let words = script == "rm extra/myscript1" ? "is not in the bundle" : "no trusted key signed"
+    #expect(refusal?.contains(words) == true, "\(script): \(refusal ?? "-")")
     #expect(try sites.refusal(bundle) == nil)
   }
 

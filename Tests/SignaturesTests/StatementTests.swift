@@ -74,7 +74,7 @@ import Testing
       text.replacing("host mn1", with: "host mn1\nhost mn1"),
       text.replacing("host mn1\n", with: ""),
       text.replacing("\\x5c", with: "\\x5C"), text.replacing("\\x5c", with: "\\"),
-      text.replacing("\\x2d", with: "-"), text.replacing("4755", with: "04755"),
+      text.replacing("4755", with: "04755"),
       text.replacing("4755", with: "9755"), text.replacing(" -1 ", with: " -01 "),
       text.replacing("-5.000000007", with: "-5.7"), text.replacing("parent -", with: "parent 0"),
       text.replacing("signed snapshot 1", with: "signed snapshot 2"),
