@@ -55,8 +55,16 @@ public enum BundleSigner {
     return (try? statement.render()) ?? []
   }
 
-  static func folder(_ name: String) -> String {
-    "./\(BundleDraft.folder)/complete/signatures/\(name)"
+  /// Writes the long name that the next member has.
+  static func folder(_ name: String, _ tar: inout RawTar) -> String {
+    let path = "./\(BundleDraft.folder)/complete/signatures/\(name)"
+    tar.longName(path)
+    return path
+  }
+
+  static func put(_ name: String, _ data: [UInt8], in tar: inout RawTar) {
+    let path = folder(name, &tar)
+    tar.file(path, data)
   }
 
   /// Adds a statement and its signature.
@@ -67,8 +75,8 @@ public enum BundleSigner {
     var signature = (try? key.sign(text)) ?? []
     edit(&signature)
     let name = SHA256.digest(of: text).hex
-    tar.file(folder("\(name).statement"), text)
-    tar.file(folder("\(name).\(id ?? key.publicKey.id.hex).sig"), signature)
+    put("\(name).statement", text, in: &tar)
+    put("\(name).\(id ?? key.publicKey.id.hex).sig", signature, in: &tar)
   }
 }
 
@@ -159,14 +167,14 @@ extension HostileBundle {
     },
     signature("without its statement", "has no statement") { tar, text in
       let id = SHA256.digest(of: text).hex
-      tar.file(
-        BundleSigner.folder("\(id).\(BundleSigner.trusted.publicKey.id.hex).sig"),
-        (try? BundleSigner.trusted.sign(text)) ?? [])
+      BundleSigner.put(
+        "\(id).\(BundleSigner.trusted.publicKey.id.hex).sig",
+        (try? BundleSigner.trusted.sign(text)) ?? [], in: &tar)
     },
     signature("beside a statement of nobody", "has no signature") { tar, text in
       BundleSigner.add(text, to: &tar)
       let other = BundleSigner.text(BundleDraft()) { $0.number = 8 }
-      tar.file(BundleSigner.folder("\(SHA256.digest(of: other).hex).statement"), other)
+      BundleSigner.put("\(SHA256.digest(of: other).hex).statement", other, in: &tar)
     },
     signature("twice", "stands twice") { tar, text in
       BundleSigner.add(text, to: &tar)
@@ -174,28 +182,30 @@ extension HostileBundle {
     },
     signature("as a link to a file", "no signature") { tar, text in
       let id = SHA256.digest(of: text).hex
-      tar.file(BundleSigner.folder("\(id).statement"), text)
-      tar.header(
-        BundleSigner.folder("\(id).\(BundleSigner.trusted.publicKey.id.hex).sig"), type: "2",
-        link: "kernel")
+      BundleSigner.put("\(id).statement", text, in: &tar)
+      let name = "\(id).\(BundleSigner.trusted.publicKey.id.hex).sig"
+      let path = BundleSigner.folder(name, &tar)
+      tar.header(path, type: "2", link: "kernel")
     },
     signature("as a folder", "no signature") { tar, text in
       let id = SHA256.digest(of: text).hex
-      tar.file(BundleSigner.folder("\(id).statement"), text)
-      tar.directory(BundleSigner.folder("\(id).\(BundleSigner.trusted.publicKey.id.hex).sig/"))
+      BundleSigner.put("\(id).statement", text, in: &tar)
+      let name = "\(id).\(BundleSigner.trusted.publicKey.id.hex).sig/"
+      let path = BundleSigner.folder(name, &tar)
+      tar.directory(path)
     },
     signature("with a name in capital digits", "not the name") { tar, text in
       BundleSigner.add(text, to: &tar)
-      tar.file(
-        BundleSigner.folder("\(SHA256.digest(of: text).hex.uppercased()).statement"), text)
+      BundleSigner.put(
+        "\(SHA256.digest(of: text).hex.uppercased()).statement", text, in: &tar)
     },
     signature("and a file that is none", "not the name") { tar, text in
       BundleSigner.add(text, to: &tar)
-      tar.file(BundleSigner.folder("README"), "trust me\n")
+      BundleSigner.put("README", Array("trust me\n".utf8), in: &tar)
     },
     signature("and 100 more", "too many") { tar, text in
       BundleSigner.add(text, to: &tar)
-      for i in 0..<100 { tar.file(BundleSigner.folder("\(i)"), "x") }
+      for i in 0..<100 { BundleSigner.put("\(i)", Array("x".utf8), in: &tar) }
     },
     signature("with a statement of 2 MiB", "too large") { tar, _ in
       BundleSigner.add([UInt8](repeating: 0x61, count: 2 << 20), to: &tar)
