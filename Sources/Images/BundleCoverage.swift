@@ -150,14 +150,16 @@ struct BundleCoverage {
     var names: [String] = []
     if (try? manifest.render()) != view.manifestBytes { names.append("manifest.xml") }
     let signed = Set(
-      BundleFacts(signedFacts).extras.map { Array("\($0.source) \($0.destination)".utf8) })
+      BundleFacts(signedFacts).extras.map { Array("\($0.source)\0\($0.destination)".utf8) })
     for extra in manifest.extras {
-      let inside = extra.source.split(separator: "/").joined(separator: "/")
+      let parts = extra.source.split(separator: "/")
+      let inside = parts.joined(separator: "/")
+      let name = parts.last.map(String.init) ?? ""
       let own =
         view.isFolder("extra/\(inside)")
-        ? "/\(inside)" : "\(extra.destination)/\(ProfileChange.baseName(extra.source))"
+        ? "/\(inside)" : "\(extra.destination)/\(name)"
       if !extra.source.utf8.elementsEqual(own.utf8),
-        !signed.contains(Array("\(extra.source) \(extra.destination)".utf8))
+        !signed.contains(Array("\(extra.source)\0\(extra.destination)".utf8))
       {
         names.append("the extra \(printable(extra.source.utf8))")
       }

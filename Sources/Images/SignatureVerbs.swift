@@ -99,11 +99,13 @@ extension Workspace {
   /// - Parameter recomputes: the snapshot's trees are listed again and held against the statement. Without
   ///   it the statement's word is taken for what the snapshot with its id holds.
   public func signatures(
-    of committed: CommittedSnapshot, _ trusted: TrustedKeys, recomputes: Bool
+    of committed: CommittedSnapshot, _ trusted: @autoclosure () throws -> TrustedKeys,
+    recomputes: Bool
   ) throws -> [SignatureStatus] {
     let image = try ImageName(committed.snapshot.image)
     let names = try store().refs.signatures(of: image).filter { $0.number == committed.number }
     if names.isEmpty { return [] }
+    let trusted = try trusted()
     var expected: Result<[UInt8], any Error>?
     if recomputes, names.contains(where: { $0.kind == .signed }) {
       expected = Result { try statement(about: committed).render() }
