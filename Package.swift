@@ -86,7 +86,8 @@ let package = Package(
       dependencies: ["Images", "XCAT", "Ingest", "Store", "Codec", "Platform"],
       path: "Tests/TestSupport", swiftSettings: strict),
     .target(
-      name: "HostileBundles", dependencies: ["Codec", "Platform", "Signatures", "CLzma"], path: "Tests/HostileBundles",
+      name: "HostileBundles", dependencies: ["Codec", "Platform", "Signatures", "XCAT", "CLzma"],
+      path: "Tests/HostileBundles",
       swiftSettings: strict),
     roomTests("Platform", ["Platform"]),
     roomTests("Codec", ["Codec"]),

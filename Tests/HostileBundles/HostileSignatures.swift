@@ -4,6 +4,7 @@
 import Codec
 import Platform
 import Signatures
+import XCAT
 
 /// Signs the good bundle.
 public enum BundleSigner {
@@ -49,6 +50,13 @@ public enum BundleSigner {
       items: boot + lists + [item("extra", "/install/postscripts/tinyscript", "extra/tinyscript")])
   }
 
+  /// The draft with its manifest spelled as an export spells it: no other spelling is signed.
+  static func spelled(_ draft: BundleDraft = BundleDraft()) -> BundleDraft {
+    var spelled = draft
+    spelled.manifestBytes = try? Manifest.parse(Array(draft.manifest.text.utf8)).render()
+    return spelled
+  }
+
   static func text(_ draft: BundleDraft, _ edit: (inout Statement) -> Void = { _ in }) -> [UInt8] {
     var statement = statement(draft)
     edit(&statement)
@@ -83,7 +91,9 @@ public enum BundleSigner {
 extension OddBundle {
   /// The good bundle, signed.
   public static func signed() -> [UInt8] {
-    BundleDraft().bundle { tar in BundleSigner.add(BundleSigner.text(BundleDraft()), to: &tar) }
+    BundleSigner.spelled().bundle { tar in
+      BundleSigner.add(BundleSigner.text(BundleDraft()), to: &tar)
+    }
   }
 }
 
@@ -95,7 +105,7 @@ extension HostileBundle {
     var bundle = HostileBundle("signed: \(name)", words: words) {
       var changed = BundleDraft()
       draft(&changed)
-      return changed.bundle { tar in
+      return BundleSigner.spelled(changed).bundle { tar in
         BundleSigner.add(BundleSigner.text(BundleDraft()), to: &tar)
         more(&tar)
       }
@@ -109,7 +119,7 @@ extension HostileBundle {
     _ name: String, _ words: String..., more: @escaping @Sendable (inout RawTar, [UInt8]) -> Void
   ) -> HostileBundle {
     var bundle = HostileBundle("signature: \(name)", words: words) {
-      BundleDraft().bundle { tar in more(&tar, BundleSigner.text(BundleDraft())) }
+      BundleSigner.spelled().bundle { tar in more(&tar, BundleSigner.text(BundleDraft())) }
     }
     bundle.requiresSignature = true
     return bundle
@@ -119,7 +129,7 @@ extension HostileBundle {
     _ name: String, _ words: String..., edit: @escaping @Sendable (inout Statement) -> Void
   ) -> HostileBundle {
     var bundle = HostileBundle("statement: \(name)", words: words) {
-      BundleDraft().bundle { tar in
+      BundleSigner.spelled().bundle { tar in
         BundleSigner.add(BundleSigner.text(BundleDraft(), edit), to: &tar)
       }
     }
