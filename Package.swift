@@ -28,7 +28,7 @@ let package = Package(
     .library(
       name: "FuzzedRooms",
       targets: [
-        "Archive", "Codec", "Ingest", "Store", "Apply", "Packages", "Platform", "XCAT",
+        "Archive", "Codec", "Ingest", "Store", "Apply", "Packages", "Platform", "XCAT", "Signatures",
         "HostileBundles",
       ]),
   ],
@@ -56,6 +56,7 @@ let package = Package(
     room("Platform", ["CLinux"]),
     room(
       "Codec", ["CZlib", "CZstd", "CZstdExperimental", "CLzma", "CDeflate", "CBzip2", "CCrypto"]),
+    room("Signatures", ["Codec", "Platform", "CCrypto"]),
     room("SQLite", ["CSQLite"]),
     room("Archive", ["Codec"]),
     room("Packages", ["Codec", "Platform", "SQLite"]),
@@ -68,12 +69,13 @@ let package = Package(
       "Images",
       [
         "XCAT", "Ingest", "Render", "Apply", "Store", "Packages", "Archive", "Codec", "Platform",
-        "CCrypt", "CRE2", "CPCRE2",
+        "Signatures", "CCrypt", "CRE2", "CPCRE2",
       ]),
     .executableTarget(
       name: "imgstore",
       dependencies: [
         "Images", "Apply", "Ingest", "Render", "Store", "Packages", "Codec", "Platform", "XCAT",
+        "Signatures",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -85,10 +87,12 @@ let package = Package(
       dependencies: ["Images", "XCAT", "Ingest", "Store", "Codec", "Platform"],
       path: "Tests/TestSupport", swiftSettings: strict),
     .target(
-      name: "HostileBundles", dependencies: ["Codec", "CLzma"], path: "Tests/HostileBundles",
+      name: "HostileBundles", dependencies: ["Codec", "Platform", "Signatures", "XCAT", "CLzma"],
+      path: "Tests/HostileBundles",
       swiftSettings: strict),
     roomTests("Platform", ["Platform"]),
     roomTests("Codec", ["Codec"]),
+    roomTests("Signatures", ["Signatures", "Codec", "Platform"]),
     roomTests("Archive", ["Archive", "Codec"]),
     roomTests(
       "Trees", ["Render", "Ingest", "Archive", "Store", "Codec", "Platform", "HostileBundles"]),
@@ -100,7 +104,7 @@ let package = Package(
       "Images",
       [
         "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Store", "Archive", "Codec",
-        "Platform",
+        "Platform", "Signatures",
         "HostileBundles",
       ]),
     roomTests("CLI", ["Platform", "Codec", "HostileBundles", "XCAT", "killat"]),

@@ -1,6 +1,8 @@
 // What one may ask of export and import. The command line fills these in, under our own names and
 // under xCAT's (imgexport, imgimport); the verbs decide.
 
+import Signatures
+
 /// A file or a folder that a bundle carries along (`imgexport -e file[:dir]`).
 public struct ExtraRequest: Sendable, Equatable {
   /// An absolute path on this management node.
@@ -37,6 +39,8 @@ public struct ExportRequest: Sendable {
   /// Extras and script lists that an earlier import brought go along again, as in a snapshot of it;
   /// imgexport takes only what its options name.
   public var carriesFacts = true
+  /// Signs the whole bundle.
+  public var signingKey: SigningKey?
   public init(_ reference: String) { self.reference = reference }
 }
 
@@ -69,6 +73,10 @@ public struct ImportRequest: Sendable {
   public var allowsPrivileged = false
   /// Checks everything, says what would change, and changes nothing.
   public var isDryRun = false
+  /// Everything that would be applied must be covered by a signature of a trusted key.
+  public var requiresSignature = false
+  /// The folder of trusted keys; nil for the machine's own.
+  public var trustedKeys: String?
   public init(_ bundle: String) { self.bundle = bundle }
 }
 

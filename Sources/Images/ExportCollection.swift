@@ -188,6 +188,23 @@ struct ExportCollection {
 
   // MARK: Members
 
+  /// What the bundle holds, for signatures.
+  func view(
+    _ layout: ExportLayout, _ manifest: [UInt8], _ files: [CollectedFile],
+    _ snapshot: CommittedSnapshot
+  ) throws -> BundleView {
+    var trees: [String: Entry] = [:]
+    for member in layout.members {
+      switch member.source {
+      case .compressedTree(let path), .tree(let path): trees[member.name] = try piece(path).entry
+      case .bytes, .file, .folder: break
+      }
+    }
+    return try BundleView(
+      manifest: manifest, files: files, trees: trees, modified: snapshot.snapshot.created,
+      try workspace.store())
+  }
+
   /// The members with their bytes, folders spread out, trees rendered.
   func rendered(
     _ layout: ExportLayout, _ report: (BundleEvent) -> Void

@@ -64,29 +64,33 @@ extension Workspace {
     }
     let destination = try destination(request, layout, snapshot.snapshot)
     let files = try collection.rendered(layout, report)
-    let members = files.map { ($0.name, $0.path) }
+    let manifest = try layout.manifest.render()
+    try ExportCheck(layout, files).run(
+      manifest: Array(manifest), install: collection.install)
+    let signatures = try ExportSignatures(
+      self, snapshot, collection.view(layout, manifest, files, snapshot),
+      install: collection.install,
+      key: request.signingKey)
+    let members = (files + signatures.files).map { ($0.name, $0.path) }
     let contentBytes = files.reduce(0) { $0 &+ $1.file.sizeBytes }
     func outcome(_ path: String?, _ sizeBytes: UInt64) -> ExportOutcome {
       ExportOutcome(
         snapshot: snapshot, destination: path, sizeBytes: sizeBytes, contentBytes: contentBytes,
         members: members, gaps: snapshot.snapshot.gaps() + collection.gaps,
         missing: collection.missing,
-        remarks: collection.remarks
+        remarks: collection.remarks + signatures.remarks
           + ExportCheck.remarks(
             layout.manifest, contentBytes: contentBytes,
             sizeBytes: sizeBytes == 0 ? contentBytes : sizeBytes),
         isDryRun: request.isDryRun, seconds: monotonicSeconds() - start)
     }
-    let manifest = try layout.manifest.render()
-    try ExportCheck(layout, files).run(
-      manifest: Array(manifest), install: collection.install)
     let path = destination?.path.text
     if request.isDryRun { return outcome(path, 0) }
     report(.writing(image: snapshot.snapshot.image))
     let written = try write(destination) { sink in
       try BundleWriter(store, progress: progress, cache: cache).write(
         folder: layout.folder, manifest: manifest, files: files.map(\.file),
-        modified: snapshot.snapshot.created, to: sink)
+        modified: snapshot.snapshot.created, leading: signatures.files.map(\.file), to: sink)
     }
     return outcome(path, written)
   }

@@ -43,6 +43,8 @@ public struct ImportedImage: Sendable {
 /// What an import did, or would do.
 public struct ImportOutcome: Sendable {
   public let images: [ImportedImage]
+  /// Who signed the images where they come from.
+  public let origins: [OriginSignature]
   /// Bytes of the bundle that were read.
   public let bundleBytes: UInt64
   public let isDryRun: Bool
@@ -62,23 +64,33 @@ extension Workspace {
     let store = try store(create: true)
     let session = try store.beginSession()
     let staged = request.isDryRun ? nil : try stagedBlobs()
-    let (bundled, bundleBytes) = try read(request.bundle, into: session, staging: staged)
+    let signatures = try ImportSignatures(self, request)
+    let (bundled, bundleBytes) = try read(
+      request.bundle, into: session, staging: staged, signatures.gate)
+    try signatures.requireStatements(bundled)
     let preparation = try ImportPreparation(self, request, session)
     let prepared = try preparation.prepare(bundled)
     progress.begin("syncing")
     try session.finish()
+    let origins = try bundled.flatMap {
+      try signatures.check($0, store, install: preparation.targets.install)
+    }
 
     let locks = try prepared.map(\.image).sorted { $0.text < $1.text }.map { try lock($0, store) }
     defer { withExtendedLifetime(locks) {} }
     let inspected = try prepared.map(preparation.inspect)
     for image in inspected { try preparation.checkMayReplace(image) }
     var images: [ImportedImage] = []
-    for image in inspected {
+    for (image, source) in zip(inspected, bundled) {
       report(.foundImage(name: image.image.text))
-      images.append(try apply(image, preparation.targets, request, staged, report))
+      let done = try apply(image, preparation.targets, request, staged, report)
+      images.append(done)
+      if let imported = done.imported {
+        for line in signatures.keep(source, with: imported, store) { tell(line) }
+      }
     }
     return ImportOutcome(
-      images: images, bundleBytes: bundleBytes, isDryRun: request.isDryRun,
+      images: images, origins: origins, bundleBytes: bundleBytes, isDryRun: request.isDryRun,
       seconds: monotonicSeconds() - start)
   }
 
@@ -92,7 +104,8 @@ extension Workspace {
   }
 
   private func read(
-    _ bundle: String, into session: WriteSession, staging: StagedBlobs?
+    _ bundle: String, into session: WriteSession, staging: StagedBlobs?,
+    _ gate: @escaping SignatureGate
   ) throws -> ([BundledImage], UInt64) {
     let fileSystem = fileSystem
     let file: Descriptor?
@@ -110,7 +123,7 @@ extension Workspace {
     progress.begin("importing", totalBytes: 0)
     let taken = Monitor<UInt64>(0)
     let images = try BundleReader(
-      progress: progress, staging: staging, forecast: forecast(try store())
+      progress: progress, staging: staging, forecast: forecast(try store()), signatureGate: gate
     ).read(
       { target in
         let n = try fileSystem.read(file?.raw ?? 0, into: target)

@@ -21,6 +21,8 @@ public struct LogEntry: Sendable {
   public let tags: [String]
   /// Why it is pinned; nil where it is not.
   public let pin: String?
+  /// It has a signature, which was not checked.
+  public let isSigned: Bool
 }
 
 extension Workspace {
@@ -101,6 +103,7 @@ extension Workspace {
     try mentionUnfinished(image)
     let tags = try refs.tags(of: image)
     let pins = try refs.pins(of: image)
+    let signed = try signedNumbers(of: image.text)
     var entries: [LogEntry] = []
     for number in numbers where entries.count < limit {
       let committed: CommittedSnapshot
@@ -116,7 +119,7 @@ extension Workspace {
       entries.append(
         LogEntry(
           committed: committed, tags: tags.filter { $0.value == number }.keys.sorted(),
-          pin: pins[number]))
+          pin: pins[number], isSigned: signed.contains(number)))
     }
     for number in try refs.lostNumbers(of: image).suffix(10) {
       tell("\(image)@\(number) is lost: its ref is missing; 'imgstore repair' may help")

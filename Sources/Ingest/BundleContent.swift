@@ -37,6 +37,8 @@ public struct BundleEntry: Sendable {
 
   public let content: Content
   public let member: TarMember
+  /// Of a tree: the SHA-256 of the archive's own bytes.
+  public var archiveDigest: Digest?
 
   /// The entry as it is put on a disk: a bundle gives no rights away (no setuid, no setgid).
   /// - Parameter owner: who gets the file; nil for whom the bundle says.
@@ -67,14 +69,21 @@ public struct BundledImage: Sendable {
   public let entries: [String: BundleEntry]
   /// What the bundle holds, or says, and an import leaves out.
   public let remarks: [String]
+  /// The header of manifest.xml.
+  public let manifestMember: TarMember?
+  /// The files of `complete/signatures/`, by their names there: not checked in any way.
+  public let signatures: [String: [UInt8]]
   /// The names in byte order: what lies below a folder stands together, and a manifest that asks
   /// for a hundred thousand folders does not make us look at all names as often.
   private let names: [String]
 
   init(
     folder: String, manifest: [UInt8], litefile: [UInt8]?, entries: [String: BundleEntry],
-    remarks: [String] = []
+    remarks: [String] = [], manifestMember: TarMember? = nil,
+    signatures: [String: [UInt8]] = [:]
   ) {
+    self.manifestMember = manifestMember
+    self.signatures = signatures
     self.remarks = remarks
     self.folder = folder
     self.manifest = manifest

@@ -1,12 +1,17 @@
 // All that a bundle held, and the images that it makes: one folder an image, or all of it one image
 // where the manifest lies at the top, as xCAT's document draws it.
 
+import Archive
+
 /// What was read from a bundle, by full names.
 struct BundleContent {
   var entries: [String: BundleEntry] = [:]
   /// By the folder that they lie in.
   var manifests: [String: [UInt8]] = [:]
   var litefiles: [String: [UInt8]] = [:]
+  var manifestMembers: [String: TarMember] = [:]
+  /// By the image's folder, then by the file's name.
+  var signatures: [String: [String: [UInt8]]] = [:]
   /// What was left out of members: how many say it.
   var losses: [String: Int] = [:]
 
@@ -60,7 +65,8 @@ struct BundleContent {
     return manifests.sorted { $0.key < $1.key }.enumerated().map { index, image in
       BundledImage(
         folder: image.key, manifest: image.value, litefile: litefiles[image.key],
-        entries: grouped[image.key] ?? [:], remarks: index == 0 ? remarks : [])
+        entries: grouped[image.key] ?? [:], remarks: index == 0 ? remarks : [],
+        manifestMember: manifestMembers[image.key], signatures: signatures[image.key] ?? [:])
     }
   }
 }

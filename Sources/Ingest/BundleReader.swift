@@ -27,13 +27,17 @@ public struct BundleReader: Sendable {
 
   private let staging: StagedBlobs?
   private let forecast: ChunkForecast
+  private let signatureGate: SignatureGate
 
   /// - Parameters:
   ///   - staging: takes large files, to be placed later without being written again.
   ///   - forecast: of blobs that large files of the bundle may resemble.
+  ///   - signatureGate: is asked before the first file of an image whose signatures were read.
   public init(
-    progress: Progress, staging: StagedBlobs? = nil, forecast: ChunkForecast = ChunkForecast()
+    progress: Progress, staging: StagedBlobs? = nil, forecast: ChunkForecast = ChunkForecast(),
+    signatureGate: @escaping SignatureGate = { _, _ in }
   ) {
+    self.signatureGate = signatureGate
     self.progress = progress
     self.staging = staging
     self.forecast = forecast
@@ -56,7 +60,7 @@ public struct BundleReader: Sendable {
         return !taken
       }
       guard isFirst else { return }
-      var taking = Taking(worker, progress, staging, forecast)
+      var taking = Taking(worker, progress, staging, forecast, signatureGate)
       try taking.read(source)
       let found = try taking.held.images()
       images.withLock { $0 = found }
@@ -75,13 +79,17 @@ private struct Taking: ~Copyable {
   private var rules = BundleRules()
   private var keptBytes = 0
   private let expansion = Expansion()
+  private let signatureGate: SignatureGate
+  /// Folders of images whose signatures were shown to the gate.
+  private var gatedFolders: Set<String> = []
   /// The member that was begun last.
   private var current: [UInt8] = []
 
   init(
     _ worker: SessionWorker, _ progress: Progress, _ staging: StagedBlobs?,
-    _ forecast: ChunkForecast
+    _ forecast: ChunkForecast, _ signatureGate: @escaping SignatureGate
   ) {
+    self.signatureGate = signatureGate
     self.worker = worker
     self.progress = progress
     self.staging = staging
@@ -192,8 +200,13 @@ private struct Taking: ~Copyable {
       try checkSum(SHA256.digest(of: bytes), name, member)
       try keep(bytes.count)
       held.manifests[folder] = bytes
+      held.manifestMembers[folder] = member
       return
     }
+    if let (folder, file) = SignatureMember.place(parts) {
+      return try takeSignature(folder, file, name, member, tar)
+    }
+    try passGate(parts)
     guard held.entries[name] == nil else { throw BundleRules.twice(name) }
     let isTree =
       parts.last == "rootimgtree.gz" && parts.count <= 2
@@ -202,7 +215,7 @@ private struct Taking: ~Copyable {
     if isTree {
       let (tree, digest) = try readTree(name, tar)
       try checkSum(digest, name, member)
-      return try add(name, .tree(tree), member)
+      return try add(name, .tree(tree), member, archive: digest)
     }
     let keeping = parts.last == "litefile.csv" && parts.count <= 2
     var kept: [UInt8] = []
@@ -233,7 +246,8 @@ private struct Taking: ~Copyable {
   }
 
   private mutating func add(
-    _ name: String, _ content: BundleEntry.Content, _ member: TarMember
+    _ name: String, _ content: BundleEntry.Content, _ member: TarMember,
+    archive digest: Digest? = nil
   ) throws(BundleError) {
     guard held.entries[name] == nil else { throw BundleRules.twice(name) }
     // All entries are kept until the end: what has no bound over them is not.
@@ -241,7 +255,37 @@ private struct Taking: ~Copyable {
     kept.comment = nil
     kept.sparse = nil
     kept.unknown = []
-    held.entries[name] = BundleEntry(content: content, member: kept)
+    held.entries[name] = BundleEntry(content: content, member: kept, archiveDigest: digest)
+  }
+
+  // MARK: Signatures
+
+  private mutating func takeSignature(
+    _ folder: String, _ file: String, _ name: String, _ member: TarMember, _ tar: TarReader
+  ) throws {
+    guard held.signatures[folder]?[file] == nil, held.entries[name] == nil else {
+      throw BundleRules.twice(name)
+    }
+    guard member.sizeBytes <= UInt64(SignatureMember.maxBytes),
+      held.signatures[folder]?.count ?? 0 < SignatureMember.maxFiles
+    else {
+      throw BundleError(
+        "member \(name)", "is one signature too many, or too large to be one",
+        advice: BundleError.distrust)
+    }
+    let bytes = try readWhole(tar, member)
+    try checkSum(SHA256.digest(of: bytes), name, member)
+    try keep(bytes.count)
+    held.signatures[folder, default: [:]][file] = bytes
+  }
+
+  /// Shows the gate the signatures of an image, once, before its first file is read.
+  private mutating func passGate(_ parts: [String]) throws {
+    for folder in [parts.dropLast().first ?? "", ""] where !gatedFolders.contains(folder) {
+      guard let files = held.signatures[folder] else { continue }
+      gatedFolders.insert(folder)
+      try signatureGate(folder, files)
+    }
   }
 
   /// Counts what stays in memory until the end.
@@ -260,12 +304,18 @@ private struct Taking: ~Copyable {
     guard member.sizeBytes > 0, member.sizeBytes <= UInt64(BundleReader.maxManifestBytes) else {
       throw BundleError("manifest.xml", "has \(member.sizeBytes) bytes")
     }
+    return try readWhole(tar, member)
+  }
+
+  private func readWhole(_ tar: TarReader, _ member: TarMember) throws -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: Int(member.sizeBytes))
     var done = 0
     while done < bytes.count {
-      done += try bytes.withUnsafeMutableBytes {
+      let n = try bytes.withUnsafeMutableBytes {
         try tar.read(UnsafeMutableRawBufferPointer(rebasing: $0[done...]))
       }
+      guard n > 0 else { throw BundleError(shown(member.path), "ends too early") }
+      done += n
     }
     return bytes
   }

@@ -64,22 +64,23 @@ public struct BundleWriter {
   ///   - manifest: the bytes of manifest.xml.
   ///   - files: named relative to the folder.
   ///   - modified: the time of what has none of its own.
+  ///   - leading: files that stand before all others but the manifest.
   public func write(
     folder: String, manifest: [UInt8], files: [RenderedFile], modified: Timestamp,
-    to sink: @escaping ByteSink
+    leading: [RenderedFile] = [], to sink: @escaping ByteSink
   ) throws {
     progress.begin("exporting", totalBytes: files.reduce(0) { $0 &+ $1.sizeBytes })
     let renderer = SegmentRenderer(
       store, cache: cache, codec: .gzip, threads: threads, progress: progress)
     _ = try renderer.render(
-      { try members(folder, manifest, files, modified, $0) }, to: sink)
+      { try members(folder, manifest, files, leading, modified, $0) }, to: sink)
   }
 
   /// Calls `body` with each member.
   /// - Returns: the archive's end.
   private func members(
-    _ folder: String, _ manifest: [UInt8], _ files: [RenderedFile], _ modified: Timestamp,
-    _ body: (ArchiveEntry) throws -> Void
+    _ folder: String, _ manifest: [UInt8], _ files: [RenderedFile], _ leading: [RenderedFile],
+    _ modified: Timestamp, _ body: (ArchiveEntry) throws -> Void
   ) throws -> [UInt8] {
     var totalBytes: UInt64 = 0
     func emit(_ member: TarMember, _ content: EntryContent = .none) throws {
@@ -107,7 +108,7 @@ public struct BundleWriter {
     // The manifest first: who reads the stream knows at once what is coming.
     try file(RenderedFile(name: "manifest.xml", source: .bytes(manifest)))
     var folders: Set<String> = []
-    for next in files.sorted(by: { byBytes($0.name, $1.name) }) {
+    for next in leading + files.sorted(by: { byBytes($0.name, $1.name) }) {
       let parts = next.name.split(separator: "/").dropLast()
       for depth in parts.indices {
         let path = parts[...depth].joined(separator: "/")

@@ -7,6 +7,7 @@
 //     refs/<image>/removed   which numbers were removed
 //     tags/<image>/<t>  a number
 //     pins/<image>/<n>  why the snapshot must stay
+//     signatures/<image>/…   what was signed of a snapshot, and the signatures (SignatureFiles.swift)
 //     journal/<image>   a change of a live image that is under way
 //     quarantine/       damaged, misnamed and odd files that were moved out of the way
 //     tmp/              unfinished files; each is locked by its writer while it lives
@@ -38,6 +39,7 @@ public struct Layout: Sendable {
   let refs: Descriptor
   let tags: Descriptor
   let pins: Descriptor
+  let signatures: Descriptor
   let journals: Descriptor
   let temporary: Descriptor
   let locks: Descriptor
@@ -49,7 +51,7 @@ public struct Layout: Sendable {
 
   static let formatName = Array("format".utf8)
   static let folders = [
-    "packs", "doomed", "refs", "tags", "pins", "journal", "tmp", "locks", "cache",
+    "packs", "doomed", "refs", "tags", "pins", "signatures", "journal", "tmp", "locks", "cache",
   ]
   static let formatText = "imgstore store\nversion \(newestVersion)\n"
   /// Version 2 has refs with numbers, and records of removed ones; version 1 is read as well.
@@ -96,9 +98,11 @@ public struct Layout: Sendable {
       let (packs, doomed, refs) = (try open("packs"), try open("doomed"), try open("refs"))
       let (tags, pins, journals) = (try open("tags"), try open("pins"), try open("journal"))
       let (temporary, cache) = (try open("tmp"), try open("cache"))
+      let signatures = try open("signatures")
       return Layout(
         fileSystem: fileSystem, root: root, path: path, packs: packs, doomed: doomed, refs: refs,
-        tags: tags, pins: pins, journals: journals, temporary: temporary, locks: locks,
+        tags: tags, pins: pins, signatures: signatures, journals: journals, temporary: temporary,
+        locks: locks,
         cache: cache, isReadOnly: isReadOnly, oddNames: oddNames)
     }
     // Who was let in once can have left folders of his own behind.

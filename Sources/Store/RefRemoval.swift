@@ -3,8 +3,8 @@
 // 1. A ref goes by one rename to <n>.removed: a crash leaves the snapshot whole or gone. The number is
 //    then recorded (RemovedNumbers.swift), and the file unlinked, unless it is the image's highest: no
 //    later snapshot gets its number. On a full disk the files stay, empty, until a later removal.
-// 2. Its tags and its pin go first: a crash in between leaves a snapshot without a tag, never a tag
-//    without a snapshot.
+// 2. Its tags, its pin and its signatures go first: a crash in between leaves a snapshot without a tag,
+//    never a tag without a snapshot.
 // 3. The folder is synced before anything that the snapshot alone needed may be collected.
 // 4. Refs are removed under locks/refs, held exclusively; a collector reads them holding it shared.
 //    So what it reads contains every ref that was there when it began, and a ref that was made
@@ -47,6 +47,7 @@ extension RefLog {
       try removeTag(tag, of: image)
     }
     for number in numbers { _ = try unpin(image, number) }
+    try removeSignatures(of: image, gone)
     let lost = Set(try lostNumbers(of: image))
     let highest = try highestNumber(of: image)
     return try explaining("the refs of \(image)") { () throws(SystemError) in

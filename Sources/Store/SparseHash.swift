@@ -140,6 +140,17 @@ extension ObjectStore {
   }
 }
 
+extension ObjectStore {
+  /// The sparse id of a blob's content, also where its own id is a raw one.
+  public func sparseDigest(of blob: Digest, sizeBytes: UInt64) throws -> Digest {
+    let parts = try parts(of: blob, sizeBytes: sizeBytes)
+    if parts.isSparse { return blob }
+    var hash = SparseHash(sizeBytes: sizeBytes)
+    try read(blob, sizeBytes: sizeBytes) { _, bytes in hash.update(bytes) }
+    return hash.finish()
+  }
+}
+
 extension Entry {
   /// The blob's id may be a sparse one, which `sha256sum` does not print.
   public var mayHaveSparseID: Bool { holes != nil && sizeBytes > SparseHash.minHoleBytes }

@@ -54,6 +54,7 @@ extension ObjectStore {
     }
     try run.checkSnapshots()
     try run.checkMarks()
+    try run.checkSignatureFiles()
     if request.deep { try run.checkBlobs() }
     return run.report
   }

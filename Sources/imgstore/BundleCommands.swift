@@ -39,6 +39,8 @@ struct Export: ParsableCommand {
       "Take the names of this node's postscripts and postbootscripts along.", valueName: "node"))
   var postscripts: String?
   @Flag(help: "Take along what generating the image again needs.") var complete = false
+  @Flag(help: "Sign the whole bundle ('imgstore help sign').") var sign = false
+  @OptionGroup var key: KeyOption
   @Option(
     help: ArgumentHelp(
       "Follow links of the image into this folder too. Repeatable.", valueName: "dir"))
@@ -55,6 +57,9 @@ struct Export: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
+    if key.key != nil, !sign {
+      throw ValidationError("--key says what --sign signs with: give both.")
+    }
     if dest != nil, to != nil { throw ValidationError("DEST and --to say the same: give one.") }
     if let place, place.isEmpty { throw ValidationError("The destination is empty.") }
     if place == "-", remote.remoteHost != nil {
@@ -72,6 +77,7 @@ struct Export: ParsableCommand {
     request.postscriptsOf = postscripts
     request.isComplete = complete
     request.allowed = allow
+    request.signingKey = sign ? try workspace.signingKey(key.key) : nil
     request.isDryRun = dryRun
 
     let outcome: ExportOutcome
@@ -185,6 +191,9 @@ struct Import: ParsableCommand {
   @Flag(
     help: "Take trees with device nodes, and with setuid files that no package of theirs owns.")
   var allowPrivileged = false
+  @Flag(help: "Refuse what no trusted key has signed, before anything is changed.")
+  var requireSignature = false
+  @OptionGroup var trusted: TrustedKeysOption
   @OptionGroup var remote: RemoteOption
   @Flag(name: [.customShort("n"), .long], help: "Check everything and say what would change.")
   var dryRun = false
@@ -226,6 +235,7 @@ struct Import: ParsableCommand {
       try printJSON(ImportJSON(outcome) { workspace.undo($0) })
     } else {
       for image in outcome.images { describe(image, workspace, outcome) }
+      for origin in outcome.origins { print(text(of: origin)) }
     }
     if !common.quiet {
       for remark in outcome.images.flatMap(\.remarks) { Terminal.remark(remark) }
@@ -249,8 +259,18 @@ struct Import: ParsableCommand {
     request.trustsPlugins = trustPlugins
     request.allowsUnsafeValues = allowUnsafeValues
     request.allowsPrivileged = allowPrivileged
+    request.requiresSignature = requireSignature
+    request.trustedKeys = trusted.trustedKeys
     request.isDryRun = dryRun
     return request
+  }
+
+  private func text(of origin: OriginSignature) -> String {
+    let key = origin.keyName.map { "\($0) (\(origin.key.shortHex))" } ?? origin.key.shortHex
+    let subject = "\(printable(origin.subject.utf8)) of \(printable(origin.host.utf8))"
+    return origin.isVerified
+      ? "signed by \(key) as \(subject)"
+      : "carries a signature by \(key) as \(subject): not checked without --require-signature"
   }
 
   private func describe(_ image: ImportedImage, _ workspace: Workspace, _ outcome: ImportOutcome) {

@@ -23,16 +23,30 @@ struct SnapshotCommand: ParsableCommand {
       Record the image also where a tree that the latest snapshot has is gone, empty or mostly \
       unreadable: by default that is an error.
       """) var allowEmpty = false
+  @Flag(help: "Sign the snapshot ('imgstore help sign').") var sign = false
+  @OptionGroup var key: KeyOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    if key.key != nil, !sign {
+      throw ValidationError("--key says what --sign signs with: give both.")
+    }
+  }
+
   func run() throws {
-    let outcome = try common.open().snapshot(
+    let workspace = try common.open()
+    // Whether it can be used is asked before the snapshot is taken.
+    let signingKey = sign ? try workspace.signingKey(key.key) : nil
+    let outcome = try workspace.snapshot(
       name, message: message, tag: tag, recipes: recipes, allowsEmpty: allowEmpty)
+    if let signingKey { _ = try workspace.sign([outcome.committed.name], with: signingKey) }
     Terminal.finish()
     let snapshot = outcome.committed.snapshot
     if json.json {
-      try printJSON(SnapshotOutcomeJSON(outcome, tags: tag.map { [$0] } ?? []))
+      try printJSON(
+        SnapshotOutcomeJSON(
+          outcome, tags: tag.map { [$0] } ?? [], signedBy: signingKey?.publicKey.id.hex))
     } else {
       let holds = "\(count(snapshot.entryCount, "entry")), \(sizeText(snapshot.contentBytes))"
       let did =
@@ -41,6 +55,7 @@ struct SnapshotCommand: ParsableCommand {
       print("\(outcome.committed.name)  \(outcome.committed.id.shortHex)")
       print("  \(holds); \(did); \(secondsText(outcome.seconds))")
       for result in outcome.recipes { print("  " + recipeText(result)) }
+      if let signingKey { print("  signed with \(signingKey.publicKey.id.shortHex)") }
     }
     try finish(outcome.committed)
   }
@@ -94,7 +109,10 @@ struct Log: ParsableCommand {
     let entries = try workspace.log(name, limit: limit ?? .max)
     Terminal.finish()
     if json.json {
-      try printJSON(entries.map { SnapshotJSON($0.committed, tags: $0.tags, full: false) })
+      try printJSON(
+        entries.map {
+          SnapshotJSON($0.committed, tags: $0.tags, full: false, isSigned: $0.isSigned)
+        })
       return
     }
     print(
@@ -103,6 +121,7 @@ struct Log: ParsableCommand {
           let snapshot = entry.committed.snapshot
           var words = entry.tags.map { "[\($0)]" }
           if entry.pin != nil { words.append("(pinned)") }
+          if entry.isSigned { words.append("(signed)") }
           if !snapshot.isComplete { words.append("(incomplete)") }
           if !snapshot.message.isEmpty { words.append(printable(snapshot.message.utf8)) }
           return [

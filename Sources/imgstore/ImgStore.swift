@@ -36,6 +36,7 @@ struct ImgStore: ParsableCommand {
         name: "Going back", subcommands: [Revert.self, Undo.self, Resume.self, Restore.self]),
       CommandGroup(name: "Nodes", subcommands: [Pack.self, Lite.self, Bench.self]),
       CommandGroup(name: "Other sites", subcommands: [Export.self, Import.self]),
+      CommandGroup(name: "Signatures", subcommands: [KeyCommand.self, Sign.self]),
       CommandGroup(
         name: "Time and space",
         subcommands: [

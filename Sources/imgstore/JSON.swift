@@ -121,6 +121,8 @@ struct SnapshotJSON: Encodable {
   let parent: String?
   let message: String
   let tags: [String]
+  let signed: Bool?
+  let signatures: [SignatureJSON]?
   let complete: Bool
   let entries: UInt64
   let contentBytes: UInt64
@@ -129,7 +131,15 @@ struct SnapshotJSON: Encodable {
   let pieces: [Piece]?
   let notes: [NoteJSON]?
 
-  init(_ committed: CommittedSnapshot, tags: [String], full: Bool) {
+  /// - Parameters:
+  ///   - isSigned: whether the snapshot has a signature of its own; nil where nobody looked.
+  ///   - signatures: what each is worth; nil where none was checked.
+  init(
+    _ committed: CommittedSnapshot, tags: [String], full: Bool, isSigned: Bool? = nil,
+    signatures: [SignatureStatus]? = nil
+  ) {
+    signed = isSigned ?? signatures.map { $0.contains { $0.kind == .signed } }
+    self.signatures = signatures?.map(SignatureJSON.init)
     let snapshot = committed.snapshot
     name = committed.name
     number = committed.number
@@ -157,9 +167,12 @@ struct SnapshotOutcomeJSON: Encodable {
   let readBytes: UInt64
   let storedBytes: UInt64
   let recipes: [RecipeJSON]
+  /// The id of the key that signed it.
+  let signedBy: String?
   let seconds: Double
 
-  init(_ outcome: SnapshotOutcome, tags: [String]) {
+  init(_ outcome: SnapshotOutcome, tags: [String], signedBy: String? = nil) {
+    self.signedBy = signedBy
     snapshot = SnapshotJSON(outcome.committed, tags: tags, full: true)
     sameAs = outcome.sameAs
     recorded = outcome.isNew

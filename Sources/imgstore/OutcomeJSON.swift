@@ -239,12 +239,15 @@ struct ImportJSON: Encodable {
   let dryRun: Bool
   let bundleBytes: UInt64
   let images: [Image]
+  /// Who signed the images where they come from.
+  let origins: [OriginJSON]
   let seconds: Double
 
   /// - Parameter undo: the snapshot that a revert to undoes the import of an image.
   init(_ outcome: ImportOutcome, undo: (ImportedImage) -> String?) {
     dryRun = outcome.isDryRun
     bundleBytes = outcome.bundleBytes
+    origins = outcome.origins.map(OriginJSON.init)
     seconds = outcome.seconds
     images = outcome.images.map { image in
       Image(
@@ -291,8 +294,10 @@ struct VerifyJSON: Encodable {
   let coverage: Coverage?
   let incomplete: [String]
   let problems: [Problem]
+  let signatures: SignatureReportJSON?
 
-  init(_ report: VerifyReport, deep: Bool) {
+  init(_ report: VerifyReport, deep: Bool, signatures: SignatureReport? = nil) {
+    self.signatures = signatures.map(SignatureReportJSON.init)
     self.deep = deep
     clean = report.isClean
     snapshots = report.snapshots

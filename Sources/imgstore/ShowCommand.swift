@@ -12,12 +12,14 @@ struct Show: ParsableCommand {
     discussion: """
       REF:PATH shows one entry: its attributes and, for a file, the SHA-256 of its content. With \
       -z, the definition is printed as a stanza: NAME is what xCAT's tables say now, NAME@… what \
-      a snapshot holds.
+      a snapshot holds. Signatures are checked against the trusted keys, and for what they sign; \
+      'verify --signatures' also checks that the snapshot holds it.
       """)
 
   @Argument(help: "REF or REF:PATH.") var ref: String
   @Flag(name: .customShort("z"), help: "Print the definition as a stanza, as lsdef -z does.")
   var stanza = false
+  @OptionGroup var trusted: TrustedKeysOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -36,13 +38,19 @@ struct Show: ParsableCommand {
     let snapshot = try workspace.find(reference)
     let tags = try workspace.tags(of: snapshot)
     let entry = try reference.path.map { try workspace.findEntry($0, in: snapshot) }
+    let signatures =
+      reference.path == nil
+      ? try workspace.signatures(
+        of: snapshot, workspace.trustedKeys(trusted.trustedKeys), recomputes: false) : []
     Terminal.finish()
     if let entry {
       if json.json { return try printJSON(EntryJSON(entry.path, entry.entry)) }
       return show(entry)
     }
-    if json.json { return try printJSON(SnapshotJSON(snapshot, tags: tags, full: true)) }
-    show(snapshot, tags)
+    if json.json {
+      return try printJSON(SnapshotJSON(snapshot, tags: tags, full: true, signatures: signatures))
+    }
+    show(snapshot, tags, signatures)
   }
 
   private func show(_ found: FoundEntry) {
@@ -66,7 +74,9 @@ struct Show: ParsableCommand {
     if !entry.flags.isEmpty { print("  has the flags \(entry.flags.letters) (lsattr)") }
   }
 
-  private func show(_ found: CommittedSnapshot, _ tags: [String]) {
+  private func show(
+    _ found: CommittedSnapshot, _ tags: [String], _ signatures: [SignatureStatus]
+  ) {
     let snapshot = found.snapshot
     print("\(found.name)  \(found.id)")
     var rows = [["taken", timeText(snapshot.created)]]
@@ -78,6 +88,10 @@ struct Show: ParsableCommand {
       "holds", "\(count(snapshot.entryCount, "entry")), \(sizeText(snapshot.contentBytes))",
     ])
     rows.append(["complete", snapshot.isComplete ? "yes" : "no, see the notes"])
+    for status in signatures {
+      rows.append(["signed", signatureText(status)])
+      if status.kind == .signed { rows.append(["", status.signatureFile]) }
+    }
     print(table(rows, indent: "  "))
     print("\nFiles")
     print(

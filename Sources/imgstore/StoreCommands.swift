@@ -14,9 +14,15 @@ struct Verify: ParsableCommand {
       every byte of every pack is read and compared with its SHA-256. With --max-time or --max-bytes, \
       the packs are read that were not read for the longest time: run it every night, and a large \
       store is read in turns. 'imgstore repair' repairs what can be repaired.
+
+      With --signatures, each signature is checked: its key is trusted, it is the signature of its \
+      statement, and the snapshot holds what the statement says. Exit code 1 when one is bad, 3 \
+      when the key of one is not trusted; unsigned snapshots are listed.
       """)
 
   @Flag(help: "Read and compare every byte.") var deep = false
+  @Flag(help: "Check all signatures, too.") var signatures = false
+  @OptionGroup var trusted: TrustedKeysOption
   @Option(
     help: ArgumentHelp(
       "Read packs, the oldest-checked first, and begin none after this time (90s, 5m, 2h)",
@@ -46,11 +52,15 @@ struct Verify: ParsableCommand {
   func run() throws {
     let start = monotonicSeconds()
     let request = try request()
-    let report = try common.open().verify(request)
+    let workspace = try common.open()
+    let report = try workspace.verify(request)
+    let signed =
+      signatures
+      ? try workspace.verifySignatures(workspace.trustedKeys(trusted.trustedKeys)) : nil
     Terminal.finish()
     let seconds = monotonicSeconds() - start
     if json.json {
-      try printJSON(VerifyJSON(report, deep: deep))
+      try printJSON(VerifyJSON(report, deep: deep, signatures: signed))
     } else {
       var line = count(report.snapshots, "snapshot")
       if report.coverage != nil {
@@ -71,9 +81,33 @@ struct Verify: ParsableCommand {
               ? "everything is there; what was read is as it was"
               : "everything is there; contents were not read ('verify --deep' reads them)")
       }
+      if let signed { describe(signed) }
     }
-    if report.isClean { return }
-    throw DoneWithProblems(lines: lines(report))
+    let problems = report.isClean ? [] : lines(report)
+    if let first = signed?.bad.first, let signed {
+      for line in problems { Terminal.error(line) }
+      throw ImageError(
+        first.snapshot,
+        "has a bad signature by \(first.key.shortHex): \(first.finding)"
+          + (signed.bad.count > 1 ? "; \(signed.bad.count - 1) more are bad" : ""),
+        advice: "The snapshot, the statement or the signature was changed: look who could")
+    }
+    let untrusted = (signed?.untrusted ?? []).map {
+      "\($0.snapshot) is signed by \($0.key.shortHex), which is not trusted: not checked"
+    }
+    if !problems.isEmpty || !untrusted.isEmpty {
+      throw DoneWithProblems(lines: problems + untrusted)
+    }
+  }
+
+  private func describe(_ report: SignatureReport) {
+    let all = report.checked.flatMap(\.signatures)
+    let valid = all.count { $0.verdict == .valid }
+    print("\(count(all.count, "signature")): \(valid) valid")
+    for name in report.unsigned { print("  \(name) is not signed") }
+    for item in report.bad {
+      print("  \(item.snapshot): BAD, by \(item.key.shortHex): \(item.finding)")
+    }
   }
 
   /// How much of the store has been read since when.

@@ -10,6 +10,7 @@ public struct HostileBundle: Sendable, CustomStringConvertible {
   /// What it is imported with.
   public var nodes: String?
   public var trustsPlugins = false
+  public var requiresSignature = false
   /// Its bytes.
   public let make: @Sendable () -> [UInt8]
 
@@ -65,7 +66,7 @@ public struct HostileBundle: Sendable, CustomStringConvertible {
     [
       names, kinds, doubles, places, texts, documents, sizes, bombs, truncations, incomplete, trees,
       closures, links, hardLinks, folders, kits, lists, several, streams, privileges, values,
-      confusable, unasked, twins, foreign,
+      confusable, unasked, twins, foreign, signatures,
     ].flatMap { $0 }
 
   public static let refused = all.filter(\.isRefused)
@@ -147,7 +148,7 @@ extension HostileBundle {
     [
       names, kinds, doubles, places, texts, documents, truncations, incomplete, trees, closures,
       links, hardLinks, folders, kits, lists, several, privileges, values, confusable, unasked,
-      twins, foreign,
+      twins, foreign, signatures,
     ].flatMap { $0 }.filter { !$0.name.contains("GiB") }.map { $0.make() }
       .filter { $0.count <= 64 << 10 }
   }

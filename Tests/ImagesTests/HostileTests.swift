@@ -33,6 +33,9 @@ import Testing
         WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
       ) { line in told.withLock { $0.append(line) } }
       _ = try workspace.images()
+      try shell("mkdir -p \"$1\"", workspace.trustedKeysPath)
+      try Data(BundleSigner.trusted.publicKey.pem).write(
+        to: URL(fileURLWithPath: workspace.trustedKeysPath + "/origin.pem"))
     }
 
     /// Everything around the store, with kinds, modes, owners, times and link targets.
@@ -62,6 +65,7 @@ import Testing
       var request = ImportRequest(bundle)
       request.nodes = hostile.nodes
       request.trustsPlugins = hostile.trustsPlugins
+      request.requiresSignature = hostile.requiresSignature
       let outcome = try site.workspace.importBundle(request)
       let pieces = outcome.images.flatMap { $0.imported?.snapshot.pieces ?? [] }
       Issue.record("imported: \(pieces.map { printable($0.path) })")
@@ -144,6 +148,15 @@ import Testing
     #expect(
       try String(contentsOfFile: site.folder.path("outside/sentinel"), encoding: .utf8)
         == "sentinel\n")
+  }
+
+  @Test func `the good bundle is taken where a signature is required`() throws {
+    let site = try Site()
+    var request = ImportRequest(try site.write(OddBundle.signed()))
+    request.requiresSignature = true
+    let outcome = try site.workspace.importBundle(request)
+    #expect(outcome.images.first?.remaining?.isEmpty == true)
+    #expect(outcome.origins.map(\.keyName) == ["origin"] && outcome.origins.allSatisfy(\.isVerified))
   }
 
   /// Wherever the caller runs: the session's threads have stacks for it.

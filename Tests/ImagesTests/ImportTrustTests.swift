@@ -68,9 +68,8 @@ import Testing
     let node = try ManagementNode()
     try node.importing(draft("1", "#!/bin/sh\n"))
     // The same kit with another image.
-    #expect(
-      try node.importing(draft("1", "#!/bin/sh\n")) { $0.profile = "same" }.siteReplacements.isEmpty
-    )
+    let same = try node.importing(draft("1", "#!/bin/sh\n")) { $0.profile = "same" }
+    #expect(same.siteReplacements.isEmpty)
     let before = try node.state()
     for other in [draft("2", "#!/bin/sh\n"), draft("1", "#!/bin/sh\nid\n")] {
       let text = refusal { try node.importing(other) { $0.profile = "other" } }

@@ -193,7 +193,9 @@ import Testing
         == "")
   }
 
-  @Test(arguments: ["pins", "tags", "refs", "packs", "doomed", "tmp", "journal", "cache", "locks"])
+  @Test(arguments: [
+    "pins", "tags", "signatures", "refs", "packs", "doomed", "tmp", "journal", "cache", "locks",
+  ])
   func `something else in place of a folder is moved away`(_ name: String) throws {
     let base = try Base()
     for odd in ["mkfifo", "touch", "ln -s /etc"] {

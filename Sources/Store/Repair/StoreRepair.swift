@@ -79,6 +79,7 @@ final class StoreRepair {
     try repairPacks()
     try repairRefs()
     try repairMarks()
+    try repairSignatures()
     try heal()
     for source in sources {
       if case .store(let other, let name) = source { try restoreRefs(from: other, name) }

@@ -26,7 +26,7 @@ TARGETS = {
     "folder": 5,
 }
 NAME_KINDS = ("delete", "swap", "duplicate", "move", "foreign")
-FOLDERS = ("packs", "refs", "refs/*", "tags", "tags/*", "pins", "pins/*", "journal", "tmp", "locks", "doomed", "cache")
+FOLDERS = ("packs", "refs", "refs/*", "tags", "tags/*", "pins", "pins/*", "signatures", "journal", "tmp", "locks", "doomed", "cache")
 PATTERNS = {
     "pack": ("packs",),
     "ref": ("refs",),

@@ -62,6 +62,7 @@ enum Parser: String, CaseIterable {
   case journal
   case mounts
   case packages
+  case statement
 
   /// A function of C's, which captures nothing.
   var target: cfuzzer_target {
@@ -86,6 +87,7 @@ enum Parser: String, CaseIterable {
     case .journal: { data, size in run(fuzzJournal, data, size) }
     case .mounts: { data, size in run(fuzzMounts, data, size) }
     case .packages: { data, size in run(fuzzPackages, data, size) }
+    case .statement: { data, size in run(fuzzStatement, data, size) }
     case .bundle: { data, size in run(fuzzBundle, data, size) }
     case .manifest: { data, size in run(fuzzManifest, data, size) }
     }

@@ -1,6 +1,7 @@
 // The parsers of text, and what holds for whatever they are given: what parses renders, and what was
 // rendered parses to the same.
 
+import Signatures
 import XCAT
 
 /// A table's dump.
@@ -61,6 +62,22 @@ func fuzzPattern(_ bytes: [UInt8]) {
   }
 }
 
+/// A signed statement, or a key.
+func fuzzStatement(_ bytes: [UInt8]) {
+  if let statement = try? Statement(parsing: bytes) {
+    hold((try? statement.render()) == bytes, "a statement has one text")
+    hold(bytes.count <= Statement.maxBytes, "a statement is at most 1 MiB")
+    hold(statement.number > 0, "a number is one of a snapshot")
+  }
+  if let key = try? PublicKey(pem: bytes, name: "fuzz") {
+    hold((try? PublicKey(pem: key.pem, name: "again")) == key, "a key comes back")
+    hold(!key.verify([UInt8](repeating: 0, count: 63), of: bytes), "a short signature is none")
+  }
+  if let key = try? SigningKey(pem: bytes, name: "fuzz"), let signature = try? key.sign(bytes) {
+    hold(key.publicKey.verify(signature, of: bytes), "its own signature is valid")
+  }
+}
+
 /// What fuzzing of text begins from.
 enum TextSeeds {
   static func of(_ parser: Parser) -> [[UInt8]] {
@@ -89,6 +106,24 @@ enum TextSeeds {
         "^n(\\d+)$\nn12", "(a|b)*c\naabbc", "[a-f[:digit:]]{2,3}?\nzzab1",
         "\\bx(?:y|z)+\\w*\n xyzz",
         "(?i)a.b\\\\\nA-B\\", "(a*)*b\n" + String(repeating: "a", count: 40),
+      ]
+    case .statement:
+      let digest = String(repeating: "2d", count: 32)
+      let head =
+        "image a\\x20b\nnumber 3\nsnapshot \(digest)\nparent -\ntime -1.000000007\n"
+        + "host h\nuser 0\ncommand snapshot\nmessage -\n"
+      texts = [
+        "imgstore signed snapshot 1\n\(head)row osimage osarch=x86_64 profile=-\n"
+          + "fact extra-src /a\nfile kernel /k 0644 0 0 -5 3 \(digest)\n"
+          + "link extra /l 0777 0 0 0 \\xff\n"
+          + "tree rootimg /t 4755 1 4294967295 9 7 \(digest) \(digest) \(digest)\n",
+        "imgstore signed bundle 1\n\(head)folder member extra 0755 0 0 1 2 \(digest)\n"
+          + "other member x 0000 0 0 1 fifo\n",
+        "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA/O6NLKoYWMTGbmO/PM4EPwL57LGD+xoVnjzW8K1GUdw=\n"
+          + "-----END PUBLIC KEY-----\n",
+        "-----BEGIN PRIVATE KEY-----\n"
+          + "MC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
+          + "-----END PRIVATE KEY-----\n",
       ]
     default: texts = []
     }

@@ -1,0 +1,213 @@
+// Signatures of bundles: what an export carries, what an import demands, and what stays with an imported
+// snapshot.
+//
+// 1. An import that demands a signature asks before the first file of the bundle is read, where the
+//    signatures stand first, and again, with the content, before it changes anything on the machine.
+// 2. An export carries the snapshot's own signatures, and those of its origin that still cover the bundle.
+// 3. What came with a bundle is kept with the imported snapshot, as it came, in the store only.
+
+import Codec
+import Ingest
+import Platform
+import Render
+import Signatures
+import Store
+import XCAT
+
+/// Who vouches for an imported image.
+public struct OriginSignature: Sendable {
+  public let image: String
+  public let key: Digest
+  /// What the key is called here; nil where it is not trusted.
+  public let keyName: String?
+  /// "compute@3", as the origin calls it.
+  public let subject: String
+  public let host: String
+  public let user: String
+  public let time: Timestamp
+  /// The signature is that of a trusted key, and covers everything in the bundle.
+  public let isVerified: Bool
+}
+
+// MARK: - Export
+
+/// The signature files of a bundle to be, and what is worth saying of them.
+struct ExportSignatures {
+  private(set) var files: [CollectedFile] = []
+  private(set) var remarks: [String] = []
+
+  /// - Parameters:
+  ///   - view: the bundle without signatures.
+  ///   - key: signs the whole bundle; nil for no such signature.
+  init(
+    _ workspace: Workspace, _ committed: CommittedSnapshot, _ view: BundleView,
+    install: AbsolutePath, key: SigningKey?
+  ) throws {
+    let store = try workspace.store()
+    var statements = SignedStatements()
+    if let key {
+      let text = try ExportSignatures.statement(workspace, committed, view).render()
+      statements.add(
+        SignedStatement(
+          bytes: text, statement: try Statement(parsing: text),
+          signatures: [key.publicKey.id: try key.sign(text)]))
+    }
+    let image = try ImageName(committed.snapshot.image)
+    let names = try store.refs.signatures(of: image).filter { $0.number == committed.number }
+    var uncovered: [String]?
+    for name in names.sorted(by: { $0.kind == .signed && $1.kind != .signed }) {
+      guard let signed = try? ExportSignatures.read(name, of: image, store) else {
+        workspace.tell("a signature of \(committed.name) is damaged and was left out")
+        continue
+      }
+      let missing = try BundleCoverage(view, signed.statement, store, install: install).uncovered()
+      if name.kind == .origin, !missing.isEmpty { continue }
+      if uncovered == nil || missing.count < (uncovered ?? []).count { uncovered = missing }
+      statements.add(signed)
+    }
+    files = statements.files.map { name, bytes in
+      CollectedFile(
+        name: name, path: "a signature of \(committed.name)",
+        file: RenderedFile(name: name, source: .bytes(bytes)))
+    }
+    if key == nil, let uncovered, !uncovered.isEmpty {
+      remarks = [
+        "the signatures do not cover \(uncovered.prefix(3).joined(separator: ", "))"
+          + (uncovered.count > 3 ? " and \(uncovered.count - 3) more" : "")
+          + ": 'import --require-signature' refuses the bundle; '--sign' signs all of it"
+      ]
+    }
+  }
+
+  private static func read(
+    _ name: SignatureFileName, of image: ImageName, _ store: ObjectStore
+  ) throws -> SignedStatement {
+    let own = SignatureFileName(number: name.number, kind: name.kind, statement: name.statement)
+    let bytes = try store.refs.signatureFile(own, of: image)
+    let signature = try store.refs.signatureFile(name, of: image)
+    return SignedStatement(
+      bytes: bytes, statement: try Statement(parsing: bytes),
+      signatures: [name.key ?? .zero: signature])
+  }
+
+  /// The statement about the bundle.
+  private static func statement(
+    _ workspace: Workspace, _ committed: CommittedSnapshot, _ view: BundleView
+  ) throws -> Statement {
+    let facts = workspace.provenance("export")
+    func fact(_ key: String) -> String { facts.first { $0.key == key }?.value ?? "" }
+    return Statement(
+      subject: .bundle, image: committed.snapshot.image, number: committed.number,
+      snapshot: committed.id, parent: committed.snapshot.parent, time: now(),
+      host: fact("host"), user: fact("user"), command: fact("command"),
+      message: committed.snapshot.message, rows: [], facts: [], items: view.items)
+  }
+}
+
+// MARK: - Import
+
+/// What an import demands of signatures, and keeps of them.
+struct ImportSignatures: Sendable {
+  private let isRequired: Bool
+  private let trusted: TrustedKeys
+
+  /// - Throws: where a signature is required and no key is trusted.
+  init(_ workspace: Workspace, _ request: ImportRequest) throws {
+    isRequired = request.requiresSignature
+    guard isRequired else {
+      // Only to say whose signature it is: a folder that cannot be used says nothing.
+      trusted =
+        (try? workspace.trustedKeys(request.trustedKeys))
+        ?? TrustedKeys(folder: workspace.trustedKeysPath)
+      return
+    }
+    trusted = try workspace.trustedKeys(request.trustedKeys)
+    if trusted.isEmpty {
+      throw ImageError(
+        "folder \(trusted.folder)", "holds no key, so no signature can be required",
+        advice: "'imgstore key trust FILE' trusts a public key")
+    }
+  }
+
+  /// Ends the reading of a bundle whose signatures stand before its files and are not enough.
+  var gate: SignatureGate {
+    { [isRequired, trusted] _, files in
+      if isRequired { _ = try SignedStatements(files).requireTrusted(trusted) }
+    }
+  }
+
+  /// Refuses images without a signature of a trusted key.
+  func requireStatements(_ images: [BundledImage]) throws(BundleError) {
+    guard isRequired else { return }
+    for image in images {
+      _ = try SignedStatements(image.signatures).requireTrusted(trusted)
+    }
+  }
+
+  /// Holds the content of an image, which is in the store, against what was signed.
+  /// - Returns: who signed it.
+  /// - Throws: `BundleError` where a signature is required and does not cover everything.
+  func check(
+    _ image: BundledImage, _ store: ObjectStore, install: AbsolutePath
+  ) throws -> [OriginSignature] {
+    let statements = SignedStatements(image.signatures)
+    guard isRequired else {
+      return statements.all.flatMap { signed in origins(signed, image, isVerified: false) }
+    }
+    let accepted = try statements.requireTrusted(trusted)
+    let view = try BundleView(image)
+    var fewest: [String]?
+    for (signed, signers) in accepted {
+      let uncovered = try BundleCoverage(view, signed.statement, store, install: install)
+        .uncovered()
+      if uncovered.isEmpty {
+        let keys = Set(signers.map(\.key.id))
+        return origins(signed, image, isVerified: true).filter { keys.contains($0.key) }
+      }
+      if fewest == nil || uncovered.count < (fewest ?? []).count { fewest = uncovered }
+    }
+    let names = fewest ?? []
+    throw BundleError(
+      "the bundle",
+      "holds what no trusted key signed: \(names.prefix(3).joined(separator: ", "))"
+        + (names.count > 3 ? " and \(names.count - 3) more" : ""),
+      advice: "Nothing was imported; if its origin is trusted, ask for one that was written by "
+        + "'imgstore export --sign'")
+  }
+
+  private func origins(
+    _ signed: SignedStatement, _ image: BundledImage, isVerified: Bool
+  ) -> [OriginSignature] {
+    signed.signatures.keys.sorted().map { key in
+      OriginSignature(
+        image: image.folder, key: key, keyName: trusted[key]?.name, subject: signed.statement.name,
+        host: signed.statement.host, user: signed.statement.user, time: signed.statement.time,
+        isVerified: isVerified)
+    }
+  }
+
+  /// Keeps what came with an image. The image's lock is held.
+  /// - Returns: what could not be kept.
+  func keep(
+    _ image: BundledImage, with committed: CommittedSnapshot, _ store: ObjectStore
+  ) -> [String] {
+    let statements = SignedStatements(image.signatures)
+    var remarks = statements.faults.prefix(3).map {
+      "a signature of the bundle is damaged and was not kept: \($0)"
+    }
+    for signed in statements.all {
+      do {
+        _ = try signed.signers(trusted)
+        let name = try ImageName(committed.snapshot.image)
+        for (key, signature) in signed.signatures.sorted(by: { $0.key < $1.key }) {
+          try store.refs.addSignature(
+            signature, by: key, of: signed.bytes, kind: .origin, to: name, committed.number)
+        }
+      } catch {
+        let finding = (error as? any ExplainedError)?.statement ?? "\(error)"
+        remarks.append("a signature of the bundle was not kept: \(finding)")
+      }
+    }
+    return remarks
+  }
+}

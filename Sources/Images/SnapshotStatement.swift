@@ -1,0 +1,53 @@
+// The statement about a snapshot: computed from it alone, so that whoever has the snapshot can check that a
+// statement is about it, and all keys sign the same one.
+
+import Codec
+import Platform
+import Signatures
+import Store
+
+extension Workspace {
+  /// The statement about a snapshot.
+  /// - Throws: `StoreError` where a tree cannot be read.
+  func statement(about committed: CommittedSnapshot) throws -> Statement {
+    let store = try store()
+    let snapshot = committed.snapshot
+    func provenance(_ key: String) -> String {
+      snapshot.provenance.first { $0.key == key }?.value ?? ""
+    }
+    return Statement(
+      subject: .snapshot, image: snapshot.image, number: committed.number, snapshot: committed.id,
+      parent: snapshot.parent, time: snapshot.created, host: provenance("host"),
+      user: provenance("user"), command: provenance("command"), message: snapshot.message,
+      rows: snapshot.statementRows,
+      facts: snapshot.facts.map { .init($0.key, $0.value) },
+      items: try snapshot.pieces.map { try item($0, store) })
+  }
+
+  private func item(_ piece: Snapshot.Piece, _ store: ObjectStore) throws -> Statement.Item {
+    let entry = piece.entry
+    let content: Statement.Content
+    switch entry.content {
+    case .file(let blob, let size):
+      content = .file(sizeBytes: size, sha256: try store.rawDigest(of: blob, sizeBytes: size))
+    case .symlink(let target): content = .link(target: target)
+    case .directory: content = .tree(try TreeListing(entry, from: store).tree)
+    case .device, .fifo, .socket: content = .other(entry.kind.noun)
+    case .unreadableFile, .unreadableDirectory, .unreadableNode: content = .other("unreadable")
+    }
+    return Statement.Item(
+      role: piece.role, path: piece.path, mode: entry.mode, uid: entry.uid, gid: entry.gid,
+      seconds: entry.modified.seconds, content: content)
+  }
+}
+
+extension Snapshot {
+  /// All rows of all tables, keys of absent rows included.
+  var statementRows: [Statement.Row] {
+    // Two equal rows of one table say the same once.
+    var seen: Set<[UInt8]> = []
+    return tables.flatMap { table in
+      table.rows.map { Statement.Row(table: table.name, $0) }
+    }.filter { seen.insert($0.line).inserted }
+  }
+}

@@ -1,0 +1,130 @@
+// The files of signatures, as `verify` and `repair` see them. Neither knows a key: a signature that is
+// damaged and still has 64 bytes is found by `verify --signatures`.
+//
+// 1. A file with another name, size or digest than it must have is a problem, and so is a signature without
+//    its statement, and a file of a snapshot that has no ref. `repair` moves each to quarantine/.
+// 2. A statement without a signature is what an interrupted `sign` leaves. It means nothing.
+
+import Codec
+import Platform
+
+/// A file in signatures/ that must not be there as it is.
+struct SignatureFault {
+  let folder: Descriptor
+  let name: [UInt8]
+  /// "signatures/compute/0000000003.signed.…".
+  let object: String
+  let finding: String
+}
+
+extension ObjectStore {
+  /// The images that have a folder of signatures, and what is there in place of one.
+  func signatureFolders() throws -> (images: [ImageName], faults: [SignatureFault]) {
+    let parent = layout.signatures
+    let names = try explaining("the folder signatures/") { () throws(SystemError) in
+      try layout.fileSystem.names(of: parent.raw)
+    }
+    var images: [ImageName] = []
+    var faults: [SignatureFault] = []
+    for name in names.sorted(by: precedes) {
+      let object = "signatures/\(printable(name))"
+      let stat = try explaining(object) { () throws(SystemError) in
+        try layout.fileSystem.statIfPresent(at: parent.raw, name)
+      }
+      guard let stat else { continue }
+      guard let image = try? ImageName(String(decoding: name, as: UTF8.self)),
+        image.bytes == name, stat.kind == .directory
+      else {
+        faults.append(
+          SignatureFault(
+            folder: parent, name: name, object: object,
+            finding: "is a \(stat.kind.noun), not the folder of an image"))
+        continue
+      }
+      images.append(image)
+    }
+    return (images, faults)
+  }
+
+  /// What is wrong in the folder of an image.
+  func signatureFaults(of image: ImageName) throws -> [SignatureFault] {
+    guard let folder = try refs.open(layout.signatures, image) else { return [] }
+    var faults: [SignatureFault] = []
+    for bytes in try refs.signatureFiles(of: image) {
+      let object = "signatures/\(image)/\(printable(bytes))"
+      guard let finding = try finding(bytes, of: image, in: folder, object) else { continue }
+      faults.append(
+        SignatureFault(folder: folder, name: bytes, object: object, finding: finding))
+    }
+    return faults
+  }
+
+  private func finding(
+    _ bytes: [UInt8], of image: ImageName, in folder: Descriptor, _ object: String
+  ) throws -> String? {
+    guard let name = SignatureFileName(bytes) else { return "is not the name of a signature" }
+    let file = try explaining(object) { () throws(SystemError) in
+      try layout.read(folder, bytes, limitBytes: name.maxBytes)
+    }
+    switch file {
+    case .absent: return nil
+    case .odd(let reason): return reason
+    case .content(let content):
+      if let fault = name.fault(content) { return fault }
+    }
+    // A damaged ref is a finding of its own, and may be put back.
+    if try !hasRef(image, name.number), try !refs.lostNumbers(of: image).contains(name.number) {
+      return "was made for \(image)@\(name.number), which has no ref"
+    }
+    guard name.key != nil else { return nil }
+    let own = SignatureFileName(number: name.number, kind: name.kind, statement: name.statement)
+    let hasStatement = try explaining(object) { () throws(SystemError) in
+      try layout.fileSystem.statIfPresent(at: folder.raw, own.bytes) != nil
+    }
+    return hasStatement ? nil : "has no statement: \(printable(own.bytes)) is missing"
+  }
+}
+
+extension ObjectStore {
+  private func hasRef(_ image: ImageName, _ number: Int) throws(StoreError) -> Bool {
+    do throws(StoreError) { return try refs.readIfPresent(image, number) != nil } catch {
+      guard error.kind == .damaged else { throw error }
+      return true
+    }
+  }
+}
+
+extension VerifyRun {
+  func checkSignatureFiles() throws {
+    let (images, faults) = try store.signatureFolders()
+    for fault in faults { add(fault.object, fault.finding) }
+    for image in images {
+      for fault in try store.signatureFaults(of: image) { add(fault.object, fault.finding) }
+    }
+  }
+}
+
+extension StoreRepair {
+  func repairSignatures() throws {
+    let (images, faults) = try store.signatureFolders()
+    for fault in faults {
+      try setAside(
+        fault.folder, fault.name, fault.object, as: "signatures-\(printable(fault.name))")
+    }
+    for image in images {
+      let lock = isDryRun ? nil : try store.lockImage(image) {}
+      defer { withExtendedLifetime(lock) {} }
+      // A signature whose statement is moved has none then.
+      var isDone = false
+      while !isDone {
+        let faults = try store.signatureFaults(of: image)
+        for fault in faults {
+          try setAside(
+            fault.folder, fault.name, fault.object,
+            as: "signatures-\(image)-\(printable(fault.name).suffix(150))")
+        }
+        isDone = faults.isEmpty || isDryRun
+      }
+    }
+  }
+}

@@ -1,0 +1,412 @@
+// Signatures: what is signed, who checks it, and what a bundle that is not signed cannot do.
+
+import Codec
+import Foundation
+import Images
+import Platform
+import Signatures
+import Store
+import TestSupport
+import Testing
+
+/// A site that signs, and one that trusts it.
+final class SignedSites: Sendable {
+  static let image = "rhels8.5.0-x86_64-netboot-compute"
+  let origin: ManagementNode
+  let target: ManagementNode
+  let key: SigningKey
+  var folder: TemporaryFolder { origin.folder }
+
+  init(_ bundle: String = "stateless") throws {
+    origin = try ManagementNode()
+    target = try ManagementNode()
+    if !bundle.isEmpty { _ = try origin.workspace.importing(fixture("xcat/\(bundle).tgz")) }
+    let outcome = try origin.workspace.generateKey()
+    key = try origin.workspace.signingKey()
+    _ = try target.workspace.trustKey(outcome.publicFiles[0], as: "origin")
+  }
+
+  /// The image's name here.
+  var image: String { get throws { try #require(try origin.workspace.images().first?.name) } }
+
+  /// Signs the live image, and exports it.
+  func export(
+    _ name: String = "signed.tgz", _ change: (inout ExportRequest) -> Void = { _ in }
+  ) throws -> String {
+    let snapshot = try origin.workspace.snapshot(try image).committed
+    _ = try origin.workspace.sign([snapshot.name], with: key)
+    _ = try origin.workspace.exporting(snapshot.name, to: folder.path(name), change)
+    return folder.path(name)
+  }
+
+  /// Whether the target takes a bundle that must be signed; else what is wrong. A refusal changes nothing.
+  func refusal(_ bundle: String, in node: ManagementNode? = nil) throws -> String? {
+    let node = node ?? target
+    let before = try node.state()
+    do {
+      let image = try node.workspace.importing(bundle) {
+        $0.requiresSignature = true
+        $0.replaces = true
+      }
+      #expect(image.remaining?.isEmpty == true)
+      return nil
+    } catch let error as any ExplainedError {
+      #expect(try node.state() == before, "changed by a refused bundle: \(error.explanation)")
+      #expect(try node.workspace.images().allSatisfy { $0.snapshots == 0 })
+      return error.explanation
+    }
+  }
+
+  /// A bundle whose folder `script` has changed; written again by GNU tar, without checksums of members.
+  func changed(_ bundle: String, _ script: String) throws -> String {
+    let work = folder.path("w-\(randomName())")
+    try shell(
+      """
+      mkdir "$2"; tar xzpf "$1" -C "$2" --numeric-owner; cd "$2"/*/
+      sign() { openssl pkeyutl -sign -inkey "$KEY" -rawin -in "$1" -out "$2"; }
+      KEY="$3"; S=complete/signatures
+      \(script)
+      cd "$2"; tar czf "$2.tgz" --numeric-owner --sort=name .
+      """, bundle, work, origin.workspace.signingKeyPath)
+    return work + ".tgz"
+  }
+}
+
+@Suite struct SignatureTests {
+  // MARK: By hand
+
+  @Test func `openssl verifies what we sign, in the store and in a bundle`() throws {
+    let sites = try SignedSites()
+    let bundle = try sites.export { $0.signingKey = sites.key }
+    let checks = """
+      for sig in "$1"/*"$3"; do
+        statement=${sig%"$4"}; [ -f "$statement" ] || statement=${statement}$5
+        openssl pkeyutl -verify -pubin -inkey "$2" -rawin -in "$statement" -sigfile "$sig"
+        sha256sum "$statement" | cut -c1-64
+      done
+      """
+    let key = sites.origin.workspace.signingKeyPath + ".pub"
+    let id = sites.key.publicKey.id.hex
+    let store = sites.folder.path("store/signatures/\(SignedSites.image)")
+    let inStore = try shell(checks, store, key, "." + id, "." + id, "")
+    #expect(inStore.output.components(separatedBy: "Verified Successfully").count == 2)
+    try shell("mkdir \"$2\"; tar xzf \"$1\" -C \"$2\"", bundle, sites.folder.path("x"))
+    let inside = sites.folder.path("x/\(SignedSites.image)")
+    let inBundle = try shell(
+      checks, inside + "/complete/signatures", key, ".\(id).sig", ".\(id).sig", ".statement")
+    // The snapshot's statement, and the bundle's.
+    #expect(inBundle.output.components(separatedBy: "Verified Successfully").count == 3)
+    // Files are compared by hand with sha256sum.
+    let files = try shell(
+      """
+      cd "$1"; cat complete/signatures/*.statement | awk '$1 == "file" && $2 == "member" {
+        print $9 "  " $3 }' | tee /dev/stderr | sha256sum -c --quiet && echo right
+      """, inside)
+    #expect(files.output == "right\n")
+    #expect(files.errors.contains("  kernel") && files.errors.contains("  manifest.xml"))
+    // A wrong message is refused by openssl, too.
+    let wrong = try run(
+      "bash", "-c",
+      "cd \"$1\"/complete/signatures; f=$(ls *.sig | head -1); echo >>${f%%.*}.statement; "
+        + "openssl pkeyutl -verify -pubin -inkey \"$2\" -rawin -in ${f%%.*}.statement -sigfile $f",
+      "x", inside, key)
+    #expect(!wrong.didSucceed)
+  }
+
+  // MARK: Bundles that pass
+
+  @Test func `a signed bundle is taken, and one that another tar wrote`() throws {
+    let sites = try SignedSites()
+    let bundle = try sites.export()
+    #expect(try sites.refusal(bundle) == nil)
+    for script in ["true", "mv kernel k; cp -a k kernel; rm k", "echo x >unnamed"] {
+      let other = try ManagementNode()
+      _ = try other.workspace.trustKey(sites.origin.workspace.signingKeyPath + ".pub")
+      #expect(try sites.refusal(sites.changed(bundle, script), in: other) == nil, "\(script)")
+    }
+  }
+
+  /// Every form of bundle: signed as a snapshot alone where that covers it, and as a bundle always.
+  @Test(arguments: [
+    ("stateless", true), ("stateless-sfs", true), ("stateless-base-exlist", true), ("kit1", true),
+    ("statefull", true), ("s390x-raw", true),
+    // Their litefile.csv has rows for ALL, which are no image's.
+    ("statelite", false), ("p27-statelite", false),
+    ("p26-full", true),
+  ])
+  func `each form of bundle can be signed`(_ bundle: String, _ isCovered: Bool) throws {
+    let sites = try SignedSites(bundle)
+    let plain = try sites.refusal(sites.export("plain.tgz"))
+    #expect((plain == nil) == isCovered, "\(bundle): \(plain ?? "taken")")
+    let other = try ManagementNode()
+    _ = try other.workspace.trustKey(sites.origin.workspace.signingKeyPath + ".pub")
+    let whole = try sites.export("whole.tgz") { $0.signingKey = sites.key }
+    #expect(try sites.refusal(whole, in: other) == nil, "\(bundle)")
+  }
+
+  @Test func `a complete bundle with its tree is covered`() throws {
+    let sites = try SignedSites("")
+    try shell(
+      """
+      mkdir -p "$1/img/rootimg/etc" "$1/img/rootimg/dev" "$1/img/rootimg/empty"; cd "$1/img"
+      echo kernel >kernel; echo initrd >initrd-stateless.gz; echo packed >rootimg.cpio.gz; echo bash >../p.pkglist
+      cd rootimg; echo motd >etc/motd; ln etc/motd etc/twin; ln -s motd etc/link
+      chmod 4755 etc/twin; mkfifo etc/fifo; head -c 300000 /dev/urandom >large
+      truncate -s 100M hole; touch -d '1960-01-01 00:00:00.5' etc/link -h
+      setfattr -n user.label -v x large || true
+      mknod dev/null c 1 3 || true
+      """, sites.origin.path("/install"))
+    _ = try sites.origin.workspace.define(
+      "img",
+      [
+        "provmethod=netboot", "rootimgdir=/install/img", "profile=p", "osvers=rhels9",
+        "osarch=x86_64", "pkglist=/install/p.pkglist",
+      ])
+    let bundle = try sites.export { $0.isComplete = true }
+    #expect(try sites.refusal(bundle) == nil)
+    // A change of the tree alone is noticed: content, mode, link, an attribute, a time.
+    for script in [
+      "echo x >>rootimg/etc/motd", "chmod u-s rootimg/etc/twin", "chmod +t rootimg/etc",
+      "ln -sfn twin rootimg/etc/link", "rm rootimg/etc/fifo", "rm -r rootimg/empty",
+      "touch -d '2001-01-01' rootimg/large", "touch rootimg/new", "chown 1 rootimg/large",
+      "cp rootimg/etc/twin rootimg/t; mv rootimg/t rootimg/etc/twin",
+      "setfattr -n user.label -v y rootimg/large", "setfattr -x user.label rootimg/large",
+      "setfattr -n user.more -v y rootimg/etc/motd",
+    ] {
+      let changed = try sites.changed(
+        bundle,
+        """
+        mkdir t; zstd -qdc complete/rootimg.tar.zst | tar xpf - -C t --xattrs --xattrs-include='*'
+        (cd t; \(script); tar cf - --xattrs --xattrs-include='*' --format=pax rootimg) |
+          zstd -q >complete/n; touch -r complete/rootimg.tar.zst complete/n
+        mv complete/n complete/rootimg.tar.zst; rm -r t
+        """)
+      let other = try ManagementNode()
+      _ = try other.workspace.trustKey(sites.origin.workspace.signingKeyPath + ".pub")
+      let refusal = try sites.refusal(changed, in: other)
+      #expect(refusal?.contains("complete/rootimg.tar.zst") == true, "\(script): \(refusal ?? "-")")
+    }
+  }
+
+  // MARK: Bundles that do not
+
+  @Test func `an unsigned bundle, and a foreign one, change nothing`() throws {
+    let sites = try SignedSites()
+    let bundle = try sites.export()
+    let unsigned = try sites.changed(bundle, "rm -r complete")
+    #expect(try sites.refusal(unsigned)?.contains("is not signed") == true)
+    let plain = fixture("xcat/stateless.tgz")
+    #expect(try sites.refusal(plain)?.contains("is not signed") == true)
+    // Signed by a key that nobody here trusts.
+    let foreign = try SignedSites()
+    let refusal = try sites.refusal(foreign.export())
+    #expect(refusal?.contains(foreign.key.publicKey.id.shortHex) == true)
+    // Nobody is trusted: nothing can be required.
+    let nobody = try ManagementNode()
+    #expect(try sites.refusal(bundle, in: nobody) != nil)
+    // Without the demand it comes in, and says whose signature it carries.
+    let outcome = try nobody.workspace.importBundle(ImportRequest(bundle))
+    #expect(outcome.origins.map(\.key) == [sites.key.publicKey.id])
+    #expect(outcome.origins.allSatisfy { !$0.isVerified && $0.keyName == nil })
+  }
+
+  @Test(arguments: [
+    // Contents, attributes, places.
+    ("printf X >>kernel", "kernel"), ("chmod 777 kernel", "kernel"),
+    ("chown 1 kernel", "kernel"), ("touch kernel", "kernel"),
+    ("mv kernel k; mv initrd-stateless.gz kernel; mv k initrd-stateless.gz", "kernel"),
+    ("echo evil >>extra/myscript1", "myscript1"),
+    (
+      "cp -a extra/myscript1 t; cp -a extra/myscript2 extra/myscript1; cp -a t extra/myscript2",
+      "myscript"
+    ),
+    ("echo bash >>compute.pkglist", "compute.pkglist"),
+    // The manifest.
+    ("sed -i 's,<profile>compute,<profile>compute2,' manifest.xml", "osimage"),
+    ("sed -i 's,<imagename>rhels,<imagename>xhels,' manifest.xml", "name"),
+    ("sed -i '/<netdrivers>/d' manifest.xml", "linuximage"),
+    ("sed -i 's,<osimage>,<osimage><comments>x</comments>,' manifest.xml", "osimage"),
+    ("sed -i 's,syslog,evil,' manifest.xml", "postscripts"),
+    (
+      "sed -i 's,/install/netboot/rhels8.5.0/x86_64/compute/kernel,/install/netboot/k/kernel,' manifest.xml",
+      "kernel"
+    ),
+    ("sed -i 's,<dest>/install/postscripts<,<dest>/install/other<,' manifest.xml", "myscript"),
+    (
+      "echo x >extra/evil; sed -i 's,<xcatimage>,<xcatimage><extra><src>/a/evil</src><dest>/install/postscripts</dest></extra>,' manifest.xml",
+      "evil"
+    ),
+    (
+      "mkdir -p extra/d; echo x >extra/d/e; sed -i 's,<xcatimage>,<xcatimage><extra><src>/d</src><dest>/install/postscripts</dest></extra>,' manifest.xml",
+      "extra/d/e"
+    ),
+    (
+      "mkdir k; echo x >k/f; sed -i 's,<xcatimage>,<xcatimage><kit><kitname>k</kitname><kitdir>/install/kits/k</kitdir></kit>,' manifest.xml",
+      "kit"
+    ),
+    // Signatures.
+    ("rm $S/*.sig", "no signature"), ("rm $S/*.statement", "no statement"),
+    ("truncate -s 63 $S/*.sig", "not a signature"), ("echo >>$S/*.sig", "not a signature"),
+    ("head -c 64 /dev/urandom >t; cat t >$(echo $S/*.sig)", "not valid"),
+    ("echo >>$(echo $S/*.statement)", "SHA-256"),
+    ("sed -i 's/$/\\r/' $S/*.statement", "SHA-256"),
+    ("touch $S/readme", "not the name"),
+    ("mkdir -p $S; echo x >$S/../../extra/x; echo >$S/x.sig", "not the name"),
+    (
+      "mv $S/*.sig t; mv t $S/$(echo $S/*.statement | sed 's,.*/,,; s,\\..*,,').$(printf x | sha256sum | cut -c1-64).sig",
+      "does not hold"
+    ),
+    ("rm $S/*.sig; ln -s kernel $S/x.sig", "no signature"),
+    (
+      "head -c 2M /dev/zero >$S/$(head -c 32 /dev/zero | sha256sum | cut -c1-64).statement",
+      "too large"
+    ),
+    ("for i in $(seq 70); do echo >$S/$i; done", "too many"),
+    (
+      "f=$(echo $S/*.sig); s=$(basename $S/*.statement .statement); for i in $(seq 20); do cp $f $S/$s.$(echo $i | sha256sum | cut -c1-64).sig; done",
+      "more than 16"
+    ),
+  ])
+  func `a bundle that was changed is refused`(_ change: (script: String, word: String)) throws {
+    let sites = try SignedSites()
+    let bundle = try sites.export()
+    let refusal = try sites.refusal(sites.changed(bundle, change.script))
+    #expect(refusal?.contains(change.word) == true, "\(change.script): \(refusal ?? "imported")")
+  }
+
+  /// The same where the whole bundle is signed: not even a file that no import applies can be added.
+  @Test(arguments: [
+    "echo x >unnamed", "rm extra/myscript1", "mkdir folder", "chmod 700 extra",
+    "printf X >>kernel", "chmod 777 compute.exlist", "touch manifest.xml", "echo >>manifest.xml",
+    "ln -s myscript1 extra/link", "mv extra/myscript1 extra/myscript3", "touch extra/myscript1",
+  ])
+  func `a bundle that was signed as a whole stays as it is`(_ script: String) throws {
+    let sites = try SignedSites()
+    let snapshot = try sites.origin.workspace.snapshot(try sites.image).committed
+    let bundle = sites.folder.path("whole.tgz")
+    _ = try sites.origin.workspace.exporting(snapshot.name, to: bundle) {
+      $0.signingKey = sites.key
+    }
+    let refusal = try sites.refusal(sites.changed(bundle, script))
+    // What the manifest names is missed before that.
+    let words = script == "rm extra/myscript1" ? "is not in the bundle" : "no trusted key signed"
+    #expect(refusal?.contains(words) == true, "\(script): \(refusal ?? "-")")
+    #expect(try sites.refusal(bundle) == nil)
+  }
+
+  @Test func `statements of other snapshots, images and keys do not fit`() throws {
+    let sites = try SignedSites()
+    let old = try sites.export("old.tgz")
+    try shell("echo new >>\"$1\"", sites.origin.path("/install/postscripts/myscript1"))
+    let new = try sites.export("new.tgz")
+    // The signatures of one with the files of the other.
+    func signatures(of bundle: String) -> String {
+      "rm -r complete; tar xzf \(bundle) --wildcards '*/complete/*' --strip-components=2"
+    }
+    let mixed = try sites.changed(old, signatures(of: new))
+    #expect(try sites.refusal(mixed)?.contains("myscript1") == true)
+    // A statement that says what the bundle holds, signed by nobody, next to a valid one.
+    let added = try sites.changed(
+      old, "tar xzf \(new) --wildcards '*.statement' --strip-components=2")
+    #expect(try sites.refusal(added)?.contains("no signature") == true)
+    // Signed by another key under the name of ours.
+    let foreign = try SignedSites()
+    let confused = try sites.changed(
+      try foreign.export(),
+      "cd $S; mv *.sig $(basename *.statement .statement).\(sites.key.publicKey.id.hex).sig")
+    #expect(try sites.refusal(confused)?.contains("not valid") == true)
+    // Two statements, both ours: the one that covers the bundle counts.
+    let both = try sites.changed(
+      old, "tar xzf \(new) --wildcards '*/complete/*' --strip-components=2")
+    #expect(try sites.refusal(both) == nil)
+  }
+
+  @Test func `extras of an export need the signature of the bundle`() throws {
+    let sites = try SignedSites()
+    try shell("echo extra >\"$1/install/more\"", sites.origin.folder.path("root"))
+    let extra = [ExtraRequest(source: "/install/more")]
+    let snapshot = try sites.origin.workspace.snapshot(try sites.image).committed
+    _ = try sites.origin.workspace.sign([snapshot.name], with: sites.key)
+    let bundle = sites.folder.path("extra.tgz")
+    let outcome = try sites.origin.workspace.exporting(snapshot.name, to: bundle) {
+      $0.extras = extra
+    }
+    #expect(outcome.remarks.contains { $0.contains("extra/more") && $0.contains("--sign") })
+    #expect(try sites.refusal(bundle)?.contains("extra/more") == true)
+    _ = try sites.origin.workspace.exporting(snapshot.name, to: bundle) {
+      $0.extras = extra
+      $0.signingKey = sites.key
+    }
+    #expect(try sites.refusal(bundle) == nil)
+  }
+
+  // MARK: Bits
+
+  @Test func `each flipped bit of a statement and its signature is noticed`() throws {
+    let sites = try SignedSites()
+    _ = try sites.export()
+    let folder = sites.folder.path("store/signatures/\(SignedSites.image)")
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+    let statement = try bytes("\(folder)/\(names[0])")
+    let signature = try bytes("\(folder)/\(names[1])")
+    #expect(sites.key.publicKey.verify(signature, of: statement))
+    for bit in 0..<(8 * statement.count) {
+      #expect(
+        !sites.key.publicKey.verify(signature, of: flipped(statement, bit)), "statement \(bit)")
+    }
+    for bit in 0..<(8 * signature.count) {
+      #expect(
+        !sites.key.publicKey.verify(flipped(signature, bit), of: statement), "signature \(bit)")
+    }
+    // In a bundle, under the name that fits the changed statement.
+    let bundle = try sites.export("flipped.tgz")
+    var random = SplitMix64(seeds[0])
+    for _ in 0..<12 {
+      let byte = Int.random(in: 0..<statement.count, using: &random)
+      let bit = Int.random(in: 0..<8, using: &random)
+      let changed = try sites.changed(
+        bundle,
+        """
+        cd $S; old=$(basename *.statement .statement); flip() { python3 -c '
+        import sys
+        b = bytearray(open(sys.argv[1], "rb").read()); n = int(sys.argv[2]) % len(b)
+        b[n] ^= 1 << int(sys.argv[3]); open(sys.argv[1], "wb").write(b)' "$@"; }
+        flip $old.statement \(byte) \(bit); new=$(sha256sum <$old.statement | cut -c1-64)
+        for f in $old.*; do mv $f $new.${f#*.}; done
+        """)
+      #expect(try sites.refusal(changed) != nil, "byte \(byte), bit \(bit)")
+    }
+  }
+
+  @Test(arguments: [1, 2, 3] as [UInt64])
+  func `a flipped bit of any member is noticed`(_ seed: UInt64) throws {
+    let sites = try SignedSites()
+    let bundle = try sites.export()
+    let list = try run("tar", "-tzf", bundle).output.split(separator: "\n")
+    let members = list.filter { !$0.hasSuffix("/") }.map {
+      $0.split(separator: "/").dropFirst(2).joined(separator: "/")
+    }
+    var random = SplitMix64(seed)
+    for member in members {
+      let script = """
+        python3 - '\(member)' \(random.next() >> 1) <<'END'
+        import os, sys
+        p, n = sys.argv[1], int(sys.argv[2])
+        s = os.stat(p); b = bytearray(open(p, "rb").read()); n %= 8 * len(b)
+        b[n // 8] ^= 1 << n % 8; open(p, "wb").write(b); os.utime(p, ns=(s.st_atime_ns, s.st_mtime_ns))
+        END
+        """
+      #expect(try sites.refusal(sites.changed(bundle, script)) != nil, "\(member), seed \(seed)")
+    }
+  }
+
+  private func bytes(_ path: String) throws -> [UInt8] {
+    Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+  }
+
+  private func flipped(_ bytes: [UInt8], _ bit: Int) -> [UInt8] {
+    var bytes = bytes
+    bytes[bit / 8] ^= 1 << (bit % 8)
+    return bytes
+  }
+}
