@@ -30,6 +30,8 @@ public struct ExportRequest: Sendable {
   public var postscriptsOf: String?
   /// Takes along what the image needs to be generated again elsewhere.
   public var isComplete = false
+  /// Leaves secrets out.
+  public var scrubs = false
   /// Says what would be written, and writes nothing.
   public var isDryRun = false
   /// Extras and script lists that an earlier import brought go along again, as in a snapshot of it;
