@@ -113,7 +113,10 @@ struct SecretPlant: Sendable, CustomTestStringConvertible {
       ("random-seed", "var/lib/systemd/random-seed", "~\n"),
       ("machine-id", "etc/machine-id", "~\n"),
       ("pem", "opt/app/conf/server.txt", "listen 1\n" + pem("EC PRIVATE KEY")),
-      ("pem", "opt/app/account.json", "{\"key\": \"-----BEGIN PRIVATE KEY-----\\n\(base64)\\n~\\n-----END PRIVATE KEY-----\\n\"}\n"),
+      (
+        "pem", "opt/app/account.json",
+        "{\"key\": \"-----BEGIN PRIVATE KEY-----\\n\(base64)\\n~\\n-----END PRIVATE KEY-----\\n\"}\n"
+      ),
       ("openvpn-static", "opt/app/ta.txt", pem("OpenVPN Static key V1")),
       (
         "putty", "opt/app/a.txt",

@@ -155,7 +155,8 @@ import Testing
     let second = try node.workspace.secrets("img").report
     #expect(first.findings == second.findings && !first.findings.isEmpty)
     // With rotten caches too.
-    try shell("for f in \"$1\"/cache/secrets-*; do echo x >> \"$f\"; done", node.folder.path("store"))
+    try shell(
+      "for f in \"$1\"/cache/secrets-*; do echo x >> \"$f\"; done", node.folder.path("store"))
     #expect(try node.workspace.secrets("img").report.findings == first.findings)
   }
 
@@ -214,7 +215,8 @@ import Testing
     let (plain, scrubbed) = (node.folder.path("plain.tgz"), node.folder.path("scrubbed.tgz"))
     _ = try node.workspace.exporting("img", to: plain)
     let found = try markers(in: plain, node)
-    #expect(found.isSuperset(of: SecretPlant.all.map(\.marker)) && found.contains(Self.ramdiskMarker))
+    #expect(
+      found.isSuperset(of: SecretPlant.all.map(\.marker)) && found.contains(Self.ramdiskMarker))
     let before = try shell("cd \"$1\"; find packs refs -type f | sort", node.folder.path("store"))
     let outcome = try node.workspace.exporting("img", to: scrubbed) { $0.scrubs = true }
     #expect(try markers(in: scrubbed, node) == [])
@@ -258,7 +260,9 @@ import Testing
     #expect(machine.isEmpty)
   }
 
-  @Test func `a scrubbed bundle of a statelite image, and a complete one, hold no planted byte`() throws {
+  @Test func `a scrubbed bundle of a statelite image, and a complete one, hold no planted byte`()
+    throws
+  {
     let node = try node(packs: false)
     _ = try node.workspace.define("img", ["provmethod=statelite"])
     for isComplete in [false, true] {
@@ -294,8 +298,10 @@ import Testing
     let outcome = try node.workspace.exporting("img", to: bundle) { request in
       request.scrubs = true
       request.extras = [
-        ExtraRequest(source: "/install/extras/deep"), ExtraRequest(source: "/install/postscripts/mine"),
-        ExtraRequest(source: "/install/extras/b.tar.xz"), ExtraRequest(source: "/install/extras/fine"),
+        ExtraRequest(source: "/install/extras/deep"),
+        ExtraRequest(source: "/install/postscripts/mine"),
+        ExtraRequest(source: "/install/extras/b.tar.xz"),
+        ExtraRequest(source: "/install/extras/fine"),
         ExtraRequest(source: "/install/extras/munge.key"),
       ]
     }

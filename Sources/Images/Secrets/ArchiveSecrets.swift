@@ -131,15 +131,17 @@ final class ArchiveScan: ArchiveVisitor {
     guard let content else {
       return examiner.examine(path, rules, nil, sizeBytes: size, context)
     }
-    let (isProgram, mayMatch) = content.withUnsafeBytes { bytes in
-      (
-        SecretExaminer.isProgram(bytes)
-          || size > SecretExaminer.maxBytes && !SecretExaminer.isText(bytes),
-        examiner.forms.mayMatch(bytes)
-      )
+    let isProgram = content.withUnsafeBytes { bytes in
+      SecretExaminer.isProgram(bytes)
+        || size > SecretExaminer.maxBytes && !SecretExaminer.isText(bytes)
     }
-    if rules.isEmpty, isProgram || !mayMatch && !examiner.looksForNames(path, context) {
-      return nil
+    if rules.isEmpty {
+      if isProgram { return nil }
+      if !examiner.looksForNames(path, context),
+        !content.withUnsafeBytes({ examiner.forms.mayMatch($0) })
+      {
+        return nil
+      }
     }
     return examiner.examine(path, rules, isProgram ? nil : content, sizeBytes: size, context)
   }

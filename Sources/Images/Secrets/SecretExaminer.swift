@@ -22,9 +22,7 @@ struct SecretVerdict: Equatable, Sendable {
   var isByContent: Bool
 
   mutating func add(_ item: Item) {
-    if !items.contains(where: { $0.kind == item.kind && $0.rule == item.rule }) {
-      items.append(item)
-    }
+    if !items.contains(where: { $0.kind == item.kind }) { items.append(item) }
   }
 }
 
@@ -142,7 +140,8 @@ struct SecretExaminer: Sendable {
         redactions += found
       }
     }
-    guard let bytes else { return verdict.items.isEmpty ? nil : verdict }
+    // A file that is left out needs no closer look.
+    guard let bytes, !isWhole else { return verdict.items.isEmpty ? nil : verdict }
     for match in forms.matches(in: bytes) {
       let form = forms.forms[match.form]
       verdict.add(.init(kind: form.kind, rule: form.id, reason: form.reason))

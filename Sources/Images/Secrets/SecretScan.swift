@@ -25,6 +25,9 @@ final class SecretScan {
   private let known: KnownCleanFiles
   private let archives: ArchiveFindingsCache
   private var trees: [Digest: TreeSecrets] = [:]
+  /// The root tree that packed images were made of: its package database counts for them. Nil where there is
+  /// none; then that of the archive itself is read.
+  var rootTree: Entry?
 
   /// Roles whose files are one archive each, or nothing.
   static let archiveRoles: Set<String> = [ImageFiles.packed, ImageFiles.ramdisk]
@@ -206,9 +209,15 @@ final class SecretScan {
       secrets.found.compactMap { found in found.published.map { (found.path, $0) } }
     ) { $1 }
     if files.isEmpty { return }
-    let tree = ArchiveRootTree(top: ImageRootName.bytes)
-    try ArchiveWalk(tree).run(try open())
-    let packages = PublishedFiles.packages(of: files, in: tree)
+    let packages: [[UInt8]: String]
+    if let rootTree {
+      let view = TreeView(store, modified: rootTree.modified)
+      packages = PublishedFiles.packages(of: files, in: ViewRootTree(view, rootTree))
+    } else {
+      let tree = ArchiveRootTree(top: ImageRootName.bytes)
+      try ArchiveWalk(tree).run(try open())
+      packages = PublishedFiles.packages(of: files, in: tree)
+    }
     for i in secrets.found.indices where secrets.found[i].published != nil {
       guard let package = packages[secrets.found[i].path] else { continue }
       secrets.found[i].package = package

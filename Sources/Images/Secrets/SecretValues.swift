@@ -62,6 +62,7 @@ struct ValueFinder {
   ) -> Range<Int>? {
     var i = end
     var isElement = false
+    var isEmpty = false
     if i < line.upperBound, ValueFinder.quotes.contains(bytes[i]) { i += 1 }
     while i < line.upperBound, ASCII.isSpace(bytes[i]) { i += 1 }
     guard i < line.upperBound else { return nil }
@@ -70,6 +71,7 @@ struct ValueFinder {
       i += 1
     } else if ValueFinder.separators.contains(bytes[i]) {
       let first = bytes[i]
+      isEmpty = first == UInt8(ascii: "=") && i == end
       i += 1
       // "==" compares; ":=" and "=>" set; "::" is LDIF.
       if i < line.upperBound, bytes[i] == UInt8(ascii: "="), first == UInt8(ascii: "=") {
@@ -82,8 +84,17 @@ struct ValueFinder {
     } else {
       return nil
     }
+    let hasBlank = i < line.upperBound && ASCII.isSpace(bytes[i])
     while i < line.upperBound, ASCII.isSpace(bytes[i]) { i += 1 }
     guard i < line.upperBound else { return nil }
+    // "a= b=" are two names without values.
+    if isStrict, isEmpty, hasBlank,
+      !isFirst
+        || bytes[i..<line.upperBound].prefix(while: { !ASCII.isSpace($0) }).contains(
+          UInt8(ascii: "="))
+    {
+      return nil
+    }
     var stop = i
     if isElement {
       while stop < line.upperBound, bytes[stop] != UInt8(ascii: "<") { stop += 1 }

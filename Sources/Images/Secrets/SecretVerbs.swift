@@ -19,6 +19,7 @@ extension Workspace {
   func secretReport(of snapshot: Snapshot) throws -> SecretReport {
     let scan = SecretScan(try store(), progress: progress)
     defer { scan.finish() }
+    scan.rootTree = snapshot.pieces.rootTree?.entry
     var report = SecretReport()
     for table in snapshot.tables {
       for row in table.rows {
