@@ -30,7 +30,10 @@ struct SecretPlant: Sendable, CustomTestStringConvertible {
 
   static let all: [SecretPlant] = {
     let texts: [(rule: String, path: String, text: String)] = [
-      ("shadow", "etc/shadow", "root:$6$salt$~\(digest):19000:0:99999:7:::\nbin:*:19000::::::\n"),
+      (
+        "shadow", "etc/shadow",
+        "root:*:1::::::\nadmin:$6$salt$~\(digest):19000:0:99999:7:::\nbin:*:19000::::::\n"
+      ),
       ("shadow", "etc/shadow-", "locked:!$6$salt$~\(digest):19000:0:99999:7:::\n"),
       ("shadow", "etc/gshadow", "wheel:$6$salt$~\(digest)::root\n"),
       ("shadow", "etc/shadow.rpmsave", "old:~abcdefgh:19000::::::\n"),
