@@ -44,7 +44,7 @@ cat >"$tree/init" <<'END'
 cd /
 secrets=there
 [ ! -e /etc/munge/munge.key ] && [ ! -e /etc/ssh/ssh_host_rsa_key ] && [ -d /etc/ssh ] &&
-  /bin/busybox grep -q '^root:\*:19000:' /etc/shadow && secrets=none
+  /bin/busybox grep -q '^admin:\*:19000:' /etc/shadow && secrets=none
 if /bin/busybox sha256sum -s -c /sums && [ "$(/bin/busybox stat -c %h /data/text)" = 2 ] &&
   [ "$(/bin/busybox readlink /data/soft)" = text ]; then
   echo "imgstore-boot: $(/bin/busybox wc -l </sums) files are right, $(/bin/busybox head -1 /opt/xcat/xcatinfo), secrets: $secrets"
@@ -81,7 +81,7 @@ done
 # The same image with secrets, exported without them: the packed image of the bundle boots. Its /init finds all files
 # right, accounts without passwords, and no key.
 mkdir -p "$tree/etc/ssh" "$tree/etc/munge" "$work/root/install/custom" "$work/bundle"
-echo "root:\$6\$salt\$$(head -c 64 /dev/urandom | base64 -w 0 | tr '+' '.'):19000:0:99999:7:::" >"$tree/etc/shadow"
+echo "admin:\$6\$salt\$$(head -c 64 /dev/urandom | base64 -w 0 | tr '+' '.'):19000:0:99999:7:::" >"$tree/etc/shadow"
 head -c 32 /dev/urandom | base64 | tee "$tree/etc/munge/munge.key" >"$tree/etc/ssh/ssh_host_rsa_key"
 echo kernel >"$work/root/img/kernel"
 echo bash >"$work/root/install/custom/p.pkglist"

@@ -1,7 +1,7 @@
 // Reads squashfs 4.0 images by anybody, as the stream of a tar archive: so that whatever reads archives reads them.
 //
-// 1. The image is hostile: every offset, size and count is checked before it is used, and a folder within itself
-//    ends at a depth of 2,000.
+// 1. The image is hostile: every offset, size and count is checked before it is used, and each folder is listed
+//    once.
 // 2. gzip, xz and zstd are read. lz4, lzo and lzma are refused by name.
 // 3. Memory: the image's tables as they are needed, the list of its entries, one block and one fragment. Sockets
 //    are left out: no archive holds them.
@@ -384,6 +384,7 @@ public final class SquashfsReader {
   public func tarStream(top: [UInt8]) throws -> ByteSource {
     let stream = SquashfsTarStream(self)
     var numbers: [UInt32: [UInt8]] = [:]
+    var folders: Set<UInt64> = []
     var members: [(member: TarMember, reference: UInt64)] = []
     func visit(_ reference: UInt64, _ path: [UInt8], _ depth: Int) throws {
       guard depth <= SquashfsReader.maxDepth, members.count < SquashfsReader.maxEntries else {
@@ -392,6 +393,10 @@ public final class SquashfsReader {
       let inode = try inode(reference, path: path)
       var member = inode.member
       if member.kind == .directory {
+        // A folder has one name: one that has two holds itself, or wastes memory.
+        guard folders.insert(reference).inserted else {
+          throw ArchiveError("a squashfs folder is in the image twice")
+        }
         member.path.append(0x2f)
         members.append((member, reference))
         for (name, child) in try listing(inode) {
