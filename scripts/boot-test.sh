@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Boots a kernel in qemu with ramdisks that `imgstore pack` wrote, and reads what their /init says:
+# Boots a kernel in qemu with ramdisks that `imgstore pack` wrote, as they are and scrubbed, and reads what their
+# /init says:
 #   boot-test.sh BINARY
 # Needs qemu-system-x86_64, busybox and a kernel: $KERNEL, or one of Debian's, which is downloaded (not
 # installed) with apt. Where one of them is not to be had, it says so and ends with status 0.
@@ -41,9 +42,12 @@ cat >"$tree/init" <<'END'
 #!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 cd /
+secrets=there
+[ ! -e /etc/munge/munge.key ] && [ ! -e /etc/ssh/ssh_host_rsa_key ] && [ -d /etc/ssh ] &&
+  /bin/busybox grep -q '^admin:\*:19000:' /etc/shadow && secrets=none
 if /bin/busybox sha256sum -s -c /sums && [ "$(/bin/busybox stat -c %h /data/text)" = 2 ] &&
   [ "$(/bin/busybox readlink /data/soft)" = text ]; then
-  echo "imgstore-boot: $(/bin/busybox wc -l </sums) files are right, $(/bin/busybox head -1 /opt/xcat/xcatinfo)"
+  echo "imgstore-boot: $(/bin/busybox wc -l </sums) files are right, $(/bin/busybox head -1 /opt/xcat/xcatinfo), secrets: $secrets"
 else
   echo "imgstore-boot: WRONG"
 fi
@@ -53,20 +57,43 @@ chmod 755 "$tree/init"
 
 export IMGSTORE_STORE=$work/store IMGSTORE_ROOT=$work/root
 "$binary" define img provmethod=netboot rootimgdir=/img profile=p osvers=x osarch=x86_64 >/dev/null
+# Boots $work/initrd: FORM, and the line that its console must show.
 failed=0
-for form in gzip zstd xz; do
-  "$binary" pack img -q --compress "$form" --output "$work/initrd" >/dev/null
+boot() {
   started=$SECONDS
   # Interpreted: a nested KVM may be there and not work, and half a minute is short enough.
   timeout "${SECONDS_EACH:-240}" qemu-system-x86_64 -accel "${ACCEL:-tcg}" -m 1024 -nographic -no-reboot -net none \
     -kernel "$kernel" -initrd "$work/initrd" -append "console=ttyS0 rdinit=/init panic=-1 quiet no_timer_check" \
     </dev/null >"$work/console" 2>&1 || true
-  if line=$(grep -ao "imgstore-boot: [0-9]* files are right, IMAGENAME='img'" "$work/console"); then
-    echo "cpio, $form: booted in $((SECONDS - started)) s: $line"
+  if line=$(grep -ao "$2" "$work/console"); then
+    echo "cpio, $1: booted in $((SECONDS - started)) s: $line"
   else
-    echo "cpio, $form: did not boot as it should; the console's last lines:"
+    echo "cpio, $1: did not boot as it should; the console's last lines:"
     tail -20 "$work/console"
     failed=1
   fi
+}
+for form in gzip zstd xz; do
+  "$binary" pack img -q --compress "$form" --output "$work/initrd" >/dev/null
+  boot "$form" "imgstore-boot: [0-9]* files are right, IMAGENAME='img'"
+done
+
+# The same image with secrets, exported without them: the packed image of the bundle boots. Its /init finds all files
+# right, accounts without passwords, and no key.
+mkdir -p "$tree/etc/ssh" "$tree/etc/munge" "$work/root/install/custom" "$work/bundle"
+echo "admin:\$6\$salt\$$(head -c 64 /dev/urandom | base64 -w 0 | tr '+' '.'):19000:0:99999:7:::" >"$tree/etc/shadow"
+head -c 32 /dev/urandom | base64 | tee "$tree/etc/munge/munge.key" >"$tree/etc/ssh/ssh_host_rsa_key"
+echo kernel >"$work/root/img/kernel"
+echo bash >"$work/root/install/custom/p.pkglist"
+"$binary" define img pkglist=/install/custom/p.pkglist >/dev/null
+for form in gzip xz; do
+  rm -f "$work"/root/img/rootimg.* "$work/root/img/initrd-stateless.gz"
+  "$binary" pack img -q --compress "$form" >/dev/null
+  cp "$work"/root/img/rootimg.cpio.* "$work/root/img/initrd-stateless.gz"
+  "$binary" export img "$work/scrubbed.tgz" --scrub -q >/dev/null
+  tar xzf "$work/scrubbed.tgz" -C "$work/bundle"
+  # The ramdisk is a copy of the packed image here: both were written again.
+  cp "$work/bundle/img/initrd-stateless.gz" "$work/initrd"
+  boot "$form, scrubbed" "imgstore-boot: [0-9]* files are right, IMAGENAME='img', secrets: none"
 done
 exit $failed

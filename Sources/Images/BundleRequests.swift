@@ -34,6 +34,8 @@ public struct ExportRequest: Sendable {
   public var isComplete = false
   /// Folders besides the install folder that links of the image may lead to.
   public var allowed: [String] = []
+  /// Leaves secrets out.
+  public var scrubs = false
   /// Says what would be written, and writes nothing.
   public var isDryRun = false
   /// Extras and script lists that an earlier import brought go along again, as in a snapshot of it;

@@ -38,10 +38,11 @@ struct ExportSignatures {
 
   /// - Parameters:
   ///   - view: the bundle without signatures.
+  ///   - isScrubbed: the bundle has not what the snapshot's signatures cover: they stay here.
   ///   - key: signs the whole bundle; nil for no such signature.
   init(
     _ workspace: Workspace, _ committed: CommittedSnapshot, _ view: BundleView,
-    install: AbsolutePath, key: SigningKey?
+    install: AbsolutePath, isScrubbed: Bool, key: SigningKey?
   ) throws {
     let store = try workspace.store()
     var statements = SignedStatements()
@@ -53,7 +54,9 @@ struct ExportSignatures {
           signatures: [key.publicKey.id: try key.sign(text)]))
     }
     let image = try ImageName(committed.snapshot.image)
-    let names = try store.refs.signatures(of: image).filter { $0.number == committed.number }
+    let names =
+      isScrubbed
+      ? [] : try store.refs.signatures(of: image).filter { $0.number == committed.number }
     var uncovered: [String]?
     for name in names.sorted(by: { $0.kind == .signed && $1.kind != .signed }) {
       guard let signed = try? ExportSignatures.read(name, of: image, store) else {

@@ -93,6 +93,13 @@ struct BundleView {
             sizeBytes: size, sha256: try store.rawDigest(of: blob, sizeBytes: size))
         }
         members[file.name] = Member(entry, content: content)
+      case .edited(let entry, let bytes):
+        members[file.name] = Member(
+          entry,
+          content: .file(sizeBytes: UInt64(bytes.count), sha256: SHA256.digest(of: bytes)))
+      case .rewritten(let entry, let spool):
+        members[file.name] = Member(
+          entry, content: .file(sizeBytes: spool.sizeBytes, sha256: spool.digest))
       }
     }
     // The writer makes the folders on the way.

@@ -34,6 +34,8 @@ public struct CopyOutcome: Sendable {
   public let copied: CommittedSnapshot?
   public let folder: AbsolutePath
   public let apply: ApplyOutcome
+  /// The secrets that the copy carries.
+  public let secrets: SecretReport
   /// What the source does not have, and so the copy neither.
   public var gaps: [Snapshot.Note] { source.snapshot.gaps() }
   /// What still differs afterwards: empty is the proof. Nil for a dry run.
@@ -83,12 +85,14 @@ extension Workspace {
         entryCount: source.snapshot.entryCount, live: memory, target: store))
     let changes = draft.definition.rowChanges(of: image.text) + live.rows.changes(to: draft.rows)
     try tables().rehearse(changes)
+    let secrets = try secretReport(of: source.snapshot)
     var outcome = describe(
       plans, methods,
       attributeChanges(ImageDefinition(), live.rows, draft.definition, draft.rows))
     func result(_ copied: CommittedSnapshot?, _ remaining: ImageDiff?) -> CopyOutcome {
       CopyOutcome(
-        source: source, copied: copied, folder: draft.folder, apply: outcome, remaining: remaining,
+        source: source, copied: copied, folder: draft.folder, apply: outcome, secrets: secrets,
+        remaining: remaining,
         seconds: monotonicSeconds() - start)
     }
     try preflight(plans)

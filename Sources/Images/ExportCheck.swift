@@ -122,6 +122,11 @@ struct ExportCheck {
           blob: SHA256.digest(of: bytes), sizeBytes: UInt64(bytes.count))
       case .spool(let spool):
         contents[file.name] = .file(blob: spool.digest, sizeBytes: spool.sizeBytes)
+      case .edited(_, let bytes):
+        contents[file.name] = .file(
+          blob: SHA256.digest(of: bytes), sizeBytes: UInt64(bytes.count))
+      case .rewritten(_, let spool):
+        contents[file.name] = .file(blob: spool.digest, sizeBytes: spool.sizeBytes)
       }
     }
     let bundle = try BundleLayout(

@@ -21,7 +21,7 @@ struct CollectedFile {
 struct ExportCollection {
   private let workspace: Workspace
   let install: AbsolutePath
-  private(set) var contents: ExportContents
+  var contents: ExportContents
   private(set) var missing: [MissingFile] = []
   private(set) var remarks: [String] = []
   /// What could not be read of extras and of what a complete export takes along.
@@ -31,6 +31,8 @@ struct ExportCollection {
   private let extraPaths: Set<AbsolutePath>
   /// Where links of the image may lead, besides the install folder and their own.
   private let allowed: [AbsolutePath]
+  /// What makes a scrubbed tree of one; nil for trees as they are.
+  var scrubTree: ((Entry) throws -> (TreeView, Entry))?
   /// Of compressed trees, as of the bundle itself.
   private let cache: SegmentCache
 
@@ -194,7 +196,8 @@ struct ExportCollection {
     _ snapshot: CommittedSnapshot
   ) throws -> BundleView {
     var trees: [String: Entry] = [:]
-    for member in layout.members {
+    // A scrubbed tree is none of the snapshot's.
+    for member in scrubTree == nil ? layout.members : [] {
       switch member.source {
       case .compressedTree(let path), .tree(let path): trees[member.name] = try piece(path).entry
       case .bytes, .file, .folder: break
@@ -275,17 +278,26 @@ struct ExportCollection {
       advice: "Nothing was exported; let the attribute name that file itself, or say "
         + "--allow \(path.parent.text)")
   }
+  /// The component at a path, links followed.
+  func component(at path: AbsolutePath) throws -> Snapshot.Piece { try piece(path) }
+
+  /// The role of what lies at a path.
+  func role(of path: AbsolutePath) -> String { pieces[path]?.role ?? "" }
 
   /// A tree as a compressed archive, in a nameless file: tar wants its size first.
   private func tree(
     _ name: String, _ path: AbsolutePath, _ form: TreeArchiveWriter.Form
   ) throws -> CollectedFile {
     let store = try workspace.store()
-    let entry = try piece(path).entry
+    let stored = try piece(path).entry
+    let (view, entry) =
+      try scrubTree?(stored) ?? (TreeView(store, modified: stored.modified), stored)
     let spool = try Spool(store) { sink in
       let prefix = Array("rootimg".utf8)
       switch form {
-      case .cpio: try compress(entry, store, prefix, sink)
+      case .cpio: try compress(entry, view, store, prefix, .cpio, .gzip, sink)
+      case .tar where scrubTree != nil:
+        try compress(entry, view, store, prefix, .tar, .zstd, sink)
       case .tar:
         let frames = ZstandardFrames(level: 3, sink)
         let writer = TreeArchiveWriter(store, progress: workspace.progress)
@@ -296,16 +308,19 @@ struct ExportCollection {
     return file(name, path.text, .spool(spool))
   }
 
-  /// A tree as cpio.gz, by segments: what did not change since the last time is copied.
+  /// A tree as an archive, by segments: what did not change since the last time is copied.
   private func compress(
-    _ entry: Entry, _ store: ObjectStore, _ name: [UInt8], _ sink: @escaping ByteSink
+    _ entry: Entry, _ view: TreeView, _ store: ObjectStore, _ name: [UInt8],
+    _ form: TreeArchiveWriter.Form, _ codec: SegmentCodec, _ sink: @escaping ByteSink
   ) throws {
     let entries = try TreeEntries(
-      entry, from: TreeView(store, modified: entry.modified), as: .cpio, named: name
+      entry, from: view, as: form, named: name
     ) { _ in true }
     workspace.progress.begin("archiving", totalBytes: entries.contentBytes)
     var counts = TreeArchiveCounts()
-    _ = try SegmentRenderer(store, cache: cache, codec: .gzip, progress: workspace.progress).render(
+    let renderer = SegmentRenderer(
+      store, view: view, cache: cache, codec: codec, progress: workspace.progress)
+    _ = try renderer.render(
       { body in
         let (trailer, written) = try entries.forEach(body)
         counts = written

@@ -28,6 +28,8 @@ public struct ExportOutcome: Sendable {
   /// What the image needs to be generated again, and the bundle has not.
   public let missing: [MissingFile]
   public let remarks: [String]
+  /// The secrets that the bundle carries or, scrubbed, does not.
+  public let secrets: SecretReport
   public let isDryRun: Bool
   public let seconds: Double
 }
@@ -55,22 +57,31 @@ extension Workspace {
       let collection = try ExportCollection(self, transient, request, store, cache)
       _ = try ExportLayout(collection.contents, installDirectory: collection.install)
     }
-    let collection = try ExportCollection(self, snapshot, request, store, cache)
-    let layout = try ExportLayout(collection.contents, installDirectory: collection.install)
+    var collection = try ExportCollection(self, snapshot, request, store, cache)
+    var layout = try ExportLayout(collection.contents, installDirectory: collection.install)
+    let scan = SecretScan(store, progress: progress)
+    scan.rootTree = snapshot.snapshot.pieces.rootTree?.entry
+    let secrets = try BundleSecrets(collection, layout, scan)
+    scan.finish()
+    if request.scrubs {
+      try secrets.requireScrubbable()
+      collection.scrub(secrets, scan)
+      layout = try ExportLayout(collection.contents, installDirectory: collection.install)
+    }
     if snapshot.snapshot.definition.linuximage["template"] == nil,
       let template = layout.manifest.linuximage["template"]
     {
       report(.foundTemplate(path: template))
     }
     let destination = try destination(request, layout, snapshot.snapshot)
-    let files = try collection.rendered(layout, report)
+    var files = try collection.rendered(layout, report)
+    if request.scrubs { files = try secrets.scrubbed(files, scan, self) }
     let manifest = try layout.manifest.render()
     try ExportCheck(layout, files).run(
       manifest: Array(manifest), install: collection.install)
     let signatures = try ExportSignatures(
       self, snapshot, collection.view(layout, manifest, files, snapshot),
-      install: collection.install,
-      key: request.signingKey)
+      install: collection.install, isScrubbed: request.scrubs, key: request.signingKey)
     let members = (files + signatures.files).map { ($0.name, $0.path) }
     let contentBytes = files.reduce(0) { $0 &+ $1.file.sizeBytes }
     func outcome(_ path: String?, _ sizeBytes: UInt64) -> ExportOutcome {
@@ -82,7 +93,8 @@ extension Workspace {
           + ExportCheck.remarks(
             layout.manifest, contentBytes: contentBytes,
             sizeBytes: sizeBytes == 0 ? contentBytes : sizeBytes),
-        isDryRun: request.isDryRun, seconds: monotonicSeconds() - start)
+        secrets: secrets.report(isScrubbed: request.scrubs), isDryRun: request.isDryRun,
+        seconds: monotonicSeconds() - start)
     }
     let path = destination?.path.text
     if request.isDryRun { return outcome(path, 0) }

@@ -140,7 +140,7 @@ extension Workspace {
       let path = AbsolutePath(
         components: Workspace.keyFolder.utf8.split(separator: 0x2f).map { Array($0) }
           + [Array(name.utf8)])
-      return try resolver.resolve(path, followLast: false, create: create)
+      return try resolver.resolve(path, followLast: false, create: create ? .readable : nil)
     } catch {
       if error.isAbsent, !create { return nil }
       throw error

@@ -18,6 +18,9 @@ public struct RenderedFile: Sendable {
     case entry(Entry)
     case bytes([UInt8])
     case spool(Spool)
+    /// An entry's attributes, and other bytes.
+    case edited(Entry, [UInt8])
+    case rewritten(Entry, Spool)
   }
 
   /// The path inside the image's folder.
@@ -33,7 +36,8 @@ public struct RenderedFile: Sendable {
     switch source {
     case .entry(let entry): entry.sizeBytes
     case .bytes(let bytes): UInt64(bytes.count)
-    case .spool(let spool): spool.sizeBytes
+    case .spool(let spool), .rewritten(_, let spool): spool.sizeBytes
+    case .edited(_, let bytes): UInt64(bytes.count)
     }
   }
 }
@@ -138,6 +142,14 @@ public struct BundleWriter {
     case .spool(let spool):
       member.comment = checksum(spool.digest)
       return (member, spool.sizeBytes == 0 ? .none : .spool(spool))
+    case .edited(let entry, let bytes):
+      member.describe(entry)
+      member.comment = checksum(SHA256.digest(of: bytes))
+      return (member, bytes.isEmpty ? .none : .bytes(bytes))
+    case .rewritten(let entry, let spool):
+      member.describe(entry)
+      member.comment = checksum(spool.digest)
+      return (member, spool.sizeBytes == 0 ? .none : .spool(spool))
     case .entry(let entry):
       guard !entry.content.isMissing else {
         throw StoreError(
@@ -145,10 +157,7 @@ public struct BundleWriter {
           "could not be read when the snapshot was taken, so it is not here",
           advice: "Take another snapshot and export again")
       }
-      member.mode = entry.mode
-      member.uid = entry.uid
-      member.gid = entry.gid
-      member.modifiedSeconds = entry.modified.seconds
+      member.describe(entry)
       switch entry.content {
       case .symlink(let target):
         member.kind = .symlink(target: target)
@@ -193,6 +202,15 @@ public struct BundleWriter {
       [0x68, 0x73, 0x71, 0x73],
     ]
     return magics.contains { bytes.starts(with: $0) }
+  }
+}
+
+extension TarMember {
+  fileprivate mutating func describe(_ entry: Entry) {
+    mode = entry.mode
+    uid = entry.uid
+    gid = entry.gid
+    modifiedSeconds = entry.modified.seconds
   }
 }
 

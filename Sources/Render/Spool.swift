@@ -31,6 +31,35 @@ public final class Spool: Sendable {
     (sizeBytes, digest) = state.withLock { ($0.count, $0.hash.finish()) }
   }
 
+  /// Takes a file over that was written already, from its beginning to its end.
+  public init(_ fileSystem: any FileSystem, _ file: Descriptor) throws {
+    self.fileSystem = fileSystem
+    self.file = file
+    var hash = SHA256()
+    var count: UInt64 = 0
+    var buffer = [UInt8](repeating: 0, count: 1 << 20)
+    while true {
+      let n = try buffer.withUnsafeMutableBytes {
+        try fileSystem.readFully(file.raw, at: count, into: $0)
+      }
+      if n == 0 { break }
+      buffer.withUnsafeBytes { hash.update(UnsafeRawBufferPointer(rebasing: $0[..<n])) }
+      count += UInt64(n)
+    }
+    sizeBytes = count
+    digest = hash.finish()
+  }
+
+  /// The bytes as a pull stream, from the beginning.
+  public func source() -> ByteSource {
+    var offset: UInt64 = 0
+    return { [self] target in
+      let n = try fileSystem.readFully(file.raw, at: offset, into: target)
+      offset += UInt64(n)
+      return n
+    }
+  }
+
   /// Hands out a range of the bytes, in pieces of at most 256 KiB. Any thread may call it.
   func read(_ range: Range<UInt64>, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)

@@ -19,9 +19,13 @@ struct Export: ParsableCommand {
       With --complete the bundle also holds what is needed to generate and pack the image again \
       elsewhere: files that lists include or name, and the root tree.
 
+      Secrets that the bundle carries are listed. With --scrub they are left out of all its layers, \
+      in a way that nodes still boot, and listed as well.
+
       Examples:
         imgstore export compute
         imgstore export compute@golden /backup/ -e /install/postscripts/mine
+        imgstore export compute --scrub
         imgstore export compute --to - | ssh mn2 imgstore import -
       """)
 
@@ -45,6 +49,8 @@ struct Export: ParsableCommand {
     help: ArgumentHelp(
       "Follow links of the image into this folder too. Repeatable.", valueName: "dir"))
   var allow: [String] = []
+  @Flag(help: "Leave secrets out of the bundle.") var scrub = false
+  @Flag(help: "List all secrets that the bundle carries.") var listSecrets = false
   @Option(
     help: ArgumentHelp(
       "The same as DEST; '-' is standard output, and all else goes to standard error.",
@@ -78,6 +84,7 @@ struct Export: ParsableCommand {
     request.isComplete = complete
     request.allowed = allow
     request.signingKey = sign ? try workspace.signingKey(key.key) : nil
+    request.scrubs = scrub
     request.isDryRun = dryRun
 
     let outcome: ExportOutcome
@@ -119,6 +126,11 @@ struct Export: ParsableCommand {
         if !isStream { print(line) } else if !common.quiet { Terminal.remark(line) }
       }
     }
+    if !common.quiet, !listSecrets, !scrub {
+      for line in SecretsText.carried(
+        outcome.secrets, by: "the bundle", in: outcome.snapshot.name)
+      { Terminal.remark(line) }
+    }
     let missing = outcome.missing.map { "\($0.path) is not in the bundle: \($0.why)" }
     if !dryRun, !outcome.gaps.isEmpty || complete && !missing.isEmpty {
       throw DoneWithProblems(
@@ -129,14 +141,18 @@ struct Export: ParsableCommand {
 
   private func describe(_ outcome: ExportOutcome, _ destination: String) -> [String] {
     let what = outcome.snapshot.name
+    let secrets =
+      scrub
+      ? SecretsText.scrubbed(outcome.secrets)
+      : listSecrets ? SecretsText.all(outcome.secrets) : []
     guard outcome.isDryRun else {
-      return [
+      return secrets + [
         "exported \(what) to \(destination)",
         "  \(count(outcome.members.count, "file")), \(sizeText(outcome.sizeBytes)); "
           + secondsText(outcome.seconds),
       ]
     }
-    return outcome.members.map { "\($0.name)  \($0.path)" } + [
+    return outcome.members.map { "\($0.name)  \($0.path)" } + secrets + [
       "",
       "an export of \(what) to \(destination) would hold "
         + "\(count(outcome.members.count, "file")), \(sizeText(outcome.contentBytes))",

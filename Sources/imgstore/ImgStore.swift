@@ -30,7 +30,7 @@ struct ImgStore: ParsableCommand {
       CommandGroup(
         name: "Looking inside",
         subcommands: [
-          List.self, Cat.self, Find.self, Grep.self, Blame.self, Extract.self,
+          List.self, Cat.self, Find.self, Grep.self, Blame.self, Extract.self, SecretsCommand.self,
         ]),
       CommandGroup(
         name: "Going back", subcommands: [Revert.self, Undo.self, Resume.self, Restore.self]),

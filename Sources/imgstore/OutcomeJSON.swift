@@ -133,6 +133,7 @@ struct CopyJSON: Encodable {
   let report: ApplyReportJSON?
   let exact: Bool?
   let gaps: [NoteJSON]
+  let secrets: SecretsJSON
   let seconds: Double
 
   init(_ outcome: CopyOutcome) {
@@ -147,6 +148,7 @@ struct CopyJSON: Encodable {
     report = outcome.copied.map { _ in ApplyReportJSON(outcome.apply.report) }
     exact = outcome.remaining?.isEmpty
     gaps = outcome.gaps.map(NoteJSON.init)
+    secrets = SecretsJSON(outcome.secrets)
     seconds = outcome.seconds
   }
 }
@@ -180,6 +182,7 @@ struct ExportJSON: Encodable {
   let members: [Member]
   let gaps: [NoteJSON]
   let missing: [ProblemJSON]
+  let secrets: SecretsJSON
   let seconds: Double
 
   /// - Parameter destination: where the bundle is, or would be.
@@ -192,6 +195,7 @@ struct ExportJSON: Encodable {
     members = outcome.members.map { Member(name: $0.name, path: $0.path) }
     gaps = outcome.gaps.map(NoteJSON.init)
     missing = outcome.missing.map { ProblemJSON(path: $0.path, what: $0.why) }
+    secrets = SecretsJSON(outcome.secrets)
     seconds = outcome.seconds
   }
 }

@@ -38,6 +38,11 @@ struct XCATExport {
       XCATVoice.warn("\(missing.path) is not in the bundle: \(missing.why)")
     }
     for remark in outcome.remarks { XCATVoice.warn(remark) }
+    if !outcome.secrets.findings.isEmpty {
+      XCATVoice.warn(
+        "the bundle carries \(SecretsText.summary(outcome.secrets)): 'imgstore secrets "
+          + "\(outcome.snapshot.name)' lists them")
+    }
     XCATVoice.say("Done!")
   }
 

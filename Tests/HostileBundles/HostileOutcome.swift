@@ -14,9 +14,9 @@ extension HostileOutcome {
   /// Setuid, setgid, capabilities and devices in a root tree, which the request does not allow.
   /// - Parameter path: of the entry, as a plan names it.
   static func privilegeInTree(_ path: String) -> HostileOutcome {
-    .imported(absent: [], plain: [])
+    .refused([path])
   }
 
   /// A file of the site's that no image has, in a place where the bundle brings another; without --force.
-  static func foreignFile(_ path: String) -> HostileOutcome { .imported(absent: [], plain: []) }
+  static func foreignFile(_ path: String) -> HostileOutcome { .refused([path]) }
 }

@@ -1,0 +1,195 @@
+// The secrets of one bundle to be, found member by member; and what a scrubbed bundle has in their place.
+//
+// 1. What is scrubbed is decided from what was scanned; nothing in the store and nothing live changes.
+// 2. What cannot be looked into, or must not be missing, refuses a scrub before the first byte is written.
+
+import Platform
+import Render
+import Store
+import XCAT
+
+/// Secrets of the members of a bundle.
+struct BundleSecrets {
+  private var report = SecretReport()
+  /// Files that hold secrets, by their paths as members show them.
+  private(set) var files: [String: FileSecrets] = [:]
+  /// Roles of members that the manifest names, and that must be there.
+  private var required: [String: String] = [:]
+  /// Single files that are left out whole.
+  private(set) var leftOut: Set<AbsolutePath> = []
+
+  /// Scans what a bundle of this layout holds.
+  init(_ collection: ExportCollection, _ layout: ExportLayout, _ scan: SecretScan) throws {
+    scanRows(layout.manifest)
+    for member in layout.members {
+      switch member.source {
+      case .bytes: break
+      case .compressedTree(let path), .tree(let path):
+        let component = try collection.component(at: path)
+        report.add(try scan.tree(component.entry), .tree, in: path.bytes)
+      case .folder(let path):
+        try scanFolder(path, try collection.component(at: path), scan)
+      case .file(let path):
+        let component = try collection.component(at: path)
+        guard component.entry.kind == .file else { continue }
+        let role = collection.role(of: path)
+        let secrets = try scan.file(path, role: role, component.entry)
+        files[path.text] = secrets
+        report.add(secrets, path.bytes, role: role)
+        guard case .plain(let verdict) = secrets, verdict.scrubbed == nil else { continue }
+        leftOut.insert(path)
+        if BundleSecrets.isRequired(role) { required[path.text] = role }
+      }
+    }
+    report.sort()
+  }
+
+  /// What was found.
+  func report(isScrubbed: Bool) -> SecretReport {
+    var report = report
+    report.isScrubbed = isScrubbed
+    return report
+  }
+
+  private static func isRequired(_ role: String) -> Bool {
+    ImageFiles.listAttributes.contains(role) || role == "partitionfile"
+      || ImageFiles.ownedRoles.contains(role)
+  }
+
+  private mutating func scanRows(_ manifest: Manifest) {
+    for (table, rows) in [
+      ("osimage", [manifest.osimage]), ("linuximage", [manifest.linuximage]),
+      ("kit", manifest.kits), ("kitrepo", manifest.kitRepositories),
+      ("kitcomponent", manifest.kitComponents),
+    ] {
+      for row in rows { report.findings += DefinitionSecrets.scan(row, table: table).findings }
+    }
+  }
+
+  private mutating func scanFolder(
+    _ path: AbsolutePath, _ component: Snapshot.Piece, _ scan: SecretScan
+  ) throws {
+    guard component.entry.kind == .directory else { return }
+    let secrets = try scan.folder(component.entry, at: path)
+    for found in secrets.found where found.package == nil {
+      let file = AbsolutePath(path.bytes + [0x2f] + found.file)
+      files[file?.text ?? ""] = .plain(
+        SecretVerdict(items: found.items, scrubbed: found.scrubbed, isByContent: false))
+    }
+    report.add(secrets, .file, in: path.bytes)
+  }
+
+  // MARK: Scrubbing
+
+  /// - Throws: `ImageError` for what cannot be taken out.
+  func requireScrubbable() throws {
+    if let file = report.unexamined.first {
+      throw ImageError(
+        printable(file.path), file.finding + ": it may hold secrets, and --scrub cannot tell",
+        advice: file.advice)
+    }
+    if let (path, role) = required.min(by: { $0.key < $1.key }) {
+      throw ImageError(
+        path, "is the image's \(role), and a secret as a whole: no bundle can do without it",
+        advice: "Take the secret out of the file, or export without --scrub")
+    }
+  }
+
+  /// Returns the members of a scrubbed bundle.
+  func scrubbed(
+    _ members: [CollectedFile], _ scan: SecretScan, _ workspace: Workspace
+  ) throws -> [CollectedFile] {
+    try members.compactMap { member in
+      guard case .entry(let entry) = member.file.source, let secrets = files[member.path],
+        case .file(let blob, let size) = entry.content
+      else { return member }
+      let source: RenderedFile.Source
+      switch secrets {
+      case .none, .unexamined: return member
+      case .plain(let verdict):
+        guard let bytes = verdict.scrubbed else { return nil }
+        source = .edited(entry, bytes)
+      case .archive(let found):
+        source = .rewritten(
+          entry, try ArchiveScrubbing(workspace, scan).archive(blob, size, found, member.path))
+      case .squashfs:
+        source = .rewritten(
+          entry, try ArchiveScrubbing(workspace, scan).squashfs(blob, size, member.path))
+      }
+      return CollectedFile(
+        name: member.name, path: member.path,
+        file: RenderedFile(name: member.name, source: source))
+    }
+  }
+}
+
+extension SecretReport {
+  mutating func add(_ secrets: TreeSecrets, _ layer: SecretLayer, in container: [UInt8]) {
+    for found in secrets.found {
+      // A folder's files are files of the management node.
+      let path = layer == .file ? container + [0x2f] + found.path : found.path
+      let treatment: SecretFinding.Treatment =
+        found.package != nil ? .kept : found.scrubbed == nil ? .leftOut : .blanked
+      for item in found.items {
+        let finding = SecretFinding(
+          layer, path, in: layer == .file ? nil : container, item, treatment,
+          package: found.package)
+        if found.package == nil { findings.append(finding) } else { published.append(finding) }
+      }
+    }
+  }
+
+  mutating func add(_ secrets: FileSecrets, _ path: [UInt8], role: String) {
+    let layer: SecretLayer =
+      role == ImageFiles.packed ? .packed : role == ImageFiles.ramdisk ? .ramdisk : .file
+    switch secrets {
+    case .none: break
+    case .unexamined(let file): unexamined.append(file)
+    case .plain(let verdict):
+      for item in verdict.items {
+        findings.append(
+          SecretFinding(
+            layer, path, in: nil, item, verdict.scrubbed == nil ? .leftOut : .blanked))
+      }
+    case .archive(let found), .squashfs(let found):
+      for file in found.found {
+        for item in file.items {
+          let finding = SecretFinding(
+            layer, file.path, in: path, item, file.treatment, package: file.package)
+          if file.package == nil { findings.append(finding) } else { published.append(finding) }
+        }
+      }
+    }
+  }
+}
+
+extension ExportCollection {
+  /// Leaves secrets out of all that is decided before members are written: rows, and single files.
+  mutating func scrub(_ secrets: BundleSecrets, _ scan: SecretScan) {
+    contents.definition.osimage =
+      DefinitionSecrets.scan(contents.definition.osimage, table: "osimage").row
+    contents.definition.linuximage =
+      DefinitionSecrets.scan(contents.definition.linuximage, table: "linuximage").row
+    func scrubbed(_ rows: [[String: String]]) -> [[String: String]] {
+      rows.map { DefinitionSecrets.scan($0, table: "").row }
+    }
+    contents.kits = scrubbed(contents.kits)
+    contents.kitRepositories = scrubbed(contents.kitRepositories)
+    contents.kitComponents = scrubbed(contents.kitComponents)
+    let leftOut = secrets.leftOut
+    contents.extras.removeAll { !$0.isFolder && leftOut.contains($0.source) }
+    contents.closure.removeAll { leftOut.contains($0) }
+    let members = contents.carriedMembers.filter { leftOut.contains($0.path) }.map(\.name)
+    contents.carriedMembers.removeAll { leftOut.contains($0.path) }
+    contents.carriedExtras.removeAll { extra in
+      let name = extra.source.split(separator: "/").last.map(String.init) ?? ""
+      return members.contains("extra/\(name)")
+    }
+    let store = scan.store
+    scrubTree = { top in
+      let view = TreeView(store, modified: top.modified)
+      let edits = try scan.tree(top).edits
+      return (view, try view.regrouped(try view.apply(edits, to: top)))
+    }
+  }
+}

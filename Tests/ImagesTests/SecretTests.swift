@@ -1,0 +1,354 @@
+// Secrets are named, in every layer, and a scrubbed bundle holds none of their bytes: searched in what real tools
+// unpack of it, and in the decompressed streams.
+
+import Foundation
+import Images
+import Platform
+import Render
+import TestSupport
+import Testing
+
+@Suite struct SecretTests {
+  /// A node whose image has all plants in its tree, a packed image of it, and a ramdisk with some.
+  private func node(
+    _ form: (method: PackMethod, codec: SegmentCodec) = (.cpio, .gzip), packs: Bool = true,
+    _ script: String = ""
+  ) throws -> PackNode {
+    let node = try PackNode(
+      """
+      mkdir -p install/custom; echo bash > install/custom/p.pkglist; echo kernel > img/kernel
+      mkdir early main; echo microcode > early/ucode; (cd early; echo ucode | cpio -o -H newc --quiet) > img/initrd-stateless.gz
+      mkdir main/etc; printf 'root:$6$s$ramdiskmarkerAB12cdEF34ghIJ56klMN78:1::::::\\n' > main/etc/shadow
+      echo init > main/init; (cd main; find . | sort | cpio -o -H newc --quiet) | gzip -n >> img/initrd-stateless.gz
+      cp img/initrd-stateless.gz img/initrd-statelite.gz; rm -r early main
+      \(script)
+      """)
+    try SecretPlant.plant(in: node.tree)
+    _ = try node.workspace.define("img", ["pkglist=/install/custom/p.pkglist"])
+    if packs {
+      try node.pack { request in
+        request.method = form.method
+        request.codec = form.codec
+      }
+    }
+    return node
+  }
+
+  private static let ramdiskMarker = "ramdiskmarker"
+
+  /// Unpacks a bundle in all its layers with real tools, and lists the markers that are found anywhere.
+  private func markers(in bundle: String, _ node: PackNode) throws -> Set<String> {
+    let folder = node.folder.path("search-\(randomName())")
+    let markers =
+      SecretPlant.all.map(\.marker) + [Self.ramdiskMarker, "extramarker", "tokenmarker"]
+    try shell("mkdir -p \"$1\"", folder)
+    try markers.joined(separator: "\n").appending("\n")
+      .write(toFile: "\(folder)/markers", atomically: true, encoding: .utf8)
+    let result = try shell(
+      #"""
+      cd "$1"; mkdir bundle streams trees; gzip -dc "$2" > streams/bundle; tar xf streams/bundle -C bundle
+      plain() { # FILE STREAM: the plain bytes of a stream
+        case "$(head -c 4 "$1" | od -An -tx1 | tr -d ' \n')" in
+          1f8b*) gzip -dc "$1" > "$2" ;;
+          fd37*) xz -dc "$1" > "$2" ;;
+          28b5*) zstd -qdc "$1" > "$2" ;;
+          *) cp "$1" "$2" ;;
+        esac
+      }
+      unpack() { # FILE NAME
+        if [ "$(head -c 4 "$1")" = hsqs ]; then unsquashfs -no-progress -d "trees/$2" "$1" > /dev/null; return; fi
+        plain "$1" "streams/$2"; mkdir -p "trees/$2"
+        if [ "$(head -c 5 "streams/$2")" = 07070 ]; then
+          (cd "trees/$2"; cpio -idm --quiet --no-absolute-filenames < "../../streams/$2") || exit 1
+        else tar xf "streams/$2" -C "trees/$2"; fi
+      }
+      for file in bundle/*/rootimg* bundle/*/complete/rootimg*; do
+        [ ! -e "$file" ] || unpack "$file" "$(basename "$file")"
+      done
+      for file in bundle/*/initrd*; do
+        # The microcode first, then the compressed archive behind it.
+        python3 - "$file" streams/initrd <<'END'
+      import gzip, sys
+      data = open(sys.argv[1], "rb").read()
+      at = data.find(b"\x1f\x8b\x08")
+      assert data.startswith(b"070701") and at > 0
+      open(sys.argv[2], "wb").write(gzip.decompress(data[at:]))
+      END
+        mkdir trees/initrd; (cd trees/initrd; cpio -idm --quiet < ../../streams/initrd)
+        test "$(cat trees/initrd/init)" = init
+      done
+      grep -rohaF -f markers bundle streams trees | sort -u || true
+      """#, folder, bundle)
+    return Set(result.output.split(separator: "\n").map(String.init))
+  }
+
+  // MARK: Naming
+
+  @Test func `each planted secret is named, by its path and rule`() throws {
+    let node = try node(packs: false)
+    let report = try node.workspace.secrets("img").report
+    let inTree = report.findings.filter { $0.layer == .tree }
+    let kinds = Set(SecretPlant.all.map(\.rule))
+    #expect(kinds.count >= 40)
+    for plant in SecretPlant.all {
+      let found = inTree.filter { printable($0.path) == plant.path }
+      #expect(found.contains { $0.rule == plant.rule }, "\(plant): \(found.map(\.rule))")
+    }
+    // And in the ramdisk, behind the microcode.
+    #expect(
+      report.findings.contains {
+        $0.layer == .ramdisk && printable($0.path) == "etc/shadow" && $0.kind == .passwordHash
+      })
+  }
+
+  @Test func `every rule, every form and every kind has a plant`() {
+    let planted = Set(SecretPlant.all.map(\.rule))
+    for rule in SecretRule.table { #expect(planted.contains(rule.id), "\(rule.id)") }
+    for form in SecretForm.table { #expect(planted.contains(form.id), "\(form.id)") }
+    let ids = SecretRule.table.map(\.id) + SecretForm.table.map(\.id)
+    #expect(Set(ids).count == ids.count)
+    let kinds = Set(SecretRule.table.map(\.kind) + SecretForm.table.map(\.kind))
+      .union([.urlPassword, .configuredPassword])
+    #expect(kinds == Set(SecretKind.allCases))
+  }
+
+  @Test func `what is public is no secret`() throws {
+    let node = try PackNode()
+    try shell(
+      #"""
+      cd "$1"; mkdir -p root/.ssh etc/ssh etc/pki/tls/private usr/bin usr/share/doc/a etc/default var/log
+      echo 'ssh-ed25519 AAAA key' > root/.ssh/id_ed25519.pub; cp root/.ssh/id_ed25519.pub root/.ssh/authorized_keys
+      echo 'ssh-rsa AAAA host' > etc/ssh/ssh_host_rsa_key.pub; : > etc/munge.key
+      printf -- '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n' > etc/pki/tls/private/a.crt
+      printf 'root:!!:1::::::\nbin:*:1::::::\na::1::::::\nb:!*:1::::::\nc:!:1::::::\n' > etc/shadow
+      printf 'root:x:0:0::/root:/bin/sh\n' > etc/passwd
+      printf 'The hash begins with $6$ and is long; -----BEGIN RSA PRIVATE KEY----- begins a key\n' > usr/share/doc/a/README
+      printf 'password = "$PASSWORD"\npasswd: files sss\nPASS_MAX_DAYS 90\n#password=secret1\n' > etc/default/a
+      printf '\177ELF -----BEGIN RSA PRIVATE KEY-----\nMIIEvQIBADANBg\n-----END RSA PRIVATE KEY-----\n' > usr/bin/openssl
+      printf 'begin = "-----BEGIN PRIVATE KEY-----"\nend = "-----END PRIVATE KEY-----"\n' > usr/bin/tool
+      """#, node.tree)
+    #expect(try node.workspace.secrets("img").report.findings == [])
+  }
+
+  @Test func `an archive within the tree, and another name of an inode, hide nothing`() throws {
+    let node = try PackNode()
+    try shell(
+      #"""
+      cd "$1"; mkdir -p boot etc/munge opt/backup x/etc
+      head -c 32 /dev/urandom | base64 > opt/plain; ln opt/plain etc/munge/munge.key
+      printf 'root:$6$s$markerAB12cdEF34ghIJ56klMN78opQR90:1::::::\n' > x/etc/shadow
+      (cd x; find . | cpio -o -H newc --quiet | zstd -q) > boot/initrd.img-6.1
+      tar cJf opt/backup/etc.tar.xz -C x etc; rm -r x
+      """#, node.tree)
+    let report = try node.workspace.secrets("img").report
+    let paths = Set(report.findings.map { printable($0.path) })
+    #expect(
+      paths == [
+        "boot/initrd.img-6.1:etc/shadow", "opt/backup/etc.tar.xz:etc/shadow", "etc/munge/munge.key",
+        "opt/plain",
+      ])
+  }
+
+  @Test func `a second scan reads nothing, and finds the same`() throws {
+    let node = try node()
+    let first = try node.workspace.secrets("img").report
+    let second = try node.workspace.secrets("img").report
+    #expect(first.findings == second.findings && !first.findings.isEmpty)
+    // With rotten caches too.
+    try shell(
+      "for f in \"$1\"/cache/secrets-*; do echo x >> \"$f\"; done", node.folder.path("store"))
+    #expect(try node.workspace.secrets("img").report.findings == first.findings)
+  }
+
+  @Test func `what a package published unchanged is no secret, and is listed apart`() throws {
+    let node = try PackNode()
+    try shell(
+      #"""
+      cd "$1"; mkdir -p usr/lib/python3/test opt var/lib/dpkg/info
+      printf -- '-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\n-----END PRIVATE KEY-----\n' > usr/lib/python3/test/key.pem
+      cp usr/lib/python3/test/key.pem usr/lib/python3/test/changed.pem; cp usr/lib/python3/test/key.pem opt/key.pem
+      printf 'Package: python3\nStatus: install ok installed\nVersion: 3\nArchitecture: all\n' > var/lib/dpkg/status
+      printf '/usr/lib/python3/test/key.pem\n/usr/lib/python3/test/changed.pem\n/opt/key.pem\n' > var/lib/dpkg/info/python3.list
+      md5sum usr/lib/python3/test/*.pem opt/key.pem > var/lib/dpkg/info/python3.md5sums
+      echo more >> usr/lib/python3/test/changed.pem
+      """#, node.tree)
+    for layer in [SecretLayer.tree, .packed] {
+      if layer == .packed { try node.pack() }
+      let report = try node.workspace.secrets("img").report
+      let found = report.findings.filter { $0.layer == layer }.map { printable($0.path) }
+      #expect(Set(found) == ["usr/lib/python3/test/changed.pem", "opt/key.pem"], "\(layer)")
+      let published = report.published.filter { $0.layer == layer }
+      #expect(published.map(\.package) == ["python3"] && published[0].treatment == .kept)
+    }
+  }
+
+  @Test func `export and copy name what they carry, in a dry run too`() throws {
+    let node = try node()
+    for isDryRun in [true, false] {
+      let bundle = node.folder.path("carries.tgz")
+      let outcome = try node.workspace.exporting("img", to: bundle) { $0.isDryRun = isDryRun }
+      let packed = outcome.secrets.findings.filter { $0.layer == .packed }
+      let paths = Set(packed.map { printable($0.path) })
+      #expect(Set(SecretPlant.all.map(\.path)).subtracting(paths) == [])
+      // The tree is not in a stateless bundle.
+      #expect(!outcome.secrets.findings.contains { $0.layer == .tree })
+      var request = CopyRequest("img", to: "copy")
+      request.isDryRun = isDryRun
+      let copied = try node.workspace.copy(request)
+      #expect(copied.secrets.findings.contains { $0.layer == .tree })
+      #expect(copied.secrets.findings.contains { $0.layer == .packed })
+    }
+  }
+
+  // MARK: Scrubbing
+
+  static let forms: [(method: PackMethod, codec: SegmentCodec)] = [
+    (.cpio, .gzip), (.cpio, .xz), (.cpio, .zstd), (.tar, .gzip), (.tar, .xz), (.squashfs, .gzip),
+    (.squashfs, .zstd), (.squashfs, .xz),
+  ]
+
+  @Test(arguments: 0..<forms.count)
+  func `a scrubbed bundle of a stateless image holds no planted byte`(_ form: Int) throws {
+    let (method, codec) = Self.forms[form]
+    // xCAT looks for no packed image in zstd.
+    if method == .cpio, codec == .zstd { return }
+    let node = try node((method, codec))
+    let (plain, scrubbed) = (node.folder.path("plain.tgz"), node.folder.path("scrubbed.tgz"))
+    _ = try node.workspace.exporting("img", to: plain)
+    let found = try markers(in: plain, node)
+    #expect(
+      Set(SecretPlant.all.map(\.marker) + [Self.ramdiskMarker]).subtracting(found) == [])
+    let before = try shell("cd \"$1\"; find packs refs -type f | sort", node.folder.path("store"))
+    let outcome = try node.workspace.exporting("img", to: scrubbed) { $0.scrubs = true }
+    #expect(try markers(in: scrubbed, node) == [])
+    #expect(outcome.secrets.isScrubbed && !outcome.secrets.deliveries.isEmpty)
+    // Neither the store nor the live image has changed, nothing is left over, and the bytes repeat.
+    let after = try shell("cd \"$1\"; find packs refs -type f | sort", node.folder.path("store"))
+    #expect(before.output == after.output)
+    #expect(try shell("ls -A \"$1/tmp\"", node.folder.path("store")).output == "")
+    let again = node.folder.path("again.tgz")
+    _ = try node.workspace.exporting("img", to: again) { $0.scrubs = true }
+    try shell("cmp \"$1\" \"$2\"", scrubbed, again)
+  }
+
+  @Test func `a scrubbed tree has all else as it was`() throws {
+    let node = try node()
+    let (plain, scrubbed) = (node.folder.path("plain.tgz"), node.folder.path("scrubbed.tgz"))
+    _ = try node.workspace.exporting("img", to: plain)
+    _ = try node.workspace.exporting("img", to: scrubbed) { $0.scrubs = true }
+    for (name, bundle) in [("a", plain), ("b", scrubbed)] {
+      try shell(
+        """
+        mkdir -p "$1/$2/b" "$1/$2/t"; tar xzf "$3" -C "$1/$2/b"; cd "$1/$2/t"
+        gzip -dc ../b/img/rootimg.cpio.gz | cpio -idm --quiet
+        """, node.folder.path, name, bundle)
+    }
+    let differing = try shell(
+      "cd \"$1\"; rsync -acni --delete a/t/ b/t/ | sed -n 's/^[^.c][^ ]* //p; s/^cd[^ ]* //p' | grep -v '/$' | sort",
+      node.folder.path
+    ).output.split(separator: "\n").map(String.init)
+    let allowed = Set(
+      SecretPlant.all.map(\.path).filter { _ in true } + ["opt/xcat/xcatinfo"])
+    #expect(Set(differing).isSubset(of: allowed), "\(Set(differing).subtracting(allowed))")
+    // Accounts stay, without passwords; configuration stays, without values.
+    let folder = node.folder.path("b/t")
+    let shadow = try String(contentsOfFile: "\(folder)/etc/shadow", encoding: .utf8)
+    #expect(shadow.contains("admin:*:19000:0:99999:7:::") && shadow.contains("bin:*:"))
+    let slurm = try String(contentsOfFile: "\(folder)/etc/slurm/slurmdbd.conf", encoding: .utf8)
+    #expect(slurm == "StorageHost=a\nStoragePass=\n")
+    #expect(FileManager.default.fileExists(atPath: "\(folder)/etc/ssh"))
+    let machine = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/etc/machine-id"))
+    #expect(machine.isEmpty)
+  }
+
+  @Test func `a scrubbed bundle of a statelite image, and a complete one, hold no planted byte`()
+    throws
+  {
+    let node = try node(packs: false)
+    _ = try node.workspace.define("img", ["provmethod=statelite"])
+    for isComplete in [false, true] {
+      let bundle = node.folder.path("lite-\(isComplete).tgz")
+      let outcome = try node.workspace.exporting("img", to: bundle) { request in
+        request.scrubs = true
+        request.isComplete = isComplete
+      }
+      #expect(try markers(in: bundle, node) == [])
+      #expect(outcome.secrets.findings.contains { $0.layer == .tree })
+    }
+    let stateless = try self.node()
+    let bundle = stateless.folder.path("complete.tgz")
+    _ = try stateless.workspace.exporting("img", to: bundle) { request in
+      request.scrubs = true
+      request.isComplete = true
+    }
+    #expect(try markers(in: bundle, stateless) == [])
+  }
+
+  @Test func `extras, lists and attributes are scrubbed, and an import takes the bundle`() throws {
+    let node = try node(
+      (.cpio, .gzip), packs: true,
+      #"""
+      mkdir -p install/extras/deep install/postscripts
+      printf -- '-----BEGIN PRIVATE KEY-----\nextramarkerMIIEvQ\n-----END PRIVATE KEY-----\n' > install/extras/deep/a.pem
+      printf '#!/bin/sh\nTOKEN=ghp_tokenmarkeraB3dE5fG7h\necho on\n' > install/postscripts/mine; chmod 755 install/postscripts/mine
+      mkdir b; echo extramarker > b/munge.key; tar cJf install/extras/b.tar.xz b; echo fine > install/extras/fine
+      cp b/munge.key install/extras/munge.key; rm -r b
+      """#)
+    _ = try node.workspace.define("img", ["addkcmdline=quiet inst.rootpw=tokenmarker1 splash"])
+    let bundle = node.folder.path("extras.tgz")
+    let outcome = try node.workspace.exporting("img", to: bundle) { request in
+      request.scrubs = true
+      request.extras = [
+        ExtraRequest(source: "/install/extras/deep"),
+        ExtraRequest(source: "/install/postscripts/mine"),
+        ExtraRequest(source: "/install/extras/b.tar.xz"),
+        ExtraRequest(source: "/install/extras/fine"),
+        ExtraRequest(source: "/install/extras/munge.key"),
+      ]
+    }
+    #expect(try markers(in: bundle, node) == [])
+    let definition = outcome.secrets.findings.filter { $0.layer == .definition }
+    #expect(definition.map { printable($0.path) } == ["linuximage.addkcmdline"])
+    #expect(try memberText("manifest.xml", of: bundle).contains("quiet inst.rootpw= splash"))
+    let members = try BundleMembers(bundle)
+    #expect(members["./img/extra/mine"]?.mode == "755")
+    #expect(members["./img/extra/munge.key"] == nil && members["./img/extra/fine"] != nil)
+    let other = try PackNode()
+    let imported = try other.workspace.importing(bundle) { request in
+      request.replaces = true
+      request.allowed = ["/img"]
+    }
+    #expect(imported.remaining?.isEmpty == true)
+  }
+
+  @Test func `what cannot be looked into refuses a scrub, and nothing is written`() throws {
+    let node = try node()
+    try shell(
+      "cd \"$1\"; printf '\\004\\042\\115\\030rest of lz4' > initrd-stateless.gz", node.path("img"))
+    let bundle = node.folder.path("no.tgz")
+    let outcome = try node.workspace.exporting("img", to: bundle) { $0.isDryRun = true }
+    #expect(outcome.secrets.unexamined.map { printable($0.path) } == ["/img/initrd-stateless.gz"])
+    #expect(throws: ImageError.self) {
+      try node.workspace.exporting("img", to: bundle) { $0.scrubs = true }
+    }
+    #expect(!FileManager.default.fileExists(atPath: bundle))
+  }
+
+  // MARK: Documentation
+
+  @Test func `docs/secrets.md has every rule, as it is`() throws {
+    let text = try String(contentsOfFile: "\(packageRoot)/docs/secrets.md", encoding: .utf8)
+    for rule in SecretRule.table {
+      let patterns = rule.patterns.map { "`\($0)`" }.joined(separator: " ")
+      let line =
+        "| \(rule.id) | \(rule.kind.rawValue) | \(patterns) | \(rule.check.treatment) | \(rule.reason) |"
+      #expect(text.contains(line), "\(line)")
+    }
+    for form in SecretForm.table {
+      let needles = form.needles.map { "`\($0)`" }.joined(separator: " ")
+      let line = "| \(form.id) | \(form.kind.rawValue) | \(needles) | \(form.reason) |"
+      #expect(text.contains(line), "\(line)")
+    }
+    for kind in SecretKind.allCases { #expect(text.contains("`\(kind.rawValue)`"), "\(kind)") }
+  }
+}

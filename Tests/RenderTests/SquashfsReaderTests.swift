@@ -1,0 +1,84 @@
+// Images by mksquashfs are read as tar archives of the same tree; damaged ones end in an error.
+
+import Foundation
+import Platform
+import Render
+import TestSupport
+import Testing
+
+@Suite struct SquashfsReaderTests {
+  /// The bytes of an image, as the reader wants them.
+  private func reader(_ bytes: [UInt8]) throws -> SquashfsReader {
+    try SquashfsReader(sizeBytes: UInt64(bytes.count)) { offset, target in
+      let start = Int(offset)
+      bytes[start..<start + target.count].withUnsafeBytes { target.copyMemory(from: $0) }
+    }
+  }
+
+  private func archive(_ bytes: [UInt8]) throws -> [UInt8] {
+    let source = try reader(bytes).tarStream(top: Array("rootimg".utf8))
+    var result: [UInt8] = []
+    var window = [UInt8](repeating: 0, count: 100_000)
+    while case let n = try window.withUnsafeMutableBytes({ try source($0) }), n > 0 {
+      result += window[..<n]
+      // A damaged image may name far more than it holds.
+      if result.count > 64 << 20 { break }
+    }
+    return result
+  }
+
+  private func image(_ folder: TemporaryFolder, _ options: String) throws -> [UInt8] {
+    try shell(
+      """
+      cd "$1"; [ -d rootimg ] || { mkdir -p rootimg/a/b rootimg/many; seq 1 300000 > rootimg/a/large
+      head -c 300000 /dev/urandom > rootimg/a/noise; for i in $(seq 1 400); do echo "$i" > rootimg/many/$i; done
+      truncate -s 3M rootimg/a/holes; echo x >> rootimg/a/holes; : > rootimg/a/empty; ln rootimg/a/large rootimg/a/b/same
+      ln -s ../large rootimg/a/b/soft; mkfifo rootimg/a/fifo; chmod 4755 rootimg/many/1
+      setfattr -n user.x -v value rootimg/many/2 2>/dev/null || true; }
+      rm -f image; mksquashfs rootimg image -noappend -quiet -no-progress \(options) >/dev/null
+      """, folder.path)
+    return Array(try Data(contentsOf: URL(fileURLWithPath: folder.path("image"))))
+  }
+
+  @Test(arguments: [
+    "-comp gzip", "-comp xz", "-comp zstd", "-comp gzip -no-fragments", "-comp zstd -b 1M",
+    "-comp gzip -always-use-fragments -b 4096", "-noI -noD -noF -noX",
+  ])
+  func `an image by mksquashfs is the tree that it was made of`(_ options: String) throws {
+    let folder = try TemporaryFolder()
+    let bytes = try archive(try image(folder, options))
+    try Data(bytes).write(to: URL(fileURLWithPath: folder.path("image.tar")))
+    try shell(
+      "cd \"$1\"; mkdir out; tar --xattrs --xattrs-include='*' -xpf image.tar -C out", folder.path)
+    #expect(try differences(folder.path("rootimg"), folder.path("out/rootimg")) == "")
+  }
+
+  @Test func `lz4 and lzo are refused by name`() throws {
+    let folder = try TemporaryFolder()
+    var bytes = try image(folder, "-comp gzip")
+    for (number, name) in [(UInt8(5), "lz4"), (3, "lzo")] {
+      bytes[20] = number
+      #expect { try reader(bytes) } throws: { "\($0)".contains(name) }
+    }
+  }
+
+  @Test(arguments: seeds)
+  func `a damaged image ends in an error, or is read`(_ seed: UInt64) throws {
+    let folder = try TemporaryFolder()
+    let sound = try image(folder, seed % 2 == 0 ? "-comp zstd" : "-comp gzip -noI -noD")
+    var random = SplitMix64(seed)
+    for _ in 0..<60 {
+      var bytes = sound
+      for _ in 0..<Int.random(in: 1...8, using: &random) {
+        // The tables at the end, and the head, decide most.
+        let range =
+          Bool.random(using: &random) ? bytes.count - min(bytes.count, 9000)..<bytes.count : 0..<96
+        bytes[Int.random(in: range, using: &random)] = UInt8.random(in: 0...255, using: &random)
+      }
+      if Bool.random(using: &random) {
+        bytes.removeLast(Int.random(in: 0..<bytes.count, using: &random))
+      }
+      _ = try? archive(bytes)
+    }
+  }
+}
