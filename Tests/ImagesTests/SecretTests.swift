@@ -294,7 +294,12 @@ import Testing
       mkdir b; echo extramarker > b/munge.key; tar cJf install/extras/b.tar.xz b; echo fine > install/extras/fine
       cp b/munge.key install/extras/munge.key; rm -r b
       """#)
-    _ = try node.workspace.define("img", ["addkcmdline=quiet inst.rootpw=tokenmarker1 splash"])
+    // Where an import may write.
+    try shell(
+      "mkdir -p \"$1/install/netboot\"; cp -a \"$1/img\" \"$1/install/netboot/img\"", node.path(""))
+    _ = try node.workspace.define(
+      "img",
+      ["addkcmdline=quiet inst.rootpw=tokenmarker1 splash", "rootimgdir=/install/netboot/img"])
     let bundle = node.folder.path("extras.tgz")
     let outcome = try node.workspace.exporting("img", to: bundle) { request in
       request.scrubs = true
@@ -314,10 +319,7 @@ import Testing
     #expect(members["./img/extra/mine"]?.mode == "755")
     #expect(members["./img/extra/munge.key"] == nil && members["./img/extra/fine"] != nil)
     let other = try PackNode()
-    let imported = try other.workspace.importing(bundle) { request in
-      request.replaces = true
-      request.allowed = ["/img"]
-    }
+    let imported = try other.workspace.importing(bundle) { $0.replaces = true }
     #expect(imported.remaining?.isEmpty == true)
   }
 

@@ -50,7 +50,9 @@ import Testing
     try Data(bytes).write(to: URL(fileURLWithPath: folder.path("image.tar")))
     try shell(
       "cd \"$1\"; mkdir out; tar --xattrs --xattrs-include='*' -xpf image.tar -C out", folder.path)
-    #expect(try differences(folder.path("rootimg"), folder.path("out/rootimg")) == "")
+    // squashfs has whole seconds, and the archive no holes.
+    #expect(
+      try differences(folder.path("rootimg"), folder.path("out/rootimg"), seconds: true) == "")
   }
 
   @Test func `lz4 and lzo are refused by name`() throws {
