@@ -28,8 +28,8 @@ let package = Package(
     .library(
       name: "FuzzedRooms",
       targets: [
-        "Archive", "Codec", "Ingest", "Store", "Apply", "Packages", "Platform", "XCAT", "Signatures",
-        "HostileBundles",
+        "Archive", "Codec", "Ingest", "Store", "Apply", "Packages", "Platform", "XCAT",
+        "Signatures", "HostileBundles",
       ]),
   ],
   dependencies: [

@@ -10,7 +10,8 @@ import XCAT
 struct BundleExpansion {
   private let preparation: ImportPreparation
   private let bundled: BundledImage
-  /// Who gets the files: who bundled them where we are root, else ourselves.
+  /// Who gets the files: root, or ourselves where we are another. A number that another site gave to a user
+  /// is somebody else here, who could then change what nodes run as root.
   private let owner: (uid: UInt32, gid: UInt32)?
   private var used: Set<String> = []
 
@@ -26,7 +27,7 @@ struct BundleExpansion {
   init(_ preparation: ImportPreparation, _ bundled: BundledImage) {
     self.preparation = preparation
     self.bundled = bundled
-    owner = isRoot ? nil : (geteuid(), getegid())
+    owner = (geteuid(), isRoot ? 0 : getegid())
     remarks = bundled.remarks
   }
 

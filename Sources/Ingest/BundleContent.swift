@@ -192,7 +192,7 @@ public struct BundledImage: Sendable {
     }
     let member = entries[folder]?.member
     return Entry(
-      name: [], content: .directory(tree: ids.tree), mode: (member?.mode ?? 0o755) & 0o777,
+      name: [], content: .directory(tree: ids.tree), mode: (member?.mode ?? 0o755) & 0o755,
       uid: owner?.uid ?? member?.uid ?? 0, gid: owner?.gid ?? member?.gid ?? 0,
       modified: Timestamp(
         seconds: member?.modifiedSeconds ?? 0, nanoseconds: member?.modifiedNanoseconds ?? 0),
@@ -205,10 +205,11 @@ public struct BundledImage: Sendable {
     return (String(decoding: bytes[..<cut], as: UTF8.self), Array(bytes[(cut + 1)...]))
   }
 
-  /// A bundle gives no rights away, and a link has none of its own, whatever its header says.
+  /// A bundle gives no rights away, and lets nobody but the owner write; a link has no mode of its own,
+  /// whatever its header says.
   static func mode(of member: TarMember) -> UInt16 {
     if case .symlink = member.kind { return 0o777 }
-    return member.mode & 0o777
+    return member.mode & 0o755
   }
 
   private func stat(

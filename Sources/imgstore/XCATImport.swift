@@ -24,6 +24,13 @@ struct XCATImport {
     var problems: [String] = []
     for image in outcome.images {
       for remark in image.remarks + image.notes.map(noteText) { XCATVoice.warn(remark) }
+      for item in image.siteReplacements {
+        XCATVoice.warn("\(item.name) was replaced: it is \(item.effect.text)")
+      }
+      for entry in image.privileged where !entry.isExpected {
+        XCATVoice.warn(
+          "\(printable(entry.path)) came with the bundle (\(entry.detail)), and no package owns it")
+      }
       let wrong = image.problemLines
       problems += wrong
       if let undo = workspace.undo(image) { XCATVoice.say("undo with: imgstore revert \(undo)") }
@@ -58,7 +65,9 @@ struct XCATImport {
     var request = ImportRequest(file)
     request.profile = arguments.profile.flatMap { $0.isEmpty ? nil : $0 }
     request.nodes = arguments.nodes.flatMap { $0.isEmpty ? nil : $0 }
+    // As xCAT does; what comes is listed, and what it replaces is kept.
     request.replaces = true
+    request.allowsPrivileged = true
     request.keepsOriginals = arguments.keepsOriginals
     let narrator = ImportNarrator(isVerbose: arguments.isVerbose)
     let outcome = try workspace.importBundle(request) { narrator.tell($0) }

@@ -86,7 +86,8 @@ private struct OutputSite {
       #expect(try site.modes("\(folder)/made", "d") == mode(0o777))
       #expect(try site.modes("\(folder)/made", "f") == ["644 0"])
       let chart = try site.imgstore(
-        umask: umask, "bench", image, "--rounds", "1", "--no-peers", "--form", "cpio.gz", "--work", folder,
+        umask: umask, "bench", image, "--rounds", "1", "--no-peers", "--form", "cpio.gz", "--work",
+        folder,
         "--plot", "\(folder)/chart.svg")
       #expect(chart.status == 0, "\(chart.errors)")
       #expect(try site.modes("\(folder)/chart.svg", "f") == mode(0o666))

@@ -215,7 +215,9 @@ private struct Sites {
     let bundle = try sites.export()
     let neighbour = sites.path("/opt/xcat/share/xcat/netboot/rh/compute.rhels9.pkglist")
     if !isEqual { try "other\n".write(toFile: neighbour, atomically: false, encoding: .utf8) }
-    let imported = try sites.to.importing(bundle)
+    // Another list than the bundle's is the site's.
+    if !isEqual { #expect(throws: ImageError.self) { try sites.to.importing(bundle) } }
+    let imported = try sites.to.importing(bundle) { $0.replaces = !isEqual }
     #expect(imported.remaining?.isEmpty == true && imported.apply.report.problems.isEmpty)
     let kind = try run("stat", "-c", "%F", sites.path(list)).output
     #expect(kind == (isEqual ? "symbolic link\n" : "regular file\n"))

@@ -85,6 +85,22 @@ import Testing
       "\(image.siteReplacements)")
   }
 
+  @Test func `files beside the tree are root's, and nobody else can write in them`() throws {
+    guard isRoot else { return }
+    let node = try ManagementNode()
+    let member = "extra/tinyscript"
+    let bytes = BundleDraft().replacing(member) { tar in
+      tar.header("./\(BundleDraft.folder)/\(member)", size: 10, mode: 0o777) { block in
+        block.putOctal(1000, at: 108, width: 8)
+        block.putOctal(1000, at: 116, width: 8)
+      }
+      tar.content(Array("#!/bin/sh\n".utf8))
+    }
+    try node.workspace.importing(try node.write(bytes))
+    let script = node.path("/install/postscripts/tinyscript")
+    #expect(try run("stat", "-c", "%a %u %g", script).output == "755 0 0\n")
+  }
+
   // MARK: Privilege
 
   /// A statelite bundle with a tree of these entries: name, mode, device.
@@ -132,7 +148,7 @@ import Testing
     let node = try ManagementNode()
     let before = try node.state()
     let draft = bundle([(name, mode, device), ("dev/null", 0o020666, (1, 3))])
-    let text = refusal { try node.importing(draft) }
+    let text = refusal { try node.importing(draft) { $0.allowsPrivileged = false } }
     #expect(text?.contains(name) == true, "\(text ?? "imported")")
     #expect(try node.state() == before)
     let image = try node.importing(draft) { $0.allowsPrivileged = true }
@@ -149,7 +165,9 @@ import Testing
         ("var/mail/lock", 0o102644, (0, 0)),
       ]
     let node = try ManagementNode()
-    let image = try node.importing(bundle(entries, owned: ["usr/bin/su", "usr/bin/wall"]))
+    let image = try node.importing(bundle(entries, owned: ["usr/bin/su", "usr/bin/wall"])) {
+      $0.allowsPrivileged = false
+    }
     #expect(image.privileged.count == 10, "a mark for locks gives no privilege")
     #expect(image.privileged.count { $0.isExpected } == 10)
     #expect(image.privileged.compactMap(\.package) == ["tools", "tools"])
