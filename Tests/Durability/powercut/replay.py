@@ -61,7 +61,7 @@ class Replay(NameCalls):
             return self._walk(inode, rest, follow) if rest else (None, None, inode)
         start = self._folder(descriptor) if not path.startswith(b"/") else None
         if isinstance(start, bytes):
-            path = start + b"/" + path
+            path = start.rstrip(b"/") + b"/" + path
             start = None
         if start is None:
             path = os.path.normpath(path) if b".." not in path else path
@@ -98,6 +98,13 @@ class Replay(NameCalls):
                 return self._walk(folder, target + b"/" + b"/".join(parts[i + 1 :]), follow, depth + 1)
         return folder, name, inode
 
+    def _outside(self, descriptor, path):
+        """Returns the absolute path of what lies outside of the model: it may lead into it, name by name."""
+        if path.startswith(b"/"):
+            return path
+        start = self._folder(descriptor)
+        return start.rstrip(b"/") + b"/" + path if isinstance(start, bytes) else None
+
     def _inode(self, descriptor):
         file = self.files.get(int(descriptor))
         if file is None or file.inode is None:
@@ -113,7 +120,7 @@ class Replay(NameCalls):
         try:
             parent, name, inode = self.resolve(folder, path, follow and not exclusive)
         except Outside:
-            self.files[fd] = OpenFile(None, path=path if path.startswith(b"/") else None)
+            self.files[fd] = OpenFile(None, path=self._outside(folder, path))
             return False
         changed = False
         permissions = int(mode, 8) & ~self.umask
