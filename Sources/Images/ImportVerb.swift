@@ -220,7 +220,7 @@ extension Workspace {
         report(.keptOriginal(path: path, copy: copy))
       }
       for piece in pieces.all { report(event(piece)) }
-      try protection.closedFolder.map { try close($0, targets) }
+      try protection.closedFolder.map { try close(targets.resolve($0)) }
       let placement = try place(plans, token: journal.token, staged: staged, syncs) {
         try targets.resolve($0)
       }

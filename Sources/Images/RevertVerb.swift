@@ -127,7 +127,9 @@ extension Workspace {
       operation: .revert, image: image.text, started: now(), method: request.method,
       target: target.id, before: before?.id, command: order.command, message: order.message,
       options: ImportOption.facts(request))
+    let closed = try closedFolder(of: target.snapshot)
     let (remaining, found, proof, recorded) = try underJournal(image, journal) { syncs in
+      try closed.map { try close(locate($0, create: true)) }
       outcome.report = try carryOut(
         image, plans, notes, to: target.snapshot, journal,
         rowsFrom: attributes.isEmpty ? nil : sight.live, syncs

@@ -51,9 +51,26 @@ extension Workspace {
     return protection
   }
 
-  /// Makes the folder, or finds it where an interrupted import made it, and closes it.
-  func close(_ folder: AbsolutePath, _ targets: ImportTargets) throws {
-    let place = try targets.resolve(folder)
+  /// The folder that a change makes for the tree of a statelite image, and that is root's alone then.
+  func closedFolder(
+    of pieces: [Snapshot.Piece], _ definition: ImageDefinition
+  ) throws -> AbsolutePath? {
+    guard isRoot, definition.provisioning == "statelite",
+      let tree = pieces.first(where: { $0.role == ImageFiles.rootTree }),
+      let folder = AbsolutePath(tree.path)?.parent, try statLive(folder) == nil,
+      try squashingExport(of: folder) == nil
+    else { return nil }
+    return folder
+  }
+
+  /// The same for a revert: of what an import brought.
+  func closedFolder(of snapshot: Snapshot) throws -> AbsolutePath? {
+    guard snapshot.provenance.contains(.init("command", "import")) else { return nil }
+    return try closedFolder(of: snapshot.pieces, snapshot.definition)
+  }
+
+  /// Makes the folder, or finds it where an interrupted change made it, and closes it.
+  func close(_ place: ResolvedPath) throws {
     do throws(SystemError) {
       try fileSystem.makeDirectory(at: place.directory.raw, place.name, mode: 0o700)
     } catch {
