@@ -505,7 +505,7 @@ private func isWarnings(_ errors: String) -> Bool {
     let (node, other) = (try Node(), try Node(isEmpty: true))
     let script = """
       IMGSTORE_ROOT="$1/root" IMGSTORE_STORE="$1/store" "$0" export "$3" --to - --complete |
-        IMGSTORE_ROOT="$2/root" IMGSTORE_STORE="$2/store" "$0" import -
+        IMGSTORE_ROOT="$2/root" IMGSTORE_STORE="$2/store" "$0" import - --allow-privileged
       """
     let result = try run(
       "bash",

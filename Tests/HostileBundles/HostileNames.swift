@@ -154,13 +154,15 @@ extension HostileBundle {
       draft.manifest.linuximage["pkglist"] = "\(ManifestDraft.custom)/site.pkglist"
       draft.files.append(("site.pkglist", Array("evil\n".utf8)))
     },
-    foreignFile("a file of a kit that the site has", "/install/kits/site/kit.conf") { draft in
+    foreignFile("a file of a kit that the site has", "/install/kits/site") { draft in
       draft.manifest.lines = [
         "<kit><kitname>site</kitname><kitdir>/install/kits/site</kitdir></kit>"
       ]
       draft.files.append(("site/kit.conf", Array("EVIL\n".utf8)))
     },
-    foreignFile("a kernel that belongs to no image", "\(ManifestDraft.boot)/../other/kernel") {
+    foreignFile(
+      "a kernel that belongs to no image", "/install/netboot/rhels9/x86_64/other/kernel"
+    ) {
       draft in
       let boot = "/install/netboot/rhels9/x86_64/other"
       draft.manifest.linuximage["rootimgdir"] = boot

@@ -321,13 +321,13 @@ extension HostileBundle {
         draft.files.append(("extra/evil", [1]))
       }),
     signed(
-      "a folder of extras that was added", "extra/d/e",
+      "a folder of extras that was added", "extra/d",
       draft: { draft in
         draft.manifest.extras.append(("/d", "/install/postscripts"))
         draft.files.append(("extra/d/e", [1]))
       }),
     signed(
-      "an empty folder among extras", "extra/d/e",
+      "an empty folder among extras", "extra/d",
       draft: { $0.manifest.extras.append(("/d", "/install/postscripts")) },
       more: { $0.directory("./\(BundleDraft.folder)/extra/d/e/") }),
     signed(

@@ -177,7 +177,7 @@ import Testing
       try other.importing(
         self.bundle(
           entries + [("usr/local/bin/su", 0o104755, (0, 0))], owned: ["usr/bin/su", "usr/bin/wall"])
-      )
+      ) { $0.allowsPrivileged = false }
     }
     #expect(text?.contains("usr/local/bin/su") == true)
   }

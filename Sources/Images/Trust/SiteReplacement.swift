@@ -58,21 +58,16 @@ struct SiteReplacements {
     return try found + rows(prepared)
   }
 
-  /// The image's own folder and lists, and what its newest snapshot has.
+  /// The folder and lists of the image as it is defined now, and what its newest snapshot has.
   private func ownPaths(_ prepared: PreparedImage) throws -> Set<AbsolutePath> {
-    let existing = try tables.definition(of: prepared.image.text)
-    var own = Set(
-      try workspace.imageFiles(prepared.definition, install).filter { !$0.isNamed }.map(\.path))
-    for definition in [prepared.definition] + (existing.map { [$0] } ?? []) {
-      if let folder = ImageFiles.bootDirectory(definition, installDirectory: install) {
-        own.insert(folder)
-      }
-      if let folder = ImageFiles.rawDirectory(definition, installDirectory: install) {
-        own.insert(folder)
-      }
-    }
-    if let existing {
-      own.formUnion(try workspace.imageFiles(existing, install).map(\.path))
+    var own: Set<AbsolutePath> = []
+    if let existing = try tables.definition(of: prepared.image.text) {
+      own = Set(try workspace.imageFiles(existing, install).map(\.path))
+      let folders = [
+        ImageFiles.bootDirectory(existing, installDirectory: install),
+        ImageFiles.rawDirectory(existing, installDirectory: install),
+      ]
+      own.formUnion(folders.compactMap { $0 })
     }
     let latest = try workspace.store().refs.latestReadable(of: prepared.image)
     own.formUnion(latest?.snapshot.pieces.compactMap { AbsolutePath($0.path) } ?? [])
