@@ -209,7 +209,8 @@ private struct KillSweep {
   @Test func `an import that is killed anywhere is completed or taken back`() throws {
     let base = try prepare()
     let killing = KillSweep(
-      base: base, arguments: ["import", base.path("bundle.tgz"), "--force", "-q"])
+      base: base,
+      arguments: ["import", base.path("bundle.tgz"), "--force", "--allow-privileged", "-q"])
     try killing.sweep(seed: 3, expecting: 100)
   }
 
@@ -217,7 +218,8 @@ private struct KillSweep {
   {
     let base = try prepare()
     var killing = KillSweep(
-      base: base, arguments: ["import", base.path("bundle.tgz"), "-f", "q", "-q"])
+      base: base,
+      arguments: ["import", base.path("bundle.tgz"), "-f", "q", "--allow-privileged", "-q"])
     killing.image = "rhels9-x86_64-netboot-q"
     try killing.sweep(seed: 4, expecting: 100)
   }

@@ -161,8 +161,8 @@ SCENARIOS = (
     Scenario("revert in place", with_first, "revert", "img@1", "--in-place", "-q"),
     Scenario("undo", with_revert, "undo", "img", "-q"),
     Scenario("revert by swap", with_first, "revert", "img@1", "--swap", "-q"),
-    Scenario("import", with_bundle, "import", "{out}/import.tgz", "-f", "q", "-q"),
-    Scenario("import over", with_bundle, "import", "{out}/import.tgz", "--force", "-q"),
+    Scenario("import", with_bundle, "import", "{out}/import.tgz", "-f", "q", "--allow-privileged", "-q"),
+    Scenario("import over", with_bundle, "import", "{out}/import.tgz", "--force", "--allow-privileged", "-q"),
     Scenario("copy", with_first, "copy", "img@1", "new", "-q"),
 )
 REPAIR = Scenario("repair", with_damage, "repair", "-q")
