@@ -26,4 +26,14 @@ import Testing
   func `no race gives a user root's rights, or root's file`(_ name: String) throws {
     try race(name)
   }
+
+  /// Every output, in the place of a file, of a folder, and of nothing.
+  @Test(arguments: [
+    "pack", "extract", "restore", "export", "plot", "pack-missing", "extract-missing",
+    "restore-missing", "export-missing", "plot-missing", "extract-folder", "restore-folder",
+    "export-folder",
+  ])
+  func `no race leads an output over a user's link`(_ name: String) throws {
+    try race(name, rounds: 10)
+  }
 }
