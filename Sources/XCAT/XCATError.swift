@@ -1,4 +1,4 @@
-// XCAT: osimage tables, manifests, bundle layout, profile rules; ../shared/xcat.md is the contract.
+// XCAT: osimage tables, manifests, bundle layout, profile rules; docs/xcat.md is the contract.
 // This file: the room's error.
 
 import Platform
