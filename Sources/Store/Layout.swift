@@ -102,17 +102,9 @@ public struct Layout: Sendable {
       return Layout(
         fileSystem: fileSystem, root: root, path: path, packs: packs, doomed: doomed, refs: refs,
         tags: tags, pins: pins, signatures: signatures, journals: journals, temporary: temporary,
-        locks: locks,
-        cache: cache, isReadOnly: isReadOnly, oddNames: oddNames)
+        locks: locks, cache: cache, isReadOnly: isReadOnly, oddNames: oddNames)
     }
-    // Who was let in once can have left folders of his own behind.
-    for (folder, text) in [
-      (layout.packs, "packs"), (layout.doomed, "doomed"), (layout.refs, "refs"),
-      (layout.tags, "tags"), (layout.pins, "pins"), (layout.journals, "journal"),
-      (layout.temporary, "tmp"), (layout.locks, "locks"), (layout.cache, "cache"),
-    ] {
-      try owner.check(folder, fileSystem, "\(name): its folder \(text)/")
-    }
+    try owner.checkFolders(of: root, fileSystem, name)
     return layout
   }
 

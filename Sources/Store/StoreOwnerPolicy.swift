@@ -1,7 +1,7 @@
 // Whose store a command works on.
 //
-// Whoever can write in a store's folders decides what the commands of its user put into root trees, and
-// can have them write over files by links that he plants there. So a store belongs to root or to the
+// A user who can write in a store's folders decides what its owner's commands put into root trees, and
+// can have them overwrite files through links that he plants there. So a store belongs to root or to the
 // caller, and nobody else can write in it, unless the caller says otherwise.
 
 import Platform
@@ -18,9 +18,29 @@ public enum StoreOwnerPolicy: Sendable {
     _ directory: Descriptor, _ fileSystem: any FileSystem, _ name: String
   ) throws(StoreError) {
     guard self == .trusted else { return }
-    let stat = try explaining(name) { () throws(SystemError) in
-      try fileSystem.stat(directory.raw)
+    try check(
+      explaining(name) { () throws(SystemError) in try fileSystem.stat(directory.raw) }, name)
+  }
+
+  /// Checks all folders in the store's: who had a store for a while can have left some of his own there.
+  /// - Throws: `StoreError.Kind.refused`.
+  func checkFolders(
+    of root: Descriptor, _ fileSystem: any FileSystem, _ name: String
+  ) throws(StoreError) {
+    guard self == .trusted else { return }
+    let names = try explaining(name) { () throws(SystemError) in
+      try fileSystem.names(of: root.raw)
     }
+    for folder in names {
+      let stat = try explaining(name) { () throws(SystemError) in
+        try fileSystem.statIfPresent(at: root.raw, folder)
+      }
+      guard let stat, stat.kind == .directory else { continue }
+      try check(stat, "\(name): its folder \(printable(folder))/")
+    }
+  }
+
+  private func check(_ stat: FileStat, _ name: String) throws(StoreError) {
     let finding: String
     if !isTrustedOwner(stat.uid) {
       finding = "belongs to another user (uid \(stat.uid)), who could have prepared it"

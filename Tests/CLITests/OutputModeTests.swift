@@ -228,8 +228,11 @@ private struct OutputSite {
     #expect(try run("cat", victim).output == "precious\n")
 
     for change in ["chmod 777 .", "chmod 1777 .", "chown :100 .; chmod 770 .", "chown 65534 ."]
-      + ["packs", "refs", "tags", "pins", "journal", "tmp", "locks", "cache", "doomed"]
-      .map({ "chown 65534 \($0)" }) + ["chmod 777 refs"]
+      + [
+        "packs", "refs", "tags", "pins", "journal", "tmp", "locks", "cache", "doomed", "signatures",
+        "xcat",
+      ]
+      .map({ "mkdir -p \($0); chown 65534 \($0)" }) + ["chmod 777 refs"]
     {
       try shell("cd \"$1\"; \(change)", store)
       for words in [["log", image], ["snapshot", image], ["gc"], ["verify"]] {
