@@ -117,6 +117,9 @@ extension Workspace {
       target: snapshot.id, before: before.id, command: "copy", message: snapshot.message)
     let (copied, remaining) = try underJournal(image, journal) { syncs in
       let copied = try store.refs.append(snapshot)
+      try closeFolder(of: copied.snapshot, history: ImageName(source.snapshot.image)) {
+        try locate($0, create: true)
+      }
       let placement = try place(plans, token: journal.token, syncs) {
         try locate($0, create: true)
       }

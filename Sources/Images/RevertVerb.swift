@@ -127,9 +127,7 @@ extension Workspace {
       operation: .revert, image: image.text, started: now(), method: request.method,
       target: target.id, before: before?.id, command: order.command, message: order.message,
       options: ImportOption.facts(request))
-    let closed = try closedFolder(of: target.snapshot)
     let (remaining, found, proof, recorded) = try underJournal(image, journal) { syncs in
-      try closed.map { try close(locate($0, create: true)) }
       outcome.report = try carryOut(
         image, plans, notes, to: target.snapshot, journal,
         rowsFrom: attributes.isEmpty ? nil : sight.live, syncs
@@ -162,6 +160,7 @@ extension Workspace {
     _ journal: Journal, rowsFrom live: LiveImage?, _ syncs: PendingSyncs,
     resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws -> ApplyReport {
+    try closeFolder(of: target, history: image, resolve: resolve)
     var placement = try place(plans, token: journal.token, syncs, resolve: resolve)
     let paths = plans.map(\.path)
     if let live {

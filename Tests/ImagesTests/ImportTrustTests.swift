@@ -85,7 +85,7 @@ import Testing
       "\(image.siteReplacements)")
   }
 
-  @Test func `files beside the tree are root's, and nobody else can write in them`() throws {
+  @Test func `files outside the tree are root's, and nobody else can write in them`() throws {
     guard isRoot else { return }
     let node = try ManagementNode()
     let member = "extra/tinyscript"
@@ -171,7 +171,7 @@ import Testing
     #expect(image.privileged.count == 10, "a mark for locks gives no privilege")
     #expect(image.privileged.count { $0.isExpected } == 10)
     #expect(image.privileged.compactMap(\.package) == ["tools", "tools"])
-    // Beside what is owned, what only looks so.
+    // A file that only looks like one of those.
     let other = try ManagementNode()
     let text = refusal {
       try other.importing(
@@ -186,6 +186,9 @@ import Testing
     ("", "700"), ("/install *(ro,no_root_squash,no_subtree_check)\n", "700"),
     ("/install *(ro,sync)\n", "755"), ("# /install *(ro)\n/srv *(ro)\n", "700"),
     ("/install\t10.0.0.0/8(ro) # nodes\n", "755"),
+    ("/install *(ro,all_squash,no_root_squash)\n", "755"),
+    ("/install -ro,no_root_squash *\n", "700"),
+    ("/install *(ro,sync)\n/install/netboot n1(rw,no_root_squash)\n", "700"),
   ])
   func `a stranger's tree lies where only root comes, unless NFS squashes root`(
     exports: String, mode: String
@@ -197,6 +200,21 @@ import Testing
       bundle([("usr/bin/su", 0o104755, (0, 0))], owned: ["usr/bin/su"]))
     #expect(try run("stat", "-c", "%a", node.path(ManifestDraft.boot)).output == mode + "\n")
     #expect(image.remarks.contains { $0.contains(ManifestDraft.boot) })
+    let first = try #require(image.imported)
+    // Later snapshots and copies bring the same tree.
+    if mode == "700" {
+      try node.put(ManifestDraft.boot + "/rootimg/etc/motd", "x\n")
+      let later = try node.workspace.snapshot(image.name).committed
+      for snapshot in [first, later] {
+        _ = try node.workspace.revert(try #require(image.safety).name)
+        try shell("rmdir \"$1\" 2>/dev/null || true", node.path(ManifestDraft.boot))
+        #expect(!node.isThere(ManifestDraft.boot))
+        _ = try node.workspace.revert(snapshot.name)
+        #expect(try run("stat", "-c", "%a", node.path(ManifestDraft.boot)).output == "700\n")
+      }
+      let copy = try node.workspace.copy(CopyRequest(image.name, to: "copied"))
+      #expect(try run("stat", "-c", "%a", node.path(copy.folder.text)).output == "700\n")
+    }
     // Nothing on the way has become closed.
     let above = ManifestDraft.boot.split(separator: "/").dropLast().joined(separator: "/")
     #expect(try run("stat", "-c", "%a", node.path("/" + above)).output == "755\n")

@@ -63,10 +63,26 @@ extension Workspace {
     return folder
   }
 
-  /// The same for a revert: of what an import brought.
-  func closedFolder(of snapshot: Snapshot) throws -> AbsolutePath? {
-    guard snapshot.provenance.contains(.init("command", "import")) else { return nil }
-    return try closedFolder(of: snapshot.pieces, snapshot.definition)
+  /// Makes that folder for a snapshot whose tree comes from an import.
+  /// - Parameters:
+  ///   - image: the image whose history tells: for a copy, the one that was copied.
+  ///   - resolve: finds the place of the folder, and makes the directories on the way.
+  func closeFolder(
+    of snapshot: Snapshot, history image: ImageName,
+    resolve: (AbsolutePath) throws -> ResolvedPath
+  ) throws {
+    guard let folder = try closedFolder(of: snapshot.pieces, snapshot.definition),
+      try wasImported(image)
+    else { return }
+    try close(resolve(folder))
+  }
+
+  private func wasImported(_ image: ImageName) throws -> Bool {
+    let refs = try store().refs
+    return try refs.numbers(of: image).contains { number in
+      let snapshot = try? refs.read(image, number).snapshot
+      return snapshot?.provenance.contains(.init("command", "import")) == true
+    }
   }
 
   /// Makes the folder, or finds it where an interrupted change made it, and closes it.
@@ -89,10 +105,16 @@ extension Workspace {
       guard let first = words.first, let path = AbsolutePath(String(first)),
         folder.isInside(path)
       else { continue }
-      if words.dropFirst().contains(where: { $0.contains("no_root_squash") }) { return nil }
+      if words.dropFirst().contains(where: { Self.keepsRoot($0) }) { return nil }
       found = "the NFS export of \(path.text)"
     }
     return found
+  }
+
+  /// Whether a client of an export, "name(option,option)", is root there as it is root at home.
+  private static func keepsRoot(_ client: Substring) -> Bool {
+    let options = client.drop { $0 != "(" && $0 != "-" }.dropFirst().split { ",()".contains($0) }
+    return options.contains("no_root_squash") && !options.contains("all_squash")
   }
 
   /// The lines of /etc/exports and /etc/exports.d, without remarks; blanks are spaces.
