@@ -268,7 +268,7 @@ struct BundleCoverage {
     }
   }
 
-  /// The rows of litefile.csv, and no byte beside them.
+  /// The rows of litefile.csv, and nothing else.
   private func coversLitefile() -> Bool {
     guard let bytes = view.litefile,
       let rows = try? LitefileRows.parse(bytes, allowsUnsafeValues: true),

@@ -14,7 +14,7 @@ import Signatures
 import Store
 import XCAT
 
-/// Who vouches for an imported image.
+/// Who signed an imported image.
 public struct OriginSignature: Sendable {
   public let image: String
   public let key: Digest

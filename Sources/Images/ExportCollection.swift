@@ -261,8 +261,8 @@ struct ExportCollection {
     return target
   }
 
-  /// A link of the image stands for its target inside the allowed folders only: whoever may write beside
-  /// a list could have any file of root's carried to other sites.
+  /// A link of the image stands for its target inside the allowed folders only: a user who may write in
+  /// the folder of a list could otherwise have any file of root's carried to other sites.
   private func requireExportable(
     _ target: Snapshot.Piece, from link: AbsolutePath
   ) throws {

@@ -1,6 +1,6 @@
 // imgstore sign, and verify --signatures.
 //
-// 1. Everybody signs the same statement of a snapshot, which is computed anew each time: a statement in the
+// 1. Everybody signs the same statement of a snapshot, which is computed again each time: a statement in the
 //    store that says anything else is bad, whatever its signature.
 // 2. A signature by a key that is not trusted is neither good nor bad. It is named.
 

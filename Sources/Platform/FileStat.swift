@@ -166,7 +166,7 @@ public struct FileStat: Sendable, Equatable {
 }
 
 extension FileStat {
-  /// Users beside root and the owner may write: the mode says so for the group or for all. (Entries of
+  /// Users other than root and the owner may write: the mode says so for the group or for all. (Entries of
   /// access lists show in the group's bits.) The group with the number 0 is root's own.
   public var isWritableByOthers: Bool { mode & 0o002 != 0 || (mode & 0o020 != 0 && gid != 0) }
 }

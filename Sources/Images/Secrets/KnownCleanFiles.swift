@@ -141,7 +141,7 @@ extension KnownCleanFiles.Key {
 }
 
 extension SecretExaminer {
-  /// What a verdict rests on, beside path and content.
+  /// What a verdict rests on, besides path and content.
   static let fingerprint: Digest = {
     let text = "\(SecretRule.table) \(SecretForm.table) 1 \(Workspace.version)"
     return SHA256.digest(of: Array(text.utf8))
