@@ -94,7 +94,7 @@ import XCAT
     let node = try ManagementNode()
     let kernel = "\(Self.boot)/kernel"
     try node.put(kernel, "first")
-    try node.importing(BundleDraft()) { $0.keepsOriginals = true }
+    try node.importing(BundleDraft()) { ($0.keepsOriginals, $0.replaces) = (true, true) }
     #expect(try node.text("\(kernel).ORIG") == "first")
     try node.put(kernel, "second")
     try node.importing(BundleDraft()) { ($0.keepsOriginals, $0.replaces) = (true, true) }
