@@ -28,7 +28,7 @@ let package = Package(
     .library(
       name: "FuzzedRooms",
       targets: [
-        "Archive", "Codec", "Ingest", "Store", "Apply", "Packages", "Platform", "XCAT",
+        "Archive", "Codec", "Ingest", "Store", "Apply", "Packages", "Platform", "Render", "XCAT",
         "Signatures", "HostileBundles",
       ]),
   ],

@@ -63,6 +63,8 @@ enum Parser: String, CaseIterable {
   case mounts
   case packages
   case statement
+  case walk
+  case squashfs
 
   /// A function of C's, which captures nothing.
   var target: cfuzzer_target {
@@ -88,6 +90,8 @@ enum Parser: String, CaseIterable {
     case .mounts: { data, size in run(fuzzMounts, data, size) }
     case .packages: { data, size in run(fuzzPackages, data, size) }
     case .statement: { data, size in run(fuzzStatement, data, size) }
+    case .walk: { data, size in run(fuzzWalk, data, size) }
+    case .squashfs: { data, size in run(fuzzSquashfs, data, size) }
     case .bundle: { data, size in run(fuzzBundle, data, size) }
     case .manifest: { data, size in run(fuzzManifest, data, size) }
     }

@@ -178,12 +178,14 @@ extension Parser {
     let bundles = odd + HostileBundle.small
     switch self {
     case .bundle: return bundles
-    case .cpio: return HostileBundle.archives.flatMap { [$0, plain($0) ?? []] }
+    case .cpio, .walk: return HostileBundle.archives.flatMap { [$0, plain($0) ?? []] }
     case .reader: return bundles.compactMap { plain($0) } + HostileBundle.plainTrees
     case .litefile, .csv, .stanza, .pattern, .statement: return TextSeeds.of(self)
     case .value, .manifestvalue, .excludes, .synclist, .closure, .name, .terminal, .mounts:
       return GrammarSeeds.of(self)
     case .plan: return PlanSeeds.all()
+    // scripts/fuzz.sh lets mksquashfs make them.
+    case .squashfs: return []
     case .ref, .journal, .packages: return RecordSeeds.of(self)
     case .tar: return bundles.compactMap { plain($0) }
     case .gzip:

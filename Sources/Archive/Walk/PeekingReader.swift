@@ -1,19 +1,17 @@
 // A pull stream whose next bytes can be looked at before they are taken.
 
-import Archive
-
 /// Reads a stream, with a look ahead.
-final class PeekingReader {
+public final class PeekingReader {
   private let source: ByteSource
   private var buffer: [UInt8] = []
   private var offset = 0
   private var isAtEnd = false
   /// Bytes taken so far.
-  private(set) var takenBytes: UInt64 = 0
+  public private(set) var takenBytes: UInt64 = 0
 
   private static let blockBytes = 64 << 10
 
-  init(_ source: @escaping ByteSource) { self.source = source }
+  public init(_ source: @escaping ByteSource) { self.source = source }
 
   private var heldBytes: Int { buffer.count - offset }
 
@@ -35,13 +33,13 @@ final class PeekingReader {
   }
 
   /// The next bytes, which stay; fewer at the stream's end.
-  func peek(_ count: Int) throws -> ArraySlice<UInt8> {
+  public func peek(_ count: Int) throws -> ArraySlice<UInt8> {
     try hold(count)
     return buffer[offset..<min(buffer.count, offset + count)]
   }
 
   /// Takes bytes; fewer at the stream's end.
-  func take(_ count: Int) throws -> [UInt8] {
+  public func take(_ count: Int) throws -> [UInt8] {
     let bytes = Array(try peek(count))
     offset += bytes.count
     takenBytes += UInt64(bytes.count)
@@ -49,7 +47,7 @@ final class PeekingReader {
   }
 
   /// Fills as much of `target` as one round gives.
-  func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
+  public func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
     if target.isEmpty { return 0 }
     try hold(1)
     let n = min(heldBytes, target.count)

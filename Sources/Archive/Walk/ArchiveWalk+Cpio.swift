@@ -1,0 +1,130 @@
+// The walk over cpio archives in the forms of Linux's initramfs: 070701 and 070702
+// (Documentation/driver-api/early-userspace/buffer-format.rst).
+
+import Codec
+
+extension ArchiveWalk {
+  private struct CpioField {
+    static let inode = 6, mode = 14, links = 38, size = 54, deviceMajor = 62, nameSize = 94
+    static let sum = 102
+  }
+
+  private func hex(_ header: [UInt8], _ offset: Int) throws -> UInt32 {
+    try header[offset..<offset + 8].reduce(0) { value, digit in
+      let digit = digit
+      switch digit {
+      case 0x30...0x39: return value << 4 | UInt32(digit - 0x30)
+      case 0x41...0x46: return value << 4 | UInt32(digit - 0x41 + 10)
+      case 0x61...0x66: return value << 4 | UInt32(digit - 0x61 + 10)
+      default: throw ArchiveError("a number in a cpio header is not hexadecimal")
+      }
+    }
+  }
+
+  private func exactly(_ count: Int, _ reader: PeekingReader) throws -> [UInt8] {
+    let bytes = try reader.take(count)
+    guard bytes.count == count else { throw ArchiveError("the cpio archive is cut off") }
+    return bytes
+  }
+
+  /// One archive, to its end mark.
+  func walkCpio(_ reader: PeekingReader, _ sink: ByteSink?) throws {
+    while true {
+      var header = try exactly(110, reader)
+      guard ArchiveWalk.cpioMagics.contains(where: { header.starts(with: $0) }) else {
+        throw ArchiveError("no cpio header where one must be")
+      }
+      let nameBytes = Int(try hex(header, CpioField.nameSize))
+      guard nameBytes > 1, nameBytes <= 4097 else {
+        throw ArchiveError("a name of \(nameBytes) bytes in a cpio archive is impossible")
+      }
+      let nameField = try exactly(nameBytes + (4 - (110 + nameBytes) % 4) % 4, reader)
+      let path = Array(nameField.prefix(nameBytes - 1).prefix { $0 != 0 })
+      let size = UInt64(try hex(header, CpioField.size))
+      if path == Array("TRAILER!!!".utf8) {
+        try emit(header + nameField, sink)
+        return
+      }
+      let mode = try hex(header, CpioField.mode)
+      let padding = Int((4 - size % 4) % 4)
+      let isLinked = try hex(header, CpioField.links) > 1 && mode & 0o170000 == 0o100000
+      var member = WalkedMember(
+        path: path, isFile: mode & 0o170000 == 0o100000, sizeBytes: size, number: number)
+      number += 1
+      if isLinked {
+        member.inode =
+          Array(header[CpioField.inode..<CpioField.inode + 8])
+          + header[CpioField.deviceMajor..<CpioField.deviceMajor + 16]
+      }
+      if mode & 0o170000 == 0o120000, size <= 4096 {
+        let target = try exactly(Int(size), reader)
+        let pad = try exactly(padding, reader)
+        member.linkTarget = target
+        if try visitor.visit(member, nil) != .leftOut {
+          try emit(header + nameField + target + pad, sink)
+        }
+        continue
+      }
+      if member.isFile, size > 0, visitor.wantsContent(member) {
+        let content = try exactly(Int(size), reader)
+        let pad = try exactly(padding, reader)
+        switch try visitor.visit(member, content) {
+        case .kept: try emit(header + nameField + content + pad, sink)
+        case .leftOut: break
+        case .replaced(let bytes):
+          ArchiveWalk.put(UInt32(clamping: bytes.count), in: &header, at: CpioField.size)
+          if header.starts(with: ArchiveWalk.cpioMagics[1]) {
+            let sum = bytes.reduce(UInt32(0)) { $0 &+ UInt32($1) }
+            ArchiveWalk.put(sum, in: &header, at: CpioField.sum)
+          }
+          let zeros = [UInt8](repeating: 0, count: (4 - bytes.count % 4) % 4)
+          try emit(header + nameField + bytes + zeros, sink)
+        }
+        continue
+      }
+      let fate = try visitor.visit(member, nil)
+      let output = fate == .leftOut ? nil : sink
+      try emit(header + nameField, output)
+      let left = RemainingBytes(size)
+      if member.isFile, size > 0 {
+        // What the visitor reads is passed on as well.
+        try visitor.look(member) { target in
+          try left.read(target, from: { try reader.read($0) }, passingTo: output)
+        }
+      }
+      try left.drain(from: { try reader.read($0) }, passingTo: output)
+      guard left.count == 0 else { throw ArchiveError(member: path, "the cpio archive is cut off") }
+      try emit(try exactly(padding, reader), output)
+    }
+  }
+
+  private static func put(_ value: UInt32, in header: inout [UInt8], at offset: Int) {
+    let digits = Array("0123456789abcdef".utf8)
+    for i in 0..<8 { header[offset + i] = digits[Int(value >> UInt32(28 - 4 * i) & 15)] }
+  }
+}
+
+/// The content of a member that is left to be read.
+private final class RemainingBytes {
+  private(set) var count: UInt64
+  init(_ count: UInt64) { self.count = count }
+
+  func read(
+    _ target: UnsafeMutableRawBufferPointer, from source: ByteSource, passingTo sink: ByteSink?
+  ) throws -> Int {
+    let wanted = Int(min(UInt64(target.count), count))
+    if wanted == 0 { return 0 }
+    let part = UnsafeMutableRawBufferPointer(rebasing: target[..<wanted])
+    let n = try source(part)
+    count -= UInt64(n)
+    if n > 0 { try sink?(UnsafeRawBufferPointer(rebasing: part[..<n])) }
+    return n
+  }
+
+  func drain(from source: ByteSource, passingTo sink: ByteSink?) throws {
+    if count == 0 { return }
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
+    defer { buffer.deallocate() }
+    while count > 0, try read(buffer, from: source, passingTo: sink) > 0 {}
+  }
+}

@@ -1,0 +1,131 @@
+// The walk over tar archives: a `TarReader` reads them, and what it took is passed on as it was.
+
+import Codec
+
+extension ArchiveWalk {
+  /// One archive, to the stream's end.
+  func walkTar(_ reader: PeekingReader, _ sink: ByteSink?) throws {
+    let tee = TarTee(reader)
+    let tar = TarReader { try tee.read($0) }
+    while true {
+      tee.beginHeader()
+      guard let next = try tar.next() else { break }
+      let header = tee.takeHeader()
+      var member = WalkedMember(
+        path: next.path, isFile: next.kind == .file, sizeBytes: next.sizeBytes, number: number)
+      number += 1
+      switch next.kind {
+      case .hardLink(let target):
+        member.linkTarget = target
+        member.isHardLink = true
+      case .symlink(let target): member.linkTarget = target
+      default: break
+      }
+      try emit(header.padding, tee.wasKept ? sink : nil)
+      if member.isFile, next.sizeBytes > 0, next.sparse == nil, visitor.wantsContent(member) {
+        tee.begin(passingTo: nil)
+        var content = [UInt8](repeating: 0, count: Int(next.sizeBytes))
+        try content.withUnsafeMutableBytes { buffer in
+          var done = 0
+          while done < buffer.count {
+            let n = try tar.read(UnsafeMutableRawBufferPointer(rebasing: buffer[done...]))
+            guard n > 0 else { throw ArchiveError(member: next.path, "it ends too early") }
+            done += n
+          }
+        }
+        switch try visitor.visit(member, content) {
+        case .kept:
+          try emit(header.blocks + content, sink)
+          tee.wasKept = true
+        case .leftOut: tee.wasKept = false
+        case .replaced(let bytes):
+          var changed = next
+          changed.sizeBytes = UInt64(bytes.count)
+          changed.comment = nil
+          var blocks: [UInt8] = []
+          try TarWriter { blocks += $0 }.begin(changed)
+          blocks += bytes + [UInt8](repeating: 0, count: (512 - bytes.count % 512) % 512)
+          try emit(blocks, sink)
+          tee.wasKept = false
+        }
+        continue
+      }
+      let fate = try visitor.visit(member, nil)
+      let output = fate == .leftOut ? nil : sink
+      if output == nil, sink != nil, member.isHardLink,
+        header.blocks.count < 512 || header.blocks[header.blocks.count - 356] != UInt8(ascii: "1")
+      {
+        // The reader has looked at the block behind the header, which another member may begin in.
+        throw ArchiveError(member: next.path, "it is a hard link of a form that cannot be left out")
+      }
+      try emit(header.blocks, output)
+      tee.begin(passingTo: output)
+      if member.isFile, next.sizeBytes > 0 {
+        try visitor.look(member) { try tar.read($0) }
+      }
+      var buffer = [UInt8](repeating: 0, count: ArchiveWalk.windowBytes)
+      while try buffer.withUnsafeMutableBytes({ try tar.read($0) }) > 0 {}
+      tee.wasKept = fate != .leftOut
+    }
+    let end = tee.takeHeader()
+    try emit(end.padding, tee.wasKept ? sink : nil)
+    try emit(end.blocks, sink)
+    // What follows the end mark must be zeros: the record's filling.
+    while case let rest = try reader.take(ArchiveWalk.windowBytes), !rest.isEmpty {
+      guard rest.allSatisfy({ $0 == 0 }) else {
+        throw ArchiveError("something follows the archive's end mark: more than one archive?")
+      }
+      try emit(rest, sink)
+    }
+  }
+}
+
+/// Records the blocks that a `TarReader` takes: headers to be written again, content to be passed on.
+private final class TarTee {
+  private let reader: PeekingReader
+  private var isHeader = true
+  private var recorded: [UInt8] = []
+  private var output: ByteSink?
+  private var contentBytes: UInt64 = 0
+  private var paddingBytes = 0
+  /// The member before is in the output, and so is its padding.
+  var wasKept = true
+
+  /// A header record may not be longer: names and pax records have limits of their own.
+  private static let maxHeaderBytes = 64 << 20
+
+  init(_ reader: PeekingReader) { self.reader = reader }
+
+  func beginHeader() {
+    paddingBytes = Int((512 - contentBytes % 512) % 512)
+    contentBytes = 0
+    isHeader = true
+    recorded = []
+  }
+
+  /// What was read since `beginHeader`: the padding of the member before, then header blocks.
+  func takeHeader() -> (padding: [UInt8], blocks: [UInt8]) {
+    let cut = min(paddingBytes, recorded.count)
+    return (Array(recorded[..<cut]), Array(recorded[cut...]))
+  }
+
+  func begin(passingTo sink: ByteSink?) {
+    isHeader = false
+    output = sink
+  }
+
+  func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
+    let n = try reader.read(target)
+    let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(target)[..<n])
+    if isHeader {
+      guard recorded.count + n <= TarTee.maxHeaderBytes else {
+        throw ArchiveError("a tar header is too long")
+      }
+      recorded += bytes
+    } else {
+      contentBytes += UInt64(n)
+      if n > 0 { try output?(bytes) }
+    }
+    return n
+  }
+}

@@ -1,0 +1,86 @@
+// Walks an archive member by member and, where it is asked to, writes it again without some of them: byte for
+// byte, but for what is left out or replaced. For packed images, ramdisks, and archives among extras.
+//
+//     stream = { zeros | cpio archive | compressed stream } …   as the kernel unpacks an initramfs
+//            | tar archive
+//
+// 1. What is not understood is an `ArchiveError`: nothing is passed on unexamined.
+// 2. Headers are copied as they are. A replaced member gets a header with its new size.
+// 3. The archive is hostile: lengths are checked before they are used.
+
+import Codec
+
+/// A walk over one archive.
+public final class ArchiveWalk {
+  let visitor: any ArchiveVisitor
+  private let compress: StreamCompressor?
+  var number = 0
+  private var depth = 0
+
+  private static let maxDepth = 8
+  static let windowBytes = 256 << 10
+  static let cpioMagics = [Array("070701".utf8), Array("070702".utf8)]
+
+  /// - Parameter compress: writes compressed streams again; nil where nothing is written.
+  public init(_ visitor: any ArchiveVisitor, compress: StreamCompressor? = nil) {
+    self.visitor = visitor
+    self.compress = compress
+  }
+
+  /// Whether these bytes begin an archive, compressed or not.
+  public static func isArchive(_ head: ArraySlice<UInt8>) -> Bool {
+    if StreamForm.of(head) != nil { return true }
+    if cpioMagics.contains(where: { head.starts(with: $0) }) { return true }
+    return head.count >= 262 && head[(head.startIndex + 257)...].starts(with: "ustar".utf8)
+  }
+
+  /// Walks to the stream's end.
+  /// - Parameter sink: gets the archive as it shall be; nil where it is only read.
+  /// - Throws: `ArchiveError` for what is not understood, and what visitor and sink throw.
+  public func run(_ source: @escaping ByteSource, to sink: ByteSink? = nil) throws {
+    depth += 1
+    defer { depth -= 1 }
+    guard depth <= ArchiveWalk.maxDepth else {
+      throw ArchiveError("it is compressed more than \(ArchiveWalk.maxDepth) times")
+    }
+    let reader = PeekingReader(source)
+    var isFirst = true
+    while true {
+      try skipZeros(reader, sink)
+      let head = try reader.peek(512)
+      if head.isEmpty { return }
+      if ArchiveWalk.cpioMagics.contains(where: { head.starts(with: $0) }) {
+        try walkCpio(reader, sink)
+      } else if let form = StreamForm.of(head) {
+        // The rest of the stream is the compressed stream's.
+        return try walkCompressed(form, reader, sink)
+      } else if isFirst {
+        return try walkTar(reader, sink)
+      } else {
+        throw ArchiveError("something that is no archive follows an archive")
+      }
+      isFirst = false
+    }
+  }
+
+  func emit(_ bytes: [UInt8], _ sink: ByteSink?) throws {
+    guard let sink, !bytes.isEmpty else { return }
+    try bytes.withUnsafeBytes { try sink($0) }
+  }
+
+  private func skipZeros(_ reader: PeekingReader, _ sink: ByteSink?) throws {
+    while case let head = try reader.peek(4096), head.first == 0 {
+      let count = head.prefix { $0 == 0 }.count
+      try emit(try reader.take(count), sink)
+    }
+  }
+
+  private func walkCompressed(
+    _ form: StreamForm, _ reader: PeekingReader, _ sink: ByteSink?
+  ) throws {
+    let plain = DecompressingReader({ try reader.read($0) }, limit: .holes)
+    guard let sink else { return try run({ try plain.read($0) }) }
+    guard let compress else { preconditionFailure("a walk that writes has a compressor") }
+    try compress(form, { inner in try self.run({ try plain.read($0) }, to: inner) }, sink)
+  }
+}
