@@ -60,6 +60,14 @@ public final class Spool: Sendable {
     }
   }
 
+  /// Reads the bytes from `offset` on, until `target` is full. Any thread may call it.
+  /// - Throws: `StoreError` where there are not so many.
+  public func fill(_ target: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
+    guard try fileSystem.readFully(file.raw, at: offset, into: target) == target.count else {
+      throw StoreError(.damaged, "a temporary file in the store", "is shorter than it was")
+    }
+  }
+
   /// Hands out a range of the bytes, in pieces of at most 256 KiB. Any thread may call it.
   func read(_ range: Range<UInt64>, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)

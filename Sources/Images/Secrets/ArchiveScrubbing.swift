@@ -87,10 +87,14 @@ struct ArchiveScrubbing {
 
   // MARK: squashfs
 
-  func squashfs(_ blob: Digest, _ size: UInt64, _ path: String) throws -> Spool {
+  /// - Parameter path: of the image, for messages.
+  /// - Throws: `ImageError` for an image that cannot be written again.
+  func squashfs(
+    _ blob: Digest, _ size: UInt64, _ secrets: ArchiveSecrets, _ path: String
+  ) throws -> Spool {
     do {
       let reader = try scan.squashfs(blob, size)
-      return try withScratchStore { scratch in
+      let spool = try withScratchStore { scratch in
         let session = try scratch.beginSession()
         let tree = try session.withWorker { worker in
           try ArchiveTreeReader(progress: workspace.progress).read(
@@ -110,6 +114,13 @@ struct ArchiveScrubbing {
         ).write(tree: top, to: file, on: store.layout.fileSystem)
         return try Spool(store.layout.fileSystem, file)
       }
+      try requireClean(path, published: secrets) {
+        let written = try SquashfsReader(sizeBytes: spool.sizeBytes) { offset, target in
+          try spool.fill(target, at: offset)
+        }
+        return try written.tarStream(top: ImageRootName.bytes)
+      }
+      return spool
     } catch let error as ArchiveError {
       throw ImageError(
         path, "cannot be written without its secrets: \(error.finding)",

@@ -112,9 +112,9 @@ struct BundleSecrets {
       case .archive(let found):
         source = .rewritten(
           entry, try ArchiveScrubbing(workspace, scan).archive(blob, size, found, member.path))
-      case .squashfs:
+      case .squashfs(let found):
         source = .rewritten(
-          entry, try ArchiveScrubbing(workspace, scan).squashfs(blob, size, member.path))
+          entry, try ArchiveScrubbing(workspace, scan).squashfs(blob, size, found, member.path))
       }
       return CollectedFile(
         name: member.name, path: member.path,
