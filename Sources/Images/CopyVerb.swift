@@ -109,6 +109,9 @@ extension Workspace {
     snapshot.parent = before.id
     snapshot.message = "copy of \(source.name)"
     snapshot.provenance = provenance("copy", before: before.id)
+    if try wasImported(ImageName(source.snapshot.image)) {
+      snapshot.provenance.append(.init(Snapshot.originKey, Snapshot.importOrigin))
+    }
     snapshot.tables = snapshotTables(draft.definition, draft.rows)
     snapshot.pieces = pieces
     snapshot.notes = draft.notes
@@ -117,9 +120,7 @@ extension Workspace {
       target: snapshot.id, before: before.id, command: "copy", message: snapshot.message)
     let (copied, remaining) = try underJournal(image, journal) { syncs in
       let copied = try store.refs.append(snapshot)
-      try closeFolder(of: copied.snapshot, history: ImageName(source.snapshot.image)) {
-        try locate($0, create: true)
-      }
+      try closeFolder(of: copied.snapshot) { try locate($0, create: true) }
       let placement = try place(plans, token: journal.token, syncs) {
         try locate($0, create: true)
       }

@@ -160,7 +160,7 @@ extension Workspace {
     _ journal: Journal, rowsFrom live: LiveImage?, _ syncs: PendingSyncs,
     resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws -> ApplyReport {
-    try closeFolder(of: target, history: image, resolve: resolve)
+    try closeFolder(of: target, resolve: resolve)
     var placement = try place(plans, token: journal.token, syncs, resolve: resolve)
     let paths = plans.map(\.path)
     if let live {

@@ -214,6 +214,13 @@ import Testing
       }
       let copy = try node.workspace.copy(CopyRequest(image.name, to: "copied"))
       #expect(try run("stat", "-c", "%a", node.path(copy.folder.text)).output == "700\n")
+      // The copy's own history tells it later on, and that of a copy of the copy.
+      let again = try node.workspace.copy(CopyRequest("copied", to: "again"))
+      for (name, folder) in [("copied", copy.folder), ("again", again.folder)] {
+        try shell("rm -r \"$1\"", node.path(folder.text))
+        _ = try node.workspace.revert("\(name)@2")
+        #expect(try run("stat", "-c", "%a", node.path(folder.text)).output == "700\n")
+      }
     }
     // Nothing on the way has become closed.
     let above = ManifestDraft.boot.split(separator: "/").dropLast().joined(separator: "/")

@@ -63,25 +63,24 @@ extension Workspace {
     return folder
   }
 
-  /// Makes that folder for a snapshot whose tree comes from an import.
-  /// - Parameters:
-  ///   - image: the image whose history tells: for a copy, the one that was copied.
-  ///   - resolve: finds the place of the folder, and makes the directories on the way.
+  /// Makes that folder for a snapshot whose tree comes from an import, as the image's history tells.
+  /// - Parameter resolve: finds the place of the folder, and makes the directories on the way.
   func closeFolder(
-    of snapshot: Snapshot, history image: ImageName,
-    resolve: (AbsolutePath) throws -> ResolvedPath
+    of snapshot: Snapshot, resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws {
     guard let folder = try closedFolder(of: snapshot.pieces, snapshot.definition),
-      try wasImported(image)
+      try wasImported(ImageName(snapshot.image))
     else { return }
     try close(resolve(folder))
   }
 
-  private func wasImported(_ image: ImageName) throws -> Bool {
+  /// Whether the image, or the one that it is a copy of, has come with a bundle.
+  func wasImported(_ image: ImageName) throws -> Bool {
     let refs = try store().refs
     return try refs.numbers(of: image).contains { number in
-      let snapshot = try? refs.read(image, number).snapshot
-      return snapshot?.provenance.contains(.init("command", "import")) == true
+      guard let provenance = try? refs.read(image, number).snapshot.provenance else { return false }
+      return provenance.contains(.init("command", "import"))
+        || provenance.contains(.init(Snapshot.originKey, Snapshot.importOrigin))
     }
   }
 
@@ -132,4 +131,11 @@ extension Workspace {
       }
     }
   }
+}
+
+extension Snapshot {
+  /// Key of provenance: where the tree of a copied image came from first.
+  static let originKey = "origin"
+  /// Its value where that was a bundle.
+  static let importOrigin = "import"
 }
