@@ -83,11 +83,10 @@ extension Workspace {
     var images: [ImportedImage] = []
     for (image, source) in zip(inspected, bundled) {
       report(.foundImage(name: image.image.text))
-      let done = try apply(image, preparation.targets, request, staged, report)
-      images.append(done)
-      if let imported = done.imported {
-        for line in signatures.keep(source, with: imported, store) { tell(line) }
-      }
+      images.append(
+        try apply(image, preparation.targets, request, staged, report) { committed in
+          for line in signatures.keep(source, with: committed, store) { tell(line) }
+        })
     }
     return ImportOutcome(
       images: images, origins: origins, bundleBytes: bundleBytes, isDryRun: request.isDryRun,
@@ -150,9 +149,12 @@ extension Workspace {
 
   // MARK: Applying
 
+  /// - Parameter recorded: gets the new snapshot before anything of it is placed. What belongs to it and is
+  ///   in the bundle only must be kept now: an import that is resumed has no bundle.
   private func apply(
     _ prepared: PreparedImage, _ targets: ImportTargets, _ request: ImportRequest,
-    _ staged: StagedBlobs?, _ report: (BundleEvent) -> Void
+    _ staged: StagedBlobs?, _ report: (BundleEvent) -> Void,
+    recorded: (CommittedSnapshot) -> Void
   ) throws -> ImportedImage {
     let store = try store()
     let image = prepared.image
@@ -216,6 +218,7 @@ extension Workspace {
       options: ImportOption.facts(request, foreign: live.capture.pieces.filter { !isOurs($0) }))
     let (committed, remaining, proof) = try underJournal(image, journal) { syncs in
       let committed = try store.refs.append(snapshot)
+      recorded(committed)
       for (path, copy) in try targets.keepOriginals(pieces.all, live, request) {
         report(.keptOriginal(path: path, copy: copy))
       }

@@ -215,4 +215,26 @@ import Testing
     let outcome = try sites.origin.workspace.exporting(name, to: sites.folder.path("renamed.tgz"))
     #expect(!outcome.members.contains { $0.name.hasPrefix("complete/") })
   }
+
+  @Test func `an import that is cut short has the origin's signature all the same`() throws {
+    let sites = try SignedSites()
+    let bundle = try sites.export { $0.signingKey = sites.key }
+    // The disk fails when the first file is placed; the bundle is not there when the import goes on.
+    let files = FaultyFileSystem(failing: 0, .always("setModified", .inputOutput))
+    let (store, root) = (sites.target.folder.path("store"), sites.target.folder.path("root"))
+    let cut = try Workspace(
+      WorkspaceOptions(store: store, root: root), fileSystem: files
+    ) { _ in }
+    var request = ImportRequest(bundle)
+    request.allowsPrivileged = true
+    #expect(throws: (any Error).self) { try cut.importBundle(request) }
+    let workspace = sites.target.workspace
+    let name = try #require(try workspace.unfinished().first?.target)
+    try FileManager.default.removeItem(atPath: bundle)
+    #expect(try workspace.resume(nil, .forward).revert?.isExact == true)
+    let imported = try workspace.find(Reference(name))
+    let statuses = try workspace.signatures(of: imported, workspace.trustedKeys(), recomputes: true)
+    #expect(statuses.count == 2)
+    #expect(statuses.allSatisfy { $0.kind == .origin && $0.verdict == .valid })
+  }
 }
