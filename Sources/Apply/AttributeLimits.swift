@@ -20,6 +20,8 @@ public final class AttributeLimits {
   private let replacesLabels: Bool
   private var blockBytes: UInt64?
   private var clock: Descriptor?
+  /// Seconds between which the file system holds every time, to the nanosecond.
+  private var exactSeconds: ClosedRange<Int64>?
   private var isUnable = false
   private var known: [Attributes: Outcome?] = [:]
 
@@ -65,7 +67,9 @@ public final class AttributeLimits {
       left.remove(field)
       reasons.append(reason)
     }
-    if fields.contains(.modified), try stored(wanted.modified) == current.modified {
+    if fields.contains(.modified), !isExact(wanted.modified, since: current.modified),
+      try stored(wanted.modified) == current.modified
+    {
       drop(.modified, "the modification time cannot be set exactly on this file system")
     }
     if fields.contains(.holes), try !canHold(wanted, current, live) {
@@ -174,6 +178,21 @@ public final class AttributeLimits {
   }
 
   // MARK: Times
+
+  /// Whether the time is one that the file system holds, as far as earlier trials tell. There is a first and
+  /// a last time that it can hold, and it holds all between them, to a resolution of its own.
+  /// - Parameter live: a time of an entry that lies there.
+  private func isExact(_ time: Timestamp, since live: Timestamp) -> Bool {
+    if exactSeconds?.contains(time.seconds) == true { return true }
+    // No coarser resolution has this number of nanoseconds.
+    let trial = Timestamp(seconds: time.seconds, nanoseconds: 999_999_999)
+    guard (try? stored(trial)) == trial else { return false }
+    // What lies there came there, so it is between the two as well.
+    let known = [exactSeconds?.lowerBound, exactSeconds?.upperBound, live.seconds, time.seconds]
+      .compactMap { $0 }
+    if let first = known.min(), let last = known.max() { exactSeconds = first...last }
+    return true
+  }
 
   /// Returns what a time becomes when it is set.
   private func stored(_ time: Timestamp) throws -> Timestamp? {
