@@ -181,15 +181,16 @@ extension Workspace {
       return "this file system exchanges no folders"
     }
     if tree.piece.current != nil, let observed = tree.piece.observed,
-      let path = try SwappedTreeCheck(fileSystem, observed).firstDifference(
-        at: directory, tree.name, captured: tree.piece.path.lastComponent)
+      let path = try SwappedTreeCheck(fileSystem, observed.directory).firstDifference(
+        at: tree.place.directory, tree.name)
     {
       if tree.piece.wanted == nil {
         try fileSystem.rename(at: directory, tree.name, to: directory, name, exclusively: true)
       } else {
         try fileSystem.exchange(at: directory, tree.name, with: directory, name)
       }
-      return "\(printable(path)) changed while the new tree was built"
+      return "\(printable(tree.piece.path.bytes + (path.isEmpty ? [] : [0x2f] + path)))"
+        + " changed while the new tree was built"
     }
     try fileSystem.sync(directory)
     return nil

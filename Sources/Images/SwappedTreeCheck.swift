@@ -6,45 +6,64 @@
 // 3. Inodes that the new tree links to have a new change time and number of names, and nothing else.
 
 import Apply
+import Ingest
 import Platform
 
 /// Compares a tree with what a capture saw of it.
-struct SwappedTreeCheck {
+struct SwappedTreeCheck: Sendable {
   private let fileSystem: any FileSystem
-  private let observed: any ObservedTree
+  private let captured: CapturedDirectory?
 
-  init(_ fileSystem: any FileSystem, _ observed: any ObservedTree) {
+  /// - Parameter captured: the tree; nil where it was no directory.
+  init(_ fileSystem: any FileSystem, _ captured: CapturedDirectory?) {
     self.fileSystem = fileSystem
-    self.observed = observed
+    self.captured = captured
+  }
+
+  private struct Folder: Sendable {
+    let place: ResolvedPath
+    /// Below the tree's top.
+    let path: [UInt8]
+    let captured: CapturedDirectory?
   }
 
   /// Finds an entry that the capture did not see as it is.
-  /// - Parameters:
-  ///   - name: what the tree is called now.
-  ///   - captured: what it was called when it was captured.
-  /// - Returns: its path, beginning with `captured`; nil where there is none.
-  func firstDifference(
-    at directory: Int32, _ name: [UInt8], captured: [UInt8]
-  ) throws(SystemError) -> [UInt8]? {
-    let stat = try fileSystem.stat(at: directory, name, followLink: false)
-    guard stat.kind == .directory else { return captured }
-    let fileSystem = fileSystem
-    let directories = OpenDirectories(
-      base: try fileSystem.openDirectory(at: directory, name), limit: 64
-    ) { parent, name throws(SystemError) in
-      try fileSystem.openDirectory(at: parent.raw, name)
+  /// - Parameter name: what the tree is called now.
+  /// - Returns: its path below the top, which is empty for the top itself; nil where there is none.
+  func firstDifference(at directory: Descriptor, _ name: [UInt8]) throws -> [UInt8]? {
+    let stat = try fileSystem.stat(at: directory.raw, name, followLink: false)
+    guard stat.kind == .directory else { return [] }
+    let top = Folder(
+      place: ResolvedPath(directory: directory, name: name), path: [], captured: captured)
+    let found = Monitor<[UInt8]?>(nil)
+    try WorkStack().run([top], threads: diskThreadCount) { folder in
+      if found.withLock({ $0 }) != nil { return [] }
+      return try compare(folder) { path in found.withLock { $0 = $0 ?? path } }
     }
-    var waiting: [[UInt8]] = [[]]
-    while let path = waiting.popLast() {
-      let folder = try directories.open(path)
-      for name in try fileSystem.names(of: folder.raw) {
-        let below = path.isEmpty ? name : path + [0x2f] + name
-        guard let now = try fileSystem.statIfPresent(at: folder.raw, name) else { continue }
-        guard let seen = observed.stat(at: captured + [0x2f] + below), now.isUnchanged(since: seen)
-        else { return captured + [0x2f] + below }
-        if now.kind == .directory { waiting.append(below) }
+    return found.withLock { $0 }
+  }
+
+  /// Compares the entries of one folder.
+  /// - Parameter differs: gets the path of the first that is not as it was seen.
+  /// - Returns: the folders in it.
+  private func compare(
+    _ folder: Folder, _ differs: ([UInt8]) -> Void
+  ) throws(SystemError) -> [Folder] {
+    let open = try fileSystem.openDirectory(at: folder.place.directory.raw, folder.place.name)
+    var below: [Folder] = []
+    for name in try fileSystem.names(of: open.raw) {
+      guard let now = try fileSystem.statIfPresent(at: open.raw, name) else { continue }
+      let path = { folder.path.isEmpty ? name : folder.path + [0x2f] + name }
+      guard let seen = folder.captured?.stat(of: name), now.isUnchanged(since: seen) else {
+        differs(path())
+        return []
       }
+      guard now.kind == .directory else { continue }
+      below.append(
+        Folder(
+          place: ResolvedPath(directory: open, name: name), path: path(),
+          captured: folder.captured?.directory(name)))
     }
-    return nil
+    return below
   }
 }

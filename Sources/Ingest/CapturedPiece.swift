@@ -27,7 +27,7 @@ public final class CapturedPiece {
     let names = path.split(separator: 0x2f).map { Array($0) }
     guard let name = names.last else { return top.stat }
     guard let directory = directory(names.dropLast()) else { return nil }
-    return directory.entry(name)?.stat
+    return directory.stat(of: name)
   }
 
   private func directory(_ names: ArraySlice<[UInt8]>) -> LiveDirectory? {
@@ -35,11 +35,17 @@ public final class CapturedPiece {
     let path = Array(names.joined(separator: [0x2f]))
     if let latest, latest.path == path { return latest.directory }
     for name in names {
-      guard case .directory(let child)? = directory.entry(name)?.content else { return nil }
+      guard let child = directory.directory(name) else { return nil }
       directory = child
     }
     latest = (path, directory)
     return directory
+  }
+
+  /// The piece as a directory; nil where it is none, or nothing below it was captured.
+  public var directory: CapturedDirectory? {
+    guard case .directory(let directory) = top.content else { return nil }
+    return CapturedDirectory(directory)
   }
 
   /// Returns how many names an inode has in the piece.
@@ -98,16 +104,43 @@ extension CaptureResult {
   }
 }
 
+/// A directory of a captured piece. Several threads may look into it.
+public struct CapturedDirectory: Sendable {
+  private let live: LiveDirectory
+
+  init(_ live: LiveDirectory) { self.live = live }
+
+  /// Returns what the capture saw of an entry.
+  public func stat(of name: [UInt8]) -> FileStat? { live.stat(of: name) }
+
+  /// Returns an entry that is a directory whose entries were captured.
+  public func directory(_ name: [UInt8]) -> CapturedDirectory? {
+    live.directory(name).map(CapturedDirectory.init)
+  }
+}
+
 extension LiveDirectory {
-  /// Returns the entry of a name; entries are in byte order.
-  fileprivate func entry(_ name: [UInt8]) -> LiveEntry? {
+  fileprivate func stat(of name: [UInt8]) -> FileStat? {
+    index(of: name).map { entries[$0].stat }
+  }
+
+  fileprivate func directory(_ name: [UInt8]) -> LiveDirectory? {
+    guard let i = index(of: name), case .directory(let child) = entries[i].content else {
+      return nil
+    }
+    return child
+  }
+
+  /// Finds a name; entries are in byte order.
+  private func index(of name: [UInt8]) -> Int? {
     var low = 0
     var high = entries.count
     while low < high {
       let middle = (low + high) / 2
-      if precedes(entries[middle].name, name) { low = middle + 1 } else { high = middle }
+      let order = entries[middle].name.withUnsafeBytes { compareNames($0, name) }
+      if order == 0 { return middle }
+      if order < 0 { low = middle + 1 } else { high = middle }
     }
-    guard low < entries.count, entries[low].name == name else { return nil }
-    return entries[low]
+    return nil
   }
 }

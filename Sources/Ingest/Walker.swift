@@ -29,18 +29,11 @@ final class Walker: Sendable {
     let place: ResolvedPath
   }
 
-  private struct Work {
-    var stack: [Pending] = []
-    var active = 0
-    var hasFailed = false
-  }
-
   let fileSystem: any FileSystem
   let progress: Progress
   /// The store's folder.
   private let store: FileIdentity?
   private let capturedLeftovers: [UInt8]?
-  private let work = Monitor(Work())
   let found = Monitor(Findings())
 
   /// What the walk found beside the tree.
@@ -67,37 +60,10 @@ final class Walker: Sendable {
 
   /// Walks everything below `directory`, which is open as `descriptor`.
   func walk(_ roots: [(LiveDirectory, Descriptor)], threads: Int) throws {
-    work.update { work in
-      work.stack = roots.reversed().map {
-        Pending(directory: $0.0, place: ResolvedPath(directory: $0.1, name: [0x2e]))
-      }
+    let roots = roots.map {
+      Pending(directory: $0.0, place: ResolvedPath(directory: $0.1, name: [0x2e]))
     }
-    try runThreads(threads) { _ in
-      while let next = self.take() {
-        let children: [Pending]
-        do {
-          children = try self.list(next)
-        } catch {
-          self.work.update { $0.hasFailed = true }
-          throw error
-        }
-        self.work.update { work in
-          work.stack += children.reversed()
-          work.active -= 1
-        }
-      }
-    }
-  }
-
-  private func take() -> Pending? {
-    work.wait { work -> Pending?? in
-      if work.hasFailed { return .some(nil) }
-      if let next = work.stack.popLast() {
-        work.active += 1
-        return .some(next)
-      }
-      return work.active == 0 ? .some(nil) : nil
-    }
+    try WorkStack().run(roots, threads: threads) { try self.list($0) }
   }
 
   func note(_ kind: Snapshot.Note.Kind, _ path: [UInt8], _ detail: String) {
