@@ -139,7 +139,7 @@ extension HostileBundle {
 
   private static let kernel = "\(ManifestDraft.boot)/kernel"
 
-  static let signatures: [HostileBundle] = [
+  public static let signatures: [HostileBundle] = [
     // Nothing that counts.
     signature("none at all", "is not signed") { _, _ in },
     signature("by a key that nobody trusts", "does not hold") { tar, text in

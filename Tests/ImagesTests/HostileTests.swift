@@ -253,6 +253,7 @@ import Testing
       "`HostileTests`: \(names.count) bundles",
       "\(HostileBundle.refused.count) are refused with an error",
       "\(HostileBundle.imported.count) are imported, with what is hostile left out",
+      "`HostileTests`: \(HostileBundle.signatures.count) signatures, statements and bundles",
     ] {
       #expect(text.contains(phrase), "docs/guarantees.md does not say: \(phrase)")
     }
