@@ -9,7 +9,7 @@ DURABILITY =
 RELEASE  = --scratch-path .build-static -c release -Xswiftc -static-executable -Xlinker -s
 BINARY   = .build-static/release/imgstore
 
-.PHONY: help deps build release test release-test boot-test test-damage test-powercut test-faults test-races fuzz lint format demo bench man completions install clean
+.PHONY: help deps build release test release-test boot-test test-damage test-powercut test-faults test-races fuzz secrets lint format demo bench man completions install clean
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##' Makefile | sed 's/: .*##/\t/' | expand -t 14
@@ -46,6 +46,9 @@ test-faults: release  ## lets 1,000 system calls fail; COUNT=n, SEED=n (see docs
 
 fuzz: deps      ## feeds the parsers with noise that learns; SECONDS=60 for each (see docs/guarantees.md)
 	@SECONDS_EACH=$(or $(SECONDS),60) scripts/fuzz.sh $(PARSERS)
+
+secrets: release  ## what is found in root trees: TREES="DIR DIR" (see docs/secrets.md)
+	@scripts/secrets.sh $(BINARY) $(TREES)
 
 lint:           ## the formatter as a judge, warnings as errors
 	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Benchmarks Package.swift
