@@ -40,29 +40,35 @@ extension Walker {
       return LiveEntry(unreadable: name, kind: kinds?[name] ?? .file, device: directory.device)
     }
     let stat = try fileSystem.stat(at: below.raw, name, followLink: false)
-    var entry = try examine(name, stat, nil, directory, below, mounts, &children)
-    entry.isCovered = true
-    return entry
+    var entries: [LiveEntry] = []
+    try examine(name, stat, nil, directory, below, mounts, &children, &entries)
+    entries[0].isCovered = true
+    return entries[0]
   }
 
-  /// What there is to know of an entry; what cannot be read of it makes it unreadable, not absent.
+  /// Adds what there is to know of an entry; what cannot be read of it makes it unreadable, not absent.
+  /// - Throws: where descriptors or memory are lacking, and where it is gone; nothing is added then.
   func examine(
     _ name: [UInt8], _ stat: FileStat, _ match: StatCache.Entry?, _ directory: LiveDirectory,
-    _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ children: inout [Pending]
-  ) throws(SystemError) -> LiveEntry {
-    var entry = LiveEntry(name: name, stat: stat, content: .node)
+    _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ children: inout [Pending],
+    _ entries: inout [LiveEntry]
+  ) throws(SystemError) {
+    entries.append(LiveEntry(name: name, stat: stat, content: .node))
+    let last = entries.count - 1
     do throws(SystemError) {
-      try fill(&entry, match, directory, descriptor, mounts, &children)
+      try fill(&entries[last], match, directory, descriptor, mounts, &children)
     } catch {
-      if error.isExhaustion || error.isAbsent { throw error }
+      if error.isExhaustion || error.isAbsent {
+        entries.removeLast()
+        throw error
+      }
       note(.unreadable, directory.absolutePath(of: name), "\(error.code)")
-      entry.isCached = false
-      switch (stat.kind, entry.content) {
-      case (.file, _), (.directory, _), (.symlink, .node): entry.content = .unreadable
+      entries[last].isCached = false
+      switch (stat.kind, entries[last].content) {
+      case (.file, _), (.directory, _), (.symlink, .node): entries[last].content = .unreadable
       default: break
       }
     }
-    return entry
   }
 
   private func fill(

@@ -103,30 +103,31 @@ final class Walker: Sendable {
     var summary = LiveDirectory.Summary()
     var kinds: [[UInt8]: FileKind]?
     var absent: [[UInt8]] = []
-    directory.entries.reserveCapacity(names.count)
+    // An entry is a quarter of a kilobyte: it is made in its place.
+    var entries: [LiveEntry] = []
+    entries.reserveCapacity(names.count)
     for name in names {
       var match: StatCache.Entry?
-      while let candidate = cachedEntry {
-        let order = compareNames(candidate.name, name)
+      while let next = cachedEntry?.name {
+        let order = compareNames(next, name)
         if order > 0 { break }
+        if order == 0 { match = cachedEntry.take() }
         cachedEntry = cache?.next()
-        if order == 0 {
-          match = candidate
-          break
-        }
+        if order == 0 { break }
         isSame = false
       }
-      let entry: LiveEntry
       do throws(SystemError) {
         let stat = try fileSystem.stat(at: descriptor.raw, name, followLink: false)
         if isExcluded(name, stat, directory) {
           if match != nil { isSame = false }
           continue
         }
-        entry =
-          stat.kind != .directory && mounts.isMounted(name, stat)
-          ? try examineCovered(name, directory, descriptor, mounts, &kinds, &children)
-          : try examine(name, stat, match, directory, descriptor, mounts, &children)
+        if stat.kind != .directory, mounts.isMounted(name, stat) {
+          entries.append(
+            try examineCovered(name, directory, descriptor, mounts, &kinds, &children))
+        } else {
+          try examine(name, stat, match, directory, descriptor, mounts, &children, &entries)
+        }
       } catch {
         if error.isExhaustion { throw error }
         isSame = false
@@ -134,12 +135,13 @@ final class Walker: Sendable {
           absent.append(name)
           continue
         }
-        entry = try unexamined(name, error, directory, descriptor, &kinds)
+        entries.append(try unexamined(name, error, directory, descriptor, &kinds))
       }
-      if !entry.isCached { isSame = false }
-      summary.add(entry.stat, entry.content)
-      directory.entries.append(entry)
+      let last = entries.count - 1
+      if !entries[last].isCached { isSame = false }
+      summary.add(entries[last].stat, entries[last].content)
     }
+    directory.entries = entries
     if !absent.isEmpty { try keepDamaged(absent, directory, descriptor) }
     directory.complete(summary, matchesCache: isSame && cachedEntry == nil)
     progress.add(items: UInt64(names.count))
