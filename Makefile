@@ -9,7 +9,7 @@ DURABILITY =
 RELEASE  = --scratch-path .build-static -c release -Xswiftc -static-executable -Xlinker -s
 BINARY   = .build-static/release/imgstore
 
-.PHONY: help deps build release test release-test boot-test test-damage test-powercut test-faults test-races fuzz secrets lint format demo bench man completions install clean
+.PHONY: help deps build release test test-all release-test boot-test test-damage test-powercut test-faults test-races fuzz secrets lint format demo bench man completions install clean
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##' Makefile | sed 's/: .*##/\t/' | expand -t 14
@@ -23,8 +23,11 @@ build: deps     ## debug build
 release: deps   ## one static binary: .build-static/release/imgstore
 	@scripts/quiet-link.sh $(SWIFT) build $(RELEASE) --product imgstore
 
-test: deps      ## all tests
+test: deps      ## all tests; long sweeps are thinned
 	@scripts/test.sh
+
+test-all: deps  ## all tests with whole sweeps, seeds and corpora; an hour or two
+	@IMGSTORE_SWEEP=all scripts/test.sh
 
 boot-test: release  ## a kernel boots in qemu with ramdisks that we packed; skipped where there is no qemu
 	@scripts/boot-test.sh $(BINARY)

@@ -30,17 +30,17 @@ import Testing
   @Test(.enabled(if: isRoot)) func `no damage to a store is believed, or spreads`()
     throws
   {
-    let result = try runHarness("damage.py", "--count", "60")
+    let result = try runHarness("damage.py", "--count", "30")
     #expect(result.status == 0, "\(result.output)\(result.errors)")
-    #expect(result.output.contains("60 damages in"))
+    #expect(result.output.contains("30 damages in"))
   }
 
   @Test(.enabled(if: isRoot))
   func `a power cut leaves what can be resumed, and loses nothing`()
     throws
   {
-    let result = try runHarness("powercut.py", "--count", "100")
+    let result = try runHarness("powercut.py", "--count", "60")
     #expect(result.status == 0, "\(result.output)\(result.errors)")
-    #expect(result.output.contains("100 distinct states in"))
+    #expect(result.output.contains("60 distinct states in"))
   }
 }

@@ -54,7 +54,7 @@ import Testing
     }
   }
 
-  @Test(.timeLimit(.minutes(10)), arguments: HostileBundle.refused)
+  @Test(.timeLimit(.minutes(10)), arguments: Sweep.some(of: HostileBundle.refused, every: 3))
   func `a hostile bundle is refused, and says why`(_ hostile: HostileBundle) throws {
     let site = try Site()
     let bytes = hostile.make()

@@ -13,6 +13,12 @@ public struct Sweep: Sequence {
   /// How many rounds of a property test run: all of them in a whole sweep, else one in three.
   public static func rounds(_ whole: Int) -> Int { isWhole ? whole : (whole + 2) / 3 }
 
+  /// Some of the arguments of a test: all of them in a whole sweep, else one in `step` from a random start.
+  public static func some<Argument>(of all: [Argument], every step: Int) -> [Argument] {
+    if isWhole { return all }
+    return stride(from: Int.random(in: 0..<step), to: all.count, by: step).map { all[$0] }
+  }
+
   public init(every step: Int) {
     self.step = Sweep.isWhole ? 1 : step
     start = Int.random(in: 0..<self.step)
