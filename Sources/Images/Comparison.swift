@@ -11,6 +11,8 @@ public struct Comparison: Sendable {
   public let diff: ImageDiff
   let old: StateReader
   let new: StateReader
+  /// All of the image was compared.
+  public var isWhole = true
 
   /// What either side could not read, and so nobody could compare.
   public var uncompared: [Snapshot.Note] {
@@ -33,22 +35,66 @@ public struct TextDiff: Sendable {
 }
 
 extension Workspace {
-  /// Compares two snapshots, or a snapshot with the live image.
-  /// - Parameter new: nil for the live image.
-  public func comparison(_ old: String, _ new: String?) throws -> Comparison {
-    let store = try store()
-    let before = try find(try Reference(old))
-    let oldReader = StateReader(state: state(before, store), store: store, live: nil)
-    if let new {
-      let after = StateReader(
-        state: state(try find(try Reference(new)), store), store: store, live: nil)
-      let diff = try diff(oldReader.state, after.state)
-      return Comparison(diff: diff, old: oldReader, new: after)
+  /// Compares two snapshots, or a snapshot with the live image, or parts of them.
+  /// - Parameters:
+  ///   - old: REF or REF:PATH; `IMAGE@live` is the image as it is now.
+  ///   - new: the same; nil for the live image.
+  ///   - paths: compare only these, inside the root tree or absolute.
+  /// - Throws: `ImageError` (`notFound`) for a path that neither side has.
+  public func comparison(
+    _ old: String, _ new: String?, paths: [String] = []
+  ) throws -> Comparison {
+    let (before, after) = (try PathReference(old), try new.map { try PathReference($0) })
+    if let path = before.path, let other = after?.path, path != other {
+      throw ImageError(
+        .usage, "references '\(old)' and '\(new ?? "")'", "name different paths",
+        advice: "Write the path once: 'imgstore diff REF REF -- PATH'")
     }
+    let parts = [before.path ?? after?.path].compactMap(\.self) + paths
+    let whole = try comparison(before.snapshot, after?.snapshot)
+    return parts.isEmpty ? whole : try whole.limited(to: parts)
+  }
+
+  private func comparison(_ old: Reference, _ new: Reference?) throws -> Comparison {
+    let store = try store()
+    if let new {
+      let (before, beforeImage) = try side(old)
+      let (after, afterImage) = try side(new)
+      let paired =
+        beforeImage == afterImage ? after.state : after.state.paired(with: before.state)
+      return Comparison(
+        diff: try diff(before.state, paired), old: before,
+        new: StateReader(state: paired, store: store, live: after.live))
+    }
+    let before = try find(old)
+    let oldReader = StateReader(state: state(before, store), store: store, live: nil)
     let (diff, live, source) = try lookAtLive(before)
     return Comparison(
       diff: diff, old: oldReader,
       new: StateReader(state: live.state(from: source), store: store, live: resolver))
+  }
+
+  /// One side of a comparison, and its image.
+  private func side(_ reference: Reference) throws -> (StateReader, image: String) {
+    let store = try store()
+    guard reference.selector == .live else {
+      let found = try find(reference)
+      return (
+        StateReader(state: state(found, store), store: store, live: nil), found.snapshot.image
+      )
+    }
+    let image = try image(named: reference.image)
+    let latest = try store.refs.latestReadable(of: image)
+    let memory = MemoryObjects(over: store)
+    let live = try captureLive(
+      image, tables().definition(of: image.text) ?? ImageDefinition(), latest: latest,
+      also: latest?.snapshot.requests ?? [], rows: latest?.snapshot.keptRows.keys ?? [],
+      into: .memory(memory))
+    return (
+      StateReader(
+        state: live.state(from: memory, named: "\(image)@live"), store: store, live: resolver),
+      image.text
+    )
   }
 
   /// A snapshot to look into.
@@ -58,7 +104,56 @@ extension Workspace {
   }
 }
 
+extension ImageState {
+  /// The state with each file under the path that the other image has for that role, so that a tree is
+  /// compared with a tree and a kernel with a kernel.
+  fileprivate func paired(with other: ImageState) -> ImageState {
+    let taken = Set(pieces.map(\.path))
+    let paired = pieces.map { piece -> Snapshot.Piece in
+      let candidates = other.pieces.filter { $0.role == piece.role }
+      func name(_ piece: Snapshot.Piece) -> [UInt8] {
+        Array(piece.path[(piece.path.lastIndex(of: 0x2f) ?? -1).advanced(by: 1)...])
+      }
+      let match =
+        candidates.count == 1
+          && pieces.count(where: { $0.role == piece.role }) == 1
+        ? candidates.first : candidates.first { name($0) == name(piece) }
+      guard let match, !taken.contains(match.path) else { return piece }
+      var renamed = piece
+      renamed.path = match.path
+      return renamed
+    }
+    return ImageState(
+      name: name, definition: definition, rows: rows, pieces: paired, source: source, notes: notes)
+  }
+}
+
 extension Comparison {
+  /// Only what is below these paths.
+  fileprivate func limited(to paths: [String]) throws -> Comparison {
+    var places: Set<[UInt8]> = []
+    for path in paths {
+      var isKnown = false
+      for side in [old, new] {
+        guard let (piece, parts) = try side.locateIfPresent(path) else { continue }
+        let isThere = try side.find(path) != nil
+        isKnown = isKnown || isThere
+        places.insert(piece.path + parts.flatMap { [0x2f] + $0 })
+      }
+      guard isKnown else {
+        throw ImageError(
+          .notFound, "path \(path)", "is neither in \(diff.old) nor in \(diff.new)",
+          advice: "Paths are inside the root tree, or absolute on the management node")
+      }
+    }
+    var diff = diff
+    diff.attributes = []
+    diff.entries = diff.entries.filter { change in
+      places.contains { change.path == $0 || change.path.starts(with: $0 + [0x2f]) }
+    }
+    return Comparison(diff: diff, old: old, new: new, isWhole: false)
+  }
+
   /// Where the root trees of both sides are on the management node.
   public var treePaths: Set<[UInt8]> {
     Set([old.state.pieces.rootTree, new.state.pieces.rootTree].compactMap { $0?.path })

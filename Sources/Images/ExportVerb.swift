@@ -112,12 +112,14 @@ extension Workspace {
     _ reference: Reference, message: String, command: String,
     refusing: ((Snapshot) throws -> Void)? = nil
   ) throws -> CommittedSnapshot {
-    guard reference.selector == .latest, reference.path == nil, !reference.image.isEmpty else {
-      return try find(reference)
+    guard reference.selector == .latest || reference.selector == .live, !reference.image.isEmpty
+    else { return try find(reference) }
+    if try !isDefined(reference.image), let found = try find(idOrName: reference.image) {
+      return found
     }
-    let image = try ImageName(reference.image)
+    let image = try image(named: reference.image)
     guard let definition = try tables().definition(of: image.text) else {
-      return try find(reference)
+      return try find(Reference(image.text))
     }
     let store = try store(create: true)
     if store.layout.isReadOnly {

@@ -47,7 +47,7 @@ extension Workspace {
       let wanted = keys.map { byte, isChanged in
         FileLock.Key(byte: byte, isExclusive: isChanged && use == .changes)
       }
-      let lock = try store.lockFolders(wanted) {
+      let lock = try store.lockFolders(wanted, waiting: options.lockWait) {
         tell("waiting: another imgstore changes a folder that image \(image) uses")
       }
       // Who held a lock may have moved folders.

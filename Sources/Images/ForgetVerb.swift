@@ -160,9 +160,7 @@ extension Workspace {
     _ image: ImageName, _ store: ObjectStore, dryRun: Bool
   ) throws -> FileLock? {
     if dryRun, store.layout.isReadOnly { return nil }
-    return try store.lockImage(image) {
-      tell("waiting: another imgstore is at work on image \(image)")
-    }
+    return try lockImage(image, store)
   }
 
   /// The snapshot that a reference means. With `force`, IMAGE@NUMBER need not be readable.
@@ -174,9 +172,11 @@ extension Workspace {
     {
       return (SnapshotName(image: image, number: number), image)
     }
-    guard reference.selector != .latest || text.contains("@") || force || isID(reference) else {
+    let isNamed = try reference.selector != .latest || find(idOrName: reference.image) != nil
+    // Which snapshot goes is never guessed from a part of a name.
+    guard try isNamed || (force && isStored(reference.image)) else {
       throw ImageError(
-        "reference '\(text)'", "names an image, where one snapshot is asked for",
+        .usage, "reference '\(text)'", "names an image, where one snapshot is asked for",
         advice: "Write IMAGE@NUMBER")
     }
     let found = try find(reference)
@@ -184,9 +184,9 @@ extension Workspace {
     return (SnapshotName(image: image, number: found.number), image)
   }
 
-  private func isID(_ reference: Reference) -> Bool {
-    guard let image = try? ImageName(reference.image) else { return false }
-    return (try? store().refs.images().contains(image)) == false
+  private func isStored(_ name: String) throws -> Bool {
+    guard let image = try? ImageName(name) else { return false }
+    return try !store().refs.numbers(of: image).isEmpty
   }
 
   private func drop(

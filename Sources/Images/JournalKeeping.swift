@@ -46,6 +46,7 @@ struct HalfDone: ExplainedError {
   var object: String { explained?.object ?? "the change" }
   var finding: String { explained?.finding ?? "\(cause)" }
   var isSentence: Bool { explained?.isSentence ?? false }
+  var errorCode: ErrorCode { .unfinished }
 
   init(_ cause: any Error, _ change: UnfinishedChange) {
     self.cause = cause
@@ -128,7 +129,7 @@ extension Workspace {
     guard let journal = try journal(of: image) else { return }
     let change = try unfinished(image, journal)
     throw ImageError(
-      "image \(image)", "is half changed: \(change.words) was begun and not ended",
+      .unfinished, "image \(image)", "is half changed: \(change.words) was begun and not ended",
       advice: change.advice)
   }
 

@@ -18,9 +18,9 @@ struct LiveImage: Sendable {
 
   /// As one side of a comparison.
   /// - Parameter source: where the captured trees' objects are.
-  func state(from source: any ObjectSource) -> ImageState {
+  func state(from source: any ObjectSource, named name: String = "live") -> ImageState {
     ImageState(
-      name: "live", definition: definition, rows: rows, pieces: capture.pieces, source: source,
+      name: name, definition: definition, rows: rows, pieces: capture.pieces, source: source,
       notes: notes)
   }
 }

@@ -6,6 +6,7 @@
 import Apply
 import Ingest
 import Platform
+import Render
 import Store
 import XCAT
 
@@ -19,12 +20,7 @@ extension Workspace {
   ) throws -> (top: Entry, snapshot: CommittedSnapshot, outcome: ApplyOutcome)? {
     let store = try store()
     let session = try store.beginSession()
-    for content in tree.view.newContents { try session.addBlob(content) }
-    try session.withWorker { worker in
-      for object in tree.view.newObjects { try worker.add(object.kind, object.id, object.bytes) }
-      // Without entries a tree is read while a directory is filled, whoever encoded it first.
-      _ = try Tree.encode([]) { try worker.add($0.kind, $0.id, $0.bytes) }
-    }
+    try add(tree.view, to: session)
     let lock = try lock(source.image, store)
     let folders = try lockFolders(source.image, [path], locksTree: false)
     defer { withExtendedLifetime((lock, folders, session)) {} }
@@ -90,6 +86,16 @@ extension Workspace {
     return (
       try rootTree(of: recorded, source.definition, in: source.folder), recorded, outcome
     )
+  }
+
+  /// Stores what the edits of a view have made.
+  func add(_ view: TreeView, to session: WriteSession) throws {
+    for content in view.newContents { try session.addBlob(content) }
+    try session.withWorker { worker in
+      for object in view.newObjects { try worker.add(object.kind, object.id, object.bytes) }
+      // Without entries a tree is read while a directory is filled, whoever encoded it first.
+      _ = try Tree.encode([]) { try worker.add($0.kind, $0.id, $0.bytes) }
+    }
   }
 
   /// What is left alone must be as the edited tree wants it already.

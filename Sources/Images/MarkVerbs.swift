@@ -14,14 +14,14 @@ extension Workspace {
   /// - Returns: the snapshot that it stood for.
   public func untag(_ text: String) throws -> SnapshotName {
     let reference = try Reference(text)
-    guard case .tag(let tag) = reference.selector, reference.path == nil else {
+    guard case .tag(let tag) = reference.selector else {
       throw ImageError("reference '\(text)'", "is no tag", advice: "Write IMAGE@TAG")
     }
     let store = try store()
     let images = try store.refs.images()
     guard
       let image = reference.image.isEmpty && images.count == 1
-        ? images.first : try ImageName(reference.image)
+        ? images.first : try image(named: reference.image)
     else { throw ImageError("reference '\(text)'", "names no image") }
     let lock = try lock(image, store)
     defer { withExtendedLifetime(lock) {} }

@@ -23,7 +23,9 @@ extension Workspace {
     let reference = try Reference(request.reference)
     let isLive = !request.reference.contains("@")
     let snapshot = isLive ? nil : try find(reference)
-    let image = try ImageName(snapshot?.snapshot.image ?? reference.image)
+    let image =
+      try snapshot.map { try ImageName($0.snapshot.image) }
+      ?? (request.isPackimage ? ImageName(reference.image) : image(named: reference.image))
     guard isLive || request.output != nil else {
       throw ImageError(
         request.reference, "is a snapshot, and would replace what nodes of the live image load",

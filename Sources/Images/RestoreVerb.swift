@@ -23,8 +23,8 @@ extension Workspace {
     _ text: String, to destination: String, overwriting: Bool = false
   ) throws -> RestoreOutcome {
     let start = monotonicSeconds()
-    let reference = try Reference(text)
-    let snapshot = try find(reference)
+    let reference = try PathReference(text)
+    let snapshot = try find(reference.snapshot)
     let found =
       try reference.path.map { try findEntry($0, in: snapshot) }
       ?? rootTree(of: snapshot)

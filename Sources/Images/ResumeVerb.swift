@@ -72,7 +72,7 @@ extension Workspace {
   }
 
   private func unfinishedImage(_ name: String?) throws -> ImageName {
-    if let name { return try ImageName(name) }
+    if let name { return try image(named: name) }
     let all = try store().journals.images()
     guard let only = all.first else { throw nothingToResume(nil) }
     guard all.count == 1 else {

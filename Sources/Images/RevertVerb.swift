@@ -19,6 +19,8 @@ import XCAT
 /// What to revert to, and how.
 public struct RevertRequest: Sendable {
   public var reference: String
+  /// What of the image is reverted; empty for all of it. A path in the reference is one of them.
+  public var parts = ImageParts()
   public var method = ApplyMethod.automatic
   /// What would be lost is put into a snapshot first.
   public var keepsSafety = true
@@ -33,6 +35,8 @@ public struct RevertRequest: Sendable {
 /// What a revert did, or (as a dry run) would do.
 public struct RevertOutcome: Sendable {
   public let target: CommittedSnapshot
+  /// What of the image was reverted; empty for all of it.
+  public var parts = ImageParts()
   public let isDryRun: Bool
   public let apply: ApplyOutcome
   /// The snapshot that holds what was there before, where the store had it not.
@@ -54,6 +58,8 @@ struct ChangeOrder {
   let image: ImageName
   let target: CommittedSnapshot
   let request: RevertRequest
+  /// What of the image; empty for all of it.
+  var parts = ImageParts()
   /// The verb, and what the snapshot that records the change says.
   let command: String
   let message: String
@@ -69,35 +75,55 @@ extension Workspace {
 
   /// Reverts the live image.
   public func revert(_ request: RevertRequest) throws -> RevertOutcome {
-    let reference = try Reference(request.reference)
+    let operand = try PathReference(request.reference)
+    let reference = operand.snapshot
+    var parts = request.parts
+    if let path = operand.path { parts.paths.insert(path, at: 0) }
     let image = try ImageName(try find(reference).snapshot.image)
     let store = try store()
+    if reference.selector == .latest, parts.paths.count == 1, let word = parts.paths.first,
+      try store.refs.tags(of: image)[word] != nil
+    {
+      throw ImageError(
+        .usage, "'\(word)'", "is a tag of \(image), where a path is asked for",
+        advice: "Write '\(image)@\(word)' for the snapshot, './\(word)' for a path of that name")
+    }
     let lock = try lock(image, store, isDryRun: request.isDryRun)
     defer { withExtendedLifetime(lock) {} }
     let target = try find(reference)
     return try change(
       ChangeOrder(
-        image: image, target: target, request: request, command: "revert",
-        message: "revert to @\(target.number)"))
+        image: image, target: target, request: request, parts: parts, command: "revert",
+        message: parts.isEmpty
+          ? "revert to @\(target.number)" : "revert of \(parts.text) to @\(target.number)"))
   }
 
   /// Makes the live image what a snapshot says; the image's lock is held.
   func change(_ order: ChangeOrder) throws -> RevertOutcome {
     let start = monotonicSeconds()
-    let (image, target, request) = (order.image, order.target, order.request)
+    let (image, request) = (order.image, order.request)
+    var target = order.target
     let store = try store()
     let folders =
       request.isDryRun ? nil : try lockFolders(image, changedPaths(of: image, target.snapshot))
     defer { withExtendedLifetime(folders) {} }
-    let notes = try notesToHonour(target.snapshot, of: image)
+    var notes = try notesToHonour(target.snapshot, of: image)
     try requireMounted(try mountNotes(of: image) + notes, image: image.text)
     let limits = try LiveLimits(self, replacesLabels: request.method == .swap)
     let sight = try look(at: image, target, storing: request.keepsSafety && !request.isDryRun)
     try requireKnownMounts(sight.live.notes)
-    let attributes = sight.attributeChanges(to: target)
+    var combined: CombinedState?
     let (plans, methods) = try sight.whileSettling {
+      if !order.parts.isEmpty {
+        var combiner = PartCombiner(sight, order.target, store)
+        let state = try combiner.combine(order.parts)
+        combined = state
+        target = CommittedSnapshot(number: target.number, id: target.id, snapshot: state.snapshot)
+        notes = state.snapshot.notes
+      }
       var plans = try planPieces(
-        from: sight.live.capture.pieces, sight.source, to: target.snapshot.pieces, store,
+        from: sight.live.capture.pieces, sight.source, to: target.snapshot.pieces,
+        combined?.view ?? store,
         liveNotes: sight.live.notes, targetNotes: notes, captured: sight.live.capture,
         limits: limits)
       plans = try keepOutside(
@@ -108,26 +134,36 @@ extension Workspace {
         ChoiceGrounds(
           method: request.method, notes: sight.live.notes + notes,
           isServed: isServed(sight, target), entryCount: target.snapshot.entryCount,
-          live: sight.source, target: store))
+          live: sight.source, target: combined?.view ?? store))
       return (plans, methods)
     }
+    let attributes = sight.attributeChanges(to: target)
     var outcome = describe(plans, methods, attributes)
     outcome.remarks = try remarksOnSharing(plans, of: image)
     for remark in outcome.remarks { tell(remark) }
     try preflight(plans)
-    if request.isDryRun {
+    let isDone = combined != nil && plans.isEmpty && attributes.isEmpty
+    if request.isDryRun || isDone {
       return RevertOutcome(
-        target: target, isDryRun: true, apply: outcome, safety: nil, recorded: nil,
+        target: order.target, parts: order.parts, isDryRun: request.isDryRun, apply: outcome,
+        safety: nil, recorded: nil,
         remaining: nil, limits: outcome.limits, uncompared: [], seconds: monotonicSeconds() - start)
     }
     let (before, isNew) = try keepBefore(
-      image, sight, target, saves: request.keepsSafety,
+      image, sight, order.target, saves: request.keepsSafety,
       message: "before \(order.message)", command: order.command)
+    // What it has stored is kept from garbage collection until a snapshot has it.
+    let session = combined == nil ? nil : try store.beginSession()
+    defer { withExtendedLifetime(session) {} }
+    if let state = combined, let session {
+      target = try prepare(state, order, before: before?.id, session)
+    }
     let journal = Journal(
       operation: .revert, image: image.text, started: now(), method: request.method,
       target: target.id, before: before?.id, command: order.command, message: order.message,
       options: ImportOption.facts(request))
     let (remaining, found, proof, recorded) = try underJournal(image, journal) { syncs in
+      if combined != nil { target = try store.refs.append(target.snapshot) }
       outcome.report = try carryOut(
         image, plans, notes, to: target.snapshot, journal,
         rowsFrom: attributes.isEmpty ? nil : sight.live, syncs
@@ -138,13 +174,18 @@ extension Workspace {
         diff(proof.state, state(target, store)), target.snapshot.pieces, proof.source,
         outcome.report, LiveLimits(self))
       try settle(syncs)
-      let recorded = try record(
-        image, target, proof, isExact: remaining.isEmpty && found.isEmpty,
-        command: order.command, message: order.message, before: before?.id)
+      let isExact = remaining.isEmpty && found.isEmpty
+      let recorded =
+        combined != nil && isExact
+        ? saveCache(of: target, proof)
+        : try record(
+          image, target, proof, isExact: isExact, command: order.command, message: order.message,
+          before: before?.id)
       return (remaining, found, proof.live, recorded)
     }
     return RevertOutcome(
-      target: target, isDryRun: false, apply: outcome, safety: isNew ? before : nil,
+      target: order.target, parts: order.parts, isDryRun: false, apply: outcome,
+      safety: isNew ? before : nil,
       recorded: recorded, remaining: remaining, limits: found,
       uncompared: proof.notes.filter(\.isProblem),
       seconds: monotonicSeconds() - start)
@@ -295,12 +336,35 @@ extension Workspace {
     snapshot.parent = try store.refs.latestReadable(of: image)?.id
     snapshot.message = message
     snapshot.provenance = provenance(command, before: before)
-    let committed = try store.refs.append(snapshot)
+    return try saveCache(of: store.refs.append(snapshot), proof)
+  }
+
+  /// Remembers the files of a snapshot as they were found live.
+  private func saveCache(
+    of committed: CommittedSnapshot, _ proof: Sight
+  ) -> CommittedSnapshot {
     // The comparison leaves mount points out; the cache may vouch only for trees that are stored.
-    if proof.live.capture.pieces == target.snapshot.pieces {
+    if proof.live.capture.pieces == committed.snapshot.pieces, let store = try? store(),
+      let image = try? ImageName(committed.snapshot.image)
+    {
       proof.live.capture.saveCache(
         store.layout, key: cacheKey(image), base: committed.id, replacing: proof.live.cache)
     }
     return committed
+  }
+
+  /// Stores the trees of a combined state, and completes its snapshot, which is still to be committed.
+  private func prepare(
+    _ state: CombinedState, _ order: ChangeOrder, before: Digest?, _ session: WriteSession
+  ) throws -> CommittedSnapshot {
+    try add(state.view, to: session)
+    try session.finish()
+    var snapshot = state.snapshot
+    snapshot.created = now()
+    snapshot.parent = try store().refs.latestReadable(of: order.image)?.id
+    snapshot.message = order.message
+    snapshot.provenance = provenance(order.command, before: before)
+    return CommittedSnapshot(
+      number: order.target.number, id: snapshot.id, snapshot: snapshot)
   }
 }

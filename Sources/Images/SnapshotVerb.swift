@@ -31,7 +31,7 @@ extension Workspace {
     _ name: String, message: String = "", tag: String? = nil, recipes: Bool = false,
     allowsEmpty: Bool = false, tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
-    let image = try ImageName(name)
+    let image = try image(named: name)
     _ = try definition(of: image)
     let store = try store(create: true)
     let lock = try lock(image, store)

@@ -65,8 +65,8 @@ extension Workspace {
     for text in names {
       let reference = try Reference(text)
       let found = try find(reference)
-      if reference.selector == .latest, found.snapshot.image == reference.image {
-        add(image: reference.image)
+      if reference.selector == .latest, try find(idOrName: reference.image) == nil {
+        add(image: found.snapshot.image)
       } else {
         let name = SnapshotName(
           image: try ImageName(found.snapshot.image), number: found.number)

@@ -23,7 +23,7 @@ extension Workspace {
       let found = try find(try Reference(text))
       (name, definition) = (found.snapshot.image, found.snapshot.definition)
     } else {
-      name = try ImageName(text).text
+      name = try image(named: text).text
       guard let live = try tables().definition(of: name) else {
         throw ImageError(
           "image \(name)", "is not defined in the tables in \(try tables().place)",

@@ -20,6 +20,8 @@ public struct WorkspaceOptions: Sendable {
   public var xcatDirectory: String?
   /// Whose store it may be.
   public var storeOwner: StoreOwnerPolicy
+  /// How long to wait for other processes that change an image or its folders.
+  public var lockWait = LockWait.forever
   /// What XCATCFG, XCATROOT and PATH are taken from, and what xCAT's commands are given.
   public var environment: [String: String]
 
@@ -47,6 +49,8 @@ public final class Workspace: Sendable {
   /// Told what is worth knowing while a verb runs, a line each.
   let tell: @Sendable (String) -> Void
   private let opened = Monitor<ObjectStore?>(nil)
+  /// Short names of images that were explained already.
+  let saidNames = Monitor<Set<String>>([])
 
   /// - Throws: `ImageError` where the root is no directory.
   public init(
@@ -135,11 +139,17 @@ public final class Workspace: Sendable {
     let lock =
       isDryRun && store.layout.isReadOnly
       ? nil
-      : try store.lockImage(image) {
-        tell("waiting: another imgstore is at work on image \(image)")
-      }
+      : try lockImage(image, store)
     if !mayBeUnfinished { try requireNothingUnfinished(image) }
     return lock
+  }
+
+  /// - Throws: `StoreError` (`busy`) where another process still has it after the time that may be waited.
+  func lockImage(_ image: ImageName, _ store: ObjectStore) throws -> FileLock {
+    try store.lockImage(image, waiting: options.lockWait) { holders in
+      let who = holders.isEmpty ? "another imgstore" : holders.joined(separator: ", ")
+      tell("waiting: image \(image) is in use by \(who)")
+    }
   }
 
   func cacheKey(_ image: ImageName) -> Digest {

@@ -1,5 +1,21 @@
 // The shape that every error has where it reaches a person: what, where, what it means, what to do.
 
+/// What kind of failure an error is. Exit codes and JSON documents rest on it (docs/json.md): a value keeps its
+/// meaning, and new ones may come.
+public enum ErrorCode: String, Sendable, CaseIterable {
+  case failed
+  /// Words of the command line that do not fit the command.
+  case usage
+  /// There is no such image, snapshot, path or store.
+  case notFound = "not-found"
+  /// Another process holds a lock, and waiting for it was not allowed, or took too long.
+  case busy
+  /// Stored bytes are not what they were.
+  case damaged
+  /// A change of the image was begun and has not ended.
+  case unfinished
+}
+
 /// An error that explains itself. Each room has its own type; the command line prints them alike.
 public protocol ExplainedError: Error {
   /// The object that the error is about: "snapshot compute@3", "pack 3fa9…".
@@ -10,9 +26,12 @@ public protocol ExplainedError: Error {
   var advice: String { get }
   /// The finding is a whole sentence that names its object, as xCAT's own messages are.
   var isSentence: Bool { get }
+  /// What kind of failure it is, for programs.
+  var errorCode: ErrorCode { get }
 }
 
 extension ExplainedError {
+  public var errorCode: ErrorCode { .failed }
   public var isSentence: Bool { false }
 
   /// What is wrong, in one line.

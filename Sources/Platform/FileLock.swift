@@ -2,6 +2,15 @@
 // one, for sets of keys. The kernel drops a lock when its holder ends, however it ends; there are no stale
 // locks and no clocks.
 
+import Glibc
+
+/// How long somebody waits for a lock that another process holds.
+public enum LockWait: Sendable, Equatable {
+  case forever
+  /// 0: not at all.
+  case atMost(seconds: Double)
+}
+
 /// A lock that is held while this value lives.
 public final class FileLock: Sendable {
   private let file: Descriptor
@@ -10,17 +19,48 @@ public final class FileLock: Sendable {
 
   /// Takes the lock `name` in `directory`, waiting if another process has it.
   /// - Parameter onWait: called once, before waiting.
+  /// - Throws: `SystemError`; EBUSY where another process still has it after the time.
   public static func acquire(
     _ fileSystem: any FileSystem, at directory: Int32, _ name: [UInt8], exclusive: Bool,
-    onWait: () -> Void = {}
+    waiting: LockWait = .forever, onWait: () -> Void = {}
   ) throws(SystemError) -> FileLock {
     let file = try fileSystem.openFile(
       at: directory, name, [.readWrite, .create, .noFollow, .nonBlocking])
-    if try !fileSystem.lock(file.raw, exclusive: exclusive, wait: false) {
-      onWait()
-      _ = try fileSystem.lock(file.raw, exclusive: exclusive, wait: true)
+    var wait = Wait(waiting)
+    try wait.until(name, onWait) { (mayWait) throws(SystemError) in
+      try fileSystem.lock(file.raw, exclusive: exclusive, wait: mayWait)
     }
     return FileLock(file)
+  }
+
+  /// Waits, for as long as it may. The kernel knows no lock with a time limit: so it is tried again and again.
+  private struct Wait {
+    let limit: LockWait
+    private var hasTold = false
+    private var deadline: Double?
+
+    init(_ limit: LockWait) { self.limit = limit }
+
+    mutating func until(
+      _ name: [UInt8], _ onWait: () -> Void,
+      _ take: (_ mayWait: Bool) throws(SystemError) -> Bool
+    ) throws(SystemError) {
+      if try take(false) { return }
+      if !hasTold {
+        hasTold = true
+        if limit != .atMost(seconds: 0) { onWait() }
+        if case .atMost(let seconds) = limit { deadline = monotonicSeconds() + seconds }
+      }
+      guard let deadline else {
+        _ = try take(true)
+        return
+      }
+      while monotonicSeconds() < deadline {
+        usleep(50_000)
+        if try take(false) { return }
+      }
+      throw SystemError(code: .busy, "lock", name)
+    }
   }
 
   /// A key of a set that is locked: a byte of the file, and how.
@@ -36,20 +76,18 @@ public final class FileLock: Sendable {
   /// Takes the locks of several keys in the file `name`, waiting where another process has one. They are taken
   /// in the order of their bytes, so that nobody waits in a circle.
   /// - Parameter onWait: called once, before waiting.
+  /// - Throws: `SystemError`; EBUSY where another process still has one after the time.
   public static func acquire(
     _ fileSystem: any FileSystem, at directory: Int32, _ name: [UInt8], keys: [Key],
-    onWait: () -> Void = {}
+    waiting: LockWait = .forever, onWait: () -> Void = {}
   ) throws(SystemError) -> FileLock {
     let file = try fileSystem.openFile(
       at: directory, name, [.readWrite, .create, .noFollow, .nonBlocking])
-    var hasTold = false
+    var wait = Wait(waiting)
     for key in keys.sorted(by: { $0.byte < $1.byte }) {
-      if try fileSystem.lock(file.raw, byte: key.byte, exclusive: key.isExclusive, wait: false) {
-        continue
+      try wait.until(name, onWait) { (mayWait) throws(SystemError) in
+        try fileSystem.lock(file.raw, byte: key.byte, exclusive: key.isExclusive, wait: mayWait)
       }
-      if !hasTold { onWait() }
-      hasTold = true
-      _ = try fileSystem.lock(file.raw, byte: key.byte, exclusive: key.isExclusive, wait: true)
     }
     return FileLock(file)
   }

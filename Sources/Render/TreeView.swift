@@ -76,6 +76,8 @@ public struct TreeEdits: Sendable {
 /// The tree as edited.
 public final class TreeView: ObjectSource {
   let store: ObjectStore
+  /// Has the objects of trees that are edited.
+  private let objects: any ObjectSource
   private let modified: Timestamp
   private let made = Monitor<Made>(Made())
   private struct Made {
@@ -85,15 +87,20 @@ public final class TreeView: ObjectSource {
     var hasMovedLinks = false
   }
 
-  /// - Parameter modified: the time of what the edits bring.
-  public init(_ store: ObjectStore, modified: Timestamp) {
+  /// - Parameters:
+  ///   - objects: has trees that are not in the store; nil where there are none.
+  ///   - modified: the time of what the edits bring.
+  public init(
+    _ store: ObjectStore, objects: (any ObjectSource)? = nil, modified: Timestamp
+  ) {
     self.store = store
+    self.objects = objects ?? store
     self.modified = modified
   }
 
   public func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
     if let bytes = made.withLock({ $0.objects[id]?.bytes }) { return bytes }
-    return try store.object(kind, id)
+    return try objects.object(kind, id)
   }
 
   /// The content of a file that the edits brought; nil for the store's.

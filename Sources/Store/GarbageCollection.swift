@@ -71,7 +71,7 @@ public struct CollectionOutcome: Sendable {
 extension ObjectStore {
   /// Removes what no snapshot needs. Other commands go on meanwhile.
   /// - Parameter report: told what it waits for.
-  /// - Throws: `refused` where another collection runs, or what the snapshots need cannot be told.
+  /// - Throws: `busy` where another collection runs, `refused` where what the snapshots need cannot be told.
   public func collect(
     _ request: CollectionRequest, progress: Progress, report: @escaping (String) -> Void
   ) throws -> CollectionOutcome {
@@ -80,7 +80,7 @@ extension ObjectStore {
       let holders = FileLock.holders(
         layout.fileSystem, at: layout.locks.raw, GarbageCollection.lockName)
       throw StoreError(
-        .refused, "the store",
+        .busy, "the store",
         "is being collected by another imgstore: "
           + (holders.isEmpty ? "gc or optimize" : holders.joined(separator: ", ")),
         advice: "Run it again when that one is done")

@@ -15,7 +15,7 @@ extension ImageName {
   }
 
   /// Refuses a name that a new image must not get.
-  /// - Throws: `refused`, naming the first character that is not allowed.
+  /// - Throws: `badName`, naming the first character that is not allowed.
   public func requirePlain() throws(StoreError) {
     guard !isPlain else { return }
     let odd = text.unicodeScalars.first { scalar in
@@ -23,7 +23,7 @@ extension ImageName {
     }
     let code = odd.map { "U+" + hexadecimal($0.value) } ?? "a character"
     throw StoreError(
-      .refused, "image name '\(printable(bytes))'",
+      .badName, "image name '\(printable(bytes))'",
       "is not allowed for a new image: it holds \(code)",
       advice: "New names have letters and digits of ASCII, '.', '_', '-' and '+'; choose one, with "
         + "--name where an import brings another")

@@ -61,16 +61,22 @@ public final class ObjectStore: Sendable {
   }
 
   /// A lock that belongs to one image: whoever changes the image or its history holds it.
+  /// - Parameter onWait: is told who has it, once, before waiting.
+  /// - Throws: `busy` where another process still has it after the time.
   public func lockImage(
-    _ image: ImageName, onWait: () -> Void
+    _ image: ImageName, waiting: LockWait = .forever, onWait: (_ holders: [String]) -> Void
   ) throws(StoreError) -> FileLock {
     try layout.requireWritable("image \(image)")
-    return try explaining("the lock of \(image)") { () throws(SystemError) in
-      let name = Array("image-".utf8) + image.bytes
-      guard let lock = try layout.lock(name, exclusive: true, onWait: onWait) else {
-        throw SystemError(code: .readOnly, "lock", name)
+    let name = Array("image-".utf8) + image.bytes
+    do throws(SystemError) {
+      let lock = try layout.lock(name, exclusive: true, waiting: waiting) {
+        onWait(FileLock.holders(layout.fileSystem, at: layout.locks.raw, name))
       }
+      guard let lock else { throw SystemError(code: .readOnly, "lock", name) }
       return lock
+    } catch {
+      if error.code == .busy { throw layout.busy("image \(image)", name) }
+      throw .system(error, "the lock of \(image)")
     }
   }
 

@@ -15,7 +15,7 @@ import Platform
 public struct ImageName: Hashable, Comparable, Sendable, CustomStringConvertible {
   public let text: String
 
-  /// - Throws: `refused` for an empty name, one over 128 bytes, one with "/", "@", ":" or control
+  /// - Throws: `badName` for an empty name, one over 128 bytes, one with "/", "@", ":" or control
   ///   characters, and one that begins with "." or "-".
   public init(_ text: String) throws(StoreError) {
     let bytes = Array(text.utf8)
@@ -23,7 +23,7 @@ public struct ImageName: Hashable, Comparable, Sendable, CustomStringConvertible
       bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7f && $0 != 0x2f && $0 != 0x40 && $0 != 0x3a })
     else {
       throw StoreError(
-        .refused, "image name '\(printable(bytes))'", "is not allowed",
+        .badName, "image name '\(printable(bytes))'", "is not allowed",
         advice: "Names have 1 to 128 bytes, no '/', '@', ':' or control characters, and do not "
           + "begin with '.' or '-'")
     }

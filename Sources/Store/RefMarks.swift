@@ -52,7 +52,7 @@ extension RefLog {
       (0x41...0x5a).contains(first) || (0x61...0x7a).contains(first)
     else {
       throw StoreError(
-        .refused, "tag '\(tag)'", "is not allowed",
+        .badName, "tag '\(tag)'", "is not allowed",
         advice: "Tags begin with a letter and have letters, digits, '.', '-', '_' and '+'")
     }
     if let number = try tags(of: image)[tag] {

@@ -112,7 +112,7 @@ extension StoreRepair {
         fault.folder, fault.name, fault.object, as: "signatures-\(printable(fault.name))")
     }
     for image in images {
-      let lock = isDryRun ? nil : try store.lockImage(image) {}
+      let lock = isDryRun ? nil : try store.lockImage(image) { _ in }
       defer { withExtendedLifetime(lock) {} }
       // A signature whose statement is moved has none then.
       var isDone = false

@@ -18,14 +18,28 @@ public struct StoreError: ExplainedError {
     case system(SystemError)
     /// The index cannot be read or written, even after it was made anew.
     case index
-    /// The request cannot be met as it stands: bad name, taken tag.
+    /// The request cannot be met as it stands: a taken tag, a store that is read-only.
     case refused
+    /// Another process is at work there, and it was not waited for, or not any longer.
+    case busy
+    /// A text that can be no name of an image or a tag.
+    case badName
   }
 
   public let kind: Kind
   public let object: String
   public let finding: String
   public let advice: String
+
+  public var errorCode: ErrorCode {
+    switch kind {
+    case .damaged: .damaged
+    case .missing: .notFound
+    case .badName: .usage
+    case .busy: .busy
+    case .incompatible, .system, .index, .refused: .failed
+    }
+  }
 
   /// Of an error of kind `index`: a rebuilt index may do better.
   let isIndexDamage: Bool

@@ -12,7 +12,7 @@ extension Layout {
   /// Takes a lock in locks/.
   /// - Returns: nil where the store is read-only and the lock cannot be had.
   func lock(
-    _ name: [UInt8], exclusive: Bool, onWait: () -> Void = {}
+    _ name: [UInt8], exclusive: Bool, waiting: LockWait = .forever, onWait: () -> Void = {}
   ) throws(SystemError) -> FileLock? {
     if isReadOnly {
       guard !exclusive else { throw SystemError(code: .readOnly, "lock", name) }
@@ -20,11 +20,12 @@ extension Layout {
     }
     do throws(SystemError) {
       return try FileLock.acquire(
-        fileSystem, at: locks.raw, name, exclusive: exclusive, onWait: onWait)
+        fileSystem, at: locks.raw, name, exclusive: exclusive, waiting: waiting, onWait: onWait)
     } catch {
+      if error.code == .busy { throw error }
       try replaceOddLock(name, error)
       return try FileLock.acquire(
-        fileSystem, at: locks.raw, name, exclusive: exclusive, onWait: onWait)
+        fileSystem, at: locks.raw, name, exclusive: exclusive, waiting: waiting, onWait: onWait)
     }
   }
 
@@ -36,6 +37,16 @@ extension Layout {
       try replaceOddLock(name, error)
       return try FileLock.acquireIfFree(fileSystem, at: locks.raw, name, exclusive: true)
     }
+  }
+
+  /// What a command says that another one is in the way of.
+  /// - Parameter object: "image compute".
+  func busy(_ object: String, _ name: [UInt8]) -> StoreError {
+    let holders = FileLock.holders(fileSystem, at: locks.raw, name)
+    return StoreError(
+      .busy, object,
+      "is in use by " + (holders.isEmpty ? "another imgstore" : holders.joined(separator: ", ")),
+      advice: "Wait for it ('--wait 10m'), or look what it is doing")
   }
 
   private func replaceOddLock(

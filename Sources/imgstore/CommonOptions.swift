@@ -30,6 +30,13 @@ struct CommonOptions: ParsableArguments {
     ))
   var trustStore = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Wait for another imgstore no longer than this (90s, 5m, 2h); by default, as long as it takes.",
+      valueName: "time"))
+  var wait: String?
+  @Flag(help: "Do not wait for another imgstore.") var noWait = false
+
   @Flag(name: .shortAndLong, help: "No progress and no remarks, only results and errors.")
   var quiet = false
 
@@ -41,6 +48,8 @@ struct CommonOptions: ParsableArguments {
     ] where value == "" {
       throw ValidationError("The value of \(name), or of its variable, is empty.")
     }
+    if wait != nil, noWait { throw ValidationError("Give --wait or --no-wait, not both.") }
+    _ = try lockWait()
   }
 
   private func raw(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
@@ -53,15 +62,20 @@ struct CommonOptions: ParsableArguments {
     let isQuiet = quiet
     let progress = Progress()
     if !isQuiet { Terminal.show(progress) }
-    return try Workspace(
-      WorkspaceOptions(
-        store: storePath, root: root ?? environment("IMGSTORE_ROOT") ?? "/",
-        xcatDirectory: xcatDir ?? environment("IMGSTORE_XCAT_DIR"),
-        storeOwner: trustsStore ? .any : .trusted),
-      progress: progress
-    ) { line in
+    var options = WorkspaceOptions(
+      store: storePath, root: root ?? environment("IMGSTORE_ROOT") ?? "/",
+      xcatDirectory: xcatDir ?? environment("IMGSTORE_XCAT_DIR"),
+      storeOwner: trustsStore ? .any : .trusted)
+    options.lockWait = try lockWait()
+    return try Workspace(options, progress: progress) { line in
       if !isQuiet { remark(line) }
     }
+  }
+
+  private func lockWait() throws -> LockWait {
+    noWait
+      ? .atMost(seconds: 0)
+      : try wait.map { .atMost(seconds: try BudgetOptions.seconds($0)) } ?? .forever
   }
 
   private var trustsStore: Bool {

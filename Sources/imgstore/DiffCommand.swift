@@ -23,8 +23,12 @@ struct Diff: ParsableCommand {
       (default: less -FRX).
       """)
 
-  @Argument(help: "The older snapshot.") var ref: String
+  @Argument(help: "The older snapshot: REF or REF:PATH.") var ref: String
   @Argument(help: "The newer one; the live image if it is left out.") var newer: String?
+  @Argument(
+    parsing: .postTerminator,
+    help: ArgumentHelp("Compare only these, given after '--'.", valueName: "path"))
+  var onlyPaths: [String] = []
   @Flag(help: "Packages instead of paths: dpkg's and rpm's databases, compared.")
   var packages = false
   @Flag(help: "With --packages: also each changed path and what it belongs to.")
@@ -46,7 +50,7 @@ struct Diff: ParsableCommand {
   }
 
   func run() throws {
-    let comparison = try common.open().comparison(ref, newer)
+    let comparison = try common.open().comparison(ref, newer, paths: onlyPaths)
     try show(comparison)
     try expectComparable(comparison.uncompared)
   }
@@ -54,7 +58,7 @@ struct Diff: ParsableCommand {
   private func show(_ comparison: Comparison) throws {
     if let unified { return try show(try comparison.text(unified), comparison.diff) }
     let packageDiffs = packages ? try comparison.packages() : nil
-    let lists = packages || stat ? [] : try comparison.lists()
+    let lists = packages || stat || !comparison.isWhole ? [] : try comparison.lists()
     Terminal.finish()
     let remarks = (packageDiffs ?? []).flatMap(\.remarks)
     if json.json {

@@ -97,8 +97,9 @@ struct ImgStore: ParsableCommand {
     } catch let error as any ExplainedError {
       Terminal.finish()
       fflush(nil)
+      if arguments.contains("--json") { try? printJSON(ErrorJSON(error)) }
       Terminal.error(error.explanation)
-      return ExitStatus.failed
+      return ExitStatus.of(error.errorCode)
     } catch {
       Terminal.finish()
       fflush(nil)
@@ -125,6 +126,30 @@ enum ExitStatus {
   static let failed: Int32 = 1
   static let usage: Int32 = 2
   static let problems: Int32 = 3
+
+  static func of(_ code: ErrorCode) -> Int32 {
+    switch code {
+    case .usage: usage
+    case .failed, .notFound, .busy, .damaged, .unfinished: failed
+    }
+  }
+}
+
+/// What a failed command prints with --json (docs/json.md).
+struct ErrorJSON: Encodable {
+  struct Details: Encodable {
+    let code: String
+    let object: String
+    let message: String
+    let advice: String
+  }
+  let error: Details
+
+  init(_ error: any ExplainedError) {
+    self.error = Details(
+      code: error.errorCode.rawValue, object: error.object, message: error.finding,
+      advice: error.advice)
+  }
 }
 
 /// A search was done and found nothing: an exit code, and no message.

@@ -15,13 +15,10 @@ struct LookedAt {
   /// - Parameter path: in place of the reference's own.
   init(_ workspace: Workspace, _ text: String, path: String? = nil, followLast: Bool = true) throws
   {
-    let reference = try Reference(text)
-    var spelling = path ?? reference.path ?? ""
-    if path != nil, reference.path != nil {
-      throw ValidationError("Write the path once: either REF:PATH or REF PATH.")
-    }
+    let reference = try PathReference(text, path: path)
+    var spelling = reference.path ?? ""
     while spelling.count > 1, spelling.hasSuffix("/") { spelling.removeLast() }
-    reader = try workspace.reader(of: try workspace.find(reference))
+    reader = try workspace.reader(of: try workspace.find(reference.snapshot))
     found = try reader.require(spelling, followLast: followLast)
     self.spelling = spelling
   }

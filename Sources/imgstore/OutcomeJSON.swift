@@ -42,6 +42,8 @@ struct TreeMethodJSON: Encodable {
 
 struct RevertJSON: Encodable {
   let target: String
+  /// Paths and components that were reverted; empty for the whole image.
+  let parts: [String]
   let dryRun: Bool
   let trees: [TreeMethodJSON]
   let plannedSteps: Int
@@ -61,6 +63,7 @@ struct RevertJSON: Encodable {
 
   init(_ outcome: RevertOutcome) {
     target = outcome.target.name
+    parts = outcome.parts.paths + outcome.parts.components
     dryRun = outcome.isDryRun
     trees = outcome.apply.methods.map(TreeMethodJSON.init)
     plannedSteps = outcome.apply.plannedSteps

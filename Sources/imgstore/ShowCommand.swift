@@ -34,8 +34,8 @@ struct Show: ParsableCommand {
       Terminal.finish()
       return print(text, terminator: "")
     }
-    let reference = try Reference(ref)
-    let snapshot = try workspace.find(reference)
+    let reference = try PathReference(ref)
+    let snapshot = try workspace.find(reference.snapshot)
     let tags = try workspace.tags(of: snapshot)
     let entry = try reference.path.map { try workspace.findEntry($0, in: snapshot) }
     let signatures =

@@ -193,7 +193,27 @@ import Testing
       "flock \"$1/locks/image-img\" sleep 1 & sleep 0.2; \"$0\" snapshot img; wait", binary,
       site.folder.path("store"), environment: site.environment)
     #expect(holder.status == 0)
-    #expect(holder.errors.contains("waiting: another imgstore is at work on image img"))
+    #expect(holder.errors.contains("waiting: image img is in use by process"))
     #expect(try site.imgstore("log", "img").output.split(separator: "\n").count == 2)
+  }
+
+  @Test(arguments: [["--no-wait"], ["--wait", "1s"]])
+  func `a process that must not wait names who is in the way`(_ words: [String]) throws {
+    let site = try Site()
+    _ = try site.imgstore("snapshot", "img")
+    let held = try run(
+      "bash", "-c",
+      """
+      flock "$1/locks/image-img" sleep 30 & sleep 0.3
+      start=$(date +%s%N); "$0" snapshot img --json "${@:2}"; status=$?
+      echo "status $status $(( ($(date +%s%N) - start) / 1000000 ))"; kill %1
+      """, binary, site.folder.path("store"), words[0], words.count > 1 ? words[1] : "--json",
+      environment: site.environment)
+    #expect(
+      held.output.contains("\"code\" : \"busy\"") || held.output.contains("\"code\":\"busy\""))
+    #expect(held.errors.contains("sleep 30"), "\(held.errors)")
+    let words = held.output.split(separator: "\n").last?.split(separator: " ") ?? []
+    #expect(words.count == 3 && words[1] == "1" && Int(words[2]).map { $0 < 10_000 } == true)
+    #expect(try site.imgstore("log", "img").output.split(separator: "\n").count == 1)
   }
 }

@@ -29,7 +29,7 @@ import Testing
     return (numbers[0], numbers[1], result.errors)
   }
 
-  @Test(arguments: HostileBundle.heavy)
+  @Test(arguments: Sweep.some(of: HostileBundle.heavy, every: 3))
   func `a hostile bundle does not fill memory`(_ hostile: HostileBundle) throws {
     let outcome = try importing(hostile.make())
     #expect(outcome.status == 1, "\(outcome.told)")

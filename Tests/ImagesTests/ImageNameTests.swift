@@ -96,7 +96,7 @@ import XCAT
   @Test func `the refusal names the character`() throws {
     for (name, code) in [("a\u{200b}", "U+200B"), ("\u{e0061}x", "U+E0061"), ("a b", "U+0020")] {
       let error = #expect(throws: StoreError.self) { try ImageName(name).requirePlain() }
-      #expect(error?.kind == .refused)
+      #expect(error?.kind == .badName)
       #expect(error?.finding.contains(code) == true, "\(error?.finding ?? "")")
       #expect(error.map { !$0.statement.unicodeScalars.contains("\u{200b}") } == true)
     }

@@ -1,6 +1,7 @@
 // References, as people write them.
 
 import Images
+import Platform
 import TestSupport
 import Testing
 
@@ -11,12 +12,74 @@ import Testing
     #expect(try Reference("c@~3").selector == .back(3))
     #expect(try Reference("c@golden").selector == .tag("golden"))
     #expect(try Reference("@1").image == "")
-    #expect(try Reference("c@1:/etc/a:b").path == "/etc/a:b")
-    #expect(try Reference("c@2026-11-08T12:30").path == nil)
-    #expect(try Reference("c@2026-11-08T12:30:/etc").path == "/etc")
+    #expect(try Reference("c@live").selector == .live)
+    #expect(try Reference("c@15604adab51d").selector == .idPrefix("15604adab51d"))
+    #expect(
+      try Reference("c@2026-11-08 12:30").selector == Reference("c@2026-11-08T12:30").selector)
+    #expect(try PathReference("c@1:/etc/a:b").path == "/etc/a:b")
+    #expect(try PathReference("c@2026-11-08T12:30").path == nil)
+    #expect(try PathReference("c@2026-11-08T12:30:/etc").path == "/etc")
+    #expect(try PathReference("c@2026-11-08 12:30:/etc").path == "/etc")
+    #expect(try PathReference("c", path: "/etc") == PathReference("c:/etc"))
     for bad in ["", "c@", "c@~", "c@~x", "c@2026-13-01", "c@2026-11-08T25:00", "c@12x"] {
       #expect(throws: ImageError.self, "\(bad)") { try Reference(bad) }
     }
+  }
+
+  @Test func `a path is never dropped`() throws {
+    for text in ["c:/etc", "c@1:etc", "c@golden:/etc/hosts", "c@2026-11-08T12:30:/etc", "c@1:"] {
+      let error = #expect(throws: ImageError.self, "\(text)") { try Reference(text) }
+      #expect(error?.errorCode == .usage)
+    }
+    #expect(throws: ImageError.self) { try PathReference("c:/etc", path: "/usr") }
+  }
+
+  @Test func `days have names`() throws {
+    guard case .asOf(let now) = try Reference("c@today").selector,
+      case .asOf(let then) = try Reference("c@yesterday").selector
+    else {
+      Issue.record("no times")
+      return
+    }
+    // Yesterday ended at most a day ago (25 hours where the clock is put back).
+    #expect(then < now && now - then <= 25 * 3600)
+  }
+
+  @Test func `a profile or a part of a name is enough where one image has it`() throws {
+    let folder = try TemporaryFolder()
+    let told = Monitor<[String]>([])
+    let workspace = try Workspace.test(folder) { line in told.withLock { $0.append(line) } }
+    let long = "rhels8.5.0-x86_64-netboot-compute"
+    for (name, profile) in [(long, "compute"), ("rhels8.5.0-x86_64-netboot-login", "login")] {
+      _ = try workspace.define(
+        name, ["provmethod=netboot", "profile=\(profile)", "rootimgdir=/img"])
+    }
+    try shell("echo x >\"$1\"", folder.path("root/img/rootimg/f"))
+    for text in ["compute", "netboot-compute", long] {
+      #expect(try workspace.snapshot(text).committed.snapshot.image == long)
+    }
+    #expect(told.withLock { $0.filter { $0 == "'compute' is image \(long)" }.count } == 1)
+    #expect(try workspace.find(Reference("compute@2")).number == 2)
+    #expect(try workspace.log("compute").count == 3)
+    for (text, code) in [
+      ("netboot", ErrorCode.notFound), ("rhels8.5.0-x86_64-netboot-compote", .notFound),
+      ("nothing-like-it", .notFound), ("compute@1", .usage), ("compute@1:/etc", .usage),
+      ("", .usage),
+    ] {
+      let error = #expect(throws: ImageError.self, "\(text)") { try workspace.snapshot(text) }
+      #expect(error?.errorCode == code, "\(text)")
+    }
+    // A definition is advised only where nothing is near, and what is removed is never guessed.
+    func advice(_ text: String) -> String {
+      do { _ = try workspace.snapshot(text) } catch let error as ImageError {
+        return error.advice
+      } catch {}
+      return ""
+    }
+    #expect(!advice("rhels8.5.0-x86_64-netboot-compote").contains("imgstore define"))
+    #expect(advice("nothing-like-it").contains("imgstore define"))
+    #expect(throws: ImageError.self) { try workspace.remove("compute", force: true) }
+    #expect(try workspace.log(long).count == 3)
   }
 
   @Test func `meaning`() throws {
@@ -35,6 +98,8 @@ import Testing
     let id = try workspace.find(try Reference("img@2")).id.hex
     #expect(try number(id) == 2)
     #expect(try number(String(id.prefix(8))) == 2)
+    #expect(try number("img@" + id.prefix(8)) == 2)
+    #expect(try number("img@today") == 3)
     for absent in ["img@9", "img@~3", "img@none", "img@1999-01-01", "other", "ffffff"] {
       #expect(throws: ImageError.self, "\(absent)") { try number(absent) }
     }

@@ -170,7 +170,7 @@ import Testing
   }
 
   @Test(arguments: [
-    "truncate -s 4G packs/P", "truncate -s +1 packs/P", "truncate -s +100 packs/P",
+    "truncate -s 1G packs/P", "truncate -s +1 packs/P", "truncate -s +100 packs/P",
     "head -c 5000 /dev/urandom >>packs/P",
     "mv packs/P doomed/P; head -c 100 /dev/urandom >>doomed/P",
     "cp packs/P doomed/P; head -c 100 /dev/urandom >>doomed/P",

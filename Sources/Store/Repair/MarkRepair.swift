@@ -31,7 +31,7 @@ extension StoreRepair {
 
   private func repairMarks(of image: ImageName, in parent: Descriptor, _ label: String) throws {
     guard let folder = try store.refs.open(parent, image) else { return }
-    let lock = isDryRun ? nil : try store.lockImage(image) {}
+    let lock = isDryRun ? nil : try store.lockImage(image) { _ in }
     defer { withExtendedLifetime(lock) {} }
     let names = try explaining("\(label)/\(image)") { () throws(SystemError) in
       try layout.fileSystem.names(of: folder.raw)

@@ -35,7 +35,9 @@ extension StoreRepair {
   private func withHistory(of image: ImageName, _ body: (Descriptor) throws -> Void) throws {
     guard let folder = try store.refs.open(layout.refs, image) else { return }
     if isDryRun { return try body(folder) }
-    let lock = try store.lockImage(image) { report("waiting for another imgstore: image \(image)") }
+    let lock = try store.lockImage(image) { _ in
+      report("waiting for another imgstore: image \(image)")
+    }
     let refs = try explaining("the refs") { () throws(SystemError) in
       try layout.lock(RefLog.lockName, exclusive: true)
     }

@@ -19,14 +19,14 @@ extension ObjectStore {
   /// - Parameters:
   ///   - sources: asked in this order for what is lost.
   ///   - report: told what happens, a line each.
-  /// - Throws: `refused` where a collection runs, or the store cannot be written.
+  /// - Throws: `busy` where a collection runs, `refused` where the store cannot be written.
   public func repair(
     _ request: RepairRequest, from sources: [RepairSource], progress: Progress,
     report: @escaping @Sendable (String) -> Void
   ) throws -> RepairOutcome {
     guard let lock = try lockCollections() else {
       throw StoreError(
-        .refused, "the store", "is being collected or repaired by another imgstore",
+        .busy, "the store", "is being collected or repaired by another imgstore",
         advice: "Run it again when that one is done")
     }
     defer { withExtendedLifetime(lock) {} }

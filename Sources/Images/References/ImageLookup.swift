@@ -1,0 +1,124 @@
+// Finding the image that a person names. Names of xCAT's images are long
+// ("rhels8.5.0-x86_64-netboot-compute"), so a part that only one image has is enough.
+//
+// 1. An image's own name always means that image.
+// 2. What was taken for a shorter name is said, in one line.
+// 3. Whoever makes an image (`define`, `import`, `copy`) names it in full: nothing is guessed there.
+
+import Platform
+import Store
+import XCAT
+
+extension Workspace {
+  /// The image that a text means: its name, its profile, or a part of its name that no other image has.
+  /// - Parameter text: empty for the only image.
+  /// - Throws: `ImageError` (`usage`) for the name of a snapshot, and (`notFound`) where no image, or more
+  ///   than one, is meant.
+  func image(named text: String) throws -> ImageName {
+    if text.contains(where: { $0 == "@" || $0 == ":" }) {
+      let reference = try Reference(text)
+      guard reference.selector == .latest else {
+        throw ImageError(
+          .usage, "reference '\(text)'", "names one snapshot, where an image is asked for",
+          advice: "Write the image's name alone")
+      }
+    }
+    let tables = try tables()
+    let stored = try storedImages()
+    if let image = try? ImageName(text),
+      try stored.contains(image) || tables.definition(of: text) != nil
+    {
+      return image
+    }
+    let definitions = try tables.definitions()
+    let known = Set(stored.map(\.text)).union(definitions.keys).sorted()
+    if text.isEmpty { return try onlyImage(known) }
+    let profiles = definitions.filter { $0.value.osimage["profile"] == text }.map(\.key).sorted()
+    let parts = text.utf8.count < 3 ? [] : known.filter { $0.contains(text) }
+    for candidates in [profiles, parts] where !candidates.isEmpty {
+      guard candidates.count == 1, let only = candidates.first else {
+        throw ImageError(
+          .notFound, "image '\(text)'", "may be \(ImageLookup.list(candidates))",
+          advice: "Write more of the name")
+      }
+      if saidNames.withLock({ $0.insert(text).inserted }) { tell("'\(text)' is image \(only)") }
+      return try ImageName(only)
+    }
+    let near = ImageLookup.near(text, known) { definitions[$0]?.osimage["profile"] }
+    if near.isEmpty {
+      let image = try ImageName(text)
+      throw ImageError(
+        .notFound, "image \(image)", "is not defined in the tables in \(tables.place)",
+        advice: "Define it with 'imgstore define \(image) provmethod=netboot rootimgdir=…', "
+          + "or name other tables with --xcat-dir")
+    }
+    throw ImageError(
+      .notFound, "image '\(text)'", "is not defined, and has no snapshots",
+      advice: "Is it \(ImageLookup.list(near))? 'imgstore images' lists all")
+  }
+
+  /// Images that have snapshots; none where there is no store yet.
+  private func storedImages() throws -> [ImageName] {
+    do {
+      return try store().refs.images()
+    } catch let error as StoreError where error.kind == .missing {
+      return []
+    }
+  }
+
+  private func onlyImage(_ known: [String]) throws -> ImageName {
+    guard known.count == 1, let only = known.first else {
+      throw ImageError(
+        known.isEmpty ? .notFound : .usage, "the image",
+        known.isEmpty
+          ? "is not named, and there is none" : "is not named, and there are \(known.count)",
+        advice: known.isEmpty
+          ? "Define one with 'imgstore define NAME provmethod=netboot rootimgdir=…'"
+          : "Name one of \(ImageLookup.list(known))")
+    }
+    return try ImageName(only)
+  }
+}
+
+enum ImageLookup {
+  private static let mostListed = 5
+
+  /// "a, b or c"; of many the first.
+  static func list(_ names: [String]) -> String {
+    let shown = names.prefix(mostListed)
+    if names.count > mostListed {
+      return shown.joined(separator: ", ") + " or one of \(names.count - mostListed) others"
+    }
+    guard let last = shown.last, shown.count > 1 else { return shown.joined() }
+    return shown.dropLast().joined(separator: ", ") + " or " + last
+  }
+
+  /// Names that differ by few letters, themselves or by their profiles, nearest first.
+  static func near(
+    _ text: String, _ names: [String], profile: (String) -> String?
+  ) -> [String] {
+    let most = max(1, text.utf8.count / 4)
+    func distance(_ name: String) -> Int {
+      let short = profile(name) ?? name.split(separator: "-").last.map(String.init) ?? name
+      return [name, short].map { editDistance(Array(text.utf8), Array($0.utf8)) }.min() ?? .max
+    }
+    return names.map { (name: $0, distance: distance($0)) }
+      .filter { $0.distance <= most }
+      .sorted { ($0.distance, $0.name) < ($1.distance, $1.name) }.map(\.name)
+  }
+
+  /// How many bytes must be inserted, removed or replaced (Levenshtein).
+  private static func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+    var row = Array(0...b.count)
+    for (i, byte) in a.enumerated() {
+      var diagonal = row[0]
+      row[0] = i + 1
+      for (j, other) in b.enumerated() {
+        let above = row[j + 1]
+        row[j + 1] = min(above + 1, row[j] + 1, diagonal + (byte == other ? 0 : 1))
+        diagonal = above
+      }
+    }
+    return row[b.count]
+  }
+}

@@ -1,0 +1,160 @@
+// References as people write them:
+//
+//     compute            the latest snapshot          compute@12      number 12
+//     compute@~1         one before the latest        compute@golden  a tag
+//     compute@2026-11-08 as of the end of that day    3fa9c1d2        an id, or the start of one
+//     compute@yesterday  as of the end of that day    compute@3fa9c1  the same, of that image
+//     compute@live       the image as it is now
+//
+// followed, where a path is wanted, by ":PATH" (`PathReference`). With one image in the store, "@12" alone
+// will do. What a command takes is a type: a path that stands where none is wanted is an error, and never
+// left out.
+
+import Codec
+import Glibc
+import Platform
+import Store
+
+/// A parsed reference to a snapshot.
+public struct Reference: Sendable, Equatable {
+  public enum Selector: Sendable, Equatable {
+    case latest
+    case number(Int)
+    case back(Int)
+    /// A tag, or the start of an id.
+    case tag(String)
+    case idPrefix(String)
+    /// Seconds since 1970: the latest snapshot that is not younger.
+    case asOf(Int64)
+    /// The image itself, not a snapshot of it.
+    case live
+  }
+  /// Empty for "the only image".
+  public let image: String
+  public let selector: Selector
+
+  /// Parses IMAGE[@SELECTOR].
+  /// - Throws: `ImageError` (`usage`) for text that cannot be a reference, and where a path follows.
+  public init(_ text: String) throws {
+    let (reference, path) = try Reference.split(text)
+    guard path == nil else {
+      throw ImageError(
+        .usage, "reference '\(text)'", "names a path in a snapshot, where a snapshot is asked for",
+        advice: "Leave ':\(path ?? "")' out, or see 'imgstore help' for a command that takes paths")
+    }
+    self = reference
+  }
+
+  private init(image: String, _ selector: Selector) {
+    self.image = image
+    self.selector = selector
+  }
+
+  fileprivate static func split(_ text: String) throws -> (Reference, path: String?) {
+    var rest = text[...]
+    var path: String?
+    if let colon = Reference.pathColon(rest) {
+      path = String(rest[rest.index(after: colon)...])
+      rest = rest[..<colon]
+    }
+    guard let at = rest.firstIndex(of: "@") else {
+      if rest.isEmpty { throw Reference.malformed(text) }
+      return (Reference(image: String(rest), .latest), path)
+    }
+    let selector = try Reference.parseSelector(String(rest[rest.index(after: at)...]), text)
+    return (Reference(image: String(rest[..<at]), selector), path)
+  }
+
+  /// The colon before the path: the first one that is not that of "@2026-11-08T12:30".
+  private static func pathColon(_ text: Substring) -> Substring.Index? {
+    guard let first = text.firstIndex(of: ":") else { return nil }
+    guard let at = text.firstIndex(of: "@"), at < first,
+      parseTime(String(text[text.index(after: at)..<first]) + ":00") != nil
+    else { return first }
+    return text[text.index(after: first)...].firstIndex(of: ":")
+  }
+
+  private static func parseSelector(_ text: String, _ whole: String) throws -> Selector {
+    if text.isEmpty { throw malformed(whole) }
+    if text.hasPrefix("~") {
+      guard let back = Int(text.dropFirst()), back >= 0 else { throw malformed(whole) }
+      return .back(back)
+    }
+    switch text {
+    case "live": return .live
+    case "today": return .asOf(Int64(time(nil)))
+    case "yesterday": return .asOf(endOfYesterday())
+    default: break
+    }
+    if text.allSatisfy(\.isNumber), let number = Int(text) { return .number(number) }
+    guard text.first?.isNumber == true else { return .tag(text) }
+    if let time = parseTime(text) { return .asOf(time) }
+    guard isIDPrefix(text) else { throw malformed(whole) }
+    return .idPrefix(text)
+  }
+
+  /// Whether a text can be the start of a snapshot's id.
+  static func isIDPrefix(_ text: String) -> Bool {
+    text.utf8.count >= 6 && text.utf8.count <= 64
+      && text.lowercased().utf8.allSatisfy { hexValue($0) != nil }
+  }
+
+  private static func endOfYesterday() -> Int64 {
+    var now = time(nil)
+    var parts = tm()
+    localtime_r(&now, &parts)
+    (parts.tm_hour, parts.tm_min, parts.tm_sec, parts.tm_isdst) = (0, 0, -1, -1)
+    return Int64(mktime(&parts))
+  }
+
+  /// "2026-11-08" (its last second, local time), "2026-11-08T12:30", or with a blank, as `log` prints it.
+  private static func parseTime(_ text: String) -> Int64? {
+    let halves = text.split(maxSplits: 1, omittingEmptySubsequences: false) {
+      $0 == "T" || $0 == " "
+    }
+    let date = (halves.first ?? "").split(separator: "-").map { Int32($0) }
+    guard date.count == 3, let year = date[0], let month = date[1], let day = date[2],
+      (1970...9999).contains(year), (1...12).contains(month), (1...31).contains(day)
+    else { return nil }
+    var parts = tm()
+    parts.tm_year = year - 1900
+    parts.tm_mon = month - 1
+    parts.tm_mday = day
+    (parts.tm_hour, parts.tm_min, parts.tm_sec, parts.tm_isdst) = (23, 59, 59, -1)
+    if halves.count == 2 {
+      let clock = halves[1].split(separator: ":").map { Int32($0) }
+      guard clock.count == 2, let hour = clock[0], let minute = clock[1],
+        (0...23).contains(hour), (0...59).contains(minute)
+      else { return nil }
+      (parts.tm_hour, parts.tm_min) = (hour, minute)
+    }
+    return Int64(mktime(&parts))
+  }
+
+  private static func malformed(_ text: String) -> ImageError {
+    ImageError(
+      .usage, "reference '\(text)'", "is not one",
+      advice: "Write IMAGE, IMAGE@NUMBER, IMAGE@~N, IMAGE@TAG, IMAGE@YYYY-MM-DD, "
+        + "'IMAGE@YYYY-MM-DD HH:MM', IMAGE@yesterday or a snapshot's id")
+  }
+}
+
+/// A snapshot, or a path in one: "REF" or "REF:PATH".
+public struct PathReference: Sendable, Equatable {
+  public let snapshot: Reference
+  /// Inside the image; nil for the whole.
+  public let path: String?
+
+  /// - Parameter path: written apart from the reference: "REF PATH".
+  /// - Throws: `ImageError` (`usage`) for text that cannot be a reference, and for a path that is written twice.
+  public init(_ text: String, path separate: String? = nil) throws {
+    let (snapshot, path) = try Reference.split(text)
+    guard path == nil || separate == nil else {
+      throw ImageError(
+        .usage, "reference '\(text)'", "names a path, and '\(separate ?? "")' is another one",
+        advice: "Write the path once: either REF:PATH or REF PATH")
+    }
+    self.snapshot = snapshot
+    self.path = path ?? separate
+  }
+}

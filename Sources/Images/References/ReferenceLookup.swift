@@ -1,0 +1,192 @@
+// Finding what a reference means.
+
+import Codec
+import Platform
+import Store
+
+extension Workspace {
+  /// The snapshot that a reference means.
+  /// - Throws: `ImageError` where there is none, or more than one.
+  public func find(_ reference: Reference) throws -> CommittedSnapshot {
+    let refs = try store().refs
+    if reference.image.isEmpty {
+      let images = try refs.images()
+      guard images.count == 1, let only = images.first else {
+        throw ImageError(
+          .usage, "reference", "names no image, and the store has \(images.count)",
+          advice: "Write the image's name before the '@'")
+      }
+      return try find(only, reference.selector, among: try refs.numbers(of: only), refs)
+    }
+    if let image = try? ImageName(reference.image) {
+      // What has a number is at its place: the history, however long, is not listed.
+      if case .number(let number) = reference.selector,
+        let found = try refs.readIfPresent(image, number)
+      {
+        return found
+      }
+      let numbers = try refs.numbers(of: image)
+      if !numbers.isEmpty {
+        return try find(image, reference.selector, among: numbers, refs)
+      }
+    }
+    if reference.selector == .latest, let found = try find(idPrefix: reference.image, refs) {
+      return found
+    }
+    let image = try image(named: reference.image)
+    let numbers = try refs.numbers(of: image)
+    guard !numbers.isEmpty else { throw noSnapshot(of: image, "yet") }
+    return try find(image, reference.selector, among: numbers, refs)
+  }
+
+  /// The latest snapshot of an image, where a verb is about the image and not one snapshot.
+  func findLatest(_ name: String) throws -> CommittedSnapshot {
+    let (image, _) = try findHistory(name)
+    return try find(Reference(image.text))
+  }
+
+  /// An image and the numbers of its snapshots, latest first.
+  func findHistory(_ name: String) throws -> (image: ImageName, numbers: [Int]) {
+    let refs = try store().refs
+    if name.contains("@") == false, let found = try? ImageName(name) {
+      let numbers = try refs.numbers(of: found)
+      if !numbers.isEmpty { return (found, numbers.reversed()) }
+      // An id of a snapshot stands for its image.
+      if let snapshot = try find(idPrefix: name, refs) {
+        let image = try ImageName(snapshot.snapshot.image)
+        return (image, try refs.numbers(of: image).reversed())
+      }
+    }
+    let image = try image(named: name)
+    let numbers = try refs.numbers(of: image)
+    if numbers.isEmpty { throw noSnapshot(of: image, "yet") }
+    return (image, numbers.reversed())
+  }
+
+  private func find(
+    _ image: ImageName, _ selector: Reference.Selector, among numbers: [Int], _ refs: RefLog
+  ) throws -> CommittedSnapshot {
+    func missing(_ what: String) -> ImageError { noSnapshot(of: image, what) }
+    switch selector {
+    case .latest:
+      guard let last = numbers.last else { throw missing("at all") }
+      return try refs.read(image, last)
+    case .number(let number):
+      guard numbers.contains(number) else { throw missing("@\(number)") }
+      return try refs.read(image, number)
+    case .back(let count):
+      guard count < numbers.count else { throw missing("@~\(count)") }
+      return try refs.read(image, numbers[numbers.count - 1 - count])
+    case .tag(let tag):
+      if let number = try refs.tags(of: image)[tag] { return try refs.read(image, number) }
+      if let found = try find(idPrefix: tag, of: [image], refs) { return found }
+      throw missing("@\(tag)")
+    case .idPrefix(let text):
+      if let found = try find(idPrefix: text, of: [image], refs) { return found }
+      throw missing("@\(text)")
+    case .live:
+      throw ImageError(
+        .usage, "reference '\(image)@live'",
+        "is the image as it is now, where a snapshot is asked for",
+        advice: "'imgstore snapshot \(image)' takes one; 'imgstore diff' compares with @live")
+    case .asOf(let time):
+      // Numbers grow with time, so the last that is old enough is found from the end.
+      for number in numbers.reversed() {
+        guard let found = try refs.readIfPresent(image, number) else { continue }
+        if found.snapshot.created.seconds <= time { return found }
+      }
+      throw missing("as old as that")
+    }
+  }
+
+  func noSnapshot(of image: ImageName, _ what: String) -> ImageError {
+    ImageError(
+      .notFound, "image \(image)", "has no snapshot \(what)",
+      advice: "'imgstore log \(image)' lists its snapshots")
+  }
+
+  /// The snapshot whose id begins with a text; nil where there is none, or the text is too short for an id.
+  private func find(idPrefix text: String, _ refs: RefLog) throws -> CommittedSnapshot? {
+    guard Reference.isIDPrefix(text) else { return nil }
+    return try find(idPrefix: text, of: refs.images(), refs)
+  }
+
+  /// The snapshot whose id begins with a text that is no image's name.
+  func find(idOrName text: String) throws -> CommittedSnapshot? {
+    guard Reference.isIDPrefix(text) else { return nil }
+    let refs = try store().refs
+    if let image = try? ImageName(text), try !refs.numbers(of: image).isEmpty { return nil }
+    return try find(idPrefix: text, refs)
+  }
+
+  private func find(
+    idPrefix text: String, of images: [ImageName], _ refs: RefLog
+  ) throws -> CommittedSnapshot? {
+    guard Reference.isIDPrefix(text) else { return nil }
+    let prefix = text.lowercased()
+    var found: [CommittedSnapshot] = []
+    for image in images {
+      for number in try refs.numbers(of: image) {
+        guard let candidate = try refs.readIfPresent(image, number) else { continue }
+        if candidate.id.hex.hasPrefix(prefix) { found.append(candidate) }
+      }
+    }
+    guard found.count <= 1 || Set(found.map(\.id)).count == 1 else {
+      throw ImageError(
+        "snapshot \(text)", "is the start of \(found.count) ids", advice: "Write more of the id")
+    }
+    return found.last
+  }
+
+  /// An entry inside a snapshot: an absolute path of the management node, or one inside the root
+  /// tree.
+  public func findEntry(_ path: String, in snapshot: CommittedSnapshot) throws -> FoundEntry {
+    let object = "\(snapshot.name):\(path)"
+    guard let bytes = bytes(fromPrintable: path) else {
+      throw ImageError(object, "holds a backslash that begins no \\xHH, \\n, \\t or \\\\")
+    }
+    let parts = bytes.split(separator: 0x2f).map(Array.init)
+    let pieces = snapshot.snapshot.pieces
+    if bytes.first == 0x2f {
+      for piece in pieces {
+        let own = piece.path.split(separator: 0x2f).map(Array.init)
+        if parts.starts(with: own) {
+          let top = parts.count == own.count ? piece : pieces.followed(piece) ?? piece
+          return try descend(top, Array(parts.dropFirst(own.count)), object)
+        }
+      }
+    }
+    guard let tree = pieces.rootTree else {
+      throw ImageError(
+        object, "is no file of the image, and the image has no root tree",
+        advice: "'imgstore show \(snapshot.name)' lists the files of the image")
+    }
+    return try descend(tree, parts, object)
+  }
+
+  private func descend(
+    _ piece: Snapshot.Piece, _ parts: [[UInt8]], _ object: String
+  ) throws -> FoundEntry {
+    let store = try store()
+    var entry = piece.entry
+    var path = piece.path
+    for part in parts {
+      guard let ids = entry.ids,
+        let child = try Tree.entries(ids, from: store).first(where: { $0.name == part })
+      else {
+        throw ImageError(
+          object, "is not in that snapshot",
+          advice: "'imgstore log IMAGE -- PATH' shows in which snapshot a path appears or goes")
+      }
+      entry = child
+      path += [0x2f] + part
+    }
+    return FoundEntry(path: path, entry: entry)
+  }
+}
+
+/// An entry and its full path.
+public struct FoundEntry: Sendable {
+  public let path: [UInt8]
+  public let entry: Entry
+}

@@ -1,0 +1,277 @@
+// Parts of an image: files, folders and components that a revert brings back while all else stays as it is
+// live. The state as it shall be is put together first, from the live image and the snapshot; from there
+// on it is a revert like any other, to that state.
+//
+// 1. What a part names and the snapshot lacks, goes. What neither side has is an error.
+// 2. No link in a path is followed: a part is the entry of that name.
+// 3. Folders on the way that are not there come with their attributes in the snapshot.
+// 4. A file that has other names and comes back alone becomes one of its own: the others keep what they have.
+
+import Apply
+import Codec
+import Platform
+import Render
+import Store
+import XCAT
+
+/// What of an image is meant.
+public struct ImageParts: Sendable, Equatable {
+  /// Inside the root tree, or absolute on the management node.
+  public var paths: [String]
+  /// "definition", "kernel", "ramdisk", "packed", "tree", a list's attribute ("pkglist"), or one attribute of the
+  /// definition ("provmethod", "linuximage.kernelver").
+  public var components: [String]
+
+  public init(paths: [String] = [], components: [String] = []) {
+    self.paths = paths
+    self.components = components
+  }
+
+  public var isEmpty: Bool { paths.isEmpty && components.isEmpty }
+
+  /// "etc/hosts, kernel"; of many the first.
+  public var text: String {
+    let all = paths + components
+    return all.prefix(3).joined(separator: ", ")
+      + (all.count > 3 ? " and \(all.count - 3) more" : "")
+  }
+}
+
+/// A state put together of two.
+struct CombinedState {
+  var snapshot: Snapshot
+  /// Has the new trees, and all others of both sides.
+  let view: TreeView
+}
+
+/// Puts a state together: the live one, with parts of a snapshot.
+struct PartCombiner {
+  private let live: LiveImage
+  private let source: Snapshot
+  private let sourceName: String
+  private let view: TreeView
+  private var pieces: [[UInt8]: Snapshot.Piece]
+  private var notes: [Snapshot.Note]
+  private var definition: ImageDefinition
+  private var rows: KeptRows
+  private var edits: [[UInt8]: TreeEdits] = [:]
+  /// Folders that edits make, by piece.
+  private var made: [[UInt8]: Set<TreePath>] = [:]
+
+  init(_ sight: Workspace.Sight, _ source: CommittedSnapshot, _ store: ObjectStore) {
+    live = sight.live
+    self.source = source.snapshot
+    sourceName = source.name
+    view = TreeView(store, objects: sight.source, modified: source.snapshot.created)
+    pieces = Dictionary(live.capture.pieces.map { ($0.path, $0) }) { $1 }
+    notes = live.notes
+    definition = live.definition
+    rows = live.rows
+  }
+
+  /// - Throws: `ImageError` (`notFound`) for a part that neither side has.
+  mutating func combine(_ parts: ImageParts) throws -> CombinedState {
+    for path in parts.paths { try bring(path: path) }
+    for component in parts.components { try bring(component: component) }
+    var growth = TreeGrowth(view)
+    for (path, edits) in edits {
+      guard var piece = pieces[path] else { continue }
+      piece.entry = try view.regrouped(view.apply(edits, to: piece.entry))
+      pieces[path] = piece
+    }
+    let all = pieces.values.sorted { precedes($0.path, $1.path) }
+    for piece in live.capture.pieces {
+      try growth.add(old: piece.entry, new: pieces[piece.path]?.entry)
+    }
+    for piece in all where !live.capture.pieces.contains(where: { $0.path == piece.path }) {
+      try growth.add(old: nil, new: piece.entry)
+    }
+    let snapshot = Snapshot(
+      image: source.image, created: source.created, parent: nil, message: "", provenance: [],
+      tables: snapshotTables(definition, rows), pieces: all,
+      notes: notes.sorted { precedes($0.path, $1.path) }, facts: source.facts,
+      entryCount: growth.entries(live.capture.entryCount),
+      contentBytes: growth.bytes(live.capture.contentBytes))
+    return CombinedState(snapshot: snapshot, view: view)
+  }
+
+  // MARK: Paths
+
+  private struct Place {
+    let piece: [UInt8]
+    let old: Snapshot.Piece?
+    let new: Snapshot.Piece?
+    let below: TreePath
+  }
+
+  private mutating func bring(path text: String) throws {
+    let place = try locate(text)
+    if place.below.isEmpty { return try bring(piece: place, text) }
+    guard let tree = place.old, tree.entry.ids != nil else {
+      throw ImageError(
+        .notFound, text, "lies in \(printable(place.piece)), which is not live",
+        advice: "Revert that first")
+    }
+    let wanted = try place.new.flatMap { try view.find(place.below, in: $0.entry) }
+    let current = try view.find(place.below, in: tree.entry)
+    guard wanted != nil || current != nil else {
+      throw ImageError(
+        .notFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image",
+        advice: "Paths are inside the root tree, or absolute on the management node")
+    }
+    honourNotes(at: place)
+    guard let wanted else {
+      edits[place.piece, default: TreeEdits()].remove(place.below)
+      return
+    }
+    if wanted == current { return }
+    if let piece = place.new { try makeFolders(above: place, in: tree, from: piece) }
+    edits[place.piece, default: TreeEdits()].put(place.below, .copied(wanted, number: 1))
+  }
+
+  /// Folders on the way that are no folders now.
+  private mutating func makeFolders(
+    above place: Place, in tree: Snapshot.Piece, from source: Snapshot.Piece
+  ) throws {
+    for count in 1..<max(1, place.below.count) {
+      let folder = Array(place.below[..<count])
+      if made[place.piece]?.contains(folder) == true { continue }
+      if try view.find(folder, in: tree.entry)?.ids != nil { continue }
+      guard let wanted = try view.find(folder, in: source.entry), wanted.ids != nil else {
+        continue
+      }
+      edits[place.piece, default: TreeEdits()].put(folder, .emptied(wanted))
+      made[place.piece, default: []].insert(folder)
+    }
+  }
+
+  private mutating func bring(piece place: Place, _ text: String) throws {
+    guard place.old != nil || place.new != nil else {
+      throw ImageError(
+        .notFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image")
+    }
+    guard var wanted = place.new else {
+      pieces[place.piece] = nil
+      if let path = AbsolutePath(place.piece) { notes.append(.absentFile(path)) }
+      return
+    }
+    wanted.path = place.piece
+    pieces[place.piece] = wanted
+    notes.removeAll { $0.path == place.piece && $0.isAbsentFile }
+  }
+
+  /// What the snapshot could not read stays as it is.
+  private mutating func honourNotes(at place: Place) {
+    let whole = place.piece + place.below.flatMap { [0x2f] + $0 }
+    notes += source.notes.filter { note in
+      note.isUntouchable && note.path.starts(with: whole) && !notes.contains(note)
+    }
+  }
+
+  private func locate(_ text: String) throws -> Place {
+    guard let bytes = bytes(fromPrintable: text) else {
+      throw ImageError(
+        .usage, "path \(text)", "holds a backslash that begins no \\xHH, \\n, \\t or \\\\")
+    }
+    let parts = treePath(bytes)
+    guard !parts.contains([0x2e, 0x2e]) else {
+      throw ImageError(.usage, "path \(text)", "holds '..'", advice: "Write it without")
+    }
+    if bytes.first == 0x2f {
+      let all = Set(live.capture.pieces.map(\.path)).union(source.pieces.map(\.path))
+      let above = all.filter { parts.starts(with: treePath($0)) }
+      if let piece = above.max(by: { $0.count < $1.count }) {
+        return Place(
+          piece: piece, old: pieces[piece], new: source.piece(at: piece),
+          below: Array(parts.dropFirst(treePath(piece).count)))
+      }
+    }
+    let (old, new) = (live.capture.pieces.rootTree, source.pieces.rootTree)
+    guard let path = old?.path ?? new?.path else {
+      throw ImageError(
+        .notFound, "\(sourceName):\(text)",
+        "is no file of the image, and the image has no root tree",
+        advice: "'imgstore show \(sourceName)' lists the files of the image")
+    }
+    return Place(piece: path, old: old.flatMap { pieces[$0.path] }, new: new, below: parts)
+  }
+
+  // MARK: Components
+
+  private mutating func bring(component name: String) throws {
+    if name == "definition" {
+      definition = source.definition
+      rows = source.keptRows
+      return
+    }
+    let role = name == "tree" ? ImageFiles.rootTree : name
+    let paths = Set((live.capture.pieces + source.pieces).filter { $0.role == role }.map(\.path))
+    for path in paths.sorted(by: precedes) {
+      try bring(
+        piece: Place(piece: path, old: pieces[path], new: source.piece(at: path), below: []), name)
+    }
+    let isAttribute = try bring(attribute: name)
+    guard isAttribute || !paths.isEmpty else {
+      throw ImageError(
+        .notFound, "component \(name)", "is neither in \(sourceName) nor in the live image",
+        advice:
+          "Components are definition, tree, kernel, ramdisk, packed, lists (pkglist) and attributes "
+          + "(provmethod)")
+    }
+  }
+
+  /// - Returns: false where neither side has that attribute.
+  private mutating func bring(attribute name: String) throws -> Bool {
+    var isFound = false
+    let known = TableSchema.table(of: name)
+    for (table, columns) in [
+      ("osimage", \ImageDefinition.osimage), ("linuximage", \ImageDefinition.linuximage),
+    ] {
+      let isQualified = name.hasPrefix(table + ".")
+      guard isQualified || known?.schema.name == table else { continue }
+      let column = isQualified ? String(name.dropFirst(table.count + 1)) : known?.column ?? name
+      let wanted = source.definition[keyPath: columns][column]
+      guard wanted != nil || definition[keyPath: columns][column] != nil else { continue }
+      definition[keyPath: columns][column] = wanted
+      isFound = true
+    }
+    return isFound
+  }
+}
+
+/// How many entries and bytes one state has more than another; equal folders are not entered.
+private struct TreeGrowth {
+  private let view: TreeView
+  private var moreEntries: Int64 = 0
+  private var moreBytes: Int64 = 0
+
+  init(_ view: TreeView) { self.view = view }
+
+  func entries(_ count: UInt64) -> UInt64 { TreeGrowth.sum(count, moreEntries) }
+  func bytes(_ count: UInt64) -> UInt64 { TreeGrowth.sum(count, moreBytes) }
+
+  private static func sum(_ count: UInt64, _ more: Int64) -> UInt64 {
+    UInt64(max(0, Int64(clamping: count) &+ more))
+  }
+
+  mutating func add(old: Entry?, new: Entry?) throws {
+    if old?.ids?.tree == new?.ids?.tree, old?.content == new?.content { return }
+    moreEntries += (new == nil ? 0 : 1) - (old == nil ? 0 : 1)
+    moreBytes &+= TreeGrowth.size(new) &- TreeGrowth.size(old)
+    let before = try children(old)
+    let after = try children(new)
+    for name in Set(before.keys).union(after.keys) {
+      try add(old: before[name], new: after[name])
+    }
+  }
+
+  private static func size(_ entry: Entry?) -> Int64 {
+    guard case .file(_, let bytes)? = entry?.content else { return 0 }
+    return Int64(clamping: bytes)
+  }
+
+  private func children(_ entry: Entry?) throws -> [[UInt8]: Entry] {
+    guard let ids = entry?.ids else { return [:] }
+    return Dictionary(try Tree.entries(ids, from: view).map { ($0.name, $0) }) { $1 }
+  }
+}
