@@ -20,7 +20,8 @@ struct Copy: ParsableCommand {
       Examples:
         imgstore copy compute compute-test
         imgstore copy compute@golden login --profile login --dry-run
-      """)
+      """,
+    aliases: ["cp"])
 
   @Argument(help: "The image or snapshot to copy.") var ref: String
   @Argument(help: "The new image's name.") var name: String

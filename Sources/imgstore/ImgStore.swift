@@ -40,7 +40,8 @@ struct ImgStore: ParsableCommand {
       CommandGroup(
         name: "Time and space",
         subcommands: [
-          TagCommand.self, Untag.self, Pin.self, Unpin.self, Forget.self, Remove.self, GC.self,
+          TagCommand.self, Tags.self, Untag.self, Pin.self, Unpin.self, Forget.self, Remove.self,
+          GC.self,
           Optimize.self, Recipes.self, Du.self,
         ]),
       CommandGroup(
@@ -75,7 +76,18 @@ struct ImgStore: ParsableCommand {
     Glibc.exit(code)
   }
 
-  private static func run(_ arguments: [String]) -> Int32 {
+  private static func run(_ words: [String]) -> Int32 {
+    if words.isEmpty || words == ["help"] {
+      print(Overview.text)
+      return ExitStatus.done
+    }
+    let arguments: [String]
+    do {
+      arguments = try CommandWords(known: commandNames).arranged(words)
+    } catch {
+      Terminal.error(error.text)
+      return ExitStatus.usage
+    }
     let command: any ParsableCommand
     do {
       command = try parseAsRoot(arguments)
@@ -86,6 +98,9 @@ struct ImgStore: ParsableCommand {
       var command = command
       try command.run()
       return ExitStatus.done
+    } catch is Differs {
+      Terminal.finish()
+      return ExitStatus.differs
     } catch is NothingFound {
       Terminal.finish()
       return ExitStatus.failed
@@ -107,6 +122,30 @@ struct ImgStore: ParsableCommand {
     }
   }
 
+  /// The commands and their aliases.
+  private static var commandNames: Set<String> {
+    var names: Set<String> = ["help"]
+    for group in configuration.groupedSubcommands {
+      for command in group.subcommands {
+        names.formUnion([command.configuration.commandName ?? ""])
+        names.formUnion(command.configuration.aliases)
+      }
+    }
+    return names
+  }
+
+  /// A parser's message without the suggestion of an option that is spelled quite differently.
+  private static func withoutFarSuggestion(_ text: String) -> String {
+    guard let question = text.firstRange(of: " Did you mean '"),
+      let quoted = text.firstRange(of: "Unknown option '")
+    else { return text }
+    let typed = text[quoted.upperBound...].prefix { $0 != "'" }
+    let meant = text[question.upperBound...].prefix { $0 != "'" }
+    if Spelling.isNear(String(typed), String(meant)) { return text }
+    let end = text[question.upperBound...].firstIndex(of: "?").map(text.index(after:))
+    return String(text[..<question.lowerBound]) + text[(end ?? text.endIndex)...]
+  }
+
   /// Help and version go to standard output; what is wrong with the arguments to standard error.
   private static func report(parserError error: any Error) -> Int32 {
     let text = fullMessage(for: error)
@@ -114,7 +153,8 @@ struct ImgStore: ParsableCommand {
       print(text)
       return ExitStatus.done
     }
-    Terminal.error(text.hasPrefix("Error: ") ? String(text.dropFirst(7)) : text)
+    Terminal.error(
+      withoutFarSuggestion(text.hasPrefix("Error: ") ? String(text.dropFirst(7)) : text))
     return error is ValidationError || exitCode(for: error) == .validationFailure
       ? ExitStatus.usage : ExitStatus.failed
   }
@@ -126,6 +166,7 @@ enum ExitStatus {
   static let failed: Int32 = 1
   static let usage: Int32 = 2
   static let problems: Int32 = 3
+  static let differs: Int32 = 7
 
   static func of(_ code: ErrorCode) -> Int32 {
     switch code {
@@ -151,6 +192,9 @@ struct ErrorJSON: Encodable {
       advice: error.advice)
   }
 }
+
+/// Something differs, and it was asked for: an exit code, and no message.
+struct Differs: Error {}
 
 /// A search was done and found nothing: an exit code, and no message.
 struct NothingFound: Error {}

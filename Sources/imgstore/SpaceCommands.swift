@@ -62,7 +62,8 @@ struct GC: ParsableCommand {
       rewritten without it. Commands that began before must end before anything is removed: they \
       are waited for, a minute or --max-time; what is left then, the next gc removes. Interrupted \
       or killed, it costs space only.
-      """)
+      """,
+    aliases: ["prune"])
 
   @Flag(help: "Rewrite nothing: only remove packs that are wholly dead.") var removeOnly = false
   @OptionGroup var budget: BudgetOptions

@@ -18,7 +18,8 @@ struct Verify: ParsableCommand {
       With --signatures, each signature is checked: its key is trusted, it is the signature of its \
       statement, and the snapshot holds what the statement says. Exit code 1 when one is bad, 3 \
       when the key of one is not trusted; unsigned snapshots are listed.
-      """)
+      """,
+    aliases: ["check", "fsck"])
 
   @Flag(help: "Read and compare every byte.") var deep = false
   @Flag(help: "Check all signatures, too.") var signatures = false

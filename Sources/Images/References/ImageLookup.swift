@@ -97,28 +97,12 @@ enum ImageLookup {
   static func near(
     _ text: String, _ names: [String], profile: (String) -> String?
   ) -> [String] {
-    let most = max(1, text.utf8.count / 4)
-    func distance(_ name: String) -> Int {
+    func distance(_ name: String) -> Int? {
       let short = profile(name) ?? name.split(separator: "-").last.map(String.init) ?? name
-      return [name, short].map { editDistance(Array(text.utf8), Array($0.utf8)) }.min() ?? .max
+      return [name, short].filter { Spelling.isNear(text, $0) }
+        .map { Spelling.distance(text, $0) }.min()
     }
-    return names.map { (name: $0, distance: distance($0)) }
-      .filter { $0.distance <= most }
+    return names.compactMap { name in distance(name).map { (name: name, distance: $0) } }
       .sorted { ($0.distance, $0.name) < ($1.distance, $1.name) }.map(\.name)
-  }
-
-  /// How many bytes must be inserted, removed or replaced (Levenshtein).
-  private static func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
-    var row = Array(0...b.count)
-    for (i, byte) in a.enumerated() {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for (j, other) in b.enumerated() {
-        let above = row[j + 1]
-        row[j + 1] = min(above + 1, row[j] + 1, diagonal + (byte == other ? 0 : 1))
-        diagonal = above
-      }
-    }
-    return row[b.count]
   }
 }

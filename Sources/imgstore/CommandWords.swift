@@ -1,0 +1,113 @@
+// The words of a command line before they are parsed: options that stand before the command (as for git, restic
+// and docker), and commands of other programs, which are answered with ours.
+
+import Images
+import Platform
+
+/// A command line that is not parsed further.
+struct Answer: Error {
+  let text: String
+}
+
+/// Arranges words for the parser.
+struct CommandWords {
+  /// Commands and their aliases.
+  let known: Set<String>
+
+  /// Options of every command that have a value.
+  private static let valued: Set<String> = ["--store", "--root", "--xcat-dir", "--wait"]
+  private static let flags: Set<String> = ["-q", "--quiet", "--trust-store", "--no-wait"]
+  /// restic's words for the store.
+  private static let otherNames = ["-r": "--store", "--repo": "--store"]
+  /// Commands that have commands.
+  private static let groups: Set<String> = ["key"]
+
+  /// Returns the words with the options of every command behind the command.
+  /// - Throws: `Answer` for what is no command.
+  func arranged(_ words: [String]) throws(Answer) -> [String] {
+    var rest = words[...]
+    var options: [String] = []
+    while let word = rest.first, word.hasPrefix("-") {
+      let name = String(word.prefix { $0 != "=" })
+      let option = CommandWords.otherNames[name] ?? name
+      if CommandWords.valued.contains(option) {
+        rest.removeFirst()
+        options.append(option + word.dropFirst(name.count))
+        if !word.contains("="), let value = rest.popFirst() { options.append(value) }
+      } else if CommandWords.flags.contains(word) {
+        rest.removeFirst()
+        options.append(word)
+      } else {
+        break
+      }
+    }
+    guard let command = rest.popFirst() else { return options }
+    switch command {
+    case "-v", "-V", "version": return ["--version"]
+    case "help" where rest.first == "--all" || rest.first == "-a": return ["--help"]
+    case "ls"
+    where rest.allSatisfy({ $0.hasPrefix("-") }) && !rest.contains("--help") && !rest.contains("-h"):
+      throw Answer(
+        text: "'imgstore ls' is given no snapshot. 'imgstore images' lists images, "
+          + "'imgstore ls REF:PATH' what is in a folder of one.")
+    default: break
+    }
+    if !command.hasPrefix("-"), !known.contains(command) { throw unknown(command) }
+    var result = [command]
+    if CommandWords.groups.contains(command), let inner = rest.first, !inner.hasPrefix("-") {
+      result.append(inner)
+      rest.removeFirst()
+    }
+    return result + options + rest
+  }
+
+  private func unknown(_ command: String) -> Answer {
+    if let answer = CommandWords.answers[command] {
+      return Answer(text: "'\(printable(command.utf8))' is no command here. \(answer).")
+    }
+    let near = Spelling.near(command, known).prefix(3).map { "'\($0)'" }
+    return Answer(
+      text: "'\(printable(command.utf8))' is no command. "
+        + (near.isEmpty ? "" : "Did you mean \(near.joined(separator: " or "))? ")
+        + "'imgstore help --all' lists all.")
+  }
+
+  /// Words of git, restic, borg and docker, and what does that here.
+  private static let answers: [String: String] = {
+    let snapshot = "'imgstore snapshot IMAGE -m MESSAGE' takes a snapshot"
+    let revert =
+      "'imgstore revert REF' makes the live image what a snapshot says, 'imgstore revert REF:PATH' a part of it"
+    let send =
+      "'imgstore export REF' writes a bundle, and 'imgstore import FILE' takes one in, also HOST:FILE"
+    return [
+      "backup": snapshot, "commit": snapshot, "create": snapshot, "save": snapshot,
+      "stash": snapshot, "checkpoint": snapshot,
+      "checkout": revert, "reset": revert, "rollback": revert, "switch": revert, "recover": revert,
+      "push": send, "pull": send, "clone": send, "fetch": send, "send": send, "receive": send,
+      "mount":
+        "'imgstore restore REF DIR' writes a snapshot to a folder; 'ls', 'cat', 'find' and 'grep' look inside",
+      "init":
+        "The first snapshot makes the store (--store DIR); 'imgstore define' defines an image",
+      "add": "'imgstore define NAME rootimgdir=DIR provmethod=netboot' defines an image",
+      "abort": "'imgstore resume --back' takes a half-made change back",
+      "continue": "'imgstore resume' completes a half-made change",
+      "history": "'imgstore log IMAGE' lists snapshots",
+      "snapshots": "'imgstore log IMAGE' lists snapshots, 'imgstore images' images",
+      "info": "'imgstore show REF' shows a snapshot, 'imgstore stats' the store",
+      "inspect": "'imgstore show REF' shows a snapshot",
+      "dump": "'imgstore cat REF:PATH' prints a file",
+      "annotate": "'imgstore blame IMAGE PATH' tells since when a file is so",
+      "unlock": "Locks end with their processes: there is nothing to unlock",
+      "break-lock": "Locks end with their processes: there is nothing to unlock",
+      "compact": "'imgstore gc' frees space, 'imgstore optimize' compresses better",
+      "rebuild-index": "'imgstore reindex' makes the index anew",
+      "unpin-all": "'imgstore unpin REF' takes one pin away",
+      "branch":
+        "'imgstore copy REF NAME' makes another image; 'imgstore tag REF NAME' names a snapshot",
+      "completion": "'imgstore --generate-completion-script bash' (zsh, fish) prints completions",
+      "completions": "'imgstore --generate-completion-script bash' (zsh, fish) prints completions",
+      "rename": "'imgstore copy REF NAME' makes an image of another name",
+      "mv": "'imgstore copy REF NAME' makes an image of another name",
+    ]
+  }()
+}
