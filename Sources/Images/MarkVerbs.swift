@@ -5,9 +5,29 @@ import Store
 
 extension Workspace {
   /// Gives a snapshot a name.
-  /// - Throws: `StoreError` where the name is taken or not allowed.
-  public func tag(_ text: String, as tag: String) throws -> CommittedSnapshot {
-    try mark(text) { image, number, refs in try refs.setTag(tag, of: image, to: number) }
+  /// - Parameter moving: takes the name away from the snapshot that has it, in one step.
+  /// - Returns: the snapshot, and the number of the one that had the name.
+  /// - Throws: `StoreError` where the name is not allowed, or taken and not to be moved.
+  public func tag(
+    _ text: String, as tag: String, moving: Bool = false
+  ) throws -> (snapshot: CommittedSnapshot, movedFrom: Int?) {
+    let old = Monitor<Int?>(nil)
+    let snapshot = try mark(text) { image, number, refs in
+      let moved = try refs.setTag(tag, of: image, to: number, moving: moving)
+      old.withLock { $0 = moved }
+    }
+    return (snapshot, old.withLock { $0 })
+  }
+
+  /// The tags of an image, or of all, by image and name.
+  public func tags(of name: String?) throws -> [(tag: String, snapshot: SnapshotName)] {
+    let refs = try store().refs
+    let images = try name.map { [try image(named: $0)] } ?? refs.images()
+    return try images.sorted().flatMap { image in
+      try refs.tags(of: image).sorted { $0.key < $1.key }.map {
+        ($0.key, SnapshotName(image: image, number: $0.value))
+      }
+    }
   }
 
   /// Takes a tag away: IMAGE@TAG. The snapshot stays.

@@ -24,11 +24,13 @@ extension Workspace {
   /// Takes a snapshot of the live image.
   /// - Parameters:
   ///   - tag: a name for it; must be free.
+  ///   - movesTag: the name may be another snapshot's, and becomes this one's.
   ///   - allowsEmpty: also records a state whose trees are gone, empty or mostly unreadable.
   ///   - recipes: whether packed files are stored as recipes, where that can be done.
   /// - Throws: `ImageError`, `StoreError`, `XCATError`, `SystemError`. Nothing is committed then.
   public func snapshot(
-    _ name: String, message: String = "", tag: String? = nil, recipes: Bool = false,
+    _ name: String, message: String = "", tag: String? = nil, movesTag: Bool = false,
+    recipes: Bool = false,
     allowsEmpty: Bool = false, tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
     let image = try image(named: name)
@@ -39,11 +41,15 @@ extension Workspace {
     let definition = try definition(of: image)
     let folders = try lockFolders(image, definition, for: .reads)
     defer { withExtendedLifetime(folders) {} }
-    if let tag { try store.refs.checkTag(tag, of: image) }
+    if let tag { try store.refs.checkTag(tag, of: image, mayMove: movesTag) }
     let outcome = try commitLive(
       image, definition, allowsEmpty: allowsEmpty, recipes: recipes, message: message,
       command: "snapshot", tuning: tuning)
-    if let tag { try store.refs.setTag(tag, of: image, to: outcome.committed.number) }
+    if let tag {
+      let number = outcome.committed.number
+      let old = try store.refs.setTag(tag, of: image, to: number, moving: movesTag)
+      if let old, old != number { tell("tag '\(tag)' moved from @\(old) to @\(number)") }
+    }
     return outcome
   }
 

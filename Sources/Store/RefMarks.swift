@@ -41,8 +41,13 @@ extension RefLog {
     }
   }
 
-  /// A tag's name is allowed and not taken.
-  public func checkTag(_ tag: String, of image: ImageName) throws(StoreError) {
+  /// Words behind "@" that mean something of their own.
+  private static let reservedTags: Set<String> = ["live", "today", "yesterday"]
+
+  /// A tag's name is allowed and, unless it may be moved, not taken.
+  public func checkTag(
+    _ tag: String, of image: ImageName, mayMove: Bool = false
+  ) throws(StoreError) {
     let ok = tag.utf8.allSatisfy {
       (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
         || $0 == 0x2d || $0 == 0x5f || $0 == 0x2e || $0 == 0x2b
@@ -55,19 +60,33 @@ extension RefLog {
         .badName, "tag '\(tag)'", "is not allowed",
         advice: "Tags begin with a letter and have letters, digits, '.', '-', '_' and '+'")
     }
-    if let number = try tags(of: image)[tag] {
+    guard !RefLog.reservedTags.contains(tag) else {
+      throw StoreError(
+        .badName, "tag '\(tag)'", "has a meaning of its own behind '@'",
+        advice: "Choose another tag")
+    }
+    if !mayMove, let number = try tags(of: image)[tag] {
       throw StoreError(
         .refused, "tag '\(tag)'", "stands for \(image)@\(number) already",
-        advice: "Choose another tag")
+        advice:
+          "Choose another tag, or move this one: 'imgstore tag --force', 'snapshot --move-tag'")
     }
   }
 
-  public func setTag(_ tag: String, of image: ImageName, to number: Int) throws(StoreError) {
-    try checkTag(tag, of: image)
+  /// Gives a snapshot a tag.
+  /// - Parameter moving: takes it away from the snapshot that has it, in one step.
+  /// - Returns: the number that had it.
+  @discardableResult
+  public func setTag(
+    _ tag: String, of image: ImageName, to number: Int, moving: Bool = false
+  ) throws(StoreError) -> Int? {
+    try checkTag(tag, of: image, mayMove: moving)
+    let old = moving ? try tags(of: image)[tag] : nil
     let mark = RefMark("\(number)", owner: "\(image):\(tag)", snapshot: try? read(image, number).id)
     try create(
       Array(tag.utf8), of: image, in: layout.tags, mark.bytes,
-      "tag '\(tag)' of \(image)")
+      "tag '\(tag)' of \(image)", exclusively: !moving)
+    return old
   }
 
   /// Takes a tag away; the snapshot stays.
@@ -129,14 +148,14 @@ extension RefLog {
 
   private func create(
     _ name: [UInt8], of image: ImageName, in parent: Descriptor, _ text: [UInt8],
-    _ object: String
+    _ object: String, exclusively: Bool = true
   ) throws(StoreError) {
     try layout.requireWritable(object)
     try explaining(object) { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       try makeDirectoryIfAbsent(fileSystem, parent, image.bytes)
       let folder = try fileSystem.openDirectory(at: parent.raw, image.bytes)
-      try TemporaryFile.write(text, in: folder, as: name, exclusively: true, layout)
+      try TemporaryFile.write(text, in: folder, as: name, exclusively: exclusively, layout)
       try fileSystem.sync(parent.raw)
     }
   }

@@ -129,7 +129,8 @@ struct Remove: ParsableCommand {
       The latest snapshot of an image, and one that is tagged or pinned, needs --force. With \
       --force also one that cannot be read is removed, named as IMAGE@NUMBER. Space is free after \
       'imgstore gc'.
-      """)
+      """,
+    aliases: ["rm", "delete"])
 
   @Argument(help: "The snapshot.") var ref: String
   @Flag(help: "Also the latest, a tagged or a pinned one.") var force = false
@@ -154,13 +155,49 @@ struct TagCommand: ParsableCommand {
     commandName: "tag", abstract: "Give a snapshot a name: IMAGE@TAG.")
 
   @Argument(help: "The snapshot.") var ref: String
-  @Argument(help: "Its name: begins with a letter, is not taken.") var tag: String
+  @Argument(help: "Its name: begins with a letter.") var tag: String
+  @Flag(
+    name: .shortAndLong,
+    help: "Move the name from the snapshot that has it, in one step.")
+  var force = false
+  @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let found = try common.open().tag(ref, as: tag)
+    let (found, old) = try common.open().tag(ref, as: tag, moving: force)
     Terminal.finish()
-    print("\(found.name) is \(found.snapshot.image)@\(tag)")
+    let image = found.snapshot.image
+    let movedFrom = old == found.number ? nil : old.map { "\(image)@\($0)" }
+    if json.json {
+      return try printJSON(TagJSON(tag: tag, snapshot: found.name, movedFrom: movedFrom))
+    }
+    print(
+      "\(found.name) is \(image)@\(tag)" + (movedFrom.map { "; until now that was \($0)" } ?? ""))
+  }
+}
+
+struct TagJSON: Encodable {
+  let tag: String
+  let snapshot: String
+  let movedFrom: String?
+}
+
+struct Tags: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "tags", abstract: "List tags, and the snapshots that they stand for.")
+
+  @Argument(help: "The image; all of them if it is left out.") var name: String?
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let tags = try common.open().tags(of: name)
+    Terminal.finish()
+    if json.json {
+      return try printJSON(
+        tags.map { TagJSON(tag: $0.tag, snapshot: "\($0.snapshot)", movedFrom: nil) })
+    }
+    print(table(tags.map { ["\($0.snapshot.image)@\($0.tag)", "@\($0.snapshot.number)"] }))
   }
 }
 
