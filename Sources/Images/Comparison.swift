@@ -155,9 +155,7 @@ extension Comparison {
   }
 
   /// Where the root trees of both sides are on the management node.
-  public var treePaths: Set<[UInt8]> {
-    Set([old.state.pieces.rootTree, new.state.pieces.rootTree].compactMap { $0?.path })
-  }
+  public var treePaths: Set<[UInt8]> { diff.trees }
 
   /// Files longer than this are not shown line by line.
   static let textLimitBytes = 64 << 20

@@ -20,6 +20,8 @@ public struct ImageDiff: Sendable {
   public var attributes: [AttributeChange] = []
   /// Entries of files and trees, under their absolute paths.
   public var entries: [TreeChange] = []
+  /// Where the root trees of both sides are on the management node.
+  public var trees: Set<[UInt8]> = []
 
   public var isEmpty: Bool { attributes.isEmpty && entries.isEmpty }
 }
@@ -64,6 +66,7 @@ extension Workspace {
 
 private func compare(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
   var diff = ImageDiff(old: old.name, new: new.name)
+  diff.trees = Set([old, new].compactMap { $0.pieces.rootTree?.path })
   diff.attributes = attributeChanges(old.definition, old.rows, new.definition, new.rows)
   // Mounted file systems and the store are not the image's, whatever either side has there.
   let excluded = Set((old.notes + new.notes).filter(\.isExclusion).map(\.path))

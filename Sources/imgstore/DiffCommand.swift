@@ -11,7 +11,7 @@ struct Diff: ParsableCommand {
     commandName: "diff",
     abstract: "Show what changed between two snapshots, or between a snapshot and the live image.",
     discussion: """
-      A line for each path: A added, D removed, M content changed, m attributes changed (which \
+      A line for each path, relative to the root tree that it is in: A added, D removed, M content changed, m attributes changed (which \
       ones stand behind it), t only the time. Lists and scripts of the image that changed follow \
       as text.
 
@@ -34,6 +34,9 @@ struct Diff: ParsableCommand {
   @Flag(help: "With --packages: also each changed path and what it belongs to.")
   var paths = false
   @Flag(help: "Only the counts.") var stat = false
+  @Flag(help: "Only the paths, one a line.") var nameOnly = false
+  @Flag(help: "Also each entry of folders that came or went as a whole.") var all = false
+  @OptionGroup var exit: ExitCodeFlag
   @Option(
     name: [.customShort("u"), .customLong("unified")],
     help: ArgumentHelp("One text file, as a unified diff.", valueName: "path"))
@@ -44,6 +47,9 @@ struct Diff: ParsableCommand {
 
   func validate() throws {
     if paths, !packages { throw ValidationError("--paths goes with --packages.") }
+    if nameOnly, packages || stat || unified != nil {
+      throw ValidationError("--name-only goes with neither --packages, --stat nor -u.")
+    }
     if unified != nil, packages || stat {
       throw ValidationError("-u shows one file; it goes with neither --packages nor --stat.")
     }
@@ -53,12 +59,13 @@ struct Diff: ParsableCommand {
     let comparison = try common.open().comparison(ref, newer, paths: onlyPaths)
     try show(comparison)
     try expectComparable(comparison.uncompared)
+    try exit.expectEqual(comparison.diff)
   }
 
   private func show(_ comparison: Comparison) throws {
     if let unified { return try show(try comparison.text(unified), comparison.diff) }
     let packageDiffs = packages ? try comparison.packages() : nil
-    let lists = packages || stat || !comparison.isWhole ? [] : try comparison.lists()
+    let lists = packages || stat || nameOnly || !comparison.isWhole ? [] : try comparison.lists()
     Terminal.finish()
     let remarks = (packageDiffs ?? []).flatMap(\.remarks)
     if json.json {
@@ -78,10 +85,12 @@ struct Diff: ParsableCommand {
     if let packageDiffs {
       for diff in packageDiffs { show(diff, comparison.diff) }
       if packageDiffs.isEmpty { print("neither side has a root tree") }
+    } else if nameOnly {
+      return DiffText(comparison.diff).printNames()
     } else if stat {
       showCounts(comparison)
     } else {
-      printDiff(comparison.diff, limit: nil)
+      DiffText(comparison.diff, showsAll: all).printAll()
       for list in lists {
         print("")
         try Output.write(diff: list.lines)
@@ -204,35 +213,3 @@ func paintedBySign(_ line: String) -> String {
   default: line
   }
 }
-
-/// The differences, a line each.
-func printDiff(_ diff: ImageDiff, limit: Int?) {
-  for change in diff.attributes {
-    let name = "\(change.table).\(change.column)"
-    switch (change.old, change.new) {
-    case (nil, let new): print(paintedBySign("A  \(name)=\(new ?? "")"))
-    case (let old, nil): print(paintedBySign("D  \(name)=\(old ?? "")"))
-    case (let old, let new): print(paintedBySign("M  \(name): \(old ?? "") → \(new ?? "")"))
-    }
-  }
-  for change in diff.entries.prefix(limit ?? .max) { print(paintedBySign(changeText(change))) }
-  if let limit, diff.entries.count > limit {
-    print("…  and \(diff.entries.count - limit) more ('imgstore diff \(diff.old)' lists all)")
-  }
-}
-
-func changeText(_ change: TreeChange) -> String {
-  let path = printable(change.path)
-  switch change.kind {
-  case .added(let entry): return "A  \(path)\(mark(entry))"
-  case .removed(let entry): return "D  \(path)\(mark(entry))"
-  case .changed(_, let entry, let fields):
-    if fields == .modified { return "t  \(path)\(mark(entry))" }
-    let letter = fields.contains(.content) ? "M" : "m"
-    let rest = fields.subtracting([.content, .modified])
-    return "\(letter)  \(path)\(mark(entry))"
-      + (rest.isEmpty ? "" : "  (\(rest.names.joined(separator: ", ")))")
-  }
-}
-
-private func mark(_ entry: Entry) -> String { entry.kind == .directory ? "/" : "" }

@@ -1,0 +1,115 @@
+// Differences as lines. Paths inside a root tree are relative, below one header that names the tree; a folder
+// that came or went as a whole is one line.
+
+import Images
+import Platform
+import Store
+
+/// Renders the differences of two states.
+struct DiffText {
+  private let diff: ImageDiff
+  /// Each entry of a folder that came or went has a line of its own.
+  private let showsAll: Bool
+
+  init(_ diff: ImageDiff, showsAll: Bool = false) {
+    self.diff = diff
+    self.showsAll = showsAll
+  }
+
+  /// A difference that has a line: a change, and how many others it stands for.
+  private struct Line {
+    let change: TreeChange
+    let tree: [UInt8]?
+    let foldedCount: Int
+  }
+
+  /// Prints what differs, at most `limit` lines of entries.
+  func printAll(limit: Int? = nil) {
+    for change in diff.attributes {
+      let name = "\(change.table).\(change.column)"
+      switch (change.old, change.new) {
+      case (nil, let new): print(paintedBySign("A  \(name)=\(new ?? "")"))
+      case (let old, nil): print(paintedBySign("D  \(name)=\(old ?? "")"))
+      case (let old, let new): print(paintedBySign("M  \(name): \(old ?? "") → \(new ?? "")"))
+      }
+    }
+    let lines = self.lines
+    var tree: [UInt8]?
+    for line in lines.prefix(limit ?? .max) {
+      if let inside = line.tree, inside != tree { print("\(printable(inside)):") }
+      tree = line.tree
+      print(paintedBySign(text(line)))
+    }
+    if let limit, lines.count > limit {
+      print("…  and \(lines.count - limit) more ('imgstore diff \(diff.old)' lists all)")
+    }
+  }
+
+  /// Prints the paths only, as `REF:PATH` takes them.
+  func printNames() {
+    for change in diff.entries { print(printable(path(change, in: tree(of: change)))) }
+  }
+
+  /// Entries outside of trees come first, then each tree's own.
+  private var lines: [Line] {
+    var lines: [Line] = []
+    var i = 0
+    while i < diff.entries.count {
+      let change = diff.entries[i]
+      i += 1
+      var count = 0
+      if !showsAll, change.isWholeFolder {
+        let inside = change.path + [0x2f]
+        while i < diff.entries.count, diff.entries[i].path.starts(with: inside) {
+          count += 1
+          i += 1
+        }
+      }
+      lines.append(Line(change: change, tree: tree(of: change), foldedCount: count))
+    }
+    let outside = lines.filter { $0.tree == nil }
+    return outside
+      + diff.trees.sorted(by: precedes).flatMap { tree in lines.filter { $0.tree == tree } }
+  }
+
+  private func tree(of change: TreeChange) -> [UInt8]? {
+    diff.trees.first { change.path.starts(with: $0 + [0x2f]) }
+  }
+
+  private func path(_ change: TreeChange, in tree: [UInt8]?) -> [UInt8] {
+    tree.map { Array(change.path.dropFirst($0.count + 1)) } ?? change.path
+  }
+
+  private func text(_ line: Line) -> String {
+    changeText(line.change, path: path(line.change, in: line.tree))
+      + (line.foldedCount == 0 ? "" : "  (\(count(line.foldedCount, "entry")) in it)")
+  }
+}
+
+extension TreeChange {
+  /// A folder that came or went, with all that is in it.
+  fileprivate var isWholeFolder: Bool {
+    switch kind {
+    case .added(let entry), .removed(let entry): entry.kind == .directory
+    case .changed: false
+    }
+  }
+}
+
+/// A change as a line: "M  etc/hosts".
+/// - Parameter path: how the entry is called; nil for its absolute path.
+func changeText(_ change: TreeChange, path: [UInt8]? = nil) -> String {
+  let path = printable(path ?? change.path)
+  switch change.kind {
+  case .added(let entry): return "A  \(path)\(mark(entry))"
+  case .removed(let entry): return "D  \(path)\(mark(entry))"
+  case .changed(_, let entry, let fields):
+    if fields == .modified { return "t  \(path)\(mark(entry))" }
+    let letter = fields.contains(.content) ? "M" : "m"
+    let rest = fields.subtracting([.content, .modified])
+    return "\(letter)  \(path)\(mark(entry))"
+      + (rest.isEmpty ? "" : "  (\(rest.names.joined(separator: ", ")))")
+  }
+}
+
+private func mark(_ entry: Entry) -> String { entry.kind == .directory ? "/" : "" }
