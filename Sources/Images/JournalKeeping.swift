@@ -14,6 +14,8 @@ import Store
 public struct UnfinishedChange: Sendable {
   public let image: String
   public let operation: Journal.Operation
+  /// The command that began it: "revert", "undo".
+  public let command: String
   public let started: Timestamp
   /// Where it leads and where it came from, "compute@3"; nil where the store has not that snapshot.
   public let target: String?
@@ -24,7 +26,7 @@ public struct UnfinishedChange: Sendable {
   /// "a revert to compute@3".
   public var words: String {
     switch operation {
-    case .revert: "a revert" + (target.map { " to \($0)" } ?? "")
+    case .revert: (command == "undo" ? "an undo" : "a revert") + (target.map { " to \($0)" } ?? "")
     case .importing: "an import" + (target.map { " (\($0))" } ?? "")
     case .copy: "a copy" + (target.map { " (\($0))" } ?? "")
     case .packing: "a change of the tree for nodes" + (target.map { " (\($0))" } ?? "")
@@ -82,7 +84,8 @@ extension Workspace {
   /// What is known of a change that was not ended.
   func unfinished(_ image: ImageName, _ journal: Journal) throws -> UnfinishedChange {
     UnfinishedChange(
-      image: image.text, operation: journal.operation, started: journal.started,
+      image: image.text, operation: journal.operation, command: journal.command,
+      started: journal.started,
       target: try snapshot(journal.target, of: image)?.name,
       before: try journal.before.flatMap { try snapshot($0, of: image)?.name },
       isRunning: try store().isBusy(image))
@@ -180,7 +183,8 @@ extension Workspace {
     let change =
       (try? unfinished(image, journal))
       ?? UnfinishedChange(
-        image: image.text, operation: journal.operation, started: journal.started, target: nil,
+        image: image.text, operation: journal.operation, command: journal.command,
+        started: journal.started, target: nil,
         before: nil, isRunning: true)
     return HalfDone(error, change)
   }

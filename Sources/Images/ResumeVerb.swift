@@ -99,7 +99,8 @@ extension Workspace {
     let change =
       journal.flatMap { try? unfinished(image, $0) }
       ?? UnfinishedChange(
-        image: image.text, operation: .revert, started: now(), target: nil, before: nil,
+        image: image.text, operation: .revert, command: "revert", started: now(), target: nil,
+        before: nil,
         isRunning: false)
     // Nothing but the journal must be in order for it to go.
     var leftovers: [ApplyProblem] = []

@@ -87,13 +87,13 @@ struct Undo: ParsableCommand {
       so undoing again does it again. A snapshot changes nothing, so there is nothing of it to undo.
       """)
 
-  @Argument(help: "The image's name.") var name: String
+  @Argument(help: "The image's name; not needed where there is only one.") var name: String?
   @OptionGroup var options: ChangeOptions
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let outcome = try common.open().undo(name, options.request(name))
+    let outcome = try common.open().undo(name ?? "", options.request(name ?? ""))
     Terminal.finish()
     if json.json { try printJSON(RevertJSON(outcome)) } else { describe(outcome) }
     try outcome.expectNoProblems()
@@ -111,7 +111,9 @@ struct Resume: ParsableCommand {
       """)
 
   @Argument(help: "The image's name; not needed where only one is half changed.") var name: String?
-  @Flag(help: "Return to the state before.") var back = false
+  @Flag(
+    name: [.long, .customLong("abort")], help: "Return to the state before.")
+  var back = false
   @Flag(help: "Leave the image as it is now, and forget that a change was begun.")
   var abandon = false
   @OptionGroup var json: JSONFlag

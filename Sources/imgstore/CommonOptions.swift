@@ -103,6 +103,15 @@ struct JSONFlag: ParsableArguments {
   var json = false
 }
 
+/// For scripts that ask whether something differs.
+struct ExitCodeFlag: ParsableArguments {
+  @Flag(help: "End with exit code 7 where something differs.") var exitCode = false
+
+  func expectEqual(_ diff: ImageDiff) throws {
+    if exitCode, !diff.isEmpty { throw Differs() }
+  }
+}
+
 /// The bytes of a file, or of standard input where it is "-".
 /// - Throws: `SystemError`; EFBIG for more than 64 MiB.
 func readInput(_ name: String) throws -> [UInt8] {

@@ -79,7 +79,8 @@ struct Define: ParsableCommand {
 
 struct ImagesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "images", abstract: "List images: defined ones and those with snapshots.")
+    commandName: "images", abstract: "List images: defined ones and those with snapshots.",
+    aliases: ["list"])
 
   @Flag(name: .customShort("z"), help: "Print all definitions as stanzas, as lsdef -l -z does.")
   var stanzas = false
@@ -114,10 +115,15 @@ struct ImagesCommand: ParsableCommand {
     var rows = [["IMAGE", "KIND", "SNAPSHOTS", "LATEST"]]
     for image in images {
       rows.append([
-        image.name, image.isDefined ? image.provisioning : "not defined", "\(image.snapshots)",
+        image.name
+          + (image.unfinished.map { $0.isRunning ? " (changing)" : " (half changed)" } ?? ""),
+        image.isDefined ? image.provisioning : "not defined", "\(image.snapshots)",
         image.latest.map { timeText($0.snapshot.created) } ?? "-",
       ])
     }
     print(table(rows))
+    for change in images.compactMap(\.unfinished) where !change.isRunning {
+      print("\n\(change.image): \(unfinishedText(change))")
+    }
   }
 }

@@ -13,6 +13,7 @@ struct SnapshotCommand: ParsableCommand {
   @Argument(help: "The image's name.") var name: String
   @Option(name: .shortAndLong, help: "Why this snapshot is taken.") var message = ""
   @Option(help: "A name for this snapshot: IMAGE@TAG.") var tag: String?
+  @Flag(help: "The name may be another snapshot's, and becomes this one's.") var moveTag = false
   @Flag(
     help: """
       Keep new packed images as recipes over the tree, where they can be made again bit for bit: \
@@ -32,6 +33,7 @@ struct SnapshotCommand: ParsableCommand {
     if key.key != nil, !sign {
       throw ValidationError("--key says what --sign signs with: give both.")
     }
+    if moveTag, tag == nil { throw ValidationError("--move-tag moves the --tag: give both.") }
   }
 
   func run() throws {
@@ -39,7 +41,8 @@ struct SnapshotCommand: ParsableCommand {
     // Whether it can be used is asked before the snapshot is taken.
     let signingKey = sign ? try workspace.signingKey(key.key) : nil
     let outcome = try workspace.snapshot(
-      name, message: message, tag: tag, recipes: recipes, allowsEmpty: allowEmpty)
+      name, message: message, tag: tag, movesTag: moveTag, recipes: recipes, allowsEmpty: allowEmpty
+    )
     if let signingKey { _ = try workspace.sign([outcome.committed.name], with: signingKey) }
     Terminal.finish()
     let snapshot = outcome.committed.snapshot
@@ -83,7 +86,7 @@ struct Log: ParsableCommand {
       management node; 'log NAME -- PATH' takes also one that begins with '-'.
       """)
 
-  @Argument(help: "The image's name.") var name: String
+  @Argument(help: "The image's name; not needed where there is only one.") var name: String?
   @Argument(help: "A path inside the image.") var path: String?
   @Option(
     name: [.customShort("n"), .long],
@@ -101,12 +104,12 @@ struct Log: ParsableCommand {
   func run() throws {
     let workspace = try common.open()
     if let path {
-      let changes = try workspace.log(name, path: path, limit: limit ?? .max)
+      let changes = try workspace.log(name ?? "", path: path, limit: limit ?? .max)
       Terminal.finish()
       if json.json { return try printJSON(changes.map(PathChangeJSON.init)) }
       return try printHistory(changes, workspace.tags(of:))
     }
-    let entries = try workspace.log(name, limit: limit ?? .max)
+    let entries = try workspace.log(name ?? "", limit: limit ?? .max)
     Terminal.finish()
     if json.json {
       try printJSON(
@@ -115,6 +118,8 @@ struct Log: ParsableCommand {
         })
       return
     }
+    Output.begin()
+    defer { Output.end() }
     print(
       table(
         entries.map { entry in
@@ -138,12 +143,13 @@ struct Status: ParsableCommand {
     commandName: "status",
     abstract: "Say whether the live image is what its latest snapshot says.")
 
-  @Argument(help: "The image's name.") var name: String
+  @Argument(help: "The image's name; not needed where there is only one.") var name: String?
+  @OptionGroup var exit: ExitCodeFlag
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let status = try common.open().status(name)
+    let status = try common.open().status(name ?? "")
     Terminal.finish()
     if json.json {
       try printJSON(StatusJSON(status))
@@ -153,7 +159,12 @@ struct Status: ParsableCommand {
     if !common.quiet {
       for note in status.notes where note.isRemark { Terminal.remark(noteText(note)) }
     }
+    if let change = status.unfinished, !change.isRunning {
+      throw DoneWithProblems(
+        lines: ["image \(change.image) is half changed: \(unfinishedText(change))"])
+    }
     try expectComparable(status.uncompared)
+    try exit.expectEqual(status.diff)
   }
 
   private func describe(_ status: StatusOutcome) {
@@ -166,10 +177,15 @@ struct Status: ParsableCommand {
           + secondsText(status.seconds))
     } else {
       Output.begin(pages: false)
-      printDiff(status.diff, limit: 40)
+      DiffText(status.diff).printAll(limit: 40)
       print("\nlive image differs from \(status.snapshot.name): \(summary(status.diff))")
     }
   }
+}
+
+/// "a revert to compute@3 was begun 2026-11-28 12:30 and has not ended: 'imgstore resume compute' …"
+func unfinishedText(_ change: UnfinishedChange) -> String {
+  "\(change.words) was begun \(timeText(change.started)) and has not ended: \(change.advice)"
 }
 
 /// What could not be compared is a problem, however equal the rest is.

@@ -1,0 +1,144 @@
+// What people type in the first hour, with the habits of git, restic, borg and docker: it works, or is answered with
+// the right command.
+
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct FirstHourTests {
+  private static let long = "rhels8.5.0-x86_64-netboot-compute"
+
+  /// Two snapshots of one image with a long name; the tree has changed since.
+  private func site() throws -> Site {
+    let site = try Site()
+    try shell(
+      """
+      cd "$1/root"; mkdir -p compute/rootimg/etc/ssh compute/rootimg/old/a/b; cd compute/rootimg
+      echo one >etc/hosts; echo key >etc/ssh/key; echo x >old/a/b/c
+      """, site.folder.path)
+    #expect(
+      try site.imgstore(
+        "define", Self.long, "provmethod=netboot", "rootimgdir=/compute", "profile=compute"
+      ).status == 0)
+    #expect(try site.imgstore("snapshot", Self.long, "--tag", "golden").status == 0)
+    try shell(
+      "echo two >\"$1/etc/hosts\"; rm -r \"$1/old\"", site.folder.path("root/compute/rootimg"))
+    #expect(try site.imgstore("snapshot", Self.long).status == 0)
+    #expect(try site.imgstore("snapshot", "img").status == 0)
+    return site
+  }
+
+  struct Row: Sendable {
+    let typed: String
+    let status: Int32
+    /// What standard output and standard error together must say.
+    let says: String
+
+    init(_ typed: String, _ status: Int32, _ says: String = "") {
+      (self.typed, self.status, self.says) = (typed, status, says)
+    }
+  }
+
+  static let rows = [
+    // Names.
+    Row("snapshot compute", 0, "'compute' is image \(long)"),
+    Row("log x86_64-netboot", 0, "@2"), Row("status compote", 1, "Is it \(long)?"),
+    Row("snapshot nothing-like-it", 1, "imgstore define nothing-like-it"),
+    Row("show compute@golden", 0, long), Row("log", 2, "Name one of img or \(long)"),
+    Row("show compute@yesterday", 1, "has no snapshot as old as that"),
+    Row("show compute@today", 0, "@2"),
+    // Paths behind references.
+    Row("revert compute@golden:/etc/hosts -n", 0, "write   /compute/rootimg/etc/hosts"),
+    Row("revert compute golden", 2, "compute@golden"),
+    Row("remove compute@1:/etc/hosts", 2, "names a path"),
+    Row("tag compute@1:/etc/hosts x", 2, "names a path"),
+    Row("diff compute@1:/etc compute@2:/etc", 0, "M  etc/hosts"),
+    Row("diff compute@1 compute@2 -- etc/none", 1, "is neither in"),
+    // Folders that went are one line; paths are relative to the tree.
+    Row("diff compute@1 compute@2", 0, "/compute/rootimg:\n"),
+    Row("diff compute@1 compute@2", 0, "D  old/  (3 entries in it)\n"),
+    Row("diff compute@1 compute@2 --all", 0, "D  old/a/b/c\n"),
+    Row("diff compute@1 compute@2 --name-only", 0, "etc/hosts\n"),
+    Row("diff compute@1 compute@2 --exit-code", 7), Row("diff compute@1 compute@1 --exit-code", 0),
+    Row("status compute --exit-code", 0), Row("diff img compute", 0, "osimage.profile"),
+    // Tags.
+    Row("tag compute@2 golden", 1, "imgstore tag --force"),
+    Row("tag compute@2 golden --force", 0, "until now that was \(long)@1"),
+    Row("tags compute", 0, "\(long)@golden  @"),
+    Row("snapshot compute --tag golden --move-tag", 0, "moved from @"),
+    Row("tag compute@1 live", 2, "has a meaning of its own"),
+    // Words of other programs.
+    Row("list", 0, long), Row("check", 0, "everything is there"), Row("fsck", 0), Row("prune", 0),
+    Row("rm compute@1 --force -n", 0), Row("cp compute other -n", 0), Row("version", 0, "imgstore 0"),
+    Row("-v", 0, "imgstore 0"), Row("-V", 0, "imgstore 0"), Row("ls", 2, "imgstore images"),
+    Row("commit", 2, "imgstore snapshot"), Row("checkout", 2, "imgstore revert"),
+    Row("backup", 2, "imgstore snapshot"), Row("mount", 2, "imgstore restore"),
+    Row("clone", 2, "imgstore export"), Row("push", 2, "imgstore export"),
+    Row("abort", 2, "imgstore resume --back"), Row("unlock", 2, "nothing to unlock"),
+    Row("completion", 2, "--generate-completion-script"), Row("lgo compute", 2, "'log'"),
+    Row("frobnicate", 2, "imgstore help --all"),
+    // Options before the command, and suggestions only where they are near.
+    Row("-q log compute", 0, "@2"), Row("--no-wait log compute", 0, "@2"),
+    Row("resume --abort", 1, "no change was begun"), Row("diff compute --exitcode", 2, "--exit-code"),
+  ]
+
+  @Test(arguments: rows)
+  func `what is typed works, or is answered`(_ row: Row) throws {
+    let site = try site()
+    let words = row.typed.split(separator: " ").map(String.init)
+    let result = try run(binary, arguments: words, environment: site.environment)
+    let said = result.output + result.errors
+    #expect(result.status == row.status, "\(row.typed): \(said)")
+    #expect(row.says.isEmpty || said.contains(row.says), "\(row.typed): \(said)")
+    #expect(!said.contains("Did you mean '--store'") && !said.contains("Did you mean '--root'"))
+  }
+
+  @Test func `options of every command may stand before it`() throws {
+    let site = try site()
+    let plain = ["TZ": "UTC"]
+    let (store, root) = (site.folder.path("store"), site.folder.path("root"))
+    for words in [
+      ["--store", store, "--root", root, "log", "compute"],
+      ["--store=\(store)", "--root=\(root)", "-q", "log", "compute"],
+      ["-r", store, "--root", root, "log", "compute"], ["--repo", store, "log", "compute"],
+      ["log", "compute", "--store", store, "--root", root],
+    ] {
+      let result = try run(binary, arguments: words, environment: plain)
+      #expect(
+        result.status == 0 && result.output.contains("[golden]"), "\(words): \(result.errors)")
+    }
+  }
+
+  @Test func `the program alone is one screen`() throws {
+    for words in [[], ["help"]] {
+      let text = try run(binary, arguments: words, environment: [:]).output
+      let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+      #expect(lines.count <= 24 && lines.allSatisfy { $0.count <= 80 }, "\(lines.count)")
+      #expect(text.contains("imgstore revert REF:PATH"))
+    }
+    let all = try run(binary, arguments: ["help", "--all"], environment: [:]).output
+    #expect(all.contains("optimize") && all.contains("untag"))
+  }
+
+  @Test func `a half-changed image is marked everywhere`() throws {
+    let site = try site()
+    let killer = URL(fileURLWithPath: binary).deletingLastPathComponent()
+      .appendingPathComponent("killat").path
+    // Killed at a later and later change of a file system, until a journal stays behind.
+    var images = try site.imgstore("images")
+    for operation in 5..<200 where !images.output.contains("half changed") {
+      _ = try run(
+        killer,
+        arguments: [
+          "\(operation)", site.folder.path("count"), binary, "revert", "compute@1", "--in-place",
+        ], environment: site.environment)
+      images = try site.imgstore("images")
+    }
+    #expect(images.output.contains("(half changed)"), "\(images.output)")
+    #expect(images.output.contains("a revert to \(Self.long)@1 was begun 20"))
+    let status = try site.imgstore("status", "compute")
+    #expect(status.status == 3, "\(status.errors)")
+    #expect(try site.imgstore("resume", "--abort").status == 0)
+    #expect(try !site.imgstore("images").output.contains("half changed"))
+  }
+}
