@@ -163,7 +163,8 @@ public final class Workspace: Sendable {
     let name = String(
       decoding: host.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     return [
-      .init("host", name), .init("user", String(getuid())), .init("command", command),
+      .init("host", name), .init("user", CallerIdentity.text(fileSystem)),
+      .init("command", command),
       .init("tool", "imgstore \(Workspace.version)"),
     ] + (before.map { [.init(Snapshot.beforeKey, $0.hex)] } ?? [])
   }
