@@ -139,7 +139,11 @@ struct ExportCollection {
           contents.closure.append(needed.path)
         }
       } else if !needed.isFromXCAT {
-        missing.append(MissingFile(path: needed.path.text, why: needed.why))
+        let why =
+          needed.role == .rootTree
+          ? "a bundle has the packed image in its place, unless it is complete (--complete)"
+          : needed.why
+        missing.append(MissingFile(path: needed.path.text, why: why))
       }
     }
     if let target = definition.linuximage["boottarget"] {
