@@ -26,12 +26,13 @@ extension Workspace {
   ///   - tag: a name for it; must be free.
   ///   - movesTag: the name may be another snapshot's, and becomes this one's.
   ///   - allowsEmpty: also records a state whose trees are gone, empty or mostly unreadable.
+  ///   - unlessChanged: nothing is recorded where the image is as its latest snapshot says.
   ///   - recipes: whether packed files are stored as recipes, where that can be done.
   /// - Throws: `ImageError`, `StoreError`, `XCATError`, `SystemError`. Nothing is committed then.
   public func snapshot(
     _ name: String, message: String = "", tag: String? = nil, movesTag: Bool = false,
     recipes: Bool = false,
-    allowsEmpty: Bool = false, tuning: StoreTuning = StoreTuning()
+    allowsEmpty: Bool = false, unlessChanged: Bool = false, tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
     let image = try image(named: name)
     _ = try definition(of: image)
@@ -43,8 +44,8 @@ extension Workspace {
     defer { withExtendedLifetime(folders) {} }
     if let tag { try store.refs.checkTag(tag, of: image, mayMove: movesTag) }
     let outcome = try commitLive(
-      image, definition, allowsEmpty: allowsEmpty, recipes: recipes, message: message,
-      command: "snapshot", tuning: tuning)
+      image, definition, allowsEmpty: allowsEmpty, unlessChanged: unlessChanged, recipes: recipes,
+      message: message, command: "snapshot", tuning: tuning)
     if let tag {
       let number = outcome.committed.number
       let old = try store.refs.setTag(tag, of: image, to: number, moving: movesTag)

@@ -3,14 +3,24 @@
 import ArgumentParser
 import Images
 import Platform
+import Signatures
 import Store
 
 struct SnapshotCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "snapshot", abstract: "Take a snapshot of an image: definition, tree and files.",
-    discussion: "Only what changed since the last snapshot is read and stored.")
+    discussion: """
+      Only what changed since the last snapshot is read and stored. Of several images each is tried, whatever \
+      becomes of the others.
 
-  @Argument(help: "The image's name.") var name: String
+      Examples:
+        imgstore snapshot compute -m "before the kernel update" --tag golden
+        imgstore snapshot --all --if-changed        every night
+      """)
+
+  @Argument(help: "The images; not needed where there is only one.") var names: [String] = []
+  @Flag(help: "All images that are defined.") var all = false
+  @Flag(help: "Record nothing where an image is as its latest snapshot says.") var ifChanged = false
   @Option(name: .shortAndLong, help: "Why this snapshot is taken.") var message = ""
   @Option(help: "A name for this snapshot: IMAGE@TAG.") var tag: String?
   @Flag(help: "The name may be another snapshot's, and becomes this one's.") var moveTag = false
@@ -34,45 +44,73 @@ struct SnapshotCommand: ParsableCommand {
       throw ValidationError("--key says what --sign signs with: give both.")
     }
     if moveTag, tag == nil { throw ValidationError("--move-tag moves the --tag: give both.") }
+    if all, !names.isEmpty { throw ValidationError("Name images, or give --all.") }
   }
 
   func run() throws {
     let workspace = try common.open()
-    // Whether it can be used is asked before the snapshot is taken.
+    // Whether it can be used is asked before any snapshot is taken.
     let signingKey = sign ? try workspace.signingKey(key.key) : nil
-    let outcome = try workspace.snapshot(
-      name, message: message, tag: tag, movesTag: moveTag, recipes: recipes, allowsEmpty: allowEmpty
+    let images =
+      all ? try workspace.images().filter(\.isDefined).map(\.name) : names.isEmpty ? [""] : names
+    var (documents, problems, failures): ([SnapshotOutcomeJSON], [String], [any ExplainedError]) = (
+      [], [], []
     )
-    if let signingKey { _ = try workspace.sign([outcome.committed.name], with: signingKey) }
-    Terminal.finish()
-    let snapshot = outcome.committed.snapshot
-    if json.json {
-      try printJSON(
-        SnapshotOutcomeJSON(
-          outcome, tags: tag.map { [$0] } ?? [], signedBy: signingKey?.publicKey.id.hex))
-    } else {
-      let holds = "\(count(snapshot.entryCount, "entry")), \(sizeText(snapshot.contentBytes))"
-      let did =
-        outcome.sameAs.map { outcome.isNew ? "same as @\($0)" : "unchanged, not recorded again" }
-        ?? "read \(sizeText(outcome.readBytes)), stored \(sizeText(outcome.storedBytes))"
-      print("\(outcome.committed.name)  \(outcome.committed.id.shortHex)")
-      print("  \(holds); \(did); \(secondsText(outcome.seconds))")
-      for result in outcome.recipes { print("  " + recipeText(result)) }
-      if let signingKey { print("  signed with \(signingKey.publicKey.id.shortHex)") }
+    for name in images {
+      do {
+        let outcome = try take(name, workspace, signingKey)
+        documents.append(
+          SnapshotOutcomeJSON(
+            outcome, tags: tag.map { [$0] } ?? [], signedBy: signingKey?.publicKey.id.hex))
+        if !json.json { describe(outcome, signingKey) }
+        problems += remarks(outcome.committed)
+      } catch let error as any ExplainedError where images.count > 1 {
+        failures.append(error)
+      }
     }
-    try finish(outcome.committed)
+    Terminal.finish()
+    if json.json {
+      if images.count == 1, let only = documents.first { try printJSON(only) }
+      if images.count != 1 { try printJSON(documents) }
+    }
+    if let first = failures.first, documents.isEmpty { throw first }
+    problems += failures.map(\.explanation)
+    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
   }
 
-  private func finish(_ committed: CommittedSnapshot) throws {
+  private func take(
+    _ name: String, _ workspace: Workspace, _ signingKey: SigningKey?
+  ) throws -> SnapshotOutcome {
+    let outcome = try workspace.snapshot(
+      name, message: message, tag: tag, movesTag: moveTag, recipes: recipes,
+      allowsEmpty: allowEmpty, unlessChanged: ifChanged)
+    if let signingKey { _ = try workspace.sign([outcome.committed.name], with: signingKey) }
+    return outcome
+  }
+
+  private func describe(_ outcome: SnapshotOutcome, _ signingKey: SigningKey?) {
+    Terminal.clear()
+    let snapshot = outcome.committed.snapshot
+    let holds = "\(count(snapshot.entryCount, "entry")), \(sizeText(snapshot.contentBytes))"
+    let did =
+      outcome.sameAs.map { outcome.isNew ? "same as @\($0)" : "unchanged, not recorded again" }
+      ?? "read \(sizeText(outcome.readBytes)), stored \(sizeText(outcome.storedBytes))"
+    print("\(outcome.committed.name)  \(outcome.committed.id.shortHex)")
+    print("  \(holds); \(did); \(secondsText(outcome.seconds))")
+    for result in outcome.recipes { print("  " + recipeText(result)) }
+    if let signingKey { print("  signed with \(signingKey.publicKey.id.shortHex)") }
+  }
+
+  /// Says what is worth knowing of a snapshot, and returns what it lacks.
+  private func remarks(_ committed: CommittedSnapshot) -> [String] {
     let notes = committed.snapshot.notes
     if !common.quiet {
       for note in notes where note.isRemark { Terminal.remark(noteText(note)) }
     }
     let problems = notes.filter(\.isProblem)
-    if problems.isEmpty { return }
-    throw DoneWithProblems(
-      lines: ["\(committed.name) is incomplete: \(count(problems.count, "problem"))"]
-        + problems.map(noteText))
+    if problems.isEmpty { return [] }
+    return ["\(committed.name) is incomplete: \(count(problems.count, "problem"))"]
+      + problems.map(noteText)
   }
 }
 

@@ -7,9 +7,15 @@ import Platform
 import Store
 
 func printJSON(_ value: some Encodable) throws {
+  JSONOutput.hasBegun.withLock { $0 = true }
   let encoder = JSONEncoder()
   encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
   print(String(decoding: try encoder.encode(value), as: UTF8.self))
+}
+
+/// A command prints one document: a failure after it is told by its exit code and on standard error.
+enum JSONOutput {
+  static let hasBegun = Monitor(false)
 }
 
 /// A JSON list whose elements are printed as they come, one a line.
@@ -19,6 +25,7 @@ struct JSONList {
 
   init() {
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    JSONOutput.hasBegun.withLock { $0 = true }
     print("[", terminator: "")
   }
 

@@ -37,6 +37,14 @@ enum Terminal {
     }
   }
 
+  /// Takes the line away, for text on standard output; it comes again.
+  static func clear() {
+    line.withLock { state in
+      if state.isShown { put("\r\u{1b}[K") }
+      state.isShown = false
+    }
+  }
+
   /// Ends the line for good.
   static func finish() {
     line.update { state in

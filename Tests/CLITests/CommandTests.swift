@@ -66,7 +66,7 @@ final class Site: Sendable {
 
   /// Arguments, blank-separated, and the exit code they must give.
   static let mistakes: [(String, Int32)] = [
-    ("frobnicate", 2), ("snapshot", 2), ("snapshot img --bogus", 2), ("snapshot nobody", 1),
+    ("frobnicate", 2), ("snapshot img --bogus", 2), ("snapshot nobody", 1),
     ("log nobody", 1), ("log img -n 0", 2), ("status img@9", 2), ("show img@", 2),
     ("restore img /proc/version", 1),
     ("define img colour=blue", 1), ("define img noequals", 1), ("define ../x profile=p", 2),

@@ -67,9 +67,14 @@ import Testing
     Row("tags compute", 0, "\(long)@golden  @"),
     Row("snapshot compute --tag golden --move-tag", 0, "moved from @"),
     Row("tag compute@1 live", 2, "has a meaning of its own"),
+    // Several images, and only where something changed.
+    Row("snapshot --all", 0, "img@2"), Row("snapshot img compute", 0, "\(long)@3"),
+    Row("snapshot --all --if-changed", 0, "unchanged, not recorded again"),
+    Row("snapshot img nobody", 3, "nobody"), Row("snapshot img --all", 2, "--all"),
     // Words of other programs.
     Row("list", 0, long), Row("check", 0, "everything is there"), Row("fsck", 0), Row("prune", 0),
-    Row("rm compute@1 --force -n", 0), Row("cp compute other -n", 0), Row("version", 0, "imgstore 0"),
+    Row("rm compute@1 --force -n", 0), Row("cp compute other -n", 0),
+    Row("version", 0, "imgstore 0"),
     Row("-v", 0, "imgstore 0"), Row("-V", 0, "imgstore 0"), Row("ls", 2, "imgstore images"),
     Row("commit", 2, "imgstore snapshot"), Row("checkout", 2, "imgstore revert"),
     Row("backup", 2, "imgstore snapshot"), Row("mount", 2, "imgstore restore"),
@@ -79,7 +84,8 @@ import Testing
     Row("frobnicate", 2, "imgstore help --all"),
     // Options before the command, and suggestions only where they are near.
     Row("-q log compute", 0, "@2"), Row("--no-wait log compute", 0, "@2"),
-    Row("resume --abort", 1, "no change was begun"), Row("diff compute --exitcode", 2, "--exit-code"),
+    Row("resume --abort", 1, "no change was begun"),
+    Row("diff compute --exitcode", 2, "--exit-code"),
   ]
 
   @Test(arguments: rows)
