@@ -112,7 +112,9 @@ struct ImgStore: ParsableCommand {
     } catch let error as any ExplainedError {
       Terminal.finish()
       fflush(nil)
-      if arguments.contains("--json"), !JSONOutput.hasBegun.withLock({ $0 }) { try? printJSON(ErrorJSON(error)) }
+      if arguments.contains("--json"), !JSONOutput.hasBegun.withLock({ $0 }) {
+        try? printJSON(ErrorJSON(error))
+      }
       Terminal.error(error.explanation)
       return ExitStatus.of(error.errorCode)
     } catch {
