@@ -65,8 +65,15 @@ extension Workspace {
 
   /// All images that are defined or have snapshots.
   public func images() throws -> [ImageSummary] {
-    let store = try store(create: true)
     let defined = try tables().definitions()
+    guard let store = try storeIfPresent() else {
+      return defined.keys.sorted().map { name in
+        ImageSummary(
+          name: name, isDefined: true, provisioning: defined[name]?.provisioning ?? "",
+          snapshots: 0,
+          latest: nil, unfinished: nil)
+      }
+    }
     let stored = Set(try store.refs.images().map(\.text))
     let unfinished = try readableUnfinished()
     return try stored.union(defined.keys).sorted().map { name in

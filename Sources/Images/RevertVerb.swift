@@ -361,7 +361,9 @@ extension Workspace {
     try session.finish()
     var snapshot = state.snapshot
     snapshot.created = now()
-    snapshot.parent = try store().refs.latestReadable(of: order.image)?.id
+    let latest = try store().refs.latestReadable(of: order.image)
+    snapshot.parent = latest?.id
+    snapshot.facts = latest?.snapshot.facts ?? snapshot.facts
     snapshot.message = order.message
     snapshot.provenance = provenance(order.command, before: before)
     return CommittedSnapshot(

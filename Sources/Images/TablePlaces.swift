@@ -42,7 +42,9 @@ extension Workspace {
     for folder in ["/opt/xcat/cfg", "/etc/xcat"] {
       if let path = try below(folder), try isFolder(path) { return tableFiles(in: path) }
     }
-    let own = try store(create: true).layout.path + Array("/xcat".utf8)
+    // A store of others is refused before its tables are read. Reading makes none.
+    _ = try storeIfPresent()
+    let own = storePath + Array("/xcat".utf8)
     return TableFiles(fileSystem, directory: own, mayCreate: true)
   }
 

@@ -130,7 +130,7 @@ extension Workspace {
   func requirePlain(_ image: ImageName, _ tables: any TableDoor) throws {
     if image.isPlain { return }
     guard try tables.definition(of: image.text) == nil,
-      try store(create: true).refs.numbers(of: image).isEmpty
+      try storeIfPresent()?.refs.numbers(of: image).isEmpty ?? true
     else { return }
     try image.requirePlain()
   }

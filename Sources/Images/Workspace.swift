@@ -20,6 +20,8 @@ public struct WorkspaceOptions: Sendable {
   public var xcatDirectory: String?
   /// Whose store it may be.
   public var storeOwner: StoreOwnerPolicy
+  /// Who makes a store is told of it.
+  public var announcesNewStore = true
   /// How long to wait for other processes that change an image or its folders.
   public var lockWait = LockWait.forever
   /// What XCATCFG, XCATROOT and PATH are taken from, and what xCAT's commands are given.
@@ -79,11 +81,36 @@ public final class Workspace: Sendable {
     create: Bool = false, odd: OddLayoutPolicy = .refuse
   ) throws -> ObjectStore {
     if let store = opened.withLock({ $0 }) { return store }
+    let isNew = create && options.announcesNewStore && isStoreAbsent
     let store = try ObjectStore(
-      fileSystem, path: Array(absolute(options.store).utf8), create: create, odd: odd,
+      fileSystem, path: storePath, create: create, odd: odd,
       owner: options.storeOwner, maker: DeflateMaker.shared, report: tell)
     opened.withLock { $0 = store }
+    if isNew { tell("made a new store in \(printable(storePath))") }
     return store
+  }
+
+  /// The store, for who only reads; nil where there is none.
+  func storeIfPresent() throws -> ObjectStore? {
+    do {
+      return try store()
+    } catch let error as StoreError where error.kind == .missing {
+      return nil
+    }
+  }
+
+  /// Where the store would be, if there is none.
+  public var absentStore: String? { isStoreAbsent ? printable(storePath) : nil }
+
+  /// The store's folder, whether it is there or not.
+  var storePath: [UInt8] { Array(absolute(options.store).utf8) }
+
+  private var isStoreAbsent: Bool {
+    let format = storePath + Array("/format".utf8)
+    do {
+      return try fileSystem.statIfPresent(
+        at: fileSystem.workingDirectory, format, followLink: true) == nil
+    } catch { return false }
   }
 
   func installDirectory(_ tables: any TableDoor) throws -> AbsolutePath {

@@ -190,8 +190,9 @@ public struct Layout: Sendable {
     let names = try explaining(name) { () throws(SystemError) in
       try fileSystem.names(of: root.raw)
     }
-    // A store whose making was interrupted holds nothing but empty folders and the temporary.
-    let ours = Set(folders + ["format.new"])
+    // A store whose making was interrupted holds nothing but empty folders and the temporary; ext4 and xfs
+    // make a folder of their own at the top of a file system.
+    let ours = Set(folders + ["format.new", "lost+found"])
     guard names.allSatisfy({ ours.contains(printable($0)) }) else {
       throw StoreError(
         .incompatible, name, "the folder holds other files and is no store",

@@ -16,7 +16,9 @@ struct CommandWords {
 
   /// Options of every command that have a value.
   private static let valued: Set<String> = ["--store", "--root", "--xcat-dir", "--wait"]
-  private static let flags: Set<String> = ["-q", "--quiet", "--trust-store", "--no-wait"]
+  private static let flags: Set<String> = [
+    "-q", "--quiet", "--trust-store", "--no-wait", "--no-progress",
+  ]
   /// restic's words for the store.
   private static let otherNames = ["-r": "--store", "--repo": "--store"]
   /// Commands that have commands.

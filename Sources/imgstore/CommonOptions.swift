@@ -37,8 +37,9 @@ struct CommonOptions: ParsableArguments {
   var wait: String?
   @Flag(help: "Do not wait for another imgstore.") var noWait = false
 
-  @Flag(name: .shortAndLong, help: "No progress and no remarks, only results and errors.")
+  @Flag(name: .shortAndLong, help: "Say nothing where all is well: warnings and errors only.")
   var quiet = false
+  @Flag(help: "Show no progress.") var noProgress = false
 
   func validate() throws {
     // An empty value is a variable that a script forgot to set; it must not mean "here" or "/".
@@ -55,18 +56,22 @@ struct CommonOptions: ParsableArguments {
   private func raw(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
   /// Opens the workspace, showing progress where a person watches.
-  /// - Parameter remark: who is told what is worth knowing, unless all is to be quiet.
+  /// - Parameters:
+  ///   - remark: who is told what is worth knowing, unless all is to be quiet.
+  ///   - announcesNewStore: who makes a store is told of it.
   func open(
+    announcesNewStore: Bool = true,
     remark: @escaping @Sendable (String) -> Void = { Terminal.remark($0) }
   ) throws -> Workspace {
     let isQuiet = quiet
     let progress = Progress()
-    if !isQuiet { Terminal.show(progress) }
+    if !isQuiet, !noProgress { Terminal.show(progress) }
     var options = WorkspaceOptions(
       store: storePath, root: root ?? environment("IMGSTORE_ROOT") ?? "/",
       xcatDirectory: xcatDir ?? environment("IMGSTORE_XCAT_DIR"),
       storeOwner: trustsStore ? .any : .trusted)
     options.lockWait = try lockWait()
+    options.announcesNewStore = announcesNewStore
     return try Workspace(options, progress: progress) { line in
       if !isQuiet { remark(line) }
     }

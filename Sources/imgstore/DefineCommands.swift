@@ -110,6 +110,7 @@ struct ImagesCommand: ParsableCommand {
     }
     if images.isEmpty {
       print("no images: define one with 'imgstore define NAME attr=value…'")
+      if let place = workspace.absentStore { print("there is no store in \(place) yet") }
       return
     }
     var rows = [["IMAGE", "KIND", "SNAPSHOTS", "LATEST"]]

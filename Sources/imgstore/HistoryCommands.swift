@@ -104,9 +104,7 @@ struct SnapshotCommand: ParsableCommand {
   /// Says what is worth knowing of a snapshot, and returns what it lacks.
   private func remarks(_ committed: CommittedSnapshot) -> [String] {
     let notes = committed.snapshot.notes
-    if !common.quiet {
-      for note in notes where note.isRemark { Terminal.remark(noteText(note)) }
-    }
+    for note in notes where note.isRemark { Terminal.remark(noteText(note)) }
     let problems = notes.filter(\.isProblem)
     if problems.isEmpty { return [] }
     return ["\(committed.name) is incomplete: \(count(problems.count, "problem"))"]
@@ -194,9 +192,7 @@ struct Status: ParsableCommand {
     } else {
       describe(status)
     }
-    if !common.quiet {
-      for note in status.notes where note.isRemark { Terminal.remark(noteText(note)) }
-    }
+    for note in status.notes where note.isRemark { Terminal.remark(noteText(note)) }
     if let change = status.unfinished, !change.isRunning {
       throw DoneWithProblems(
         lines: ["image \(change.image) is half changed: \(unfinishedText(change))"])

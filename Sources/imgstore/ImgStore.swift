@@ -96,6 +96,7 @@ struct ImgStore: ParsableCommand {
     }
     do {
       var command = command
+      Quiet.apply(to: command, arguments)
       try command.run()
       return ExitStatus.done
     } catch is Differs {

@@ -126,6 +126,52 @@ import Testing
     #expect(all.contains("optimize") && all.contains("untag"))
   }
 
+  @Test func `-q is silent where all is well, and only there`() throws {
+    let site = try site()
+    for words in [
+      ["snapshot", "img"], ["tag", "img@1", "t"], ["gc"], ["verify"], ["optimize"],
+      ["forget", "--all", "--keep-last", "9"], ["revert", "img@1"], ["undo", "img"],
+      ["define", "img", "osvers=rhels10"],
+    ] {
+      let result = try run(binary, arguments: words + ["-q"], environment: site.environment)
+      #expect(
+        result.status == 0 && result.output == "" && result.errors == "", "\(words): \(result)")
+    }
+    // What was asked for is printed, and what is wrong is said.
+    #expect(try site.imgstore("log", "img", "-q").output.contains("@1"))
+    #expect(try site.imgstore("verify", "-q", "--json").output.contains("clean"))
+    #expect(try site.imgstore("revert", "img@1", "-n", "-q").output != "")
+    #expect(try site.imgstore("snapshot", "nobody", "-q").errors.contains("nobody"))
+  }
+
+  @Test func `only what writes makes a store, and says so`() throws {
+    let folder = try TemporaryFolder()
+    try shell("mkdir -p \"$1/root/img/rootimg\" \"$1/disk/lost+found\"", folder.path)
+    let store = folder.path("store")
+    let environment = [
+      "IMGSTORE_STORE": store, "IMGSTORE_ROOT": folder.path("root"), "TZ": "UTC",
+    ]
+    func typed(_ words: String...) throws -> ToolResult {
+      try run(binary, arguments: words, environment: environment)
+    }
+    for words in [
+      ["images"], ["images", "--json"], ["images", "-z"], ["tags"], ["log", "img"], ["verify"],
+    ] {
+      _ = try run(binary, arguments: words, environment: environment)
+      #expect(!FileManager.default.fileExists(atPath: store), "\(words)")
+    }
+    #expect(try typed("images").status == 0)
+    #expect(try typed("images").output.contains("there is no store in \(store) yet"))
+    let defined = try typed("define", "img", "provmethod=netboot", "rootimgdir=/img")
+    #expect(defined.status == 0 && defined.errors.contains("made a new store in \(store)"))
+    #expect(try typed("images").errors == "")
+    // A file system of its own has this folder.
+    let disk = try typed("define", "img", "provmethod=netboot", "--store", folder.path("disk"))
+    #expect(disk.status == 0, "\(disk.errors)")
+    #expect(try typed("images", "--store", folder.path("disk")).output.contains("img"))
+    #expect(try typed("verify", "--store", folder.path("disk")).status == 0)
+  }
+
   @Test func `a half-changed image is marked everywhere`() throws {
     let site = try site()
     let killer = URL(fileURLWithPath: binary).deletingLastPathComponent()

@@ -24,7 +24,7 @@ extension Workspace {
       }
     }
     let tables = try tables()
-    let stored = try storedImages()
+    let stored = try storeIfPresent()?.refs.images() ?? []
     if let image = try? ImageName(text),
       try stored.contains(image) || tables.definition(of: text) != nil
     {
@@ -55,15 +55,6 @@ extension Workspace {
     throw ImageError(
       .notFound, "image '\(text)'", "is not defined, and has no snapshots",
       advice: "Is it \(ImageLookup.list(near))? 'imgstore images' lists all")
-  }
-
-  /// Images that have snapshots; none where there is no store yet.
-  private func storedImages() throws -> [ImageName] {
-    do {
-      return try store().refs.images()
-    } catch let error as StoreError where error.kind == .missing {
-      return []
-    }
   }
 
   private func onlyImage(_ known: [String]) throws -> ImageName {

@@ -1,0 +1,55 @@
+// -q: silence where all is well, and every warning and error all the same. Commands that are asked for text (log,
+// diff, ls …) print it whatever is said; those that change something, or check it, report, and the report goes.
+
+import ArgumentParser
+import Platform
+
+/// A command whose text is a report of what it did.
+protocol ReportingCommand {
+  var common: CommonOptions { get }
+}
+
+enum Quiet {
+  fileprivate static let isSilent = Monitor(false)
+
+  /// Silences the report of a command. A document, and the plan of a dry run, is what was asked for.
+  static func apply(to command: any ParsableCommand, _ arguments: [String]) {
+    guard let reporting = command as? any ReportingCommand, reporting.common.quiet else { return }
+    let asked: Set<String> = ["--json", "--dry-run", "-n", "--list-secrets"]
+    if arguments.contains(where: asked.contains) { return }
+    isSilent.withLock { $0 = true }
+  }
+}
+
+/// Prints on standard output, unless the command is to be silent. It has the very signature of the standard
+/// library's function, whose place it takes in this module.
+func print(_ items: Any..., separator: String = " ", terminator: String = "\n") {
+  if Quiet.isSilent.withLock({ $0 }) { return }
+  Swift.print(items.map { "\($0)" }.joined(separator: separator), terminator: terminator)
+}
+
+extension SnapshotCommand: ReportingCommand {}
+extension Define: ReportingCommand {}
+extension Copy: ReportingCommand {}
+extension Revert: ReportingCommand {}
+extension Undo: ReportingCommand {}
+extension Resume: ReportingCommand {}
+extension Restore: ReportingCommand {}
+extension Extract: ReportingCommand {}
+extension Pack: ReportingCommand {}
+extension Lite: ReportingCommand {}
+extension Export: ReportingCommand {}
+extension Import: ReportingCommand {}
+extension TagCommand: ReportingCommand {}
+extension Untag: ReportingCommand {}
+extension Pin: ReportingCommand {}
+extension Unpin: ReportingCommand {}
+extension Forget: ReportingCommand {}
+extension Remove: ReportingCommand {}
+extension GC: ReportingCommand {}
+extension Optimize: ReportingCommand {}
+extension Recipes: ReportingCommand {}
+extension Verify: ReportingCommand {}
+extension Repair: ReportingCommand {}
+extension Reindex: ReportingCommand {}
+extension Sign: ReportingCommand {}
