@@ -91,7 +91,7 @@ import XCAT
     var (isDone, halfDone, untouched, wasSaid) = (false, 0, 0, 0)
     let sweep = Sweep(every: 23)
     for number in sweep {
-      if isDone || number > 3000 { break }
+      if isDone || number > 6000 { break }
       let folder = try TemporaryFolder()
       try copy(base, to: folder)
       let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))

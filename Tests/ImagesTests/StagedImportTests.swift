@@ -69,7 +69,7 @@ import Testing
     let bundle = try base.write(draft.bundle())
     var isDone = false
     for number in Sweep(every: 43) {
-      if isDone || number > 3000 { break }
+      if isDone || number > 6000 { break }
       let node = try ManagementNode()
       let files = FaultyFileSystem(failing: number, .once(.noSpace))
       let outcome = try? workspace(node, files).importBundle(ImportRequest(bundle))
