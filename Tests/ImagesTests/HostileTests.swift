@@ -32,7 +32,7 @@ import Testing
       workspace = try Workspace(
         WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
       ) { line in told.withLock { $0.append(line) } }
-      _ = try workspace.images()
+      _ = try workspace.store(create: true)
       try shell("mkdir -p \"$1\"", workspace.trustedKeysPath)
       try Data(BundleSigner.trusted.publicKey.pem).write(
         to: URL(fileURLWithPath: workspace.trustedKeysPath + "/origin.pem"))
