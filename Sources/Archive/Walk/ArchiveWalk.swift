@@ -14,6 +14,7 @@ import Codec
 public final class ArchiveWalk {
   let visitor: any ArchiveVisitor
   private let compress: StreamCompressor?
+  private let limit: ExpansionLimit
   var number = 0
   private var depth = 0
 
@@ -21,10 +22,15 @@ public final class ArchiveWalk {
   static let windowBytes = 256 << 10
   static let cpioMagics = [Array("070701".utf8), Array("070702".utf8)]
 
-  /// - Parameter compress: writes compressed streams again; nil where nothing is written.
-  public init(_ visitor: any ArchiveVisitor, compress: StreamCompressor? = nil) {
+  /// - Parameters:
+  ///   - compress: writes compressed streams again; nil where nothing is written.
+  ///   - limit: how much compressed streams may expand to.
+  public init(
+    _ visitor: any ArchiveVisitor, compress: StreamCompressor? = nil, limit: ExpansionLimit = .holes
+  ) {
     self.visitor = visitor
     self.compress = compress
+    self.limit = limit
   }
 
   /// Whether these bytes begin an archive, compressed or not.
@@ -78,7 +84,7 @@ public final class ArchiveWalk {
   private func walkCompressed(
     _ form: StreamForm, _ reader: PeekingReader, _ sink: ByteSink?
   ) throws {
-    let plain = DecompressingReader({ try reader.read($0) }, limit: .holes)
+    let plain = DecompressingReader({ try reader.read($0) }, limit: limit)
     guard let sink else { return try run({ try plain.read($0) }) }
     guard let compress else { preconditionFailure("a walk that writes has a compressor") }
     try compress(form, { inner in try self.run({ try plain.read($0) }, to: inner) }, sink)

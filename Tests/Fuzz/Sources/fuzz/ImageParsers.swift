@@ -50,7 +50,9 @@ private final class Visitor: ArchiveVisitor {
 private func walk(_ bytes: [UInt8], step: Int, _ visitor: Visitor) -> [UInt8]? {
   var output: [UInt8] = []
   do {
-    try ArchiveWalk(visitor, compress: visitor.store).run(Input(bytes, step: step).read) { part in
+    let walk = ArchiveWalk(
+      visitor, compress: visitor.store, limit: ExpansionLimit(ratio: 100, freeBytes: 1 << 20))
+    try walk.run(Input(bytes, step: step).read) { part in
       // A small input may expand to much: so far is far enough.
       guard output.count + part.count <= 8 << 20 else { throw ArchiveError("enough") }
       output += part

@@ -1,0 +1,54 @@
+// The walk over archives that looks into them and writes them again.
+
+import Archive
+import Codec
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct ArchiveWalkTests {
+  /// Keeps everything, and looks at all data.
+  private final class Looker: ArchiveVisitor {
+    private(set) var seenBytes: [String: UInt64] = [:]
+
+    func wantsContent(_ member: WalkedMember) -> Bool { false }
+
+    func visit(_ member: WalkedMember, _ content: [UInt8]?) throws -> MemberFate { .kept }
+
+    func look(_ member: WalkedMember, _ read: @escaping ByteSource) throws {
+      var buffer = [UInt8](repeating: 0, count: 1 << 16)
+      var count: UInt64 = 0
+      while case let n = try buffer.withUnsafeMutableBytes({ try read($0) }), n > 0 {
+        count += UInt64(n)
+      }
+      seenBytes[String(decoding: member.path, as: UTF8.self)] = count
+    }
+  }
+
+  @Test(arguments: ["gnu", "pax"])
+  func `holes of terabytes are passed over, and the archive stays as it is`(_ form: String) throws {
+    let folder = try TemporaryFolder()
+    // As /var/log/lastlog is where users have large numbers.
+    try shell(
+      """
+      cd "$1"; truncate -s 8T lastlog; printf data | dd of=lastlog bs=1 seek=4T conv=notrunc status=none
+      echo plain >plain; tar c --sparse --format=$2 lastlog plain >"$3"
+      """, folder.path, form, folder.path("archive.tar"))
+    let bytes = [UInt8](
+      try Data(contentsOf: URL(fileURLWithPath: folder.path("archive.tar"))))
+    var (offset, output): (Int, [UInt8]) = (0, [])
+    let looker = Looker()
+    try ArchiveWalk(looker).run(
+      { target in
+        let n = min(target.count, bytes.count - offset)
+        target.copyBytes(from: bytes[offset..<offset + n])
+        offset += n
+        return n
+      },
+      to: { output += $0 })
+    #expect(output == bytes)
+    #expect(looker.seenBytes["plain"] == 6)
+    let data = try #require(looker.seenBytes["lastlog"])
+    #expect(data > 0 && data <= 1 << 20, "\(data)")
+  }
+}
