@@ -23,9 +23,14 @@ import Testing
   func `a signal stops a change so that it can be resumed`(_ signal: Int32) throws {
     let site = try site()
     // Each thread gets the signal at the tenth file that it replaces. (The threads that run tests have
-    // signals blocked, which a child inherits.)
-    let unblocked =
-      "import os, signal, sys; signal.pthread_sigmask(signal.SIG_SETMASK, []); os.execvp(sys.argv[1], sys.argv[1:])"
+    // signals blocked, which a child inherits, as it does signals that are ignored: those of a background job.)
+    let unblocked = """
+      import os, signal, sys
+      signal.pthread_sigmask(signal.SIG_SETMASK, [])
+      for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+          signal.signal(number, signal.SIG_DFL)
+      os.execvp(sys.argv[1], sys.argv[1:])
+      """
     let stopped = try run(
       "python3",
       arguments: [
