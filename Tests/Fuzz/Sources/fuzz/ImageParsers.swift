@@ -65,17 +65,21 @@ private func walk(_ bytes: [UInt8], step: Int, _ visitor: Visitor) -> [UInt8]? {
 func fuzzWalk(_ input: [UInt8]) {
   let bytes = withRightSums(input)
   let reading = Visitor(changes: false)
-  if let same = walk(bytes, step: .max, reading), reading.isFlat {
-    hold(same == bytes, "a walk that keeps all gives the same bytes")
+  let whole = walk(bytes, step: .max, reading)
+  if let whole, reading.isFlat {
+    hold(whole == bytes, "a walk that keeps all gives the same bytes")
   }
   let pieces = Visitor(changes: false)
-  _ = walk(bytes, step: 100, pieces)
-  hold(pieces.kept == reading.kept, "short reads change nothing")
+  let again = walk(bytes, step: 100, pieces)
+  // How much of a damaged stream is handed out before it is found damaged is not the point.
+  if whole != nil, again != nil {
+    hold(pieces.kept == reading.kept && whole == again, "short reads change nothing")
+  }
   let changing = Visitor(changes: true)
   guard let changed = walk(bytes, step: .max, changing) else { return }
-  let again = Visitor(changes: false)
-  hold(walk(changed, step: .max, again) != nil, "what a walk has written can be walked")
-  hold(again.kept == changing.kept, "and holds what was kept")
+  let written = Visitor(changes: false)
+  hold(walk(changed, step: .max, written) != nil, "what a walk has written can be walked")
+  hold(written.kept == changing.kept, "and holds what was kept")
 }
 
 // MARK: squashfs
