@@ -136,8 +136,11 @@ extension Comparison {
       var isKnown = false
       for side in [old, new] {
         guard let (piece, parts) = try side.locateIfPresent(path) else { continue }
-        let isThere = try side.find(path) != nil
-        isKnown = isKnown || isThere
+        // Folders on the way may be links: changes are listed where these lead.
+        if let found = try side.find(path) {
+          isKnown = true
+          places.insert(found.path)
+        }
         places.insert(piece.path + parts.flatMap { [0x2f] + $0 })
       }
       guard isKnown else {

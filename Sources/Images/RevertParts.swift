@@ -4,7 +4,8 @@
 //
 // 1. What a part names and the snapshot lacks, goes. What neither side has is an error.
 // 2. No link in a path is followed: a part is the entry of that name.
-// 3. Folders on the way that are not there come with their attributes in the snapshot.
+// 3. Folders on the way that are not there come with their attributes in the snapshot. Where something else
+//    has the name of one, a link for instance, nothing is done: it would have to go, and nobody named it.
 // 4. A file that has other names and comes back alone becomes one of its own: the others keep what they have.
 
 import Apply
@@ -117,7 +118,9 @@ struct PartCombiner {
     guard wanted != nil || current != nil else {
       throw ImageError(
         .notFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image",
-        advice: "Paths are inside the root tree, or absolute on the management node")
+        advice:
+          "Paths are inside the root tree, or absolute on the management node, and no link in them is "
+          + "followed")
     }
     honourNotes(at: place)
     guard let wanted else {
@@ -136,7 +139,13 @@ struct PartCombiner {
     for count in 1..<max(1, place.below.count) {
       let folder = Array(place.below[..<count])
       if made[place.piece]?.contains(folder) == true { continue }
-      if try view.find(folder, in: tree.entry)?.ids != nil { continue }
+      if let there = try view.find(folder, in: tree.entry) {
+        if there.kind == .directory { continue }
+        let name = printable(Array(folder.joined(separator: [0x2f])))
+        throw ImageError(
+          "\(sourceName):\(name)", "is a folder, and a \(there.kind.noun) in the live image",
+          advice: "Revert '\(name)' itself, or a path that does not lead over it")
+      }
       guard let wanted = try view.find(folder, in: source.entry), wanted.ids != nil else {
         continue
       }
@@ -172,6 +181,9 @@ struct PartCombiner {
     guard let bytes = bytes(fromPrintable: text) else {
       throw ImageError(
         .usage, "path \(text)", "holds a backslash that begins no \\xHH, \\n, \\t or \\\\")
+    }
+    guard !bytes.isEmpty else {
+      throw ImageError(.usage, "the path", "is empty", advice: "Write '/' for the whole root tree")
     }
     let parts = treePath(bytes)
     guard !parts.contains([0x2e, 0x2e]) else {

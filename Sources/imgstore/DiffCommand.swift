@@ -11,7 +11,8 @@ struct Diff: ParsableCommand {
     commandName: "diff",
     abstract: "Show what changed between two snapshots, or between a snapshot and the live image.",
     discussion: """
-      A line for each path, relative to the root tree that it is in: A added, D removed, M content changed, m attributes changed (which \
+      A line for each path, relative to the root tree that it is in: A added, D removed, M content \
+      changed, m attributes changed (which \
       ones stand behind it), t only the time. Lists and scripts of the image that changed follow \
       as text.
 

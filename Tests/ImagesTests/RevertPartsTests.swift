@@ -152,6 +152,32 @@ import Testing
     #expect(try workspace.diff("img@1", nil).isEmpty)
   }
 
+  @Test func `a path over a link that was a folder is refused, and the link stays`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try site(folder)
+    // As when /lib becomes a link to usr/lib.
+    try shell("cd \"$1\"; mkdir usr/ssh; ln -s ../usr/ssh etc/ssh", tree(folder) + "/.")
+    let before = try listing(folder)
+    #expect(throws: ImageError.self) { try revert(workspace, "img@1", "etc/ssh/key") }
+    #expect(try listing(folder) == before)
+    #expect(try revert(workspace, "img@1", "etc/ssh").isExact)
+    #expect(try run("stat", "-c", "%F", tree(folder) + "/etc/ssh").output == "directory\n")
+    #expect(try workspace.undo("img").isExact)
+    #expect(try listing(folder) == before)
+  }
+
+  @Test func `a comparison of a path follows folders that are links`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    try shell("cd \"$1\"; mkdir -p usr/bin; ln -s usr/bin bin; echo 1 >usr/bin/tool", tree(folder))
+    _ = try workspace.snapshot("img")
+    try shell("echo 22 >\"$1/usr/bin/tool\"", tree(folder))
+    for path in ["bin/tool", "usr/bin/tool", "/img/rootimg/bin/tool"] {
+      let entries = try workspace.comparison("img@1", nil, paths: [path]).diff.entries
+      #expect(entries.map { printable($0.path) } == ["/img/rootimg/usr/bin/tool"], "\(path)")
+    }
+  }
+
   @Test func `a path that nobody has, and one that is no path, change nothing`() throws {
     let folder = try TemporaryFolder()
     let workspace = try site(folder)
@@ -159,6 +185,7 @@ import Testing
     for (reference, path, code) in [
       ("img@1", "etc/none", ErrorCode.notFound), ("img@1", "etc/../etc/hosts", .usage),
       ("img@1", "etc/hosts/below", .notFound), ("img@1:etc/hosts", "a\\q", .usage),
+      ("img@1:", "etc", .usage),
       ("img", "golden", .usage),
     ] {
       let error = #expect(throws: ImageError.self, "\(path)") {
