@@ -53,7 +53,7 @@ extension Workspace {
     let images =
       names.isEmpty
       ? try store.refs.images()
-      : try Set(names.map { try findHistory($0).image }).sorted()
+      : try Set(names.map { try image(exactly: $0) }).sorted()
     let locks = try images.map { try lockHistory($0, store, dryRun: dryRun) }
     defer { withExtendedLifetime(locks) {} }
     let inUse = try snapshotsInUse()
@@ -178,6 +178,9 @@ extension Workspace {
       throw ImageError(
         .usage, "reference '\(text)'", "names an image, where one snapshot is asked for",
         advice: "Write IMAGE@NUMBER")
+    }
+    if !reference.image.isEmpty, try find(idOrName: reference.image) == nil {
+      _ = try image(exactly: reference.image)
     }
     let found = try find(reference)
     let image = try ImageName(found.snapshot.image)

@@ -3,7 +3,8 @@
 //
 // 1. An image's own name always means that image.
 // 2. What was taken for a shorter name is said, in one line.
-// 3. Whoever makes an image (`define`, `import`, `copy`) names it in full: nothing is guessed there.
+// 3. The name of a new image (`define`, `import`, `copy`), and that of one that loses snapshots (`remove`,
+//    `forget`), is never guessed.
 
 import Platform
 import Store
@@ -15,14 +16,7 @@ extension Workspace {
   /// - Throws: `ImageError` (`usage`) for the name of a snapshot, and (`notFound`) where no image, or more
   ///   than one, is meant.
   func image(named text: String) throws -> ImageName {
-    if text.contains(where: { $0 == "@" || $0 == ":" }) {
-      let reference = try Reference(text)
-      guard reference.selector == .latest else {
-        throw ImageError(
-          .usage, "reference '\(text)'", "names one snapshot, where an image is asked for",
-          advice: "Write the image's name alone")
-      }
-    }
+    try requireNoSnapshot(text)
     let tables = try tables()
     let stored = try storeIfPresent()?.refs.images() ?? []
     if let image = try? ImageName(text),
@@ -41,7 +35,7 @@ extension Workspace {
           .notFound, "image '\(text)'", "may be \(ImageLookup.list(candidates))",
           advice: "Write more of the name")
       }
-      if saidNames.withLock({ $0.insert(text).inserted }) { tell("'\(text)' is image \(only)") }
+      if saidNames.withLock({ $0.insert(text).inserted }) { mention("'\(text)' is image \(only)") }
       return try ImageName(only)
     }
     let near = ImageLookup.near(text, known) { definitions[$0]?.osimage["profile"] }
@@ -55,6 +49,31 @@ extension Workspace {
     throw ImageError(
       .notFound, "image '\(text)'", "is not defined, and has no snapshots",
       advice: "Is it \(ImageLookup.list(near))? 'imgstore images' lists all")
+  }
+
+  /// The image of that very name.
+  /// - Throws: `ImageError` (`notFound`) where no image of that name has snapshots, naming the one that a command
+  ///   which loses nothing would take.
+  func image(exactly name: String) throws -> ImageName {
+    try requireNoSnapshot(name)
+    let refs = try store().refs
+    if let image = try? ImageName(name), try !refs.numbers(of: image).isEmpty { return image }
+    let candidates = try refs.images().map(\.text).filter { !name.isEmpty && $0.contains(name) }
+    throw ImageError(
+      .notFound, "image '\(name)'", "has no snapshots, and what is removed is not guessed",
+      advice: candidates.isEmpty
+        ? "'imgstore images' lists what there is"
+        : "Write the whole name: \(ImageLookup.list(candidates))")
+  }
+
+  /// - Throws: `ImageError` (`usage`) for "IMAGE@…" and "IMAGE:PATH".
+  private func requireNoSnapshot(_ text: String) throws {
+    guard text.contains(where: { $0 == "@" || $0 == ":" }) else { return }
+    guard try Reference(text).selector == .latest else {
+      throw ImageError(
+        .usage, "reference '\(text)'", "names one snapshot, where an image is asked for",
+        advice: "Write the image's name alone")
+    }
   }
 
   private func onlyImage(_ known: [String]) throws -> ImageName {
