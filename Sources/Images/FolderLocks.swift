@@ -48,7 +48,7 @@ extension Workspace {
         FileLock.Key(byte: byte, isExclusive: isChanged && use == .changes)
       }
       let lock = try store.lockFolders(wanted, waiting: options.lockWait) {
-        tell("waiting: another imgstore changes a folder that image \(image) uses")
+        mention("waiting: another imgstore changes a folder that image \(image) uses")
       }
       // Who held a lock may have moved folders.
       let now = try lockKeys(paths)

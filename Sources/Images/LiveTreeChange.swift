@@ -93,7 +93,7 @@ extension Workspace {
     for content in view.newContents { try session.addBlob(content) }
     try session.withWorker { worker in
       for object in view.newObjects { try worker.add(object.kind, object.id, object.bytes) }
-      // Without entries a tree is read while a directory is filled, whoever encoded it first.
+      // An empty tree is read while a directory is filled, and a view may not have made it.
       _ = try Tree.encode([]) { try worker.add($0.kind, $0.id, $0.bytes) }
     }
   }

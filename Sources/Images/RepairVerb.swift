@@ -25,7 +25,7 @@ extension Workspace {
     if options.readsLive { sources.append(liveSource(store)) }
     var request = RepairRequest()
     request.isDryRun = options.isDryRun
-    var outcome = try store.repair(request, from: sources, progress: progress, report: tell)
+    var outcome = try store.repair(request, from: sources, progress: progress, report: mention)
     outcome.problems += try journalProblems()
     return outcome
   }

@@ -49,7 +49,7 @@ extension Workspace {
     if let tag {
       let number = outcome.committed.number
       let old = try store.refs.setTag(tag, of: image, to: number, moving: movesTag)
-      if let old, old != number { tell("tag '\(tag)' moved from @\(old) to @\(number)") }
+      if let old, old != number { mention("tag '\(tag)' moved from @\(old) to @\(number)") }
     }
     return outcome
   }

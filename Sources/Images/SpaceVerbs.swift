@@ -42,7 +42,7 @@ extension Workspace {
   public func collect(_ request: CollectionRequest = CollectionRequest()) throws
     -> CollectionOutcome
   {
-    try store().collect(request, progress: progress, report: tell)
+    try store().collect(request, progress: progress, report: mention)
   }
 
   /// Says who uses how much.

@@ -22,6 +22,8 @@ public struct WorkspaceOptions: Sendable {
   public var storeOwner: StoreOwnerPolicy
   /// Who makes a store is told of it.
   public var announcesNewStore = true
+  /// Only warnings are told.
+  public var isQuiet = false
   /// How long to wait for other processes that change an image or its folders.
   public var lockWait = LockWait.forever
   /// What XCATCFG, XCATROOT and PATH are taken from, and what xCAT's commands are given.
@@ -48,8 +50,11 @@ public final class Workspace: Sendable {
   public let progress: Progress
   let resolver: PathResolver
   let rootPath: [UInt8]
-  /// Told what is worth knowing while a verb runs, a line each.
+  /// Told what is worth knowing while a verb runs, a line each: warnings, and what `mention` passes on.
   let tell: @Sendable (String) -> Void
+  /// Told what goes on, which is no warning. A closure, not a method: a store that held its workspace would
+  /// keep its lease for good.
+  let mention: @Sendable (String) -> Void
   private let opened = Monitor<ObjectStore?>(nil)
   /// Short names of images that were explained already.
   let saidNames = Monitor<Set<String>>([])
@@ -63,6 +68,8 @@ public final class Workspace: Sendable {
     self.options = options
     self.progress = progress
     self.tell = tell
+    let isQuiet = options.isQuiet
+    mention = { line in if !isQuiet { tell(line) } }
     rootPath = Array(absolute(options.root).utf8)
     do {
       let root = try fileSystem.openDirectory(
@@ -84,9 +91,9 @@ public final class Workspace: Sendable {
     let isNew = create && options.announcesNewStore && isStoreAbsent
     let store = try ObjectStore(
       fileSystem, path: storePath, create: create, odd: odd,
-      owner: options.storeOwner, maker: DeflateMaker.shared, report: tell)
+      owner: options.storeOwner, maker: DeflateMaker.shared, report: mention)
     opened.withLock { $0 = store }
-    if isNew { tell("made a new store in \(printable(storePath))") }
+    if isNew { mention("made a new store in \(printable(storePath))") }
     return store
   }
 
@@ -175,7 +182,7 @@ public final class Workspace: Sendable {
   func lockImage(_ image: ImageName, _ store: ObjectStore) throws -> FileLock {
     try store.lockImage(image, waiting: options.lockWait) { holders in
       let who = holders.isEmpty ? "another imgstore" : holders.joined(separator: ", ")
-      tell("waiting: image \(image) is in use by \(who)")
+      mention("waiting: image \(image) is in use by \(who)")
     }
   }
 

@@ -126,7 +126,7 @@ struct Export: ParsableCommand {
         if !isStream { print(line) } else if !common.quiet { Terminal.remark(line) }
       }
     }
-    if !common.quiet, !listSecrets, !scrub {
+    if !listSecrets, !scrub {
       for line in SecretsText.carried(
         outcome.secrets, by: "the bundle", in: outcome.snapshot.name)
       { Terminal.remark(line) }
@@ -136,7 +136,7 @@ struct Export: ParsableCommand {
       throw DoneWithProblems(
         lines: missing + outcome.gaps.map { "the bundle is incomplete: \(noteText($0))" })
     }
-    if !common.quiet { for line in outcome.remarks + missing { Terminal.remark(line) } }
+    for line in outcome.remarks + missing { Terminal.remark(line) }
   }
 
   private func describe(_ outcome: ExportOutcome, _ destination: String) -> [String] {
@@ -253,11 +253,9 @@ struct Import: ParsableCommand {
       for image in outcome.images { describe(image, workspace, outcome) }
       for origin in outcome.origins { print(text(of: origin)) }
     }
-    if !common.quiet {
-      for remark in outcome.images.flatMap(\.remarks) { Terminal.remark(remark) }
-    }
+    for remark in outcome.images.flatMap(\.remarks) { Terminal.remark(remark) }
     let lost = outcome.images.flatMap(\.notes).map(noteText)
-    if outcome.isDryRun, !common.quiet { for line in lost { Terminal.remark(line) } }
+    if outcome.isDryRun { for line in lost { Terminal.remark(line) } }
     let problems = outcome.isDryRun ? [] : outcome.images.flatMap(\.problemLines) + lost
     if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
   }

@@ -102,8 +102,7 @@ struct CommandWords {
       "unlock": "Locks end with their processes: there is nothing to unlock",
       "break-lock": "Locks end with their processes: there is nothing to unlock",
       "compact": "'imgstore gc' frees space, 'imgstore optimize' compresses better",
-      "rebuild-index": "'imgstore reindex' makes the index anew",
-      "unpin-all": "'imgstore unpin REF' takes one pin away",
+      "rebuild-index": "'imgstore reindex' rebuilds the index",
       "branch":
         "'imgstore copy REF NAME' makes another image; 'imgstore tag REF NAME' names a snapshot",
       "completion": "'imgstore --generate-completion-script bash' (zsh, fish) prints completions",

@@ -57,24 +57,22 @@ struct CommonOptions: ParsableArguments {
 
   /// Opens the workspace, showing progress where a person watches.
   /// - Parameters:
-  ///   - remark: who is told what is worth knowing, unless all is to be quiet.
+  ///   - remark: who is told what is worth knowing; of a quiet command, warnings only.
   ///   - announcesNewStore: who makes a store is told of it.
   func open(
     announcesNewStore: Bool = true,
     remark: @escaping @Sendable (String) -> Void = { Terminal.remark($0) }
   ) throws -> Workspace {
-    let isQuiet = quiet
     let progress = Progress()
-    if !isQuiet, !noProgress { Terminal.show(progress) }
+    if !quiet, !noProgress { Terminal.show(progress) }
     var options = WorkspaceOptions(
       store: storePath, root: root ?? environment("IMGSTORE_ROOT") ?? "/",
       xcatDirectory: xcatDir ?? environment("IMGSTORE_XCAT_DIR"),
       storeOwner: trustsStore ? .any : .trusted)
     options.lockWait = try lockWait()
     options.announcesNewStore = announcesNewStore
-    return try Workspace(options, progress: progress) { line in
-      if !isQuiet { remark(line) }
-    }
+    options.isQuiet = quiet
+    return try Workspace(options, progress: progress, tell: remark)
   }
 
   private func lockWait() throws -> LockWait {

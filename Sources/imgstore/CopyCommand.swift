@@ -52,11 +52,9 @@ struct Copy: ParsableCommand {
     } else {
       printPlan(outcome)
     }
-    if !common.quiet {
-      for line in SecretsText.carried(
-        outcome.secrets, by: "the copy", in: outcome.source.name)
-      { Terminal.remark(line) }
-    }
+    for line in SecretsText.carried(
+      outcome.secrets, by: "the copy", in: outcome.source.name)
+    { Terminal.remark(line) }
     var problems =
       gapLines(outcome.gaps, of: outcome.source) + problemLines(report.problems)
       + limitLines(outcome.apply)

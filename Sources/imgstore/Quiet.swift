@@ -25,6 +25,10 @@ enum Quiet {
 /// library's function, whose place it takes in this module.
 func print(_ items: Any..., separator: String = " ", terminator: String = "\n") {
   if Quiet.isSilent.withLock({ $0 }) { return }
+  // Most are one text, and lists have a hundred thousand lines.
+  if items.count == 1, let text = items[0] as? String {
+    return Swift.print(text, terminator: terminator)
+  }
   Swift.print(items.map { "\($0)" }.joined(separator: separator), terminator: terminator)
 }
 

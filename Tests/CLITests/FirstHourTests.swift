@@ -71,9 +71,13 @@ import Testing
     Row("snapshot --all", 0, "img@2"), Row("snapshot img compute", 0, "\(long)@3"),
     Row("snapshot --all --if-changed", 0, "unchanged, not recorded again"),
     Row("snapshot img nobody", 3, "nobody"), Row("snapshot img --all", 2, "--all"),
+    // What is removed is not guessed.
+    Row("rm compute@1 --force", 1, "Write the whole name: \(long)"),
+    Row("forget compute --keep-last 1", 1, "Write the whole name: \(long)"),
+    Row("log compute", 0, "@1"),
     // Words of other programs.
     Row("list", 0, long), Row("check", 0, "everything is there"), Row("fsck", 0), Row("prune", 0),
-    Row("rm compute@1 --force -n", 0), Row("cp compute other -n", 0),
+    Row("rm \(long)@1 --force -n", 0), Row("cp compute other -n", 0),
     Row("version", 0, "imgstore 0"),
     Row("-v", 0, "imgstore 0"), Row("-V", 0, "imgstore 0"), Row("ls", 2, "imgstore images"),
     Row("commit", 2, "imgstore snapshot"), Row("checkout", 2, "imgstore revert"),
@@ -141,6 +145,9 @@ import Testing
     #expect(try site.imgstore("log", "img", "-q").output.contains("@1"))
     #expect(try site.imgstore("verify", "-q", "--json").output.contains("clean"))
     #expect(try site.imgstore("revert", "img@1", "-n", "-q").output != "")
+    let unsafe = try site.imgstore("define", "img", "addkcmdline=a $(id)", "-q")
+    #expect(unsafe.output == "" && unsafe.errors.contains("addkcmdline"), "\(unsafe)")
+    #expect(try site.imgstore("log", "compute", "-q").errors == "")
     #expect(try site.imgstore("snapshot", "nobody", "-q").errors.contains("nobody"))
   }
 
