@@ -59,6 +59,12 @@ public struct ApplyOutcome: Sendable {
   /// What else is worth knowing: other images that the change reaches.
   public var remarks: [String] = []
   public var report = ApplyReport()
+
+  /// Leaves out what patterns exclude: that it was left alone is no problem.
+  mutating func forgetExcluded(_ notes: [Snapshot.Note]) {
+    let excluded = Set(notes.filter { $0.kind == .excluded }.map(\.path))
+    if !excluded.isEmpty { skipped.removeAll { excluded.contains($0.path) } }
+  }
 }
 
 extension Workspace {
@@ -179,6 +185,7 @@ extension Snapshot.Note {
   var reason: String {
     switch kind {
     case .mountPoint: "something is, or was, mounted there"
+    case .excluded: "the pattern '\(printable(detail.utf8))' excludes it"
     case .ownFiles: "it is, or was, imgstore's own"
     case .subvolumeSnapshot: "it is, or was, a read-only btrfs snapshot"
     case .changedWhileRead: "it kept changing while the snapshot read it"

@@ -109,8 +109,12 @@ struct BundleCoverage {
       }
       if isComponent { linuximage[role] = nil }
     }
-    check("osimage", [manifest.definition.osimage], "the definition's row of osimage")
-    check("linuximage", [linuximage], "the definition's row of linuximage")
+    if manifest.definition.isDirectory {
+      check("directory", [manifest.definition.directory], "the definition's row of directory")
+    } else {
+      check("osimage", [manifest.definition.osimage], "the definition's row of osimage")
+      check("linuximage", [linuximage], "the definition's row of linuximage")
+    }
     check("kit", manifest.kits, "the rows of kits")
     check("kitrepo", manifest.kitRepositories, "the rows of kit repositories")
     check("kitcomponent", manifest.kitComponents, "the rows of kit components")

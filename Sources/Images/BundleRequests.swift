@@ -54,6 +54,8 @@ public struct ImportRequest: Sendable {
   public var profile: String?
   /// The image's name; nil for what profile and bundle say.
   public var name: String?
+  /// Where the tree of an image that is a directory goes; nil for where its image is already.
+  public var directory: String?
   /// An image of that name may be replaced.
   public var replaces = false
   /// A node range: these nodes get the bundle's script lists (`-p`).

@@ -24,8 +24,10 @@ extension Workspace {
       let lists = Set(
         try ImageFiles.listAttributes.flatMap { ImageFiles.paths(of: $0, definition) }
           .compactMap { try entryPlace($0) })
-      let shared = places.filter { _, place in
+      let directory = definition.directoryPath
+      let shared = places.filter { path, place in
         place.map { $0.folder == folder || lists.contains($0) } ?? false
+          || directory.map { path.isInside($0) || $0.isInside(path) } ?? false
       }.map(\.0)
       if let first = shared.first {
         remarks.append(
@@ -62,6 +64,7 @@ extension Workspace {
       places += [
         ImageFiles.bootDirectory(definition, installDirectory: install),
         ImageFiles.rawDirectory(definition, installDirectory: install),
+        definition.directoryPath,
       ].compactMap { $0 }
     }
     places += pieces.ownTargets

@@ -61,7 +61,9 @@ extension Workspace {
       let (before, beforeImage) = try side(old)
       let (after, afterImage) = try side(new)
       let paired =
-        beforeImage == afterImage ? after.state : after.state.paired(with: before.state)
+        beforeImage == afterImage
+          && before.state.definition.directoryPath == after.state.definition.directoryPath
+        ? after.state : after.state.paired(with: before.state)
       return Comparison(
         diff: try diff(before.state, paired), old: before,
         new: StateReader(state: paired, store: store, live: after.live))

@@ -19,6 +19,8 @@ public struct CopyRequest: Sendable {
   public var name: String
   /// The new image's profile, which its folder and lists are named after; nil for its name.
   public var profile: String?
+  /// The new image's folder; nil for the one that follows from the profile, or that lies next to the source's.
+  public var directory: String?
   /// Ends with the plan; of a live image that has changed a snapshot is taken all the same.
   public var isDryRun = false
   public init(_ reference: String, to name: String) {
@@ -59,9 +61,7 @@ extension Workspace {
       throw ImageError(
         "image \(image)", "is defined already", advice: "Give the copy another name")
     }
-    let draft = try CopyDraft(
-      source.snapshot, as: image, profile: request.profile ?? image.text,
-      installDirectory: installDirectory(tables()))
+    let draft = try copyDraft(source.snapshot, as: image, request)
 
     let folders = try lockFolders(image, draft.pieces.compactMap { AbsolutePath($0.path) })
     defer { withExtendedLifetime(folders) {} }
@@ -112,7 +112,8 @@ extension Workspace {
     if try wasImported(ImageName(source.snapshot.image)) {
       snapshot.provenance.append(.init(Snapshot.originKey, Snapshot.importOrigin))
     }
-    snapshot.tables = snapshotTables(draft.definition, draft.rows)
+    snapshot.tables = snapshotTables(
+      draft.definition, draft.rows, excludes: source.snapshot.excludes)
     snapshot.pieces = pieces
     snapshot.notes = draft.notes
     let journal = Journal(
@@ -141,6 +142,31 @@ extension Workspace {
       return (copied, remaining)
     }
     return result(copied, remaining)
+  }
+
+  private func copyDraft(
+    _ source: Snapshot, as image: ImageName, _ request: CopyRequest
+  ) throws -> CopyDraft {
+    let directory = try request.directory.map { try directoryPath($0) }
+    if let old = source.definition.directoryPath {
+      guard request.profile == nil else {
+        throw ImageError(
+          .usage, "--profile", "is for osimages, and \(source.image) is a directory",
+          advice: "Say where the copy goes with --to DIR")
+      }
+      return try CopyDraft(
+        directory: source, at: old, to: directory ?? old.parent.appending(image.bytes))
+    }
+    let install = try installDirectory(tables())
+    let folder = ImageFiles.bootDirectory(source.definition, installDirectory: install)
+    // Without xCAT nothing makes the install folder the place of images.
+    let beside =
+      try !hasXCAT()
+      ? folder.flatMap { $0.isInside(install) ? nil : $0.parent.appending(image.bytes) }
+      : nil
+    return try CopyDraft(
+      source, as: image, profile: request.profile ?? image.text, folder: directory ?? beside,
+      installDirectory: install)
   }
 
   /// What the new definition means and is there already is shared with other images, and stays.
@@ -184,9 +210,32 @@ private struct CopyDraft {
   /// New paths, and where their content was in the source image.
   private(set) var origins: [[UInt8]: [UInt8]] = [:]
 
+  /// Makes the draft of an image that is a directory.
+  init(directory source: Snapshot, at old: AbsolutePath, to new: AbsolutePath) throws {
+    guard let tree = source.pieces.rootTree else {
+      throw ImageError(
+        "image \(source.image)", "has no tree in that snapshot", advice: "Copy another snapshot")
+    }
+    guard !new.isInside(old), !old.isInside(new) else {
+      throw ImageError(
+        .usage, "directory \(new.text)", "lies in the directory of \(source.image), or holds it",
+        advice: "Name another place with --to DIR")
+    }
+    folder = new
+    definition = ImageDefinition(directory: new, excludes: source.definition.excludes)
+    pieces = [Snapshot.Piece(role: ImageFiles.rootTree, path: new.bytes, entry: tree.entry)]
+    origins[new.bytes] = tree.path
+    notes = source.notes.filter { $0.isProblem && $0.path.starts(with: tree.path) }.map {
+      Snapshot.Note(
+        $0.kind, path: new.bytes + $0.path.dropFirst(tree.path.count), detail: $0.detail)
+    }
+  }
+
+  /// - Parameter place: the new folder; nil for the one that follows from the profile.
   /// - Throws: `ImageError` where the copy would have the source's own folder, or none.
   init(
-    _ source: Snapshot, as image: ImageName, profile: String, installDirectory: AbsolutePath
+    _ source: Snapshot, as image: ImageName, profile: String, folder place: AbsolutePath?,
+    installDirectory: AbsolutePath
   ) throws {
     var old = source.definition
     // A list that xCAT finds by the profile's name is named by the copy, whose profile is another.
@@ -196,9 +245,10 @@ private struct CopyDraft {
     {
       try old.set(piece.role, printable(piece.path))
     }
-    let renamed = try ProfileChange.apply(
+    var renamed = try ProfileChange.apply(
       Manifest(osimage: old.osimage, linuximage: old.linuximage), to: profile,
       installDirectory: installDirectory)
+    if let place { renamed.linuximage["rootimgdir"] = place.text }
     definition = renamed.definition
     guard let from = ImageFiles.bootDirectory(old, installDirectory: installDirectory),
       let to = ImageFiles.bootDirectory(definition, installDirectory: installDirectory)

@@ -17,6 +17,8 @@ enum EmptyStateFinding: Equatable {
   case noImageFiles(path: [UInt8], detail: String)
   /// `rootimgdir` names no folder; the reason names its value.
   case noFolder(reason: String)
+  /// The directory that the image is does not exist, or is no directory.
+  case directoryMissing(path: [UInt8])
   /// A tree of the latest snapshot does not exist, or is no directory.
   case treeMissing(path: [UInt8])
   /// A tree that the latest snapshot has files in is an empty directory, or all there is of the image is
@@ -30,7 +32,8 @@ enum EmptyStateFinding: Equatable {
   var path: [UInt8] {
     switch self {
     case .noFolder: Array("the definition".utf8)
-    case .noImageFiles(let path, _), .treeMissing(let path), .treeEmpty(let path),
+    case .noImageFiles(let path, _), .directoryMissing(let path), .treeMissing(let path),
+      .treeEmpty(let path),
       .mostlyUnreadable(let path, _), .mostlyGone(let path, _, _):
       path
     }
@@ -42,6 +45,7 @@ enum EmptyStateFinding: Equatable {
     case .noImageFiles(_, let detail):
       "has neither a root tree (rootimg/) nor a kernel nor a packed image"
         + (detail.isEmpty ? "" : " (\(detail))")
+    case .directoryMissing: "is not there, or is no directory"
     case .treeMissing: "is no directory any more, and the latest snapshot has one"
     case .treeEmpty: "has no files"
     case .mostlyUnreadable(_, let unreadable): "cannot be read: \(unreadable) entries or more"
@@ -69,6 +73,11 @@ enum EmptyStateCheck {
     if live.capture.pieces.isEmpty, live.definition.linuximage["rootimgdir"] != nil {
       let folder = live.definition.linuximage["rootimgdir", default: ""]
       return .noImageFiles(path: Array(folder.utf8), detail: "")
+    }
+    if let path = live.definition.directoryPath,
+      live.capture.pieces.rootTree?.entry.kind != .directory
+    {
+      return .directoryMissing(path: path.bytes)
     }
     if let tree = onlyEmptyTree(live), tree.entry != latest?.piece(at: tree.path)?.entry {
       return .treeEmpty(path: tree.path)
@@ -156,6 +165,14 @@ extension ImageError {
       self.init(
         printable(finding.path), "\(finding.reason); no snapshot of \(image) was recorded",
         advice: "Correct it with 'imgstore define \(image) rootimgdir=…'")
+      return
+    }
+    if case .noImageFiles(let path, _) = finding, path != [0x2f] {
+      self.init(
+        printable(finding.path), "\(finding.reason); no snapshot of \(image) was recorded",
+        advice: "Check that its file system is mounted. If \(printable(path)) itself is the tree, "
+          + "'imgstore add NAME \(printable(path))' keeps it; "
+          + "'imgstore snapshot \(image) --allow-empty' records this state all the same")
       return
     }
     self.init(

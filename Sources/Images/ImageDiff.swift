@@ -50,6 +50,22 @@ func attributeChanges(
   }
   compare("osimage", old.osimage, new.osimage)
   compare("linuximage", old.linuximage, new.linuximage)
+  compare(
+    "directory", old.directory.filter { $0.key != "exclude" },
+    new.directory.filter { $0.key != "exclude" })
+  // A pattern a line.
+  for pattern in old.excludes where !new.excludes.contains(pattern) {
+    changes.append(AttributeChange(table: "directory", column: "exclude", old: pattern, new: nil))
+  }
+  for pattern in new.excludes where !old.excludes.contains(pattern) {
+    changes.append(AttributeChange(table: "directory", column: "exclude", old: nil, new: pattern))
+  }
+  if old.excludes != new.excludes, Set(old.excludes) == Set(new.excludes) {
+    changes.append(
+      AttributeChange(
+        table: "directory", column: "exclude", old: old.excludes.joined(separator: ", "),
+        new: new.excludes.joined(separator: ", ")))
+  }
   for key in oldRows.keys.union(newRows.keys).sorted(by: { $0.text < $1.text })
   where oldRows.isKnown(key) && newRows.isKnown(key) {
     compare(key.text, oldRows.present[key] ?? [:], newRows.present[key] ?? [:])

@@ -23,6 +23,8 @@ struct PreparedImage {
   let remarks: [String]
   /// What archives of trees said and was not kept.
   let notes: [Snapshot.Note]
+  /// What it leaves out of its tree: lists of lines of gitignore(5).
+  var excludes: [[String]] = []
   /// What it replaces that is not the image's.
   var siteReplacements: [SiteReplacement] = []
   /// What gives privilege in its trees.
@@ -82,8 +84,11 @@ struct ImportPreparation {
     guard try tables.definition(of: image.text) == nil else {
       throw ImageError(
         "image \(image)", "is defined already",
-        advice: "Import under another profile (-f), which has its own folder, or replace it with "
-          + "--force; what it replaces can be reverted to")
+        advice: prepared.definition.isDirectory
+          ? "Give it another name and place with --name NAME --to DIR, or replace it with --force; "
+            + "what it replaces can be reverted to"
+          : "Import under another profile (-f), which has its own folder, or replace it with "
+            + "--force; what it replaces can be reverted to")
     }
     try prepared.siteReplacements.refuse()
   }
@@ -93,15 +98,27 @@ struct ImportPreparation {
   private func prepare(_ bundled: BundledImage) throws -> PreparedImage {
     let manifest = try Manifest.parse(bundled.manifest)
     try manifest.refuseHarmfulText(allowsUnsafeValues: request.allowsUnsafeValues)
-    try targets.refuseForeignPaths(manifest)
     var renamed = manifest
+    if let directory = targets.directory {
+      guard !manifest.directory.isEmpty else {
+        throw ImageError(
+          .usage, "--to", "is for images that are directories, and \(manifest.imageName) is none",
+          advice: "Import it under another profile with -f, which has its own folder")
+      }
+      renamed.move(to: directory)
+    }
+    try targets.refuseForeignPaths(renamed)
     if let profile = request.profile {
+      guard manifest.directory.isEmpty else {
+        throw ImageError(
+          .usage, "-f", "names a profile, which a directory has not",
+          advice: "Give the image another name with --name, and another place with --to")
+      }
       renamed = try ProfileChange.apply(
         manifest, to: profile, installDirectory: targets.install)
     }
     if let name = request.name {
-      renamed.osimage["imagename"] = name
-      renamed.linuximage["imagename"] = name
+      renamed.rename(to: name)
     }
     let image = try ImageName(renamed.imageName)
     try workspace.requirePlain(image, tables)
@@ -160,6 +177,7 @@ struct ImportPreparation {
       let folders = [
         ImageFiles.bootDirectory(definition, installDirectory: targets.install),
         ImageFiles.rawDirectory(definition, installDirectory: targets.install),
+        definition.directoryPath,
       ].compactMap { $0 }
       let named = Set(
         try workspace.imageFiles(definition, targets.install).filter(\.isNamed).map(\.path))
@@ -182,6 +200,12 @@ struct ImportPreparation {
   func inspect(_ prepared: PreparedImage) throws -> PreparedImage {
     var image = prepared
     let store = try workspace.store()
+    if image.definition.isDirectory {
+      let tree = image.pieces.first { $0.role == ImageFiles.rootTree }
+      let list = try tree.map { try workspace.ignoreFile(in: $0.entry, store) } ?? []
+      let lines = (try? ExcludePatterns(image.definition.excludes + list).lines) ?? []
+      if !lines.isEmpty { image.excludes = [lines] }
+    }
     image.privileged = try PrivilegedEntries(
       store: store,
       state: ImageState(

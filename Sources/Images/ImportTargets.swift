@@ -15,6 +15,8 @@ struct ImportTargets {
   let workspace: Workspace
   let install: AbsolutePath
   let allowed: [AbsolutePath]
+  /// The place of a tree that the administrator named.
+  let directory: AbsolutePath?
   private let links: ImportLinks
 
   static let sharedLists = folder("opt", "xcat", "share", "xcat")
@@ -32,6 +34,14 @@ struct ImportTargets {
         throw ImageError(
           "--allow \(text)", "is not an absolute path below /",
           advice: "Name the folder that the bundle may write below")
+      }
+      return path
+    }
+    directory = try request.directory.map { text in
+      guard let path = AbsolutePath(text), !path.components.isEmpty else {
+        throw ImageError(
+          .usage, "--to \(text)", "is not an absolute path below /",
+          advice: "Name the directory that the tree shall become")
       }
       return path
     }
@@ -62,6 +72,7 @@ struct ImportTargets {
   func folder(of path: AbsolutePath, role: String) -> AbsolutePath? {
     // Never by way of a folder above it.
     guard !path.components.contains([0x2e, 0x2e]) else { return nil }
+    if let directory, path == directory, role == ImageFiles.rootTree { return path.parent }
     var folders = [install] + allowed
     if ImageFiles.listAttributes.contains(role) { folders.append(ImportTargets.sharedLists) }
     if role == ImportTargets.pluginRole { folders.append(ImportTargets.plugins) }
@@ -106,6 +117,9 @@ struct ImportTargets {
 
   private func resolve(_ path: AbsolutePath, create: Bool) throws -> ResolvedPath {
     // Roles have been checked: here any folder that may hold some role will do.
+    if let directory, path == directory {
+      return try workspace.locate(path, create: create)
+    }
     let folders = [install, ImportTargets.sharedLists, ImportTargets.plugins] + allowed
     let top =
       folders.filter { path.isInside($0) && path != $0 }

@@ -68,6 +68,7 @@ extension Workspace {
     let (bundled, bundleBytes) = try read(
       request.bundle, into: session, staging: staged, signatures.gate)
     try signatures.requireStatements(bundled)
+    let request = try placed(request, bundled)
     let preparation = try ImportPreparation(self, request, session)
     let prepared = try preparation.prepare(bundled)
     progress.begin("syncing")
@@ -91,6 +92,22 @@ extension Workspace {
     return ImportOutcome(
       images: images, origins: origins, bundleBytes: bundleBytes, isDryRun: request.isDryRun,
       seconds: monotonicSeconds() - start)
+  }
+
+  /// The request with the place of an image that is a directory and is here already: its tree goes there.
+  private func placed(
+    _ request: ImportRequest, _ bundled: [BundledImage]
+  ) throws -> ImportRequest {
+    var request = request
+    if let directory = request.directory {
+      request.directory = try directoryPath(directory).text
+    } else if bundled.count == 1, let manifest = try? Manifest.parse(bundled[0].manifest),
+      let path = manifest.definition.directoryPath,
+      try tables().definition(of: request.name ?? manifest.imageName)?.directoryPath == path
+    {
+      request.directory = path.text
+    }
+    return request
   }
 
   /// Large files lie ready where images usually lie, before anything has been decided.
@@ -264,7 +281,8 @@ extension Workspace {
       image: prepared.image.text, created: now(), parent: parent.id,
       message: "import of \(request.bundle)",
       provenance: provenance("import", before: parent.id),
-      tables: snapshotTables(rows.definition, rows.kept), pieces: pieces,
+      tables: snapshotTables(rows.definition, rows.kept, excludes: prepared.excludes),
+      pieces: pieces,
       notes: prepared.notes,
       facts: prepared.facts.facts, entryCount: prepared.entryCount + UInt64(pieces.count),
       contentBytes: pieces.reduce(prepared.treeBytes) { $0 &+ $1.entry.sizeBytes })
@@ -282,8 +300,12 @@ enum ImportOption {
   /// `FILE.ORIG` is kept of each file that is replaced.
   private static let originals = "orig"
 
+  /// The place of the tree of an image that is a directory.
+  private static let directory = "directory"
+
   static func facts(_ request: ImportRequest, foreign: [Snapshot.Piece]) -> [Snapshot.Fact] {
     request.allowed.map { Snapshot.Fact(allowed, $0) }
+      + (request.directory.map { [Snapshot.Fact(directory, $0)] } ?? [])
       + foreign.map { Snapshot.Fact(self.foreign, printable($0.path)) }
       + (request.keepsOriginals ? [Snapshot.Fact(originals, "")] : [])
   }
@@ -306,6 +328,7 @@ enum ImportOption {
   static func request(_ journal: Journal) -> ImportRequest {
     var request = ImportRequest("")
     request.allowed = journal.values(allowed)
+    request.directory = journal.values(directory).first
     request.keepsOriginals = !journal.values(originals).isEmpty
     return request
   }

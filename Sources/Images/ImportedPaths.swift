@@ -16,12 +16,23 @@ extension ImportTargets {
         advice: "Nothing was imported; a bundle may only name what lies below the install folder, "
           + "and nothing outside of it")
     }
+    if !manifest.directory.isEmpty {
+      let text = manifest.directory["path"] ?? ""
+      guard let path = AbsolutePath(text), folder(of: path, role: ImageFiles.rootTree) != nil else {
+        let above = AbsolutePath(text).map(\.parent.text) ?? "DIR"
+        throw BundleError(
+          "manifest.xml",
+          "says that the image is the directory \(printable(text.utf8.prefix(255)))",
+          advice: "Nothing was imported: a bundle does not choose where it writes. Name the place "
+            + "with '--to DIR', or let bundles write below a folder with '--allow \(above)'")
+      }
+    }
     if let text = manifest.linuximage["rootimgdir"] {
       guard let path = AbsolutePath(text), folder(of: path, role: ImageFiles.rootTree) != nil else {
         throw refuse("rootimgdir", printable(text.utf8.prefix(255)))
       }
     }
-    let definition = ImageDefinition(osimage: manifest.osimage, linuximage: manifest.linuximage)
+    let definition = manifest.definition
     for path in ImageFiles.paths(of: "partitionfile", definition)
     where folder(of: path, role: "pkglist") == nil {
       throw refuse("partitionfile", path.text)

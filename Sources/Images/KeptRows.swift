@@ -64,6 +64,9 @@ struct KeptRows: Hashable, Sendable {
 /// The table in which a snapshot lists keys of rows that were not there.
 private let absentTable = "absent"
 private let absentTableColumn = "table"
+/// The tables in which a snapshot lists what was left out of its tree, in order.
+private let excludeTable = "exclude"
+private let excludeColumn = "pattern"
 
 extension Snapshot {
   /// The definition that the snapshot holds; empty where the image was not defined.
@@ -71,12 +74,18 @@ extension Snapshot {
     func row(_ name: String) -> [String: String] {
       tables.first { $0.name == name }?.rows.first ?? [:]
     }
-    return ImageDefinition(osimage: row("osimage"), linuximage: row("linuximage"))
+    return ImageDefinition(
+      osimage: row("osimage"), linuximage: row("linuximage"), directory: row("directory"))
+  }
+
+  /// What was left out of the tree when the snapshot was taken: lists of lines of gitignore(5).
+  var excludes: [[String]] {
+    tables.filter { $0.name == excludeTable }.map { $0.rows.compactMap { $0[excludeColumn] } }
   }
 
   var keptRows: KeptRows {
     var rows = KeptRows()
-    for table in tables where !["osimage", "linuximage"].contains(table.name) {
+    for table in tables where !["osimage", "linuximage", "directory"].contains(table.name) {
       if table.name == absentTable {
         for row in table.rows {
           guard let name = row[absentTableColumn] else { continue }
@@ -92,9 +101,14 @@ extension Snapshot {
 }
 
 /// A definition and other rows as a snapshot holds them.
-func snapshotTables(_ definition: ImageDefinition, _ rows: KeptRows) -> [Snapshot.Table] {
+/// - Parameter excludes: what is left out of the tree, by the definition and by the tree's own list.
+func snapshotTables(
+  _ definition: ImageDefinition, _ rows: KeptRows, excludes: [[String]] = []
+) -> [Snapshot.Table] {
   var tables: [Snapshot.Table] = []
-  if !definition.isEmpty {
+  if definition.isDirectory {
+    tables.append(Snapshot.Table(name: TableSchema.directory.name, rows: [definition.directory]))
+  } else if !definition.isEmpty {
     tables.append(Snapshot.Table(name: "osimage", rows: [definition.osimage]))
     tables.append(Snapshot.Table(name: "linuximage", rows: [definition.linuximage]))
   }
@@ -115,6 +129,9 @@ func snapshotTables(_ definition: ImageDefinition, _ rows: KeptRows) -> [Snapsho
         rows: rows.absent.sorted { $0.text < $1.text }.map {
           $0.key.merging([absentTableColumn: $0.table]) { $1 }
         }))
+  }
+  tables += excludes.map { list in
+    Snapshot.Table(name: excludeTable, rows: list.map { [excludeColumn: $0] })
   }
   return tables
 }
@@ -188,16 +205,6 @@ extension Workspace {
       ApplyProblem(
         path: Array(RowKey(table: change.schema.name, key: change.key).text.utf8),
         what: "changed while the image was being changed; the row was left alone")
-    }
-  }
-}
-
-extension ImageDefinition {
-  /// The changes that make an image's definition exactly this, of rows that are as `live` has them.
-  func rowChanges(of image: String, from live: ImageDefinition) -> [RowChange] {
-    rowChanges(of: image).map { change in
-      let row = change.schema == .osimage ? live.osimage : live.linuximage
-      return change.expecting(row.isEmpty ? .absent : .columns(row))
     }
   }
 }

@@ -9,6 +9,8 @@ public struct ImageSummary: Sendable {
   public let name: String
   public let isDefined: Bool
   public let provisioning: String
+  /// The directory that the image is; nil for an osimage of xCAT's.
+  public let directory: String?
   public let snapshots: Int
   public let latest: CommittedSnapshot?
   /// A change of the image that was begun and has not ended.
@@ -70,8 +72,7 @@ extension Workspace {
       return defined.keys.sorted().map { name in
         ImageSummary(
           name: name, isDefined: true, provisioning: defined[name]?.provisioning ?? "",
-          snapshots: 0,
-          latest: nil, unfinished: nil)
+          directory: defined[name]?.directoryPath?.text, snapshots: 0, latest: nil, unfinished: nil)
       }
     }
     let stored = Set(try store.refs.images().map(\.text))
@@ -82,7 +83,7 @@ extension Workspace {
       return ImageSummary(
         name: name, isDefined: defined[name] != nil,
         provisioning: defined[name]?.provisioning ?? "",
-        snapshots: numbers.count,
+        directory: defined[name]?.directoryPath?.text, snapshots: numbers.count,
         latest: try store.refs.latestReadable(of: image),
         unfinished: unfinished.first { $0.image == name })
     }

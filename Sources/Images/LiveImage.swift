@@ -13,8 +13,10 @@ struct LiveImage: Sendable {
   let capture: CaptureResult
   let notes: [Snapshot.Note]
   let cache: StatCache?
+  /// What was left out of the root tree: lists of lines of gitignore(5).
+  let excludes: [[String]]
 
-  var tables: [Snapshot.Table] { snapshotTables(definition, rows) }
+  var tables: [Snapshot.Table] { snapshotTables(definition, rows, excludes: excludes) }
 
   /// As one side of a comparison.
   /// - Parameter source: where the captured trees' objects are.
@@ -96,9 +98,12 @@ extension Workspace {
   }
 
   /// Captures the live image.
-  /// - Parameter others: files to look at beside those that the definition names.
+  /// - Parameters:
+  ///   - others: files to look at next to those that the definition names.
+  ///   - target: what the live image is compared with, or shall become: what it leaves out is left out.
   func captureLive(
     _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
+    target: Snapshot? = nil,
     also others: [PieceRequest] = [], rows keys: Set<RowKey> = [],
     attested: [[UInt8]: AttestedFile] = [:], leftovers prefix: [UInt8]? = nil,
     into destination: CaptureDestination
@@ -109,6 +114,8 @@ extension Workspace {
     let (requests, named) = try requests(definition, latest: latest?.snapshot, also: others)
     var capturer = try newCapture()
     capturer.capturedLeftovers = prefix
+    let excludes = try excludes(of: image, definition, and: target)
+    capturer.excludes = try treeExcludes(definition, excludes, latest: latest?.snapshot)
     let capture = try capturer.run(
       requests, cache: cache, attested: attested, into: destination)
     let absent = capture.absent.filter { named.contains($0.path) }.map {
@@ -118,7 +125,7 @@ extension Workspace {
     return LiveImage(
       definition: definition, rows: try liveRows(image, definition, also: keys), capture: capture,
       notes: (capture.notes + absent + missing).sorted { precedes($0.path, $1.path) },
-      cache: cache)
+      cache: cache, excludes: excludes.lists.map(\.lines))
   }
 
   /// A diskless image whose folder is empty or gone: a file system that is not mounted, or a typo.
@@ -153,12 +160,8 @@ extension Workspace {
   /// The definition in xCAT's tables.
   /// - Throws: `ImageError` where the tables do not know the image.
   func definition(of image: ImageName) throws -> ImageDefinition {
-    let tables = try tables()
-    guard let definition = try tables.definition(of: image.text) else {
-      throw ImageError(
-        "image \(image)", "is not defined in the tables in \(tables.place)",
-        advice: "Define it with 'imgstore define \(image) provmethod=netboot rootimgdir=…', "
-          + "or name other tables with --xcat-dir")
+    guard let definition = try tables().definition(of: image.text) else {
+      throw try notDefined(image)
     }
     return definition
   }

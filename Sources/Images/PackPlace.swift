@@ -22,13 +22,22 @@ extension Workspace {
   func packPlace(
     _ source: PackSource, _ request: PackRequest
   ) throws -> PackPlace {
-    guard let output = request.output else { return try packPlace(request.fileName, source.folder) }
+    guard let output = request.output ?? directoryOutput(source, request) else {
+      return try packPlace(request.fileName, source.folder)
+    }
     let object = "output \(output)"
     let place = try outputPlace(output, object)
     try requireOutsideStore(place.resolved.directory, object)
     try requireOutside(
       requests(source.definition, latest: nil).all.map(\.path), place.resolved, object)
     return PackPlace(resolved: place.resolved, text: place.path.text, isOwn: false)
+  }
+
+  /// The file next to an image that is a directory; nil for others.
+  private func directoryOutput(_ source: PackSource, _ request: PackRequest) -> String? {
+    guard let directory = source.definition.directoryPath else { return nil }
+    let root = rootPath == [0x2f] ? "" : String(decoding: rootPath, as: UTF8.self)
+    return root + directory.text + request.fileName.dropFirst(ImageFiles.rootTreeName.count)
   }
 
   /// A packed image in the image's own folder.

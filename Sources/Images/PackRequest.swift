@@ -44,6 +44,8 @@ public struct PackRequest: Sendable {
   /// As xCAT's packimage: what it demands of the definition, in its words; packed images of other
   /// forms go when the new one is in its place.
   public var isPackimage = false
+  /// The tree as it is: nothing of the management node's is added, and nothing is left out.
+  public var isPlain = false
   /// The file to write; nil for the image's own in its folder.
   public var output: String?
   public var threads = processorCount

@@ -46,6 +46,16 @@ extension Workspace {
     } else {
       definition = try snapshot?.snapshot.definition ?? self.definition(of: image)
     }
+    if let directory = definition.directoryPath {
+      guard !request.changesLiveTree else {
+        throw ImageError(
+          .usage, "image \(image)", "is a directory, in which packing changes nothing",
+          advice: "Leave --in-tree out")
+      }
+      return PackSource(
+        image: image, definition: definition, folder: directory.parent,
+        tree: isLive ? directory : nil, snapshot: snapshot)
+    }
     guard ["netboot", "statelite"].contains(definition.provisioning) else {
       throw ImageError(
         "image \(image)",
@@ -95,6 +105,11 @@ extension Workspace {
     guard
       let piece = snapshot.snapshot.pieces.rootTree, piece.entry.ids != nil
     else {
+      if let directory = definition.directoryPath {
+        throw ImageError(
+          "directory \(directory.text)", "is not there, and nothing can be packed",
+          advice: "Check that its file system is mounted")
+      }
       throw ImageError.sentence(
         "\(folder.text)/rootimg does not exist, run genimage -o \(definition.osVersion) -p "
           + "\(definition.profile) on a server with matching architecture",
@@ -121,7 +136,10 @@ extension Workspace {
     try requireMounted(latest?.snapshot.notes ?? [], image: source.image.text)
     if let latest {
       let replaced = try place.map { try unknownPacked($0, request, source.folder) } ?? []
-      let live = try newCapture().run(
+      var capturer = try newCapture()
+      capturer.excludes = try treeExcludes(
+        source.definition, excludes(of: source.image, source.definition), latest: latest.snapshot)
+      let live = try capturer.run(
         [PieceRequest(role: ImageFiles.rootTree, path: tree)]
           + replaced.map { PieceRequest(role: ImageFiles.packed, path: $0) },
         cache: try validCache(source.image, store), into: .memory(MemoryObjects(over: store)))

@@ -41,11 +41,15 @@ extension Workspace {
         advice:
           "Pack without --in-tree, or take it back first: 'imgstore lite --undo \(source.image)'")
     }
+    let isPlain =
+      try request.isPlain || source.definition.isDirectory
+      || !request.isPackimage && !hasXCAT()
     let wantsSyncfiles =
-      !request.skipsSyncfiles && !ImageFiles.paths(of: "synclists", source.definition).isEmpty
+      !isPlain && !request.skipsSyncfiles
+      && !ImageFiles.paths(of: "synclists", source.definition).isEmpty
     let session = wantsSyncfiles ? try store.beginSession() : nil
     var edits = PackEdits(original, site)
-    try edits.makeAll(created: created, session: session)
+    if !isPlain { try edits.makeAll(created: created, session: session) }
     try session?.finish()
     var tree = edits.tree
     if request.changesLiveTree, let path = source.tree {
@@ -58,7 +62,8 @@ extension Workspace {
         tree = EditedTree(made.top, in: tree.view)
       }
     }
-    let list = try excludeList(source.definition).addingIncludes(edits.includes)
+    let list = try excludeList(source.definition, leavesOut: !isPlain).addingIncludes(
+      edits.includes)
     if let path = source.tree { report(.packing(tree: path.text)) }
     let rendering = PackRendering(
       workspace: self, store: store, tree: tree, list: list, created: created, request: request)

@@ -84,6 +84,7 @@ struct PreparedRows {
   ) -> Result {
     var merged = definition
     if request.mergesColumns {
+      merged.directory = existing.directory.merging(definition.directory) { $1 }
       merged.osimage = existing.osimage.merging(definition.osimage) { $1 }
       merged.linuximage = existing.linuximage.merging(definition.linuximage) { $1 }
     }
@@ -91,7 +92,8 @@ struct PreparedRows {
     kept.absent = []
     for change in others { kept.make(change) }
     return Result(
-      definition: merged, kept: kept, changes: merged.rowChanges(of: image) + others)
+      definition: merged, kept: kept,
+      changes: merged.rowChanges(of: image, replacing: existing) + others)
   }
 }
 

@@ -140,8 +140,11 @@ extension Workspace {
   ) throws -> RevertOutcome {
     let store = try store()
     let isBack = goal.id != target.id
+    let defined = try tables().definition(of: image.text)
+    let target = target.relocated(to: defined)
+    let end = goal.relocated(to: defined)
     let folders = try lockFolders(
-      image, changedPaths(of: image, target.snapshot) + changedPaths(of: image, goal.snapshot))
+      image, changedPaths(of: image, target.snapshot) + changedPaths(of: image, end.snapshot))
     defer { withExtendedLifetime(folders) {} }
     if let leftover = try removeLeftovers(image, journal).first {
       throw ImageError(
@@ -151,8 +154,9 @@ extension Workspace {
           : "Remove it, and run the command again; 'imgstore resume \(image) --abandon' leaves "
             + "everything as it is")
     }
-    try requireMounted(try mountNotes(of: image) + goal.snapshot.notes, image: image.text)
-    let sight = try look(at: image, goal, storing: before != nil, resuming: journal)
+    try requireMounted(try mountNotes(of: image) + end.snapshot.notes, image: image.text)
+    let sight = try look(at: image, end, storing: before != nil, resuming: journal)
+    let goal = end.keepingExcludes(of: sight.live)
     try sight.settle()
     var safety: CommittedSnapshot?
     if let before, try hasNews(sight, before, target, journal) {
@@ -181,6 +185,7 @@ extension Workspace {
       ?? chooseMethods(&plans, grounds(.automatic))
     let attributes = sight.attributeChanges(to: goal)
     var outcome = describe(plans, methods, attributes)
+    outcome.forgetExcluded(sight.live.notes)
     if !isBack { try keepOriginals(journal, goal.snapshot, sight.live) }
     outcome.report = try carryOut(
       image, plans, notes, to: goal.snapshot, journal,

@@ -89,8 +89,9 @@ struct PartCombiner {
     }
     let snapshot = Snapshot(
       image: source.image, created: source.created, parent: nil, message: "", provenance: [],
-      tables: snapshotTables(definition, rows), pieces: all,
-      notes: notes.sorted { precedes($0.path, $1.path) }, facts: source.facts,
+      tables: snapshotTables(definition, rows, excludes: live.excludes), pieces: all,
+      notes: notes.filter { $0.kind != .excluded }.sorted { precedes($0.path, $1.path) },
+      facts: source.facts,
       entryCount: growth.entries(live.capture.entryCount),
       contentBytes: growth.bytes(live.capture.contentBytes))
     return CombinedState(snapshot: snapshot, view: view)
@@ -238,6 +239,7 @@ struct PartCombiner {
     let known = TableSchema.table(of: name)
     for (table, columns) in [
       ("osimage", \ImageDefinition.osimage), ("linuximage", \ImageDefinition.linuximage),
+      ("directory", \ImageDefinition.directory),
     ] {
       let isQualified = name.hasPrefix(table + ".")
       guard isQualified || known?.schema.name == table else { continue }

@@ -102,7 +102,8 @@ extension Workspace {
   func change(_ order: ChangeOrder) throws -> RevertOutcome {
     let start = monotonicSeconds()
     let (image, request) = (order.image, order.request)
-    var target = order.target
+    var target = order.target.relocated(to: try tables().definition(of: image.text))
+    let source = target
     let store = try store()
     let folders =
       request.isDryRun ? nil : try lockFolders(image, changedPaths(of: image, target.snapshot))
@@ -112,10 +113,11 @@ extension Workspace {
     let limits = try LiveLimits(self, replacesLabels: request.method == .swap)
     let sight = try look(at: image, target, storing: request.keepsSafety && !request.isDryRun)
     try requireKnownMounts(sight.live.notes)
+    if order.parts.isEmpty { target = target.keepingExcludes(of: sight.live) }
     var combined: CombinedState?
     let (plans, methods) = try sight.whileSettling {
       if !order.parts.isEmpty {
-        var combiner = PartCombiner(sight, order.target, store)
+        var combiner = PartCombiner(sight, source, store)
         let state = try combiner.combine(order.parts)
         combined = state
         target = CommittedSnapshot(number: target.number, id: target.id, snapshot: state.snapshot)
@@ -141,6 +143,7 @@ extension Workspace {
     var outcome = describe(plans, methods, attributes)
     outcome.remarks = try remarksOnSharing(plans, of: image)
     for remark in outcome.remarks { tell(remark) }
+    outcome.forgetExcluded(sight.live.notes)
     try preflight(plans)
     let isDone = combined != nil && plans.isEmpty && attributes.isEmpty
     if request.isDryRun || isDone {
@@ -276,7 +279,7 @@ extension Workspace {
     // A safety snapshot holds also what only the latest snapshot knows of.
     let latest = storing ? try store.refs.latestReadable(of: image) : nil
     let live = try captureLive(
-      image, definition, latest: latest ?? target,
+      image, definition, latest: latest ?? target, target: target.snapshot,
       also: target.snapshot.requests + target.snapshot.absentees,
       rows: target.snapshot.keptRows.keys, attested: attested,
       leftovers: journal.map { Journal.prefix($0.token) },
@@ -331,7 +334,22 @@ extension Workspace {
         message: message + ", not exact", command: command, before: before
       ).committed
     }
+    let excludes = try excludes(of: image, proof.live.definition)
+    let lists = excludes.lists.map(\.lines)
+    if proof.live.excludes != lists
+      || !lists.isEmpty && proof.live.capture.pieces != target.snapshot.pieces
+    {
+      // What is excluded now is not what was excluded there, so that the live tree is another one.
+      return try commitLive(
+        image, proof.live.definition, also: target.snapshot.requests, allowsEmpty: true,
+        message: message, command: command, before: before
+      ).committed
+    }
     var snapshot = target.snapshot
+    if proof.live.definition.isDirectory {
+      snapshot.tables = snapshotTables(
+        snapshot.definition, snapshot.keptRows, excludes: lists)
+    }
     snapshot.created = now()
     snapshot.parent = try store.refs.latestReadable(of: image)?.id
     snapshot.message = message

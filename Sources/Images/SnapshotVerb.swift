@@ -34,7 +34,7 @@ extension Workspace {
     recipes: Bool = false,
     allowsEmpty: Bool = false, unlessChanged: Bool = false, tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
-    let image = try image(named: name)
+    let image = try adoptedImage(name)
     _ = try definition(of: image)
     let store = try store(create: true)
     let lock = try lock(image, store)
@@ -146,7 +146,9 @@ extension Workspace {
     Snapshot(
       image: image.text, created: now(), parent: latest?.id, message: "", provenance: [],
       tables: live.tables, pieces: live.capture.pieces,
-      notes: (live.notes + notes).sorted { precedes($0.path, $1.path) },
+      notes: (live.notes.filter { $0.kind != .excluded } + notes).sorted {
+        precedes($0.path, $1.path)
+      },
       facts: latest?.snapshot.facts ?? [], entryCount: live.capture.entryCount,
       contentBytes: live.capture.contentBytes)
   }

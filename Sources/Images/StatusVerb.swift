@@ -16,6 +16,8 @@ public struct StatusOutcome: Sendable {
   /// A change of the image that was begun and has not ended.
   public let unfinished: UnfinishedChange?
   public let seconds: Double
+  /// The patterns that leave something out of the tree now, and how many entries each.
+  public let excluded: [(pattern: String, entries: Int)]
   public var isClean: Bool { diff.isEmpty }
   /// Entries that could not be compared, because they cannot be read.
   public var uncompared: [Snapshot.Note] { notes.filter(\.isProblem) }
@@ -29,10 +31,14 @@ extension Workspace {
     let unfinished = try unfinished(of: snapshot.snapshot.image).first
     try mentionUnfinished(ImageName(snapshot.snapshot.image))
     let (diff, live) = try diffLive(snapshot)
+    let excluded = Dictionary(
+      grouping: live.notes.filter { $0.kind == .excluded }, by: \.detail)
     return StatusOutcome(
-      snapshot: snapshot, diff: diff, notes: live.notes, entryCount: live.capture.entryCount,
+      snapshot: snapshot, diff: diff, notes: live.notes.filter { $0.kind != .excluded },
+      entryCount: live.capture.entryCount,
       readBytes: live.capture.readBytes, unfinished: unfinished,
-      seconds: monotonicSeconds() - start)
+      seconds: monotonicSeconds() - start,
+      excluded: excluded.map { ($0.key, $0.value.count) }.sorted { $0.0 < $1.0 })
   }
 
   /// Compares two snapshots, or a snapshot with the live image.
@@ -66,8 +72,10 @@ extension Workspace {
     let store = try store()
     let memory = MemoryObjects(over: store)
     let definition = try tables().definition(of: image.text) ?? ImageDefinition()
+    let snapshot = snapshot.relocated(to: definition)
     let live = try captureLive(
-      image, definition, latest: snapshot, also: snapshot.snapshot.requests,
+      image, definition, latest: snapshot, target: snapshot.snapshot,
+      also: snapshot.snapshot.requests,
       rows: snapshot.snapshot.keptRows.keys, attested: attested, into: .memory(memory))
     return (try diff(state(snapshot, store), live.state(from: memory)), live, memory)
   }

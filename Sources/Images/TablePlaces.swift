@@ -7,11 +7,26 @@ import Store
 import XCAT
 
 extension Workspace {
-  /// A way to xCAT's tables: the folder that `--xcat-dir` names; what XCATCFG or
-  /// `/etc/xcat/cfgloc` names; `/opt/xcat/cfg` or `/etc/xcat` where one is; else a folder of the
-  /// store's own.
+  /// All tables that define images.
   /// - Throws: `ImageError`: the folder is not there; another database below a staging root.
-  func tables() throws -> any TableDoor {
+  func tables() throws -> ImageTables {
+    let base = try xcatTables()
+    // A store of others is refused before its tables are read. Reading makes none.
+    _ = try storeIfPresent()
+    return ImageTables(base: base ?? ownTables, own: ownTables)
+  }
+
+  /// Whether this management node has xCAT, or its tables are named.
+  func hasXCAT() throws -> Bool { try xcatTables() != nil }
+
+  private var ownTables: TableFiles {
+    TableFiles(fileSystem, directory: storePath + Array("/xcat".utf8), mayCreate: true)
+  }
+
+  /// A way to xCAT's tables: the folder that `--xcat-dir` names; what XCATCFG or
+  /// `/etc/xcat/cfgloc` names; `/opt/xcat/cfg` or `/etc/xcat` where one is; nil where none is.
+  /// - Throws: `ImageError`: the folder is not there; another database below a staging root.
+  private func xcatTables() throws -> (any TableDoor)? {
     if let directory = options.xcatDirectory {
       let path = Array(absolute(directory).utf8)
       guard try isFolder(path) else {
@@ -42,10 +57,7 @@ extension Workspace {
     for folder in ["/opt/xcat/cfg", "/etc/xcat"] {
       if let path = try below(folder), try isFolder(path) { return tableFiles(in: path) }
     }
-    // A store of others is refused before its tables are read. Reading makes none.
-    _ = try storeIfPresent()
-    let own = storePath + Array("/xcat".utf8)
-    return TableFiles(fileSystem, directory: own, mayCreate: true)
+    return nil
   }
 
   private enum Configuration {

@@ -9,8 +9,10 @@ extension Workspace {
   /// The stanzas of all defined images, byte for byte as `lsdef -t osimage -l -z` prints them.
   public func stanzas() throws -> String {
     try StanzaFile.render(
-      try tables().definitions().sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
-        .map { object($0.key, $0.value) }, for: .anybody)
+      try tables().definitions().filter { !$0.value.isDirectory }.sorted {
+        $0.key.utf8.lexicographicallyPrecedes($1.key.utf8)
+      }
+      .map { object($0.key, $0.value) }, for: .anybody)
   }
 
   /// The stanza of one definition.
@@ -30,6 +32,11 @@ extension Workspace {
           advice: "'imgstore show \(name)@~0 -z' prints what its latest snapshot holds")
       }
       definition = live
+    }
+    guard !definition.isDirectory else {
+      throw ImageError(
+        "image \(name)", "is a directory, and has no stanza: stanzas are of xCAT's osimages",
+        advice: "'imgstore show \(name)' says what it is")
     }
     return try StanzaFile.render([object(name, definition)], for: .anybody)
   }

@@ -40,6 +40,8 @@ public struct Capture: Sendable {
   private let store: FileIdentity?
   /// How the names of those leftovers begin that are captured like any other entry; nil for none.
   public var capturedLeftovers: [UInt8]?
+  /// What is left out of one of the trees; nil where nothing is.
+  public var excludes: TreeExcludes?
   private let threads: Int
   private let progress: Progress
   private var fileSystem: any FileSystem { resolver.fileSystem }
@@ -66,9 +68,12 @@ public struct Capture: Sendable {
     progress.begin("scanning")
     let walker = Walker(
       fileSystem, store: store, capturedLeftovers: capturedLeftovers, progress: progress)
-    var pieces = PieceLocator(resolver, walker, cache: cache, store: store)
+    var pieces = PieceLocator(resolver, walker, cache: cache, store: store, excludes: excludes)
     var located = try pieces.locate(requests)
     try walker.walk(located.roots, threads: threads)
+    for directory in walker.findings.directoriesWithExcludes {
+      directory.recordedTime = try excludes?.recordedTime(directory.relativePath)
+    }
 
     var (jobs, attestedFiles) = makeJobs(located.live, attested)
     progress.begin("reading", totalBytes: jobs.reduce(0) { $0 &+ $1.totalBytes })

@@ -64,9 +64,15 @@ final class TreeTraits: Sendable {
   let isBtrfs: Bool
   /// The inode flags must be asked for by ioctl, file by file.
   let needsFlagRequest: Bool
+  /// What is left out; nil where nothing is.
+  let excludes: ExcludeLists?
 
   /// - Parameter root: what `stat` says of the tree's root, which is open as `directory`.
-  init(of root: FileStat, _ directory: Descriptor, on fileSystem: any FileSystem) {
+  init(
+    of root: FileStat, _ directory: Descriptor, excludes: ExcludeLists? = nil,
+    on fileSystem: any FileSystem
+  ) {
+    self.excludes = excludes
     boundary = MountBoundary(of: root, directory, on: fileSystem)
     isBtrfs = TreeTraits.isBtrfs(directory, fileSystem)
     needsFlagRequest =
@@ -92,6 +98,8 @@ final class LiveDirectory: @unchecked Sendable {  // see the line above
   let traits: TreeTraits?
   /// The names could not be read.
   var isUnreadable = false
+  /// The time that counts in place of its own, which excluded entries change (`TreeExcludes`).
+  var recordedTime: Timestamp?
   /// What it is in the store, once the trees are built.
   var ids: Tree.IDs?
   /// Every entry is as the cache has it and none is missing: nothing changes there after the walk.

@@ -47,6 +47,7 @@ struct PieceLocator {
   private let walker: Walker
   private let store: FileIdentity?
   private let cache: StatCache?
+  private let excludes: TreeExcludes?
   private var fileSystem: any FileSystem { resolver.fileSystem }
 
   private var found: [Found] = []
@@ -66,8 +67,10 @@ struct PieceLocator {
   }
 
   init(
-    _ resolver: PathResolver, _ walker: Walker, cache: StatCache?, store: FileIdentity?
+    _ resolver: PathResolver, _ walker: Walker, cache: StatCache?, store: FileIdentity?,
+    excludes: TreeExcludes?
   ) {
+    self.excludes = excludes
     self.resolver = resolver
     self.walker = walker
     self.cache = cache
@@ -252,7 +255,8 @@ struct PieceLocator {
     switch stat.kind {
     case .directory:
       let descriptor = try fileSystem.openDirectory(at: place.directory.raw, place.name)
-      let traits = TreeTraits(of: stat, descriptor, on: fileSystem)
+      let traits = TreeTraits(
+        of: stat, descriptor, excludes: excludes?.patterns(for: piece.request), on: fileSystem)
       if traits.boundary.evidence == .deviceNumbers {
         walker.note(.unknownMounts, path, "neither statx nor /proc/self/mountinfo tells")
       }

@@ -64,9 +64,11 @@ struct TreeBuilder {
   func entry(_ live: borrowing LiveEntry, _ child: Tree.IDs?, name: [UInt8]? = nil) -> Entry {
     let content: Content
     var times: Digest?
+    var modified = live.stat.modified
     switch live.content {
     case .file(let blob): content = .file(blob: blob, sizeBytes: live.stat.size)
     case .directory(let directory):
+      modified = directory.recordedTime ?? modified
       if directory.isUnreadable {
         content = .unreadableDirectory
       } else if let child {
@@ -103,7 +105,7 @@ struct TreeBuilder {
     return Entry(
       name: name ?? live.name, content: content, mode: live.stat.mode, uid: live.stat.uid,
       gid: live.stat.gid, xattrs: live.xattrs, holes: live.holes, flags: live.flags,
-      linkGroup: live.linkGroup, modified: live.stat.modified, times: times)
+      linkGroup: live.linkGroup, modified: modified, times: times)
   }
 
   // MARK: Hard links

@@ -12,6 +12,7 @@
 //    counts the rest.
 // 6. The store's folder is no part of a tree, whatever its name: it is known by device and inode. Nor
 //    are the files that an unfinished change leaves behind.
+// 8. What a pattern excludes is noted, and not looked at any further.
 // 7. A lack of descriptors or memory ends the walk: it says nothing about an entry.
 
 import Codec
@@ -41,6 +42,8 @@ final class Walker: Sendable {
     var notes: [Snapshot.Note] = []
     /// Problems that are counted only.
     var leftOut = 0
+    /// Directories whose own time does not count.
+    var directoriesWithExcludes: [LiveDirectory] = []
     /// Attribute sets seen, by id.
     var xattrSets: [Digest: [UInt8]] = [:]
   }
@@ -97,6 +100,7 @@ final class Walker: Sendable {
     }
     guard let traits = directory.traits else { return [] }
     let mounts = traits.boundary.entries(of: directory.relativePath)
+    var hasExcludes = traits.excludes?.nameEntries(of: directory.relativePath) ?? false
     var cache = directory.cached?.cursor()
     var cachedEntry = cache?.next()
     var isSame = directory.cached != nil
@@ -118,8 +122,13 @@ final class Walker: Sendable {
       }
       do throws(SystemError) {
         let stat = try fileSystem.stat(at: descriptor.raw, name, followLink: false)
-        if isExcluded(name, stat, directory) {
+        if isOwn(name, stat, directory) {
           if match != nil { isSame = false }
+          continue
+        }
+        if let excludes = traits.excludes, isExcluded(name, stat, directory, excludes) {
+          if match != nil { isSame = false }
+          hasExcludes = true
           continue
         }
         if stat.kind != .directory, mounts.isMounted(name, stat) {
@@ -141,6 +150,7 @@ final class Walker: Sendable {
       if !entries[last].isCached { isSame = false }
       summary.add(entries[last].stat, entries[last].content)
     }
+    if hasExcludes { found.withLock { $0.directoriesWithExcludes.append(directory) } }
     directory.entries = entries
     if !absent.isEmpty { try keepDamaged(absent, directory, descriptor) }
     directory.complete(summary, matchesCache: isSame && cachedEntry == nil)
@@ -148,8 +158,20 @@ final class Walker: Sendable {
     return children
   }
 
-  /// The entry is no part of the tree, and the notes say so.
+  /// A pattern says that the entry is no part of the tree, and the notes say so.
   private func isExcluded(
+    _ name: [UInt8], _ stat: FileStat, _ directory: LiveDirectory, _ excludes: ExcludeLists
+  ) -> Bool {
+    let path = directory.path(of: name)
+    guard let pattern = excludes.match(path, isDirectory: stat.kind == .directory) else {
+      return false
+    }
+    note(.excluded, directory.absolutePath(of: name), pattern.text)
+    return true
+  }
+
+  /// The entry is imgstore's and no part of the tree, and the notes say so.
+  private func isOwn(
     _ name: [UInt8], _ stat: FileStat, _ directory: LiveDirectory
   ) -> Bool {
     let isStore = stat.kind == .directory && store == FileIdentity(stat)

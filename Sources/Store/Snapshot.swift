@@ -51,6 +51,9 @@ public struct Snapshot: Hashable, Sendable {
       case mountedFolder = 10
       /// Neither the kernel nor /proc says what is mounted below a component.
       case unknownMounts = 11
+      /// A pattern excludes it. Never in a snapshot, which has the patterns: they leave alone what a live tree
+      /// has of such entries.
+      case excluded = 12
       /// The archive that the tree came from said more of its entries than was kept.
       case attributesLost = 20
     }
@@ -68,14 +71,16 @@ public struct Snapshot: Hashable, Sendable {
       case .unreadable, .changedWhileRead, .vanished, .noImageFiles, .unknownMounts,
         .attributesLost:
         true
-      case .mountPoint, .absent, .ownFiles, .subvolume, .subvolumeSnapshot, .mountedFolder: false
+      case .mountPoint, .absent, .ownFiles, .subvolume, .subvolumeSnapshot, .mountedFolder,
+        .excluded:
+        false
       }
     }
 
     /// What is at the path is not the image's, and no command changes it.
     public var isExclusion: Bool {
       switch kind {
-      case .mountPoint, .ownFiles, .subvolumeSnapshot: true
+      case .mountPoint, .ownFiles, .subvolumeSnapshot, .excluded: true
       case .unreadable, .changedWhileRead, .vanished, .absent, .noImageFiles, .subvolume,
         .mountedFolder, .unknownMounts, .attributesLost:
         false

@@ -147,6 +147,16 @@ public struct BundleLayout: Sendable {
           advice: "Nothing was imported; export the image again where it came from")
       }
     }
+    if !manifest.directory.isEmpty {
+      try require("path", manifest.directory["path"] != nil)
+      let trees = manifest.closure.filter(\.isTree).map(\.path)
+      guard trees == [manifest.directory["path"] ?? ""], manifest.closure.count == 1 else {
+        throw XCATError(
+          "manifest.xml", "names another tree than the directory that it describes",
+          advice: "Nothing was imported; do not trust this bundle")
+      }
+      return .directory
+    }
     for field in ["imagename", "provmethod", "profile", "osvers", "osarch"] {
       try require(field, manifest.osimage[field] != nil)
     }
@@ -169,7 +179,7 @@ public struct BundleLayout: Sendable {
         throw .sentence(
           "'files' were not specified in the 'rawimagefiles' section of manifest.xml.")
       }
-    case .esx: break
+    case .esx, .directory: break
     }
     return kind
   }

@@ -87,6 +87,16 @@ public struct ExportLayout: Sendable {
   public init(_ contents: ExportContents, installDirectory: AbsolutePath) throws(XCATError) {
     self.contents = contents
     let definition = contents.definition
+    if definition.isDirectory {
+      manifest = Manifest()
+      manifest.directory = [
+        "imagename": contents.image, "path": definition.directory["path"] ?? "",
+      ]
+      manifest.excludes = definition.excludes
+      try addDirectory(installDirectory)
+      for extra in contents.extras { try add(extra) }
+      return
+    }
     for field in ["provmethod", "profile", "osvers", "osarch"]
     where definition.osimage[field] == nil {
       throw .sentence(
@@ -109,6 +119,18 @@ public struct ExportLayout: Sendable {
     for path in contents.closure { try addClosure(path, installDirectory) }
   }
 
+  /// The tree that an image is.
+  private mutating func addDirectory(_ installDirectory: AbsolutePath) throws(XCATError) {
+    guard let path = contents.definition.directoryPath,
+      contents.files.contains(where: { $0.role == ImageFiles.rootTree && $0.path == path })
+    else {
+      throw XCATError(
+        "directory \(contents.definition.directory["path"] ?? "")", "is not in the snapshot",
+        advice: "Take a snapshot while it is there, and export again")
+    }
+    try addClosure(path, installDirectory)
+  }
+
   // MARK: Boot files
 
   private func first(_ role: String, _ names: [String]) -> AbsolutePath? {
@@ -124,7 +146,7 @@ public struct ExportLayout: Sendable {
   private mutating func addBootFiles(_ kind: ImageKind) throws(XCATError) {
     let image = contents.image
     switch kind {
-    case .esx: return
+    case .esx, .directory: return
     case .install: manifest.values["media"] = "required"
     case .raw:
       let images = contents.files.filter { $0.role == ImageFiles.rawImage }.map(\.path)
@@ -190,7 +212,7 @@ public struct ExportLayout: Sendable {
       switch kind {
       case .install: ("template", "install template")
       case .stateless, .statelite: ("pkglist", "pkglist file")
-      case .raw, .esx: nil
+      case .raw, .esx, .directory: nil
       }
     if let required, ImageFiles.paths(of: required.role, contents.definition).isEmpty {
       // Not named, but found where xCAT looks: from now on it is named.

@@ -112,6 +112,10 @@ public enum ImageFiles {
   public static func all(
     _ definition: ImageDefinition, installDirectory: AbsolutePath, in view: FileView
   ) throws -> [ImageFile] {
+    if definition.isDirectory {
+      return definition.directoryPath.map { [ImageFile(role: rootTree, path: $0, isNamed: true)] }
+        ?? []
+    }
     var files: [ImageFile] = []
     if let directory = bootDirectory(definition, installDirectory: installDirectory) {
       func add(_ role: String, _ names: [String]) {

@@ -13,11 +13,17 @@ public enum ImageKind: Sendable, Hashable, CaseIterable {
   case raw
   /// VMware ESXi: the definition and its lists; xCAT makes the rest from media.
   case esx
+  /// A directory that is none of xCAT's osimages: the tree itself.
+  case directory
 
   /// What the definition of an image says it is.
   /// - Parameter verb: "Exporting" or "Importing", for the error.
   /// - Throws: `XCATError` for a kind that no bundle can hold, in xCAT's words where it has some.
   public init(_ definition: ImageDefinition, verb: String) throws(XCATError) {
+    if definition.isDirectory {
+      self = .directory
+      return
+    }
     let method = definition.provisioning
     let type = (definition.osimage["imagetype"] ?? "").lowercased()
     let object = verb == "Exporting" ? "the definition" : "manifest.xml"
@@ -72,7 +78,7 @@ public enum ImageKind: Sendable, Hashable, CaseIterable {
     switch self {
     case .stateless: "initrd-stateless.gz"
     case .statelite: "initrd-statelite.gz"
-    case .install, .raw, .esx: nil
+    case .install, .raw, .esx, .directory: nil
     }
   }
 }

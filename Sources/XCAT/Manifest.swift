@@ -31,6 +31,10 @@ public struct Manifest: Sendable, Equatable {
 
   public var osimage: [String: String]
   public var linuximage: [String: String]
+  /// `imagename` and `path` of an image that is a directory; empty for others.
+  public var directory: [String: String] = [:]
+  /// What such an image leaves out, in order.
+  public var excludes: [String] = []
   /// `kernel`, `ramdisk`, `rootimg`, `postscripts`, `media` …: single values at the top.
   public var values: [String: String]
   public var extras: [Extra]
@@ -52,10 +56,31 @@ public struct Manifest: Sendable, Equatable {
     self.extras = extras
   }
 
-  public var imageName: String { osimage["imagename"] ?? "" }
+  public var imageName: String { osimage["imagename"] ?? directory["imagename"] ?? "" }
 
   public var definition: ImageDefinition {
-    ImageDefinition(osimage: osimage, linuximage: linuximage)
+    guard !directory.isEmpty else {
+      return ImageDefinition(osimage: osimage, linuximage: linuximage)
+    }
+    return ImageDefinition(directory: [
+      "path": directory["path"] ?? "", "exclude": excludes.joined(separator: "\n"),
+    ])
+  }
+
+  /// Gives the image another name.
+  public mutating func rename(to name: String) {
+    if directory.isEmpty {
+      osimage["imagename"] = name
+      linuximage["imagename"] = name
+    } else {
+      directory["imagename"] = name
+    }
+  }
+
+  /// Gives an image that is a directory another place.
+  public mutating func move(to path: AbsolutePath) {
+    directory["path"] = path.text
+    for i in closure.indices where closure[i].isTree { closure[i].path = path.text }
   }
 
   /// The values that are nothing but the path of one file.

@@ -33,6 +33,14 @@ extension Manifest {
       case "linuximage":
         try once("linuximage")
         manifest.linuximage = try columns(element)
+      case "directory":
+        try once("directory")
+        manifest.directory = try columns(element)
+      case "exclude":
+        guard let pattern = try columns(element)["pattern"] else {
+          throw XCATError("manifest.xml", "has an <exclude> without <pattern>")
+        }
+        manifest.excludes.append(pattern)
       case "extra":
         let columns = try columns(element)
         guard let source = columns["src"], let destination = columns["dest"] else {
@@ -56,7 +64,11 @@ extension Manifest {
         if let value = try text(element, in: nil) { manifest.values[element.name] = value }
       }
     }
-    manifest.adaptFlatForm()
+    if manifest.directory.isEmpty {
+      manifest.adaptFlatForm()
+    } else {
+      try manifest.requireOnlyDirectory()
+    }
     guard !manifest.imageName.isEmpty else {
       throw XCATError.sentence("The 'imagename' field is not defined in manifest.xml.")
     }
@@ -130,6 +142,20 @@ extension Manifest {
     }
     closure.append(Closure(member: member, path: path, isTree: columns["kind"] == "tree"))
   }
+
+  /// An image that is a directory has nothing of an osimage.
+  private func requireOnlyDirectory() throws(XCATError) {
+    guard osimage.isEmpty, linuximage.isEmpty, values.isEmpty, kits.isEmpty,
+      kitRepositories.isEmpty, kitComponents.isEmpty, rawImageFiles == nil
+    else {
+      throw XCATError("manifest.xml", "describes a directory and an osimage at once")
+    }
+    guard excludes.count <= Manifest.maxExcludes else {
+      throw XCATError("manifest.xml", "has more than \(Manifest.maxExcludes) of <exclude>")
+    }
+  }
+
+  private static let maxExcludes = 1000
 
   /// 2.6 and 2.7 had all columns at the top. The node lists of `-p` stay there, where they belong.
   private mutating func adaptFlatForm() {

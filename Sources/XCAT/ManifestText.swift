@@ -26,6 +26,7 @@ extension Manifest {
         if schema.grammar(of: name) == .name { try Manifest.checkName(value, of: name) }
       }
     }
+    for pattern in excludes { try Manifest.checkText(pattern, of: "pattern") }
     for (name, path) in otherPaths {
       try Manifest.checkText(path, of: name)
       guard !path.utf8.contains(where: { Manifest.shellCharacters.contains($0) }) else {
@@ -54,7 +55,9 @@ extension Manifest {
   }
 
   private var rows: [(schema: TableSchema, row: [String: String])] {
-    [(.osimage, osimage), (.linuximage, linuximage)] + kits.map { (.kit, $0) }
+    (directory.isEmpty
+      ? [(.osimage, osimage), (.linuximage, linuximage)] : [(.directory, directory)])
+      + kits.map { (.kit, $0) }
       + kitRepositories.map { (.kitrepo, $0) } + kitComponents.map { (.kitcomponent, $0) }
   }
 

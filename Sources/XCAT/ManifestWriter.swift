@@ -19,7 +19,13 @@ extension Manifest {
       elements.append(
         ("extra", try Manifest.block("extra", ["dest": extra.destination, "src": extra.source], 1)))
     }
-    for (name, columns) in [("osimage", osimage), ("linuximage", linuximage)] {
+    for pattern in excludes {
+      elements.append(("exclude", try Manifest.block("exclude", ["pattern": pattern], 1)))
+    }
+    let rows =
+      directory.isEmpty
+      ? [("osimage", osimage), ("linuximage", linuximage)] : [("directory", directory)]
+    for (name, columns) in rows {
       elements.append((name, try Manifest.block(name, columns, 1)))
     }
     if let files = rawImageFiles {

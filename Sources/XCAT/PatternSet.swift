@@ -1,5 +1,7 @@
 // Many patterns against many paths: a pattern is looked at only where its literal ends fit.
 
+import Platform
+
 /// Patterns of which any may match.
 struct PatternSet: Sendable {
   /// What must fit before a pattern is tried: its literal beginning and end, in `literals`.

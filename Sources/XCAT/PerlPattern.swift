@@ -7,6 +7,8 @@
 //
 // Matching backtracks; a budget of steps and a limit of depth end what would take for ever.
 
+import Platform
+
 /// A pattern.
 public struct PerlPattern: Sendable {
   indirect enum Node: Sendable {

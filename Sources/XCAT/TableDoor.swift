@@ -160,10 +160,40 @@ extension TableDoor {
 extension ImageDefinition {
   /// The changes that make an image's definition exactly this; those of an empty one remove it.
   public func rowChanges(of image: String) -> [RowChange] {
-    [(TableSchema.osimage, osimage), (TableSchema.linuximage, linuximage)].map { schema, row in
+    let rows =
+      isDirectory
+      ? [(TableSchema.directory, directory)]
+      : [(TableSchema.osimage, osimage), (TableSchema.linuximage, linuximage)]
+    return rows.map { schema, row in
       RowChange(
         schema: schema, key: ["imagename": image], columns: isEmpty ? nil : row,
         keepsOtherColumns: false)
+    }
+  }
+
+  /// The changes that make an image's definition exactly this where it is another one now: a row that only the
+  /// other one has goes.
+  public func rowChanges(of image: String, replacing other: ImageDefinition) -> [RowChange] {
+    var changes = rowChanges(of: image)
+    if !other.isEmpty, other.isDirectory != isDirectory {
+      let left: [TableSchema] = isDirectory ? [.osimage, .linuximage] : [.directory]
+      changes += left.map {
+        RowChange(schema: $0, key: ["imagename": image], columns: nil, keepsOtherColumns: false)
+      }
+    }
+    return changes
+  }
+
+  /// The same, of rows that are as the other one has them: others are left alone.
+  public func rowChanges(of image: String, from other: ImageDefinition) -> [RowChange] {
+    rowChanges(of: image, replacing: other).map { change in
+      let row =
+        switch change.schema {
+        case .osimage: other.osimage
+        case .linuximage: other.linuximage
+        default: other.directory
+        }
+      return change.expecting(row.isEmpty ? .absent : .columns(row))
     }
   }
 }

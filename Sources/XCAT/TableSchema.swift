@@ -68,15 +68,21 @@ public struct TableSchema: Sendable, Hashable {
   public static let nodetype = TableSchema(
     "nodetype", keys: ["node"], "node os arch profile provmethod supportedarchs nodetype")
 
+  /// Images that are a directory of their own. The table is imgstore's and lies in the store: xCAT has none such.
+  public static let directory = TableSchema(
+    "directory", keys: ["imagename"], "imagename path exclude")
+
   public static let site = TableSchema("site", keys: ["key"], "key value")
 
-  /// Every table here.
+  /// Every table of xCAT's here.
   public static let all = [
     osimage, linuximage, litefile, kit, kitrepo, kitcomponent, postscripts, nodelist, nodegroup,
     nodetype, site,
   ]
 
-  public static func named(_ name: String) -> TableSchema? { all.first { $0.name == name } }
+  public static func named(_ name: String) -> TableSchema? {
+    name == directory.name ? directory : all.first { $0.name == name }
+  }
 
   /// The statement that makes the table, as xCAT writes it.
   /// - Parameter database: the name that the file was attached under; SQLite keeps it out of the

@@ -173,6 +173,7 @@ struct Import: ParsableCommand {
       Examples:
         imgstore import compute.tgz --dry-run
         imgstore import compute.tgz -f compute2
+        imgstore import chroot.tgz --to /srv/images/chroot
         imgstore import backup/compute.tgz -R root@mn2
       """)
 
@@ -183,6 +184,11 @@ struct Import: ParsableCommand {
     help: "Import under this profile: own folder, own lists, own name.")
   var profile: String?
   @Option(help: "The name of the new image.") var name: String?
+  @Option(
+    help: ArgumentHelp(
+      "Where the tree goes, of an image that is a directory (default: where it is already).",
+      valueName: "dir"))
+  var to: String?
   @Flag(help: "Replace an image of that name; what it was is kept as a snapshot.")
   var force = false
   @Option(
@@ -222,7 +228,7 @@ struct Import: ParsableCommand {
         "--append-postscripts says how --postscripts NODERANGE works: give both.")
     }
     for (option, value) in [
-      ("--profile", profile), ("--name", name), ("--postscripts", postscripts),
+      ("--profile", profile), ("--name", name), ("--postscripts", postscripts), ("--to", to),
     ] where value == "" {
       throw ValidationError("The value of \(option) is empty.")
     }
@@ -264,6 +270,7 @@ struct Import: ParsableCommand {
     var request = ImportRequest(file)
     request.profile = profile
     request.name = name
+    request.directory = to
     request.replaces = force
     request.nodes = postscripts
     request.appendsPostscripts = appendPostscripts
@@ -312,10 +319,13 @@ struct Import: ParsableCommand {
 /// What an import replaces of the site's, and what gives privilege in its trees.
 private func printTrust(_ image: ImportedImage) {
   for item in image.siteReplacements { print("replace \(item.name) (\(item.effect.text))") }
-  for entry in image.privileged {
-    let owner = entry.package.map { "package \($0)" }
-    let origin = owner ?? (entry.isStandard ? "as on every system" : "of no package")
-    print("privileged  \(printable(entry.path)) (\(entry.detail); \(origin))")
+  // What every system has, and what packages own, is counted; --json lists all.
+  let usual = image.privileged.filter { $0.isStandard || $0.package != nil }
+  for entry in image.privileged where !entry.isStandard && entry.package == nil {
+    print("privileged  \(printable(entry.path)) (\(entry.detail); of no package)")
+  }
+  if !usual.isEmpty {
+    print("privileged  \(count(usual.count, "entry")) that packages own, or that every system has")
   }
 }
 

@@ -89,8 +89,7 @@ struct CommandWords {
       "mount":
         "'imgstore restore REF DIR' writes a snapshot to a folder; 'ls', 'cat', 'find' and 'grep' look inside",
       "init":
-        "The first snapshot makes the store (--store DIR); 'imgstore define' defines an image",
-      "add": "'imgstore define NAME rootimgdir=DIR provmethod=netboot' defines an image",
+        "The first snapshot makes the store (--store DIR): 'imgstore snapshot DIR' keeps a directory",
       "abort": "'imgstore resume --back' takes a half-made change back",
       "continue": "'imgstore resume' completes a half-made change",
       "history": "'imgstore log IMAGE' lists snapshots",

@@ -19,6 +19,7 @@ struct Copy: ParsableCommand {
 
       Examples:
         imgstore copy compute compute-test
+        imgstore copy compute variant --to /srv/images/variant
         imgstore copy compute@golden login --profile login --dry-run
       """,
     aliases: ["cp"])
@@ -26,6 +27,11 @@ struct Copy: ParsableCommand {
   @Argument(help: "The image or snapshot to copy.") var ref: String
   @Argument(help: "The new image's name.") var name: String
   @Option(help: "The new image's profile (default: its name).") var profile: String?
+  @Option(
+    help: ArgumentHelp(
+      "The new image's directory (default: named after it, next to the source's, or where its profile says).",
+      valueName: "dir"))
+  var to: String?
   @Flag(name: [.customShort("n"), .long], help: "Say what would be made; make nothing.")
   var dryRun = false
   @OptionGroup var json: JSONFlag
@@ -34,6 +40,7 @@ struct Copy: ParsableCommand {
   func run() throws {
     var request = CopyRequest(ref, to: name)
     request.profile = profile
+    request.directory = to
     request.isDryRun = dryRun
     let outcome = try common.open().copy(request)
     Terminal.finish()

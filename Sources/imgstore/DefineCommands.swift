@@ -109,7 +109,7 @@ struct ImagesCommand: ParsableCommand {
       return
     }
     if images.isEmpty {
-      print("no images: define one with 'imgstore define NAME attr=value…'")
+      print("no images yet: 'imgstore snapshot DIR' keeps a directory")
       if let place = workspace.absentStore { print("there is no store in \(place) yet") }
       return
     }
@@ -118,7 +118,9 @@ struct ImagesCommand: ParsableCommand {
       rows.append([
         image.name
           + (image.unfinished.map { $0.isRunning ? " (changing)" : " (half changed)" } ?? ""),
-        image.isDefined ? image.provisioning : "not defined", "\(image.snapshots)",
+        image.directory != nil
+          ? "directory" : image.isDefined ? image.provisioning : "not defined",
+        "\(image.snapshots)",
         image.latest.map { timeText($0.snapshot.created) } ?? "-",
       ])
     }

@@ -15,10 +15,12 @@ struct SnapshotCommand: ParsableCommand {
 
       Examples:
         imgstore snapshot compute -m "before the kernel update" --tag golden
+        imgstore snapshot /srv/images/compute       a directory, which becomes an image
         imgstore snapshot --all --if-changed        every night
       """)
 
-  @Argument(help: "The images; not needed where there is only one.") var names: [String] = []
+  @Argument(help: "The images, or directories; not needed where there is only one.") var names:
+    [String] = []
   @Flag(help: "All images that are defined.") var all = false
   @Flag(help: "Record nothing where an image is as its latest snapshot says.") var ifChanged = false
   @Option(name: .shortAndLong, help: "Why this snapshot is taken.") var message = ""
@@ -191,6 +193,11 @@ struct Status: ParsableCommand {
       try printJSON(StatusJSON(status))
     } else {
       describe(status)
+    }
+    if !json.json {
+      for (pattern, entries) in status.excluded {
+        print("  left out: \(count(entries, "entry")) by '\(printable(pattern.utf8))'")
+      }
     }
     for note in status.notes where note.isRemark { Terminal.remark(noteText(note)) }
     if let change = status.unfinished, !change.isRunning {

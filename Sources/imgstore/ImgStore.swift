@@ -23,7 +23,8 @@ struct ImgStore: ParsableCommand {
     version: "imgstore \(Workspace.version)",
     groupedSubcommands: [
       CommandGroup(
-        name: "Images", subcommands: [Define.self, ImagesCommand.self, Show.self, Copy.self]),
+        name: "Images",
+        subcommands: [Add.self, Define.self, ImagesCommand.self, Show.self, Copy.self]),
       CommandGroup(
         name: "History",
         subcommands: [SnapshotCommand.self, Log.self, Status.self, Diff.self]),

@@ -47,6 +47,7 @@ struct ImageJSON: Encodable {
   let name: String
   let defined: Bool
   let provmethod: String
+  let directory: String?
   let snapshots: Int
   let latest: String?
   let unfinished: UnfinishedJSON?
@@ -55,6 +56,7 @@ struct ImageJSON: Encodable {
     name = image.name
     defined = image.isDefined
     provmethod = image.provisioning
+    directory = image.directory
     snapshots = image.snapshots
     latest = image.latest?.id.hex
     unfinished = image.unfinished.map(UnfinishedJSON.init)
@@ -199,6 +201,7 @@ struct StatusJSON: Encodable {
   let seconds: Double
   let diff: DiffJSON
   let notes: [NoteJSON]
+  let excluded: [ExcludedJSON]
   let unfinished: UnfinishedJSON?
 
   init(_ status: StatusOutcome) {
@@ -210,6 +213,13 @@ struct StatusJSON: Encodable {
     seconds = status.seconds
     diff = DiffJSON(status.diff)
     notes = status.notes.map(NoteJSON.init)
+    excluded = status.excluded.map { ExcludedJSON(pattern: $0.pattern, entries: $0.entries) }
     unfinished = status.unfinished.map(UnfinishedJSON.init)
   }
+}
+
+/// What a pattern leaves out of a live tree.
+struct ExcludedJSON: Encodable {
+  let pattern: String
+  let entries: Int
 }

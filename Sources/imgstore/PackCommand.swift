@@ -55,6 +55,8 @@ struct Pack: ParsableCommand {
   @Option(name: .shortAndLong, help: "cpio, tar or squashfs.") var method = PackMethod.cpio
   @Option(name: .shortAndLong, help: "gzip, zstd or xz.") var compress = SegmentCodec.gzip
   @Flag(help: "Leave the files of synclists out.") var nosyncfiles = false
+  @Flag(help: "Pack the tree as it is: add nothing of the management node's, leave nothing out.")
+  var plain = false
   @Flag(help: "Change the live tree as xCAT's packimage does, after a snapshot of it.")
   var inTree = false
   @Option(name: .shortAndLong, help: ArgumentHelp("Write this file instead.", valueName: "file"))
@@ -68,6 +70,7 @@ struct Pack: ParsableCommand {
     request.method = method
     request.codec = compress
     request.skipsSyncfiles = nosyncfiles
+    request.isPlain = plain
     request.changesLiveTree = inTree
     request.output = output
     request.cacheLimitBytes = cache.bytes

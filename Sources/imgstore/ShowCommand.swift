@@ -106,7 +106,9 @@ struct Show: ParsableCommand {
     for definition in snapshot.tables {
       print("\nTable \(definition.name)")
       for row in definition.rows {
-        for (column, value) in row.sorted(by: { $0.key < $1.key }) { print("  \(column)=\(value)") }
+        for (column, value) in row.sorted(by: { $0.key < $1.key }) {
+          for line in value.split(separator: "\n") { print("  \(column)=\(line)") }
+        }
       }
     }
     if !snapshot.notes.isEmpty {
@@ -118,7 +120,7 @@ struct Show: ParsableCommand {
 
 extension Snapshot.Note {
   /// Worth saying each time: what is mounted above the image's files is how it always is.
-  var isRemark: Bool { !isProblem && kind != .mountedFolder }
+  var isRemark: Bool { !isProblem && kind != .mountedFolder && kind != .excluded }
 }
 
 /// What a snapshot lacks, for whatever was made of it.
@@ -144,6 +146,7 @@ func noteText(_ note: Snapshot.Note) -> String {
   case .subvolume: return "\(path): a btrfs subvolume, kept as a folder"
   case .subvolumeSnapshot:
     return "\(path): a read-only snapshot of another btrfs subvolume; it is not included"
+  case .excluded: return "\(path): left out by the pattern '\(printable(note.detail.utf8))'"
   case .mountedFolder: return "\(path): a file system is mounted there"
   case .unknownMounts:
     return "\(path): cannot tell what is mounted below (\(note.detail))"

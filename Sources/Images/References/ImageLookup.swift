@@ -16,6 +16,7 @@ extension Workspace {
   /// - Throws: `ImageError` (`usage`) for the name of a snapshot, and (`notFound`) where no image, or more
   ///   than one, is meant.
   func image(named text: String) throws -> ImageName {
+    if Workspace.isPath(text) { return try image(at: text) }
     try requireNoSnapshot(text)
     let tables = try tables()
     let stored = try storeIfPresent()?.refs.images() ?? []
@@ -38,13 +39,14 @@ extension Workspace {
       if saidNames.withLock({ $0.insert(text).inserted }) { mention("'\(text)' is image \(only)") }
       return try ImageName(only)
     }
+    if let path = try? directoryPath("./\(text)"), try statLive(path)?.kind == .directory {
+      throw ImageError(
+        .notFound, "image '\(text)'", "is not there",
+        advice: "To keep the directory of that name, write 'imgstore snapshot ./\(text)'")
+    }
     let near = ImageLookup.near(text, known) { definitions[$0]?.osimage["profile"] }
     if near.isEmpty {
-      let image = try ImageName(text)
-      throw ImageError(
-        .notFound, "image \(image)", "is not defined in the tables in \(tables.place)",
-        advice: "Define it with 'imgstore define \(image) provmethod=netboot rootimgdir=…', "
-          + "or name other tables with --xcat-dir")
+      throw try notDefined(ImageName(text))
     }
     throw ImageError(
       .notFound, "image '\(text)'", "is not defined, and has no snapshots",
@@ -55,6 +57,7 @@ extension Workspace {
   /// - Throws: `ImageError` (`notFound`) where no image of that name has snapshots, naming the one that a command
   ///   which loses nothing would take.
   func image(exactly name: String) throws -> ImageName {
+    if Workspace.isPath(name) { return try image(at: name) }
     try requireNoSnapshot(name)
     let refs = try store().refs
     if let image = try? ImageName(name), try !refs.numbers(of: image).isEmpty { return image }
@@ -64,6 +67,29 @@ extension Workspace {
       advice: candidates.isEmpty
         ? "'imgstore images' lists what there is"
         : "Write the whole name: \(ImageLookup.list(candidates))")
+  }
+
+  /// The image that lies at a path.
+  private func image(at text: String) throws -> ImageName {
+    let path = try directoryPath(text)
+    if let owner = try directoryOwner(path) { return owner }
+    throw ImageError(
+      .notFound, "directory \(path.text)", "is no image",
+      advice: "'imgstore snapshot \(path.text)' keeps it; 'imgstore images' lists what there is")
+  }
+
+  /// The error for an image that no table has.
+  func notDefined(_ image: ImageName) throws -> ImageError {
+    guard try hasXCAT() else {
+      return ImageError(
+        .notFound, "image \(image)", "is not there",
+        advice: "'imgstore add \(image) DIR' keeps a directory under that name")
+    }
+    return ImageError(
+      .notFound, "image \(image)", "is not defined in the tables in \(try tables().place)",
+      advice: "Define it with 'imgstore define \(image) provmethod=netboot rootimgdir=…', keep a "
+        + "directory under that name with 'imgstore add \(image) DIR', or name other tables with "
+        + "--xcat-dir")
   }
 
   /// - Throws: `ImageError` (`usage`) for "IMAGE@…" and "IMAGE:PATH".
@@ -83,7 +109,9 @@ extension Workspace {
         known.isEmpty
           ? "is not named, and there is none" : "is not named, and there are \(known.count)",
         advice: known.isEmpty
-          ? "Define one with 'imgstore define NAME provmethod=netboot rootimgdir=…'"
+          ? try hasXCAT()
+            ? "Define one with 'imgstore define NAME provmethod=netboot rootimgdir=…'"
+            : "'imgstore snapshot DIR' keeps a directory"
           : "Name one of \(ImageLookup.list(known))")
     }
     return try ImageName(only)

@@ -66,6 +66,7 @@ struct SiteReplacements {
       let folders = [
         ImageFiles.bootDirectory(existing, installDirectory: install),
         ImageFiles.rawDirectory(existing, installDirectory: install),
+        existing.directoryPath,
       ]
       own.formUnion(folders.compactMap { $0 })
     }

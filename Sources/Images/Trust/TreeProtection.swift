@@ -25,7 +25,13 @@ extension Workspace {
     else { return protection }
     let folder = path.parent
     let open = "users of this machine can reach \(path.text), which came from elsewhere: "
-    if prepared.definition.provisioning != "statelite" {
+    if prepared.definition.isDirectory {
+      if !prepared.privileged.isEmpty {
+        protection.remarks = [
+          open + "'chmod 700 \(folder.text)' keeps them out of its setuid files"
+        ]
+      }
+    } else if prepared.definition.provisioning != "statelite" {
       if !prepared.privileged.isEmpty {
         protection.remarks = [open + "nodes fetch files from its folder"]
       }

@@ -1,10 +1,14 @@
 // Sets of bytes: what a bracket, or an escape, of a pattern matches.
 
 /// A set of bytes.
-struct ByteSet: Sendable, Hashable {
+public struct ByteSet: Sendable, Hashable {
   private var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
-  func contains(_ byte: UInt8) -> Bool {
+  /// Makes an empty set.
+  public init() {}
+
+  /// Returns whether the byte is in the set.
+  public func contains(_ byte: UInt8) -> Bool {
     let bit: UInt64 = 1 << UInt64(byte & 63)
     return switch byte >> 6 {
     case 0: words.0 & bit != 0
@@ -14,7 +18,7 @@ struct ByteSet: Sendable, Hashable {
     }
   }
 
-  mutating func insert(_ byte: UInt8) {
+  public mutating func insert(_ byte: UInt8) {
     let bit: UInt64 = 1 << UInt64(byte & 63)
     switch byte >> 6 {
     case 0: words.0 |= bit
@@ -24,35 +28,37 @@ struct ByteSet: Sendable, Hashable {
     }
   }
 
-  mutating func formUnion(_ other: ByteSet) {
+  public mutating func formUnion(_ other: ByteSet) {
     words.0 |= other.words.0
     words.1 |= other.words.1
     words.2 |= other.words.2
     words.3 |= other.words.3
   }
 
-  var inverted: ByteSet {
+  /// All other bytes.
+  public var inverted: ByteSet {
     var result = self
     result.words = (~words.0, ~words.1, ~words.2, ~words.3)
     return result
   }
 
-  static func == (a: ByteSet, b: ByteSet) -> Bool { a.words == b.words }
+  public static func == (a: ByteSet, b: ByteSet) -> Bool { a.words == b.words }
 
-  func hash(into hasher: inout Hasher) {
+  public func hash(into hasher: inout Hasher) {
     for word in [words.0, words.1, words.2, words.3] { hasher.combine(word) }
   }
 
-  mutating func insert(_ range: ClosedRange<UInt8>) { for byte in range { insert(byte) } }
+  public mutating func insert(_ range: ClosedRange<UInt8>) { for byte in range { insert(byte) } }
 
-  static func of(_ ranges: ClosedRange<UInt8>...) -> ByteSet {
+  /// Returns the set of all bytes of the ranges.
+  public static func of(_ ranges: ClosedRange<UInt8>...) -> ByteSet {
     var set = ByteSet()
     for range in ranges { set.insert(range) }
     return set
   }
 
-  static let digit = of(0x30...0x39)
+  public static let digit = of(0x30...0x39)
   /// Letters, digits and "_".
-  static let word = of(0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x5f...0x5f)
-  static let blank = of(0x09...0x0d, 0x20...0x20)
+  public static let word = of(0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x5f...0x5f)
+  public static let blank = of(0x09...0x0d, 0x20...0x20)
 }

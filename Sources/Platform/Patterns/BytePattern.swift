@@ -16,14 +16,15 @@ public struct BytePattern: Sendable, Hashable {
 
   /// Literal bytes before the first wildcard, and behind the last; the suffix is empty where there is
   /// no wildcard.
-  let literalPrefix: [UInt8]
-  let literalSuffix: [UInt8]
+  public let literalPrefix: [UInt8]
+  public let literalSuffix: [UInt8]
   /// What follows the prefix, with the suffix.
   private let elements: [Element]
 
   /// The pattern holds no wildcard.
-  var isLiteral: Bool { elements.isEmpty }
+  public var isLiteral: Bool { elements.isEmpty }
 
+  /// Compiles a pattern.
   public init(_ pattern: [UInt8]) {
     func literals(_ elements: some Sequence<Element>) -> [UInt8] {
       var bytes: [UInt8] = []

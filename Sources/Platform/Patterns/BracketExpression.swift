@@ -1,8 +1,8 @@
 // Bracket expressions of fnmatch(3) ("[a-z[:digit:]]") over bytes, in the C locale (POSIX, XBD 9.3.5).
 
 /// Reads one bracket expression.
-struct BracketExpression {
-  enum Outcome {
+public struct BracketExpression {
+  public enum Outcome {
     /// The bytes that match, and the index behind the expression.
     case set(ByteSet, end: Int)
     /// The '[' is an ordinary byte.
@@ -10,7 +10,7 @@ struct BracketExpression {
   }
 
   /// Reads from behind the '['.
-  static func read(_ pattern: [UInt8], from start: Int) -> Outcome {
+  public static func read(_ pattern: [UInt8], from start: Int) -> Outcome {
     var expression = BracketExpression(pattern: pattern, at: start)
     return expression.read()
   }
@@ -150,7 +150,7 @@ struct BracketExpression {
     case "alnum": belongs = alnum
     case "upper": belongs = upper
     case "lower": belongs = lower
-    case "space": belongs = isBlank
+    case "space": belongs = { $0 == 0x20 || (0x09...0x0d).contains($0) }
     case "blank": belongs = { $0 == 0x20 || $0 == 0x09 }
     case "punct": belongs = { graph($0) && !alnum($0) }
     case "graph": belongs = graph

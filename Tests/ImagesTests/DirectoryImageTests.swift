@@ -1,0 +1,315 @@
+// Images that are directories: no attributes, the tree itself, and what is left out of it.
+
+import Apply
+import Foundation
+import Images
+import Ingest
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct DirectoryImageTests {
+  private struct Site {
+    let folder: TemporaryFolder
+    let workspace: Workspace
+    let messages: Monitor<[String]>
+    var tree: String { folder.path("srv/compute") }
+
+    init() throws {
+      folder = try TemporaryFolder()
+      let messages = Monitor<[String]>([])
+      self.messages = messages
+      workspace = try Workspace(WorkspaceOptions(store: folder.path("store"))) { line in
+        messages.withLock { $0.append(line) }
+      }
+      try shell(
+        """
+        mkdir -p "$1/etc" "$1/var/cache/apt" "$1/tmp" "$1/usr/lib"; cd "$1"
+        echo one >etc/hosts; echo a >usr/lib/a; echo c >var/cache/apt/c; echo t >tmp/t
+        touch -d @1000000000 etc usr tmp var/cache var/cache/apt var .
+        """, tree)
+    }
+
+    func revert(_ reference: String, _ method: ApplyMethod = .automatic) throws -> RevertOutcome {
+      var request = RevertRequest(reference)
+      request.method = method
+      return try workspace.revert(request)
+    }
+
+    func content(_ path: String) -> String? {
+      try? String(contentsOfFile: tree + "/" + path, encoding: .utf8)
+    }
+  }
+
+  @Test func `a directory becomes an image of its name, and comes back`() throws {
+    let site = try Site()
+    let first = try site.workspace.snapshot(site.tree)
+    #expect(first.committed.name == "compute@1")
+    #expect(first.committed.snapshot.pieces.map(\.path) == [Array(site.tree.utf8)])
+    #expect(first.committed.snapshot.tables.map(\.name) == ["directory"])
+    try shell("cd \"$1\"; echo two >etc/hosts; rm -r usr; echo n >new", site.tree)
+    for method in [ApplyMethod.inPlace, .swap] {
+      let outcome = try site.revert("compute@1", method)
+      #expect(outcome.isExact)
+      #expect(site.content("etc/hosts") == "one\n" && site.content("usr/lib/a") == "a\n")
+      #expect(site.content("new") == nil)
+      _ = try site.workspace.undo("compute")
+      #expect(site.content("etc/hosts") == "two\n" && site.content("new") == "n\n")
+    }
+    #expect(try site.workspace.status("compute").isClean)
+  }
+
+  @Test func `the image is found by its directory, however that is written`() throws {
+    let site = try Site()
+    _ = try site.workspace.snapshot(site.tree)
+    try shell("ln -s compute \"$1/srv/link\"", site.folder.path(""))
+    for text in [
+      site.tree, site.tree + "/", site.folder.path("srv/../srv/compute"),
+      site.folder.path("srv/link"),
+    ] {
+      #expect(try site.workspace.status(text).snapshot.name == "compute@1", "\(text)")
+    }
+    #expect(try site.workspace.snapshot(site.tree).committed.name == "compute@2")
+    #expect(try site.workspace.images().map(\.name) == ["compute"])
+  }
+
+  @Test func `what is no image is refused with its own code`() throws {
+    let site = try Site()
+    func code(_ body: () throws -> Void) -> ErrorCode? {
+      do { try body() } catch let error as any ExplainedError { return error.errorCode } catch {}
+      return nil
+    }
+    #expect(code { _ = try site.workspace.snapshot(site.folder.path("nothing")) } == .notFound)
+    #expect(code { _ = try site.workspace.status(site.tree) } == .notFound)
+    #expect(code { _ = try site.workspace.snapshot("/") } == .usage)
+    _ = try site.workspace.snapshot(site.tree)
+    #expect(code { _ = try site.workspace.addDirectory("other", at: site.tree) } == .failed)
+    #expect(
+      code { _ = try site.workspace.addDirectory("compute", at: site.folder.path("srv")) }
+        == .failed)
+    #expect(code { _ = try site.workspace.define("compute", ["profile=p"]) } == nil)
+    #expect(throws: (any Error).self) { try site.workspace.define("compute", ["profile=p"]) }
+    #expect(
+      code { _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["a//b"]) } == .usage
+    )
+  }
+
+  @Test(arguments: ["empty", "gone", "file"])
+  func `a directory without a tree gets no snapshot`(kind: String) throws {
+    let site = try Site()
+    if kind != "empty" { _ = try site.workspace.addDirectory(nil, at: site.tree) }
+    try shell(
+      "rm -r \"$1\"; case $2 in empty) mkdir \"$1\";; file) : >\"$1\";; esac", site.tree, kind)
+    #expect(throws: ImageError.self) {
+      try site.workspace.snapshot(kind == "empty" ? site.tree : "compute")
+    }
+    #expect(try site.workspace.images().first?.snapshots == 0)
+  }
+
+  // MARK: Excludes
+
+  private func excluding(_ site: Site) throws {
+    _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["var/cache/*", "/tmp/*"])
+  }
+
+  @Test func `what is excluded is not kept, and changes nothing`() throws {
+    let site = try Site()
+    try excluding(site)
+    let first = try site.workspace.snapshot("compute")
+    #expect(first.committed.snapshot.notes.isEmpty)
+    let reader = try site.workspace.reader(of: first.committed)
+    #expect(try reader.find("var/cache/apt", followLast: false) == nil)
+    #expect(try reader.find("tmp", followLast: false) != nil)
+    try shell(
+      "cd \"$1\"; rm -r var/cache/apt; echo 2 >tmp/t2; mkdir var/cache/dnf; echo x >var/cache/dnf/x",
+      site.tree)
+    let status = try site.workspace.status("compute")
+    #expect(status.isClean)
+    #expect(status.excluded.map(\.pattern) == ["/tmp/*", "var/cache/*"])
+    #expect(status.excluded.map(\.entries) == [2, 1])
+    #expect(try !site.workspace.snapshot("compute", unlessChanged: true).isNew)
+    // The same without the stat cache.
+    try shell("rm -r \"$1/store/cache\"/*", site.folder.path(""))
+    let cold = try Workspace(WorkspaceOptions(store: site.folder.path("store"))) { _ in }
+    #expect(try cold.status("compute").isClean)
+    #expect(try !cold.snapshot("compute", unlessChanged: true).isNew)
+  }
+
+  @Test(arguments: [ApplyMethod.automatic, .inPlace])
+  func `a revert leaves alone what is excluded`(method: ApplyMethod) throws {
+    let site = try Site()
+    try excluding(site)
+    _ = try site.workspace.snapshot("compute")
+    try shell(
+      "cd \"$1\"; echo two >etc/hosts; echo 2 >tmp/t2; rm usr/lib/a; echo m >var/cache/apt/more",
+      site.tree)
+    let outcome = try site.revert("compute@1", method)
+    #expect(outcome.isExact && outcome.apply.skipped.isEmpty)
+    #expect(site.content("etc/hosts") == "one\n" && site.content("usr/lib/a") == "a\n")
+    #expect(site.content("tmp/t2") == "2\n" && site.content("tmp/t") == "t\n")
+    #expect(site.content("var/cache/apt/more") == "m\n")
+    #expect(try site.workspace.status("compute").isClean)
+  }
+
+  @Test func `a swap that would lose what is excluded is refused`() throws {
+    let site = try Site()
+    try excluding(site)
+    _ = try site.workspace.snapshot("compute")
+    try shell("echo two >\"$1/etc/hosts\"", site.tree)
+    #expect(throws: ImageError.self) { try site.revert("compute@1", .swap) }
+    #expect(site.content("etc/hosts") == "two\n" && site.content("tmp/t") == "t\n")
+  }
+
+  @Test func `a directory that holds excluded files stays where the target has none`() throws {
+    let site = try Site()
+    _ = try site.workspace.snapshot(site.tree)
+    try shell("cd \"$1\"; mkdir -p opt/work; echo p >opt/work/p.log; echo q >opt/q", site.tree)
+    _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["*.log"])
+    let outcome = try site.revert("compute@1")
+    #expect(site.content("opt/work/p.log") == "p\n", "nobody has kept it")
+    #expect(site.content("opt/q") == nil)
+    #expect(!outcome.isExact, "the directory is there for the file's sake")
+  }
+
+  @Test func `excludes of now and of then are both left alone, in every direction`() throws {
+    let site = try Site()
+    // @1 has all; then the cache is excluded, and the tree's own list excludes logs.
+    _ = try site.workspace.snapshot(site.tree)
+    try excluding(site)
+    try shell(
+      "cd \"$1\"; printf '*.log\\n!keep.log\\n' >.imgstoreignore; echo l >etc/a.log; echo k >etc/keep.log",
+      site.tree)
+    _ = try site.workspace.snapshot("compute")
+    try shell("cd \"$1\"; echo changed >var/cache/apt/c; echo 2 >etc/hosts", site.tree)
+    for (reference, hosts) in [
+      ("compute@1", "one\n"), ("compute@2", "one\n"), ("compute@1", "one\n"),
+    ] {
+      let outcome = try site.revert(reference)
+      #expect(outcome.isExact, "\(reference)")
+      #expect(site.content("etc/hosts") == hosts)
+      #expect(site.content("var/cache/apt/c") == "changed\n")
+      #expect(site.content("etc/a.log") == "l\n")
+      #expect(try site.workspace.status("compute").isClean, "\(reference)")
+    }
+    _ = try site.workspace.undo("compute")
+    #expect(site.content("etc/keep.log") == "k\n")
+    #expect(try site.workspace.status("compute").isClean)
+    let definition = try site.workspace.define("compute", [])
+    #expect(definition.excludes == ["var/cache/*", "/tmp/*"], "a revert leaves them as they are")
+  }
+
+  @Test func `a list that cannot be read stops the snapshot`() throws {
+    let site = try Site()
+    try shell("head -c 70000 /dev/zero | tr '\\0' a >\"$1/.imgstoreignore\"", site.tree)
+    #expect(throws: ImageError.self) { try site.workspace.snapshot(site.tree) }
+    try shell("printf 'a//b\\n' >\"$1/.imgstoreignore\"", site.tree)
+    #expect(throws: ImageError.self) { try site.workspace.snapshot(site.tree) }
+    // A link is no list, wherever it leads.
+    try shell("echo '*' >\"$1/../list\"; ln -sf ../list \"$1/.imgstoreignore\"", site.tree)
+    let taken = try site.workspace.snapshot(site.tree)
+    #expect(taken.committed.snapshot.entryCount > 8)
+  }
+
+  @Test func `a moved directory keeps its history`() throws {
+    let site = try Site()
+    _ = try site.workspace.snapshot(site.tree)
+    let moved = site.folder.path("srv/moved")
+    try shell("mv \"$1\" \"$2\"; echo two >\"$2/etc/hosts\"", site.tree, moved)
+    let added = try site.workspace.addDirectory("compute", at: moved)
+    #expect(added.movedFrom == site.tree && !added.isNew)
+    #expect(try site.workspace.status("compute").diff.entries.count == 1)
+    #expect(try site.revert("compute@1").isExact)
+    #expect(try String(contentsOfFile: moved + "/etc/hosts", encoding: .utf8) == "one\n")
+    #expect(!FileManager.default.fileExists(atPath: site.tree))
+  }
+
+  // MARK: Bundles and copies
+
+  @Test func `a bundle goes where the administrator says, and nowhere else`() throws {
+    let site = try Site()
+    try excluding(site)
+    _ = try site.workspace.snapshot("compute")
+    var export = ExportRequest("compute@1")
+    let bundle = site.folder.path("compute.tgz")
+    export.destination = .file(bundle)
+    let outcome = try site.workspace.export(export)
+    #expect(outcome.members.map(\.name) == ["complete/rootimg.tar.zst"])
+
+    let other = try Workspace(WorkspaceOptions(store: site.folder.path("other"))) { _ in }
+    #expect(throws: BundleError.self) { try other.importBundle(ImportRequest(bundle)) }
+    let image = try other.importing(bundle) { $0.directory = site.folder.path("srv/there") }
+    #expect(image.name == "compute" && image.remaining?.isEmpty == true)
+    try shell(
+      "diff -r --exclude=cache --exclude=tmp \"$1\" \"$2\"; test -d \"$2/tmp\" -a ! -e \"$2/tmp/t\"",
+      site.tree, site.folder.path("srv/there"))
+    #expect(try other.define("compute", []).excludes == ["var/cache/*", "/tmp/*"])
+    #expect(try other.status("compute").isClean)
+    // It is there: only by the administrator's word again, and then at its own place.
+    #expect(throws: ImageError.self) {
+      try other.importing(bundle) { $0.directory = site.folder.path("srv/there") }
+    }
+    try shell("echo two >\"$1/etc/hosts\"", site.tree)
+    let again = try site.workspace.importing(bundle) { $0.replaces = true }
+    #expect(again.remaining?.isEmpty == true && site.content("etc/hosts") == "one\n")
+    #expect(site.content("tmp/t") == "t\n", "what is excluded stays")
+    _ = try site.workspace.undo("compute")
+    #expect(site.content("etc/hosts") == "two\n")
+  }
+
+  @Test func `a bundle cannot choose a place through another image, a link or the store`() throws {
+    let site = try Site()
+    _ = try site.workspace.snapshot(site.tree)
+    var export = ExportRequest("compute@1")
+    let bundle = site.folder.path("compute.tgz")
+    export.destination = .file(bundle)
+    _ = try site.workspace.export(export)
+    func isRefused(_ directory: String) -> Bool {
+      do {
+        _ = try site.workspace.importing(bundle) {
+          $0.name = "second"
+          $0.directory = directory
+        }
+        return false
+      } catch { return true }
+    }
+    #expect(isRefused(site.tree), "the directory of another image")
+    #expect(isRefused(site.tree + "/etc"), "within the directory of another image")
+    #expect(isRefused(site.folder.path("store/inside")))
+    try shell("mkdir -p \"$1/srv/full\"; echo x >\"$1/srv/full/x\"", site.folder.path(""))
+    #expect(isRefused(site.folder.path("srv/full")), "a directory with files of nobody's")
+    #expect(site.content("etc/hosts") == "one\n")
+  }
+
+  @Test func `a copy lies next to its source, or where it is told to`() throws {
+    let site = try Site()
+    try excluding(site)
+    _ = try site.workspace.snapshot("compute")
+    let first = try site.workspace.copy(CopyRequest("compute", to: "variant"))
+    #expect(first.folder.text == site.folder.path("srv/variant"))
+    #expect(first.remaining?.isEmpty == true)
+    var request = CopyRequest("compute@1", to: "third")
+    request.directory = site.folder.path("elsewhere/third")
+    #expect(try site.workspace.copy(request).folder.text == site.folder.path("elsewhere/third"))
+    #expect(try site.workspace.status("third").isClean)
+    #expect(try site.workspace.diff("compute@1", "third@live").entries.isEmpty)
+    #expect(throws: ImageError.self) {
+      var inside = CopyRequest("compute@1", to: "fourth")
+      inside.directory = site.tree + "/copy"
+      _ = try site.workspace.copy(inside)
+    }
+  }
+
+  @Test func `packing adds nothing to the tree`() throws {
+    let site = try Site()
+    try excluding(site)
+    let outcome = try site.workspace.pack(PackRequest(site.tree))
+    #expect(outcome.destination == site.tree + ".cpio.gz")
+    let names = try shell("gzip -dc \"$1\" | cpio -it --quiet | sort", outcome.destination).output
+    #expect(
+      names.split(separator: "\n").map(String.init) == [
+        ".", "etc", "etc/hosts", "tmp", "usr", "usr/lib", "usr/lib/a", "var", "var/cache",
+      ])
+    #expect(site.messages.withLock { $0 }.allSatisfy { !$0.contains("xCAT") })
+  }
+}
