@@ -151,8 +151,8 @@ extension Workspace {
     }
     let outcome = try commitLive(
       source.image, source.definition, unlessChanged: true,
-      refusing: { [self] refused in
-        let transient = CommittedSnapshot(number: 0, id: refused.id, snapshot: refused)
+      checking: { [self] candidate in
+        let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
         _ = try rootTree(of: transient, source.definition, in: source.folder)
       }, message: "", command: "pack")
     return (

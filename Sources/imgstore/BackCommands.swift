@@ -178,8 +178,9 @@ private func describe(_ outcome: RevertOutcome) {
     describe(plan: apply, of: outcome.target.name)
     return
   }
-  if !outcome.parts.isEmpty, outcome.recorded == nil {
-    return print("\(outcome.parts.text): live is as in \(outcome.target.name); nothing was changed")
+  if outcome.recorded == nil {
+    let what = outcome.parts.isEmpty ? "the live image" : "\(outcome.parts.text): live"
+    return print("\(what) is as in \(outcome.target.name); nothing was changed")
   }
   if let safety = outcome.safety {
     print("what was live before is kept as \(safety.name)")

@@ -164,6 +164,7 @@ struct Log: ParsableCommand {
           let snapshot = entry.committed.snapshot
           var words = entry.tags.map { "[\($0)]" }
           if entry.pin != nil { words.append("(pinned)") }
+          if snapshot.origin.isAutomatic { words.append("(automatic)") }
           if entry.isSigned { words.append("(signed)") }
           if !snapshot.isComplete { words.append("(incomplete)") }
           if !snapshot.message.isEmpty { words.append(printable(snapshot.message.utf8)) }

@@ -342,7 +342,7 @@ func request(
     } catch let error as StoreError {
       #expect(error.advice.contains("imgstore remove img@2 --force"))
     }
-    _ = try site.open().remove("img@2", force: true)
+    _ = try site.open().remove(["img@2"], force: true)
     _ = try site.open().collect()
     try site.check("given up", restoring: true)
   }

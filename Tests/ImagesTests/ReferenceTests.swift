@@ -78,7 +78,7 @@ import Testing
     }
     #expect(!advice("rhels8.5.0-x86_64-netboot-compote").contains("imgstore define"))
     #expect(advice("nothing-like-it").contains("imgstore define"))
-    #expect(throws: ImageError.self) { try workspace.remove("compute", force: true) }
+    #expect(throws: ImageError.self) { try workspace.remove(["compute"], force: true) }
     #expect(try workspace.log(long).count == 3)
   }
 

@@ -104,11 +104,11 @@ import Testing
   @Test func `a number never comes to mean another snapshot`() throws {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder, 3)
-    _ = try workspace.remove("img@3", force: true)
+    _ = try workspace.remove(["img@3"], force: true)
     #expect(throws: ImageError.self) { try workspace.find(Reference("img@3")) }
     #expect(try workspace.find(Reference("img")).number == 2)
     #expect(try workspace.snapshot("img").committed.number == 4)
-    for number in [1, 2, 4] { _ = try workspace.remove("img@\(number)", force: true) }
+    for number in [1, 2, 4] { _ = try workspace.remove(["img@\(number)"], force: true) }
     #expect(try workspace.images().first?.snapshots == 0)
     #expect(throws: ImageError.self) { try workspace.log("img") }
     #expect(try workspace.snapshot("img").committed.number == 5)
@@ -152,7 +152,7 @@ import Testing
     let workspace = try filled(folder, 2)
     _ = try workspace.tag("img@1", as: "golden")
     _ = try workspace.pin("img@1")
-    _ = try workspace.remove("img@golden", force: true)
+    _ = try workspace.remove(["img@golden"], force: true)
     _ = try workspace.tag("img@2", as: "golden")
     #expect(try workspace.find(Reference("img@golden")).number == 2)
     #expect(try run("ls", folder.path("store/pins/img")).output == "")
@@ -177,9 +177,9 @@ import Testing
     let outcome = try workspace.forget(["img"], policy(last: 1), force: true)
     #expect(outcome.kept.map(\.snapshot.number) == [1, 3, 5])
     #expect(outcome.kept[0].reasons == [.underWay(what: "a revert to img@1")])
-    #expect(throws: ImageError.self) { try workspace.remove("img@3", force: true) }
+    #expect(throws: ImageError.self) { try workspace.remove(["img@3"], force: true) }
     try workspace.store().journals.remove(image)
-    _ = try workspace.remove("img@3", force: true)
+    _ = try workspace.remove(["img@3"], force: true)
     #expect(try workspace.log("img").map(\.committed.number) == [5, 1])
   }
 }
