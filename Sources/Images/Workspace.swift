@@ -84,11 +84,14 @@ public final class Workspace: Sendable {
   /// The store.
   /// - Parameter create: whether it is made where nothing is.
   /// - Parameter odd: what is done where something else has the name of one of its folders.
+  /// - Parameter isAnnounced: who makes a store is told so, and none is made where one is missing.
   public func store(
-    create: Bool = false, odd: OddLayoutPolicy = .refuse
+    create: Bool = false, odd: OddLayoutPolicy = .refuse, isAnnounced: Bool = true
   ) throws -> ObjectStore {
     if let store = opened.withLock({ $0 }) { return store }
-    let isNew = create && options.announcesNewStore && isStoreAbsent
+    let isAbsent = create && isAnnounced && isStoreAbsent
+    if isAbsent { try requireStoreMayBeMade() }
+    let isNew = isAbsent && options.announcesNewStore
     let store = try ObjectStore(
       fileSystem, path: storePath, create: create, odd: odd,
       owner: options.storeOwner, maker: DeflateMaker.shared, report: mention)

@@ -85,6 +85,10 @@ public struct Layout: Sendable {
       }
     }
     try owner.check(root, fileSystem, name)
+    let fileSystem = try explaining(name) { () throws(SystemError) in
+      try fileSystem.stat(root.raw).mode & 0o2050 == 0o2050
+        ? fileSystem.sharingWithGroup() : fileSystem
+    }
     var oddNames: [String] = []
     if odd == .replace, try restoreFormat(fileSystem, root, name) { oddNames.append("format") }
     try prepare(fileSystem, root, path, name, create: create)

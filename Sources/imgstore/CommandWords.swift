@@ -88,8 +88,6 @@ struct CommandWords {
       "push": send, "pull": send, "clone": send, "fetch": send, "send": send, "receive": send,
       "mount":
         "'imgstore restore REF DIR' writes a snapshot to a folder; 'ls', 'cat', 'find' and 'grep' look inside",
-      "init":
-        "The first snapshot makes the store (--store DIR): 'imgstore snapshot DIR' keeps a directory",
       "abort": "'imgstore resume --back' takes a half-made change back",
       "continue": "'imgstore resume' completes a half-made change",
       "history": "'imgstore log IMAGE' lists snapshots",

@@ -46,7 +46,7 @@ struct ImgStore: ParsableCommand {
           Optimize.self, Recipes.self, Du.self,
         ]),
       CommandGroup(
-        name: "The store", subcommands: [Stats.self, Verify.self, Repair.self, Reindex.self]),
+        name: "The store", subcommands: [Init.self, Stats.self, Verify.self, Repair.self, Reindex.self]),
     ])
 
   static func main() {

@@ -33,6 +33,7 @@ func print(_ items: Any..., separator: String = " ", terminator: String = "\n") 
 }
 
 extension SnapshotCommand: ReportingCommand {}
+extension Init: ReportingCommand {}
 extension Add: ReportingCommand {}
 extension Define: ReportingCommand {}
 extension Copy: ReportingCommand {}
