@@ -128,7 +128,8 @@ extension Workspace {
     let images = try Set(
       names.map { name -> ImageName in
         // A directory that was added and never snapshotted has no history.
-        if let image = try? ImageName(name), try tables().definition(of: name)?.isDirectory == true {
+        if let image = try? ImageName(name), try tables().definition(of: name)?.isDirectory == true
+        {
           return image
         }
         return try image(exactly: name)

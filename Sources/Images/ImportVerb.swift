@@ -80,7 +80,14 @@ extension Workspace {
     let locks = try prepared.map(\.image).sorted { $0.text < $1.text }.map { try lock($0, store) }
     defer { withExtendedLifetime(locks) {} }
     let inspected = try prepared.map(preparation.inspect)
-    for image in inspected { try preparation.checkMayReplace(image) }
+    for image in inspected {
+      do {
+        try preparation.checkMayReplace(image)
+      } catch let error as ImageError where request.isDryRun {
+        // What it would do with --force is what a dry run is asked for.
+        tell("without --force the import is refused: \(error.statement)")
+      }
+    }
     var images: [ImportedImage] = []
     for (image, source) in zip(inspected, bundled) {
       report(.foundImage(name: image.image.text))

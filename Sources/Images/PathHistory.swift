@@ -59,8 +59,8 @@ extension Workspace {
   }
 
   /// The snapshot in which a path got the content that it has in the one that `text` names.
-  public func blame(_ text: String, path: String) throws -> BlameOutcome {
-    let asked = try find(try Reference(text))
+  public func blame(_ reference: Reference, path: String) throws -> BlameOutcome {
+    let asked = try find(reference)
     let image = try ImageName(asked.snapshot.image)
     let refs = try store().refs
     var probe = try PathProbe(try reader(of: asked), path, beside: nil)

@@ -20,7 +20,9 @@ extension Workspace {
   func hasXCAT() throws -> Bool { try xcatTables() != nil }
 
   private var ownTables: TableFiles {
-    TableFiles(fileSystem, directory: storePath + Array("/xcat".utf8), mayCreate: true)
+    // As the store's own files: a group may have been given the right to read them.
+    let files = (try? storeIfPresent()?.layout.fileSystem) ?? fileSystem
+    return TableFiles(files, directory: storePath + Array("/xcat".utf8), mayCreate: true)
   }
 
   /// A way to xCAT's tables: the folder that `--xcat-dir` names; what XCATCFG or

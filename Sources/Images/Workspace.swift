@@ -92,12 +92,22 @@ public final class Workspace: Sendable {
     let isAbsent = create && isAnnounced && isStoreAbsent
     if isAbsent { try requireStoreMayBeMade() }
     let isNew = isAbsent && options.announcesNewStore
-    let store = try ObjectStore(
-      fileSystem, path: storePath, create: create, odd: odd,
-      owner: options.storeOwner, maker: DeflateMaker.shared, report: mention)
+    let store = try openStore(create: create, odd: odd)
     opened.withLock { $0 = store }
     if isNew { mention("made a new store in \(printable(storePath))") }
     return store
+  }
+
+  private func openStore(create: Bool, odd: OddLayoutPolicy) throws -> ObjectStore {
+    let report = mention
+    do throws(StoreError) {
+      return try ObjectStore(
+        fileSystem, path: storePath, create: create, odd: odd, owner: options.storeOwner,
+        maker: DeflateMaker.shared, report: report)
+    } catch {
+      if error.kind == .missing { try requireStoreMayBeMade() }
+      throw error
+    }
   }
 
   /// The store, for who only reads; nil where there is none.

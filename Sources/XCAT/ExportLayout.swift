@@ -188,7 +188,8 @@ public struct ExportLayout: Sendable {
       if kernel == nil {
         missing.append(
           .sentence(
-            "Couldn't find kernel (kernel) for  \(image)", advice: "Run genimage, and export again"))
+            "Couldn't find kernel (kernel) for  \(image)", advice: "Run genimage, and export again")
+        )
       }
       if let kernel { try addValue("kernel", kernel) }
       if let ramdisk { try addValue("ramdisk", ramdisk) }

@@ -1,4 +1,4 @@
-// imgstore revert, undo, resume, restore.
+// imgstore revert, undo, resume.
 
 import Apply
 import ArgumentParser
@@ -14,6 +14,7 @@ struct ChangeOptions: ParsableArguments {
   @Flag(help: "Do not take a snapshot of what would be lost.") var noSafety = false
   @Flag(name: [.customShort("n"), .long], help: "Print what would be done; change nothing.")
   var dryRun = false
+  @Flag(help: "With --dry-run: every step, a line each.") var all = false
 
   func validate() throws {
     if swap && inPlace { throw ValidationError("Give --swap or --in-place, not both.") }
@@ -73,7 +74,11 @@ struct Revert: ParsableCommand {
     request.parts = ImageParts(paths: paths, components: component)
     let outcome = try common.open().revert(request)
     Terminal.finish()
-    if json.json { try printJSON(RevertJSON(outcome)) } else { describe(outcome) }
+    if json.json {
+      try printJSON(RevertJSON(outcome))
+    } else {
+      describe(outcome, showsAll: options.all)
+    }
     try outcome.expectNoProblems()
   }
 }
@@ -95,7 +100,11 @@ struct Undo: ParsableCommand {
   func run() throws {
     let outcome = try common.open().undo(name ?? "", options.request(name ?? ""))
     Terminal.finish()
-    if json.json { try printJSON(RevertJSON(outcome)) } else { describe(outcome) }
+    if json.json {
+      try printJSON(RevertJSON(outcome))
+    } else {
+      describe(outcome, showsAll: options.all)
+    }
     try outcome.expectNoProblems()
   }
 }
@@ -172,10 +181,10 @@ extension RevertOutcome {
   }
 }
 
-private func describe(_ outcome: RevertOutcome) {
+private func describe(_ outcome: RevertOutcome, showsAll: Bool = false) {
   let apply = outcome.apply
   if outcome.isDryRun {
-    describe(plan: apply, of: outcome.target.name)
+    describe(plan: apply, of: outcome.target.name, showsAll: showsAll)
     return
   }
   if outcome.recorded == nil {
@@ -205,21 +214,9 @@ private func methodText(_ method: TreeMethod) -> String {
   "\(printable(method.path)): \(method.isSwap ? "swapped" : "in place") (\(method.why))"
 }
 
-/// Every step of a plan, a line each.
-func printSteps(_ apply: ApplyOutcome) {
-  for path in apply.removals { print("remove  \(printable(path))") }
-  for path in apply.writes { print("write   \(printable(path))") }
-  for path in apply.attributePaths { print("attrs   \(printable(path))") }
-  for change in apply.attributes {
-    print("set     \(change.table).\(change.column)=\(change.new ?? "")")
-  }
-  for skip in apply.skipped { print("leave   \(printable(skip.path)) (\(skip.why))") }
-  print("")
-}
-
-/// The plan: every step, then how much of what.
-private func describe(plan apply: ApplyOutcome, of target: String) {
-  printSteps(apply)
+/// The plan: its steps, then how much of what.
+private func describe(plan apply: ApplyOutcome, of target: String, showsAll: Bool) {
+  StepsText(apply, showsAll: showsAll).printAll()
   for method in apply.methods { print(methodText(method)) }
   print(
     table(
@@ -233,40 +230,6 @@ private func describe(plan apply: ApplyOutcome, of target: String) {
   print(
     "a revert to \(target) would take \(count(apply.plannedSteps, "step")), "
       + "write \(sizeText(apply.plannedBytes)) and remove \(count(apply.removals.count, "entry"))")
-}
-
-struct Restore: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "restore",
-    abstract: "Write a tree or a file of a snapshot into an empty place.",
-    discussion: """
-      REF alone restores the root tree as DIR. REF:PATH restores that entry: PATH is an absolute \
-      path of the management node, or a path inside the root tree.
-      """)
-
-  @Argument(help: "REF or REF:PATH.") var ref: String
-  @Argument(help: "A folder that is empty or not there yet; for a file, also a file name.") var dir:
-    String
-  @OptionGroup var json: JSONFlag
-  @OptionGroup var common: CommonOptions
-
-  func run() throws {
-    let outcome = try common.open().restore(ref, to: dir)
-    Terminal.finish()
-    let report = outcome.report
-    if json.json {
-      try printJSON(RestoreJSON(outcome))
-    } else {
-      print(
-        "restored \(outcome.source) to \(outcome.destination): "
-          + "\(count(report.writtenFiles, "entry")), \(sizeText(report.writtenBytes)); "
-          + secondsText(outcome.seconds))
-    }
-    let problems =
-      problemLines(report.problems)
-      + outcome.skipped.map { "\(printable($0.path)): \($0.why)" }
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
-  }
 }
 
 /// Problems, those of one reason folded: the first paths, and how many more.

@@ -13,8 +13,8 @@ struct Export: ParsableCommand {
     abstract: "Write an image as the portable bundle that xCAT's imgimport reads.",
     discussion: """
       An image's name stands for the image as it is now: it is snapshotted first where it changed. \
-      IMAGE@N, IMAGE@TAG and the like export an older state. The bundle is NAME.tgz in the working \
-      folder unless DEST says otherwise; it is there whole, or not at all.
+      IMAGE@N, IMAGE@TAG and the like export an older state. The bundle is IMAGE@N.tgz in the \
+      working folder unless DEST says otherwise; it is there whole, or not at all.
 
       With --complete the bundle also holds what is needed to generate and pack the image again \
       elsewhere: files that lists include or name, and the root tree.
@@ -24,7 +24,7 @@ struct Export: ParsableCommand {
 
       Examples:
         imgstore export compute
-        imgstore export compute@golden /backup/ -e /install/postscripts/mine
+        imgstore export compute@golden /backup/ -e /root/notes.txt
         imgstore export compute --scrub
         imgstore export compute --to - | ssh mn2 imgstore import -
       """)
@@ -52,6 +52,7 @@ struct Export: ParsableCommand {
   @Flag(help: "Leave secrets out of the bundle.") var scrub = false
   @Flag(help: "List all secrets that the bundle carries.") var listSecrets = false
   @Option(
+    name: [.customShort("o"), .long],
     help: ArgumentHelp(
       "The same as DEST; '-' is standard output, and all else goes to standard error.",
       valueName: "file"))
@@ -171,10 +172,10 @@ struct Import: ParsableCommand {
       --force is given.
 
       Examples:
-        imgstore import compute.tgz --dry-run
-        imgstore import compute.tgz -f compute2
-        imgstore import chroot.tgz --to /srv/images/chroot
-        imgstore import backup/compute.tgz -R root@mn2
+        imgstore import compute@3.tgz --dry-run
+        imgstore import compute@3.tgz -f compute2
+        imgstore import chroot@1.tgz --to /srv/images/chroot
+        imgstore import backup/compute@3.tgz -R root@mn2
       """)
 
   @Argument(help: "The bundle (gzip, xz, zstd or plain tar), or '-' for standard input.")
@@ -219,6 +220,7 @@ struct Import: ParsableCommand {
   @OptionGroup var remote: RemoteOption
   @Flag(name: [.customShort("n"), .long], help: "Check everything and say what would change.")
   var dryRun = false
+  @Flag(help: "With --dry-run: every step, a line each.") var all = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -297,7 +299,7 @@ struct Import: ParsableCommand {
   private func describe(_ image: ImportedImage, _ workspace: Workspace, _ outcome: ImportOutcome) {
     let apply = image.apply
     if outcome.isDryRun {
-      printSteps(apply)
+      StepsText(apply, showsAll: all).printAll()
       printTrust(image)
       print(
         "an import of \(image.name) would \(image.replaced ? "replace it" : "define it"), take "

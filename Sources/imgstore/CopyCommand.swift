@@ -34,6 +34,7 @@ struct Copy: ParsableCommand {
   var to: String?
   @Flag(name: [.customShort("n"), .long], help: "Say what would be made; make nothing.")
   var dryRun = false
+  @Flag(help: "With --dry-run: every step, a line each.") var all = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -72,7 +73,7 @@ struct Copy: ParsableCommand {
   }
 
   private func printPlan(_ outcome: CopyOutcome) {
-    printSteps(outcome.apply)
+    StepsText(outcome.apply, showsAll: all).printAll()
     print(
       "a copy of \(outcome.source.name) as \(name) would take "
         + "\(count(outcome.apply.plannedSteps, "step")), \(sizeText(outcome.apply.plannedBytes)) "

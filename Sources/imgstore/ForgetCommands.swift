@@ -84,7 +84,9 @@ struct Forget: ParsableCommand {
     guard entirely || policy.hasRule else {
       throw ValidationError("Say what to keep: --keep-last 10, --keep-daily 7 …")
     }
-    if prune, dryRun { throw ValidationError("--prune frees space, and --dry-run changes nothing.") }
+    if prune, dryRun {
+      throw ValidationError("--prune frees space, and --dry-run changes nothing.")
+    }
     for (name, value) in [
       ("last", keepLast), ("hourly", keepHourly), ("daily", keepDaily), ("weekly", keepWeekly),
       ("monthly", keepMonthly), ("yearly", keepYearly), ("auto", keepAuto),

@@ -17,6 +17,7 @@ struct Grep: ParsableCommand {
 
   @Argument(help: "The pattern.") var pattern: String
   @Argument(help: "REF or REF:PATH; REF alone is the root tree.") var ref: String
+  @Argument(help: "The path, where REF has none.") var path: String?
   @Flag(name: [.customShort("F"), .long], help: "The pattern is a text, not an expression.")
   var fixedStrings = false
   @Flag(name: [.customShort("E"), .long], help: "The pattern is an extended expression.")
@@ -39,7 +40,16 @@ struct Grep: ParsableCommand {
     let compiled = try LinePattern(
       pattern, fixedStrings ? .fixed : extendedRegexp ? .extended : .basic,
       ignoresCase: ignoreCase)
-    let place = try LookedAt(try common.open(), ref)
+    let workspace = try common.open()
+    let place: LookedAt
+    do {
+      place = try LookedAt(workspace, ref, path: path)
+    } catch let error as ImageError where error.errorCode == .notFound {
+      guard path == nil, (try? workspace.find(Reference(pattern))) != nil else { throw error }
+      throw ImageError(
+        .usage, "'\(pattern)'", "is an image, where the pattern is asked for",
+        advice: "Write 'imgstore grep \(ref) \(pattern)'")
+    }
     Terminal.finish()
     Output.begin(raw: raw)
     defer { Output.end() }

@@ -133,6 +133,16 @@ struct Log: ParsableCommand {
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
+  /// The image and the path, of "NAME PATH" and of "NAME:PATH".
+  private var operands: (name: String?, path: String?) {
+    get throws {
+      guard let name, path == nil, name.contains(":") else { return (name, path) }
+      let reference = try PathReference(name)
+      guard reference.snapshot.selector == .latest else { return (name, nil) }
+      return (reference.snapshot.image, reference.path)
+    }
+  }
+
   func validate() throws {
     if let limit, limit < 1 {
       throw ValidationError("--limit takes a number from 1 on, not \(limit).")
@@ -141,6 +151,7 @@ struct Log: ParsableCommand {
 
   func run() throws {
     let workspace = try common.open()
+    let (name, path) = try operands
     if let path {
       let changes = try workspace.log(name ?? "", path: path, limit: limit ?? .max)
       Terminal.finish()

@@ -31,7 +31,7 @@ struct ImgStore: ParsableCommand {
       CommandGroup(
         name: "Looking inside",
         subcommands: [
-          List.self, Cat.self, Find.self, Grep.self, Blame.self, Extract.self, SecretsCommand.self,
+          List.self, Cat.self, Find.self, Grep.self, Blame.self, SecretsCommand.self,
         ]),
       CommandGroup(
         name: "Going back", subcommands: [Revert.self, Undo.self, Resume.self, Restore.self]),
@@ -46,7 +46,8 @@ struct ImgStore: ParsableCommand {
           Optimize.self, Recipes.self, Du.self,
         ]),
       CommandGroup(
-        name: "The store", subcommands: [Init.self, Stats.self, Verify.self, Repair.self, Reindex.self]),
+        name: "The store",
+        subcommands: [Init.self, Stats.self, Verify.self, Repair.self, Reindex.self]),
     ])
 
   static func main() {

@@ -20,7 +20,8 @@ struct Init: ParsableCommand {
       """)
 
   @Argument(help: "The store's folder; the same as --store.") var dir: String?
-  @Option(help: ArgumentHelp("Let this group read the store.", valueName: "group")) var group: String?
+  @Option(help: ArgumentHelp("Let this group read the store.", valueName: "group")) var group:
+    String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 

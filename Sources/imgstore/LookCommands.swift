@@ -1,4 +1,4 @@
-// imgstore ls, cat, find, extract: looking into a snapshot without restoring it.
+// imgstore ls, cat, find: looking into a snapshot without restoring it.
 
 import ArgumentParser
 import Images
@@ -41,14 +41,16 @@ struct List: ParsableCommand {
       """)
 
   @Argument(help: "REF or REF:PATH.") var ref: String
+  @Argument(help: "The path, where REF has none.") var path: String?
   @Flag(name: .customShort("l"), help: "Also kind, mode, owner, size and time.") var long = false
+  @Flag(name: .customShort("a"), help: .hidden) var all = false
   @Flag(name: [.customShort("R"), .long], help: "Also everything below, a path a line.")
   var recursive = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let place = try LookedAt(try common.open(), ref)
+    let place = try LookedAt(try common.open(), ref, path: path)
     Terminal.finish()
     Output.begin()
     defer { Output.end() }
@@ -102,7 +104,7 @@ struct Cat: ParsableCommand {
       unless --raw is given.
       """)
 
-  @Argument(help: "REF:PATH, one or more.") var files: [String]
+  @Argument(help: "REF:PATH, one or more; or REF, and then paths.") var files: [String]
   @Flag(help: "Write bytes as they are on a terminal, too.") var raw = false
   @OptionGroup var common: CommonOptions
 
@@ -111,10 +113,18 @@ struct Cat: ParsableCommand {
     Terminal.finish()
     Output.begin(pages: false, raw: raw)
     defer { Output.end() }
-    for file in files {
-      let place = try LookedAt(workspace, file)
+    for (reference, path) in try Cat.operands(files) {
+      let place = try LookedAt(workspace, reference, path: path)
       try place.reader.read(place.found) { try Output.write(content: $0) }
     }
+  }
+
+  /// "REF PATH…" is one snapshot and paths in it; "REF:PATH…" has a snapshot for each.
+  static func operands(_ words: [String]) throws -> [(reference: String, path: String?)] {
+    guard let first = words.first, words.count > 1, try PathReference(first).path == nil else {
+      return words.map { ($0, nil) }
+    }
+    return words.dropFirst().map { (first, $0) }
   }
 }
 
@@ -145,7 +155,17 @@ struct Find: ParsableCommand {
     filter.namePattern = name
     filter.kind = try type.map(kind)
     filter.largerThanBytes = try larger.map(size)
-    let place = try LookedAt(try common.open(), ref, path: path)
+    let workspace = try common.open()
+    let place: LookedAt
+    do {
+      place = try LookedAt(workspace, ref, path: path)
+    } catch let error as ImageError
+      where error.errorCode == .notFound && path?.contains("/") == false
+    {
+      throw ImageError(
+        .notFound, error.object, error.finding,
+        advice: "To find what is called so, write '--name \(path ?? "")'")
+    }
     Terminal.finish()
     Output.begin()
     defer { Output.end() }
@@ -181,40 +201,6 @@ struct Find: ParsableCommand {
       let bytes = UInt64(exactly: (value * unit).rounded())
     else { throw ValidationError("--larger takes a size such as 500, 10k or 2Gi, not '\(text)'.") }
     return bytes
-  }
-}
-
-struct Extract: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "extract",
-    abstract: "Write a folder or a file of a snapshot somewhere else.",
-    discussion: """
-      Owners, modes, times, links, attributes and holes are kept. What is there already is not \
-      overwritten, unless --force says so: then entries of the snapshot replace those of the same \
-      name, one by one and each at once, and what the snapshot does not have stays.
-      """)
-
-  @Argument(help: "REF:PATH; REF alone is the root tree.") var ref: String
-  @Argument(help: "Where to; a file may go into an existing folder.") var dest: String
-  @Flag(help: "Replace what is there.") var force = false
-  @OptionGroup var json: JSONFlag
-  @OptionGroup var common: CommonOptions
-
-  func run() throws {
-    let outcome = try common.open().restore(ref, to: dest, overwriting: force)
-    Terminal.finish()
-    if json.json {
-      try printJSON(RestoreJSON(outcome))
-    } else {
-      print(
-        "extracted \(outcome.source) to \(outcome.destination): "
-          + "\(count(outcome.report.writtenFiles, "entry")), \(sizeText(outcome.report.writtenBytes))"
-      )
-    }
-    let problems =
-      problemLines(outcome.report.problems)
-      + outcome.skipped.map { "\(printable($0.path)): \($0.why)" }
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
   }
 }
 

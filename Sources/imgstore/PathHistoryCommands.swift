@@ -14,14 +14,20 @@ struct Blame: ParsableCommand {
       do not count. 'imgstore log NAME -- PATH' shows every change.
       """)
 
-  @Argument(help: "The image's name, or a snapshot of it to look back from.") var name: String
-  @Argument(help: "Inside the root tree, or absolute on the management node.") var path: String
+  @Argument(help: "The image, or a snapshot of it to look back from: REF or REF:PATH.")
+  var ref: String
+  @Argument(help: "Inside the root tree, or absolute on the management node.") var path: String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     let workspace = try common.open()
-    let outcome = try workspace.blame(name, path: path)
+    let reference = try PathReference(ref, path: path)
+    guard let path = reference.path else {
+      throw ImageError(
+        .usage, "reference '\(ref)'", "names no path", advice: "Write 'imgstore blame \(ref) PATH'")
+    }
+    let outcome = try workspace.blame(reference.snapshot, path: path)
     let tags = try workspace.tags(of: outcome.origin)
     Terminal.finish()
     if json.json {

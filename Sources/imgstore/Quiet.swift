@@ -41,7 +41,6 @@ extension Revert: ReportingCommand {}
 extension Undo: ReportingCommand {}
 extension Resume: ReportingCommand {}
 extension Restore: ReportingCommand {}
-extension Extract: ReportingCommand {}
 extension Pack: ReportingCommand {}
 extension Lite: ReportingCommand {}
 extension Export: ReportingCommand {}

@@ -92,7 +92,9 @@ struct GC: ParsableCommand {
   private func estimate() throws {
     let use = try common.open().diskUse([])
     Terminal.finish()
-    if json.json { return try printJSON(CollectionEstimateJSON(collectableBytes: use.collectableBytes)) }
+    if json.json {
+      return try printJSON(CollectionEstimateJSON(collectableBytes: use.collectableBytes))
+    }
     print("would free \(exactSize(use.collectableBytes))")
   }
 }

@@ -85,6 +85,13 @@ extension Workspace {
     text.utf8.contains(UInt8(ascii: "/")) || text == "." || text == ".."
   }
 
+  /// Whether a text is a path, and not that of an image.
+  public func isPathInImage(_ text: String) throws -> Bool {
+    guard Workspace.isPath(text), !text.contains("@") else { return false }
+    guard let path = try? directoryPath(text) else { return true }
+    return try directoryOwner(path) == nil
+  }
+
   /// The image whose directory, or whose folder, a path is; nil where it is nobody's.
   func directoryOwner(_ path: AbsolutePath) throws -> ImageName? {
     let tables = try tables()
