@@ -27,7 +27,9 @@ extension Workspace {
     let start = monotonicSeconds()
     let snapshot = try findLatest(name)
     let unfinished = try unfinished(of: snapshot.snapshot.image).first
-    try mentionUnfinished(ImageName(snapshot.snapshot.image))
+    if let unfinished, unfinished.isRunning {
+      tell("\(unfinished.words) is being made right now")
+    }
     let (diff, live) = try diffLive(snapshot)
     return StatusOutcome(
       snapshot: snapshot, diff: diff, notes: live.notes, entryCount: live.capture.entryCount,
