@@ -57,6 +57,8 @@ struct SnapshotCommand: ParsableCommand {
       [], [], []
     )
     for name in images {
+      let object = name.isEmpty ? "" : " of \(name)"
+      Interruption.announce("interrupted: no snapshot\(object) was taken")
       do {
         let outcome = try take(name, workspace, signingKey)
         documents.append(
@@ -146,8 +148,12 @@ struct Log: ParsableCommand {
       return try printHistory(changes, workspace.tags(of:))
     }
     let entries = try workspace.log(name ?? "", limit: limit ?? .max)
+    let unfinished = try entries.first.flatMap {
+      try workspace.unfinished(of: $0.committed.snapshot.image).first
+    }
     Terminal.finish()
     if json.json {
+      if let unfinished { Terminal.remark(unfinishedText(unfinished)) }
       try printJSON(
         entries.map {
           SnapshotJSON($0.committed, tags: $0.tags, full: false, isSigned: $0.isSigned)
@@ -156,6 +162,7 @@ struct Log: ParsableCommand {
     }
     Output.begin()
     defer { Output.end() }
+    if let unfinished { print("(half changed) \(unfinishedText(unfinished))") }
     print(
       table(
         entries.map { entry in
@@ -224,9 +231,11 @@ struct Status: ParsableCommand {
   }
 }
 
-/// "a revert to compute@3 was begun 2026-11-28 12:30 and has not ended: 'imgstore resume compute' …"
+/// "a revert to compute@3 was begun 2026-11-28 12:30:00 by root and has not ended: 'imgstore resume compute' …"
 func unfinishedText(_ change: UnfinishedChange) -> String {
-  "\(change.words) was begun \(timeText(change.started)) and has not ended: \(change.advice)"
+  change.isRunning
+    ? "\(change.words) is being made right now"
+    : "\(change.account) and has not ended: \(change.advice)"
 }
 
 /// What could not be compared is a problem, however equal the rest is.

@@ -88,6 +88,8 @@ struct RevertJSON: Encodable {
 struct UnfinishedJSON: Encodable {
   let image: String
   let operation: String
+  let command: String
+  let user: String?
   let started: String
   let target: String?
   let before: String?
@@ -102,6 +104,8 @@ struct UnfinishedJSON: Encodable {
       case .copy: "copy"
       case .packing: "packing"
       }
+    command = change.command
+    user = change.user
     started = isoText(change.started)
     target = change.target
     before = change.before
