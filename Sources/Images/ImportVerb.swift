@@ -243,13 +243,20 @@ extension Workspace {
     let (committed, remaining, proof) = try underJournal(image, journal) { syncs in
       let committed = try store.refs.append(snapshot)
       recorded(committed)
-      for (path, copy) in try targets.keepOriginals(pieces.all, live, request) {
+      let originals = try targets.keepOriginals(pieces.all, live, request)
+      for (path, copy) in originals {
         report(.keptOriginal(path: path, copy: copy))
       }
       for piece in pieces.all { report(event(piece)) }
       try protection.closedFolder.map { try close(targets.resolve($0)) }
-      let placement = try place(plans, token: journal.token, staged: staged, syncs) {
-        try targets.resolve($0)
+      let placement: Placement
+      do {
+        placement = try place(plans, token: journal.token, staged: staged, syncs) {
+          try targets.resolve($0)
+        }
+      } catch let untouched as UntouchedChange where !originals.isEmpty {
+        // These are there already.
+        throw untouched.cause
       }
       outcome.report = placement.report
       for line in prepared.rows.litefileLines { report(.litefileRow(line: line)) }

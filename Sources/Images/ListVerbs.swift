@@ -108,7 +108,6 @@ extension Workspace {
     precondition(limit > 0)
     let refs = try store().refs
     let (image, numbers) = try findHistory(name)
-    try mentionUnfinished(image)
     let tags = try refs.tags(of: image)
     let pins = try refs.pins(of: image)
     let signed = try signedNumbers(of: image.text)

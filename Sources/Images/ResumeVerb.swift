@@ -44,6 +44,7 @@ extension Workspace {
     let store = try store()
     let lock = try lock(image, store, mayBeUnfinished: true)
     defer { withExtendedLifetime(lock) {} }
+    Interruption.announce("interrupted: image \(image) stays half changed")
     if direction == .abandon { return try abandon(image) }
     guard let journal = try journal(of: image) else { throw nothingToResume(image.text) }
     let change = try unfinished(image, journal)
@@ -60,14 +61,16 @@ extension Workspace {
     }
     do {
       let syncs = PendingSyncs(fileSystem)
-      let outcome = try Interruption.duringChange {
+      let outcome = try Interruption.duringChange(Workspace.lastWords(of: image, journal)) {
         let outcome = try goOn(image, journal, target, before, goal, syncs, start)
         try end(image, syncs)
         return outcome
       }
+      Interruption.announce("interrupted: the change of image \(image) was complete")
       return ResumeOutcome(change: change, direction: direction, revert: outcome)
     } catch {
-      throw HalfDone(error, change)
+      // Untouched by this resumption only.
+      throw HalfDone((error as? UntouchedChange)?.cause ?? error, change)
     }
   }
 
@@ -99,7 +102,8 @@ extension Workspace {
     let change =
       journal.flatMap { try? unfinished(image, $0) }
       ?? UnfinishedChange(
-        image: image.text, operation: .revert, command: "revert", started: now(), target: nil,
+        image: image.text, operation: .revert, command: "revert", started: now(), user: nil,
+        target: nil,
         before: nil,
         isRunning: false)
     // Nothing but the journal must be in order for it to go.

@@ -99,6 +99,7 @@ extension Workspace {
         throw ImageError(finding, of: image)
       }
       committed = try store.refs.append(snapshot)
+      Interruption.announce(nil)
     }
     saveCache(image, live, base: committed.id)
     return SnapshotOutcome(

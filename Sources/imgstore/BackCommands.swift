@@ -66,20 +66,16 @@ struct Revert: ParsableCommand {
       valueName: "name"))
   var component: [String] = []
   @OptionGroup var options: ChangeOptions
+  @OptionGroup var nodeset: NodesetOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     var request = options.request(ref)
     request.parts = ImageParts(paths: paths, components: component)
-    let outcome = try common.open().revert(request)
-    Terminal.finish()
-    if json.json {
-      try printJSON(RevertJSON(outcome))
-    } else {
-      describe(outcome, showsAll: options.all)
-    }
-    try outcome.expectNoProblems()
+    let workspace = try common.open()
+    try nodeset.check(workspace)
+    try finish(try workspace.revert(request), workspace, options, nodeset, json)
   }
 }
 
@@ -94,19 +90,31 @@ struct Undo: ParsableCommand {
 
   @Argument(help: "The image's name; not needed where there is only one.") var name: String?
   @OptionGroup var options: ChangeOptions
+  @OptionGroup var nodeset: NodesetOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let outcome = try common.open().undo(name ?? "", options.request(name ?? ""))
-    Terminal.finish()
-    if json.json {
-      try printJSON(RevertJSON(outcome))
-    } else {
-      describe(outcome, showsAll: options.all)
-    }
-    try outcome.expectNoProblems()
+    let workspace = try common.open()
+    try nodeset.check(workspace)
+    let outcome = try workspace.undo(name ?? "", options.request(name ?? ""))
+    try finish(outcome, workspace, options, nodeset, json)
   }
+}
+
+/// Says what a revert or undo did, and what nodes boot now.
+private func finish(
+  _ outcome: RevertOutcome, _ workspace: Workspace, _ options: ChangeOptions,
+  _ nodeset: NodesetOption, _ json: JSONFlag
+) throws {
+  let boot = outcome.bootCheck(workspace, nodeset)
+  Terminal.finish()
+  if json.json {
+    try printJSON(RevertJSON(outcome, boot))
+  } else {
+    describe(outcome, showsAll: options.all)
+  }
+  try outcome.expectNoProblems(boot?.tell(json) ?? [])
 }
 
 struct Resume: ParsableCommand {
@@ -125,6 +133,7 @@ struct Resume: ParsableCommand {
   var back = false
   @Flag(help: "Leave the image as it is now, and forget that a change was begun.")
   var abandon = false
+  @OptionGroup var nodeset: NodesetOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -133,10 +142,14 @@ struct Resume: ParsableCommand {
   }
 
   func run() throws {
-    let outcome = try common.open().resume(name, abandon ? .abandon : back ? .back : .forward)
+    let workspace = try common.open()
+    try nodeset.check(workspace)
+    let outcome = try workspace.resume(name, abandon ? .abandon : back ? .back : .forward)
+    let boot = outcome.revert.flatMap { $0.bootCheck(workspace, nodeset) }
     Terminal.finish()
-    if json.json { try printJSON(ResumeJSON(outcome)) } else { describe(outcome) }
-    try outcome.revert?.expectNoProblems()
+    if json.json { try printJSON(ResumeJSON(outcome, boot)) } else { describe(outcome) }
+    let failures = boot?.tell(json) ?? []
+    try outcome.revert?.expectNoProblems(failures)
     if !outcome.leftovers.isEmpty {
       throw DoneWithProblems(lines: problemLines(outcome.leftovers))
     }
@@ -158,8 +171,17 @@ struct Resume: ParsableCommand {
 }
 
 extension RevertOutcome {
+  /// - Returns: nil for a dry run.
+  fileprivate func bootCheck(_ workspace: Workspace, _ nodeset: NodesetOption) -> BootCheck? {
+    if isDryRun { return nil }
+    return nodeset.follow(
+      workspace, target.snapshot.image, writes: apply.writes,
+      isDone: remaining?.isEmpty ?? true)
+  }
+
+  /// - Parameter others: problems beside those of the outcome.
   /// - Throws: `DoneWithProblems` where not everything is as the snapshot says.
-  func expectNoProblems() throws {
+  func expectNoProblems(_ others: [String] = []) throws {
     var problems = problemLines(apply.report.problems)
     let listed = Set(apply.report.problems.lazy.filter(\.isAttribute).map(\.path))
     problems += problemLines(limits.filter { !listed.contains($0.path) })
@@ -177,6 +199,7 @@ extension RevertOutcome {
     if !isDryRun {
       problems += apply.skipped.map { "\(printable($0.path)): left alone: \($0.why)" }
     }
+    problems += others
     if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
   }
 }

@@ -218,6 +218,7 @@ struct Import: ParsableCommand {
   var requireSignature = false
   @OptionGroup var trusted: TrustedKeysOption
   @OptionGroup var remote: RemoteOption
+  @OptionGroup var nodeset: NodesetOption
   @Flag(name: [.customShort("n"), .long], help: "Check everything and say what would change.")
   var dryRun = false
   @Flag(help: "With --dry-run: every step, a line each.") var all = false
@@ -244,6 +245,7 @@ struct Import: ParsableCommand {
 
   func run() throws {
     let workspace = try common.open()
+    try nodeset.check(workspace)
     let outcome: ImportOutcome
     if let host = remote.remoteHost {
       let file = try RemoteFile(host: host, path: bundle)
@@ -254,9 +256,15 @@ struct Import: ParsableCommand {
     } else {
       outcome = try workspace.importBundle(request(bundle)) { _ in }
     }
+    var boot: [String: BootCheck] = [:]
+    for image in outcome.images where !outcome.isDryRun {
+      boot[image.name] = nodeset.follow(
+        workspace, image.name, writes: image.apply.writes,
+        isDone: image.remaining?.isEmpty ?? true)
+    }
     Terminal.finish()
     if json.json {
-      try printJSON(ImportJSON(outcome) { workspace.undo($0) })
+      try printJSON(ImportJSON(outcome, boot) { workspace.undo($0) })
     } else {
       for image in outcome.images { describe(image, workspace, outcome) }
       for origin in outcome.origins { print(text(of: origin)) }
@@ -264,7 +272,9 @@ struct Import: ParsableCommand {
     for remark in outcome.images.flatMap(\.remarks) { Terminal.remark(remark) }
     let lost = outcome.images.flatMap(\.notes).map(noteText)
     if outcome.isDryRun { for line in lost { Terminal.remark(line) } }
-    let problems = outcome.isDryRun ? [] : outcome.images.flatMap(\.problemLines) + lost
+    let bootProblems = outcome.images.flatMap { boot[$0.name]?.tell(json) ?? [] }
+    let problems =
+      (outcome.isDryRun ? [] : outcome.images.flatMap(\.problemLines) + lost) + bootProblems
     if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
   }
 

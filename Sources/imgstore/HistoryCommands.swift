@@ -59,6 +59,8 @@ struct SnapshotCommand: ParsableCommand {
       [], [], []
     )
     for name in images {
+      let object = name.isEmpty ? "" : " of \(name)"
+      Interruption.announce("interrupted: no snapshot\(object) was taken")
       do {
         let outcome = try take(name, workspace, signingKey)
         documents.append(
@@ -159,8 +161,12 @@ struct Log: ParsableCommand {
       return try printHistory(changes, workspace.tags(of:))
     }
     let entries = try workspace.log(name ?? "", limit: limit ?? .max)
+    let unfinished = try entries.first.flatMap {
+      try workspace.unfinished(of: $0.committed.snapshot.image).first
+    }
     Terminal.finish()
     if json.json {
+      if let unfinished { Terminal.remark(unfinishedText(unfinished)) }
       try printJSON(
         entries.map {
           SnapshotJSON($0.committed, tags: $0.tags, full: false, isSigned: $0.isSigned)
@@ -169,6 +175,7 @@ struct Log: ParsableCommand {
     }
     Output.begin()
     defer { Output.end() }
+    if let unfinished { print("(half changed) \(unfinishedText(unfinished))") }
     print(
       table(
         entries.map { entry in
@@ -191,7 +198,11 @@ struct Log: ParsableCommand {
 struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status",
-    abstract: "Say whether the live image is what its latest snapshot says.")
+    abstract: "Say whether the live image is what its latest snapshot says.",
+    discussion: """
+      Copies of kernel and ramdisk that nodes boot (xCAT's nodeset makes them in the TFTP folder) are \
+      compared with the image's, too. Old ones are a warning, no difference: the exit code stays.
+      """)
 
   @Argument(help: "The image's name; not needed where there is only one.") var name: String?
   @OptionGroup var exit: ExitCodeFlag
@@ -199,10 +210,12 @@ struct Status: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let status = try common.open().status(name ?? "")
+    let workspace = try common.open()
+    let status = try workspace.status(name ?? "")
+    let boot = BootCheck(workspace, status.snapshot.snapshot.image)
     Terminal.finish()
     if json.json {
-      try printJSON(StatusJSON(status))
+      try printJSON(StatusJSON(status, boot))
     } else {
       describe(status)
     }
@@ -211,6 +224,7 @@ struct Status: ParsableCommand {
         print("  left out: \(count(entries, "entry")) by '\(printable(pattern.utf8))'")
       }
     }
+    _ = boot.tell(json)
     for note in status.notes where note.isRemark { Terminal.remark(noteText(note)) }
     if let change = status.unfinished, !change.isRunning {
       throw DoneWithProblems(
@@ -236,9 +250,11 @@ struct Status: ParsableCommand {
   }
 }
 
-/// "a revert to compute@3 was begun 2026-11-28 12:30 and has not ended: 'imgstore resume compute' …"
+/// "a revert to compute@3 was begun 2026-11-28 12:30:00 by root and has not ended: 'imgstore resume compute' …"
 func unfinishedText(_ change: UnfinishedChange) -> String {
-  "\(change.words) was begun \(timeText(change.started)) and has not ended: \(change.advice)"
+  change.isRunning
+    ? "\(change.words) is being made right now"
+    : "\(change.account) and has not ended: \(change.advice)"
 }
 
 /// What could not be compared is a problem, however equal the rest is.

@@ -99,7 +99,15 @@ struct ImgStore: ParsableCommand {
     do {
       var command = command
       Quiet.apply(to: command, arguments)
+      Interruption.speak()
+      if let words = (command as? any InterruptibleCommand)?.interruptedWords {
+        Interruption.announce("interrupted: \(words)")
+      }
       try command.run()
+      if Interruption.requested != nil {
+        Terminal.finish()
+        Terminal.error("the signal came when the change was complete")
+      }
       return ExitStatus.done
     } catch is Differs {
       Terminal.finish()
@@ -176,7 +184,7 @@ enum ExitStatus {
   static func of(_ code: ErrorCode) -> Int32 {
     switch code {
     case .usage: usage
-    case .failed, .notFound, .busy, .damaged, .unfinished: failed
+    case .failed, .notFound, .busy, .damaged, .unfinished, .interrupted: failed
     }
   }
 }

@@ -203,8 +203,10 @@ struct StatusJSON: Encodable {
   let notes: [NoteJSON]
   let excluded: [ExcludedJSON]
   let unfinished: UnfinishedJSON?
+  let bootFiles: BootFilesJSON?
 
-  init(_ status: StatusOutcome) {
+  init(_ status: StatusOutcome, _ boot: BootCheck) {
+    bootFiles = BootFilesJSON(boot)
     snapshot = status.snapshot.name
     id = status.snapshot.id.hex
     identical = status.isClean

@@ -59,9 +59,11 @@ struct RevertJSON: Encodable {
   let exact: Bool?
   let limits: [ProblemJSON]
   let remarks: [String]
+  let bootFiles: BootFilesJSON?
   let seconds: Double
 
-  init(_ outcome: RevertOutcome) {
+  init(_ outcome: RevertOutcome, _ boot: BootCheck? = nil) {
+    bootFiles = BootFilesJSON(boot)
     target = outcome.target.name
     parts = outcome.parts.paths + outcome.parts.components
     dryRun = outcome.isDryRun
@@ -86,6 +88,8 @@ struct RevertJSON: Encodable {
 struct UnfinishedJSON: Encodable {
   let image: String
   let operation: String
+  let command: String
+  let user: String?
   let started: String
   let target: String?
   let before: String?
@@ -100,6 +104,8 @@ struct UnfinishedJSON: Encodable {
       case .copy: "copy"
       case .packing: "packing"
       }
+    command = change.command
+    user = change.user
     started = isoText(change.started)
     target = change.target
     before = change.before
@@ -112,7 +118,7 @@ struct ResumeJSON: Encodable {
   let direction: String
   let revert: RevertJSON?
 
-  init(_ outcome: ResumeOutcome) {
+  init(_ outcome: ResumeOutcome, _ boot: BootCheck?) {
     change = UnfinishedJSON(outcome.change)
     direction =
       switch outcome.direction {
@@ -120,7 +126,7 @@ struct ResumeJSON: Encodable {
       case .back: "back"
       case .abandon: "abandon"
       }
-    revert = outcome.revert.map(RevertJSON.init)
+    revert = outcome.revert.map { RevertJSON($0, boot) }
   }
 }
 
@@ -242,6 +248,7 @@ struct ImportJSON: Encodable {
     let remarks: [String]
     let siteReplacements: [SiteReplacementJSON]
     let privileged: [PrivilegedJSON]
+    let bootFiles: BootFilesJSON?
   }
   let dryRun: Bool
   let bundleBytes: UInt64
@@ -251,7 +258,9 @@ struct ImportJSON: Encodable {
   let seconds: Double
 
   /// - Parameter undo: the snapshot that a revert to undoes the import of an image.
-  init(_ outcome: ImportOutcome, undo: (ImportedImage) -> String?) {
+  init(
+    _ outcome: ImportOutcome, _ boot: [String: BootCheck], undo: (ImportedImage) -> String?
+  ) {
     dryRun = outcome.isDryRun
     bundleBytes = outcome.bundleBytes
     origins = outcome.origins.map(OriginJSON.init)
@@ -273,7 +282,8 @@ struct ImportJSON: Encodable {
         siteReplacements: image.siteReplacements.map {
           SiteReplacementJSON(name: $0.name, effect: $0.effect.rawValue)
         },
-        privileged: image.privileged.map { PrivilegedJSON($0) })
+        privileged: image.privileged.map { PrivilegedJSON($0) },
+        bootFiles: BootFilesJSON(boot[image.name]))
     }
   }
 }
