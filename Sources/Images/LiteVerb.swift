@@ -225,7 +225,8 @@ struct LiteEdits {
   mutating func undo() throws {
     guard try tree.find(Statelite.saved) != nil else {
       throw ImageError(
-        "image \(site.image)", "its root tree is not in statelite form: there is nothing to undo")
+        .notFound, "image \(site.image)",
+        "its root tree is not in statelite form: there is nothing to undo")
     }
     remarks += try Statelite.undo(&tree)
   }

@@ -156,7 +156,7 @@ extension Workspace {
     let tables = try tables()
     guard let definition = try tables.definition(of: image.text) else {
       throw ImageError(
-        "image \(image)", "is not defined in the tables in \(tables.place)",
+        .notFound, "image \(image)", "is not defined in the tables in \(tables.place)",
         advice: "Define it with 'imgstore define \(image) provmethod=netboot rootimgdir=…', "
           + "or name other tables with --xcat-dir")
     }

@@ -77,7 +77,7 @@ public final class Workspace: Sendable {
       resolver = PathResolver(fileSystem, root: root)
     } catch {
       throw ImageError(
-        "root \(options.root)", "\(error.finding)", advice: "Name an existing folder with --root")
+        error.errorCode, "root \(options.root)", "\(error.finding)", advice: "Name an existing folder with --root")
     }
   }
 
@@ -101,7 +101,7 @@ public final class Workspace: Sendable {
   func storeIfPresent() throws -> ObjectStore? {
     do {
       return try store()
-    } catch let error as StoreError where error.kind == .missing {
+    } catch let error as StoreError where error.kind == .notFound {
       return nil
     }
   }

@@ -168,7 +168,7 @@ extension RevertOutcome {
     if !isDryRun {
       problems += apply.skipped.map { "\(printable($0.path)): left alone: \($0.why)" }
     }
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+    try expectNone(problems, apply.report)
   }
 }
 
@@ -264,8 +264,14 @@ struct Restore: ParsableCommand {
     let problems =
       problemLines(report.problems)
       + outcome.skipped.map { "\(printable($0.path)): \($0.why)" }
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+    try expectNone(problems, report)
   }
+}
+
+/// - Throws: `DoneWithProblems` where there are problems.
+func expectNone(_ problems: [String], _ report: ApplyReport) throws {
+  if problems.isEmpty { return }
+  throw DoneWithProblems(lines: problems, isDamage: report.problems.contains(where: \.isDamage))
 }
 
 /// Problems, those of one reason folded: the first paths, and how many more.

@@ -61,7 +61,7 @@ struct Copy: ParsableCommand {
     if let remaining = outcome.remaining, !remaining.isEmpty {
       problems.append("the copy differs from \(outcome.source.name): \(summary(remaining))")
     }
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+    try expectNone(problems, report)
   }
 
   private func printPlan(_ outcome: CopyOutcome) {

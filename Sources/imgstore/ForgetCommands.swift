@@ -76,7 +76,7 @@ struct Forget: ParsableCommand {
     throw DoneWithProblems(
       lines: outcome.unreadable.map {
         "\($0) cannot be read, and stays; 'imgstore remove \($0) --force' gives it up"
-      })
+      }, isDamage: true)
   }
 
   private func show(_ outcome: ForgetOutcome) {

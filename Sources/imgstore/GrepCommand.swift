@@ -52,7 +52,7 @@ struct Grep: ParsableCommand {
         hits += try search(place, found, compiled, name: isOnly ? nil : place.spell(found), &list)
       } catch let error as ImageError where !error.object.hasPrefix("/") {
         throw ImageError(
-          "\(printable(found.path)), \(error.object)", error.finding, advice: error.advice)
+          error.errorCode, "\(printable(found.path)), \(error.object)", error.finding, advice: error.advice)
       }
     }
     list?.end()

@@ -18,7 +18,8 @@ struct ImgStore: ParsableCommand {
       snapshot id. REF:PATH names a file inside it.
 
       Exit codes: 0 done; 1 failed, nothing changed unless said; 2 usage; 3 done, with problems \
-      that are listed.
+      that are listed; 4 busy: another process is at work; 5 stored data is damaged; 6 a change \
+      of the image was begun and has not ended; 7 something differs (--exit-code).
       """,
     version: "imgstore \(Workspace.version)",
     groupedSubcommands: [
@@ -109,7 +110,7 @@ struct ImgStore: ParsableCommand {
       Terminal.finish()
       fflush(nil)
       for line in problems.lines { Terminal.error(line) }
-      return ExitStatus.problems
+      return problems.exitStatus
     } catch let error as any ExplainedError {
       Terminal.finish()
       fflush(nil)
@@ -161,48 +162,4 @@ struct ImgStore: ParsableCommand {
     return error is ValidationError || exitCode(for: error) == .validationFailure
       ? ExitStatus.usage : ExitStatus.failed
   }
-}
-
-/// Exit codes, as the manual documents them.
-enum ExitStatus {
-  static let done: Int32 = 0
-  static let failed: Int32 = 1
-  static let usage: Int32 = 2
-  static let problems: Int32 = 3
-  static let differs: Int32 = 7
-
-  static func of(_ code: ErrorCode) -> Int32 {
-    switch code {
-    case .usage: usage
-    case .failed, .notFound, .busy, .damaged, .unfinished: failed
-    }
-  }
-}
-
-/// What a failed command prints with --json (docs/json.md).
-struct ErrorJSON: Encodable {
-  struct Details: Encodable {
-    let code: String
-    let object: String
-    let message: String
-    let advice: String
-  }
-  let error: Details
-
-  init(_ error: any ExplainedError) {
-    self.error = Details(
-      code: error.errorCode.rawValue, object: error.object, message: error.finding,
-      advice: error.advice)
-  }
-}
-
-/// Something differs, and it was asked for: an exit code, and no message.
-struct Differs: Error {}
-
-/// A search was done and found nothing: an exit code, and no message.
-struct NothingFound: Error {}
-
-/// The work is done, and something about it must be known.
-struct DoneWithProblems: Error {
-  let lines: [String]
 }

@@ -213,3 +213,20 @@ struct StatusJSON: Encodable {
     unfinished = status.unfinished.map(UnfinishedJSON.init)
   }
 }
+
+/// What a failed command prints with --json (docs/json.md).
+struct ErrorJSON: Encodable {
+  struct Details: Encodable {
+    let code: String
+    let object: String
+    let message: String
+    let advice: String
+  }
+  let error: Details
+
+  init(_ error: any ExplainedError) {
+    self.error = Details(
+      code: error.errorCode.rawValue, object: error.object, message: error.finding,
+      advice: error.advice)
+  }
+}

@@ -214,7 +214,7 @@ struct Extract: ParsableCommand {
     let problems =
       problemLines(outcome.report.problems)
       + outcome.skipped.map { "\(printable($0.path)): \($0.why)" }
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+    try expectNone(problems, outcome.report)
   }
 }
 

@@ -155,7 +155,9 @@ private func finish(_ outcome: CollectionOutcome) throws {
       "The disk is too full to rewrite packs: \(sizeText(outcome.leftBytes)) of dead bytes stay. "
         + "Make room and run it again.")
   }
-  if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+  if !problems.isEmpty {
+    throw DoneWithProblems(lines: problems, isDamage: !outcome.damaged.isEmpty)
+  }
 }
 
 struct Du: ParsableCommand {
