@@ -89,7 +89,7 @@ struct ExportCollection {
         kind == .file || kind == .directory
       else {
         throw ImageError.sentence(
-          "Can not find Extra file \(extra.source).",
+          .notFound, "Can not find Extra file \(extra.source).",
           advice: "Name a file or a folder that is there; nothing was exported")
       }
       let destination = extra.destination ?? (kind == .file ? path.parent : path).text
@@ -183,7 +183,7 @@ struct ExportCollection {
       let selection = try nodes.expand(node)
       guard let first = selection.nodes.first, selection.unknown.isEmpty else {
         throw ImageError.sentence(
-          "Unable to get postscripts, \(node) is not a valide node.",
+          .notFound, "Unable to get postscripts, \(node) is not a valide node.",
           advice: "Name a node or a group that xCAT knows: 'nodels' lists them")
       }
       let scripts = try nodes.scripts(of: first)

@@ -128,7 +128,7 @@ extension Workspace {
   private func liteSource(_ request: LiteRequest) throws -> PackSource {
     let image = try ImageName(request.image)
     guard let definition = try tables().definition(of: image.text) else {
-      throw ImageError.sentence("Cannot find image '\(image)' from the osimage table.")
+      throw ImageError.sentence(.notFound, "Cannot find image '\(image)' from the osimage table.")
     }
     // A tree may have to be taken back when its image has become another kind.
     guard definition.provisioning.contains("statelite") || request.undoes else {

@@ -204,6 +204,7 @@ public struct Layout: Sendable {
     let names = try explaining(name) { () throws(SystemError) in
       try fileSystem.names(of: root.raw)
     }
+    try requireNoHistory(fileSystem, root, name, names.map { printable($0) })
     // A store whose making was interrupted holds nothing but empty folders and the temporary; ext4 and xfs
     // make a folder of their own at the top of a file system.
     let ours = Set(folders + ["format.new", "lost+found"])
@@ -213,7 +214,6 @@ public struct Layout: Sendable {
         advice: "Name an empty or new folder with --store")
     }
     guard create else {
-      try requireNoHistory(fileSystem, root, name)
       throw StoreError(
         .notFound, name, "there is no store there",
         advice: "Name another with --store, or take a first snapshot to make one")
@@ -239,16 +239,18 @@ public struct Layout: Sendable {
     }
   }
 
-  /// - Throws: `damaged` where a folder without the file `format` has snapshots.
+  /// - Parameter names: what is in the folder.
+  /// - Throws: `damaged` where a folder without the file `format` is a store that has snapshots.
   private static func requireNoHistory(
-    _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String
+    _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String, _ names: [String]
   ) throws(StoreError) {
+    guard Set(["packs", "refs", "journal", "locks"]).isSubset(of: names) else { return }
     let isEmpty = try explaining(name) { () throws(SystemError) in
       do throws(SystemError) {
         let refs = try fileSystem.openDirectory(at: root.raw, Array("refs".utf8))
         return try fileSystem.names(of: refs.raw).isEmpty
       } catch {
-        if error.code == .notFound { return true }
+        if error.code == .notDirectory || error.code == .loop { return true }
         throw error
       }
     }

@@ -130,7 +130,7 @@ public struct ExportLayout: Sendable {
       let images = contents.files.filter { $0.role == ImageFiles.rawImage }.map(\.path)
       guard !images.isEmpty else {
         throw .sentence(
-          "Could not open image files: there is no *.img file for \(image).",
+          .notFound, "Could not open image files: there is no *.img file for \(image).",
           advice: "imgcapture makes them; 'imgstore show \(image)' lists what there is")
       }
       manifest.rawImageFiles = images.map(\.text)
@@ -141,12 +141,13 @@ public struct ExportLayout: Sendable {
         let ramdisk = first(ImageFiles.ramdisk, [name, "initrd.gz", "initrd-diskless.gz"])
       else {
         throw .sentence(
-          "Couldn't find ramdisk (\(kind.ramdiskName ?? "")) for  \(image)",
+          .notFound, "Couldn't find ramdisk (\(kind.ramdiskName ?? "")) for  \(image)",
           advice: "Run genimage, and export again")
       }
       guard let kernel else {
         throw .sentence(
-          "Couldn't find kernel (kernel) for  \(image)", advice: "Run genimage, and export again")
+          .notFound, "Couldn't find kernel (kernel) for  \(image)",
+          advice: "Run genimage, and export again")
       }
       try addValue("kernel", kernel)
       try addValue("ramdisk", ramdisk)
@@ -162,7 +163,7 @@ public struct ExportLayout: Sendable {
   private mutating func addPacked() throws(XCATError) {
     guard let packed = first(ImageFiles.packed, ImageFiles.packedNames) else {
       throw .sentence(
-        "Couldn't find compressed rootimg for \(contents.image)",
+        .notFound, "Couldn't find compressed rootimg for \(contents.image)",
         advice: "Run packimage, and export again")
     }
     try addValue("rootimg", packed)
@@ -171,7 +172,7 @@ public struct ExportLayout: Sendable {
   private mutating func addTree() throws(XCATError) {
     guard let tree = contents.files.first(where: { $0.role == ImageFiles.rootTree })?.path else {
       throw .sentence(
-        "Couldn't locate the root image directory. ",
+        .notFound, "Couldn't locate the root image directory. ",
         advice: "A statelite image needs rootimgdir with its rootimg/ inside: run genimage")
     }
     let folder = tree.parent
@@ -196,7 +197,7 @@ public struct ExportLayout: Sendable {
       // Not named, but found where xCAT looks: from now on it is named.
       guard let found = contents.files.first(where: { $0.role == required.role })?.path else {
         throw .sentence(
-          "Couldn't find \(required.what) for \(contents.image)",
+          .notFound, "Couldn't find \(required.what) for \(contents.image)",
           advice:
             "Name one with 'imgstore define \(contents.image) \(required.role)=FILE', and export "
             + "again")
@@ -211,7 +212,7 @@ public struct ExportLayout: Sendable {
         guard let word = words.first, words.count == 1 else { continue }
         guard let path = AbsolutePath(String(word)), has(path) else {
           throw .sentence(
-            "Couldn't find file \(word) for \(contents.image).",
+            .notFound, "Couldn't find file \(word) for \(contents.image).",
             advice: "xCAT would leave it out, and its import then removes the file of that name: "
               + "put it in its place, or unset \(attribute)")
         }
@@ -227,7 +228,7 @@ public struct ExportLayout: Sendable {
       guard let text = kit["kitdir"], let path = AbsolutePath(text) else { continue }
       guard has(path) else {
         throw .sentence(
-          "Couldn't find the folder \(text) of kit \(kit["kitname"] ?? "").",
+          .notFound, "Couldn't find the folder \(text) of kit \(kit["kitname"] ?? "").",
           advice: "Add the kit again with addkit, or take it off the image with rmkitcomp")
       }
       members.append(

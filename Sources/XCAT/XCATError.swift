@@ -24,7 +24,13 @@ public struct XCATError: ExplainedError {
 
   /// An error in xCAT's own words, which name the object: scripts look for them.
   public static func sentence(_ finding: String, advice: String = "") -> XCATError {
-    var error = XCATError("", finding, advice: advice)
+    sentence(.failed, finding, advice: advice)
+  }
+
+  public static func sentence(
+    _ code: ErrorCode, _ finding: String, advice: String = ""
+  ) -> XCATError {
+    var error = XCATError(code, "", finding, advice: advice)
     error.isSentence = true
     return error
   }
