@@ -54,7 +54,7 @@ struct Copy: ParsableCommand {
     }
     for line in SecretsText.carried(
       outcome.secrets, by: "the copy", in: outcome.source.name)
-    { Terminal.remark(line) }
+    { Terminal.warning(line) }
     var problems =
       gapLines(outcome.gaps, of: outcome.source) + problemLines(report.problems)
       + limitLines(outcome.apply)

@@ -104,7 +104,7 @@ struct SnapshotCommand: ParsableCommand {
   /// Says what is worth knowing of a snapshot, and returns what it lacks.
   private func remarks(_ committed: CommittedSnapshot) -> [String] {
     let notes = committed.snapshot.notes
-    for note in notes where note.isRemark { Terminal.remark(noteText(note)) }
+    for note in notes where note.isRemark { Terminal.warning(noteText(note)) }
     let problems = notes.filter(\.isProblem)
     if problems.isEmpty { return [] }
     return ["\(committed.name) is incomplete: \(count(problems.count, "problem"))"]
@@ -192,7 +192,7 @@ struct Status: ParsableCommand {
     } else {
       describe(status)
     }
-    for note in status.notes where note.isRemark { Terminal.remark(noteText(note)) }
+    for note in status.notes where note.isRemark { Terminal.warning(noteText(note)) }
     if let change = status.unfinished, !change.isRunning {
       throw DoneWithProblems(
         lines: ["image \(change.image) is half changed: \(unfinishedText(change))"])
