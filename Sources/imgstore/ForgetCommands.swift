@@ -176,7 +176,8 @@ struct TagCommand: ParsableCommand {
   }
 }
 
-struct TagJSON: Encodable {
+struct TagJSON: JSONDocument {
+  static let kind = "tag"
   let tag: String
   let snapshot: String
   let movedFrom: String?
@@ -195,7 +196,8 @@ struct Tags: ParsableCommand {
     Terminal.finish()
     if json.json {
       return try printJSON(
-        tags.map { TagJSON(tag: $0.tag, snapshot: "\($0.snapshot)", movedFrom: nil) })
+        TagsJSON(
+          tags: tags.map { TagJSON(tag: $0.tag, snapshot: "\($0.snapshot)", movedFrom: nil) }))
     }
     print(table(tags.map { ["\($0.snapshot.image)@\($0.tag)", "@\($0.snapshot.number)"] }))
   }
@@ -207,11 +209,13 @@ struct Untag: ParsableCommand {
     abstract: "Take a tag away; the snapshot stays.")
 
   @Argument(help: ArgumentHelp("IMAGE@TAG.", valueName: "image@tag")) var ref: String
+  @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     let name = try common.open().untag(ref)
     Terminal.finish()
+    if json.json { return try printJSON(UntagJSON(snapshot: "\(name)")) }
     print("\(name) has that tag no longer")
   }
 }
@@ -223,11 +227,13 @@ struct Pin: ParsableCommand {
 
   @Argument(help: "The snapshot.") var ref: String
   @Option(name: .shortAndLong, help: "Why, in one line.") var message = ""
+  @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     let found = try common.open().pin(ref, why: message)
     Terminal.finish()
+    if json.json { return try printJSON(PinJSON(snapshot: found.name, reason: message)) }
     print("\(found.name) is pinned")
   }
 }
@@ -238,11 +244,13 @@ struct Unpin: ParsableCommand {
     abstract: "Take a pin away: policies decide about the snapshot again.")
 
   @Argument(help: "The snapshot.") var ref: String
+  @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     let found = try common.open().unpin(ref)
     Terminal.finish()
+    if json.json { return try printJSON(UnpinJSON(snapshot: found.name)) }
     print("\(found.name) is pinned no longer")
   }
 }

@@ -71,7 +71,10 @@ struct SnapshotCommand: ParsableCommand {
     Terminal.finish()
     if json.json {
       if images.count == 1, let only = documents.first { try printJSON(only) }
-      if images.count != 1 { try printJSON(documents) }
+      if images.count != 1 {
+        try printJSON(
+          NewSnapshotsJSON(snapshots: documents, failures: failures.map(ErrorJSON.Details.init)))
+      }
     }
     if let first = failures.first, documents.isEmpty { throw first }
     problems += failures.map(\.explanation)
@@ -142,17 +145,20 @@ struct Log: ParsableCommand {
     if let path {
       let changes = try workspace.log(name ?? "", path: path, limit: limit ?? .max)
       Terminal.finish()
-      if json.json { return try printJSON(changes.map(PathChangeJSON.init)) }
+      if json.json {
+        return try printJSON(PathHistoryJSON(changes: changes.map(PathChangeJSON.init)))
+      }
       return try printHistory(changes, workspace.tags(of:))
     }
     let entries = try workspace.log(name ?? "", limit: limit ?? .max)
     Terminal.finish()
     if json.json {
-      try printJSON(
-        entries.map {
-          SnapshotJSON($0.committed, tags: $0.tags, full: false, isSigned: $0.isSigned)
-        })
-      return
+      return try printJSON(
+        SnapshotsJSON(
+          snapshots: entries.map {
+            SnapshotJSON(
+              $0.committed, tags: $0.tags, pin: $0.pin, full: false, isSigned: $0.isSigned)
+          }))
     }
     Output.begin()
     defer { Output.end() }

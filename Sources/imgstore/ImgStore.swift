@@ -46,7 +46,10 @@ struct ImgStore: ParsableCommand {
           Optimize.self, Recipes.self, Du.self,
         ]),
       CommandGroup(
-        name: "The store", subcommands: [Stats.self, Verify.self, Repair.self, Reindex.self]),
+        name: "The store",
+        subcommands: [
+          Stats.self, Verify.self, Repair.self, Reindex.self, SchemaCommand.self,
+        ]),
     ])
 
   static func main() {
@@ -86,6 +89,7 @@ struct ImgStore: ParsableCommand {
     do {
       arguments = try CommandWords(known: commandNames).arranged(words)
     } catch {
+      if words.contains("--json") { JSONOutput.printFailure(ErrorJSON(usage: error.text)) }
       Terminal.error(error.text)
       return ExitStatus.usage
     }
@@ -93,7 +97,7 @@ struct ImgStore: ParsableCommand {
     do {
       command = try parseAsRoot(arguments)
     } catch {
-      return report(parserError: error)
+      return report(parserError: error, asJSON: words.contains("--json"))
     }
     do {
       var command = command
@@ -114,15 +118,13 @@ struct ImgStore: ParsableCommand {
     } catch let error as any ExplainedError {
       Terminal.finish()
       fflush(nil)
-      if arguments.contains("--json"), !JSONOutput.hasBegun.withLock({ $0 }) {
-        try? printJSON(ErrorJSON(error))
-      }
+      if arguments.contains("--json") { JSONOutput.printFailure(ErrorJSON(error)) }
       Terminal.error(error.explanation)
       return ExitStatus.of(error.errorCode)
     } catch {
       Terminal.finish()
       fflush(nil)
-      return report(parserError: error)
+      return report(parserError: error, asJSON: words.contains("--json"))
     }
   }
 
@@ -151,11 +153,14 @@ struct ImgStore: ParsableCommand {
   }
 
   /// Help and version go to standard output; what is wrong with the arguments to standard error.
-  private static func report(parserError error: any Error) -> Int32 {
+  private static func report(parserError error: any Error, asJSON: Bool) -> Int32 {
     let text = fullMessage(for: error)
     guard exitCode(for: error) != .success else {
       print(text)
       return ExitStatus.done
+    }
+    if asJSON {
+      JSONOutput.printFailure(ErrorJSON(usage: withoutFarSuggestion(message(for: error))))
     }
     Terminal.error(
       withoutFarSuggestion(text.hasPrefix("Error: ") ? String(text.dropFirst(7)) : text))

@@ -6,49 +6,21 @@ import Images
 import Platform
 import Store
 
-func printJSON(_ value: some Encodable) throws {
-  JSONOutput.hasBegun.withLock { $0 = true }
-  let encoder = JSONEncoder()
-  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-  print(String(decoding: try encoder.encode(value), as: UTF8.self))
-}
-
-/// A command prints one document: a failure after it is told by its exit code and on standard error.
-enum JSONOutput {
-  static let hasBegun = Monitor(false)
-}
-
-/// A JSON list whose elements are printed as they come, one a line.
-struct JSONList {
-  private let encoder = JSONEncoder()
-  private var isEmpty = true
-
-  init() {
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    JSONOutput.hasBegun.withLock { $0 = true }
-    print("[", terminator: "")
-  }
-
-  mutating func add(_ value: some Encodable) throws {
-    print(isEmpty ? "\n" : ",\n", terminator: "")
-    isEmpty = false
-    print(String(decoding: try encoder.encode(value), as: UTF8.self), terminator: "")
-  }
-
-  mutating func end() { print(isEmpty ? "]" : "\n]") }
-}
-
-struct DefinitionJSON: Encodable {
+struct DefinitionJSON: JSONDocument {
+  static let kind = "definition"
   let name: String
   let attributes: [String: String]
 }
 
-struct ImageJSON: Encodable {
+struct ImageJSON: Codable {
   let name: String
   let defined: Bool
   let provmethod: String
   let snapshots: Int
+  /// Of the latest snapshot.
   let latest: String?
+  let latestNumber: Int?
+  let latestCreated: String?
   let unfinished: UnfinishedJSON?
 
   init(_ image: ImageSummary) {
@@ -57,11 +29,14 @@ struct ImageJSON: Encodable {
     provmethod = image.provisioning
     snapshots = image.snapshots
     latest = image.latest?.id.hex
+    latestNumber = image.latest?.number
+    latestCreated = image.latest.map { isoText($0.snapshot.created) }
     unfinished = image.unfinished.map(UnfinishedJSON.init)
   }
 }
 
-struct EntryJSON: Encodable {
+struct EntryJSON: JSONDocument {
+  static let kind = "entry"
   let path: String
   let kind: String
   let mode: String
@@ -103,7 +78,7 @@ struct EntryJSON: Encodable {
   }
 }
 
-struct NoteJSON: Encodable {
+struct NoteJSON: Codable {
   let kind: String
   let path: String
   let detail: String
@@ -115,8 +90,9 @@ struct NoteJSON: Encodable {
   }
 }
 
-struct SnapshotJSON: Encodable {
-  struct Piece: Encodable {
+struct SnapshotJSON: JSONDocument {
+  static let kind = "snapshot"
+  struct Piece: Codable {
     let role: String
     let entry: EntryJSON
   }
@@ -128,6 +104,7 @@ struct SnapshotJSON: Encodable {
   let parent: String?
   let message: String
   let tags: [String]
+  let pin: PinnedJSON?
   let signed: Bool?
   let signatures: [SignatureJSON]?
   let complete: Bool
@@ -139,10 +116,12 @@ struct SnapshotJSON: Encodable {
   let notes: [NoteJSON]?
 
   /// - Parameters:
+  ///   - pin: why it is pinned; nil where it is not.
   ///   - isSigned: whether the snapshot has a signature of its own; nil where nobody looked.
   ///   - signatures: what each is worth; nil where none was checked.
   init(
-    _ committed: CommittedSnapshot, tags: [String], full: Bool, isSigned: Bool? = nil,
+    _ committed: CommittedSnapshot, tags: [String], pin: String? = nil, full: Bool,
+    isSigned: Bool? = nil,
     signatures: [SignatureStatus]? = nil
   ) {
     signed = isSigned ?? signatures.map { $0.contains { $0.kind == .signed } }
@@ -156,6 +135,7 @@ struct SnapshotJSON: Encodable {
     parent = snapshot.parent?.hex
     message = snapshot.message
     self.tags = tags
+    self.pin = pin.map(PinnedJSON.init)
     complete = snapshot.isComplete
     entries = snapshot.entryCount
     contentBytes = snapshot.contentBytes
@@ -167,7 +147,8 @@ struct SnapshotJSON: Encodable {
   }
 }
 
-struct SnapshotOutcomeJSON: Encodable {
+struct SnapshotOutcomeJSON: JSONDocument {
+  static let kind = "new-snapshot"
   let snapshot: SnapshotJSON
   let sameAs: Int?
   let recorded: Bool
@@ -190,7 +171,8 @@ struct SnapshotOutcomeJSON: Encodable {
   }
 }
 
-struct StatusJSON: Encodable {
+struct StatusJSON: JSONDocument {
+  static let kind = "status"
   let snapshot: String
   let id: String
   let identical: Bool
@@ -211,22 +193,5 @@ struct StatusJSON: Encodable {
     diff = DiffJSON(status.diff)
     notes = status.notes.map(NoteJSON.init)
     unfinished = status.unfinished.map(UnfinishedJSON.init)
-  }
-}
-
-/// What a failed command prints with --json (docs/json.md).
-struct ErrorJSON: Encodable {
-  struct Details: Encodable {
-    let code: String
-    let object: String
-    let message: String
-    let advice: String
-  }
-  let error: Details
-
-  init(_ error: any ExplainedError) {
-    self.error = Details(
-      code: error.errorCode.rawValue, object: error.object, message: error.finding,
-      advice: error.advice)
   }
 }

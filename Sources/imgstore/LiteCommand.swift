@@ -68,7 +68,8 @@ struct Lite: ParsableCommand {
   }
 }
 
-struct LiteJSON: Encodable {
+struct LiteJSON: JSONDocument {
+  static let kind = "lite"
   let dryRun: Bool
   let safety: String
   let recorded: String?

@@ -1,4 +1,4 @@
-// imgstore ls, cat, find, extract: looking into a snapshot without restoring it.
+// imgstore ls, find, extract: looking into a snapshot without restoring it.
 
 import ArgumentParser
 import Images
@@ -90,31 +90,6 @@ struct List: ParsableCommand {
     }
     return "\(modeText(entry))\(entry.xattrs == nil ? " " : "+") \(right("\(entry.uid)", 5)) "
       + "\(right("\(entry.gid)", 5)) \(right(size, 11))  \(timeText(entry.modified))  \(name)\(target)"
-  }
-}
-
-struct Cat: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "cat",
-    abstract: "Print files of a snapshot, as they are.",
-    discussion: """
-      Links are followed inside the root tree. On a terminal, control characters are spelled out \
-      unless --raw is given.
-      """)
-
-  @Argument(help: "REF:PATH, one or more.") var files: [String]
-  @Flag(help: "Write bytes as they are on a terminal, too.") var raw = false
-  @OptionGroup var common: CommonOptions
-
-  func run() throws {
-    let workspace = try common.open()
-    Terminal.finish()
-    Output.begin(pages: false, raw: raw)
-    defer { Output.end() }
-    for file in files {
-      let place = try LookedAt(workspace, file)
-      try place.reader.read(place.found) { try Output.write(content: $0) }
-    }
   }
 }
 
@@ -220,7 +195,7 @@ struct Extract: ParsableCommand {
 
 /// Entries, printed as they come.
 struct EntryList {
-  private var json: JSONList?
+  private var json: JSONList<EntriesJSON>?
 
   init(json: Bool) throws { if json { self.json = JSONList() } }
 

@@ -94,7 +94,8 @@ struct Pack: ParsableCommand {
   }
 }
 
-struct PackJSON: Encodable {
+struct PackJSON: JSONDocument {
+  static let kind = "pack"
   let snapshot: String
   let newSnapshot: Bool
   let destination: String

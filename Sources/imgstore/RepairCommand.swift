@@ -71,12 +71,13 @@ struct Repair: ParsableCommand {
 }
 
 /// The JSON form of a repair (docs/json.md).
-struct RepairJSON: Encodable {
-  struct Action: Encodable {
+struct RepairJSON: JSONDocument {
+  static let kind = "repair"
+  struct Action: Codable {
     let object: String
     let what: String
   }
-  struct Lost: Encodable {
+  struct Lost: Codable {
     let snapshot: String
     let path: String
     let what: String

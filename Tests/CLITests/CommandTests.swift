@@ -118,8 +118,10 @@ final class Site: Sendable {
     let snapshot = try #require(try json("snapshot", "img") as? [String: Any])
     #expect((snapshot["snapshot"] as? [String: Any])?["name"] as? String == "img@1")
     try shell("rm \"$1\"/inv*", site.tree)
-    #expect((try json("images") as? [[String: Any]])?.first?["snapshots"] as? Int == 1)
-    #expect((try json("log", "img") as? [Any])?.count == 1)
+    let images = try #require(try json("images") as? [String: Any])
+    #expect((images["images"] as? [[String: Any]])?.first?["snapshots"] as? Int == 1)
+    let log = try #require(try json("log", "img") as? [String: Any])
+    #expect((log["snapshots"] as? [Any])?.count == 1)
     #expect((try json("status", "img") as? [String: Any])?["identical"] as? Bool == false)
     let entries = try #require(
       (try json("diff", "img") as? [String: Any])?["entries"] as? [[String: Any]])

@@ -143,7 +143,7 @@ class DamageCheck(RecoveryChecks):
                     self.failures.add("silent", result)
                 continue
             try:
-                listed = {s["name"]: s["id"] for s in json.loads(result.output)}
+                listed = {s["name"]: s["id"] for s in json.loads(result.output)["snapshots"]}
             except (ValueError, KeyError, TypeError):
                 self.failures.add("wrong", f"no JSON: {result}")
                 continue
