@@ -173,7 +173,8 @@ extension Comparison {
     let before = try old.find(path, followLast: true)
     let after = try new.find(path, followLast: true)
     guard let shown = after ?? before else {
-      throw ImageError("\(diff.old):\(path)", "is in neither \(diff.old) nor \(diff.new)")
+      throw ImageError(
+        .notFound, "\(diff.old):\(path)", "is in neither \(diff.old) nor \(diff.new)")
     }
     for (side, entry) in [(old, before), (new, after)] {
       if let entry, entry.entry.kind != .file {

@@ -46,7 +46,7 @@ extension Workspace {
   ) throws -> ForgetOutcome {
     guard policy.hasRule else {
       throw ImageError(
-        "forget", "is given no rule, and would keep only the latest snapshots",
+        .usage, "forget", "is given no rule, and would keep only the latest snapshots",
         advice: "Say what to keep: '--keep-last 10', '--keep-daily 7 --keep-monthly 12' …")
     }
     let store = try store()
@@ -177,11 +177,11 @@ extension Workspace {
   ) throws -> ForgottenSnapshot {
     let image = name.image
     guard try store.refs.isKnown(image, name.number) else {
-      throw ImageError("snapshot \(name)", "has just been removed by another imgstore")
+      throw ImageError(.notFound, "snapshot \(name)", "has just been removed by another imgstore")
     }
     if let what = try snapshotsInUse()[name] {
       throw ImageError(
-        "snapshot \(name)", "is needed by \(what)",
+        .unfinished, "snapshot \(name)", "is needed by \(what)",
         advice: "Finish that, or take it back, first: 'imgstore resume' says how")
     }
     let tags = try store.refs.tags(of: image).filter { $0.value == name.number }.keys.sorted()

@@ -139,7 +139,9 @@ extension Workspace {
         file = try fileSystem.openFile(
           at: fileSystem.workingDirectory, Array(absolute(bundle).utf8), [.read])
       } catch {
-        if error.isAbsent { throw ImageError.sentence("Cannot find \(absolute(bundle))") }
+        if error.isAbsent {
+          throw ImageError.sentence(.notFound, "Cannot find \(absolute(bundle))")
+        }
         throw error
       }
     }

@@ -109,7 +109,7 @@ extension Workspace {
     let images: [ImageName]
     do {
       images = try store().journals.images()
-    } catch let error as StoreError where error.kind == .missing {
+    } catch let error as StoreError where error.kind == .notFound {
       return []
     }
     return try images.filter { name == nil || $0.text == name }.compactMap { image in

@@ -220,7 +220,7 @@ extension Workspace {
       place.name == piece.path.lastComponent ? piece.plan : piece.plan.renamed(to: place.name))
     let above = piece.path.parent.bytes
     func full(_ path: [UInt8]) -> [UInt8] { (above == [0x2f] ? [] : above) + [0x2f] + path }
-    done.problems = done.problems.map { ApplyProblem(path: full($0.path), what: $0.what) }
+    done.problems = done.problems.map { $0.moved(to: full($0.path)) }
     done.attestedFiles = done.attestedFiles.map { (full($0.path), $0.stat, $0.blob) }
     return done
   }

@@ -76,7 +76,7 @@ extension Workspace {
   private func rootTree(of snapshot: CommittedSnapshot) throws -> FoundEntry {
     guard let piece = snapshot.snapshot.pieces.rootTree else {
       throw ImageError(
-        snapshot.name, "has no root tree",
+        .notFound, snapshot.name, "has no root tree",
         advice: "Name a file of it: '\(snapshot.name):PATH'; 'imgstore show \(snapshot.name)' "
           + "lists them")
     }

@@ -55,7 +55,7 @@ extension Workspace {
     guard let target = leadsTo else { return try notBegun(image, journal, change, direction) }
     guard let goal = direction == .back ? before : target else {
       throw ImageError(
-        "image \(image)", "no snapshot has the state before \(change.words)",
+        .unfinished, "image \(image)", "no snapshot has the state before \(change.words)",
         advice: "'imgstore resume \(image)' completes it; 'imgstore revert' goes to any snapshot "
           + "afterwards")
     }
@@ -80,7 +80,7 @@ extension Workspace {
     guard let only = all.first else { throw nothingToResume(nil) }
     guard all.count == 1 else {
       throw ImageError(
-        "resume", "the images \(all.map(\.text).joined(separator: ", ")) are half changed",
+        .usage, "resume", "the images \(all.map(\.text).joined(separator: ", ")) are half changed",
         advice: "Name the one to go on with")
     }
     return only
@@ -88,7 +88,7 @@ extension Workspace {
 
   private func nothingToResume(_ name: String?) -> ImageError {
     ImageError(
-      name.map { "image \($0)" } ?? "resume", "no change was begun and not ended",
+      .notFound, name.map { "image \($0)" } ?? "resume", "no change was begun and not ended",
       advice: "'imgstore undo' takes back a change that has ended")
   }
 
@@ -125,7 +125,8 @@ extension Workspace {
   ) throws -> ResumeOutcome {
     guard journal.operation != .revert else {
       throw ImageError(
-        "image \(image)", "the snapshot that the revert leads to is not in the store any more",
+        .unfinished, "image \(image)",
+        "the snapshot that the revert leads to is not in the store any more",
         advice: journal.before == nil || direction == .back
           ? "'imgstore resume \(image) --abandon' leaves the image as it is"
           : "'imgstore resume \(image) --back' returns to the state before")
@@ -152,7 +153,7 @@ extension Workspace {
     defer { withExtendedLifetime(folders) {} }
     if let leftover = try removeLeftovers(image, journal).first {
       throw ImageError(
-        printable(leftover.problem.path), leftover.problem.what,
+        .unfinished, printable(leftover.problem.path), leftover.problem.what,
         advice: leftover.isMounted
           ? "Unmount that file system, and run the command again. Do not remove what is mounted"
           : "Remove it, and run the command again; 'imgstore resume \(image) --abandon' leaves "

@@ -33,7 +33,7 @@ extension Workspace {
       let path = Array(absolute(directory).utf8)
       guard try isFolder(path) else {
         throw ImageError(
-          "folder \(directory)", "is not there",
+          .notFound, "folder \(directory)", "is not there",
           advice: "Name the folder of xCAT's table files with --xcat-dir")
       }
       return TableFiles(fileSystem, directory: path, mayCreate: true)
@@ -138,7 +138,7 @@ extension Workspace {
     in path: [UInt8]?, named name: String, advice: String
   ) throws -> TableFiles {
     guard let path, try isFolder(path) else {
-      throw ImageError("folder \(name)", "is not there", advice: advice)
+      throw ImageError(.notFound, "folder \(name)", "is not there", advice: advice)
     }
     return tableFiles(in: path)
   }

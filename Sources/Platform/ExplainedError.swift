@@ -46,6 +46,7 @@ extension ExplainedError {
 }
 
 extension SystemError: ExplainedError {
+  public var errorCode: ErrorCode { code == .notFound ? .notFound : .failed }
   public var object: String { path.isEmpty ? "the system" : printable(path) }
   public var finding: String { "cannot \(operation): \(code)" }
   public var advice: String {

@@ -170,7 +170,7 @@ public struct ExportLayout: Sendable {
       guard !images.isEmpty else {
         return missing.append(
           .sentence(
-            "Could not open image files: there is no *.img file for \(image).",
+            .notFound, "Could not open image files: there is no *.img file for \(image).",
             advice: "imgcapture makes them; 'imgstore show \(image)' lists what there is"))
       }
       manifest.rawImageFiles = images.map(\.text)
@@ -182,13 +182,14 @@ public struct ExportLayout: Sendable {
       if ramdisk == nil {
         missing.append(
           .sentence(
-            "Couldn't find ramdisk (\(name)) for  \(image)",
+            .notFound, "Couldn't find ramdisk (\(name)) for  \(image)",
             advice: "Run genimage, and export again"))
       }
       if kernel == nil {
         missing.append(
           .sentence(
-            "Couldn't find kernel (kernel) for  \(image)", advice: "Run genimage, and export again")
+            .notFound, "Couldn't find kernel (kernel) for  \(image)",
+            advice: "Run genimage, and export again")
         )
       }
       if let kernel { try addValue("kernel", kernel) }
@@ -206,7 +207,7 @@ public struct ExportLayout: Sendable {
     guard let packed = first(ImageFiles.packed, ImageFiles.packedNames) else {
       return missing.append(
         .sentence(
-          "Couldn't find compressed rootimg for \(contents.image)",
+          .notFound, "Couldn't find compressed rootimg for \(contents.image)",
           advice: "Run packimage, and export again"))
     }
     try addValue("rootimg", packed)
@@ -216,7 +217,7 @@ public struct ExportLayout: Sendable {
     guard let tree = contents.files.first(where: { $0.role == ImageFiles.rootTree })?.path else {
       return missing.append(
         .sentence(
-          "Couldn't locate the root image directory. ",
+          .notFound, "Couldn't locate the root image directory. ",
           advice: "A statelite image needs rootimgdir with its rootimg/ inside: run genimage"))
     }
     let folder = tree.parent
@@ -245,7 +246,7 @@ public struct ExportLayout: Sendable {
       } else {
         missing.append(
           .sentence(
-            "Couldn't find \(required.what) for \(contents.image)",
+            .notFound, "Couldn't find \(required.what) for \(contents.image)",
             advice:
               "Name one with 'imgstore define \(contents.image) \(required.role)=FILE', and export "
               + "again"))
@@ -260,7 +261,7 @@ public struct ExportLayout: Sendable {
         guard let path = AbsolutePath(String(word)), has(path) else {
           missing.append(
             .sentence(
-              "Couldn't find file \(word) for \(contents.image).",
+              .notFound, "Couldn't find file \(word) for \(contents.image).",
               advice: "xCAT would leave it out, and its import then removes the file of that name: "
                 + "put it in its place, or unset \(attribute)"))
           continue
@@ -278,7 +279,7 @@ public struct ExportLayout: Sendable {
       guard has(path) else {
         missing.append(
           .sentence(
-            "Couldn't find the folder \(text) of kit \(kit["kitname"] ?? "").",
+            .notFound, "Couldn't find the folder \(text) of kit \(kit["kitname"] ?? "").",
             advice: "Add the kit again with addkit, or take it off the image with rmkitcomp"))
         continue
       }

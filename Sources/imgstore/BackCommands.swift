@@ -200,7 +200,7 @@ extension RevertOutcome {
       problems += apply.skipped.map { "\(printable($0.path)): left alone: \($0.why)" }
     }
     problems += others
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+    try expectNone(problems, apply.report)
   }
 }
 
@@ -253,6 +253,12 @@ private func describe(plan apply: ApplyOutcome, of target: String, showsAll: Boo
   print(
     "a revert to \(target) would take \(count(apply.plannedSteps, "step")), "
       + "write \(sizeText(apply.plannedBytes)) and remove \(count(apply.removals.count, "entry"))")
+}
+
+/// - Throws: `DoneWithProblems` where there are problems.
+func expectNone(_ problems: [String], _ report: ApplyReport) throws {
+  if problems.isEmpty { return }
+  throw DoneWithProblems(lines: problems, isDamage: report.problems.contains(where: \.isDamage))
 }
 
 /// Problems, those of one reason folded: the first paths, and how many more.

@@ -67,10 +67,10 @@ struct BootCheck {
 
   /// Says it, and returns what went wrong.
   func tell(_ json: JSONFlag) -> [String] {
-    if let remark { Terminal.remark(remark) }
+    if let remark { Terminal.warning(remark) }
     guard let nodeset else {
       for line in report.map({ bootLines($0, mentionsElsewhere: hasChanged) }) ?? [] {
-        Terminal.remark(line)
+        Terminal.warning(line)
       }
       return []
     }
@@ -146,14 +146,14 @@ private func bounded(_ command: String) -> String {
     + "… (whole in 'imgstore status --json', bootFiles.command)"
 }
 
-struct BootFilesJSON: Encodable {
-  struct Copy: Encodable {
+struct BootFilesJSON: Codable {
+  struct Copy: Codable {
     let role: String
     let path: String
     let source: String
     let state: String
   }
-  struct Nodeset: Encodable {
+  struct Nodeset: Codable {
     let command: String
     let done: Bool
     let failure: String?

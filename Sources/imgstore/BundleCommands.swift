@@ -130,14 +130,14 @@ struct Export: ParsableCommand {
     if !listSecrets, !scrub {
       for line in SecretsText.carried(
         outcome.secrets, by: "the bundle", in: outcome.snapshot.name)
-      { Terminal.remark(line) }
+      { Terminal.warning(line) }
     }
     let missing = outcome.missing.map { "\($0.path) is not in the bundle: \($0.why)" }
     if !dryRun, !outcome.gaps.isEmpty || complete && !missing.isEmpty {
       throw DoneWithProblems(
         lines: missing + outcome.gaps.map { "the bundle is incomplete: \(noteText($0))" })
     }
-    for line in outcome.remarks + missing { Terminal.remark(line) }
+    for line in outcome.remarks + missing { Terminal.warning(line) }
   }
 
   private func describe(_ outcome: ExportOutcome, _ destination: String) -> [String] {
@@ -269,9 +269,9 @@ struct Import: ParsableCommand {
       for image in outcome.images { describe(image, workspace, outcome) }
       for origin in outcome.origins { print(text(of: origin)) }
     }
-    for remark in outcome.images.flatMap(\.remarks) { Terminal.remark(remark) }
+    for remark in outcome.images.flatMap(\.remarks) { Terminal.warning(remark) }
     let lost = outcome.images.flatMap(\.notes).map(noteText)
-    if outcome.isDryRun { for line in lost { Terminal.remark(line) } }
+    if outcome.isDryRun { for line in lost { Terminal.warning(line) } }
     let bootProblems = outcome.images.flatMap { boot[$0.name]?.tell(json) ?? [] }
     let problems =
       (outcome.isDryRun ? [] : outcome.images.flatMap(\.problemLines) + lost) + bootProblems

@@ -57,10 +57,12 @@ struct CommonOptions: ParsableArguments {
 
   /// Opens the workspace, showing progress where a person watches.
   /// - Parameters:
-  ///   - remark: who is told what is worth knowing; of a quiet command, warnings only.
+  ///   - warn: who is told warnings.
+  ///   - remark: who is told what goes on, unless the command is quiet.
   ///   - announcesNewStore: who makes a store is told of it.
   func open(
     announcesNewStore: Bool = true,
+    warn: @escaping @Sendable (String) -> Void = { Terminal.warning($0) },
     remark: @escaping @Sendable (String) -> Void = { Terminal.remark($0) }
   ) throws -> Workspace {
     let progress = Progress()
@@ -73,7 +75,7 @@ struct CommonOptions: ParsableArguments {
     options.lockWait = try lockWait()
     options.announcesNewStore = announcesNewStore
     options.isQuiet = quiet
-    return try Workspace(options, progress: progress, tell: remark)
+    return try Workspace(options, progress: progress, tell: warn, mention: remark)
   }
 
   private func lockWait() throws -> LockWait {

@@ -62,14 +62,14 @@ struct Copy: ParsableCommand {
     }
     for line in SecretsText.carried(
       outcome.secrets, by: "the copy", in: outcome.source.name)
-    { Terminal.remark(line) }
+    { Terminal.warning(line) }
     var problems =
       gapLines(outcome.gaps, of: outcome.source) + problemLines(report.problems)
       + limitLines(outcome.apply)
     if let remaining = outcome.remaining, !remaining.isEmpty {
       problems.append("the copy differs from \(outcome.source.name): \(summary(remaining))")
     }
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+    try expectNone(problems, report)
   }
 
   private func printPlan(_ outcome: CopyOutcome) {

@@ -108,7 +108,7 @@ struct Forget: ParsableCommand {
     throw DoneWithProblems(
       lines: outcome.unreadable.map {
         "\($0) cannot be read, and stays; 'imgstore remove \($0) --force' gives it up"
-      })
+      }, isDamage: true)
   }
 
   /// "30d" in seconds; months have 31 days and years 366.
@@ -221,7 +221,8 @@ struct TagCommand: ParsableCommand {
   }
 }
 
-struct TagJSON: Encodable {
+struct TagJSON: JSONDocument {
+  static let kind = "tag"
   let tag: String
   let snapshot: String
   let movedFrom: String?
@@ -240,7 +241,8 @@ struct Tags: ParsableCommand {
     Terminal.finish()
     if json.json {
       return try printJSON(
-        tags.map { TagJSON(tag: $0.tag, snapshot: "\($0.snapshot)", movedFrom: nil) })
+        TagsJSON(
+          tags: tags.map { TagJSON(tag: $0.tag, snapshot: "\($0.snapshot)", movedFrom: nil) }))
     }
     print(table(tags.map { ["\($0.snapshot.image)@\($0.tag)", "@\($0.snapshot.number)"] }))
   }
@@ -252,11 +254,13 @@ struct Untag: ParsableCommand {
     abstract: "Take a tag away; the snapshot stays.")
 
   @Argument(help: ArgumentHelp("IMAGE@TAG.", valueName: "image@tag")) var ref: String
+  @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     let name = try common.open().untag(ref)
     Terminal.finish()
+    if json.json { return try printJSON(UntagJSON(snapshot: "\(name)")) }
     print("the tag is gone; \(name) stays")
   }
 }
@@ -268,12 +272,17 @@ struct Pin: ParsableCommand {
 
   @Argument(help: "The snapshots; IMAGE@3..7 is a range.") var refs: [String]
   @Option(name: .shortAndLong, help: "Why, in one line.") var message = ""
+  @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     let workspace = try common.open()
     let found = try workspace.references(refs).map { try workspace.pin($0, why: message) }
     Terminal.finish()
+    if json.json {
+      return try printJSON(
+        PinsJSON(pins: found.map { PinJSON(snapshot: $0.name, reason: message) }))
+    }
     for snapshot in found { print("\(snapshot.name) is pinned") }
   }
 }
@@ -284,12 +293,14 @@ struct Unpin: ParsableCommand {
     abstract: "Take a pin away: policies decide about the snapshot again.")
 
   @Argument(help: "The snapshots; IMAGE@3..7 is a range.") var refs: [String]
+  @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     let workspace = try common.open()
     let found = try workspace.references(refs).map { try workspace.unpin($0) }
     Terminal.finish()
+    if json.json { return try printJSON(UnpinJSON(snapshots: found.map(\.name))) }
     for snapshot in found { print("\(snapshot.name) is not pinned any more") }
   }
 }

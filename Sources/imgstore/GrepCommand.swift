@@ -53,7 +53,7 @@ struct Grep: ParsableCommand {
     Terminal.finish()
     Output.begin(raw: raw)
     defer { Output.end() }
-    var list = json.json ? JSONList() : nil
+    var list = json.json ? JSONList<MatchesJSON>() : nil
     var hits = 0
     try place.reader.walk(place.found) { found in
       guard found.entry.blob != nil else { return }
@@ -62,7 +62,8 @@ struct Grep: ParsableCommand {
         hits += try search(place, found, compiled, name: isOnly ? nil : place.spell(found), &list)
       } catch let error as ImageError where !error.object.hasPrefix("/") {
         throw ImageError(
-          "\(printable(found.path)), \(error.object)", error.finding, advice: error.advice)
+          error.errorCode, "\(printable(found.path)), \(error.object)", error.finding,
+          advice: error.advice)
       }
     }
     list?.end()
@@ -73,7 +74,7 @@ struct Grep: ParsableCommand {
   /// - Returns: how many lines matched.
   private func search(
     _ place: LookedAt, _ found: FoundEntry, _ compiled: LinePattern, name: String?,
-    _ list: inout JSONList?
+    _ list: inout JSONList<MatchesJSON>?
   ) throws -> Int {
     struct Enough: Error {}
     var searcher = LineSearcher(compiled)
@@ -118,7 +119,7 @@ struct Grep: ParsableCommand {
   }
 }
 
-struct MatchJSON: Encodable {
+struct MatchJSON: Codable {
   let path: String
   let line: Int?
   let text: String?

@@ -75,7 +75,10 @@ struct SnapshotCommand: ParsableCommand {
     Terminal.finish()
     if json.json {
       if images.count == 1, let only = documents.first { try printJSON(only) }
-      if images.count != 1 { try printJSON(documents) }
+      if images.count != 1 {
+        try printJSON(
+          NewSnapshotsJSON(snapshots: documents, failures: failures.map(ErrorJSON.Details.init)))
+      }
     }
     if let first = failures.first, documents.isEmpty { throw first }
     problems += failures.map(\.explanation)
@@ -108,7 +111,7 @@ struct SnapshotCommand: ParsableCommand {
   /// Says what is worth knowing of a snapshot, and returns what it lacks.
   private func remarks(_ committed: CommittedSnapshot) -> [String] {
     let notes = committed.snapshot.notes
-    for note in notes where note.isRemark { Terminal.remark(noteText(note)) }
+    for note in notes where note.isRemark { Terminal.warning(noteText(note)) }
     let problems = notes.filter(\.isProblem)
     if problems.isEmpty { return [] }
     return ["\(committed.name) is incomplete: \(count(problems.count, "problem"))"]
@@ -157,7 +160,9 @@ struct Log: ParsableCommand {
     if let path {
       let changes = try workspace.log(name ?? "", path: path, limit: limit ?? .max)
       Terminal.finish()
-      if json.json { return try printJSON(changes.map(PathChangeJSON.init)) }
+      if json.json {
+        return try printJSON(PathHistoryJSON(changes: changes.map(PathChangeJSON.init)))
+      }
       return try printHistory(changes, workspace.tags(of:))
     }
     let entries = try workspace.log(name ?? "", limit: limit ?? .max)
@@ -166,12 +171,13 @@ struct Log: ParsableCommand {
     }
     Terminal.finish()
     if json.json {
-      if let unfinished { Terminal.remark(unfinishedText(unfinished)) }
-      try printJSON(
-        entries.map {
-          SnapshotJSON($0.committed, tags: $0.tags, full: false, isSigned: $0.isSigned)
-        })
-      return
+      if let unfinished { Terminal.warning(unfinishedText(unfinished)) }
+      return try printJSON(
+        SnapshotsJSON(
+          snapshots: entries.map {
+            SnapshotJSON(
+              $0.committed, tags: $0.tags, pin: $0.pin, full: false, isSigned: $0.isSigned)
+          }))
     }
     Output.begin()
     defer { Output.end() }
@@ -225,7 +231,7 @@ struct Status: ParsableCommand {
       }
     }
     _ = boot.tell(json)
-    for note in status.notes where note.isRemark { Terminal.remark(noteText(note)) }
+    for note in status.notes where note.isRemark { Terminal.warning(noteText(note)) }
     if let change = status.unfinished, !change.isRunning {
       throw DoneWithProblems(
         lines: ["image \(change.image) is half changed: \(unfinishedText(change))"])

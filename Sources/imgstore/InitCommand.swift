@@ -36,18 +36,14 @@ struct Init: ParsableCommand {
     if let dir { common.store = dir }
     let made = try common.open().initializeStore(group: group)
     Terminal.finish()
-    if json.json { return try printJSON(InitJSON(store: made.path, isNew: made.isNew)) }
+    if json.json { return try printJSON(InitJSON(store: made.path, new: made.isNew)) }
     print(made.isNew ? "made a store in \(made.path)" : "there is a store in \(made.path)")
     if let group { print("  members of \(group) may read it") }
   }
 }
 
-struct InitJSON: Encodable {
+struct InitJSON: JSONDocument {
+  static let kind = "init"
   let store: String
-  let isNew: Bool
-
-  enum CodingKeys: String, CodingKey {
-    case store
-    case isNew = "new"
-  }
+  let new: Bool
 }

@@ -1,4 +1,4 @@
-// imgstore ls, cat, find: looking into a snapshot without restoring it.
+// imgstore ls, find: looking into a snapshot without restoring it.
 
 import ArgumentParser
 import Images
@@ -95,39 +95,6 @@ struct List: ParsableCommand {
   }
 }
 
-struct Cat: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "cat",
-    abstract: "Print files of a snapshot, as they are.",
-    discussion: """
-      Links are followed inside the root tree. On a terminal, control characters are spelled out \
-      unless --raw is given.
-      """)
-
-  @Argument(help: "REF:PATH, one or more; or REF, and then paths.") var files: [String]
-  @Flag(help: "Write bytes as they are on a terminal, too.") var raw = false
-  @OptionGroup var common: CommonOptions
-
-  func run() throws {
-    let workspace = try common.open()
-    Terminal.finish()
-    Output.begin(pages: false, raw: raw)
-    defer { Output.end() }
-    for (reference, path) in try Cat.operands(files) {
-      let place = try LookedAt(workspace, reference, path: path)
-      try place.reader.read(place.found) { try Output.write(content: $0) }
-    }
-  }
-
-  /// "REF PATH…" is one snapshot and paths in it; "REF:PATH…" has a snapshot for each.
-  static func operands(_ words: [String]) throws -> [(reference: String, path: String?)] {
-    guard let first = words.first, words.count > 1, try PathReference(first).path == nil else {
-      return words.map { ($0, nil) }
-    }
-    return words.dropFirst().map { (first, $0) }
-  }
-}
-
 struct Find: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "find",
@@ -206,7 +173,7 @@ struct Find: ParsableCommand {
 
 /// Entries, printed as they come.
 struct EntryList {
-  private var json: JSONList?
+  private var json: JSONList<EntriesJSON>?
 
   init(json: Bool) throws { if json { self.json = JSONList() } }
 

@@ -5,12 +5,12 @@ import Images
 import Platform
 import Store
 
-struct ProblemJSON: Encodable {
+struct ProblemJSON: Codable {
   let path: String
   let what: String
 }
 
-struct ApplyReportJSON: Encodable {
+struct ApplyReportJSON: Codable {
   let writtenEntries: Int
   let writtenBytes: UInt64
   let reusedEntries: Int
@@ -28,7 +28,7 @@ struct ApplyReportJSON: Encodable {
   }
 }
 
-struct TreeMethodJSON: Encodable {
+struct TreeMethodJSON: Codable {
   let path: String
   let method: String
   let why: String
@@ -40,7 +40,8 @@ struct TreeMethodJSON: Encodable {
   }
 }
 
-struct RevertJSON: Encodable {
+struct RevertJSON: JSONDocument {
+  static let kind = "revert"
   let target: String
   /// Paths and components that were reverted; empty for the whole image.
   let parts: [String]
@@ -85,7 +86,7 @@ struct RevertJSON: Encodable {
   }
 }
 
-struct UnfinishedJSON: Encodable {
+struct UnfinishedJSON: Codable {
   let image: String
   let operation: String
   let command: String
@@ -113,7 +114,8 @@ struct UnfinishedJSON: Encodable {
   }
 }
 
-struct ResumeJSON: Encodable {
+struct ResumeJSON: JSONDocument {
+  static let kind = "resume"
   let change: UnfinishedJSON
   let direction: String
   let revert: RevertJSON?
@@ -130,7 +132,8 @@ struct ResumeJSON: Encodable {
   }
 }
 
-struct CopyJSON: Encodable {
+struct CopyJSON: JSONDocument {
+  static let kind = "copy"
   let source: String
   let dryRun: Bool
   let copied: String?
@@ -162,7 +165,8 @@ struct CopyJSON: Encodable {
   }
 }
 
-struct RestoreJSON: Encodable {
+struct RestoreJSON: JSONDocument {
+  static let kind = "restore"
   let source: String
   let destination: String
   let report: ApplyReportJSON
@@ -178,8 +182,9 @@ struct RestoreJSON: Encodable {
   }
 }
 
-struct ExportJSON: Encodable {
-  struct Member: Encodable {
+struct ExportJSON: JSONDocument {
+  static let kind = "export"
+  struct Member: Codable {
     let name: String
     let path: String
   }
@@ -209,12 +214,12 @@ struct ExportJSON: Encodable {
   }
 }
 
-struct SiteReplacementJSON: Encodable {
+struct SiteReplacementJSON: Codable {
   let name: String
   let effect: String
 }
 
-struct PrivilegedJSON: Encodable {
+struct PrivilegedJSON: Codable {
   let path: String
   let kinds: [String]
   let detail: String
@@ -230,8 +235,9 @@ struct PrivilegedJSON: Encodable {
   }
 }
 
-struct ImportJSON: Encodable {
-  struct Image: Encodable {
+struct ImportJSON: JSONDocument {
+  static let kind = "import"
+  struct Image: Codable {
     let name: String
     let snapshot: SnapshotJSON?
     let replaced: Bool
@@ -288,14 +294,15 @@ struct ImportJSON: Encodable {
   }
 }
 
-struct VerifyJSON: Encodable {
-  struct Problem: Encodable {
+struct VerifyJSON: JSONDocument {
+  static let kind = "verify"
+  struct Problem: Codable {
     let object: String
     let finding: String
     let affects: [ProblemJSON]
   }
   /// How much of the store was read since when.
-  struct Coverage: Encodable {
+  struct Coverage: Codable {
     let packs: Int
     let bytes: UInt64
     let uncheckedPacks: Int
@@ -338,7 +345,8 @@ struct VerifyJSON: Encodable {
   }
 }
 
-struct ReindexJSON: Encodable {
+struct ReindexJSON: JSONDocument {
+  static let kind = "reindex"
   let packs: Int
   let objects: Int
   let storedBytes: UInt64

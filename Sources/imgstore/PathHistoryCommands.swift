@@ -29,11 +29,12 @@ struct Blame: ParsableCommand {
     }
     let outcome = try workspace.blame(reference.snapshot, path: path)
     let tags = try workspace.tags(of: outcome.origin)
+    let pin = try workspace.pin(of: outcome.origin)
     Terminal.finish()
     if json.json {
       return try printJSON(
         BlameJSON(
-          snapshot: SnapshotJSON(outcome.origin, tags: tags, full: false),
+          snapshot: SnapshotJSON(outcome.origin, tags: tags, pin: pin, full: false),
           entry: EntryJSON(outcome.found.path, outcome.found.entry)))
     }
     print(
@@ -41,12 +42,13 @@ struct Blame: ParsableCommand {
   }
 }
 
-struct BlameJSON: Encodable {
+struct BlameJSON: JSONDocument {
+  static let kind = "blame"
   let snapshot: SnapshotJSON
   let entry: EntryJSON
 }
 
-struct PathChangeJSON: Encodable {
+struct PathChangeJSON: Codable {
   let snapshot: String
   let number: Int
   let id: String

@@ -71,6 +71,6 @@ struct Restore: ParsableCommand {
     let problems =
       problemLines(report.problems)
       + outcome.skipped.map { "\(printable($0.path)): \($0.why)" }
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+    try expectNone(problems, report)
   }
 }

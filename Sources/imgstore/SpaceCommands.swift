@@ -100,7 +100,8 @@ struct GC: ParsableCommand {
 }
 
 /// What `gc --dry-run` foretells.
-struct CollectionEstimateJSON: Encodable {
+struct CollectionEstimateJSON: JSONDocument {
+  static let kind = "collection-estimate"
   let collectableBytes: UInt64
 }
 
@@ -172,7 +173,9 @@ private func finish(_ outcome: CollectionOutcome) throws {
       "The disk is too full to rewrite packs: \(sizeText(outcome.leftBytes)) of dead bytes stay. "
         + "Make room and run it again.")
   }
-  if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+  if !problems.isEmpty {
+    throw DoneWithProblems(lines: problems, isDamage: !outcome.damaged.isEmpty)
+  }
 }
 
 struct Du: ParsableCommand {

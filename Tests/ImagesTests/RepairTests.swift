@@ -291,7 +291,7 @@ import Testing
     try base.reset()
     try shell("rm \"$1/store/refs/img/0000000002\"", base.folder.path)
     let error = #expect(throws: StoreError.self) { try base.open().collect() }
-    #expect(error?.kind == .refused)
+    #expect(error?.kind == .damaged)
     _ = try base.open().remove(["img@2"], force: true)
     _ = try base.open().collect()
     #expect(try base.open().verify(deep: true).isClean)

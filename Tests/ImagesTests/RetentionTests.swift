@@ -177,7 +177,8 @@ import Testing
     let outcome = try workspace.forget(["img"], policy(last: 1), force: true)
     #expect(outcome.kept.map(\.snapshot.number) == [1, 3, 5])
     #expect(outcome.kept[0].reasons == [.underWay(what: "a revert to img@1")])
-    #expect(throws: ImageError.self) { try workspace.remove(["img@3"], force: true) }
+    let refused = #expect(throws: ImageError.self) { try workspace.remove(["img@3"], force: true) }
+    #expect(refused?.errorCode == .unfinished)
     try workspace.store().journals.remove(image)
     _ = try workspace.remove(["img@3"], force: true)
     #expect(try workspace.log("img").map(\.committed.number) == [5, 1])
