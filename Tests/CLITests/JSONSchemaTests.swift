@@ -153,6 +153,59 @@ private final class DocumentSite: Sendable {
     }
   }
 
+  @Test func `pins, tags and the latest snapshot are in the documents`() throws {
+    struct Images: Decodable {
+      struct Image: Decodable {
+        let snapshots: Int
+        let latest: String
+        let latestNumber: Int
+        let latestCreated: String
+      }
+      let schema: Int
+      let images: [Image]
+    }
+    struct Snapshot: Decodable {
+      struct Pin: Decodable { let reason: String }
+      let number: Int
+      let id: String
+      let created: String
+      let tags: [String]
+      let pin: Pin?
+    }
+    struct Log: Decodable { let snapshots: [Snapshot] }
+    struct Files: Decodable {
+      struct File: Decodable {
+        let text: String?
+        let base64: String?
+      }
+      let files: [File]
+    }
+    let site = try Site()
+    func document<Document: Decodable>(_ type: Document.Type, _ words: String...) throws -> Document
+    {
+      let result = try run(binary, arguments: words + ["--json"], environment: site.environment)
+      return try JSONDecoder().decode(type, from: Data(result.output.utf8))
+    }
+    _ = try site.imgstore("snapshot", "img", "--tag", "golden")
+    try shell("printf '\\377' >\"$1/bytes\"", site.tree)
+    _ = try site.imgstore("snapshot", "img")
+    _ = try site.imgstore("pin", "img@1", "-m", "for the audit")
+    let log = try document(Log.self, "log", "img").snapshots
+    #expect(log.map { $0.pin?.reason } == [nil, "for the audit"])
+    let shown = try document(Snapshot.self, "show", "img@1")
+    #expect(shown.pin?.reason == "for the audit" && shown.tags == ["golden"])
+    #expect(try site.imgstore("show", "img@1").output.contains("for the audit"))
+    let images = try document(Images.self, "images")
+    let image = try #require(images.images.first)
+    #expect(images.schema == 1 && image.snapshots == 2 && image.latestNumber == 2)
+    #expect(image.latest == log[0].id && image.latestCreated == log[0].created)
+    let files = try document(Files.self, "cat", "img:etc/motd", "img:bytes").files
+    #expect(files.map(\.text) == ["hello\n", nil] && files.map(\.base64) == [nil, "/w=="])
+    try shell("truncate -s 17M \"$1/large\"", site.tree)
+    _ = try site.imgstore("snapshot", "img")
+    #expect(try site.imgstore("cat", "img:large", "--json").status == 2)
+  }
+
   /// Definitions as text, for `define`.
   private func writeDefinitions(_ site: DocumentSite) throws {
     for (options, name) in [

@@ -16,7 +16,9 @@ import Testing
     folder = try TemporaryFolder()
     workspace = try Workspace.test(folder)
     for text in ["one", "two"] {
-      try shell("echo \"$2\" >\"$1/f\"", folder.path("root/img/rootimg"), text)
+      try shell(
+        "cd \"$1\"; for i in 1 2 3 4 5 6 7 8; do echo \"$2 $i\" >f$i; done",
+        folder.path("root/img/rootimg"), text)
       _ = try workspace.snapshot("img")
     }
   }
@@ -45,7 +47,7 @@ import Testing
   }
 
   @Test func `a change that stops is unfinished, whatever stopped it`() throws {
-    let files = FaultyFileSystem(.nth(1, "exchange", .noSpace))
+    let files = FaultyFileSystem(.nth(3, "exchange", .noSpace))
     let failing = try Workspace(workspace.options, fileSystem: files) { _ in }
     var request = RevertRequest("img@1")
     request.method = .inPlace
