@@ -111,7 +111,7 @@ public final class Workspace: Sendable {
         fileSystem, path: storePath, create: create, odd: odd, owner: options.storeOwner,
         maker: DeflateMaker.shared, report: report)
     } catch {
-      if error.kind == .missing { try requireStoreMayBeMade() }
+      if error.kind == .notFound { try requireStoreMayBeMade() }
       throw error
     }
   }

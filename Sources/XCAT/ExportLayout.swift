@@ -143,7 +143,7 @@ public struct ExportLayout: Sendable {
     let others = missing.dropFirst().map { $0.finding }
     if others.isEmpty { throw first }
     throw .sentence(
-      first.finding,
+      first.errorCode, first.finding,
       advice: "\(first.advice). Missing as well: "
         + others.map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 }.joined(separator: "; "))
   }

@@ -8,6 +8,7 @@ struct Restore: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "restore",
     abstract: "Write a tree, a folder or a file of a snapshot somewhere else.",
+    usage: "imgstore restore [<options>] <ref> [<path>] <dest>",
     discussion: """
       REF alone is the root tree. PATH is a path inside it, or an absolute path of the management node. Owners, \
       modes, times, links, attributes and holes are kept. DEST is a folder that is empty or not there yet; a file \
@@ -26,7 +27,7 @@ struct Restore: ParsableCommand {
 
   @Argument(help: "REF or REF:PATH.") var ref: String
   @Argument(
-    help: ArgumentHelp("The path, where REF has none, and the destination.", valueName: "path-dest")
+    help: ArgumentHelp("The path, where REF has none, and the destination.", valueName: "dest")
   )
   var words: [String] = []
   @Option(

@@ -95,7 +95,7 @@ final class Site: Sendable {
   @Test func `every command has help that fits 80 columns`() throws {
     for command in [
       "define", "images", "show", "snapshot", "log", "status", "diff", "ls", "cat", "find", "grep",
-      "blame", "extract", "revert", "undo", "resume", "restore", "copy",
+      "blame", "add", "init", "revert", "undo", "resume", "restore", "copy",
       "export",
       "import", "verify", "reindex",
     ] {

@@ -154,7 +154,7 @@ func request(
     try site.check("the latest was kept", restoring: true)
     // With all snapshots gone, everything is read again, though no file has changed.
     for entry in try site.open().log("img") {
-      _ = try site.open().remove(entry.committed.name, force: true)
+      _ = try site.open().remove([entry.committed.name], force: true)
     }
     _ = try site.open().collect()
     #expect(try site.packBytes() == 0)
@@ -435,7 +435,7 @@ func request(
       case 4:
         let log = try site.open().log("img")
         if log.count > 1, let one = log.dropFirst().randomElement(using: &random) {
-          _ = try site.open().remove(one.committed.name, force: true)
+          _ = try site.open().remove([one.committed.name], force: true)
         }
       case 5:
         try site.change(random.next())

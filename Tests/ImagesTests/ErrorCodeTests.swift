@@ -40,7 +40,7 @@ import Testing
     try workspace.store().journals.write(journal.encode(), of: try ImageName("img"))
     #expect(code { _ = try workspace.snapshot("img") } == .unfinished)
     #expect(code { _ = try workspace.revert(RevertRequest("img@1")) } == .unfinished)
-    #expect(code { _ = try workspace.remove("img@1", force: true) } == .unfinished)
+    #expect(code { _ = try workspace.remove(["img@1"], force: true) } == .unfinished)
     #expect(code { _ = try workspace.snapshot("twin") } == .unfinished)
     #expect(code { _ = try workspace.resume("img", .abandon) } == nil)
     #expect(code { _ = try workspace.resume("img", .forward) } == .notFound)

@@ -24,7 +24,8 @@ import Testing
   ) -> [Int] {
     var policy = RetentionPolicy()
     change(&policy)
-    return policy.reasons(for: candidates, force: force).filter { !$0.value.isEmpty }.keys.sorted()
+    return policy.reasons(for: candidates, force: force, now: candidates.last?.created ?? 0).filter
+    { !$0.value.isEmpty }.keys.sorted()
   }
 
   @Test func `each rule keeps the latest of each period`() {
@@ -128,7 +129,7 @@ import Testing
     _ = try workspace.pin("img@2", why: "audit")
     func refusal(_ reference: String) -> String {
       do {
-        _ = try workspace.remove(reference)
+        _ = try workspace.remove([reference])
         return "removed"
       } catch { return (error as? any ExplainedError)?.explanation ?? "\(error)" }
     }

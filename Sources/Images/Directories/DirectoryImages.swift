@@ -80,9 +80,10 @@ extension Workspace {
     return try ImageName(added.name)
   }
 
-  /// Whether a text can only be a path, as names have no '/'.
+  /// Whether a text can only be a path, as names have no '/'. Behind '@' or ':' a '/' belongs to a tag, or to a path in
+  /// a snapshot.
   static func isPath(_ text: String) -> Bool {
-    text.utf8.contains(UInt8(ascii: "/")) || text == "." || text == ".."
+    text == "." || text == ".." || text.first { "/@:".contains($0) } == "/"
   }
 
   /// Whether a text is a path, and not that of an image.
