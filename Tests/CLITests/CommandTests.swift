@@ -69,7 +69,7 @@ final class Site: Sendable {
     ("frobnicate", 2), ("snapshot img --bogus", 2), ("snapshot nobody", 1),
     ("log nobody", 1), ("log img -n 0", 2), ("status img@9", 2), ("show img@", 2),
     ("restore img /proc/version", 1),
-    ("define img colour=blue", 1), ("define img noequals", 2), ("define ../x profile=p", 2),
+    ("define img colour=blue", 2), ("define img noequals", 2), ("define ../x profile=p", 2),
     ("import /nowhere.tgz", 1), ("export img", 1), ("--store /proc/x log img", 1),
     ("log img --store /nowhere/store", 1), ("images --root /nowhere", 1),
     ("images --xcat-dir /nowhere", 1), ("revert img@golden", 1), ("snapshot img --tag 1bad", 2),
