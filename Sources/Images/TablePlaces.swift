@@ -12,6 +12,40 @@ extension Workspace {
   /// store's own.
   /// - Throws: `ImageError`: the folder is not there; another database below a staging root.
   func tables() throws -> any TableDoor {
+    switch try tableSite() {
+    case .files(let files): return files
+    case .database(let kind):
+      return TableCommands(fileSystem, database: kind, environment: options.environment)
+    case .none:
+      // A store of others is refused before its tables are read. Reading makes none.
+      _ = try storeIfPresent()
+      return ownTables
+    }
+  }
+
+  /// Returns the tables for a reader that takes no lock and waits for nobody; nil where they are not in files.
+  /// - Parameter hasStore: whether there is a trusted store, whose own tables may be read.
+  func unlockedTables(hasStore: Bool) throws -> TableFiles? {
+    switch try tableSite() {
+    case .files(let files): files.unlocked
+    case .database: nil
+    case .none: hasStore ? ownTables.unlocked : nil
+    }
+  }
+
+  /// The tables of a store on a machine without xCAT.
+  private var ownTables: TableFiles {
+    TableFiles(fileSystem, directory: storePath + Array("/xcat".utf8), mayCreate: true)
+  }
+
+  /// Where the site has its tables.
+  private enum Site {
+    case none
+    case files(TableFiles)
+    case database(String)
+  }
+
+  private func tableSite() throws -> Site {
     if let directory = options.xcatDirectory {
       let path = Array(absolute(directory).utf8)
       guard try isFolder(path) else {
@@ -19,13 +53,14 @@ extension Workspace {
           "folder \(directory)", "is not there",
           advice: "Name the folder of xCAT's table files with --xcat-dir")
       }
-      return TableFiles(fileSystem, directory: path, mayCreate: true)
+      return .files(TableFiles(fileSystem, directory: path, mayCreate: true))
     }
     switch try configuration() {
     case .folder(let folder, let source):
-      return try files(
-        in: below(folder), named: folder,
-        advice: "\(source) names it; correct that, or name another with --xcat-dir")
+      return .files(
+        try files(
+          in: below(folder), named: folder,
+          advice: "\(source) names it; correct that, or name another with --xcat-dir"))
     case .database(let kind, let source):
       guard isWholeSystem else {
         throw ImageError(
@@ -35,17 +70,14 @@ extension Workspace {
           advice: "Work without --root on the management node, or copy the definitions into table "
             + "files (tabdump, 'imgstore define --csv') and name their folder with --xcat-dir")
       }
-      return TableCommands(fileSystem, database: kind, environment: options.environment)
+      return .database(kind)
     case .none:
       break
     }
     for folder in ["/opt/xcat/cfg", "/etc/xcat"] {
-      if let path = try below(folder), try isFolder(path) { return tableFiles(in: path) }
+      if let path = try below(folder), try isFolder(path) { return .files(tableFiles(in: path)) }
     }
-    // A store of others is refused before its tables are read. Reading makes none.
-    _ = try storeIfPresent()
-    let own = storePath + Array("/xcat".utf8)
-    return TableFiles(fileSystem, directory: own, mayCreate: true)
+    return .none
   }
 
   private enum Configuration {
