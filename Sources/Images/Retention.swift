@@ -123,7 +123,8 @@ extension RetentionPolicy {
   }
 }
 
-private func localTime(_ seconds: Int64, _ format: String) -> String {
+/// A time of the local clock, as strftime(3) formats it.
+func localTime(_ seconds: Int64, _ format: String) -> String {
   var time = time_t(seconds)
   var parts = tm()
   var text = [CChar](repeating: 0, count: 64)
