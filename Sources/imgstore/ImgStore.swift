@@ -46,6 +46,7 @@ struct ImgStore: ParsableCommand {
         ]),
       CommandGroup(
         name: "The store", subcommands: [Stats.self, Verify.self, Repair.self, Reindex.self]),
+      CommandGroup(name: "Shells", subcommands: [CompletionCommand.self]),
     ])
 
   static func main() {
@@ -79,6 +80,11 @@ struct ImgStore: ParsableCommand {
   private static func run(_ words: [String]) -> Int32 {
     if words.isEmpty || words == ["help"] {
       print(Overview.text)
+      return ExitStatus.done
+    }
+    // Before anything else: words that are being typed are no arguments.
+    if words.first == CompletionAnswer.command {
+      CompletionAnswer.run(Array(words.dropFirst()))
       return ExitStatus.done
     }
     let arguments: [String]
