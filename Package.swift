@@ -107,7 +107,7 @@ let package = Package(
         "Platform", "Signatures",
         "HostileBundles",
       ]),
-    roomTests("CLI", ["Platform", "Codec", "HostileBundles", "XCAT", "killat"]),
+    roomTests("CLI", ["Images", "Platform", "Codec", "HostileBundles", "XCAT", "killat"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -76,16 +76,17 @@ extension Workspace {
           directory: defined[name]?.directoryPath?.text, snapshots: 0, latest: nil, unfinished: nil)
       }
     }
-    let stored = Set(try store.refs.images().map(\.text))
+    let histories = Dictionary(
+      uniqueKeysWithValues: try store.refs.histories().map { ($0.image.text, $0.numbers) })
     let unfinished = try readableUnfinished()
-    return try stored.union(defined.keys).sorted().map { name in
+    return try Set(histories.keys).union(defined.keys).sorted().map { name in
       let image = try ImageName(name)
-      let numbers = try store.refs.numbers(of: image)
+      let numbers = histories[name] ?? []
       return ImageSummary(
         name: name, isDefined: defined[name] != nil,
         provisioning: defined[name]?.provisioning ?? "",
         directory: defined[name]?.directoryPath?.text, snapshots: numbers.count,
-        latest: try store.refs.latestReadable(of: image),
+        latest: try store.refs.latestReadable(of: image, among: numbers),
         unfinished: unfinished.first { $0.image == name })
     }
   }

@@ -10,25 +10,54 @@ extension Workspace {
   /// All tables that define images.
   /// - Throws: `ImageError`: the folder is not there; another database below a staging root.
   func tables() throws -> ImageTables {
-    let base = try xcatTables()
+    let base: (any TableDoor)? =
+      switch try tableSite() {
+      case .files(let files): files
+      case .database(let kind):
+        TableCommands(fileSystem, database: kind, environment: options.environment)
+      case .none: nil
+      }
     // A store of others is refused before its tables are read. Reading makes none.
     _ = try storeIfPresent()
     return ImageTables(base: base ?? ownTables, own: ownTables)
   }
 
   /// Whether this management node has xCAT, or its tables are named.
-  func hasXCAT() throws -> Bool { try xcatTables() != nil }
-
-  private var ownTables: TableFiles {
-    // As the store's own files: a group may have been given the right to read them.
-    let files = (try? storeIfPresent()?.layout.fileSystem) ?? fileSystem
-    return TableFiles(files, directory: storePath + Array("/xcat".utf8), mayCreate: true)
+  func hasXCAT() throws -> Bool {
+    if case .none = try tableSite() { false } else { true }
   }
 
-  /// A way to xCAT's tables: the folder that `--xcat-dir` names; what XCATCFG or
-  /// `/etc/xcat/cfgloc` names; `/opt/xcat/cfg` or `/etc/xcat` where one is; nil where none is.
-  /// - Throws: `ImageError`: the folder is not there; another database below a staging root.
-  private func xcatTables() throws -> (any TableDoor)? {
+  /// Returns the tables for a reader that takes no lock and waits for nobody; nil where they are not in files.
+  /// - Parameter hasStore: whether there is a trusted store, whose own tables may be read.
+  func unlockedTables(hasStore: Bool) throws -> ImageTables? {
+    let own = tableFilesOfStore(fileSystem).unlocked
+    switch try tableSite() {
+    case .files(let files): return ImageTables(base: files.unlocked, own: own)
+    case .database: return nil
+    case .none: return hasStore ? ImageTables(base: own, own: own) : nil
+    }
+  }
+
+  /// The tables of the store itself.
+  private var ownTables: TableFiles {
+    // As the store's own files: a group may have been given the right to read them.
+    tableFilesOfStore((try? storeIfPresent()?.layout.fileSystem) ?? fileSystem)
+  }
+
+  private func tableFilesOfStore(_ fileSystem: any FileSystem) -> TableFiles {
+    TableFiles(fileSystem, directory: storePath + Array("/xcat".utf8), mayCreate: true)
+  }
+
+  /// Where the site has its tables.
+  private enum Site {
+    case none
+    case files(TableFiles)
+    case database(String)
+  }
+
+  /// The folder that `--xcat-dir` names; what XCATCFG or `/etc/xcat/cfgloc` names; `/opt/xcat/cfg` or `/etc/xcat`
+  /// where one is.
+  private func tableSite() throws -> Site {
     if let directory = options.xcatDirectory {
       let path = Array(absolute(directory).utf8)
       guard try isFolder(path) else {
@@ -36,13 +65,14 @@ extension Workspace {
           .notFound, "folder \(directory)", "is not there",
           advice: "Name the folder of xCAT's table files with --xcat-dir")
       }
-      return TableFiles(fileSystem, directory: path, mayCreate: true)
+      return .files(TableFiles(fileSystem, directory: path, mayCreate: true))
     }
     switch try configuration() {
     case .folder(let folder, let source):
-      return try files(
-        in: below(folder), named: folder,
-        advice: "\(source) names it; correct that, or name another with --xcat-dir")
+      return .files(
+        try files(
+          in: below(folder), named: folder,
+          advice: "\(source) names it; correct that, or name another with --xcat-dir"))
     case .database(let kind, let source):
       guard isWholeSystem else {
         throw ImageError(
@@ -52,14 +82,14 @@ extension Workspace {
           advice: "Work without --root on the management node, or copy the definitions into table "
             + "files (tabdump, 'imgstore define --csv') and name their folder with --xcat-dir")
       }
-      return TableCommands(fileSystem, database: kind, environment: options.environment)
+      return .database(kind)
     case .none:
       break
     }
     for folder in ["/opt/xcat/cfg", "/etc/xcat"] {
-      if let path = try below(folder), try isFolder(path) { return tableFiles(in: path) }
+      if let path = try below(folder), try isFolder(path) { return .files(tableFiles(in: path)) }
     }
-    return nil
+    return .none
   }
 
   private enum Configuration {

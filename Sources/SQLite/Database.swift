@@ -21,6 +21,9 @@ public final class Database: @unchecked Sendable {  // rule 1; owners guard it
 
   public enum Mode: Sendable {
     case read
+    /// Reads the file as it is on disk: takes no lock, ignores journals, writes nothing. Pages that another process is
+    /// writing may be inconsistent.
+    case unlocked
     case write
     case create
   }
@@ -28,12 +31,15 @@ public final class Database: @unchecked Sendable {  // rule 1; owners guard it
   /// - Throws: `SQLiteError`; `isDamage` is only known at the first statement.
   public init(path: String, _ mode: Mode, busyTimeoutSeconds: Double = 30) throws(SQLiteError) {
     var handle: OpaquePointer?
-    let flags =
-      SQLITE_OPEN_NOMUTEX
-      | (mode == .read
-        ? SQLITE_OPEN_READONLY
-        : SQLITE_OPEN_READWRITE | (mode == .create ? SQLITE_OPEN_CREATE : 0))
-    let r = sqlite3_open_v2(path, &handle, flags, nil)
+    let access: Int32
+    switch mode {
+    case .read: access = SQLITE_OPEN_READONLY
+    case .unlocked: access = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI
+    case .write: access = SQLITE_OPEN_READWRITE
+    case .create: access = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+    }
+    let name = mode == .unlocked ? Database.unlockedURI(path) : path
+    let r = sqlite3_open_v2(name, &handle, SQLITE_OPEN_NOMUTEX | access, nil)
     guard r == SQLITE_OK, let handle else {
       let message = handle.map { String(cString: sqlite3_errmsg($0)) } ?? "out of memory"
       sqlite3_close_v2(handle)
@@ -43,6 +49,18 @@ public final class Database: @unchecked Sendable {  // rule 1; owners guard it
     self.path = path
     sqlite3_busy_timeout(handle, Int32(busyTimeoutSeconds * 1000))
     sqlite3_extended_result_codes(handle, 0)
+  }
+
+  /// Returns the URI that tells SQLite to expect no writer ("URI Filenames" in its manual).
+  private static func unlockedURI(_ path: String) -> String {
+    let digits = Array("0123456789abcdef")
+    let escaped = path.utf8.map { byte -> String in
+      switch byte {
+      case 0x2f, 0x30...0x39, 0x41...0x5a, 0x61...0x7a: String(Unicode.Scalar(byte))
+      default: "%" + String([digits[Int(byte >> 4)], digits[Int(byte & 15)]])
+      }
+    }
+    return "file:" + escaped.joined() + "?immutable=1"
   }
 
   /// Opens a database that a stranger made and that is in memory, read-only: no file is touched,

@@ -25,7 +25,12 @@ extension Index {
   private static let stampBytes = 128
   private static let maxStampBytes = 4096
 
-  var path: String { String(decoding: layout.path + [0x2f] + Index.name, as: UTF8.self) }
+  var path: String { Index.path(in: layout) }
+
+  static func path(in layout: Layout) -> String {
+    String(decoding: layout.path + [0x2f] + Index.name, as: UTF8.self)
+  }
+
   var newPath: String { String(decoding: layout.path + [0x2f] + Index.newName, as: UTF8.self) }
 
   /// Rule 6 of Index.swift.

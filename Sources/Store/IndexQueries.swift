@@ -67,32 +67,39 @@ extension Index {
   private func place(
     _ kind: ObjectKind, _ id: Digest, isDoomed: Bool
   ) throws(StoreError) -> ObjectPlace? {
-    try query { database -> ObjectPlace? in
+    try query { database in
       database.noteUse()
-      // CROSS JOIN: the object first, by its key, whose order the first row then follows.
-      let row = try database.statement(
-        """
-        SELECT p.name, o.frame, f.stored, o.start, o.length FROM object o
-        CROSS JOIN pack p CROSS JOIN frame f
-        WHERE o.id = ? AND o.kind = ? AND p.id = o.pack AND p.doomed = ?
-        AND f.pack = o.pack AND f.offset = o.frame
-        ORDER BY o.length, o.pack, o.frame, o.start LIMIT 1
-        """
-      ).first(
-        .blob(id.bytes), .integer(Int64(kind.rawValue)), .integer(isDoomed ? 1 : 0)
-      ) { row -> ObjectPlace? in
-        guard let pack = row.digest(0), row.integer(1) >= 0, row.integer(2) >= 0,
-          row.integer(3) >= 0, row.integer(4) >= 0
-        else { return nil }
-        return ObjectPlace(
-          address: FrameAddress(pack: pack, offset: UInt64(row.integer(1))),
-          frameBytes: Int(row.integer(2)), start: Int(row.integer(3)),
-          length: Int(row.integer(4)))
-      }
-      guard let row else { return nil }
-      guard let place = row else { throw StoreError.impossibleRow("object") }
-      return place
+      return try Index.place(kind, id, isDoomed: isDoomed, in: database)
     }
+  }
+
+  /// Looks an object up in an open index, in packs that are doomed or in those that are not.
+  static func place(
+    _ kind: ObjectKind, _ id: Digest, isDoomed: Bool, in database: Database
+  ) throws -> ObjectPlace? {
+    // CROSS JOIN: the object first, by its key, whose order the first row then follows.
+    let row = try database.statement(
+      """
+      SELECT p.name, o.frame, f.stored, o.start, o.length FROM object o
+      CROSS JOIN pack p CROSS JOIN frame f
+      WHERE o.id = ? AND o.kind = ? AND p.id = o.pack AND p.doomed = ?
+      AND f.pack = o.pack AND f.offset = o.frame
+      ORDER BY o.length, o.pack, o.frame, o.start LIMIT 1
+      """
+    ).first(
+      .blob(id.bytes), .integer(Int64(kind.rawValue)), .integer(isDoomed ? 1 : 0)
+    ) { row -> ObjectPlace? in
+      guard let pack = row.digest(0), row.integer(1) >= 0, row.integer(2) >= 0,
+        row.integer(3) >= 0, row.integer(4) >= 0
+      else { return nil }
+      return ObjectPlace(
+        address: FrameAddress(pack: pack, offset: UInt64(row.integer(1))),
+        frameBytes: Int(row.integer(2)), start: Int(row.integer(3)),
+        length: Int(row.integer(4)))
+    }
+    guard let row else { return nil }
+    guard let place = row else { throw StoreError.impossibleRow("object") }
+    return place
   }
 
   /// Every copy of an object, those in packs that are not doomed first.

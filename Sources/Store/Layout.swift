@@ -198,7 +198,7 @@ public struct Layout: Sendable {
   }
 
   /// Checks the format file; in an empty folder, writes it.
-  private static func prepare(
+  static func prepare(
     _ fileSystem: any FileSystem, _ root: Descriptor, _ path: [UInt8], _ name: String, create: Bool
   ) throws(StoreError) {
     if let text = try readFormat(fileSystem, root, name) {

@@ -56,15 +56,18 @@ public struct RefLog: Sendable {
   static let maxBytes = 64 << 20
 
   /// The images that have snapshots.
-  public func images() throws(StoreError) -> [ImageName] {
-    // The folder of an image whose snapshots were all removed stays.
-    var images: [ImageName] = []
-    for image in try everyImage() where try hasSnapshots(image) { images.append(image) }
-    return images
-  }
+  public func images() throws(StoreError) -> [ImageName] { try histories().map(\.image) }
 
-  private func hasSnapshots(_ image: ImageName) throws(StoreError) -> Bool {
-    try fileNames(of: image).contains { RefLog.number($0) != nil }
+  /// Returns the images that have snapshots, each with its numbers in ascending order. It lists each folder once: a
+  /// folder of 5,000 refs takes over a millisecond.
+  public func histories() throws(StoreError) -> [(image: ImageName, numbers: [Int])] {
+    // The folder of an image whose snapshots were all removed stays.
+    var histories: [(image: ImageName, numbers: [Int])] = []
+    for image in try everyImage() {
+      let numbers = try numbers(of: image)
+      if !numbers.isEmpty { histories.append((image, numbers)) }
+    }
+    return histories
   }
 
   /// The images that have, or had, snapshots.
@@ -101,7 +104,14 @@ public struct RefLog: Sendable {
 
   /// The latest snapshot that can be read: one damaged ref does not stop the history.
   public func latestReadable(of image: ImageName) throws(StoreError) -> CommittedSnapshot? {
-    for number in try numbers(of: image).reversed() {
+    try latestReadable(of: image, among: try numbers(of: image))
+  }
+
+  /// The same, with numbers that are already listed.
+  public func latestReadable(
+    of image: ImageName, among numbers: [Int]
+  ) throws(StoreError) -> CommittedSnapshot? {
+    for number in numbers.reversed() {
       do throws(StoreError) { return try read(image, number) } catch {
         guard error.kind == .damaged else { throw error }
       }
@@ -195,8 +205,9 @@ public struct RefLog: Sendable {
       if isTooLarge || isOver { return nil }
       number = sum
     }
-    // One number has one name.
-    return number > 0 && name.elementsEqual(fileName(number)) ? number : nil
+    // One number has one name, `fileName`: ten digits, or more that do not begin with zero.
+    let isOwnName = name.count == 10 || (name.count > 10 && name.first != 0x30)
+    return number > 0 && isOwnName ? number : nil
   }
 
   func open(_ parent: Descriptor, _ image: ImageName) throws(StoreError) -> Descriptor? {

@@ -16,6 +16,7 @@ public struct TableFiles: TableDoor {
   /// The folder, as a real path.
   public let directory: [UInt8]
   private let mayCreate: Bool
+  private var isUnlocked = false
   private let locating: (@Sendable (_ name: [UInt8]) throws(SystemError) -> [UInt8])?
 
   /// - Parameters:
@@ -29,6 +30,14 @@ public struct TableFiles: TableDoor {
     self.directory = directory
     self.mayCreate = mayCreate
     self.locating = locating
+  }
+
+  /// The same tables for a reader that takes no lock and waits for nobody. Rows that another process is writing may be
+  /// missing or incomplete.
+  public var unlocked: TableFiles {
+    var files = self
+    files.isUnlocked = true
+    return files
   }
 
   public var place: String { printable(directory) }
@@ -73,6 +82,9 @@ extension TableFiles {
   ) throws -> [[String: String]] {
     guard try exists(table) else { return [] }
     return try explaining {
+      if isUnlocked {
+        return try rows(table, where: key, in: Database(path: text(table), .unlocked))
+      }
       do {
         return try rows(table, where: key, in: Database(path: text(table), .read))
       } catch let error as SQLiteError where error.isReadOnly {

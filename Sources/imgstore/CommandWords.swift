@@ -20,7 +20,7 @@ struct CommandWords {
     "-q", "--quiet", "--trust-store", "--no-wait", "--no-progress",
   ]
   /// restic's words for the store.
-  private static let otherNames = ["-r": "--store", "--repo": "--store"]
+  static let otherNames = ["-r": "--store", "--repo": "--store"]
   /// Commands that have commands.
   private static let groups: Set<String> = ["key"]
 
@@ -46,6 +46,8 @@ struct CommandWords {
     guard let command = rest.popFirst() else { return options }
     switch command {
     case "-v", "-V", "version": return ["--version"]
+    // The parser's own scripts know no images.
+    case "--generate-completion-script": return ["completion"] + rest
     case "help" where rest.first == "--all" || rest.first == "-a": return ["--help"]
     case "ls"
     where rest.allSatisfy({ $0.hasPrefix("-") }) && !rest.contains("--help") && !rest.contains("-h"):
@@ -122,8 +124,7 @@ struct CommandWords {
       "rebuild-index": "'imgstore reindex' rebuilds the index",
       "branch":
         "'imgstore copy REF NAME' makes another image; 'imgstore tag REF NAME' names a snapshot",
-      "completion": "'imgstore --generate-completion-script bash' (zsh, fish) prints completions",
-      "completions": "'imgstore --generate-completion-script bash' (zsh, fish) prints completions",
+      "completions": "'imgstore completion bash' (zsh, fish) prints completions",
       "rename": "'imgstore copy REF NAME' makes an image of another name",
       "mv": "'imgstore copy REF NAME' makes an image of another name",
     ]

@@ -68,14 +68,19 @@ struct CommonOptions: ParsableArguments {
     let progress = Progress()
     if let remark = privateStoreRemark { Terminal.remark(remark) }
     if !quiet, !noProgress { Terminal.show(progress) }
-    var options = WorkspaceOptions(
-      store: storePath, root: root ?? environment("IMGSTORE_ROOT") ?? "/",
-      xcatDirectory: xcatDir ?? environment("IMGSTORE_XCAT_DIR"),
-      storeOwner: trustsStore ? .any : .trusted)
+    var options = workspaceOptions()
     options.lockWait = try lockWait()
     options.announcesNewStore = announcesNewStore
     options.isQuiet = quiet
     return try Workspace(options, progress: progress, tell: warn, mention: remark)
+  }
+
+  /// Where the store, the root and the tables are.
+  func workspaceOptions() -> WorkspaceOptions {
+    WorkspaceOptions(
+      store: storePath, root: root ?? environment("IMGSTORE_ROOT") ?? "/",
+      xcatDirectory: xcatDir ?? environment("IMGSTORE_XCAT_DIR"),
+      storeOwner: trustsStore ? .any : .trusted)
   }
 
   private func lockWait() throws -> LockWait {

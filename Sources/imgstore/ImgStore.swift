@@ -51,6 +51,7 @@ struct ImgStore: ParsableCommand {
         subcommands: [
           Init.self, Stats.self, Verify.self, Repair.self, Reindex.self, SchemaCommand.self,
         ]),
+      CommandGroup(name: "Shells", subcommands: [CompletionCommand.self]),
     ])
 
   static func main() {
@@ -84,6 +85,11 @@ struct ImgStore: ParsableCommand {
   private static func run(_ words: [String]) -> Int32 {
     if words.isEmpty || words == ["help"] {
       print(Overview.text)
+      return ExitStatus.done
+    }
+    // Before anything else: words that are being typed are no arguments.
+    if words.first == CompletionAnswer.command {
+      CompletionAnswer.run(Array(words.dropFirst()))
       return ExitStatus.done
     }
     let arguments: [String]

@@ -118,7 +118,8 @@ import Testing
     Row("backup", 2, "imgstore snapshot"), Row("mount", 2, "imgstore restore"),
     Row("clone", 2, "imgstore export"), Row("push", 2, "imgstore export"),
     Row("abort", 2, "imgstore resume --back"), Row("unlock", 2, "nothing to unlock"),
-    Row("completion", 2, "--generate-completion-script"), Row("lgo compute", 2, "'log'"),
+    Row("completion bash", 0, "complete"), Row("completions", 2, "imgstore completion bash"),
+    Row("lgo compute", 2, "'log'"),
     Row("frobnicate", 2, "imgstore help --all"),
     // Options before the command, and suggestions only where they are near.
     Row("-q log compute", 0, "@2"), Row("--no-wait log compute", 0, "@2"),

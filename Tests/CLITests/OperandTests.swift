@@ -8,7 +8,7 @@ import Testing
 @Suite struct OperandTests {
   /// Commands that take a snapshot or an image, and no path in it.
   private static let withoutPaths: [[String]] = [
-    ["snapshot", "REF"], ["log", "REF"], ["status", "REF"], ["undo", "REF"], ["resume", "REF"],
+    ["snapshot", "REF"], ["status", "REF"], ["undo", "REF"], ["resume", "REF"],
     ["remove", "REF"], ["remove", "REF", "--force"], ["tag", "REF", "new"], ["untag", "REF"],
     ["pin", "REF"], ["unpin", "REF"], ["export", "REF", "FILE"], ["pack", "REF", "-o", "FILE"],
     ["copy", "REF", "other"], ["du", "REF"], ["recipes", "REF"], ["sign", "REF"],

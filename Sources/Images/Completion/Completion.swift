@@ -1,0 +1,121 @@
+// The answer of a completion: candidates, or a request that the shell complete names of files itself.
+//
+// 1. A completion writes nothing, takes no lock, waits for nobody and does not fail. Without an answer it is empty.
+// 2. It has at most `maxCandidates`. If some are left out, the others have no longer common prefix than all of them: a
+//    shell inserts the common prefix.
+
+import Platform
+
+/// A possible continuation of the current word.
+public struct CompletionCandidate: Sendable, Equatable {
+  /// The whole word, without the part that is kept.
+  public var text: String
+  /// One short line, for shells that show it.
+  public var summary: String
+  /// The word is complete: a blank follows.
+  public var isFinished: Bool
+
+  public init(_ text: String, summary: String = "", isFinished: Bool = true) {
+    self.text = text
+    self.summary = summary
+    self.isFinished = isFinished
+  }
+}
+
+/// The answer of a completion.
+public struct Completion: Sendable, Equatable {
+  public enum Source: Sendable, Equatable {
+    case candidates([CompletionCandidate])
+    /// The shell's own completion of names of files.
+    case files
+    case folders
+  }
+
+  /// The start of the current word that precedes every candidate: "--root=".
+  public var kept: String
+  public var source: Source
+
+  public init(kept: String = "", _ source: Source) {
+    self.kept = kept
+    self.source = source
+  }
+
+  public static let none = Completion(.candidates([]))
+
+  public static let maxCandidates = 1000
+  /// Of more snapshots than these, no summary is read from the store.
+  static let maxDescribed = 200
+}
+
+extension [CompletionCandidate] {
+  /// Returns `count` of them with the same common prefix as all.
+  func limited(to count: Int = Completion.maxCandidates) -> [CompletionCandidate] {
+    guard self.count > count, count > 1 else { return self }
+    var kept = Array(prefix(count))
+    let common = kept.commonPrefix
+    if let other = dropFirst(count).first(where: { !$0.text.hasPrefix(common) }) {
+      kept[count - 1] = other
+    }
+    return kept
+  }
+
+  private var commonPrefix: String {
+    guard let first else { return "" }
+    return dropFirst().reduce(first.text) { $0.commonPrefix(with: $1.text) }
+  }
+}
+
+extension String {
+  fileprivate func commonPrefix(with other: String) -> String {
+    String(zip(self, other).prefix { $0 == $1 }.map(\.0))
+  }
+}
+
+extension CompletionPoint {
+  /// Returns the answer that needs neither the store nor the tables; nil where one of them is needed.
+  func staticCompletion(_ tree: CommandTree) -> Completion? {
+    switch kind {
+    case .nothing, .value(.free): return Completion.none
+    case .command(let path): return .init(.candidates(commands(below: path, tree)))
+    case .option(let options): return .init(.candidates(names(of: options)))
+    case .value(.command):
+      return .init(.candidates(commands(below: operands.map(\.text), tree)))
+    case .value(.file): return Completion(kept: kept, isRemote ? .candidates([]) : .files)
+    case .value(.folder): return Completion(kept: kept, .folders)
+    case .value(.imageOrFolder) where word.contains("/") || word.hasPrefix("."):
+      return Completion(kept: kept, .folders)
+    case .value(.oneOf(let values)):
+      let fitting = values.filter { $0.hasPrefix(word) }
+      return Completion(kept: kept, .candidates(fitting.map { .init($0) }))
+    case .value: return nil
+    }
+  }
+
+  /// "HOST:FILE": this machine does not know the files of the other.
+  private var isRemote: Bool {
+    guard let colon = word.firstIndex(of: ":") else { return false }
+    return !word[..<colon].contains("/")
+  }
+
+  private func commands(below path: [String], _ tree: CommandTree) -> [CompletionCandidate] {
+    var commands = tree.commands
+    for name in path { commands = commands.named(name)?.subcommands ?? [] }
+    var candidates: [CompletionCandidate] = []
+    for command in commands {
+      // Aliases are offered only to a word that starts with them.
+      for name in word.isEmpty ? [command.name] : [command.name] + command.aliases
+      where name.hasPrefix(word) {
+        candidates.append(.init(name, summary: command.summary))
+      }
+    }
+    return candidates
+  }
+
+  private func names(of options: [CommandSyntax.Option]) -> [CompletionCandidate] {
+    options.flatMap { option in
+      let long = option.names.filter { $0.hasPrefix("--") }
+      return (long.isEmpty ? option.names : long).filter { $0.hasPrefix(word) }
+        .map { CompletionCandidate($0, summary: option.summary) }
+    }
+  }
+}

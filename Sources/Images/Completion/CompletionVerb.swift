@@ -1,0 +1,58 @@
+// Answers one completion (Completion.swift has the rules).
+
+import Platform
+import Store
+
+extension Workspace {
+  /// Returns the candidates for the word at the cursor; none where the store or the tables cannot be read.
+  /// - Parameter describes: adds summaries, for which dates and messages of snapshots are read.
+  public func completion(
+    at point: CompletionPoint, _ tree: CommandTree, describes: Bool = false
+  ) -> Completion {
+    let answer = point.staticCompletion(tree) ?? dynamicCompletion(point, describes: describes)
+    guard case .candidates(let candidates) = answer.source else { return answer }
+    // A damaged store can have names that end a line or steer the terminal.
+    let harmless = candidates.limited().filter { !$0.text.holdsControlCharacters }
+    return Completion(kept: answer.kept, .candidates(harmless))
+  }
+
+  private func dynamicCompletion(_ point: CompletionPoint, describes: Bool) -> Completion {
+    guard case .value(let kind) = point.kind else { return .none }
+    let word = point.word
+    let store = try? UnlockedStore(fileSystem, path: storePath, owner: options.storeOwner)
+    let source = CompletionSource(
+      store: store, tables: (try? unlockedTables(hasStore: store != nil)) ?? nil,
+      describes: describes)
+    let reference = point.snapshotOperand
+    let candidates: [CompletionCandidate]
+    switch kind {
+    case .image, .imageOrFolder: candidates = source.images(word, isFinished: true)
+    case .snapshot: candidates = source.snapshots(word)
+    case .state: candidates = source.snapshots(word, live: true, paths: true)
+    case .entry: candidates = source.snapshots(word, paths: true)
+    case .taggedSnapshot: candidates = source.snapshots(word, tagsOnly: true)
+    case .path: candidates = source.paths(word, of: reference ?? "")
+    case .tag: candidates = source.tags(word, of: reference ?? "")
+    case .component: candidates = source.components(word, of: reference)
+    case .assignment:
+      return CompletionSource.assignments(word, given: point.operands.map(\.text))
+    case .command, .file, .folder, .oneOf, .free: return .none
+    }
+    return Completion(kept: point.kept, .candidates(candidates))
+  }
+}
+
+extension CompletionPoint {
+  /// The first operand that names an image or a snapshot, without its path.
+  fileprivate var snapshotOperand: String? {
+    operands.first { operand in
+      switch operand.kind {
+      case .image, .snapshot, .state, .entry, .taggedSnapshot, .imageOrFolder: true
+      default: false
+      }
+    }.map { operand in
+      guard let path = (try? PathReference(operand.text))?.path else { return operand.text }
+      return String(operand.text.dropLast(path.count + 1))
+    }
+  }
+}

@@ -1,0 +1,76 @@
+// Paths in a snapshot. Only one folder of a tree is read, and those on the way to it. As in EntryLookup.swift, a path is
+// inside the root tree, or absolute on the management node.
+
+import Platform
+import Store
+import XCAT
+
+extension CompletionSource {
+  /// Returns the paths in a snapshot that start with a text.
+  func paths(_ word: String, of reference: String) -> [CompletionCandidate] {
+    guard let store, let snapshot = snapshot(reference)?.snapshot else { return [] }
+    let folder = word.lastIndex(of: "/").map { word[...$0] } ?? ""
+    let beginning = word.dropFirst(folder.count)
+    guard let bytes = bytes(fromPrintable: String(folder)) else { return [] }
+    let parts = bytes.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
+    let isAbsolute = bytes.first == 0x2f
+    let tree = SnapshotFolders(pieces: snapshot.pieces, source: store)
+    let children = tree.children(parts, isAbsolute: isAbsolute)
+      .filter { printable($0.key).hasPrefix(beginning) }
+    return children.sorted { precedes($0.key, $1.key) }.map { name, kind in
+      // Following a link reads folders, so only a single one is followed.
+      let isFolder =
+        kind == .directory
+        || children.count == 1 && kind == .symlink
+          && tree.isFolder(parts + [name], isAbsolute: isAbsolute)
+      return CompletionCandidate(
+        folder + printable(name) + (isFolder ? "/" : ""), isFinished: !isFolder)
+    }
+  }
+}
+
+/// The folders of a snapshot.
+private struct SnapshotFolders {
+  let pieces: [Snapshot.Piece]
+  let source: UnlockedStore
+
+  /// Returns the names in a folder and their kinds, including folders on the way to a component of the image.
+  func children(_ parts: [[UInt8]], isAbsolute: Bool) -> [[UInt8]: FileKind] {
+    var children: [[UInt8]: FileKind] = [:]
+    if let folder = find(parts, isAbsolute: isAbsolute), let ids = folder.ids,
+      let entries = try? Tree.entries(ids, from: source)
+    {
+      for entry in entries { children[entry.name] = entry.kind }
+    }
+    guard isAbsolute else { return children }
+    for piece in pieces {
+      let own = components(piece)
+      guard own.count > parts.count, own.starts(with: parts) else { continue }
+      let isLast = own.count == parts.count + 1
+      let name = own[parts.count]
+      if children[name] == nil {
+        children[name] = isLast ? followed(piece).entry.kind : .directory
+      }
+    }
+    return children
+  }
+
+  func isFolder(_ parts: [[UInt8]], isAbsolute: Bool) -> Bool {
+    find(parts, isAbsolute: isAbsolute)?.kind == .directory
+  }
+
+  private func find(_ parts: [[UInt8]], isAbsolute: Bool) -> Entry? {
+    let above = isAbsolute ? pieces.first { parts.starts(with: components($0)) } : nil
+    guard let piece = above.map(followed) ?? pieces.rootTree else { return nil }
+    let below = above.map { Array(parts.dropFirst(components($0).count)) } ?? parts
+    return try? TreeDescent(source: source).find(piece, below, followLast: true)?.entry
+  }
+
+  private func followed(_ piece: Snapshot.Piece) -> Snapshot.Piece {
+    pieces.followed(piece) ?? piece
+  }
+
+  private func components(_ piece: Snapshot.Piece) -> [[UInt8]] {
+    piece.path.split(separator: 0x2f).map(Array.init)
+  }
+}

@@ -1,0 +1,117 @@
+// The kinds of the values on a command line. Each new command, operand or option with a value needs a row here;
+// CompletionTableTests fails without. Values that the parser has a fixed list of need none.
+
+import XCAT
+
+/// The kind of an operand, or of the value of an option.
+public enum ValueKind: Sendable, Equatable {
+  /// IMAGE.
+  case image
+  /// IMAGE or IMAGE@SELECTOR.
+  case snapshot
+  /// The same, and IMAGE@live; behind a colon, a path in it.
+  case state
+  /// IMAGE@SELECTOR, behind a colon a path in it.
+  case entry
+  /// IMAGE@TAG.
+  case taggedSnapshot
+  /// A path in the snapshot that the first operand names.
+  case path
+  /// A tag of the image that the first operand names.
+  case tag
+  /// A part of an image: "kernel", "pkglist", an attribute.
+  case component
+  /// ATTRIBUTE=VALUE of a definition.
+  case assignment
+  /// A command, and behind it its subcommands.
+  case command
+  case file
+  case folder
+  /// An image, or a folder that is written as a path.
+  case imageOrFolder
+  case oneOf([String])
+  /// A number, a text, a new name: it has no candidates.
+  case free
+}
+
+/// The kinds of all values.
+public enum ValueTable {
+  /// Returns the kind of a value.
+  /// - Parameters:
+  ///   - name: of an operand, as the help has it, or of an option: "ref", "--message".
+  ///   - command: "revert", "key trust"; empty for the options before a command.
+  /// - Returns: nil for a value that the table lacks.
+  public static func kind(of name: String, in command: String) -> ValueKind? {
+    commands[command]?[name] ?? everyCommand[name]
+  }
+
+  private static let everyCommand: [String: ValueKind] = [
+    "--store": .folder, "--root": .folder, "--xcat-dir": .folder, "--wait": .free,
+    "--key": .file, "--trusted-keys": .folder, "--cache-limit": .free, "--max-bytes": .free,
+    "--max-time": .free, "--message": .free, "--remote-host": .free,
+  ]
+
+  private static let tableNames = TableSchema.all.map(\.name)
+
+  private static let commands: [String: [String: ValueKind]] = [
+    "define": [
+      "name": .image, "attr=value": .assignment, "-z": .file,
+      "--csv": .oneOf(["osimage", "linuximage", "litefile"]),
+    ],
+    "add": ["name": .imageOrFolder, "dir": .folder, "--exclude": .free],
+    "init": ["dir": .folder, "--group": .free],
+    "images": ["--csv": .oneOf(tableNames)],
+    "show": ["ref": .entry],
+    "copy": ["ref": .snapshot, "name": .free, "--profile": .free, "--to": .folder],
+    "snapshot": ["names": .imageOrFolder, "--tag": .tag],
+    "log": ["name": .image, "path": .path, "--limit": .free],
+    "status": ["name": .image],
+    "diff": ["ref": .state, "newer": .state, "path": .path, "--unified": .path],
+    "ls": ["ref": .entry, "path": .path],
+    "cat": ["files": .entry],
+    "find": [
+      "ref": .entry, "path": .path, "--name": .free, "--larger": .free,
+      "--type": .oneOf(["f", "d", "l", "b", "c", "p", "s"]),
+    ],
+    "grep": ["pattern": .free, "ref": .entry, "path": .path],
+    "blame": ["ref": .entry, "path": .path],
+    "secrets": ["ref": .snapshot],
+    "revert": ["ref": .entry, "paths": .path, "--component": .component, "--allow": .file],
+    "undo": ["name": .image, "--allow": .file],
+    "resume": ["name": .image],
+    "restore": ["ref": .entry, "dest": .file, "--output": .file],
+    "pack": ["ref": .snapshot, "--output": .file],
+    "lite": ["image": .image],
+    "bench": [
+      "subject": .imageOrFolder, "--change": .free, "--rounds": .free, "--work": .folder,
+      "--plot": .file,
+    ],
+    "export": [
+      "ref": .snapshot, "dest": .file, "--extra": .file, "--postscripts": .free,
+      "--allow": .folder, "--to": .file,
+    ],
+    "import": [
+      "bundle": .file, "--profile": .free, "--name": .free, "--postscripts": .free,
+      "--allow": .folder, "--to": .folder,
+    ],
+    "key generate": ["--output": .file],
+    "key trust": ["file": .file, "--name": .free],
+    "sign": ["refs": .snapshot],
+    "tag": ["ref": .snapshot, "tag": .tag],
+    "tags": ["name": .image],
+    "untag": ["image@tag": .taggedSnapshot],
+    "pin": ["refs": .snapshot],
+    "unpin": ["refs": .snapshot],
+    "forget": [
+      "names": .image, "--keep-last": .free, "--keep-hourly": .free, "--keep-daily": .free,
+      "--keep-weekly": .free, "--keep-monthly": .free, "--keep-yearly": .free,
+      "--keep-within": .free, "--keep-auto": .free,
+    ],
+    "remove": ["refs": .snapshot],
+    "optimize": ["--level": .free],
+    "recipes": ["ref": .snapshot],
+    "du": ["refs": .snapshot],
+    "repair": ["--from": .file],
+    "help": ["subcommands": .command],
+  ]
+}

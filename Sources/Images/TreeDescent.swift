@@ -1,0 +1,40 @@
+// Finds the entry of a tree in the store that a path names. Links on the way are followed as in a chroot at the top of
+// the tree: none leads out of it.
+
+import Store
+
+/// Finds entries below the top of a tree.
+struct TreeDescent {
+  let source: any ObjectSource
+  private static let maxHops = 40
+
+  /// Returns the entry at the end of a path; nil where there is none.
+  /// - Parameter followLast: whether a link at the end is followed, too.
+  func find(
+    _ piece: Snapshot.Piece, _ parts: [[UInt8]], followLast: Bool
+  ) throws -> FoundEntry? {
+    var stack = [(name: [UInt8](), entry: piece.entry)]
+    var todo = Array(parts.reversed())
+    var hops = 0
+    while let part = todo.popLast() {
+      if part == [0x2e, 0x2e] {
+        if stack.count > 1 { stack.removeLast() }
+        continue
+      }
+      guard let here = stack.last?.entry, let ids = here.ids,
+        let child = try Tree.entries(ids, from: source).first(where: { $0.name == part })
+      else { return nil }
+      if case .symlink(let target) = child.content, !todo.isEmpty || followLast {
+        hops += 1
+        guard hops <= TreeDescent.maxHops else { return nil }
+        if target.first == 0x2f { stack.removeSubrange(1...) }
+        todo += target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }.reversed()
+        continue
+      }
+      stack.append((part, child))
+    }
+    guard let last = stack.last else { return nil }
+    return FoundEntry(
+      path: stack.dropFirst().reduce(piece.path) { $0 + [0x2f] + $1.name }, entry: last.entry)
+  }
+}

@@ -1,0 +1,106 @@
+// imgstore __complete: the completion scripts of the shells call it (CompletionScripts.swift). It prints an answer in the
+// form that the shell's script reads, and nothing else: no error and no warning.
+//
+//     imgstore __complete bash WORD TYPE LINE      readline's word, COMP_TYPE, and the line up to the cursor
+//     imgstore __complete zsh|fish WORD WORDS…     the current word, and those before it with the program's name
+//
+// The first line is "words", or "files N" or "folders N", where the first N characters of the word are not part of the
+// path. For bash, "words open" means that no blank may follow. The other lines are candidates.
+
+import Glibc
+import Images
+import Platform
+
+enum CompletionAnswer {
+  static let command = "__complete"
+  /// A file server that does not answer must not block the prompt.
+  private static let limitSeconds: UInt32 = 5
+
+  static func run(_ arguments: [String]) {
+    alarm(limitSeconds)
+    guard let shell = arguments.first.flatMap(Shell.init), arguments.count > 1 else { return }
+    let rest = Array(arguments.dropFirst())
+    switch shell {
+    case .bash:
+      guard rest.count == 3 else { return }
+      answerBash(BashLine(rest[2]), replaced: rest[0], isListing: rest[1] == "63")
+    case .zsh, .fish:
+      let completion = complete(Array(rest.dropFirst(2)), rest[0], describes: true)
+      print(completion, forZsh: shell == .zsh)
+    }
+  }
+
+  private static func complete(
+    _ words: [String], _ word: String, describes: Bool
+  ) -> Completion {
+    let tree = CommandTree.program()
+    let point = CompletionPoint(words, word, tree)
+    // If the parser refuses an option, the command would fail: it gets no candidates from the default store.
+    guard let options = try? CommonOptions.parse(point.globalOptions.map(expandingHome)),
+      let workspace = try? Workspace(options.workspaceOptions(), tell: { _ in })
+    else { return .none }
+    return workspace.completion(at: point, tree, describes: describes)
+  }
+
+  /// "~/store" as the shell will expand it, also behind "--store=".
+  private static func expandingHome(_ word: String) -> String {
+    guard let home = environment("HOME"), word.hasPrefix("~/") else { return word }
+    return home + word.dropFirst()
+  }
+
+  // MARK: Shells
+
+  /// - Parameter isListing: bash lists the candidates and replaces nothing.
+  private static func answerBash(_ line: BashLine, replaced: String, isListing: Bool) {
+    if line.isRedirection { return print("files 0") }
+    let completion = complete(
+      Array(line.words.dropFirst()), line.word, describes: false)
+    switch completion.source {
+    case .files: print("files \(keptCharacters(completion, line, replaced))")
+    case .folders: print("folders \(keptCharacters(completion, line, replaced))")
+    case .candidates(let candidates):
+      let words = candidates.compactMap { candidate in
+        line.replacement(completion.kept + candidate.text, for: replaced).map { word in
+          isListing && candidates.count > 1 ? lastPart(candidate.text) ?? word : word
+        }
+      }
+      let isOpen = candidates.count == 1 && candidates.first?.isFinished == false
+      print(isOpen ? "words open" : "words")
+      for word in words { print(word) }
+    }
+  }
+
+  /// Returns the number of characters in readline's word that precede the path.
+  private static func keptCharacters(
+    _ completion: Completion, _ line: BashLine, _ replaced: String
+  ) -> Int {
+    max(0, replaced.count - (line.word.count - completion.kept.count))
+  }
+
+  /// Returns a path without its folders, for lists; nil where it has none.
+  private static func lastPart(_ text: String) -> String? {
+    let body = text.hasSuffix("/") ? text.dropLast() : text[...]
+    guard let slash = body.lastIndex(of: "/") else { return nil }
+    return String(text[text.index(after: slash)...])
+  }
+
+  private static func print(_ completion: Completion, forZsh isZsh: Bool) {
+    switch completion.source {
+    case .files: print("files \(completion.kept.count)")
+    case .folders: print("folders \(completion.kept.count)")
+    case .candidates(let candidates):
+      print("words")
+      for candidate in candidates {
+        let mark = isZsh ? zshMark(candidate) : ""
+        print("\(mark)\(completion.kept)\(candidate.text)\t\(candidate.summary)")
+      }
+    }
+  }
+
+  private static func zshMark(_ candidate: CompletionCandidate) -> String {
+    if candidate.isFinished { return "=" }
+    return candidate.text.last.map { "/@:=".contains($0) } ?? true ? "+" : "@"
+  }
+
+  private static func print(_ line: String) { Swift.print(line) }
+}

@@ -1,0 +1,117 @@
+// A store that is read without locks: it says what the store says, and leaves no trace.
+
+import Codec
+import Foundation
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct UnlockedStoreTests {
+  private let folder: TemporaryFolder
+  private let path: [UInt8]
+  private let known: Digest
+
+  init() throws {
+    folder = try TemporaryFolder()
+    path = Array(folder.path("store").utf8)
+    let store = try ObjectStore(
+      KernelFileSystem.shared, path: path, create: true, report: { _ in })
+    let session = try store.beginSession()
+    known = try session.withWorker { worker in
+      try Array("known".utf8).withUnsafeBytes { try worker.addChunk($0) }
+    }
+    try session.finish()
+    _ = try store.refs.append(
+      Snapshot(
+        image: "img", created: Timestamp(seconds: 1, nanoseconds: 0), parent: nil, message: "",
+        provenance: [], tables: [], pieces: [], notes: [], facts: [], entryCount: 0,
+        contentBytes: 0))
+    try store.refs.setTag("golden", of: ImageName("img"), to: 1)
+  }
+
+  private func open() throws(StoreError) -> UnlockedStore {
+    try UnlockedStore(KernelFileSystem.shared, path: path)
+  }
+
+  /// Names, sizes and times of all that the store has.
+  private func listing() throws -> String {
+    try shell("cd \"$1\"; find . -printf '%p %i %s %T@ %C@\\n' | sort", folder.path("store")).output
+  }
+
+  @Test func `objects, snapshots and tags are as the store has them`() throws {
+    let before = try listing()
+    let store = try open()
+    #expect(try store.object(.chunk, known) == Array("known".utf8))
+    let image = try ImageName("img")
+    #expect(try store.refs.images() == [image] && store.refs.numbers(of: image) == [1])
+    #expect(try store.refs.tags(of: image) == ["golden": 1])
+    #expect(try store.refs.read(image, 1).snapshot.image == "img")
+    #expect(throws: StoreError.self) { try store.object(.chunk, SHA256.digest(of: [1])) }
+    #expect(try listing() == before)
+  }
+
+  @Test func `nobody is waited for`() throws {
+    // Somebody writes to the store, and to its index.
+    let mark = folder.path("held")
+    let other = Process()
+    other.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    other.currentDirectoryURL = URL(fileURLWithPath: folder.path("store/locks"))
+    other.arguments = [
+      "python3", "-c",
+      """
+      import fcntl, os, sqlite3, sys, time
+      files = [open(name, "r+") for name in os.listdir(".")]
+      for file in files: fcntl.flock(file, fcntl.LOCK_EX)
+      index = sqlite3.connect("../index.sqlite", isolation_level=None)
+      index.execute("BEGIN EXCLUSIVE")
+      open(sys.argv[1], "w").close()
+      time.sleep(600)
+      """, mark,
+    ]
+    try other.run()
+    defer {
+      // It may have inherited a mask of signals.
+      kill(other.processIdentifier, SIGKILL)
+      other.waitUntilExit()
+    }
+    while !FileManager.default.fileExists(atPath: mark) {
+      try #require(other.isRunning)
+      usleep(20000)
+    }
+    let store = try open()
+    #expect(try store.object(.chunk, known) == Array("known".utf8))
+    #expect(try store.refs.images().count == 1)
+  }
+
+  @Test func `what is missing stays missing`() throws {
+    try shell("rm \"$1/index.sqlite\" \"$1/index.stamp\"", folder.path("store"))
+    let before = try listing()
+    #expect(throws: StoreError.self) { try open().object(.chunk, known) }
+    #expect(try open().refs.images().count == 1)
+    #expect(try listing() == before)
+    try shell("mkfifo \"$1/index.sqlite\"", folder.path("store"))
+    #expect(throws: StoreError.self) { try open().object(.chunk, known) }
+    try shell("rm -r \"$1/signatures\"", folder.path("store"))
+    let without = try listing()
+    #expect(throws: StoreError.self) { try open() }
+    #expect(try listing() == without)
+    #expect(throws: StoreError.self) {
+      try UnlockedStore(KernelFileSystem.shared, path: Array(folder.path("none").utf8))
+    }
+    #expect(!FileManager.default.fileExists(atPath: folder.path("none")))
+  }
+
+  @Test func `a damaged index and a damaged pack are errors`() throws {
+    try shell(
+      "printf 'SQLite format 3' >\"$1/index.sqlite\"; head -c 9000 /dev/urandom >>\"$1/index.sqlite\"",
+      folder.path("store"))
+    #expect(throws: StoreError.self) { try open().object(.chunk, known) }
+  }
+
+  @Test func `a store that others can write is refused`() throws {
+    try shell("chmod o+w \"$1/refs\"", folder.path("store"))
+    let error = #expect(throws: StoreError.self) { try open() }
+    #expect(error?.kind == .refused)
+  }
+}
