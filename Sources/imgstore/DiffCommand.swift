@@ -97,7 +97,7 @@ struct Diff: ParsableCommand {
         try Output.write(diff: list.lines)
       }
     }
-    print(
+    printMessage(
       comparison.diff.isEmpty
         ? "no difference between \(comparison.diff.old) and \(comparison.diff.new)"
         : "\n\(comparison.diff.old) → \(comparison.diff.new): \(summary(comparison.diff))")
@@ -155,7 +155,7 @@ struct Diff: ParsableCommand {
     }
     for line in table(rows).split(separator: "\n") { print(paintedBySign(String(line))) }
     let kinds = Set([packages.oldKind, packages.newKind].compactMap(\.self?.rawValue)).sorted()
-    print(
+    printMessage(
       "\npackages of \(printable(packages.path)) (\(kinds.joined(separator: ", "))): "
         + packageSummary(packages))
     var groups: [BelongingJSON.Kind: [(TreeChange, String?)]] = [:]
@@ -165,7 +165,7 @@ struct Diff: ParsableCommand {
       }
       groups[belonging.kind, default: []].append((change, belonging.package))
     }
-    print(
+    printMessage(
       "paths: "
         + BelongingJSON.Kind.allCases.map { "\(groups[$0]?.count ?? 0) \($0.phrase)" }
         .joined(separator: ", "))
