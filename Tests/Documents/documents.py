@@ -131,17 +131,19 @@ def read_document(text, commands):
             needs, reason = [], None
             i = end + 1
             continue
-        if re.match(r" {4,}(\$ )?imgstore ", line):
+        indented = re.match(r" {4,}(?:\$ )?imgstore ([a-z]+)", line)
+        if indented and indented.group(1) in commands.known:
             faults.append((i + 1, "a command in an indented block: put it between fences"))
         for quoted in re.findall(r"`imgstore ([a-z]+)[^`]*`", line):
-            if quoted not in commands.known and quoted not in ("help", "version", *PENDING):
+            if quoted not in commands.known and quoted not in OTHER_WORDS:
                 faults.append((i + 1, f"there is no command '{quoted}'"))
         i += 1
     return site, steps, faults
 
 
-# Commands that documents may name before the program has them.
-PENDING = ("init", "completion")
+# What else stands behind the program's name: words that it answers, text of files (format.md, signatures.md), and
+# commands that it is about to get.
+OTHER_WORDS = ("help", "version", "signed", "sparse", "store", "init", "completion")
 
 
 def help_examples(commands):
