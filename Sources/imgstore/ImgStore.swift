@@ -159,7 +159,7 @@ struct ImgStore: ParsableCommand {
   private static func report(parserError error: any Error) -> Int32 {
     let text = fullMessage(for: error)
     guard exitCode(for: error) != .success else {
-      print(text)
+      print(LineFolding.withFoldedUsage(text))
       return ExitStatus.done
     }
     Terminal.error(

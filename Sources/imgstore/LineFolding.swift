@@ -20,6 +20,14 @@ enum LineFolding {
       .joined(separator: "\n")
   }
 
+  /// Returns a help text whose usage is folded as its other paragraphs are: the parser leaves it on one line.
+  static func withFoldedUsage(_ help: String) -> String {
+    let width = width(of: 1) ?? 80
+    return help.split(separator: "\n", omittingEmptySubsequences: false)
+      .map { $0.hasPrefix("USAGE: ") ? folded(String($0), to: width) : String($0) }
+      .joined(separator: "\n")
+  }
+
   private static func folded(line: Substring, to width: Int) -> String {
     let margin = String(line.prefix { $0 == " " })
     let indent = margin + "  "
