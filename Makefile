@@ -9,7 +9,7 @@ DURABILITY =
 RELEASE  = --scratch-path .build-static -c release -Xswiftc -static-executable -Xlinker -s
 BINARY   = .build-static/release/imgstore
 
-.PHONY: help deps build release test test-all release-test boot-test test-damage test-powercut test-faults test-races fuzz secrets lint format demo bench man completions install clean
+.PHONY: help deps build release test test-all release-test boot-test test-damage test-powercut test-faults test-races fuzz secrets lint format demo bench man schemas completions install clean
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##' Makefile | sed 's/: .*##/\t/' | expand -t 14
@@ -67,6 +67,9 @@ bench: release  ## ratios against the peers on a corpus (see docs/performance.md
 
 man: release    ## manual pages, generated: dist/man/
 	@rm -rf dist/man && scripts/manual.py $(BINARY) dist/man
+
+schemas: release  ## JSON Schemas of the --json documents, generated: docs/schema/
+	@scripts/schemas.sh $(BINARY) docs/schema
 
 completions: release  ## shell completions, generated: dist/completions/
 	@scripts/completions.sh $(BINARY) dist/completions

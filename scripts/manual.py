@@ -82,12 +82,13 @@ class Pages:
     @staticmethod
     def read_manual():
         """The first three commands of docs/manual.md for each command."""
-        found, fenced = {}, False
+        found, fenced, is_run = {}, False, False
         for line in (ROOT / "docs/manual.md").read_text().split("\n"):
             if line.startswith("```"):
-                fenced = line == "```" and not fenced
+                is_run = line == "```" and not fenced
+                fenced = not fenced
             match = re.match(r"imgstore ([a-z]+)\b", line)
-            if fenced and match and not line.endswith("\\") and len(found.setdefault(match[1], [])) < 3:
+            if is_run and match and not line.endswith("\\") and len(found.setdefault(match[1], [])) < 3:
                 found[match[1]].append(re.sub(r"\s+#.*", "", line))
         return found
 
@@ -233,6 +234,8 @@ def json_page():
         if lines[0].startswith("#"):
             text += ".SH " + inline(lines[0].lstrip("# ").upper()) + "\n"
             lines, is_first = lines[1:], True
+            if not lines:
+                continue
         if lines and lines[0].startswith("```"):
             text += ".nf\n" + "\n".join(literal(line) for line in lines[1:-1]) + "\n.fi\n"
         elif lines and lines[0].startswith("|"):

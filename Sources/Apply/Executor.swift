@@ -12,10 +12,18 @@ public struct ApplyProblem: Sendable, Hashable {
   /// The entry and its content are right; one of its attributes is not, because this user or file
   /// system cannot set it.
   public let isAttribute: Bool
-  public init(path: [UInt8], what: String, isAttribute: Bool = false) {
+  /// The store's data for it is damaged, or lost.
+  public let isDamage: Bool
+  public init(path: [UInt8], what: String, isAttribute: Bool = false, isDamage: Bool = false) {
     self.path = path
     self.what = what
     self.isAttribute = isAttribute
+    self.isDamage = isDamage
+  }
+
+  /// Returns the same problem, of another path.
+  public func moved(to path: [UInt8]) -> ApplyProblem {
+    ApplyProblem(path: path, what: what, isAttribute: isAttribute, isDamage: isDamage)
   }
 }
 

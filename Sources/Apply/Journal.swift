@@ -62,6 +62,9 @@ public struct Journal: Sendable, Equatable {
     self.options = options
   }
 
+  /// The option that says who began the change.
+  public static let userKey = "user"
+
   /// The values of an option.
   public func values(_ key: String) -> [String] {
     options.filter { $0.key == key }.map(\.value)

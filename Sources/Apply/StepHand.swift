@@ -74,7 +74,8 @@ final class StepHand {
       } catch let error as StoreError where error.kind == .damaged || error.kind == .missing {
         // The rest is still worth having; what was there stays.
         report.problems.append(
-          ApplyProblem(path: step.path, what: "\(error.object) \(error.finding)"))
+          ApplyProblem(
+            path: step.path, what: "\(error.object) \(error.finding)", isDamage: true))
       }
       progress.add(items: 1)
     }

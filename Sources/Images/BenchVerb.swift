@@ -34,7 +34,7 @@ extension Workspace {
       let files = try imageFiles(definition(of: image), installDirectory(tables()))
       guard let tree = files.first(where: { $0.role == ImageFiles.rootTree })?.path else {
         throw ImageError(
-          "image \(image)", "has no root tree here to pack",
+          .notFound, "image \(image)", "has no root tree here to pack",
           advice: "Name a folder instead, as a path: 'imgstore bench ./FOLDER'")
       }
       return tree
@@ -43,7 +43,7 @@ extension Workspace {
       try statLive(path)?.kind == .directory
     else {
       throw ImageError(
-        subject, "is no folder", advice: "Name an image, or the folder of a root tree")
+        .notFound, subject, "is no folder", advice: "Name an image, or the folder of a root tree")
     }
     return path
   }

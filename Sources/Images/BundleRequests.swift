@@ -17,7 +17,7 @@ public struct ExtraRequest: Sendable, Equatable {
 
 /// Where a bundle goes.
 public enum BundleDestination: Sendable, Equatable {
-  /// A file; a folder gets `NAME.tgz` inside; nil is `NAME.tgz` in the working folder.
+  /// A file; a folder gets `NAME@N.tgz` inside; nil is `NAME@N.tgz` in the working folder.
   case file(String?)
   case standardOutput
 }

@@ -127,7 +127,7 @@ struct ImportSignatures: Sendable {
     trusted = try workspace.trustedKeys(request.trustedKeys)
     if trusted.isEmpty {
       throw ImageError(
-        "folder \(trusted.folder)", "holds no key, so no signature can be required",
+        .notFound, "folder \(trusted.folder)", "holds no key, so no signature can be required",
         advice: "'imgstore key trust FILE' trusts a public key")
     }
   }

@@ -71,7 +71,7 @@ extension Workspace {
     places += try request.allowed.map { text in
       guard let path = AbsolutePath(text) else {
         throw ImageError(
-          "--allow \(text)", "is not an absolute path",
+          .usage, "--allow \(text)", "is not an absolute path",
           advice: "Name the file or folder that the change may reach")
       }
       return path

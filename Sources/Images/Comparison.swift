@@ -173,7 +173,8 @@ extension Comparison {
     let before = try old.find(path, followLast: true)
     let after = try new.find(path, followLast: true)
     guard let shown = after ?? before else {
-      throw ImageError("\(diff.old):\(path)", "is in neither \(diff.old) nor \(diff.new)")
+      throw ImageError(
+        .notFound, "\(diff.old):\(path)", "is in neither \(diff.old) nor \(diff.new)")
     }
     for (side, entry) in [(old, before), (new, after)] {
       if let entry, entry.entry.kind != .file {
@@ -182,6 +183,27 @@ extension Comparison {
       }
     }
     return try text(before, after, path: shown.path, role: "", context)
+  }
+
+  /// A changed file as a unified diff; nil for what is no file, or has the same content, and for the lists that
+  /// `lists` shows.
+  public func text(of change: TreeChange, context: Int = 3) throws -> TextDiff? {
+    let entries: (old: Entry?, new: Entry?) =
+      switch change.kind {
+      case .added(let entry): (nil, entry)
+      case .removed(let entry): (entry, nil)
+      case .changed(let old, let new, _): (old, new)
+      }
+    let sides = [entries.old, entries.new].compactMap(\.self)
+    let pieces = old.state.pieces + new.state.pieces
+    guard sides.allSatisfy({ $0.kind == .file && $0.blob != nil }),
+      entries.old?.blob != entries.new?.blob,
+      !pieces.contains(where: { $0.path == change.path })
+    else { return nil }
+    return try text(
+      entries.old.map { FoundEntry(path: change.path, entry: $0) },
+      entries.new.map { FoundEntry(path: change.path, entry: $0) }, path: change.path, role: "",
+      context)
   }
 
   /// The lists and scripts of the image that changed (not the trees, kernels and packed images).

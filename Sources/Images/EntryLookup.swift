@@ -24,7 +24,7 @@ public struct StateReader: Sendable {
   func locate(_ path: String) throws -> (piece: Snapshot.Piece, parts: [[UInt8]]) {
     if let place = try locateIfPresent(path) { return place }
     throw ImageError(
-      "\(state.name):\(path)", "is no file of the image, and the image has no root tree",
+      .notFound, "\(state.name):\(path)", "is no file of the image, and the image has no root tree",
       advice: "'imgstore show' lists the files of the image")
   }
 
@@ -32,7 +32,7 @@ public struct StateReader: Sendable {
   func locateIfPresent(_ path: String) throws -> (piece: Snapshot.Piece, parts: [[UInt8]])? {
     let object = "\(state.name):\(path)"
     guard let bytes = Platform.bytes(fromPrintable: path) else {
-      throw ImageError(object, "holds a backslash that begins no \\xHH, \\n, \\t or \\\\")
+      throw ImageError(.usage, object, "holds a backslash that begins no \\xHH, \\n, \\t or \\\\")
     }
     let parts = bytes.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
     if bytes.first == 0x2f {
@@ -61,7 +61,7 @@ public struct StateReader: Sendable {
     _ = try locate(path)
     guard let found = try find(path, followLast: followLast) else {
       throw ImageError(
-        "\(state.name):\(path)", "is not in that snapshot",
+        .notFound, "\(state.name):\(path)", "is not in that snapshot",
         advice: "'imgstore log IMAGE -- PATH' lists the snapshots in which a path changed")
     }
     return found

@@ -52,7 +52,7 @@ struct ExportCollection {
     contents = ExportContents(image: state.image, definition: state.definition, files: [])
     allowed = try request.allowed.map { text in
       guard let path = AbsolutePath(text) else {
-        throw ImageError("--allow \(text)", "is not a clean absolute path")
+        throw ImageError(.usage, "--allow \(text)", "is not a clean absolute path")
       }
       return path
     }
@@ -89,7 +89,7 @@ struct ExportCollection {
         kind == .file || kind == .directory
       else {
         throw ImageError.sentence(
-          "Can not find Extra file \(extra.source).",
+          .notFound, "Can not find Extra file \(extra.source).",
           advice: "Name a file or a folder that is there; nothing was exported")
       }
       let destination = extra.destination ?? (kind == .file ? path.parent : path).text
@@ -183,7 +183,7 @@ struct ExportCollection {
       let selection = try nodes.expand(node)
       guard let first = selection.nodes.first, selection.unknown.isEmpty else {
         throw ImageError.sentence(
-          "Unable to get postscripts, \(node) is not a valide node.",
+          .notFound, "Unable to get postscripts, \(node) is not a valide node.",
           advice: "Name a node or a group that xCAT knows: 'nodels' lists them")
       }
       let scripts = try nodes.scripts(of: first)
@@ -249,7 +249,7 @@ struct ExportCollection {
   private func piece(_ path: AbsolutePath) throws -> Snapshot.Piece {
     guard let piece = pieces[path] else {
       throw ImageError(
-        path.text, "belongs to the image and is not in its snapshot",
+        .notFound, path.text, "belongs to the image and is not in its snapshot",
         advice: "Put the file in its place and export again")
     }
     guard piece.entry.kind == .symlink else { return piece }
@@ -259,7 +259,8 @@ struct ExportCollection {
     if isCarried, target.map({ !PieceRequest.isTargetRole($0.role) }) ?? true { return piece }
     guard let target else {
       throw ImageError(
-        path.text, "is a link that leads to nothing", advice: "Mend the link and export again")
+        .notFound, path.text, "is a link that leads to nothing",
+        advice: "Mend the link and export again")
     }
     try requireExportable(target, from: path)
     return target

@@ -3,7 +3,8 @@
 //     live image ─changed?─▶ snapshot ─┐
 //     extras, closure ─capture─────────┴─▶ layout ─▶ render ─▶ file beside, synced, renamed
 //
-// 1. A bundle is there whole, or not at all.
+// 1. A bundle is there whole, or not at all. What it must have is looked for before a snapshot is taken, and all
+//    that is missing is named at once.
 // 2. What xCAT's export leaves out, and the image needs to be generated again, is named; a complete
 //    export takes it along.
 
@@ -52,8 +53,8 @@ extension Workspace {
     let cache = SegmentCache(store.layout)
     let snapshot = try snapshotOrLive(
       Reference(request.reference), message: "for export", command: "export"
-    ) { refused in
-      let transient = CommittedSnapshot(number: 0, id: refused.id, snapshot: refused)
+    ) { candidate in
+      let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
       let collection = try ExportCollection(self, transient, request, store, cache)
       _ = try ExportLayout(collection.contents, installDirectory: collection.install)
     }
@@ -73,7 +74,7 @@ extension Workspace {
     {
       report(.foundTemplate(path: template))
     }
-    let destination = try destination(request, layout, snapshot.snapshot)
+    let destination = try destination(request, layout, snapshot)
     var files = try collection.rendered(layout, report)
     if request.scrubs { files = try secrets.scrubbed(files, scan, self) }
     let manifest = try layout.manifest.render()
@@ -110,7 +111,7 @@ extension Workspace {
   /// The snapshot that a reference means: of a bare name the live image, taken now where it changed.
   func snapshotOrLive(
     _ reference: Reference, message: String, command: String,
-    refusing: ((Snapshot) throws -> Void)? = nil
+    checking: ((Snapshot) throws -> Void)? = nil
   ) throws -> CommittedSnapshot {
     guard reference.selector == .latest || reference.selector == .live, !reference.image.isEmpty
     else { return try find(reference) }
@@ -136,7 +137,7 @@ extension Workspace {
     let folders = try lockFolders(image, definition, for: .reads)
     defer { withExtendedLifetime((lock, folders)) {} }
     return try commitLive(
-      image, definition, unlessChanged: true, refusing: refusing, message: message,
+      image, definition, unlessChanged: true, checking: checking, message: message,
       command: command
     ).committed
   }
@@ -145,14 +146,15 @@ extension Workspace {
 
   /// - Returns: nil for standard output.
   private func destination(
-    _ request: ExportRequest, _ layout: ExportLayout, _ snapshot: Snapshot
+    _ request: ExportRequest, _ layout: ExportLayout, _ snapshot: CommittedSnapshot
   ) throws -> OutputPlace? {
     guard case .file(let wanted) = request.destination else { return nil }
-    let name = layout.folder + ".tgz"
+    // The number: another snapshot's bundle is another file.
+    let name = "\(layout.folder)@\(snapshot.number).tgz"
     let object = "destination \(wanted ?? name)"
     let place = try outputPlace(wanted ?? name, named: name, object)
     try requireOutsideStore(place.resolved.directory, object)
-    try requireOutside(snapshot.requests.map(\.path), place.resolved, object)
+    try requireOutside(snapshot.snapshot.requests.map(\.path), place.resolved, object)
     return place
   }
 

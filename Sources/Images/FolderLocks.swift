@@ -137,7 +137,7 @@ extension Workspace {
       guard let shared = paths.first(where: theirs.contains) else { continue }
       let change = try unfinished(other, journal)
       throw ImageError(
-        "image \(image)",
+        .unfinished, "image \(image)",
         "shares \(shared.text) with the image \(other), of which \(change.words) has not ended",
         advice: change.advice)
     }

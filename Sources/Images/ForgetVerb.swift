@@ -46,7 +46,7 @@ extension Workspace {
   ) throws -> ForgetOutcome {
     guard policy.hasRule else {
       throw ImageError(
-        "forget", "is given no rule, and would keep only the latest snapshots",
+        .usage, "forget", "is given no rule, and would keep only the latest snapshots",
         advice: "Say what to keep: '--keep-last 10', '--keep-daily 7 --keep-monthly 12' …")
     }
     let store = try store()
@@ -81,8 +81,9 @@ extension Workspace {
           RetentionCandidate(
             number: $0.number, created: $0.snapshot.created.seconds,
             isComplete: $0.snapshot.isComplete, tags: tags(of: $0.number), pin: pins[$0.number],
-            underWay: inUse[SnapshotName(image: image, number: $0.number)])
-        }, force: force)
+            underWay: inUse[SnapshotName(image: image, number: $0.number)],
+            isAutomatic: $0.snapshot.origin.isAutomatic)
+        }, force: force, now: now().seconds)
       for committed in all {
         if let why = reasons[committed.number], !why.isEmpty {
           kept.append(KeptSnapshot(snapshot: committed, reasons: why))
@@ -97,22 +98,90 @@ extension Workspace {
     return try drop(forgotten, kept: kept, unreadable: unreadable, dryRun: dryRun)
   }
 
-  /// Removes one snapshot.
+  /// Removes snapshots: all of them, or none.
   /// - Parameter force: also the latest, a tagged or a pinned one, and one that cannot be read.
-  /// - Throws: `ImageError` where it must stay, saying why.
+  /// - Throws: `ImageError` where one must stay, saying why.
   public func remove(
-    _ text: String, force: Bool = false, dryRun: Bool = false
+    _ texts: [String], force: Bool = false, dryRun: Bool = false
   ) throws -> ForgetOutcome {
     let store = try store()
-    let (name, image) = try named(text, force: force)
-    let lock = try lockHistory(image, store, dryRun: dryRun)
-    defer { withExtendedLifetime(lock) {} }
+    var names: [SnapshotName] = []
+    for text in try references(texts) {
+      let name = try named(text, force: force).0
+      if !names.contains(name) { names.append(name) }
+    }
+    let locks = try Set(names.map(\.image)).sorted().map {
+      try lockHistory($0, store, dryRun: dryRun)
+    }
+    defer { withExtendedLifetime(locks) {} }
+    let forgotten = try names.map { try removable($0, force: force, store) }
+    return try drop(forgotten, kept: [], unreadable: [], dryRun: dryRun)
+  }
+
+  /// Removes all snapshots of images, and an image that is a directory from the images. The directory itself stays.
+  /// - Parameter force: pinned ones go as well.
+  /// - Throws: `ImageError` where one is pinned or needed by an unfinished change.
+  public func forgetEntirely(
+    _ names: [String], force: Bool = false, dryRun: Bool = false
+  ) throws -> ForgetOutcome {
+    let store = try store()
+    let images = try Set(
+      names.map { name -> ImageName in
+        // A directory that was added and never snapshotted has no history.
+        if let image = try? ImageName(name), try tables().definition(of: name)?.isDirectory == true
+        {
+          return image
+        }
+        return try image(exactly: name)
+      }
+    ).sorted()
+    let locks = try images.map { try lockHistory($0, store, dryRun: dryRun) }
+    defer { withExtendedLifetime(locks) {} }
+    let inUse = try snapshotsInUse()
+    var forgotten: [ForgottenSnapshot] = []
+    for image in images {
+      let pins = try store.refs.pins(of: image)
+      let tags = try store.refs.tags(of: image)
+      for number in try store.refs.numbers(of: image) {
+        let name = SnapshotName(image: image, number: number)
+        if let what = inUse[name] {
+          throw ImageError(
+            .unfinished, "snapshot \(name)", "is needed by \(what)",
+            advice: "Finish that, or take it back, first: 'imgstore resume' says how")
+        }
+        if let why = pins[number], !force {
+          throw ImageError(
+            "snapshot \(name)", "is \(KeepReason.pinned(why: why))",
+            advice: "'--force' removes it all the same")
+        }
+        forgotten.append(
+          ForgottenSnapshot(
+            name: name, snapshot: try? store.refs.read(image, number),
+            tags: tags.filter { $0.value == number }.keys.sorted()))
+      }
+    }
+    let outcome = try drop(forgotten, kept: [], unreadable: [], dryRun: dryRun)
+    if !dryRun {
+      for image in images {
+        guard let definition = try tables().definition(of: image.text), definition.isDirectory
+        else { continue }
+        try applyRows(ImageDefinition().rowChanges(of: image.text, replacing: definition))
+      }
+    }
+    return outcome
+  }
+
+  /// A snapshot that may go.
+  private func removable(
+    _ name: SnapshotName, force: Bool, _ store: ObjectStore
+  ) throws -> ForgottenSnapshot {
+    let image = name.image
     guard try store.refs.isKnown(image, name.number) else {
-      throw ImageError("snapshot \(name)", "has just been removed by another imgstore")
+      throw ImageError(.notFound, "snapshot \(name)", "has just been removed by another imgstore")
     }
     if let what = try snapshotsInUse()[name] {
       throw ImageError(
-        "snapshot \(name)", "is needed by \(what)",
+        .unfinished, "snapshot \(name)", "is needed by \(what)",
         advice: "Finish that, or take it back, first: 'imgstore resume' says how")
     }
     let tags = try store.refs.tags(of: image).filter { $0.value == name.number }.keys.sorted()
@@ -140,9 +209,8 @@ extension Workspace {
           advice: "'--force' removes it all the same")
       }
     }
-    let forgotten = ForgottenSnapshot(
+    return ForgottenSnapshot(
       name: name, snapshot: try? store.refs.read(image, name.number), tags: tags)
-    return try drop([forgotten], kept: [], unreadable: [], dryRun: dryRun)
   }
 
   /// The latest snapshot that holds everything; nil where no readable one does.

@@ -24,7 +24,13 @@ public struct ImageError: ExplainedError {
 
   /// An error in xCAT's own words, which name the object: scripts look for them.
   static func sentence(_ finding: String, advice: String = "") -> ImageError {
-    var error = ImageError("", finding, advice: advice)
+    sentence(.failed, finding, advice: advice)
+  }
+
+  static func sentence(
+    _ code: ErrorCode, _ finding: String, advice: String = ""
+  ) -> ImageError {
+    var error = ImageError(code, "", finding, advice: advice)
     error.isSentence = true
     return error
   }

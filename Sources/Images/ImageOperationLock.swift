@@ -69,7 +69,7 @@ final class ImageOperationLock: Sendable {
     _ fileSystem: any FileSystem, _ place: ResolvedPath, _ tree: AbsolutePath
   ) -> ImageError {
     ImageError(
-      "image folder \(tree.parent.text)",
+      .busy, "image folder \(tree.parent.text)",
       "failed to acquire lock, seems there is another genimage/packimage/rmimage process "
         + "\(holder(fileSystem, place)) running on root image dir \"\(tree.text)\"",
       advice: "Wait until that process is done, and run the command again")

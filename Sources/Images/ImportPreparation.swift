@@ -164,6 +164,7 @@ struct ImportPreparation {
     }
     for folder in folders where try workspace.statLive(folder)?.kind == .directory { return }
     throw ImageError.sentence(
+      .notFound,
       "This image requires that you first copy media for "
         + "\(definition.osVersion)-\(definition.architecture)",
       advice: "Run copycds with the distribution's ISO, so that \(folders[0].text) exists")

@@ -32,7 +32,7 @@ struct ImportTargets {
     allowed = try request.allowed.map { text in
       guard let path = AbsolutePath(text), !path.components.isEmpty else {
         throw ImageError(
-          "--allow \(text)", "is not an absolute path below /",
+          .usage, "--allow \(text)", "is not an absolute path below /",
           advice: "Name the folder that the bundle may write below")
       }
       return path

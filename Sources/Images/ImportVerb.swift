@@ -80,7 +80,14 @@ extension Workspace {
     let locks = try prepared.map(\.image).sorted { $0.text < $1.text }.map { try lock($0, store) }
     defer { withExtendedLifetime(locks) {} }
     let inspected = try prepared.map(preparation.inspect)
-    for image in inspected { try preparation.checkMayReplace(image) }
+    for image in inspected {
+      do {
+        try preparation.checkMayReplace(image)
+      } catch let error as ImageError where request.isDryRun {
+        // What it would do with --force is what a dry run is asked for.
+        tell("without --force the import is refused: \(error.statement)")
+      }
+    }
     var images: [ImportedImage] = []
     for (image, source) in zip(inspected, bundled) {
       report(.foundImage(name: image.image.text))
@@ -132,7 +139,9 @@ extension Workspace {
         file = try fileSystem.openFile(
           at: fileSystem.workingDirectory, Array(absolute(bundle).utf8), [.read])
       } catch {
-        if error.isAbsent { throw ImageError.sentence("Cannot find \(absolute(bundle))") }
+        if error.isAbsent {
+          throw ImageError.sentence(.notFound, "Cannot find \(absolute(bundle))")
+        }
         throw error
       }
     }
@@ -236,13 +245,20 @@ extension Workspace {
     let (committed, remaining, proof) = try underJournal(image, journal) { syncs in
       let committed = try store.refs.append(snapshot)
       recorded(committed)
-      for (path, copy) in try targets.keepOriginals(pieces.all, live, request) {
+      let originals = try targets.keepOriginals(pieces.all, live, request)
+      for (path, copy) in originals {
         report(.keptOriginal(path: path, copy: copy))
       }
       for piece in pieces.all { report(event(piece)) }
       try protection.closedFolder.map { try close(targets.resolve($0)) }
-      let placement = try place(plans, token: journal.token, staged: staged, syncs) {
-        try targets.resolve($0)
+      let placement: Placement
+      do {
+        placement = try place(plans, token: journal.token, staged: staged, syncs) {
+          try targets.resolve($0)
+        }
+      } catch let untouched as UntouchedChange where !originals.isEmpty {
+        // These are there already.
+        throw untouched.cause
       }
       outcome.report = placement.report
       for line in prepared.rows.litefileLines { report(.litefileRow(line: line)) }

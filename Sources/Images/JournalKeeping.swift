@@ -17,6 +17,8 @@ public struct UnfinishedChange: Sendable {
   /// The command that began it: "revert", "undo".
   public let command: String
   public let started: Timestamp
+  /// Who began it: "root (alice)"; nil of a journal that does not say.
+  public let user: String?
   /// Where it leads and where it came from, "compute@3"; nil where the store has not that snapshot.
   public let target: String?
   public let before: String?
@@ -33,11 +35,22 @@ public struct UnfinishedChange: Sendable {
     }
   }
 
+  /// "a revert to compute@3 was begun 2026-11-28 12:30:00 by root".
+  public var account: String {
+    "\(words) was begun \(localTime(started.seconds, "%Y-%m-%d %H:%M:%S"))"
+      + (user.map { " by \(printable($0.utf8))" } ?? "")
+  }
+
   /// What to do about it.
   public var advice: String {
     "'imgstore resume \(image)' completes it"
       + (before.map { ", 'imgstore resume \(image) --back' returns to \($0)" } ?? "")
   }
+}
+
+/// A change that a signal stopped before anything live was changed. What it made beside is removed.
+struct UntouchedChange: Error {
+  let cause: InterruptedError
 }
 
 /// An error in the midst of a change, and how to go on.
@@ -85,7 +98,7 @@ extension Workspace {
   func unfinished(_ image: ImageName, _ journal: Journal) throws -> UnfinishedChange {
     UnfinishedChange(
       image: image.text, operation: journal.operation, command: journal.command,
-      started: journal.started,
+      started: journal.started, user: journal.values(Journal.userKey).first,
       target: try snapshot(journal.target, of: image)?.name,
       before: try journal.before.flatMap { try snapshot($0, of: image)?.name },
       isRunning: try store().isBusy(image))
@@ -96,7 +109,7 @@ extension Workspace {
     let images: [ImageName]
     do {
       images = try store().journals.images()
-    } catch let error as StoreError where error.kind == .missing {
+    } catch let error as StoreError where error.kind == .notFound {
       return []
     }
     return try images.filter { name == nil || $0.text == name }.compactMap { image in
@@ -124,7 +137,7 @@ extension Workspace {
     tell(
       change.isRunning
         ? "\(change.words) is being made right now"
-        : "\(change.words) was begun and not ended: \(change.advice)")
+        : "\(change.account) and has not ended: \(change.advice)")
   }
 
   /// - Throws: `ImageError` where a change was begun and not ended.
@@ -132,7 +145,7 @@ extension Workspace {
     guard let journal = try journal(of: image) else { return }
     let change = try unfinished(image, journal)
     throw ImageError(
-      .unfinished, "image \(image)", "is half changed: \(change.words) was begun and not ended",
+      .unfinished, "image \(image)", "is half changed: \(change.account) and has not ended",
       advice: change.advice)
   }
 
@@ -152,28 +165,67 @@ extension Workspace {
   }
 
   /// Runs the steps of a change, from the first to its proof and its ref, with the journal on disk.
-  /// - Throws: what `body` throws, with advice on how to go on.
+  /// - Throws: `ImageError` (`interrupted`) where a signal came before anything was changed; else what `body`
+  ///   throws, with advice on how to go on.
   func underJournal<R>(
     _ image: ImageName, _ journal: Journal, _ body: (PendingSyncs) throws -> R
   ) throws -> R {
     let store = try store()
-    do {
-      try store.journals.write(journal.encode(), of: image)
-    } catch {
-      // Nothing has been changed; but a journal that stays must be told of.
-      if (try? store.journals.remove(image)) != nil { throw error }
-      throw halfDone(error, image, journal)
-    }
-    do {
-      let syncs = PendingSyncs(fileSystem)
-      return try Interruption.duringChange {
+    var journal = journal
+    journal.options.append(.init(Journal.userKey, CallerIdentity.text(fileSystem)))
+    // The signal may have come during the change of another image.
+    do { try Interruption.check() } catch { throw interrupted(image, error) }
+    let highest = try store.refs.numbers(of: image).last ?? 0
+    // From here on a signal is a request: a journal never stays behind unexplained.
+    let result = try Interruption.duringChange(Workspace.lastWords(of: image, journal)) {
+      do {
+        try store.journals.write(journal.encode(), of: image)
+      } catch {
+        // Nothing has been changed; but a journal that stays must be told of.
+        if (try? store.journals.remove(image)) != nil { throw error }
+        throw halfDone(error, image, journal)
+      }
+      do {
+        let syncs = PendingSyncs(fileSystem)
         let result = try body(syncs)
         try end(image, syncs)
         return result
+      } catch let untouched as UntouchedChange {
+        do { try takeBack(image, journal, above: highest) } catch {
+          throw halfDone(error, image, journal)
+        }
+        throw interrupted(image, untouched.cause)
+      } catch {
+        throw halfDone(error, image, journal)
       }
-    } catch {
-      throw halfDone(error, image, journal)
     }
+    Interruption.announce("interrupted: the change of image \(image) was complete")
+    return result
+  }
+
+  /// What is said where a second signal ends a change at once.
+  static func lastWords(of image: ImageName, _ journal: Journal) -> String {
+    "interrupted: image \(image) is half changed: 'imgstore resume \(image)' completes the change"
+      + (journal.before == nil ? "" : ", 'imgstore resume \(image) --back' takes it back")
+  }
+
+  /// Ends a change that has not touched the live image.
+  /// - Parameter highest: the image's last snapshot before the change.
+  private func takeBack(_ image: ImageName, _ journal: Journal, above highest: Int) throws {
+    let store = try store()
+    let before = try journal.before.flatMap { try snapshot($0, of: image) }
+    if let before { try removeEmptyFolders(before.snapshot.notes) }
+    // Imports and copies, and reverts of parts, record where they lead before they begin.
+    let recorded = try store.refs.numbers(of: image).filter { number in
+      try number > highest && store.refs.read(image, number).id == journal.target
+    }
+    try store.refs.remove(image, recorded)
+    try store.journals.remove(image)
+  }
+
+  private func interrupted(_ image: ImageName, _ cause: InterruptedError) -> ImageError {
+    ImageError(
+      .interrupted, "the change of image \(image)", "\(cause.finding); nothing was changed")
   }
 
   private func halfDone(
@@ -184,7 +236,7 @@ extension Workspace {
       (try? unfinished(image, journal))
       ?? UnfinishedChange(
         image: image.text, operation: journal.operation, command: journal.command,
-        started: journal.started, target: nil,
+        started: journal.started, user: journal.values(Journal.userKey).first, target: nil,
         before: nil, isRunning: true)
     return HalfDone(error, change)
   }

@@ -1,4 +1,4 @@
-// A pattern that lines of text match: a fixed string, or a POSIX regular expression.
+// A patte.usage, rn that lines of text match: a fixed string, or a POSIX regular expression.
 //
 // 1. Text is bytes; nothing depends on a locale.
 // 2. Time is linear in the text: RE2 matches every expression that is regular. What it cannot take
@@ -41,7 +41,7 @@ public final class LinePattern {
     let bytes = Array(pattern.utf8)
     let object = "pattern '\(printable(bytes))'"
     guard !bytes.contains(0x0a) else {
-      throw ImageError(object, "holds a newline, which no line has")
+      throw ImageError(.usage, object, "holds a newline, which no line has")
     }
     if syntax == .fixed {
       matcher =
@@ -58,7 +58,7 @@ public final class LinePattern {
         expression.text, needsBacktracking: expression.needsBacktracking, object)
     } catch let error as PosixExpression.Malformed {
       throw ImageError(
-        object, "is no regular expression: \(error.reason)",
+        .usage, object, "is no regular expression: \(error.reason)",
         advice: "Use -F to search for the text as it is")
     }
   }
@@ -79,7 +79,7 @@ public final class LinePattern {
       if let expression { return .linear(expression) }
     }
     guard let pattern = BacktrackingPattern(text) else {
-      throw ImageError(object, "is too long or too deeply nested to be compiled")
+      throw ImageError(.usage, object, "is too long or too deeply nested to be compiled")
     }
     return .backtracking(pattern)
   }

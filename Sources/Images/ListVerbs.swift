@@ -40,20 +40,21 @@ extension Workspace {
     try requirePlain(image, tables)
     guard old != nil || !assignments.isEmpty else {
       throw ImageError(
-        "image \(image)", "is not defined",
+        .notFound, "image \(image)", "is not defined",
         advice: "Give attributes to define it; 'imgstore images' lists what there is")
     }
     var definition = old ?? ImageDefinition(osimage: ["imagetype": "linux"])
     for assignment in assignments {
       guard let equals = assignment.firstIndex(of: "="), equals > assignment.startIndex else {
         throw ImageError(
-          "argument '\(assignment)'", "is not of the form attribute=value",
+          .usage, "argument '\(assignment)'", "is not of the form attribute=value",
           advice: "Write, for example, rootimgdir=/install/netboot/…")
       }
       let value = String(assignment[assignment.index(after: equals)...])
       guard !value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else {
         throw ImageError(
-          "argument '\(assignment)'", "holds a control character, which xCAT's tables cannot carry")
+          .usage, "argument '\(assignment)'",
+          "holds a control character, which xCAT's tables cannot carry")
       }
       try definition.set(String(assignment[..<equals]), value)
     }
@@ -108,7 +109,6 @@ extension Workspace {
     precondition(limit > 0)
     let refs = try store().refs
     let (image, numbers) = try findHistory(name)
-    try mentionUnfinished(image)
     let tags = try refs.tags(of: image)
     let pins = try refs.pins(of: image)
     let signed = try signedNumbers(of: image.text)

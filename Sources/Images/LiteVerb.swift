@@ -128,7 +128,7 @@ extension Workspace {
   private func liteSource(_ request: LiteRequest) throws -> PackSource {
     let image = try ImageName(request.image)
     guard let definition = try tables().definition(of: image.text) else {
-      throw ImageError.sentence("Cannot find image '\(image)' from the osimage table.")
+      throw ImageError.sentence(.notFound, "Cannot find image '\(image)' from the osimage table.")
     }
     // A tree may have to be taken back when its image has become another kind.
     guard definition.provisioning.contains("statelite") || request.undoes else {
@@ -225,7 +225,8 @@ struct LiteEdits {
   mutating func undo() throws {
     guard try tree.find(Statelite.saved) != nil else {
       throw ImageError(
-        "image \(site.image)", "its root tree is not in statelite form: there is nothing to undo")
+        .notFound, "image \(site.image)",
+        "its root tree is not in statelite form: there is nothing to undo")
     }
     remarks += try Statelite.undo(&tree)
   }

@@ -35,14 +35,14 @@ extension Workspace {
   public func untag(_ text: String) throws -> SnapshotName {
     let reference = try Reference(text)
     guard case .tag(let tag) = reference.selector else {
-      throw ImageError("reference '\(text)'", "is no tag", advice: "Write IMAGE@TAG")
+      throw ImageError(.usage, "reference '\(text)'", "is no tag", advice: "Write IMAGE@TAG")
     }
     let store = try store()
     let images = try store.refs.images()
     guard
       let image = reference.image.isEmpty && images.count == 1
         ? images.first : try image(named: reference.image)
-    else { throw ImageError("reference '\(text)'", "names no image") }
+    else { throw ImageError(.notFound, "reference '\(text)'", "names no image") }
     let lock = try lock(image, store)
     defer { withExtendedLifetime(lock) {} }
     let number = try store.refs.tags(of: image)[tag]
@@ -61,7 +61,7 @@ extension Workspace {
   public func unpin(_ text: String) throws -> CommittedSnapshot {
     try mark(text) { image, number, refs in
       guard try refs.unpin(image, number) else {
-        throw ImageError("snapshot \(image)@\(number)", "is not pinned")
+        throw ImageError(.notFound, "snapshot \(image)@\(number)", "is not pinned")
       }
     }
   }

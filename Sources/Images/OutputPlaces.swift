@@ -24,7 +24,7 @@ extension Workspace {
     _ text: String, _ object: String, createsDirectories: Bool = false
   ) throws -> OutputPlace {
     guard let path = AbsolutePath(absolute(text)) else {
-      throw ImageError(object, "is not a clean path")
+      throw ImageError(.usage, object, "is not a clean path")
     }
     // Before a directory is made on the way.
     try requireOutsideStore(path: text, object)

@@ -49,7 +49,7 @@ extension Workspace {
     } catch {
       guard error.isAbsent else { throw error }
       throw ImageError(
-        "image folder \(folder.text)", "is not there",
+        .notFound, "image folder \(folder.text)", "is not there",
         advice: "Run genimage first, or set rootimgdir")
     }
   }

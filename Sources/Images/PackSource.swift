@@ -39,7 +39,7 @@ extension Workspace {
     let definition: ImageDefinition
     if request.isPackimage, isLive {
       guard let found = try tables().definition(of: image.text) else {
-        throw ImageError.sentence("Cannot find image '\(image)' from the osimage table.")
+        throw ImageError.sentence(.notFound, "Cannot find image '\(image)' from the osimage table.")
       }
       definition = found
       try requirePackimage(image, definition)
@@ -111,6 +111,7 @@ extension Workspace {
           advice: "Check that its file system is mounted")
       }
       throw ImageError.sentence(
+        .notFound,
         "\(folder.text)/rootimg does not exist, run genimage -o \(definition.osVersion) -p "
           + "\(definition.profile) on a server with matching architecture",
         advice: "\(snapshot.name) has no root tree")
@@ -151,8 +152,8 @@ extension Workspace {
     }
     let outcome = try commitLive(
       source.image, source.definition, unlessChanged: true,
-      refusing: { [self] refused in
-        let transient = CommittedSnapshot(number: 0, id: refused.id, snapshot: refused)
+      checking: { [self] candidate in
+        let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
         _ = try rootTree(of: transient, source.definition, in: source.folder)
       }, message: "", command: "pack")
     return (

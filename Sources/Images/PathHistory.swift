@@ -52,21 +52,21 @@ extension Workspace {
     }
     guard !changes.isEmpty else {
       throw ImageError(
-        "\(image):\(path)", "is in no snapshot of that image",
+        .notFound, "\(image):\(path)", "is in no snapshot of that image",
         advice: "Paths are absolute on the management node, or inside the root tree")
     }
     return changes
   }
 
   /// The snapshot in which a path got the content that it has in the one that `text` names.
-  public func blame(_ text: String, path: String) throws -> BlameOutcome {
-    let asked = try find(try Reference(text))
+  public func blame(_ reference: Reference, path: String) throws -> BlameOutcome {
+    let asked = try find(reference)
     let image = try ImageName(asked.snapshot.image)
     let refs = try store().refs
     var probe = try PathProbe(try reader(of: asked), path, beside: nil)
     guard let found = probe.found else {
       _ = try reader(of: asked).require(path)
-      throw ImageError("\(asked.name):\(path)", "is not in that snapshot")
+      throw ImageError(.notFound, "\(asked.name):\(path)", "is not in that snapshot")
     }
     var origin = asked
     for number in try refs.numbers(of: image).reversed() where number < asked.number {

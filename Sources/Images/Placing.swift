@@ -7,6 +7,7 @@
 //
 // 1. A tree that is swapped is complete and on disk before its path shows it; the old one is removed
 //    afterwards, and a crash in between leaves either path whole.
+//    A signal that comes before the first step in place leaves everything as it was.
 // 2. A tree that cannot be built beside, or not exchanged, or that somebody changed meanwhile, is changed
 //    in place, and that is said.
 
@@ -44,16 +45,24 @@ extension Workspace {
     var placement = Placement()
     var beside: [TreeBeside] = []
     var inPlace: [PiecePlan] = []
-    for (i, piece) in plans.enumerated() where !piece.plan.isEmpty {
-      guard let staging = piece.staging else {
-        inPlace.append(piece)
-        continue
+    do {
+      for (i, piece) in plans.enumerated() where !piece.plan.isEmpty {
+        guard let staging = piece.staging else {
+          inPlace.append(piece)
+          continue
+        }
+        let tree = TreeBeside(
+          piece: piece, place: try resolve(piece.path), name: stagingName(token, i))
+        let (report, isBuilt) = try build(tree, staging, token)
+        placement.report += report
+        if isBuilt { beside.append(tree) } else { inPlace.append(piece) }
       }
-      let tree = TreeBeside(
-        piece: piece, place: try resolve(piece.path), name: stagingName(token, i))
-      let (report, isBuilt) = try build(tree, staging, token)
-      placement.report += report
-      if isBuilt { beside.append(tree) } else { inPlace.append(piece) }
+      try Interruption.check()
+    } catch let stop as InterruptedError {
+      for tree in beside where tree.piece.wanted != nil {
+        try treeRemover().remove(at: tree.place.directory.raw, tree.name)
+      }
+      throw UntouchedChange(cause: stop)
     }
     for piece in inPlace {
       let place: ResolvedPath
@@ -149,6 +158,9 @@ extension Workspace {
       why = problem.what
     } catch let error as SystemError where error.isOutOfSpace || error.code == .accessDenied {
       why = "\(error.code)"
+    } catch let stop as InterruptedError {
+      try treeRemover().remove(at: directory.raw, tree.name)
+      throw stop
     }
     try treeRemover().remove(at: directory.raw, tree.name)
     var report = ApplyReport()
@@ -208,7 +220,7 @@ extension Workspace {
       place.name == piece.path.lastComponent ? piece.plan : piece.plan.renamed(to: place.name))
     let above = piece.path.parent.bytes
     func full(_ path: [UInt8]) -> [UInt8] { (above == [0x2f] ? [] : above) + [0x2f] + path }
-    done.problems = done.problems.map { ApplyProblem(path: full($0.path), what: $0.what) }
+    done.problems = done.problems.map { $0.moved(to: full($0.path)) }
     done.attestedFiles = done.attestedFiles.map { (full($0.path), $0.stat, $0.blob) }
     return done
   }

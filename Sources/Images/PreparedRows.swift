@@ -59,6 +59,7 @@ struct PreparedRows {
       let selection = try nodes.expand(range)
       guard selection.unknown.isEmpty else {
         throw ImageError.sentence(
+          .notFound,
           "The nodes \(selection.unknown.joined(separator: ",")) are not defined in xCAT DB.",
           advice: "Nothing was imported; correct the node range, or define the nodes first")
       }

@@ -24,7 +24,7 @@ extension Workspace {
     }
     guard let stat else {
       throw ImageError(
-        "source \(text)", "does not exist",
+        .notFound, "source \(text)", "does not exist",
         advice: "--from takes a store, a bundle, a packed image, a file or a folder")
     }
     switch stat.kind {

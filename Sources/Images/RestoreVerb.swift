@@ -19,11 +19,12 @@ extension Workspace {
   /// there yet, or be an empty folder. A file may also go into an existing folder.
   /// - Parameter overwriting: what is there may be replaced, entry by entry; what the snapshot does
   ///   not have stays.
+  /// - Parameter path: what to restore, where the reference does not say it.
   public func restore(
-    _ text: String, to destination: String, overwriting: Bool = false
+    _ text: String, path: String? = nil, to destination: String, overwriting: Bool = false
   ) throws -> RestoreOutcome {
     let start = monotonicSeconds()
-    let reference = try PathReference(text)
+    let reference = try PathReference(text, path: path)
     let snapshot = try find(reference.snapshot)
     let found =
       try reference.path.map { try findEntry($0, in: snapshot) }
@@ -75,14 +76,14 @@ extension Workspace {
   private func rootTree(of snapshot: CommittedSnapshot) throws -> FoundEntry {
     guard let piece = snapshot.snapshot.pieces.rootTree else {
       throw ImageError(
-        snapshot.name, "has no root tree",
+        .notFound, snapshot.name, "has no root tree",
         advice: "Name a file of it: '\(snapshot.name):PATH'; 'imgstore show \(snapshot.name)' "
           + "lists them")
     }
     return FoundEntry(path: piece.path, entry: piece.entry)
   }
 
-  /// A folder is not replaced by a file, nor a file by a folder: that would be no extraction.
+  /// A folder is not replaced by a file, nor a file by a folder: that would be no restore.
   private func requireReplaceable(
     _ place: ResolvedPath, by kind: FileKind, _ destination: String
   ) throws {
@@ -103,13 +104,13 @@ extension Workspace {
     guard stat.kind == .directory else {
       throw ImageError(
         object, "there is a \(stat.kind.noun) named \(printable(place.name)) already",
-        advice: "Name another place; only 'extract --force' replaces what is there")
+        advice: "Name another place; only 'restore --force' replaces what is there")
     }
     let folder = try fileSystem.openDirectory(at: place.directory.raw, place.name)
     guard try fileSystem.names(of: folder.raw).isEmpty else {
       throw ImageError(
         object, "is not empty",
-        advice: "Name a folder that is empty or not there yet; 'extract --force' replaces entries "
+        advice: "Name a folder that is empty or not there yet; 'restore --force' replaces entries "
           + "in place, and 'imgstore revert' a live image")
     }
   }

@@ -44,6 +44,7 @@ extension Workspace {
     let store = try store()
     let lock = try lock(image, store, mayBeUnfinished: true)
     defer { withExtendedLifetime(lock) {} }
+    Interruption.announce("interrupted: image \(image) stays half changed")
     if direction == .abandon { return try abandon(image) }
     guard let journal = try journal(of: image) else { throw nothingToResume(image.text) }
     let change = try unfinished(image, journal)
@@ -54,20 +55,22 @@ extension Workspace {
     guard let target = leadsTo else { return try notBegun(image, journal, change, direction) }
     guard let goal = direction == .back ? before : target else {
       throw ImageError(
-        "image \(image)", "no snapshot has the state before \(change.words)",
+        .unfinished, "image \(image)", "no snapshot has the state before \(change.words)",
         advice: "'imgstore resume \(image)' completes it; 'imgstore revert' goes to any snapshot "
           + "afterwards")
     }
     do {
       let syncs = PendingSyncs(fileSystem)
-      let outcome = try Interruption.duringChange {
+      let outcome = try Interruption.duringChange(Workspace.lastWords(of: image, journal)) {
         let outcome = try goOn(image, journal, target, before, goal, syncs, start)
         try end(image, syncs)
         return outcome
       }
+      Interruption.announce("interrupted: the change of image \(image) was complete")
       return ResumeOutcome(change: change, direction: direction, revert: outcome)
     } catch {
-      throw HalfDone(error, change)
+      // Untouched by this resumption only.
+      throw HalfDone((error as? UntouchedChange)?.cause ?? error, change)
     }
   }
 
@@ -77,7 +80,7 @@ extension Workspace {
     guard let only = all.first else { throw nothingToResume(nil) }
     guard all.count == 1 else {
       throw ImageError(
-        "resume", "the images \(all.map(\.text).joined(separator: ", ")) are half changed",
+        .usage, "resume", "the images \(all.map(\.text).joined(separator: ", ")) are half changed",
         advice: "Name the one to go on with")
     }
     return only
@@ -85,7 +88,7 @@ extension Workspace {
 
   private func nothingToResume(_ name: String?) -> ImageError {
     ImageError(
-      name.map { "image \($0)" } ?? "resume", "no change was begun and not ended",
+      .notFound, name.map { "image \($0)" } ?? "resume", "no change was begun and not ended",
       advice: "'imgstore undo' takes back a change that has ended")
   }
 
@@ -99,7 +102,8 @@ extension Workspace {
     let change =
       journal.flatMap { try? unfinished(image, $0) }
       ?? UnfinishedChange(
-        image: image.text, operation: .revert, command: "revert", started: now(), target: nil,
+        image: image.text, operation: .revert, command: "revert", started: now(), user: nil,
+        target: nil,
         before: nil,
         isRunning: false)
     // Nothing but the journal must be in order for it to go.
@@ -121,7 +125,8 @@ extension Workspace {
   ) throws -> ResumeOutcome {
     guard journal.operation != .revert else {
       throw ImageError(
-        "image \(image)", "the snapshot that the revert leads to is not in the store any more",
+        .unfinished, "image \(image)",
+        "the snapshot that the revert leads to is not in the store any more",
         advice: journal.before == nil || direction == .back
           ? "'imgstore resume \(image) --abandon' leaves the image as it is"
           : "'imgstore resume \(image) --back' returns to the state before")
@@ -148,7 +153,7 @@ extension Workspace {
     defer { withExtendedLifetime(folders) {} }
     if let leftover = try removeLeftovers(image, journal).first {
       throw ImageError(
-        printable(leftover.problem.path), leftover.problem.what,
+        .unfinished, printable(leftover.problem.path), leftover.problem.what,
         advice: leftover.isMounted
           ? "Unmount that file system, and run the command again. Do not remove what is mounted"
           : "Remove it, and run the command again; 'imgstore resume \(image) --abandon' leaves "

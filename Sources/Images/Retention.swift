@@ -6,7 +6,10 @@
 //    that has no complete snapshot at all do the rules judge incomplete ones.
 // 3. A rule keeps the latest snapshot of each of the last so many hours (days …) that have one,
 //    local time: hours without a snapshot do not count.
-// 4. What no rule and no promise keeps goes. Without a rule nothing goes.
+// 4. Automatic snapshots (those before a change, and records of one) have a rule of their own, and never take
+//    the place of a person's: the other rules neither count nor keep them.
+// 5. What no rule and no promise keeps goes. Without a rule nothing goes; without a rule about a person's
+//    snapshots none of these goes.
 
 import Glibc
 import Store
@@ -18,14 +21,28 @@ public struct RetentionPolicy: Sendable, Equatable {
   public var daily: Int?
   public var weekly: Int?
   public var monthly: Int?
+  public var yearly: Int?
+  /// All that were taken in so many seconds before the latest.
+  public var withinSeconds: Int64?
+  /// Of automatic snapshots, the last so many; nil for those of the last 30 days.
+  public var automatic: Int?
   /// Tagged snapshots, beside what the numbers keep; a rule of its own.
   public var tagged = false
   public init() {}
 
   /// There is a rule: an empty policy would keep nothing, which nobody means.
   public var hasRule: Bool {
-    tagged || [last, hourly, daily, weekly, monthly].contains { $0 != nil }
+    hasOwnRule || automatic != nil
   }
+
+  /// There is a rule about snapshots that a person took.
+  private var hasOwnRule: Bool {
+    tagged || withinSeconds != nil
+      || [last, hourly, daily, weekly, monthly, yearly].contains { $0 != nil }
+  }
+
+  /// How long automatic snapshots stay where no rule says otherwise.
+  public static let automaticSeconds: Int64 = 30 * 86_400
 }
 
 /// Why a snapshot is kept.
@@ -39,6 +56,8 @@ public enum KeepReason: Sendable, Hashable, CustomStringConvertible {
   case tagged([String])
   /// A rule of the policy, by its name: "daily".
   case rule(String)
+  /// No rule is about snapshots that a person took.
+  case noRule
 
   public var description: String {
     switch self {
@@ -48,6 +67,7 @@ public enum KeepReason: Sendable, Hashable, CustomStringConvertible {
     case .underWay(let what): "needed by \(what)"
     case .tagged(let tags): "tagged \(tags.joined(separator: ", "))"
     case .rule(let name): name
+    case .noRule: "taken by a person"
     }
   }
 }
@@ -64,11 +84,14 @@ public struct RetentionCandidate: Sendable {
   public let pin: String?
   /// What needs it to be finished; nil where nothing does.
   public let underWay: String?
+  /// A command took it for its own purposes.
+  public let isAutomatic: Bool
 
   public init(
     number: Int, created: Int64, isComplete: Bool = true, tags: [String] = [], pin: String? = nil,
-    underWay: String? = nil
+    underWay: String? = nil, isAutomatic: Bool = false
   ) {
+    self.isAutomatic = isAutomatic
     self.number = number
     self.isComplete = isComplete
     self.created = created
@@ -82,13 +105,14 @@ extension RetentionPolicy {
   /// Why each snapshot of one image is kept; one that goes has no reason.
   /// - Parameters:
   ///   - candidates: ascending by number.
+  ///   - now: seconds since 1970.
   ///   - force: tagged and pinned snapshots that no rule keeps go as well.
   public func reasons(
-    for candidates: [RetentionCandidate], force: Bool = false
+    for candidates: [RetentionCandidate], force: Bool = false, now: Int64
   ) -> [Int: [KeepReason]] {
     var reasons: [Int: [KeepReason]] = [:]
     let complete = candidates.filter(\.isComplete)
-    let judged = complete.isEmpty ? candidates : complete
+    let judged = (complete.isEmpty ? candidates : complete).filter { !$0.isAutomatic }
     for candidate in candidates {
       var own: [KeepReason] = []
       if candidate.number == candidates.last?.number {
@@ -101,12 +125,27 @@ extension RetentionPolicy {
       if !candidate.tags.isEmpty, tagged || !force { own.append(.tagged(candidate.tags)) }
       reasons[candidate.number] = own
     }
+    for (i, candidate) in candidates.reversed().filter(\.isAutomatic).enumerated() {
+      let isKept =
+        automatic.map { i < $0 }
+        ?? (candidate.created > now - RetentionPolicy.automaticSeconds)
+      if isKept { reasons[candidate.number]?.append(.rule("automatic")) }
+    }
+    for candidate in candidates where !candidate.isAutomatic && !hasOwnRule {
+      reasons[candidate.number]?.append(.noRule)
+    }
+    if let withinSeconds, let latest = judged.last?.created {
+      for candidate in judged where candidate.created >= latest &- withinSeconds {
+        reasons[candidate.number]?.append(.rule("within"))
+      }
+    }
     let rules: [(String, Int?, (RetentionCandidate) -> String)] = [
       ("last", last, { "\($0.number)" }),
       ("hourly", hourly, { localTime($0.created, "%Y-%m-%d %H %z") }),
       ("daily", daily, { localTime($0.created, "%Y-%m-%d") }),
       ("weekly", weekly, { localTime($0.created, "%G-%V") }),
       ("monthly", monthly, { localTime($0.created, "%Y-%m") }),
+      ("yearly", yearly, { localTime($0.created, "%Y") }),
     ]
     for (name, limit, period) in rules {
       guard let limit else { continue }
@@ -123,7 +162,8 @@ extension RetentionPolicy {
   }
 }
 
-private func localTime(_ seconds: Int64, _ format: String) -> String {
+/// A time of the epoch as the local clock shows it.
+func localTime(_ seconds: Int64, _ format: String) -> String {
   var time = time_t(seconds)
   var parts = tm()
   var text = [CChar](repeating: 0, count: 64)

@@ -145,7 +145,9 @@ extension Workspace {
     for remark in outcome.remarks { tell(remark) }
     outcome.forgetExcluded(sight.live.notes)
     try preflight(plans)
-    let isDone = combined != nil && plans.isEmpty && attributes.isEmpty
+    let latest = try store.refs.latestReadable(of: image)?.snapshot
+    let isRecorded = combined != nil || latest?.hasSameState(as: target.snapshot) == true
+    let isDone = plans.isEmpty && attributes.isEmpty && isRecorded
     if request.isDryRun || isDone {
       return RevertOutcome(
         target: order.target, parts: order.parts, isDryRun: request.isDryRun, apply: outcome,

@@ -81,7 +81,7 @@ extension Workspace {
     defer { withExtendedLifetime(lock) {} }
     // Nobody removed it meanwhile, and nobody does now.
     guard try store.refs.readIfPresent(image, committed.number)?.id == committed.id else {
-      throw ImageError("\(committed.name)", "was removed before it could be signed")
+      throw ImageError(.notFound, "\(committed.name)", "was removed before it could be signed")
     }
     try store.refs.addSignature(
       try key.sign(statement), by: key.publicKey.id, of: statement, kind: .signed, to: image,

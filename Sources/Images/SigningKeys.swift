@@ -70,7 +70,7 @@ extension Workspace {
     let place = try keyPlace(file, or: Workspace.keyName)
     guard let place, let (bytes, stat) = try readKey(place, path) else {
       throw ImageError(
-        "signing key \(path)", "is not there",
+        .notFound, "signing key \(path)", "is not there",
         advice: "'imgstore key generate' makes one; --key names another file")
     }
     guard stat.mode & 0o077 == 0, stat.uid == geteuid() || stat.uid == 0 else {
@@ -180,7 +180,7 @@ extension Workspace {
   public func generateKey(output: String? = nil) throws -> KeyOutcome {
     let path = output.map(absolute) ?? signingKeyPath
     guard let place = try keyPlace(output, or: Workspace.keyName, create: output == nil) else {
-      throw ImageError("key \(path)", "cannot be made: its folder is not there")
+      throw ImageError(.notFound, "key \(path)", "cannot be made: its folder is not there")
     }
     let publicName = place.name + Array(".pub".utf8)
     for name in [place.name, publicName]
@@ -203,7 +203,7 @@ extension Workspace {
   public func trustKey(_ file: String, as name: String? = nil) throws -> KeyOutcome {
     let path = absolute(file)
     guard let place = try keyPlace(file, or: ""), let (bytes, _) = try readKey(place, path) else {
-      throw ImageError("key \(path)", "is not there")
+      throw ImageError(.notFound, "key \(path)", "is not there")
     }
     let key = try PublicKey(pem: bytes, name: "key \(path)")
     var own = printable(place.name)
@@ -217,7 +217,7 @@ extension Workspace {
       name.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f && $0 != 0x2f })
     else {
       throw ImageError(
-        "key name '\(printable(name.utf8))'", "is not allowed",
+        .usage, "key name '\(printable(name.utf8))'", "is not allowed",
         advice: "Use letters, digits, '.', '-' and '_'")
     }
     if let known = try trustedKeys()[key.id] {

@@ -61,12 +61,12 @@ extension Workspace {
   ///   - notes: what else the snapshot says.
   ///   - allowsEmpty: also records a state without definition and files, and one that `EmptyStateCheck`
   ///     refuses.
-  ///   - refusing: is given a state that is refused as empty first, and may say in its own words what is missing.
+  ///   - checking: is given a state before it is recorded, and throws where it does not serve the command.
   func commitLive(
     _ image: ImageName, _ definition: ImageDefinition, also: [PieceRequest] = [],
     rows keys: Set<RowKey> = [], notes: [Snapshot.Note] = [], allowsEmpty: Bool = false,
     unlessChanged: Bool = false, recipes: Bool = false,
-    refusing: ((Snapshot) throws -> Void)? = nil, message: String, command: String,
+    checking: ((Snapshot) throws -> Void)? = nil, message: String, command: String,
     before: Digest? = nil,
     tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
@@ -91,14 +91,15 @@ extension Workspace {
     if isSame, unlessChanged || !snapshot.isComplete, let latest {
       committed = latest
     } else {
+      try checking?(snapshot)
       if !allowsEmpty,
         let finding = try EmptyStateCheck.finding(
           live, latest: latest?.snapshot, in: store)
       {
-        try refusing?(snapshot)
         throw ImageError(finding, of: image)
       }
       committed = try store.refs.append(snapshot)
+      Interruption.announce(nil)
     }
     saveCache(image, live, base: committed.id)
     return SnapshotOutcome(

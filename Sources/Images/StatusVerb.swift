@@ -29,7 +29,9 @@ extension Workspace {
     let start = monotonicSeconds()
     let snapshot = try findLatest(name)
     let unfinished = try unfinished(of: snapshot.snapshot.image).first
-    try mentionUnfinished(ImageName(snapshot.snapshot.image))
+    if let unfinished, unfinished.isRunning {
+      tell("\(unfinished.words) is being made right now")
+    }
     let (diff, live) = try diffLive(snapshot)
     let excluded = Dictionary(
       grouping: live.notes.filter { $0.kind == .excluded }, by: \.detail)

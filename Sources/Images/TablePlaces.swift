@@ -20,7 +20,9 @@ extension Workspace {
   func hasXCAT() throws -> Bool { try xcatTables() != nil }
 
   private var ownTables: TableFiles {
-    TableFiles(fileSystem, directory: storePath + Array("/xcat".utf8), mayCreate: true)
+    // As the store's own files: a group may have been given the right to read them.
+    let files = (try? storeIfPresent()?.layout.fileSystem) ?? fileSystem
+    return TableFiles(files, directory: storePath + Array("/xcat".utf8), mayCreate: true)
   }
 
   /// A way to xCAT's tables: the folder that `--xcat-dir` names; what XCATCFG or
@@ -31,7 +33,7 @@ extension Workspace {
       let path = Array(absolute(directory).utf8)
       guard try isFolder(path) else {
         throw ImageError(
-          "folder \(directory)", "is not there",
+          .notFound, "folder \(directory)", "is not there",
           advice: "Name the folder of xCAT's table files with --xcat-dir")
       }
       return TableFiles(fileSystem, directory: path, mayCreate: true)
@@ -136,7 +138,7 @@ extension Workspace {
     in path: [UInt8]?, named name: String, advice: String
   ) throws -> TableFiles {
     guard let path, try isFolder(path) else {
-      throw ImageError("folder \(name)", "is not there", advice: advice)
+      throw ImageError(.notFound, "folder \(name)", "is not there", advice: advice)
     }
     return tableFiles(in: path)
   }

@@ -28,7 +28,7 @@ extension Workspace {
       name = try image(named: text).text
       guard let live = try tables().definition(of: name) else {
         throw ImageError(
-          "image \(name)", "is not defined in the tables in \(try tables().place)",
+          .notFound, "image \(name)", "is not defined in the tables in \(try tables().place)",
           advice: "'imgstore show \(name)@~0 -z' prints what its latest snapshot holds")
       }
       definition = live
@@ -58,7 +58,7 @@ extension Workspace {
     }
     guard !objects.isEmpty else {
       throw ImageError(
-        "stanzas", wanted.map { "have none for the image \($0)" } ?? "are none",
+        .notFound, "stanzas", wanted.map { "have none for the image \($0)" } ?? "are none",
         advice: "'lsdef -t osimage -l -z' and 'imgstore images -z' print stanzas")
     }
     for object in objects where object.type != "osimage" {
@@ -156,7 +156,7 @@ extension Workspace {
   private func knownTable(_ name: String, among tables: [TableSchema]) throws -> TableSchema {
     guard let schema = tables.first(where: { $0.name == name }) else {
       throw ImageError(
-        "table '\(printable(name.utf8))'", "is none of those that this command knows",
+        .usage, "table '\(printable(name.utf8))'", "is none of those that this command knows",
         advice: "They are " + tables.map(\.name).joined(separator: ", "))
     }
     return schema

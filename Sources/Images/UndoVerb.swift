@@ -21,7 +21,7 @@ extension Workspace {
     let (change, before) = try lastChange(of: image)
     guard let target = try snapshot(before, of: image) else {
       throw ImageError(
-        "image \(image)",
+        .notFound, "image \(image)",
         "the snapshot with the state before \(change.name) (\(change.snapshot.message)) is not in "
           + "the store any more",
         advice: "'imgstore log \(image)' lists what there is to revert to")

@@ -50,26 +50,31 @@ public final class Workspace: Sendable {
   public let progress: Progress
   let resolver: PathResolver
   let rootPath: [UInt8]
-  /// Told what is worth knowing while a verb runs, a line each: warnings, and what `mention` passes on.
+  /// Told warnings while a verb runs, a line each.
   let tell: @Sendable (String) -> Void
-  /// Told what goes on, which is no warning. A closure, not a method: a store that held its workspace would
+  /// Told what goes on, which is no warning; nobody is, of a quiet command. A closure, not a method: a store that held its workspace would
   /// keep its lease for good.
   let mention: @Sendable (String) -> Void
   private let opened = Monitor<ObjectStore?>(nil)
   /// Short names of images that were explained already.
   let saidNames = Monitor<Set<String>>([])
 
+  /// - Parameters:
+  ///   - tell: told warnings, a line each.
+  ///   - mention: told what goes on, a line each; nil for `tell`.
   /// - Throws: `ImageError` where the root is no directory.
   public init(
     _ options: WorkspaceOptions, fileSystem: any FileSystem = KernelFileSystem.shared,
-    progress: Progress = Progress(), tell: @escaping @Sendable (String) -> Void
+    progress: Progress = Progress(), tell: @escaping @Sendable (String) -> Void,
+    mention: (@Sendable (String) -> Void)? = nil
   ) throws {
     self.fileSystem = fileSystem
     self.options = options
     self.progress = progress
     self.tell = tell
     let isQuiet = options.isQuiet
-    mention = { line in if !isQuiet { tell(line) } }
+    let heard = mention ?? tell
+    self.mention = { line in if !isQuiet { heard(line) } }
     rootPath = Array(absolute(options.root).utf8)
     do {
       let root = try fileSystem.openDirectory(
@@ -77,31 +82,45 @@ public final class Workspace: Sendable {
       resolver = PathResolver(fileSystem, root: root)
     } catch {
       throw ImageError(
-        "root \(options.root)", "\(error.finding)", advice: "Name an existing folder with --root")
+        error.errorCode, "root \(options.root)", "\(error.finding)",
+        advice: "Name an existing folder with --root")
     }
   }
 
   /// The store.
   /// - Parameter create: whether it is made where nothing is.
   /// - Parameter odd: what is done where something else has the name of one of its folders.
+  /// - Parameter isAnnounced: who makes a store is told so, and none is made where one is missing.
   public func store(
-    create: Bool = false, odd: OddLayoutPolicy = .refuse
+    create: Bool = false, odd: OddLayoutPolicy = .refuse, isAnnounced: Bool = true
   ) throws -> ObjectStore {
     if let store = opened.withLock({ $0 }) { return store }
-    let isNew = create && options.announcesNewStore && isStoreAbsent
-    let store = try ObjectStore(
-      fileSystem, path: storePath, create: create, odd: odd,
-      owner: options.storeOwner, maker: DeflateMaker.shared, report: mention)
+    let isAbsent = create && isAnnounced && isStoreAbsent
+    if isAbsent { try requireStoreMayBeMade() }
+    let isNew = isAbsent && options.announcesNewStore
+    let store = try openStore(create: create, odd: odd)
     opened.withLock { $0 = store }
     if isNew { mention("made a new store in \(printable(storePath))") }
     return store
+  }
+
+  private func openStore(create: Bool, odd: OddLayoutPolicy) throws -> ObjectStore {
+    let report = mention
+    do throws(StoreError) {
+      return try ObjectStore(
+        fileSystem, path: storePath, create: create, odd: odd, owner: options.storeOwner,
+        maker: DeflateMaker.shared, report: report)
+    } catch {
+      if error.kind == .notFound { try requireStoreMayBeMade() }
+      throw error
+    }
   }
 
   /// The store, for who only reads; nil where there is none.
   func storeIfPresent() throws -> ObjectStore? {
     do {
       return try store()
-    } catch let error as StoreError where error.kind == .missing {
+    } catch let error as StoreError where error.kind == .notFound {
       return nil
     }
   }

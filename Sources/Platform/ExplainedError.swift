@@ -14,6 +14,8 @@ public enum ErrorCode: String, Sendable, CaseIterable {
   case damaged
   /// A change of the image was begun and has not ended.
   case unfinished
+  /// A signal stopped a change before anything was changed.
+  case interrupted
 }
 
 /// An error that explains itself. Each room has its own type; the command line prints them alike.
@@ -44,6 +46,7 @@ extension ExplainedError {
 }
 
 extension SystemError: ExplainedError {
+  public var errorCode: ErrorCode { code == .notFound ? .notFound : .failed }
   public var object: String { path.isEmpty ? "the system" : printable(path) }
   public var finding: String { "cannot \(operation): \(code)" }
   public var advice: String {

@@ -92,6 +92,8 @@ public protocol FileSystem: AnyObject, Sendable {
     throws(SystemError)
   func setOwner(_ file: Int32, uid: UInt32, gid: UInt32) throws(SystemError)
   func setMode(at directory: Int32, _ path: [UInt8], _ mode: UInt16) throws(SystemError)
+  /// The same file system, in which files and directories that are made can be read by their group.
+  func sharingWithGroup() -> any FileSystem
   func setMode(_ file: Int32, _ mode: UInt16) throws(SystemError)
   func setModified(at directory: Int32, _ path: [UInt8], _ time: Timestamp) throws(SystemError)
   func setModified(_ file: Int32, _ time: Timestamp) throws(SystemError)
@@ -146,6 +148,8 @@ public struct OpenFlags: OptionSet, Sendable {
 }
 
 extension FileSystem {
+  public func sharingWithGroup() -> any FileSystem { self }
+
   /// Stands for "absolute paths, or below the working directory".
   public static var workingDirectory: Int32 { -100 }
   /// Stands for "absolute paths, or below the working directory".

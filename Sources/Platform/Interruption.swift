@@ -5,10 +5,12 @@
 //    its writes instead.)
 // 2. During a change (`duringChange`) the first signal is a request: whoever carries the change out
 //    asks `check` between its steps, and stops with an error, so that the journal stays and the
-//    user is shown how to go on. A signal that comes a second later or more has its way at once. (Sooner
-//    ones are the same request: terminals, sudo and timeout deliver one to a process and its group.)
+//    user is shown how to go on. A second signal has its way at once. (One that comes within a quarter of
+//    a second is the same request: terminals, sudo and timeout deliver one to a process and its group.)
 // 3. The process ends of the signal that was requested, once its messages are out (`endIfRequested`):
 //    a shell sees 128 + its number.
+// 4. Last words (`announce`) are said, to whoever wants to hear them (`speak`), by the thread that waits for
+//    signals: it waits for no lock of the program's, and for no reader of standard error.
 
 import CLinux
 import Glibc
@@ -46,7 +48,27 @@ public enum Interruption {
     /// The signal that a change was asked to stop by, and when (`monotonicSeconds`).
     var requested: Int32?
     var requestedAt = 0.0
+    /// What is said where a signal ends the process at once.
+    var words: String?
+    var speaks = false
   }
+
+  /// Signals that come sooner are the same request.
+  private static let sameRequestSeconds = 0.25
+
+  /// Has last words written to standard error: the program's own messages go there, too.
+  public static func speak() { state.withLock { $0.speaks = true } }
+
+  /// Sets what is said where a signal ends the process at once; nil for nothing.
+  public static func announce(_ words: String?) {
+    state.withLock { state in
+      state.words = words
+      if words != nil { watch(&state) }
+    }
+  }
+
+  /// The signal that a change was asked to stop by.
+  public static var requested: Int32? { state.withLock { $0.requested } }
 
   /// Runs `body`; where a signal ends the process meanwhile, `cleanUp` runs first.
   public static func cleaningUp<R>(
@@ -73,13 +95,22 @@ public enum Interruption {
   }
 
   /// Runs `body`, a change that `check` can stop.
-  public static func duringChange<R>(_ body: () throws -> R) rethrows -> R {
+  /// - Parameter words: what is said where a second signal ends the process at once.
+  public static func duringChange<R>(
+    _ words: String? = nil, _ body: () throws -> R
+  ) rethrows -> R {
     ignoreClosedPipes()
     state.withLock { state in
       state.changes += 1
+      state.words = words
       watch(&state)
     }
-    defer { state.withLock { $0.changes -= 1 } }
+    defer {
+      state.withLock { state in
+        state.changes -= 1
+        state.words = nil
+      }
+    }
     return try body()
   }
 
@@ -118,12 +149,25 @@ public enum Interruption {
     let mustEnd = state.withLock { state in
       guard state.changes > 0 else { return true }
       let now = monotonicSeconds()
-      if state.requested != nil { return now - state.requestedAt >= 1 }
+      if state.requested != nil { return now - state.requestedAt >= sameRequestSeconds }
       (state.requested, state.requestedAt) = (signal, now)
       return false
     }
-    guard mustEnd else { return }
+    guard mustEnd else {
+      return say("stopping at the next safe point; a second signal ends the program at once")
+    }
     for cleanUp in state.withLock({ Array($0.cleanups.values) }) { cleanUp() }
+    if let words = state.withLock({ $0.words }) { say(words) }
     clinux_die_of(signal)
+  }
+
+  /// Writes a line, unless standard error would make us wait.
+  private static func say(_ words: String) {
+    guard state.withLock({ $0.speaks }) else { return }
+    var file = pollfd(fd: 2, events: Int16(POLLOUT), revents: 0)
+    guard poll(&file, 1, 0) == 1, file.revents & Int16(POLLOUT) != 0 else { return }
+    // On a terminal there is a line of progress, and "^C".
+    let line = Array(((isatty(2) == 1 ? "\r\u{1b}[K" : "") + "imgstore: \(words)\n").utf8)
+    _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
   }
 }

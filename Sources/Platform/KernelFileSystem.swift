@@ -6,7 +6,13 @@ import Glibc
 /// The file system that the kernel shows this process.
 public final class KernelFileSystem: FileSystem {
   public static let shared = KernelFileSystem()
-  private init() {}
+  /// Makes files and directories that their group can read, whatever the umask.
+  private static let sharing = KernelFileSystem(sharesWithGroup: true)
+
+  private let sharesWithGroup: Bool
+  private init(sharesWithGroup: Bool = false) { self.sharesWithGroup = sharesWithGroup }
+
+  public func sharingWithGroup() -> any FileSystem { KernelFileSystem.sharing }
 
   public func open(
     at directory: Int32, _ path: [UInt8], _ flags: OpenFlags, mode: UInt16
@@ -21,7 +27,14 @@ public final class KernelFileSystem: FileSystem {
     if flags.contains(.nonBlocking) { bits |= O_NONBLOCK | O_NOCTTY }
     if flags.contains(.nameless) { bits |= clinux_o_tmpfile }
     if flags.contains(.direct) { bits |= clinux_o_direct }
-    return try value(clinux_openat(directory, path, path.count, bits, UInt32(mode)), "open", path)
+    let file = try value(
+      clinux_openat(directory, path, path.count, bits, UInt32(mode)), "open", path)
+    let isMade = flags.contains(.create) || flags.contains(.nameless)
+    if sharesWithGroup, isMade, mode & 0o400 != 0 {
+      // Of another user's file it fails, and he has decided about it.
+      try? setMode(file, mode | 0o040)
+    }
+    return file
   }
 
   public func close(_ file: Int32) { _ = clinux_close(file) }
@@ -209,6 +222,8 @@ public final class KernelFileSystem: FileSystem {
   ) throws(SystemError) {
     try check(
       clinux_mkdirat(directory, path, path.count, UInt32(mode)), "make directory", path)
+    // The parent's setgid bit is inherited, and must not be lost.
+    if sharesWithGroup { try setMode(at: directory, path, mode | 0o2050) }
   }
 
   public func makeSymlink(

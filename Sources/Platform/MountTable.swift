@@ -61,6 +61,9 @@ public struct MountTable: Sendable {
     mount(of: path).map { ($0, MountTable.joined($0.root, path, below: $0.point)) }
   }
 
+  /// Returns whether a file system is mounted on a path.
+  public func isMountPoint(_ path: [UInt8]) -> Bool { mounts.contains { $0.point == path } }
+
   /// Returns the folder of its parent's file system that a mount covers.
   public func coveredPlace(of mount: Mount) -> (device: [UInt8], path: [UInt8])? {
     guard let parent = mounts.first(where: { $0.id == mount.parent }),

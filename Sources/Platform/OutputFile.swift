@@ -74,6 +74,7 @@ public final class OutputFile: Sendable {
       state.temporary = nil
       if let id = state.cleanUp { Interruption.cancelCleanUp(id) }
       state.cleanUp = nil
+      Interruption.announce(nil)
     }
   }
 

@@ -62,7 +62,7 @@ public struct Layout: Sendable {
   ///   - create: whether a missing or empty folder becomes a new store.
   ///   - owner: whose store it may be.
   /// - Throws: `incompatible` where the folder is something else, or of a newer version;
-  ///   `missing` where nothing is and `create` is not set; `refused` where others own it or can write.
+  ///   `notFound` where nothing is and `create` is not set; `refused` where others own it or can write.
   public static func open(
     _ fileSystem: any FileSystem, path: [UInt8], create: Bool, odd: OddLayoutPolicy = .refuse,
     owner: StoreOwnerPolicy = .trusted
@@ -75,7 +75,7 @@ public struct Layout: Sendable {
       guard error.code == .notFound else { throw .system(error, name) }
       guard create else {
         throw StoreError(
-          .missing, name, "there is no store there",
+          .notFound, name, "there is no store there",
           advice: "Name another with --store, or take a first snapshot to make one")
       }
       root = try explaining(name) { () throws(SystemError) in
@@ -85,10 +85,14 @@ public struct Layout: Sendable {
       }
     }
     try owner.check(root, fileSystem, name)
+    let fileSystem = try explaining(name) { () throws(SystemError) in
+      try fileSystem.stat(root.raw).mode & 0o2050 == 0o2050
+        ? fileSystem.sharingWithGroup() : fileSystem
+    }
     var oddNames: [String] = []
     if odd == .replace, try restoreFormat(fileSystem, root, name) { oddNames.append("format") }
     try prepare(fileSystem, root, path, name, create: create)
-    let layout = try explaining(name) { () throws(SystemError) in
+    let layout = try explainingOddFolder(name) { () throws(SystemError) in
       var isReadOnly = false
       let locks = try folder("locks", fileSystem, root, odd, &isReadOnly, &oddNames)
       isReadOnly = isReadOnly || !LeasePhase.canWrite(fileSystem, locks)
@@ -106,6 +110,20 @@ public struct Layout: Sendable {
     }
     try owner.checkFolders(of: root, fileSystem, name)
     return layout
+  }
+
+  /// `explaining`, where something that is no folder in the place of one is damage.
+  private static func explainingOddFolder<R>(
+    _ name: String, _ body: () throws(SystemError) -> R
+  ) throws(StoreError) -> R {
+    do throws(SystemError) {
+      return try body()
+    } catch {
+      guard error.code == .notDirectory || error.code == .loop else { throw .system(error, name) }
+      throw StoreError(
+        .damaged, name, "\(printable(error.path)) in it is no folder",
+        advice: "'imgstore repair' moves it away, and restores what can be restored")
+    }
   }
 
   /// Opens a folder of the store, making it where it is missing.
@@ -190,6 +208,7 @@ public struct Layout: Sendable {
     let names = try explaining(name) { () throws(SystemError) in
       try fileSystem.names(of: root.raw)
     }
+    try requireNoHistory(fileSystem, root, name, names.map { printable($0) })
     // A store whose making was interrupted holds nothing but empty folders and the temporary; ext4 and xfs
     // make a folder of their own at the top of a file system.
     let ours = Set(folders + ["format.new", "lost+found"])
@@ -200,7 +219,7 @@ public struct Layout: Sendable {
     }
     guard create else {
       throw StoreError(
-        .missing, name, "there is no store there",
+        .notFound, name, "there is no store there",
         advice: "Name another with --store, or take a first snapshot to make one")
     }
     try explaining(name) { () throws(SystemError) in
@@ -224,6 +243,27 @@ public struct Layout: Sendable {
     }
   }
 
+  /// - Parameter names: what is in the folder.
+  /// - Throws: `damaged` where a folder without the file `format` is a store that has snapshots.
+  private static func requireNoHistory(
+    _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String, _ names: [String]
+  ) throws(StoreError) {
+    guard Set(["packs", "refs", "journal", "locks"]).isSubset(of: names) else { return }
+    let isEmpty = try explaining(name) { () throws(SystemError) in
+      do throws(SystemError) {
+        let refs = try fileSystem.openDirectory(at: root.raw, Array("refs".utf8))
+        return try fileSystem.names(of: refs.raw).isEmpty
+      } catch {
+        if error.code == .notDirectory || error.code == .loop { return true }
+        throw error
+      }
+    }
+    if isEmpty { return }
+    throw StoreError(
+      .damaged, name, "its file 'format' is gone",
+      advice: "Restore that file (the two lines stand in docs/format.md): 'imgstore repair' does")
+  }
+
   /// Makes the name of a folder durable: the store's own, or one on the way to it.
   private static func syncParent(
     _ fileSystem: any FileSystem, of path: [UInt8]
@@ -242,7 +282,7 @@ public struct Layout: Sendable {
     guard let stat else { return nil }
     guard stat.kind == .file else {
       throw StoreError(
-        .incompatible, name, "its file 'format' \(oddity(of: stat.kind))",
+        .damaged, name, "its file 'format' \(oddity(of: stat.kind))",
         advice: "Restore that file: docs/format.md has its two lines")
     }
     return try explaining(name) { () throws(SystemError) in
@@ -260,7 +300,7 @@ public struct Layout: Sendable {
   func formatVersion() throws(StoreError) -> Int {
     let name = "store \(printable(path))"
     guard let text = try Layout.readFormat(fileSystem, root, name) else {
-      throw StoreError(.incompatible, name, "its file 'format' is gone")
+      throw StoreError(.damaged, name, "its file 'format' is gone")
     }
     return try Layout.checkFormat(text, name)
   }
@@ -272,7 +312,7 @@ public struct Layout: Sendable {
       let version = Int(lines[1].dropFirst(8))
     else {
       throw StoreError(
-        .incompatible, name, "its file 'format' is not one of ours",
+        .damaged, name, "its file 'format' is not one of ours",
         advice: "Restore that file (the two lines stand in docs/format.md), or name another store")
     }
     guard (1...newestVersion).contains(version) else {

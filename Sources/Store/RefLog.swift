@@ -114,7 +114,7 @@ public struct RefLog: Sendable {
     _ image: ImageName, _ number: Int
   ) throws(StoreError) -> CommittedSnapshot? {
     do throws(StoreError) { return try read(image, number) } catch {
-      if error.kind == .missing { return nil }
+      if error.kind == .notFound { return nil }
       throw error
     }
   }
@@ -123,13 +123,13 @@ public struct RefLog: Sendable {
   public func read(_ image: ImageName, _ number: Int) throws(StoreError) -> CommittedSnapshot {
     let object = "ref \(image)@\(number)"
     guard let folder = try open(layout.refs, image) else {
-      throw StoreError(.missing, object, "there is no such snapshot")
+      throw StoreError(.notFound, object, "there is no such snapshot")
     }
     let file = try explaining(object) { () throws(SystemError) in
       try layout.read(folder, RefLog.fileName(number), limitBytes: RefLog.maxBytes)
     }
     switch file {
-    case .absent: throw StoreError(.missing, object, "there is no such snapshot")
+    case .absent: throw StoreError(.notFound, object, "there is no such snapshot")
     case .odd(let reason): throw .damaged(object, reason)
     case .content(let bytes):
       let record = try decoding(object) { () throws(CodecError) in

@@ -90,12 +90,12 @@ extension RefLog {
   }
 
   /// Takes a tag away; the snapshot stays.
-  /// - Throws: `missing` where there is no such tag.
+  /// - Throws: `notFound` where there is no such tag.
   public func removeTag(_ tag: String, of image: ImageName) throws(StoreError) {
     guard try remove(Array(tag.utf8), of: image, from: layout.tags, "tag '\(tag)' of \(image)")
     else {
       throw StoreError(
-        .missing, "tag '\(tag)'", "is no tag of \(image)",
+        .notFound, "tag '\(tag)'", "is no tag of \(image)",
         advice: "'imgstore log \(image)' shows its tags")
     }
   }

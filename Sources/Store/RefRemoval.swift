@@ -87,7 +87,7 @@ extension RefLog {
 
   /// Calls `body` with every snapshot but those named, as one state of the history (rule 4), whose
   /// removals are durable.
-  /// - Throws: `refused` where a ref cannot be read: what it needs is then not known.
+  /// - Throws: `damaged` where a ref cannot be read: what it needs is then not known.
   func readAll(
     except known: Set<SnapshotName> = [], _ body: (CommittedSnapshot) throws -> Void
   ) throws {
@@ -110,7 +110,7 @@ extension RefLog {
           try body(try read(image, number))
         } catch let error as StoreError where error.kind == .damaged {
           throw StoreError(
-            .refused, "\(image)@\(number)",
+            .damaged, "\(image)@\(number)",
             "cannot be read, so nobody can tell what it needs: nothing is removed (\(error.finding))",
             advice: "Put the file back, or give the snapshot up with "
               + "'imgstore remove \(image)@\(number) --force'")

@@ -159,12 +159,12 @@ extension RefLog {
     return try lostNumbers(of: image).contains(number)
   }
 
-  /// - Throws: `refused` where a ref is lost: what its snapshot needs cannot be told.
+  /// - Throws: `damaged` where a ref is lost: what its snapshot needs cannot be told.
   func requireNoneLost() throws(StoreError) {
     for image in try everyImage() {
       guard let number = try lostNumbers(of: image).first else { continue }
       throw StoreError(
-        .refused, "\(image)@\(number)",
+        .damaged, "\(image)@\(number)",
         "is lost, so nobody can tell what it needs: nothing is removed (no file refs/\(image)/"
           + String(decoding: RefLog.fileName(number), as: UTF8.self) + ")",
         advice: "Get it back with 'imgstore repair --from' another store, or give it up with "

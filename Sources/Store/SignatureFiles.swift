@@ -83,19 +83,19 @@ extension RefLog {
   }
 
   /// The bytes of a statement or of a signature.
-  /// - Throws: `damaged` where the file is not what its name says; `missing`.
+  /// - Throws: `damaged` where the file is not what its name says; `notFound`.
   public func signatureFile(
     _ name: SignatureFileName, of image: ImageName
   ) throws(StoreError) -> [UInt8] {
     let object = "signatures/\(image)/\(printable(name.bytes))"
     guard let folder = try open(layout.signatures, image) else {
-      throw StoreError(.missing, object, "is not there")
+      throw StoreError(.notFound, object, "is not there")
     }
     let file = try explaining(object) { () throws(SystemError) in
       try layout.read(folder, name.bytes, limitBytes: name.maxBytes)
     }
     switch file {
-    case .absent: throw StoreError(.missing, object, "is not there")
+    case .absent: throw StoreError(.notFound, object, "is not there")
     case .odd(let reason): throw .damaged(object, reason)
     case .content(let bytes):
       if let finding = name.fault(bytes) { throw .damaged(object, finding) }

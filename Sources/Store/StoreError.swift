@@ -10,8 +10,10 @@ public struct StoreError: ExplainedError {
   public enum Kind: Sendable, Equatable {
     /// Stored bytes are not what they were: bit rot, a torn write, a foreign hand.
     case damaged
-    /// Something that must be there is not.
+    /// Something that other stored data needs is not there.
     case missing
+    /// There is no such store, snapshot, tag or file.
+    case notFound
     /// The folder is no store, or one of a newer version.
     case incompatible
     /// A system call failed.
@@ -33,8 +35,8 @@ public struct StoreError: ExplainedError {
 
   public var errorCode: ErrorCode {
     switch kind {
-    case .damaged: .damaged
-    case .missing: .notFound
+    case .damaged, .missing: .damaged
+    case .notFound: .notFound
     case .badName: .usage
     case .busy: .busy
     case .incompatible, .system, .index, .refused: .failed

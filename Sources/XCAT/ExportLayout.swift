@@ -82,13 +82,15 @@ public struct ExportLayout: Sendable {
   /// Names of folders for extras: the folder each goes to, by number.
   private var sideFolders: [String] = []
   private var folderMembers: Set<String> = []
+  /// Mandatory parts that are missing.
+  private var missing: [XCATError] = []
 
-  /// - Throws: `XCATError` where a mandatory part is missing, in xCAT's words.
+  /// - Throws: `XCATError` for the first mandatory part that is missing, in xCAT's words; its advice names the others.
   public init(_ contents: ExportContents, installDirectory: AbsolutePath) throws(XCATError) {
     self.contents = contents
+    manifest = Manifest()
     let definition = contents.definition
     if definition.isDirectory {
-      manifest = Manifest()
       manifest.directory = [
         "imagename": contents.image, "path": definition.directory["path"] ?? "",
       ]
@@ -99,10 +101,13 @@ public struct ExportLayout: Sendable {
     }
     for field in ["provmethod", "profile", "osvers", "osarch"]
     where definition.osimage[field] == nil {
-      throw .sentence(
-        "The '\(field)' field is not set for '\(contents.image)' in the osimage table.",
-        advice: "Set it with 'imgstore define \(contents.image) \(field)=…'")
+      missing.append(
+        .sentence(
+          "The '\(field)' field is not set for '\(contents.image)' in the osimage table.",
+          advice: "Set it with 'imgstore define \(contents.image) \(field)=…'"))
     }
+    // What else there must be depends on the kind.
+    if definition.osimage["provmethod"] == nil { try refuseMissing() }
     let kind = try ImageKind(definition, verb: "Exporting")
     manifest = Manifest(
       osimage: definition.osimage.merging(["imagename": contents.image]) { $1 },
@@ -114,6 +119,7 @@ public struct ExportLayout: Sendable {
     try addBootFiles(kind)
     try addLists(kind)
     try addKits()
+    try refuseMissing()
     addCarried()
     for extra in contents.extras { try add(extra) }
     for path in contents.closure { try addClosure(path, installDirectory) }
@@ -129,6 +135,17 @@ public struct ExportLayout: Sendable {
         advice: "Take a snapshot while it is there, and export again")
     }
     try addClosure(path, installDirectory)
+  }
+
+  /// - Throws: one error for all mandatory parts that are missing.
+  private func refuseMissing() throws(XCATError) {
+    guard let first = missing.first else { return }
+    let others = missing.dropFirst().map { $0.finding }
+    if others.isEmpty { throw first }
+    throw .sentence(
+      first.errorCode, first.finding,
+      advice: "\(first.advice). Missing as well: "
+        + others.map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 }.joined(separator: "; "))
   }
 
   // MARK: Boot files
@@ -151,27 +168,32 @@ public struct ExportLayout: Sendable {
     case .raw:
       let images = contents.files.filter { $0.role == ImageFiles.rawImage }.map(\.path)
       guard !images.isEmpty else {
-        throw .sentence(
-          "Could not open image files: there is no *.img file for \(image).",
-          advice: "imgcapture makes them; 'imgstore show \(image)' lists what there is")
+        return missing.append(
+          .sentence(
+            .notFound, "Could not open image files: there is no *.img file for \(image).",
+            advice: "imgcapture makes them; 'imgstore show \(image)' lists what there is"))
       }
       manifest.rawImageFiles = images.map(\.text)
       for path in images { try addFlat(path) }
     case .stateless, .statelite:
       let kernel = first(ImageFiles.kernel, ["kernel"])
-      guard let name = kind.ramdiskName,
-        let ramdisk = first(ImageFiles.ramdisk, [name, "initrd.gz", "initrd-diskless.gz"])
-      else {
-        throw .sentence(
-          "Couldn't find ramdisk (\(kind.ramdiskName ?? "")) for  \(image)",
-          advice: "Run genimage, and export again")
+      let name = kind.ramdiskName ?? ""
+      let ramdisk = first(ImageFiles.ramdisk, [name, "initrd.gz", "initrd-diskless.gz"])
+      if ramdisk == nil {
+        missing.append(
+          .sentence(
+            .notFound, "Couldn't find ramdisk (\(name)) for  \(image)",
+            advice: "Run genimage, and export again"))
       }
-      guard let kernel else {
-        throw .sentence(
-          "Couldn't find kernel (kernel) for  \(image)", advice: "Run genimage, and export again")
+      if kernel == nil {
+        missing.append(
+          .sentence(
+            .notFound, "Couldn't find kernel (kernel) for  \(image)",
+            advice: "Run genimage, and export again")
+        )
       }
-      try addValue("kernel", kernel)
-      try addValue("ramdisk", ramdisk)
+      if let kernel { try addValue("kernel", kernel) }
+      if let ramdisk { try addValue("ramdisk", ramdisk) }
       if kind == .stateless { try addPacked() } else { try addTree() }
     }
   }
@@ -183,18 +205,20 @@ public struct ExportLayout: Sendable {
 
   private mutating func addPacked() throws(XCATError) {
     guard let packed = first(ImageFiles.packed, ImageFiles.packedNames) else {
-      throw .sentence(
-        "Couldn't find compressed rootimg for \(contents.image)",
-        advice: "Run packimage, and export again")
+      return missing.append(
+        .sentence(
+          .notFound, "Couldn't find compressed rootimg for \(contents.image)",
+          advice: "Run packimage, and export again"))
     }
     try addValue("rootimg", packed)
   }
 
   private mutating func addTree() throws(XCATError) {
     guard let tree = contents.files.first(where: { $0.role == ImageFiles.rootTree })?.path else {
-      throw .sentence(
-        "Couldn't locate the root image directory. ",
-        advice: "A statelite image needs rootimgdir with its rootimg/ inside: run genimage")
+      return missing.append(
+        .sentence(
+          .notFound, "Couldn't locate the root image directory. ",
+          advice: "A statelite image needs rootimgdir with its rootimg/ inside: run genimage"))
     }
     let folder = tree.parent
     manifest.values["rootimgtree"] = try text(folder.appending("rootimgtree.gz"))
@@ -216,14 +240,17 @@ public struct ExportLayout: Sendable {
       }
     if let required, ImageFiles.paths(of: required.role, contents.definition).isEmpty {
       // Not named, but found where xCAT looks: from now on it is named.
-      guard let found = contents.files.first(where: { $0.role == required.role })?.path else {
-        throw .sentence(
-          "Couldn't find \(required.what) for \(contents.image)",
-          advice:
-            "Name one with 'imgstore define \(contents.image) \(required.role)=FILE', and export "
-            + "again")
+      let found = contents.files.first(where: { $0.role == required.role })?.path
+      if let found {
+        manifest.linuximage[required.role] = try text(found)
+      } else {
+        missing.append(
+          .sentence(
+            .notFound, "Couldn't find \(required.what) for \(contents.image)",
+            advice:
+              "Name one with 'imgstore define \(contents.image) \(required.role)=FILE', and export "
+              + "again"))
       }
-      manifest.linuximage[required.role] = try text(found)
     }
     for attribute in ImageFiles.listAttributes {
       let value = manifest.osimage[attribute] ?? manifest.linuximage[attribute] ?? ""
@@ -232,10 +259,12 @@ public struct ExportLayout: Sendable {
         // xCAT never finds a script with arguments; only a complete bundle brings it.
         guard let word = words.first, words.count == 1 else { continue }
         guard let path = AbsolutePath(String(word)), has(path) else {
-          throw .sentence(
-            "Couldn't find file \(word) for \(contents.image).",
-            advice: "xCAT would leave it out, and its import then removes the file of that name: "
-              + "put it in its place, or unset \(attribute)")
+          missing.append(
+            .sentence(
+              .notFound, "Couldn't find file \(word) for \(contents.image).",
+              advice: "xCAT would leave it out, and its import then removes the file of that name: "
+                + "put it in its place, or unset \(attribute)"))
+          continue
         }
         try addFlat(path)
       }
@@ -248,9 +277,11 @@ public struct ExportLayout: Sendable {
     for kit in contents.kits {
       guard let text = kit["kitdir"], let path = AbsolutePath(text) else { continue }
       guard has(path) else {
-        throw .sentence(
-          "Couldn't find the folder \(text) of kit \(kit["kitname"] ?? "").",
-          advice: "Add the kit again with addkit, or take it off the image with rmkitcomp")
+        missing.append(
+          .sentence(
+            .notFound, "Couldn't find the folder \(text) of kit \(kit["kitname"] ?? "").",
+            advice: "Add the kit again with addkit, or take it off the image with rmkitcomp"))
+        continue
       }
       members.append(
         ExportMember(name: ProfileChange.baseName(path.text), source: .folder(path)))

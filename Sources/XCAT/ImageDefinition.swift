@@ -51,12 +51,12 @@ public struct ImageDefinition: Sendable, Hashable {
   public mutating func set(_ attribute: String, _ value: String) throws(XCATError) {
     if isDirectory {
       throw XCATError(
-        "attribute '\(attribute)'", "is not one of an image that is a directory",
+        .usage, "attribute '\(attribute)'", "is not one of an image that is a directory",
         advice: "'imgstore add NAME DIR --exclude PATTERN' sets what such an image has")
     }
     guard let (schema, column) = TableSchema.table(of: attribute) else {
       throw XCATError(
-        "attribute '\(attribute)'", "is not one of an osimage",
+        .usage, "attribute '\(attribute)'", "is not one of an osimage",
         advice: ["path", "dir", "directory", "exclude"].contains(attribute)
           ? "To keep a directory, write 'imgstore add NAME DIR'"
           : "'imgstore define --help' lists the usual ones, xCAT's manual page osimage(7) all")

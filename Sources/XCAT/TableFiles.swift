@@ -53,7 +53,8 @@ public struct TableFiles: TableDoor {
       return try body()
     } catch let error as SQLiteError {
       throw XCATError(
-        "xCAT's tables", "SQLite says of \(error.path): \(error.message)",
+        error.isBusy ? .busy : .failed, "xCAT's tables",
+        "SQLite says of \(error.path): \(error.message)",
         advice: error.isBusy
           ? "Another process holds the table: try again when it is done"
           : "Check that the file is a table of xCAT's and that you may read and write it")

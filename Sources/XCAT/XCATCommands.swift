@@ -29,7 +29,7 @@ struct XCATCommands: Sendable {
   }
 
   /// xCAT keeps `lsdef` and its like in bin, `tabdump` and `chtab` in sbin.
-  private func path(of name: String) throws -> [UInt8] {
+  func path(of name: String) throws -> [UInt8] {
     var folders: [String] = []
     for root in [environment["XCATROOT"] ?? "", "/opt/xcat"] where !root.isEmpty {
       folders += [root + "/bin", root + "/sbin"]

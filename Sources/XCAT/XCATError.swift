@@ -8,9 +8,15 @@ public struct XCATError: ExplainedError {
   public let object: String
   public let finding: String
   public let advice: String
+  public let errorCode: ErrorCode
   public private(set) var isSentence = false
 
   public init(_ object: String, _ finding: String, advice: String = "") {
+    self.init(.failed, object, finding, advice: advice)
+  }
+
+  public init(_ code: ErrorCode, _ object: String, _ finding: String, advice: String = "") {
+    errorCode = code
     self.object = object
     self.finding = finding
     self.advice = advice
@@ -18,7 +24,13 @@ public struct XCATError: ExplainedError {
 
   /// An error in xCAT's own words, which name the object: scripts look for them.
   public static func sentence(_ finding: String, advice: String = "") -> XCATError {
-    var error = XCATError("", finding, advice: advice)
+    sentence(.failed, finding, advice: advice)
+  }
+
+  public static func sentence(
+    _ code: ErrorCode, _ finding: String, advice: String = ""
+  ) -> XCATError {
+    var error = XCATError(code, "", finding, advice: advice)
     error.isSentence = true
     return error
   }

@@ -56,29 +56,26 @@ struct Add: ParsableCommand {
     if !added.excludes.isEmpty {
       print("  left out: " + added.excludes.map { printable($0.utf8) }.joined(separator: ", "))
     }
-    if added.entryCount == 0 { Terminal.remark("\(added.path) is empty") }
+    if added.entryCount == 0 { Terminal.warning("\(added.path) is empty") }
   }
 }
 
-struct AddedJSON: Encodable {
+struct AddedJSON: JSONDocument {
+  static let kind = "added"
   let image: String
   let path: String
   let excludes: [String]
-  let isNew: Bool
+  let new: Bool
+  let movedFrom: String?
   let entries: Int
   let system: String
-
-  enum CodingKeys: String, CodingKey {
-    case image, path, excludes
-    case isNew = "new"
-    case entries, system
-  }
 
   init(_ added: AddedDirectory) {
     image = added.name
     path = added.path
     excludes = added.excludes
-    isNew = added.isNew
+    new = added.isNew
+    movedFrom = added.movedFrom
     entries = added.entryCount
     system = added.system
   }

@@ -1,4 +1,4 @@
-// imgstore revert, undo, resume, restore.
+// imgstore revert, undo, resume.
 
 import Apply
 import ArgumentParser
@@ -14,6 +14,7 @@ struct ChangeOptions: ParsableArguments {
   @Flag(help: "Do not take a snapshot of what would be lost.") var noSafety = false
   @Flag(name: [.customShort("n"), .long], help: "Print what would be done; change nothing.")
   var dryRun = false
+  @Flag(help: "With --dry-run: every step, a line each.") var all = false
 
   func validate() throws {
     if swap && inPlace { throw ValidationError("Give --swap or --in-place, not both.") }
@@ -65,16 +66,16 @@ struct Revert: ParsableCommand {
       valueName: "name"))
   var component: [String] = []
   @OptionGroup var options: ChangeOptions
+  @OptionGroup var nodeset: NodesetOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     var request = options.request(ref)
     request.parts = ImageParts(paths: paths, components: component)
-    let outcome = try common.open().revert(request)
-    Terminal.finish()
-    if json.json { try printJSON(RevertJSON(outcome)) } else { describe(outcome) }
-    try outcome.expectNoProblems()
+    let workspace = try common.open()
+    try nodeset.check(workspace)
+    try finish(try workspace.revert(request), workspace, options, nodeset, json)
   }
 }
 
@@ -89,15 +90,31 @@ struct Undo: ParsableCommand {
 
   @Argument(help: "The image's name; not needed where there is only one.") var name: String?
   @OptionGroup var options: ChangeOptions
+  @OptionGroup var nodeset: NodesetOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let outcome = try common.open().undo(name ?? "", options.request(name ?? ""))
-    Terminal.finish()
-    if json.json { try printJSON(RevertJSON(outcome)) } else { describe(outcome) }
-    try outcome.expectNoProblems()
+    let workspace = try common.open()
+    try nodeset.check(workspace)
+    let outcome = try workspace.undo(name ?? "", options.request(name ?? ""))
+    try finish(outcome, workspace, options, nodeset, json)
   }
+}
+
+/// Says what a revert or undo did, and what nodes boot now.
+private func finish(
+  _ outcome: RevertOutcome, _ workspace: Workspace, _ options: ChangeOptions,
+  _ nodeset: NodesetOption, _ json: JSONFlag
+) throws {
+  let boot = outcome.bootCheck(workspace, nodeset)
+  Terminal.finish()
+  if json.json {
+    try printJSON(RevertJSON(outcome, boot))
+  } else {
+    describe(outcome, showsAll: options.all)
+  }
+  try outcome.expectNoProblems(boot?.tell(json) ?? [])
 }
 
 struct Resume: ParsableCommand {
@@ -116,6 +133,7 @@ struct Resume: ParsableCommand {
   var back = false
   @Flag(help: "Leave the image as it is now, and forget that a change was begun.")
   var abandon = false
+  @OptionGroup var nodeset: NodesetOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -124,10 +142,14 @@ struct Resume: ParsableCommand {
   }
 
   func run() throws {
-    let outcome = try common.open().resume(name, abandon ? .abandon : back ? .back : .forward)
+    let workspace = try common.open()
+    try nodeset.check(workspace)
+    let outcome = try workspace.resume(name, abandon ? .abandon : back ? .back : .forward)
+    let boot = outcome.revert.flatMap { $0.bootCheck(workspace, nodeset) }
     Terminal.finish()
-    if json.json { try printJSON(ResumeJSON(outcome)) } else { describe(outcome) }
-    try outcome.revert?.expectNoProblems()
+    if json.json { try printJSON(ResumeJSON(outcome, boot)) } else { describe(outcome) }
+    let failures = boot?.tell(json) ?? []
+    try outcome.revert?.expectNoProblems(failures)
     if !outcome.leftovers.isEmpty {
       throw DoneWithProblems(lines: problemLines(outcome.leftovers))
     }
@@ -149,8 +171,17 @@ struct Resume: ParsableCommand {
 }
 
 extension RevertOutcome {
+  /// - Returns: nil for a dry run.
+  fileprivate func bootCheck(_ workspace: Workspace, _ nodeset: NodesetOption) -> BootCheck? {
+    if isDryRun { return nil }
+    return nodeset.follow(
+      workspace, target.snapshot.image, writes: apply.writes,
+      isDone: remaining?.isEmpty ?? true)
+  }
+
+  /// - Parameter others: problems beside those of the outcome.
   /// - Throws: `DoneWithProblems` where not everything is as the snapshot says.
-  func expectNoProblems() throws {
+  func expectNoProblems(_ others: [String] = []) throws {
     var problems = problemLines(apply.report.problems)
     let listed = Set(apply.report.problems.lazy.filter(\.isAttribute).map(\.path))
     problems += problemLines(limits.filter { !listed.contains($0.path) })
@@ -168,18 +199,20 @@ extension RevertOutcome {
     if !isDryRun {
       problems += apply.skipped.map { "\(printable($0.path)): left alone: \($0.why)" }
     }
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+    problems += others
+    try expectNone(problems, apply.report)
   }
 }
 
-private func describe(_ outcome: RevertOutcome) {
+private func describe(_ outcome: RevertOutcome, showsAll: Bool = false) {
   let apply = outcome.apply
   if outcome.isDryRun {
-    describe(plan: apply, of: outcome.target.name)
+    describe(plan: apply, of: outcome.target.name, showsAll: showsAll)
     return
   }
-  if !outcome.parts.isEmpty, outcome.recorded == nil {
-    return print("\(outcome.parts.text): live is as in \(outcome.target.name); nothing was changed")
+  if outcome.recorded == nil {
+    let what = outcome.parts.isEmpty ? "the live image" : "\(outcome.parts.text): live"
+    return print("\(what) is as in \(outcome.target.name); nothing was changed")
   }
   if let safety = outcome.safety {
     print("what was live before is kept as \(safety.name)")
@@ -204,21 +237,9 @@ private func methodText(_ method: TreeMethod) -> String {
   "\(printable(method.path)): \(method.isSwap ? "swapped" : "in place") (\(method.why))"
 }
 
-/// Every step of a plan, a line each.
-func printSteps(_ apply: ApplyOutcome) {
-  for path in apply.removals { print("remove  \(printable(path))") }
-  for path in apply.writes { print("write   \(printable(path))") }
-  for path in apply.attributePaths { print("attrs   \(printable(path))") }
-  for change in apply.attributes {
-    print("set     \(change.table).\(change.column)=\(change.new ?? "")")
-  }
-  for skip in apply.skipped { print("leave   \(printable(skip.path)) (\(skip.why))") }
-  print("")
-}
-
-/// The plan: every step, then how much of what.
-private func describe(plan apply: ApplyOutcome, of target: String) {
-  printSteps(apply)
+/// The plan: its steps, then how much of what.
+private func describe(plan apply: ApplyOutcome, of target: String, showsAll: Bool) {
+  StepsText(apply, showsAll: showsAll).printAll()
   for method in apply.methods { print(methodText(method)) }
   print(
     table(
@@ -234,38 +255,10 @@ private func describe(plan apply: ApplyOutcome, of target: String) {
       + "write \(sizeText(apply.plannedBytes)) and remove \(count(apply.removals.count, "entry"))")
 }
 
-struct Restore: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "restore",
-    abstract: "Write a tree or a file of a snapshot into an empty place.",
-    discussion: """
-      REF alone restores the root tree as DIR. REF:PATH restores that entry: PATH is an absolute \
-      path of the management node, or a path inside the root tree.
-      """)
-
-  @Argument(help: "REF or REF:PATH.") var ref: String
-  @Argument(help: "A folder that is empty or not there yet; for a file, also a file name.") var dir:
-    String
-  @OptionGroup var json: JSONFlag
-  @OptionGroup var common: CommonOptions
-
-  func run() throws {
-    let outcome = try common.open().restore(ref, to: dir)
-    Terminal.finish()
-    let report = outcome.report
-    if json.json {
-      try printJSON(RestoreJSON(outcome))
-    } else {
-      print(
-        "restored \(outcome.source) to \(outcome.destination): "
-          + "\(count(report.writtenFiles, "entry")), \(sizeText(report.writtenBytes)); "
-          + secondsText(outcome.seconds))
-    }
-    let problems =
-      problemLines(report.problems)
-      + outcome.skipped.map { "\(printable($0.path)): \($0.why)" }
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
-  }
+/// - Throws: `DoneWithProblems` where there are problems.
+func expectNone(_ problems: [String], _ report: ApplyReport) throws {
+  if problems.isEmpty { return }
+  throw DoneWithProblems(lines: problems, isDamage: report.problems.contains(where: \.isDamage))
 }
 
 /// Problems, those of one reason folded: the first paths, and how many more.

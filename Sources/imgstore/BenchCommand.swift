@@ -155,8 +155,9 @@ private func percentText(_ value: Double) -> String {
   value == value.rounded() ? "\(Int(value)) %" : "\(value) %"
 }
 
-struct BenchJSON: Encodable {
-  struct Run: Encodable {
+struct BenchJSON: JSONDocument {
+  static let kind = "bench"
+  struct Run: Codable {
     let form: String
     let way: String
     let command: String?

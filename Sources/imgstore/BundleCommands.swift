@@ -13,8 +13,8 @@ struct Export: ParsableCommand {
     abstract: "Write an image as the portable bundle that xCAT's imgimport reads.",
     discussion: """
       An image's name stands for the image as it is now: it is snapshotted first where it changed. \
-      IMAGE@N, IMAGE@TAG and the like export an older state. The bundle is NAME.tgz in the working \
-      folder unless DEST says otherwise; it is there whole, or not at all.
+      IMAGE@N, IMAGE@TAG and the like export an older state. The bundle is IMAGE@N.tgz in the \
+      working folder unless DEST says otherwise; it is there whole, or not at all.
 
       With --complete the bundle also holds what is needed to generate and pack the image again \
       elsewhere: files that lists include or name, and the root tree.
@@ -24,7 +24,7 @@ struct Export: ParsableCommand {
 
       Examples:
         imgstore export compute
-        imgstore export compute@golden /backup/ -e /install/postscripts/mine
+        imgstore export compute@golden /backup/ -e /root/notes.txt
         imgstore export compute --scrub
         imgstore export compute --to - | ssh mn2 imgstore import -
       """)
@@ -52,6 +52,7 @@ struct Export: ParsableCommand {
   @Flag(help: "Leave secrets out of the bundle.") var scrub = false
   @Flag(help: "List all secrets that the bundle carries.") var listSecrets = false
   @Option(
+    name: [.customShort("o"), .long],
     help: ArgumentHelp(
       "The same as DEST; '-' is standard output, and all else goes to standard error.",
       valueName: "file"))
@@ -129,14 +130,14 @@ struct Export: ParsableCommand {
     if !listSecrets, !scrub {
       for line in SecretsText.carried(
         outcome.secrets, by: "the bundle", in: outcome.snapshot.name)
-      { Terminal.remark(line) }
+      { Terminal.warning(line) }
     }
     let missing = outcome.missing.map { "\($0.path) is not in the bundle: \($0.why)" }
     if !dryRun, !outcome.gaps.isEmpty || complete && !missing.isEmpty {
       throw DoneWithProblems(
         lines: missing + outcome.gaps.map { "the bundle is incomplete: \(noteText($0))" })
     }
-    for line in outcome.remarks + missing { Terminal.remark(line) }
+    for line in outcome.remarks + missing { Terminal.warning(line) }
   }
 
   private func describe(_ outcome: ExportOutcome, _ destination: String) -> [String] {
@@ -171,10 +172,10 @@ struct Import: ParsableCommand {
       --force is given.
 
       Examples:
-        imgstore import compute.tgz --dry-run
-        imgstore import compute.tgz -f compute2
-        imgstore import chroot.tgz --to /srv/images/chroot
-        imgstore import backup/compute.tgz -R root@mn2
+        imgstore import compute@3.tgz --dry-run
+        imgstore import compute@3.tgz -f compute2
+        imgstore import chroot@1.tgz --to /srv/images/chroot
+        imgstore import backup/compute@3.tgz -R root@mn2
       """)
 
   @Argument(help: "The bundle (gzip, xz, zstd or plain tar), or '-' for standard input.")
@@ -217,8 +218,10 @@ struct Import: ParsableCommand {
   var requireSignature = false
   @OptionGroup var trusted: TrustedKeysOption
   @OptionGroup var remote: RemoteOption
+  @OptionGroup var nodeset: NodesetOption
   @Flag(name: [.customShort("n"), .long], help: "Check everything and say what would change.")
   var dryRun = false
+  @Flag(help: "With --dry-run: every step, a line each.") var all = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -242,6 +245,7 @@ struct Import: ParsableCommand {
 
   func run() throws {
     let workspace = try common.open()
+    try nodeset.check(workspace)
     let outcome: ImportOutcome
     if let host = remote.remoteHost {
       let file = try RemoteFile(host: host, path: bundle)
@@ -252,17 +256,25 @@ struct Import: ParsableCommand {
     } else {
       outcome = try workspace.importBundle(request(bundle)) { _ in }
     }
+    var boot: [String: BootCheck] = [:]
+    for image in outcome.images where !outcome.isDryRun {
+      boot[image.name] = nodeset.follow(
+        workspace, image.name, writes: image.apply.writes,
+        isDone: image.remaining?.isEmpty ?? true)
+    }
     Terminal.finish()
     if json.json {
-      try printJSON(ImportJSON(outcome) { workspace.undo($0) })
+      try printJSON(ImportJSON(outcome, boot) { workspace.undo($0) })
     } else {
       for image in outcome.images { describe(image, workspace, outcome) }
       for origin in outcome.origins { print(text(of: origin)) }
     }
-    for remark in outcome.images.flatMap(\.remarks) { Terminal.remark(remark) }
+    for remark in outcome.images.flatMap(\.remarks) { Terminal.warning(remark) }
     let lost = outcome.images.flatMap(\.notes).map(noteText)
-    if outcome.isDryRun { for line in lost { Terminal.remark(line) } }
-    let problems = outcome.isDryRun ? [] : outcome.images.flatMap(\.problemLines) + lost
+    if outcome.isDryRun { for line in lost { Terminal.warning(line) } }
+    let bootProblems = outcome.images.flatMap { boot[$0.name]?.tell(json) ?? [] }
+    let problems =
+      (outcome.isDryRun ? [] : outcome.images.flatMap(\.problemLines) + lost) + bootProblems
     if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
   }
 
@@ -297,7 +309,7 @@ struct Import: ParsableCommand {
   private func describe(_ image: ImportedImage, _ workspace: Workspace, _ outcome: ImportOutcome) {
     let apply = image.apply
     if outcome.isDryRun {
-      printSteps(apply)
+      StepsText(apply, showsAll: all).printAll()
       printTrust(image)
       print(
         "an import of \(image.name) would \(image.replaced ? "replace it" : "define it"), take "

@@ -60,7 +60,27 @@ struct CommandWords {
       result.append(inner)
       rest.removeFirst()
     }
-    return result + options + rest
+    return result + options + CommandWords.translated(Array(rest), for: command)
+  }
+
+  /// Options of find(1), ls(1) and du(1) that are spelled otherwise here.
+  private static func translated(_ words: [String], for command: String) -> [String] {
+    switch command {
+    case "find":
+      return words.enumerated().map { i, word in
+        if i > 0, words[i - 1] == "-size", word.hasPrefix("+") { return String(word.dropFirst()) }
+        return ["-name": "--name", "-type": "--type", "-size": "--larger"][word] ?? word
+      }
+    case "ls", "du":
+      // Sizes are for people anyway; "-h" alone asks for help, where there is nothing else.
+      guard words.count > 1 || command == "du" else { return words }
+      return words.compactMap { word in
+        guard word.hasPrefix("-"), !word.hasPrefix("--"), word.contains("h") else { return word }
+        let rest = word.filter { $0 != "h" }
+        return rest == "-" ? nil : rest
+      }
+    default: return words
+    }
   }
 
   private func unknown(_ command: String) -> Answer {
@@ -88,8 +108,6 @@ struct CommandWords {
       "push": send, "pull": send, "clone": send, "fetch": send, "send": send, "receive": send,
       "mount":
         "'imgstore restore REF DIR' writes a snapshot to a folder; 'ls', 'cat', 'find' and 'grep' look inside",
-      "init":
-        "The first snapshot makes the store (--store DIR): 'imgstore snapshot DIR' keeps a directory",
       "abort": "'imgstore resume --back' takes a half-made change back",
       "continue": "'imgstore resume' completes a half-made change",
       "history": "'imgstore log IMAGE' lists snapshots",

@@ -8,7 +8,7 @@ import Platform
 struct CommonOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The store's folder (IMGSTORE_STORE; default /var/lib/imgstore for root, else the XDG data folder).",
+      "The store's folder (IMGSTORE_STORE; default /var/lib/imgstore, below --root; for users the XDG data folder).",
       valueName: "dir"))
   var store: String?
 
@@ -57,13 +57,16 @@ struct CommonOptions: ParsableArguments {
 
   /// Opens the workspace, showing progress where a person watches.
   /// - Parameters:
-  ///   - remark: who is told what is worth knowing; of a quiet command, warnings only.
+  ///   - warn: who is told warnings.
+  ///   - remark: who is told what goes on, unless the command is quiet.
   ///   - announcesNewStore: who makes a store is told of it.
   func open(
     announcesNewStore: Bool = true,
+    warn: @escaping @Sendable (String) -> Void = { Terminal.warning($0) },
     remark: @escaping @Sendable (String) -> Void = { Terminal.remark($0) }
   ) throws -> Workspace {
     let progress = Progress()
+    if let remark = privateStoreRemark { Terminal.remark(remark) }
     if !quiet, !noProgress { Terminal.show(progress) }
     var options = WorkspaceOptions(
       store: storePath, root: root ?? environment("IMGSTORE_ROOT") ?? "/",
@@ -72,7 +75,7 @@ struct CommonOptions: ParsableArguments {
     options.lockWait = try lockWait()
     options.announcesNewStore = announcesNewStore
     options.isQuiet = quiet
-    return try Workspace(options, progress: progress, tell: remark)
+    return try Workspace(options, progress: progress, tell: warn, mention: remark)
   }
 
   private func lockWait() throws -> LockWait {
@@ -85,10 +88,29 @@ struct CommonOptions: ParsableArguments {
     trustStore || (environment("IMGSTORE_TRUST_STORE") ?? "0") != "0"
   }
 
+  private static let machineStore = "/var/lib/imgstore"
+
+  /// A group may have been given the right to read it.
+  private var canReadMachineStore: Bool {
+    access(CommonOptions.machineStore + "/format", R_OK) == 0
+  }
+
+  /// For a user who may have forgotten sudo.
+  private var privateStoreRemark: String? {
+    guard !isRoot, store == nil, environment("IMGSTORE_STORE") == nil,
+      root == nil, environment("IMGSTORE_ROOT") == nil, !canReadMachineStore,
+      access(CommonOptions.machineStore, F_OK) == 0
+    else { return nil }
+    return "\(CommonOptions.machineStore) is for root: using \(storePath) (or run it with sudo)"
+  }
+
   private var storePath: String {
     if let store { return store }
     if let named = environment("IMGSTORE_STORE") { return named }
-    if isRoot { return "/var/lib/imgstore" }
+    if let root = root ?? environment("IMGSTORE_ROOT"), root != "/" {
+      return root + CommonOptions.machineStore
+    }
+    if isRoot || canReadMachineStore { return CommonOptions.machineStore }
     if let data = environment("XDG_DATA_HOME") { return data + "/imgstore" }
     return (environment("HOME") ?? ".") + "/.local/share/imgstore"
   }

@@ -34,6 +34,7 @@ struct Copy: ParsableCommand {
   var to: String?
   @Flag(name: [.customShort("n"), .long], help: "Say what would be made; make nothing.")
   var dryRun = false
+  @Flag(help: "With --dry-run: every step, a line each.") var all = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -61,18 +62,18 @@ struct Copy: ParsableCommand {
     }
     for line in SecretsText.carried(
       outcome.secrets, by: "the copy", in: outcome.source.name)
-    { Terminal.remark(line) }
+    { Terminal.warning(line) }
     var problems =
       gapLines(outcome.gaps, of: outcome.source) + problemLines(report.problems)
       + limitLines(outcome.apply)
     if let remaining = outcome.remaining, !remaining.isEmpty {
       problems.append("the copy differs from \(outcome.source.name): \(summary(remaining))")
     }
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+    try expectNone(problems, report)
   }
 
   private func printPlan(_ outcome: CopyOutcome) {
-    printSteps(outcome.apply)
+    StepsText(outcome.apply, showsAll: all).printAll()
     print(
       "a copy of \(outcome.source.name) as \(name) would take "
         + "\(count(outcome.apply.plannedSteps, "step")), \(sizeText(outcome.apply.plannedBytes)) "

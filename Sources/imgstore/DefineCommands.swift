@@ -45,7 +45,6 @@ struct Define: ParsableCommand {
       guard assignments.isEmpty else {
         throw ValidationError("Attributes come from the text that is read, not from arguments.")
       }
-      guard !json.json else { throw ValidationError("--json goes with attr=value only.") }
     } else if name == nil {
       throw ValidationError("Name the image.")
     }
@@ -57,10 +56,12 @@ struct Define: ParsableCommand {
       let source = name ?? "-"
       let count = try workspace.define(table: csv, csv: try readInput(source))
       Terminal.finish()
+      if json.json { return try printJSON(RowsSetJSON(table: csv, rows: count)) }
       print("set \(imgstore.count(count, "row")) of \(csv)")
     } else if let stanzas {
       let names = try workspace.define(stanzas: try readInput(stanzas), only: name)
       Terminal.finish()
+      if json.json { return try printJSON(DefinitionsSetJSON(names: names)) }
       for name in names { print("set \(name)") }
     } else if let name {
       try defineOne(workspace, name)
@@ -111,7 +112,7 @@ struct ImagesCommand: ParsableCommand {
     let images = try workspace.images()
     Terminal.finish()
     if json.json {
-      try printJSON(images.map(ImageJSON.init))
+      try printJSON(ImagesJSON(images: images.map(ImageJSON.init)))
       return
     }
     if images.isEmpty {

@@ -34,6 +34,8 @@ struct Diff: ParsableCommand {
   var packages = false
   @Flag(help: "With --packages: also each changed path and what it belongs to.")
   var paths = false
+  @Flag(name: [.customShort("p"), .customLong("patch")], help: "Also the text of changed files.")
+  var patch = false
   @Flag(help: "Only the counts.") var stat = false
   @Flag(help: "Only the paths, one a line.") var nameOnly = false
   @Flag(help: "Also each entry of folders that came or went as a whole.") var all = false
@@ -48,6 +50,9 @@ struct Diff: ParsableCommand {
 
   func validate() throws {
     if paths, !packages { throw ValidationError("--paths goes with --packages.") }
+    if patch, packages || stat || nameOnly || unified != nil {
+      throw ValidationError("-p goes with neither --packages, --stat, --name-only nor -u.")
+    }
     if nameOnly, packages || stat || unified != nil {
       throw ValidationError("--name-only goes with neither --packages, --stat nor -u.")
     }
@@ -57,7 +62,16 @@ struct Diff: ParsableCommand {
   }
 
   func run() throws {
-    let comparison = try common.open().comparison(ref, newer, paths: onlyPaths)
+    let workspace = try common.open()
+    var (older, newer, paths) = (ref, newer, onlyPaths)
+    if newer == nil, let range = try SnapshotRange(ref) {
+      older = "\(range.image)@\(range.numbers.lowerBound)"
+      newer = "\(range.image)@\(range.numbers.upperBound)"
+    } else if let path = newer, try workspace.isPathInImage(path) {
+      paths.insert(path, at: 0)
+      newer = nil
+    }
+    let comparison = try workspace.comparison(older, newer, paths: paths)
     try show(comparison)
     try expectComparable(comparison.uncompared)
     try exit.expectEqual(comparison.diff)
@@ -95,6 +109,13 @@ struct Diff: ParsableCommand {
       for list in lists {
         print("")
         try Output.write(diff: list.lines)
+      }
+      if patch {
+        for change in comparison.diff.entries {
+          guard let text = try comparison.text(of: change), !text.lines.isEmpty else { continue }
+          print("")
+          try Output.write(diff: text.lines)
+        }
       }
     }
     printMessage(

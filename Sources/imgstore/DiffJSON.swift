@@ -4,14 +4,15 @@ import Images
 import Platform
 import Store
 
-struct DiffJSON: Encodable {
-  struct Attribute: Encodable {
+struct DiffJSON: JSONDocument {
+  static let kind = "diff"
+  struct Attribute: Codable {
     let table: String
     let column: String
     let old: String?
     let new: String?
   }
-  struct Change: Encodable {
+  struct Change: Codable {
     let path: String
     let change: String
     let fields: [String]
@@ -55,8 +56,8 @@ struct DiffJSON: Encodable {
 }
 
 /// What a changed path has to do with packages.
-struct BelongingJSON: Encodable {
-  enum Kind: String, Encodable, CaseIterable {
+struct BelongingJSON: Codable {
+  enum Kind: String, JSONEnumeration {
     case package
     case configuration
     case modified
@@ -87,8 +88,8 @@ struct BelongingJSON: Encodable {
   }
 }
 
-struct PackageDiffJSON: Encodable {
-  struct Change: Encodable {
+struct PackageDiffJSON: Codable {
+  struct Change: Codable {
     let name: String
     let architecture: String
     let old: String?
@@ -118,7 +119,8 @@ struct PackageDiffJSON: Encodable {
 }
 
 /// A text as a unified diff; bytes that are not UTF-8 are replaced.
-struct TextDiffJSON: Encodable {
+struct TextDiffJSON: JSONDocument {
+  static let kind = "text-diff"
   let path: String
   let role: String?
   let binary: Bool

@@ -12,7 +12,8 @@ struct Forget: ParsableCommand {
     discussion: """
       A snapshot stays if one of the rules keeps it; the others go. '--keep-daily 7' keeps the \
       latest snapshot of each of the last 7 days that have one (local time); hours, weeks (from \
-      Monday) and months likewise. The latest snapshot of an image always stays, and so do pinned \
+      Monday), months and years likewise. Automatic snapshots, which commands take before a change and to \
+      record one, do not count: they stay for 30 days, or --keep-auto of them. The latest snapshot of an image always stays, and so do pinned \
       ones, tagged ones, and those that an unfinished revert or import needs; with --force, \
       pinned and tagged ones that no rule keeps go, too.
 
@@ -34,6 +35,17 @@ struct Forget: ParsableCommand {
   var keepWeekly: Int?
   @Option(help: ArgumentHelp("Keep one in each of the last N months.", valueName: "n"))
   var keepMonthly: Int?
+  @Option(help: ArgumentHelp("Keep one in each of the last N years.", valueName: "n"))
+  var keepYearly: Int?
+  @Option(
+    help: ArgumentHelp(
+      "Keep all of this time before the latest: 24h, 30d, 8w, 6m, 2y.", valueName: "time"))
+  var keepWithin: String?
+  @Option(help: ArgumentHelp("Of automatic ones, keep the last N.", valueName: "n"))
+  var keepAuto: Int?
+  @Flag(help: "Remove all snapshots of the images, tagged ones too; a directory itself stays.")
+  var entirely = false
+  @Flag(help: "Free the space at once: 'imgstore gc'.") var prune = false
   @Flag(help: "Keep those that have a tag, also with --force.") var keepTagged = false
   @Flag(help: "Pinned and tagged ones may go.") var force = false
   @Flag(
@@ -50,6 +62,9 @@ struct Forget: ParsableCommand {
     policy.daily = keepDaily
     policy.weekly = keepWeekly
     policy.monthly = keepMonthly
+    policy.yearly = keepYearly
+    policy.withinSeconds = keepWithin.flatMap(Forget.seconds)
+    policy.automatic = keepAuto
     policy.tagged = keepTagged
     return policy
   }
@@ -58,26 +73,54 @@ struct Forget: ParsableCommand {
     guard all != !names.isEmpty else {
       throw ValidationError("Name images, or give --all: one of the two.")
     }
-    guard policy.hasRule else {
+    if let one = names.first(where: { $0.contains("@") }) {
+      throw ValidationError("forget works by rules: 'imgstore remove \(one)' removes one snapshot.")
+    }
+    if let keepWithin, Forget.seconds(keepWithin) == nil {
+      throw ValidationError("'\(keepWithin)' is no time; write 24h, 30d, 8w, 6m or 2y.")
+    }
+    if entirely, policy.hasRule || all {
+      throw ValidationError("--entirely keeps nothing: name the images, and give no rule.")
+    }
+    guard entirely || policy.hasRule else {
       throw ValidationError("Say what to keep: --keep-last 10, --keep-daily 7 …")
+    }
+    if prune, dryRun {
+      throw ValidationError("--prune frees space, and --dry-run changes nothing.")
     }
     for (name, value) in [
       ("last", keepLast), ("hourly", keepHourly), ("daily", keepDaily), ("weekly", keepWeekly),
-      ("monthly", keepMonthly),
+      ("monthly", keepMonthly), ("yearly", keepYearly), ("auto", keepAuto),
     ] {
       if let value, value < 0 { throw ValidationError("--keep-\(name) cannot be negative.") }
     }
   }
 
   func run() throws {
-    let outcome = try common.open().forget(names, policy, force: force, dryRun: dryRun)
+    let workspace = try common.open()
+    let outcome =
+      entirely
+      ? try workspace.forgetEntirely(names, force: force, dryRun: dryRun)
+      : try workspace.forget(names, policy, force: force, dryRun: dryRun)
+    if prune { _ = try workspace.collect(CollectionRequest()) }
     Terminal.finish()
     if json.json { try printJSON(ForgetJSON(outcome)) } else { show(outcome) }
     if outcome.unreadable.isEmpty { return }
     throw DoneWithProblems(
       lines: outcome.unreadable.map {
         "\($0) cannot be read, and stays; 'imgstore remove \($0) --force' gives it up"
-      })
+      }, isDamage: true)
+  }
+
+  /// "30d" in seconds; months have 31 days and years 366.
+  static func seconds(_ text: String) -> Int64? {
+    let units: [Character: Int64] = [
+      "h": 3600, "d": 86_400, "w": 7 * 86_400, "m": 31 * 86_400, "y": 366 * 86_400,
+    ]
+    guard let unit = text.last.flatMap({ units[$0] }), let number = Int32(text.dropLast()),
+      number > 0
+    else { return nil }
+    return Int64(number) * unit
   }
 
   private func show(_ outcome: ForgetOutcome) {
@@ -125,15 +168,17 @@ func exactSize(_ bytes: UInt64) -> String {
 struct Remove: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "remove",
-    abstract: "Remove one snapshot.",
+    abstract: "Remove snapshots.",
     discussion: """
+      IMAGE@3..7 is every snapshot from number 3 to number 7. Either all that are named go, or none does.
+
       The latest snapshot of an image, and one that is tagged or pinned, needs --force. With \
       --force also one that cannot be read is removed, named as IMAGE@NUMBER. Space is free after \
       'imgstore gc'.
       """,
     aliases: ["rm", "delete"])
 
-  @Argument(help: "The snapshot.") var ref: String
+  @Argument(help: "The snapshots.") var refs: [String]
   @Flag(help: "Also the latest, a tagged or a pinned one.") var force = false
   @Flag(
     name: [.customShort("n"), .long],
@@ -143,7 +188,7 @@ struct Remove: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let outcome = try common.open().remove(ref, force: force, dryRun: dryRun)
+    let outcome = try common.open().remove(refs, force: force, dryRun: dryRun)
     Terminal.finish()
     if json.json { return try printJSON(ForgetJSON(outcome)) }
     print(table(outcome.forgotten.map(forgottenRow)))
@@ -177,7 +222,8 @@ struct TagCommand: ParsableCommand {
   }
 }
 
-struct TagJSON: Encodable {
+struct TagJSON: JSONDocument {
+  static let kind = "tag"
   let tag: String
   let snapshot: String
   let movedFrom: String?
@@ -196,7 +242,8 @@ struct Tags: ParsableCommand {
     Terminal.finish()
     if json.json {
       return try printJSON(
-        tags.map { TagJSON(tag: $0.tag, snapshot: "\($0.snapshot)", movedFrom: nil) })
+        TagsJSON(
+          tags: tags.map { TagJSON(tag: $0.tag, snapshot: "\($0.snapshot)", movedFrom: nil) }))
     }
     print(table(tags.map { ["\($0.snapshot.image)@\($0.tag)", "@\($0.snapshot.number)"] }))
   }
@@ -208,12 +255,14 @@ struct Untag: ParsableCommand {
     abstract: "Take a tag away; the snapshot stays.")
 
   @Argument(help: ArgumentHelp("IMAGE@TAG.", valueName: "image@tag")) var ref: String
+  @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     let name = try common.open().untag(ref)
     Terminal.finish()
-    print("\(name) has that tag no longer")
+    if json.json { return try printJSON(UntagJSON(snapshot: "\(name)")) }
+    print("the tag is gone; \(name) stays")
   }
 }
 
@@ -222,14 +271,20 @@ struct Pin: ParsableCommand {
     commandName: "pin",
     abstract: "Make a snapshot stay, whatever 'forget' is told to keep.")
 
-  @Argument(help: "The snapshot.") var ref: String
+  @Argument(help: "The snapshots; IMAGE@3..7 is a range.") var refs: [String]
   @Option(name: .shortAndLong, help: "Why, in one line.") var message = ""
+  @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let found = try common.open().pin(ref, why: message)
+    let workspace = try common.open()
+    let found = try workspace.references(refs).map { try workspace.pin($0, why: message) }
     Terminal.finish()
-    print("\(found.name) is pinned")
+    if json.json {
+      return try printJSON(
+        PinsJSON(pins: found.map { PinJSON(snapshot: $0.name, reason: message) }))
+    }
+    for snapshot in found { print("\(snapshot.name) is pinned") }
   }
 }
 
@@ -238,12 +293,15 @@ struct Unpin: ParsableCommand {
     commandName: "unpin",
     abstract: "Take a pin away: policies decide about the snapshot again.")
 
-  @Argument(help: "The snapshot.") var ref: String
+  @Argument(help: "The snapshots; IMAGE@3..7 is a range.") var refs: [String]
+  @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let found = try common.open().unpin(ref)
+    let workspace = try common.open()
+    let found = try workspace.references(refs).map { try workspace.unpin($0) }
     Terminal.finish()
-    print("\(found.name) is pinned no longer")
+    if json.json { return try printJSON(UnpinJSON(snapshots: found.map(\.name))) }
+    for snapshot in found { print("\(snapshot.name) is not pinned any more") }
   }
 }

@@ -17,6 +17,7 @@ struct Grep: ParsableCommand {
 
   @Argument(help: "The pattern.") var pattern: String
   @Argument(help: "REF or REF:PATH; REF alone is the root tree.") var ref: String
+  @Argument(help: "The path, where REF has none.") var path: String?
   @Flag(name: [.customShort("F"), .long], help: "The pattern is a text, not an expression.")
   var fixedStrings = false
   @Flag(name: [.customShort("E"), .long], help: "The pattern is an extended expression.")
@@ -39,11 +40,20 @@ struct Grep: ParsableCommand {
     let compiled = try LinePattern(
       pattern, fixedStrings ? .fixed : extendedRegexp ? .extended : .basic,
       ignoresCase: ignoreCase)
-    let place = try LookedAt(try common.open(), ref)
+    let workspace = try common.open()
+    let place: LookedAt
+    do {
+      place = try LookedAt(workspace, ref, path: path)
+    } catch let error as ImageError where error.errorCode == .notFound {
+      guard path == nil, (try? workspace.find(Reference(pattern))) != nil else { throw error }
+      throw ImageError(
+        .usage, "'\(pattern)'", "is an image, where the pattern is asked for",
+        advice: "Write 'imgstore grep \(ref) \(pattern)'")
+    }
     Terminal.finish()
     Output.begin(raw: raw)
     defer { Output.end() }
-    var list = json.json ? JSONList() : nil
+    var list = json.json ? JSONList<MatchesJSON>() : nil
     var hits = 0
     try place.reader.walk(place.found) { found in
       guard found.entry.blob != nil else { return }
@@ -52,7 +62,8 @@ struct Grep: ParsableCommand {
         hits += try search(place, found, compiled, name: isOnly ? nil : place.spell(found), &list)
       } catch let error as ImageError where !error.object.hasPrefix("/") {
         throw ImageError(
-          "\(printable(found.path)), \(error.object)", error.finding, advice: error.advice)
+          error.errorCode, "\(printable(found.path)), \(error.object)", error.finding,
+          advice: error.advice)
       }
     }
     list?.end()
@@ -63,7 +74,7 @@ struct Grep: ParsableCommand {
   /// - Returns: how many lines matched.
   private func search(
     _ place: LookedAt, _ found: FoundEntry, _ compiled: LinePattern, name: String?,
-    _ list: inout JSONList?
+    _ list: inout JSONList<MatchesJSON>?
   ) throws -> Int {
     struct Enough: Error {}
     var searcher = LineSearcher(compiled)
@@ -108,7 +119,7 @@ struct Grep: ParsableCommand {
   }
 }
 
-struct MatchJSON: Encodable {
+struct MatchJSON: Codable {
   let path: String
   let line: Int?
   let text: String?

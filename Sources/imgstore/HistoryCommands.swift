@@ -59,6 +59,8 @@ struct SnapshotCommand: ParsableCommand {
       [], [], []
     )
     for name in images {
+      let object = name.isEmpty ? "" : " of \(name)"
+      Interruption.announce("interrupted: no snapshot\(object) was taken")
       do {
         let outcome = try take(name, workspace, signingKey)
         documents.append(
@@ -73,7 +75,10 @@ struct SnapshotCommand: ParsableCommand {
     Terminal.finish()
     if json.json {
       if images.count == 1, let only = documents.first { try printJSON(only) }
-      if images.count != 1 { try printJSON(documents) }
+      if images.count != 1 {
+        try printJSON(
+          NewSnapshotsJSON(snapshots: documents, failures: failures.map(ErrorJSON.Details.init)))
+      }
     }
     if let first = failures.first, documents.isEmpty { throw first }
     problems += failures.map(\.explanation)
@@ -106,7 +111,7 @@ struct SnapshotCommand: ParsableCommand {
   /// Says what is worth knowing of a snapshot, and returns what it lacks.
   private func remarks(_ committed: CommittedSnapshot) -> [String] {
     let notes = committed.snapshot.notes
-    for note in notes where note.isRemark { Terminal.remark(noteText(note)) }
+    for note in notes where note.isRemark { Terminal.warning(noteText(note)) }
     let problems = notes.filter(\.isProblem)
     if problems.isEmpty { return [] }
     return ["\(committed.name) is incomplete: \(count(problems.count, "problem"))"]
@@ -133,6 +138,16 @@ struct Log: ParsableCommand {
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
+  /// The image and the path, of "NAME PATH" and of "NAME:PATH".
+  private var operands: (name: String?, path: String?) {
+    get throws {
+      guard let name, path == nil, name.contains(":") else { return (name, path) }
+      let reference = try PathReference(name)
+      guard reference.snapshot.selector == .latest else { return (name, nil) }
+      return (reference.snapshot.image, reference.path)
+    }
+  }
+
   func validate() throws {
     if let limit, limit < 1 {
       throw ValidationError("--limit takes a number from 1 on, not \(limit).")
@@ -141,29 +156,39 @@ struct Log: ParsableCommand {
 
   func run() throws {
     let workspace = try common.open()
+    let (name, path) = try operands
     if let path {
       let changes = try workspace.log(name ?? "", path: path, limit: limit ?? .max)
       Terminal.finish()
-      if json.json { return try printJSON(changes.map(PathChangeJSON.init)) }
+      if json.json {
+        return try printJSON(PathHistoryJSON(changes: changes.map(PathChangeJSON.init)))
+      }
       return try printHistory(changes, workspace.tags(of:))
     }
     let entries = try workspace.log(name ?? "", limit: limit ?? .max)
+    let unfinished = try entries.first.flatMap {
+      try workspace.unfinished(of: $0.committed.snapshot.image).first
+    }
     Terminal.finish()
     if json.json {
-      try printJSON(
-        entries.map {
-          SnapshotJSON($0.committed, tags: $0.tags, full: false, isSigned: $0.isSigned)
-        })
-      return
+      if let unfinished { Terminal.warning(unfinishedText(unfinished)) }
+      return try printJSON(
+        SnapshotsJSON(
+          snapshots: entries.map {
+            SnapshotJSON(
+              $0.committed, tags: $0.tags, pin: $0.pin, full: false, isSigned: $0.isSigned)
+          }))
     }
     Output.begin()
     defer { Output.end() }
+    if let unfinished { print("(half changed) \(unfinishedText(unfinished))") }
     print(
       table(
         entries.map { entry in
           let snapshot = entry.committed.snapshot
           var words = entry.tags.map { "[\($0)]" }
           if entry.pin != nil { words.append("(pinned)") }
+          if snapshot.origin.isAutomatic { words.append("(automatic)") }
           if entry.isSigned { words.append("(signed)") }
           if !snapshot.isComplete { words.append("(incomplete)") }
           if !snapshot.message.isEmpty { words.append(printable(snapshot.message.utf8)) }
@@ -179,7 +204,11 @@ struct Log: ParsableCommand {
 struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status",
-    abstract: "Say whether the live image is what its latest snapshot says.")
+    abstract: "Say whether the live image is what its latest snapshot says.",
+    discussion: """
+      Copies of kernel and ramdisk that nodes boot (xCAT's nodeset makes them in the TFTP folder) are \
+      compared with the image's, too. Old ones are a warning, no difference: the exit code stays.
+      """)
 
   @Argument(help: "The image's name; not needed where there is only one.") var name: String?
   @OptionGroup var exit: ExitCodeFlag
@@ -187,10 +216,12 @@ struct Status: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let status = try common.open().status(name ?? "")
+    let workspace = try common.open()
+    let status = try workspace.status(name ?? "")
+    let boot = BootCheck(workspace, status.snapshot.snapshot.image)
     Terminal.finish()
     if json.json {
-      try printJSON(StatusJSON(status))
+      try printJSON(StatusJSON(status, boot))
     } else {
       describe(status)
     }
@@ -199,7 +230,8 @@ struct Status: ParsableCommand {
         print("  left out: \(count(entries, "entry")) by '\(printable(pattern.utf8))'")
       }
     }
-    for note in status.notes where note.isRemark { Terminal.remark(noteText(note)) }
+    _ = boot.tell(json)
+    for note in status.notes where note.isRemark { Terminal.warning(noteText(note)) }
     if let change = status.unfinished, !change.isRunning {
       throw DoneWithProblems(
         lines: ["image \(change.image) is half changed: \(unfinishedText(change))"])
@@ -224,9 +256,11 @@ struct Status: ParsableCommand {
   }
 }
 
-/// "a revert to compute@3 was begun 2026-11-28 12:30 and has not ended: 'imgstore resume compute' …"
+/// "a revert to compute@3 was begun 2026-11-28 12:30:00 by root and has not ended: 'imgstore resume compute' …"
 func unfinishedText(_ change: UnfinishedChange) -> String {
-  "\(change.words) was begun \(timeText(change.started)) and has not ended: \(change.advice)"
+  change.isRunning
+    ? "\(change.words) is being made right now"
+    : "\(change.account) and has not ended: \(change.advice)"
 }
 
 /// What could not be compared is a problem, however equal the rest is.

@@ -23,7 +23,8 @@ struct ImgStore: ParsableCommand {
       \\xff, and a backslash \\\\, as imgstore prints them.
 
       Exit codes: 0 done; 1 failed, nothing changed unless said; 2 usage; 3 done, with problems \
-      that are listed.
+      that are listed; 4 busy: another process is at work; 5 stored data is damaged; 6 a change \
+      of the image was begun and has not ended; 7 something differs (--exit-code).
       """,
     version: "imgstore \(Workspace.version)",
     groupedSubcommands: [
@@ -36,7 +37,7 @@ struct ImgStore: ParsableCommand {
       CommandGroup(
         name: "Looking inside",
         subcommands: [
-          List.self, Cat.self, Find.self, Grep.self, Blame.self, Extract.self, SecretsCommand.self,
+          List.self, Cat.self, Find.self, Grep.self, Blame.self, SecretsCommand.self,
         ]),
       CommandGroup(
         name: "Going back", subcommands: [Revert.self, Undo.self, Resume.self, Restore.self]),
@@ -51,7 +52,10 @@ struct ImgStore: ParsableCommand {
           Optimize.self, Recipes.self, Du.self,
         ]),
       CommandGroup(
-        name: "The store", subcommands: [Stats.self, Verify.self, Repair.self, Reindex.self]),
+        name: "The store",
+        subcommands: [
+          Init.self, Stats.self, Verify.self, Repair.self, Reindex.self, SchemaCommand.self,
+        ]),
     ])
 
   static func main() {
@@ -91,6 +95,7 @@ struct ImgStore: ParsableCommand {
     do {
       arguments = try CommandWords(known: commandNames).arranged(words)
     } catch {
+      if words.contains("--json") { JSONOutput.printFailure(ErrorJSON(usage: error.text)) }
       Terminal.error(error.text)
       return ExitStatus.usage
     }
@@ -98,12 +103,20 @@ struct ImgStore: ParsableCommand {
     do {
       command = try parseAsRoot(arguments)
     } catch {
-      return report(parserError: error)
+      return report(parserError: error, asJSON: words.contains("--json"))
     }
     do {
       var command = command
       Quiet.apply(to: command, arguments)
+      Interruption.speak()
+      if let words = (command as? any InterruptibleCommand)?.interruptedWords {
+        Interruption.announce("interrupted: \(words)")
+      }
       try command.run()
+      if Interruption.requested != nil {
+        Terminal.finish()
+        Terminal.error("the signal came when the change was complete")
+      }
       return ExitStatus.done
     } catch is Differs {
       Terminal.finish()
@@ -115,19 +128,17 @@ struct ImgStore: ParsableCommand {
       Terminal.finish()
       fflush(nil)
       for line in problems.lines { Terminal.error(line) }
-      return ExitStatus.problems
+      return problems.exitStatus
     } catch let error as any ExplainedError {
       Terminal.finish()
       fflush(nil)
-      if arguments.contains("--json"), !JSONOutput.hasBegun.withLock({ $0 }) {
-        try? printJSON(ErrorJSON(error))
-      }
+      if arguments.contains("--json") { JSONOutput.printFailure(ErrorJSON(error)) }
       Terminal.error(error.explanation)
       return ExitStatus.of(error.errorCode)
     } catch {
       Terminal.finish()
       fflush(nil)
-      return report(parserError: error)
+      return report(parserError: error, asJSON: words.contains("--json"))
     }
   }
 
@@ -156,59 +167,18 @@ struct ImgStore: ParsableCommand {
   }
 
   /// Help and version go to standard output; what is wrong with the arguments to standard error.
-  private static func report(parserError error: any Error) -> Int32 {
+  private static func report(parserError error: any Error, asJSON: Bool) -> Int32 {
     let text = fullMessage(for: error)
     guard exitCode(for: error) != .success else {
       print(LineFolding.withFoldedUsage(text))
       return ExitStatus.done
+    }
+    if asJSON {
+      JSONOutput.printFailure(ErrorJSON(usage: withoutFarSuggestion(message(for: error))))
     }
     Terminal.error(
       withoutFarSuggestion(text.hasPrefix("Error: ") ? String(text.dropFirst(7)) : text))
     return error is ValidationError || exitCode(for: error) == .validationFailure
       ? ExitStatus.usage : ExitStatus.failed
   }
-}
-
-/// Exit codes, as the manual documents them.
-enum ExitStatus {
-  static let done: Int32 = 0
-  static let failed: Int32 = 1
-  static let usage: Int32 = 2
-  static let problems: Int32 = 3
-  static let differs: Int32 = 7
-
-  static func of(_ code: ErrorCode) -> Int32 {
-    switch code {
-    case .usage: usage
-    case .failed, .notFound, .busy, .damaged, .unfinished: failed
-    }
-  }
-}
-
-/// What a failed command prints with --json (docs/json.md).
-struct ErrorJSON: Encodable {
-  struct Details: Encodable {
-    let code: String
-    let object: String
-    let message: String
-    let advice: String
-  }
-  let error: Details
-
-  init(_ error: any ExplainedError) {
-    self.error = Details(
-      code: error.errorCode.rawValue, object: error.object, message: error.finding,
-      advice: error.advice)
-  }
-}
-
-/// Something differs, and it was asked for: an exit code, and no message.
-struct Differs: Error {}
-
-/// A search was done and found nothing: an exit code, and no message.
-struct NothingFound: Error {}
-
-/// The work is done, and something about it must be known.
-struct DoneWithProblems: Error {
-  let lines: [String]
 }

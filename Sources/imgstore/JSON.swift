@@ -6,50 +6,22 @@ import Images
 import Platform
 import Store
 
-func printJSON(_ value: some Encodable) throws {
-  JSONOutput.hasBegun.withLock { $0 = true }
-  let encoder = JSONEncoder()
-  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-  print(String(decoding: try encoder.encode(value), as: UTF8.self))
-}
-
-/// A command prints one document: a failure after it is told by its exit code and on standard error.
-enum JSONOutput {
-  static let hasBegun = Monitor(false)
-}
-
-/// A JSON list whose elements are printed as they come, one a line.
-struct JSONList {
-  private let encoder = JSONEncoder()
-  private var isEmpty = true
-
-  init() {
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    JSONOutput.hasBegun.withLock { $0 = true }
-    print("[", terminator: "")
-  }
-
-  mutating func add(_ value: some Encodable) throws {
-    print(isEmpty ? "\n" : ",\n", terminator: "")
-    isEmpty = false
-    print(String(decoding: try encoder.encode(value), as: UTF8.self), terminator: "")
-  }
-
-  mutating func end() { print(isEmpty ? "]" : "\n]") }
-}
-
-struct DefinitionJSON: Encodable {
+struct DefinitionJSON: JSONDocument {
+  static let kind = "definition"
   let name: String
   let attributes: [String: String]
 }
 
-struct ImageJSON: Encodable {
+struct ImageJSON: Codable {
   let name: String
   let defined: Bool
   let provmethod: String
   let directory: String?
   let snapshots: Int
+  /// Of the latest snapshot.
   let latest: String?
+  let latestNumber: Int?
+  let latestCreated: String?
   let unfinished: UnfinishedJSON?
 
   init(_ image: ImageSummary) {
@@ -59,11 +31,14 @@ struct ImageJSON: Encodable {
     directory = image.directory
     snapshots = image.snapshots
     latest = image.latest?.id.hex
+    latestNumber = image.latest?.number
+    latestCreated = image.latest.map { isoText($0.snapshot.created) }
     unfinished = image.unfinished.map(UnfinishedJSON.init)
   }
 }
 
-struct EntryJSON: Encodable {
+struct EntryJSON: JSONDocument {
+  static let kind = "entry"
   let path: String
   let kind: String
   let mode: String
@@ -105,7 +80,7 @@ struct EntryJSON: Encodable {
   }
 }
 
-struct NoteJSON: Encodable {
+struct NoteJSON: Codable {
   let kind: String
   let path: String
   let detail: String
@@ -117,8 +92,9 @@ struct NoteJSON: Encodable {
   }
 }
 
-struct SnapshotJSON: Encodable {
-  struct Piece: Encodable {
+struct SnapshotJSON: JSONDocument {
+  static let kind = "snapshot"
+  struct Piece: Codable {
     let role: String
     let entry: EntryJSON
   }
@@ -130,6 +106,8 @@ struct SnapshotJSON: Encodable {
   let parent: String?
   let message: String
   let tags: [String]
+  let pin: PinnedJSON?
+  let origin: String
   let signed: Bool?
   let signatures: [SignatureJSON]?
   let complete: Bool
@@ -141,10 +119,12 @@ struct SnapshotJSON: Encodable {
   let notes: [NoteJSON]?
 
   /// - Parameters:
+  ///   - pin: why it is pinned; nil where it is not.
   ///   - isSigned: whether the snapshot has a signature of its own; nil where nobody looked.
   ///   - signatures: what each is worth; nil where none was checked.
   init(
-    _ committed: CommittedSnapshot, tags: [String], full: Bool, isSigned: Bool? = nil,
+    _ committed: CommittedSnapshot, tags: [String], pin: String? = nil, full: Bool,
+    isSigned: Bool? = nil,
     signatures: [SignatureStatus]? = nil
   ) {
     signed = isSigned ?? signatures.map { $0.contains { $0.kind == .signed } }
@@ -158,18 +138,21 @@ struct SnapshotJSON: Encodable {
     parent = snapshot.parent?.hex
     message = snapshot.message
     self.tags = tags
+    self.pin = pin.map(PinnedJSON.init)
+    origin = snapshot.origin.rawValue
     complete = snapshot.isComplete
     entries = snapshot.entryCount
     contentBytes = snapshot.contentBytes
     provenance = Dictionary(snapshot.provenance.map { ($0.key, $0.value) }) { $1 }
-    tables = full ? Dictionary(snapshot.tables.map { ($0.name, $0.rows) }) { $1 } : nil
+    tables = full ? Dictionary(snapshot.tables.map { ($0.name, $0.rows) }) { $0 + $1 } : nil
     pieces =
       full ? snapshot.pieces.map { Piece(role: $0.role, entry: EntryJSON($0.path, $0.entry)) } : nil
     notes = full ? snapshot.notes.map(NoteJSON.init) : nil
   }
 }
 
-struct SnapshotOutcomeJSON: Encodable {
+struct SnapshotOutcomeJSON: JSONDocument {
+  static let kind = "new-snapshot"
   let snapshot: SnapshotJSON
   let sameAs: Int?
   let recorded: Bool
@@ -192,7 +175,8 @@ struct SnapshotOutcomeJSON: Encodable {
   }
 }
 
-struct StatusJSON: Encodable {
+struct StatusJSON: JSONDocument {
+  static let kind = "status"
   let snapshot: String
   let id: String
   let identical: Bool
@@ -203,8 +187,10 @@ struct StatusJSON: Encodable {
   let notes: [NoteJSON]
   let excluded: [ExcludedJSON]
   let unfinished: UnfinishedJSON?
+  let bootFiles: BootFilesJSON?
 
-  init(_ status: StatusOutcome) {
+  init(_ status: StatusOutcome, _ boot: BootCheck) {
+    bootFiles = BootFilesJSON(boot)
     snapshot = status.snapshot.name
     id = status.snapshot.id.hex
     identical = status.isClean
@@ -219,7 +205,7 @@ struct StatusJSON: Encodable {
 }
 
 /// What a pattern leaves out of a live tree.
-struct ExcludedJSON: Encodable {
+struct ExcludedJSON: Codable {
   let pattern: String
   let entries: Int
 }

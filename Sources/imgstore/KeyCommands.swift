@@ -69,7 +69,10 @@ struct KeyList: ParsableCommand {
   func run() throws {
     let keys = try common.open().trustedKeys(trusted.trustedKeys)
     Terminal.finish()
-    if json.json { return try printJSON(keys.all.map { KeyJSON($0.key, name: $0.name) }) }
+    if json.json {
+      return try printJSON(
+        KeysJSON(keys: keys.all.map { KeyJSON($0.key, name: $0.name) }))
+    }
     if keys.isEmpty { return print("\(keys.folder) holds no key") }
     print(table(keys.all.map { [$0.key.id.hex, $0.name] }))
   }
@@ -121,7 +124,10 @@ struct Sign: ParsableCommand {
     Terminal.finish()
     if json.json {
       return try printJSON(
-        signed.map { SignedJSON(snapshot: $0.name, id: $0.id.hex, key: key.publicKey.id.hex) })
+        SignaturesMadeJSON(
+          signed: signed.map {
+            SignedJSON(snapshot: $0.name, id: $0.id.hex, key: key.publicKey.id.hex)
+          }))
     }
     for snapshot in signed { print("signed \(snapshot.name) with \(key.publicKey.id.shortHex)") }
   }

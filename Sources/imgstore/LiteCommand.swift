@@ -42,7 +42,7 @@ struct Lite: ParsableCommand {
   }
 
   private func describe(_ outcome: LiteOutcome) {
-    for line in outcome.remarks + (outcome.packed?.remarks ?? []) { Terminal.remark(line) }
+    for line in outcome.remarks + (outcome.packed?.remarks ?? []) { Terminal.warning(line) }
     if outcome.isDryRun {
       for path in outcome.apply.removals { print("remove  \(printable(path))") }
       for path in outcome.apply.writes { print("write   \(printable(path))") }
@@ -68,7 +68,8 @@ struct Lite: ParsableCommand {
   }
 }
 
-struct LiteJSON: Encodable {
+struct LiteJSON: JSONDocument {
+  static let kind = "lite"
   let dryRun: Bool
   let safety: String
   let recorded: String?

@@ -1,4 +1,4 @@
-// imgstore ls, cat, find, extract: looking into a snapshot without restoring it.
+// imgstore ls, find: looking into a snapshot without restoring it.
 
 import ArgumentParser
 import Images
@@ -41,14 +41,16 @@ struct List: ParsableCommand {
       """)
 
   @Argument(help: "REF or REF:PATH.") var ref: String
+  @Argument(help: "The path, where REF has none.") var path: String?
   @Flag(name: .customShort("l"), help: "Also kind, mode, owner, size and time.") var long = false
+  @Flag(name: .customShort("a"), help: .hidden) var all = false
   @Flag(name: [.customShort("R"), .long], help: "Also everything below, a path a line.")
   var recursive = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let place = try LookedAt(try common.open(), ref)
+    let place = try LookedAt(try common.open(), ref, path: path)
     Terminal.finish()
     Output.begin()
     defer { Output.end() }
@@ -93,31 +95,6 @@ struct List: ParsableCommand {
   }
 }
 
-struct Cat: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "cat",
-    abstract: "Print files of a snapshot, as they are.",
-    discussion: """
-      Links are followed inside the root tree. On a terminal, control characters are spelled out \
-      unless --raw is given.
-      """)
-
-  @Argument(help: "REF:PATH, one or more.") var files: [String]
-  @Flag(help: "Write bytes as they are on a terminal, too.") var raw = false
-  @OptionGroup var common: CommonOptions
-
-  func run() throws {
-    let workspace = try common.open()
-    Terminal.finish()
-    Output.begin(pages: false, raw: raw)
-    defer { Output.end() }
-    for file in files {
-      let place = try LookedAt(workspace, file)
-      try place.reader.read(place.found) { try Output.write(content: $0) }
-    }
-  }
-}
-
 struct Find: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "find",
@@ -145,7 +122,17 @@ struct Find: ParsableCommand {
     filter.namePattern = name
     filter.kind = try type.map(kind)
     filter.largerThanBytes = try larger.map(size)
-    let place = try LookedAt(try common.open(), ref, path: path)
+    let workspace = try common.open()
+    let place: LookedAt
+    do {
+      place = try LookedAt(workspace, ref, path: path)
+    } catch let error as ImageError
+      where error.errorCode == .notFound && path?.contains("/") == false
+    {
+      throw ImageError(
+        .notFound, error.object, error.finding,
+        advice: "To find what is called so, write '--name \(path ?? "")'")
+    }
     Terminal.finish()
     Output.begin()
     defer { Output.end() }
@@ -184,43 +171,9 @@ struct Find: ParsableCommand {
   }
 }
 
-struct Extract: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "extract",
-    abstract: "Write a folder or a file of a snapshot somewhere else.",
-    discussion: """
-      Owners, modes, times, links, attributes and holes are kept. What is there already is not \
-      overwritten, unless --force says so: then entries of the snapshot replace those of the same \
-      name, one by one and each at once, and what the snapshot does not have stays.
-      """)
-
-  @Argument(help: "REF:PATH; REF alone is the root tree.") var ref: String
-  @Argument(help: "Where to; a file may go into an existing folder.") var dest: String
-  @Flag(help: "Replace what is there.") var force = false
-  @OptionGroup var json: JSONFlag
-  @OptionGroup var common: CommonOptions
-
-  func run() throws {
-    let outcome = try common.open().restore(ref, to: dest, overwriting: force)
-    Terminal.finish()
-    if json.json {
-      try printJSON(RestoreJSON(outcome))
-    } else {
-      print(
-        "extracted \(outcome.source) to \(outcome.destination): "
-          + "\(count(outcome.report.writtenFiles, "entry")), \(sizeText(outcome.report.writtenBytes))"
-      )
-    }
-    let problems =
-      problemLines(outcome.report.problems)
-      + outcome.skipped.map { "\(printable($0.path)): \($0.why)" }
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
-  }
-}
-
 /// Entries, printed as they come.
 struct EntryList {
-  private var json: JSONList?
+  private var json: JSONList<EntriesJSON>?
 
   init(json: Bool) throws { if json { self.json = JSONList() } }
 

@@ -5,12 +5,12 @@ import Images
 import Platform
 import Store
 
-struct ProblemJSON: Encodable {
+struct ProblemJSON: Codable {
   let path: String
   let what: String
 }
 
-struct ApplyReportJSON: Encodable {
+struct ApplyReportJSON: Codable {
   let writtenEntries: Int
   let writtenBytes: UInt64
   let reusedEntries: Int
@@ -28,7 +28,7 @@ struct ApplyReportJSON: Encodable {
   }
 }
 
-struct TreeMethodJSON: Encodable {
+struct TreeMethodJSON: Codable {
   let path: String
   let method: String
   let why: String
@@ -40,7 +40,8 @@ struct TreeMethodJSON: Encodable {
   }
 }
 
-struct RevertJSON: Encodable {
+struct RevertJSON: JSONDocument {
+  static let kind = "revert"
   let target: String
   /// Paths and components that were reverted; empty for the whole image.
   let parts: [String]
@@ -59,9 +60,11 @@ struct RevertJSON: Encodable {
   let exact: Bool?
   let limits: [ProblemJSON]
   let remarks: [String]
+  let bootFiles: BootFilesJSON?
   let seconds: Double
 
-  init(_ outcome: RevertOutcome) {
+  init(_ outcome: RevertOutcome, _ boot: BootCheck? = nil) {
+    bootFiles = BootFilesJSON(boot)
     target = outcome.target.name
     parts = outcome.parts.paths + outcome.parts.components
     dryRun = outcome.isDryRun
@@ -83,9 +86,11 @@ struct RevertJSON: Encodable {
   }
 }
 
-struct UnfinishedJSON: Encodable {
+struct UnfinishedJSON: Codable {
   let image: String
   let operation: String
+  let command: String
+  let user: String?
   let started: String
   let target: String?
   let before: String?
@@ -100,6 +105,8 @@ struct UnfinishedJSON: Encodable {
       case .copy: "copy"
       case .packing: "packing"
       }
+    command = change.command
+    user = change.user
     started = isoText(change.started)
     target = change.target
     before = change.before
@@ -107,12 +114,13 @@ struct UnfinishedJSON: Encodable {
   }
 }
 
-struct ResumeJSON: Encodable {
+struct ResumeJSON: JSONDocument {
+  static let kind = "resume"
   let change: UnfinishedJSON
   let direction: String
   let revert: RevertJSON?
 
-  init(_ outcome: ResumeOutcome) {
+  init(_ outcome: ResumeOutcome, _ boot: BootCheck?) {
     change = UnfinishedJSON(outcome.change)
     direction =
       switch outcome.direction {
@@ -120,11 +128,12 @@ struct ResumeJSON: Encodable {
       case .back: "back"
       case .abandon: "abandon"
       }
-    revert = outcome.revert.map(RevertJSON.init)
+    revert = outcome.revert.map { RevertJSON($0, boot) }
   }
 }
 
-struct CopyJSON: Encodable {
+struct CopyJSON: JSONDocument {
+  static let kind = "copy"
   let source: String
   let dryRun: Bool
   let copied: String?
@@ -156,7 +165,8 @@ struct CopyJSON: Encodable {
   }
 }
 
-struct RestoreJSON: Encodable {
+struct RestoreJSON: JSONDocument {
+  static let kind = "restore"
   let source: String
   let destination: String
   let report: ApplyReportJSON
@@ -172,8 +182,9 @@ struct RestoreJSON: Encodable {
   }
 }
 
-struct ExportJSON: Encodable {
-  struct Member: Encodable {
+struct ExportJSON: JSONDocument {
+  static let kind = "export"
+  struct Member: Codable {
     let name: String
     let path: String
   }
@@ -203,12 +214,12 @@ struct ExportJSON: Encodable {
   }
 }
 
-struct SiteReplacementJSON: Encodable {
+struct SiteReplacementJSON: Codable {
   let name: String
   let effect: String
 }
 
-struct PrivilegedJSON: Encodable {
+struct PrivilegedJSON: Codable {
   let path: String
   let kinds: [String]
   let detail: String
@@ -224,8 +235,9 @@ struct PrivilegedJSON: Encodable {
   }
 }
 
-struct ImportJSON: Encodable {
-  struct Image: Encodable {
+struct ImportJSON: JSONDocument {
+  static let kind = "import"
+  struct Image: Codable {
     let name: String
     let snapshot: SnapshotJSON?
     let replaced: Bool
@@ -242,6 +254,7 @@ struct ImportJSON: Encodable {
     let remarks: [String]
     let siteReplacements: [SiteReplacementJSON]
     let privileged: [PrivilegedJSON]
+    let bootFiles: BootFilesJSON?
   }
   let dryRun: Bool
   let bundleBytes: UInt64
@@ -251,7 +264,9 @@ struct ImportJSON: Encodable {
   let seconds: Double
 
   /// - Parameter undo: the snapshot that a revert to undoes the import of an image.
-  init(_ outcome: ImportOutcome, undo: (ImportedImage) -> String?) {
+  init(
+    _ outcome: ImportOutcome, _ boot: [String: BootCheck], undo: (ImportedImage) -> String?
+  ) {
     dryRun = outcome.isDryRun
     bundleBytes = outcome.bundleBytes
     origins = outcome.origins.map(OriginJSON.init)
@@ -273,19 +288,21 @@ struct ImportJSON: Encodable {
         siteReplacements: image.siteReplacements.map {
           SiteReplacementJSON(name: $0.name, effect: $0.effect.rawValue)
         },
-        privileged: image.privileged.map { PrivilegedJSON($0) })
+        privileged: image.privileged.map { PrivilegedJSON($0) },
+        bootFiles: BootFilesJSON(boot[image.name]))
     }
   }
 }
 
-struct VerifyJSON: Encodable {
-  struct Problem: Encodable {
+struct VerifyJSON: JSONDocument {
+  static let kind = "verify"
+  struct Problem: Codable {
     let object: String
     let finding: String
     let affects: [ProblemJSON]
   }
   /// How much of the store was read since when.
-  struct Coverage: Encodable {
+  struct Coverage: Codable {
     let packs: Int
     let bytes: UInt64
     let uncheckedPacks: Int
@@ -328,7 +345,8 @@ struct VerifyJSON: Encodable {
   }
 }
 
-struct ReindexJSON: Encodable {
+struct ReindexJSON: JSONDocument {
+  static let kind = "reindex"
   let packs: Int
   let objects: Int
   let storedBytes: UInt64

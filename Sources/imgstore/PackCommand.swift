@@ -90,7 +90,7 @@ struct Pack: ParsableCommand {
 
   private func describe(_ outcome: PackOutcome) {
     if outcome.isNewSnapshot { print("the image had changed: kept as \(outcome.snapshot.name)") }
-    for line in outcome.remarks { Terminal.remark(line) }
+    for line in outcome.remarks { Terminal.warning(line) }
     print("packed \(outcome.snapshot.name) to \(outcome.destination)")
     print(
       "  \(count(outcome.counts.members, "entry")), "
@@ -100,7 +100,8 @@ struct Pack: ParsableCommand {
   }
 }
 
-struct PackJSON: Encodable {
+struct PackJSON: JSONDocument {
+  static let kind = "pack"
   let snapshot: String
   let newSnapshot: Bool
   let destination: String

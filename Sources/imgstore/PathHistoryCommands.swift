@@ -14,20 +14,27 @@ struct Blame: ParsableCommand {
       do not count. 'imgstore log NAME -- PATH' shows every change.
       """)
 
-  @Argument(help: "The image's name, or a snapshot of it to look back from.") var name: String
-  @Argument(help: "Inside the root tree, or absolute on the management node.") var path: String
+  @Argument(help: "The image, or a snapshot of it to look back from: REF or REF:PATH.")
+  var ref: String
+  @Argument(help: "Inside the root tree, or absolute on the management node.") var path: String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     let workspace = try common.open()
-    let outcome = try workspace.blame(name, path: path)
+    let reference = try PathReference(ref, path: path)
+    guard let path = reference.path else {
+      throw ImageError(
+        .usage, "reference '\(ref)'", "names no path", advice: "Write 'imgstore blame \(ref) PATH'")
+    }
+    let outcome = try workspace.blame(reference.snapshot, path: path)
     let tags = try workspace.tags(of: outcome.origin)
+    let pin = try workspace.pin(of: outcome.origin)
     Terminal.finish()
     if json.json {
       return try printJSON(
         BlameJSON(
-          snapshot: SnapshotJSON(outcome.origin, tags: tags, full: false),
+          snapshot: SnapshotJSON(outcome.origin, tags: tags, pin: pin, full: false),
           entry: EntryJSON(outcome.found.path, outcome.found.entry)))
     }
     print(
@@ -35,12 +42,13 @@ struct Blame: ParsableCommand {
   }
 }
 
-struct BlameJSON: Encodable {
+struct BlameJSON: JSONDocument {
+  static let kind = "blame"
   let snapshot: SnapshotJSON
   let entry: EntryJSON
 }
 
-struct PathChangeJSON: Encodable {
+struct PathChangeJSON: Codable {
   let snapshot: String
   let number: Int
   let id: String

@@ -44,6 +44,7 @@ func print(_ items: Any..., separator: String = " ", terminator: String = "\n") 
 }
 
 extension SnapshotCommand: ReportingCommand {}
+extension Init: ReportingCommand {}
 extension Add: ReportingCommand {}
 extension Define: ReportingCommand {}
 extension Copy: ReportingCommand {}
@@ -51,7 +52,6 @@ extension Revert: ReportingCommand {}
 extension Undo: ReportingCommand {}
 extension Resume: ReportingCommand {}
 extension Restore: ReportingCommand {}
-extension Extract: ReportingCommand {}
 extension Pack: ReportingCommand {}
 extension Lite: ReportingCommand {}
 extension Export: ReportingCommand {}

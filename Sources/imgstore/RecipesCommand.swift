@@ -57,7 +57,7 @@ func recipeText(_ result: RecipeResult) -> String {
   }
 }
 
-struct RecipeJSON: Encodable {
+struct RecipeJSON: Codable {
   let path: String
   let sizeBytes: UInt64
   let made: Bool
@@ -85,7 +85,8 @@ struct RecipeJSON: Encodable {
   }
 }
 
-struct RecipesJSON: Encodable {
+struct RecipesJSON: JSONDocument {
+  static let kind = "recipes"
   let snapshot: String
   let recipes: [RecipeJSON]
   let alreadyMade: Int

@@ -50,7 +50,7 @@ struct Repair: ParsableCommand {
             + "\(count(outcome.losses.pathCount, "path")); \(secondsText(outcome.seconds))")
     }
     if outcome.isClean, outcome.sourceProblems.isEmpty { return }
-    throw DoneWithProblems(lines: lines(outcome))
+    throw DoneWithProblems(lines: lines(outcome), isDamage: !outcome.isClean)
   }
 
   private func lines(_ outcome: RepairOutcome) -> [String] {
@@ -71,12 +71,13 @@ struct Repair: ParsableCommand {
 }
 
 /// The JSON form of a repair (docs/json.md).
-struct RepairJSON: Encodable {
-  struct Action: Encodable {
+struct RepairJSON: JSONDocument {
+  static let kind = "repair"
+  struct Action: Codable {
     let object: String
     let what: String
   }
-  struct Lost: Encodable {
+  struct Lost: Codable {
     let snapshot: String
     let path: String
     let what: String

@@ -27,6 +27,7 @@ struct SecretsCommand: ParsableCommand {
 
   func validate() throws {
     if ref == nil, !rules { throw ValidationError("Name an image, or give --rules.") }
+    if rules, json.json { throw ValidationError("--rules and --json exclude each other.") }
   }
 
   func run() throws {
@@ -112,7 +113,7 @@ enum SecretsText {
   }
 }
 
-struct SecretFindingJSON: Encodable {
+struct SecretFindingJSON: Codable {
   let path: String
   let container: String?
   let layer: String
@@ -146,7 +147,8 @@ struct SecretFindingJSON: Encodable {
   }
 }
 
-struct SecretsJSON: Encodable {
+struct SecretsJSON: JSONDocument {
+  static let kind = "secrets"
   let snapshot: String?
   let findings: [SecretFindingJSON]
   let published: [SecretFindingJSON]

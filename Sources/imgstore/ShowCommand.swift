@@ -37,6 +37,7 @@ struct Show: ParsableCommand {
     let reference = try PathReference(ref)
     let snapshot = try workspace.find(reference.snapshot)
     let tags = try workspace.tags(of: snapshot)
+    let pin = try workspace.pin(of: snapshot)
     let entry = try reference.path.map { try workspace.findEntry($0, in: snapshot) }
     let signatures =
       reference.path == nil
@@ -48,9 +49,10 @@ struct Show: ParsableCommand {
       return show(entry)
     }
     if json.json {
-      return try printJSON(SnapshotJSON(snapshot, tags: tags, full: true, signatures: signatures))
+      return try printJSON(
+        SnapshotJSON(snapshot, tags: tags, pin: pin, full: true, signatures: signatures))
     }
-    show(snapshot, tags, signatures)
+    show(snapshot, tags, pin, signatures)
   }
 
   private func show(_ found: FoundEntry) {
@@ -75,7 +77,7 @@ struct Show: ParsableCommand {
   }
 
   private func show(
-    _ found: CommittedSnapshot, _ tags: [String], _ signatures: [SignatureStatus]
+    _ found: CommittedSnapshot, _ tags: [String], _ pin: String?, _ signatures: [SignatureStatus]
   ) {
     let snapshot = found.snapshot
     print("\(found.name)  \(found.id)")
@@ -83,6 +85,7 @@ struct Show: ParsableCommand {
     rows.append(["by", snapshot.provenance.map { "\($0.key) \($0.value)" }.joined(separator: ", ")])
     if !snapshot.message.isEmpty { rows.append(["message", printable(snapshot.message.utf8)]) }
     if !tags.isEmpty { rows.append(["tags", tags.joined(separator: ", ")]) }
+    if let pin { rows.append(["pinned", pin.isEmpty ? "yes" : printable(pin.utf8)]) }
     if let parent = snapshot.parent { rows.append(["parent", parent.shortHex]) }
     rows.append([
       "holds", "\(count(snapshot.entryCount, "entry")), \(sizeText(snapshot.contentBytes))",

@@ -5,7 +5,8 @@ import Platform
 import Signatures
 import Store
 
-struct KeyJSON: Encodable {
+struct KeyJSON: JSONDocument {
+  static let kind = "key"
   let id: String
   let name: String?
   let publicKey: String
@@ -29,13 +30,13 @@ struct KeyJSON: Encodable {
   }
 }
 
-struct SignedJSON: Encodable {
+struct SignedJSON: Codable {
   let snapshot: String
   let id: String
   let key: String
 }
 
-struct SignatureJSON: Encodable {
+struct SignatureJSON: Codable {
   /// "signed" or "origin".
   let kind: String
   let key: String
@@ -68,7 +69,7 @@ struct SignatureJSON: Encodable {
   }
 }
 
-struct OriginJSON: Encodable {
+struct OriginJSON: Codable {
   let key: String
   let keyName: String?
   let subject: String
@@ -89,8 +90,8 @@ struct OriginJSON: Encodable {
 }
 
 /// What `verify --signatures` says.
-struct SignatureReportJSON: Encodable {
-  struct Snapshot: Encodable {
+struct SignatureReportJSON: Codable {
+  struct Snapshot: Codable {
     let snapshot: String
     let signatures: [SignatureJSON]
   }

@@ -65,6 +65,8 @@ struct GC: ParsableCommand {
       """,
     aliases: ["prune"])
 
+  @Flag(name: [.customShort("n"), .long], help: "Say how much there is to free; change nothing.")
+  var dryRun = false
   @Flag(help: "Rewrite nothing: only remove packs that are wholly dead.") var removeOnly = false
   @OptionGroup var budget: BudgetOptions
   @OptionGroup var json: JSONFlag
@@ -72,6 +74,7 @@ struct GC: ParsableCommand {
 
   func run() throws {
     let request = try budget.request(removeOnly ? .none : .sparing)
+    if dryRun { return try estimate() }
     let outcome = try common.open().collect(request)
     Terminal.finish()
     if json.json {
@@ -85,6 +88,21 @@ struct GC: ParsableCommand {
     }
     try finish(outcome)
   }
+
+  private func estimate() throws {
+    let use = try common.open().diskUse([])
+    Terminal.finish()
+    if json.json {
+      return try printJSON(CollectionEstimateJSON(collectableBytes: use.collectableBytes))
+    }
+    print("would free \(exactSize(use.collectableBytes))")
+  }
+}
+
+/// What `gc --dry-run` foretells.
+struct CollectionEstimateJSON: JSONDocument {
+  static let kind = "collection-estimate"
+  let collectableBytes: UInt64
 }
 
 struct Optimize: ParsableCommand {
@@ -155,7 +173,9 @@ private func finish(_ outcome: CollectionOutcome) throws {
       "The disk is too full to rewrite packs: \(sizeText(outcome.leftBytes)) of dead bytes stay. "
         + "Make room and run it again.")
   }
-  if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+  if !problems.isEmpty {
+    throw DoneWithProblems(lines: problems, isDamage: !outcome.damaged.isEmpty)
+  }
 }
 
 struct Du: ParsableCommand {

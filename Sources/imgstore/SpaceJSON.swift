@@ -4,13 +4,14 @@ import Images
 import Platform
 import Store
 
-struct ForgetJSON: Encodable {
-  struct Kept: Encodable {
+struct ForgetJSON: JSONDocument {
+  static let kind = "forget"
+  struct Kept: Codable {
     let snapshot: String
     let created: String
     let reasons: [String]
   }
-  struct Forgotten: Encodable {
+  struct Forgotten: Codable {
     let snapshot: String
     let created: String?
     let message: String?
@@ -41,8 +42,9 @@ struct ForgetJSON: Encodable {
   }
 }
 
-struct CollectionJSON: Encodable {
-  struct Damage: Encodable {
+struct CollectionJSON: JSONDocument {
+  static let kind = "collection"
+  struct Damage: Codable {
     let pack: String
     let finding: String
   }
@@ -73,8 +75,9 @@ struct CollectionJSON: Encodable {
   }
 }
 
-struct DiskUseJSON: Encodable {
-  struct Line: Encodable {
+struct DiskUseJSON: JSONDocument {
+  static let kind = "disk-use"
+  struct Line: Codable {
     let name: String
     let snapshots: Int
     let reachedBytes: UInt64
@@ -110,8 +113,9 @@ struct DiskUseJSON: Encodable {
   }
 }
 
-struct StatisticsJSON: Encodable {
-  struct Kind: Encodable {
+struct StatisticsJSON: JSONDocument {
+  static let kind = "statistics"
+  struct Kind: Codable {
     let kind: String
     let count: Int
     let rawBytes: UInt64

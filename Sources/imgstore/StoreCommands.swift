@@ -17,7 +17,8 @@ struct Verify: ParsableCommand {
 
       With --signatures, each signature is checked: its key is trusted, it is the signature of its \
       statement, and the snapshot holds what the statement says. Exit code 1 when one is bad, 3 \
-      when the key of one is not trusted; unsigned snapshots are listed.
+      when the key of one is not trusted; unsigned snapshots are listed. Exit code 5 when the store \
+      is damaged, whatever else was found.
       """,
     aliases: ["check", "fsck"])
 
@@ -88,7 +89,7 @@ struct Verify: ParsableCommand {
     if let first = signed?.bad.first, let signed {
       for line in problems { Terminal.error(line) }
       throw ImageError(
-        first.snapshot,
+        problems.isEmpty ? .failed : .damaged, first.snapshot,
         "has a bad signature by \(first.key.shortHex): \(first.finding)"
           + (signed.bad.count > 1 ? "; \(signed.bad.count - 1) more are bad" : ""),
         advice: "The snapshot, the statement or the signature was changed: look who could")
@@ -97,7 +98,7 @@ struct Verify: ParsableCommand {
       "\($0.snapshot) is signed by \($0.key.shortHex), which is not trusted: not checked"
     }
     if !problems.isEmpty || !untrusted.isEmpty {
-      throw DoneWithProblems(lines: problems + untrusted)
+      throw DoneWithProblems(lines: problems + untrusted, isDamage: !problems.isEmpty)
     }
   }
 

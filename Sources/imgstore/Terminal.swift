@@ -56,6 +56,9 @@ enum Terminal {
   /// A remark on standard error, above the line.
   static func remark(_ text: String) { say("imgstore: \(text)") }
 
+  /// A remark that somebody should act on.
+  static func warning(_ text: String) { say("imgstore: warning: \(text)") }
+
   static func error(_ text: String) { say("imgstore: \(text)") }
 
   /// A line on standard error, above the line that changes.

@@ -93,7 +93,8 @@ enum XCATVoice {
 
   /// The workspace that the environment names; what a verb remarks is a warning.
   static func open() throws -> Workspace {
-    try CommonOptions.parse([]).open(announcesNewStore: false) { warn($0) }
+    try CommonOptions.parse([]).open(
+      announcesNewStore: false, warn: { warn($0) }, remark: { warn($0) })
   }
 }
 

@@ -43,7 +43,7 @@ import Testing
     // Names.
     Row("snapshot compute", 0, "'compute' is image \(long)"),
     Row("log x86_64-netboot", 0, "@2"), Row("status compote", 1, "Is it \(long)?"),
-    Row("snapshot nothing-like-it", 1, "imgstore define nothing-like-it"),
+    Row("snapshot nothing-like-it", 1, "imgstore add nothing-like-it DIR"),
     Row("show compute@golden", 0, long), Row("log", 2, "Name one of img or \(long)"),
     Row("show compute@yesterday", 1, "has no snapshot as old as that"),
     Row("show compute@today", 0, "@2"),
@@ -75,6 +75,40 @@ import Testing
     Row("rm compute@1 --force", 1, "Write the whole name: \(long)"),
     Row("forget compute --keep-last 1", 1, "Write the whole name: \(long)"),
     Row("log compute", 0, "@1"),
+    // Paths written apart from the reference, and the wrong way round.
+    Row("cat compute@1 /etc/hosts", 0, "one\n"), Row("cat compute@1:etc/hosts", 0, "one\n"),
+    Row("cat compute@1 etc/hosts etc/ssh/key", 0, "one\nkey\n"),
+    Row("ls compute@1 /etc", 0, "ssh/"), Row("ls -la compute@1:etc", 0, "ssh"),
+    Row("ls compute@1 -lh", 0, "etc"), Row("grep one compute@1 /etc/hosts", 0, "one"),
+    Row("grep compute one", 2, "imgstore grep one compute"),
+    Row("blame compute:/etc/hosts", 0, "@2"), Row("blame compute /etc/hosts", 0, "@2"),
+    Row("blame compute", 2, "names no path"), Row("log compute:/etc/hosts", 0, "@2"),
+    Row("find compute hosts", 1, "--name hosts"), Row("find compute -name hosts", 0, "etc/hosts"),
+    Row("find compute -type f -size +1M", 0),
+    Row("find compute@1 etc --name hosts", 0, "etc/hosts"),
+    Row("diff compute etc/hosts", 0, "no difference"),
+    Row("diff compute@1..@2 --name-only", 0, "etc/hosts\n"),
+    Row("diff compute@1..2 --stat", 0, "path"), Row("diff compute@2..1", 2, "lower number first"),
+    Row("diff compute@1 compute@2 -p", 0, "-one\n+two\n"), Row("diff compute -p --stat", 2, "-p"),
+    Row("restore compute@1 etc/hosts -o OUT/a", 0, "restored"),
+    Row("restore compute@1:etc/hosts OUT/b", 0, "restored"),
+    Row("extract compute@1 etc/hosts OUT/c", 0, "restored"), Row("restore compute@1", 2, "DEST"),
+    // Policies and space.
+    Row("gc -n", 0, "would free"), Row("du -h", 0, "img"),
+    Row("forget img@1", 2, "imgstore remove img@1"),
+    Row("forget img --keep-within 30d", 0, "within"), Row("forget img --keep-within 3x", 2, "30d"),
+    Row("forget img --keep-yearly 1 -n", 0, "would forget"), Row("forget img --keep-auto 2 -n", 0),
+    Row("forget img --entirely -n", 0, "would forget 1 snapshot"),
+    Row("forget img --entirely --keep-last 1", 2, "--entirely"),
+    Row("pin \(long)@1..2 -m audit", 0, "@2 is pinned"),
+    Row("unpin \(long)@1..2", 1, "is not pinned"),
+    Row("remove \(long)@7..9", 1, "has no snapshot"),
+    // Directories.
+    Row("snapshot TREE", 0, "tree@1"), Row("snapshot TREE/none", 1, "is not there"),
+    Row("status TREE", 1, "is no image"), Row("add TREE --exclude '*.log'", 0, "left out: *.log"),
+    Row("add TREE --exclude a//b", 2, "two slashes"), Row("add img TREE", 1, "is there already"),
+    Row("define img path=/x", 2, "imgstore add NAME DIR"),
+    Row("import none.tgz --to ''", 2, "--to"), Row("init OUT/store", 0, "made a store"),
     // Words of other programs.
     Row("list", 0, long), Row("check", 0, "everything is there"), Row("fsck", 0), Row("prune", 0),
     Row("rm \(long)@1 --force -n", 0), Row("cp compute other -n", 0),
@@ -95,8 +129,16 @@ import Testing
   @Test(arguments: rows)
   func `what is typed works, or is answered`(_ row: Row) throws {
     let site = try site()
-    let words = row.typed.split(separator: " ").map(String.init)
-    let result = try run(binary, arguments: words, environment: site.environment)
+    let words = row.typed.split(separator: " ").map {
+      $0.replacing("'", with: "").replacing("TREE", with: "/tree")
+        .replacing("OUT", with: site.folder.path("out"))
+    }
+    try shell("mkdir -p \"$1/root/tree/etc\"; echo t >\"$1/root/tree/etc/t\"", site.folder.path)
+    let environment = site.environment.merging(["IMGSTORE_CONFIG_DIR": site.folder.path("config")])
+    {
+      $1
+    }
+    let result = try run(binary, arguments: words, environment: environment)
     let said = result.output + result.errors
     #expect(result.status == row.status, "\(row.typed): \(said)")
     #expect(row.says.isEmpty || said.contains(row.says), "\(row.typed): \(said)")
@@ -132,6 +174,7 @@ import Testing
 
   @Test func `-q is silent where all is well, and only there`() throws {
     let site = try site()
+    try shell("echo new >\"$1/root/img/rootimg/new\"", site.folder.path)
     for words in [
       ["snapshot", "img"], ["tag", "img@1", "t"], ["gc"], ["verify"], ["optimize"],
       ["forget", "--all", "--keep-last", "9"], ["revert", "img@1"], ["undo", "img"],

@@ -114,7 +114,7 @@ private struct KillSweep {
         if isUnfinished {
           resumed += 1
           let other = try imgstore(folder, ["define", image, "comments=mine"])
-          #expect(other.status == 1 && other.errors.contains("imgstore resume \(image)"), "\(name)")
+          #expect(other.status == 6 && other.errors.contains("imgstore resume \(image)"), "\(name)")
           // What resumes may be killed as well.
           if Bool.random(using: &random) {
             _ = try kill(folder, way, at: Int.random(in: 1...60, using: &random))

@@ -132,14 +132,14 @@ import Testing
       ["diff", "@1", "--paths"], ["diff", "@1", "-u", "x", "--stat"],
       ["grep", "-F", "-E", "x", "img"],
       ["find", "img", "--type", "x"], ["find", "img", "--larger", "big"],
-      ["find", "img:etc", "etc"],
+      ["find", "img:etc", "etc"], ["grep", "\\(", "img"],
     ] {
       let result = try run(binary, arguments: mistake, environment: site.environment)
       #expect(result.status == 2 && result.output == "", "\(mistake)")
     }
     for failure in [
       ["diff", "@1", "@2", "-u", "nothing"], ["diff", "@1", "@2", "-u", "etc"], ["cat", "img:etc"],
-      ["cat", "img:nothing"], ["ls", "img@9"], ["grep", "\\(", "img"], ["blame", "img", "nothing"],
+      ["cat", "img:nothing"], ["ls", "img@9"], ["blame", "img", "nothing"],
       ["log", "img", "--", "nothing"],
     ] {
       let result = try run(binary, arguments: failure, environment: site.environment)
@@ -168,19 +168,23 @@ import Testing
 
   @Test func `JSON of every looking command`() throws {
     let site = try site()
-    func json(_ arguments: String...) throws -> Any {
+    func json(_ arguments: String...) throws -> Any { try json(arguments) }
+    func json(_ arguments: [String]) throws -> Any {
       let result = try run(binary, arguments: arguments + ["--json"], environment: site.environment)
       #expect(result.status == 0, "\(arguments): \(result.errors)")
       return try JSONSerialization.jsonObject(with: Data(result.output.utf8))
     }
-    let entries = try #require(try json("ls", "img:etc") as? [[String: Any]])
+    func list(_ key: String, _ arguments: String...) throws -> [[String: Any]] {
+      try #require((try json(arguments) as? [String: Any])?[key] as? [[String: Any]])
+    }
+    let entries = try list("entries", "ls", "img:etc")
     #expect(entries.map { $0["path"] as? String }.contains("/img/rootimg/etc/new"))
-    #expect((try json("find", "img", "--name", "nothing") as? [Any])?.isEmpty == true)
-    let hits = try #require(try json("grep", "two", "img@1") as? [[String: Any]])
+    #expect(try list("entries", "find", "img", "--name", "nothing").isEmpty)
+    let hits = try list("matches", "grep", "two", "img@1")
     #expect(hits.first?["line"] as? Int == 2 && hits.first?["text"] as? String == "two")
     let blame = try #require(try json("blame", "img", "etc/list") as? [String: Any])
     #expect((blame["snapshot"] as? [String: Any])?["number"] as? Int == 2)
-    let log = try #require(try json("log", "img", "etc/motd") as? [[String: Any]])
+    let log = try list("changes", "log", "img", "etc/motd")
     #expect(log.map { $0["change"] as? String } == ["removed", "added"])
     let text = try #require(try json("diff", "@1", "@2", "-u", "etc/list") as? [String: Any])
     #expect((text["diff"] as? String)?.contains("+2\n") == true)

@@ -59,4 +59,119 @@ import Testing
     #expect(try site.imgstore("status", "img").output.contains("identical"))
     #expect(try site.imgstore("log", "img").output.contains("revert to @1"))
   }
+
+  // MARK: What is said, and what is left
+
+  /// Runs imgstore below strace, which injects signals and delays.
+  /// - Parameter script: bash, with `$imgstore` for the program and `$inject` for strace.
+  private func runTraced(_ site: Site, _ script: String) throws -> ToolResult {
+    // The threads that run tests have signals blocked, which a child inherits, as it does signals that are
+    // ignored: those of a background job.
+    let unblocked = """
+      import os, signal, sys
+      signal.pthread_sigmask(signal.SIG_SETMASK, [])
+      for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+          signal.signal(number, signal.SIG_DFL)
+      os.execvp(sys.argv[1], sys.argv[1:])
+      """
+    return try run(
+      "python3", arguments: ["-c", unblocked, "/bin/bash", "-c", script],
+      environment: site.environment.merging(
+        ["imgstore": binary, "trace": "strace -f -qq -o /dev/null"]) { $1 })
+  }
+
+  private func snapshots(_ site: Site) throws -> Int {
+    try site.imgstore("log", "img").output.split(separator: "\n").count
+  }
+
+  @Test(arguments: [SIGTERM, SIGINT])
+  func `a signal before the exchange of a swap leaves nothing behind`(_ signal: Int32) throws {
+    let site = try site()
+    let before = try snapshots(site)
+    let stopped = try runTraced(
+      site,
+      "$trace -e trace=utimensat -e inject=utimensat:signal=\(signal):when=10 "
+        + "$imgstore revert img@1 --swap; exit $?")
+    #expect(stopped.status == 128 + signal, "\(stopped.errors)")
+    #expect(stopped.errors.contains("nothing was changed"))
+    #expect(!stopped.errors.contains("half changed"))
+    #expect(try run("ls", "-A", site.folder.path("store/journal")).output == "")
+    #expect(try run("ls", "-A", site.folder.path("root/img")).output == "rootimg\n")
+    #expect(try differences(site.folder.path("second"), site.tree) == "")
+    #expect(try snapshots(site) == before)
+    #expect(try site.imgstore("status", "img", "--exit-code").status == 0)
+    // What it would have recorded is gone, too.
+    let part = try runTraced(
+      site,
+      "$trace -e trace=utimensat -e inject=utimensat:signal=\(signal):when=10 "
+        + "$imgstore revert img@1:/img/rootimg --swap; exit $?")
+    #expect(part.status == 128 + signal, "\(part.errors)")
+    #expect(part.errors.contains("nothing was changed"), "\(part.errors)")
+    #expect(try run("ls", "-A", site.folder.path("store/journal")).output == "")
+    #expect(try snapshots(site) == before)
+    #expect(try site.imgstore("revert", "img@1", "--swap").status == 0)
+    #expect(try site.imgstore("verify").status == 0)
+  }
+
+  @Test func `a second signal ends a change at once`() throws {
+    let site = try site()
+    // Each step but the first takes half a minute: no safe point comes before the second signal. (Background
+    // jobs ignore SIGINT.)
+    let stopped = try runTraced(
+      site,
+      """
+      strace -D -f -qq -o /dev/null -e trace=renameat,renameat2 \
+        -e inject=renameat,renameat2:delay_enter=30000000:when=2+ \
+        $imgstore revert img@1 --in-place & pid=$!
+      until find "$IMGSTORE_ROOT/img/rootimg" -size +200k | grep -q .; do sleep 0.1; done
+      sleep 2
+      kill -TERM $pid; sleep 1; kill -TERM $pid; wait $pid
+      """)
+    #expect(stopped.status == 128 + SIGTERM, "\(stopped.errors)")
+    #expect(stopped.errors.contains("a second signal"))
+    #expect(stopped.errors.contains("imgstore resume img --back"))
+    #expect(!stopped.errors.contains("was interrupted by"))
+    #expect(try site.imgstore("resume", "img", "--abort").status == 0)
+    #expect(try differences(site.folder.path("second"), site.tree) == "")
+  }
+
+  @Test func `a snapshot that is interrupted says that there is none`() throws {
+    let site = try site()
+    try shell("echo new >\"$1/new\"", site.tree)
+    let before = try snapshots(site)
+    let stopped = try runTraced(
+      site,
+      "$trace -e trace=fsync,fdatasync,syncfs "
+        + "-e inject=fsync,fdatasync,syncfs:signal=\(SIGINT):delay_exit=3000000 "
+        + "$imgstore snapshot img; exit $?")
+    #expect(stopped.status == 128 + SIGINT, "\(stopped.errors)")
+    #expect(stopped.errors.contains("no snapshot"))
+    #expect(try snapshots(site) == before)
+  }
+
+  @Test func `an unfinished undo is called one, with its time and its user`() throws {
+    let site = try site()
+    #expect(try site.imgstore("revert", "img@1").status == 0)
+    let stopped = try runTraced(
+      site,
+      "$trace -e trace=renameat,renameat2 -e inject=renameat,renameat2:signal=\(SIGINT):when=10 "
+        + "$imgstore undo img --in-place; exit $?")
+    #expect(stopped.status == 128 + SIGINT, "\(stopped.errors)")
+    #expect(stopped.errors.contains("imgstore resume img --back"))
+    let status = try site.imgstore("status", "img", "--json")
+    #expect(status.status == 3)
+    let document = try JSONSerialization.jsonObject(with: Data(status.output.utf8))
+    let change = try #require((document as? [String: Any])?["unfinished"] as? [String: Any])
+    #expect(change["command"] as? String == "undo")
+    let user = try #require(change["user"] as? String)
+    #expect(!user.isEmpty)
+    let first = try #require(
+      try site.imgstore("log", "img").output.split(separator: "\n").first.map(String.init))
+    #expect(first.hasPrefix("(half changed) an undo to img@2 was begun 20"), "\(first)")
+    #expect(first.contains("by \(user)"))
+    let refused = try site.imgstore("revert", "img@1")
+    #expect(refused.errors.contains("an undo to img@2 was begun 20"))
+    #expect(try site.imgstore("resume", "img").status == 0)
+    #expect(try site.imgstore("log", "img").output.hasPrefix("@"))
+  }
 }

@@ -76,7 +76,7 @@ def _names(node):
     """Returns {name: what `log` says of it} of all snapshots."""
     listed = {}
     for image in ("compute", "login", "spare"):
-        for snapshot in json.loads(node.imgstore("log", image, "--json").output):
+        for snapshot in json.loads(node.imgstore("log", image, "--json").output)["snapshots"]:
             listed[snapshot["name"]] = snapshot
     return listed
 

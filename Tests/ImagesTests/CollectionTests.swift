@@ -154,7 +154,7 @@ func request(
     try site.check("the latest was kept", restoring: true)
     // With all snapshots gone, everything is read again, though no file has changed.
     for entry in try site.open().log("img") {
-      _ = try site.open().remove(entry.committed.name, force: true)
+      _ = try site.open().remove([entry.committed.name], force: true)
     }
     _ = try site.open().collect()
     #expect(try site.packBytes() == 0)
@@ -342,7 +342,7 @@ func request(
     } catch let error as StoreError {
       #expect(error.advice.contains("imgstore remove img@2 --force"))
     }
-    _ = try site.open().remove("img@2", force: true)
+    _ = try site.open().remove(["img@2"], force: true)
     _ = try site.open().collect()
     try site.check("given up", restoring: true)
   }
@@ -435,7 +435,7 @@ func request(
       case 4:
         let log = try site.open().log("img")
         if log.count > 1, let one = log.dropFirst().randomElement(using: &random) {
-          _ = try site.open().remove(one.committed.name, force: true)
+          _ = try site.open().remove([one.committed.name], force: true)
         }
       case 5:
         try site.change(random.next())

@@ -235,10 +235,10 @@ import Testing
       #expect(some == Array(all.prefix(limit)))
     }
     #expect(try numbers("other/x") == ["9 content+mtime", "6 content+mtime", "2 A"])
-    #expect(try workspace.blame("img", path: "a/b/f").origin.number == 7)
-    #expect(try workspace.blame("img@4", path: "/img/rootimg/a/b/f").origin.number == 3)
-    #expect(try workspace.blame("img@~1", path: "other").origin.number == 6)
-    #expect(throws: ImageError.self) { try workspace.blame("img@6", path: "a/b/f") }
+    #expect(try workspace.blame(Reference("img"), path: "a/b/f").origin.number == 7)
+    #expect(try workspace.blame(Reference("img@4"), path: "/img/rootimg/a/b/f").origin.number == 3)
+    #expect(try workspace.blame(Reference("img@~1"), path: "other").origin.number == 6)
+    #expect(throws: ImageError.self) { try workspace.blame(Reference("img@6"), path: "a/b/f") }
     #expect(throws: ImageError.self) { try workspace.log("img", path: "never") }
     // With a limit, older snapshots are not read: a damaged one is not noticed.
     try shell("echo scribble >\"$1/refs/img/0000000001\"", folder.path("store"))

@@ -88,8 +88,7 @@ import Testing
     #expect(
       code { _ = try site.workspace.addDirectory("compute", at: site.folder.path("srv")) }
         == .failed)
-    #expect(code { _ = try site.workspace.define("compute", ["profile=p"]) } == nil)
-    #expect(throws: (any Error).self) { try site.workspace.define("compute", ["profile=p"]) }
+    #expect(code { _ = try site.workspace.define("compute", ["profile=p"]) } == .usage)
     #expect(
       code { _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["a//b"]) } == .usage
     )

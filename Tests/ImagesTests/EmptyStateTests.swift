@@ -96,7 +96,7 @@ import Testing
     #expect(forgotten.forgotten.isEmpty)
     #expect(
       forgotten.kept.first { $0.snapshot.number == 1 }?.reasons.contains(.latestComplete) == true)
-    #expect(throws: ImageError.self) { try workspace.remove("img@1") }
+    #expect(throws: ImageError.self) { try workspace.remove(["img@1"]) }
     // The good state comes back and is complete again: the bad one goes.
     try shell("mv \"$1/away\" \"$1/rootimg\"", root)
     _ = try workspace.snapshot("img")

@@ -107,7 +107,7 @@ import Testing
     #expect(try workspace.log(SignedSites.image).map(\.isSigned) == [true, false, false])
     #expect(try run("ls", folder).output.split(separator: "\n").count == 3)
     #expect(try workspace.verify(deep: false).isClean)
-    _ = try workspace.remove(name, force: true)
+    _ = try workspace.remove([name], force: true)
     #expect(try run("ls", folder).output == "")
     #expect(try workspace.verify(deep: false).isClean)
   }

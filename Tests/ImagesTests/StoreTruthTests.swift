@@ -231,7 +231,7 @@ import Testing
       "cp -a \"$1\" \"$2\"; echo more >\"$1/more\"", folder.path("root/img/rootimg"),
       folder.path("pristine"))
     let third = try open(folder).snapshot("img")
-    _ = try open(folder).remove("img@\(third.committed.number)", force: true)
+    _ = try open(folder).remove(["img@\(third.committed.number)"], force: true)
     // The pack that only the third snapshot had is doomed.
     try shell(
       """
@@ -285,8 +285,8 @@ import Testing
       try shell("echo $2 >\"$1/more\"", folder.path("root/img/rootimg"), text)
       _ = try open(folder).snapshot("img")
     }
-    _ = try open(folder).remove("img@2", force: true)
-    _ = try open(folder).remove("img@4", force: true)
+    _ = try open(folder).remove(["img@2"], force: true)
+    _ = try open(folder).remove(["img@4"], force: true)
     let mark = isHighest ? "0000000004.removed" : "0000000002.removed"
     let record = try shell("cat \"$1/store/refs/img/removed\"", folder.path).output
     try shell(
@@ -341,7 +341,7 @@ import Testing
       try shell("echo $2 >\"$1/f\"", folder.path("root/img/rootimg"), "\(i)")
       _ = try workspace.snapshot("img")
     }
-    for number in [4, 2, 3, 9, 7] { _ = try workspace.remove("img@\(number)", force: true) }
+    for number in [4, 2, 3, 9, 7] { _ = try workspace.remove(["img@\(number)"], force: true) }
     #expect(try open(folder).verify(deep: true).isClean)
     let record = try String(contentsOfFile: folder.path("store/refs/img/removed"), encoding: .utf8)
     #expect(record.split(separator: "\n")[2] == "2-4,7,9")

@@ -80,9 +80,17 @@ extension Workspace {
     return try ImageName(added.name)
   }
 
-  /// Whether a text can only be a path, as names have no '/'.
+  /// Whether a text can only be a path, as names have no '/'. Behind '@' or ':' a '/' belongs to a tag, or to a path in
+  /// a snapshot.
   static func isPath(_ text: String) -> Bool {
-    text.utf8.contains(UInt8(ascii: "/")) || text == "." || text == ".."
+    text == "." || text == ".." || text.first { "/@:".contains($0) } == "/"
+  }
+
+  /// Whether a text is a path, and not that of an image.
+  public func isPathInImage(_ text: String) throws -> Bool {
+    guard Workspace.isPath(text), !text.contains("@") else { return false }
+    guard let path = try? directoryPath(text) else { return true }
+    return try directoryOwner(path) == nil
   }
 
   /// The image whose directory, or whose folder, a path is; nil where it is nobody's.

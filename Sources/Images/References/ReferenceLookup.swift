@@ -133,7 +133,8 @@ extension Workspace {
     }
     guard found.count <= 1 || Set(found.map(\.id)).count == 1 else {
       throw ImageError(
-        "snapshot \(text)", "is the start of \(found.count) ids", advice: "Write more of the id")
+        .usage, "snapshot \(text)", "is the start of \(found.count) ids",
+        advice: "Write more of the id")
     }
     return found.last
   }
@@ -143,7 +144,7 @@ extension Workspace {
   public func findEntry(_ path: String, in snapshot: CommittedSnapshot) throws -> FoundEntry {
     let object = "\(snapshot.name):\(path)"
     guard let bytes = bytes(fromPrintable: path) else {
-      throw ImageError(object, "holds a backslash that begins no \\xHH, \\n, \\t or \\\\")
+      throw ImageError(.usage, object, "holds a backslash that begins no \\xHH, \\n, \\t or \\\\")
     }
     let parts = bytes.split(separator: 0x2f).map(Array.init)
     let pieces = snapshot.snapshot.pieces
@@ -158,7 +159,7 @@ extension Workspace {
     }
     guard let tree = pieces.rootTree else {
       throw ImageError(
-        object, "is no file of the image, and the image has no root tree",
+        .notFound, object, "is no file of the image, and the image has no root tree",
         advice: "'imgstore show \(snapshot.name)' lists the files of the image")
     }
     return try descend(tree, parts, object)
@@ -175,7 +176,7 @@ extension Workspace {
         let child = try Tree.entries(ids, from: store).first(where: { $0.name == part })
       else {
         throw ImageError(
-          object, "is not in that snapshot",
+          .notFound, object, "is not in that snapshot",
           advice: "'imgstore log IMAGE -- PATH' shows in which snapshot a path appears or goes")
       }
       entry = child

@@ -14,7 +14,7 @@ from damage.kinds import CONTENT, MEANINGFUL
 from damage.recovery import RecoveryChecks
 
 PROPERTIES = {
-    "crash": "no command ends by a signal, or with an exit code other than 0, 1, 2, 3",
+    "crash": "no command ends by a signal, or with an exit code that the manual does not list",
     "hang": "no command takes longer than 20 s",
     "memory": "no command needs more than 1 GiB",
     "wrong": "no command gives a wrong byte or a wrong history with exit code 0",
@@ -143,7 +143,7 @@ class DamageCheck(RecoveryChecks):
                     self.failures.add("silent", result)
                 continue
             try:
-                listed = {s["name"]: s["id"] for s in json.loads(result.output)}
+                listed = {s["name"]: s["id"] for s in json.loads(result.output)["snapshots"]}
             except (ValueError, KeyError, TypeError):
                 self.failures.add("wrong", f"no JSON: {result}")
                 continue

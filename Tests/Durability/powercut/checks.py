@@ -113,7 +113,7 @@ class StateCheck:
         for image in ("img", "other"):
             result = self.run(program, "log", image, "--json")
             if result.code == 0:
-                for snapshot in json.loads(result.output):
+                for snapshot in json.loads(result.output)["snapshots"]:
                     names[snapshot["name"]] = snapshot["id"]
         return names
 

@@ -26,7 +26,7 @@ def names_of(program):
     for image in ("img", "other"):
         result = program.run("log", image, "--json")
         if result.code == 0:
-            names.update({s["name"]: s["id"] for s in json.loads(result.output)})
+            names.update({s["name"]: s["id"] for s in json.loads(result.output)["snapshots"]})
     return names
 
 

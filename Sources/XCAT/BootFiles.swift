@@ -1,0 +1,61 @@
+// Which files of an image nodeset and genimage copy for the image's nodes, and where to (mknetboot and
+// mkstatelite of anaconda.pm, sles.pm and debian.pm; genimage.pm). Nodes boot the copies.
+//
+//     ROOTIMGDIR/{kernel,initrd-…gz,hypervisor}  ──▶  TFTPDIR/xcat/osimage/NAME/
+//
+// 1. Only files that xCAT takes from the image's folder are listed. Nodes of an install image boot kernel
+//    and ramdisk of the install media (vmlinuz, initrd.img), which are no files of the image.
+// 2. Nodes of an image without a name of its own (nodetype.provmethod "netboot") boot from another folder, by
+//    operating system and profile; xCAT itself has given that up.
+
+import Platform
+
+/// A file of an image that nodes boot a copy of.
+public struct BootFile: Sendable, Hashable {
+  /// "kernel", "ramdisk" or "hypervisor".
+  public let role: String
+  /// Where xCAT takes it from: the first that is there.
+  public let sources: [AbsolutePath]
+  public let copyName: String
+}
+
+/// Decides what is copied for the nodes of an image.
+public enum BootFiles {
+  /// What xCAT takes where site.tftpdir is not set.
+  public static let defaultTFTPDirectory = "/tftpboot"
+
+  /// Returns the files that nodes of the image boot copies of.
+  public static func copied(
+    of definition: ImageDefinition, installDirectory: AbsolutePath
+  ) -> [BootFile] {
+    guard ["netboot", "statelite"].contains(definition.provisioning),
+      let folder = ImageFiles.bootDirectory(definition, installDirectory: installDirectory)
+    else { return [] }
+    func file(_ role: String, _ name: String, else other: String? = nil) -> BootFile {
+      BootFile(
+        role: role, sources: ([name] + [other].compactMap(\.self)).map { folder.appending($0) },
+        copyName: name)
+    }
+    return [
+      file(ImageFiles.kernel, "kernel"),
+      // Old images have initrd.gz, which nodeset gives the newer name first.
+      file(ImageFiles.ramdisk, ramdisk(of: definition), else: "initrd.gz"),
+      file("hypervisor", "hypervisor"),
+    ]
+  }
+
+  private static func ramdisk(of definition: ImageDefinition) -> String {
+    guard definition.provisioning == "statelite" else { return "initrd-stateless.gz" }
+    let isSUSE = ["sles", "suse"].contains { definition.osVersion.hasPrefix($0) }
+    return definition.osimage["rootfstype"] == "ramdisk" && !isSUSE
+      ? "initrd-stateless.gz" : "initrd-statelite.gz"
+  }
+
+  /// The folder of an image's copies.
+  public static func folder(of image: String, in tftpDirectory: AbsolutePath) -> AbsolutePath {
+    tftpDirectory.appending(subfolder(of: image))
+  }
+
+  /// Below the TFTP folder, as the table bootparams has it.
+  static func subfolder(of image: String) -> String { "xcat/osimage/\(image)" }
+}

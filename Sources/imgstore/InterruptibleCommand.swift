@@ -1,0 +1,26 @@
+// What a person is told where Ctrl-C ends a command at once. The verbs that change a live image say more, as soon
+// as they know its name (`Interruption.announce`); commands that only show something say nothing.
+
+/// A command of which a person asks what it has done when it is interrupted.
+protocol InterruptibleCommand {
+  var interruptedWords: String { get }
+}
+
+extension InterruptibleCommand {
+  var interruptedWords: String { "nothing was changed" }
+}
+
+extension SnapshotCommand: InterruptibleCommand {
+  var interruptedWords: String { "no snapshot was taken" }
+}
+extension Export: InterruptibleCommand {
+  var interruptedWords: String { "no bundle was written" }
+}
+extension Pack: InterruptibleCommand {
+  var interruptedWords: String { "no packed image was written" }
+}
+extension Revert: InterruptibleCommand {}
+extension Undo: InterruptibleCommand {}
+extension Import: InterruptibleCommand {}
+extension Copy: InterruptibleCommand {}
+extension Lite: InterruptibleCommand {}

@@ -1,0 +1,143 @@
+// What all JSON documents have in common (docs/json.md): one object, with the version of its schema and its kind.
+// A list has an envelope, so that it can get more keys.
+//
+// 1. Documents and all values in them are `Codable` as the compiler derives it: the schemas of docs/schema are read
+//    off `init(from:)` (JSONSchema.swift), and a hand-written one would have them lie.
+// 2. `JSONDocuments.all` has every kind.
+
+import FoundationEssentials
+import Images
+import Platform
+
+/// A document that a command prints with --json.
+protocol JSONDocument: Codable {
+  /// Its kind, which is also the name of its schema.
+  static var kind: String { get }
+  /// The version of its schema: grows when a key goes or changes its meaning.
+  static var schema: Int { get }
+}
+
+extension JSONDocument {
+  static var schema: Int { 1 }
+}
+
+/// A string with a fixed set of values.
+protocol JSONEnumeration: Codable, CaseIterable, RawRepresentable where RawValue == String {}
+
+/// The keys that every document has.
+enum JSONEnvelopeKey: String, CodingKey, CaseIterable {
+  case schema
+  case document
+}
+
+/// A document as it is printed.
+private struct JSONEnvelope<Body: JSONDocument>: Encodable {
+  let body: Body
+
+  func encode(to encoder: any Encoder) throws {
+    try body.encode(to: encoder)
+    var container = encoder.container(keyedBy: JSONEnvelopeKey.self)
+    try container.encode(Body.schema, forKey: .schema)
+    try container.encode(Body.kind, forKey: .document)
+  }
+}
+
+/// Prints a document, with sorted keys.
+func printJSON<Document: JSONDocument>(_ document: Document) throws {
+  JSONOutput.hasBegun.withLock { $0 = true }
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+  print(String(decoding: try encoder.encode(JSONEnvelope(body: document)), as: UTF8.self))
+}
+
+/// A command prints one document: a failure after it is told by its exit code and on standard error.
+enum JSONOutput {
+  static let hasBegun = Monitor(false)
+
+  /// Prints the document of a failure where none was printed before.
+  static func printFailure(_ error: ErrorJSON) {
+    if hasBegun.withLock({ $0 }) { return }
+    try? printJSON(error)
+  }
+}
+
+/// A document that is one list, whose elements are printed as they come, one a line.
+struct JSONList<Document: JSONListDocument> {
+  private let encoder = JSONEncoder()
+  private var isEmpty = true
+
+  init() {
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    JSONOutput.hasBegun.withLock { $0 = true }
+    print("{\"document\":\"\(Document.kind)\",\"\(Document.listKey)\":[", terminator: "")
+  }
+
+  mutating func add(_ value: Document.Element) throws {
+    print(isEmpty ? "\n" : ",\n", terminator: "")
+    isEmpty = false
+    print(String(decoding: try encoder.encode(value), as: UTF8.self), terminator: "")
+  }
+
+  mutating func end() { print((isEmpty ? "" : "\n") + "],\"schema\":\(Document.schema)}") }
+}
+
+/// A document that is one list of a length that is not known before.
+protocol JSONListDocument: JSONDocument {
+  associatedtype Element: Codable
+  /// The key of the list.
+  static var listKey: String { get }
+}
+
+/// What a failed command prints.
+struct ErrorJSON: JSONDocument {
+  static let kind = "error"
+  struct Details: Codable {
+    let code: ErrorCodeJSON
+    let object: String
+    let message: String
+    let advice: String
+
+    init(_ error: any ExplainedError) {
+      code = ErrorCodeJSON(error.errorCode)
+      object = error.object
+      message = error.finding
+      advice = error.advice
+    }
+
+    fileprivate init(usage message: String) {
+      code = .usage
+      object = ""
+      self.message = message
+      advice = ""
+    }
+  }
+  let error: Details
+
+  init(_ error: any ExplainedError) { self.error = Details(error) }
+
+  /// What is wrong with the words of the command line.
+  init(usage message: String) { error = Details(usage: message) }
+}
+
+/// `ErrorCode`, as it is written.
+enum ErrorCodeJSON: String, JSONEnumeration {
+  case failed
+  case usage
+  case notFound = "not-found"
+  case busy
+  case damaged
+  case unfinished
+  case interrupted
+
+  init(_ code: ErrorCode) {
+    switch code {
+    case .failed: self = .failed
+    case .usage: self = .usage
+    case .notFound: self = .notFound
+    case .busy: self = .busy
+    case .damaged: self = .damaged
+    case .unfinished: self = .unfinished
+    case .interrupted: self = .interrupted
+    }
+  }
+}

@@ -1,0 +1,119 @@
+// JSON Schemas of the documents that commands print, read off the Swift types that are encoded: each is decoded from
+// nothing by `ShapeDecoder`, which notes the keys and types that are asked for.
+//
+// Unknown keys, and unknown values of enumerations, are allowed, as docs/json.md says of programs that read documents.
+// The tests forbid them.
+
+/// What a value of a Swift type is in JSON.
+indirect enum JSONShape: Equatable {
+  case string
+  case boolean
+  case number
+  case integer(isUnsigned: Bool)
+  case enumeration([String])
+  case array(of: JSONShape)
+  /// An object whose keys are data.
+  case dictionary(of: JSONShape)
+  /// An object with known keys, by the name of its type.
+  case object(String)
+}
+
+/// The keys of a type that is an object.
+struct JSONObjectShape: Equatable {
+  struct Member: Equatable {
+    let key: String
+    let shape: JSONShape
+    /// The key is left out where there is no value.
+    let isOptional: Bool
+  }
+  var members: [Member] = []
+}
+
+/// The schema of one kind of document.
+struct JSONSchema {
+  private let kind: String
+  private let version: Int
+  private let top: String
+  private let objects: [String: JSONObjectShape]
+
+  init<Document: JSONDocument>(of type: Document.Type) throws {
+    let shapes = ShapeCollector()
+    guard case .object(let name) = try shapes.shape(of: type).shape else {
+      throw ShapeError(finding: "\(type) is not encoded as an object")
+    }
+    kind = Document.kind
+    version = Document.schema
+    top = name
+    objects = shapes.objects
+  }
+
+  /// The schema as a value to encode: JSON Schema, draft 2020-12.
+  var json: JSONValue {
+    var document = body(of: objects[top] ?? JSONObjectShape())
+    var properties = document["properties"]?.object ?? [:]
+    properties[JSONEnvelopeKey.schema.rawValue] = .object(["const": .integer(version)])
+    properties[JSONEnvelopeKey.document.rawValue] = .object(["const": .string(kind)])
+    document["properties"] = .object(properties)
+    let required = document["required"]?.array ?? []
+    document["required"] = .array(
+      JSONEnvelopeKey.allCases.map { .string($0.rawValue) } + required)
+    document["$schema"] = .string("https://json-schema.org/draft/2020-12/schema")
+    document["$id"] = .string("urn:imgstore:json:\(kind):\(version)")
+    document["title"] = .string("imgstore: \(kind)")
+    let others = objects.filter { $0.key != top }
+    if !others.isEmpty {
+      document["$defs"] = .object(others.mapValues { .object(body(of: $0)) })
+    }
+    return .object(document)
+  }
+
+  private func body(of object: JSONObjectShape) -> [String: JSONValue] {
+    var properties: [String: JSONValue] = [:]
+    for member in object.members { properties[member.key] = json(of: member.shape) }
+    let required = object.members.filter { !$0.isOptional }.map { JSONValue.string($0.key) }
+    return [
+      "type": .string("object"), "properties": .object(properties), "required": .array(required),
+    ]
+  }
+
+  private func json(of shape: JSONShape) -> JSONValue {
+    func type(_ name: String) -> [String: JSONValue] { ["type": .string(name)] }
+    switch shape {
+    case .string: return .object(type("string"))
+    case .boolean: return .object(type("boolean"))
+    case .number: return .object(type("number"))
+    case .integer(let isUnsigned):
+      return .object(type("integer").merging(isUnsigned ? ["minimum": .integer(0)] : [:]) { $1 })
+    // There may come more values.
+    case .enumeration(let values):
+      return .object(
+        type("string").merging(["examples": .array(values.map { .string($0) })]) { $1 })
+    case .array(let element):
+      return .object(type("array").merging(["items": json(of: element)]) { $1 })
+    case .dictionary(let element):
+      return .object(type("object").merging(["additionalProperties": json(of: element)]) { $1 })
+    case .object(let name): return .object(["$ref": .string("#/$defs/\(name)")])
+    }
+  }
+}
+
+/// A JSON value.
+enum JSONValue: Encodable {
+  case string(String)
+  case integer(Int)
+  case array([JSONValue])
+  case object([String: JSONValue])
+
+  var array: [JSONValue]? { if case .array(let values) = self { values } else { nil } }
+  var object: [String: JSONValue]? { if case .object(let values) = self { values } else { nil } }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    switch self {
+    case .string(let value): try container.encode(value)
+    case .integer(let value): try container.encode(value)
+    case .array(let values): try container.encode(values)
+    case .object(let values): try container.encode(values)
+    }
+  }
+}

@@ -1,0 +1,46 @@
+// imgstore json-schema: the schemas of all documents, for docs/schema (`make schemas`) and for whoever reads documents.
+
+import ArgumentParser
+import FoundationEssentials
+
+struct SchemaCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "json-schema",
+    abstract: "Print the JSON Schema of a kind of document (docs/json.md).",
+    discussion: "Without a name, the kinds are listed.", shouldDisplay: false)
+
+  @Argument(help: ArgumentHelp("The kind, as 'document' names it.", valueName: "kind"))
+  var kind: String?
+
+  func run() throws {
+    guard let kind else {
+      for kind in JSONDocuments.all.map({ $0.kind }).sorted() { print(kind) }
+      return
+    }
+    guard let type = JSONDocuments.all.first(where: { $0.kind == kind }) else {
+      throw ValidationError("There is no document '\(kind)'; 'imgstore json-schema' lists them.")
+    }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    print(String(decoding: try encoder.encode(try JSONSchema(of: type).json), as: UTF8.self))
+  }
+}
+
+enum JSONDocuments {
+  /// Every kind of document.
+  static var all: [any JSONDocument.Type] {
+    [
+      AddedJSON.self, CollectionEstimateJSON.self, InitJSON.self, BenchJSON.self, BlameJSON.self,
+      CollectionJSON.self, CopyJSON.self, DefinitionJSON.self,
+      DefinitionsSetJSON.self, DiffJSON.self, DiskUseJSON.self, EntriesJSON.self, EntryJSON.self,
+      ErrorJSON.self, ExportJSON.self, FilesJSON.self, ForgetJSON.self, ImagesJSON.self,
+      ImportJSON.self, KeyJSON.self, KeysJSON.self, LiteJSON.self, MatchesJSON.self,
+      NewSnapshotsJSON.self, PackJSON.self, PathHistoryJSON.self, PinsJSON.self, RecipesJSON.self,
+      ReindexJSON.self, RepairJSON.self, RestoreJSON.self, ResumeJSON.self, RevertJSON.self,
+      RowsSetJSON.self, SecretsJSON.self, SignaturesMadeJSON.self, SnapshotJSON.self,
+      SnapshotOutcomeJSON.self, SnapshotsJSON.self, StatisticsJSON.self, StatusJSON.self,
+      TagJSON.self, TagsJSON.self, TextDiffJSON.self, UnpinJSON.self, UntagJSON.self,
+      VerifyJSON.self,
+    ]
+  }
+}

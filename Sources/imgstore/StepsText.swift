@@ -1,0 +1,57 @@
+// The steps of a plan as lines. A folder that comes or goes as a whole is one line, and of a long plan the first lines
+// are shown, unless all are asked for.
+
+import Images
+import Platform
+import Store
+
+/// Renders what a dry run would do.
+struct StepsText {
+  private static let maxLines = 30
+
+  private let apply: ApplyOutcome
+  private let showsAll: Bool
+
+  init(_ apply: ApplyOutcome, showsAll: Bool) {
+    self.apply = apply
+    self.showsAll = showsAll
+  }
+
+  /// Prints the steps, and an empty line after them.
+  func printAll() {
+    var lines = folded("remove", apply.removals) + folded("write", apply.writes)
+    lines += apply.attributePaths.map { "attrs   \(printable($0))" }
+    let limit = showsAll ? Int.max : StepsText.maxLines
+    for line in lines.prefix(limit) { print(line) }
+    if lines.count > limit { print("…       and \(lines.count - limit) more (--all lists all)") }
+    for change in apply.attributes {
+      print("set     \(change.table).\(change.column)=\(printable((change.new ?? "").utf8))")
+    }
+    for skip in apply.skipped { print("leave   \(printable(skip.path)) (\(skip.why))") }
+    print("")
+  }
+
+  /// A line for each path that lies below no other one, with the number of those below it.
+  private func folded(_ verb: String, _ paths: [[UInt8]]) -> [String] {
+    let head = verb + String(repeating: " ", count: 8 - verb.count)
+    if showsAll { return paths.map { head + printable($0) } }
+    var lines: [String] = []
+    var top: (path: [UInt8], inside: Int)?
+    func flush() {
+      guard let top else { return }
+      lines.append(
+        head + printable(top.path)
+          + (top.inside == 0 ? "" : "/  (\(count(top.inside, "entry")) in it)"))
+    }
+    for path in paths.sorted(by: precedes) {
+      if let current = top, path.starts(with: current.path + [0x2f]) {
+        top = (current.path, current.inside + 1)
+      } else {
+        flush()
+        top = (path, 0)
+      }
+    }
+    flush()
+    return lines
+  }
+}

@@ -1,0 +1,251 @@
+// JSON as programs meet it: every command has it, every document fits its schema of docs/schema, and these are what
+// the program's types say.
+
+import Foundation
+import TestSupport
+import Testing
+
+/// A management node with an image of every kind of entry, and a folder for what commands print.
+private final class DocumentSite: Sendable {
+  let folder: TemporaryFolder
+  var tree: String { folder.path("root/install/img/rootimg") }
+  var environment: [String: String] {
+    ["IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root"), "TZ": "UTC"]
+  }
+
+  init() throws {
+    folder = try TemporaryFolder()
+    try shell(
+      """
+      cd "$1"; mkdir -p documents root/etc/xcat root/install/img/rootimg/{etc/ssh,var/lib/dpkg} root/install/postscripts
+      echo post >root/install/postscripts/xcatdsklspost; cd root/install/img/rootimg
+      echo hello >etc/motd; printf '\\377\\000' >etc/bytes; ln -s motd etc/link; ln etc/motd etc/hard; mkfifo etc/pipe
+      printf 'root:$6$salt$hash:1:::::::\\n' >etc/shadow; echo ntp >etc/ntp.conf; echo 'KEY' >etc/ssh/ssh_host_rsa_key
+      printf 'Package: a\\nStatus: install ok installed\\nArchitecture: all\\nVersion: 1\\n' >var/lib/dpkg/status
+      truncate -s 1M etc/sparse; setfattr -n user.note -v text etc/motd || true
+      [ "$(id -u)" != 0 ] || mknod etc/null c 1 3
+      seq 1 50000 >numbers; echo kernel >../kernel
+      cd ..; : >init; echo init | cpio -o -H newc --quiet | gzip >initrd-stateless.gz; rm init; cd rootimg
+      echo bash >../pkglist
+      """, folder.path)
+  }
+
+  /// Runs a command with --json, and keeps its document.
+  func document(_ line: String, number: Int) throws -> ToolResult {
+    let words = line.split(separator: " ").map {
+      $0.replacingOccurrences(of: "OUT", with: folder.path("out"))
+    }
+    let result = try run(binary, arguments: words + ["--json"], environment: environment)
+    let name = "\(number) \(line.replacingOccurrences(of: "/", with: "_").prefix(60))"
+    try result.output.write(
+      toFile: folder.path("documents/\(name)"), atomically: false, encoding: .utf8)
+    return result
+  }
+}
+
+@Suite struct JSONSchemaTests {
+  private static let schemas = packageRoot + "/docs/schema"
+
+  /// Command lines, in order, or "! " and a script in the root tree. OUT is a folder.
+  private static let lines = [
+    "define img provmethod=netboot rootimgdir=/install/img profile=p osvers=rhels9 osarch=x86_64 pkglist=/install/img/pkglist",
+    "images", "key generate", "key show", "key list", "key generate --output OUT.key",
+    "key trust OUT.key.pub --name other",
+    "snapshot img -m first --tag golden --sign", "pin img@1 -m why", "tag img@1 t", "tags",
+    "tag img@1 t --force", "images", "pack img", "snapshot img --recipes", "snapshot img nobody",
+    "! echo changed >etc/motd; rm etc/link; mkdir new; printf 'Package: b\\nStatus: install ok installed\\nArchitecture: all\\nVersion: 1\\n' >var/lib/dpkg/status",
+    "status img", "diff img@1", "diff img@1 --packages", "snapshot img --if-changed",
+    "diff img@1 img -u etc/motd", "log img", "log img etc/motd", "show img@1", "show img",
+    "show img@1:etc/motd", "show img@1:etc/null", "show img@1:etc/link", "ls img@1:etc",
+    "ls img -R", "find img --name none", "grep hello img@1", "cat img:etc/motd img:etc/bytes",
+    "blame img etc/motd", "extract img:etc OUT/etc", "restore img@1 OUT/tree", "secrets img",
+    "revert img@golden -n", "revert img@golden", "undo img", "revert img@1:etc/motd",
+    "copy img other --profile other -n", "copy img other --profile other",
+    "bench img --no-peers --form cpio.gz", "export img OUT/b.tgz -n", "export img OUT/b.tgz",
+    "export img OUT/s.tgz --scrub --sign", "import OUT/s.tgz --force -n",
+    "import OUT/s.tgz --force", "pack img --output OUT/p.cpio.gz",
+    "define img provmethod=statelite", "lite img -n", "lite img", "sign img@1", "unpin img@1",
+    "untag img@t", "recipes img", "forget img --keep-last 2 -n", "remove img@2 --force -n",
+    "remove img@2 --force", "forget img --keep-last 2", "gc", "optimize", "du", "du -s img",
+    "stats", "verify", "verify --deep --signatures", "reindex", "repair --dry-run",
+    "define --csv osimage OUT.csv",
+    "define -z OUT.stanza", "images",
+    // Failures are documents, too.
+    "show nobody", "frobnicate", "show", "revert img@1 --bogus", "gc --max-time never",
+  ]
+
+  /// The commands that print something, as the program lists them.
+  private func commands() throws -> [[String]: Set<String>] {
+    struct Help: Decodable {
+      struct Command: Decodable {
+        struct Argument: Decodable {
+          struct Name: Decodable { let name: String }
+          let names: [Name]?
+        }
+        let commandName: String
+        let shouldDisplay: Bool
+        let arguments: [Argument]?
+        let subcommands: [Command]?
+      }
+      let command: Command
+    }
+    let text = try run(binary, "--experimental-dump-help").output
+    let help = try JSONDecoder().decode(Help.self, from: Data(text.utf8))
+    var found: [[String]: Set<String>] = [:]
+    func walk(_ command: Help.Command, _ path: [String]) {
+      guard command.shouldDisplay, command.commandName != "help" else { return }
+      let inner = (command.subcommands ?? []).filter { $0.commandName != "help" }
+      if inner.isEmpty {
+        found[path] = Set((command.arguments ?? []).flatMap { ($0.names ?? []).map(\.name) })
+      }
+      for next in inner { walk(next, path + [next.commandName]) }
+    }
+    walk(help.command, [])
+    return found
+  }
+
+  @Test func `every command has --json`() throws {
+    let commands = try commands()
+    #expect(commands.count > 40)
+    for (path, options) in commands { #expect(options.contains("json"), "\(path)") }
+  }
+
+  @Test func `docs/schema is what 'make schemas' makes`() throws {
+    let folder = try TemporaryFolder()
+    let made = try run(packageRoot + "/scripts/schemas.sh", binary, folder.path("schema"))
+    #expect(made.status == 0, "\(made.errors)")
+    let difference = try run("diff", "-r", Self.schemas, folder.path("schema"))
+    #expect(difference.status == 0, "run 'make schemas'\n\(difference.output)")
+  }
+
+  @Test func `the documents of every command fit their schemas`() throws {
+    let site = try DocumentSite()
+    var number = 100
+    func printed(_ line: String) throws {
+      number += 1
+      let result = try site.document(line, number: number)
+      #expect(!result.output.isEmpty, "\(line): \(result.errors)")
+    }
+    try shell("mkdir \"$1\"", site.folder.path("out"))
+    for line in Self.lines {
+      if line.hasPrefix("! ") {
+        try shell("cd \"$1\"; \(line.dropFirst(2))", site.tree)
+        continue
+      }
+      if line.hasPrefix("define -") { try writeDefinitions(site) }
+      try printed(line)
+    }
+    try leaveUnfinished(site)
+    for line in ["images", "status img", "snapshot img", "resume img --back"] { try printed(line) }
+
+    let check = try run(
+      "python3", packageRoot + "/Tests/Schemas/validate.py", Self.schemas,
+      site.folder.path("documents"))
+    #expect(check.status == 0, "\(check.errors)")
+    let kinds = try FileManager.default.contentsOfDirectory(atPath: Self.schemas)
+      .map { String($0.dropLast(5)) }
+    let seen = check.output.split(separator: "\n").map(String.init)
+    #expect(seen.sorted() == kinds.sorted(), "kinds that no command printed")
+    for path in try commands().keys {
+      #expect(
+        Self.lines.contains { ($0 + " ").hasPrefix(path.joined(separator: " ") + " ") }
+          || path == ["resume"], "no document of \(path)")
+    }
+  }
+
+  @Test func `pins, tags and the latest snapshot are in the documents`() throws {
+    struct Images: Decodable {
+      struct Image: Decodable {
+        let snapshots: Int
+        let latest: String
+        let latestNumber: Int
+        let latestCreated: String
+      }
+      let schema: Int
+      let images: [Image]
+    }
+    struct Snapshot: Decodable {
+      struct Pin: Decodable { let reason: String }
+      let number: Int
+      let id: String
+      let created: String
+      let tags: [String]
+      let pin: Pin?
+    }
+    struct Log: Decodable { let snapshots: [Snapshot] }
+    struct Files: Decodable {
+      struct File: Decodable {
+        let text: String?
+        let base64: String?
+      }
+      let files: [File]
+    }
+    let site = try Site()
+    func document<Document: Decodable>(_ type: Document.Type, _ words: String...) throws -> Document
+    {
+      let result = try run(binary, arguments: words + ["--json"], environment: site.environment)
+      return try JSONDecoder().decode(type, from: Data(result.output.utf8))
+    }
+    _ = try site.imgstore("snapshot", "img", "--tag", "golden")
+    try shell("printf '\\377' >\"$1/bytes\"", site.tree)
+    _ = try site.imgstore("snapshot", "img")
+    _ = try site.imgstore("pin", "img@1", "-m", "for the audit")
+    let log = try document(Log.self, "log", "img").snapshots
+    #expect(log.map { $0.pin?.reason } == [nil, "for the audit"])
+    let shown = try document(Snapshot.self, "show", "img@1")
+    #expect(shown.pin?.reason == "for the audit" && shown.tags == ["golden"])
+    #expect(try site.imgstore("show", "img@1").output.contains("for the audit"))
+    let images = try document(Images.self, "images")
+    let image = try #require(images.images.first)
+    #expect(images.schema == 1 && image.snapshots == 2 && image.latestNumber == 2)
+    #expect(image.latest == log[0].id && image.latestCreated == log[0].created)
+    let files = try document(Files.self, "cat", "img:etc/motd", "img:bytes").files
+    #expect(files.map(\.text) == ["hello\n", nil] && files.map(\.base64) == [nil, "/w=="])
+    try shell("truncate -s 17M \"$1/large\"", site.tree)
+    _ = try site.imgstore("snapshot", "img")
+    #expect(try site.imgstore("cat", "img:large", "--json").status == 2)
+  }
+
+  /// Definitions as text, for `define`.
+  private func writeDefinitions(_ site: DocumentSite) throws {
+    for (options, name) in [
+      (["images", "-z"], "out.stanza"), (["images", "--csv", "osimage"], "out.csv"),
+    ] {
+      let text = try run(binary, arguments: options, environment: site.environment).output
+      try text.write(toFile: site.folder.path(name), atomically: false, encoding: .utf8)
+    }
+  }
+
+  /// Has a revert killed midway.
+  private func leaveUnfinished(_ site: DocumentSite) throws {
+    let killer = URL(fileURLWithPath: binary).deletingLastPathComponent()
+      .appendingPathComponent("killat").path
+    let number = try #require(
+      try run(binary, arguments: ["log", "img"], environment: site.environment).output
+        .split(separator: "\n").last?.split(separator: " ").first)
+    for operation in 5..<200
+    where !FileManager.default.fileExists(atPath: site.folder.path("store/journal/img")) {
+      _ = try run(
+        killer,
+        arguments: [
+          "\(operation)", site.folder.path("count"), binary, "revert", "img\(number)", "--in-place",
+        ], environment: site.environment)
+    }
+  }
+
+  @Test func `docs/json.md has every kind of document and every key`() throws {
+    let text = try String(contentsOfFile: packageRoot + "/docs/json.md", encoding: .utf8)
+    let words = Set(text.split { !$0.isLetter && !$0.isNumber && $0 != "-" }.map(String.init))
+    for name in try FileManager.default.contentsOfDirectory(atPath: Self.schemas) {
+      #expect(words.contains(String(name.dropLast(5))), "no document \(name)")
+      let data = try Data(contentsOf: URL(fileURLWithPath: Self.schemas + "/" + name))
+      let schema = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+      let definitions = (schema["$defs"] as? [String: [String: Any]] ?? [:]).values
+      for object in [schema] + Array(definitions) {
+        for key in (object["properties"] as? [String: Any] ?? [:]).keys {
+          #expect(words.contains(key), "\(name): no key '\(key)'")
+        }
+      }
+    }
+  }
+}

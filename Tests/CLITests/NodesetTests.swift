@@ -1,0 +1,142 @@
+// --nodeset, and what is said of nodes that boot old copies: a real root, tables that XCATCFG names, and a nodeset
+// that writes down what it was given.
+
+import Foundation
+import TestSupport
+import Testing
+
+/// A management node at `/`, all of it in one folder.
+private struct NodesetSite {
+  let folder: TemporaryFolder
+
+  init(name: String = "img") throws {
+    folder = try TemporaryFolder()
+    try shell(
+      """
+      cd "$1"; mkdir -p xcat root/sbin img/rootimg "tftp/xcat/osimage/$2" install
+      sql() { sqlite3 "xcat/$1.sqlite" "$2"; }
+      sql site "CREATE TABLE site (key TEXT, value TEXT, comments TEXT, disable TEXT);
+        INSERT INTO site VALUES ('tftpdir', '$1/tftp', NULL, NULL), ('installdir', '$1/install', NULL, NULL)"
+      sql nodelist "CREATE TABLE nodelist (node TEXT, groups TEXT, disable TEXT);
+        INSERT INTO nodelist VALUES ('n1', 'all', NULL), ('n2', 'all', NULL), ('n3', 'all', NULL), ('x', 'all', NULL)"
+      sql nodetype "CREATE TABLE nodetype (node TEXT, provmethod TEXT, disable TEXT);
+        INSERT INTO nodetype VALUES ('n1', '$2', NULL), ('n2', '$2', NULL), ('n3', '$2', NULL)"
+      cat >root/nodeset <<'END'
+      #!/bin/sh
+      for a in "$@"; do printf '%s\\n' "$a" >>"$XCATROOT/asked"; done
+      [ -e "$XCATROOT/fail" ] && { echo "Error: no such node" >&2; exit 1; }
+      [ -e "$XCATROOT/idle" ] || cp "$XCATROOT"/../img/kernel "$XCATROOT"/../img/initrd-stateless.gz "$XCATROOT"/../tftp/xcat/osimage/*/
+      END
+      chmod +x root/nodeset; mv root/nodeset root/sbin
+      echo 1 >img/rootimg/f; echo k1 >img/kernel; echo r1 >img/initrd-stateless.gz
+      """, folder.path, name)
+    let root = "rootimgdir=\(folder.path)/img"
+    #expect(try imgstore("define", "new", "provmethod=netboot", root).status == 0)
+    // Names that are not allowed for new images may be in the tables.
+    try shell(
+      "for t in osimage linuximage; do "
+        + "sqlite3 \"$1/$t.sqlite\" \"UPDATE $t SET imagename = '$2'\"; done",
+      folder.path("xcat"), name)
+    #expect(try imgstore("snapshot", name).status == 0)
+    try shell(
+      "cd \"$1\"; echo k2 >img/kernel; cp img/kernel img/initrd* tftp/xcat/osimage/*/",
+      folder.path)
+    #expect(try imgstore("snapshot", name).status == 0)
+  }
+
+  func imgstore(_ arguments: String...) throws -> ToolResult {
+    try run(
+      binary, arguments: arguments,
+      environment: [
+        "IMGSTORE_STORE": folder.path("store"), "XCATCFG": "SQLite:\(folder.path("xcat"))",
+        "XCATROOT": folder.path("root"), "PATH": "/usr/bin:/bin",
+      ])
+  }
+
+  func asked() throws -> [String] {
+    let path = folder.path("root/asked")
+    guard FileManager.default.fileExists(atPath: path) else { return [] }
+    return try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map(String.init)
+  }
+
+  /// `bootFiles` of `status --json`.
+  func bootFiles() throws -> [String: Any] {
+    let status = try imgstore("status", "--json")
+    #expect(status.status == 0)
+    let document = try JSONSerialization.jsonObject(with: Data(status.output.utf8))
+    return try #require((document as? [String: Any])?["bootFiles"] as? [String: Any])
+  }
+}
+
+@Suite struct NodesetTests {
+  @Test func `a revert names the nodes and the command, and runs nothing`() throws {
+    let site = try NodesetSite()
+    #expect(try site.bootFiles()["current"] as? Bool == true)
+    let revert = try site.imgstore("revert", "img@1")
+    #expect(revert.status == 0, "\(revert.errors)")
+    #expect(revert.errors.contains("nodeset n1-n3 osimage=img"))
+    #expect(try site.asked() == [])
+    // A warning: the image is as its snapshot says.
+    let status = try site.imgstore("status", "img", "--exit-code")
+    #expect(status.status == 0)
+    #expect(status.errors.contains("nodeset n1-n3 osimage=img"))
+    let found = try site.bootFiles()
+    #expect(found["current"] as? Bool == false)
+    #expect(found["nodes"] as? [String] == ["n1", "n2", "n3"])
+    #expect(found["command"] as? String == "nodeset n1-n3 osimage=img")
+    #expect(try site.imgstore("status", "-q", "img").errors.contains("nodeset"))
+  }
+
+  @Test func `--nodeset runs it, without a shell, and looks again`() throws {
+    let name = "a$(touch${IFS}owned);b"
+    let site = try NodesetSite(name: name)
+    let revert = try site.imgstore("revert", "\(name)@1", "--nodeset", "--json")
+    #expect(revert.status == 0, "\(revert.errors)")
+    #expect(try site.asked() == ["n1-n3", "osimage=\(name)"])
+    #expect(revert.output.contains("\"done\" : true") || revert.output.contains("\"done\":true"))
+    #expect(try site.bootFiles()["current"] as? Bool == true)
+    #expect(try run("find", site.folder.path, "-name", "owned*").output == "")
+    // Where no node boots an old copy, nothing is run.
+    try shell("rm \"$1\"", site.folder.path("root/asked"))
+    #expect(try site.imgstore("revert", "\(name)@1", "--nodeset").status == 0)
+    #expect(try site.asked() == [])
+    #expect(try site.imgstore("undo", name, "--nodeset", "--dry-run").status == 0)
+    #expect(try site.asked() == [])
+  }
+
+  @Test(arguments: ["fail", "idle"])
+  func `a nodeset that fails, or does nothing, is a problem of a change that is done`(
+    _ kind: String
+  ) throws {
+    let site = try NodesetSite()
+    try shell("touch \"$1\"", site.folder.path("root/\(kind)"))
+    let revert = try site.imgstore("revert", "img@1", "--nodeset")
+    #expect(revert.status == 3)
+    #expect(try site.asked() == ["n1-n3", "osimage=img"])
+    #expect(try site.imgstore("status", "img", "--exit-code").status == 0)
+  }
+
+  @Test func `without xCAT, or below a root, --nodeset is refused before anything is changed`()
+    throws
+  {
+    let site = try NodesetSite()
+    let kernel = site.folder.path("img/kernel")
+    let rooted = try site.imgstore("revert", "img@1", "--nodeset", "--root", site.folder.path)
+    #expect(rooted.status == 2)
+    try shell("rm \"$1\"", site.folder.path("root/sbin/nodeset"))
+    #expect(try site.imgstore("revert", "img@1", "--nodeset").status == 1)
+    #expect(try String(contentsOfFile: kernel, encoding: .utf8) == "k2\n")
+    #expect(try site.imgstore("revert", "img@1").status == 0)
+  }
+
+  @Test func `undo and import tell and run it, too`() throws {
+    let site = try NodesetSite()
+    #expect(try site.imgstore("revert", "img@1").status == 0)
+    #expect(try site.imgstore("undo", "img", "--nodeset").status == 0)
+    // The copies were those of @2 all the time.
+    #expect(try site.asked() == [])
+    try shell("echo old >\"$1\"", site.folder.path("tftp/xcat/osimage/img/kernel"))
+    #expect(try site.imgstore("undo", "img", "--nodeset").status == 0)
+    #expect(try site.asked() == ["n1-n3", "osimage=img"])
+  }
+}

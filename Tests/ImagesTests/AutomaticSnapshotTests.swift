@@ -1,0 +1,156 @@
+// Snapshots that commands take for their own purposes: their origin, what policies do with them, and that none is
+// taken where nothing changed.
+
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct AutomaticSnapshotTests {
+  private let day: Int64 = 86_400
+
+  private func kept(
+    _ automatic: Set<Int>, of count: Int, age days: Int64 = 1,
+    _ change: (inout RetentionPolicy) -> Void
+  ) -> [Int] {
+    var policy = RetentionPolicy()
+    change(&policy)
+    let now: Int64 = 1_800_000_000
+    let candidates = (1...count).map {
+      RetentionCandidate(
+        number: $0, created: now - Int64(count - $0) * days * day,
+        isAutomatic: automatic.contains($0))
+    }
+    return policy.reasons(for: candidates, now: now).filter { !$0.value.isEmpty }.keys.sorted()
+  }
+
+  @Test func `automatic snapshots never take the place of a person's`() {
+    #expect(
+      kept([3, 4, 5], of: 6) {
+        $0.last = 2
+        $0.automatic = 0
+      } == [2, 6])
+    #expect(kept([3, 4, 5], of: 6) { $0.last = 2 } == [2, 3, 4, 5, 6], "30 days")
+    #expect(
+      kept([1, 2, 3, 4, 5], of: 6) {
+        $0.last = 1
+        $0.automatic = 2
+      } == [4, 5, 6])
+    #expect(
+      kept([6], of: 6) {
+        $0.last = 1
+        $0.automatic = 0
+      } == [5, 6], "the latest stays")
+  }
+
+  @Test func `old ones go after 30 days, and a rule about them alone is about them alone`() {
+    #expect(kept([1, 2, 3], of: 4, age: 20) { $0.last = 9 } == [3, 4])
+    #expect(kept([2, 4], of: 5) { $0.automatic = 1 } == [1, 3, 4, 5])
+  }
+
+  @Test func `years, and a time before the latest, are rules too`() {
+    #expect(kept([], of: 10) { $0.withinSeconds = 3 * 86_400 } == [7, 8, 9, 10])
+    #expect(kept([], of: 5, age: 365) { $0.yearly = 2 }.count == 2)
+  }
+
+  private func site(_ folder: TemporaryFolder) throws -> Workspace {
+    let workspace = try Workspace.test(folder)
+    try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", folder.path("root/img/rootimg"))
+    _ = try workspace.snapshot("img")
+    return workspace
+  }
+
+  @Test func `a revert that changes nothing records nothing`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try site(folder)
+    #expect(try workspace.revert("img@1").recorded == nil)
+    try shell("echo two >\"$1/etc/hosts\"", folder.path("root/img/rootimg"))
+    #expect(try workspace.revert("img@1").recorded != nil)
+    let count = try workspace.log("img").count
+    for _ in 0..<3 { #expect(try workspace.revert("img@1").recorded == nil) }
+    #expect(try workspace.log("img").count == count)
+  }
+
+  @Test func `each snapshot knows why it is there`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try site(folder)
+    try shell("echo two >\"$1/etc/hosts\"", folder.path("root/img/rootimg"))
+    _ = try workspace.revert("img@1")
+    _ = try workspace.undo("img")
+    _ = try workspace.copy(CopyRequest("img@1", to: "other"))
+    func origins(_ name: String) throws -> [SnapshotOrigin] {
+      try workspace.log(name).reversed().map(\.committed.snapshot.origin)
+    }
+    #expect(try origins("img") == [.manual, .safety, .change, .change])
+    #expect(try origins("other") == [.safety, .copied])
+  }
+
+  @Test func `an undo keeps nothing that a snapshot has already`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try site(folder)
+    try shell("cd \"$1\"; echo new >etc/new; echo two >etc/hosts", folder.path("root/img/rootimg"))
+    _ = try workspace.snapshot("img")
+    _ = try workspace.revert("img@1")
+    #expect(try workspace.status("img").isClean)
+    #expect(try workspace.undo("img").safety == nil)
+    #expect(
+      try workspace.log("img").map(\.committed.snapshot.origin) == [
+        .change, .change, .manual, .manual,
+      ])
+  }
+
+  @Test func `an export that cannot be made takes no snapshot, and names all that is missing`()
+    throws
+  {
+    let folder = try TemporaryFolder()
+    let workspace = try site(folder)
+    try shell("echo two >\"$1/etc/hosts\"", folder.path("root/img/rootimg"))
+    do {
+      _ = try workspace.export(ExportRequest("img"))
+      Issue.record("there is neither a kernel nor a packed image")
+    } catch let error as any ExplainedError {
+      #expect(error.errorCode == .notFound)
+      for what in ["ramdisk", "kernel", "rootimg", "pkglist"] {
+        #expect("\(error.finding) \(error.advice)".contains(what), "\(what)")
+      }
+    }
+    #expect(try workspace.log("img").count == 1)
+  }
+
+  // MARK: Several at a time
+
+  @Test func `ranges are snapshots that there are`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try site(folder)
+    for i in 2...7 {
+      try shell("echo \(i) >\"$1/etc/hosts\"", folder.path("root/img/rootimg"))
+      _ = try workspace.snapshot("img")
+    }
+    _ = try workspace.remove(["img@4"])
+    #expect(try workspace.references(["img@3..@5", "@7"]) == ["img@3", "img@5", "@7"])
+    #expect(try workspace.references(["@2..3"]) == ["img@2", "img@3"])
+    let refused = #expect(throws: ImageError.self) { try workspace.references(["img@5..3"]) }
+    #expect(refused?.errorCode == .usage)
+    #expect(throws: ImageError.self) { try workspace.references(["img@50..60"]) }
+    // All, or none: @7 is the latest.
+    #expect(throws: ImageError.self) { try workspace.remove(["img@2..3", "img@7"]) }
+    #expect(try workspace.log("img").count == 6)
+    #expect(try workspace.remove(["img@2..3"]).forgotten.count == 2)
+    #expect(try workspace.log("img").map(\.committed.number) == [7, 6, 5, 1])
+  }
+
+  @Test func `all of an image goes at once, and pins are minded`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try site(folder)
+    _ = try workspace.tag("img@1", as: "golden")
+    _ = try workspace.pin("img@1", why: "audit")
+    #expect(throws: ImageError.self) { try workspace.forgetEntirely(["img"]) }
+    #expect(throws: ImageError.self) { try workspace.forgetEntirely(["im"], force: true) }
+    #expect(try workspace.forgetEntirely(["img"], force: true, dryRun: true).forgotten.count == 1)
+    #expect(try workspace.log("img").count == 1)
+    _ = try workspace.forgetEntirely(["img"], force: true)
+    #expect(try workspace.images().map(\.snapshots) == [0])
+  }
+}

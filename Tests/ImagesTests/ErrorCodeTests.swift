@@ -1,0 +1,75 @@
+// The code of an error says what kind of failure it is: exit codes and JSON documents rest on it.
+
+import Apply
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct ErrorCodeTests {
+  private let folder: TemporaryFolder
+  private let workspace: Workspace
+
+  init() throws {
+    folder = try TemporaryFolder()
+    workspace = try Workspace.test(folder)
+    for text in ["one", "two"] {
+      try shell(
+        "cd \"$1\"; for i in 1 2 3 4 5 6 7 8; do echo \"$2 $i\" >f$i; done",
+        folder.path("root/img/rootimg"), text)
+      _ = try workspace.snapshot("img")
+    }
+  }
+
+  private func code(_ body: () throws -> Void) -> ErrorCode? {
+    do {
+      try body()
+      return nil
+    } catch { return (error as? any ExplainedError)?.errorCode }
+  }
+
+  @Test func `what an unfinished change stands in the way of is unfinished`() throws {
+    let log = try workspace.log("img").map(\.committed)
+    // Another image with the same root tree.
+    _ = try workspace.define("twin", ["provmethod=netboot", "rootimgdir=/img"])
+    let journal = Journal(
+      operation: .revert, image: "img", started: now(), method: .inPlace, target: log[1].id,
+      before: log[0].id, command: "revert", message: "revert to @1")
+    try workspace.store().journals.write(journal.encode(), of: try ImageName("img"))
+    #expect(code { _ = try workspace.snapshot("img") } == .unfinished)
+    #expect(code { _ = try workspace.revert(RevertRequest("img@1")) } == .unfinished)
+    #expect(code { _ = try workspace.remove(["img@1"], force: true) } == .unfinished)
+    #expect(code { _ = try workspace.snapshot("twin") } == .unfinished)
+    #expect(code { _ = try workspace.resume("img", .abandon) } == nil)
+    #expect(code { _ = try workspace.resume("img", .forward) } == .notFound)
+  }
+
+  @Test func `a change that stops is unfinished, whatever stopped it`() throws {
+    let files = FaultyFileSystem(.nth(3, "exchange", .noSpace))
+    let failing = try Workspace(workspace.options, fileSystem: files) { _ in }
+    var request = RevertRequest("img@1")
+    request.method = .inPlace
+    #expect(code { _ = try failing.revert(request) } == .unfinished)
+  }
+
+  @Test(arguments: [
+    ("rm packs/*", ErrorCode.damaged), ("printf x >refs/img/0000000001", .damaged),
+    ("rm refs/img/0000000001", .notFound), ("echo foreign >format", .damaged),
+    ("rm format", .damaged), ("rm -r refs; touch refs", .damaged), ("rm -r *", .notFound),
+    ("rm format; rm -r locks journal", .failed),
+    ("printf 'imgstore store\\nversion 99\\n' >format", .failed),
+  ])
+  func `damage is told from what is not there`(_ damage: String, _ expected: ErrorCode) throws {
+    try shell("cd \"$1\"; \(damage)", folder.path("store"))
+    let again = try Workspace(workspace.options) { _ in }
+    let found = code { _ = try again.restore("img@1", to: folder.path("out")) }
+    #expect(found == expected)
+  }
+
+  @Test func `a missing file has the code of what is not there`() {
+    #expect(SystemError(code: .notFound, "open", Array("/nowhere".utf8)).errorCode == .notFound)
+    #expect(SystemError(code: .accessDenied, "open", Array("/root".utf8)).errorCode == .failed)
+  }
+}

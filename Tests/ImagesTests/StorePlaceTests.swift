@@ -1,0 +1,70 @@
+// Where a store is made, and where it is not.
+
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct StorePlaceTests {
+  private func workspace(_ folder: TemporaryFolder) throws -> Workspace {
+    var options = WorkspaceOptions(store: folder.path("disk/store"))
+    options.environment["IMGSTORE_CONFIG_DIR"] = folder.path("config")
+    return try Workspace(options) { _ in }
+  }
+
+  private func tree(_ folder: TemporaryFolder) throws -> String {
+    try shell("mkdir -p \"$1/disk\" \"$1/tree/etc\"; echo x >\"$1/tree/etc/x\"", folder.path(""))
+    return folder.path("tree")
+  }
+
+  @Test func `a store that init made is not made again by accident`() throws {
+    let folder = try TemporaryFolder()
+    let tree = try tree(folder)
+    #expect(try workspace(folder).initializeStore(group: nil).isNew)
+    #expect(try !workspace(folder).initializeStore(group: nil).isNew)
+    _ = try workspace(folder).snapshot(tree)
+    try shell("mv \"$1/disk\" \"$1/away\"; mkdir -p \"$1/disk/store\"", folder.path(""))
+    for command in [
+      { _ = try self.workspace(folder).snapshot(tree) },
+      { _ = try self.workspace(folder).images() },
+      { _ = try self.workspace(folder).log("tree") },
+    ] {
+      let error = #expect(throws: ImageError.self) { try command() }
+      #expect(error?.errorCode == .notFound)
+    }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("disk/store")).isEmpty)
+    #expect(try workspace(folder).initializeStore(group: nil).isNew, "on purpose it is made")
+  }
+
+  @Test func `a first snapshot makes a store that nobody made on purpose`() throws {
+    let folder = try TemporaryFolder()
+    let tree = try tree(folder)
+    #expect(try workspace(folder).images().isEmpty)
+    #expect(!FileManager.default.fileExists(atPath: folder.path("disk/store")))
+    #expect(try workspace(folder).snapshot(tree).committed.number == 1)
+  }
+
+  @Test(.enabled(if: geteuid() == 0)) func `a group may read all, and whatever is made later`()
+    throws
+  {
+    let folder = try TemporaryFolder()
+    let tree = try tree(folder)
+    _ = try workspace(folder).snapshot(tree)
+    _ = try workspace(folder).initializeStore(group: "games")
+    try shell("echo y >\"$1/etc/y\"", tree)
+    let second = try workspace(folder).snapshot(tree)
+    _ = try workspace(folder).tag(second.committed.name, as: "golden")
+    let odd = try shell(
+      "find \"$1/disk/store\" ! -group games -o ! -perm -g=r -o -perm /g=w -o -perm /o=rwx",
+      folder.path("")
+    ).output
+    // What SQLite makes has its own mode, and the folder keeps others out.
+    #expect(
+      odd.split(separator: "\n").allSatisfy { $0.hasSuffix("index.sqlite") }, "\(odd)")
+    #expect(throws: ImageError.self) {
+      try workspace(folder).initializeStore(group: "no-such-group")
+    }
+  }
+}

@@ -1,0 +1,150 @@
+// Which nodes boot an image, how they are named in a node range, and what nodeset is given.
+
+import Platform
+import TestSupport
+import Testing
+import XCAT
+
+@Suite struct BootNodeTests {
+  private func tables(_ extra: [String: [[String: String]]]) -> MemoryTables {
+    MemoryTables(
+      tables: [
+        "nodelist": (1...6).map { ["node": "n0\($0)", "groups": $0 <= 4 ? "compute,all" : "all"] }
+      ].merging(extra) { $1 })
+  }
+
+  private func names(_ nodes: BootNodes) -> [String] { nodes.nodes.map(\.name) }
+
+  @Test func `a group's row counts, and a node's own before it`() throws {
+    let door = tables([
+      "nodetype": [
+        ["node": "compute", "provmethod": "img"], ["node": "n02", "provmethod": "other"],
+        ["node": "n06", "provmethod": "img"],
+      ]
+    ])
+    #expect(names(try BootNodes(of: "img", door)) == ["n01", "n03", "n04", "n06"])
+    #expect(names(try BootNodes(of: "other", door)) == ["n02"])
+    #expect(names(try BootNodes(of: "im", door)) == [])
+  }
+
+  @Test func `what nodeset wrote into bootparams counts more than provmethod`() throws {
+    let door = tables([
+      "nodetype": [["node": "compute", "provmethod": "img"]],
+      "bootparams": [
+        ["node": "n01", "kernel": "xcat/osimage/img/kernel", "initrd": "xcat/osimage/img/i.gz"],
+        ["node": "n02", "kernel": "xcat/genesis.kernel.x86_64"],
+        ["node": "n03", "kernel": "xcat/osimage/img2/kernel"],
+        ["node": "n05", "kernel": "xcat/osimage/img/kernel!xcat/osimage/img/hypervisor"],
+        ["node": "n06", "kcmdline": "root=x imgurl=http://m:80/tftpboot/xcat/osimage/img/x"],
+        ["node": "compute", "addkcmdline": "quiet"],
+      ],
+    ])
+    #expect(names(try BootNodes(of: "img", door)) == ["n01", "n04", "n05", "n06"])
+    #expect(names(try BootNodes(of: "img2", door)) == ["n03"])
+  }
+
+  @Test func `values made from names, folders of their own, and service nodes`() throws {
+    let door = tables([
+      "nodetype": [["node": "compute", "provmethod": "|n0(\\d)|img($1/3)|"]],
+      "noderes": [
+        ["node": "n01", "tftpdir": "/nas/a"],
+        ["node": "compute", "tftpserver": "<xcatmaster>"], ["node": "n02", "servicenode": "sn1"],
+      ],
+      "site": [["key": "sharedtftp", "value": "no"]],
+    ])
+    let nodes = try BootNodes(of: "img0", door)
+    #expect(names(nodes) == ["n01", "n02"])
+    #expect(nodes.nodes.map(\.tftpDirectory) == ["/nas/a", nil])
+    #expect(nodes.nodes.map(\.isElsewhere) == [false, true])
+    #expect(names(try BootNodes(of: "img1", door)) == ["n03", "n04"])
+  }
+
+  @Test func `what only Perl knows, and names for no command line, are told apart`() throws {
+    var door = tables(["nodetype": [["node": "all", "provmethod": "img"]]])
+    door.tables["nodelist"]?.append(["node": "-x;reboot", "groups": "all"])
+    door.tables["nodetype"]?.append(["node": "n02", "provmethod": "|n(\\d+)|i(system(1))|"])
+    let nodes = try BootNodes(of: "img", door)
+    #expect(names(nodes) == ["n01", "n03", "n04", "n05", "n06"])
+    #expect(nodes.unclear == ["-x;reboot", "n02"])
+  }
+
+  static let ranges: [(String, String)] = [
+    ("n1", "n1"), ("n1 n2", "n1,n2"), ("n1 n2 n3", "n1-n3"),
+    ("n8 n9 n10 n11", "n8-n11"), ("n08 n09 n10 n11", "n08-n11"),
+    ("n098 n099 n100 n9 n10 n11", "n098-n100,n9-n11"),
+    ("n1 n2 n3 n5", "n1-n3,n5"), ("a1.x a2.x a3.x b", "a1.x-a3.x,b"),
+    ("r1-n1 r1-n2 r1-n3 r2-n1", "r1-n1-r1-n3,r2-n1"),
+    ("7 8 9", "7,8,9"), ("n1234567890123 n1234567890124", "n1234567890123,n1234567890124"),
+  ]
+
+  @Test(arguments: ranges)
+  func `a range is short and stands for the same nodes`(_ names: String, _ range: String) throws {
+    let names = names.split(separator: " ").map(String.init)
+    let door = MemoryTables(
+      tables: ["nodelist": (names + ["n4", "other1"]).map { ["node": $0] }])
+    let found = try BootNodes(of: "img", door).range(of: names)
+    #expect(found == range)
+    var lists = try NodeLists(door)
+    #expect(Set(try lists.expand(found).nodes) == Set(names))
+  }
+
+  @Test func `a group that has exactly these nodes is named`() throws {
+    let door = MemoryTables(
+      tables: [
+        "nodelist": [
+          ["node": "a", "groups": "red,all,odd group"], ["node": "b", "groups": "red,all"],
+          ["node": "c", "groups": "all"],
+        ]
+      ])
+    let nodes = try BootNodes(of: "img", door)
+    #expect(nodes.range(of: ["a", "b"]) == "red")
+    #expect(nodes.range(of: ["a", "b", "c"]) == "all")
+    #expect(nodes.range(of: ["b", "c"]) == "b,c")
+    #expect(nodes.range(of: ["a"]) == "a")
+  }
+
+  @Test func `a command is arguments, and text that a shell takes as these`() throws {
+    let plain = try NodesetCommand(range: "n1-n3,x", image: "rhels8.5.0-x86_64-netboot-compute")
+    #expect(plain.arguments == ["n1-n3,x", "osimage=rhels8.5.0-x86_64-netboot-compute"])
+    #expect(plain.text == "nodeset n1-n3,x osimage=rhels8.5.0-x86_64-netboot-compute")
+    #expect(try NodesetCommand(range: "n", image: "a$b;c").text == "nodeset n 'osimage=a$b;c'")
+    for (range, image) in [
+      ("", "img"), ("-V", "img"), ("n1,-V", "img"), ("n;x", "img"), ("n 1", "img"), ("n1,", "img"),
+      ("n1", "a b"), ("n1", "a,b"), ("n1", "-x"), ("n1", "a'b"), ("n1", "a|b"), ("n1", ""),
+    ] {
+      #expect(throws: XCATError.self, "\(range) \(image)") {
+        try NodesetCommand(range: range, image: image)
+      }
+    }
+    let many = (0..<30_000).map { "node\($0 * 2)x" }.joined(separator: ",")
+    let parts = try NodesetCommand(range: many, image: "img").parts()
+    #expect(parts.count > 1)
+    #expect(parts.map(\.range).joined(separator: ",") == many)
+    #expect(parts.allSatisfy { $0.range.utf8.count <= 100_000 })
+  }
+
+  static let kinds: [([String: String], [String])] = [
+    (["provmethod": "netboot"], ["kernel", "initrd-stateless.gz", "hypervisor"]),
+    (["provmethod": "statelite"], ["kernel", "initrd-statelite.gz", "hypervisor"]),
+    (
+      ["provmethod": "statelite", "rootfstype": "ramdisk"],
+      ["kernel", "initrd-stateless.gz", "hypervisor"]
+    ),
+    (
+      ["provmethod": "statelite", "rootfstype": "ramdisk", "osvers": "sles15.3"],
+      ["kernel", "initrd-statelite.gz", "hypervisor"]
+    ),
+    (["provmethod": "install"], []), (["provmethod": "sysclone"], []), ([:], []),
+  ]
+
+  @Test(arguments: kinds)
+  func `what is copied follows from the kind of image`(
+    _ osimage: [String: String], _ names: [String]
+  ) throws {
+    let definition = ImageDefinition(osimage: osimage, linuximage: ["rootimgdir": "/i/x"])
+    let files = BootFiles.copied(
+      of: definition, installDirectory: try #require(AbsolutePath("/install")))
+    #expect(files.map(\.copyName) == names)
+    #expect(files.first?.sources.map(\.text) == (names.isEmpty ? nil : ["/i/x/kernel"]))
+  }
+}
