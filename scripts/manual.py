@@ -87,7 +87,7 @@ class Pages:
             if line.startswith("```"):
                 is_run = line == "```" and not fenced
                 fenced = not fenced
-            match = re.match(r"imgstore ([a-z]+)\b", line)
+            match = re.match(r"imgstore ([a-z-]+)\b", line)
             if is_run and match and not line.endswith("\\") and len(found.setdefault(match[1], [])) < 3:
                 found[match[1]].append(re.sub(r"\s+#.*", "", line))
         return found

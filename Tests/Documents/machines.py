@@ -164,12 +164,15 @@ def make_examples(machine):
     make_tree(machine, "srv/images/compute")
     make_tree(machine, "srv/images/gpu-2026")
     (machine.path / "hosts/mn2/backup").mkdir()
+    machine.write("root/notes.txt", "what a site writes\n")
+    with open(machine.path / "etc/group", "a") as groups:
+        groups.write("hpcadmins:x:54321:\n")
     machine.must(
         "imgstore snapshot compute --tag golden",
         f"cd /{FOLDER}/rootimg; for i in 2 3 4 5 6 7 8 9 10 11 12; do echo $i >>etc/hosts; imgstore snapshot compute; done",
-        "cd /root; imgstore snapshot login; imgstore export compute compute.tgz",
-        "cp compute.tgz /hosts/mn2/backup; cp -a /srv/images/compute chroot; imgstore --store /tmp/other snapshot ./chroot",
-        "imgstore --store /tmp/other export chroot chroot.tgz; rm -r chroot /tmp/other")
+        "cd /root; imgstore snapshot login; imgstore export compute compute@3.tgz",
+        "cp compute@3.tgz /hosts/mn2/backup; cp -a /srv/images/compute chroot; imgstore --store /tmp/other snapshot ./chroot",
+        "imgstore --store /tmp/other export chroot chroot@1.tgz; rm -r chroot /tmp/other")
 
 
 # What comes before the examples of a command, where the machine does not have it.
