@@ -129,9 +129,10 @@ import Testing
   @Test(arguments: rows)
   func `what is typed works, or is answered`(_ row: Row) throws {
     let site = try site()
-    let words = row.typed.split(separator: " ").map {
-      $0.replacing("'", with: "").replacing("TREE", with: "/tree")
-        .replacing("OUT", with: site.folder.path("out"))
+    let words: [String] = row.typed.split(separator: " ").map { word in
+      word.replacingOccurrences(of: "'", with: "")
+        .replacingOccurrences(of: "TREE", with: "/tree")
+        .replacingOccurrences(of: "OUT", with: site.folder.path("out"))
     }
     try shell("mkdir -p \"$1/root/tree/etc\"; echo t >\"$1/root/tree/etc/t\"", site.folder.path)
     let environment = site.environment.merging(["IMGSTORE_CONFIG_DIR": site.folder.path("config")])
