@@ -164,7 +164,8 @@ def wide_help(binary, commands):
     """The lines of help texts that are wider than 80 columns, and the examples that the help folds."""
     environment = dict(os.environ, COLUMNS="80")
     for command, discussion in commands.discussions.items():
-        yield from ((command, line) for line in discussion.splitlines() if len(line) > 80 and line.startswith("  imgstore"))
+        examples = (line for line in discussion.splitlines() if line.startswith("  imgstore"))
+        yield from ((command, line) for line in examples if len(line) > 80)
         help_words = [] if command == "imgstore" else command.split()
         said = subprocess.run([binary, *help_words, "--help"], capture_output=True, text=True, env=environment)
         yield from ((command, line) for line in said.stdout.splitlines() if len(line) > 80)
@@ -230,7 +231,8 @@ def main():
             if lines:
                 steps = [Step(0, text, False) for text in machines.BEFORE_EXAMPLES.get(command, [])]
                 work.append((f"help {command}", template, steps + [Step(n + 1, line) for n, line in enumerate(lines)]))
-        faults += [(f"help {command}", 0, f"{len(line)} columns: {line}") for command, line in wide_help(binary, commands)]
+        faults += [(f"help {command}", 0, f"{len(line)} columns: {line}")
+                   for command, line in wide_help(binary, commands)]
     for name, site, steps in work:
         found, results = run(site, steps, binary)
         faults += [(name, *fault) for fault in found]

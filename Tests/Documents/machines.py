@@ -169,9 +169,10 @@ def make_examples(machine):
         groups.write("hpcadmins:x:54321:\n")
     machine.must(
         "imgstore snapshot compute --tag golden",
-        f"cd /{FOLDER}/rootimg; for i in 2 3 4 5 6 7 8 9 10 11 12; do echo $i >>etc/hosts; imgstore snapshot compute; done",
+        f"cd /{FOLDER}/rootimg; for i in {{2..12}}; do echo $i >>etc/hosts; imgstore snapshot compute; done",
         "cd /root; imgstore snapshot login; imgstore export compute compute@3.tgz",
-        "cp compute@3.tgz /hosts/mn2/backup; cp -a /srv/images/compute chroot; imgstore --store /tmp/other snapshot ./chroot",
+        "cp compute@3.tgz /hosts/mn2/backup; cp -a /srv/images/compute chroot",
+        "imgstore --store /tmp/other snapshot ./chroot",
         "imgstore --store /tmp/other export chroot chroot@1.tgz; rm -r chroot /tmp/other")
 
 
