@@ -65,8 +65,8 @@ demo: release   ## the main job on a real tree, narrated; leaves nothing behind
 bench: release  ## ratios against the peers on a corpus (see docs/performance.md)
 	@Benchmarks/run.sh $(BINARY) $(CORPUS)
 
-man: deps       ## manual pages, generated: dist/man/*.1
-	@scripts/manual.sh dist/man
+man: release    ## manual pages, generated: dist/man/
+	@rm -rf dist/man && scripts/manual.py $(BINARY) dist/man
 
 schemas: release  ## JSON Schemas of the --json documents, generated: docs/schema/
 	@scripts/schemas.sh $(BINARY) docs/schema
@@ -79,6 +79,8 @@ install: release man completions  ## binary, its xCAT names, manual pages and co
 	@scripts/links.sh $(DESTDIR)$(PREFIX)/bin
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 0644 dist/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -d $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 0644 dist/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -D -m 0644 dist/completions/imgstore.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/imgstore
 	install -D -m 0644 dist/completions/_imgstore $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_imgstore
 	install -D -m 0644 dist/completions/imgstore.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/imgstore.fish

@@ -8,7 +8,7 @@ set -euo pipefail
 packages=(zlib1g-dev libdeflate-dev libzstd-dev liblzma-dev libbz2-dev libssl-dev libsqlite3-dev libexpat1-dev libcrypt-dev libre2-dev libpcre2-dev)
 packages+=(pkg-config openssl cpio libarchive-tools busybox pax xz-utils zstd pigz)
 packages+=(rsync attr acl libcap2-bin sqlite3 python3 python3-jsonschema perl debootstrap git)
-packages+=(squashfs-tools rpm db5.3-util patch strace xfsprogs btrfs-progs zsh fish)
+packages+=(squashfs-tools rpm db5.3-util patch strace xfsprogs btrfs-progs zsh fish mandoc)
 [ "${1:-}" = --bench ] && packages+=(restic borgbackup)
 
 missing=()

@@ -30,7 +30,7 @@ extension Workspace {
   private func benchTree(_ subject: String) throws -> AbsolutePath {
     let isPath = subject.contains("/") || subject == "." || subject == ".."
     if !isPath {
-      let image = try ImageName(subject)
+      let image = try image(named: subject)
       let files = try imageFiles(definition(of: image), installDirectory(tables()))
       guard let tree = files.first(where: { $0.role == ImageFiles.rootTree })?.path else {
         throw ImageError(

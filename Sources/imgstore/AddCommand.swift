@@ -19,8 +19,8 @@ struct Add: ParsableCommand {
 
       Examples:
         imgstore add compute /srv/images/compute
-        imgstore add compute /srv/images/compute --exclude 'var/cache/*' --exclude '/tmp/*'
-        imgstore snapshot compute
+        imgstore add gpu /srv/images/gpu-2026 --exclude 'var/cache/*'
+        imgstore snapshot gpu
       """)
 
   @Argument(help: ArgumentHelp("The image's name; by default the directory's.", valueName: "name"))

@@ -42,7 +42,7 @@ struct Bench: ParsableCommand {
       Examples:
         imgstore bench compute
         imgstore bench compute --form cpio.gz --form sfs.zst --plot packing.svg
-        imgstore bench /srv/images/compute/rootimg --change 5 --no-peers --json
+        imgstore bench /srv/images/compute --change 5 --no-peers --json
       """)
 
   @Argument(help: "An image, or a folder, written as a path.") var subject: String

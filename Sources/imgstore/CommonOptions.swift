@@ -129,7 +129,7 @@ func environment(_ name: String) -> String? {
 }
 
 struct JSONFlag: ParsableArguments {
-  @Flag(help: "Print one JSON document instead of text (docs/json.md).")
+  @Flag(help: "Print one JSON document instead of text (man 5 imgstore-json).")
   var json = false
 }
 

@@ -20,7 +20,7 @@ struct Copy: ParsableCommand {
       Examples:
         imgstore copy compute compute-test
         imgstore copy compute variant --to /srv/images/variant
-        imgstore copy compute@golden login --profile login --dry-run
+        imgstore copy compute@golden lab --profile lab --dry-run
       """,
     aliases: ["cp"])
 

@@ -17,8 +17,14 @@ struct Define: ParsableCommand {
       them, or the one of NAME. --csv reads rows of the table osimage, linuximage or litefile, as \
       tabdump prints them: 'define --csv litefile FILE'.
 
-      Example: imgstore define compute provmethod=netboot osvers=rhels9.4 osarch=x86_64 \
-      profile=compute rootimgdir=/install/netboot/rhels9.4/x86_64/compute
+      The tables are those of --xcat-dir; else those that XCATCFG, or the first line of \
+      /etc/xcat/cfgloc, names; else those in /opt/xcat/cfg or /etc/xcat; without xCAT, tables inside \
+      the store. A database of xCAT is changed by xCAT's own commands.
+
+      Examples:
+        imgstore define login provmethod=netboot profile=login osvers=rhels9.4 \\
+          osarch=x86_64 rootimgdir=/install/netboot/rhels9.4/x86_64/login
+        imgstore define login pkglist=
       """)
 
   @Argument(help: "The image's name; with --csv, the file of rows ('-': standard input).")

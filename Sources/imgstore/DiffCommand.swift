@@ -118,7 +118,7 @@ struct Diff: ParsableCommand {
         }
       }
     }
-    print(
+    printMessage(
       comparison.diff.isEmpty
         ? "no difference between \(comparison.diff.old) and \(comparison.diff.new)"
         : "\n\(comparison.diff.old) → \(comparison.diff.new): \(summary(comparison.diff))")
@@ -176,7 +176,7 @@ struct Diff: ParsableCommand {
     }
     for line in table(rows).split(separator: "\n") { print(paintedBySign(String(line))) }
     let kinds = Set([packages.oldKind, packages.newKind].compactMap(\.self?.rawValue)).sorted()
-    print(
+    printMessage(
       "\npackages of \(printable(packages.path)) (\(kinds.joined(separator: ", "))): "
         + packageSummary(packages))
     var groups: [BelongingJSON.Kind: [(TreeChange, String?)]] = [:]
@@ -186,7 +186,7 @@ struct Diff: ParsableCommand {
       }
       groups[belonging.kind, default: []].append((change, belonging.package))
     }
-    print(
+    printMessage(
       "paths: "
         + BelongingJSON.Kind.allCases.map { "\(groups[$0]?.count ?? 0) \($0.phrase)" }
         .joined(separator: ", "))

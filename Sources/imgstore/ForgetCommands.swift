@@ -20,7 +20,8 @@ struct Forget: ParsableCommand {
       Space is free after 'imgstore gc'. A number is never used again: IMAGE@12 is what it was, \
       or nothing.
 
-      Example: imgstore forget compute --keep-last 3 --keep-daily 7 --keep-monthly 12 --dry-run
+      Examples:
+        imgstore forget --all --keep-last 3 --keep-daily 7 --dry-run
       """)
 
   @Argument(help: "Images; without any, give --all.") var names: [String] = []

@@ -15,8 +15,8 @@ struct SnapshotCommand: ParsableCommand {
 
       Examples:
         imgstore snapshot compute -m "before the kernel update" --tag golden
-        imgstore snapshot /srv/images/compute       a directory, which becomes an image
-        imgstore snapshot --all --if-changed        every night
+        imgstore snapshot /srv/images/compute     a directory becomes an image
+        imgstore snapshot --all --if-changed      every night
       """)
 
   @Argument(help: "The images, or directories; not needed where there is only one.") var names:

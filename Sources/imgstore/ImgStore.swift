@@ -14,8 +14,13 @@ struct ImgStore: ParsableCommand {
     abstract: "Git for node images: snapshot, compare, revert, export and import xCAT osimages.",
     discussion: """
       A reference (REF) names a snapshot: IMAGE (the latest), IMAGE@12 (by number), IMAGE@~1 (one \
-      before the latest), IMAGE@TAG, IMAGE@2026-11-08 (as of that day), or the start of a \
-      snapshot id. REF:PATH names a file inside it.
+      before the latest), IMAGE@TAG, IMAGE@yesterday, IMAGE@2026-11-08 (as of the end of that day), \
+      'IMAGE@2026-11-08 12:30' (as of that minute, local time), or six or more digits of a \
+      snapshot's id. For 'diff', IMAGE@live is the image as it is now. With one image, @12 is enough. \
+      IMAGE may be any part of a name that no other image has.
+
+      REF:PATH names a file inside a snapshot. Bytes of a name that are not UTF-8 are written \
+      \\xff, and a backslash \\\\, as imgstore prints them.
 
       Exit codes: 0 done; 1 failed, nothing changed unless said; 2 usage; 3 done, with problems \
       that are listed; 4 busy: another process is at work; 5 stored data is damaged; 6 a change \
@@ -171,7 +176,7 @@ struct ImgStore: ParsableCommand {
   private static func report(parserError error: any Error, asJSON: Bool) -> Int32 {
     let text = fullMessage(for: error)
     guard exitCode(for: error) != .success else {
-      print(text)
+      print(LineFolding.withFoldedUsage(text))
       return ExitStatus.done
     }
     if asJSON {

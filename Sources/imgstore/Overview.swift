@@ -8,6 +8,7 @@ enum Overview {
     imgstore keeps node images: every state, to compare and to go back to.
 
       imgstore images                     which images there are
+      imgstore add NAME DIR               a directory becomes an image
       imgstore snapshot IMAGE -m TEXT     keep the image as it is now
       imgstore status IMAGE               is it still as its latest snapshot says?
       imgstore log IMAGE                  all snapshots of it

@@ -23,7 +23,7 @@ extension SegmentCodec: ExpressibleByArgument {
 struct CacheLimit: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Keep at most this much of compressed segments for the next time; 0 for nothing.",
+      "Keep at most this much of compressed segments in the store's cache (default 8192); 0: nothing.",
       valueName: "MiB"))
   var cacheLimit: UInt64?
 
@@ -43,6 +43,9 @@ struct Pack: ParsableCommand {
       first. What was compressed before is copied: the second time costs little more than copying.
 
       cpio keeps no capabilities and no file of 4 GiB; tar and squashfs do.
+
+      Compressed segments are kept in the folder cache/ of the store, the latest used ones up to \
+      --cache-limit. It may be removed at any time; the next pack compresses everything again.
 
       Examples:
         imgstore pack compute

@@ -10,24 +10,35 @@ protocol ReportingCommand {
 }
 
 enum Quiet {
-  fileprivate static let isSilent = Monitor(false)
+  /// How this command's report is printed.
+  fileprivate struct Report {
+    var isSilent = false
+    /// The columns that lines are folded at; nil where they are printed as they are.
+    var width: Int?
+  }
+  fileprivate static let report = Monitor(Report())
 
   /// Silences the report of a command. A document, and the plan of a dry run, is what was asked for.
   static func apply(to command: any ParsableCommand, _ arguments: [String]) {
+    let isDocument = arguments.contains("--json")
+    if !isDocument, command is any ReportingCommand || command is Status {
+      report.withLock { $0.width = LineFolding.width(of: 1) }
+    }
     guard let reporting = command as? any ReportingCommand, reporting.common.quiet else { return }
     let asked: Set<String> = ["--json", "--dry-run", "-n", "--list-secrets"]
     if arguments.contains(where: asked.contains) { return }
-    isSilent.withLock { $0 = true }
+    report.withLock { $0.isSilent = true }
   }
 }
 
 /// Prints on standard output, unless the command is to be silent. It has the very signature of the standard
 /// library's function, whose place it takes in this module.
 func print(_ items: Any..., separator: String = " ", terminator: String = "\n") {
-  if Quiet.isSilent.withLock({ $0 }) { return }
+  let report = Quiet.report.withLock { $0 }
+  if report.isSilent { return }
   // Most are one text, and lists have a hundred thousand lines.
   if items.count == 1, let text = items[0] as? String {
-    return Swift.print(text, terminator: terminator)
+    return Swift.print(LineFolding.folded(text, to: report.width), terminator: terminator)
   }
   Swift.print(items.map { "\($0)" }.joined(separator: separator), terminator: terminator)
 }

@@ -63,6 +63,7 @@ enum Terminal {
 
   /// A line on standard error, above the line that changes.
   static func say(_ text: String) {
+    let text = LineFolding.folded(text, to: LineFolding.width(of: 2))
     line.withLock { state in
       if state.isShown { put("\r\u{1b}[K") }
       put(text + "\n")
