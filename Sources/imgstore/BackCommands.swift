@@ -210,7 +210,7 @@ private func describe(_ outcome: RevertOutcome, showsAll: Bool = false) {
     describe(plan: apply, of: outcome.target.name, showsAll: showsAll)
     return
   }
-  if outcome.recorded == nil {
+  if outcome.remaining == nil {
     let what = outcome.parts.isEmpty ? "the live image" : "\(outcome.parts.text): live"
     return print("\(what) is as in \(outcome.target.name); nothing was changed")
   }

@@ -143,7 +143,7 @@ def read_document(text, commands):
 
 # What else stands behind the program's name: words that it answers, text of files (format.md, signatures.md), and
 # commands that it is about to get.
-OTHER_WORDS = ("help", "version", "signed", "sparse", "store", "completion")
+OTHER_WORDS = ("help", "version", "signed", "sparse", "store")
 
 
 def help_examples(commands):
