@@ -71,7 +71,7 @@ public struct RefLog: Sendable {
   }
 
   /// The images that have, or had, snapshots.
-  func everyImage() throws(StoreError) -> [ImageName] {
+  public func everyImage() throws(StoreError) -> [ImageName] {
     let names = try explaining("the folder refs/") { () throws(SystemError) in
       try layout.fileSystem.names(of: layout.refs.raw)
     }

@@ -26,7 +26,7 @@ enum CompletionAnswer {
       answerBash(BashLine(rest[2]), replaced: rest[0], isListing: rest[1] == "63")
     case .zsh, .fish:
       let completion = complete(Array(rest.dropFirst(2)), rest[0], describes: true)
-      print(completion, forZsh: shell == .zsh)
+      if shell == .zsh { answerZsh(completion) } else { answerFish(completion) }
     }
   }
 
@@ -84,22 +84,42 @@ enum CompletionAnswer {
     return String(text[text.index(after: slash)...])
   }
 
-  private static func print(_ completion: Completion, forZsh isZsh: Bool) {
-    switch completion.source {
-    case .files: print("files \(completion.kept.count)")
-    case .folders: print("folders \(completion.kept.count)")
-    case .candidates(let candidates):
-      print("words")
-      for candidate in candidates {
-        let mark = isZsh ? zshMark(candidate) : ""
-        print("\(mark)\(completion.kept)\(candidate.text)\t\(candidate.summary)")
+  private static func answerZsh(_ completion: Completion) {
+    guard case .candidates(let candidates) = completion.source else {
+      return printFiles(completion)
+    }
+    let words = candidates.map { completion.kept + $0.text }
+    let isDescribed = candidates.contains { !$0.summary.isEmpty }
+    let width = isDescribed ? words.map(\.count).max() ?? 0 : 0
+    let columns = environment("COLUMNS").flatMap { Int($0) } ?? 80
+    print("words")
+    for (candidate, word) in zip(candidates, words) {
+      var line = ""
+      if isDescribed {
+        let blanks = String(repeating: " ", count: width - word.count + 2)
+        line = String((word + blanks + candidate.summary).prefix(max(1, columns - 1)))
       }
+      print("\(zshMark(candidate))\(word)\t\(line)")
     }
   }
 
   private static func zshMark(_ candidate: CompletionCandidate) -> String {
     if candidate.isFinished { return "=" }
     return candidate.text.last.map { "/@:=".contains($0) } ?? true ? "+" : "@"
+  }
+
+  private static func answerFish(_ completion: Completion) {
+    guard case .candidates(let candidates) = completion.source else {
+      return printFiles(completion)
+    }
+    print("words")
+    for candidate in candidates {
+      print("\(completion.kept)\(candidate.text)\t\(candidate.summary)")
+    }
+  }
+
+  private static func printFiles(_ completion: Completion) {
+    print("\(completion.source == .files ? "files" : "folders") \(completion.kept.count)")
   }
 
   private static func print(_ line: String) { Swift.print(line) }

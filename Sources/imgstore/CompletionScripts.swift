@@ -86,12 +86,12 @@ extension Shell {
     #compdef imgstore
 
     _imgstore() {
-        local program=${(Q)words[1]} kind line text summary mark last=
-        local -a reply run shown
-        local -i kept width=0 described=0 count
+        local program=${(Q)words[1]} kind mark
+        local -a reply marked how
+        local -i kept found
         program=${program/#\~\//$HOME/}
         whence -p -- "$program" >/dev/null || program=imgstore
-        reply=("${(@f)$("$program" __complete zsh "${(Q)PREFIX}" \
+        reply=("${(@f)$(COLUMNS=$COLUMNS "$program" __complete zsh "${(Q)PREFIX}" \
             "${(@Q)words[1,CURRENT-1]}" 2>/dev/null)}")
         kind=${reply[1]%% *}
         case $kind in
@@ -105,41 +105,33 @@ extension Shell {
             *) return 1 ;;
         esac
         shift reply
-        count=$#reply
-        for line in $reply; do
-            text=${${line%%$'\t'*}#?}
-            (( ${#text} > width )) && width=${#text}
-            [[ -n ${line#*$'\t'} ]] && described=1
+        found=$#reply
+        # "=": a blank follows. "+": the word goes on. "@": a blank follows, and "@" or ":" replaces it.
+        for mark in '=' '@' '+'; do
+            marked=("${(@M)reply:#${mark}*}")
+            (( $#marked )) || continue
+            # Of one kind, they are in the program's order: tags, then snapshots, the latest first.
+            how=(-U)
+            if (( $#marked == found )); then how+=(-V imgstore); else how+=(-J imgstore); fi
+            case $mark$compstate[quote] in
+                '='*) ;;
+                '@') how+=(-S ' ' -r '@:') ;;
+                *) how+=(-S '') ;;
+            esac
+            marked=("${(@)marked#?}")
+            _imgstore_add
         done
-        # Candidates with the same mark are added together, in the program's order.
-        for line in $reply ''; do
-            mark=${line[1]}
-            if [[ -n $last && $mark != $last ]]; then
-                _imgstore_add $last
-                run=() shown=()
-            fi
-            last=$mark
-            text=${${line%%$'\t'*}#?} summary=${line#*$'\t'}
-            run+=("$text")
-            if [[ -n $summary ]]; then
-                text="${(r:width:)text}  $summary"
-                text=${text[1,COLUMNS-1]}
-            fi
-            shown+=("$text")
-        done
-        return $(( count == 0 ))
+        return $(( found == 0 ))
     }
 
-    # "=": a blank follows. "+": the word goes on. "@": a blank follows, and "@" or ":" replaces it.
+    # Adds candidates: the word, a tab, and the line that lists show where there is a summary.
     _imgstore_add() {
-        local -a how=(-U -V imgstore -d shown)
-        (( described )) && how+=(-l)
-        case $1$compstate[quote] in
-            '='*) ;;
-            '@') how+=(-S ' ' -r '@:') ;;
-            *) how+=(-S '') ;;
-        esac
-        compadd "${how[@]}" -a run
+        local -a texts=("${(@)marked%%$'\t'*}") lines=("${(@)marked#*$'\t'}")
+        if [[ -n ${(j::)lines} ]]; then
+            compadd "${how[@]}" -l -d lines -a texts
+        else
+            compadd "${how[@]}" -a texts
+        fi
     }
 
     if [[ ${funcstack[1]} == _imgstore ]]; then

@@ -98,8 +98,8 @@ class Terminal:
                 raise SystemExit(f"{shell}: waited in vain for {what}: {self.text[-2000:]!r}")
             self.read(0.002)
 
-    def settle(self):
-        while self.read(QUIET): pass
+    def settle(self, seconds=QUIET):
+        while self.read(seconds): pass
 
     def type(self, text): os.write(self.fd, text.encode())
 
@@ -120,11 +120,9 @@ terminal.settle()
 results = []
 for step in steps:
     if os.path.exists(dump): os.remove(dump)
-    terminal.type(CLEAR_KEY)
-    terminal.settle()
     typed, *rest = step.split("\t")
-    terminal.type(typed)
-    terminal.settle()
+    terminal.type(CLEAR_KEY + typed)
+    terminal.settle(QUIET / 4)
     terminal.text, seconds = "", 0.0
     for number, more in enumerate(rest):
         before, start = size(calls), time.monotonic()
@@ -134,8 +132,9 @@ for step in steps:
         called = time.monotonic()
         terminal.settle()
         seconds = max(terminal.shown, called) - start
-        if more: terminal.type(more)
-        terminal.settle()
+        if more:
+            terminal.type(more)
+            terminal.settle(QUIET / 4)
     shown = plain(terminal.text)
     terminal.type(DUMP_KEY)
     terminal.wait("the line", lambda: os.path.exists(dump))

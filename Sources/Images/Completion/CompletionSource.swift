@@ -22,7 +22,10 @@ final class CompletionSource {
 
   /// The images that have snapshots or a definition, in order.
   private lazy var images: [String] = {
-    let stored = (try? store?.refs.images()) ?? []
+    // An image that is defined need not have snapshots: its folder is not listed.
+    let stored = ((try? store?.refs.everyImage()) ?? []).filter { image in
+      profiles[image.text] != nil || (try? store?.refs.numbers(of: image).isEmpty) == false
+    }
     return Set(stored.map(\.text)).union(profiles.keys).sorted()
   }()
 
