@@ -30,11 +30,12 @@ import Testing
         .init(["--component"], hasValue: true, isRepeating: true), .init(["--dry-run", "-n"]),
         .init(["--swap"]),
       ]
-    case ["remove"], ["recipes"]: syntax.operands = [.init("ref")]
+    case ["remove"]: syntax.operands = [.init("refs", isRepeating: true)]
+    case ["recipes"]: syntax.operands = [.init("ref")]
     case ["untag"]: syntax.operands = [.init("image@tag")]
     case ["tag"]: syntax.operands = [.init("ref"), .init("tag")]
     case ["log"]: syntax.operands = [.init("name"), .init("path")]
-    case ["blame"]: syntax.operands = [.init("name"), .init("path")]
+    case ["blame"]: syntax.operands = [.init("ref"), .init("path")]
     case ["grep"]: syntax.operands = [.init("pattern"), .init("ref")]
     case ["find"]:
       syntax.operands = [.init("ref"), .init("path")]

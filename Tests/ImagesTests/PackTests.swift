@@ -22,6 +22,7 @@ import Testing
   private func prepare(
     _ folder: TemporaryFolder, files: any FileSystem = KernelFileSystem.shared
   ) throws -> Workspace {
+    try shell("mkdir -p \"$1/root/etc/xcat\"", folder.path(""))
     let workspace = try Workspace.test(folder)
     try shell(
       """
