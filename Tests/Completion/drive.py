@@ -11,7 +11,7 @@ the last Tab until the shell had shown all ("seconds").
 The shell runs in a pseudo terminal of 200 columns. The program is called through a wrapper that notes each call, so
 that no key is pressed before the completion is there.
 """
-import fcntl, json, os, pty, re, select, struct, sys, termios, time
+import fcntl, json, os, pty, re, select, signal, struct, sys, termios, time
 
 shell, folder = sys.argv[1], os.path.realpath(sys.argv[2])
 steps = json.load(sys.stdin)
@@ -58,6 +58,8 @@ def prepare():
         return ["zsh", "-d", "-i"], variables
     variables.update(XDG_CONFIG_HOME=home, XDG_DATA_HOME=home + "/data")
     os.makedirs(home + "/fish/completions", exist_ok=True)
+    # Without this folder fish begins to read all manual pages of the machine, in the background.
+    os.makedirs(home + "/data/fish/generated_completions", exist_ok=True)
     with open(home + "/fish/config.fish", "w") as file: file.write(RC["fish"])
     with open(home + "/fish/completions/imgstore.fish", "w") as file: file.write(script)
     return ["fish", "-i"], variables
@@ -74,8 +76,10 @@ def wrap():
 class Terminal:
     def __init__(self, command, variables):
         self.text, self.shown = "", 0.0
-        pid, self.fd = pty.fork()
-        if pid == 0:
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            # What the shell starts must not keep files of our caller open.
+            os.closerange(3, 1024)
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 60, 200, 0, 0))
             os.environ.update(variables)
             os.environ["PATH"] = folder + "/bin:" + os.environ["PATH"]
@@ -139,4 +143,5 @@ for step in steps:
     terminal.type(DUMP_KEY)
     terminal.wait("the line", lambda: os.path.exists(dump))
     results.append({"line": open(dump).read(), "shown": shown, "seconds": seconds})
+os.kill(terminal.pid, signal.SIGKILL)
 json.dump(results, sys.stdout)
