@@ -86,7 +86,7 @@ import Testing
     ("untag ", .value(.taggedSnapshot)),
     ("pack -c ", .value(.oneOf(["gzip", "zstd", "xz"]))), ("pack x -o ", .value(.file)),
     ("help ", .value(.command)), ("nothing x", .nothing), ("revert --nothing=", .nothing),
-    ("revert --swap=", .nothing), ("rm x y", .nothing), ("revert -- -", .value(.entry)),
+    ("revert --swap=", .nothing), ("rm x y", .value(.snapshot)), ("revert -- -", .value(.entry)),
   ])
   func `the kind of what is typed`(_ line: String, _ kind: CompletionPoint.Kind) {
     #expect(Self.point(line).kind == kind, "\(line)")
