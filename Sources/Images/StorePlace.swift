@@ -42,23 +42,29 @@ extension Workspace {
 
   // MARK: Mounts
 
-  /// - Throws: `ImageError` where fstab(5) has a mount point that the store would lie in, and nothing is mounted.
+  /// - Throws: `ImageError` where fstab(5) has a mount point that the store would lie in, nothing is mounted there,
+  ///   and the directory is empty, as that of a file system that is away.
   private func requireMountedPlace() throws {
-    guard let fstab = try? read("/etc/fstab"), let table = MountTable.current(fileSystem) else {
-      return
-    }
-    for line in fstab.split(separator: 0x0a) {
-      let fields = line.split { $0 == 0x20 || $0 == 0x09 }
-      guard fields.count > 2, fields[0].first != UInt8(ascii: "#"),
-        let point = AbsolutePath(unescapedOctal(fields[1])), !point.components.isEmpty
-      else { continue }
-      let isAbove = storePath == point.bytes || storePath.starts(with: point.bytes + [0x2f])
-      guard isAbove, !table.isMountPoint(point.bytes) else { continue }
+    guard let text = try? read("/etc/fstab"), let mounts = MountTable.current(fileSystem),
+      let path = AbsolutePath(storePath)
+    else { return }
+    for point in FileSystemTable(parsing: text).points(above: path)
+    where !mounts.isMountPoint(point.bytes) && isEmptyDirectory(point) {
       throw ImageError(
         .notFound, "store \(printable(storePath))",
         "is not there, and the file system of \(point.text) is not mounted (/etc/fstab)",
         advice: "Mount it: 'mount \(point.text)'")
     }
+  }
+
+  /// Also where nothing is.
+  private func isEmptyDirectory(_ path: AbsolutePath) -> Bool {
+    guard
+      let directory = try? fileSystem.openDirectory(
+        at: fileSystem.workingDirectory, path.bytes, followLink: true),
+      let names = try? fileSystem.names(of: directory.raw)
+    else { return true }
+    return names.isEmpty
   }
 
   private func read(_ path: String) throws(SystemError) -> [UInt8] {
