@@ -4,7 +4,7 @@
 import Store
 
 /// Why a snapshot was recorded.
-public enum SnapshotOrigin: String, Sendable, CaseIterable {
+public enum SnapshotOrigin: String, Sendable, CaseIterable, Codable {
   /// A person took it.
   case manual
   /// It came with a bundle.

@@ -2,7 +2,7 @@
 
 /// What kind of failure an error is. Exit codes and JSON documents rest on it (docs/json.md): a value keeps its
 /// meaning, and new ones may come.
-public enum ErrorCode: String, Sendable, CaseIterable {
+public enum ErrorCode: String, Sendable, CaseIterable, Codable {
   case failed
   /// Words of the command line that do not fit the command.
   case usage

@@ -107,7 +107,7 @@ struct SnapshotJSON: JSONDocument {
   let message: String
   let tags: [String]
   let pin: PinnedJSON?
-  let origin: String
+  let origin: SnapshotOrigin
   let signed: Bool?
   let signatures: [SignatureJSON]?
   let complete: Bool
@@ -139,7 +139,7 @@ struct SnapshotJSON: JSONDocument {
     message = snapshot.message
     self.tags = tags
     self.pin = pin.map(PinnedJSON.init)
-    origin = snapshot.origin.rawValue
+    origin = snapshot.origin
     complete = snapshot.isComplete
     entries = snapshot.entryCount
     contentBytes = snapshot.contentBytes

@@ -92,13 +92,13 @@ protocol JSONListDocument: JSONDocument {
 struct ErrorJSON: JSONDocument {
   static let kind = "error"
   struct Details: Codable {
-    let code: ErrorCodeJSON
+    let code: ErrorCode
     let object: String
     let message: String
     let advice: String
 
     init(_ error: any ExplainedError) {
-      code = ErrorCodeJSON(error.errorCode)
+      code = error.errorCode
       object = error.object
       message = error.finding
       advice = error.advice
@@ -119,25 +119,5 @@ struct ErrorJSON: JSONDocument {
   init(usage message: String) { error = Details(usage: message) }
 }
 
-/// `ErrorCode`, as it is written.
-enum ErrorCodeJSON: String, JSONEnumeration {
-  case failed
-  case usage
-  case notFound = "not-found"
-  case busy
-  case damaged
-  case unfinished
-  case interrupted
-
-  init(_ code: ErrorCode) {
-    switch code {
-    case .failed: self = .failed
-    case .usage: self = .usage
-    case .notFound: self = .notFound
-    case .busy: self = .busy
-    case .damaged: self = .damaged
-    case .unfinished: self = .unfinished
-    case .interrupted: self = .interrupted
-    }
-  }
-}
+extension ErrorCode: JSONEnumeration {}
+extension SnapshotOrigin: JSONEnumeration {}
