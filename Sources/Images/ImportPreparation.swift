@@ -201,12 +201,7 @@ struct ImportPreparation {
   func inspect(_ prepared: PreparedImage) throws -> PreparedImage {
     var image = prepared
     let store = try workspace.store()
-    if image.definition.isDirectory {
-      let tree = image.pieces.first { $0.role == ImageFiles.rootTree }
-      let list = try tree.map { try workspace.ignoreFile(in: $0.entry, store) } ?? []
-      let lines = (try? ExcludePatterns(image.definition.excludes + list).lines) ?? []
-      if !lines.isEmpty { image.excludes = [lines] }
-    }
+    image.excludes = try excludes(of: image, store)
     image.privileged = try PrivilegedEntries(
       store: store,
       state: ImageState(
@@ -218,6 +213,36 @@ struct ImportPreparation {
       workspace: workspace, install: targets.install, tables: tables
     ).find(image)
     return image
+  }
+
+  /// What an image that is a directory leaves out, by its definition and by the list in its tree.
+  /// - Throws: `BundleError` for a list that cannot be used, and for one that excludes what the bundle brings:
+  ///   no export has such a list, and it would keep an undo from removing the file.
+  private func excludes(
+    of prepared: PreparedImage, _ store: ObjectStore
+  ) throws -> [[String]] {
+    guard prepared.definition.isDirectory,
+      let tree = prepared.pieces.first(where: { $0.role == ImageFiles.rootTree })?.entry
+    else { return [] }
+    func refuse(_ finding: String) -> BundleError {
+      BundleError(
+        "the excludes of \(prepared.image)", finding,
+        advice: "Nothing was imported; do not trust this bundle")
+    }
+    do {
+      let lists = [
+        try ExcludePatterns(prepared.definition.excludes),
+        try ExcludePatterns(workspace.ignoreFile(in: tree, store)),
+      ].filter { !$0.isEmpty }
+      for list in lists {
+        if let path = try workspace.firstEntry(in: tree, excludedBy: list) {
+          throw refuse("exclude \(printable(path.prefix(255))), which the bundle brings")
+        }
+      }
+      return lists.map(\.lines)
+    } catch let error as ExcludePattern.Malformed {
+      throw refuse("cannot be used: \(error.reason)")
+    }
   }
 }
 

@@ -107,6 +107,12 @@ extension Workspace {
   ) throws -> ImportRequest {
     var request = request
     if let directory = request.directory {
+      guard bundled.count == 1 else {
+        throw ImageError(
+          .usage, "--to \(directory)",
+          "is one directory, and the bundle holds \(bundled.count) images",
+          advice: "Nothing was imported; import each from a bundle of its own")
+      }
       request.directory = try directoryPath(directory).text
     } else if bundled.count == 1, let manifest = try? Manifest.parse(bundled[0].manifest),
       let path = manifest.definition.directoryPath,
@@ -196,7 +202,9 @@ extension Workspace {
         PieceRequest(role: $0.role, path: $0.path)
       }
     let live = try captureLive(
-      image, existing, latest: latest, also: everything, rows: prepared.rowKeys,
+      image, existing, latest: latest,
+      change: prepared.pieces.filter { $0.role == ImageFiles.rootTree }.map(\.entry),
+      also: everything, rows: prepared.rowKeys,
       into: .memory(memory))
     try requireKnownMounts(live.notes)
     let pieces = try targets.settle(prepared, live)
@@ -327,16 +335,20 @@ enum ImportOption {
   }
 
   private static let outside = "outside"
+  /// What the definition excluded before the change is restored with it.
+  private static let excludes = "excludes"
 
   static func facts(_ request: RevertRequest) -> [Snapshot.Fact] {
     request.allowed.map { Snapshot.Fact(allowed, $0) }
       + (request.allowsOutside ? [Snapshot.Fact(outside, "")] : [])
+      + (request.restoresExcludes ? [Snapshot.Fact(excludes, "")] : [])
   }
 
   /// What the journal of a revert allows. Other changes were checked when they began.
   static func reach(_ journal: Journal) -> RevertRequest {
     var request = RevertRequest("")
     request.allowed = journal.values(allowed)
+    request.restoresExcludes = !journal.values(excludes).isEmpty
     request.allowsOutside = journal.operation != .revert || !journal.values(outside).isEmpty
     return request
   }

@@ -101,9 +101,10 @@ extension Workspace {
   /// - Parameters:
   ///   - others: files to look at next to those that the definition names.
   ///   - target: what the live image is compared with, or shall become: what it leaves out is left out.
+  ///   - change: the trees that a change brings, besides the target's; nil where nothing will be changed.
   func captureLive(
     _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
-    target: Snapshot? = nil,
+    target: Snapshot? = nil, change: [Entry]? = nil,
     also others: [PieceRequest] = [], rows keys: Set<RowKey> = [],
     attested: [[UInt8]: AttestedFile] = [:], leftovers prefix: [UInt8]? = nil,
     into destination: CaptureDestination
@@ -114,7 +115,7 @@ extension Workspace {
     let (requests, named) = try requests(definition, latest: latest?.snapshot, also: others)
     var capturer = try newCapture()
     capturer.capturedLeftovers = prefix
-    let excludes = try excludes(of: image, definition, and: target)
+    let excludes = try excludes(of: image, definition, and: target, change: change)
     capturer.excludes = try treeExcludes(definition, excludes, latest: latest?.snapshot)
     let capture = try capturer.run(
       requests, cache: cache, attested: attested, into: destination)

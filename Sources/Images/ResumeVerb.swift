@@ -161,7 +161,10 @@ extension Workspace {
     }
     try requireMounted(try mountNotes(of: image) + end.snapshot.notes, image: image.text)
     let sight = try look(at: image, end, storing: before != nil, resuming: journal)
-    let goal = end.keepingExcludes(of: sight.live)
+    let goal = end.keepingExcludes(
+      of: sight.live,
+      restoresDefinition: journal.operation == .importing
+        || ImportOption.reach(journal).restoresExcludes)
     try sight.settle()
     var safety: CommittedSnapshot?
     if let before, try hasNews(sight, before, target, journal) {

@@ -108,6 +108,7 @@ struct PartCombiner {
 
   private mutating func bring(path text: String) throws {
     let place = try locate(text)
+    try requireNotExcluded(place, text)
     if place.below.isEmpty { return try bring(piece: place, text) }
     guard let tree = place.old, tree.entry.ids != nil else {
       throw ImageError(
@@ -131,6 +132,19 @@ struct PartCombiner {
     if wanted == current { return }
     if let piece = place.new { try makeFolders(above: place, in: tree, from: piece) }
     edits[place.piece, default: TreeEdits()].put(place.below, .copied(wanted, number: 1))
+  }
+
+  /// A revert leaves excluded entries alone: one that is asked for by name must not seem to have come back.
+  private func requireNotExcluded(_ place: Place, _ text: String) throws {
+    let whole = place.piece + place.below.flatMap { [0x2f] + $0 }
+    let note = live.notes.first { note in
+      note.kind == .excluded && (whole == note.path || whole.starts(with: note.path + [0x2f]))
+    }
+    guard let note else { return }
+    throw ImageError(
+      .usage, "\(sourceName):\(text)",
+      "is left out of the image by the pattern '\(printable(note.detail.utf8))'",
+      advice: "'imgstore restore \(sourceName):\(text) DEST' writes it somewhere else")
   }
 
   /// Folders on the way that are no folders now.

@@ -29,6 +29,8 @@ public struct RevertRequest: Sendable {
   public var allowed: [String] = []
   /// Whatever the image's attributes name may be changed, wherever it lies.
   public var allowsOutside = false
+  /// What the definition excludes becomes what it was as well: the change that is undone had set it.
+  var restoresExcludes = false
   public init(_ reference: String) { self.reference = reference }
 }
 
@@ -113,7 +115,10 @@ extension Workspace {
     let limits = try LiveLimits(self, replacesLabels: request.method == .swap)
     let sight = try look(at: image, target, storing: request.keepsSafety && !request.isDryRun)
     try requireKnownMounts(sight.live.notes)
-    if order.parts.isEmpty { target = target.keepingExcludes(of: sight.live) }
+    if order.parts.isEmpty {
+      target = target.keepingExcludes(
+        of: sight.live, restoresDefinition: request.restoresExcludes)
+    }
     var combined: CombinedState?
     let (plans, methods) = try sight.whileSettling {
       if !order.parts.isEmpty {
@@ -123,6 +128,7 @@ extension Workspace {
         target = CommittedSnapshot(number: target.number, id: target.id, snapshot: state.snapshot)
         notes = state.snapshot.notes
       }
+      try requireUsableList(of: image, target.snapshot, combined?.view ?? store)
       var plans = try planPieces(
         from: sight.live.capture.pieces, sight.source, to: target.snapshot.pieces,
         combined?.view ?? store,
@@ -281,7 +287,7 @@ extension Workspace {
     // A safety snapshot holds also what only the latest snapshot knows of.
     let latest = storing ? try store.refs.latestReadable(of: image) : nil
     let live = try captureLive(
-      image, definition, latest: latest ?? target, target: target.snapshot,
+      image, definition, latest: latest ?? target, target: target.snapshot, change: [],
       also: target.snapshot.requests + target.snapshot.absentees,
       rows: target.snapshot.keptRows.keys, attested: attested,
       leftovers: journal.map { Journal.prefix($0.token) },

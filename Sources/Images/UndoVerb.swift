@@ -30,6 +30,7 @@ extension Workspace {
     // Where an import was allowed to write, its undo may as well.
     if change.snapshot.provenance.contains(where: { $0.key == "command" && $0.value == "import" }) {
       request.allowsOutside = true
+      request.restoresExcludes = true
     }
     // An undo of an undo of … says only which.
     let isUndo = change.snapshot.message.hasPrefix("undo of ")

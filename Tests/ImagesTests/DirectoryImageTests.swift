@@ -223,7 +223,101 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: site.tree))
   }
 
+  @Test func `a list in the tree does not protect what a snapshot has`() throws {
+    let site = try Site()
+    _ = try site.workspace.snapshot(site.tree)
+    try shell(
+      "cd \"$1\"; echo '*' >.imgstoreignore; echo two >etc/hosts; rm usr/lib/a; echo bad >etc/bad",
+      site.tree)
+    let outcome = try site.revert("compute@1")
+    #expect(outcome.isExact)
+    #expect(site.content("etc/hosts") == "one\n" && site.content("usr/lib/a") == "a\n")
+    #expect(site.content("etc/bad") == nil && site.content(".imgstoreignore") == nil)
+    // What the list would have left out was kept before it was replaced.
+    _ = try site.workspace.undo("compute")
+    #expect(site.content("etc/hosts") == "two\n" && site.content("etc/bad") == "bad\n")
+    #expect(site.content(".imgstoreignore") == "*\n")
+  }
+
+  @Test func `a list in the tree protects what no snapshot has`() throws {
+    let site = try Site()
+    _ = try site.workspace.snapshot(site.tree)
+    try shell(
+      "cd \"$1\"; echo scratch/ >.imgstoreignore; mkdir scratch; echo s >scratch/s; echo two >etc/hosts",
+      site.tree)
+    _ = try site.revert("compute@1")
+    #expect(site.content("scratch/s") == "s\n" && site.content("etc/hosts") == "one\n")
+  }
+
   // MARK: Bundles and copies
+
+  /// A bundle of the directory whose tree has another list.
+  private func bundle(_ site: Site, list: String) throws -> String {
+    var export = ExportRequest(try site.workspace.snapshot(site.tree).committed.name)
+    export.destination = .file(site.folder.path("plain.tgz"))
+    _ = try site.workspace.export(export)
+    try shell(
+      """
+      cd "$1"; mkdir work; tar xzf plain.tgz -C work; cd work/compute/complete; mkdir t
+      tar --zstd -xpf rootimg.tar.zst -C t; printf "$2" >t/rootimg/.imgstoreignore
+      tar --zstd -cf rootimg.tar.zst -C t rootimg; rm -r t; cd "$1"; tar czf changed.tgz -C work compute
+      """, site.folder.path(""), list)
+    return site.folder.path("changed.tgz")
+  }
+
+  @Test(arguments: ["*\\n", "/etc\\n", "*.x\\nhosts\\n", "a//b\\n"])
+  func `a bundle whose own list hides what it brings is refused`(list: String) throws {
+    let site = try Site()
+    let bundle = try bundle(site, list: list)
+    try shell("echo two >\"$1/etc/hosts\"", site.tree)
+    let count = try site.workspace.log("compute").count
+    #expect(throws: BundleError.self) {
+      try site.workspace.importing(bundle) { $0.replaces = true }
+    }
+    #expect(site.content("etc/hosts") == "two\n" && site.content(".imgstoreignore") == nil)
+    #expect(try site.workspace.log("compute").count == count)
+    #expect(try site.workspace.unfinished(of: "compute").isEmpty)
+    // One that hides something else is taken.
+    let other = try Site()
+    let fine = try self.bundle(other, list: "*.log\\n")
+    #expect(try other.workspace.importing(fine) { $0.replaces = true }.remaining?.isEmpty == true)
+  }
+
+  @Test func `an undo of an import brings the excludes back, too`() throws {
+    let site = try Site()
+    _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["*.theirs"])
+    let bundle = try bundle(site, list: "")
+    _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["*.ours"])
+    _ = try site.workspace.snapshot("compute")
+    _ = try site.workspace.importing(bundle) { $0.replaces = true }
+    #expect(try site.workspace.define("compute", []).excludes == ["*.theirs"])
+    _ = try site.workspace.undo("compute")
+    #expect(try site.workspace.define("compute", []).excludes == ["*.ours"])
+  }
+
+  @Test func `a tree goes into an empty directory, and several trees into none`() throws {
+    let site = try Site()
+    let bundle = try bundle(site, list: "")
+    let other = try Workspace(WorkspaceOptions(store: site.folder.path("other"))) { _ in }
+    try shell("mkdir \"$1/empty\"", site.folder.path(""))
+    let image = try other.importing(bundle) { $0.directory = site.folder.path("empty") }
+    #expect(image.remaining?.isEmpty == true)
+    try shell(
+      """
+      cd "$1/work"; cp -a compute second; sed -i 's,<imagename>compute<,<imagename>second<,' second/manifest.xml
+      tar czf ../two.tgz compute second
+      """, site.folder.path(""))
+    do {
+      _ = try other.importBundle(
+        {
+          var request = ImportRequest(site.folder.path("two.tgz"))
+          request.directory = site.folder.path("both")
+          return request
+        }())
+      Issue.record("two images cannot be one directory")
+    } catch let error as any ExplainedError { #expect(error.errorCode == .usage) }
+    #expect(!FileManager.default.fileExists(atPath: site.folder.path("both")))
+  }
 
   @Test func `a bundle goes where the administrator says, and nowhere else`() throws {
     let site = try Site()

@@ -5,7 +5,9 @@
 //    these patterns exclude, and what is excluded now: nobody has kept it.
 // 2. What the definition excludes is the administrator's word about the image, and no part of its state: a revert leaves
 //    it as it is.
-// 3. The list comes with the tree, which may be anybody's: it is read without following a link, and is bounded.
+// 3. The list comes with the tree, which may be anybody's: it is read without following a link, and is bounded. In a
+//    change it counts only where it excludes nothing that a snapshot has: what a bundle brought can neither protect
+//    itself from an undo nor keep a file from coming back.
 
 import Codec
 import Ingest
@@ -15,18 +17,65 @@ import XCAT
 
 extension Workspace {
   /// What is left out of an image's tree.
-  /// - Parameter target: a snapshot that the live image is compared with, or shall become.
+  /// - Parameters:
+  ///   - target: a snapshot that the live image is compared with, or shall become.
+  ///   - change: the trees that a change brings, besides the target's; nil where nothing will be changed.
   /// - Throws: `ImageError` for a list that cannot be read: nobody could say what belongs to the image.
   func excludes(
-    of image: ImageName, _ definition: ImageDefinition, and target: Snapshot? = nil
+    of image: ImageName, _ definition: ImageDefinition, and target: Snapshot? = nil,
+    change: [Entry]? = nil
   ) throws -> ExcludeLists {
     var lists = ExcludeLists()
     if let path = definition.directoryPath {
-      let list = try ignoreFile(in: path)
-      lists.add(try patterns(of: image, definition.excludes + list, path))
+      lists.add(try patterns(of: image, definition.excludes, path))
+      let list = try patterns(of: image, ignoreFile(in: path), path)
+      if try change.map({ try !hides(list, try stored(image, target) + $0) }) ?? true {
+        lists.add(list)
+      }
     }
-    for lines in target?.excludes ?? [] { lists.add(try patterns(of: image, lines, nil)) }
+    for lines in target?.excludes ?? [] {
+      let list = try patterns(of: image, lines, nil)
+      let own = [target?.pieces.rootTree?.entry].compactMap(\.self)
+      if try lines == definition.excludes || change == nil || !hides(list, own) { lists.add(list) }
+    }
     return lists
+  }
+
+  /// The trees of the target and of the latest snapshot.
+  private func stored(_ image: ImageName, _ target: Snapshot?) throws -> [Entry] {
+    let latest = try store().refs.latestReadable(of: image)?.snapshot
+    return [target, latest].compactMap { $0?.pieces.rootTree?.entry }
+  }
+
+  private func hides(_ list: ExcludePatterns, _ trees: [Entry]) throws -> Bool {
+    try trees.contains { try firstEntry(in: $0, excludedBy: list) != nil }
+  }
+
+  /// The first entry of a stored tree that a list excludes; nil where it excludes none.
+  func firstEntry(in tree: Entry, excludedBy list: ExcludePatterns) throws -> [UInt8]? {
+    if list.isEmpty { return nil }
+    let store = try store()
+    func search(_ entry: Entry, _ path: [UInt8]) throws -> [UInt8]? {
+      guard let ids = entry.ids else { return nil }
+      for child in try Tree.entries(ids, from: store) {
+        let inside = path.isEmpty ? child.name : path + [0x2f] + child.name
+        let isDirectory = child.kind == .directory
+        if list.match(inside, isDirectory: isDirectory) != nil { return inside }
+        if isDirectory, let found = try search(child, inside) { return found }
+      }
+      return nil
+    }
+    return try store.lookingUp { try search(tree, []) }
+  }
+
+  /// - Throws: `ImageError` where the list in a snapshot's tree could not be used once it is live.
+  func requireUsableList(
+    of image: ImageName, _ target: Snapshot, _ source: any ObjectSource
+  ) throws {
+    guard target.definition.isDirectory, let tree = target.pieces.rootTree?.entry else { return }
+    do {
+      _ = try patterns(of: image, ignoreFile(in: tree, source), nil)
+    } catch let error as ExcludePattern.Malformed { throw unusable(image, error.reason, nil) }
   }
 
   /// What a capture of the image's root tree leaves out; nil where it leaves out nothing.
@@ -47,13 +96,16 @@ extension Workspace {
   ) throws -> ExcludePatterns {
     do throws(ExcludePattern.Malformed) {
       return try ExcludePatterns(lines)
-    } catch {
-      throw ImageError(
-        "excludes of \(image)", error.reason,
-        advice:
-          "Correct them with 'imgstore add \(image) \(path?.text ?? "DIR") --exclude …', or in "
-          + "\(String(decoding: ExcludePatterns.fileName, as: UTF8.self)) at the top of the tree")
-    }
+    } catch { throw unusable(image, error.reason, path) }
+  }
+
+  private func unusable(
+    _ image: ImageName, _ reason: String, _ path: AbsolutePath?
+  ) -> ImageError {
+    ImageError(
+      "excludes of \(image)", reason,
+      advice: "Correct them with 'imgstore add \(image) \(path?.text ?? "DIR") --exclude …', or in "
+        + "\(String(decoding: ExcludePatterns.fileName, as: UTF8.self)) at the top of the tree")
   }
 
   /// The lines of the list at the top of a tree; none where there is no such file.
@@ -76,12 +128,17 @@ extension Workspace {
   }
 
   /// The lines of the list in a stored tree.
+  /// - Throws: `ExcludePattern.Malformed` for a list that is too long.
   func ignoreFile(in tree: Entry, _ source: any ObjectSource) throws -> [String] {
     guard let ids = tree.ids,
       let entry = try Tree.entries(ids, from: source).first(where: {
         $0.name == ExcludePatterns.fileName
-      }), let blob = entry.blob, entry.sizeBytes <= UInt64(ExcludePatterns.maxFileBytes)
+      }), let blob = entry.blob
     else { return [] }
+    guard entry.sizeBytes <= UInt64(ExcludePatterns.maxFileBytes) else {
+      throw ExcludePattern.Malformed(
+        reason: "the list has more than \(ExcludePatterns.maxFileBytes >> 10) KiB")
+    }
     var bytes: [UInt8] = []
     try store().read(blob, sizeBytes: entry.sizeBytes) { _, part in bytes += part }
     return lines(bytes)
@@ -116,12 +173,17 @@ extension Workspace {
 extension CommittedSnapshot {
   /// The snapshot with what the image's definition excludes now, for a change that leads to it: what is excluded
   /// now or was then is left alone.
-  func keepingExcludes(of live: LiveImage) -> CommittedSnapshot {
+  /// - Parameter restoresDefinition: the definition excludes afterwards what it excluded then.
+  func keepingExcludes(
+    of live: LiveImage, restoresDefinition: Bool = false
+  ) -> CommittedSnapshot {
     var definition = snapshot.definition
     guard live.definition.isDirectory, definition.isDirectory,
       live.definition.excludes != definition.excludes || live.excludes != snapshot.excludes
     else { return self }
-    definition.directory["exclude"] = live.definition.directory["exclude"]
+    if !restoresDefinition {
+      definition.directory["exclude"] = live.definition.directory["exclude"]
+    }
     let excludes = snapshot.excludes + live.excludes.filter { !snapshot.excludes.contains($0) }
     var kept = snapshot
     kept.tables = snapshotTables(definition, snapshot.keptRows, excludes: excludes)

@@ -50,12 +50,18 @@ struct SiteReplacements {
     var found: [SiteReplacement] = []
     for piece in prepared.pieces where !prepared.yielding.contains(piece.path) {
       guard let path = AbsolutePath(piece.path), !own.contains(where: { path.isInside($0) }),
-        try workspace.differs(piece, at: path)
+        try !isEmptyPlace(path, of: piece), try workspace.differs(piece, at: path)
       else { continue }
       found.append(
         SiteReplacement(name: path.text, effect: effect(of: path, role: piece.role, prepared)))
     }
     return try found + rows(prepared)
+  }
+
+  /// A directory without entries is a place for a tree.
+  private func isEmptyPlace(_ path: AbsolutePath, of piece: Snapshot.Piece) throws -> Bool {
+    try piece.entry.kind == .directory && workspace.statLive(path)?.kind == .directory
+      && workspace.fileView.list(path).isEmpty
   }
 
   /// The folder and lists of the image as it is defined now, and what its newest snapshot has.

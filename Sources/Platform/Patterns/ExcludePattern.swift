@@ -10,6 +10,9 @@ public struct ExcludePattern: Sendable, Hashable {
   /// Why a text is no pattern.
   public struct Malformed: Error, Equatable {
     public let reason: String
+
+    /// - Parameter reason: continues a sentence about the pattern or the list.
+    public init(reason: String) { self.reason = reason }
   }
 
   private enum Component: Sendable, Hashable {
