@@ -160,12 +160,12 @@ extension Workspace {
     let install = try installDirectory(tables())
     let folder = ImageFiles.bootDirectory(source.definition, installDirectory: install)
     // Without xCAT nothing makes the install folder the place of images.
-    let beside =
+    let neighbour =
       try !hasXCAT()
       ? folder.flatMap { $0.isInside(install) ? nil : $0.parent.appending(image.bytes) }
       : nil
     return try CopyDraft(
-      source, as: image, profile: request.profile ?? image.text, folder: directory ?? beside,
+      source, as: image, profile: request.profile ?? image.text, folder: directory ?? neighbour,
       installDirectory: install)
   }
 

@@ -48,7 +48,7 @@ public struct UnfinishedChange: Sendable {
   }
 }
 
-/// A change that a signal stopped before anything live was changed. What it made beside is removed.
+/// A change that a signal stopped before anything live was changed. What it had built is removed.
 struct UntouchedChange: Error {
   let cause: InterruptedError
 }

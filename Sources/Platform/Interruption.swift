@@ -9,7 +9,7 @@
 //    a second is the same request: terminals, sudo and timeout deliver one to a process and its group.)
 // 3. The process ends of the signal that was requested, once its messages are out (`endIfRequested`):
 //    a shell sees 128 + its number.
-// 4. Last words (`announce`) are said, to whoever wants to hear them (`speak`), by the thread that waits for
+// 4. Last words (`announce`) are written, where that is asked for (`speak`), by the thread that waits for
 //    signals: it waits for no lock of the program's, and for no reader of standard error.
 
 import CLinux

@@ -62,11 +62,11 @@ public struct TableFiles: TableDoor {
       return try body()
     } catch let error as SQLiteError {
       throw XCATError(
-        error.isBusy ? .busy : .failed, "xCAT's tables",
+        error.isBusy ? .busy : .failed, "the tables in \(place)",
         "SQLite says of \(error.path): \(error.message)",
         advice: error.isBusy
           ? "Another process holds the table: try again when it is done"
-          : "Check that the file is a table of xCAT's and that you may read and write it")
+          : "Check that the file is a table and that you may read and write it")
     }
   }
 }

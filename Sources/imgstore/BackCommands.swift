@@ -179,7 +179,7 @@ extension RevertOutcome {
       isDone: remaining?.isEmpty ?? true)
   }
 
-  /// - Parameter others: problems beside those of the outcome.
+  /// - Parameter others: problems to report besides those of the outcome.
   /// - Throws: `DoneWithProblems` where not everything is as the snapshot says.
   func expectNoProblems(_ others: [String] = []) throws {
     var problems = problemLines(apply.report.problems)

@@ -12,7 +12,8 @@ struct Init: ParsableCommand {
       The first snapshot makes a store as well. A store that was made by init is remembered: where it is \
       missing later, because its file system is not mounted, no command makes another one in its place.
 
-      With --group, members of that group may list, compare and restore; only its owner changes anything.
+      With --group, members of that group may list, compare and restore; only the store's owner changes \
+      anything. They can read all that is in it: the passwords and keys of images as well.
 
       Examples:
         imgstore init /srv/imgstore

@@ -1,4 +1,4 @@
-// imgstore json-schema: the schemas of all documents, for docs/schema (`make schemas`) and for whoever reads documents.
+// imgstore json-schema: the schemas of all documents, for docs/schema (`make schemas`) and for programs that read them.
 
 import ArgumentParser
 import FoundationEssentials

@@ -1,4 +1,4 @@
-// What nodes boot of an image, beside the image itself: xCAT's copies in the TFTP folder (`BootFiles`), which no
+// What nodes boot of an image: not its own files, but xCAT's copies in the TFTP folder (`BootFiles`), which no
 // change of the image reaches.
 
 import Platform
