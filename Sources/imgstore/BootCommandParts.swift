@@ -65,15 +65,16 @@ struct BootCheck {
     return !report.nodes.isEmpty || (!report.elsewhere.isEmpty && hasChanged)
   }
 
+  /// What a person must know of it before nodes boot.
+  var lines: [String] {
+    (remark.map { [$0] } ?? [])
+      + (nodeset == nil ? report.map { bootLines($0, mentionsElsewhere: hasChanged) } ?? [] : [])
+  }
+
   /// Says it, and returns what went wrong.
   func tell(_ json: JSONFlag) -> [String] {
-    if let remark { Terminal.warning(remark) }
-    guard let nodeset else {
-      for line in report.map({ bootLines($0, mentionsElsewhere: hasChanged) }) ?? [] {
-        Terminal.warning(line)
-      }
-      return []
-    }
+    for line in lines { Terminal.warning(line) }
+    guard let nodeset else { return [] }
     if let failure = nodeset.failure { return [failure] }
     if !nodeset.isDone {
       return ["'\(bounded(nodeset.command.text))' ended well, and the copies are not renewed"]

@@ -10,11 +10,12 @@ import XCAT
 struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "export",
-    abstract: "Write an image as the portable bundle that xCAT's imgimport reads.",
+    abstract: "Write an image as one file, for another management node.",
     discussion: """
       An image's name stands for the image as it is now: it is snapshotted first where it changed. \
       IMAGE@N, IMAGE@TAG and the like export an older state. The bundle is IMAGE@N.tgz in the \
-      working folder unless DEST says otherwise; it is there whole, or not at all.
+      working folder unless DEST says otherwise; it is there whole, or not at all. Where the image is \
+      one of xCAT's, the bundle is what xCAT's own imgimport reads, too.
 
       With --complete the bundle also holds what is needed to generate and pack the image again \
       elsewhere: files that lists include or name, and the root tree.
@@ -167,9 +168,9 @@ struct Import: ParsableCommand {
     abstract: "Take a bundle in as a new image, or under a new profile.",
     discussion: """
       The whole bundle is read into the store and checked before anything on the machine is \
-      changed. What it replaces is kept as a snapshot, and a revert to that undoes the import. A \
-      bundle writes below the install folder only, and an image that exists is refused unless \
-      --force is given.
+      changed. What it replaces is kept as a snapshot, and 'imgstore undo IMAGE' takes the import \
+      back. A bundle writes below the install folder only, and an image that exists is refused \
+      unless --force is given.
 
       Examples:
         imgstore import compute@3.tgz --dry-run
@@ -323,7 +324,10 @@ struct Import: ParsableCommand {
       "imported \(image.name)\(image.imported.map { " as \($0.name)" } ?? ""); "
         + secondsText(outcome.seconds))
     if let undo = workspace.undo(image) {
-      print("what was there before is kept as \(undo): 'imgstore revert \(undo)' undoes the import")
+      print(
+        image.replaced
+          ? "what it replaced is kept as \(undo): 'imgstore undo \(image.name)' restores it"
+          : "'imgstore undo \(image.name)' takes the import back: the image was not there before")
     }
   }
 }

@@ -11,7 +11,7 @@ import Platform
 struct ImgStore: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "imgstore",
-    abstract: "Git for node images: snapshot, compare, revert, export and import xCAT osimages.",
+    abstract: "Git for node images: snapshot, compare, revert, export and import them.",
     discussion: """
       A reference (REF) names a snapshot: IMAGE (the latest), IMAGE@12 (by number), IMAGE@~1 (one \
       before the latest), IMAGE@TAG, IMAGE@yesterday, IMAGE@2026-11-08 (as of the end of that day), \

@@ -34,6 +34,9 @@ struct XCATImport {
       let wrong = image.problemLines
       problems += wrong
       if let undo = workspace.undo(image) { XCATVoice.say("undo with: imgstore revert \(undo)") }
+      for line in BootCheck(workspace, image.name, writes: image.apply.writes).lines {
+        XCATVoice.warn(line)
+      }
       if wrong.isEmpty { XCATVoice.say("Successfully imported the image \(image.name).") }
     }
     if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
