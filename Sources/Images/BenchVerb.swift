@@ -43,7 +43,9 @@ extension Workspace {
       try statLive(path)?.kind == .directory
     else {
       throw ImageError(
-        .notFound, subject, "is no folder", advice: "Name an image, or the folder of a root tree")
+        .notFound, subject,
+        options.root == "/" ? "is no folder" : "is no folder below \(options.root)",
+        advice: "Name an image, or the folder of a root tree")
     }
     return path
   }

@@ -19,11 +19,13 @@ struct Repair: ParsableCommand {
   @Option(
     name: .customLong("from"),
     help: ArgumentHelp(
-      "Also look in another store, a bundle, a packed image or a folder; may be repeated",
+      "Also look in another store, a bundle, a packed image or a folder. Repeatable.",
       valueName: "path"))
   var sources: [String] = []
-  @Flag(help: "Do not look in the live images") var noLive = false
-  @Flag(name: .shortAndLong, help: "Change nothing, and list what would be done") var dryRun = false
+  @Flag(help: "Do not look in the live images.") var noLive = false
+  @Flag(
+    name: [.customShort("n"), .long], help: "List what would be done; change nothing.")
+  var dryRun = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 

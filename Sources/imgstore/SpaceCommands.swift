@@ -14,7 +14,8 @@ struct BudgetOptions: ParsableArguments {
   var maxBytes: String?
   @Option(
     help: ArgumentHelp(
-      "Begin nothing, and wait for nobody, after this time (90s, 5m, 2h).", valueName: "time"))
+      "Begin nothing, and wait for nobody, after this time (90s, 5m, 2h); a pack that was begun is finished.",
+      valueName: "time"))
   var maxTime: String?
 
   func request(_ rewriting: CollectionRequest.Rewriting) throws -> CollectionRequest {
@@ -235,7 +236,7 @@ struct Stats: ParsableCommand {
       [
         "snapshots", "\(stats.snapshots)",
         "\(count(stats.entries, "entry")), "
-          + "\(sizeText(stats.contentBytes)) if each stood for itself",
+          + "\(sizeText(stats.contentBytes)) without deduplication",
       ],
       [
         "packs", "\(contents.packs)",
@@ -259,6 +260,8 @@ struct Stats: ParsableCommand {
     }
     rows.append(["index", "", sizeText(stats.indexBytes)])
     rows.append(["caches", "", sizeText(stats.cacheBytes)])
+    let total = contents.packBytes + contents.doomedBytes + stats.indexBytes + stats.cacheBytes
+    rows.append(["total", "", sizeText(total)])
     print(table(rows))
   }
 

@@ -72,7 +72,7 @@ struct Verify: ParsableCommand {
       }
       print("checked \(line); \(secondsText(seconds))")
       if let coverage = report.coverage, !deep { print(text(of: coverage)) }
-      for name in report.incomplete { print("  \(name) was incomplete when it was taken") }
+      if let line = incompleteText(report) { print(line) }
       if report.snapshots == 0 {
         print("the store has no snapshots")
       } else if report.isClean {
@@ -110,6 +110,15 @@ struct Verify: ParsableCommand {
     for item in report.bad {
       print("  \(item.snapshot): BAD, by \(item.key.shortHex): \(item.finding)")
     }
+  }
+
+  /// Says how many snapshots are incomplete, with the first of them; --json has all.
+  private func incompleteText(_ report: VerifyReport) -> String? {
+    let names = report.incomplete
+    guard let first = names.first else { return nil }
+    return names.count == 1
+      ? "\(first) was incomplete when it was taken"
+      : "\(names.count) snapshots were incomplete when they were taken: \(first) … ('imgstore log' marks them)"
   }
 
   /// How much of the store has been read since when.

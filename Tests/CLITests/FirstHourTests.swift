@@ -121,6 +121,12 @@ import Testing
     Row("completion bash", 0, "complete"), Row("completions", 2, "imgstore completion bash"),
     Row("lgo compute", 2, "'log'"),
     Row("frobnicate", 2, "imgstore help --all"),
+    Row("repair -n", 0, "nothing to do"), Row("stats", 0, "total"),
+    Row("bench /no/tree", 1, "is no folder below"),
+    Row("untag compute@golden", 0, "the tag is gone"), Row("untag compute@none", 1, "none"),
+    Row("copy compute@1 other -n", 0, "would take"), Row("undo img", 1, "img"),
+    Row("cat compute:", 1, "is a directory"), Row("ls compute@1:etc/none", 1, "etc/none"),
+    Row("export compute -o OUT/x.tgz", 1, "kernel"),
     // Options before the command, and suggestions only where they are near.
     Row("-q log compute", 0, "@2"), Row("--no-wait log compute", 0, "@2"),
     Row("resume --abort", 1, "no change was begun"),
