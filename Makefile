@@ -9,7 +9,7 @@ DURABILITY =
 RELEASE  = --scratch-path .build-static -c release -Xswiftc -static-executable -Xlinker -s
 BINARY   = .build-static/release/imgstore
 
-.PHONY: help deps build release test test-all release-test boot-test test-damage test-powercut test-faults test-races fuzz secrets lint format demo bench man schemas completions install clean
+.PHONY: help deps build release test test-all release-test boot-test test-damage test-powercut test-faults test-races fuzz secrets golden lint format demo bench man schemas completions install clean
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##' Makefile | sed 's/: .*##/\t/' | expand -t 14
@@ -52,6 +52,11 @@ fuzz: deps      ## feeds the parsers with noise that learns; SECONDS=60 for each
 
 secrets: release  ## what is found in root trees: TREES="DIR DIR" (see docs/secrets.md)
 	@scripts/secrets.sh $(BINARY) $(TREES)
+
+golden:         ## writes the expected texts again (Tests/Golden): look at the difference before you commit it
+	$(SWIFT) build -c release
+	@Tests/Golden/help.sh .build/release/imgstore >Tests/Golden/help.txt
+	@rm -rf .build/golden && Tests/Golden/day.sh .build/release/imgstore "$$PWD/.build/golden" >Tests/Golden/day.txt
 
 lint:           ## the formatter as a judge, warnings as errors
 	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Benchmarks Package.swift

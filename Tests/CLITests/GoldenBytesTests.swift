@@ -1,0 +1,69 @@
+// Bytes that may never change: what is made of a store that an older program wrote, and the packs of a tree
+// (Tests/Golden). Each format has a store of its own there; files are added, and never renewed.
+
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct GoldenBytesTests {
+  private static let folder =
+    URL(fileURLWithPath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().path + "/Golden"
+
+  /// Unpacks a store, and returns its path.
+  private func store(_ version: String, in folder: TemporaryFolder) throws -> String {
+    try shell(
+      "tar xzf \"$1\" -C \"$2\"", "\(Self.folder)/store-\(version).tar.gz", folder.path)
+    return folder.path("store")
+  }
+
+  @Test(arguments: ["0.1"]) func `an old store gives the bytes that it gave`(version: String) throws
+  {
+    let folder = try TemporaryFolder()
+    let result = try run(
+      Self.folder + "/outputs.sh",
+      arguments: [binary, try store(version, in: folder), folder.path("out")])
+    #expect(result.status == 0, "\(result.errors)")
+    let then = try String(contentsOfFile: Self.folder + "/outputs-\(version).txt", encoding: .utf8)
+    func lines(_ text: String, _ isLibrary: Bool) -> [Substring] {
+      text.split(separator: "\n").filter { $0.hasPrefix("#") == isLibrary }
+    }
+    // Other libraries compress to other bytes, of the same content.
+    let isComparable = lines(then, true) == lines(result.output, true)
+    func comparable(_ text: String) -> [Substring] {
+      lines(text, false).filter { isComparable || !$0.contains("compressed") }
+    }
+    #expect(comparable(result.output) == comparable(then))
+    #expect(comparable(then).count >= 20)
+  }
+
+  @Test(.enabled(if: geteuid() == 0), arguments: ["0.1"])
+  func `an old store is whole, and its snapshots are restored`(
+    version: String
+  ) throws {
+    let folder = try TemporaryFolder()
+    let store = try store(version, in: folder)
+    try shell("mkdir \"$1\"", folder.path("root"))
+    let environment = [
+      "IMGSTORE_STORE": store, "IMGSTORE_ROOT": folder.path("root"), "TZ": "UTC",
+      "IMGSTORE_CONFIG_DIR": folder.path("config"),
+    ]
+    func imgstore(_ words: String...) throws -> ToolResult {
+      try run(binary, arguments: words, environment: environment)
+    }
+    #expect(try imgstore("verify", "--deep").status == 0)
+    #expect(try imgstore("revert", "compute@golden").status == 0)
+    #expect(try imgstore("revert", "chroot").status == 0)
+    // The script that made the first snapshot's node makes it again.
+    try shell("\"$1/make-node.sh\" \"$2\"", Self.folder, folder.path("again"))
+    let difference = try run(
+      "rsync",
+      arguments: [
+        "-aHAXcni", "--delete",
+        folder.path("again/root") + "/install/netboot/os1/x86_64/compute/rootimg/",
+        folder.path("root/install/netboot/os1/x86_64/compute/rootimg") + "/",
+      ])
+    #expect(difference.status == 0 && difference.output == "", "\(difference.output)")
+    #expect(try imgstore("status", "compute", "--exit-code").status == 0)
+  }
+}
