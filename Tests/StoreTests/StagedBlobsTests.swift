@@ -17,7 +17,7 @@ import Testing
   /// Writes in whole blocks, from buffers that go round.
   private func write(_ bytes: [UInt8], to file: StagedFile, _ random: inout SplitMix64) {
     let block = StagedFile.blockBytes
-    let buffers = (0..<RangeWorker.rangeCount).map { _ in
+    let buffers = (0..<BufferPipeline.rangeCount).map { _ in
       UnsafeMutableRawBufferPointer.allocate(byteCount: 700 * block, alignment: block)
     }
     defer {

@@ -159,7 +159,7 @@ extension Workspace {
   }
 
   /// Ends a change.
-  func end(_ image: ImageName, _ syncs: PendingSyncs) throws {
+  func end(_ image: ImageName, _ syncs: BackgroundSync) throws {
     try settle(syncs)
     try store().journals.remove(image)
   }
@@ -168,7 +168,7 @@ extension Workspace {
   /// - Throws: `ImageError` (`interrupted`) where a signal came before anything was changed; else what `body`
   ///   throws, with advice on how to go on.
   func underJournal<R>(
-    _ image: ImageName, _ journal: Journal, _ body: (PendingSyncs) throws -> R
+    _ image: ImageName, _ journal: Journal, _ body: (BackgroundSync) throws -> R
   ) throws -> R {
     let store = try store()
     var journal = journal
@@ -186,7 +186,7 @@ extension Workspace {
         throw halfDone(error, image, journal)
       }
       do {
-        let syncs = PendingSyncs(fileSystem)
+        let syncs = BackgroundSync(fileSystem)
         let result = try body(syncs)
         try end(image, syncs)
         return result

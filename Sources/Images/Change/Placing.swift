@@ -36,7 +36,7 @@ extension Workspace {
   ///   - syncs: for what exchanges wait for; what is changed in place is not synced when this returns.
   ///   - resolve: where a piece's path leads on this machine; makes missing folders.
   func place(
-    _ plans: [PiecePlan], token: String, staged: StagedBlobs? = nil, _ syncs: PendingSyncs,
+    _ plans: [PiecePlan], token: String, staged: StagedBlobs? = nil, _ syncs: BackgroundSync,
     resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws -> Placement {
     progress.begin(
@@ -96,7 +96,7 @@ extension Workspace {
   }
 
   /// Begins to write out the file systems that these paths lie on, and those that are mounted on them.
-  func sync(_ paths: [AbsolutePath], _ syncs: PendingSyncs) throws {
+  func sync(_ paths: [AbsolutePath], _ syncs: BackgroundSync) throws {
     var found: [UInt64: Descriptor] = [:]
     for path in paths {
       do throws(SystemError) {
@@ -115,7 +115,7 @@ extension Workspace {
   }
 
   /// Waits until what has been placed is on disk.
-  func settle(_ syncs: PendingSyncs) throws {
+  func settle(_ syncs: BackgroundSync) throws {
     progress.begin("syncing")
     try syncs.settle()
   }

@@ -60,7 +60,7 @@ extension Workspace {
           + "afterwards")
     }
     do {
-      let syncs = PendingSyncs(fileSystem)
+      let syncs = BackgroundSync(fileSystem)
       let outcome = try Interruption.duringChange(Workspace.lastWords(of: image, journal)) {
         let outcome = try goOn(image, journal, target, before, goal, syncs, start)
         try end(image, syncs)
@@ -141,7 +141,7 @@ extension Workspace {
 
   private func goOn(
     _ image: ImageName, _ journal: Journal, _ target: CommittedSnapshot,
-    _ before: CommittedSnapshot?, _ goal: CommittedSnapshot, _ syncs: PendingSyncs, _ start: Double
+    _ before: CommittedSnapshot?, _ goal: CommittedSnapshot, _ syncs: BackgroundSync, _ start: Double
   ) throws -> RevertOutcome {
     let store = try store()
     let isBack = goal.id != target.id

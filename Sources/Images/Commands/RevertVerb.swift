@@ -209,7 +209,7 @@ extension Workspace {
   ///   - syncs: is to be settled before the change is recorded.
   func carryOut(
     _ image: ImageName, _ plans: [PiecePlan], _ notes: [Snapshot.Note], to target: Snapshot,
-    _ journal: Journal, rowsFrom live: LiveImage?, _ syncs: PendingSyncs,
+    _ journal: Journal, rowsFrom live: LiveImage?, _ syncs: BackgroundSync,
     resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws -> ApplyReport {
     try closeFolder(of: target, resolve: resolve)

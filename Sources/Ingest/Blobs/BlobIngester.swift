@@ -6,7 +6,7 @@
 //
 // 1. A byte of the stream lies in each window at an address that is congruent to its offset in the
 //    stream, modulo a block: what is copied beside is written from here, past the page cache.
-// 2. With threads beside, a window is filled again when `RangeWorker` allows it; alone, there is one.
+// 2. With threads beside, a window is filled again when `BufferPipeline` allows it; alone, there is one.
 
 import Codec
 import Platform
@@ -31,7 +31,7 @@ struct BlobIngester: ~Copyable {
   init(beside isBeside: Bool = false, forecast: ChunkForecast = ChunkForecast()) {
     self.forecast = forecast
     side = isBeside ? SideHash() : nil
-    windows = (0..<(isBeside ? RangeWorker.rangeCount : 1)).map { _ in
+    windows = (0..<(isBeside ? BufferPipeline.rangeCount : 1)).map { _ in
       .allocate(byteCount: BlobIngester.windowBytes, alignment: StagedFile.blockBytes)
     }
   }

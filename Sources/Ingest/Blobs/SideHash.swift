@@ -4,17 +4,17 @@
 import Codec
 import Platform
 
-/// Hashes what it is given, in order; `RangeWorker`'s rules hold for the bytes.
+/// Hashes what it is given, in order; `BufferPipeline`'s rules hold for the bytes.
 final class SideHash {
   private final class Running: @unchecked Sendable {  // the thread's, and ours after `wait`
     var hash = SHA256()
   }
 
   private let running = Running()
-  private let thread: RangeWorker
+  private let thread: BufferPipeline
 
   init() {
-    thread = RangeWorker { [running] in running.hash.update($0) }
+    thread = BufferPipeline { [running] in running.hash.update($0) }
   }
 
   func begin(_ bytes: UnsafeRawBufferPointer) { thread.begin(bytes) }

@@ -118,7 +118,7 @@ private final class HashedSource {
   private let source: ByteSource
   private let side = SideHash()
   /// In turn: one is read from while others are hashed.
-  private let windows = (0..<RangeWorker.rangeCount).map { _ in
+  private let windows = (0..<BufferPipeline.rangeCount).map { _ in
     UnsafeMutableRawBufferPointer.allocate(byteCount: 512 << 10, alignment: 4096)
   }
   private var current = 0

@@ -33,7 +33,7 @@ public final class BackgroundWriter {
   /// The buffer that is being filled, and how far.
   private var current = 0
   private var filled = 0
-  private let thread: RangeWorker
+  private let thread: BufferPipeline
   private let failure = Monitor<SystemError?>(nil)
   /// Bytes that were given.
   public private(set) var countBytes: UInt64 = 0
@@ -41,7 +41,7 @@ public final class BackgroundWriter {
   public init(_ fileSystem: any FileSystem, _ target: Target) {
     self.fileSystem = fileSystem
     self.target = target
-    buffers = (0..<RangeWorker.rangeCount).map { _ in
+    buffers = (0..<BufferPipeline.rangeCount).map { _ in
       .allocate(byteCount: BackgroundWriter.bufferBytes, alignment: 4096)
     }
     let isDirect = Monitor(target.isNew && fileSystem.setDirect(target.raw, true))
@@ -54,7 +54,7 @@ public final class BackgroundWriter {
         try fileSystem.write(target.raw, bytes)
       }
     }
-    thread = RangeWorker { [failure] bytes in
+    thread = BufferPipeline { [failure] bytes in
       if failure.withLock({ $0 != nil }) { return }
       do throws(SystemError) {
         do throws(SystemError) {

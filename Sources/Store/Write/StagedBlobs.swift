@@ -77,7 +77,7 @@ public final class StagedFile: Sendable {
   let descriptor: Descriptor
   private let fileSystem: any FileSystem
   private let state: Monitor<State>
-  private let thread: RangeWorker
+  private let thread: BufferPipeline
 
   fileprivate init?(_ fileSystem: any FileSystem, in directory: Descriptor) {
     self.fileSystem = fileSystem
@@ -90,7 +90,7 @@ public final class StagedFile: Sendable {
     descriptor = file
     let state = Monitor(State())
     self.state = state
-    thread = RangeWorker { bytes in
+    thread = BufferPipeline { bytes in
       guard let offset = state.withLock({ $0.hasFailed ? nil : $0.writtenBytes }) else { return }
       let hasFailed = (try? fileSystem.write(file.raw, at: offset, bytes)) == nil
       state.withLock { state in
@@ -103,7 +103,7 @@ public final class StagedFile: Sendable {
   deinit { thread.wait() }
 
   /// Adds whole blocks, aligned in memory as well; the file's last one is filled up with whatever there is.
-  /// `RangeWorker`'s rules hold for the bytes.
+  /// `BufferPipeline`'s rules hold for the bytes.
   public func begin(_ blocks: UnsafeRawBufferPointer) {
     precondition(blocks.count % StagedFile.blockBytes == 0, "no whole blocks")
     thread.begin(blocks)

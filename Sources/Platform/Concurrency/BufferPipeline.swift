@@ -6,7 +6,7 @@
 // 3. Where the system refuses the thread, the owner's own thread does the work in `begin`.
 
 /// Does one thing to ranges of memory beside its owner's thread. One thread owns it.
-public final class RangeWorker: Sendable {
+public final class BufferPipeline: Sendable {
   /// Buffers to go round with: one to fill, two that may be under way.
   public static let rangeCount = 3
 
@@ -44,7 +44,7 @@ public final class RangeWorker: Sendable {
       if !bytes.isEmpty { inline(bytes) }
       return
     }
-    ranges.wait { $0.underWay.count < RangeWorker.rangeCount - 1 ? () : nil }
+    ranges.wait { $0.underWay.count < BufferPipeline.rangeCount - 1 ? () : nil }
     if !bytes.isEmpty { ranges.update { $0.underWay.append(bytes) } }
   }
 

@@ -4,7 +4,7 @@
 // 2. What a sync meets is thrown by `settle`.
 
 /// `syncfs` calls under way.
-public final class PendingSyncs: Sendable {
+public final class BackgroundSync: Sendable {
   private struct State {
     var underWay = 0
     var failure: SystemError?
