@@ -56,7 +56,7 @@ import Testing
     throws
   {
     let report = try write(try add("content"), sizeBytes: 7)
-    let attested = try #require(report.attestedFiles.first)
+    let verifiedFiles = try #require(report.attestedFiles.first)
     // A lie, to see whether it was believed or the file read.
     let lie = SHA256.digest(of: Array("a lie".utf8))
     func captured() throws -> Digest? {
@@ -64,7 +64,7 @@ import Testing
       let result = try Capture(PathResolver(kernel, root: root), progress: Progress()).run(
         [PieceRequest(role: "tree", path: try #require(AbsolutePath(Array("/tree".utf8))))],
         cache: nil,
-        attested: [Array("/tree/f".utf8): AttestedFile(stat: attested.stat, blob: lie)],
+        verifiedFiles: [Array("/tree/f".utf8): VerifiedFile(stat: verifiedFiles.stat, blob: lie)],
         into: .memory(memory))
       let ids = try #require(result.pieces.first?.entry.ids)
       return try Tree.entries(ids, from: memory).first?.blob
@@ -74,7 +74,7 @@ import Testing
     try shell("printf CONTENT >\"$1\"; touch -d @1000000000.000000005 \"$1\"", file)
     #expect(
       try kernel.stat(at: root.raw, Array("tree/f".utf8), followLink: false).modified
-        == attested.stat.modified)
+        == verifiedFiles.stat.modified)
     #expect(try captured() == SHA256.digest(of: Array("CONTENT".utf8)))
   }
 }

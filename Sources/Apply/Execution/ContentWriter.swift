@@ -44,7 +44,7 @@ final class ContentWriter {
   /// - Returns: whether what was written was hashed on its way, and is the blob.
   /// - Throws: `damaged` where it is another.
   func write(
-    _ file: Descriptor, _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64, over old: OldContent?
+    _ file: Descriptor, _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64, over old: ExistingFileSource?
   ) throws -> Bool {
     guard let holesID = entry.holes else {
       if ContentWriter.isLarge(entry) {
@@ -130,7 +130,7 @@ final class ContentWriter {
 
   /// Writes a large file's parts on all processors, each thread a run of parts at a time.
   private func writeLarge(
-    _ file: Descriptor, _ blob: Digest, _ sizeBytes: UInt64, over old: OldContent?
+    _ file: Descriptor, _ blob: Digest, _ sizeBytes: UInt64, over old: ExistingFileSource?
   ) throws {
     let parts = Monitor(try store.parts(of: blob, sizeBytes: sizeBytes).makeIterator())
     let failed = Monitor(false)

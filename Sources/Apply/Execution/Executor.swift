@@ -58,7 +58,7 @@ public struct ApplyReport: Sendable {
 }
 
 /// What an executor may find where it makes entries.
-public enum Surroundings: Sendable {
+public enum ConflictPolicy: Sendable {
   /// Nothing: entries are made under their own names at once.
   case empty
   /// What the plan says that it replaces. Anything else is left alone, and is a problem.
@@ -75,7 +75,7 @@ public final class Executor: Sendable {
   private let donor: Descriptor?
   private let progress: Progress
   private let threads: Int
-  private let surroundings: Surroundings
+  private let surroundings: ConflictPolicy
   private let token: String
   private let staged: StagedBlobs?
 
@@ -86,7 +86,7 @@ public final class Executor: Sendable {
   ///   - staged: blobs that need a name only.
   public init(
     _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor,
-    donor: Descriptor? = nil, surroundings: Surroundings, token: String = randomName(),
+    donor: Descriptor? = nil, surroundings: ConflictPolicy, token: String = randomName(),
     staged: StagedBlobs? = nil, threads: Int = diskThreadCount, progress: Progress
   ) {
     self.staged = staged
@@ -105,34 +105,34 @@ public final class Executor: Sendable {
   ///   attributes that this user or file system cannot set become problems in the report.
   public func run(_ plan: Plan) throws -> ApplyReport {
     try requireProc()
-    let hand = hand()
-    defer { hand.directories.restoreFlags() }
+    let worker = makeWorker()
+    defer { worker.directories.restoreFlags() }
     // Files first: then the folders, which lie in the order in which they become empty.
     func isFolder(_ step: Step) -> Bool { step.entry.kind == .directory }
-    try runOnAllThreads(plan.removals.filter { !isFolder($0) }, hand)
-    try hand.run(plan.removals.filter(isFolder))
-    try hand.run(plan.directories)
+    try runOnAllThreads(plan.removals.filter { !isFolder($0) }, worker)
+    try worker.run(plan.removals.filter(isFolder))
+    try worker.run(plan.directories)
     // Protecting flags forbid links: an inode gets them when it has all its names.
     let flagged = plan.files.filter { $0.entry.linkGroup != 0 && !$0.entry.flags.isEmpty }
     // A large one is written by all threads: many at once would be threads times threads.
-    try runOnAllThreads(plan.files.filter { !ContentWriter.isLarge($0.entry) }, hand)
-    try hand.run(plan.files.filter { ContentWriter.isLarge($0.entry) })
-    try hand.run(plan.links)
-    try hand.setFlags(flagged)
-    try runOnAllThreads(plan.attributes, hand)
-    try hand.run(plan.finished)
-    return hand.report
+    try runOnAllThreads(plan.files.filter { !ContentWriter.isLarge($0.entry) }, worker)
+    try worker.run(plan.files.filter { ContentWriter.isLarge($0.entry) })
+    try worker.run(plan.links)
+    try worker.setFlags(flagged)
+    try runOnAllThreads(plan.attributes, worker)
+    try worker.run(plan.finished)
+    return worker.report
   }
 
-  private func hand() -> StepHand {
-    StepHand(
+  private func makeWorker() -> StepExecutor {
+    StepExecutor(
       fileSystem, store, base: base, donor: donor, surroundings: surroundings, token: token,
       staged: staged,
       progress: progress)
   }
 
   /// Runs steps that do not depend on each other, on all threads.
-  private func runOnAllThreads(_ steps: [Step], _ first: StepHand) throws {
+  private func runOnAllThreads(_ steps: [Step], _ first: StepExecutor) throws {
     let batches = batches(steps)
     let next = Monitor(0)
     let total = Monitor(ApplyReport())
@@ -141,10 +141,10 @@ public final class Executor: Sendable {
     let unprotected = Monitor<[[UInt8]: ProtectingFlags]>([:])
     defer { first.directories.add(unprotected: unprotected.withLock { $0 }) }
     try runThreads(max(1, min(threads, batches.count))) { _ in
-      let hand = self.hand()
-      hand.blocked = blocked
+      let worker = self.makeWorker()
+      worker.blocked = blocked
       defer {
-        let flags = hand.directories.takeUnprotected()
+        let flags = worker.directories.takeUnprotected()
         if !flags.isEmpty { unprotected.withLock { $0.merge(flags) { first, _ in first } } }
       }
       do {
@@ -154,13 +154,13 @@ public final class Executor: Sendable {
             return i
           }
           guard i < batches.count else { break }
-          try hand.run(Array(steps[batches[i]]))
+          try worker.run(Array(steps[batches[i]]))
         }
       } catch {
         failed.withLock { $0 = true }
         throw error
       }
-      let report = hand.report
+      let report = worker.report
       total.withLock { $0 += report }
     }
     first.report += total.withLock { $0 }

@@ -106,7 +106,7 @@ extension Workspace {
     _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
     target: Snapshot? = nil, change: [Entry]? = nil,
     also others: [PieceRequest] = [], rows keys: Set<RowKey> = [],
-    attested: [[UInt8]: AttestedFile] = [:], leftovers prefix: [UInt8]? = nil,
+    verifiedFiles: [[UInt8]: VerifiedFile] = [:], leftovers prefix: [UInt8]? = nil,
     into destination: CaptureDestination
   ) throws -> LiveImage {
     try requireProc()
@@ -118,7 +118,7 @@ extension Workspace {
     let excludes = try excludes(of: image, definition, and: target, change: change)
     capturer.excludes = try treeExcludes(definition, excludes, latest: latest?.snapshot)
     let capture = try capturer.run(
-      requests, cache: cache, attested: attested, into: destination)
+      requests, cache: cache, verifiedFiles: verifiedFiles, into: destination)
     let absent = capture.absent.filter { named.contains($0.path) }.map {
       Snapshot.Note(.absent, path: $0.path.bytes, detail: "named by \($0.role)")
     }

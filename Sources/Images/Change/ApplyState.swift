@@ -169,9 +169,9 @@ extension Workspace {
 
 extension ApplyReport {
   /// What was written, by path.
-  var attested: [[UInt8]: AttestedFile] {
+  var verifiedFiles: [[UInt8]: VerifiedFile] {
     Dictionary(
-      attestedFiles.map { ($0.path, AttestedFile(stat: $0.stat, blob: $0.blob)) },
+      attestedFiles.map { ($0.path, VerifiedFile(stat: $0.stat, blob: $0.blob)) },
       uniquingKeysWith: { _, last in last })
   }
 }

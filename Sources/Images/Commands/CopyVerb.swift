@@ -130,7 +130,7 @@ extension Workspace {
       try settle(syncs)
       outcome.report.problems += try applyRows(changes)
       let (differences, proof, objects) = try lookAtLive(
-        copied, attested: outcome.report.attested)
+        copied, verifiedFiles: outcome.report.verifiedFiles)
       let (remaining, limits) = try splitLimits(
         differences, pieces, objects, outcome.report, LiveLimits(self),
         isFromTarget: true)

@@ -277,7 +277,7 @@ extension Workspace {
       try removeOldTrees(placement)
       if !placement.oldTrees.isEmpty { try sync(plans.map(\.path), syncs) }
       let (differences, proof, source) = try lookAtLive(
-        committed, attested: outcome.report.attested)
+        committed, verifiedFiles: outcome.report.verifiedFiles)
       let (remaining, limits) = try splitLimits(
         differences, pieces.all, source, outcome.report, LiveLimits(self),
         isFromTarget: true)

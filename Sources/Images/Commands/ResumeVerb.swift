@@ -201,7 +201,7 @@ extension Workspace {
     // What was written before the change was cut short may not be on disk either.
     try sync(goal.snapshot.requests.map(\.path), syncs)
     let proof = try look(
-      at: image, goal, storing: false, attested: outcome.report.attested)
+      at: image, goal, storing: false, verifiedFiles: outcome.report.verifiedFiles)
     let (remaining, found) = try splitLimits(
       diff(proof.state, state(goal, store)), goal.snapshot.pieces, proof.source, outcome.report,
       LiveLimits(self))

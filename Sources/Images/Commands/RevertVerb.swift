@@ -180,7 +180,7 @@ extension Workspace {
         rowsFrom: attributes.isEmpty ? nil : sight.live, syncs
       ) { try locate($0, create: true) }
       let proof = try look(
-        at: image, target, storing: false, attested: outcome.report.attested)
+        at: image, target, storing: false, verifiedFiles: outcome.report.verifiedFiles)
       let (remaining, found) = try splitLimits(
         diff(proof.state, state(target, store)), target.snapshot.pieces, proof.source,
         outcome.report, LiveLimits(self))
@@ -273,12 +273,12 @@ extension Workspace {
   /// Captures the live image, as far as a target says what it is.
   /// - Parameters:
   ///   - storing: what is live goes into the store, to be kept by a snapshot.
-  ///   - attested: files that were written just now.
+  ///   - verifiedFiles: files that were written just now.
   ///   - journal: a change that is resumed: what it left over inside trees counts as part of them, so
   ///     that the plan removes it.
   func look(
     at image: ImageName, _ target: CommittedSnapshot, storing: Bool,
-    attested: [[UInt8]: AttestedFile] = [:], resuming journal: Journal? = nil
+    verifiedFiles: [[UInt8]: VerifiedFile] = [:], resuming journal: Journal? = nil
   ) throws -> Sight {
     let store = try store()
     let definition = try tables().definition(of: image.text) ?? ImageDefinition()
@@ -289,7 +289,7 @@ extension Workspace {
     let live = try captureLive(
       image, definition, latest: latest ?? target, target: target.snapshot, change: [],
       also: target.snapshot.requests + target.snapshot.absentees,
-      rows: target.snapshot.keptRows.keys, attested: attested,
+      rows: target.snapshot.keptRows.keys, verifiedFiles: verifiedFiles,
       leftovers: journal.map { Journal.prefix($0.token) },
       into: session.map { .store($0, keeping: memory) } ?? .memory(memory))
     session?.beginFinish()

@@ -119,10 +119,10 @@ extension Workspace {
   ) throws -> (live: LiveImage, candidates: [RecipeCandidate]) {
     let candidates = try recipeCandidates(
       definition, image, latest: latest?.snapshot, also: also, withNew: recipes)
-    let attested = Dictionary(
-      candidates.map { ($0.path, $0.attested) }, uniquingKeysWith: { first, _ in first })
+    let verifiedFiles = Dictionary(
+      candidates.map { ($0.path, $0.verifiedFiles) }, uniquingKeysWith: { first, _ in first })
     let live = try captureLive(
-      image, definition, latest: latest, also: also, rows: keys, attested: attested,
+      image, definition, latest: latest, also: also, rows: keys, verifiedFiles: verifiedFiles,
       into: .store(session))
     return (live, candidates)
   }

@@ -57,18 +57,18 @@ extension Workspace {
   }
 
   /// What a revert to the snapshot would undo.
-  /// - Parameter attested: files that were written just now.
+  /// - Parameter verifiedFiles: files that were written just now.
   func diffLive(
-    _ snapshot: CommittedSnapshot, attested: [[UInt8]: AttestedFile] = [:]
+    _ snapshot: CommittedSnapshot, verifiedFiles: [[UInt8]: VerifiedFile] = [:]
   ) throws -> (diff: ImageDiff, live: LiveImage) {
-    let (diff, live, _) = try lookAtLive(snapshot, attested: attested)
+    let (diff, live, _) = try lookAtLive(snapshot, verifiedFiles: verifiedFiles)
     return (diff, live)
   }
 
   /// Captures the live image without storing it, and compares.
-  /// - Parameter attested: files that were written just now.
+  /// - Parameter verifiedFiles: files that were written just now.
   func lookAtLive(
-    _ snapshot: CommittedSnapshot, attested: [[UInt8]: AttestedFile] = [:]
+    _ snapshot: CommittedSnapshot, verifiedFiles: [[UInt8]: VerifiedFile] = [:]
   ) throws -> (diff: ImageDiff, live: LiveImage, source: MemoryObjects) {
     let image = try ImageName(snapshot.snapshot.image)
     let store = try store()
@@ -78,7 +78,7 @@ extension Workspace {
     let live = try captureLive(
       image, definition, latest: snapshot, target: snapshot.snapshot,
       also: snapshot.snapshot.requests,
-      rows: snapshot.snapshot.keptRows.keys, attested: attested, into: .memory(memory))
+      rows: snapshot.snapshot.keptRows.keys, verifiedFiles: verifiedFiles, into: .memory(memory))
     return (try diff(state(snapshot, store), live.state(from: memory)), live, memory)
   }
 }

@@ -16,7 +16,7 @@ public struct PieceRequest: Hashable, Sendable {
 }
 
 /// A file that this process has just written, and the blob that it wrote there.
-public struct AttestedFile: Sendable {
+public struct VerifiedFile: Sendable {
   public let stat: FileStat
   public let blob: Digest
   public init(stat: FileStat, blob: Digest) {
@@ -58,10 +58,10 @@ public struct Capture: Sendable {
   }
 
   /// Captures `requests`, in the order of their paths.
-  /// - Parameter attested: files whose content is known while nothing about them has changed.
+  /// - Parameter verifiedFiles: files whose content is known while nothing about them has changed.
   /// - Throws: `StoreError`, `SystemError`; single unreadable entries become notes instead.
   public func run(
-    _ requests: [PieceRequest], cache: StatCache?, attested: [[UInt8]: AttestedFile] = [:],
+    _ requests: [PieceRequest], cache: StatCache?, verifiedFiles: [[UInt8]: VerifiedFile] = [:],
     into destination: CaptureDestination
   ) throws -> CaptureResult {
     let scanStart = now()
@@ -75,7 +75,7 @@ public struct Capture: Sendable {
       directory.recordedTime = try excludes?.recordedTime(directory.relativePath)
     }
 
-    var (jobs, attestedFiles) = makeJobs(located.live, attested)
+    var (jobs, attestedFiles) = makeJobs(located.live, verifiedFiles)
     progress.begin("reading", totalBytes: jobs.reduce(0) { $0 &+ $1.totalBytes })
     var side = try read(jobs, walker, located.places, destination)
     located.notes += apply(jobs)
@@ -123,7 +123,7 @@ public struct Capture: Sendable {
   /// Files to read, in walk order: runs of small ones, large ones alone.
   /// - Parameter sharesInodes: of several names of an inode only the first is read.
   private func makeJobs(
-    _ live: LiveDirectory, _ attested: [[UInt8]: AttestedFile], sharesInodes: Bool = true
+    _ live: LiveDirectory, _ verifiedFiles: [[UInt8]: VerifiedFile], sharesInodes: Bool = true
   ) -> (jobs: [ReadJob], attestedFiles: Int) {
     var attestedFiles = 0
     var jobs: [ReadJob] = []
@@ -151,8 +151,8 @@ public struct Capture: Sendable {
     }
     func need(_ directory: LiveDirectory, _ i: Int) {
       let stat = directory.entries[i].stat
-      if !attested.isEmpty,
-        let known = attested[directory.absolutePath(of: directory.entries[i].name)],
+      if !verifiedFiles.isEmpty,
+        let known = verifiedFiles[directory.absolutePath(of: directory.entries[i].name)],
         known.stat == stat
       {
         directory.entries[i].content = .file(blob: known.blob)

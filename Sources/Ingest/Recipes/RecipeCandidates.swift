@@ -19,7 +19,7 @@ public struct RecipeCandidate: Sendable {
     .file(fileSystem, file, sizeBytes: stat.size)
   }
 
-  public var attested: AttestedFile { AttestedFile(stat: stat, blob: blob) }
+  public var verifiedFiles: VerifiedFile { VerifiedFile(stat: stat, blob: blob) }
 
   /// Looks at single files among the pieces of an image.
   ///

@@ -10,7 +10,7 @@ import Platform
 import Store
 
 /// A file that is about to be replaced. Belongs to one thread at a time.
-final class OldContent {
+final class ExistingFileSource {
   private let fileSystem: any FileSystem
   private let parent: Descriptor
   private let name: [UInt8]
@@ -30,8 +30,8 @@ final class OldContent {
   }
 
   /// The same file for another thread.
-  func again() -> OldContent {
-    OldContent(fileSystem, parent, name, sizeBytes: sizeBytes)
+  func again() -> ExistingFileSource {
+    ExistingFileSource(fileSystem, parent, name, sizeBytes: sizeBytes)
   }
 
   /// The bytes of a part, in `buffer`; nil where the file has others at its place, or cannot be read.

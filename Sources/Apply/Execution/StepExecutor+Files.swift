@@ -5,7 +5,7 @@ import Codec
 import Platform
 import Store
 
-extension StepHand {
+extension StepExecutor {
   // MARK: Entries
 
   func write(_ step: Step, _ parent: Descriptor, _ name: [UInt8]) throws {
@@ -46,7 +46,7 @@ extension StepHand {
     guard case .file(let blob, let sizeBytes) = entry.content else {
       preconditionFailure("a file without content")
     }
-    if isAsPlanned, sizeBytes >= StepHand.earlyLookBytes {
+    if isAsPlanned, sizeBytes >= StepExecutor.earlyLookBytes {
       try requireUnchanged(step, parent, name)
     }
     let temporary = isFresh ? name : temporaryName()
@@ -83,7 +83,7 @@ extension StepHand {
         try publish(step, parent, temporary, name)
         if !isLinked { try attributes.setFlags(entry, of: file.raw, [], step.path) }
       }
-      if isHashed { try attest(written, blob, step, parent, name) }
+      if isHashed { try recordVerified(written, blob, step, parent, name) }
     } catch {
       try? fileSystem.remove(at: parent.raw, temporary, isDirectory: false)
       throw error
@@ -98,7 +98,7 @@ extension StepHand {
 
   private func oldContent(
     _ step: Step, _ parent: Descriptor, _ name: [UInt8]
-  ) -> OldContent? {
+  ) -> ExistingFileSource? {
     // Where nothing can be there, the name is that of the file that is being written.
     guard !isFresh, let old = step.old, old.kind == .file, old.sizeBytes > 0 else { return nil }
     // One chunk of the same size is the same file, or has nothing of it.
@@ -107,7 +107,7 @@ extension StepHand {
     {
       return nil
     }
-    return OldContent(fileSystem, parent, name, sizeBytes: old.sizeBytes)
+    return ExistingFileSource(fileSystem, parent, name, sizeBytes: old.sizeBytes)
   }
 
   /// Gives the staged file that holds the blob its name.
@@ -123,7 +123,7 @@ extension StepHand {
   }
 
   /// Notes the file as it is under its name, if it is the one that was written.
-  private func attest(
+  private func recordVerified(
     _ written: FileStat, _ blob: Digest, _ step: Step, _ parent: Descriptor, _ name: [UInt8]
   ) throws(SystemError) {
     guard step.entry.holes == nil, step.entry.linkGroup == 0,
@@ -149,7 +149,7 @@ extension StepHand {
       return true
     }
     guard mayLink, let now = try fileSystem.statIfPresent(at: sourceParent.raw, sourceName),
-      now.isAs(step.entry)
+      now.matchesMetadata(step.entry)
     else { return false }
     do throws(SystemError) {
       try fileSystem.link(at: sourceParent.raw, sourceName, to: parent.raw, name)
@@ -228,7 +228,7 @@ extension StepHand {
 
 extension FileStat {
   /// As far as the kernel's attributes tell, what is there is what the entry says.
-  fileprivate func isAs(_ entry: Entry) -> Bool {
+  fileprivate func matchesMetadata(_ entry: Entry) -> Bool {
     kind == entry.kind && modified == entry.modified && uid == entry.uid && gid == entry.gid
       && (kind == .symlink || mode == entry.mode) && (kind != .file || size == entry.sizeBytes)
   }

@@ -4,7 +4,7 @@ import Codec
 import Platform
 import Store
 
-extension StepHand {
+extension StepExecutor {
   func link(
     _ step: Step, _ target: [UInt8], _ parent: Descriptor, _ name: [UInt8]
   ) throws {
@@ -92,7 +92,7 @@ extension StepHand {
         guard now.kind == .file, now.modified == step.entry.modified else { continue }
         try attributes.setFlags(step.entry, of: file.raw, now.flags, step.path)
       } catch {
-        guard error.isBearable else { throw error }
+        guard error.isRecoverable else { throw error }
         report.problems.append(ApplyProblem(path: step.path, what: error.finding))
       }
     }

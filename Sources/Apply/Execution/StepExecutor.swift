@@ -6,7 +6,7 @@
 //    exchange of names leads them elsewhere.
 // 3. Open descriptors are bounded, however deep a tree is (`StepDirectories`).
 //
-// This file: the hand itself, directories and removals. StepHand+Files.swift writes entries, StepHand+Links.swift
+// This file: the hand itself, directories and removals. StepExecutor+Files.swift writes entries, StepExecutor+Links.swift
 // makes links and sets attributes.
 
 import Codec
@@ -14,10 +14,10 @@ import Platform
 import Store
 
 /// Runs steps. Belongs to one thread at a time.
-final class StepHand {
+final class StepExecutor {
   let fileSystem: any FileSystem
   let store: ObjectStore
-  let surroundings: Surroundings
+  let surroundings: ConflictPolicy
   let token: String
   let staged: StagedBlobs?
   let progress: Progress
@@ -39,7 +39,7 @@ final class StepHand {
 
   init(
     _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor, donor: Descriptor? = nil,
-    surroundings: Surroundings, token: String, staged: StagedBlobs? = nil, progress: Progress
+    surroundings: ConflictPolicy, token: String, staged: StagedBlobs? = nil, progress: Progress
   ) {
     self.staged = staged
     self.fileSystem = fileSystem
@@ -67,7 +67,7 @@ final class StepHand {
       } catch let error as SystemError {
         // Without its top directory nothing of a plan can be done.
         let isTop = step.path.firstIndex(of: 0x2f) == nil
-        guard error.isBearable, !(isTop && step.entry.kind == .directory) else {
+        guard error.isRecoverable, !(isTop && step.entry.kind == .directory) else {
           throw SystemError(code: error.code, error.operation, step.path)
         }
         report.problems.append(ApplyProblem(path: step.path, what: error.finding))
@@ -259,7 +259,7 @@ final class StepHand {
 
 extension SystemError {
   /// The rest of the plan still makes sense: one entry could not be done.
-  var isBearable: Bool {
+  var isRecoverable: Bool {
     switch code {
     case .noSpace, .quota, .inputOutput, .readOnly, .tooLarge: false
     // Every other entry would meet the same: the change stops, and its journal stays.
