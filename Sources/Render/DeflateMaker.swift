@@ -5,12 +5,12 @@ import Platform
 import Store
 
 /// The encoders of this program, for `ObjectStore`.
-public final class DeflateMaker: StreamMaker {
-  public static let shared = DeflateMaker()
+public final class DeflateReencoderPool: StreamReencoder {
+  public static let shared = DeflateReencoderPool()
 
   private final class Encoder: @unchecked Sendable {  // taken out of the pool by one thread
-    var replayer: DeflateReplayer
-    init(_ method: DeflateMethod) { replayer = DeflateReplayer(method) }
+    var replayer: DeflateReencoder
+    init(_ method: DeflateMethod) { replayer = DeflateReencoder(method) }
   }
 
   /// Idle encoders: a few hundred KiB each.
@@ -24,11 +24,11 @@ public final class DeflateMaker: StreamMaker {
   }
 
   public func replay(
-    _ run: DeflatedPlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
+    _ run: DeflatePlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
     history: Int, isLast: Bool, into target: UnsafeMutableRawBufferPointer
   ) throws -> Int {
     let encoder = take(method)
-    defer { giveBack(encoder) }
+    defer { release(encoder) }
     return try encoder.replayer.replay(
       bytes, history: history, plainBytes: run.plainBytes, carry: run.carry, isLast: isLast
     ) { made in
@@ -46,10 +46,10 @@ public final class DeflateMaker: StreamMaker {
     return known ?? Encoder(method)
   }
 
-  private func giveBack(_ encoder: Encoder) {
+  private func release(_ encoder: Encoder) {
     idle.withLock { idle in
       idle.append(encoder)
-      if idle.count > DeflateMaker.mostIdle { idle.removeFirst() }
+      if idle.count > DeflateReencoderPool.mostIdle { idle.removeFirst() }
     }
   }
 }

@@ -78,10 +78,10 @@ import Testing
           open('%s/%d' % (sys.argv[1], n), 'wb').write(c.compress(plain) + c.flush()); n += 1
       """, folder.path)
     try #require(made.didSucceed, "\(made.errors)")
-    var proof = DeflateProof()
+    var proof = DeflateVerifier()
     for n in 0..<20 {
       let stream = [UInt8](try Data(contentsOf: URL(fileURLWithPath: folder.path("\(n)"))))
-      let shape = try prove(&proof, stream, plain)
+      let shape = try verify(&proof, stream, plain)
       #expect((shape.endBit + 7) / 8 == stream.count, "stream \(n)")
       #expect(stream[shape.lastBlockBit / 8] >> UInt8(shape.lastBlockBit % 8) & 1 == 1)
     }
@@ -94,8 +94,8 @@ import Testing
     var deflater = SegmentDeflater(level: 6)
     let stream =
       try plain.withUnsafeBytes { try deflater.deflate($0) } + SegmentDeflater.end
-    var proof = DeflateProof()
-    _ = try prove(&proof, stream, plain)
+    var proof = DeflateVerifier()
+    _ = try verify(&proof, stream, plain)
     var refused = 0
     for _ in 0..<2000 {
       var damaged = stream
@@ -103,23 +103,23 @@ import Testing
       if random.next() % 4 == 0 {
         damaged.removeLast(Int(random.next() % UInt64(stream.count - 1)))
       }
-      do { _ = try prove(&proof, damaged, plain) } catch { refused += 1 }
+      do { _ = try verify(&proof, damaged, plain) } catch { refused += 1 }
     }
     // Bits that fill up stored blocks say nothing.
     #expect(refused > 1900, "seed \(seed)")
     for size in [0, 49_999] {
-      #expect(throws: CodecError.self) { try prove(&proof, stream, Array(plain.prefix(size))) }
+      #expect(throws: CodecError.self) { try verify(&proof, stream, Array(plain.prefix(size))) }
     }
-    #expect(throws: CodecError.self) { try prove(&proof, stream, plain + [0]) }
+    #expect(throws: CodecError.self) { try verify(&proof, stream, plain + [0]) }
   }
 
-  private func prove(
-    _ proof: inout DeflateProof, _ stream: [UInt8], _ plain: [UInt8]
-  ) throws -> DeflateShape {
-    let padded = stream + [UInt8](repeating: 0xff, count: DeflateProof.slackBytes)
+  private func verify(
+    _ proof: inout DeflateVerifier, _ stream: [UInt8], _ plain: [UInt8]
+  ) throws -> DeflateStreamInfo {
+    let padded = stream + [UInt8](repeating: 0xff, count: DeflateVerifier.slackBytes)
     return try padded.withUnsafeBytes { buffer in
       try plain.withUnsafeBytes {
-        try proof.prove(
+        try proof.verify(
           UnsafeRawBufferPointer(rebasing: buffer[..<stream.count]), decodesTo: $0)
       }
     }

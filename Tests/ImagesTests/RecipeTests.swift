@@ -390,28 +390,28 @@ private func python(_ level: Int) -> String {
     let folder = try TemporaryFolder()
     let store = try Workspace.test(folder).store(create: true)
     func digest(_ text: String) -> Digest { SHA256.digest(of: Array(text.utf8)) }
-    func plan(over id: Digest) -> RecipePlan {
-      .deflated(DeflatedPlan(fingerprints: [], spans: [.blob(id, sizeBytes: 2 << 20)]))
+    func plan(over id: Digest) -> ReconstructionPlan {
+      .deflated(DeflatePlan(fingerprints: [], spans: [.blob(id, sizeBytes: 2 << 20)]))
     }
     let (a, b, c) = (digest("a"), digest("b"), digest("c"))
     #expect(try store.isMade(of: a, plan(over: a), over: []))
     #expect(
       try store.isMade(
-        of: a, plan(over: b), over: [MadeBlob(b, plan(over: c)), MadeBlob(c, plan(over: a))]))
-    let looped = [MadeBlob(b, plan(over: c)), MadeBlob(c, plan(over: b))]
+        of: a, plan(over: b), over: [ReconstructedBlob(b, plan(over: c)), ReconstructedBlob(c, plan(over: a))]))
+    let looped = [ReconstructedBlob(b, plan(over: c)), ReconstructedBlob(c, plan(over: b))]
     #expect(try !store.isMade(of: a, plan(over: b), over: looped))
   }
 }
 
 /// zlib from another world.
-private struct OtherMaker: StreamMaker {
+private struct OtherMaker: StreamReencoder {
   func fingerprint(of encoder: DeflateMethod.Encoder) -> String { "zlib 9.9 0123456789abcdef" }
 
   func replay(
-    _ run: DeflatedPlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
+    _ run: DeflatePlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
     history: Int, isLast: Bool, into target: UnsafeMutableRawBufferPointer
   ) throws -> Int {
-    let count = try DeflateMaker.shared.replay(
+    let count = try DeflateReencoderPool.shared.replay(
       run, method, bytes, history: history, isLast: isLast, into: target)
     if count > 40 { target[40] ^= 1 }
     return count

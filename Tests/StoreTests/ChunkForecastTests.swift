@@ -17,7 +17,7 @@ import Testing
   }
 
   @Test func `what followed a chunk is foretold, by the first that knew it`() {
-    var forecast = ChunkForecast()
+    var forecast = ChunkPredictor()
     forecast.add(recipe([1, 2, 2, 2, 3]))
     forecast.add(recipe([7, 3, 1, 9]))
     func next(_ number: Int) -> Digest? { forecast.next(after: chunk(number))?.chunk }
@@ -28,18 +28,18 @@ import Testing
   }
 
   @Test func `it remembers so much and no more`() {
-    var forecast = ChunkForecast()
-    forecast.add(recipe(Array(0...(ChunkForecast.maxChunks + 10))))
+    var forecast = ChunkPredictor()
+    forecast.add(recipe(Array(0...(ChunkPredictor.maxChunks + 10))))
     #expect(forecast.isFull)
-    #expect(forecast.next(after: chunk(ChunkForecast.maxChunks - 1)) != nil)
-    #expect(forecast.next(after: chunk(ChunkForecast.maxChunks)) == nil)
+    #expect(forecast.next(after: chunk(ChunkPredictor.maxChunks - 1)) != nil)
+    #expect(forecast.next(after: chunk(ChunkPredictor.maxChunks)) == nil)
   }
 
   @Test func `a chunk that no window could hold is not foretold`() {
     var long = Recipe()
     long.append(chunk(1), lengthBytes: 10)
     long.append(chunk(2), lengthBytes: Chunker.mostBytes + 1)
-    var forecast = ChunkForecast()
+    var forecast = ChunkPredictor()
     forecast.add(long)
     #expect(forecast.next(after: chunk(1)) == nil)
   }

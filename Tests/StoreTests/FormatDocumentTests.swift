@@ -51,10 +51,10 @@ import Testing
 
   @Test func `recipe that is made`() throws {
     let bytes = try example("made-recipe")
-    let recipe = MadeRecipe(
+    let recipe = Reconstruction(
       sizeBytes: 400_000_000, plan: SHA256.digest(of: Array("c".utf8)), planBytes: 1000)
     #expect(recipe.encode() == bytes)
-    #expect(try BlobRecipe.decode(bytes) == .made(recipe))
+    #expect(try BlobLayout.decode(bytes) == .made(recipe))
   }
 
   @Test func `attribute set`() throws {

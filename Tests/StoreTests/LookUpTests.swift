@@ -57,7 +57,7 @@ import Testing
   @Test func `a writer has its turn in a crowd that does not end`() throws {
     let writer = try Writer(folder)
     defer { writer.thread.join() }
-    try store.lookingUp {
+    try store.withReadTransaction {
       while writer.remarks.withLock({ $0 == nil }) { _ = try store.object(.chunk, known) }
     }
     #expect(writer.remarks.withLock { $0 } == [])
@@ -66,7 +66,7 @@ import Testing
   @Test func `who waits for the index's lock lets the writer before him end`() throws {
     var writer: Writer?
     defer { writer?.thread.join() }
-    let remarks = try store.lookingUp {
+    let remarks = try store.withReadTransaction {
       _ = try store.object(.chunk, known)
       let other = try Writer(folder)
       writer = other
@@ -80,7 +80,7 @@ import Testing
   }
 
   @Test func `a session of the same process ends the crowd`() throws {
-    let id = try store.lookingUp {
+    let id = try store.withReadTransaction {
       _ = try store.object(.chunk, known)
       return try LookUpTests.add("own", to: store)
     }
@@ -91,8 +91,8 @@ import Testing
     let (store, known) = (store, known)
     try runThreads(4) { _ in
       for _ in 0..<200 {
-        try store.lookingUp {
-          try store.lookingUp { _ = try store.object(.chunk, known) }
+        try store.withReadTransaction {
+          try store.withReadTransaction { _ = try store.object(.chunk, known) }
           _ = try store.object(.chunk, known)
         }
       }

@@ -8,8 +8,8 @@ import Testing
 
 private func digest(_ n: UInt64) -> Digest { SHA256.digest(of: Array("\(n)".utf8)) }
 
-private func deflated() -> DeflatedPlan {
-  let stream = DeflatedPlan.Stream(
+private func deflated() -> DeflatePlan {
+  let stream = DeflatePlan.Stream(
     inner: digest(1), innerBytes: 300_000,
     methods: [.pigz(level: 6), .zlib(level: 1, memoryLevel: 9), DeflateMethod(.stored, level: 0)],
     runs: [
@@ -20,7 +20,7 @@ private func deflated() -> DeflatedPlan {
         plainOffset: 131072, plainBytes: 168928, offset: 4000, sizeBytes: 900,
         carry: .init(bits: 3, value: 5), crc: 78, method: 1),
     ])
-  return DeflatedPlan(
+  return DeflatePlan(
     fingerprints: ["zlib 1.2.13 00ff"],
     spans: [
       .literal([1, 2, 3]), .deflated(stream), .literal(Array(repeating: 9, count: 8)),
@@ -29,7 +29,7 @@ private func deflated() -> DeflatedPlan {
 }
 
 private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
-  var writer = WovenWriter(headerBytes: 16)
+  var writer = ArchivePlanWriter(headerBytes: 16)
   for i in 0..<records {
     let literal = random.bytes(Int(random.next() % 60))
     let size = random.next() % 3 == 0 ? 0 : random.next() % 100_000
@@ -43,19 +43,19 @@ private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
 @Suite struct RecipePlanTests {
   @Test func `a plan of streams is read as it was written`() throws {
     let plan = deflated()
-    guard case .deflated(let read) = try RecipePlan.decode(plan.encode()) else {
+    guard case .deflated(let read) = try ReconstructionPlan.decode(plan.encode()) else {
       throw TestFailure("another kind of plan")
     }
     #expect(read == plan)
     #expect(read.sizeBytes == 3 + 4900 + 8 + 100_000)
-    #expect(try RecipePlan.deflated(read).references().map(\.id) == [digest(1), digest(2)])
+    #expect(try ReconstructionPlan.deflated(read).references().map(\.id) == [digest(1), digest(2)])
   }
 
   @Test(arguments: seeds)
   func `a plan of an archive names its contents in order`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let bytes = try woven(&random, records: 5000)
-    let references = try RecipePlan.decode(bytes).references()
+    let references = try ReconstructionPlan.decode(bytes).references()
     #expect(references.count > 2500)
     var at = 0
     for i in 0..<5000 where at < references.count && references[at].id == digest(UInt64(i)) {
@@ -79,18 +79,18 @@ private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
         }
         if bytes.isEmpty { bytes = [2] }
       }
-      guard let plan = try? RecipePlan.decode(bytes) else { continue }
-      let made = MadeBlob(digest(9), plan)
+      guard let plan = try? ReconstructionPlan.decode(bytes) else { continue }
+      let made = ReconstructedBlob(digest(9), plan)
       _ = try? plan.references()
       if made.partCount > 0 { _ = made.part(made.partCount - 1) }
     }
   }
 
   @Test func `recipes that are made`() throws {
-    let recipe = MadeRecipe(sizeBytes: 400_000_000, plan: digest(3), planBytes: 2_000_000)
-    #expect(try BlobRecipe.decode(recipe.encode()) == .made(recipe))
-    #expect(throws: CodecError.self) { try BlobRecipe.decode(recipe.encode() + [0]) }
-    #expect(throws: CodecError.self) { try BlobRecipe.decode([3, 0]) }
+    let recipe = Reconstruction(sizeBytes: 400_000_000, plan: digest(3), planBytes: 2_000_000)
+    #expect(try BlobLayout.decode(recipe.encode()) == .made(recipe))
+    #expect(throws: CodecError.self) { try BlobLayout.decode(recipe.encode() + [0]) }
+    #expect(throws: CodecError.self) { try BlobLayout.decode([3, 0]) }
     var chunks = Recipe()
     chunks.append(digest(1), lengthBytes: 5)
     chunks.append(digest(2), lengthBytes: 5)

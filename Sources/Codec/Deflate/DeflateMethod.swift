@@ -14,7 +14,7 @@ public struct DeflateMethod: Hashable, Sendable {
   }
 
   /// How pieces of the input were ended.
-  public enum Joints: UInt8, Sendable {
+  public enum BlockBoundary: UInt8, Sendable {
     /// Not at all: one stream.
     case none = 0
     /// As pigz does: a block's end, then empty blocks up to a byte's end.
@@ -41,14 +41,14 @@ public struct DeflateMethod: Hashable, Sendable {
   public var memoryLevel: UInt8
   /// zlib's strategy: 0 default, 1 filtered, 2 Huffman only, 3 run lengths, 4 fixed codes.
   public var strategy: UInt8
-  public var joints: Joints
+  public var joints: BlockBoundary
   public var history: History
   /// Plain bytes from joint to joint; 0 without joints.
   public var blockBytes: Int
 
   public init(
     _ encoder: Encoder, level: UInt8, memoryLevel: UInt8 = 8, strategy: UInt8 = 0,
-    joints: Joints = .none, history: History = .none, blockBytes: Int = 0
+    joints: BlockBoundary = .none, history: History = .none, blockBytes: Int = 0
   ) {
     self.encoder = encoder
     self.level = level

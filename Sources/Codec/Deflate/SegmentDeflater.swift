@@ -14,7 +14,7 @@ import CDeflate
 /// Deflates segments. Belongs to one thread at a time.
 public struct SegmentDeflater: ~Copyable {
   private let compressor: OpaquePointer
-  private var proof = DeflateProof()
+  private var proof = DeflateVerifier()
 
   /// Ends a stream of pieces: an empty last block, byte-aligned.
   public static let end: [UInt8] = [0x03, 0x00]
@@ -38,7 +38,7 @@ public struct SegmentDeflater: ~Copyable {
   public static func bound(_ count: Int) -> Int {
     libdeflate_deflate_compress_bound(nil, count) + closeBytes
   }
-  private static let closeBytes = 5 + DeflateProof.slackBytes
+  private static let closeBytes = 5 + DeflateVerifier.slackBytes
 
   /// Deflates `plain` to a piece that ends at a byte's end and may be followed by another.
   public mutating func deflate(_ plain: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
@@ -63,7 +63,7 @@ public struct SegmentDeflater: ~Copyable {
     _ room: UnsafeMutableRawBufferPointer, _ size: Int, _ plain: UnsafeRawBufferPointer
   ) throws(CodecError) -> Int {
     for i in size..<size + SegmentDeflater.closeBytes { room[i] = 0 }
-    let shape = try proof.prove(
+    let shape = try proof.verify(
       UnsafeRawBufferPointer(rebasing: room[..<size]), decodesTo: plain)
     guard shape.endBit > (size - 1) * 8 else {
       throw .corrupt("libdeflate: bytes are left behind the stream")

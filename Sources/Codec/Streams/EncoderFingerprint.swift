@@ -33,7 +33,7 @@ public enum EncoderFingerprint {
     var hash = SHA256()
     sample.withUnsafeBytes { plain in
       for method in methods {
-        var replayer = DeflateReplayer(method)
+        var replayer = DeflateReencoder(method)
         try? replayer.replay(
           plain, history: 0, plainBytes: plain.count, carry: .none, isLast: true
         ) { hash.update($0) }

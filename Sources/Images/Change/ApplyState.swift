@@ -123,7 +123,7 @@ extension Workspace {
       var planner = Planner(
         target: targetSource, live: liveSource, untouchable: untouchable, observed: observed,
         limits: isEqual ? nil : limits?.of(absolute))
-      let plan = try store.lookingUp {
+      let plan = try store.withReadTransaction {
         try planner.plan(
           name: absolute.lastComponent, current: current?.entry, wanted: wanted?.entry)
       }

@@ -172,7 +172,7 @@ extension Workspace {
     _ piece: PiecePlan, _ grounds: ChoiceGrounds
   ) throws -> Plan {
     guard let wanted = piece.wanted else { return Plan() }
-    return try store().lookingUp {
+    return try store().withReadTransaction {
       if let donor = piece.donor {
         // Two images share blocks, never inodes.
         var planner = StagingPlanner(

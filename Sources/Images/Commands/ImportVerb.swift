@@ -165,7 +165,7 @@ extension Workspace {
   }
 
   /// What a bundle may resemble: the large files of the images' newest snapshots.
-  private func forecast(_ store: ObjectStore) -> ChunkForecast {
+  private func forecast(_ store: ObjectStore) -> ChunkPredictor {
     // A guess: what cannot be read, or has just been forgotten, foretells nothing.
     let images = (try? store.refs.images()) ?? []
     let newest = images.compactMap { try? store.refs.latestReadable(of: $0) }

@@ -76,7 +76,7 @@ func attributeChanges(
 extension Workspace {
   /// Compares two states.
   func diff(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
-    try store().lookingUp { try compare(old, new) }
+    try store().withReadTransaction { try compare(old, new) }
   }
 }
 

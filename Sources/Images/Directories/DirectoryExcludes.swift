@@ -65,7 +65,7 @@ extension Workspace {
       }
       return nil
     }
-    return try store.lookingUp { try search(tree, []) }
+    return try store.withReadTransaction { try search(tree, []) }
   }
 
   /// - Throws: `ImageError` where the list in a snapshot's tree could not be used once it is live.

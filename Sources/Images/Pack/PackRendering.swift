@@ -36,7 +36,7 @@ struct PackRendering {
   private func archive(
     _ form: TreeArchiveWriter.Form, _ cache: SegmentCache, _ makeFile: () throws -> PackedFile
   ) throws -> (report: RenderReport, counts: TreeArchiveCounts, remarks: [String]) {
-    let entries = try store.lookingUp {
+    let entries = try store.withReadTransaction {
       try TreeEntries(tree.top, from: tree.view, as: form, keeping: list.keeps)
     }
     let file = try makeFile()

@@ -70,7 +70,7 @@ extension Workspace {
     let own = try store().layout
     let other = try ObjectStore(
       fileSystem, path: Array(path.utf8), create: false,
-      owner: options.storeOwner, maker: DeflateMaker.shared, report: mention)
+      owner: options.storeOwner, maker: DeflateReencoderPool.shared, report: mention)
     let (a, b) = (
       try fileSystem.stat(own.root.raw), try fileSystem.stat(other.layout.root.raw)
     )

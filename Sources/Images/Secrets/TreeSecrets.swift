@@ -65,7 +65,7 @@ struct TreeScan {
   /// - Throws: `StoreError`.
   func run(_ top: Entry) throws -> TreeSecrets {
     var candidates: [Candidate] = []
-    try store.lookingUp { try collect(top, [], &candidates) }
+    try store.withReadTransaction { try collect(top, [], &candidates) }
     shareRules(&candidates)
     let found = try examine(candidates)
     var result = TreeSecrets(found: found)

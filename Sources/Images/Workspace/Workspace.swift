@@ -109,7 +109,7 @@ public final class Workspace: Sendable {
     do throws(StoreError) {
       return try ObjectStore(
         fileSystem, path: storePath, create: create, odd: odd, owner: options.storeOwner,
-        maker: DeflateMaker.shared, report: report)
+        maker: DeflateReencoderPool.shared, report: report)
     } catch {
       if error.kind == .notFound { try requireStoreMayBeMade() }
       throw error

@@ -23,12 +23,12 @@ struct BlobIngester: ~Copyable {
   private let side: SideHash?
   private var isSideDirty = false
   /// What large streams may resemble.
-  private let forecast: ChunkForecast
+  private let forecast: ChunkPredictor
 
   /// - Parameters:
   ///   - isBeside: whether a large stream is hashed whole, and copied, on threads of their own.
   ///   - forecast: of what the streams may resemble.
-  init(beside isBeside: Bool = false, forecast: ChunkForecast = ChunkForecast()) {
+  init(beside isBeside: Bool = false, forecast: ChunkPredictor = ChunkPredictor()) {
     self.forecast = forecast
     side = isBeside ? SideHash() : nil
     windows = (0..<(isBeside ? BufferPipeline.rangeCount : 1)).map { _ in

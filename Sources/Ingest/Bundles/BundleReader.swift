@@ -26,7 +26,7 @@ public struct BundleReader: Sendable {
   private let progress: Progress
 
   private let staging: StagedBlobs?
-  private let forecast: ChunkForecast
+  private let forecast: ChunkPredictor
   private let signatureGate: SignatureGate
 
   /// - Parameters:
@@ -34,7 +34,7 @@ public struct BundleReader: Sendable {
   ///   - forecast: of blobs that large files of the bundle may resemble.
   ///   - signatureGate: is asked before the first file of an image whose signatures were read.
   public init(
-    progress: Progress, staging: StagedBlobs? = nil, forecast: ChunkForecast = ChunkForecast(),
+    progress: Progress, staging: StagedBlobs? = nil, forecast: ChunkPredictor = ChunkPredictor(),
     signatureGate: @escaping SignatureGate = { _, _ in }
   ) {
     self.signatureGate = signatureGate
@@ -87,7 +87,7 @@ private struct Taking: ~Copyable {
 
   init(
     _ worker: SessionWorker, _ progress: Progress, _ staging: StagedBlobs?,
-    _ forecast: ChunkForecast, _ signatureGate: @escaping SignatureGate
+    _ forecast: ChunkPredictor, _ signatureGate: @escaping SignatureGate
   ) {
     self.signatureGate = signatureGate
     self.worker = worker

@@ -45,7 +45,7 @@ struct StreamSample {
 
   private(set) var plain: [UInt8] = []
   private(set) var packed: [UInt8] = []
-  private(set) var boundaries: [InflateWalk.Boundary] = []
+  private(set) var boundaries: [InflateBlockScanner.Boundary] = []
   /// The sample is the stream.
   private(set) var isWhole = false
 
@@ -54,7 +54,7 @@ struct StreamSample {
     let end = min(source.sizeBytes, offset + UInt64(StreamSample.packedBytes))
     guard offset < end else { return }
     packed = try source.bytes(offset..<end)
-    let walk = InflateWalk()
+    let walk = InflateBlockScanner()
     var room = [UInt8](repeating: 0, count: StreamSample.plainBytes)
     var taken = 0
     var made = 0
@@ -141,7 +141,7 @@ struct EncoderSearch {
   }
 
   private func isJoined(_ method: DeflateMethod) throws -> Bool {
-    var replayer = DeflateReplayer(method)
+    var replayer = DeflateReencoder(method)
     var start = sample.boundaries[0]
     var end = start
     while let next = sample.boundaries.last(where: {
@@ -161,9 +161,9 @@ struct EncoderSearch {
   }
 
   private func isContinuous(
-    _ method: DeflateMethod, _ last: InflateWalk.Boundary
+    _ method: DeflateMethod, _ last: InflateBlockScanner.Boundary
   ) throws -> Bool {
-    var replayer = DeflateReplayer(method)
+    var replayer = DeflateReencoder(method)
     let first = sample.boundaries[0]
     if let early = sample.boundaries.first(where: {
       $0.plainOffset >= UInt64(EncoderSearch.quickBytes)
@@ -184,13 +184,13 @@ struct EncoderSearch {
   private func isSegmented(_ method: DeflateMethod) throws -> Bool {
     let ends = SegmentEnds(sample.boundaries)
     guard let end = ends.first(where: { $0 > 0 }) else { return false }
-    var replayer = DeflateReplayer(method)
+    var replayer = DeflateReencoder(method)
     return try makes(&replayer, sample.boundaries[0], sample.boundaries[end], isLast: false)
   }
 
   /// Whether the encoder makes the bytes from one boundary to another.
   private func makes(
-    _ replayer: inout DeflateReplayer, _ start: InflateWalk.Boundary, _ end: InflateWalk.Boundary,
+    _ replayer: inout DeflateReencoder, _ start: InflateBlockScanner.Boundary, _ end: InflateBlockScanner.Boundary,
     isLast: Bool
   ) throws -> Bool {
     let method = replayer.method

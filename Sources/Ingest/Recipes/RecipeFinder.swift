@@ -122,15 +122,15 @@ public struct RecipeFinder: Sendable {
       }
     }
     try storeMissing(survey, from: { source.stream(from: 0) }, &report)
-    let made = MadeBlob(blob, .woven(try WovenPlan.decode(plan)))
-    try prove(made)
+    let made = ReconstructedBlob(blob, .woven(try ArchivePlan.decode(plan)))
+    try verify(made)
     try commit([(made, plan)], &report)
   }
 
   private func searchCompressed(
     _ blob: Digest, _ source: PackedSource, _ report: inout RecipeReport
   ) throws {
-    var spans: [DeflatedPlan.Span] = []
+    var spans: [DeflatePlan.Span] = []
     var members: [Member] = []
     var position: UInt64 = 0
     while let header = try GzipFrame.headerBytes(source, at: position) {
@@ -165,7 +165,7 @@ public struct RecipeFinder: Sendable {
   /// What follows the last member: padding, or what somebody appended.
   private func trailing(
     _ source: PackedSource, from position: UInt64
-  ) throws -> DeflatedPlan.Span {
+  ) throws -> DeflatePlan.Span {
     let size = source.sizeBytes - position
     if size <= 64 << 10 { return .literal(try source.bytes(position..<source.sizeBytes)) }
     let session = try store.beginSession()
@@ -184,10 +184,10 @@ public struct RecipeFinder: Sendable {
     let offset: UInt64
     let sizeBytes: UInt64
     let layouts: [StreamLayout]
-    let boundaries: [InflateWalk.Boundary]
+    let boundaries: [InflateBlockScanner.Boundary]
     let survey: StreamSurvey
     /// The archive that it holds; nil where it holds none.
-    let inner: MadeBlob?
+    let inner: ReconstructedBlob?
   }
 
   private func survey(
@@ -206,7 +206,7 @@ public struct RecipeFinder: Sendable {
     return Member(
       offset: offset, sizeBytes: stream.sizeBytes, layouts: layouts,
       boundaries: stream.walk.boundaries, survey: survey,
-      inner: try survey.plan.map { MadeBlob(survey.id, .woven(try WovenPlan.decode($0))) })
+      inner: try survey.plan.map { ReconstructedBlob(survey.id, .woven(try ArchivePlan.decode($0))) })
   }
 
   /// Stores the contents that the store has not.
@@ -262,7 +262,7 @@ public struct RecipeFinder: Sendable {
 
   /// Finds runs that come out right, with the first layout that gives some.
   private func storeMade(
-    _ blob: Digest, _ source: PackedSource, _ spans: [DeflatedPlan.Span], _ members: [Member],
+    _ blob: Digest, _ source: PackedSource, _ spans: [DeflatePlan.Span], _ members: [Member],
     _ report: inout RecipeReport
   ) throws {
     // Members are independent, but nearly always there is one: all take their n-th choice together.
@@ -272,9 +272,9 @@ public struct RecipeFinder: Sendable {
       for _ in 0..<RecipeFinder.mostAttempts {
         let layouts = members.map { $0.layouts[min(choice, $0.layouts.count - 1)] }
         guard let plan = try plan(source, spans, members, layouts, leftOut) else { break }
-        let made = MadeBlob(blob, .deflated(plan), over: members.compactMap(\.inner))
+        let made = ReconstructedBlob(blob, .deflated(plan), over: members.compactMap(\.inner))
         do {
-          try prove(made)
+          try verify(made)
         } catch let error as StoreError where error.kind == .incompatible {
           // Where a run that was begun afresh has failed, the run before goes on through it.
           failure = NoRecipe(why: "its encoder could not be repeated to the end")
@@ -285,7 +285,7 @@ public struct RecipeFinder: Sendable {
           continue
         }
         report.encoders += layouts.map(\.name)
-        var all: [(MadeBlob, [UInt8])] = []
+        var all: [(ReconstructedBlob, [UInt8])] = []
         for member in members {
           if let inner = member.inner, let bytes = member.survey.plan { all.append((inner, bytes)) }
         }
@@ -296,9 +296,9 @@ public struct RecipeFinder: Sendable {
   }
 
   private func plan(
-    _ source: PackedSource, _ spans: [DeflatedPlan.Span], _ members: [Member],
+    _ source: PackedSource, _ spans: [DeflatePlan.Span], _ members: [Member],
     _ layouts: [StreamLayout], _ leftOut: Set<UInt64>
-  ) throws -> DeflatedPlan? {
+  ) throws -> DeflatePlan? {
     var spans = spans
     var encoders: Set<DeflateMethod.Encoder> = []
     for (index, (member, layout)) in zip(members, layouts).enumerated() {
@@ -312,17 +312,17 @@ public struct RecipeFinder: Sendable {
       guard let (methods, runs) = try finder.runs(layout, leavingOut: leftOut) else { return nil }
       encoders.formUnion(runs.map { methods[$0.method].encoder })
       spans[index * 3 + 1] = .deflated(
-        DeflatedPlan.Stream(
+        DeflatePlan.Stream(
           inner: member.survey.id, innerBytes: member.survey.sizeBytes, methods: methods, runs: runs
         ))
     }
-    return DeflatedPlan(
+    return DeflatePlan(
       fingerprints: encoders.map { EncoderFingerprint.of($0) }.sorted(),
       spans: spans.filter { $0.sizeBytes > 0 })
   }
 
   /// The runs that cannot be made, each tried alone.
-  private func failedRuns(_ made: MadeBlob, _ plan: DeflatedPlan) -> Set<UInt64>? {
+  private func failedRuns(_ made: ReconstructedBlob, _ plan: DeflatePlan) -> Set<UInt64>? {
     var failed: Set<UInt64> = []
     var position: UInt64 = 0
     for span in plan.spans {
@@ -346,7 +346,7 @@ public struct RecipeFinder: Sendable {
 
   // MARK: Proof and commit
 
-  private func prove(_ made: MadeBlob) throws {
+  private func verify(_ made: ReconstructedBlob) throws {
     progress.begin("proving the recipe", totalBytes: made.sizeBytes)
     var hash = SHA256()
     try store.read(made) { [progress] _, bytes in
@@ -359,7 +359,7 @@ public struct RecipeFinder: Sendable {
   }
 
   private func commit(
-    _ all: [(made: MadeBlob, plan: [UInt8])], _ report: inout RecipeReport
+    _ all: [(made: ReconstructedBlob, plan: [UInt8])], _ report: inout RecipeReport
   ) throws {
     for (made, _) in all {
       guard try !store.isMade(of: made.id, made.plan, over: all.map(\.made)) else {
@@ -371,7 +371,7 @@ public struct RecipeFinder: Sendable {
       var ingester = BlobIngester()
       for (made, bytes) in all {
         let plan = try ingester.ingest(worker, from: RecipeFinder.source(of: bytes))
-        let recipe = MadeRecipe(
+        let recipe = Reconstruction(
           sizeBytes: made.sizeBytes, plan: plan.id, planBytes: plan.sizeBytes)
         if made === all.last?.made {
           try worker.replaceRecipe(of: made.id, by: recipe)

@@ -14,20 +14,20 @@ struct RunFinder {
   let source: PackedSource
   /// Where the stream begins in the source.
   let offset: UInt64
-  let boundaries: [InflateWalk.Boundary]
+  let boundaries: [InflateBlockScanner.Boundary]
   /// Fills with plain bytes from an offset on.
   let plain: @Sendable (UInt64, UnsafeMutableRawBufferPointer) throws -> Void
 
   /// Plain bytes from one place to the next in a zlib stream.
   private static let spacing: UInt64 = 1 << 20
 
-  private var last: InflateWalk.Boundary { boundaries[boundaries.count - 1] }
+  private var last: InflateBlockScanner.Boundary { boundaries[boundaries.count - 1] }
 
   /// The runs, with the sums of their bytes; nil where the stream is laid out otherwise.
   /// - Parameter leftOut: beginnings of runs, by their plain offsets, that have failed before.
   func runs(
     _ layout: StreamLayout, leavingOut leftOut: Set<UInt64>
-  ) throws -> (methods: [DeflateMethod], runs: [DeflatedPlan.Run])? {
+  ) throws -> (methods: [DeflateMethod], runs: [DeflatePlan.Run])? {
     switch layout {
     case .joined(let method):
       guard let joints = joints(method) else { return nil }
@@ -45,7 +45,7 @@ struct RunFinder {
   // MARK: Joints
 
   /// Where pigz's blocks begin, and the end; nil where one does not begin at a byte's end.
-  private func joints(_ method: DeflateMethod) -> [InflateWalk.Boundary]? {
+  private func joints(_ method: DeflateMethod) -> [InflateBlockScanner.Boundary]? {
     let block = UInt64(method.blockBytes)
     var joints = [boundaries[0]]
     for (boundary, next) in zip(boundaries, boundaries.dropFirst())
@@ -61,14 +61,14 @@ struct RunFinder {
 
   private func segments(
     _ method: DeflateMethod
-  ) throws -> (methods: [DeflateMethod], runs: [DeflatedPlan.Run])? {
+  ) throws -> (methods: [DeflateMethod], runs: [DeflatePlan.Run])? {
     // The stream's end is an empty block of fixed codes: what zlib makes of nothing.
     let methods = [method, DeflateMethod(.stored, level: 0), DeflateMethod(.zlib, level: 6)]
-    var places: [(at: InflateWalk.Boundary, method: Int)] = []
+    var places: [(at: InflateBlockScanner.Boundary, method: Int)] = []
     var start = 0
     var ends = Array(SegmentEnds(boundaries))
     if ends.last != boundaries.count - 1 { ends.append(boundaries.count - 1) }
-    var replayer = DeflateReplayer(method)
+    var replayer = DeflateReencoder(method)
     for end in ends {
       if boundaries[start].plainOffset == last.plainOffset {
         places.append((boundaries[start], 2))
@@ -99,7 +99,7 @@ struct RunFinder {
   /// Stored blocks at the front of a segment are runs of their own: what was compressed already.
   /// - Returns: where the rest begins.
   private func addStored(
-    from start: Int, to end: Int, _ places: inout [(at: InflateWalk.Boundary, method: Int)]
+    from start: Int, to end: Int, _ places: inout [(at: InflateBlockScanner.Boundary, method: Int)]
   ) throws -> Int {
     var index = start
     while index < end, boundaries[index].bitOffset % 8 == 0 {
@@ -128,14 +128,14 @@ struct RunFinder {
 
   /// One block in each MiB that can be begun afresh, where there is one.
   private func places(
-    _ method: DeflateMethod, among blocks: [InflateWalk.Boundary], _ leftOut: Set<UInt64>
-  ) throws -> [InflateWalk.Boundary] {
+    _ method: DeflateMethod, among blocks: [InflateBlockScanner.Boundary], _ leftOut: Set<UInt64>
+  ) throws -> [InflateBlockScanner.Boundary] {
     let cells = Int(last.plainOffset / RunFinder.spacing)
     if cells < 2 { return [boundaries[0]] }
-    let found = Monitor<[Int: InflateWalk.Boundary]>([:])
+    let found = Monitor<[Int: InflateBlockScanner.Boundary]>([:])
     let next = Monitor(1)
     try runThreads(processorCount) { [self] _ in
-      var replayer = DeflateReplayer(method)
+      var replayer = DeflateReencoder(method)
       while true {
         let cell = next.withLock { next in
           defer { next += 1 }
@@ -151,9 +151,9 @@ struct RunFinder {
   }
 
   private func place(
-    in cell: Int, among blocks: [InflateWalk.Boundary], _ replayer: inout DeflateReplayer,
+    in cell: Int, among blocks: [InflateBlockScanner.Boundary], _ replayer: inout DeflateReencoder,
     _ leftOut: Set<UInt64>
-  ) throws -> InflateWalk.Boundary? {
+  ) throws -> InflateBlockScanner.Boundary? {
     let target = UInt64(cell) * RunFinder.spacing
     var index = firstIndex(of: blocks, from: target)
     while index + 1 < blocks.count, blocks[index].plainOffset < target + RunFinder.spacing {
@@ -168,7 +168,7 @@ struct RunFinder {
   }
 
   private func firstIndex(
-    of blocks: [InflateWalk.Boundary], from plainOffset: UInt64
+    of blocks: [InflateBlockScanner.Boundary], from plainOffset: UInt64
   ) -> Int {
     var low = 0
     var high = blocks.count
@@ -181,12 +181,12 @@ struct RunFinder {
 
   /// Whether the encoder, begun at `at`, makes the stream up to `end`.
   private func isMade(
-    _ at: InflateWalk.Boundary, _ end: InflateWalk.Boundary, _ replayer: inout DeflateReplayer
+    _ at: InflateBlockScanner.Boundary, _ end: InflateBlockScanner.Boundary, _ replayer: inout DeflateReencoder
   ) throws -> Bool {
     let method = replayer.method
     let history = min(at.plainOffset, UInt64(method.historyBytes))
     let plainBytes = end.plainOffset - at.plainOffset
-    guard plainBytes <= UInt64(DeflatedPlan.mostRunBytes) else { return false }
+    guard plainBytes <= UInt64(DeflatePlan.mostRunBytes) else { return false }
     let to = min(last.plainOffset, end.plainOffset + UInt64(method.lookaheadBytes))
     var bytes = [UInt8](repeating: 0, count: Int(to - at.plainOffset + history))
     try bytes.withUnsafeMutableBytes { try plain(at.plainOffset - history, $0) }
@@ -204,21 +204,21 @@ struct RunFinder {
 
   /// - Parameter which: of the methods, for each run; the first where it is nil.
   private func runs(
-    at places: [InflateWalk.Boundary], _ methods: [DeflateMethod], which: [Int]? = nil
-  ) throws -> [DeflatedPlan.Run]? {
-    let end = InflateWalk.Boundary(
+    at places: [InflateBlockScanner.Boundary], _ methods: [DeflateMethod], which: [Int]? = nil
+  ) throws -> [DeflatePlan.Run]? {
+    let end = InflateBlockScanner.Boundary(
       plainOffset: last.plainOffset, bitOffset: (last.bitOffset + 7) / 8 * 8)
-    var runs: [DeflatedPlan.Run] = []
+    var runs: [DeflatePlan.Run] = []
     for (index, at) in places.enumerated() {
       let next = index + 1 < places.count ? places[index + 1] : end
       let plainBytes = next.plainOffset - at.plainOffset
       let size = next.bitOffset / 8 - at.bitOffset / 8
-      guard plainBytes <= UInt64(DeflatedPlan.mostRunBytes),
-        size <= 2 * UInt64(DeflatedPlan.mostRunBytes), size > 0
+      guard plainBytes <= UInt64(DeflatePlan.mostRunBytes),
+        size <= 2 * UInt64(DeflatePlan.mostRunBytes), size > 0
       else { return nil }
       let bytes = try source.bytes(offset + at.bitOffset / 8..<offset + next.bitOffset / 8)
       runs.append(
-        DeflatedPlan.Run(
+        DeflatePlan.Run(
           plainOffset: at.plainOffset, plainBytes: Int(plainBytes), offset: at.bitOffset / 8,
           sizeBytes: Int(size),
           carry: .init(bits: UInt8(at.bitOffset % 8), value: bytes.first ?? 0),

@@ -4,12 +4,12 @@ import Codec
 
 /// Indices of boundaries, in order.
 struct SegmentEnds: Sequence {
-  private let boundaries: [InflateWalk.Boundary]
+  private let boundaries: [InflateBlockScanner.Boundary]
 
-  init(_ boundaries: [InflateWalk.Boundary]) { self.boundaries = boundaries }
+  init(_ boundaries: [InflateBlockScanner.Boundary]) { self.boundaries = boundaries }
 
   struct Iterator: IteratorProtocol {
-    fileprivate let boundaries: [InflateWalk.Boundary]
+    fileprivate let boundaries: [InflateBlockScanner.Boundary]
     fileprivate var index = 0
 
     /// An empty stored block gives nothing, and takes three bits, padding, and four bytes.

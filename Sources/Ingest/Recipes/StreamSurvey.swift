@@ -8,7 +8,7 @@ import Store
 /// A deflate stream of a source, inflated from its beginning. Read by one thread, looked at when that
 /// has come to the end.
 final class InflatingSource: @unchecked Sendable {
-  let walk = InflateWalk()
+  let walk = InflateBlockScanner()
   private let source: PackedSource
   private let start: UInt64
   private var position: UInt64
@@ -70,7 +70,7 @@ struct StreamSurvey: Sendable {
     // The whole is hashed beside; what is read next must not touch bytes that are being hashed.
     let whole = HashedSource(source)
     let records = try ArchiveRecords { try whole.read($0) }
-    var writer = WovenWriter(headerBytes: records.form.headerBytes)
+    var writer = ArchivePlanWriter(headerBytes: records.form.headerBytes)
     var contents: [Content] = []
     var count = 0
     var hasFraming = false

@@ -24,8 +24,8 @@ struct CollectionPlan {
   ///   - packs: places in the survey.
   ///   - level: what a pack says of its frames' level.
   init(
-    _ survey: SpaceSurvey, _ packs: some Sequence<Int>,
-    _ rewriting: CollectionRequest.Rewriting, isNeeded: (SpaceSurvey.Usage) -> Bool,
+    _ survey: PackUsage, _ packs: some Sequence<Int>,
+    _ rewriting: CollectionRequest.Rewriting, isNeeded: (PackUsage.Usage) -> Bool,
     level: (Digest) -> UInt32
   ) {
     for pack in packs.lazy.map({ survey.packs[$0] }) where !pack.isDoomed {
@@ -85,7 +85,7 @@ struct CollectionPlan {
           let written = try rewriter.measure(Set(batch.map(\.name)))
           freed += batch.reduce(0) { $0 + Int64($1.sizeBytes) } - Int64(written)
           break
-        } catch let damage as DamagedPack {
+        } catch let damage as DamagedPackError {
           // It stays, and so is no part of what is freed.
           let before = batch.count
           batch.removeAll { $0.name == damage.name }

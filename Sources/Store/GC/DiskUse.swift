@@ -2,7 +2,7 @@
 //
 // Each object is given the set of snapshots that reach it: directories are visited once, parents
 // before children, and hand their sets down. What a collection would free when some snapshots were
-// gone is then asked of the same rules that the collection follows (SpaceSurvey).
+// gone is then asked of the same rules that the collection follows (PackUsage).
 
 import Codec
 import Platform
@@ -32,8 +32,8 @@ public struct DiskUse: Sendable {
 
   private let members: [SnapshotName: Int]
   private let sizes: [UInt64]
-  private let sets: UsageSets
-  private let survey: SpaceSurvey
+  private let sets: InternedSnapshotSets
+  private let survey: PackUsage
   private let usages: PrefixMap
   private let store: ObjectStore
   /// Per set of snapshots: its bytes, and the packs that have some of them.
@@ -56,14 +56,14 @@ public struct DiskUse: Sendable {
     }
     try walk.run(store, roots, progress)
     let usages = walk.usages
-    let survey = try SpaceSurvey(store.index) { usages[prefixKey($0, $1)] ?? SpaceSurvey.unused }
+    let survey = try PackUsage(store.index) { usages[prefixKey($0, $1)] ?? PackUsage.unused }
     var setBytes = [UInt64](repeating: 0, count: walk.sets.count)
     var setPacks = [[Int]](repeating: [], count: walk.sets.count)
     for (i, pack) in survey.packs.enumerated() {
       for frame in pack.frames {
         for share in frame.shares {
           let set = Int(share.usage)
-          setBytes[set] += SpaceSurvey.storedBytes(of: share, in: frame)
+          setBytes[set] += PackUsage.storedBytes(of: share, in: frame)
           if setPacks[set].last != i { setPacks[set].append(i) }
         }
       }
@@ -80,7 +80,7 @@ public struct DiskUse: Sendable {
     packCount = survey.packs.count
     packBytes = survey.packs.reduce(0) { $0 + $1.sizeBytes }
     refBytes = sizes.reduce(0, +)
-    deadBytes = setBytes[Int(SpaceSurvey.unused)]
+    deadBytes = setBytes[Int(PackUsage.unused)]
     collectableBytes = 0
     collectableBytes = try freedBytes(survey.packs.indices, without: [])
   }
@@ -114,7 +114,7 @@ public struct DiskUse: Sendable {
   private func freedBytes(
     _ packs: some Sequence<Int>, without goes: [Bool]
   ) throws -> UInt64 {
-    @Sendable func isNeeded(_ usage: SpaceSurvey.Usage) -> Bool {
+    @Sendable func isNeeded(_ usage: PackUsage.Usage) -> Bool {
       goes.isEmpty || !goes[Int(usage)]
     }
     let plan = CollectionPlan(survey, packs, .sparing, isNeeded: isNeeded, level: { _ in 0 })
@@ -122,15 +122,15 @@ public struct DiskUse: Sendable {
     for pack in packs.lazy.map({ self.survey.packs[$0] }) where pack.isDoomed {
       if survey.fate(of: pack, isNeeded) == .goes { leftoverBytes += pack.sizeBytes }
     }
-    let (usages, doubled) = (usages, survey.doubled)
+    let (usages, duplicated) = (usages, survey.duplicated)
     let rewriter = PackRewriter(
       store: store, encoding: .sparing, order: nil,
       isNeeded: { kind, id in
-        guard let usage = usages[prefixKey(kind, id)], usage != SpaceSurvey.unused else {
+        guard let usage = usages[prefixKey(kind, id)], usage != PackUsage.unused else {
           return false
         }
         return isNeeded(usage)
-      }, isDoubled: { doubled.contains(prefixKey($0, $1)) }, progress: Progress())
+      }, isDoubled: { duplicated.contains(prefixKey($0, $1)) }, progress: Progress())
     return leftoverBytes + UInt64(max(0, try plan.freedBytes(rewriter)))
   }
 }
@@ -144,7 +144,7 @@ extension ObjectStore {
 
 /// Finds the set of snapshots of each object.
 private struct UsageWalk {
-  private(set) var sets = UsageSets()
+  private(set) var sets = InternedSnapshotSets()
   private(set) var usages = PrefixMap()
   /// Directories, and blobs that recipes make; children before parents.
   private var nodes: [ObjectReference] = []
@@ -157,7 +157,7 @@ private struct UsageWalk {
     let reader = try ReferenceReader(store)
     usages = PrefixMap(capacity: try store.totals().objects)
     for (root, _) in roots { try list(root, reader, progress) }
-    nodeUsages = Array(repeating: SpaceSurvey.unused, count: nodes.count)
+    nodeUsages = Array(repeating: PackUsage.unused, count: nodes.count)
     for (root, member) in roots { try give(root, sets.single(member), reader) }
     for place in nodes.indices.reversed() {
       let usage = nodeUsages[place]
@@ -204,7 +204,7 @@ private struct UsageWalk {
   }
 
   private mutating func give(_ key: UInt64, _ usage: UInt32) {
-    usages.set(key, sets.union(usages[key] ?? SpaceSurvey.unused, usage))
+    usages.set(key, sets.union(usages[key] ?? PackUsage.unused, usage))
   }
 
   private mutating func give(

@@ -118,7 +118,7 @@ final class GarbageCollection {
   let report: (String) -> Void
   let start = monotonicSeconds()
   var needed = Reachability(objectCount: 0)
-  private var doubled = PrefixSet()
+  private var duplicated = PrefixSet()
   var outcome = CollectionOutcome()
 
   var layout: Layout { store.layout }
@@ -153,8 +153,8 @@ final class GarbageCollection {
   /// What is to go or to be rewritten. It may be wrong: it is not what decides (rule 5).
   private func plan() throws -> CollectionPlan {
     let needed = needed
-    let survey = try SpaceSurvey(store.index) { needed.contains($0, $1) ? 1 : SpaceSurvey.unused }
-    doubled = survey.doubled
+    let survey = try PackUsage(store.index) { needed.contains($0, $1) ? 1 : PackUsage.unused }
+    duplicated = survey.duplicated
     return CollectionPlan(
       survey, survey.packs.indices, request.rewriting, isNeeded: { _ in true },
       level: { (try? store.packs.level(of: $0)) ?? .max })
@@ -187,12 +187,12 @@ final class GarbageCollection {
     _ batch: [CollectionPlan.Candidate], _ order: PrefixMap?
   ) throws -> [Digest]? {
     var packs = Set(batch.map(\.name))
-    let (needed, doubled) = (needed, doubled)
+    let (needed, duplicated) = (needed, duplicated)
     let encoding: PackRewriter.Encoding =
       if case .all(let level) = request.rewriting { .all(level: level) } else { .sparing }
     let rewriter = PackRewriter(
       store: store, encoding: encoding, order: order, isNeeded: { needed.contains($0, $1) },
-      isDoubled: { doubled.contains(prefixKey($0, $1)) }, progress: progress)
+      isDoubled: { duplicated.contains(prefixKey($0, $1)) }, progress: progress)
     progress.begin("rewriting", totalBytes: 0)
     // Snapshots that are taken meanwhile need room as well: it is not used up to the last.
     let free = try explaining("the store") { () throws(SystemError) in
@@ -211,7 +211,7 @@ final class GarbageCollection {
         }
         outcome.rewrittenPacks += packs.count
         return packs.sorted()
-      } catch let damage as DamagedPack {
+      } catch let damage as DamagedPackError {
         outcome.damaged.append((damage.name.hex, damage.finding))
         guard packs.remove(damage.name) != nil else { return [] }
       } catch let error as StoreError {

@@ -84,7 +84,7 @@ enum LeasePhase {
 }
 
 /// Waits for whoever may have relied on what is doomed.
-struct GracePeriod {
+struct QuiescenceWait {
   let store: ObjectStore
   /// On the monotonic clock: when to give up.
   let giveUpAt: Double
@@ -94,7 +94,7 @@ struct GracePeriod {
   enum Outcome {
     case over
     /// These still hold leases; nothing may be removed yet.
-    case givenUp(holders: [String])
+    case timedOut(holders: [String])
   }
 
   /// The caller holds locks/gc, and everything that it will remove is doomed.
@@ -103,10 +103,10 @@ struct GracePeriod {
     let phase = try explaining("the store's leases") { () throws(SystemError) in
       try LeasePhase.current(layout)
     }
-    if let holders = try wait(for: phase.other) { return .givenUp(holders: holders) }
+    if let holders = try wait(for: phase.other) { return .timedOut(holders: holders) }
     try explaining("the store's leases") { () throws(SystemError) in try phase.turn(layout) }
     try store.renewLease()
-    if let holders = try wait(for: phase) { return .givenUp(holders: holders) }
+    if let holders = try wait(for: phase) { return .timedOut(holders: holders) }
     return .over
   }
 

@@ -12,9 +12,9 @@ extension GarbageCollection {
     try doom(packs)
     let patience =
       request.maxSeconds.map { start + $0 } ?? monotonicSeconds() + Self.patienceSeconds
-    switch try GracePeriod(store: store, giveUpAt: patience, report: report).pass() {
+    switch try QuiescenceWait(store: store, giveUpAt: patience, report: report).pass() {
     case .over: break
-    case .givenUp(let holders):
+    case .timedOut(let holders):
       outcome.waitsFor = holders
       outcome.waitingBytes = try doomedFiles().reduce(0) { $0 + $1.sizeBytes }
       return false
@@ -65,7 +65,7 @@ extension GarbageCollection {
   private func settle() throws {
     let files = try doomedFiles()
     if files.isEmpty { return }
-    let isMissed = try missed(files.map(\.pack))
+    let isMissed = try packsStillNeeded(files.map(\.pack))
     let fileSystem = layout.fileSystem
     store.packs.forget(files.map(\.pack))
     // What another file of the same name in packs/ hides was not looked at: it is not what is removed.
@@ -116,9 +116,9 @@ extension GarbageCollection {
   }
 
   /// The doomed packs without which something would be missed (rule 5).
-  private func missed(_ doomed: [Digest]) throws -> Set<Digest> {
+  private func packsStillNeeded(_ doomed: [Digest]) throws -> Set<Digest> {
     try store.index.refresh()
-    var missed: Set<Digest> = []
+    var packsStillNeeded: Set<Digest> = []
     var proofs: [Proof] = []
     // What packs have that go back: others need not go back for it.
     var returning: [ObjectName: ObjectPlace] = [:]
@@ -130,7 +130,7 @@ extension GarbageCollection {
         // What it holds cannot be told, so it stays, for whoever wants to save the rest of it.
         guard error.kind == .damaged else { throw error }
         outcome.damaged.append((pack.hex, error.finding))
-        missed.insert(pack)
+        packsStillNeeded.insert(pack)
         continue
       }
       var places: [ObjectName: ObjectPlace] = [:]
@@ -152,7 +152,7 @@ extension GarbageCollection {
         if let place = others.compactMap(\.self).first(where: { $0.length <= own.length }) {
           proofs.append(Proof(object: object, place: place, doomed: pack))
         } else {
-          missed.insert(pack)
+          packsStillNeeded.insert(pack)
           returning.merge(places) { $1.length < $0.length ? $1 : $0 }
           break
         }
@@ -162,7 +162,7 @@ extension GarbageCollection {
       (a.place.address.pack, a.place.address.offset, a.place.start)
         < (b.place.address.pack, b.place.address.offset, b.place.start)
     }
-    for proof in proofs where !missed.contains(proof.doomed) {
+    for proof in proofs where !packsStillNeeded.contains(proof.doomed) {
       let place = proof.place
       do {
         let frame = try reading(place.address.pack) { () throws(StoreError) in
@@ -172,17 +172,17 @@ extension GarbageCollection {
           frame.header.holds(
             proof.object.kind, proof.object.id, start: place.start, length: place.length)
         else {
-          throw DamagedPack(
+          throw DamagedPackError(
             name: place.address.pack, finding: "\(proof.object.id.hex) is not where the index says")
         }
         try frame.withBytes(start: place.start, length: place.length) {
           try check(proof.object.kind, proof.object.id, $0, in: place.address.pack)
         }
-      } catch let damage as DamagedPack {
+      } catch let damage as DamagedPackError {
         outcome.damaged.append((damage.name.hex, damage.finding))
-        missed.insert(proof.doomed)
+        packsStillNeeded.insert(proof.doomed)
       }
     }
-    return missed
+    return packsStillNeeded
   }
 }

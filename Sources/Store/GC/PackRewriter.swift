@@ -10,7 +10,7 @@ import Codec
 import Platform
 
 /// A pack cannot be copied because something in it is not what it was.
-struct DamagedPack: Error {
+struct DamagedPackError: Error {
   let name: Digest
   let finding: String
   var error: StoreError { .damaged("pack \(name.hex)", finding) }
@@ -57,7 +57,7 @@ struct PackRewriter: Sendable {
   }
 
   /// - Returns: the new packs. One of them may be one of the old ones, if that is what comes out.
-  /// - Throws: `DamagedPack`; `StoreError`, among them a full disk. Nothing that was there is
+  /// - Throws: `DamagedPackError`; `StoreError`, among them a full disk. Nothing that was there is
   ///   changed then.
   func rewrite(_ packs: Set<Digest>) throws -> [FinishedPack] {
     let work = try prepare(packs)
@@ -276,7 +276,7 @@ struct PackRewriter: Sendable {
         try store.packs.frame(source.address, frameBytes: source.frameBytes)
       }
       guard frame.header.holds(item.kind, item.id, start: item.start, length: item.length) else {
-        throw DamagedPack(
+        throw DamagedPackError(
           name: pack, finding: "\(item.kind.noun) \(item.id.hex) is not in its place")
       }
       if !builder.hasRoom(for: item.length) { builder.grow(for: item.length) }
@@ -293,11 +293,11 @@ struct PackRewriter: Sendable {
 
 func check(
   _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer, in pack: Digest
-) throws(DamagedPack) {
+) throws(DamagedPackError) {
   if kind == .recipe { return }
   var hash = SHA256()
   guard hash.digest(of: bytes) == id else {
-    throw DamagedPack(name: pack, finding: "\(kind.noun) \(id.hex) is not what its id says")
+    throw DamagedPackError(name: pack, finding: "\(kind.noun) \(id.hex) is not what its id says")
   }
 }
 
@@ -305,6 +305,6 @@ func check(
 func reading<R>(_ pack: Digest, _ body: () throws(StoreError) -> R) throws -> R {
   do throws(StoreError) { return try body() } catch {
     guard error.kind == .damaged || error.kind == .missing else { throw error }
-    throw DamagedPack(name: pack, finding: "\(error.object): \(error.finding)")
+    throw DamagedPackError(name: pack, finding: "\(error.object): \(error.finding)")
   }
 }

@@ -13,8 +13,8 @@ import Platform
 struct Reachability {
   private var objects: PrefixSet
   // Apart: a file may well hold the very bytes that a directory's key is the hash of.
-  private var directories = WideSet()
-  private var recipes = WideSet()
+  private var directories = Digest128Set()
+  private var recipes = Digest128Set()
   private(set) var snapshots: Set<SnapshotName> = []
 
   /// - Parameter objectCount: how many objects there are, to begin with the right size.
@@ -54,8 +54,8 @@ struct Reachability {
       switch next {
       case .object: break
       case .blob(let blob):
-        if reader.mayHaveRecipe(blob), !recipes.insert(WideSet.Key(blob)) { continue }
-      case .directory(let ids): if !directories.insert(WideSet.Key(ids)) { continue }
+        if reader.mayHaveRecipe(blob), !recipes.insert(Digest128Set.Key(blob)) { continue }
+      case .directory(let ids): if !directories.insert(Digest128Set.Key(ids)) { continue }
       }
       progress.add(items: 1)
       try reader.expand(next) {

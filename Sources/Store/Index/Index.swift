@@ -282,7 +282,7 @@ final class Index: Sendable {
 
   private func openToWrite() throws(StoreError) -> Database {
     let database = try opening { () throws(SQLiteError) in try Database(path: path, .write) }
-    try IndexRows(database).leaveDurabilityToStamp()
+    try IndexRows(database).disableSQLiteSync()
     return database
   }
 

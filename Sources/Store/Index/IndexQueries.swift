@@ -53,7 +53,7 @@ extension Index {
   /// Runs `body`, which looks many objects up, with the index's lock held over many look-ups: six
   /// system calls fewer each. Writers get their turn in between; who waits for a writer ends the crowd,
   /// and the look-ups that follow lock one by one.
-  func lookingUp<R>(_ body: () throws -> R) rethrows -> R {
+  func withReadTransaction<R>(_ body: () throws -> R) rethrows -> R {
     let isBegun = connection.withLock { $0?.beginReading() ?? false }
     defer { if isBegun { connection.withLock { $0?.endReading() } } }
     return try body()

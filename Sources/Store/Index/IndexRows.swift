@@ -34,7 +34,7 @@ struct IndexRows {
     }
     // Before the first write, which `auto_vacuum` is: a journal in a file would stay behind after a
     // power cut.
-    try leaveDurabilityToStamp()
+    try disableSQLiteSync()
     try opening { () throws(SQLiteError) in
       try database.execute(
         """
@@ -54,7 +54,7 @@ struct IndexRows {
   }
 
   /// Durability comes from the stamp, so the database itself need not sync on each commit.
-  func leaveDurabilityToStamp() throws(StoreError) {
+  func disableSQLiteSync() throws(StoreError) {
     try opening { () throws(SQLiteError) in
       try database.execute(
         """

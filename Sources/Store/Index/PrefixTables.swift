@@ -3,7 +3,7 @@
 //
 // 1. `PrefixSet`, `PrefixMap`: 64 bits. Two ids with one key are taken for one object, which may
 //    only ever cost space or time: a "yes" is confirmed, or keeps what could go.
-// 2. `WideSet`: 128 bits of a SHA-256, which nobody can make collide: it may decide what is skipped.
+// 2. `Digest128Set`: 128 bits of a SHA-256, which nobody can make collide: it may decide what is skipped.
 
 import Codec
 
@@ -92,7 +92,7 @@ struct PrefixMap {
 }
 
 /// A set of 128-bit keys: 21-43 bytes a key.
-struct WideSet {
+struct Digest128Set {
   struct Key: Equatable {
     let high: UInt64
     let low: UInt64

@@ -19,22 +19,22 @@ public final class DecodedFrame: @unchecked Sendable {  // immutable once decode
   public let header: FrameHeader
   private let buffer: UnsafeMutableRawBufferPointer
   private let raw: UnsafeRawBufferPointer
-  private let lender: FrameBuffers
+  private let pool: BufferPool
 
   /// - Parameters:
-  ///   - buffer: lent by `lender`, which gets it back.
+  ///   - buffer: lent by `pool`, which gets it back.
   ///   - countBytes: how much of the buffer is decoded.
   init(
     _ header: FrameHeader, _ buffer: UnsafeMutableRawBufferPointer, countBytes: Int,
-    from lender: FrameBuffers
+    from pool: BufferPool
   ) {
     self.header = header
     self.buffer = buffer
     raw = UnsafeRawBufferPointer(rebasing: buffer[..<countBytes])
-    self.lender = lender
+    self.pool = pool
   }
 
-  deinit { lender.giveBack(buffer) }
+  deinit { pool.release(buffer) }
 
   /// The memory that it takes.
   var heldBytes: Int { buffer.count }

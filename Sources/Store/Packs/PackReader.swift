@@ -27,16 +27,16 @@ final class PackReader: Sendable {
   let layout: Layout
   private let state = Monitor(State())
   private let decoder = DecoderPool()
-  private let buffers: FrameBuffers
-  private let beginnings: FrameBeginnings
+  private let buffers: BufferPool
+  private let beginnings: PartialFrameReader
   private static let cacheBytes = 48 << 20
   private static let openFiles = 128
   private static let begunFrames = 4096
 
   init(_ layout: Layout) {
     self.layout = layout
-    buffers = FrameBuffers()
-    beginnings = FrameBeginnings(layout.fileSystem, buffers)
+    buffers = BufferPool()
+    beginnings = PartialFrameReader(layout.fileSystem, buffers)
   }
 
   func frame(_ address: FrameAddress, frameBytes: Int) throws(StoreError) -> DecodedFrame {
@@ -208,7 +208,7 @@ final class PackReader: Sendable {
       throw .impossibleRow("frame")
     }
     let lent = buffers.take(frameBytes)
-    defer { buffers.giveBack(lent) }
+    defer { buffers.release(lent) }
     let buffer = UnsafeMutableRawBufferPointer(rebasing: lent[..<frameBytes])
     let n = try explaining(object) { () throws(SystemError) in
       try layout.fileSystem.readFully(file.raw, at: address.offset, into: buffer)

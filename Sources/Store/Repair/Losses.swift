@@ -198,9 +198,9 @@ final class LossSurvey {
     }
   }
 
-  private func loss(of made: MadeBlob, depth: Int) throws -> String? {
-    guard depth < MadeBlob.mostDepth else { return "it is made of made blobs, too many deep" }
-    if let mismatch = made.strangeness(store.maker) { return mismatch }
+  private func loss(of made: ReconstructedBlob, depth: Int) throws -> String? {
+    guard depth < ReconstructedBlob.mostDepth else { return "it is made of made blobs, too many deep" }
+    if let mismatch = made.encoderMismatch(store.maker) { return mismatch }
     var found: String?
     let references = try store.references(of: made.id, sizeBytes: made.sizeBytes)
     for (blob, size) in references.blobs {

@@ -79,10 +79,10 @@ final class StoreSource {
   }
 
   private func copyBlob(_ blob: Digest, _ worker: SessionWorker, depth: Int = 0) throws {
-    guard depth <= MadeBlob.mostDepth, seenBlobs.insert(blob).inserted else { return }
+    guard depth <= ReconstructedBlob.mostDepth, seenBlobs.insert(blob).inserted else { return }
     if try copy(.chunk, blob, worker) { return }
     guard try other.index.place(.recipe, blob) != nil,
-      let bytes = try? other.object(.recipe, blob), let recipe = try? BlobRecipe.decode(bytes),
+      let bytes = try? other.object(.recipe, blob), let recipe = try? BlobLayout.decode(bytes),
       let references = try? other.references(ofRecipeOf: blob)
     else { return }
     // Chunks that are lost here may be all that is needed: they do not wait for the rest.

@@ -11,7 +11,7 @@ public struct BlobPart: Sendable {
 
   enum Source: Sendable {
     case chunk(Digest)
-    case made(MadeBlob)
+    case made(ReconstructedBlob)
   }
 
   /// The chunk that the part is; nil where it is made otherwise.
@@ -37,7 +37,7 @@ extension ObjectStore {
       recipe.append(blob, lengthBytes: Int(sizeBytes))
       return BlobParts(recipe)
     }
-    let recipe: BlobRecipe
+    let recipe: BlobLayout
     do throws(StoreError) {
       recipe = try self.recipe(of: blob, sizeBytes: sizeBytes)
     } catch {
@@ -60,7 +60,7 @@ extension ObjectStore {
   /// The list of chunks of a blob that has one as well, where the shorter recipe cannot be followed: what
   /// it is made of is lost, and `repair` has found the content.
   private func chunkList(
-    of blob: Digest, insteadOf recipe: MadeRecipe
+    of blob: Digest, insteadOf recipe: Reconstruction
   ) throws(StoreError) -> Recipe? {
     let places = try index.places(.recipe, blob)
     guard places.count > 1 else { return nil }
@@ -74,7 +74,7 @@ extension ObjectStore {
         frame.header.holds(.recipe, blob, start: place.start, length: place.length)
       else { continue }
       let bytes = frame.withBytes(start: place.start, length: place.length) { [UInt8]($0) }
-      if case .chunks(let chunks)? = try? BlobRecipe.decode(bytes),
+      if case .chunks(let chunks)? = try? BlobLayout.decode(bytes),
         chunks.sizeBytes == recipe.sizeBytes
       {
         return chunks
@@ -84,7 +84,7 @@ extension ObjectStore {
   }
 
   /// The recipe of a blob that is not one chunk.
-  func recipe(of blob: Digest, sizeBytes: UInt64) throws(StoreError) -> BlobRecipe {
+  func recipe(of blob: Digest, sizeBytes: UInt64) throws(StoreError) -> BlobLayout {
     let recipe = try recipe(of: blob)
     guard recipe.sizeBytes == sizeBytes else {
       throw .damaged(
@@ -94,7 +94,7 @@ extension ObjectStore {
     return recipe
   }
 
-  func recipe(of blob: Digest) throws(StoreError) -> BlobRecipe {
+  func recipe(of blob: Digest) throws(StoreError) -> BlobLayout {
     let bytes: [UInt8]
     do {
       bytes = try object(.recipe, blob)
@@ -104,7 +104,7 @@ extension ObjectStore {
       throw .damaged("blob \(blob.hex)", "\(error)")
     }
     return try decoding("recipe of blob \(blob.hex)") { () throws(CodecError) in
-      try BlobRecipe.decode(bytes)
+      try BlobLayout.decode(bytes)
     }
   }
 
@@ -191,14 +191,14 @@ extension ObjectStore {
 public struct BlobParts: Sequence, Sendable {
   fileprivate enum Parts: Sendable {
     case chunks(Recipe)
-    case made(MadeBlob)
+    case made(ReconstructedBlob)
   }
   private let parts: Parts
   init(_ recipe: Recipe) { parts = .chunks(recipe) }
-  init(_ made: MadeBlob) { parts = .made(made) }
+  init(_ made: ReconstructedBlob) { parts = .made(made) }
 
   /// What makes the bytes when they are read; nil where they are in chunks.
-  public var made: MadeBlob? {
+  public var made: ReconstructedBlob? {
     if case .made(let made) = parts { made } else { nil }
   }
 

@@ -10,8 +10,8 @@ public final class ObjectStore: Sendable {
   let index: Index
   private let leases: Monitor<Lease>
   /// Makes deflate streams again; nil where nobody said how.
-  let maker: (any StreamMaker)?
-  let openPlans = Monitor<[OpenPlan]>([])
+  let maker: (any StreamReencoder)?
+  let openPlans = Monitor<[CachedPlan]>([])
 
   /// Opens the store at `path` and brings its index up to date.
   /// - Parameters:
@@ -24,7 +24,7 @@ public final class ObjectStore: Sendable {
   public init(
     _ fileSystem: any FileSystem, path: [UInt8], create: Bool,
     odd: OddLayoutPolicy = .refuse, owner: StoreOwnerPolicy = .trusted,
-    maker: (any StreamMaker)? = nil,
+    maker: (any StreamReencoder)? = nil,
     report: @escaping @Sendable (String) -> Void
   ) throws(StoreError) {
     self.maker = maker
@@ -83,7 +83,7 @@ public final class ObjectStore: Sendable {
   // MARK: Objects
 
   /// Runs `body`, which reads many small objects, faster; others that add to the store have their turn.
-  public func lookingUp<R>(_ body: () throws -> R) rethrows -> R { try index.lookingUp(body) }
+  public func withReadTransaction<R>(_ body: () throws -> R) rethrows -> R { try index.withReadTransaction(body) }
 
   /// Where an object is. The index is rebuilt, once a process, before "missing" is said.
   func place(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectPlace {

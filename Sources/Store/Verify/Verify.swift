@@ -144,7 +144,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
     let name = ObjectName(kind: .recipe, id: blob)
     if goodObjects.contains(name) { return true }
     var parts = 0
-    var made: MadeBlob?
+    var made: ReconstructedBlob?
     let hasParts = check(.recipe, blob, snapshot, path) {
       let all = try self.store.parts(of: blob, sizeBytes: sizeBytes)
       made = all.made
@@ -172,15 +172,15 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
   }
 
   /// Checks what a recipe is over, and who would have to make it.
-  private func checkMade(_ made: MadeBlob, _ snapshot: String, _ path: [UInt8]) -> Bool {
+  private func checkMade(_ made: ReconstructedBlob, _ snapshot: String, _ path: [UInt8]) -> Bool {
     madeDepth += 1
     defer { madeDepth -= 1 }
-    guard madeDepth <= MadeBlob.mostDepth else {
+    guard madeDepth <= ReconstructedBlob.mostDepth else {
       add("blob \(made.id.hex)", "is made of made blobs, too many deep", (snapshot, path))
       return false
     }
-    if let strangeness = made.strangeness(store.maker) {
-      add("blob \(made.id.hex)", strangeness, (snapshot, path))
+    if let encoderMismatch = made.encoderMismatch(store.maker) {
+      add("blob \(made.id.hex)", encoderMismatch, (snapshot, path))
       return false
     }
     var ok = true

@@ -29,7 +29,7 @@ public struct StoreTuning: Sendable {
 public final class WriteSession: Sendable {
   let layout: Layout
   let index: Index
-  let known: KnownObjects
+  let known: DedupFilter
   let packs: PackWriter
   public let tuning: StoreTuning
   private let lease: Lease
@@ -58,7 +58,7 @@ public final class WriteSession: Sendable {
     self.layout = layout
     self.index = index
     self.tuning = tuning
-    known = KnownObjects(index, wanted: wanted)
+    known = DedupFilter(index, wanted: wanted)
     packs = PackWriter(layout, index)
     exchange = Monitor(Exchange(producers: 0))
     self.lease = lease
@@ -213,7 +213,7 @@ public final class SessionWorker {
 
   /// Stores a recipe of a blob that the store has already, made of chunks: the shorter one is read
   /// from then on, and the chunks are left to the next garbage collection.
-  public func replaceRecipe(of blob: Digest, by recipe: MadeRecipe) throws(StoreError) {
+  public func replaceRecipe(of blob: Digest, by recipe: Reconstruction) throws(StoreError) {
     _ = try session.known.claim(.recipe, blob)
     var failure: StoreError?
     recipe.encode().withUnsafeBytes { bytes in

@@ -6,12 +6,12 @@ import Store
 /// A plan of streams that is read is written as it was; any plan that is read can be asked for its parts
 /// and for what it is over, which is as long as it says.
 func fuzzPlan(_ bytes: [UInt8]) {
-  _ = try? BlobRecipe.decode(bytes)
-  guard let plan = try? RecipePlan.decode(bytes) else { return }
+  _ = try? BlobLayout.decode(bytes)
+  guard let plan = try? ReconstructionPlan.decode(bytes) else { return }
   if case .deflated(let streams) = plan {
     hold(streams.encode() == bytes, "a plan has one spelling")
   }
-  let made = MadeBlob(Digest.zero, plan)
+  let made = ReconstructedBlob(Digest.zero, plan)
   var end: UInt64 = 0
   for index in 0..<min(made.partCount, 10_000) {
     let part = made.part(index)
@@ -26,7 +26,7 @@ func fuzzPlan(_ bytes: [UInt8]) {
 enum PlanSeeds {
   static func all() -> [[UInt8]] {
     let digest = SHA256.digest(of: [1])
-    let stream = DeflatedPlan.Stream(
+    let stream = DeflatePlan.Stream(
       inner: digest, innerBytes: 200_000,
       methods: [
         .pigz(level: 6), .zlib(level: 9, memoryLevel: 8), DeflateMethod(.stored, level: 0),
@@ -39,16 +39,16 @@ enum PlanSeeds {
           plainOffset: 131_072, plainBytes: 68_928, offset: 700_000, sizeBytes: 30_000,
           carry: .init(bits: 5, value: 17), crc: 2, method: 1),
       ])
-    let plan = DeflatedPlan(
+    let plan = DeflatePlan(
       fingerprints: ["zlib 1.2.13 0123456789abcdef"],
       spans: [.literal([31, 139, 8]), .deflated(stream), .blob(digest, sizeBytes: 3 << 20)])
-    var writer = WovenWriter(headerBytes: 8)
+    var writer = ArchivePlanWriter(headerBytes: 8)
     for i in 0..<20 {
       try? writer.add(
         Array("header \(i) and a name \(i * i)".utf8),
         content: i % 3 == 0 ? nil : (digest, UInt64(i * 1000)), zeroBytes: i % 4)
     }
-    let made = MadeRecipe(sizeBytes: 1 << 30, plan: digest, planBytes: 5000)
+    let made = Reconstruction(sizeBytes: 1 << 30, plan: digest, planBytes: 5000)
     return [plan.encode(), (try? writer.finish()) ?? [], made.encode()]
   }
 }

@@ -9,20 +9,20 @@ import Codec
 import Platform
 
 /// Reads beginnings. Any thread may call it.
-final class FrameBeginnings: Sendable {
+final class PartialFrameReader: Sendable {
   private static let pieceBytes = 64 << 10
 
   private final class Worker: @unchecked Sendable {  // taken out of the pool by one thread
-    let decoder = ZstdBeginning()
+    let decoder = ZstdPrefixDecoder()
     let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: pieceBytes, alignment: 64)
     deinit { piece.deallocate() }
   }
 
   private let fileSystem: any FileSystem
-  private let buffers: FrameBuffers
+  private let buffers: BufferPool
   private let idle = Monitor<[Worker]>([])
 
-  init(_ fileSystem: any FileSystem, _ buffers: FrameBuffers) {
+  init(_ fileSystem: any FileSystem, _ buffers: BufferPool) {
     self.fileSystem = fileSystem
     self.buffers = buffers
   }

@@ -8,7 +8,7 @@
 import CZlib
 
 /// Replays runs of one method. Belongs to one thread at a time.
-public struct DeflateReplayer: ~Copyable {
+public struct DeflateReencoder: ~Copyable {
   /// The first byte of a run that begins inside a byte.
   public struct Carry: Hashable, Sendable {
     /// How many of its low bits are those of the run before: 0 ... 7.

@@ -81,7 +81,7 @@ public struct Recipe: Hashable, Sendable {
 
 /// A blob that is made by a plan, which is a blob as well. It is shorter than any list of chunks that
 /// has two of them: of two recipes of a blob the index keeps the shorter.
-public struct MadeRecipe: Hashable, Sendable {
+public struct Reconstruction: Hashable, Sendable {
   /// Of the blob that it makes.
   public let sizeBytes: UInt64
   public let plan: Digest
@@ -97,7 +97,7 @@ public struct MadeRecipe: Hashable, Sendable {
 
   public func encode() -> [UInt8] {
     var writer = ByteWriter()
-    writer.byte(MadeRecipe.tag)
+    writer.byte(Reconstruction.tag)
     writer.varint(sizeBytes)
     writer.digest(plan)
     writer.varint(planBytes)
@@ -106,9 +106,9 @@ public struct MadeRecipe: Hashable, Sendable {
 }
 
 /// A recipe of either kind.
-public enum BlobRecipe: Hashable, Sendable {
+public enum BlobLayout: Hashable, Sendable {
   case chunks(Recipe)
-  case made(MadeRecipe)
+  case made(Reconstruction)
 
   public var sizeBytes: UInt64 {
     switch self {
@@ -117,16 +117,16 @@ public enum BlobRecipe: Hashable, Sendable {
     }
   }
 
-  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> BlobRecipe {
-    guard bytes.first == MadeRecipe.tag else { return .chunks(try Recipe.decode(bytes)) }
+  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> BlobLayout {
+    guard bytes.first == Reconstruction.tag else { return .chunks(try Recipe.decode(bytes)) }
     return try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
       _ = try reader.byte()
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")
       let plan = try reader.digest()
-      let planBytes = try reader.varint(limit: UInt64(RecipePlan.mostBytes), "a plan's size")
+      let planBytes = try reader.varint(limit: UInt64(ReconstructionPlan.mostBytes), "a plan's size")
       try reader.expectEnd()
       guard size > 0, planBytes > 0 else { throw .corrupt("the recipe makes nothing") }
-      return .made(MadeRecipe(sizeBytes: size, plan: plan, planBytes: planBytes))
+      return .made(Reconstruction(sizeBytes: size, plan: plan, planBytes: planBytes))
     }
   }
 }
@@ -161,7 +161,7 @@ extension ObjectStore {
   }
 
   private func references(
-    of blob: Digest, by recipe: BlobRecipe
+    of blob: Digest, by recipe: BlobLayout
   ) throws(StoreError) -> BlobReferences {
     var references = BlobReferences()
     references.hasRecipe = true

@@ -8,7 +8,7 @@
 import Codec
 
 /// The followers of chunks, as recipes have them.
-public struct ChunkForecast: Sendable {
+public struct ChunkPredictor: Sendable {
   /// A chunk that may come next.
   public struct Next: Sendable {
     public let chunk: Digest
@@ -22,7 +22,7 @@ public struct ChunkForecast: Sendable {
 
   public init() {}
 
-  public var isFull: Bool { followers.count >= ChunkForecast.maxChunks }
+  public var isFull: Bool { followers.count >= ChunkPredictor.maxChunks }
 
   /// Remembers the order of a recipe's chunks. What earlier recipes say of a chunk stays.
   public mutating func add(_ recipe: Recipe) {
@@ -47,8 +47,8 @@ public struct ChunkForecast: Sendable {
 extension ObjectStore {
   /// What the store's large blobs foretell.
   /// - Parameter blobs: those that a stream may resemble, the likeliest first.
-  public func forecast(from blobs: some Sequence<Digest>) -> ChunkForecast {
-    var forecast = ChunkForecast()
+  public func forecast(from blobs: some Sequence<Digest>) -> ChunkPredictor {
+    var forecast = ChunkPredictor()
     for blob in blobs where !forecast.isFull {
       // A recipe that is damaged, or of another kind, foretells nothing.
       if let bytes = try? object(.recipe, blob), let recipe = try? Recipe.decode(bytes) {

@@ -9,7 +9,7 @@ import Codec
 import Platform
 
 /// The objects that a session need not store. Any thread may call it.
-final class KnownObjects: Sendable {
+final class DedupFilter: Sendable {
   private struct State {
     var table: PrefixSet?
     var asked = 0
@@ -56,7 +56,7 @@ final class KnownObjects: Sendable {
         // A small session asks less than the table costs, which grows with the store.
         if state.asked == 0 { state.objects = try index.roughCount() }
         state.asked += 1
-        if state.asked <= 1000 + state.objects / KnownObjects.rowsPerQuestion {
+        if state.asked <= 1000 + state.objects / DedupFilter.rowsPerQuestion {
           if try index.keeps(kind, id) { return false }
           state.claimed.insert(key)
           return true

@@ -4,7 +4,7 @@
 import Platform
 
 /// Lends buffers. Any thread may call it.
-final class FrameBuffers: Sendable {
+final class BufferPool: Sendable {
   private static let mostBytes = FrameBuilder.capacity
   /// What is smaller by far has memory of its own size: many of those may be kept.
   private static let leastBytes = mostBytes / 4
@@ -20,16 +20,16 @@ final class FrameBuffers: Sendable {
 
   /// A buffer of so many bytes, or more.
   func take(_ countBytes: Int) -> UnsafeMutableRawBufferPointer {
-    guard countBytes <= FrameBuffers.mostBytes, countBytes >= FrameBuffers.leastBytes else {
+    guard countBytes <= BufferPool.mostBytes, countBytes >= BufferPool.leastBytes else {
       return .allocate(byteCount: max(countBytes, 1), alignment: 64)
     }
     return idle.withLock { $0.popLast() }
-      ?? .allocate(byteCount: FrameBuffers.mostBytes, alignment: 64)
+      ?? .allocate(byteCount: BufferPool.mostBytes, alignment: 64)
   }
 
-  func giveBack(_ buffer: UnsafeMutableRawBufferPointer) {
+  func release(_ buffer: UnsafeMutableRawBufferPointer) {
     let isKept = idle.withLock { idle in
-      guard buffer.count == FrameBuffers.mostBytes, idle.count < FrameBuffers.mostIdle
+      guard buffer.count == BufferPool.mostBytes, idle.count < BufferPool.mostIdle
       else { return false }
       idle.append(buffer)
       return true

@@ -9,18 +9,18 @@ import Codec
 import Platform
 
 /// A plan, ready to be followed. Any thread may read it.
-public final class MadeBlob: Sendable {
+public final class ReconstructedBlob: Sendable {
   public static let mostDepth = 8
   private static let partBytes: UInt64 = 1 << 20
   private static let groupBytes = 1 << 20
 
   public let id: Digest
-  public let plan: RecipePlan
+  public let plan: ReconstructionPlan
   /// Blobs that it is over and that the store has not yet: a recipe is proved before it is stored.
-  private let over: [MadeBlob]
+  private let over: [ReconstructedBlob]
   /// Where parts begin, and the end; empty where they are all of `partBytes`.
   private let partStarts: [UInt64]
-  private let recentBlocks = Monitor<[(index: Int, block: WovenBlock)]>([])
+  private let recentBlocks = Monitor<[(index: Int, block: ArchivePlanBlock)]>([])
   private static let keptBlocks = 8
 
   public var sizeBytes: UInt64 { plan.sizeBytes }
@@ -28,16 +28,16 @@ public final class MadeBlob: Sendable {
   /// - Parameters:
   ///   - id: of the blob, which the plan makes.
   ///   - over: blobs that are taken from here and not from the store.
-  public init(_ id: Digest, _ plan: RecipePlan, over: [MadeBlob] = []) {
+  public init(_ id: Digest, _ plan: ReconstructionPlan, over: [ReconstructedBlob] = []) {
     self.id = id
     self.plan = plan
     self.over = over
-    partStarts = MadeBlob.starts(of: plan)
+    partStarts = ReconstructedBlob.starts(of: plan)
   }
 
   // MARK: Parts
 
-  private static func starts(of plan: RecipePlan) -> [UInt64] {
+  private static func starts(of plan: ReconstructionPlan) -> [UInt64] {
     guard case .deflated(let plan) = plan else { return [] }
     var starts: [UInt64] = [0]
     var position: UInt64 = 0
@@ -71,15 +71,15 @@ public final class MadeBlob: Sendable {
 
   public var partCount: Int {
     partStarts.isEmpty
-      ? Int((sizeBytes + MadeBlob.partBytes - 1) / MadeBlob.partBytes) : partStarts.count - 1
+      ? Int((sizeBytes + ReconstructedBlob.partBytes - 1) / ReconstructedBlob.partBytes) : partStarts.count - 1
   }
 
   public func part(_ index: Int) -> BlobPart {
     let start: UInt64
     let end: UInt64
     if partStarts.isEmpty {
-      start = UInt64(index) * MadeBlob.partBytes
-      end = min(start + MadeBlob.partBytes, sizeBytes)
+      start = UInt64(index) * ReconstructedBlob.partBytes
+      end = min(start + ReconstructedBlob.partBytes, sizeBytes)
     } else {
       (start, end) = (partStarts[index], partStarts[index + 1])
     }
@@ -89,7 +89,7 @@ public final class MadeBlob: Sendable {
   /// The part that holds a byte; `partCount` where there is none.
   func indexOfPart(at offset: UInt64) -> Int {
     if offset >= sizeBytes { return partCount }
-    if partStarts.isEmpty { return Int(offset / MadeBlob.partBytes) }
+    if partStarts.isEmpty { return Int(offset / ReconstructedBlob.partBytes) }
     var low = 0
     var high = partStarts.count - 1
     while low + 1 < high {
@@ -108,20 +108,20 @@ public final class MadeBlob: Sendable {
     _ target: UnsafeMutableRawBufferPointer, from offset: UInt64, in store: ObjectStore,
     depth: Int = 0
   ) throws {
-    guard depth < MadeBlob.mostDepth else {
+    guard depth < ReconstructedBlob.mostDepth else {
       throw StoreError.damaged("blob \(id.hex)", "is made of made blobs, too many deep")
     }
     guard offset <= sizeBytes, UInt64(target.count) <= sizeBytes - offset else {
       throw StoreError.damaged("blob \(id.hex)", "has fewer bytes than it should have")
     }
     switch plan {
-    case .woven(let plan): try weave(plan, target, offset, store, depth)
+    case .woven(let plan): try fillArchive(plan, target, offset, store, depth)
     case .deflated(let plan): try fill(plan, target, offset, store, depth)
     }
   }
 
   private func fill(
-    _ plan: DeflatedPlan, _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64,
+    _ plan: DeflatePlan, _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64,
     _ store: ObjectStore, _ depth: Int
   ) throws {
     let end = offset + UInt64(target.count)
@@ -146,8 +146,8 @@ public final class MadeBlob: Sendable {
 
   // MARK: Archives
 
-  private func weave(
-    _ plan: WovenPlan, _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64,
+  private func fillArchive(
+    _ plan: ArchivePlan, _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64,
     _ store: ObjectStore, _ depth: Int
   ) throws {
     var done = 0
@@ -157,7 +157,7 @@ public final class MadeBlob: Sendable {
       let start = offset + UInt64(done) - plan.blocks[index].plainOffset
       let count = min(
         target.count - done, Int(clamping: plan.blocks[index].plainBytes - start))
-      try weave(
+      try fillArchive(
         plan, block, UnsafeMutableRawBufferPointer(rebasing: target[done..<done + count]), start,
         store, depth)
       done += count
@@ -166,8 +166,8 @@ public final class MadeBlob: Sendable {
   }
 
   /// A range that lies in one block.
-  private func weave(
-    _ plan: WovenPlan, _ block: WovenBlock, _ target: UnsafeMutableRawBufferPointer,
+  private func fillArchive(
+    _ plan: ArchivePlan, _ block: ArchivePlanBlock, _ target: UnsafeMutableRawBufferPointer,
     _ offset: UInt64, _ store: ObjectStore, _ depth: Int
   ) throws {
     let end = offset + UInt64(target.count)
@@ -199,13 +199,13 @@ public final class MadeBlob: Sendable {
     }
   }
 
-  private func block(_ plan: WovenPlan, _ index: Int) throws(StoreError) -> WovenBlock {
+  private func block(_ plan: ArchivePlan, _ index: Int) throws(StoreError) -> ArchivePlanBlock {
     if let known = recentBlocks.withLock({ $0.first { $0.index == index } }) { return known.block }
     let block = try decoding("plan of blob \(id.hex)") { () throws(CodecError) in
       try plan.block(index)
     }
     recentBlocks.withLock { recent in
-      if recent.count >= MadeBlob.keptBlocks { recent.removeFirst() }
+      if recent.count >= ReconstructedBlob.keptBlocks { recent.removeFirst() }
       recent.append((index, block))
     }
     return block
@@ -214,8 +214,8 @@ public final class MadeBlob: Sendable {
   // MARK: Streams
 
   private func deflate(
-    _ stream: DeflatedPlan.Stream, _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64,
-    _ plan: DeflatedPlan, _ store: ObjectStore, _ depth: Int
+    _ stream: DeflatePlan.Stream, _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64,
+    _ plan: DeflatePlan, _ store: ObjectStore, _ depth: Int
   ) throws {
     let end = offset + UInt64(target.count)
     var first = indexOfRun(stream.runs, at: offset)
@@ -224,14 +224,14 @@ public final class MadeBlob: Sendable {
       var last = first
       while last + 1 < stream.runs.count, stream.runs[last + 1].offset < end,
         stream.runs[last + 1].plainOffset + UInt64(stream.runs[last + 1].plainBytes)
-          - stream.runs[first].plainOffset <= UInt64(MadeBlob.groupBytes)
+          - stream.runs[first].plainOffset <= UInt64(ReconstructedBlob.groupBytes)
       { last += 1 }
       try deflate(stream, first...last, target, offset, plan, store, depth)
       first = last + 1
     }
   }
 
-  private func indexOfRun(_ runs: [DeflatedPlan.Run], at offset: UInt64) -> Int {
+  private func indexOfRun(_ runs: [DeflatePlan.Run], at offset: UInt64) -> Int {
     var low = 0
     var high = runs.count
     while low < high {
@@ -246,8 +246,8 @@ public final class MadeBlob: Sendable {
   }
 
   private func deflate(
-    _ stream: DeflatedPlan.Stream, _ group: ClosedRange<Int>,
-    _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64, _ plan: DeflatedPlan,
+    _ stream: DeflatePlan.Stream, _ group: ClosedRange<Int>,
+    _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64, _ plan: DeflatePlan,
     _ store: ObjectStore, _ depth: Int
   ) throws {
     guard let maker = store.maker else {
@@ -303,7 +303,7 @@ public final class MadeBlob: Sendable {
   }
 
   private func differing(
-    _ plan: DeflatedPlan, _ method: DeflateMethod, _ maker: any StreamMaker
+    _ plan: DeflatePlan, _ method: DeflateMethod, _ maker: any StreamReencoder
   ) -> StoreError {
     let own = maker.fingerprint(of: method.encoder)
     let finding =
@@ -318,7 +318,7 @@ public final class MadeBlob: Sendable {
   }
 
   /// Why the encoders at hand will not do; nil where they are those that the plan was made with.
-  func strangeness(_ maker: (any StreamMaker)?) -> String? {
+  func encoderMismatch(_ maker: (any StreamReencoder)?) -> String? {
     guard case .deflated(let plan) = plan else { return nil }
     guard let maker else { return "is a recipe, and this program was not told who makes one" }
     var encoders: Set<DeflateMethod.Encoder> = []
@@ -340,24 +340,24 @@ public final class MadeBlob: Sendable {
 }
 
 /// A plan that was read a moment ago: ranges of a blob are asked for one after another.
-struct OpenPlan: Sendable {
-  let recipe: MadeRecipe
-  let made: MadeBlob
+struct CachedPlan: Sendable {
+  let recipe: Reconstruction
+  let made: ReconstructedBlob
 }
 
 extension ObjectStore {
   private static let keptPlans = 6
 
   /// A blob that a recipe makes.
-  func made(_ blob: Digest, _ recipe: MadeRecipe) throws(StoreError) -> MadeBlob {
+  func made(_ blob: Digest, _ recipe: Reconstruction) throws(StoreError) -> ReconstructedBlob {
     let known = openPlans.withLock { plans in
       plans.first { $0.recipe == recipe && $0.made.id == blob }
     }
     if let known { return known.made }
-    let made = MadeBlob(blob, try plan(recipe, of: blob))
+    let made = ReconstructedBlob(blob, try plan(recipe, of: blob))
     openPlans.withLock { plans in
       if plans.count >= ObjectStore.keptPlans { plans.removeFirst() }
-      plans.append(OpenPlan(recipe: recipe, made: made))
+      plans.append(CachedPlan(recipe: recipe, made: made))
     }
     return made
   }
@@ -371,7 +371,7 @@ extension ObjectStore {
   /// Whether a plan is over `blob`, be it through other recipes.
   /// - Parameter others: blobs that are taken from here and not from the store.
   public func isMade(
-    of blob: Digest, _ plan: RecipePlan, over others: [MadeBlob]
+    of blob: Digest, _ plan: ReconstructionPlan, over others: [ReconstructedBlob]
   ) throws(StoreError) -> Bool {
     var seen: Set<Digest> = []
     var waiting = try plan.references()
@@ -394,7 +394,7 @@ extension ObjectStore {
   }
 
   /// The plan that a recipe names.
-  func plan(_ made: MadeRecipe, of blob: Digest) throws(StoreError) -> RecipePlan {
+  func plan(_ made: Reconstruction, of blob: Digest) throws(StoreError) -> ReconstructionPlan {
     let object = "plan of blob \(blob.hex)"
     let isSmall = made.planBytes <= UInt64(Chunker.mostBytes)
     let isChunk = isSmall ? try holds(.chunk, made.plan) : false
@@ -403,7 +403,7 @@ extension ObjectStore {
     }
     let bytes = try planBytes(made, object)
     return try decoding(object) { () throws(CodecError) in
-      let plan = try RecipePlan.decode(bytes)
+      let plan = try ReconstructionPlan.decode(bytes)
       guard plan.sizeBytes == made.sizeBytes else {
         throw .corrupt("makes \(plan.sizeBytes) bytes, not \(made.sizeBytes)")
       }
@@ -412,7 +412,7 @@ extension ObjectStore {
   }
 
   private func planBytes(
-    _ made: MadeRecipe, _ object: String
+    _ made: Reconstruction, _ object: String
   ) throws(StoreError) -> [UInt8] {
     var bytes: [UInt8] = []
     let parts = try parts(of: made.plan, sizeBytes: made.planBytes)
@@ -429,10 +429,10 @@ extension ObjectStore {
 
   /// Calls `body` with each part of a made blob, in order, while threads make the next ones.
   public func read(
-    _ made: MadeBlob, _ body: (_ offset: UInt64, UnsafeRawBufferPointer) throws -> Void
+    _ made: ReconstructedBlob, _ body: (_ offset: UInt64, UnsafeRawBufferPointer) throws -> Void
   ) throws {
     let threads = min(processorCount, made.partCount)
-    let ahead = PartsAhead(made, self, window: 2 * threads)
+    let ahead = PartPrefetcher(made, self, window: 2 * threads)
     let handles = try startWorkers(threads) { ahead.work() }
     defer {
       ahead.close()
@@ -446,7 +446,7 @@ extension ObjectStore {
 }
 
 /// Parts that are made ahead of their reader.
-private final class PartsAhead: Sendable {
+private final class PartPrefetcher: Sendable {
   final class Piece: @unchecked Sendable {  // written by its maker, then read by the reader
     let bytes: UnsafeMutableRawBufferPointer
     init(_ count: Int) { bytes = .allocate(byteCount: count, alignment: 64) }
@@ -460,12 +460,12 @@ private final class PartsAhead: Sendable {
     var isClosed = false
   }
 
-  private let made: MadeBlob
+  private let made: ReconstructedBlob
   private let store: ObjectStore
   private let window: Int
   private let state = Monitor(State())
 
-  init(_ made: MadeBlob, _ store: ObjectStore, window: Int) {
+  init(_ made: ReconstructedBlob, _ store: ObjectStore, window: Int) {
     self.made = made
     self.store = store
     self.window = window

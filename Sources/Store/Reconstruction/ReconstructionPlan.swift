@@ -2,16 +2,16 @@
 //
 //     rootimg.cpio.gz ──deflated──▶ rootimg.cpio ──woven──▶ the files of the tree beside it
 //
-// 1. A plan is data. This room weaves; who makes deflate streams again is told to it (`StreamMaker`).
+// 1. A plan is data. This room weaves; who makes deflate streams again is told to it (`StreamReencoder`).
 // 2. Plans come from a store, and nothing in them is trusted: counts, sums and sizes are checked
-//    before use, and how deep plans may lie in plans is bounded (`MadeBlob.mostDepth`).
+//    before use, and how deep plans may lie in plans is bounded (`ReconstructedBlob.mostDepth`).
 
 import Codec
 
 /// How a blob is made.
-public enum RecipePlan: Sendable {
-  case deflated(DeflatedPlan)
-  case woven(WovenPlan)
+public enum ReconstructionPlan: Sendable {
+  case deflated(DeflatePlan)
+  case woven(ArchivePlan)
 
   public static let mostBytes = 128 << 20
   static let deflatedTag: UInt8 = 1
@@ -24,10 +24,10 @@ public enum RecipePlan: Sendable {
     }
   }
 
-  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> RecipePlan {
+  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> ReconstructionPlan {
     switch bytes.first {
-    case deflatedTag: return .deflated(try DeflatedPlan.decode(bytes))
-    case wovenTag: return .woven(try WovenPlan.decode(bytes))
+    case deflatedTag: return .deflated(try DeflatePlan.decode(bytes))
+    case wovenTag: return .woven(try ArchivePlan.decode(bytes))
     default: throw .corrupt("the plan is of a newer kind")
     }
   }
@@ -51,14 +51,14 @@ public enum RecipePlan: Sendable {
 
 /// Makes stretches of deflate streams again. Given to the store from above: this room knows no
 /// encoder. Any thread may call it.
-public protocol StreamMaker: Sendable {
+public protocol StreamReencoder: Sendable {
   /// What the encoder that is at hand makes, as a text to compare (`EncoderFingerprint`).
   func fingerprint(of encoder: DeflateMethod.Encoder) -> String
 
-  /// Makes one run (`DeflateReplayer.replay`).
+  /// Makes one run (`DeflateReencoder.replay`).
   /// - Returns: how many bytes were written to `target`; what does not fit is left out.
   func replay(
-    _ run: DeflatedPlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
+    _ run: DeflatePlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
     history: Int, isLast: Bool, into target: UnsafeMutableRawBufferPointer
   ) throws -> Int
 }

@@ -6,10 +6,10 @@
 // streams must clear, is found by walking; no index into a deflate stream leads there.
 //
 // 1. Nothing outside the two buffers is read, whatever the stream holds.
-// 2. `prove` returns only for a stream that decodes to the plain bytes and ends inside its buffer.
+// 2. `verify` returns only for a stream that decodes to the plain bytes and ends inside its buffer.
 
 /// What the walk found.
-public struct DeflateShape: Sendable, Equatable {
+public struct DeflateStreamInfo: Sendable, Equatable {
   /// Where the header of the last block begins: the bit there says "last".
   public let lastBlockBit: Int
   /// The first bit behind the stream.
@@ -17,7 +17,7 @@ public struct DeflateShape: Sendable, Equatable {
 }
 
 /// Walks deflate streams. Belongs to one thread at a time: it owns its decoding tables.
-public struct DeflateProof: ~Copyable {
+public struct DeflateVerifier: ~Copyable {
   private static let literalBits = 11
   private static let distanceBits = 9
   /// Enough for every complete code of 15 bits over these tables (zlib's `enough.c`), rounded up.
@@ -28,10 +28,10 @@ public struct DeflateProof: ~Copyable {
   private let distances: UnsafeMutablePointer<UInt32>
 
   public init() {
-    literals = .allocate(capacity: DeflateProof.literalEntries)
-    literals.initialize(repeating: 0, count: DeflateProof.literalEntries)
-    distances = .allocate(capacity: DeflateProof.distanceEntries)
-    distances.initialize(repeating: 0, count: DeflateProof.distanceEntries)
+    literals = .allocate(capacity: DeflateVerifier.literalEntries)
+    literals.initialize(repeating: 0, count: DeflateVerifier.literalEntries)
+    distances = .allocate(capacity: DeflateVerifier.distanceEntries)
+    distances.initialize(repeating: 0, count: DeflateVerifier.distanceEntries)
   }
 
   deinit {
@@ -47,9 +47,9 @@ public struct DeflateProof: ~Copyable {
   ///   - stream: with `slackBytes` more readable bytes behind it.
   ///   - plain: what it must decode to.
   /// - Throws: `CodecError` where it decodes to anything else.
-  public mutating func prove(
+  public mutating func verify(
     _ stream: UnsafeRawBufferPointer, decodesTo plain: UnsafeRawBufferPointer
-  ) throws(CodecError) -> DeflateShape {
+  ) throws(CodecError) -> DeflateStreamInfo {
     guard let base = stream.baseAddress else { throw .truncated }
     var bits = BitCursor(base: base, countBytes: stream.count)
     var position = 0
@@ -72,7 +72,7 @@ public struct DeflateProof: ~Copyable {
         guard position == plain.count else {
           throw .corrupt("deflate: \(position) bytes come out, not \(plain.count)")
         }
-        return DeflateShape(lastBlockBit: start, endBit: bits.position)
+        return DeflateStreamInfo(lastBlockBit: start, endBit: bits.position)
       }
     }
   }
@@ -113,13 +113,13 @@ public struct DeflateProof: ~Copyable {
     while true {
       cursor.refill()
       // 56 bits or more: a literal takes 15 at most, and a length with its distance 48.
-      var entry = literals[cursor.peek(DeflateProof.literalBits)]
+      var entry = literals[cursor.peek(DeflateVerifier.literalBits)]
       if Symbol.isLiteral(entry) {
         guard at < count, bytes.load(fromByteOffset: at, as: UInt8.self) == Symbol.literal(entry)
         else { throw .corrupt("deflate: a literal is another byte") }
         at &+= 1
         cursor.drop(Symbol.length(entry))
-        entry = literals[cursor.peek(DeflateProof.literalBits)]
+        entry = literals[cursor.peek(DeflateVerifier.literalBits)]
         if Symbol.isLiteral(entry) {
           guard at < count, bytes.load(fromByteOffset: at, as: UInt8.self) == Symbol.literal(entry)
           else { throw .corrupt("deflate: a literal is another byte") }
@@ -130,7 +130,7 @@ public struct DeflateProof: ~Copyable {
         cursor.refill()
       }
       if Symbol.isSubtable(entry) {
-        cursor.drop(DeflateProof.literalBits)
+        cursor.drop(DeflateVerifier.literalBits)
         entry = literals[Symbol.value(entry) &+ cursor.peek(Symbol.length(entry))]
         if Symbol.isLiteral(entry) {
           guard at < count, bytes.load(fromByteOffset: at, as: UInt8.self) == Symbol.literal(entry)
@@ -147,20 +147,20 @@ public struct DeflateProof: ~Copyable {
       }
       cursor.drop(Symbol.length(entry))
       let length = Symbol.value(entry) &+ cursor.take(Symbol.extraBits(entry))
-      var far = distances[cursor.peek(DeflateProof.distanceBits)]
+      var far = distances[cursor.peek(DeflateVerifier.distanceBits)]
       if Symbol.isSubtable(far) {
-        cursor.drop(DeflateProof.distanceBits)
+        cursor.drop(DeflateVerifier.distanceBits)
         far = distances[Symbol.value(far) &+ cursor.peek(Symbol.length(far))]
       }
       guard Symbol.isMatch(far) else { throw .corrupt("deflate: a distance that is not one") }
       cursor.drop(Symbol.length(far))
       let distance = Symbol.value(far) &+ cursor.take(Symbol.extraBits(far))
       guard distance <= at, length <= count &- at,
-        DeflateProof.repeats(bytes + at, distance: distance, length: length)
+        DeflateVerifier.repeats(bytes + at, distance: distance, length: length)
       else { throw .corrupt("deflate: a match repeats other bytes") }
       at &+= length
       // A truncated stream must not walk on through the slack.
-      guard cursor.next <= cursor.countBytes &+ DeflateProof.slackBytes else { throw .truncated }
+      guard cursor.next <= cursor.countBytes &+ DeflateVerifier.slackBytes else { throw .truncated }
     }
     position = at
     bits = cursor
@@ -226,14 +226,14 @@ public struct DeflateProof: ~Copyable {
 
   private func fillLiterals(_ lengths: [UInt8]) throws(CodecError) {
     try CodeTable.fill(
-      literals, DeflateProof.literalEntries, rootBits: DeflateProof.literalBits, lengths,
-      DeflateProof.literalSymbols)
+      literals, DeflateVerifier.literalEntries, rootBits: DeflateVerifier.literalBits, lengths,
+      DeflateVerifier.literalSymbols)
   }
 
   private func fillDistances(_ lengths: [UInt8]) throws(CodecError) {
     try CodeTable.fill(
-      distances, DeflateProof.distanceEntries, rootBits: DeflateProof.distanceBits, lengths,
-      DeflateProof.distanceSymbols)
+      distances, DeflateVerifier.distanceEntries, rootBits: DeflateVerifier.distanceBits, lengths,
+      DeflateVerifier.distanceSymbols)
   }
 
   /// The codes of a dynamic block (RFC 1951, section 3.2.7).
@@ -248,16 +248,16 @@ public struct DeflateProof: ~Copyable {
     var codeLengths = [UInt8](repeating: 0, count: 19)
     for i in 0..<codeCount {
       bits.refill()
-      codeLengths[DeflateProof.codeOrder[i]] = UInt8(bits.take(3))
+      codeLengths[DeflateVerifier.codeOrder[i]] = UInt8(bits.take(3))
     }
     try CodeTable.fill(
-      literals, DeflateProof.literalEntries, rootBits: 7, codeLengths, DeflateProof.plainSymbols)
+      literals, DeflateVerifier.literalEntries, rootBits: 7, codeLengths, DeflateVerifier.plainSymbols)
     let total = literalCount + distanceCount
     var lengths: [UInt8] = []
     lengths.reserveCapacity(total)
     while lengths.count < total {
       bits.refill()
-      guard bits.next <= bits.countBytes + DeflateProof.slackBytes else { throw .truncated }
+      guard bits.next <= bits.countBytes + DeflateVerifier.slackBytes else { throw .truncated }
       let entry = literals[bits.peek(7)]
       guard Symbol.isMatch(entry) else { throw .corrupt("deflate: a code that is not one") }
       bits.drop(Symbol.length(entry))

@@ -7,7 +7,7 @@
 import Codec
 
 /// How an archive is woven of blobs.
-public struct WovenPlan: Sendable {
+public struct ArchivePlan: Sendable {
   struct Block: Sendable {
     let plainOffset: UInt64
     let plainBytes: UInt64
@@ -33,9 +33,9 @@ public struct WovenPlan: Sendable {
     }
   }
 
-  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> WovenPlan {
+  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> ArchivePlan {
     try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
-      guard try reader.byte() == RecipePlan.wovenTag else {
+      guard try reader.byte() == ReconstructionPlan.wovenTag else {
         throw .corrupt("no plan of an archive")
       }
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")
@@ -66,7 +66,7 @@ public struct WovenPlan: Sendable {
       guard plain == size, content == contents else {
         throw .corrupt("the blocks are not as long as the blob")
       }
-      return WovenPlan(
+      return ArchivePlan(
         sizeBytes: size,
         blocks: blocks.map {
           Block(
@@ -100,19 +100,19 @@ public struct WovenPlan: Sendable {
     return low
   }
 
-  func block(_ index: Int) throws(CodecError) -> WovenBlock {
+  func block(_ index: Int) throws(CodecError) -> ArchivePlanBlock {
     let block = blocks[index]
     let raw = UnsafeMutableRawBufferPointer.allocate(
       byteCount: max(block.rawBytes, 1), alignment: 16)
     defer { raw.deallocate() }
     let target = UnsafeMutableRawBufferPointer(rebasing: raw[..<block.rawBytes])
-    var result: Result<WovenBlock, CodecError> = .failure(.truncated)
+    var result: Result<ArchivePlanBlock, CodecError> = .failure(.truncated)
     bytes.withUnsafeBytes { bytes in
       do throws(CodecError) {
         try ZstdDecompressor().decompress(
           UnsafeRawBufferPointer(rebasing: bytes[block.stored]), into: target)
         var reader = ByteReader(UnsafeRawBufferPointer(target))
-        result = .success(try WovenBlock(&reader, block))
+        result = .success(try ArchivePlanBlock(&reader, block))
       } catch { result = .failure(error) }
     }
     return try result.get()
@@ -120,7 +120,7 @@ public struct WovenPlan: Sendable {
 }
 
 /// The records of a block, decoded.
-struct WovenBlock: Sendable {
+struct ArchivePlanBlock: Sendable {
   struct Record: Sendable {
     /// From the beginning of the block.
     var offset: UInt64 = 0
@@ -138,16 +138,16 @@ struct WovenBlock: Sendable {
   private(set) var records: [Record] = []
   private(set) var literals: [UInt8] = []
 
-  fileprivate init(_ reader: inout ByteReader, _ block: WovenPlan.Block) throws(CodecError) {
-    let count = Int(try reader.varint(limit: UInt64(WovenBlock.mostRecords), "a count"))
-    let header = Int(try reader.varint(limit: UInt64(WovenBlock.mostHeaderBytes), "a header"))
+  fileprivate init(_ reader: inout ByteReader, _ block: ArchivePlan.Block) throws(CodecError) {
+    let count = Int(try reader.varint(limit: UInt64(ArchivePlanBlock.mostRecords), "a count"))
+    let header = Int(try reader.varint(limit: UInt64(ArchivePlanBlock.mostHeaderBytes), "a header"))
     records = Array(repeating: Record(), count: count)
     var literalBytes = 0
     for i in 0..<count {
-      let length = Int(try reader.varint(limit: UInt64(WovenPlan.mostBlockBytes), "framing"))
+      let length = Int(try reader.varint(limit: UInt64(ArchivePlan.mostBlockBytes), "framing"))
       records[i].literal = literalBytes..<literalBytes + length
       literalBytes += length
-      guard literalBytes <= WovenPlan.mostBlockBytes else { throw .overLimit("too much framing") }
+      guard literalBytes <= ArchivePlan.mostBlockBytes else { throw .overLimit("too much framing") }
     }
     var left = block.plainBytes
     guard UInt64(literalBytes) <= left else { throw .corrupt("a block is too long") }
@@ -161,7 +161,7 @@ struct WovenBlock: Sendable {
       if length > 0 { content += 1 }
     }
     for i in 0..<count {
-      let length = try reader.varint(limit: min(left, WovenBlock.mostZeroBytes), "padding")
+      let length = try reader.varint(limit: min(left, ArchivePlanBlock.mostZeroBytes), "padding")
       left -= length
       records[i].zeroBytes = length
     }
@@ -210,7 +210,7 @@ struct WovenBlock: Sendable {
 }
 
 /// Writes plans of archives, record by record.
-public struct WovenWriter: ~Copyable {
+public struct ArchivePlanWriter: ~Copyable {
   /// Enough for framing to pack well; little to decode for one byte.
   private static let recordsPerBlock = 2048
   private static let literalsPerBlock = 2 << 20
@@ -235,7 +235,7 @@ public struct WovenWriter: ~Copyable {
   private let compressor = ZstdCompressor(level: 12)
 
   /// - Parameter headerBytes: with which most records begin: 110 for cpio, 512 for tar.
-  public init(headerBytes: Int) { self.headerBytes = min(headerBytes, WovenBlock.mostHeaderBytes) }
+  public init(headerBytes: Int) { self.headerBytes = min(headerBytes, ArchivePlanBlock.mostHeaderBytes) }
 
   /// Adds a record.
   /// - Parameters:
@@ -245,15 +245,15 @@ public struct WovenWriter: ~Copyable {
   public mutating func add(
     _ literal: [UInt8], content: (id: Digest, sizeBytes: UInt64)?, zeroBytes: Int
   ) throws(CodecError) {
-    precondition(literal.count <= WovenWriter.mostLiteralBytes)
+    precondition(literal.count <= ArchivePlanWriter.mostLiteralBytes)
     let size = content?.sizeBytes ?? 0
     if let content, size > 0 { contents.append(content.id) }
     open.append(
       Record(literal: literal, contentBytes: size, zeroBytes: UInt64(zeroBytes)))
     openLiteralBytes += literal.count
     sizeBytes += UInt64(literal.count) + size + UInt64(zeroBytes)
-    if open.count >= WovenWriter.recordsPerBlock
-      || openLiteralBytes >= WovenWriter.literalsPerBlock
+    if open.count >= ArchivePlanWriter.recordsPerBlock
+      || openLiteralBytes >= ArchivePlanWriter.literalsPerBlock
     {
       try endBlock()
     }
@@ -263,7 +263,7 @@ public struct WovenWriter: ~Copyable {
   public mutating func finish() throws(CodecError) -> [UInt8] {
     try endBlock()
     var writer = ByteWriter()
-    writer.byte(RecipePlan.wovenTag)
+    writer.byte(ReconstructionPlan.wovenTag)
     writer.varint(sizeBytes)
     writer.varint(contents.count)
     for content in contents { writer.digest(content) }

@@ -4,7 +4,7 @@
 import CZlib
 
 /// A raw deflate stream on its way. Belongs to one thread at a time.
-public final class InflateWalk {
+public final class InflateBlockScanner {
   /// Where a block of the stream begins.
   public struct Boundary: Sendable, Equatable {
     /// Bytes that come out before it.
@@ -84,8 +84,8 @@ public final class InflateWalk {
   }
 
   private func note(plain: UInt64, bits: UInt64) throws(CodecError) {
-    guard boundaries.count < InflateWalk.mostBlocks else {
-      throw .overLimit("the stream has more than \(InflateWalk.mostBlocks) blocks")
+    guard boundaries.count < InflateBlockScanner.mostBlocks else {
+      throw .overLimit("the stream has more than \(InflateBlockScanner.mostBlocks) blocks")
     }
     let boundary = Boundary(plainOffset: plain, bitOffset: bits)
     if boundaries.last != boundary { boundaries.append(boundary) }

@@ -7,7 +7,7 @@ import CZstd
 import CZstdExperimental
 
 /// Decodes beginnings of frames, one after another. Belongs to one thread at a time.
-public final class ZstdBeginning {
+public final class ZstdPrefixDecoder {
   private let context: OpaquePointer
   private var decodedBytes = 0
 

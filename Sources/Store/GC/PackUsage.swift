@@ -11,7 +11,7 @@
 import Codec
 
 /// Packs and frames with what is needed of them.
-struct SpaceSurvey {
+struct PackUsage {
   /// Who needs something: 0 stands for nobody, the rest is the caller's.
   typealias Usage = UInt32
   static let unused: Usage = 0
@@ -41,12 +41,12 @@ struct SpaceSurvey {
 
     /// Bytes of it that a rewritten pack would have.
     func keptBytes(_ isNeeded: (Usage) -> Bool) -> Int {
-      var needed = Share(usage: SpaceSurvey.unused)
+      var needed = Share(usage: PackUsage.unused)
       var directoryBytes = 0
       var isWhole = true
       for share in shares {
         directoryBytes += share.directoryBytes
-        if share.usage != SpaceSurvey.unused, isNeeded(share.usage) {
+        if share.usage != PackUsage.unused, isNeeded(share.usage) {
           needed.rawBytes += share.rawBytes
           needed.directoryBytes += share.directoryBytes
         } else {
@@ -67,7 +67,7 @@ struct SpaceSurvey {
     var frames: [Frame] = []
   }
 
-  enum Fate: Equatable {
+  enum PackAction: Equatable {
     case stays
     case goes
     /// A new pack gets about so many bytes of it.
@@ -76,44 +76,44 @@ struct SpaceSurvey {
 
   private(set) var packs: [Pack] = []
   /// The objects that have several copies, by `prefixKey`: a few, or none.
-  private(set) var doubled = PrefixSet()
+  private(set) var duplicated = PrefixSet()
 
   /// - Parameter usage: who needs an object.
   init(_ index: Index, usage: (ObjectKind, Digest) -> Usage) throws(StoreError) {
     var packs: [Pack] = []
-    var doubled = PrefixSet()
+    var duplicated = PrefixSet()
     func add(_ row: ObjectRow, _ usage: Usage) {
       guard let at = packs[row.pack].frames.position(of: row.frame) else { return }
       packs[row.pack].frames[at].add(row.length, usage)
     }
     try index.survey { rows in
-      doubled = PrefixSet()
+      duplicated = PrefixSet()
       packs = rows.map { Pack(name: $0.name, sizeBytes: $0.sizeBytes, isDoomed: $0.isDoomed) }
     } frame: { row in
       packs[row.pack].frames.append(
         Frame(offset: row.offset, frameBytes: row.frameBytes, rawBytes: row.rawBytes))
     } object: { copies in
-      if copies.count > 1 { doubled.insert(prefixKey(copies[0].kind, copies[0].id)) }
+      if copies.count > 1 { duplicated.insert(prefixKey(copies[0].kind, copies[0].id)) }
       add(copies[0], usage(copies[0].kind, copies[0].id))
-      for copy in copies.dropFirst() { add(copy, SpaceSurvey.unused) }
+      for copy in copies.dropFirst() { add(copy, PackUsage.unused) }
     }
     self.packs = packs
-    self.doubled = doubled
+    self.duplicated = duplicated
   }
 
   private static let smallPackBytes: UInt64 = 16 << 20
 
   /// What a collection makes of a pack when just those need something.
-  func fate(of pack: Pack, _ isNeeded: (Usage) -> Bool) -> Fate {
+  func fate(of pack: Pack, _ isNeeded: (Usage) -> Bool) -> PackAction {
     let needs = pack.frames.contains { frame in
-      frame.shares.contains { $0.usage != SpaceSurvey.unused && isNeeded($0.usage) }
+      frame.shares.contains { $0.usage != PackUsage.unused && isNeeded($0.usage) }
     }
     guard needs else { return .goes }
     // A doomed pack that is needed comes back as it is.
     if pack.isDoomed { return .stays }
     let kept = UInt64(pack.frames.reduce(0) { $0 + $1.keptBytes(isNeeded) })
     let dead = pack.sizeBytes - min(pack.sizeBytes, kept + UInt64(PackFormat.headerBytes))
-    let part: UInt64 = pack.sizeBytes < SpaceSurvey.smallPackBytes ? 50 : 10
+    let part: UInt64 = pack.sizeBytes < PackUsage.smallPackBytes ? 50 : 10
     return dead > 0 && dead >= pack.sizeBytes / part ? .isRewritten(keptBytes: kept) : .stays
   }
 
@@ -127,7 +127,7 @@ struct SpaceSurvey {
   }
 }
 
-extension [SpaceSurvey.Frame] {
+extension [PackUsage.Frame] {
   /// Frames are in the order of their offsets.
   fileprivate func position(of offset: UInt64) -> Int? {
     var low = 0

@@ -2,7 +2,7 @@
 // many objects there are.
 
 /// Numbered sets of small numbers. Set 0 is the empty one.
-struct UsageSets {
+struct InternedSnapshotSets {
   private var sets: [[UInt64]] = [[]]
   private var numbers: [[UInt64]: UInt32] = [[]: 0]
   private var unions: [UInt64: UInt32] = [:]

@@ -7,7 +7,7 @@
 import Codec
 
 /// How a file of deflate streams is made again.
-public struct DeflatedPlan: Sendable, Hashable {
+public struct DeflatePlan: Sendable, Hashable {
   /// A stretch of the file.
   public enum Span: Sendable, Hashable {
     /// Headers, trailers and the like.
@@ -50,14 +50,14 @@ public struct DeflatedPlan: Sendable, Hashable {
     /// Where its bytes begin in the stream.
     public let offset: UInt64
     public let sizeBytes: Int
-    public let carry: DeflateReplayer.Carry
+    public let carry: DeflateReencoder.Carry
     public let crc: UInt32
     /// Which of the stream's methods.
     public let method: Int
 
     public init(
       plainOffset: UInt64, plainBytes: Int, offset: UInt64, sizeBytes: Int,
-      carry: DeflateReplayer.Carry, crc: UInt32, method: Int
+      carry: DeflateReencoder.Carry, crc: UInt32, method: Int
     ) {
       self.plainOffset = plainOffset
       self.plainBytes = plainBytes
@@ -88,7 +88,7 @@ public struct DeflatedPlan: Sendable, Hashable {
 
   public func encode() -> [UInt8] {
     var writer = ByteWriter()
-    writer.byte(RecipePlan.deflatedTag)
+    writer.byte(ReconstructionPlan.deflatedTag)
     writer.varint(sizeBytes)
     writer.varint(fingerprints.count)
     for fingerprint in fingerprints { writer.string(fingerprint) }
@@ -110,9 +110,9 @@ public struct DeflatedPlan: Sendable, Hashable {
     return writer.bytes
   }
 
-  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> DeflatedPlan {
+  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> DeflatePlan {
     try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
-      guard try reader.byte() == RecipePlan.deflatedTag else {
+      guard try reader.byte() == ReconstructionPlan.deflatedTag else {
         throw .corrupt("no plan of streams")
       }
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")
@@ -127,7 +127,7 @@ public struct DeflatedPlan: Sendable, Hashable {
       }
       try reader.expectEnd()
       guard total == size else { throw .corrupt("the spans are not as long as the blob") }
-      return DeflatedPlan(fingerprints: fingerprints, spans: spans)
+      return DeflatePlan(fingerprints: fingerprints, spans: spans)
     }
   }
 
@@ -141,7 +141,7 @@ public struct DeflatedPlan: Sendable, Hashable {
         throw .corrupt("an encoder is unknown")
       }
       let (level, memory, strategy) = (try reader.byte(), try reader.byte(), try reader.byte())
-      guard let joints = DeflateMethod.Joints(rawValue: try reader.byte()),
+      guard let joints = DeflateMethod.BlockBoundary(rawValue: try reader.byte()),
         let history = DeflateMethod.History(rawValue: try reader.byte())
       else { throw .corrupt("a way of joining is unknown") }
       let method = DeflateMethod(
@@ -154,17 +154,17 @@ public struct DeflatedPlan: Sendable, Hashable {
   }
 }
 
-extension DeflatedPlan.Span {
+extension DeflatePlan.Span {
   fileprivate static func decode(
     _ reader: inout ByteReader, limit: UInt64
-  ) throws(CodecError) -> DeflatedPlan.Span {
-    let span: DeflatedPlan.Span
+  ) throws(CodecError) -> DeflatePlan.Span {
+    let span: DeflatePlan.Span
     switch try reader.byte() {
     case 0: span = .literal(try reader.string())
     case 1:
       let id = try reader.digest()
       span = .blob(id, sizeBytes: try reader.varint(limit: limit, "a span"))
-    case 2: span = .deflated(try DeflatedPlan.Stream.decode(&reader))
+    case 2: span = .deflated(try DeflatePlan.Stream.decode(&reader))
     default: throw .corrupt("a span is of a newer kind")
     }
     guard span.sizeBytes > 0, span.sizeBytes <= limit else {
@@ -174,7 +174,7 @@ extension DeflatedPlan.Span {
   }
 }
 
-extension DeflatedPlan.Stream {
+extension DeflatePlan.Stream {
   fileprivate func encode(to writer: inout ByteWriter) {
     writer.digest(inner)
     writer.varint(innerBytes)
@@ -198,25 +198,25 @@ extension DeflatedPlan.Stream {
 
   fileprivate static func decode(
     _ reader: inout ByteReader
-  ) throws(CodecError) -> DeflatedPlan.Stream {
+  ) throws(CodecError) -> DeflatePlan.Stream {
     let inner = try reader.digest()
     let innerBytes = try reader.varint(limit: UInt64(Int64.max), "a size")
-    let methods = try DeflatedPlan.decodeMethods(&reader)
-    var runs: [DeflatedPlan.Run] = []
+    let methods = try DeflatePlan.decodeMethods(&reader)
+    var runs: [DeflatePlan.Run] = []
     let count = try reader.count(bytesEach: 7)
     runs.reserveCapacity(count)
     var plain: UInt64 = 0
     var offset: UInt64 = 0
     for _ in 0..<count {
-      let plainBytes = try reader.varint(limit: UInt64(DeflatedPlan.mostRunBytes), "a run")
-      let size = try reader.varint(limit: UInt64(2 * DeflatedPlan.mostRunBytes), "a run")
+      let plainBytes = try reader.varint(limit: UInt64(DeflatePlan.mostRunBytes), "a run")
+      let size = try reader.varint(limit: UInt64(2 * DeflatePlan.mostRunBytes), "a run")
       let kind = try reader.byte()
       guard Int(kind >> 3) < methods.count else { throw .corrupt("a run is made in no known way") }
       let value = kind & 7 == 0 ? 0 : try reader.byte()
-      let carry = DeflateReplayer.Carry(bits: kind & 7, value: value)
+      let carry = DeflateReencoder.Carry(bits: kind & 7, value: value)
       guard carry.value == value else { throw .corrupt("a run begins with bits of its own") }
       runs.append(
-        DeflatedPlan.Run(
+        DeflatePlan.Run(
           plainOffset: plain, plainBytes: Int(plainBytes), offset: offset, sizeBytes: Int(size),
           carry: carry, crc: try reader.word32(), method: Int(kind >> 3)))
       plain += plainBytes
@@ -225,7 +225,7 @@ extension DeflatedPlan.Stream {
     guard plain == innerBytes else {
       throw .corrupt("the runs are not as long as what they encode")
     }
-    return DeflatedPlan.Stream(
+    return DeflatePlan.Stream(
       inner: inner, innerBytes: innerBytes, methods: methods, runs: runs)
   }
 }
