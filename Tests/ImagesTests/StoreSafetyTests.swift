@@ -179,7 +179,7 @@ import Testing
     #expect(try differences(folder.path("root/img/rootimg"), folder.path("out")) == "")
   }
 
-  @Test func `packs and index lost together do not leave a cache that vouches`() throws {
+  @Test func `packs and index lost together do not leave a cache that isValid`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     try shell(

@@ -142,7 +142,7 @@ private struct Reading: ~Copyable {
 
   mutating func read(_ cpio: CpioReader) throws {
     while let member = try cpio.next() {
-      var entry = LiveEntry(name: [], stat: FileStat(member), content: .node)
+      var entry = ScannedEntry(name: [], stat: FileStat(member), content: .node)
       let isLinked = member.links > 1 && member.kind != .directory
       var blob: (id: Digest, sizeBytes: UInt64)?
       switch member.kind {
@@ -183,7 +183,7 @@ private struct Reading: ~Copyable {
       }
       guard var stat = FileStat(member) else { continue }
       let (xattrs, isPending) = lists(of: member, &stat)
-      var entry = LiveEntry(name: [], stat: stat, content: .node)
+      var entry = ScannedEntry(name: [], stat: stat, content: .node)
       entry.xattrs = try store(xattrs)
       switch member.kind {
       case .symlink(let target): entry.content = .symlink(target)

@@ -24,7 +24,7 @@ public struct ArchiveTreeLimits: Sendable {
 struct TreeAssembler {
   /// Where an entry is.
   struct Place {
-    let directory: LiveDirectory
+    let directory: ScannedDirectory
     let index: Int
   }
 
@@ -38,9 +38,9 @@ struct TreeAssembler {
   private let top: [UInt8]
   private let limits: ArchiveTreeLimits
   /// Holds the top alone, as the collection of a capture's pieces holds a piece.
-  private let collection = LiveDirectory(name: [], parent: nil, cached: nil)
+  private let collection = ScannedDirectory(name: [], parent: nil, cached: nil)
   private var names: [ObjectIdentifier: [[UInt8]: Int]] = [:]
-  private var directories: [LiveDirectory] = []
+  private var directories: [ScannedDirectory] = []
   private var groups: [CpioInode: LinkGroup] = [:]
   private var entryCount = 0
   private var nameBytes = 0
@@ -56,7 +56,7 @@ struct TreeAssembler {
 
   /// Puts a member in its place; its content is what `entry` says, and its name is not used.
   /// - Returns: its place; nil for the folder that the top lies in ("."), which is not in the tree.
-  mutating func add(_ path: [UInt8], _ entry: LiveEntry) throws(BundleError) -> Place? {
+  mutating func add(_ path: [UInt8], _ entry: ScannedEntry) throws(BundleError) -> Place? {
     try count(path.count, path)
     if case .symlink(let target) = entry.content { try count(target.count, path) }
     guard let parts = try components(of: path, isDirectory: entry.stat.kind == .directory) else {
@@ -104,7 +104,7 @@ struct TreeAssembler {
   }
 
   /// Calls `body` with each entry, which it may change in place.
-  func forEachEntry(_ body: (inout LiveEntry) -> Void) {
+  func forEachEntry(_ body: (inout ScannedEntry) -> Void) {
     for directory in directories {
       for index in directory.entries.indices { body(&directory.entries[index]) }
     }
@@ -113,7 +113,7 @@ struct TreeAssembler {
   /// Adds a name of a cpio archive's inode that has several.
   /// - Parameter blob: what stands with this name; nil for nothing.
   mutating func addLinked(
-    _ path: [UInt8], _ entry: LiveEntry, _ inode: CpioInode,
+    _ path: [UInt8], _ entry: ScannedEntry, _ inode: CpioInode,
     blob: (id: Digest, sizeBytes: UInt64)?
   ) throws(BundleError) {
     guard let place = try add(path, entry) else { return }
@@ -143,7 +143,7 @@ struct TreeAssembler {
 
   /// The tree: all entries in byte order, every link with its content.
   /// - Returns: the top directory's own entry.
-  mutating func finish() throws(BundleError) -> LiveEntry {
+  mutating func finish() throws(BundleError) -> ScannedEntry {
     for group in groups.values {
       for place in group.places {
         place.directory.entries[place.index].stat.links = 2
@@ -166,7 +166,7 @@ struct TreeAssembler {
   }
 
   /// Takes the tree apart, once it has been encoded.
-  func dismantle() { for directory in directories { directory.takeApart() } }
+  func dismantle() { for directory in directories { directory.releaseChildren() } }
 
   // MARK: Places
 
@@ -185,8 +185,8 @@ struct TreeAssembler {
   }
 
   private mutating func enter(
-    _ directory: LiveDirectory, _ name: [UInt8], _ path: [UInt8]
-  ) throws(BundleError) -> LiveDirectory {
+    _ directory: ScannedDirectory, _ name: [UInt8], _ path: [UInt8]
+  ) throws(BundleError) -> ScannedDirectory {
     if let index = names[ObjectIdentifier(directory)]?[name] {
       guard case .directory(let next) = directory.entries[index].content else {
         throw refusal(
@@ -198,7 +198,7 @@ struct TreeAssembler {
     let stat = FileStat(
       kind: .directory, mode: 0o755, uid: 0, gid: 0,
       modified: Timestamp(seconds: 0, nanoseconds: 0))
-    let entry = LiveEntry(name: name, stat: stat, content: .node)
+    let entry = ScannedEntry(name: name, stat: stat, content: .node)
     let place = try insert(name, entry, directory, path)
     guard case .directory(let next) = place.entry.content else {
       preconditionFailure("a directory was just put there")
@@ -207,7 +207,7 @@ struct TreeAssembler {
   }
 
   private mutating func insert(
-    _ name: [UInt8], _ entry: LiveEntry, _ directory: LiveDirectory, _ path: [UInt8]
+    _ name: [UInt8], _ entry: ScannedEntry, _ directory: ScannedDirectory, _ path: [UInt8]
   ) throws(BundleError) -> Place {
     entryCount += 1
     guard entryCount <= limits.maxEntries else {
@@ -217,11 +217,11 @@ struct TreeAssembler {
     if stat.links == 1 { stat.inode = UInt64(entryCount) }
     var content = entry.content
     if stat.kind == .directory {
-      let child = LiveDirectory(name: name, parent: directory, cached: nil)
+      let child = ScannedDirectory(name: name, parent: directory, cached: nil)
       directories.append(child)
       content = .directory(child)
     }
-    var made = LiveEntry(name: name, stat: stat, content: content)
+    var made = ScannedEntry(name: name, stat: stat, content: content)
     made.xattrs = entry.xattrs
     made.holes = entry.holes
     directory.entries.append(made)
@@ -279,12 +279,12 @@ struct TreeAssembler {
 }
 
 extension TreeAssembler.Place {
-  var entry: LiveEntry { directory.entries[index] }
+  var entry: ScannedEntry { directory.entries[index] }
 }
 
-extension LiveEntry {
+extension ScannedEntry {
   /// The attributes are those of one inode; where the content stands is another matter.
-  fileprivate func isSameInode(as other: LiveEntry) -> Bool {
+  fileprivate func isSameInode(as other: ScannedEntry) -> Bool {
     guard stat.kind == other.stat.kind, stat.mode == other.stat.mode,
       stat.uid == other.stat.uid, stat.gid == other.stat.gid, stat.node == other.stat.node
     else { return false }

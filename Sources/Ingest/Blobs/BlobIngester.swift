@@ -20,7 +20,7 @@ struct BlobIngester: ~Copyable {
   private var windows: [UnsafeMutableRawBufferPointer]
   private var hash = SHA256()
   /// Hashes large streams beside this thread; nil where all processors are busy with streams.
-  private let side: SideHash?
+  private let side: BackgroundHasher?
   private var isSideDirty = false
   /// What large streams may resemble.
   private let forecast: ChunkPredictor
@@ -30,7 +30,7 @@ struct BlobIngester: ~Copyable {
   ///   - forecast: of what the streams may resemble.
   init(beside isBeside: Bool = false, forecast: ChunkPredictor = ChunkPredictor()) {
     self.forecast = forecast
-    side = isBeside ? SideHash() : nil
+    side = isBeside ? BackgroundHasher() : nil
     windows = (0..<(isBeside ? BufferPipeline.rangeCount : 1)).map { _ in
       .allocate(byteCount: BlobIngester.windowBytes, alignment: StagedFile.blockBytes)
     }

@@ -151,18 +151,18 @@ public struct BundledImage: Sendable {
     _ folder: String, into session: WriteSession, owner: (uid: UInt32, gid: UInt32)?,
     mode: (String, UInt16) -> UInt16 = { $1 }
   ) throws -> Entry {
-    let top = LiveDirectory(name: [], parent: nil, cached: nil)
-    var folders: [String: LiveDirectory] = ["": top]
-    defer { for directory in folders.values { directory.takeApart() } }
-    func directory(_ path: String) -> LiveDirectory {
+    let top = ScannedDirectory(name: [], parent: nil, cached: nil)
+    var folders: [String: ScannedDirectory] = ["": top]
+    defer { for directory in folders.values { directory.releaseChildren() } }
+    func directory(_ path: String) -> ScannedDirectory {
       if let found = folders[path] { return found }
       let (above, name) = split(path)
       let parent = directory(above)
-      let made = LiveDirectory(name: name, parent: parent, cached: nil)
+      let made = ScannedDirectory(name: name, parent: parent, cached: nil)
       folders[path] = made
       let member = entries[folder + "/" + path]?.member
       parent.entries.append(
-        LiveEntry(
+        ScannedEntry(
           name: name, stat: stat(member, .directory, owner), content: .directory(made)))
       return made
     }
@@ -176,10 +176,10 @@ public struct BundledImage: Sendable {
         var stat = stat(item.member, .file, owner)
         stat.size = size
         stat.mode = mode("\(folder)/\(path)", stat.mode)
-        parent.entries.append(LiveEntry(name: name, stat: stat, content: .file(blob: blob)))
+        parent.entries.append(ScannedEntry(name: name, stat: stat, content: .file(blob: blob)))
       case .symlink(let target):
         parent.entries.append(
-          LiveEntry(
+          ScannedEntry(
             name: name, stat: stat(item.member, .symlink, owner), content: .symlink(target)))
       }
     }

@@ -60,7 +60,7 @@ public struct BundleReader: Sendable {
         return !taken
       }
       guard isFirst else { return }
-      var taking = Taking(worker, progress, staging, forecast, signatureGate)
+      var taking = ReadState(worker, progress, staging, forecast, signatureGate)
       try taking.read(source)
       let found = try taking.held.images()
       images.withLock { $0 = found }
@@ -70,7 +70,7 @@ public struct BundleReader: Sendable {
 }
 
 /// One bundle on its way in.
-private struct Taking: ~Copyable {
+private struct ReadState: ~Copyable {
   private let worker: SessionWorker
   private let progress: Progress
   private let staging: StagedBlobs?
@@ -78,7 +78,7 @@ private struct Taking: ~Copyable {
   private(set) var held = BundleContent()
   private var rules = BundleRules()
   private var keptBytes = 0
-  private let expansion = Expansion()
+  private let expansion = ExpansionGuard()
   private let signatureGate: SignatureGate
   /// Folders of images whose signatures were shown to the gate.
   private var gatedFolders: Set<String> = []
@@ -367,7 +367,7 @@ private struct Taking: ~Copyable {
 
 /// What archives within the bundle become, against what the bundle has: two streams, one within the
 /// other, may each keep the limit and expand together a hundred thousand times.
-private final class Expansion: Sendable {
+private final class ExpansionGuard: Sendable {
   fileprivate let counts = Monitor((source: UInt64(0), plain: UInt64(0), holes: UInt64(0)))
   private let limit = ExpansionLimit.standard
 
@@ -387,7 +387,7 @@ private final class Expansion: Sendable {
   }
 }
 
-extension Expansion {
+extension ExpansionGuard {
   /// Holes of files in trees.
   func add(holes bytes: UInt64) throws(ArchiveError) {
     let (source, holes) = counts.withLock { counts in

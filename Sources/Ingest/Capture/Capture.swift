@@ -123,11 +123,11 @@ public struct Capture: Sendable {
   /// Files to read, in walk order: runs of small ones, large ones alone.
   /// - Parameter sharesInodes: of several names of an inode only the first is read.
   private func makeJobs(
-    _ live: LiveDirectory, _ verifiedFiles: [[UInt8]: VerifiedFile], sharesInodes: Bool = true
+    _ live: ScannedDirectory, _ verifiedFiles: [[UInt8]: VerifiedFile], sharesInodes: Bool = true
   ) -> (jobs: [ReadJob], attestedFiles: Int) {
     var attestedFiles = 0
     var jobs: [ReadJob] = []
-    var batch: [(directory: LiveDirectory, index: Int)] = []
+    var batch: [(directory: ScannedDirectory, index: Int)] = []
     var batchBytes: UInt64 = 0
     var seen: Set<LinkedInode> = []
     func flush() {
@@ -135,7 +135,7 @@ public struct Capture: Sendable {
       batch = []
       batchBytes = 0
     }
-    func visit(_ directory: LiveDirectory) {
+    func visit(_ directory: ScannedDirectory) {
       if directory.matchesCache {
         for child in directory.summary.directories { visit(child) }
         return
@@ -149,7 +149,7 @@ public struct Capture: Sendable {
         }
       }
     }
-    func need(_ directory: LiveDirectory, _ i: Int) {
+    func need(_ directory: ScannedDirectory, _ i: Int) {
       let stat = directory.entries[i].stat
       if !verifiedFiles.isEmpty,
         let known = verifiedFiles[directory.absolutePath(of: directory.entries[i].name)],
@@ -175,10 +175,10 @@ public struct Capture: Sendable {
 
   private func read(
     _ jobs: [ReadJob], _ walker: Walker, _ places: PiecePlaces, _ destination: CaptureDestination
-  ) throws -> [SideObject] {
+  ) throws -> [AuxiliaryObject] {
     if jobs.isEmpty { return [] }
     let next = Monitor(0)
-    let side = Monitor<[SideObject]>([])
+    let side = Monitor<[AuxiliaryObject]>([])
     let fileSystem = fileSystem
     let progress = progress
     let work: @Sendable (SessionWorker?) throws -> Void = { worker in
@@ -206,7 +206,7 @@ public struct Capture: Sendable {
   private func apply(_ jobs: [ReadJob]) -> [Snapshot.Note] {
     var notes: [Snapshot.Note] = []
     var linked: [LinkedInode: ReadResult] = [:]
-    var gone: [ObjectIdentifier: (LiveDirectory, Set<Int>)] = [:]
+    var gone: [ObjectIdentifier: (ScannedDirectory, Set<Int>)] = [:]
     for job in jobs {
       for (item, result) in zip(job.items, job.results) {
         guard let result else { continue }
@@ -228,14 +228,14 @@ public struct Capture: Sendable {
     for (directory, indices) in gone.values {
       directory.entries = directory.entries.enumerated().filter { !indices.contains($0.offset) }
         .map(\.element)
-      directory.forgetSummary()
+      directory.invalidateSummary()
     }
     if !linked.isEmpty, let live = jobs.first?.items.first?.directory.top { share(linked, live) }
     return notes
   }
 
   /// The other links of an inode that was read once.
-  private func share(_ linked: [LinkedInode: ReadResult], _ directory: LiveDirectory) {
+  private func share(_ linked: [LinkedInode: ReadResult], _ directory: ScannedDirectory) {
     for i in directory.entries.indices {
       switch directory.entries[i].content {
       case .directory(let child): share(linked, child)
@@ -252,12 +252,12 @@ public struct Capture: Sendable {
   // MARK: Trees
 
   private func build(
-    _ live: LiveDirectory, _ side: [SideObject], _ findings: Walker.Findings,
+    _ live: ScannedDirectory, _ side: [AuxiliaryObject], _ findings: Walker.Findings,
     _ destination: CaptureDestination
   ) throws -> TreeBuilder {
-    var objects: [SideObject] = side
+    var objects: [AuxiliaryObject] = side
     objects += findings.xattrSets.sorted { $0.key < $1.key }
-      .map { SideObject(kind: .xattrs, id: $0.key, bytes: $0.value) }
+      .map { AuxiliaryObject(kind: .xattrs, id: $0.key, bytes: $0.value) }
     switch destination {
     case .memory(let memory):
       for object in objects { memory.put(object.id, object.bytes) }
@@ -277,7 +277,7 @@ public struct Capture: Sendable {
   }
 
   private func buildPieces(
-    _ live: LiveDirectory, _ output: @escaping (Tree.EncodedObject) throws -> Void
+    _ live: ScannedDirectory, _ output: @escaping (Tree.EncodedObject) throws -> Void
   ) throws -> TreeBuilder {
     var builder = TreeBuilder(output)
     for case .directory(let piece) in live.entries.map(\.content) { _ = try builder.build(piece) }
@@ -310,17 +310,17 @@ extension ReadJob {
   fileprivate var readBytes: UInt64 { results.reduce(0) { $0 &+ ($1?.readBytes ?? 0) } }
 }
 
-extension LiveDirectory {
-  fileprivate var top: LiveDirectory { parent?.top ?? self }
+extension ScannedDirectory {
+  fileprivate var top: ScannedDirectory { parent?.top ?? self }
 
   fileprivate func take(_ result: ReadResult, at index: Int) {
     let seen = entries[index].stat
-    if seen.size != result.stat.size || seen.links != result.stat.links { forgetSummary() }
+    if seen.size != result.stat.size || seen.links != result.stat.links { invalidateSummary() }
     entries[index].take(result)
   }
 }
 
-extension LiveEntry {
+extension ScannedEntry {
   fileprivate mutating func take(_ result: ReadResult) {
     content = result.content
     stat = result.stat

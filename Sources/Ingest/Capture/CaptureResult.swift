@@ -19,7 +19,7 @@ public struct CaptureResult: Sendable {
   public let unreadableEntries: UInt64
   /// Files that were known otherwise.
   let attestedFiles: Int
-  let live: LiveDirectory
+  let live: ScannedDirectory
   let scanStart: Timestamp
 
   /// Writes the stat cache for the next time, unless the old one is as good.

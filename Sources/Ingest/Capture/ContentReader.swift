@@ -14,7 +14,7 @@ import Store
 /// What reading a file gave.
 struct ReadResult {
   var stat: FileStat
-  var content: LiveContent
+  var content: ScannedContent
   var xattrs: Digest?
   var holes: Digest?
   var flags: InodeFlags = []
@@ -27,16 +27,16 @@ struct ReadResult {
 
 /// A run of files for one thread.
 final class ReadJob: @unchecked Sendable {  // one thread works on it; results are read after join
-  let items: [(directory: LiveDirectory, index: Int)]
+  let items: [(directory: ScannedDirectory, index: Int)]
   var results: [ReadResult?]
-  init(_ items: [(directory: LiveDirectory, index: Int)]) {
+  init(_ items: [(directory: ScannedDirectory, index: Int)]) {
     self.items = items
     results = Array(repeating: nil, count: items.count)
   }
 }
 
 /// Objects made while reading that are stored beside the chunks: hole maps.
-struct SideObject: Sendable {
+struct AuxiliaryObject: Sendable {
   let kind: ObjectKind
   let id: Digest
   let bytes: [UInt8]
@@ -46,14 +46,14 @@ struct SideObject: Sendable {
 struct ContentReader: ~Copyable {
   private let fileSystem: any FileSystem
   private let walker: Walker
-  private let opener: DirectoryOpener
+  private let opener: DirectoryDescriptorCache
   private let worker: SessionWorker?
   private var blobs = BlobIngester()
   private var hash = SHA256()
   private let holes: HoleReader
   private var sparse: SparseIngester
   private let progress: Progress
-  private(set) var sideObjects: [SideObject] = []
+  private(set) var sideObjects: [AuxiliaryObject] = []
 
   /// - Parameter worker: stores what is read; nil to hash only.
   init(
@@ -66,7 +66,7 @@ struct ContentReader: ~Copyable {
     self.progress = progress
     holes = HoleReader(fileSystem: fileSystem)
     sparse = SparseIngester(fileSystem, worker: worker)
-    opener = DirectoryOpener(fileSystem, places)
+    opener = DirectoryDescriptorCache(fileSystem, places)
   }
 
   mutating func run(_ job: ReadJob) throws {
@@ -81,7 +81,7 @@ struct ContentReader: ~Copyable {
   // MARK: One file
 
   private mutating func read(
-    _ directory: LiveDirectory, _ entry: LiveEntry
+    _ directory: ScannedDirectory, _ entry: ScannedEntry
   ) throws -> ReadResult {
     var result = ReadResult(
       stat: entry.stat, content: .unreadable, xattrs: entry.xattrs, holes: nil)
@@ -125,7 +125,7 @@ struct ContentReader: ~Copyable {
   }
 
   /// The name belongs to something that is no file.
-  private func isOtherKind(_ directory: LiveDirectory, _ entry: LiveEntry) -> Bool {
+  private func isOtherKind(_ directory: ScannedDirectory, _ entry: ScannedEntry) -> Bool {
     guard let place = try? opener.locate(directory, entry),
       let now = try? fileSystem.stat(at: place.directory.raw, place.name, followLink: false)
     else { return false }
@@ -133,7 +133,7 @@ struct ContentReader: ~Copyable {
   }
 
   /// The name belongs to no file any more, or to another kind of entry.
-  private func vanished(_ directory: LiveDirectory, _ entry: LiveEntry) -> ReadResult {
+  private func vanished(_ directory: ScannedDirectory, _ entry: ScannedEntry) -> ReadResult {
     ReadResult(
       stat: entry.stat, content: .unreadable, xattrs: nil, holes: nil,
       note: Snapshot.Note(
@@ -142,7 +142,7 @@ struct ContentReader: ~Copyable {
   }
 
   private func flags(
-    of file: Descriptor, _ stat: FileStat, _ directory: LiveDirectory
+    of file: Descriptor, _ stat: FileStat, _ directory: ScannedDirectory
   ) -> InodeFlags {
     let needsRequest =
       directory.traits?.needsFlagRequest
@@ -207,7 +207,7 @@ struct ContentReader: ~Copyable {
     if holes.isEmpty { return nil }
     let bytes = HoleMap(holes).encode()
     let id = SHA256.digest(of: bytes)
-    sideObjects.append(SideObject(kind: .holes, id: id, bytes: bytes))
+    sideObjects.append(AuxiliaryObject(kind: .holes, id: id, bytes: bytes))
     return id
   }
 }
@@ -228,7 +228,7 @@ struct PiecePlaces: Sendable {
 }
 
 /// Opens directories of a live tree again, keeping the last few: files are read in walk order.
-final class DirectoryOpener {
+final class DirectoryDescriptorCache {
   private let fileSystem: any FileSystem
   private let places: PiecePlaces
   private var recent: [(key: ObjectIdentifier, descriptor: Descriptor)] = []
@@ -239,7 +239,7 @@ final class DirectoryOpener {
   }
 
   func locate(
-    _ directory: LiveDirectory, _ entry: LiveEntry
+    _ directory: ScannedDirectory, _ entry: ScannedEntry
   ) throws(SystemError) -> ResolvedPath {
     if directory.parent == nil, let place = places.files[entry.name] { return place }
     let folder = try open(directory)
@@ -250,9 +250,9 @@ final class DirectoryOpener {
     return ResolvedPath(directory: below, name: entry.name)
   }
 
-  private func open(_ directory: LiveDirectory) throws(SystemError) -> Descriptor {
+  private func open(_ directory: ScannedDirectory) throws(SystemError) -> Descriptor {
     // Up to the nearest that is open, and down again: those passed need not stay open.
-    var closed: [LiveDirectory] = []
+    var closed: [ScannedDirectory] = []
     var here = directory
     var nearest = known(here)
     while nearest == nil, let parent = here.parent {
@@ -269,7 +269,7 @@ final class DirectoryOpener {
     return descriptor
   }
 
-  private func known(_ directory: LiveDirectory) -> Descriptor? {
+  private func known(_ directory: ScannedDirectory) -> Descriptor? {
     let key = ObjectIdentifier(directory)
     return places.trees[key] ?? recent.last { $0.key == key }?.descriptor
   }

@@ -218,7 +218,7 @@ extension StatCache {
     /// Makes room for so many entries at once: what grows is copied, page by fresh page.
     mutating func reserve(entries count: Int) { writer.reserve(count * 110 + 4096) }
 
-    mutating func add(_ directory: LiveDirectory) -> UInt64 {
+    mutating func add(_ directory: ScannedDirectory) -> UInt64 {
       var offsets: [UInt64] = []
       for child in directory.summary.directories { offsets.append(add(child)) }
       var next = offsets.makeIterator()
@@ -231,7 +231,7 @@ extension StatCache {
     }
 
     private mutating func add(
-      _ entry: borrowing LiveEntry, _ device: UInt64,
+      _ entry: borrowing ScannedEntry, _ device: UInt64,
       _ offsets: inout IndexingIterator<[UInt64]>
     ) {
       var flags: UInt8 = isSettled(entry.stat) ? Flag.trusted : 0

@@ -19,13 +19,13 @@ struct TreeBuilder {
   init(_ output: @escaping (Tree.EncodedObject) throws -> Void) { self.output = output }
 
   /// Builds a piece's tree.
-  mutating func build(_ piece: LiveDirectory) throws -> Tree.IDs {
+  mutating func build(_ piece: ScannedDirectory) throws -> Tree.IDs {
     assignLinkGroups(piece)
     return try encode(piece).ids
   }
 
   private mutating func encode(
-    _ directory: LiveDirectory
+    _ directory: ScannedDirectory
   ) throws -> (ids: Tree.IDs, isUnchanged: Bool) {
     entryCount += UInt64(directory.entries.count)
     let summary = directory.summary
@@ -61,7 +61,7 @@ struct TreeBuilder {
     return (made, false)
   }
 
-  func entry(_ live: borrowing LiveEntry, _ child: Tree.IDs?, name: [UInt8]? = nil) -> Entry {
+  func entry(_ live: borrowing ScannedEntry, _ child: Tree.IDs?, name: [UInt8]? = nil) -> Entry {
     let content: Content
     var times: Digest?
     var modified = live.stat.modified
@@ -115,8 +115,8 @@ struct TreeBuilder {
     let number: UInt64
   }
 
-  private func assignLinkGroups(_ piece: LiveDirectory) {
-    var members: [Inode: [(LiveDirectory, Int)]] = [:]
+  private func assignLinkGroups(_ piece: ScannedDirectory) {
+    var members: [Inode: [(ScannedDirectory, Int)]] = [:]
     collectLinks(piece, &members)
     for group in members.values where group.count > 1 {
       guard let (directory, index) = group.first else { continue }
@@ -127,7 +127,7 @@ struct TreeBuilder {
   }
 
   private func collectLinks(
-    _ directory: LiveDirectory, _ members: inout [Inode: [(LiveDirectory, Int)]]
+    _ directory: ScannedDirectory, _ members: inout [Inode: [(ScannedDirectory, Int)]]
   ) {
     let summary = directory.summary
     if !summary.hasLinks {

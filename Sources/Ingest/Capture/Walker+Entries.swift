@@ -10,12 +10,12 @@ import Store
 extension Walker {
   /// The entry of a name whose `stat` failed: unreadable, of the kind that the directory says.
   func unexamined(
-    _ name: [UInt8], _ error: SystemError, _ directory: LiveDirectory, _ descriptor: Descriptor,
+    _ name: [UInt8], _ error: SystemError, _ directory: ScannedDirectory, _ descriptor: Descriptor,
     _ kinds: inout [[UInt8]: FileKind]?
-  ) throws(SystemError) -> LiveEntry {
+  ) throws(SystemError) -> ScannedEntry {
     if kinds == nil { kinds = try listKinds(descriptor) }
     note(.unreadable, directory.absolutePath(of: name), "\(error.code)")
-    return LiveEntry(unreadable: name, kind: kinds?[name] ?? .file, device: directory.device)
+    return ScannedEntry(unreadable: name, kind: kinds?[name] ?? .file, device: directory.device)
   }
 
   func listKinds(_ descriptor: Descriptor) throws(SystemError) -> [[UInt8]: FileKind] {
@@ -29,18 +29,18 @@ extension Walker {
 
   /// A file that something is mounted on, as it is below that.
   func examineCovered(
-    _ name: [UInt8], _ directory: LiveDirectory, _ descriptor: Descriptor,
+    _ name: [UInt8], _ directory: ScannedDirectory, _ descriptor: Descriptor,
     _ mounts: MountBoundary.Entries, _ kinds: inout [[UInt8]: FileKind]?,
     _ children: inout [Pending]
-  ) throws(SystemError) -> LiveEntry {
+  ) throws(SystemError) -> ScannedEntry {
     note(.mountPoint, directory.absolutePath(of: name), "not read")
     guard let below = try fileSystem.openUncovered(descriptor) else {
       if kinds == nil { kinds = try listKinds(descriptor) }
       note(.unreadable, directory.absolutePath(of: name), "something is mounted on it")
-      return LiveEntry(unreadable: name, kind: kinds?[name] ?? .file, device: directory.device)
+      return ScannedEntry(unreadable: name, kind: kinds?[name] ?? .file, device: directory.device)
     }
     let stat = try fileSystem.stat(at: below.raw, name, followLink: false)
-    var entries: [LiveEntry] = []
+    var entries: [ScannedEntry] = []
     try examine(name, stat, nil, directory, below, mounts, &children, &entries)
     entries[0].isCovered = true
     return entries[0]
@@ -49,11 +49,11 @@ extension Walker {
   /// Adds what there is to know of an entry; what cannot be read of it makes it unreadable, not absent.
   /// - Throws: where descriptors or memory are lacking, and where it is gone; nothing is added then.
   func examine(
-    _ name: [UInt8], _ stat: FileStat, _ match: StatCache.Entry?, _ directory: LiveDirectory,
+    _ name: [UInt8], _ stat: FileStat, _ match: StatCache.Entry?, _ directory: ScannedDirectory,
     _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ children: inout [Pending],
-    _ entries: inout [LiveEntry]
+    _ entries: inout [ScannedEntry]
   ) throws(SystemError) {
-    entries.append(LiveEntry(name: name, stat: stat, content: .node))
+    entries.append(ScannedEntry(name: name, stat: stat, content: .node))
     let last = entries.count - 1
     do throws(SystemError) {
       try fill(&entries[last], match, directory, descriptor, mounts, &children)
@@ -72,7 +72,7 @@ extension Walker {
   }
 
   private func fill(
-    _ entry: inout LiveEntry, _ match: StatCache.Entry?, _ directory: LiveDirectory,
+    _ entry: inout ScannedEntry, _ match: StatCache.Entry?, _ directory: ScannedDirectory,
     _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ children: inout [Pending]
   ) throws(SystemError) {
     let stat = entry.stat
@@ -108,7 +108,7 @@ extension Walker {
   }
 
   private func fillDirectory(
-    _ entry: inout LiveEntry, _ match: StatCache.Entry?, _ directory: LiveDirectory,
+    _ entry: inout ScannedEntry, _ match: StatCache.Entry?, _ directory: ScannedDirectory,
     _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ isUpToDate: Bool,
     _ children: inout [Pending]
   ) throws(SystemError) {
@@ -132,7 +132,7 @@ extension Walker {
       }
       note(.subvolume, directory.absolutePath(of: entry.name), "")
     }
-    let child = LiveDirectory(
+    let child = ScannedDirectory(
       name: entry.name, parent: directory,
       cached: match?.kind == .directory ? match?.directory : nil, device: stat.device)
     entry.content = .directory(child)
@@ -164,7 +164,7 @@ extension Walker {
     return stat.reportsFlags ? stat.flags.union(flags.intersection(.noCopyOnWrite)) : flags
   }
 
-  func markUnreadable(_ directory: LiveDirectory, _ why: String) {
+  func markUnreadable(_ directory: ScannedDirectory, _ why: String) {
     directory.isUnreadable = true
     note(.unreadable, directory.parent?.absolutePath(of: directory.name) ?? directory.name, why)
   }

@@ -25,7 +25,7 @@ final class Walker: Sendable {
   static let maxNotes = 1000
 
   struct Pending {
-    let directory: LiveDirectory
+    let directory: ScannedDirectory
     /// Where it is: opened when its turn comes, so that few are open at once.
     let place: ResolvedPath
   }
@@ -43,7 +43,7 @@ final class Walker: Sendable {
     /// Problems that are counted only.
     var leftOut = 0
     /// Directories whose own time does not count.
-    var directoriesWithExcludes: [LiveDirectory] = []
+    var directoriesWithExcludes: [ScannedDirectory] = []
     /// Attribute sets seen, by id.
     var xattrSets: [Digest: [UInt8]] = [:]
   }
@@ -62,7 +62,7 @@ final class Walker: Sendable {
   var findings: Findings { found.withLock { $0 } }
 
   /// Walks everything below `directory`, which is open as `descriptor`.
-  func walk(_ roots: [(LiveDirectory, Descriptor)], threads: Int) throws {
+  func walk(_ roots: [(ScannedDirectory, Descriptor)], threads: Int) throws {
     let roots = roots.map {
       Pending(directory: $0.0, place: ResolvedPath(directory: $0.1, name: [0x2e]))
     }
@@ -104,11 +104,11 @@ final class Walker: Sendable {
     var cache = directory.cached?.cursor()
     var cachedEntry = cache?.next()
     var isSame = directory.cached != nil
-    var summary = LiveDirectory.Summary()
+    var summary = ScannedDirectory.Summary()
     var kinds: [[UInt8]: FileKind]?
     var absent: [[UInt8]] = []
     // An entry is a quarter of a kilobyte: it is made in its place.
-    var entries: [LiveEntry] = []
+    var entries: [ScannedEntry] = []
     entries.reserveCapacity(names.count)
     for name in names {
       var match: StatCache.Entry?
@@ -160,7 +160,7 @@ final class Walker: Sendable {
 
   /// A pattern says that the entry is no part of the tree, and the notes say so.
   private func isExcluded(
-    _ name: [UInt8], _ stat: FileStat, _ directory: LiveDirectory, _ excludes: ExcludeLists
+    _ name: [UInt8], _ stat: FileStat, _ directory: ScannedDirectory, _ excludes: ExcludeLists
   ) -> Bool {
     let path = directory.path(of: name)
     guard let pattern = excludes.match(path, isDirectory: stat.kind == .directory) else {
@@ -172,7 +172,7 @@ final class Walker: Sendable {
 
   /// The entry is imgstore's and no part of the tree, and the notes say so.
   private func isOwn(
-    _ name: [UInt8], _ stat: FileStat, _ directory: LiveDirectory
+    _ name: [UInt8], _ stat: FileStat, _ directory: ScannedDirectory
   ) -> Bool {
     let isStore = stat.kind == .directory && store == FileIdentity(stat)
     guard let detail = isStore ? "the store" : leftover(name) else { return false }
@@ -188,7 +188,7 @@ final class Walker: Sendable {
   /// Names under which nothing was found have gone since the directory was read: as if they had never
   /// been. Those that it still has belong to a damaged directory, and stay as unreadable entries.
   private func keepDamaged(
-    _ absent: [[UInt8]], _ directory: LiveDirectory, _ descriptor: Descriptor
+    _ absent: [[UInt8]], _ directory: ScannedDirectory, _ descriptor: Descriptor
   ) throws(SystemError) {
     let listed = try listKinds(descriptor)
     var isAdded = false
@@ -198,7 +198,7 @@ final class Walker: Sendable {
       else { continue }
       note(.unreadable, directory.absolutePath(of: name), "\(SystemError.Code.notFound)")
       directory.entries.append(
-        LiveEntry(unreadable: name, kind: kind, device: directory.device))
+        ScannedEntry(unreadable: name, kind: kind, device: directory.device))
       isAdded = true
     }
     if isAdded { directory.entries.sort { precedes($0.name, $1.name) } }

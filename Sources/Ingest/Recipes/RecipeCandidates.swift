@@ -15,7 +15,7 @@ public struct RecipeCandidate: Sendable {
   private let fileSystem: any FileSystem
   private let file: Descriptor
 
-  public var source: PackedSource {
+  public var source: RandomAccessSource {
     .file(fileSystem, file, sizeBytes: stat.size)
   }
 
@@ -51,7 +51,7 @@ public struct RecipeCandidate: Sendable {
       else { continue }
       let kept = try keptBlob(request.path.bytes, stat.size, latest, store, alsoChunks: withNew)
       guard withNew || kept != nil else { continue }
-      let source = PackedSource.file(fileSystem, file, sizeBytes: stat.size)
+      let source = RandomAccessSource.file(fileSystem, file, sizeBytes: stat.size)
       guard
         let head = try? source.bytes(0..<min(stat.size, 512)),
         RecipeFinder.isCandidate(head, sizeBytes: stat.size)

@@ -76,7 +76,7 @@ public struct RecipeFinder: Sendable {
   /// The store may have the blob already, made of chunks, which are then for a garbage collection.
   /// - Throws: `StoreError` and what the source throws; then, as with `none`, the store has of the blob
   ///   what it had before.
-  public func storeRecipe(of blob: Digest, _ source: PackedSource) throws -> RecipeOutcome {
+  public func storeRecipe(of blob: Digest, _ source: RandomAccessSource) throws -> RecipeOutcome {
     guard let lock = try store.lockRecipes() else {
       return .none("the store is being collected, or another recipe looked for; try again later")
     }
@@ -99,13 +99,13 @@ public struct RecipeFinder: Sendable {
   // MARK: Files
 
   private func search(
-    _ blob: Digest, _ source: PackedSource, _ report: inout RecipeReport, depth: Int
+    _ blob: Digest, _ source: RandomAccessSource, _ report: inout RecipeReport, depth: Int
   ) throws {
     if try GzipFrame.headerBytes(source, at: 0) != nil {
       return try searchCompressed(blob, source, &report)
     }
     progress.begin("looking for a recipe", totalBytes: source.sizeBytes)
-    let survey = try StreamSurvey(source.stream(from: 0), progress: progress)
+    let survey = try StreamAnalysis(source.stream(from: 0), progress: progress)
     guard let plan = survey.plan else { throw NoRecipe(why: "it is neither gzip nor an archive") }
     guard survey.id == blob else { throw NoRecipe(why: "it changed while it was read") }
     // An initrd is an archive with a compressed one behind it.
@@ -128,7 +128,7 @@ public struct RecipeFinder: Sendable {
   }
 
   private func searchCompressed(
-    _ blob: Digest, _ source: PackedSource, _ report: inout RecipeReport
+    _ blob: Digest, _ source: RandomAccessSource, _ report: inout RecipeReport
   ) throws {
     var spans: [DeflatePlan.Span] = []
     var members: [Member] = []
@@ -164,7 +164,7 @@ public struct RecipeFinder: Sendable {
 
   /// What follows the last member: padding, or what somebody appended.
   private func trailing(
-    _ source: PackedSource, from position: UInt64
+    _ source: RandomAccessSource, from position: UInt64
   ) throws -> DeflatePlan.Span {
     let size = source.sizeBytes - position
     if size <= 64 << 10 { return .literal(try source.bytes(position..<source.sizeBytes)) }
@@ -185,22 +185,22 @@ public struct RecipeFinder: Sendable {
     let sizeBytes: UInt64
     let layouts: [StreamLayout]
     let boundaries: [InflateBlockScanner.Boundary]
-    let survey: StreamSurvey
+    let survey: StreamAnalysis
     /// The archive that it holds; nil where it holds none.
     let inner: ReconstructedBlob?
   }
 
   private func survey(
-    _ source: PackedSource, at offset: UInt64, _ report: inout RecipeReport
+    _ source: RandomAccessSource, at offset: UInt64, _ report: inout RecipeReport
   ) throws -> Member {
-    let layouts = try EncoderSearch(StreamSample(source, at: offset)).layouts()
+    let layouts = try EncoderDetector(StreamSample(source, at: offset)).layouts()
     guard !layouts.isEmpty else {
       throw NoRecipe(why: "its encoder is none that can be repeated (GNU gzip is not)")
     }
     progress.begin("looking for a recipe")
     let stream = InflatingSource(source, at: offset)
     let ahead = ReadAhead { { try stream.read($0) } }
-    let survey = try StreamSurvey({ try ahead.read($0) }, progress: progress)
+    let survey = try StreamAnalysis({ try ahead.read($0) }, progress: progress)
     guard stream.walk.isAtEnd else { throw CodecError.truncated }
     report.plainBytes += survey.sizeBytes
     return Member(
@@ -211,7 +211,7 @@ public struct RecipeFinder: Sendable {
 
   /// Stores the contents that the store has not.
   private func storeMissing(
-    _ survey: StreamSurvey, from open: @escaping @Sendable () -> ByteSource,
+    _ survey: StreamAnalysis, from open: @escaping @Sendable () -> ByteSource,
     _ report: inout RecipeReport
   ) throws {
     report.contents += survey.contents.count
@@ -262,7 +262,7 @@ public struct RecipeFinder: Sendable {
 
   /// Finds runs that come out right, with the first layout that gives some.
   private func storeMade(
-    _ blob: Digest, _ source: PackedSource, _ spans: [DeflatePlan.Span], _ members: [Member],
+    _ blob: Digest, _ source: RandomAccessSource, _ spans: [DeflatePlan.Span], _ members: [Member],
     _ report: inout RecipeReport
   ) throws {
     // Members are independent, but nearly always there is one: all take their n-th choice together.
@@ -296,13 +296,13 @@ public struct RecipeFinder: Sendable {
   }
 
   private func plan(
-    _ source: PackedSource, _ spans: [DeflatePlan.Span], _ members: [Member],
+    _ source: RandomAccessSource, _ spans: [DeflatePlan.Span], _ members: [Member],
     _ layouts: [StreamLayout], _ leftOut: Set<UInt64>
   ) throws -> DeflatePlan? {
     var spans = spans
     var encoders: Set<DeflateMethod.Encoder> = []
     for (index, (member, layout)) in zip(members, layouts).enumerated() {
-      let finder = RunFinder(
+      let finder = RestartPointFinder(
         source: source, offset: member.offset, boundaries: member.boundaries
       ) { [store] offset, target in
         if let inner = member.inner { return try inner.fill(target, from: offset, in: store) }

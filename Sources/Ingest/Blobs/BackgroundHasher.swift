@@ -5,7 +5,7 @@ import Codec
 import Platform
 
 /// Hashes what it is given, in order; `BufferPipeline`'s rules hold for the bytes.
-final class SideHash {
+final class BackgroundHasher {
   private final class Running: @unchecked Sendable {  // the thread's, and ours after `wait`
     var hash = SHA256()
   }

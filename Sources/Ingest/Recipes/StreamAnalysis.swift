@@ -9,13 +9,13 @@ import Store
 /// has come to the end.
 final class InflatingSource: @unchecked Sendable {
   let walk = InflateBlockScanner()
-  private let source: PackedSource
+  private let source: RandomAccessSource
   private let start: UInt64
   private var position: UInt64
   private let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
   private var held: Range<Int> = 0..<0
 
-  init(_ source: PackedSource, at offset: UInt64) {
+  init(_ source: RandomAccessSource, at offset: UInt64) {
     self.source = source
     start = offset
     position = offset
@@ -48,7 +48,7 @@ final class InflatingSource: @unchecked Sendable {
 }
 
 /// What a stream turned out to be.
-struct StreamSurvey: Sendable {
+struct StreamAnalysis: Sendable {
   struct Content: Sendable {
     let id: Digest
     let sizeBytes: UInt64
@@ -116,7 +116,7 @@ struct StreamSurvey: Sendable {
 /// A source whose bytes are hashed on a thread of their own.
 private final class HashedSource {
   private let source: ByteSource
-  private let side = SideHash()
+  private let side = BackgroundHasher()
   /// In turn: one is read from while others are hashed.
   private let windows = (0..<BufferPipeline.rangeCount).map { _ in
     UnsafeMutableRawBufferPointer.allocate(byteCount: 512 << 10, alignment: 4096)

@@ -6,17 +6,17 @@ import Store
 
 /// The live entries of one captured piece. Belongs to one thread at a time.
 public final class CapturedPiece {
-  private let top: LiveEntry
+  private let top: ScannedEntry
   private var counts: [Inode: Int]?
   /// The directory that was asked about last, with its path.
-  private var latest: (path: [UInt8], directory: LiveDirectory)?
+  private var latest: (path: [UInt8], directory: ScannedDirectory)?
 
   private struct Inode: Hashable {
     let device: UInt64
     let number: UInt64
   }
 
-  init(_ top: LiveEntry) { self.top = top }
+  init(_ top: ScannedEntry) { self.top = top }
 
   /// The piece's own entry.
   public var stat: FileStat { top.stat }
@@ -30,7 +30,7 @@ public final class CapturedPiece {
     return directory.stat(of: name)
   }
 
-  private func directory(_ names: ArraySlice<[UInt8]>) -> LiveDirectory? {
+  private func directory(_ names: ArraySlice<[UInt8]>) -> ScannedDirectory? {
     guard case .directory(var directory) = top.content else { return nil }
     let path = Array(names.joined(separator: [0x2f]))
     if let latest, latest.path == path { return latest.directory }
@@ -106,9 +106,9 @@ extension CaptureResult {
 
 /// A directory of a captured piece. Several threads may look into it.
 public struct CapturedDirectory: Sendable {
-  private let live: LiveDirectory
+  private let live: ScannedDirectory
 
-  init(_ live: LiveDirectory) { self.live = live }
+  init(_ live: ScannedDirectory) { self.live = live }
 
   /// Returns what the capture saw of an entry.
   public func stat(of name: [UInt8]) -> FileStat? { live.stat(of: name) }
@@ -119,12 +119,12 @@ public struct CapturedDirectory: Sendable {
   }
 }
 
-extension LiveDirectory {
+extension ScannedDirectory {
   fileprivate func stat(of name: [UInt8]) -> FileStat? {
     index(of: name).map { entries[$0].stat }
   }
 
-  fileprivate func directory(_ name: [UInt8]) -> LiveDirectory? {
+  fileprivate func directory(_ name: [UInt8]) -> ScannedDirectory? {
     guard let i = index(of: name), case .directory(let child) = entries[i].content else {
       return nil
     }

@@ -6,7 +6,7 @@ import Platform
 import Store
 
 /// Bytes of a file, of a stretch of it, or of a blob. Any thread may read it.
-public struct PackedSource: Sendable {
+public struct RandomAccessSource: Sendable {
   public let sizeBytes: UInt64
   private let fill: @Sendable (_ offset: UInt64, UnsafeMutableRawBufferPointer) throws -> Int
 
@@ -22,23 +22,23 @@ public struct PackedSource: Sendable {
   /// An open file, of which the first `sizeBytes` count.
   public static func file(
     _ fileSystem: any FileSystem, _ file: Descriptor, sizeBytes: UInt64
-  ) -> PackedSource {
-    PackedSource(sizeBytes: sizeBytes) { offset, target in
+  ) -> RandomAccessSource {
+    RandomAccessSource(sizeBytes: sizeBytes) { offset, target in
       try fileSystem.readFully(file.raw, at: offset, into: target)
     }
   }
 
   /// A blob of the store.
-  public static func blob(_ store: ObjectStore, _ id: Digest, sizeBytes: UInt64) -> PackedSource {
-    PackedSource(sizeBytes: sizeBytes) { offset, target in
+  public static func blob(_ store: ObjectStore, _ id: Digest, sizeBytes: UInt64) -> RandomAccessSource {
+    RandomAccessSource(sizeBytes: sizeBytes) { offset, target in
       try store.fill(target, from: id, sizeBytes: sizeBytes, at: offset)
       return target.count
     }
   }
 
   /// A stretch of this source.
-  func slice(from start: UInt64, sizeBytes: UInt64) -> PackedSource {
-    PackedSource(sizeBytes: sizeBytes) { [fill] offset, target in try fill(start + offset, target) }
+  func slice(from start: UInt64, sizeBytes: UInt64) -> RandomAccessSource {
+    RandomAccessSource(sizeBytes: sizeBytes) { [fill] offset, target in try fill(start + offset, target) }
   }
 
   /// Fills `target` from `offset` on, as far as the source goes.

@@ -50,7 +50,7 @@ struct StreamSample {
   private(set) var isWhole = false
 
   /// - Parameter offset: where the stream begins in the source.
-  init(_ source: PackedSource, at offset: UInt64) throws {
+  init(_ source: RandomAccessSource, at offset: UInt64) throws {
     let end = min(source.sizeBytes, offset + UInt64(StreamSample.packedBytes))
     guard offset < end else { return }
     packed = try source.bytes(offset..<end)
@@ -85,7 +85,7 @@ struct StreamSample {
   }
 }
 
-struct EncoderSearch {
+struct EncoderDetector {
   private let sample: StreamSample
   /// Where most candidates are seen to fail.
   private static let quickBytes = 96 << 10
@@ -166,7 +166,7 @@ struct EncoderSearch {
     var replayer = DeflateReencoder(method)
     let first = sample.boundaries[0]
     if let early = sample.boundaries.first(where: {
-      $0.plainOffset >= UInt64(EncoderSearch.quickBytes)
+      $0.plainOffset >= UInt64(EncoderDetector.quickBytes)
     }), early.plainOffset + 4096 < last.plainOffset,
       try !makes(&replayer, first, early, isLast: false)
     {

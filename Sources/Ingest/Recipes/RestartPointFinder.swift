@@ -10,8 +10,8 @@ import Platform
 import Store
 
 /// A stream whose layout is thought to be known.
-struct RunFinder {
-  let source: PackedSource
+struct RestartPointFinder {
+  let source: RandomAccessSource
   /// Where the stream begins in the source.
   let offset: UInt64
   let boundaries: [InflateBlockScanner.Boundary]
@@ -111,7 +111,7 @@ struct RunFinder {
       guard head == [0] else { break }
       // Full blocks go together, up to a size that is easy to make.
       if let before = places.last, before.method == 1, index > start,
-        at.plainOffset - before.at.plainOffset < RunFinder.spacing,
+        at.plainOffset - before.at.plainOffset < RestartPointFinder.spacing,
         boundaries[index].plainOffset - boundaries[index - 1].plainOffset
           == UInt64(StoredBlocks.mostBytes)
       {
@@ -130,7 +130,7 @@ struct RunFinder {
   private func places(
     _ method: DeflateMethod, among blocks: [InflateBlockScanner.Boundary], _ leftOut: Set<UInt64>
   ) throws -> [InflateBlockScanner.Boundary] {
-    let cells = Int(last.plainOffset / RunFinder.spacing)
+    let cells = Int(last.plainOffset / RestartPointFinder.spacing)
     if cells < 2 { return [boundaries[0]] }
     let found = Monitor<[Int: InflateBlockScanner.Boundary]>([:])
     let next = Monitor(1)
@@ -154,9 +154,9 @@ struct RunFinder {
     in cell: Int, among blocks: [InflateBlockScanner.Boundary], _ replayer: inout DeflateReencoder,
     _ leftOut: Set<UInt64>
   ) throws -> InflateBlockScanner.Boundary? {
-    let target = UInt64(cell) * RunFinder.spacing
+    let target = UInt64(cell) * RestartPointFinder.spacing
     var index = firstIndex(of: blocks, from: target)
-    while index + 1 < blocks.count, blocks[index].plainOffset < target + RunFinder.spacing {
+    while index + 1 < blocks.count, blocks[index].plainOffset < target + RestartPointFinder.spacing {
       let (at, end) = (blocks[index], blocks[index + 1])
       index += 1
       guard end.plainOffset > at.plainOffset, !leftOut.contains(at.plainOffset),

@@ -11,13 +11,13 @@ import Platform
 import Store
 
 /// What is known of an entry's content.
-enum LiveContent {
+enum ScannedContent {
   /// A file to be read.
   case unread
   /// A piece that disappeared before it could be read.
   case vanished
   case file(blob: Digest)
-  case directory(LiveDirectory)
+  case directory(ScannedDirectory)
   /// Something is mounted on the directory, or it is a snapshot of a subvolume: it counts as empty.
   case excludedDirectory
   /// It could not be examined or read. What is known of it may be its kind only.
@@ -28,10 +28,10 @@ enum LiveContent {
 }
 
 /// An entry as the walk found it.
-struct LiveEntry {
+struct ScannedEntry {
   let name: [UInt8]
   var stat: FileStat
-  var content: LiveContent
+  var content: ScannedContent
   var xattrs: Digest?
   var holes: Digest?
   var flags: InodeFlags = []
@@ -41,7 +41,7 @@ struct LiveEntry {
   /// The stat cache vouches for content and attributes.
   var isCached = false
 
-  init(name: [UInt8], stat: FileStat, content: LiveContent) {
+  init(name: [UInt8], stat: FileStat, content: ScannedContent) {
     self.name = name
     self.stat = stat
     self.content = content
@@ -85,12 +85,12 @@ final class TreeTraits: Sendable {
 }
 
 /// A directory as the walk found it. Written by the thread that walks it, later by one thread.
-final class LiveDirectory: @unchecked Sendable {  // see the line above
+final class ScannedDirectory: @unchecked Sendable {  // see the line above
   /// Where it is; nil for the collection of pieces.
-  let parent: LiveDirectory?
+  let parent: ScannedDirectory?
   let name: [UInt8]
   let depth: Int
-  var entries: [LiveEntry] = []
+  var entries: [ScannedEntry] = []
   /// What the stat cache has of it.
   let cached: StatCache.Directory?
   let device: UInt64
@@ -104,7 +104,7 @@ final class LiveDirectory: @unchecked Sendable {  // see the line above
   var ids: Tree.IDs?
   /// Every entry is as the cache has it and none is missing: nothing changes there after the walk.
   private(set) var matchesCache = false
-  private var knownSummary: Summary?
+  private var cachedSummary: Summary?
 
   /// What a directory's entries are together.
   struct Summary {
@@ -112,10 +112,10 @@ final class LiveDirectory: @unchecked Sendable {  // see the line above
     /// Some entry, not a directory, has other names.
     var hasLinks = false
     /// The directories, in byte order.
-    var directories: [LiveDirectory] = []
+    var directories: [ScannedDirectory] = []
 
     /// Adds an entry, by what of it counts.
-    mutating func add(_ stat: FileStat, _ content: LiveContent) {
+    mutating func add(_ stat: FileStat, _ content: ScannedContent) {
       if case .directory(let child) = content { directories.append(child) }
       // A sum for people: sparse files may claim more bytes than a word counts.
       if stat.kind == .file { fileBytes &+= stat.size }
@@ -124,30 +124,30 @@ final class LiveDirectory: @unchecked Sendable {  // see the line above
   }
 
   var summary: Summary {
-    if let knownSummary { return knownSummary }
+    if let cachedSummary { return cachedSummary }
     var summary = Summary()
     forEachEntry { summary.add($0.pointee.stat, $0.pointee.content) }
-    knownSummary = summary
+    cachedSummary = summary
     return summary
   }
 
   /// The walk has found all there is.
   func complete(_ summary: Summary, matchesCache: Bool) {
-    knownSummary = summary
+    cachedSummary = summary
     self.matchesCache = matchesCache
   }
 
   /// Forgets what is in it: directories know what they are in, too, and would keep one another for good.
-  func takeApart() {
+  func releaseChildren() {
     entries = []
-    knownSummary = nil
+    cachedSummary = nil
   }
 
   /// Entries have gone, or been read with another size or number of links than the walk saw.
-  func forgetSummary() { knownSummary = nil }
+  func invalidateSummary() { cachedSummary = nil }
 
   /// Visits the entries where they are: a copy of one is a quarter of a kilobyte, and four counts.
-  func forEachEntry(_ body: (UnsafePointer<LiveEntry>) throws -> Void) rethrows {
+  func forEachEntry(_ body: (UnsafePointer<ScannedEntry>) throws -> Void) rethrows {
     try entries.withUnsafeBufferPointer { entries in
       guard let first = entries.baseAddress else { return }
       for i in entries.indices { try body(first + i) }
@@ -155,7 +155,7 @@ final class LiveDirectory: @unchecked Sendable {  // see the line above
   }
 
   init(
-    name: [UInt8], parent: LiveDirectory?, cached: StatCache.Directory?, device: UInt64 = 0,
+    name: [UInt8], parent: ScannedDirectory?, cached: StatCache.Directory?, device: UInt64 = 0,
     traits: TreeTraits? = nil
   ) {
     self.device = device

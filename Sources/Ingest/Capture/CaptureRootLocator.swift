@@ -30,11 +30,11 @@ extension PieceRequest {
 
 /// The pieces of a capture, found.
 struct LocatedPieces {
-  let live: LiveDirectory
+  let live: ScannedDirectory
   var requests: [PieceRequest] = []
   var absent: [PieceRequest] = []
   var notes: [Snapshot.Note] = []
-  var roots: [(LiveDirectory, Descriptor)] = []
+  var roots: [(ScannedDirectory, Descriptor)] = []
   var places = PiecePlaces()
 }
 
@@ -92,7 +92,7 @@ struct PieceLocator {
       while let entry = cursor.next() { cached[Array(entry.name)] = entry }
     }
     var pieces = LocatedPieces(
-      live: LiveDirectory(name: [], parent: nil, cached: cache?.root))
+      live: ScannedDirectory(name: [], parent: nil, cached: cache?.root))
     for piece in found.sorted(by: { precedes($0.request.path.bytes, $1.request.path.bytes) }) {
       try add(piece, cached[piece.request.path.bytes], &pieces)
     }
@@ -227,7 +227,7 @@ struct PieceLocator {
     _ piece: Found, _ match: StatCache.Entry?, _ pieces: inout LocatedPieces
   ) throws(SystemError) {
     let path = piece.request.path.bytes
-    var entry = LiveEntry(name: path, stat: piece.stat, content: .unreadable)
+    var entry = ScannedEntry(name: path, stat: piece.stat, content: .unreadable)
     if piece.isExamined {
       do {
         try fill(&entry, piece, match, &pieces)
@@ -243,7 +243,7 @@ struct PieceLocator {
   }
 
   private func fill(
-    _ entry: inout LiveEntry, _ piece: Found, _ match: StatCache.Entry?,
+    _ entry: inout ScannedEntry, _ piece: Found, _ match: StatCache.Entry?,
     _ pieces: inout LocatedPieces
   ) throws(SystemError) {
     let (place, stat, path) = (piece.located.place, piece.stat, piece.request.path.bytes)
@@ -263,7 +263,7 @@ struct PieceLocator {
       if !isUpToDate, traits.needsFlagRequest {
         entry.flags = walker.requestFlags(descriptor, stat)
       }
-      let directory = LiveDirectory(
+      let directory = ScannedDirectory(
         name: path, parent: pieces.live,
         cached: match?.kind == .directory ? match?.directory : nil, device: stat.device,
         traits: traits)
