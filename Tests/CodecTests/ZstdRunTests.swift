@@ -9,7 +9,7 @@ import Testing
   @Test(arguments: seeds)
   func `runs in any order make one frame that decodes to their bytes`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
-    let compressor = ZstdRunCompressor(level: 5)
+    let compressor = ZstdSegmentCompressor(level: 5)
     // Repeated offsets and zeros from the first byte on: what a run must not borrow from the last.
     let pieces: [[UInt8]] = (0..<12).map { i in
       switch i % 6 {
@@ -31,12 +31,12 @@ import Testing
     for (piece, run) in zip(pieces, runs) {
       // What was compressed before leaves no trace.
       #expect(
-        try piece.withUnsafeBytes { try ZstdRunCompressor(level: 5).compress($0) } == run)
+        try piece.withUnsafeBytes { try ZstdSegmentCompressor(level: 5).compress($0) } == run)
     }
     let folder = try TemporaryFolder()
     for _ in 0..<4 {
       let order = (0..<30).map { _ in Int(random.next() % UInt64(pieces.count)) }
-      let frame = ZstdRunCompressor.header + order.flatMap { runs[$0] } + ZstdRunCompressor.end
+      let frame = ZstdSegmentCompressor.header + order.flatMap { runs[$0] } + ZstdSegmentCompressor.end
       try Data(frame).write(to: URL(fileURLWithPath: folder.path("f.zst")))
       try Data(order.flatMap { pieces[$0] }).write(to: URL(fileURLWithPath: folder.path("plain")))
       try shell(
@@ -48,7 +48,7 @@ import Testing
   @Test func `a run of more than a window is refused`() throws {
     let long = [UInt8](repeating: 1, count: (8 << 20) + 1)
     #expect(throws: CodecError.self) {
-      try long.withUnsafeBytes { try ZstdRunCompressor(level: 1).compress($0) }
+      try long.withUnsafeBytes { try ZstdSegmentCompressor(level: 1).compress($0) }
     }
   }
 }

@@ -12,7 +12,7 @@ private let sizes = SegmentSizes(
   leastBytes: 64 << 10, normalBytes: 256 << 10, mostBytes: 1 << 20)
 
 private func cut(_ entries: [ArchiveEntry]) -> [Segment] {
-  var cutter = SegmentCutter(sizes)
+  var cutter = Segmenter(sizes)
   var segments: [Segment] = []
   for entry in entries { cutter.add(entry) { segments.append($0) } }
   cutter.finish([1, 2, 3]) { segments.append($0) }

@@ -16,7 +16,7 @@ import CZstd
 import CZstdExperimental
 
 /// Compresses runs. Belongs to one thread at a time.
-public final class ZstdRunCompressor {
+public final class ZstdSegmentCompressor {
   /// log2 of the window, and of the most bytes that a run may have.
   public static let windowLog: Int32 = 23
 
@@ -27,7 +27,7 @@ public final class ZstdRunCompressor {
 
   private let context: OpaquePointer
   private let decoder: OpaquePointer
-  private let isAble: Bool
+  private let isSupported: Bool
   /// Blocks that a run is proved behind, and what they decode to.
   private var prelude: (run: [UInt8], plain: [UInt8])?
 
@@ -54,10 +54,10 @@ public final class ZstdRunCompressor {
       (ZSTD_c_nbWorkers, 1), (ZSTD_c_jobSize, 1 << Self.windowLog), (ZSTD_c_overlapLog, 1),
     ]
     guard Self.hasThreads else {
-      isAble = czstd_can_begin_pieces() != 0
+      isSupported = czstd_can_begin_pieces() != 0
       return
     }
-    isAble = settings.allSatisfy {
+    isSupported = settings.allSatisfy {
       ZSTD_isError(ZSTD_CCtx_setParameter(context, $0.0, $0.1)) == 0
     }
   }
@@ -69,7 +69,7 @@ public final class ZstdRunCompressor {
 
   /// The blocks of `plain`, at most 8 MiB.
   public func compress(_ plain: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
-    guard isAble else {
+    guard isSupported else {
       throw .corrupt("zstd: this libzstd is built without threads, which such frames need")
     }
     guard plain.count <= 1 << Self.windowLog else {
@@ -77,7 +77,7 @@ public final class ZstdRunCompressor {
     }
     if plain.isEmpty { return [] }
     if prelude == nil {
-      let plain = ZstdRunCompressor.preludeBytes
+      let plain = ZstdSegmentCompressor.preludeBytes
       var made: [UInt8] = []
       var failure: CodecError?
       plain.withUnsafeBytes { bytes in

@@ -89,7 +89,7 @@ extension Workspace {
   }
 
   /// Stores what the edits of a view have made.
-  func add(_ view: TreeView, to session: WriteSession) throws {
+  func add(_ view: OverlayTree, to session: WriteSession) throws {
     for content in view.newContents { try session.addBlob(content) }
     try session.withWorker { worker in
       for object in view.newObjects { try worker.add(object.kind, object.id, object.bytes) }

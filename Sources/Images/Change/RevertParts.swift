@@ -42,7 +42,7 @@ public struct ImageParts: Sendable, Equatable {
 struct CombinedState {
   var snapshot: Snapshot
   /// Has the new trees, and all others of both sides.
-  let view: TreeView
+  let view: OverlayTree
 }
 
 /// Puts a state together: the live one, with parts of a snapshot.
@@ -50,7 +50,7 @@ struct PartCombiner {
   private let live: LiveImage
   private let source: Snapshot
   private let sourceName: String
-  private let view: TreeView
+  private let view: OverlayTree
   private var pieces: [[UInt8]: Snapshot.Piece]
   private var notes: [Snapshot.Note]
   private var definition: ImageDefinition
@@ -63,7 +63,7 @@ struct PartCombiner {
     live = sight.live
     self.source = source.snapshot
     sourceName = source.name
-    view = TreeView(store, objects: sight.source, modified: source.snapshot.created)
+    view = OverlayTree(store, objects: sight.source, modified: source.snapshot.created)
     pieces = Dictionary(live.capture.pieces.map { ($0.path, $0) }) { $1 }
     notes = live.notes
     definition = live.definition
@@ -269,11 +269,11 @@ struct PartCombiner {
 
 /// How many entries and bytes one state has more than another; equal folders are not entered.
 private struct TreeGrowth {
-  private let view: TreeView
+  private let view: OverlayTree
   private var moreEntries: Int64 = 0
   private var moreBytes: Int64 = 0
 
-  init(_ view: TreeView) { self.view = view }
+  init(_ view: OverlayTree) { self.view = view }
 
   func entries(_ count: UInt64) -> UInt64 { TreeGrowth.sum(count, moreEntries) }
   func bytes(_ count: UInt64) -> UInt64 { TreeGrowth.sum(count, moreBytes) }

@@ -85,7 +85,7 @@ private struct Bench {
       throw ImageError(path.text, "could not be read as a tree")
     }
     let seconds = monotonicSeconds() - start
-    let view = TreeView(store, modified: created)
+    let view = OverlayTree(store, modified: created)
     tree = EditedTree(top, in: view)
     changed = tree
     let changedBytes = try changed.renewFiles(

@@ -71,7 +71,7 @@ extension Workspace {
     let created = try firstTime(of: before.top, before.snapshot, source.image)
 
     var edits = LiteEdits(
-      EditedTree(before.top, in: TreeView(store, modified: created)),
+      EditedTree(before.top, in: OverlayTree(store, modified: created)),
       try packSite(source.image, source.definition), rows)
     if request.undoes {
       try edits.undo()
@@ -197,7 +197,7 @@ extension Workspace {
     let list = try excludeList(source.definition, leavesOut: false)
     let made = try PackRendering(
       workspace: self, store: store,
-      tree: EditedTree(top, in: TreeView(store, modified: created)), list: list, created: created,
+      tree: EditedTree(top, in: OverlayTree(store, modified: created)), list: list, created: created,
       request: packing
     ).write(to: PackedFile(fileSystem, place.resolved, replacing: replaced, .readable))
     rememberPacked(place)

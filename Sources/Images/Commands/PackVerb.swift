@@ -33,7 +33,7 @@ extension Workspace {
     progress.begin("listing")
     var created = try firstTime(of: packed.top, packed.snapshot, source.image)
     let site = try packSite(source.image, source.definition)
-    let original = EditedTree(packed.top, in: TreeView(store, modified: created))
+    let original = EditedTree(packed.top, in: OverlayTree(store, modified: created))
     if request.changesLiveTree, try original.find(Statelite.saved) != nil {
       throw ImageError(
         "image \(source.image)",

@@ -32,7 +32,7 @@ struct ExportCollection {
   /// Where links of the image may lead, besides the install folder and their own.
   private let allowed: [AbsolutePath]
   /// What makes a scrubbed tree of one; nil for trees as they are.
-  var scrubTree: ((Entry) throws -> (TreeView, Entry))?
+  var scrubTree: ((Entry) throws -> (OverlayTree, Entry))?
   /// Of compressed trees, as of the bundle itself.
   private let cache: SegmentCache
 
@@ -296,7 +296,7 @@ struct ExportCollection {
     let store = try workspace.store()
     let stored = try piece(path).entry
     let (view, entry) =
-      try scrubTree?(stored) ?? (TreeView(store, modified: stored.modified), stored)
+      try scrubTree?(stored) ?? (OverlayTree(store, modified: stored.modified), stored)
     let spool = try Spool(store) { sink in
       let prefix = Array("rootimg".utf8)
       switch form {
@@ -315,10 +315,10 @@ struct ExportCollection {
 
   /// A tree as an archive, by segments: what did not change since the last time is copied.
   private func compress(
-    _ entry: Entry, _ view: TreeView, _ store: ObjectStore, _ name: [UInt8],
+    _ entry: Entry, _ view: OverlayTree, _ store: ObjectStore, _ name: [UInt8],
     _ form: TreeArchiveWriter.Form, _ codec: SegmentCodec, _ sink: @escaping ByteSink
   ) throws {
-    let entries = try TreeEntries(
+    let entries = try ArchiveEntryList(
       entry, from: view, as: form, named: name
     ) { _ in true }
     workspace.progress.begin("archiving", totalBytes: entries.contentBytes)

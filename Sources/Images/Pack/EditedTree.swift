@@ -23,11 +23,11 @@ func treePath(_ bytes: [UInt8]) -> TreePath {
 struct EditedTree {
   static let mostTextBytes: UInt64 = 16 << 20
 
-  let view: TreeView
+  let view: OverlayTree
   private(set) var top: Entry
   private let original: Entry
 
-  init(_ top: Entry, in view: TreeView) {
+  init(_ top: Entry, in view: OverlayTree) {
     self.top = top
     original = top
     self.view = view

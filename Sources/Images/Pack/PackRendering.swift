@@ -37,7 +37,7 @@ struct PackRendering {
     _ form: TreeArchiveWriter.Form, _ cache: SegmentCache, _ makeFile: () throws -> PackedFile
   ) throws -> (report: RenderReport, counts: TreeArchiveCounts, remarks: [String]) {
     let entries = try store.withReadTransaction {
-      try TreeEntries(tree.top, from: tree.view, as: form, keeping: list.keeps)
+      try ArchiveEntryList(tree.top, from: tree.view, as: form, keeping: list.keeps)
     }
     let file = try makeFile()
     workspace.progress.begin("packing", totalBytes: entries.contentBytes)

@@ -96,7 +96,7 @@ enum Statelite {
     return try tree.children(path).allSatisfy { try isHollow(path + [$0.name], in: tree) }
   }
 
-  private static func empty(_ row: LiteFile) -> ViewNode {
+  private static func empty(_ row: LiteFile) -> OverlayNode {
     row.file.hasSuffix("/") ? .directory(mode: 0o755) : .file([], mode: 0o644)
   }
 
@@ -141,7 +141,7 @@ enum Statelite {
       // The kernel's own list of mounts, on systems where it is one.
       if row.file == "/etc/mtab", target == Array("/proc/self/mounts".utf8) { return [] }
     }
-    let original: ViewNode
+    let original: OverlayNode
     switch place.entry?.kind {
     case .symlink:
       // Moved, a relative link would lead elsewhere: what it leads to is kept.

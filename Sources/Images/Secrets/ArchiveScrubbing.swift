@@ -103,7 +103,7 @@ struct ArchiveScrubbing {
         }
         try session.finish()
         let found = try SecretScan(scratch, progress: workspace.progress).tree(tree.entry)
-        let view = TreeView(scratch, modified: tree.entry.modified)
+        let view = OverlayTree(scratch, modified: tree.entry.modified)
         let top = try view.regrouped(try view.apply(found.edits, to: tree.entry))
         let options = SquashfsOptions(
           compression: reader.compression, blockBytes: reader.blockBytes,

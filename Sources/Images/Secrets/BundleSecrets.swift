@@ -187,7 +187,7 @@ extension ExportCollection {
     }
     let store = scan.store
     scrubTree = { top in
-      let view = TreeView(store, modified: top.modified)
+      let view = OverlayTree(store, modified: top.modified)
       let edits = try scan.tree(top).edits
       return (view, try view.regrouped(try view.apply(edits, to: top)))
     }

@@ -88,12 +88,12 @@ enum PublishedFiles {
 }
 
 /// A root tree in the store, edited or not, as package databases are read from it.
-final class ViewRootTree: RootTree {
-  private let view: TreeView
+final class OverlayRootTree: RootTree {
+  private let view: OverlayTree
   private let top: Entry
   private var folders: [[UInt8]: [[UInt8]: Entry]] = [:]
 
-  init(_ view: TreeView, _ top: Entry) {
+  init(_ view: OverlayTree, _ top: Entry) {
     self.view = view
     self.top = top
   }

@@ -211,8 +211,8 @@ final class SecretScan {
     if files.isEmpty { return }
     let packages: [[UInt8]: String]
     if let rootTree {
-      let view = TreeView(store, modified: rootTree.modified)
-      packages = PublishedFiles.packages(of: files, in: ViewRootTree(view, rootTree))
+      let view = OverlayTree(store, modified: rootTree.modified)
+      packages = PublishedFiles.packages(of: files, in: OverlayRootTree(view, rootTree))
     } else {
       let tree = ArchiveRootTree(top: ImageRootName.bytes)
       try ArchiveWalk(tree).run(try open())

@@ -72,8 +72,8 @@ struct TreeScan {
     let files = Dictionary(
       result.found.compactMap { item in item.published.map { (item.file, $0) } }
     ) { $1 }
-    let view = TreeView(store, modified: top.modified)
-    let packages = PublishedFiles.packages(of: files, in: ViewRootTree(view, top))
+    let view = OverlayTree(store, modified: top.modified)
+    let packages = PublishedFiles.packages(of: files, in: OverlayRootTree(view, top))
     for i in result.found.indices { result.found[i].package = packages[result.found[i].file] }
     return result
   }

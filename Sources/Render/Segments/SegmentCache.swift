@@ -34,7 +34,7 @@ public final class SegmentCache: Sendable {
     var places: [Digest: Place] = [:]
     var current: UInt64?
     /// Files up to this number are the next to go: hits in them are written again.
-    var endangered: UInt64 = 0
+    var evictionBoundary: UInt64 = 0
     var isReadOnly = false
   }
 
@@ -76,7 +76,7 @@ public final class SegmentCache: Sendable {
   public func find(_ key: Digest) -> [UInt8]? {
     let found = state.withLock { state -> (Place, SegmentFile, Bool)? in
       guard let place = state.places[key], let file = state.files[place.file] else { return nil }
-      return (place, file, place.file <= state.endangered)
+      return (place, file, place.file <= state.evictionBoundary)
     }
     guard let (place, file, isEndangered) = found else { return nil }
     guard let bytes = file.read(key, at: place.offset, lengthBytes: place.lengthBytes) else {
@@ -95,7 +95,7 @@ public final class SegmentCache: Sendable {
   private func append(_ key: Digest, _ bytes: [UInt8], isAgain: Bool) {
     state.withLock { state in
       if state.isReadOnly || bytes.count > SegmentFile.mostBytes { return }
-      if let place = state.places[key], !isAgain || place.file > state.endangered { return }
+      if let place = state.places[key], !isAgain || place.file > state.evictionBoundary { return }
       guard let number = fileToAppend(&state), let file = state.files[number] else {
         state.isReadOnly = true
         return
@@ -122,7 +122,7 @@ public final class SegmentCache: Sendable {
     evict(&state)
     let newest = state.files.keys.max() ?? 0
     if state.current == nil, let file = state.files[newest],
-      file.endBytes < SegmentCache.fileBytes, newest > state.endangered,
+      file.endBytes < SegmentCache.fileBytes, newest > state.evictionBoundary,
       let own = SegmentFile(appendingTo: newest, fileSystem, folder)
     {
       // Another process may have appended since it was scanned.
@@ -165,11 +165,11 @@ public final class SegmentCache: Sendable {
   /// The oldest files that the next `evict` calls would take, when the cache grows by a quarter.
   private func markEndangered(_ state: inout State) {
     var total = state.files.values.reduce(0) { $0 + $1.endBytes }
-    state.endangered = 0
+    state.evictionBoundary = 0
     for number in state.files.keys.sorted() where number != state.current {
       guard total > limitBytes / 4 * 3, let file = state.files[number] else { break }
       total -= file.endBytes
-      state.endangered = number
+      state.evictionBoundary = number
     }
   }
 

@@ -34,7 +34,7 @@ public enum SegmentCodec: String, Sendable, CaseIterable {
     switch self {
     case .gzip: "gzip " + SegmentDeflater.fingerprint(level: SegmentCodec.deflateLevel)
     case .zstd: "zstd " + ZstdCompressor.fingerprint(level: SegmentCodec.zstdLevel)
-    case .zstdFrame: "zstd " + ZstdRunCompressor.fingerprint(level: SegmentCodec.zstdLevel)
+    case .zstdFrame: "zstd " + ZstdSegmentCompressor.fingerprint(level: SegmentCodec.zstdLevel)
     case .xz: "xz " + XzBlockCompressor.fingerprint(preset: SegmentCodec.xzPreset)
     }
   }
@@ -85,7 +85,7 @@ struct SegmentEncoder: ~Copyable {
   private var zstd: ZstdCompressor?
   private var unzstd: ZstdDecompressor?
   private var xz: XzBlockCompressor?
-  private var runs: ZstdRunCompressor?
+  private var runs: ZstdSegmentCompressor?
 
   init(_ codec: SegmentCodec) {
     self.codec = codec
@@ -95,7 +95,7 @@ struct SegmentEncoder: ~Copyable {
       zstd = ZstdCompressor(level: SegmentCodec.zstdLevel)
       unzstd = ZstdDecompressor()
     case .xz: xz = XzBlockCompressor(preset: SegmentCodec.xzPreset)
-    case .zstdFrame: runs = ZstdRunCompressor(level: SegmentCodec.zstdLevel)
+    case .zstdFrame: runs = ZstdSegmentCompressor(level: SegmentCodec.zstdLevel)
     }
   }
 
@@ -163,7 +163,7 @@ struct StreamEnvelope {
     case .gzip: [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]
     case .zstd: []
     case .xz: XzStream.header
-    case .zstdFrame: ZstdRunCompressor.header
+    case .zstdFrame: ZstdSegmentCompressor.header
     }
   }
 
@@ -195,7 +195,7 @@ struct StreamEnvelope {
       return writer.bytes
     case .zstd: return []
     case .xz: return try XzStream.end(of: blocks)
-    case .zstdFrame: return ZstdRunCompressor.end
+    case .zstdFrame: return ZstdSegmentCompressor.end
     }
   }
 }

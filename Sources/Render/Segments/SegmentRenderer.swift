@@ -28,7 +28,7 @@ public struct RenderReport: Sendable, Equatable {
 public struct SegmentRenderer {
   private static let windowPerThread = 4
 
-  private let view: TreeView
+  private let view: OverlayTree
   private let cache: SegmentCache?
   private let codec: SegmentCodec
   private let threads: Int
@@ -39,10 +39,10 @@ public struct SegmentRenderer {
   ///   - cache: nil to encode everything.
   ///   - threads: how many encode.
   public init(
-    _ store: ObjectStore, view: TreeView? = nil, cache: SegmentCache?, codec: SegmentCodec,
+    _ store: ObjectStore, view: OverlayTree? = nil, cache: SegmentCache?, codec: SegmentCodec,
     threads: Int = processorCount, progress: Progress
   ) {
-    self.view = view ?? TreeView(store, modified: Timestamp(seconds: 0, nanoseconds: 0))
+    self.view = view ?? OverlayTree(store, modified: Timestamp(seconds: 0, nanoseconds: 0))
     self.cache = cache
     self.codec = codec
     self.threads = max(threads, 1)
@@ -71,7 +71,7 @@ public struct SegmentRenderer {
       try sink(bytes)
     }
     func writeNext() throws {
-      let (encoded, wasCached) = try pool.takeNext()
+      let (encoded, wasCached) = try pool.dequeue()
       try envelope.add(encoded)
       report.segments += 1
       report.plainBytes += encoded.plainBytes
@@ -88,7 +88,7 @@ public struct SegmentRenderer {
       while pool.underWay >= threads * SegmentRenderer.windowPerThread { try writeNext() }
     }
     try envelope.header.withUnsafeBytes { try write($0) }
-    var cutter = SegmentCutter(codec.sizes)
+    var cutter = Segmenter(codec.sizes)
     let trailer = try entries { entry in try cutter.add(entry) { try push($0) } }
     try cutter.finish(trailer, push)
     while pool.underWay > 0 { try writeNext() }
@@ -108,13 +108,13 @@ private final class SegmentPool: Sendable {
     var isClosed = false
   }
   private let state = Monitor(State())
-  private let view: TreeView
+  private let view: OverlayTree
   private let cache: SegmentCache?
   private let codec: SegmentCodec
   private let progress: Progress
 
   init(
-    view: TreeView, cache: SegmentCache?, codec: SegmentCodec, progress: Progress, threads: Int
+    view: OverlayTree, cache: SegmentCache?, codec: SegmentCodec, progress: Progress, threads: Int
   ) {
     self.view = view
     self.cache = cache
@@ -132,7 +132,7 @@ private final class SegmentPool: Sendable {
   }
 
   /// Waits for the next segment in order.
-  func takeNext() throws -> (EncodedSegment, wasCached: Bool) {
+  func dequeue() throws -> (EncodedSegment, wasCached: Bool) {
     let result = state.wait { state -> Result<(EncodedSegment, Bool), any Error>? in
       if let failure = state.failure { return .failure(failure) }
       guard let next = state.done.removeValue(forKey: state.taken) else { return nil }
@@ -170,7 +170,7 @@ private final class SegmentPool: Sendable {
 
 /// Encodes segments on one thread.
 private struct SegmentWorker: ~Copyable {
-  private let view: TreeView
+  private let view: OverlayTree
   private let cache: SegmentCache?
   private let codec: SegmentCodec
   private let encoderName: String
@@ -178,7 +178,7 @@ private struct SegmentWorker: ~Copyable {
   private var encoder: SegmentEncoder?
   private var plain = PlainBuffer()
 
-  init(view: TreeView, cache: SegmentCache?, codec: SegmentCodec) {
+  init(view: OverlayTree, cache: SegmentCache?, codec: SegmentCodec) {
     self.view = view
     self.cache = cache
     self.codec = codec

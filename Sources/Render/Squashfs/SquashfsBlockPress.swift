@@ -21,7 +21,7 @@ struct SquashfsBlocks: Sendable {
   var cached = 0
   var compressed = 0
   /// Raw bytes of the blocks that were compressed.
-  var pressedBytes: UInt64 = 0
+  var compressedBytes: UInt64 = 0
 
   fileprivate mutating func append(_ block: [UInt8]) {
     let size = UInt32(block.count - 1)
@@ -33,13 +33,13 @@ struct SquashfsBlocks: Sendable {
   fileprivate mutating func appendPressed(_ block: [UInt8], of rawBytes: Int) {
     append(block)
     compressed += 1
-    pressedBytes += UInt64(rawBytes)
+    compressedBytes += UInt64(rawBytes)
   }
 }
 
 /// Makes blocks. Belongs to one thread.
-final class SquashfsBlockPress {
-  private let ranges: BlobRanges
+final class SquashfsBlockCompressor {
+  private let ranges: BlobRangeReader
   private let compressor: BlockCompressor
   private let cache: (any BlockCache)?
   private let blockBytes: Int
@@ -48,8 +48,8 @@ final class SquashfsBlockPress {
   private let codecKey: Digest
   private var hash = SHA256()
 
-  init(_ source: TreeView, _ options: SquashfsOptions, _ cache: (any BlockCache)?) {
-    ranges = BlobRanges(source)
+  init(_ source: OverlayTree, _ options: SquashfsOptions, _ cache: (any BlockCache)?) {
+    ranges = BlobRangeReader(source)
     compressor = BlockCompressor(options.codec, maxBytes: options.blockBytes)
     self.cache = cache
     blockBytes = options.blockBytes

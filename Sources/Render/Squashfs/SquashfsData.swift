@@ -5,7 +5,7 @@ import Platform
 import Store
 
 /// Where a content's blocks went.
-struct SquashfsPlace: Sendable {
+struct SquashfsBlockLocation: Sendable {
   /// Where its first block begins in the image; 0 where it has none.
   var start: UInt64 = 0
   var words: [UInt32] = []
@@ -19,18 +19,18 @@ struct SquashfsFragment: Sendable {
 }
 
 /// What the data part came to.
-struct SquashfsLaidOut: Sendable {
+struct SquashfsLayout: Sendable {
   /// For each content of the plan.
-  fileprivate(set) var places: [SquashfsPlace]
+  fileprivate(set) var places: [SquashfsBlockLocation]
   fileprivate(set) var fragments: [SquashfsFragment] = []
   fileprivate(set) var cached = 0
   fileprivate(set) var compressed = 0
-  fileprivate(set) var pressedBytes: UInt64 = 0
+  fileprivate(set) var compressedBytes: UInt64 = 0
 }
 
 /// Writes the data part.
 struct SquashfsData {
-  let source: TreeView
+  let source: OverlayTree
   let options: SquashfsOptions
   let cache: (any BlockCache)?
   let progress: Progress
@@ -39,16 +39,16 @@ struct SquashfsData {
   /// - Parameter contents: with their fragments decided.
   func write(
     _ contents: [SquashfsContent], _ fragments: SquashfsFragments, to output: SquashfsOutput
-  ) throws -> SquashfsLaidOut {
+  ) throws -> SquashfsLayout {
     let laidOut = Monitor(
-      SquashfsLaidOut(places: Array(repeating: SquashfsPlace(), count: contents.count)))
+      SquashfsLayout(places: Array(repeating: SquashfsBlockLocation(), count: contents.count)))
     let jobs = Monitor(SquashfsJobs(contents, fragments, blockBytes: options.blockBytes))
     let (source, options, cache, progress) = (source, options, cache, progress)
     try runInOrder(
       workers: options.workers, window: options.workers * 4,
       next: { jobs.withLock { $0.next() } },
       makeWorker: {
-        let press = SquashfsBlockPress(source, options, cache)
+        let press = SquashfsBlockCompressor(source, options, cache)
         return { job in
           switch job {
           case .blocks(let content, let first, let count):
@@ -83,14 +83,14 @@ struct SquashfsData {
   }
 }
 
-extension SquashfsLaidOut {
+extension SquashfsLayout {
   fileprivate mutating func add(
     _ job: SquashfsJob, _ made: SquashfsBlocks, at start: UInt64, _ contents: [SquashfsContent],
     _ blockBytes: Int
   ) {
     cached += made.cached
     compressed += made.compressed
-    pressedBytes &+= made.pressedBytes
+    compressedBytes &+= made.compressedBytes
     switch job {
     case .blocks(let content, _, _):
       // Blocks lie in a row, with no room for those of zeros: the first of a file says where.

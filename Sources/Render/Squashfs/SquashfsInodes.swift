@@ -12,7 +12,7 @@ import Store
 struct SquashfsInodes {
   private var plan: SquashfsPlan
   private let contents: [SquashfsContent]
-  private let laidOut: SquashfsLaidOut
+  private let laidOut: SquashfsLayout
   private(set) var inodes: SquashfsMetadata
   private(set) var directories: SquashfsMetadata
   private(set) var owners = SquashfsOwners()
@@ -21,8 +21,8 @@ struct SquashfsInodes {
   private(set) var places: [MetadataReference?]
 
   init(
-    _ plan: SquashfsPlan, _ contents: [SquashfsContent], _ laidOut: SquashfsLaidOut,
-    _ source: TreeView, _ press: SquashfsMetadataPress
+    _ plan: SquashfsPlan, _ contents: [SquashfsContent], _ laidOut: SquashfsLayout,
+    _ source: OverlayTree, _ press: SquashfsMetadataCompressor
   ) {
     self.plan = plan
     self.contents = contents
@@ -121,7 +121,7 @@ struct SquashfsInodes {
     _ node: Int, _ links: UInt32, _ xattr: UInt32
   ) -> (type: UInt16, body: [UInt8]) {
     let content = plan.nodes[node].content
-    let place = content.map { laidOut.places[$0] } ?? SquashfsPlace()
+    let place = content.map { laidOut.places[$0] } ?? SquashfsBlockLocation()
     let size = content.map { contents[$0].sizeBytes } ?? 0
     let fragment = content.map { contents[$0].fragment } ?? Squashfs.noFragment
     let offset = content.map { contents[$0].fragmentOffset } ?? 0

@@ -4,7 +4,7 @@
 import Codec
 
 /// Compresses metadata blocks. Belongs to one thread.
-final class SquashfsMetadataPress {
+final class SquashfsMetadataCompressor {
   private let compressor: BlockCompressor
   private let packed = UnsafeMutableRawBufferPointer.allocate(
     byteCount: Squashfs.metadataBytes, alignment: 64)
@@ -45,14 +45,14 @@ final class SquashfsMetadataPress {
 
 /// A table under way. The compressed blocks are held until the table is written.
 struct SquashfsMetadata {
-  private let press: SquashfsMetadataPress
+  private let press: SquashfsMetadataCompressor
   private var open: [UInt8] = []
   /// The finished blocks.
   private(set) var bytes: [UInt8] = []
   /// Where each of them begins in `bytes`.
   private(set) var blocks: [UInt64] = []
 
-  init(_ press: SquashfsMetadataPress) { self.press = press }
+  init(_ press: SquashfsMetadataCompressor) { self.press = press }
 
   /// Where the next record will be.
   var place: MetadataReference {

@@ -53,12 +53,12 @@ struct SquashfsPlan: Sendable {
 struct SquashfsPlanner {
   typealias Filter = (_ path: [UInt8], _ entry: Entry) throws -> SquashfsSelection
 
-  private let source: TreeView
+  private let source: OverlayTree
   private let blockBytes: Int
   private let filter: Filter?
   private var plan = SquashfsPlan()
 
-  init(_ source: TreeView, blockBytes: Int, filter: Filter?) {
+  init(_ source: OverlayTree, blockBytes: Int, filter: Filter?) {
     self.source = source
     self.blockBytes = blockBytes
     self.filter = filter

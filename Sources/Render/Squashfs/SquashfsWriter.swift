@@ -13,7 +13,7 @@ import Store
 
 /// Writes squashfs images.
 public struct SquashfsWriter {
-  private let source: TreeView
+  private let source: OverlayTree
   private let options: SquashfsOptions
   private let cache: (any BlockCache)?
   private let progress: Progress
@@ -23,7 +23,7 @@ public struct SquashfsWriter {
     store: ObjectStore, options: SquashfsOptions, cache: (any BlockCache)?, progress: Progress
   ) {
     self.init(
-      view: TreeView(store, modified: Timestamp(seconds: 0, nanoseconds: 0)), options: options,
+      view: OverlayTree(store, modified: Timestamp(seconds: 0, nanoseconds: 0)), options: options,
       cache: cache, progress: progress)
   }
 
@@ -31,7 +31,7 @@ public struct SquashfsWriter {
   ///   - view: where the tree is, edited or not.
   ///   - cache: where compressed blocks are kept for the next image; nil for nowhere.
   public init(
-    view: TreeView, options: SquashfsOptions, cache: (any BlockCache)?, progress: Progress
+    view: OverlayTree, options: SquashfsOptions, cache: (any BlockCache)?, progress: Progress
   ) {
     source = view
     self.options = options
@@ -70,15 +70,15 @@ public struct SquashfsWriter {
     report.contentBytes = contents.reduce(0) { $0 &+ $1.sizeBytes }
     report.cachedBlocks = laidOut.cached
     report.compressedBlocks = laidOut.compressed
-    report.cachedBytes = report.contentBytes &- min(laidOut.pressedBytes, report.contentBytes)
+    report.cachedBytes = report.contentBytes &- min(laidOut.compressedBytes, report.contentBytes)
     return report
   }
 
   private func writeTables(
-    _ plan: SquashfsPlan, _ contents: [SquashfsContent], _ laidOut: SquashfsLaidOut,
+    _ plan: SquashfsPlan, _ contents: [SquashfsContent], _ laidOut: SquashfsLayout,
     _ output: SquashfsOutput
   ) throws -> SquashfsReport {
-    let press = SquashfsMetadataPress(options.codec)
+    let press = SquashfsMetadataCompressor(options.codec)
     var inodes = SquashfsInodes(plan, contents, laidOut, source, press)
     let root = try inodes.write()
     let inodeTable = output.offset

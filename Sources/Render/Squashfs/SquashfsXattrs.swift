@@ -30,10 +30,10 @@ struct SquashfsXattrs {
   private var count: UInt32 = 0
   private var numbers: [Digest: (id: UInt32, omitted: [[UInt8]])] = [:]
   private var values: [[UInt8]: MetadataReference] = [:]
-  private let source: TreeView
-  private let press: SquashfsMetadataPress
+  private let source: OverlayTree
+  private let press: SquashfsMetadataCompressor
 
-  init(_ source: TreeView, _ press: SquashfsMetadataPress) {
+  init(_ source: OverlayTree, _ press: SquashfsMetadataCompressor) {
     self.source = source
     self.press = press
     pairs = SquashfsMetadata(press)
@@ -129,7 +129,7 @@ struct SquashfsXattrs {
 extension SquashfsOutput {
   /// Writes records as metadata blocks.
   /// - Returns: where each of them begins in the image.
-  func appendBlocks(of records: [UInt8], _ press: SquashfsMetadataPress) throws -> [UInt64] {
+  func appendBlocks(of records: [UInt8], _ press: SquashfsMetadataCompressor) throws -> [UInt64] {
     var table = SquashfsMetadata(press)
     try table.append(records)
     try table.finish()
@@ -140,7 +140,7 @@ extension SquashfsOutput {
 
   /// Writes records as metadata blocks, and behind them the list of the blocks.
   /// - Returns: where the list begins.
-  func appendTable(_ records: [UInt8], _ press: SquashfsMetadataPress) throws -> UInt64 {
+  func appendTable(_ records: [UInt8], _ press: SquashfsMetadataCompressor) throws -> UInt64 {
     let blocks = try appendBlocks(of: records, press)
     let start = offset
     var list: [UInt8] = []

@@ -14,14 +14,14 @@ import Platform
 import Store
 
 /// Lists a tree and frames its entries.
-public struct TreeEntries {
+public struct ArchiveEntryList {
   private struct Listed {
     let entry: Entry
     /// Relative to the top; empty for the top itself.
     let path: [UInt8]
   }
 
-  private let view: TreeView
+  private let view: OverlayTree
   private let form: TreeArchiveWriter.Form
   /// What the top is called in the archive; "." is find's name of where it stands.
   private let name: [UInt8]
@@ -41,7 +41,7 @@ public struct TreeEntries {
   /// - Throws: `StoreError`: `refused` for a file of 4 GiB or more in cpio and a path that is too long,
   ///   `missing`, `damaged`.
   public init(
-    _ top: Entry, from view: TreeView, as form: TreeArchiveWriter.Form,
+    _ top: Entry, from view: OverlayTree, as form: TreeArchiveWriter.Form,
     named name: [UInt8] = [0x2e],
     keeping: (_ path: [UInt8]) -> Bool
   ) throws {
@@ -144,7 +144,7 @@ public struct TreeEntries {
   private static let capability = Array("security.capability".utf8)
 
   private func hasCapability(_ entry: Entry) throws -> Bool {
-    try xattrs(of: entry).contains { $0.name == TreeEntries.capability }
+    try xattrs(of: entry).contains { $0.name == ArchiveEntryList.capability }
   }
 
   private func content(of entry: Entry) -> EntryContent {

@@ -5,11 +5,11 @@ import Store
 
 /// Reads ranges of blobs. Belongs to one thread at a time; remembers how the last large blob is
 /// made, because its ranges are asked for one after another.
-final class BlobRanges {
-  private let view: TreeView
+final class BlobRangeReader {
+  private let view: OverlayTree
   private var known: (blob: Digest, parts: BlobParts)?
 
-  init(_ view: TreeView) { self.view = view }
+  init(_ view: OverlayTree) { self.view = view }
 
   /// Fills `target` with the bytes of a blob from `offset` on.
   /// - Throws: `StoreError`: `missing`, `damaged`, also where the blob has fewer bytes.

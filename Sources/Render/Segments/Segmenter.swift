@@ -73,7 +73,7 @@ public struct SegmentSizes: Sendable, Equatable {
 }
 
 /// Cuts a stream of entries.
-public struct SegmentCutter {
+public struct Segmenter {
   private let sizes: SegmentSizes
   private var open = Segment()
 

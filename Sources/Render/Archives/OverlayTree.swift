@@ -12,7 +12,7 @@ import Platform
 import Store
 
 /// A new entry.
-public enum ViewNode: Sendable {
+public enum OverlayNode: Sendable {
   case file([UInt8], mode: UInt16)
   case symlink(target: [UInt8])
   /// A file with the attributes of another, and new content.
@@ -33,7 +33,7 @@ public struct TreeEdits: Sendable {
   fileprivate enum Action: Sendable {
     case keep
     case remove
-    case put(ViewNode)
+    case put(OverlayNode)
   }
   fileprivate struct Node: Sendable {
     var action = Action.keep
@@ -58,7 +58,7 @@ public struct TreeEdits: Sendable {
 
   /// Puts an entry in place of whatever is there; missing directories on the way get mode 0755, and
   /// what is there and no directory gives way.
-  public mutating func put(_ path: [[UInt8]], _ node: ViewNode) { set(path, .put(node)) }
+  public mutating func put(_ path: [[UInt8]], _ node: OverlayNode) { set(path, .put(node)) }
 
   private mutating func set(_ path: [[UInt8]], _ action: Action) {
     guard !path.isEmpty, path.allSatisfy(isValidName) else { return }
@@ -74,7 +74,7 @@ public struct TreeEdits: Sendable {
 }
 
 /// The tree as edited.
-public final class TreeView: ObjectSource {
+public final class OverlayTree: ObjectSource {
   let store: ObjectStore
   /// Has the objects of trees that are edited.
   private let objects: any ObjectSource
@@ -128,7 +128,7 @@ public final class TreeView: ObjectSource {
   /// `new`, with the times of `old` wherever the two are the same: what was taken out and put in
   /// again has not changed.
   public func keepingTimes(of old: Entry, in new: Entry) throws -> Entry {
-    if new == old || new.isLike(old) { return old }
+    if new == old || new.equalsIgnoringTimes(old) { return old }
     guard let ids = new.ids, let oldIDs = old.ids else { return new }
     var known: [[UInt8]: Entry] = [:]
     for entry in try Tree.entries(oldIDs, from: self) { known[entry.name] = entry }
@@ -209,7 +209,7 @@ public final class TreeView: ObjectSource {
       if !child.children.isEmpty, folder != nil || child.puts {
         new = try edit(folder ?? make(name, .directory(mode: 0o755)), child)
       }
-      if let before = old, let after = new, after.isLike(before) { new = before }
+      if let before = old, let after = new, after.equalsIgnoringTimes(before) { new = before }
       if case .keep = child.action {
       } else if new != old, try holdsLinks(old) || holdsLinks(new) {
         made.withLock { $0.hasMovedLinks = true }
@@ -219,7 +219,7 @@ public final class TreeView: ObjectSource {
     return try with(directory, entries.values.sorted { precedes($0.name, $1.name) })
   }
 
-  private func make(_ name: [UInt8], _ node: ViewNode) throws -> Entry {
+  private func make(_ name: [UInt8], _ node: OverlayNode) throws -> Entry {
     func entry(_ content: Content, _ mode: UInt16) -> Entry {
       Entry(name: name, content: content, mode: mode, uid: 0, gid: 0, modified: modified)
     }
@@ -279,7 +279,7 @@ public final class TreeView: ObjectSource {
 
 extension Entry {
   /// Equal but for times, which a tree's id leaves out too.
-  fileprivate func isLike(_ other: Entry) -> Bool {
+  fileprivate func equalsIgnoringTimes(_ other: Entry) -> Bool {
     var timed = self
     timed.modified = other.modified
     timed.times = other.times
