@@ -11,7 +11,7 @@ import Platform
 import Store
 
 /// How a tree is made what it shall be.
-public enum ApplyMethod: UInt8, Sendable, CaseIterable {
+public enum ApplyStrategy: UInt8, Sendable, CaseIterable {
   /// As suits the tree and who uses it.
   case automatic = 0
   /// Built beside the live tree, which it replaces in one step.
@@ -35,7 +35,7 @@ public struct Journal: Sendable, Equatable {
   public var started: Timestamp
   /// Part of all names that the change makes for a time: `.imgstore-TOKEN…`.
   public var token: String
-  public var method: ApplyMethod
+  public var method: ApplyStrategy
   /// The snapshot whose state the image will have.
   public var target: Digest
   /// The snapshot that has the state before; nil where nothing has (`--no-safety`).
@@ -47,7 +47,7 @@ public struct Journal: Sendable, Equatable {
   public var options: [Snapshot.Fact]
 
   public init(
-    operation: Operation, image: String, started: Timestamp, method: ApplyMethod, target: Digest,
+    operation: Operation, image: String, started: Timestamp, method: ApplyStrategy, target: Digest,
     before: Digest?, command: String, message: String, options: [Snapshot.Fact] = []
   ) {
     self.operation = operation
@@ -132,7 +132,7 @@ extension Journal {
       guard token.utf8.count >= 16, token.utf8.allSatisfy(isHexDigit) else {
         throw .corrupt("its token is not one")
       }
-      guard let method = ApplyMethod(rawValue: try reader.byte()) else {
+      guard let method = ApplyStrategy(rawValue: try reader.byte()) else {
         throw .corrupt("an unknown method")
       }
       let target = try reader.digest()

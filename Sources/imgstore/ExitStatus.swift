@@ -33,10 +33,10 @@ enum ExitStatus {
 struct Differs: Error {}
 
 /// A search was done and found nothing: an exit code, and no message.
-struct NothingFound: Error {}
+struct NoMatch: Error {}
 
 /// The work is done, and something about it must be known.
-struct DoneWithProblems: Error {
+struct CompletedWithWarnings: Error {
   let lines: [String]
   /// Some of it is that stored data is damaged, or lost.
   var isDamage = false

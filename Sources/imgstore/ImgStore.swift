@@ -127,10 +127,10 @@ struct ImgStore: ParsableCommand {
     } catch is Differs {
       Terminal.finish()
       return ExitStatus.differs
-    } catch is NothingFound {
+    } catch is NoMatch {
       Terminal.finish()
       return ExitStatus.failed
-    } catch let problems as DoneWithProblems {
+    } catch let problems as CompletedWithWarnings {
       Terminal.finish()
       fflush(nil)
       for line in problems.lines { Terminal.error(line) }

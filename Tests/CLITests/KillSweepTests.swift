@@ -24,7 +24,7 @@ private struct KillSweep {
 
     init(_ folder: TemporaryFolder, _ sweep: KillSweep) throws {
       let directory = folder.path("root/etc/xcat")
-      let files = TableFiles(
+      let files = SQLiteTableBackend(
         KernelFileSystem.shared, directory: Array(directory.utf8), mayCreate: true)
       var tables: [String: [[String: String]]] = [:]
       for table in ["osimage", "linuximage", "litefile", "postscripts"] {

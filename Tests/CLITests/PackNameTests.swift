@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// A management node with an image, its tree, and the binary under xCAT's names.
-private final class PackSite: Sendable {
+private final class PackEnvironment: Sendable {
   let folder: TemporaryFolder
   var tree: String { folder.path("root/img/rootimg") }
 
@@ -113,7 +113,7 @@ private final class PackSite: Sendable {
   ]
 
   @Test func `answers that do nothing are xCAT's`() throws {
-    let site = try PackSite()
+    let site = try PackEnvironment()
     for (words, status, output, errors) in Self.answers {
       let result = try site.call(words)
       #expect(result.status == status, "\(words): \(result.errors)")
@@ -124,7 +124,7 @@ private final class PackSite: Sendable {
   }
 
   @Test func `packimage packs in every form, and says so in xCAT's words`() throws {
-    let site = try PackSite()
+    let site = try PackEnvironment()
     for (words, name, compressor) in [
       ("", "rootimg.cpio.gz", "gzip"), ("-m cpio -c pigz", "rootimg.cpio.gz", "pigz"),
       ("-c xz", "rootimg.cpio.xz", "xz"), ("-m tar", "rootimg.tar.gz", "gzip"),
@@ -145,7 +145,7 @@ private final class PackSite: Sendable {
   }
 
   @Test func `what packimage warns of is on standard error, and it is done`() throws {
-    let site = try PackSite()
+    let site = try PackEnvironment()
     try shell("mv \"$1/install/postscripts\" \"$1/away\"", site.folder.path("root"))
     let result = try site.call("packimage img")
     #expect(result.status == 0)
@@ -160,7 +160,7 @@ private final class PackSite: Sendable {
   }
 
   @Test func `liteimg speaks as xCAT's, and undo is told`() throws {
-    let site = try PackSite()
+    let site = try PackEnvironment()
     _ = try site.imgstore("define", "img", "provmethod=statelite", "rootfstype=ramdisk")
     try site.litefile("/etc/ntp.conf", "bogus")
     let refused = try site.call("liteimg img")
@@ -193,7 +193,7 @@ private final class PackSite: Sendable {
   }
 
   @Test func `pack and lite have text and JSON`() throws {
-    let site = try PackSite()
+    let site = try PackEnvironment()
     let text = try site.imgstore("pack", "img", "-m", "tar", "-c", "zstd")
     #expect(text.output.contains("packed img@1 to /img/rootimg.tar.zst\n"), "\(text.output)")
     let json = try site.imgstore("pack", "img", "--json").output

@@ -25,7 +25,7 @@ import Testing
   }
 
   private func revert(
-    _ reference: String = "img@1", _ method: ApplyMethod = .automatic
+    _ reference: String = "img@1", _ method: ApplyStrategy = .automatic
   ) throws -> RevertOutcome {
     var request = RevertRequest(reference)
     request.method = method
@@ -168,8 +168,8 @@ import Testing
 
   // MARK: Flags
 
-  @Test(arguments: [ApplyMethod.inPlace, .swap])
-  func `flags are part of an entry, and hinder no change`(_ method: ApplyMethod) throws {
+  @Test(arguments: [ApplyStrategy.inPlace, .swap])
+  func `flags are part of an entry, and hinder no change`(_ method: ApplyStrategy) throws {
     try shell(
       """
       cd "$1"; mkdir etc prot; echo one >etc/i; chattr +i etc/i; echo log >etc/a; chattr +a etc/a

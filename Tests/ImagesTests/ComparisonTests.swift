@@ -59,7 +59,7 @@ import Testing
           PackageChange(name: "moves", architecture: "all", old: "1.0-1", new: "1:0.9-1"),
         ])
       #expect(packages.unchangedCount == 1)
-      func belonging(_ path: String) -> Belonging? {
+      func belonging(_ path: String) -> PathOwnership? {
         packages.belongings[Array("/img/rootimg/\(path)".utf8)]
       }
       #expect(belonging("usr/share/moves/data") == .package("moves"))

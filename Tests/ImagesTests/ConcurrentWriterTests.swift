@@ -206,7 +206,7 @@ import XCAT
     _ = try workspace.define("img", ["osdistroname=two", "pkgdir=/install/two"])
     try shell("echo new >\"$1/img/rootimg/f\"", folder.path("root"))
     let options = workspace.options
-    let tables = TableFiles(
+    let tables = SQLiteTableBackend(
       kernel, directory: Array(folder.path("store/xcat").utf8), mayCreate: false)
     let change = RowChange(
       schema: .osimage, key: ["imagename": "img"], columns: ["osdistroname": "precious"],

@@ -31,7 +31,7 @@ import Testing
         """, tree)
     }
 
-    func revert(_ reference: String, _ method: ApplyMethod = .automatic) throws -> RevertOutcome {
+    func revert(_ reference: String, _ method: ApplyStrategy = .automatic) throws -> RevertOutcome {
       var request = RevertRequest(reference)
       request.method = method
       return try workspace.revert(request)
@@ -49,7 +49,7 @@ import Testing
     #expect(first.committed.snapshot.pieces.map(\.path) == [Array(site.tree.utf8)])
     #expect(first.committed.snapshot.tables.map(\.name) == ["directory"])
     try shell("cd \"$1\"; echo two >etc/hosts; rm -r usr; echo n >new", site.tree)
-    for method in [ApplyMethod.inPlace, .swap] {
+    for method in [ApplyStrategy.inPlace, .swap] {
       let outcome = try site.revert("compute@1", method)
       #expect(outcome.isExact)
       #expect(site.content("etc/hosts") == "one\n" && site.content("usr/lib/a") == "a\n")
@@ -135,8 +135,8 @@ import Testing
     #expect(try !cold.snapshot("compute", unlessChanged: true).isNew)
   }
 
-  @Test(arguments: [ApplyMethod.automatic, .inPlace])
-  func `a revert leaves alone what is excluded`(method: ApplyMethod) throws {
+  @Test(arguments: [ApplyStrategy.automatic, .inPlace])
+  func `a revert leaves alone what is excluded`(method: ApplyStrategy) throws {
     let site = try Site()
     try excluding(site)
     _ = try site.workspace.snapshot("compute")

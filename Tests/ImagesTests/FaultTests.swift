@@ -69,9 +69,9 @@ import Testing
     #expect(operations > 100)
   }
 
-  @Test(arguments: [0, 1], [ApplyMethod.swap, .inPlace])
+  @Test(arguments: [0, 1], [ApplyStrategy.swap, .inPlace])
   func `a revert that fails at any operation is completed, or taken back`(
-    _ which: Int, _ method: ApplyMethod
+    _ which: Int, _ method: ApplyStrategy
   ) throws {
     let fault: FaultyFileSystem.Fault = [.once(.noSpace), .forGood][which]
     let pristine = try TemporaryFolder()
@@ -131,8 +131,8 @@ import Testing
     Issue.record("the sweep does not end")
   }
 
-  @Test(arguments: [ApplyMethod.swap, .inPlace])
-  func `a change that did not get to the disk has not ended`(_ method: ApplyMethod) throws {
+  @Test(arguments: [ApplyStrategy.swap, .inPlace])
+  func `a change that did not get to the disk has not ended`(_ method: ApplyStrategy) throws {
     let folder = try TemporaryFolder()
     try prepare(folder)
     let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))

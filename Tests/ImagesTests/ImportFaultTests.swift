@@ -24,7 +24,7 @@ import XCAT
 
     init(_ folder: TemporaryFolder) throws {
       let root = folder.path("root")
-      let tables = TableFiles(
+      let tables = SQLiteTableBackend(
         KernelFileSystem.shared, directory: Array("\(root)/etc/xcat".utf8), mayCreate: true)
       let manager = FileManager.default
       for case let name as String in manager.enumerator(atPath: root) ?? .init()

@@ -31,7 +31,7 @@ private final class LookSite: Sendable {
     _ = try workspace.snapshot("img")
   }
 
-  func reader() throws -> StateReader {
+  func reader() throws -> SnapshotReader {
     try workspace.reader(of: try workspace.find(try Reference("img")))
   }
 }

@@ -70,7 +70,7 @@ import Testing
   }
 
   /// Leaves a revert to img@1 half done.
-  private func interrupt(_ folder: TemporaryFolder, _ method: ApplyMethod) throws -> Workspace {
+  private func interrupt(_ folder: TemporaryFolder, _ method: ApplyStrategy) throws -> Workspace {
     let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
     let whole = try Workspace(options) { _ in }
     for n in stride(from: 150, to: 1500, by: 10) {
@@ -176,7 +176,7 @@ import Testing
   @Test func `a tree that somebody holds is changed in place, and the reason is given`() throws {
     let folder = try TemporaryFolder()
     let workspace = try twoStates(folder)
-    func method() throws -> TreeMethod {
+    func method() throws -> TreeStrategy {
       try #require(workspace.revert("img@1", dryRun: true).apply.methods.first)
     }
     #expect(try method().isSwap)

@@ -10,7 +10,7 @@ import XCAT
 public final class ManagementNode: Sendable {
   public let folder: TemporaryFolder
   public let workspace: Workspace
-  public let tables: TableFiles
+  public let tables: SQLiteTableBackend
 
   /// - Parameter isFresh: with the folders, nodes and rows of the fixtures' node; else as `stage`
   ///   leaves it.
@@ -20,7 +20,7 @@ public final class ManagementNode: Sendable {
   ) throws {
     folder = try TemporaryFolder()
     try shell("mkdir -p \"$1/etc/xcat\"", folder.path("root"))
-    tables = TableFiles(
+    tables = SQLiteTableBackend(
       KernelFileSystem.shared, directory: Array(folder.path("root/etc/xcat").utf8),
       mayCreate: true)
     if isFresh {

@@ -10,8 +10,8 @@ import XCAT
 /// Commands that a test can look at.
 final class PlayedCommands: Sendable {
   let folder: TemporaryFolder
-  var door: TableCommands {
-    TableCommands(
+  var door: CommandTableBackend {
+    CommandTableBackend(
       KernelFileSystem.shared, database: "mysql",
       environment: ["XCATROOT": folder.path, "PATH": "/usr/bin:/bin", "XCATCFG": "mysql:x"])
   }
@@ -143,7 +143,7 @@ final class PlayedCommands: Sendable {
 
   @Test func `what the commands show is what the files hold`() throws {
     let played = try PlayedCommands()
-    let files = TableFiles(
+    let files = SQLiteTableBackend(
       KernelFileSystem.shared, directory: Array(played.folder.path("etc-xcat").utf8),
       mayCreate: false)
     #expect(played.door.place == "xCAT (mysql)")
@@ -330,7 +330,7 @@ final class PlayedCommands: Sendable {
   }
 
   @Test func `a command that is not there, or fails, says so`() throws {
-    let nowhere = TableCommands(
+    let nowhere = CommandTableBackend(
       KernelFileSystem.shared, database: "Pg", environment: ["XCATROOT": "/nowhere", "PATH": ""])
     if !FileManager.default.fileExists(atPath: "/opt/xcat") {
       #expect(throws: XCATError.self) { try nowhere.rows("osimage") }

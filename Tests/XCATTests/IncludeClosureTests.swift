@@ -18,13 +18,13 @@ private struct Files {
     }
   }
 
-  var view: FileView {
+  var view: FileProvider {
     let files = self
-    func kind(_ path: AbsolutePath) -> FileView.Kind {
+    func kind(_ path: AbsolutePath) -> FileProvider.Kind {
       if files.contents[path] != nil { return .file }
       return files.contents.keys.contains { $0.isInside(path) } ? .directory : .absent
     }
-    return FileView(
+    return FileProvider(
       kind: { kind($0) },
       read: { path in
         if files.unreadable.contains(path) {
@@ -42,18 +42,18 @@ private struct Files {
   }
 
   func closure(osimage: [String: String] = [:], linuximage: [String: String] = [:]) throws
-    -> IncludeClosure
+    -> ImageDependencies
   {
-    IncludeClosure(
+    ImageDependencies(
       of: ImageDefinition(osimage: osimage, linuximage: linuximage),
       installDirectory: try #require(AbsolutePath("/install")), in: view)
   }
 }
 
-extension IncludeClosure {
+extension ImageDependencies {
   /// "role path", sorted.
   fileprivate var summary: [String] { needed.map { "\($0.role) \($0.path.text)" }.sorted() }
-  fileprivate var kinds: [ClosureProblem.Kind] { problems.map(\.kind) }
+  fileprivate var kinds: [DependencyProblem.Kind] { problems.map(\.kind) }
   fileprivate var texts: [String] { problems.map { $0.error.explanation } }
 }
 
@@ -281,13 +281,13 @@ extension IncludeClosure {
   @Test func `the fixture node`() throws {
     let folder = try TemporaryFolder()
     try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", folder.path, fixture("xcat/mn.tgz"))
-    let tables = TableFiles(
+    let tables = SQLiteTableBackend(
       KernelFileSystem.shared, directory: Array(folder.path("etc-xcat").utf8), mayCreate: false)
     let name = "rhels8.5.0-x86_64-netboot-compute"
     var definition = try #require(try tables.definition(of: name))
     definition.osimage["postscripts"] = "syslog,myscript1 x"
     func local(_ path: AbsolutePath) -> String { folder.path + path.text }
-    let view = FileView(
+    let view = FileProvider(
       kind: { path in
         var isDirectory: ObjCBool = false
         guard FileManager.default.fileExists(atPath: local(path), isDirectory: &isDirectory) else {
@@ -299,7 +299,7 @@ extension IncludeClosure {
       list: {
         try FileManager.default.contentsOfDirectory(atPath: local($0)).map { Array($0.utf8) }
       })
-    let closure = IncludeClosure(
+    let closure = ImageDependencies(
       of: definition, installDirectory: try #require(AbsolutePath("/install")), in: view)
     #expect(
       closure.summary == [

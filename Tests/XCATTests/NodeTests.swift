@@ -6,7 +6,7 @@ import Testing
 import XCAT
 
 /// Tables in memory.
-struct MemoryTables: TableDoor {
+struct MemoryTables: TableBackend {
   var tables: [String: [[String: String]]]
   let place = "memory"
 

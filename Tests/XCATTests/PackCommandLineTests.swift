@@ -72,7 +72,7 @@ import XCAT
 }
 
 @Suite struct SyncCopiesTests {
-  private let view = FileView(
+  private let view = FileProvider(
     kind: { path in
       switch path.text {
       case "/s", "/s/dir", "/etc": .directory

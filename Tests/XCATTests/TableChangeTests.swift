@@ -7,9 +7,9 @@ import Testing
 import XCAT
 
 @Suite struct TableChangeTests {
-  private func node(_ folder: TemporaryFolder) throws -> TableFiles {
+  private func node(_ folder: TemporaryFolder) throws -> SQLiteTableBackend {
     try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", folder.path, fixture("xcat/mn.tgz"))
-    return TableFiles(
+    return SQLiteTableBackend(
       KernelFileSystem.shared, directory: Array(folder.path("etc-xcat").utf8), mayCreate: true)
   }
 
@@ -57,7 +57,7 @@ import XCAT
   @Test func `every table is made as xCAT makes it`() throws {
     let folder = try TemporaryFolder()
     _ = try node(folder)
-    let fresh = TableFiles(
+    let fresh = SQLiteTableBackend(
       KernelFileSystem.shared, directory: Array(folder.path("fresh").utf8), mayCreate: true)
     try fresh.apply(
       TableSchema.all.map { schema in

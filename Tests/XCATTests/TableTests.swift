@@ -7,9 +7,9 @@ import Testing
 import XCAT
 
 @Suite struct TableTests {
-  private func node(_ folder: TemporaryFolder) throws -> TableFiles {
+  private func node(_ folder: TemporaryFolder) throws -> SQLiteTableBackend {
     try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", folder.path, fixture("xcat/mn.tgz"))
-    return TableFiles(
+    return SQLiteTableBackend(
       KernelFileSystem.shared, directory: Array(folder.path("etc-xcat").utf8), mayCreate: true)
   }
 
@@ -83,7 +83,7 @@ import XCAT
   @Test func `new tables are made as xCAT makes them`() throws {
     let folder = try TemporaryFolder()
     _ = try node(folder)
-    let fresh = TableFiles(
+    let fresh = SQLiteTableBackend(
       KernelFileSystem.shared, directory: Array(folder.path("fresh").utf8), mayCreate: true)
     try fresh.setDefinition(
       of: "x", ImageDefinition(osimage: ["profile": "p"], linuximage: ["exlist": "/e"]))
@@ -132,7 +132,7 @@ import XCAT
         "osarch": "x86_64",
       ]
       base.merge(osimage) { $1 }
-      return try ProfileChange.apply(
+      return try ProfileRename.apply(
         Manifest(
           osimage: base, linuximage: linuximage,
           values: ["kernel": "/install/netboot/a/b/c/kernel"], extras: []),

@@ -132,7 +132,7 @@ import XCAT
       contentsOfFile: folder.path("install/tabdump-\(table).csv"), encoding: .utf8)
     let dump = try TabdumpCSV.parse(Array(text.utf8), table)
     #expect(dump.render() == text)
-    let files = TableFiles(
+    let files = SQLiteTableBackend(
       KernelFileSystem.shared, directory: Array(folder.path("etc-xcat").utf8), mayCreate: false)
     #expect(try files.rows(table) == dump.rows)
     #expect(TableSchema.named(table)?.columns == dump.columns)

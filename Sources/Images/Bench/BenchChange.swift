@@ -6,7 +6,7 @@ import Platform
 import Render
 import Store
 
-extension EditedTree {
+extension EditableTree {
   /// Gives files new content, about `percent` of all bytes, in an order that chance would choose and
   /// that is the same each time.
   /// - Returns: the bytes that are new.

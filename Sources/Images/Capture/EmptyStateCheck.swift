@@ -130,7 +130,7 @@ enum EmptyStateCheck {
   }
 
   /// The image's root tree where it is empty and nothing else in the image's folder is there.
-  private static func onlyEmptyTree(_ live: LiveImage) -> Snapshot.Piece? {
+  private static func onlyEmptyTree(_ live: LiveImage) -> Snapshot.Component? {
     let own = live.capture.pieces.filter { ImageFiles.ownedRoles.contains($0.role) }
     guard own.count == 1, let tree = own.first, tree.role == ImageFiles.rootTree,
       case .directory = tree.entry.content, !isFilled(tree.entry)

@@ -9,7 +9,7 @@ import XCAT
 /// A live image as it was captured.
 struct LiveImage: Sendable {
   let definition: ImageDefinition
-  let rows: KeptRows
+  let rows: TableRowSet
   let capture: CaptureResult
   let notes: [Snapshot.Note]
   let cache: StatCache?
@@ -31,8 +31,8 @@ extension Workspace {
   /// The files of an image, now: what its definition names, what xCAT would find, its kits' folders,
   /// what a bundle brought along, and what else `others` lists.
   func requests(
-    _ definition: ImageDefinition, latest: Snapshot?, also others: [PieceRequest] = []
-  ) throws -> (all: [PieceRequest], named: Set<AbsolutePath>) {
+    _ definition: ImageDefinition, latest: Snapshot?, also others: [CaptureRoot] = []
+  ) throws -> (all: [CaptureRoot], named: Set<AbsolutePath>) {
     let tables = try tables()
     var files = try imageFiles(definition, installDirectory(tables))
     for (schema, rows) in try kitRows(definition, tables) where schema == .kit {
@@ -41,12 +41,12 @@ extension Workspace {
       }
     }
     var seen: Set<AbsolutePath> = []
-    var all: [PieceRequest] = []
+    var all: [CaptureRoot] = []
     for file in files where seen.insert(file.path).inserted {
-      all.append(PieceRequest(role: file.role, path: file.path))
+      all.append(CaptureRoot(role: file.role, path: file.path))
     }
     let carried = (latest?.pieces ?? []).filter { Workspace.carriedRoles.contains($0.role) }
-    for other in carried.compactMap(PieceRequest.init) + others
+    for other in carried.compactMap(CaptureRoot.init) + others
     where seen.insert(other.path).inserted { all.append(other) }
     return (all, Set(files.filter(\.isNamed).map(\.path)))
   }
@@ -64,8 +64,8 @@ extension Workspace {
   }
 
   /// The management node's files below the workspace's root.
-  var fileView: FileView {
-    FileView(
+  var fileView: FileProvider {
+    FileProvider(
       kind: { [self] path in
         switch try statLive(path)?.kind {
         case .file: .file
@@ -105,7 +105,7 @@ extension Workspace {
   func captureLive(
     _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
     target: Snapshot? = nil, change: [Entry]? = nil,
-    also others: [PieceRequest] = [], rows keys: Set<RowKey> = [],
+    also others: [CaptureRoot] = [], rows keys: Set<RowKey> = [],
     verifiedFiles: [[UInt8]: VerifiedFile] = [:], leftovers prefix: [UInt8]? = nil,
     into destination: CaptureDestination
   ) throws -> LiveImage {
@@ -170,13 +170,13 @@ extension Workspace {
 
 extension Snapshot {
   /// The paths of the pieces, to look for what is there now.
-  var requests: [PieceRequest] { pieces.compactMap(PieceRequest.init) }
+  var requests: [CaptureRoot] { pieces.compactMap(CaptureRoot.init) }
 
-  func piece(at path: [UInt8]) -> Piece? { pieces.piece(at: path) }
+  func piece(at path: [UInt8]) -> Component? { pieces.piece(at: path) }
 }
 
-extension PieceRequest {
-  init?(_ piece: Snapshot.Piece) {
+extension CaptureRoot {
+  init?(_ piece: Snapshot.Component) {
     guard let path = AbsolutePath(piece.path) else { return nil }
     self.init(role: piece.role, path: path)
   }

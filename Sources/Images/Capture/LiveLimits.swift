@@ -48,7 +48,7 @@ extension Workspace {
   ///   - isFromTarget: it leads from the target to the live image instead.
   ///   - source: has the live trees' objects.
   func splitLimits(
-    _ remaining: ImageDiff, _ pieces: [Snapshot.Piece], _ source: any ObjectSource,
+    _ remaining: ImageDiff, _ pieces: [Snapshot.Component], _ source: any ObjectSource,
     _ report: ApplyReport, _ limits: LiveLimits, isFromTarget: Bool = false
   ) throws -> (remaining: ImageDiff, limits: [ApplyProblem]) {
     if remaining.entries.isEmpty { return (remaining, []) }

@@ -10,7 +10,7 @@ import Store
 extension Workspace {
   /// Looks for what would stop the plans.
   /// - Throws: `ImageError` that names the path and the obstacle; nothing has been changed.
-  func preflight(_ plans: [PiecePlan]) throws {
+  func preflight(_ plans: [ComponentPlan]) throws {
     var room: [UInt64: RoomNeed] = [:]
     for piece in plans where !piece.plan.isEmpty || piece.staging != nil {
       guard let folder = try existingFolder(above: piece.path) else { continue }
@@ -44,7 +44,7 @@ extension Workspace {
     }
   }
 
-  private func openTree(_ piece: PiecePlan) throws -> Descriptor? {
+  private func openTree(_ piece: ComponentPlan) throws -> Descriptor? {
     guard piece.current?.kind == .directory else { return nil }
     do throws(SystemError) {
       let place = try resolver.resolve(piece.path)
@@ -65,7 +65,7 @@ extension Workspace {
   }
 
   /// A btrfs subvolume may be read-only by itself, whatever the mount says.
-  private func requireWritableSubvolumes(_ piece: PiecePlan, _ tree: Descriptor) throws {
+  private func requireWritableSubvolumes(_ piece: ComponentPlan, _ tree: Descriptor) throws {
     guard try fileSystem.volume(of: tree.raw).isBtrfs, let observed = piece.observed else { return }
     var subvolumes: [[UInt8]] = []
     observed.forEachEntry { stat, path in
@@ -108,7 +108,7 @@ extension Workspace {
   // MARK: Flags
 
   /// Entries with protecting flags that are to change need the right to take these away.
-  private func requireFlagsCanChange(_ piece: PiecePlan, _ folder: Descriptor) throws {
+  private func requireFlagsCanChange(_ piece: ComponentPlan, _ folder: Descriptor) throws {
     guard let (path, flags) = piece.firstProtected, !canChangeFlags(in: folder) else { return }
     throw ImageError(
       "\(piece.path.text)\(path.isEmpty ? "" : "/")\(printable(path))",
@@ -141,7 +141,7 @@ extension Workspace {
       self.path = path
     }
 
-    mutating func add(_ piece: PiecePlan) {
+    mutating func add(_ piece: ComponentPlan) {
       if let staging = piece.staging {
         // The old tree goes after the new one is complete. Whether blocks are shared is learned later.
         growthBytes &+= Int64(clamping: staging.writtenBytes(canClone: true, canLink: true))
@@ -204,7 +204,7 @@ extension Workspace {
   }
 }
 
-extension PiecePlan {
+extension ComponentPlan {
   /// Whether the name of the piece itself is made, replaced or removed.
   var changesTopName: Bool {
     if staging != nil { return true }
@@ -228,7 +228,7 @@ extension PiecePlan {
   }
 }
 
-extension CapturedPiece {
+extension CapturedComponent {
   /// An entry with protecting flags, with its path below the piece.
   var firstProtected: (path: [UInt8], flags: InodeFlags)? {
     var found: (path: [UInt8], flags: InodeFlags)?

@@ -10,7 +10,7 @@ extension Workspace {
   // MARK: Other images
 
   /// What the plans change that the definitions of other images name as well.
-  func remarksOnSharing(_ plans: [PiecePlan], of image: ImageName) throws -> [String] {
+  func remarksOnSharing(_ plans: [ComponentPlan], of image: ImageName) throws -> [String] {
     let changed = plans.filter { !$0.plan.isEmpty }.map(\.path)
     if changed.isEmpty { return [] }
     let tables = try tables()
@@ -54,9 +54,9 @@ extension Workspace {
 
   /// Leaves alone what lies outside of the image's own places, unless the request allows it.
   func keepOutside(
-    _ plans: [PiecePlan], _ definitions: [ImageDefinition], _ pieces: [Snapshot.Piece],
+    _ plans: [ComponentPlan], _ definitions: [ImageDefinition], _ pieces: [Snapshot.Component],
     _ request: RevertRequest
-  ) throws -> [PiecePlan] {
+  ) throws -> [ComponentPlan] {
     if request.allowsOutside { return plans }
     let install = try installDirectory(try tables())
     var places = [install, ImportTargets.sharedLists, ImportTargets.plugins]

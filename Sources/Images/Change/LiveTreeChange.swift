@@ -14,9 +14,9 @@ extension Workspace {
   /// Makes the live root tree at `path` what `tree` is, and takes a snapshot of it.
   /// - Parameter before: of the live tree as it is now.
   /// - Returns: the new snapshot and its tree; nil where the tree is like that already.
-  func makeLive(
-    _ path: AbsolutePath, _ tree: EditedTree, from before: CommittedSnapshot,
-    _ source: PackSource, message: String, command: String
+  func applyToLiveTree(
+    _ path: AbsolutePath, _ tree: EditableTree, from before: CommittedSnapshot,
+    _ source: PackInput, message: String, command: String
   ) throws -> (top: Entry, snapshot: CommittedSnapshot, outcome: ApplyOutcome)? {
     let store = try store()
     let session = try store.beginSession()
@@ -37,12 +37,12 @@ extension Workspace {
         path.text, "was changed by somebody else just now; nothing was done",
         advice: "Try again when it is at rest.")
     }
-    let new = Snapshot.Piece(role: old.role, path: old.path, entry: tree.top)
+    let new = Snapshot.Component(role: old.role, path: old.path, entry: tree.top)
     let plans = try planPieces(
       from: [old], store, to: [new], store, liveNotes: live.notes, targetNotes: [],
       captured: live.capture)
     try preflight(plans)
-    try requireAllChangeable(plans, EditedTree(old.entry, in: tree.view), tree)
+    try requireAllChangeable(plans, EditableTree(old.entry, in: tree.view), tree)
     guard plans.contains(where: { !$0.plan.isEmpty }) else { return nil }
     var outcome = describe(plans, [], [])
     var target = newSnapshot(of: source.image, live, notes: [], latest: before)
@@ -55,9 +55,9 @@ extension Workspace {
     let journal = Journal(
       operation: .packing, image: source.image.text, started: now(), method: .inPlace,
       target: target.id, before: before.id, command: command, message: message)
-    let recorded = try underJournal(source.image, journal) { syncs in
+    let recorded = try withJournal(source.image, journal) { syncs in
       let recorded = try store.refs.append(target)
-      outcome.report = try carryOut(
+      outcome.report = try applyPlans(
         source.image, plans, [], to: target, journal, rowsFrom: nil, syncs
       ) {
         try locate($0)
@@ -100,7 +100,7 @@ extension Workspace {
 
   /// What is left alone must be as the edited tree wants it already.
   private func requireAllChangeable(
-    _ plans: [PiecePlan], _ old: EditedTree, _ new: EditedTree
+    _ plans: [ComponentPlan], _ old: EditableTree, _ new: EditableTree
   ) throws {
     for piece in plans {
       for (path, why) in piece.plan.skipped {

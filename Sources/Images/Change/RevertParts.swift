@@ -51,15 +51,15 @@ struct PartCombiner {
   private let source: Snapshot
   private let sourceName: String
   private let view: OverlayTree
-  private var pieces: [[UInt8]: Snapshot.Piece]
+  private var pieces: [[UInt8]: Snapshot.Component]
   private var notes: [Snapshot.Note]
   private var definition: ImageDefinition
-  private var rows: KeptRows
+  private var rows: TableRowSet
   private var edits: [[UInt8]: TreeEdits] = [:]
   /// Folders that edits make, by piece.
   private var made: [[UInt8]: Set<TreePath>] = [:]
 
-  init(_ sight: Workspace.Sight, _ source: CommittedSnapshot, _ store: ObjectStore) {
+  init(_ sight: Workspace.LiveCapture, _ source: CommittedSnapshot, _ store: ObjectStore) {
     live = sight.live
     self.source = source.snapshot
     sourceName = source.name
@@ -101,8 +101,8 @@ struct PartCombiner {
 
   private struct Place {
     let piece: [UInt8]
-    let old: Snapshot.Piece?
-    let new: Snapshot.Piece?
+    let old: Snapshot.Component?
+    let new: Snapshot.Component?
     let below: TreePath
   }
 
@@ -149,7 +149,7 @@ struct PartCombiner {
 
   /// Folders on the way that are no folders now.
   private mutating func makeFolders(
-    above place: Place, in tree: Snapshot.Piece, from source: Snapshot.Piece
+    above place: Place, in tree: Snapshot.Component, from source: Snapshot.Component
   ) throws {
     for count in 1..<max(1, place.below.count) {
       let folder = Array(place.below[..<count])

@@ -31,7 +31,7 @@ extension CompletionSource {
 
 /// The folders of a snapshot.
 private struct SnapshotFolders {
-  let pieces: [Snapshot.Piece]
+  let pieces: [Snapshot.Component]
   let source: UnlockedStore
 
   /// Returns the names in a folder and their kinds, including folders on the way to a component of the image.
@@ -66,11 +66,11 @@ private struct SnapshotFolders {
     return try? TreeDescent(source: source).find(piece, below, followLast: true)?.entry
   }
 
-  private func followed(_ piece: Snapshot.Piece) -> Snapshot.Piece {
+  private func followed(_ piece: Snapshot.Component) -> Snapshot.Component {
     pieces.followed(piece) ?? piece
   }
 
-  private func components(_ piece: Snapshot.Piece) -> [[UInt8]] {
+  private func components(_ piece: Snapshot.Component) -> [[UInt8]] {
     piece.path.split(separator: 0x2f).map(Array.init)
   }
 }

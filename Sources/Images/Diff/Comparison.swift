@@ -9,8 +9,8 @@ import XCAT
 /// An old and a new state, and what differs.
 public struct Comparison: Sendable {
   public let diff: ImageDiff
-  let old: StateReader
-  let new: StateReader
+  let old: SnapshotReader
+  let new: SnapshotReader
   /// All of the image was compared.
   public var isWhole = true
 
@@ -66,23 +66,23 @@ extension Workspace {
         ? after.state : after.state.paired(with: before.state)
       return Comparison(
         diff: try diff(before.state, paired), old: before,
-        new: StateReader(state: paired, store: store, live: after.live))
+        new: SnapshotReader(state: paired, store: store, live: after.live))
     }
     let before = try find(old)
-    let oldReader = StateReader(state: state(before, store), store: store, live: nil)
+    let oldReader = SnapshotReader(state: state(before, store), store: store, live: nil)
     let (diff, live, source) = try lookAtLive(before)
     return Comparison(
       diff: diff, old: oldReader,
-      new: StateReader(state: live.state(from: source), store: store, live: resolver))
+      new: SnapshotReader(state: live.state(from: source), store: store, live: resolver))
   }
 
   /// One side of a comparison, and its image.
-  private func side(_ reference: Reference) throws -> (StateReader, image: String) {
+  private func side(_ reference: Reference) throws -> (SnapshotReader, image: String) {
     let store = try store()
     guard reference.selector == .live else {
       let found = try find(reference)
       return (
-        StateReader(state: state(found, store), store: store, live: nil), found.snapshot.image
+        SnapshotReader(state: state(found, store), store: store, live: nil), found.snapshot.image
       )
     }
     let image = try image(named: reference.image)
@@ -93,16 +93,16 @@ extension Workspace {
       also: latest?.snapshot.requests ?? [], rows: latest?.snapshot.keptRows.keys ?? [],
       into: .memory(memory))
     return (
-      StateReader(
+      SnapshotReader(
         state: live.state(from: memory, named: "\(image)@live"), store: store, live: resolver),
       image.text
     )
   }
 
   /// A snapshot to look into.
-  public func reader(of snapshot: CommittedSnapshot) throws -> StateReader {
+  public func reader(of snapshot: CommittedSnapshot) throws -> SnapshotReader {
     let store = try store()
-    return StateReader(state: state(snapshot, store), store: store, live: nil)
+    return SnapshotReader(state: state(snapshot, store), store: store, live: nil)
   }
 }
 
@@ -111,9 +111,9 @@ extension ImageState {
   /// compared with a tree and a kernel with a kernel.
   fileprivate func paired(with other: ImageState) -> ImageState {
     let taken = Set(pieces.map(\.path))
-    let paired = pieces.map { piece -> Snapshot.Piece in
+    let paired = pieces.map { piece -> Snapshot.Component in
       let candidates = other.pieces.filter { $0.role == piece.role }
-      func name(_ piece: Snapshot.Piece) -> [UInt8] {
+      func name(_ piece: Snapshot.Component) -> [UInt8] {
         Array(piece.path[(piece.path.lastIndex(of: 0x2f) ?? -1).advanced(by: 1)...])
       }
       let match =
@@ -224,10 +224,10 @@ extension Comparison {
   }
 
   /// Nobody reads it: by its own role, or by that of the link that leads there.
-  private func isMachine(_ piece: Snapshot.Piece, in pieces: [Snapshot.Piece]) -> Bool {
+  private func isMachine(_ piece: Snapshot.Component, in pieces: [Snapshot.Component]) -> Bool {
     var (role, hops) = (piece.role, 0)
-    while PieceRequest.isTargetRole(role), hops < 40,
-      let link = pieces.first(where: { PieceRequest.targetRole(of: $0.path) == role })
+    while CaptureRoot.isTargetRole(role), hops < 40,
+      let link = pieces.first(where: { CaptureRoot.targetRole(of: $0.path) == role })
     {
       role = link.role
       hops += 1
@@ -235,7 +235,7 @@ extension Comparison {
     return Comparison.machineRoles.contains(role)
   }
 
-  private static func found(_ piece: Snapshot.Piece) -> FoundEntry {
+  private static func found(_ piece: Snapshot.Component) -> FoundEntry {
     FoundEntry(path: piece.path, entry: piece.entry)
   }
 

@@ -30,15 +30,15 @@ public struct ImageDiff: Sendable {
 struct ImageState {
   let name: String
   let definition: ImageDefinition
-  let rows: KeptRows
-  let pieces: [Snapshot.Piece]
+  let rows: TableRowSet
+  let pieces: [Snapshot.Component]
   let source: any ObjectSource
   let notes: [Snapshot.Note]
 }
 
 /// What differs in two definitions, and in the rows that both sides know of.
 func attributeChanges(
-  _ old: ImageDefinition, _ oldRows: KeptRows, _ new: ImageDefinition, _ newRows: KeptRows
+  _ old: ImageDefinition, _ oldRows: TableRowSet, _ new: ImageDefinition, _ newRows: TableRowSet
 ) -> [AttributeChange] {
   var changes: [AttributeChange] = []
   func compare(_ table: String, _ before: [String: String], _ after: [String: String]) {

@@ -40,7 +40,7 @@ public struct PackageChange: Sendable, Equatable {
 }
 
 /// What a changed path has to do with packages.
-public enum Belonging: Sendable, Equatable {
+public enum PathOwnership: Sendable, Equatable {
   /// Of a package that was added, removed, or came in another version.
   case package(String)
   /// A configuration file that is not, or no longer, as its package brought it.
@@ -61,7 +61,7 @@ public struct PackageDiff: Sendable {
   public let changes: [PackageChange]
   public let unchangedCount: Int
   /// For each changed path of the tree.
-  public let belongings: [[UInt8]: Belonging]
+  public let belongings: [[UInt8]: PathOwnership]
   /// What could not be read of the databases, a sentence each.
   public let remarks: [String]
 }
@@ -144,17 +144,17 @@ extension Comparison {
 
 /// The packages of one tree in one state.
 private struct TreePackages: Sendable {
-  let reader: StateReader
-  let piece: Snapshot.Piece?
+  let reader: SnapshotReader
+  let piece: Snapshot.Component?
   private(set) var database: PackageDatabase?
   private(set) var packages: [Package] = []
   private(set) var configurationOnly: [Package] = []
   private(set) var remarks: [String] = []
 
-  init(_ reader: StateReader, tree path: [UInt8]) throws {
+  init(_ reader: SnapshotReader, tree path: [UInt8]) throws {
     self.reader = reader
     piece = reader.state.pieces.first { $0.path == path }
-    guard let piece, let found = try PackageDatabase.find(in: StateRootTree(reader, piece)) else {
+    guard let piece, let found = try PackageDatabase.find(in: PackageRootTree(reader, piece)) else {
       return
     }
     (database, packages) = (found.0, found.1.packages)
@@ -165,7 +165,7 @@ private struct TreePackages: Sendable {
     of paths: Set<[UInt8]>, ignoring ignored: Set<Package>
   ) throws -> [[UInt8]: [Ownership]] {
     guard let piece, let database else { return [:] }
-    return try database.owners(of: paths, in: StateRootTree(reader, piece), ignoring: ignored)
+    return try database.owners(of: paths, in: PackageRootTree(reader, piece), ignoring: ignored)
   }
 }
 
@@ -178,11 +178,11 @@ private struct PackageComparison {
   /// Packages that are in both.
   let same: Set<Package>
   /// Reads files of the new side.
-  let reader: StateReader
+  let reader: SnapshotReader
 
   func run(_ path: [UInt8], _ entries: [TreeChange]) throws -> PackageDiff {
     let (changes, unchanged) = compare(old.packages, new.packages)
-    var belongings: [[UInt8]: Belonging] = [:]
+    var belongings: [[UInt8]: PathOwnership] = [:]
     for change in entries {
       let key = Array(change.path.dropFirst(path.count + 1))
       belongings[change.path] = try classify(change, newOwners[key] ?? oldOwners[key] ?? [])
@@ -195,11 +195,11 @@ private struct PackageComparison {
 
   private func classify(
     _ change: TreeChange, _ owners: [Ownership]
-  ) throws -> Belonging {
+  ) throws -> PathOwnership {
     // Of several owners (folders, mostly) one that changed explains the change.
     let mover = owners.first { !same.contains($0.package) }
     guard let owner = mover ?? owners.first else { return .unowned }
-    let ofMover: Belonging =
+    let ofMover: PathOwnership =
       mover == nil ? .modified(owner.package.name) : .package(owner.package.name)
     guard owner.isConfiguration else { return ofMover }
     switch change.kind {

@@ -9,11 +9,11 @@ import Platform
 import XCAT
 
 /// The tables of images of both kinds.
-struct ImageTables: TableDoor {
+struct ImageTables: TableBackend {
   /// xCAT's tables, or the store's own files in their place.
-  let base: any TableDoor
+  let base: any TableBackend
   /// The folder in the store.
-  let own: TableFiles
+  let own: SQLiteTableBackend
 
   var place: String { base.place }
 
@@ -61,7 +61,7 @@ struct ImageTables: TableDoor {
   ) throws -> (unknownColumns: [String], conflicts: [RowChange]) {
     let (mine, others) = try split(changes)
     var result: (unknownColumns: [String], conflicts: [RowChange]) = ([], [])
-    func run(_ door: any TableDoor, _ changes: [RowChange]) throws {
+    func run(_ door: any TableBackend, _ changes: [RowChange]) throws {
       if changes.isEmpty { return }
       let (unknown, conflicts) = try door.applyComparing(changes)
       result.unknownColumns += unknown
@@ -74,10 +74,10 @@ struct ImageTables: TableDoor {
     return result
   }
 
-  func rehearse(_ changes: [RowChange]) throws {
+  func validate(_ changes: [RowChange]) throws {
     let (mine, others) = try split(changes)
-    if !mine.isEmpty { try own.rehearse(mine) }
-    if !others.isEmpty { try base.rehearse(others) }
+    if !mine.isEmpty { try own.validate(mine) }
+    if !others.isEmpty { try base.validate(others) }
   }
 
   /// The changes of the store's own table, without removals of what is not there, and the others.

@@ -26,7 +26,7 @@ struct ExportCollection {
   private(set) var remarks: [String] = []
   /// What could not be read of extras and of what a complete export takes along.
   private(set) var gaps: [Snapshot.Note] = []
-  private var pieces: [AbsolutePath: Snapshot.Piece] = [:]
+  private var pieces: [AbsolutePath: Snapshot.Component] = [:]
   private let facts: BundleFacts
   private let extraPaths: Set<AbsolutePath>
   /// Where links of the image may lead, besides the install folder and their own.
@@ -72,7 +72,7 @@ struct ExportCollection {
     for piece in captured.pieces {
       if let path = AbsolutePath(piece.path) { pieces[path] = piece }
     }
-    contents.files = pieces.filter { !PieceRequest.isTargetRole($0.value.role) }
+    contents.files = pieces.filter { !CaptureRoot.isTargetRole($0.value.role) }
       .sorted { precedes($0.key.bytes, $1.key.bytes) }
       .map { ($0.value.role, $0.key) }
     try collectRows(request, state, tables)
@@ -99,10 +99,10 @@ struct ExportCollection {
 
   private func capture(
     _ paths: [AbsolutePath], _ store: ObjectStore
-  ) throws -> (pieces: [Snapshot.Piece], gaps: [Snapshot.Note], remarks: [String]) {
+  ) throws -> (pieces: [Snapshot.Component], gaps: [Snapshot.Note], remarks: [String]) {
     var seen: Set<AbsolutePath> = []
     let requests = paths.filter { seen.insert($0).inserted }.map {
-      PieceRequest(role: ImageFiles.extra, path: $0)
+      CaptureRoot(role: ImageFiles.extra, path: $0)
     }
     // A bundle of nothing but the snapshot needs no session: a store that is read-only will do.
     if requests.isEmpty { return ([], [], []) }
@@ -120,7 +120,7 @@ struct ExportCollection {
   private mutating func collectClosure(
     _ request: ExportRequest, _ definition: ImageDefinition, _ snapshot: CommittedSnapshot
   ) throws {
-    let closure = IncludeClosure(
+    let closure = ImageDependencies(
       of: definition, installDirectory: install, in: workspace.fileView)
     for needed in closure.needed {
       if request.isComplete {
@@ -160,7 +160,7 @@ struct ExportCollection {
   }
 
   private mutating func collectRows(
-    _ request: ExportRequest, _ state: Snapshot, _ tables: any TableDoor
+    _ request: ExportRequest, _ state: Snapshot, _ tables: any TableBackend
   ) throws {
     func rows(_ schema: TableSchema) -> [[String: String]] {
       state.keptRows.present.filter { $0.key.table == schema.name }
@@ -246,7 +246,7 @@ struct ExportCollection {
     CollectedFile(name: name, path: path, file: RenderedFile(name: name, source: source))
   }
 
-  private func piece(_ path: AbsolutePath) throws -> Snapshot.Piece {
+  private func piece(_ path: AbsolutePath) throws -> Snapshot.Component {
     guard let piece = pieces[path] else {
       throw ImageError(
         .notFound, path.text, "belongs to the image and is not in its snapshot",
@@ -256,7 +256,7 @@ struct ExportCollection {
     let target = Array(pieces.values).followed(piece)
     // A link within a folder that the bundle carries stays a link; another one stands for its target.
     let isCarried = [ImageFiles.extra, ImageFiles.kit].contains(piece.role)
-    if isCarried, target.map({ !PieceRequest.isTargetRole($0.role) }) ?? true { return piece }
+    if isCarried, target.map({ !CaptureRoot.isTargetRole($0.role) }) ?? true { return piece }
     guard let target else {
       throw ImageError(
         .notFound, path.text, "is a link that leads to nothing",
@@ -269,10 +269,10 @@ struct ExportCollection {
   /// A link of the image stands for its target inside the allowed folders only: a user who may write in
   /// the folder of a list could otherwise have any file of root's carried to other sites.
   private func requireExportable(
-    _ target: Snapshot.Piece, from link: AbsolutePath
+    _ target: Snapshot.Component, from link: AbsolutePath
   ) throws {
     guard let path = AbsolutePath(target.path) else { return }
-    let folders = [install, IncludeClosure.xcatRoot, link.parent] + allowed
+    let folders = [install, ImageDependencies.xcatRoot, link.parent] + allowed
     let isAllowed = try folders.contains { folder in
       let real = try workspace.realPath(folder) ?? folder
       return path.isInside(folder) || path.isInside(real)
@@ -284,7 +284,7 @@ struct ExportCollection {
         + "--allow \(path.parent.text)")
   }
   /// The component at a path, links followed.
-  func component(at path: AbsolutePath) throws -> Snapshot.Piece { try piece(path) }
+  func component(at path: AbsolutePath) throws -> Snapshot.Component { try piece(path) }
 
   /// The role of what lies at a path.
   func role(of path: AbsolutePath) -> String { pieces[path]?.role ?? "" }

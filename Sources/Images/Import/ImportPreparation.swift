@@ -12,10 +12,10 @@ struct PreparedImage {
   let image: ImageName
   let definition: ImageDefinition
   /// Files, trees and folders at their places.
-  var pieces: [Snapshot.Piece]
+  var pieces: [Snapshot.Component]
   /// Paths where a file that is there already may stay.
-  var yielding: Set<[UInt8]>
-  let rows: PreparedRows
+  var keepExistingPaths: Set<[UInt8]>
+  let rows: ImportRowChanges
   let facts: BundleFacts
   /// Entries and bytes in trees.
   let entryCount: UInt64
@@ -39,7 +39,7 @@ struct ImportPreparation {
   let request: ImportRequest
   let session: WriteSession
   let targets: ImportTargets
-  let tables: any TableDoor
+  let tables: any TableBackend
 
   init(_ workspace: Workspace, _ request: ImportRequest, _ session: WriteSession) throws {
     self.workspace = workspace
@@ -57,7 +57,7 @@ struct ImportPreparation {
         advice: "Import it without --name; 'imgstore copy' gives one of them another name")
     }
     let prepared = try images.map(prepare)
-    var owners: [[UInt8]: (image: String, piece: Snapshot.Piece)] = [:]
+    var owners: [[UInt8]: (image: String, piece: Snapshot.Component)] = [:]
     var names: Set<String> = []
     for image in prepared {
       guard names.insert(image.image.text).inserted else {
@@ -114,7 +114,7 @@ struct ImportPreparation {
           .usage, "-f", "names a profile, which a directory has not",
           advice: "Give the image another name with --name, and another place with --to")
       }
-      renamed = try ProfileChange.apply(
+      renamed = try ProfileRename.apply(
         manifest, to: profile, installDirectory: targets.install)
     }
     if let name = request.name {
@@ -127,7 +127,7 @@ struct ImportPreparation {
       reading: manifest, renamed: renamed, installDirectory: targets.install,
       isFolder: bundled.isFolder)
     try checkMedia(renamed)
-    var expansion = BundleExpansion(self, bundled)
+    var expansion = BundleMemberPlacer(self, bundled)
     for member in layout.members { try expansion.place(member) }
     for kit in layout.members where kit.role == ImageFiles.kit { try expansion.placeKit(kit) }
     try expansion.finish(layout)
@@ -137,8 +137,8 @@ struct ImportPreparation {
     facts.extraMembers = expansion.extraMembers
     return PreparedImage(
       image: image, definition: renamed.definition, pieces: expansion.pieces,
-      yielding: expansion.yielding,
-      rows: try PreparedRows(renamed, litefile: bundled.litefile, self), facts: facts,
+      keepExistingPaths: expansion.keepExistingPaths,
+      rows: try ImportRowChanges(renamed, litefile: bundled.litefile, self), facts: facts,
       entryCount: expansion.entryCount, treeBytes: expansion.treeBytes,
       remarks: expansion.remarks + Self.remarks(on: renamed), notes: expansion.notes)
   }
@@ -182,7 +182,7 @@ struct ImportPreparation {
       ].compactMap { $0 }
       let named = Set(
         try workspace.imageFiles(definition, targets.install).filter(\.isNamed).map(\.path))
-      for piece in prepared.pieces where !prepared.yielding.contains(piece.path) {
+      for piece in prepared.pieces where !prepared.keepExistingPaths.contains(piece.path) {
         guard let path = AbsolutePath(piece.path) else { continue }
         let isInFolder = folders.contains { path.isInside($0) }
         guard try isInFolder || (named.contains(path) && workspace.differs(piece, at: path)) else {
@@ -205,7 +205,7 @@ struct ImportPreparation {
     image.privileged = try PrivilegedEntries(
       store: store,
       state: ImageState(
-        name: image.image.text, definition: image.definition, rows: KeptRows(),
+        name: image.image.text, definition: image.definition, rows: TableRowSet(),
         pieces: image.pieces, source: store, notes: [])
     ).find()
     if !request.allowsPrivileged { try image.privileged.refuseUnexpected() }
@@ -248,9 +248,9 @@ struct ImportPreparation {
 
 extension Workspace {
   /// Whether something else than a piece is at its place: the content counts, links followed.
-  func differs(_ piece: Snapshot.Piece, at path: AbsolutePath) throws -> Bool {
+  func differs(_ piece: Snapshot.Component, at path: AbsolutePath) throws -> Bool {
     let live = try newCapture().run(
-      [PieceRequest(role: piece.role, path: path)], cache: nil,
+      [CaptureRoot(role: piece.role, path: path)], cache: nil,
       into: .memory(MemoryObjects(over: try store())))
     guard let there = live.pieces.piece(at: path.bytes) else { return false }
     return there.entry.content != piece.entry.content

@@ -60,7 +60,7 @@ struct ImportTargets {
         let isFromBundle = [ImageFiles.extra, ImageFiles.closure, ImageFiles.kit].contains(
           piece.role)
         guard piece.entry.kind == .directory || piece.entry.kind == .symlink && isFromBundle,
-          !PieceRequest.isTargetRole(piece.role), let path = AbsolutePath(piece.path)
+          !CaptureRoot.isTargetRole(piece.role), let path = AbsolutePath(piece.path)
         else { continue }
         paths.insert(path)
       }
@@ -137,7 +137,7 @@ struct ImportTargets {
   }
 
   /// A target can be reached, as far as it is there already, and nothing of another kind is there.
-  private func checkReachable(_ piece: Snapshot.Piece, _ path: AbsolutePath) throws {
+  private func checkReachable(_ piece: Snapshot.Component, _ path: AbsolutePath) throws {
     do {
       let place = try resolve(path, create: false)
       guard
@@ -162,13 +162,13 @@ struct ImportTargets {
   /// The pieces that will be live, once it is known what is there now.
   func settle(
     _ prepared: PreparedImage, _ live: LiveImage
-  ) throws -> (all: [Snapshot.Piece], remarks: [String]) {
+  ) throws -> (all: [Snapshot.Component], remarks: [String]) {
     var remarks: [String] = []
-    var all: [Snapshot.Piece] = []
+    var all: [Snapshot.Component] = []
     let now = Dictionary(uniqueKeysWithValues: live.capture.pieces.map { ($0.path, $0) })
     for piece in prepared.pieces {
       guard let path = AbsolutePath(piece.path) else { continue }
-      if let there = now[piece.path], prepared.yielding.contains(piece.path),
+      if let there = now[piece.path], prepared.keepExistingPaths.contains(piece.path),
         there.entry.content != piece.entry.content
       {
         remarks.append(
@@ -209,11 +209,11 @@ struct ImportTargets {
 
   /// The pieces that a link leads to, over other links; nil where the last is no file.
   private func linkedFile(
-    _ link: Snapshot.Piece, _ pieces: [[UInt8]: Snapshot.Piece]
-  ) -> [Snapshot.Piece]? {
-    var chain: [Snapshot.Piece] = []
+    _ link: Snapshot.Component, _ pieces: [[UInt8]: Snapshot.Component]
+  ) -> [Snapshot.Component]? {
+    var chain: [Snapshot.Component] = []
     var path = link.path
-    while let next = pieces.values.first(where: { $0.role == PieceRequest.targetRole(of: path) }) {
+    while let next = pieces.values.first(where: { $0.role == CaptureRoot.targetRole(of: path) }) {
       chain.append(next)
       guard next.entry.kind == .symlink else { break }
       guard chain.count < 40 else { return nil }
@@ -228,7 +228,7 @@ struct ImportTargets {
   /// the new one gets a number.
   /// - Returns: the files that were kept, and what they are called now.
   func keepOriginals(
-    _ pieces: [Snapshot.Piece], _ live: LiveImage, _ request: ImportRequest
+    _ pieces: [Snapshot.Component], _ live: LiveImage, _ request: ImportRequest
   ) throws -> [(path: String, copy: String)] {
     guard request.keepsOriginals else { return [] }
     var kept: [(path: String, copy: String)] = []

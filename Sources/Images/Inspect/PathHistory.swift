@@ -87,7 +87,7 @@ private struct PathProbe {
   let path: [UInt8]
 
   /// - Parameter neighbour: a probe of the same path, whose trees need not be read again.
-  init(_ reader: StateReader, _ text: String, beside neighbour: PathProbe?) throws {
+  init(_ reader: SnapshotReader, _ text: String, beside neighbour: PathProbe?) throws {
     guard let (piece, parts) = try reader.locateIfPresent(text) else {
       self.parts = []
       path = []

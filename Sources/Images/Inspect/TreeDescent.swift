@@ -11,7 +11,7 @@ struct TreeDescent {
   /// Returns the entry at the end of a path; nil where there is none.
   /// - Parameter followLast: whether a link at the end is followed, too.
   func find(
-    _ piece: Snapshot.Piece, _ parts: [[UInt8]], followLast: Bool
+    _ piece: Snapshot.Component, _ parts: [[UInt8]], followLast: Bool
   ) throws -> FoundEntry? {
     var stack = [(name: [UInt8](), entry: piece.entry)]
     var todo = Array(parts.reversed())

@@ -16,14 +16,14 @@ import XCAT
 
 /// Makes the edits for one image.
 struct PackEdits {
-  let site: PackSite
-  private(set) var tree: EditedTree
+  let site: PackEnvironment
+  private(set) var tree: EditableTree
   /// Further include patterns for the exlist.
   private(set) var includes: [[UInt8]] = []
   /// What an administrator should know.
   private(set) var remarks: [String] = []
 
-  init(_ tree: EditedTree, _ site: PackSite) {
+  init(_ tree: EditableTree, _ site: PackEnvironment) {
     self.tree = tree
     self.site = site
   }

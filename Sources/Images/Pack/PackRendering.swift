@@ -11,7 +11,7 @@ import XCAT
 struct PackRendering {
   let workspace: Workspace
   let store: ObjectStore
-  let tree: EditedTree
+  let tree: EditableTree
   let list: ExcludeList
   let created: Timestamp
   let request: PackRequest

@@ -10,10 +10,10 @@ enum Postscripts {
   /// - Parameter withScript: packimage also copies xcatdsklspost to /opt/xcat.
   /// - Returns: what is worth knowing.
   static func copy(
-    into tree: inout EditedTree, _ site: PackSite, withScript: Bool = true
+    into tree: inout EditableTree, _ site: PackEnvironment, withScript: Bool = true
   ) throws -> [String] {
     let folder = site.installDirectory.appending("postscripts")
-    let opened = try PackSite.unlessAbsent { () throws(SystemError) in
+    let opened = try PackEnvironment.unlessAbsent { () throws(SystemError) in
       let place = try site.resolver.resolve(folder)
       return try site.fileSystem.openDirectory(at: place.directory.raw, place.name)
     }
@@ -40,12 +40,12 @@ enum Postscripts {
   }
 
   private struct Copier {
-    let site: PackSite
+    let site: PackEnvironment
     var edits = TreeEdits()
     var remarks: [String] = []
-    private var roomBytes = PackSite.mostHeldBytes
+    private var roomBytes = PackEnvironment.mostHeldBytes
 
-    init(site: PackSite) { self.site = site }
+    init(site: PackEnvironment) { self.site = site }
 
     mutating func copy(_ directory: Descriptor, _ name: [UInt8], to target: TreePath) throws {
       guard target.count < 64 else {
@@ -61,7 +61,7 @@ enum Postscripts {
             advice: "Move what nodes do not need out of it")
         }
         let bytes = try fileSystem.readSmallFile(
-          at: directory.raw, name, limitBytes: Int(PackSite.mostHeldBytes))
+          at: directory.raw, name, limitBytes: Int(PackEnvironment.mostHeldBytes))
         roomBytes -= min(roomBytes, UInt64(bytes.count))
         edits.put(target, .file(bytes, mode: stat.mode & 0o755))
       case .symlink:

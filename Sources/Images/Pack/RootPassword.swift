@@ -17,7 +17,7 @@ enum RootPassword {
   /// - Parameter salt: what the salt is derived from.
   /// - Returns: what is worth knowing.
   static func set(
-    in tree: inout EditedTree, _ site: PackSite, salt: Tree.IDs?
+    in tree: inout EditableTree, _ site: PackEnvironment, salt: Tree.IDs?
   ) throws -> [String] {
     guard let shadow = try tree.find("etc/shadow") else { return [] }
     guard let text = try tree.text("etc/shadow") else {
@@ -41,7 +41,7 @@ enum RootPassword {
   /// The second field of the line; nil for a method that crypt(3) does not have.
   /// - Parameter known: the line that is there; a hash of the same password in it stays.
   private static func password(
-    _ site: PackSite, _ salt: Tree.IDs?, known: [UInt8]?
+    _ site: PackEnvironment, _ salt: Tree.IDs?, known: [UInt8]?
   ) throws -> String? {
     if try site.site("secureroot") == "1" { return "*" }
     // xCAT's word for "no row": no password matches it.

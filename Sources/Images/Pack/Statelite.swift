@@ -22,7 +22,7 @@ enum Statelite {
   // MARK: The rows of the last time
 
   /// The rows that the tree was made with; empty where it is not in statelite form.
-  static func savedRows(_ tree: EditedTree) throws -> [LiteFile] {
+  static func savedRows(_ tree: EditableTree) throws -> [LiteFile] {
     guard let text = try tree.text(saved) else {
       guard try tree.find(saved) == nil else {
         throw ImageError(
@@ -54,7 +54,7 @@ enum Statelite {
 
   /// Takes the layout back, where the tree has it.
   /// - Returns: what is worth knowing.
-  static func undo(_ tree: inout EditedTree) throws -> [String] {
+  static func undo(_ tree: inout EditableTree) throws -> [String] {
     guard try tree.find(saved) != nil else { return [] }
     var remarks: [String] = []
     let rows = try savedRows(tree)
@@ -85,13 +85,13 @@ enum Statelite {
   }
 
   /// A link of liteimg's is there.
-  private static func isLink(_ path: TreePath, in tree: EditedTree) throws -> Bool {
+  private static func isLink(_ path: TreePath, in tree: EditableTree) throws -> Bool {
     guard case .symlink(let target) = try tree.find(path)?.content else { return false }
     return target.firstRange(of: Array(".statelite/tmpfs".utf8)) != nil
   }
 
   /// A directory with nothing but directories in it.
-  private static func isHollow(_ path: TreePath, in tree: EditedTree) throws -> Bool {
+  private static func isHollow(_ path: TreePath, in tree: EditableTree) throws -> Bool {
     guard try tree.find(path)?.kind == .directory else { return false }
     return try tree.children(path).allSatisfy { try isHollow(path + [$0.name], in: tree) }
   }
@@ -107,7 +107,7 @@ enum Statelite {
   ///   them.
   /// - Returns: what is worth knowing.
   static func apply(
-    _ rows: [LiteFile], image: String, to tree: inout EditedTree
+    _ rows: [LiteFile], image: String, to tree: inout EditableTree
   ) throws -> [String] {
     var remarks = try undo(&tree)
     try tree.change { $0.put(links, .directory(mode: 0o755)) }
@@ -124,7 +124,7 @@ enum Statelite {
     return remarks
   }
 
-  private static func link(_ row: LiteFile, in tree: inout EditedTree) throws -> [String] {
+  private static func link(_ row: LiteFile, in tree: inout EditableTree) throws -> [String] {
     let path = treePath(row.file)
     // Below a linked directory: it has been moved, and needs only to be there.
     guard let place = try tree.resolve(path, followLast: false) else { return [tooManyLinks(row)] }
@@ -165,7 +165,7 @@ enum Statelite {
   }
 
   private static func copy(
-    _ row: LiteFile, number: UInt64, in tree: inout EditedTree
+    _ row: LiteFile, number: UInt64, in tree: inout EditableTree
   ) throws {
     let path = treePath(row.file)
     if try tree.resolve(path)?.entry == nil { try tree.change { $0.put(path, empty(row)) } }

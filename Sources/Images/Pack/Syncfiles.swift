@@ -16,7 +16,7 @@ enum Syncfiles {
   /// Copies the files of all lists.
   /// - Returns: what is worth knowing.
   static func copy(
-    into tree: inout EditedTree, _ site: PackSite, _ session: WriteSession
+    into tree: inout EditableTree, _ site: PackEnvironment, _ session: WriteSession
   ) throws -> [String] {
     var remarks: [String] = []
     for list in ImageFiles.paths(of: "synclists", site.definition) {
@@ -46,15 +46,15 @@ enum Syncfiles {
   }
 
   private struct Copier {
-    let site: PackSite
+    let site: PackEnvironment
     let session: WriteSession
-    var tree: EditedTree
+    var tree: EditableTree
     var remarks: [String] = []
     private var count = 0
     /// Folders that this entry of the list has put already.
     private var folders: Set<TreePath> = []
 
-    init(site: PackSite, session: WriteSession, tree: EditedTree) {
+    init(site: PackEnvironment, session: WriteSession, tree: EditableTree) {
       self.site = site
       self.session = session
       self.tree = tree
@@ -136,7 +136,7 @@ enum Syncfiles {
     }
 
     private func stat(_ path: AbsolutePath) throws -> FileStat? {
-      try PackSite.unlessAbsent { () throws(SystemError) in
+      try PackEnvironment.unlessAbsent { () throws(SystemError) in
         let place = try site.resolver.resolve(path)
         return try site.fileSystem.statIfPresent(at: place.directory.raw, place.name)
       } ?? nil
@@ -149,7 +149,7 @@ enum Syncfiles {
       guard !files.isEmpty else { return }
       var seen: Set<AbsolutePath> = []
       let requests = files.map(\.0).filter { seen.insert($0).inserted }
-        .map { PieceRequest(role: ImageFiles.extra, path: $0) }
+        .map { CaptureRoot(role: ImageFiles.extra, path: $0) }
       let pieces = try Capture(site.resolver, progress: Progress()).run(
         requests, cache: nil, into: .store(session)
       ).pieces

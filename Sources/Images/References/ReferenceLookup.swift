@@ -166,7 +166,7 @@ extension Workspace {
   }
 
   private func descend(
-    _ piece: Snapshot.Piece, _ parts: [[UInt8]], _ object: String
+    _ piece: Snapshot.Component, _ parts: [[UInt8]], _ object: String
   ) throws -> FoundEntry {
     let store = try store()
     var entry = piece.entry

@@ -88,13 +88,13 @@ extension Workspace {
     let root = try fileSystem.openDirectory(
       at: fileSystem.workingDirectory, [0x2f], followLink: true)
     try offer(
-      [PieceRequest(role: "source", path: whole)], in: PathResolver(fileSystem, root: root),
+      [CaptureRoot(role: "source", path: whole)], in: PathResolver(fileSystem, root: root),
       to: session)
   }
 
   /// Reads trees and files as a snapshot would, without the stat cache.
   func offer(
-    _ requests: [PieceRequest], in resolver: PathResolver, to session: WriteSession
+    _ requests: [CaptureRoot], in resolver: PathResolver, to session: WriteSession
   ) throws {
     if requests.isEmpty { return }
     _ = try Capture(resolver, progress: progress).run(

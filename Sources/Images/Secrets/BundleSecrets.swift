@@ -67,7 +67,7 @@ struct BundleSecrets {
   }
 
   private mutating func scanFolder(
-    _ path: AbsolutePath, _ component: Snapshot.Piece, _ scan: SecretScan
+    _ path: AbsolutePath, _ component: Snapshot.Component, _ scan: SecretScan
   ) throws {
     guard component.entry.kind == .directory else { return }
     let secrets = try scan.folder(component.entry, at: path)

@@ -32,7 +32,7 @@ struct BundleCoverage {
     self.install = install
     for item in statement.items {
       items[item.path] = item
-      if PieceRequest.isTargetRole(item.role) { linkTargets[Array(item.role.utf8)] = item }
+      if CaptureRoot.isTargetRole(item.role) { linkTargets[Array(item.role.utf8)] = item }
     }
   }
 
@@ -222,7 +222,7 @@ struct BundleCoverage {
     guard var item = items[path] else { return nil }
     var hops = 0
     while followingLinks, case .link = item.content, hops < 40 {
-      let role = Array(PieceRequest.targetRole(of: item.path).utf8)
+      let role = Array(CaptureRoot.targetRole(of: item.path).utf8)
       guard let next = linkTargets[role] else { return nil }
       item = next
       hops += 1

@@ -24,7 +24,7 @@ extension Workspace {
       items: try snapshot.pieces.map { try item($0, store) })
   }
 
-  private func item(_ piece: Snapshot.Piece, _ store: ObjectStore) throws -> Statement.Item {
+  private func item(_ piece: Snapshot.Component, _ store: ObjectStore) throws -> Statement.Item {
     let entry = piece.entry
     let content: Statement.Content
     switch entry.content {

@@ -56,7 +56,7 @@ struct PrivilegedEntries {
     }
   }
 
-  private func find(in piece: Snapshot.Piece) throws -> [PrivilegedEntry] {
+  private func find(in piece: Snapshot.Component) throws -> [PrivilegedEntry] {
     var found: [(path: [UInt8], entry: Entry, kinds: [PrivilegedEntry.Kind])] = []
     var capable: [Digest: Bool] = [:]
     var waiting: [(path: [UInt8], ids: Tree.IDs)] = piece.entry.ids.map { [([], $0)] } ?? []
@@ -118,10 +118,10 @@ struct PrivilegedEntries {
 
   /// The packages that own files of a tree. A database that cannot be read owns nothing.
   private func owners(
-    of files: Set<[UInt8]>, _ piece: Snapshot.Piece
+    of files: Set<[UInt8]>, _ piece: Snapshot.Component
   ) throws -> [[UInt8]: String] {
     if files.isEmpty { return [:] }
-    let tree = StateRootTree(StateReader(state: state, store: store, live: nil), piece)
+    let tree = PackageRootTree(SnapshotReader(state: state, store: store, live: nil), piece)
     guard let found = try? PackageDatabase.find(in: tree),
       let owners = try? found.0.owners(of: files, in: tree)
     else { return [:] }

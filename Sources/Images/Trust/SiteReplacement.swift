@@ -43,12 +43,12 @@ public struct SiteReplacement: Sendable, Equatable {
 struct SiteReplacements {
   let workspace: Workspace
   let install: AbsolutePath
-  let tables: any TableDoor
+  let tables: any TableBackend
 
   func find(_ prepared: PreparedImage) throws -> [SiteReplacement] {
     let own = try ownPaths(prepared)
     var found: [SiteReplacement] = []
-    for piece in prepared.pieces where !prepared.yielding.contains(piece.path) {
+    for piece in prepared.pieces where !prepared.keepExistingPaths.contains(piece.path) {
       guard let path = AbsolutePath(piece.path), !own.contains(where: { path.isInside($0) }),
         try !isEmptyPlace(path, of: piece), try workspace.differs(piece, at: path)
       else { continue }
@@ -59,7 +59,7 @@ struct SiteReplacements {
   }
 
   /// A directory without entries is a place for a tree.
-  private func isEmptyPlace(_ path: AbsolutePath, of piece: Snapshot.Piece) throws -> Bool {
+  private func isEmptyPlace(_ path: AbsolutePath, of piece: Snapshot.Component) throws -> Bool {
     try piece.entry.kind == .directory && workspace.statLive(path)?.kind == .directory
       && workspace.fileView.list(path).isEmpty
   }

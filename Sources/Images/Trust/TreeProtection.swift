@@ -59,7 +59,7 @@ extension Workspace {
 
   /// The folder that a change makes for the tree of a statelite image, and that is root's alone then.
   func closedFolder(
-    of pieces: [Snapshot.Piece], _ definition: ImageDefinition
+    of pieces: [Snapshot.Component], _ definition: ImageDefinition
   ) throws -> AbsolutePath? {
     guard isRoot, definition.provisioning == "statelite",
       let tree = pieces.first(where: { $0.role == ImageFiles.rootTree }),

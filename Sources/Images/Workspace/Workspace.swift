@@ -139,7 +139,7 @@ public final class Workspace: Sendable {
     } catch { return false }
   }
 
-  func installDirectory(_ tables: any TableDoor) throws -> AbsolutePath {
+  func installDirectory(_ tables: any TableBackend) throws -> AbsolutePath {
     let text = try tables.site("installdir") ?? "/install"
     guard let path = AbsolutePath(text), !path.components.isEmpty else {
       throw ImageError("site.installdir", "is '\(text)', not an absolute path")

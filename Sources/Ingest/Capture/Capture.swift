@@ -6,7 +6,7 @@ import Platform
 import Store
 
 /// What to capture: a role in the image and an absolute path on the management node.
-public struct PieceRequest: Hashable, Sendable {
+public struct CaptureRoot: Hashable, Sendable {
   public let role: String
   public let path: AbsolutePath
   public init(role: String, path: AbsolutePath) {
@@ -61,14 +61,14 @@ public struct Capture: Sendable {
   /// - Parameter verifiedFiles: files whose content is known while nothing about them has changed.
   /// - Throws: `StoreError`, `SystemError`; single unreadable entries become notes instead.
   public func run(
-    _ requests: [PieceRequest], cache: StatCache?, verifiedFiles: [[UInt8]: VerifiedFile] = [:],
+    _ requests: [CaptureRoot], cache: StatCache?, verifiedFiles: [[UInt8]: VerifiedFile] = [:],
     into destination: CaptureDestination
   ) throws -> CaptureResult {
     let scanStart = now()
     progress.begin("scanning")
     let walker = Walker(
       fileSystem, store: store, capturedLeftovers: capturedLeftovers, progress: progress)
-    var pieces = PieceLocator(resolver, walker, cache: cache, store: store, excludes: excludes)
+    var pieces = CaptureRootLocator(resolver, walker, cache: cache, store: store, excludes: excludes)
     var located = try pieces.locate(requests)
     try walker.walk(located.roots, threads: threads)
     for directory in walker.findings.directoriesWithExcludes {
@@ -96,7 +96,7 @@ public struct Capture: Sendable {
     let unreadable =
       UInt64(located.notes.count { $0.kind == .unreadable }) + UInt64(walker.findings.leftOut)
     let build = try build(located.live, side, walker.findings, destination)
-    var captured: [Snapshot.Piece] = []
+    var captured: [Snapshot.Component] = []
     for (request, entry) in zip(located.requests, located.live.entries) {
       if case .vanished = entry.content { continue }
       let childIDs: Tree.IDs? =
@@ -104,7 +104,7 @@ public struct Capture: Sendable {
       var made = build.entry(entry, childIDs, name: [])
       made.linkGroup = 0
       captured.append(
-        Snapshot.Piece(role: request.role, path: request.path.bytes, entry: made))
+        Snapshot.Component(role: request.role, path: request.path.bytes, entry: made))
     }
     return CaptureResult(
       pieces: captured, absent: located.absent,
@@ -174,7 +174,7 @@ public struct Capture: Sendable {
   }
 
   private func read(
-    _ jobs: [ReadJob], _ walker: Walker, _ places: PiecePlaces, _ destination: CaptureDestination
+    _ jobs: [ReadJob], _ walker: Walker, _ places: RootDescriptors, _ destination: CaptureDestination
   ) throws -> [AuxiliaryObject] {
     if jobs.isEmpty { return [] }
     let next = Monitor(0)

@@ -6,9 +6,9 @@ import Store
 
 /// What a capture found.
 public struct CaptureResult: Sendable {
-  public let pieces: [Snapshot.Piece]
+  public let pieces: [Snapshot.Component]
   /// Requested pieces that are not there.
-  public let absent: [PieceRequest]
+  public let absent: [CaptureRoot]
   public let notes: [Snapshot.Note]
   public let entryCount: UInt64
   public let contentBytes: UInt64

@@ -1,7 +1,7 @@
 // Where the pieces of a capture are: each requested path, and what it leads to where it is a link.
 //
 // 1. A piece is the entry at its very path. A symbolic link there is captured as the link that it is;
-//    what it leads to is a piece of its own (`PieceRequest.target`), link by link.
+//    what it leads to is a piece of its own (`CaptureRoot.target`), link by link.
 // 2. Links in the folders above a path are followed: they are the administrator's.
 // 3. What a link leads to is no piece of its own where another piece holds it already.
 // 4. A path that cannot be examined is a piece without content, and is noted. Only a path that does
@@ -12,13 +12,13 @@ import Codec
 import Platform
 import Store
 
-extension PieceRequest {
+extension CaptureRoot {
   private static let targetPrefix = "target of "
 
   /// The request for what a link leads to.
   /// - Parameter link: the link's own path.
-  static func target(_ path: AbsolutePath, of link: [UInt8]) -> PieceRequest {
-    PieceRequest(role: targetRole(of: link), path: path)
+  static func target(_ path: AbsolutePath, of link: [UInt8]) -> CaptureRoot {
+    CaptureRoot(role: targetRole(of: link), path: path)
   }
 
   /// The role of what the link at a path leads to.
@@ -29,17 +29,17 @@ extension PieceRequest {
 }
 
 /// The pieces of a capture, found.
-struct LocatedPieces {
+struct LocatedRoots {
   let live: ScannedDirectory
-  var requests: [PieceRequest] = []
-  var absent: [PieceRequest] = []
+  var requests: [CaptureRoot] = []
+  var absent: [CaptureRoot] = []
   var notes: [Snapshot.Note] = []
   var roots: [(ScannedDirectory, Descriptor)] = []
-  var places = PiecePlaces()
+  var places = RootDescriptors()
 }
 
 /// Finds the pieces of one capture.
-struct PieceLocator {
+struct CaptureRootLocator {
   /// As many links as the kernel follows.
   private static let maxLinks = 40
 
@@ -51,14 +51,14 @@ struct PieceLocator {
   private var fileSystem: any FileSystem { resolver.fileSystem }
 
   private var found: [Found] = []
-  private var absent: [PieceRequest] = []
+  private var absent: [CaptureRoot] = []
   private var notes: [Snapshot.Note] = []
   private var mountedFolders: Set<AbsolutePath> = []
   /// Folders that are known to lie outside of the store.
   private var foldersOutside: Set<FileIdentity> = []
 
   private struct Found {
-    let request: PieceRequest
+    let request: CaptureRoot
     let located: LocatedPath
     let stat: FileStat
     /// The target of a link; nil for other kinds, and where it cannot be read.
@@ -80,7 +80,7 @@ struct PieceLocator {
   /// Locates `requests`, and what those that are links lead to, in the order of their paths.
   /// - Throws: `StoreError` where a piece lies in the store; `SystemError` where descriptors or memory
   ///   are lacking.
-  mutating func locate(_ requests: [PieceRequest]) throws -> LocatedPieces {
+  mutating func locate(_ requests: [CaptureRoot]) throws -> LocatedRoots {
     for request in requests { try find(request) }
     var i = 0
     while i < found.count {
@@ -91,7 +91,7 @@ struct PieceLocator {
     if var cursor = cache?.root.cursor() {
       while let entry = cursor.next() { cached[Array(entry.name)] = entry }
     }
-    var pieces = LocatedPieces(
+    var pieces = LocatedRoots(
       live: ScannedDirectory(name: [], parent: nil, cached: cache?.root))
     for piece in found.sorted(by: { precedes($0.request.path.bytes, $1.request.path.bytes) }) {
       try add(piece, cached[piece.request.path.bytes], &pieces)
@@ -106,7 +106,7 @@ struct PieceLocator {
 
   // MARK: Finding
 
-  private mutating func find(_ request: PieceRequest) throws {
+  private mutating func find(_ request: CaptureRoot) throws {
     do throws(SystemError) {
       try find(request, at: try resolver.locate(request.path))
     } catch {
@@ -123,7 +123,7 @@ struct PieceLocator {
   }
 
   private mutating func find(
-    _ request: PieceRequest, at located: LocatedPath
+    _ request: CaptureRoot, at located: LocatedPath
   ) throws(SystemError) {
     let place = located.place
     let stat = try fileSystem.stat(at: place.directory.raw, place.name, followLink: false)
@@ -138,7 +138,7 @@ struct PieceLocator {
   }
 
   /// What the folder above says of a path that cannot be examined itself.
-  private func unexamined(_ request: PieceRequest) -> Found? {
+  private func unexamined(_ request: CaptureRoot) -> Found? {
     let (path, name) = (request.path, request.path.lastComponent)
     guard !path.components.isEmpty,
       let place = try? resolver.resolve(path.parent),
@@ -155,8 +155,8 @@ struct PieceLocator {
   }
 
   /// Finds what a link leads to, unless a piece holds it.
-  private mutating func follow(_ link: Found, _ requests: [PieceRequest]) throws {
-    guard let target = link.target, found.count < requests.count * PieceLocator.maxLinks else {
+  private mutating func follow(_ link: Found, _ requests: [CaptureRoot]) throws {
+    guard let target = link.target, found.count < requests.count * CaptureRootLocator.maxLinks else {
       return
     }
     let located: LocatedPath
@@ -224,7 +224,7 @@ struct PieceLocator {
   // MARK: The live tree
 
   private func add(
-    _ piece: Found, _ match: StatCache.Entry?, _ pieces: inout LocatedPieces
+    _ piece: Found, _ match: StatCache.Entry?, _ pieces: inout LocatedRoots
   ) throws(SystemError) {
     let path = piece.request.path.bytes
     var entry = ScannedEntry(name: path, stat: piece.stat, content: .unreadable)
@@ -244,7 +244,7 @@ struct PieceLocator {
 
   private func fill(
     _ entry: inout ScannedEntry, _ piece: Found, _ match: StatCache.Entry?,
-    _ pieces: inout LocatedPieces
+    _ pieces: inout LocatedRoots
   ) throws(SystemError) {
     let (place, stat, path) = (piece.located.place, piece.stat, piece.request.path.bytes)
     let isUpToDate = match?.isUpToDate(with: stat) ?? false

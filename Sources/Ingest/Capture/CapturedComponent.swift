@@ -5,7 +5,7 @@ import Platform
 import Store
 
 /// The live entries of one captured piece. Belongs to one thread at a time.
-public final class CapturedPiece {
+public final class CapturedComponent {
   private let top: ScannedEntry
   private var counts: [Inode: Int]?
   /// The directory that was asked about last, with its path.
@@ -99,8 +99,8 @@ public final class CapturedPiece {
 
 extension CaptureResult {
   /// Returns what was captured at a piece's path.
-  public func piece(at path: [UInt8]) -> CapturedPiece? {
-    live.entries.first { $0.name == path }.map(CapturedPiece.init)
+  public func piece(at path: [UInt8]) -> CapturedComponent? {
+    live.entries.first { $0.name == path }.map(CapturedComponent.init)
   }
 }
 

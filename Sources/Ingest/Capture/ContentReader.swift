@@ -57,7 +57,7 @@ struct ContentReader: ~Copyable {
 
   /// - Parameter worker: stores what is read; nil to hash only.
   init(
-    _ fileSystem: any FileSystem, _ walker: Walker, places: PiecePlaces,
+    _ fileSystem: any FileSystem, _ walker: Walker, places: RootDescriptors,
     worker: SessionWorker?, progress: Progress
   ) {
     self.fileSystem = fileSystem
@@ -220,7 +220,7 @@ extension FileStat {
 }
 
 /// Where the pieces of a capture are: resolved once, before the walk.
-struct PiecePlaces: Sendable {
+struct RootDescriptors: Sendable {
   /// The open directory of each tree piece.
   var trees: [ObjectIdentifier: Descriptor] = [:]
   /// Directory and name of each piece that is a single entry, by its path.
@@ -230,10 +230,10 @@ struct PiecePlaces: Sendable {
 /// Opens directories of a live tree again, keeping the last few: files are read in walk order.
 final class DirectoryDescriptorCache {
   private let fileSystem: any FileSystem
-  private let places: PiecePlaces
+  private let places: RootDescriptors
   private var recent: [(key: ObjectIdentifier, descriptor: Descriptor)] = []
 
-  init(_ fileSystem: any FileSystem, _ places: PiecePlaces) {
+  init(_ fileSystem: any FileSystem, _ places: RootDescriptors) {
     self.fileSystem = fileSystem
     self.places = places
   }

@@ -61,7 +61,7 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
 
   /// Everything that the cache vouches for is reachable from these pieces: as good as its base, where
   /// that has been forgotten.
-  public func isCovered(by pieces: [Snapshot.Piece]) -> Bool {
+  public func isCovered(by pieces: [Snapshot.Component]) -> Bool {
     var cursor = root.cursor()
     while let cached = cursor.next() {
       guard let entry = pieces.first(where: { $0.path.elementsEqual(cached.name) })?.entry,

@@ -9,7 +9,7 @@ import Store
 /// The excludes of one tree.
 public struct TreeExcludes: Sendable {
   public let patterns: ExcludeLists
-  /// The tree, as `PieceRequest` names it.
+  /// The tree, as `CaptureRoot` names it.
   private let role: String
   private let path: AbsolutePath
   /// The tree in the latest snapshot, and where its objects are.
@@ -30,8 +30,8 @@ public struct TreeExcludes: Sendable {
   }
 
   /// Returns the patterns where they are about a piece.
-  func patterns(for request: PieceRequest) -> ExcludeLists? {
-    let roles = [role, PieceRequest.targetRole(of: path.bytes)]
+  func patterns(for request: CaptureRoot) -> ExcludeLists? {
+    let roles = [role, CaptureRoot.targetRole(of: path.bytes)]
     return roles.contains(request.role) ? patterns : nil
   }
 

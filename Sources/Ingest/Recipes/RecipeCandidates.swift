@@ -30,7 +30,7 @@ public struct RecipeCandidate: Sendable {
   ///   - latest: the image's latest snapshot; its image is locked.
   ///   - withNew: whether files are listed that the latest snapshot has not.
   public static func find(
-    _ requests: [PieceRequest], _ resolver: PathResolver, cache: StatCache?, latest: Snapshot?,
+    _ requests: [CaptureRoot], _ resolver: PathResolver, cache: StatCache?, latest: Snapshot?,
     _ store: ObjectStore, withNew: Bool, progress: Progress
   ) throws -> [RecipeCandidate] {
     let fileSystem = resolver.fileSystem

@@ -17,7 +17,7 @@ public struct Snapshot: Hashable, Sendable {
   }
 
   /// A tree or a file of the image, and the absolute path that it belongs to.
-  public struct Piece: Hashable, Sendable {
+  public struct Component: Hashable, Sendable {
     public var role: String
     public var path: [UInt8]
     /// The entry; its name is empty.
@@ -106,7 +106,7 @@ public struct Snapshot: Hashable, Sendable {
   /// Who took it where with what: "host", "user", "command", "tool".
   public var provenance: [Fact]
   public var tables: [Table]
-  public var pieces: [Piece]
+  public var pieces: [Component]
   public var notes: [Note]
   public var facts: [Fact]
   public var entryCount: UInt64
@@ -114,7 +114,7 @@ public struct Snapshot: Hashable, Sendable {
 
   public init(
     image: String, created: Timestamp, parent: Digest?, message: String, provenance: [Fact],
-    tables: [Table], pieces: [Piece], notes: [Note], facts: [Fact], entryCount: UInt64,
+    tables: [Table], pieces: [Component], notes: [Note], facts: [Fact], entryCount: UInt64,
     contentBytes: UInt64
   ) {
     self.image = image
@@ -208,7 +208,7 @@ extension Snapshot {
         }
         tables.append(Table(name: name, rows: rows))
       }
-      var pieces: [Piece] = []
+      var pieces: [Component] = []
       for _ in 0..<(try reader.count(bytesEach: 9)) {
         let role = try reader.text()
         let path = try reader.string()
@@ -219,7 +219,7 @@ extension Snapshot {
         try entry.decodeIDs(from: &reader)
         entry.modified = try reader.time()
         if entry.tree != nil { entry.times = try reader.digest() }
-        pieces.append(Piece(role: role, path: path, entry: entry))
+        pieces.append(Component(role: role, path: path, entry: entry))
       }
       var notes: [Note] = []
       for _ in 0..<(try reader.count(bytesEach: 3)) {

@@ -119,7 +119,7 @@ public struct BundleLayout: Sendable {
 
   /// The name in the flat bundle of a file that was at `path`.
   static func memberName(_ path: String, _ role: String) throws(XCATError) -> String {
-    let name = ProfileChange.baseName(path)
+    let name = ProfileRename.baseName(path)
     guard !name.isEmpty, name != ".", name != ".." else {
       throw XCATError(
         "manifest.xml", "the path '\(printable(path.utf8.prefix(255)))' of \(role) names no file",

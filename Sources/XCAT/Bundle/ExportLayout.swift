@@ -284,14 +284,14 @@ public struct ExportLayout: Sendable {
         continue
       }
       members.append(
-        ExportMember(name: ProfileChange.baseName(path.text), source: .folder(path)))
+        ExportMember(name: ProfileRename.baseName(path.text), source: .folder(path)))
     }
   }
 
   // MARK: Extras
 
   private mutating func addFlat(_ path: AbsolutePath) throws(XCATError) {
-    let name = ProfileChange.baseName(try text(path))
+    let name = ProfileRename.baseName(try text(path))
     guard name != "manifest.xml", name != "extra", name != "complete" else {
       throw XCATError(
         path.text, "cannot go into a bundle under the name '\(name)', which has its own meaning",
@@ -322,7 +322,7 @@ public struct ExportLayout: Sendable {
       }
       return
     }
-    let name = "extra/" + ProfileChange.baseName(source)
+    let name = "extra/" + ProfileRename.baseName(source)
     let isFolderName = contents.extras.contains {
       $0.isFolder && (ExportLayout.folderName($0.source.text) + "/").hasPrefix(name + "/")
     }
@@ -361,7 +361,7 @@ public struct ExportLayout: Sendable {
     }
     let number = (sideFolders.firstIndex(of: folder) ?? 0) + 1
     let name =
-      "extra/\(ExportLayout.sideFolder)\(number)/\(ProfileChange.baseName(try text(path)))"
+      "extra/\(ExportLayout.sideFolder)\(number)/\(ProfileRename.baseName(try text(path)))"
     if names.updateValue(path, forKey: name) == nil {
       members.append(ExportMember(name: name, source: .file(path)))
     }
@@ -383,7 +383,7 @@ public struct ExportLayout: Sendable {
       try addBeside(path)
     } else {
       let member =
-        "complete/\(manifest.closure.count + 1)/\(ProfileChange.baseName(try text(path)))"
+        "complete/\(manifest.closure.count + 1)/\(ProfileRename.baseName(try text(path)))"
       manifest.closure.append(.init(member: member, path: try text(path), isTree: false))
       members.append(ExportMember(name: member, source: .file(path)))
     }

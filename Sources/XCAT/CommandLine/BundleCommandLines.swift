@@ -24,7 +24,7 @@ public struct ImgimportArguments: Sendable, Equatable {
 }
 
 /// A command line, judged.
-public enum CommandLineReading<Arguments: Sendable>: Sendable {
+public enum ParseResult<Arguments: Sendable>: Sendable {
   case run(Arguments)
   /// Help was asked for.
   case help
@@ -58,7 +58,7 @@ public enum Imgexport {
     OptionRule(.verbose, "v", "verbose"),
   ]
 
-  public static func read(_ arguments: [String]) -> CommandLineReading<ImgexportArguments> {
+  public static func read(_ arguments: [String]) -> ParseResult<ImgexportArguments> {
     if arguments.isEmpty { return .usage }
     let parsed: ParsedArguments<BundleOption>
     do { parsed = try parseArguments(arguments, rules) } catch { return .mistake(error.text) }
@@ -129,7 +129,7 @@ public enum Imgimport {
     OptionRule(.originals, "orig"),
   ]
 
-  public static func read(_ arguments: [String]) -> CommandLineReading<ImgimportArguments> {
+  public static func read(_ arguments: [String]) -> ParseResult<ImgimportArguments> {
     if arguments.isEmpty { return .usage }
     let parsed: ParsedArguments<BundleOption>
     do { parsed = try parseArguments(arguments, rules) } catch { return .mistake(error.text) }

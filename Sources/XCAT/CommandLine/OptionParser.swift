@@ -23,7 +23,7 @@ public struct OptionRule<Key: Hashable & Sendable>: Sendable {
 }
 
 /// What is wrong with a command line.
-public enum OptionMistake: Error, Equatable, Sendable {
+public enum OptionError: Error, Equatable, Sendable {
   case unknown(String)
   case ambiguous(String, [String])
   case needsValue(String)
@@ -60,7 +60,7 @@ public struct ParsedArguments<Key: Hashable & Sendable>: Sendable {
 /// - Throws: the first mistake.
 public func parseArguments<Key>(
   _ arguments: [String], _ rules: [OptionRule<Key>]
-) throws(OptionMistake) -> ParsedArguments<Key> {
+) throws(OptionError) -> ParsedArguments<Key> {
   var parser = OptionParser(rest: arguments[...], rules: rules)
   return try parser.parse()
 }
@@ -70,7 +70,7 @@ private struct OptionParser<Key: Hashable & Sendable> {
   let rules: [OptionRule<Key>]
   var parsed = ParsedArguments<Key>()
 
-  mutating func parse() throws(OptionMistake) -> ParsedArguments<Key> {
+  mutating func parse() throws(OptionError) -> ParsedArguments<Key> {
     while let word = rest.popFirst() {
       if word == "--" {
         parsed.operands += rest
@@ -87,7 +87,7 @@ private struct OptionParser<Key: Hashable & Sendable> {
     return parsed
   }
 
-  private mutating func long(_ text: Substring) throws(OptionMistake) {
+  private mutating func long(_ text: Substring) throws(OptionError) {
     // "--=x" names the option "=x", which nobody has.
     let equals = text.dropFirst().firstIndex(of: "=")
     let name = String(text[..<(equals ?? text.endIndex)]).asciiLowercased
@@ -102,7 +102,7 @@ private struct OptionParser<Key: Hashable & Sendable> {
     parsed.options.append((rule.key, value))
   }
 
-  private func find(long name: String) throws(OptionMistake) -> OptionRule<Key> {
+  private func find(long name: String) throws(OptionError) -> OptionRule<Key> {
     if let exact = rules.first(where: { $0.names.contains(name) }) { return exact }
     let hits = rules.filter { $0.names.contains { $0.hasPrefix(name) } }
     guard let hit = hits.first else { throw .unknown(name) }
@@ -113,7 +113,7 @@ private struct OptionParser<Key: Hashable & Sendable> {
   }
 
   /// The first letter of a bundle; what is left of it is its value, or the next bundle.
-  private mutating func bundle(_ text: Substring) throws(OptionMistake) {
+  private mutating func bundle(_ text: Substring) throws(OptionError) {
     let letter = String(text.prefix(1))
     let left = text.dropFirst()
     guard let rule = rules.first(where: { $0.names.contains(letter) }) else {

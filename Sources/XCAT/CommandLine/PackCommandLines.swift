@@ -53,7 +53,7 @@ public enum Packimage {
     OptionRule(.version, "v", "version"),
   ]
 
-  public static func read(_ arguments: [String]) -> CommandLineReading<PackimageArguments> {
+  public static func read(_ arguments: [String]) -> ParseResult<PackimageArguments> {
     if arguments.isEmpty { return .help }
     let parsed: ParsedArguments<PackOption>
     do { parsed = try parseArguments(arguments, rules) } catch { return .mistake(error.text) }
@@ -105,7 +105,7 @@ public enum Liteimg {
     OptionRule(.verbose, "V", "verbose"),
   ]
 
-  public static func read(_ arguments: [String]) -> CommandLineReading<LiteimgArguments> {
+  public static func read(_ arguments: [String]) -> ParseResult<LiteimgArguments> {
     if arguments.isEmpty { return .help }
     let parsed: ParsedArguments<PackOption>
     do { parsed = try parseArguments(arguments, rules) } catch { return .mistake(error.text) }

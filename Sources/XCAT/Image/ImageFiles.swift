@@ -110,7 +110,7 @@ public enum ImageFiles {
 
   /// All files, each path once.
   public static func all(
-    _ definition: ImageDefinition, installDirectory: AbsolutePath, in view: FileView
+    _ definition: ImageDefinition, installDirectory: AbsolutePath, in view: FileProvider
   ) throws -> [ImageFile] {
     if definition.isDirectory {
       return definition.directoryPath.map { [ImageFile(role: rootTree, path: $0, isNamed: true)] }
@@ -167,7 +167,7 @@ public enum ImageFiles {
 
   /// The install template, or the package list, that xCAT would find (xcat.md section 2, step 4).
   static func searchedList(
-    _ definition: ImageDefinition, _ installDirectory: AbsolutePath, _ view: FileView
+    _ definition: ImageDefinition, _ installDirectory: AbsolutePath, _ view: FileProvider
   ) throws -> ImageFile? {
     let method = definition.provisioning
     let (role, suffix, folder): (String, String, String)

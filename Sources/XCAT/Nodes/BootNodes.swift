@@ -26,7 +26,7 @@ public struct BootNodes {
   private let groups: [String: Set<String>]
 
   /// - Throws: what the door throws.
-  public init(of image: String, _ door: any TableDoor) throws {
+  public init(of image: String, _ door: any TableBackend) throws {
     var tables = try NodeTables(door)
     let sharesFolder = !["0", "no", "NO"].contains(try door.site("sharedtftp") ?? "")
     for node in tables.groups.keys.sorted(by: byBytes) {

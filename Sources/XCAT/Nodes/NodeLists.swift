@@ -22,7 +22,7 @@ public struct NodeLists {
   private let excludedNodes: String
 
   /// - Throws: what the door throws.
-  public init(_ door: any TableDoor) throws {
+  public init(_ door: any TableBackend) throws {
     tables = try NodeTables(door)
     groupDefinitions = try door.rows("nodegroup")
     excludedNodes = try door.site("excludenodes") ?? ""

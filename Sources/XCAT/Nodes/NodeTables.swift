@@ -6,14 +6,14 @@ import Platform
 
 /// The node tables, read once.
 struct NodeTables {
-  private let door: any TableDoor
+  private let door: any TableBackend
   /// Groups of each node, in the order of nodelist.groups, which is the order of inheritance.
   let groups: [String: [String]]
   /// Attributes whose values are joined, and by what.
   private let joined: [String: String]
   private var tables: [String: [String: [String: String]]] = [:]
 
-  init(_ door: any TableDoor) throws {
+  init(_ door: any TableBackend) throws {
     self.door = door
     let rows = try door.rows("nodelist")
     tables["nodelist"] = NodeTables.byNode(rows)

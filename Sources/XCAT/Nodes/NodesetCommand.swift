@@ -14,7 +14,7 @@ public struct NodesetCommand: Sendable, Equatable {
 
   /// - Throws: `XCATError` for a name that xCAT's commands cannot carry.
   public init(range: String, image: String) throws(XCATError) {
-    try XCATCommands.check(name: image)
+    try XCATCommandRunner.check(name: image)
     guard !range.isEmpty,
       range.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
         .allSatisfy({ NodesetCommand.isPlain(String(decoding: $0, as: UTF8.self)) })
@@ -67,11 +67,11 @@ public struct NodesetCommand: Sendable, Equatable {
 
 /// Runs nodeset.
 public struct NodesetRunner: Sendable {
-  private let commands: XCATCommands
+  private let commands: XCATCommandRunner
 
   /// - Parameter environment: XCATROOT and PATH say where the command is.
   public init(_ fileSystem: any FileSystem, environment: [String: String]) {
-    commands = XCATCommands(fileSystem, environment: environment)
+    commands = XCATCommandRunner(fileSystem, environment: environment)
   }
 
   /// - Throws: `XCATError` where there is no nodeset.

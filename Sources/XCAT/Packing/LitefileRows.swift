@@ -28,7 +28,7 @@ public enum LitefileRows {
   /// The rows that an image's nodes see, one a file, by file.
   /// - Parameter groups: the image's `groups`, a comma list.
   public static func of(
-    image: String, groups: String, _ tables: any TableDoor
+    image: String, groups: String, _ tables: any TableBackend
   ) throws -> [LitefileRow] {
     let rows = try tables.rows("litefile")
     // xCAT compares the whole list; an image in several groups has the rows of each.
@@ -104,7 +104,7 @@ public enum LitefileRows {
   /// The changes that give an image these rows. A row that stands the same for ALL is left out;
   /// others of the image stay.
   public static func changes(
-    image: String, _ rows: [LitefileRow], _ tables: any TableDoor
+    image: String, _ rows: [LitefileRow], _ tables: any TableBackend
   ) throws -> [RowChange] {
     let general = try tables.rows("litefile", where: (column: "image", value: "ALL"))
     let known = Set(

@@ -39,7 +39,7 @@ public struct SyncCopies: Sendable {
   /// - Parameters:
   ///   - variables: those of osimage.environvar.
   ///   - view: the management node's files.
-  public init(_ text: [UInt8], variables: [String: String] = [:], in view: FileView) throws {
+  public init(_ text: [UInt8], variables: [String: String] = [:], in view: FileProvider) throws {
     let lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
     for (index, line) in lines.enumerated() {
       let number = index + 1
@@ -76,7 +76,7 @@ public struct SyncCopies: Sendable {
     return close > 1 && close + 2 < after.count && after[close + 1] == 0x20
   }
 
-  private mutating func read(_ line: [UInt8], _ number: Int, _ view: FileView) throws {
+  private mutating func read(_ line: [UInt8], _ number: Int, _ view: FileProvider) throws {
     guard let (before, after) = SyncCopies.split(line) else {
       problems.append("line \(number) has no arrow between blanks, and is passed over")
       return
@@ -102,7 +102,7 @@ public struct SyncCopies: Sendable {
 
   /// What is there of a name with wildcards: '*' stays within a component, and a leading '.' is
   /// matched by a '.' only.
-  private static func expand(_ word: [UInt8], _ view: FileView) throws -> [AbsolutePath] {
+  private static func expand(_ word: [UInt8], _ view: FileProvider) throws -> [AbsolutePath] {
     guard let path = AbsolutePath(word) else { return [] }
     var found = [AbsolutePath(components: [])]
     for component in path.components {

@@ -135,7 +135,7 @@ struct Export: ParsableCommand {
     }
     let missing = outcome.missing.map { "\($0.path) is not in the bundle: \($0.why)" }
     if !dryRun, !outcome.gaps.isEmpty || complete && !missing.isEmpty {
-      throw DoneWithProblems(
+      throw CompletedWithWarnings(
         lines: missing + outcome.gaps.map { "the bundle is incomplete: \(noteText($0))" })
     }
     for line in outcome.remarks + missing { Terminal.warning(line) }
@@ -276,7 +276,7 @@ struct Import: ParsableCommand {
     let bootProblems = outcome.images.flatMap { boot[$0.name]?.tell(json) ?? [] }
     let problems =
       (outcome.isDryRun ? [] : outcome.images.flatMap(\.problemLines) + lost) + bootProblems
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+    if !problems.isEmpty { throw CompletedWithWarnings(lines: problems) }
   }
 
   private func request(_ file: String) -> ImportRequest {

@@ -30,7 +30,7 @@ struct Cat: ParsableCommand {
     Output.begin(pages: false, raw: raw)
     defer { Output.end() }
     for (reference, path) in try Cat.operands(files) {
-      let place = try LookedAt(workspace, reference, path: path)
+      let place = try ResolvedReference(workspace, reference, path: path)
       try place.reader.read(place.found) { try Output.write(content: $0) }
     }
   }
@@ -46,7 +46,7 @@ struct Cat: ParsableCommand {
   private func printDocument(_ workspace: Workspace) throws {
     var remainingBytes = FilesJSON.maxBytes
     let documents = try Cat.operands(files).map { reference, path in
-      let place = try LookedAt(workspace, reference, path: path)
+      let place = try ResolvedReference(workspace, reference, path: path)
       let sizeBytes = place.found.entry.sizeBytes
       guard sizeBytes <= remainingBytes else {
         throw ImageError(

@@ -85,11 +85,11 @@ struct Diff: ParsableCommand {
     let remarks = (packageDiffs ?? []).flatMap(\.remarks)
     if json.json {
       try printJSON(DiffJSON(comparison.diff, packages: packageDiffs, lists: lists))
-      if !remarks.isEmpty { throw DoneWithProblems(lines: remarks) }
+      if !remarks.isEmpty { throw CompletedWithWarnings(lines: remarks) }
       return
     }
     try showText(comparison, packageDiffs, lists)
-    if !remarks.isEmpty { throw DoneWithProblems(lines: remarks) }
+    if !remarks.isEmpty { throw CompletedWithWarnings(lines: remarks) }
   }
 
   private func showText(
@@ -179,18 +179,18 @@ struct Diff: ParsableCommand {
     printMessage(
       "\npackages of \(printable(packages.path)) (\(kinds.joined(separator: ", "))): "
         + packageSummary(packages))
-    var groups: [BelongingJSON.Kind: [(TreeChange, String?)]] = [:]
+    var groups: [PathOwnershipJSON.Kind: [(TreeChange, String?)]] = [:]
     for change in diff.entries where !change.isTimeOnly {
-      guard let belonging = packages.belongings[change.path].map(BelongingJSON.init) else {
+      guard let belonging = packages.belongings[change.path].map(PathOwnershipJSON.init) else {
         continue
       }
       groups[belonging.kind, default: []].append((change, belonging.package))
     }
     printMessage(
       "paths: "
-        + BelongingJSON.Kind.allCases.map { "\(groups[$0]?.count ?? 0) \($0.phrase)" }
+        + PathOwnershipJSON.Kind.allCases.map { "\(groups[$0]?.count ?? 0) \($0.phrase)" }
         .joined(separator: ", "))
-    for kind in BelongingJSON.Kind.allCases where paths || kind.isSurprising {
+    for kind in PathOwnershipJSON.Kind.allCases where paths || kind.isSurprising {
       for (change, package) in groups[kind] ?? [] {
         print("\(kind.rawValue)  \(changeText(change))" + (package.map { "  [\($0)]" } ?? ""))
       }

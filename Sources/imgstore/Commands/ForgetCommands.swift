@@ -106,7 +106,7 @@ struct Forget: ParsableCommand {
     Terminal.finish()
     if json.json { try printJSON(ForgetJSON(outcome)) } else { show(outcome) }
     if outcome.unreadable.isEmpty { return }
-    throw DoneWithProblems(
+    throw CompletedWithWarnings(
       lines: outcome.unreadable.map {
         "\($0) cannot be read, and stays; 'imgstore remove \($0) --force' gives it up"
       }, isDamage: true)

@@ -41,9 +41,9 @@ struct Grep: ParsableCommand {
       pattern, fixedStrings ? .fixed : extendedRegexp ? .extended : .basic,
       ignoresCase: ignoreCase)
     let workspace = try common.open()
-    let place: LookedAt
+    let place: ResolvedReference
     do {
-      place = try LookedAt(workspace, ref, path: path)
+      place = try ResolvedReference(workspace, ref, path: path)
     } catch let error as ImageError where error.errorCode == .notFound {
       guard path == nil, (try? workspace.find(Reference(pattern))) != nil else { throw error }
       throw ImageError(
@@ -67,13 +67,13 @@ struct Grep: ParsableCommand {
       }
     }
     list?.end()
-    if hits == 0 { throw NothingFound() }
+    if hits == 0 { throw NoMatch() }
   }
 
   /// - Parameter name: what stands before each line; nil where only one file is searched.
   /// - Returns: how many lines matched.
   private func search(
-    _ place: LookedAt, _ found: FoundEntry, _ compiled: LinePattern, name: String?,
+    _ place: ResolvedReference, _ found: FoundEntry, _ compiled: LinePattern, name: String?,
     _ list: inout JSONList<MatchesJSON>?
   ) throws -> Int {
     struct Enough: Error {}

@@ -82,7 +82,7 @@ struct SnapshotCommand: ParsableCommand {
     }
     if let first = failures.first, documents.isEmpty { throw first }
     problems += failures.map(\.explanation)
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+    if !problems.isEmpty { throw CompletedWithWarnings(lines: problems) }
   }
 
   private func take(
@@ -233,7 +233,7 @@ struct Status: ParsableCommand {
     _ = boot.tell(json)
     for note in status.notes where note.isRemark { Terminal.warning(noteText(note)) }
     if let change = status.unfinished, !change.isRunning {
-      throw DoneWithProblems(
+      throw CompletedWithWarnings(
         lines: ["image \(change.image) is half changed: \(unfinishedText(change))"])
     }
     try expectComparable(status.uncompared)
@@ -266,7 +266,7 @@ func unfinishedText(_ change: UnfinishedChange) -> String {
 /// What could not be compared is a problem, however equal the rest is.
 func expectComparable(_ notes: [Snapshot.Note]) throws {
   if notes.isEmpty { return }
-  throw DoneWithProblems(
+  throw CompletedWithWarnings(
     lines: ["\(count(notes.count, "entry")) could not be compared"] + notes.map(noteText))
 }
 

@@ -38,7 +38,7 @@ struct Lite: ParsableCommand {
     Terminal.finish()
     if json.json { try printJSON(LiteJSON(outcome)) } else { describe(outcome) }
     let gaps = outcome.packed.map { gapLines($0.gaps, of: $0.snapshot) } ?? []
-    if !gaps.isEmpty { throw DoneWithProblems(lines: gaps) }
+    if !gaps.isEmpty { throw CompletedWithWarnings(lines: gaps) }
   }
 
   private func describe(_ outcome: LiteOutcome) {

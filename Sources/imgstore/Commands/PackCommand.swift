@@ -85,7 +85,7 @@ struct Pack: ParsableCommand {
       describe(outcome)
     }
     let gaps = gapLines(outcome.gaps, of: outcome.snapshot)
-    if !gaps.isEmpty { throw DoneWithProblems(lines: gaps) }
+    if !gaps.isEmpty { throw CompletedWithWarnings(lines: gaps) }
   }
 
   private func describe(_ outcome: PackOutcome) {

@@ -52,7 +52,7 @@ struct Repair: ParsableCommand {
             + "\(count(outcome.losses.pathCount, "path")); \(secondsText(outcome.seconds))")
     }
     if outcome.isClean, outcome.sourceProblems.isEmpty { return }
-    throw DoneWithProblems(lines: lines(outcome), isDamage: !outcome.isClean)
+    throw CompletedWithWarnings(lines: lines(outcome), isDamage: !outcome.isClean)
   }
 
   private func lines(_ outcome: RepairOutcome) -> [String] {

@@ -175,7 +175,7 @@ private func finish(_ outcome: CollectionOutcome) throws {
         + "Make room and run it again.")
   }
   if !problems.isEmpty {
-    throw DoneWithProblems(lines: problems, isDamage: !outcome.damaged.isEmpty)
+    throw CompletedWithWarnings(lines: problems, isDamage: !outcome.damaged.isEmpty)
   }
 }
 

@@ -98,7 +98,7 @@ struct Verify: ParsableCommand {
       "\($0.snapshot) is signed by \($0.key.shortHex), which is not trusted: not checked"
     }
     if !problems.isEmpty || !untrusted.isEmpty {
-      throw DoneWithProblems(lines: problems + untrusted, isDamage: !problems.isEmpty)
+      throw CompletedWithWarnings(lines: problems + untrusted, isDamage: !problems.isEmpty)
     }
   }
 

@@ -18,7 +18,7 @@ struct DiffJSON: JSONDocument {
     let fields: [String]
     let old: EntryJSON?
     let new: EntryJSON?
-    let belongs: BelongingJSON?
+    let belongs: PathOwnershipJSON?
   }
   let old: String
   let new: String
@@ -39,7 +39,7 @@ struct DiffJSON: JSONDocument {
     self.lists = lists.isEmpty ? nil : lists.map(TextDiffJSON.init)
     entries = diff.entries.map { change in
       let belongs = packages?.lazy.compactMap { $0.belongings[change.path] }.first
-        .map(BelongingJSON.init)
+        .map(PathOwnershipJSON.init)
       let (old, new) = change.sides
       let what: (String, [String]) =
         switch change.kind {
@@ -56,7 +56,7 @@ struct DiffJSON: JSONDocument {
 }
 
 /// What a changed path has to do with packages.
-struct BelongingJSON: Codable {
+struct PathOwnershipJSON: Codable {
   enum Kind: String, JSONEnumeration {
     case package
     case configuration
@@ -78,7 +78,7 @@ struct BelongingJSON: Codable {
   let kind: Kind
   let package: String?
 
-  init(_ belonging: Belonging) {
+  init(_ belonging: PathOwnership) {
     switch belonging {
     case .package(let name): (kind, package) = (.package, name)
     case .configuration(let name): (kind, package) = (.configuration, name)

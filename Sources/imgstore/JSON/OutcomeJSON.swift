@@ -28,12 +28,12 @@ struct ApplyReportJSON: Codable {
   }
 }
 
-struct TreeMethodJSON: Codable {
+struct TreeStrategyJSON: Codable {
   let path: String
   let method: String
   let why: String
 
-  init(_ method: TreeMethod) {
+  init(_ method: TreeStrategy) {
     path = printable(method.path)
     self.method = method.isSwap ? "swap" : "in place"
     why = method.why
@@ -46,7 +46,7 @@ struct RevertJSON: JSONDocument {
   /// Paths and components that were reverted; empty for the whole image.
   let parts: [String]
   let dryRun: Bool
-  let trees: [TreeMethodJSON]
+  let trees: [TreeStrategyJSON]
   let plannedSteps: Int
   let plannedBytes: UInt64
   let removedBytes: UInt64
@@ -68,7 +68,7 @@ struct RevertJSON: JSONDocument {
     target = outcome.target.name
     parts = outcome.parts.paths + outcome.parts.components
     dryRun = outcome.isDryRun
-    trees = outcome.apply.methods.map(TreeMethodJSON.init)
+    trees = outcome.apply.methods.map(TreeStrategyJSON.init)
     plannedSteps = outcome.apply.plannedSteps
     plannedBytes = outcome.apply.plannedBytes
     removedBytes = outcome.apply.removedBytes

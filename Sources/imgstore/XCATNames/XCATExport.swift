@@ -19,8 +19,8 @@ struct XCATExport {
     let remote = try arguments.remoteHost.map { host throws(XCATError) in
       try RemoteFile(host: host, path: place.folder + place.name)
     }
-    XCATVoice.say("Exporting \(arguments.image) to \(remote?.host ?? here)...")
-    let workspace = try XCATVoice.open()
+    XCATConsole.say("Exporting \(arguments.image) to \(remote?.host ?? here)...")
+    let workspace = try XCATConsole.open()
     var request = try request(workspace)
     let outcome: ExportOutcome
     if let remote {
@@ -31,19 +31,19 @@ struct XCATExport {
     }
     Terminal.finish()
     if arguments.isVerbose {
-      for member in outcome.members { XCATVoice.say(member.name) }
+      for member in outcome.members { XCATConsole.say(member.name) }
     }
-    for gap in outcome.gaps { XCATVoice.warn("the bundle is incomplete: \(noteText(gap))") }
+    for gap in outcome.gaps { XCATConsole.warn("the bundle is incomplete: \(noteText(gap))") }
     for missing in outcome.missing {
-      XCATVoice.warn("\(missing.path) is not in the bundle: \(missing.why)")
+      XCATConsole.warn("\(missing.path) is not in the bundle: \(missing.why)")
     }
-    for remark in outcome.remarks { XCATVoice.warn(remark) }
+    for remark in outcome.remarks { XCATConsole.warn(remark) }
     if !outcome.secrets.findings.isEmpty {
-      XCATVoice.warn(
+      XCATConsole.warn(
         "the bundle carries \(SecretsText.summary(outcome.secrets)): 'imgstore secrets "
           + "\(outcome.snapshot.name)' lists them")
     }
-    XCATVoice.say("Done!")
+    XCATConsole.say("Done!")
   }
 
   private func request(_ workspace: Workspace) throws -> ExportRequest {
@@ -71,7 +71,7 @@ struct XCATExport {
         return try workspace.export(request, report: tell)
       } beforeCopy: { _ in
         Terminal.finish()
-        XCATVoice.say("Moving the image bundle to the remote system location \(remote.text)")
+        XCATConsole.say("Moving the image bundle to the remote system location \(remote.text)")
       }
     } catch let error as TransferError {
       throw XCATMessage(
@@ -83,12 +83,12 @@ struct XCATExport {
 
   private func tell(_ event: BundleEvent) {
     switch event {
-    case .foundTemplate(let path), .collected(let path): XCATVoice.say(path)
-    case .collectedExtra(let path): XCATVoice.say(" \(path)")
-    case .packingTree: XCATVoice.say("Packing root image. It will take a while")
-    case .litefileRows: XCATVoice.say("Getting litefile settings")
+    case .foundTemplate(let path), .collected(let path): XCATConsole.say(path)
+    case .collectedExtra(let path): XCATConsole.say(" \(path)")
+    case .packingTree: XCATConsole.say("Packing root image. It will take a while")
+    case .litefileRows: XCATConsole.say("Getting litefile settings")
     case .writing(let image):
-      XCATVoice.say("Compressing \(Imgexport.folderName(of: image)) bundle.  Please be patient.")
+      XCATConsole.say("Compressing \(Imgexport.folderName(of: image)) bundle.  Please be patient.")
     case .foundImage, .placing, .keptOriginal, .placingTree, .litefileRow, .addingPostscripts,
       .imported:
       break

@@ -13,7 +13,7 @@ struct XCATImport {
   init(_ arguments: ImgimportArguments) { self.arguments = arguments }
 
   func run() throws {
-    let workspace = try XCATVoice.open()
+    let workspace = try XCATConsole.open()
     let outcome: ImportOutcome
     if let host = arguments.remoteHost {
       outcome = try fetch(workspace, RemoteFile(host: host, path: arguments.bundle))
@@ -23,23 +23,23 @@ struct XCATImport {
     Terminal.finish()
     var problems: [String] = []
     for image in outcome.images {
-      for remark in image.remarks + image.notes.map(noteText) { XCATVoice.warn(remark) }
+      for remark in image.remarks + image.notes.map(noteText) { XCATConsole.warn(remark) }
       for item in image.siteReplacements {
-        XCATVoice.warn("\(item.name) was replaced: it is \(item.effect.text)")
+        XCATConsole.warn("\(item.name) was replaced: it is \(item.effect.text)")
       }
       for entry in image.privileged where !entry.isExpected {
-        XCATVoice.warn(
+        XCATConsole.warn(
           "\(printable(entry.path)) came with the bundle (\(entry.detail)), and no package owns it")
       }
       let wrong = image.problemLines
       problems += wrong
-      if let undo = workspace.undo(image) { XCATVoice.say("undo with: imgstore revert \(undo)") }
+      if let undo = workspace.undo(image) { XCATConsole.say("undo with: imgstore revert \(undo)") }
       for line in BootCheck(workspace, image.name, writes: image.apply.writes).lines {
-        XCATVoice.warn(line)
+        XCATConsole.warn(line)
       }
-      if wrong.isEmpty { XCATVoice.say("Successfully imported the image \(image.name).") }
+      if wrong.isEmpty { XCATConsole.say("Successfully imported the image \(image.name).") }
     }
-    if !problems.isEmpty { throw DoneWithProblems(lines: problems) }
+    if !problems.isEmpty { throw CompletedWithWarnings(lines: problems) }
   }
 
   /// As it is given, then in the working folder.
@@ -51,7 +51,7 @@ struct XCATImport {
   }
 
   private func fetch(_ workspace: Workspace, _ remote: RemoteFile) throws -> ImportOutcome {
-    XCATVoice.say("Obtaining the image bundle from the remote system \(remote.text)")
+    XCATConsole.say("Obtaining the image bundle from the remote system \(remote.text)")
     do {
       return try RemoteBundle.fetch(workspace, remote) { try take($0, workspace) }
     } catch let error as TransferError {
@@ -63,8 +63,8 @@ struct XCATImport {
   }
 
   private func take(_ file: String, _ workspace: Workspace) throws -> ImportOutcome {
-    if arguments.isVerbose { XCATVoice.say("Bundle file is located at \(file)") }
-    XCATVoice.say("Unbundling image...")
+    if arguments.isVerbose { XCATConsole.say("Bundle file is located at \(file)") }
+    XCATConsole.say("Unbundling image...")
     var request = ImportRequest(file)
     request.profile = arguments.profile.flatMap { $0.isEmpty ? nil : $0 }
     request.nodes = arguments.nodes.flatMap { $0.isEmpty ? nil : $0 }
@@ -72,7 +72,7 @@ struct XCATImport {
     request.replaces = true
     request.allowsPrivileged = true
     request.keepsOriginals = arguments.keepsOriginals
-    let narrator = ImportNarrator(isVerbose: arguments.isVerbose)
+    let narrator = XCATImportReporter(isVerbose: arguments.isVerbose)
     let outcome = try workspace.importBundle(request) { narrator.tell($0) }
     narrator.finish()
     return outcome
@@ -80,7 +80,7 @@ struct XCATImport {
 }
 
 /// Says what happens in xCAT's lines.
-private final class ImportNarrator {
+private final class XCATImportReporter {
   private let isVerbose: Bool
   /// Between the first row of litefile and whatever follows the last.
   private var isAmongRows = false
@@ -89,18 +89,18 @@ private final class ImportNarrator {
 
   func tell(_ event: BundleEvent) {
     if case .litefileRow(let line) = event {
-      if !isAmongRows { XCATVoice.say("Updating the litefile table.") }
+      if !isAmongRows { XCATConsole.say("Updating the litefile table.") }
       isAmongRows = true
-      XCATVoice.say(line)
+      XCATConsole.say(line)
       return
     }
     finish()
     switch event {
-    case .foundImage(let name): if isVerbose { XCATVoice.say("Adding \(name)") }
-    case .placing(let path): XCATVoice.say(path)
-    case .keptOriginal(let path, let copy): XCATVoice.say("  Moving old \(path) to \(copy).")
-    case .placingTree: XCATVoice.say("Extracting rootimgtree.gz. It will take a while.")
-    case .addingPostscripts: XCATVoice.say("Adding postscripts.")
+    case .foundImage(let name): if isVerbose { XCATConsole.say("Adding \(name)") }
+    case .placing(let path): XCATConsole.say(path)
+    case .keptOriginal(let path, let copy): XCATConsole.say("  Moving old \(path) to \(copy).")
+    case .placingTree: XCATConsole.say("Extracting rootimgtree.gz. It will take a while.")
+    case .addingPostscripts: XCATConsole.say("Adding postscripts.")
     // Success is said when the whole bundle is in.
     case .imported, .litefileRow, .foundTemplate, .packingTree, .litefileRows, .collected,
       .collectedExtra, .writing:
@@ -111,7 +111,7 @@ private final class ImportNarrator {
   func finish() {
     guard isAmongRows else { return }
     isAmongRows = false
-    XCATVoice.say(
+    XCATConsole.say(
       "The litetree and statelite tables are untouched. You can update them if needed.")
   }
 }

@@ -34,18 +34,18 @@ enum XCATName: String {
       case .liteimg:
         return try answer(Liteimg.read(arguments), Liteimg.usage) { try XCATLite($0).run() }
       }
-    } catch let problems as DoneWithProblems {
-      for line in problems.lines { XCATVoice.error(line) }
+    } catch let problems as CompletedWithWarnings {
+      for line in problems.lines { XCATConsole.error(line) }
     } catch let error as any ExplainedError {
-      XCATVoice.error(error)
+      XCATConsole.error(error)
     } catch {
-      XCATVoice.error(ImgStore.message(for: error))
+      XCATConsole.error(ImgStore.message(for: error))
     }
     return ExitStatus.failed
   }
 
   private func answer<Arguments>(
-    _ reading: CommandLineReading<Arguments>, _ usage: String,
+    _ reading: ParseResult<Arguments>, _ usage: String,
     _ body: (Arguments) throws -> Void
   ) throws -> Int32 {
     switch reading {
@@ -63,14 +63,14 @@ enum XCATName: String {
       print(usage)
       return ExitStatus.failed
     case .mistake(let text):
-      XCATVoice.error("\(text)\n  Nothing was done; '\(rawValue) -h' shows the usage.")
+      XCATConsole.error("\(text)\n  Nothing was done; '\(rawValue) -h' shows the usage.")
       return ExitStatus.failed
     }
   }
 }
 
 /// How xCAT's commands speak.
-enum XCATVoice {
+enum XCATConsole {
   /// A reader at the other end of a pipe sees each line when it is said.
   static func say(_ line: String) {
     print(line)

@@ -12,7 +12,7 @@ struct XCATPack {
   init(_ arguments: PackimageArguments) { self.arguments = arguments }
 
   func run() throws {
-    let workspace = try XCATVoice.open()
+    let workspace = try XCATConsole.open()
     var request = PackRequest(arguments.image)
     request.isPackimage = true
     request.method = PackMethod(rawValue: arguments.method) ?? .cpio
@@ -27,19 +27,19 @@ struct XCATPack {
     let outcome = try workspace.pack(request) { event in
       guard case .packing(let tree) = event else { return }
       Terminal.finish()
-      XCATVoice.say("Packing contents of \(tree)")
-      XCATVoice.say("archive method:\(arguments.method)")
+      XCATConsole.say("Packing contents of \(tree)")
+      XCATConsole.say("archive method:\(arguments.method)")
       if request.method != .squashfs {
-        XCATVoice.say("compress method:\(arguments.compressor ?? "gzip")")
+        XCATConsole.say("compress method:\(arguments.compressor ?? "gzip")")
       }
     }
     Terminal.finish()
     if arguments.tracker != nil {
-      XCATVoice.warn("--tracker is passed over: no torrent description is made")
+      XCATConsole.warn("--tracker is passed over: no torrent description is made")
     }
-    for remark in outcome.remarks { XCATVoice.warn(remark) }
-    for gap in gapLines(outcome.gaps, of: outcome.snapshot) { XCATVoice.warn(gap) }
-    XCATVoice.say(
+    for remark in outcome.remarks { XCATConsole.warn(remark) }
+    for gap in gapLines(outcome.gaps, of: outcome.snapshot) { XCATConsole.warn(gap) }
+    XCATConsole.say(
       "\(outcome.destination): \(count(outcome.counts.members, "entry")), "
         + sizeText(outcome.report.writtenBytes))
   }
@@ -51,29 +51,29 @@ struct XCATLite {
   init(_ arguments: LiteimgArguments) { self.arguments = arguments }
 
   func run() throws {
-    let workspace = try XCATVoice.open()
+    let workspace = try XCATConsole.open()
     var request = LiteRequest(arguments.image)
     request.rootFileSystem = arguments.rootFileSystem
     let outcome = try workspace.lite(request) { event in
       Terminal.finish()
       switch event {
-      case .modifying(let tree): XCATVoice.say("Modifying \(tree) ...")
-      case .creating(let path): XCATVoice.say("creating \(path)")
-      case .modified(let tree): XCATVoice.say("Modifying \(tree) done.")
+      case .modifying(let tree): XCATConsole.say("Modifying \(tree) ...")
+      case .creating(let path): XCATConsole.say("creating \(path)")
+      case .modified(let tree): XCATConsole.say("Modifying \(tree) done.")
       case .packing(let tree):
-        XCATVoice.say("Packing contents of \(tree) ...")
-        XCATVoice.say("compress method: gzip")
-      case .packed(let tree): XCATVoice.say("Packing contents of \(tree) done.")
+        XCATConsole.say("Packing contents of \(tree) ...")
+        XCATConsole.say("compress method: gzip")
+      case .packed(let tree): XCATConsole.say("Packing contents of \(tree) done.")
       }
     }
     Terminal.finish()
     if arguments.isVerbose {
-      for path in outcome.apply.removals { XCATVoice.say("remove \(printable(path))") }
-      for path in outcome.apply.writes { XCATVoice.say("write \(printable(path))") }
+      for path in outcome.apply.removals { XCATConsole.say("remove \(printable(path))") }
+      for path in outcome.apply.writes { XCATConsole.say("write \(printable(path))") }
     }
-    for remark in outcome.remarks + (outcome.packed?.remarks ?? []) { XCATVoice.warn(remark) }
+    for remark in outcome.remarks + (outcome.packed?.remarks ?? []) { XCATConsole.warn(remark) }
     if outcome.recorded != nil {
-      XCATVoice.say("undo with: imgstore revert \(outcome.safety.name)")
+      XCATConsole.say("undo with: imgstore revert \(outcome.safety.name)")
     }
   }
 }

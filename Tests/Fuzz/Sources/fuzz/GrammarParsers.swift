@@ -128,7 +128,7 @@ func fuzzSynclist(_ bytes: [UInt8]) {
     hold(!source.path.contains(0x0a), "a source is in one line")
   }
   hold(list.ignoredLines.allSatisfy { (1...lines).contains($0) }, "ignored lines are lines")
-  let view = FileView(kind: { _ in .file }, read: { _ in bytes }, list: { _ in [[0x61], [0x2e]] })
+  let view = FileProvider(kind: { _ in .file }, read: { _ in bytes }, list: { _ in [[0x61], [0x2e]] })
   _ = try? SyncCopies(bytes, variables: ["A": "x"], in: view)
 }
 
@@ -147,10 +147,10 @@ func fuzzClosure(_ bytes: [UInt8]) {
       "partitionfile": "s:" + list,
       "rootimgdir": "/install/netboot/rhels9/x86_64/p", "postinstall": list + " arg",
     ])
-  let view = FileView(
+  let view = FileProvider(
     kind: { $0.bytes.count % 5 == 0 ? .absent : .file },
     read: { $0.bytes.count % 5 == 0 ? nil : bytes }, list: { _ in [] })
-  let closure = IncludeClosure(of: definition, installDirectory: install, in: view)
+  let closure = ImageDependencies(of: definition, installDirectory: install, in: view)
   hold(
     !closure.needed.contains { $0.path.components.contains([0x2e, 0x2e]) },
     "what is needed has clean paths")

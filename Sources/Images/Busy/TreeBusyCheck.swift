@@ -1,0 +1,230 @@
+// Who would notice that a tree has become another one: mounts of every namespace, overlays, NFS clients,
+// processes, loop devices. All of it is the machine's word, asked for when it is needed. What cannot be
+// found out counts as use: then the tree is changed in place, and never exchanged.
+
+import Ingest
+import Platform
+
+/// The users of one tree.
+struct TreeBusyCheck {
+  /// Something is mounted on the tree or below: it cannot be moved.
+  private(set) var mounts: [String] = []
+  /// Reasons for which it must not be moved, even where that is asked for.
+  private(set) var obstacles: [String] = []
+  /// Reasons not to move it though one could.
+  private(set) var reasons: [String] = []
+
+  private static let files = KernelFileSystem.shared
+  private var files: KernelFileSystem { TreeBusyCheck.files }
+
+  /// What is asked about.
+  struct Question {
+    /// The tree's real path on this machine.
+    let path: [UInt8]
+    /// Its path on the management node, where that is a staging area.
+    let managementPath: AbsolutePath
+    let stagingRoot: [UInt8]?
+    /// Nodes have their root there, so that an export of a folder above counts as well.
+    let isServed: Bool
+    /// The tree as it was captured; nil where it was not.
+    let tree: CapturedComponent?
+    /// The real path of the store's folder.
+    let store: [UInt8]
+  }
+
+  init(_ question: Question) {
+    let scan = SystemScan(TreeBusyCheck.files, tree: question.path)
+    let own = MountTable(parsing: TreeBusyCheck.text(Array("/proc/self/mountinfo".utf8)))
+    mounts = own.mounts.filter { isInside($0.point, question.path) }.map { printable($0.point) }
+    findSubvolumes(question)
+    if isInside(question.store, question.path) {
+      obstacles.append("the store \(printable(question.store)) lies in it")
+    }
+    findMounts(question.path, own, scan)
+    findExports(of: question.path, in: [0x2f], isServed: question.isServed)
+    if let stagingRoot = question.stagingRoot {
+      findExports(
+        of: question.managementPath.bytes, in: stagingRoot, isServed: question.isServed)
+    }
+    findUsers(question, own, scan)
+  }
+
+  /// What is mounted on a tree or below.
+  static func mounts(in tree: [UInt8]) -> [MountTable.Mount] {
+    MountTable(parsing: text(Array("/proc/self/mountinfo".utf8))).mounts
+      .filter { isInside($0.point, tree) }
+  }
+
+  private static func text(_ path: [UInt8]) -> [UInt8] {
+    (try? files.readSmallFile(at: files.workingDirectory, path, limitBytes: 16 << 20)) ?? []
+  }
+
+  // MARK: Subvolumes and mounts
+
+  /// An exchange would put a plain folder in the place of a btrfs subvolume, or delete one.
+  private mutating func findSubvolumes(_ question: Question) {
+    guard let folder = try? files.openDirectory(at: files.workingDirectory, question.path),
+      (try? files.volume(of: folder.raw))?.isBtrfs == true
+    else { return }
+    var found: [UInt8]?
+    if (try? files.stat(folder.raw))?.inode == Volume.btrfsSubvolumeInode { found = [] }
+    question.tree?.forEachEntry { stat, path in
+      if stat.kind == .directory, stat.inode == Volume.btrfsSubvolumeInode, found == nil {
+        found = path()
+      }
+    }
+    guard let found else { return }
+    obstacles.append(
+      found.isEmpty
+        ? "it is a btrfs subvolume" : "its folder \(printable(found)) is a btrfs subvolume")
+  }
+
+  private mutating func findMounts(_ tree: [UInt8], _ own: MountTable, _ scan: SystemScan) {
+    guard let (mount, inside) = own.placeInFileSystem(of: tree) else {
+      reasons.append("the mount that it lies on is not in /proc/self/mountinfo")
+      return
+    }
+    var seen: Set<[UInt8]> = []
+    func add(_ reason: String, _ key: [UInt8]) {
+      if seen.insert(key).inserted { reasons.append(reason) }
+    }
+    // One overlay may be in many namespaces: its layers are looked for once, by this one if it has it.
+    // Those of the root that this process has, in a container, lie outside of all that it can reach.
+    var overlays = Set(own.mounts.filter { $0.point == [0x2f] }.map(\.device))
+    for (i, table) in ([own] + scan.tables).enumerated() {
+      for other in table.mounts {
+        let isOther = i > 0 || !isInside(other.point, tree)
+        if other.device == mount.device, isInside(other.root, inside), isOther {
+          add("it is mounted on \(printable(other.point)) too", other.point)
+        }
+        if i > 0, let (device, path) = table.coveredPlace(of: other), device == mount.device,
+          isInside(path, inside)
+        {
+          add("something is mounted in it, in another mount namespace", path)
+        }
+        if overlays.insert(other.device).inserted {
+          findLayers(of: other, tree, i > 0 ? i - 1 : nil, scan, add)
+        }
+        if i == 0, other.type == Array("nsfs".utf8), let number = namespace(other.root),
+          !scan.knowsNamespace(number)
+        {
+          add("a mount namespace without processes may use it", other.root)
+        }
+      }
+    }
+  }
+
+  /// - Parameter namespace: which of the scan's tables has the overlay; nil for this process's own.
+  private func findLayers(
+    of overlay: MountTable.Mount, _ tree: [UInt8], _ namespace: Int?, _ scan: SystemScan,
+    _ add: (_ reason: String, _ key: [UInt8]) -> Void
+  ) {
+    for layer in MountTable.layers(of: overlay) {
+      if isInside(layer.path, tree) || isInside(tree, layer.path) || isSame(layer.path, tree) {
+        return add("it belongs to the overlay on \(printable(overlay.point))", overlay.point)
+      }
+      // What was mounted there when the overlay was may be gone: then its folder is, or is empty.
+      let isElsewhere = layer.path.first != 0x2f || layer.path.starts(with: Array("/proc/".utf8))
+      if isElsewhere || layer.isLower && !isFilled(layer.path, namespace, scan) {
+        add("the layers of the overlay on \(printable(overlay.point)) are not known", overlay.point)
+      }
+    }
+  }
+
+  /// Whether a folder with anything in it is at a path: for this process, or for those of a namespace.
+  private func isFilled(_ path: [UInt8], _ namespace: Int?, _ scan: SystemScan) -> Bool {
+    scan.isFilled([], path) || namespace.map { scan.isFilled(scan.root(of: $0), path) } ?? false
+  }
+
+  /// "mnt:[4026532456]".
+  private func namespace(_ root: [UInt8]) -> UInt64? {
+    guard root.starts(with: Array("mnt:[".utf8)) else { return nil }
+    return UInt64(String(decoding: root.dropFirst(5).dropLast(), as: UTF8.self))
+  }
+
+  private func isSame(_ path: [UInt8], _ other: [UInt8]) -> Bool {
+    guard let a = try? files.stat(at: files.workingDirectory, path, followLink: true),
+      let b = try? files.stat(at: files.workingDirectory, other, followLink: true)
+    else { return false }
+    return InodeID(a) == InodeID(b)
+  }
+
+  // MARK: Exports (exports(5))
+
+  private mutating func findExports(of tree: [UInt8], in root: [UInt8], isServed: Bool) {
+    let above = root == [0x2f] ? [] : root
+    var lists = ["/etc/exports", "/var/lib/nfs/etab"].map { above + Array($0.utf8) }
+    let folder = above + Array("/etc/exports.d".utf8)
+    if let open = try? files.openDirectory(at: files.workingDirectory, folder) {
+      for name in (try? files.names(of: open.raw)) ?? []
+      where name.suffix(8) == Array(".exports".utf8)[...] { lists.append(folder + [0x2f] + name) }
+    }
+    var seen: Set<[UInt8]> = []
+    for list in lists {
+      for line in TreeBusyCheck.text(list).split(separator: 0x0a) {
+        let path = exported(line)
+        guard path.first == 0x2f, seen.insert(path).inserted else { continue }
+        if isInside(path, tree) {
+          reasons.append("\(printable(path)) is exported by NFS")
+        } else if isServed, isInside(tree, path) {
+          reasons.append("nodes have their root there, by the NFS export of \(printable(path))")
+        }
+      }
+    }
+  }
+
+  /// The path at the beginning of a line, which may stand in quotes.
+  private func exported(_ line: ArraySlice<UInt8>) -> [UInt8] {
+    let line = line.drop { $0 == 0x20 || $0 == 0x09 }
+    let path: ArraySlice<UInt8> =
+      line.first == 0x22
+      ? line.dropFirst().prefix { $0 != 0x22 } : line.prefix { $0 != 0x20 && $0 != 0x09 }
+    let clean = unescapedOctal(path)
+    return clean.count > 1 && clean.last == 0x2f ? Array(clean.dropLast()) : clean
+  }
+
+  // MARK: Processes and the kernel
+
+  private mutating func findUsers(_ question: Question, _ own: MountTable, _ scan: SystemScan) {
+    var users: [String] = []
+    var seen: Set<String> = []
+    func add(_ user: String) { if seen.insert(user).inserted { users.append(user) } }
+    for (path, user) in scan.paths where isInside(path, question.path) { add(user) }
+    for path in scan.sockets where isInside(path, question.path) {
+      add("a socket of it is bound (\(printable(path)))")
+    }
+    guard let tree = question.tree else {
+      reasons += users + ["it was not captured, so that its users cannot be found"]
+      return
+    }
+    // The kernel's list of mappings names devices of layered file systems otherwise than stat does.
+    let type = own.mount(of: question.path)?.type
+    let isLayered = type == Array("btrfs".utf8) || type == Array("overlay".utf8)
+    let socketNames = Set(scan.sockets.map { Array($0.suffix(while: { $0 != 0x2f })) })
+    tree.forEachEntry { stat, path in
+      if let user = scan.inodes[InodeID(stat)] { add(user) }
+      if isLayered, let (user, mapping) = scan.mappedNumbers[stat.inode],
+        scan.inode(ofMapping: mapping).map({ $0 == InodeID(stat) }) ?? true
+      {
+        add(user)
+      }
+      if stat.kind == .socket, !socketNames.isEmpty,
+        socketNames.contains(Array(path().suffix(while: { $0 != 0x2f })))
+      {
+        add("a socket of it is bound (\(printable(path())))")
+      }
+    }
+    reasons += users.prefix(3)
+    if users.count > 3 { reasons.append("and \(users.count - 3) more users") }
+    reasons += scan.unknown.prefix(1)
+  }
+}
+
+extension Collection where Self: BidirectionalCollection {
+  /// The longest end of which all elements fulfil a condition.
+  fileprivate func suffix(while condition: (Element) -> Bool) -> SubSequence {
+    var start = endIndex
+    while start > startIndex, condition(self[index(before: start)]) { start = index(before: start) }
+    return self[start...]
+  }
+}

@@ -1,0 +1,102 @@
+// What was not there before an import, so that a revert to that state takes it away again: files of
+// any role, and the folders that the import had to make.
+//
+// 1. A snapshot says so in notes; only paths that it names are ever removed for that reason.
+// 2. What another image names has become that image's too, and stays.
+// 3. A folder goes only while it is empty.
+
+import Ingest
+import Platform
+import Store
+import XCAT
+
+extension Snapshot.Note {
+  private static let fileDetail = "not there before the import"
+  private static let folderDetail = "a folder not there before the import"
+
+  static func absentFile(_ path: AbsolutePath) -> Snapshot.Note {
+    Snapshot.Note(.absent, path: path.bytes, detail: fileDetail)
+  }
+
+  static func absentFolder(_ path: AbsolutePath) -> Snapshot.Note {
+    Snapshot.Note(.absent, path: path.bytes, detail: folderDetail)
+  }
+
+  var isAbsentFile: Bool { kind == .absent && detail == Snapshot.Note.fileDetail }
+  var isAbsentFolder: Bool { kind == .absent && detail == Snapshot.Note.folderDetail }
+}
+
+extension Snapshot {
+  /// Files that were not there: to be looked at, for what is there now.
+  var absentPathRequests: [CaptureRoot] {
+    notes.filter(\.isAbsentFile).compactMap { AbsolutePath($0.path) }
+      .map { CaptureRoot(role: ImageFiles.extra, path: $0) }
+  }
+}
+
+extension Workspace {
+  /// Notes of what `pieces` will make: files, and the outermost folders, that are not there.
+  func absenceNotes(of pieces: [Snapshot.Component], _ live: LiveImage) throws -> [Snapshot.Note] {
+    let there = Set(live.capture.pieces.map(\.path))
+    var notes: [Snapshot.Note] = []
+    var folders: Set<AbsolutePath> = []
+    var known: Set<AbsolutePath> = []
+    for piece in pieces where !there.contains(piece.path) {
+      guard let path = AbsolutePath(piece.path) else { continue }
+      notes.append(.absentFile(path))
+      guard known.insert(path.parent).inserted else { continue }
+      for count in path.components.indices.dropFirst() {
+        let folder = AbsolutePath(components: Array(path.components[..<count]))
+        guard try statLive(folder) == nil else { continue }
+        folders.insert(folder)
+        break
+      }
+    }
+    return notes + folders.sorted { precedes($0.bytes, $1.bytes) }.map { .absentFolder($0) }
+  }
+
+  /// The notes of a revert's target, without those of files that other images have come to name.
+  func effectiveNotes(_ target: Snapshot, of image: ImageName) throws -> [Snapshot.Note] {
+    let absent = target.notes.filter(\.isAbsentFile)
+    if absent.isEmpty { return target.notes }
+    let tables = try tables()
+    let install = try installDirectory(tables)
+    var named: [[UInt8]: String] = [:]
+    for (other, definition) in try tables.definitions() where other != image.text {
+      for file in try imageFiles(definition, install) { named[file.path.bytes] = other }
+    }
+    return target.notes.filter { note in
+      guard note.isAbsentFile, let other = named[note.path] else { return true }
+      if (try? statLive(AbsolutePath(note.path) ?? install)) != nil {
+        tell("\(printable(note.path)) was kept: the image \(other) names it")
+      }
+      return false
+    }
+  }
+
+  /// Removes folders that an import made, from the inside out, as far as they are empty.
+  func removeEmptyFolders(_ notes: [Snapshot.Note]) throws {
+    let made = notes.filter(\.isAbsentFolder).compactMap { AbsolutePath($0.path) }
+    var candidates: Set<AbsolutePath> = Set(made)
+    for note in notes where note.isAbsentFile {
+      guard var folder = AbsolutePath(note.path)?.parent,
+        let top = made.first(where: { folder.isInside($0) })
+      else { continue }
+      while folder.isInside(top) {
+        candidates.insert(folder)
+        folder = folder.parent
+      }
+    }
+    for folder in candidates.sorted(by: { $0.components.count > $1.components.count }) {
+      do throws(SystemError) {
+        let place = try resolver.resolve(folder)
+        try fileSystem.remove(at: place.directory.raw, place.name, isDirectory: true)
+      } catch {
+        let isKept: [SystemError.Code] = [.notEmpty, .exists, .loop]
+        guard error.isAbsent || isKept.contains(error.code) else {
+          throw error
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,217 @@
+// imgstore bench: how long packing takes here, beside the programs that it replaces.
+//
+// 1. Nothing of the image and nothing in the store is changed: the tree is read into a scratch store,
+//    which goes when the command ends. So do the packed files.
+// 2. All write the whole tree to a file on the same disk, and sync it. The tree is in the page cache.
+// 3. The warm file is compared with one that is made of the same tree with no cache: they are equal,
+//    or the bench fails.
+
+import Codec
+import Ingest
+import Platform
+import Render
+import Store
+import XCAT
+
+extension Workspace {
+  /// Measures packing.
+  /// - Throws: `ImageError` where there is nothing to pack, and what packing throws.
+  public func bench(_ request: BenchRequest) throws -> BenchOutcome {
+    let path = try benchTree(request.subject)
+    return try ScratchFolder.with(
+      in: Array(absolute(request.workFolder).utf8), named: "imgstore-bench", fileSystem
+    ) { scratch in
+      var bench = try Bench(self, request, path, scratch)
+      for form in request.forms { try bench.measure(form) }
+      return bench.outcome
+    }
+  }
+
+  private func benchTree(_ subject: String) throws -> AbsolutePath {
+    let isPath = subject.contains("/") || subject == "." || subject == ".."
+    if !isPath {
+      let image = try image(named: subject)
+      let files = try imageFiles(definition(of: image), installDirectory(tables()))
+      guard let tree = files.first(where: { $0.role == ImageFiles.rootTree })?.path else {
+        throw ImageError(
+          .notFound, "image \(image)", "has no root tree here to pack",
+          advice: "Name a folder instead, as a path: 'imgstore bench ./FOLDER'")
+      }
+      return tree
+    }
+    guard let path = AbsolutePath(try managementPath(subject)),
+      try statLive(path)?.kind == .directory
+    else {
+      throw ImageError(
+        .notFound, subject,
+        options.root == "/" ? "is no folder" : "is no folder below \(options.root)",
+        advice: "Name an image, or the folder of a root tree")
+    }
+    return path
+  }
+}
+
+/// One bench under way.
+private struct Bench {
+  private let workspace: Workspace
+  private let request: BenchRequest
+  private let scratch: ScratchFolder
+  private let store: ObjectStore
+  private let source: Descriptor
+  private let tree: EditableTree
+  private var changed: EditableTree
+  private let created = now()
+  private(set) var outcome: BenchOutcome
+
+  init(
+    _ workspace: Workspace, _ request: BenchRequest, _ path: AbsolutePath,
+    _ scratch: ScratchFolder
+  ) throws {
+    self.workspace = workspace
+    self.request = request
+    self.scratch = scratch
+    let fileSystem = workspace.fileSystem
+    let place = try workspace.resolver.resolve(path)
+    source = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+    store = try ObjectStore(
+      fileSystem, path: scratch.path + Array("/store".utf8), create: true, report: { _ in })
+    let start = monotonicSeconds()
+    workspace.progress.begin("reading the tree")
+    let session = try store.beginSession()
+    let capture = try workspace.newCapture().run(
+      [CaptureRoot(role: ImageFiles.rootTree, path: path)], cache: nil, into: .store(session))
+    try session.finish()
+    guard let top = capture.pieces.rootTree?.entry, top.kind == .directory else {
+      throw ImageError(path.text, "could not be read as a tree")
+    }
+    let seconds = monotonicSeconds() - start
+    let view = OverlayTree(store, modified: created)
+    tree = EditableTree(top, in: view)
+    changed = tree
+    let changedBytes = try changed.renewFiles(
+      percent: request.changePercent, of: capture.contentBytes, in: store)
+    outcome = BenchOutcome(
+      subject: request.subject, entries: capture.entryCount, contentBytes: capture.contentBytes,
+      changedBytes: changedBytes, changePercent: request.changePercent, threads: request.threads,
+      rounds: request.rounds, snapshotSeconds: seconds, runs: [],
+      remarks: capture.notes.filter(\.isProblem).map { "\(printable($0.path)): \($0.reason)" })
+  }
+
+  mutating func measure(_ form: BenchForm) throws {
+    var seconds: [BenchRun.Way: [Double]] = [:]
+    var sizes: [BenchRun.Way: UInt64] = [:]
+    var order: [BenchRun.Way] = []
+    func note(_ way: BenchRun.Way, _ run: (seconds: Double, sizeBytes: UInt64)) {
+      if seconds[way] == nil { order.append(way) }
+      seconds[way, default: []].append(run.seconds)
+      sizes[way] = run.sizeBytes
+    }
+    for _ in 0..<max(1, request.rounds) {
+      if request.measuresPeers {
+        for peer in BenchPeer.all(form) {
+          if let run = try time(peer) { note(.peer(peer.text), run) }
+        }
+      }
+      removeCache()
+      note(.cold, try time(form, tree, "cold"))
+      note(.changed, try time(form, changed, "with new content"))
+      note(.warm, try time(form, changed, "once more"))
+    }
+    let warm = try digest(of: form.name)
+    removeCache()
+    _ = try time(form, changed, "for comparison")
+    guard try digest(of: form.name) == warm else {
+      throw ImageError(
+        "the packed image \(form.name)", "has other bytes with a cache than without one",
+        advice: "This is a bug of imgstore; please report it")
+    }
+    try? workspace.fileSystem.remove(
+      at: scratch.directory.raw, Array(form.name.utf8), isDirectory: false)
+    outcome = outcome.adding(
+      order.map { way in
+        let sorted = (seconds[way] ?? []).sorted()
+        return BenchRun(
+          form: form, way: way, seconds: sorted[sorted.count / 2], sizeBytes: sizes[way] ?? 0)
+      })
+  }
+
+  private func time(
+    _ form: BenchForm, _ tree: EditableTree, _ what: String
+  ) throws -> (seconds: Double, sizeBytes: UInt64) {
+    var pack = PackRequest(request.subject)
+    (pack.method, pack.codec, pack.threads) = (form.method, form.codec, request.threads)
+    pack.cacheLimitBytes = .max
+    let rendering = PackRendering(
+      workspace: workspace, store: store, tree: tree, list: ExcludeList(always: []),
+      created: created, request: pack)
+    let place = ResolvedPath(directory: scratch.directory, name: Array(form.name.utf8))
+    let start = monotonicSeconds()
+    let made = try rendering.write(
+      to: try PackedFile(
+        workspace.fileSystem, place, replacing: .anything, .private))
+    return (monotonicSeconds() - start, made.report.writtenBytes)
+  }
+
+  private mutating func time(
+    _ peer: BenchPeer
+  ) throws -> (seconds: Double, sizeBytes: UInt64)? {
+    let fileSystem = workspace.fileSystem
+    let name = Array("peer".utf8)
+    let pipeline: Pipeline
+    do throws(BenchPeer.MissingProgram) {
+      pipeline = try peer.pipeline(
+        output: scratch.path + [0x2f] + name, workspace.options.environment, fileSystem)
+    } catch {
+      remark("\(error.name) is not installed: '\(peer.text)' is not measured")
+      return nil
+    }
+    workspace.progress.begin("running \(peer.text)")
+    defer { try? fileSystem.remove(at: scratch.directory.raw, name, isDirectory: false) }
+    // A program that writes its output itself wants to make the file.
+    let sink = peer.writesItself ? Array("peer.said".utf8) : name
+    let output = try fileSystem.openFile(
+      at: scratch.directory.raw, sink, [.write, .create, .truncate])
+    let start = monotonicSeconds()
+    let statuses = try pipeline.run(
+      in: source, output: output, environment: workspace.options.environment)
+    let file = try fileSystem.openFile(at: scratch.directory.raw, name, [.readWrite])
+    try fileSystem.sync(file.raw)
+    let seconds = monotonicSeconds() - start
+    guard statuses.allSatisfy({ $0 == 0 }) else {
+      remark("'\(peer.text)' failed: \(statuses)")
+      return nil
+    }
+    return (seconds, try fileSystem.stat(file.raw).size)
+  }
+
+  private mutating func remark(_ text: String) {
+    if !outcome.remarks.contains(text) { outcome = outcome.adding([], remark: text) }
+  }
+
+  private func removeCache() {
+    SegmentCache.remove(store.layout)
+  }
+
+  private func digest(of name: String) throws -> Digest {
+    let file = try workspace.fileSystem.openFile(
+      at: scratch.directory.raw, Array(name.utf8), [.read, .noFollow])
+    var hash = SHA256()
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+    defer { buffer.deallocate() }
+    while true {
+      let n = try workspace.fileSystem.read(file.raw, into: buffer)
+      if n == 0 { return hash.finish() }
+      hash.update(UnsafeRawBufferPointer(rebasing: buffer[..<n]))
+    }
+  }
+}
+
+extension BenchOutcome {
+  fileprivate func adding(_ more: [BenchRun], remark: String? = nil) -> BenchOutcome {
+    BenchOutcome(
+      subject: subject, entries: entries, contentBytes: contentBytes, changedBytes: changedBytes,
+      changePercent: changePercent, threads: threads, rounds: rounds,
+      snapshotSeconds: snapshotSeconds, runs: runs + more,
+      remarks: remarks + (remark.map { [$0] } ?? []))
+  }
+}

@@ -1,0 +1,102 @@
+// imgstore recipes, and snapshot --recipes: packed images become recipes over the trees beside them.
+//
+// It costs what packing them costs (docs/decisions, "Recipes"), so a snapshot does it when it is asked.
+
+import Codec
+import Ingest
+import Platform
+import Store
+import XCAT
+
+/// What became of one file.
+public struct RecipeResult: Sendable {
+  public let path: [UInt8]
+  public let sizeBytes: UInt64
+  public let outcome: RecipeOutcome
+}
+
+public struct RecipesOutcome: Sendable {
+  public let snapshot: CommittedSnapshot
+  /// Files that were looked into.
+  public let results: [RecipeResult]
+  /// Files that are recipes already.
+  public let alreadyMade: Int
+  public let seconds: Double
+}
+
+extension Workspace {
+  /// Makes recipes of the packed files of a snapshot, where it can be done.
+  ///
+  /// The bytes that a recipe replaces stay in the store until the next garbage collection.
+  /// - Throws: `ImageError`, `StoreError`. Files before the one that failed have their recipes.
+  public func makeRecipes(_ reference: String) throws -> RecipesOutcome {
+    let start = monotonicSeconds()
+    let snapshot = try find(Reference(reference))
+    let store = try store()
+    let finder = RecipeFinder(store, progress: progress)
+    var results: [RecipeResult] = []
+    var alreadyMade = 0
+    for piece in ordered(snapshot.snapshot.pieces) {
+      guard case .file(let blob, let size) = piece.entry.content, size >= RecipeFinder.leastBytes
+      else { continue }
+      if try store.parts(of: blob, sizeBytes: size).made != nil {
+        alreadyMade += 1
+        continue
+      }
+      var head = [UInt8](repeating: 0, count: Int(min(size, 512)))
+      try head.withUnsafeMutableBytes { try store.fill($0, from: blob, sizeBytes: size, at: 0) }
+      guard RecipeFinder.isCandidate(head, sizeBytes: size) else { continue }
+      results.append(
+        RecipeResult(
+          path: piece.path, sizeBytes: size,
+          outcome: try finder.storeRecipe(of: blob, .blob(store, blob, sizeBytes: size))))
+    }
+    return RecipesOutcome(
+      snapshot: snapshot, results: results, alreadyMade: alreadyMade,
+      seconds: monotonicSeconds() - start)
+  }
+
+  /// Packed images first: what else holds them (a kept bundle) then finds them in the store.
+  private func ordered(_ pieces: [Snapshot.Component]) -> [Snapshot.Component] {
+    pieces.filter { $0.role == ImageFiles.packed } + pieces.filter { $0.role != ImageFiles.packed }
+  }
+
+  /// Files that a snapshot is about to take, and that are recipes, or may become some.
+  func recipeCandidates(
+    _ definition: ImageDefinition, _ image: ImageName, latest: Snapshot?,
+    also others: [CaptureRoot], withNew: Bool
+  ) throws -> [RecipeCandidate] {
+    let (requests, _) = try requests(definition, latest: latest, also: others)
+    let store = try store()
+    return try RecipeCandidate.find(
+      requests.filter { $0.role == ImageFiles.packed }
+        + requests.filter { $0.role != ImageFiles.packed },
+      resolver, cache: try validCache(image, store), latest: latest, store, withNew: withNew,
+      progress: progress)
+  }
+
+  /// Stores the files that a capture took as known: the trees beside them are in the store now.
+  func settle(
+    _ candidates: [RecipeCandidate], _ pieces: [Snapshot.Component]
+  ) throws -> (results: [RecipeResult], storedBytes: UInt64) {
+    let store = try store()
+    let finder = RecipeFinder(store, progress: progress)
+    var results: [RecipeResult] = []
+    var storedBytes: UInt64 = 0
+    for candidate in candidates where !candidate.isKept {
+      // The capture has read anew what changed meanwhile.
+      guard
+        case .file(candidate.blob, _)? = pieces.first(where: { $0.path == candidate.path })?.entry
+          .content
+      else { continue }
+      let outcome = try finder.storeRecipe(of: candidate.blob, candidate.source)
+      switch outcome {
+      case .made(let report): storedBytes += report.storedBytes
+      case .none: storedBytes += try candidate.storeRaw(store)
+      }
+      results.append(
+        RecipeResult(path: candidate.path, sizeBytes: candidate.stat.size, outcome: outcome))
+    }
+    return (results, storedBytes)
+  }
+}

@@ -1,0 +1,44 @@
+// A root tree of a snapshot or a live image, as the readers of package databases want it.
+
+import Packages
+import Platform
+import Store
+
+/// Reads files of a root tree out of a state; keeps the folders that it has seen.
+final class PackageRootTree: RootTree {
+  private let reader: SnapshotReader
+  private let piece: Snapshot.Component
+  private var folders: [[UInt8]: [[UInt8]: Entry]] = [:]
+
+  init(_ reader: SnapshotReader, _ piece: Snapshot.Component) {
+    self.reader = reader
+    self.piece = piece
+  }
+
+  func file(_ path: [UInt8], limitBytes: Int) throws -> [UInt8]? {
+    guard let entry = try entry(path), entry.kind == .file else { return nil }
+    return try reader.bytes(
+      of: FoundEntry(path: piece.path + [0x2f] + path, entry: entry), limitBytes: limitBytes)
+  }
+
+  func folder(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
+    try entries(path).map { name, entry in
+      if case .symlink(let target) = entry.content { return (name, target) }
+      return (name, nil)
+    }
+  }
+
+  func entry(_ path: [UInt8]) throws -> Entry? {
+    if path.isEmpty { return piece.entry }
+    guard let slash = path.lastIndex(of: 0x2f) else { return try entries([])[path] }
+    return try entries(Array(path[..<slash]))[Array(path[(slash + 1)...])]
+  }
+
+  private func entries(_ path: [UInt8]) throws -> [[UInt8]: Entry] {
+    if let known = folders[path] { return known }
+    let children = try entry(path).map { try reader.children(of: $0) } ?? []
+    let entries = Dictionary(children.map { ($0.name, $0) }) { $1 }
+    folders[path] = entries
+    return entries
+  }
+}

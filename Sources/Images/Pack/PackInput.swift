@@ -1,0 +1,164 @@
+// What is packed: the definition, the tree in the store, and what packing it will replace.
+
+import Codec
+import Ingest
+import Platform
+import Store
+import XCAT
+
+/// An image, as far as it was found and allowed.
+struct PackInput {
+  let image: ImageName
+  let definition: ImageDefinition
+  /// The image's folder.
+  let folder: AbsolutePath
+  /// The live tree; nil where a snapshot is packed.
+  let tree: AbsolutePath?
+  /// Where it is not the live tree.
+  let snapshot: CommittedSnapshot?
+}
+
+extension Workspace {
+  func packSource(_ request: PackRequest) throws -> PackInput {
+    let reference = try Reference(request.reference)
+    let isLive = !request.reference.contains("@")
+    let snapshot = isLive ? nil : try find(reference)
+    let image =
+      try snapshot.map { try ImageName($0.snapshot.image) }
+      ?? (request.isPackimage ? ImageName(reference.image) : image(named: reference.image))
+    guard isLive || request.output != nil else {
+      throw ImageError(
+        request.reference, "is a snapshot, and would replace what nodes of the live image load",
+        advice: "Name a file with --output, or revert to the snapshot and pack '\(image)'")
+    }
+    guard isLive || !request.changesLiveTree else {
+      throw ImageError(
+        request.reference, "is a snapshot, and --in-tree changes the live tree",
+        advice: "Leave --in-tree out; the packed image is the same")
+    }
+    let definition: ImageDefinition
+    if request.isPackimage, isLive {
+      guard let found = try tables().definition(of: image.text) else {
+        throw ImageError.sentence(.notFound, "Cannot find image '\(image)' from the osimage table.")
+      }
+      definition = found
+      try requirePackimage(image, definition)
+    } else {
+      definition = try snapshot?.snapshot.definition ?? self.definition(of: image)
+    }
+    if let directory = definition.directoryPath {
+      guard !request.changesLiveTree else {
+        throw ImageError(
+          .usage, "image \(image)", "is a directory, in which packing changes nothing",
+          advice: "Leave --in-tree out")
+      }
+      return PackInput(
+        image: image, definition: definition, folder: directory.parent,
+        tree: isLive ? directory : nil, snapshot: snapshot)
+    }
+    guard ["netboot", "statelite"].contains(definition.provisioning) else {
+      throw ImageError(
+        "image \(image)",
+        "cannot be used to build diskless image. Make sure osimage.provmethod is "
+          + "'netboot'.", advice: "Its provmethod is '\(definition.provisioning)'")
+    }
+    let folder = try imageFolder(image, definition)
+    return PackInput(
+      image: image, definition: definition, folder: folder,
+      tree: isLive ? folder.appending("rootimg") : nil, snapshot: snapshot)
+  }
+
+  /// What packimage asks of a definition, in its words.
+  private func requirePackimage(_ image: ImageName, _ definition: ImageDefinition) throws {
+    guard
+      [definition.osVersion, definition.architecture, definition.profile, definition.provisioning]
+        .allSatisfy({ !$0.isEmpty })
+    else {
+      throw ImageError.sentence(
+        "osimage.osvers, osimage.osarch, osimage.profile and osimage.provmethod must be specified "
+          + "for the image \(image) in the database.")
+    }
+    guard definition.provisioning == "netboot" else {
+      throw ImageError.sentence(
+        "'\(image)' cannot be used to build diskless image. Make sure osimage.provmethod is "
+          + "'netboot'.")
+    }
+  }
+
+  /// The folder of a diskless image's boot files.
+  func imageFolder(_ image: ImageName, _ definition: ImageDefinition) throws -> AbsolutePath {
+    guard
+      let folder = ImageFiles.bootDirectory(
+        definition, installDirectory: try installDirectory(try tables()))
+    else {
+      throw ImageError(
+        "image \(image)", "has no rootimgdir, and not all of osvers, osarch and profile",
+        advice: "Set it: 'imgstore define \(image) rootimgdir=…'")
+    }
+    return folder
+  }
+
+  /// The root tree of a snapshot.
+  func rootTree(
+    of snapshot: CommittedSnapshot, _ definition: ImageDefinition, in folder: AbsolutePath
+  ) throws -> Entry {
+    guard
+      let piece = snapshot.snapshot.pieces.rootTree, piece.entry.ids != nil
+    else {
+      if let directory = definition.directoryPath {
+        throw ImageError(
+          "directory \(directory.text)", "is not there, and nothing can be packed",
+          advice: "Check that its file system is mounted")
+      }
+      throw ImageError.sentence(
+        .notFound,
+        "\(folder.text)/rootimg does not exist, run genimage -o \(definition.osVersion) -p "
+          + "\(definition.profile) on a server with matching architecture",
+        advice: "\(snapshot.name) has no root tree")
+    }
+    return piece.entry
+  }
+
+  /// The tree in the store: that of the latest snapshot where the live one is the same, and where
+  /// nothing would be replaced that is in no snapshot.
+  func packedTree(
+    _ source: PackInput, replacing place: PackDestination?, _ request: PackRequest
+  ) throws -> (top: Entry, snapshot: CommittedSnapshot, isNew: Bool) {
+    if let snapshot = source.snapshot {
+      return (try rootTree(of: snapshot, source.definition, in: source.folder), snapshot, false)
+    }
+    guard let tree = source.tree else { preconditionFailure("neither live nor a snapshot") }
+    let store = try store(create: true)
+    let lock = try lock(source.image, store)
+    let folders = try lockFolders(
+      source.image, source.definition, for: .reads, locksTree: false)
+    defer { withExtendedLifetime((lock, folders)) {} }
+    let latest = try store.refs.latestReadable(of: source.image)
+    try requireMounted(latest?.snapshot.notes ?? [], image: source.image.text)
+    if let latest {
+      let replaced = try place.map { try unreproducibleImages($0, request, source.folder) } ?? []
+      var capturer = try newCapture()
+      capturer.excludes = try treeExcludes(
+        source.definition, excludes(of: source.image, source.definition), latest: latest.snapshot)
+      let live = try capturer.run(
+        [CaptureRoot(role: ImageFiles.rootTree, path: tree)]
+          + replaced.map { CaptureRoot(role: ImageFiles.packed, path: $0) },
+        cache: try validCache(source.image, store), into: .memory(MemoryObjects(over: store)))
+      if live.pieces.contains(where: { $0.path == tree.bytes }),
+        live.pieces.allSatisfy({ latest.snapshot.piece(at: $0.path)?.entry == $0.entry })
+      {
+        return (try rootTree(of: latest, source.definition, in: source.folder), latest, false)
+      }
+    }
+    let outcome = try commitLive(
+      source.image, source.definition, unlessChanged: true,
+      checking: { [self] candidate in
+        let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
+        _ = try rootTree(of: transient, source.definition, in: source.folder)
+      }, message: "", command: "pack")
+    return (
+      try rootTree(of: outcome.committed, source.definition, in: source.folder),
+      outcome.committed, outcome.committed.number != latest?.number
+    )
+  }
+}

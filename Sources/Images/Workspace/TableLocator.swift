@@ -1,0 +1,175 @@
+// Where xCAT's tables are: the places that xCAT itself looks at, in its order (Table.pm,
+// get_xcatcfg), below `--root`. A link there, of the folder or of a table, leads to a place below `--root` or
+// to none: the copy of a node whose /etc/xcat is a link must not change this machine's tables.
+
+import Platform
+import Store
+import XCAT
+
+extension Workspace {
+  /// All tables that define images.
+  /// - Throws: `ImageError`: the folder is not there; another database below a staging root.
+  func tables() throws -> ImageTables {
+    let base: (any TableBackend)? =
+      switch try tableSite() {
+      case .files(let files): files
+      case .database(let kind):
+        CommandTableBackend(fileSystem, database: kind, environment: options.environment)
+      case .none: nil
+      }
+    // A store of others is refused before its tables are read. Reading makes none.
+    _ = try storeIfPresent()
+    return ImageTables(base: base ?? ownTables, own: ownTables)
+  }
+
+  /// Whether this management node has xCAT, or its tables are named.
+  func hasXCAT() throws -> Bool {
+    if case .none = try tableSite() { false } else { true }
+  }
+
+  /// Returns the tables for a reader that takes no lock and waits for nobody; nil where they are not in files.
+  /// - Parameter hasStore: whether there is a trusted store, whose own tables may be read.
+  func unlockedTables(hasStore: Bool) throws -> ImageTables? {
+    let own = tableFilesOfStore(fileSystem).unlocked
+    switch try tableSite() {
+    case .files(let files): return ImageTables(base: files.unlocked, own: own)
+    case .database: return nil
+    case .none: return hasStore ? ImageTables(base: own, own: own) : nil
+    }
+  }
+
+  /// The tables of the store itself.
+  private var ownTables: SQLiteTableBackend {
+    // As the store's own files: a group may have been given the right to read them.
+    tableFilesOfStore((try? storeIfPresent()?.layout.fileSystem) ?? fileSystem)
+  }
+
+  private func tableFilesOfStore(_ fileSystem: any FileSystem) -> SQLiteTableBackend {
+    SQLiteTableBackend(fileSystem, directory: storePath + Array("/xcat".utf8), mayCreate: true)
+  }
+
+  /// Where the site has its tables.
+  private enum Site {
+    case none
+    case files(SQLiteTableBackend)
+    case database(String)
+  }
+
+  /// The folder that `--xcat-dir` names; what XCATCFG or `/etc/xcat/cfgloc` names; `/opt/xcat/cfg` or `/etc/xcat`
+  /// where one is.
+  private func tableSite() throws -> Site {
+    if let directory = options.xcatDirectory {
+      let path = Array(absolute(directory).utf8)
+      guard try isFolder(path) else {
+        throw ImageError(
+          .notFound, "folder \(directory)", "is not there",
+          advice: "Name the folder of xCAT's table files with --xcat-dir")
+      }
+      return .files(SQLiteTableBackend(fileSystem, directory: path, mayCreate: true))
+    }
+    switch try configuration() {
+    case .folder(let folder, let source):
+      return .files(
+        try files(
+          in: below(folder), named: folder,
+          advice: "\(source) names it; correct that, or name another with --xcat-dir"))
+    case .database(let kind, let source):
+      guard isWholeSystem else {
+        throw ImageError(
+          source,
+          "says that xCAT's tables are in a \(kind) database, which only a running xCAT "
+            + "can reach",
+          advice: "Work without --root on the management node, or copy the definitions into table "
+            + "files (tabdump, 'imgstore define --csv') and name their folder with --xcat-dir")
+      }
+      return .database(kind)
+    case .none:
+      break
+    }
+    for folder in ["/opt/xcat/cfg", "/etc/xcat"] {
+      if let path = try below(folder), try isFolder(path) { return .files(tableFiles(in: path)) }
+    }
+    return .none
+  }
+
+  private enum Configuration {
+    case none
+    case folder(String, source: String)
+    case database(String, source: String)
+  }
+
+  private var isWholeSystem: Bool { rootPath == [0x2f] }
+
+  /// XCATCFG speaks of this machine, so it does not count below a staging root.
+  private func configuration() throws -> Configuration {
+    if isWholeSystem, let text = options.environment["XCATCFG"], !text.isEmpty {
+      return try parse(text, source: "XCATCFG")
+    }
+    guard let name = try below("/etc/xcat/cfgloc") else { return .none }
+    let bytes: [UInt8]
+    do throws(SystemError) {
+      bytes = try fileSystem.readSmallFile(at: fileSystem.workingDirectory, name)
+    } catch {
+      if error.isAbsent { return .none }
+      throw error
+    }
+    let line = bytes.prefix { $0 != 0x0a && $0 != 0x0d }
+    return try parse(String(decoding: line, as: UTF8.self), source: printable(name))
+  }
+
+  /// "SQLite:/folder", a folder alone, or "mysql:dbname=…|user|password".
+  private func parse(_ text: String, source: String) throws -> Configuration {
+    guard !text.isEmpty else { return .none }
+    let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    guard parts.count == 1 || parts[0] == "SQLite" else {
+      return .database(printable(parts[0].utf8), source: source)
+    }
+    let folder = String((parts.last ?? "").prefix { $0 != "|" })
+    guard folder.hasPrefix("/") else {
+      throw ImageError(
+        source,
+        "names the folder of xCAT's tables as '\(printable(folder.utf8))', which is no "
+          + "absolute path",
+        advice: "Correct it, or name the folder with --xcat-dir")
+    }
+    return .folder(folder, source: source)
+  }
+
+  /// A path of the management node as this process reaches it, links followed below the root.
+  /// - Returns: nil where it leads to nothing there.
+  private func below(_ path: String) throws(SystemError) -> [UInt8]? {
+    let whole = absolute(path)
+    guard !isWholeSystem else { return Array(whole.utf8) }
+    guard let clean = AbsolutePath(whole) else { return nil }
+    do throws(SystemError) {
+      return rootPath + (try resolver.locate(clean, followLast: true)).path.bytes
+    } catch {
+      if error.isAbsent || error.code == .loop { return nil }
+      throw error
+    }
+  }
+
+  private func tableFiles(in path: [UInt8]) -> SQLiteTableBackend {
+    guard !isWholeSystem, path.starts(with: rootPath),
+      let folder = AbsolutePath(Array(path.dropFirst(rootPath.count)))
+    else { return SQLiteTableBackend(fileSystem, directory: path, mayCreate: true) }
+    let (resolver, root) = (resolver, rootPath)
+    return SQLiteTableBackend(fileSystem, directory: path, mayCreate: true) { name throws(SystemError) in
+      root + (try resolver.locate(folder.appending(name), followLast: true)).path.bytes
+    }
+  }
+
+  private func isFolder(_ path: [UInt8]) throws(SystemError) -> Bool {
+    try fileSystem.statIfPresent(
+      at: fileSystem.workingDirectory, path, followLink: true)?.kind == .directory
+  }
+
+  private func files(
+    in path: [UInt8]?, named name: String, advice: String
+  ) throws -> SQLiteTableBackend {
+    guard let path, try isFolder(path) else {
+      throw ImageError(.notFound, "folder \(name)", "is not there", advice: advice)
+    }
+    return tableFiles(in: path)
+  }
+}

@@ -1,0 +1,108 @@
+// A bundle under another profile (`imgimport -f`, xcat.md section 3 step 8), without the defects:
+// the old profile's name is text, not a pattern; every platform has a folder; boot files move also
+// where rootimgdir is unset, so that the source image is never overwritten.
+
+import Platform
+
+/// Renames a manifest's profile.
+public enum ProfileRename {
+  /// - Returns: the manifest under the profile `new`; the same one where it has it already.
+  public static func apply(
+    _ manifest: Manifest, to new: String, installDirectory: AbsolutePath
+  ) throws(XCATError) -> Manifest {
+    let old = manifest.osimage["profile"] ?? ""
+    guard new != old else { return manifest }
+    guard !new.isEmpty, !new.contains("/"), new != ".", new != ".." else {
+      throw XCATError("profile '\(new)'", "cannot be part of a path")
+    }
+    var changed = manifest
+    let version = manifest.osimage["osvers"] ?? ""
+    let architecture = manifest.osimage["osarch"] ?? ""
+    let method = manifest.osimage["provmethod"] ?? ""
+    changed.osimage["profile"] = new
+    let family =
+      architecture == "s390x" && ["raw", "sysclone"].contains(method) ? method : "netboot"
+    let directory = installDirectory.text + "/\(family)/\(version)/\(architecture)/\(new)"
+    if manifest.linuximage["rootimgdir"] != nil { changed.linuximage["rootimgdir"] = directory }
+    for key in Manifest.pathKeys {
+      if let path = manifest.values[key] { changed.values[key] = directory + "/" + baseName(path) }
+    }
+    // A stateless tree that a complete bundle brought goes where the boot files go.
+    for i in changed.closure.indices where changed.closure[i].isTree {
+      changed.closure[i].path = directory + "/" + baseName(changed.closure[i].path)
+    }
+    let custom =
+      installDirectory.text + "/custom/\(method == "install" ? "install" : "netboot")/"
+      + platform(version)
+    for attribute in ImageFiles.listAttributes {
+      func rename(_ list: String) -> String {
+        list.split(separator: ",").map { item in
+          let parts = item.split(separator: " ", maxSplits: 1)
+          let path = String(parts.first ?? "")
+          let renamed = renamedPath(path, old: old, new: new, custom: custom)
+          return parts.count > 1 ? "\(renamed) \(parts[1])" : renamed
+        }.joined(separator: ",")
+      }
+      if let list = manifest.osimage[attribute] { changed.osimage[attribute] = rename(list) }
+      if let list = manifest.linuximage[attribute] { changed.linuximage[attribute] = rename(list) }
+    }
+    let name = "\(version)-\(architecture)-\(method)-\(new)"
+    changed.osimage["imagename"] = name
+    changed.linuximage["imagename"] = name
+    return changed
+  }
+
+  private static func renamedPath(
+    _ path: String, old: String, new: String, custom: String
+  ) -> String {
+    let name = baseName(path)
+    var directory = String(path.dropLast(name.count + 1))
+    if directory.hasPrefix("/opt/xcat/share/xcat") { directory = custom }
+    let renamed: String
+    if !old.isEmpty, let at = firstWord(old, in: name) {
+      renamed = name.replacingSubrange(at, with: new)
+    } else {
+      renamed = "\(new).\(name)"
+    }
+    return "\(directory)/\(renamed)"
+  }
+
+  /// The folder under custom/ of an operating system.
+  static func platform(_ version: String) -> String {
+    let known = [
+      ("rh", "rh"), ("centos", "centos"), ("alma", "alma"), ("rocky", "rocky"),
+      ("fedora", "fedora"), ("sles", "sles"), ("SL", "SL"), ("win", "windows"),
+      ("ubunt", "ubuntu"), ("debian", "debian"), ("leap", "suse"), ("suse", "suse"),
+      ("sle", "sles"), ("openEuler", "openeuler"), ("ol", "ol"),
+    ]
+    if let (_, folder) = known.first(where: { version.contains($0.0) }) { return folder }
+    let letters = version.prefix { $0.isLetter }
+    return letters.isEmpty ? "other" : String(letters)
+  }
+
+  static func baseName(_ path: String) -> String {
+    String(path.split(separator: "/", omittingEmptySubsequences: false).last ?? "")
+  }
+
+  /// The first place where `word` stands for itself: no letter or digit touches it.
+  private static func firstWord(_ word: String, in text: String) -> Range<String.Index>? {
+    func isPart(_ character: Character) -> Bool { character.isLetter || character.isNumber }
+    var start = text.startIndex
+    while start < text.endIndex {
+      if text[start...].hasPrefix(word) {
+        let end = text.index(start, offsetBy: word.count)
+        let touchesBefore = start > text.startIndex && isPart(text[text.index(before: start)])
+        let touchesAfter = end < text.endIndex && isPart(text[end])
+        if !touchesBefore, !touchesAfter { return start..<end }
+      }
+      start = text.index(after: start)
+    }
+    return nil
+  }
+}
+
+extension String {
+  fileprivate func replacingSubrange(_ range: Range<Index>, with text: String) -> String {
+    String(self[..<range.lowerBound]) + text + String(self[range.upperBound...])
+  }
+}
