@@ -10,11 +10,11 @@ let strict: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
-func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-func roomTests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func moduleTests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(
     name: "\(name)Tests", dependencies: dependencies + ["TestSupport"], swiftSettings: strict)
 }
@@ -53,19 +53,19 @@ let package = Package(
     .target(name: "CLinux"),
     .target(name: "CZstdExperimental", dependencies: ["CZstd"]),
 
-    room("Platform", ["CLinux"]),
-    room(
+    module("Platform", ["CLinux"]),
+    module(
       "Codec", ["CZlib", "CZstd", "CZstdExperimental", "CLzma", "CDeflate", "CBzip2", "CCrypto"]),
-    room("Signatures", ["Codec", "Platform", "CCrypto"]),
-    room("SQLite", ["CSQLite"]),
-    room("Archive", ["Codec"]),
-    room("Packages", ["Codec", "Platform", "SQLite"]),
-    room("Store", ["Codec", "Platform", "SQLite"]),
-    room("Ingest", ["Store", "Archive", "Codec", "Platform"]),
-    room("Render", ["Store", "Archive", "Codec", "Platform"]),
-    room("Apply", ["Store", "Codec", "Platform"]),
-    room("XCAT", ["Archive", "Platform", "SQLite", "CExpat"]),
-    room(
+    module("Signatures", ["Codec", "Platform", "CCrypto"]),
+    module("SQLite", ["CSQLite"]),
+    module("Archive", ["Codec"]),
+    module("Packages", ["Codec", "Platform", "SQLite"]),
+    module("Store", ["Codec", "Platform", "SQLite"]),
+    module("Ingest", ["Store", "Archive", "Codec", "Platform"]),
+    module("Render", ["Store", "Archive", "Codec", "Platform"]),
+    module("Apply", ["Store", "Codec", "Platform"]),
+    module("XCAT", ["Archive", "Platform", "SQLite", "CExpat"]),
+    module(
       "Images",
       [
         "XCAT", "Ingest", "Render", "Apply", "Store", "Packages", "Archive", "Codec", "Platform",
@@ -90,24 +90,24 @@ let package = Package(
       name: "HostileBundles", dependencies: ["Codec", "Platform", "Signatures", "XCAT", "CLzma"],
       path: "Tests/HostileBundles",
       swiftSettings: strict),
-    roomTests("Platform", ["Platform"]),
-    roomTests("Codec", ["Codec"]),
-    roomTests("Signatures", ["Signatures", "Codec", "Platform"]),
-    roomTests("Archive", ["Archive", "Codec"]),
-    roomTests(
+    moduleTests("Platform", ["Platform"]),
+    moduleTests("Codec", ["Codec"]),
+    moduleTests("Signatures", ["Signatures", "Codec", "Platform"]),
+    moduleTests("Archive", ["Archive", "Codec"]),
+    moduleTests(
       "Trees", ["Render", "Ingest", "Archive", "Store", "Codec", "Platform", "HostileBundles"]),
-    roomTests("Packages", ["Packages", "Platform"]),
-    roomTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
-    roomTests("Render", ["Render", "Images", "Store", "Codec", "Platform"]),
-    roomTests("XCAT", ["XCAT", "Archive", "Platform", "SQLite"]),
-    roomTests(
+    moduleTests("Packages", ["Packages", "Platform"]),
+    moduleTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
+    moduleTests("Render", ["Render", "Images", "Store", "Codec", "Platform"]),
+    moduleTests("XCAT", ["XCAT", "Archive", "Platform", "SQLite"]),
+    moduleTests(
       "Images",
       [
         "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Store", "Archive", "Codec",
         "Platform", "Signatures",
         "HostileBundles",
       ]),
-    roomTests("CLI", ["Images", "Platform", "Codec", "HostileBundles", "XCAT", "killat"]),
+    moduleTests("CLI", ["Images", "Platform", "Codec", "HostileBundles", "XCAT", "killat"]),
   ],
   swiftLanguageModes: [.v6]
 )

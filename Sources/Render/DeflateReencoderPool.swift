@@ -15,7 +15,7 @@ public final class DeflateReencoderPool: StreamReencoder {
 
   /// Idle encoders: a few hundred KiB each.
   private let idle = Monitor<[Encoder]>([])
-  private static let mostIdle = 2 * processorCount
+  private static let maxIdle = 2 * processorCount
 
   public init() {}
 
@@ -49,7 +49,7 @@ public final class DeflateReencoderPool: StreamReencoder {
   private func release(_ encoder: Encoder) {
     idle.withLock { idle in
       idle.append(encoder)
-      if idle.count > DeflateReencoderPool.mostIdle { idle.removeFirst() }
+      if idle.count > DeflateReencoderPool.maxIdle { idle.removeFirst() }
     }
   }
 }

@@ -86,8 +86,8 @@ private struct KillSweep {
   }
 
   /// Kills the verb at one operation after the other, and goes on both ways.
-  /// - Parameter leastOperations: how many there are at least.
-  func sweep(seed: UInt64, expecting leastOperations: Int) throws {
+  /// - Parameter minOperations: how many there are at least.
+  func sweep(seed: UInt64, expecting minOperations: Int) throws {
     let start = try copy()
     let startState = try State(start, self)
     let target = try copy()
@@ -95,7 +95,7 @@ private struct KillSweep {
     try #require(whole.status == 0, "the verb itself: \(whole)")
     let targetState = try State(target, self)
     #expect(targetState != startState)
-    #expect(whole.operations >= leastOperations, "\(whole.operations) operations")
+    #expect(whole.operations >= minOperations, "\(whole.operations) operations")
     var random = SplitMix64(seed)
     let every = Sweep.isWhole ? 1 : max(1, whole.operations / KillSweep.points)
     let first = Sweep.isWhole ? 1 : Int.random(in: 1...every, using: &random)

@@ -127,12 +127,12 @@ import Testing
     #expect(status.isClean)
     #expect(status.excluded.map(\.pattern) == ["/tmp/*", "var/cache/*"])
     #expect(status.excluded.map(\.entries) == [2, 1])
-    #expect(try !site.workspace.snapshot("compute", unlessChanged: true).isNew)
+    #expect(try !site.workspace.snapshot("compute", skipIfUnchanged: true).isNew)
     // The same without the stat cache.
     try shell("rm -r \"$1/store/cache\"/*", site.folder.path(""))
     let cold = try Workspace(WorkspaceOptions(store: site.folder.path("store"))) { _ in }
     #expect(try cold.status("compute").isClean)
-    #expect(try !cold.snapshot("compute", unlessChanged: true).isNew)
+    #expect(try !cold.snapshot("compute", skipIfUnchanged: true).isNew)
   }
 
   @Test(arguments: [ApplyStrategy.automatic, .inPlace])

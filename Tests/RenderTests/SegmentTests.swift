@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 private let sizes = SegmentSizes(
-  leastBytes: 64 << 10, normalBytes: 256 << 10, mostBytes: 1 << 20)
+  minBytes: 64 << 10, normalBytes: 256 << 10, maxBytes: 1 << 20)
 
 private func cut(_ entries: [ArchiveEntry]) -> [Segment] {
   var cutter = Segmenter(sizes)

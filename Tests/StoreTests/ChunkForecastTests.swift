@@ -38,7 +38,7 @@ import Testing
   @Test func `a chunk that no window could hold is not foretold`() {
     var long = Recipe()
     long.append(chunk(1), lengthBytes: 10)
-    long.append(chunk(2), lengthBytes: Chunker.mostBytes + 1)
+    long.append(chunk(2), lengthBytes: Chunker.maxBytes + 1)
     var forecast = ChunkPredictor()
     forecast.add(long)
     #expect(forecast.next(after: chunk(1)) == nil)

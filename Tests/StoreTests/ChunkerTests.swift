@@ -14,9 +14,9 @@ import Testing
   /// FastCDC as docs/format.md has it.
   private func definition(_ data: ArraySlice<UInt8>) -> Int {
     var hash: UInt64 = 0
-    let end = min(data.count, Chunker.mostBytes)
-    guard end > Chunker.leastBytes else { return end }
-    for i in Chunker.leastBytes..<end {
+    let end = min(data.count, Chunker.maxBytes)
+    guard end > Chunker.minBytes else { return end }
+    for i in Chunker.minBytes..<end {
       hash = (hash << 1) &+ Self.gear[Int(data[data.startIndex + i])]
       let bits: UInt64 = i < min(end, Chunker.normalBytes) ? 20 : 16
       if hash >> (64 - bits) == 0 { return i + 1 }

@@ -137,8 +137,8 @@ private func randomEntries(_ random: inout SplitMix64, count: Int) -> [Entry] {
         var at = 0
         while at < buffer.count {
           let length = Chunker.firstCut(UnsafeRawBufferPointer(rebasing: buffer[at...]))
-          #expect(length <= Chunker.mostBytes && length > 0)
-          #expect(length >= Chunker.leastBytes || at + length == buffer.count)
+          #expect(length <= Chunker.maxBytes && length > 0)
+          #expect(length >= Chunker.minBytes || at + length == buffer.count)
           at += length
           cuts.append(at)
         }

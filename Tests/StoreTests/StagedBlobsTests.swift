@@ -50,7 +50,7 @@ import Testing
     for path in [disk.path, memory.path] {
       let directory = try open(path)
       let staged = StagedBlobs(kernel, on: directory)
-      let size = Int(StagedBlobs.leastBytes) + Int.random(in: 0...5_000_000, using: &random)
+      let size = Int(StagedBlobs.minBytes) + Int.random(in: 0...5_000_000, using: &random)
       let bytes = random.bytes(size)
       let id = SHA256.digest(of: bytes)
       let file = try #require(staged.begin(sizeBytes: UInt64(size)))
@@ -71,12 +71,12 @@ import Testing
     let directory = try open(folder.path)
     let free = try kernel.freeBytes(directory.raw)
     let staged = StagedBlobs(kernel, on: directory)
-    #expect(staged.begin(sizeBytes: StagedBlobs.leastBytes - 1) == nil)
+    #expect(staged.begin(sizeBytes: StagedBlobs.minBytes - 1) == nil)
     #expect(staged.begin(sizeBytes: free / 4 * 3) == nil)
     // A size that is only claimed counts, for nobody knows yet that it is a lie.
     let first = try #require(staged.begin(sizeBytes: free / 3))
     #expect(staged.begin(sizeBytes: free / 3) == nil)
-    #expect(staged.begin(sizeBytes: StagedBlobs.leastBytes) != nil)
+    #expect(staged.begin(sizeBytes: StagedBlobs.minBytes) != nil)
     withExtendedLifetime(first) {}
   }
 

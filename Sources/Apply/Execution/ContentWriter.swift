@@ -29,7 +29,7 @@ final class ContentWriter {
   /// Memory for one part.
   private final class PartBuffer {
     let bytes = UnsafeMutableRawBufferPointer.allocate(
-      byteCount: Chunker.mostBytes, alignment: 64)
+      byteCount: Chunker.maxBytes, alignment: 64)
     deinit { bytes.deallocate() }
   }
 

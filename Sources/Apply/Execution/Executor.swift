@@ -169,13 +169,13 @@ public final class Executor: Sendable {
   /// Runs of neighbours, 2 MiB of them at most: they come from the same frames. Of few steps short ones, for
   /// each may need a frame of its own, and no thread is to be left with the most of them.
   private func batches(_ steps: [Step]) -> [Range<Int>] {
-    let mostSteps = min(max(steps.count / (threads * 8), 1), 256)
+    let maxSteps = min(max(steps.count / (threads * 8), 1), 256)
     var batches: [Range<Int>] = []
     var start = 0
     var bytes: UInt64 = 0
     for (i, step) in steps.enumerated() {
       bytes &+= step.entry.sizeBytes
-      if bytes >= 2 << 20 || i + 1 - start >= mostSteps {
+      if bytes >= 2 << 20 || i + 1 - start >= maxSteps {
         batches.append(start..<i + 1)
         start = i + 1
         bytes = 0

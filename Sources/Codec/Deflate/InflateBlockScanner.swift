@@ -18,7 +18,7 @@ public final class InflateBlockScanner {
   }
 
   /// A stream of more blocks than this is refused: 2^21 are 100 GB of an ordinary one.
-  public static let mostBlocks = 1 << 21
+  public static let maxBlocks = 1 << 21
 
   private let stream: UnsafeMutablePointer<z_stream>
   private var takenBytes: UInt64 = 0
@@ -84,8 +84,8 @@ public final class InflateBlockScanner {
   }
 
   private func note(plain: UInt64, bits: UInt64) throws(CodecError) {
-    guard boundaries.count < InflateBlockScanner.mostBlocks else {
-      throw .overLimit("the stream has more than \(InflateBlockScanner.mostBlocks) blocks")
+    guard boundaries.count < InflateBlockScanner.maxBlocks else {
+      throw .overLimit("the stream has more than \(InflateBlockScanner.maxBlocks) blocks")
     }
     let boundary = Boundary(plainOffset: plain, bitOffset: bits)
     if boundaries.last != boundary { boundaries.append(boundary) }

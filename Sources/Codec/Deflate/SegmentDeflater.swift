@@ -84,15 +84,15 @@ public struct SegmentDeflater: ~Copyable {
 /// Stored deflate blocks: for what is compressed already.
 public enum StoredBlocks {
   /// The most that one block holds.
-  public static let mostBytes = 65535
+  public static let maxBytes = 65535
 
   /// `plain` as stored blocks, of which none is a stream's last.
   public static func encode(_ plain: UnsafeRawBufferPointer) -> [UInt8] {
     var blocks: [UInt8] = []
-    blocks.reserveCapacity(plain.count + (plain.count / mostBytes + 1) * 5)
+    blocks.reserveCapacity(plain.count + (plain.count / maxBytes + 1) * 5)
     var rest = plain
     while !rest.isEmpty {
-      let n = UInt16(min(rest.count, mostBytes))
+      let n = UInt16(min(rest.count, maxBytes))
       blocks += [
         0, UInt8(truncatingIfNeeded: n), UInt8(n >> 8), UInt8(truncatingIfNeeded: ~n),
         UInt8(~n >> 8),

@@ -137,7 +137,7 @@ extension Workspace {
     let folders = try lockFolders(image, definition, for: .reads)
     defer { withExtendedLifetime((lock, folders)) {} }
     return try commitLive(
-      image, definition, unlessChanged: true, checking: checking, message: message,
+      image, definition, skipIfUnchanged: true, checking: checking, message: message,
       command: command
     ).committed
   }

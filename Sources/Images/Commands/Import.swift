@@ -173,7 +173,7 @@ extension Workspace {
     return store.forecast(
       from: newest.lazy.flatMap(\.snapshot.pieces).compactMap { piece in
         guard case .file(let blob, let size) = piece.entry.content,
-          size > UInt64(Chunker.mostBytes)
+          size > UInt64(Chunker.maxBytes)
         else { return nil }
         return blob
       })

@@ -37,7 +37,7 @@ extension Workspace {
     var results: [RecipeResult] = []
     var alreadyMade = 0
     for piece in ordered(snapshot.snapshot.pieces) {
-      guard case .file(let blob, let size) = piece.entry.content, size >= RecipeFinder.leastBytes
+      guard case .file(let blob, let size) = piece.entry.content, size >= RecipeFinder.minBytes
       else { continue }
       if try store.parts(of: blob, sizeBytes: size).made != nil {
         alreadyMade += 1
@@ -64,14 +64,14 @@ extension Workspace {
   /// Files that a snapshot is about to take, and that are recipes, or may become some.
   func recipeCandidates(
     _ definition: ImageDefinition, _ image: ImageName, latest: Snapshot?,
-    also others: [CaptureRoot], withNew: Bool
+    also others: [CaptureRoot], includesNew: Bool
   ) throws -> [RecipeCandidate] {
     let (requests, _) = try requests(definition, latest: latest, also: others)
     let store = try store()
     return try RecipeCandidate.find(
       requests.filter { $0.role == ImageFiles.packed }
         + requests.filter { $0.role != ImageFiles.packed },
-      resolver, cache: try validCache(image, store), latest: latest, store, withNew: withNew,
+      resolver, cache: try validCache(image, store), latest: latest, store, includesNew: includesNew,
       progress: progress)
   }
 

@@ -42,7 +42,7 @@ extension Workspace {
     let start = monotonicSeconds()
     let image = try unfinishedImage(name)
     let store = try store()
-    let lock = try lock(image, store, mayBeUnfinished: true)
+    let lock = try lock(image, store, allowsUnfinished: true)
     defer { withExtendedLifetime(lock) {} }
     Interruption.announce("interrupted: image \(image) stays half changed")
     if direction == .abandon { return try abandon(image) }
@@ -170,7 +170,7 @@ extension Workspace {
     if let before, try hasUnsavedChanges(sight, before, target, journal) {
       safety = try commit(
         image, sight.live, notes: [], latest: try store.refs.latestReadable(of: image),
-        message: "found half done: \(journal.message)", command: "resume", isLasting: false)
+        message: "found half done: \(journal.message)", command: "resume", isPermanent: false)
     }
     let notes = try effectiveNotes(goal.snapshot, of: image)
     let foreign = Set(journal.values(ImportOption.foreign))

@@ -326,7 +326,7 @@ extension Workspace {
     guard saves else { return (nil, false) }
     let kept = try commit(
       image, live, notes: absences, latest: latest, message: message, command: command,
-      isLasting: false)
+      isPermanent: false)
     return (kept, true)
   }
 

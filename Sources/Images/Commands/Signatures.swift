@@ -77,7 +77,7 @@ extension Workspace {
   ) throws {
     let store = try store()
     let image = try ImageName(committed.snapshot.image)
-    let lock = try lock(image, store, mayBeUnfinished: true)
+    let lock = try lock(image, store, allowsUnfinished: true)
     defer { withExtendedLifetime(lock) {} }
     // Nobody removed it meanwhile, and nobody does now.
     guard try store.refs.readIfPresent(image, committed.number)?.id == committed.id else {

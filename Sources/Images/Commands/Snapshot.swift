@@ -26,13 +26,13 @@ extension Workspace {
   ///   - tag: a name for it; must be free.
   ///   - movesTag: the name may be another snapshot's, and becomes this one's.
   ///   - allowsEmpty: also records a state whose trees are gone, empty or mostly unreadable.
-  ///   - unlessChanged: nothing is recorded where the image is as its latest snapshot says.
+  ///   - skipIfUnchanged: nothing is recorded where the image is as its latest snapshot says.
   ///   - recipes: whether packed files are stored as recipes, where that can be done.
   /// - Throws: `ImageError`, `StoreError`, `XCATError`, `SystemError`. Nothing is committed then.
   public func snapshot(
     _ name: String, message: String = "", tag: String? = nil, movesTag: Bool = false,
     recipes: Bool = false,
-    allowsEmpty: Bool = false, unlessChanged: Bool = false, tuning: StoreTuning = StoreTuning()
+    allowsEmpty: Bool = false, skipIfUnchanged: Bool = false, tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
     let image = try adoptedImage(name)
     _ = try definition(of: image)
@@ -44,7 +44,7 @@ extension Workspace {
     defer { withExtendedLifetime(folders) {} }
     if let tag { try store.refs.checkTag(tag, of: image, mayMove: movesTag) }
     let outcome = try commitLive(
-      image, definition, allowsEmpty: allowsEmpty, unlessChanged: unlessChanged, recipes: recipes,
+      image, definition, allowsEmpty: allowsEmpty, skipIfUnchanged: skipIfUnchanged, recipes: recipes,
       message: message, command: "snapshot", tuning: tuning)
     if let tag {
       let number = outcome.committed.number
@@ -65,7 +65,7 @@ extension Workspace {
   func commitLive(
     _ image: ImageName, _ definition: ImageDefinition, also: [CaptureRoot] = [],
     rows keys: Set<RowKey> = [], notes: [Snapshot.Note] = [], allowsEmpty: Bool = false,
-    unlessChanged: Bool = false, recipes: Bool = false,
+    skipIfUnchanged: Bool = false, recipes: Bool = false,
     checking: ((Snapshot) throws -> Void)? = nil, message: String, command: String,
     before: Digest? = nil,
     tuning: StoreTuning = StoreTuning()
@@ -88,7 +88,7 @@ extension Workspace {
     let isSame = latest.map { $0.snapshot.hasSameState(as: snapshot) } ?? false
     let committed: CommittedSnapshot
     // An incomplete state is recorded once: repeated, it would only push complete ones out of the history.
-    if isSame, unlessChanged || !snapshot.isComplete, let latest {
+    if isSame, skipIfUnchanged || !snapshot.isComplete, let latest {
       committed = latest
     } else {
       try checking?(snapshot)
@@ -118,7 +118,7 @@ extension Workspace {
     into session: WriteSession
   ) throws -> (live: LiveImage, candidates: [RecipeCandidate]) {
     let candidates = try recipeCandidates(
-      definition, image, latest: latest?.snapshot, also: also, withNew: recipes)
+      definition, image, latest: latest?.snapshot, also: also, includesNew: recipes)
     let verifiedFiles = Dictionary(
       candidates.map { ($0.path, $0.verifiedFiles) }, uniquingKeysWith: { first, _ in first })
     let live = try captureLive(
@@ -128,16 +128,16 @@ extension Workspace {
   }
 
   /// Commits what a session has captured and finished.
-  /// - Parameter isLasting: the live image stays so: its files are remembered as they are.
+  /// - Parameter isPermanent: the live image stays so: its files are remembered as they are.
   func commit(
     _ image: ImageName, _ live: LiveImage, notes: [Snapshot.Note], latest: CommittedSnapshot?,
-    message: String, command: String, isLasting: Bool = true
+    message: String, command: String, isPermanent: Bool = true
   ) throws -> CommittedSnapshot {
     var snapshot = newSnapshot(of: image, live, notes: notes, latest: latest)
     snapshot.message = message
     snapshot.provenance = provenance(command)
     let committed = try store().refs.append(snapshot)
-    if isLasting { saveCache(image, live, base: committed.id) }
+    if isPermanent { saveCache(image, live, base: committed.id) }
     return committed
   }
 

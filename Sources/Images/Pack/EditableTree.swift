@@ -21,7 +21,7 @@ func treePath(_ bytes: [UInt8]) -> TreePath {
 
 /// The tree, and what was changed in it.
 struct EditableTree {
-  static let mostTextBytes: UInt64 = 16 << 20
+  static let maxTextBytes: UInt64 = 16 << 20
 
   let view: OverlayTree
   private(set) var top: Entry
@@ -93,7 +93,7 @@ struct EditableTree {
   /// The bytes of a small file; nil where there is none, or what is there is no small file.
   func text(_ path: String) throws -> [UInt8]? {
     guard case .file(let blob, let size) = try find(path)?.content,
-      size <= EditableTree.mostTextBytes
+      size <= EditableTree.maxTextBytes
     else { return nil }
     var text: [UInt8] = []
     try view.read(blob, sizeBytes: size) { text += $0 }

@@ -21,7 +21,7 @@ struct PackEnvironment {
   let fileView: FileProvider
 
   /// Bytes of the management node's files, held in memory while packing.
-  static let mostHeldBytes: UInt64 = 128 << 20
+  static let maxHeldBytes: UInt64 = 128 << 20
 
   var fileSystem: any FileSystem { resolver.fileSystem }
 
@@ -30,7 +30,7 @@ struct PackEnvironment {
     try PackEnvironment.unlessAbsent { () throws(SystemError) in
       let place = try resolver.resolve(path)
       return try fileSystem.readSmallFile(
-        at: place.directory.raw, place.name, limitBytes: Int(EditableTree.mostTextBytes))
+        at: place.directory.raw, place.name, limitBytes: Int(EditableTree.maxTextBytes))
     }
   }
 

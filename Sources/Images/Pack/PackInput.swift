@@ -151,7 +151,7 @@ extension Workspace {
       }
     }
     let outcome = try commitLive(
-      source.image, source.definition, unlessChanged: true,
+      source.image, source.definition, skipIfUnchanged: true,
       checking: { [self] candidate in
         let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
         _ = try rootTree(of: transient, source.definition, in: source.folder)

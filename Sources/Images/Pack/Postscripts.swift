@@ -43,7 +43,7 @@ enum Postscripts {
     let site: PackEnvironment
     var edits = TreeEdits()
     var remarks: [String] = []
-    private var roomBytes = PackEnvironment.mostHeldBytes
+    private var roomBytes = PackEnvironment.maxHeldBytes
 
     init(site: PackEnvironment) { self.site = site }
 
@@ -61,7 +61,7 @@ enum Postscripts {
             advice: "Move what nodes do not need out of it")
         }
         let bytes = try fileSystem.readSmallFile(
-          at: directory.raw, name, limitBytes: Int(PackEnvironment.mostHeldBytes))
+          at: directory.raw, name, limitBytes: Int(PackEnvironment.maxHeldBytes))
         roomBytes -= min(roomBytes, UInt64(bytes.count))
         edits.put(target, .file(bytes, mode: stat.mode & 0o755))
       case .symlink:

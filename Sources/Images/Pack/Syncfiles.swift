@@ -11,7 +11,7 @@ import Store
 import XCAT
 
 enum Syncfiles {
-  static let mostFiles = 100_000
+  static let maxFiles = 100_000
 
   /// Copies the files of all lists.
   /// - Returns: what is worth knowing.
@@ -106,10 +106,10 @@ enum Syncfiles {
       _ source: AbsolutePath, to path: TreePath, _ edits: inout TreeEdits,
       _ files: inout [(AbsolutePath, TreePath)]
     ) throws {
-      guard source.components.count < 256, count <= Syncfiles.mostFiles else {
+      guard source.components.count < 256, count <= Syncfiles.maxFiles else {
         throw ImageError(
           "synclist of the image \(site.image)",
-          "names a folder, \(source.text), with more than \(Syncfiles.mostFiles) entries or a link "
+          "names a folder, \(source.text), with more than \(Syncfiles.maxFiles) entries or a link "
             + "that leads back into it", advice: "Name the files that nodes need")
       }
       if folders.insert(path).inserted, let stat = try stat(source), !path.isEmpty {

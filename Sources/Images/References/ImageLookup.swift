@@ -119,13 +119,13 @@ extension Workspace {
 }
 
 enum ImageLookup {
-  private static let mostListed = 5
+  private static let maxListed = 5
 
   /// "a, b or c"; of many the first.
   static func list(_ names: [String]) -> String {
-    let shown = names.prefix(mostListed)
-    if names.count > mostListed {
-      return shown.joined(separator: ", ") + " or one of \(names.count - mostListed) others"
+    let shown = names.prefix(maxListed)
+    if names.count > maxListed {
+      return shown.joined(separator: ", ") + " or one of \(names.count - maxListed) others"
     }
     guard let last = shown.last, shown.count > 1 else { return shown.joined() }
     return shown.dropLast().joined(separator: ", ") + " or " + last

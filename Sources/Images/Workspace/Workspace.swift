@@ -181,11 +181,11 @@ public final class Workspace: Sendable {
 
   /// The lock of whoever changes an image or its history.
   /// - Parameters:
-  ///   - mayBeUnfinished: whether a change that was begun and not ended is no obstacle.
+  ///   - allowsUnfinished: whether a change that was begun and not ended is no obstacle.
   ///   - isDryRun: nothing will be changed: a store that cannot be written needs no lock then.
   /// - Returns: nil where none is needed.
   func lock(
-    _ image: ImageName, _ store: ObjectStore, mayBeUnfinished: Bool = false,
+    _ image: ImageName, _ store: ObjectStore, allowsUnfinished: Bool = false,
     isDryRun: Bool = false
   ) throws -> FileLock? {
     Interruption.ignoreClosedPipes()
@@ -193,7 +193,7 @@ public final class Workspace: Sendable {
       isDryRun && store.layout.isReadOnly
       ? nil
       : try lockImage(image, store)
-    if !mayBeUnfinished { try requireNothingUnfinished(image) }
+    if !allowsUnfinished { try requireNothingUnfinished(image) }
     return lock
   }
 

@@ -98,7 +98,7 @@ struct BlobIngester: ~Copyable {
       }
       side?.begin(UnsafeRawBufferPointer(rebasing: window[fresh..<held]))
       isSideDirty = side != nil
-      while held - start >= Chunker.mostBytes || (isAtEnd && start < held) {
+      while held - start >= Chunker.maxBytes || (isAtEnd && start < held) {
         let rest = UnsafeRawBufferPointer(rebasing: window[start..<held])
         let (id, length) = try addFirstChunk(of: rest, after: last, worker)
         last = id

@@ -70,7 +70,7 @@ struct SparseIngester {
       held += count
       let isAtEnd = offset == range.upperBound
       var start = 0
-      while held - start >= Chunker.mostBytes || (isAtEnd && start < held) {
+      while held - start >= Chunker.maxBytes || (isAtEnd && start < held) {
         let rest = UnsafeRawBufferPointer(rebasing: window[start..<held])
         let length = Chunker.firstCut(rest)
         if let worker {
@@ -89,12 +89,12 @@ struct SparseIngester {
 
   private mutating func appendZeros(_ count: UInt64, to recipe: inout Recipe) throws {
     guard worker != nil, count > 0 else { return }
-    let whole = count / UInt64(Chunker.mostBytes)
+    let whole = count / UInt64(Chunker.maxBytes)
     if whole > 0 {
       recipe.append(
-        try zeroChunk(Chunker.mostBytes), lengthBytes: Chunker.mostBytes, count: whole)
+        try zeroChunk(Chunker.maxBytes), lengthBytes: Chunker.maxBytes, count: whole)
     }
-    let rest = Int(count % UInt64(Chunker.mostBytes))
+    let rest = Int(count % UInt64(Chunker.maxBytes))
     if rest > 0 { recipe.append(try zeroChunk(rest), lengthBytes: rest) }
   }
 

@@ -33,8 +33,8 @@ final class ArchiveRecords {
   /// Contents up to this size stay in the framing: the name of a blob would be as long.
   static let inlineBytes: UInt64 = 64
   /// What tar's extended headers may have to stay in the framing.
-  private static let mostExtensionBytes: UInt64 = 512 << 10
-  private static let mostZeros = 64 << 10
+  private static let maxExtensionBytes: UInt64 = 512 << 10
+  private static let maxZeros = 64 << 10
 
   let form: Form
   private let source: ByteSource
@@ -147,8 +147,8 @@ final class ArchiveRecords {
 
   /// Zeros between archives, and behind the last.
   private func zeros() throws -> Record? {
-    try hold(ArchiveRecords.mostZeros)
-    let count = bytes.prefix(ArchiveRecords.mostZeros).prefix { $0 == 0 }.count
+    try hold(ArchiveRecords.maxZeros)
+    let count = bytes.prefix(ArchiveRecords.maxZeros).prefix { $0 == 0 }.count
     if count == 0 { return nil }
     left = 0
     paddingBytes = count
@@ -231,7 +231,7 @@ final class ArchiveRecords {
     let isExtension = [0x4b, 0x4c, 0x67, 0x78].contains(head[156])
     return try begin(
       512, contentBytes: hasContent ? size : 0, align: 512,
-      inline: isExtension ? ArchiveRecords.mostExtensionBytes : ArchiveRecords.inlineBytes)
+      inline: isExtension ? ArchiveRecords.maxExtensionBytes : ArchiveRecords.inlineBytes)
   }
 
   // MARK: Bytes

@@ -4,12 +4,12 @@ import Codec
 
 enum GzipFrame {
   static let trailerBytes: UInt64 = 8
-  private static let mostHeaderBytes: UInt64 = 68 << 10
+  private static let maxHeaderBytes: UInt64 = 68 << 10
 
   /// The length of the member header at `offset`; nil where none begins, or it is too long to be one.
   static func headerBytes(_ source: RandomAccessSource, at offset: UInt64) throws -> UInt64? {
     guard offset < source.sizeBytes else { return nil }
-    let head = try source.bytes(offset..<min(source.sizeBytes, offset + mostHeaderBytes))
+    let head = try source.bytes(offset..<min(source.sizeBytes, offset + maxHeaderBytes))
     guard head.count >= 10, head[0] == 0x1f, head[1] == 0x8b, head[2] == 8, head[3] & 0xe0 == 0
     else { return nil }
     let flags = head[3]

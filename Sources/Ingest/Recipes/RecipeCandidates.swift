@@ -28,10 +28,10 @@ public struct RecipeCandidate: Sendable {
   /// - Parameters:
   ///   - cache: what it vouches for is in the store.
   ///   - latest: the image's latest snapshot; its image is locked.
-  ///   - withNew: whether files are listed that the latest snapshot has not.
+  ///   - includesNew: whether files are listed that the latest snapshot has not.
   public static func find(
     _ requests: [CaptureRoot], _ resolver: PathResolver, cache: StatCache?, latest: Snapshot?,
-    _ store: ObjectStore, withNew: Bool, progress: Progress
+    _ store: ObjectStore, includesNew: Bool, progress: Progress
   ) throws -> [RecipeCandidate] {
     let fileSystem = resolver.fileSystem
     var cached: [[UInt8]: StatCache.Entry] = [:]
@@ -43,14 +43,14 @@ public struct RecipeCandidate: Sendable {
       // What cannot be looked at is the capture's to tell of.
       guard let place = try? resolver.resolve(request.path),
         let stat = try? fileSystem.stat(at: place.directory.raw, place.name, followLink: false),
-        stat.kind == .file, stat.size >= RecipeFinder.leastBytes,
+        stat.kind == .file, stat.size >= RecipeFinder.minBytes,
         cached[request.path.bytes]?.isUpToDate(with: stat) != true,
         let file = try? fileSystem.openFile(
           at: place.directory.raw, place.name, [.read, .noFollow, .nonBlocking]),
         let opened = try? fileSystem.stat(file.raw), opened == stat
       else { continue }
-      let kept = try keptBlob(request.path.bytes, stat.size, latest, store, alsoChunks: withNew)
-      guard withNew || kept != nil else { continue }
+      let kept = try keptBlob(request.path.bytes, stat.size, latest, store, alsoChunks: includesNew)
+      guard includesNew || kept != nil else { continue }
       let source = RandomAccessSource.file(fileSystem, file, sizeBytes: stat.size)
       guard
         let head = try? source.bytes(0..<min(stat.size, 512)),
@@ -64,7 +64,7 @@ public struct RecipeCandidate: Sendable {
         progress.add(bytes: UInt64(n))
         return n
       }
-      guard blob.sizeBytes == stat.size, withNew || blob.id == kept else { continue }
+      guard blob.sizeBytes == stat.size, includesNew || blob.id == kept else { continue }
       found.append(
         RecipeCandidate(
           path: request.path.bytes, blob: blob.id, stat: stat, isKept: blob.id == kept,

@@ -41,9 +41,9 @@ public struct RecipeReport: Sendable {
 /// Looks for recipes.
 public struct RecipeFinder: Sendable {
   /// Smaller files are a chunk, or hardly more.
-  public static let leastBytes: UInt64 = 256 << 10
-  private static let mostMembers = 64
-  private static let mostAttempts = 4
+  public static let minBytes: UInt64 = 256 << 10
+  private static let maxMembers = 64
+  private static let maxAttempts = 4
 
   private let store: ObjectStore
   private let progress: Progress
@@ -55,7 +55,7 @@ public struct RecipeFinder: Sendable {
 
   /// Whether a file that begins so may become a recipe.
   public static func isCandidate(_ head: [UInt8], sizeBytes: UInt64) -> Bool {
-    guard sizeBytes >= leastBytes else { return false }
+    guard sizeBytes >= minBytes else { return false }
     if head.starts(with: [0x1f, 0x8b, 8]) { return true }
     let records = try? ArchiveRecords(source(of: head))
     return records.map { $0.form != .other } ?? false
@@ -110,7 +110,7 @@ public struct RecipeFinder: Sendable {
     guard survey.id == blob else { throw NoRecipe(why: "it changed while it was read") }
     // An initrd is an archive with a compressed one behind it.
     for content in survey.contents
-    where content.isGzip && content.sizeBytes >= RecipeFinder.leastBytes && depth < 2 {
+    where content.isGzip && content.sizeBytes >= RecipeFinder.minBytes && depth < 2 {
       if try store.holds(blob: content.id) { continue }
       let inner = source.slice(from: content.offset, sizeBytes: content.sizeBytes)
       var part = RecipeReport()
@@ -134,8 +134,8 @@ public struct RecipeFinder: Sendable {
     var members: [Member] = []
     var position: UInt64 = 0
     while let header = try GzipFrame.headerBytes(source, at: position) {
-      guard members.count < RecipeFinder.mostMembers else {
-        throw NoRecipe(why: "it has more than \(RecipeFinder.mostMembers) gzip members")
+      guard members.count < RecipeFinder.maxMembers else {
+        throw NoRecipe(why: "it has more than \(RecipeFinder.maxMembers) gzip members")
       }
       spans.append(.literal(try source.bytes(position..<position + header)))
       let member = try survey(source, at: position + header, &report)
@@ -269,7 +269,7 @@ public struct RecipeFinder: Sendable {
     var failure = NoRecipe(why: "its encoder could not be repeated")
     for choice in 0..<(members.map(\.layouts.count).max() ?? 0) {
       var leftOut: Set<UInt64> = []
-      for _ in 0..<RecipeFinder.mostAttempts {
+      for _ in 0..<RecipeFinder.maxAttempts {
         let layouts = members.map { $0.layouts[min(choice, $0.layouts.count - 1)] }
         guard let plan = try plan(source, spans, members, layouts, leftOut) else { break }
         let made = ReconstructedBlob(blob, .deflated(plan), over: members.compactMap(\.inner))

@@ -113,7 +113,7 @@ struct RestartPointFinder {
       if let before = places.last, before.method == 1, index > start,
         at.plainOffset - before.at.plainOffset < RestartPointFinder.spacing,
         boundaries[index].plainOffset - boundaries[index - 1].plainOffset
-          == UInt64(StoredBlocks.mostBytes)
+          == UInt64(StoredBlocks.maxBytes)
       {
         index += 1
         continue
@@ -186,7 +186,7 @@ struct RestartPointFinder {
     let method = replayer.method
     let history = min(at.plainOffset, UInt64(method.historyBytes))
     let plainBytes = end.plainOffset - at.plainOffset
-    guard plainBytes <= UInt64(DeflatePlan.mostRunBytes) else { return false }
+    guard plainBytes <= UInt64(DeflatePlan.maxRunBytes) else { return false }
     let to = min(last.plainOffset, end.plainOffset + UInt64(method.lookaheadBytes))
     var bytes = [UInt8](repeating: 0, count: Int(to - at.plainOffset + history))
     try bytes.withUnsafeMutableBytes { try plain(at.plainOffset - history, $0) }
@@ -213,8 +213,8 @@ struct RestartPointFinder {
       let next = index + 1 < places.count ? places[index + 1] : end
       let plainBytes = next.plainOffset - at.plainOffset
       let size = next.bitOffset / 8 - at.bitOffset / 8
-      guard plainBytes <= UInt64(DeflatePlan.mostRunBytes),
-        size <= 2 * UInt64(DeflatePlan.mostRunBytes), size > 0
+      guard plainBytes <= UInt64(DeflatePlan.maxRunBytes),
+        size <= 2 * UInt64(DeflatePlan.maxRunBytes), size > 0
       else { return nil }
       let bytes = try source.bytes(offset + at.bitOffset / 8..<offset + next.bitOffset / 8)
       runs.append(

@@ -94,7 +94,7 @@ public final class SegmentCache: Sendable {
 
   private func append(_ key: Digest, _ bytes: [UInt8], isAgain: Bool) {
     state.withLock { state in
-      if state.isReadOnly || bytes.count > SegmentFile.mostBytes { return }
+      if state.isReadOnly || bytes.count > SegmentFile.maxBytes { return }
       if let place = state.places[key], !isAgain || place.file > state.evictionBoundary { return }
       guard let number = fileToAppend(&state), let file = state.files[number] else {
         state.isReadOnly = true

@@ -22,10 +22,10 @@ public enum SegmentCodec: String, Sendable, CaseIterable {
   /// How its streams are cut (docs/decisions, "Segments").
   public var sizes: SegmentSizes {
     switch self {
-    case .gzip: SegmentSizes(leastBytes: 256 << 10, normalBytes: 768 << 10, mostBytes: 1536 << 10)
+    case .gzip: SegmentSizes(minBytes: 256 << 10, normalBytes: 768 << 10, maxBytes: 1536 << 10)
     case .zstd, .zstdFrame:
-      SegmentSizes(leastBytes: 512 << 10, normalBytes: 2 << 20, mostBytes: 4 << 20)
-    case .xz: SegmentSizes(leastBytes: 2 << 20, normalBytes: 4 << 20, mostBytes: 8 << 20)
+      SegmentSizes(minBytes: 512 << 10, normalBytes: 2 << 20, maxBytes: 4 << 20)
+    case .xz: SegmentSizes(minBytes: 2 << 20, normalBytes: 4 << 20, maxBytes: 8 << 20)
     }
   }
 

@@ -17,7 +17,7 @@ struct SegmentRecord {
 
 /// An open file of the cache. Reading is free of locks; the cache's lock guards appending.
 final class SegmentFile: @unchecked Sendable {  // `endBytes` changes under the cache's lock only
-  static let mostBytes = 64 << 20
+  static let maxBytes = 64 << 20
   private static let headerBytes = 48
   private static let magic: UInt32 = 0x3167_7369
 
@@ -153,7 +153,7 @@ final class SegmentFile: @unchecked Sendable {  // `endBytes` changes under the 
   ) -> (key: Digest, lengthBytes: Int, crc: UInt32)? {
     var reader = ByteReader(header)
     guard let magic = try? reader.word32(), magic == SegmentFile.magic,
-      let length = try? reader.word32(), length <= UInt32(SegmentFile.mostBytes),
+      let length = try? reader.word32(), length <= UInt32(SegmentFile.maxBytes),
       let crc = try? reader.word32(), let zero = try? reader.word32(), zero == 0,
       let key = try? reader.digest()
     else { return nil }

@@ -58,17 +58,17 @@ public struct Segment: Sendable {
   }
 }
 
-/// How long segments are, in plain bytes. The largest is `mostBytes + normalBytes`.
+/// How long segments are, in plain bytes. The largest is `maxBytes + normalBytes`.
 public struct SegmentSizes: Sendable, Equatable {
-  public let leastBytes: Int
+  public let minBytes: Int
   public let normalBytes: Int
-  public let mostBytes: Int
+  public let maxBytes: Int
 
-  public init(leastBytes: Int, normalBytes: Int, mostBytes: Int) {
-    precondition(0 < leastBytes && leastBytes <= normalBytes && normalBytes <= mostBytes)
-    self.leastBytes = leastBytes
+  public init(minBytes: Int, normalBytes: Int, maxBytes: Int) {
+    precondition(0 < minBytes && minBytes <= normalBytes && normalBytes <= maxBytes)
+    self.minBytes = minBytes
     self.normalBytes = normalBytes
-    self.mostBytes = mostBytes
+    self.maxBytes = maxBytes
   }
 }
 
@@ -84,7 +84,7 @@ public struct Segmenter {
     _ entry: ArchiveEntry, _ output: (Segment) throws -> Void
   ) rethrows {
     let isLarge = entry.content.sizeBytes >= UInt64(sizes.normalBytes)
-    if isLarge, open.sizeBytes >= sizes.leastBytes { try cut(output) }
+    if isLarge, open.sizeBytes >= sizes.minBytes { try cut(output) }
     append(entry.header)
     if entry.isCompressed { try cut(output) }
     switch entry.content {
@@ -147,8 +147,8 @@ public struct Segmenter {
 
   /// One entry in `normalBytes` of entries ends a segment: the larger, the likelier.
   private func isEnd(after entry: ArchiveEntry) -> Bool {
-    if open.sizeBytes < sizes.leastBytes { return false }
-    if open.sizeBytes >= sizes.mostBytes { return true }
+    if open.sizeBytes < sizes.minBytes { return false }
+    if open.sizeBytes >= sizes.maxBytes { return true }
     let chance = min(entry.sizeBytes, UInt64(sizes.normalBytes)) << 32 / UInt64(sizes.normalBytes)
     return UInt64(CRC32.of(entry.path)) < chance
   }

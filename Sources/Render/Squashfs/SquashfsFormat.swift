@@ -17,8 +17,8 @@ enum Squashfs {
   static let noFragment = UInt32.max
   static let noXattrs = UInt32.max
   static let noTable = UInt64.max
-  static let mostOwners = 65535
-  static let mostEntriesPerHeader = 256
+  static let maxOwners = 65535
+  static let maxEntriesPerHeader = 256
   static let paddedTo = 4096
 
   enum Flag {

@@ -185,7 +185,7 @@ struct SquashfsInodes {
       let header = listing.bytes
       var entries: [UInt8] = []
       var count = 0
-      while at < children.count, count < Squashfs.mostEntriesPerHeader {
+      while at < children.count, count < Squashfs.maxEntriesPerHeader {
         let node = plan.nodes[children[at]]
         let place = try place(of: children[at])
         let distance = Int64(node.inode) - Int64(number)

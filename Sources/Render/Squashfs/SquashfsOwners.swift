@@ -9,10 +9,10 @@ struct SquashfsOwners {
   /// - Throws: `RenderError` for the 65,536th distinct one.
   mutating func place(of number: UInt32) throws(RenderError) -> UInt16 {
     if let known = places[number] { return known }
-    guard numbers.count < Squashfs.mostOwners else {
+    guard numbers.count < Squashfs.maxOwners else {
       throw RenderError(
         "squashfs image",
-        "has files of more than \(Squashfs.mostOwners) users and groups, which the format cannot hold",
+        "has files of more than \(Squashfs.maxOwners) users and groups, which the format cannot hold",
         advice: "Pack the image as cpio or tar, or give its files fewer owners")
     }
     let place = UInt16(numbers.count)

@@ -23,7 +23,7 @@ struct SquashfsXattrs {
 
   private static let outOfLine: UInt16 = 0x100
   /// A reference takes eight bytes: shorter values are written again.
-  private static let leastReferred = 9
+  private static let minReferred = 9
 
   private var pairs: SquashfsMetadata
   private var ids: [UInt8] = []
@@ -89,7 +89,7 @@ struct SquashfsXattrs {
   private mutating func append(
     _ prefix: Prefix, _ name: ArraySlice<UInt8>, _ value: [UInt8]
   ) throws(RenderError) {
-    let known = value.count >= SquashfsXattrs.leastReferred ? values[value] : nil
+    let known = value.count >= SquashfsXattrs.minReferred ? values[value] : nil
     var key: [UInt8] = []
     key.append16(prefix.rawValue | (known == nil ? 0 : SquashfsXattrs.outOfLine))
     key.append16(UInt16(name.count))
@@ -100,7 +100,7 @@ struct SquashfsXattrs {
       record.append32(8)
       record.append64(known.packed)
     } else {
-      if value.count >= SquashfsXattrs.leastReferred { values[value] = pairs.place }
+      if value.count >= SquashfsXattrs.minReferred { values[value] = pairs.place }
       record.append32(UInt32(value.count))
       record += value
     }

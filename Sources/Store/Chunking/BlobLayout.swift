@@ -123,7 +123,7 @@ public enum BlobLayout: Hashable, Sendable {
       _ = try reader.byte()
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")
       let plan = try reader.digest()
-      let planBytes = try reader.varint(limit: UInt64(ReconstructionPlan.mostBytes), "a plan's size")
+      let planBytes = try reader.varint(limit: UInt64(ReconstructionPlan.maxBytes), "a plan's size")
       try reader.expectEnd()
       guard size > 0, planBytes > 0 else { throw .corrupt("the recipe makes nothing") }
       return .made(Reconstruction(sizeBytes: size, plan: plan, planBytes: planBytes))
@@ -147,7 +147,7 @@ extension ObjectStore {
     of blob: Digest, sizeBytes: UInt64
   ) throws(StoreError) -> BlobReferences {
     if sizeBytes == 0 { return BlobReferences() }
-    if sizeBytes <= UInt64(Chunker.mostBytes), try holds(.chunk, blob) {
+    if sizeBytes <= UInt64(Chunker.maxBytes), try holds(.chunk, blob) {
       var chunk = BlobReferences()
       chunk.chunks = [blob]
       return chunk

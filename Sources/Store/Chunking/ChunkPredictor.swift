@@ -36,7 +36,7 @@ public struct ChunkPredictor: Sendable {
   }
 
   private mutating func add(_ run: Recipe.Run, after chunk: Digest) {
-    guard run.lengthBytes <= Chunker.mostBytes, followers[chunk] == nil else { return }
+    guard run.lengthBytes <= Chunker.maxBytes, followers[chunk] == nil else { return }
     followers[chunk] = Next(chunk: run.chunk, lengthBytes: run.lengthBytes)
   }
 

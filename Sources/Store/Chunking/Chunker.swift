@@ -9,9 +9,9 @@ import Codec
 
 /// Content-defined cuts with normalised chunking: 64 KiB least, about 256 KiB, 1 MiB most.
 public enum Chunker {
-  public static let leastBytes = 64 << 10
+  public static let minBytes = 64 << 10
   public static let normalBytes = 256 << 10
-  public static let mostBytes = 1 << 20
+  public static let maxBytes = 1 << 20
   /// Files up to this size are one chunk.
   public static let wholeFileBytes = 64 << 10
 
@@ -22,17 +22,17 @@ public enum Chunker {
   }
 
   /// The length of the first chunk of `data`.
-  /// - Parameter data: at least `mostBytes`, unless the file ends with it; not empty.
+  /// - Parameter data: at least `maxBytes`, unless the file ends with it; not empty.
   public static func firstCut(_ data: UnsafeRawBufferPointer) -> Int {
-    let end = min(data.count, mostBytes)
-    guard end > leastBytes else { return end }
+    let end = min(data.count, maxBytes)
+    guard end > minBytes else { return end }
     return gear.withUnsafeBufferPointer { table in
       guard let gear = table.baseAddress, let bytes = data.baseAddress else { return end }
       let normal = min(end, normalBytes)
       var hash: UInt64 = 0
       // Harder to satisfy before the normal size (20 bits), easier after it (16 bits): sizes
       // gather around it. The top bits have seen the last 64 bytes.
-      return scan(bytes, leastBytes, normal, gear, &hash, shift: 44)
+      return scan(bytes, minBytes, normal, gear, &hash, shift: 44)
         ?? scan(bytes, normal, end, gear, &hash, shift: 48) ?? end
     }
   }

@@ -5,11 +5,11 @@ import Platform
 
 /// Lends buffers. Any thread may call it.
 final class BufferPool: Sendable {
-  private static let mostBytes = FrameBuilder.capacity
+  private static let maxBytes = FrameBuilder.capacity
   /// What is smaller by far has memory of its own size: many of those may be kept.
-  private static let leastBytes = mostBytes / 4
+  private static let minBytes = maxBytes / 4
   /// One for each thread that reads; 12 MiB on a small machine.
-  private static let mostIdle = diskThreadCount
+  private static let maxIdle = diskThreadCount
   private let idle = Monitor<[UnsafeMutableRawBufferPointer]>([])
 
   deinit {
@@ -20,16 +20,16 @@ final class BufferPool: Sendable {
 
   /// A buffer of so many bytes, or more.
   func take(_ countBytes: Int) -> UnsafeMutableRawBufferPointer {
-    guard countBytes <= BufferPool.mostBytes, countBytes >= BufferPool.leastBytes else {
+    guard countBytes <= BufferPool.maxBytes, countBytes >= BufferPool.minBytes else {
       return .allocate(byteCount: max(countBytes, 1), alignment: 64)
     }
     return idle.withLock { $0.popLast() }
-      ?? .allocate(byteCount: BufferPool.mostBytes, alignment: 64)
+      ?? .allocate(byteCount: BufferPool.maxBytes, alignment: 64)
   }
 
   func release(_ buffer: UnsafeMutableRawBufferPointer) {
     let isKept = idle.withLock { idle in
-      guard buffer.count == BufferPool.mostBytes, idle.count < BufferPool.mostIdle
+      guard buffer.count == BufferPool.maxBytes, idle.count < BufferPool.maxIdle
       else { return false }
       idle.append(buffer)
       return true

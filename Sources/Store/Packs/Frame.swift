@@ -151,7 +151,7 @@ public struct FrameHeader: Sendable {
 public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
   /// A frame is closed when it has this many raw bytes; one more chunk always fits.
   public static let targetBytes = 512 << 10
-  static let capacity = targetBytes + Chunker.mostBytes
+  static let capacity = targetBytes + Chunker.maxBytes
   static let maxObjects = 16 << 10
 
   private(set) var raw: UnsafeMutableRawBufferPointer

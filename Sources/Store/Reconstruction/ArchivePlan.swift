@@ -24,7 +24,7 @@ public struct ArchivePlan: Sendable {
   private let contentsOffset: Int
 
   /// The most bytes of a block that is not compressed.
-  static let mostBlockBytes = 8 << 20
+  static let maxBlockBytes = 8 << 20
 
   func content(_ index: Int) -> Digest {
     bytes.withUnsafeBytes { buffer in
@@ -49,7 +49,7 @@ public struct ArchivePlan: Sendable {
       for _ in 0..<(try reader.count(bytesEach: 4)) {
         let plainBytes = try reader.varint(limit: size - plain, "a block")
         let count = Int(try reader.varint(limit: UInt64(contents - content), "a count"))
-        let raw = Int(try reader.varint(limit: UInt64(mostBlockBytes), "a block"))
+        let raw = Int(try reader.varint(limit: UInt64(maxBlockBytes), "a block"))
         let length = try reader.count(bytesEach: 1)
         guard plainBytes > 0 else { throw .corrupt("a block is empty") }
         blocks.append(
@@ -131,23 +131,23 @@ struct ArchivePlanBlock: Sendable {
     var zeroBytes: UInt64 = 0
   }
 
-  static let mostRecords = 4096
-  static let mostHeaderBytes = 512
-  static let mostZeroBytes: UInt64 = 64 << 10
+  static let maxRecords = 4096
+  static let maxHeaderBytes = 512
+  static let maxZeroBytes: UInt64 = 64 << 10
 
   private(set) var records: [Record] = []
   private(set) var literals: [UInt8] = []
 
   fileprivate init(_ reader: inout ByteReader, _ block: ArchivePlan.Block) throws(CodecError) {
-    let count = Int(try reader.varint(limit: UInt64(ArchivePlanBlock.mostRecords), "a count"))
-    let header = Int(try reader.varint(limit: UInt64(ArchivePlanBlock.mostHeaderBytes), "a header"))
+    let count = Int(try reader.varint(limit: UInt64(ArchivePlanBlock.maxRecords), "a count"))
+    let header = Int(try reader.varint(limit: UInt64(ArchivePlanBlock.maxHeaderBytes), "a header"))
     records = Array(repeating: Record(), count: count)
     var literalBytes = 0
     for i in 0..<count {
-      let length = Int(try reader.varint(limit: UInt64(ArchivePlan.mostBlockBytes), "framing"))
+      let length = Int(try reader.varint(limit: UInt64(ArchivePlan.maxBlockBytes), "framing"))
       records[i].literal = literalBytes..<literalBytes + length
       literalBytes += length
-      guard literalBytes <= ArchivePlan.mostBlockBytes else { throw .overLimit("too much framing") }
+      guard literalBytes <= ArchivePlan.maxBlockBytes else { throw .overLimit("too much framing") }
     }
     var left = block.plainBytes
     guard UInt64(literalBytes) <= left else { throw .corrupt("a block is too long") }
@@ -161,7 +161,7 @@ struct ArchivePlanBlock: Sendable {
       if length > 0 { content += 1 }
     }
     for i in 0..<count {
-      let length = try reader.varint(limit: min(left, ArchivePlanBlock.mostZeroBytes), "padding")
+      let length = try reader.varint(limit: min(left, ArchivePlanBlock.maxZeroBytes), "padding")
       left -= length
       records[i].zeroBytes = length
     }
@@ -215,7 +215,7 @@ public struct ArchivePlanWriter: ~Copyable {
   private static let recordsPerBlock = 2048
   private static let literalsPerBlock = 2 << 20
   /// A record's framing is no longer.
-  public static let mostLiteralBytes = 1 << 20
+  public static let maxLiteralBytes = 1 << 20
 
   private struct Record {
     var literal: [UInt8]
@@ -235,17 +235,17 @@ public struct ArchivePlanWriter: ~Copyable {
   private let compressor = ZstdCompressor(level: 12)
 
   /// - Parameter headerBytes: with which most records begin: 110 for cpio, 512 for tar.
-  public init(headerBytes: Int) { self.headerBytes = min(headerBytes, ArchivePlanBlock.mostHeaderBytes) }
+  public init(headerBytes: Int) { self.headerBytes = min(headerBytes, ArchivePlanBlock.maxHeaderBytes) }
 
   /// Adds a record.
   /// - Parameters:
-  ///   - literal: framing, at most `mostLiteralBytes`.
+  ///   - literal: framing, at most `maxLiteralBytes`.
   ///   - content: the blob that follows it; not an empty one.
   ///   - zeroBytes: how many zeros follow that; at most 64 KiB.
   public mutating func add(
     _ literal: [UInt8], content: (id: Digest, sizeBytes: UInt64)?, zeroBytes: Int
   ) throws(CodecError) {
-    precondition(literal.count <= ArchivePlanWriter.mostLiteralBytes)
+    precondition(literal.count <= ArchivePlanWriter.maxLiteralBytes)
     let size = content?.sizeBytes ?? 0
     if let content, size > 0 { contents.append(content.id) }
     open.append(

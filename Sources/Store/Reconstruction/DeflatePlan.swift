@@ -70,8 +70,8 @@ public struct DeflatePlan: Sendable, Hashable {
   }
 
   /// The most plain bytes of a run: it is made in memory.
-  public static let mostRunBytes = 32 << 20
-  private static let mostMethods = 16
+  public static let maxRunBytes = 32 << 20
+  private static let maxMethods = 16
 
   public let sizeBytes: UInt64
   /// What its encoders were (`EncoderFingerprint`): one text for each that its methods use.
@@ -134,7 +134,7 @@ public struct DeflatePlan: Sendable, Hashable {
   fileprivate static func decodeMethods(
     _ reader: inout ByteReader
   ) throws(CodecError) -> [DeflateMethod] {
-    let count = Int(try reader.varint(limit: UInt64(mostMethods), "a count of methods"))
+    let count = Int(try reader.varint(limit: UInt64(maxMethods), "a count of methods"))
     var methods: [DeflateMethod] = []
     for _ in 0..<count {
       guard let encoder = DeflateMethod.Encoder(rawValue: try reader.byte()) else {
@@ -208,8 +208,8 @@ extension DeflatePlan.Stream {
     var plain: UInt64 = 0
     var offset: UInt64 = 0
     for _ in 0..<count {
-      let plainBytes = try reader.varint(limit: UInt64(DeflatePlan.mostRunBytes), "a run")
-      let size = try reader.varint(limit: UInt64(2 * DeflatePlan.mostRunBytes), "a run")
+      let plainBytes = try reader.varint(limit: UInt64(DeflatePlan.maxRunBytes), "a run")
+      let size = try reader.varint(limit: UInt64(2 * DeflatePlan.maxRunBytes), "a run")
       let kind = try reader.byte()
       guard Int(kind >> 3) < methods.count else { throw .corrupt("a run is made in no known way") }
       let value = kind & 7 == 0 ? 0 : try reader.byte()

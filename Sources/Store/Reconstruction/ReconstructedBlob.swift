@@ -3,14 +3,14 @@
 // 1. What is made is checked: each run of a deflate stream against its CRC, contents by the checksums
 //    of the frames that they come from. Nothing wrong is handed out.
 // 2. Memory: the plan, and for each range under way the plain bytes of about a MiB, or of one run.
-// 3. Plans over plans end after `mostDepth`; a plan's own bytes are chunks, never made.
+// 3. Plans over plans end after `maxDepth`; a plan's own bytes are chunks, never made.
 
 import Codec
 import Platform
 
 /// A plan, ready to be followed. Any thread may read it.
 public final class ReconstructedBlob: Sendable {
-  public static let mostDepth = 8
+  public static let maxDepth = 8
   private static let partBytes: UInt64 = 1 << 20
   private static let groupBytes = 1 << 20
 
@@ -108,7 +108,7 @@ public final class ReconstructedBlob: Sendable {
     _ target: UnsafeMutableRawBufferPointer, from offset: UInt64, in store: ObjectStore,
     depth: Int = 0
   ) throws {
-    guard depth < ReconstructedBlob.mostDepth else {
+    guard depth < ReconstructedBlob.maxDepth else {
       throw StoreError.damaged("blob \(id.hex)", "is made of made blobs, too many deep")
     }
     guard offset <= sizeBytes, UInt64(target.count) <= sizeBytes - offset else {
@@ -389,14 +389,14 @@ extension ObjectStore {
   }
 
   private func isRecipe(_ id: Digest, _ sizeBytes: UInt64) throws(StoreError) -> Bool {
-    if sizeBytes > UInt64(Chunker.mostBytes) { return true }
+    if sizeBytes > UInt64(Chunker.maxBytes) { return true }
     return try !holds(.chunk, id)
   }
 
   /// The plan that a recipe names.
   func plan(_ made: Reconstruction, of blob: Digest) throws(StoreError) -> ReconstructionPlan {
     let object = "plan of blob \(blob.hex)"
-    let isSmall = made.planBytes <= UInt64(Chunker.mostBytes)
+    let isSmall = made.planBytes <= UInt64(Chunker.maxBytes)
     let isChunk = isSmall ? try holds(.chunk, made.plan) : false
     if !isChunk, case .made = try recipe(of: made.plan, sizeBytes: made.planBytes) {
       throw .damaged(object, "is made itself, which no plan may be")

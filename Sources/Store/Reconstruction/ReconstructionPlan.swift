@@ -4,7 +4,7 @@
 //
 // 1. A plan is data. This room weaves; who makes deflate streams again is told to it (`StreamReencoder`).
 // 2. Plans come from a store, and nothing in them is trusted: counts, sums and sizes are checked
-//    before use, and how deep plans may lie in plans is bounded (`ReconstructedBlob.mostDepth`).
+//    before use, and how deep plans may lie in plans is bounded (`ReconstructedBlob.maxDepth`).
 
 import Codec
 
@@ -13,7 +13,7 @@ public enum ReconstructionPlan: Sendable {
   case deflated(DeflatePlan)
   case woven(ArchivePlan)
 
-  public static let mostBytes = 128 << 20
+  public static let maxBytes = 128 << 20
   static let deflatedTag: UInt8 = 1
   static let wovenTag: UInt8 = 2
 

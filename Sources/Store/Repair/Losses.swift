@@ -164,7 +164,7 @@ final class LossSurvey {
   }
 
   private func findLoss(of blob: Digest, _ sizeBytes: UInt64, depth: Int) throws -> String? {
-    let isSmall = sizeBytes <= UInt64(Chunker.mostBytes)
+    let isSmall = sizeBytes <= UInt64(Chunker.maxBytes)
     if isSmall, try store.index.place(.chunk, blob) != nil,
       try !isUnreadable(ObjectName(kind: .chunk, id: blob))
     {
@@ -199,7 +199,7 @@ final class LossSurvey {
   }
 
   private func loss(of made: ReconstructedBlob, depth: Int) throws -> String? {
-    guard depth < ReconstructedBlob.mostDepth else { return "it is made of made blobs, too many deep" }
+    guard depth < ReconstructedBlob.maxDepth else { return "it is made of made blobs, too many deep" }
     if let mismatch = made.encoderMismatch(store.maker) { return mismatch }
     var found: String?
     let references = try store.references(of: made.id, sizeBytes: made.sizeBytes)

@@ -79,7 +79,7 @@ final class StoreSource {
   }
 
   private func copyBlob(_ blob: Digest, _ worker: SessionWorker, depth: Int = 0) throws {
-    guard depth <= ReconstructedBlob.mostDepth, seenBlobs.insert(blob).inserted else { return }
+    guard depth <= ReconstructedBlob.maxDepth, seenBlobs.insert(blob).inserted else { return }
     if try copy(.chunk, blob, worker) { return }
     guard try other.index.place(.recipe, blob) != nil,
       let bytes = try? other.object(.recipe, blob), let recipe = try? BlobLayout.decode(bytes),

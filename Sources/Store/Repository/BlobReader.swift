@@ -32,7 +32,7 @@ extension ObjectStore {
   /// - Throws: `missing`, `damaged`.
   public func parts(of blob: Digest, sizeBytes: UInt64) throws(StoreError) -> BlobParts {
     if sizeBytes == 0 { return BlobParts(Recipe()) }
-    if sizeBytes <= UInt64(Chunker.mostBytes), try index.place(.chunk, blob) != nil {
+    if sizeBytes <= UInt64(Chunker.maxBytes), try index.place(.chunk, blob) != nil {
       var recipe = Recipe()
       recipe.append(blob, lengthBytes: Int(sizeBytes))
       return BlobParts(recipe)
@@ -42,7 +42,7 @@ extension ObjectStore {
       recipe = try self.recipe(of: blob, sizeBytes: sizeBytes)
     } catch {
       // The search for the recipe may have rebuilt an index that had hidden the chunk.
-      guard error.kind == .missing, sizeBytes <= UInt64(Chunker.mostBytes),
+      guard error.kind == .missing, sizeBytes <= UInt64(Chunker.maxBytes),
         try index.place(.chunk, blob) != nil
       else { throw error }
       var recipe = Recipe()

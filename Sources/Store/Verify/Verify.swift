@@ -175,7 +175,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
   private func checkMade(_ made: ReconstructedBlob, _ snapshot: String, _ path: [UInt8]) -> Bool {
     madeDepth += 1
     defer { madeDepth -= 1 }
-    guard madeDepth <= ReconstructedBlob.mostDepth else {
+    guard madeDepth <= ReconstructedBlob.maxDepth else {
       add("blob \(made.id.hex)", "is made of made blobs, too many deep", (snapshot, path))
       return false
     }

@@ -11,7 +11,7 @@ import Platform
 
 /// Files without a name on one file system, by the blob that they hold. Any thread may call it.
 public final class StagedBlobs: Sendable {
-  public static let leastBytes: UInt64 = 4 << 20
+  public static let minBytes: UInt64 = 4 << 20
   private static let maxFiles = 64
 
   private struct State {
@@ -35,7 +35,7 @@ public final class StagedBlobs: Sendable {
   /// A file to write a blob of that size to; nil where it is not worth it, or not possible.
   public func begin(sizeBytes: UInt64) -> StagedFile? {
     let isWanted = state.withLock { state in
-      guard state.isPossible, sizeBytes >= StagedBlobs.leastBytes, sizeBytes <= state.leftBytes,
+      guard state.isPossible, sizeBytes >= StagedBlobs.minBytes, sizeBytes <= state.leftBytes,
         state.files.count < StagedBlobs.maxFiles
       else { return false }
       state.leftBytes -= sizeBytes

@@ -185,7 +185,7 @@ public final class SessionWorker {
   /// Another thread of the session has failed: stop soon.
   public var shouldStop: Bool { session.hasFailed }
 
-  /// Stores bytes of at most `Chunker.mostBytes` as a chunk.
+  /// Stores bytes of at most `Chunker.maxBytes` as a chunk.
   /// - Returns: its id.
   public func addChunk(_ bytes: UnsafeRawBufferPointer) throws(StoreError) -> Digest {
     let id = hash.digest(of: bytes)

@@ -90,7 +90,7 @@ struct SnapshotCommand: ParsableCommand {
   ) throws -> SnapshotOutcome {
     let outcome = try workspace.snapshot(
       name, message: message, tag: tag, movesTag: moveTag, recipes: recipes,
-      allowsEmpty: allowEmpty, unlessChanged: ifChanged)
+      allowsEmpty: allowEmpty, skipIfUnchanged: ifChanged)
     if let signingKey { _ = try workspace.sign([outcome.committed.name], with: signingKey) }
     return outcome
   }
