@@ -36,7 +36,8 @@ import Testing
     let folder = try TemporaryFolder()
     for _ in 0..<4 {
       let order = (0..<30).map { _ in Int(random.next() % UInt64(pieces.count)) }
-      let frame = ZstdSegmentCompressor.header + order.flatMap { runs[$0] } + ZstdSegmentCompressor.end
+      let frame =
+        ZstdSegmentCompressor.header + order.flatMap { runs[$0] } + ZstdSegmentCompressor.end
       try Data(frame).write(to: URL(fileURLWithPath: folder.path("f.zst")))
       try Data(order.flatMap { pieces[$0] }).write(to: URL(fileURLWithPath: folder.path("plain")))
       try shell(

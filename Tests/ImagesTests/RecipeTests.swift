@@ -397,7 +397,8 @@ private func python(_ level: Int) -> String {
     #expect(try store.isMade(of: a, plan(over: a), over: []))
     #expect(
       try store.isMade(
-        of: a, plan(over: b), over: [ReconstructedBlob(b, plan(over: c)), ReconstructedBlob(c, plan(over: a))]))
+        of: a, plan(over: b),
+        over: [ReconstructedBlob(b, plan(over: c)), ReconstructedBlob(c, plan(over: a))]))
     let looped = [ReconstructedBlob(b, plan(over: c)), ReconstructedBlob(c, plan(over: b))]
     #expect(try !store.isMade(of: a, plan(over: b), over: looped))
   }

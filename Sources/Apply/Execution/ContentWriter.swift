@@ -44,7 +44,8 @@ final class ContentWriter {
   /// - Returns: whether what was written was hashed on its way, and is the blob.
   /// - Throws: `damaged` where it is another.
   func write(
-    _ file: Descriptor, _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64, over old: ExistingFileSource?
+    _ file: Descriptor, _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64,
+    over old: ExistingFileSource?
   ) throws -> Bool {
     guard let holesID = entry.holes else {
       if ContentWriter.isLarge(entry) {

@@ -251,7 +251,8 @@ public struct DeflateVerifier: ~Copyable {
       codeLengths[DeflateVerifier.codeOrder[i]] = UInt8(bits.take(3))
     }
     try CodeTable.fill(
-      literals, DeflateVerifier.literalEntries, rootBits: 7, codeLengths, DeflateVerifier.plainSymbols)
+      literals, DeflateVerifier.literalEntries, rootBits: 7, codeLengths,
+      DeflateVerifier.plainSymbols)
     let total = literalCount + distanceCount
     var lengths: [UInt8] = []
     lengths.reserveCapacity(total)

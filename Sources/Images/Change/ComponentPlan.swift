@@ -90,7 +90,8 @@ extension Workspace {
   ///   - captured: the capture that `live` is of, for comparison when entries are replaced.
   ///   - limits: what the file systems make of attributes; nil to plan as if they held all.
   func planPieces(
-    from live: [Snapshot.Component], _ liveSource: any ObjectSource, to target: [Snapshot.Component],
+    from live: [Snapshot.Component], _ liveSource: any ObjectSource,
+    to target: [Snapshot.Component],
     _ targetSource: any ObjectSource, liveNotes: [Snapshot.Note], targetNotes: [Snapshot.Note],
     captured: CaptureResult? = nil, limits: LiveLimits? = nil
   ) throws -> [ComponentPlan] {

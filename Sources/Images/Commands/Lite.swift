@@ -106,7 +106,8 @@ extension Workspace {
             targetNotes: []), [], []))
     }
     report(.modifying(tree: path.text))
-    if try EditableTree(before.top, in: edits.tree.view).find(".statelite") == nil, !request.undoes {
+    if try EditableTree(before.top, in: edits.tree.view).find(".statelite") == nil, !request.undoes
+    {
       report(.creating(path: path.text + "/.statelite"))
     }
     let made = try applyToLiveTree(
@@ -197,7 +198,8 @@ extension Workspace {
     let list = try excludeList(source.definition, leavesOut: false)
     let made = try PackRendering(
       workspace: self, store: store,
-      tree: EditableTree(top, in: OverlayTree(store, modified: created)), list: list, created: created,
+      tree: EditableTree(top, in: OverlayTree(store, modified: created)), list: list,
+      created: created,
       request: packing
     ).write(to: PackedFile(fileSystem, place.resolved, replacing: replaced, .readable))
     recordPackMarker(place)

@@ -71,7 +71,8 @@ extension Workspace {
     return try RecipeCandidate.find(
       requests.filter { $0.role == ImageFiles.packed }
         + requests.filter { $0.role != ImageFiles.packed },
-      resolver, cache: try validCache(image, store), latest: latest, store, includesNew: includesNew,
+      resolver, cache: try validCache(image, store), latest: latest, store,
+      includesNew: includesNew,
       progress: progress)
   }
 

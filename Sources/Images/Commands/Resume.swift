@@ -52,7 +52,9 @@ extension Workspace {
     var leadsTo = try snapshot(journal.target, of: image)
     // The way back of a revert needs the state before alone.
     if leadsTo == nil, direction == .back, journal.operation == .revert { leadsTo = before }
-    guard let target = leadsTo else { return try discardUnstartedChange(image, journal, change, direction) }
+    guard let target = leadsTo else {
+      return try discardUnstartedChange(image, journal, change, direction)
+    }
     guard let goal = direction == .back ? before : target else {
       throw ImageError(
         .unfinished, "image \(image)", "no snapshot has the state before \(change.words)",
@@ -141,7 +143,8 @@ extension Workspace {
 
   private func resumeChange(
     _ image: ImageName, _ journal: Journal, _ target: CommittedSnapshot,
-    _ before: CommittedSnapshot?, _ goal: CommittedSnapshot, _ syncs: BackgroundSync, _ start: Double
+    _ before: CommittedSnapshot?, _ goal: CommittedSnapshot, _ syncs: BackgroundSync,
+    _ start: Double
   ) throws -> RevertOutcome {
     let store = try store()
     let isBack = goal.id != target.id
@@ -228,7 +231,8 @@ extension Workspace {
 
   /// Whether something live has a content that neither end of the change has.
   private func hasUnsavedChanges(
-    _ sight: LiveCapture, _ before: CommittedSnapshot, _ target: CommittedSnapshot, _ journal: Journal
+    _ sight: LiveCapture, _ before: CommittedSnapshot, _ target: CommittedSnapshot,
+    _ journal: Journal
   ) throws -> Bool {
     let prefix = Journal.prefix(journal.token)
     func news(against end: CommittedSnapshot) throws -> Set<[UInt8]> {

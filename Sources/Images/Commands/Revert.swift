@@ -233,7 +233,8 @@ extension Workspace {
   /// What a change of the image to a snapshot's state may change.
   func changedPaths(of image: ImageName, _ target: Snapshot) throws -> [AbsolutePath] {
     let definition = try tables().definition(of: image.text) ?? ImageDefinition()
-    return try requests(definition, latest: nil, also: target.requests + target.absentPathRequests).all
+    return try requests(definition, latest: nil, also: target.requests + target.absentPathRequests)
+      .all
       .map(\.path)
   }
 

@@ -44,7 +44,8 @@ extension Workspace {
     defer { withExtendedLifetime(folders) {} }
     if let tag { try store.refs.checkTag(tag, of: image, mayMove: movesTag) }
     let outcome = try commitLive(
-      image, definition, allowsEmpty: allowsEmpty, skipIfUnchanged: skipIfUnchanged, recipes: recipes,
+      image, definition, allowsEmpty: allowsEmpty, skipIfUnchanged: skipIfUnchanged,
+      recipes: recipes,
       message: message, command: "snapshot", tuning: tuning)
     if let tag {
       let number = outcome.committed.number

@@ -154,7 +154,8 @@ extension Workspace {
       let folder = AbsolutePath(Array(path.dropFirst(rootPath.count)))
     else { return SQLiteTableBackend(fileSystem, directory: path, mayCreate: true) }
     let (resolver, root) = (resolver, rootPath)
-    return SQLiteTableBackend(fileSystem, directory: path, mayCreate: true) { name throws(SystemError) in
+    return SQLiteTableBackend(fileSystem, directory: path, mayCreate: true) {
+      name throws(SystemError) in
       root + (try resolver.locate(folder.appending(name), followLast: true)).path.bytes
     }
   }

@@ -68,7 +68,8 @@ public struct Capture: Sendable {
     progress.begin("scanning")
     let walker = Walker(
       fileSystem, store: store, capturedLeftovers: capturedLeftovers, progress: progress)
-    var pieces = CaptureRootLocator(resolver, walker, cache: cache, store: store, excludes: excludes)
+    var pieces = CaptureRootLocator(
+      resolver, walker, cache: cache, store: store, excludes: excludes)
     var located = try pieces.locate(requests)
     try walker.walk(located.roots, threads: threads)
     for directory in walker.findings.directoriesWithExcludes {
@@ -174,7 +175,8 @@ public struct Capture: Sendable {
   }
 
   private func read(
-    _ jobs: [ReadJob], _ walker: Walker, _ places: RootDescriptors, _ destination: CaptureDestination
+    _ jobs: [ReadJob], _ walker: Walker, _ places: RootDescriptors,
+    _ destination: CaptureDestination
   ) throws -> [AuxiliaryObject] {
     if jobs.isEmpty { return [] }
     let next = Monitor(0)

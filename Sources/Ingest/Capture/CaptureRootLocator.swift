@@ -156,7 +156,8 @@ struct CaptureRootLocator {
 
   /// Finds what a link leads to, unless a piece holds it.
   private mutating func follow(_ link: Found, _ requests: [CaptureRoot]) throws {
-    guard let target = link.target, found.count < requests.count * CaptureRootLocator.maxLinks else {
+    guard let target = link.target, found.count < requests.count * CaptureRootLocator.maxLinks
+    else {
       return
     }
     let located: LocatedPath

@@ -190,7 +190,8 @@ struct EncoderDetector {
 
   /// Whether the encoder makes the bytes from one boundary to another.
   private func makes(
-    _ replayer: inout DeflateReencoder, _ start: InflateBlockScanner.Boundary, _ end: InflateBlockScanner.Boundary,
+    _ replayer: inout DeflateReencoder, _ start: InflateBlockScanner.Boundary,
+    _ end: InflateBlockScanner.Boundary,
     isLast: Bool
   ) throws -> Bool {
     let method = replayer.method

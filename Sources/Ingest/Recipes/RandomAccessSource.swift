@@ -29,7 +29,9 @@ public struct RandomAccessSource: Sendable {
   }
 
   /// A blob of the store.
-  public static func blob(_ store: ObjectStore, _ id: Digest, sizeBytes: UInt64) -> RandomAccessSource {
+  public static func blob(_ store: ObjectStore, _ id: Digest, sizeBytes: UInt64)
+    -> RandomAccessSource
+  {
     RandomAccessSource(sizeBytes: sizeBytes) { offset, target in
       try store.fill(target, from: id, sizeBytes: sizeBytes, at: offset)
       return target.count
@@ -38,7 +40,9 @@ public struct RandomAccessSource: Sendable {
 
   /// A stretch of this source.
   func slice(from start: UInt64, sizeBytes: UInt64) -> RandomAccessSource {
-    RandomAccessSource(sizeBytes: sizeBytes) { [fill] offset, target in try fill(start + offset, target) }
+    RandomAccessSource(sizeBytes: sizeBytes) { [fill] offset, target in
+      try fill(start + offset, target)
+    }
   }
 
   /// Fills `target` from `offset` on, as far as the source goes.

@@ -206,7 +206,9 @@ public struct RecipeFinder: Sendable {
     return Member(
       offset: offset, sizeBytes: stream.sizeBytes, layouts: layouts,
       boundaries: stream.walk.boundaries, survey: survey,
-      inner: try survey.plan.map { ReconstructedBlob(survey.id, .woven(try ArchivePlan.decode($0))) })
+      inner: try survey.plan.map {
+        ReconstructedBlob(survey.id, .woven(try ArchivePlan.decode($0)))
+      })
   }
 
   /// Stores the contents that the store has not.

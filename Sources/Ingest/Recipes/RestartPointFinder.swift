@@ -156,7 +156,8 @@ struct RestartPointFinder {
   ) throws -> InflateBlockScanner.Boundary? {
     let target = UInt64(cell) * RestartPointFinder.spacing
     var index = firstIndex(of: blocks, from: target)
-    while index + 1 < blocks.count, blocks[index].plainOffset < target + RestartPointFinder.spacing {
+    while index + 1 < blocks.count, blocks[index].plainOffset < target + RestartPointFinder.spacing
+    {
       let (at, end) = (blocks[index], blocks[index + 1])
       index += 1
       guard end.plainOffset > at.plainOffset, !leftOut.contains(at.plainOffset),
@@ -181,7 +182,8 @@ struct RestartPointFinder {
 
   /// Whether the encoder, begun at `at`, makes the stream up to `end`.
   private func isMade(
-    _ at: InflateBlockScanner.Boundary, _ end: InflateBlockScanner.Boundary, _ replayer: inout DeflateReencoder
+    _ at: InflateBlockScanner.Boundary, _ end: InflateBlockScanner.Boundary,
+    _ replayer: inout DeflateReencoder
   ) throws -> Bool {
     let method = replayer.method
     let history = min(at.plainOffset, UInt64(method.historyBytes))

@@ -235,7 +235,9 @@ public struct ArchivePlanWriter: ~Copyable {
   private let compressor = ZstdCompressor(level: 12)
 
   /// - Parameter headerBytes: with which most records begin: 110 for cpio, 512 for tar.
-  public init(headerBytes: Int) { self.headerBytes = min(headerBytes, ArchivePlanBlock.maxHeaderBytes) }
+  public init(headerBytes: Int) {
+    self.headerBytes = min(headerBytes, ArchivePlanBlock.maxHeaderBytes)
+  }
 
   /// Adds a record.
   /// - Parameters:

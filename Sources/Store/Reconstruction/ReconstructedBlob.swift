@@ -71,7 +71,8 @@ public final class ReconstructedBlob: Sendable {
 
   public var partCount: Int {
     partStarts.isEmpty
-      ? Int((sizeBytes + ReconstructedBlob.partBytes - 1) / ReconstructedBlob.partBytes) : partStarts.count - 1
+      ? Int((sizeBytes + ReconstructedBlob.partBytes - 1) / ReconstructedBlob.partBytes)
+      : partStarts.count - 1
   }
 
   public func part(_ index: Int) -> BlobPart {

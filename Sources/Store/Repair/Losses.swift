@@ -199,7 +199,9 @@ final class LossSurvey {
   }
 
   private func loss(of made: ReconstructedBlob, depth: Int) throws -> String? {
-    guard depth < ReconstructedBlob.maxDepth else { return "it is made of made blobs, too many deep" }
+    guard depth < ReconstructedBlob.maxDepth else {
+      return "it is made of made blobs, too many deep"
+    }
     if let mismatch = made.encoderMismatch(store.maker) { return mismatch }
     var found: String?
     let references = try store.references(of: made.id, sizeBytes: made.sizeBytes)

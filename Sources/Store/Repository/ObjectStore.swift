@@ -83,7 +83,9 @@ public final class ObjectStore: Sendable {
   // MARK: Objects
 
   /// Runs `body`, which reads many small objects, faster; others that add to the store have their turn.
-  public func withReadTransaction<R>(_ body: () throws -> R) rethrows -> R { try index.withReadTransaction(body) }
+  public func withReadTransaction<R>(_ body: () throws -> R) rethrows -> R {
+    try index.withReadTransaction(body)
+  }
 
   /// Where an object is. The index is rebuilt, once a process, before "missing" is said.
   func place(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectPlace {

@@ -76,7 +76,9 @@ extension CommandTableBackend {
     private static func target(_ change: RowChange) -> Target {
       let schema = change.schema
       let name = change.key[schema.keys[0]] ?? ""
-      if CommandTableBackend.isImageTable(schema.name) { return .object(type: "osimage", name: name) }
+      if CommandTableBackend.isImageTable(schema.name) {
+        return .object(type: "osimage", name: name)
+      }
       if [TableSchema.kit, .kitrepo, .kitcomponent].contains(schema) {
         return .object(type: schema.name, name: name)
       }
@@ -91,7 +93,9 @@ extension CommandTableBackend {
     }
 
     private func refuseHidden(_ change: RowChange) throws(XCATError) {
-      guard let row = row(change.schema, change.key), !CommandTableBackend.isVisible(row) else { return }
+      guard let row = row(change.schema, change.key), !CommandTableBackend.isVisible(row) else {
+        return
+      }
       throw XCATError(
         Survey.target(change).text, "is disabled in table \(change.schema.name), and would be lost",
         advice: "Enable it with chtab, or remove it first")

@@ -258,7 +258,8 @@ private func describe(plan apply: ApplyOutcome, of target: String, showsAll: Boo
 /// - Throws: `CompletedWithWarnings` where there are problems.
 func expectNone(_ problems: [String], _ report: ApplyReport) throws {
   if problems.isEmpty { return }
-  throw CompletedWithWarnings(lines: problems, isDamage: report.problems.contains(where: \.isDamage))
+  throw CompletedWithWarnings(
+    lines: problems, isDamage: report.problems.contains(where: \.isDamage))
 }
 
 /// Problems, those of one reason folded: the first paths, and how many more.

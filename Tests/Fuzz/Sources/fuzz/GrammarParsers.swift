@@ -128,7 +128,8 @@ func fuzzSynclist(_ bytes: [UInt8]) {
     hold(!source.path.contains(0x0a), "a source is in one line")
   }
   hold(list.ignoredLines.allSatisfy { (1...lines).contains($0) }, "ignored lines are lines")
-  let view = FileProvider(kind: { _ in .file }, read: { _ in bytes }, list: { _ in [[0x61], [0x2e]] })
+  let view = FileProvider(
+    kind: { _ in .file }, read: { _ in bytes }, list: { _ in [[0x61], [0x2e]] })
   _ = try? SyncCopies(bytes, variables: ["A": "x"], in: view)
 }
 
