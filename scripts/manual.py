@@ -53,7 +53,8 @@ class Pages:
         self.tree = tree
         self.commands = [c for c in tree["subcommands"] if c["commandName"] != "help" and c.get("shouldDisplay", True)]
         spellings = [{self.spelling(a) for a in self.options(leaf)} for c in self.commands for leaf in self.leaves(c)]
-        self.common = set.intersection(*spellings)
+        # Some commands need no store, and have no options.
+        self.common = set.intersection(*(s for s in spellings if "--store" in s))
         self.common_options = [a for a in self.options(next(self.leaves(self.commands[0])))
                                if self.spelling(a) in self.common]
         self.manual_examples = self.read_manual()

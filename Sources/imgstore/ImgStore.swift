@@ -47,7 +47,8 @@ struct ImgStore: ParsableCommand {
       CommandGroup(
         name: "Time and space",
         subcommands: [
-          TagCommand.self, Tags.self, Untag.self, Pin.self, Unpin.self, Forget.self, Remove.self,
+          TagCommand.self, Tags.self, Untag.self, Pin.self, Pins.self, Unpin.self, Forget.self,
+          Remove.self,
           GC.self,
           Optimize.self, Recipes.self, Du.self,
         ]),

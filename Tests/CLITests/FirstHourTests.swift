@@ -129,7 +129,17 @@ import Testing
     Row("export compute -o OUT/x.tgz", 1, "kernel"),
     // Options before the command, and suggestions only where they are near.
     Row("-q log compute", 0, "@2"), Row("--no-wait log compute", 0, "@2"),
-    Row("resume --abort", 1, "no change was begun"),
+    Row("resume --abort", 0, "no image has an unfinished change"),
+    Row("resume img", 1, "has no unfinished change"),
+    Row("--json images", 0, "\"document\""), Row("log compute -n1", 0, "@2"),
+    Row("log -1 compute", 0, "@2"),
+    Row("log --all", 0, "img@1"), Row("status --all", 0, "identical to img@1"), Row("pins", 0),
+    Row("check --read-data", 0, "as it was"), Row("save img", 2, "imgstore export"),
+    Row("load x.tgz", 2, "imgstore import"), Row("build", 2, "imgstore snapshot"),
+    Row("tag \(long)@2 golden --force", 0), Row("tag \(long)@1 golden", 0, "golden"),
+    Row("forget img --keep-last 0", 2, "keeps 0 snapshots"),
+    Row("forget img --keep-within-daily 7d", 2, "Unknown option"),
+    Row("gc --max-time 1h30m -n", 0), Row("optimize --max-bytes 1GiB", 0),
     Row("diff compute --exitcode", 2, "--exit-code"),
   ]
 

@@ -107,7 +107,7 @@ import Testing
     let kept = try workspace.findEntry("precious", in: #require(revert.safety))
     #expect(kept.entry.sizeBytes == 9)
     #expect(try workspace.unfinished().isEmpty && workspace.journalledSnapshots().isEmpty)
-    #expect(refusal { _ = try workspace.resume(nil, .forward) }.contains("no change was begun"))
+    #expect(refusal { _ = try workspace.resume(nil, .forward) }.contains("has no unfinished change"))
   }
 
   @Test func `a damaged journal is an error, and can be abandoned`() throws {

@@ -13,6 +13,8 @@ public struct ImageSummary: Sendable {
   public let directory: String?
   public let snapshots: Int
   public let latest: CommittedSnapshot?
+  /// When the image was last recorded, or found unchanged by `snapshot --if-changed`.
+  public let lastChecked: Timestamp?
   /// A change of the image that was begun and has not ended.
   public let unfinished: UnfinishedChange?
 }
@@ -73,7 +75,8 @@ extension Workspace {
       return defined.keys.sorted().map { name in
         ImageSummary(
           name: name, isDefined: true, provisioning: defined[name]?.provisioning ?? "",
-          directory: defined[name]?.directoryPath?.text, snapshots: 0, latest: nil, unfinished: nil)
+          directory: defined[name]?.directoryPath?.text, snapshots: 0, latest: nil,
+          lastChecked: nil, unfinished: nil)
       }
     }
     let histories = Dictionary(
@@ -82,11 +85,15 @@ extension Workspace {
     return try Set(histories.keys).union(defined.keys).sorted().map { name in
       let image = try ImageName(name)
       let numbers = histories[name] ?? []
+      let latest = try store.refs.latestReadable(of: image, among: numbers)
+      let created = latest?.snapshot.created
+      let checked = LastCheck(store, key: cacheKey(image)).time
       return ImageSummary(
         name: name, isDefined: defined[name] != nil,
         provisioning: defined[name]?.provisioning ?? "",
         directory: defined[name]?.directoryPath?.text, snapshots: numbers.count,
-        latest: try store.refs.latestReadable(of: image, among: numbers),
+        latest: latest,
+        lastChecked: created.map { max($0, checked ?? $0) },
         unfinished: unfinished.first { $0.image == name })
     }
   }

@@ -76,21 +76,27 @@ extension Workspace {
     }
   }
 
+  /// The images with a change that was begun and has not ended.
+  public func unfinishedImages() throws -> [String] {
+    try storeIfPresent()?.journals.images().map(\.text) ?? []
+  }
+
   private func unfinishedImage(_ name: String?) throws -> ImageName {
     if let name { return try image(named: name) }
     let all = try store().journals.images()
     guard let only = all.first else { throw nothingToResume(nil) }
     guard all.count == 1 else {
       throw ImageError(
-        .usage, "resume", "the images \(all.map(\.text).joined(separator: ", ")) are half changed",
-        advice: "Name the one to go on with")
+        .usage, "resume",
+        "several images have unfinished changes: \(all.map(\.text).joined(separator: ", "))",
+        advice: "Name one: 'imgstore resume IMAGE'")
     }
     return only
   }
 
   private func nothingToResume(_ name: String?) -> ImageError {
     ImageError(
-      .notFound, name.map { "image \($0)" } ?? "resume", "no change was begun and not ended",
+      .notFound, name.map { "image \($0)" } ?? "resume", "has no unfinished change",
       advice: "'imgstore undo' takes back a change that has ended")
   }
 

@@ -91,6 +91,7 @@ extension Workspace {
     // An incomplete state is recorded once: repeated, it would only push complete ones out of the history.
     if isSame, skipIfUnchanged || !snapshot.isComplete, let latest {
       committed = latest
+      LastCheck(store, key: cacheKey(image)).record()
     } else {
       try checking?(snapshot)
       if !allowsEmpty,

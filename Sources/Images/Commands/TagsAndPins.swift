@@ -66,6 +66,17 @@ extension Workspace {
     }
   }
 
+  /// The pins of an image, or of all, by image and number.
+  public func pins(of name: String?) throws -> [(snapshot: SnapshotName, reason: String)] {
+    let refs = try store().refs
+    let images = try name.map { [try image(named: $0)] } ?? refs.images()
+    return try images.sorted().flatMap { image in
+      try refs.pins(of: image).sorted { $0.key < $1.key }.map {
+        (SnapshotName(image: image, number: $0.key), $0.value)
+      }
+    }
+  }
+
   /// Why a snapshot is pinned; nil where it is not.
   public func pin(of snapshot: CommittedSnapshot) throws -> String? {
     try store().refs.pins(of: try ImageName(snapshot.snapshot.image))[snapshot.number]

@@ -98,7 +98,7 @@ public enum ValueTable {
     "key trust": ["file": .file, "--name": .free],
     "sign": ["refs": .snapshot],
     "tag": ["ref": .snapshot, "tag": .tag],
-    "tags": ["name": .image],
+    "pins": ["name": .image], "tags": ["name": .image],
     "untag": ["image@tag": .taggedSnapshot],
     "pin": ["refs": .snapshot],
     "unpin": ["refs": .snapshot],
@@ -112,6 +112,6 @@ public enum ValueTable {
     "recipes": ["ref": .snapshot],
     "du": ["refs": .snapshot],
     "repair": ["--from": .file],
-    "help": ["subcommands": .command],
+    "json-schema": ["kind": .free], "help": ["subcommands": .command],
   ]
 }

@@ -105,9 +105,8 @@ extension Workspace {
   private func onlyImage(_ known: [String]) throws -> ImageName {
     guard known.count == 1, let only = known.first else {
       throw ImageError(
-        known.isEmpty ? .notFound : .usage, "the image",
-        known.isEmpty
-          ? "is not named, and there is none" : "is not named, and there are \(known.count)",
+        known.isEmpty ? .notFound : .usage, known.isEmpty ? "the store" : "the command",
+        known.isEmpty ? "has no image" : "names no image, and there are \(known.count)",
         advice: known.isEmpty
           ? try hasXCAT()
             ? "Define one with 'imgstore define NAME provmethod=netboot rootimgdir=…'"

@@ -80,6 +80,8 @@ extension RefLog {
   public func setTag(
     _ tag: String, of image: ImageName, to number: Int, moving: Bool = false
   ) throws(StoreError) -> Int? {
+    // A tag that is there already, and means this snapshot, is what was asked for.
+    if try tags(of: image)[tag] == number { return number }
     try checkTag(tag, of: image, mayMove: moving)
     let old = moving ? try tags(of: image)[tag] : nil
     let mark = RefMark("\(number)", owner: "\(image):\(tag)", snapshot: try? read(image, number).id)

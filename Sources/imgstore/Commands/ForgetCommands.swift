@@ -82,9 +82,6 @@ struct Forget: ParsableCommand {
     if entirely, policy.hasRule || all {
       throw ValidationError("--entirely keeps nothing: name the images, and give no rule.")
     }
-    guard entirely || policy.hasRule else {
-      throw ValidationError("Say what to keep: --keep-last 10, --keep-daily 7 …")
-    }
     if prune, dryRun {
       throw ValidationError("--prune frees space, and --dry-run changes nothing.")
     }
@@ -96,7 +93,22 @@ struct Forget: ParsableCommand {
     }
   }
 
+  /// Checked after the parser has refused options that there are not.
+  private func requireRule() throws {
+    guard entirely || policy.hasRule else {
+      throw ValidationError("Say what to keep: --keep-last 10, --keep-daily 7 …")
+    }
+    let counts = [keepLast, keepHourly, keepDaily, keepWeekly, keepMonthly, keepYearly]
+    guard
+      entirely || keepWithin != nil || keepAuto != nil || counts.contains(where: { ($0 ?? 0) > 0 })
+    else {
+      throw ValidationError(
+        "Every rule keeps 0 snapshots. 'forget IMAGE --entirely' removes a whole history.")
+    }
+  }
+
   func run() throws {
+    try requireRule()
     let workspace = try common.open()
     let outcome =
       entirely
@@ -153,9 +165,9 @@ private func describe(_ outcome: ForgetOutcome) {
     return
   }
   var line = "would forget \(what)"
-  if let freed = outcome.freedBytes { line += "; 'imgstore gc' then frees \(exactSize(freed))" }
+  if let freed = outcome.freedBytes { line += "; that and 'imgstore gc' free \(exactSize(freed))" }
   if let other = outcome.collectableBytes, other > 0 {
-    line += ", beside \(exactSize(other)) that it frees as things are"
+    line += ", besides \(exactSize(other)) that it frees anyway"
   }
   print(line)
 }
@@ -246,6 +258,29 @@ struct Tags: ParsableCommand {
           tags: tags.map { TagJSON(tag: $0.tag, snapshot: "\($0.snapshot)", movedFrom: nil) }))
     }
     print(table(tags.map { ["\($0.snapshot.image)@\($0.tag)", "@\($0.snapshot.number)"] }))
+  }
+}
+
+struct Pins: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "pins", abstract: "List pinned snapshots, and why each is pinned.",
+    discussion: """
+      Examples:
+        imgstore pins compute
+      """)
+
+  @Argument(help: "The image; all of them if it is left out.") var name: String?
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let pins = try common.open().pins(of: name)
+    Terminal.finish()
+    if json.json {
+      return try printJSON(
+        PinsJSON(pins: pins.map { PinJSON(snapshot: "\($0.snapshot)", reason: $0.reason) }))
+    }
+    print(table(pins.map { ["\($0.snapshot)", printable($0.reason.utf8)] }))
   }
 }
 

@@ -131,6 +131,7 @@ struct Log: ParsableCommand {
 
   @Argument(help: "The image's name; not needed where there is only one.") var name: String?
   @Argument(help: "A path inside the image.") var path: String?
+  @Flag(help: "The snapshots of all images, image by image.") var all = false
   @Option(
     name: [.customShort("n"), .long],
     help: ArgumentHelp("List at most so many, the latest.", valueName: "count"))
@@ -152,6 +153,7 @@ struct Log: ParsableCommand {
     if let limit, limit < 1 {
       throw ValidationError("--limit takes a number from 1 on, not \(limit).")
     }
+    if all, name != nil { throw ValidationError("Name an image, or give --all.") }
   }
 
   func run() throws {
@@ -165,13 +167,15 @@ struct Log: ParsableCommand {
       }
       return try printHistory(changes, workspace.tags(of:))
     }
-    let entries = try workspace.log(name ?? "", limit: limit ?? .max)
-    let unfinished = try entries.first.flatMap {
-      try workspace.unfinished(of: $0.committed.snapshot.image).first
+    let images = all ? try workspace.images().filter { $0.snapshots > 0 }.map(\.name) : [name ?? ""]
+    let entries = try images.flatMap { try workspace.log($0, limit: limit ?? .max) }
+    let changed = entries.map(\.committed.snapshot.image).reduce(into: [String]()) {
+      if $0.last != $1 { $0.append($1) }
     }
+    let unfinished = try changed.flatMap { try workspace.unfinished(of: $0).prefix(1) }
     Terminal.finish()
     if json.json {
-      if let unfinished { Terminal.warning(unfinishedText(unfinished)) }
+      for change in unfinished { Terminal.warning(unfinishedText(change)) }
       return try printJSON(
         SnapshotsJSON(
           snapshots: entries.map {
@@ -181,19 +185,21 @@ struct Log: ParsableCommand {
     }
     Output.begin()
     defer { Output.end() }
-    if let unfinished { print("(half changed) \(unfinishedText(unfinished))") }
+    for change in unfinished { print("(half changed) \(unfinishedText(change))") }
     print(
       table(
         entries.map { entry in
           let snapshot = entry.committed.snapshot
           var words = entry.tags.map { "[\($0)]" }
-          if entry.pin != nil { words.append("(pinned)") }
+          if let pin = entry.pin {
+            words.append(pin.isEmpty ? "(pinned)" : "(pinned: \(printable(pin.utf8)))")
+          }
           if snapshot.origin.isAutomatic { words.append("(automatic)") }
           if entry.isSigned { words.append("(signed)") }
           if !snapshot.isComplete { words.append("(incomplete)") }
           if !snapshot.message.isEmpty { words.append(printable(snapshot.message.utf8)) }
           return [
-            "@\(entry.committed.number)", entry.committed.id.shortHex,
+            all ? entry.committed.name : "@\(entry.committed.number)", entry.committed.id.shortHex,
             timeText(snapshot.created), sizeText(snapshot.contentBytes),
             words.joined(separator: " "),
           ]
@@ -211,21 +217,50 @@ struct Status: ParsableCommand {
       """)
 
   @Argument(help: "The image's name; not needed where there is only one.") var name: String?
+  @Flag(help: "All images that have snapshots.") var all = false
   @OptionGroup var exit: ExitCodeFlag
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    if all, name != nil { throw ValidationError("Name an image, or give --all.") }
+  }
+
   func run() throws {
     let workspace = try common.open()
-    let status = try workspace.status(name ?? "")
-    let boot = BootCheck(workspace, status.snapshot.snapshot.image)
-    Terminal.finish()
-    if json.json {
-      try printJSON(StatusJSON(status, boot))
-    } else {
-      describe(status)
+    guard all else { return try compare(name ?? "", workspace) }
+    var documents: [StatusJSON] = []
+    var failures: [any Error] = []
+    var problems: [String] = []
+    for image in try workspace.images() where image.snapshots > 0 {
+      do { try compare(image.name, workspace) { documents.append($0) } } catch {
+        failures.append(error)
+        switch error {
+        case let error as CompletedWithWarnings: problems += error.lines
+        case let error as any ExplainedError: problems.append(error.explanation)
+        default: break
+        }
+      }
     }
-    if !json.json {
+    Terminal.finish()
+    if json.json { try printJSON(StatusesJSON(images: documents)) }
+    if !problems.isEmpty { throw CompletedWithWarnings(lines: problems) }
+    if let first = failures.first { throw first }
+  }
+
+  /// Compares one image.
+  /// - Parameter collect: takes the document of --all, which is printed with those of the other images.
+  private func compare(
+    _ name: String, _ workspace: Workspace, _ collect: ((StatusJSON) -> Void)? = nil
+  ) throws {
+    let status = try workspace.status(name)
+    let boot = BootCheck(workspace, status.snapshot.snapshot.image)
+    if collect == nil { Terminal.finish() } else { Terminal.clear() }
+    if json.json {
+      let document = StatusJSON(status, boot)
+      if let collect { collect(document) } else { try printJSON(document) }
+    } else if !(common.quiet && status.isClean && status.uncompared.isEmpty) {
+      describe(status)
       for (pattern, entries) in status.excluded {
         print("  left out: \(count(entries, "entry")) by '\(printable(pattern.utf8))'")
       }

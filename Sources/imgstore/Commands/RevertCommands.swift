@@ -144,6 +144,10 @@ struct Resume: ParsableCommand {
   func run() throws {
     let workspace = try common.open()
     try nodeset.check(workspace)
+    // A script that runs after each boot names no image, and mostly finds nothing to do.
+    if name == nil, !json.json, try workspace.unfinishedImages().isEmpty {
+      return print("no image has an unfinished change")
+    }
     let outcome = try workspace.resume(name, abandon ? .abandon : back ? .back : .forward)
     let boot = outcome.revert.flatMap { $0.bootCheck(workspace, nodeset) }
     Terminal.finish()

@@ -7,7 +7,12 @@ struct SchemaCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "json-schema",
     abstract: "Print the JSON Schema of a kind of document (docs/json.md).",
-    discussion: "Without a name, the kinds are listed.", shouldDisplay: false)
+    discussion: """
+      Without a name, the kinds are listed.
+
+      Examples:
+        imgstore json-schema snapshots
+      """)
 
   @Argument(help: ArgumentHelp("The kind, as 'document' names it.", valueName: "kind"))
   var kind: String?
@@ -39,7 +44,8 @@ enum JSONDocuments {
       ReindexJSON.self, RepairJSON.self, RestoreJSON.self, ResumeJSON.self, RevertJSON.self,
       RowsSetJSON.self, SecretsJSON.self, SignaturesMadeJSON.self, SnapshotJSON.self,
       SnapshotOutcomeJSON.self, SnapshotsJSON.self, StatisticsJSON.self, StatusJSON.self,
-      TagJSON.self, TagsJSON.self, TextDiffJSON.self, UnpinJSON.self, UntagJSON.self,
+      StatusesJSON.self, TagJSON.self, TagsJSON.self, TextDiffJSON.self, UnpinJSON.self,
+      UntagJSON.self,
       VerifyJSON.self,
     ]
   }

@@ -28,24 +28,37 @@ struct BudgetOptions: ParsableArguments {
 
   func validate() throws { _ = try request(.none) }
 
+  /// "500M" and "500MB" are powers of 1000, "500Mi" and "500MiB" of 1024.
   static func bytes(_ text: String) throws -> UInt64 {
-    let (number, unit) = split(text)
+    var (number, unit) = split(text)
+    if unit.hasSuffix("b") { unit.removeLast() }
+    let isBinary = unit.hasSuffix("i")
+    if isBinary { unit.removeLast() }
     let powers = ["": 0, "k": 1, "m": 2, "g": 3, "t": 4]
-    guard let number = UInt64(number), let power = powers[unit] else {
-      throw ValidationError("'\(text)' is no size; write 800k, 500M or 2G.")
+    guard let number = UInt64(number), let power = powers[unit], !isBinary || power > 0 else {
+      throw ValidationError("invalid size '\(text)'; use 800k, 500M, 2G or 2Gi.")
     }
-    let factor = (0..<power).reduce(UInt64(1)) { product, _ in product * 1000 }
+    let factor = (0..<power).reduce(UInt64(1)) { product, _ in product * (isBinary ? 1024 : 1000) }
     let (bytes, overflow) = number.multipliedReportingOverflow(by: factor)
     return overflow ? .max : bytes
   }
 
+  /// "90s", "5m", "1h30m", "1d"; a number alone is seconds.
   static func seconds(_ text: String) throws -> Double {
-    let (number, unit) = split(text)
-    let factors = ["": 1.0, "s": 1, "m": 60, "h": 3600]
-    guard let number = UInt32(number), let factor = factors[unit] else {
-      throw ValidationError("'\(text)' is no time; write 90s, 5m or 2h.")
-    }
-    return Double(number) * factor
+    let factors: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
+    var rest = text.lowercased()[...]
+    if !rest.isEmpty, rest.allSatisfy({ $0.isASCII && $0.isNumber }) { rest += "s" }
+    var total = 0.0
+    repeat {
+      let digits = rest.prefix { $0.isASCII && $0.isNumber }
+      rest = rest.dropFirst(digits.count)
+      guard let number = UInt32(digits), let factor = rest.popFirst().flatMap({ factors[$0] })
+      else {
+        throw ValidationError("invalid time '\(text)'; use 90s, 5m, 1h30m or 1d.")
+      }
+      total += Double(number) * factor
+    } while !rest.isEmpty
+    return total
   }
 
   private static func split(_ text: String) -> (number: String, unit: String) {
@@ -82,9 +95,11 @@ struct GC: ParsableCommand {
       try printJSON(CollectionJSON(outcome))
     } else {
       print(
-        "freed \(sizeText(UInt64(max(0, outcome.freedBytes)))): removed "
-          + "\(count(outcome.removedPacks, "pack")), \(outcome.rewrittenPacks) of them rewritten "
-          + "(\(sizeText(outcome.writtenBytes))); \(secondsText(outcome.seconds))")
+        outcome.removedPacks == 0
+          ? "nothing to free; \(secondsText(outcome.seconds))"
+          : "freed \(sizeText(UInt64(max(0, outcome.freedBytes)))): removed "
+            + "\(count(outcome.removedPacks, "pack")), \(outcome.rewrittenPacks) of them rewritten "
+            + "(\(sizeText(outcome.writtenBytes))); \(secondsText(outcome.seconds))")
       describe(outcome)
     }
     try finish(outcome)
@@ -229,7 +244,7 @@ struct Stats: ParsableCommand {
     if json.json { return try printJSON(StatisticsJSON(stats)) }
     let contents = stats.contents
     func times(_ a: UInt64, _ b: UInt64) -> String {
-      b == 0 ? "" : " (\((Double(a) / Double(b) * 10).rounded() / 10) times)"
+      b == 0 || a < b ? "" : " (\((Double(a) / Double(b) * 10).rounded() / 10) times)"
     }
     var rows = [
       ["images", "\(stats.images)", ""],

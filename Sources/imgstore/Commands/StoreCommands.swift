@@ -27,8 +27,8 @@ struct Verify: ParsableCommand {
   @OptionGroup var trusted: TrustedKeysOption
   @Option(
     help: ArgumentHelp(
-      "Read packs, the oldest-checked first, and begin none after this time (90s, 5m, 2h)",
-      valueName: "duration"))
+      "Read packs, the oldest-checked first, and begin none after this time (90s, 5m, 2h).",
+      valueName: "time"))
   var maxTime: String?
   @Option(
     help: ArgumentHelp(

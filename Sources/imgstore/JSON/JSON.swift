@@ -22,6 +22,8 @@ struct ImageJSON: Codable {
   let latest: String?
   let latestNumber: Int?
   let latestCreated: String?
+  /// When the image was last recorded, or found unchanged by `snapshot --if-changed`.
+  let lastChecked: String?
   let unfinished: UnfinishedJSON?
 
   init(_ image: ImageSummary) {
@@ -33,6 +35,7 @@ struct ImageJSON: Codable {
     latest = image.latest?.id.hex
     latestNumber = image.latest?.number
     latestCreated = image.latest.map { isoText($0.snapshot.created) }
+    lastChecked = image.lastChecked.map(isoText)
     unfinished = image.unfinished.map(UnfinishedJSON.init)
   }
 }
@@ -202,6 +205,12 @@ struct StatusJSON: JSONDocument {
     excluded = status.excluded.map { ExcludedJSON(pattern: $0.pattern, entries: $0.entries) }
     unfinished = status.unfinished.map(UnfinishedJSON.init)
   }
+}
+
+/// Of `status --all`.
+struct StatusesJSON: JSONDocument {
+  static let kind = "statuses"
+  let images: [StatusJSON]
 }
 
 /// What a pattern leaves out of a live tree.

@@ -17,7 +17,7 @@ struct CommandWords {
   /// Options of every command that have a value.
   private static let valued: Set<String> = ["--store", "--root", "--xcat-dir", "--wait"]
   private static let flags: Set<String> = [
-    "-q", "--quiet", "--trust-store", "--no-wait", "--no-progress",
+    "-q", "--quiet", "--trust-store", "--no-wait", "--no-progress", "--json",
   ]
   /// restic's words for the store.
   static let otherNames = ["-r": "--store", "--repo": "--store"]
@@ -65,7 +65,7 @@ struct CommandWords {
     return result + options + CommandWords.translated(Array(rest), for: command)
   }
 
-  /// Options of find(1), ls(1) and du(1) that are spelled otherwise here.
+  /// Options of find(1), ls(1), du(1), git and restic that are spelled otherwise here.
   private static func translated(_ words: [String], for command: String) -> [String] {
     switch command {
     case "find":
@@ -81,6 +81,16 @@ struct CommandWords {
         let rest = word.filter { $0 != "h" }
         return rest == "-" ? nil : rest
       }
+    case "log":
+      // git's -5 and -n5.
+      return words.flatMap { word -> [String] in
+        let number = word.hasPrefix("-n") ? word.dropFirst(2) : word.dropFirst()
+        guard word.hasPrefix("-"), !number.isEmpty, number.allSatisfy(\.isNumber) else {
+          return [word]
+        }
+        return ["--limit", String(number)]
+      }
+    case "verify", "check", "fsck": return words.map { $0 == "--read-data" ? "--deep" : $0 }
     default: return words
     }
   }
@@ -104,10 +114,13 @@ struct CommandWords {
     let send =
       "'imgstore export REF' writes a bundle, and 'imgstore import FILE' takes one in, also HOST:FILE"
     return [
-      "backup": snapshot, "commit": snapshot, "create": snapshot, "save": snapshot,
+      "backup": snapshot, "commit": snapshot, "create": snapshot,
       "stash": snapshot, "checkpoint": snapshot,
       "checkout": revert, "reset": revert, "rollback": revert, "switch": revert, "recover": revert,
-      "push": send, "pull": send, "clone": send, "fetch": send, "send": send, "receive": send,
+      "save": send, "load": send, "push": send, "pull": send, "clone": send, "fetch": send,
+      "send": send, "receive": send,
+      "build":
+        "Tools build images: genimage, debootstrap, dnf --installroot; 'imgstore snapshot IMAGE' keeps the result",
       "mount":
         "'imgstore restore REF DIR' writes a snapshot to a folder; 'ls', 'cat', 'find' and 'grep' look inside",
       "abort": "'imgstore resume --back' takes a half-made change back",

@@ -1,0 +1,39 @@
+// When an image was last compared with its latest snapshot and found unchanged. A nightly `snapshot --if-changed`
+// records nothing then, and an alarm must still see that it ran.
+//
+// The time is that of an empty file in the store's cache, which may be deleted at any time: without it, the time of the
+// latest snapshot is what is known.
+
+import Codec
+import Platform
+import Store
+
+struct LastCheck {
+  private let fileSystem: any FileSystem
+  private let folder: Descriptor
+  private let name: [UInt8]
+
+  init(_ store: ObjectStore, key: Digest) {
+    fileSystem = store.layout.fileSystem
+    folder = store.layout.cache
+    name = Array("checked-\(key.shortHex)".utf8)
+  }
+
+  /// Returns the time of the last check; nil where none is known.
+  var time: Timestamp? {
+    (try? fileSystem.statIfPresent(at: folder.raw, name)).flatMap { $0 }
+      .flatMap { $0.kind == .file ? $0.modified : nil }
+  }
+
+  /// Records a check that ends now. A store that cannot be written keeps the old time.
+  func record() {
+    let temporary = name + Array(".\(randomName())".utf8)
+    do {
+      _ = try fileSystem.openFile(at: folder.raw, temporary, [.write, .create, .exclusive])
+      try fileSystem.rename(
+        at: folder.raw, temporary, to: folder.raw, name, exclusively: false)
+    } catch {
+      try? fileSystem.remove(at: folder.raw, temporary, isDirectory: false)
+    }
+  }
+}
