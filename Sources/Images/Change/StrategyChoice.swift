@@ -96,7 +96,7 @@ extension Workspace {
       return (staging, "as asked for")
     }
     if let why = try costsTooMuch(staging, piece.plan, in: place.directory) { return (nil, why) }
-    return (staging, "nobody uses the tree, and there is room")
+    return (staging, "no process uses the tree, and the disk has room for a second one")
   }
 
   private func leftAlone(_ piece: ComponentPlan, _ notes: [Snapshot.Note]) -> String? {
@@ -105,10 +105,10 @@ extension Workspace {
       return "\(printable(note.path)) is a btrfs subvolume"
     }
     if let note = notes.first(where: { $0.isUntouchable && $0.path.starts(with: inside) }) {
-      return "\(printable(note.path)) must be left alone: \(note.reason)"
+      return "it holds \(printable(note.path)), which a revert leaves alone: \(note.reason)"
     }
     return piece.plan.skipped.first.map {
-      "\(printable($0.path)) must be left alone: \($0.why)"
+      "it holds \(printable($0.path)), which a revert leaves alone: \($0.why)"
     }
   }
 
@@ -117,7 +117,7 @@ extension Workspace {
     guard entryCount > Workspace.smallTree, changes * Workspace.worthwhileShare < entryCount else {
       return nil
     }
-    return "\(changes) changes in about \(entryCount) entries are few"
+    return "only \(changes) of about \(entryCount) entries change"
   }
 
   /// Where blocks cannot be shared, a file of which only attributes change has to be copied: often
@@ -129,7 +129,7 @@ extension Workspace {
     guard copiedBytes > Workspace.allowedOverhead(over: plan.writtenBytes),
       !fileSystem.canClone(in: parent.raw)
     else { return nil }
-    return "beside, \(copiedBytes) bytes would be copied of which only attributes change"
+    return "a second tree would copy \(copiedBytes) bytes of files whose attributes alone change"
   }
 
   /// Bytes that a swap may write beyond what differs.
@@ -143,7 +143,7 @@ extension Workspace {
     let least = plan.writtenBytes(canClone: canClone, canLink: false)
     if let why = try lacksRoom(staging, in: parent) { return why }
     guard needed <= least &+ Workspace.allowedOverhead(over: least) else {
-      return "beside, \(needed) bytes would be written for \(least) that differ"
+      return "a second tree would write \(needed) bytes, where \(least) differ"
     }
     return nil
   }
@@ -154,7 +154,7 @@ extension Workspace {
     let slack: UInt64 = 1 << 20
     guard try fileSystem.freeBytes(parent.raw) >= needed &+ needed / 20 &+ slack,
       try fileSystem.freeNodes(parent.raw) >= staging.stepCount
-    else { return "there is not room enough for a second tree" }
+    else { return "the disk has no room for a second tree" }
     return nil
   }
 

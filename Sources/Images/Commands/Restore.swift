@@ -9,6 +9,8 @@ public struct RestoreOutcome: Sendable {
   public let source: String
   public let destination: String
   public let report: ApplyReport
+  /// Directories, files, links and other nodes that were made.
+  public let entries: Int
   /// Entries that the snapshot could not read and so does not have.
   public let skipped: [(path: [UInt8], why: String)]
   public let seconds: Double
@@ -66,7 +68,7 @@ extension Workspace {
     let report = try executor.run(plan)
     return RestoreOutcome(
       source: snapshot.name + (reference.path.map { ":\($0)" } ?? ""), destination: destination,
-      report: report,
+      report: report, entries: report.writtenFiles + plan.directories.count,
       skipped: plan.skipped
         + snapshot.snapshot.gaps(below: found.path).filter { $0.kind != .unreadable }
         .map { ($0.path, $0.reason) },

@@ -46,12 +46,22 @@ extension Workspace {
     }
     let near = ImageLookup.near(text, known) { definitions[$0]?.osimage["profile"] }
     if near.isEmpty {
+      let meant = try snapshots(named: text, of: stored)
+      if !meant.isEmpty {
+        throw ImageError(
+          .notFound, "image '\(text)'", "is not there",
+          advice: "Is it snapshot \(ImageLookup.list(meant))?")
+      }
       throw try notDefined(ImageName(text))
     }
     throw ImageError(
       .notFound, "image '\(text)'", "is not defined, and has no snapshots",
       advice: "Is it \(ImageLookup.list(near))? 'imgstore images' lists all")
   }
+
+  /// Returns the name of the only image.
+  /// - Throws: `ImageError` where there is none (`notFound`), or more than one (`usage`).
+  public func onlyImage() throws -> String { try image(named: "").text }
 
   /// The image of that very name.
   /// - Throws: `ImageError` (`notFound`) where no image of that name has snapshots, naming the one that a command
@@ -67,6 +77,15 @@ extension Workspace {
       advice: candidates.isEmpty
         ? "'imgstore images' lists what there is"
         : "Write the whole name: \(ImageLookup.list(candidates))")
+  }
+
+  /// Returns the references that a text would be with an image in front: a tag, or a number of the only image.
+  private func snapshots(named text: String, of images: [ImageName]) throws -> [String] {
+    let refs = try store().refs
+    if let number = Int(text), number > 0, images.count == 1, let only = images.first {
+      return try refs.numbers(of: only).contains(number) ? ["\(only)@\(number)"] : []
+    }
+    return try images.filter { try refs.tags(of: $0)[text] != nil }.map { "\($0)@\(text)" }
   }
 
   /// The image that lies at a path.

@@ -20,7 +20,7 @@ struct BundleContent {
     guard !manifests.isEmpty else {
       throw BundleError(
         "the bundle", "Failed to find manifest.xml file in image bundle",
-        advice: "Check that the file is one that imgexport wrote")
+        advice: "Check that the file is one that 'imgstore export' or xCAT's imgexport wrote")
     }
     guard manifests.count == 1 || manifests[""] == nil else {
       throw BundleError(

@@ -129,8 +129,12 @@ extension RefLog {
     guard why.utf8.count <= 1000, why.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else {
       throw StoreError(.refused, object, "must give its reason in one line of at most 1000 bytes")
     }
-    if try pins(of: image)[number] != nil {
-      throw StoreError(.refused, "\(image)@\(number)", "is pinned already")
+    if let reason = try pins(of: image)[number] {
+      // What was asked for is so.
+      if why.isEmpty || why == reason { return }
+      throw StoreError(
+        .refused, "\(image)@\(number)", "is pinned already: \(reason)",
+        advice: "'imgstore unpin \(image)@\(number)' first gives it another reason")
     }
     let mark = RefMark(why, owner: "\(image)@\(number)", snapshot: try? read(image, number).id)
     try create(RefLog.fileName(number), of: image, in: layout.pins, mark.bytes, object)

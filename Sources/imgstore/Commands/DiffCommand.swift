@@ -24,7 +24,9 @@ struct Diff: ParsableCommand {
       (default: less -FRX).
       """)
 
-  @Argument(help: "The older snapshot: REF or REF:PATH.") var ref: String
+  @Argument(
+    help: "The older snapshot: REF or REF:PATH; the latest of the only image if it is left out.")
+  var ref: String?
   @Argument(help: "The newer one; the live image if it is left out.") var newer: String?
   @Argument(
     parsing: .postTerminator,
@@ -63,8 +65,8 @@ struct Diff: ParsableCommand {
 
   func run() throws {
     let workspace = try common.open()
-    var (older, newer, paths) = (ref, newer, onlyPaths)
-    if newer == nil, let range = try SnapshotRange(ref) {
+    var (older, newer, paths) = (try ref ?? workspace.onlyImage(), newer, onlyPaths)
+    if newer == nil, let range = try SnapshotRange(older) {
       older = "\(range.image)@\(range.numbers.lowerBound)"
       newer = "\(range.image)@\(range.numbers.upperBound)"
     } else if let path = newer, try workspace.isPathInImage(path) {

@@ -66,7 +66,7 @@ struct Restore: ParsableCommand {
     } else {
       print(
         "restored \(outcome.source) to \(outcome.destination): "
-          + "\(count(report.writtenFiles, "entry")), \(sizeText(report.writtenBytes)); "
+          + "\(count(outcome.entries, "entry")), \(sizeText(report.writtenBytes)); "
           + secondsText(outcome.seconds))
     }
     let problems =

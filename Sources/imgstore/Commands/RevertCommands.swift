@@ -238,7 +238,7 @@ private func describe(_ outcome: RevertOutcome, showsAll: Bool = false) {
 }
 
 private func methodText(_ method: TreeStrategy) -> String {
-  "\(printable(method.path)): \(method.isSwap ? "swapped" : "in place") (\(method.why))"
+  "\(printable(method.path)): \(method.isSwap ? "swapped" : "changed in place") (\(method.why))"
 }
 
 /// The plan: its steps, then how much of what.
