@@ -13,7 +13,8 @@ struct ImgStore: ParsableCommand {
     commandName: "imgstore",
     abstract: "Git for node images: snapshot, compare, revert, export and import them.",
     discussion: """
-      A reference (REF) names a snapshot: IMAGE (the latest), IMAGE@12 (by number), IMAGE@~1 (one \
+      A reference (REF) names a snapshot: IMAGE (the latest; for 'diff' and 'revert' the latest that is \
+      not automatic), IMAGE@12 (by number), IMAGE@~1 (one \
       before the latest), IMAGE@TAG, IMAGE@yesterday, IMAGE@2026-11-08 (as of the end of that day), \
       'IMAGE@2026-11-08 12:30' (as of that minute, local time), or six or more digits of a \
       snapshot's id. For 'diff', IMAGE@live is the image as it is now. With one image, @12 is enough. \

@@ -120,9 +120,10 @@ struct PartCombiner {
     guard wanted != nil || current != nil else {
       throw ImageError(
         .notFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image",
-        advice:
-          "Paths are inside the root tree, or absolute on the management node, and no link in them is "
-          + "followed")
+        advice: source.pieces.contains { $0.role == text }
+          ? "For a component of the image, write '--component \(text)'"
+          : "Paths are inside the root tree, or absolute on the management node; links are not followed"
+      )
     }
     honourNotes(at: place)
     guard let wanted else {

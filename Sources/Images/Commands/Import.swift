@@ -61,6 +61,9 @@ extension Workspace {
   ) throws -> ImportOutcome {
     let start = monotonicSeconds()
     Interruption.ignoreClosedPipes()
+    if request.isDryRun, try storeIfPresent() == nil {
+      return try withScratchStore { try $0.importBundle(request, report: report) }
+    }
     let store = try store(create: true)
     let session = try store.beginSession()
     let staged = request.isDryRun ? nil : try stagedBlobs()

@@ -68,6 +68,22 @@ struct ChangeRequest {
 }
 
 extension Workspace {
+  /// Warns that nodes load packed images that still have what a change of a part of the tree replaces.
+  private func remarksOnPackedImages(
+    _ plans: [ComponentPlan], _ live: LiveImage, _ image: ImageName
+  ) -> [String] {
+    let changed = Set(plans.map(\.path.bytes))
+    guard let tree = live.capture.pieces.rootTree, changed.contains(tree.path) else { return [] }
+    let packed = live.capture.pieces.filter {
+      $0.role == ImageFiles.packed && !changed.contains($0.path)
+    }
+    if packed.isEmpty { return [] }
+    let names = packed.map { printable($0.path) }.joined(separator: ", ")
+    return [
+      "nodes load \(names), packed before this change: 'imgstore pack \(image)' packs it again"
+    ]
+  }
+
   /// Reverts the live image.
   public func revert(_ text: String, dryRun: Bool = false) throws -> RevertOutcome {
     var request = RevertRequest(text)
@@ -92,7 +108,7 @@ extension Workspace {
     }
     let lock = try lock(image, store, isDryRun: request.isDryRun)
     defer { withExtendedLifetime(lock) {} }
-    let target = try find(reference)
+    let target = try findBaseline(reference)
     return try change(
       ChangeRequest(
         image: image, target: target, request: request, parts: parts, command: "revert",
@@ -148,6 +164,7 @@ extension Workspace {
     let attributes = sight.attributeChanges(to: target)
     var outcome = describe(plans, methods, attributes)
     outcome.remarks = try remarksOnSharing(plans, of: image)
+    if !order.parts.isEmpty { outcome.remarks += remarksOnPackedImages(plans, sight.live, image) }
     for remark in outcome.remarks { tell(remark) }
     outcome.forgetExcluded(sight.live.notes)
     try preflight(plans)
@@ -392,7 +409,8 @@ extension Workspace {
     snapshot.parent = latest?.id
     snapshot.facts = latest?.snapshot.facts ?? snapshot.facts
     snapshot.message = order.message
-    snapshot.provenance = provenance(order.command, before: before)
+    snapshot.provenance =
+      provenance(order.command, before: before) + [.init(Snapshot.partsKey, order.parts.text)]
     return CommittedSnapshot(
       number: order.target.number, id: snapshot.id, snapshot: snapshot)
   }

@@ -45,17 +45,19 @@ extension Workspace {
   private func lastChange(of image: ImageName) throws -> (CommittedSnapshot, before: Digest) {
     let refs = try store().refs
     var later: CommittedSnapshot?
+    var latest: CommittedSnapshot?
     for number in try refs.numbers(of: image).reversed() {
       let candidate = try refs.read(image, number)
+      latest = latest ?? candidate
       // Snapshots of a state that stayed the same change nothing about what was the last change.
       if let later, !later.snapshot.hasSameState(as: candidate.snapshot) { break }
       if let before = candidate.snapshot.before { return (candidate, before) }
       later = candidate
     }
-    let latest = later.map { ", \($0.name)," } ?? ""
+    let name = latest.map { ", \($0.name)," } ?? ""
     throw ImageError(
       "image \(image)",
-      "there is nothing to undo: its latest snapshot\(latest) was not made by a revert or an import",
+      "there is nothing to undo: its latest snapshot\(name) was not made by a revert or an import",
       advice:
         "A snapshot changes nothing in the live image. 'imgstore revert \(image)@N' goes to any "
         + "of those that 'imgstore log \(image)' lists")

@@ -11,6 +11,8 @@ public struct Comparison: Sendable {
   public let diff: ImageDiff
   let old: SnapshotReader
   let new: SnapshotReader
+  /// Where the new side's components are, by the path of the old side that they are compared under.
+  var newPaths: [[UInt8]: [UInt8]] = [:]
   /// All of the image was compared.
   public var isWhole = true
 
@@ -66,9 +68,12 @@ extension Workspace {
         ? after.state : after.state.paired(with: before.state)
       return Comparison(
         diff: try diff(before.state, paired), old: before,
-        new: SnapshotReader(state: paired, store: store, live: after.live))
+        new: SnapshotReader(state: paired, store: store, live: after.live),
+        newPaths: Dictionary(
+          zip(paired.pieces, after.state.pieces).filter { $0.path != $1.path }
+            .map { ($0.path, $1.path) }, uniquingKeysWith: { first, _ in first }))
     }
-    let before = try find(old)
+    let before = try findBaseline(old)
     let oldReader = SnapshotReader(state: state(before, store), store: store, live: nil)
     let (diff, live, source) = try lookAtLive(before)
     return Comparison(
@@ -156,7 +161,7 @@ extension Comparison {
     diff.entries = diff.entries.filter { change in
       places.contains { change.path == $0 || change.path.starts(with: $0 + [0x2f]) }
     }
-    return Comparison(diff: diff, old: old, new: new, isWhole: false)
+    return Comparison(diff: diff, old: old, new: new, newPaths: newPaths, isWhole: false)
   }
 
   /// Where the root trees of both sides are on the management node.
@@ -239,6 +244,15 @@ extension Comparison {
     FoundEntry(path: piece.path, entry: piece.entry)
   }
 
+  /// Returns the path that an entry of the new side has there.
+  private func newPath(_ path: [UInt8]) -> [UInt8] {
+    for (compared, own) in newPaths {
+      if path == compared { return own }
+      if path.starts(with: compared + [0x2f]) { return own + path.dropFirst(compared.count) }
+    }
+    return path
+  }
+
   private func text(
     _ before: FoundEntry?, _ after: FoundEntry?, path: [UInt8], role: String, _ context: Int
   ) throws -> TextDiff {
@@ -247,7 +261,7 @@ extension Comparison {
     }
     if let before, let after, before.entry.blob == after.entry.blob { return result([]) }
     let oldName = before.map { "\(diff.old):\(printable($0.path))" } ?? "/dev/null"
-    let newName = after.map { "\(diff.new):\(printable($0.path))" } ?? "/dev/null"
+    let newName = after.map { "\(diff.new):\(printable(newPath($0.path)))" } ?? "/dev/null"
     let differ = Array("Binary files \(oldName) and \(newName) differ\n".utf8)
     let limit = UInt64(Comparison.textLimitBytes)
     guard [before, after].allSatisfy({ ($0?.entry.sizeBytes ?? 0) <= limit }) else {

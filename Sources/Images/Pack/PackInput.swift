@@ -155,7 +155,7 @@ extension Workspace {
       checking: { [self] candidate in
         let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
         _ = try rootTree(of: transient, source.definition, in: source.folder)
-      }, message: "", command: "pack")
+      }, message: "before packing", command: "pack")
     return (
       try rootTree(of: outcome.committed, source.definition, in: source.folder),
       outcome.committed, outcome.committed.number != latest?.number

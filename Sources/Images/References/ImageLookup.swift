@@ -30,7 +30,10 @@ extension Workspace {
     if text.isEmpty { return try onlyImage(known) }
     let profiles = definitions.filter { $0.value.osimage["profile"] == text }.map(\.key).sorted()
     let parts = text.utf8.count < 3 ? [] : known.filter { $0.contains(text) }
-    for candidates in [profiles, parts] where !candidates.isEmpty {
+    // The end of a name, after a hyphen, means more than some letters of another: a new image with a longer name
+    // does not take it away.
+    let ends = parts.filter { $0.hasSuffix("-" + text) }
+    for candidates in [profiles, ends, parts] where !candidates.isEmpty {
       guard candidates.count == 1, let only = candidates.first else {
         throw ImageError(
           .notFound, "image '\(text)'", "may be \(ImageLookup.list(candidates))",
@@ -73,7 +76,7 @@ extension Workspace {
     if let image = try? ImageName(name), try !refs.numbers(of: image).isEmpty { return image }
     let candidates = try refs.images().map(\.text).filter { !name.isEmpty && $0.contains(name) }
     throw ImageError(
-      .notFound, "image '\(name)'", "has no snapshots, and what is removed is not guessed",
+      .notFound, "image '\(name)'", "is not there, and short names are not taken here",
       advice: candidates.isEmpty
         ? "'imgstore images' lists what there is"
         : "Write the whole name: \(ImageLookup.list(candidates))")

@@ -144,6 +144,10 @@ struct Forget: ParsableCommand {
             kept.reasons.map(\.description).joined(separator: ", "),
           ]
         } + outcome.forgotten.map(forgottenRow)))
+    if keepAuto == nil, outcome.kept.contains(where: { $0.reasons == [.rule("automatic")] }) {
+      printMessage(
+        "automatic snapshots stay for 30 days; --keep-auto N keeps the last N of them instead")
+    }
     describe(outcome)
   }
 }

@@ -226,7 +226,9 @@ private func describe(_ outcome: RevertOutcome, showsAll: Bool = false) {
   print(
     "wrote \(count(report.writtenFiles, "entry")) (\(sizeText(report.writtenBytes))), "
       + (report.reusedFiles > 0 ? "kept the data of \(report.reusedFiles), " : "")
-      + "removed \(report.removed), changed attributes of \(report.changedAttributes)")
+      + "removed \(report.removed), changed attributes of \(report.changedAttributes)"
+      + (apply.attributes.isEmpty
+        ? "" : ", set \(count(apply.attributes.count, "attribute")) of the definition"))
   if outcome.isExact, outcome.uncompared.isEmpty {
     print(
       (outcome.parts.isEmpty ? "live image is" : "\(outcome.parts.text): live is")

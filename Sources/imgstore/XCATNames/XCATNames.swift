@@ -73,6 +73,7 @@ enum XCATName: String {
 enum XCATConsole {
   /// A reader at the other end of a pipe sees each line when it is said.
   static func say(_ line: String) {
+    Terminal.clear()
     print(line)
     fflush(nil)
   }

@@ -41,7 +41,7 @@ struct XCATPack {
     for gap in gapLines(outcome.gaps, of: outcome.snapshot) { XCATConsole.warn(gap) }
     XCATConsole.say(
       "\(outcome.destination): \(count(outcome.counts.members, "entry")), "
-        + sizeText(outcome.report.writtenBytes))
+        + "\(sizeText(outcome.report.writtenBytes)), packed from \(outcome.snapshot.name)")
   }
 }
 

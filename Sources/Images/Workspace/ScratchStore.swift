@@ -1,0 +1,20 @@
+// A store for the time of one dry run, on a machine that has none: a dry run makes no store that stays.
+
+import Platform
+
+extension Workspace {
+  /// Calls `body` with a workspace that differs from this one by its store, which is removed afterwards.
+  func withScratchStore<R>(_ body: (Workspace) throws -> R) throws -> R {
+    let parent = options.environment["TMPDIR"] ?? "/var/tmp"
+    return try ScratchFolder.with(
+      in: Array(absolute(parent).utf8), named: "imgstore-dry-run", fileSystem
+    ) { folder in
+      var options = options
+      options.store = String(decoding: folder.path + Array("/store".utf8), as: UTF8.self)
+      options.announcesNewStore = false
+      return try body(
+        Workspace(
+          options, fileSystem: fileSystem, progress: progress, tell: tell, mention: mention))
+    }
+  }
+}
