@@ -274,8 +274,8 @@ final class PlayedCommands: Sendable {
       ])
     }
     #expect(
-      error?.finding.contains(silently ? "not what it was set to" : "the database is away") == true)
-    #expect(error?.finding.contains("put back as they were") == true, "\(error?.finding ?? "")")
+      error?.finding.contains(silently ? "differs from the value that was set" : "the database is away") == true)
+    #expect(error?.finding.contains("rolled back") == true, "\(error?.finding ?? "")")
     #expect(try played.door.definitions() == before)
     #expect(try played.rows("litefile") == rows)
   }
@@ -290,7 +290,7 @@ final class PlayedCommands: Sendable {
         change(.litefile, ["image": "ALL", "file": "/etc/hosts"], ["options": "ro"]),
       ])
     }
-    #expect(error?.finding.contains("could not be put back as they were: osimage new") == true)
+    #expect(error?.finding.contains("could not be rolled back: osimage new") == true)
   }
 
   @Test func `what the commands cannot carry is refused before anything is asked`() throws {
