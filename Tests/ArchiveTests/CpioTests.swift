@@ -150,19 +150,19 @@ private let makeTree = """
     let atEnd = refusal(Array(good.prefix(132)))
     #expect(atEnd.hasPrefix("the-member: "))
     #expect(atEnd.contains("TRAILER!!!"))
-    #expect(refusal([]).contains("no cpio archive"))
+    #expect(refusal([]).contains("not a cpio archive"))
   }
 
   @Test func `impossible headers are refused`() throws {
     let good = try one("a", "content")
     #expect(refusal(good) == "")
     let cases: [(Int, String, String)] = [
-      (0, "070707", "no cpio archive"),
+      (0, "070707", "not a cpio archive"),
       (6, "0000 001", "not hexadecimal"), (6, "+0000001", "not hexadecimal"),
       (94, "00000000", "impossible"), (94, "00000001", "impossible"),
       (94, "00001002", "impossible"), (94, "ffffffff", "impossible"),
-      (14, "000041ed", "has content"), (14, "0000f1ed", "no known kind"),
-      (14, "800081ed", "no known kind"),
+      (14, "000041ed", "has content"), (14, "0000f1ed", "of an unknown kind"),
+      (14, "800081ed", "of an unknown kind"),
       (54, "ffffffff", "ends inside"), (14, "0000a1ff", "after this member"),
     ]
     for (offset, text, finding) in cases {

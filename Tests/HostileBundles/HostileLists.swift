@@ -394,7 +394,7 @@ extension HostileBundle {
     HostileBundle("xz with garbage behind it", "damaged") {
       RawXz.stream(BundleDraft().tar { _ in }) + Array("garbage, garbage, garbage".utf8)
     },
-    HostileBundle("xz in xz", "no tar archive") {
+    HostileBundle("xz in xz", "not a tar archive") {
       RawXz.stream(RawXz.stream(BundleDraft().tar { _ in }))
     },
     HostileBundle("gzip, and zstd behind it", "damaged") {

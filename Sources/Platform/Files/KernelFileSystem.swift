@@ -11,7 +11,7 @@ public final class KernelFileSystem: FileSystem {
   /// Makes files and directories readable by their group, whatever the umask.
   private static let sharing = KernelFileSystem(sharesWithGroup: true)
 
-  private let sharesWithGroup: Bool
+  let sharesWithGroup: Bool
   private init(sharesWithGroup: Bool = false) { self.sharesWithGroup = sharesWithGroup }
 
   public func sharingWithGroup() -> any FileSystem { KernelFileSystem.sharing }
