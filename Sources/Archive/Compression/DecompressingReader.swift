@@ -82,8 +82,8 @@ public final class DecompressingReader {
       producedBytes += UInt64(produced)
       guard limit.allows(plain: producedBytes, compressed: consumedBytes) else {
         throw ArchiveError(
-          "the compressed stream expands more than \(limit.ratio) times: its first \(consumedBytes) bytes expanded to \(producedBytes)"
-        )
+          "the compressed stream expands more than \(limit.ratio) times: its first "
+            + "\(consumedBytes) bytes expanded to \(producedBytes)")
       }
       if produced > 0 { return produced }
       if isAtEnd, pending.isEmpty {

@@ -1,5 +1,7 @@
 // Matches compiled patterns, with limits on steps and depth.
 
+import Platform
+
 /// Matches by continuations: each node calls `then` with every possible end position, in Perl's order,
 /// until one is accepted.
 struct PerlPatternMatcher {
