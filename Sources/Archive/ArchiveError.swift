@@ -1,14 +1,16 @@
-// Archive: tar and gzip as pull readers and push writers over byte spans; knows nothing of stores.
-// This file: the room's error.
+// The error of the module Archive: tar, cpio and compressed streams as pull readers and push writers
+// over byte spans. The module does not depend on stores.
 
 import Codec
 
 /// An archive that cannot be read or written.
 public struct ArchiveError: Error, Sendable, CustomStringConvertible {
-  /// The member it is about; empty for the archive as a whole.
+  /// The member that the error is about; empty for the archive as a whole.
   public let member: [UInt8]
+  /// The reason, as a sentence without its full stop.
   public let finding: String
 
+  /// Creates an error.
   public init(member: [UInt8] = [], _ finding: String) {
     self.member = member
     self.finding = finding
@@ -18,8 +20,8 @@ public struct ArchiveError: Error, Sendable, CustomStringConvertible {
 }
 
 /// Fills a buffer with the next bytes of a stream.
-/// - Returns: how many; 0 only at the end.
+/// - Returns: the number of bytes; 0 only at the end.
 public typealias ByteSource = (UnsafeMutableRawBufferPointer) throws -> Int
 
-/// Takes the next bytes of a stream.
+/// Consumes the next bytes of a stream.
 public typealias ByteSink = (UnsafeRawBufferPointer) throws -> Void

@@ -1,14 +1,14 @@
-// Which archive a stream is, told by its first bytes.
+// Recognises the format of an archive by its first bytes.
 
-/// The forms of archives that are read.
+/// The archive formats that can be read.
 public enum ArchiveFormat: Sendable {
   case cpio
   case tar
 
-  /// Looks at the first bytes of a plain stream.
-  /// - Returns: the form, and the stream with those bytes still in it. What is no cpio counts as
-  ///   tar, whose reader says so where it is none.
-  /// - Throws: `ArchiveError` for the older forms of cpio, and what the source throws.
+  /// Examines the first bytes of a plain stream.
+  /// - Returns: the format, and the stream with those bytes still in it. A stream that is not cpio
+  ///   counts as tar; the tar reader reports it if it is not.
+  /// - Throws: `ArchiveError` for the older forms of cpio, and the source's errors.
   public static func recognise(
     _ source: @escaping ByteSource
   ) throws -> (format: ArchiveFormat, source: ByteSource) {
@@ -26,7 +26,8 @@ public enum ArchiveFormat: Sendable {
     guard head != Array("070707".utf8), !head.starts(with: [0x71, 0xc7]),
       !head.starts(with: [0xc7, 0x71])
     else {
-      throw ArchiveError("it is a cpio archive of an old form; only newc (cpio -H newc) is read")
+      throw ArchiveError(
+        "it is a cpio archive of an old form; only newc (cpio -H newc) is supported")
     }
     let isCpio = head == CpioHeader.plain || head == CpioHeader.summed
     var rest = head[...]
@@ -44,22 +45,22 @@ public enum ArchiveFormat: Sendable {
 }
 
 extension ArchiveFormat {
-  /// The error for a stream that is no tar archive, from how it begins.
+  /// Returns the error for a stream that is not a tar archive, from its first bytes.
   static func notTar(_ head: [UInt8]) -> ArchiveError {
     if head.isEmpty { return ArchiveError("it is empty") }
     if let form = ForeignForm.of(head) {
       let remedy = form.remedy.isEmpty ? "" : "; \(form.remedy)"
-      return ArchiveError("it is no tar archive: it is \(form.description)\(remedy)")
+      return ArchiveError("it is not a tar archive: it is \(form.description)\(remedy)")
     }
     if let compression = ForeignForm.compression(of: head) {
-      return ArchiveError("it is no tar archive: it is compressed with \(compression) twice")
+      return ArchiveError("it is not a tar archive: it is compressed with \(compression) twice")
     }
-    return ArchiveError("it is no tar archive")
+    return ArchiveError("it is not a tar archive")
   }
 }
 
-/// Reads a stream to its end, as behind an archive's end mark.
-/// - Returns: false where anything but zeros came.
+/// Reads a stream to its end, after an archive's end mark.
+/// - Returns: whether only zeros followed.
 public func hasOnlyZerosLeft(_ source: ByteSource) throws -> Bool {
   var buffer = [UInt8](repeating: 0, count: 64 << 10)
   while true {

@@ -1,13 +1,13 @@
-// Forms that are recognised by their first bytes so that a message can name them; they are not read.
+// Formats that are recognised by their first bytes for the message only; they cannot be read.
 
-/// A form of file that is not read.
+/// A format that cannot be read.
 struct ForeignForm {
-  /// What it is: "compressed with lz4".
+  /// The description: "compressed with lz4".
   let description: String
-  /// What makes a tar archive of it; empty for what is no archive.
+  /// The command that converts it to a tar archive; empty if it is not an archive.
   let remedy: String
 
-  /// Recognises a form by the first bytes of a file.
+  /// Recognises a format by the first bytes of a file.
   static func of(_ head: some Collection<UInt8>) -> ForeignForm? {
     let head = Array(head.prefix(512))
     func begins(_ magic: [UInt8]) -> Bool { head.starts(with: magic) }
@@ -47,7 +47,7 @@ struct ForeignForm {
     return nil
   }
 
-  /// Recognises what is compressed in a form that is read, but is not expected here.
+  /// Recognises a compression that is supported, but not expected here.
   static func compression(of head: some Collection<UInt8>) -> String? {
     let head = Array(head.prefix(8))
     if head.starts(with: [0x1f, 0x8b]) { return "gzip" }

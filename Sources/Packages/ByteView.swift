@@ -1,6 +1,7 @@
-// Checked access to bytes in a buffer: the one place of this room where offsets meet memory.
+// Checked access to bytes in a buffer: the only code of this module that turns offsets into memory
+// accesses.
 
-/// A buffer whose every access is checked. Valid as long as the buffer is.
+/// A buffer with checked accesses. Valid as long as the buffer is.
 struct ByteView {
   let buffer: UnsafeRawBufferPointer
   init(_ buffer: UnsafeRawBufferPointer) { self.buffer = buffer }
@@ -29,16 +30,16 @@ struct ByteView {
     return isBigEndian ? value.bigEndian : value.littleEndian
   }
 
-  /// A 32-bit word as an offset or a length.
+  /// Returns a 32-bit word as an offset or a length.
   func length(_ at: Int, isBigEndian: Bool = false) throws(Malformed) -> Int {
     Int(try word32(at, isBigEndian: isBigEndian))
   }
 
-  /// The bytes from `at` up to the next NUL.
+  /// Returns the bytes from `at` up to the next NUL.
   func string(_ at: Int) throws(Malformed) -> [UInt8] {
     guard at >= 0, at <= buffer.count else { throw Malformed("it ends too early") }
     guard let end = buffer[at...].firstIndex(of: 0) else {
-      throw Malformed("a text in it does not end")
+      throw Malformed("a text in it is not terminated")
     }
     return [UInt8](buffer[at..<end])
   }

@@ -1,18 +1,19 @@
-// Packages: which software is installed in a root tree, read from dpkg's and rpm's databases
-// wherever their bytes come from: a store, a live tree, a test. Nothing is extracted to disk.
-// This file: the room's error.
+// The errors of the module Packages, which reads the installed software of a root tree from dpkg's and
+// rpm's databases. Their bytes may come from a store, a live tree or a test; nothing is extracted to
+// disk.
 //
-// All bytes of a database are untrusted: lengths are checked before use, and whatever does not hold
-// together is a `PackagesError`, never a trap.
+// All bytes of a database are untrusted: lengths are checked before use, and inconsistent data is a
+// `PackagesError`, never a trap.
 
 import Platform
 
-/// Why a package database cannot be read.
+/// A package database that cannot be read, and the reason.
 public struct PackagesError: ExplainedError {
   public let object: String
   public let finding: String
   public let advice: String
 
+  /// Creates an error.
   public init(_ object: String, _ finding: String, advice: String = "") {
     self.object = object
     self.finding = finding
@@ -22,11 +23,11 @@ public struct PackagesError: ExplainedError {
   static func damaged(_ path: [UInt8], _ finding: String) -> PackagesError {
     PackagesError(
       "package database \(printable(path))", finding,
-      advice: "Its packages cannot be listed; files can still be compared without --packages")
+      advice: "Compare files without --packages; the packages cannot be listed")
   }
 }
 
-/// What does not hold together inside a database; the reader of the file adds the file's path.
+/// Inconsistent data inside a database; the reader of the file adds the file's path.
 struct Malformed: Error {
   let finding: String
   init(_ finding: String) { self.finding = finding }

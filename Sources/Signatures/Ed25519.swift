@@ -1,8 +1,7 @@
-// Signatures: Ed25519 keys (RFC 8032) by libcrypto, their PEM files, and the statements that are signed.
-// This file: the keys.
+// Ed25519 keys (RFC 8032) by libcrypto, in PEM files.
 //
 // 1. A key's id is the SHA-256 of its SubjectPublicKeyInfo in DER. Nothing else names a key.
-// 2. Verifying never fails with an error: a signature is valid or it is not.
+// 2. Verification never throws: a signature is valid or it is not.
 // 3. The forms on disk are those that `openssl genpkey -algorithm ed25519` and `openssl pkey -pubout`
 //    write: PKCS#8 and SubjectPublicKeyInfo in PEM, without a passphrase.
 
@@ -10,12 +9,13 @@ import CCrypto
 import Codec
 import Platform
 
-/// Why a key or a statement cannot be used.
+/// A key or a statement that cannot be used, and the reason.
 public struct SignatureError: ExplainedError {
   public let object: String
   public let finding: String
   public let advice: String
 
+  /// Creates an error.
   public init(_ object: String, _ finding: String, advice: String = "") {
     self.object = object
     self.finding = finding
@@ -25,7 +25,9 @@ public struct SignatureError: ExplainedError {
 
 /// A key that verifies signatures.
 public struct PublicKey: Hashable, Sendable {
+  /// The length of a key.
   public static let byteCount = 32
+  /// The length of a signature.
   public static let signatureByteCount = 64
   static let prefix: [UInt8] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
@@ -39,11 +41,13 @@ public struct PublicKey: Hashable, Sendable {
 
   /// The SubjectPublicKeyInfo.
   public var der: [UInt8] { PublicKey.prefix + raw }
+  /// The id of the key.
   public var id: Digest { SHA256.digest(of: der) }
+  /// The key as a PEM file.
   public var pem: [UInt8] { PEM.encode(der, label: PublicKey.label) }
 
   /// Reads a PEM file.
-  /// - Throws: `SignatureError` where it is not one Ed25519 public key.
+  /// - Throws: `SignatureError` if it is not one Ed25519 public key.
   public init(pem: [UInt8], name: String) throws(SignatureError) {
     let der = try PEM.decode(pem, label: PublicKey.label, name: name)
     guard der.count == PublicKey.prefix.count + PublicKey.byteCount,
@@ -73,6 +77,7 @@ public struct SigningKey: Sendable {
   private static let label = "PRIVATE KEY"
 
   private let seed: [UInt8]
+  /// The key that verifies its signatures.
   public let publicKey: PublicKey
 
   private init(seed: [UInt8], name: String) throws(SignatureError) {
@@ -90,10 +95,10 @@ public struct SigningKey: Sendable {
     publicKey = PublicKey(raw: raw)
   }
 
-  /// Makes a new key from the system's random numbers.
+  /// Generates a key from the system's random numbers.
   public static func generate() throws(SignatureError) -> SigningKey {
     let name = "a new key"
-    let failure = SignatureError(name, "libcrypto cannot make an Ed25519 key")
+    let failure = SignatureError(name, "libcrypto cannot generate an Ed25519 key")
     guard let context = EVP_PKEY_CTX_new_from_name(nil, "ED25519", nil) else { throw failure }
     defer { EVP_PKEY_CTX_free(context) }
     var key: OpaquePointer?
@@ -110,7 +115,7 @@ public struct SigningKey: Sendable {
   }
 
   /// Reads a PEM file.
-  /// - Throws: `SignatureError` where it is not one Ed25519 private key without a passphrase.
+  /// - Throws: `SignatureError` if it is not one Ed25519 private key without a passphrase.
   public init(pem: [UInt8], name: String) throws(SignatureError) {
     let der = try PEM.decode(pem, label: SigningKey.label, name: name)
     guard der.count == SigningKey.prefix.count + PublicKey.byteCount,
@@ -119,9 +124,10 @@ public struct SigningKey: Sendable {
     try self.init(seed: Array(der.dropFirst(SigningKey.prefix.count)), name: name)
   }
 
+  /// The private key as a PEM file.
   public var pem: [UInt8] { PEM.encode(SigningKey.prefix + seed, label: SigningKey.label) }
 
-  /// Returns the 64 bytes of the signature. The same message always has the same one.
+  /// Returns the signature, 64 bytes. It is deterministic: one message has one signature.
   public func sign(_ message: [UInt8]) throws(SignatureError) -> [UInt8] {
     let failure = SignatureError("key \(publicKey.id.shortHex)", "libcrypto cannot sign with it")
     guard let key = EVP_PKEY_new_raw_private_key_ex(nil, "ED25519", nil, seed, seed.count) else {

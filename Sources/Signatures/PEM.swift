@@ -1,9 +1,9 @@
-// PEM files of one key (RFC 7468), read strictly: one block of the expected label, standard base64 with its
-// padding, no headers. Text around the block is passed over, as openssl does.
+// PEM files of one key (RFC 7468), read strictly: one block of the expected label, standard base64
+// with its padding, no headers. Text around the block is ignored, as by openssl.
 
 enum PEM {
   static let advice =
-    "'imgstore key generate' and 'openssl genpkey -algorithm ed25519' make keys, without a passphrase"
+    "Create a key with 'imgstore key generate' or 'openssl genpkey -algorithm ed25519', without a passphrase"
   private static let dashes = "-----"
 
   static func encode(_ der: [UInt8], label: String) -> [UInt8] {
@@ -24,7 +24,7 @@ enum PEM {
       line.last == 0x0d ? line.dropLast() : line
     }
     guard lines.count(where: { $0.starts(with: begin) }) == 1 else {
-      throw SignatureError(name, "does not hold exactly one key in PEM", advice: advice)
+      throw SignatureError(name, "does not contain exactly one key in PEM", advice: advice)
     }
     lines = Array(lines.drop { !$0.starts(with: begin) })
     guard lines[0].elementsEqual("\(dashes)BEGIN \(label)\(dashes)".utf8) else {
@@ -41,7 +41,7 @@ enum PEM {
   }
 }
 
-/// Base64 (RFC 4648, section 4). Only the one spelling that an encoder writes is read.
+/// Base64 (RFC 4648, section 4). Only the spelling that an encoder writes is accepted.
 enum Base64 {
   private static let digits = Array(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)

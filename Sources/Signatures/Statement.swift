@@ -1,21 +1,26 @@
-// What is signed (docs/format.md, "Statements"): a small text that says what a snapshot, or a bundle, holds.
+// The signed statement (docs/format.md, "Statements"): a small text that describes the content of a
+// snapshot or a bundle.
 //
-// 1. One statement has one text: parsing accepts nothing but what rendering writes, byte for byte.
-// 2. The text has printable ASCII only. Every other byte, the blank and the backslash are spelled \xhh.
-// 3. Strings are compared by their rendered bytes. Swift's equality of strings takes two spellings of one
-//    character for the same, and a signature must not.
+// 1. One statement has one text: the parser accepts only the text that the renderer writes, byte for
+//    byte.
+// 2. The text consists of printable ASCII. Every other byte, the blank and the backslash are spelled
+//    \xhh.
+// 3. Strings are compared by their rendered bytes. Swift's equality of strings accepts two spellings
+//    of one character, which a signature must not.
 
 import Codec
 import Platform
 
 /// The content of a statement.
 public struct Statement: Sendable {
+  /// The size limit of the text.
   public static let maxBytes = 1 << 20
 
+  /// The subject of a statement.
   public enum Subject: String, Sendable, CaseIterable {
-    /// Items are the components of a snapshot, by their paths on a management node.
+    /// The items are the components of a snapshot, by their paths on a management node.
     case snapshot
-    /// Items are the members of a bundle, by their names in the image's folder.
+    /// The items are the members of a bundle, by their names in the image's folder.
     case bundle
   }
 
@@ -24,7 +29,8 @@ public struct Statement: Sendable {
     public var table: String
     public var columns: [(name: String, value: String)]
 
-    /// - Parameter row: columns without a value are left out.
+    /// Creates a row.
+    /// - Parameter row: the columns; those without a value are dropped.
     public init(table: String, _ row: [String: String]) {
       self.table = table
       columns = row.filter { !$0.value.isEmpty }
@@ -38,25 +44,29 @@ public struct Statement: Sendable {
     }
   }
 
+  /// A key and a value that describe the snapshot.
   public struct Fact: Sendable {
     public var key: String
     public var value: String
+    /// Creates a fact.
     public init(_ key: String, _ value: String) {
       self.key = key
       self.value = value
     }
   }
 
-  /// What is signed of a tree. Each digest is the SHA-256 of a listing.
+  /// The signed digests of a tree. Each is the SHA-256 of a listing.
   public struct Tree: Sendable, Hashable {
+    /// The number of entries.
     public var entryCount: UInt64
-    /// What a cpio archive holds of it.
+    /// The attributes that a cpio archive holds.
     public var portable: Digest
-    /// What a tar archive holds beyond that: exact times and extended attributes.
+    /// The attributes that only a tar archive holds: exact times and extended attributes.
     public var attributes: Digest
-    /// What the members of a bundle hold of it.
+    /// The attributes that the members of a bundle hold.
     public var members: Digest
 
+    /// Creates digests.
     public init(entryCount: UInt64, portable: Digest, attributes: Digest, members: Digest) {
       self.entryCount = entryCount
       self.portable = portable
@@ -65,13 +75,14 @@ public struct Statement: Sendable {
     }
   }
 
+  /// The content of an item.
   public enum Content: Sendable, Hashable {
     case file(sizeBytes: UInt64, sha256: Digest)
     case link(target: [UInt8])
     case tree(Tree)
     /// A folder of a bundle: the SHA-256 of the listing of its members.
     case folder(memberCount: UInt64, members: Digest)
-    /// A component that is none of these, or that could not be read: never in a bundle.
+    /// A component of another kind, or an unreadable one: never in a bundle.
     case other(String)
   }
 
@@ -83,10 +94,11 @@ public struct Statement: Sendable {
     public var mode: UInt16
     public var uid: UInt32
     public var gid: UInt32
-    /// When it was modified.
+    /// The modification time, in seconds.
     public var seconds: Int64
     public var content: Content
 
+    /// Creates an item.
     public init(
       role: String, path: [UInt8], mode: UInt16, uid: UInt32, gid: UInt32, seconds: Int64,
       content: Content
@@ -101,23 +113,29 @@ public struct Statement: Sendable {
     }
   }
 
+  /// Whether the statement is about a snapshot or a bundle.
   public var subject: Subject
   public var image: String
+  /// The number of the snapshot.
   public var number: Int
+  /// The id of the snapshot.
   public var snapshot: Digest
+  /// The id of the snapshot's parent.
   public var parent: Digest?
-  /// When the snapshot was taken, or the bundle written.
+  /// The time of the snapshot, or of writing the bundle.
   public var time: Timestamp
   public var host: String
   public var user: String
   public var command: String
   public var message: String
-  /// In byte order of their lines.
+  /// The rows, in byte order of their lines.
   public var rows: [Row]
+  /// The facts, in their order.
   public var facts: [Fact]
-  /// In byte order of their paths, each path once.
+  /// The items, in byte order of their paths, each path once.
   public var items: [Item]
 
+  /// Creates a statement.
   public init(
     subject: Subject, image: String, number: Int, snapshot: Digest, parent: Digest?,
     time: Timestamp, host: String, user: String, command: String, message: String, rows: [Row],
@@ -139,157 +157,6 @@ public struct Statement: Sendable {
     self.items = items.sorted { $0.path.lexicographicallyPrecedes($1.path) }
   }
 
-  /// "compute@3".
+  /// The snapshot's reference: "compute@3".
   public var name: String { "\(image)@\(number)" }
-}
-
-// MARK: - Text
-
-extension Statement.Row {
-  /// "row osimage osarch=x86_64 profile=compute".
-  public var line: [UInt8] {
-    var line = Array("row ".utf8) + Field.text(table)
-    for column in columns {
-      line.append(0x20)
-      line += Field.escaped(column.name.utf8, also: 0x3d)
-      line.append(0x3d)
-      line += Field.escaped(column.value.utf8)
-    }
-    return line
-  }
-}
-
-extension Statement.Item {
-  var line: [UInt8] {
-    let (kind, rest): (String, [[UInt8]]) =
-      switch content {
-      case .file(let size, let sha256): ("file", [Field.number(size), Field.digest(sha256)])
-      case .link(let target): ("link", [Field.bytes(target)])
-      case .tree(let tree):
-        (
-          "tree",
-          [Field.number(tree.entryCount)]
-            + [tree.portable, tree.attributes, tree.members].map(Field.digest)
-        )
-      case .folder(let count, let members):
-        ("folder", [Field.number(count), Field.digest(members)])
-      case .other(let kind): ("other", [Field.text(kind)])
-      }
-    let head = [
-      Array(kind.utf8), Field.text(role), Field.bytes(path), Field.mode(mode), Field.number(uid),
-      Field.number(gid), Field.number(seconds),
-    ]
-    return Array((head + rest).joined(separator: [0x20]))
-  }
-}
-
-extension Statement {
-  static func title(_ subject: Subject) -> String { "imgstore signed \(subject.rawValue) 1" }
-
-  /// The text that is signed.
-  /// - Throws: `SignatureError` where it has more than 1 MiB.
-  public func render() throws(SignatureError) -> [UInt8] {
-    var text: [UInt8] = []
-    func line(_ label: String, _ fields: [UInt8]...) {
-      text += Array(label.utf8)
-      for field in fields { text += [0x20] + field }
-      text.append(0x0a)
-    }
-    line(Statement.title(subject))
-    line("image", Field.text(image))
-    line("number", Field.number(number))
-    line("snapshot", Field.digest(snapshot))
-    line("parent", parent.map(Field.digest) ?? Field.absent)
-    line("time", Field.time(time))
-    line("host", Field.text(host))
-    line("user", Field.text(user))
-    line("command", Field.text(command))
-    line("message", Field.text(message))
-    for row in rows { text += row.line + [0x0a] }
-    for fact in facts { line("fact", Field.text(fact.key), Field.text(fact.value)) }
-    for item in items { text += item.line + [0x0a] }
-    guard text.count <= Statement.maxBytes else {
-      throw SignatureError(
-        "the statement of \(name)",
-        "has \(text.count) bytes, more than 1 MiB: it has too many files",
-        advice: "'imgstore export --sign' signs the bundle, whatever it holds")
-    }
-    return text
-  }
-}
-
-/// Fields of a line.
-public enum Field {
-  /// Stands for an empty field.
-  static let absent: [UInt8] = [0x2d]
-
-  public static func text(_ text: String) -> [UInt8] { bytes(text.utf8) }
-
-  public static func bytes(_ bytes: some Sequence<UInt8>) -> [UInt8] {
-    let field = escaped(bytes)
-    if field.isEmpty { return absent }
-    return field == absent ? Array("\\x2d".utf8) : field
-  }
-
-  /// - Parameter other: one more byte that is spelled out.
-  static func escaped(_ bytes: some Sequence<UInt8>, also other: UInt8? = nil) -> [UInt8] {
-    var field: [UInt8] = []
-    for byte in bytes {
-      if byte > 0x20, byte < 0x7f, byte != 0x5c, byte != other {
-        field.append(byte)
-      } else {
-        field += [0x5c, 0x78, hexDigit(byte >> 4), hexDigit(byte & 15)]
-      }
-    }
-    return field
-  }
-
-  private static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x57 + value }
-
-  public static func number(_ number: some BinaryInteger) -> [UInt8] { Array(String(number).utf8) }
-
-  public static func digest(_ digest: Digest) -> [UInt8] { Array(digest.hex.utf8) }
-
-  /// Four octal digits.
-  public static func mode(_ mode: UInt16) -> [UInt8] {
-    let digits = String(mode & 0o7777, radix: 8)
-    return Array((String(repeating: "0", count: 4 - digits.count) + digits).utf8)
-  }
-
-  /// Seconds since 1970, a full stop, nine digits of nanoseconds.
-  public static func time(_ time: Timestamp) -> [UInt8] {
-    let digits = String(time.nanoseconds)
-    let zeros = String(repeating: "0", count: max(0, 9 - digits.count))
-    return Array("\(time.seconds).\(zeros)\(digits)".utf8)
-  }
-
-  /// The bytes that a field spells; nil where no field is spelled so.
-  static func decode(_ field: some Collection<UInt8>) -> [UInt8]? {
-    field.elementsEqual(absent) ? [] : unescaped(field)
-  }
-
-  /// The inverse of `escaped`.
-  static func unescaped(_ field: some Collection<UInt8>) -> [UInt8]? {
-    var bytes: [UInt8] = []
-    var rest = Array(field)[...]
-    while let byte = rest.popFirst() {
-      guard byte == 0x5c else {
-        bytes.append(byte)
-        continue
-      }
-      guard rest.popFirst() == 0x78, let high = rest.popFirst().flatMap(hexValue),
-        let low = rest.popFirst().flatMap(hexValue)
-      else { return nil }
-      bytes.append(high << 4 | low)
-    }
-    return bytes
-  }
-
-  private static func hexValue(_ digit: UInt8) -> UInt8? {
-    switch digit {
-    case 0x30...0x39: digit - 0x30
-    case 0x61...0x66: digit - 0x57
-    default: nil
-    }
-  }
 }

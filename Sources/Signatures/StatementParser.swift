@@ -1,5 +1,5 @@
-// Statements from bytes that anybody wrote. What was parsed is rendered and compared: a statement that is
-// spelled in any other way than ours, has a line too many, or a CR, is refused.
+// Parses statements from untrusted bytes. The result is rendered and compared with the input: a
+// different spelling, an additional line, or a CR is refused.
 
 import Codec
 import Platform
@@ -12,12 +12,12 @@ extension Statement {
       throw SignatureError("the statement", "has more than 1 MiB")
     }
     guard bytes.last == 0x0a, bytes.allSatisfy({ $0 == 0x0a || $0 >= 0x20 && $0 < 0x7f }) else {
-      throw SignatureError("the statement", "is not made of lines of printable ASCII")
+      throw SignatureError("the statement", "does not consist of lines of printable ASCII")
     }
     var parser = StatementParser(bytes)
     self = try parser.statement()
     guard try render() == bytes else {
-      throw SignatureError("the statement", "is not spelled as its content is")
+      throw SignatureError("the statement", "is not spelled in the only valid way")
     }
   }
 }
@@ -25,7 +25,7 @@ extension Statement {
 private struct StatementParser {
   private var lines: ArraySlice<ArraySlice<UInt8>>
   private var lineNumber = 0
-  /// The fields of the current line that were not yet taken.
+  /// The fields of the current line that are left.
   private var fields: ArraySlice<ArraySlice<UInt8>> = []
 
   init(_ bytes: [UInt8]) {
@@ -45,7 +45,7 @@ private struct StatementParser {
       let subject = Statement.Subject.allCases.first(where: {
         title.elementsEqual(Statement.title($0).utf8)
       })
-    else { throw failure("does not begin a statement of a version that this program reads") }
+    else { throw failure("does not begin with a supported version of a statement") }
     var statement = Statement(
       subject: subject, image: "", number: 0, snapshot: .zero, parent: nil,
       time: Timestamp(seconds: 0, nanoseconds: 0), host: "", user: "", command: "", message: "",
@@ -109,7 +109,7 @@ private struct StatementParser {
   }
 
   private func end() throws(SignatureError) {
-    guard fields.isEmpty else { throw failure("has more fields than it can have") }
+    guard fields.isEmpty else { throw failure("has too many fields") }
   }
 
   private mutating func row() throws(SignatureError) -> Statement.Row {

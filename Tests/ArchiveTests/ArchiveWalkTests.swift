@@ -1,4 +1,4 @@
-// The walk over archives that looks into them and writes them again.
+// The archive walk: examining members and writing the archive again.
 
 import Archive
 import Codec
@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 @Suite struct ArchiveWalkTests {
-  /// Keeps everything, and looks at all data.
+  /// Keeps every member, and reads all content.
   private final class Looker: ArchiveVisitor {
     private(set) var seenBytes: [String: UInt64] = [:]
 
@@ -28,7 +28,7 @@ import Testing
   @Test(arguments: ["gnu", "pax"])
   func `holes of terabytes are passed over, and the archive stays as it is`(_ form: String) throws {
     let folder = try TemporaryFolder()
-    // As /var/log/lastlog is where users have large numbers.
+    // /var/log/lastlog looks like this when users have large numbers.
     try shell(
       """
       cd "$1"; truncate -s 8T lastlog; printf data | dd of=lastlog bs=1 seek=4T conv=notrunc status=none

@@ -1,4 +1,4 @@
-// Compressed streams against the real tools, and against damage.
+// Compressed streams, compared with the real tools and with damage.
 
 import Archive
 import Foundation
@@ -18,7 +18,7 @@ import Testing
     return try fileBytes(folder.path("packed"))
   }
 
-  /// Half random, half not.
+  /// Returns bytes of which half are random.
   private func content(_ seed: UInt64) -> [UInt8] {
     var random = SplitMix64(seed)
     return random.bytes(60_000) + [UInt8](repeating: 7, count: 700_000) + random.bytes(1)
@@ -53,7 +53,7 @@ import Testing
       var bad = good
       let at = Int.random(in: 12..<bad.count, using: &random)
       bad[at] ^= 1 << UInt8.random(in: 0...7, using: &random)
-      // zstd's and xz's sums find every changed bit of the content.
+      // The checksums of zstd and xz find every changed bit of the content.
       if let back = try? plain(bad) { #expect(back == content, "byte \(at)") }
     }
   }

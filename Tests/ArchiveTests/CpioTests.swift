@@ -1,4 +1,4 @@
-// cpio against the real tools, and against damage.
+// cpio archives, compared with the real tools and with damage.
 
 import Archive
 import Foundation
@@ -6,7 +6,7 @@ import Platform
 import TestSupport
 import Testing
 
-/// Files, links of an inode (one of them empty), a symbolic link, a fifo, odd sizes and names.
+/// Files, links of one inode (one of them empty), a symbolic link, a fifo, odd sizes and names.
 private let makeTree = """
   mkdir -p "$1/t/dir/empty"; cd "$1/t"; echo content >dir/file; ln -s file dir/link; mkfifo fifo
   ln dir/file hard; ln dir/file dir/zzz; : >void; ln void void2; head -c 100001 /dev/urandom >big
@@ -24,7 +24,7 @@ private let makeTree = """
       #expect(back.map(\.0) == members.map(\.0), "seed \(seed)")
       #expect(back.map(\.1) == members.map(\.1), "seed \(seed)")
     }
-    // Skipping content comes out at the same members.
+    // Skipping content yields the same members.
     let cpio = CpioReader(source(bytes))
     for (member, _) in members { #expect(try cpio.next() == member) }
     #expect(try cpio.next() == nil)
@@ -94,7 +94,7 @@ private let makeTree = """
     try Data(cpioBytes(members)).write(to: URL(fileURLWithPath: folder.path("a.cpio")))
     try shell("mkdir \"$1/x\"; cd \"$1/x\"; \(tool) -idm <../a.cpio 2>../err", folder.path)
     let listed = try shell(
-      // Not the times of directories and links: GNU cpio and busybox do not keep them.
+      // Without the times of directories and links, which GNU cpio and busybox do not keep.
       "cd \"$1/x\"; stat -c '%A' d d/link; stat -c '%n %A %h %s %Y' d/[!l]*", folder.path
     ).output
     #expect(
@@ -111,7 +111,7 @@ private let makeTree = """
     #expect(try fileBytes(folder.path("x/d/first")) == Array("the content".utf8))
   }
 
-  // MARK: What cannot be
+  // MARK: Invalid archives
 
   private func refusal(_ bytes: [UInt8]) -> String {
     do {
@@ -150,19 +150,19 @@ private let makeTree = """
     let atEnd = refusal(Array(good.prefix(132)))
     #expect(atEnd.hasPrefix("the-member: "))
     #expect(atEnd.contains("TRAILER!!!"))
-    #expect(refusal([]).contains("no cpio archive"))
+    #expect(refusal([]).contains("not a cpio archive"))
   }
 
   @Test func `impossible headers are refused`() throws {
     let good = try one("a", "content")
     #expect(refusal(good) == "")
     let cases: [(Int, String, String)] = [
-      (0, "070707", "no cpio archive"),
+      (0, "070707", "not a cpio archive"),
       (6, "0000 001", "not hexadecimal"), (6, "+0000001", "not hexadecimal"),
       (94, "00000000", "impossible"), (94, "00000001", "impossible"),
       (94, "00001002", "impossible"), (94, "ffffffff", "impossible"),
-      (14, "000041ed", "has content"), (14, "0000f1ed", "no known kind"),
-      (14, "800081ed", "no known kind"),
+      (14, "000041ed", "has content"), (14, "0000f1ed", "of an unknown kind"),
+      (14, "800081ed", "of an unknown kind"),
       (54, "ffffffff", "ends inside"), (14, "0000a1ff", "after this member"),
     ]
     for (offset, text, finding) in cases {
@@ -218,7 +218,7 @@ private let makeTree = """
     for _ in 0..<600 {
       var bytes = good
       for _ in 0..<Int.random(in: 1...4, using: &random) {
-        // Half of the damage goes into headers, and half of that stays hexadecimal.
+        // Half of the damage is in headers, and half of that keeps valid hexadecimal digits.
         let at = Int.random(in: 0..<bytes.count, using: &random)
         bytes[at] =
           Bool.random(using: &random)

@@ -1,4 +1,4 @@
-// Extended attributes, nanoseconds and comments of tar members, against the real tools.
+// Extended attributes, nanoseconds and comments of tar members, compared with the real tools.
 
 import Archive
 import Foundation
@@ -58,7 +58,7 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
     let back = try tarMembers(tarBytes(sample))
     #expect(back.map(\.0) == sample.map(\.0))
     #expect(back.map(\.1) == sample.map(\.1))
-    // Record lengths count their own digits: every length around the steps comes back.
+    // Record lengths count their own digits: check every length around the steps.
     for count in Array(80...110) + Array(975...1010) {
       let member = TarMember(
         path: [0x61], kind: .fifo, mode: 0, comment: String(repeating: "c", count: count))
@@ -75,8 +75,8 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
   @Test func `GNU tar, bsdtar, python and busybox read comments without a word`() throws {
     let folder = try TemporaryFolder()
     var members = sample
-    // Extended attributes need a file system that has them: here only the comments count.
-    // And GNU tar warns of times before 1970, with a comment or without.
+    // Extended attributes need a file system that supports them; here only the comments count. GNU tar
+    // also warns of times before 1970, with and without a comment.
     for i in members.indices {
       members[i].0.xattrs = []
       members[i].0.modifiedSeconds = max(members[i].0.modifiedSeconds, 1_000_000_000)
@@ -98,7 +98,7 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
         "bash", "-c", "cd \"$1\"; find . ! -type d | wc -l; stat -c %y noted", "t",
         folder.path("x\(i)")
       ).output
-      // busybox does not know nanoseconds, and Python's times are floating-point numbers.
+      // busybox does not support nanoseconds, and Python's times are floating-point numbers.
       let time = tool[0] == "busybox" ? "" : tool[0] == "python3" ? ".123456" : ".123456789"
       #expect(found.hasPrefix("4\n2001-09-09 01:46:40" + time), "\(tool): \(found)")
     }
@@ -113,7 +113,7 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
         "mkdir \"$1/x\(i)\"; cd \"$1/x\(i)\"; \(tool) -xf ../a.tar; getfattr -d -e hex noted",
         folder.path)
       #expect(out.errors == "", "\(tool)")
-      // bsdtar does not know GNU tar's spelling of "=".
+      // bsdtar does not support GNU tar's encoding of "=".
       #expect(out.output.contains("user.empty"), "\(tool): \(out.output)")
       if i == 0 {
         #expect(
@@ -151,7 +151,7 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
     #expect(try tarMembers(tarBytes(sample)).allSatisfy { $0.0.accessList == nil })
   }
 
-  /// An 'x' header made by hand.
+  /// Returns an 'x' header.
   private func archive(_ records: [UInt8]) throws -> [UInt8] {
     let good = try tarBytes([
       (TarMember(path: [0x61], kind: .fifo, mode: 0, comment: "c"), [])

@@ -1,4 +1,4 @@
-// Byte streams over arrays, and what tests of archives do with them.
+// Byte streams over arrays, and helpers for tests of archives.
 
 import Archive
 import Foundation
@@ -17,7 +17,7 @@ func source(_ bytes: [UInt8], step: Int = .max) -> ByteSource {
   }
 }
 
-/// Reads a content to its end, in pieces of an odd size.
+/// Reads content to its end, in pieces of an odd size.
 func readAll(_ read: (UnsafeMutableRawBufferPointer) throws -> Int) throws -> [UInt8] {
   var content: [UInt8] = []
   var buffer = [UInt8](repeating: 0, count: 1001)
@@ -50,7 +50,7 @@ func cpioBytes(_ members: [(CpioMember, [UInt8])]) throws -> [UInt8] {
   return output.withLock { $0 }
 }
 
-/// Members of every kind, with random names, numbers and contents.
+/// Members of every kind, with random names, numbers and content.
 func cpioSample(_ seed: UInt64) -> [(CpioMember, [UInt8])] {
   var random = SplitMix64(seed)
   let kinds: [CpioKind] = [

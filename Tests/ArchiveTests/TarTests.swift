@@ -1,4 +1,4 @@
-// tar and gzip against the real tools, and against damage.
+// tar and gzip, compared with the real tools and with damage.
 
 import Archive
 import Codec
@@ -118,7 +118,7 @@ private func members(_ bytes: [UInt8], step: Int = .max) throws -> [(TarMember, 
         bytes[block + Int.random(in: 0..<512, using: &random)] = UInt8.random(
           in: 0...255, using: &random)
       }
-      // Most damage is caught by the checksum: make it right again, to get behind it.
+      // The checksum catches most damage: correct it to reach the code after the check.
       var sum = 0
       for i in 0..<512 { sum += (148..<156).contains(i) ? 32 : Int(bytes[block + i]) }
       let digits = String(sum, radix: 8)

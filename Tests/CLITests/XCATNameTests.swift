@@ -93,7 +93,7 @@ private func isWarnings(_ errors: String) -> Bool {
     \timgimport <bundle_file_name> [-p|--postscripts <nodelist>] [-f|--profile <new_profile>] \
     [-R|--remotehost <userid@host>] [-n|--nozip] [-v]
     imgstore adds:
-    \t[--orig]  keep each replaced file as FILE.ORIG beside the new one (a snapshot holds it anyway)
+    \t[--orig]  keep each replaced file as FILE.ORIG next to the new one (a snapshot has it anyway)
 
     """
 
@@ -134,13 +134,13 @@ private func isWarnings(_ errors: String) -> Bool {
     ("imgimport -", 1, "", "Error: Cannot find HERE/-\n"),
     (
       "imgexport IMAGE -R -oProxyCommand=x", 1, "",
-      "Error: host '-oProxyCommand=x': is no [user@]host.\n  Letters, digits, '.', '_' and '-' "
+      "Error: host '-oProxyCommand=x': is not [user@]host.\n  Letters, digits, '.', '_' and '-' "
         + "make a host; an IPv6 address stands in brackets.\n"
     ),
     (
       "imgimport $(id).tgz -R mn2", 1, "",
       "Error: remote path '$(id).tgz': holds what a shell on mn2 might act on.\n  Use letters, "
-        + "digits and '/._-+=,@%:~' there, and rename the file at its place.\n"
+        + "digits and '/._-+=,@%:~' there, and rename the file on that host.\n"
     ),
     (
       "imgexport IMAGE -e /etc/motd:etc", 1, "Exporting IMAGE to HERE...\n",

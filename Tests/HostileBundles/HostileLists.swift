@@ -154,7 +154,7 @@ extension HostileBundle {
     },
     litefile("a quote that never ends", "litefile.csv", "never closed") { "\"i\",\"/etc/hosts\n" },
     litefile("a quote inside a value", "litefile.csv", "quote") { "i,/etc/ho\"sts,rw,,\n" },
-    litefile("text behind a quote", "litefile.csv", "behind a closing quote") {
+    litefile("text behind a quote", "litefile.csv", "after a closing quote") {
       "\"i\"x,\"/etc/hosts\",rw,,\n"
     },
     HostileBundle("a litefile that is not UTF-8", "litefile.csv", "not UTF-8") {
@@ -394,7 +394,7 @@ extension HostileBundle {
     HostileBundle("xz with garbage behind it", "damaged") {
       RawXz.stream(BundleDraft().tar { _ in }) + Array("garbage, garbage, garbage".utf8)
     },
-    HostileBundle("xz in xz", "no tar archive") {
+    HostileBundle("xz in xz", "not a tar archive") {
       RawXz.stream(RawXz.stream(BundleDraft().tar { _ in }))
     },
     HostileBundle("gzip, and zstd behind it", "damaged") {

@@ -158,10 +158,10 @@ extension HostileBundle {
       }
     } + [
       HostileBundle("nothing at all", "end mark") { [] },
-      HostileBundle("text", "no tar archive") { Array("It was a dark and stormy night.\n".utf8) },
-      HostileBundle("a gzip of text", "no tar archive") { gzip(Array("dark and stormy".utf8)) },
+      HostileBundle("text", "not a tar archive") { Array("It was a dark and stormy night.\n".utf8) },
+      HostileBundle("a gzip of text", "not a tar archive") { gzip(Array("dark and stormy".utf8)) },
       HostileBundle("a gzip of nothing", "manifest.xml") { gzip([]) },
-      HostileBundle("a gzip within a gzip", "no tar archive") { gzip(BundleDraft().bundle()) },
+      HostileBundle("a gzip within a gzip", "not a tar archive") { gzip(BundleDraft().bundle()) },
       HostileBundle("a wrong CRC", "damaged") { flipped(at: 8) },
       HostileBundle("a wrong length", "damaged") { flipped(at: 4) },
       HostileBundle("garbage after the gzip stream", "damaged") {

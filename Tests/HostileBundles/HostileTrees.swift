@@ -87,7 +87,7 @@ extension HostileBundle {
   }
 
   static let treeArchives: [TreeArchive] = [
-    tree("a tree that is no archive", "no tar archive") { Array("not a gzip".utf8) },
+    tree("a tree that is no archive", "not a tar archive") { Array("not a gzip".utf8) },
     tree("a tree of nothing", "it is empty") { [] },
     tree("a tree that is a gzip of nothing", "it is empty") { gzip([]) },
     tree("a tree that is cut", "cut off") { Array(gzip(goodTree { _ in }).dropLast(30)) },
@@ -106,14 +106,14 @@ extension HostileBundle {
     tree("a second tree behind the first", "follows the archive's end mark") {
       gzip(goodTree { _ in } + goodTree { _ in })
     },
-    tree("a tree of noise", "no tar archive") {
+    tree("a tree of noise", "not a tar archive") {
       gzip((0..<4000).map { UInt8(truncatingIfNeeded: $0 &* 251) })
     },
-    tree("a tree in a gzip in a gzip", "no tar archive") { gzip(gzip(goodTree { _ in })) },
-    tree("a zip file", "no tar archive") {
+    tree("a tree in a gzip in a gzip", "not a tar archive") { gzip(gzip(goodTree { _ in })) },
+    tree("a zip file", "not a tar archive") {
       gzip([0x50, 0x4b, 3, 4] + [UInt8](repeating: 7, count: 600))
     },
-    tree("a squashfs", "no tar archive") {
+    tree("a squashfs", "not a tar archive") {
       gzip(Array("hsqs".utf8) + [UInt8](repeating: 7, count: 600))
     },
     tree("an old cpio", "old form") {
@@ -194,7 +194,7 @@ extension HostileBundle {
     tree("a tree with a file of 4 GiB", "ends inside") {
       gzip(goodTree { $0.entry("rootimg/a", mode: 0o100644, claimedSize: 0xffff_ffff) })
     },
-    tree("a tree with an entry of unknown type", "no known kind") {
+    tree("a tree with an entry of unknown type", "of an unknown kind") {
       gzip(goodTree { $0.entry("rootimg/a", mode: 0o170644) })
     },
     tree("a tree with a device that has content", "content") {
@@ -210,7 +210,7 @@ extension HostileBundle {
     tree("a tree with a NUL in a link target", "NUL") {
       gzip(goodTree { $0.entry("rootimg/a", mode: 0o120777, [0x61, 0, 0x62]) })
     },
-    tree("a terminal escape before noise", "no cpio header") {
+    tree("a terminal escape before noise", "a cpio header is missing") {
       gzip(
         goodTree(ends: false) { $0.entry("rootimg/\u{1b}]0;owned\u{7}", mode: 0o100644, [1]) }
           + [UInt8](repeating: 0x41, count: 300))

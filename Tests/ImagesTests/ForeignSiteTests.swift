@@ -246,7 +246,7 @@ private struct Sites {
   @Test func `a rootimgdir that names no folder is said with its value`() throws {
     for (value, word) in [
       ("/install/netboot/rh/../rh/c", "'..'"), ("install/netboot/c", "does not begin"),
-      ("/", "no folder"),
+      ("/", "cannot be the folder of an image"),
     ] {
       let definition = ImageDefinition(osimage: [:], linuximage: ["rootimgdir": value])
       #expect(ImageFiles.rootDirectoryFault(definition)?.contains(word) == true)

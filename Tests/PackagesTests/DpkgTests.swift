@@ -1,4 +1,4 @@
-// dpkg's database, held against dpkg-query.
+// dpkg's database, compared with dpkg-query.
 
 import Foundation
 import Packages
@@ -75,9 +75,9 @@ import Testing
     #expect(packages.packages.first { $0.name == "half" }?.state == .halfConfigured)
   }
 
-  /// What an interrupted dpkg left in updates/: each case is a status, and updates by their names.
+  /// States of updates/ after an interrupted dpkg: each case is a status, and updates by their names.
   static let interruptions: [(status: [[String]], updates: [(String, [[String]])])] = [
-    // Upgraded, removed, purged, half way, newly installed.
+    // Upgraded, removed, purged, half installed, newly installed.
     (
       [["alpha", "install ok installed", "1.0"]],
       [("0000", [["alpha", "install ok installed", "2.0"]])]
@@ -248,8 +248,8 @@ private func hex(_ text: some StringProtocol) -> [UInt8] {
   }
 }
 
-/// "path<TAB>package" for every file that dpkg-query -L lists and that is there, the folders on the
-/// way resolved inside the tree.
+/// Returns "path<TAB>package" for every existing file that dpkg-query -L lists, with the folders on
+/// the way resolved inside the tree.
 private let ownersScript = #"""
   import os, subprocess, sys
   root = os.path.realpath(sys.argv[1]); admin = '--admindir=' + root + '/var/lib/dpkg'

@@ -1,4 +1,4 @@
-// A root tree that is a folder of this machine, for the readers under test.
+// A root tree in a folder of this machine, for the readers under test.
 
 import Foundation
 import Packages
@@ -6,7 +6,7 @@ import Platform
 import TestSupport
 import Testing
 
-/// Reads below `root`.
+/// Reads files below `root`.
 struct FolderTree: RootTree {
   let root: String
 
@@ -48,7 +48,7 @@ struct MemoryTree: RootTree {
   }
 }
 
-/// "name version" lines, in byte order.
+/// Returns "name version" lines, in byte order.
 func lines(_ set: PackageSet) -> [String] {
   set.packages.map { "\($0.name)\t\($0.version)" }.sorted {
     $0.utf8.lexicographicallyPrecedes($1.utf8)

@@ -1,12 +1,12 @@
-// rpm's database in its forms, held against rpm itself. Debian's rpm writes the SQLite form; a
-// Berkeley DB is made of the same headers by libdb's own db_load, an ndb by the few lines below.
+// rpm's database in its forms, compared with rpm itself. Debian's rpm writes the SQLite form. libdb's
+// db_load makes a Berkeley DB of the same headers, and the code below makes an ndb.
 
 import Foundation
 import Packages
 import TestSupport
 import Testing
 
-/// Databases of every form with the same packages, and what `rpm -qa` says of them.
+/// Databases of every form with the same packages, and the output of `rpm -qa` for them.
 private final class RPMSite: Sendable {
   let folder: TemporaryFolder
   let expected: [String]
@@ -166,7 +166,7 @@ private let formsScript = #"""
     let tree = FolderTree(root: folder.path)
     let error = #expect(throws: PackagesError.self) { try PackageDatabase.find(in: tree) }
     #expect(error?.finding.contains("usr/share/rpm/rpmdb.sqlite-journal") == true)
-    // Without the journal the folder of OSTree is read like the others.
+    // Without the journal, OSTree's folder is read like the others.
     let journal = folder.path("usr/share/rpm/rpmdb.sqlite")
     try FileManager.default.removeItem(atPath: journal + "-journal")
     try FileManager.default.removeItem(atPath: journal)
@@ -192,7 +192,7 @@ private let formsScript = #"""
           bytes.removeSubrange(Int.random(in: 0..<bytes.count, using: &random)...)
         }
         for _ in 0..<8 where !bytes.isEmpty {
-          // Most of what steers the readers stands in the first pages.
+          // The first pages contain most of the data that directs the readers.
           let limit = round % 2 == 0 ? min(bytes.count, 8192) : bytes.count
           bytes[Int.random(in: 0..<limit, using: &random)] =
             [0, 0xff, 0x7f, UInt8.random(in: 0...255, using: &random)].randomElement(

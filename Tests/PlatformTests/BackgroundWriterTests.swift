@@ -1,5 +1,5 @@
-// What a background writer is given is in the file when it has finished, on whatever file system, or an
-// error was thrown.
+// A background writer's bytes are in the file after `finish`, on every file system, or an error was
+// thrown.
 
 import Foundation
 import Platform
@@ -31,7 +31,7 @@ import Testing
   @Test(arguments: seeds) func `files hold what was given`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let folder = try TemporaryFolder()
-    // tmpfs knows no way past the page cache.
+    // tmpfs does not support O_DIRECT.
     let memory = "/dev/shm/imgstore-writer-\(seed)"
     defer { try? FileManager.default.removeItem(atPath: memory) }
     for (i, size) in [0, 1, 4 << 20, 4 << 20 + 1, 13_000_000, 16 << 20].enumerated() {
@@ -62,7 +62,7 @@ import Testing
     var random = SplitMix64(6)
     let bytes = random.bytes(14_000_000)
     let folder = try TemporaryFolder()
-    // Three full buffers and the end.
+    // Three full buffers and a rest.
     for operation in 0..<4 {
       let files = FaultyFileSystem(failing: operation, .once(.noSpace))
       let file = try create(folder.path("\(operation)"))

@@ -1,4 +1,4 @@
-// Other programs, run to their end.
+// Runs other programs to their end.
 
 import Foundation
 import Platform
@@ -67,7 +67,7 @@ import Testing
   }
 
   @Test func `a program gets no descriptor but its three`() throws {
-    // Two that an exec would keep.
+    // Two descriptors that exec would keep.
     let files = try (0..<2).map { _ in try #require(fopen("/etc/passwd", "r")) }
     defer { for file in files { fclose(file) } }
     let result = try ChildProcess.run(

@@ -1,4 +1,4 @@
-// Excludes against the rules of gitignore(5), and against git itself.
+// Excludes, compared with the rules of gitignore(5) and with git itself.
 
 import Foundation
 import Platform
@@ -74,7 +74,8 @@ import Testing
     #expect(try ExcludePatterns([line]).nameEntries(of: Array(directory.utf8)) == isNamed)
   }
 
-  /// Random trees and lists: what is left is what `git ls-files --others` lists.
+  /// Random trees and lists: the files that are not excluded are those that `git ls-files --others`
+  /// lists.
   @Test(arguments: seeds) func `git leaves out the same files`(seed: UInt64) throws {
     var random = SplitMix64(seed)
     func pick<T>(_ choices: [T]) -> T { choices[Int(random.next() % UInt64(choices.count))] }

@@ -1,4 +1,4 @@
-// What fstab(5) says of mount points.
+// Mount points in fstab(5).
 
 import Platform
 import TestSupport

@@ -1,4 +1,4 @@
-// Names as text, paths that stay inside, times before 1970.
+// Printable names, paths that stay inside a root, times before 1970.
 
 import Foundation
 import Platform
@@ -69,7 +69,7 @@ import Testing
     #expect(try place("/fine/f") == (inode("root/in/deep"), "f"))
     #expect(try place("/in/back/deep/f") == (inode("root/in/deep"), "f"))
     #expect(try place("/dangling") == (inode("root"), "nothing"))
-    // An absolute target starts at the root, and ".." stays there: /outside does not exist in it.
+    // An absolute target starts at the root, and ".." stays there: it has no /outside.
     for out in ["/absolute/f", "/in/up/f"] {
       #expect(throws: SystemError.self, "\(out)") { try place(out) }
     }

@@ -1,4 +1,4 @@
-// Contents on a terminal: nothing steers it, and all else is as it was.
+// Content for a terminal: control characters are escaped, and all other text is unchanged.
 
 import Platform
 import TestSupport

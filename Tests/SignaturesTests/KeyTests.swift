@@ -56,7 +56,7 @@ import Testing
     #expect(theirPublic == theirs.publicKey)
     #expect(theirPublic.verify(try read(folder.path("theirs.sig")), of: Array("message\n".utf8)))
     #expect(!key.publicKey.verify(try read(folder.path("theirs.sig")), of: Array("message\n".utf8)))
-    // A key's id is the SHA-256 of what openssl calls its DER.
+    // A key's id is the SHA-256 of openssl's DER output.
     let id = try shell(
       "openssl pkey -pubin -in \"$1\" -outform DER | sha256sum | cut -c1-64", folder.path("pub"))
     #expect(id.output == key.publicKey.id.hex + "\n")
@@ -109,7 +109,7 @@ import Testing
         try PublicKey(pem: read(folder.path(name)), name: name)
       }
     }
-    // What editors and mail do to a key leaves it the same key.
+    // Changes of editors and mail programs do not change the key.
     try shell(
       "cd \"$1\"; sed 's/$/\\r/' good >crlf; (echo note; cat good) >noted; head -c -1 good >noend",
       folder.path)

@@ -1,4 +1,4 @@
-// Statements: one text each, and no other text is read.
+// Statements have one text each, and no other text is accepted.
 
 import Codec
 import Platform

@@ -172,7 +172,7 @@ import Testing
     #expect(try refusal(tar(good, isEnded: false)).contains("cut off"))
     #expect(try refusal(tar(good) + tar(good)).contains("follows"))
     #expect(try refusal([]).contains("empty"))
-    #expect(try refusal(Array("no archive at all".utf8)).contains("no tar archive"))
+    #expect(try refusal(Array("no archive at all".utf8)).contains("not a tar archive"))
     #expect(try refusal(Array("070707000000".utf8)).contains("old form"))
     #expect(try refusal(tar([])).contains("holds nothing"))
     #expect(try refusal(tar([member("./", .directory)])).contains("holds nothing"))

@@ -1,4 +1,4 @@
-// Which nodes boot an image, how they are named in a node range, and what nodeset is given.
+// The nodes that boot an image, their node range, and the arguments of nodeset.
 
 import Platform
 import TestSupport

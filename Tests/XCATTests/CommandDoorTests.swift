@@ -1,5 +1,5 @@
-// xCAT's commands as the door to its tables. They are played by one script, which answers from the
-// fixture's dumps as the real ones do, changes them, and writes down what it was asked.
+// The table backend on xCAT's commands. One script plays them: it answers from the fixture's dumps as
+// the real ones do, changes them, and records its calls.
 
 import Foundation
 import Platform
@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 import XCAT
 
-/// Commands that a test can look at.
+/// Commands that record their calls.
 final class PlayedCommands: Sendable {
   let folder: TemporaryFolder
   var door: CommandTableBackend {
@@ -23,8 +23,8 @@ final class PlayedCommands: Sendable {
       fixture("xcat/mn.tgz"))
     try PlayedCommands.script.write(
       toFile: folder.path("play.text"), atomically: false, encoding: .utf8)
-    // What is open for writing cannot be run, and a test beside may be forking just now: the program
-    // is written by another process.
+    // A file that is open for writing cannot be executed, and a concurrent test may be forking:
+    // another process writes the program.
     try shell(
       """
       cp "$1/play.text" "$1/play"; chmod +x "$1/play"
@@ -33,7 +33,7 @@ final class PlayedCommands: Sendable {
       """, folder.path)
   }
 
-  /// What was asked that changes something: the arguments, and what came on stdin.
+  /// The recorded calls that change something: the arguments, and standard input.
   func asked() throws -> [String] {
     let path = folder.path("asked")
     guard FileManager.default.fileExists(atPath: path) else { return [] }
@@ -42,7 +42,7 @@ final class PlayedCommands: Sendable {
       .components(separatedBy: "\u{1}").dropLast()
   }
 
-  /// The next command of this name fails, or does nothing and says that all is well.
+  /// Makes the next command of this name fail, or do nothing and report success.
   func spoil(_ command: String, silently: Bool = false) throws {
     try (silently ? "silent" : "fail").write(
       toFile: folder.path("spoil-\(command)"), atomically: false, encoding: .utf8)
@@ -274,8 +274,9 @@ final class PlayedCommands: Sendable {
       ])
     }
     #expect(
-      error?.finding.contains(silently ? "not what it was set to" : "the database is away") == true)
-    #expect(error?.finding.contains("put back as they were") == true, "\(error?.finding ?? "")")
+      error?.finding.contains(
+        silently ? "differs from the value that was set" : "the database is away") == true)
+    #expect(error?.finding.contains("rolled back") == true, "\(error?.finding ?? "")")
     #expect(try played.door.definitions() == before)
     #expect(try played.rows("litefile") == rows)
   }
@@ -290,7 +291,7 @@ final class PlayedCommands: Sendable {
         change(.litefile, ["image": "ALL", "file": "/etc/hosts"], ["options": "ro"]),
       ])
     }
-    #expect(error?.finding.contains("could not be put back as they were: osimage new") == true)
+    #expect(error?.finding.contains("could not be rolled back: osimage new") == true)
   }
 
   @Test func `what the commands cannot carry is refused before anything is asked`() throws {

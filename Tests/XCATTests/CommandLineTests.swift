@@ -1,4 +1,4 @@
-// xCAT's option syntax, held against the Perl library that xCAT reads its options with.
+// xCAT's option syntax, compared with the Perl library that xCAT uses.
 
 import Foundation
 import TestSupport
@@ -67,7 +67,7 @@ import XCAT
     }
   }
 
-  /// Getopt::Long over the same table: one JSON line a command line, null for a mistake.
+  /// Runs Getopt::Long over the same table: one JSON line per command line, null for an error.
   private static let oracle = """
     use Getopt::Long; Getopt::Long::Configure("bundling", "no_pass_through");
     $SIG{__WARN__} = sub {};
@@ -153,7 +153,7 @@ import XCAT
     ] {
       #expect(throws: XCATError.self, "\(path)") { try RemoteFile(host: "mn", path: path) }
     }
-    // "scp://host/path" is a URI to scp; another host's path may begin with slashes.
+    // "scp://host/path" is a URI to scp; with another host, a path may begin with slashes.
     for host in ["scp", "SCP", "ssh", "sftp"] {
       #expect(throws: XCATError.self) { try RemoteFile(host: host, path: "//evil:22/x") }
     }

@@ -1,4 +1,4 @@
-// Exclude lists and their patterns, against the commands that xCAT makes of them.
+// Exclude lists and their patterns, compared with the commands that xCAT makes of them.
 
 import Foundation
 import Glibc
@@ -104,18 +104,18 @@ import XCAT
       }
     }
     #expect(error?.finding.contains("Permission denied") == true)
-    // A few lists that are included again and again.
+    // A few lists that are included repeatedly.
     var texts: [String: String] = [:]
     for i in 0..<40 { texts["/c/\(i)"] = "#INCLUDE:\(i + 1)##INCLUDE:\(i + 1)#" }
     texts["/c/40"] = ""
-    #expect(explanation(texts, "/c/0").contains("again and again"))
+    #expect(explanation(texts, "/c/0").contains("included repeatedly"))
   }
 
   // MARK: Against find
 
   private static let alphabet: [UInt8] = Array("ab-]!^.[ *?\\Z09\n'".utf8) + [0xe9, 0xff]
 
-  /// A small tree with odd names; all its paths as find writes them.
+  /// Creates a small tree with odd names; returns its paths as find writes them.
   private func makeTree(_ root: String, _ random: inout SplitMix64) {
     var folders = [Array(root.utf8)]
     for _ in 0..<60 {
@@ -157,7 +157,7 @@ import XCAT
       + "'"
   }
 
-  /// Runs a script in C locale in `tree`; its output, split at NUL.
+  /// Runs a script in the C locale in `tree`; returns its output, split at NUL.
   private func records(_ script: String, in folder: TemporaryFolder) throws -> [[UInt8]] {
     try script.write(toFile: folder.path("script"), atomically: true, encoding: .utf8)
     let result = try shell(
@@ -208,7 +208,7 @@ import XCAT
     for _ in 0..<40 {
       let count = Int.random(in: 0...8, using: &random)
       let lines = (0..<count).compactMap { _ -> [UInt8]? in
-        // No line of nothing, and no bytes that mean something to the list itself.
+        // No empty lines, and no bytes with a meaning in the list itself.
         let line = makePattern(&random).filter { $0 != 0x0a }
         let isPlain = ![0x2b, 0x2d].contains(line.first) && !line.allSatisfy { $0 == 0x20 }
         return isPlain ? line : nil
@@ -217,7 +217,7 @@ import XCAT
       let text: [UInt8] = zip(signs, lines).flatMap { sign, line in Array(sign.utf8) + line + [0x0a]
       }
       let list = try ExcludeList.parse(files: [try path("/c/a")]) { _ in text }
-      // As packimage.pm puts them together, but for the quotes, which here hold any byte.
+      // As packimage.pm joins them, except for the quotes, which hold any byte here.
       var exclude = "find . -xdev "
       var include = ""
       for (sign, line) in zip(signs, lines) {
@@ -247,7 +247,7 @@ import XCAT
     }
     let duration = ContinuousClock().measure { #expect(paths.allSatisfy { list.keeps($0) }) }
     print("120000 paths, \(list.excludes.count + list.includes.count) patterns: \(duration)")
-    // Debug builds are some ten times slower; in release it is far below 0.3 s.
+    // Debug builds are about ten times slower; a release build takes far less than 0.3 s.
     #expect(duration < .seconds(30))
   }
 

@@ -1,5 +1,4 @@
-// What an image needs beside its bundle, over file systems made of dictionaries, and over the
-// node of the fixtures.
+// The dependencies of an image, on file systems made of dictionaries and on the fixtures' node.
 
 import Foundation
 import Platform
@@ -51,7 +50,7 @@ private struct Files {
 }
 
 extension ImageDependencies {
-  /// "role path", sorted.
+  /// Returns "role path" lines, sorted.
   fileprivate var summary: [String] { needed.map { "\($0.role) \($0.path.text)" }.sorted() }
   fileprivate var kinds: [DependencyProblem.Kind] { problems.map(\.kind) }
   fileprivate var texts: [String] { problems.map { $0.error.explanation } }
@@ -63,7 +62,7 @@ extension ImageDependencies {
   @Test func `includes are followed, relative to the top list's folder`() throws {
     let closure = try Files([
       "/c/a.pkglist": "bash\r\n#INCLUDE:sub/b.pkglist#\r\n# #INCLUDE:comment.pkglist#\nvim\n",
-      // Meant from /c, not from /c/sub; ".." stays below the root.
+      // Relative to /c, not to /c/sub; ".." stays below the root.
       "/c/sub/b.pkglist":
         "#INCLUDE:d.pkglist#\n  #INCLUDE:/e/../e/./f.pkglist#\n@group #INCLUDE:g#",
       "/c/d.pkglist": "x\u{7f}\n", "/e/f.pkglist": "", "/c/g": "",

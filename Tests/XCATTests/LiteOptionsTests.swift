@@ -1,4 +1,4 @@
-// The rules that liteimg has for litefile rows.
+// liteimg's rules for litefile rows.
 
 import Testing
 import XCAT
@@ -41,13 +41,13 @@ import XCAT
     #expect(below("link", "link,ro") == ["\(basis) should not use \"link,ro\" as its option"])
     #expect(below("link", "rw") == ["\(basis) can only use \"link\"-based options"])
     #expect(below("", "tmpfs") == ["\(basis) can only use \"link\"-based options"])
-    // xCAT's check of this never fires: such rows work there.
+    // xCAT's check of this never fires, so such rows work there.
     #expect(below("tmpfs", "link") == [])
     #expect(below("persistent", "rw") == ["/p/q/f should have persistent option like /p/"])
     #expect(below("link,persistent", "link") == ["/p/q/f should have persistent option like /p/"])
     #expect(below("persistent", "persistent") == [])
     #expect(findings(("/p/", "ro"), ("/p/a", "rw"), ("/p/b", "rw")) == [forbidden])
-    // The nearest row counts, and a file is no directory.
+    // The nearest row counts, and a file is not a directory.
     #expect(findings(("/p/", "tmpfs"), ("/p/q/", "persistent"), ("/p/q/f", "persistent")) == [])
     #expect(findings(("/p", "ro"), ("/p/f", "link"), ("/x/p/", "rw")) == [])
   }

@@ -1,26 +1,26 @@
-// A model of the shells that xCAT's commands start: the lines of its scripts with a value in them, run by bash with
-// every program replaced by one that prints its words.
+// A model of the shells that xCAT's commands start. bash runs the lines of its scripts with a value in
+// them, and every program is replaced by one that prints its arguments.
 //
-// A line acts in one of four ways, and each is found:
-// 1. The programs get other words than the line and the value have, in order.
+// A line is unsafe in one of four ways, and each is found:
+// 1. The programs get words other than those of the line and the value, in order.
 // 2. A word that begins with the value begins with a dash: the program takes it for an option.
-// 3. A path leads out of the folder in which the line puts the value.
-// 4. It fails, tries to write, or an interactive shell, into which an administrator pastes it, sees other words
-//    (history expansion).
+// 3. A path leaves the folder in which the line puts the value.
+// 4. It fails or writes a file, or an interactive shell, into which an administrator pastes it, sees
+//    other words (history expansion).
 
 import Foundation
 import TestSupport
 import XCAT
 
-/// Lines of xCAT's commands (genimage, packimage, statelite, kit, imgport), "%" for the value.
+/// Lines of xCAT's commands (genimage, packimage, statelite, kit, imgport), with "%" for the value.
 enum ModelShell {
   struct Case: Sendable {
     let column: String
     let value: String
     let line: String
-    /// The words that the line means.
+    /// The expected words of the line.
     let words: [String]
-    /// Positions of words that begin with the value, and must not be options.
+    /// The positions of words that begin with the value, and must not be options.
     let operands: Set<Int>
     /// The folder that a word must stay in, by position.
     let folders: [Int: String]
@@ -65,7 +65,7 @@ enum ModelShell {
     ],
   ]
 
-  /// The cases of one value. Lists are taken whole, and element by element as xCAT splits them.
+  /// Returns the cases of one value. Lists are taken as a whole, and by element as xCAT splits them.
   /// - Parameter isGeneral: only the lines that every column has.
   static func cases(
     _ schema: TableSchema, _ column: String, _ value: String, isGeneral: Bool = false
@@ -75,14 +75,14 @@ enum ModelShell {
       lines["\(schema.name).\(column)"] ?? (isOwn(schema, column) ? lines[column] ?? [] : [])
     var elements = [value]
     if case .list = grammar { elements += value.split(separator: ",").map(String.init) }
-    // Versions are compared by xCAT's own code, which reads the words.
+    // xCAT's own code, which reads the words, compares versions.
     if grammar == .comparison {
       elements = value.split { " ,<>=".contains($0) }.map(String.init)
     }
     var cases: [Case] = []
     for element in elements {
       var all = ["tool %"] + (isGeneral ? [] : own)
-      // Names and relative paths stand behind folders.
+      // Names and relative paths follow folders.
       if grammar.finding("/a") != nil, grammar.finding("..") != nil { all.append("tool /p/%") }
       if grammar.finding("/a") == nil, grammar.finding("/..") != nil, element.hasPrefix("/") {
         all.append("tool /p/r%")
@@ -92,7 +92,7 @@ enum ModelShell {
     return cases
   }
 
-  /// Two tables have a column exlist: paths of an image, names in a kit.
+  /// Two tables have a column exlist: paths in an image, names in a kit.
   private static func isOwn(_ schema: TableSchema, _ column: String) -> Bool {
     column != "exlist" || schema == .kitcomponent
   }
@@ -101,7 +101,7 @@ enum ModelShell {
     _ schema: TableSchema, _ column: String, _ line: String, _ value: String
   ) -> Case {
     let grammar = schema.grammar(of: column)
-    // What the grammar takes with blanks is several words.
+    // A value that the grammar accepts with blanks is several words.
     let mayHaveBlanks = grammar.finding(value) == nil
     var hasOptions = false
     if case .list(.script) = grammar { hasOptions = true }
@@ -133,7 +133,7 @@ enum ModelShell {
   }
 
   /// Runs all lines, each once.
-  /// - Returns: for each, what it did besides what it means; nil where that is nothing.
+  /// - Returns: for each, the deviation from the expected effect; nil if there is none.
   static func run(_ cases: [Case]) throws -> [String?] {
     let lines = Array(Set(cases.map(\.line))).sorted()
     let positions = Dictionary(uniqueKeysWithValues: lines.enumerated().map { ($1, $0) })
@@ -166,13 +166,14 @@ enum ModelShell {
     return "/" + parts.joined(separator: "/")
   }
 
-  /// The words of each line. What a line writes, or says on stderr, is a word of its own. Each runs in a restricted
-  /// shell, which neither writes files nor starts programs of other folders.
+  /// Returns the words of each line. A file that a line writes, and its output on stderr, is a word of
+  /// its own. Each line runs in a restricted shell, which neither writes files nor starts programs of
+  /// other folders.
   private static func runBash(_ lines: [String], isInteractive: Bool) throws -> [[String]] {
     let folder = try TemporaryFolder()
     let input = folder.path("lines")
     try Data(lines.map { Array($0.utf8) + [0] }.joined()).write(to: URL(fileURLWithPath: input))
-    // What an interactive shell makes of "!" is what `history -p` prints.
+    // `history -p` prints the result of "!" in an interactive shell.
     let history =
       isInteractive
       ? """
@@ -182,7 +183,7 @@ enum ModelShell {
         set +o history; line=$new;;
       esac
       """ : ":"
-    // The folder's files are caught by patterns.
+    // Patterns match the folder's files.
     let script = """
       set -o histexpand; cd "$2"; mkdir work; cd work; touch victim v 7 link A=v
       for name in rm mkdir cp mv ln touch cat tool ilitefile xdcp umount mount; do

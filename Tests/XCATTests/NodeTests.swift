@@ -1,4 +1,4 @@
-// Node ranges, scripts of nodes and litefile rows, over tables in memory; patterns against Perl.
+// Node ranges, scripts of nodes and litefile rows, on tables in memory; patterns compared with Perl.
 
 import Platform
 import TestSupport
@@ -233,7 +233,7 @@ struct MemoryTables: TableBackend {
         ["node": "node1", "postscripts": "my1,my2,.yslog"],
         ["node": "alone", "postscripts": "my2,.yslog"],
       ])
-    // Nothing but defaults: as with xCAT the nodes keep their own.
+    // Only defaults: as in xCAT, the nodes keep their own lists.
     #expect(try columns(NodeScripts(postscripts: "syslog", postbootscripts: nil), false).isEmpty)
     #expect(try columns(NodeScripts(postscripts: nil, postbootscripts: nil), false).isEmpty)
   }

@@ -1,4 +1,4 @@
-// The command lines of packimage and liteimg, and what a synclist means for an image.
+// The command lines of packimage and liteimg, and the effect of a synclist on an image.
 
 import Platform
 import Testing

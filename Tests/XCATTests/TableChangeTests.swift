@@ -1,4 +1,4 @@
-// Many rows of many table files in one step.
+// Changes many rows of many table files in one transaction.
 
 import Foundation
 import Platform

@@ -1,4 +1,4 @@
-// Tables, manifests and profile names, against what the real xCAT wrote.
+// Tables, manifests and profile names, compared with output of the real xCAT.
 
 import Foundation
 import Platform
@@ -35,7 +35,7 @@ import XCAT
     let name = "rhels8.5.0-x86_64-netboot-compute"
     let others = try tables.imageNames().filter { $0 != name }
     let before = try others.map { try tables.definition(of: $0) }
-    // Columns in another order, as an upgraded node has them, and one that we do not know.
+    // Columns in another order, as on an upgraded node, and an unknown one.
     try shell(
       "sqlite3 \"$1/etc-xcat/osimage.sqlite\" 'ALTER TABLE osimage ADD future TEXT'", folder.path)
     var definition = try #require(try tables.definition(of: name))

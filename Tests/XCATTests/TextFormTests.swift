@@ -1,4 +1,4 @@
-// Stanzas and dumps, against what the real lsdef and tabdump printed.
+// Stanzas and dumps, compared with output of the real lsdef and tabdump.
 
 import Foundation
 import Platform
@@ -51,7 +51,7 @@ import XCAT
     object.attributes.mapValues { Array($0.utf8) }
   }
 
-  /// The rules of xCAT's own reader, in Perl, whose regular expressions they are.
+  /// The rules of xCAT's own reader, in Perl, since they are Perl's regular expressions.
   private func readAsXCAT(_ text: String) throws -> [String: String] {
     let program = #"""
       while (<STDIN>) { chomp; next if /^\s*$/ || /^\s*#/;

@@ -1,5 +1,5 @@
-// No value that fits its column acts when it stands in the shell lines that xCAT makes of it, and what the
-// world's images have fits.
+// A value that fits its column has no side effect in the shell lines that xCAT makes of it, and values
+// of real images fit.
 
 import Foundation
 import TestSupport
@@ -12,7 +12,7 @@ import XCAT
     .osimage, .linuximage, .litefile, .kit, .kitrepo, .kitcomponent,
   ]
 
-  /// What may be in a value, alone and within what the column is for.
+  /// Texts to insert into values, alone and within a valid value of the column.
   private static let pieces = [
     " ", "a b", " /etc", "/x /victim", "-rf", "--help", "- -", "*", "?", "/etc/*", "[a-z]", "{a,b}",
     "/{etc,usr}", "~", "~root", "/a/~root", "#x", "a #x", "!", "!!", "^", "$HOME", "$(id)", "`id`",
@@ -59,9 +59,9 @@ import XCAT
   /// A grammar that is too wide by a character, or by dots.
   private struct Hole: Sendable {
     let name: String
-    /// Puts the hole's character into a value that fits.
+    /// Inserts the hole's character into a value that fits.
     let spoil: @Sendable (String) -> [String]
-    /// Takes it out again.
+    /// Removes it again.
     let mend: @Sendable (String) -> String
 
     static func inserting(_ name: String, _ characters: String) -> Hole {
@@ -108,15 +108,15 @@ import XCAT
       ]
   }
 
-  /// Holes that let nothing through which a shell acts on.
+  /// Holes whose characters a shell does not interpret.
   private static let harmless: Set<String> = [
-    // A list in braces needs a comma, which modes do not have; a home is that of a user called "link".
+    // A brace list needs a comma, which modes do not have; a home is that of a user called "link".
     "mode \"{}\"", "oneOf \"~\"",
-    // xCAT's own code takes comparisons apart, at these and at commas.
+    // xCAT's own code splits comparisons at these and at commas.
     "comparison \" \"", "comparison \"<\"", "comparison \">\"", "comparison \"{}\"",
   ]
 
-  /// A matrix that passes because it cannot fail would pass here, too.
+  /// A matrix that cannot fail would also pass here.
   @Test func `the matrix notices a grammar that takes one character too many`() throws {
     let bases = [
       "victim", "victim,victim", "root", "/etc/hosts", "/etc/hosts,/etc/hosts", "A=v", "A=v,B=v",
@@ -135,7 +135,7 @@ import XCAT
           where grammar.finding(value) != nil && grammar.finding(hole.mend(value)) == nil {
             cases += ModelShell.cases(schema, column, value, isGeneral: true)
           }
-          // Where the column takes the character, there is no hole.
+          // If the column accepts the character, there is no hole.
           if cases.count > first {
             wanted["\(schema.name).\(column) with \(hole.name)"] = first..<cases.count
           }
@@ -155,7 +155,7 @@ import XCAT
         #expect(schema.ownGrammar(of: column) != nil, "\(schema.name).\(column)")
       }
     }
-    // What a newer xCAT adds is taken for the narrowest.
+    // A column of a newer xCAT gets the narrowest grammar.
     #expect(TableSchema.osimage.grammar(of: "invented") == .word)
   }
 
@@ -174,9 +174,10 @@ import XCAT
     ("kitcomponent", "genimage_postinstall", "a,b/../../../etc"),
     ("kitcomponent", "exlist", "../../../etc/shadow"), ("kit", "kitdeployparams", "../../x"),
     ("kitcomponent", "driverpacks", "../x.rpm"),
-    // kit.pm takes what does not begin with "http" for a local folder, and removes below it.
+    // kit.pm takes a value that does not begin with "http" for a local folder, and removes files below
+    // it.
     ("linuximage", "otherpkgdir", "ftp://m /etc main"),
-    // Lines of a list, which genimage gives to yum.
+    // Lines of a list that genimage passes to yum.
     ("kitcomponent", "prerequisite", "x >/etc/passwd"),
     ("kitcomponent", "kitpkgdeps", "x >/etc/passwd"),
     ("kitcomponent", "kitpkgdeps", "x >passwd"), ("kitcomponent", "kitcompdeps", "x /etc"),
@@ -238,7 +239,7 @@ import XCAT
     #expect(UnsafeValue.all(in: [column: value], of: schema) == [])
   }
 
-  // MARK: What the world has
+  // MARK: Values of real images
 
   /// Attributes in the templates, examples and table descriptions of xCAT (Tests/Fixtures/README.md).
   @Test func `what xCAT ships fits`() throws {

@@ -1,12 +1,12 @@
-// A stream that may be compressed with gzip (RFC 1952), xz, lzma, bzip2 or zstd (RFC 8878) or not at
-// all, told apart by its first bytes. What is compressed in another form is refused by its name.
+// Reads a stream that is plain or compressed with gzip (RFC 1952), xz, lzma, bzip2 or zstd (RFC 8878),
+// recognised by its first bytes. Other compressions are refused by name.
 //
-// Damage, a cut, bytes behind the end that the format does not allow, and a stream that asks for
-// more memory than a decoder may take are errors. Memory: 512 KiB and the decoder's window.
+// Errors are damage, truncation, bytes after the end that the format does not allow, and a stream that
+// needs more memory than a decoder may use. Memory: 512 KiB and the decoder's window.
 
 import Codec
 
-/// Reads the plain bytes of a stream.
+/// Reads the decompressed bytes of a stream.
 public final class DecompressingReader {
   private enum Form {
     case unknown
@@ -17,17 +17,20 @@ public final class DecompressingReader {
   private let source: ByteSource
   private let limit: ExpansionLimit
   private let memoryLimitBytes: Int
-  private var takenBytes: UInt64 = 0
-  private var madeBytes: UInt64 = 0
+  private var consumedBytes: UInt64 = 0
+  private var producedBytes: UInt64 = 0
   private let input: UnsafeMutableRawBufferPointer
-  private var held: Range<Int> = 0..<0
+  private var pending: Range<Int> = 0..<0
   private var isAtEnd = false
   private var form = Form.unknown
 
-  /// The stream is compressed, so that its own checksum tells whether it is whole. Known once something was read.
+  /// Whether the stream is compressed, so that its own checksum verifies it. Known after the first
+  /// read.
   public var isCompressed: Bool { if case .compressed = form { true } else { false } }
 
-  /// - Parameter memoryLimitBytes: what a decoder may take; streams that need more are refused.
+  /// Creates a reader.
+  /// - Parameter memoryLimitBytes: the memory that a decoder may use; streams that need more are
+  ///   refused.
   public init(
     _ source: @escaping ByteSource, limit: ExpansionLimit = .standard,
     memoryLimitBytes: Int = decoderMemoryLimitBytes
@@ -40,22 +43,22 @@ public final class DecompressingReader {
 
   deinit { input.deallocate() }
 
-  /// Fills as much of `target` as one round gives.
-  /// - Returns: how many bytes; 0 only at the end.
-  /// - Throws: `ArchiveError` for a damaged stream and for one that expands beyond the limit, and
-  ///   what the source throws.
+  /// Reads up to the size of `target`.
+  /// - Returns: the number of bytes; 0 only at the end.
+  /// - Throws: `ArchiveError` for a damaged stream and for one that expands beyond the limit, and the
+  ///   source's errors.
   public func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
     if target.isEmpty { return 0 }
     if case .unknown = form { try recognise() }
     switch form {
     case .unknown: return 0
     case .plain:
-      if held.isEmpty { try refill() }
-      let n = min(held.count, target.count)
+      if pending.isEmpty { try refill() }
+      let n = min(pending.count, target.count)
       if n > 0, let from = input.baseAddress, let to = target.baseAddress {
-        to.copyMemory(from: from + held.lowerBound, byteCount: n)
+        to.copyMemory(from: from + pending.lowerBound, byteCount: n)
       }
-      held = held.lowerBound + n..<held.upperBound
+      pending = pending.lowerBound + n..<pending.upperBound
       return n
     case .compressed(let decoder): return try decode(decoder, target)
     }
@@ -65,30 +68,30 @@ public final class DecompressingReader {
     _ decoder: any StreamDecoder, _ target: UnsafeMutableRawBufferPointer
   ) throws -> Int {
     while true {
-      if held.isEmpty { try refill() }
-      let (taken, made): (Int, Int)
+      if pending.isEmpty { try refill() }
+      let (consumed, produced): (Int, Int)
       do throws(CodecError) {
-        (taken, made) = try decoder.decode(
-          UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(input)[held]), into: target,
+        (consumed, produced) = try decoder.decode(
+          UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(input)[pending]), into: target,
           isLast: isAtEnd)
       } catch {
         throw ArchiveError("the compressed stream is damaged: \(error)")
       }
-      held = held.lowerBound + taken..<held.upperBound
-      takenBytes += UInt64(taken)
-      madeBytes += UInt64(made)
-      guard limit.allows(plain: madeBytes, compressed: takenBytes) else {
+      pending = pending.lowerBound + consumed..<pending.upperBound
+      consumedBytes += UInt64(consumed)
+      producedBytes += UInt64(produced)
+      guard limit.allows(plain: producedBytes, compressed: consumedBytes) else {
         throw ArchiveError(
           "the compressed stream expands more than \(limit.ratio) times: its first "
-            + "\(takenBytes) bytes became \(madeBytes)")
+            + "\(consumedBytes) bytes expanded to \(producedBytes)")
       }
-      if made > 0 { return made }
-      if isAtEnd, held.isEmpty {
+      if produced > 0 { return produced }
+      if isAtEnd, pending.isEmpty {
         guard decoder.mayEnd else { throw ArchiveError("the compressed stream is cut off") }
         return 0
       }
-      if taken == 0, !held.isEmpty {
-        throw ArchiveError("the compressed stream is damaged: its decoder is stuck")
+      if consumed == 0, !pending.isEmpty {
+        throw ArchiveError("the compressed stream is damaged: its decoder makes no progress")
       }
     }
   }
@@ -96,7 +99,7 @@ public final class DecompressingReader {
   private func refill() throws {
     if isAtEnd { return }
     let n = try source(input)
-    held = 0..<n
+    pending = 0..<n
     if n == 0 { isAtEnd = true }
   }
 
@@ -110,7 +113,7 @@ public final class DecompressingReader {
       }
       n += more
     }
-    held = 0..<n
+    pending = 0..<n
     func begins(_ magic: [UInt8]) -> Bool { n >= magic.count && input.starts(with: magic) }
     if begins([0x1f, 0x8b]) {
       form = .compressed(GzipInflater())
@@ -125,13 +128,14 @@ public final class DecompressingReader {
     } else if let other = ForeignForm.of(UnsafeRawBufferPointer(input).prefix(n)),
       other.description.hasPrefix("compressed")
     {
-      throw ArchiveError("it is \(other.description), which is not read; \(other.remedy)")
+      throw ArchiveError("it is \(other.description), which is not supported; \(other.remedy)")
     } else {
       form = .plain
     }
   }
 
-  /// pzstd begins its files with one (RFC 8878, section 3.1.2).
+  /// Returns whether a skippable frame follows, with which pzstd begins its files (RFC 8878, section
+  /// 3.1.2).
   private func isSkippableFrame(_ count: Int) -> Bool {
     count >= 4 && input[0] & 0xf0 == 0x50 && input[1] == 0x2a && input[2] == 0x4d
       && input[3] == 0x18

@@ -1,5 +1,5 @@
-// One gzip member (RFC 1952), written as a stream: the same input gives the same bytes, for the
-// header has no name and no time.
+// Writes one gzip member (RFC 1952) as a stream. The header has no name and no time, so the same input
+// gives the same bytes.
 
 import Codec
 
@@ -22,18 +22,19 @@ public final class GzipWriter {
     try header.withUnsafeBytes { try sink($0) }
   }
 
-  /// Whether what follows is compressed; what is compressed already goes into stored blocks.
+  /// Switches compression on or off; compressed data goes into stored blocks.
   public func setCompressing(_ isCompressing: Bool) throws {
     try deflater.setLevel(isCompressing ? level : 0, sink)
   }
 
+  /// Writes bytes.
   public func write(_ bytes: UnsafeRawBufferPointer) throws {
     crc.update(bytes)
     countBytes += UInt64(bytes.count)
     try deflater.write(bytes, sink)
   }
 
-  /// Ends the member; nothing may be written afterwards.
+  /// Ends the member; no write may follow.
   public func finish() throws {
     try deflater.finish(sink)
     var trailer = ByteWriter()

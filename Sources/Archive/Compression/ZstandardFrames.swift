@@ -1,4 +1,4 @@
-// A zstd stream as independent frames of 1 MiB each (RFC 8878: frames may follow one another), which
+// Writes a zstd stream as independent frames of 1 MiB each (RFC 8878 allows consecutive frames), which
 // every zstd decompressor reads as one stream.
 
 import Codec
@@ -10,8 +10,9 @@ public final class ZstandardFrames {
   private let sink: ByteSink
   private let input: UnsafeMutableRawBufferPointer
   private let output: UnsafeMutableRawBufferPointer
-  private var held = 0
+  private var filled = 0
 
+  /// Creates a writer.
   /// - Parameter level: zstd's, 1 ... 19.
   public init(level: Int32, _ sink: @escaping ByteSink) {
     compressor = ZstdCompressor(level: level)
@@ -26,25 +27,26 @@ public final class ZstandardFrames {
     output.deallocate()
   }
 
+  /// Writes bytes.
   public func write(_ bytes: UnsafeRawBufferPointer) throws {
     var rest = bytes
     while !rest.isEmpty {
-      let n = min(rest.count, input.count - held)
-      UnsafeMutableRawBufferPointer(rebasing: input[held..<(held + n)])
+      let n = min(rest.count, input.count - filled)
+      UnsafeMutableRawBufferPointer(rebasing: input[filled..<(filled + n)])
         .copyMemory(from: UnsafeRawBufferPointer(rebasing: rest[..<n]))
-      held += n
+      filled += n
       rest = UnsafeRawBufferPointer(rebasing: rest[n...])
-      if held == input.count { try emit() }
+      if filled == input.count { try emit() }
     }
   }
 
-  /// Writes what is left; nothing may be written afterwards.
-  public func finish() throws { if held > 0 { try emit() } }
+  /// Writes the last frame; no write may follow.
+  public func finish() throws { if filled > 0 { try emit() } }
 
   private func emit() throws {
     let n = try compressor.compress(
-      UnsafeRawBufferPointer(rebasing: input[..<held]), into: output)
-    held = 0
+      UnsafeRawBufferPointer(rebasing: input[..<filled]), into: output)
+    filled = 0
     try sink(UnsafeRawBufferPointer(rebasing: output[..<n]))
   }
 }

@@ -1,7 +1,7 @@
 // A member of a cpio archive in the form "newc" (magic 070701) or "crc" (070702): cpio(5) of
 // libarchive, and the kernel's Documentation/driver-api/early-userspace/buffer-format.rst.
 
-/// What a member is.
+/// The kind of a member.
 public enum CpioKind: Sendable, Equatable {
   case file
   case directory
@@ -12,11 +12,12 @@ public enum CpioKind: Sendable, Equatable {
   case socket
 }
 
-/// Which inode a member is a name of.
+/// The inode that a member is a name of.
 public struct CpioInode: Sendable, Hashable {
   public var deviceMajor: UInt32
   public var deviceMinor: UInt32
   public var number: UInt32
+  /// Creates an inode.
   public init(deviceMajor: UInt32 = 0, deviceMinor: UInt32 = 0, number: UInt32) {
     self.deviceMajor = deviceMajor
     self.deviceMinor = deviceMinor
@@ -24,9 +25,9 @@ public struct CpioInode: Sendable, Hashable {
   }
 }
 
-/// A member's header. Its numbers are as wide as the form's: 32 bits.
+/// A member's header. Its numbers have the width of the form's fields: 32 bits.
 ///
-/// Members with one inode and more than one link are hard links. Their content stands with the last
+/// Members with one inode and more than one link are hard links. The content is stored with the last
 /// of them (GNU cpio, bsdcpio, busybox, the kernel's gen_init_cpio) or with each (pax); the others
 /// have no bytes.
 public struct CpioMember: Sendable, Equatable {
@@ -40,9 +41,10 @@ public struct CpioMember: Sendable, Equatable {
   public var links: UInt32
   /// Seconds since 1970-01-01 00:00 UTC.
   public var modifiedSeconds: UInt32
-  /// Bytes of content that follow; 0 for all but files. Over 4 GiB no archive can hold.
+  /// The number of content bytes that follow; 0 for all but files. An archive cannot hold over 4 GiB.
   public var sizeBytes: UInt64
 
+  /// Creates a header.
   public init(
     path: [UInt8], kind: CpioKind, mode: UInt16, uid: UInt32 = 0, gid: UInt32 = 0,
     inode: CpioInode, links: UInt32 = 1, modifiedSeconds: UInt32 = 0, sizeBytes: UInt64 = 0
@@ -61,9 +63,9 @@ public struct CpioMember: Sendable, Equatable {
 
 /// Limits and marks of the form.
 public enum CpioForm {
-  /// A longer name no kernel takes (PATH_MAX, its NUL counted).
+  /// The longest name that kernels accept (PATH_MAX includes the NUL).
   public static let maxNameBytes = 4095
-  /// The most that the size field can say.
+  /// The maximum of the size field.
   public static let maxFileBytes = UInt64(UInt32.max)
   static let endMark = Array("TRAILER!!!".utf8)
 }
@@ -85,14 +87,15 @@ struct CpioHeader {
   var deviceMinor: UInt32 = 0
   var nodeMajor: UInt32 = 0
   var nodeMinor: UInt32 = 0
-  /// The name with its NUL.
+  /// The length of the name with its NUL.
   var nameBytes: UInt32 = 0
-  /// The sum of all bytes of content; 0 in "newc".
+  /// The sum of all content bytes; 0 in "newc".
   var sum: UInt32 = 0
 
   init() {}
 
-  /// The numbers of a header of the right length; nil where one has another digit in it.
+  /// Parses a header of the right length; nil if a field has a character that is not a hexadecimal
+  /// digit.
   init?(_ bytes: [UInt8]) {
     var numbers: [UInt32] = []
     for start in stride(from: 6, to: CpioHeader.size, by: 8) {

@@ -1,21 +1,22 @@
 // Reads cpio archives in the forms "newc" and "crc", as GNU cpio, bsdcpio, busybox, pax and the
 // kernel's tools write them.
 //
-// 1. The archive is hostile: every length is checked before it is used, and a name is only bytes
-//    here; where it may lead, and which links belong together, is for the caller to decide.
-// 2. Content is streamed: `next` skips what was not read. The sums of "crc" are checked either way.
-// 3. The end mark must come, and nothing but zeros behind it: a cut archive is an error, and so is
-//    a second archive behind the first, which the kernel would unpack too.
+// 1. The archive is hostile: every length is checked before use. A name is only bytes here; the caller
+//    decides on its path and on which links belong together.
+// 2. Content is streamed: `next` skips unread content. The sums of "crc" are checked in either case.
+// 3. The end mark is required, and only zeros may follow. A truncated archive is an error, and so is a
+//    second archive after the first, which the kernel would also unpack.
 
 import Codec
 
 /// Reads members one by one.
 public final class CpioReader {
-  /// No kernel takes a longer one (PATH_MAX counts the NUL), and gen_init_cpio's NUL may follow.
+  /// The longest target that kernels accept (PATH_MAX includes the NUL); gen_init_cpio's NUL may
+  /// follow.
   static let maxTargetBytes = 4095
 
   private let source: ByteSource
-  private var left = 0
+  private var remainingBytes = 0
   private var padding = 0
   private var current: [UInt8] = []
   private var isBegun = false
@@ -23,10 +24,11 @@ public final class CpioReader {
   private var sum: UInt32 = 0
   private var expectedSum: UInt32?
 
+  /// Creates a reader of a plain stream.
   public init(_ source: @escaping ByteSource) { self.source = source }
 
-  /// The next member; nil behind the end mark.
-  /// - Throws: `ArchiveError`, and what the source throws.
+  /// Returns the next member; nil after the end mark.
+  /// - Throws: `ArchiveError`, and the source's errors.
   public func next() throws -> CpioMember? {
     if isEnded { return nil }
     try skipContent()
@@ -40,26 +42,26 @@ public final class CpioReader {
     current = name
     let member = try parse(header, name)
     if member.kind == .file {
-      left = Int(header.contentBytes)
-      padding = (4 - left % 4) % 4
+      remainingBytes = Int(header.contentBytes)
+      padding = (4 - remainingBytes % 4) % 4
       sum = 0
-      // Links without content may carry the sum of the content that another one has.
-      expectedSum = isSummed && left > 0 ? header.sum : nil
+      // Links without content may have the sum of the content of another member.
+      expectedSum = isSummed && remainingBytes > 0 ? header.sum : nil
     }
     return member
   }
 
-  /// Fills as much of `target` as there is of the current member's content.
-  /// - Returns: how many bytes; 0 at the content's end.
+  /// Reads the current member's content, up to the size of `target`.
+  /// - Returns: the number of bytes; 0 at the content's end.
   public func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
-    let wanted = min(left, target.count)
-    if wanted == 0 { return 0 }
-    let n = try source(UnsafeMutableRawBufferPointer(rebasing: target[..<wanted]))
+    let count = min(remainingBytes, target.count)
+    if count == 0 { return 0 }
+    let n = try source(UnsafeMutableRawBufferPointer(rebasing: target[..<count]))
     guard n > 0 else { throw ArchiveError(member: current, "the archive ends inside this member") }
-    left -= n
+    remainingBytes -= n
     if let expectedSum {
       for byte in target[..<n] { sum &+= UInt32(byte) }
-      guard left > 0 || sum == expectedSum else {
+      guard remainingBytes > 0 || sum == expectedSum else {
         throw ArchiveError(member: current, "its content does not have the checksum of its header")
       }
     }
@@ -70,15 +72,15 @@ public final class CpioReader {
 
   private func readHeader() throws -> (CpioHeader, isSummed: Bool) {
     let bytes = try readExactly(CpioHeader.size)
-    guard isBegun || bytes.count >= 6 else { throw ArchiveError("it is no cpio archive") }
+    guard isBegun || bytes.count >= 6 else { throw ArchiveError("it is not a cpio archive") }
     if bytes.isEmpty { throw endIsMissing() }
     let magic = Array(bytes.prefix(6))
     guard magic == CpioHeader.plain || magic == CpioHeader.summed else {
       throw ArchiveError(
         member: current,
         isBegun
-          ? "no cpio header where one must be, after \(describedCurrent)"
-          : "it is no cpio archive in the form newc (cpio -H newc)")
+          ? "a cpio header is missing, after \(describedCurrent)"
+          : "it is not a cpio archive in the form newc (cpio -H newc)")
     }
     guard bytes.count == CpioHeader.size else { throw endIsMissing() }
     guard let header = CpioHeader(bytes) else {
@@ -119,7 +121,7 @@ public final class CpioReader {
     case 0o140000: kind = .socket
     default:
       throw ArchiveError(
-        member: name, "its mode \(String(header.mode, radix: 8)) is of no known kind")
+        member: name, "its mode \(String(header.mode, radix: 8)) is of an unknown kind")
     }
     switch kind {
     case .file, .symlink: break
@@ -161,7 +163,7 @@ public final class CpioReader {
     // The kernel's gen_init_cpio counts the NUL at the target's end.
     if target.last == 0 { target.removeLast() }
     guard !target.contains(0) else {
-      throw ArchiveError(member: current, "its link target holds a NUL")
+      throw ArchiveError(member: current, "its link target contains a NUL")
     }
     guard !target.isEmpty, target.count <= CpioReader.maxTargetBytes else {
       throw ArchiveError(
@@ -173,9 +175,9 @@ public final class CpioReader {
   // MARK: Bytes
 
   private func skipContent() throws {
-    if left > 0 {
-      var buffer = [UInt8](repeating: 0, count: min(left, 64 << 10))
-      while left > 0 { _ = try buffer.withUnsafeMutableBytes { try read($0) } }
+    if remainingBytes > 0 {
+      var buffer = [UInt8](repeating: 0, count: min(remainingBytes, 64 << 10))
+      while remainingBytes > 0 { _ = try buffer.withUnsafeMutableBytes { try read($0) } }
     }
     guard try readExactly(padding).count == padding else {
       throw ArchiveError(member: current, "the archive ends inside this member")
@@ -200,7 +202,7 @@ public final class CpioReader {
 
   private func expectZeros() throws {
     guard try hasOnlyZerosLeft(source) else {
-      throw ArchiveError("something follows the archive's end mark: more than one archive?")
+      throw ArchiveError("data follows the archive's end mark: more than one archive?")
     }
   }
 

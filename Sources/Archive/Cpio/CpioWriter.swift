@@ -8,15 +8,16 @@ public final class CpioWriter {
   private static let blockBytes: UInt64 = 512
 
   private let sink: ByteSink
-  private var left: UInt64 = 0
+  private var remainingBytes: UInt64 = 0
   private var padding = 0
   private var written: UInt64 = 0
 
+  /// Creates a writer.
   public init(_ sink: @escaping ByteSink) { self.sink = sink }
 
   /// Begins a member; exactly `member.sizeBytes` of content must follow.
-  /// - Throws: `ArchiveError` for what the form cannot hold: a file of 4 GiB or more, a name that
-  ///   is empty, too long, or the end mark; and what the sink throws.
+  /// - Throws: `ArchiveError` for members that the form cannot hold (a file of 4 GiB or more, an empty
+  ///   or too long name, the name of the end mark), and the sink's errors.
   public func begin(_ member: CpioMember) throws {
     try endMember()
     guard !member.path.isEmpty, member.path.count <= CpioForm.maxNameBytes,
@@ -25,7 +26,7 @@ public final class CpioWriter {
       throw ArchiveError(
         member: member.path,
         member.path == CpioForm.endMark
-          ? "no cpio archive can hold this name, which is the mark of an archive's end: rename it, or "
+          ? "a cpio archive cannot have a member of this name, which marks an archive's end: rename it, or "
             + "use the method tar"
           : "no cpio archive can hold this name: it is empty, over \(CpioForm.maxNameBytes) bytes, or "
             + "has a NUL")
@@ -61,20 +62,21 @@ public final class CpioWriter {
     header.nodeMajor = device.major
     header.nodeMinor = device.minor
     try emit(header, name: member.path)
-    left = content
+    remainingBytes = content
     padding = Int((4 - content % 4) % 4)
     if !target.isEmpty { try target.withUnsafeBytes { try write($0) } }
   }
 
+  /// Writes content of the current member.
   public func write(_ bytes: UnsafeRawBufferPointer) throws {
-    guard UInt64(bytes.count) <= left else {
+    guard UInt64(bytes.count) <= remainingBytes else {
       throw ArchiveError("a member has more content than its header says")
     }
-    left -= UInt64(bytes.count)
+    remainingBytes -= UInt64(bytes.count)
     try emit(bytes)
   }
 
-  /// Ends the archive: the end mark, filled up to a block of 512 bytes.
+  /// Writes the end mark, padded to a block of 512 bytes.
   public func finish() throws {
     try endMember()
     var header = CpioHeader()
@@ -85,7 +87,9 @@ public final class CpioWriter {
   }
 
   private func endMember() throws {
-    guard left == 0 else { throw ArchiveError("a member has less content than its header says") }
+    guard remainingBytes == 0 else {
+      throw ArchiveError("a member has less content than its header says")
+    }
     try emit([UInt8](repeating: 0, count: padding))
     padding = 0
   }

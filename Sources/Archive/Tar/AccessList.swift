@@ -1,17 +1,19 @@
-// Access control lists of archives (POSIX.1e draft 17): the text that star, GNU tar and bsdtar write in
-// `SCHILY.acl.access` and `SCHILY.acl.default`, and the bytes that Linux keeps in
+// Access control lists of archives (POSIX.1e draft 17): the text that star, GNU tar and bsdtar write
+// in `SCHILY.acl.access` and `SCHILY.acl.default`, and the bytes that Linux keeps in
 // `system.posix_acl_access` and `system.posix_acl_default` (acl(5), linux/posix_acl_xattr.h).
 //
-// 1. An entry that names a user or group has a number, or a name, or both: bsdtar writes both, GNU tar
-//    the name alone. A list is kept only when each of its entries has a number.
+// 1. An entry for a user or group has a number, a name, or both: bsdtar writes both, GNU tar only the
+//    name. A list is kept only if each of its entries has a number.
 // 2. A list that is not kept never widens access: `narrowedMode` grants nobody more than the list did.
 
 /// An access control list.
 public struct AccessList: Sendable, Equatable {
-  /// The extended attributes that hold lists.
+  /// The extended attribute of the access list.
   public static let accessName = Array("system.posix_acl_access".utf8)
+  /// The extended attribute of a directory's default list.
   public static let defaultName = Array("system.posix_acl_default".utf8)
 
+  /// The subject of an entry.
   public enum Subject: Sendable, Equatable {
     case owner
     case user(id: UInt32?, name: [UInt8])
@@ -21,18 +23,20 @@ public struct AccessList: Sendable, Equatable {
     case other
   }
 
+  /// A subject and its permissions.
   public struct Entry: Sendable, Equatable {
     public var subject: Subject
-    /// r, w, x: 4, 2, 1.
+    /// The bits of r, w and x: 4, 2, 1.
     public var permissions: UInt8
   }
 
+  /// The entries, in the order of the source.
   public private(set) var entries: [Entry]
 
   static let maxEntries = 4096
 
-  /// Reads the text of a list: entries separated by commas or newlines.
-  /// - Returns: nil for what is no list, or one that lacks a mandatory entry.
+  /// Parses the text of a list: entries separated by commas or newlines.
+  /// - Returns: nil for a text that is not a list, or that lacks a mandatory entry.
   public init?(text: [UInt8]) {
     entries = []
     for item in text.split(whereSeparator: { $0 == 0x2c || $0 == 0x0a }) {
@@ -54,7 +58,7 @@ public struct AccessList: Sendable, Equatable {
     if let first = fields.first, ["default", "d"].contains(String(decoding: first, as: UTF8.self)) {
       fields.removeFirst()
     }
-    // "mask:rwx" and "other:rwx" need no empty field.
+    // "mask:rwx" and "other:rwx" may omit the empty field.
     let tag = String(decoding: fields.first ?? [], as: UTF8.self)
     if fields.count == 2, ["mask", "m", "other", "o"].contains(tag) { fields.insert([], at: 1) }
     guard fields.count == 3 || fields.count == 4 else { return nil }
@@ -99,12 +103,12 @@ public struct AccessList: Sendable, Equatable {
     }
   }
 
-  /// The list says no more than nine permission bits do.
+  /// Whether the list is equivalent to nine permission bits.
   public var isMinimal: Bool { names.isEmpty && permissions(of: .mask) == nil }
 
   // MARK: Numbers
 
-  /// Gives entries without a number the one that a name has.
+  /// Sets the number of entries that have only a name.
   public mutating func resolve(
     user: ([UInt8]) -> UInt32?, group: ([UInt8]) -> UInt32?
   ) {
@@ -117,7 +121,7 @@ public struct AccessList: Sendable, Equatable {
     }
   }
 
-  /// The first name without a number; nil where the list can be kept.
+  /// The first name without a number; nil if the list can be kept.
   public var unresolvedName: [UInt8]? {
     for entry in entries {
       switch entry.subject {
@@ -130,14 +134,15 @@ public struct AccessList: Sendable, Equatable {
 
   // MARK: Modes
 
-  /// The permission bits of a file that has the list: those of the mask stand for the group.
+  /// Returns the permission bits of a file with this list: those of the mask replace those of the
+  /// group.
   public func mode(_ mode: UInt16) -> UInt16 {
     let group = permissions(of: .mask) ?? permissions(of: .owningGroup) ?? 0
     return bits(mode, group: group, other: permissions(of: .other) ?? 0)
   }
 
-  /// The permission bits of a file that loses the list: whom the list named becomes one of the group
-  /// or of the others, and gets no more than the list gave.
+  /// Returns the permission bits of a file that loses the list. A user or group in the list becomes
+  /// part of the group or of the others, which get no more than the list granted.
   public func narrowedMode(_ mode: UInt16) -> UInt16 {
     let mask = permissions(of: .mask) ?? 7
     let named = names.reduce(UInt8(7)) { $0 & $1.permissions & mask }
@@ -152,7 +157,7 @@ public struct AccessList: Sendable, Equatable {
 
   // MARK: Linux
 
-  /// Reads the value of the extended attribute; nil for what is no list of version 2.
+  /// Parses the value of the extended attribute; nil if it is not a list of version 2.
   public init?(linuxValue bytes: [UInt8]) {
     guard bytes.count >= 4, bytes.starts(with: [2, 0, 0, 0]), bytes.count % 8 == 4 else {
       return nil
@@ -174,7 +179,7 @@ public struct AccessList: Sendable, Equatable {
     }
   }
 
-  /// The value of the extended attribute; nil where a name has no number, or one stands twice.
+  /// The value of the extended attribute; nil if a name has no number, or a number is duplicated.
   public var linuxValue: [UInt8]? {
     var rows: [(tag: UInt16, permissions: UInt8, id: UInt32)] = []
     for entry in entries {

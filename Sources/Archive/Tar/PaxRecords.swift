@@ -1,23 +1,24 @@
-// The records of pax extended headers (POSIX.1-2017, pax, "pax Extended Header"):
-// "LENGTH KEY=VALUE\n", LENGTH counting all of it.
+// The records of pax extended headers (POSIX.1-2017, pax, "pax Extended Header"): "LENGTH
+// KEY=VALUE\n"; LENGTH counts the whole record.
 //
 // 1. Extended attributes are `SCHILY.xattr.NAME`, as star, GNU tar and bsdtar write them, or
-//    `LIBARCHIVE.xattr.NAME` (name as in URLs, value in base64). GNU tar spells "%" of a name as "%25" and "=" as
-//    "%3D", and so do we. `RHT.security.selinux` is the attribute security.selinux without its NUL.
-// 2. A key that is neither understood nor known to say nothing about the file is named in `unknown`:
-//    whoever reads the archive says that it was not kept.
+//    `LIBARCHIVE.xattr.NAME` (name encoded as in URLs, value in base64). GNU tar encodes "%" in a name
+//    as "%25" and "=" as "%3D", and so does this code. `RHT.security.selinux` is the attribute
+//    security.selinux without its NUL.
+// 2. An unsupported key is listed in `unknown`, unless it is known to be irrelevant. The reader of the
+//    archive then reports that it was not kept.
 
-/// What the extended headers of a member say.
+/// The content of a member's extended headers.
 struct PaxRecords {
   static let maxBytes: UInt64 = 4 << 20
-  /// As Linux limits them (xattr(7)).
+  /// The limits of Linux (xattr(7)).
   static let maxXattrNameBytes = 255
   static let maxXattrValueBytes = 64 << 10
   private static let fieldKeys: Set<String> = ["path", "linkpath", "size", "uid", "gid", "mtime"]
   private static let xattrPrefix = "SCHILY.xattr."
   private static let base64Prefix = "LIBARCHIVE.xattr."
   private static let selinux = Array("security.selinux".utf8)
-  /// Keys that say nothing of what a tree keeps: other times, names beside numbers, the writer's own.
+  /// The keys without relevance for a tree: other times, names next to numbers, the writer's own.
   private static let ignoredKeys: Set<String> = [
     "atime", "ctime", "uname", "gname", "charset", "hdrcharset", "LIBARCHIVE.creationtime",
     "LIBARCHIVE.symlinktype", "SCHILY.dev", "SCHILY.ino", "SCHILY.nlink", "SCHILY.realsize",
@@ -33,28 +34,28 @@ struct PaxRecords {
   var comment: String?
   /// The values of `GNU.sparse.KEY`.
   private(set) var sparse: [String: [UInt8]] = [:]
-  /// Offsets and lengths in turn, as pax 0.0 writes them.
+  /// Alternating offsets and lengths, as pax 0.0 writes them.
   private(set) var sparseNumbers: [UInt64] = []
   private(set) var accessList: [UInt8]?
   private(set) var defaultList: [UInt8]?
-  /// Keys that were not understood, each once.
+  /// The unsupported keys, each once.
   private(set) var unknown: [String] = []
 
   init() {}
 
   subscript(key: String) -> [UInt8]? { fields[key] }
 
-  /// In byte order of their names.
+  /// The extended attributes, in byte order of their names.
   var xattrs: [TarMember.Xattr] {
     attributes.sorted { $0.key.lexicographicallyPrecedes($1.key) }
       .map { TarMember.Xattr(name: $0.key, value: $0.value) }
   }
 
-  /// Takes the records of one header; later ones replace earlier ones.
+  /// Parses the records of one header; later ones replace earlier ones.
   mutating func parse(_ bytes: [UInt8]) throws {
     var rest = bytes[...]
     while let first = rest.first {
-      // Some writers count the NULs that fill up the block.
+      // Some writers include the NULs that fill up the block.
       if first == 0, rest.allSatisfy({ $0 == 0 }) { return }
       guard let blank = rest.firstIndex(of: 0x20), blank - rest.startIndex < 8,
         let length = Int(String(decoding: rest[rest.startIndex..<blank], as: UTF8.self)),
@@ -81,7 +82,7 @@ struct PaxRecords {
       guard let name = percentDecoded(keyBytes.dropFirst(base64.count)),
         let bytes = base64Decoded(value)
       else { throw ArchiveError("an extended attribute is not in base64") }
-      // bsdtar writes both spellings; they say the same.
+      // bsdtar writes both spellings of one attribute.
       if attributes[name] == nil { try takeXattr(name, bytes) }
       return
     }
@@ -101,7 +102,7 @@ struct PaxRecords {
     }
   }
 
-  /// Names what is not understood, once.
+  /// Adds a key to `unknown`, once.
   mutating func note(unknown key: String) {
     guard unknown.count < PaxRecords.maxUnknown, !unknown.contains(key) else { return }
     unknown.append(String(key.prefix(64)))
@@ -134,7 +135,7 @@ struct PaxRecords {
 
   // MARK: Writing
 
-  /// The records that a member needs beside its GNU header; empty where that says everything.
+  /// Returns the records that a member needs in addition to its GNU header; empty if it needs none.
   static func needed(for member: TarMember) -> [UInt8] {
     var bytes: [UInt8] = []
     if let comment = member.comment { append("comment", Array(comment.utf8), to: &bytes) }
@@ -150,14 +151,14 @@ struct PaxRecords {
   }
 
   private static func append(_ key: [UInt8], _ value: [UInt8], to bytes: inout [UInt8]) {
-    // Blank, equals sign, newline, and the digits of the length itself.
+    // A blank, an equals sign, a newline, and the digits of the length itself.
     let payload = key.count + value.count + 3
     var length = payload + String(payload).utf8.count
     length = payload + String(length).utf8.count
     bytes += Array(String(length).utf8) + [0x20] + key + [0x3d] + value + [0x0a]
   }
 
-  /// Seconds with a decimal fraction: -1 s and 999,999,999 ns are "-0.000000001".
+  /// Returns seconds with a decimal fraction: -1 s and 999,999,999 ns are "-0.000000001".
   private static func time(_ member: TarMember) -> String {
     let isNegative = member.modifiedSeconds < 0
     let seconds = isNegative ? -(member.modifiedSeconds + 1) : member.modifiedSeconds
@@ -192,7 +193,7 @@ struct PaxRecords {
   }
 }
 
-/// Decodes "%41" as URLs do; nil for a "%" without two digits.
+/// Decodes "%41" as in URLs; nil for a "%" without two digits.
 private func percentDecoded(_ text: ArraySlice<UInt8>) -> [UInt8]? {
   var bytes: [UInt8] = []
   var rest = text
@@ -211,7 +212,7 @@ private func percentDecoded(_ text: ArraySlice<UInt8>) -> [UInt8]? {
   return bytes
 }
 
-/// Decodes base64 (RFC 4648), with or without its padding; nil for another character.
+/// Decodes base64 (RFC 4648), with or without its padding; nil for an invalid character.
 private func base64Decoded(_ text: ArraySlice<UInt8>) -> [UInt8]? {
   var bytes: [UInt8] = []
   var bits: UInt32 = 0
@@ -240,6 +241,6 @@ private func base64Decoded(_ text: ArraySlice<UInt8>) -> [UInt8]? {
 }
 
 extension UInt64 {
-  /// A number in decimal digits only.
+  /// Parses a number of decimal digits only.
   init?(decimal text: some Sequence<UInt8>) { self.init(digits: text) }
 }

@@ -1,13 +1,14 @@
-// Which parts of a sparse member's content are stored (GNU tar's manual, "Storing Sparse Files"): the old
-// form's header 'S', and pax 0.0, 0.1 and 1.0, which differ in where the map stands.
+// The parts of a sparse member's content that are stored (GNU tar's manual, "Storing Sparse Files").
+// There are four forms: the old header type 'S', and pax 0.0, 0.1 and 1.0, which store the map in
+// different places.
 //
-// 1. A map is checked before anything of the content is read: parts ascend, do not overlap, end within
-//    the file, and are together as long as what is stored.
-// 2. Memory: 16 bytes a part, and no more parts than `maxParts`.
+// 1. A map is checked before the content is read. Its parts ascend, do not overlap, end within the
+//    file, and have the total length of the stored content.
+// 2. Memory: 16 bytes per part, and no more parts than `maxParts`.
 
 /// The map of one member.
 public struct SparseMap: Sendable, Equatable {
-  /// Stored parts, ascending, not empty.
+  /// The stored parts, ascending, not empty.
   public let parts: [Range<UInt64>]
   /// The size of the file with its holes.
   public let sizeBytes: UInt64
@@ -16,8 +17,8 @@ public struct SparseMap: Sendable, Equatable {
 
   /// Checks a map.
   /// - Parameters:
-  ///   - numbers: offsets and lengths in turn.
-  ///   - storedBytes: how many bytes of content the archive has.
+  ///   - numbers: alternating offsets and lengths.
+  ///   - storedBytes: the number of content bytes in the archive.
   init(
     _ numbers: [UInt64], sizeBytes: UInt64, storedBytes: UInt64, member: [UInt8]
   ) throws(ArchiveError) {
@@ -36,7 +37,7 @@ public struct SparseMap: Sendable, Equatable {
       guard !overflow, limit <= sizeBytes else { throw refusal("leads beyond the file's end") }
       guard numbers[index] >= end else { throw refusal("has parts that overlap") }
       end = limit
-      // No overflow: the parts do not overlap.
+      // The parts do not overlap, so the sum cannot overflow.
       total += numbers[index + 1]
       if numbers[index + 1] > 0 { parts.append(numbers[index]..<limit) }
     }
@@ -59,5 +60,6 @@ public struct SparseMap: Sendable, Equatable {
     return holes
   }
 
+  /// The total length of the holes.
   public var holeBytes: UInt64 { holes.reduce(0) { $0 + UInt64($1.count) } }
 }

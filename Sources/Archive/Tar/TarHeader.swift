@@ -1,9 +1,9 @@
-// One header block of a tar archive, and what it and its pax records say of a member (POSIX.1-2017, pax,
-// "ustar Interchange Format"; GNU tar's manual, "Basic Tar Format").
+// One header block of a tar archive, and the member that it and its pax records describe
+// (POSIX.1-2017, pax, "ustar Interchange Format"; GNU tar's manual, "Basic Tar Format").
 
 /// A header block of 512 bytes.
 struct TarHeader {
-  /// No kernel takes a longer path or link target (PATH_MAX counts the NUL).
+  /// The longest path or link target that kernels accept (PATH_MAX includes the NUL).
   static let maxPathBytes = 4096
   static let maxTargetBytes = 4095
 
@@ -13,7 +13,7 @@ struct TarHeader {
 
   var type: UInt8 { block[156] }
 
-  /// The checksum is right.
+  /// Whether the checksum is correct.
   var isSound: Bool {
     guard let sum = TarHeader.octal(block[TarBlock.checksum]) else { return false }
     return sum == TarBlock.sum(block) || sum == TarBlock.signedSum(block)
@@ -21,7 +21,7 @@ struct TarHeader {
 
   func size() throws -> UInt64 { try number(124..<136, "size", []) }
 
-  /// Bytes of content in the archive.
+  /// Returns the number of content bytes in the archive.
   func storedBytes(_ pax: PaxRecords, _ size: UInt64) throws -> UInt64 {
     var stored = size
     if let text = pax["size"] {
@@ -38,7 +38,7 @@ struct TarHeader {
 
   // MARK: The member
 
-  /// The member that the block begins. Its content is for the reader to find.
+  /// Returns the member that the block begins. The reader determines its content.
   func member(
     _ pax: PaxRecords, longName: [UInt8]?, longTarget: [UInt8]?
   ) throws -> TarMember {
@@ -66,7 +66,7 @@ struct TarHeader {
     case UInt8(ascii: "5"), UInt8(ascii: "D"): kind = .directory
     case UInt8(ascii: "6"): kind = .fifo
     case UInt8(ascii: "a")...UInt8(ascii: "z"):
-      // POSIX: what a reader does not know is a file.
+      // POSIX: an unknown type is a file.
       kind = .file
       unknown.append("type \(TarHeader.spelled(type))")
     default:
@@ -107,13 +107,13 @@ struct TarHeader {
     let value: UInt32
     if let pax {
       guard let number = UInt32(digits: pax) else {
-        throw ArchiveError(member: path, "its pax owner is no number")
+        throw ArchiveError(member: path, "its pax owner is not a number")
       }
       value = number
     } else {
       value = try number32(range, "owner", path)
     }
-    // chown(2) takes the largest number for "as it is".
+    // chown(2) takes the largest number for "unchanged".
     guard value != .max else { throw ArchiveError(member: path, "its owner is out of range") }
     return value
   }
@@ -122,7 +122,7 @@ struct TarHeader {
     guard let bytes = pax["mtime"] else {
       return (Int64(bitPattern: try number(136..<148, "time", path)), 0)
     }
-    let malformed = ArchiveError(member: path, "its pax time is no number")
+    let malformed = ArchiveError(member: path, "its pax time is not a number")
     var text = bytes[...]
     while text.last == 0x20 || text.last == 0 { text.removeLast() }
     let isNegative = text.first == 0x2d
@@ -163,7 +163,7 @@ struct TarHeader {
     try TarHeader.sparseNumbers(block, at: 386, count: 4, member: member)
   }
 
-  /// Offsets and lengths in turn, up to the first that is empty.
+  /// Returns alternating offsets and lengths, up to the first that is empty.
   static func sparseNumbers(
     _ block: [UInt8], at start: Int, count: Int, member: [UInt8]
   ) throws -> [UInt64] {
@@ -191,7 +191,7 @@ struct TarHeader {
     return value
   }
 
-  /// Octal text, or base-256 with the top bit set (a two's complement number).
+  /// Parses octal text, or base-256 with the top bit set (a two's complement number).
   private func number(_ range: Range<Int>, _ what: String, _ path: [UInt8]) throws -> UInt64 {
     let bytes = block[range]
     if let first = bytes.first, first & 0x80 != 0 {
@@ -210,7 +210,7 @@ struct TarHeader {
       return value
     }
     guard let value = TarHeader.octal(bytes) else {
-      throw ArchiveError(member: path, "its \(what) is no number")
+      throw ArchiveError(member: path, "its \(what) is not a number")
     }
     return UInt64(value)
   }
@@ -221,7 +221,7 @@ struct TarHeader {
     return Int(digits: text, radix: 8)
   }
 
-  /// A type as a message may show it: it is any byte.
+  /// Returns a type for a message: it may be any byte.
   private static func spelled(_ type: UInt8) -> String {
     if (0x21...0x7e).contains(type) { return "'\(Character(Unicode.Scalar(type)))'" }
     return "\\x" + (type < 16 ? "0" : "") + String(type, radix: 16)
@@ -229,7 +229,7 @@ struct TarHeader {
 }
 
 extension FixedWidthInteger {
-  /// A number of digits only: no sign, no blanks, at least one digit.
+  /// Parses a number of digits only: no sign, no blanks, at least one digit.
   init?(digits: some Sequence<UInt8>, radix: Int = 10) {
     let text = String(decoding: Array(digits), as: UTF8.self)
     guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }

@@ -1,40 +1,41 @@
-// Reads tar archives of every common form: v7, ustar, GNU (long names, base-256 numbers, sparse files),
-// pax (sparse files too). `TarHeader` reads the fields of a block.
+// Reads tar archives of every common form: v7, ustar, GNU (long names, base-256 numbers, sparse
+// files), and pax (also sparse files). `TarHeader` parses the fields of a block.
 //
-// 1. The archive is hostile: every length is checked before it is used, names and records have
-//    limits, and a name is only bytes here; where it may lead is for the caller to decide.
-// 2. Content is streamed: `next` skips what was not read. Holes of sparse files are read as zeros.
-// 3. What no file system can hold (a link without a target, for one) is refused here.
+// 1. The archive is hostile: every length is checked before use, and names and records have limits. A
+//    name is only bytes here; the caller decides on its path.
+// 2. Content is streamed: `next` skips unread content. Holes of sparse files are read as zeros.
+// 3. Members that no file system can hold (such as a link without a target) are refused.
 
 import Codec
 
 /// Reads members one by one.
 public final class TarReader {
   static let maxNameBytes: UInt64 = 64 << 10
-  /// Header records in a row before a member must follow.
+  /// The maximum of consecutive header records before a member.
   static let maxHeaders = 16
 
   private let source: ByteSource
-  /// A block that was read to see what follows.
+  /// The block that was read ahead.
   private var ahead: ArraySlice<UInt8> = []
-  /// Stored bytes of the current member.
-  private var left: UInt64 = 0
+  /// The stored bytes of the current member that are left.
+  var remainingBytes: UInt64 = 0
   private var padding = 0
   private var sparse: SparseMap?
-  /// Of a sparse member: the next byte of the file, and the part that it is in or before.
+  /// For a sparse member: the next byte of the file, and the part that contains it or follows it.
   private var position: UInt64 = 0
   private var partIndex = 0
   private var current: [UInt8] = []
-  /// A header was found: it is a tar archive.
+  /// Whether a header was found: the stream is a tar archive.
   private var isBegun = false
   private var globalPax = PaxRecords()
-  /// The archive's end mark was read. At the end of a stream without it, the stream may be cut off.
+  /// Whether the archive's end mark was read. A stream that ends without it may be truncated.
   public private(set) var hasEndMark = false
 
+  /// Creates a reader of a plain stream.
   public init(_ source: @escaping ByteSource) { self.source = source }
 
-  /// The next member; nil at the end.
-  /// - Throws: `ArchiveError`, and what the source throws.
+  /// Returns the next member; nil at the end.
+  /// - Throws: `ArchiveError`, and the source's errors.
   public func next() throws -> TarMember? {
     try skipContent()
     var pax = globalPax
@@ -62,11 +63,11 @@ public final class TarReader {
         let records = try readRecord(size, limit: PaxRecords.maxBytes)
         try globalPax.parse(records)
         try pax.parse(records)
-        // A global comment is the archive's, not every member's.
+        // A global comment belongs to the archive, not to every member.
         globalPax.comment = nil
         pax.comment = nil
       case UInt8(ascii: "V"), UInt8(ascii: "N"):
-        // A label of the archive; a list of names that old GNU tars wrote.
+        // A label of the archive, or a list of names of old GNU tars.
         _ = try readRecord(size, limit: PaxRecords.maxBytes)
       case UInt8(ascii: "A"):
         _ = try readRecord(size, limit: PaxRecords.maxBytes)
@@ -80,8 +81,8 @@ public final class TarReader {
     }
   }
 
-  /// Fills as much of `target` as there is of the current member's content.
-  /// - Returns: how many bytes; 0 at the content's end.
+  /// Reads the current member's content, up to the size of `target`.
+  /// - Returns: the number of bytes; 0 at the content's end.
   public func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
     guard let sparse else { return try readStored(target) }
     while partIndex < sparse.parts.count, position >= sparse.parts[partIndex].upperBound {
@@ -102,7 +103,7 @@ public final class TarReader {
     return count
   }
 
-  /// Goes on at an offset of a sparse member's content, over a hole.
+  /// Continues at an offset of a sparse member's content, after a hole.
   public func skipHole(upTo offset: UInt64) {
     guard let sparse, offset > position, offset <= sparse.sizeBytes else { return }
     let part = sparse.parts[partIndex...].first { $0.upperBound > position }
@@ -110,22 +111,22 @@ public final class TarReader {
   }
 
   private func readStored(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
-    let wanted = Int(min(left, UInt64(target.count)))
-    if wanted == 0 { return 0 }
-    let n = try fill(UnsafeMutableRawBufferPointer(rebasing: target[..<wanted]))
+    let count = Int(min(remainingBytes, UInt64(target.count)))
+    if count == 0 { return 0 }
+    let n = try fill(UnsafeMutableRawBufferPointer(rebasing: target[..<count]))
     guard n > 0 else { throw ArchiveError(member: current, "the archive ends inside this member") }
-    left -= UInt64(n)
+    remainingBytes -= UInt64(n)
     return n
   }
 
   // MARK: Members
 
-  /// Gets ready for a member's content: reads maps of sparse files, and finds out whether content
+  /// Prepares for a member's content: reads maps of sparse files, and determines whether content
   /// follows a hard link.
   private func begin(
     _ member: inout TarMember, _ header: TarHeader, _ pax: PaxRecords, storedBytes: UInt64
   ) throws {
-    (left, padding) = (storedBytes, Int((512 - storedBytes % 512) % 512))
+    (remainingBytes, padding) = (storedBytes, Int((512 - storedBytes % 512) % 512))
     (sparse, position, partIndex) = (nil, 0, 0)
     switch member.kind {
     case .file:
@@ -136,105 +137,17 @@ public final class TarReader {
         member.sizeBytes = map.sizeBytes
       }
     case .hardLink:
-      // Writers disagree whether the size of a hard link is that of content here, or elsewhere.
-      if storedBytes > 0, pax["size"] == nil, try isHeaderNext() { (left, padding) = (0, 0) }
-      member.sizeBytes = left
+      // Writers disagree whether the size of a hard link means content here, or at its target.
+      if storedBytes > 0, pax["size"] == nil, try isHeaderNext() {
+        (remainingBytes, padding) = (0, 0)
+      }
+      member.sizeBytes = remainingBytes
     case .directory where header.type == UInt8(ascii: "D"): break
-    default: (left, padding) = (0, 0)
+    default: (remainingBytes, padding) = (0, 0)
     }
   }
 
-  private func sparseMap(
-    _ header: TarHeader, _ pax: PaxRecords, _ member: TarMember
-  ) throws -> SparseMap? {
-    if header.type == UInt8(ascii: "S") {
-      var numbers = try header.sparseNumbers(member: member.path)
-      var isExtended = header.hasMoreSparseNumbers
-      while isExtended {
-        guard numbers.count <= 2 * SparseMap.maxParts else {
-          throw ArchiveError(member: member.path, "its map of a sparse file is too long")
-        }
-        let block = try readExactly(TarBlock.size)
-        guard block.count == TarBlock.size else {
-          throw ArchiveError(member: member.path, "the archive ends inside this member")
-        }
-        numbers += try TarHeader.sparseNumbers(
-          block, at: 0, count: 21, member: member.path)
-        isExtended = block[504] != 0
-      }
-      return try SparseMap(
-        numbers, sizeBytes: try header.realSize(member: member.path), storedBytes: left,
-        member: member.path)
-    }
-    if pax.sparse.isEmpty, pax.sparseNumbers.isEmpty { return nil }
-    func number(_ key: String) throws(ArchiveError) -> UInt64? {
-      guard let text = pax.sparse[key] else { return nil }
-      guard let value = UInt64(decimal: text) else {
-        throw ArchiveError(member: member.path, "its map of a sparse file is malformed")
-      }
-      return value
-    }
-    guard let size = try number("realsize") ?? number("size") else {
-      throw ArchiveError(member: member.path, "its map of a sparse file has no size")
-    }
-    if let major = try number("major") {
-      guard major == 1, try number("minor") == 0 else {
-        throw ArchiveError(
-          member: member.path, "it is a sparse file of the form \(major), which is not supported")
-      }
-      let numbers = try readMap(member.path)
-      return try SparseMap(
-        numbers, sizeBytes: size, storedBytes: left, member: member.path)
-    }
-    var numbers = pax.sparseNumbers
-    if let text = pax.sparse["map"] {
-      numbers = try text.split(separator: 0x2c, omittingEmptySubsequences: false)
-        .map { part throws(ArchiveError) -> UInt64 in
-          guard let value = UInt64(decimal: part) else {
-            throw ArchiveError(member: member.path, "its map of a sparse file is malformed")
-          }
-          return value
-        }
-    }
-    return try SparseMap(numbers, sizeBytes: size, storedBytes: left, member: member.path)
-  }
-
-  /// The map of pax 1.0: lines of decimal digits before the content, filled up to a block.
-  private func readMap(_ path: [UInt8]) throws -> [UInt64] {
-    var block: ArraySlice<UInt8> = []
-    func line() throws -> UInt64 {
-      var digits: [UInt8] = []
-      while true {
-        if block.isEmpty {
-          guard left >= 512 else {
-            throw ArchiveError(member: path, "its map of a sparse file is cut off")
-          }
-          block = try readExactly(512)[...]
-          guard block.count == 512 else {
-            throw ArchiveError(member: path, "the archive ends inside this member")
-          }
-          left -= 512
-        }
-        let byte = block.removeFirst()
-        if byte == 0x0a { break }
-        guard digits.count < 20 else { break }
-        digits.append(byte)
-      }
-      guard let value = UInt64(decimal: digits) else {
-        throw ArchiveError(member: path, "its map of a sparse file is malformed")
-      }
-      return value
-    }
-    let count = try line()
-    guard count <= UInt64(SparseMap.maxParts) else {
-      throw ArchiveError(member: path, "its map of a sparse file is too long")
-    }
-    var numbers: [UInt64] = []
-    for _ in 0..<2 * count { numbers.append(try line()) }
-    return numbers
-  }
-
-  /// Looks at the next block, which stays to be read.
+  /// Returns whether a header follows, without consuming the block.
   private func isHeaderNext() throws -> Bool {
     let block = try readExactly(TarBlock.size)
     ahead = block[...]
@@ -244,8 +157,8 @@ public final class TarReader {
   // MARK: Blocks
 
   private func skipContent() throws {
-    var rest = left + UInt64(padding)
-    left = 0
+    var rest = remainingBytes + UInt64(padding)
+    remainingBytes = 0
     padding = 0
     sparse = nil
     var buffer = [UInt8](repeating: 0, count: Int(min(rest, 64 << 10)))
@@ -274,14 +187,14 @@ public final class TarReader {
       throw isBegun
         ? ArchiveError(
           member: current,
-          "no tar header follows this member where one must be (the checksum is wrong)")
+          "a tar header is missing after this member (the checksum is wrong)")
         : ArchiveFormat.notTar(block)
     }
     isBegun = true
     return block
   }
 
-  private func readExactly(_ count: Int) throws -> [UInt8] {
+  func readExactly(_ count: Int) throws -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: count)
     var done = 0
     while done < count {
@@ -295,7 +208,7 @@ public final class TarReader {
     return bytes
   }
 
-  /// The next bytes: those that were read ahead first.
+  /// Reads bytes, those that were read ahead first.
   private func fill(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
     if ahead.isEmpty { return try source(target) }
     let n = min(ahead.count, target.count)

@@ -1,20 +1,22 @@
-// Writes tar archives in GNU form, which every tar reads: long names as 'L' and 'K' members,
-// numbers that do not fit in octal as base-256. What the GNU form cannot carry (extended attributes,
-// nanoseconds, a comment) stands in a pax header before the member, and in none where there is none
-// of it. The same members give the same bytes.
+// Writes tar archives in GNU form, which every tar reads: long names as 'L' and 'K' members, and
+// numbers that do not fit in octal as base-256. Data that the GNU form cannot carry (extended
+// attributes, nanoseconds, a comment) is in a pax header before the member; other members have none.
+// The same members give the same bytes.
 
 import Codec
 
 /// Writes members one by one.
 public final class TarWriter {
   private let sink: ByteSink
-  private var left: UInt64 = 0
+  private var remainingBytes: UInt64 = 0
   private var padding = 0
   private var written: UInt64 = 0
 
+  /// Creates a writer.
   public init(_ sink: @escaping ByteSink) { self.sink = sink }
 
   /// Begins a member; exactly `member.sizeBytes` of content must follow.
+  /// - Throws: the sink's errors.
   public func begin(_ member: TarMember) throws {
     try endMember()
     let records = PaxRecords.needed(for: member)
@@ -41,19 +43,20 @@ public final class TarWriter {
       type, member.path, target, mode: UInt64(member.mode), uid: UInt64(member.uid),
       gid: UInt64(member.gid), size: member.sizeBytes, seconds: member.modifiedSeconds,
       device: device)
-    left = member.sizeBytes
+    remainingBytes = member.sizeBytes
     padding = Int((512 - member.sizeBytes % 512) % 512)
   }
 
+  /// Writes content of the current member.
   public func write(_ bytes: UnsafeRawBufferPointer) throws {
-    guard UInt64(bytes.count) <= left else {
+    guard UInt64(bytes.count) <= remainingBytes else {
       throw ArchiveError("a member has more content than its header says")
     }
-    left -= UInt64(bytes.count)
+    remainingBytes -= UInt64(bytes.count)
     try emit(bytes)
   }
 
-  /// Ends the archive: two blocks of zeros, filled up to a record of 10 KiB.
+  /// Writes the end mark: two blocks of zeros, padded to a record of 10 KiB.
   public func finish() throws {
     try endMember()
     try emit([UInt8](repeating: 0, count: 1024))
@@ -62,12 +65,14 @@ public final class TarWriter {
   }
 
   private func endMember() throws {
-    guard left == 0 else { throw ArchiveError("a member has less content than its header says") }
+    guard remainingBytes == 0 else {
+      throw ArchiveError("a member has less content than its header says")
+    }
     if padding > 0 { try emit([UInt8](repeating: 0, count: padding)) }
     padding = 0
   }
 
-  /// A header that is about the next one.
+  /// Writes a header that describes the next one.
   private func writeExtended(_ type: UInt8, _ name: String, _ bytes: [UInt8]) throws {
     try writeHeader(
       type, Array(name.utf8), [], mode: 0, uid: 0, gid: 0, size: UInt64(bytes.count), seconds: 0,
@@ -104,7 +109,7 @@ public final class TarWriter {
     try emit(block)
   }
 
-  /// Octal digits and a NUL, or base-256 where they do not fit.
+  /// Returns octal digits and a NUL, or base-256 if they do not fit.
   private func number(_ value: UInt64, _ width: Int) -> [UInt8] {
     let digits = Array(String(value, radix: 8).utf8)
     guard digits.count < width else { return base256(Int64(clamping: value), width) }

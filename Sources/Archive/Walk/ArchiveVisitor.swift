@@ -1,22 +1,22 @@
-// What a walk over an archive shows, and to whom.
+// The interface of a walk over an archive.
 
 import Codec
 
-/// A member on its walk.
+/// A member during a walk.
 public struct WalkedMember: Sendable {
   public let path: [UInt8]
   public let isFile: Bool
   public let sizeBytes: UInt64
-  /// Its number in the archive, over all segments.
+  /// The number in the archive, over all segments.
   public let number: Int
-  /// Names one inode within its segment; nil where it has no other name.
+  /// The inode within its segment; nil if it has no other name.
   public internal(set) var inode: [UInt8]?
-  /// What a hard link of tar leads to, or a symbolic link.
+  /// The target of a symbolic link, or of a hard link of tar.
   public internal(set) var linkTarget: [UInt8]?
   public internal(set) var isHardLink = false
 }
 
-/// What becomes of a member.
+/// The decision on a member.
 public enum MemberFate: Sendable, Equatable {
   case kept
   case leftOut
@@ -25,20 +25,22 @@ public enum MemberFate: Sendable, Equatable {
 
 /// Decides on members.
 public protocol ArchiveVisitor: AnyObject {
-  /// Whether `visit` is given the content: it is held in memory then.
+  /// Returns whether `visit` needs the content, which is then held in memory.
   func wantsContent(_ member: WalkedMember) -> Bool
-  /// - Parameter content: nil where it was not wanted.
+  /// Decides on a member.
+  /// - Parameter content: nil if `wantsContent` returned false.
   func visit(_ member: WalkedMember, _ content: [UInt8]?) throws -> MemberFate
-  /// Looks at content that is not held, from its beginning. What is not read is skipped.
+  /// Examines content that is not held in memory, from its beginning. Unread content is skipped.
   func look(_ member: WalkedMember, _ read: @escaping ByteSource) throws
 }
 
-/// The compressed forms of streams.
+/// The compression formats of streams.
 public enum StreamForm: Sendable {
   case gzip, xz, zstd
-  /// Read, and never written.
+  /// Formats that are read, but never written.
   case bzip2, lzma
 
+  /// Recognises a format by the first bytes; nil for others.
   public static func of(_ head: ArraySlice<UInt8>) -> StreamForm? {
     if head.starts(with: [0x1f, 0x8b]) { return .gzip }
     if head.starts(with: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0]) { return .xz }
@@ -54,7 +56,7 @@ public enum StreamForm: Sendable {
   }
 }
 
-/// Compresses what `write` gives it, and passes it on.
+/// Compresses the bytes that `write` passes to it, and forwards them.
 public typealias StreamCompressor = (
   _ form: StreamForm, _ write: (@escaping ByteSink) throws -> Void, _ sink: @escaping ByteSink
 ) throws -> Void

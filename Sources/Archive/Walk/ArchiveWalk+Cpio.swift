@@ -27,12 +27,12 @@ extension ArchiveWalk {
     return bytes
   }
 
-  /// One archive, to its end mark.
+  /// Walks one archive, to its end mark.
   func walkCpio(_ reader: PeekingReader, _ sink: ByteSink?) throws {
     while true {
       var header = try exactly(110, reader)
       guard ArchiveWalk.cpioMagics.contains(where: { header.starts(with: $0) }) else {
-        throw ArchiveError("no cpio header where one must be")
+        throw ArchiveError("a cpio header is missing")
       }
       let nameBytes = Int(try hex(header, CpioField.nameSize))
       guard nameBytes > 1, nameBytes <= 4097 else {
@@ -85,15 +85,17 @@ extension ArchiveWalk {
       let fate = try visitor.visit(member, nil)
       let output = fate == .leftOut ? nil : sink
       try emit(header + nameField, output)
-      let left = RemainingBytes(size)
+      let content = RemainingBytes(size)
       if member.isFile, size > 0 {
-        // What the visitor reads is passed on as well.
+        // Content that the visitor reads is also copied to the output.
         try visitor.look(member) { target in
-          try left.read(target, from: { try reader.read($0) }, passingTo: output)
+          try content.read(target, from: { try reader.read($0) }, passingTo: output)
         }
       }
-      try left.drain(from: { try reader.read($0) }, passingTo: output)
-      guard left.count == 0 else { throw ArchiveError(member: path, "the cpio archive is cut off") }
+      try content.drain(from: { try reader.read($0) }, passingTo: output)
+      guard content.count == 0 else {
+        throw ArchiveError(member: path, "the cpio archive is cut off")
+      }
       try emit(try exactly(padding, reader), output)
     }
   }
@@ -104,7 +106,7 @@ extension ArchiveWalk {
   }
 }
 
-/// The content of a member that is left to be read.
+/// The unread content of a member.
 private final class RemainingBytes {
   private(set) var count: UInt64
   init(_ count: UInt64) { self.count = count }
@@ -112,9 +114,9 @@ private final class RemainingBytes {
   func read(
     _ target: UnsafeMutableRawBufferPointer, from source: ByteSource, passingTo sink: ByteSink?
   ) throws -> Int {
-    let wanted = Int(min(UInt64(target.count), count))
-    if wanted == 0 { return 0 }
-    let part = UnsafeMutableRawBufferPointer(rebasing: target[..<wanted])
+    let size = Int(min(UInt64(target.count), count))
+    if size == 0 { return 0 }
+    let part = UnsafeMutableRawBufferPointer(rebasing: target[..<size])
     let n = try source(part)
     count -= UInt64(n)
     if n > 0 { try sink?(UnsafeRawBufferPointer(rebasing: part[..<n])) }

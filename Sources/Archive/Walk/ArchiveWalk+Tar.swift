@@ -1,9 +1,9 @@
-// The walk over tar archives: a `TarReader` reads them, and what it took is passed on as it was.
+// The walk over tar archives: a `TarReader` parses them, and the consumed blocks are copied unchanged.
 
 import Codec
 
 extension ArchiveWalk {
-  /// One archive, to the stream's end.
+  /// Walks one archive, to the stream's end.
   func walkTar(_ reader: PeekingReader, _ sink: ByteSink?) throws {
     let tee = TarTee(reader)
     let tar = TarReader { try tee.read($0) }
@@ -55,12 +55,12 @@ extension ArchiveWalk {
       if output == nil, sink != nil, member.isHardLink,
         header.blocks.count < 512 || header.blocks[header.blocks.count - 356] != UInt8(ascii: "1")
       {
-        // The reader has looked at the block behind the header, which another member may begin in.
+        // The reader has read one block ahead, in which another member may begin.
         throw ArchiveError(member: next.path, "it is a hard link of a form that cannot be left out")
       }
       try emit(header.blocks, output)
       tee.begin(passingTo: output)
-      // Holes are passed over: a small archive may claim files of many terabytes.
+      // Skip holes: a small archive may claim files of many terabytes.
       func readData(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
         if next.sparse != nil { tar.skipHole(upTo: next.sizeBytes) }
         return try tar.read(target)
@@ -73,17 +73,17 @@ extension ArchiveWalk {
     let end = tee.takeHeader()
     try emit(end.padding, tee.wasKept ? sink : nil)
     try emit(end.blocks, sink)
-    // What follows the end mark must be zeros: the record's filling.
+    // Only zeros may follow the end mark, as padding of the record.
     while case let rest = try reader.take(ArchiveWalk.windowBytes), !rest.isEmpty {
       guard rest.allSatisfy({ $0 == 0 }) else {
-        throw ArchiveError("something follows the archive's end mark: more than one archive?")
+        throw ArchiveError("data follows the archive's end mark: more than one archive?")
       }
       try emit(rest, sink)
     }
   }
 }
 
-/// Records the blocks that a `TarReader` takes: headers to be written again, content to be passed on.
+/// Records the blocks that a `TarReader` consumes: headers to be written later, content to be copied.
 private final class TarTee {
   private let reader: PeekingReader
   private var isHeader = true
@@ -91,10 +91,10 @@ private final class TarTee {
   private var output: ByteSink?
   private var contentBytes: UInt64 = 0
   private var paddingBytes = 0
-  /// The member before is in the output, and so is its padding.
+  /// Whether the previous member is in the output, and so needs its padding.
   var wasKept = true
 
-  /// A header record may not be longer: names and pax records have limits of their own.
+  /// The limit of a header record; names and pax records have limits of their own.
   private static let maxHeaderBytes = 64 << 20
 
   init(_ reader: PeekingReader) { self.reader = reader }
@@ -106,7 +106,8 @@ private final class TarTee {
     recorded = []
   }
 
-  /// What was read since `beginHeader`: the padding of the member before, then header blocks.
+  /// Returns the bytes read since `beginHeader`: the padding of the previous member, then header
+  /// blocks.
   func takeHeader() -> (padding: [UInt8], blocks: [UInt8]) {
     let cut = min(paddingBytes, recorded.count)
     return (Array(recorded[..<cut]), Array(recorded[cut...]))

@@ -1,12 +1,12 @@
-// Walks an archive member by member and, where it is asked to, writes it again without some of them: byte for
-// byte, but for what is left out or replaced. For packed images, ramdisks, and archives among extras.
+// Walks an archive member by member and optionally writes it without some members: byte for byte,
+// except for removed and replaced ones. For packed images, ramdisks, and archives among extras.
 //
 //     stream = { zeros | cpio archive | compressed stream } …   as the kernel unpacks an initramfs
 //            | tar archive
 //
-// 1. What is not understood is an `ArchiveError`: nothing is passed on unexamined.
-// 2. Headers are copied as they are. A replaced member gets a header with its new size.
-// 3. The archive is hostile: lengths are checked before they are used.
+// 1. Unknown content is an `ArchiveError`: no byte is copied unexamined.
+// 2. Headers are copied unchanged. A replaced member gets a header with its new size.
+// 3. The archive is hostile: lengths are checked before use.
 
 import Codec
 
@@ -22,9 +22,10 @@ public final class ArchiveWalk {
   static let windowBytes = 256 << 10
   static let cpioMagics = [Array("070701".utf8), Array("070702".utf8)]
 
+  /// Creates a walk.
   /// - Parameters:
-  ///   - compress: writes compressed streams again; nil where nothing is written.
-  ///   - limit: how much compressed streams may expand to.
+  ///   - compress: compresses streams again; nil if nothing is written.
+  ///   - limit: the limit on the expansion of compressed streams.
   public init(
     _ visitor: any ArchiveVisitor, compress: StreamCompressor? = nil, limit: ExpansionLimit = .holes
   ) {
@@ -33,7 +34,7 @@ public final class ArchiveWalk {
     self.limit = limit
   }
 
-  /// Whether these bytes begin an archive, compressed or not.
+  /// Returns whether these bytes begin an archive, compressed or not.
   public static func isArchive(_ head: ArraySlice<UInt8>) -> Bool {
     if StreamForm.of(head) != nil { return true }
     if cpioMagics.contains(where: { head.starts(with: $0) }) { return true }
@@ -41,8 +42,8 @@ public final class ArchiveWalk {
   }
 
   /// Walks to the stream's end.
-  /// - Parameter sink: gets the archive as it shall be; nil where it is only read.
-  /// - Throws: `ArchiveError` for what is not understood, and what visitor and sink throw.
+  /// - Parameter sink: receives the resulting archive; nil to only read.
+  /// - Throws: `ArchiveError` for unknown content, and the errors of visitor and sink.
   public func run(_ source: @escaping ByteSource, to sink: ByteSink? = nil) throws {
     depth += 1
     defer { depth -= 1 }
@@ -58,12 +59,12 @@ public final class ArchiveWalk {
       if ArchiveWalk.cpioMagics.contains(where: { head.starts(with: $0) }) {
         try walkCpio(reader, sink)
       } else if let form = StreamForm.of(head) {
-        // The rest of the stream is the compressed stream's.
+        // The rest of the stream belongs to the compressed stream.
         return try walkCompressed(form, reader, sink)
       } else if isFirst {
         return try walkTar(reader, sink)
       } else {
-        throw ArchiveError("something that is no archive follows an archive")
+        throw ArchiveError("data that is not an archive follows an archive")
       }
       isFirst = false
     }

@@ -1,44 +1,45 @@
-// A pull stream whose next bytes can be looked at before they are taken.
+// A pull stream with lookahead.
 
-/// Reads a stream, with a look ahead.
+/// Reads a stream with lookahead.
 public final class PeekingReader {
   private let source: ByteSource
   private var buffer: [UInt8] = []
   private var offset = 0
   private var isAtEnd = false
-  /// Bytes taken so far.
+  /// The number of consumed bytes.
   public private(set) var takenBytes: UInt64 = 0
 
   private static let blockBytes = 64 << 10
 
+  /// Creates a reader.
   public init(_ source: @escaping ByteSource) { self.source = source }
 
-  private var heldBytes: Int { buffer.count - offset }
+  private var bufferedBytes: Int { buffer.count - offset }
 
-  /// Fills the buffer until it holds `count` bytes, or the stream ends.
-  private func hold(_ count: Int) throws {
-    if heldBytes >= count || isAtEnd { return }
+  /// Fills the buffer until it has `count` bytes, or the stream ends.
+  private func fillBuffer(_ count: Int) throws {
+    if bufferedBytes >= count || isAtEnd { return }
     buffer.removeFirst(offset)
     offset = 0
     while buffer.count < count, !isAtEnd {
       let start = buffer.count
-      let wanted = max(count - start, PeekingReader.blockBytes)
-      buffer.append(contentsOf: repeatElement(0, count: wanted))
+      let growth = max(count - start, PeekingReader.blockBytes)
+      buffer.append(contentsOf: repeatElement(0, count: growth))
       let n = try buffer.withUnsafeMutableBytes {
         try source(UnsafeMutableRawBufferPointer(rebasing: $0[start...]))
       }
-      buffer.removeLast(wanted - n)
+      buffer.removeLast(growth - n)
       if n == 0 { isAtEnd = true }
     }
   }
 
-  /// The next bytes, which stay; fewer at the stream's end.
+  /// Returns the next bytes without consuming them; fewer at the stream's end.
   public func peek(_ count: Int) throws -> ArraySlice<UInt8> {
-    try hold(count)
+    try fillBuffer(count)
     return buffer[offset..<min(buffer.count, offset + count)]
   }
 
-  /// Takes bytes; fewer at the stream's end.
+  /// Consumes bytes; returns fewer at the stream's end.
   public func take(_ count: Int) throws -> [UInt8] {
     let bytes = Array(try peek(count))
     offset += bytes.count
@@ -46,11 +47,11 @@ public final class PeekingReader {
     return bytes
   }
 
-  /// Fills as much of `target` as one round gives.
+  /// Reads up to the size of `target`.
   public func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
     if target.isEmpty { return 0 }
-    try hold(1)
-    let n = min(heldBytes, target.count)
+    try fillBuffer(1)
+    let n = min(bufferedBytes, target.count)
     target.copyBytes(from: buffer[offset..<offset + n])
     offset += n
     takenBytes += UInt64(n)

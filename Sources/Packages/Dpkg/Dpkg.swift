@@ -1,24 +1,26 @@
-// dpkg's database: which packages a root tree has, the lists of files in `info/`, and `diversions`
+// dpkg's database: the packages of a root tree, the file lists in `info/`, and `diversions`
 // (dpkg-query(1), deb-control(5)). `DpkgStatus` reads the states.
 //
-// 1. Packages are those that `dpkg-query -W` prints. A package of which only configuration files are
-//    left (state "rc" of `dpkg -l`) is removed: it is listed apart, and still owns those files.
-// 2. A name has its architecture behind it where dpkg-query prints it: `Multi-Arch: same`, and
-//    every architecture that is not the system's own.
+// 1. The packages are those that `dpkg-query -W` prints. A package of which only configuration files
+//    are left (state "rc" of `dpkg -l`) is removed: it is listed separately, and still owns those
+//    files.
+// 2. A name includes its architecture where dpkg-query prints it: for `Multi-Arch: same`, and for
+//    every architecture other than the system's own.
 
 import Codec
 import Platform
 
-/// A dpkg database after its states were read.
+/// A dpkg database with its states.
 struct Dpkg: Sendable {
-  /// Packages by the stems of their files in `info/`, with the configuration files of each.
+  /// The packages by the stems of their files in `info/`, with their configuration files.
   let entries: [[UInt8]: Entry]
-  /// Packages that `status.d` names: their files are listed there.
+  /// The packages of `status.d`, which also lists their files.
   let bare: [[UInt8]: Package]
 
   struct Entry: Sendable {
     let package: Package
-    /// Configuration files, absolute, and the MD5 of the content that the package brought.
+    /// The configuration files, by absolute path, with the MD5 of the content that the package
+    /// shipped.
     let configuration: [[UInt8]: [UInt8]?]
   }
 
@@ -26,7 +28,7 @@ struct Dpkg: Sendable {
   static let listLimitBytes = 64 << 20
 
   /// Reads the database.
-  /// - Returns: nil where the tree has none.
+  /// - Returns: nil if the tree has none.
   static func read(_ tree: some RootTree) throws -> (Dpkg, PackageSet)? {
     guard let status = try DpkgStatus.read(tree) else { return nil }
     let native = nativeArchitecture(status.paragraphs)
@@ -59,7 +61,7 @@ struct Dpkg: Sendable {
     )
   }
 
-  /// Returns the system's own architecture: that of dpkg itself, else the one that most packages have.
+  /// Returns the system's own architecture: that of dpkg itself, or else the most frequent one.
   private static func nativeArchitecture(_ paragraphs: [DpkgParagraph]) -> [UInt8] {
     if let dpkg = paragraphs.first(where: { $0.name == Array("dpkg".utf8) }) {
       return dpkg.architecture
@@ -90,7 +92,7 @@ struct Dpkg: Sendable {
       for line in list.split(separator: 0x0a) {
         let listed = Array(line)
         let real = diversions.place(of: listed, package: entry.package.name)
-        guard let path = collector.wantedPath(real) else { continue }
+        guard let path = collector.requestedPath(real) else { continue }
         let digest = entry.configuration[listed]
         let ownership = Ownership(
           package: entry.package,
@@ -102,14 +104,14 @@ struct Dpkg: Sendable {
     try collectBareOwners(tree, &collector)
   }
 
-  /// Lines of `status.d/NAME.md5sums`: a digest, two blanks, a relative path.
+  /// Parses lines of `status.d/NAME.md5sums`: a digest, two blanks, a relative path.
   private func collectBareOwners(_ tree: some RootTree, _ collector: inout OwnerCollector) throws {
     for (file, package) in bare where !collector.ignored.contains(package) {
       guard let list = try tree.file(file + DpkgStatus.sumsSuffix, limitBytes: Dpkg.listLimitBytes)
       else { continue }
       for line in list.split(separator: 0x0a) {
         guard let digest = hexBytes(line.prefix(32), count: 16),
-          let path = collector.wantedPath(line.dropFirst(32).drop { $0 == 0x20 })
+          let path = collector.requestedPath(line.dropFirst(32).drop { $0 == 0x20 })
         else { continue }
         collector.add(
           path, Ownership(package: package, isConfiguration: false, shipped: .md5(digest)))
@@ -118,7 +120,7 @@ struct Dpkg: Sendable {
   }
 }
 
-/// Files that dpkg puts elsewhere (dpkg-divert(1)): groups of three lines, from, to, by whom.
+/// The files that dpkg diverts (dpkg-divert(1)): groups of three lines, from, to, by whom.
 private struct Diversions {
   private var targets: [[UInt8]: (to: [UInt8], by: String)] = [:]
 
@@ -133,7 +135,7 @@ private struct Diversions {
     }
   }
 
-  /// Where the file is that the package lists: the one who diverts keeps the place.
+  /// Returns the path of a file that a package lists: the diverting package keeps the original path.
   func place(of path: [UInt8], package: String) -> [UInt8] {
     guard let target = targets[path] else { return path }
     let base = package.split(separator: ":").first.map(String.init) ?? package
@@ -141,7 +143,7 @@ private struct Diversions {
   }
 }
 
-/// Exactly `count` bytes in hexadecimal; nil for anything else.
+/// Decodes exactly `count` bytes in hexadecimal; nil for anything else.
 func hexBytes(_ text: some Collection<UInt8>, count: Int) -> [UInt8]? {
   let digits = text.compactMap(hexValue)
   guard digits.count == text.count, digits.count == 2 * count else { return nil }

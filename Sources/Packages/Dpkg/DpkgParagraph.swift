@@ -1,4 +1,4 @@
-// One paragraph of dpkg's status file (deb822(5), deb-control(5)): the fields that matter here.
+// One paragraph of dpkg's status file (deb822(5), deb-control(5)), with the fields used here.
 
 import Platform
 
@@ -11,17 +11,17 @@ struct DpkgParagraph: Sendable {
   var version: [UInt8] = []
   var architecture: [UInt8] = []
   var isMultiArchSame = false
-  /// The last word of `Status`; empty where the field is absent.
+  /// The last word of `Status`; empty if the field is absent.
   var state: [UInt8] = []
   var configuration: [[UInt8]: [UInt8]?] = [:]
-  /// The paragraph has a field, known or not.
+  /// Whether the paragraph has a field, known or not.
   var hasFields = false
-  /// The file of `status.d` that holds the paragraph; nil for one of the status file.
+  /// The file of `status.d` with the paragraph; nil for one of the status file.
   var bareFile: [UInt8]?
 
   var isListed: Bool { !name.isEmpty && !state.isEmpty && state != DpkgParagraph.notInstalled }
 
-  /// Says what makes dpkg-query refuse the paragraph; nil for a sound one.
+  /// The reason that dpkg-query refuses the paragraph; nil for a valid one.
   var defect: String? {
     if name.isEmpty { return "a paragraph names no package" }
     if state.isEmpty { return "the paragraph of \(printable(name)) has no status" }
@@ -45,7 +45,7 @@ struct DpkgParagraph: Sendable {
     return isMultiArchSame || (architecture != native && architecture != Array("all".utf8))
   }
 
-  /// Calls `body` with each paragraph of a file that has any field.
+  /// Calls `body` with each paragraph of a file that has a field.
   static func forEach(in bytes: [UInt8], _ body: (DpkgParagraph) -> Void) {
     var paragraph = DpkgParagraph()
     var isConffiles = false
@@ -77,14 +77,16 @@ struct DpkgParagraph: Sendable {
     if paragraph.hasFields { body(paragraph) }
   }
 
-  /// " /etc/motd d41d8cd98f00b204e9800998ecf8427e obsolete": a path may hold blanks.
+  /// Parses " /etc/motd d41d8cd98f00b204e9800998ecf8427e obsolete"; a path may contain blanks.
   private mutating func addConffile(_ line: ArraySlice<UInt8>) {
-    var words = trimmed(line).split(separator: 0x20, omittingEmptySubsequences: false)
+    var fields = trimmed(line).split(separator: 0x20, omittingEmptySubsequences: false)
     let flags = [Array("obsolete".utf8), Array("remove-on-upgrade".utf8)]
-    while words.count > 2, let last = words.last, flags.contains(Array(last)) { words.removeLast() }
-    guard words.count >= 2, let digest = words.popLast() else { return }
+    while fields.count > 2, let last = fields.last, flags.contains(Array(last)) {
+      fields.removeLast()
+    }
+    guard fields.count >= 2, let digest = fields.popLast() else { return }
     configuration.updateValue(
-      hexBytes(digest, count: 16), forKey: Array(words.joined(separator: [0x20])))
+      hexBytes(digest, count: 16), forKey: Array(fields.joined(separator: [0x20])))
   }
 }
 

@@ -1,13 +1,14 @@
-// The states of dpkg's packages: `var/lib/dpkg/status`, and the changes that an interrupted dpkg left in
-// `updates/`; for images without dpkg (distroless), one paragraph a file in `status.d`.
+// The states of dpkg's packages: `var/lib/dpkg/status`, and the changes that an interrupted dpkg left
+// in `updates/`. Images without dpkg (distroless) have one paragraph per file in `status.d`.
 //
-// 1. `updates` holds files whose names are digits only, all of one length. Their paragraphs replace
-//    those of `status`, in the order of the names, as dpkg's own readers do.
-// 2. A damaged paragraph costs its own package, and a remark names it: dpkg-query lists nothing then.
+// 1. `updates` has files whose names are digits of one length. Their paragraphs replace those of
+//    `status`, in the order of the names, as in dpkg's own readers.
+// 2. A damaged paragraph drops its own package only, and a remark names it; dpkg-query would list
+//    nothing.
 
 import Platform
 
-/// The paragraphs that count.
+/// The effective paragraphs.
 struct DpkgStatus {
   private(set) var paragraphs: [DpkgParagraph] = []
   private(set) var remarks: [String] = []
@@ -18,23 +19,23 @@ struct DpkgStatus {
   private static let maxRemarks = 5
 
   /// Reads all states.
-  /// - Returns: nil where the tree has neither a status file nor `status.d`.
+  /// - Returns: nil if the tree has neither a status file nor `status.d`.
   static func read(_ tree: some RootTree) throws -> DpkgStatus? {
     var status = DpkgStatus()
-    var isThere = false
+    var hasFiles = false
     let path = Dpkg.folder + Array("status".utf8)
     if let bytes = try tree.file(path, limitBytes: limitBytes) {
-      isThere = true
+      hasFiles = true
       DpkgParagraph.forEach(in: bytes) { status.add($0, of: path) }
       status.paragraphs.removeAll { !$0.isListed }
     }
     try status.readUpdates(tree)
-    if try status.readFolder(tree) { isThere = true }
+    if try status.readFolder(tree) { hasFiles = true }
     status.paragraphs.removeAll { !$0.isListed }
     if status.damagedCount > maxRemarks {
       status.remarks.append("… and \(status.damagedCount - maxRemarks) more damaged paragraphs")
     }
-    return isThere ? status : nil
+    return hasFiles ? status : nil
   }
 
   private mutating func add(_ paragraph: DpkgParagraph, of path: [UInt8]) {
@@ -69,8 +70,8 @@ struct DpkgStatus {
     }
   }
 
-  /// Puts an update in the place of the package that it is about: the one of its architecture, or the
-  /// only one of its name, which may have changed its architecture.
+  /// Replaces a package by its update: the one of the same architecture, or the only one of its name,
+  /// whose architecture may have changed.
   private mutating func replace(
     _ update: DpkgParagraph, of path: [UInt8], _ index: inout [[UInt8]: [Int]]
   ) {
@@ -90,10 +91,10 @@ struct DpkgStatus {
 
   // MARK: status.d/
 
-  /// Files of `status.d` hold a paragraph without `Status`: what is listed is installed.
+  /// Reads the files of `status.d`. Their paragraphs lack `Status`: every listed package is installed.
   private mutating func readFolder(_ tree: some RootTree) throws -> Bool {
     let folder = Dpkg.folder + Array("status.d".utf8)
-    var isThere = false
+    var hasFiles = false
     let known = Set(paragraphs.map(\.name))
     for (name, link) in try tree.folder(folder).sorted(by: {
       $0.name.lexicographicallyPrecedes($1.name)
@@ -103,16 +104,16 @@ struct DpkgStatus {
     {
       let path = folder + [0x2f] + name
       guard let bytes = try tree.file(path, limitBytes: DpkgStatus.limitBytes) else { continue }
-      isThere = true
-      var found: [DpkgParagraph] = []
-      DpkgParagraph.forEach(in: bytes) { found.append($0) }
-      for var paragraph in found {
+      hasFiles = true
+      var paragraphs: [DpkgParagraph] = []
+      DpkgParagraph.forEach(in: bytes) { paragraphs.append($0) }
+      for var paragraph in paragraphs {
         if paragraph.state.isEmpty { paragraph.state = Array("installed".utf8) }
         if known.contains(paragraph.name) { continue }
         paragraph.bareFile = path
         add(paragraph, of: path)
       }
     }
-    return isThere
+    return hasFiles
   }
 }

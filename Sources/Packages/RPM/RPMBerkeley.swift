@@ -1,9 +1,9 @@
-// `Packages` as a Berkeley DB hash database (libdb's src/dbinc/db_page.h): pages in either byte
-// order, buckets of key/value pairs, large values in chains of overflow pages.
+// `Packages` as a Berkeley DB hash database (libdb's src/dbinc/db_page.h): pages in either byte order,
+// buckets of key/value pairs, large values in chains of overflow pages.
 //
-// 1. A page is used only where it says its own number.
-// 2. Every walk is bounded by the number of pages, and all values together by the file's size: a
-//    chain that bites its tail, or values that share pages, are damage.
+// 1. A page is used only if it contains its own number.
+// 2. The number of pages limits every walk, and the file's size limits all values together. A cyclic
+//    chain, or values that share pages, are damage.
 // 3. Key 0 is rpm's counter, not a header.
 
 enum RPMBerkeley {
@@ -25,7 +25,7 @@ private struct BerkeleyHash {
   private let pageBytes: Int
   private let lastPage: Int
   private let maxBucket: Int
-  /// For each doubling of the table, what is added to a bucket to give its page.
+  /// For each doubling of the table, the offset from a bucket to its page.
   private var spares: [Int] = []
 
   private static let magic: UInt32 = 0x0006_1561
@@ -49,7 +49,7 @@ private struct BerkeleyHash {
     } else if try file.word32(12, isBigEndian: true) == BerkeleyHash.magic {
       isBigEndian = true
     } else {
-      throw Malformed("it is no Berkeley DB hash database")
+      throw Malformed("it is not a Berkeley DB hash database")
     }
     let version = try file.length(16, isBigEndian: isBigEndian)
     guard (8...10).contains(version) else {
@@ -80,7 +80,7 @@ private struct BerkeleyHash {
       var number = page(ofBucket: bucket)
       repeat {
         visited += 1
-        guard visited <= lastPage else { throw Malformed("its pages are linked in a circle") }
+        guard visited <= lastPage else { throw Malformed("its pages form a cycle") }
         let page = try page(number)
         let type = try page.byte(25)
         guard type == PageType.hash || type == PageType.unsortedHash else {
@@ -118,12 +118,13 @@ private struct BerkeleyHash {
     guard number > 0, number <= lastPage else { throw Malformed("it has no page \(number)") }
     let page = try file.view(number * pageBytes, pageBytes)
     guard try page.length(8, isBigEndian: isBigEndian) == number else {
-      throw Malformed("page \(number) says that it is another")
+      throw Malformed("page \(number) contains another page number")
     }
     return page
   }
 
-  /// Items fill a page from its end: each ends where the one before it begins.
+  /// Loads the items of a page. Items fill a page from its end: each ends where the previous one
+  /// begins.
   private func load(
     _ page: ByteView, item: Int, into bytes: inout [UInt8], _ totalBytes: inout Int
   ) throws(Malformed) {
@@ -153,7 +154,7 @@ private struct BerkeleyHash {
     while bytes.count < length {
       let page = try page(number)
       guard try page.byte(25) == PageType.overflow else {
-        throw Malformed("page \(number) is no overflow page")
+        throw Malformed("page \(number) is not an overflow page")
       }
       let count = try page.word16(22, isBigEndian: isBigEndian)
       guard count > 0, count <= length - bytes.count else {

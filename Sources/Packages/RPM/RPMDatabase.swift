@@ -1,9 +1,10 @@
-// rpm's database in its three forms: each is a bag of headers, in a file under one of two folders.
+// rpm's database in its three forms: each is a collection of headers, in a file under one of three
+// folders.
 
 import Codec
 import Platform
 
-/// Where an rpm database is, and its form.
+/// The location and form of an rpm database.
 struct RPMDatabase: Sendable {
   enum Form: Sendable, CaseIterable {
     case sqlite, ndb, berkeley
@@ -28,13 +29,15 @@ struct RPMDatabase: Sendable {
   let path: [UInt8]
 
   /// rpm's own folder is one of these; on some systems the first is a link to the second. OSTree
-  /// systems keep the last.
+  /// systems have the last.
   private static let folders = ["var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm"]
-  /// A whole database is held in memory while it is read; those of real systems are under 200 MiB.
+  /// The size limit. A database is held in memory while it is read; those of real systems are under
+  /// 200 MiB.
   static let limitBytes = 512 << 20
 
-  /// - Returns: nil where no form is there. After a conversion the old form may lie beside the new
-  ///   one: the newer form counts.
+  /// Reads the database.
+  /// - Returns: nil if no form exists. After a conversion the old form may remain next to the new one:
+  ///   the newer form counts.
   static func read(_ tree: some RootTree) throws -> (RPMDatabase, [Package])? {
     var empty: (RPMDatabase, [Package])?
     for form in Form.allCases {
@@ -61,15 +64,15 @@ struct RPMDatabase: Sendable {
       let package = try header.package()
       if collector.ignored.contains(package) { return }
       try header.forEachFile { path, isConfiguration, digest in
-        guard let found = collector.wantedPath(path) else { return }
+        guard let treePath = collector.requestedPath(path) else { return }
         collector.add(
-          found,
+          treePath,
           Ownership(package: package, isConfiguration: isConfiguration, shipped: digest))
       }
     }
   }
 
-  /// Calls `body` with each header; false where the file is not there.
+  /// Calls `body` with each header; returns false if the file does not exist.
   private func forEachHeader(
     _ tree: some RootTree, _ body: (RPMHeader) throws(Malformed) -> Void
   ) throws -> Bool {
@@ -100,8 +103,8 @@ struct RPMDatabase: Sendable {
     return true
   }
 
-  /// Refuses a database next to which a transaction left its rollback journal: pages of it were
-  /// overwritten, and the journal holds what they were (sqlite.org/fileformat2.html, section 3).
+  /// Refuses a database with the rollback journal of an interrupted transaction: its pages were
+  /// overwritten, and the journal has their previous content (sqlite.org/fileformat2.html, section 3).
   private func refuseHotJournal(_ tree: some RootTree) throws {
     let journal = path + Array("-journal".utf8)
     guard let bytes = try tree.file(journal, limitBytes: RPMDatabase.limitBytes),

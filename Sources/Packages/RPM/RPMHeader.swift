@@ -1,8 +1,8 @@
-// One rpm header, as the databases hold it (rpm's doc/manual/format_header.md): two big-endian
-// counts, an index of 16-byte entries (tag, type, offset, count), then the data they point to.
+// One rpm header, as the databases store it (rpm's doc/manual/format_header.md): two big-endian
+// counts, an index of 16-byte entries (tag, type, offset, count), then the data that they point to.
 //
-// 1. Sizes are limited as rpm itself limits them: 65,535 entries, 256 MiB of data.
-// 2. A tag that stands twice counts as its last: what was added after the signed region replaces it.
+// 1. The size limits are rpm's own: 65,535 entries, 256 MiB of data.
+// 2. Of a duplicate tag the last one counts: data that was added after the signed region replaces it.
 
 import Platform
 
@@ -22,7 +22,7 @@ private enum Tag {
   static let fileDigestAlgorithm: UInt32 = 5011
 }
 
-/// A header, indexed. Valid as long as its bytes are.
+/// An indexed header. Valid as long as its bytes are.
 struct RPMHeader {
   private struct Field {
     let type: UInt32
@@ -46,7 +46,7 @@ struct RPMHeader {
     data = try bytes.view(8 + entries * 16, dataBytes)
     for i in 0..<entries {
       let tag = try index.word32(i * 16, isBigEndian: true)
-      // Smaller tags are regions and signatures; nothing here needs them.
+      // Smaller tags are regions and signatures, which are not needed here.
       guard tag >= Tag.name else { continue }
       let offset = try index.length(i * 16 + 8, isBigEndian: true)
       let count = try index.length(i * 16 + 12, isBigEndian: true)
@@ -58,8 +58,9 @@ struct RPMHeader {
     }
   }
 
-  // MARK: What it says
+  // MARK: Content
 
+  /// Returns the package of the header.
   /// - Throws: `Malformed` for a header without a name or a version.
   func package() throws(Malformed) -> Package {
     guard let name = try text(Tag.name), let version = try text(Tag.version),
@@ -72,7 +73,8 @@ struct RPMHeader {
       architecture: try text(Tag.architecture).map { printable($0) } ?? "")
   }
 
-  /// Calls `body` with each file: absolute path, configuration or not, digest of its content.
+  /// Calls `body` with each file: absolute path, whether it is a configuration file, digest of its
+  /// content.
   func forEachFile(
     _ body: ([UInt8], _ isConfiguration: Bool, ShippedDigest?) -> Void
   ) throws(Malformed) {
@@ -104,7 +106,7 @@ struct RPMHeader {
     var paths: [[UInt8]] = []
     paths.reserveCapacity(names.count)
     for (name, index) in zip(names, indexes) {
-      guard index < folders.count else { throw Malformed("a file in it is in no folder") }
+      guard index < folders.count else { throw Malformed("a file in it has no folder") }
       paths.append(folders[Int(index)] + name)
     }
     return paths
@@ -115,7 +117,7 @@ struct RPMHeader {
   private func text(_ tag: UInt32) throws(Malformed) -> [UInt8]? {
     guard let field = fields[tag] else { return nil }
     guard field.type == 6 || field.type == 8 || field.type == 9, field.count > 0 else {
-      throw Malformed("tag \(tag) of a header in it is no text")
+      throw Malformed("tag \(tag) of a header in it is not a text")
     }
     return try data.string(field.offset)
   }
@@ -123,7 +125,7 @@ struct RPMHeader {
   private func texts(_ tag: UInt32) throws(Malformed) -> [[UInt8]]? {
     guard let field = fields[tag] else { return nil }
     guard field.type == 6 || field.type == 8, field.count <= RPMHeader.maxItems else {
-      throw Malformed("tag \(tag) of a header in it is no list of texts")
+      throw Malformed("tag \(tag) of a header in it is not a list of texts")
     }
     var values: [[UInt8]] = []
     var at = field.offset
@@ -138,7 +140,7 @@ struct RPMHeader {
   private func numbers(_ tag: UInt32) throws(Malformed) -> [UInt32]? {
     guard let field = fields[tag] else { return nil }
     guard field.type == 4, field.count <= RPMHeader.maxItems else {
-      throw Malformed("tag \(tag) of a header in it is no list of numbers")
+      throw Malformed("tag \(tag) of a header in it is not a list of numbers")
     }
     let view = try data.view(field.offset, field.count * 4)
     var values: [UInt32] = []

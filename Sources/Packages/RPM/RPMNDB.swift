@@ -1,8 +1,9 @@
-// `Packages.db`, rpm's own "new database" (rpm's lib/backend/ndb/rpmpkg.c): a header, pages of
-// 16-byte slots, and blobs in blocks of 16 bytes that the slots point to. All little-endian.
+// `Packages.db`, rpm's own "new database" (rpm's lib/backend/ndb/rpmpkg.c): a header, pages of 16-byte
+// slots, and blobs in blocks of 16 bytes that the slots point to. All little-endian.
 //
-// 1. A blob counts only whole: both magics, both lengths, its number, and its Adler-32 (RFC 1950).
-// 2. The blobs together are never more than the file: no two may share blocks.
+// 1. A blob counts only if it is complete: both magics, both lengths, its number, and its Adler-32
+//    (RFC 1950).
+// 2. All blobs together are never larger than the file: no two may share blocks.
 
 import Codec
 
@@ -21,7 +22,7 @@ enum RPMNDB {
   static func forEachHeader(
     _ file: ByteView, _ body: (ByteView) throws(Malformed) -> Void
   ) throws(Malformed) {
-    // A database that was made and never written to.
+    // A database that was created and never written to.
     if file.count == 0 { return }
     guard try file.word32(0) == magic("RpmP") else { throw Malformed("it is no ndb database") }
     guard try file.word32(4) == 0 else {
@@ -51,13 +52,13 @@ enum RPMNDB {
     guard try whole.word32(0) == magic("BlbS"), try whole.word32(4) == number,
       length <= whole.count - blobHeadBytes - blobTailBytes
     else { throw Malformed("the head of blob \(number) is wrong") }
-    // The tail stands at the very end of the last block; what is between is padding of zeros.
+    // The tail is at the very end of the last block, after padding of zeros.
     let tail = whole.count - blobTailBytes
     guard try whole.length(tail + 4) == length, try whole.word32(tail + 8) == magic("BlbE") else {
       throw Malformed("the tail of blob \(number) is wrong")
     }
     guard Adler32.of(try whole.view(0, tail).buffer) == (try whole.word32(tail)) else {
-      throw Malformed("blob \(number) does not have its checksum")
+      throw Malformed("blob \(number) does not match its checksum")
     }
     return try whole.view(blobHeadBytes, length)
   }

@@ -1,14 +1,14 @@
-// `rpmdb.sqlite` (rpm's lib/backend/sqlite.cc): an SQLite database whose table `Packages` has a
-// header in each row.
+// `rpmdb.sqlite` (rpm's lib/backend/sqlite.cc): an SQLite database whose table `Packages` has a header
+// in each row.
 //
-// 1. SQLite works on the bytes in memory, read-only; no file is opened and none is made.
-// 2. The database is a stranger's: `Packages` must be a plain table, its schema is not trusted, and
-//    the work that it can cause is limited.
+// 1. SQLite works on the bytes in memory, read-only; no file is opened or created.
+// 2. The database is untrusted: `Packages` must be a plain table, its schema is not trusted, and its
+//    work is limited.
 
 import SQLite
 
 enum RPMSQLite {
-  /// Virtual-machine steps of SQLite; a system of 10,000 packages takes some 50,000.
+  /// The limit on SQLite's virtual-machine steps; a system of 10,000 packages takes about 50,000.
   private static let stepLimit = 10_000_000
 
   static func forEachHeader(
@@ -24,7 +24,7 @@ enum RPMSQLite {
         throw Malformed("it has no table of packages")
       }
       guard sql.uppercased().hasPrefix("CREATE TABLE") else {
-        throw Malformed("its table of packages is no plain table")
+        throw Malformed("its table of packages is not a plain table")
       }
       try database.statement("SELECT blob FROM Packages ORDER BY hnum").rows { row in
         var failure: (any Error)?

@@ -1,9 +1,10 @@
-// An SQLite database whose last writer was cut off has its newest pages in a `-wal` file beside it
-// (https://sqlite.org/fileformat2.html, section 4). This puts them where they belong, in memory.
+// Merges the write-ahead log of an SQLite database in memory. If the last writer was interrupted, the
+// newest pages are in a `-wal` file next to the database (https://sqlite.org/fileformat2.html, section
+// 4).
 //
-// 1. As in SQLite, frames count up to the last commit before the first frame whose salt or checksum
-//    is wrong; what follows is left over from before, or torn.
-// 2. Afterwards the database says that it has no log: SQLite takes it as it is.
+// 1. As in SQLite, frames count up to the last commit before the first frame with a wrong salt or
+//    checksum. Later frames are obsolete or torn.
+// 2. Afterwards the database's header declares that it has no log, so that SQLite reads it as it is.
 
 enum WriteAheadLog {
   private static let headerBytes = 32
@@ -38,7 +39,8 @@ enum WriteAheadLog {
     if database[19] == 2 { database[19] = 1 }
   }
 
-  /// Where in the log the pages of its committed frames are, in order, and the database's size.
+  /// Returns the offsets in the log of the pages of its committed frames, in order, and the database's
+  /// size.
   private static func committed(
     _ log: ByteView
   ) throws(Malformed) -> (pages: [(number: Int, at: Int)], pageBytes: Int, pageCount: Int) {

@@ -1,9 +1,9 @@
-// File systems are made durable by threads of their own, while what only reads goes on.
+// Makes file systems durable on separate threads, while the caller goes on reading.
 //
-// 1. Nothing is certain to be on disk before `settle` has returned.
-// 2. What a sync meets is thrown by `settle`.
+// 1. Data is certain to be on disk only after `settle` has returned.
+// 2. `settle` throws the first error of a sync.
 
-/// `syncfs` calls under way.
+/// The `syncfs` calls in progress.
 public final class BackgroundSync: Sendable {
   private struct State {
     var underWay = 0
@@ -13,9 +13,10 @@ public final class BackgroundSync: Sendable {
   private let fileSystem: any FileSystem
   private let state = Monitor(State())
 
+  /// Creates a set without calls.
   public init(_ fileSystem: any FileSystem) { self.fileSystem = fileSystem }
 
-  /// Begins to write out what has been written to a file's file system so far.
+  /// Starts a `syncfs` of the file system that holds an open file.
   public func begin(_ file: Descriptor) {
     state.withLock { $0.underWay += 1 }
     let sync: @Sendable () -> Void = { [fileSystem, state] in
@@ -30,11 +31,12 @@ public final class BackgroundSync: Sendable {
         state.failure = state.failure ?? failure
       }
     }
-    // Without a thread of its own the caller waits for it.
+    // If the system grants no thread, sync on the caller's.
     if (try? startDetachedThread(sync)) == nil { sync() }
   }
 
-  /// Waits until all is on disk that was begun.
+  /// Waits until every sync that was begun has finished.
+  /// - Throws: `SystemError`: the first sync that failed.
   public func settle() throws(SystemError) {
     let failure = state.wait { $0.underWay == 0 ? .some($0.failure) : nil }
     if let failure { throw failure }

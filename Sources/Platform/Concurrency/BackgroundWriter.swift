@@ -1,14 +1,15 @@
-// A stream is written to a file by a thread of its own, while what comes next is being made.
+// Writes a stream to a file on a separate thread while the caller produces the next bytes.
 // Memory: three buffers of 4 MiB.
 //
-// 1. What a write of the thread meets is thrown by the next `write`, or by `finish`.
-// 2. Nothing is certain to be in the file before `finish` has returned.
-// 3. A regular file is written past the page cache where that is possible, but for its end: hundreds of
-//    megabytes that nobody reads at once would push out what the machine needs, and fresh pages are
-//    what a virtual machine is slowest at. The sync at the end finds little to do, too.
+// 1. The next `write`, or `finish`, throws the error of a write on the thread.
+// 2. Data is certain to be in the file only after `finish` has returned.
+// 3. A regular file bypasses the page cache where possible, except for its last block. Hundreds of
+//    megabytes that nobody reads at once would evict useful pages, and allocating fresh pages is slow
+//    in virtual machines. The final sync also has little left to do.
 
-/// Writes a file from where it stands. Belongs to one thread at a time.
+/// Writes a file sequentially. Belongs to one thread at a time.
 public final class BackgroundWriter {
+  /// A file to write.
   public enum Target: Sendable {
     /// A new, empty file; it stays open as long as the writer may write.
     case newFile(Descriptor)
@@ -30,14 +31,15 @@ public final class BackgroundWriter {
   private let fileSystem: any FileSystem
   private let target: Target
   private let buffers: [UnsafeMutableRawBufferPointer]
-  /// The buffer that is being filled, and how far.
+  /// The buffer that is being filled, and the number of bytes in it.
   private var current = 0
   private var filled = 0
   private let thread: BufferPipeline
   private let failure = Monitor<SystemError?>(nil)
-  /// Bytes that were given.
+  /// The number of bytes passed to `write`.
   public private(set) var countBytes: UInt64 = 0
 
+  /// Creates a writer and starts its thread.
   public init(_ fileSystem: any FileSystem, _ target: Target) {
     self.fileSystem = fileSystem
     self.target = target
@@ -46,7 +48,7 @@ public final class BackgroundWriter {
     }
     let isDirect = Monitor(target.isNew && fileSystem.setDirect(target.raw, true))
     let written = Monitor<UInt64>(0)
-    // A file is written by offsets: what is tried again then begins where it began before.
+    // Write a file by offset, so that a retry begins where the failed write began.
     let put = { @Sendable (bytes: UnsafeRawBufferPointer) throws(SystemError) in
       if target.isNew {
         try fileSystem.write(target.raw, at: written.withLock { $0 }, bytes)
@@ -60,7 +62,7 @@ public final class BackgroundWriter {
         do throws(SystemError) {
           try put(bytes)
         } catch {
-          // Some file systems find out at the first write that they cannot.
+          // Some file systems report only at the first write that they do not support O_DIRECT.
           guard error.code == .invalid, isDirect.withLock({ $0 }),
             fileSystem.setDirect(target.raw, false)
           else { throw error }
@@ -79,31 +81,33 @@ public final class BackgroundWriter {
     for buffer in buffers { buffer.deallocate() }
   }
 
-  /// Adds bytes. They may be used again when this returns.
+  /// Appends bytes. The caller may reuse the buffer after the call.
+  /// - Throws: `SystemError`: an earlier write failed.
   public func write(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
     var rest = bytes
     while !rest.isEmpty {
-      let room = UnsafeMutableRawBufferPointer(rebasing: buffers[current][filled...])
-      let n = min(room.count, rest.count)
-      room.copyMemory(from: UnsafeRawBufferPointer(rebasing: rest[..<n]))
+      let remaining = UnsafeMutableRawBufferPointer(rebasing: buffers[current][filled...])
+      let n = min(remaining.count, rest.count)
+      remaining.copyMemory(from: UnsafeRawBufferPointer(rebasing: rest[..<n]))
       filled += n
       rest = UnsafeRawBufferPointer(rebasing: rest[n...])
-      if filled == BackgroundWriter.bufferBytes { try hand() }
+      if filled == BackgroundWriter.bufferBytes { try submit() }
     }
     countBytes += UInt64(bytes.count)
   }
 
-  /// Waits until all is written.
+  /// Writes the remaining bytes and waits for the thread.
+  /// - Throws: `SystemError`: a write failed.
   public func finish() throws(SystemError) {
     thread.wait()
-    // The end is no whole block.
+    // The last bytes are not a whole block.
     if target.isNew { _ = fileSystem.setDirect(target.raw, false) }
-    try hand()
+    try submit()
     thread.wait()
     try check()
   }
 
-  private func hand() throws(SystemError) {
+  private func submit() throws(SystemError) {
     try check()
     thread.begin(UnsafeRawBufferPointer(rebasing: buffers[current][..<filled]))
     current = (current + 1) % buffers.count

@@ -1,26 +1,27 @@
-// A thread that works on ranges of memory, in order, while their owner makes the next one ready.
+// Processes ranges of memory in order on a separate thread, while their owner prepares the next one.
 //
-// 1. The owner leaves a range as it is until `begin` has returned twice more with others, or `wait` once: with
-//    `rangeCount` buffers in turn nobody copies, and memory is bounded.
-// 2. Nobody waits for the thread itself: it ends when its owner is gone.
-// 3. Where the system refuses the thread, the owner's own thread does the work in `begin`.
+// 1. The owner must not change a range until it has called `begin` twice more, or `wait` once. With
+//    `rangeCount` buffers in rotation, nothing is copied and memory is bounded.
+// 2. Nobody joins the thread: it ends when its owner is deallocated.
+// 3. If the system refuses a thread, `begin` does the work on the caller's.
 
-/// Does one thing to ranges of memory beside its owner's thread. One thread owns it.
+/// Applies one operation to ranges of memory concurrently with its owner. Belongs to one thread.
 public final class BufferPipeline: Sendable {
-  /// Buffers to go round with: one to fill, two that may be under way.
+  /// The number of buffers in rotation: one to fill, two that may be in progress.
   public static let rangeCount = 3
 
   private struct Ranges: @unchecked Sendable {  // rule 1
-    /// The first is being worked on.
+    /// The ranges to process; the thread is working on the first.
     var underWay: [UnsafeRawBufferPointer] = []
     var isOver = false
   }
 
   private let ranges = Monitor(Ranges())
-  /// The work, where it is the owner's thread that does it.
+  /// The work, if the caller's thread has to do it.
   private let inline: (@Sendable (UnsafeRawBufferPointer) -> Void)?
 
-  /// - Parameter work: is called on the thread, with one range after the other.
+  /// Creates a pipeline and starts its thread.
+  /// - Parameter work: called on the thread, for one range after the other.
   public init(_ work: @escaping @Sendable (UnsafeRawBufferPointer) -> Void) {
     let started: Void? = try? startDetachedThread { [ranges] in
       while true {
@@ -38,7 +39,7 @@ public final class BufferPipeline: Sendable {
 
   deinit { ranges.update { $0.isOver = true } }
 
-  /// Begins to work on `bytes`, once at most one range is under way.
+  /// Queues `bytes`; waits first while more than one range is in progress.
   public func begin(_ bytes: UnsafeRawBufferPointer) {
     if let inline {
       if !bytes.isEmpty { inline(bytes) }
@@ -48,6 +49,6 @@ public final class BufferPipeline: Sendable {
     if !bytes.isEmpty { ranges.update { $0.underWay.append(bytes) } }
   }
 
-  /// Waits until nothing is under way. What the work has done can be seen then.
+  /// Waits until no range is in progress. The effects of the work are then visible.
   public func wait() { ranges.wait { $0.underWay.isEmpty ? () : nil } }
 }

@@ -1,11 +1,12 @@
-// Own threads for blocking work (Swift's cooperative pool stalls when a task blocks), and the one
-// primitive they share.
+// Threads for blocking work (Swift's cooperative pool stalls when a task blocks), and the one
+// primitive that they share.
 //
-// 1. A `Monitor`'s state is touched only inside `withLock`/`wait`.
-// 2. `runThreads` returns after every thread has ended, and rethrows the first error that any of
-//    them threw. No body runs before all threads have started: workers may wait for each other.
+// 1. A `Monitor`'s state is accessed only inside `withLock`, `update` and `wait`.
+// 2. `runThreads` returns after every thread has ended, and rethrows the first error that any of them
+//    threw. No body runs before all threads have started, so workers may wait for each other.
 // 3. A thread that the system refuses is an error (EAGAIN), never a trap.
-// 4. The threads of `runThreads` have a stack for the deepest trees, whatever the caller's own is.
+// 4. The threads of `runThreads` have a stack for the deepest trees, whatever the size of the
+//    caller's.
 
 import CLinux
 import Glibc
@@ -17,6 +18,7 @@ public final class Monitor<State>: @unchecked Sendable {  // `state` is guarded 
   private let condition: UnsafeMutablePointer<pthread_cond_t>
   private var state: State
 
+  /// Creates a monitor with an initial state.
   public init(_ state: State) {
     self.state = state
     mutex = .allocate(capacity: 1)
@@ -60,17 +62,17 @@ public final class Monitor<State>: @unchecked Sendable {  // `state` is guarded 
   }
 }
 
-/// The processors this process may use; the number of workers of every pool that keeps them busy.
+/// The number of processors that this process may use. Every CPU-bound pool has so many workers.
 public let processorCount = Int(clinux_processors())
 
-/// Threads for what waits for the disk as well: a file that is removed or replaced gives its blocks back,
-/// and on a file system that is mounted with `discard` whoever removes it waits for the device.
+/// The number of threads for work that also waits for the disk. A removed or replaced file frees its
+/// blocks, and on a file system mounted with `discard` the removal waits for the device.
 public let diskThreadCount = max(processorCount, 8)
 
-/// For work that walks trees of two thousand levels: a level takes up to 5 KB where nothing is
-/// optimised. Address space only: what is not touched takes no memory.
+/// The stack for code that walks trees of two thousand levels. A level takes up to 5 KB in debug code.
+/// The stack reserves address space only: untouched pages take no memory.
 private let treeStackBytes = 256 << 20
-/// The smallest stack that a deep tree fits in with release code, for where address space is limited.
+/// The smallest stack that a deep tree fits in with release code, for limited address space.
 private let smallTreeStackBytes = 24 << 20
 
 /// The largest stack that leaves most of a limited address space (`ulimit -v`) to the heap.
@@ -82,8 +84,8 @@ private let maxStackBytes: Int = {
   return max(smallTreeStackBytes, Int(clamping: limit.rlim_cur / 16))
 }()
 
-/// Runs `body(0) … body(count - 1)` on as many threads of their own and waits for all.
-/// - Throws: the first error that a body threw; `SystemError` (EAGAIN), before any body has run, where
+/// Runs `body(0) … body(count - 1)` on as many separate threads and waits for all.
+/// - Throws: the first error that a body threw; `SystemError` (EAGAIN), before any body has run, if
 ///   the system refuses a thread.
 public func runThreads(_ count: Int, _ body: @escaping @Sendable (Int) throws -> Void) throws {
   precondition(count > 0)
@@ -112,7 +114,7 @@ public func runThreads(_ count: Int, _ body: @escaping @Sendable (Int) throws ->
 
 /// Starts up to `count` threads that take work from one queue.
 /// - Returns: the threads that the system granted; at least one.
-/// - Throws: `SystemError` (EAGAIN) where it granted none.
+/// - Throws: `SystemError` (EAGAIN) if it granted none.
 public func startWorkers(
   _ count: Int, _ body: @escaping @Sendable () -> Void
 ) throws(SystemError) -> [ThreadHandle] {
@@ -124,20 +126,21 @@ public func startWorkers(
 /// A running thread.
 public struct ThreadHandle: @unchecked Sendable {  // the pointer is used by `join` only
   fileprivate let raw: UnsafeMutableRawPointer
+  /// Waits until the thread has ended.
   public func join() { clinux_thread_join(raw) }
 }
 
-/// Starts a thread that somebody will join.
+/// Starts a thread that the caller must join.
 ///
-/// - Parameter stackBytes: for work that recurses deeply; nil for the system's default. Where so much
-///   is refused, a smaller stack that still holds a deep tree is tried.
-/// - Throws: `SystemError` (EAGAIN) where the system refuses the thread.
+/// - Parameter stackBytes: for work that recurses deeply; nil for the system's default. If the system
+///   refuses that size, the smallest stack that holds a deep tree is tried.
+/// - Throws: `SystemError` (EAGAIN) if the system refuses the thread.
 public func startThread(
   stackBytes: Int? = nil, _ body: @escaping @Sendable () -> Void
 ) throws(SystemError) -> ThreadHandle {
   let context = Unmanaged.passRetained(ThreadBody(body))
-  let wanted = min(stackBytes ?? 0, maxStackBytes)
-  for size in wanted > smallTreeStackBytes ? [wanted, smallTreeStackBytes] : [wanted] {
+  let requested = min(stackBytes ?? 0, maxStackBytes)
+  for size in requested > smallTreeStackBytes ? [requested, smallTreeStackBytes] : [requested] {
     if let raw = clinux_thread_start(runBody, context.toOpaque(), size) {
       return ThreadHandle(raw: raw)
     }
@@ -146,8 +149,8 @@ public func startThread(
   throw threadRefused
 }
 
-/// Starts a thread that nobody waits for.
-/// - Throws: `SystemError` (EAGAIN) where the system refuses the thread.
+/// Starts a thread that nobody joins.
+/// - Throws: `SystemError` (EAGAIN) if the system refuses the thread.
 public func startDetachedThread(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
   let context = Unmanaged.passRetained(ThreadBody(body))
   guard clinux_thread_detached(runBody, context.toOpaque()) == 0 else {

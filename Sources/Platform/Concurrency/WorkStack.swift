@@ -1,25 +1,26 @@
-// Work that finds more work: a walk over a tree, where each directory leads to those below it.
+// Work that produces more work: a walk over a tree, where each directory leads to its subdirectories.
 //
-// 1. The item that was found last is taken first: a walk goes deep before it goes wide, and few items wait.
+// 1. The stack is last in, first out: a walk goes deep before it goes wide, so few items wait.
 // 2. After the first error no further item is taken.
 
-/// Items that several threads work on, and add to.
+/// Items that several threads process, and add to.
 public final class WorkStack<Item: Sendable>: Sendable {
   private struct State {
     var items: [Item] = []
-    /// Threads that work on an item, and may find more.
+    /// The number of threads that are processing an item, and may add more.
     var active = 0
     var hasFailed = false
   }
 
   private let state = Monitor(State())
 
+  /// Creates an empty stack.
   public init() {}
 
-  /// Works on items until there are none left.
+  /// Processes items until none are left.
   /// - Parameters:
-  ///   - first: the first of them is taken first.
-  ///   - body: returns the items that it found; the first of them is taken next.
+  ///   - first: the initial items; the first of them is taken first.
+  ///   - body: processes an item and returns new items; the first of them is taken next.
   /// - Throws: the first error that `body` threw.
   public func run(
     _ first: [Item], threads: Int, _ body: @escaping @Sendable (Item) throws -> [Item]
@@ -27,13 +28,13 @@ public final class WorkStack<Item: Sendable>: Sendable {
     state.update { $0 = State(items: first.reversed()) }
     try runThreads(threads) { [self] _ in
       while let item = take() {
-        let found: [Item]
-        do { found = try body(item) } catch {
+        let added: [Item]
+        do { added = try body(item) } catch {
           state.update { $0.hasFailed = true }
           throw error
         }
         state.update { state in
-          state.items += found.reversed()
+          state.items += added.reversed()
           state.active -= 1
         }
       }

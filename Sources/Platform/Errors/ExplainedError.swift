@@ -1,34 +1,35 @@
-// The shape that every error has where it reaches a person: what, where, what it means, what to do.
+// The form of every error that a person sees: the object, the reason, and what to do.
 
-/// What kind of failure an error is. Exit codes and JSON documents rest on it (docs/json.md): a value keeps its
-/// meaning, and new ones may come.
+/// The kind of an error. Exit codes and JSON documents depend on it (docs/json.md): a value keeps its
+/// meaning, and new ones may be added.
 public enum ErrorCode: String, Sendable, CaseIterable, Codable {
   case failed
-  /// Words of the command line that do not fit the command.
+  /// The command line does not fit the command.
   case usage
-  /// There is no such image, snapshot, path or store.
+  /// No such image, snapshot, path or store exists.
   case notFound = "not-found"
-  /// Another process holds a lock, and waiting for it was not allowed, or took too long.
+  /// Another process holds a lock, and waiting was not allowed or took too long.
   case busy
-  /// Stored bytes are not what they were.
+  /// Stored bytes have changed.
   case damaged
-  /// A change of the image was begun and has not ended.
+  /// An earlier change of the image has not finished.
   case unfinished
-  /// A signal stopped a change before anything was changed.
+  /// A signal stopped a change before anything was modified.
   case interrupted
 }
 
-/// An error that explains itself. Each room has its own type; the command line prints them alike.
+/// An error that explains itself. Each module has its own type; the command line prints them all
+/// alike.
 public protocol ExplainedError: Error {
   /// The object that the error is about: "snapshot compute@3", "pack 3fa9…".
   var object: String { get }
-  /// What was expected or tried, and what was found, as one sentence without its full stop.
+  /// The reason: a clause that follows the object, without a full stop.
   var finding: String { get }
-  /// What to do next, as one sentence without its full stop; empty where nothing can be advised.
+  /// The next step: an imperative sentence without its full stop; empty if there is none.
   var advice: String { get }
-  /// The finding is a whole sentence that names its object, as xCAT's own messages are.
+  /// Whether the reason is a whole sentence that names its object, as xCAT's own messages are.
   var isSentence: Bool { get }
-  /// What kind of failure it is, for programs.
+  /// The kind of the error, for programs.
   var errorCode: ErrorCode { get }
 }
 
@@ -36,10 +37,10 @@ extension ExplainedError {
   public var errorCode: ErrorCode { .failed }
   public var isSentence: Bool { false }
 
-  /// What is wrong, in one line.
+  /// The object and the reason, on one line.
   public var statement: String { isSentence ? finding : "\(object): \(finding)." }
 
-  /// One paragraph for a terminal or a log.
+  /// The statement and the advice, for a terminal or a log.
   public var explanation: String {
     advice.isEmpty ? statement : "\(statement)\n  \(advice)."
   }
@@ -51,19 +52,19 @@ extension SystemError: ExplainedError {
   public var finding: String { "cannot \(operation): \(code)" }
   public var advice: String {
     switch code {
-    case .noSpace, .quota: "Make room on that file system and run the command again"
+    case .noSpace, .quota: "Free space on that file system and run the command again"
     case .accessDenied, .notPermitted:
       isRoot
-        ? "Look for flags ('lsattr'), missing capabilities, and what the file system's server or "
-          + "security policy refuses"
+        ? "Check inode flags ('lsattr'), missing capabilities, and the rules of the file server or "
+          + "the security policy"
         : "Run the command as root, or as the owner of that path"
     case .tooManyOpenFiles, .tooManyOpenFilesInSystem:
       "Raise the limit on open files (ulimit -n) and run the command again"
     case .tryAgain where operation == "start a thread":
       "Raise the limits on processes and memory (ulimit -u, ulimit -v) and run the command again"
     case .outOfMemory: "Raise the limit on memory (ulimit -v) and run the command again"
-    case .notImplemented: "Check that /proc is mounted; this kernel may be too old, too"
-    case .readOnly: "The file system is mounted read-only: mount it writable first"
+    case .notImplemented: "Check that /proc is mounted and that the kernel is recent enough"
+    case .readOnly: "Remount the file system writable"
     default: ""
     }
   }

@@ -1,6 +1,8 @@
-// A failed system call as a value. Only the errors that some code decides on have names.
+// A failed system call as a value. Only the error numbers that some code checks have names.
 
-/// A system call that failed: which, on what path, and why.
+import Glibc
+
+/// A failed system call: the call, the path, and the errno value.
 public struct SystemError: Error, Sendable, Equatable {
   /// An errno value.
   public struct Code: RawRepresentable, Hashable, Sendable {
@@ -20,7 +22,7 @@ public struct SystemError: Error, Sendable, Equatable {
     public static let invalid = Code(rawValue: 22)
     public static let tooManyOpenFilesInSystem = Code(rawValue: 23)
     public static let tooManyOpenFiles = Code(rawValue: 24)
-    /// ENOTTY: the device or file system does not know that request.
+    /// ENOTTY: the device or file system does not support the request.
     public static let notTerminal = Code(rawValue: 25)
     public static let tooLarge = Code(rawValue: 27)
     public static let noSpace = Code(rawValue: 28)
@@ -32,36 +34,38 @@ public struct SystemError: Error, Sendable, Equatable {
     public static let loop = Code(rawValue: 40)
     public static let noData = Code(rawValue: 61)
     public static let notSupported = Code(rawValue: 95)
-    /// EOVERFLOW: a value, such as an owner's number, does not fit.
+    /// EOVERFLOW: a value, such as the number of an owner, does not fit.
     public static let overflow = Code(rawValue: 75)
     public static let quota = Code(rawValue: 122)
   }
 
+  /// The errno value.
   public let code: Code
   /// The call, as people know it: "open", "rename" …
   public let operation: String
-  /// What it was called on; often relative to a directory that the caller knows.
+  /// The path that the call was given; often relative to a directory that the caller knows.
   public let path: [UInt8]
 
+  /// Creates an error.
   public init(code: Code, _ operation: String, _ path: [UInt8]) {
     self.code = code
     self.operation = operation
     self.path = path
   }
 
-  /// The path, or a directory on the way to it, does not exist.
+  /// Whether the path, or a directory on the way to it, does not exist.
   public var isAbsent: Bool { code == .notFound || code == .notDirectory }
-  /// The process or the machine has reached a limit (descriptors, memory, threads), or lacks what the
-  /// call needs (/proc): that says nothing about the path, and every other path would meet the same.
+  /// Whether a resource ran out (descriptors, memory, threads), or /proc is missing. The error then
+  /// says nothing about the path: every other path would fail in the same way.
   public var isExhaustion: Bool {
     [.tooManyOpenFiles, .tooManyOpenFilesInSystem, .outOfMemory, .tryAgain, .notImplemented]
       .contains(code)
   }
-  /// Nothing can be written there: a read-only file system, or no right to.
+  /// Whether the location cannot be written: the file system is read-only, or access is denied.
   public var isReadOnly: Bool {
     code == .readOnly || code == .accessDenied || code == .notPermitted
   }
-  /// There is no room left.
+  /// Whether the file system or the quota is full.
   public var isOutOfSpace: Bool { code == .noSpace || code == .quota }
 }
 
@@ -69,5 +73,15 @@ extension SystemError: CustomStringConvertible {
   public var description: String {
     let what = path.isEmpty ? operation : "\(operation) \(printable(path))"
     return "\(what): \(code)"
+  }
+}
+
+extension SystemError.Code: CustomStringConvertible {
+  /// The message from the C library, without its locale-dependent buffer.
+  public var description: String {
+    var buffer = [CChar](repeating: 0, count: 128)
+    guard strerror_r(rawValue, &buffer, buffer.count) == 0 else { return "error \(rawValue)" }
+    let bytes = buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:))
+    return String(decoding: bytes, as: UTF8.self)
   }
 }

@@ -1,17 +1,17 @@
-// Locks between processes: `flock` on a file that is never removed, or open file description locks on bytes of
-// one, for sets of keys. The kernel drops a lock when its holder ends, however it ends; there are no stale
-// locks and no clocks.
+// Locks between processes: `flock` on a file that is never removed, or open file description locks on
+// single bytes of one, for sets of keys. The kernel releases a lock when its holder ends, however it
+// ends. There are no stale locks and no timeouts of a clock.
 
 import Glibc
 
-/// How long somebody waits for a lock that another process holds.
+/// The time to wait for a lock that another process holds.
 public enum LockWait: Sendable, Equatable {
   case forever
-  /// 0: not at all.
+  /// 0 does not wait at all.
   case atMost(seconds: Double)
 }
 
-/// A lock that is held while this value lives.
+/// A lock that is held during the lifetime of this value.
 public final class FileLock: Sendable {
   private let file: Descriptor
 
@@ -19,7 +19,7 @@ public final class FileLock: Sendable {
 
   /// Takes the lock `name` in `directory`, waiting if another process has it.
   /// - Parameter onWait: called once, before waiting.
-  /// - Throws: `SystemError`; EBUSY where another process still has it after the time.
+  /// - Throws: `SystemError`; EBUSY if another process still has it after the time.
   public static func acquire(
     _ fileSystem: any FileSystem, at directory: Int32, _ name: [UInt8], exclusive: Bool,
     waiting: LockWait = .forever, onWait: () -> Void = {}
@@ -33,10 +33,10 @@ public final class FileLock: Sendable {
     return FileLock(file)
   }
 
-  /// Waits, for as long as it may. The kernel knows no lock with a time limit: so it is tried again and again.
+  /// Waits up to the limit. The kernel has no lock with a time limit, so the lock is polled.
   private struct Wait {
     let limit: LockWait
-    private var hasTold = false
+    private var hasNotified = false
     private var deadline: Double?
 
     init(_ limit: LockWait) { self.limit = limit }
@@ -46,8 +46,8 @@ public final class FileLock: Sendable {
       _ take: (_ mayWait: Bool) throws(SystemError) -> Bool
     ) throws(SystemError) {
       if try take(false) { return }
-      if !hasTold {
-        hasTold = true
+      if !hasNotified {
+        hasNotified = true
         if limit != .atMost(seconds: 0) { onWait() }
         if case .atMost(let seconds) = limit { deadline = monotonicSeconds() + seconds }
       }
@@ -63,20 +63,21 @@ public final class FileLock: Sendable {
     }
   }
 
-  /// A key of a set that is locked: a byte of the file, and how.
+  /// An element of a lock set: a byte of the file, and whether its lock is exclusive.
   public struct Key: Hashable, Sendable {
     public let byte: UInt64
     public let isExclusive: Bool
+    /// Creates a key.
     public init(byte: UInt64, isExclusive: Bool) {
       self.byte = byte
       self.isExclusive = isExclusive
     }
   }
 
-  /// Takes the locks of several keys in the file `name`, waiting where another process has one. They are taken
-  /// in the order of their bytes, so that nobody waits in a circle.
+  /// Takes the locks of several keys in the file `name`, waiting if another process has one. The locks
+  /// are taken in the order of their bytes, which excludes deadlocks.
   /// - Parameter onWait: called once, before waiting.
-  /// - Throws: `SystemError`; EBUSY where another process still has one after the time.
+  /// - Throws: `SystemError`; EBUSY if another process still has one after the time.
   public static func acquire(
     _ fileSystem: any FileSystem, at directory: Int32, _ name: [UInt8], keys: [Key],
     waiting: LockWait = .forever, onWait: () -> Void = {}
@@ -92,7 +93,7 @@ public final class FileLock: Sendable {
     return FileLock(file)
   }
 
-  /// Takes the lock if nobody has it; nil where somebody does.
+  /// Takes the lock if it is free; returns nil otherwise.
   public static func acquireIfFree(
     _ fileSystem: any FileSystem, at directory: Int32, _ name: [UInt8], exclusive: Bool
   ) throws(SystemError) -> FileLock? {
@@ -102,8 +103,8 @@ public final class FileLock: Sendable {
     return FileLock(file)
   }
 
-  /// Takes the lock shared on a read-only descriptor of a file that is there, waiting for others: for
-  /// file systems that cannot be written.
+  /// Takes the lock shared on a read-only descriptor of an existing file, and waits for it. For file
+  /// systems that cannot be written.
   public static func acquireShared(
     _ fileSystem: any FileSystem, at directory: Int32, _ name: [UInt8]
   ) throws(SystemError) -> FileLock {
@@ -112,8 +113,8 @@ public final class FileLock: Sendable {
     return FileLock(file)
   }
 
-  /// Who holds the lock, for messages: "process 1234 (imgstore export compute)". Empty where the
-  /// kernel does not tell (`/proc/locks`).
+  /// Returns the holders of the lock, for messages: "process 1234 (imgstore export compute)". Empty if
+  /// the kernel does not list them (`/proc/locks`).
   public static func holders(
     _ fileSystem: any FileSystem, at directory: Int32, _ name: [UInt8]
   ) -> [String] {
@@ -122,16 +123,16 @@ public final class FileLock: Sendable {
     }
     guard let inode = try? fileSystem.statIfPresent(at: directory, name)?.inode else { return [] }
     // "1: FLOCK  ADVISORY  READ 1234 08:01:131 0 EOF"
-    var found: Set<String> = []
+    var holders: Set<String> = []
     for line in text("/proc/locks").split(separator: 0x0a) {
-      let words = line.split(separator: 0x20).map { String(decoding: $0, as: UTF8.self) }
-      guard words.count >= 6, words[1] == "FLOCK",
-        words[5].split(separator: ":").last.flatMap({ UInt64($0) }) == inode
+      let fields = line.split(separator: 0x20).map { String(decoding: $0, as: UTF8.self) }
+      guard fields.count >= 6, fields[1] == "FLOCK",
+        fields[5].split(separator: ":").last.flatMap({ UInt64($0) }) == inode
       else { continue }
-      let command = text("/proc/\(words[4])/cmdline").split(separator: 0).prefix(4)
+      let command = text("/proc/\(fields[4])/cmdline").split(separator: 0).prefix(4)
         .map { printable(Array($0)) }.joined(separator: " ")
-      found.insert("process \(words[4])" + (command.isEmpty ? "" : " (\(command))"))
+      holders.insert("process \(fields[4])" + (command.isEmpty ? "" : " (\(command))"))
     }
-    return found.sorted()
+    return holders.sorted()
   }
 }

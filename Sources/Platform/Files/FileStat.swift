@@ -1,4 +1,4 @@
-// What the kernel says of an entry, in types that cannot hold nonsense.
+// The attributes of an entry, in types that cannot hold invalid values.
 
 import Glibc
 
@@ -8,12 +8,13 @@ public struct Timestamp: Hashable, Comparable, Sendable {
   /// 0 ..< 1_000_000_000.
   public let nanoseconds: UInt32
 
+  /// Creates a time.
   public init(seconds: Int64, nanoseconds: UInt32) {
     self.seconds = seconds
     self.nanoseconds = nanoseconds
   }
 
-  /// From one count of nanoseconds (years 1678 to 2262).
+  /// Creates a time from one count of nanoseconds (years 1678 to 2262).
   public init(nanoseconds total: Int64) {
     let (quotient, remainder) = total.quotientAndRemainder(dividingBy: 1_000_000_000)
     self.seconds = remainder < 0 ? quotient - 1 : quotient
@@ -25,7 +26,7 @@ public struct Timestamp: Hashable, Comparable, Sendable {
   }
 }
 
-/// The seven kinds of entries that Linux file systems hold. Raw values are those of
+/// The seven kinds of entries that Linux file systems hold. The raw values are those of
 /// `docs/format.md`.
 public enum FileKind: UInt8, Sendable, CaseIterable {
   case file = 1
@@ -36,7 +37,7 @@ public enum FileKind: UInt8, Sendable, CaseIterable {
   case fifo = 6
   case socket = 7
 
-  /// From the type bits of `st_mode`.
+  /// Creates a kind from the type bits of `st_mode`; nil for unknown bits.
   public init?(modeBits: UInt32) {
     switch modeBits & 0o170000 {
     case 0o100000: self = .file
@@ -63,9 +64,10 @@ public enum FileKind: UInt8, Sendable, CaseIterable {
     }
   }
 
+  /// Whether the entry is a device node.
   public var isDevice: Bool { self == .characterDevice || self == .blockDevice }
 
-  /// For people: "file", "directory" …
+  /// The kind for people: "file", "directory" …
   public var noun: String {
     switch self {
     case .file: "file"
@@ -79,21 +81,24 @@ public enum FileKind: UInt8, Sendable, CaseIterable {
   }
 }
 
-/// Major and minor number of a device node.
+/// The major and minor number of a device node.
 public struct DeviceNumber: Hashable, Sendable {
   public let major: UInt32
   public let minor: UInt32
+  /// Creates a number.
   public init(major: UInt32, minor: UInt32) {
     self.major = major
     self.minor = minor
   }
+  /// 0:0, for entries that are not devices.
   public static let none = DeviceNumber(major: 0, minor: 0)
 }
 
-/// Flags of an inode that `chattr` sets and that survive in a snapshot. Raw values are those of
+/// Inode flags that `chattr` sets and that a snapshot keeps. The raw values are those of
 /// `docs/format.md`, "Trees".
 public struct InodeFlags: OptionSet, Hashable, Sendable {
   public let rawValue: UInt8
+  /// Creates a set of flags from its bits.
   public init(rawValue: UInt8) { self.rawValue = rawValue }
   /// `chattr +i`: neither the file nor its names can be changed.
   public static let immutable = InodeFlags(rawValue: 1)
@@ -104,8 +109,9 @@ public struct InodeFlags: OptionSet, Hashable, Sendable {
   /// `chattr +C`: the file is overwritten in place (btrfs). `statx` does not report it.
   public static let noCopyOnWrite = InodeFlags(rawValue: 8)
 
+  /// Every flag that a snapshot keeps.
   public static let all: InodeFlags = [.immutable, .appendOnly, .noDump, .noCopyOnWrite]
-  /// The flags under which an entry can be neither replaced nor removed.
+  /// The flags that prevent an entry from being replaced or removed.
   public static let protecting: InodeFlags = [.immutable, .appendOnly]
 
   /// The letters of `lsattr`, in its order: "ia" …
@@ -128,19 +134,21 @@ public struct FileStat: Sendable, Equatable {
   public var gid: UInt32
   public var size: UInt64
   public var links: UInt32
+  /// The number of a device node.
   public var node: DeviceNumber
   public var modified: Timestamp
   public var changed: Timestamp
-  /// Something is mounted on this very entry.
+  /// Whether something is mounted on this entry.
   public var isMountRoot: Bool
-  /// The mount that the entry belongs to; nil where the kernel does not say (before Linux 5.8).
+  /// The mount that the entry belongs to; nil if the kernel does not report it (before Linux 5.8).
   public var mountID: UInt64?
-  /// What `statx` reports: all but `noCopyOnWrite`.
+  /// The flags that `statx` reports: all except `noCopyOnWrite`.
   public var flags: InodeFlags
-  /// `flags` are what the inode has. False on kernels without `statx` and on file systems that do not
-  /// report flags by it.
+  /// Whether `flags` are those of the inode. False on kernels without `statx` and on file systems that
+  /// do not report flags through it.
   public var reportsFlags: Bool
 
+  /// Creates attributes.
   public init(
     device: UInt64 = 0, inode: UInt64 = 0, kind: FileKind, mode: UInt16, uid: UInt32, gid: UInt32,
     size: UInt64 = 0, links: UInt32 = 1, node: DeviceNumber = .none, modified: Timestamp,
@@ -166,10 +174,10 @@ public struct FileStat: Sendable, Equatable {
 }
 
 extension FileStat {
-  /// Users other than root and the owner may write: the mode says so for the group or for all. (Entries of
-  /// access lists show in the group's bits.) The group with the number 0 is root's own.
+  /// Whether users other than root and the owner may write, by the mode for the group or for others.
+  /// (Entries of access lists show in the group's bits.) Group 0 is root's own.
   public var isWritableByOthers: Bool { mode & 0o002 != 0 || (mode & 0o020 != 0 && gid != 0) }
 }
 
-/// Whether a user can be relied on as this process relies on itself: root, or its own.
+/// Returns whether a user is as trusted as this process: root, or its own user.
 public func isTrustedOwner(_ uid: UInt32) -> Bool { uid == 0 || uid == geteuid() }

@@ -1,5 +1,5 @@
-// Directories of one tree, opened by their paths. The last few stay open, so that neighbours cost one system
-// call; a path of any depth needs no more than that many descriptors.
+// Directories of one tree, opened by their paths. The most recent ones stay open, so that a neighbour
+// costs one system call, and the number of descriptors is limited whatever the depth.
 
 /// Opens directories below a base. Belongs to one thread at a time.
 public final class OpenDirectories {
@@ -8,8 +8,9 @@ public final class OpenDirectories {
   private let opening: (Descriptor, [UInt8]) throws(SystemError) -> Descriptor
   private var opened: [[UInt8]: Descriptor] = [:]
 
+  /// Creates a cache.
   /// - Parameters:
-  ///   - limit: how many stay open.
+  ///   - limit: the maximum number of directories that stay open.
   ///   - opening: opens one directory in another, which is open.
   public init(
     base: Descriptor, limit: Int,
@@ -20,12 +21,12 @@ public final class OpenDirectories {
     self.opening = opening
   }
 
-  /// Opens a directory; no link in its path is followed.
+  /// Opens a directory without following links in its path.
   /// - Parameter path: relative to the base, which the empty path stands for.
   public func open(_ path: [UInt8]) throws(SystemError) -> Descriptor {
     if path.isEmpty { return base }
-    if let found = opened[path] { return found }
-    // From the nearest that is open, one by one: those passed need not stay open.
+    if let directory = opened[path] { return directory }
+    // Open directory by directory from the nearest open one; those on the way need not stay open.
     var (parent, start) = nearest(path)
     while true {
       let end = path[start...].firstIndex(of: 0x2f) ?? path.endIndex
@@ -37,16 +38,16 @@ public final class OpenDirectories {
     }
   }
 
-  /// The nearest open directory above a path, and where the names below it begin.
+  /// Returns the nearest open directory above a path, and the offset of the names below it.
   private func nearest(_ path: [UInt8]) -> (Descriptor, Int) {
     var end = path.endIndex
     while let slash = path[..<end].lastIndex(of: 0x2f) {
       end = slash
-      if let found = opened[Array(path[..<end])] { return (found, end + 1) }
+      if let directory = opened[Array(path[..<end])] { return (directory, end + 1) }
     }
     return (base, path.startIndex)
   }
 
-  /// Closes a directory that is about to go.
+  /// Closes a directory that is about to be removed.
   public func forget(_ path: [UInt8]) { opened[path] = nil }
 }

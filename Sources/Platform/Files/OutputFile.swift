@@ -1,16 +1,17 @@
-// A file that a command makes for its user (a bundle, a packed image, a chart): whole, or not at all.
+// A file that a command makes for its user (a bundle, a packed image, a chart): complete, or absent.
 //
-// 1. Until it is complete it has no name (O_TMPFILE, open(2)): whatever ends the command, nothing is left.
-//    On file systems without such files, and for the moment before the last rename, it has a random
-//    name, which goes when the command fails or a signal ends it. What SIGKILL leaves of that is known
-//    by its name and its lock, and goes with the next file of its kind (`removeLeftovers`).
-// 2. Only the caller can read it (mode 0600), unless another mode is asked for.
+// 1. An incomplete file has no name (O_TMPFILE, open(2)), so nothing is left however the command ends.
+//    On file systems without such files, and just before the last rename, it has a random name. That
+//    name is removed if the command fails or a signal ends it. A file that SIGKILL left is recognised
+//    by its name and its missing lock; the next file of its kind removes it (`removeLeftovers`).
+// 2. Only the caller can read it (mode 0600), unless another mode is requested.
 
-/// A file under way.
+/// A file that is being written.
 public final class OutputFile: Sendable {
-  /// The end of the temporary names.
+  /// The suffix of the temporary names.
   public static let suffix = Array(".imgstore-part".utf8)
 
+  /// The open file.
   public let file: Descriptor
   private let fileSystem: any FileSystem
   private let directory: Descriptor
@@ -18,13 +19,13 @@ public final class OutputFile: Sendable {
   private let state: Monitor<State>
 
   private struct State {
-    /// The name that it has until it is published.
+    /// The name before publication.
     var temporary: [UInt8]?
     var cleanUp: Int?
   }
 
-  /// Begins a file that will have `name` in `directory`; leftovers of others go first.
-  /// - Parameter mode: which the umask lessens.
+  /// Creates a file that will be named `name` in `directory`, after removing leftovers of others.
+  /// - Parameter mode: the mode before the umask.
   public init(
     _ fileSystem: any FileSystem, in directory: Descriptor, named name: [UInt8],
     mode: UInt16 = 0o600
@@ -45,7 +46,7 @@ public final class OutputFile: Sendable {
         mode: mode)
       state = Monitor(State(temporary: temporary))
     }
-    // The lock tells others that the file's writer lives.
+    // The lock shows other processes that the writer is alive.
     _ = try? fileSystem.lock(file.raw, exclusive: true, wait: false)
     if let temporary = state.withLock({ $0.temporary }) { removeOnSignal(temporary) }
   }
@@ -57,8 +58,8 @@ public final class OutputFile: Sendable {
     try? fileSystem.remove(at: directory.raw, temporary, isDirectory: false)
   }
 
-  /// Gives the complete file a name in its directory, for the rename that publishes it. The caller has
-  /// synced it.
+  /// Gives the complete file a temporary name in its directory, for the rename that publishes it. The
+  /// caller has synced it.
   public func nameTemporarily() throws(SystemError) -> [UInt8] {
     if let temporary = state.withLock({ $0.temporary }) { return temporary }
     let temporary = OutputFile.temporaryName(name)
@@ -68,7 +69,7 @@ public final class OutputFile: Sendable {
     return temporary
   }
 
-  /// Says that the temporary name is gone: the file has its own.
+  /// Marks the file as published: the temporary name no longer exists.
   public func setPublished() {
     state.withLock { state in
       state.temporary = nil
@@ -78,18 +79,18 @@ public final class OutputFile: Sendable {
     }
   }
 
-  /// Makes the file durable and gives it its name, in place of whatever has it.
+  /// Makes the file durable and gives it its name, replacing an existing entry.
   public func publish() throws(SystemError) {
     try fileSystem.sync(file.raw)
     let temporary = try nameTemporarily()
     try fileSystem.rename(
       at: directory.raw, temporary, to: directory.raw, name, exclusively: false)
     setPublished()
-    // Until its name is on the disk, the file is not there.
+    // The file exists durably only after its directory is synced.
     try fileSystem.sync(directory.raw)
   }
 
-  /// Writes a small file, and publishes it.
+  /// Writes a small file and publishes it.
   public func publish(_ bytes: [UInt8]) throws(SystemError) {
     try fileSystem.write(file.raw, bytes)
     try publish()
@@ -103,12 +104,12 @@ public final class OutputFile: Sendable {
     state.withLock { $0.cleanUp = id }
   }
 
-  /// A name that no snapshot takes for content.
+  /// Returns a name that snapshots ignore.
   private static func temporaryName(_ name: [UInt8]) -> [UInt8] {
     [0x2e] + name.prefix(200) + [0x2e] + Array(randomName().utf8) + suffix
   }
 
-  /// Removes what killed writers have left in a directory.
+  /// Removes the files that killed writers have left in a directory.
   public static func removeLeftovers(_ fileSystem: any FileSystem, _ directory: Int32) {
     for name in (try? fileSystem.names(of: directory)) ?? []
     where name.first == 0x2e && name.count > suffix.count

@@ -1,36 +1,36 @@
-// From an absolute path to an open directory and a name, below a root of our own choosing.
+// Resolves an absolute path to an open directory and a name, below a chosen root.
 //
-// 1. The walk goes component by component with O_NOFOLLOW; a symbolic link is read and followed
-//    here, so that no link can lead out of the root: an absolute target starts at the root again
+// 1. The walk opens component by component with O_NOFOLLOW, and reads and follows symbolic links
+//    itself. No link can therefore lead out of the root: an absolute target starts at the root again,
 //    and ".." at the root stays there, as in a chroot.
 // 2. At most 40 links are followed; then the error is ELOOP.
-// 3. What becomes of a link is the caller's choice (`LinkPolicy`). With `refuse` (for paths that a
-//    stranger chose) a link anywhere on the way is ELOOP; with `trusted` (for files that a command makes
-//    for its user) one that another user may have made is EACCES, as the kernel's own protection of
-//    sticky directories has it (fs.protected_symlinks, proc_sys_fs(5)), which knows nothing of links
-//    that are followed here.
+// 3. The caller chooses the policy for links (`LinkPolicy`). With `refuse` (for untrusted paths) any
+//    link on the way is ELOOP. With `trusted` (for files that a command makes for its user) a link
+//    that another user may have made is EACCES. The kernel protects sticky directories in the same way
+//    (fs.protected_symlinks, proc_sys_fs(5)), but cannot do so for links that are followed here.
 
-/// Where an entry is, or would be: its directory and its name there.
+/// The location of an entry, existing or not: its directory and its name there.
 public struct ResolvedPath: Sendable {
   public let directory: Descriptor
   public let name: [UInt8]
 
+  /// Creates a location.
   public init(directory: Descriptor, name: [UInt8]) {
     self.directory = directory
     self.name = name
   }
 }
 
-/// A resolved path, with what was met on the way.
+/// A resolved path, with the mounts on the way.
 public struct LocatedPath: Sendable {
+  /// The location of the entry.
   public let place: ResolvedPath
-  /// The path below the root without a symbolic link, but for the last component where it was not
-  /// to be followed.
+  /// The path below the root without symbolic links, except in a last component that was not followed.
   public let path: AbsolutePath
-  /// The directories on the way, the last component included, that a file system is mounted on. The
-  /// resolver's root is not among them.
+  /// The mount points on the way, the last component included. The resolver's root does not count.
   public let mountedFolders: [AbsolutePath]
 
+  /// Creates a resolved path.
   public init(place: ResolvedPath, path: AbsolutePath, mountedFolders: [AbsolutePath] = []) {
     self.place = place
     self.path = path
@@ -38,25 +38,25 @@ public struct LocatedPath: Sendable {
   }
 }
 
-/// Which symbolic links a resolver follows.
+/// The symbolic links that a resolver follows.
 public enum LinkPolicy: Sendable {
   case all
-  /// Those of root and of the caller, in directories where nobody else can exchange them.
+  /// Links of root and of the caller, in directories where nobody else can exchange them.
   case trusted
   case refuse
 }
 
-/// The mode of directories that are made on the way to a file.
+/// The mode of directories that are created on the way to a file.
 public enum NewDirectoryMode: Sendable {
-  /// 0755, whatever the umask is: for directories that nodes read from, which the files in them and the
-  /// directories above protect.
+  /// 0755, whatever the umask: for directories that nodes read from. Their files and the directories
+  /// above protect the content.
   case readable
-  /// 0777 less the umask, as mkdir(1) has it: for directories of the caller's own choice.
+  /// 0777 less the umask, as with mkdir(1): for directories of the caller's own choice.
   case umask
 }
 
 extension FileSystem {
-  /// Makes a directory, unless it is there.
+  /// Creates a directory, unless it exists.
   public func makeDirectoryIfAbsent(
     at directory: Int32, _ name: [UInt8], _ mode: NewDirectoryMode
   ) throws(SystemError) {
@@ -67,25 +67,28 @@ extension FileSystem {
       throw error
     }
     guard mode == .readable else { return }
-    let made = try openDirectory(at: directory, name)
-    try setMode(made.raw, 0o755 | (try stat(made.raw).mode & 0o2000))
+    let directory = try openDirectory(at: directory, name)
+    try setMode(directory.raw, 0o755 | (try stat(directory.raw).mode & 0o2000))
   }
 }
 
 /// Resolves absolute paths below a root directory.
 public struct PathResolver: Sendable {
+  /// The file system that paths are resolved on.
   public let fileSystem: any FileSystem
-  /// The directory that absolute paths are taken below.
+  /// The directory that absolute paths are relative to.
   public let root: Descriptor
 
+  /// Creates a resolver below an open directory.
   public init(_ fileSystem: any FileSystem, root: Descriptor) {
     self.fileSystem = fileSystem
     self.root = root
   }
 
-  /// The directory that holds `path`, and the name there, with links resolved (also in the last
-  /// component, where it exists and `followLast` is set). "/" itself is (root, ".").
-  /// - Parameter create: with which mode missing directories on the way are made; nil where they are an error.
+  /// Returns the directory that holds `path`, and the name there, with links resolved. The last
+  /// component is resolved too if it exists and `followLast` is set. "/" itself is (root, ".").
+  /// - Parameter create: the mode of missing directories to create; nil if they are an error.
+  /// - Throws: `SystemError`: a directory is missing, or a link is not allowed.
   public func resolve(
     _ path: AbsolutePath, links: LinkPolicy = .all, followLast: Bool = true,
     create: NewDirectoryMode? = nil
@@ -93,14 +96,14 @@ public struct PathResolver: Sendable {
     try locate(path.components, path, links: links, followLast: followLast, create: create).place
   }
 
-  /// Resolves `path` but for its last component, unless that is asked for.
+  /// Resolves `path` except for its last component, unless `followLast` is set.
   public func locate(
     _ path: AbsolutePath, followLast: Bool = false
   ) throws(SystemError) -> LocatedPath {
     try locate(path.components, path, links: .all, followLast: followLast, create: nil)
   }
 
-  /// Resolves the target of a symbolic link but for the target's last component.
+  /// Resolves the target of a symbolic link except for the target's last component.
   public func locate(
     target: [UInt8], of link: LocatedPath
   ) throws(SystemError) -> LocatedPath {
@@ -110,9 +113,10 @@ public struct PathResolver: Sendable {
       base + parts, link.path, links: .all, followLast: false, create: nil)
   }
 
+  /// Resolves components below the root.
   /// - Parameters:
-  ///   - components: may hold "..".
-  ///   - path: for messages.
+  ///   - components: may contain "..".
+  ///   - path: the path for messages.
   private func locate(
     _ components: [[UInt8]], _ path: AbsolutePath, links: LinkPolicy, followLast: Bool,
     create: NewDirectoryMode?
@@ -120,9 +124,9 @@ public struct PathResolver: Sendable {
     var stack: [Descriptor] = [root]
     var names: [[UInt8]] = []
     var mounted: [AbsolutePath] = []
-    var todo = Array(components.reversed())
+    var pending = Array(components.reversed())
     var hops = 0
-    while let name = todo.popLast() {
+    while let name = pending.popLast() {
       let here = stack[stack.count - 1]
       if name == [0x2e, 0x2e] {
         if stack.count > 1 {
@@ -131,21 +135,21 @@ public struct PathResolver: Sendable {
         }
         continue
       }
-      let isLast = todo.isEmpty
-      let found: FileStat?
+      let isLast = pending.isEmpty
+      let stat: FileStat?
       do {
-        found = try fileSystem.statIfPresent(at: here.raw, name)
+        stat = try fileSystem.statIfPresent(at: here.raw, name)
       } catch {
-        // An entry that cannot be examined has its place all the same.
+        // An entry that cannot be examined still has a location.
         guard isLast, !followLast else { throw error }
-        found = nil
+        stat = nil
       }
-      let kind = found?.kind
-      if let found, found.kind == .symlink, !isLast || followLast {
+      let kind = stat?.kind
+      if let stat, stat.kind == .symlink, !isLast || followLast {
         guard links != .refuse, hops < 40 else {
           throw SystemError(code: .loop, PathResolver.following, path.bytes)
         }
-        if links == .trusted, try !isTrusted(found, in: here) {
+        if links == .trusted, try !isTrusted(stat, in: here) {
           throw SystemError(
             code: .accessDenied, PathResolver.following,
             AbsolutePath(components: names + [name]).bytes)
@@ -156,14 +160,14 @@ public struct PathResolver: Sendable {
           stack = [root]
           names = []
         }
-        todo += target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }.reversed()
+        pending += target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }.reversed()
         continue
       }
-      let whole = AbsolutePath(components: names + [name])
-      if let found, try isMounted(found, in: here) { mounted.append(whole) }
+      let location = AbsolutePath(components: names + [name])
+      if let stat, try isMounted(stat, in: here) { mounted.append(location) }
       if isLast {
         return LocatedPath(
-          place: ResolvedPath(directory: here, name: name), path: whole, mountedFolders: mounted)
+          place: ResolvedPath(directory: here, name: name), path: location, mountedFolders: mounted)
       }
       if kind == nil, let create {
         try fileSystem.makeDirectoryIfAbsent(at: here.raw, name, create)
@@ -183,7 +187,7 @@ public struct PathResolver: Sendable {
   /// The operation of errors about links that are not followed.
   public static let following = "follow"
 
-  /// Whether nobody but root and the caller can have made a link, or can put another in its place.
+  /// Returns whether only root and the caller can have made a link, or can replace it.
   private func isTrusted(
     _ link: FileStat, in directory: Descriptor
   ) throws(SystemError) -> Bool {
@@ -192,8 +196,8 @@ public struct PathResolver: Sendable {
       && (!stat.isWritableByOthers || stat.mode & 0o1000 != 0)
   }
 
-  /// A file system is mounted on a directory. Kernels that do not report it report another device, but
-  /// for bind mounts of the same file system.
+  /// Returns whether a file system is mounted on a directory. Kernels that do not report it show
+  /// another device number, except for bind mounts of the same file system.
   private func isMounted(
     _ stat: FileStat, in parent: Descriptor
   ) throws(SystemError) -> Bool {

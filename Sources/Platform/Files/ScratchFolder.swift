@@ -1,11 +1,11 @@
-// A folder for the time of one command: made under a random name, gone at the end, on Ctrl-C too.
+// A temporary folder for one command: it has a random name and is removed at the end, also on Ctrl-C.
 
 /// A temporary folder.
 public struct ScratchFolder: Sendable {
   public let path: [UInt8]
   public let directory: Descriptor
 
-  /// Makes a folder in `parent`, gives it to `body`, and removes it with all that is in it.
+  /// Creates a folder in `parent`, passes it to `body`, and removes it with its content.
   public static func with<R>(
     in parent: [UInt8], named prefix: String, _ fileSystem: any FileSystem,
     _ body: (ScratchFolder) throws -> R
@@ -23,8 +23,8 @@ public struct ScratchFolder: Sendable {
   }
 }
 
-/// Removes a folder of our own with all that is in it; what cannot be removed stays. No link is
-/// followed.
+/// Removes one of our own folders with its content, without following links. Entries that cannot be
+/// removed stay.
 public func removeFolder(_ fileSystem: any FileSystem, _ parent: Descriptor, _ name: [UInt8]) {
   if let folder = try? fileSystem.openDirectory(at: parent.raw, name) {
     for child in (try? fileSystem.names(of: folder.raw)) ?? [] {

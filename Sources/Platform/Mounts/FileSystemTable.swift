@@ -1,11 +1,11 @@
-// The mount points that the administrator has written down (fstab(5)).
+// The mount points that the administrator has configured (fstab(5)).
 
-/// The file /etc/fstab, parsed.
+/// The parsed file /etc/fstab.
 public struct FileSystemTable: Sendable {
-  /// Without "/", and without what is mounted nowhere (swap).
+  /// The mount points, except "/" and entries without one (swap).
   public let points: [AbsolutePath]
 
-  /// Parses the text; lines that are comments or none of the form count as absent.
+  /// Parses the text; ignores comments and malformed lines.
   public init(parsing text: [UInt8]) {
     points = text.split(separator: 0x0a).compactMap { line in
       let fields = line.split { $0 == 0x20 || $0 == 0x09 }
@@ -16,7 +16,7 @@ public struct FileSystemTable: Sendable {
     }
   }
 
-  /// Returns the mount points that a path is, or lies in.
+  /// Returns the mount points that are the path or contain it.
   public func points(above path: AbsolutePath) -> [AbsolutePath] {
     points.filter { path.isInside($0) }
   }

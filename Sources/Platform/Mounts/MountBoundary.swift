@@ -1,44 +1,47 @@
-// Which entries of a tree lie behind a mount: one decision for the walk, for removals, and for
-// whatever else must stay inside of one mount.
+// Decides which entries of a tree are behind a mount: for the walk, for removals, and for every other
+// operation that must stay within one mount.
 //
 // 1. The evidence is the mount id (`statx`, Linux 5.8). An entry is behind a mount if and only if its
 //    mount id differs from that of the tree's root, or it is the root of a mount.
-// 2. Device numbers are no evidence: overlayfs reports other ones for files than for directories,
-//    and btrfs reports one for each subvolume, within one mount.
-// 3. Older kernels do not report mount ids. There the mount table (`/proc/self/mountinfo`) says
-//    which paths are mount points. It also lists bind mounts of the same file system.
-// 4. Without the mount table only a directory's device number is left. `evidence` says so.
+// 2. Device numbers are not evidence: within one mount, overlayfs reports different ones for files and
+//    directories, and btrfs reports one for each subvolume.
+// 3. Older kernels do not report mount ids. There the mount table (`/proc/self/mountinfo`) lists the
+//    mount points, including bind mounts of the same file system.
+// 4. Without the mount table only a directory's device number is left; `evidence` reports that.
 
-/// A file or directory, whatever name leads to it.
+/// The identity of a file or directory, independent of its name.
 public struct FileIdentity: Hashable, Sendable {
   public let device: UInt64
   public let inode: UInt64
 
+  /// Takes the identity from an entry's attributes.
   public init(_ stat: FileStat) {
     device = stat.device
     inode = stat.inode
   }
 }
 
-/// The mount that a tree's root belongs to, and where it ends.
+/// The mount that a tree's root belongs to, and its boundary.
 public final class MountBoundary: Sendable {
-  /// What the decision rests on.
+  /// The evidence that decisions are based on.
   public enum Evidence: Sendable {
     case mountIDs
     case mountTable
-    /// Bind mounts of the same file system are not found.
+    /// Device numbers only: bind mounts of the same file system are not found.
     case deviceNumbers
   }
 
+  /// The evidence in use.
   public let evidence: Evidence
   private let mountID: UInt64?
   private let device: UInt64
-  /// Mount points below the root: their names, by the path of their directory.
+  /// The names of the mount points below the root, by the path of their directory.
   private let pointNames: [[UInt8]: Set<[UInt8]>]
 
+  /// Creates the boundary of a tree.
   /// - Parameters:
-  ///   - root: what `stat` says of the tree's root.
-  ///   - directory: the open root; asked for its path where the kernel does not report mount ids.
+  ///   - root: the attributes of the tree's root.
+  ///   - directory: the open root; its path is needed if the kernel does not report mount ids.
   public init(of root: FileStat, _ directory: Descriptor, on fileSystem: any FileSystem) {
     mountID = root.mountID
     device = root.device
@@ -58,12 +61,12 @@ public final class MountBoundary: Sendable {
     pointNames = table.pointNames(below: path)
   }
 
-  /// The decision for the entries of one directory.
+  /// The decisions for the entries of one directory.
   public struct Entries {
     fileprivate let boundary: MountBoundary
     fileprivate let names: Set<[UInt8]>
 
-    /// Something is mounted on the entry.
+    /// Returns whether something is mounted on the entry.
     public func isMounted(_ name: [UInt8], _ stat: FileStat) -> Bool {
       if stat.isMountRoot { return true }
       switch boundary.evidence {
@@ -74,6 +77,7 @@ public final class MountBoundary: Sendable {
     }
   }
 
+  /// Returns the decisions for a directory.
   /// - Parameter path: the directory's path below the root; empty for the root itself.
   public func entries(of path: @autoclosure () -> [UInt8]) -> Entries {
     Entries(boundary: self, names: pointNames.isEmpty ? [] : pointNames[path()] ?? [])
@@ -81,8 +85,8 @@ public final class MountBoundary: Sendable {
 }
 
 extension FileSystem {
-  /// The path of an open directory, as the kernel sees it from this process's root; nil where /proc
-  /// is not mounted, or the directory was removed.
+  /// Returns the path of an open directory from this process's root; nil if /proc is not mounted, or
+  /// the directory was removed.
   public func realPath(of directory: Descriptor) -> [UInt8]? {
     let link = Array("/proc/self/fd/\(directory.raw)".utf8)
     guard let path = try? readLink(at: workingDirectory, link), path.first == 0x2f else {
@@ -91,7 +95,7 @@ extension FileSystem {
     return path
   }
 
-  /// Whether an open directory is a folder, or lies below it, by whatever path.
+  /// Returns whether an open directory is a folder, or lies below it, by any path.
   public func isInside(
     _ directory: Descriptor, _ folder: FileIdentity
   ) throws(SystemError) -> Bool {

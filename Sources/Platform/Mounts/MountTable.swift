@@ -1,6 +1,6 @@
 // The mounts of one mount namespace, as /proc/PID/mountinfo lists them (proc(5)).
 //
-// Lines that are cut, or whose mount point is not absolute, are passed over.
+// Truncated lines, and lines with a relative mount point, are ignored.
 
 /// The mounts that one process sees.
 public struct MountTable: Sendable {
@@ -10,20 +10,23 @@ public struct MountTable: Sendable {
     public let parent: Int
     /// "MAJOR:MINOR", as the kernel prints it.
     public let device: [UInt8]
-    /// The folder of the file system that is mounted.
+    /// The directory of the file system that is mounted.
     public let root: [UInt8]
+    /// The mount point.
     public let point: [UInt8]
+    /// The type of the file system.
     public let type: [UInt8]
-    /// Options of the file system: an overlay's layers.
+    /// The options of the file system, such as an overlay's layers.
     public let options: [UInt8]
   }
+  /// The mounts, in the order of the table.
   public let mounts: [Mount]
 
   private static let ownPath = Array("/proc/self/mountinfo".utf8)
   private static let limitBytes = 64 << 20
 
   /// Reads the table of this process.
-  /// - Returns: nil where the table cannot be read, or is empty.
+  /// - Returns: nil if the table cannot be read, or is empty.
   public static func current(_ fileSystem: any FileSystem) -> MountTable? {
     guard
       let text = try? fileSystem.readSmallFile(
@@ -33,7 +36,7 @@ public struct MountTable: Sendable {
     return table.mounts.isEmpty ? nil : table
   }
 
-  /// Reads the text of a mount table.
+  /// Parses the text of a mount table.
   public init(parsing text: [UInt8]) {
     mounts = text.split(separator: 0x0a).compactMap { line in
       let fields = line.split(separator: 0x20)
@@ -49,14 +52,14 @@ public struct MountTable: Sendable {
     }
   }
 
-  /// Returns the mount that a path of this namespace lies on.
+  /// Returns the mount that contains a path of this namespace.
   public func mount(of path: [UInt8]) -> Mount? {
-    // The latest of several on one point hides the others.
+    // The latest of several mounts on one point hides the others.
     mounts.filter { isInside(path, $0.point) }.enumerated()
       .max { ($0.element.point.count, $0.offset) < ($1.element.point.count, $1.offset) }?.element
   }
 
-  /// Returns where the path is in the file system that it lies on.
+  /// Returns the mount that contains a path, and the path within its file system.
   public func placeInFileSystem(of path: [UInt8]) -> (mount: Mount, path: [UInt8])? {
     mount(of: path).map { ($0, MountTable.joined($0.root, path, below: $0.point)) }
   }
@@ -64,7 +67,7 @@ public struct MountTable: Sendable {
   /// Returns whether a file system is mounted on a path.
   public func isMountPoint(_ path: [UInt8]) -> Bool { mounts.contains { $0.point == path } }
 
-  /// Returns the folder of its parent's file system that a mount covers.
+  /// Returns the directory of the parent's file system that a mount covers.
   public func coveredPlace(of mount: Mount) -> (device: [UInt8], path: [UInt8])? {
     guard let parent = mounts.first(where: { $0.id == mount.parent }),
       isInside(mount.point, parent.point)
@@ -80,15 +83,15 @@ public struct MountTable: Sendable {
     return joined.isEmpty ? [0x2f] : joined
   }
 
-  /// A folder that an overlay is made of.
+  /// A directory that an overlay consists of.
   public struct Layer: Sendable {
-    /// As it was given when the overlay was mounted.
+    /// The path as it was given when the overlay was mounted.
     public let path: [UInt8]
-    /// One that the overlay only reads.
+    /// Whether the overlay only reads it.
     public let isLower: Bool
   }
 
-  /// Returns the folders that an overlay is made of.
+  /// Returns the directories that an overlay consists of.
   public static func layers(of mount: Mount) -> [Layer] {
     guard mount.type == Array("overlay".utf8) else { return [] }
     var layers: [Layer] = []
@@ -109,8 +112,8 @@ public struct MountTable: Sendable {
     return layers
   }
 
-  /// The names of the mount points below a directory, by the path of their parent, which is relative
-  /// to the directory.
+  /// Returns the names of the mount points below a directory, by the path of their parent relative to
+  /// the directory.
   func pointNames(below directory: [UInt8]) -> [[UInt8]: Set<[UInt8]>] {
     let prefix = directory == [0x2f] ? directory : directory + [0x2f]
     var names: [[UInt8]: Set<[UInt8]>] = [:]
@@ -125,7 +128,7 @@ public struct MountTable: Sendable {
     return names
   }
 
-  /// Splits where the separator has no backslash in front of it.
+  /// Splits at separators without a backslash before them.
   private static func splitEscaped(_ text: [UInt8], at separator: UInt8) -> [[UInt8]] {
     var parts: [[UInt8]] = [[]]
     var isEscaped = false
@@ -140,7 +143,7 @@ public struct MountTable: Sendable {
     return parts
   }
 
-  /// Takes the overlay's own escapes away; those of the kernel (three digits) stay.
+  /// Removes the overlay's own escapes; those of the kernel (three digits) stay.
   private static func withoutBackslashes(_ text: [UInt8]) -> [UInt8] {
     var bytes: [UInt8] = []
     var i = 0
@@ -153,14 +156,13 @@ public struct MountTable: Sendable {
   }
 }
 
-/// Whether an absolute path is another one, or lies below it.
+/// Returns whether an absolute path equals another one, or lies below it.
 public func isInside(_ path: [UInt8], _ other: [UInt8]) -> Bool {
   if other == [0x2f] { return true }
   return path.starts(with: other) && (path.count == other.count || path[other.count] == 0x2f)
 }
 
-/// Returns a text with octal escapes ("\040") as the bytes that they stand for: mountinfo, exports and swaps are
-/// written so.
+/// Returns a text with octal escapes ("\040") decoded; mountinfo, exports and swaps use them.
 public func unescapedOctal(_ text: ArraySlice<UInt8>) -> [UInt8] {
   var bytes: [UInt8] = []
   var i = text.startIndex

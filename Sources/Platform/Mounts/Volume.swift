@@ -1,18 +1,20 @@
-// A file system as its whole: what it allows, and how finely it stores things.
+// The properties of a whole file system: its limits, and the granularity of its allocation.
 
-/// What the kernel says of the file system that an open file lies on.
+/// The properties of the file system that an open file is on.
 public struct Volume: Sendable, Equatable {
-  /// Nothing on it can be changed: mounted read-only, or set so after an error of the disk.
+  /// Whether nothing on it can be changed: it is mounted read-only, or became read-only after a disk
+  /// error.
   public var isReadOnly: Bool
-  /// The granularity of allocation, and so of holes; 0 where the file system does not say.
+  /// The granularity of allocation, and so of holes; 0 if the file system does not report it.
   public var blockBytes: UInt64
-  /// The file system says how many blocks it has: some do not know.
+  /// Whether the file system reports how many blocks it has.
   public var isSized: Bool
   /// The longest name that an entry may have.
   public var maxNameBytes: Int
   /// `f_type` of statfs(2).
   public var type: UInt64
 
+  /// Creates a description.
   public init(
     isReadOnly: Bool, blockBytes: UInt64, isSized: Bool, maxNameBytes: Int, type: UInt64
   ) {
@@ -23,7 +25,8 @@ public struct Volume: Sendable, Equatable {
     self.type = type
   }
 
-  /// The root directory of a btrfs subvolume has this inode number.
+  /// The inode number of the root directory of a btrfs subvolume.
   public static let btrfsSubvolumeInode: UInt64 = 256
+  /// Whether the file system is btrfs.
   public var isBtrfs: Bool { type == 0x9123_683E }
 }

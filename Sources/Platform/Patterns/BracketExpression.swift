@@ -1,15 +1,16 @@
 // Bracket expressions of fnmatch(3) ("[a-z[:digit:]]") over bytes, in the C locale (POSIX, XBD 9.3.5).
 
-/// Reads one bracket expression.
+/// A parser of one bracket expression.
 public struct BracketExpression {
+  /// The result of parsing.
   public enum Outcome {
-    /// The bytes that match, and the index behind the expression.
+    /// The bytes that match, and the index after the expression.
     case set(ByteSet, end: Int)
     /// The '[' is an ordinary byte.
     case ordinary
   }
 
-  /// Reads from behind the '['.
+  /// Parses an expression from the byte after the '['.
   public static func read(_ pattern: [UInt8], from start: Int) -> Outcome {
     var expression = BracketExpression(pattern: pattern, at: start)
     return expression.read()
@@ -23,9 +24,9 @@ public struct BracketExpression {
   private enum Fault: Error {
     /// The pattern ends before the ']'.
     case unterminated
-    /// An unknown class or name; what stands before it counts.
+    /// An unknown class or name; the items before it count.
     case unknown
-    /// What glibc gives up at: nothing matches.
+    /// An expression that glibc rejects: nothing matches.
     case hopeless
   }
 
@@ -52,7 +53,7 @@ public struct BracketExpression {
       case .hopeless: return nothing
       case .unterminated: return set.contains(UInt8(ascii: "[")) ? nothing : .ordinary
       case .unknown:
-        // glibc does not look at names behind the item that matched.
+        // glibc does not check names after the item that matched.
         guard !isInverted else { return nothing }
         let matched = set
         while true {
@@ -67,12 +68,12 @@ public struct BracketExpression {
     }
   }
 
-  /// Up to the ']', which is an ordinary byte in the first place.
+  /// Reads up to the ']', which is an ordinary byte in first position.
   private mutating func readItems() throws(Fault) {
     repeat { try readItem() } while next != UInt8(ascii: "]")
   }
 
-  /// A byte, a range or a class.
+  /// Reads a byte, a range or a class.
   private mutating func readItem() throws(Fault) {
     switch try item() {
     case .bytes(let bytes): set.formUnion(bytes)
@@ -89,7 +90,7 @@ public struct BracketExpression {
     }
   }
 
-  /// What may end a range: no class, "[:" is two bytes there.
+  /// Reads the end of a range. A class cannot end one: "[:" is two bytes there.
   private mutating func rangeEnd() throws(Fault) -> UInt8 {
     let isName = next == UInt8(ascii: "[") && pattern[(at + 1)...].first == UInt8(ascii: ".")
     if !isName, next == UInt8(ascii: "[") {
@@ -130,7 +131,7 @@ public struct BracketExpression {
     }
   }
 
-  /// From behind the kind's byte up to the next "kind]".
+  /// Returns the text from after the kind's byte up to the next "kind]".
   private func name(endingIn kind: UInt8) -> ArraySlice<UInt8>? {
     let rest = pattern[(at + 1)...]
     guard let end = rest.firstRange(of: [kind, UInt8(ascii: "]")]) else { return nil }
@@ -143,25 +144,25 @@ public struct BracketExpression {
     let upper: (UInt8) -> Bool = { (0x41...0x5a).contains($0) }
     let graph: (UInt8) -> Bool = { (0x21...0x7e).contains($0) }
     let alnum: (UInt8) -> Bool = { digit($0) || lower($0) || upper($0) }
-    let belongs: (UInt8) -> Bool
+    let isMember: (UInt8) -> Bool
     switch String(decoding: name, as: UTF8.self) {
-    case "alpha": belongs = { lower($0) || upper($0) }
-    case "digit": belongs = digit
-    case "alnum": belongs = alnum
-    case "upper": belongs = upper
-    case "lower": belongs = lower
-    case "space": belongs = { $0 == 0x20 || (0x09...0x0d).contains($0) }
-    case "blank": belongs = { $0 == 0x20 || $0 == 0x09 }
-    case "punct": belongs = { graph($0) && !alnum($0) }
-    case "graph": belongs = graph
-    case "print": belongs = { (0x20...0x7e).contains($0) }
-    case "cntrl": belongs = { $0 < 0x20 || $0 == 0x7f }
+    case "alpha": isMember = { lower($0) || upper($0) }
+    case "digit": isMember = digit
+    case "alnum": isMember = alnum
+    case "upper": isMember = upper
+    case "lower": isMember = lower
+    case "space": isMember = { $0 == 0x20 || (0x09...0x0d).contains($0) }
+    case "blank": isMember = { $0 == 0x20 || $0 == 0x09 }
+    case "punct": isMember = { graph($0) && !alnum($0) }
+    case "graph": isMember = graph
+    case "print": isMember = { (0x20...0x7e).contains($0) }
+    case "cntrl": isMember = { $0 < 0x20 || $0 == 0x7f }
     case "xdigit":
-      belongs = { digit($0) || (0x41...0x46).contains($0) || (0x61...0x66).contains($0) }
+      isMember = { digit($0) || (0x41...0x46).contains($0) || (0x61...0x66).contains($0) }
     default: return nil
     }
     var set = ByteSet()
-    for byte in UInt8.min...UInt8.max where belongs(byte) { set.insert(byte) }
+    for byte in UInt8.min...UInt8.max where isMember(byte) { set.insert(byte) }
     return set
   }
 }

@@ -1,11 +1,11 @@
-// fnmatch(3) over bytes, as glibc does it in the C locale and without flags: what `find -path`
-// matches with.
+// fnmatch(3) over bytes, as glibc implements it in the C locale and without flags. `find -path`
+// matches in this way.
 //
-// 1. '*' and '?' match '/' and a leading '.', too. A backslash takes the next byte literally; one at the
-//    end matches nothing. "[…]" is for `BracketExpression`.
+// 1. '*' and '?' also match '/' and a leading '.'. A backslash takes the next byte literally; one at
+//    the end matches nothing. `BracketExpression` parses "[…]".
 // 2. Matching takes at most (length of text) × (length of pattern) steps, whatever the pattern.
 
-/// A pattern, compiled.
+/// A compiled pattern.
 public struct BytePattern: Sendable, Hashable {
   enum Element: Sendable, Hashable {
     case byte(UInt8)
@@ -14,14 +14,14 @@ public struct BytePattern: Sendable, Hashable {
     case set(ByteSet)
   }
 
-  /// Literal bytes before the first wildcard, and behind the last; the suffix is empty where there is
-  /// no wildcard.
+  /// The literal bytes before the first wildcard.
   public let literalPrefix: [UInt8]
+  /// The literal bytes after the last wildcard; empty if there is no wildcard.
   public let literalSuffix: [UInt8]
-  /// What follows the prefix, with the suffix.
+  /// The elements after the prefix, the suffix included.
   private let elements: [Element]
 
-  /// The pattern holds no wildcard.
+  /// Whether the pattern has no wildcard.
   public var isLiteral: Bool { elements.isEmpty }
 
   /// Compiles a pattern.
@@ -40,14 +40,14 @@ public struct BytePattern: Sendable, Hashable {
     literalSuffix = literals(elements.reversed()).reversed()
   }
 
-  /// The whole text matches.
+  /// Returns whether the whole text matches.
   public func matches(_ text: [UInt8]) -> Bool {
     guard text.starts(with: literalPrefix) else { return false }
     if elements.count == 1, elements[0] == .star { return true }
     return BytePattern.match(elements, text, from: literalPrefix.count)
   }
 
-  /// Greedy, with one place to come back to: behind the last star.
+  /// Matches greedily, with one backtracking point: after the last star.
   private static func match(_ elements: [Element], _ text: [UInt8], from start: Int) -> Bool {
     var element = 0
     var at = start
@@ -76,10 +76,10 @@ public struct BytePattern: Sendable, Hashable {
       } else if at == text.count {
         return true
       }
-      guard let place = retry, place.at < text.count else { return false }
-      retry = (place.element, place.at + 1)
-      element = place.element
-      at = place.at + 1
+      guard let backtrack = retry, backtrack.at < text.count else { return false }
+      retry = (backtrack.element, backtrack.at + 1)
+      element = backtrack.element
+      at = backtrack.at + 1
     }
   }
 

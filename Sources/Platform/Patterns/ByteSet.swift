@@ -1,4 +1,4 @@
-// Sets of bytes: what a bracket, or an escape, of a pattern matches.
+// Sets of bytes, for brackets and escapes in patterns.
 
 /// A set of bytes.
 public struct ByteSet: Sendable, Hashable {
@@ -18,6 +18,7 @@ public struct ByteSet: Sendable, Hashable {
     }
   }
 
+  /// Adds a byte.
   public mutating func insert(_ byte: UInt8) {
     let bit: UInt64 = 1 << UInt64(byte & 63)
     switch byte >> 6 {
@@ -28,6 +29,7 @@ public struct ByteSet: Sendable, Hashable {
     }
   }
 
+  /// Adds the bytes of another set.
   public mutating func formUnion(_ other: ByteSet) {
     words.0 |= other.words.0
     words.1 |= other.words.1
@@ -35,7 +37,7 @@ public struct ByteSet: Sendable, Hashable {
     words.3 |= other.words.3
   }
 
-  /// All other bytes.
+  /// The complement of the set.
   public var inverted: ByteSet {
     var result = self
     result.words = (~words.0, ~words.1, ~words.2, ~words.3)
@@ -48,6 +50,7 @@ public struct ByteSet: Sendable, Hashable {
     for word in [words.0, words.1, words.2, words.3] { hasher.combine(word) }
   }
 
+  /// Adds a range of bytes.
   public mutating func insert(_ range: ClosedRange<UInt8>) { for byte in range { insert(byte) } }
 
   /// Returns the set of all bytes of the ranges.
@@ -57,8 +60,10 @@ public struct ByteSet: Sendable, Hashable {
     return set
   }
 
+  /// The digits 0 to 9.
   public static let digit = of(0x30...0x39)
   /// Letters, digits and "_".
   public static let word = of(0x30...0x39, 0x41...0x5a, 0x61...0x7a, 0x5f...0x5f)
+  /// ASCII white space.
   public static let blank = of(0x09...0x0d, 0x20...0x20)
 }

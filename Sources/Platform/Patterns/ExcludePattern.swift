@@ -1,16 +1,20 @@
-// One line of a list of excludes, as gitignore(5) defines it: a glob against a path below the top of a tree.
+// One line of an exclude list, as gitignore(5) defines it: a glob for paths below the top of a tree.
 //
-// 1. A pattern with a '/' before its end is anchored at the top of the tree; any other matches at every depth.
-// 2. '*' and '?' do not match '/'. "**" as a whole component matches any number of components, and at the end
-//    everything inside, but not the directory itself.
-// 3. Matching takes at most (components of the path) × (components of the pattern) globs, whatever the pattern.
+// 1. A pattern with a '/' before its end is anchored at the top of the tree; any other matches at
+//    every depth.
+// 2. '*' and '?' do not match '/'. "**" as a whole component matches any number of components; at the
+//    end it matches everything inside, but not the directory itself.
+// 3. Matching takes at most (components of the path) × (components of the pattern) globs, whatever the
+//    pattern.
 
-/// A pattern, compiled.
+/// A compiled pattern.
 public struct ExcludePattern: Sendable, Hashable {
-  /// Why a text is no pattern.
+  /// The reason that a text is not a valid pattern.
   public struct Malformed: Error, Equatable {
+    /// A clause that follows the pattern or the list.
     public let reason: String
 
+    /// Creates an error.
     /// - Parameter reason: continues a sentence about the pattern or the list.
     public init(reason: String) { self.reason = reason }
   }
@@ -21,11 +25,11 @@ public struct ExcludePattern: Sendable, Hashable {
     case any
   }
 
-  /// The line that it was made of.
+  /// The line that the pattern was compiled from.
   public let text: String
-  /// It takes back what an earlier pattern excluded ("!").
+  /// Whether it includes again what an earlier pattern excluded ("!").
   public let isNegated: Bool
-  /// It matches directories only ("build/").
+  /// Whether it matches directories only ("build/").
   public let matchesDirectoriesOnly: Bool
   private let isAnchored: Bool
   private let components: [Component]
@@ -34,7 +38,7 @@ public struct ExcludePattern: Sendable, Hashable {
 
   /// Compiles a line.
   /// - Returns: nil for an empty line and for a comment.
-  /// - Throws: `Malformed` for what can never match.
+  /// - Throws: `Malformed` for a pattern that can never match.
   public init?(_ line: String) throws(Malformed) {
     var bytes = ExcludePattern.withoutTrailingBlanks(Array(line.utf8))
     guard let first = bytes.first, first != UInt8(ascii: "#") else { return nil }
@@ -65,15 +69,15 @@ public struct ExcludePattern: Sendable, Hashable {
     components = parts.map { $0 == [0x2a, 0x2a] ? .any : .name(BytePattern($0)) }
   }
 
-  /// Returns whether the pattern names a path, not counting "!".
+  /// Returns whether the pattern matches a path, not counting "!".
   /// - Parameter path: the components below the top of the tree, at least one.
   public func matches(_ path: [ArraySlice<UInt8>], isDirectory: Bool) -> Bool {
     if matchesDirectoriesOnly, !isDirectory { return false }
     return matches(components[...], path)
   }
 
-  /// Returns whether it may match entries of a directory because of where the directory is, and not by their
-  /// names alone.
+  /// Returns whether the pattern may match entries of a directory because of the directory's path, and
+  /// not by their names alone.
   /// - Parameter directory: its components; none for the top of the tree.
   public func namesEntries(of directory: [ArraySlice<UInt8>]) -> Bool {
     isAnchored && matches(components.dropLast(), directory)
@@ -83,7 +87,7 @@ public struct ExcludePattern: Sendable, Hashable {
     if !isAnchored, case .name(let name) = pattern.first {
       return path.last.map { name.matches(Array($0)) } ?? false
     }
-    // Which numbers of components of the path the pattern matches so far.
+    // For each number of path components, whether the pattern matches so many so far.
     var reached = [Bool](repeating: false, count: path.count + 1)
     reached[0] = true
     for (i, component) in pattern.enumerated() {
@@ -94,7 +98,7 @@ public struct ExcludePattern: Sendable, Hashable {
           next[at + 1] = true
         }
       case .any:
-        // At the end "**" is everything inside; elsewhere it may stand for nothing.
+        // At the end "**" matches everything inside; elsewhere it may match nothing.
         let skips = i == components.count - 1 ? 1 : 0
         var isReached = false
         for at in 0...path.count {
@@ -107,7 +111,7 @@ public struct ExcludePattern: Sendable, Hashable {
     return reached[path.count]
   }
 
-  /// Blanks at the end do not count, unless a backslash stands before them.
+  /// Returns the line without trailing blanks, except after a backslash.
   private static func withoutTrailingBlanks(_ line: [UInt8]) -> [UInt8] {
     var end = line.count
     if line.last == UInt8(ascii: "\r") { end -= 1 }

@@ -1,20 +1,21 @@
-// A list of excludes (gitignore(5)): the last pattern that matches a path decides.
+// A list of exclude patterns (gitignore(5)): the last pattern that matches a path decides.
 //
-// 1. Who walks a tree asks for each entry from the top down and does not enter an excluded directory; so nothing
-//    inside one can be included again, as with git.
-// 2. A list may come with a tree that nobody trusts: its size is bounded, and matching is linear.
+// 1. A walk asks for each entry from the top down and does not enter an excluded directory. Nothing
+//    inside one can therefore be included again, as with git.
+// 2. A list may come with an untrusted tree: its size is bounded, and matching is linear.
 
 /// A list of patterns, in order.
 public struct ExcludePatterns: Sendable, Hashable {
-  /// The list that a tree may bring along, at its top.
+  /// The name of the list that a tree may have at its top.
   public static let fileName = Array(".imgstoreignore".utf8)
-  /// Of such a list.
+  /// The size limit of such a list.
   public static let maxFileBytes = 64 << 10
   private static let maxPatterns = 1000
 
+  /// The compiled patterns, in order.
   public private(set) var patterns: [ExcludePattern] = []
 
-  /// Makes a list.
+  /// Compiles a list.
   /// - Parameter lines: patterns, comments and empty lines.
   /// - Throws: `ExcludePattern.Malformed`, whose reason names the line.
   public init(_ lines: some Sequence<String>) throws(ExcludePattern.Malformed) {
@@ -33,12 +34,13 @@ public struct ExcludePatterns: Sendable, Hashable {
     }
   }
 
+  /// Whether the list has no patterns.
   public var isEmpty: Bool { patterns.isEmpty }
 
   /// The patterns as lines.
   public var lines: [String] { patterns.map(\.text) }
 
-  /// Returns the pattern that excludes an entry; nil where none does.
+  /// Returns the pattern that excludes an entry; nil if none does.
   /// - Parameter path: relative to the top of the tree; no directory above it is excluded.
   public func match(_ path: [UInt8], isDirectory: Bool) -> ExcludePattern? {
     let components = path.split(separator: 0x2f)
@@ -46,29 +48,31 @@ public struct ExcludePatterns: Sendable, Hashable {
     return last.flatMap { $0.isNegated ? nil : $0 }
   }
 
-  /// Returns whether a pattern names entries of this directory by its path ("tmp/*" those of "tmp"): what
-  /// comes and goes there changes the directory's time.
+  /// Returns whether a pattern names entries of this directory by its path (as "tmp/*" does for
+  /// "tmp"). Excluded entries that appear and disappear there change the directory's time.
   public func nameEntries(of directory: [UInt8]) -> Bool {
     let components = directory.split(separator: 0x2f)
     return patterns.contains { !$0.isNegated && $0.namesEntries(of: components) }
   }
 }
 
-/// Several lists: what one of them excludes is excluded, whatever the others include again.
+/// Several lists: an entry that one of them excludes is excluded, whatever the others include again.
 public struct ExcludeLists: Sendable, Hashable {
+  /// The lists, in the order of `add`.
   public private(set) var lists: [ExcludePatterns] = []
 
   /// Makes an empty collection.
   public init() {}
 
+  /// Whether there are no lists.
   public var isEmpty: Bool { lists.isEmpty }
 
-  /// Adds a list, unless it is empty or there already.
+  /// Adds a list, unless it is empty or already in the collection.
   public mutating func add(_ list: ExcludePatterns) {
     if !list.isEmpty, !lists.contains(list) { lists.append(list) }
   }
 
-  /// Returns a pattern that excludes an entry; nil where none does.
+  /// Returns a pattern that excludes an entry; nil if none does.
   public func match(_ path: [UInt8], isDirectory: Bool) -> ExcludePattern? {
     for list in lists {
       if let pattern = list.match(path, isDirectory: isDirectory) { return pattern }

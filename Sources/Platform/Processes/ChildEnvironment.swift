@@ -1,8 +1,8 @@
-// What other programs are told of our environment: what they work by, and none of the rest. Tokens and passwords
-// of the caller's other programs stay here.
+// The part of our environment that other programs get: the variables that they work by, and no others.
+// Tokens and passwords of the caller's other programs are not passed on.
 
 extension ChildProcess {
-  /// A kind of program, and the variables that it works by.
+  /// A kind of program, by the variables that it needs.
   public enum Audience: Sendable {
     /// Archivers and compressors.
     case tool

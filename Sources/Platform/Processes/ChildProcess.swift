@@ -1,15 +1,16 @@
-// Another program, run to its end: arguments as they are (no shell), its standard streams through
-// pipes that are served together, so that neither side waits for the other for ever.
+// Runs another program to its end. Arguments are passed without a shell. The standard streams go
+// through pipes that are served together, so that neither side waits for the other for ever.
 
 import CLinux
 import Glibc
 
-/// What a program said.
+/// The result of a program.
 public struct ChildResult: Sendable {
-  /// Its exit status; 128 + the number of the signal that ended it.
+  /// The exit status; 128 + the number of the signal that ended the program.
   public let status: Int32
+  /// The standard output.
   public let output: [UInt8]
-  /// The beginning of what it said on stderr, at most 64 KiB.
+  /// The first 64 KiB of standard error.
   public let errors: [UInt8]
 }
 
@@ -21,9 +22,9 @@ public enum ChildProcess {
   /// - Parameters:
   ///   - program: its path; PATH is not searched.
   ///   - arguments: without the program's own name.
-  ///   - input: what it finds on stdin. A program that does not read it to the end is no failure.
-  ///   - outputLimitBytes: the program is ended when it prints more.
-  /// - Throws: `SystemError`: it cannot be started; EFBIG where it printed too much.
+  ///   - input: its standard input. A program that does not read it to the end is not an error.
+  ///   - outputLimitBytes: a program that prints more is killed.
+  /// - Throws: `SystemError`: the program cannot be started; EFBIG if it printed too much.
   public static func run(
     _ program: [UInt8], _ arguments: [String], environment: [String: String],
     input: [UInt8] = [], outputLimitBytes: Int = 64 << 20
@@ -53,7 +54,7 @@ public enum ChildProcess {
     return ChildResult(status: status, output: streams.output, errors: streams.errors)
   }
 
-  /// Gives `body` a NULL-terminated array of C strings.
+  /// Passes a NULL-terminated array of C strings to `body`.
   static func withCStrings<R>(
     _ strings: [[UInt8]], _ body: ([UnsafeMutablePointer<CChar>?]) -> R
   ) -> R {
@@ -86,7 +87,7 @@ private struct Streams {
   }
 
   /// Serves the streams until the child has closed its own.
-  /// - Returns: false where it printed more than it may.
+  /// - Returns: false if the child printed more than the limit.
   mutating func serve() -> Bool {
     defer { closeAll() }
     if input.isEmpty { close(&toChild) }
@@ -106,8 +107,8 @@ private struct Streams {
           guard output.count + Int(n) <= outputLimitBytes else { return false }
           output.append(contentsOf: buffer[..<Int(n)])
         } else {
-          let room = ChildProcess.errorLimitBytes - errors.count
-          errors.append(contentsOf: buffer[..<min(Int(n), room)])
+          let remaining = ChildProcess.errorLimitBytes - errors.count
+          errors.append(contentsOf: buffer[..<min(Int(n), remaining)])
         }
       }
     }
@@ -136,7 +137,7 @@ private struct Streams {
   }
 }
 
-/// The variables of this process; those that are not UTF-8 are left out.
+/// Returns the variables of this process, except those that are not UTF-8.
 public func processEnvironment() -> [String: String] {
   var variables: [String: String] = [:]
   var at = clinux_environment()

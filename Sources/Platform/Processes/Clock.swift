@@ -1,34 +1,34 @@
-// Time and randomness from the system. Time is for records and progress only: no clock ever
-// decides that data may be deleted.
+// Time and randomness from the system. Time is for records and progress only: no clock ever decides
+// that data may be deleted.
 
 import CLinux
 import Glibc
 
-/// Wall-clock time.
+/// Returns the wall-clock time.
 public func now() -> Timestamp { Timestamp(nanoseconds: clinux_clock_real_ns()) }
 
-/// Seconds on a clock that never jumps; only differences mean something.
+/// Returns the seconds of a clock that never jumps; only differences have a meaning.
 public func monotonicSeconds() -> Double { Double(clinux_clock_monotonic_ns()) / 1e9 }
 
-/// 16 random hexadecimal digits, for names of temporary files.
+/// Returns 16 random hexadecimal digits, for names of temporary files.
 public func randomName() -> String {
   var value: UInt64 = 0
   if clinux_random(&value, 8) != 0 { value = UInt64(bitPattern: clinux_clock_monotonic_ns()) }
   return String(value | 1 << 63, radix: 16)
 }
 
-/// Lets this process open as many files as the system allows it. To be called before there are threads:
-/// a table of descriptors that grows while several use it makes the one that needs it wait until all
-/// processors have been through the scheduler (synchronize_rcu: 10 to 30 ms each time).
+/// Raises the limit on open files as far as the system allows. Call it before threads start: growing a
+/// descriptor table that several threads use blocks the caller until all processors have been through
+/// the scheduler (synchronize_rcu: 10 to 30 ms each time).
 public func raiseFileLimit() {
   _ = clinux_raise_file_limit()
   clinux_widen_descriptors(2048)
 }
 
-/// The effective user is root.
+/// Whether the effective user is root.
 public var isRoot: Bool { geteuid() == 0 }
 
-/// Columns of the terminal at `file`; nil where it is none.
+/// Returns the number of columns of the terminal at `file`; nil if it is not a terminal.
 public func terminalColumns(_ file: Int32) -> Int? {
   let columns = clinux_terminal_columns(file)
   return columns > 0 ? Int(columns) : nil

@@ -1,23 +1,24 @@
-// What happens when a signal asks the process to end (HUP, INT, QUIT, TERM).
+// Handles signals that ask the process to end (HUP, INT, QUIT, TERM).
 //
-// 1. Outside of a change the signal has its way at once; cleanups run first, for what nobody could
-//    make use of. (`defer` does not run then. What may be found incomplete is safe by the order of
-//    its writes instead.)
-// 2. During a change (`duringChange`) the first signal is a request: whoever carries the change out
-//    asks `check` between its steps, and stops with an error, so that the journal stays and the
-//    user is shown how to go on. A second signal has its way at once. (One that comes within a quarter of
-//    a second is the same request: terminals, sudo and timeout deliver one to a process and its group.)
-// 3. The process ends of the signal that was requested, once its messages are out (`endIfRequested`):
-//    a shell sees 128 + its number.
-// 4. Last words (`announce`) are written, where that is asked for (`speak`), by the thread that waits for
-//    signals: it waits for no lock of the program's, and for no reader of standard error.
+// 1. Outside a change a signal ends the process at once, after the registered cleanups, which remove
+//    useless files. (`defer` does not run then. Other incomplete data is safe by the order of its
+//    writes.)
+// 2. During a change (`duringChange`) the first signal is a request. The code that makes the change
+//    calls `check` between its steps, and stops with an error, so that the journal stays and the user
+//    learns how to resume. A second signal ends the process at once. (A signal within a quarter of a
+//    second is the same request: terminals, sudo and timeout deliver one to a process and its group.)
+// 3. The process ends by the requested signal after its messages are printed (`endIfRequested`): a
+//    shell sees 128 + its number.
+// 4. Last words (`announce`), if enabled (`speak`), are written by the thread that waits for signals.
+//    That thread waits for no lock of the program, and for no reader of standard error.
 
 import CLinux
 import Glibc
 
-/// A change that stopped between two of its steps because a signal asked for it.
+/// A change that stopped between two of its steps because of a signal.
 public struct InterruptedError: ExplainedError, Equatable {
   public let signal: Int32
+  /// Creates an error for a signal.
   public init(signal: Int32) { self.signal = signal }
 
   public var object: String { "the change" }
@@ -43,23 +44,23 @@ public enum Interruption {
     var isWatching = false
     var nextID = 0
     var cleanups: [Int: @Sendable () -> Void] = [:]
-    /// Changes under way.
+    /// The number of changes in progress.
     var changes = 0
-    /// The signal that a change was asked to stop by, and when (`monotonicSeconds`).
+    /// The signal that asked a change to stop, and its time (`monotonicSeconds`).
     var requested: Int32?
     var requestedAt = 0.0
-    /// What is said where a signal ends the process at once.
+    /// The message for a signal that ends the process at once.
     var words: String?
     var speaks = false
   }
 
-  /// Signals that come sooner are the same request.
+  /// Signals within this time are the same request.
   private static let sameRequestSeconds = 0.25
 
-  /// Has last words written to standard error: the program's own messages go there, too.
+  /// Enables last words on standard error, where the program's own messages also go.
   public static func speak() { state.withLock { $0.speaks = true } }
 
-  /// Sets what is said where a signal ends the process at once; nil for nothing.
+  /// Sets the message for a signal that ends the process at once; nil for none.
   public static func announce(_ words: String?) {
     state.withLock { state in
       state.words = words
@@ -67,10 +68,10 @@ public enum Interruption {
     }
   }
 
-  /// The signal that a change was asked to stop by.
+  /// The signal that asked a change to stop.
   public static var requested: Int32? { state.withLock { $0.requested } }
 
-  /// Runs `body`; where a signal ends the process meanwhile, `cleanUp` runs first.
+  /// Runs `body`; if a signal ends the process meanwhile, `cleanUp` runs first.
   public static func cleaningUp<R>(
     _ cleanUp: @escaping @Sendable () -> Void, _ body: () throws -> R
   ) rethrows -> R {
@@ -79,8 +80,8 @@ public enum Interruption {
     return try body()
   }
 
-  /// Has `cleanUp` run where a signal ends the process, until `cancelCleanUp`.
-  /// - Returns: what `cancelCleanUp` is given.
+  /// Registers `cleanUp` to run if a signal ends the process, until `cancelCleanUp`.
+  /// - Returns: the argument for `cancelCleanUp`.
   public static func addCleanUp(_ cleanUp: @escaping @Sendable () -> Void) -> Int {
     state.withLock { state in
       state.nextID += 1
@@ -90,12 +91,13 @@ public enum Interruption {
     }
   }
 
+  /// Removes a cleanup.
   public static func cancelCleanUp(_ id: Int) {
     state.withLock { $0.cleanups[id] = nil }
   }
 
   /// Runs `body`, a change that `check` can stop.
-  /// - Parameter words: what is said where a second signal ends the process at once.
+  /// - Parameter words: the message if a second signal ends the process at once.
   public static func duringChange<R>(
     _ words: String? = nil, _ body: () throws -> R
   ) rethrows -> R {
@@ -114,25 +116,26 @@ public enum Interruption {
     return try body()
   }
 
-  /// Stops a change that a signal asked to stop.
+  /// Stops a change if a signal asked for it.
   /// - Throws: `InterruptedError`.
   public static func check() throws(InterruptedError) {
     guard let signal = state.withLock({ $0.requested }) else { return }
     throw InterruptedError(signal: signal)
   }
 
-  /// Has writes to a pipe that nobody reads fail (EPIPE) instead of ending the process (SIGPIPE): for
+  /// Makes writes to a pipe without a reader fail (EPIPE) instead of ending the process (SIGPIPE): for
   /// commands whose work matters more than its report.
   public static func ignoreClosedPipes() { clinux_ignore_signal(SIGPIPE) }
 
-  /// Ends the process by the signal that stopped a change, if there was one. Comes last: all messages are out.
+  /// Ends the process by the signal that stopped a change, if there was one. Call it last, after all
+  /// messages.
   public static func endIfRequested() {
     guard let signal = state.withLock({ $0.requested }) else { return }
     clinux_die_of(signal)
   }
 
-  /// Starts to watch for signals: they write to a pipe that a thread reads. Without pipe or thread they
-  /// keep their default action.
+  /// Starts to watch for signals: handlers write to a pipe that a thread reads. If the pipe or the
+  /// thread cannot be created, signals keep their default action.
   private static func watch(_ state: inout State) {
     guard !state.isWatching else { return }
     state.isWatching = true
@@ -154,19 +157,20 @@ public enum Interruption {
       return false
     }
     guard mustEnd else {
-      return say("stopping at the next safe point; a second signal ends the program at once")
+      return writeMessage(
+        "stopping at the next safe point; a second signal ends the program at once")
     }
     for cleanUp in state.withLock({ Array($0.cleanups.values) }) { cleanUp() }
-    if let words = state.withLock({ $0.words }) { say(words) }
+    if let words = state.withLock({ $0.words }) { writeMessage(words) }
     clinux_die_of(signal)
   }
 
-  /// Writes a line, unless standard error would make us wait.
-  private static func say(_ words: String) {
+  /// Writes a line, unless standard error would block.
+  private static func writeMessage(_ words: String) {
     guard state.withLock({ $0.speaks }) else { return }
     var file = pollfd(fd: 2, events: Int16(POLLOUT), revents: 0)
     guard poll(&file, 1, 0) == 1, file.revents & Int16(POLLOUT) != 0 else { return }
-    // On a terminal there is a line of progress, and "^C".
+    // A terminal shows a line of progress, and "^C".
     let line = Array(((isatty(2) == 1 ? "\r\u{1b}[K" : "") + "imgstore: \(words)\n").utf8)
     _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
   }

@@ -1,14 +1,16 @@
-// Programs of which each reads what the one before it writes, as a shell's `a | b | c > file`, without
-// a shell: arguments are as they are.
+// Runs programs that each read the output of the previous one, as `a | b | c > file` in a shell, but
+// without a shell: arguments are passed unchanged.
 
 import CLinux
 
 /// A pipeline of programs.
 public struct Pipeline: Sendable {
+  /// One program with its arguments.
   public struct Stage: Sendable {
     /// The program's path; PATH is not searched.
     public let program: [UInt8]
     public let arguments: [String]
+    /// Creates a stage.
     public init(_ program: [UInt8], _ arguments: [String]) {
       self.program = program
       self.arguments = arguments
@@ -17,17 +19,18 @@ public struct Pipeline: Sendable {
 
   private let stages: [Stage]
 
+  /// Creates a pipeline of at least one stage.
   public init(_ stages: [Stage]) {
     precondition(!stages.isEmpty)
     self.stages = stages
   }
 
-  /// Runs all of it to its end. What the programs say on stderr is lost.
+  /// Runs the pipeline to its end, discarding standard error.
   /// - Parameters:
-  ///   - directory: their working folder.
-  ///   - output: where the last one writes.
+  ///   - directory: the working directory of the programs.
+  ///   - output: the standard output of the last one.
   /// - Returns: the exit status of each; 128 + the number of the signal that ended it.
-  /// - Throws: `SystemError` where one cannot be started; the others are ended then.
+  /// - Throws: `SystemError` if one cannot be started; the others are then killed.
   public func run(
     in directory: Descriptor, output: Descriptor, environment: [String: String]
   ) throws(SystemError) -> [Int32] {
@@ -76,17 +79,17 @@ public struct Pipeline: Sendable {
   }
 }
 
-/// Where a program lies on PATH.
-/// - Returns: nil where it is nowhere.
+/// Searches PATH for a program.
+/// - Returns: nil if PATH does not contain it.
 public func findProgram(
   _ name: String, _ environment: [String: String], _ fileSystem: any FileSystem
 ) -> [UInt8]? {
   for folder in (environment["PATH"] ?? "").split(separator: ":")
   where folder.utf8.first == UInt8(ascii: "/") {
     let path = Array("\(folder)/\(name)".utf8)
-    if let found = try? fileSystem.statIfPresent(
-      at: fileSystem.workingDirectory, path, followLink: true), found.kind == .file,
-      found.mode & 0o111 != 0
+    if let stat = try? fileSystem.statIfPresent(
+      at: fileSystem.workingDirectory, path, followLink: true), stat.kind == .file,
+      stat.mode & 0o111 != 0
     {
       return path
     }

@@ -1,13 +1,13 @@
-// What a program does first, before it has threads or opens files.
+// The first steps of a program, before it has threads or opens files.
 
 import CLinux
 import Glibc
 
-/// Makes the process robust against the limits and streams that it was started with.
+/// Makes the process independent of the limits and streams that it was started with.
 ///
 /// 1. Closed standard streams are opened, so that no file of the store gets one of their numbers.
 /// 2. A file that reaches the size limit (ulimit -f) is an error (EFBIG), not a signal.
-/// 3. As many files can be open as the system allows.
+/// 3. The limit on open files is raised as far as the system allows.
 /// 4. No program that is started inherits a file that was open before.
 public func prepareProcess() {
   clinux_fill_standard_streams()
@@ -16,17 +16,17 @@ public func prepareProcess() {
   clinux_close_on_exec(3)
 }
 
-/// Checks that entries can be reached through their descriptors (/proc/self/fd): extended attributes and
-/// modes cannot be read or set otherwise.
-/// - Throws: `SystemError` (ENOSYS) where /proc is not mounted.
+/// Checks that entries can be reached through their descriptors (/proc/self/fd). Extended attributes
+/// and modes cannot be read or set otherwise.
+/// - Throws: `SystemError` (ENOSYS) if /proc is not mounted.
 public func requireProc() throws(SystemError) {
   let path = Array("/proc/self/fd".utf8)
   guard try KernelFileSystem.shared.statIfPresent(at: -100, path) == nil else { return }
   throw SystemError(code: .notImplemented, "reach files by their descriptors", path)
 }
 
-/// Returns the program's name and arguments as the kernel handed them over. Bytes that are no UTF-8
-/// are replaced, as in `CommandLine.arguments`, which needs /proc.
+/// Returns the program's name and arguments as the kernel passed them. Bytes that are not UTF-8 are
+/// replaced, as in `CommandLine.arguments`, which needs /proc.
 public func programArguments() -> [String] {
   (0..<clinux_argument_count()).compactMap { clinux_argument($0).map { String(cString: $0) } }
 }

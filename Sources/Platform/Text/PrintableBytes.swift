@@ -1,12 +1,12 @@
-// File names for people and for JSON: a spelling in printable UTF-8 that gives the bytes back.
+// File names for people and for JSON: a spelling in printable UTF-8 that can be converted back.
 //
-// 1. Valid UTF-8 without backslashes, control characters (nor such as break a line or turn the
-//    direction of writing), and characters that show nothing is spelled as it is: two names that differ look
-//    different.
+// 1. Valid UTF-8 is spelled unchanged, except for backslashes, control characters (including line
+//    breaks and changes of the direction of writing) and invisible characters. Two names that differ
+//    look different.
 // 2. A backslash is `\\`; newline and tab are `\n`, `\t`; any other byte is `\xHH`.
 // 3. `bytes(fromPrintable: printable(b)) == b` for all b.
 
-/// A name or path as printable text; see the rules above.
+/// Returns a name or path as printable text; see the rules above.
 public func printable(_ bytes: some Sequence<UInt8>) -> String {
   let bytes = Array(bytes)
   if bytes.allSatisfy({ $0 >= 0x20 && $0 < 0x7f && $0 != 0x5c }) {
@@ -37,7 +37,7 @@ public func printable(_ bytes: some Sequence<UInt8>) -> String {
   return text
 }
 
-/// The bytes that `printable` spelled; nil where `text` is no such spelling.
+/// Returns the bytes that `printable` spelled; nil if `text` is not such a spelling.
 public func bytes(fromPrintable text: String) -> [UInt8]? {
   var bytes: [UInt8] = []
   var input = Array(text.utf8)[...]
@@ -62,14 +62,14 @@ public func bytes(fromPrintable text: String) -> [UInt8]? {
 }
 
 extension StringProtocol {
-  /// Holds characters that steer a terminal, break a line, or turn the direction of writing: no
-  /// name or value from a stranger needs them.
+  /// Whether the text contains characters that control a terminal, break a line, or change the
+  /// direction of writing. Untrusted names and values never need them.
   public var holdsControlCharacters: Bool {
     unicodeScalars.contains(where: \.steersText)
   }
 
-  /// Holds a separator ("/", ",", " ") that a combining mark follows: one character to Unicode, and
-  /// so to `split`, but a separator to the kernel and to everybody who reads bytes.
+  /// Whether a combining mark follows a separator ("/", ",", " "). To Unicode, and so to `split`, the
+  /// two are one character; to the kernel and to every byte-wise reader the separator counts.
   public var hidesSeparators: Bool {
     contains { character in
       guard let first = character.unicodeScalars.first, first.isASCII else { return false }
@@ -80,7 +80,8 @@ extension StringProtocol {
 }
 
 extension Unicode.Scalar {
-  /// A blank other than the usual one, or nothing at all: format characters, tags, fillers, selectors of variants.
+  /// Whether the character is invisible, or a blank other than the usual one: format characters, tags,
+  /// fillers, variation selectors.
   fileprivate var showsNothing: Bool {
     switch properties.generalCategory {
     case .format, .spaceSeparator, .surrogate, .unassigned: value >= 0x80
@@ -97,7 +98,7 @@ extension Unicode.Scalar {
   }
 }
 
-/// The value of a lower- or upper-case hexadecimal digit.
+/// Returns the value of a lower- or upper-case hexadecimal digit.
 public func hexValue(_ digit: UInt8) -> UInt8? {
   switch digit {
   case 0x30...0x39: digit - 0x30

@@ -1,9 +1,9 @@
-// Words that people may have meant: names that differ from what they typed by few letters.
+// Suggestions for misspelled words: names that differ from the input by few letters.
 
 /// Compares spellings.
 public enum Spelling {
-  /// Returns how many bytes must be inserted, removed or replaced, or exchanged with the next one, to make one text
-  /// of the other (optimal string alignment).
+  /// Returns how many bytes must be inserted, removed, replaced or exchanged with the next one to turn
+  /// one text into the other (optimal string alignment).
   public static func distance(_ a: String, _ b: String) -> Int {
     let (a, b) = (Array(a.utf8), Array(b.utf8))
     var before: [Int] = []
@@ -20,8 +20,8 @@ public enum Spelling {
     return above[b.count]
   }
 
-  /// Whether one may be meant by the other: a letter in four differs, two letters at the least of words that are
-  /// long enough.
+  /// Returns whether one text may be a misspelling of the other: up to a quarter of the letters
+  /// differ, with at least two allowed in words of four letters or more.
   public static func isNear(_ a: String, _ b: String) -> Bool {
     let length = max(a.utf8.count, b.utf8.count)
     return distance(a, b) <= (length < 4 ? 1 : max(2, length / 4))

@@ -1,14 +1,15 @@
-// Contents on a terminal: what would steer it is spelled out. Lines and tabs stay, and so does all other text.
+// Content for a terminal: control characters are escaped. Line breaks, tabs and all other text stay.
 //
-// Text may come in portions: a character that is cut at the end of one waits for the next.
+// Text may arrive in portions: a character that is cut at the end of one waits for the next.
 
-/// Spells out what steers a terminal in text that comes in portions.
+/// Escapes control characters in text that arrives in portions.
 public struct TerminalText {
   private var rest: [UInt8] = []
 
+  /// Creates an escaper without pending bytes.
   public init() {}
 
-  /// Returns the next portion as it can be shown.
+  /// Returns the next portion, escaped.
   public mutating func escaped(_ portion: some Sequence<UInt8>) -> [UInt8] {
     let bytes = rest + portion
     var (shown, at): ([UInt8], Int) = ([], 0)
@@ -40,7 +41,7 @@ public struct TerminalText {
     return shown
   }
 
-  /// Returns what is left where the text ends within a character.
+  /// Returns the remaining bytes, escaped, if the text ends within a character.
   public mutating func end() -> [UInt8] {
     defer { rest = [] }
     return rest.flatMap { Array(printable([$0]).utf8) }

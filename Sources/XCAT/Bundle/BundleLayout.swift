@@ -1,49 +1,32 @@
-// What lies where inside an image's bundle (xcat.md section 2, step 7, and section 3): every file
-// flat under its own name in a folder named after the image, extras in extra/, each kit in a folder
-// of its own, a statelite image's tree as rootimgtree.gz.
+// The layout of an image's bundle (docs/xcat-contract.md#bundle-layout). Each file is a flat member,
+// under its own name, of a folder named after the image. Extras are in extra/, each kit has a folder
+// of its own, and a statelite image's tree is rootimgtree.gz.
 
 import Platform
 
-/// A member of a bundle and where it belongs on a management node.
-public struct BundleMember: Sendable, Hashable {
-  public enum Shape: Sendable, Hashable {
-    case file
-    /// A cpio or tar archive of a tree; the path is the tree's.
-    case archivedTree
-    /// A folder that becomes the path, whole.
-    case folder
-    /// A folder whose content is put beside what the path has already.
-    case mergedFolder
-  }
-
-  /// Its name inside the image's folder: "kernel", "extra/myscript1".
-  public let name: String
-  public let role: String
-  public let path: AbsolutePath
-  public let shape: Shape
-  /// xCAT's own export leaves it out: a postinstall script that is given arguments.
-  public var isOptional = false
-}
-
 /// The layout of one image's bundle.
 public struct BundleLayout: Sendable {
+  /// The manifest with the paths on this management node.
   public let manifest: Manifest
+  /// The kind of the image.
   public let kind: ImageKind
+  /// The members, each name once.
   public let members: [BundleMember]
-  /// Files that share their name with another one and so are no flat member: an extra brings each.
+  /// Files that share their name with another one, and so are not flat members: extras carry them.
   public let secondFiles: [AbsolutePath]
 
   /// The image's folder in the bundle.
   public var folder: String { BundleLayout.folder(manifest.imageName) }
 
+  /// Returns the folder of an image in a bundle: its name with underscores for blanks.
   public static func folder(_ imageName: String) -> String {
     String(imageName.map { $0 == " " ? "_" : $0 })
   }
 
-  /// The members that a manifest names, and where each belongs under the manifest `renamed` (the
-  /// same one, or one under another profile).
+  /// Takes the members from a manifest, and their paths from the manifest `renamed` (the same one, or
+  /// one under another profile).
   /// - Parameter isFolder: whether the bundle has a folder of that name.
-  /// - Throws: `XCATError`: a mandatory part is missing, a path is not absolute or holds "..", or
+  /// - Throws: `XCATError`: a mandatory part is missing, a path is not absolute or contains "..", or
   ///   two files share a name.
   public init(
     reading manifest: Manifest, renamed: Manifest, installDirectory: AbsolutePath,
@@ -51,16 +34,16 @@ public struct BundleLayout: Sendable {
   ) throws(XCATError) {
     kind = try BundleLayout.check(manifest)
     self.manifest = renamed
-    var collected = Collected()
+    var collector = MemberCollector()
     for key in Manifest.pathKeys {
       guard let source = manifest.values[key], let target = renamed.values[key] else { continue }
       let name = try BundleLayout.memberName(source, key)
       if key == "rootimgtree" {
-        let path = BundleLayout.treePath(try Collected.path(target, key))
-        try collected.add(name, ImageFiles.rootTree, path, .archivedTree)
+        let path = BundleLayout.treePath(try MemberCollector.path(target, key))
+        try collector.add(name, ImageFiles.rootTree, path, .archivedTree)
       } else {
-        try collected.add(
-          name, BundleLayout.roles[key] ?? key, try Collected.path(target, key), .file)
+        try collector.add(
+          name, BundleLayout.roles[key] ?? key, try MemberCollector.path(target, key), .file)
       }
     }
     for attribute in ImageFiles.listAttributes {
@@ -68,8 +51,8 @@ public struct BundleLayout: Sendable {
       let targets = BundleLayout.list(renamed, attribute)
       for (source, target) in zip(sources, targets) {
         let name = try BundleLayout.memberName(source.path, attribute)
-        try collected.add(
-          name, attribute, try Collected.path(target.path, attribute), .file,
+        try collector.add(
+          name, attribute, try MemberCollector.path(target.path, attribute), .file,
           isOptional: source.hasArguments)
       }
     }
@@ -80,29 +63,29 @@ public struct BundleLayout: Sendable {
           renamed.definition, installDirectory: installDirectory)
       else { continue }
       let target = name.hasSuffix(".img") ? name : name + ".img"
-      try collected.add(name, ImageFiles.rawImage, folder.appending(target), .file)
+      try collector.add(name, ImageFiles.rawImage, folder.appending(target), .file)
     }
     for kit in renamed.kits {
       guard let directory = kit["kitdir"] else { continue }
-      let path = try Collected.path(directory, "kitdir")
+      let path = try MemberCollector.path(directory, "kitdir")
       let name = try BundleLayout.memberName(directory, "kitdir")
       let kitName = kit["kitname"] ?? name
       guard !kitName.utf8.contains(UInt8(ascii: "/")), kitName != "..", kitName != "." else {
         throw XCATError(
           "manifest.xml",
-          "has a kit named '\(printable(kitName.utf8.prefix(255)))', which is no file name",
+          "has a kit named '\(printable(kitName.utf8.prefix(255)))', which is not a file name",
           advice: "Nothing was imported; do not trust this bundle")
       }
-      try collected.add(name, ImageFiles.kit, path.parent.appending(kitName), .folder)
+      try collector.add(name, ImageFiles.kit, path.parent.appending(kitName), .folder)
     }
-    for extra in renamed.extras { try collected.add(extra, isFolder) }
+    for extra in renamed.extras { try collector.add(extra, isFolder) }
     for piece in renamed.closure {
-      try collected.add(
+      try collector.add(
         piece.member, piece.isTree ? ImageFiles.rootTree : ImageFiles.closure,
-        try Collected.path(piece.path, "closure"), piece.isTree ? .archivedTree : .file)
+        try MemberCollector.path(piece.path, "closure"), piece.isTree ? .archivedTree : .file)
     }
-    members = collected.members
-    secondFiles = collected.secondFiles
+    members = collector.members
+    secondFiles = collector.secondFiles
   }
 
   private static let roles = [
@@ -110,14 +93,15 @@ public struct BundleLayout: Sendable {
     "litefile": ImageFiles.litefile,
   ]
 
-  /// The tree beside its archive. In 2.6 the path named the archive inside the tree itself, and an
-  /// import that takes it at its word makes rootimg/rootimg.
+  /// Returns the path of the tree next to its archive. In xCAT 2.6 the manifest named the archive
+  /// inside the tree itself; extracting there would create rootimg/rootimg
+  /// (docs/xcat-contract.md#bundle-generations).
   static func treePath(_ archive: AbsolutePath) -> AbsolutePath {
     let folder = archive.parent
     return folder.lastComponent == Array("rootimg".utf8) ? folder : folder.appending("rootimg")
   }
 
-  /// The name in the flat bundle of a file that was at `path`.
+  /// Returns the name in the flat bundle of a file that was at `path`.
   static func memberName(_ path: String, _ role: String) throws(XCATError) -> String {
     let name = ProfileRename.baseName(path)
     guard !name.isEmpty, name != ".", name != ".." else {
@@ -138,7 +122,7 @@ public struct BundleLayout: Sendable {
     }
   }
 
-  /// The fields without which xCAT does not import, in its words.
+  /// Checks the fields that xCAT's import requires, and reports missing ones in its words.
   private static func check(_ manifest: Manifest) throws(XCATError) -> ImageKind {
     func require(_ field: String, _ isThere: Bool) throws(XCATError) {
       guard isThere else {
@@ -152,7 +136,7 @@ public struct BundleLayout: Sendable {
       let trees = manifest.closure.filter(\.isTree).map(\.path)
       guard trees == [manifest.directory["path"] ?? ""], manifest.closure.count == 1 else {
         throw XCATError(
-          "manifest.xml", "names another tree than the directory that it describes",
+          "manifest.xml", "names a tree other than the directory it describes",
           advice: "Nothing was imported; do not trust this bundle")
       }
       return .directory
@@ -185,11 +169,11 @@ public struct BundleLayout: Sendable {
   }
 }
 
-/// Members as they are found, each name once.
-private struct Collected {
+/// The collected members, each name once.
+private struct MemberCollector {
   private(set) var members: [BundleMember] = []
-  /// By name, where each flat member belongs.
-  private var places: [String: AbsolutePath] = [:]
+  /// The path of each flat member, by name.
+  private var paths: [String: AbsolutePath] = [:]
   private var extras: Set<BundleMember> = []
   private(set) var secondFiles: [AbsolutePath] = []
 
@@ -197,12 +181,12 @@ private struct Collected {
     _ name: String, _ role: String, _ path: AbsolutePath, _ shape: BundleMember.Shape,
     isOptional: Bool = false
   ) throws(XCATError) {
-    guard places[name] == nil else {
-      // One file that two attributes name, or another file of the same name.
-      if places[name] != path { secondFiles.append(path) }
+    guard paths[name] == nil else {
+      // Either two attributes name one file, or another file has the same name.
+      if paths[name] != path { secondFiles.append(path) }
       return
     }
-    places[name] = path
+    paths[name] = path
     members.append(
       BundleMember(name: name, role: role, path: path, shape: shape, isOptional: isOptional))
   }
@@ -211,7 +195,7 @@ private struct Collected {
     guard let destination = AbsolutePath(extra.destination) else {
       throw XCATError(
         "manifest.xml",
-        "the folder '\(printable(extra.destination.utf8.prefix(255)))' of an extra is no clean "
+        "the folder '\(printable(extra.destination.utf8.prefix(255)))' of an extra is not a clean "
           + "absolute path",
         advice: "Nothing was imported; export the image again where it came from")
     }

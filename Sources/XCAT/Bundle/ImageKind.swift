@@ -1,5 +1,6 @@
-// The kinds of image that xCAT can export and import (xcat.md sections 2 and 3), told apart by the
-// definition. What a bundle of each kind must have follows from here and from nowhere else.
+// The kinds of images that xCAT can export and import, by their definition
+// (docs/xcat-contract.md#image-kinds). This is the only place that decides which parts a bundle of
+// each kind must have.
 
 /// A kind of image.
 public enum ImageKind: Sendable, Hashable, CaseIterable {
@@ -7,18 +8,19 @@ public enum ImageKind: Sendable, Hashable, CaseIterable {
   case stateless
   /// Kernel, ramdisk and the whole root tree, with rows of litefile.
   case statelite
-  /// An install template and lists; packages come from media that the site has.
+  /// An install template and lists; packages come from the site's media.
   case install
-  /// s390x: disk images.
+  /// s390x disk images.
   case raw
-  /// VMware ESXi: the definition and its lists; xCAT makes the rest from media.
+  /// VMware ESXi: the definition and its lists; xCAT takes the rest from media.
   case esx
-  /// A directory that is none of xCAT's osimages: the tree itself.
+  /// A directory that is not an osimage of xCAT: the tree itself.
   case directory
 
-  /// What the definition of an image says it is.
+  /// Determines the kind from a definition.
   /// - Parameter verb: "Exporting" or "Importing", for the error.
-  /// - Throws: `XCATError` for a kind that no bundle can hold, in xCAT's words where it has some.
+  /// - Throws: `XCATError` for a kind that no bundle can hold, in xCAT's words where xCAT has a
+  ///   message.
   public init(_ definition: ImageDefinition, verb: String) throws(XCATError) {
     if definition.isDirectory {
       self = .directory
@@ -27,7 +29,8 @@ public enum ImageKind: Sendable, Hashable, CaseIterable {
     let method = definition.provisioning
     let type = (definition.osimage["imagetype"] ?? "").lowercased()
     let object = verb == "Exporting" ? "the definition" : "manifest.xml"
-    // xCAT spells the word wrong in one message and right in the other; scripts look for them.
+    // xCAT misspells the word in one of its messages only; scripts look for both
+    // (docs/xcat-contract.md#messages).
     let word = verb == "Exporting" ? "provemethod" : "provmethod"
     if type == "windows" || definition.osVersion.lowercased().hasPrefix("win") {
       throw XCATError(
@@ -70,10 +73,10 @@ public enum ImageKind: Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// The folder below `custom/` and xCAT's own share that its lists live in.
+  /// The folder of its lists, below `custom/` and xCAT's own share.
   var listFolder: String { self == .install ? "install" : "netboot" }
 
-  /// The ramdisk's file name; nil where there is none.
+  /// The ramdisk's file name; nil if the kind has none.
   var ramdiskName: String? {
     switch self {
     case .stateless: "initrd-stateless.gz"

@@ -1,27 +1,30 @@
-// manifest.xml (xcat.md sections 2 and 3): what a bundle says of itself. This file: the model; how
-// it is read and written stands in ManifestReader.swift and ManifestWriter.swift.
+// The model of manifest.xml, a bundle's description of itself (docs/xcat-contract.md#manifest).
+// ManifestReader.swift reads it, and ManifestWriter.swift writes it.
 
 import Platform
 
 /// A bundle's manifest.
 public struct Manifest: Sendable, Equatable {
+  /// An additional file or folder.
   public struct Extra: Sendable, Equatable {
-    /// Where the file or folder was, and so what it is called in the bundle.
+    /// The original path of the file or folder, which determines its name in the bundle.
     public var source: String
     /// The folder it belongs in.
     public var destination: String
+    /// Creates an extra.
     public init(source: String, destination: String) {
       self.source = source
       self.destination = destination
     }
   }
 
-  /// What our own complete bundles hold beside what xCAT knows: a member and where it belongs.
+  /// A member that only our own complete bundles have, and its path.
   public struct Closure: Sendable, Equatable {
-    /// Inside the image's folder; a tree is a tar member.
+    /// The name inside the image's folder; a tree is a tar member.
     public var member: String
     public var path: String
     public var isTree: Bool
+    /// Creates an entry.
     public init(member: String, path: String, isTree: Bool) {
       self.member = member
       self.path = path
@@ -29,23 +32,30 @@ public struct Manifest: Sendable, Equatable {
     }
   }
 
+  /// The row of osimage, with its key.
   public var osimage: [String: String]
+  /// The row of linuximage, with its key.
   public var linuximage: [String: String]
-  /// `imagename` and `path` of an image that is a directory; empty for others.
+  /// `imagename` and `path` of a directory image; empty for others.
   public var directory: [String: String] = [:]
-  /// What such an image leaves out, in order.
+  /// The exclude patterns of a directory image, in order.
   public var excludes: [String] = []
-  /// `kernel`, `ramdisk`, `rootimg`, `postscripts`, `media` …: single values at the top.
+  /// Single values at the top: `kernel`, `ramdisk`, `rootimg`, `postscripts`, `media` …
   public var values: [String: String]
+  /// The extras, in their order.
   public var extras: [Extra]
-  /// Whole rows of kit, kitrepo and kitcomponent, key columns included.
+  /// Whole rows of kit, key columns included.
   public var kits: [[String: String]] = []
+  /// Whole rows of kitrepo.
   public var kitRepositories: [[String: String]] = []
+  /// Whole rows of kitcomponent.
   public var kitComponents: [[String: String]] = []
-  /// s390x disk images; nil where there is no such section.
+  /// s390x disk images; nil if the section is absent.
   public var rawImageFiles: [String]?
+  /// The additional members of a complete bundle.
   public var closure: [Closure] = []
 
+  /// Creates a manifest.
   public init(
     osimage: [String: String] = [:], linuximage: [String: String] = [:],
     values: [String: String] = [:], extras: [Extra] = []
@@ -56,8 +66,10 @@ public struct Manifest: Sendable, Equatable {
     self.extras = extras
   }
 
+  /// The name of the image.
   public var imageName: String { osimage["imagename"] ?? directory["imagename"] ?? "" }
 
+  /// The definition that the manifest describes.
   public var definition: ImageDefinition {
     guard !directory.isEmpty else {
       return ImageDefinition(osimage: osimage, linuximage: linuximage)
@@ -67,7 +79,7 @@ public struct Manifest: Sendable, Equatable {
     ])
   }
 
-  /// Gives the image another name.
+  /// Renames the image.
   public mutating func rename(to name: String) {
     if directory.isEmpty {
       osimage["imagename"] = name
@@ -77,16 +89,16 @@ public struct Manifest: Sendable, Equatable {
     }
   }
 
-  /// Gives an image that is a directory another place.
+  /// Moves a directory image to another path.
   public mutating func move(to path: AbsolutePath) {
     directory["path"] = path.text
     for i in closure.indices where closure[i].isTree { closure[i].path = path.text }
   }
 
-  /// The values that are nothing but the path of one file.
+  /// The values that are the path of one file.
   public static let pathKeys = ["kernel", "ramdisk", "rootimg", "rootimgtree", "litefile"]
 
-  /// The three kinds of rows that a kit brings, by element name, with the table and its key.
+  /// The three tables of a kit, by element name, with the table and its key.
   static let kitElements: [(element: String, table: String, key: String)] = [
     ("kit", "kit", "kitname"), ("kitrepo", "kitrepo", "kitreponame"),
     ("kitcomp", "kitcomponent", "kitcompname"),
@@ -110,7 +122,7 @@ public struct Manifest: Sendable, Equatable {
   }
 }
 
-/// ASCII order, as Perl sorts keys.
+/// Returns whether `a` precedes `b` in ASCII order, in which Perl sorts keys.
 func byBytes(_ a: String, _ b: String) -> Bool {
   Array(a.utf8).lexicographicallyPrecedes(Array(b.utf8))
 }

@@ -1,18 +1,18 @@
-// Reading manifest.xml: nested (2.8 to today) and flat (2.6, 2.7) forms, a repeated element and a
-// single one alike, kits as XML::Simple writes them and as its folding reads them.
+// Reads manifest.xml: nested (2.8 to today) and flat (2.6, 2.7) forms, repeated and single elements,
+// and kits in the forms that XML::Simple writes and reads (docs/xcat-contract.md#kits).
 //
-// 1. What stands once in a bundle may stand once: a second <osimage> or <kernel> is refused, for
-//    nobody could say which one counts.
-// 2. An empty element is an unset value. What values may hold, ManifestText.swift says.
+// 1. An element that belongs once in a manifest is refused the second time: a second <osimage> or
+//    <kernel> would be ambiguous.
+// 2. An empty element is an unset value. ManifestText.swift checks the content of values.
 
 import Platform
 
 extension Manifest {
-  /// Of each kind: a kit has a handful, and each row is compared with all others.
+  /// The limit for each kind of row. A kit has a handful, and each row is compared with all others.
   static let maxKitRows = 1000
 
   /// Parses a manifest.
-  /// - Throws: `XCATError`: not well-formed, no image name, a kind of element we do not know.
+  /// - Throws: `XCATError`: the text is not well-formed, has no image name, or has an unknown element.
   public static func parse(_ bytes: [UInt8]) throws(XCATError) -> Manifest {
     let root = try XMLElement.parse(bytes, object: "manifest.xml")
     guard root.name == "xcatimage" else {
@@ -75,13 +75,13 @@ extension Manifest {
     return manifest
   }
 
-  /// The text of an element without children; nil where it is empty.
+  /// Returns the text of an element without children; nil if it is empty.
   private static func text(
     _ element: XMLElement, in parent: String?
   ) throws(XCATError) -> String? {
-    let place = (parent.map { "<\($0)>" } ?? "") + "<\(element.name)>"
+    let elements = (parent.map { "<\($0)>" } ?? "") + "<\(element.name)>"
     guard element.children.isEmpty else {
-      throw XCATError("manifest.xml", "has elements inside \(place)")
+      throw XCATError("manifest.xml", "has elements inside \(elements)")
     }
     let value = element.value
     return value.isEmpty ? nil : value
@@ -100,8 +100,8 @@ extension Manifest {
     return columns
   }
 
-  /// `<kit><name>K</name>…</kit>`, repeated or not, or `<kit><K>…</K>…</kit>`: what XML::Simple
-  /// writes for several and what it reads for one.
+  /// Adds rows in the forms `<kit><name>K</name>…</kit>`, repeated or not, and `<kit><K>…</K>…</kit>`.
+  /// XML::Simple writes the first for several rows, and reads the second for one.
   private mutating func addKitRows(_ element: XMLElement) throws(XCATError) {
     guard let (_, _, key) = Manifest.kitElements.first(where: { $0.element == element.name })
     else { return }
@@ -143,7 +143,7 @@ extension Manifest {
     closure.append(Closure(member: member, path: path, isTree: columns["kind"] == "tree"))
   }
 
-  /// An image that is a directory has nothing of an osimage.
+  /// Refuses a directory image with parts of an osimage.
   private func requireOnlyDirectory() throws(XCATError) {
     guard osimage.isEmpty, linuximage.isEmpty, values.isEmpty, kits.isEmpty,
       kitRepositories.isEmpty, kitComponents.isEmpty, rawImageFiles == nil
@@ -157,7 +157,8 @@ extension Manifest {
 
   private static let maxExcludes = 1000
 
-  /// 2.6 and 2.7 had all columns at the top. The node lists of `-p` stay there, where they belong.
+  /// Moves top-level columns (2.6 and 2.7) to their tables. The node lists of `-p` stay at the top,
+  /// where they belong.
   private mutating func adaptFlatForm() {
     guard osimage.isEmpty, linuximage.isEmpty else { return }
     for (name, value) in values where name != "postscripts" && name != "postbootscripts" {

@@ -1,10 +1,12 @@
-// Text that a stranger's manifest may bring into xCAT's tables. xCAT gives names and paths to
-// shells, and its tools print all of it on terminals; so does everybody's script around them.
+// Checks the text that an untrusted manifest would bring into xCAT's tables. xCAT passes names and
+// paths to shells, and its tools and site scripts print all values on terminals.
 //
-// 1. No value holds a control character, or is longer than any value needs to be. What is part of a path has
-//    no "/" and is not "..". No option allows that.
-// 2. Each value fits the grammar of its column (`ColumnGrammars`), unless the administrator allows others.
-// 3. What belongs to no table, paths of files that come along, holds nothing that a shell would act on.
+// 1. No value contains a control character, or is longer than any legitimate value. A part of a path
+//    has no "/" and is not "..". No option disables this rule.
+// 2. Each value fits the grammar of its column (`ColumnGrammars`), unless the administrator allows
+//    others.
+// 3. Paths of files in the bundle, which belong to no table, contain no character that a shell would
+//    interpret.
 
 import Platform
 
@@ -13,8 +15,8 @@ extension Manifest {
   static let maxValueBytes = 64 << 10
   static let shellCharacters = Set(";&|$`\"'\\<>()".utf8)
 
-  /// Refuses values that would do harm in other hands than ours.
-  /// - Parameter allowsUnsafeValues: values of tables need not fit their columns.
+  /// Refuses values that would do harm in other programs.
+  /// - Parameter allowsUnsafeValues: disables rule 2.
   /// - Throws: `XCATError` that names the column and the value.
   public func refuseHarmfulText(allowsUnsafeValues: Bool = false) throws(XCATError) {
     for (name, value) in values.sorted(by: { byBytes($0.key, $1.key) }) {
@@ -31,7 +33,7 @@ extension Manifest {
       try Manifest.checkText(path, of: name)
       guard !path.utf8.contains(where: { Manifest.shellCharacters.contains($0) }) else {
         throw Manifest.refusal(
-          "<\(name)> holds a character that a shell would act on (one of ; & | $ ` \" ' \\ < > ( ))"
+          "<\(name)> contains a character that a shell would interpret (one of ; & | $ ` \" ' \\ < > ( ))"
         )
       }
     }
@@ -40,11 +42,11 @@ extension Manifest {
       throw Manifest.refusal(
         first.text,
         advice: "Nothing was imported: xCAT's commands would give it to a shell. Do not trust this "
-          + "bundle; '--allow-unsafe-values' takes it all the same")
+          + "bundle; '--allow-unsafe-values' accepts it anyway")
     }
   }
 
-  /// Values that do not fit their columns.
+  /// The values that do not fit their columns.
   public var unsafeValues: [UnsafeValue] {
     rows.flatMap { UnsafeValue.all(in: $0.row, of: $0.schema) }
       + values.sorted { byBytes($0.key, $1.key) }.compactMap { name, value in
@@ -61,7 +63,7 @@ extension Manifest {
       + kitRepositories.map { (.kitrepo, $0) } + kitComponents.map { (.kitcomponent, $0) }
   }
 
-  /// Values at the manifest's top: paths of files, and lists for a row of postscripts.
+  /// Returns the grammar of a top-level value: a path, or a list for a row of postscripts.
   private static func grammar(of name: String) -> ValueGrammar {
     pathKeys.contains(name) ? .path : TableSchema.postscripts.grammar(of: name)
   }
@@ -80,7 +82,7 @@ extension Manifest {
         + "names")
   }
 
-  /// What any text must be.
+  /// Checks the rules for any text.
   private static func checkText(_ value: String, of name: String) throws(XCATError) {
     let element = "<\(printable(name.utf8))>"
     guard value.utf8.count <= maxValueBytes else {
@@ -90,11 +92,11 @@ extension Manifest {
       throw refusal("\(element) holds a control character")
     }
     guard !value.hidesSeparators else {
-      throw refusal("\(element) holds a combining mark where no letter is before it")
+      throw refusal("\(element) contains a combining mark without a letter before it")
     }
   }
 
-  /// A name becomes a component of paths, ours too.
+  /// Checks a name that becomes a component of paths.
   private static func checkName(_ value: String, of name: String) throws(XCATError) {
     guard !value.utf8.contains(UInt8(ascii: "/")), value != ".", value != "..",
       value.utf8.count <= maxNameBytes

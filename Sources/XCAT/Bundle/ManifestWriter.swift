@@ -1,14 +1,14 @@
-// Writing manifest.xml as xCAT's XML::Simple writes it: children sorted by name, two blanks a level,
-// the declaration without an encoding, empty values left out.
+// Writes manifest.xml as xCAT's XML::Simple does: children sorted by name, two blanks per level, a
+// declaration without an encoding, empty values omitted (docs/xcat-contract.md#manifest).
 //
-// One kit, kitrepo or kitcomponent alone is nested under an element named after it, or stands twice
-// where its name is no XML name: XML::Simple folds only so, and xCAT dies of anything else (xcat.md
-// section 3 step 9). What XML cannot carry (control characters) is refused.
+// A single kit, kitrepo or kitcomponent is nested under an element with its name, or appears twice if
+// its name is not an XML name. XML::Simple folds only these forms, and xCAT's import dies of any other
+// (docs/xcat-contract.md#kits). Values that XML cannot hold (control characters) are refused.
 
 import Platform
 
 extension Manifest {
-  /// The document's bytes.
+  /// Returns the bytes of the document.
   /// - Throws: `XCATError` for a value that no XML document can hold.
   public func render() throws(XCATError) -> [UInt8] {
     var elements: [(name: String, lines: [String])] = []
@@ -42,7 +42,7 @@ extension Manifest {
       ]
       elements.append(("closure", try Manifest.block("closure", columns, 1)))
     }
-    // A stable sort keeps several extras in their order.
+    // The sort must be stable to keep several extras in their order.
     let sorted = elements.enumerated().sorted {
       $0.element.name == $1.element.name
         ? $0.offset < $1.offset : byBytes($0.element.name, $1.element.name)
@@ -108,7 +108,8 @@ extension Manifest {
     return String(repeating: "  ", count: depth) + "<\(name)>\(escaped)</\(name)>"
   }
 
-  /// A plain ASCII XML name (the specification allows more; xCAT's parser is not asked to).
+  /// Returns whether a text is a plain ASCII XML name. The specification allows more, but xCAT's
+  /// parser may not.
   static func isElementName(_ name: String) -> Bool {
     guard let first = name.utf8.first else { return false }
     func isLetter(_ byte: UInt8) -> Bool {

@@ -1,12 +1,13 @@
-// A bundle under another profile (`imgimport -f`, xcat.md section 3 step 8), without the defects:
-// the old profile's name is text, not a pattern; every platform has a folder; boot files move also
-// where rootimgdir is unset, so that the source image is never overwritten.
+// Changes the profile of a bundle (`imgimport -f`, docs/xcat-contract.md#profile-rename), without
+// xCAT's defects: the old profile's name is text, not a pattern; every platform has a folder. Boot
+// files also move if rootimgdir is unset, so that the source image is never overwritten.
 
 import Platform
 
 /// Renames a manifest's profile.
 public enum ProfileRename {
-  /// - Returns: the manifest under the profile `new`; the same one where it has it already.
+  /// Returns the manifest under the profile `new`; unchanged if that is its profile.
+  /// - Throws: `XCATError`: the profile cannot be part of a path.
   public static func apply(
     _ manifest: Manifest, to new: String, installDirectory: AbsolutePath
   ) throws(XCATError) -> Manifest {
@@ -27,7 +28,7 @@ public enum ProfileRename {
     for key in Manifest.pathKeys {
       if let path = manifest.values[key] { changed.values[key] = directory + "/" + baseName(path) }
     }
-    // A stateless tree that a complete bundle brought goes where the boot files go.
+    // The stateless tree of a complete bundle moves with the boot files.
     for i in changed.closure.indices where changed.closure[i].isTree {
       changed.closure[i].path = directory + "/" + baseName(changed.closure[i].path)
     }
@@ -67,7 +68,7 @@ public enum ProfileRename {
     return "\(directory)/\(renamed)"
   }
 
-  /// The folder under custom/ of an operating system.
+  /// Returns the folder under custom/ of an operating system.
   static func platform(_ version: String) -> String {
     let known = [
       ("rh", "rh"), ("centos", "centos"), ("alma", "alma"), ("rocky", "rocky"),
@@ -84,7 +85,7 @@ public enum ProfileRename {
     String(path.split(separator: "/", omittingEmptySubsequences: false).last ?? "")
   }
 
-  /// The first place where `word` stands for itself: no letter or digit touches it.
+  /// Returns the first occurrence of `word` that no letter or digit touches.
   private static func firstWord(_ word: String, in text: String) -> Range<String.Index>? {
     func isPart(_ character: Character) -> Bool { character.isLetter || character.isNumber }
     var start = text.startIndex

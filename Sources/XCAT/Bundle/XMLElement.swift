@@ -1,7 +1,7 @@
-// A small XML tree by expat: what manifests need, and nothing that a manifest should not have.
+// A small XML tree, parsed by expat, with restrictions for manifests.
 //
-// 1. No document type, no entities of its own, no attributes: a bundle comes from a stranger.
-// 2. At most 16 MiB, 64 levels, 100,000 elements, names of 128 bytes.
+// 1. A document type, entities of its own, and attributes are refused: bundles are untrusted.
+// 2. Limits: 16 MiB, 64 levels, 100,000 elements, names of 128 bytes.
 
 import CExpat
 
@@ -9,11 +9,13 @@ import CExpat
 public final class XMLElement {
   public let name: String
   public private(set) var children: [XMLElement] = []
-  /// All text directly inside, in one piece.
+  /// The text directly inside, in one piece.
   public private(set) var text = ""
 
+  /// Creates an element without content.
   public init(_ name: String) { self.name = name }
 
+  /// Returns the children of that name.
   public func children(named name: String) -> [XMLElement] { children.filter { $0.name == name } }
 
   /// The text without white space around it.
@@ -28,7 +30,7 @@ public final class XMLElement {
   static let maxNameBytes = 128
 
   /// Parses a document.
-  /// - Throws: `XCATError` for what is not well-formed, has a document type, or is too large.
+  /// - Throws: `XCATError` for a text that is not well-formed, has a document type, or is too large.
   public static func parse(_ bytes: [UInt8], object: String) throws(XCATError) -> XMLElement {
     guard bytes.count <= maxBytes else {
       throw XCATError(object, "has \(bytes.count) bytes, more than a manifest may have")
@@ -64,10 +66,10 @@ public final class XMLElement {
     }
     guard status == XML_STATUS_OK, let root = builder.root else {
       let line = XML_GetCurrentLineNumber(parser)
-      let why =
+      let reason =
         builder.complaint ?? XML_ErrorString(XML_GetErrorCode(parser)).map { String(cString: $0) }
         ?? "unknown error"
-      throw XCATError(object, "is not XML that we can read: \(why) (line \(line))")
+      throw XCATError(object, "cannot be parsed as XML: \(reason) (line \(line))")
     }
     withExtendedLifetime(builder) {}
     return root
@@ -99,8 +101,8 @@ public final class XMLElement {
 
     func append(_ text: String) { stack.last?.text += text }
 
-    func stop(_ why: String) {
-      complaint = complaint ?? why
+    func stop(_ reason: String) {
+      complaint = complaint ?? reason
       XML_StopParser(parser, 0)
     }
   }

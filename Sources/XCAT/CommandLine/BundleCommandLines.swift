@@ -1,7 +1,8 @@
-// The command lines of xCAT's imgexport and imgimport (imgport.pm, `GetOptions`; man imgexport.1):
-// arguments in, values out. What they mean for files and tables is decided elsewhere.
+// The command lines of xCAT's imgexport and imgimport (imgport.pm, `GetOptions`; man imgexport.1;
+// docs/xcat-contract.md#command-line-parsing): arguments in, values out. Other code decides on files
+// and tables.
 
-/// What `imgexport` was asked for.
+/// The arguments of `imgexport`.
 public struct ImgexportArguments: Sendable, Equatable {
   public var image: String
   public var destination: String?
@@ -9,10 +10,11 @@ public struct ImgexportArguments: Sendable, Equatable {
   public var node: String?
   public var remoteHost: String?
   public var isVerbose = false
+  /// Creates arguments with their defaults.
   public init(image: String) { self.image = image }
 }
 
-/// What `imgimport` was asked for.
+/// The arguments of `imgimport`.
 public struct ImgimportArguments: Sendable, Equatable {
   public var bundle: String
   public var profile: String?
@@ -20,17 +22,18 @@ public struct ImgimportArguments: Sendable, Equatable {
   public var remoteHost: String?
   public var keepsOriginals = false
   public var isVerbose = false
+  /// Creates arguments with their defaults.
   public init(bundle: String) { self.bundle = bundle }
 }
 
-/// A command line, judged.
+/// The result of parsing a command line.
 public enum ParseResult<Arguments: Sendable>: Sendable {
   case run(Arguments)
-  /// Help was asked for.
+  /// Print the help.
   case help
-  /// The version was asked for.
+  /// Print the version.
   case version
-  /// Too little was said: the usage is the answer, and the command has failed.
+  /// Too few arguments: print the usage and fail.
   case usage
   case mistake(String)
 }
@@ -39,9 +42,9 @@ private enum BundleOption: Sendable {
   case help, verbose, remoteHost, postscripts, extra, profile, noZip, originals
 }
 
-/// The name `imgexport`.
+/// The command `imgexport`.
 public enum Imgexport {
-  /// As xCAT prints it.
+  /// The usage text, as xCAT prints it.
   public static let usage = """
     imgexport: Creates a tarball (bundle) of an existing xCAT image
     Usage: 
@@ -58,6 +61,7 @@ public enum Imgexport {
     OptionRule(.verbose, "v", "verbose"),
   ]
 
+  /// Parses the arguments.
   public static func read(_ arguments: [String]) -> ParseResult<ImgexportArguments> {
     if arguments.isEmpty { return .usage }
     let parsed: ParsedArguments<BundleOption>
@@ -73,10 +77,10 @@ public enum Imgexport {
     return .run(arguments)
   }
 
-  /// `NAME.tgz`, blanks as underscores.
+  /// Returns `NAME.tgz`, with blanks as underscores.
   public static func defaultName(of image: String) -> String { folderName(of: image) + ".tgz" }
 
-  /// The image's name as the bundle's folder has it: each run of blanks is one underscore.
+  /// Returns the image's name as the bundle's folder has it: each run of blanks is one underscore.
   public static func folderName(of image: String) -> String {
     var name = ""
     for scalar in image.unicodeScalars {
@@ -89,8 +93,9 @@ public enum Imgexport {
     return name
   }
 
-  /// The bundle's folder, with its slash, and name: what stands before and after the last "/". No
-  /// name is the default; a destination without a folder is "./", and no destination has none.
+  /// Returns the bundle's folder, with its slash, and its name: the parts before and after the last
+  /// "/". An empty name is the default one. A destination without a folder has "./", and no
+  /// destination has an empty folder.
   public static func place(
     of destination: String?, image: String
   ) -> (folder: String, name: String) {
@@ -106,9 +111,9 @@ public enum Imgexport {
   }
 }
 
-/// The name `imgimport`.
+/// The command `imgimport`.
 public enum Imgimport {
-  /// As xCAT prints it, and what is ours.
+  /// The usage text, as xCAT prints it, with our additions.
   public static let usage = """
     imgimport: Takes in an xCAT image bundle and defines it to xCAT so you can use it
     Usage: 
@@ -116,7 +121,7 @@ public enum Imgimport {
     \timgimport <bundle_file_name> [-p|--postscripts <nodelist>] [-f|--profile <new_profile>] \
     [-R|--remotehost <userid@host>] [-n|--nozip] [-v]
     imgstore adds:
-    \t[--orig]  keep each replaced file as FILE.ORIG beside the new one (a snapshot holds it anyway)
+    \t[--orig]  keep each replaced file as FILE.ORIG next to the new one (a snapshot has it anyway)
     """
 
   private static let rules: [OptionRule<BundleOption>] = [
@@ -129,6 +134,7 @@ public enum Imgimport {
     OptionRule(.originals, "orig"),
   ]
 
+  /// Parses the arguments.
   public static func read(_ arguments: [String]) -> ParseResult<ImgimportArguments> {
     if arguments.isEmpty { return .usage }
     let parsed: ParsedArguments<BundleOption>
@@ -148,7 +154,7 @@ public enum Imgimport {
 
 private func tooMany(_ operand: String) -> String { "Unexpected argument: \(operand)" }
 
-/// `file[:dir]`, split at the first ":"; an empty folder is none.
+/// Splits `file[:dir]` at the first ":"; an empty folder is nil.
 public func splitExtra(_ text: String) -> (file: String, folder: String?) {
   guard let colon = text.utf8.firstIndex(of: 0x3a) else { return (text, nil) }
   let folder = String(text[text.utf8.index(after: colon)...])

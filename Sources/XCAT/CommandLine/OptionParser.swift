@@ -1,20 +1,23 @@
-// Command lines as xCAT's own commands read them: Perl's Getopt::Long with "bundling"
-// (https://perldoc.perl.org/Getopt::Long), so that a script's habits go on working.
+// Parses command lines as xCAT's own commands do: with Perl's Getopt::Long and "bundling"
+// (https://perldoc.perl.org/Getopt::Long), so that existing scripts keep working
+// (docs/xcat-contract.md#command-line-parsing).
 //
-// 1. Options stand anywhere among the operands; "--" ends them; "-" alone is an operand.
-// 2. "-vp node", "-vpnode", "--postscripts node", "--postscripts=node", "--post node": bundles of
-//    one-letter options, values after a blank or at once, and any unambiguous start of a long name.
-// 3. One-letter options have their case, long ones have none. A mandatory value may be anything,
-//    "-x" and "--" too; only "--long=" with nothing behind it is a mistake.
-// 4. Getopt::Long warns of a mistake and xCAT carries on without the option; here it is an error.
+// 1. Options may be anywhere among the operands; "--" ends them; "-" alone is an operand.
+// 2. "-vp node", "-vpnode", "--postscripts node", "--postscripts=node", "--post node": one-letter
+//    options bundle, values follow with or without a blank, and a long name may be shortened while it
+//    is unambiguous.
+// 3. One-letter options are case-sensitive, long ones are not. A mandatory value may be anything, even
+//    "-x" and "--"; only "--long=" without a value is an error.
+// 4. Getopt::Long warns of an error and xCAT continues without the option; here it is an error.
 
-/// An option of a command: its spellings, and whether a value follows.
+/// An option of a command: its spellings, and whether it takes a value.
 public struct OptionRule<Key: Hashable & Sendable>: Sendable {
   public let key: Key
-  /// One-letter spellings and lower-case long ones, without hyphens.
+  /// The one-letter spellings and the lower-case long ones, without hyphens.
   public let names: [String]
   public let takesValue: Bool
 
+  /// Creates a rule.
   public init(_ key: Key, _ names: String..., takesValue: Bool = false) {
     self.key = key
     self.names = names
@@ -22,14 +25,14 @@ public struct OptionRule<Key: Hashable & Sendable>: Sendable {
   }
 }
 
-/// What is wrong with a command line.
+/// An error in a command line.
 public enum OptionError: Error, Equatable, Sendable {
   case unknown(String)
   case ambiguous(String, [String])
   case needsValue(String)
   case takesNoValue(String)
 
-  /// As Getopt::Long words it.
+  /// The message in the words of Getopt::Long.
   public var text: String {
     switch self {
     case .unknown(let name): name.isEmpty ? "Missing option after -" : "Unknown option: \(name)"
@@ -41,23 +44,25 @@ public enum OptionError: Error, Equatable, Sendable {
   }
 }
 
-/// A command line, taken apart.
+/// A parsed command line.
 public struct ParsedArguments<Key: Hashable & Sendable>: Sendable {
-  /// Options in the order they came.
+  /// The options in their order.
   public var options: [(key: Key, value: String)] = []
+  /// The operands in their order.
   public var operands: [String] = []
 
+  /// Returns whether the option was given.
   public func has(_ key: Key) -> Bool { options.contains { $0.key == key } }
-  /// Every value of an option that may be repeated.
+  /// Returns every value of an option that may be repeated.
   public func values(_ key: Key) -> [String] {
     options.compactMap { $0.key == key ? $0.value : nil }
   }
-  /// The value of an option that may not: the last one counts.
+  /// Returns the value of an option that may not be repeated: the last one counts.
   public func value(_ key: Key) -> String? { values(key).last }
 }
 
-/// Takes a command line apart.
-/// - Throws: the first mistake.
+/// Parses a command line.
+/// - Throws: `OptionError`: the first error.
 public func parseArguments<Key>(
   _ arguments: [String], _ rules: [OptionRule<Key>]
 ) throws(OptionError) -> ParsedArguments<Key> {
@@ -88,7 +93,7 @@ private struct OptionParser<Key: Hashable & Sendable> {
   }
 
   private mutating func long(_ text: Substring) throws(OptionError) {
-    // "--=x" names the option "=x", which nobody has.
+    // "--=x" names the option "=x", which does not exist.
     let equals = text.dropFirst().firstIndex(of: "=")
     let name = String(text[..<(equals ?? text.endIndex)]).asciiLowercased
     let attached = equals.map { String(text[text.index(after: $0)...]) }
@@ -112,19 +117,19 @@ private struct OptionParser<Key: Hashable & Sendable> {
     return hit
   }
 
-  /// The first letter of a bundle; what is left of it is its value, or the next bundle.
+  /// Reads the first letter of a bundle. The rest is its value, or the next bundle.
   private mutating func bundle(_ text: Substring) throws(OptionError) {
     let letter = String(text.prefix(1))
-    let left = text.dropFirst()
+    let remainder = text.dropFirst()
     guard let rule = rules.first(where: { $0.names.contains(letter) }) else {
       throw .unknown(letter)
     }
     guard rule.takesValue else {
       parsed.options.append((rule.key, ""))
-      if !left.isEmpty { rest = ["-" + String(left)] + rest }
+      if !remainder.isEmpty { rest = ["-" + String(remainder)] + rest }
       return
     }
-    guard let value = left.isEmpty ? rest.popFirst() : String(left) else {
+    guard let value = remainder.isEmpty ? rest.popFirst() : String(remainder) else {
       throw .needsValue(letter)
     }
     parsed.options.append((rule.key, value))

@@ -1,24 +1,26 @@
 // The command lines of xCAT's packimage and liteimg (packimage.pm, statelite.pm, `GetOptions`; man
-// packimage.1, liteimg.1): arguments in, values out.
+// packimage.1, liteimg.1; docs/xcat-contract.md#command-line-parsing): arguments in, values out.
 
-/// What `packimage` was asked for.
+/// The arguments of `packimage`.
 public struct PackimageArguments: Sendable, Equatable {
   public var image: String
-  /// "cpio", "tar", "squashfs".
+  /// "cpio", "tar" or "squashfs".
   public var method = "cpio"
-  /// "gzip", "pigz", "xz", and ours "zstd"; nil for what is best.
+  /// "gzip", "pigz", "xz", or our own "zstd"; nil for the best one.
   public var compressor: String?
   public var skipsSyncfiles = false
-  /// For a torrent that nodes no longer use.
+  /// The tracker of a torrent, which nodes no longer use.
   public var tracker: String?
+  /// Creates arguments with their defaults.
   public init(image: String) { self.image = image }
 }
 
-/// What `liteimg` was asked for.
+/// The arguments of `liteimg`.
 public struct LiteimgArguments: Sendable, Equatable {
   public var image: String
   public var rootFileSystem: String?
   public var isVerbose = false
+  /// Creates arguments with their defaults.
   public init(image: String) { self.image = image }
 }
 
@@ -27,9 +29,9 @@ private enum PackOption: Sendable {
   case profile, architecture, osVersion
 }
 
-/// The name `packimage`.
+/// The command `packimage`.
 public enum Packimage {
-  /// As xCAT prints it, and what is ours.
+  /// The usage text, as xCAT prints it, with our additions.
   public static let usage = """
     Usage:
        packimage [-m| --method=cpio|tar|squashfs] [-c| --compress=gzip|pigz|xz|zstd] \
@@ -38,7 +40,9 @@ public enum Packimage {
        packimage [-v| --version]
     """
 
+  /// The valid archive methods.
   public static let methods = ["cpio", "tar", "squashfs"]
+  /// The valid compression methods.
   public static let compressors = ["gzip", "pigz", "xz", "zstd"]
 
   private static let rules: [OptionRule<PackOption>] = [
@@ -53,6 +57,7 @@ public enum Packimage {
     OptionRule(.version, "v", "version"),
   ]
 
+  /// Parses the arguments.
   public static func read(_ arguments: [String]) -> ParseResult<PackimageArguments> {
     if arguments.isEmpty { return .help }
     let parsed: ParsedArguments<PackOption>
@@ -84,9 +89,9 @@ public enum Packimage {
   }
 }
 
-/// The name `liteimg`.
+/// The command `liteimg`.
 public enum Liteimg {
-  /// As xCAT prints it, without what it no longer does.
+  /// The usage text, as xCAT prints it, without obsolete forms.
   public static let usage = """
     liteimg -h # this help message
     liteimg -v # version
@@ -105,6 +110,7 @@ public enum Liteimg {
     OptionRule(.verbose, "V", "verbose"),
   ]
 
+  /// Parses the arguments.
   public static func read(_ arguments: [String]) -> ParseResult<LiteimgArguments> {
     if arguments.isEmpty { return .help }
     let parsed: ParsedArguments<PackOption>
@@ -115,7 +121,7 @@ public enum Liteimg {
     guard let image = parsed.operands.first else {
       return .mistake(
         hasOld
-          ? "-o, -p and -a make no image: define it, and give its name."
+          ? "-o, -p and -a do not define an image: define it first, and give its name."
           : "An image name is required, use 'liteimg <osimage name>'.")
     }
     if hasOld {

@@ -1,33 +1,35 @@
-// A file on another machine, as scp is told of it (`-R user@host`).
+// A file on another machine, as an argument for scp (`-R user@host`).
 //
-// No shell runs on this side. On the other one it may: scp before OpenSSH 9.0, or with -O, hands the
-// path to the login shell there. So a host is only what host names are made of, never an option,
-// and a path holds nothing that a shell would act on.
+// No shell runs on this side. The other side may run one: scp before OpenSSH 9.0, or with -O, passes
+// the path to the login shell there. A host therefore consists of characters of host names and is
+// never an option, and a path has no characters that a shell would interpret.
 
-/// `user@host:path`, proved harmless.
+/// `user@host:path`, checked to be harmless.
 public struct RemoteFile: Sendable, Equatable {
   public let host: String
-  /// Relative to the user's home folder there.
+  /// The path, relative to the user's home folder there.
   public let path: String
+  /// The argument for scp.
   public var text: String { "\(host):\(path)" }
 
-  /// - Throws: `XCATError` for a host or path that scp, ssh or a shell would take for more than that.
+  /// Checks a host and a path.
+  /// - Throws: `XCATError` for a host or path that scp, ssh or a shell would interpret otherwise.
   public init(host: String, path: String) throws(XCATError) {
     guard RemoteFile.isHost(host) else {
       throw XCATError(
-        "host '\(host)'", "is no [user@]host",
-        advice: "Letters, digits, '.', '_' and '-' make a host; an IPv6 address stands in brackets")
+        "host '\(host)'", "is not [user@]host",
+        advice: "Use letters, digits, '.', '_' and '-', and put an IPv6 address in brackets")
     }
     guard !path.isEmpty, path.utf8.first != 0x2d, path.utf8.allSatisfy(RemoteFile.isPathByte) else {
       throw XCATError(
-        "remote path '\(path)'", "holds what a shell on \(host) might act on",
-        advice: "Use letters, digits and '/._-+=,@%:~' there, and rename the file at its place")
+        "remote path '\(path)'", "contains a character that a shell on \(host) might interpret",
+        advice: "Use letters, digits and '/._-+=,@%:~' there, and rename the file on that host")
     }
-    // scp takes "scp://…" for a URI, whose host is another one.
+    // scp takes "scp://…" for a URI with another host.
     guard !(path.hasPrefix("//") && ["scp", "ssh", "sftp"].contains(host.lowercased())) else {
       throw XCATError(
         "remote file '\(host):\(path)'", "reads as a URI",
-        advice: "Let the path begin with one '/', or name the host with its user or domain")
+        advice: "Begin the path with one '/', or name the host with its user or domain")
     }
     self.host = host
     self.path = path

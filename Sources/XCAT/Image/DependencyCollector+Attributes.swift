@@ -1,36 +1,37 @@
-// What the attributes of a definition name, each by its own rules.
+// Collects the files that attributes of a definition name, each by its own rules.
 
 import Platform
 
 extension DependencyCollector {
-  /// What lies beside the boot files that imgexport takes.
+  /// Collects the files in the boot folder that imgexport leaves out
+  /// (docs/xcat-contract.md#left-out-of-bundles).
   mutating func collectBootDirectory() {
     guard
       let directory = ImageFiles.bootDirectory(definition, installDirectory: installDirectory)
     else { return }
-    let why = "rootimgdir \(directory.text)"
+    let referrer = "rootimgdir \(directory.text)"
     if definition.provisioning.contains("netboot") {
-      need(directory.appending(ImageFiles.rootTree), .rootTree, why: why)
+      need(directory.appending(ImageFiles.rootTree), .rootTree, referrer: referrer)
     }
     if definition.provisioning.contains("statelite"), definition.osimage["rootfstype"] == "ramdisk"
     {
       // nodeset boots such an image from these two (anaconda.pm).
-      need(directory.appending("initrd-stateless.gz"), .ramdisk, why: why)
-      need(directory.appending("rootimg-statelite.gz"), .packed, why: why)
+      need(directory.appending("initrd-stateless.gz"), .ramdisk, referrer: referrer)
+      need(directory.appending("rootimg-statelite.gz"), .packed, referrer: referrer)
     }
     let hypervisor = directory.appending("hypervisor")
-    if kind(of: hypervisor, why: why) == .file {
-      add(hypervisor, isDirectory: false, .hypervisor, why: why)
+    if kind(of: hypervisor, referrer: referrer) == .file {
+      add(hypervisor, isDirectory: false, .hypervisor, referrer: referrer)
     }
   }
 
   mutating func collectDirectory(_ attribute: String) {
     let role: Dependency.Role = attribute == "cfmdir" ? .cfmDirectory : .kernelDirectory
-    for path in paths(of: attribute) { need(path, role, why: "attribute \(attribute)") }
+    for path in paths(of: attribute) { need(path, role, referrer: "attribute \(attribute)") }
   }
 
-  /// What the lists include. A template's package list is read twice by xCAT: with the template's
-  /// folder for relative names, and, on installed nodes, with its own.
+  /// Collects the includes of lists. xCAT reads a template's package list twice: with the template's
+  /// folder for relative names and, on installed nodes, with its own (docs/xcat-contract.md#includes).
   mutating func collectIncludes() {
     let templates = paths(of: "template")
     for (attribute, dialect) in [
@@ -43,61 +44,63 @@ extension DependencyCollector {
           folders += Set(templates.map(\.parent)).subtracting(folders)
             .sorted { $0.bytes.lexicographicallyPrecedes($1.bytes) }
         }
-        collectIncludes(of: path, dialect, folders: folders, why: "attribute \(attribute)")
+        collectIncludes(of: path, dialect, folders: folders, referrer: "attribute \(attribute)")
       }
     }
   }
 
-  /// "file", "s:script", and after "d:" or "c:" names and arguments of disks and the kernel: files
-  /// as well, and scripts with "s:d:" and "s:c:" (Template.pm). A template takes them in, and so
-  /// expands what they include.
+  /// Collects partition files: "file", "s:script", and with "d:" or "c:" names of disks and kernel
+  /// arguments. These are files too, and scripts with "s:d:" and "s:c:" (Template.pm). A template
+  /// includes them, and expands their includes.
   mutating func collectPartitionFiles() {
     let template = paths(of: "template").first
     for item in items(of: "partitionfile") {
       var text = item[...]
       for prefix in ["s:", "d:", "c:"] where text.hasPrefix(prefix) { text = text.dropFirst(2) }
-      let why = "attribute partitionfile"
-      guard let path = path(String(text), in: why) else { continue }
-      need(path, .partitionFile, why: why)
-      if let template, kind(of: path, why: why) == .file {
-        collectIncludes(of: path, .template, folders: [template.parent], why: why)
+      let referrer = "attribute partitionfile"
+      guard let path = path(String(text), in: referrer) else { continue }
+      need(path, .partitionFile, referrer: referrer)
+      if let template, kind(of: path, referrer: referrer) == .file {
+        collectIncludes(of: path, .template, folders: [template.parent], referrer: referrer)
       }
     }
   }
 
-  /// "dud:/path" (a driver disk), "rpm:/path" or "/path"; the keywords in any case (anaconda.pm).
+  /// Collects drivers: "dud:/path" (a driver disk), "rpm:/path" or "/path"; keywords ignore case
+  /// (anaconda.pm).
   mutating func collectDrivers() {
-    let why = "attribute driverupdatesrc"
+    let referrer = "attribute driverupdatesrc"
     for item in items(of: "driverupdatesrc") {
       let isKeyword = ["dud:", "rpm:"].contains(item.prefix(4).lowercased())
       let text = isKeyword ? String(item.dropFirst(4)) : item
-      if let path = path(text, in: why) { need(path, .driverUpdate, why: why) }
+      if let path = path(text, in: referrer) { need(path, .driverUpdate, referrer: referrer) }
     }
   }
 
-  /// Only items with arguments: imgexport takes the others.
+  /// Collects only items with arguments: imgexport takes the others.
   mutating func collectPostinstall() {
-    let why = "attribute postinstall"
+    let referrer = "attribute postinstall"
     for item in items(of: "postinstall") {
       let words = item.utf8.split(whereSeparator: isBlank)
-      guard words.count > 1, let path = path(String(words[0]) ?? "", in: why) else { continue }
-      need(path, .postinstall, why: why)
+      guard words.count > 1, let path = path(String(words[0]) ?? "", in: referrer) else { continue }
+      need(path, .postinstall, referrer: referrer)
     }
   }
 
-  /// "script argument…", below the postscripts folder.
+  /// Collects scripts: "script argument…", below the postscripts folder.
   mutating func collectScripts(_ attribute: String, role: Dependency.Role) {
-    let why = "attribute \(attribute)"
+    let referrer = "attribute \(attribute)"
     let folder = installDirectory.appending("postscripts")
     for item in items(of: attribute) {
       let name = Array(item.utf8.prefix { !isBlank($0) })
       guard let path = AbsolutePath(folder.bytes + [UInt8(ascii: "/")] + name) else {
         report(
-          .unresolved, why, "'\(printable(name))' is not the name of a script in \(folder.text)",
+          .unresolved, referrer,
+          "'\(printable(name))' is not the name of a script in \(folder.text)",
           advice: "Name a script of that folder, without '..'")
         continue
       }
-      need(path, role, why: why)
+      need(path, role, referrer: referrer)
     }
   }
 }

@@ -1,4 +1,4 @@
-// What lists include, and what synclists send.
+// Collects the includes of lists, and the sources of synclists.
 
 import Platform
 
@@ -7,17 +7,19 @@ extension DependencyCollector {
 
   // MARK: Includes
 
-  /// - Parameter folders: where relative names may be meant from.
+  /// Collects the includes of one list.
+  /// - Parameter folders: the folders that relative names may be relative to.
   mutating func collectIncludes(
-    of top: AbsolutePath, _ dialect: ListDialect, folders: [AbsolutePath], why: String
+    of top: AbsolutePath, _ dialect: ListDialect, folders: [AbsolutePath], referrer: String
   ) {
     var visited: Set<AbsolutePath> = []
-    collectIncludes(of: [top], dialect, folders: folders, why: why, &visited)
+    collectIncludes(of: [top], dialect, folders: folders, referrer: referrer, &visited)
   }
 
+  /// Collects the includes of the last file of a chain.
   /// - Parameter chain: the files from the top one to the one to read.
   private mutating func collectIncludes(
-    of chain: [AbsolutePath], _ dialect: ListDialect, folders: [AbsolutePath], why: String,
+    of chain: [AbsolutePath], _ dialect: ListDialect, folders: [AbsolutePath], referrer: String,
     _ visited: inout Set<AbsolutePath>
   ) {
     guard let file = chain.last, visited.insert(file).inserted else { return }
@@ -27,37 +29,37 @@ extension DependencyCollector {
         advice: "Let the image's list include it directly")
       return
     }
-    guard let text = content(of: file, why: why) else { return }
-    let why = "list \(file.text)"
+    guard let text = content(of: file, referrer: referrer) else { return }
+    let referrer = "list \(file.text)"
     let includes = IncludeTags.includes(in: text, dialect, variables: variables)
     for line in includes.unresolvedLines {
-      reportVariable(in: line, why: why)
+      reportVariable(in: line, referrer: referrer)
     }
     for name in includes.names {
-      for path in targets(of: name, dialect, folders: folders, why: why) {
+      for path in targets(of: name, dialect, folders: folders, referrer: referrer) {
         if let start = chain.firstIndex(of: path) {
           report(
             .cycle, path.text,
             "it includes itself: "
               + (chain[start...] + [path]).map(\.text).joined(separator: " -> "),
-            advice: "Take one of these #INCLUDE lines out: xCAT would read them without end")
+            advice: "Remove one of these #INCLUDE lines: xCAT would read them without end")
           continue
         }
-        // A folder here is a mistake, and not one to carry along with all that is in it.
-        guard let kind = kind(of: path, why: why) else { continue }
+        // A folder here is an error, and must not be carried with all its content.
+        guard let kind = kind(of: path, referrer: referrer) else { continue }
         guard kind == .file else {
-          reportMissing(path, why: why, isDirectory: kind == .directory)
+          reportMissing(path, referrer: referrer, isDirectory: kind == .directory)
           continue
         }
-        add(path, isDirectory: false, .include, why: why)
-        collectIncludes(of: chain + [path], dialect, folders: folders, why: why, &visited)
+        add(path, isDirectory: false, .include, referrer: referrer)
+        collectIncludes(of: chain + [path], dialect, folders: folders, referrer: referrer, &visited)
       }
     }
   }
 
-  /// The files that a name means; the first candidate where none is there.
+  /// Returns the existing files that a name may mean; the first candidate if none exists.
   private mutating func targets(
-    of name: [UInt8], _ dialect: ListDialect, folders: [AbsolutePath], why: String
+    of name: [UInt8], _ dialect: ListDialect, folders: [AbsolutePath], referrer: String
   ) -> [AbsolutePath] {
     var candidates: [AbsolutePath] = []
     for path in folders.compactMap({ IncludeTags.resolve(name, from: $0) })
@@ -65,34 +67,34 @@ extension DependencyCollector {
       candidates.append(path)
     }
     if candidates.isEmpty {
-      report(.unresolved, why, "it includes '\(printable(name))', which can be no path")
+      report(.unresolved, referrer, "it includes '\(printable(name))', which cannot be a path")
     }
-    let found = candidates.filter { ((try? view.kind($0)) ?? .file) != .absent }
-    if found.isEmpty, dialect != .excludes, name.contains(UInt8(ascii: "$")) {
-      reportVariable(in: name, why: why)
+    let existing = candidates.filter { ((try? view.kind($0)) ?? .file) != .absent }
+    if existing.isEmpty, dialect != .excludes, name.contains(UInt8(ascii: "$")) {
+      reportVariable(in: name, referrer: referrer)
       return []
     }
-    return found.isEmpty ? Array(candidates.prefix(1)) : found
+    return existing.isEmpty ? Array(candidates.prefix(1)) : existing
   }
 
-  private mutating func reportVariable(in name: [UInt8], why: String) {
+  private mutating func reportVariable(in name: [UInt8], referrer: String) {
     report(
-      .unresolved, why, "it includes '\(printable(name))', with a variable that is not known here",
+      .unresolved, referrer, "it includes '\(printable(name))', with an unknown variable",
       advice: "Set the variable in the image's attribute environvar, or name the file itself")
   }
 
   // MARK: Synclists
 
   mutating func collectSources(ofSynclist path: AbsolutePath) {
-    guard let text = content(of: path, why: "attribute synclists") else { return }
+    guard let text = content(of: path, referrer: "attribute synclists") else { return }
     let list = Synclist(text, variables: variables)
     for line in list.ignoredLines {
       report(
-        .ignored, path.text, "xCAT ignores line \(line), which is no entry and no clause",
+        .ignored, path.text, "xCAT ignores line \(line), which is neither an entry nor a clause",
         advice: "Write it as 'source -> target', with a blank on both sides of the arrow")
     }
     for source in list.sources {
-      let why = "synclist \(path.text) line \(source.line)"
+      let referrer = "synclist \(path.text) line \(source.line)"
       let role: Dependency.Role =
         switch source.clause {
         case .execute, .executeAlways: .syncScript
@@ -101,51 +103,52 @@ extension DependencyCollector {
       guard source.path.first == UInt8(ascii: "/"), let sourcePath = AbsolutePath(source.path)
       else {
         report(
-          .unresolved, why, "'\(printable(source.path))' is not a clean absolute path",
+          .unresolved, referrer, "'\(printable(source.path))' is not a clean absolute path",
           advice: "Name the file by its absolute path, without '..'")
         continue
       }
       if role == .syncScript || sourcePath.components.allSatisfy({ BytePattern($0).isLiteral }) {
-        need(sourcePath, role, why: why)
+        need(sourcePath, role, referrer: referrer)
       } else {
-        expand(sourcePath, role, why: why + ": \(sourcePath.text)")
+        expand(sourcePath, role, referrer: referrer + ": \(sourcePath.text)")
       }
     }
   }
 
-  /// Lists what a path with wildcards means to a shell: '*' stays within a component, and a leading
-  /// '.' is matched by a '.' only.
-  private mutating func expand(_ path: AbsolutePath, _ role: Dependency.Role, why: String) {
-    var found = [AbsolutePath(components: [])]
+  /// Collects the paths that a shell would expand wildcards to: '*' stays within a component, and only
+  /// a '.' matches a leading '.'.
+  private mutating func expand(_ path: AbsolutePath, _ role: Dependency.Role, referrer: String) {
+    var paths = [AbsolutePath(components: [])]
     for (index, component) in path.components.enumerated() {
       let pattern = BytePattern(component)
       if pattern.isLiteral {
-        found = found.map { $0.appending(pattern.literalPrefix) }
+        paths = paths.map { $0.appending(pattern.literalPrefix) }
         continue
       }
-      found = found.flatMap { matches(pattern, component, in: $0, why: why) }
-      if found.isEmpty {
+      paths = paths.flatMap { matches(pattern, component, in: $0, referrer: referrer) }
+      if paths.isEmpty {
         let folder = AbsolutePath(components: Array(path.components[..<index]))
         report(
-          .missing, folder.text, "nothing in it matches '\(printable(component))', named by \(why)",
-          advice: "Put the files there, or take the line out")
+          .missing, folder.text,
+          "nothing in it matches '\(printable(component))', named by \(referrer)",
+          advice: "Add the files, or remove the line")
         return
       }
-      guard found.count <= Self.maxNeeded else {
+      guard paths.count <= Self.maxNeeded else {
         report(
-          .tooMuch, path.text, "it means more than \(Self.maxNeeded) files",
-          advice: "Name a folder instead, in \(why)")
+          .tooMuch, path.text, "it matches more than \(Self.maxNeeded) files",
+          advice: "Name a folder instead, in \(referrer)")
         return
       }
     }
-    // After a wildcard's folders, a literal name may lack in some.
-    let present = found.filter { kind(of: $0, why: why) ?? .absent != .absent }
-    if present.isEmpty { reportMissing(path, why: why) }
-    for path in present { need(path, role, why: why) }
+    // A literal name after a wildcard may be missing in some folders.
+    let present = paths.filter { kind(of: $0, referrer: referrer) ?? .absent != .absent }
+    if present.isEmpty { reportMissing(path, referrer: referrer) }
+    for path in present { need(path, role, referrer: referrer) }
   }
 
   private mutating func matches(
-    _ pattern: BytePattern, _ component: [UInt8], in folder: AbsolutePath, why: String
+    _ pattern: BytePattern, _ component: [UInt8], in folder: AbsolutePath, referrer: String
   ) -> [AbsolutePath] {
     do {
       guard try view.kind(folder) == .directory else { return [] }
@@ -155,7 +158,7 @@ extension DependencyCollector {
         .sorted { $0.lexicographicallyPrecedes($1) }
         .map { AbsolutePath(components: folder.components + [$0]) }
     } catch {
-      reportUnreadable(folder, why: why, error)
+      reportUnreadable(folder, referrer: referrer, error)
       return []
     }
   }

@@ -1,8 +1,9 @@
-// Collects a closure: one function per attribute of the definition, over a few rules shared by all.
+// Collects the dependencies of an image: one function per attribute of the definition, on top of a few
+// common rules.
 
 import Platform
 
-/// The closure of one image in the making.
+/// The dependencies collected so far.
 struct DependencyCollector {
   static let maxNeeded = 100_000
   static let maxProblems = 1000
@@ -14,12 +15,12 @@ struct DependencyCollector {
   let definition: ImageDefinition
   let installDirectory: AbsolutePath
   let view: FileProvider
-  /// What names in lists may refer to: osimage.environvar, and what xcatd always has.
+  /// The variables for names in lists: osimage.environvar, and those that xcatd always has.
   let variables: [String: String]
-  /// What is not to be listed: what imgexport takes, and what is listed already.
+  /// The paths to skip: those that imgexport takes, and those already in `needed`.
   private var known: Set<AbsolutePath> = []
   private var isFull = false
-  private var told: Set<String> = []
+  private var reported: Set<String> = []
 
   init(_ definition: ImageDefinition, installDirectory: AbsolutePath, view: FileProvider) {
     self.definition = definition
@@ -49,7 +50,7 @@ struct DependencyCollector {
     for path in paths(of: "synclists") { collectSources(ofSynclist: path) }
   }
 
-  /// Absolute paths of the lists and scripts that imgexport takes.
+  /// Returns the absolute paths of the lists and scripts that imgexport takes.
   private static func exported(_ definition: ImageDefinition) -> [AbsolutePath] {
     ImageFiles.listAttributes.flatMap { attribute in
       items(of: attribute, definition).compactMap { AbsolutePath($0) }
@@ -58,7 +59,7 @@ struct DependencyCollector {
 
   // MARK: Attributes
 
-  /// The items of a comma list. Those of postinstall that have arguments hold them.
+  /// Returns the items of a comma list. Items of postinstall include their arguments.
   static func items(of attribute: String, _ definition: ImageDefinition) -> [String] {
     let value = definition.osimage[attribute] ?? definition.linuximage[attribute] ?? ""
     return value.split(separator: ",").map(trimmedText).filter { !$0.isEmpty }
@@ -70,12 +71,12 @@ struct DependencyCollector {
 
   func items(of attribute: String) -> [String] { Self.items(of: attribute, definition) }
 
-  /// The paths of a comma list; what is none is a problem, told once.
+  /// Returns the paths of a comma list; an item that is not a path is reported once.
   mutating func paths(of attribute: String) -> [AbsolutePath] {
     items(of: attribute).compactMap { path($0, in: "attribute \(attribute)") }
   }
 
-  /// A path that an attribute names.
+  /// Returns the path that an attribute names, or reports it.
   mutating func path(_ text: String, in object: String) -> AbsolutePath? {
     if let path = AbsolutePath(text) { return path }
     report(
@@ -86,66 +87,66 @@ struct DependencyCollector {
 
   // MARK: Adding
 
-  /// Lists a path that must be there.
-  mutating func need(_ path: AbsolutePath, _ role: Dependency.Role, why: String) {
+  /// Adds a path, or reports it as missing.
+  mutating func need(_ path: AbsolutePath, _ role: Dependency.Role, referrer: String) {
     guard !path.components.isEmpty else {
       report(
-        .unresolved, why, "it names '/', the whole file system",
+        .unresolved, referrer, "it names '/', the whole file system",
         advice: "Name the files or folders that the image needs")
       return
     }
-    guard let kind = kind(of: path, why: why) else { return }
+    guard let kind = kind(of: path, referrer: referrer) else { return }
     if kind == .absent {
-      reportMissing(path, why: why)
+      reportMissing(path, referrer: referrer)
     } else {
-      add(path, isDirectory: kind == .directory, role, why: why)
+      add(path, isDirectory: kind == .directory, role, referrer: referrer)
     }
   }
 
   mutating func add(
-    _ path: AbsolutePath, isDirectory: Bool, _ role: Dependency.Role, why: String
+    _ path: AbsolutePath, isDirectory: Bool, _ role: Dependency.Role, referrer: String
   ) {
     guard !isFull else { return }
     guard needed.count < Self.maxNeeded else {
       isFull = true
       report(
-        .tooMuch, why,
+        .tooMuch, referrer,
         "the image names more than \(Self.maxNeeded) files, and the rest is left out",
         advice: "Name folders instead of single files in the synclists")
       return
     }
     guard known.insert(path).inserted else { return }
-    needed.append(Dependency(path: path, isDirectory: isDirectory, why: why, role: role))
+    needed.append(Dependency(path: path, isDirectory: isDirectory, why: referrer, role: role))
   }
 
-  /// What is there; nil, and a problem, where that cannot be told.
-  mutating func kind(of path: AbsolutePath, why: String) -> FileProvider.Kind? {
+  /// Returns the kind of an entry; nil, after a report, if it cannot be read.
+  mutating func kind(of path: AbsolutePath, referrer: String) -> FileProvider.Kind? {
     do {
       return try view.kind(path)
     } catch {
-      reportUnreadable(path, why: why, error)
+      reportUnreadable(path, referrer: referrer, error)
       return nil
     }
   }
 
-  /// The content of a list; nil, and a problem, where there is none.
-  mutating func content(of path: AbsolutePath, why: String) -> [UInt8]? {
+  /// Returns the content of a list; nil, after a report, if it has none.
+  mutating func content(of path: AbsolutePath, referrer: String) -> [UInt8]? {
     do {
-      guard let kind = kind(of: path, why: why) else { return nil }
+      guard let kind = kind(of: path, referrer: referrer) else { return nil }
       guard kind == .file, let content = try view.read(path) else {
-        reportMissing(path, why: why, isDirectory: kind == .directory)
+        reportMissing(path, referrer: referrer, isDirectory: kind == .directory)
         return nil
       }
       guard content.count <= Self.maxListBytes else {
         report(
           .tooMuch, path.text,
-          "\(why) names this file of \(content.count) bytes, too long for a list",
-          advice: "Lists may have \(Self.maxListBytes) bytes; see whether another file was meant")
+          "\(referrer) names this file of \(content.count) bytes, too long for a list",
+          advice: "Check whether another file was meant; lists may have \(Self.maxListBytes) bytes")
         return nil
       }
       return content
     } catch {
-      reportUnreadable(path, why: why, error)
+      reportUnreadable(path, referrer: referrer, error)
       return nil
     }
   }
@@ -155,31 +156,32 @@ struct DependencyCollector {
   ) {
     guard problems.count <= Self.maxProblems else { return }
     let error = XCATError(object, finding, advice: advice)
-    guard told.insert(error.explanation).inserted else { return }
+    guard reported.insert(error.explanation).inserted else { return }
     problems.append(
       problems.count < Self.maxProblems
         ? DependencyProblem(kind: kind, error: error)
         : DependencyProblem(
           kind: .tooMuch,
           error: XCATError(
-            "image", "there are more than \(Self.maxProblems) problems, and the rest is not told",
+            "image",
+            "there are more than \(Self.maxProblems) problems, and the rest is not reported",
             advice: "Solve these first")))
   }
 
-  mutating func reportMissing(_ path: AbsolutePath, why: String, isDirectory: Bool = false) {
+  mutating func reportMissing(_ path: AbsolutePath, referrer: String, isDirectory: Bool = false) {
     report(
       .missing, path.text,
       isDirectory
-        ? "\(why) names it as a file, and it is a directory"
-        : "\(why) names it, and it is not there",
-      advice: "Put the file there, or take its name out: the image cannot be generated without it")
+        ? "\(referrer) names it as a file, but it is a directory"
+        : "\(referrer) names it, but it does not exist",
+      advice: "Restore the file, or remove its name: the image cannot be generated without it")
   }
 
-  mutating func reportUnreadable(_ path: AbsolutePath, why: String, _ error: any Error) {
+  mutating func reportUnreadable(_ path: AbsolutePath, referrer: String, _ error: any Error) {
     let explained = error as? any ExplainedError
     report(
       .unreadable, path.text,
-      "\(why) names it, and it cannot be read: \(explained?.finding ?? "\(error)")",
+      "\(referrer) names it, but it cannot be read: \(explained?.finding ?? "\(error)")",
       advice: explained?.advice ?? "")
   }
 }

@@ -1,19 +1,21 @@
-// How the rules of this room look at files, so that they serve a live file system and a snapshot
-// alike, and decide without touching either.
+// A view of files for the rules of this module. The rules work on a live file system and on a snapshot
+// alike, and change neither.
 
 import Platform
 
-/// A file system to look at.
+/// Read access to a file system.
 public struct FileProvider {
+  /// The kind of an entry.
   public enum Kind: Sendable { case file, directory, absent }
 
-  /// What is there, symbolic links followed.
+  /// Returns the kind of an entry, following symbolic links.
   public let kind: (AbsolutePath) throws -> Kind
-  /// The content of a file; nil where there is none.
+  /// Returns the content of a file; nil if the path is not a file.
   public let read: (AbsolutePath) throws -> [UInt8]?
-  /// The names in a directory, in any order, without "." and "..".
+  /// Returns the names in a directory, in any order, without "." and "..".
   public let list: (AbsolutePath) throws -> [[UInt8]]
 
+  /// Creates a view from its three operations.
   public init(
     kind: @escaping (AbsolutePath) throws -> Kind,
     read: @escaping (AbsolutePath) throws -> [UInt8]?,

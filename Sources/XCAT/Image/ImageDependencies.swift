@@ -1,15 +1,17 @@
-// What an image needs to be generated again elsewhere, and xCAT's imgexport leaves out (xcat.md section
-// 6, defect 17): included lists, partition files, drivers, scripts, sources of synclists, trees.
+// Finds the dependencies of an image that xCAT's imgexport leaves out, but that generating it again
+// needs: included lists, partition files, drivers, scripts, sources of synclists, trees
+// (docs/xcat-contract.md#left-out-of-bundles).
 //
-// 1. What imgexport does take is not repeated; it is only read, for what it includes.
+// 1. Files that imgexport takes are not listed; they are only read for their includes.
 // 2. Each path is listed once, under the first reason found; the order is that of the attributes.
-// 3. Lists are untrusted: cycles end in a problem, depth, sizes and counts have limits, and every
-//    path is clean. Nothing is read that no list names.
+// 3. Lists are untrusted: a cycle is reported, depth, sizes and counts are limited, and every path is
+//    clean. Only files that a list names are read.
 
 import Platform
 
-/// A file or tree that an image needs beside its bundle.
+/// A file or tree that an image needs in addition to its bundle.
 public struct Dependency: Sendable, Hashable {
+  /// The role of a dependency.
   public enum Role: String, Sendable, CaseIterable {
     case include, partitionFile, driverUpdate, postinstall
     case syncSource, syncScript, postscript, postbootscript
@@ -18,28 +20,30 @@ public struct Dependency: Sendable, Hashable {
 
   public let path: AbsolutePath
   public let isDirectory: Bool
-  /// Where it is named: "pkglist /install/custom/a.pkglist", "attribute partitionfile".
+  /// The list or attribute that names it: "pkglist /install/custom/a.pkglist", "attribute
+  /// partitionfile".
   public let why: String
   public let role: Role
 
-  /// xCAT's own packages bring it (it lies below /opt/xcat), so that the other node may have it.
+  /// Whether xCAT's own packages install it (below /opt/xcat), so that the other node may have it.
   public var isFromXCAT: Bool { path.isInside(ImageDependencies.xcatRoot) }
 }
 
-/// Why something that an image names is not in its closure.
+/// A dependency that could not be determined, and the reason.
 public struct DependencyProblem: Sendable {
+  /// The kind of a problem.
   public enum Kind: Sendable {
-    /// Named and not there.
+    /// The file is named and does not exist.
     case missing
-    /// A list that includes itself, perhaps by way of others; xCAT would read it without end.
+    /// The list includes itself, perhaps through others; xCAT would read it without end.
     case cycle
-    /// It is there and cannot be read.
+    /// The file exists and cannot be read.
     case unreadable
-    /// It cannot be told which file is meant: a variable, a relative or unclean path.
+    /// The name is ambiguous: it has a variable, or is a relative or unclean path.
     case unresolved
-    /// A line that xCAT ignores.
+    /// xCAT ignores the line.
     case ignored
-    /// More, deeper or larger than the limits allow.
+    /// A limit on count, depth or size is exceeded.
     case tooMuch
   }
 
@@ -47,7 +51,7 @@ public struct DependencyProblem: Sendable {
   public let error: XCATError
 }
 
-/// A media repository that an image is made from: gigabytes, and no part of the closure.
+/// A media repository that an image is generated from: gigabytes, and not a dependency to carry.
 public struct ImageMedia: Sendable, Hashable {
   /// "pkgdir" or "otherpkgdir".
   public let attribute: String
@@ -55,16 +59,21 @@ public struct ImageMedia: Sendable, Hashable {
   public let location: String
 }
 
-/// All that an image needs.
+/// The dependencies of an image.
 public struct ImageDependencies: Sendable {
+  /// The files and trees, in the order of the attributes.
   public private(set) var needed: [Dependency] = []
+  /// The problems, each once.
   public private(set) var problems: [DependencyProblem] = []
+  /// The media repositories.
   public private(set) var media: [ImageMedia] = []
 
+  /// The folder of xCAT's own packages.
   public static let xcatRoot = AbsolutePath(components: [Array("opt".utf8), Array("xcat".utf8)])
 
-  /// Finds what an image needs. What cannot be found or read is a problem in the result, not an error.
-  /// - Parameter installDirectory: the site's `installdir`, mostly /install.
+  /// Finds the dependencies of an image. A missing or unreadable file is a problem in the result, not
+  /// an error.
+  /// - Parameter installDirectory: the site's `installdir`, usually /install.
   public init(
     of definition: ImageDefinition, installDirectory: AbsolutePath, in view: FileProvider
   ) {

@@ -1,15 +1,18 @@
-// Which files belong to an image (xcat.md sections 2 and 4): the boot files in its folder, its root
-// tree, the files that its attributes name, and the lists that xCAT looks for where none is named.
+// Finds the files of an image: the boot files in its folder, its root tree, the files that its
+// attributes name, and the list that xCAT searches for if none is named
+// (docs/xcat-contract.md#image-files, docs/xcat-contract.md#list-search).
 
 import Platform
 
 /// A file or tree that belongs, or may belong, to an image.
 public struct ImageFile: Sendable, Hashable {
+  /// The role: one of the names in `ImageFiles`, or an attribute.
   public let role: String
   public let path: AbsolutePath
-  /// An attribute names it: that it is absent is worth saying.
+  /// Whether an attribute names it, so that its absence is worth a message.
   public let isNamed: Bool
 
+  /// Creates a file.
   public init(role: String, path: AbsolutePath, isNamed: Bool) {
     self.role = role
     self.path = path
@@ -27,15 +30,15 @@ public enum ImageFiles {
   public static let rawImage = "rawimage"
   public static let kit = "kit"
   public static let extra = "extra"
-  /// A file of a complete bundle that the image needs to be generated again.
+  /// A file of a complete bundle that generating the image again needs.
   public static let closure = "closure"
 
-  /// Roles of files that belong to one image alone: they go when the image has them no longer.
+  /// The roles of files that belong to one image alone: they are deleted when the image loses them.
   public static let ownedRoles: Set<String> = [
     rootTree, kernel, ramdisk, packed, litefile, rawImage, "hypervisor",
   ]
 
-  /// Attributes that name files, comma lists all, in the order in which xCAT places them.
+  /// The attributes that name files, all as comma lists, in the order in which xCAT places them.
   public static let listAttributes = [
     "template", "pkglist", "synclists", "otherpkglist", "postinstall", "exlist",
   ]
@@ -43,39 +46,40 @@ public enum ImageFiles {
   static let ramdiskNames = [
     "initrd-stateless.gz", "initrd-statelite.gz", "initrd.gz", "initrd-diskless.gz",
   ]
-  /// In the order in which xCAT prefers them.
+  /// The packed images, in the order of xCAT's preference
+  /// (docs/xcat-contract.md#packed-image-formats).
   public static let packedNames = [
     "rootimg.cpio.gz", "rootimg.cpio.xz", "rootimg.tar.gz", "rootimg.tar.xz", "rootimg.sfs",
     "rootimg.gz",
   ]
-  /// Those that xCAT does not look for.
+  /// The packed images that xCAT does not look for.
   public static let unpreferredPackedNames = ["rootimg.cpio.zst", "rootimg.tar.zst"]
-  /// Of statelite images whose root is a ramdisk.
+  /// The packed image of statelite images whose root is a ramdisk.
   public static let statelitePackedName = "rootimg-statelite.gz"
   static let otherPackedNames = [statelitePackedName] + unpreferredPackedNames
-  /// What the root tree is called in an image's folder.
+  /// The name of the root tree in an image's folder.
   public static let rootTreeName = Array("rootimg".utf8)
-  /// What kernel, ramdisks and packed images are called there.
+  /// The names of kernel, ramdisks and packed images there.
   public static let bootNames = Set(
     (["kernel"] + ramdiskNames + packedNames + otherPackedNames).map { Array($0.utf8) })
 
-  /// The folder of kernel, ramdisks and root image; nil for a kind that has none.
+  /// Returns the folder of kernel, ramdisks and root image; nil for a kind that has none.
   public static func bootDirectory(
     _ definition: ImageDefinition, installDirectory: AbsolutePath
   ) -> AbsolutePath? {
-    // Blanks around a value are no part of it: xCAT's own tools write and read them so.
+    // xCAT's tools accept blanks around a value; they are not part of it.
     if let text = definition.linuximage["rootimgdir"] { return AbsolutePath(trimmed(text)) }
     guard ["netboot", "statelite"].contains(definition.provisioning) else { return nil }
     return folder("netboot", definition, installDirectory)
   }
 
-  /// Says what keeps `rootimgdir` from naming a folder; nil where it is not set, or names one.
+  /// Returns the reason that `rootimgdir` does not name a folder; nil if it is unset, or names one.
   public static func rootDirectoryFault(_ definition: ImageDefinition) -> String? {
     guard let text = definition.linuximage["rootimgdir"] else { return nil }
     let plain = trimmed(text)
     if let path = AbsolutePath(plain) {
       return path.components.isEmpty
-        ? "rootimgdir is '\(text)', which is no folder of an image" : nil
+        ? "rootimgdir is '\(text)', which cannot be the folder of an image" : nil
     }
     let shown = printable(text.utf8.prefix(255))
     if !plain.hasPrefix("/") {
@@ -84,10 +88,10 @@ public enum ImageFiles {
     if plain.split(separator: "/").contains("..") {
       return "rootimgdir is '\(shown)', which has '..' in it: write the path without it"
     }
-    return "rootimgdir is '\(shown)', which is no path"
+    return "rootimgdir is '\(shown)', which is not a valid path"
   }
 
-  /// The folder of an s390x image's disk images.
+  /// Returns the folder of an s390x image's disk images.
   public static func rawDirectory(
     _ definition: ImageDefinition, installDirectory: AbsolutePath
   ) -> AbsolutePath? {
@@ -108,7 +112,8 @@ public enum ImageFiles {
         + definition.profile)
   }
 
-  /// All files, each path once.
+  /// Returns all files, each path once.
+  /// - Throws: the errors of `view`.
   public static func all(
     _ definition: ImageDefinition, installDirectory: AbsolutePath, in view: FileProvider
   ) throws -> [ImageFile] {
@@ -140,12 +145,12 @@ public enum ImageFiles {
         files.append(ImageFile(role: attribute, path: path, isNamed: true))
       }
     }
-    if let found = try searchedList(definition, installDirectory, view) { files.append(found) }
+    if let list = try searchedList(definition, installDirectory, view) { files.append(list) }
     var seen: Set<AbsolutePath> = []
     return files.filter { seen.insert($0.path).inserted }
   }
 
-  /// The absolute paths that an attribute names.
+  /// Returns the absolute paths that an attribute names.
   public static func paths(of attribute: String, _ definition: ImageDefinition) -> [AbsolutePath] {
     let value = definition.osimage[attribute] ?? definition.linuximage[attribute] ?? ""
     return value.split(separator: ",").compactMap { item in
@@ -154,18 +159,19 @@ public enum ImageFiles {
         // "s:" is a script; "d:", "s:d:", "c:" and "s:c:" name disks and kernel arguments.
         if text.hasPrefix("s:") { text = text.dropFirst(2) }
       }
-      // postinstall items may have arguments.
+      // Items of postinstall may have arguments.
       guard let path = text.split(separator: " ").first else { return nil }
       return AbsolutePath(String(path))
     }
   }
 
-  // MARK: Lists that nobody named
+  // MARK: Lists that no attribute names
 
   private static let sharedLists = AbsolutePath(
     components: ["opt", "xcat", "share", "xcat"].map { Array($0.utf8) })
 
-  /// The install template, or the package list, that xCAT would find (xcat.md section 2, step 4).
+  /// Returns the install template, or the package list, that xCAT would find
+  /// (docs/xcat-contract.md#list-search).
   static func searchedList(
     _ definition: ImageDefinition, _ installDirectory: AbsolutePath, _ view: FileProvider
   ) throws -> ImageFile? {
@@ -187,7 +193,7 @@ public enum ImageFiles {
     for base in [
       installDirectory.appending("custom").appending(folder), sharedLists.appending(folder),
     ] {
-      // rhels8.5.0, rhels8.5., … rh, r, and at last the base folder itself.
+      // rhels8.5.0, rhels8.5., … rh, r, and finally the base folder itself.
       var chopped = version.contains("win") ? "windows" : version
       while !chopped.isEmpty, try view.kind(base.appending(chopped)) != .directory {
         chopped.removeLast()

@@ -1,14 +1,15 @@
-// `#INCLUDE:name#` in xCAT's lists: where the tags stand in a text, and which files they mean.
+// `#INCLUDE:name#` in xCAT's lists: the tags in a text, and the files that they name
+// (docs/xcat-contract.md#includes).
 //
-// 1. A tag is what xCAT's pattern `#INCLUDE:([^#^\n]+)#` finds: no '#', '^' or line end in a name.
-// 2. A relative name is meant from the folder of the list that the image names (the top file),
-//    however deep the including file lies (imgutils.pm, packimage.pm, Template.pm).
+// 1. A tag is a match of xCAT's pattern `#INCLUDE:([^#^\n]+)#`: the name has no '#', '^' or line end.
+// 2. A relative name is relative to the folder of the list that the image names (the top file),
+//    however deep the including file is (imgutils.pm, packimage.pm, Template.pm).
 
 import Platform
 
-/// How the reader of a list treats its text; xCAT has three readers.
+/// The rules by which a list is read; xCAT has three readers.
 enum ListDialect: Sendable {
-  /// exlist: tags anywhere, comments too; no variables (packimage.pm `include_file`).
+  /// exlist: tags anywhere, also in comments; no variables (packimage.pm `include_file`).
   case excludes
   /// pkglist and otherpkglist: comment lines are dropped first; `$NAME` and `${NAME}` in names
   /// (imgutils.pm `get_package_names`, Postage.pm `get_pkglist_tex`).
@@ -31,7 +32,7 @@ enum ListDialect: Sendable {
 
 /// A tag in a text.
 struct IncludeTag {
-  /// From the opening '#' to the closing one.
+  /// The range from the opening '#' to the closing one.
   let range: Range<Int>
   let name: [UInt8]
 }
@@ -40,7 +41,7 @@ enum IncludeTags {
   private static let hash = UInt8(ascii: "#")
   private static let newline = UInt8(ascii: "\n")
 
-  /// The tags of a text, left to right.
+  /// Returns the tags of a text, left to right.
   static func find(in text: [UInt8], openings: [String]) -> [IncludeTag] {
     let openings = openings.map { Array($0.utf8) }
     var tags: [IncludeTag] = []
@@ -58,9 +59,9 @@ enum IncludeTags {
     return tags
   }
 
-  /// What a file of this dialect includes.
-  /// - Returns: names with known variables replaced, and lines whose include hangs on something that
-  ///   is known only when a node is installed (`#ENV:…#`).
+  /// Returns the includes of a text in a dialect.
+  /// - Returns: the names with known variables replaced, and the lines whose include depends on a
+  ///   value that is known only when a node is installed (`#ENV:…#`).
   static func includes(
     in text: [UInt8], _ dialect: ListDialect, variables: [String: String]
   ) -> (names: [[UInt8]], unresolvedLines: [[UInt8]]) {
@@ -85,13 +86,14 @@ enum IncludeTags {
     }
   }
 
-  /// An include is followed by a variable of a node, which may be part of its name.
+  /// Returns whether a variable of a node follows an include, and so may be part of its name.
   private static func isUnresolved(_ line: ArraySlice<UInt8>) -> Bool {
     guard let include = line.firstRange(of: Array("#INCLUDE".utf8)) else { return false }
     return line[include.upperBound...].firstRange(of: Array("#ENV:".utf8)) != nil
   }
 
-  /// Where a name leads from a folder; nil for what can be no path. ".." is taken lexically.
+  /// Returns the path of a name relative to a folder; nil if it cannot be a path. ".." is resolved
+  /// lexically.
   static func resolve(_ name: [UInt8], from folder: AbsolutePath) -> AbsolutePath? {
     var components = name.first == UInt8(ascii: "/") ? [] : folder.components
     for part in name.split(separator: UInt8(ascii: "/")) {
@@ -106,7 +108,7 @@ enum IncludeTags {
 
   // MARK: Variables
 
-  /// `$NAME` and `${NAME}` where NAME is known; others stay (Utils.pm `varsubinline`).
+  /// Replaces `$NAME` and `${NAME}` if NAME is known; others stay (Utils.pm `varsubinline`).
   static func substituting(_ text: [UInt8], _ variables: [String: String]) -> [UInt8] {
     var result: [UInt8] = []
     var rest = text[...]
@@ -128,7 +130,7 @@ enum IncludeTags {
     return result + rest
   }
 
-  /// `#ENV:NAME#` and `#ENV:$NAME#` where NAME is known; others stay.
+  /// Replaces `#ENV:NAME#` and `#ENV:$NAME#` if NAME is known; others stay.
   private static func substitutingEnvironment(
     _ text: [UInt8], _ variables: [String: String]
   ) -> [UInt8] {
@@ -153,7 +155,7 @@ enum IncludeTags {
   }
 }
 
-/// What Perl's `\w` means for bytes.
+/// Returns whether a byte matches Perl's `\w`.
 func isWordByte(_ byte: UInt8) -> Bool {
   switch byte {
   case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -163,10 +165,10 @@ func isWordByte(_ byte: UInt8) -> Bool {
   }
 }
 
-/// What Perl's `\s` means for bytes.
+/// Returns whether a byte matches Perl's `\s`.
 func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0d).contains(byte) }
 
-/// Without blanks at both ends.
+/// Returns the bytes without blanks at both ends.
 func trimmed(_ bytes: some BidirectionalCollection<UInt8>) -> [UInt8] {
   var rest = bytes.drop(while: isBlank)
   while let last = rest.last, isBlank(last) { rest = rest.dropLast() }

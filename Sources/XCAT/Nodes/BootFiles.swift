@@ -1,12 +1,13 @@
-// Which files of an image nodeset and genimage copy for the image's nodes, and where to (mknetboot and
-// mkstatelite of anaconda.pm, sles.pm and debian.pm; genimage.pm). Nodes boot the copies.
+// The files of an image that nodeset and genimage copy for its nodes, and their destination (mknetboot
+// and mkstatelite of anaconda.pm, sles.pm and debian.pm; genimage.pm;
+// docs/xcat-contract.md#nodeset-and-boot-files). Nodes boot the copies.
 //
 //     ROOTIMGDIR/{kernel,initrd-…gz,hypervisor}  ──▶  TFTPDIR/xcat/osimage/NAME/
 //
-// 1. Only files that xCAT takes from the image's folder are listed. Nodes of an install image boot kernel
-//    and ramdisk of the install media (vmlinuz, initrd.img), which are no files of the image.
-// 2. Nodes of an image without a name of its own (nodetype.provmethod "netboot") boot from another folder, by
-//    operating system and profile; xCAT itself has given that up.
+// 1. Only files that xCAT takes from the image's folder are listed. Nodes of an install image boot
+//    kernel and ramdisk of the install media (vmlinuz, initrd.img), which are not files of the image.
+// 2. Nodes without an image name (nodetype.provmethod "netboot") boot from another folder, by
+//    operating system and profile; xCAT itself no longer supports that.
 
 import Platform
 
@@ -14,14 +15,15 @@ import Platform
 public struct BootFile: Sendable, Hashable {
   /// "kernel", "ramdisk" or "hypervisor".
   public let role: String
-  /// Where xCAT takes it from: the first that is there.
+  /// The paths in the image's folder; xCAT takes the first that exists.
   public let sources: [AbsolutePath]
+  /// The name of the copy.
   public let copyName: String
 }
 
-/// Decides what is copied for the nodes of an image.
+/// Determines which files are copied for the nodes of an image.
 public enum BootFiles {
-  /// What xCAT takes where site.tftpdir is not set.
+  /// The TFTP folder if site.tftpdir is unset.
   public static let defaultTFTPDirectory = "/tftpboot"
 
   /// Returns the files that nodes of the image boot copies of.
@@ -38,7 +40,7 @@ public enum BootFiles {
     }
     return [
       file(ImageFiles.kernel, "kernel"),
-      // Old images have initrd.gz, which nodeset gives the newer name first.
+      // Old images have initrd.gz, which nodeset first copies to the newer name.
       file(ImageFiles.ramdisk, ramdisk(of: definition), else: "initrd.gz"),
       file("hypervisor", "hypervisor"),
     ]
@@ -51,11 +53,11 @@ public enum BootFiles {
       ? "initrd-stateless.gz" : "initrd-statelite.gz"
   }
 
-  /// The folder of an image's copies.
+  /// Returns the folder of an image's copies.
   public static func folder(of image: String, in tftpDirectory: AbsolutePath) -> AbsolutePath {
     tftpDirectory.appending(subfolder(of: image))
   }
 
-  /// Below the TFTP folder, as the table bootparams has it.
+  /// Returns the folder below the TFTP folder, as in the table bootparams.
   static func subfolder(of image: String) -> String { "xcat/osimage/\(image)" }
 }

@@ -1,34 +1,38 @@
-// Which nodes boot an image: by nodetype.provmethod, as nodeset sets it or a group has it, and by the
-// kernel and ramdisk that nodeset has written into the table bootparams.
+// Finds the nodes that boot an image: by nodetype.provmethod, as nodeset sets it or a group has it,
+// and by the kernel and ramdisk that nodeset has written to the table bootparams
+// (docs/xcat-contract.md#nodeset-and-boot-files).
 //
-// 1. What bootparams says of a node counts more: after `nodeset NODE shell`, or osimage=OTHER, the node boots
+// 1. bootparams takes precedence: after `nodeset NODE shell`, or osimage=OTHER, the node boots
 //    something else.
-// 2. A node whose values only Perl could work out, or whose name is no name for a command line, is told apart
-//    ("unclear"); it hides no other.
+// 2. A node is "unclear" if only Perl could compute its values, or if its name is not safe on a
+//    command line. It does not hide other nodes.
 
 import Platform
 
 /// A node that boots an image.
 public struct BootNode: Sendable, Equatable {
   public let name: String
-  /// The folder that its boot files are in, where noderes.tftpdir names one.
+  /// The TFTP folder of the node, if noderes.tftpdir names one.
   public let tftpDirectory: String?
-  /// Its boot files are on its service node, which has a TFTP folder of its own (site.sharedtftp).
+  /// Whether the boot files are on the node's service node, which has a TFTP folder of its own
+  /// (site.sharedtftp).
   public let isElsewhere: Bool
 }
 
 /// The nodes of an image.
 public struct BootNodes {
+  /// The nodes, sorted by name.
   public private(set) var nodes: [BootNode] = []
-  /// Nodes that cannot be worked out.
+  /// The nodes whose image cannot be determined.
   public private(set) var unclear: [String] = []
   private let known: Set<String>
   private let groups: [String: Set<String>]
 
-  /// - Throws: what the door throws.
-  public init(of image: String, _ door: any TableBackend) throws {
-    var tables = try NodeTables(door)
-    let sharesFolder = !["0", "no", "NO"].contains(try door.site("sharedtftp") ?? "")
+  /// Reads the tables and finds the nodes.
+  /// - Throws: the errors of the backend.
+  public init(of image: String, _ backend: any TableBackend) throws {
+    var tables = try NodeTables(backend)
+    let sharesFolder = !["0", "no", "NO"].contains(try backend.site("sharedtftp") ?? "")
     for node in tables.groups.keys.sorted(by: byBytes) {
       do {
         guard try BootNodes.boots(node, image, &tables) else { continue }
@@ -48,8 +52,8 @@ public struct BootNodes {
       }
     }
     known = Set(tables.groups.keys)
-    // A dynamic group's members are known to xCAT only.
-    let defined = Set(try door.rows("nodegroup").compactMap { $0["groupname"] })
+    // Only xCAT knows the members of a dynamic group.
+    let defined = Set(try backend.rows("nodegroup").compactMap { $0["groupname"] })
     var groups: [String: Set<String>] = [:]
     for (node, names) in tables.groups {
       for name in names where NodesetCommand.isPlain(name) && !defined.contains(name) {
@@ -77,17 +81,17 @@ public struct BootNodes {
     return try !isSet && tables.value("nodetype", "provmethod", node: node) == image
   }
 
-  /// Returns the shortest node range that stands for exactly these nodes.
+  /// Returns the shortest node range that means exactly these nodes.
   public func range(of names: [String]) -> String {
     let parts = NodeFolding.parts(names)
-    let wanted = Set(names)
-    if parts.count > 1, let group = groups.filter({ $0.value == wanted }).keys.min(by: byBytes) {
+    let nodeSet = Set(names)
+    if parts.count > 1, let group = groups.filter({ $0.value == nodeSet }).keys.min(by: byBytes) {
       return group
     }
     let folded = parts.joined(separator: ",")
     var expansion = NodeRange(nodes: known, groups: groups)
-    let meant = try? expansion.expand(folded)
-    return meant.map { Set($0.nodes) == wanted && $0.unknown.isEmpty } == true
+    let expanded = try? expansion.expand(folded)
+    return expanded.map { Set($0.nodes) == nodeSet && $0.unknown.isEmpty } == true
       ? folded : names.joined(separator: ",")
   }
 }

@@ -1,13 +1,13 @@
-// Many node names as few ranges: node001, node002, … node064 are node001-node064, as noderange(3) has it.
-// The form without brackets, which no shell takes for a pattern.
+// Folds many node names into few ranges: node001, node002, … node064 are node001-node064, as in
+// noderange(3). The form has no brackets, which a shell would take for a pattern.
 
 /// Folds names of nodes.
 enum NodeFolding {
-  /// Names that differ in one number only.
+  /// The key of names that differ in one number only.
   private struct Form: Hashable {
     let before: String
     let behind: String
-    /// Digits of numbers that begin with zeros; 0 for those that do not.
+    /// The number of digits with leading zeros; 0 for numbers without them.
     let width: Int
   }
 
@@ -19,7 +19,7 @@ enum NodeFolding {
     let number: Int
     var isPadded: Bool { digits.utf8.first == UInt8(ascii: "0") && digits.utf8.count > 1 }
 
-    /// Cuts a name at its last number; nil for one that has none, or no letter before it.
+    /// Splits a name at its last number; nil if it has none, or nothing before it.
     init?(_ name: String) {
       let bytes = Array(name.utf8)
       func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
@@ -39,14 +39,14 @@ enum NodeFolding {
     var plainForm: Form { Form(before: before, behind: behind, width: 0) }
   }
 
-  /// Returns ranges, and the names that belong to none, in one order.
+  /// Returns the ranges and the names that belong to none, sorted together.
   static func parts(_ names: [String]) -> [String] {
     var parts: [String] = []
     var numbered: [Numbered] = []
     for name in names {
       if let cut = Numbered(name) { numbered.append(cut) } else { parts.append(name) }
     }
-    // node100 goes with node001 where that is there, else with node9.
+    // node100 belongs to node001 if that is in the list, else to node9.
     let padded = Set(numbered.filter(\.isPadded).map(\.paddedForm))
     let forms = Dictionary(grouping: numbered) {
       padded.contains($0.paddedForm) ? $0.paddedForm : $0.plainForm

@@ -1,16 +1,17 @@
-// Who belongs to which group: static ones by nodelist.groups, dynamic ones (table nodegroup) by
-// criteria over attributes of nodes (nodegroup(5), DBobjUtils.pm, getGroupMembers): several joined
-// by "::", each `attr==value`, `attr!=value`, `attr=~pattern`, `attr!~pattern` or `attr=value`. A
-// node that has no such attribute matches none of them.
+// The members of groups: static ones by nodelist.groups, dynamic ones (table nodegroup) by criteria on
+// attributes of nodes (nodegroup(5), DBobjUtils.pm, getGroupMembers;
+// docs/xcat-contract.md#node-values). "::" joins several criteria, each `attr==value`, `attr!=value`,
+// `attr=~pattern`, `attr!~pattern` or `attr=value`. A node without the attribute matches none of them.
 
 import Platform
 
 /// Groups and their members.
 enum NodeGroups {
-  /// - Parameter wanted: names that may be dynamic groups; others are not worked out, since their
-  ///   criteria may be of a kind that is refused.
+  /// Returns the members of all static groups, and of the dynamic ones in a node range.
+  /// - Parameter range: the node range. Criteria of other dynamic groups are not evaluated, since they
+  ///   may be of a kind that is refused.
   static func members(
-    _ tables: inout NodeTables, _ definitions: [[String: String]], wanted: String
+    _ tables: inout NodeTables, _ definitions: [[String: String]], in range: String
   ) throws -> [String: Set<String>] {
     var groups: [String: Set<String>] = [:]
     for (node, names) in tables.groups {
@@ -22,7 +23,7 @@ enum NodeGroups {
         if groups[name] == nil { groups[name] = [] }
         continue
       }
-      guard mentions(wanted, name) else { continue }
+      guard mentions(range, name) else { continue }
       let criteria = try parse(row["wherevals"] ?? "", group: name)
       var members: Set<String> = []
       for node in tables.groups.keys {
@@ -78,26 +79,26 @@ private struct Criterion {
     }
     guard
       let at = bytes.firstIndex(where: { "=!".utf8.contains($0) }), at > 0, at + 1 < bytes.count
-    else { throw refuse("which is no condition") }
+    else { throw refuse("which is not a condition") }
     let name = trimmed(String(decoding: bytes[..<at], as: UTF8.self))
-    guard let place = Criterion.place(of: name) else {
-      throw refuse("and the attribute '\(name)' is not understood here")
+    guard let location = Criterion.location(of: name) else {
+      throw refuse("whose attribute '\(name)' is not supported")
     }
-    (table, column) = place
-    let mark = String(decoding: bytes[at...(at + 1)], as: UTF8.self)
+    (table, column) = location
+    let sign = String(decoding: bytes[at...(at + 1)], as: UTF8.self)
     let value = String(decoding: bytes[(at + 2)...], as: UTF8.self)
-    switch mark {
+    switch sign {
     case "==": test = .equals(value)
     case "!=": test = .differs(value)
     case "=~": test = .matches(try Criterion.pattern(value))
     case "!~": test = .matchesNot(try Criterion.pattern(value))
     default:
-      guard bytes[at] == UInt8(ascii: "=") else { throw refuse("which is no condition") }
+      guard bytes[at] == UInt8(ascii: "=") else { throw refuse("which is not a condition") }
       test = .equals(String(decoding: bytes[(at + 1)...], as: UTF8.self))
     }
   }
 
-  /// Slashes around a pattern come off.
+  /// Compiles a pattern; slashes around it are removed.
   private static func pattern(_ text: String) throws(XCATError) -> PerlPattern {
     var bytes = Array(text.utf8)[...]
     if bytes.first == UInt8(ascii: "/") { bytes = bytes.dropFirst() }
@@ -105,7 +106,7 @@ private struct Criterion {
     return try PerlPattern(String(decoding: bytes, as: UTF8.self))
   }
 
-  /// The tables whose columns are attributes of a node under the same name (Schema.pm).
+  /// The tables whose columns are node attributes of the same name (Schema.pm).
   private static let columns: [String: [String]] = [
     "nodelist": [
       "groups", "status", "appstatus", "primarysn", "hidden", "updatestatus", "zonename",
@@ -121,7 +122,7 @@ private struct Criterion {
     "postscripts": ["postscripts", "postbootscripts"],
   ]
 
-  private static func place(of attribute: String) -> (String, String)? {
+  private static func location(of attribute: String) -> (String, String)? {
     if attribute == "node" { return ("nodelist", "node") }
     return columns.first { $0.value.contains(attribute) }.map { ($0.key, attribute) }
   }
@@ -129,8 +130,8 @@ private struct Criterion {
   func holds(_ node: String, _ tables: inout NodeTables) throws -> Bool {
     guard let value = try tables.value(table, column, node: node) else { return false }
     switch test {
-    case .equals(let wanted): return value == wanted
-    case .differs(let wanted): return value != wanted
+    case .equals(let operand): return value == operand
+    case .differs(let operand): return value != operand
     case .matches(let pattern): return try pattern.firstMatch(in: value) != nil
     case .matchesNot(let pattern): return try pattern.firstMatch(in: value) == nil
     }

@@ -1,14 +1,17 @@
-// The lists of scripts of nodes, for `imgexport -p` and `imgimport -p` (xcat.md section 2 step 6 and
-// section 3 step 11). Pure over a table door: it reads, and says which rows should change.
+// The script lists of nodes, for `imgexport -p` and `imgimport -p`
+// (docs/xcat-contract.md#postscripts). The code reads a table backend and returns the row changes; it
+// writes nothing.
 
 import Platform
 
-/// A node's lists of scripts, as comma lists.
+/// A node's script lists, as comma lists.
 public struct NodeScripts: Sendable, Equatable {
-  /// nil where there is nothing to say.
+  /// nil if the list does not exist.
   public var postscripts: String?
+  /// nil if the list does not exist.
   public var postbootscripts: String?
 
+  /// Creates lists.
   public init(postscripts: String?, postbootscripts: String?) {
     self.postscripts = postscripts
     self.postbootscripts = postbootscripts
@@ -21,15 +24,16 @@ public struct NodeLists {
   private let groupDefinitions: [[String: String]]
   private let excludedNodes: String
 
-  /// - Throws: what the door throws.
-  public init(_ door: any TableBackend) throws {
-    tables = try NodeTables(door)
-    groupDefinitions = try door.rows("nodegroup")
-    excludedNodes = try door.site("excludenodes") ?? ""
+  /// Reads the node tables.
+  /// - Throws: the errors of the backend.
+  public init(_ backend: any TableBackend) throws {
+    tables = try NodeTables(backend)
+    groupDefinitions = try backend.rows("nodegroup")
+    excludedNodes = try backend.site("excludenodes") ?? ""
   }
 
-  /// The nodes that a range stands for. Those of `site.excludenodes` are left out, as by xCAT.
-  /// - Throws: `XCATError` for what is not understood.
+  /// Returns the nodes of a range, without those of `site.excludenodes`, as xCAT does.
+  /// - Throws: `XCATError` for an unsupported range.
   public mutating func expand(_ range: String) throws -> NodeSelection {
     let chosen = try selection(range)
     guard !excludedNodes.isEmpty else { return chosen }
@@ -39,18 +43,18 @@ public struct NodeLists {
   }
 
   private mutating func selection(_ range: String) throws -> NodeSelection {
-    let groups = try NodeGroups.members(&tables, groupDefinitions, wanted: range)
+    let groups = try NodeGroups.members(&tables, groupDefinitions, in: range)
     var expansion = NodeRange(nodes: Set(tables.groups.keys), groups: groups)
     return try expansion.expand(range)
   }
 
-  /// What a node runs: the lists of xcatdefaults, then its own or its groups'.
-  /// - Throws: `XCATError`: no such node; a value that only Perl could work out.
+  /// Returns the scripts that a node runs: the lists of xcatdefaults, then its own or its groups'.
+  /// - Throws: `XCATError`: the node does not exist, or only Perl could compute a value.
   public mutating func scripts(of node: String) throws -> NodeScripts {
     guard tables.groups[node] != nil else {
       throw XCATError(
         "node \(printable(node.utf8))", "is not in xCAT's table nodelist",
-        advice: "'nodels' lists the nodes there are")
+        advice: "Run 'nodels' to list the nodes")
     }
     let defaults = try tables.row("postscripts", "xcatdefaults")
     func list(_ column: String) throws -> String? {
@@ -62,10 +66,10 @@ public struct NodeLists {
       postscripts: try list("postscripts"), postbootscripts: try list("postbootscripts"))
   }
 
-  /// The changes that give nodes these lists. Names that xcatdefaults has already are left out.
+  /// Returns the changes that give nodes these lists, without names that xcatdefaults has.
   /// - Parameters:
-  ///   - scripts: nil for a list that stays as it is.
-  ///   - appending: whether the node's own list stays, with new names behind it; else it is
+  ///   - scripts: nil for a list that stays unchanged.
+  ///   - appending: whether new names are appended to the node's own list; otherwise the list is
   ///     replaced, as by xCAT.
   public mutating func rowChanges(
     _ nodes: [String], _ scripts: NodeScripts, appending: Bool
@@ -75,7 +79,7 @@ public struct NodeLists {
       let inDefaults = Set(NodeTables.list(defaults[column]))
       return NodeTables.list(given).filter { !inDefaults.contains($0) }
     }
-    // As xCAT: lists that bring nothing beyond xcatdefaults leave the nodes' own alone.
+    // As in xCAT, lists that add nothing to xcatdefaults leave the nodes' own unchanged.
     guard
       !names(scripts.postscripts, "postscripts").isEmpty
         || !names(scripts.postbootscripts, "postbootscripts").isEmpty
@@ -88,9 +92,9 @@ public struct NodeLists {
       ] {
         guard let given else { continue }
         let names = names(given, column)
-        let own = appending ? NodeTables.list(row[column]) : []
+        let existing = appending ? NodeTables.list(row[column]) : []
         var seen: Set<String> = []
-        let list = (own + names).filter { seen.insert($0).inserted }.joined(separator: ",")
+        let list = (existing + names).filter { seen.insert($0).inserted }.joined(separator: ",")
         if list != row[column] ?? "" { columns[column] = list }
       }
       guard !columns.isEmpty else { return nil }

@@ -1,17 +1,18 @@
-// Node ranges as xCAT's commands take them (noderange(3), NodeRange.pm), the part that needs no
-// guessing: names, groups, `a1-a9`, `a1:a9`, `a[1-3,7]b`, `a1+3`, `/PATTERN`, `,` union, `@`
-// intersection, `-` exclusion (which counts for the whole list, wherever it stands). Parentheses,
-// `^FILE` and criteria (`os==rhels9`) are refused in words.
+// Node ranges as xCAT's commands take them (noderange(3), NodeRange.pm;
+// docs/xcat-contract.md#node-ranges), as far as they are unambiguous: names, groups, `a1-a9`, `a1:a9`,
+// `a[1-3,7]b`, `a1+3`, `/PATTERN`, `,` union, `@` intersection, `-` exclusion (which applies to the
+// whole list, whatever its position). Parentheses, `^FILE` and criteria (`os==rhels9`) are errors.
 
 import Platform
 
-/// What a range stands for.
+/// The nodes of a range.
 public struct NodeSelection: Sendable, Equatable {
-  /// Nodes of the table nodelist, sorted.
+  /// The nodes of the table nodelist, sorted.
   public let nodes: [String]
-  /// Names that are neither a node nor a group, in the order of the range.
+  /// The names that are neither a node nor a group, in the order of the range.
   public let unknown: [String]
 
+  /// Creates a selection.
   public init(nodes: [String], unknown: [String]) {
     self.nodes = nodes
     self.unknown = unknown
@@ -20,7 +21,7 @@ public struct NodeSelection: Sendable, Equatable {
 
 /// Expands ranges over known nodes and groups.
 struct NodeRange {
-  /// All nodes, and the members of static and dynamic groups.
+  /// All nodes.
   let nodes: Set<String>
   let groups: [String: Set<String>]
   private var unknown: [String] = []
@@ -39,22 +40,22 @@ struct NodeRange {
 
   mutating func expand(_ range: String) throws(XCATError) -> NodeSelection {
     for mark in "()'\"" where range.utf8.contains(mark.asciiValue ?? 0) {
-      throw NodeRange.refuse(range, "has a '\(mark)', which is not understood here")
+      throw NodeRange.refuse(range, "has a '\(mark)', which is not supported")
     }
-    var found: Set<String> = []
+    var included: Set<String> = []
     var excluded: Set<String> = []
     for element in elements(range) {
       if element.utf8.first == UInt8(ascii: "-") {
         excluded.formUnion(try intersection(String(element.dropFirst())))
       } else {
-        found.formUnion(try intersection(element))
+        included.formUnion(try intersection(element))
       }
     }
     return NodeSelection(
-      nodes: found.subtracting(excluded).sorted(by: byBytes), unknown: unknown)
+      nodes: included.subtracting(excluded).sorted(by: byBytes), unknown: unknown)
   }
 
-  /// Cut at commas outside "[]".
+  /// Splits a range at commas outside "[]".
   private func elements(_ range: String) -> [String] {
     var parts: [[UInt8]] = [[]]
     var depth = 0
@@ -73,7 +74,7 @@ struct NodeRange {
   private mutating func intersection(_ element: String) throws(XCATError) -> Set<String> {
     let parts = element.split(separator: "@", omittingEmptySubsequences: false).map(String.init)
     guard parts.allSatisfy({ !$0.isEmpty && $0.utf8.first != UInt8(ascii: "-") }) else {
-      throw NodeRange.refuse(element, "has an '@' or '-' without a name behind it")
+      throw NodeRange.refuse(element, "has an '@' or '-' without a name after it")
     }
     var result = try atom(parts[0])
     for part in parts.dropFirst() { result.formIntersection(try atom(part)) }
@@ -85,10 +86,10 @@ struct NodeRange {
     if let members = groups[text] { return members }
     if text.utf8.first == UInt8(ascii: "/") { return try matching(text) }
     if text.utf8.contains(where: { $0 == UInt8(ascii: "=") || $0 == UInt8(ascii: "~") }) {
-      throw NodeRange.refuse(text, "selects by a criterion, which is not understood here")
+      throw NodeRange.refuse(text, "selects by a criterion, which is not supported")
     }
     if text.utf8.first == UInt8(ascii: "^") {
-      throw NodeRange.refuse(text, "names a file of ranges, which is not read here")
+      throw NodeRange.refuse(text, "names a file of ranges, which is not supported")
     }
     if text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) { return try atom("node" + text) }
     guard let names = try NodeRange.names(text, limit) else {
@@ -108,7 +109,7 @@ struct NodeRange {
     return result
   }
 
-  /// `/PATTERN`: the nodes whose whole name it matches.
+  /// Expands `/PATTERN` to the nodes whose whole name it matches.
   private func matching(_ text: String) throws(XCATError) -> Set<String> {
     let pattern = try PerlPattern("^(?:" + text.dropFirst() + ")$")
     var result: Set<String> = []
@@ -118,7 +119,7 @@ struct NodeRange {
 
   // MARK: Numbers
 
-  /// The names that a range with numbers stands for; nil for text that is no range.
+  /// Returns the names of a range with numbers; nil if the text is not a range.
   static func names(_ text: String, _ limit: Int) throws(XCATError) -> [String]? {
     let bytes = Array(text.utf8)
     func string(_ part: some Collection<UInt8>) -> String { String(decoding: part, as: UTF8.self) }
@@ -132,13 +133,13 @@ struct NodeRange {
           omittingEmptySubsequences: false,
           whereSeparator: { $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ":") })
         guard ends.count <= 2, let first = ends.first, let last = ends.last else {
-          throw refuse(text, "has '\(string(item))' inside '[]', which is no range of numbers")
+          throw refuse(text, "has '\(string(item))' inside '[]', which is not a range of numbers")
         }
         for number in try numbers(string(first), string(last), text, limit) {
           let rest = string(bytes[..<open]) + number + string(bytes[(close + 1)...])
           names +=
             try rest.utf8.contains(UInt8(ascii: "[")) ? self.names(rest, limit) ?? [] : [rest]
-          guard names.count <= limit else { throw refuse(text, "stands for too many nodes") }
+          guard names.count <= limit else { throw refuse(text, "means too many nodes") }
         }
       }
       return names
@@ -150,7 +151,7 @@ struct NodeRange {
     return try between(left.map(string), right.map(string), text, limit)
   }
 
-  /// The two ends of `a1-a9`, each cut into letters and digits.
+  /// Returns the two ends of `a1-a9`, each split into letters and digits.
   private static func ends(
     _ bytes: [UInt8]
   ) -> (left: [ArraySlice<UInt8>], right: [ArraySlice<UInt8>])? {
@@ -181,7 +182,7 @@ struct NodeRange {
     return left.isEmpty || left.count != right.count ? nil : (left, right)
   }
 
-  /// One pair of numbers may differ, and nothing else.
+  /// Expands a range whose ends differ in one number only.
   private static func between(
     _ left: [String], _ right: [String], _ text: String, _ limit: Int
   ) throws(XCATError) -> [String]? {
@@ -194,14 +195,14 @@ struct NodeRange {
     return try numbers(left[at], right[at], text, limit).map { before + $0 + behind }
   }
 
-  /// `a1+3` is a1, a2, a3, a4: the first number counts.
+  /// Expands `a1+3` to a1, a2, a3, a4: the first number counts.
   private static func offset(
     _ name: String, _ increment: String, _ text: String, _ limit: Int
   ) throws(XCATError) -> [String] {
     let bytes = Array(name.utf8)
     guard let start = bytes.firstIndex(where: { (0x30...0x39).contains($0) }),
       let count = Int(increment), (0..<limit).contains(count)
-    else { throw refuse(text, "has no number before '+', or none behind it") }
+    else { throw refuse(text, "has no number before '+', or none after it") }
     let end = bytes[start...].firstIndex { !(0x30...0x39).contains($0) } ?? bytes.count
     let behind = String(decoding: bytes[end...], as: UTF8.self)
     let digits = String(decoding: bytes[start..<end], as: UTF8.self)
@@ -217,13 +218,13 @@ struct NodeRange {
   ) throws(XCATError) -> [String] {
     if first == last { return [first] }
     guard let low = Int(first), let high = Int(last), low >= 0, high >= low else {
-      throw refuse(text, "has '\(first)' to '\(last)', which is no rising range of numbers")
+      throw refuse(text, "has '\(first)' to '\(last)', which is not an ascending range")
     }
     let isPadded = first.utf8.first == UInt8(ascii: "0") && first.utf8.count > 1
     guard !isPadded || first.utf8.count == last.utf8.count else {
       throw refuse(text, "has numbers of different widths: '\(first)' and '\(last)'")
     }
-    guard high - low < limit else { throw refuse(text, "stands for too many nodes") }
+    guard high - low < limit else { throw refuse(text, "means too many nodes") }
     return (low...high).map { padded($0, isPadded ? first.utf8.count : 0) }
   }
 

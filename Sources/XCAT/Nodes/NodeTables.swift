@@ -1,27 +1,28 @@
-// What xCAT's node tables say of one node (Table.pm, getNodeAttribs): its own row's value, else that
-// of the first of its groups that has one; for the attributes that `site.hierarchicalattrs` names,
-// all of them joined; then, made from the node's name where the value says so.
+// The values of xCAT's node tables for one node (Table.pm, getNodeAttribs;
+// docs/xcat-contract.md#node-values). A node's own row takes precedence, then the first of its groups
+// that has a value. For attributes in `site.hierarchicalattrs` all these values are joined. The value
+// may then be computed from the node's name.
 
 import Platform
 
-/// The node tables, read once.
+/// The node tables, each read once.
 struct NodeTables {
-  private let door: any TableBackend
-  /// Groups of each node, in the order of nodelist.groups, which is the order of inheritance.
+  private let backend: any TableBackend
+  /// The groups of each node, in the order of nodelist.groups, which is the order of inheritance.
   let groups: [String: [String]]
-  /// Attributes whose values are joined, and by what.
+  /// The attributes whose values are joined, with their separators.
   private let joined: [String: String]
   private var tables: [String: [String: [String: String]]] = [:]
 
-  init(_ door: any TableBackend) throws {
-    self.door = door
-    let rows = try door.rows("nodelist")
+  init(_ backend: any TableBackend) throws {
+    self.backend = backend
+    let rows = try backend.rows("nodelist")
     tables["nodelist"] = NodeTables.byNode(rows)
     groups = Dictionary(
       rows.compactMap { row in row["node"].map { ($0, NodeTables.list(row["groups"])) } }
     ) { first, _ in first }
     var joined: [String: String] = [:]
-    for item in NodeTables.list(try door.site("hierarchicalattrs")) {
+    for item in NodeTables.list(try backend.site("hierarchicalattrs")) {
       let parts = item.split(separator: ":", maxSplits: 1).map { trimmed(String($0)) }
       guard let name = parts.first, !name.isEmpty else { continue }
       joined[name] = parts.count > 1 && !parts[1].isEmpty ? parts[1] : ","
@@ -38,28 +39,29 @@ struct NodeTables {
     Dictionary(rows.compactMap { row in row["node"].map { ($0, row) } }) { first, _ in first }
   }
 
-  /// The row of a node or group itself.
+  /// Returns the row of a node or group itself.
   mutating func row(_ table: String, _ node: String) throws -> [String: String] {
-    if tables[table] == nil { tables[table] = NodeTables.byNode(try door.rows(table)) }
+    if tables[table] == nil { tables[table] = NodeTables.byNode(try backend.rows(table)) }
     return tables[table]?[node] ?? [:]
   }
 
-  /// The value that holds for a node.
+  /// Returns the effective value of a node.
+  /// - Throws: `XCATError` for a value that cannot be computed; the errors of the backend.
   mutating func value(_ table: String, _ column: String, node: String) throws -> String? {
-    let own = try row(table, node)[column]
-    var raw = own
+    let ownValue = try row(table, node)[column]
+    var raw = ownValue
     if table != "nodelist" {
-      let others = groups[node] ?? []
+      let groupNames = groups[node] ?? []
       if let separator = joined[column] {
-        raw = try join([own] + others.map { try row(table, $0)[column] }, separator)
-      } else if own == nil {
-        for group in others where raw == nil { raw = try row(table, group)[column] }
+        raw = try join([ownValue] + groupNames.map { try row(table, $0)[column] }, separator)
+      } else if ownValue == nil {
+        for group in groupNames where raw == nil { raw = try row(table, group)[column] }
       }
     }
     return try raw.flatMap { value throws(XCATError) in try NodeValue.of(value, node: node) }
   }
 
-  /// Each part once, where it came first.
+  /// Joins values, with each part at its first position.
   private func join(_ values: [String?], _ separator: String) throws -> String? {
     let present = values.compactMap { $0 }
     guard !present.isEmpty else { return nil }

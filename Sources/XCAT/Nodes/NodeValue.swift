@@ -1,17 +1,19 @@
-// Values of node tables that are made from the node's name (Table.pm, transRegexAttrs; xcatdb(5)):
+// Computes values of node tables from the node's name (Table.pm, transRegexAttrs; xcatdb(5);
+// docs/xcat-contract.md#node-values):
 //
-//     /PATTERN/TEXT/          TEXT in place of what PATTERN matches in the name
+//     /PATTERN/TEXT/          TEXT replaces the match of PATTERN in the name
 //     |PATTERN|TEXT|          the same, with (EXPRESSION) computed: |\D+(\d+)|rack($1/10)|
 //     |TEXT|                  PATTERN is one group for each number in the name
 //
-// As in xCAT, `$1` means a group only inside parentheses, arithmetic is that of integers, and a name
-// that the pattern does not match stays as it is. What would need Perl itself is refused.
+// As in xCAT, `$1` is a group only inside parentheses, arithmetic is on integers, and a name that the
+// pattern does not match stays unchanged. Values that only Perl could compute are refused.
 
 import Platform
 
-/// A value as a node sees it.
+/// The value of an attribute for a node.
 enum NodeValue {
-  /// - Returns: nil where the value comes out empty, which counts as unset.
+  /// Computes a value.
+  /// - Returns: nil if the result is empty, which counts as unset.
   static func of(_ value: String, node: String) throws(XCATError) -> String? {
     let bytes = Array(value.utf8)
     let result: String
@@ -31,12 +33,12 @@ enum NodeValue {
 
   private static let bar = UInt8(ascii: "|")
 
-  /// `/…/…/` with no other slash.
+  /// Returns whether the text is `/…/…/` with no other slash.
   private static func isForm(_ bytes: [UInt8], _ mark: UInt8, parts: Int) -> Bool {
     bytes.first == mark && bytes.last == mark && bytes.count { $0 == mark } == parts + 1
   }
 
-  /// What stands between the outer marks, cut once.
+  /// Returns the text between the outer marks, split once.
   private static func split(_ bytes: [UInt8], _ mark: UInt8) -> [String] {
     bytes.dropFirst().dropLast()
       .split(separator: mark, maxSplits: 1, omittingEmptySubsequences: false)
@@ -58,7 +60,7 @@ enum NodeValue {
         + name[match.range.upperBound...], as: UTF8.self)
   }
 
-  /// The text with each outermost (EXPRESSION) computed.
+  /// Returns the text with each outermost (EXPRESSION) computed.
   private static func computed(
     _ text: String, _ pattern: String, _ node: String
   ) throws(XCATError) -> String {
@@ -89,8 +91,8 @@ enum NodeValue {
     return String(decoding: result, as: UTF8.self)
   }
 
-  /// Integers, `$1`, `+ - * / %`, parentheses. nil is "not computable": not of this form, a number
-  /// that Perl would read as octal, a division by zero, an overflow.
+  /// A parser for integers, `$1`, `+ - * / %` and parentheses. nil means "not computable": a syntax
+  /// error, a number that Perl would read as octal, a division by zero, or an overflow.
   private struct Expression {
     private let bytes: [UInt8]
     private let groups: [[UInt8]?]
@@ -159,7 +161,7 @@ enum NodeValue {
         guard let number = digits(), let n = Int(number), groups.indices.contains(n - 1),
           let group = groups[n - 1]
         else { return nil }
-        // A variable's text is read as a decimal number, leading zeros or not.
+        // Perl reads a variable's text as a decimal number, with or without leading zeros.
         return group.allSatisfy { (0x30...0x39).contains($0) }
           ? Int(String(decoding: group, as: UTF8.self)) : nil
       }

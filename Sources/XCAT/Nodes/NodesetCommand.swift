@@ -1,17 +1,18 @@
-// `nodeset NODES osimage=NAME`: copies an image's boot files to where nodes load them, and sets the nodes to boot
-// them. It is shown to people, who paste it into a shell, and run as xCAT's client, without one.
+// `nodeset NODES osimage=NAME` copies an image's boot files to where nodes load them, and sets the
+// nodes to boot them. People paste the command into a shell, and imgstore runs it without one.
 //
-// 1. Names of nodes and groups are plain words. An image's name that xCAT's options would take apart is
-//    refused; one that a shell would is quoted.
+// 1. Names of nodes and groups are plain words. An image name that xCAT's options would split is
+//    refused; one that a shell would split is quoted.
 
 import Platform
 
-/// A run of xCAT's nodeset.
+/// A call of xCAT's nodeset.
 public struct NodesetCommand: Sendable, Equatable {
   /// The nodes, as a node range.
   public let range: String
   public let image: String
 
+  /// Creates a call.
   /// - Throws: `XCATError` for a name that xCAT's commands cannot carry.
   public init(range: String, image: String) throws(XCATError) {
     try XCATCommandRunner.check(name: image)
@@ -20,22 +21,23 @@ public struct NodesetCommand: Sendable, Equatable {
         .allSatisfy({ NodesetCommand.isPlain(String(decoding: $0, as: UTF8.self)) })
     else {
       throw XCATError(
-        "node range '\(printable(range.utf8.prefix(255)))'", "is not made of plain names",
+        "node range '\(printable(range.utf8.prefix(255)))'", "does not consist of plain names",
         advice: "Run nodeset by hand")
     }
     self.range = range
     self.image = image
   }
 
+  /// The arguments of nodeset.
   public var arguments: [String] { [range, "osimage=\(image)"] }
 
-  /// The command as a shell takes it.
+  /// The command for a shell.
   public var text: String {
     let isWord = image.utf8.allSatisfy { NodesetCommand.isWordByte($0) || "+:%".utf8.contains($0) }
     return "nodeset \(range) " + (isWord ? "osimage=\(image)" : "'osimage=\(image)'")
   }
 
-  /// The same as several commands, where the range is too long for one argument of a program (128 KiB).
+  /// Splits the command if the range is too long for one argument of a program (128 KiB).
   public func parts() throws(XCATError) -> [NodesetCommand] {
     let limit = 100_000
     var ranges: [String] = []
@@ -51,7 +53,7 @@ public struct NodesetCommand: Sendable, Equatable {
     return parts
   }
 
-  /// Whether a name is a plain word, which neither a shell nor xCAT takes for something else.
+  /// Returns whether a name is a plain word, which neither a shell nor xCAT interprets.
   static func isPlain(_ name: String) -> Bool {
     !name.isEmpty && name.utf8.first != UInt8(ascii: "-")
       && name.utf8.allSatisfy(isWordByte)
@@ -69,15 +71,18 @@ public struct NodesetCommand: Sendable, Equatable {
 public struct NodesetRunner: Sendable {
   private let commands: XCATCommandRunner
 
-  /// - Parameter environment: XCATROOT and PATH say where the command is.
+  /// Creates a runner.
+  /// - Parameter environment: XCATROOT and PATH locate the command.
   public init(_ fileSystem: any FileSystem, environment: [String: String]) {
     commands = XCATCommandRunner(fileSystem, environment: environment)
   }
 
-  /// - Throws: `XCATError` where there is no nodeset.
+  /// Checks that nodeset exists.
+  /// - Throws: `XCATError` if it does not.
   public func requirePresent() throws { _ = try commands.path(of: "nodeset") }
 
-  /// - Throws: `XCATError` with what it said, where it fails.
+  /// Runs a call.
+  /// - Throws: `XCATError` with the command's message if it fails.
   public func run(_ command: NodesetCommand) throws {
     try commands.mustRun("nodeset", command.arguments)
   }

@@ -1,5 +1,5 @@
-// Whether the litefile rows of a statelite image are such that liteimg takes them (statelite.pm), in
-// its words. liteimg stops at the first fault; here all are found.
+// Checks the litefile rows of a statelite image by the rules of liteimg (statelite.pm;
+// docs/xcat-contract.md#liteimg), in its words. liteimg stops at the first fault; this code finds all.
 
 import Platform
 
@@ -7,9 +7,10 @@ import Platform
 public struct LiteFile: Sendable, Hashable {
   /// An absolute path; a directory's ends in "/".
   public let file: String
-  /// As liteimg sees it: blank means "tmpfs,rw", and that is the old name of "link".
+  /// The option as liteimg sees it: blank means "tmpfs,rw", the old name of "link".
   public let option: String
 
+  /// Creates a row with its effective option.
   public init(file: String, options: String) {
     self.file = file
     option = options.isEmpty || options == "tmpfs,rw" ? "link" : options
@@ -20,28 +21,29 @@ public struct LiteFile: Sendable, Hashable {
 
 /// The rules for litefile rows.
 public enum LiteOptions {
+  /// The valid options.
   public static let valid = [
     "tmpfs", "persistent", "localdisk", "rw", "ro", "con", "link", "tmpfs,rw", "link,ro",
     "link,persistent", "link,con",
   ]
 
-  /// What is wrong with the rows of one image, in their order; those of directories first ask for
-  /// rows that are right one by one, as liteimg does.
+  /// Returns the faults of an image's rows, in their order. As in liteimg, the rules for directories
+  /// apply only if each row is valid by itself.
   public static func faults(_ rows: [LiteFile]) -> [XCATError] {
     let single = rows.compactMap(fault)
     guard single.isEmpty else { return single }
     // The last row of a name counts.
     let directories = Dictionary(
       rows.filter(\.isDirectory).map { (Array($0.file.utf8), $0) }, uniquingKeysWith: { $1 })
-    var told: Set<LiteFile> = []
+    var reportedParents: Set<LiteFile> = []
     return rows.compactMap { row in
       guard let parent = parent(of: row, in: directories) else { return nil }
       if parent.option.hasSuffix("ro") || parent.option.hasSuffix("con") {
-        guard told.insert(parent).inserted else { return nil }
+        guard reportedParents.insert(parent).inserted else { return nil }
         return error(
           parent,
           "the directory \"\(parent.file)\" should not be with \"ro\" or \"con\" as its option",
-          advice: "Other rows lie below it: give it another option, or take them out")
+          advice: "Give it another option, or remove the rows below it")
       }
       return fault(row, below: parent)
     }
@@ -58,12 +60,12 @@ public enum LiteOptions {
     }
     if !row.file.hasPrefix("/") {
       return error(
-        row, "\(row.file) is not one absolute path", advice: "Let it begin with '/'")
+        row, "\(row.file) is not one absolute path", advice: "Begin it with '/'")
     }
     if row.option.contains("con"), row.isDirectory {
       return error(
         row, "\(row.file) is directory, don't use \"con\" as its option",
-        advice: "Only files can be concatenated; list the files of the directory instead")
+        advice: "List the files of the directory instead; only files can be concatenated")
     }
     return nil
   }
@@ -80,7 +82,7 @@ public enum LiteOptions {
         return error(row, "\(basis) can only use \"link\"-based options", advice: advice)
       }
     }
-    // xCAT means to refuse links below a directory without one, and compares texts as numbers: the
+    // xCAT means to refuse links below a directory without one, but compares texts as numbers. The
     // check never fires, and such rows are in use.
     if parent.option.contains("persistent"), !row.option.contains("persistent") {
       return error(
@@ -89,7 +91,7 @@ public enum LiteOptions {
     return nil
   }
 
-  /// The nearest directory above that has a row itself; "/" is none.
+  /// Returns the nearest directory above that has a row itself, except "/".
   private static func parent(
     of row: LiteFile, in directories: [[UInt8]: LiteFile]
   ) -> LiteFile? {
@@ -97,7 +99,7 @@ public enum LiteOptions {
     var name = Array(row.file.utf8)
     if row.isDirectory { name.removeLast() }
     while let end = name.lastIndex(of: slash), end > 0 {
-      if let found = directories[Array(name[...end])] { return found }
+      if let parent = directories[Array(name[...end])] { return parent }
       name = Array(name[..<end])
     }
     return nil

@@ -1,8 +1,9 @@
-// Rows of the table litefile: which of them an image has (xcat.md section 2 step 7), their text in a
-// bundle, and what an import makes of them (section 3 step 10), without xCAT's defect 11.
+// Rows of the table litefile: the rows of an image, their text in a bundle, and the changes that an
+// import makes (docs/xcat-contract.md#litefile-rows). xCAT's export drops rows that its runtime uses;
+// this code does not.
 //
 // The rule is that of xCAT's runtime (litetree.pm, getNodeData): rows of the image's groups, rows
-// without an image, rows for ALL, rows of the image; for one file, the later wins.
+// without an image, rows for ALL, rows of the image. For one file, the later row wins.
 
 import Platform
 
@@ -10,28 +11,29 @@ import Platform
 public struct LitefileRow: Sendable, Hashable {
   /// An absolute path; a folder's ends with "/".
   public var file: String
-  /// What xCAT's runtime does with it: never blank.
+  /// The effective options: never blank.
   public var options: String
 
-  /// - Parameter options: blank for what the runtime then takes.
+  /// Creates a row.
+  /// - Parameter options: blank for the runtime's default.
   public init(file: String, options: String) {
     self.file = file
     self.options = options.isEmpty ? LitefileRow.defaultOptions : options
   }
 
-  /// What xCAT's runtime takes where a row has none.
+  /// The runtime's default for rows without options.
   public static let defaultOptions = "tmpfs,rw"
 }
 
 /// The litefile rows of an image.
 public enum LitefileRows {
-  /// The rows that an image's nodes see, one a file, by file.
+  /// Returns the rows that an image's nodes see, one per file, sorted by file.
   /// - Parameter groups: the image's `groups`, a comma list.
   public static func of(
     image: String, groups: String, _ tables: any TableBackend
   ) throws -> [LitefileRow] {
     let rows = try tables.rows("litefile")
-    // xCAT compares the whole list; an image in several groups has the rows of each.
+    // xCAT compares the whole list; here an image in several groups has the rows of each.
     let names = [groups] + groups.split(separator: ",").map { trimmed(String($0)) }
     var options: [String: String] = [:]
     for owner in names.filter({ !$0.isEmpty }) + ["", "ALL", image] {
@@ -44,7 +46,7 @@ public enum LitefileRows {
       .sorted { byBytes($0.file, $1.file) }
   }
 
-  /// `litefile.csv` as xCAT puts it into a bundle: no header, a line a row.
+  /// Returns `litefile.csv` as xCAT writes it into a bundle: no header, one line per row.
   /// - Throws: `XCATError` for values that xCAT, which splits lines at quotes, would misread.
   public static func render(
     image: String, _ rows: [LitefileRow]
@@ -63,7 +65,7 @@ public enum LitefileRows {
     return text
   }
 
-  /// Reads a bundle's `litefile.csv`. The image's name in it is that of where it came from.
+  /// Parses a bundle's `litefile.csv`. The image's name in it is that of the exporting site.
   /// - Parameter allowsUnsafeValues: files and options need not fit their columns' grammar.
   /// - Throws: `XCATError` with the line's number.
   public static func parse(
@@ -78,31 +80,31 @@ public enum LitefileRows {
       guard values.count >= 3 else {
         throw parser.error("is not of the form \"IMAGE\",\"FILE\",\"OPTIONS\",,")
       }
-      // xCAT's liteimg and the nodes' scripts give both to a shell, and the files to `mv`.
+      // liteimg and the nodes' scripts pass both values to a shell, and the files to `mv`.
       for value in [values[1], values[2]] {
         guard !value.holdsControlCharacters else { throw parser.error("has a control character") }
       }
       guard !values[1].hidesSeparators else {
-        throw parser.error("holds a combining mark where no letter is before it")
+        throw parser.error("contains a combining mark without a letter before it")
       }
       if !allowsUnsafeValues,
         let first = UnsafeValue.all(
           in: ["file": values[1], "options": values[2]], of: .litefile
         ).first
       {
-        throw parser.error("\(first.text); '--allow-unsafe-values' takes it all the same")
+        throw parser.error("\(first.text); '--allow-unsafe-values' accepts it anyway")
       }
       guard AbsolutePath(values[1]) != nil else {
         throw parser.error(
-          "names '\(printable(values[1].utf8.prefix(255)))', which is no clean absolute path")
+          "names '\(printable(values[1].utf8.prefix(255)))', which is not a clean absolute path")
       }
       rows.append(LitefileRow(file: values[1], options: values[2]))
     }
     return rows
   }
 
-  /// The changes that give an image these rows. A row that stands the same for ALL is left out;
-  /// others of the image stay.
+  /// Returns the changes that give an image these rows, without rows that are identical for ALL. Other
+  /// rows of the image stay.
   public static func changes(
     image: String, _ rows: [LitefileRow], _ tables: any TableBackend
   ) throws -> [RowChange] {

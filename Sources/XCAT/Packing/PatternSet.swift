@@ -1,10 +1,10 @@
-// Many patterns against many paths: a pattern is looked at only where its literal ends fit.
+// Matches many patterns against many paths. A pattern is tried only if its literal ends match.
 
 import Platform
 
-/// Patterns of which any may match.
+/// A set of patterns of which any may match.
 struct PatternSet: Sendable {
-  /// What must fit before a pattern is tried: its literal beginning and end, in `literals`.
+  /// The literal prefix and suffix, in `literals`, that must match before a pattern is tried.
   private struct Gate: Sendable {
     let prefix: Range<Int>
     let suffix: Range<Int>
@@ -12,7 +12,7 @@ struct PatternSet: Sendable {
 
   private var patterns: [BytePattern] = []
   private var gates: [Gate] = []
-  /// One array for all gates, so that no reference is counted per pattern and path.
+  /// One array for all gates, which avoids reference counting per pattern and path.
   private var literals: [UInt8] = []
 
   init(_ patterns: [BytePattern] = []) {
@@ -39,7 +39,7 @@ struct PatternSet: Sendable {
   private func fits(_ gate: Gate, _ text: [UInt8]) -> Bool {
     let (prefix, suffix) = (gate.prefix, gate.suffix)
     guard text.count >= prefix.count + suffix.count else { return false }
-    // From the end: what differs between two paths differs late.
+    // Compare from the end, where paths usually differ.
     var at = prefix.count
     while at > 0 {
       at -= 1

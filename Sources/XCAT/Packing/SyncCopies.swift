@@ -1,41 +1,44 @@
-// What a synclist puts into a root image (DSHCLI.pm `rsync_to_image`, `xdcp -i ROOTIMG -F LIST`).
+// The files that a synclist copies into a root image (DSHCLI.pm `rsync_to_image`,
+// `xdcp -i ROOTIMG -F LIST`; docs/xcat-contract.md#synclists).
 //
-// 1. Only the plain entries count, up to the first clause (EXECUTE:, APPEND:, MERGE: …); entries for a
-//    range of nodes are for nodes, and are passed over.
-// 2. `rsync -L` decides where things go: into the target where that is a folder, ends in "/", or several
-//    files are sent; a source that ends in "/" is a folder's content.
-// 3. Wildcards are expanded as a shell does it, on the management node.
+// 1. Only the plain entries count, up to the first clause (EXECUTE:, APPEND:, MERGE: …). Entries for a
+//    range of nodes are skipped.
+// 2. `rsync -L` determines the destination: inside the target if that is a folder, ends in "/", or
+//    several files are sent. A source that ends in "/" is a folder's content.
+// 3. Wildcards are expanded as by a shell on the management node.
 
 import Platform
 
 /// An entry of a synclist, for an image.
 public struct SyncCopy: Sendable, Hashable {
+  /// A file or folder to copy.
   public struct Source: Sendable, Hashable {
     public let path: AbsolutePath
-    /// It is a folder's content that is meant, not the folder.
+    /// Whether the folder's content is meant, not the folder.
     public let isContent: Bool
   }
 
   public let sources: [Source]
-  /// The place in the image; components are clean.
+  /// The path in the image; its components are clean.
   public let target: AbsolutePath
-  /// The target is a folder, whether it is there yet or not.
+  /// Whether the target is a folder, existing or not.
   public let isFolder: Bool
-  /// Counted from 1.
+  /// The line number, from 1.
   public let line: Int
 }
 
-/// What a synclist means for an image.
+/// The effect of a synclist on an image.
 public struct SyncCopies: Sendable {
+  /// The entries to copy, in their order.
   public private(set) var copies: [SyncCopy] = []
-  /// Lines that cannot be followed, and why.
+  /// The lines that cannot be followed, with reasons.
   public private(set) var problems: [String] = []
-  /// Numbers of lines that are for nodes, not for images.
+  /// The numbers of lines for nodes, not for images.
   public private(set) var nodeLines: [Int] = []
-  /// The list ends at a clause, whose line this is.
+  /// The number of the line whose clause ends the list.
   public private(set) var endLine: Int?
 
-  /// Reads a synclist.
+  /// Parses a synclist.
   /// - Parameters:
   ///   - variables: those of osimage.environvar.
   ///   - view: the management node's files.
@@ -62,7 +65,7 @@ public struct SyncCopies: Sendable {
   private static let arrow = Array(" -> ".utf8)
 
   private static func split(_ line: [UInt8]) -> (before: ArraySlice<UInt8>, after: [UInt8])? {
-    // The last arrow counts: xCAT's pattern is greedy. Something must stand on both sides.
+    // The last arrow counts: xCAT's pattern is greedy. It needs text on both sides.
     guard line.count > arrow.count + 1,
       let at = (1..<line.count - arrow.count).last(where: { line[$0...].starts(with: arrow) })
     else { return nil }
@@ -78,41 +81,41 @@ public struct SyncCopies: Sendable {
 
   private mutating func read(_ line: [UInt8], _ number: Int, _ view: FileProvider) throws {
     guard let (before, after) = SyncCopies.split(line) else {
-      problems.append("line \(number) has no arrow between blanks, and is passed over")
+      problems.append("line \(number) has no arrow between blanks and is ignored")
       return
     }
-    let wanted = after.filter { !isBlank($0) && $0 != UInt8(ascii: ";") }
-    guard let target = AbsolutePath(wanted) else {
-      problems.append("line \(number): '\(printable(wanted))' is not a clean absolute path")
+    let targetBytes = after.filter { !isBlank($0) && $0 != UInt8(ascii: ";") }
+    guard let target = AbsolutePath(targetBytes) else {
+      problems.append("line \(number): '\(printable(targetBytes))' is not a clean absolute path")
       return
     }
     var sources: [SyncCopy.Source] = []
     for word in before.split(whereSeparator: isBlank).map(Array.init) {
-      let found = try SyncCopies.expand(word, view)
-      if found.isEmpty { problems.append("line \(number): \(printable(word)) is not there") }
-      sources += found.map { SyncCopy.Source(path: $0, isContent: word.last == 0x2f) }
+      let paths = try SyncCopies.expand(word, view)
+      if paths.isEmpty { problems.append("line \(number): \(printable(word)) does not exist") }
+      sources += paths.map { SyncCopy.Source(path: $0, isContent: word.last == 0x2f) }
     }
     let isFolder =
-      try wanted.last == 0x2f || sources.count > 1 || view.kind(target) == .directory
+      try targetBytes.last == 0x2f || sources.count > 1 || view.kind(target) == .directory
     if !sources.isEmpty {
       copies.append(
         SyncCopy(sources: sources, target: target, isFolder: isFolder, line: number))
     }
   }
 
-  /// What is there of a name with wildcards: '*' stays within a component, and a leading '.' is
-  /// matched by a '.' only.
+  /// Returns the existing paths that match a name with wildcards: '*' stays within a component, and
+  /// only a '.' matches a leading '.'.
   private static func expand(_ word: [UInt8], _ view: FileProvider) throws -> [AbsolutePath] {
     guard let path = AbsolutePath(word) else { return [] }
-    var found = [AbsolutePath(components: [])]
+    var paths = [AbsolutePath(components: [])]
     for component in path.components {
       let pattern = BytePattern(component)
       if pattern.isLiteral {
-        found = found.map { AbsolutePath(components: $0.components + [component]) }
+        paths = paths.map { AbsolutePath(components: $0.components + [component]) }
         continue
       }
       let dot = UInt8(ascii: ".")
-      found = try found.flatMap { folder -> [AbsolutePath] in
+      paths = try paths.flatMap { folder -> [AbsolutePath] in
         guard try view.kind(folder) == .directory else { return [] }
         return try view.list(folder)
           .filter { ($0.first != dot || component.first == dot) && pattern.matches($0) }
@@ -120,6 +123,6 @@ public struct SyncCopies: Sendable {
           .map { AbsolutePath(components: folder.components + [$0]) }
       }
     }
-    return try found.filter { try view.kind($0) != .absent }
+    return try paths.filter { try view.kind($0) != .absent }
   }
 }

@@ -1,12 +1,14 @@
-// xCAT's synclists: which files of the management node they send to nodes and images.
+// xCAT's synclists: the files of the management node that they send to nodes and images
+// (docs/xcat-contract.md#synclists).
 //
 // Format: DSHCLI.pm `parse_rsync_input_file_on_MN`, and "The Format of synclist file" of xCAT's
-// documentation. One entry a line, "source… -> target" or "source… -> (noderange) target", the arrow
-// between blanks (" -> "). A line that holds EXECUTE:, EXECUTEALWAYS:, APPEND: or MERGE: begins a
+// documentation. One entry per line, "source… -> target" or "source… -> (noderange) target", with
+// blanks around the arrow (" -> "). A line with EXECUTE:, EXECUTEALWAYS:, APPEND: or MERGE: begins a
 // clause that lasts until the next one. '#' begins a comment in the first column only.
 
-/// A synclist, read.
+/// A parsed synclist.
 public struct Synclist: Sendable, Hashable {
+  /// The clauses, by keyword.
   public enum Clause: String, Sendable, CaseIterable {
     case execute = "EXECUTE:"
     case executeAlways = "EXECUTEALWAYS:"
@@ -14,20 +16,21 @@ public struct Synclist: Sendable, Hashable {
     case merge = "MERGE:"
   }
 
-  /// A path of the management node that the list names; it may hold shell wildcards.
+  /// A path of the management node that the list names; it may contain shell wildcards.
   public struct Source: Sendable, Hashable {
     public let path: [UInt8]
-    /// The clause that it stands in; nil for the files of the list itself.
+    /// The clause of the line; nil for the plain entries.
     public let clause: Clause?
-    /// Counted from 1.
+    /// The line number, from 1.
     public let line: Int
   }
 
+  /// The sources, in their order.
   public private(set) var sources: [Source] = []
-  /// Lines that xCAT ignores without a word, counted from 1.
+  /// The numbers of the lines that xCAT ignores silently.
   public private(set) var ignoredLines: [Int] = []
 
-  /// Reads the content of a synclist; `variables` are those of osimage.environvar.
+  /// Parses the content of a synclist; `variables` are those of osimage.environvar.
   public init(_ text: [UInt8], variables: [String: String] = [:]) {
     var clause: Clause?
     let lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
@@ -49,12 +52,12 @@ public struct Synclist: Sendable, Hashable {
   }
 
   private static func clause(begunBy line: [UInt8]) -> Clause? {
-    // "EXECUTE:" is in no other keyword, so the order does not matter.
+    // "EXECUTE:" is not part of another keyword, so the order does not matter.
     Clause.allCases.first { line.firstRange(of: Array($0.rawValue.utf8)) != nil }
   }
 
   private static func paths(beforeArrowIn line: [UInt8]) -> [[UInt8]] {
-    // The last arrow counts: xCAT's pattern is greedy. Something must follow it.
+    // The last arrow counts: xCAT's pattern is greedy. Text must follow it.
     let arrow = Array(" -> ".utf8)
     guard line.count > arrow.count,
       let at = (0..<line.count - arrow.count).last(where: { line[$0...].starts(with: arrow) })

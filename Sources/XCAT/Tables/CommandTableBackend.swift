@@ -1,13 +1,13 @@
-// xCAT's own commands as the door to its tables, where the site runs PostgreSQL, MySQL or DB2
-// (xcat.md section 5): `lsdef`, `mkdef`, `chdef`, `rmdef` in stanzas for images, kits and nodes;
-// `tabdump` and `chtab` for other rows. No shell sees a value.
+// Access to xCAT's tables through its own commands, for sites with PostgreSQL, MySQL or DB2
+// (docs/xcat-contract.md#xcats-commands): `lsdef`, `mkdef`, `chdef`, `rmdef` with stanzas for images,
+// kits and nodes; `tabdump` and `chtab` for other rows. No value passes through a shell.
 //
-// 1. Everything is looked at before anything is asked: what xCAT's commands cannot carry (a line
-//    break, a blank at an end, the word NULL, a comma in a key) is refused in words.
-// 2. These commands change a row or an object at a time, and some exit 0 whatever happens. So what
-//    they did is read back; where that differs or one fails, what was changed is put back as far as
-//    possible, and the error says so.
-// 3. A row that `disable` hides is not seen, and never overwritten.
+// 1. All values are checked before the first command. Values that xCAT's commands cannot carry (a line
+//    break, a blank at an end, the word NULL, a comma in a key) are refused.
+// 2. Each command changes one row or object, and some always exit with 0. The result is therefore read
+//    back. If it differs or a command fails, the changes are rolled back as far as possible, and the
+//    error says how far.
+// 3. A row that `disable` hides is not returned, and never overwritten.
 
 import Platform
 
@@ -16,9 +16,10 @@ public struct CommandTableBackend: TableBackend {
   let commands: XCATCommandRunner
   private let database: String
 
+  /// Creates a backend.
   /// - Parameters:
-  ///   - database: what the site's configuration names, for messages: "mysql", "Pg".
-  ///   - environment: given to the commands; XCATROOT and PATH say where they are.
+  ///   - database: the database in the site's configuration, for messages: "mysql", "Pg".
+  ///   - environment: passed to the commands; XCATROOT and PATH locate them.
   public init(_ fileSystem: any FileSystem, database: String, environment: [String: String]) {
     commands = XCATCommandRunner(fileSystem, environment: environment)
     self.database = database
@@ -71,32 +72,32 @@ extension CommandTableBackend {
     try objects("osimage", name).map { ($0.name, ImageDefinition(lsdef: $0.attributes)) }
   }
 
-  /// Objects of a type as lsdef prints them.
+  /// Returns the objects of a type as lsdef prints them.
   func objects(_ type: String, _ name: String?) throws -> [StanzaFile.Object] {
     var arguments = ["-t", type, "-l", "-z"]
     if let name {
       try XCATCommandRunner.check(name: name)
       arguments += ["-o", name]
     }
-    let answer = try commands.run("lsdef", arguments)
-    // That there is none is said on either stream, with either status.
-    let isStanza = answer.output.first == UInt8(ascii: "#")
-    let said = String(decoding: answer.errors + (isStanza ? [] : answer.output), as: UTF8.self)
-    if !isStanza, says(said, "Could not find an") { return [] }
-    guard answer.status == 0 else { throw commands.failure("lsdef", arguments, answer) }
-    return try StanzaFile.parse(answer.output, from: .lsdef).filter { $0.type == type }
+    let result = try commands.run("lsdef", arguments)
+    // lsdef reports on either stream, with either status, that no object exists.
+    let isStanza = result.output.first == UInt8(ascii: "#")
+    let message = String(decoding: result.errors + (isStanza ? [] : result.output), as: UTF8.self)
+    if !isStanza, says(message, "Could not find an") { return [] }
+    guard result.status == 0 else { throw commands.failure("lsdef", arguments, result) }
+    return try StanzaFile.parse(result.output, from: .lsdef).filter { $0.type == type }
   }
 
-  /// All rows of a table, hidden ones too, and its columns.
+  /// Returns all rows of a table, hidden ones too, and its columns.
   func dump(_ table: String) throws -> TabdumpCSV {
-    let answer = try commands.run("tabdump", [table])
-    guard answer.status == 0 else {
-      if says(String(decoding: answer.errors, as: UTF8.self), "No such table") {
+    let result = try commands.run("tabdump", [table])
+    guard result.status == 0 else {
+      if says(String(decoding: result.errors, as: UTF8.self), "No such table") {
         return TabdumpCSV(columns: [], rows: [])
       }
-      throw commands.failure("tabdump", [table], answer)
+      throw commands.failure("tabdump", [table], result)
     }
-    return try TabdumpCSV.parse(answer.output, "tabdump \(table)")
+    return try TabdumpCSV.parse(result.output, "tabdump \(table)")
   }
 
   private func says(_ text: String, _ part: String) -> Bool {
@@ -107,7 +108,8 @@ extension CommandTableBackend {
 }
 
 extension ImageDefinition {
-  /// What lsdef shows of an image. An attribute that we do not know is taken for one of osimage.
+  /// Creates a definition from the attributes that lsdef prints. An unknown attribute counts as one of
+  /// osimage.
   init(lsdef attributes: [String: String]) {
     var osimage: [String: String] = [:]
     var linuximage: [String: String] = [:]

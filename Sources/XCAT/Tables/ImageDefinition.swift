@@ -1,15 +1,18 @@
-// What the tables say of one image: a row of osimage and a row of linuximage, set columns only; or, where the image
-// is a directory, the row of imgstore's own table.
+// The definition of an image: the set columns of its rows in osimage and linuximage or, for a
+// directory image, the row of imgstore's own table.
 
 import Platform
 
 /// An image's definition. The key column, `imagename`, is not in the rows.
 public struct ImageDefinition: Sendable, Hashable {
+  /// The set columns of the row in osimage.
   public var osimage: [String: String]
+  /// The set columns of the row in linuximage.
   public var linuximage: [String: String]
-  /// `path` and `exclude` of an image that is a directory; empty for an osimage of xCAT's.
+  /// `path` and `exclude` of a directory image; empty for an osimage of xCAT.
   public var directory: [String: String]
 
+  /// Creates a definition; key columns and empty values are dropped.
   public init(
     osimage: [String: String] = [:], linuximage: [String: String] = [:],
     directory: [String: String] = [:]
@@ -22,26 +25,28 @@ public struct ImageDefinition: Sendable, Hashable {
     self.directory = columns(directory)
   }
 
-  /// Makes the definition of a directory.
+  /// Creates the definition of a directory image.
   public init(directory path: AbsolutePath, excludes: [String]) {
     self.init(directory: [
       "path": path.text, "exclude": excludes.joined(separator: "\n"),
     ])
   }
 
+  /// Whether the image has no rows.
   public var isEmpty: Bool { osimage.isEmpty && linuximage.isEmpty && directory.isEmpty }
+  /// Whether the image is a directory.
   public var isDirectory: Bool { !directory.isEmpty }
   public var profile: String { osimage["profile"] ?? "" }
   public var osVersion: String { osimage["osvers"] ?? "" }
   public var architecture: String { osimage["osarch"] ?? "" }
   public var provisioning: String { osimage["provmethod"] ?? "" }
 
-  /// The directory that the image is; nil for an osimage of xCAT's, and where the path is none.
+  /// The path of a directory image; nil for an osimage of xCAT, and if the path is not valid.
   public var directoryPath: AbsolutePath? {
     directory["path"].flatMap { AbsolutePath($0) }.flatMap { $0.components.isEmpty ? nil : $0 }
   }
 
-  /// What the definition leaves out of the directory, as lines of gitignore(5).
+  /// The exclude patterns of a directory image, as lines of gitignore(5).
   public var excludes: [String] {
     (directory["exclude"] ?? "").split(separator: "\n").map(String.init)
   }
@@ -51,12 +56,12 @@ public struct ImageDefinition: Sendable, Hashable {
   public mutating func set(_ attribute: String, _ value: String) throws(XCATError) {
     if isDirectory {
       throw XCATError(
-        .usage, "attribute '\(attribute)'", "is not one of an image that is a directory",
-        advice: "'imgstore add NAME DIR --exclude PATTERN' sets what such an image has")
+        .usage, "attribute '\(attribute)'", "is not an attribute of a directory image",
+        advice: "'imgstore add NAME DIR --exclude PATTERN' sets the patterns of such an image")
     }
     guard let (schema, column) = TableSchema.table(of: attribute) else {
       throw XCATError(
-        .usage, "attribute '\(attribute)'", "is not one of an osimage",
+        .usage, "attribute '\(attribute)'", "is not an osimage attribute",
         advice: ["path", "dir", "directory", "exclude"].contains(attribute)
           ? "To keep a directory, write 'imgstore add NAME DIR'"
           : "'imgstore define --help' lists the usual ones, xCAT's manual page osimage(7) all")
@@ -69,7 +74,7 @@ public struct ImageDefinition: Sendable, Hashable {
     }
   }
 
-  /// Attributes under their `lsdef` names, sorted; what `lsdef` cannot show is left out.
+  /// The attributes under their `lsdef` names, sorted, without those that `lsdef` cannot show.
   public var attributes: [(name: String, value: String)] {
     var all = osimage.filter { $0.key != "comments" && $0.key != "disable" }
     for (column, value) in linuximage where column != "disable" {

@@ -1,5 +1,5 @@
-// Stanzas: what `lsdef -z` prints and `mkdef -z`, `chdef -z` read (xcat.md section 5; the reader is
-// DBobjUtils.pm, readFileInput).
+// The stanzas that `lsdef -z` prints and `mkdef -z` and `chdef -z` read
+// (docs/xcat-contract.md#stanzas; xCAT's reader is DBobjUtils.pm, readFileInput).
 //
 //     # <xCAT data object stanza file>
 //
@@ -7,22 +7,24 @@
 //         objtype=osimage
 //         attribute=value
 //
-// 1. What lsdef printed is taken to the letter; what a person or a program wrote is trimmed, and a
-//    pair of quotes around a value comes off, as xCAT does it.
-// 2. What is written comes back equal through our reader and, for xCAT, through its own: a value
-//    that ends in ":" (which xCAT takes for a header) or in a quote (which it strips) is quoted, and
-//    what cannot be carried is refused.
+// 1. Output of lsdef is taken literally. Text of people and programs is trimmed, and a pair of quotes
+//    around a value is removed, as in xCAT.
+// 2. Written stanzas are read back unchanged by our reader and, for xCAT, by its own. A value that
+//    ends in ":" (a header to xCAT) or in a quote (which xCAT strips) is quoted, and values that a
+//    stanza cannot carry are refused.
 
-/// Stanzas, read and written.
+/// Reads and writes stanzas.
 public enum StanzaFile {
   /// One stanza.
   public struct Object: Sendable, Hashable {
+    /// The name of the object.
     public var name: String
-    /// `osimage`, `node`, `kit` …
+    /// The type: `osimage`, `node`, `kit` …
     public var type: String
-    /// Without `objtype`; '' unsets, where a stanza is written for chdef.
+    /// The attributes without `objtype`; for chdef, '' unsets one.
     public var attributes: [String: String]
 
+    /// Creates a stanza.
     public init(name: String, type: String, attributes: [String: String]) {
       self.name = name
       self.type = type
@@ -30,166 +32,28 @@ public enum StanzaFile {
     }
   }
 
-  /// Who wrote a text.
+  /// The writer of a text.
   public enum Writer: Sendable {
     case lsdef
     case anybody
   }
 
-  /// Who will read a text.
+  /// The intended reader of a text.
   public enum Reader: Sendable {
-    /// People and ourselves: byte for byte as lsdef prints it, but for values that would not come
-    /// back.
+    /// People and imgstore: as lsdef prints it, byte for byte, except for values that would not be
+    /// read back.
     case anybody
     /// mkdef and chdef.
     case xCAT
   }
 
-  /// No stanza file is larger; a site with 100,000 nodes has about 30 MB of them.
+  /// The size limit of a stanza file; a site with 100,000 nodes has about 30 MB.
   public static let limitBytes = 64 << 20
 }
 
-// MARK: - Reading
-
 extension StanzaFile {
-  /// Reads all stanzas, in their order.
-  /// - Throws: `XCATError` with the line's number.
-  public static func parse(_ bytes: [UInt8], from writer: Writer) throws(XCATError) -> [Object] {
-    guard bytes.count <= limitBytes else {
-      throw XCATError("stanzas", "are more than \(limitBytes >> 20) MiB")
-    }
-    var state = ParserState()
-    for (index, line) in bytes.split(separator: 0x0a, omittingEmptySubsequences: false)
-      .enumerated()
-    {
-      guard let text = String(validating: line, as: UTF8.self) else {
-        throw error(index + 1, "is not UTF-8")
-      }
-      try state.take(text, index + 1, writer)
-    }
-    return try state.finish()
-  }
-
-  private struct ParserState {
-    private var defaults: [String: [String: String]] = [:]
-    private var objects: [Object] = []
-    private var names: Set<String> = []
-    private var current: Section = .none
-
-    private enum Section {
-      case none
-      case defaults(type: String)
-      case object(line: Int)
-    }
-
-    mutating func take(_ line: String, _ number: Int, _ writer: Writer) throws(XCATError) {
-      let text = trimmed(line)
-      // Inside what lsdef printed, "#" and blanks begin comments only at the start of a line.
-      if text.isEmpty || text.utf8.first == UInt8(ascii: "#") { return }
-      // Bytes, not characters: a combining mark behind a "=" would hide it.
-      let bytes = Array((writer == .lsdef ? line : text).utf8)
-      guard let equals = bytes.firstIndex(of: UInt8(ascii: "=")) else {
-        let isName = text.utf8.last == UInt8(ascii: ":")
-        guard isName, writer == .anybody || bytes.first != UInt8(ascii: " ") else {
-          throw error(number, "is neither a stanza's name ('NAME:') nor attribute=value")
-        }
-        return try begin(trimmed(String(decoding: text.utf8.dropLast(), as: UTF8.self)), number)
-      }
-      let name = trimmed(String(decoding: bytes[..<equals], as: UTF8.self))
-      var value = String(decoding: bytes[(equals + 1)...], as: UTF8.self)
-      if writer == .anybody { value = unquoted(trimmed(value)) }
-      guard isAttribute(name) else {
-        throw error(number, "has '\(name)' where an attribute's name belongs")
-      }
-      try set(name, value, number)
-    }
-
-    private mutating func begin(_ name: String, _ number: Int) throws(XCATError) {
-      try finishObject()
-      guard !name.isEmpty else { throw error(number, "has a stanza without a name") }
-      if let type = defaultType(name) {
-        current = .defaults(type: type)
-        return
-      }
-      guard names.insert(name).inserted else {
-        throw error(number, "begins a second stanza '\(name)'")
-      }
-      objects.append(Object(name: name, type: "", attributes: [:]))
-      current = .object(line: number)
-    }
-
-    private mutating func set(
-      _ name: String, _ value: String, _ number: Int
-    ) throws(XCATError) {
-      switch current {
-      case .none:
-        throw error(number, "has an attribute before the first stanza's name")
-      case .defaults(let type):
-        defaults[type, default: [:]][name] = value
-      case .object:
-        let last = objects.count - 1
-        if name == "objtype" {
-          guard isAttribute(value) else { throw error(number, "has an objtype that is none") }
-          objects[last].type = value
-        } else {
-          guard objects[last].attributes.updateValue(value, forKey: name) == nil else {
-            throw error(number, "sets '\(name)' a second time")
-          }
-        }
-      }
-    }
-
-    private mutating func finishObject() throws(XCATError) {
-      guard case .object(let line) = current, let object = objects.last else { return }
-      guard !object.type.isEmpty else {
-        throw error(line, "begins the stanza '\(object.name)', which has no objtype")
-      }
-      objects[objects.count - 1].attributes = (defaults[object.type] ?? [:])
-        .filter { $0.key != "objtype" }.merging(object.attributes) { $1 }
-    }
-
-    mutating func finish() throws(XCATError) -> [Object] {
-      try finishObject()
-      return objects
-    }
-  }
-
-  private static func error(_ line: Int, _ finding: String) -> XCATError {
-    XCATError(
-      "stanzas, line \(line)", finding,
-      advice: "'lsdef -t osimage -l -z' prints stanzas as they must be")
-  }
-
-  /// "default-osimage" → "osimage".
-  private static func defaultType(_ name: String) -> String? {
-    guard name.hasPrefix("default-") else { return nil }
-    let type = name.dropFirst("default-".count)
-    return type.isEmpty || type.contains("-") ? nil : String(type)
-  }
-
-  private static func isAttribute(_ name: String) -> Bool {
-    !name.isEmpty
-      && name.utf8.allSatisfy {
-        UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 || UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0
-          || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || $0 == UInt8(ascii: "_")
-          || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-")
-      }
-  }
-
-  private static let quote = UInt8(ascii: "\"")
-
-  private static func unquoted(_ value: String) -> String {
-    let bytes = value.utf8
-    guard bytes.count >= 2, bytes.first == quote, bytes.last == quote else { return value }
-    return String(decoding: bytes.dropFirst().dropLast(), as: UTF8.self)
-  }
-}
-
-// MARK: - Writing
-
-extension StanzaFile {
-  /// The text of the stanzas, in the order given.
-  /// - Throws: `XCATError` for what a stanza cannot carry.
+  /// Returns the text of the stanzas, in the order given.
+  /// - Throws: `XCATError` for values that a stanza cannot carry.
   public static func render(
     _ objects: [Object], for reader: Reader
   ) throws(XCATError) -> String {
@@ -234,7 +98,7 @@ extension StanzaFile {
     }
     let isPadded = value != trimmed(value)
     if reader == .xCAT, isPadded {
-      throw XCATError(object, "has blanks at an end, which xCAT would cut off")
+      throw XCATError(object, "has blanks at an end, which xCAT would trim")
     }
     let starts = value.utf8.first == quote
     let ends = value.utf8.last == quote
@@ -244,10 +108,10 @@ extension StanzaFile {
   }
 }
 
-/// Whether a text has a character that a line of text cannot carry.
+/// Returns whether a text has a control character, which one line cannot carry.
 func hasControl(_ text: String) -> Bool { text.utf8.contains { $0 < 0x20 || $0 == 0x7f } }
 
-/// Without the blanks around it, as Perl's `\s` sees them.
+/// Returns the text without the blanks around it, by Perl's `\s`.
 func trimmed(_ text: String) -> String {
   func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0d).contains(byte) }
   let bytes = Array(text.utf8)

@@ -1,28 +1,30 @@
-// The text of a table: what `tabdump` prints and `tabrestore` reads (xcat.md section 5).
+// The text of a table, as `tabdump` prints and `tabrestore` reads it (docs/xcat-contract.md#tabdump).
 //
 //     #image,file,options,comments,disable
 //     "ALL","/etc/hosts","tmpfs,rw",,
 //
-// 1. A set value stands in quotes, with quotes doubled; nothing between commas is an unset one.
-// 2. A quoted value may hold line breaks. A value without quotes is taken as it is.
+// 1. A set value is in quotes, with quotes inside doubled; nothing between commas is an unset one.
+// 2. A quoted value may contain line breaks. A value without quotes is taken unchanged.
 // 3. A line with more values than columns is an error, and so is a text that ends inside quotes.
 
 /// A table as text.
 public struct TabdumpCSV: Sendable, Equatable {
+  /// The columns of the header.
   public let columns: [String]
-  /// Set columns only.
+  /// The rows, set columns only.
   public let rows: [[String: String]]
 
+  /// Creates a table; empty values are dropped.
   public init(columns: [String], rows: [[String: String]]) {
     self.columns = columns
     self.rows = rows.map { $0.filter { !$0.value.isEmpty } }
   }
 
-  /// No dump is larger.
+  /// The size limit of a dump.
   public static let limitBytes = 64 << 20
 
-  /// Reads a dump with its header line.
-  /// - Parameter source: what the text is, for messages: "tabdump osimage", a file's name.
+  /// Parses a dump with its header line.
+  /// - Parameter source: the origin of the text, for messages: "tabdump osimage", a file's name.
   /// - Throws: `XCATError` with the line's number.
   public static func parse(_ bytes: [UInt8], _ source: String) throws(XCATError) -> TabdumpCSV {
     var parser = try CSVParser(bytes, source)
@@ -32,7 +34,7 @@ public struct TabdumpCSV: Sendable, Equatable {
     guard Set(header).count == header.count, header.allSatisfy({ !$0.isEmpty }) else {
       throw parser.error("has a header with an empty or a repeated column")
     }
-    // As xCAT's schemas name them; so that a header needs no quotes.
+    // xCAT's schemas use these characters only, so a header needs no quotes.
     guard header.allSatisfy({ $0.utf8.allSatisfy(TabdumpCSV.isInColumn) }) else {
       throw parser.error("has a header with a column that no table has")
     }
@@ -53,7 +55,7 @@ public struct TabdumpCSV: Sendable, Equatable {
     }
   }
 
-  /// The text, as tabdump prints it.
+  /// Returns the text as tabdump prints it.
   public func render() -> String {
     var text = "#" + columns.joined(separator: ",") + "\n"
     for row in rows {
@@ -69,13 +71,13 @@ public struct TabdumpCSV: Sendable, Equatable {
   }
 }
 
-/// Takes a text apart, record by record.
+/// Parses CSV, record by record.
 struct CSVParser {
   private let bytes: [UInt8]
   private let source: String
   private var at = 0
   private var line = 1
-  /// Where the record under way began.
+  /// The line at which the current record begins.
   private var recordLine = 1
 
   init(_ bytes: [UInt8], _ source: String) throws(XCATError) {
@@ -90,7 +92,7 @@ struct CSVParser {
     XCATError("\(source), line \(recordLine)", finding)
   }
 
-  /// The columns of the header line; nil at the end.
+  /// Returns the columns of the header line; nil at the end.
   mutating func header() throws(XCATError) -> [String]? {
     guard at < bytes.count else { return nil }
     guard bytes[at] == UInt8(ascii: "#") else {
@@ -100,7 +102,7 @@ struct CSVParser {
     return try values()
   }
 
-  /// The values of the next line that is not blank; nil at the end.
+  /// Returns the values of the next line that is not blank; nil at the end.
   mutating func record() throws(XCATError) -> [String]? {
     while at < bytes.count, bytes[at] == 0x0a || bytes[at] == 0x0d {
       if bytes[at] == 0x0a { line += 1 }
@@ -110,7 +112,7 @@ struct CSVParser {
     return at < bytes.count ? try values() : nil
   }
 
-  /// The values up to the end of the line.
+  /// Returns the values up to the end of the line.
   private mutating func values() throws(XCATError) -> [String] {
     var values: [String] = []
     while true {
@@ -120,9 +122,9 @@ struct CSVParser {
         at += 1
         continue
       }
-      // A line's end, of either kind.
+      // A line end of either kind.
       if bytes[at] == 0x0d, at + 1 < bytes.count, bytes[at + 1] == 0x0a { at += 1 }
-      guard bytes[at] == 0x0a else { throw error("has text behind a closing quote") }
+      guard bytes[at] == 0x0a else { throw error("has text after a closing quote") }
       at += 1
       line += 1
       return values

@@ -1,23 +1,25 @@
-// A way to xCAT's tables: its SQLite files (`SQLiteTableBackend`), or its own commands where the site runs
-// another database (`CommandTableBackend`). Whoever reads or writes rows does it through this protocol.
+// Access to xCAT's tables: its SQLite files (`SQLiteTableBackend`), or its own commands if the site
+// runs another database (`CommandTableBackend`). All rows are read and written through this protocol.
 //
-// 1. A row that xCAT's readers do not see (`disable`) is not seen here, and never overwritten.
-// 2. NULL and '' both mean "unset"; a row that was read has set columns only.
-// 3. All changes of one call happen, or none; where the door cannot promise that, its error says
-//    what was taken back and what was not.
+// 1. A row that xCAT's readers do not see (`disable`) is not returned, and never overwritten.
+// 2. NULL and '' both mean "unset"; a row has set columns only.
+// 3. All changes of one call are made, or none. If a backend cannot guarantee that, its error says
+//    what was rolled back and what was not.
 
-/// What shall become of one row.
+/// The change of one row.
 public struct RowChange: Sendable, Hashable {
+  /// The table.
   public let schema: TableSchema
-  /// The key columns' values; one that is missing is ''.
+  /// The values of the key columns; a missing one is ''.
   public let key: [String: String]
-  /// The other columns' values, '' to unset one; nil removes the row.
+  /// The values of the other columns, '' to unset one; nil removes the row.
   public let columns: [String: String]?
-  /// Whether an existing row keeps columns that `columns` does not name; else they become unset.
+  /// Whether an existing row keeps columns that `columns` does not name; otherwise they become unset.
   public let keepsOtherColumns: Bool
-  /// The row as whoever makes the change has seen it: `applyComparing` leaves another one alone.
+  /// The row that the caller has seen: `applyComparing` does not change a different one.
   public var expected: ExpectedRow = .anything
 
+  /// Creates a change.
   public init(
     schema: TableSchema, key: [String: String], columns: [String: String]?,
     keepsOtherColumns: Bool
@@ -29,15 +31,15 @@ public struct RowChange: Sendable, Hashable {
   }
 }
 
-/// A row before a change.
+/// The expected state of a row before a change.
 public enum ExpectedRow: Sendable, Hashable {
   case anything
   case absent
-  /// The visible row's set columns.
+  /// The set columns of the visible row.
   case columns([String: String])
 
-  /// Whether a row is the expected one, as far as columns outside the key go.
-  /// - Parameter row: the visible row; nil where there is none.
+  /// Returns whether a row is the expected one, by its columns outside the key.
+  /// - Parameter row: the visible row; nil if there is none.
   func allows(_ row: [String: String]?, _ schema: TableSchema) -> Bool {
     func plain(_ row: [String: String]) -> [String: String] {
       row.filter { !schema.keys.contains($0.key) && !$0.value.isEmpty }
@@ -51,6 +53,7 @@ public enum ExpectedRow: Sendable, Hashable {
 }
 
 extension RowChange {
+  /// Returns the change with an expectation.
   public func expecting(_ row: ExpectedRow) -> RowChange {
     var change = self
     change.expected = row
@@ -58,36 +61,36 @@ extension RowChange {
   }
 }
 
-/// xCAT's tables, wherever they are.
+/// xCAT's tables, in any database.
 public protocol TableBackend: Sendable {
-  /// Where the tables are, for messages: a folder, or "xCAT (mysql)".
+  /// The location of the tables, for messages: a folder, or "xCAT (mysql)".
   var place: String { get }
 
-  /// The visible rows of a table, set columns only; none where there is no such table.
+  /// Returns the visible rows of a table, set columns only; none if the table does not exist.
   /// - Parameter key: a column and the value it must have.
   func rows(
     _ table: String, where key: (column: String, value: String)?
   ) throws -> [[String: String]]
 
   /// Makes all changes, in their order.
-  /// - Returns: columns ("table.column") that these tables do not have, and so could not take.
+  /// - Returns: the columns ("table.column") that these tables do not have, and that were ignored.
   @discardableResult
   func apply(_ changes: [RowChange]) throws -> [String]
 
-  /// Makes the changes of rows that are as expected, and leaves all others alone.
-  /// - Returns: columns that these tables do not have, and the changes that were not made because
-  ///   somebody else had changed the row.
+  /// Makes the changes of rows that are as expected, and no others.
+  /// - Returns: the columns that these tables do not have, and the changes that were not made because
+  ///   the row had changed.
   func applyComparing(
     _ changes: [RowChange]
   ) throws -> (unknownColumns: [String], conflicts: [RowChange])
 
-  /// Throws what `apply` would throw, as far as that can be known, and changes nothing.
+  /// Throws the errors that `apply` would throw, as far as they can be predicted, and changes nothing.
   func validate(_ changes: [RowChange]) throws
 
-  /// The definition of an image; nil where neither table has a visible row.
+  /// Returns the definition of an image; nil if neither table has a visible row.
   func definition(of image: String) throws -> ImageDefinition?
 
-  /// All definitions, by image name.
+  /// Returns all definitions, by image name.
   func definitions() throws -> [String: ImageDefinition]
 }
 
@@ -98,15 +101,15 @@ extension TableBackend {
     _ changes: [RowChange]
   ) throws -> (unknownColumns: [String], conflicts: [RowChange]) {
     var conflicts: [RowChange] = []
-    var left: [RowChange] = []
+    var accepted: [RowChange] = []
     for change in changes {
       if try change.expected == .anything || isAsExpected(change) {
-        left.append(change)
+        accepted.append(change)
       } else {
         conflicts.append(change)
       }
     }
-    return (try apply(left), conflicts)
+    return (try apply(accepted), conflicts)
   }
 
   private func isAsExpected(_ change: RowChange) throws -> Bool {
@@ -116,6 +119,7 @@ extension TableBackend {
     return change.expected.allows(row, change.schema)
   }
 
+  /// Returns all visible rows of a table.
   public func rows(_ table: String) throws -> [[String: String]] { try rows(table, where: nil) }
 
   public func definition(of image: String) throws -> ImageDefinition? {
@@ -139,26 +143,27 @@ extension TableBackend {
     return all
   }
 
-  /// The names of all images.
+  /// Returns the names of all images, sorted.
   public func imageNames() throws -> [String] {
     try rows("osimage").compactMap { $0["imagename"] }.sorted(by: byBytes)
   }
 
-  /// Makes the definition exactly this; an empty one removes the image from the tables.
-  /// - Returns: columns that these tables do not have.
+  /// Replaces the definition of an image; an empty one removes the image from the tables.
+  /// - Returns: the columns that these tables do not have.
   @discardableResult
   public func setDefinition(of image: String, _ definition: ImageDefinition) throws -> [String] {
     try apply(definition.rowChanges(of: image))
   }
 
-  /// A value of xCAT's site table.
+  /// Returns a value of xCAT's site table.
   public func site(_ key: String) throws -> String? {
     try rows("site", where: (column: "key", value: key)).first?["value"]
   }
 }
 
 extension ImageDefinition {
-  /// The changes that make an image's definition exactly this; those of an empty one remove it.
+  /// Returns the changes that replace an image's definition; for an empty one, the changes that remove
+  /// it.
   public func rowChanges(of image: String) -> [RowChange] {
     let rows =
       isDirectory
@@ -171,20 +176,20 @@ extension ImageDefinition {
     }
   }
 
-  /// The changes that make an image's definition exactly this where it is another one now: a row that only the
-  /// other one has goes.
+  /// Returns the changes that replace the definition `other` by this one: rows that only the other one
+  /// has are removed.
   public func rowChanges(of image: String, replacing other: ImageDefinition) -> [RowChange] {
     var changes = rowChanges(of: image)
     if !other.isEmpty, other.isDirectory != isDirectory {
-      let left: [TableSchema] = isDirectory ? [.osimage, .linuximage] : [.directory]
-      changes += left.map {
+      let obsolete: [TableSchema] = isDirectory ? [.osimage, .linuximage] : [.directory]
+      changes += obsolete.map {
         RowChange(schema: $0, key: ["imagename": image], columns: nil, keepsOtherColumns: false)
       }
     }
     return changes
   }
 
-  /// The same, of rows that are as the other one has them: others are left alone.
+  /// Returns the same changes, limited to rows that are as the other definition has them.
   public func rowChanges(of image: String, from other: ImageDefinition) -> [RowChange] {
     rowChanges(of: image, replacing: other).map { change in
       let row =

@@ -1,18 +1,19 @@
-// The tables that we write, column by column as today's xCAT has them (xcat.md section 5). An
-// existing file may have more, fewer or other columns: files are addressed by name, and these lists
-// serve for making new ones and for placing attributes.
+// The tables that imgstore uses, column by column as in today's xCAT (docs/xcat-contract.md#tables).
+// An existing file may have more, fewer or other columns. Files are therefore addressed by name; these
+// lists serve to create new ones and to find the table of an attribute.
 
-/// A table of xCAT's.
+/// A table of xCAT.
 public struct TableSchema: Sendable, Hashable {
   public let name: String
   public let columns: [String]
-  /// The columns that tell rows apart.
+  /// The key columns.
   public let keys: [String]
-  /// Key columns that may not be NULL.
+  /// The key columns that may not be NULL.
   let required: Set<String>
-  /// Types other than TEXT, and other than the VARCHAR(128) of keys.
+  /// The types other than TEXT, and other than the VARCHAR(128) of keys.
   let types: [String: String]
 
+  /// Creates a schema.
   /// - Parameter columns: without `comments` and `disable`, which every table ends with.
   init(
     _ name: String, keys: [String], required: Set<String> = [], types: [String: String] = [:],
@@ -68,25 +69,25 @@ public struct TableSchema: Sendable, Hashable {
   public static let nodetype = TableSchema(
     "nodetype", keys: ["node"], "node os arch profile provmethod supportedarchs nodetype")
 
-  /// Images that are a directory of their own. The table is imgstore's and lies in the store: xCAT has none such.
+  /// Directory images. The table is imgstore's own, in the store; xCAT has no such table.
   public static let directory = TableSchema(
     "directory", keys: ["imagename"], "imagename path exclude")
 
   public static let site = TableSchema("site", keys: ["key"], "key value")
 
-  /// Every table of xCAT's here.
+  /// Every table of xCAT in this list.
   public static let all = [
     osimage, linuximage, litefile, kit, kitrepo, kitcomponent, postscripts, nodelist, nodegroup,
     nodetype, site,
   ]
 
+  /// Returns the table of that name; nil if it is unknown.
   public static func named(_ name: String) -> TableSchema? {
     name == directory.name ? directory : all.first { $0.name == name }
   }
 
-  /// The statement that makes the table, as xCAT writes it.
-  /// - Parameter database: the name that the file was attached under; SQLite keeps it out of the
-  ///   stored schema.
+  /// Returns the statement that creates the table, as xCAT writes it.
+  /// - Parameter database: the name of the attached file; SQLite keeps it out of the stored schema.
   func createStatement(in database: String) -> String {
     let lines = columns.map { column in
       let type = keys.contains(column) ? "VARCHAR(128) " : types[column] ?? "TEXT"
@@ -96,7 +97,7 @@ public struct TableSchema: Sendable, Hashable {
       + ",\n  PRIMARY KEY (\(keys.joined(separator: ",")))\n)"
   }
 
-  /// The table that an attribute of `lsdef`/`chdef` lives in; nil for one we do not know.
+  /// Returns the table of an attribute of `lsdef` and `chdef`; nil if it is unknown.
   public static func table(of attribute: String) -> (schema: TableSchema, column: String)? {
     if attribute == "usercomment" { return (linuximage, "comments") }
     if ["imagename", "comments", "disable"].contains(attribute) { return nil }

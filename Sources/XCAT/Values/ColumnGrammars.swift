@@ -1,11 +1,11 @@
-// The grammar of each column that a bundle can fill, after the descriptions in xCAT's Schema.pm and the lines
-// that its commands make of the values.
+// The grammar of each column that a bundle can fill, from the descriptions in xCAT's Schema.pm and the
+// shell lines that its commands make of the values (docs/xcat-contract.md#values-in-shell-lines).
 
 extension TableSchema {
-  /// Returns the grammar of a column's values: the narrowest one, a word, where the column is not known here.
+  /// Returns the grammar of a column's values; for an unknown column the narrowest one, a word.
   public func grammar(of column: String) -> ValueGrammar { ownGrammar(of: column) ?? .word }
 
-  /// Returns the grammar of a column; nil where nothing is said about it.
+  /// Returns the grammar of a column; nil for an unknown column.
   public func ownGrammar(of column: String) -> ValueGrammar? {
     TableSchema.grammars[name]?[column] ?? TableSchema.common[column]
   }
@@ -14,7 +14,7 @@ extension TableSchema {
   private static let scripts = ValueGrammar.list(.script(.relativePath))
   /// Files of a kit: rmkit removes `/install/postscripts/$file`, word by word.
   private static let kitFiles = ValueGrammar.list(.name)
-  /// Local folders, and mirrors of Ubuntu's with their suites.
+  /// Local folders, and mirrors of Ubuntu with their suites.
   private static let packageFolders = ValueGrammar.list(.either(.path, .mirror))
 
   private static let common: [String: ValueGrammar] = [

@@ -1,17 +1,17 @@
-// Values that do not fit the grammar of their column: what a bundle may not bring, and `define` and `export`
-// warn of.
+// Values that do not fit the grammar of their column. An import refuses them; `define` and `export`
+// warn of them.
 
 import Platform
 
-/// A value, and what is wrong with it.
+/// A value, and the reason that it does not fit.
 public struct UnsafeValue: Sendable, Equatable {
   public let table: String
   public let column: String
   public let value: String
-  /// The end of a sentence that begins with the value.
+  /// The reason, as the end of a sentence that begins with the value.
   public let finding: String
 
-  /// Returns what does not fit of a row, in the order of its columns.
+  /// Returns the values of a row that do not fit, in the order of its columns.
   public static func all(in row: [String: String], of schema: TableSchema) -> [UnsafeValue] {
     row.sorted { byBytes($0.key, $1.key) }.compactMap { column, value in
       schema.grammar(of: column).finding(value).map {
@@ -20,7 +20,7 @@ public struct UnsafeValue: Sendable, Equatable {
     }
   }
 
-  /// "linuximage.rootimgdir '/a b' holds a blank". Long values are cut.
+  /// A message such as "linuximage.rootimgdir '/a b' holds a blank". Long values are cut.
   public var text: String {
     let shown = printable(value.utf8.prefix(100)) + (value.utf8.count > 100 ? "…" : "")
     return "\(table).\(column) '\(shown)' \(finding)"

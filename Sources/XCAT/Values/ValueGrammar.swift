@@ -1,9 +1,10 @@
-// What a value of a table column may be. xCAT builds shell lines of many values without quoting them
-// (genimage, packimage, statelite, litefile): a blank, a glob or a leading dash there is another word or an option,
-// and other characters are commands.
+// The grammars for values of table columns. xCAT puts many values into shell lines without quotes
+// (genimage, packimage, statelite, litefile). A blank, a glob or a leading dash becomes another word
+// or an option there, and other characters become commands
+// (docs/xcat-contract.md#values-in-shell-lines).
 //
-// 1. A word has letters, digits and "._+:@%,=/-" of ASCII, and does not begin with a dash.
-// 2. Names, paths, lists and assignments are made of words. Prose is free: it reaches no shell.
+// 1. A word consists of ASCII letters, digits and "._+:@%,=/-", and does not begin with a dash.
+// 2. Names, paths, lists and assignments consist of words. Prose is free, because it reaches no shell.
 
 import Platform
 
@@ -16,35 +17,35 @@ public indirect enum ValueGrammar: Sendable, Equatable {
   case word
   /// An absolute path.
   case path
-  /// A path below a folder that the reader knows: it is not absolute, and no part of it is "..".
+  /// A path below a folder that the reader knows: it is relative and has no "..".
   case relativePath
-  /// A URL of http or https, and after it words: a mirror of Ubuntu's, with its suite and components. xCAT takes
-  /// any other text for a local folder.
+  /// A URL of http or https, followed by words: a mirror of Ubuntu, with its suite and components.
+  /// xCAT takes any other text for a local folder.
   case mirror
   /// NAME=VALUE.
   case assignment
-  /// Digits of a file mode.
+  /// The digits of a file mode.
   case mode
-  /// Packages or versions, and what compares them, with commas between: "kernel >= 5.14, tar", ">=8". What stands
-  /// behind a "<" or ">" begins with a digit, for a shell makes a file of it.
+  /// Packages or versions with comparisons, separated by commas: "kernel >= 5.14, tar", ">=8". The
+  /// text after a "<" or ">" begins with a digit, because a shell would take it for a file name.
   case comparison
   /// One of these texts.
   case oneOf([String])
-  /// Values with commas between them.
+  /// Values separated by commas.
   case list(ValueGrammar)
-  /// The same, with or without blanks after the commas: for what reaches no shell.
+  /// Values separated by commas, with or without blanks after them: for columns that reach no shell.
   case spacedList(ValueGrammar)
-  /// Words with blanks between them.
+  /// Words separated by blanks.
   case words
-  /// A script, and arguments, which may be options.
+  /// A script and its arguments, which may be options.
   case script(ValueGrammar)
   /// A value, with or without one of these prefixes.
   case prefixed([String], ValueGrammar)
-  /// Either of two.
+  /// Either of two grammars.
   case either(ValueGrammar, ValueGrammar)
 
-  /// Returns what keeps a value from fitting, as the end of a sentence that begins with the value; nil
-  /// where it fits.
+  /// Returns the reason that a value does not fit, as the end of a sentence that begins with the
+  /// value; nil if it fits.
   public func finding(_ value: String) -> String? {
     if value.isEmpty { return nil }
     return fault(Array(value.utf8)[...])
@@ -85,7 +86,7 @@ public indirect enum ValueGrammar: Sendable, Equatable {
       return text.isEmpty ? nil : ValueGrammar.faultOfWord(text, mayBeOption: true)
     case .mode:
       return value.count <= 4 && value.allSatisfy { (0x30...0x37).contains($0) }
-        ? nil : "is no file mode in octal digits"
+        ? nil : "is not a file mode in octal digits"
     case .comparison:
       for item in value.split(separator: ValueGrammar.comma) {
         if let fault = ValueGrammar.faultOfComparison(item) { return fault }
@@ -93,7 +94,7 @@ public indirect enum ValueGrammar: Sendable, Equatable {
       return nil
     case .oneOf(let texts):
       return texts.contains { value.elementsEqual($0.utf8) }
-        ? nil : "is none of " + texts.joined(separator: "; ")
+        ? nil : "is not one of " + texts.joined(separator: "; ")
     case .list(let element):
       for item in value.split(separator: ValueGrammar.comma, omittingEmptySubsequences: true) {
         if let fault = element.fault(item) { return fault }
@@ -137,7 +138,7 @@ public indirect enum ValueGrammar: Sendable, Equatable {
     if let bad = word.first(where: { !isIdentifier($0) && !otherCharacters.contains($0) }) {
       return bad == blank
         ? "holds a blank"
-        : "holds '\(printable([bad]))', which a shell may act on"
+        : "holds '\(printable([bad]))', which a shell may interpret"
     }
     if word.first == UInt8(ascii: "-"), !mayBeOption { return "begins with a dash" }
     return nil
@@ -162,12 +163,12 @@ public indirect enum ValueGrammar: Sendable, Equatable {
       if let fault = ValueGrammar.name.fault(word) { return fault }
     }
     guard comparing.isEmpty || comparing.count <= 2 && (0x30...0x39).contains(version.first ?? 0)
-    else { return "compares with what is no version" }
+    else { return "compares with a text that is not a version" }
     return nil
   }
 
   private static func faultOfPath(_ path: ArraySlice<UInt8>) -> String? {
-    guard path.first == slash, !leadsUp(path) else { return "is no clean absolute path" }
+    guard path.first == slash, !leadsUp(path) else { return "is not a clean absolute path" }
     return faultOfWord(path)
   }
 
