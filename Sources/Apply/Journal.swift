@@ -1,51 +1,60 @@
-// What is written down before a live image is changed (docs/format.md, "Journals"), so that the change
-// can be completed, or taken back, by whoever comes after a crash.
+// The record that is written before a live image is changed (docs/format.md, "Journals"). After a
+// crash, another command uses it to complete the change or to roll it back.
 //
-// 1. A snapshot holds everything, so a journal needs no list of steps: it names where the change leads
-//    and where it came from, and going on is planning anew towards either.
-// 2. Everything that a change makes under a name of its own carries the journal's token, so that
-//    leftovers are known without doubt.
+// 1. A snapshot contains the complete state, so a journal needs no list of steps. It names the
+//    target and the previous snapshot, and resuming means planning again towards either.
+// 2. All temporary names of a change contain the journal's token, so that leftovers are recognized
+//    reliably.
 
 import Codec
 import Platform
 import Store
 
-/// How a tree is made what it shall be.
+/// The method of applying a snapshot to a tree.
 public enum ApplyStrategy: UInt8, Sendable, CaseIterable {
-  /// As suits the tree and who uses it.
+  /// Chosen from the tree and its users.
   case automatic = 0
-  /// Built beside the live tree, which it replaces in one step.
+  /// A new tree is staged next to the live one and exchanged with it in one step.
   case swap = 1
-  /// The fewest changes, in the live tree.
+  /// The live tree is changed entry by entry, with as few changes as possible.
   case inPlace = 2
 }
 
-/// A change of a live image, under way.
+/// An unfinished change of a live image.
 public struct Journal: Sendable, Equatable {
-  /// What people call it.
+  /// The command that started the change.
   public enum Operation: UInt8, Sendable {
+    /// A revert.
     case revert = 1
+    /// An import.
     case importing = 2
+    /// A copy of an image.
     case copy = 3
-    /// A tree is made ready for nodes.
+    /// A tree is prepared for nodes.
     case packing = 4
   }
+  /// The kind of change.
   public var operation: Operation
+  /// The image's name.
   public var image: String
+  /// The time when the change started.
   public var started: Timestamp
-  /// Part of all names that the change makes for a time: `.imgstore-TOKEN…`.
+  /// The part that all temporary names of the change have in common: `.imgstore-TOKEN…`.
   public var token: String
+  /// The requested method.
   public var method: ApplyStrategy
-  /// The snapshot whose state the image will have.
+  /// The snapshot that the image will match.
   public var target: Digest
-  /// The snapshot that has the state before; nil where nothing has (`--no-safety`).
+  /// The snapshot of the previous state; nil if there is none (`--no-safety`).
   public var before: Digest?
-  /// The verb, and what the snapshot that records the change will say.
+  /// The command, recorded in the snapshot of the change.
   public var command: String
+  /// The message of that snapshot.
   public var message: String
-  /// What the verb must know to go on.
+  /// The options that the command needs to resume.
   public var options: [Snapshot.Fact]
 
+  /// Creates a journal with a new token.
   public init(
     operation: Operation, image: String, started: Timestamp, method: ApplyStrategy, target: Digest,
     before: Digest?, command: String, message: String, options: [Snapshot.Fact] = []
@@ -62,15 +71,15 @@ public struct Journal: Sendable, Equatable {
     self.options = options
   }
 
-  /// The option that says who began the change.
+  /// The key of the option that names the user who started the change.
   public static let userKey = "user"
 
-  /// The values of an option.
+  /// Returns the values of an option.
   public func values(_ key: String) -> [String] {
     options.filter { $0.key == key }.map(\.value)
   }
 
-  /// What the name of everything begins with that a change with this token makes for a time.
+  /// Returns the prefix of all temporary names of the change with this token.
   public static func prefix(_ token: String) -> [UInt8] { Array(".imgstore-\(token)".utf8) }
 }
 
@@ -79,6 +88,7 @@ public struct Journal: Sendable, Equatable {
 extension Journal {
   static let magic: [UInt8] = Array("IMGJOURNAL".utf8) + [1, 0x0a]
 
+  /// Returns the journal's bytes (docs/format.md, "Journals").
   public func encode() -> [UInt8] {
     var body = ByteWriter()
     body.byte(operation.rawValue)
@@ -105,13 +115,16 @@ extension Journal {
     return writer.bytes
   }
 
+  /// Decodes a journal.
+  /// - Throws: `CodecError.corrupt` if the file is not a journal, is damaged or has another
+  ///   version; `CodecError.truncated`; `CodecError.overLimit`.
   public static func decode(_ bytes: [UInt8]) throws(CodecError) -> Journal {
     let body = try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
       let magic = try reader.raw(min(Journal.magic.count, reader.remaining))
       guard magic == Journal.magic else {
         throw .corrupt(
           magic.starts(with: Journal.magic.dropLast(2))
-            ? "it is of another version of imgstore" : "the file is no journal")
+            ? "it was written by another version of imgstore" : "the file is not a journal")
       }
       let body = try reader.raw(Int(try reader.word32()))
       guard try reader.digest() == SHA256.digest(of: body) else {
@@ -130,7 +143,7 @@ extension Journal {
         nanoseconds: UInt32(try reader.varint(limit: 999_999_999, "nanoseconds")))
       let token = try reader.text()
       guard token.utf8.count >= 16, token.utf8.allSatisfy(isHexDigit) else {
-        throw .corrupt("its token is not one")
+        throw .corrupt("its token is invalid")
       }
       guard let method = ApplyStrategy(rawValue: try reader.byte()) else {
         throw .corrupt("an unknown method")

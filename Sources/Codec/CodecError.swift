@@ -1,16 +1,17 @@
-// What can go wrong inside a codec. The caller knows which object it was and says so.
+// The errors of codecs. They do not name the damaged object: the caller knows it and adds it.
 
-/// Compressed bytes that cannot be decoded, or a codec that gives up.
+/// An error in encoded bytes, or a failure of a codec.
 public enum CodecError: Error, Sendable, Equatable {
-  /// The bytes are not what the format allows; the text says which rule they break.
+  /// The bytes violate the format. The text names the violated rule.
   case corrupt(String)
-  /// The bytes end before the format does.
+  /// The bytes end before the encoded value does.
   case truncated
-  /// A number in the bytes is over the limit that the reader sets.
+  /// A number in the bytes exceeds the reader's limit.
   case overLimit(String)
 }
 
 extension CodecError: CustomStringConvertible {
+  /// The error's text for messages.
   public var description: String {
     switch self {
     case .corrupt(let what): what

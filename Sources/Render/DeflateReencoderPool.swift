@@ -1,46 +1,53 @@
-// Who makes the deflate streams of recipes again: a pool of encoders, one for each thread and method.
+// Re-encodes the deflate streams of recipes with a pool of encoders, one for each thread and
+// method.
 
 import Codec
 import Platform
 import Store
 
-/// The encoders of this program, for `ObjectStore`.
+/// The deflate encoders of this program, for `ObjectStore`.
 public final class DeflateReencoderPool: StreamReencoder {
+  /// The pool that all stores of the process share.
   public static let shared = DeflateReencoderPool()
 
-  private final class Encoder: @unchecked Sendable {  // taken out of the pool by one thread
-    var replayer: DeflateReencoder
-    init(_ method: DeflateMethod) { replayer = DeflateReencoder(method) }
+  private final class Encoder: @unchecked Sendable {  // one thread at a time takes it from the pool
+    var reencoder: DeflateReencoder
+    init(_ method: DeflateMethod) { reencoder = DeflateReencoder(method) }
   }
 
-  /// Idle encoders: a few hundred KiB each.
+  /// The idle encoders, of a few hundred KiB each.
   private let idle = Monitor<[Encoder]>([])
   private static let maxIdle = 2 * processorCount
 
+  /// Creates an empty pool.
   public init() {}
 
+  /// Returns the fingerprint of an encoder's output (`EncoderFingerprint`).
   public func fingerprint(of encoder: DeflateMethod.Encoder) -> String {
     EncoderFingerprint.of(encoder)
   }
 
+  /// Re-encodes one run into `target`.
+  /// - Returns: the number of bytes, at most `target.count`.
+  /// - Throws: `CodecError`.
   public func replay(
     _ run: DeflatePlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
     history: Int, isLast: Bool, into target: UnsafeMutableRawBufferPointer
   ) throws -> Int {
-    let encoder = take(method)
+    let encoder = acquire(method)
     defer { release(encoder) }
-    return try encoder.replayer.replay(
+    return try encoder.reencoder.replay(
       bytes, history: history, plainBytes: run.plainBytes, carry: run.carry, isLast: isLast
-    ) { made in
-      let count = min(made.count, target.count)
-      target.copyMemory(from: UnsafeRawBufferPointer(rebasing: made[..<count]))
+    ) { output in
+      let count = min(output.count, target.count)
+      target.copyMemory(from: UnsafeRawBufferPointer(rebasing: output[..<count]))
       return count
     }
   }
 
-  private func take(_ method: DeflateMethod) -> Encoder {
+  private func acquire(_ method: DeflateMethod) -> Encoder {
     let known = idle.withLock { idle -> Encoder? in
-      guard let index = idle.lastIndex(where: { $0.replayer.method == method }) else { return nil }
+      guard let index = idle.lastIndex(where: { $0.reencoder.method == method }) else { return nil }
       return idle.remove(at: index)
     }
     return known ?? Encoder(method)

@@ -1,17 +1,21 @@
-// Work on all cores whose results are used in order.
+// Runs jobs on all processors and uses their results in order.
 //
-// 1. `use` sees the results in the order in which `next` gave the jobs, one at a time: what it makes
-//    of them does not depend on the number of workers.
-// 2. At most `window` jobs are under way or wait for their turn: memory is bounded.
-// 3. The worker that finishes the job whose turn it is uses it, and those that waited for it.
+// 1. `use` receives the results in the order of the jobs, one at a time, so the outcome does not
+//    depend on the number of workers.
+// 2. At most `window` jobs are running or waiting to be used, so memory is bounded.
+// 3. The worker that completes the next result in order uses it, and all results that waited for
+//    it.
 
 import Platform
 
-/// Runs `work` over all jobs on `workers` threads, and `use` over the results in order.
+/// Runs all jobs on `workers` threads, and `use` on the results in order.
 /// - Parameters:
-///   - next: the next job, or nil after the last; called by one thread at a time.
-///   - makeWorker: called once on each thread; what it returns stays on that thread.
-/// - Throws: the first error of any of them; then no further job is begun.
+///   - workers: the number of threads.
+///   - window: the maximum number of jobs that are started and not yet used.
+///   - next: returns the next job, or nil after the last; called by one thread at a time.
+///   - makeWorker: called once on each thread; its result stays on that thread.
+///   - use: receives each job with its result.
+/// - Throws: the first error of any of these; no further job is started.
 func runInOrder<Job: Sendable, Result: Sendable>(
   workers: Int, window: Int, next: @escaping @Sendable () -> Job?,
   makeWorker: @escaping @Sendable () throws -> (Job) throws -> Result,
@@ -34,7 +38,7 @@ func runInOrder<Job: Sendable, Result: Sendable>(
 }
 
 private struct PipelineState<Job: Sendable, Result: Sendable>: Sendable {
-  var begun = 0
+  var started = 0
   var used = 0
   var isAtEnd = false
   var hasFailed = false
@@ -47,13 +51,13 @@ private func takeJob<Job, Result>(
 ) -> (Int, Job)? {
   state.wait { state -> (Int, Job)?? in
     if state.hasFailed || state.isAtEnd { return .some(nil) }
-    guard state.begun < state.used + window else { return nil }
+    guard state.started < state.used + window else { return nil }
     guard let job = next() else {
       state.isAtEnd = true
       return .some(nil)
     }
-    defer { state.begun += 1 }
-    return .some((state.begun, job))
+    defer { state.started += 1 }
+    return .some((state.started, job))
   }
 }
 

@@ -1,4 +1,4 @@
-// Blocks: what goes in comes out, smaller or not at all.
+// Blocks decode to their source, and are smaller than it or not compressed at all.
 
 import Codec
 import TestSupport
@@ -27,9 +27,9 @@ import Testing
         try back.withUnsafeMutableBytes { try compressor.decompress(source, into: $0) }
       }
       #expect(back == raw)
-      // What was compressed before leaves no trace.
+      // Earlier input does not change the output.
       #expect(try compress(BlockCompressor(codec, maxBytes: 128 << 10), raw) == packed)
-      // Damage, and a wrong length, are noticed.
+      // Damage and a wrong length are detected.
       var short = [UInt8](repeating: 0, count: raw.count - 1)
       #expect(throws: CodecError.self) {
         try packed.withUnsafeBytes { source in

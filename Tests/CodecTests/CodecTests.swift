@@ -1,4 +1,4 @@
-// Numbers, digests, zstd: against known values, the real tools, and damage.
+// Numbers, digests and zstd, compared with known values and the real tools, and tested with damage.
 
 import Codec
 import Foundation
@@ -35,7 +35,7 @@ import Testing
     }
   }
 
-  @Test(arguments: seeds) func `numbers come back`(_ seed: UInt64) throws {
+  @Test(arguments: seeds) func `encoded numbers decode to themselves`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let values =
       (0..<200).map { _ in random.next() >> UInt64.random(in: 0..<64, using: &random) } + [0, .max]
@@ -56,7 +56,7 @@ import Testing
     }
   }
 
-  @Test func `long spellings of a number are refused`() {
+  @Test func `varints that are not in their shortest form are refused`() {
     for bytes: [UInt8] in [
       [0x80, 0], [0xff, 0x80, 0], Array(repeating: 0xff, count: 11), [0x80], [],
     ] {
@@ -67,7 +67,7 @@ import Testing
     }
   }
 
-  @Test(arguments: seeds) func `every damaged zstd frame is noticed`(_ seed: UInt64) throws {
+  @Test(arguments: seeds) func `damage to a zstd frame is detected`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let plain = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 / 7) } + random.bytes(20_000)
     var stored = [UInt8](repeating: 0, count: ZstdCompressor.bound(plain.count))
@@ -88,7 +88,8 @@ import Testing
     for _ in 0..<300 {
       var bad = stored
       bad[Int.random(in: 0..<n, using: &random)] ^= 1 << UInt8.random(in: 0..<8, using: &random)
-      // An unused bit of the header may be free; content must never differ unnoticed.
+      // An unused bit of the header may change without effect; changed content must always be
+      // detected.
       if let back = try? decode(bad) { #expect(back == plain, "seed \(seed)") }
     }
   }

@@ -1,4 +1,4 @@
-// Deflated segments and the proof that they say what they should. Python's zlib is the oracle.
+// Deflate segments and their verification, with Python's zlib as the oracle.
 
 import Codec
 import Foundation
@@ -62,7 +62,7 @@ import Testing
     #expect(check.output == "\(crc.value)\n", "seed \(seed): \(check.errors)")
   }
 
-  @Test func `the proof holds for every strategy of zlib's`() throws {
+  @Test func `the verifier accepts every strategy of zlib`() throws {
     let folder = try TemporaryFolder()
     var random = SplitMix64(7)
     let plain = sample(&random, 300_000)
@@ -105,7 +105,7 @@ import Testing
       }
       do { _ = try verify(&proof, damaged, plain) } catch { refused += 1 }
     }
-    // Bits that fill up stored blocks say nothing.
+    // The padding bits of stored blocks have no meaning.
     #expect(refused > 1900, "seed \(seed)")
     for size in [0, 49_999] {
       #expect(throws: CodecError.self) { try verify(&proof, stream, Array(plain.prefix(size))) }

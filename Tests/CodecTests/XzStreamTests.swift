@@ -1,4 +1,4 @@
-// xz streams of independent blocks, against xz itself.
+// xz streams of independent blocks, compared with the xz tool.
 
 import Codec
 import Foundation
@@ -31,7 +31,7 @@ import Testing
     for piece in pieces {
       let block = try piece.withUnsafeBytes { try compressor.compress($0) }
       #expect(block.count % 4 == 0)
-      // What was compressed before leaves no trace.
+      // Earlier input does not change the output.
       #expect(try piece.withUnsafeBytes { try XzBlockCompressor(preset: 1).compress($0) } == block)
       sizes.append(try size(block, piece.count))
       stream += block
@@ -50,7 +50,7 @@ import Testing
     #expect(list.contains("file\t1\t\(pieces.count)\t\(stream.count)\t"), "seed \(seed): \(list)")
   }
 
-  @Test func `a block that is damaged has no size`() throws {
+  @Test func `a damaged block has no size`() throws {
     let plain = [UInt8](repeating: 3, count: 5000)
     let block = try plain.withUnsafeBytes { try XzBlockCompressor(preset: 0).compress($0) }
     #expect(try size(block, 5000).plainBytes == 5000)

@@ -1,4 +1,4 @@
-// Runs of zstd blocks, put into one frame in any order, against zstd itself.
+// Segments of zstd blocks, combined into one frame in any order, compared with the zstd tool.
 
 import Codec
 import Foundation
@@ -10,7 +10,8 @@ import Testing
   func `runs in any order make one frame that decodes to their bytes`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let compressor = ZstdSegmentCompressor(level: 5)
-    // Repeated offsets and zeros from the first byte on: what a run must not borrow from the last.
+    // Repeated offsets, and zeros from the first byte: a segment must not depend on the state of
+    // the previous one.
     let pieces: [[UInt8]] = (0..<12).map { i in
       switch i % 6 {
       case 0: [UInt8](repeating: 0, count: Int(random.next() % 100_000))
@@ -29,7 +30,7 @@ import Testing
       try piece.withUnsafeBytes { try compressor.compress($0) }
     }
     for (piece, run) in zip(pieces, runs) {
-      // What was compressed before leaves no trace.
+      // Earlier input does not change the output.
       #expect(
         try piece.withUnsafeBytes { try ZstdSegmentCompressor(level: 5).compress($0) } == run)
     }
@@ -46,7 +47,7 @@ import Testing
     }
   }
 
-  @Test func `a run of more than a window is refused`() throws {
+  @Test func `a segment larger than a window is refused`() throws {
     let long = [UInt8](repeating: 1, count: (8 << 20) + 1)
     #expect(throws: CodecError.self) {
       try long.withUnsafeBytes { try ZstdSegmentCompressor(level: 1).compress($0) }

@@ -100,15 +100,15 @@ extension HostileBundle {
   static let hardLinks: [HostileBundle] = [
     hardLink("a hard link to what is outside", "/etc/passwd", "absolute"),
     hardLink("a hard link that leads out", "../../etc/passwd", "leads out"),
-    hardLink("a hard link to a folder", "\(side)/sub", "no earlier file"),
-    hardLink("a hard link to the manifest", "./\(folder)/manifest.xml", "no earlier file"),
-    hardLink("a hard link to itself", "\(side)/evil", "no earlier file"),
+    hardLink("a hard link to a folder", "\(side)/sub", "not an earlier file"),
+    hardLink("a hard link to the manifest", "./\(folder)/manifest.xml", "not an earlier file"),
+    hardLink("a hard link to itself", "\(side)/evil", "not an earlier file"),
     hardLink("a hard link to nothing", "", "without a target"),
-    inFolders("a hard link to what comes later", "no earlier file") {
+    inFolders("a hard link to what comes later", "not an earlier file") {
       $0.header("\(side)/evil", type: "1", link: "\(side)/later")
       $0.file("\(side)/later", "x")
     },
-    inFolders("a hard link to a link", "no earlier file") {
+    inFolders("a hard link to a link", "not an earlier file") {
       $0.header("\(side)/a", type: "2", link: "sub")
       $0.header("\(side)/b", type: "1", link: "\(side)/a")
     },

@@ -273,7 +273,7 @@ extension HostileBundle {
     HostileBundle("two images, one with a manifest that is none", "manifest.xml") {
       both { draft in draft.manifestBytes = Array("<xcatimage>".utf8) }
     },
-    HostileBundle("a second folder without a manifest", "no image's folder") {
+    HostileBundle("a second folder without a manifest", "no image's directory") {
       BundleDraft().bundle { $0.file("./second/kernel", "x") }
     },
     HostileBundle("ten manifests of 16 MiB", "32 MiB") {

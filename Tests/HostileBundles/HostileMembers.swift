@@ -74,11 +74,11 @@ extension HostileBundle {
       $0.pax([("path", "\(folder)/a\u{0}b")])
       $0.file("harmless", "x")
     },
-    .adding("no name", "no name") { $0.file("", "x") },
-    .adding("a dot for a name", "no name") { $0.file(".", "x") },
-    .adding("outside the image's folder", "no image's folder") { $0.file("evil", "x") },
+    .adding("no name", "without a name") { $0.file("", "x") },
+    .adding("a dot for a name", "without a name") { $0.file(".", "x") },
+    .adding("outside the image's folder", "no image's directory") { $0.file("evil", "x") },
     .adding(
-      "a manifest's name below a third folder", "other/deep/manifest.xml", "no image's folder"
+      "a manifest's name below a third folder", "other/deep/manifest.xml", "no image's directory"
     ) {
       $0.file("other/deep/manifest.xml", "x")
     },
@@ -184,7 +184,7 @@ extension HostileBundle {
     .adding("the manifest twice", "manifest.xml", "twice") {
       $0.file("./\(folder)/manifest.xml", ManifestDraft().text)
     },
-    .adding("a manifest above the other", "whose are the files") {
+    .adding("a manifest above the other", "and another in a directory") {
       $0.file("manifest.xml", ManifestDraft().text)
     },
     .adding("the same image in a second folder", "is named by the manifest and is not in") {

@@ -128,7 +128,7 @@ extension HostileBundle {
         $0.header("\(kit)/evil", type: "1", link: "./\(folder)/../../etc/shadow")
       }
     },
-    HostileBundle("a hard link in a kit to the manifest", "no earlier file") {
+    HostileBundle("a hard link in a kit to the manifest", "not an earlier file") {
       BundleDraft.withFolders.bundle {
         $0.header("\(kit)/evil", type: "1", link: "./\(folder)/manifest.xml")
       }

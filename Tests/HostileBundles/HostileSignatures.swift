@@ -186,7 +186,7 @@ extension HostileBundle {
       let other = BundleSigner.text(BundleDraft()) { $0.number = 8 }
       BundleSigner.put("\(SHA256.digest(of: other).hex).statement", other, in: &tar)
     },
-    signature("twice", "stands twice") { tar, text in
+    signature("twice", "occurs twice") { tar, text in
       BundleSigner.add(text, to: &tar)
       BundleSigner.add(text, to: &tar)
     },

@@ -129,22 +129,22 @@ extension HostileBundle {
     tree("a tree with dots inside", "leads out") {
       gzip(goodTree { $0.entry("rootimg/etc/../../../evil", mode: 0o100644, [1]) })
     },
-    tree("a tree with an empty part", "empty part") {
+    tree("a tree with an empty part", "empty component") {
       gzip(goodTree { $0.entry("rootimg//evil", mode: 0o100644, [1]) })
     },
-    tree("a tree with a dot as a part", "a '.' in its name") {
+    tree("a tree with a dot as a part", "a '.' component") {
       gzip(goodTree { $0.entry("rootimg/./evil", mode: 0o100644, [1]) })
     },
-    tree("a member beside the tree", "outside the folder rootimg") {
+    tree("a member beside the tree", "outside the directory rootimg") {
       gzip(goodTree { $0.entry("etc/passwd", mode: 0o100644, [1]) })
     },
-    tree("a tree that is a file", "must be a directory") {
+    tree("a tree that is a file", "not a directory") {
       var cpio = RawCpio()
       cpio.entry("rootimg", mode: 0o100644, [1])
       cpio.end()
       return gzip(cpio.bytes)
     },
-    tree("a tree that is a link", "must be a directory") {
+    tree("a tree that is a link", "not a directory") {
       var cpio = RawCpio()
       cpio.entry("rootimg", mode: 0o120777, Array("/etc".utf8))
       cpio.entry("rootimg/passwd", mode: 0o100644, [1])
@@ -240,7 +240,7 @@ extension HostileBundle {
     tree("a tar tree with a hard link out by dots", "leads out") {
       gzip(goodTarTree { $0.header("rootimg/a", type: "1", link: "rootimg/../../etc/passwd") })
     },
-    tree("a tar tree with a hard link to what comes later", "no earlier member") {
+    tree("a tar tree with a hard link to what comes later", "not an earlier member") {
       gzip(
         goodTarTree {
           $0.header("rootimg/a", type: "1", link: "rootimg/b")
@@ -315,7 +315,7 @@ extension HostileBundle {
     tree("a cpio tree with an owner that is none", "owner is out of range") {
       gzip(goodTree { $0.entry("rootimg/a", mode: 0o100644, [1], uid: 0xffff_ffff) })
     },
-    tree("a hard link with other content than its target", "other content") {
+    tree("a hard link with other content than its target", "content differs") {
       gzip(
         goodTarTree {
           $0.header("rootimg/a", type: "1", size: 6, link: "rootimg/etc/motd")
@@ -355,14 +355,14 @@ extension HostileBundle {
           tar.file("rootimg/a", "x")
         })
     },
-    tree("cpio names of one inode with two contents", "other content") {
+    tree("cpio names of one inode with two contents", "content differs") {
       gzip(
         goodTree {
           $0.entry("rootimg/a", mode: 0o100644, [1], links: 2, inode: 77)
           $0.entry("rootimg/b", mode: 0o100644, [2], links: 2, inode: 77)
         })
     },
-    tree("cpio names of one inode, one of them setuid", "other attributes") {
+    tree("cpio names of one inode, one of them setuid", "different attributes") {
       gzip(
         goodTree {
           $0.entry("rootimg/a", mode: 0o100644, [1], links: 2, inode: 77)

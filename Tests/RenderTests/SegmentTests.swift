@@ -1,4 +1,4 @@
-// Segments: where streams are cut, what the cache keeps, and that no cache changes a rendering.
+// Segments: their boundaries, the cache's contents, and that the cache does not change a rendering.
 
 import Codec
 import Foundation
@@ -73,13 +73,13 @@ private func entries(_ random: inout SplitMix64, _ count: Int) -> [ArchiveEntry]
     }
   }
 
-  @Test func `what was put is found, by other processes too`() throws {
+  @Test func `stored segments are found, also by other processes`() throws {
     let folder = try TemporaryFolder()
     let first = SegmentCache(try layout(folder))
     for n in 0..<500 { first.put(key(n), value(n)) }
     #expect((0..<500).allSatisfy { first.find(key($0)) == value($0) })
     #expect(first.find(key(500)) == nil)
-    // One opened beside it reads what is there, and appends to a file of its own.
+    // A second cache reads the existing content and appends to its own file.
     let second = SegmentCache(try layout(folder))
     #expect((0..<500).allSatisfy { second.find(key($0)) == value($0) })
     second.put(key(500), value(500))
@@ -128,7 +128,8 @@ private func entries(_ random: inout SplitMix64, _ count: Int) -> [ArchiveEntry]
     }
   }
 
-  @Test func `deleted while in use it goes on, and a limit is kept`() throws {
+  @Test func `a cache that is deleted while in use continues to work, and its limit holds`() throws
+  {
     let folder = try TemporaryFolder()
     let cache = SegmentCache(try layout(folder))
     cache.put(key(1), value(1))
@@ -144,7 +145,7 @@ private func entries(_ random: inout SplitMix64, _ count: Int) -> [ArchiveEntry]
     let limit: UInt64 = 2 << 20
     let big = (0..<400).map { n in [UInt8](repeating: UInt8(n % 251), count: 100_000) }
     for n in 0..<400 {
-      // A file a process: 400 short lives.
+      // One file per process: 400 short-lived processes.
       SegmentCache(try layout(folder), limitBytes: limit).put(key(n), big[n])
     }
     let size = SegmentCache(try layout(folder), limitBytes: limit).sizeBytes

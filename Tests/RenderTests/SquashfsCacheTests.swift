@@ -1,5 +1,5 @@
-// The same image whatever the cache knows and however many work on it; and a re-pack compresses what
-// changed.
+// An image does not depend on the cache or on the number of workers, and a second pack compresses
+// only changes.
 
 import Codec
 import Foundation
@@ -32,13 +32,13 @@ import Testing
     let partly = try tree.write("again", .quick(), cache: cache)
     try expectSame("a cache that forgot a third")
     #expect(partly.compressedBlocks > 0 && partly.cachedBlocks > partly.compressedBlocks)
-    // Values that cannot be blocks of that size are not taken for any.
+    // Cached values that cannot be blocks of that size are ignored.
     cache.change { key, bytes in key.prefix % 2 == 0 ? [] : [0] + bytes + bytes }
     try tree.write("again", .quick(), cache: cache)
     try expectSame("a cache full of nonsense")
   }
 
-  @Test func `options are told apart in the cache`() throws {
+  @Test func `the cache distinguishes options`() throws {
     let tree = try StoredTree { live throws in
       try shell("cd \"$1\"; seq 1 300000 >a; seq 1 1000 >b", live)
     }
@@ -54,7 +54,7 @@ import Testing
     }
   }
 
-  @Test func `a re-pack compresses only what changed`() throws {
+  @Test func `a second pack compresses only changes`() throws {
     let small = try smallTree()
     var tree = try StoredTree { try copyTree(small, $0) }
     let cache = MemoryCache()
@@ -76,14 +76,14 @@ import Testing
     #expect(try sameBytes(tree.folder.path("second"), tree.folder.path("plain")))
   }
 
-  @Test func `contents that the cache knows are not read from the store`() throws {
+  @Test func `contents of cached blocks are not read from the store`() throws {
     let tree = try StoredTree { live throws in
       try shell(
         "cd \"$1\"; head -c 3000000 /dev/urandom >big; seq 1 5000 >small; echo tiny >tiny", live)
     }
     let cache = MemoryCache()
     try tree.write("first", .quick(), cache: cache)
-    // Another store that has the trees, and the contents nowhere.
+    // Another store with the trees but without their contents.
     let folder = try TemporaryFolder()
     let bare = try ObjectStore(
       KernelFileSystem.shared, path: Array(folder.path("bare").utf8), create: true
@@ -106,7 +106,7 @@ import Testing
     try write(cache)
     #expect(try sameBytes(tree.folder.path("first"), tree.folder.path("second")))
     #expect(throws: StoreError.self) { try write(nil) }
-    // What was broken off has no superblock, so that nobody takes it for an image.
+    // A partial image has no superblock, so no reader mistakes it for an image.
     #expect(!(try run("unsquashfs", "-stat", tree.folder.path("second")).didSucceed))
   }
 }

@@ -1,4 +1,4 @@
-// Large files, equal files, and what squashfs cannot hold.
+// Large files, equal files, and properties that squashfs cannot represent.
 
 import Codec
 import Foundation
@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 @Suite struct SquashfsLimitTests {
-  @Test func `a sparse file of more than four gigabytes comes back, with a hole map or without`()
+  @Test func `a sparse file over four gigabytes survives, with or without a hole map`()
     throws
   {
     let folder = try TemporaryFolder()
@@ -82,7 +82,7 @@ import Testing
     }
   }
 
-  @Test func `attribute values that stand twice are referred to, and other prefixes reported`()
+  @Test func `repeated attribute values are stored once, and other prefixes are reported`()
     throws
   {
     guard isRoot else { return }
@@ -110,7 +110,7 @@ import Testing
     }
   }
 
-  @Test func `more owners than the format can number are refused in words`() throws {
+  @Test func `more owners than the format can number are refused with a reason`() throws {
     guard isRoot else { return }
     let tree = try StoredTree { live throws in
       let script = """
@@ -122,7 +122,7 @@ import Testing
     }
     let error = try #require(throws: RenderError.self) { try tree.write("image", .quick()) }
     #expect(error.explanation.contains("more than 65535 users and groups"))
-    // One owner less than too many is an image.
+    // One owner less makes a valid image.
     try tree.write("image", .quick()) { path, _ in
       Int(String(decoding: path, as: UTF8.self)).map { $0 < 32767 } == true ? .keep : .drop
     }
@@ -141,7 +141,7 @@ import Testing
     }
   }
 
-  @Test func `a full disk is an error, and no image`() throws {
+  @Test func `a full disk is an error and leaves no image`() throws {
     let tree = try StoredTree { try shell("seq 1 100000 >\"$1/a\"", $0) }
     let fileSystem = KernelFileSystem.shared
     let full = try fileSystem.openFile(

@@ -1,4 +1,4 @@
-// Images by mksquashfs are read as tar archives of the same tree; damaged ones end in an error.
+// Images by mksquashfs are read as tar archives of the same tree, and damaged ones cause errors.
 
 import Foundation
 import Platform
@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 @Suite struct SquashfsReaderTests {
-  /// The bytes of an image, as the reader wants them.
+  /// Reads the bytes of an image for the reader.
   private func reader(_ bytes: [UInt8]) throws -> SquashfsReader {
     try SquashfsReader(sizeBytes: UInt64(bytes.count)) { offset, target in
       let start = Int(offset)
@@ -21,7 +21,7 @@ import Testing
     var window = [UInt8](repeating: 0, count: 100_000)
     while case let n = try window.withUnsafeMutableBytes({ try source($0) }), n > 0 {
       result += window[..<n]
-      // A damaged image may name far more than it holds.
+      // A damaged image may claim far more data than it contains.
       if result.count > 64 << 20 { break }
     }
     return result
@@ -50,7 +50,7 @@ import Testing
     try Data(bytes).write(to: URL(fileURLWithPath: folder.path("image.tar")))
     try shell(
       "cd \"$1\"; mkdir out; tar --xattrs --xattrs-include='*' -xpf image.tar -C out", folder.path)
-    // squashfs has whole seconds, and the archive no holes.
+    // squashfs has times in seconds, and the archive has no holes.
     #expect(
       try differences(folder.path("rootimg"), folder.path("out/rootimg"), seconds: true) == "")
   }
@@ -72,7 +72,7 @@ import Testing
     for _ in 0..<60 {
       var bytes = sound
       for _ in 0..<Int.random(in: 1...8, using: &random) {
-        // The tables at the end, and the head, decide most.
+        // Damage to the tables at the end and to the superblock has the most effect.
         let range =
           Bool.random(using: &random) ? bytes.count - min(bytes.count, 9000)..<bytes.count : 0..<96
         bytes[Int.random(in: range, using: &random)] = UInt8.random(in: 0...255, using: &random)

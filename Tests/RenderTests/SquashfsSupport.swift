@@ -1,5 +1,5 @@
-// What the squashfs tests share: stored trees, images of them, and the kernel's and unsquashfs' word
-// on an image.
+// The common parts of the squashfs tests: stored trees, their images, and checks of an image by the
+// kernel and unsquashfs.
 
 import Codec
 import Foundation
@@ -17,7 +17,7 @@ struct StoredTree {
   let workspace: Workspace
   private(set) var root: Entry
 
-  /// Fills a tree and takes its snapshot.
+  /// Creates a tree and takes its snapshot.
   init(_ fill: (String) throws -> Void) throws {
     folder = try TemporaryFolder()
     workspace = try Workspace.test(folder)
@@ -54,7 +54,7 @@ struct StoredTree {
 }
 
 extension SquashfsOptions {
-  /// Fast levels: tests are about the format.
+  /// Fast levels, because the tests are about the format.
   static func quick(
     _ compression: Compression = .zstd(level: 1), block: Int = 128 << 10,
     tails: Tails = .shareSmallFiles, workers: Int = processorCount
@@ -65,14 +65,14 @@ extension SquashfsOptions {
   }
 }
 
-/// A cache in memory that can be told to forget.
+/// A cache in memory that tests can clear or modify.
 final class MemoryCache: BlockCache {
   private let blocks = Monitor<[Digest: [UInt8]]>([:])
 
   func find(_ key: Digest) -> [UInt8]? { blocks.withLock { $0[key] } }
   func put(_ key: Digest, _ bytes: [UInt8]) { blocks.withLock { $0[key] = bytes } }
 
-  /// Forgets or changes what is held.
+  /// Removes or changes cached values.
   func change(_ body: (Digest, [UInt8]) -> [UInt8]?) {
     blocks.withLock { held in
       for (key, bytes) in held { held[key] = body(key, bytes) }
@@ -80,15 +80,15 @@ final class MemoryCache: BlockCache {
   }
 }
 
-/// Mounts an image for as long as `body` runs.
-/// - Returns: false, with a word on why, where this user or kernel does not mount it.
+/// Mounts an image while `body` runs.
+/// - Returns: false, and prints the reason, if this user or kernel cannot mount it.
 @discardableResult
 func withMounted(_ image: String, _ body: (String) throws -> Void) throws -> Bool {
   let folder = image + ".mounted"
   try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
   let mounted = try run("mount", "-t", "squashfs", "-o", "loop,ro", image, folder)
   guard mounted.didSucceed else {
-    // Refusing to mount is the image's fault where loop devices work.
+    // If loop devices work, a refused mount is the fault of the image.
     let mayMount = isRoot && FileManager.default.fileExists(atPath: "/dev/loop-control")
     #expect(!mayMount, "mount: \(mounted.errors)")
     print("not mounted, no loop devices here or not root: \(mounted.errors)")
@@ -107,11 +107,11 @@ func extract(_ image: String) throws -> String {
   return folder
 }
 
-/// The paths that `differences` names.
+/// Returns the paths that `differences` names.
 func changedPaths(_ differences: String) -> Set<String> {
   Set(
     differences.split(separator: "\n").map { line in
-      // rsync's line: eleven letters of what differs, a blank, the path.
+      // A line of rsync: eleven letters that describe the difference, a space, the path.
       if line.hasPrefix("b'") { return String(line.dropFirst(2).prefix { $0 != "'" }) }
       var path = String(line.dropFirst(12))
       if path.hasSuffix("/") { path.removeLast() }

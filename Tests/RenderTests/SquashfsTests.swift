@@ -1,4 +1,4 @@
-// Images agree with their trees, by the word of unsquashfs and of the kernel.
+// Images equal their trees, according to unsquashfs and the kernel.
 
 import Foundation
 import Platform
@@ -30,12 +30,12 @@ private let codecs: [SquashfsOptions.Compression] = [
       #expect(changedPaths(found) == told, "\(found.prefix(2000))")
     }
     guard isRoot else { return }
-    // unsquashfs makes no sockets, by its own word.
+    // unsquashfs creates no sockets, as it reports itself.
     let found = try differences(tree.live, try extract(image), seconds: true)
     #expect(changedPaths(found).subtracting([".", "socket"]) == told, "\(found.prefix(2000))")
   }
 
-  @Test func `a real root tree comes back, by any options`() throws {
+  @Test func `a real root tree survives with any options`() throws {
     let small = try smallTree()
     let tree = try StoredTree { try copyTree(small, $0) }
     let many: [SquashfsOptions] = [
@@ -77,7 +77,7 @@ private let codecs: [SquashfsOptions.Compression] = [
     #expect(try tree.write("image", .quick()).inodes == 100_001)
     let list = try run("unsquashfs", "-ls", tree.folder.path("image"))
     #expect(list.output.split(separator: "\n").count == 100_001)
-    // Looking a name up goes through the directory's index; listing does not.
+    // A lookup of a name uses the directory's index; listing does not.
     let find = """
       import os, sys
       names = set(os.listdir(sys.argv[1])); assert len(names) == 100000
@@ -117,7 +117,7 @@ private let codecs: [SquashfsOptions.Compression] = [
     }
   }
 
-  @Test func `what is dropped is not there, and a directory only if it is needed`() throws {
+  @Test func `dropped entries are omitted, and directories are included only if needed`() throws {
     let tree = try StoredTree { live throws in
       try shell(
         "cd \"$1\"; mkdir -p a/b/c d/e f; echo 1 >a/b/c/kept; echo 2 >a/b/gone; echo 3 >d/e/gone; ln a/b/c/kept f/link",
@@ -138,7 +138,7 @@ private let codecs: [SquashfsOptions.Compression] = [
   }
 }
 
-/// A tree that differs with the seed in every respect that squashfs knows.
+/// A tree whose properties, in every respect that squashfs supports, depend on the seed.
 private let randomTreeScript = #"""
   import os, random, sys, stat
   r = random.Random(int(sys.argv[2])); os.chdir(sys.argv[1]); is_root = os.geteuid() == 0

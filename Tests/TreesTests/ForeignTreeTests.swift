@@ -1,4 +1,5 @@
-// Trees as other writers pack them: holes, access control lists, labels, and what cannot be kept.
+// Trees from other archive writers: holes, access control lists, labels, and unsupported
+// attributes.
 
 import Archive
 import Foundation
@@ -10,7 +11,7 @@ import TestSupport
 import Testing
 
 @Suite struct ForeignTreeTests {
-  /// Each stores holes in a form of its own.
+  /// Each command stores holes in its own format.
   static let sparseWriters = [
     "tar --format=gnu -cSf - rootimg", "tar --format=oldgnu -cSf - rootimg",
     "tar --format=pax --sparse-version=0.0 -cSf - rootimg",
@@ -79,12 +80,12 @@ import Testing
     let trees = try TreeStore(folder)
     var tar = RawTar()
     tar.directory("rootimg/")
-    // GNU tar: the mask stands in the mode's group bits.
+    // GNU tar stores the mask in the mode's group bits.
     tar.pax([
       ("SCHILY.acl.access", "user::rw-\nuser:stranger:rw-\ngroup::r--\nmask::rw-\nother::---")
     ])
     tar.file("rootimg/granted", "x", mode: 0o660)
-    // A list may also deny.
+    // A list may also deny access.
     tar.pax([("SCHILY.acl.access", "user::rw-,user:stranger:---,group::r--,mask::r--,other::r--")])
     tar.file("rootimg/denied", "x", mode: 0o644)
     tar.pax([("SCHILY.acl.ace", "owner@:rw::allow")])
@@ -102,7 +103,7 @@ import Testing
     #expect(found.losses.map(\.count).reduce(0, +) == 5)
   }
 
-  @Test func `labels and attributes are read in each spelling`() throws {
+  @Test func `labels and attributes are read in every notation`() throws {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)
     var tar = RawTar()
@@ -129,7 +130,7 @@ import Testing
     #expect(try attributes("/both") == [.init(name: text("user.c"), value: text("value"))])
   }
 
-  @Test func `members that most readers take are taken`() throws {
+  @Test func `members that most readers accept are accepted`() throws {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)
     var tar = RawTar()
@@ -142,7 +143,8 @@ import Testing
     tar.header("rootimg/odd", type: "a", size: 2)
     tar.content(Array("o\n".utf8))
     tar.file("rootimg/first", "one\n")
-    // A hard link that repeats the content, and one whose size is that of the content elsewhere.
+    // A hard link that repeats the content, and one whose size field describes the content of its
+    // target.
     tar.header("rootimg/second", type: "1", size: 4, link: "rootimg/first")
     tar.content(Array("one\n".utf8))
     tar.header("rootimg/third", type: "1", size: 4, link: "rootimg/first")

@@ -1,4 +1,4 @@
-// Archives that no tool of good will writes.
+// Archives that only an attacker would write.
 
 import Archive
 import Foundation
@@ -43,7 +43,7 @@ import Testing
       path: Array(path.utf8), kind: .file, mode: mode, inode: CpioInode(number: inode), links: 2)
   }
 
-  /// Why an archive is refused; "" where it is not.
+  /// Returns the reason for refusing an archive, or "" if it is accepted.
   private func refusal(
     _ bytes: [UInt8], limits: ArchiveTreeLimits = ArchiveTreeLimits()
   ) throws -> String {
@@ -57,14 +57,14 @@ import Testing
     }
   }
 
-  @Test func `names that lead elsewhere or are none are refused by name`() throws {
+  @Test func `names that lead elsewhere or are invalid are refused by name`() throws {
     let long = String(repeating: "n", count: 256)
     let cases: [(String, String)] = [
       ("/rootimg/a", "absolute"), ("rootimg/../../etc/passwd", "'..'"), ("../rootimg/a", "'..'"),
-      ("rootimg/a/..", "'..'"), ("rootimg//a", "empty part"), ("rootimg/./a", "'.'"),
+      ("rootimg/a/..", "'..'"), ("rootimg//a", "empty component"), ("rootimg/./a", "'.'"),
       ("rootimg/\(long)", "255"), ("other/a", "outside"), ("a", "outside"),
-      ("rootimg", "must be a directory"), ("rootimgs/a", "outside"), ("./", ""),
-      ("rootimg/a/", ""), ("././rootimg/b", ""), ("rootimg/a//", "empty part"),
+      ("rootimg", "not a directory"), ("rootimgs/a", "outside"), ("./", ""),
+      ("rootimg/a/", ""), ("././rootimg/b", ""), ("rootimg/a//", "empty component"),
     ]
     for (path, finding) in cases {
       let found = try refusal(tar([member("rootimg/", .directory), member(path)]))
@@ -74,7 +74,7 @@ import Testing
         #expect(found.contains(finding), "\(path): \(found)")
         #expect(found.hasPrefix("member "), "\(path): \(found)")
       }
-      // The same by cpio, whose names have no slash behind directories.
+      // The same with cpio, whose directory names have no trailing slash.
       if path.hasSuffix("/") { continue }
       let inCpio = try refusal(
         cpio([
@@ -87,7 +87,7 @@ import Testing
     }
   }
 
-  @Test func `what stands twice or below no directory is refused`() throws {
+  @Test func `members that occur twice or are not below a directory are refused`() throws {
     let to = TarKind.symlink(target: Array("/etc".utf8))
     let cases: [([TarMember], String)] = [
       (
@@ -95,12 +95,12 @@ import Testing
         "rootimg/l/passwd lies below l, which is a symbolic link"
       ),
       ([member("rootimg/f"), member("rootimg/f/x", .directory)], "which is a file"),
-      ([member("rootimg/f"), member("rootimg/f")], "rootimg/f stands twice"),
-      ([member("rootimg/f"), member("./rootimg/f", .fifo)], "stands twice"),
-      ([member("rootimg/d/", .directory), member("rootimg/d", to)], "stands twice"),
-      ([member("rootimg/f"), member("rootimg/f/", .directory)], "stands twice"),
-      ([member("rootimg/d/x"), member("rootimg/d")], "stands twice"),
-      ([member("rootimg/l", to), member("rootimg/l", .directory)], "stands twice"),
+      ([member("rootimg/f"), member("rootimg/f")], "rootimg/f occurs twice"),
+      ([member("rootimg/f"), member("./rootimg/f", .fifo)], "occurs twice"),
+      ([member("rootimg/d/", .directory), member("rootimg/d", to)], "occurs twice"),
+      ([member("rootimg/f"), member("rootimg/f/", .directory)], "occurs twice"),
+      ([member("rootimg/d/x"), member("rootimg/d")], "occurs twice"),
+      ([member("rootimg/l", to), member("rootimg/l", .directory)], "occurs twice"),
       ([member("rootimg/d/", .directory), member("rootimg/d/", .directory)], ""),
       ([member("rootimg/d/x"), member("rootimg/d/", .directory)], ""),
     ]
@@ -110,21 +110,21 @@ import Testing
     }
   }
 
-  @Test func `hard links to what is no earlier member are refused`() throws {
+  @Test func `hard links to anything but an earlier member are refused`() throws {
     func link(_ target: String) -> TarMember {
       member("rootimg/link", .hardLink(target: Array(target.utf8)))
     }
     let before = [member("rootimg/d/", .directory), member("rootimg/f", size: 5)]
     let cases: [([TarMember], String)] = [
       (before + [link("rootimg/f")], ""), (before + [link("./rootimg/f")], ""),
-      (before + [link("rootimg/none")], "no earlier member"),
-      (before + [link("rootimg/link")], "no earlier member"),
-      ([link("rootimg/f")] + before, "no earlier member"),
+      (before + [link("rootimg/none")], "not an earlier member"),
+      (before + [link("rootimg/link")], "not an earlier member"),
+      ([link("rootimg/f")] + before, "not an earlier member"),
       (before + [link("rootimg/d")], "hard link to the directory"),
       (before + [link("/etc/passwd")], "absolute"), (before + [link("rootimg/../x")], "'..'"),
       (before + [link("etc/shadow")], "outside"),
-      (before + [link("rootimg/f/x")], "no earlier member"),
-      (before + [link("rootimg/f"), member("rootimg/link")], "stands twice"),
+      (before + [link("rootimg/f/x")], "not an earlier member"),
+      (before + [link("rootimg/f"), member("rootimg/link")], "occurs twice"),
     ]
     for (members, finding) in cases {
       let found = try refusal(tar(members))
@@ -132,7 +132,7 @@ import Testing
     }
   }
 
-  @Test func `links of a cpio have one content and one set of attributes, wherever it stands`()
+  @Test func `links in a cpio have one content and one set of attributes, whichever name has it`()
     throws
   {
     let folder = try TemporaryFolder()
@@ -159,13 +159,13 @@ import Testing
 
     #expect(
       try refusal(cpio([(link("rootimg/a"), "data"), (link("rootimg/b"), "other")]))
-        .contains("rootimg/b is a hard link with other content"))
+        .contains("rootimg/b is a hard link whose content differs"))
     #expect(
       try refusal(cpio([(link("rootimg/a"), ""), (link("rootimg/b", mode: 0o4755), "data")]))
-        .contains("other attributes"))
+        .contains("different attributes"))
   }
 
-  @Test func `an archive without its end, or with something behind it, is refused`() throws {
+  @Test func `an archive without its end, or with data after it, is refused`() throws {
     let good = [member("rootimg/", .directory), member("rootimg/a", size: 512)]
     #expect(try refusal(tar(good)) == "")
     #expect(try refusal(tar(good) + [UInt8](repeating: 0, count: 70_000)) == "")
@@ -174,22 +174,23 @@ import Testing
     #expect(try refusal([]).contains("empty"))
     #expect(try refusal(Array("no archive at all".utf8)).contains("not a tar archive"))
     #expect(try refusal(Array("070707000000".utf8)).contains("old form"))
-    #expect(try refusal(tar([])).contains("holds nothing"))
-    #expect(try refusal(tar([member("./", .directory)])).contains("holds nothing"))
+    #expect(try refusal(tar([])).contains("has no member"))
+    #expect(try refusal(tar([member("./", .directory)])).contains("has no member"))
   }
 
-  @Test func `more members or names than the limits say are refused`() throws {
+  @Test func `more members or names than the limits allow are refused`() throws {
     let members = (0..<50).map { member("rootimg/file-\($0)") }
     var limits = ArchiveTreeLimits()
     limits.maxEntries = 51
     #expect(try refusal(tar(members), limits: limits) == "")
     limits.maxEntries = 50
-    #expect(try refusal(tar(members), limits: limits).contains("file-49 is one too many"))
-    // Parents that only stand in names count as well.
+    #expect(
+      try refusal(tar(members), limits: limits).contains("file-49 exceeds the limit of 50 members"))
+    // Parents that occur only in names count as well.
     #expect(
       try refusal(
         tar([member("rootimg/" + String(repeating: "a/", count: 60) + "b")]), limits: limits
-      ).contains("too many"))
+      ).contains("limit of 50 members"))
     limits = ArchiveTreeLimits()
     limits.maxNameBytes = 200
     #expect(try refusal(tar(members), limits: limits).contains("200 bytes"))
@@ -200,12 +201,12 @@ import Testing
         .contains("200 bytes"))
   }
 
-  @Test func `a tree as deep as a walk goes is read, a deeper one refused`() throws {
+  @Test func `a tree of the maximum depth is read, a deeper one is refused`() throws {
     let deep = String(repeating: "a/", count: 1998)
     let good = try tar([member("rootimg/" + deep, .directory)])
     let bad = try tar([member("rootimg/" + deep + "a")])
     let found = Monitor<[String]>([])
-    // Trees are built by recursion, on the stack that the command line gives itself.
+    // Trees are built recursively, on the stack size of the command line.
     try startThread(stackBytes: 512 << 20) {
       for bytes in [good, bad] {
         let text = (try? refusal(bytes)) ?? "another error"
@@ -217,7 +218,8 @@ import Testing
     #expect(texts.last?.contains("deeper than") == true, "\(texts)")
   }
 
-  @Test(arguments: seeds) func `damaged archives are refused, never traps`(_ seed: UInt64) throws {
+  @Test(arguments: seeds) func `damaged archives are refused and never trap`(_ seed: UInt64) throws
+  {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)
     var random = SplitMix64(seed)

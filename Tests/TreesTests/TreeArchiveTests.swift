@@ -1,4 +1,4 @@
-// Whole trees out of the store and in again, against the real tools.
+// Whole trees written from the store and read into it, compared with the real tools.
 
 import Archive
 import Foundation
@@ -12,7 +12,7 @@ import Testing
 private typealias Form = TreeArchiveWriter.Form
 
 @Suite struct TreeArchiveTests {
-  @Test func `a nasty tree goes out as tar and GNU tar makes the same of it`() throws {
+  @Test func `GNU tar unpacks the tar of a nasty tree to the same tree`() throws {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)
     let live = folder.path("live/rootimg")
@@ -38,12 +38,12 @@ private typealias Form = TreeArchiveWriter.Form
     let back = try trees.read(file: folder.path("a.tar"))
     #expect(back.entry == entry)
     #expect(back.entryCount == again.members)
-    // Twice the same bytes.
+    // Writing it again gives the same bytes.
     try trees.write(entry, as: .tar, to: folder.path("b.tar"))
     #expect(try run("cmp", folder.path("a.tar"), folder.path("b.tar")).didSucceed)
   }
 
-  @Test func `a nasty tree goes out as cpio and bsdcpio makes the same of it`() throws {
+  @Test func `bsdcpio unpacks the cpio of a nasty tree to the same tree`() throws {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)
     let live = folder.path("live/rootimg")
@@ -74,7 +74,7 @@ private typealias Form = TreeArchiveWriter.Form
     let live = folder.path("live/rootimg")
     try makeNastyTree(live)
     try fit(live, to: .cpio)
-    // busybox asks for a directory that it can write to.
+    // busybox requires a writable directory.
     try shell("chmod 755 \"$1/closed\"", live)
     let entry = try trees.capture(live)
     try trees.write(entry, as: .cpio, to: folder.path("a.cpio"))
@@ -85,7 +85,7 @@ private typealias Form = TreeArchiveWriter.Form
       case .directory, .symlink: entry.modified = Timestamp(seconds: 0, nanoseconds: 0)
       default: break
       }
-      // busybox does not keep owners of symbolic links, nor links but those of files.
+      // busybox does not restore owners of symbolic links, and hard links only of files.
       guard tool != "cpio" else { return }
       if entry.kind == .symlink {
         entry.uid = 0
@@ -98,7 +98,7 @@ private typealias Form = TreeArchiveWriter.Form
     #expect(differing.isEmpty, "\(differing.prefix(20).map { ($0, a[$0], b[$0]) })")
   }
 
-  @Test func `a plain tree comes out byte for byte as GNU cpio writes it`() throws {
+  @Test func `the cpio of a plain tree equals GNU cpio's byte for byte`() throws {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)
     try shell(
@@ -112,7 +112,7 @@ private typealias Form = TreeArchiveWriter.Form
       try trees.capture(folder.path("live/rootimg")), as: .cpio, to: folder.path("ours"))
     #expect(counts.members == 9)
     #expect(counts.contentBytes == 70006)
-    // GNU cpio numbers inodes from 0, we from 1: 0 is no inode to some readers.
+    // GNU cpio numbers inodes from 0, imgstore from 1, because some readers treat 0 as no inode.
     let renumber = """
       import sys; data = bytearray(open(sys.argv[1], 'rb').read()); at = 0
       while True:
@@ -127,7 +127,7 @@ private typealias Form = TreeArchiveWriter.Form
     #expect(compared.didSucceed, "\(compared.output)")
   }
 
-  // MARK: In
+  // MARK: Reading
 
   @Test(arguments: [
     "tar --format=posix --xattrs --xattrs-include='*' -cf - rootimg",
@@ -141,7 +141,7 @@ private typealias Form = TreeArchiveWriter.Form
     let live = folder.path("live/rootimg")
     try makeNastyTree(live)
     try fit(live, to: .tar)
-    // The tools write each name of a fifo as a fifo of its own.
+    // The tools write each name of a fifo as a separate fifo.
     try shell("rm -f \"$1/web/fifo-link\"", live)
     // bsdtar writes a time just before 1970 as one that is two seconds earlier.
     if pack.hasPrefix("bsdtar") { try shell("cd \"$1\"; rm -f time-1970", live) }
@@ -179,7 +179,7 @@ private typealias Form = TreeArchiveWriter.Form
     #expect(found.contentBytes > 60_000_000)
   }
 
-  // MARK: Out, in part
+  // MARK: Partial archives
 
   @Test(arguments: [true, false])
   func `excluded entries stay out, and links keep their content`(_ isCpio: Bool) throws {

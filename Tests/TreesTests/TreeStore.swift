@@ -1,4 +1,5 @@
-// A store to put trees into and to write them out of, and what makes a tree fit an archive's form.
+// A store for trees and archives, and the changes that make a tree representable in an archive
+// format.
 
 import Archive
 import Foundation
@@ -9,7 +10,7 @@ import Store
 import TestSupport
 import Testing
 
-/// A store in a folder of its own.
+/// A store in a temporary directory.
 final class TreeStore {
   let store: ObjectStore
   private let files = KernelFileSystem.shared
@@ -19,7 +20,7 @@ final class TreeStore {
       files, path: Array(folder.path("store").utf8), create: true, report: { _ in })
   }
 
-  /// The tree at `path`, captured.
+  /// Captures the tree at `path`.
   func capture(_ path: String) throws -> Entry {
     let root = try files.openDirectory(at: files.workingDirectory, [0x2f], followLink: true)
     let session = try store.beginSession()
@@ -31,7 +32,7 @@ final class TreeStore {
     return try #require(result.pieces.first?.entry)
   }
 
-  /// The tree of an archive.
+  /// Reads the tree of an archive.
   func read(
     _ source: @escaping ByteSource, top: String = "rootimg",
     limits: ArchiveTreeLimits = ArchiveTreeLimits()
@@ -81,7 +82,7 @@ final class TreeStore {
     }
   }
 
-  /// Every path of a tree with what stands there, but for what `forget` changes.
+  /// Returns every path of a tree with its entry, without the properties that `forget` changes.
   func facts(_ top: Entry, _ forget: (inout Entry) -> Void = { _ in }) throws -> [String: Entry] {
     var all: [String: Entry] = [:]
     func visit(_ entry: Entry, _ path: String) throws {
@@ -101,9 +102,10 @@ final class TreeStore {
   }
 }
 
-/// Sockets, and holes, which no archive of ours keeps, leave a tree; for cpio also attributes and
-/// parts of seconds, times that it cannot tell, and hard links of symbolic links, which GNU cpio
-/// makes single ones of. The widest directory keeps enough entries to be split in leaves.
+/// Removes properties that the archive formats cannot represent. For all formats these are sockets
+/// and holes. For cpio they are also attributes, fractions of seconds, times outside its range, and
+/// hard links of symbolic links, which GNU cpio separates. The widest directory keeps enough
+/// entries to be split into leaves.
 func fit(_ path: String, to form: TreeArchiveWriter.Form) throws {
   let result = try run("python3", "-c", fitScript, path, form == .cpio ? "cpio" : "tar")
   try #require(result.didSucceed, "\(result.errors)")

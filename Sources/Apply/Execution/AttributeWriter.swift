@@ -1,11 +1,11 @@
-// Owner, extended attributes, mode, time and flags, in the order in which none undoes another: chown
-// clears setuid and capabilities, so it comes first; a mode may forbid its own owner to set
-// attributes, so it comes after them; flags may forbid every change, so they come last. What is right
-// already is not set again: each change is one of the inode, to be written to the disk.
+// Sets owner, extended attributes, mode, time and flags, in the order in which none undoes another.
+// chown clears setuid and capabilities, so it comes first. A mode may forbid its own owner to set
+// attributes, so it follows them. Flags may forbid every change, so they come last. Attributes that
+// are already correct are not set again, because each change of an inode causes a disk write.
 //
-// 1. An attribute that this user or file system cannot set is a problem of the report. The content and
-//    all other attributes are set all the same.
-// 2. Setuid, setgid and capabilities are never given to a file whose owner could not be set.
+// 1. An attribute that this user or file system cannot set becomes a problem in the report. The
+//    content and all other attributes are still set.
+// 2. A file whose owner could not be set never gets setuid, setgid or capabilities.
 
 import Codec
 import Platform
@@ -28,16 +28,18 @@ final class AttributeWriter {
     return problems
   }
 
-  /// What is set beside the attributes of every entry.
+  /// Whether inode flags are set together with the other attributes.
   enum FlagPolicy {
-    /// The entry is complete under its name.
+    /// The entry is complete under its final name.
     case set
     /// The entry will be renamed or linked, which protecting flags forbid.
     case later
   }
 
   /// Sets the attributes of an open file or directory.
-  /// - Parameter known: what a stat of the file has just said.
+  /// - Parameter known: a current stat of the file, if the caller has one.
+  /// - Throws: `SystemError` for errors that are not attribute problems; `StoreError` for a damaged
+  ///   attribute set.
   func set(
     _ entry: Entry, of file: Int32, path: [UInt8], now known: FileStat? = nil,
     flags: FlagPolicy = .set
@@ -46,7 +48,7 @@ final class AttributeWriter {
     let owner = try owner(entry, now, path) { (uid, gid) throws(SystemError) in
       try fileSystem.setOwner(file, uid: uid, gid: gid)
     }
-    let hasNewSet = try reconcile(entry, owner, at: file, [], path)
+    let hasNewSet = try setXattrs(entry, owner, at: file, [], path)
     let mode = mode(of: entry, owner, path)
     if owner.isChanged || hasNewSet || now.mode != mode {
       try attempt("mode", path) { () throws(SystemError) in try fileSystem.setMode(file, mode) }
@@ -65,7 +67,7 @@ final class AttributeWriter {
     let owner = try owner(entry, now, path) { (uid, gid) throws(SystemError) in
       try fileSystem.setOwner(at: directory, name, uid: uid, gid: gid)
     }
-    let hasNewSet = try reconcile(entry, owner, at: directory, name, path)
+    let hasNewSet = try setXattrs(entry, owner, at: directory, name, path)
     let mode = mode(of: entry, owner, path)
     if entry.kind != .symlink, owner.isChanged || hasNewSet || now.mode != mode {
       try attempt("mode", path) { () throws(SystemError) in
@@ -79,13 +81,13 @@ final class AttributeWriter {
     }
   }
 
-  /// Notes what the file system has made of the attributes, where it took all of them without an error.
+  /// Notes attributes that the file system changed although it accepted them without an error.
   func verify(_ entry: Entry, _ written: FileStat, path: [UInt8]) {
     if problems.last?.path == path { return }
     if written.uid != entry.uid || written.gid != entry.gid {
-      note(path, "the owner could not be set: this file system keeps none")
+      note(path, "the owner could not be set: this file system does not store owners")
     } else if entry.kind != .symlink, written.mode != entry.mode {
-      note(path, "the mode could not be set: this file system keeps another")
+      note(path, "the mode could not be set: this file system stored a different one")
     } else if written.modified != entry.modified {
       note(path, "the modification time could not be set exactly on this file system")
     }
@@ -94,23 +96,23 @@ final class AttributeWriter {
   // MARK: Flags
 
   /// Sets the inode's flags.
-  /// - Parameter reported: those that a stat has just told of.
+  /// - Parameter reported: the flags that a current stat reports.
   func setFlags(
     _ entry: Entry, of file: Int32, _ reported: InodeFlags, _ path: [UInt8]
   ) throws(SystemError) {
     if entry.flags.isEmpty, reported.isEmpty { return }
     try attempt("flags \(entry.flags.letters)", path) { () throws(SystemError) in
       let now = try fileSystem.inodeFlags(file)
-      var wanted = entry.flags
-      // Whether a file is overwritten in place is decided while it is empty.
-      if entry.kind == .file, wanted.symmetricDifference(now).contains(.noCopyOnWrite) {
-        wanted.formSymmetricDifference(.noCopyOnWrite)
+      var target = entry.flags
+      // No-copy-on-write can change only while the file is empty.
+      if entry.kind == .file, target.symmetricDifference(now).contains(.noCopyOnWrite) {
+        target.formSymmetricDifference(.noCopyOnWrite)
       }
-      if now != wanted { try fileSystem.setInodeFlags(file, wanted) }
+      if now != target { try fileSystem.setInodeFlags(file, target) }
     }
   }
 
-  /// Sets the flags that a file must have before its content.
+  /// Sets the flags that a file must have before its content is written.
   func prepare(_ entry: Entry, _ file: Int32, path: [UInt8]) throws {
     guard entry.flags.contains(.noCopyOnWrite) else { return }
     try attempt("flags C", path) { () throws(SystemError) in
@@ -141,7 +143,7 @@ final class AttributeWriter {
       guard error.isRefusal else { throw error }
       owner.hasUser = now.uid == entry.uid
       owner.hasGroup = now.gid == entry.gid
-      // Who may not give a file away may still give it to a group of his own.
+      // A user who cannot give a file away may still change it to one of their own groups.
       if !owner.hasGroup, !owner.hasUser, (try? change(now.uid, entry.gid)) != nil {
         owner.hasGroup = true
       }
@@ -150,13 +152,17 @@ final class AttributeWriter {
     return owner
   }
 
-  /// The mode that an entry may have with its owner.
+  /// Returns the mode that an entry may have with its owner.
   private func mode(of entry: Entry, _ owner: Owner, _ path: [UInt8]) -> UInt16 {
     var dropped: UInt16 = 0
     if !owner.hasUser, entry.kind != .directory { dropped |= entry.mode & 0o4000 }
     if !owner.hasGroup { dropped |= entry.mode & 0o2000 }
-    if dropped & 0o4000 != 0 { note(path, "setuid was left out, as the owner could not be set") }
-    if dropped & 0o2000 != 0 { note(path, "setgid was left out, as the group could not be set") }
+    if dropped & 0o4000 != 0 {
+      note(path, "setuid was not set, because the owner could not be set")
+    }
+    if dropped & 0o2000 != 0 {
+      note(path, "setgid was not set, because the group could not be set")
+    }
     return entry.mode & ~dropped
   }
 
@@ -165,25 +171,25 @@ final class AttributeWriter {
   static let label = Array("security.selinux".utf8)
   static let capability = Array("security.capability".utf8)
 
-  /// Makes the extended attributes exactly those of the entry.
-  /// - Returns: whether one was set or removed: lists of access rights change the mode as well.
-  private func reconcile(
+  /// Sets and removes extended attributes until they equal those of the entry.
+  /// - Returns: whether one changed: access control lists change the mode as well.
+  private func setXattrs(
     _ entry: Entry, _ owner: Owner, at directory: Int32, _ name: [UInt8], _ path: [UInt8]
   ) throws -> Bool {
-    let wanted = try entry.xattrs.map(set) ?? XattrSet([])
+    let target = try entry.xattrs.map(set) ?? XattrSet([])
     var isChanged = false
     for present in try fileSystem.xattrNames(at: directory, name)
-    where !wanted.attributes.contains(where: { $0.name == present }) {
-      // A label that the system's policy gives by itself is not ours to take away.
+    where !target.attributes.contains(where: { $0.name == present }) {
+      // Keep a label that the system's policy assigns by itself.
       if present == AttributeWriter.label { continue }
       isChanged = true
       try attempt("attribute \(printable(present))", path) { () throws(SystemError) in
         try fileSystem.removeXattr(at: directory, name, name: present)
       }
     }
-    for attribute in wanted.attributes {
+    for attribute in target.attributes {
       if attribute.name == AttributeWriter.capability, !owner.isComplete {
-        note(path, "capabilities were left out, as the owner could not be set")
+        note(path, "capabilities were not set, because the owner could not be set")
         continue
       }
       try attempt("attribute \(printable(attribute.name))", path) { () throws(SystemError) in
@@ -207,14 +213,14 @@ final class AttributeWriter {
 
   // MARK: Problems
 
-  /// Sets one attribute. What is refused becomes a problem.
+  /// Sets one attribute. A refusal becomes a problem.
   private func attempt(
     _ what: String, _ path: [UInt8], _ body: () throws(SystemError) -> Void
   ) throws(SystemError) {
     do throws(SystemError) {
       try body()
     } catch {
-      // An attribute may be too large for its inode, or for the quota.
+      // An attribute may exceed the size of its inode, or the quota.
       guard error.isRefusal || what.hasPrefix("attribute") && error.code != .inputOutput else {
         throw error
       }
@@ -222,15 +228,15 @@ final class AttributeWriter {
     }
   }
 
-  /// Adds a problem of an entry whose content is right.
+  /// Adds a problem of an entry whose content is correct.
   func note(_ path: [UInt8], _ what: String) {
     problems.append(ApplyProblem(path: path, what: what, isAttribute: true))
   }
 }
 
 extension SystemError {
-  /// The user, the file system or its server does not allow it, now or later. (As opposed to a disk that
-  /// is full or broken.)
+  /// Whether the user's permissions, the file system or its server do not allow the operation, now
+  /// or later. A full or broken disk is not a refusal.
   var isRefusal: Bool {
     switch code {
     case .notPermitted, .accessDenied, .invalid, .overflow, .notSupported, .notTerminal,

@@ -1,9 +1,9 @@
-// Writes the content of files out of the store: hashed on its way, with its holes too, or by all
-// processors.
+// Writes the content of files from the store: small files sequentially with a hash of the written
+// bytes, sparse files with their holes, and large files on all processors.
 //
-// 1. What is hashed and is not the blob is damage: the caller removes the file, and what it would have
-//    replaced stays.
-// 2. No file is in memory: a part at a time, one for each thread.
+// 1. If the hash differs from the blob's id, the data is damaged. The caller removes the file and
+//    keeps the one that it would have replaced.
+// 2. No file is held in memory as a whole: only one part per thread.
 
 import Codec
 import Platform
@@ -11,10 +11,10 @@ import Store
 
 /// Writes contents. Belongs to one thread at a time.
 final class ContentWriter {
-  /// Files from here on are written by all processors.
+  /// The minimum size of files that all processors write.
   private static let largeFileBytes: UInt64 = 16 << 20
 
-  /// The file is written by all processors.
+  /// Returns whether all processors write the file.
   static func isLarge(_ entry: Entry) -> Bool {
     entry.holes == nil && entry.sizeBytes >= largeFileBytes
   }
@@ -23,8 +23,8 @@ final class ContentWriter {
   private let store: ObjectStore
   private let progress: Progress
   private var hash = SHA256()
-  /// Room for a part of an old file; made when it is first needed.
-  private lazy var room = PartBuffer()
+  /// A buffer for parts of the existing file, allocated on first use.
+  private lazy var partBuffer = PartBuffer()
 
   /// Memory for one part.
   private final class PartBuffer {
@@ -39,10 +39,10 @@ final class ContentWriter {
     self.progress = progress
   }
 
-  /// Writes a blob's content, with the holes that the entry says.
-  /// - Parameter old: a file that may have parts of the content at their places.
-  /// - Returns: whether what was written was hashed on its way, and is the blob.
-  /// - Throws: `damaged` where it is another.
+  /// Writes a blob's content, with the holes of the entry.
+  /// - Parameter old: an existing file that may contain parts of the content at the same offsets.
+  /// - Returns: whether the written bytes were hashed and match the blob.
+  /// - Throws: `StoreError` (`damaged`) if they do not match; `SystemError`.
   func write(
     _ file: Descriptor, _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64,
     over old: ExistingFileSource?
@@ -53,25 +53,25 @@ final class ContentWriter {
         return false
       }
       hash.reset()
-      func fromOld(_ part: BlobPart) -> UnsafeRawBufferPointer? {
-        old?.bytes(of: part, in: room.bytes)
+      func existingBytes(_ part: BlobPart) -> UnsafeRawBufferPointer? {
+        old?.bytes(of: part, in: partBuffer.bytes)
       }
-      try store.read(blob, sizeBytes: sizeBytes, elsewhere: fromOld) { _, bytes in
+      try store.read(blob, sizeBytes: sizeBytes, elsewhere: existingBytes) { _, bytes in
         try Interruption.check()
         hash.update(bytes)
         try fileSystem.write(file.raw, bytes)
         progress.add(bytes: UInt64(bytes.count))
       }
-      let found = hash.finish()
-      guard found == blob else { throw damaged(blob, found) }
+      let actual = hash.finish()
+      guard actual == blob else { throw damaged(blob, actual) }
       return true
     }
     try writeSparse(file, try HoleMap.decode(try store.object(.holes, holesID)), blob, sizeBytes)
     return false
   }
 
-  /// Writes a file with holes, and checks that what was written is the blob. A hole map is a hint: bytes
-  /// that are not zeros are written wherever they are.
+  /// Writes a file with holes and verifies its content. A hole map is only a hint: bytes that are
+  /// not zeros are written everywhere.
   private func writeSparse(
     _ file: Descriptor, _ holes: HoleMap, _ blob: Digest, _ sizeBytes: UInt64
   ) throws {
@@ -104,13 +104,13 @@ final class ContentWriter {
       if parts.isSparse { sparse.update(bytes) } else { hash.update(bytes) }
       progress.add(bytes: UInt64(bytes.count))
     }
-    if let made = parts.made {
-      try store.read(blob, sizeBytes: made.sizeBytes, write)
+    if let rebuilt = parts.made {
+      try store.read(blob, sizeBytes: rebuilt.sizeBytes, write)
     } else {
       for part in parts {
         let end = part.offset + UInt64(part.lengthBytes)
         while i < data.count, data[i].upperBound <= part.offset { i += 1 }
-        // A hole of a sparse blob costs nothing: neither reading nor hashing.
+        // A hole of a sparse blob is neither read nor hashed.
         if parts.isSparse, part.isZeros, i >= data.count || data[i].lowerBound >= end {
           sparse.update(zeros: UInt64(part.lengthBytes))
         } else {
@@ -119,26 +119,26 @@ final class ContentWriter {
       }
     }
     try fileSystem.truncate(file.raw, to: sizeBytes)
-    let found = parts.isSparse ? sparse.finish() : hash.finish()
-    guard found == blob else { throw damaged(blob, found) }
+    let actual = parts.isSparse ? sparse.finish() : hash.finish()
+    guard actual == blob else { throw damaged(blob, actual) }
   }
 
-  private func damaged(_ blob: Digest, _ found: Digest) -> StoreError {
+  private func damaged(_ blob: Digest, _ actual: Digest) -> StoreError {
     StoreError(
-      .damaged, "blob \(blob.hex)", "its content has the SHA-256 \(found.hex)",
-      advice: "Run 'imgstore verify --deep'; it says which snapshots are affected")
+      .damaged, "blob \(blob.hex)", "its content has the SHA-256 \(actual.hex)",
+      advice: "Run 'imgstore verify --deep' to see which snapshots are affected")
   }
 
-  /// Writes a large file's parts on all processors, each thread a run of parts at a time.
+  /// Writes the parts of a large file on all processors, each thread a run of parts at a time.
   private func writeLarge(
     _ file: Descriptor, _ blob: Digest, _ sizeBytes: UInt64, over old: ExistingFileSource?
   ) throws {
     let parts = Monitor(try store.parts(of: blob, sizeBytes: sizeBytes).makeIterator())
     let failed = Monitor(false)
-    let olds = Monitor((0..<processorCount).map { _ in old?.again() })
+    let sources = Monitor((0..<processorCount).map { _ in old?.copyForThread() })
     try runThreads(processorCount) { [fileSystem, store, progress] _ in
-      let old = olds.withLock { $0.popLast() ?? nil }
-      let room = PartBuffer()
+      let old = sources.withLock { $0.popLast() ?? nil }
+      let partBuffer = PartBuffer()
       do {
         while !failed.withLock({ $0 }) {
           try Interruption.check()
@@ -153,7 +153,7 @@ final class ContentWriter {
             progress.add(bytes: UInt64(bytes.count))
           }
           for part in run {
-            if let bytes = old?.bytes(of: part, in: room.bytes) {
+            if let bytes = old?.bytes(of: part, in: partBuffer.bytes) {
               try write(part.offset, bytes)
             } else {
               try store.read(part, write)

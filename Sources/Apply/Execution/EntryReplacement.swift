@@ -1,24 +1,26 @@
-// Giving a complete entry its name, without destroying what somebody else put there meanwhile.
+// Gives a complete entry its name without destroying an entry that another process created
+// meanwhile.
 //
-// 1. Where nothing was, the rename is exclusive.
-// 2. Where something was, it is compared, exchanged with the new entry in one step, and looked at again
-//    under the name that it has then: what is not as it was seen is put back.
-// 3. File systems without these renames get the closest that they have: the comparison comes
-//    immediately before the rename.
+// 1. If no entry existed, the rename is exclusive.
+// 2. If an entry existed, it is compared, exchanged with the new entry in one step, and examined
+//    again under its new name. If it is not the expected entry, it is put back.
+// 3. On file systems without these renames, the comparison comes immediately before a plain rename.
 
 import Platform
 import Store
 
-/// What a new entry may replace.
+/// The entry that a new entry may replace.
 public enum ReplacedEntry: Sendable {
+  /// No entry.
   case nothing
-  /// The entry that was seen. That it is gone by now is no obstacle.
+  /// The entry that a capture saw. If it no longer exists, the replacement still proceeds.
   case seen(FileStat)
-  /// The entry as a snapshot has it, where no stat of it is known.
+  /// The entry of a snapshot, if no stat of it is known.
   case recorded(Entry)
+  /// Any entry.
   case anything
 
-  /// Whether an entry that is present now may be replaced.
+  /// Returns whether an existing entry may be replaced.
   func allows(_ now: FileStat) -> Bool {
     switch self {
     case .nothing: false
@@ -29,25 +31,34 @@ public enum ReplacedEntry: Sendable {
   }
 }
 
-/// How a replacement ended.
+/// The result of a replacement.
 public enum ReplacementResult: Sendable, Equatable {
+  /// The new entry has its name.
   case done
-  /// Another entry has the name; it was left alone, and the new entry has its temporary name still.
+  /// Another entry has the name and was left alone. The new entry keeps its temporary name.
   case appeared
+  /// The existing entry has changed and was left alone. The new entry keeps its temporary name.
   case changed
 }
 
 /// Gives entries their names. Belongs to one thread at a time.
 public struct EntryReplacement {
   private let fileSystem: any FileSystem
-  /// Learned from the first refusal.
+  /// Set to false by the first refusal.
   private var canExchange = true
   private var canRenameExclusively = true
 
+  /// Creates a replacement for one file system.
   public init(_ fileSystem: any FileSystem) { self.fileSystem = fileSystem }
 
   /// Renames `temporary` to `name` in the same directory.
-  /// - Throws: `SystemError`; the entry has its temporary name then.
+  /// - Parameters:
+  ///   - directory: the open directory.
+  ///   - temporary: the new entry's temporary name.
+  ///   - name: the new entry's final name.
+  ///   - expected: the entry that may be replaced.
+  /// - Returns: whether the entry has its final name.
+  /// - Throws: `SystemError`; the entry then keeps its temporary name.
   public mutating func publish(
     at directory: Int32, _ temporary: [UInt8], as name: [UInt8], replacing expected: ReplacedEntry
   ) throws(SystemError) -> ReplacementResult {
@@ -65,7 +76,7 @@ public struct EntryReplacement {
       let flags = try ProtectingFlags.clear(fileSystem, at: directory, name, now)
       do throws(SystemError) {
         let result = try exchange(at: directory, temporary, name, now)
-        // The inode lives on where it has other names, and is what it was.
+        // If the inode has other names, it continues to exist and must stay unchanged.
         flags?.restoreIfInUse()
         return result
       } catch {
@@ -84,7 +95,7 @@ public struct EntryReplacement {
         return .done
       } catch {
         if error.code == .exists { return .appeared }
-        guard EntryReplacement.isUnknown(error.code) else { throw error }
+        guard EntryReplacement.isUnsupported(error.code) else { throw error }
         canRenameExclusively = false
       }
     }
@@ -94,7 +105,7 @@ public struct EntryReplacement {
       return .done
     } catch {
       if error.code == .exists { return .appeared }
-      // A file system without links either: FAT and its kin.
+      // A file system without links: FAT and similar ones.
       if try fileSystem.statIfPresent(at: directory, name) != nil { return .appeared }
       try fileSystem.rename(at: directory, temporary, to: directory, name, exclusively: false)
       return .done
@@ -111,7 +122,7 @@ public struct EntryReplacement {
         if error.code == .notFound {
           return try publishExclusively(at: directory, temporary, as: name)
         }
-        guard EntryReplacement.isUnknown(error.code) else { throw error }
+        guard EntryReplacement.isUnsupported(error.code) else { throw error }
         canExchange = false
       }
     }
@@ -119,8 +130,8 @@ public struct EntryReplacement {
       try fileSystem.rename(at: directory, temporary, to: directory, name, exclusively: false)
       return .done
     }
-    let out = try fileSystem.stat(at: directory, temporary, followLink: false)
-    if out.hasContent(of: old) {
+    let displaced = try fileSystem.stat(at: directory, temporary, followLink: false)
+    if displaced.hasContent(of: old) {
       try fileSystem.remove(at: directory, temporary, isDirectory: false)
       return .done
     }
@@ -128,8 +139,8 @@ public struct EntryReplacement {
     return .changed
   }
 
-  /// The kernel, or the file system, does not know that kind of rename.
-  static func isUnknown(_ code: SystemError.Code) -> Bool {
+  /// Returns whether the kernel or the file system lacks this kind of rename.
+  static func isUnsupported(_ code: SystemError.Code) -> Bool {
     code == .invalid || code == .notSupported || code == .notImplemented
   }
 }

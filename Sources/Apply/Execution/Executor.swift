@@ -1,19 +1,21 @@
-// Running a plan. Every path is reached component by component without following a link: nothing
-// that lies in the tree, and nothing that a tree holds, can lead a write out of it.
+// Runs a plan. Every path is opened component by component without following links. No entry of the
+// live tree or of the plan can therefore lead a write outside the tree.
 
 import Codec
 import Platform
 import Store
 
-/// Something that could not be made as the snapshot has it.
+/// A difference from the snapshot that could not be removed.
 public struct ApplyProblem: Sendable, Hashable {
+  /// The affected path.
   public let path: [UInt8]
+  /// The problem, as a clause that follows the path.
   public let what: String
-  /// The entry and its content are right; one of its attributes is not, because this user or file
-  /// system cannot set it.
+  /// Whether only an attribute differs, because this user or file system cannot set it.
   public let isAttribute: Bool
-  /// The store's data for it is damaged, or lost.
+  /// Whether the store's data for the entry is damaged or missing.
   public let isDamage: Bool
+  /// Creates a problem.
   public init(path: [UInt8], what: String, isAttribute: Bool = false, isDamage: Bool = false) {
     self.path = path
     self.what = what
@@ -21,30 +23,37 @@ public struct ApplyProblem: Sendable, Hashable {
     self.isDamage = isDamage
   }
 
-  /// Returns the same problem, of another path.
+  /// Returns the same problem for another path.
   public func moved(to path: [UInt8]) -> ApplyProblem {
     ApplyProblem(path: path, what: what, isAttribute: isAttribute, isDamage: isDamage)
   }
 }
 
-/// What a run did.
+/// The result of running a plan.
 public struct ApplyReport: Sendable {
+  /// The number of entries that were written.
   public var writtenFiles = 0
+  /// The number of content bytes that were written.
   public var writtenBytes: UInt64 = 0
-  /// Entries of a tree built beside the live one that share data with it.
+  /// The number of entries of a staged tree that share data with the live tree.
   public var reusedFiles = 0
+  /// The number of removed entries.
   public var removed = 0
+  /// The number of entries whose attributes were set.
   public var changedAttributes = 0
+  /// The differences that could not be removed.
   public var problems: [ApplyProblem] = []
-  /// Trees that were changed in place, because they could not be built beside, and why.
+  /// Trees that were changed in place because they could not be staged, with the reason.
   public var fallbacks: [ApplyProblem] = []
-  /// Files as they are now that they are written: nobody need read them to know their content, while
-  /// nothing that the kernel says of them has changed. (A write changes the time, which was set to what
-  /// the snapshot says.) Not all of them: no more than `maxAttestedFiles`, none with holes or other links.
+  /// Written files with their current attributes. While these are unchanged, a file's content is
+  /// known without reading it: a write would change the mtime, which was set to the snapshot's. The
+  /// list has at most `maxAttestedFiles` files, none with holes or several links.
   public var attestedFiles: [(path: [UInt8], stat: FileStat, blob: Digest)] = []
   static let maxAttestedFiles = 1 << 16
+  /// Creates an empty report.
   public init() {}
 
+  /// Adds the counts and lists of `b` to `a`.
   public static func += (a: inout ApplyReport, b: ApplyReport) {
     a.writtenFiles += b.writtenFiles
     a.writtenBytes &+= b.writtenBytes
@@ -57,13 +66,13 @@ public struct ApplyReport: Sendable {
   }
 }
 
-/// What an executor may find where it makes entries.
+/// The existing entries that an executor accepts where it creates entries.
 public enum ConflictPolicy: Sendable {
-  /// Nothing: entries are made under their own names at once.
+  /// None. Entries are created under their final names.
   case empty
-  /// What the plan says that it replaces. Anything else is left alone, and is a problem.
+  /// The entries that the plan replaces. Any other entry is left alone and reported as a problem.
   case asPlanned
-  /// Whatever is there gives way.
+  /// Any. Existing entries are overwritten.
   case any
 }
 
@@ -79,11 +88,14 @@ public final class Executor: Sendable {
   private let token: String
   private let staged: StagedBlobs?
 
+  /// Creates an executor.
   /// - Parameters:
   ///   - base: the directory that the plan's paths are relative to.
-  ///   - donor: the directory that paths of reused data are relative to; nil for `base`.
-  ///   - token: part of the names that entries have until they are complete (`Journal.prefix`).
-  ///   - staged: blobs that need a name only.
+  ///   - donor: the directory that the paths of reused data are relative to; nil for `base`.
+  ///   - surroundings: the existing entries that are accepted.
+  ///   - token: a part of the temporary names of entries (`Journal.prefix`).
+  ///   - staged: files with content that only need a name.
+  ///   - threads: the number of threads.
   public init(
     _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor,
     donor: Descriptor? = nil, surroundings: ConflictPolicy, token: String = randomName(),
@@ -101,20 +113,22 @@ public final class Executor: Sendable {
   }
 
   /// Runs all steps.
-  /// - Throws: `SystemError`, `StoreError` for what makes going on senseless (no space, damage);
-  ///   attributes that this user or file system cannot set become problems in the report.
+  /// - Returns: the counts and problems. Attributes that this user or file system cannot set are
+  ///   problems.
+  /// - Throws: `SystemError`, `StoreError` for errors that affect all further steps, such as a full
+  ///   disk.
   public func run(_ plan: Plan) throws -> ApplyReport {
     try requireProc()
     let worker = makeWorker()
     defer { worker.directories.restoreFlags() }
-    // Files first: then the folders, which lie in the order in which they become empty.
+    // Remove files first, then directories in the order in which they become empty.
     func isFolder(_ step: Step) -> Bool { step.entry.kind == .directory }
     try runOnAllThreads(plan.removals.filter { !isFolder($0) }, worker)
     try worker.run(plan.removals.filter(isFolder))
     try worker.run(plan.directories)
-    // Protecting flags forbid links: an inode gets them when it has all its names.
+    // Protecting flags forbid links, so an inode gets them after all its names.
     let flagged = plan.files.filter { $0.entry.linkGroup != 0 && !$0.entry.flags.isEmpty }
-    // A large one is written by all threads: many at once would be threads times threads.
+    // All threads write each large file, so large files are written one at a time.
     try runOnAllThreads(plan.files.filter { !ContentWriter.isLarge($0.entry) }, worker)
     try worker.run(plan.files.filter { ContentWriter.isLarge($0.entry) })
     try worker.run(plan.links)
@@ -131,7 +145,7 @@ public final class Executor: Sendable {
       progress: progress)
   }
 
-  /// Runs steps that do not depend on each other, on all threads.
+  /// Runs independent steps on all threads.
   private func runOnAllThreads(_ steps: [Step], _ first: StepExecutor) throws {
     let batches = batches(steps)
     let next = Monitor(0)
@@ -166,8 +180,9 @@ public final class Executor: Sendable {
     first.report += total.withLock { $0 }
   }
 
-  /// Runs of neighbours, 2 MiB of them at most: they come from the same frames. Of few steps short ones, for
-  /// each may need a frame of its own, and no thread is to be left with the most of them.
+  /// Returns runs of neighbouring steps of at most 2 MiB, because neighbours share frames. If there
+  /// are few steps the runs are short: each step may need its own frame, and the load must be
+  /// balanced.
   private func batches(_ steps: [Step]) -> [Range<Int>] {
     let maxSteps = min(max(steps.count / (threads * 8), 1), 256)
     var batches: [Range<Int>] = []

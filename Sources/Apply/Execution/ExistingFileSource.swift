@@ -1,9 +1,9 @@
-// The file that is about to be replaced, as a source of its successor's content. A log that has grown, a
-// data base of which some pages changed, have chunks where the snapshot has them: hashing those costs less than
-// decoding the frames that they are in.
+// The file that is about to be replaced, as a source of the new content. A log file that grew, or a
+// database with some changed pages, has many chunks at the same offsets as the snapshot. Hashing
+// these costs less than decoding their frames.
 //
-// 1. Nothing of the file is believed: a part counts when its SHA-256 is the chunk's.
-// 2. Where parts turn out to be others, more and more of those that follow are not even tried.
+// 1. The file is not trusted: a part is used only if its SHA-256 equals the chunk's id.
+// 2. After mismatches, an increasing number of parts is skipped without trying them.
 
 import Codec
 import Platform
@@ -17,11 +17,12 @@ final class ExistingFileSource {
   private let sizeBytes: UInt64
   private var hash = SHA256()
   private var file: Descriptor?
-  private var isLost = false
+  private var isUnreadable = false
   private var failures: UInt64 = 0
-  private var passed: UInt64 = 0
+  private var skipCount: UInt64 = 0
 
-  /// - Parameter sizeBytes: what the plan's maker saw.
+  /// Creates a source.
+  /// - Parameter sizeBytes: the file's size when the plan was made.
   init(_ fileSystem: any FileSystem, _ parent: Descriptor, _ name: [UInt8], sizeBytes: UInt64) {
     self.fileSystem = fileSystem
     self.parent = parent
@@ -29,24 +30,25 @@ final class ExistingFileSource {
     self.sizeBytes = sizeBytes
   }
 
-  /// The same file for another thread.
-  func again() -> ExistingFileSource {
+  /// Returns a source of the same file for another thread.
+  func copyForThread() -> ExistingFileSource {
     ExistingFileSource(fileSystem, parent, name, sizeBytes: sizeBytes)
   }
 
-  /// The bytes of a part, in `buffer`; nil where the file has others at its place, or cannot be read.
+  /// Reads a part into `buffer`.
+  /// - Returns: the bytes; nil if the file has other bytes at this offset, or cannot be read.
   func bytes(
     of part: BlobPart, in buffer: UnsafeMutableRawBufferPointer
   ) -> UnsafeRawBufferPointer? {
     guard let chunk = part.chunk, part.lengthBytes <= buffer.count,
-      part.offset &+ UInt64(part.lengthBytes) <= sizeBytes, !isLost
+      part.offset &+ UInt64(part.lengthBytes) <= sizeBytes, !isUnreadable
     else { return nil }
-    guard passed == 0 else {
-      passed -= 1
+    guard skipCount == 0 else {
+      skipCount -= 1
       return nil
     }
     guard let found = read(part, into: buffer), hash.digest(of: found) == chunk else {
-      passed = 1 << min(failures, 16)
+      skipCount = 1 << min(failures, 16)
       failures += 1
       return nil
     }
@@ -61,7 +63,7 @@ final class ExistingFileSource {
     guard let file = file ?? open(),
       (try? fileSystem.readFully(file.raw, at: part.offset, into: target)) == part.lengthBytes
     else {
-      isLost = true
+      isUnreadable = true
       return nil
     }
     return UnsafeRawBufferPointer(target)

@@ -1,17 +1,18 @@
-// Flags that forbid the kernel to change an entry (`chattr +i`, `+a`). They are cleared just before a
-// change that needs it. What stays gets them back: as part of its attributes, or from here.
+// Flags that forbid the kernel to change an entry (`chattr +i`, `+a`). They are cleared just before
+// a change that requires it. Entries that remain get them back, either with their attributes or
+// through this type.
 
 import Platform
 
-/// The flags that were taken off one inode.
+/// The flags that were cleared on one inode.
 struct ProtectingFlags: Sendable {
   private let fileSystem: any FileSystem
   private let file: Descriptor
   private let flags: InodeFlags
 
   /// Clears the protecting flags of a file or directory.
-  /// - Parameter now: what a stat of the entry has just said.
-  /// - Returns: nil where it has none.
+  /// - Parameter now: a current stat of the entry.
+  /// - Returns: the cleared flags; nil if it has none.
   /// - Throws: `SystemError`; EPERM without CAP_LINUX_IMMUTABLE.
   static func clear(
     _ fileSystem: any FileSystem, at directory: Int32, _ name: [UInt8], _ now: FileStat
@@ -36,10 +37,10 @@ struct ProtectingFlags: Sendable {
     return ProtectingFlags(fileSystem: fileSystem, file: file, flags: flags)
   }
 
-  /// Sets them again, whatever became of the names.
+  /// Sets the flags again, even if the inode has no name.
   func restore() { try? fileSystem.setInodeFlags(file.raw, flags) }
 
-  /// Sets them again where the inode has a name.
+  /// Sets the flags again if the inode still has a name.
   func restoreIfInUse() {
     guard let stat = try? fileSystem.stat(file.raw), stat.links > 0 else { return }
     restore()

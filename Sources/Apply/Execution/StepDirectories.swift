@@ -1,5 +1,5 @@
-// The directories of a tree that steps work in: they are made accessible, and those whose protecting flags
-// had to give way get them back.
+// The directories in which steps work. They are made accessible, and cleared protecting flags are
+// restored.
 
 import Codec
 import Platform
@@ -8,32 +8,33 @@ import Platform
 final class StepDirectories {
   private let fileSystem: any FileSystem
   private let base: Descriptor
-  /// All threads together hold about five hundred open.
-  private static let most = max(16, 512 / diskThreadCount)
+  /// All threads together keep about five hundred open.
+  private static let maxOpen = max(16, 512 / diskThreadCount)
   private let opened: OpenDirectories
-  /// Directories whose attributes, flags included, a step has set.
+  /// Directories whose attributes, including flags, a step has set.
   private var finished: Set<[UInt8]> = []
-  /// Directories whose protecting flags were taken off.
+  /// Directories whose protecting flags were cleared.
   private var unprotected: [[UInt8]: ProtectingFlags] = [:]
 
   init(_ fileSystem: any FileSystem, base: Descriptor) {
     self.fileSystem = fileSystem
     self.base = base
-    opened = OpenDirectories(base: base, limit: StepDirectories.most) {
+    opened = OpenDirectories(base: base, limit: StepDirectories.maxOpen) {
       parent, name throws(SystemError) in
       try StepDirectories.open(name, in: parent, fileSystem)
     }
   }
 
-  /// The directory is about to go.
+  /// Closes a directory that is about to be removed.
   func forget(_ path: [UInt8]) { opened.forget(path) }
 
-  /// A step has set the directory's flags.
+  /// Records that a step has set the directory's flags.
   func noteFinished(_ path: [UInt8]) {
     if unprotected[path] != nil { finished.insert(path) }
   }
 
-  /// Changes names in the directory of a path, whose protecting flags give way where it is the plan's.
+  /// Changes names in the directory of a path. Protecting flags of the directory and of the named
+  /// entry are cleared if they forbid the change.
   func changingNames(
     in path: [UInt8], _ parent: Descriptor, _ name: [UInt8]?,
     _ body: () throws(SystemError) -> Void
@@ -46,7 +47,7 @@ final class StepDirectories {
       if let slash = path.lastIndex(of: 0x2f),
         let flags = try ProtectingFlags.clear(fileSystem, parent)
       {
-        // Its own step sets them again; where it has none, `restoreFlags` does in the end.
+        // The directory's own step sets them again; without one, `restoreFlags` does at the end.
         unprotected[Array(path[..<slash])] = flags
         isCleared = true
       }
@@ -61,7 +62,7 @@ final class StepDirectories {
     }
   }
 
-  /// Directories whose flags were taken off, and that no step has finished, get them back.
+  /// Restores the flags of directories that no step has finished.
   func restoreFlags() {
     for (path, flags) in takeUnprotected() where !finished.contains(path) { flags.restore() }
   }
@@ -90,14 +91,14 @@ final class StepDirectories {
       if !isRoot { try makeAccessible(directory, fileSystem) }
       return directory
     } catch {
-      // Its owner may be shut out by the mode; the plan sets the mode again at the end.
+      // The mode may deny access to the owner; the plan sets the mode again at the end.
       guard error.code == .accessDenied, !isRoot else { throw error }
       try fileSystem.setMode(at: parent.raw, name, 0o700)
       return try fileSystem.openDirectory(at: parent.raw, name)
     }
   }
 
-  /// An owner who is not root needs rwx to work in a directory.
+  /// Grants rwx to an owner who is not root, which is required to work in a directory.
   private static func makeAccessible(
     _ directory: Descriptor, _ fileSystem: any FileSystem
   ) throws(SystemError) {

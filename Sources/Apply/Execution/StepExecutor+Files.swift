@@ -1,5 +1,5 @@
-// The steps that make entries which are no directories: written from the store, shared with the blocks of a
-// file that has the content, or linked where all is the same.
+// The steps that create entries other than directories: written from the store, sharing the blocks
+// of a file with the same content, or linked to an identical entry.
 
 import Codec
 import Platform
@@ -28,7 +28,7 @@ extension StepExecutor {
         try fileSystem.makeNode(
           at: parent.raw, temporary, kind: .socket, mode: 0o600, device: .none)
       case .file, .unreadableFile, .directory, .unreadableDirectory, .unreadableNode:
-        preconditionFailure("a step for what no step makes")
+        preconditionFailure("the planner makes no step for this kind of entry")
       }
     } finish: { temporary in
       try attributes.set(entry, at: parent.raw, temporary, path: step.path)
@@ -38,7 +38,8 @@ extension StepExecutor {
     report.writtenFiles += 1
   }
 
-  /// - Parameter source: a file that has the content, to share its blocks where that is possible.
+  /// Writes a regular file.
+  /// - Parameter source: a file with the same content, whose blocks are shared if possible.
   func writeFile(
     _ step: Step, _ parent: Descriptor, _ name: [UInt8], cloning source: [UInt8]?
   ) throws {
@@ -46,10 +47,10 @@ extension StepExecutor {
     guard case .file(let blob, let sizeBytes) = entry.content else {
       preconditionFailure("a file without content")
     }
-    if isAsPlanned, sizeBytes >= StepExecutor.earlyLookBytes {
+    if failsIfChanged, sizeBytes >= StepExecutor.earlyCheckBytes {
       try requireUnchanged(step, parent, name)
     }
-    let temporary = isFresh ? name : temporaryName()
+    let temporary = assumesEmpty ? name : temporaryName()
     let ready = linkStaged(entry, blob, sizeBytes, parent, temporary)
     var isReused = false
     let file: Descriptor
@@ -68,18 +69,18 @@ extension StepExecutor {
     do {
       if ready == nil { try attributes.prepare(entry, file.raw, path: step.path) }
       if let source { isReused = try clone(source, into: file, step) }
-      // Who staged a file has hashed it.
+      // A staged file was hashed when it was staged.
       var isHashed = ready != nil
       if ready == nil, !isReused {
         isHashed = try contents.write(
-          file, entry, blob, sizeBytes, over: oldContent(step, parent, name))
+          file, entry, blob, sizeBytes, over: existingFile(step, parent, name))
       }
       let isLinked = entry.linkGroup != 0
       try attributes.set(
-        entry, of: file.raw, path: step.path, flags: isFresh && !isLinked ? .set : .later)
+        entry, of: file.raw, path: step.path, flags: assumesEmpty && !isLinked ? .set : .later)
       let written = try fileSystem.stat(file.raw)
       attributes.verify(entry, written, path: step.path)
-      if !isFresh {
+      if !assumesEmpty {
         try publish(step, parent, temporary, name)
         if !isLinked { try attributes.setFlags(entry, of: file.raw, [], step.path) }
       }
@@ -96,12 +97,14 @@ extension StepExecutor {
     }
   }
 
-  private func oldContent(
+  private func existingFile(
     _ step: Step, _ parent: Descriptor, _ name: [UInt8]
   ) -> ExistingFileSource? {
-    // Where nothing can be there, the name is that of the file that is being written.
-    guard !isFresh, let old = step.old, old.kind == .file, old.sizeBytes > 0 else { return nil }
-    // One chunk of the same size is the same file, or has nothing of it.
+    // Under `.empty` the name belongs to the new file itself.
+    guard !assumesEmpty, let old = step.old, old.kind == .file, old.sizeBytes > 0 else {
+      return nil
+    }
+    // Two one-chunk files of the same size are equal or have no chunk in common.
     if old.sizeBytes == step.entry.sizeBytes, old.sizeBytes <= UInt64(Chunker.wholeFileBytes),
       old.blob != nil, old.blob != step.entry.blob
     {
@@ -110,8 +113,8 @@ extension StepExecutor {
     return ExistingFileSource(fileSystem, parent, name, sizeBytes: old.sizeBytes)
   }
 
-  /// Gives the staged file that holds the blob its name.
-  /// - Returns: nil where there is none, or where it cannot be had on this file system.
+  /// Links the staged file that contains the blob under the given name.
+  /// - Returns: the file; nil if there is none, or this file system cannot link it.
   private func linkStaged(
     _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64, _ parent: Descriptor, _ name: [UInt8]
   ) -> Descriptor? {
@@ -122,7 +125,7 @@ extension StepExecutor {
     return file
   }
 
-  /// Notes the file as it is under its name, if it is the one that was written.
+  /// Records the file as verified if its name still belongs to the written file.
   private func recordVerified(
     _ written: FileStat, _ blob: Digest, _ step: Step, _ parent: Descriptor, _ name: [UInt8]
   ) throws(SystemError) {
@@ -137,8 +140,9 @@ extension StepExecutor {
 
   // MARK: Reuse
 
-  /// Takes content and, where it can, the whole inode from another path, for a tree that is being built.
-  /// - Returns: false where it cannot be had there.
+  /// Reuses the content of another path and, if possible, its whole inode, for a tree that is being
+  /// staged.
+  /// - Returns: false if the source cannot be used.
   func reuse(
     _ source: [UInt8], _ mayLink: Bool, _ step: Step, _ parent: Descriptor, _ name: [UInt8]
   ) throws -> Bool {
@@ -154,7 +158,7 @@ extension StepExecutor {
     do throws(SystemError) {
       try fileSystem.link(at: sourceParent.raw, sourceName, to: parent.raw, name)
     } catch {
-      // Too many links, or links of others' files are not allowed: a copy will do.
+      // Too many links, or links to other users' files are forbidden: the caller copies instead.
       guard
         [.tooManyLinks, .crossDevice, .notPermitted, .accessDenied, .notSupported]
           .contains(error.code)
@@ -188,8 +192,8 @@ extension StepExecutor {
     return true
   }
 
-  /// Lets a new file share the blocks of another.
-  /// - Returns: false where that is not possible; the file is empty then.
+  /// Shares the blocks of another file.
+  /// - Returns: false if this is not possible; the file is then empty.
   private func clone(_ source: [UInt8], into file: Descriptor, _ step: Step) throws -> Bool {
     guard canClone, let open = try openSource(source, step) else { return false }
     return try clone(open, into: file)
@@ -208,7 +212,7 @@ extension StepExecutor {
     }
   }
 
-  /// Opens a file whose data may be used; nil where it is not as the plan saw it.
+  /// Opens a file whose data may be reused, or returns nil if it differs from the plan.
   private func openSource(_ source: [UInt8], _ step: Step) throws(SystemError) -> Descriptor? {
     let (parent, name) = try (donor ?? directories).locate(source)
     let file: Descriptor
@@ -227,7 +231,7 @@ extension StepExecutor {
 }
 
 extension FileStat {
-  /// As far as the kernel's attributes tell, what is there is what the entry says.
+  /// Returns whether all attributes that the kernel reports equal those of the entry.
   fileprivate func matchesMetadata(_ entry: Entry) -> Bool {
     kind == entry.kind && modified == entry.modified && uid == entry.uid && gid == entry.gid
       && (kind == .symlink || mode == entry.mode) && (kind != .file || size == entry.sizeBytes)

@@ -1,4 +1,4 @@
-// The steps that change what is there: hard links, attributes, flags.
+// The steps that change existing entries: hard links, attributes, flags.
 
 import Codec
 import Platform
@@ -23,7 +23,7 @@ extension StepExecutor {
       case .notPermitted, .notSupported, .notImplemented, .accessDenied: break
       default: throw error
       }
-      // The content matters more than the link. A copy that is right already is left.
+      // The content matters more than the link. A correct copy is left as it is.
       let isCopy = step.old.map { $0.changes(to: step.entry).subtracting(.links).isEmpty } ?? false
       if !isCopy { try write(step, parent, name) }
       attributes.note(step.path, "is a copy instead of a hard link: \(error.code)")
@@ -36,7 +36,7 @@ extension StepExecutor {
     do throws(SystemError) {
       try fileSystem.link(at: leaderParent.raw, leader, to: parent.raw, temporary)
     } catch {
-      // An inode with protecting flags takes no links.
+      // An inode with protecting flags cannot be linked.
       guard error.code == .notPermitted,
         let now = try fileSystem.statIfPresent(at: leaderParent.raw, leader),
         let flags = try ProtectingFlags.clear(fileSystem, at: leaderParent.raw, leader, now)
@@ -56,14 +56,15 @@ extension StepExecutor {
       do throws(SystemError) {
         file = try fileSystem.openFile(at: parent.raw, name, [.read, .noFollow, .nonBlocking])
       } catch {
-        // Its owner may be shut out by the mode: a new file needs no way in.
+        // The mode may deny access to the owner. A new file does not need it.
         guard error.code == .accessDenied else { throw error }
         try writeFile(step, parent, name, cloning: nil)
         return
       }
     }
     var now = try fileSystem.stat(file.raw)
-    guard now.kind == step.entry.kind, !isAsPlanned || replaced(step).allows(now) || step.old == nil
+    guard now.kind == step.entry.kind,
+      !failsIfChanged || replaced(step).allows(now) || step.old == nil
     else { throw LeftAlone.changed }
     let flags =
       now.flags.isDisjoint(with: .protecting)
@@ -82,7 +83,7 @@ extension StepExecutor {
     report.changedAttributes += 1
   }
 
-  /// Sets the flags of files that have all their names by now.
+  /// Sets the flags of files that now have all their names.
   func setFlags(_ steps: [Step]) throws {
     for step in steps {
       do throws(SystemError) {

@@ -1,13 +1,13 @@
-// One thread's hand: runs steps one by one, keeping the last directories open.
+// Runs steps one by one on one thread, keeping the most recent directories open.
 //
-// 1. What a step replaces, removes or alters is compared with what the plan saw, at that moment. Another
-//    entry is left alone and listed.
-// 2. Attributes are changed through an open file or directory, never by name, so that no link and no
-//    exchange of names leads them elsewhere.
-// 3. Open descriptors are bounded, however deep a tree is (`StepDirectories`).
+// 1. An entry that a step replaces, removes or alters is compared with the one that the plan saw,
+//    immediately before the change. A different entry is left alone and reported.
+// 2. Attributes are changed through an open file or directory, never by name. No link and no
+//    exchange of names can redirect the change.
+// 3. The number of open descriptors is bounded, however deep a tree is (`StepDirectories`).
 //
-// This file: the hand itself, directories and removals. StepExecutor+Files.swift writes entries, StepExecutor+Links.swift
-// makes links and sets attributes.
+// This file contains the executor itself, directories and removals. StepExecutor+Files.swift writes
+// entries. StepExecutor+Links.swift creates links and sets attributes.
 
 import Codec
 import Platform
@@ -24,16 +24,18 @@ final class StepExecutor {
   let attributes: AttributeWriter
   let contents: ContentWriter
   var replacement: EntryReplacement
-  /// Knows its way where data is reused from, where that is not below `base`.
+  /// Opens directories of reused data, if these are not below `base`.
   let donor: StepDirectories?
   let directories: StepDirectories
-  /// From here on a look before the content is written is worth a system call.
-  static let earlyLookBytes: UInt64 = 1 << 20
-  /// Files can share blocks, as far as this hand has learned.
+  /// The minimum size of files that are checked for conflicts before their content is written. For
+  /// smaller ones the extra system call does not pay off.
+  static let earlyCheckBytes: UInt64 = 1 << 20
+  /// Whether files can share blocks, as far as this executor knows.
   var canClone = true
-  /// Directories that somebody else made meanwhile, or that others collide with: nothing is made there.
+  /// Directories that another process created meanwhile, or that collide with other entries.
+  /// Nothing is created in them.
   var blocked: Set<[UInt8]> = []
-  /// Names that stand for the first member of a link group where that one takes no more links.
+  /// Substitutes for the first member of a link group that accepts no more links.
   var otherLeaders: [[UInt8]: [UInt8]] = [:]
   var report = ApplyReport()
 
@@ -59,20 +61,20 @@ final class StepExecutor {
       try Interruption.check()
       do {
         if !blocked.isEmpty, isBlocked(step.path) {
-          throw LeftAlone(what: "was not written: its folder was left alone")
+          throw LeftAlone(what: "was not written: its directory was left alone")
         }
         try run(step)
       } catch let error as LeftAlone {
         report.problems.append(ApplyProblem(path: step.path, what: error.what))
       } catch let error as SystemError {
-        // Without its top directory nothing of a plan can be done.
+        // Without its top directory, no step of a plan can run.
         let isTop = step.path.firstIndex(of: 0x2f) == nil
         guard error.isRecoverable, !(isTop && step.entry.kind == .directory) else {
           throw SystemError(code: error.code, error.operation, step.path)
         }
         report.problems.append(ApplyProblem(path: step.path, what: error.finding))
       } catch let error as StoreError where error.kind == .damaged || error.kind == .missing {
-        // The rest is still worth having; what was there stays.
+        // The other entries are still written; the existing entry stays.
         report.problems.append(
           ApplyProblem(
             path: step.path, what: "\(error.object) \(error.finding)", isDamage: true))
@@ -91,7 +93,7 @@ final class StepExecutor {
     case .makeDirectory: try makeDirectory(step, parent, name)
     case .write: try write(step, parent, name)
     case .reuse(let source, let mayLink):
-      if step.entry.kind == .file, !isFresh {
+      if step.entry.kind == .file, !assumesEmpty {
         try writeFile(step, parent, name, cloning: source)
       } else if try !reuse(source, mayLink, step, parent, name) {
         try write(step, parent, name)
@@ -136,7 +138,7 @@ final class StepExecutor {
   // MARK: Removals
 
   private func remove(_ step: Step, _ parent: Descriptor, _ name: [UInt8]) throws {
-    if step.entry.kind == .directory || !isAsPlanned {
+    if step.entry.kind == .directory || !failsIfChanged {
       do throws(SystemError) {
         try directories.changingNames(in: step.path, parent, name) { () throws(SystemError) in
           try fileSystem.remove(
@@ -153,7 +155,7 @@ final class StepExecutor {
     guard expected.allows(now) else { throw LeftAlone.changed }
     let flags = try ProtectingFlags.clear(fileSystem, at: parent.raw, name, now)
     defer { flags?.restoreIfInUse() }
-    // Out of the way first: what is looked at then is what is removed.
+    // Rename the entry first, so that the examined entry is the one that is removed.
     let temporary = temporaryName()
     do throws(SystemError) {
       try directories.changingNames(in: step.path, parent, nil) { () throws(SystemError) in
@@ -164,21 +166,22 @@ final class StepExecutor {
       if error.code == .notFound { return }
       throw error
     }
-    let out = try fileSystem.stat(at: parent.raw, temporary, followLink: false)
-    guard out.hasContent(of: now) else {
+    let moved = try fileSystem.stat(at: parent.raw, temporary, followLink: false)
+    guard moved.hasContent(of: now) else {
       let result = try replacement.publish(
         at: parent.raw, temporary, as: name, replacing: .nothing)
       throw result == .done
         ? LeftAlone.changed
-        : LeftAlone(what: "changed twice meanwhile; one of its states is \(printable(temporary))")
+        : LeftAlone(what: "changed twice meanwhile; one version is kept as \(printable(temporary))")
     }
     try fileSystem.remove(at: parent.raw, temporary, isDirectory: false)
     report.removed += 1
   }
 
-  // MARK: What is replaced
+  // MARK: Conflicts
 
-  /// Something else is there than the plan's maker saw: it is in no snapshot, so it stays.
+  /// The existing entry differs from the one that the plan saw. No snapshot contains it, so it
+  /// stays.
   struct LeftAlone: Error {
     let what: String
     static let appeared = LeftAlone(
@@ -187,16 +190,17 @@ final class StepExecutor {
       what: "changed while the image was being changed; it was left alone")
   }
 
-  var isFresh: Bool { if case .empty = surroundings { true } else { false } }
-  var isAsPlanned: Bool { if case .asPlanned = surroundings { true } else { false } }
+  var assumesEmpty: Bool { if case .empty = surroundings { true } else { false } }
+  var failsIfChanged: Bool { if case .asPlanned = surroundings { true } else { false } }
 
   func replaced(_ step: Step) -> ReplacedEntry {
-    guard isAsPlanned else { return .anything }
+    guard failsIfChanged else { return .anything }
     if let seen = step.seen { return .seen(seen) }
     return step.old.map { .recorded($0) } ?? .nothing
   }
 
-  /// - Throws: `LeftAlone`.
+  /// Checks that the existing entry may be replaced.
+  /// - Throws: `LeftAlone`, `SystemError`.
   func requireUnchanged(_ step: Step, _ parent: Descriptor, _ name: [UInt8]) throws {
     guard let now = try fileSystem.statIfPresent(at: parent.raw, name) else { return }
     let expected = replaced(step)
@@ -205,7 +209,7 @@ final class StepExecutor {
   }
 
   /// Gives a complete entry its name.
-  /// - Throws: `LeftAlone`, `SystemError`; the entry has its temporary name then.
+  /// - Throws: `LeftAlone`, `SystemError`; the entry then keeps its temporary name.
   func publish(
     _ step: Step, _ parent: Descriptor, _ temporary: [UInt8], _ name: [UInt8]
   ) throws {
@@ -222,13 +226,14 @@ final class StepExecutor {
     }
   }
 
-  /// Makes an entry under its name at once where nothing can be there, else next to it and renames.
-  /// - Parameter finish: completes the entry, under the name that it has then.
+  /// Creates an entry: directly under its name if no other can exist, otherwise next to it,
+  /// followed by a rename.
+  /// - Parameter finish: completes the entry under its current name.
   func replace(
     _ step: Step, _ parent: Descriptor, _ name: [UInt8],
     _ make: ([UInt8]) throws(SystemError) -> Void, finish: ([UInt8]) throws -> Void
   ) throws {
-    if isFresh {
+    if assumesEmpty {
       try make(name)
       try finish(name)
       return
@@ -244,8 +249,8 @@ final class StepExecutor {
       try? fileSystem.remove(at: parent.raw, temporary, isDirectory: false)
       throw error
     }
-    // Renaming one link of an inode over another does nothing, and leaves the first.
-    if case .link = step.action, !isAsPlanned,
+    // Renaming a link over another link of the same inode does nothing and keeps both names.
+    if case .link = step.action, !failsIfChanged,
       try fileSystem.statIfPresent(at: parent.raw, temporary) != nil
     {
       try fileSystem.remove(at: parent.raw, temporary, isDirectory: false)
@@ -258,11 +263,11 @@ final class StepExecutor {
 }
 
 extension SystemError {
-  /// The rest of the plan still makes sense: one entry could not be done.
+  /// Whether other steps can still succeed after this error.
   var isRecoverable: Bool {
     switch code {
     case .noSpace, .quota, .inputOutput, .readOnly, .tooLarge: false
-    // Every other entry would meet the same: the change stops, and its journal stays.
+    // Every other step would fail the same way, so the change stops and its journal stays.
     default: !isExhaustion || code == .notImplemented
     }
   }

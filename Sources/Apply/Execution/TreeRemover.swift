@@ -1,44 +1,45 @@
-// Removing a whole tree that a change has left over, by descriptors: no link is followed, no mount
-// point is entered (`MountBoundary`), the store is never removed, and a tree that is half gone already is
-// removed all the same.
+// Removes a whole tree that a change left over, through descriptors. No link is followed, no mount
+// point is entered (`MountBoundary`), and the store is never removed. A partly removed tree is
+// removed completely.
 //
-// 1. Few descriptors are open, however deep the tree is: the way back up is "..", which must lead to the
-//    directory that it led from.
-// 2. Protecting flags (`chattr +i`) give way. An inode that has other names gets them back.
+// 1. Few descriptors are open, however deep the tree is. The remover returns to a parent through
+//    "..", which must lead to the same directory.
+// 2. Protecting flags (`chattr +i`) are cleared. An inode with other names gets them back.
 
 import Platform
 
 /// Removes trees.
 public struct TreeRemover: Sendable {
   private let fileSystem: any FileSystem
-  /// The store's folder, open.
+  /// The store's directory, open.
   private let store: Descriptor?
-  /// Directories of the current path that are kept open.
+  /// The maximum number of open directories on the current path.
   private static let maxOpenDirectories = 64
 
-  /// - Parameter store: the store's folder; a tree that holds it is not removed.
+  /// Creates a remover.
+  /// - Parameter store: the store's directory; a tree that contains it is not removed.
   public init(_ fileSystem: any FileSystem, store: Descriptor? = nil) {
     self.fileSystem = fileSystem
     self.store = store
   }
 
-  /// A directory on the way from the top to where the removal is.
+  /// A directory between the top and the current position.
   private struct Level {
     let name: [UInt8]
-    /// Below the top; empty for the top itself.
+    /// The path relative to the top; empty for the top itself.
     let path: [UInt8]
     let device: UInt64
     let inode: UInt64
-    /// Names that are still to be removed.
+    /// The names that remain to be removed.
     var names: [[UInt8]]
-    /// nil while directories below are worked on, and after that.
+    /// Nil if closed while deeper directories are removed.
     var directory: Descriptor?
   }
 
-  /// Removes an entry, with everything below it where it is a directory.
-  /// - Throws: `SystemError`; EBUSY where something is mounted in the tree, where the store lies in it, or
-  ///   where somebody moves its directories meanwhile.
-  /// - Returns: how many entries were removed.
+  /// Removes an entry and, if it is a directory, everything below it.
+  /// - Returns: the number of removed entries.
+  /// - Throws: `SystemError`; EBUSY if something is mounted in the tree, if the store is inside it,
+  ///   or if another process moves its directories.
   @discardableResult
   public func remove(at directory: Int32, _ name: [UInt8]) throws(SystemError) -> Int {
     guard let stat = try fileSystem.statIfPresent(at: directory, name) else { return 0 }
@@ -65,7 +66,7 @@ public struct TreeRemover: Sendable {
         }
         continue
       }
-      // Empty now: back to the directory above, which removes it.
+      // The directory is empty: return to its parent, which removes it.
       if path.isEmpty {
         removed += try removeEntry(at: directory, level.name, isDirectory: true)
         continue
@@ -80,12 +81,12 @@ public struct TreeRemover: Sendable {
     return removed
   }
 
-  /// Removes an entry that is no directory, or opens one that is.
+  /// Removes an entry that is not a directory, or opens one that is.
   private func removeOrOpen(
     at directory: Int32, _ name: [UInt8], in level: Level, _ boundary: MountBoundary,
     _ removed: inout Int
   ) throws(SystemError) -> Level? {
-    // Most entries are no directories, so that is tried first.
+    // Most entries are not directories, so try to unlink first.
     do throws(SystemError) {
       removed += try removeEntry(at: directory, name, isDirectory: false)
       return nil
@@ -101,7 +102,7 @@ public struct TreeRemover: Sendable {
     }
   }
 
-  /// Opens a directory that is to be emptied.
+  /// Opens a directory to empty it.
   private func open(
     at directory: Int32, _ name: [UInt8], _ stat: FileStat, path: [UInt8]
   ) throws(SystemError) -> Level {
@@ -118,7 +119,8 @@ public struct TreeRemover: Sendable {
       names: try fileSystem.names(of: inside.raw), directory: inside)
   }
 
-  /// - Returns: how many entries were removed: none where it is gone already.
+  /// Removes one entry.
+  /// - Returns: the number of removed entries: 0 if it no longer exists.
   private func removeEntry(
     at directory: Int32, _ name: [UInt8], isDirectory: Bool
   ) throws(SystemError) -> Int {

@@ -1,28 +1,29 @@
-// What a file system cannot hold: times finer than its own, owners that its server refuses, attributes
-// that it does not know, holes smaller than its blocks. Such a difference between a live entry and a
-// snapshot is final. To write the entry again would change nothing.
+// The limits of a file system: coarser times than the snapshot's, owners that its server refuses,
+// unsupported attributes, holes smaller than its blocks. Such a difference between a live entry and
+// a snapshot is final: writing the entry again would change nothing.
 //
-// 1. It is found out by trial: the attributes are set on a file without a name, which leaves no trace,
-//    and read back. What comes back like the live entry's cannot come closer.
-// 2. Where no such file can be made, every difference counts as one that can be mended.
+// 1. The limits are found by trial: the attributes are set on a nameless file, which leaves no
+//    trace, and read back. If the result equals the live entry's attributes, they cannot come
+//    closer.
+// 2. Without such a file, every difference is assumed to be removable.
 
 import Codec
 import Platform
 import Store
 
-/// Knows what one file system makes of attributes. Belongs to one thread at a time.
+/// Tests the limits of one file system. Belongs to one thread at a time.
 public final class AttributeLimits {
   private let fileSystem: any FileSystem
   private let store: ObjectStore
   private let directory: Descriptor
   private let writer: AttributeWriter
-  /// A label that the snapshot lacks is taken away with the inode, where trees are exchanged.
+  /// Whether staged trees replace inodes, and with them labels that the snapshot lacks.
   private let replacesLabels: Bool
   private var blockBytes: UInt64?
   private var clock: Descriptor?
-  /// Seconds between which the file system holds every time, to the nanosecond.
+  /// The range of seconds in which the file system stores every time to the nanosecond.
   private var exactSeconds: ClosedRange<Int64>?
-  private var isUnable = false
+  private var isUnsupported = false
   private var known: [Attributes: Outcome?] = [:]
 
   private struct Attributes: Hashable {
@@ -40,9 +41,10 @@ public final class AttributeLimits {
     let reasons: [String]
   }
 
+  /// Creates a test of a file system.
   /// - Parameters:
   ///   - directory: an open directory on the file system.
-  ///   - replacesLabels: entries that differ in their label only will get new inodes.
+  ///   - replacesLabels: whether entries that differ only in their label get new inodes.
   public init(
     _ fileSystem: any FileSystem, _ store: ObjectStore, in directory: Descriptor,
     replacesLabels: Bool = false
@@ -54,10 +56,11 @@ public final class AttributeLimits {
     writer = AttributeWriter(fileSystem, store)
   }
 
-  /// Returns the fields that can come closer to `wanted`, and for each of the others why it cannot.
+  /// Returns the fields that can come closer to `wanted`, and the reasons for the others.
   /// - Parameters:
-  ///   - fields: what differs.
-  ///   - live: has the attribute sets and hole maps of `current`.
+  ///   - fields: the fields that differ.
+  ///   - live: contains the attribute sets and hole maps of `current`.
+  /// - Throws: `StoreError`, `SystemError`.
   public func reachable(
     _ fields: ChangedFields, from current: Entry, _ live: any ObjectSource, to wanted: Entry
   ) throws -> (left: ChangedFields, reasons: [String]) {
@@ -73,30 +76,30 @@ public final class AttributeLimits {
       drop(.modified, "the modification time cannot be set exactly on this file system")
     }
     if fields.contains(.holes), try !canHold(wanted, current, live) {
-      drop(.holes, "its holes cannot be as in the snapshot on this file system")
+      drop(.holes, "its holes cannot be restored exactly on this file system")
     }
     let attributes: ChangedFields = [.owner, .mode, .xattrs, .flags]
     guard !fields.isDisjoint(with: attributes) else { return (left, reasons) }
     if fields.contains(.xattrs), !replacesLabels, try differsInLabelOnly(current, live, wanted) {
-      drop(.xattrs, "it has a label (security.selinux) that the snapshot lacks, which stays")
+      drop(.xattrs, "it keeps its label (security.selinux), which the snapshot lacks")
     }
-    // What a file takes says nothing of the attributes of links and devices.
+    // A trial with a file says nothing about the attributes of links and devices.
     guard wanted.kind == .file || wanted.kind == .directory,
       !left.isDisjoint(with: attributes), let outcome = try outcome(of: wanted)
     else { return (left, reasons) }
-    let why =
+    let trialReasons =
       outcome.reasons.isEmpty
       ? ["an attribute cannot be set on this file system"]
       : outcome.reasons
     var isLimited = false
-    func settle(_ field: ChangedFields, _ isReached: Bool) {
+    func dropIfReached(_ field: ChangedFields, _ isReached: Bool) {
       guard left.contains(field), isReached else { return }
       left.remove(field)
       isLimited = true
     }
-    settle(.owner, outcome.stat.uid == current.uid && outcome.stat.gid == current.gid)
-    settle(.mode, outcome.stat.mode == current.mode)
-    settle(.flags, outcome.flags == current.flags)
+    dropIfReached(.owner, outcome.stat.uid == current.uid && outcome.stat.gid == current.gid)
+    dropIfReached(.mode, outcome.stat.mode == current.mode)
+    dropIfReached(.flags, outcome.flags == current.flags)
     if left.contains(.xattrs) {
       let now = try set(current, live)
       var reached = outcome.xattrs
@@ -104,9 +107,9 @@ public final class AttributeLimits {
         reached = XattrSet(
           withoutLabel(reached).attributes + now.attributes.filter(isLabel))
       }
-      settle(.xattrs, now == reached)
+      dropIfReached(.xattrs, now == reached)
     }
-    return (left, isLimited ? reasons + why : reasons)
+    return (left, isLimited ? reasons + trialReasons : reasons)
   }
 
   // MARK: Attributes
@@ -123,7 +126,7 @@ public final class AttributeLimits {
   private func trial(of entry: Entry) throws -> Outcome? {
     guard let file = namelessFile() else { return nil }
     var like = entry
-    // A file of no name and no content stands for all kinds.
+    // An empty nameless file represents all kinds.
     like.content = .file(blob: emptyBlob, sizeBytes: 0)
     do {
       try writer.set(like, of: file.raw, path: [])
@@ -148,10 +151,10 @@ public final class AttributeLimits {
   }
 
   private func namelessFile() -> Descriptor? {
-    if isUnable { return nil }
+    if isUnsupported { return nil }
     let file = try? fileSystem.openFile(
       at: directory.raw, [0x2e], [.readWrite, .nameless], mode: 0o600)
-    isUnable = file == nil
+    isUnsupported = file == nil
     return file
   }
 
@@ -168,7 +171,8 @@ public final class AttributeLimits {
     attribute.name == AttributeWriter.label
   }
 
-  /// Whether the live entry has a label, the snapshot's has none, and nothing else differs.
+  /// Returns whether the live entry has a label, the snapshot's has none, and all other attributes
+  /// are equal.
   private func differsInLabelOnly(
     _ current: Entry, _ live: any ObjectSource, _ wanted: Entry
   ) throws -> Bool {
@@ -179,22 +183,22 @@ public final class AttributeLimits {
 
   // MARK: Times
 
-  /// Whether the time is one that the file system holds, as far as earlier trials tell. There is a first and
-  /// a last time that it can hold, and it holds all between them, to a resolution of its own.
-  /// - Parameter live: a time of an entry that lies there.
+  /// Returns whether the file system can store the time, as far as earlier trials show. It can
+  /// store all times in a range, to its own resolution.
+  /// - Parameter live: a time that an existing entry has.
   private func isExact(_ time: Timestamp, since live: Timestamp) -> Bool {
     if exactSeconds?.contains(time.seconds) == true { return true }
-    // No coarser resolution has this number of nanoseconds.
+    // No coarser resolution can store this number of nanoseconds.
     let trial = Timestamp(seconds: time.seconds, nanoseconds: 999_999_999)
     guard (try? stored(trial)) == trial else { return false }
-    // What lies there came there, so it is between the two as well.
+    // The existing entry's time was stored, so it is in the range as well.
     let known = [exactSeconds?.lowerBound, exactSeconds?.upperBound, live.seconds, time.seconds]
       .compactMap { $0 }
     if let first = known.min(), let last = known.max() { exactSeconds = first...last }
     return true
   }
 
-  /// Returns what a time becomes when it is set.
+  /// Returns the stored value of a time.
   private func stored(_ time: Timestamp) throws -> Timestamp? {
     guard let file = clock ?? namelessFile() else { return nil }
     clock = file
@@ -208,8 +212,8 @@ public final class AttributeLimits {
 
   // MARK: Holes
 
-  /// Whether other holes than the live file's are possible: they are not where its data is the
-  /// snapshot's, widened to whole blocks.
+  /// Returns whether the file can have other holes than the live file. It cannot if the live data
+  /// ranges equal the snapshot's, rounded to whole blocks.
   private func canHold(
     _ wanted: Entry, _ current: Entry, _ live: any ObjectSource
   ) throws -> Bool {

@@ -1,34 +1,42 @@
-// The plan of a whole tree that is built beside the live one, to take its place in one step.
+// Plans a whole tree that is staged next to the live one and then replaces it in one step.
 //
-// 1. Everything is made anew, under a name that nothing has yet: the live tree is only read.
-// 2. A file whose content stays is not written: it shares the live one's blocks, or, where owner, mode,
-//    times, attributes and links stay too, its inode. That inode is the live tree's alone afterwards,
-//    when the old names are removed; until then nothing changes it through the new ones.
+// 1. Everything is created under a new name; the live tree is only read.
+// 2. A file whose content does not change is not written. It shares the blocks of the live file or,
+//    if owner, mode, times, attributes and links are also equal, its inode. After the old tree's
+//    removal only the new tree uses that inode. Until then nothing changes it through the new
+//    names.
 
 import Codec
 import Platform
 import Store
 
-/// Plans a tree beside another.
+/// Plans a tree next to another one.
 public struct StagingPlanner {
   private let target: any ObjectSource
   private let live: any ObjectSource
   private let mayLink: Bool
   private var plan = Plan()
-  /// The first member of each group of links, in the new tree.
+  /// The first member of each link group in the new tree.
   private var leaders: [UInt64: [UInt8]] = [:]
 
-  /// - Parameter mayLink: whether the live tree gives way to the new one, and so may give its inodes.
+  /// Creates a planner.
+  /// - Parameters:
+  ///   - target: contains the trees of the target.
+  ///   - live: contains the trees of the live image.
+  ///   - mayLink: whether the new tree replaces the live one and may therefore use its inodes.
   public init(target: any ObjectSource, live: any ObjectSource, mayLink: Bool = true) {
     self.mayLink = mayLink
     self.target = target
     self.live = live
   }
 
-  /// The plan that makes the directory `wanted` under `name`.
+  /// Returns the plan that creates the directory `wanted` under `name`.
   /// - Parameters:
-  ///   - liveName: what the live tree is called, in the same directory.
-  ///   - current: what it is now; nil where nothing is there.
+  ///   - name: the new tree's name.
+  ///   - liveName: the live tree's name in the same directory.
+  ///   - current: the live tree; nil if there is none.
+  ///   - wanted: the target tree.
+  /// - Throws: `StoreError` if a tree cannot be read.
   public mutating func plan(
     name: [UInt8], liveName: [UInt8], current: Entry?, wanted: Entry
   ) throws -> Plan {
@@ -52,7 +60,7 @@ public struct StagingPlanner {
       guard let b else { return }
       try visit(path + [0x2f] + b.name, livePath + [0x2f] + b.name, a, b)
     }
-    // Children before their parents.
+    // Children come before their parents.
     plan.finished.append(Step(action: .setAttributes, path: path, entry: wanted))
   }
 

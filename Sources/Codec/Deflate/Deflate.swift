@@ -1,15 +1,18 @@
-// Raw deflate (RFC 1951) and its containers, streamed through zlib.
+// Raw deflate (RFC 1951) and gzip (RFC 1952) streams by zlib.
 
 import CZlib
 
-/// Compresses a stream to raw deflate, switching between levels as the content asks for it.
-/// Level 0 writes stored blocks: what is compressed already passes at the speed of copying.
+/// Compresses a stream to raw deflate. The level can change within the stream.
+///
+/// Level 0 writes stored blocks, so that already compressed content passes at copying speed.
+/// Belongs to one thread at a time.
 public final class Deflater {
   private let stream: UnsafeMutablePointer<z_stream>
   private let buffer: UnsafeMutableRawBufferPointer
   private var level: Int32
 
-  /// - Parameter level: 0 (stored) ... 9.
+  /// Creates a compressor.
+  /// - Parameter level: 0 (stored) to 9.
   public init(level: Int32) {
     stream = .allocate(capacity: 1)
     stream.initialize(to: z_stream())
@@ -27,12 +30,13 @@ public final class Deflater {
     buffer.deallocate()
   }
 
-  /// Changes the level for what is written from now on.
+  /// Changes the level of the bytes that follow.
+  /// - Throws: `CodecError.corrupt` if zlib fails; the errors of `output`.
   public func setLevel(_ level: Int32, _ output: (UnsafeRawBufferPointer) throws -> Void) throws {
     guard level != self.level else { return }
     self.level = level
     stream.pointee.avail_in = 0
-    // What was fed so far is compressed at the old level first; that may take several rounds.
+    // zlib first compresses its buffered input at the old level, which can take several rounds.
     while true {
       resetOutput()
       let r = deflateParams(stream, level, Z_DEFAULT_STRATEGY)
@@ -42,6 +46,9 @@ public final class Deflater {
     }
   }
 
+  /// Compresses bytes.
+  /// - Parameter output: receives compressed bytes, zero or more times.
+  /// - Throws: `CodecError.corrupt` if zlib fails; the errors of `output`.
   public func write(
     _ bytes: UnsafeRawBufferPointer, _ output: (UnsafeRawBufferPointer) throws -> Void
   ) throws {
@@ -54,6 +61,7 @@ public final class Deflater {
   }
 
   /// Ends the stream.
+  /// - Throws: `CodecError.corrupt` if zlib fails; the errors of `output`.
   public func finish(_ output: (UnsafeRawBufferPointer) throws -> Void) throws {
     try run(UnsafeRawBufferPointer(start: nil, count: 0), Z_FINISH, output)
   }
@@ -89,21 +97,23 @@ public final class Deflater {
   }
 }
 
-/// Decompresses gzip members (RFC 1952), one after another as gzip itself does.
+/// Decompresses concatenated gzip members (RFC 1952), as the gzip tool does.
 public final class GzipInflater: StreamDecoder {
   private let stream: UnsafeMutablePointer<z_stream>
   private var isBetweenMembers = true
   private var hasEndedMember = false
   private var crc = CRC32()
   private var countBytes: UInt64 = 0
-  /// The last bytes that were taken: at a member's end, its CRC and its length.
+  /// The last eight consumed bytes. At the end of a member they are its CRC and its length.
   private var trailer: [UInt8] = []
 
+  /// Creates a decoder.
   public init() {
     stream = .allocate(capacity: 1)
     stream.initialize(to: z_stream())
-    // 16 + 15: gzip framing, window of 32 KiB. CRC and length are checked here: libdeflate's CRC takes
-    // a tenth of the time of zlib's, which is a quarter of reading a bundle.
+    // 16 + 15: gzip framing, window of 32 KiB. The CRC and the length are checked here because
+    // libdeflate's CRC takes a tenth of the time of zlib's. zlib's takes a quarter of the time of
+    // reading a bundle.
     let r = inflateInit2_(stream, 31, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
     precondition(r == Z_OK, "zlib cannot start: \(r)")
     inflateValidate(stream, 0)
@@ -114,9 +124,10 @@ public final class GzipInflater: StreamDecoder {
     stream.deallocate()
   }
 
+  /// Decodes as much of `source` as fills `target`. See `StreamDecoder.decode`.
   public func decode(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer, isLast: Bool
-  ) throws(CodecError) -> (taken: Int, made: Int) {
+  ) throws(CodecError) -> (consumed: Int, produced: Int) {
     stream.pointee.next_in = UnsafeMutablePointer(
       mutating: source.baseAddress?.assumingMemoryBound(to: UInt8.self))
     stream.pointee.avail_in = UInt32(source.count)
@@ -124,7 +135,7 @@ public final class GzipInflater: StreamDecoder {
     stream.pointee.avail_out = UInt32(target.count)
     skipPadding()
     if stream.pointee.avail_in == 0, isBetweenMembers { return (source.count, 0) }
-    // At least one round even without input: zlib may hold output that did not fit before.
+    // Run at least one round, even without input: zlib may hold output that did not fit earlier.
     rounds: repeat {
       let (input, output) = (stream.pointee.next_in, stream.pointee.next_out)
       let (inputBytes, outputBytes) = (stream.pointee.avail_in, stream.pointee.avail_out)
@@ -149,8 +160,8 @@ public final class GzipInflater: StreamDecoder {
 
   private func note(_ bytes: UnsafePointer<UInt8>?, _ count: Int) {
     guard let bytes, count > 0 else { return }
-    let taken = UnsafeBufferPointer(start: bytes, count: count)
-    trailer = Array((trailer + taken.suffix(8)).suffix(8))
+    let consumed = UnsafeBufferPointer(start: bytes, count: count)
+    trailer = Array((trailer + consumed.suffix(8)).suffix(8))
   }
 
   private func check(_ bytes: UnsafePointer<UInt8>?, _ count: Int) {
@@ -159,7 +170,7 @@ public final class GzipInflater: StreamDecoder {
     countBytes &+= UInt64(count)
   }
 
-  /// The member's own word about its content, against what came out.
+  /// Compares the member's CRC and length with the decoded content.
   private func endMember() throws(CodecError) {
     func word(_ at: Int) -> UInt32 {
       (0..<4).reduce(0) { $0 | UInt32(trailer[at + $1]) << (8 * UInt32($1)) }
@@ -177,7 +188,7 @@ public final class GzipInflater: StreamDecoder {
     inflateValidate(stream, 0)
   }
 
-  /// Zeros after a member are what tape drives leave; gzip ignores them, and so do we.
+  /// Skips the zeros that tape drives leave after a member. gzip ignores them, too.
   private func skipPadding() {
     guard isBetweenMembers, hasEndedMember else { return }
     while stream.pointee.avail_in > 0, stream.pointee.next_in.pointee == 0 {
@@ -186,5 +197,6 @@ public final class GzipInflater: StreamDecoder {
     }
   }
 
+  /// Whether the input may end here: no member is incomplete.
   public var mayEnd: Bool { isBetweenMembers }
 }

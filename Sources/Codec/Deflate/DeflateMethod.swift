@@ -1,51 +1,58 @@
-// How a deflate stream was made, as far as it decides on the bytes: which encoder, how it was set,
-// how the work was cut, and what an encoder must be fed to go on from the middle.
+// The settings that determine the bytes of a deflate stream: the encoder, its parameters, how the
+// input was split into blocks, and the history that the encoder needs to restart in the middle.
 //
-// What each setting means for a second implementation stands in docs/format.md, "Deflated plans".
+// docs/format.md, "Deflated plans", describes each setting for a second implementation.
 
-/// The way in which a stretch of a deflate stream was made.
+/// The encoder and the settings that produced a part of a deflate stream.
 public struct DeflateMethod: Hashable, Sendable {
+  /// The program that wrote the bytes.
   public enum Encoder: UInt8, Sendable {
+    /// zlib, or pigz, which calls it.
     case zlib = 1
-    /// A buffer that libdeflate compressed, its last-block mark cleared (`SegmentDeflater`).
+    /// libdeflate on a whole buffer, with the last-block mark cleared (`SegmentDeflater`).
     case libdeflate = 2
     /// Stored blocks of 65535 bytes (`StoredBlocks`).
     case stored = 3
   }
 
-  /// How pieces of the input were ended.
+  /// How the encoder ends the blocks of its input.
   public enum BlockBoundary: UInt8, Sendable {
-    /// Not at all: one stream.
+    /// No boundaries: the input is one stream.
     case none = 0
-    /// As pigz does: a block's end, then empty blocks up to a byte's end.
+    /// As pigz does: the end of a block, then empty blocks up to a byte boundary.
     case pigz = 1
-    /// As `pigz --independent` does: an empty stored block, twice.
+    /// As `pigz --independent` does: two empty stored blocks.
     case independent = 2
   }
 
-  /// What zlib must have seen before it can go on from the middle.
+  /// The input before a restart point that zlib needs in order to produce the same bytes.
   public enum History: UInt8, Sendable {
-    /// The 32 KiB before, as a dictionary: for encoders that enter every position into their
-    /// tables (zlib's levels from 4 on), and for pigz's workers, which start so.
+    /// The preceding 32 KiB, as a dictionary. This is enough for encoders that enter every position
+    /// into their tables (zlib from level 4), and for pigz's workers, which start this way.
     case dictionary = 0
-    /// A run-up: what comes before is compressed and thrown away. Levels 1 to 3 enter only some
-    /// positions, and which ones the matches before decide.
+    /// A run-up: preceding input is compressed and the output discarded. Levels 1 to 3 enter only
+    /// some positions into their tables, and earlier matches decide which ones.
     case runUp = 1
-    /// Nothing.
+    /// No history.
     case none = 2
   }
 
+  /// The encoder.
   public var encoder: Encoder
+  /// The compression level of the encoder.
   public var level: UInt8
   /// zlib's memLevel.
   public var memoryLevel: UInt8
   /// zlib's strategy: 0 default, 1 filtered, 2 Huffman only, 3 run lengths, 4 fixed codes.
   public var strategy: UInt8
+  /// How the blocks of the input end.
   public var joints: BlockBoundary
+  /// The history that a restart needs.
   public var history: History
-  /// Plain bytes from joint to joint; 0 without joints.
+  /// Plain bytes per block; 0 without block boundaries.
   public var blockBytes: Int
 
+  /// Creates a method with the given settings.
   public init(
     _ encoder: Encoder, level: UInt8, memoryLevel: UInt8 = 8, strategy: UInt8 = 0,
     joints: BlockBoundary = .none, history: History = .none, blockBytes: Int = 0
@@ -59,7 +66,7 @@ public struct DeflateMethod: Hashable, Sendable {
     self.blockBytes = blockBytes
   }
 
-  /// zlib as programs call it that compress one stream.
+  /// Returns zlib's settings as programs use them that compress one stream.
   public static func zlib(level: UInt8, memoryLevel: UInt8, strategy: UInt8 = 0) -> DeflateMethod {
     DeflateMethod(
       .zlib, level: level, memoryLevel: memoryLevel, strategy: strategy,
@@ -67,7 +74,12 @@ public struct DeflateMethod: Hashable, Sendable {
     )
   }
 
-  /// pigz; with several threads, or, where that makes a difference, with one.
+  /// Returns pigz's settings.
+  /// - Parameters:
+  ///   - level: 1 to 9.
+  ///   - blockBytes: pigz's option `-b`, in bytes.
+  ///   - isSingle: pigz ran with one thread (`-p 1`). This changes the bytes at levels 1 to 3.
+  ///   - isIndependent: pigz's option `--independent`.
   public static func pigz(
     level: UInt8, blockBytes: Int = 128 << 10, isSingle: Bool = false, isIndependent: Bool = false
   ) -> DeflateMethod {
@@ -77,10 +89,10 @@ public struct DeflateMethod: Hashable, Sendable {
       blockBytes: blockBytes)
   }
 
-  /// Limits that decoded methods keep.
+  /// The range of `blockBytes` that decoded methods may have.
   public static let blockSizes = (1 << 10)...(4 << 20)
 
-  /// Whether the fields make sense together: what an encoder may be started with.
+  /// Whether an encoder accepts this combination of settings.
   public var isPossible: Bool {
     switch encoder {
     case .libdeflate:
@@ -92,7 +104,8 @@ public struct DeflateMethod: Hashable, Sendable {
     }
   }
 
-  /// Plain bytes that must stand before a run, where there are so many.
+  /// The number of plain bytes before a run that an encoder needs, or all of them if there are
+  /// fewer.
   public var historyBytes: Int {
     switch history {
     case .none: 0
@@ -101,10 +114,11 @@ public struct DeflateMethod: Hashable, Sendable {
     }
   }
 
-  /// Plain bytes that must stand behind a run, where there are so many: an encoder looks ahead.
+  /// The number of plain bytes after a run that an encoder needs, or all of them if there are
+  /// fewer: zlib looks ahead.
   public var lookaheadBytes: Int { encoder == .zlib && joints == .none ? 1024 : 0 }
 
-  /// "pigz -6", "zlib level 9".
+  /// The method's name for messages, such as "pigz -6" or "zlib level 9".
   public var name: String {
     switch encoder {
     case .libdeflate: return "libdeflate level \(level)"

@@ -1,32 +1,38 @@
-// Makes stretches of deflate streams again, byte for byte as their encoder made them.
+// Reproduces parts of deflate streams byte for byte.
 //
-// 1. Nothing here is trusted to come out right: whoever replays compares, or checks a checksum.
-// 2. A run is made from its plain bytes and what stands around them; any run by itself, on any thread.
-// 3. No setting and no length that `DeflateMethod.isPossible` and the callers' limits let through
-//    traps or makes zlib stop.
+// 1. The output is never trusted: the caller compares it with the original or verifies a checksum.
+// 2. A run is produced from its plain bytes and their context alone, so any thread can produce any
+//    run.
+// 3. Settings and lengths within `DeflateMethod.isPossible` and the callers' limits never trap and
+//    never stop zlib.
 
 import CZlib
 
-/// Replays runs of one method. Belongs to one thread at a time.
+/// Re-encodes runs with one method. Belongs to one thread at a time.
 public struct DeflateReencoder: ~Copyable {
-  /// The first byte of a run that begins inside a byte.
+  /// The first byte of a run that starts within a byte.
   public struct Carry: Hashable, Sendable {
-    /// How many of its low bits are those of the run before: 0 ... 7.
+    /// The number of low bits that belong to the previous run: 0 to 7.
     public let bits: UInt8
+    /// The values of these bits.
     public let value: UInt8
+    /// Creates a carry; bits of `value` outside the low `bits` are ignored.
     public init(bits: UInt8, value: UInt8) {
       self.bits = bits & 7
       self.value = value & ((1 << (bits & 7)) - 1)
     }
+    /// A run that starts at a byte boundary.
     public static let none = Carry(bits: 0, value: 0)
   }
 
+  /// The method of all runs.
   public let method: DeflateMethod
   private let stream: UnsafeMutablePointer<z_stream>
   private var scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 0, alignment: 16)
   private var deflater: SegmentDeflater?
 
-  /// - Parameter method: a possible one.
+  /// Creates an encoder.
+  /// - Parameter method: settings for which `DeflateMethod.isPossible` holds.
   public init(_ method: DeflateMethod) {
     precondition(method.isPossible)
     self.method = method
@@ -49,16 +55,19 @@ public struct DeflateReencoder: ~Copyable {
     scratch.deallocate()
   }
 
-  /// Makes one run.
+  /// Re-encodes one run.
   /// - Parameters:
-  ///   - bytes: `method.historyBytes` bytes before the run, or all there are; the run's own; then
-  ///     `method.lookaheadBytes` bytes behind it, or all there are.
-  ///   - history: how many stand before it.
-  ///   - plainBytes: its own.
-  ///   - carry: how its first byte begins.
-  ///   - isLast: the stream ends with it.
-  ///   - body: gets what the encoder made, which for a run that is not the last may have more bytes
-  ///     than the run.
+  ///   - bytes: `method.historyBytes` bytes before the run, then the run's own bytes, then
+  ///     `method.lookaheadBytes` bytes after it. History and lookahead are shorter at the ends of
+  ///     the stream.
+  ///   - history: the number of bytes before the run.
+  ///   - plainBytes: the number of the run's own bytes.
+  ///   - carry: the start of the run's first byte.
+  ///   - isLast: whether the stream ends with the run.
+  ///   - body: receives the encoder's output, which can be longer than the run unless the run is
+  ///     the last.
+  /// - Returns: the result of `body`.
+  /// - Throws: `CodecError` from the encoder; the errors of `body`.
   public mutating func replay<R>(
     _ bytes: UnsafeRawBufferPointer, history: Int, plainBytes: Int, carry: Carry, isLast: Bool,
     _ body: (UnsafeRawBufferPointer) throws -> R
@@ -68,11 +77,11 @@ public struct DeflateReencoder: ~Copyable {
     switch method.encoder {
     case .stored: return try StoredBlocks.encode(own).withUnsafeBytes(body)
     case .libdeflate:
-      let piece = try deflater?.deflate(own) ?? []
-      return try piece.withUnsafeBytes(body)
+      let segment = try deflater?.deflate(own) ?? []
+      return try segment.withUnsafeBytes(body)
     case .zlib: break
     }
-    makeRoom(for: bytes.count)
+    ensureCapacity(for: bytes.count)
     deflateReset(stream)
     stream.pointee.next_out = scratch.baseAddress?.assumingMemoryBound(to: UInt8.self)
     stream.pointee.avail_out = UInt32(clamping: scratch.count)
@@ -93,17 +102,18 @@ public struct DeflateReencoder: ~Copyable {
     } else {
       feedBlocks(own, isLast: isLast)
     }
-    let end = made
+    let end = outputBytes
     if carry.bits > 0, start < end {
       scratch[start] = scratch[start] & ~((1 << carry.bits) - 1) | carry.value
     }
     return try body(UnsafeRawBufferPointer(rebasing: scratch[min(start, end)..<end]))
   }
 
-  private var made: Int { scratch.count - Int(stream.pointee.avail_out) }
+  private var outputBytes: Int { scratch.count - Int(stream.pointee.avail_out) }
 
-  /// Room for whatever can come out, empty blocks and all: then no call stops for want of it.
-  private mutating func makeRoom(for plainBytes: Int) {
+  /// Allocates the largest possible output, including empty blocks, so that no call stops for lack
+  /// of space.
+  private mutating func ensureCapacity(for plainBytes: Int) {
     let joints = method.blockBytes == 0 ? 1 : plainBytes / method.blockBytes + 1
     let bound = Int(deflateBound(stream, uLong(plainBytes))) + plainBytes / 8 + joints * 64 + 4096
     guard bound > scratch.count else { return }
@@ -124,21 +134,21 @@ public struct DeflateReencoder: ~Copyable {
     return bits
   }
 
-  /// Compresses what comes before and lets it go.
-  /// - Returns: where in the scratch bytes the run begins.
+  /// Compresses the history and discards the output.
+  /// - Returns: the offset in `scratch` where the run begins.
   private mutating func runUp(
     _ bytes: UnsafeRawBufferPointer, _ history: Int, to carryBits: Int32
   ) -> Int {
     let before = UnsafeRawBufferPointer(rebasing: bytes[..<history])
     if method.joints != .none {
       feedBlocks(before, isLast: false)
-      return made
+      return outputBytes
     }
     feed(before, Z_BLOCK)
     let bits = pendingBits
     let missing = (carryBits - bits) & 7
     if missing > 0 { deflatePrime(stream, missing, 0) }
-    return made + (bits + missing >= 8 ? 1 : 0)
+    return outputBytes + (bits + missing >= 8 ? 1 : 0)
   }
 
   private func feedBlocks(_ bytes: UnsafeRawBufferPointer, isLast: Bool) {
@@ -151,14 +161,14 @@ public struct DeflateReencoder: ~Copyable {
         feed(block, Z_FINISH)
       } else {
         feed(block, Z_BLOCK)
-        join()
+        padToByte()
       }
     } while !rest.isEmpty
   }
 
-  /// Goes on to a byte's end as pigz does: with an empty stored block where the bits are odd in
-  /// number, else with empty blocks of fixed codes, ten bits each.
-  private func join() {
+  /// Pads to a byte boundary as pigz does: with an empty stored block if the number of bits is odd,
+  /// otherwise with empty blocks of fixed codes, ten bits each.
+  private func padToByte() {
     let none = UnsafeRawBufferPointer(start: nil, count: 0)
     if method.joints == .independent {
       feed(none, Z_SYNC_FLUSH)
@@ -169,7 +179,7 @@ public struct DeflateReencoder: ~Copyable {
     if bits & 1 != 0 {
       feed(none, Z_SYNC_FLUSH)
     } else if bits & 7 != 0 {
-      // Ten bits at least a round, so that four rounds are enough; a fifth would be zlib's fault.
+      // Each round adds at least ten bits, so four rounds are enough.
       for _ in 0..<4 where bits & 7 != 0 {
         deflatePrime(stream, 10, 2)
         bits = pendingBits

@@ -1,33 +1,37 @@
-// Inflates a raw deflate stream (RFC 1951) and notes where each of its blocks begins: what it takes
-// to find out which encoder made the stream, and where it can be made again from the middle.
+// Inflates a raw deflate stream (RFC 1951) and records the start of each block. Recipes need these
+// positions to detect the encoder of a stream and to find points where re-encoding can restart.
 
 import CZlib
 
-/// A raw deflate stream on its way. Belongs to one thread at a time.
+/// Decodes one raw deflate stream and records its block boundaries. Belongs to one thread at a
+/// time.
 public final class InflateBlockScanner {
-  /// Where a block of the stream begins.
+  /// The start of a block.
   public struct Boundary: Sendable, Equatable {
-    /// Bytes that come out before it.
+    /// Plain bytes before the block.
     public let plainOffset: UInt64
-    /// Bits of the stream before it.
+    /// Bits of the stream before the block.
     public let bitOffset: UInt64
+    /// Creates a boundary at the given offsets.
     public init(plainOffset: UInt64, bitOffset: UInt64) {
       self.plainOffset = plainOffset
       self.bitOffset = bitOffset
     }
   }
 
-  /// A stream of more blocks than this is refused: 2^21 are 100 GB of an ordinary one.
+  /// The maximum number of blocks; a stream with more is rejected. An ordinary stream of 100 GB has
+  /// 2^21.
   public static let maxBlocks = 1 << 21
 
   private let stream: UnsafeMutablePointer<z_stream>
-  private var takenBytes: UInt64 = 0
-  private var madeBytes: UInt64 = 0
-  /// The beginnings of all blocks so far, the stream's own at the front, and its end at the back.
+  private var consumedBytes: UInt64 = 0
+  private var producedBytes: UInt64 = 0
+  /// The starts of all decoded blocks, with the start of the stream first and its end last.
   public private(set) var boundaries = [Boundary(plainOffset: 0, bitOffset: 0)]
-  /// The last block has been read to its end.
+  /// Whether the last block has been decoded completely.
   public private(set) var isAtEnd = false
 
+  /// Creates a scanner for one stream.
   public init() {
     stream = .allocate(capacity: 1)
     stream.initialize(to: z_stream())
@@ -40,21 +44,22 @@ public final class InflateBlockScanner {
     stream.deallocate()
   }
 
-  /// Decodes as much of `source` as fills `target`, which is not empty.
-  /// - Returns: bytes taken and bytes made; both 0 where the stream has ended, or `source` is empty.
-  /// - Throws: `corrupt`, `overLimit`.
+  /// Decodes as much of `source` as fills `target`, which must not be empty.
+  /// - Returns: the numbers of consumed and produced bytes; both are 0 if the stream has ended or
+  ///   `source` is empty.
+  /// - Throws: `CodecError.corrupt`; `CodecError.overLimit` for more than `maxBlocks` blocks.
   public func decode(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
-  ) throws(CodecError) -> (taken: Int, made: Int) {
+  ) throws(CodecError) -> (consumed: Int, produced: Int) {
     if isAtEnd { return (0, 0) }
     stream.pointee.next_in = UnsafeMutablePointer(
       mutating: source.baseAddress?.assumingMemoryBound(to: UInt8.self))
     stream.pointee.avail_in = UInt32(clamping: source.count)
     stream.pointee.next_out = target.baseAddress?.assumingMemoryBound(to: UInt8.self)
     stream.pointee.avail_out = UInt32(clamping: target.count)
-    let (offered, room) = (stream.pointee.avail_in, stream.pointee.avail_out)
-    func taken() -> Int { Int(offered - stream.pointee.avail_in) }
-    func made() -> Int { Int(room - stream.pointee.avail_out) }
+    let (offered, capacity) = (stream.pointee.avail_in, stream.pointee.avail_out)
+    func consumed() -> Int { Int(offered - stream.pointee.avail_in) }
+    func produced() -> Int { Int(capacity - stream.pointee.avail_out) }
     while !isAtEnd {
       let (inBefore, outBefore) = (stream.pointee.avail_in, stream.pointee.avail_out)
       let r = CZlib.inflate(stream, Z_BLOCK)
@@ -63,9 +68,9 @@ public final class InflateBlockScanner {
       }
       let state = stream.pointee.data_type
       if r == Z_STREAM_END || state & 128 != 0 {
-        try note(
-          plain: madeBytes + UInt64(made()),
-          bits: (takenBytes + UInt64(taken())) * 8 - UInt64(state & 7))
+        try recordBoundary(
+          plain: producedBytes + UInt64(produced()),
+          bits: (consumedBytes + UInt64(consumed())) * 8 - UInt64(state & 7))
       }
       if r == Z_STREAM_END {
         isAtEnd = true
@@ -78,12 +83,12 @@ public final class InflateBlockScanner {
         break
       }
     }
-    takenBytes += UInt64(taken())
-    madeBytes += UInt64(made())
-    return (taken(), made())
+    consumedBytes += UInt64(consumed())
+    producedBytes += UInt64(produced())
+    return (consumed(), produced())
   }
 
-  private func note(plain: UInt64, bits: UInt64) throws(CodecError) {
+  private func recordBoundary(plain: UInt64, bits: UInt64) throws(CodecError) {
     guard boundaries.count < InflateBlockScanner.maxBlocks else {
       throw .overLimit("the stream has more than \(InflateBlockScanner.maxBlocks) blocks")
     }

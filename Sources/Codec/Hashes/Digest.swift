@@ -1,13 +1,14 @@
-// The 32 bytes that name everything in the store.
+// The 32-byte digest that identifies every object of the store.
 
-/// A SHA-256 value (FIPS 180-4), as four words so that comparing and hashing cost nothing.
+/// A SHA-256 digest (FIPS 180-4), stored as four words so that comparing and hashing are cheap.
 public struct Digest: Hashable, Comparable, Sendable {
-  // Big-endian words: their order is the order of the bytes, and of the hexadecimal text.
+  // The words are big-endian: they sort like the bytes and like the hexadecimal text.
   private let a: UInt64
   private let b: UInt64
   private let c: UInt64
   private let d: UInt64
 
+  /// The number of bytes of a digest.
   public static let byteCount = 32
 
   /// Reads the first 32 bytes at `bytes`.
@@ -18,23 +19,24 @@ public struct Digest: Hashable, Comparable, Sendable {
     d = UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 24, as: UInt64.self))
   }
 
-  /// From exactly 32 bytes; nil for another number of them.
+  /// Creates a digest from its bytes, or returns nil unless there are exactly 32.
   public init?(_ bytes: [UInt8]) {
     guard let digest = bytes.withUnsafeBytes({ Digest(reading: $0) }) else { return nil }
     self = digest
   }
 
-  /// From exactly 32 bytes in memory; nil for another number of them.
+  /// Creates a digest from bytes in memory, or returns nil unless there are exactly 32.
   public init?(reading bytes: UnsafeRawBufferPointer) {
     guard bytes.count == Digest.byteCount, let base = bytes.baseAddress else { return nil }
     self.init(loading: base)
   }
 
-  /// From 64 hexadecimal digits of either case; nil for any other text.
+  /// Creates a digest from 64 hexadecimal digits of either case, or returns nil for any other text.
   public init?(hex: some StringProtocol) { self.init(hexDigits: Array(hex.utf8)) }
 
-  /// From the bytes of such a text. Folders of thousands of names are read with it: it allocates
-  /// nothing.
+  /// Creates a digest from the bytes of 64 hexadecimal digits, or returns nil for any other text.
+  ///
+  /// It allocates nothing: directories with thousands of names are read with it.
   public init?(hexDigits digits: [UInt8]) {
     guard digits.count == 2 * Digest.byteCount else { return nil }
     let digest = digits.withUnsafeBufferPointer { digits -> Digest? in
@@ -47,12 +49,12 @@ public struct Digest: Hashable, Comparable, Sendable {
     self = digest
   }
 
-  /// The value of 16 digits.
+  /// Returns the value of 16 digits.
   private static func word(_ digits: UnsafeBufferPointer<UInt8>, at start: Int) -> UInt64? {
     var word: UInt64 = 0
     for i in start..<start + 16 {
       let decimal = digits[i] &- 0x30
-      // 0x20 is what a small letter has and a capital one has not.
+      // Bit 0x20 distinguishes lower-case letters from capital ones.
       let letter = (digits[i] | 0x20) &- 0x61
       guard decimal < 10 || letter < 6 else { return nil }
       word = word << 4 | UInt64(decimal < 10 ? decimal : letter + 10)
@@ -64,15 +66,16 @@ public struct Digest: Hashable, Comparable, Sendable {
     (self.a, self.b, self.c, self.d) = (a, b, c, d)
   }
 
-  /// 32 zero bytes: no content hashes to it that anybody knows.
+  /// 32 zero bytes. No known content has this digest.
   public static let zero = Digest(a: 0, b: 0, c: 0, d: 0)
 
-  /// The first eight bytes, big-endian: good enough to find by, never to decide by.
+  /// The first eight bytes, big-endian. They are good enough for a lookup, never for a decision.
   public var prefix: UInt64 { a }
 
-  /// All four words, for checksums over many ids.
+  /// All four words, for checksums over many digests.
   public var words: (UInt64, UInt64, UInt64, UInt64) { (a, b, c, d) }
 
+  /// The 32 bytes.
   public var bytes: [UInt8] {
     [UInt8](unsafeUninitializedCapacity: 32) { buffer, count in
       if let base = buffer.baseAddress { store(to: base) }
@@ -80,7 +83,7 @@ public struct Digest: Hashable, Comparable, Sendable {
     }
   }
 
-  /// Writes the 32 bytes.
+  /// Writes the 32 bytes to `target`.
   public func store(to target: UnsafeMutableRawPointer) {
     target.storeBytes(of: a.bigEndian, as: UInt64.self)
     target.storeBytes(of: b.bigEndian, toByteOffset: 8, as: UInt64.self)
@@ -103,9 +106,10 @@ public struct Digest: Hashable, Comparable, Sendable {
     }
   }
 
-  /// The first twelve digits, for people.
+  /// The first twelve digits, for people to read.
   public var shortHex: String { String(hex.prefix(12)) }
 
+  /// Returns whether `x` sorts before `y`, in the order of their bytes.
   public static func < (x: Digest, y: Digest) -> Bool {
     if x.a != y.a { return x.a < y.a }
     if x.b != y.b { return x.b < y.b }
@@ -113,10 +117,11 @@ public struct Digest: Hashable, Comparable, Sendable {
     return x.d < y.d
   }
 
-  /// The bytes are uniform already: one word is hash enough.
+  /// Hashes the first word only: the bytes are already uniformly distributed.
   public func hash(into hasher: inout Hasher) { hasher.combine(a) }
 }
 
 extension Digest: CustomStringConvertible {
+  /// The digest as 64 hexadecimal digits.
   public var description: String { hex }
 }

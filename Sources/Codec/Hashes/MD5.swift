@@ -1,10 +1,11 @@
-// MD5 (RFC 1321) by libcrypto: only to compare with the digests that package databases keep. It
-// proves nothing against an attacker, and nothing here takes it as proof.
+// MD5 (RFC 1321) by libcrypto, for comparison with the digests in package databases only. MD5 gives
+// no protection against an attacker, and no decision about trust depends on it.
 
 import CCrypto
 
+/// Computes MD5 digests.
 public enum MD5 {
-  /// The 16 bytes; nil where libcrypto refuses MD5 (a system in FIPS mode).
+  /// Returns the 16 bytes of the digest, or nil if libcrypto refuses MD5 (a system in FIPS mode).
   public static func digest(of bytes: [UInt8]) -> [UInt8]? {
     guard let context = EVP_MD_CTX_new(), let method = EVP_MD_fetch(nil, "MD5", nil) else {
       return nil

@@ -1,25 +1,27 @@
-// Single blocks of at most some megabytes, each compressed for itself: what squashfs is made of.
+// Compression of single blocks of at most a few megabytes, each independent of the others. Squashfs
+// images consist of such blocks.
 //
-// 1. A block that does not become smaller is not compressed: the caller is told so by nil.
-// 2. The same bytes, codec and library version give the same block, whatever was compressed before.
-// 3. A compressed block is decoded and compared before it is handed out.
-// 4. One compressor belongs to one thread and keeps its memory: no block pays for the set-up again.
+// 1. A block that compression does not shrink stays uncompressed: `compress` returns nil.
+// 2. Equal bytes, codec and library version give equal blocks, whatever was compressed before.
+// 3. A compressed block is decoded and compared with its source before it is returned.
+// 4. A compressor belongs to one thread and keeps its memory, so that no block pays for the set-up
+//    again.
 
 import CDeflate
 import CLzma
 import CZstd
 import Glibc
 
-/// A compressed format for blocks, and how hard to try.
+/// A format of compressed blocks, with its level.
 public enum BlockCodec: Hashable, Sendable {
-  /// zlib streams (RFC 1950) by libdeflate; level 1 ... 12.
+  /// zlib streams (RFC 1950) by libdeflate; level 1 to 12.
   case zlib(level: Int32)
-  /// xz streams of one block, LZMA2, CRC-32; preset 0 ... 9.
+  /// xz streams of one block, LZMA2, CRC-32; preset 0 to 9.
   case xz(preset: UInt32)
-  /// Zstandard frames (RFC 8878) without a checksum; level 1 ... 22.
+  /// Zstandard frames (RFC 8878) without a checksum; level 1 to 22.
   case zstd(level: Int32)
 
-  /// The level is one that the library knows.
+  /// Whether the library supports the level.
   public var isValid: Bool {
     switch self {
     case .zlib(let level): (1...12).contains(level)
@@ -28,7 +30,8 @@ public enum BlockCodec: Hashable, Sendable {
     }
   }
 
-  /// Names codec, level and library: blocks of two compressors of one fingerprint are equal.
+  /// The codec, its level and the library version. Compressors with equal fingerprints produce
+  /// equal blocks.
   public var fingerprint: String {
     switch self {
     case .zlib(let level): "zlib \(level) libdeflate \(LIBDEFLATE_VERSION_STRING)"
@@ -43,11 +46,13 @@ public final class BlockCompressor {
   private let engine: any BlockEngine
   private let check: UnsafeMutableRawBufferPointer
 
+  /// Creates a compressor.
   /// - Parameters:
-  ///   - codec: a valid one.
-  ///   - maxBytes: no block is larger; also the dictionary of xz, at least 4 KiB.
+  ///   - codec: a codec for which `isValid` holds.
+  ///   - maxBytes: the maximum size of a block in bytes; also the dictionary size of xz, at least 4
+  ///     KiB.
   public init(_ codec: BlockCodec, maxBytes: Int) {
-    precondition(codec.isValid, "\(codec) is no codec")
+    precondition(codec.isValid, "\(codec) is not a valid codec")
     check = .allocate(byteCount: max(maxBytes, 1), alignment: 64)
     switch codec {
     case .zlib(let level): engine = DeflateEngine(level)
@@ -59,27 +64,29 @@ public final class BlockCompressor {
   deinit { check.deallocate() }
 
   /// Compresses `source`, of at most `maxBytes`, into the front of `target`.
-  /// - Returns: the bytes written; nil where they would not be fewer than those of `source`, or
-  ///   `target` is too small.
+  /// - Returns: the number of bytes written; nil if it would not be less than that of `source`, or
+  ///   if `target` is too small.
+  /// - Throws: `CodecError.corrupt` if the library fails or its output does not decode to `source`.
   public func compress(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
   ) throws(CodecError) -> Int? {
-    precondition(source.count <= check.count, "the block is larger than announced")
-    let room = min(target.count, source.count - 1)
-    guard room > 0, let from = source.baseAddress, let base = check.baseAddress,
+    precondition(source.count <= check.count, "the block exceeds maxBytes")
+    let capacity = min(target.count, source.count - 1)
+    guard capacity > 0, let from = source.baseAddress, let base = check.baseAddress,
       let count = try engine.compress(
-        source, into: UnsafeMutableRawBufferPointer(rebasing: target[..<room]))
+        source, into: UnsafeMutableRawBufferPointer(rebasing: target[..<capacity]))
     else { return nil }
     try engine.decompress(
       UnsafeRawBufferPointer(rebasing: target[..<count]),
       into: UnsafeMutableRawBufferPointer(rebasing: check[..<source.count]))
     guard memcmp(from, base, source.count) == 0 else {
-      throw .corrupt("the bytes that came back are not those that went in")
+      throw .corrupt("the block decodes to other bytes than its source")
     }
     return count
   }
 
   /// Decompresses one block, which must fill `target` exactly.
+  /// - Throws: `CodecError.corrupt`.
   public func decompress(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
   ) throws(CodecError) {
@@ -87,10 +94,10 @@ public final class BlockCompressor {
   }
 }
 
-/// All bytes are zero.
+/// Returns whether all bytes are zero. This is true of no bytes.
 public func areZero(_ bytes: UnsafeRawBufferPointer) -> Bool {
   guard let base = bytes.baseAddress, bytes.count > 0 else { return true }
-  // The first is, and each equals the one before.
+  // The first byte is zero, and each byte equals the one before.
   return bytes[0] == 0 && memcmp(base, base + 1, bytes.count - 1) == 0
 }
 
@@ -162,7 +169,7 @@ private final class XZEngine: BlockEngine {
   private let encoder: UnsafeMutablePointer<lzma_stream>
   private let options: UnsafeMutablePointer<lzma_options_lzma>
   private let filters: UnsafeMutablePointer<lzma_filter>
-  /// Decoding a block of ours takes the dictionary and some hundred KiB.
+  /// Decoding a block needs the dictionary and a few hundred KiB.
   private let memoryLimit: UInt64
 
   init(_ preset: UInt32, dictionaryBytes: Int) {
@@ -171,7 +178,7 @@ private final class XZEngine: BlockEngine {
     options = .allocate(capacity: 1)
     options.initialize(to: lzma_options_lzma())
     guard lzma_lzma_preset(options, preset) == 0 else {
-      fatalError("liblzma does not know its preset \(preset)")
+      fatalError("liblzma has no preset \(preset)")
     }
     options.pointee.dict_size = UInt32(clamping: max(dictionaryBytes, 4096))
     filters = .allocate(capacity: 2)
@@ -190,7 +197,7 @@ private final class XZEngine: BlockEngine {
   func compress(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
   ) throws(CodecError) -> Int? {
-    // Starting again on the same stream keeps its tables.
+    // Reinitializing the same stream keeps its tables.
     let started = lzma_stream_encoder(encoder, filters, LZMA_CHECK_CRC32)
     guard started == LZMA_OK else { throw .corrupt("xz: liblzma returned \(started.rawValue)") }
     encoder.pointee.next_in = source.baseAddress?.assumingMemoryBound(to: UInt8.self)
@@ -210,12 +217,13 @@ private final class XZEngine: BlockEngine {
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
   ) throws(CodecError) {
     var limit = memoryLimit
-    var taken = 0
-    var made = 0
+    var consumed = 0
+    var produced = 0
     let result = lzma_stream_buffer_decode(
-      &limit, 0, nil, source.baseAddress?.assumingMemoryBound(to: UInt8.self), &taken,
-      source.count, target.baseAddress?.assumingMemoryBound(to: UInt8.self), &made, target.count)
-    guard result == LZMA_OK, made == target.count, taken == source.count else {
+      &limit, 0, nil, source.baseAddress?.assumingMemoryBound(to: UInt8.self), &consumed,
+      source.count, target.baseAddress?.assumingMemoryBound(to: UInt8.self), &produced, target.count
+    )
+    guard result == LZMA_OK, produced == target.count, consumed == source.count else {
       throw .corrupt("xz: the block does not decode to \(target.count) bytes")
     }
   }

@@ -1,4 +1,5 @@
-// Single compressed blocks whose plain size is not known, only its limit: what squashfs images of others hold.
+// Decompression of single blocks whose plain size is unknown, apart from its limit. Squashfs images
+// of other programs contain such blocks.
 
 import CDeflate
 import CLzma
@@ -15,6 +16,7 @@ public final class BlockDecoder {
   private let deflate: OpaquePointer?
   private static let memoryLimitBytes: UInt64 = 64 << 20
 
+  /// Creates a decoder for one format.
   public init(_ format: Format) {
     self.format = format
     deflate = format == .zlib ? libdeflate_alloc_decompressor() : nil
@@ -23,8 +25,9 @@ public final class BlockDecoder {
   deinit { if let deflate { libdeflate_free_decompressor(deflate) } }
 
   /// Decompresses one block into the front of `target`.
-  /// - Returns: the plain bytes' count.
-  /// - Throws: `CodecError` for a damaged block, and for one that does not fit.
+  /// - Returns: the number of plain bytes.
+  /// - Throws: `CodecError.corrupt` for a damaged block, and for one that does not fit into
+  ///   `target`.
   public func decode(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
   ) throws(CodecError) -> Int {
@@ -39,10 +42,10 @@ public final class BlockDecoder {
       return count
     case .xz:
       var limit = BlockDecoder.memoryLimitBytes
-      var taken = 0
+      var consumed = 0
       var count = 0
       let result = lzma_stream_buffer_decode(
-        &limit, 0, nil, source.baseAddress?.assumingMemoryBound(to: UInt8.self), &taken,
+        &limit, 0, nil, source.baseAddress?.assumingMemoryBound(to: UInt8.self), &consumed,
         source.count, target.baseAddress?.assumingMemoryBound(to: UInt8.self), &count, target.count)
       guard result == LZMA_OK else { throw .corrupt("xz: the block does not decode") }
       return count

@@ -2,12 +2,13 @@
 
 import CBzip2
 
-/// Decompresses bzip2 streams, one after another as bzip2 itself does. libbz2 checks the sums.
+/// Decompresses concatenated bzip2 streams, as the bzip2 tool does. libbz2 verifies the checksums.
 public final class Bzip2Decoder: StreamDecoder {
   private let stream: UnsafeMutablePointer<bz_stream>
-  /// A stream has ended, and no other has begun.
+  /// Whether the input may end here: a stream has ended and no other has begun.
   public private(set) var mayEnd = false
 
+  /// Creates a decoder.
   public init() {
     stream = .allocate(capacity: 1)
     stream.initialize(to: bz_stream())
@@ -24,9 +25,10 @@ public final class Bzip2Decoder: StreamDecoder {
     precondition(result == BZ_OK, "libbz2 cannot start: \(result)")
   }
 
+  /// Decodes as much of `source` as fills `target`. See `StreamDecoder.decode`.
   public func decode(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer, isLast: Bool
-  ) throws(CodecError) -> (taken: Int, made: Int) {
+  ) throws(CodecError) -> (consumed: Int, produced: Int) {
     if source.isEmpty, mayEnd { return (0, 0) }
     if mayEnd {
       BZ2_bzDecompressEnd(stream)
@@ -45,7 +47,7 @@ public final class Bzip2Decoder: StreamDecoder {
     case BZ_STREAM_END: mayEnd = true
     case BZ_MEM_ERROR: throw .overLimit("bzip2: out of memory")
     case BZ_DATA_ERROR: throw .corrupt("bzip2: the data or its checksum is wrong")
-    case BZ_DATA_ERROR_MAGIC: throw .corrupt("bzip2: no bzip2 stream where one must begin")
+    case BZ_DATA_ERROR_MAGIC: throw .corrupt("bzip2: the data is not a bzip2 stream")
     case let other: throw .corrupt("bzip2: error \(other)")
     }
     return (

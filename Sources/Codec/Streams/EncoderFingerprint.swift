@@ -1,13 +1,14 @@
-// What the deflate encoders of this program make, as a short text: recipes keep it, and a library
-// that was exchanged for one that encodes otherwise is noticed before it is used.
+// A short text that identifies the output of this program's deflate encoders. Recipes store it, so
+// that a library that encodes differently is detected before it is used.
 //
-// It follows from what comes out, not from a version number alone: the SHA-256 of the golden
-// sample's encodings. About 30 ms, once a process, and only where a recipe is made or used.
+// The fingerprint contains the SHA-256 of the encoded sample, not only a version number. Computing
+// it takes about 30 ms once per process, and only if a recipe is created or used.
 
 import CZlib
 
+/// Computes the fingerprints of the deflate encoders.
 public enum EncoderFingerprint {
-  /// "zlib 1.2.13 5f2d…", of the encoders of one library.
+  /// Returns the fingerprint of the encoders of one library, such as "zlib 1.2.13 5f2d…".
   public static func of(_ encoder: DeflateMethod.Encoder) -> String {
     switch encoder {
     case .zlib: zlib
@@ -33,8 +34,8 @@ public enum EncoderFingerprint {
     var hash = SHA256()
     sample.withUnsafeBytes { plain in
       for method in methods {
-        var replayer = DeflateReencoder(method)
-        try? replayer.replay(
+        var reencoder = DeflateReencoder(method)
+        try? reencoder.replay(
           plain, history: 0, plainBytes: plain.count, carry: .none, isLast: true
         ) { hash.update($0) }
       }
@@ -42,7 +43,7 @@ public enum EncoderFingerprint {
     return String(hash.finish().hex.prefix(16))
   }
 
-  /// 96 KiB that give an encoder choices: words that come back, near and far, and noise.
+  /// 96 KiB that exercise an encoder: words that recur at small and large distances, and noise.
   private static let sample: [UInt8] = {
     var state: UInt64 = 0x696d_6773_746f_7265
     func next() -> UInt64 {

@@ -1,20 +1,22 @@
-// What the decoders of compressed streams have in common: bytes in, bytes out, in any steps.
+// The common interface of the decoders of compressed streams. Input and output can be of any size
+// per call.
 
 /// Decodes a compressed stream piece by piece. Belongs to one thread at a time.
 public protocol StreamDecoder: AnyObject {
-  /// Decodes as much of `source` as fills `target`, which is not empty.
-  /// - Parameter isLast: nothing follows `source`.
-  /// - Returns: bytes taken and bytes made; both 0 only where `source` is empty.
-  /// - Throws: `corrupt`, `overLimit`.
+  /// Decodes as much of `source` as fills `target`, which must not be empty.
+  /// - Parameter isLast: whether no input follows `source`.
+  /// - Returns: the numbers of consumed and produced bytes; both are 0 only if `source` is empty.
+  /// - Throws: `CodecError.corrupt`; `CodecError.overLimit` if the stream needs too much memory.
   func decode(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer, isLast: Bool
-  ) throws(CodecError) -> (taken: Int, made: Int)
+  ) throws(CodecError) -> (consumed: Int, produced: Int)
 
-  /// The input may end here: nothing is under way.
+  /// Whether the input may end here: no stream or member is incomplete.
   var mayEnd: Bool { get }
 }
 
-/// What a decoder may take for a stream's window or dictionary. Streams that ask for more are
-/// refused: a hostile one could ask for gigabytes. `xz -9` needs 65 MiB, `zstd -19` 8 MiB,
-/// `zstd --long` 128 MiB.
+/// The maximum size of a stream's window or dictionary in bytes.
+///
+/// Streams that need more are rejected: a hostile one could ask for gigabytes. `xz -9` needs 65
+/// MiB, `zstd -19` 8 MiB, `zstd --long` 128 MiB.
 public let decoderMemoryLimitBytes = 128 << 20

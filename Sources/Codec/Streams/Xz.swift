@@ -3,15 +3,22 @@
 import CLzma
 import Glibc
 
-/// Decompresses xz streams, one after another as xz itself does: padding of zeros, four at a time,
-/// may stand behind a stream; anything else is an error. liblzma checks each stream's own sum.
+/// Decompresses concatenated xz streams, as the xz tool does. liblzma verifies the check of each
+/// stream.
+///
+/// Zero padding in multiples of four bytes may follow a stream; other bytes after a stream are an
+/// error.
 public final class XzDecoder: StreamDecoder {
   private let stream: UnsafeMutablePointer<lzma_stream>
+  /// Whether the input may end here.
   public private(set) var mayEnd = false
 
   private let memoryLimitBytes: Int
 
-  /// - Parameter isLegacy: the stream is of the older form, ".lzma".
+  /// Creates a decoder.
+  /// - Parameters:
+  ///   - memoryLimitBytes: the maximum memory of the decoder.
+  ///   - isLegacy: whether the stream has the older format, ".lzma".
   public init(memoryLimitBytes: Int = decoderMemoryLimitBytes, isLegacy: Bool = false) {
     self.memoryLimitBytes = memoryLimitBytes
     stream = .allocate(capacity: 1)
@@ -28,9 +35,10 @@ public final class XzDecoder: StreamDecoder {
     stream.deallocate()
   }
 
+  /// Decodes as much of `source` as fills `target`. See `StreamDecoder.decode`.
   public func decode(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer, isLast: Bool
-  ) throws(CodecError) -> (taken: Int, made: Int) {
+  ) throws(CodecError) -> (consumed: Int, produced: Int) {
     if mayEnd { return (0, 0) }
     stream.pointee.next_in = source.baseAddress?.assumingMemoryBound(to: UInt8.self)
     stream.pointee.avail_in = source.count
@@ -38,14 +46,16 @@ public final class XzDecoder: StreamDecoder {
     stream.pointee.avail_out = target.count
     switch lzma_code(stream, isLast ? LZMA_FINISH : LZMA_RUN) {
     case LZMA_OK: break
-    // No progress: the input is used up, and the caller sees that the end has not come.
+    // No progress: the input is consumed, and `mayEnd` tells the caller that the stream is
+    // incomplete.
     case LZMA_BUF_ERROR: break
     case LZMA_STREAM_END: mayEnd = true
     case LZMA_MEM_ERROR: throw .overLimit("xz: out of memory")
     case LZMA_MEMLIMIT_ERROR:
-      throw .overLimit("xz: it needs more than \(memoryLimitBytes >> 20) MiB of memory")
-    case LZMA_FORMAT_ERROR: throw .corrupt("xz: no xz stream where one must begin")
-    case LZMA_OPTIONS_ERROR: throw .corrupt("xz: it uses options that liblzma does not know")
+      throw .overLimit("xz: the stream needs more than \(memoryLimitBytes >> 20) MiB of memory")
+    case LZMA_FORMAT_ERROR: throw .corrupt("xz: the data is not an xz stream")
+    case LZMA_OPTIONS_ERROR:
+      throw .corrupt("xz: the stream uses options that liblzma does not support")
     case LZMA_DATA_ERROR: throw .corrupt("xz: the data or its checksum is wrong")
     case let other: throw .corrupt("xz: error \(other.rawValue)")
     }
@@ -55,18 +65,20 @@ public final class XzDecoder: StreamDecoder {
 
 // MARK: - Streams of independent blocks
 
-/// What a stream's index says of one of its blocks.
+/// The sizes of a block, as recorded in the index of its stream.
 public struct XzBlockSize: Sendable, Equatable {
-  /// The block without the zeros that fill it up to a multiple of four bytes.
+  /// The size of the block without its padding to a multiple of four bytes.
   public let unpaddedBytes: UInt64
+  /// The size of the decoded block.
   public let plainBytes: UInt64
 }
 
-/// What stands around the blocks of a stream (The .xz File Format 1.2.1, sections 2.1, 4).
+/// The header, index and footer of a stream (The .xz File Format 1.2.1, sections 2.1 and 4).
 ///
-/// The check of each block is a CRC-32: the kernel's unpacker of initial ramdisks knows no other
-/// (Documentation/staging/xz.rst).
+/// The check of each block is a CRC-32. The kernel's decompressor for initial ramdisks supports no
+/// stronger check (Documentation/staging/xz.rst).
 public enum XzStream {
+  /// The stream header.
   public static let header: [UInt8] = {
     var flags = XzStream.flags
     var bytes = [UInt8](repeating: 0, count: 12)
@@ -75,7 +87,9 @@ public enum XzStream {
     return bytes
   }()
 
-  /// The index of `blocks`, and the stream's footer.
+  /// Returns the index of `blocks` and the stream footer.
+  /// - Throws: `CodecError.corrupt` if the blocks do not fit into an index; `CodecError.overLimit`
+  ///   if memory is exhausted.
   public static func end(of blocks: [XzBlockSize]) throws(CodecError) -> [UInt8] {
     guard let index = lzma_index_init(nil) else { throw .overLimit("xz: out of memory") }
     defer { lzma_index_end(index, nil) }
@@ -106,22 +120,23 @@ public enum XzStream {
   }
 }
 
-/// Compresses blocks for one stream, each by itself. Belongs to one thread at a time.
+/// Compresses independent blocks of one stream. Belongs to one thread at a time.
 public final class XzBlockCompressor {
   private let options: UnsafeMutablePointer<lzma_options_lzma>
   private let filters: UnsafeMutablePointer<lzma_filter>
 
-  /// What decides on the bytes.
+  /// Returns a text that changes whenever liblzma's output can change.
   public static func fingerprint(preset: UInt32) -> String {
     "liblzma \(lzma_version_number()) preset \(preset) crc32"
   }
 
-  /// - Parameter preset: liblzma's, 0 ... 9. Its encoder takes about 100 MB at 6.
+  /// Creates a compressor.
+  /// - Parameter preset: a preset of liblzma, 0 to 9. Its encoder needs about 100 MB at preset 6.
   public init(preset: UInt32) {
     options = .allocate(capacity: 1)
     options.initialize(to: lzma_options_lzma())
     guard lzma_lzma_preset(options, preset) == 0 else {
-      fatalError("liblzma does not know its preset \(preset)")
+      fatalError("liblzma has no preset \(preset)")
     }
     filters = .allocate(capacity: 2)
     filters[0] = lzma_filter(id: 0x21, options: options)  // LZMA2
@@ -133,7 +148,10 @@ public final class XzBlockCompressor {
     filters.deallocate()
   }
 
-  /// One block with its header, padding and check. It is decoded and compared before it counts.
+  /// Returns one block with its header, padding and check. The block is decoded and compared before
+  /// it is returned.
+  /// - Throws: `CodecError.corrupt` if liblzma fails or the block does not decode to `plain`;
+  ///   `CodecError.overLimit` if `plain` is too large.
   public func compress(_ plain: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
     var block = lzma_block()
     block.version = 0
@@ -157,19 +175,20 @@ public final class XzBlockCompressor {
   ) throws(CodecError) {
     let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: max(plain.count, 1), alignment: 64)
     defer { copy.deallocate() }
-    var taken = Int(block.header_size)
-    var made = 0
+    var consumed = Int(block.header_size)
+    var produced = 0
     let result = lzma_block_buffer_decode(
-      &block, nil, bytes, &taken, bytes.count,
+      &block, nil, bytes, &consumed, bytes.count,
       copy.baseAddress?.assumingMemoryBound(to: UInt8.self),
-      &made, plain.count)
-    guard result == LZMA_OK, taken == bytes.count, made == plain.count,
-      plain.elementsEqual(UnsafeRawBufferPointer(rebasing: copy[..<made]))
-    else { throw .corrupt("xz: a block decodes to other bytes than went in") }
+      &produced, plain.count)
+    guard result == LZMA_OK, consumed == bytes.count, produced == plain.count,
+      plain.elementsEqual(UnsafeRawBufferPointer(rebasing: copy[..<produced]))
+    else { throw .corrupt("xz: a block decodes to other bytes than its source") }
   }
 
-  /// What the index has to say of a block that `compress` made.
-  /// - Parameter plainBytes: the block's size as it went in.
+  /// Returns the index entry of a block that `compress` returned.
+  /// - Parameter plainBytes: the size of the block's source.
+  /// - Throws: `CodecError.corrupt` if the block's header is damaged.
   public static func size(
     of block: UnsafeRawBufferPointer, plainBytes: UInt64
   ) throws(CodecError) -> XzBlockSize {
@@ -190,7 +209,7 @@ public final class XzBlockCompressor {
       for filter in chain.prefix(while: { $0.id != UInt64.max }) { free(filter.options) }
       let unpadded = lzma_block_unpadded_size(&header)
       guard unpadded > 0, (unpadded + 3) & ~3 == UInt64(block.count) else {
-        throw .corrupt("xz: a block is not as long as its header says")
+        throw .corrupt("xz: the length of a block does not match its header")
       }
       return XzBlockSize(unpaddedBytes: unpadded, plainBytes: plainBytes)
     }

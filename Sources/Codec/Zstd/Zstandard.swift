@@ -1,7 +1,8 @@
-// Zstandard frames (RFC 8878) by libzstd: one context a thread, reused.
+// Zstandard frames (RFC 8878) by libzstd. Each thread reuses one context.
 //
-// Every frame carries its content size and, unless the caller has checksums of its own, libzstd's
-// (XXH64, low 32 bits), so that decoding notices damage without hashing the content again.
+// Every frame stores its content size. Unless the caller has its own checksums, it also stores
+// libzstd's (XXH64, low 32 bits), so that decoding detects damage without another hash of the
+// content.
 
 import CZstd
 
@@ -9,9 +10,10 @@ import CZstd
 public struct ZstdCompressor: ~Copyable {
   private let context: OpaquePointer
 
+  /// Creates a compressor.
   /// - Parameters:
-  ///   - level: 1 ... 19; negative levels are faster and weaker.
-  ///   - hashLog: log2 of the match table's entries; nil for the level's own.
+  ///   - level: 1 to 19; negative levels are faster and weaker.
+  ///   - hashLog: log2 of the number of entries of the match table; nil for the level's default.
   ///   - hasChecksum: whether frames end with a checksum of their content.
   public init(level: Int32, hashLog: Int32? = nil, hasChecksum: Bool = true) {
     guard let context = ZSTD_createCCtx() else { fatalError("libzstd: out of memory") }
@@ -23,16 +25,17 @@ public struct ZstdCompressor: ~Copyable {
 
   deinit { ZSTD_freeCCtx(context) }
 
-  /// What of the library decides on the bytes.
+  /// Returns a text that changes whenever the library's output can change.
   public static func fingerprint(level: Int32) -> String {
     "libzstd \(ZSTD_versionNumber()) level \(level)"
   }
 
-  /// The largest size that `count` bytes can compress to.
+  /// Returns the maximum compressed size of `count` bytes.
   public static func bound(_ count: Int) -> Int { ZSTD_compressBound(count) }
 
-  /// Compresses `source` to one frame; `target` must have `bound(source.count)` bytes.
-  /// - Returns: the frame's size in bytes.
+  /// Compresses `source` to one frame. `target` must have `bound(source.count)` bytes.
+  /// - Returns: the size of the frame in bytes.
+  /// - Throws: `CodecError.corrupt` if libzstd fails.
   public func compress(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
   ) throws(CodecError) -> Int {
@@ -42,8 +45,9 @@ public struct ZstdCompressor: ~Copyable {
     return n
   }
 
-  /// Compresses `source` to one frame if `target` has room for it.
-  /// - Returns: the frame's size in bytes; nil where it is larger than `target`.
+  /// Compresses `source` to one frame if the frame fits into `target`.
+  /// - Returns: the size of the frame in bytes; nil if it is larger than `target`.
+  /// - Throws: `CodecError.corrupt` if libzstd fails.
   public func compressIfSmaller(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
   ) throws(CodecError) -> Int? {
@@ -59,6 +63,7 @@ public struct ZstdCompressor: ~Copyable {
 public struct ZstdDecompressor: ~Copyable {
   private let context: OpaquePointer
 
+  /// Creates a decompressor.
   public init() {
     guard let context = ZSTD_createDCtx() else { fatalError("libzstd: out of memory") }
     self.context = context
@@ -67,6 +72,7 @@ public struct ZstdDecompressor: ~Copyable {
   deinit { ZSTD_freeDCtx(context) }
 
   /// Decodes one frame that must fill `target` exactly.
+  /// - Throws: `CodecError.corrupt`.
   public func decompress(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
   ) throws(CodecError) {
@@ -74,7 +80,7 @@ public struct ZstdDecompressor: ~Copyable {
       context, target.baseAddress, target.count, source.baseAddress, source.count)
     if ZSTD_isError(n) != 0 { throw .corrupt("zstd: \(String(cString: ZSTD_getErrorName(n)))") }
     guard n == target.count else {
-      throw .corrupt("zstd: \(n) bytes came out where \(target.count) were announced")
+      throw .corrupt("zstd: \(n) bytes were decoded instead of \(target.count)")
     }
   }
 }

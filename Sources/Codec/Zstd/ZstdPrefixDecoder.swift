@@ -1,16 +1,18 @@
-// The beginning of a Zstandard frame (RFC 8878), decoded as far as is asked and no further.
+// Decodes the beginning of a Zstandard frame (RFC 8878) up to a requested size.
 //
-// The frame is fed in pieces, and its content made where it is to stay: libzstd is told that the place
-// stays the same (ZSTD_d_stableOutBuffer), and so has no window of its own to copy from.
+// The caller feeds the frame in pieces, and its content is decoded directly into the final buffer.
+// libzstd is configured for a stable output buffer (ZSTD_d_stableOutBuffer), so it keeps no window
+// and copies nothing.
 
 import CZstd
 import CZstdExperimental
 
-/// Decodes beginnings of frames, one after another. Belongs to one thread at a time.
+/// Decodes the beginnings of frames, one after another. Belongs to one thread at a time.
 public final class ZstdPrefixDecoder {
   private let context: OpaquePointer
   private var decodedBytes = 0
 
+  /// Creates a decoder.
   public init() {
     guard let context = ZSTD_createDCtx() else { fatalError("libzstd: out of memory") }
     self.context = context
@@ -19,17 +21,21 @@ public final class ZstdPrefixDecoder {
 
   deinit { ZSTD_freeDCtx(context) }
 
-  /// Forgets the frame so far; the next piece begins another.
+  /// Discards the current frame; the next piece starts another.
   public func reset() {
     ZSTD_DCtx_reset(context, ZSTD_reset_session_only)
     decodedBytes = 0
   }
 
-  /// Decodes the frame's next bytes, `piece`, behind what is decoded already. No checksum vouches for it.
+  /// Decodes the next bytes of the frame and appends their content to the decoded content.
   ///
-  /// - Parameter target: where the frame's content goes, with room for all of it; the same in each call.
-  /// - Returns: how many bytes of `target` are decoded now.
-  /// - Throws: `truncated`, `corrupt` where there is no more of the frame; after that, `reset` comes first.
+  /// No checksum covers the result.
+  /// - Parameters:
+  ///   - piece: the next bytes of the frame.
+  ///   - target: a buffer with capacity for the whole content of the frame; the same in each call.
+  /// - Returns: the total number of decoded bytes in `target`.
+  /// - Throws: `CodecError.corrupt`; `CodecError.truncated` if the frame has ended. Call `reset`
+  ///   after an error.
   public func decode(
     _ piece: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
   ) throws(CodecError) -> Int {

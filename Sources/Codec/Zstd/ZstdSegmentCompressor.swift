@@ -1,37 +1,38 @@
-// Runs of zstd blocks that may follow each other in one frame (RFC 8878, section 3.1.1), each made by
-// itself: what the kernel needs, which takes a single frame for an initial ramdisk and no more.
+// Independently compressed segments of one zstd frame (RFC 8878, section 3.1.1). The kernel accepts
+// only a single frame as an initial ramdisk.
 //
-// A block may lean on those before it in three ways: matches, the offsets used last, and entropy
-// tables. libzstd's own threads make the pieces of one frame beside each other and so must not lean:
-// a piece behind the first begins without tables and with offsets that nothing refers to. Such a
-// piece is what is made here, behind a first piece that is thrown away.
+// A block can depend on earlier blocks in three ways: matches, recent offsets and entropy tables.
+// libzstd's own threads compress the jobs of a frame concurrently, so their output must not depend
+// on each other. A job after the first starts without tables and never refers to earlier offsets. A
+// segment is such a job, compressed after a first job whose output is discarded.
 //
-// A libzstd without threads (Debian's static one) is asked for a piece directly (CZstdExperimental).
+// A libzstd without threads (Debian's static library) compresses a segment directly
+// (CZstdExperimental).
 //
-// 1. A run counts only after it was decoded behind blocks that leave other offsets and tables than a
-//    frame begins with, and gave the plain bytes.
-// 2. A frame of runs has no checksum: XXH64 cannot be put together from pieces.
+// 1. A segment is used only after it was decoded and compared. It is decoded after blocks that
+//    leave other offsets and tables than the start of a frame does.
+// 2. A frame of segments has no checksum: XXH64 values of parts cannot be combined.
 
 import CZstd
 import CZstdExperimental
 
-/// Compresses runs. Belongs to one thread at a time.
+/// Compresses segments. Belongs to one thread at a time.
 public final class ZstdSegmentCompressor {
-  /// log2 of the window, and of the most bytes that a run may have.
+  /// log2 of the window size, and of the maximum size of a segment in bytes.
   public static let windowLog: Int32 = 23
 
-  /// Begins a frame of runs: magic, no checksum and no content size, the window.
+  /// The frame header: magic number, no checksum, no content size, the window size.
   public static let header: [UInt8] = [0x28, 0xb5, 0x2f, 0xfd, 0x00, UInt8((windowLog - 10) << 3)]
-  /// Ends it: a last block, raw and empty.
+  /// The end of a frame: a last block, raw and empty.
   public static let end: [UInt8] = [0x01, 0x00, 0x00]
 
   private let context: OpaquePointer
   private let decoder: OpaquePointer
   private let isSupported: Bool
-  /// Blocks that a run is proved behind, and what they decode to.
-  private var prelude: (run: [UInt8], plain: [UInt8])?
+  /// Blocks that precede a segment when it is verified, and their plain bytes.
+  private var prelude: (blocks: [UInt8], plain: [UInt8])?
 
-  /// What of the library decides on the bytes.
+  /// Returns a text that changes whenever the library's output can change.
   public static func fingerprint(level: Int32) -> String {
     "libzstd \(ZSTD_versionNumber()) level \(level) \(hasThreads ? "runs" : "pieces") of window "
       + "\(windowLog)"
@@ -40,6 +41,8 @@ public final class ZstdSegmentCompressor {
   private static let hasThreads = ZSTD_cParam_getBounds(ZSTD_c_nbWorkers).upperBound > 0
   private let level: Int32
 
+  /// Creates a compressor.
+  /// - Parameter level: a level of libzstd.
   public init(level: Int32) {
     self.level = level
     guard let context = ZSTD_createCCtx(), let decoder = ZSTD_createDCtx() else {
@@ -50,7 +53,7 @@ public final class ZstdSegmentCompressor {
     let settings: [(ZSTD_cParameter, Int32)] = [
       (ZSTD_c_compressionLevel, level), (ZSTD_c_windowLog, Self.windowLog),
       (ZSTD_c_checksumFlag, 0), (ZSTD_c_contentSizeFlag, 0),
-      // Pieces of up to 8 MiB that know nothing of each other.
+      // Independent jobs of up to 8 MiB.
       (ZSTD_c_nbWorkers, 1), (ZSTD_c_jobSize, 1 << Self.windowLog), (ZSTD_c_overlapLog, 1),
     ]
     guard Self.hasThreads else {
@@ -67,31 +70,33 @@ public final class ZstdSegmentCompressor {
     ZSTD_freeDCtx(decoder)
   }
 
-  /// The blocks of `plain`, at most 8 MiB.
+  /// Returns the blocks of `plain`, which must not exceed 8 MiB.
+  /// - Throws: `CodecError.corrupt` if libzstd fails, has no support, or its output does not decode
+  ///   to `plain`; `CodecError.overLimit`.
   public func compress(_ plain: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
     guard isSupported else {
       throw .corrupt("zstd: this libzstd is built without threads, which such frames need")
     }
     guard plain.count <= 1 << Self.windowLog else {
-      throw .overLimit("zstd: a run of \(plain.count) bytes")
+      throw .overLimit("zstd: a segment of \(plain.count) bytes")
     }
     if plain.isEmpty { return [] }
     if prelude == nil {
       let plain = ZstdSegmentCompressor.preludeBytes
-      var made: [UInt8] = []
+      var blocks: [UInt8] = []
       var failure: CodecError?
       plain.withUnsafeBytes { bytes in
-        do throws(CodecError) { made = try run(bytes) } catch { failure = error }
+        do throws(CodecError) { blocks = try compressUnverified(bytes) } catch { failure = error }
       }
       if let failure { throw failure }
-      prelude = (made, plain)
+      prelude = (blocks, plain)
     }
-    let made = try run(plain)
-    try verify(made, plain)
-    return made
+    let segment = try compressUnverified(plain)
+    try verify(segment, plain)
+    return segment
   }
 
-  /// Noise, and pieces of it again at distances that no frame begins with.
+  /// Noise, and parts of it repeated at distances that no frame starts with.
   private static let preludeBytes: [UInt8] = {
     var state: UInt32 = 20_261_123
     var bytes: [UInt8] = (0..<3000).map { _ in
@@ -104,11 +109,11 @@ public final class ZstdSegmentCompressor {
     return bytes
   }()
 
-  private func run(_ plain: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
-    try Self.hasThreads ? secondPiece(plain) : piece(plain)
+  private func compressUnverified(_ plain: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
+    try Self.hasThreads ? compressAsSecondJob(plain) : compressDirectly(plain)
   }
 
-  private func piece(_ plain: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
+  private func compressDirectly(_ plain: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
     var blocks = [UInt8](repeating: 0, count: ZSTD_compressBound(plain.count) + 1024)
     let count = blocks.withUnsafeMutableBytes {
       czstd_piece(
@@ -121,10 +126,10 @@ public final class ZstdSegmentCompressor {
     return Array(blocks[..<count])
   }
 
-  /// Of a frame whose pieces libzstd's threads make.
-  private func secondPiece(_ plain: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
+  /// Compresses `plain` as the second job of a frame that libzstd's threads compress.
+  private func compressAsSecondJob(_ plain: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
     ZSTD_CCtx_reset(context, ZSTD_reset_session_only)
-    // The first piece: it takes the frame's header, and what only a first piece may do.
+    // The first job takes the frame header and everything that only a first job may do.
     let first: [UInt8] = [0]
     var blocks = [UInt8](repeating: 0, count: ZSTD_compressBound(plain.count) + 1024)
     var start = 0
@@ -138,7 +143,7 @@ public final class ZstdSegmentCompressor {
       end = output.pos
       return last
     }
-    // The frame is never ended.
+    // The frame is abandoned.
     ZSTD_CCtx_reset(context, ZSTD_reset_session_only)
     if ZSTD_isError(result) != 0 {
       throw .corrupt("zstd: \(String(cString: ZSTD_getErrorName(result)))")
@@ -146,7 +151,7 @@ public final class ZstdSegmentCompressor {
     return Array(blocks[start..<end])
   }
 
-  /// Compresses all of `source` as a piece of its own.
+  /// Compresses `source` as one job.
   private func flush(_ source: UnsafeRawBufferPointer, _ output: inout ZSTD_outBuffer) -> Int {
     var input = ZSTD_inBuffer(src: source.baseAddress, size: source.count, pos: 0)
     while true {
@@ -155,17 +160,17 @@ public final class ZstdSegmentCompressor {
     }
   }
 
-  private func verify(_ run: [UInt8], _ plain: UnsafeRawBufferPointer) throws(CodecError) {
+  private func verify(_ segment: [UInt8], _ plain: UnsafeRawBufferPointer) throws(CodecError) {
     guard let prelude else { return }
-    let frame = Self.header + prelude.run + run + Self.end
+    let frame = Self.header + prelude.blocks + segment + Self.end
     let count = prelude.plain.count + plain.count
     let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
     defer { copy.deallocate() }
-    let made = frame.withUnsafeBytes {
+    let decodedBytes = frame.withUnsafeBytes {
       ZSTD_decompressDCtx(decoder, copy.baseAddress, copy.count, $0.baseAddress, $0.count)
     }
-    guard ZSTD_isError(made) == 0, made == count, copy.starts(with: prelude.plain),
+    guard ZSTD_isError(decodedBytes) == 0, decodedBytes == count, copy.starts(with: prelude.plain),
       plain.elementsEqual(UnsafeRawBufferPointer(rebasing: copy[prelude.plain.count...]))
-    else { throw .corrupt("zstd: a run decodes to other bytes than went in") }
+    else { throw .corrupt("zstd: a segment decodes to other bytes than its source") }
   }
 }

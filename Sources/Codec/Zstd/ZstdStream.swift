@@ -1,13 +1,16 @@
-// Streams of zstd frames (RFC 8878) of unknown size, as the tool zstd writes them.
+// Streams of zstd frames (RFC 8878) of unknown size, as the zstd tool writes them.
 
 import CZstd
 
-/// Decompresses frames, one after another as zstd itself does; skippable frames are skipped, and
-/// anything else behind a frame is an error.
+/// Decompresses concatenated frames, as the zstd tool does. Skippable frames are skipped, and other
+/// bytes after a frame are an error.
 public final class ZstdStreamDecoder: StreamDecoder {
   private let context: OpaquePointer
+  /// Whether the input may end here: no frame is incomplete.
   public private(set) var mayEnd = false
 
+  /// Creates a decoder.
+  /// - Parameter memoryLimitBytes: the maximum size of a window.
   public init(memoryLimitBytes: Int = decoderMemoryLimitBytes) {
     guard let context = ZSTD_createDCtx() else { fatalError("libzstd: out of memory") }
     self.context = context
@@ -18,9 +21,10 @@ public final class ZstdStreamDecoder: StreamDecoder {
 
   deinit { ZSTD_freeDCtx(context) }
 
+  /// Decodes as much of `source` as fills `target`. See `StreamDecoder.decode`.
   public func decode(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer, isLast: Bool
-  ) throws(CodecError) -> (taken: Int, made: Int) {
+  ) throws(CodecError) -> (consumed: Int, produced: Int) {
     if source.isEmpty, mayEnd { return (0, 0) }
     var input = ZSTD_inBuffer(src: source.baseAddress, size: source.count, pos: 0)
     var output = ZSTD_outBuffer(dst: target.baseAddress, size: target.count, pos: 0)
@@ -28,7 +32,7 @@ public final class ZstdStreamDecoder: StreamDecoder {
     if ZSTD_isError(left) != 0 {
       throw .corrupt("zstd: \(String(cString: ZSTD_getErrorName(left)))")
     }
-    // 0: a frame is complete and all of it was handed out.
+    // 0: a frame is complete and all of its content was returned.
     mayEnd = left == 0
     return (input.pos, output.pos)
   }

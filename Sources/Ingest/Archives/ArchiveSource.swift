@@ -1,11 +1,11 @@
-// A file as a source of lost content: its own bytes, and, if it is an archive, the content of each member,
-// and of archives among them.
+// A file as a source of lost content: its own bytes and, if it is an archive, the content of each
+// member, including nested archives.
 //
-// 1. Names, owners and times in the archive mean nothing here: content counts by its hash, and only what
-//    the session wants is stored.
-// 2. A member that may be an archive itself is first written to a file without a name in the store's tmp/;
-//    everything else goes through one window. Archives are followed to a depth of three.
-// 3. A damaged archive gives what stands before the damage.
+// 1. Names, owners and times in the archive do not matter. Content is identified by its hash, and
+//    only content that the session needs is stored.
+// 2. A member that may be an archive is first written to a nameless file in the store's tmp/. All
+//    other members pass through one window. Archives are followed to a depth of three.
+// 3. A damaged archive yields the content before the damage.
 
 import Archive
 import Codec
@@ -21,13 +21,14 @@ public struct ArchiveSource {
   private let progress: Progress
   private var fileSystem: any FileSystem { store.layout.fileSystem }
 
+  /// Creates a source that reads with the store's file system.
   public init(_ store: ObjectStore, _ progress: Progress) {
     self.store = store
     self.progress = progress
   }
 
-  /// Offers the bytes of a regular file, and what is in it.
-  /// - Throws: what reading the file and writing to the store throw.
+  /// Offers the bytes of a regular file and, if it is an archive, the content of its members.
+  /// - Throws: the errors of reading the file and of writing to the store.
   public func offer(_ file: Descriptor, to session: WriteSession) throws {
     guard try fileSystem.stat(file.raw).kind == .file else { return }
     try session.withWorker { worker in
@@ -44,12 +45,12 @@ public struct ArchiveSource {
     do {
       try offerMembers(file, worker, &blobs, depth: depth)
     } catch is ArchiveError {
-      // It is no archive, or ends here.
+      // The file is not an archive, or is damaged from here on.
     } catch is CodecError {
     }
   }
 
-  /// Reads a file from its beginning.
+  /// Returns a reader of a file, from its beginning.
   private func reader(
     of file: Descriptor
   ) -> (UnsafeMutableRawBufferPointer) throws -> Int {
@@ -118,7 +119,7 @@ public struct ArchiveSource {
     try offer(spool, worker, &blobs, depth: depth + 1)
   }
 
-  /// Begins as gzip, xz, zstd or cpio do.
+  /// Returns whether a file starts like a gzip, xz, zstd or cpio file.
   private static func mayBeArchive(_ head: [UInt8]) -> Bool {
     let marks: [[UInt8]] = [
       [0x1f, 0x8b], [0xfd, 0x37, 0x7a, 0x58, 0x5a], [0x28, 0xb5, 0x2f, 0xfd],

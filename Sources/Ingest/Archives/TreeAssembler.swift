@@ -1,43 +1,46 @@
-// The members of an archive become a tree, in whatever order they come.
+// Assembles the members of an archive, in any order, into a tree.
 //
-// 1. The names are hostile. Each is taken apart and checked before anything is made of it; what
-//    leads out of the tree, stands twice or lies below what is no directory refuses the archive.
-// 2. Directories that the archive does not name get mode 0755, owner root, time 0; one that comes
-//    later, or again, sets its attributes.
-// 3. Memory: about 400 bytes an entry, and no more entries and bytes of names than the limits say.
+// 1. Names are untrusted. Each name is split and checked before anything is created from it. An
+//    archive is rejected if a name leads out of the tree, occurs twice, or is below an entry that
+//    is not a directory.
+// 2. Directories without a member get mode 0755, owner root and time 0. A later or repeated member
+//    sets their attributes.
+// 3. Memory: about 400 bytes per entry. `ArchiveTreeLimits` bounds the number of entries and the
+//    bytes of names.
 
 import Archive
 import Codec
 import Platform
 import Store
 
-/// How much an archive may hold before it is refused.
+/// The maximum size of an archive; larger ones are rejected.
 public struct ArchiveTreeLimits: Sendable {
-  /// Members, and directories that stand in members' names only.
+  /// The maximum number of entries: members, and directories that occur only in members' names.
   public var maxEntries = 5_000_000
-  /// Names and link targets together.
+  /// The maximum number of bytes of all names and link targets.
   public var maxNameBytes = 512 << 20
+  /// Creates the default limits.
   public init() {}
 }
 
-/// Puts members in their places.
+/// Assembles a tree from members.
 struct TreeAssembler {
-  /// Where an entry is.
-  struct Place {
+  /// The position of an entry in the tree.
+  struct Position {
     let directory: ScannedDirectory
     let index: Int
   }
 
-  /// Names of one inode, as a cpio archive has them: the content stands with one of them.
+  /// The names of one inode in a cpio archive, which stores the content with one of them.
   private struct LinkGroup {
-    var places: [Place]
+    var positions: [Position]
     var blob: (id: Digest, sizeBytes: UInt64)?
     var modified: Timestamp
   }
 
   private let top: [UInt8]
   private let limits: ArchiveTreeLimits
-  /// Holds the top alone, as the collection of a capture's pieces holds a piece.
+  /// The parent of the top, like the collection of components in a capture.
   private let collection = ScannedDirectory(name: [], parent: nil, cached: nil)
   private var names: [ObjectIdentifier: [[UInt8]: Int]] = [:]
   private var directories: [ScannedDirectory] = []
@@ -45,7 +48,8 @@ struct TreeAssembler {
   private var entryCount = 0
   private var nameBytes = 0
 
-  /// - Parameter top: the folder that all members lie in.
+  /// Creates an empty tree.
+  /// - Parameter top: the directory that contains all members.
   init(top: [UInt8], limits: ArchiveTreeLimits) {
     self.top = top
     self.limits = limits
@@ -54,9 +58,10 @@ struct TreeAssembler {
 
   // MARK: Members
 
-  /// Puts a member in its place; its content is what `entry` says, and its name is not used.
-  /// - Returns: its place; nil for the folder that the top lies in ("."), which is not in the tree.
-  mutating func add(_ path: [UInt8], _ entry: ScannedEntry) throws(BundleError) -> Place? {
+  /// Adds a member with the content of `entry`, whose name is ignored.
+  /// - Returns: the member's position; nil for the parent of the top ("."), which is not in the
+  ///   tree.
+  mutating func add(_ path: [UInt8], _ entry: ScannedEntry) throws(BundleError) -> Position? {
     try count(path.count, path)
     if case .symlink(let target) = entry.content { try count(target.count, path) }
     guard let parts = try components(of: path, isDirectory: entry.stat.kind == .directory) else {
@@ -67,30 +72,31 @@ struct TreeAssembler {
     guard let name = parts.last else { return nil }
     if let index = names[ObjectIdentifier(directory)]?[name] {
       guard entry.stat.kind == .directory, case .directory = directory.entries[index].content else {
-        throw refusal(path, "stands twice in the archive")
+        throw refusal(path, "occurs twice in the archive")
       }
       let inode = directory.entries[index].stat.inode
       directory.entries[index].stat = entry.stat
       directory.entries[index].stat.inode = inode
       directory.entries[index].xattrs = entry.xattrs
-      return Place(directory: directory, index: index)
+      return Position(directory: directory, index: index)
     }
     return try insert(name, entry, directory, path)
   }
 
-  /// The checks that `add` would make, before a member's content is read.
+  /// Makes the checks of `add` before the content of a member is read.
   func expectNew(_ path: [UInt8]) throws(BundleError) {
     guard let parts = try components(of: path, isDirectory: false) else { return }
-    if find(parts) != nil { throw refusal(path, "stands twice in the archive") }
+    if find(parts) != nil { throw refusal(path, "occurs twice in the archive") }
   }
 
-  /// Puts a tar archive's hard link in its place: another name of an earlier member.
+  /// Adds a tar archive's hard link: another name of an earlier member.
   /// - Returns: the content of that member, if it is a file.
   mutating func addLink(_ path: [UInt8], to target: [UInt8]) throws(BundleError) -> Digest? {
     try count(target.count, path)
     guard let parts = try components(of: target, isDirectory: false), let found = find(parts) else {
       throw refusal(
-        path, "is a hard link to \(printable(target)), which is no earlier member of the archive")
+        path,
+        "is a hard link to \(printable(target)), which is not an earlier member of the archive")
     }
     var entry = found.directory.entries[found.index]
     guard entry.stat.kind != .directory else {
@@ -110,28 +116,29 @@ struct TreeAssembler {
     }
   }
 
-  /// Adds a name of a cpio archive's inode that has several.
-  /// - Parameter blob: what stands with this name; nil for nothing.
+  /// Adds a name of a cpio archive's inode that has several names.
+  /// - Parameter blob: the content that the archive stores with this name, if any.
   mutating func addLinked(
     _ path: [UInt8], _ entry: ScannedEntry, _ inode: CpioInode,
     blob: (id: Digest, sizeBytes: UInt64)?
   ) throws(BundleError) {
-    guard let place = try add(path, entry) else { return }
+    guard let position = try add(path, entry) else { return }
     guard var group = groups.removeValue(forKey: inode) else {
-      groups[inode] = LinkGroup(places: [place], blob: blob, modified: entry.stat.modified)
+      groups[inode] = LinkGroup(positions: [position], blob: blob, modified: entry.stat.modified)
       return
     }
-    if let first = group.places.first?.entry {
+    if let first = group.positions.first?.entry {
       guard first.isSameInode(as: entry) else {
         throw refusal(
-          path, "is a hard link of \(printable(first.name)) with other attributes than that")
+          path, "is a hard link to \(printable(first.name)) with different attributes")
       }
-      place.directory.entries[place.index].stat.inode = first.stat.inode
+      position.directory.entries[position.index].stat.inode = first.stat.inode
     }
-    group.places.append(place)
+    group.positions.append(position)
     if let blob {
       if let known = group.blob, known.id != blob.id {
-        throw refusal(path, "is a hard link with other content than an earlier name of its inode")
+        throw refusal(
+          path, "is a hard link whose content differs from an earlier name of its inode")
       }
       group.blob = blob
       group.modified = entry.stat.modified
@@ -141,17 +148,17 @@ struct TreeAssembler {
 
   // MARK: The end
 
-  /// The tree: all entries in byte order, every link with its content.
-  /// - Returns: the top directory's own entry.
+  /// Completes the tree: sorts all entries in byte order and gives every link its content.
+  /// - Returns: the entry of the top directory.
   mutating func finish() throws(BundleError) -> ScannedEntry {
     for group in groups.values {
-      for place in group.places {
-        place.directory.entries[place.index].stat.links = 2
-        place.directory.entries[place.index].stat.modified = group.modified
-        guard case .unread = place.entry.content else { continue }
+      for position in group.positions {
+        position.directory.entries[position.index].stat.links = 2
+        position.directory.entries[position.index].stat.modified = group.modified
+        guard case .unread = position.entry.content else { continue }
         let blob = group.blob ?? (emptyBlob, 0)
-        place.directory.entries[place.index].content = .file(blob: blob.id)
-        place.directory.entries[place.index].stat.size = blob.sizeBytes
+        position.directory.entries[position.index].content = .file(blob: blob.id)
+        position.directory.entries[position.index].stat.size = blob.sizeBytes
       }
     }
     groups = [:]
@@ -159,18 +166,18 @@ struct TreeAssembler {
     for directory in directories { directory.entries.sort { precedes($0.name, $1.name) } }
     guard let entry = collection.entries.first else {
       throw BundleError(
-        "the archive", "holds nothing of the folder \(printable(top))/",
+        "the archive", "has no member in the directory \(printable(top))/",
         advice: "Check that it is an archive of a root tree")
     }
     return entry
   }
 
-  /// Takes the tree apart, once it has been encoded.
+  /// Releases the tree after it was encoded.
   func dismantle() { for directory in directories { directory.releaseChildren() } }
 
   // MARK: Places
 
-  private func find(_ parts: [[UInt8]]) -> Place? {
+  private func find(_ parts: [[UInt8]]) -> Position? {
     var directory = collection
     for part in parts.dropLast() {
       guard let index = names[ObjectIdentifier(directory)]?[part],
@@ -181,7 +188,7 @@ struct TreeAssembler {
     guard let name = parts.last, let index = names[ObjectIdentifier(directory)]?[name] else {
       return nil
     }
-    return Place(directory: directory, index: index)
+    return Position(directory: directory, index: index)
   }
 
   private mutating func enter(
@@ -199,19 +206,19 @@ struct TreeAssembler {
       kind: .directory, mode: 0o755, uid: 0, gid: 0,
       modified: Timestamp(seconds: 0, nanoseconds: 0))
     let entry = ScannedEntry(name: name, stat: stat, content: .node)
-    let place = try insert(name, entry, directory, path)
-    guard case .directory(let next) = place.entry.content else {
-      preconditionFailure("a directory was just put there")
+    let position = try insert(name, entry, directory, path)
+    guard case .directory(let next) = position.entry.content else {
+      preconditionFailure("the directory was just inserted")
     }
     return next
   }
 
   private mutating func insert(
     _ name: [UInt8], _ entry: ScannedEntry, _ directory: ScannedDirectory, _ path: [UInt8]
-  ) throws(BundleError) -> Place {
+  ) throws(BundleError) -> Position {
     entryCount += 1
     guard entryCount <= limits.maxEntries else {
-      throw refusal(path, "is one too many: the archive has more than \(limits.maxEntries) members")
+      throw refusal(path, "exceeds the limit of \(limits.maxEntries) members")
     }
     var stat = entry.stat
     if stat.links == 1 { stat.inode = UInt64(entryCount) }
@@ -221,17 +228,17 @@ struct TreeAssembler {
       directories.append(child)
       content = .directory(child)
     }
-    var made = ScannedEntry(name: name, stat: stat, content: content)
-    made.xattrs = entry.xattrs
-    made.holes = entry.holes
-    directory.entries.append(made)
+    var newEntry = ScannedEntry(name: name, stat: stat, content: content)
+    newEntry.xattrs = entry.xattrs
+    newEntry.holes = entry.holes
+    directory.entries.append(newEntry)
     names[ObjectIdentifier(directory), default: [:]][name] = directory.entries.count - 1
-    return Place(directory: directory, index: directory.entries.count - 1)
+    return Position(directory: directory, index: directory.entries.count - 1)
   }
 
   // MARK: Names
 
-  /// A name's parts, the top first; nil for "." itself.
+  /// Returns the components of a name, starting with the top, or nil for "." itself.
   private func components(
     of path: [UInt8], isDirectory: Bool
   ) throws(BundleError) -> [[UInt8]]? {
@@ -244,21 +251,21 @@ struct TreeAssembler {
     for part in parts where !isValidName(part) {
       switch part {
       case [0x2e, 0x2e]: throw refusal(path, "leads out of the tree with '..'")
-      case []: throw refusal(path, "has an empty part in its name")
-      case [0x2e]: throw refusal(path, "has a '.' in its name")
+      case []: throw refusal(path, "has an empty component in its name")
+      case [0x2e]: throw refusal(path, "has a '.' component in its name")
       default:
-        throw refusal(path, "has a part of more than 255 bytes, or with a NUL, in its name")
+        throw refusal(path, "has a name component that exceeds 255 bytes or contains a NUL")
       }
     }
     guard parts.first == top else {
-      throw refusal(path, "lies outside the folder \(printable(top))/")
+      throw refusal(path, "is outside the directory \(printable(top))/")
     }
-    // As deep as the walk goes.
+    // The limit equals that of a capture.
     guard parts.count < Walker.maxDepth else {
-      throw refusal(path, "lies deeper than \(Walker.maxDepth) directories")
+      throw refusal(path, "is nested deeper than \(Walker.maxDepth) directories")
     }
     guard parts.count > 1 || isDirectory else {
-      throw refusal(path, "must be a directory: it is the top of the tree")
+      throw refusal(path, "is the top of the tree but not a directory")
     }
     return parts
   }
@@ -267,7 +274,7 @@ struct TreeAssembler {
     nameBytes += bytes
     guard nameBytes <= limits.maxNameBytes else {
       throw refusal(
-        path, "brings the archive's names to more than \(limits.maxNameBytes) bytes together")
+        path, "exceeds the limit of \(limits.maxNameBytes) bytes for all names of the archive")
     }
   }
 
@@ -278,12 +285,13 @@ struct TreeAssembler {
   }
 }
 
-extension TreeAssembler.Place {
+extension TreeAssembler.Position {
   var entry: ScannedEntry { directory.entries[index] }
 }
 
 extension ScannedEntry {
-  /// The attributes are those of one inode; where the content stands is another matter.
+  /// Returns whether the attributes can belong to one inode. The content may differ, because cpio
+  /// stores it with one name only.
   fileprivate func isSameInode(as other: ScannedEntry) -> Bool {
     guard stat.kind == other.stat.kind, stat.mode == other.stat.mode,
       stat.uid == other.stat.uid, stat.gid == other.stat.gid, stat.node == other.stat.node

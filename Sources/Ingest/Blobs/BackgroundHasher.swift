@@ -1,12 +1,12 @@
-// SHA-256 on a thread of its own: a large stream is hashed whole there while its chunks are cut and
-// hashed here.
+// SHA-256 on a separate thread. It hashes the whole of a large stream while the calling thread
+// splits the stream into chunks and hashes those.
 
 import Codec
 import Platform
 
-/// Hashes what it is given, in order; `BufferPipeline`'s rules hold for the bytes.
+/// Hashes buffers in order. The rules of `BufferPipeline` apply to their bytes.
 final class BackgroundHasher {
-  private final class Running: @unchecked Sendable {  // the thread's, and ours after `wait`
+  private final class Running: @unchecked Sendable {  // the thread's until `wait` returns
     var hash = SHA256()
   }
 
@@ -21,7 +21,7 @@ final class BackgroundHasher {
 
   func wait() { thread.wait() }
 
-  /// The digest of all bytes since the last `finish`.
+  /// Returns the digest of all bytes since the last `finish`.
   func finish() -> Digest {
     thread.wait()
     return running.hash.finish()

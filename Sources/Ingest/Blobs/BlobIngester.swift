@@ -1,50 +1,53 @@
-// A stream of bytes becomes a blob: hashed whole, cut into chunks, stored. One window of 4 MiB, or three;
-// nothing else grows with the stream but its recipe (34 bytes a chunk).
+// Stores a stream of bytes as a blob: hashes it as a whole, splits it into chunks and stores them.
+// It uses one window of 4 MiB, or three. Only the chunk list grows with the stream (34 bytes per
+// chunk).
 //
-//     window   |....cut....|..not yet..|      the next one begins with what is not cut yet, at a
-//              ^ block     ^ start     ^ held  boundary of blocks, as the stream has them
+//     window   |...chunked...|.pending.|      the next window starts with the pending bytes,
+//              ^ block       ^ start   ^ end   at a block boundary of the stream
 //
-// 1. A byte of the stream lies in each window at an address that is congruent to its offset in the
-//    stream, modulo a block: what is copied beside is written from here, past the page cache.
-// 2. With threads beside, a window is filled again when `BufferPipeline` allows it; alone, there is one.
+// 1. A byte's address in each window is congruent, modulo a block, to its offset in the stream.
+//    Copies are written from the window past the page cache, which requires this alignment.
+// 2. With concurrent threads, a window is reused when `BufferPipeline` allows it. Without them
+//    there is one window.
 
 import Codec
 import Platform
 import Store
 
-/// One thread's way from streams to blobs.
+/// Ingests one stream after another. Belongs to one thread at a time.
 struct BlobIngester: ~Copyable {
   static let windowBytes = 4 << 20
 
-  /// In turn; the first is the next to be filled.
+  /// The windows in rotation; the first is filled next.
   private var windows: [UnsafeMutableRawBufferPointer]
   private var hash = SHA256()
-  /// Hashes large streams beside this thread; nil where all processors are busy with streams.
-  private let side: BackgroundHasher?
-  private var isSideDirty = false
-  /// What large streams may resemble.
+  /// Hashes large streams concurrently; nil if all processors are busy with other streams.
+  private let background: BackgroundHasher?
+  private var isBackgroundDirty = false
+  /// Predicts chunks of large streams from earlier versions.
   private let forecast: ChunkPredictor
 
+  /// Creates an ingester.
   /// - Parameters:
-  ///   - isBeside: whether a large stream is hashed whole, and copied, on threads of their own.
-  ///   - forecast: of what the streams may resemble.
-  init(beside isBeside: Bool = false, forecast: ChunkPredictor = ChunkPredictor()) {
+  ///   - hashesConcurrently: whether separate threads hash and copy large streams.
+  ///   - forecast: predicts chunks of the streams.
+  init(hashesConcurrently: Bool = false, forecast: ChunkPredictor = ChunkPredictor()) {
     self.forecast = forecast
-    side = isBeside ? BackgroundHasher() : nil
-    windows = (0..<(isBeside ? BufferPipeline.rangeCount : 1)).map { _ in
+    background = hashesConcurrently ? BackgroundHasher() : nil
+    windows = (0..<(hashesConcurrently ? BufferPipeline.rangeCount : 1)).map { _ in
       .allocate(byteCount: BlobIngester.windowBytes, alignment: StagedFile.blockBytes)
     }
   }
 
   deinit {
-    side?.wait()
+    background?.wait()
     for window in windows { window.deallocate() }
   }
 
-  /// Memory for anything between two streams.
+  /// Memory that callers may use between two streams.
   var window: UnsafeMutableRawBufferPointer { windows[0] }
 
-  /// Reads `source` to its end and stores nothing.
+  /// Hashes `source` to its end and stores nothing.
   mutating func identify(
     _ source: (UnsafeMutableRawBufferPointer) throws -> Int
   ) throws -> (id: Digest, sizeBytes: UInt64) {
@@ -57,75 +60,78 @@ struct BlobIngester: ~Copyable {
     return (hash.finish(), total)
   }
 
-  /// Reads `source` to its end.
+  /// Stores `source` to its end.
   /// - Parameters:
   ///   - worker: stores the chunks.
-  ///   - copy: is given every byte as well, where this ingester has threads beside.
-  ///   - source: fills a buffer and says how far; 0 at the end.
+  ///   - copy: also receives every byte; requires concurrent threads.
+  ///   - source: fills a buffer and returns the number of bytes; 0 at the end.
+  /// - Returns: the id and the size of the blob.
   mutating func ingest(
     _ worker: SessionWorker, copyingTo copy: StagedFile? = nil,
     from source: (UnsafeMutableRawBufferPointer) throws -> Int
   ) throws -> (id: Digest, sizeBytes: UInt64) {
-    precondition(copy == nil || side != nil, "one window cannot be copied beside")
+    precondition(copy == nil || background != nil, "copying requires concurrent threads")
     defer { copy?.wait() }
-    // An earlier stream may have failed half way.
+    // An earlier stream may have failed midway.
     hash.reset()
-    if isSideDirty { _ = side?.finish() }
-    isSideDirty = false
+    if isBackgroundDirty { _ = background?.finish() }
+    isBackgroundDirty = false
     var recipe = Recipe()
     var total: UInt64 = 0
     var last: Digest?
-    var (start, held, copied) = (0, 0, 0)
+    var (start, filled, copied) = (0, 0, 0)
     var isAtEnd = false
     while true {
       let window = windows[0]
-      let fresh = held
-      while held < window.count, !isAtEnd {
-        let n = try source(UnsafeMutableRawBufferPointer(rebasing: window[held...]))
+      let fresh = filled
+      while filled < window.count, !isAtEnd {
+        let n = try source(UnsafeMutableRawBufferPointer(rebasing: window[filled...]))
         if n == 0 { isAtEnd = true }
-        held += n
+        filled += n
         total += UInt64(n)
       }
-      let whole = isAtEnd ? BlobIngester.blocks(over: held) : BlobIngester.blocks(in: held)
-      if whole > held {
-        UnsafeMutableRawBufferPointer(rebasing: window[held..<whole])
+      let whole = isAtEnd ? BlobIngester.blocks(over: filled) : BlobIngester.blocks(in: filled)
+      if whole > filled {
+        UnsafeMutableRawBufferPointer(rebasing: window[filled..<whole])
           .initializeMemory(as: UInt8.self, repeating: 0)
       }
       copy?.begin(UnsafeRawBufferPointer(rebasing: window[copied..<whole]))
-      // A small stream is one chunk, as a small file is.
+      // A small stream is one chunk, like a small file.
       if isAtEnd, total <= UInt64(Chunker.wholeFileBytes) {
-        return (try worker.addChunk(UnsafeRawBufferPointer(rebasing: window[start..<held])), total)
+        return (
+          try worker.addChunk(UnsafeRawBufferPointer(rebasing: window[start..<filled])), total
+        )
       }
-      side?.begin(UnsafeRawBufferPointer(rebasing: window[fresh..<held]))
-      isSideDirty = side != nil
-      while held - start >= Chunker.maxBytes || (isAtEnd && start < held) {
-        let rest = UnsafeRawBufferPointer(rebasing: window[start..<held])
+      background?.begin(UnsafeRawBufferPointer(rebasing: window[fresh..<filled]))
+      isBackgroundDirty = background != nil
+      while filled - start >= Chunker.maxBytes || (isAtEnd && start < filled) {
+        let rest = UnsafeRawBufferPointer(rebasing: window[start..<filled])
         let (id, length) = try addFirstChunk(of: rest, after: last, worker)
         last = id
         recipe.append(id, lengthBytes: length)
-        // One chunk that is the whole stream has named the blob already.
+        // A chunk that is the whole stream has the id of the blob.
         if isAtEnd, UInt64(length) == total { return (id, total) }
-        if side == nil { hash.update(UnsafeRawBufferPointer(rebasing: rest[..<length])) }
+        if background == nil { hash.update(UnsafeRawBufferPointer(rebasing: rest[..<length])) }
         start += length
       }
       if isAtEnd {
-        let id = side?.finish() ?? hash.finish()
-        isSideDirty = false
+        let id = background?.finish() ?? hash.finish()
+        isBackgroundDirty = false
         if recipe.sizeBytes > 0 { try worker.add(.recipe, id, recipe.encode()) }
         return (id, total)
       }
-      let kept = BlobIngester.blocks(in: start)
+      let alignedStart = BlobIngester.blocks(in: start)
       windows.append(windows.removeFirst())
       if let from = window.baseAddress, let to = windows[0].baseAddress {
-        to.copyMemory(from: from + kept, byteCount: held - kept)
+        to.copyMemory(from: from + alignedStart, byteCount: filled - alignedStart)
       }
-      (start, held, copied) = (start - kept, held - kept, whole - kept)
+      (start, filled, copied) = (start - alignedStart, filled - alignedStart, whole - alignedStart)
     }
   }
 
-  /// The length of the whole blocks in so many bytes.
+  /// Returns the length of the whole blocks within a number of bytes.
   private static func blocks(in bytes: Int) -> Int { bytes & ~(StagedFile.blockBytes - 1) }
-  /// The length of the blocks that hold so many bytes.
+  /// Returns the length of the blocks that cover a number of bytes.
   private static func blocks(over bytes: Int) -> Int {
     blocks(in: bytes + StagedFile.blockBytes - 1)
   }

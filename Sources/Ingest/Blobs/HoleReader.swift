@@ -1,10 +1,10 @@
-// Where a file has holes, as far as that can be believed.
+// Finds the holes of a file, and checks them as far as possible.
 //
-// 1. A file system's answer (SEEK_HOLE, SEEK_DATA) is a claim. A hole that is read and is not all zeros
-//    is no hole: `HoleCheck` keeps the ranges that are zeros.
-// 2. Holes that are too large to be read are sampled, at both ends and in between. One byte that is not
-//    zero, and the file is read from its beginning to its end.
-// 3. A file system that cannot tell has no holes to keep.
+// 1. The file system's answer (SEEK_HOLE, SEEK_DATA) is only a claim. If the content of a claimed
+//    hole is read and is not all zeros, `HoleCheck` keeps only the ranges of zeros.
+// 2. Holes that are too large to be read are sampled at both ends and in between. If any sampled
+//    byte is not zero, the whole file is read.
+// 3. On a file system that does not report holes, files have none.
 
 import Codec
 import Platform
@@ -12,21 +12,21 @@ import Store
 
 /// Reads and samples the hole map of one open file.
 struct HoleReader {
-  /// More ranges of data than this are joined over the smaller holes.
+  /// The maximum number of data ranges; more are merged across the smaller holes.
   private static let maxRanges = 65_536
   private static let sampleBytes = 4096
-  /// In each hole, beside those at its ends.
+  /// The maximum number of samples per hole, in addition to those at its ends.
   private static let maxSamples: UInt64 = 64
   private static let sampleDistanceBytes: UInt64 = 16 << 20
 
   let fileSystem: any FileSystem
 
-  /// The holes that the file system claims, ascending and apart.
+  /// Returns the holes that the file system claims, ascending and disjoint.
   func claimedHoles(of file: Descriptor, sizeBytes: UInt64) -> [Range<UInt64>] {
     var holes: [Range<UInt64>] = []
     var at: UInt64 = 0
     while at < sizeBytes {
-      // EINVAL: the file system cannot tell. ENXIO: the file shrank.
+      // EINVAL: the file system does not report holes. ENXIO: the file shrank.
       guard let hole = try? fileSystem.nextHole(file.raw, from: at) else { return [] }
       if hole >= sizeBytes || hole < at { break }
       let data: UInt64?
@@ -40,7 +40,7 @@ struct HoleReader {
     return holes
   }
 
-  /// The ranges to read of a file whose holes are not: whole blocks, ascending and apart.
+  /// Returns the ranges between holes that must be read: whole blocks, ascending and disjoint.
   static func ranges(
     between holes: [Range<UInt64>], sizeBytes: UInt64
   ) -> [Range<UInt64>] {
@@ -50,7 +50,7 @@ struct HoleReader {
       var ranges: [Range<UInt64>] = []
       var at: UInt64 = 0
       for hole in holes {
-        // What is not a whole block is read with the data.
+        // A partial block is read with the data.
         let start = (hole.lowerBound + block - 1) / block * block
         let end = hole.upperBound == sizeBytes ? sizeBytes : hole.upperBound / block * block
         guard start < end, end - start >= minBytes else { continue }
@@ -63,7 +63,7 @@ struct HoleReader {
     }
   }
 
-  /// Whether samples of the holes between `ranges` are all zeros.
+  /// Returns whether all samples of the holes between `ranges` are zeros.
   func areZeros(
     between ranges: [Range<UInt64>], of file: Descriptor, sizeBytes: UInt64
   ) throws(SystemError) -> Bool {
@@ -94,7 +94,7 @@ struct HoleReader {
   }
 }
 
-/// Holds the holes that a file system claims against the content that is read.
+/// Compares the holes that a file system claims with the content that is read.
 struct HoleCheck {
   private let claimed: [Range<UInt64>]
   private var next = 0
@@ -103,7 +103,7 @@ struct HoleCheck {
 
   init(_ claimed: [Range<UInt64>]) { self.claimed = claimed }
 
-  /// Takes the next bytes of the content.
+  /// Checks the next bytes of the content.
   mutating func add(_ bytes: UnsafeRawBufferPointer) {
     let end = offset + UInt64(bytes.count)
     while next < claimed.count, claimed[next].upperBound <= offset { next += 1 }
@@ -121,7 +121,7 @@ struct HoleCheck {
 
   private mutating func confirm(_ range: Range<UInt64>, _ bytes: UnsafeRawBufferPointer) {
     if isZeros(bytes) { return confirm(range) }
-    // Not all of it: block by block.
+    // The hole is not all zeros: check block by block.
     let block = UInt64(SparseHash.blockBytes)
     var at = range.lowerBound
     while at < range.upperBound {

@@ -1,9 +1,9 @@
-// A source that a thread of its own reads ahead: decompressing a bundle and hashing what it holds then
-// take two processors, and as some parts are harder to decompress and others to hash, the one may run
-// well ahead of the other. Memory: 96 buffers of 1 MiB, of which an even stream uses four.
+// A source that a separate thread reads ahead, so that decompressing a bundle and hashing its
+// content use two processors. Some parts take longer to decompress and others to hash, so the
+// thread may run far ahead. Memory: 96 buffers of 1 MiB, of which a steady stream uses four.
 //
-// The thread ends at the source's end, at its first error, or when nobody reads any more; nobody
-// waits for it, for it may hang in a read of a pipe.
+// The thread ends at the source's end, at its first error, or when the reader is released. Nothing
+// waits for the thread, because it may block in a read from a pipe.
 
 import Archive
 import Platform
@@ -12,8 +12,8 @@ final class ReadAhead: Sendable {
   private static let bufferBytes = 1 << 20
   private static let bufferCount = 96
 
-  /// A piece of the stream, owned by one side at a time.
-  private final class Piece: @unchecked Sendable {  // handed over under the monitor's lock
+  /// A part of the stream. One side owns it at a time.
+  private final class Piece: @unchecked Sendable {  // transferred under the monitor's lock
     let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: bufferBytes, alignment: 4096)
     var count = 0
     deinit { bytes.deallocate() }
@@ -25,14 +25,15 @@ final class ReadAhead: Sendable {
     var isEnded = false
     var failure: (any Error)?
     var isAbandoned = false
-    /// What the reader is in the middle of, and how far.
+    /// The buffer that the reader consumes, and its position in it.
     var current: Piece?
     var offset = 0
   }
 
   private let state: Monitor<State>
 
-  /// - Parameter open: makes the source, on the thread that reads it.
+  /// Starts the thread.
+  /// - Parameter open: creates the source, on the thread that reads it.
   init(_ open: @escaping @Sendable () -> ByteSource) {
     let state = Monitor(State())
     self.state = state
@@ -50,7 +51,7 @@ final class ReadAhead: Sendable {
     do throws(SystemError) {
       try startDetachedThread(read)
     } catch {
-      // The reader meets the refusal as the stream's first error.
+      // The reader receives this error as the first error of the stream.
       state.update { state in
         state.failure = error
         state.isEnded = true
@@ -79,9 +80,9 @@ final class ReadAhead: Sendable {
     }
   }
 
-  /// Fills as much of `target` as there is at hand. One thread reads.
-  /// - Returns: how many bytes; 0 only at the end.
-  /// - Throws: what the source threw, once all before it has been read.
+  /// Copies available bytes into `target`. Only one thread may read.
+  /// - Returns: the number of bytes; 0 only at the end.
+  /// - Throws: the error of the source, after all bytes before it were read.
   func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
     while true {
       let (piece, offset) = try takePiece()

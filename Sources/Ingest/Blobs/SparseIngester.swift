@@ -1,28 +1,29 @@
-// A file with huge holes becomes a sparse blob: its data is read, chunked and stored as that of any
-// file, and its holes are runs of chunks of zeros, which nobody reads or hashes.
+// Stores a file with huge holes as a sparse blob. Its data is read, chunked and stored like that of
+// any file. Its holes become runs of chunks of zeros, which are neither read nor hashed.
 
 import Codec
 import Platform
 import Store
 
-/// Reads one sparse file after another. Belongs to one thread.
+/// Ingests one sparse file after another. Belongs to one thread.
 struct SparseIngester {
   private let fileSystem: any FileSystem
   private let worker: SessionWorker?
-  /// Chunks of zeros that the session has, by their length.
+  /// Chunks of zeros that the session has stored, by their length.
   private var zeroChunks: [Int: Digest] = [:]
 
-  /// - Parameter worker: stores what is read; nil to hash only.
+  /// Creates an ingester.
+  /// - Parameter worker: stores the chunks; nil to hash only.
   init(_ fileSystem: any FileSystem, worker: SessionWorker?) {
     self.fileSystem = fileSystem
     self.worker = worker
   }
 
-  /// Reads `ranges` of a file; all else is zeros.
+  /// Ingests `ranges` of a file; all other bytes are zeros.
   /// - Parameters:
-  ///   - ranges: begin at multiples of `SparseHash.blockBytes`.
+  ///   - ranges: start at multiples of `SparseHash.blockBytes`.
   ///   - window: memory for at least two chunks.
-  /// - Returns: nil where the file ends before `sizeBytes`.
+  /// - Returns: the blob's id; nil if the file ends before `sizeBytes`.
   mutating func ingest(
     _ file: Descriptor, _ ranges: [Range<UInt64>], sizeBytes: UInt64,
     window: UnsafeMutableRawBufferPointer
@@ -33,8 +34,9 @@ struct SparseIngester {
     }
   }
 
-  /// Reads `ranges` of a content, in their order; all else is zeros.
-  /// - Parameter read: fills a buffer from an offset; false where the content ends before.
+  /// Ingests `ranges` of a content in their order; all other bytes are zeros.
+  /// - Parameter read: fills a buffer from an offset; returns false if the content ends too early.
+  /// - Returns: the blob's id; nil if `read` returned false.
   mutating func ingest(
     _ ranges: [Range<UInt64>], sizeBytes: UInt64, window: UnsafeMutableRawBufferPointer,
     from read: (UInt64, UnsafeMutableRawBufferPointer) throws -> Bool
@@ -60,18 +62,18 @@ struct SparseIngester {
     _ window: UnsafeMutableRawBufferPointer, _ hash: inout SparseHash, _ recipe: inout Recipe
   ) throws -> Bool {
     var offset = range.lowerBound
-    var held = 0
+    var filled = 0
     while true {
-      let count = Int(min(UInt64(window.count - held), range.upperBound - offset))
-      let target = UnsafeMutableRawBufferPointer(rebasing: window[held..<held + count])
+      let count = Int(min(UInt64(window.count - filled), range.upperBound - offset))
+      let target = UnsafeMutableRawBufferPointer(rebasing: window[filled..<filled + count])
       guard try source(offset, target) else { return false }
       hash.update(UnsafeRawBufferPointer(target))
       offset += UInt64(count)
-      held += count
+      filled += count
       let isAtEnd = offset == range.upperBound
       var start = 0
-      while held - start >= Chunker.maxBytes || (isAtEnd && start < held) {
-        let rest = UnsafeRawBufferPointer(rebasing: window[start..<held])
+      while filled - start >= Chunker.maxBytes || (isAtEnd && start < filled) {
+        let rest = UnsafeRawBufferPointer(rebasing: window[start..<filled])
         let length = Chunker.firstCut(rest)
         if let worker {
           let id = try worker.addChunk(UnsafeRawBufferPointer(rebasing: rest[..<length]))
@@ -81,9 +83,9 @@ struct SparseIngester {
       }
       if isAtEnd { return true }
       if let base = window.baseAddress, start > 0 {
-        base.copyMemory(from: base + start, byteCount: held - start)
+        base.copyMemory(from: base + start, byteCount: filled - start)
       }
-      held -= start
+      filled -= start
     }
   }
 

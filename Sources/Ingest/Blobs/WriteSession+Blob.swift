@@ -1,11 +1,12 @@
-// Bytes that are in memory become a blob of the store.
+// Stores bytes in memory as a blob.
 
 import Codec
 import Store
 
 extension WriteSession {
-  /// Stores `bytes`.
-  /// - Returns: their id, the SHA-256.
+  /// Stores `bytes` as a blob.
+  /// - Returns: the blob's id, which is the SHA-256 of `bytes`.
+  /// - Throws: `StoreError`, `SystemError`.
   @discardableResult
   public func addBlob(_ bytes: [UInt8]) throws -> Digest {
     if bytes.isEmpty { return SHA256.digest(of: bytes) }

@@ -1,24 +1,29 @@
-// What a bundle holds once it has been read into the store: one folder an image, and in each the
-// members by name. Also: how a member that is a folder becomes a tree, or files to merge.
+// The images of a bundle after it was read into the store: one directory per image, with its
+// members by name. Also converts a member that is a directory to a tree, or to files to merge.
 
 import Archive
 import Codec
 import Platform
 import Store
 
-/// Why a bundle was refused.
+/// The reason for rejecting a bundle.
 public struct BundleError: ExplainedError {
+  /// The rejected object, such as "member kernel".
   public let object: String
+  /// The reason, as a clause that follows the object.
   public let finding: String
+  /// The next step for the user, or an empty text.
   public let advice: String
+  /// Creates an error.
   public init(_ object: String, _ finding: String, advice: String = "") {
     self.object = object
     self.finding = finding
     self.advice = advice
   }
 
+  /// The advice for bundles that look malicious.
   public static let distrust = "Nothing was imported; do not trust this bundle"
-  /// For what is damaged, or of a form that is not read.
+  /// The advice for archives that are damaged or have an unsupported format.
   static let damagedAdvice =
     "Nothing was imported; compare the checksum with its origin's, or write the archive again with "
     + "GNU tar"
@@ -26,22 +31,28 @@ public struct BundleError: ExplainedError {
 
 /// A member of a bundle, in the store.
 public struct BundleEntry: Sendable {
+  /// The content of a member.
   public enum Content: Sendable {
     case file(blob: Digest, sizeBytes: UInt64)
     case directory
-    /// A link that stays inside the folder of the image's folder that it lies in.
+    /// A link that stays inside its subdirectory of the image's directory.
     case symlink(target: [UInt8])
-    /// A tree that lay in the bundle as an archive.
+    /// A tree, which the bundle contains as an archive.
     case tree(ArchiveTree)
   }
 
+  /// The member's content.
   public let content: Content
+  /// The member's header.
   public let member: TarMember
-  /// Of a tree: the SHA-256 of the archive's own bytes.
+  /// For a tree, the SHA-256 of the archive.
   public var archiveDigest: Digest?
 
-  /// The entry as it is put on a disk: a bundle gives no rights away (no setuid, no setgid).
-  /// - Parameter owner: who gets the file; nil for whom the bundle says.
+  /// Returns the entry to write to disk. A bundle cannot grant privileges (setuid, setgid).
+  /// - Parameters:
+  ///   - name: the entry's name.
+  ///   - owner: the owner; nil for the one in the bundle.
+  /// - Returns: nil for directories and trees.
   public func entry(name: [UInt8], owner: (uid: UInt32, gid: UInt32)?) -> Entry? {
     let content: Store.Content
     switch self.content {
@@ -60,21 +71,22 @@ public struct BundleEntry: Sendable {
 
 /// One image of a bundle.
 public struct BundledImage: Sendable {
-  /// Its folder; empty where the manifest lies at the top.
+  /// The image's directory in the bundle; empty if the manifest is at the top.
   public let folder: String
+  /// The bytes of manifest.xml.
   public let manifest: [UInt8]
-  /// The bytes of litefile.csv; nil where there is none.
+  /// The bytes of litefile.csv; nil if there is none.
   public let litefile: [UInt8]?
-  /// By name inside the folder: "kernel", "extra/myscript1".
+  /// The members by their path in the image's directory: "kernel", "extra/myscript1".
   public let entries: [String: BundleEntry]
-  /// What the bundle holds, or says, and an import leaves out.
+  /// Remarks about parts of the bundle that an import ignores.
   public let remarks: [String]
   /// The header of manifest.xml.
   public let manifestMember: TarMember?
-  /// The files of `complete/signatures/`, by their names there: not checked in any way.
+  /// The files of `complete/signatures/` by name. They are not verified.
   public let signatures: [String: [UInt8]]
-  /// The names in byte order: what lies below a folder stands together, and a manifest that asks
-  /// for a hundred thousand folders does not make us look at all names as often.
+  /// The names in byte order, so that the names below a directory are adjacent. A manifest that
+  /// requests a hundred thousand directories does not cause as many scans of all names.
   private let names: [String]
 
   init(
@@ -92,27 +104,27 @@ public struct BundledImage: Sendable {
     names = entries.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
 
-  /// Whether there is a folder of that name, empty or not.
+  /// Returns whether a directory of this name exists, empty or not.
   public func isFolder(_ name: String) -> Bool {
     if case .directory = entries[name]?.content { return true }
     return hasNames(below: name)
   }
 
-  /// Whether anything lies below a folder.
+  /// Returns whether a directory contains any member.
   public func hasNames(below folder: String) -> Bool {
     let prefix = folder + "/"
     let first = firstIndex(from: prefix)
     return first < names.count && names[first].utf8.starts(with: prefix.utf8)
   }
 
-  /// The names below a folder, relative to it, sorted by bytes.
+  /// Returns the names below a directory, relative to it, in byte order.
   public func names(below folder: String) -> [String] {
     let prefix = folder + "/"
     return names[firstIndex(from: prefix)...].prefix { $0.utf8.starts(with: prefix.utf8) }
       .map { String(decoding: $0.utf8.dropFirst(prefix.utf8.count), as: UTF8.self) }
   }
 
-  /// Where the first name stands that does not come before `bound`.
+  /// Returns the index of the first name that does not sort before `bound`.
   private func firstIndex(from bound: String) -> Int {
     var low = 0
     var high = names.count
@@ -127,7 +139,8 @@ public struct BundledImage: Sendable {
     return low
   }
 
-  /// The name that a link leads to, over other links; nil where that is nothing of the bundle.
+  /// Resolves a link, also through other links, and returns the name of its target. Returns nil if
+  /// the bundle has no such member.
   public func target(ofLink name: String) -> String? {
     var name = name
     for _ in 0..<40 {
@@ -144,9 +157,14 @@ public struct BundledImage: Sendable {
     return nil
   }
 
-  /// A folder of the bundle as a tree in the store.
-  /// - Parameter mode: the mode of a file, by its name in the bundle and what the bundle says.
+  /// Stores a directory of the bundle as a tree.
+  /// - Parameters:
+  ///   - folder: the directory's name.
+  ///   - session: stores the objects.
+  ///   - owner: the owner of all entries; nil for the ones in the bundle.
+  ///   - mode: returns the mode of a file for its name and its mode in the bundle.
   /// - Returns: the entry, without a name.
+  /// - Throws: `StoreError`, `SystemError`.
   public func tree(
     _ folder: String, into session: WriteSession, owner: (uid: UInt32, gid: UInt32)?,
     mode: (String, UInt16) -> UInt16 = { $1 }
@@ -155,16 +173,16 @@ public struct BundledImage: Sendable {
     var folders: [String: ScannedDirectory] = ["": top]
     defer { for directory in folders.values { directory.releaseChildren() } }
     func directory(_ path: String) -> ScannedDirectory {
-      if let found = folders[path] { return found }
+      if let existing = folders[path] { return existing }
       let (above, name) = split(path)
       let parent = directory(above)
-      let made = ScannedDirectory(name: name, parent: parent, cached: nil)
-      folders[path] = made
+      let child = ScannedDirectory(name: name, parent: parent, cached: nil)
+      folders[path] = child
       let member = entries[folder + "/" + path]?.member
       parent.entries.append(
         ScannedEntry(
-          name: name, stat: stat(member, .directory, owner), content: .directory(made)))
-      return made
+          name: name, stat: stat(member, .directory, owner), content: .directory(child)))
+      return child
     }
     for path in names(below: folder) {
       guard let item = entries[folder + "/" + path] else { continue }
@@ -205,8 +223,8 @@ public struct BundledImage: Sendable {
     return (String(decoding: bytes[..<cut], as: UTF8.self), Array(bytes[(cut + 1)...]))
   }
 
-  /// A bundle gives no rights away, and lets nobody but the owner write; a link has no mode of its own,
-  /// whatever its header says.
+  /// Returns the mode of a member. A bundle cannot grant privileges, and only the owner may write.
+  /// A link has no mode of its own, whatever its header says.
   static func mode(of member: TarMember) -> UInt16 {
     if case .symlink = member.kind { return 0o777 }
     return member.mode & 0o755

@@ -1,21 +1,21 @@
-// All that a bundle held, and the images that it makes: one folder an image, or all of it one image
-// where the manifest lies at the top, as xCAT's document draws it.
+// The contents of a bundle, and their grouping into images: one directory per image, or a single
+// image if the manifest is at the top, as in xCAT's documentation.
 
 import Archive
 
-/// What was read from a bundle, by full names.
+/// The contents of a bundle, by full names.
 struct BundleContent {
   var entries: [String: BundleEntry] = [:]
-  /// By the folder that they lie in.
+  /// The manifests, by their directory.
   var manifests: [String: [UInt8]] = [:]
   var litefiles: [String: [UInt8]] = [:]
   var manifestMembers: [String: TarMember] = [:]
-  /// By the image's folder, then by the file's name.
+  /// The signature files, by the image's directory, then by file name.
   var signatures: [String: [String: [UInt8]]] = [:]
-  /// What was left out of members: how many say it.
+  /// The attributes that were dropped from members, with their number of occurrences.
   var losses: [String: Int] = [:]
 
-  /// The images, once all has been read.
+  /// Groups the contents into images after the whole bundle was read.
   func images() throws(BundleError) -> [BundledImage] {
     guard !manifests.isEmpty else {
       throw BundleError(
@@ -24,7 +24,7 @@ struct BundleContent {
     }
     guard manifests.count == 1 || manifests[""] == nil else {
       throw BundleError(
-        "the bundle", "has a manifest.xml at the top and another in a folder: whose are the files?",
+        "the bundle", "has a manifest.xml at the top and another in a directory",
         advice: BundleError.distrust)
     }
     for name in entries.keys {
@@ -34,7 +34,7 @@ struct BundleContent {
         guard let parent = entries[above] else { continue }
         guard case .directory = parent.content else {
           throw BundleError(
-            "member \(name)", "lies below \(above), which is no folder",
+            "member \(name)", "lies below \(above), which is not a directory",
             advice: BundleError.distrust)
         }
       }
@@ -48,13 +48,14 @@ struct BundleContent {
       }
       let folder = String(decoding: name.utf8.prefix { $0 != UInt8(ascii: "/") }, as: UTF8.self)
       if grouped[folder] == nil, folder.hasPrefix(".") {
-        // What a desktop leaves beside the images (.DS_Store, ._NAME): xCAT passes over it, too.
-        remarks.append("the bundle's \(name) lies in no image's folder and was left out")
+        // Files that desktops create next to the images (.DS_Store, ._NAME). xCAT ignores them,
+        // too.
+        remarks.append("the bundle's \(name) is in no image's directory and was skipped")
         continue
       }
       guard grouped[folder] != nil else {
         throw BundleError(
-          "member \(name)", "lies in no image's folder: there is no manifest.xml beside it",
+          "member \(name)", "is in no image's directory: it has no manifest.xml next to it",
           advice: "Nothing was imported; export the image again where it came from")
       }
       if name.utf8.count > folder.utf8.count {

@@ -1,19 +1,21 @@
-// The members of a bundle that hold signatures: files in `complete/signatures/` of an image's folder, which
-// xCAT and older programs pass over. They stay in memory; who reads the bundle decides what they are worth.
+// The members of a bundle that contain signatures: files in `complete/signatures/` of an image's
+// directory. xCAT and older versions ignore them. They stay in memory, and the caller of the reader
+// decides whether to trust them.
 
-/// Is given an image's folder and its signature files, by name, before a file of the image is read.
-/// It throws to end the reading.
+/// Receives an image's directory and its signature files, by name, before a file of the image is
+/// read. Throws to stop reading.
 public typealias SignatureGate =
   @Sendable (_ folder: String, _ files: [String: [UInt8]]) throws -> Void
 
+/// Recognizes signature files.
 enum SignatureMember {
-  /// Of one file: a statement.
+  /// The maximum size of one file, which is a statement.
   static let maxBytes = 1 << 20
-  /// Of one image.
+  /// The maximum number of files per image.
   static let maxFiles = 64
   private static let folders = ["complete", "signatures"]
 
-  /// The image's folder and the file's name; nil for another member.
+  /// Returns the image's directory and the file's name, or nil for another member.
   static func place(_ parts: [String]) -> (folder: String, file: String)? {
     switch parts.count {
     case 3 where Array(parts[..<2]) == folders: ("", parts[2])

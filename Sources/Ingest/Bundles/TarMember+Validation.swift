@@ -1,10 +1,11 @@
-// What a member of a bundle may be, what it may be called, and where a link in it may lead. A member that
-// breaks a rule refuses the whole bundle. Imports read by these rules, and exports write by them.
+// The rules for members of a bundle: their kinds, their names and the targets of links. A member
+// that violates a rule causes rejection of the whole bundle. Imports and exports use the same
+// rules.
 
 import Archive
 import Platform
 
-/// The rules, over the members of one bundle in turn.
+/// Validates the members of one bundle in order.
 public struct BundleRules {
   static let maxMembers = 100_000
   static let maxNameBytes = 16 << 20
@@ -12,11 +13,12 @@ public struct BundleRules {
   private var members = 0
   private var nameBytes = 0
 
+  /// Creates a validator for one bundle.
   public init() {}
 
   /// Checks the next member.
-  /// - Returns: the parts of its name; nil for the folder that all of it lies in.
-  /// - Throws: `BundleError` for the rule that it breaks.
+  /// - Returns: the components of its name; nil for the top directory.
+  /// - Throws: `BundleError` for a violated rule.
   public mutating func take(_ member: TarMember) throws(BundleError) -> [String]? {
     members += 1
     guard members <= BundleRules.maxMembers else {
@@ -27,10 +29,10 @@ public struct BundleRules {
     guard nameBytes <= BundleRules.maxNameBytes else {
       throw BundleError("the bundle", "has names of more than \(BundleRules.maxNameBytes) bytes")
     }
-    let parts = try member.cleanParts(of: member.path)
+    let parts = try member.validatedComponents(of: member.path)
     guard !parts.isEmpty else {
       guard member.kind == .directory else {
-        throw BundleError("member '\(printable(member.path))'", "is a file that has no name")
+        throw BundleError("member '\(printable(member.path))'", "is a file without a name")
       }
       return nil
     }
@@ -42,31 +44,31 @@ public struct BundleRules {
     case .hardLink: try member.requireSideFolder(parts)
     case .characterDevice, .blockDevice, .fifo:
       throw BundleError(
-        member.object, "is a device or a fifo, which no bundle holds",
+        member.object, "is a device or a fifo, which bundles must not contain",
         advice: BundleError.distrust)
     }
     return parts
   }
 
-  /// The error for a name that two members have.
-  static func twice(_ name: String) -> BundleError {
+  /// Returns the error for a name that two members have.
+  static func duplicate(_ name: String) -> BundleError {
     BundleError(
-      "member \(name)", "stands twice in the bundle, or as a file and as a folder",
+      "member \(name)", "occurs twice in the bundle, or both as a file and as a directory",
       advice: BundleError.distrust)
   }
 }
 
-/// A member for a message, which a stranger's name must not flood.
-func shown(_ path: [UInt8]) -> String {
+/// Returns a member's name for a message, shortened because the name is untrusted.
+func memberDescription(_ path: [UInt8]) -> String {
   path.count <= 255 ? "member \(printable(path))" : "member \(printable(path.prefix(255)))…"
 }
 
 extension TarMember {
-  /// The member, for a message.
-  var object: String { shown(path) }
+  /// The member's name for a message.
+  var object: String { memberDescription(path) }
 
-  /// The components of a name, checked.
-  func cleanParts(of path: [UInt8]) throws(BundleError) -> [String] {
+  /// Returns the components of a name after checking them.
+  func validatedComponents(of path: [UInt8]) throws(BundleError) -> [String] {
     guard path.first != 0x2f else {
       throw BundleError(object, "has an absolute name", advice: BundleError.distrust)
     }
@@ -85,28 +87,29 @@ extension TarMember {
         throw BundleError(
           object, "has a control character in its name", advice: BundleError.distrust)
       }
-      // Behind its "/", too: a mark there would join the two to one character.
+      // Also check after a "/": a combining mark there would join the two to one character.
       guard !"/\(text)".hidesSeparators else {
         throw BundleError(
-          object, "has a combining mark in its name where no letter is before it",
+          object, "has a combining mark in its name without a preceding letter",
           advice: BundleError.distrust)
       }
       parts.append(text)
     }
-    guard parts.count <= 64 else { throw BundleError(object, "lies too deep") }
+    guard parts.count <= 64 else { throw BundleError(object, "is nested too deeply") }
     return parts
   }
 
-  /// Links may lie in the folders of extras and kits, never beside kernel and manifest.
+  /// Checks that a link is in a directory of extras or kits, never next to kernel and manifest.
   func requireSideFolder(_ parts: [String]) throws(BundleError) {
     guard parts.count >= 3 else {
       throw BundleError(
-        object, "is a link where a bundle has files", advice: BundleError.distrust)
+        object, "is a link where bundles must have files", advice: BundleError.distrust)
     }
   }
 
-  /// A target that goes up and then down, and up no further than the side folder: as no member lies
-  /// below a link, such a link cannot lead out, whatever other links it passes through.
+  /// Checks a link's target. It must go up and then down, and not above the directory of extras or
+  /// kits. No member is below a link, so such a link cannot lead outside, whatever other links it
+  /// passes through.
   func checkLink(to target: [UInt8], _ parts: [String]) throws(BundleError) {
     let side = parts[1] == "extra" ? 3 : 2
     guard let text = String(validating: target, as: UTF8.self) else {
@@ -131,7 +134,7 @@ extension TarMember {
     guard isInside else {
       throw BundleError(
         object,
-        "is a link that may lead out of its folder, to \(printable(target.prefix(255)))",
+        "is a link that may lead out of its directory, to \(printable(target.prefix(255)))",
         advice: BundleError.distrust)
     }
   }

@@ -1,52 +1,63 @@
-// The stages together: a set of pieces (trees and single files) becomes entries of a snapshot,
-// stored in a session or held in memory for comparison.
+// Runs the stages of a capture: a set of components (trees and single files) becomes the entries of
+// a snapshot. They are stored in a session, or held in memory for comparison.
 
 import Codec
 import Platform
 import Store
 
-/// What to capture: a role in the image and an absolute path on the management node.
+/// A component to capture: a role in the image and an absolute path on the management node.
 public struct CaptureRoot: Hashable, Sendable {
+  /// The component's role in the image, such as "tree".
   public let role: String
+  /// The component's path.
   public let path: AbsolutePath
+  /// Creates a request.
   public init(role: String, path: AbsolutePath) {
     self.role = role
     self.path = path
   }
 }
 
-/// A file that this process has just written, and the blob that it wrote there.
+/// A file that this process has just written, with the blob that it wrote.
 public struct VerifiedFile: Sendable {
+  /// The file's attributes after it was written.
   public let stat: FileStat
+  /// The file's content.
   public let blob: Digest
+  /// Creates a record of a written file.
   public init(stat: FileStat, blob: Digest) {
     self.stat = stat
     self.blob = blob
   }
 }
 
-/// Where captured objects go.
+/// The destination of captured objects.
 public enum CaptureDestination: Sendable {
-  /// Trees are kept in memory as well where somebody will ask for them at once.
+  /// Stores all objects. `keeping` also keeps the trees in memory for callers that need them at
+  /// once.
   case store(WriteSession, keeping: MemoryObjects? = nil)
-  /// Contents are hashed only; trees are kept for comparison.
+  /// Stores nothing: contents are hashed only, and trees are kept for comparison.
   case memory(MemoryObjects)
 }
 
-/// Captures pieces of the live machine.
+/// Captures components of the live image.
 public struct Capture: Sendable {
   private let resolver: PathResolver
-  /// The store's folder: no part of what is captured.
+  /// The store's directory, which is never captured.
   private let store: FileIdentity?
-  /// How the names of those leftovers begin that are captured like any other entry; nil for none.
+  /// The name prefix of leftovers that are captured like any other entry; nil for none.
   public var capturedLeftovers: [UInt8]?
-  /// What is left out of one of the trees; nil where nothing is.
+  /// The excluded paths of one of the trees; nil for none.
   public var excludes: TreeExcludes?
   private let threads: Int
   private let progress: Progress
   private var fileSystem: any FileSystem { resolver.fileSystem }
 
-  /// - Parameter store: the store's folder; nil where there is none.
+  /// Creates a capture.
+  /// - Parameters:
+  ///   - resolver: resolves the requested paths below the root.
+  ///   - store: the store's directory; nil if there is none.
+  ///   - threads: the number of threads that walk and read.
   public init(
     _ resolver: PathResolver, store: FileIdentity? = nil, threads: Int = processorCount,
     progress: Progress
@@ -57,9 +68,14 @@ public struct Capture: Sendable {
     self.progress = progress
   }
 
-  /// Captures `requests`, in the order of their paths.
-  /// - Parameter verifiedFiles: files whose content is known while nothing about them has changed.
-  /// - Throws: `StoreError`, `SystemError`; single unreadable entries become notes instead.
+  /// Captures `requests` in the order of their paths.
+  /// - Parameters:
+  ///   - cache: skips reading files that it lists as unchanged.
+  ///   - verifiedFiles: files whose content is known as long as their attributes are unchanged, by
+  ///     absolute path.
+  /// - Returns: the captured components.
+  /// - Throws: `StoreError`; `SystemError` for conditions that affect every entry. Single
+  ///   unreadable entries become notes.
   public func run(
     _ requests: [CaptureRoot], cache: StatCache?, verifiedFiles: [[UInt8]: VerifiedFile] = [:],
     into destination: CaptureDestination
@@ -76,14 +92,14 @@ public struct Capture: Sendable {
       directory.recordedTime = try excludes?.recordedTime(directory.relativePath)
     }
 
-    var (jobs, attestedFiles) = makeJobs(located.live, verifiedFiles)
+    var (jobs, verifiedCount) = makeJobs(located.live, verifiedFiles)
     progress.begin("reading", totalBytes: jobs.reduce(0) { $0 &+ $1.totalBytes })
-    var side = try read(jobs, walker, located.places, destination)
+    var auxiliary = try read(jobs, walker, located.descriptors, destination)
     located.notes += apply(jobs)
-    // Names of inodes that were not read after all: their other name had been given to another file.
+    // Read the remaining names of inodes whose first name meanwhile belongs to another file.
     let (more, _) = makeJobs(located.live, [:], sharesInodes: false)
     if !more.isEmpty {
-      side += try read(more, walker, located.places, destination)
+      auxiliary += try read(more, walker, located.descriptors, destination)
       located.notes += apply(more)
       jobs += more
     }
@@ -96,16 +112,16 @@ public struct Capture: Sendable {
 
     let unreadable =
       UInt64(located.notes.count { $0.kind == .unreadable }) + UInt64(walker.findings.leftOut)
-    let build = try build(located.live, side, walker.findings, destination)
+    let build = try build(located.live, auxiliary, walker.findings, destination)
     var captured: [Snapshot.Component] = []
     for (request, entry) in zip(located.requests, located.live.entries) {
       if case .vanished = entry.content { continue }
       let childIDs: Tree.IDs? =
         if case .directory(let child) = entry.content { child.ids } else { nil }
-      var made = build.entry(entry, childIDs, name: [])
-      made.linkGroup = 0
+      var capturedEntry = build.entry(entry, childIDs, name: [])
+      capturedEntry.linkGroup = 0
       captured.append(
-        Snapshot.Component(role: request.role, path: request.path.bytes, entry: made))
+        Snapshot.Component(role: request.role, path: request.path.bytes, entry: capturedEntry))
     }
     return CaptureResult(
       pieces: captured, absent: located.absent,
@@ -115,18 +131,18 @@ public struct Capture: Sendable {
         &+ located.live.entries.reduce(0) { $0 &+ ($1.stat.kind == .file ? $1.stat.size : 0) },
       readBytes: jobs.reduce(0) { $0 &+ $1.readBytes },
       readFiles: jobs.reduce(0) { $0 + $1.items.count },
-      unreadableEntries: unreadable, attestedFiles: attestedFiles,
+      unreadableEntries: unreadable, verifiedCount: verifiedCount,
       live: located.live, scanStart: scanStart)
   }
 
   // MARK: Contents
 
-  /// Files to read, in walk order: runs of small ones, large ones alone.
-  /// - Parameter sharesInodes: of several names of an inode only the first is read.
+  /// Returns the files to read in walk order: small ones in batches, large ones alone.
+  /// - Parameter sharesInodes: whether only the first name of an inode is read.
   private func makeJobs(
     _ live: ScannedDirectory, _ verifiedFiles: [[UInt8]: VerifiedFile], sharesInodes: Bool = true
-  ) -> (jobs: [ReadJob], attestedFiles: Int) {
-    var attestedFiles = 0
+  ) -> (jobs: [ReadJob], verifiedCount: Int) {
+    var verifiedCount = 0
     var jobs: [ReadJob] = []
     var batch: [(directory: ScannedDirectory, index: Int)] = []
     var batchBytes: UInt64 = 0
@@ -141,23 +157,23 @@ public struct Capture: Sendable {
         for child in directory.summary.directories { visit(child) }
         return
       }
-      // By place: an array that is changed while it is walked is copied.
+      // Iterate by index: mutating an array during iteration would copy it.
       for i in directory.entries.indices {
         switch directory.entries[i].content {
         case .directory(let child): visit(child)
-        case .unread: need(directory, i)
+        case .unread: schedule(directory, i)
         default: break
         }
       }
     }
-    func need(_ directory: ScannedDirectory, _ i: Int) {
+    func schedule(_ directory: ScannedDirectory, _ i: Int) {
       let stat = directory.entries[i].stat
       if !verifiedFiles.isEmpty,
         let known = verifiedFiles[directory.absolutePath(of: directory.entries[i].name)],
         known.stat == stat
       {
         directory.entries[i].content = .file(blob: known.blob)
-        attestedFiles += 1
+        verifiedCount += 1
         return
       }
       if sharesInodes, stat.links > 1, !seen.insert(LinkedInode(stat)).inserted { return }
@@ -171,21 +187,21 @@ public struct Capture: Sendable {
     }
     visit(live)
     flush()
-    return (jobs, attestedFiles)
+    return (jobs, verifiedCount)
   }
 
   private func read(
-    _ jobs: [ReadJob], _ walker: Walker, _ places: RootDescriptors,
+    _ jobs: [ReadJob], _ walker: Walker, _ descriptors: RootDescriptors,
     _ destination: CaptureDestination
   ) throws -> [AuxiliaryObject] {
     if jobs.isEmpty { return [] }
     let next = Monitor(0)
-    let side = Monitor<[AuxiliaryObject]>([])
+    let auxiliary = Monitor<[AuxiliaryObject]>([])
     let fileSystem = fileSystem
     let progress = progress
     let work: @Sendable (SessionWorker?) throws -> Void = { worker in
       var reader = ContentReader(
-        fileSystem, walker, places: places, worker: worker, progress: progress)
+        fileSystem, walker, descriptors: descriptors, worker: worker, progress: progress)
       while worker?.shouldStop != true {
         let i = next.withLock { i in
           defer { i += 1 }
@@ -194,40 +210,42 @@ public struct Capture: Sendable {
         guard i < jobs.count else { break }
         try reader.run(jobs[i])
       }
-      let objects = reader.sideObjects
-      side.withLock { $0 += objects }
+      let objects = reader.auxiliaryObjects
+      auxiliary.withLock { $0 += objects }
     }
     switch destination {
     case .store(let session, _): try session.run { try work($0) }
     case .memory: try runThreads(threads) { _ in try work(nil) }
     }
-    return side.withLock { $0 }
+    return auxiliary.withLock { $0 }
   }
 
-  /// Puts what was read into the tree; entries that vanished leave it.
+  /// Updates the tree with the results and removes entries that vanished.
   private func apply(_ jobs: [ReadJob]) -> [Snapshot.Note] {
     var notes: [Snapshot.Note] = []
     var linked: [LinkedInode: ReadResult] = [:]
-    var gone: [ObjectIdentifier: (ScannedDirectory, Set<Int>)] = [:]
+    var vanished: [ObjectIdentifier: (ScannedDirectory, Set<Int>)] = [:]
     for job in jobs {
       for (item, result) in zip(job.items, job.results) {
         guard let result else { continue }
         if let note = result.note { notes.append(note) }
         let entry = item.directory.entries[item.index]
-        // Only what was read of the very inode that the walk saw is the content of its other names.
+        // The result is valid for the inode's other names only if it is of the inode that the walk
+        // saw.
         if entry.stat.links > 1, result.isContent(of: entry.stat) {
           linked[LinkedInode(entry.stat)] = result
         }
         if result.isGone, item.directory.parent == nil {
           item.directory.entries[item.index].content = .vanished
         } else if result.isGone {
-          gone[ObjectIdentifier(item.directory), default: (item.directory, [])].1.insert(item.index)
+          vanished[ObjectIdentifier(item.directory), default: (item.directory, [])].1.insert(
+            item.index)
         } else {
           item.directory.take(result, at: item.index)
         }
       }
     }
-    for (directory, indices) in gone.values {
+    for (directory, indices) in vanished.values {
       directory.entries = directory.entries.enumerated().filter { !indices.contains($0.offset) }
         .map(\.element)
       directory.invalidateSummary()
@@ -236,7 +254,7 @@ public struct Capture: Sendable {
     return notes
   }
 
-  /// The other links of an inode that was read once.
+  /// Applies the result of an inode to its other names.
   private func share(_ linked: [LinkedInode: ReadResult], _ directory: ScannedDirectory) {
     for i in directory.entries.indices {
       switch directory.entries[i].content {
@@ -254,10 +272,10 @@ public struct Capture: Sendable {
   // MARK: Trees
 
   private func build(
-    _ live: ScannedDirectory, _ side: [AuxiliaryObject], _ findings: Walker.Findings,
+    _ live: ScannedDirectory, _ auxiliary: [AuxiliaryObject], _ findings: Walker.Findings,
     _ destination: CaptureDestination
   ) throws -> TreeBuilder {
-    var objects: [AuxiliaryObject] = side
+    var objects: [AuxiliaryObject] = auxiliary
     objects += findings.xattrSets.sorted { $0.key < $1.key }
       .map { AuxiliaryObject(kind: .xattrs, id: $0.key, bytes: $0.value) }
     switch destination {
@@ -297,7 +315,7 @@ private struct LinkedInode: Hashable {
 }
 
 extension ReadResult {
-  /// It is the content of the inode that `seen` describes.
+  /// Returns whether the result is the content of the inode that `seen` describes.
   fileprivate func isContent(of seen: FileStat) -> Bool {
     guard !isGone, case .file = content else { return false }
     return LinkedInode(stat) == LinkedInode(seen)

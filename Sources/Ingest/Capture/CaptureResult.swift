@@ -1,29 +1,38 @@
-// What a capture found, and the stat cache that the next one will begin with.
+// The result of a capture, and the stat cache for the next one.
 
 import Codec
 import Platform
 import Store
 
-/// What a capture found.
+/// The result of a capture.
 public struct CaptureResult: Sendable {
+  /// The captured components.
   public let pieces: [Snapshot.Component]
-  /// Requested pieces that are not there.
+  /// Requested components that do not exist.
   public let absent: [CaptureRoot]
+  /// Notes about unreadable, excluded and changed entries, in the order of their paths.
   public let notes: [Snapshot.Note]
+  /// The number of captured entries.
   public let entryCount: UInt64
+  /// The sum of all file sizes.
   public let contentBytes: UInt64
-  /// Bytes and files that the stat cache did not vouch for.
+  /// The number of bytes that were read because the stat cache did not list them as unchanged.
   public let readBytes: UInt64
+  /// The number of files that were read.
   public let readFiles: Int
-  /// Entries that could not be examined or read; more than `notes` lists where there are many.
+  /// The number of entries that could not be examined or read. `notes` lists only the first if
+  /// there are many.
   public let unreadableEntries: UInt64
-  /// Files that were known otherwise.
-  let attestedFiles: Int
+  /// The number of files whose content was known from `verifiedFiles`.
+  let verifiedCount: Int
   let live: ScannedDirectory
   let scanStart: Timestamp
 
-  /// Writes the stat cache for the next time, unless the old one is as good.
-  /// - Parameter base: a committed snapshot that holds exactly these pieces.
+  /// Saves the stat cache for the next capture, unless the old one is as good.
+  /// - Parameters:
+  ///   - key: the cache's key.
+  ///   - base: a committed snapshot that contains exactly these components.
+  ///   - old: the cache that this capture used.
   public func saveCache(_ layout: Layout, key: Digest, base: Digest, replacing old: StatCache?) {
     if let old, !isWorthSaving(old) { return }
     var writer = StatCache.Writer(base: base, scanStart: scanStart)
@@ -33,7 +42,7 @@ public struct CaptureResult: Sendable {
   }
 
   private func isWorthSaving(_ old: StatCache) -> Bool {
-    if readBytes > 1 << 20 || readFiles > 64 || attestedFiles > 0 { return true }
+    if readBytes > 1 << 20 || readFiles > 64 || verifiedCount > 0 { return true }
     return live.entries.contains { entry in
       guard case .directory(let piece) = entry.content else {
         return !entry.isCached && readFiles > 0

@@ -1,12 +1,13 @@
-// Where the pieces of a capture are: each requested path, and what it leads to where it is a link.
+// Locates the components of a capture: each requested path and, if it is a symbolic link, its
+// target.
 //
-// 1. A piece is the entry at its very path. A symbolic link there is captured as the link that it is;
-//    what it leads to is a piece of its own (`CaptureRoot.target`), link by link.
-// 2. Links in the folders above a path are followed: they are the administrator's.
-// 3. What a link leads to is no piece of its own where another piece holds it already.
-// 4. A path that cannot be examined is a piece without content, and is noted. Only a path that does
-//    not exist is absent.
-// 5. A piece that is the store's folder, or lies in it, refuses the capture.
+// 1. A component is the entry at exactly its path. A symbolic link is captured as a link. Its
+//    target is a separate component (`CaptureRoot.target`), link by link.
+// 2. Links in the directories above a path are followed, because the administrator created them.
+// 3. A target that another component already contains is not a separate component.
+// 4. A path that cannot be examined becomes a component without content, with a note. Only a path
+//    that does not exist is absent.
+// 5. A capture is refused if a component is the store's directory or inside it.
 
 import Codec
 import Platform
@@ -15,32 +16,33 @@ import Store
 extension CaptureRoot {
   private static let targetPrefix = "target of "
 
-  /// The request for what a link leads to.
-  /// - Parameter link: the link's own path.
+  /// Returns the request for the target of a link.
+  /// - Parameter link: the path of the link.
   static func target(_ path: AbsolutePath, of link: [UInt8]) -> CaptureRoot {
     CaptureRoot(role: targetRole(of: link), path: path)
   }
 
-  /// The role of what the link at a path leads to.
+  /// Returns the role of the target of the link at a path.
   public static func targetRole(of link: [UInt8]) -> String { targetPrefix + printable(link) }
 
-  /// A piece of this role is what a link leads to. Other links and other images may lead there, too.
+  /// Returns whether components with this role are link targets. Other links and other images may
+  /// have the same target.
   public static func isTargetRole(_ role: String) -> Bool { role.hasPrefix(targetPrefix) }
 }
 
-/// The pieces of a capture, found.
+/// The located components of a capture.
 struct LocatedRoots {
   let live: ScannedDirectory
   var requests: [CaptureRoot] = []
   var absent: [CaptureRoot] = []
   var notes: [Snapshot.Note] = []
   var roots: [(ScannedDirectory, Descriptor)] = []
-  var places = RootDescriptors()
+  var descriptors = RootDescriptors()
 }
 
-/// Finds the pieces of one capture.
+/// Locates the components of one capture.
 struct CaptureRootLocator {
-  /// As many links as the kernel follows.
+  /// The number of links that the kernel follows.
   private static let maxLinks = 40
 
   private let resolver: PathResolver
@@ -50,18 +52,18 @@ struct CaptureRootLocator {
   private let excludes: TreeExcludes?
   private var fileSystem: any FileSystem { resolver.fileSystem }
 
-  private var found: [Found] = []
+  private var candidates: [Candidate] = []
   private var absent: [CaptureRoot] = []
   private var notes: [Snapshot.Note] = []
   private var mountedFolders: Set<AbsolutePath> = []
-  /// Folders that are known to lie outside of the store.
+  /// Directories that are known to be outside the store.
   private var foldersOutside: Set<FileIdentity> = []
 
-  private struct Found {
+  private struct Candidate {
     let request: CaptureRoot
     let located: LocatedPath
     let stat: FileStat
-    /// The target of a link; nil for other kinds, and where it cannot be read.
+    /// The target of a link; nil for other kinds, and if it cannot be read.
     let target: [UInt8]?
     let isExamined: Bool
   }
@@ -77,14 +79,14 @@ struct CaptureRootLocator {
     self.store = store
   }
 
-  /// Locates `requests`, and what those that are links lead to, in the order of their paths.
-  /// - Throws: `StoreError` where a piece lies in the store; `SystemError` where descriptors or memory
-  ///   are lacking.
+  /// Locates `requests`, and the targets of those that are links, in the order of their paths.
+  /// - Throws: `StoreError` if a component is inside the store; `SystemError` if descriptors or
+  ///   memory are exhausted.
   mutating func locate(_ requests: [CaptureRoot]) throws -> LocatedRoots {
     for request in requests { try find(request) }
     var i = 0
-    while i < found.count {
-      try follow(found[i], requests)
+    while i < candidates.count {
+      try follow(candidates[i], requests)
       i += 1
     }
     var cached: [[UInt8]: StatCache.Entry] = [:]
@@ -93,7 +95,7 @@ struct CaptureRootLocator {
     }
     var pieces = LocatedRoots(
       live: ScannedDirectory(name: [], parent: nil, cached: cache?.root))
-    for piece in found.sorted(by: { precedes($0.request.path.bytes, $1.request.path.bytes) }) {
+    for piece in candidates.sorted(by: { precedes($0.request.path.bytes, $1.request.path.bytes) }) {
       try add(piece, cached[piece.request.path.bytes], &pieces)
     }
     pieces.absent = absent
@@ -116,37 +118,37 @@ struct CaptureRootLocator {
       } else {
         notes.append(
           Snapshot.Note(.unreadable, path: request.path.bytes, detail: "\(error.code)"))
-        if let unexamined = unexamined(request) { found.append(unexamined) }
+        if let unexamined = unexamined(request) { candidates.append(unexamined) }
       }
     }
-    if let last = found.last, last.request == request { try requireOutsideStore(last) }
+    if let last = candidates.last, last.request == request { try requireOutsideStore(last) }
   }
 
   private mutating func find(
     _ request: CaptureRoot, at located: LocatedPath
   ) throws(SystemError) {
-    let place = located.place
-    let stat = try fileSystem.stat(at: place.directory.raw, place.name, followLink: false)
+    let location = located.place
+    let stat = try fileSystem.stat(at: location.directory.raw, location.name, followLink: false)
     mountedFolders.formUnion(located.mountedFolders)
     var target: [UInt8]?
     if stat.kind == .symlink {
-      target = try fileSystem.readLink(at: place.directory.raw, place.name)
+      target = try fileSystem.readLink(at: location.directory.raw, location.name)
     }
-    found.append(
-      Found(
+    candidates.append(
+      Candidate(
         request: request, located: located, stat: stat, target: target, isExamined: true))
   }
 
-  /// What the folder above says of a path that cannot be examined itself.
-  private func unexamined(_ request: CaptureRoot) -> Found? {
+  /// Returns what the parent directory reveals about a path that cannot be examined itself.
+  private func unexamined(_ request: CaptureRoot) -> Candidate? {
     let (path, name) = (request.path, request.path.lastComponent)
     guard !path.components.isEmpty,
-      let place = try? resolver.resolve(path.parent),
-      let folder = try? fileSystem.openDirectory(at: place.directory.raw, place.name),
+      let location = try? resolver.resolve(path.parent),
+      let folder = try? fileSystem.openDirectory(at: location.directory.raw, location.name),
       let kind = (try? fileSystem.kinds(of: folder.raw))?[name]
     else { return nil }
     let never = Timestamp(seconds: 0, nanoseconds: 0)
-    return Found(
+    return Candidate(
       request: request,
       located: LocatedPath(
         place: ResolvedPath(directory: folder, name: name), path: path, mountedFolders: []),
@@ -154,15 +156,15 @@ struct CaptureRootLocator {
       isExamined: false)
   }
 
-  /// Finds what a link leads to, unless a piece holds it.
-  private mutating func follow(_ link: Found, _ requests: [CaptureRoot]) throws {
-    guard let target = link.target, found.count < requests.count * CaptureRootLocator.maxLinks
+  /// Locates the target of a link, unless another component contains it.
+  private mutating func follow(_ link: Candidate, _ requests: [CaptureRoot]) throws {
+    guard let target = link.target, candidates.count < requests.count * CaptureRootLocator.maxLinks
     else {
       return
     }
     let located: LocatedPath
     do throws(SystemError) {
-      // Through all links: a circle is an error.
+      // Resolve all links: a cycle is an error.
       _ = try resolver.resolve(link.located.path)
       located = try resolver.locate(target: target, of: link.located)
       _ = try fileSystem.stat(
@@ -178,23 +180,23 @@ struct CaptureRootLocator {
       }
       return
     }
-    let isHeld = found.contains { piece in
+    let isContained = candidates.contains { piece in
       piece.located.path == located.path
         || piece.stat.kind == .directory && located.path.isInside(piece.located.path)
-        // The parts of a folder that was given piece by piece.
+        // The target directory contains components that were requested separately.
         || piece.request.role == link.request.role
           && piece.located.path.isInside(located.path)
     }
-    if isHeld { return }
+    if isContained { return }
     let path = spelling(of: located, target, link)
     try find(.target(path, of: link.request.path.bytes), at: located)
-    if let last = found.last { try requireOutsideStore(last) }
+    if let last = candidates.last { try requireOutsideStore(last) }
   }
 
-  /// The path of a target as the link says it, where that leads to the same place: it stays right
-  /// where a folder above is a link that the administrator points elsewhere.
+  /// Returns the target's path as the link spells it, if that resolves to the same location. This
+  /// path stays correct when the administrator repoints a link in a directory above.
   private func spelling(
-    of located: LocatedPath, _ target: [UInt8], _ link: Found
+    of located: LocatedPath, _ target: [UInt8], _ link: Candidate
   ) -> AbsolutePath {
     let parts = target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
     guard !parts.isEmpty, !parts.contains([0x2e, 0x2e]) else { return located.path }
@@ -206,7 +208,7 @@ struct CaptureRootLocator {
     return path
   }
 
-  private mutating func requireOutsideStore(_ piece: Found) throws {
+  private mutating func requireOutsideStore(_ piece: Candidate) throws {
     guard let store else { return }
     let directory = piece.located.place.directory
     let identity = FileIdentity(try fileSystem.stat(directory.raw))
@@ -218,14 +220,14 @@ struct CaptureRootLocator {
     guard isInside else { return }
     throw StoreError(
       .refused, printable(piece.request.path.bytes),
-      "belongs to the image (\(piece.request.role)) and lies in the store",
-      advice: "Move it out of the store's folder, or change the definition")
+      "belongs to the image (\(piece.request.role)) but is inside the store",
+      advice: "Move it out of the store's directory, or change the definition")
   }
 
   // MARK: The live tree
 
   private func add(
-    _ piece: Found, _ match: StatCache.Entry?, _ pieces: inout LocatedRoots
+    _ piece: Candidate, _ match: StatCache.Entry?, _ pieces: inout LocatedRoots
   ) throws(SystemError) {
     let path = piece.request.path.bytes
     var entry = ScannedEntry(name: path, stat: piece.stat, content: .unreadable)
@@ -244,18 +246,18 @@ struct CaptureRootLocator {
   }
 
   private func fill(
-    _ entry: inout ScannedEntry, _ piece: Found, _ match: StatCache.Entry?,
+    _ entry: inout ScannedEntry, _ piece: Candidate, _ match: StatCache.Entry?,
     _ pieces: inout LocatedRoots
   ) throws(SystemError) {
-    let (place, stat, path) = (piece.located.place, piece.stat, piece.request.path.bytes)
+    let (location, stat, path) = (piece.located.place, piece.stat, piece.request.path.bytes)
     let isUpToDate = match?.isUpToDate(with: stat) ?? false
     entry.isCached = isUpToDate
     entry.xattrs =
-      isUpToDate ? match?.xattrs : try walker.readXattrs(place.directory, place.name)
+      isUpToDate ? match?.xattrs : try walker.readXattrs(location.directory, location.name)
     entry.flags = (isUpToDate ? match?.flags : nil) ?? stat.flags
     switch stat.kind {
     case .directory:
-      let descriptor = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+      let descriptor = try fileSystem.openDirectory(at: location.directory.raw, location.name)
       let traits = TreeTraits(
         of: stat, descriptor, excludes: excludes?.patterns(for: piece.request), on: fileSystem)
       if traits.boundary.evidence == .deviceNumbers {
@@ -270,7 +272,7 @@ struct CaptureRootLocator {
         traits: traits)
       entry.content = .directory(directory)
       pieces.roots.append((directory, descriptor))
-      pieces.places.trees[ObjectIdentifier(directory)] = descriptor
+      pieces.descriptors.trees[ObjectIdentifier(directory)] = descriptor
     case .file:
       if isUpToDate, let blob = match?.blob {
         entry.content = .file(blob: blob)
@@ -279,7 +281,7 @@ struct CaptureRootLocator {
         entry.isCached = false
         entry.content = stat.size == 0 ? .file(blob: emptyBlob) : .unread
       }
-      pieces.places.files[path] = place
+      pieces.descriptors.files[path] = location
     case .symlink:
       entry.content = .symlink(piece.target ?? [])
       entry.flags = []

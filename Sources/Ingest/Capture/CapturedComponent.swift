@@ -1,14 +1,15 @@
-// One piece of a capture, as the kernel described its entries: inodes, times, numbers of names. Snapshots
-// do not hold these; a change of the live image compares them before it replaces an entry.
+// The kernel's attributes of the entries of a captured component: inodes, times and link counts.
+// Snapshots do not contain these. Before a change of the live image replaces an entry, it compares
+// them with the current ones.
 
 import Platform
 import Store
 
-/// The live entries of one captured piece. Belongs to one thread at a time.
+/// The live entries of one captured component. Belongs to one thread at a time.
 public final class CapturedComponent {
   private let top: ScannedEntry
   private var counts: [Inode: Int]?
-  /// The directory that was asked about last, with its path.
+  /// The directory of the latest request, with its path.
   private var latest: (path: [UInt8], directory: ScannedDirectory)?
 
   private struct Inode: Hashable {
@@ -18,11 +19,11 @@ public final class CapturedComponent {
 
   init(_ top: ScannedEntry) { self.top = top }
 
-  /// The piece's own entry.
+  /// The attributes of the component itself.
   public var stat: FileStat { top.stat }
 
-  /// Returns what the capture saw of an entry.
-  /// - Parameter path: relative to the piece; empty for the piece itself.
+  /// Returns an entry's attributes at the time of the capture.
+  /// - Parameter path: relative to the component; empty for the component itself.
   public func stat(at path: ArraySlice<UInt8>) -> FileStat? {
     let names = path.split(separator: 0x2f).map { Array($0) }
     guard let name = names.last else { return top.stat }
@@ -42,13 +43,13 @@ public final class CapturedComponent {
     return directory
   }
 
-  /// The piece as a directory; nil where it is none, or nothing below it was captured.
+  /// The component as a directory; nil if it is not one, or if nothing in it was captured.
   public var directory: CapturedDirectory? {
     guard case .directory(let directory) = top.content else { return nil }
     return CapturedDirectory(directory)
   }
 
-  /// Returns how many names an inode has in the piece.
+  /// Returns the number of names that an inode has in the component.
   public func nameCount(of stat: FileStat) -> Int {
     let counts = self.counts ?? countNames()
     self.counts = counts
@@ -64,7 +65,8 @@ public final class CapturedComponent {
     return counts
   }
 
-  /// Whether there is anything but directories in the piece. An unreadable directory may hold files.
+  /// Whether the component contains entries other than directories. An unreadable directory may
+  /// contain files.
   public var hasFiles: Bool {
     guard case .directory(let directory) = top.content else { return true }
     var todo = [directory]
@@ -81,8 +83,9 @@ public final class CapturedComponent {
     return false
   }
 
-  /// Visits the piece itself and every entry below it.
-  /// - Parameter body: gets the path relative to the piece by a function, as most visits need none.
+  /// Visits the component itself and every entry below it.
+  /// - Parameter body: receives the relative path as a function, because most visits do not need
+  ///   it.
   public func forEachEntry(_ body: (FileStat, () -> [UInt8]) -> Void) {
     body(top.stat) { [] }
     guard case .directory(let directory) = top.content else { return }
@@ -98,22 +101,22 @@ public final class CapturedComponent {
 }
 
 extension CaptureResult {
-  /// Returns what was captured at a piece's path.
+  /// Returns the captured component at a path.
   public func piece(at path: [UInt8]) -> CapturedComponent? {
     live.entries.first { $0.name == path }.map(CapturedComponent.init)
   }
 }
 
-/// A directory of a captured piece. Several threads may look into it.
+/// A directory of a captured component. Several threads may read it concurrently.
 public struct CapturedDirectory: Sendable {
   private let live: ScannedDirectory
 
   init(_ live: ScannedDirectory) { self.live = live }
 
-  /// Returns what the capture saw of an entry.
+  /// Returns an entry's attributes at the time of the capture.
   public func stat(of name: [UInt8]) -> FileStat? { live.stat(of: name) }
 
-  /// Returns an entry that is a directory whose entries were captured.
+  /// Returns a subdirectory, or nil if the entry is not a directory or was not captured.
   public func directory(_ name: [UInt8]) -> CapturedDirectory? {
     live.directory(name).map(CapturedDirectory.init)
   }
@@ -131,7 +134,7 @@ extension ScannedDirectory {
     return child
   }
 
-  /// Finds a name; entries are in byte order.
+  /// Finds a name by binary search; entries are in byte order.
   private func index(of name: [UInt8]) -> Int? {
     var low = 0
     var high = entries.count

@@ -1,32 +1,33 @@
-// Reading what the stat cache does not vouch for: hash, chunk and store, by several threads.
+// Reads the files that the stat cache does not list as unchanged: hashes, chunks and stores them on
+// several threads.
 //
 // 1. Files are read in walk order, small ones in batches, so that neighbours share frames.
-// 2. A file counts as read when its attributes after reading are those before; else it is read
-//    again, three times at most, then taken as it came and noted.
-// 3. Each thread holds one window of 4 MiB (`BlobIngester`).
-// 4. Holes are believed as far as `HoleReader` says. More than `SparseHash.minHoleBytes` of them are
-//    not read.
+// 2. A read is valid if the file's attributes after it equal those before. Otherwise the file is
+//    read again, up to three times. The last result is then kept, with a note.
+// 3. Each thread uses one window of 4 MiB (`BlobIngester`).
+// 4. `HoleReader` decides which claimed holes count. Holes of more than `SparseHash.minHoleBytes`
+//    in total are not read.
 
 import Codec
 import Platform
 import Store
 
-/// What reading a file gave.
+/// The result of reading a file.
 struct ReadResult {
   var stat: FileStat
   var content: ScannedContent
   var xattrs: Digest?
   var holes: Digest?
   var flags: InodeFlags = []
-  /// What was read of the file: all but huge holes.
+  /// The number of bytes read: the file without huge holes.
   var readBytes: UInt64 = 0
   var note: Snapshot.Note?
-  /// It disappeared before it could be read.
+  /// Whether the file disappeared before it could be read.
   var isGone = false
 }
 
-/// A run of files for one thread.
-final class ReadJob: @unchecked Sendable {  // one thread works on it; results are read after join
+/// A batch of files for one thread.
+final class ReadJob: @unchecked Sendable {  // one thread uses it; results are read after join
   let items: [(directory: ScannedDirectory, index: Int)]
   var results: [ReadResult?]
   init(_ items: [(directory: ScannedDirectory, index: Int)]) {
@@ -35,14 +36,14 @@ final class ReadJob: @unchecked Sendable {  // one thread works on it; results a
   }
 }
 
-/// Objects made while reading that are stored beside the chunks: hole maps.
+/// An object that is created during reading and stored in addition to the chunks: a hole map.
 struct AuxiliaryObject: Sendable {
   let kind: ObjectKind
   let id: Digest
   let bytes: [UInt8]
 }
 
-/// One thread's reader.
+/// Reads files. Belongs to one thread.
 struct ContentReader: ~Copyable {
   private let fileSystem: any FileSystem
   private let walker: Walker
@@ -53,11 +54,12 @@ struct ContentReader: ~Copyable {
   private let holes: HoleReader
   private var sparse: SparseIngester
   private let progress: Progress
-  private(set) var sideObjects: [AuxiliaryObject] = []
+  private(set) var auxiliaryObjects: [AuxiliaryObject] = []
 
-  /// - Parameter worker: stores what is read; nil to hash only.
+  /// Creates a reader.
+  /// - Parameter worker: stores the content; nil to hash only.
   init(
-    _ fileSystem: any FileSystem, _ walker: Walker, places: RootDescriptors,
+    _ fileSystem: any FileSystem, _ walker: Walker, descriptors: RootDescriptors,
     worker: SessionWorker?, progress: Progress
   ) {
     self.fileSystem = fileSystem
@@ -66,7 +68,7 @@ struct ContentReader: ~Copyable {
     self.progress = progress
     holes = HoleReader(fileSystem: fileSystem)
     sparse = SparseIngester(fileSystem, worker: worker)
-    opener = DirectoryDescriptorCache(fileSystem, places)
+    opener = DirectoryDescriptorCache(fileSystem, descriptors)
   }
 
   mutating func run(_ job: ReadJob) throws {
@@ -86,9 +88,9 @@ struct ContentReader: ~Copyable {
     var result = ReadResult(
       stat: entry.stat, content: .unreadable, xattrs: entry.xattrs, holes: nil)
     do {
-      let place = try opener.locate(directory, entry)
+      let location = try opener.locate(directory, entry)
       let file = try fileSystem.openFile(
-        at: place.directory.raw, place.name, [.read, .noFollow, .nonBlocking])
+        at: location.directory.raw, location.name, [.read, .noFollow, .nonBlocking])
       var before = entry.stat
       for attempt in 1...3 {
         let (blob, holes, readBytes) = try readOnce(file, sizeBytes: before.size)
@@ -109,7 +111,7 @@ struct ContentReader: ~Copyable {
       }
       result.flags = flags(of: file, result.stat, directory)
       if result.stat.changed != entry.stat.changed {
-        result.xattrs = try walker.readXattrs(place.directory, place.name)
+        result.xattrs = try walker.readXattrs(location.directory, location.name)
       }
     } catch let error as SystemError {
       if error.isExhaustion { throw error }
@@ -124,15 +126,15 @@ struct ContentReader: ~Copyable {
     return result
   }
 
-  /// The name belongs to something that is no file.
+  /// Returns whether the name now belongs to an entry of another kind.
   private func isOtherKind(_ directory: ScannedDirectory, _ entry: ScannedEntry) -> Bool {
-    guard let place = try? opener.locate(directory, entry),
-      let now = try? fileSystem.stat(at: place.directory.raw, place.name, followLink: false)
+    guard let location = try? opener.locate(directory, entry),
+      let now = try? fileSystem.stat(at: location.directory.raw, location.name, followLink: false)
     else { return false }
     return now.kind != .file
   }
 
-  /// The name belongs to no file any more, or to another kind of entry.
+  /// Returns the result for a name that no longer belongs to a file.
   private func vanished(_ directory: ScannedDirectory, _ entry: ScannedEntry) -> ReadResult {
     ReadResult(
       stat: entry.stat, content: .unreadable, xattrs: nil, holes: nil,
@@ -174,7 +176,7 @@ struct ContentReader: ~Copyable {
         return (id, UInt64(n))
       }
     }
-    // To the end, whatever size was announced.
+    // Read to the end, whatever size `stat` reported.
     var offset: UInt64 = 0
     let fileSystem = fileSystem
     func content(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
@@ -188,7 +190,7 @@ struct ContentReader: ~Copyable {
   }
 
   /// Reads a file whose holes are too large to be read.
-  /// - Returns: nil where they are not, or where they cannot be believed.
+  /// - Returns: nil if the holes are smaller, or not credible.
   private mutating func readSparse(
     _ file: Descriptor, _ claimed: [Range<UInt64>], sizeBytes: UInt64
   ) throws -> (blob: (id: Digest, sizeBytes: UInt64), holes: Digest?, readBytes: UInt64)? {
@@ -202,12 +204,13 @@ struct ContentReader: ~Copyable {
     return ((id, sizeBytes), addHoles(claimed), readBytes)
   }
 
-  /// The hole map, made an object; nil where the file has no hole.
+  /// Adds the hole map to `auxiliaryObjects`.
+  /// - Returns: its id; nil if the file has no holes.
   private mutating func addHoles(_ holes: [Range<UInt64>]) -> Digest? {
     if holes.isEmpty { return nil }
     let bytes = HoleMap(holes).encode()
     let id = SHA256.digest(of: bytes)
-    sideObjects.append(AuxiliaryObject(kind: .holes, id: id, bytes: bytes))
+    auxiliaryObjects.append(AuxiliaryObject(kind: .holes, id: id, bytes: bytes))
     return id
   }
 }
@@ -216,61 +219,5 @@ extension FileStat {
   fileprivate func hasSameContentStamp(as other: FileStat) -> Bool {
     inode == other.inode && size == other.size && modified == other.modified
       && changed == other.changed
-  }
-}
-
-/// Where the pieces of a capture are: resolved once, before the walk.
-struct RootDescriptors: Sendable {
-  /// The open directory of each tree piece.
-  var trees: [ObjectIdentifier: Descriptor] = [:]
-  /// Directory and name of each piece that is a single entry, by its path.
-  var files: [[UInt8]: ResolvedPath] = [:]
-}
-
-/// Opens directories of a live tree again, keeping the last few: files are read in walk order.
-final class DirectoryDescriptorCache {
-  private let fileSystem: any FileSystem
-  private let places: RootDescriptors
-  private var recent: [(key: ObjectIdentifier, descriptor: Descriptor)] = []
-
-  init(_ fileSystem: any FileSystem, _ places: RootDescriptors) {
-    self.fileSystem = fileSystem
-    self.places = places
-  }
-
-  func locate(
-    _ directory: ScannedDirectory, _ entry: ScannedEntry
-  ) throws(SystemError) -> ResolvedPath {
-    if directory.parent == nil, let place = places.files[entry.name] { return place }
-    let folder = try open(directory)
-    guard entry.isCovered else { return ResolvedPath(directory: folder, name: entry.name) }
-    guard let below = try fileSystem.openUncovered(folder) else {
-      throw SystemError(code: .notPermitted, "open_tree", entry.name)
-    }
-    return ResolvedPath(directory: below, name: entry.name)
-  }
-
-  private func open(_ directory: ScannedDirectory) throws(SystemError) -> Descriptor {
-    // Up to the nearest that is open, and down again: those passed need not stay open.
-    var closed: [ScannedDirectory] = []
-    var here = directory
-    var nearest = known(here)
-    while nearest == nil, let parent = here.parent {
-      closed.append(here)
-      here = parent
-      nearest = known(here)
-    }
-    guard var descriptor = nearest else { throw SystemError(code: .notFound, "open", here.name) }
-    for next in closed.reversed() {
-      descriptor = try fileSystem.openDirectory(at: descriptor.raw, next.name)
-      if recent.count >= 32 { recent.removeFirst(16) }
-      recent.append((ObjectIdentifier(next), descriptor))
-    }
-    return descriptor
-  }
-
-  private func known(_ directory: ScannedDirectory) -> Descriptor? {
-    let key = ObjectIdentifier(directory)
-    return places.trees[key] ?? recent.last { $0.key == key }?.descriptor
   }
 }

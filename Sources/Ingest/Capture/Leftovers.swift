@@ -1,15 +1,16 @@
-// The names that only unfinished work gives: no content, wherever they are found.
+// Recognizes the names that only unfinished work creates. These entries are never content, wherever
+// they are.
 //
-// A change makes `.imgstore-TOKEN`, and what it adds to that; a file that is being written is called
+// A change creates `.imgstore-TOKEN`, also with a suffix. A file that is being written is named
 // `.NAME.TOKEN.imgstore-part`. A token has 16 hexadecimal digits.
 
-/// Tells leftovers of unfinished work by their names.
+/// Recognizes leftovers of unfinished work by their names.
 enum Leftovers {
   private static let changePrefix = Array(".imgstore-".utf8)
   private static let outputSuffix = Array(".imgstore-part".utf8)
   private static let tokenBytes = 16
 
-  /// Returns what left an entry behind; nil for every other name.
+  /// Returns the origin of a leftover, or nil for any other name.
   static func detail(of name: [UInt8]) -> String? {
     guard name.first == 0x2e else { return nil }
     let token: ArraySlice<UInt8>

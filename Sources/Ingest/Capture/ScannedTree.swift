@@ -1,33 +1,33 @@
-// Ingest: from live trees to objects. The stages, each in its own file:
+// Ingest converts live trees to objects. Each stage has its own file:
 //
-//     Walker ──▶ LiveTree ──▶ ContentReader ──▶ TreeBuilder ──▶ trees, times, entries
-//        ▲ StatCache (what need not be read)              └──▶ StatCache of the next time
+//     Walker ──▶ ScannedTree ──▶ ContentReader ──▶ TreeBuilder ──▶ trees, times
+//        ▲ StatCache (unchanged files)                 └──▶ StatCache of the next capture
 //
-// This file: the tree as the walk found it. About 200 bytes an entry, and the only thing here that
-// grows with the image; content passes through in bounded buffers.
+// This file contains the tree as the walk saw it. It takes about 200 bytes per entry and is the
+// only part of Ingest that grows with the image. Content passes through buffers of fixed size.
 
 import Codec
 import Platform
 import Store
 
-/// What is known of an entry's content.
+/// The state of an entry's content.
 enum ScannedContent {
-  /// A file to be read.
+  /// A file that must be read.
   case unread
-  /// A piece that disappeared before it could be read.
+  /// A component that disappeared before it could be read.
   case vanished
   case file(blob: Digest)
   case directory(ScannedDirectory)
-  /// Something is mounted on the directory, or it is a snapshot of a subvolume: it counts as empty.
+  /// A mount point, or a snapshot of a subvolume. It counts as empty.
   case excludedDirectory
-  /// It could not be examined or read. What is known of it may be its kind only.
+  /// An entry that could not be examined or read. Possibly only its kind is known.
   case unreadable
   case symlink([UInt8])
-  /// A device, fifo or socket: the attributes are all there is.
+  /// A device, fifo or socket, which has only attributes.
   case node
 }
 
-/// An entry as the walk found it.
+/// An entry as the walk saw it.
 struct ScannedEntry {
   let name: [UInt8]
   var stat: FileStat
@@ -36,9 +36,9 @@ struct ScannedEntry {
   var holes: Digest?
   var flags: InodeFlags = []
   var linkGroup: UInt64 = 0
-  /// Something is mounted on it: it was found below that.
+  /// Whether something is mounted on the entry, which was read from below the mount.
   var isCovered = false
-  /// The stat cache vouches for content and attributes.
+  /// Whether the stat cache is valid for content and attributes.
   var isCached = false
 
   init(name: [UInt8], stat: FileStat, content: ScannedContent) {
@@ -47,7 +47,7 @@ struct ScannedEntry {
     self.content = content
   }
 
-  /// An entry of which only the kind is known.
+  /// Creates an entry of which only the kind is known.
   init(unreadable name: [UInt8], kind: FileKind, device: UInt64) {
     let never = Timestamp(seconds: 0, nanoseconds: 0)
     self.init(
@@ -57,17 +57,21 @@ struct ScannedEntry {
   }
 }
 
-/// What holds for a whole tree: asked once, at its root.
+/// Properties of a whole tree, determined once at its root.
 final class TreeTraits: Sendable {
   let boundary: MountBoundary
-  /// A btrfs: it has subvolumes, and a flag that `statx` does not report.
+  /// Whether the file system is btrfs, which has subvolumes and a flag that `statx` does not
+  /// report.
   let isBtrfs: Bool
-  /// The inode flags must be asked for by ioctl, file by file.
+  /// Whether inode flags must be read by ioctl, file by file.
   let needsFlagRequest: Bool
-  /// What is left out; nil where nothing is.
+  /// The excluded paths; nil for none.
   let excludes: ExcludeLists?
 
-  /// - Parameter root: what `stat` says of the tree's root, which is open as `directory`.
+  /// Determines the properties of a tree.
+  /// - Parameters:
+  ///   - root: the attributes of the tree's root.
+  ///   - directory: the root, open.
   init(
     of root: FileStat, _ directory: Descriptor, excludes: ExcludeLists? = nil,
     on fileSystem: any FileSystem
@@ -84,40 +88,42 @@ final class TreeTraits: Sendable {
   }
 }
 
-/// A directory as the walk found it. Written by the thread that walks it, later by one thread.
-final class ScannedDirectory: @unchecked Sendable {  // see the line above
-  /// Where it is; nil for the collection of pieces.
+/// A directory as the walk saw it. The thread that walks it writes it; later another single thread
+/// does.
+final class ScannedDirectory: @unchecked Sendable {  // written by one thread at a time
+  /// The parent; nil for the collection of components.
   let parent: ScannedDirectory?
   let name: [UInt8]
   let depth: Int
   var entries: [ScannedEntry] = []
-  /// What the stat cache has of it.
+  /// The directory's record in the stat cache.
   let cached: StatCache.Directory?
   let device: UInt64
-  /// What holds for all directories of the piece; nil for the collection of pieces.
+  /// The properties of the component's tree; nil for the collection of components.
   let traits: TreeTraits?
-  /// The names could not be read.
+  /// Whether the names could not be read.
   var isUnreadable = false
-  /// The time that counts in place of its own, which excluded entries change (`TreeExcludes`).
+  /// The time that replaces the directory's own, which excluded entries change (`TreeExcludes`).
   var recordedTime: Timestamp?
-  /// What it is in the store, once the trees are built.
+  /// The directory's ids in the store, after the trees are built.
   var ids: Tree.IDs?
-  /// Every entry is as the cache has it and none is missing: nothing changes there after the walk.
+  /// Whether every entry matches the cache and none is missing. Such a directory does not change
+  /// after the walk.
   private(set) var matchesCache = false
   private var cachedSummary: Summary?
 
-  /// What a directory's entries are together.
+  /// A summary of a directory's entries.
   struct Summary {
     var fileBytes: UInt64 = 0
-    /// Some entry, not a directory, has other names.
+    /// Whether an entry other than a directory has several names.
     var hasLinks = false
-    /// The directories, in byte order.
+    /// The subdirectories, in byte order.
     var directories: [ScannedDirectory] = []
 
-    /// Adds an entry, by what of it counts.
+    /// Adds an entry.
     mutating func add(_ stat: FileStat, _ content: ScannedContent) {
       if case .directory(let child) = content { directories.append(child) }
-      // A sum for people: sparse files may claim more bytes than a word counts.
+      // The sum is informational: the sizes of sparse files may overflow it.
       if stat.kind == .file { fileBytes &+= stat.size }
       if stat.kind != .directory, stat.links > 1 { hasLinks = true }
     }
@@ -131,22 +137,24 @@ final class ScannedDirectory: @unchecked Sendable {  // see the line above
     return summary
   }
 
-  /// The walk has found all there is.
+  /// Marks the walk of the directory as complete.
   func complete(_ summary: Summary, matchesCache: Bool) {
     cachedSummary = summary
     self.matchesCache = matchesCache
   }
 
-  /// Forgets what is in it: directories know what they are in, too, and would keep one another for good.
+  /// Releases the entries. Directories refer to their parents, so they would keep each other alive.
   func releaseChildren() {
     entries = []
     cachedSummary = nil
   }
 
-  /// Entries have gone, or been read with another size or number of links than the walk saw.
+  /// Discards the summary, because entries vanished or were read with another size or link count
+  /// than the walk saw.
   func invalidateSummary() { cachedSummary = nil }
 
-  /// Visits the entries where they are: a copy of one is a quarter of a kilobyte, and four counts.
+  /// Visits the entries in place: a copy of one takes a quarter of a kilobyte and four reference
+  /// counts.
   func forEachEntry(_ body: (UnsafePointer<ScannedEntry>) throws -> Void) rethrows {
     try entries.withUnsafeBufferPointer { entries in
       guard let first = entries.baseAddress else { return }
@@ -166,7 +174,7 @@ final class ScannedDirectory: @unchecked Sendable {  // see the line above
     depth = (parent?.depth ?? -1) + 1
   }
 
-  /// The path below the piece that the directory belongs to; empty for the piece itself.
+  /// The path relative to the directory's component; empty for the component itself.
   var relativePath: [UInt8] {
     guard let parent, parent.parent != nil else { return [] }
     let above = parent.relativePath
@@ -178,7 +186,7 @@ final class ScannedDirectory: @unchecked Sendable {  // see the line above
     return here.isEmpty ? entry : here + [0x2f] + entry
   }
 
-  /// The absolute path, for messages and notes.
+  /// Returns the absolute path of an entry, for messages and notes.
   func absolutePath(of entry: [UInt8]) -> [UInt8] {
     guard parent != nil else { return entry }
     return absolutePath + [0x2f] + entry

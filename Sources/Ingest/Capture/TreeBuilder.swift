@@ -1,10 +1,10 @@
-// From the live tree to tree and times objects, bottom up.
+// Converts the live tree to tree and times objects, bottom up.
 //
-// 1. A directory that is as the stat cache has it, with all below it, keeps its ids: nothing is
+// 1. A directory that matches the stat cache, with all its descendants, keeps its ids. Nothing is
 //    encoded, hashed or stored for it.
-// 2. Hard links: entries of one piece with one inode form a group, named by the path of its first
-//    member in walk order, so that a group's name does not depend on other groups. An inode whose
-//    other links lie outside the piece is no group.
+// 2. Hard links: the entries of a component with the same inode form a group. The group is named by
+//    the path of its first member in walk order, so that its name does not depend on other groups.
+//    An inode whose other links are outside the component forms no group.
 
 import Codec
 import Platform
@@ -18,7 +18,7 @@ struct TreeBuilder {
 
   init(_ output: @escaping (Tree.EncodedObject) throws -> Void) { self.output = output }
 
-  /// Builds a piece's tree.
+  /// Encodes the tree of a component.
   mutating func build(_ piece: ScannedDirectory) throws -> Tree.IDs {
     assignLinkGroups(piece)
     return try encode(piece).ids
@@ -50,15 +50,15 @@ struct TreeBuilder {
       }
       entries.append(entry(live.pointee, childIDs))
     }
-    let made = Tree.encode(entries) { objects.append($0) }
-    // Hard links made us encode what may be the same after all.
-    if let cached, cached == made, directory.matchesCache {
-      directory.ids = made
-      return (made, true)
+    let ids = Tree.encode(entries) { objects.append($0) }
+    // The directory was encoded because of hard links, and may still be unchanged.
+    if let cached, cached == ids, directory.matchesCache {
+      directory.ids = ids
+      return (ids, true)
     }
     for object in objects { try output(object) }
-    directory.ids = made
-    return (made, false)
+    directory.ids = ids
+    return (ids, false)
   }
 
   func entry(_ live: borrowing ScannedEntry, _ child: Tree.IDs?, name: [UInt8]? = nil) -> Entry {

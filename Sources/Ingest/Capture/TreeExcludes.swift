@@ -1,24 +1,29 @@
-// What a capture leaves out of a tree, and the time of the directories that it leaves something out of.
+// The paths that a capture excludes from a tree, and the times of directories with excluded
+// entries.
 //
-// A file that comes or goes changes the time of its directory. Where the file is excluded, that would make the
-// tree look changed whenever it is compared: such a directory keeps the time that the latest snapshot has of it.
+// Creating or removing a file changes the time of its directory. For excluded files, this would
+// make the tree look changed in every comparison. Such a directory therefore keeps its time in the
+// latest snapshot.
 
 import Platform
 import Store
 
-/// The excludes of one tree.
+/// The excluded paths of one tree.
 public struct TreeExcludes: Sendable {
+  /// The patterns of excluded paths.
   public let patterns: ExcludeLists
-  /// The tree, as `CaptureRoot` names it.
+  /// The role of the tree in its `CaptureRoot`.
   private let role: String
   private let path: AbsolutePath
-  /// The tree in the latest snapshot, and where its objects are.
+  /// The tree in the latest snapshot, and the source of its objects.
   private let recorded: (top: Entry, source: any ObjectSource)?
 
+  /// Creates the excludes of a tree.
   /// - Parameters:
-  ///   - role: of the tree.
-  ///   - path: of the tree, which may be a link to it.
-  ///   - recorded: the tree as the latest snapshot has it; nil where none has it.
+  ///   - patterns: the patterns of excluded paths.
+  ///   - role: the tree's role.
+  ///   - path: the tree's path, which may be a link to it.
+  ///   - recorded: the tree in the latest snapshot; nil if no snapshot has it.
   public init(
     _ patterns: ExcludeLists, role: String, path: AbsolutePath,
     recorded: (top: Entry, source: any ObjectSource)?
@@ -29,14 +34,14 @@ public struct TreeExcludes: Sendable {
     self.recorded = recorded
   }
 
-  /// Returns the patterns where they are about a piece.
+  /// Returns the patterns if they apply to a component.
   func patterns(for request: CaptureRoot) -> ExcludeLists? {
     let roles = [role, CaptureRoot.targetRole(of: path.bytes)]
     return roles.contains(request.role) ? patterns : nil
   }
 
-  /// Returns the time of a directory in the latest snapshot; nil where it has no such directory.
-  /// - Parameter directory: its path below the tree.
+  /// Returns the time of a directory in the latest snapshot, or nil if it has no such directory.
+  /// - Parameter directory: the path relative to the tree.
   func recordedTime(_ directory: [UInt8]) throws -> Timestamp? {
     guard let recorded else { return nil }
     var entry = recorded.top

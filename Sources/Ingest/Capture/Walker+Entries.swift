@@ -1,14 +1,15 @@
-// What the walk learns of one entry: kind, attributes, flags, link target. Contents are read later
-// (`ContentReader`).
+// The part of the walk that examines one entry: kind, attributes, flags and link target.
+// `ContentReader` reads contents later.
 //
-// What cannot be examined or read makes an entry unreadable, not absent.
+// An entry that cannot be examined or read is recorded as unreadable, not as absent.
 
 import Codec
 import Platform
 import Store
 
 extension Walker {
-  /// The entry of a name whose `stat` failed: unreadable, of the kind that the directory says.
+  /// Returns the entry of a name whose `stat` failed: unreadable, with the kind that the directory
+  /// reports.
   func unexamined(
     _ name: [UInt8], _ error: SystemError, _ directory: ScannedDirectory, _ descriptor: Descriptor,
     _ kinds: inout [[UInt8]: FileKind]?
@@ -27,7 +28,7 @@ extension Walker {
     }
   }
 
-  /// A file that something is mounted on, as it is below that.
+  /// Returns the entry of a file that something is mounted on, as it is below the mount.
   func examineCovered(
     _ name: [UInt8], _ directory: ScannedDirectory, _ descriptor: Descriptor,
     _ mounts: MountBoundary.Entries, _ kinds: inout [[UInt8]: FileKind]?,
@@ -46,8 +47,10 @@ extension Walker {
     return entries[0]
   }
 
-  /// Adds what there is to know of an entry; what cannot be read of it makes it unreadable, not absent.
-  /// - Throws: where descriptors or memory are lacking, and where it is gone; nothing is added then.
+  /// Adds an entry with its attributes. Attributes that cannot be read make the entry unreadable,
+  /// not absent.
+  /// - Throws: `SystemError` if descriptors or memory are exhausted, or the entry vanished; nothing
+  ///   is added then.
   func examine(
     _ name: [UInt8], _ stat: FileStat, _ match: StatCache.Entry?, _ directory: ScannedDirectory,
     _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ children: inout [Pending],
@@ -76,7 +79,7 @@ extension Walker {
     _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ children: inout [Pending]
   ) throws(SystemError) {
     let stat = entry.stat
-    // First what must not fail: a link without its target would be another link.
+    // Read the target first: a link without its target would be a different link.
     if stat.kind == .symlink {
       entry.content = .symlink(try fileSystem.readLink(at: descriptor.raw, entry.name))
     }
@@ -126,7 +129,8 @@ extension Walker {
       directory.traits?.isBtrfs == true
     {
       let subvolume = try fileSystem.openDirectory(at: descriptor.raw, entry.name)
-      // A tree that holds its own snapshots (snapper's .snapshots) would be kept many times over.
+      // A tree that contains its own snapshots (snapper's .snapshots) would be stored many times
+      // over.
       if fileSystem.isReadOnlySnapshot(subvolume.raw) {
         return exclude(.subvolumeSnapshot, "not read")
       }
@@ -144,7 +148,7 @@ extension Walker {
     }
   }
 
-  /// The flags of a file or directory whose `stat` does not report them all.
+  /// Returns the flags of a file or directory whose `stat` does not report all of them.
   func requestFlags(
     _ directory: Descriptor, _ name: [UInt8], _ stat: FileStat
   ) throws(SystemError) -> InodeFlags {
@@ -152,7 +156,7 @@ extension Walker {
     do {
       file = try fileSystem.openFile(at: directory.raw, name, [.read, .noFollow, .nonBlocking])
     } catch {
-      // Reading the content will say so.
+      // Reading the content reports this error.
       if error.code == .accessDenied { return stat.flags }
       throw error
     }
@@ -164,9 +168,9 @@ extension Walker {
     return stat.reportsFlags ? stat.flags.union(flags.intersection(.noCopyOnWrite)) : flags
   }
 
-  func markUnreadable(_ directory: ScannedDirectory, _ why: String) {
+  func markUnreadable(_ directory: ScannedDirectory, _ reason: String) {
     directory.isUnreadable = true
-    note(.unreadable, directory.parent?.absolutePath(of: directory.name) ?? directory.name, why)
+    note(.unreadable, directory.parent?.absolutePath(of: directory.name) ?? directory.name, reason)
   }
 
   // MARK: Extended attributes
@@ -176,7 +180,7 @@ extension Walker {
     do {
       names = try fileSystem.xattrNames(at: directory.raw, name)
     } catch {
-      // A file of mode 0000 hides its user attributes from its owner, as its content.
+      // A file of mode 0000 hides its user attributes from its owner, like its content.
       if error.code == .accessDenied || error.code == .notPermitted { return nil }
       throw error
     }
@@ -190,7 +194,7 @@ extension Walker {
     if attributes.isEmpty { return nil }
     let bytes = XattrSet(attributes).encode()
     let id = SHA256.digest(of: bytes)
-    found.withLock { $0.xattrSets[id] = bytes }
+    collected.withLock { $0.xattrSets[id] = bytes }
     return id
   }
 }

@@ -1,54 +1,57 @@
-// The walk: names and attributes of a tree, by several threads, relative to open directories.
+// Walks trees: reads names and attributes on several threads, relative to open directories.
 //
-// 1. No symbolic link is followed and no path is put together: a renamed directory cannot lead
-//    the walk astray.
-// 2. Mount points below a piece are not entered; each is noted. `MountBoundary` decides. A file that
-//    something is mounted on is kept as it is below that, or as unreadable where nobody can look there.
-// 3. An entry that cannot be examined or read stays in the tree as unreadable, and is noted. Only an
+// 1. No symbolic link is followed and no path is concatenated, so a renamed directory cannot divert
+//    the walk.
+// 2. Mount points inside a component are not entered; each is noted. `MountBoundary` decides. A
+//    file that something is mounted on is recorded as it is below the mount, or as unreadable if
+//    that is not accessible.
+// 3. An entry that cannot be examined or read stays in the tree as unreadable, with a note. Only an
 //    entry that no longer has a name is absent.
-// 4. Directories wait in a stack, unopened, each with its open parent: about (threads × depth) of
+// 4. Directories wait on a stack, unopened, each with its open parent. About (threads × depth) of
 //    them are open at once.
 // 5. Notes are bounded: the first `maxNotes`, with paths of at most 4 KiB, and a last one that
 //    counts the rest.
-// 6. The store's folder is no part of a tree, whatever its name: it is known by device and inode. Nor
-//    are the files that an unfinished change leaves behind.
-// 8. What a pattern excludes is noted, and not looked at any further.
-// 7. A lack of descriptors or memory ends the walk: it says nothing about an entry.
+// 6. The store's directory is never part of a tree, whatever its name: device and inode identify
+//    it. Files that an unfinished change left behind are not part of a tree either.
+// 7. Exhausted descriptors or memory end the walk, because they reveal nothing about an entry.
+// 8. An entry that a pattern excludes is noted and not examined further.
 
 import Codec
 import Platform
 import Store
 
-/// Walks pieces into live directories.
+/// Walks components into scanned directories.
 final class Walker: Sendable {
   static let maxDepth = 2000
   static let maxNotes = 1000
 
   struct Pending {
     let directory: ScannedDirectory
-    /// Where it is: opened when its turn comes, so that few are open at once.
+    /// The directory's location. It is opened only when its turn comes, so that few are open at
+    /// once.
     let place: ResolvedPath
   }
 
   let fileSystem: any FileSystem
   let progress: Progress
-  /// The store's folder.
+  /// The store's directory.
   private let store: FileIdentity?
   private let capturedLeftovers: [UInt8]?
-  let found = Monitor(Findings())
+  let collected = Monitor(Findings())
 
-  /// What the walk found beside the tree.
+  /// The results of the walk other than the tree.
   struct Findings {
     var notes: [Snapshot.Note] = []
-    /// Problems that are counted only.
+    /// The number of problems without a note.
     var leftOut = 0
-    /// Directories whose own time does not count.
+    /// Directories whose own time is replaced.
     var directoriesWithExcludes: [ScannedDirectory] = []
-    /// Attribute sets seen, by id.
+    /// The attribute sets of the entries, by id.
     var xattrSets: [Digest: [UInt8]] = [:]
   }
 
-  /// - Parameter store: the store's folder; nil where there is none.
+  /// Creates a walker.
+  /// - Parameter store: the store's directory; nil if there is none.
   init(
     _ fileSystem: any FileSystem, store: FileIdentity?, capturedLeftovers: [UInt8]? = nil,
     progress: Progress
@@ -59,9 +62,9 @@ final class Walker: Sendable {
     self.progress = progress
   }
 
-  var findings: Findings { found.withLock { $0 } }
+  var findings: Findings { collected.withLock { $0 } }
 
-  /// Walks everything below `directory`, which is open as `descriptor`.
+  /// Walks everything below each of `roots`, directories with their open descriptors.
   func walk(_ roots: [(ScannedDirectory, Descriptor)], threads: Int) throws {
     let roots = roots.map {
       Pending(directory: $0.0, place: ResolvedPath(directory: $0.1, name: [0x2e]))
@@ -70,20 +73,21 @@ final class Walker: Sendable {
   }
 
   func note(_ kind: Snapshot.Note.Kind, _ path: [UInt8], _ detail: String) {
-    found.withLock { found in
-      // All but the unreadable entries are few, and what a change leaves alone depends on them.
-      guard found.notes.count < Walker.maxNotes || kind != .unreadable else {
-        found.leftOut += 1
+    collected.withLock { collected in
+      // Other notes are few, and they determine the paths that a change leaves alone.
+      guard collected.notes.count < Walker.maxNotes || kind != .unreadable else {
+        collected.leftOut += 1
         return
       }
-      found.notes.append(Snapshot.Note(kind, path: Array(path.prefix(4096)), detail: detail))
+      collected.notes.append(Snapshot.Note(kind, path: Array(path.prefix(4096)), detail: detail))
     }
   }
 
   // MARK: One directory
 
-  /// Reads a directory's entries; returns its subdirectories.
-  /// - Throws: `SystemError` where descriptors or memory are lacking.
+  /// Reads the entries of a directory.
+  /// - Returns: its subdirectories.
+  /// - Throws: `SystemError` if descriptors or memory are exhausted.
   private func list(_ pending: Pending) throws(SystemError) -> [Pending] {
     let directory = pending.directory
     var children: [Pending] = []
@@ -103,11 +107,11 @@ final class Walker: Sendable {
     var hasExcludes = traits.excludes?.nameEntries(of: directory.relativePath) ?? false
     var cache = directory.cached?.cursor()
     var cachedEntry = cache?.next()
-    var isSame = directory.cached != nil
+    var matchesCache = directory.cached != nil
     var summary = ScannedDirectory.Summary()
     var kinds: [[UInt8]: FileKind]?
     var absent: [[UInt8]] = []
-    // An entry is a quarter of a kilobyte: it is made in its place.
+    // An entry takes a quarter of a kilobyte, so it is created in place.
     var entries: [ScannedEntry] = []
     entries.reserveCapacity(names.count)
     for name in names {
@@ -118,16 +122,16 @@ final class Walker: Sendable {
         if order == 0 { match = cachedEntry.take() }
         cachedEntry = cache?.next()
         if order == 0 { break }
-        isSame = false
+        matchesCache = false
       }
       do throws(SystemError) {
         let stat = try fileSystem.stat(at: descriptor.raw, name, followLink: false)
-        if isOwn(name, stat, directory) {
-          if match != nil { isSame = false }
+        if isImgstoreEntry(name, stat, directory) {
+          if match != nil { matchesCache = false }
           continue
         }
         if let excludes = traits.excludes, isExcluded(name, stat, directory, excludes) {
-          if match != nil { isSame = false }
+          if match != nil { matchesCache = false }
           hasExcludes = true
           continue
         }
@@ -139,7 +143,7 @@ final class Walker: Sendable {
         }
       } catch {
         if error.isExhaustion { throw error }
-        isSame = false
+        matchesCache = false
         if error.isAbsent {
           absent.append(name)
           continue
@@ -147,18 +151,18 @@ final class Walker: Sendable {
         entries.append(try unexamined(name, error, directory, descriptor, &kinds))
       }
       let last = entries.count - 1
-      if !entries[last].isCached { isSame = false }
+      if !entries[last].isCached { matchesCache = false }
       summary.add(entries[last].stat, entries[last].content)
     }
-    if hasExcludes { found.withLock { $0.directoriesWithExcludes.append(directory) } }
+    if hasExcludes { collected.withLock { $0.directoriesWithExcludes.append(directory) } }
     directory.entries = entries
     if !absent.isEmpty { try keepDamaged(absent, directory, descriptor) }
-    directory.complete(summary, matchesCache: isSame && cachedEntry == nil)
+    directory.complete(summary, matchesCache: matchesCache && cachedEntry == nil)
     progress.add(items: UInt64(names.count))
     return children
   }
 
-  /// A pattern says that the entry is no part of the tree, and the notes say so.
+  /// Returns whether a pattern excludes the entry, and notes it.
   private func isExcluded(
     _ name: [UInt8], _ stat: FileStat, _ directory: ScannedDirectory, _ excludes: ExcludeLists
   ) -> Bool {
@@ -170,8 +174,8 @@ final class Walker: Sendable {
     return true
   }
 
-  /// The entry is imgstore's and no part of the tree, and the notes say so.
-  private func isOwn(
+  /// Returns whether the entry belongs to imgstore and is not part of the tree, and notes it.
+  private func isImgstoreEntry(
     _ name: [UInt8], _ stat: FileStat, _ directory: ScannedDirectory
   ) -> Bool {
     let isStore = stat.kind == .directory && store == FileIdentity(stat)
@@ -185,8 +189,9 @@ final class Walker: Sendable {
     return Leftovers.detail(of: name)
   }
 
-  /// Names under which nothing was found have gone since the directory was read: as if they had never
-  /// been. Those that it still has belong to a damaged directory, and stay as unreadable entries.
+  /// Handles names without an entry. Names that have gone since the directory was read are ignored.
+  /// Names that the directory still lists belong to a damaged directory, and become unreadable
+  /// entries.
   private func keepDamaged(
     _ absent: [[UInt8]], _ directory: ScannedDirectory, _ descriptor: Descriptor
   ) throws(SystemError) {

@@ -1,8 +1,8 @@
-// An archive as records: framing, content, padding. What a plan of an archive is made of.
+// Splits an archive into records: framing, content and padding. Plans of archives consist of them.
 //
-// 1. Nothing is interpreted but what tells lengths: the records, put together again, are the stream,
-//    whatever it holds.
-// 2. Where the stream is no archive, or stops being one, the rest is one content.
+// 1. Only lengths are interpreted. The records, concatenated, equal the stream, whatever it
+//    contains.
+// 2. If the stream is not an archive, or stops being one, the rest is a single content.
 // 3. Memory: 1 MiB.
 
 import Archive
@@ -14,7 +14,7 @@ final class ArchiveRecords {
     case tar
     case other
 
-    /// With which most records begin.
+    /// The size of the header of most records.
     var headerBytes: Int {
       switch self {
       case .cpio: 110
@@ -26,22 +26,22 @@ final class ArchiveRecords {
 
   struct Record {
     var literal: [UInt8] = []
-    /// How many bytes of content follow; nil for all that is left.
+    /// The number of content bytes that follow; nil for the rest of the stream.
     var contentBytes: UInt64? = 0
   }
 
-  /// Contents up to this size stay in the framing: the name of a blob would be as long.
+  /// The maximum size of contents that stay in the framing: the name of a blob would be as long.
   static let inlineBytes: UInt64 = 64
-  /// What tar's extended headers may have to stay in the framing.
+  /// The maximum size of tar's extended headers that stay in the framing.
   private static let maxExtensionBytes: UInt64 = 512 << 10
   private static let maxZeros = 64 << 10
 
   let form: Form
   private let source: ByteSource
   private let buffer: UnsafeMutableRawBufferPointer
-  private var held: Range<Int> = 0..<0
+  private var buffered: Range<Int> = 0..<0
   private var isSourceAtEnd = false
-  /// Of the content under way; nil for the rest of the stream.
+  /// The unread bytes of the current content; nil for the rest of the stream.
   private var left: UInt64? = 0
   private var paddingBytes = 0
   private var isOver = false
@@ -51,7 +51,7 @@ final class ArchiveRecords {
     self.source = source
     buffer = .allocate(byteCount: 1 << 20, alignment: 64)
     let memory = buffer
-    // The first bytes decide; `form` must be known before `self` may be used.
+    // Detect the format from the first bytes before `self` is initialized.
     var count = 0
     while count < 512 {
       let n = try source(UnsafeMutableRawBufferPointer(rebasing: memory[count...]))
@@ -61,7 +61,7 @@ final class ArchiveRecords {
       }
       count += n
     }
-    held = 0..<count
+    buffered = 0..<count
     let head = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(memory)[..<count])
     if ArchiveRecords.isCpio(head) {
       form = .cpio
@@ -76,11 +76,12 @@ final class ArchiveRecords {
 
   // MARK: Records
 
-  /// The next record; nil at the end. The content of the one before must have been read.
+  /// Returns the next record, or nil at the end. The content of the previous record must have been
+  /// read.
   func next() throws -> Record? {
     if isOver { return nil }
-    try hold(form == .other ? 1 : 110)
-    if held.isEmpty {
+    try ensureBuffered(form == .other ? 1 : 110)
+    if buffered.isEmpty {
       isOver = true
       return nil
     }
@@ -88,14 +89,14 @@ final class ArchiveRecords {
     return form == .cpio ? try nextCpio() : try nextTar()
   }
 
-  /// Reads content.
-  /// - Returns: how many bytes; 0 at its end.
+  /// Reads content of the current record.
+  /// - Returns: the number of bytes; 0 at its end.
   func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
     if target.isEmpty || left == 0 { return 0 }
-    try hold(1)
-    let count = min(held.count, target.count, left.map { Int(clamping: $0) } ?? Int.max)
+    try ensureBuffered(1)
+    let count = min(buffered.count, target.count, left.map { Int(clamping: $0) } ?? Int.max)
     if count == 0 {
-      // The archive was cut off inside a content.
+      // The archive is truncated inside a content.
       left = 0
       isOver = true
       return 0
@@ -106,15 +107,16 @@ final class ArchiveRecords {
     return count
   }
 
-  /// How many zeros follow the content, of those that pad it: asked once, after it was read.
+  /// Returns the number of zeros after the content, up to its padding. Call it once, after the
+  /// content was read.
   func padding() throws -> Int {
-    let wanted = paddingBytes
+    let expected = paddingBytes
     paddingBytes = 0
-    if wanted == 0 { return 0 }
-    try hold(wanted)
-    let zeros = bytes.prefix(wanted).prefix { $0 == 0 }.count
+    if expected == 0 { return 0 }
+    try ensureBuffered(expected)
+    let zeros = bytes.prefix(expected).prefix { $0 == 0 }.count
     drop(zeros)
-    if zeros < wanted { isLost = true }
+    if zeros < expected { isLost = true }
     return zeros
   }
 
@@ -128,15 +130,15 @@ final class ArchiveRecords {
   private func begin(_ headerBytes: Int, contentBytes: UInt64, align: UInt64, inline: UInt64)
     throws -> Record
   {
-    try hold(headerBytes)
-    guard held.count >= headerBytes else { return rest() }
+    try ensureBuffered(headerBytes)
+    guard buffered.count >= headerBytes else { return rest() }
     var record = Record(literal: Array(bytes.prefix(headerBytes)), contentBytes: contentBytes)
     drop(headerBytes)
     paddingBytes = Int((align - contentBytes % align) % align)
     left = contentBytes
     if contentBytes <= inline {
-      try hold(Int(contentBytes))
-      let count = min(held.count, Int(contentBytes))
+      try ensureBuffered(Int(contentBytes))
+      let count = min(buffered.count, Int(contentBytes))
       record.literal += bytes.prefix(count)
       drop(count)
       record.contentBytes = 0
@@ -145,9 +147,9 @@ final class ArchiveRecords {
     return record
   }
 
-  /// Zeros between archives, and behind the last.
+  /// Returns the zeros between archives and after the last one.
   private func zeros() throws -> Record? {
-    try hold(ArchiveRecords.maxZeros)
+    try ensureBuffered(ArchiveRecords.maxZeros)
     let count = bytes.prefix(ArchiveRecords.maxZeros).prefix { $0 == 0 }.count
     if count == 0 { return nil }
     left = 0
@@ -187,7 +189,7 @@ final class ArchiveRecords {
     return value
   }
 
-  /// A header whose checksum is right (POSIX, ustar).
+  /// Returns whether a header has a correct checksum (POSIX, ustar).
   private static func isTar(_ head: UnsafeRawBufferPointer) -> Bool {
     guard head.count >= 512, let sum = octal(head[148..<156]) else { return false }
     var own: UInt64 = 8 * 0x20
@@ -211,7 +213,7 @@ final class ArchiveRecords {
     return digits > 0 ? value : nil
   }
 
-  /// The size field: octal, or, from 8 GiB on, GNU's binary form.
+  /// Returns the size field: octal, or GNU's binary form from 8 GiB.
   private static func size(_ head: UnsafeRawBufferPointer) -> UInt64? {
     guard head[124] & 0x80 != 0 else { return octal(head[124..<136]) }
     guard head[124] == 0x80, head[125..<128].allSatisfy({ $0 == 0 }) else { return nil }
@@ -220,14 +222,14 @@ final class ArchiveRecords {
   }
 
   private func nextTar() throws -> Record? {
-    try hold(512)
+    try ensureBuffered(512)
     let head = bytes
     guard ArchiveRecords.isTar(head), let size = ArchiveRecords.size(head) else {
       return try zeros() ?? rest()
     }
-    // Links, devices, directories and fifos have no content, whatever their size says.
+    // Links, devices, directories and fifos have no content, whatever their size field says.
     let hasContent = !(0x31...0x36).contains(head[156])
-    // GNU's long names, and pax headers: framing themselves.
+    // GNU's long names and pax headers are framing themselves.
     let isExtension = [0x4b, 0x4c, 0x67, 0x78].contains(head[156])
     return try begin(
       512, contentBytes: hasContent ? size : 0, align: 512,
@@ -237,25 +239,26 @@ final class ArchiveRecords {
   // MARK: Bytes
 
   private var bytes: UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[held])
+    UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[buffered])
   }
 
-  private func drop(_ count: Int) { held = held.lowerBound + count..<held.upperBound }
+  private func drop(_ count: Int) { buffered = buffered.lowerBound + count..<buffered.upperBound }
 
-  /// Holds as many bytes, or all that are left.
-  private func hold(_ count: Int) throws {
-    guard held.count < count, !isSourceAtEnd else { return }
-    if held.lowerBound + count > buffer.count || held.isEmpty, let base = buffer.baseAddress {
-      base.copyMemory(from: base + held.lowerBound, byteCount: held.count)
-      held = 0..<held.count
+  /// Buffers at least `count` bytes, or all that remain.
+  private func ensureBuffered(_ count: Int) throws {
+    guard buffered.count < count, !isSourceAtEnd else { return }
+    if buffered.lowerBound + count > buffer.count || buffered.isEmpty, let base = buffer.baseAddress
+    {
+      base.copyMemory(from: base + buffered.lowerBound, byteCount: buffered.count)
+      buffered = 0..<buffered.count
     }
-    while held.count < count, held.upperBound < buffer.count {
-      let n = try source(UnsafeMutableRawBufferPointer(rebasing: buffer[held.upperBound...]))
+    while buffered.count < count, buffered.upperBound < buffer.count {
+      let n = try source(UnsafeMutableRawBufferPointer(rebasing: buffer[buffered.upperBound...]))
       if n == 0 {
         isSourceAtEnd = true
         return
       }
-      held = held.lowerBound..<held.upperBound + n
+      buffered = buffered.lowerBound..<buffered.upperBound + n
     }
   }
 }

@@ -1,24 +1,25 @@
-// Which encoder made a deflate stream: its first megabytes are encoded again in every way that is known,
+// Detects the encoder of a deflate stream: re-encodes its first megabytes with every known method
 // until one gives the same bytes.
 //
-// Writers that this finds: pigz (levels 1 to 9, any number of threads, -b, -i), whatever calls zlib
-// once for a stream (Python, Perl, Java …), and our own segments. Not GNU gzip, whose deflate is older
-// than zlib's and cuts its blocks elsewhere (docs/decisions, "Recipes").
+// It recognizes three kinds of encoders: pigz (levels 1 to 9, any number of threads, -b, -i),
+// programs that call zlib once per stream (Python, Perl, Java …), and imgstore's own segments. It
+// does not recognize GNU gzip, whose deflate is older than zlib's and splits blocks differently
+// (docs/decisions, "Recipes").
 
 import Codec
 import Store
 
-/// How a stream was cut, and what each piece was made with.
+/// The structure of a stream, and the method of each part.
 enum StreamLayout: Sendable, Equatable {
-  /// Joints every so many plain bytes.
+  /// pigz's output: block boundaries at regular plain offsets.
   case joined(DeflateMethod)
   /// One zlib stream.
   case continuous(DeflateMethod)
   /// Segments that end with an empty stored block; some are stored blocks.
   case segments(DeflateMethod)
 
-  /// Runs of it are begun at places that were only found by trying.
-  var mayFailInPlaces: Bool {
+  /// Whether runs start at points that were found by trial and may fail later.
+  var mayFailAtRestarts: Bool {
     switch self {
     case .joined(let method): method.history == .runUp
     case .continuous: true
@@ -34,11 +35,11 @@ enum StreamLayout: Sendable, Equatable {
   }
 }
 
-/// The beginning of a stream, both ways.
+/// The start of a stream, compressed and decompressed.
 struct StreamSample {
   static let plainBytes = 3 << 20
-  /// A block of zeros may have 4 MiB of plain bytes (8 MiB with zlib's memory level 9): the sample
-  /// goes on until two blocks are whole, or so far.
+  /// A block of zeros may have 4 MiB of plain bytes (8 MiB with zlib's memLevel 9). The sample is
+  /// extended to this size until it contains two complete blocks.
   private static let maxPlainBytes = 16 << 20
   private static let minBoundaries = 3
   private static let packedBytes = 4 << 20
@@ -46,56 +47,58 @@ struct StreamSample {
   private(set) var plain: [UInt8] = []
   private(set) var packed: [UInt8] = []
   private(set) var boundaries: [InflateBlockScanner.Boundary] = []
-  /// The sample is the stream.
+  /// Whether the sample is the whole stream.
   private(set) var isWhole = false
 
-  /// - Parameter offset: where the stream begins in the source.
+  /// Reads a sample.
+  /// - Parameter offset: the start of the stream in the source.
   init(_ source: RandomAccessSource, at offset: UInt64) throws {
     let end = min(source.sizeBytes, offset + UInt64(StreamSample.packedBytes))
     guard offset < end else { return }
     packed = try source.bytes(offset..<end)
-    let walk = InflateBlockScanner()
-    var room = [UInt8](repeating: 0, count: StreamSample.plainBytes)
-    var taken = 0
-    var made = 0
+    let scanner = InflateBlockScanner()
+    var output = [UInt8](repeating: 0, count: StreamSample.plainBytes)
+    var consumed = 0
+    var produced = 0
     while true {
       try packed.withUnsafeBytes { packed in
-        try room.withUnsafeMutableBytes { room in
-          while made < room.count, taken < packed.count {
-            let step = try walk.decode(
-              UnsafeRawBufferPointer(rebasing: packed[taken...]),
-              into: UnsafeMutableRawBufferPointer(rebasing: room[made...]))
+        try output.withUnsafeMutableBytes { output in
+          while produced < output.count, consumed < packed.count {
+            let step = try scanner.decode(
+              UnsafeRawBufferPointer(rebasing: packed[consumed...]),
+              into: UnsafeMutableRawBufferPointer(rebasing: output[produced...]))
             if step == (0, 0) { break }
-            taken += step.taken
-            made += step.made
+            consumed += step.consumed
+            produced += step.produced
           }
         }
       }
-      guard made == room.count, walk.boundaries.count < StreamSample.minBoundaries,
-        room.count < StreamSample.maxPlainBytes, !walk.isAtEnd
+      guard produced == output.count, scanner.boundaries.count < StreamSample.minBoundaries,
+        output.count < StreamSample.maxPlainBytes, !scanner.isAtEnd
       else { break }
-      room.append(
+      output.append(
         contentsOf: repeatElement(
-          0, count: min(StreamSample.plainBytes, StreamSample.maxPlainBytes - room.count)))
+          0, count: min(StreamSample.plainBytes, StreamSample.maxPlainBytes - output.count)))
     }
-    room.removeSubrange(made...)
-    plain = room
-    boundaries = walk.boundaries
-    isWhole = walk.isAtEnd
+    output.removeSubrange(produced...)
+    plain = output
+    boundaries = scanner.boundaries
+    isWhole = scanner.isAtEnd
   }
 }
 
+/// Detects the encoder of a sample.
 struct EncoderDetector {
   private let sample: StreamSample
-  /// Where most candidates are seen to fail.
+  /// The plain bytes after which most wrong candidates have failed.
   private static let quickBytes = 96 << 10
 
   init(_ sample: StreamSample) { self.sample = sample }
 
-  /// The ways that would have made the sample, the likelier first.
+  /// Returns the layouts that reproduce the sample, the most likely first.
   func layouts() throws -> [StreamLayout] {
     guard let last = sample.boundaries.last, sample.boundaries.count > 1 else { return [] }
-    var found: [StreamLayout] = []
+    var matches: [StreamLayout] = []
     if let block = blockBytes() {
       for level in [6, 9, 1, 5, 7, 8, 4, 3, 2] as [UInt8] {
         for method in [
@@ -103,21 +106,21 @@ struct EncoderDetector {
           .pigz(level: level, blockBytes: block, isSingle: true),
           .pigz(level: level, blockBytes: block, isIndependent: true),
         ] where method.isPossible {
-          if try isJoined(method), !found.contains(.joined(method)) {
-            found.append(.joined(method))
+          if try isJoined(method), !matches.contains(.joined(method)) {
+            matches.append(.joined(method))
           }
         }
       }
     }
-    if !found.isEmpty { return found }
+    if !matches.isEmpty { return matches }
     for strategy in [0, 1, 2, 3, 4] as [UInt8] {
       for memory in [8, 9] as [UInt8] {
         for level in [6, 9, 1, 5, 7, 8, 4, 3, 2] as [UInt8] {
           let method = DeflateMethod.zlib(level: level, memoryLevel: memory, strategy: strategy)
-          if try isContinuous(method, last) { found.append(.continuous(method)) }
+          if try isContinuous(method, last) { matches.append(.continuous(method)) }
         }
       }
-      if !found.isEmpty { return found }
+      if !matches.isEmpty { return matches }
     }
     for level in [5, 6, 4, 7, 8, 9, 3, 2, 1, 10, 11, 12] as [UInt8] {
       if try isSegmented(DeflateMethod(.libdeflate, level: level)) {
@@ -129,19 +132,20 @@ struct EncoderDetector {
 
   // MARK: One way
 
-  /// pigz ends its blocks at a byte's end after so many plain bytes: 128 KiB, or what `-b` said.
+  /// Returns pigz's block size. Blocks end at a byte boundary after 128 KiB of plain bytes, or the
+  /// size of `-b`.
   private func blockBytes() -> Int? {
     sample.boundaries.first {
       $0.plainOffset >= 32 << 10 && $0.plainOffset % 1024 == 0 && $0.bitOffset % 8 == 0
         && DeflateMethod.blockSizes.contains(Int(clamping: $0.plainOffset))
     }.flatMap { first in
-      // What is no more than one block has no joint; a stream's end is none.
+      // A stream of one block has no boundary; its end does not count.
       sample.isWhole && first == sample.boundaries.last ? nil : Int(first.plainOffset)
     }
   }
 
   private func isJoined(_ method: DeflateMethod) throws -> Bool {
-    var replayer = DeflateReencoder(method)
+    var reencoder = DeflateReencoder(method)
     var start = sample.boundaries[0]
     var end = start
     while let next = sample.boundaries.last(where: {
@@ -149,75 +153,77 @@ struct EncoderDetector {
     }), next.bitOffset % 8 == 0 {
       let isLast = sample.isWhole && next == sample.boundaries.last
       end = next
-      // One thread's blocks follow from all before: they are made in one go, at the end.
+      // Blocks of a single thread depend on all earlier input, so they are encoded together at the
+      // end.
       if method.history == .runUp, !isLast { continue }
-      guard try makes(&replayer, start, end, isLast: isLast) else { return false }
+      guard try reproduces(&reencoder, start, end, isLast: isLast) else { return false }
       start = end
     }
     if sample.isWhole, let last = sample.boundaries.last, end != last {
-      return try makes(&replayer, start, last, isLast: true)
+      return try reproduces(&reencoder, start, last, isLast: true)
     }
-    return start == end ? end.plainOffset > 0 : try makes(&replayer, start, end, isLast: false)
+    return start == end
+      ? end.plainOffset > 0 : try reproduces(&reencoder, start, end, isLast: false)
   }
 
   private func isContinuous(
     _ method: DeflateMethod, _ last: InflateBlockScanner.Boundary
   ) throws -> Bool {
-    var replayer = DeflateReencoder(method)
+    var reencoder = DeflateReencoder(method)
     let first = sample.boundaries[0]
     if let early = sample.boundaries.first(where: {
       $0.plainOffset >= UInt64(EncoderDetector.quickBytes)
     }), early.plainOffset + 4096 < last.plainOffset,
-      try !makes(&replayer, first, early, isLast: false)
+      try !reproduces(&reencoder, first, early, isLast: false)
     {
       return false
     }
-    if sample.isWhole { return try makes(&replayer, first, last, isLast: true) }
+    if sample.isWhole { return try reproduces(&reencoder, first, last, isLast: true) }
     guard
       let end = sample.boundaries.last(where: {
         $0.plainOffset > 0 && $0.plainOffset + 4096 <= UInt64(sample.plain.count)
       })
     else { return false }
-    return try makes(&replayer, first, end, isLast: false)
+    return try reproduces(&reencoder, first, end, isLast: false)
   }
 
   private func isSegmented(_ method: DeflateMethod) throws -> Bool {
     let ends = SegmentEnds(sample.boundaries)
     guard let end = ends.first(where: { $0 > 0 }) else { return false }
-    var replayer = DeflateReencoder(method)
-    return try makes(&replayer, sample.boundaries[0], sample.boundaries[end], isLast: false)
+    var reencoder = DeflateReencoder(method)
+    return try reproduces(&reencoder, sample.boundaries[0], sample.boundaries[end], isLast: false)
   }
 
-  /// Whether the encoder makes the bytes from one boundary to another.
-  private func makes(
-    _ replayer: inout DeflateReencoder, _ start: InflateBlockScanner.Boundary,
+  /// Returns whether the encoder reproduces the bytes between two boundaries.
+  private func reproduces(
+    _ reencoder: inout DeflateReencoder, _ start: InflateBlockScanner.Boundary,
     _ end: InflateBlockScanner.Boundary,
     isLast: Bool
   ) throws -> Bool {
-    let method = replayer.method
+    let method = reencoder.method
     let from = Int(start.plainOffset) - min(Int(start.plainOffset), method.historyBytes)
     let to = min(sample.plain.count, Int(end.plainOffset) + method.lookaheadBytes)
-    let wanted = Int(start.bitOffset / 8)..<Int((end.bitOffset + (isLast ? 7 : 0)) / 8)
+    let expected = Int(start.bitOffset / 8)..<Int((end.bitOffset + (isLast ? 7 : 0)) / 8)
     let bits = UInt8(start.bitOffset % 8)
     return try sample.packed.withUnsafeBytes { packed in
       try sample.plain.withUnsafeBytes { plain in
-        try replayer.replay(
+        try reencoder.replay(
           UnsafeRawBufferPointer(rebasing: plain[from..<to]),
           history: Int(start.plainOffset) - from,
           plainBytes: Int(end.plainOffset - start.plainOffset),
-          carry: .init(bits: bits, value: packed[wanted.lowerBound]), isLast: isLast
-        ) { made in
-          made.count >= wanted.count && (!isLast || made.count == wanted.count)
+          carry: .init(bits: bits, value: packed[expected.lowerBound]), isLast: isLast
+        ) { produced in
+          produced.count >= expected.count && (!isLast || produced.count == expected.count)
             && equalBytes(
-              UnsafeRawBufferPointer(rebasing: made[..<wanted.count]),
-              UnsafeRawBufferPointer(rebasing: packed[wanted]))
+              UnsafeRawBufferPointer(rebasing: produced[..<expected.count]),
+              UnsafeRawBufferPointer(rebasing: packed[expected]))
         }
       }
     }
   }
 }
 
-/// Compares at the speed of memory.
+/// Returns whether two buffers are equal.
 func equalBytes(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
   a.count == b.count && a.elementsEqual(b)
 }

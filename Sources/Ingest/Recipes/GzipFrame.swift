@@ -1,12 +1,14 @@
-// What stands around a deflate stream in a gzip member (RFC 1952), as lengths: a recipe keeps it as it is.
+// The lengths of the header and trailer of a gzip member (RFC 1952). A recipe stores them verbatim.
 
 import Codec
 
+/// Measures the framing of gzip members.
 enum GzipFrame {
   static let trailerBytes: UInt64 = 8
   private static let maxHeaderBytes: UInt64 = 68 << 10
 
-  /// The length of the member header at `offset`; nil where none begins, or it is too long to be one.
+  /// Returns the length of the member header at `offset`, or nil if none starts there or it is too
+  /// long.
   static func headerBytes(_ source: RandomAccessSource, at offset: UInt64) throws -> UInt64? {
     guard offset < source.sizeBytes else { return nil }
     let head = try source.bytes(offset..<min(source.sizeBytes, offset + maxHeaderBytes))

@@ -1,16 +1,18 @@
-// A file that may become a recipe: bytes at any place, as often as they are asked for.
+// A file that may become a recipe: bytes at any offset, as often as needed.
 
 import Archive
 import Codec
 import Platform
 import Store
 
-/// Bytes of a file, of a stretch of it, or of a blob. Any thread may read it.
+/// The bytes of a file, of a part of it, or of a blob. Any thread may read it.
 public struct RandomAccessSource: Sendable {
+  /// The number of bytes.
   public let sizeBytes: UInt64
   private let fill: @Sendable (_ offset: UInt64, UnsafeMutableRawBufferPointer) throws -> Int
 
-  /// - Parameter fill: reads at an offset and says how far.
+  /// Creates a source.
+  /// - Parameter fill: reads at an offset and returns the number of bytes.
   private init(
     sizeBytes: UInt64,
     _ fill: @escaping @Sendable (_ offset: UInt64, UnsafeMutableRawBufferPointer) throws -> Int
@@ -19,7 +21,7 @@ public struct RandomAccessSource: Sendable {
     self.fill = fill
   }
 
-  /// An open file, of which the first `sizeBytes` count.
+  /// Returns a source for the first `sizeBytes` bytes of an open file.
   public static func file(
     _ fileSystem: any FileSystem, _ file: Descriptor, sizeBytes: UInt64
   ) -> RandomAccessSource {
@@ -28,7 +30,7 @@ public struct RandomAccessSource: Sendable {
     }
   }
 
-  /// A blob of the store.
+  /// Returns a source for a blob of the store.
   public static func blob(_ store: ObjectStore, _ id: Digest, sizeBytes: UInt64)
     -> RandomAccessSource
   {
@@ -38,26 +40,26 @@ public struct RandomAccessSource: Sendable {
     }
   }
 
-  /// A stretch of this source.
+  /// Returns a source for a part of this source.
   func slice(from start: UInt64, sizeBytes: UInt64) -> RandomAccessSource {
     RandomAccessSource(sizeBytes: sizeBytes) { [fill] offset, target in
       try fill(start + offset, target)
     }
   }
 
-  /// Fills `target` from `offset` on, as far as the source goes.
-  /// - Returns: how many bytes.
+  /// Fills `target` from `offset`, up to the end of the source.
+  /// - Returns: the number of bytes.
   func read(at offset: UInt64, into target: UnsafeMutableRawBufferPointer) throws -> Int {
     guard offset < sizeBytes else { return 0 }
     let count = min(target.count, Int(clamping: sizeBytes - offset))
-    let room = UnsafeMutableRawBufferPointer(rebasing: target[..<count])
-    guard try fill(offset, room) == count else {
+    let limited = UnsafeMutableRawBufferPointer(rebasing: target[..<count])
+    guard try fill(offset, limited) == count else {
       throw BundleError("the file", "became shorter while it was read")
     }
     return count
   }
 
-  /// The bytes of a range, which must be there.
+  /// Returns the bytes of a range, which must be within the source.
   func bytes(_ range: Range<UInt64>) throws -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: range.count)
     let n = try bytes.withUnsafeMutableBytes { try read(at: range.lowerBound, into: $0) }
@@ -65,7 +67,7 @@ public struct RandomAccessSource: Sendable {
     return bytes
   }
 
-  /// The bytes from an offset on, one after another.
+  /// Returns a stream of the bytes from an offset to the end.
   func stream(from start: UInt64) -> ByteSource {
     var offset = start
     return { target in

@@ -1,34 +1,42 @@
-// Files of an image that may become recipes, named before they are captured: the capture takes them as
-// known and does not store them, and what comes of each is settled when the trees beside are in the store.
+// Finds files of an image that may become recipes, before they are captured. The capture records
+// them with their known content and does not store them. Whether each becomes a recipe is decided
+// after the trees are in the store.
 
 import Codec
 import Platform
 import Store
 
-/// A file that a capture need not store.
+/// A file that a capture does not need to store.
 public struct RecipeCandidate: Sendable {
+  /// The file's absolute path.
   public let path: [UInt8]
+  /// The file's content.
   public let blob: Digest
+  /// The file's attributes before it was hashed.
   public let stat: FileStat
-  /// The image's latest snapshot has it, in this very place: there is nothing to be done.
+  /// Whether the image's latest snapshot has the same content at the same path, so that nothing
+  /// must be stored.
   public let isKept: Bool
   private let fileSystem: any FileSystem
   private let file: Descriptor
 
+  /// The file's bytes.
   public var source: RandomAccessSource {
     .file(fileSystem, file, sizeBytes: stat.size)
   }
 
+  /// The file as input of a capture.
   public var verifiedFiles: VerifiedFile { VerifiedFile(stat: stat, blob: blob) }
 
-  /// Looks at single files among the pieces of an image.
+  /// Finds candidates among the components of an image that are single files.
   ///
-  /// A file that is kept as a recipe and was only touched would be stored once more, as chunks: so it is
-  /// hashed first, also where nobody asks for recipes.
+  /// A file that is stored as a recipe and was only touched would be stored again, as chunks. It is
+  /// therefore hashed first, even if no recipes are requested.
   /// - Parameters:
-  ///   - cache: what it vouches for is in the store.
-  ///   - latest: the image's latest snapshot; its image is locked.
-  ///   - includesNew: whether files are listed that the latest snapshot has not.
+  ///   - cache: the stat cache; files that it lists as unchanged are in the store.
+  ///   - latest: the latest snapshot of the image, which is locked.
+  ///   - includesNew: whether to include files that the latest snapshot does not contain.
+  /// - Throws: `SystemError`, `StoreError`.
   public static func find(
     _ requests: [CaptureRoot], _ resolver: PathResolver, cache: StatCache?, latest: Snapshot?,
     _ store: ObjectStore, includesNew: Bool, progress: Progress
@@ -38,25 +46,27 @@ public struct RecipeCandidate: Sendable {
     if var cursor = cache?.root.cursor() {
       while let entry = cursor.next() { cached[Array(entry.name)] = entry }
     }
-    var found: [RecipeCandidate] = []
+    var candidates: [RecipeCandidate] = []
     for request in requests {
-      // What cannot be looked at is the capture's to tell of.
-      guard let place = try? resolver.resolve(request.path),
-        let stat = try? fileSystem.stat(at: place.directory.raw, place.name, followLink: false),
+      // The capture reports files that cannot be examined.
+      guard let location = try? resolver.resolve(request.path),
+        let stat = try? fileSystem.stat(
+          at: location.directory.raw, location.name, followLink: false),
         stat.kind == .file, stat.size >= RecipeFinder.minBytes,
         cached[request.path.bytes]?.isUpToDate(with: stat) != true,
         let file = try? fileSystem.openFile(
-          at: place.directory.raw, place.name, [.read, .noFollow, .nonBlocking]),
+          at: location.directory.raw, location.name, [.read, .noFollow, .nonBlocking]),
         let opened = try? fileSystem.stat(file.raw), opened == stat
       else { continue }
-      let kept = try keptBlob(request.path.bytes, stat.size, latest, store, alsoChunks: includesNew)
-      guard includesNew || kept != nil else { continue }
+      let latestBlob = try keptBlob(
+        request.path.bytes, stat.size, latest, store, alsoChunks: includesNew)
+      guard includesNew || latestBlob != nil else { continue }
       let source = RandomAccessSource.file(fileSystem, file, sizeBytes: stat.size)
       guard
         let head = try? source.bytes(0..<min(stat.size, 512)),
         RecipeFinder.isCandidate(head, sizeBytes: stat.size)
       else { continue }
-      progress.begin("reading \(printable(place.name))", totalBytes: stat.size)
+      progress.begin("reading \(printable(location.name))", totalBytes: stat.size)
       var ingester = BlobIngester()
       let stream = source.stream(from: 0)
       let blob = try ingester.identify { target in
@@ -64,16 +74,16 @@ public struct RecipeCandidate: Sendable {
         progress.add(bytes: UInt64(n))
         return n
       }
-      guard blob.sizeBytes == stat.size, includesNew || blob.id == kept else { continue }
-      found.append(
+      guard blob.sizeBytes == stat.size, includesNew || blob.id == latestBlob else { continue }
+      candidates.append(
         RecipeCandidate(
-          path: request.path.bytes, blob: blob.id, stat: stat, isKept: blob.id == kept,
+          path: request.path.bytes, blob: blob.id, stat: stat, isKept: blob.id == latestBlob,
           fileSystem: fileSystem, file: file))
     }
-    return found
+    return candidates
   }
 
-  /// What the latest snapshot has in a place, if it is as long as what is there now.
+  /// Returns the blob at a path in the latest snapshot if it has the current size.
   private static func keptBlob(
     _ path: [UInt8], _ sizeBytes: UInt64, _ latest: Snapshot?, _ store: ObjectStore,
     alsoChunks: Bool
@@ -81,24 +91,24 @@ public struct RecipeCandidate: Sendable {
     guard let piece = latest?.pieces.first(where: { $0.path == path }),
       case .file(let blob, sizeBytes) = piece.entry.content
     else { return nil }
-    // One that cannot be read is stored again.
+    // An unreadable blob is stored again.
     guard let parts = try? store.parts(of: blob, sizeBytes: sizeBytes) else { return nil }
     return alsoChunks || parts.made != nil ? blob : nil
   }
 
-  /// Stores the file as it is.
-  /// - Returns: bytes that the store has grown by.
-  /// - Throws: where it is no longer the file that it was.
+  /// Stores the file as chunks.
+  /// - Returns: the growth of the store in bytes.
+  /// - Throws: `BundleError` if the file has changed; `StoreError`, `SystemError`.
   public func storeRaw(_ store: ObjectStore) throws -> UInt64 {
     let session = try store.beginSession()
-    let isTaken = Monitor(false)
+    let hasReader = Monitor(false)
     try session.run { worker in
-      let isFirst = isTaken.withLock { taken in
+      let isFirst = hasReader.withLock { taken in
         defer { taken = true }
         return !taken
       }
       guard isFirst else { return }
-      var ingester = BlobIngester(beside: true)
+      var ingester = BlobIngester(hashesConcurrently: true)
       let stored = try ingester.ingest(worker, from: source.stream(from: 0))
       guard stored.id == blob else {
         throw BundleError(

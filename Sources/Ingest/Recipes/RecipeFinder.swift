@@ -1,46 +1,25 @@
-// A packed file becomes a recipe over blobs: found, proved, and only then stored.
+// Converts a packed file to a recipe over blobs: finds it, verifies it, and only then stores it.
 //
-//     look ─▶ inflate once ─▶ store what the store has not ─▶ make it again, all of it ─▶ recipe
-//             (names only)    (contents of members)            (SHA-256 is the blob's?)
+//     inspect ─▶ inflate once ─▶ store missing contents ─▶ rebuild the file ─▶ recipe
+//                (names only)    (contents of members)     (SHA-256 equals the blob's?)
 //
-// 1. A recipe is stored after it has made its blob again bit for bit, out of the store, by the code that
-//    will make it when it is read. Until then nothing names it.
-// 2. No blob is ever made of itself, however many recipes lie between: a file may decode to itself. One
-//    search at a time goes on in a store, so that two cannot tie such a knot together, and no collection
-//    beside it (`ObjectStore.lockRecipes`).
-// 3. What cannot be made again is left as it is. What a failed search has stored are contents that
-//    nothing names: the next garbage collection takes them.
-// 4. Memory is bounded: windows, a plan, 32 bytes a deflate block.
+// 1. A recipe is stored only after the file was rebuilt from the store, bit for bit, by the same
+//    code that reads use. Until then nothing refers to it.
+// 2. No blob is ever built from itself, through any number of recipes: a file may decode to itself.
+//    Only one search runs in a store at a time, and no garbage collection with it
+//    (`ObjectStore.lockRecipes`). Two searches therefore cannot create such a cycle together.
+// 3. A file that cannot be rebuilt stays as it is. Nothing refers to the contents that a failed
+//    search stored, so the next garbage collection deletes them.
+// 4. Memory is bounded: windows, a plan, and 32 bytes per deflate block.
 
 import Archive
 import Codec
 import Platform
 import Store
 
-/// What came of a search.
-public enum RecipeOutcome: Sendable {
-  case made(RecipeReport)
-  /// Why there is no recipe, in words that follow "stored as it is: ".
-  case none(String)
-}
-
-public struct RecipeReport: Sendable {
-  /// "pigz -6"; empty for an archive that is not compressed.
-  public var encoders: [String] = []
-  public var plainBytes: UInt64 = 0
-  /// Contents that the plans name, and those of them that the store had not.
-  public var contents = 0
-  public var newContents = 0
-  public var newContentBytes: UInt64 = 0
-  /// Of all plans, before the store compresses them.
-  public var planBytes = 0
-  /// What the store has grown by.
-  public var storedBytes: UInt64 = 0
-}
-
-/// Looks for recipes.
+/// Finds recipes for packed files.
 public struct RecipeFinder: Sendable {
-  /// Smaller files are a chunk, or hardly more.
+  /// The minimum size of a file: smaller files take hardly more than one chunk.
   public static let minBytes: UInt64 = 256 << 10
   private static let maxMembers = 64
   private static let maxAttempts = 4
@@ -48,12 +27,16 @@ public struct RecipeFinder: Sendable {
   private let store: ObjectStore
   private let progress: Progress
 
+  /// Creates a finder for a store.
   public init(_ store: ObjectStore, progress: Progress) {
     self.store = store
     self.progress = progress
   }
 
-  /// Whether a file that begins so may become a recipe.
+  /// Returns whether a file may become a recipe.
+  /// - Parameters:
+  ///   - head: the first 512 bytes of the file.
+  ///   - sizeBytes: the size of the file.
   public static func isCandidate(_ head: [UInt8], sizeBytes: UInt64) -> Bool {
     guard sizeBytes >= minBytes else { return false }
     if head.starts(with: [0x1f, 0x8b, 8]) { return true }
@@ -71,14 +54,16 @@ public struct RecipeFinder: Sendable {
     }
   }
 
-  /// Stores `blob`, whose bytes are those of `source`, as a recipe, if there is one.
+  /// Stores `blob`, whose bytes are those of `source`, as a recipe if one exists.
   ///
-  /// The store may have the blob already, made of chunks, which are then for a garbage collection.
-  /// - Throws: `StoreError` and what the source throws; then, as with `none`, the store has of the blob
-  ///   what it had before.
+  /// If the store already has the blob as chunks, a later garbage collection deletes them.
+  /// - Returns: the statistics, or the reason for storing no recipe.
+  /// - Throws: `StoreError`; the errors of `source`. The blob is then stored as before, as it is
+  ///   for `none`.
   public func storeRecipe(of blob: Digest, _ source: RandomAccessSource) throws -> RecipeOutcome {
     guard let lock = try store.lockRecipes() else {
-      return .none("the store is being collected, or another recipe looked for; try again later")
+      return .none(
+        "another process collects garbage or looks for recipes in the store; try again later")
     }
     defer { withExtendedLifetime(lock) {} }
     do {
@@ -86,14 +71,14 @@ public struct RecipeFinder: Sendable {
       try search(blob, source, &report, depth: 0)
       return .made(report)
     } catch let finding as NoRecipe {
-      return .none(finding.why)
+      return .none(finding.reason)
     } catch let error as CodecError {
       return .none("it is damaged or cut off (\(error))")
     }
   }
 
   private struct NoRecipe: Error {
-    let why: String
+    let reason: String
   }
 
   // MARK: Files
@@ -105,11 +90,13 @@ public struct RecipeFinder: Sendable {
       return try searchCompressed(blob, source, &report)
     }
     progress.begin("looking for a recipe", totalBytes: source.sizeBytes)
-    let survey = try StreamAnalysis(source.stream(from: 0), progress: progress)
-    guard let plan = survey.plan else { throw NoRecipe(why: "it is neither gzip nor an archive") }
-    guard survey.id == blob else { throw NoRecipe(why: "it changed while it was read") }
-    // An initrd is an archive with a compressed one behind it.
-    for content in survey.contents
+    let analysis = try StreamAnalysis(source.stream(from: 0), progress: progress)
+    guard let plan = analysis.plan else {
+      throw NoRecipe(reason: "it is neither gzip nor an archive")
+    }
+    guard analysis.id == blob else { throw NoRecipe(reason: "it changed while it was read") }
+    // An initrd is an archive followed by a compressed one.
+    for content in analysis.contents
     where content.isGzip && content.sizeBytes >= RecipeFinder.minBytes && depth < 2 {
       if try store.holds(blob: content.id) { continue }
       let inner = source.slice(from: content.offset, sizeBytes: content.sizeBytes)
@@ -121,10 +108,10 @@ public struct RecipeFinder: Sendable {
       } catch is CodecError {
       }
     }
-    try storeMissing(survey, from: { source.stream(from: 0) }, &report)
-    let made = ReconstructedBlob(blob, .woven(try ArchivePlan.decode(plan)))
-    try verify(made)
-    try commit([(made, plan)], &report)
+    try storeMissing(analysis, from: { source.stream(from: 0) }, &report)
+    let rebuilt = ReconstructedBlob(blob, .woven(try ArchivePlan.decode(plan)))
+    try verify(rebuilt)
+    try commit([(rebuilt, plan)], &report)
   }
 
   private func searchCompressed(
@@ -135,12 +122,12 @@ public struct RecipeFinder: Sendable {
     var position: UInt64 = 0
     while let header = try GzipFrame.headerBytes(source, at: position) {
       guard members.count < RecipeFinder.maxMembers else {
-        throw NoRecipe(why: "it has more than \(RecipeFinder.maxMembers) gzip members")
+        throw NoRecipe(reason: "it has more than \(RecipeFinder.maxMembers) gzip members")
       }
       spans.append(.literal(try source.bytes(position..<position + header)))
-      let member = try survey(source, at: position + header, &report)
+      let member = try analysis(source, at: position + header, &report)
       members.append(member)
-      // A place that is filled when the runs are known.
+      // A placeholder until the runs are known.
       spans.append(.literal([]))
       position = member.offset + member.sizeBytes
       let trailer = min(source.sizeBytes, position + GzipFrame.trailerBytes)
@@ -153,16 +140,16 @@ public struct RecipeFinder: Sendable {
     }
     for member in members {
       try storeMissing(
-        member.survey,
+        member.analysis,
         from: {
           let stream = InflatingSource(source, at: member.offset)
           return { try stream.read($0) }
         }, &report)
     }
-    try storeMade(blob, source, spans, members, &report)
+    try storeDeflated(blob, source, spans, members, &report)
   }
 
-  /// What follows the last member: padding, or what somebody appended.
+  /// Returns the span after the last member: padding, or appended data.
   private func trailing(
     _ source: RandomAccessSource, from position: UInt64
   ) throws -> DeflatePlan.Span {
@@ -185,59 +172,59 @@ public struct RecipeFinder: Sendable {
     let sizeBytes: UInt64
     let layouts: [StreamLayout]
     let boundaries: [InflateBlockScanner.Boundary]
-    let survey: StreamAnalysis
-    /// The archive that it holds; nil where it holds none.
+    let analysis: StreamAnalysis
+    /// The archive in the stream; nil if it contains none.
     let inner: ReconstructedBlob?
   }
 
-  private func survey(
+  private func analysis(
     _ source: RandomAccessSource, at offset: UInt64, _ report: inout RecipeReport
   ) throws -> Member {
     let layouts = try EncoderDetector(StreamSample(source, at: offset)).layouts()
     guard !layouts.isEmpty else {
-      throw NoRecipe(why: "its encoder is none that can be repeated (GNU gzip is not)")
+      throw NoRecipe(reason: "its encoder cannot be reproduced (as with GNU gzip)")
     }
     progress.begin("looking for a recipe")
     let stream = InflatingSource(source, at: offset)
     let ahead = ReadAhead { { try stream.read($0) } }
-    let survey = try StreamAnalysis({ try ahead.read($0) }, progress: progress)
-    guard stream.walk.isAtEnd else { throw CodecError.truncated }
-    report.plainBytes += survey.sizeBytes
+    let analysis = try StreamAnalysis({ try ahead.read($0) }, progress: progress)
+    guard stream.scanner.isAtEnd else { throw CodecError.truncated }
+    report.plainBytes += analysis.sizeBytes
     return Member(
       offset: offset, sizeBytes: stream.sizeBytes, layouts: layouts,
-      boundaries: stream.walk.boundaries, survey: survey,
-      inner: try survey.plan.map {
-        ReconstructedBlob(survey.id, .woven(try ArchivePlan.decode($0)))
+      boundaries: stream.scanner.boundaries, analysis: analysis,
+      inner: try analysis.plan.map {
+        ReconstructedBlob(analysis.id, .woven(try ArchivePlan.decode($0)))
       })
   }
 
-  /// Stores the contents that the store has not.
+  /// Stores the contents that the store does not have.
   private func storeMissing(
-    _ survey: StreamAnalysis, from open: @escaping @Sendable () -> ByteSource,
+    _ analysis: StreamAnalysis, from open: @escaping @Sendable () -> ByteSource,
     _ report: inout RecipeReport
   ) throws {
-    report.contents += survey.contents.count
+    report.contents += analysis.contents.count
     var missing: Set<Digest> = []
-    for content in survey.contents where !missing.contains(content.id) {
+    for content in analysis.contents where !missing.contains(content.id) {
       if try store.holds(blob: content.id) { continue }
       missing.insert(content.id)
       report.newContents += 1
       report.newContentBytes += content.sizeBytes
     }
     if missing.isEmpty { return }
-    progress.begin("storing new contents", totalBytes: survey.sizeBytes)
+    progress.begin("storing new contents", totalBytes: analysis.sizeBytes)
     let session = try store.beginSession()
-    let isTaken = Monitor(false)
+    let hasReader = Monitor(false)
     try session.run { [missing, progress] worker in
-      let isFirst = isTaken.withLock { taken in
+      let isFirst = hasReader.withLock { taken in
         defer { taken = true }
         return !taken
       }
       guard isFirst else { return }
       let ahead = ReadAhead(open)
       var left = missing
-      var ids = survey.contents.makeIterator()
-      var ingester = BlobIngester(beside: true)
+      var ids = analysis.contents.makeIterator()
+      var ingester = BlobIngester(hashesConcurrently: true)
       let records = try ArchiveRecords { try ahead.read($0) }
       while let record = try records.next() {
         if record.contentBytes != 0, let listed = ids.next() {
@@ -247,10 +234,10 @@ public struct RecipeFinder: Sendable {
             progress.add(bytes: UInt64(n))
             return n
           }
-          let found =
+          let stored =
             try isWanted ? ingester.ingest(worker, from: content) : ingester.identify(content)
-          guard !isWanted || found.id == listed.id else {
-            throw NoRecipe(why: "it changed while it was read")
+          guard !isWanted || stored.id == listed.id else {
+            throw NoRecipe(reason: "it changed while it was read")
           }
         }
         _ = try records.padding()
@@ -262,36 +249,39 @@ public struct RecipeFinder: Sendable {
 
   // MARK: Plans
 
-  /// Finds runs that come out right, with the first layout that gives some.
-  private func storeMade(
+  /// Finds runs that can be reproduced, using the first layout that gives any.
+  private func storeDeflated(
     _ blob: Digest, _ source: RandomAccessSource, _ spans: [DeflatePlan.Span], _ members: [Member],
     _ report: inout RecipeReport
   ) throws {
-    // Members are independent, but nearly always there is one: all take their n-th choice together.
-    var failure = NoRecipe(why: "its encoder could not be repeated")
+    // Members are independent, but there is nearly always only one, so all use their n-th layout
+    // together.
+    var failure = NoRecipe(reason: "its encoder could not be reproduced")
     for choice in 0..<(members.map(\.layouts.count).max() ?? 0) {
-      var leftOut: Set<UInt64> = []
+      var failedRestarts: Set<UInt64> = []
       for _ in 0..<RecipeFinder.maxAttempts {
         let layouts = members.map { $0.layouts[min(choice, $0.layouts.count - 1)] }
-        guard let plan = try plan(source, spans, members, layouts, leftOut) else { break }
-        let made = ReconstructedBlob(blob, .deflated(plan), over: members.compactMap(\.inner))
+        guard let plan = try plan(source, spans, members, layouts, failedRestarts) else { break }
+        let rebuilt = ReconstructedBlob(blob, .deflated(plan), over: members.compactMap(\.inner))
         do {
-          try verify(made)
+          try verify(rebuilt)
         } catch let error as StoreError where error.kind == .incompatible {
-          // Where a run that was begun afresh has failed, the run before goes on through it.
-          failure = NoRecipe(why: "its encoder could not be repeated to the end")
-          guard members.count == 1, layouts[0].mayFailInPlaces,
-            let failed = failedRuns(made, plan)
+          // If a run failed after a restart, extend the previous run over it.
+          failure = NoRecipe(reason: "its encoder could be reproduced only in part")
+          guard members.count == 1, layouts[0].mayFailAtRestarts,
+            let failed = failedRuns(rebuilt, plan)
           else { break }
-          leftOut.formUnion(failed)
+          failedRestarts.formUnion(failed)
           continue
         }
         report.encoders += layouts.map(\.name)
         var all: [(ReconstructedBlob, [UInt8])] = []
         for member in members {
-          if let inner = member.inner, let bytes = member.survey.plan { all.append((inner, bytes)) }
+          if let inner = member.inner, let bytes = member.analysis.plan {
+            all.append((inner, bytes))
+          }
         }
-        return try commit(all + [(made, plan.encode())], &report)
+        return try commit(all + [(rebuilt, plan.encode())], &report)
       }
     }
     throw failure
@@ -299,7 +289,7 @@ public struct RecipeFinder: Sendable {
 
   private func plan(
     _ source: RandomAccessSource, _ spans: [DeflatePlan.Span], _ members: [Member],
-    _ layouts: [StreamLayout], _ leftOut: Set<UInt64>
+    _ layouts: [StreamLayout], _ failedRestarts: Set<UInt64>
   ) throws -> DeflatePlan? {
     var spans = spans
     var encoders: Set<DeflateMethod.Encoder> = []
@@ -309,13 +299,16 @@ public struct RecipeFinder: Sendable {
       ) { [store] offset, target in
         if let inner = member.inner { return try inner.fill(target, from: offset, in: store) }
         try store.fill(
-          target, from: member.survey.id, sizeBytes: member.survey.sizeBytes, at: offset)
+          target, from: member.analysis.id, sizeBytes: member.analysis.sizeBytes, at: offset)
       }
-      guard let (methods, runs) = try finder.runs(layout, leavingOut: leftOut) else { return nil }
+      guard let (methods, runs) = try finder.runs(layout, leavingOut: failedRestarts) else {
+        return nil
+      }
       encoders.formUnion(runs.map { methods[$0.method].encoder })
       spans[index * 3 + 1] = .deflated(
         DeflatePlan.Stream(
-          inner: member.survey.id, innerBytes: member.survey.sizeBytes, methods: methods, runs: runs
+          inner: member.analysis.id, innerBytes: member.analysis.sizeBytes, methods: methods,
+          runs: runs
         ))
     }
     return DeflatePlan(
@@ -323,20 +316,21 @@ public struct RecipeFinder: Sendable {
       spans: spans.filter { $0.sizeBytes > 0 })
   }
 
-  /// The runs that cannot be made, each tried alone.
-  private func failedRuns(_ made: ReconstructedBlob, _ plan: DeflatePlan) -> Set<UInt64>? {
+  /// Returns the runs that cannot be reproduced, trying each one separately.
+  private func failedRuns(_ rebuilt: ReconstructedBlob, _ plan: DeflatePlan) -> Set<UInt64>? {
     var failed: Set<UInt64> = []
     var position: UInt64 = 0
     for span in plan.spans {
       if case .deflated(let stream) = span {
         for run in stream.runs {
-          let room = UnsafeMutableRawBufferPointer.allocate(byteCount: run.sizeBytes, alignment: 16)
-          defer { room.deallocate() }
+          let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: run.sizeBytes, alignment: 16)
+          defer { buffer.deallocate() }
           do {
-            try made.fill(room, from: position + run.offset, in: store)
+            try rebuilt.fill(buffer, from: position + run.offset, in: store)
           } catch {
             failed.insert(run.plainOffset)
-            // Many failures are another encoder, not a place badly chosen.
+            // Many failures mean a different encoder, not a badly chosen restart point.
             if failed.count > 4 + stream.runs.count / 20 || run.plainOffset == 0 { return nil }
           }
         }
@@ -346,56 +340,45 @@ public struct RecipeFinder: Sendable {
     return failed.isEmpty ? nil : failed
   }
 
-  // MARK: Proof and commit
+  // MARK: Verification and commit
 
-  private func verify(_ made: ReconstructedBlob) throws {
-    progress.begin("proving the recipe", totalBytes: made.sizeBytes)
+  private func verify(_ rebuilt: ReconstructedBlob) throws {
+    progress.begin("verifying the recipe", totalBytes: rebuilt.sizeBytes)
     var hash = SHA256()
-    try store.read(made) { [progress] _, bytes in
+    try store.read(rebuilt) { [progress] _, bytes in
       hash.update(bytes)
       progress.add(bytes: UInt64(bytes.count))
     }
-    guard hash.finish() == made.id else {
-      throw NoRecipe(why: "what came out is not what went in (did it change meanwhile?)")
+    guard hash.finish() == rebuilt.id else {
+      throw NoRecipe(
+        reason: "the rebuilt file differs from the original (did it change meanwhile?)")
     }
   }
 
   private func commit(
-    _ all: [(made: ReconstructedBlob, plan: [UInt8])], _ report: inout RecipeReport
+    _ all: [(rebuilt: ReconstructedBlob, plan: [UInt8])], _ report: inout RecipeReport
   ) throws {
-    for (made, _) in all {
-      guard try !store.isMade(of: made.id, made.plan, over: all.map(\.made)) else {
-        throw NoRecipe(why: "it contains itself")
+    for (rebuilt, _) in all {
+      guard try !store.isMade(of: rebuilt.id, rebuilt.plan, over: all.map(\.rebuilt)) else {
+        throw NoRecipe(reason: "it contains itself")
       }
     }
     let session = try store.beginSession()
     try session.withWorker { worker in
       var ingester = BlobIngester()
-      for (made, bytes) in all {
+      for (rebuilt, bytes) in all {
         let plan = try ingester.ingest(worker, from: RecipeFinder.source(of: bytes))
         let recipe = Reconstruction(
-          sizeBytes: made.sizeBytes, plan: plan.id, planBytes: plan.sizeBytes)
-        if made === all.last?.made {
-          try worker.replaceRecipe(of: made.id, by: recipe)
+          sizeBytes: rebuilt.sizeBytes, plan: plan.id, planBytes: plan.sizeBytes)
+        if rebuilt === all.last?.rebuilt {
+          try worker.replaceRecipe(of: rebuilt.id, by: recipe)
         } else {
-          try worker.add(.recipe, made.id, recipe.encode())
+          try worker.add(.recipe, rebuilt.id, recipe.encode())
         }
         report.planBytes += bytes.count
       }
     }
     try session.finish()
     report.storedBytes += session.writtenBytes
-  }
-}
-
-extension RecipeReport {
-  fileprivate mutating func add(_ other: RecipeReport) {
-    encoders += other.encoders
-    plainBytes += other.plainBytes
-    contents += other.contents
-    newContents += other.newContents
-    newContentBytes += other.newContentBytes
-    planBytes += other.planBytes
-    storedBytes += other.storedBytes
   }
 }

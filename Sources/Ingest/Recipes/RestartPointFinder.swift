@@ -1,41 +1,42 @@
-// Where a deflate stream can be made again from the middle.
+// Finds the points of a deflate stream where re-encoding can restart.
 //
-// 1. pigz's joints and our segments are such places by their nature.
-// 2. A zlib stream has none, but most of its blocks can be begun afresh with what stood before them, and
-//    so can pigz's where one thread made them: each candidate is tried on one block before it is
-//    believed, and the whole is proved afterwards (`RecipeFinder`).
+// 1. The block boundaries of pigz and the segments of imgstore are always restart points.
+// 2. A zlib stream has none by design, but an encoder can restart at most of its blocks with the
+//    preceding history. The same holds for pigz with one thread. Each candidate is tested on one
+//    block, and `RecipeFinder` verifies the whole later.
 
 import Codec
 import Platform
 import Store
 
-/// A stream whose layout is thought to be known.
+/// A stream with its presumed layout.
 struct RestartPointFinder {
   let source: RandomAccessSource
-  /// Where the stream begins in the source.
+  /// The start of the stream in the source.
   let offset: UInt64
   let boundaries: [InflateBlockScanner.Boundary]
-  /// Fills with plain bytes from an offset on.
+  /// Fills a buffer with plain bytes from an offset.
   let plain: @Sendable (UInt64, UnsafeMutableRawBufferPointer) throws -> Void
 
-  /// Plain bytes from one place to the next in a zlib stream.
+  /// The distance between restart points of a zlib stream, in plain bytes.
   private static let spacing: UInt64 = 1 << 20
 
   private var last: InflateBlockScanner.Boundary { boundaries[boundaries.count - 1] }
 
-  /// The runs, with the sums of their bytes; nil where the stream is laid out otherwise.
-  /// - Parameter leftOut: beginnings of runs, by their plain offsets, that have failed before.
+  /// Returns the runs with their checksums, or nil if the stream has another layout.
+  /// - Parameter failedRestarts: the plain offsets of restart points that failed before.
   func runs(
-    _ layout: StreamLayout, leavingOut leftOut: Set<UInt64>
+    _ layout: StreamLayout, leavingOut failedRestarts: Set<UInt64>
   ) throws -> (methods: [DeflateMethod], runs: [DeflatePlan.Run])? {
     switch layout {
     case .joined(let method):
-      guard let joints = joints(method) else { return nil }
-      let places =
-        layout.mayFailInPlaces ? try places(method, among: joints, leftOut) : joints.dropLast()
-      return try runs(at: Array(places), [method]).map { ([method], $0) }
+      guard let blockStarts = blockStarts(method) else { return nil }
+      let restartPoints =
+        layout.mayFailAtRestarts
+        ? try restartPoints(method, among: blockStarts, failedRestarts) : blockStarts.dropLast()
+      return try runs(at: Array(restartPoints), [method]).map { ([method], $0) }
     case .continuous(let method):
-      return try runs(at: places(method, among: boundaries, leftOut), [method]).map {
+      return try runs(at: restartPoints(method, among: boundaries, failedRestarts), [method]).map {
         ([method], $0)
       }
     case .segments(let method): return try segments(method)
@@ -44,47 +45,53 @@ struct RestartPointFinder {
 
   // MARK: Joints
 
-  /// Where pigz's blocks begin, and the end; nil where one does not begin at a byte's end.
-  private func joints(_ method: DeflateMethod) -> [InflateBlockScanner.Boundary]? {
+  /// Returns the starts of pigz's blocks and the end, or nil if one does not start at a byte
+  /// boundary.
+  private func blockStarts(_ method: DeflateMethod) -> [InflateBlockScanner.Boundary]? {
     let block = UInt64(method.blockBytes)
-    var joints = [boundaries[0]]
+    var blockStarts = [boundaries[0]]
     for (boundary, next) in zip(boundaries, boundaries.dropFirst())
     where boundary.plainOffset > 0 && boundary.plainOffset % block == 0
       && next.plainOffset != boundary.plainOffset
     {
       guard boundary.bitOffset % 8 == 0 else { return nil }
-      joints.append(boundary)
+      blockStarts.append(boundary)
     }
-    guard UInt64(joints.count) == max(1, (last.plainOffset + block - 1) / block) else { return nil }
-    return joints + [last]
+    guard UInt64(blockStarts.count) == max(1, (last.plainOffset + block - 1) / block) else {
+      return nil
+    }
+    return blockStarts + [last]
   }
 
   private func segments(
     _ method: DeflateMethod
   ) throws -> (methods: [DeflateMethod], runs: [DeflatePlan.Run])? {
-    // The stream's end is an empty block of fixed codes: what zlib makes of nothing.
+    // The stream ends with an empty block of fixed codes, which zlib produces for empty input.
     let methods = [method, DeflateMethod(.stored, level: 0), DeflateMethod(.zlib, level: 6)]
-    var places: [(at: InflateBlockScanner.Boundary, method: Int)] = []
+    var restartPoints: [(at: InflateBlockScanner.Boundary, method: Int)] = []
     var start = 0
     var ends = Array(SegmentEnds(boundaries))
     if ends.last != boundaries.count - 1 { ends.append(boundaries.count - 1) }
-    var replayer = DeflateReencoder(method)
+    var reencoder = DeflateReencoder(method)
     for end in ends {
       if boundaries[start].plainOffset == last.plainOffset {
-        places.append((boundaries[start], 2))
+        restartPoints.append((boundaries[start], 2))
         break
       }
-      // libdeflate stores what does not compress: only what it would not make is ours.
-      if try !isStored(start) || isMade(boundaries[start], boundaries[end], &replayer) {
-        places.append((boundaries[start], 0))
+      // libdeflate itself stores incompressible data. Only stored blocks that it would not write
+      // come from imgstore.
+      if try !isStored(start) || isReproducible(boundaries[start], boundaries[end], &reencoder) {
+        restartPoints.append((boundaries[start], 0))
         start = end
         continue
       }
-      start = try addStored(from: start, to: end, &places)
-      if start < end { places.append((boundaries[start], 0)) }
+      start = try addStored(from: start, to: end, &restartPoints)
+      if start < end { restartPoints.append((boundaries[start], 0)) }
       start = end
     }
-    guard let runs = try runs(at: places.map(\.at), methods, which: places.map(\.method)) else {
+    guard
+      let runs = try runs(at: restartPoints.map(\.at), methods, which: restartPoints.map(\.method))
+    else {
       return nil
     }
     return (methods, runs)
@@ -96,10 +103,12 @@ struct RestartPointFinder {
     return try source.bytes(offset + at / 8..<offset + at / 8 + 1) == [0]
   }
 
-  /// Stored blocks at the front of a segment are runs of their own: what was compressed already.
-  /// - Returns: where the rest begins.
+  /// Adds the stored blocks at the start of a segment, which contain already compressed data, as
+  /// separate runs.
+  /// - Returns: the index where the rest starts.
   private func addStored(
-    from start: Int, to end: Int, _ places: inout [(at: InflateBlockScanner.Boundary, method: Int)]
+    from start: Int, to end: Int,
+    _ restartPoints: inout [(at: InflateBlockScanner.Boundary, method: Int)]
   ) throws -> Int {
     var index = start
     while index < end, boundaries[index].bitOffset % 8 == 0 {
@@ -109,8 +118,8 @@ struct RestartPointFinder {
       guard count > 0, next.bitOffset - at.bitOffset == (count + 5) * 8 else { break }
       let head = try source.bytes(offset + at.bitOffset / 8..<offset + at.bitOffset / 8 + 1)
       guard head == [0] else { break }
-      // Full blocks go together, up to a size that is easy to make.
-      if let before = places.last, before.method == 1, index > start,
+      // Full blocks are joined, up to the spacing of restart points.
+      if let before = restartPoints.last, before.method == 1, index > start,
         at.plainOffset - before.at.plainOffset < RestartPointFinder.spacing,
         boundaries[index].plainOffset - boundaries[index - 1].plainOffset
           == UInt64(StoredBlocks.maxBytes)
@@ -118,7 +127,7 @@ struct RestartPointFinder {
         index += 1
         continue
       }
-      places.append((at, 1))
+      restartPoints.append((at, 1))
       index += 1
     }
     return index
@@ -126,33 +135,35 @@ struct RestartPointFinder {
 
   // MARK: Streams without joints
 
-  /// One block in each MiB that can be begun afresh, where there is one.
-  private func places(
-    _ method: DeflateMethod, among blocks: [InflateBlockScanner.Boundary], _ leftOut: Set<UInt64>
+  /// Returns the first restart point in each MiB that has one.
+  private func restartPoints(
+    _ method: DeflateMethod, among blocks: [InflateBlockScanner.Boundary],
+    _ failedRestarts: Set<UInt64>
   ) throws -> [InflateBlockScanner.Boundary] {
     let cells = Int(last.plainOffset / RestartPointFinder.spacing)
     if cells < 2 { return [boundaries[0]] }
-    let found = Monitor<[Int: InflateBlockScanner.Boundary]>([:])
+    let points = Monitor<[Int: InflateBlockScanner.Boundary]>([:])
     let next = Monitor(1)
     try runThreads(processorCount) { [self] _ in
-      var replayer = DeflateReencoder(method)
+      var reencoder = DeflateReencoder(method)
       while true {
         let cell = next.withLock { next in
           defer { next += 1 }
           return next
         }
         guard cell < cells else { return }
-        if let place = try place(in: cell, among: blocks, &replayer, leftOut) {
-          found.withLock { $0[cell] = place }
+        if let restartPoint = try restartPoint(in: cell, among: blocks, &reencoder, failedRestarts)
+        {
+          points.withLock { $0[cell] = restartPoint }
         }
       }
     }
-    return [boundaries[0]] + found.withLock { $0 }.sorted { $0.key < $1.key }.map(\.value)
+    return [boundaries[0]] + points.withLock { $0 }.sorted { $0.key < $1.key }.map(\.value)
   }
 
-  private func place(
-    in cell: Int, among blocks: [InflateBlockScanner.Boundary], _ replayer: inout DeflateReencoder,
-    _ leftOut: Set<UInt64>
+  private func restartPoint(
+    in cell: Int, among blocks: [InflateBlockScanner.Boundary], _ reencoder: inout DeflateReencoder,
+    _ failedRestarts: Set<UInt64>
   ) throws -> InflateBlockScanner.Boundary? {
     let target = UInt64(cell) * RestartPointFinder.spacing
     var index = firstIndex(of: blocks, from: target)
@@ -160,10 +171,10 @@ struct RestartPointFinder {
     {
       let (at, end) = (blocks[index], blocks[index + 1])
       index += 1
-      guard end.plainOffset > at.plainOffset, !leftOut.contains(at.plainOffset),
+      guard end.plainOffset > at.plainOffset, !failedRestarts.contains(at.plainOffset),
         end.plainOffset + 4096 <= last.plainOffset
       else { continue }
-      if try isMade(at, end, &replayer) { return at }
+      if try isReproducible(at, end, &reencoder) { return at }
     }
     return nil
   }
@@ -180,39 +191,41 @@ struct RestartPointFinder {
     return low
   }
 
-  /// Whether the encoder, begun at `at`, makes the stream up to `end`.
-  private func isMade(
+  /// Returns whether the encoder, restarted at `at`, reproduces the stream up to `end`.
+  private func isReproducible(
     _ at: InflateBlockScanner.Boundary, _ end: InflateBlockScanner.Boundary,
-    _ replayer: inout DeflateReencoder
+    _ reencoder: inout DeflateReencoder
   ) throws -> Bool {
-    let method = replayer.method
+    let method = reencoder.method
     let history = min(at.plainOffset, UInt64(method.historyBytes))
     let plainBytes = end.plainOffset - at.plainOffset
     guard plainBytes <= UInt64(DeflatePlan.maxRunBytes) else { return false }
     let to = min(last.plainOffset, end.plainOffset + UInt64(method.lookaheadBytes))
     var bytes = [UInt8](repeating: 0, count: Int(to - at.plainOffset + history))
     try bytes.withUnsafeMutableBytes { try plain(at.plainOffset - history, $0) }
-    let wanted = try source.bytes(offset + at.bitOffset / 8..<offset + end.bitOffset / 8)
-    guard let first = wanted.first else { return false }
+    let expected = try source.bytes(offset + at.bitOffset / 8..<offset + end.bitOffset / 8)
+    guard let first = expected.first else { return false }
     return try bytes.withUnsafeBytes { bytes in
-      try replayer.replay(
+      try reencoder.replay(
         bytes, history: Int(history), plainBytes: Int(plainBytes),
         carry: .init(bits: UInt8(at.bitOffset % 8), value: first), isLast: false
-      ) { made in made.prefix(wanted.count).elementsEqual(wanted) }
+      ) { output in output.prefix(expected.count).elementsEqual(expected) }
     }
   }
 
   // MARK: Runs
 
-  /// - Parameter which: of the methods, for each run; the first where it is nil.
+  /// Returns the runs between restart points.
+  /// - Parameter which: the index of each run's method; nil if all use the first.
   private func runs(
-    at places: [InflateBlockScanner.Boundary], _ methods: [DeflateMethod], which: [Int]? = nil
+    at restartPoints: [InflateBlockScanner.Boundary], _ methods: [DeflateMethod],
+    which: [Int]? = nil
   ) throws -> [DeflatePlan.Run]? {
     let end = InflateBlockScanner.Boundary(
       plainOffset: last.plainOffset, bitOffset: (last.bitOffset + 7) / 8 * 8)
     var runs: [DeflatePlan.Run] = []
-    for (index, at) in places.enumerated() {
-      let next = index + 1 < places.count ? places[index + 1] : end
+    for (index, at) in restartPoints.enumerated() {
+      let next = index + 1 < restartPoints.count ? restartPoints[index + 1] : end
       let plainBytes = next.plainOffset - at.plainOffset
       let size = next.bitOffset / 8 - at.bitOffset / 8
       guard plainBytes <= UInt64(DeflatePlan.maxRunBytes),

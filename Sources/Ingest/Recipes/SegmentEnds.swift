@@ -1,8 +1,8 @@
-// Where the segments of our own renderer end in a deflate stream: behind each empty stored block.
+// Finds the ends of imgstore's own segments in a deflate stream: after each empty stored block.
 
 import Codec
 
-/// Indices of boundaries, in order.
+/// The indices of boundaries that end a segment, in order.
 struct SegmentEnds: Sequence {
   private let boundaries: [InflateBlockScanner.Boundary]
 
@@ -12,7 +12,7 @@ struct SegmentEnds: Sequence {
     fileprivate let boundaries: [InflateBlockScanner.Boundary]
     fileprivate var index = 0
 
-    /// An empty stored block gives nothing, and takes three bits, padding, and four bytes.
+    /// An empty stored block decodes to nothing and takes three bits, padding, and four bytes.
     mutating func next() -> Int? {
       while index + 1 < boundaries.count {
         index += 1

@@ -1,19 +1,19 @@
-// One pass over a stream: what it holds, by name, and how it is put together; nothing is stored.
+// Analyzes a stream in one pass: names its contents and records its structure. Nothing is stored.
 
 import Archive
 import Codec
 import Platform
 import Store
 
-/// A deflate stream of a source, inflated from its beginning. Read by one thread, looked at when that
-/// has come to the end.
+/// A deflate stream of a source, inflated from its start. One thread reads it; other threads use
+/// its results after it has ended.
 final class InflatingSource: @unchecked Sendable {
-  let walk = InflateBlockScanner()
+  let scanner = InflateBlockScanner()
   private let source: RandomAccessSource
   private let start: UInt64
   private var position: UInt64
   private let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-  private var held: Range<Int> = 0..<0
+  private var buffered: Range<Int> = 0..<0
 
   init(_ source: RandomAccessSource, at offset: UInt64) {
     self.source = source
@@ -23,51 +23,53 @@ final class InflatingSource: @unchecked Sendable {
 
   deinit { window.deallocate() }
 
-  /// Bytes of the stream; known at its end.
-  var sizeBytes: UInt64 { ((walk.boundaries.last?.bitOffset ?? 0) + 7) / 8 }
+  /// The size of the stream in bytes; known at its end.
+  var sizeBytes: UInt64 { ((scanner.boundaries.last?.bitOffset ?? 0) + 7) / 8 }
 
-  /// - Throws: `CodecError` where the stream is damaged or cut off.
+  /// Reads decompressed bytes.
+  /// - Throws: `CodecError` if the stream is damaged or truncated.
   func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
     while true {
-      if walk.isAtEnd || target.isEmpty { return 0 }
-      if held.isEmpty {
+      if scanner.isAtEnd || target.isEmpty { return 0 }
+      if buffered.isEmpty {
         let n = try source.read(at: position, into: window)
         guard n > 0 else { throw CodecError.truncated }
         position += UInt64(n)
-        held = 0..<n
+        buffered = 0..<n
       }
-      let (taken, made) = try walk.decode(
-        UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(window)[held]), into: target)
-      held = held.lowerBound + taken..<held.upperBound
-      if made > 0 { return made }
-      if taken == 0, !walk.isAtEnd, !held.isEmpty {
-        throw CodecError.corrupt("the decoder is stuck")
+      let (consumed, produced) = try scanner.decode(
+        UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(window)[buffered]), into: target)
+      buffered = buffered.lowerBound + consumed..<buffered.upperBound
+      if produced > 0 { return produced }
+      if consumed == 0, !scanner.isAtEnd, !buffered.isEmpty {
+        throw CodecError.corrupt("the decoder makes no progress")
       }
     }
   }
 }
 
-/// What a stream turned out to be.
+/// The result of an analysis.
 struct StreamAnalysis: Sendable {
   struct Content: Sendable {
     let id: Digest
     let sizeBytes: UInt64
-    /// Where it begins in the stream.
+    /// The offset in the stream.
     let offset: UInt64
-    /// How it begins, as far as that tells what it is.
+    /// Whether the content starts like a gzip file.
     let isGzip: Bool
   }
 
   let id: Digest
   let sizeBytes: UInt64
-  /// The plan of an archive; nil where the stream is none, and one content is all of it.
+  /// The plan of an archive; nil if the stream is a single content.
   let plan: [UInt8]?
   let contents: [Content]
   let records: Int
 
   /// Reads a stream to its end.
   init(_ source: @escaping ByteSource, progress: Progress) throws {
-    // The whole is hashed beside; what is read next must not touch bytes that are being hashed.
+    // The whole stream is hashed concurrently, so bytes that are being hashed must not be
+    // overwritten.
     let whole = HashedSource(source)
     let records = try ArchiveRecords { try whole.read($0) }
     var writer = ArchivePlanWriter(headerBytes: records.form.headerBytes)
@@ -76,8 +78,8 @@ struct StreamAnalysis: Sendable {
     var hasFraming = false
     var offset: UInt64 = 0
     var hash = SHA256()
-    let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
-    defer { room.deallocate() }
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
+    defer { buffer.deallocate() }
     while let record = try records.next() {
       count += 1
       offset += UInt64(record.literal.count)
@@ -86,10 +88,10 @@ struct StreamAnalysis: Sendable {
         var size: UInt64 = 0
         var isGzip = false
         while true {
-          let n = try records.read(room)
+          let n = try records.read(buffer)
           if n == 0 { break }
-          if size == 0 { isGzip = n > 2 && room[0] == 0x1f && room[1] == 0x8b }
-          hash.update(UnsafeRawBufferPointer(rebasing: room[..<n]))
+          if size == 0 { isGzip = n > 2 && buffer[0] == 0x1f && buffer[1] == 0x8b }
+          hash.update(UnsafeRawBufferPointer(rebasing: buffer[..<n]))
           progress.add(bytes: UInt64(n))
           size += UInt64(n)
         }
@@ -113,34 +115,34 @@ struct StreamAnalysis: Sendable {
   }
 }
 
-/// A source whose bytes are hashed on a thread of their own.
+/// A source whose bytes are hashed on a separate thread.
 private final class HashedSource {
   private let source: ByteSource
-  private let side = BackgroundHasher()
-  /// In turn: one is read from while others are hashed.
+  private let hasher = BackgroundHasher()
+  /// Used in rotation: one is read while others are hashed.
   private let windows = (0..<BufferPipeline.rangeCount).map { _ in
     UnsafeMutableRawBufferPointer.allocate(byteCount: 512 << 10, alignment: 4096)
   }
   private var current = 0
-  private var held: Range<Int> = 0..<0
+  private var buffered: Range<Int> = 0..<0
   private var isAtEnd = false
   private(set) var countBytes: UInt64 = 0
 
   init(_ source: @escaping ByteSource) { self.source = source }
 
   deinit {
-    side.wait()
+    hasher.wait()
     for window in windows { window.deallocate() }
   }
 
   func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
-    if held.isEmpty { try refill() }
-    let n = min(held.count, target.count)
+    if buffered.isEmpty { try refill() }
+    let n = min(buffered.count, target.count)
     if n == 0 { return 0 }
     target.copyMemory(
       from: UnsafeRawBufferPointer(
-        rebasing: windows[current][held.lowerBound..<held.lowerBound + n]))
-    held = held.lowerBound + n..<held.upperBound
+        rebasing: windows[current][buffered.lowerBound..<buffered.lowerBound + n]))
+    buffered = buffered.lowerBound + n..<buffered.upperBound
     return n
   }
 
@@ -157,10 +159,10 @@ private final class HashedSource {
       }
       n += more
     }
-    held = 0..<n
+    buffered = 0..<n
     countBytes += UInt64(n)
-    side.begin(UnsafeRawBufferPointer(rebasing: window[..<n]))
+    hasher.begin(UnsafeRawBufferPointer(rebasing: window[..<n]))
   }
 
-  func finish() -> Digest { side.finish() }
+  func finish() -> Digest { hasher.finish() }
 }

@@ -1,14 +1,20 @@
-// An entry of an archive stream, as far as rendering cares: bytes of its own, and bytes of a blob.
+// An entry of an archive stream, as the renderer sees it: framing bytes, and a content that may be
+// a blob.
 
 import Codec
 
-/// What stands between the header of an entry and its padding.
+/// The bytes between the header of an entry and its padding.
 public enum EntryContent: Sendable {
+  /// No content.
   case none
+  /// Bytes in memory.
   case bytes([UInt8])
+  /// A blob of the store.
   case blob(Digest, sizeBytes: UInt64)
+  /// A rendered file.
   case spool(Spool)
 
+  /// The size of the content in bytes.
   public var sizeBytes: UInt64 {
     switch self {
     case .none: 0
@@ -19,18 +25,20 @@ public enum EntryContent: Sendable {
   }
 }
 
-/// An entry: its framing is known, its content may still be in the store.
+/// An entry with its framing. Its content may still be in the store.
 public struct ArchiveEntry: Sendable {
-  /// What segments are cut by: the entry's path.
+  /// The entry's path, which determines segment boundaries.
   public let path: [UInt8]
-  /// Headers, with whatever follows them before the content.
+  /// The headers and all other bytes before the content.
   public let header: [UInt8]
+  /// The content.
   public let content: EntryContent
-  /// Zeros behind the content.
+  /// The number of zeros after the content.
   public let paddingBytes: Int
-  /// The content is compressed already: it goes into stored blocks.
+  /// Whether the content is already compressed and goes into stored blocks.
   public let isCompressed: Bool
 
+  /// Creates an entry.
   public init(
     path: [UInt8], header: [UInt8], content: EntryContent = .none, paddingBytes: Int = 0,
     isCompressed: Bool = false
@@ -42,6 +50,7 @@ public struct ArchiveEntry: Sendable {
     self.isCompressed = isCompressed
   }
 
+  /// The size of the entry with framing and padding, in bytes.
   public var sizeBytes: UInt64 {
     UInt64(header.count) + content.sizeBytes + UInt64(paddingBytes)
   }

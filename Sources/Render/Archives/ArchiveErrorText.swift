@@ -1,11 +1,13 @@
-// How an archive that cannot be written is explained to a person.
+// The user-visible form of errors of archive writers.
 
 import Archive
 import Platform
 
 extension ArchiveError: ExplainedError {
+  /// The member, or the archive.
   public var object: String {
     member.isEmpty ? "the archive" : "member \(printable(member.prefix(255)))"
   }
+  /// No advice.
   public var advice: String { "" }
 }

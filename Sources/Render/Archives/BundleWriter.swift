@@ -1,37 +1,45 @@
-// Render: bytes made from a snapshot. This file: xCAT's bundle as a stream, straight from the
-// store, with no copy of the image anywhere and memory bounded by the segments under way.
+// Render produces files from snapshots. This file writes xCAT's bundle as a stream directly from
+// the store. It needs no copy of the image, and its memory is bounded by the pending segments.
 //
-// 1. The same members give the same bytes: order, times and owners come from the snapshot.
-// 2. What is compressed already is not compressed again: it goes into stored blocks; all
-//    else is segments, compressed on all cores or copied from the cache.
-// 3. Every file's header carries the SHA-256 of its content in a comment, which other programs
-//    ignore (POSIX pax: "comment") and our import checks.
+// 1. Equal members give equal bytes: order, times and owners come from the snapshot.
+// 2. Compressed contents are not compressed again; they go into stored blocks. All other content is
+//    split into segments, which are compressed on all processors or copied from the cache.
+// 3. Every file's header contains the SHA-256 of its content in a comment (POSIX pax: "comment").
+//    Other programs ignore it, and `import` verifies it.
 
 import Archive
 import Codec
 import Platform
 import Store
 
-/// A member to put into a bundle.
+/// A member of a bundle to write.
 public struct RenderedFile: Sendable {
+  /// The source of the member's attributes and content.
   public enum Source: Sendable {
+    /// An entry of a snapshot.
     case entry(Entry)
+    /// Bytes in memory.
     case bytes([UInt8])
+    /// A rendered file.
     case spool(Spool)
-    /// An entry's attributes, and other bytes.
+    /// An entry's attributes with other bytes.
     case edited(Entry, [UInt8])
+    /// An entry's attributes with a rendered file.
     case rewritten(Entry, Spool)
   }
 
-  /// The path inside the image's folder.
+  /// The path inside the image's directory.
   public let name: String
+  /// The attributes and content.
   public let source: Source
 
+  /// Creates a member.
   public init(name: String, source: Source) {
     self.name = name
     self.source = source
   }
 
+  /// The size of the content in bytes.
   public var sizeBytes: UInt64 {
     switch source {
     case .entry(let entry): entry.sizeBytes
@@ -49,9 +57,10 @@ public struct BundleWriter {
   private let cache: SegmentCache?
   private let threads: Int
 
+  /// Creates a writer.
   /// - Parameters:
   ///   - cache: the store's segment cache; nil compresses everything.
-  ///   - threads: how many compress.
+  ///   - threads: the number of threads that compress.
   public init(
     _ store: ObjectStore, progress: Progress, cache: SegmentCache? = nil,
     threads: Int = processorCount
@@ -62,13 +71,16 @@ public struct BundleWriter {
     self.threads = threads
   }
 
-  /// Writes a gzip'ed tar as `tar czf F .` makes it: "./", "./FOLDER/", and the files below it.
+  /// Writes a gzip-compressed tar with the layout of `tar czf F .`: "./", "./FOLDER/", and the
+  /// files below it.
   /// - Parameters:
-  ///   - folder: the image's folder.
+  ///   - folder: the image's directory.
   ///   - manifest: the bytes of manifest.xml.
-  ///   - files: named relative to the folder.
-  ///   - modified: the time of what has none of its own.
-  ///   - leading: files that stand before all others but the manifest.
+  ///   - files: the files, named relative to the directory.
+  ///   - modified: the time of members without their own.
+  ///   - leading: files that precede all others except the manifest.
+  ///   - sink: receives the compressed bundle.
+  /// - Throws: `StoreError`; the errors of `sink`.
   public func write(
     folder: String, manifest: [UInt8], files: [RenderedFile], modified: Timestamp,
     leading: [RenderedFile] = [], to sink: @escaping ByteSink
@@ -81,7 +93,7 @@ public struct BundleWriter {
   }
 
   /// Calls `body` with each member.
-  /// - Returns: the archive's end.
+  /// - Returns: the end of the archive.
   private func members(
     _ folder: String, _ manifest: [UInt8], _ files: [RenderedFile], _ leading: [RenderedFile],
     _ modified: Timestamp, _ body: (ArchiveEntry) throws -> Void
@@ -109,7 +121,7 @@ public struct BundleWriter {
     }
     try directory("./", 0o700)
     try directory("./\(folder)/", 0o755)
-    // The manifest first: who reads the stream knows at once what is coming.
+    // The manifest comes first, so that a reader of the stream knows its contents at once.
     try file(RenderedFile(name: "manifest.xml", source: .bytes(manifest)))
     var folders: Set<String> = []
     for next in leading + files.sorted(by: { byBytes($0.name, $1.name) }) {
@@ -154,7 +166,7 @@ public struct BundleWriter {
       guard !entry.content.isMissing else {
         throw StoreError(
           .refused, "\(entry.kind.noun) \(file.name)",
-          "could not be read when the snapshot was taken, so it is not here",
+          "could not be read when the snapshot was taken",
           advice: "Take another snapshot and export again")
       }
       member.describe(entry)
@@ -167,7 +179,8 @@ public struct BundleWriter {
         return (member, size == 0 ? .none : .blob(blob, sizeBytes: size))
       default:
         throw StoreError(
-          .refused, "file \(file.name)", "is a \(entry.kind.noun), and a bundle holds files")
+          .refused, "file \(file.name)",
+          "is a \(entry.kind.noun), but a bundle can contain only files")
       }
     }
   }
@@ -178,7 +191,7 @@ public struct BundleWriter {
     Array(a.utf8).lexicographicallyPrecedes(Array(b.utf8))
   }
 
-  /// The content begins as a compressed format does.
+  /// Returns whether the content starts like a compressed format.
   private func isCompressed(_ content: EntryContent) throws -> Bool {
     switch content {
     case .none, .bytes: return false
@@ -195,7 +208,7 @@ public struct BundleWriter {
     }
   }
 
-  /// The bytes begin as a compressed format does: gzip, xz, zstd, bzip2, squashfs.
+  /// Returns whether the bytes start like a compressed format: gzip, xz, zstd, bzip2, squashfs.
   private func isCompressed(_ bytes: UnsafeRawBufferPointer) -> Bool {
     let magics: [[UInt8]] = [
       [0x1f, 0x8b], [0xfd, 0x37, 0x7a, 0x58, 0x5a], [0x28, 0xb5, 0x2f, 0xfd], [0x42, 0x5a, 0x68],
@@ -214,7 +227,7 @@ extension TarMember {
   }
 }
 
-/// A tar archive's end: two blocks of zeros, filled up to a record of 10 KiB.
+/// The end of a tar archive: two blocks of zeros, padded to a record of 10 KiB.
 enum TarEnd {
   static func bytes(after totalBytes: UInt64) -> [UInt8] {
     let rest = (10240 - (totalBytes + 1024) % 10240) % 10240

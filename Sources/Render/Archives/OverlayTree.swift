@@ -1,95 +1,34 @@
-// A stored tree, changed: what packing does to a root tree, without touching the live one.
+// A stored tree with edits on top: the changes that packing makes to a root tree, without touching
+// the live one.
 //
-// 1. The view is a tree like any other: changed directories are encoded anew, in memory; all else
-//    is the store's.
-// 2. The same edits to the same tree give the same tree.
-// 3. Edits are confined to the tree by construction: they name entries, and no link is followed.
-// 4. An entry that an edit leaves as it was, keeps its time: a second edit of the same kind changes
-//    nothing.
+// 1. The overlay is a tree like any other. Changed directories are encoded again, in memory; all
+//    other objects are the store's.
+// 2. Equal edits to equal trees give equal trees.
+// 3. Edits cannot leave the tree: they name entries, and no link is followed.
+// 4. An entry that an edit does not change keeps its time, so repeating an edit changes nothing.
 
 import Codec
 import Platform
 import Store
 
-/// A new entry.
-public enum OverlayNode: Sendable {
-  case file([UInt8], mode: UInt16)
-  case symlink(target: [UInt8])
-  /// A file with the attributes of another, and new content.
-  case fileLike(Entry, [UInt8])
-  /// A directory, empty but for what other edits put into it.
-  case directory(mode: UInt16)
-  /// A directory with these attributes; its content is as that of `directory`.
-  case emptied(Entry)
-  /// An entry of the stored tree, at another place.
-  case stored(Entry)
-  /// A copy of an entry of the stored tree: links among its files stay links, and none is a link of the
-  /// original or of a copy with another number.
-  case copied(Entry, number: UInt64)
-}
-
-/// What shall be different. Later edits win.
-public struct TreeEdits: Sendable {
-  fileprivate enum Action: Sendable {
-    case keep
-    case remove
-    case put(OverlayNode)
-  }
-  fileprivate struct Node: Sendable {
-    var action = Action.keep
-    var children: [[UInt8]: Node] = [:]
-
-    /// Something below it is put, for which directories are made where there are none.
-    var puts: Bool {
-      children.values.contains { child in
-        if case .put = child.action { true } else { child.puts }
-      }
-    }
-  }
-  fileprivate var top = Node()
-
-  public init() {}
-
-  public var isEmpty: Bool { top.children.isEmpty }
-
-  /// Removes an entry with what is in it.
-  /// - Parameter path: components below the top; invalid names are ignored.
-  public mutating func remove(_ path: [[UInt8]]) { set(path, .remove) }
-
-  /// Puts an entry in place of whatever is there; missing directories on the way get mode 0755, and
-  /// what is there and no directory gives way.
-  public mutating func put(_ path: [[UInt8]], _ node: OverlayNode) { set(path, .put(node)) }
-
-  private mutating func set(_ path: [[UInt8]], _ action: Action) {
-    guard !path.isEmpty, path.allSatisfy(isValidName) else { return }
-    func descend(_ node: inout Node, _ rest: ArraySlice<[UInt8]>) {
-      guard let name = rest.first else {
-        node = Node(action: action)
-        return
-      }
-      descend(&node.children[name, default: Node()], rest.dropFirst())
-    }
-    descend(&top, path[...])
-  }
-}
-
-/// The tree as edited.
+/// The edited tree.
 public final class OverlayTree: ObjectSource {
   let store: ObjectStore
-  /// Has the objects of trees that are edited.
+  /// Contains the objects of the trees that are edited.
   private let objects: any ObjectSource
   private let modified: Timestamp
-  private let made = Monitor<Made>(Made())
-  private struct Made {
+  private let created = Monitor<CreatedObjects>(CreatedObjects())
+  private struct CreatedObjects {
     var objects: [Digest: Tree.EncodedObject] = [:]
     var contents: [Digest: [UInt8]] = [:]
-    /// Edits moved, added or removed names of hard-linked inodes.
+    /// Whether edits moved, added or removed names of hard-linked inodes.
     var hasMovedLinks = false
   }
 
+  /// Creates an overlay.
   /// - Parameters:
-  ///   - objects: has trees that are not in the store; nil where there are none.
-  ///   - modified: the time of what the edits bring.
+  ///   - objects: contains trees that are not in the store; nil for none.
+  ///   - modified: the time of new entries.
   public init(
     _ store: ObjectStore, objects: (any ObjectSource)? = nil, modified: Timestamp
   ) {
@@ -98,21 +37,24 @@ public final class OverlayTree: ObjectSource {
     self.modified = modified
   }
 
+  /// Returns an object of the edited tree or of the trees below.
+  /// - Throws: `StoreError`.
   public func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
-    if let bytes = made.withLock({ $0.objects[id]?.bytes }) { return bytes }
+    if let bytes = created.withLock({ $0.objects[id]?.bytes }) { return bytes }
     return try objects.object(kind, id)
   }
 
-  /// The content of a file that the edits brought; nil for the store's.
-  public func content(_ blob: Digest) -> [UInt8]? { made.withLock { $0.contents[blob] } }
+  /// Returns the content of a file that the edits added, or nil for a file of the store.
+  public func content(_ blob: Digest) -> [UInt8]? { created.withLock { $0.contents[blob] } }
 
-  /// All contents that the edits brought: what a store needs before it can hold the edited tree.
-  public var newContents: [[UInt8]] { made.withLock { Array($0.contents.values) } }
+  /// All contents that the edits added. A store needs them before the edited tree.
+  public var newContents: [[UInt8]] { created.withLock { Array($0.contents.values) } }
 
-  /// All trees that the edits made, the same.
-  public var newObjects: [Tree.EncodedObject] { made.withLock { Array($0.objects.values) } }
+  /// All tree objects that the edits created. A store needs them, too.
+  public var newObjects: [Tree.EncodedObject] { created.withLock { Array($0.objects.values) } }
 
   /// Calls `body` with the content of a file, piece by piece.
+  /// - Throws: `StoreError`; the errors of `body`.
   public func read(
     _ blob: Digest, sizeBytes: UInt64, _ body: (UnsafeRawBufferPointer) throws -> Void
   ) throws {
@@ -120,13 +62,15 @@ public final class OverlayTree: ObjectSource {
     try store.read(blob, sizeBytes: sizeBytes) { try body($1) }
   }
 
-  /// The tree of `top` with the edits.
+  /// Returns the tree of `top` with the edits applied.
+  /// - Throws: `StoreError`.
   public func apply(_ edits: TreeEdits, to top: Entry) throws -> Entry {
     try edits.isEmpty ? top : edit(top, edits.top)
   }
 
-  /// `new`, with the times of `old` wherever the two are the same: what was taken out and put in
-  /// again has not changed.
+  /// Returns `new` with the times of `old` for all entries that are otherwise equal: an entry that
+  /// was removed and added again has not changed.
+  /// - Throws: `StoreError`.
   public func keepingTimes(of old: Entry, in new: Entry) throws -> Entry {
     if new == old || new.equalsIgnoringTimes(old) { return old }
     guard let ids = new.ids, let oldIDs = old.ids else { return new }
@@ -139,11 +83,12 @@ public final class OverlayTree: ObjectSource {
       })
   }
 
-  /// The tree with its hard-link groups named as a capture names them, by the paths of their first
-  /// members, and entries whose other names are gone without a group. Whoever compares the edited
-  /// tree with a captured one, or makes it live, needs it so.
+  /// Returns the tree with hard-link groups named by the paths of their first members, as a capture
+  /// names them. Entries whose other names are gone leave their group. This is required before the
+  /// edited tree is compared with a captured one or made live.
+  /// - Throws: `StoreError`.
   public func regrouped(_ top: Entry) throws -> Entry {
-    guard made.withLock({ $0.hasMovedLinks }) else { return top }
+    guard created.withLock({ $0.hasMovedLinks }) else { return top }
     var members: [UInt64: (count: Int, first: [UInt8])] = [:]
     func count(_ directory: Entry, _ path: [UInt8]) throws {
       guard let ids = directory.ids else { return }
@@ -172,15 +117,18 @@ public final class OverlayTree: ObjectSource {
     return try rename(top)
   }
 
-  /// A hard-linked entry, or one in the directory, is among these.
+  /// Returns whether the entry, or an entry below it, is hard-linked.
   private func holdsLinks(_ entry: Entry?) throws -> Bool {
     guard let entry else { return false }
     guard let ids = entry.ids else { return entry.linkGroup != 0 }
     return try Tree.entries(ids, from: self).contains { try holdsLinks($0) }
   }
 
-  /// An entry of a tree, or nil.
-  /// - Parameter path: components below `top`.
+  /// Returns an entry of a tree, or nil if there is none.
+  /// - Parameters:
+  ///   - path: components below `top`.
+  ///   - top: the tree's top directory.
+  /// - Throws: `StoreError`.
   public func find(_ path: [[UInt8]], in top: Entry) throws -> Entry? {
     var here = top
     for name in path {
@@ -212,7 +160,7 @@ public final class OverlayTree: ObjectSource {
       if let before = old, let after = new, after.equalsIgnoringTimes(before) { new = before }
       if case .keep = child.action {
       } else if new != old, try holdsLinks(old) || holdsLinks(new) {
-        made.withLock { $0.hasMovedLinks = true }
+        created.withLock { $0.hasMovedLinks = true }
       }
       entries[name] = new
     }
@@ -252,7 +200,7 @@ public final class OverlayTree: ObjectSource {
     }
     if entry.linkGroup == 0 { return entry }
     var entry = entry
-    // `regrouped` gives the groups their names.
+    // `regrouped` renames the groups later.
     var writer = ByteWriter()
     writer.word64(entry.linkGroup)
     writer.word64(number)
@@ -262,13 +210,13 @@ public final class OverlayTree: ObjectSource {
 
   private func content(holding bytes: [UInt8]) -> Content {
     let blob = SHA256.digest(of: bytes)
-    made.withLock { $0.contents[blob] = bytes }
+    created.withLock { $0.contents[blob] = bytes }
     return .file(blob: blob, sizeBytes: UInt64(bytes.count))
   }
 
   private func with(_ directory: Entry, _ entries: [Entry]) throws -> Entry {
     let ids = Tree.encode(entries) { object in
-      made.withLock { $0.objects[object.id] = object }
+      created.withLock { $0.objects[object.id] = object }
     }
     var result = directory
     result.content = .directory(tree: ids.tree)
@@ -278,7 +226,8 @@ public final class OverlayTree: ObjectSource {
 }
 
 extension Entry {
-  /// Equal but for times, which a tree's id leaves out too.
+  /// Returns whether the entries are equal apart from times, which a tree's id does not cover
+  /// either.
   fileprivate func equalsIgnoringTimes(_ other: Entry) -> Bool {
     var timed = self
     timed.modified = other.modified

@@ -1,20 +1,23 @@
-// Bytes whose count must be known before they are written on: a compressed tree inside a tar. They
-// wait in a file without a name, which is gone with its descriptor.
+// A temporary file for bytes whose size must be known before they are written: a compressed tree
+// inside a tar. The file has no name and disappears with its descriptor.
 
 import Archive
 import Codec
 import Platform
 import Store
 
-/// A rendered member on its way into an archive.
+/// A rendered member, stored temporarily before it is written to an archive.
 public final class Spool: Sendable {
   private let fileSystem: any FileSystem
   private let file: Descriptor
+  /// The number of bytes.
   public let sizeBytes: UInt64
+  /// The SHA-256 of the bytes.
   public let digest: Digest
 
-  /// Renders into a file in the store's folder for temporary files.
-  /// - Parameter render: writes the bytes to the sink that it is given.
+  /// Renders into a temporary file of the store.
+  /// - Parameter render: writes the bytes to the given sink.
+  /// - Throws: `SystemError`; the errors of `render`.
   public init(_ store: ObjectStore, _ render: (@escaping ByteSink) throws -> Void) throws {
     let fileSystem = store.layout.fileSystem
     let file = try store.openNamelessFile()
@@ -31,7 +34,8 @@ public final class Spool: Sendable {
     (sizeBytes, digest) = state.withLock { ($0.count, $0.hash.finish()) }
   }
 
-  /// Takes a file over that was written already, from its beginning to its end.
+  /// Adopts a file that was already written, from its beginning to its end.
+  /// - Throws: `SystemError`.
   public init(_ fileSystem: any FileSystem, _ file: Descriptor) throws {
     self.fileSystem = fileSystem
     self.file = file
@@ -50,7 +54,7 @@ public final class Spool: Sendable {
     digest = hash.finish()
   }
 
-  /// The bytes as a pull stream, from the beginning.
+  /// Returns the bytes as a pull stream, from the beginning.
   public func source() -> ByteSource {
     var offset: UInt64 = 0
     return { [self] target in
@@ -60,23 +64,23 @@ public final class Spool: Sendable {
     }
   }
 
-  /// Reads the bytes from `offset` on, until `target` is full. Any thread may call it.
-  /// - Throws: `StoreError` where there are not so many.
+  /// Fills `target` with the bytes from `offset`. Any thread may call it.
+  /// - Throws: `StoreError` (`damaged`) if the file is shorter; `SystemError`.
   public func fill(_ target: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
     guard try fileSystem.readFully(file.raw, at: offset, into: target) == target.count else {
       throw StoreError(.damaged, "a temporary file in the store", "is shorter than it was")
     }
   }
 
-  /// Hands out a range of the bytes, in pieces of at most 256 KiB. Any thread may call it.
+  /// Calls `body` with a range of the bytes, in pieces of at most 256 KiB. Any thread may call it.
   func read(_ range: Range<UInt64>, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
     defer { buffer.deallocate() }
     var offset = range.lowerBound
     while offset < range.upperBound {
-      let wanted = Int(min(range.upperBound - offset, UInt64(buffer.count)))
+      let size = Int(min(range.upperBound - offset, UInt64(buffer.count)))
       let n = try fileSystem.read(
-        file.raw, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted]))
+        file.raw, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<size]))
       guard n > 0 else {
         throw StoreError(.damaged, "a temporary file in the store", "is shorter than it was")
       }

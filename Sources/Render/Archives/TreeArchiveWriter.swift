@@ -1,51 +1,55 @@
-// A stored tree as a cpio or tar stream: what `find rootimg | cpio -H newc -o` and `tar c rootimg`
-// would write of the tree, straight from the store.
+// Writes a stored tree as a cpio or tar stream directly from the store. The order is that of `find
+// rootimg | cpio -H newc -o` and `tar c rootimg`.
 //
-// 1. The same tree gives the same bytes: parents before children, names in byte order, inodes
-//    numbered from 1 as they come.
-// 2. Nothing is dropped silently. What the form cannot hold at all refuses the tree before the first
-//    byte is written; what it holds less well is counted.
-// 3. Memory: the entries of one directory a level, the names of hard-linked inodes, one frame.
+// 1. Equal trees give equal bytes: parents before children, names in byte order, inodes numbered
+//    from 1 in this order.
+// 2. Nothing is dropped silently. A tree that the format cannot represent is refused before the
+//    first byte. Entries that it represents only in part are counted.
+// 3. Memory: the entries of one directory per level, the names of hard-linked inodes, one frame.
 
 import Archive
 import Platform
 import Store
 
-/// What was written, and what the form had no place for.
+/// Counts of written members, and of properties that the format cannot represent.
 public struct TreeArchiveCounts: Sendable, Equatable {
-  /// Members written, the top included.
+  /// The number of members, including the top.
   public var members: UInt64 = 0
-  /// Bytes of files written, each inode counted once.
+  /// The total size of written files, with each inode counted once.
   public var contentBytes: UInt64 = 0
-  /// Sockets, which belong to a running program and are left out.
+  /// The number of omitted sockets, which belong to a running program.
   public var skippedSockets = 0
-  /// Entries whose extended attributes (capabilities, labels, lists) cpio does not keep.
+  /// The number of entries whose extended attributes (capabilities, labels, lists) cpio does not
+  /// store.
   public var droppedXattrs = 0
-  /// Those among them that are executables with capabilities (ping, for one).
+  /// The number of these that are executables with capabilities, such as ping.
   public var droppedCapabilities = 0
-  /// Entries from before 1970 or after 2106, which get the nearest second that cpio can tell.
+  /// The number of entries from before 1970 or after 2106, which get the nearest time that cpio can
+  /// represent.
   public var clampedTimes = 0
-  /// Sparse files, written with their holes as zeros.
+  /// The number of sparse files, whose holes are written as zeros.
   public var filledSparseFiles = 0
-  /// Paths below the top of what the snapshot could not read: left out.
+  /// The omitted paths, relative to the top, that the snapshot could not read.
   public var missing: [[UInt8]] = []
 
+  /// Creates zero counts.
   public init() {}
 }
 
-/// Writes trees.
+/// Writes trees as archives.
 public struct TreeArchiveWriter {
-  /// The form of the archive.
+  /// The format of the archive.
   public enum Form: Sendable {
-    /// cpio "newc": seconds, no extended attributes, files of less than 4 GiB.
+    /// cpio "newc": times in seconds, no extended attributes, files smaller than 4 GiB.
     case cpio
-    /// tar in GNU form, with pax headers for extended attributes and nanoseconds.
+    /// tar in GNU format, with pax headers for extended attributes and nanoseconds.
     case tar
   }
 
   private let store: ObjectStore
   private let progress: Progress
 
+  /// Creates a writer for trees of a store.
   public init(_ store: ObjectStore, progress: Progress) {
     self.store = store
     self.progress = progress
@@ -53,13 +57,16 @@ public struct TreeArchiveWriter {
 
   /// Writes the tree of `top`.
   /// - Parameters:
-  ///   - prefix: the name that `top` has in the archive: "rootimg", or "." for none.
-  ///   - keeping: whether an entry goes in, by its path relative to the top. It is asked of every
-  ///     entry but the top, also below directories that stay out; nil keeps all. It is asked twice
-  ///     and must say the same.
-  /// - Returns: what was written and what was not.
+  ///   - top: the tree's top directory.
+  ///   - prefix: the name of `top` in the archive: "rootimg", or "." for none.
+  ///   - form: the archive format.
+  ///   - keeping: returns whether an entry is included, for its path relative to the top. It is
+  ///     called for every entry but the top, also below excluded directories; nil includes all. It
+  ///     is called twice per entry and must return the same.
+  ///   - sink: receives the archive.
+  /// - Returns: the counts of written and omitted entries.
   /// - Throws: `StoreError`: `refused`, before anything is written, for a file of 4 GiB or more in
-  ///   cpio and for a name that is too long; `missing`, `damaged`; and what the sink throws.
+  ///   cpio and for a name that is too long; `missing`; `damaged`. The errors of `sink`.
   public func write(
     _ top: Entry, prefix: [UInt8], as form: Form, keeping: ((_ path: [UInt8]) -> Bool)? = nil,
     to sink: @escaping ByteSink
@@ -93,7 +100,7 @@ public struct TreeArchiveWriter {
   // MARK: Before the first byte
 
   private struct Survey {
-    /// How many names of each hard-linked inode go in.
+    /// The number of archived names of each hard-linked inode.
     var links: [UInt64: UInt32] = [:]
     var contentBytes: UInt64 = 0
     var missing: [[UInt8]] = []
@@ -122,21 +129,21 @@ public struct TreeArchiveWriter {
     let object = "\(entry.kind.noun) \(printable(path))"
     guard path.count <= CpioForm.maxNameBytes else {
       throw StoreError(
-        .refused, object, "has a path of \(path.count) bytes, too long to be unpacked (4095)",
+        .refused, object, "has a path of \(path.count) bytes; unpacking allows at most 4095",
         advice: "Exclude the path")
     }
     guard form == .tar || entry.sizeBytes <= CpioForm.maxFileBytes else {
       throw StoreError(
         .refused, object,
-        "has \(entry.sizeBytes) bytes, and a cpio archive holds files of less than 4 GiB",
+        "has \(entry.sizeBytes) bytes, but files in a cpio archive must be smaller than 4 GiB",
         advice: "Exclude it, or write a tar archive")
     }
   }
 
   // MARK: Walking
 
-  /// Calls `body` for the top and every entry that is kept, parents before children; `missing` for those
-  /// that the snapshot could not read.
+  /// Calls `body` for the top and every included entry, parents before children, and `missing` for
+  /// entries that the snapshot could not read.
   private func walk(
     _ top: Entry, _ prefix: [UInt8], _ keeping: (([UInt8]) -> Bool)?,
     missing: (_ path: [UInt8]) -> Void = { _ in },
@@ -177,116 +184,5 @@ public struct TreeArchiveWriter {
         .damaged, "attribute set \(id.hex)", "\(error)",
         advice: "Run 'imgstore verify --deep' to see which snapshots are affected")
     }
-  }
-}
-
-// MARK: - Forms
-
-/// Entries as cpio members. Links of an inode: all but the last have no bytes.
-private final class CpioTreeWriter {
-  let archive: CpioWriter
-  private let links: [UInt64: UInt32]
-  private var inodes: [UInt64: (number: UInt32, left: UInt32)] = [:]
-  private var lastInode: UInt32 = 0
-
-  init(_ archive: CpioWriter, _ links: [UInt64: UInt32]) {
-    self.archive = archive
-    self.links = links
-  }
-
-  func write(
-    _ entry: Entry, _ path: [UInt8], _ subdirectories: Int, _ counts: inout TreeArchiveCounts,
-    content: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
-  ) throws {
-    let kind: CpioKind
-    switch entry.content {
-    case .file, .unreadableFile: kind = .file
-    case .directory, .unreadableDirectory: kind = .directory
-    case .unreadableNode: return
-    case .symlink(let target): kind = .symlink(target: target)
-    case .device(true, let node): kind = .blockDevice(major: node.major, minor: node.minor)
-    case .device(false, let node): kind = .characterDevice(major: node.major, minor: node.minor)
-    case .fifo: kind = .fifo
-    case .socket:
-      counts.skippedSockets += 1
-      return
-    }
-    let seconds = UInt32(clamping: entry.modified.seconds)
-    if Int64(seconds) != entry.modified.seconds { counts.clampedTimes += 1 }
-    if entry.xattrs != nil { counts.droppedXattrs += 1 }
-    let (inode, isLast) = nextInode(entry)
-    let size = kind == .file && isLast ? entry.sizeBytes : 0
-    let linkCount =
-      kind == .directory ? UInt32(clamping: 2 + subdirectories) : links[entry.linkGroup] ?? 1
-    try archive.begin(
-      CpioMember(
-        path: path, kind: kind, mode: entry.mode, uid: entry.uid, gid: entry.gid,
-        inode: CpioInode(number: inode), links: linkCount, modifiedSeconds: seconds,
-        sizeBytes: size))
-    if size > 0 { try content(archive.write) }
-    counts.members += 1
-    counts.contentBytes &+= size
-    if isLast, entry.holes != nil { counts.filledSparseFiles += 1 }
-  }
-
-  /// The entry's inode, and whether this is its last name.
-  private func nextInode(_ entry: Entry) -> (UInt32, isLast: Bool) {
-    if entry.linkGroup != 0, let (number, left) = inodes[entry.linkGroup] {
-      inodes[entry.linkGroup] = left > 1 ? (number, left - 1) : nil
-      return (number, left <= 1)
-    }
-    lastInode &+= 1
-    let others = (links[entry.linkGroup] ?? 1) - 1
-    if others > 0 { inodes[entry.linkGroup] = (lastInode, others) }
-    return (lastInode, others == 0)
-  }
-}
-
-/// Entries as tar members. Links of an inode: all but the first name the first.
-private final class TarTreeWriter {
-  let archive: TarWriter
-  private var firstNames: [UInt64: [UInt8]] = [:]
-
-  init(_ archive: TarWriter) { self.archive = archive }
-
-  func write(
-    _ entry: Entry, _ path: [UInt8], _ xattrs: [TarMember.Xattr],
-    _ counts: inout TreeArchiveCounts,
-    content: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
-  ) throws {
-    var member = TarMember(
-      path: path, kind: .file, mode: entry.mode, uid: entry.uid, gid: entry.gid,
-      modifiedSeconds: entry.modified.seconds, modifiedNanoseconds: entry.modified.nanoseconds,
-      xattrs: xattrs)
-    switch entry.content {
-    case .file(_, let size): member.sizeBytes = size
-    case .unreadableFile, .unreadableNode: break
-    case .directory, .unreadableDirectory:
-      member.kind = .directory
-      member.path.append(0x2f)
-    case .symlink(let target): member.kind = .symlink(target: target)
-    case .device(true, let node):
-      member.kind = .blockDevice(major: node.major, minor: node.minor)
-    case .device(false, let node):
-      member.kind = .characterDevice(major: node.major, minor: node.minor)
-    case .fifo: member.kind = .fifo
-    case .socket:
-      counts.skippedSockets += 1
-      return
-    }
-    if entry.linkGroup != 0 {
-      if let first = firstNames[entry.linkGroup] {
-        member.kind = .hardLink(target: first)
-        member.sizeBytes = 0
-        member.xattrs = []
-      } else {
-        firstNames[entry.linkGroup] = path
-      }
-    }
-    try archive.begin(member)
-    if member.sizeBytes > 0 { try content(archive.write) }
-    counts.members += 1
-    counts.contentBytes &+= member.sizeBytes
-    if member.kind == .file, entry.holes != nil { counts.filledSparseFiles += 1 }
   }
 }

@@ -1,18 +1,18 @@
-// Any range of a blob, out of the store's frames, or of what a view's edits brought.
+// Reads any range of a blob, from the store's frames or from the edits of an overlay.
 
 import Codec
 import Store
 
-/// Reads ranges of blobs. Belongs to one thread at a time; remembers how the last large blob is
-/// made, because its ranges are asked for one after another.
+/// Reads ranges of blobs. Belongs to one thread at a time. It keeps the layout of the last large
+/// blob, because its ranges are usually read one after another.
 final class BlobRangeReader {
   private let view: OverlayTree
   private var known: (blob: Digest, parts: BlobParts)?
 
   init(_ view: OverlayTree) { self.view = view }
 
-  /// Fills `target` with the bytes of a blob from `offset` on.
-  /// - Throws: `StoreError`: `missing`, `damaged`, also where the blob has fewer bytes.
+  /// Fills `target` with the bytes of a blob from `offset`.
+  /// - Throws: `StoreError`: `missing`; `damaged`, also if the blob has fewer bytes.
   func read(
     _ blob: Digest, sizeBytes: UInt64, from offset: UInt64,
     into target: UnsafeMutableRawBufferPointer
@@ -39,7 +39,7 @@ final class BlobRangeReader {
     }
     guard done == target.count else {
       throw StoreError(
-        .damaged, "blob \(blob)", "has fewer bytes than the \(sizeBytes) that the tree says",
+        .damaged, "blob \(blob)", "has fewer than the \(sizeBytes) bytes that its tree records",
         advice: "Run 'imgstore verify --deep' to see which snapshots are affected")
     }
   }

@@ -1,21 +1,21 @@
-// The segment cache: encoded stretches of renderings, by key (docs/format.md, "The segment cache").
+// The segment cache: encoded segments of renderings, by key (docs/format.md, "The segment cache").
 //
-// 1. It may be deleted or scribbled over at any moment: what its checksum does not vouch for is a
-//    miss, and a miss costs time only. No call of it ever fails.
-// 2. Its files are appended to by one process at a time and read by any number; a torn tail, the
-//    end of a killed process, is cut off by the next one that appends.
-// 3. It stays below its limit, and never takes more than half of what is free on the disk.
-// 4. What is asked for stays: a hit in a file that is next to be evicted is written again.
+// 1. It may be deleted or overwritten at any moment. A segment whose checksum does not match is a
+//    miss, and a miss only costs time. No call ever fails.
+// 2. One process at a time appends to its files, and any number read them. The next process that
+//    appends truncates the torn tail of a killed one.
+// 3. It stays below its limit, and never uses more than half of the free space on the disk.
+// 4. Frequently used segments stay: a hit in a file that will soon be evicted is written again.
 
 import Codec
 import Platform
 import Store
 
-/// Encoded bytes under keys. Any thread may call it.
+/// A cache of encoded segments. Any thread may call it.
 public final class SegmentCache: Sendable {
-  /// The limit where nobody sets one.
+  /// The default limit in bytes.
   public static let defaultLimitBytes: UInt64 = 8 << 30
-  /// Files are appended to until they are this long.
+  /// The size at which a file is complete.
   private static let fileBytes: UInt64 = 256 << 20
 
   private let fileSystem: any FileSystem
@@ -23,7 +23,7 @@ public final class SegmentCache: Sendable {
   private let limitBytes: UInt64
   private let state: Monitor<State>
 
-  private struct Place {
+  private struct Location {
     let file: UInt64
     let offset: UInt64
     let lengthBytes: Int
@@ -31,15 +31,17 @@ public final class SegmentCache: Sendable {
 
   private struct State {
     var files: [UInt64: SegmentFile] = [:]
-    var places: [Digest: Place] = [:]
+    var locations: [Digest: Location] = [:]
     var current: UInt64?
-    /// Files up to this number are the next to go: hits in them are written again.
+    /// The highest number of the files that are evicted next. Hits in them are written again.
     var evictionBoundary: UInt64 = 0
     var isReadOnly = false
   }
 
-  /// Opens the cache in the store's folder `cache`; an unusable one is an empty one.
-  /// - Parameter limitBytes: 0 keeps nothing.
+  /// Opens the cache in the store's directory `cache`. An unusable cache behaves like an empty one.
+  /// - Parameters:
+  ///   - layout: the store's directories.
+  ///   - limitBytes: the maximum size; 0 stores nothing.
   public init(_ layout: Layout, limitBytes: UInt64 = SegmentCache.defaultLimitBytes) {
     fileSystem = layout.fileSystem
     folder = SegmentCache.openFolder(layout)
@@ -49,7 +51,7 @@ public final class SegmentCache: Sendable {
         guard let file = SegmentFile(reading: number, fileSystem, folder) else { continue }
         state.files[number] = file
         for record in file.scan() {
-          state.places[record.key] = Place(
+          state.locations[record.key] = Location(
             file: number, offset: record.offset, lengthBytes: record.lengthBytes)
         }
       }
@@ -59,59 +61,64 @@ public final class SegmentCache: Sendable {
     self.limitBytes = min(limitBytes, usedBytes + freeBytes / 2)
     state.isReadOnly = folder == nil || limitBytes == 0
     self.state = Monitor(state)
-    self.state.withLock { markEndangered(&$0) }
+    self.state.withLock { updateEvictionBoundary(&$0) }
   }
 
-  /// Removes the cache, as anybody may at any moment.
+  /// Removes the cache. This is allowed at any moment.
   public static func remove(_ layout: Layout) {
     removeFolder(layout.fileSystem, layout.cache, folderName)
   }
 
-  /// Bytes on disk.
+  /// The size of the cache on disk in bytes.
   public var sizeBytes: UInt64 {
     state.withLock { $0.files.values.reduce(0) { $0 + $1.endBytes } }
   }
 
-  /// The bytes that were put under `key`, or nil.
+  /// Returns the bytes under `key`, or nil.
   public func find(_ key: Digest) -> [UInt8]? {
-    let found = state.withLock { state -> (Place, SegmentFile, Bool)? in
-      guard let place = state.places[key], let file = state.files[place.file] else { return nil }
-      return (place, file, place.file <= state.evictionBoundary)
+    let hit = state.withLock { state -> (Location, SegmentFile, Bool)? in
+      guard let location = state.locations[key], let file = state.files[location.file] else {
+        return nil
+      }
+      return (location, file, location.file <= state.evictionBoundary)
     }
-    guard let (place, file, isEndangered) = found else { return nil }
-    guard let bytes = file.read(key, at: place.offset, lengthBytes: place.lengthBytes) else {
+    guard let (location, file, isEvictedSoon) = hit else { return nil }
+    guard let bytes = file.read(key, at: location.offset, lengthBytes: location.lengthBytes) else {
       state.withLock { state in
-        if state.places[key]?.file == place.file { state.places[key] = nil }
+        if state.locations[key]?.file == location.file { state.locations[key] = nil }
       }
       return nil
     }
-    if isEndangered { append(key, bytes, isAgain: true) }
+    if isEvictedSoon { append(key, bytes, isRefresh: true) }
     return bytes
   }
 
-  /// Keeps bytes under `key`, unless something is kept there already, or there is no room.
-  public func put(_ key: Digest, _ bytes: [UInt8]) { append(key, bytes, isAgain: false) }
+  /// Stores bytes under `key`, unless the key exists or no space is left.
+  public func put(_ key: Digest, _ bytes: [UInt8]) { append(key, bytes, isRefresh: false) }
 
-  private func append(_ key: Digest, _ bytes: [UInt8], isAgain: Bool) {
+  private func append(_ key: Digest, _ bytes: [UInt8], isRefresh: Bool) {
     state.withLock { state in
       if state.isReadOnly || bytes.count > SegmentFile.maxBytes { return }
-      if let place = state.places[key], !isAgain || place.file > state.evictionBoundary { return }
+      if let location = state.locations[key], !isRefresh || location.file > state.evictionBoundary {
+        return
+      }
       guard let number = fileToAppend(&state), let file = state.files[number] else {
         state.isReadOnly = true
         return
       }
       guard let offset = file.append(key, bytes) else {
-        // The disk is full or fails: whoever renders goes on without the cache.
+        // The disk is full or fails: rendering continues without the cache.
         state.isReadOnly = true
         return
       }
-      state.places[key] = Place(file: number, offset: offset, lengthBytes: bytes.count)
+      state.locations[key] = Location(file: number, offset: offset, lengthBytes: bytes.count)
     }
   }
 
   // MARK: Files
 
-  /// The file to append to: the newest while there is room in it and nobody else's, else a new one.
+  /// Returns the file to append to: the newest if it has space and no other process uses it,
+  /// otherwise a new one.
   private func fileToAppend(_ state: inout State) -> UInt64? {
     if let current = state.current, let file = state.files[current],
       file.endBytes < SegmentCache.fileBytes
@@ -125,12 +132,12 @@ public final class SegmentCache: Sendable {
       file.endBytes < SegmentCache.fileBytes, newest > state.evictionBoundary,
       let own = SegmentFile(appendingTo: newest, fileSystem, folder)
     {
-      // Another process may have appended since it was scanned.
+      // Another process may have appended since the scan.
       for record in own.scan() {
-        state.places[record.key] = Place(
+        state.locations[record.key] = Location(
           file: newest, offset: record.offset, lengthBytes: record.lengthBytes)
       }
-      guard own.cutTail() else { return nil }
+      guard own.truncateTail() else { return nil }
       state.files[newest] = own
       state.current = newest
       return newest
@@ -145,25 +152,25 @@ public final class SegmentCache: Sendable {
     return nil
   }
 
-  /// Removes the oldest files while the cache, with one more file, would be over its limit.
+  /// Removes the oldest files while the cache with one more file would exceed its limit.
   private func evict(_ state: inout State) {
     guard let folder else { return }
     var total = state.files.values.reduce(0) { $0 + $1.endBytes }
-    let room = min(SegmentCache.fileBytes, limitBytes / 4)
+    let reserve = min(SegmentCache.fileBytes, limitBytes / 4)
     for number in state.files.keys.sorted() {
-      guard total + room > limitBytes, let file = state.files[number] else { break }
+      guard total + reserve > limitBytes, let file = state.files[number] else { break }
       total -= file.endBytes
       state.files[number] = nil
       if state.current == number { state.current = nil }
       try? fileSystem.remove(at: folder.raw, SegmentFile.name(number), isDirectory: false)
     }
     let left = Set(state.files.keys)
-    state.places = state.places.filter { left.contains($0.value.file) }
-    markEndangered(&state)
+    state.locations = state.locations.filter { left.contains($0.value.file) }
+    updateEvictionBoundary(&state)
   }
 
-  /// The oldest files that the next `evict` calls would take, when the cache grows by a quarter.
-  private func markEndangered(_ state: inout State) {
+  /// Marks the oldest files that `evict` would remove if the cache grew by a quarter.
+  private func updateEvictionBoundary(_ state: inout State) {
     var total = state.files.values.reduce(0) { $0 + $1.endBytes }
     state.evictionBoundary = 0
     for number in state.files.keys.sorted() where number != state.current {
@@ -180,7 +187,7 @@ public final class SegmentCache: Sendable {
     return try? layout.fileSystem.openDirectory(at: layout.cache.raw, folderName)
   }
 
-  /// The numbers of the files that are there, in order.
+  /// Returns the numbers of the existing files, in order.
   private static func numbers(_ fileSystem: any FileSystem, _ folder: Descriptor) -> [UInt64] {
     ((try? fileSystem.names(of: folder.raw)) ?? []).compactMap { name in
       guard let number = UInt64(String(decoding: name, as: UTF8.self), radix: 16), number > 0,
@@ -191,5 +198,5 @@ public final class SegmentCache: Sendable {
   }
 }
 
-/// Blocks of squashfs images stand among the segments.
+/// The cache also stores blocks of squashfs images.
 extension SegmentCache: BlockCache {}

@@ -1,25 +1,32 @@
-// The compressed forms that a stream of segments can have, and how each is put together.
+// The compressed formats of a stream of segments, and how each combines them.
 //
-// gzip: one member (RFC 1952); a segment is a run of deflate blocks that ends at a byte's end, and
-// the CRCs of all segments combine. zstd: a frame a segment (RFC 8878, section 3.1: frames may
-// follow each other), or a run of blocks a segment in one frame, which kernels take. xz: one stream, a block a segment, and the index that lists them. A format's
-// bytes depend on the segments and the library's version alone.
+// - gzip: one member (RFC 1952). A segment is a sequence of deflate blocks that ends at a byte
+//   boundary, and the CRCs of all segments combine.
+// - zstd: one frame per segment (RFC 8878, section 3.1: frames can be concatenated), or a sequence
+//   of blocks per segment in a single frame, which kernels accept.
+// - xz: one stream with one block per segment, and an index of the blocks.
+//
+// The bytes depend only on the segments and on the library version.
 
 import Codec
 
-/// A compressed form of an archive.
+/// A compressed format of an archive.
 public enum SegmentCodec: String, Sendable, CaseIterable {
+  /// One gzip member.
   case gzip
   case zstd
   case xz
-  /// zstd as one frame without a checksum: initial ramdisks, of which the kernel reads one frame.
+  /// zstd as one frame without a checksum, for initial ramdisks: the kernel reads only one frame.
   case zstdFrame = "zstd-frame"
 
+  /// The level of libdeflate.
   public static let deflateLevel: Int32 = 5
+  /// The level of libzstd.
   public static let zstdLevel: Int32 = 12
+  /// The preset of liblzma.
   public static let xzPreset: UInt32 = 6
 
-  /// How its streams are cut (docs/decisions, "Segments").
+  /// The sizes of segments (docs/decisions, "Segments").
   public var sizes: SegmentSizes {
     switch self {
     case .gzip: SegmentSizes(minBytes: 256 << 10, normalBytes: 768 << 10, maxBytes: 1536 << 10)
@@ -29,7 +36,8 @@ public enum SegmentCodec: String, Sendable, CaseIterable {
     }
   }
 
-  /// What decides on the bytes of an encoded segment, beside its plain bytes: part of cache keys.
+  /// The encoder's part of cache keys: everything besides the plain bytes that determines an
+  /// encoded segment.
   var encoderName: String {
     switch self {
     case .gzip: "gzip " + SegmentDeflater.fingerprint(level: SegmentCodec.deflateLevel)
@@ -40,20 +48,20 @@ public enum SegmentCodec: String, Sendable, CaseIterable {
   }
 }
 
-/// An encoded segment: what the cache keeps, and what a stream is made of.
+/// An encoded segment, as the cache stores it and streams contain it.
 struct EncodedSegment: Sendable {
-  /// Facts, then the payload.
+  /// The size and CRC of the plain bytes, then the payload.
   let bytes: [UInt8]
   let plainBytes: UInt64
-  /// CRC-32 of the plain bytes.
+  /// The CRC-32 of the plain bytes.
   let crc: UInt32
 
   private static let factsBytes = 12
 
-  /// The stretch of the stream.
+  /// The range of the bytes that go into the stream.
   var payloadRange: Range<Int> { EncodedSegment.factsBytes..<bytes.count }
 
-  /// - Parameter facts: of `plainBytes` and their CRC.
+  /// Creates a segment from its payload.
   init(plainBytes: UInt64, crc: UInt32, payload: [UInt8]) {
     var writer = ByteWriter()
     writer.reserve(EncodedSegment.factsBytes + payload.count)
@@ -65,7 +73,8 @@ struct EncodedSegment: Sendable {
     self.crc = crc
   }
 
-  /// From the cache; nil where the bytes cannot be those of a segment this long.
+  /// Creates a segment from cached bytes, or returns nil if they cannot belong to a segment of this
+  /// length.
   init?(cached: [UInt8], plainBytes: Int) {
     let facts = cached.withUnsafeBytes { buffer -> (UInt64, UInt32)? in
       var reader = ByteReader(buffer)
@@ -99,7 +108,8 @@ struct SegmentEncoder: ~Copyable {
     }
   }
 
-  /// - Throws: `CodecError` where what comes out does not decode to what went in.
+  /// Encodes one segment.
+  /// - Throws: `CodecError` if the output does not decode to the input.
   mutating func encode(
     _ plain: UnsafeRawBufferPointer, isStored: Bool
   ) throws(CodecError) -> EncodedSegment {
@@ -142,22 +152,23 @@ struct SegmentEncoder: ~Copyable {
     defer { copy.deallocate() }
     try unzstd?.decompress(frame, into: copy)
     guard plain.elementsEqual(copy) else {
-      throw .corrupt("zstd: a frame decodes to other bytes than went in")
+      throw .corrupt("zstd: a frame decodes to other bytes than its source")
     }
   }
 }
 
-/// What stands around the segments of a stream.
+/// The header and trailer of a stream.
 struct StreamEnvelope {
   private let codec: SegmentCodec
   private var crc = CRC32()
   private var plainBytes: UInt64 = 0
-  /// xz's, 16 bytes each.
+  /// The sizes of xz blocks, 16 bytes each.
   private var blocks: [XzBlockSize] = []
 
   init(_ codec: SegmentCodec) { self.codec = codec }
 
-  /// gzip's has no name and no time: magic, deflate, no flags, 0, no extra flags, Unix.
+  /// The bytes before the first segment. gzip's header has no name and no time: magic, deflate, no
+  /// flags, 0, no extra flags, Unix.
   var header: [UInt8] {
     switch codec {
     case .gzip: [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]
@@ -167,7 +178,8 @@ struct StreamEnvelope {
     }
   }
 
-  /// - Throws: `CodecError` for a segment that is none of this codec's.
+  /// Adds a segment to the checksums and the index.
+  /// - Throws: `CodecError` for a segment of another codec.
   mutating func add(_ segment: EncodedSegment) throws(CodecError) {
     crc.append(segment.crc, countBytes: segment.plainBytes)
     plainBytes &+= segment.plainBytes

@@ -1,21 +1,21 @@
-// One file of the segment cache: records, one after another (docs/format.md, "The segment cache").
+// One file of the segment cache: a sequence of records (docs/format.md, "The segment cache").
 //
 //     "isg1"  length word32  crc word32  0 word32  key 32 bytes  value
 //
-// The CRC is of the 16 + 32 + length bytes with the CRC itself as 0: it vouches for key and value
-// alike. A scan hops from header to header and stops at the first that cannot be one.
+// The CRC covers the 16 + 32 + length bytes with the CRC field as 0, and so both key and value. A
+// scan reads header after header and stops at the first invalid one.
 
 import Codec
 import Platform
 
-/// A record that a scan found; its value is not read yet, and not trusted.
+/// A record that a scan found. Its value is neither read nor verified yet.
 struct SegmentRecord {
   let key: Digest
   let offset: UInt64
   let lengthBytes: Int
 }
 
-/// An open file of the cache. Reading is free of locks; the cache's lock guards appending.
+/// An open file of the cache. Reading needs no lock; the cache's lock protects appending.
 final class SegmentFile: @unchecked Sendable {  // `endBytes` changes under the cache's lock only
   static let maxBytes = 64 << 20
   private static let headerBytes = 48
@@ -23,10 +23,10 @@ final class SegmentFile: @unchecked Sendable {  // `endBytes` changes under the 
 
   private let fileSystem: any FileSystem
   private let file: Descriptor
-  /// Where the next record goes; what follows is a torn tail.
+  /// The offset of the next record. Bytes after it are a torn tail.
   private(set) var endBytes: UInt64 = 0
 
-  /// 16 hexadecimal digits.
+  /// Returns the file's name: 16 hexadecimal digits.
   static func name(_ number: UInt64) -> [UInt8] {
     let digits = Array(String(number, radix: 16).utf8)
     return [UInt8](repeating: 0x30, count: 16 - digits.count) + digits
@@ -43,7 +43,7 @@ final class SegmentFile: @unchecked Sendable {  // `endBytes` changes under the 
     endBytes = size
   }
 
-  /// Takes the file for appending; nil while another process has it.
+  /// Opens and locks the file for appending; returns nil if another process has locked it.
   convenience init?(
     appendingTo number: UInt64, _ fileSystem: any FileSystem, _ folder: Descriptor
   ) {
@@ -68,7 +68,7 @@ final class SegmentFile: @unchecked Sendable {  // `endBytes` changes under the 
     endBytes = size
   }
 
-  /// Finds the records, and where the last whole one ends.
+  /// Finds the records, and sets `endBytes` to the end of the last complete one.
   func scan() -> [SegmentRecord] {
     var records: [SegmentRecord] = []
     var at: UInt64 = 0
@@ -89,12 +89,12 @@ final class SegmentFile: @unchecked Sendable {  // `endBytes` changes under the 
     return records
   }
 
-  /// Cuts off what `scan` could not read, so that what is appended can be found again.
-  func cutTail() -> Bool {
+  /// Truncates the bytes that `scan` could not read, so that appended records can be found.
+  func truncateTail() -> Bool {
     (try? fileSystem.truncate(file.raw, to: endBytes)) != nil
   }
 
-  /// The value of the record at `offset`, if it is whole and of this key.
+  /// Returns the value of the record at `offset` if it is complete and has this key.
   func read(_ key: Digest, at offset: UInt64, lengthBytes: Int) -> [UInt8]? {
     let total = SegmentFile.headerBytes + lengthBytes
     var isGood = false
@@ -104,8 +104,8 @@ final class SegmentFile: @unchecked Sendable {  // `endBytes` changes under the 
         guard total > 0,
           (try? fileSystem.readFully(file.raw, at: offset, into: header))
             == SegmentFile.headerBytes,
-          let (found, length, crc) = SegmentFile.parse(UnsafeRawBufferPointer(header)),
-          found == key, length == lengthBytes,
+          let (storedKey, length, crc) = SegmentFile.parse(UnsafeRawBufferPointer(header)),
+          storedKey == key, length == lengthBytes,
           (try? fileSystem.readFully(
             file.raw, at: offset + UInt64(SegmentFile.headerBytes),
             into: UnsafeMutableRawBufferPointer(rebasing: body[..<lengthBytes]))) == lengthBytes,
@@ -121,7 +121,8 @@ final class SegmentFile: @unchecked Sendable {  // `endBytes` changes under the 
     return isGood ? value : nil
   }
 
-  /// Appends a record; nil where the disk refuses, with nothing left of the record.
+  /// Appends a record and returns its offset. If the disk refuses, removes the partial record and
+  /// returns nil.
   func append(_ key: Digest, _ value: [UInt8]) -> UInt64? {
     var header = ByteWriter()
     header.word32(SegmentFile.magic)

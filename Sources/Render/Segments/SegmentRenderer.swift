@@ -1,26 +1,29 @@
-// The segment renderer: an archive stream, compressed on all cores, of which what was compressed
-// before is copied (design.md section 7).
+// Renders an archive stream: compresses its segments on all processors, and copies those that were
+// compressed before from the cache (docs/decisions, "Segments").
 //
-// 1. The same entries give the same bytes: with a warm cache, a cold one, one core or many.
-// 2. A segment whose encoded form is in the cache costs no read of content: its key follows from
-//    framing and blob ids.
-// 3. Memory is bounded: `windowPerThread` segments a thread, and a plain buffer each.
-// 4. The entries come, and the stream goes out, on the caller's thread and in order.
+// 1. Equal entries give equal bytes, with a warm or a cold cache, and with one or many processors.
+// 2. A cached segment needs no read of content: its key is derived from framing and blob ids.
+// 3. Memory is bounded: `windowPerThread` segments and one plain buffer per thread.
+// 4. The caller's thread produces the entries and writes the stream, in order.
 
 import Archive
 import Codec
 import Platform
 import Store
 
-/// What a rendering was made of.
+/// Statistics of a rendering.
 public struct RenderReport: Sendable, Equatable {
+  /// The number of segments.
   public var segments = 0
-  /// Segments that the cache had.
+  /// The number of segments from the cache.
   public var cachedSegments = 0
+  /// The number of plain bytes.
   public var plainBytes: UInt64 = 0
-  /// Plain bytes of segments that the cache had.
+  /// The number of plain bytes in segments from the cache.
   public var cachedPlainBytes: UInt64 = 0
+  /// The number of compressed bytes.
   public var writtenBytes: UInt64 = 0
+  /// Creates an empty report.
   public init() {}
 }
 
@@ -34,10 +37,12 @@ public struct SegmentRenderer {
   private let threads: Int
   private let progress: Progress
 
+  /// Creates a renderer.
   /// - Parameters:
-  ///   - view: where blobs are that edits brought and the store does not have; nil for none.
-  ///   - cache: nil to encode everything.
-  ///   - threads: how many encode.
+  ///   - view: contains blobs that edits added and the store does not have; nil for none.
+  ///   - cache: the segment cache; nil encodes everything.
+  ///   - codec: the compressed format.
+  ///   - threads: the number of threads that encode.
   public init(
     _ store: ObjectStore, view: OverlayTree? = nil, cache: SegmentCache?, codec: SegmentCodec,
     threads: Int = processorCount, progress: Progress
@@ -51,9 +56,10 @@ public struct SegmentRenderer {
 
   /// Writes one stream.
   /// - Parameters:
-  ///   - entries: calls its argument with each entry, in order; returns the archive's end.
-  ///   - sink: gets the compressed stream.
-  /// - Throws: what `entries` and `sink` throw, `StoreError`, `CodecError`.
+  ///   - entries: calls its argument with each entry, in order, and returns the end of the archive.
+  ///   - sink: receives the compressed stream.
+  /// - Returns: the statistics.
+  /// - Throws: `StoreError`, `CodecError`; the errors of `entries` and `sink`.
   public func render(
     _ entries: ((ArchiveEntry) throws -> Void) throws -> [UInt8], to sink: @escaping ByteSink
   ) throws -> RenderReport {
@@ -84,26 +90,26 @@ public struct SegmentRenderer {
       }
     }
     func push(_ segment: Segment) throws {
-      pool.give(segment)
-      while pool.underWay >= threads * SegmentRenderer.windowPerThread { try writeNext() }
+      pool.enqueue(segment)
+      while pool.pendingCount >= threads * SegmentRenderer.windowPerThread { try writeNext() }
     }
     try envelope.header.withUnsafeBytes { try write($0) }
-    var cutter = Segmenter(codec.sizes)
-    let trailer = try entries { entry in try cutter.add(entry) { try push($0) } }
-    try cutter.finish(trailer, push)
-    while pool.underWay > 0 { try writeNext() }
+    var segmenter = Segmenter(codec.sizes)
+    let trailer = try entries { entry in try segmenter.add(entry) { try push($0) } }
+    try segmenter.finish(trailer, push)
+    while pool.pendingCount > 0 { try writeNext() }
     try envelope.trailer().withUnsafeBytes { try write($0) }
     return report
   }
 }
 
-/// Segments under way: given and taken in order by one thread, encoded by several.
+/// The pending segments. One thread enqueues and dequeues them in order; several encode them.
 private final class SegmentPool: Sendable {
   private struct State {
     var waiting: [(number: Int, segment: Segment)] = []
     var done: [Int: (encoded: EncodedSegment, wasCached: Bool)] = [:]
-    var given = 0
-    var taken = 0
+    var enqueuedCount = 0
+    var dequeuedCount = 0
     var failure: (any Error)?
     var isClosed = false
   }
@@ -122,27 +128,27 @@ private final class SegmentPool: Sendable {
     self.progress = progress
   }
 
-  var underWay: Int { state.withLock { $0.given - $0.taken } }
+  var pendingCount: Int { state.withLock { $0.enqueuedCount - $0.dequeuedCount } }
 
-  func give(_ segment: Segment) {
+  func enqueue(_ segment: Segment) {
     state.update { state in
-      state.waiting.append((state.given, segment))
-      state.given += 1
+      state.waiting.append((state.enqueuedCount, segment))
+      state.enqueuedCount += 1
     }
   }
 
-  /// Waits for the next segment in order.
+  /// Waits for the next encoded segment in order.
   func dequeue() throws -> (EncodedSegment, wasCached: Bool) {
     let result = state.wait { state -> Result<(EncodedSegment, Bool), any Error>? in
       if let failure = state.failure { return .failure(failure) }
-      guard let next = state.done.removeValue(forKey: state.taken) else { return nil }
-      state.taken += 1
+      guard let next = state.done.removeValue(forKey: state.dequeuedCount) else { return nil }
+      state.dequeuedCount += 1
       return .success((next.encoded, next.wasCached))
     }
     return try result.get()
   }
 
-  /// Lets the workers end.
+  /// Tells the workers to end.
   func close() { state.update { $0.isClosed = true } }
 
   func work() {
@@ -165,108 +171,5 @@ private final class SegmentPool: Sendable {
       if state.waiting.isEmpty { return nil }
       return .some(state.waiting.removeFirst())
     }
-  }
-}
-
-/// Encodes segments on one thread.
-private struct SegmentWorker: ~Copyable {
-  private let view: OverlayTree
-  private let cache: SegmentCache?
-  private let codec: SegmentCodec
-  private let encoderName: String
-  private static let advice = "Run 'imgstore verify --deep' to see which snapshots are affected"
-  private var encoder: SegmentEncoder?
-  private var plain = PlainBuffer()
-
-  init(view: OverlayTree, cache: SegmentCache?, codec: SegmentCodec) {
-    self.view = view
-    self.cache = cache
-    self.codec = codec
-    encoderName = codec.encoderName
-  }
-
-  mutating func encode(_ segment: Segment) throws -> (EncodedSegment, wasCached: Bool) {
-    // What is stored costs no more than a look into the cache, and would fill it.
-    let cache = segment.isStored ? nil : cache
-    let key = cache == nil ? Digest.zero : segment.key(encoder: encoderName)
-    if let bytes = cache?.find(key),
-      let cached = EncodedSegment(cached: bytes, plainBytes: segment.sizeBytes)
-    {
-      return (cached, true)
-    }
-    try read(segment)
-    if encoder == nil { encoder = SegmentEncoder(codec) }
-    guard let encoded = try encoder?.encode(plain.bytes, isStored: segment.isStored) else {
-      preconditionFailure("there is an encoder")
-    }
-    cache?.put(key, encoded.bytes)
-    return (encoded, false)
-  }
-
-  /// Fills the plain buffer.
-  private mutating func read(_ segment: Segment) throws {
-    plain.reset(capacity: segment.sizeBytes)
-    for part in segment.parts {
-      switch part {
-      case .bytes(let bytes): bytes.withUnsafeBytes { plain.append($0) }
-      case .blob(let blob, let size, let range): try read(blob, size, range)
-      case .spool(let spool, let range): try spool.read(range) { plain.append($0) }
-      }
-    }
-    guard plain.bytes.count == segment.sizeBytes else {
-      throw StoreError(
-        .damaged, "a segment",
-        "has \(plain.bytes.count) bytes where its entries have "
-          + "\(segment.sizeBytes)", advice: SegmentWorker.advice)
-    }
-  }
-
-  private mutating func read(_ blob: Digest, _ size: UInt64, _ range: Range<UInt64>) throws {
-    if let bytes = view.content(blob), UInt64(bytes.count) == size, range.upperBound <= size {
-      let range = Int(range.lowerBound)..<Int(range.upperBound)
-      bytes.withUnsafeBytes { plain.append(UnsafeRawBufferPointer(rebasing: $0[range])) }
-      return
-    }
-    let store = view.store
-    let before = plain.bytes.count
-    for part in try store.parts(of: blob, sizeBytes: size) {
-      let end = part.offset + UInt64(part.lengthBytes)
-      if end <= range.lowerBound { continue }
-      if part.offset >= range.upperBound { break }
-      let from = Int(max(range.lowerBound, part.offset) - part.offset)
-      let to = Int(min(range.upperBound, end) - part.offset)
-      try store.read(part) { _, bytes in
-        plain.append(UnsafeRawBufferPointer(rebasing: bytes[from..<to]))
-      }
-    }
-    guard UInt64(plain.bytes.count - before) == UInt64(range.count) else {
-      throw StoreError(
-        .damaged, "blob \(blob.hex)", "is shorter than its tree says", advice: SegmentWorker.advice)
-    }
-  }
-}
-
-/// A buffer that is filled again and again.
-private struct PlainBuffer: ~Copyable {
-  private var memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 0, alignment: 64)
-  private var count = 0
-
-  deinit { memory.deallocate() }
-
-  var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory[..<count]) }
-
-  mutating func reset(capacity: Int) {
-    count = 0
-    guard capacity > memory.count else { return }
-    memory.deallocate()
-    memory = .allocate(byteCount: capacity, alignment: 64)
-  }
-
-  /// What does not fit is left out; the caller counts.
-  mutating func append(_ more: UnsafeRawBufferPointer) {
-    let n = min(more.count, memory.count - count)
-    UnsafeMutableRawBufferPointer(rebasing: memory[count..<count + n]).copyMemory(
-      from: UnsafeRawBufferPointer(rebasing: more[..<n]))
-    count += n
   }
 }

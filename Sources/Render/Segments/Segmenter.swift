@@ -1,30 +1,34 @@
-// Where an archive stream is cut into segments.
+// Splits an archive stream into segments.
 //
-// 1. Cuts follow from the entries' paths and sizes alone: no content is read to find them, and the
-//    store's chunks, frames and packs have no say.
-// 2. A cut after an entry depends on that entry, once a segment is long enough: a change in the
-//    tree moves the cuts around it, and the next cut is an old one again.
-// 3. A large file is cut at multiples of `normalBytes` from its own beginning.
-// 4. A segment's key follows from what it is made of: framing bytes, and ranges of blobs.
+// 1. Boundaries depend only on the paths and sizes of entries. No content is read to find them, and
+//    the store's chunks, frames and packs do not matter.
+// 2. Once a segment is long enough, a boundary after an entry depends on that entry. A change in
+//    the tree moves the boundaries around it, and the following ones stay.
+// 3. A large file is split at multiples of `normalBytes` from its own beginning.
+// 4. A segment's key is derived from its parts: framing bytes, and ranges of blobs.
 
 import Codec
 
-/// A piece of a segment.
+/// A part of a segment.
 public enum SegmentPart: Sendable {
+  /// Framing bytes, or a content in memory.
   case bytes([UInt8])
+  /// A range of a blob.
   case blob(Digest, sizeBytes: UInt64, range: Range<UInt64>)
+  /// A range of a rendered file.
   case spool(Spool, range: Range<UInt64>)
 }
 
-/// A stretch of an archive stream that is encoded by itself.
+/// A part of an archive stream that is encoded independently.
 public struct Segment: Sendable {
+  /// The parts in order.
   public internal(set) var parts: [SegmentPart] = []
-  /// Plain bytes.
+  /// The number of plain bytes.
   public internal(set) var sizeBytes = 0
-  /// It is compressed already, and is stored.
+  /// Whether the segment is already compressed and is stored.
   public internal(set) var isStored = false
 
-  /// The key's first half; the other is the encoder's name.
+  /// Returns the cache key of the segment, which also covers the encoder's name.
   public func key(encoder: String) -> Digest {
     var hash = SHA256()
     hash.update(Array("imgstore segment 1\n\(encoder)\n".utf8))
@@ -58,12 +62,16 @@ public struct Segment: Sendable {
   }
 }
 
-/// How long segments are, in plain bytes. The largest is `maxBytes + normalBytes`.
+/// The sizes of segments in plain bytes. The largest possible size is `maxBytes + normalBytes`.
 public struct SegmentSizes: Sendable, Equatable {
+  /// The size below which a segment does not end after a small entry.
   public let minBytes: Int
+  /// The average size, and the size of the parts of large files.
   public let normalBytes: Int
+  /// The size at which a segment ends after any entry.
   public let maxBytes: Int
 
+  /// Creates sizes, which must be ascending.
   public init(minBytes: Int, normalBytes: Int, maxBytes: Int) {
     precondition(0 < minBytes && minBytes <= normalBytes && normalBytes <= maxBytes)
     self.minBytes = minBytes
@@ -72,14 +80,15 @@ public struct SegmentSizes: Sendable, Equatable {
   }
 }
 
-/// Cuts a stream of entries.
+/// Splits a stream of entries.
 public struct Segmenter {
   private let sizes: SegmentSizes
   private var open = Segment()
 
+  /// Creates a segmenter.
   public init(_ sizes: SegmentSizes) { self.sizes = sizes }
 
-  /// Takes an entry, and hands out the segments that it ends.
+  /// Adds an entry, and outputs the segments that it completes.
   public mutating func add(
     _ entry: ArchiveEntry, _ output: (Segment) throws -> Void
   ) rethrows {
@@ -102,7 +111,7 @@ public struct Segmenter {
     if isEnd(after: entry) { try cut(output) }
   }
 
-  /// Framing that belongs to no entry: the archive's end.
+  /// Adds the end of the archive, and outputs the last segment.
   public mutating func finish(
     _ trailer: [UInt8], _ output: (Segment) throws -> Void
   ) rethrows {
@@ -117,7 +126,7 @@ public struct Segmenter {
     let step = UInt64(sizes.normalBytes)
     var start: UInt64 = 0
     while start < size {
-      // What is left behind the last cut, up to half a step more, stays together.
+      // The rest of a file, up to one and a half steps, stays together.
       let rest = size - start
       let end = rest < step + step / 2 ? size : start + step
       open.parts.append(part(start..<end))
@@ -145,7 +154,8 @@ public struct Segmenter {
     try output(segment)
   }
 
-  /// One entry in `normalBytes` of entries ends a segment: the larger, the likelier.
+  /// Returns whether a segment ends after the entry. On average one entry in `normalBytes` bytes
+  /// ends a segment; larger entries are more likely to.
   private func isEnd(after entry: ArchiveEntry) -> Bool {
     if open.sizeBytes < sizes.minBytes { return false }
     if open.sizeBytes >= sizes.maxBytes { return true }

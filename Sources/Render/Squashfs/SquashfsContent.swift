@@ -1,21 +1,22 @@
-// Contents, and where their bytes go: whole blocks in a row, and the tail perhaps in a fragment.
+// The contents of an image and the location of their bytes: consecutive whole blocks, and possibly
+// a tail in a fragment.
 //
-// Which tails share a fragment follows from sizes and blob ids alone, and a fragment is closed at
-// places that the content chooses: a file more or less changes the fragments around it, not all
-// that follow. So a re-pack finds the others in the cache.
+// The assignment of tails to fragments depends only on sizes and blob ids. The contents also
+// determine where a fragment ends. Adding or removing a file therefore changes the fragments around
+// it, but not all that follow, and a new pack finds the others in the cache.
 
 import Codec
 import Store
 
-/// The bytes of one or more files.
+/// The content of one or more files.
 struct SquashfsContent: Sendable {
   let blob: Digest
   let sizeBytes: UInt64
-  /// The ranges that may hold something else than zeros; nil for all.
+  /// The ranges that may contain other bytes than zeros; nil for all.
   let data: [Range<UInt64>]?
-  /// Blocks, with the last one short where the tail has no fragment.
+  /// The number of blocks. The last one is short if the tail is not in a fragment.
   fileprivate(set) var blocks: UInt64
-  /// Bytes in a fragment.
+  /// The number of bytes in a fragment.
   fileprivate(set) var tailBytes = 0
   fileprivate(set) var fragment = Squashfs.noFragment
   fileprivate(set) var fragmentOffset: UInt32 = 0
@@ -27,24 +28,25 @@ struct SquashfsContent: Sendable {
     blocks = (sizeBytes - 1) / UInt64(blockBytes) + 1
   }
 
-  /// Where the tail begins.
+  /// The offset of the tail.
   var tailOffset: UInt64 { sizeBytes - UInt64(tailBytes) }
 
-  /// The bytes in the blocks `first ..< first + count`; the last one may be short.
+  /// Returns the number of bytes in the blocks `first ..< first + count`; the last one may be
+  /// short.
   func bytes(first: UInt64, count: Int, _ blockBytes: Int) -> UInt64 {
     let start = first * UInt64(blockBytes)
     return min(UInt64(count) * UInt64(blockBytes), tailOffset - start)
   }
 }
 
-/// The fragments of an image: runs of tails.
+/// The fragments of an image, each a run of tails.
 struct SquashfsFragments: Sendable {
-  /// Places of contents, in order.
+  /// The indices of the contents with tails, in order.
   private(set) var tails: [Int] = []
-  /// For each fragment its part of `tails`.
+  /// The range of `tails` of each fragment.
   private(set) var fragments: [Range<Int>] = []
 
-  /// Decides where the tails of `contents` go, and tells them.
+  /// Assigns the tails of `contents` to fragments, and records the assignment in `contents`.
   init(_ contents: inout [SquashfsContent], _ options: SquashfsOptions) {
     let block = options.blockBytes
     var start = 0
@@ -78,7 +80,8 @@ struct SquashfsFragments: Sendable {
     if start < tails.count { fragments.append(start..<tails.count) }
   }
 
-  /// Past the middle of a block, a cut comes about every quarter block, by chance of the content.
+  /// Returns whether a fragment ends after a tail. In the second half of a block, the content's
+  /// hash ends it about every quarter block.
   private static func isCut(_ blob: Digest, _ tailBytes: Int, _ blockBytes: Int) -> Bool {
     let chance = Double(tailBytes) / Double(blockBytes / 4)
     return Double(blob.prefix >> 11) < chance * Double(UInt64(1) << 53)

@@ -1,27 +1,28 @@
-// The data part of an image: all blocks and fragments, compressed on all cores, written in order.
+// Writes the data part of an image: all blocks and fragments, compressed on all processors, in
+// order.
 
 import Codec
 import Platform
 import Store
 
-/// Where a content's blocks went.
+/// The location of a content's blocks.
 struct SquashfsBlockLocation: Sendable {
-  /// Where its first block begins in the image; 0 where it has none.
+  /// The offset of the first block in the image; 0 if there is none.
   var start: UInt64 = 0
   var words: [UInt32] = []
   var zeroBytes: UInt64 = 0
 }
 
-/// A fragment of the image.
+/// A fragment in the image.
 struct SquashfsFragment: Sendable {
   let start: UInt64
   let word: UInt32
 }
 
-/// What the data part came to.
+/// The layout of the written data part.
 struct SquashfsLayout: Sendable {
-  /// For each content of the plan.
-  fileprivate(set) var places: [SquashfsBlockLocation]
+  /// The location of each content of the plan.
+  fileprivate(set) var locations: [SquashfsBlockLocation]
   fileprivate(set) var fragments: [SquashfsFragment] = []
   fileprivate(set) var cached = 0
   fileprivate(set) var compressed = 0
@@ -36,37 +37,40 @@ struct SquashfsData {
   let progress: Progress
 
   /// Compresses and writes the contents.
-  /// - Parameter contents: with their fragments decided.
+  /// - Parameters:
+  ///   - contents: the contents, with their fragments assigned.
+  ///   - fragments: the fragments.
+  ///   - output: the image's file.
   func write(
     _ contents: [SquashfsContent], _ fragments: SquashfsFragments, to output: SquashfsOutput
   ) throws -> SquashfsLayout {
-    let laidOut = Monitor(
-      SquashfsLayout(places: Array(repeating: SquashfsBlockLocation(), count: contents.count)))
+    let layout = Monitor(
+      SquashfsLayout(locations: Array(repeating: SquashfsBlockLocation(), count: contents.count)))
     let jobs = Monitor(SquashfsJobs(contents, fragments, blockBytes: options.blockBytes))
     let (source, options, cache, progress) = (source, options, cache, progress)
     try runInOrder(
       workers: options.workers, window: options.workers * 4,
       next: { jobs.withLock { $0.next() } },
       makeWorker: {
-        let press = SquashfsBlockCompressor(source, options, cache)
+        let compressor = SquashfsBlockCompressor(source, options, cache)
         return { job in
           switch job {
           case .blocks(let content, let first, let count):
-            return try press.blocks(contents[content], first: first, count: count)
+            return try compressor.blocks(contents[content], first: first, count: count)
           case .hole: return SquashfsBlocks()
           case .fragment(let number):
-            return try press.fragment(
+            return try compressor.fragment(
               fragments.tails[fragments.fragments[number]].map { contents[$0] })
           }
         }
       },
-      use: { job, made in
+      use: { job, blocks in
         let start = output.offset
-        try output.append(made.bytes)
-        laidOut.withLock { $0.add(job, made, at: start, contents, options.blockBytes) }
+        try output.append(blocks.bytes)
+        layout.withLock { $0.add(job, blocks, at: start, contents, options.blockBytes) }
         progress.add(bytes: bytes(of: job, contents, fragments))
       })
-    return laidOut.withLock { $0 }
+    return layout.withLock { $0 }
   }
 
   private func bytes(
@@ -85,29 +89,31 @@ struct SquashfsData {
 
 extension SquashfsLayout {
   fileprivate mutating func add(
-    _ job: SquashfsJob, _ made: SquashfsBlocks, at start: UInt64, _ contents: [SquashfsContent],
+    _ job: SquashfsJob, _ blocks: SquashfsBlocks, at start: UInt64, _ contents: [SquashfsContent],
     _ blockBytes: Int
   ) {
-    cached += made.cached
-    compressed += made.compressed
-    compressedBytes &+= made.compressedBytes
+    cached += blocks.cached
+    compressed += blocks.compressed
+    compressedBytes &+= blocks.compressedBytes
     switch job {
     case .blocks(let content, _, _):
-      // Blocks lie in a row, with no room for those of zeros: the first of a file says where.
-      if places[content].words.isEmpty { places[content].start = start }
-      places[content].words += made.words
-      places[content].zeroBytes += made.zeroBytes
+      // Blocks are consecutive, and blocks of zeros take no space. The first block determines the
+      // start of a file.
+      if locations[content].words.isEmpty { locations[content].start = start }
+      locations[content].words += blocks.words
+      locations[content].zeroBytes += blocks.zeroBytes
     case .hole(let content, let first, let count):
-      if places[content].words.isEmpty { places[content].start = start }
-      places[content].words += repeatElement(0, count: count)
-      places[content].zeroBytes += contents[content].bytes(first: first, count: count, blockBytes)
+      if locations[content].words.isEmpty { locations[content].start = start }
+      locations[content].words += repeatElement(0, count: count)
+      locations[content].zeroBytes += contents[content].bytes(
+        first: first, count: count, blockBytes)
     case .fragment:
-      fragments.append(SquashfsFragment(start: start, word: made.words.first ?? 0))
+      fragments.append(SquashfsFragment(start: start, word: blocks.words.first ?? 0))
     }
   }
 }
 
-/// The image's file, written from front to back, and the superblock at last.
+/// The image's file, written sequentially, with the superblock last.
 final class SquashfsOutput: @unchecked Sendable {  // used by one thread at a time
   private let fileSystem: any FileSystem
   private let file: Int32
@@ -125,10 +131,10 @@ final class SquashfsOutput: @unchecked Sendable {  // used by one thread at a ti
     offset += UInt64(bytes.count)
   }
 
-  func write(_ bytes: [UInt8], at place: UInt64) throws(SystemError) {
+  func write(_ bytes: [UInt8], at position: UInt64) throws(SystemError) {
     var failure: SystemError?
     bytes.withUnsafeBytes { buffer in
-      do throws(SystemError) { try fileSystem.write(file, at: place, buffer) } catch {
+      do throws(SystemError) { try fileSystem.write(file, at: position, buffer) } catch {
         failure = error
       }
     }

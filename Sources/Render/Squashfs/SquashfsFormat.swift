@@ -1,14 +1,15 @@
-// The squashfs 4.0 format (Linux, Documentation/filesystems/squashfs.rst and fs/squashfs/
-// squashfs_fs.h): its numbers, its superblock, and how values lie on disk. All are little-endian.
+// Constants, superblock and encoding of the squashfs 4.0 format (Linux,
+// Documentation/filesystems/squashfs.rst and fs/squashfs/squashfs_fs.h). All values are
+// little-endian.
 //
 //     superblock | compressor options | data blocks and fragments | inodes | directories
 //     | fragment table | export table | owner table | attribute table
 //
-// Each table but the data is a row of metadata blocks of 8 KiB, each with a word of length before
-// it; the last four end with the list of their blocks. The kernel insists on that order, and that
-// each list ends where the next table begins.
+// Each table except the data is a sequence of metadata blocks of 8 KiB, each preceded by a word
+// with its length. The last four tables end with the list of their blocks. The kernel requires this
+// order, and that each list ends where the next table starts.
 
-/// Numbers of the format.
+/// Constants of the format.
 enum Squashfs {
   static let superblockBytes = 96
   static let metadataBytes = 8192
@@ -30,7 +31,7 @@ enum Squashfs {
     static let compressorOptions: UInt16 = 0x400
   }
 
-  /// Types of inodes; an extended one is `extended` more than the basic one.
+  /// Types of inodes. The type of an extended inode is that of the basic one plus `extended`.
   enum InodeType {
     static let directory: UInt16 = 1
     static let file: UInt16 = 2
@@ -43,8 +44,8 @@ enum Squashfs {
   }
 }
 
-/// A place in a table of metadata blocks: where the block begins on disk, relative to the table,
-/// and the offset in what it decompresses to.
+/// A position in a table of metadata blocks: the start of a block on disk, relative to the table,
+/// and the offset in its decompressed bytes.
 struct MetadataReference: Hashable, Sendable {
   let block: UInt64
   let offset: UInt16
@@ -83,9 +84,9 @@ struct SquashfsSuperblock {
     bytes.append16(4)
     bytes.append16(0)
     bytes.append64(root.packed)
-    for place in [
+    for offset in [
       usedBytes, ownerTable, xattrTable, inodeTable, directoryTable, fragmentTable, exportTable,
-    ] { bytes.append64(place) }
+    ] { bytes.append64(offset) }
     return bytes
   }
 }
@@ -99,8 +100,8 @@ extension SquashfsOptions {
     }
   }
 
-  /// What readers are told of the compressor where it is not the default: the kernel needs nothing
-  /// of it, `unsquashfs -stat` shows it.
+  /// The options of the compressor if they are not the default. The kernel does not need them;
+  /// `unsquashfs -stat` prints them.
   var compressorRecord: [UInt8]? {
     var record: [UInt8] = []
     switch compression {

@@ -1,16 +1,15 @@
-// The work on contents, cut into jobs of about 1 MiB, in the order in which their blocks lie in the
-// image.
+// The jobs that compress contents, of about 1 MiB each, in the order of their blocks in the image.
 
-/// A piece of work for one thread.
+/// A job for one thread.
 enum SquashfsJob: Sendable {
-  /// `count` blocks of a content from block `first` on.
+  /// `count` blocks of a content starting with block `first`.
   case blocks(content: Int, first: UInt64, count: Int)
-  /// Blocks that a hole covers: nothing is read and nothing written.
+  /// Blocks that a hole covers. Nothing is read or written.
   case hole(content: Int, first: UInt64, count: Int)
   case fragment(Int)
 }
 
-/// Gives the jobs one by one: none is held in memory.
+/// Generates the jobs one by one, without keeping them in memory.
 struct SquashfsJobs: Sendable {
   private let contents: [SquashfsContent]
   private let fragments: SquashfsFragments
@@ -30,11 +29,11 @@ struct SquashfsJobs: Sendable {
     blocksPerJob = UInt64(max(SquashfsJobs.jobBytes / blockBytes, 1))
   }
 
-  /// The next job; nil after the last.
+  /// Returns the next job, or nil after the last.
   mutating func next() -> SquashfsJob? {
     while true {
       if content < contents.count, block < contents[content].blocks { return nextBlocks() }
-      // A fragment follows the content whose tail is its last.
+      // A fragment follows the content with its last tail.
       if fragment < fragments.fragments.count,
         fragments.tails[fragments.fragments[fragment].upperBound - 1] <= content
       {
@@ -50,14 +49,14 @@ struct SquashfsJobs: Sendable {
 
   private mutating func nextBlocks() -> SquashfsJob {
     let current = contents[content]
-    // Jobs begin at multiples of their size, so that the cache finds them again.
+    // Jobs start at multiples of their size, so that later renderings find them in the cache.
     var end = min((block / blocksPerJob + 1) * blocksPerJob, current.blocks)
     guard let data = current.data else {
       defer { block = end }
       return .blocks(content: content, first: block, count: Int(end - block))
     }
     while range < data.count, data[range].upperBound <= block * blockBytes { range += 1 }
-    // A hole of many gigabytes is some jobs, not thousands.
+    // A hole of many gigabytes becomes a few jobs instead of thousands.
     let nextData = range < data.count ? data[range].lowerBound / blockBytes : current.blocks
     if nextData > block {
       end = min(nextData, current.blocks, block + UInt64(1 << 20))

@@ -1,5 +1,5 @@
-// Metadata blocks: a stream of records, cut at every 8 KiB and compressed, each block after a word
-// with its length. A record may lie across two blocks; its place is that of its first byte.
+// Metadata blocks: a stream of records, split every 8 KiB and compressed. Each block follows a word
+// with its length. A record may span two blocks; its position is that of its first byte.
 
 import Codec
 
@@ -15,8 +15,8 @@ final class SquashfsMetadataCompressor {
 
   deinit { packed.deallocate() }
 
-  /// The block as it lies on disk, with its word of length.
-  fileprivate func press(_ raw: [UInt8]) throws(RenderError) -> [UInt8] {
+  /// Returns the block in its on-disk format, including the length.
+  fileprivate func compress(_ raw: [UInt8]) throws(RenderError) -> [UInt8] {
     var result: Result<Int?, CodecError> = .success(nil)
     raw.withUnsafeBytes { buffer in
       do throws(CodecError) {
@@ -36,26 +36,26 @@ final class SquashfsMetadataCompressor {
       }
     } catch {
       throw RenderError(
-        "a squashfs metadata block", "did not survive compression: \(error)",
-        advice: "The memory or the processor of this machine is faulty: test it before going on")
+        "a squashfs metadata block", "could not be compressed correctly: \(error)",
+        advice: "Test the memory and the processor of this machine: one of them is faulty")
     }
     return block
   }
 }
 
-/// A table under way. The compressed blocks are held until the table is written.
+/// A table that is being built. The compressed blocks stay in memory until the table is written.
 struct SquashfsMetadata {
-  private let press: SquashfsMetadataCompressor
+  private let compressor: SquashfsMetadataCompressor
   private var open: [UInt8] = []
-  /// The finished blocks.
+  /// The completed blocks.
   private(set) var bytes: [UInt8] = []
-  /// Where each of them begins in `bytes`.
+  /// The start of each block in `bytes`.
   private(set) var blocks: [UInt64] = []
 
-  init(_ press: SquashfsMetadataCompressor) { self.press = press }
+  init(_ compressor: SquashfsMetadataCompressor) { self.compressor = compressor }
 
-  /// Where the next record will be.
-  var place: MetadataReference {
+  /// The position of the next record.
+  var position: MetadataReference {
     MetadataReference(block: UInt64(bytes.count), offset: UInt16(open.count))
   }
 
@@ -67,7 +67,7 @@ struct SquashfsMetadata {
     }
   }
 
-  /// Closes the last block.
+  /// Completes the last block.
   mutating func finish() throws(RenderError) {
     if !open.isEmpty { try close(open) }
     open = []
@@ -75,8 +75,8 @@ struct SquashfsMetadata {
 
   private mutating func close(_ raw: [UInt8]) throws(RenderError) {
     blocks.append(UInt64(bytes.count))
-    bytes += try press.press(raw)
-    // Places in listings have 32 bits.
+    bytes += try compressor.compress(raw)
+    // Positions in listings have 32 bits.
     guard bytes.count <= Int(UInt32.max) else {
       throw RenderError("squashfs image", "has more metadata than the format can address")
     }

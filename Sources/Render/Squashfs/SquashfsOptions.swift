@@ -1,40 +1,43 @@
-// What may be asked of a squashfs image, and what is said of one that was made.
+// The options of a squashfs image, and the report about a written one.
 
 import Codec
 import Platform
 
-/// How a squashfs image is made. Equal trees and options give equal bytes.
+/// The options of a squashfs image. Equal trees and options give equal bytes.
 public struct SquashfsOptions: Sendable, Hashable {
-  /// The compressors that every kernel of the last years reads.
+  /// The compressors that all recent kernels support.
   public enum Compression: Sendable, Hashable {
-    /// zlib streams; level 1 ... 12 of libdeflate.
+    /// zlib streams; level 1 to 12 of libdeflate.
     case gzip(level: Int32 = 9)
-    /// xz; preset 0 ... 9.
+    /// xz; preset 0 to 9.
     case xz(preset: UInt32 = 6)
-    /// Zstandard; level 1 ... 22.
+    /// Zstandard; level 1 to 22.
     case zstd(level: Int32 = 15)
   }
 
-  /// Where the end of a file goes that does not fill a block.
+  /// The location of the part of a file that does not fill a block.
   public enum Tails: Sendable, Hashable {
-    /// Into a short block of its own: no fragments.
+    /// In a short block of its own, without fragments.
     case ownBlocks
-    /// Into a fragment, together with others, where the file is smaller than a block; this is what
-    /// mksquashfs does.
+    /// In a shared fragment, if the file is smaller than a block. This is the default of
+    /// mksquashfs.
     case shareSmallFiles
-    /// Into a fragment for files of every size (`mksquashfs -always-use-fragments`).
+    /// In a shared fragment, for files of every size (`mksquashfs -always-use-fragments`).
     case shareAll
   }
 
+  /// The compressor and its level.
   public var compression: Compression
-  /// A power of two from 4 KiB to 1 MiB.
+  /// The block size: a power of two from 4 KiB to 1 MiB.
   public var blockBytes: Int
+  /// The location of tails.
   public var tails: Tails
-  /// Threads that compress. Their number does not change the bytes.
+  /// The number of threads that compress. It does not change the bytes.
   public var workers: Int
-  /// The time of making that the superblock records, in seconds since 1970.
+  /// The creation time in the superblock, in seconds since 1970.
   public var madeSeconds: UInt32
 
+  /// Creates options.
   public init(
     compression: Compression, blockBytes: Int = 128 << 10, tails: Tails = .shareSmallFiles,
     workers: Int = processorCount, madeSeconds: UInt32
@@ -54,11 +57,12 @@ public struct SquashfsOptions: Sendable, Hashable {
     }
   }
 
-  /// - Throws: `RenderError` for a level or block size that squashfs or the codec does not have.
+  /// Checks the level and the block size.
+  /// - Throws: `RenderError` for a level or block size that squashfs or the codec does not support.
   func check() throws(RenderError) {
     guard codec.isValid else {
       throw RenderError(
-        "squashfs compression \(compression)", "is of a level that does not exist",
+        "squashfs compression \(compression)", "has an unsupported level",
         advice: "Levels are 1 to 12 for gzip, 0 to 9 for xz, 1 to 22 for zstd")
     }
     guard (4096...1 << 20).contains(blockBytes), blockBytes.nonzeroBitCount == 1 else {
@@ -69,37 +73,42 @@ public struct SquashfsOptions: Sendable, Hashable {
   }
 }
 
-/// Decides which entries go into an image.
+/// The decision about one entry of an image.
 public enum SquashfsSelection: Sendable, Hashable {
   case keep
-  /// Not this entry, and nothing below it.
+  /// Excludes the entry and everything below it.
   case drop
-  /// A directory that is there only if something below it is kept.
+  /// Includes a directory only if an entry below it is included.
   case keepIfNeeded
 }
 
-/// Something of the tree that is not in the image as it is in the tree.
+/// A difference between the tree and the image.
 public struct SquashfsProblem: Sendable, Hashable {
-  /// Relative to the tree; empty for its root.
+  /// The path relative to the tree; empty for its root.
   public let path: [UInt8]
+  /// The difference, as a clause.
   public let what: String
 }
 
-/// What was written.
+/// The report about a written image.
 public struct SquashfsReport: Sendable {
-  /// The image's size without its padding.
+  /// The size of the image without its padding.
   public internal(set) var usedBytes: UInt64 = 0
-  /// The file's size: a multiple of 4 KiB.
+  /// The size of the file: a multiple of 4 KiB.
   public internal(set) var fileBytes: UInt64 = 0
+  /// The number of inodes.
   public internal(set) var inodes = 0
-  /// Bytes of files, each content once.
+  /// The total size of files, with each content counted once.
   public internal(set) var contentBytes: UInt64 = 0
+  /// The number of fragments.
   public internal(set) var fragments = 0
-  /// Entries that have no bytes in the snapshot, and attributes and times that squashfs cannot hold.
+  /// Entries without content in the snapshot, and attributes and times that squashfs cannot
+  /// represent.
   public internal(set) var problems: [SquashfsProblem] = []
-  /// Blocks and fragments that came out of the cache, and those that were compressed.
+  /// The number of blocks and fragments from the cache.
   public internal(set) var cachedBlocks = 0
+  /// The number of blocks and fragments that were compressed.
   public internal(set) var compressedBlocks = 0
-  /// Bytes of files whose blocks came out of the cache, holes included.
+  /// The number of file bytes in blocks from the cache, including holes.
   public internal(set) var cachedBytes: UInt64 = 0
 }

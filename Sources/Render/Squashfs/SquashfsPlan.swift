@@ -1,28 +1,29 @@
-// What goes into an image, decided from the trees alone, before any content is read.
+// Decides the contents of an image from the trees alone, before any content is read.
 //
-// 1. Nodes stand in the order of a walk in which all entries of a directory come one after another,
-//    before what is below them: children have greater places than their directory.
-// 2. Inode numbers rise in that order, from 1; links to one inode share the number of the first.
-// 3. A content stands once, however many files have it.
-// 4. Nothing recurses: the depth of a tree is no matter of the stack.
+// 1. The nodes are in the order of a walk in which all entries of a directory are adjacent and
+//    precede their descendants. Children have greater indices than their directory.
+// 2. Inode numbers ascend in this order, from 1. Links to one inode share the number of the first.
+// 3. A content is stored once, however many files have it.
+// 4. Nothing recurses, so the depth of a tree does not affect the stack.
 
 import Codec
 import Platform
 import Store
 
-/// An entry on its way into an image.
+/// An entry of an image.
 struct SquashfsNode: Sendable {
   let entry: Entry
-  /// The directory's place among the nodes; the root is its own.
+  /// The index of the directory's node. The root is its own parent.
   let parent: Int
   var children: Range<Int> = 0..<0
   var isKept: Bool
-  /// The node whose inode this one has: itself, but for further hard links.
+  /// The node whose inode this one has: itself, except for further hard links.
   var original: Int
   var inode: UInt32 = 0
-  /// Names of this inode; of directories, those that the format counts: 2 and one a subdirectory.
+  /// The number of names of this inode. For a directory, the format's count: 2 plus one per
+  /// subdirectory.
   var links: UInt32 = 1
-  /// The place of its content; nil for empty files and other kinds.
+  /// The index of its content; nil for empty files and other kinds.
   var content: Int?
 }
 
@@ -33,7 +34,7 @@ struct SquashfsPlan: Sendable {
   fileprivate(set) var inodes: UInt32 = 0
   fileprivate(set) var problems: [SquashfsProblem] = []
 
-  /// The path of a node, relative to the root.
+  /// Returns the path of a node, relative to the root.
   func path(of node: Int) -> [UInt8] {
     var names: [[UInt8]] = []
     var at = node
@@ -49,7 +50,7 @@ struct SquashfsPlan: Sendable {
   }
 }
 
-/// Makes plans.
+/// Creates plans.
 struct SquashfsPlanner {
   typealias Filter = (_ path: [UInt8], _ entry: Entry) throws -> SquashfsSelection
 
@@ -64,12 +65,13 @@ struct SquashfsPlanner {
     self.filter = filter
   }
 
-  /// - Throws: `StoreError` for trees that cannot be read, `RenderError` for what the format cannot
-  ///   hold.
+  /// Returns the plan of a tree.
+  /// - Throws: `StoreError` if trees cannot be read; `RenderError` if the format cannot represent
+  ///   the tree.
   consuming func plan(_ root: Entry) throws -> SquashfsPlan {
     guard root.kind == .directory, let ids = root.ids else {
       throw RenderError(
-        "squashfs image", "a \(root.kind.noun) that has no entries cannot be the root of one",
+        "squashfs image", "a \(root.kind.noun) without entries cannot be the root",
         advice: "Name a directory of the snapshot that could be read")
     }
     plan.nodes.append(SquashfsNode(entry: root, parent: 0, isKept: true, original: 0))
@@ -95,7 +97,8 @@ struct SquashfsPlanner {
             entry: entry, parent: node, isKept: !isNeededOnly, original: plan.nodes.count))
       }
       plan.nodes[node].children = first..<plan.nodes.count
-      // The first directory is taken from the stack first: the order of names is kept.
+      // Push in reverse, so that the first directory is popped first and the order of names is
+      // kept.
       for child in (first..<plan.nodes.count).reversed() {
         if let ids = plan.nodes[child].entry.ids { waiting.append((child, ids)) }
       }
@@ -116,7 +119,7 @@ struct SquashfsPlanner {
     for node in plan.nodes.indices where plan.nodes[node].isKept {
       let entry = plan.nodes[node].entry
       if entry.content.isMissing {
-        plan.addProblem(node, "the snapshot could not read this \(entry.kind.noun)")
+        plan.addProblem(node, "this \(entry.kind.noun) could not be read for the snapshot")
         guard entry.kind == .directory else {
           plan.nodes[node].isKept = false
           continue
@@ -167,22 +170,23 @@ struct SquashfsPlanner {
 
   private mutating func check(_ node: Int, _ entry: Entry) throws {
     if entry.modified.seconds < 0 || entry.modified.seconds > Int64(UInt32.max) {
-      plan.addProblem(node, "its time lies outside of the years 1970 to 2106")
+      plan.addProblem(node, "its time is outside the years 1970 to 2106")
     }
     switch entry.content {
     case .symlink(let target) where target.isEmpty || target.count >= 4096:
       throw RenderError(
         printable(plan.path(of: node)),
-        "is a symbolic link of \(target.count) bytes, and Linux reads those of 1 to 4095")
+        "is a symbolic link of \(target.count) bytes; Linux supports 1 to 4095")
     case .device(_, let number) where number.major > 0xfff || number.minor > 0xfffff:
       throw RenderError(
         printable(plan.path(of: node)),
-        "is device \(number.major):\(number.minor), and squashfs holds numbers up to 4095:1048575")
-    // 2 TiB in blocks of 128 KiB, as Linux has it; the list of an absurd one would fill the memory.
+        "is device \(number.major):\(number.minor); squashfs supports numbers up to 4095:1048575")
+    // Linux supports 2 TiB in blocks of 128 KiB; the block list of a larger file would exhaust
+    // memory.
     case .file(_, let size) where size / UInt64(blockBytes) > 1 << 24:
       throw RenderError(
         printable(plan.path(of: node)),
-        "has \(size) bytes, which is too much for blocks of \(blockBytes)",
+        "has \(size) bytes, which is too large for blocks of \(blockBytes)",
         advice: "Leave the file out, or choose larger blocks (up to 1 MiB)")
     default: break
     }

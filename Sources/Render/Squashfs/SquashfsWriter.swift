@@ -1,11 +1,11 @@
-// A stored tree as a squashfs image.
+// Writes a stored tree as a squashfs image.
 //
-//     plan (trees only) ──▶ data (contents, all cores) ──▶ inodes, listings, tables ──▶ superblock
+//     plan (trees only) ──▶ data (contents) ──▶ inodes, listings, tables ──▶ superblock
 //
-// 1. Equal trees and options give equal bytes: with any number of workers, with a cold cache, a
+// 1. Equal trees and options give equal bytes, with any number of workers, and with a cold cache, a
 //    warm one, or none.
-// 2. The superblock is written last: what was broken off is no squashfs image.
-// 3. What the format cannot hold is refused or reported, never left out in silence.
+// 2. The superblock is written last, so a partial file is not a squashfs image.
+// 3. Properties that the format cannot represent are refused or reported, never dropped silently.
 
 import Codec
 import Platform
@@ -18,7 +18,8 @@ public struct SquashfsWriter {
   private let cache: (any BlockCache)?
   private let progress: Progress
 
-  /// - Parameter cache: where compressed blocks are kept for the next image; nil for nowhere.
+  /// Creates a writer for trees of a store.
+  /// - Parameter cache: keeps compressed blocks for later images; nil for none.
   public init(
     store: ObjectStore, options: SquashfsOptions, cache: (any BlockCache)?, progress: Progress
   ) {
@@ -27,9 +28,10 @@ public struct SquashfsWriter {
       cache: cache, progress: progress)
   }
 
+  /// Creates a writer for trees of an overlay.
   /// - Parameters:
-  ///   - view: where the tree is, edited or not.
-  ///   - cache: where compressed blocks are kept for the next image; nil for nowhere.
+  ///   - view: contains the tree, edited or not.
+  ///   - cache: keeps compressed blocks for later images; nil for none.
   public init(
     view: OverlayTree, options: SquashfsOptions, cache: (any BlockCache)?, progress: Progress
   ) {
@@ -42,10 +44,11 @@ public struct SquashfsWriter {
   /// Writes the tree of a directory as an image.
   /// - Parameters:
   ///   - tree: the directory that becomes the image's root.
-  ///   - file: open for writing, and empty.
-  ///   - filter: asked about every entry but the root, directories before what is in them; nil
-  ///     keeps all. It is called on this thread.
-  /// - Throws: `RenderError` for what squashfs cannot hold; `StoreError`, `SystemError`.
+  ///   - file: an empty file, open for writing.
+  ///   - filter: called for every entry but the root, directories before their entries, on this
+  ///     thread; nil includes all.
+  /// - Returns: the report.
+  /// - Throws: `RenderError` for trees that squashfs cannot represent; `StoreError`, `SystemError`.
   public func write(
     tree: Entry, to file: Descriptor, on fileSystem: any FileSystem,
     filter: ((_ path: [UInt8], _ entry: Entry) throws -> SquashfsSelection)? = nil
@@ -65,21 +68,21 @@ public struct SquashfsWriter {
       try output.append(block + record)
     }
     let data = SquashfsData(source: source, options: options, cache: cache, progress: progress)
-    let laidOut = try data.write(contents, fragments, to: output)
-    var report = try writeTables(plan, contents, laidOut, output)
+    let layout = try data.write(contents, fragments, to: output)
+    var report = try writeTables(plan, contents, layout, output)
     report.contentBytes = contents.reduce(0) { $0 &+ $1.sizeBytes }
-    report.cachedBlocks = laidOut.cached
-    report.compressedBlocks = laidOut.compressed
-    report.cachedBytes = report.contentBytes &- min(laidOut.compressedBytes, report.contentBytes)
+    report.cachedBlocks = layout.cached
+    report.compressedBlocks = layout.compressed
+    report.cachedBytes = report.contentBytes &- min(layout.compressedBytes, report.contentBytes)
     return report
   }
 
   private func writeTables(
-    _ plan: SquashfsPlan, _ contents: [SquashfsContent], _ laidOut: SquashfsLayout,
+    _ plan: SquashfsPlan, _ contents: [SquashfsContent], _ layout: SquashfsLayout,
     _ output: SquashfsOutput
   ) throws -> SquashfsReport {
-    let press = SquashfsMetadataCompressor(options.codec)
-    var inodes = SquashfsInodes(plan, contents, laidOut, source, press)
+    let compressor = SquashfsMetadataCompressor(options.codec)
+    var inodes = SquashfsInodes(plan, contents, layout, source, compressor)
     let root = try inodes.write()
     let inodeTable = output.offset
     try output.append(inodes.inodes.bytes)
@@ -87,18 +90,18 @@ public struct SquashfsWriter {
     try output.append(inodes.directories.bytes)
 
     var records: [UInt8] = []
-    for fragment in laidOut.fragments {
+    for fragment in layout.fragments {
       records.append64(fragment.start)
       records.append32(fragment.word)
       records.append32(0)
     }
-    let fragmentTable = try output.appendTable(records, press)
+    let fragmentTable = try output.appendTable(records, compressor)
     records = []
-    for place in inodes.places { records.append64(place?.packed ?? 0) }
-    let exportTable = try output.appendTable(records, press)
+    for position in inodes.positions { records.append64(position?.packed ?? 0) }
+    let exportTable = try output.appendTable(records, compressor)
     records = []
     for number in inodes.owners.numbers { records.append32(number) }
-    let ownerTable = try output.appendTable(records, press)
+    let ownerTable = try output.appendTable(records, compressor)
     var xattrs = inodes.xattrs
     let xattrTable = try xattrs.write(to: output)
 
@@ -107,7 +110,7 @@ public struct SquashfsWriter {
     try output.append([UInt8](repeating: 0, count: padding % Squashfs.paddedTo))
     let superblock = SquashfsSuperblock(
       inodes: plan.inodes, madeSeconds: options.madeSeconds, blockBytes: options.blockBytes,
-      fragments: UInt32(laidOut.fragments.count), compressor: options.compressorNumber,
+      fragments: UInt32(layout.fragments.count), compressor: options.compressorNumber,
       flags: flags(hasXattrs: !xattrs.isEmpty), owners: UInt16(inodes.owners.numbers.count),
       root: root, usedBytes: usedBytes, ownerTable: ownerTable, xattrTable: xattrTable,
       inodeTable: inodeTable, directoryTable: directoryTable, fragmentTable: fragmentTable,
@@ -118,7 +121,7 @@ public struct SquashfsWriter {
     report.usedBytes = usedBytes
     report.fileBytes = output.offset
     report.inodes = Int(plan.inodes)
-    report.fragments = laidOut.fragments.count
+    report.fragments = layout.fragments.count
     report.problems = inodes.problems
     return report
   }

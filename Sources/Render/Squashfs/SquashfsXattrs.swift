@@ -1,5 +1,5 @@
-// The table of extended attributes: sets of key and value, and for each set one record that says
-// where it is. Equal sets stand once; a value that stood before is referred to.
+// The table of extended attributes: sets of keys and values, and one record per set with its
+// position. Equal sets are stored once; a repeated value is stored as a reference.
 
 import Codec
 import Platform
@@ -22,7 +22,8 @@ struct SquashfsXattrs {
   }
 
   private static let outOfLine: UInt16 = 0x100
-  /// A reference takes eight bytes: shorter values are written again.
+  /// The minimum size of values that are stored as references. A reference takes eight bytes, so
+  /// shorter values are repeated.
   private static let minReferred = 9
 
   private var pairs: SquashfsMetadata
@@ -31,18 +32,18 @@ struct SquashfsXattrs {
   private var numbers: [Digest: (id: UInt32, omitted: [[UInt8]])] = [:]
   private var values: [[UInt8]: MetadataReference] = [:]
   private let source: OverlayTree
-  private let press: SquashfsMetadataCompressor
+  private let compressor: SquashfsMetadataCompressor
 
-  init(_ source: OverlayTree, _ press: SquashfsMetadataCompressor) {
+  init(_ source: OverlayTree, _ compressor: SquashfsMetadataCompressor) {
     self.source = source
-    self.press = press
-    pairs = SquashfsMetadata(press)
+    self.compressor = compressor
+    pairs = SquashfsMetadata(compressor)
   }
 
   var isEmpty: Bool { count == 0 }
 
-  /// The number of a set, which is added where it is new, and the names that squashfs has no room
-  /// for: all but user, trusted and security ones.
+  /// Returns the number of a set, and adds it if it is new. Also returns the names that squashfs
+  /// cannot store: all but user, trusted and security ones.
   mutating func number(of set: Digest) throws -> (id: UInt32, omitted: [[UInt8]]) {
     if let known = numbers[set] { return known }
     let bytes = try source.object(.xattrs, set)
@@ -60,9 +61,9 @@ struct SquashfsXattrs {
   private mutating func add(
     _ attributes: [XattrSet.Attribute]
   ) throws(RenderError) -> (id: UInt32, omitted: [[UInt8]]) {
-    let place = pairs.place
+    let position = pairs.position
     var omitted: [[UInt8]] = []
-    var kept: UInt32 = 0
+    var addedCount: UInt32 = 0
     var listBytes: UInt32 = 0
     for attribute in attributes {
       guard
@@ -74,13 +75,14 @@ struct SquashfsXattrs {
         continue
       }
       try append(prefix, attribute.name[prefix.bytes.count...], attribute.value)
-      kept += 1
+      addedCount += 1
       listBytes &+= UInt32(attribute.name.count + 1 + attribute.value.count)
     }
-    guard kept > 0 else { return (Squashfs.noXattrs, omitted) }
-    ids.append64(place.packed)
-    ids.append32(kept)
-    // Names with their zeros, and values: what listing and reading them all returns.
+    guard addedCount > 0 else { return (Squashfs.noXattrs, omitted) }
+    ids.append64(position.packed)
+    ids.append32(addedCount)
+    // The size of all names with their terminators, and of all values, as listing and reading them
+    // returns.
     ids.append32(listBytes)
     count += 1
     return (count - 1, omitted)
@@ -100,7 +102,7 @@ struct SquashfsXattrs {
       record.append32(8)
       record.append64(known.packed)
     } else {
-      if value.count >= SquashfsXattrs.minReferred { values[value] = pairs.place }
+      if value.count >= SquashfsXattrs.minReferred { values[value] = pairs.position }
       record.append32(UInt32(value.count))
       record += value
     }
@@ -108,13 +110,13 @@ struct SquashfsXattrs {
   }
 
   /// Writes the table.
-  /// - Returns: where its header is; `noTable` where there are no attributes.
+  /// - Returns: the position of its header; `noTable` if there are no attributes.
   mutating func write(to output: SquashfsOutput) throws -> UInt64 {
     guard count > 0 else { return Squashfs.noTable }
     try pairs.finish()
     let pairsStart = output.offset
     try output.append(pairs.bytes)
-    let blocks = try output.appendBlocks(of: ids, press)
+    let blocks = try output.appendBlocks(of: ids, compressor)
     let start = output.offset
     var header: [UInt8] = []
     header.append64(pairsStart)
@@ -128,9 +130,11 @@ struct SquashfsXattrs {
 
 extension SquashfsOutput {
   /// Writes records as metadata blocks.
-  /// - Returns: where each of them begins in the image.
-  func appendBlocks(of records: [UInt8], _ press: SquashfsMetadataCompressor) throws -> [UInt64] {
-    var table = SquashfsMetadata(press)
+  /// - Returns: the position of each block in the image.
+  func appendBlocks(of records: [UInt8], _ compressor: SquashfsMetadataCompressor) throws
+    -> [UInt64]
+  {
+    var table = SquashfsMetadata(compressor)
     try table.append(records)
     try table.finish()
     let start = offset
@@ -138,10 +142,10 @@ extension SquashfsOutput {
     return table.blocks.map { start + $0 }
   }
 
-  /// Writes records as metadata blocks, and behind them the list of the blocks.
-  /// - Returns: where the list begins.
-  func appendTable(_ records: [UInt8], _ press: SquashfsMetadataCompressor) throws -> UInt64 {
-    let blocks = try appendBlocks(of: records, press)
+  /// Writes records as metadata blocks, followed by the list of the blocks.
+  /// - Returns: the position of the list.
+  func appendTable(_ records: [UInt8], _ compressor: SquashfsMetadataCompressor) throws -> UInt64 {
+    let blocks = try appendBlocks(of: records, compressor)
     let start = offset
     var list: [UInt8] = []
     for block in blocks { list.append64(block) }

@@ -1,26 +1,26 @@
-// One thread's press: raw bytes to blocks, or blocks out of the cache.
+// Compresses blocks on one thread, or takes them from the cache.
 //
-// What the cache holds, by key:
+// The cache's contents by key:
 //
-//     block     hash of codec and raw bytes      a byte, 1 for compressed and 0 for not; the bytes
-//     run       hash of codec, blob and range    the keys of its blocks, zero for one of zeros
-//     fragment  hash of codec and its tails      as a block
+//     block     hash of codec and raw bytes      one byte, 1 if compressed, otherwise 0; the bytes
+//     run       hash of codec, blob and range    the keys of its blocks, zero for a block of zeros
+//     fragment  hash of codec and its tails      like a block
 //
-// 1. A key says all that the bytes depend on, so a warm cache changes no byte of an image.
-// 2. Where runs and fragments are known, the store's contents are not even read.
+// 1. A key covers everything that determines the bytes, so a warm cache does not change an image.
+// 2. If runs and fragments are cached, the contents are not even read from the store.
 
 import Codec
 import Store
 
-/// Blocks as they lie on disk.
+/// Blocks in their on-disk format.
 struct SquashfsBlocks: Sendable {
-  /// A block's size with the flag for "not compressed"; 0 for one of zeros.
+  /// The sizes of the blocks with the flag for "not compressed"; 0 for a block of zeros.
   var words: [UInt32] = []
   var bytes: [UInt8] = []
   var zeroBytes: UInt64 = 0
   var cached = 0
   var compressed = 0
-  /// Raw bytes of the blocks that were compressed.
+  /// The number of raw bytes in blocks that were compressed now.
   var compressedBytes: UInt64 = 0
 
   fileprivate mutating func append(_ block: [UInt8]) {
@@ -29,15 +29,15 @@ struct SquashfsBlocks: Sendable {
     bytes += block[1...]
   }
 
-  /// A block that was compressed now.
-  fileprivate mutating func appendPressed(_ block: [UInt8], of rawBytes: Int) {
+  /// Adds a block that was compressed now.
+  fileprivate mutating func appendCompressed(_ block: [UInt8], of rawBytes: Int) {
     append(block)
     compressed += 1
     compressedBytes += UInt64(rawBytes)
   }
 }
 
-/// Makes blocks. Belongs to one thread.
+/// Produces blocks. Belongs to one thread.
 final class SquashfsBlockCompressor {
   private let ranges: BlobRangeReader
   private let compressor: BlockCompressor
@@ -66,7 +66,7 @@ final class SquashfsBlockCompressor {
 
   // MARK: Runs of blocks
 
-  /// The blocks `first ..< first + count` of a content: at most a raw buffer full.
+  /// Returns the blocks `first ..< first + count` of a content: at most the size of the raw buffer.
   func blocks(_ content: SquashfsContent, first: UInt64, count: Int) throws -> SquashfsBlocks {
     let start = first * UInt64(blockBytes)
     let bytes = Int(content.bytes(first: first, count: count, blockBytes))
@@ -77,7 +77,7 @@ final class SquashfsBlockCompressor {
     }
     guard let cache else {
       try read()
-      return try press(bytes, nil)
+      return try compress(bytes, nil)
     }
     let key = runKey(content.blob, start: start, bytes: bytes)
     if let keys = cache.find(key).flatMap(decodeKeys), keys.count == count {
@@ -85,77 +85,78 @@ final class SquashfsBlockCompressor {
     }
     try read()
     var keys: [UInt8] = []
-    let made = try press(bytes) { keys += $0.bytes }
+    let result = try compress(bytes) { keys += $0.bytes }
     cache.put(key, keys)
-    return made
+    return result
   }
 
-  /// All blocks of a run whose keys are known: out of the cache, or made anew where it forgot.
+  /// Returns the blocks of a run whose keys are known: from the cache, or compressed again if the
+  /// cache dropped them.
   private func blocks(
     _ keys: [Digest], _ bytes: Int, _ cache: any BlockCache, _ read: () throws -> Void
   ) throws -> SquashfsBlocks {
-    var made = SquashfsBlocks()
+    var result = SquashfsBlocks()
     var isRead = false
     for (i, key) in keys.enumerated() {
       let range = i * blockBytes..<min((i + 1) * blockBytes, bytes)
       if key == .zero {
-        made.words.append(0)
-        made.zeroBytes += UInt64(range.count)
+        result.words.append(0)
+        result.zeroBytes += UInt64(range.count)
       } else if let block = cache.find(key), isBlock(block, of: range.count) {
-        made.append(block)
-        made.cached += 1
+        result.append(block)
+        result.cached += 1
       } else {
         if !isRead { try read() }
         isRead = true
-        let block = try press(UnsafeRawBufferPointer(rebasing: raw[range]))
+        let block = try compress(UnsafeRawBufferPointer(rebasing: raw[range]))
         cache.put(key, block)
-        made.appendPressed(block, of: range.count)
+        result.appendCompressed(block, of: range.count)
       }
     }
-    return made
+    return result
   }
 
-  /// Makes blocks of the first `bytes` of the raw buffer.
-  private func press(_ bytes: Int, _ note: ((Digest) -> Void)?) throws -> SquashfsBlocks {
-    var made = SquashfsBlocks()
+  /// Compresses the first `bytes` bytes of the raw buffer.
+  private func compress(_ bytes: Int, _ note: ((Digest) -> Void)?) throws -> SquashfsBlocks {
+    var result = SquashfsBlocks()
     for start in stride(from: 0, to: bytes, by: blockBytes) {
       let block = UnsafeRawBufferPointer(
         rebasing: raw[start..<min(start + blockBytes, bytes)])
       if areZero(block) {
-        made.words.append(0)
-        made.zeroBytes += UInt64(block.count)
+        result.words.append(0)
+        result.zeroBytes += UInt64(block.count)
         note?(.zero)
         continue
       }
       guard let cache else {
-        made.appendPressed(try press(block), of: block.count)
+        result.appendCompressed(try compress(block), of: block.count)
         continue
       }
       let key = blockKey(block)
       note?(key)
       if let known = cache.find(key), isBlock(known, of: block.count) {
-        made.append(known)
-        made.cached += 1
+        result.append(known)
+        result.cached += 1
       } else {
-        let new = try press(block)
+        let new = try compress(block)
         cache.put(key, new)
-        made.appendPressed(new, of: block.count)
+        result.appendCompressed(new, of: block.count)
       }
     }
-    return made
+    return result
   }
 
   // MARK: Fragments
 
-  /// The block of the tails of `contents`.
+  /// Returns the block with the tails of `contents`.
   func fragment(_ contents: [SquashfsContent]) throws -> SquashfsBlocks {
     let bytes = contents.reduce(0) { $0 + $1.tailBytes }
     let key = fragmentKey(contents)
-    var made = SquashfsBlocks()
+    var result = SquashfsBlocks()
     if let block = cache?.find(key), isBlock(block, of: bytes) {
-      made.append(block)
-      made.cached = 1
-      return made
+      result.append(block)
+      result.cached = 1
+      return result
     }
     var at = 0
     for content in contents {
@@ -164,29 +165,29 @@ final class SquashfsBlockCompressor {
         into: UnsafeMutableRawBufferPointer(rebasing: raw[at..<at + content.tailBytes]))
       at += content.tailBytes
     }
-    let block = try press(UnsafeRawBufferPointer(rebasing: raw[..<bytes]))
+    let block = try compress(UnsafeRawBufferPointer(rebasing: raw[..<bytes]))
     cache?.put(key, block)
-    made.appendPressed(block, of: bytes)
-    return made
+    result.appendCompressed(block, of: bytes)
+    return result
   }
 
   // MARK: Single blocks
 
-  /// A byte that says whether it is compressed, and the block.
-  private func press(_ block: UnsafeRawBufferPointer) throws -> [UInt8] {
+  /// Returns a byte that tells whether the block is compressed, followed by the block.
+  private func compress(_ block: UnsafeRawBufferPointer) throws -> [UInt8] {
     do throws(CodecError) {
       if let count = try compressor.compress(block, into: packed) {
         return [1] + packed[..<count]
       }
     } catch {
       throw RenderError(
-        "a squashfs block", "did not survive compression: \(error)",
-        advice: "The memory or the processor of this machine is faulty: test it before going on")
+        "a squashfs block", "could not be compressed correctly: \(error)",
+        advice: "Test the memory and the processor of this machine: one of them is faulty")
     }
     return [0] + block
   }
 
-  /// The bytes can be a block of `rawBytes`.
+  /// Returns whether the bytes can be a block of `rawBytes`.
   private func isBlock(_ bytes: [UInt8], of rawBytes: Int) -> Bool {
     guard let kind = bytes.first else { return false }
     return kind == 0 ? bytes.count == rawBytes + 1 : bytes.count > 1 && bytes.count <= rawBytes

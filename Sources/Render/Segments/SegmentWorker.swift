@@ -1,0 +1,108 @@
+// Encodes segments on one thread, or takes them from the cache.
+
+import Codec
+import Store
+
+/// Encodes segments on one thread.
+struct SegmentWorker: ~Copyable {
+  private let view: OverlayTree
+  private let cache: SegmentCache?
+  private let codec: SegmentCodec
+  private let encoderName: String
+  private static let advice = "Run 'imgstore verify --deep' to see which snapshots are affected"
+  private var encoder: SegmentEncoder?
+  private var plain = PlainBuffer()
+
+  init(view: OverlayTree, cache: SegmentCache?, codec: SegmentCodec) {
+    self.view = view
+    self.cache = cache
+    self.codec = codec
+    encoderName = codec.encoderName
+  }
+
+  mutating func encode(_ segment: Segment) throws -> (EncodedSegment, wasCached: Bool) {
+    // Storing a segment costs as little as a cache lookup, and would fill the cache.
+    let cache = segment.isStored ? nil : cache
+    let key = cache == nil ? Digest.zero : segment.key(encoder: encoderName)
+    if let bytes = cache?.find(key),
+      let cached = EncodedSegment(cached: bytes, plainBytes: segment.sizeBytes)
+    {
+      return (cached, true)
+    }
+    try read(segment)
+    if encoder == nil { encoder = SegmentEncoder(codec) }
+    guard let encoded = try encoder?.encode(plain.bytes, isStored: segment.isStored) else {
+      preconditionFailure("the encoder was just created")
+    }
+    cache?.put(key, encoded.bytes)
+    return (encoded, false)
+  }
+
+  /// Reads the plain bytes of a segment into the buffer.
+  private mutating func read(_ segment: Segment) throws {
+    plain.reset(capacity: segment.sizeBytes)
+    for part in segment.parts {
+      switch part {
+      case .bytes(let bytes): bytes.withUnsafeBytes { plain.append($0) }
+      case .blob(let blob, let size, let range): try read(blob, size, range)
+      case .spool(let spool, let range): try spool.read(range) { plain.append($0) }
+      }
+    }
+    guard plain.bytes.count == segment.sizeBytes else {
+      throw StoreError(
+        .damaged, "a segment",
+        "has \(plain.bytes.count) bytes instead of the \(segment.sizeBytes) of its entries",
+        advice: SegmentWorker.advice)
+    }
+  }
+
+  private mutating func read(_ blob: Digest, _ size: UInt64, _ range: Range<UInt64>) throws {
+    if let bytes = view.content(blob), UInt64(bytes.count) == size, range.upperBound <= size {
+      let range = Int(range.lowerBound)..<Int(range.upperBound)
+      bytes.withUnsafeBytes { plain.append(UnsafeRawBufferPointer(rebasing: $0[range])) }
+      return
+    }
+    let store = view.store
+    let before = plain.bytes.count
+    for part in try store.parts(of: blob, sizeBytes: size) {
+      let end = part.offset + UInt64(part.lengthBytes)
+      if end <= range.lowerBound { continue }
+      if part.offset >= range.upperBound { break }
+      let from = Int(max(range.lowerBound, part.offset) - part.offset)
+      let to = Int(min(range.upperBound, end) - part.offset)
+      try store.read(part) { _, bytes in
+        plain.append(UnsafeRawBufferPointer(rebasing: bytes[from..<to]))
+      }
+    }
+    guard UInt64(plain.bytes.count - before) == UInt64(range.count) else {
+      throw StoreError(
+        .damaged, "blob \(blob.hex)", "is shorter than its tree records",
+        advice: SegmentWorker.advice)
+    }
+  }
+}
+
+/// A reusable buffer.
+private struct PlainBuffer: ~Copyable {
+  private var memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 0, alignment: 64)
+  private var count = 0
+
+  deinit { memory.deallocate() }
+
+  var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory[..<count]) }
+
+  mutating func reset(capacity: Int) {
+    count = 0
+    guard capacity > memory.count else { return }
+    memory.deallocate()
+    memory = .allocate(byteCount: capacity, alignment: 64)
+  }
+
+  /// Appends bytes. Bytes that do not fit are dropped; the caller compares the count.
+  mutating func append(_ more: UnsafeRawBufferPointer) {
+    let n = min(more.count, memory.count - count)
+    UnsafeMutableRawBufferPointer(rebasing: memory[count..<count + n]).copyMemory(
+      from: UnsafeRawBufferPointer(rebasing: more[..<n]))
+    count += n
+  }
+}
