@@ -1,16 +1,16 @@
-// Reading packs: one frame at a time, decoded once and kept for its neighbours.
+// Reads packs: a frame is decoded once and kept in memory for reads of its other objects.
 //
-// 1. Nothing of a frame is used before its header's checksum and zstd's checksum were right; of a frame's
-//    beginning, one chunk, before its SHA-256 was.
-// 2. The decoded frames held at once are bounded in bytes; whoever still uses one keeps it alive.
-// 3. Two threads that want the same frame decode it once: the second waits.
-// 4. The first chunk that is asked of a frame is often the only one: it gets the frame's beginning, which is
-//    not kept. Who asks again, or went through the frame before it, gets the whole.
+// 1. No byte of a frame is used before the checksums of its header and of zstd have matched. A chunk of a
+//    partial frame is used only after its SHA-256 has matched.
+// 2. The cached frames are bounded in bytes. A frame that is in use stays alive outside the cache.
+// 3. If two threads request the same frame, it is decoded once: the second thread waits.
+// 4. The first chunk that is requested from a frame is often the only one, so only the frame's beginning is
+//    decoded, and not cached. A second request, or a read of the previous frame, decodes the whole frame.
 
 import Codec
 import Platform
 
-/// Reads frames out of the packs folder. Any thread may call it.
+/// Reads frames from the packs. All methods may be called from any thread.
 final class PackReader: Sendable {
   private struct State {
     var files: [Digest: Descriptor] = [:]
@@ -18,9 +18,9 @@ final class PackReader: Sendable {
     var order: [FrameAddress] = []
     var heldBytes = 0
     var underWay: Set<FrameAddress> = []
-    /// Those behind the frames held and under way.
+    /// The frames that follow the cached ones and those being decoded.
     var following: Set<FrameAddress> = []
-    /// Those of which one chunk has been asked.
+    /// The frames from which one chunk has been requested.
     var begun: Set<FrameAddress> = []
   }
 
@@ -39,6 +39,8 @@ final class PackReader: Sendable {
     beginnings = PartialFrameReader(layout.fileSystem, buffers)
   }
 
+  /// Returns a frame, from the cache or decoded.
+  /// - Throws: `damaged`, `missing`, `system`.
   func frame(_ address: FrameAddress, frameBytes: Int) throws(StoreError) -> DecodedFrame {
     let cached: DecodedFrame? = state.wait { state -> DecodedFrame?? in
       if let frame = state.frames[address] { return .some(frame) }
@@ -74,7 +76,8 @@ final class PackReader: Sendable {
     }
   }
 
-  /// The frame of a chunk, decoded as far as the chunk goes at least.
+  /// Returns the frame of a chunk, decoded at least to the end of the chunk.
+  /// - Throws: `damaged`, `missing`, `system`.
   func frame(ofChunk id: Digest, at place: ObjectPlace) throws(StoreError) -> DecodedFrame {
     if isAlone(place.address) {
       let pack = try open(place.address.pack)
@@ -83,7 +86,8 @@ final class PackReader: Sendable {
     return try frame(place.address, frameBytes: place.frameBytes)
   }
 
-  /// Nothing but the chunk that is asked for now is known to be wanted of this frame.
+  /// Returns true for the first request of a frame that nothing suggests will be read further (invariant
+  /// 4).
   private func isAlone(_ address: FrameAddress) -> Bool {
     state.withLock { state in
       if state.frames[address] != nil || state.underWay.contains(address) { return false }
@@ -93,7 +97,8 @@ final class PackReader: Sendable {
     }
   }
 
-  /// The header of the frame at `offset`; nil at the end of the pack.
+  /// Returns the header of the frame at `offset`; nil at the end of the pack.
+  /// - Throws: `damaged` if the bytes are not a header; `system`.
   func header(
     _ file: Descriptor, _ pack: Digest, at offset: UInt64
   ) throws(StoreError) -> FrameHeader? {
@@ -115,6 +120,7 @@ final class PackReader: Sendable {
     return try decoding(object) { () throws(CodecError) in try parseHeader(front) }
   }
 
+  /// Opens a pack in packs/ or doomed/, or returns its open descriptor.
   func open(_ pack: Digest) throws(StoreError) -> Descriptor {
     if let file = state.withLock({ $0.files[pack] }) { return file }
     let file = try find(pack)
@@ -125,7 +131,7 @@ final class PackReader: Sendable {
     return file
   }
 
-  /// A pack may move to doomed/ and back while we look for it.
+  /// Searches packs/ twice, because a pack may move to doomed/ and back during the search.
   private func find(_ pack: Digest) throws(StoreError) -> Descriptor {
     for folder in [layout.packs, layout.doomed, layout.packs] {
       let opened: Layout.OpenedFile
@@ -140,17 +146,17 @@ final class PackReader: Sendable {
       case .odd(let reason): throw .damaged("pack \(pack.shortHex)", reason)
       }
     }
-    throw .missing("pack \(pack.hex)", "the file is not in the store's folder packs/")
+    throw .missing("pack \(pack.hex)", "the file is not in the store's directory packs/")
   }
 
-  /// Closes packs that are to be removed, so that their space is free at once.
+  /// Closes packs that will be deleted, so that their space is free at once.
   func forget(_ packs: some Sequence<Digest>) {
     state.withLock { state in
       for pack in packs { state.files[pack] = nil }
     }
   }
 
-  /// Runs `body`, which finds `file` under a name that no pack has.
+  /// Runs `body`, which reads `file` under a name that no pack has.
   func withFile<R>(
     _ file: Descriptor, as name: Digest, _ body: () throws -> R
   ) rethrows -> R {
@@ -159,7 +165,7 @@ final class PackReader: Sendable {
     return try body()
   }
 
-  /// Closes all packs and forgets all frames: other files may have their names now.
+  /// Closes all packs and drops all frames, because other files may have their names now.
   func forgetAll() {
     state.update { state in
       state.files = [:]
@@ -171,7 +177,8 @@ final class PackReader: Sendable {
     }
   }
 
-  /// The bytes of a frame as they are, and what they decode to.
+  /// Returns the stored bytes of a frame and the decoded frame.
+  /// - Throws: `damaged`, `missing`, `system`.
   func wholeFrame(
     _ address: FrameAddress, frameBytes: Int
   ) throws(StoreError) -> (bytes: [UInt8], frame: DecodedFrame) {
@@ -181,7 +188,7 @@ final class PackReader: Sendable {
     return try decoding(object) { () throws(CodecError) in
       guard bytes.count == frameBytes else { throw .truncated }
       let header = try parseHeader(bytes)
-      guard header.frameBytes == frameBytes else { throw .corrupt("the frame's length is another") }
+      guard header.frameBytes == frameBytes else { throw .corrupt("the frame has another length than the index says") }
       var result: Result<DecodedFrame, CodecError> = .failure(.truncated)
       bytes.withUnsafeBytes { buffer in
         do throws(CodecError) { result = .success(try decode(header, buffer)) } catch {
@@ -192,13 +199,14 @@ final class PackReader: Sendable {
     }
   }
 
-  /// The zstd level that a pack says its frames have; 0 where it says none.
+  /// Returns the zstd level that a pack records for its frames; 0 if it records none.
   func level(of pack: Digest) throws(StoreError) -> UInt32 {
     let front = try readBytes(
       try open(pack), "pack \(pack.shortHex)", at: 0, count: PackFormat.headerBytes)
     return PackFormat.level(of: front) ?? 0
   }
 
+  /// Reads and decodes a whole frame.
   private func read(
     _ address: FrameAddress, frameBytes: Int
   ) throws(StoreError) -> DecodedFrame {
@@ -216,12 +224,12 @@ final class PackReader: Sendable {
     return try decoding(object) { () throws(CodecError) in
       guard n == frameBytes else { throw .truncated }
       let header = try FrameHeader.parse(UnsafeRawBufferPointer(buffer))
-      guard header.frameBytes == frameBytes else { throw .corrupt("the frame's length is another") }
+      guard header.frameBytes == frameBytes else { throw .corrupt("the frame has another length than the index says") }
       return try decode(header, UnsafeRawBufferPointer(buffer))
     }
   }
 
-  /// Decodes the payload of a frame whose bytes are `frame`.
+  /// Decodes the payload of a frame from its stored bytes.
   func decode(
     _ header: FrameHeader, _ frame: UnsafeRawBufferPointer
   ) throws(CodecError) -> DecodedFrame {
@@ -234,6 +242,7 @@ final class PackReader: Sendable {
     return frame
   }
 
+  /// Reads at most `count` bytes; fewer at the end of the file.
   func readBytes(
     _ file: Descriptor, _ object: String, at offset: UInt64, count: Int
   ) throws(StoreError) -> [UInt8] {

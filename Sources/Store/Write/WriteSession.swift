@@ -1,39 +1,43 @@
-// Putting objects into the store (docs/format.md, "Commit"). The order is the guarantee:
+// Adds objects to the store (docs/format.md, "Commit"). The order of the steps is the guarantee:
 //
 //     frames → pack synced → pack renamed to its SHA-256 → packs/ synced → index → ref created
 //
 // 1. A ref is created only after every object that its snapshot reaches is durable.
-// 2. A session that fails or dies leaves whole packs and files in tmp/: space, never harm.
-// 3. Frames are compressed by whatever thread has time: a thread whose frame is full gives it to a
-//    waiting thread, and else compresses it itself. So at most one full frame a thread exists, and
-//    one large file still keeps all processors busy.
-// 4. The session holds the lease under which its store was opened (Lease.swift): what it saw there
-//    stays until it ends, whatever garbage collection runs beside it.
+// 2. A session that fails or dies leaves complete packs and files in tmp/. They cost space, and nothing
+//    else.
+// 3. A thread whose frame is full hands it to a waiting thread, or compresses it itself if none waits. So
+//    there is at most one full frame a thread, and one large file still uses all processors.
+// 4. The session holds the lease under which its store was opened (Lease.swift). The objects that it found
+//    there stay until it ends, even if gc runs concurrently.
 
 import Codec
 import Platform
 
-/// How snapshots are stored.
+/// Parameters for storing objects.
 public struct StoreTuning: Sendable {
-  /// zstd level of new frames.
+  /// The zstd level of new frames.
   public var level: Int32 = 2
-  /// log2 of the entries of zstd's match table. 15 stays in the first-level cache: 10 % faster than
-  /// the level's own 16, for 0.7 % more bytes (docs/performance.md).
+  /// log2 of the number of entries of zstd's match table. 15 fits the first-level cache: 10 % faster than
+  /// the
+  /// level's default of 16, for 0.7 % more bytes (docs/performance.md).
   public var hashLog: Int32? = 15
-  /// Threads that read, hash and compress.
+  /// The number of threads that read, hash and compress.
   public var workers = max(1, processorCount)
+  /// Creates the default parameters.
   public init() {}
 }
 
-/// A writer's session. Any thread may call it, through a `SessionWorker` of its own.
+/// A session that adds objects. Any thread may use it, through a `SessionWorker` of its own.
 public final class WriteSession: Sendable {
   let layout: Layout
   let index: Index
   let known: DedupFilter
   let packs: PackWriter
+  /// The parameters of the session.
   public let tuning: StoreTuning
   private let lease: Lease
 
+  /// Full frames between threads: the threads that wait for one, the frames, and builders to reuse.
   private struct Exchange {
     var waiting = 0
     var frames: [FrameBuilder] = []
@@ -43,7 +47,7 @@ public final class WriteSession: Sendable {
   }
   private let exchange: Monitor<Exchange>
 
-  /// How far the packs are on their way to the disk. Once ended it stays so, well or badly.
+  /// The state of making the packs durable. The result of an ended session is final.
   private enum Ending {
     case notBegun
     case underWay
@@ -67,10 +71,11 @@ public final class WriteSession: Sendable {
 
   deinit { packs.abandon() }
 
-  /// Bytes that this session has added to packs so far.
+  /// Returns the number of bytes that this session has added to packs so far.
   public var writtenBytes: UInt64 { packs.writtenBytes }
 
-  /// Runs `body` on the session's threads, each with a worker, and ends their frames.
+  /// Runs `body` on the session's threads, each with a worker of its own, and completes their frames.
+  /// - Throws: the first error of a thread; the others stop soon after it (`SessionWorker.shouldStop`).
   public func run(_ body: @escaping @Sendable (SessionWorker) throws -> Void) throws {
     exchange.withLock { $0.producers = tuning.workers }
     try runThreads(tuning.workers) { _ in
@@ -90,7 +95,8 @@ public final class WriteSession: Sendable {
     }
   }
 
-  /// Runs `body` on this thread with a worker, and ends its frame.
+  /// Runs `body` on this thread with a worker, and completes its frame.
+  /// - Throws: errors of `body`; `StoreError`.
   public func withWorker<R>(_ body: (SessionWorker) throws -> R) throws -> R {
     let worker = SessionWorker(self)
     let result = try body(worker)
@@ -98,8 +104,9 @@ public final class WriteSession: Sendable {
     return result
   }
 
-  /// Begins to make everything durable, on a thread of its own, while the caller looks at what is there
-  /// already. Nothing may be added afterwards; `finish` waits for it.
+  /// Starts to make everything durable on another thread. Nothing may be added afterwards; `finish` waits
+  /// for
+  /// the result.
   public func beginFinish() {
     ending.withLock { ending in
       guard case .notBegun = ending else { preconditionFailure("a session ends once") }
@@ -113,7 +120,8 @@ public final class WriteSession: Sendable {
     ending.update { $0 = .ended(result) }
   }
 
-  /// Makes everything durable and known to the index. Nothing may be added afterwards.
+  /// Makes everything durable and adds it to the index. Nothing may be added afterwards.
+  /// - Throws: `StoreError` if a pack cannot be written, or the index cannot be changed.
   public func finish() throws(StoreError) {
     let isMine = ending.withLock { ending in
       guard case .notBegun = ending else { return false }
@@ -145,7 +153,7 @@ public final class WriteSession: Sendable {
     exchange.withLock { $0.spare.append(builder) }
   }
 
-  /// Gives a full frame to a thread that waits for one; false when none does.
+  /// Hands a full frame to a waiting thread; false if no thread waits.
   func handOver(_ builder: FrameBuilder) -> Bool {
     exchange.update { state in
       guard state.waiting > state.frames.count else { return false }
@@ -154,7 +162,7 @@ public final class WriteSession: Sendable {
     }
   }
 
-  /// The next frame to compress; nil when no thread can produce another.
+  /// Returns the next frame to compress; nil if no thread can produce another.
   func nextFrame() -> FrameBuilder? {
     exchange.withLock { $0.waiting += 1 }
     let frame = exchange.wait { state -> FrameBuilder?? in
@@ -169,7 +177,7 @@ public final class WriteSession: Sendable {
   var hasFailed: Bool { exchange.withLock { $0.failed } }
 }
 
-/// One thread's way into a session: its hash, its frame under way, its codec.
+/// One thread's access to a session: its hash, its current frame, its encoder.
 public final class SessionWorker {
   private let session: WriteSession
   private let encoder: FrameEncoder
@@ -182,19 +190,21 @@ public final class SessionWorker {
     builder = session.emptyBuilder()
   }
 
-  /// Another thread of the session has failed: stop soon.
+  /// Returns true if another thread of the session has failed, so that work should stop soon.
   public var shouldStop: Bool { session.hasFailed }
 
   /// Stores bytes of at most `Chunker.maxBytes` as a chunk.
-  /// - Returns: its id.
+  /// - Returns: the id of the chunk.
+  /// - Throws: `StoreError`.
   public func addChunk(_ bytes: UnsafeRawBufferPointer) throws(StoreError) -> Digest {
     let id = hash.digest(of: bytes)
     try add(.chunk, id, bytes)
     return id
   }
 
-  /// Stores bytes as a chunk if they are the one that was forecast.
-  /// - Returns: whether they are.
+  /// Stores bytes as a chunk if they have the predicted id.
+  /// - Returns: true if the id matches.
+  /// - Throws: `StoreError`.
   public func addChunk(
     _ bytes: UnsafeRawBufferPointer, ifItIs forecast: Digest
   ) throws(StoreError) -> Bool {
@@ -204,6 +214,8 @@ public final class SessionWorker {
   }
 
   /// Stores an object under its id, unless the store has it.
+  /// - Throws: `refused` for an object of more than 16 MiB; `StoreError` of other kinds if it cannot be
+  ///   stored.
   public func add(
     _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer
   ) throws(StoreError) {
@@ -211,8 +223,9 @@ public final class SessionWorker {
     try append(kind, id, bytes)
   }
 
-  /// Stores a recipe of a blob that the store has already, made of chunks: the shorter one is read
-  /// from then on, and the chunks are left to the next garbage collection.
+  /// Stores a reconstruction of a blob that is stored as chunks. From then on readers use this shorter
+  /// recipe,
+  /// and the next garbage collection deletes the chunks.
   public func replaceRecipe(of blob: Digest, by recipe: Reconstruction) throws(StoreError) {
     _ = try session.known.claim(.recipe, blob)
     var failure: StoreError?
@@ -222,6 +235,7 @@ public final class SessionWorker {
     if let failure { throw failure }
   }
 
+  /// Adds an object to the current frame.
   private func append(
     _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer
   ) throws(StoreError) {
@@ -230,7 +244,7 @@ public final class SessionWorker {
       guard bytes.count <= Int(FrameHeader.maxRawBytes) else {
         throw StoreError(
           .refused, "\(kind.noun) \(id.shortHex)",
-          "has \(bytes.count) bytes, more than an object may have (16 MiB)")
+          "has \(bytes.count) bytes, more than the limit of 16 MiB")
       }
       builder.grow(for: bytes.count)
     }
@@ -238,6 +252,9 @@ public final class SessionWorker {
     if builder.isFull { try sealFrame() }
   }
 
+  /// Stores an object under its id, unless the store has it.
+  /// - Throws: `refused` for an object of more than 16 MiB; `StoreError` of other kinds if it cannot be
+  ///   stored.
   public func add(_ kind: ObjectKind, _ id: Digest, _ bytes: [UInt8]) throws(StoreError) {
     var failure: StoreError?
     bytes.withUnsafeBytes { buffer in
@@ -246,12 +263,13 @@ public final class SessionWorker {
     if let failure { throw failure }
   }
 
-  /// Compresses what is in the frame under way.
+  /// Compresses the current frame, even if it is not full.
   func flush() throws(StoreError) {
     if !builder.isEmpty { try compress(builder) }
     builder.clear()
   }
 
+  /// Ends the current frame: another thread compresses it, or this one.
   private func sealFrame() throws(StoreError) {
     if session.handOver(builder) {
       builder = session.emptyBuilder()
@@ -267,6 +285,7 @@ public final class SessionWorker {
     }
   }
 
+  /// Compresses frames of other threads until all producers have ended.
   func helpUntilDone() throws(StoreError) {
     while let frame = session.nextFrame() {
       try compress(frame)
