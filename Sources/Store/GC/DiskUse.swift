@@ -1,33 +1,34 @@
-// Who uses how much of the store, and what would be free without them.
+// Disk use: the bytes that snapshots use, and the bytes that gc would free without them.
 //
-// Each object is given the set of snapshots that reach it: directories are visited once, parents
-// before children, and hand their sets down. What a collection would free when some snapshots were
-// gone is then asked of the same rules that the collection follows (PackUsage).
+// Each object gets the set of snapshots that reach it. Directories are visited once, parents before
+// children, and
+// pass their sets to their entries. The bytes that gc would free follow from the rules of gc itself
+// (PackUsage).
 
 import Codec
 import Platform
 
-/// The account of a store, at one moment.
+/// The disk use of a store at one moment.
 public struct DiskUse: Sendable {
-  /// What some snapshots use, in bytes on disk.
+  /// The disk use of some snapshots, in bytes on disk.
   public struct Use: Sendable, Equatable {
-    /// Of all objects that they reach.
+    /// The bytes of all objects that the snapshots reach.
     public var reachedBytes: UInt64 = 0
-    /// Of those that nobody else reaches.
+    /// The bytes of the objects that no other snapshot reaches.
     public var uniqueBytes: UInt64 = 0
-    /// What `forget` and `gc` free when these, and no others, are gone.
+    /// The bytes that `forget` and `gc` free if exactly these snapshots are removed.
     public var freedBytes: UInt64 = 0
     public var sharedBytes: UInt64 { reachedBytes - min(reachedBytes, uniqueBytes) }
   }
 
-  /// In the order of images and numbers.
+  /// All snapshots, ordered by image and number.
   public let snapshots: [SnapshotName]
   public let packCount: Int
   public let packBytes: UInt64
   public let refBytes: UInt64
-  /// What `gc` frees as things are.
+  /// The bytes that `gc` would free now.
   public private(set) var collectableBytes: UInt64
-  /// Bytes of objects that no snapshot reaches, whether or not `gc` takes the trouble.
+  /// The bytes of objects that no snapshot reaches, including those that `gc` would leave in place.
   public let deadBytes: UInt64
 
   private let members: [SnapshotName: Int]
@@ -36,7 +37,7 @@ public struct DiskUse: Sendable {
   private let survey: PackUsage
   private let usages: PrefixMap
   private let store: ObjectStore
-  /// Per set of snapshots: its bytes, and the packs that have some of them.
+  /// For each set of snapshots: its bytes, and the packs that hold some of them.
   private let setBytes: [UInt64]
   private let setPacks: [[Int]]
 
@@ -85,37 +86,38 @@ public struct DiskUse: Sendable {
     collectableBytes = try freedBytes(survey.packs.indices, without: [])
   }
 
-  /// What these snapshots use together; names that are not in the store count for nothing.
+  /// Returns the disk use of some snapshots together. Names that do not exist are ignored.
+  /// - Throws: `StoreError` if a pack cannot be read.
   public func use(of names: some Sequence<SnapshotName>) throws -> Use {
     var sets = sets
-    var asked: UInt32 = 0
+    var target: UInt32 = 0
     var use = Use()
     for name in Set(names) {
       guard let member = members[name] else { continue }
-      asked = sets.union(asked, sets.single(member))
+      target = sets.union(target, sets.single(member))
       use.freedBytes += sizes[member]
     }
-    var goes = [Bool](repeating: false, count: self.sets.count)
+    var isRemoved = [Bool](repeating: false, count: self.sets.count)
     var packs: Set<Int> = []
-    for set in 1..<max(1, self.sets.count) where sets.intersects(set, asked) {
+    for set in 1..<max(1, self.sets.count) where sets.intersects(set, target) {
       use.reachedBytes += setBytes[set]
-      guard sets.isSubset(set, of: asked) else { continue }
-      goes[set] = true
+      guard sets.isSubset(set, of: target) else { continue }
+      isRemoved[set] = true
       use.uniqueBytes += setBytes[set]
       packs.formUnion(setPacks[set])
     }
     let now = collectableBytes == 0 ? 0 : try freedBytes(packs, without: [])
-    let then = try freedBytes(packs, without: goes)
+    let then = try freedBytes(packs, without: isRemoved)
     use.freedBytes += then - min(then, now)
     return use
   }
 
-  /// What a collection frees of these packs when the sets that `goes` marks need nothing.
+  /// Returns the bytes that a collection of these packs frees if the marked sets of snapshots do not exist.
   private func freedBytes(
-    _ packs: some Sequence<Int>, without goes: [Bool]
+    _ packs: some Sequence<Int>, without isRemoved: [Bool]
   ) throws -> UInt64 {
     @Sendable func isNeeded(_ usage: PackUsage.Usage) -> Bool {
-      goes.isEmpty || !goes[Int(usage)]
+      isRemoved.isEmpty || !isRemoved[Int(usage)]
     }
     let plan = CollectionPlan(survey, packs, .sparing, isNeeded: isNeeded, level: { _ in 0 })
     var leftoverBytes: UInt64 = 0
@@ -136,17 +138,18 @@ public struct DiskUse: Sendable {
 }
 
 extension ObjectStore {
-  /// Takes the account of the store. Other commands go on meanwhile.
+  /// Computes the disk use of the store. Other commands may run concurrently.
+  /// - Throws: `damaged` if a ref or a directory cannot be read; `StoreError` of other kinds.
   public func diskUse(progress: Progress) throws -> DiskUse {
     try DiskUse(self, progress: progress)
   }
 }
 
-/// Finds the set of snapshots of each object.
+/// Determines the set of snapshots that reach each object.
 private struct UsageWalk {
   private(set) var sets = InternedSnapshotSets()
   private(set) var usages = PrefixMap()
-  /// Directories, and blobs that recipes make; children before parents.
+  /// Directories and blobs with recipes, children before parents.
   private var nodes: [ObjectReference] = []
   private var places: [ObjectReference: Int] = [:]
   private var nodeUsages: [UInt32] = []
@@ -193,7 +196,7 @@ private struct UsageWalk {
       }
       guard isNode(next, reader), places[next] == nil else { continue }
       progress.add(items: 1)
-      // Until it has its place: it is under way.
+      // -1 marks a node that is being visited, until it has its position.
       places[next] = -1
       pending.append((next, true))
       try reader.expand(next) { _, _ in

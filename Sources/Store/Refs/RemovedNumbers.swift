@@ -1,12 +1,13 @@
-// Which numbers of an image were removed on purpose: refs/<image>/removed. Every other number up to the
-// highest must have a ref; a gap is a lost ref, which `verify` reports and a collection respects.
+// The record of removed numbers: refs/<image>/removed. Every other number up to the highest must have a
+// ref. A gap
+// is a lost ref, which `verify` reports and gc takes into account.
 //
-// 1. The record is ranges: between two of them a snapshot stands, or is lost. It is as long as the
-//    history has kept snapshots, however many were removed.
-// 2. It is replaced as a whole (synced, renamed, the folder synced) before the files <n>.removed go, and
-//    is read only by who removes, verifies, repairs or collects.
-// 3. Stores of format version 1 have no records: their gaps were removals. They get a record when the
-//    format becomes 2, before the first new ref.
+// 1. The record consists of ranges. Between two ranges there is a snapshot, or a lost one. So its length
+//    depends on the snapshots that remain, not on those that were removed.
+// 2. It is replaced as a whole (synced, renamed, the directory synced) before the files <n>.removed are
+//    deleted. Only removal, verify, repair and gc read it.
+// 3. Stores of format version 1 have no records: their gaps are removals. They get records when the format
+//    becomes 2, before the first new ref.
 
 import Codec
 import Platform
@@ -15,10 +16,10 @@ extension RefLog {
   static let recordName = Array("removed".utf8)
   private static let recordTitle = "IMGREMOVED 1"
   private static let maxRecordBytes = 16 << 20
-  /// More lost numbers are not listed one by one.
+  /// The maximum number of lost numbers that are listed.
   private static let maxLost = 10_000
 
-  /// What the record of an image says.
+  /// The result of reading an image's record.
   enum RemovedRecord {
     case numbers(NumberRanges)
     case damaged(String)
@@ -48,7 +49,7 @@ extension RefLog {
       let ranges = NumberRanges(lines[2]),
       RefLog.record(String(lines[1]), ranges) == bytes
     else { return .damaged("its checksum does not match") }
-    guard lines[1] == image.text else { return .damaged("it is that of \(lines[1])") }
+    guard lines[1] == image.text else { return .damaged("it belongs to \(lines[1])") }
     return .numbers(ranges)
   }
 
@@ -57,8 +58,12 @@ extension RefLog {
     return Array("\(text)\(SHA256.digest(of: Array(text.utf8)).hex)\n".utf8)
   }
 
-  /// Records the numbers of all files <n>.removed, and removes these but the highest's. The caller holds
-  /// locks/refs exclusively.
+  /// Records the numbers of all files <n>.removed, and deletes these files except the one of the highest
+  /// number. The
+  /// caller holds locks/refs exclusively.
+  /// - Parameters:
+  ///   - highest: the highest number of the image.
+  ///   - more: further numbers to record.
   func foldRemoved(
     _ image: ImageName, _ folder: Descriptor, highest: Int, also more: NumberRanges = NumberRanges()
   ) throws(SystemError) {
@@ -70,7 +75,7 @@ extension RefLog {
     case .numbers(let known): ranges = ranges.union(known)
     case .damaged:
       for mark in marks { ranges = ranges.union(try recordedNumbers(mark, image, folder)) }
-      // What it said is lost: the gaps there are count as removed, and the file is kept.
+      // The damaged record is kept in quarantine/. All its gaps count as removed from now on.
       try layout.quarantine(folder, RefLog.recordName, as: "refs-\(image)-removed")
       ranges = ranges.union(
         NumberRanges.gaps(upTo: highest, present: names.compactMap { RefLog.number($0) }, ranges))
@@ -81,7 +86,7 @@ extension RefLog {
         layout)
     } catch {
       guard error.isOutOfSpace else { throw error }
-      // Their names are enough; their content is only space.
+      // The names of the files are enough; their content only takes space.
       for mark in marks where try isSpent(mark, image, folder) { try empty(mark, folder) }
       return
     }
@@ -103,8 +108,9 @@ extension RefLog {
     try fileSystem.sync(folder.raw)
   }
 
-  /// Whether nothing is lost with the content of a file <n>.removed: it has none, or it is the ref that
-  /// had the number. Anything else came there by mistake, and may be the only copy of something.
+  /// Returns true if a file <n>.removed can be deleted: it is empty, or the ref of that number. Any other
+  /// content
+  /// came there by mistake, and may be the only copy.
   private func isSpent(
     _ mark: [UInt8], _ image: ImageName, _ folder: Descriptor
   ) throws(SystemError) -> Bool {
@@ -119,8 +125,7 @@ extension RefLog {
     }
   }
 
-  /// The numbers of a record that stands under the name of a file <n>.removed; none where it is another
-  /// file.
+  /// Returns the numbers of a record that has the name of a file <n>.removed; none for another file.
   private func recordedNumbers(
     _ mark: [UInt8], _ image: ImageName, _ folder: Descriptor
   ) throws(SystemError) -> NumberRanges {
@@ -132,15 +137,16 @@ extension RefLog {
     return ranges
   }
 
-  /// Gives back the space of a ref that is spent.
+  /// Truncates the file of a removed ref to free its space.
   private func empty(_ mark: [UInt8], _ folder: Descriptor) throws(SystemError) {
     let file = try layout.fileSystem.openFile(
       at: folder.raw, mark, [.write, .truncate, .noFollow, .nonBlocking])
     withExtendedLifetime(file) {}
   }
 
-  /// The numbers of an image that must have a ref and have none, ascending.
-  /// - Returns: in a store of format version 1, which does not tell, only those that `repair` marked.
+  /// Returns the numbers of an image that must have a ref and have none, in ascending order.
+  /// - Returns: for a store of format version 1, which has no records, only the numbers that `repair`
+  ///   marked.
   public func lostNumbers(of image: ImageName) throws(StoreError) -> [Int] {
     let names = try fileNames(of: image)
     let marked = names.compactMap { RefLog.lostNumber($0) }
@@ -153,26 +159,27 @@ extension RefLog {
     return NumberRanges.gaps(upTo: highest, present: present, removed).first(RefLog.maxLost)
   }
 
-  /// Whether a number has a ref, or must have one.
+  /// Returns true if a number has a ref, or is lost.
   public func isKnown(_ image: ImageName, _ number: Int) throws(StoreError) -> Bool {
     if try numbers(of: image).contains(number) { return true }
     return try lostNumbers(of: image).contains(number)
   }
 
-  /// - Throws: `damaged` where a ref is lost: what its snapshot needs cannot be told.
+  /// Checks that no ref is lost.
+  /// - Throws: `damaged` if one is, because the objects that its snapshot needs are unknown.
   func requireNoneLost() throws(StoreError) {
     for image in try everyImage() {
       guard let number = try lostNumbers(of: image).first else { continue }
       throw StoreError(
         .damaged, "\(image)@\(number)",
-        "is lost, so nobody can tell what it needs: nothing is removed (no file refs/\(image)/"
+        "is lost, so its references are unknown; nothing was removed (no file refs/\(image)/"
           + String(decoding: RefLog.fileName(number), as: UTF8.self) + ")",
-        advice: "Get it back with 'imgstore repair --from' another store, or give it up with "
+        advice: "Restore it from another store with 'imgstore repair --from', or remove it with "
           + "'imgstore remove \(image)@\(number) --force'")
     }
   }
 
-  /// Brings a store of format version 1 to version 2: before that no gap tells anything.
+  /// Upgrades a store of format version 1 to version 2, in which gaps have a meaning.
   func upgrade() throws(StoreError) {
     if try layout.formatVersion() >= 2 { return }
     for image in try everyImage() {
