@@ -1,9 +1,11 @@
 // The file `format` of a store that is being repaired.
 //
-// 1. It is written again only where it is gone, is no regular file, or holds something else than a name
-//    and a version. A version that this program does not know is never overwritten.
-// 2. The folders must be those of a store: packs/, refs/ and locks/, and no more names than a store has.
-// 3. The version follows from the refs: a record of removed numbers, or a ref with its number, is version 2.
+// 1. It is rewritten only if it is missing, is not a regular file, or contains something else than a name
+//    and a version. An unknown version is never overwritten.
+// 2. The directories must be those of a store: packs/, refs/ and locks/, and no names that a store does not
+//    have.
+// 3. The version follows from the refs: a record of removed numbers, or a ref with its number, means
+//    version 2.
 
 import Codec
 import Platform
@@ -15,8 +17,8 @@ extension Layout {
       "index.sqlite.new", "index.sqlite-journal", "index.sqlite.new-journal",
     ])
 
-  /// Writes a damaged or missing `format` again.
-  /// - Returns: whether it was written.
+  /// Rewrites a damaged or missing `format`.
+  /// - Returns: true if it was written.
   static func restoreFormat(
     _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String
   ) throws(StoreError) -> Bool {
@@ -43,14 +45,14 @@ extension Layout {
     }
   }
 
-  /// Whether a text is one of this program's, of whatever version.
+  /// Returns true if the text is a format file of any version.
   private static func isFormat(_ text: String) -> Bool {
     let lines = text.split(separator: "\n")
     return lines.count >= 2 && lines[0] == "imgstore store" && lines[1].hasPrefix("version ")
       && Int(lines[1].dropFirst(8)) != nil
   }
 
-  /// Whether there are refs, and all are of format version 1.
+  /// Returns true if there are refs, and all have format version 1.
   private static func isOldest(
     _ fileSystem: any FileSystem, _ refs: Descriptor
   ) throws(SystemError) -> Bool {

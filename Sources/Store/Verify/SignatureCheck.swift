@@ -1,27 +1,29 @@
-// The files of signatures, as `verify` and `repair` see them. Neither knows a key: a signature that is
-// damaged and still has 64 bytes is found by `verify --signatures`.
+// The check of signature files, for `verify` and `repair`. Neither knows any key, so only `verify
+// --signatures`
+// finds a damaged signature that still has 64 bytes.
 //
-// 1. A file with another name, size or digest than it must have is a problem, and so is a signature without
-//    its statement, and a file of a snapshot that has no ref. `repair` moves each to quarantine/.
-// 2. A statement without a signature is what an interrupted `sign` leaves. It means nothing.
+// 1. These are problems: a file with a wrong name, size or digest, a signature without its statement, and a
+//    file of a snapshot that has no ref. `repair` moves each to quarantine/.
+// 2. A statement without a signature remains from an interrupted `sign`. It is not a problem.
 
 import Codec
 import Platform
 
-/// A file in signatures/ that must not be there as it is.
+/// A file in signatures/ that must not exist, or not with this content.
 struct SignatureFault {
   let folder: Descriptor
   let name: [UInt8]
-  /// "signatures/compute/0000000003.signed.…".
+  /// The path for messages, such as "signatures/compute/0000000003.signed.…".
   let object: String
   let finding: String
 }
 
 extension ObjectStore {
-  /// The images that have a folder of signatures, and what is there in place of one.
+  /// Returns the images that have a directory of signatures, and the unexpected files among the
+  /// directories.
   func signatureFolders() throws -> (images: [ImageName], faults: [SignatureFault]) {
     let parent = layout.signatures
-    let names = try explaining("the folder signatures/") { () throws(SystemError) in
+    let names = try explaining("the directory signatures/") { () throws(SystemError) in
       try layout.fileSystem.names(of: parent.raw)
     }
     var images: [ImageName] = []
@@ -38,7 +40,7 @@ extension ObjectStore {
         faults.append(
           SignatureFault(
             folder: parent, name: name, object: object,
-            finding: "is a \(stat.kind.noun), not the folder of an image"))
+            finding: "is a \(stat.kind.noun), not the directory of an image"))
         continue
       }
       images.append(image)
@@ -46,7 +48,7 @@ extension ObjectStore {
     return (images, faults)
   }
 
-  /// What is wrong in the folder of an image.
+  /// Returns the problems in the directory of an image.
   func signatureFaults(of image: ImageName) throws -> [SignatureFault] {
     guard let folder = try refs.open(layout.signatures, image) else { return [] }
     var faults: [SignatureFault] = []
@@ -72,9 +74,9 @@ extension ObjectStore {
     case .content(let content):
       if let fault = name.fault(content) { return fault }
     }
-    // A damaged ref is a finding of its own, and may be put back.
+    // `verify` reports a damaged ref separately, and the ref may be restored.
     if try !hasRef(image, name.number), try !refs.lostNumbers(of: image).contains(name.number) {
-      return "was made for \(image)@\(name.number), which has no ref"
+      return "belongs to \(image)@\(name.number), which has no ref"
     }
     guard name.key != nil else { return nil }
     let own = SignatureFileName(number: name.number, kind: name.kind, statement: name.statement)
@@ -114,7 +116,7 @@ extension StoreRepair {
     for image in images {
       let lock = isDryRun ? nil : try store.lockImage(image) { _ in }
       defer { withExtendedLifetime(lock) {} }
-      // A signature whose statement is moved has none then.
+      // Moving a statement leaves its signatures without one, so the check is repeated.
       var isDone = false
       while !isDone {
         let faults = try store.signatureFaults(of: image)
