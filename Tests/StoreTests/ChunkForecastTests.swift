@@ -1,4 +1,5 @@
-// A forecast is what recipes say, the first of them first, and no more than it may remember.
+// Chunk predictors return the followers that recipes name; the first recipe wins, and their memory is
+// limited.
 
 import Codec
 import Foundation
@@ -16,35 +17,35 @@ import Testing
     return recipe
   }
 
-  @Test func `what followed a chunk is foretold, by the first that knew it`() {
-    var forecast = ChunkPredictor()
-    forecast.add(recipe([1, 2, 2, 2, 3]))
-    forecast.add(recipe([7, 3, 1, 9]))
-    func next(_ number: Int) -> Digest? { forecast.next(after: chunk(number))?.chunk }
+  @Test func `a follower is predicted as the first recipe names it`() {
+    var predictor = ChunkPredictor()
+    predictor.add(recipe([1, 2, 2, 2, 3]))
+    predictor.add(recipe([7, 3, 1, 9]))
+    func next(_ number: Int) -> Digest? { predictor.next(after: chunk(number))?.chunk }
     #expect(next(1) == chunk(2) && next(7) == chunk(3) && next(3) == chunk(1))
-    #expect(next(2) == chunk(2), "a row is likelier to go on")
+    #expect(next(2) == chunk(2), "a run probably continues")
     #expect(next(9) == nil)
-    #expect(forecast.next(after: chunk(1))?.lengthBytes == 1002)
+    #expect(predictor.next(after: chunk(1))?.lengthBytes == 1002)
   }
 
-  @Test func `it remembers so much and no more`() {
-    var forecast = ChunkPredictor()
-    forecast.add(recipe(Array(0...(ChunkPredictor.maxChunks + 10))))
-    #expect(forecast.isFull)
-    #expect(forecast.next(after: chunk(ChunkPredictor.maxChunks - 1)) != nil)
-    #expect(forecast.next(after: chunk(ChunkPredictor.maxChunks)) == nil)
+  @Test func `a full predictor ignores further chunks`() {
+    var predictor = ChunkPredictor()
+    predictor.add(recipe(Array(0...(ChunkPredictor.maxChunks + 10))))
+    #expect(predictor.isFull)
+    #expect(predictor.next(after: chunk(ChunkPredictor.maxChunks - 1)) != nil)
+    #expect(predictor.next(after: chunk(ChunkPredictor.maxChunks)) == nil)
   }
 
-  @Test func `a chunk that no window could hold is not foretold`() {
+  @Test func `a chunk larger than the maximum is not predicted`() {
     var long = Recipe()
     long.append(chunk(1), lengthBytes: 10)
     long.append(chunk(2), lengthBytes: Chunker.maxBytes + 1)
-    var forecast = ChunkPredictor()
-    forecast.add(long)
-    #expect(forecast.next(after: chunk(1)) == nil)
+    var predictor = ChunkPredictor()
+    predictor.add(long)
+    #expect(predictor.next(after: chunk(1)) == nil)
   }
 
-  @Test func `a blob without a recipe that can be read foretells nothing`() throws {
+  @Test func `blobs without a readable recipe are skipped`() throws {
     let folder = try TemporaryFolder()
     let store = try ObjectStore(
       KernelFileSystem.shared, path: Array(folder.path("store").utf8), create: true
@@ -56,7 +57,7 @@ import Testing
       try worker.add(.recipe, chunk(101), [9, 9, 9])
     }
     try session.finish()
-    let forecast = store.forecast(from: [chunk(99), chunk(101), chunk(100)])
-    #expect(forecast.next(after: chunk(1))?.chunk == chunk(2))
+    let predictor = store.forecast(from: [chunk(99), chunk(101), chunk(100)])
+    #expect(predictor.next(after: chunk(1))?.chunk == chunk(2))
   }
 }

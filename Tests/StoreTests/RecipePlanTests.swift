@@ -1,4 +1,4 @@
-// Plans of recipes: what is written is read, and what is read from noise does not trap.
+// Plans of recipes: decoding reverses encoding, and invalid bytes never trap.
 
 import Codec
 import Foundation
@@ -41,7 +41,7 @@ private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
 }
 
 @Suite struct RecipePlanTests {
-  @Test func `a plan of streams is read as it was written`() throws {
+  @Test func `a plan of streams decodes to the encoded plan`() throws {
     let plan = deflated()
     guard case .deflated(let read) = try ReconstructionPlan.decode(plan.encode()) else {
       throw TestFailure("another kind of plan")
@@ -52,7 +52,7 @@ private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
   }
 
   @Test(arguments: seeds)
-  func `a plan of an archive names its contents in order`(_ seed: UInt64) throws {
+  func `a plan of an archive lists its contents in order`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let bytes = try woven(&random, records: 5000)
     let references = try ReconstructionPlan.decode(bytes).references()
@@ -65,7 +65,7 @@ private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
   }
 
   @Test(arguments: seeds)
-  func `noise in a plan is refused or read, and never traps`(_ seed: UInt64) throws {
+  func `noise in a plan is refused or decoded, and never traps`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let plans = [deflated().encode(), try woven(&random, records: 50)]
     for _ in 0..<4000 {
@@ -80,13 +80,13 @@ private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
         if bytes.isEmpty { bytes = [2] }
       }
       guard let plan = try? ReconstructionPlan.decode(bytes) else { continue }
-      let made = ReconstructedBlob(digest(9), plan)
+      let blob = ReconstructedBlob(digest(9), plan)
       _ = try? plan.references()
-      if made.partCount > 0 { _ = made.part(made.partCount - 1) }
+      if blob.partCount > 0 { _ = blob.part(blob.partCount - 1) }
     }
   }
 
-  @Test func `recipes that are made`() throws {
+  @Test func `reconstruction recipes`() throws {
     let recipe = Reconstruction(sizeBytes: 400_000_000, plan: digest(3), planBytes: 2_000_000)
     #expect(try BlobLayout.decode(recipe.encode()) == .made(recipe))
     #expect(throws: CodecError.self) { try BlobLayout.decode(recipe.encode() + [0]) }
@@ -95,7 +95,7 @@ private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
     chunks.append(digest(1), lengthBytes: 5)
     chunks.append(digest(2), lengthBytes: 5)
     #expect(recipe.encode().count < chunks.encode().count)
-    // Who knows only chunks must not take it for an empty list.
+    // A reader that only accepts chunk lists must not decode it as an empty list.
     #expect(throws: CodecError.self) { try Recipe.decode(recipe.encode()) }
   }
 }
