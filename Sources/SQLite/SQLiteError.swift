@@ -25,8 +25,7 @@ public struct SQLiteError: Error, Sendable, CustomStringConvertible {
   /// Returns true if a table or column does not exist, or the SQL does not fit the file's schema.
   public var isSchema: Bool { code == SQLITE_ERROR || code == SQLITE_SCHEMA }
   /// Returns true if the connection is read-only and would have to write, for example to roll back the
-  /// changes of a
-  /// dead writer.
+  /// changes of a dead writer.
   public var isReadOnly: Bool { code == SQLITE_READONLY }
   /// Returns true if the disk is full.
   public var isFull: Bool { code == SQLITE_FULL }

@@ -54,7 +54,7 @@ import Testing
     let recipe = Reconstruction(
       sizeBytes: 400_000_000, plan: SHA256.digest(of: Array("c".utf8)), planBytes: 1000)
     #expect(recipe.encode() == bytes)
-    #expect(try BlobLayout.decode(bytes) == .made(recipe))
+    #expect(try BlobLayout.decode(bytes) == .reconstruction(recipe))
   }
 
   @Test func `attribute set`() throws {

@@ -120,13 +120,13 @@ public struct Reconstruction: Hashable, Sendable {
 /// A recipe of either kind.
 public enum BlobLayout: Hashable, Sendable {
   case chunks(Recipe)
-  case made(Reconstruction)
+  case reconstruction(Reconstruction)
 
   /// Returns the size of the blob in bytes.
   public var sizeBytes: UInt64 {
     switch self {
     case .chunks(let recipe): recipe.sizeBytes
-    case .made(let recipe): recipe.sizeBytes
+    case .reconstruction(let recipe): recipe.sizeBytes
     }
   }
 
@@ -141,7 +141,7 @@ public enum BlobLayout: Hashable, Sendable {
       let planBytes = try reader.varint(limit: UInt64(ReconstructionPlan.maxBytes), "a plan's size")
       try reader.expectEnd()
       guard size > 0, planBytes > 0 else { throw .corrupt("the recipe makes an empty blob") }
-      return .made(Reconstruction(sizeBytes: size, plan: plan, planBytes: planBytes))
+      return .reconstruction(Reconstruction(sizeBytes: size, plan: plan, planBytes: planBytes))
     }
   }
 }
@@ -182,7 +182,7 @@ extension ObjectStore {
     references.hasRecipe = true
     switch recipe {
     case .chunks(let recipe): references.chunks = recipe.runs.map(\.chunk)
-    case .made(let reconstruction):
+    case .reconstruction(let reconstruction):
       references.blobs = [(reconstruction.plan, reconstruction.planBytes)]
       references.blobs += try plan(reconstruction, of: blob).references()
     }

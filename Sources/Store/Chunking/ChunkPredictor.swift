@@ -1,6 +1,5 @@
 // Prediction of the chunk that follows another. If a large stream resembles a stored blob, the next cut is
-// tried
-// at the predicted place first. This saves the chunker's pass over the known bytes.
+// tried at the predicted place first. This saves the chunker's pass over the known bytes.
 //
 // 1. A prediction is never trusted: the hash of a chunk's bytes is its id.
 // 2. A predicted cut is a cut of the older blob. The chunker would cut there as well, unless its parameters

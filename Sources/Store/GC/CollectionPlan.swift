@@ -32,13 +32,13 @@ struct CollectionPlan {
       func candidate(_ keptBytes: UInt64) -> Candidate {
         Candidate(name: pack.name, sizeBytes: pack.sizeBytes, keptBytes: keptBytes)
       }
-      switch (survey.fate(of: pack, isNeeded), rewriting) {
-      case (.goes, _): dead.append(candidate(0))
-      case (.isRewritten(let kept), .sparing): rewritten.append(candidate(kept))
-      case (.isRewritten, .none), (.stays, .none), (.stays, .sparing): break
-      case (.isRewritten(let kept), .all): rewritten.append(candidate(kept))
-      case (.stays, .all(let wanted)):
-        guard level(pack.name) < UInt32(wanted) else { break }
+      switch (survey.action(for: pack, isNeeded), rewriting) {
+      case (.delete, _): dead.append(candidate(0))
+      case (.rewrite(let keptBytes), .sparing): rewritten.append(candidate(keptBytes))
+      case (.rewrite, .none), (.keep, .none), (.keep, .sparing): break
+      case (.rewrite(let keptBytes), .all): rewritten.append(candidate(keptBytes))
+      case (.keep, .all(let targetLevel)):
+        guard level(pack.name) < UInt32(targetLevel) else { break }
         rewritten.append(candidate(UInt64(pack.frames.reduce(0) { $0 + $1.keptBytes(isNeeded) })))
       }
     }

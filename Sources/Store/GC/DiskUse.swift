@@ -1,9 +1,8 @@
 // Disk use: the bytes that snapshots use, and the bytes that gc would free without them.
 //
 // Each object gets the set of snapshots that reach it. Directories are visited once, parents before
-// children, and
-// pass their sets to their entries. The bytes that gc would free follow from the rules of gc itself
-// (PackUsage).
+// children, and pass their sets to their entries. The bytes that gc would free follow from the rules of gc
+// itself (PackUsage).
 
 import Codec
 import Platform
@@ -122,7 +121,7 @@ public struct DiskUse: Sendable {
     let plan = CollectionPlan(survey, packs, .sparing, isNeeded: isNeeded, level: { _ in 0 })
     var leftoverBytes: UInt64 = 0
     for pack in packs.lazy.map({ self.survey.packs[$0] }) where pack.isDoomed {
-      if survey.fate(of: pack, isNeeded) == .goes { leftoverBytes += pack.sizeBytes }
+      if survey.action(for: pack, isNeeded) == .delete { leftoverBytes += pack.sizeBytes }
     }
     let (usages, duplicated) = (usages, survey.duplicated)
     let rewriter = PackRewriter(
@@ -132,7 +131,7 @@ public struct DiskUse: Sendable {
           return false
         }
         return isNeeded(usage)
-      }, isDoubled: { duplicated.contains(prefixKey($0, $1)) }, progress: Progress())
+      }, hasCopies: { duplicated.contains(prefixKey($0, $1)) }, progress: Progress())
     return leftoverBytes + UInt64(max(0, try plan.freedBytes(rewriter)))
   }
 }
@@ -151,7 +150,7 @@ private struct UsageWalk {
   private(set) var usages = PrefixMap()
   /// Directories and blobs with recipes, children before parents.
   private var nodes: [ObjectReference] = []
-  private var places: [ObjectReference: Int] = [:]
+  private var positions: [ObjectReference: Int] = [:]
   private var nodeUsages: [UInt32] = []
 
   mutating func run(
@@ -161,18 +160,18 @@ private struct UsageWalk {
     usages = PrefixMap(capacity: try store.totals().objects)
     for (root, _) in roots { try list(root, reader, progress) }
     nodeUsages = Array(repeating: PackUsage.unused, count: nodes.count)
-    for (root, member) in roots { try give(root, sets.single(member), reader) }
-    for place in nodes.indices.reversed() {
-      let usage = nodeUsages[place]
+    for (root, member) in roots { try addUsage(root, sets.single(member), reader) }
+    for position in nodes.indices.reversed() {
+      let usage = nodeUsages[position]
       var needs: [ObjectReference] = []
       var own: [UInt64] = []
-      try reader.expand(nodes[place]) {
+      try reader.expand(nodes[position]) {
         own.append(prefixKey($0, $1))
       } needs: {
         needs.append($0)
       }
-      for key in own { give(key, usage) }
-      for need in needs { try give(need, usage, reader) }
+      for key in own { addUsage(key, usage) }
+      for need in needs { try addUsage(need, usage, reader) }
     }
   }
 
@@ -190,31 +189,31 @@ private struct UsageWalk {
     var pending: [(reference: ObjectReference, isDone: Bool)] = [(root, false)]
     while let (next, isDone) = pending.popLast() {
       if isDone {
-        places[next] = nodes.count
+        positions[next] = nodes.count
         nodes.append(next)
         continue
       }
-      guard isNode(next, reader), places[next] == nil else { continue }
+      guard isNode(next, reader), positions[next] == nil else { continue }
       progress.add(items: 1)
       // -1 marks a node that is being visited, until it has its position.
-      places[next] = -1
+      positions[next] = -1
       pending.append((next, true))
       try reader.expand(next) { _, _ in
       } needs: { need in
-        if isNode(need, reader), places[need] == nil { pending.append((need, false)) }
+        if isNode(need, reader), positions[need] == nil { pending.append((need, false)) }
       }
     }
   }
 
-  private mutating func give(_ key: UInt64, _ usage: UInt32) {
+  private mutating func addUsage(_ key: UInt64, _ usage: UInt32) {
     usages.set(key, sets.union(usages[key] ?? PackUsage.unused, usage))
   }
 
-  private mutating func give(
+  private mutating func addUsage(
     _ reference: ObjectReference, _ usage: UInt32, _ reader: ReferenceReader
   ) throws {
-    if let place = places[reference] {
-      nodeUsages[place] = sets.union(nodeUsages[place], usage)
+    if let position = positions[reference] {
+      nodeUsages[position] = sets.union(nodeUsages[position], usage)
       return
     }
     var own: [UInt64] = []
@@ -222,6 +221,6 @@ private struct UsageWalk {
       own.append(prefixKey($0, $1))
     } needs: { _ in
     }
-    for key in own { give(key, usage) }
+    for key in own { addUsage(key, usage) }
   }
 }

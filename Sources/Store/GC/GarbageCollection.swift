@@ -1,10 +1,9 @@
 // Garbage collection: the deletion of objects that no snapshot needs, while snapshots are taken.
 //
-//     mark ─▶ rewrite half dead packs ─▶ doom ─▶ grace period ─▶ mark again ─▶ restore or delete
+//     mark ─▶ rewrite partly dead packs ─▶ doom ─▶ grace period ─▶ mark again ─▶ restore or delete
 //
 // A pack is doomed by a move from packs/ to doomed/. There it can still be read, but no new snapshot
-// depends on it.
-// No object is lost for these reasons:
+// depends on it. No object is lost for these reasons:
 //
 //  1. The directory of a pack decides. An index that is rebuilt at any moment lists an object as present
 //     only if a pack in packs/ has it. Packs move only under locks/index, together with their rows.
@@ -104,7 +103,7 @@ extension ObjectStore {
   /// lock is tried for half a second.
   func lockCollections() throws(StoreError) -> FileLock? {
     try layout.requireWritable("the store")
-    return try explaining("the store") { () throws(SystemError) in
+    return try mapSystemErrors("the store") { () throws(SystemError) in
       for _ in 0..<25 {
         let lock = try layout.lockIfFree(GarbageCollection.lockName)
         if let lock { return lock }
@@ -119,7 +118,7 @@ extension ObjectStore {
 final class GarbageCollection {
   static let lockName = Array("gc".utf8)
   /// How long to wait for other commands by default.
-  static let patienceSeconds = 60.0
+  static let maxWaitSeconds = 60.0
 
   let store: ObjectStore
   let request: CollectionRequest
@@ -144,7 +143,7 @@ final class GarbageCollection {
 
   func run() throws {
     defer { outcome.seconds = monotonicSeconds() - start }
-    outcome.temporaryBytes = try explaining("the directory tmp/") { () throws(SystemError) in
+    outcome.temporaryBytes = try mapSystemErrors("the directory tmp/") { () throws(SystemError) in
       try TemporaryFile.sweep(layout)
     }
     try store.index.refresh()
@@ -154,7 +153,7 @@ final class GarbageCollection {
     let plan = try self.plan()
     let hasLeftovers = try !doomedFiles().isEmpty
     if !plan.dead.isEmpty || hasLeftovers, try !remove(plan.dead.map(\.name)) {
-      return leave(plan.rewritten)
+      return addLeftBytes(plan.rewritten)
     }
     try rewrite(plan)
   }
@@ -169,7 +168,7 @@ final class GarbageCollection {
       level: { (try? store.packs.level(of: $0)) ?? .max })
   }
 
-  private func leave(_ candidates: some Sequence<CollectionPlan.Candidate>) {
+  private func addLeftBytes(_ candidates: some Sequence<CollectionPlan.Candidate>) {
     outcome.leftBytes += candidates.reduce(0) { $0 + $1.deadBytes }
   }
 
@@ -182,12 +181,12 @@ final class GarbageCollection {
     while !rest.isEmpty {
       if let limit = request.maxSeconds, monotonicSeconds() - start >= limit { break }
       let (batch, skipped) = CollectionPlan.takeBatch(from: &rest, budget: &budget)
-      leave(skipped)
+      addLeftBytes(skipped)
       if batch.isEmpty { break }
       guard let copied = try copy(batch, order) else { break }
       if try !remove(copied) { break }
     }
-    leave(rest)
+    addLeftBytes(rest)
   }
 
   /// Copies the needed objects of some packs.
@@ -201,15 +200,15 @@ final class GarbageCollection {
       if case .all(let level) = request.rewriting { .all(level: level) } else { .sparing }
     let rewriter = PackRewriter(
       store: store, encoding: encoding, order: order, isNeeded: { needed.contains($0, $1) },
-      isDoubled: { duplicated.contains(prefixKey($0, $1)) }, progress: progress)
+      hasCopies: { duplicated.contains(prefixKey($0, $1)) }, progress: progress)
     progress.begin("rewriting", totalBytes: 0)
     // Leave free space for snapshots that are taken concurrently.
-    let free = try explaining("the store") { () throws(SystemError) in
+    let free = try mapSystemErrors("the store") { () throws(SystemError) in
       try layout.fileSystem.freeBytes(layout.packs.raw)
     }
     if free < batch.reduce(0, { $0 + $1.keptBytes }) / 4 * 5 {
       outcome.lackedSpace = true
-      leave(batch)
+      addLeftBytes(batch)
       return nil
     }
     while !packs.isEmpty {
@@ -226,7 +225,7 @@ final class GarbageCollection {
       } catch let error as StoreError {
         guard case .system(let cause) = error.kind, cause.isOutOfSpace else { throw error }
         outcome.lackedSpace = true
-        leave(batch)
+        addLeftBytes(batch)
         return nil
       }
     }

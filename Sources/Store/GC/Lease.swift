@@ -1,10 +1,8 @@
 // Leases: how gc knows that no running command depends on a pack that it will delete.
 //
 // Every open store holds a lease, taken before it reads the packs: a shared lock (`flock`) on one of two
-// files,
-// locks/lease-0 and locks/lease-1. The phase says which of the two files new stores use. It is the name of
-// the
-// empty file locks/phase-0 or locks/phase-1.
+// files, locks/lease-0 and locks/lease-1. The phase says which of the two files new stores use. It is the
+// name of the empty file locks/phase-0 or locks/phase-1.
 //
 //     collector:  doom packs ─▶ advance the phase ─▶ wait until nobody holds the other file ─▶ delete
 //
@@ -29,7 +27,7 @@ final class Lease: Sendable {
 
   /// Takes a lease of the current phase.
   static func take(_ layout: Layout) throws(StoreError) -> Lease {
-    try explaining("the store's leases") { () throws(SystemError) in
+    try mapSystemErrors("the store's leases") { () throws(SystemError) in
       while true {
         let phase = try LeasePhase.current(layout)
         let lock = try layout.lock(phase.leaseName, exclusive: false)
@@ -71,7 +69,7 @@ enum LeasePhase {
   }
 
   /// Makes `other` the current phase. The caller holds locks/gc.
-  fileprivate func turn(_ layout: Layout) throws(SystemError) {
+  fileprivate func advance(_ layout: Layout) throws(SystemError) {
     let fileSystem = layout.fileSystem
     do throws(SystemError) {
       try fileSystem.rename(
@@ -89,27 +87,28 @@ enum LeasePhase {
 struct QuiescenceWait {
   let store: ObjectStore
   /// When to stop waiting, in seconds of the monotonic clock.
-  let giveUpAt: Double
+  let deadline: Double
   /// Receives a line, once, with the processes that it waits for.
   let report: (String) -> Void
 
   enum Outcome {
-    case over
+    case finished
     /// Some processes still hold leases, so nothing may be deleted yet.
     case timedOut(holders: [String])
   }
 
   /// Waits for both phases. The caller holds locks/gc, and has doomed everything that it will delete.
-  func pass() throws(StoreError) -> Outcome {
+  func waitForBothPhases() throws(StoreError) -> Outcome {
     let layout = store.layout
-    let phase = try explaining("the store's leases") { () throws(SystemError) in
+    let phase = try mapSystemErrors("the store's leases") { () throws(SystemError) in
       try LeasePhase.current(layout)
     }
     if let holders = try wait(for: phase.other) { return .timedOut(holders: holders) }
-    try explaining("the store's leases") { () throws(SystemError) in try phase.turn(layout) }
+    try mapSystemErrors("the store's leases") { () throws(SystemError) in try phase.advance(layout)
+    }
     try store.renewLease()
     if let holders = try wait(for: phase) { return .timedOut(holders: holders) }
-    return .over
+    return .finished
   }
 
   /// Waits for a phase; returns the processes that still hold it at the deadline, or nil if there are none.
@@ -118,11 +117,11 @@ struct QuiescenceWait {
     var isReported = false
     var pause: UInt32 = 1000
     while true {
-      let lock = try explaining("the store's leases") { () throws(SystemError) in
+      let lock = try mapSystemErrors("the store's leases") { () throws(SystemError) in
         try layout.lockIfFree(phase.leaseName)
       }
       if lock != nil { return nil }
-      let isLate = monotonicSeconds() >= giveUpAt
+      let isLate = monotonicSeconds() >= deadline
       if isLate || (!isReported && pause > 100_000) {
         let holders = FileLock.holders(layout.fileSystem, at: layout.locks.raw, phase.leaseName)
         if isLate { return holders }

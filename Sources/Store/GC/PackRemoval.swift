@@ -1,6 +1,5 @@
 // The deletion of packs: they are doomed, and after a grace period deleted or restored
-// (GarbageCollection.swift,
-// rules 1 to 5).
+// (GarbageCollection.swift, rules 1 to 5).
 
 import Codec
 import Platform
@@ -11,23 +10,24 @@ extension GarbageCollection {
   func remove(_ packs: [Digest]) throws -> Bool {
     progress.begin("removing")
     try doom(packs)
-    let patience =
-      request.maxSeconds.map { start + $0 } ?? monotonicSeconds() + Self.patienceSeconds
-    switch try QuiescenceWait(store: store, giveUpAt: patience, report: report).pass() {
-    case .over: break
+    let deadline =
+      request.maxSeconds.map { start + $0 } ?? monotonicSeconds() + Self.maxWaitSeconds
+    switch try QuiescenceWait(store: store, deadline: deadline, report: report).waitForBothPhases()
+    {
+    case .finished: break
     case .timedOut(let holders):
       outcome.waitsFor = holders
       outcome.waitingBytes = try doomedFiles().reduce(0) { $0 + $1.sizeBytes }
       return false
     }
     try needed.addAll(of: store, progress: progress)
-    try settle()
+    try deleteOrRestore()
     return true
   }
 
   private func doom(_ packs: [Digest]) throws {
     try store.index.changePacks { () throws(StoreError) in
-      try explaining("the directory doomed/") { () throws(SystemError) in
+      try mapSystemErrors("the directory doomed/") { () throws(SystemError) in
         var movedCount = 0
         for pack in packs {
           do throws(SystemError) {
@@ -50,7 +50,7 @@ extension GarbageCollection {
 
   /// Returns all packs in doomed/, including those that are in packs/ as well.
   func doomedFiles() throws(StoreError) -> [DoomedFile] {
-    try explaining("the directory doomed/") { () throws(SystemError) in
+    try mapSystemErrors("the directory doomed/") { () throws(SystemError) in
       var files: [DoomedFile] = []
       for name in try layout.fileSystem.names(of: layout.doomed.raw) {
         guard let pack = Digest(hexDigits: name) else { continue }
@@ -62,14 +62,13 @@ extension GarbageCollection {
   }
 
   /// Deletes the packs in doomed/, or moves them back. All of them were doomed before the grace period that
-  /// has
-  /// just ended, because only gc dooms packs, and only one gc runs.
-  private func settle() throws {
+  /// has just ended, because only gc dooms packs, and only one gc runs.
+  private func deleteOrRestore() throws {
     let files = try doomedFiles()
     if files.isEmpty { return }
     let stillNeeded = try packsStillNeeded(files.map(\.pack))
     let fileSystem = layout.fileSystem
-    store.packs.forget(files.map(\.pack))
+    store.packs.close(files.map(\.pack))
     // A file that the same name in packs/ hides was not scanned, so it must not be deleted.
     var hidden: [Digest] = []
     for file in files where try isHidden(file.pack) { hidden.append(file.pack) }
@@ -83,7 +82,7 @@ extension GarbageCollection {
     var removed = 0
     var removedBytes: UInt64 = 0
     try store.index.changePacks { () throws(StoreError) in
-      try explaining("the directory doomed/") { () throws(SystemError) in
+      try mapSystemErrors("the directory doomed/") { () throws(SystemError) in
         let restored = files.filter { stillNeeded.contains($0.pack) }
         for file in restored {
           try store.index.move(file.pack, from: layout.doomed, to: layout.packs)
@@ -114,7 +113,7 @@ extension GarbageCollection {
   /// A copy in packs/ that must be verified before the doomed pack is deleted.
   private struct Proof {
     let object: ObjectName
-    let place: ObjectPlace
+    let location: ObjectLocation
     let doomed: Digest
   }
 
@@ -124,7 +123,7 @@ extension GarbageCollection {
     var packsStillNeeded: Set<Digest> = []
     var proofs: [Proof] = []
     // Objects in packs that will be restored. Other packs need not be restored for them.
-    var returning: [ObjectName: ObjectPlace] = [:]
+    var returning: [ObjectName: ObjectLocation] = [:]
     for pack in doomed {
       let contents: FinishedPack
       do throws(StoreError) {
@@ -136,50 +135,51 @@ extension GarbageCollection {
         packsStillNeeded.insert(pack)
         continue
       }
-      var places: [ObjectName: ObjectPlace] = [:]
+      var locations: [ObjectName: ObjectLocation] = [:]
       for frame in contents.frames {
         var start = 0
         for (kind, id, length) in frame.objects {
           let object = ObjectName(kind: kind, id: id)
-          if places[object].map({ length < $0.length }) ?? true {
-            places[object] = ObjectPlace(
+          if locations[object].map({ length < $0.length }) ?? true {
+            locations[object] = ObjectLocation(
               address: FrameAddress(pack: pack, offset: frame.offset),
               frameBytes: frame.frameBytes, start: start, length: length)
           }
           start += length
         }
       }
-      for (object, own) in places where needed.contains(object.kind, object.id) {
+      for (object, own) in locations where needed.contains(object.kind, object.id) {
         // A blob's longer recipe does not replace its shorter one, because the shorter one was marked.
-        let others = [try store.index.keptPlace(object.kind, object.id), returning[object]]
-        if let place = others.compactMap(\.self).first(where: { $0.length <= own.length }) {
-          proofs.append(Proof(object: object, place: place, doomed: pack))
+        let others = [try store.index.keptLocation(object.kind, object.id), returning[object]]
+        if let location = others.compactMap(\.self).first(where: { $0.length <= own.length }) {
+          proofs.append(Proof(object: object, location: location, doomed: pack))
         } else {
           packsStillNeeded.insert(pack)
-          returning.merge(places) { $1.length < $0.length ? $1 : $0 }
+          returning.merge(locations) { $1.length < $0.length ? $1 : $0 }
           break
         }
       }
     }
     proofs.sort { a, b in
-      (a.place.address.pack, a.place.address.offset, a.place.start)
-        < (b.place.address.pack, b.place.address.offset, b.place.start)
+      (a.location.address.pack, a.location.address.offset, a.location.start)
+        < (b.location.address.pack, b.location.address.offset, b.location.start)
     }
     for proof in proofs where !packsStillNeeded.contains(proof.doomed) {
-      let place = proof.place
+      let location = proof.location
       do {
-        let frame = try reading(place.address.pack) { () throws(StoreError) in
-          try store.packs.frame(place.address, frameBytes: place.frameBytes)
+        let frame = try reading(location.address.pack) { () throws(StoreError) in
+          try store.packs.frame(location.address, frameBytes: location.frameBytes)
         }
         guard
           frame.header.holds(
-            proof.object.kind, proof.object.id, start: place.start, length: place.length)
+            proof.object.kind, proof.object.id, start: location.start, length: location.length)
         else {
           throw DamagedPackError(
-            name: place.address.pack, finding: "\(proof.object.id.hex) is not at the location that the index lists")
+            name: location.address.pack,
+            finding: "\(proof.object.id.hex) is not at the location that the index lists")
         }
-        try frame.withBytes(start: place.start, length: place.length) {
-          try check(proof.object.kind, proof.object.id, $0, in: place.address.pack)
+        try frame.withBytes(start: location.start, length: location.length) {
+          try check(proof.object.kind, proof.object.id, $0, in: location.address.pack)
         }
       } catch let damage as DamagedPackError {
         outcome.damaged.append((damage.name.hex, damage.finding))

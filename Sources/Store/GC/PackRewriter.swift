@@ -32,7 +32,7 @@ struct PackRewriter: Sendable {
   let order: PrefixMap?
   let isNeeded: @Sendable (ObjectKind, Digest) -> Bool
   /// Returns true if the object may have several copies, so that the index must decide which one is read.
-  let isDoubled: @Sendable (ObjectKind, Digest) -> Bool
+  let hasCopies: @Sendable (ObjectKind, Digest) -> Bool
   let progress: Progress
 
   /// An object to copy, with its location.
@@ -63,9 +63,9 @@ struct PackRewriter: Sendable {
   func rewrite(_ packs: Set<Digest>) throws -> [FinishedPack] {
     let work = try prepare(packs)
     if work.jobs.isEmpty { return [] }
-    let saysLevel = work.tuning.hashLog == nil
+    let hasKnownLevel = work.tuning.hashLog == nil
     let writer = PackWriter(
-      store.layout, store.index, level: saysLevel ? UInt32(work.tuning.level) : 0)
+      store.layout, store.index, level: hasKnownLevel ? UInt32(work.tuning.level) : 0)
     do {
       try run(work) { front, payload, raw, objects throws(StoreError) in
         try writer.append(front, payload, raw: raw, objects: objects)
@@ -76,7 +76,7 @@ struct PackRewriter: Sendable {
       throw error
     }
     let finished = writer.packs
-    try explaining("the directory packs/") { () throws(SystemError) in
+    try mapSystemErrors("the directory packs/") { () throws(SystemError) in
       try store.layout.fileSystem.sync(store.layout.packs.raw)
     }
     try store.index.insert(finished)
@@ -111,16 +111,16 @@ struct PackRewriter: Sendable {
   private func prepare(_ packs: Set<Digest>) throws -> Work {
     let (sources, items) = try collect(packs)
     var jobs: [Job] = []
-    var loose: [Item] = []
+    var partialItems: [Item] = []
     for source in sources where !source.items.isEmpty {
       if case .sparing = encoding, source.items.count == source.objectCount {
         jobs.append(.copy(source))
       } else {
-        loose += source.items.map { items[$0] }
+        partialItems += source.items.map { items[$0] }
       }
     }
-    sort(&loose)
-    jobs += group(loose).map(Job.encode)
+    sort(&partialItems)
+    jobs += group(partialItems).map(Job.encode)
     return Work(jobs: jobs, sources: sources, tuning: try tuning(packs))
   }
 
@@ -156,7 +156,7 @@ struct PackRewriter: Sendable {
         source.objectCount = frame.objects.count
         var start = 0
         for (kind, id, length) in frame.objects {
-          if isNeeded(kind, id), try counts(kind, id, source.address, start) {
+          if isNeeded(kind, id), try isReadCopy(kind, id, source.address, start) {
             source.items.append(items.count)
             items.append(
               Item(
@@ -172,12 +172,12 @@ struct PackRewriter: Sendable {
   }
 
   /// Returns true if this copy of the object is the one that is read.
-  private func counts(
+  private func isReadCopy(
     _ kind: ObjectKind, _ id: Digest, _ address: FrameAddress, _ start: Int
   ) throws(StoreError) -> Bool {
-    guard isDoubled(kind, id) else { return true }
-    guard let place = try store.index.keptPlace(kind, id) else { return true }
-    return place.address == address && place.start == start
+    guard hasCopies(kind, id) else { return true }
+    guard let location = try store.index.keptLocation(kind, id) else { return true }
+    return location.address == address && location.start == start
   }
 
   /// Sorts trees and other metadata before contents; then in the order of a walk, or as they were.
@@ -281,7 +281,7 @@ struct PackRewriter: Sendable {
         throw DamagedPackError(
           name: pack, finding: "\(item.kind.noun) \(item.id.hex) is not at its location")
       }
-      if !builder.hasRoom(for: item.length) { builder.grow(for: item.length) }
+      if !builder.hasCapacity(for: item.length) { builder.grow(for: item.length) }
       try frame.withBytes(start: item.start, length: item.length) { bytes in
         try check(item.kind, item.id, bytes, in: pack)
         builder.add(item.kind, item.id, bytes)

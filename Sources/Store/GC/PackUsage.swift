@@ -1,6 +1,5 @@
 // The needed share of each pack, the snapshots that need it, and the resulting action of gc. gc plans with
-// it and
-// disk use is estimated with it, so both agree.
+// it and disk use is estimated with it, so both agree.
 //
 // 1. If an object has several copies, one counts (`Index.survey`). The others are unused.
 // 2. A pack without needed objects is deleted. A pack with a tenth of dead bytes (a small one: a fiftieth)
@@ -69,10 +68,10 @@ struct PackUsage {
   }
 
   enum PackAction: Equatable {
-    case stays
-    case goes
+    case keep
+    case delete
     /// The pack is replaced by a new one with about so many bytes of it.
-    case isRewritten(keptBytes: UInt64)
+    case rewrite(keptBytes: UInt64)
   }
 
   private(set) var packs: [Pack] = []
@@ -106,17 +105,17 @@ struct PackUsage {
   private static let smallPackBytes: UInt64 = 16 << 20
 
   /// Returns the action of gc for a pack if only the usages that `isNeeded` accepts count.
-  func fate(of pack: Pack, _ isNeeded: (Usage) -> Bool) -> PackAction {
+  func action(for pack: Pack, _ isNeeded: (Usage) -> Bool) -> PackAction {
     let needs = pack.frames.contains { frame in
       frame.shares.contains { $0.usage != PackUsage.unused && isNeeded($0.usage) }
     }
-    guard needs else { return .goes }
+    guard needs else { return .delete }
     // A doomed pack that is needed is restored unchanged.
-    if pack.isDoomed { return .stays }
+    if pack.isDoomed { return .keep }
     let kept = UInt64(pack.frames.reduce(0) { $0 + $1.keptBytes(isNeeded) })
     let dead = pack.sizeBytes - min(pack.sizeBytes, kept + UInt64(PackFormat.headerBytes))
     let part: UInt64 = pack.sizeBytes < PackUsage.smallPackBytes ? 50 : 10
-    return dead > 0 && dead >= pack.sizeBytes / part ? .isRewritten(keptBytes: kept) : .stays
+    return dead > 0 && dead >= pack.sizeBytes / part ? .rewrite(keptBytes: kept) : .keep
   }
 
   /// Returns an estimate of the bytes on disk of a share of a frame, without the frame's header.

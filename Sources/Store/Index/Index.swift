@@ -1,5 +1,5 @@
-// The SQLite index: the location of each object. All its content follows from the packs.
-// This file opens it and updates it from the packs. IndexFiles.swift has its lock and its stamp.
+// The SQLite index: the location of each object. All its content follows from the packs. This file opens it
+// and updates it from the packs. IndexFiles.swift has its lock and its stamp.
 //
 // 1. index.sqlite may be missing, old or garbage at any moment. `index.stamp` names the exact file (inode,
 //    size, times) that imgstore wrote last. Any other file is rebuilt from the packs.
@@ -26,21 +26,6 @@
 import Codec
 import Platform
 import SQLite
-
-/// Lists the packs on disk.
-struct PackListing {
-  /// The packs in packs/, in the order of their names.
-  let kept: [Digest]
-  /// The packs in doomed/ only, in the order of their names.
-  let doomed: [Digest]
-
-  /// Returns all packs in the order of their names, each with the information whether it is doomed.
-  var inOrder: [(name: Digest, isDoomed: Bool)] {
-    let kept = kept.map { (name: $0, isDoomed: false) }
-    if doomed.isEmpty { return kept }
-    return (kept + doomed.map { ($0, true) }).sorted { $0.name < $1.name }
-  }
-}
 
 /// The index of one store. All methods may be called from any thread.
 final class Index: Sendable {
@@ -83,7 +68,9 @@ final class Index: Sendable {
     }
     let listing = try listing()
     do throws(StoreError) {
-      let database = try opening { () throws(SQLiteError) in try Database(path: path, .read) }
+      let database = try mapDatabaseErrors { () throws(SQLiteError) in
+        try Database(path: path, .read)
+      }
       guard try IndexRows(database).differences(from: listing).isEmpty else { return false }
       connection.withLock { $0 = database }
       return true
@@ -97,16 +84,16 @@ final class Index: Sendable {
   /// Runs a query. If the index is damaged, rebuilds it once a process and repeats the query.
   func query<R>(_ body: (Database) throws -> R) throws(StoreError) -> R {
     do throws(StoreError) {
-      return try ask(body)
+      return try runQuery(body)
     } catch {
       guard error.kind == .index, error.isIndexDamage else { throw error }
       try rebuildOnce("the index was damaged and was rebuilt from the packs (\(error.finding))")
-      return try ask(body)
+      return try runQuery(body)
     }
   }
 
-  private func ask<R>(_ body: (Database) throws -> R) throws(StoreError) -> R {
-    try explainingSQLite {
+  private func runQuery<R>(_ body: (Database) throws -> R) throws(StoreError) -> R {
+    try mapSQLiteErrors {
       try connection.withLock { database throws -> R in
         guard let database else { throw StoreError(.index, "the index", "is not open") }
         return try body(database)
@@ -127,17 +114,18 @@ final class Index: Sendable {
   // MARK: Private indexes
 
   /// Updates the private index of a read-only store, or creates it (invariant 8).
-  private func updatePrivate(isAsked: Bool = false) throws(StoreError) {
+  private func updatePrivate(isRequested: Bool = false) throws(StoreError) {
     let shared = try lock(exclusive: false)
     defer { withExtendedLifetime(shared) {} }
     let listing = try listing()
-    if !isAsked, let database = connection.withLock({ $0 }), database.path.isEmpty {
+    if !isRequested, let database = connection.withLock({ $0 }), database.path.isEmpty {
       let rows = IndexRows(database)
       let change = try rows.differences(from: listing)
       if !change.isEmpty { try rows.apply(change, scan) }
       return
     }
-    let database = try opening { () throws(SQLiteError) in try Database(path: "", .create) }
+    let database = try mapDatabaseErrors { () throws(SQLiteError) in try Database(path: "", .create)
+    }
     let rows = try IndexRows(creating: database)
     try fill(rows, listing)
     connection.withLock { $0 = database }
@@ -200,8 +188,7 @@ final class Index: Sendable {
   }
 
   /// Runs `body`, which moves or deletes packs, and updates the index under the same lock. Other processes
-  /// see both
-  /// as one change.
+  /// see both as one change.
   func changePacks(_ body: () throws(StoreError) -> Void) throws(StoreError) {
     let exclusive = try lock(exclusive: true)
     defer { withExtendedLifetime(exclusive) {} }
@@ -221,47 +208,47 @@ final class Index: Sendable {
     do throws(StoreError) {
       try body()
     } catch {
-      reader.forgetAll()
-      try? rebuildLocked(isAsked: true)
+      reader.closeAll()
+      try? rebuildLocked(isRequested: true)
       throw error
     }
-    reader.forgetAll()
-    try rebuildLocked(isAsked: true)
+    reader.closeAll()
+    try rebuildLocked(isRequested: true)
   }
 
   /// Rebuilds the index from the packs.
   /// - Parameter remark: the line to report; nil for none.
   func rebuild(remark: String? = nil) throws(StoreError) {
-    if layout.isReadOnly { return try updatePrivate(isAsked: true) }
+    if layout.isReadOnly { return try updatePrivate(isRequested: true) }
     let exclusive = try lock(exclusive: true)
     defer { withExtendedLifetime(exclusive) {} }
-    try rebuildLocked(isAsked: true)
+    try rebuildLocked(isRequested: true)
     if let remark { report(remark) }
   }
 
-  private func rebuildLocked(isAsked: Bool = false) throws(StoreError) {
+  private func rebuildLocked(isRequested: Bool = false) throws(StoreError) {
     // The stat caches may refer to packs that no longer exist.
     layout.removeStatCaches()
     let fileSystem = layout.fileSystem
     let listing = try listing()
     let packs = listing.kept + listing.doomed
     try syncPacks(if: !packs.isEmpty)
-    let wasThere = try clearForRebuild()
+    let existed = try clearForRebuild()
     do {
       try makeNewFile()
-      let database = try opening { () throws(SQLiteError) in
+      let database = try mapDatabaseErrors { () throws(SQLiteError) in
         try Database(path: newPath, .write)
       }
       try fill(try IndexRows(creating: database), listing)
     }
-    try explaining("the index") { () throws(SystemError) in
+    try mapSystemErrors("the index") { () throws(SystemError) in
       try fileSystem.rename(
         at: layout.root.raw, Index.newName, to: layout.root.raw, Index.name, exclusively: false)
     }
     try stamp()
-    if !isAsked, wasThere || !packs.isEmpty {
+    if !isRequested, existed || !packs.isEmpty {
       report(
-        wasThere
+        existed
           ? "index.sqlite was out of date or damaged: rebuilt from the packs"
           : "index.sqlite was missing: rebuilt from the packs")
     }
@@ -284,7 +271,9 @@ final class Index: Sendable {
   }
 
   private func openToWrite() throws(StoreError) -> Database {
-    let database = try opening { () throws(SQLiteError) in try Database(path: path, .write) }
+    let database = try mapDatabaseErrors { () throws(SQLiteError) in
+      try Database(path: path, .write)
+    }
     try IndexRows(database).disableSQLiteSync()
     return database
   }
@@ -292,92 +281,8 @@ final class Index: Sendable {
   /// Makes packs of other processes durable (invariant 5).
   private func syncPacks(if isNeeded: Bool) throws(StoreError) {
     guard isNeeded else { return }
-    try explaining("the directory packs/") { () throws(SystemError) in
+    try mapSystemErrors("the directory packs/") { () throws(SystemError) in
       try layout.fileSystem.sync(layout.packs.raw)
     }
   }
-
-  // MARK: Packs
-
-  /// Returns the packs on disk as one state.
-  func packs() throws(StoreError) -> PackListing {
-    let shared = try lock(exclusive: false)
-    defer { withExtendedLifetime(shared) {} }
-    return try listing()
-  }
-
-  /// Reads the names in packs/ and doomed/. The caller holds the lock.
-  private func listing() throws(StoreError) -> PackListing {
-    func names(_ folder: Descriptor) throws(SystemError) -> [Digest] {
-      try layout.fileSystem.names(of: folder.raw).compactMap(Layout.packName).sorted()
-    }
-    return try explaining("the directories packs/ and doomed/") { () throws(SystemError) in
-      let kept = try names(layout.packs)
-      let doomed = try names(layout.doomed)
-      if doomed.isEmpty { return PackListing(kept: kept, doomed: []) }
-      let isKept = Set(kept)
-      return PackListing(kept: kept, doomed: doomed.filter { !isKept.contains($0) })
-    }
-  }
-
-  /// Returns the packs that are in doomed/ only. The caller holds the lock.
-  /// - Throws: `missing` if a pack is in neither directory, because no snapshot may depend on it.
-  private func doomed(of packs: [FinishedPack]) throws(StoreError) -> [Digest] {
-    func isIn(_ folder: Descriptor, _ pack: Digest) throws(StoreError) -> Bool {
-      try explaining("pack \(pack.shortHex)") { () throws(SystemError) in
-        try layout.fileSystem.statIfPresent(at: folder.raw, Array(pack.hex.utf8)) != nil
-      }
-    }
-    var doomed: [Digest] = []
-    for pack in packs.map(\.name) {
-      if try isIn(layout.packs, pack) { continue }
-      guard try isIn(layout.doomed, pack) else {
-        throw StoreError(
-          .missing, "pack \(pack.shortHex)",
-          "disappeared after it was written: another program is deleting files in packs/",
-          advice: "Stop that program. Then run 'imgstore verify', and the command again")
-      }
-      doomed.append(pack)
-    }
-    return doomed
-  }
-
-  /// Returns the rows of a pack, from its readable frames.
-  private func scan(_ name: Digest) throws(StoreError) -> FinishedPack {
-    try reader.scanReadable(name).pack
-  }
-}
-
-/// Runs `body` and rethrows SQLite errors as errors of the index.
-func opening<R>(_ body: () throws(SQLiteError) -> R) throws(StoreError) -> R {
-  do { return try body() } catch { throw indexError(error) }
-}
-
-/// Runs `body` and rethrows all errors as errors of the index, except `StoreError`s.
-func explainingSQLite<R>(_ body: () throws -> R) throws(StoreError) -> R {
-  do {
-    return try body()
-  } catch let error as SQLiteError {
-    throw indexError(error)
-  } catch let error as StoreError {
-    throw error
-  } catch {
-    throw StoreError(.index, "the index", "\(error)", isIndexDamage: false)
-  }
-}
-
-private func indexError(_ error: SQLiteError) -> StoreError {
-  StoreError(
-    .index, "the index", "SQLite: \(error.message)",
-    advice: error.isFull
-      ? "Free space on the store's file system and run the command again. The store is intact"
-      : "Run 'imgstore reindex', which rebuilds the index from the packs",
-    isIndexDamage: !error.isTransient)
-}
-
-extension SQLiteError {
-  /// The error does not indicate a damaged file: a full disk, another process, lack of memory
-  /// (SQLITE_NOMEM), an
-  /// interruption (SQLITE_INTERRUPT).
-  fileprivate var isTransient: Bool { isFull || isBusy || code == 7 || code == 9 }
 }

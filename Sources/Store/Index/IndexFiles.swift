@@ -37,14 +37,14 @@ extension Index {
   /// - Returns: nil in a read-only store whose lock file cannot be opened.
   func lock(exclusive: Bool) throws(StoreError) -> FileLock? {
     connection.withLock { $0?.endReading() }
-    return try explaining("the index") { () throws(SystemError) in
+    return try mapSystemErrors("the index") { () throws(SystemError) in
       try layout.lock(Index.lockName, exclusive: exclusive)
     }
   }
 
   /// Returns true if the file is the one that was stamped last.
   func isStamped() throws(StoreError) -> Bool {
-    try explaining("the index") { () throws(SystemError) in
+    try mapSystemErrors("the index") { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       guard let stat = try fileSystem.statIfPresent(at: layout.root.raw, Index.name),
         stat.kind == .file,
@@ -62,7 +62,7 @@ extension Index {
 
   /// Syncs the index and writes its stamp. The caller holds the exclusive lock.
   func stamp() throws(StoreError) {
-    try explaining("the index") { () throws(SystemError) in
+    try mapSystemErrors("the index") { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       let database = try fileSystem.openFile(
         at: layout.root.raw, Index.name, [.read, .noFollow, .nonBlocking])
@@ -86,10 +86,9 @@ extension Index {
   }
 
   /// Creates the empty file for a new index: SQLite would make it readable for all users. The caller holds
-  /// the
-  /// exclusive lock.
+  /// the exclusive lock.
   func makeNewFile() throws(StoreError) {
-    try explaining("the index") { () throws(SystemError) in
+    try mapSystemErrors("the index") { () throws(SystemError) in
       _ = try layout.fileSystem.openFile(
         at: layout.root.raw, Index.newName, [.write, .create, .exclusive, .noFollow])
     }
@@ -97,7 +96,7 @@ extension Index {
 
   /// Deletes the remains of an interrupted rebuild. The caller holds the exclusive lock.
   func removeUnfinished() throws(StoreError) {
-    try explaining("the index") { () throws(SystemError) in
+    try mapSystemErrors("the index") { () throws(SystemError) in
       for name in Index.unfinished where try kind(of: name) == .file {
         try layout.fileSystem.remove(at: layout.root.raw, name, isDirectory: false)
       }
@@ -107,19 +106,19 @@ extension Index {
   /// Deletes the stamp and an unfinished index, and moves obstacles to a new one away.
   /// - Returns: true if there was an index.
   func clearForRebuild() throws(StoreError) -> Bool {
-    try explaining("the index") { () throws(SystemError) in
+    try mapSystemErrors("the index") { () throws(SystemError) in
       let fileSystem = layout.fileSystem
-      var wasThere = false
+      var existed = false
       for name in [Index.stampName, Index.name] + Index.unfinished + Index.companions {
         guard let kind = try kind(of: name) else { continue }
-        if name == Index.name { wasThere = true }
+        if name == Index.name { existed = true }
         if kind != .file {
           try layout.quarantine(layout.root, name, as: printable(name))
         } else if name != Index.name {
           try fileSystem.remove(at: layout.root.raw, name, isDirectory: false)
         }
       }
-      return wasThere
+      return existed
     }
   }
 

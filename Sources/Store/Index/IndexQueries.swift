@@ -5,7 +5,7 @@ import Platform
 import SQLite
 
 /// The location of an object.
-struct ObjectPlace: Sendable {
+struct ObjectLocation: Sendable {
   let address: FrameAddress
   let frameBytes: Int
   let start: Int
@@ -46,16 +46,14 @@ extension Index {
   /// Copies in packs that are not doomed come first, then shorter ones. Copies are equal, except for
   /// recipes: a blob may have a chunk list and a reconstruction. All code that chooses a copy uses this
   /// order (`survey` as well), so gc counts the copies that are read.
-  func place(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectPlace? {
-    if let kept = try place(kind, id, isDoomed: false) { return kept }
-    return try place(kind, id, isDoomed: true)
+  func location(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectLocation? {
+    if let kept = try location(kind, id, isDoomed: false) { return kept }
+    return try location(kind, id, isDoomed: true)
   }
 
   /// Runs `body`, which looks up many objects, in one read transaction over many lookups. This saves six
-  /// system
-  /// calls for each. Writers are admitted in between: a thread that waits for a writer ends the
-  /// transaction, and the
-  /// lookups that follow lock one at a time.
+  /// system calls for each. Writers are admitted in between: a thread that waits for a writer ends the
+  /// transaction, and the lookups that follow lock one at a time.
   func withReadTransaction<R>(_ body: () throws -> R) rethrows -> R {
     let isBegun = connection.withLock { $0?.beginReading() ?? false }
     defer { if isBegun { connection.withLock { $0?.endReading() } } }
@@ -63,23 +61,23 @@ extension Index {
   }
 
   /// Returns the location of an object in a pack that is not doomed.
-  func keptPlace(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectPlace? {
-    try place(kind, id, isDoomed: false)
+  func keptLocation(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectLocation? {
+    try location(kind, id, isDoomed: false)
   }
 
-  private func place(
+  private func location(
     _ kind: ObjectKind, _ id: Digest, isDoomed: Bool
-  ) throws(StoreError) -> ObjectPlace? {
+  ) throws(StoreError) -> ObjectLocation? {
     try query { database in
       database.noteUse()
-      return try Index.place(kind, id, isDoomed: isDoomed, in: database)
+      return try Index.location(kind, id, isDoomed: isDoomed, in: database)
     }
   }
 
   /// Looks up an object in an open index, in doomed packs or in the others.
-  static func place(
+  static func location(
     _ kind: ObjectKind, _ id: Digest, isDoomed: Bool, in database: Database
-  ) throws -> ObjectPlace? {
+  ) throws -> ObjectLocation? {
     // CROSS JOIN fixes the order: the object first, by its key, so that the rows are in its order.
     let row = try database.statement(
       """
@@ -91,24 +89,24 @@ extension Index {
       """
     ).first(
       .blob(id.bytes), .integer(Int64(kind.rawValue)), .integer(isDoomed ? 1 : 0)
-    ) { row -> ObjectPlace? in
+    ) { row -> ObjectLocation? in
       guard let pack = row.digest(0), row.integer(1) >= 0, row.integer(2) >= 0,
         row.integer(3) >= 0, row.integer(4) >= 0
       else { return nil }
-      return ObjectPlace(
+      return ObjectLocation(
         address: FrameAddress(pack: pack, offset: UInt64(row.integer(1))),
         frameBytes: Int(row.integer(2)), start: Int(row.integer(3)),
         length: Int(row.integer(4)))
     }
     guard let row else { return nil }
-    guard let place = row else { throw StoreError.impossibleRow("object") }
-    return place
+    guard let location = row else { throw StoreError.impossibleRow("object") }
+    return location
   }
 
   /// Returns the locations of all copies of an object, those in packs that are not doomed first.
-  func places(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> [ObjectPlace] {
+  func locations(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> [ObjectLocation] {
     try query { database in
-      var places: [ObjectPlace] = []
+      var locations: [ObjectLocation] = []
       try database.statement(
         """
         SELECT p.name, o.frame, f.stored, o.start, o.length FROM object o
@@ -121,13 +119,13 @@ extension Index {
         guard let pack = row.digest(0), row.integer(1) >= 0, row.integer(2) >= 0,
           row.integer(3) >= 0, row.integer(4) >= 0
         else { throw StoreError.impossibleRow("object") }
-        places.append(
-          ObjectPlace(
+        locations.append(
+          ObjectLocation(
             address: FrameAddress(pack: pack, offset: UInt64(row.integer(1))),
             frameBytes: Int(row.integer(2)), start: Int(row.integer(3)),
             length: Int(row.integer(4))))
       }
-      return places
+      return locations
     }
   }
 
@@ -157,8 +155,7 @@ extension Index {
   }
 
   /// Calls `body` with the id of every object, once for each copy. Starts again from the first if the index
-  /// had
-  /// to be rebuilt.
+  /// had to be rebuilt.
   func forEachID(_ body: (ObjectKind, Digest) -> Void) throws(StoreError) {
     try query { database in
       try database.statement("SELECT id, kind FROM object").rows { row in
@@ -171,7 +168,7 @@ extension Index {
   }
 
   /// Returns an estimate of the number of objects from the size of the index, without counting.
-  func roughCount() throws(StoreError) -> Int {
+  func estimatedCount() throws(StoreError) -> Int {
     try query { database in
       let pages = try database.statement("PRAGMA page_count").first { $0.integer(0) } ?? 0
       let pageBytes = try database.statement("PRAGMA page_size").first { $0.integer(0) } ?? 0

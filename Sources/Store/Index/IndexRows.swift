@@ -19,8 +19,7 @@ struct IndexChange {
 /// The rows of one index. The caller guards the connection.
 struct IndexRows {
   /// Ids are random, so an insertion touches a page for each object and copies it twice. 4 KiB take a
-  /// quarter less
-  /// time than 8 KiB (1,600 objects among 267,000: 28 ms instead of 37).
+  /// quarter less time than 8 KiB (1,600 objects among 267,000: 28 ms instead of 37).
   private static let pageBytes = 4096
 
   private let database: Database
@@ -30,13 +29,13 @@ struct IndexRows {
   /// Creates the tables of a new index.
   init(creating database: Database) throws(StoreError) {
     self.database = database
-    try opening { () throws(SQLiteError) in
+    try mapDatabaseErrors { () throws(SQLiteError) in
       try database.execute("PRAGMA page_size = \(IndexRows.pageBytes)")
     }
     // This comes before the first write, which `auto_vacuum` is. Otherwise a power cut would leave a
     // journal file.
     try disableSQLiteSync()
-    try opening { () throws(SQLiteError) in
+    try mapDatabaseErrors { () throws(SQLiteError) in
       try database.execute(
         """
         PRAGMA auto_vacuum = INCREMENTAL;
@@ -56,7 +55,7 @@ struct IndexRows {
 
   /// Disables SQLite's syncs, because the stamp makes the database durable.
   func disableSQLiteSync() throws(StoreError) {
-    try opening { () throws(SQLiteError) in
+    try mapDatabaseErrors { () throws(SQLiteError) in
       try database.execute(
         """
         PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;
@@ -66,13 +65,12 @@ struct IndexRows {
   }
 
   /// Returns the differences between the directories and the rows. A pack's number is the beginning of its
-  /// name, so
-  /// both are read in the same order.
+  /// name, so both are read in the same order.
   /// - Throws: `index` if a row's number does not match its name.
   func differences(from listing: PackListing) throws(StoreError) -> IndexChange {
     var change = IndexChange()
     var remaining = listing.inOrder[...]
-    try explainingSQLite {
+    try mapSQLiteErrors {
       try database.statement("SELECT id, name, doomed, sum FROM pack ORDER BY id").rows { row in
         guard let name = row.digest(1), row.integer(0) == packNumber(name) else {
           throw StoreError(.index, "the index", "has a pack with a wrong number")
@@ -100,7 +98,7 @@ struct IndexRows {
   func apply(
     _ change: IndexChange, _ scan: (Digest) throws(StoreError) -> FinishedPack
   ) throws(StoreError) {
-    try explainingSQLite {
+    try mapSQLiteErrors {
       try database.transaction {
         try remove(change.lost + change.removed)
         for (name, isDoomed) in change.moved {
@@ -120,7 +118,7 @@ struct IndexRows {
 
   /// Adds the rows of packs that the index does not list.
   func insert(_ packs: [FinishedPack], isDoomed: (Digest) -> Bool) throws(StoreError) {
-    try explainingSQLite { try database.transaction { try addRows(packs, isDoomed) } }
+    try mapSQLiteErrors { try database.transaction { try addRows(packs, isDoomed) } }
   }
 
   /// Deletes the rows of packs.

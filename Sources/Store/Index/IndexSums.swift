@@ -25,8 +25,8 @@ struct RowSum: Equatable {
 
   mutating func addObject(_ id: Digest, kind: Int64, frame: Int64, start: Int64, length: Int64) {
     let (a, b, c, d) = id.words
-    let place = mix(UInt64(bitPattern: frame)) ^ UInt64(bitPattern: start)
-    let extent = mix(place) ^ UInt64(bitPattern: length << 8 | kind & 0xff)
+    let location = mix(UInt64(bitPattern: frame)) ^ UInt64(bitPattern: start)
+    let extent = mix(location) ^ UInt64(bitPattern: length << 8 | kind & 0xff)
     value &+= mix((a ^ b &* 3 ^ c &* 5 ^ d &* 7) &+ mix(extent))
     objects += 1
   }

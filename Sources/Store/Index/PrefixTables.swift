@@ -1,6 +1,5 @@
 // Flat tables keyed by the first words of ids. They store facts about millions of objects in a few bytes
-// each.
-// Free slots hold key 0; open addressing, at most 3/4 full.
+// each. Free slots hold key 0; open addressing, at most 3/4 full.
 //
 // 1. `PrefixSet`, `PrefixMap`: 64 bits. Two ids with one key are treated as one object, which may only cost
 //    space or time. A "yes" is confirmed, or keeps an object that could be deleted.
@@ -152,8 +151,7 @@ struct Digest128Set {
 private func slotCount(for capacity: Int) -> Int { max(1024, capacity / 3 * 4 + 64) }
 
 /// Returns the first slot of a key. Keys are uniform, but the index lists them in order. Without mixing
-/// (Fibonacci
-/// hashing, Knuth volume 3, section 6.4) they would cluster at one end of a growing table.
+/// (Fibonacci hashing, Knuth volume 3, section 6.4) they would cluster at one end of a growing table.
 private func home(_ key: UInt64, _ slots: Int) -> Int {
   let mixed = key &* 0x9e37_79b9_7f4a_7c15
   return Int(mixed.multipliedFullWidth(by: UInt64(slots)).high)

@@ -49,8 +49,8 @@ public struct XattrSet: Hashable, Sendable {
   }
 }
 
-/// Maps the holes of a sparse file: byte ranges without storage.
-/// The ranges are ascending, not empty, and do not touch.
+/// Maps the holes of a sparse file: byte ranges without storage. The ranges are ascending, not empty, and
+/// do not touch.
 public struct HoleMap: Hashable, Sendable {
   public let holes: [Range<UInt64>]
 
@@ -89,11 +89,13 @@ public struct HoleMap: Hashable, Sendable {
       var holes: [Range<UInt64>] = []
       var previousEnd: UInt64 = 0
       for _ in 0..<(try reader.count(bytesEach: 2)) {
-        let start = previousEnd + (try reader.varint(limit: UInt64(Int64.max) - previousEnd, "a hole's start"))
+        let start =
+          previousEnd
+          + (try reader.varint(limit: UInt64(Int64.max) - previousEnd, "a hole's start"))
         let length = try reader.varint(limit: UInt64(Int64.max) - start, "a hole's length")
         guard length > 0 else { throw .corrupt("a hole is empty") }
         previousEnd = start + length
-        holes.apppreviousEnd(start..<previousEnd)
+        holes.append(start..<previousEnd)
       }
       try reader.expectEnd()
       return HoleMap(holes)

@@ -1,6 +1,5 @@
 // Names for images that do not exist yet. `ImageName` accepts every name that a store or xCAT's tables may
-// hold.
-// A new image must not resemble another one: no blanks, no invisible characters, no letters of other
+// hold. A new image must not resemble another one: no blanks, no invisible characters, no letters of other
 // scripts.
 
 import Platform
@@ -27,7 +26,8 @@ extension ImageName {
     throw StoreError(
       .badName, "image name '\(printable(bytes))'",
       "is not allowed for a new image: it contains \(code)",
-      advice: "Choose a name of ASCII letters, digits, '.', '_', '-' and '+'. For an import, pass it with "
+      advice:
+        "Choose a name of ASCII letters, digits, '.', '_', '-' and '+'. For an import, pass it with "
         + "--name")
   }
 }

@@ -1,6 +1,5 @@
 // The dependencies of objects. Garbage collection, space accounting and copying all use this file, so that
-// they
-// agree on what a snapshot needs.
+// they agree on what a snapshot needs.
 
 import Codec
 import Platform
@@ -36,8 +35,7 @@ extension Entry {
 /// Reads the dependencies of objects.
 ///
 /// It knows which blobs have recipes: the many blobs that are one chunk need no index lookup. Create it
-/// after
-/// reading the refs whose objects it will be asked about.
+/// after reading the refs whose objects it will be asked about.
 struct ReferenceReader {
   private let store: ObjectStore
   private let recipes: PrefixSet

@@ -95,14 +95,14 @@ public struct StoreError: ExplainedError {
 }
 
 /// Runs `body` and rethrows a failed system call as a `StoreError` about `object`.
-func explaining<R>(
+func mapSystemErrors<R>(
   _ object: @autoclosure () -> String, _ body: () throws(SystemError) -> R
 ) throws(StoreError) -> R {
   do { return try body() } catch { throw .system(error, object()) }
 }
 
 /// Runs `body` and rethrows a decoding failure as damage of `object`.
-func decoding<R>(
+func mapCodecErrors<R>(
   _ object: @autoclosure () -> String, _ body: () throws(CodecError) -> R
 ) throws(StoreError) -> R {
   do { return try body() } catch { throw .damaged(object(), "\(error)") }

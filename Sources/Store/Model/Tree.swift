@@ -136,7 +136,7 @@ public enum Tree {
     let tree = try source.object(.tree, ids.tree)
     let times = try source.object(.times, ids.times)
     guard tree.first == nodeTag else { return try decodeLeaf(ids, tree, times) }
-    let leaves = try decoding("tree \(ids.tree)") { () throws(CodecError) in
+    let leaves = try mapCodecErrors("tree \(ids.tree)") { () throws(CodecError) in
       try decodeNode(tree, times)
     }
     var entries: [Entry] = []
@@ -144,7 +144,7 @@ public enum Tree {
       entries += try decodeLeaf(
         leaf, try source.object(.tree, leaf.tree), try source.object(.times, leaf.times))
     }
-    try decoding("tree \(ids.tree)") { () throws(CodecError) in try checkOrder(entries) }
+    try mapCodecErrors("tree \(ids.tree)") { () throws(CodecError) in try checkOrder(entries) }
     return entries
   }
 
@@ -154,16 +154,16 @@ public enum Tree {
     let tree = try source.object(.tree, ids.tree)
     guard tree.first == nodeTag else { return [] }
     let times = try source.object(.times, ids.times)
-    return try decoding("tree \(ids.tree)") { () throws(CodecError) in
+    return try mapCodecErrors("tree \(ids.tree)") { () throws(CodecError) in
       try decodeNode(tree, times)
     }
   }
 
   private static func decodeLeaf(_ ids: IDs, _ tree: [UInt8], _ times: [UInt8]) throws -> [Entry] {
-    var entries = try decoding("tree \(ids.tree)") { () throws(CodecError) in
+    var entries = try mapCodecErrors("tree \(ids.tree)") { () throws(CodecError) in
       try decodeTreeLeaf(tree)
     }
-    try decoding("times \(ids.times)") { () throws(CodecError) in
+    try mapCodecErrors("times \(ids.times)") { () throws(CodecError) in
       try decodeTimesLeaf(times, into: &entries)
     }
     return entries
@@ -216,7 +216,9 @@ public enum Tree {
       guard try reader.byte() == nodeTag else { throw .corrupt("the times object is not a node") }
       return try digests(try reader.count(bytesEach: 32), &reader)
     }
-    guard trees.count == timesIDs.count else { throw .corrupt("the tree and the times object have different numbers of leaves") }
+    guard trees.count == timesIDs.count else {
+      throw .corrupt("the tree and the times object have different numbers of leaves")
+    }
     return zip(trees, timesIDs).map { IDs(tree: $0, times: $1) }
   }
 

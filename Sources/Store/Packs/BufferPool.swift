@@ -1,6 +1,5 @@
 // A pool of buffers of a frame's size. The kernel clears each fresh page, which costs as much as writing to
-// it;
-// reused buffers avoid that.
+// it; reused buffers avoid that.
 
 import Platform
 
@@ -20,7 +19,7 @@ final class BufferPool: Sendable {
   }
 
   /// Returns a buffer of `countBytes` bytes or more, from the pool if the size fits it.
-  func take(_ countBytes: Int) -> UnsafeMutableRawBufferPointer {
+  func acquire(_ countBytes: Int) -> UnsafeMutableRawBufferPointer {
     guard countBytes <= BufferPool.maxBytes, countBytes >= BufferPool.minBytes else {
       return .allocate(byteCount: max(countBytes, 1), alignment: 64)
     }

@@ -42,8 +42,7 @@ public final class DecodedFrame: @unchecked Sendable {  // immutable once decode
   var heldBytes: Int { buffer.count }
 
   /// Calls `body` with the bytes of the object at `start`. They are valid during the call only, because the
-  /// buffer
-  /// returns to the pool with the last reference to the frame.
+  /// buffer returns to the pool with the last reference to the frame.
   public func withBytes<R, E: Error>(
     start: Int, length: Int, _ body: (UnsafeRawBufferPointer) throws(E) -> R
   ) throws(E) -> R {

@@ -1,6 +1,5 @@
 // Publication of packs. A pack's name is the SHA-256 of the file. Another file under that name is
-// misplaced, and
-// may be the only copy of its content.
+// misplaced, and may be the only copy of its content.
 //
 // 1. A pack is published by a rename that replaces nothing. If the name exists, that file is read. If it is
 //    the same pack, the new file is deleted; otherwise the old file moves to quarantine/ and the new one
@@ -43,15 +42,16 @@ extension Index {
         throw StoreError(
           .refused, "pack \(name.shortHex)",
           "cannot be published: another program keeps creating a file with its name",
-          advice: "Find the program that writes to the store's directory packs/, and run the command again")
+          advice:
+            "Find the program that writes to the store's directory packs/, and run the command again"
+        )
       }
       temporary.discard()
     }
   }
 
   /// Moves a misplaced file under a pack's name to quarantine/, or to its own name. The caller holds the
-  /// exclusive
-  /// lock.
+  /// exclusive lock.
   func clearName(_ name: Digest) throws(StoreError) {
     var next: Digest? = name
     // Packs in quarantine/ whose own names are not free yet.
@@ -59,28 +59,28 @@ extension Index {
     // Each round gives one pack its name back, or ends.
     while let wrong = next {
       next = nil
-      let content = try content(of: wrong, in: layout.packs)
-      if content == .pack(wrong) || content == .absent { return }
-      try explaining("pack \(wrong.shortHex)") { () throws(SystemError) in
-        let place = try layout.quarantine(
+      let actual = try content(of: wrong, in: layout.packs)
+      if actual == .pack(wrong) || actual == .absent { return }
+      try mapSystemErrors("pack \(wrong.shortHex)") { () throws(SystemError) in
+        let newPath = try layout.quarantine(
           layout.packs, Array(wrong.hex.utf8), as: "packs-\(wrong.hex)")
-        let file = Array(place.utf8.dropFirst(Layout.quarantineName.count + 1))
-        if let own = waiting.removeValue(forKey: wrong), try giveOwnName(own, wrong) {
+        let file = Array(newPath.utf8.dropFirst(Layout.quarantineName.count + 1))
+        if let own = waiting.removeValue(forKey: wrong), try restoreName(own, wrong) {
           report("pack \(wrong.shortHex) has its name again")
         }
-        guard case .pack(let own) = content else {
-          report("pack \(wrong.shortHex) did not match its name: moved to \(place)")
+        guard case .pack(let own) = actual else {
+          report("pack \(wrong.shortHex) did not match its name: moved to \(newPath)")
           return
         }
         guard try isWhole(file, own) else {
-          report("pack \(wrong.shortHex) was damaged: moved to \(place)")
+          report("pack \(wrong.shortHex) was damaged: moved to \(newPath)")
           return
         }
-        if try giveOwnName(file, own) {
+        if try restoreName(file, own) {
           report("pack \(own.shortHex) had the name of pack \(wrong.shortHex): renamed")
         } else if (try? content(of: own, in: layout.packs)) == .pack(own) {
           report(
-            "pack \(own.shortHex) had the name of pack \(wrong.shortHex) too: moved a copy to \(place)"
+            "pack \(own.shortHex) had the name of pack \(wrong.shortHex) too: moved a copy to \(newPath)"
           )
         } else {
           // Its own name is misused as well, so that name is cleared next.
@@ -92,27 +92,26 @@ extension Index {
   }
 
   /// Moves a misplaced file under a pack's name in doomed/ to its own name in packs/, or to quarantine/.
-  /// The caller
-  /// holds the exclusive lock.
+  /// The caller holds the exclusive lock.
   func clearDoomedName(_ wrong: Digest) throws(StoreError) {
-    let content = try content(of: wrong, in: layout.doomed)
-    if content == .pack(wrong) || content == .absent { return }
-    if case .pack(let own) = content { try clearName(own) }
-    try explaining("pack \(wrong.shortHex)") { () throws(SystemError) in
-      let place = try layout.quarantine(
+    let actual = try content(of: wrong, in: layout.doomed)
+    if actual == .pack(wrong) || actual == .absent { return }
+    if case .pack(let own) = actual { try clearName(own) }
+    try mapSystemErrors("pack \(wrong.shortHex)") { () throws(SystemError) in
+      let newPath = try layout.quarantine(
         layout.doomed, Array(wrong.hex.utf8), as: "packs-\(wrong.hex)")
-      let file = Array(place.utf8.dropFirst(Layout.quarantineName.count + 1))
-      if case .pack(let own) = content, try isWhole(file, own), try giveOwnName(file, own) {
+      let file = Array(newPath.utf8.dropFirst(Layout.quarantineName.count + 1))
+      if case .pack(let own) = actual, try isWhole(file, own), try restoreName(file, own) {
         report("pack \(own.shortHex) had the name of pack \(wrong.shortHex): renamed")
       } else {
-        report("pack \(wrong.shortHex) did not match its name: moved to \(place)")
+        report("pack \(wrong.shortHex) did not match its name: moved to \(newPath)")
       }
     }
   }
 
   /// Returns true if the folder has a file under the pack's name.
   func isPresent(_ name: Digest, in folder: Descriptor) throws(StoreError) -> Bool {
-    try explaining("pack \(name.shortHex)") { () throws(SystemError) in
+    try mapSystemErrors("pack \(name.shortHex)") { () throws(SystemError) in
       try layout.fileSystem.statIfPresent(at: folder.raw, Array(name.hex.utf8)) != nil
     }
   }
@@ -129,7 +128,7 @@ extension Index {
   }
 
   /// Moves a pack from quarantine/ to its name in packs/; false if the name exists.
-  private func giveOwnName(_ file: [UInt8], _ own: Digest) throws(SystemError) -> Bool {
+  private func restoreName(_ file: [UInt8], _ own: Digest) throws(SystemError) -> Bool {
     guard let quarantine = try layout.openQuarantine() else { return false }
     do throws(SystemError) {
       try layout.moveExclusively(quarantine, file, to: layout.packs, Array(own.hex.utf8))
@@ -183,7 +182,7 @@ extension Index {
 
   /// Reads a file under a pack's name to its end and computes its SHA-256.
   func content(of name: Digest, in folder: Descriptor) throws(StoreError) -> PackContent {
-    try explaining("pack \(name.shortHex)") { () throws(SystemError) in
+    try mapSystemErrors("pack \(name.shortHex)") { () throws(SystemError) in
       let opened: Layout.OpenedFile
       do throws(SystemError) {
         opened = try layout.openRegular(folder, Array(name.hex.utf8))
@@ -193,7 +192,7 @@ extension Index {
       }
       let file: Descriptor
       switch opened {
-      case .odd(let reason): return .other(reason)
+      case .unexpected(let reason): return .other(reason)
       case .file(let descriptor, let stat):
         file = descriptor
         if stat.size > PackFormat.maxPackBytes {

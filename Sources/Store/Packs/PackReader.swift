@@ -17,26 +17,26 @@ final class PackReader: Sendable {
     var frames: [FrameAddress: DecodedFrame] = [:]
     var order: [FrameAddress] = []
     var heldBytes = 0
-    var underWay: Set<FrameAddress> = []
+    var reading: Set<FrameAddress> = []
     /// The frames that follow the cached ones and those being decoded.
     var following: Set<FrameAddress> = []
     /// The frames from which one chunk has been requested.
-    var begun: Set<FrameAddress> = []
+    var requestedOnce: Set<FrameAddress> = []
   }
 
   let layout: Layout
   private let state = Monitor(State())
   private let decoder = DecoderPool()
   private let buffers: BufferPool
-  private let beginnings: PartialFrameReader
+  private let partialReader: PartialFrameReader
   private static let cacheBytes = 48 << 20
-  private static let openFiles = 128
-  private static let begunFrames = 4096
+  private static let maxOpenFiles = 128
+  private static let maxRequestedOnce = 4096
 
   init(_ layout: Layout) {
     self.layout = layout
     buffers = BufferPool()
-    beginnings = PartialFrameReader(layout.fileSystem, buffers)
+    partialReader = PartialFrameReader(layout.fileSystem, buffers)
   }
 
   /// Returns a frame, from the cache or decoded.
@@ -44,8 +44,8 @@ final class PackReader: Sendable {
   func frame(_ address: FrameAddress, frameBytes: Int) throws(StoreError) -> DecodedFrame {
     let cached: DecodedFrame? = state.wait { state -> DecodedFrame?? in
       if let frame = state.frames[address] { return .some(frame) }
-      if state.underWay.contains(address) { return nil }
-      state.underWay.insert(address)
+      if state.reading.contains(address) { return nil }
+      state.reading.insert(address)
       state.following.insert(address.following(frameBytes))
       return .some(nil)
     }
@@ -53,7 +53,7 @@ final class PackReader: Sendable {
     do throws(StoreError) {
       let frame = try read(address, frameBytes: frameBytes)
       state.update { state in
-        state.underWay.remove(address)
+        state.reading.remove(address)
         state.frames[address] = frame
         state.order.append(address)
         state.heldBytes += frame.heldBytes
@@ -64,12 +64,12 @@ final class PackReader: Sendable {
             state.following.remove(oldest.following(old.header.frameBytes))
           }
         }
-        state.begun.remove(address)
+        state.requestedOnce.remove(address)
       }
       return frame
     } catch {
       state.update { state in
-        state.underWay.remove(address)
+        state.reading.remove(address)
         state.following.remove(address.following(frameBytes))
       }
       throw error
@@ -78,22 +78,24 @@ final class PackReader: Sendable {
 
   /// Returns the frame of a chunk, decoded at least to the end of the chunk.
   /// - Throws: `damaged`, `missing`, `system`.
-  func frame(ofChunk id: Digest, at place: ObjectPlace) throws(StoreError) -> DecodedFrame {
-    if isAlone(place.address) {
-      let pack = try open(place.address.pack)
-      if let frame = beginnings.frame(ofChunk: id, at: place, in: pack) { return frame }
+  func frame(ofChunk id: Digest, at location: ObjectLocation) throws(StoreError) -> DecodedFrame {
+    if isFirstRequest(location.address) {
+      let pack = try open(location.address.pack)
+      if let frame = partialReader.frame(ofChunk: id, at: location, in: pack) { return frame }
     }
-    return try frame(place.address, frameBytes: place.frameBytes)
+    return try frame(location.address, frameBytes: location.frameBytes)
   }
 
   /// Returns true for the first request of a frame that nothing suggests will be read further (invariant
   /// 4).
-  private func isAlone(_ address: FrameAddress) -> Bool {
+  private func isFirstRequest(_ address: FrameAddress) -> Bool {
     state.withLock { state in
-      if state.frames[address] != nil || state.underWay.contains(address) { return false }
+      if state.frames[address] != nil || state.reading.contains(address) { return false }
       if state.following.contains(address) { return false }
-      if state.begun.count >= PackReader.begunFrames { state.begun.removeAll() }
-      return state.begun.insert(address).inserted
+      if state.requestedOnce.count >= PackReader.maxRequestedOnce {
+        state.requestedOnce.removeAll()
+      }
+      return state.requestedOnce.insert(address).inserted
     }
   }
 
@@ -105,7 +107,7 @@ final class PackReader: Sendable {
     let object = "pack \(pack.shortHex) at \(offset)"
     var front = try readBytes(file, object, at: offset, count: FrameHeader.byteCount)
     if front.isEmpty { return nil }
-    let lengths = try decoding(object) { () throws(CodecError) in
+    let lengths = try mapCodecErrors(object) { () throws(CodecError) in
       guard front.count == FrameHeader.byteCount else { throw .truncated }
       var result: Result<FrameHeader.Lengths, CodecError> = .failure(.truncated)
       front.withUnsafeBytes { buffer in
@@ -117,7 +119,7 @@ final class PackReader: Sendable {
     }
     front += try readBytes(
       file, object, at: offset + UInt64(FrameHeader.byteCount), count: lengths.directoryBytes)
-    return try decoding(object) { () throws(CodecError) in try parseHeader(front) }
+    return try mapCodecErrors(object) { () throws(CodecError) in try parseHeader(front) }
   }
 
   /// Opens a pack in packs/ or doomed/, or returns its open descriptor.
@@ -125,7 +127,7 @@ final class PackReader: Sendable {
     if let file = state.withLock({ $0.files[pack] }) { return file }
     let file = try find(pack)
     state.withLock { state in
-      if state.files.count >= PackReader.openFiles { state.files.removeAll() }
+      if state.files.count >= PackReader.maxOpenFiles { state.files.removeAll() }
       state.files[pack] = file
     }
     return file
@@ -143,14 +145,14 @@ final class PackReader: Sendable {
       }
       switch opened {
       case .file(let file, _): return file
-      case .odd(let reason): throw .damaged("pack \(pack.shortHex)", reason)
+      case .unexpected(let reason): throw .damaged("pack \(pack.shortHex)", reason)
       }
     }
     throw .missing("pack \(pack.hex)", "the file is not in the store's directory packs/")
   }
 
   /// Closes packs that will be deleted, so that their space is free at once.
-  func forget(_ packs: some Sequence<Digest>) {
+  func close(_ packs: some Sequence<Digest>) {
     state.withLock { state in
       for pack in packs { state.files[pack] = nil }
     }
@@ -161,19 +163,19 @@ final class PackReader: Sendable {
     _ file: Descriptor, as name: Digest, _ body: () throws -> R
   ) rethrows -> R {
     state.update { $0.files[name] = file }
-    defer { forget([name]) }
+    defer { close([name]) }
     return try body()
   }
 
   /// Closes all packs and drops all frames, because other files may have their names now.
-  func forgetAll() {
+  func closeAll() {
     state.update { state in
       state.files = [:]
       state.frames = [:]
       state.order = []
       state.heldBytes = 0
       state.following = []
-      state.begun = []
+      state.requestedOnce = []
     }
   }
 
@@ -185,10 +187,12 @@ final class PackReader: Sendable {
     let object = "pack \(address.pack.shortHex) at \(address.offset)"
     let file = try open(address.pack)
     let bytes = try readBytes(file, object, at: address.offset, count: frameBytes)
-    return try decoding(object) { () throws(CodecError) in
+    return try mapCodecErrors(object) { () throws(CodecError) in
       guard bytes.count == frameBytes else { throw .truncated }
       let header = try parseHeader(bytes)
-      guard header.frameBytes == frameBytes else { throw .corrupt("the frame has another length than the index says") }
+      guard header.frameBytes == frameBytes else {
+        throw .corrupt("the frame has another length than the index says")
+      }
       var result: Result<DecodedFrame, CodecError> = .failure(.truncated)
       bytes.withUnsafeBytes { buffer in
         do throws(CodecError) { result = .success(try decode(header, buffer)) } catch {
@@ -215,16 +219,18 @@ final class PackReader: Sendable {
     guard frameBytes <= Int(FrameHeader.maxDirectoryBytes) + 2 * Int(FrameHeader.maxRawBytes) else {
       throw .impossibleRow("frame")
     }
-    let lent = buffers.take(frameBytes)
-    defer { buffers.release(lent) }
-    let buffer = UnsafeMutableRawBufferPointer(rebasing: lent[..<frameBytes])
-    let n = try explaining(object) { () throws(SystemError) in
+    let frameBuffer = buffers.acquire(frameBytes)
+    defer { buffers.release(frameBuffer) }
+    let buffer = UnsafeMutableRawBufferPointer(rebasing: frameBuffer[..<frameBytes])
+    let n = try mapSystemErrors(object) { () throws(SystemError) in
       try layout.fileSystem.readFully(file.raw, at: address.offset, into: buffer)
     }
-    return try decoding(object) { () throws(CodecError) in
+    return try mapCodecErrors(object) { () throws(CodecError) in
       guard n == frameBytes else { throw .truncated }
       let header = try FrameHeader.parse(UnsafeRawBufferPointer(buffer))
-      guard header.frameBytes == frameBytes else { throw .corrupt("the frame has another length than the index says") }
+      guard header.frameBytes == frameBytes else {
+        throw .corrupt("the frame has another length than the index says")
+      }
       return try decode(header, UnsafeRawBufferPointer(buffer))
     }
   }
@@ -235,7 +241,7 @@ final class PackReader: Sendable {
   ) throws(CodecError) -> DecodedFrame {
     let payload = UnsafeRawBufferPointer(
       rebasing: frame[(FrameHeader.byteCount + header.directoryBytes)...])
-    let target = buffers.take(header.rawBytes)
+    let target = buffers.acquire(header.rawBytes)
     let frame = DecodedFrame(header, target, countBytes: header.rawBytes, from: buffers)
     try decoder.decompress(
       payload, UnsafeMutableRawBufferPointer(rebasing: target[..<header.rawBytes]))
@@ -248,7 +254,7 @@ final class PackReader: Sendable {
   ) throws(StoreError) -> [UInt8] {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: max(count, 1), alignment: 8)
     defer { buffer.deallocate() }
-    let n = try explaining(object) { () throws(SystemError) in
+    let n = try mapSystemErrors(object) { () throws(SystemError) in
       try layout.fileSystem.readFully(
         file.raw, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
     }

@@ -1,6 +1,5 @@
 // Scans of a pack's own frame directories: the only source of the index, and of the readable rest of a
-// damaged
-// pack.
+// damaged pack.
 //
 // 1. A strict scan fails at the first unexpected byte. Code that deletes or rewrites packs uses it.
 // 2. A tolerant scan continues after damage, at the next frame header with a matching checksum. It serves
@@ -48,12 +47,13 @@ extension PackReader {
 
   private func scan(_ name: Digest, isTolerant: Bool) throws(StoreError) -> PackScan {
     let file = try open(name)
-    let sizeBytes = try explaining("pack \(name.shortHex)") { () throws(SystemError) in
+    let sizeBytes = try mapSystemErrors("pack \(name.shortHex)") { () throws(SystemError) in
       try layout.fileSystem.stat(file.raw).size
     }
     let isOversized = sizeBytes > PackFormat.maxPackBytes
     if isOversized, !isTolerant {
-      throw .damaged("pack \(name.shortHex)", "has \(sizeBytes) bytes, more than the limit of a pack")
+      throw .damaged(
+        "pack \(name.shortHex)", "has \(sizeBytes) bytes, more than the limit of a pack")
     }
     var scan = PackScan(pack: FinishedPack(name: name, sizeBytes: sizeBytes, frames: []))
     var frames: [PackedFrame] = []
@@ -92,14 +92,14 @@ extension PackReader {
     var start = damaged + 1
     var candidates = 0
     while true {
-      let data = try explaining(object) { () throws(SystemError) in
+      let data = try mapSystemErrors(object) { () throws(SystemError) in
         try layout.fileSystem.nextData(file.raw, from: start)
       }
       guard let data else { return nil }
       start = max(start, data)
       if start >= PackFormat.maxPackBytes { return nil }
       let position = start
-      let n = try explaining(object) { () throws(SystemError) in
+      let n = try mapSystemErrors(object) { () throws(SystemError) in
         try layout.fileSystem.readFully(file.raw, at: position, into: buffer)
       }
       guard n >= FrameHeader.byteCount else { return nil }

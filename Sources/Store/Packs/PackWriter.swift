@@ -59,7 +59,7 @@ final class PackWriter: Sendable {
     var open: Open?
     var writtenBytes: UInt64 = 0
     /// The error of a failed write. Frames are lost then, so nothing that depends on them may be committed.
-    var broken: SystemError?
+    var writeError: SystemError?
   }
 
   private final class Box: @unchecked Sendable {  // touched with the monitor's lock held
@@ -67,7 +67,7 @@ final class PackWriter: Sendable {
   }
 
   private let layout: Layout
-  private let behind: WriteBehind
+  private let writeBehind: WriteBehind
   private let box: Monitor<Box>
   private let finished = Monitor<[FinishedPack]>([])
 
@@ -80,7 +80,7 @@ final class PackWriter: Sendable {
     self.layout = layout
     self.index = index
     self.level = level
-    behind = WriteBehind(layout.fileSystem)
+    writeBehind = WriteBehind(layout.fileSystem)
     box = Monitor(Box())
   }
 
@@ -95,9 +95,9 @@ final class PackWriter: Sendable {
     _ header: [UInt8], _ payload: UnsafeRawBufferPointer, raw: Int,
     objects: [(kind: ObjectKind, id: Digest, length: Int)]
   ) throws(StoreError) {
-    let full = try explaining("the store") { () throws(SystemError) in
+    let full = try mapSystemErrors("the store") { () throws(SystemError) in
       try box.withLock { box throws(SystemError) -> Detached? in
-        if let broken = box.state.broken { throw broken }
+        if let writeError = box.state.writeError { throw writeError }
         if box.state.open == nil { box.state.open = try start() }
         guard var open = box.state.open.take() else { return nil }
         let offset = open.offset
@@ -106,7 +106,7 @@ final class PackWriter: Sendable {
           try write(&open, payload)
         } catch {
           open.temporary.discard()
-          box.state.broken = error
+          box.state.writeError = error
           throw error
         }
         open.frames.append(
@@ -115,7 +115,7 @@ final class PackWriter: Sendable {
             objects: objects))
         box.state.writtenBytes += UInt64(header.count + payload.count)
         if open.offset - open.syncedTo >= WriteBehind.rangeBytes {
-          behind.enqueue(
+          writeBehind.enqueue(
             open.temporary.file, offset: open.syncedTo, count: open.offset - open.syncedTo)
           open.syncedTo = open.offset
         }
@@ -180,16 +180,16 @@ final class PackWriter: Sendable {
   /// Syncs and publishes a pack.
   private func finish(_ pack: Detached) throws(StoreError) {
     do throws(StoreError) {
-      try explaining("pack \(pack.name.shortHex)") { () throws(SystemError) in
+      try mapSystemErrors("pack \(pack.name.shortHex)") { () throws(SystemError) in
         try layout.fileSystem.sync(pack.temporary.file.raw)
       }
       try index.publish(pack.temporary, as: pack.name, sizeBytes: pack.sizeBytes)
     } catch {
       pack.temporary.discard()
       if case .system(let cause) = error.kind {
-        box.withLock { $0.state.broken = cause }
+        box.withLock { $0.state.writeError = cause }
       } else {
-        box.withLock { $0.state.broken = SystemError(code: .inputOutput, "publish a pack", []) }
+        box.withLock { $0.state.writeError = SystemError(code: .inputOutput, "publish a pack", []) }
       }
       throw error
     }

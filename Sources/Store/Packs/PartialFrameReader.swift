@@ -1,6 +1,5 @@
 // Frames of which a single chunk is needed (a revert of some files, `cat`). They are read and decoded block
-// by
-// block from the front, to the end of the chunk.
+// by block from the front, to the end of the chunk.
 //
 // 1. A chunk is valid if the frame's header lists it and its SHA-256 matches. Nothing else verifies a
 //    partial frame.
@@ -29,24 +28,27 @@ final class PartialFrameReader: Sendable {
   }
 
   /// Returns the beginning of a frame in `pack`, at least to the end of a chunk in it; nil on any failure.
-  func frame(ofChunk id: Digest, at place: ObjectPlace, in pack: Descriptor) -> DecodedFrame? {
+  func frame(ofChunk id: Digest, at location: ObjectLocation, in pack: Descriptor) -> DecodedFrame?
+  {
     let worker = idle.withLock { $0.popLast() } ?? Worker()
     defer { idle.withLock { $0.append(worker) } }
-    guard let frame = try? read(id, place, pack, worker) else { return nil }
+    guard let frame = try? read(id, location, pack, worker) else { return nil }
     var hash = SHA256()
-    let digest = frame.withBytes(start: place.start, length: place.length) { hash.digest(of: $0) }
+    let digest = frame.withBytes(start: location.start, length: location.length) {
+      hash.digest(of: $0)
+    }
     return digest == id ? frame : nil
   }
 
   private func read(
-    _ id: Digest, _ place: ObjectPlace, _ pack: Descriptor, _ worker: Worker
+    _ id: Digest, _ location: ObjectLocation, _ pack: Descriptor, _ worker: Worker
   ) throws -> DecodedFrame {
     var readBytes = 0
     func next() throws -> UnsafeRawBufferPointer {
-      let count = min(worker.piece.count, place.frameBytes - readBytes)
+      let count = min(worker.piece.count, location.frameBytes - readBytes)
       guard count > 0 else { throw CodecError.truncated }
       let n = try fileSystem.readFully(
-        pack.raw, at: place.address.offset &+ UInt64(readBytes),
+        pack.raw, at: location.address.offset &+ UInt64(readBytes),
         into: UnsafeMutableRawBufferPointer(rebasing: worker.piece[..<count]))
       guard n == count else { throw CodecError.truncated }
       readBytes += n
@@ -56,11 +58,11 @@ final class PartialFrameReader: Sendable {
     // A directory longer than one block (1,800 objects) throws here.
     let front = try next()
     let header = try FrameHeader.parse(front)
-    guard header.frameBytes == place.frameBytes,
-      header.holds(.chunk, id, start: place.start, length: place.length)
+    guard header.frameBytes == location.frameBytes,
+      header.holds(.chunk, id, start: location.start, length: location.length)
     else { throw CodecError.corrupt("the index lists another frame") }
-    let endOfChunk = place.start + place.length
-    let target = buffers.take(header.rawBytes)
+    let endOfChunk = location.start + location.length
+    let target = buffers.acquire(header.rawBytes)
     let frame = DecodedFrame(header, target, countBytes: endOfChunk, from: buffers)
     let output = UnsafeMutableRawBufferPointer(rebasing: target[..<header.rawBytes])
     worker.decoder.reset()

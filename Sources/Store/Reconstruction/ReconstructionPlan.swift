@@ -51,7 +51,7 @@ public enum ReconstructionPlan: Sendable {
         }
       }
     case .woven(let plan):
-      return try decoding("a plan") { () throws(CodecError) in try plan.references() }
+      return try mapCodecErrors("a plan") { () throws(CodecError) in try plan.references() }
     }
   }
 }

@@ -1,6 +1,6 @@
 // The journals of a store: one record an image that describes an unfinished change of its live files, so
-// that the
-// change can be resumed after a crash (docs/format.md, "Journals"). The module Apply interprets the bytes.
+// that the change can be resumed after a crash (docs/format.md, "Journals"). The module Apply interprets
+// the bytes.
 //
 // 1. A record exists completely or not at all: it is synced, renamed into place, and the directory is
 //    synced.
@@ -17,7 +17,7 @@ public struct JournalFolder: Sendable {
 
   /// Returns the images that have a journal.
   public func images() throws(StoreError) -> [ImageName] {
-    let names = try explaining("the directory journal/") { () throws(SystemError) in
+    let names = try mapSystemErrors("the directory journal/") { () throws(SystemError) in
       try layout.fileSystem.names(of: layout.journals.raw)
     }
     return names.compactMap { try? ImageName(String(decoding: $0, as: UTF8.self)) }.sorted()
@@ -26,13 +26,13 @@ public struct JournalFolder: Sendable {
   /// Returns the journal of an image; nil if it has none.
   /// - Throws: `damaged` if the journal is not a readable file; `system`.
   public func read(_ image: ImageName) throws(StoreError) -> [UInt8]? {
-    let file = try explaining("the journal of \(image)") { () throws(SystemError) in
+    let file = try mapSystemErrors("the journal of \(image)") { () throws(SystemError) in
       try layout.read(layout.journals, image.bytes, limitBytes: JournalFolder.maxBytes)
     }
     switch file {
     case .content(let bytes): return bytes
     case .absent: return nil
-    case .odd(let reason):
+    case .unexpected(let reason):
       throw StoreError(
         .damaged, "the journal of \(image)", "journal/\(image) in the store \(reason)",
         advice: "Run 'imgstore resume \(image) --abandon', which moves it to quarantine/")
@@ -43,7 +43,7 @@ public struct JournalFolder: Sendable {
   /// - Throws: `refused` if the store is read-only; `system`.
   public func write(_ bytes: [UInt8], of image: ImageName) throws(StoreError) {
     try layout.requireWritable("the journal of \(image)")
-    try explaining("the journal of \(image)") { () throws(SystemError) in
+    try mapSystemErrors("the journal of \(image)") { () throws(SystemError) in
       try TemporaryFile.write(
         bytes, in: layout.journals, as: image.bytes, exclusively: false, layout)
     }
@@ -52,7 +52,7 @@ public struct JournalFolder: Sendable {
   /// Deletes the journal of an image, because the change is complete.
   /// - Throws: `system`.
   public func remove(_ image: ImageName) throws(StoreError) {
-    try explaining("the journal of \(image)") { () throws(SystemError) in
+    try mapSystemErrors("the journal of \(image)") { () throws(SystemError) in
       do throws(SystemError) {
         try layout.fileSystem.remove(at: layout.journals.raw, image.bytes, isDirectory: false)
       } catch {
@@ -74,7 +74,7 @@ extension ObjectStore {
   /// Returns true if a process holds the image's lock now.
   public func isBusy(_ image: ImageName) throws(StoreError) -> Bool {
     if layout.isReadOnly { return false }
-    return try explaining("the lock of \(image)") { () throws(SystemError) in
+    return try mapSystemErrors("the lock of \(image)") { () throws(SystemError) in
       try layout.lockIfFree(Array("image-".utf8) + image.bytes) == nil
     }
   }

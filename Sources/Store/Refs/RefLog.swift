@@ -25,7 +25,8 @@ public struct ImageName: Hashable, Comparable, Sendable, CustomStringConvertible
     else {
       throw StoreError(
         .badName, "image name '\(printable(bytes))'", "is not valid",
-        advice: "Use 1 to 128 bytes without '/', '@', ':' and control characters. A name cannot start "
+        advice:
+          "Use 1 to 128 bytes without '/', '@', ':' and control characters. A name cannot start "
           + "with '.' or '-'")
     }
     self.text = text
@@ -76,7 +77,7 @@ public struct RefLog: Sendable {
 
   /// Returns the images that have snapshots now or had some before.
   public func everyImage() throws(StoreError) -> [ImageName] {
-    let names = try explaining("the directory refs/") { () throws(SystemError) in
+    let names = try mapSystemErrors("the directory refs/") { () throws(SystemError) in
       try layout.fileSystem.names(of: layout.refs.raw)
     }
     return names.compactMap { try? ImageName(String(decoding: $0, as: UTF8.self)) }.sorted()
@@ -96,7 +97,7 @@ public struct RefLog: Sendable {
 
   func fileNames(of image: ImageName) throws(StoreError) -> [[UInt8]] {
     guard let folder = try open(layout.refs, image) else { return [] }
-    return try explaining("the refs of \(image)") { () throws(SystemError) in
+    return try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
       try layout.fileSystem.names(of: folder.raw)
     }
   }
@@ -143,16 +144,16 @@ public struct RefLog: Sendable {
     guard let folder = try open(layout.refs, image) else {
       throw StoreError(.notFound, object, "the snapshot does not exist")
     }
-    let file = try explaining(object) { () throws(SystemError) in
+    let file = try mapSystemErrors(object) { () throws(SystemError) in
       try layout.read(folder, RefLog.fileName(number), limitBytes: RefLog.maxBytes)
     }
     switch file {
     case .absent: throw StoreError(.notFound, object, "the snapshot does not exist")
-    case .odd(let reason): throw .damaged(object, reason)
+    case .unexpected(let reason): throw .damaged(object, reason)
     case .content(let bytes):
-      let record = try decoding(object) { () throws(CodecError) in
+      let record = try mapCodecErrors(object) { () throws(CodecError) in
         let record = try RefRecord.decode(bytes)
-        try record.requirePlace(image, number)
+        try record.requireIdentity(image, number)
         return record
       }
       return CommittedSnapshot(number: number, id: record.id, snapshot: record.snapshot)
@@ -174,7 +175,7 @@ public struct RefLog: Sendable {
     }
     var number = try highestNumber(of: image) + 1
     let object = "a new ref of \(image)"
-    return try explaining(object) { () throws(SystemError) in
+    return try mapSystemErrors(object) { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       try makeDirectoryIfAbsent(fileSystem, layout.refs, image.bytes)
       let folder = try fileSystem.openDirectory(at: layout.refs.raw, image.bytes)

@@ -1,7 +1,6 @@
 // Tags and pins of snapshots. tags/<image>/<tag> holds a number; pins/<image>/<number> holds the reason why
-// the
-// snapshot is kept. Both are created exclusively, complete and synced, after their ref, and deleted before
-// it.
+// the snapshot is kept. Both are created exclusively, complete and synced, after their ref, and deleted
+// before it.
 //
 // 1. The first line is the content. A second line names the owner of the file and the snapshot (RefMark),
 //    so that `verify` finds moved or swapped files.
@@ -15,7 +14,7 @@ extension RefLog {
   /// Returns the tags of an image with their snapshots' numbers. Unreadable files are skipped.
   public func tags(of image: ImageName) throws(StoreError) -> [String: Int] {
     guard let folder = try open(layout.tags, image) else { return [:] }
-    return try explaining("the tags of \(image)") { () throws(SystemError) in
+    return try mapSystemErrors("the tags of \(image)") { () throws(SystemError) in
       var tags: [String: Int] = [:]
       for name in try layout.fileSystem.names(of: folder.raw) {
         guard case .content(let bytes) = try readMark(name, in: folder),
@@ -32,14 +31,16 @@ extension RefLog {
   public func requireReadableTags(of image: ImageName) throws(StoreError) {
     guard let folder = try open(layout.tags, image) else { return }
     let known = try tags(of: image)
-    let names = try explaining("the tags of \(image)") { () throws(SystemError) in
+    let names = try mapSystemErrors("the tags of \(image)") { () throws(SystemError) in
       try layout.fileSystem.names(of: folder.raw)
     }
     for name in names.map({ String(decoding: $0, as: UTF8.self) }) where known[name] == nil {
       throw StoreError(
         .refused, "tag '\(printable(name.utf8))' of \(image)",
         "cannot be read, so the snapshot that it keeps is unknown",
-        advice: "Run 'imgstore verify' to see the reason, and 'imgstore repair' to move the file to quarantine/")
+        advice:
+          "Run 'imgstore verify' to see the reason, and 'imgstore repair' to move the file to quarantine/"
+      )
     }
   }
 
@@ -110,13 +111,13 @@ extension RefLog {
   /// Returns the pinned snapshots of an image with the reasons.
   public func pins(of image: ImageName) throws(StoreError) -> [Int: String] {
     guard let folder = try open(layout.pins, image) else { return [:] }
-    return try explaining("the pins of \(image)") { () throws(SystemError) in
+    return try mapSystemErrors("the pins of \(image)") { () throws(SystemError) in
       var pins: [Int: String] = [:]
       for name in try layout.fileSystem.names(of: folder.raw) {
         guard let number = RefLog.number(name) else { continue }
         switch try readMark(name, in: folder) {
         case .content(let bytes): pins[number] = RefMark(bytes).line
-        case .odd: pins[number] = "(the reason is unreadable)"
+        case .unexpected: pins[number] = "(the reason is unreadable)"
         case .absent: break
         }
       }
@@ -157,7 +158,7 @@ extension RefLog {
     _ object: String, exclusively: Bool = true
   ) throws(StoreError) {
     try layout.requireWritable(object)
-    try explaining(object) { () throws(SystemError) in
+    try mapSystemErrors(object) { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       try makeDirectoryIfAbsent(fileSystem, parent, image.bytes)
       let folder = try fileSystem.openDirectory(at: parent.raw, image.bytes)
@@ -172,7 +173,7 @@ extension RefLog {
   ) throws(StoreError) -> Bool {
     guard let folder = try open(parent, image) else { return false }
     try layout.requireWritable(object)
-    return try explaining(object) { () throws(SystemError) in
+    return try mapSystemErrors(object) { () throws(SystemError) in
       do throws(SystemError) {
         try layout.fileSystem.remove(at: folder.raw, name, isDirectory: false)
       } catch {

@@ -15,7 +15,7 @@ public struct RefRecord: Sendable {
   public let number: Int?
 
   static let magic = Array("IMGREF".utf8)
-  private static let end: UInt8 = 0x0a
+  private static let terminator: UInt8 = 0x0a
   /// An upper bound of the bytes around the snapshot.
   static let maxFrameBytes = 1024
 
@@ -28,7 +28,7 @@ public struct RefRecord: Sendable {
   {
     var writer = ByteWriter()
     writer.reserve(snapshot.count + maxFrameBytes)
-    writer.raw(magic + [2, end])
+    writer.raw(magic + [2, terminator])
     writer.word32(UInt32(snapshot.count))
     writer.raw(snapshot)
     writer.digest(id)
@@ -47,7 +47,7 @@ public struct RefRecord: Sendable {
         throw .corrupt("the file is not a ref")
       }
       let version = try reader.byte()
-      guard version == 1 || version == 2, try reader.byte() == end else {
+      guard version == 1 || version == 2, try reader.byte() == terminator else {
         throw .corrupt("the ref has an unknown version")
       }
       let body = try reader.raw(Int(try reader.word32()))
@@ -76,7 +76,7 @@ public struct RefRecord: Sendable {
 
   /// Checks that the ref belongs to this image and number.
   /// - Throws: `corrupt` if it does not.
-  func requirePlace(_ image: ImageName, _ number: Int) throws(CodecError) {
+  func requireIdentity(_ image: ImageName, _ number: Int) throws(CodecError) {
     let own = self.number.map { "\(snapshot.image)@\($0)" } ?? snapshot.image
     guard snapshot.image == image.text, self.number ?? number == number else {
       throw .corrupt("it is the ref of \(own), so it was moved, copied or swapped")

@@ -31,8 +31,7 @@ extension RefLog {
   }
 
   /// Removes snapshots of one image with their tags, pins and signatures. The caller holds the image's lock
-  /// and has
-  /// checked that they may be removed. Numbers that do not exist are ignored.
+  /// and has checked that they may be removed. Numbers that do not exist are ignored.
   /// - Returns: the size of their refs in bytes.
   /// - Throws: `refused` if the store is read-only; `system`.
   @discardableResult
@@ -45,20 +44,20 @@ extension RefLog {
       // On a full disk the names <n>.removed are enough, in a store of either version.
       guard case .system(let cause) = error.kind, cause.isOutOfSpace else { throw error }
     }
-    let gone = Set(numbers)
-    for (tag, number) in try tags(of: image) where gone.contains(number) {
+    let removed = Set(numbers)
+    for (tag, number) in try tags(of: image) where removed.contains(number) {
       try removeTag(tag, of: image)
     }
     for number in numbers { _ = try unpin(image, number) }
-    try removeSignatures(of: image, gone)
+    try removeSignatures(of: image, removed)
     let lost = Set(try lostNumbers(of: image))
     let highest = try highestNumber(of: image)
-    return try explaining("the refs of \(image)") { () throws(SystemError) in
+    return try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       let lock = try layout.lock(RefLog.lockName, exclusive: true)
       defer { withExtendedLifetime(lock) {} }
       var freedBytes: UInt64 = 0
-      for number in gone.sorted() {
+      for number in removed.sorted() {
         let name = RefLog.fileName(number)
         let mark = name + RefLog.removedSuffix
         if let stat = try fileSystem.statIfPresent(at: folder.raw, name) {
@@ -75,7 +74,7 @@ extension RefLog {
         }
       }
       try fileSystem.sync(folder.raw)
-      try foldRemoved(image, folder, highest: highest)
+      try recordRemoved(image, folder, highest: highest)
       return freedBytes
     }
   }
@@ -83,20 +82,19 @@ extension RefLog {
   /// Returns the size of a ref in bytes; 0 if it does not exist.
   func sizeBytes(_ image: ImageName, _ number: Int) throws(StoreError) -> UInt64 {
     guard let folder = try open(layout.refs, image) else { return 0 }
-    return try explaining("the refs of \(image)") { () throws(SystemError) in
+    return try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
       try layout.fileSystem.statIfPresent(at: folder.raw, RefLog.fileName(number))?.size ?? 0
     }
   }
 
   /// Calls `body` with every snapshot except `known`, as one state of the history (invariant 4). The
-  /// removals
-  /// in it are durable.
+  /// removals in it are durable.
   /// - Throws: `damaged` if a ref cannot be read, because the objects that it needs are unknown; errors of
   ///   `body`.
   func readAll(
     except known: Set<SnapshotName> = [], _ body: (CommittedSnapshot) throws -> Void
   ) throws {
-    let lock = try explaining("the refs") { () throws(SystemError) in
+    let lock = try mapSystemErrors("the refs") { () throws(SystemError) in
       try layout.lock(RefLog.lockName, exclusive: false)
     }
     defer { withExtendedLifetime(lock) {} }
@@ -104,7 +102,7 @@ extension RefLog {
       if let folder = try open(layout.refs, image) {
         // A read-only file system may refuse the sync, and nothing is removed there.
         if !layout.isReadOnly {
-          try explaining("the refs of \(image)") { () throws(SystemError) in
+          try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
             try layout.fileSystem.sync(folder.raw)
           }
         }

@@ -1,6 +1,5 @@
 // The record of removed numbers: refs/<image>/removed. Every other number up to the highest must have a
-// ref. A gap
-// is a lost ref, which `verify` reports and gc takes into account.
+// ref. A gap is a lost ref, which `verify` reports and gc takes into account.
 //
 // 1. The record consists of ranges. Between two ranges there is a snapshot, or a lost one. So its length
 //    depends on the snapshots that remain, not on those that were removed.
@@ -27,7 +26,7 @@ extension RefLog {
 
   func removedRecord(of image: ImageName) throws(StoreError) -> RemovedRecord {
     guard let folder = try open(layout.refs, image) else { return .numbers(NumberRanges()) }
-    return try explaining("the refs of \(image)") { () throws(SystemError) in
+    return try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
       try readRecord(image, folder)
     }
   }
@@ -37,7 +36,7 @@ extension RefLog {
   ) throws(SystemError) -> RemovedRecord {
     switch try layout.read(folder, RefLog.recordName, limitBytes: RefLog.maxRecordBytes) {
     case .absent: return .numbers(NumberRanges())
-    case .odd(let reason): return .damaged(reason)
+    case .unexpected(let reason): return .damaged(reason)
     case .content(let bytes): return RefLog.decodeRecord(bytes, of: image)
     }
   }
@@ -59,13 +58,13 @@ extension RefLog {
   }
 
   /// Records the numbers of all files <n>.removed, and deletes these files except the one of the highest
-  /// number. The
-  /// caller holds locks/refs exclusively.
+  /// number. The caller holds locks/refs exclusively.
   /// - Parameters:
   ///   - highest: the highest number of the image.
   ///   - more: further numbers to record.
-  func foldRemoved(
-    _ image: ImageName, _ folder: Descriptor, highest: Int, also more: NumberRanges = NumberRanges()
+  func recordRemoved(
+    _ image: ImageName, _ folder: Descriptor, highest: Int,
+    additional more: NumberRanges = NumberRanges()
   ) throws(SystemError) {
     let fileSystem = layout.fileSystem
     let names = try fileSystem.names(of: folder.raw)
@@ -87,20 +86,20 @@ extension RefLog {
     } catch {
       guard error.isOutOfSpace else { throw error }
       // The names of the files are enough; their content only takes space.
-      for mark in marks where try isSpent(mark, image, folder) { try empty(mark, folder) }
+      for mark in marks where try isDisposable(mark, image, folder) { try truncate(mark, folder) }
       return
     }
     try fileSystem.sync(folder.raw)
     for mark in marks {
       let isHighest = RefLog.removedNumber(mark) == highest
-      if try !isSpent(mark, image, folder) {
+      if try !isDisposable(mark, image, folder) {
         try layout.quarantine(folder, mark, as: "refs-\(image)-\(printable(mark))")
         if isHighest {
           _ = try fileSystem.openFile(
             at: folder.raw, mark, [.write, .create, .noFollow, .nonBlocking])
         }
       } else if isHighest {
-        try empty(mark, folder)
+        try truncate(mark, folder)
       } else {
         try fileSystem.remove(at: folder.raw, mark, isDirectory: false)
       }
@@ -109,19 +108,18 @@ extension RefLog {
   }
 
   /// Returns true if a file <n>.removed can be deleted: it is empty, or the ref of that number. Any other
-  /// content
-  /// came there by mistake, and may be the only copy.
-  private func isSpent(
+  /// content came there by mistake, and may be the only copy.
+  private func isDisposable(
     _ mark: [UInt8], _ image: ImageName, _ folder: Descriptor
   ) throws(SystemError) -> Bool {
     switch try layout.read(folder, mark, limitBytes: RefLog.maxBytes) {
     case .absent: return true
-    case .odd: return false
+    case .unexpected: return false
     case .content(let bytes):
       if bytes.isEmpty { return true }
       guard let number = RefLog.removedNumber(mark), let record = try? RefRecord.decode(bytes)
       else { return false }
-      return (try? record.requirePlace(image, number)) != nil
+      return (try? record.requireIdentity(image, number)) != nil
     }
   }
 
@@ -138,7 +136,7 @@ extension RefLog {
   }
 
   /// Truncates the file of a removed ref to free its space.
-  private func empty(_ mark: [UInt8], _ folder: Descriptor) throws(SystemError) {
+  private func truncate(_ mark: [UInt8], _ folder: Descriptor) throws(SystemError) {
     let file = try layout.fileSystem.openFile(
       at: folder.raw, mark, [.write, .truncate, .noFollow, .nonBlocking])
     withExtendedLifetime(file) {}
@@ -188,13 +186,13 @@ extension RefLog {
       let gaps = NumberRanges.gaps(
         upTo: highest, present: try numbers(of: image), NumberRanges())
       if gaps.ranges.isEmpty { continue }
-      try explaining("the refs of \(image)") { () throws(SystemError) in
+      try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
         let lock = try layout.lock(RefLog.lockName, exclusive: true)
         defer { withExtendedLifetime(lock) {} }
-        try foldRemoved(image, folder, highest: highest, also: gaps)
+        try recordRemoved(image, folder, highest: highest, additional: gaps)
       }
     }
-    try explaining("the file format") { () throws(SystemError) in
+    try mapSystemErrors("the file format") { () throws(SystemError) in
       try TemporaryFile.write(
         Array(Layout.formatText.utf8), in: layout.root, as: Layout.formatName, exclusively: false,
         layout)

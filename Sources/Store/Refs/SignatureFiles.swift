@@ -81,7 +81,7 @@ extension RefLog {
   /// Returns the names in an image's directory of signatures, in byte order.
   func signatureFiles(of image: ImageName) throws(StoreError) -> [[UInt8]] {
     guard let folder = try open(layout.signatures, image) else { return [] }
-    return try explaining("the signatures of \(image)") { () throws(SystemError) in
+    return try mapSystemErrors("the signatures of \(image)") { () throws(SystemError) in
       try layout.fileSystem.names(of: folder.raw).sorted(by: precedes)
     }
   }
@@ -95,14 +95,14 @@ extension RefLog {
     guard let folder = try open(layout.signatures, image) else {
       throw StoreError(.notFound, object, "does not exist")
     }
-    let file = try explaining(object) { () throws(SystemError) in
+    let file = try mapSystemErrors(object) { () throws(SystemError) in
       try layout.read(folder, name.bytes, limitBytes: name.maxBytes)
     }
     switch file {
     case .absent: throw StoreError(.notFound, object, "does not exist")
-    case .odd(let reason): throw .damaged(object, reason)
+    case .unexpected(let reason): throw .damaged(object, reason)
     case .content(let bytes):
-      if let finding = name.fault(bytes) { throw .damaged(object, finding) }
+      if let finding = name.problem(bytes) { throw .damaged(object, finding) }
       return bytes
     }
   }
@@ -123,7 +123,7 @@ extension RefLog {
     let id = SHA256.digest(of: statement)
     let own = SignatureFileName(number: number, kind: kind, statement: id)
     let name = SignatureFileName(number: number, kind: kind, statement: id, key: key)
-    guard statement.count <= own.maxBytes, name.fault(signature) == nil else {
+    guard statement.count <= own.maxBytes, name.problem(signature) == nil else {
       throw StoreError(.refused, object, "exceeds the size of a statement, or of a signature")
     }
     let others = try signatures(of: image).filter { $0.number == number && $0 != name }
@@ -131,7 +131,7 @@ extension RefLog {
       throw StoreError(
         .refused, "\(image)@\(number)", "has \(others.count) signatures, which is the maximum")
     }
-    try explaining(object) { () throws(SystemError) in
+    try mapSystemErrors(object) { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       try makeDirectoryIfAbsent(fileSystem, layout.signatures, image.bytes)
       let folder = try fileSystem.openDirectory(at: layout.signatures.raw, image.bytes)
@@ -152,7 +152,7 @@ extension RefLog {
     let files = try signatureFiles(of: image).compactMap { SignatureFileName($0) }
       .filter { numbers.contains($0.number) }
     guard !files.isEmpty, let folder = try open(layout.signatures, image) else { return }
-    try explaining("the signatures of \(image)") { () throws(SystemError) in
+    try mapSystemErrors("the signatures of \(image)") { () throws(SystemError) in
       // Delete signatures before their statements.
       for file in files.sorted(by: { $0.key != nil && $1.key == nil }) {
         do throws(SystemError) {
@@ -169,7 +169,7 @@ extension RefLog {
 
 extension SignatureFileName {
   /// Returns the reason why the content does not belong under this name; nil if it does.
-  func fault(_ bytes: [UInt8]) -> String? {
+  func problem(_ bytes: [UInt8]) -> String? {
     if key != nil {
       return bytes.count == RefLog.signatureBytes
         ? nil : "has \(bytes.count) bytes, but a signature has \(RefLog.signatureBytes)"

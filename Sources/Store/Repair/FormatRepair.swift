@@ -22,11 +22,11 @@ extension Layout {
   static func restoreFormat(
     _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String
   ) throws(StoreError) -> Bool {
-    let hasFile = try explaining(name) { () throws(SystemError) in
+    let hasFile = try mapSystemErrors(name) { () throws(SystemError) in
       try fileSystem.statIfPresent(at: root.raw, formatName) != nil
     }
     if hasFile, let text = try? readFormat(fileSystem, root, name), isFormat(text) { return false }
-    return try explaining(name) { () throws(SystemError) in
+    return try mapSystemErrors(name) { () throws(SystemError) in
       let names = Set(try fileSystem.names(of: root.raw).map(printable))
       guard names.isSuperset(of: ["packs", "refs", "locks"]), names.isSubset(of: storeNames),
         let refs = try? fileSystem.openDirectory(at: root.raw, Array("refs".utf8))
@@ -38,7 +38,7 @@ extension Layout {
         at: root.raw, new, [.write, .create, .truncate, .noFollow, .nonBlocking])
       try fileSystem.write(file.raw, Array("imgstore store\nversion \(version)\n".utf8))
       try fileSystem.sync(file.raw)
-      if hasFile { try setAside(fileSystem, root, formatName) }
+      if hasFile { try moveToQuarantine(fileSystem, root, formatName) }
       try fileSystem.rename(at: root.raw, new, to: root.raw, formatName, exclusively: true)
       try fileSystem.sync(root.raw)
       return true

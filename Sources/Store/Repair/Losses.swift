@@ -126,7 +126,7 @@ final class LossSurvey {
   /// Returns true if an object can be read. Adds it to the losses otherwise.
   private func isReadable(_ kind: ObjectKind, _ id: Digest) throws -> Bool {
     let name = ObjectName(kind: kind, id: id)
-    if try store.index.place(kind, id) != nil, try !isUnreadable(name) { return true }
+    if try store.index.location(kind, id) != nil, try !isUnreadable(name) { return true }
     losses.objects.insert(name)
     return false
   }
@@ -167,19 +167,19 @@ final class LossSurvey {
 
   private func findLoss(of blob: Digest, _ sizeBytes: UInt64, depth: Int) throws -> String? {
     let isSmall = sizeBytes <= UInt64(Chunker.maxBytes)
-    if isSmall, try store.index.place(.chunk, blob) != nil,
+    if isSmall, try store.index.location(.chunk, blob) != nil,
       try !isUnreadable(ObjectName(kind: .chunk, id: blob))
     {
       return nil
     }
     if isSmall { losses.objects.insert(ObjectName(kind: .chunk, id: blob)) }
-    if sizeBytes <= UInt64(Chunker.wholeFileBytes), try store.index.place(.recipe, blob) == nil {
+    if sizeBytes <= UInt64(Chunker.wholeFileBytes), try store.index.location(.recipe, blob) == nil {
       return "its content"
     }
     guard try isReadable(.recipe, blob) else { return "its content" }
     do {
       let parts = try store.parts(of: blob, sizeBytes: sizeBytes)
-      if let reconstruction = parts.reconstruction {
+      if let reconstruction = parts.made {
         guard let reason = try loss(of: reconstruction, depth: depth) else { return nil }
         // A chunk list would restore the blob, too.
         losses.objects.insert(ObjectName(kind: .recipe, id: blob))
@@ -193,7 +193,7 @@ final class LossSurvey {
     } catch let error as StoreError {
       guard error.kind == .damaged || error.kind == .missing else { throw error }
       losses.objects.insert(ObjectName(kind: .recipe, id: blob))
-      if case .made(let recipe)? = try? store.recipe(of: blob) {
+      if case .reconstruction(let recipe)? = try? store.recipe(of: blob) {
         _ = try loss(of: recipe.plan, recipe.planBytes, depth: depth + 1)
       }
       return "its content"
@@ -206,7 +206,8 @@ final class LossSurvey {
     }
     if let mismatch = reconstruction.encoderMismatch(store.maker) { return mismatch }
     var reason: String?
-    let references = try store.references(of: reconstruction.id, sizeBytes: reconstruction.sizeBytes)
+    let references = try store.references(
+      of: reconstruction.id, sizeBytes: reconstruction.sizeBytes)
     for (blob, size) in references.blobs {
       if try loss(of: blob, size, depth: depth + 1) != nil { reason = "a blob that it is made of" }
     }

@@ -1,6 +1,5 @@
 // The files in packs/ and doomed/, each read on its own. The SHA-256 of a file says which pack it is, never
-// its name
-// or directory.
+// its name or directory.
 //
 // 1. Both directories may contain the same name with different content. Each file is read.
 // 2. An intact pack under a wrong name gets its own name in packs/ before any other file is judged or
@@ -39,7 +38,7 @@ extension StoreRepair {
   /// - Returns: the files of packs/ first, in the order of their names.
   func readPackFiles() throws -> [PackFile] {
     var names: [(folder: Descriptor, name: [UInt8])] = []
-    try explaining("the directories packs/ and doomed/") { () throws(SystemError) in
+    try mapSystemErrors("the directories packs/ and doomed/") { () throws(SystemError) in
       for folder in [layout.packs, layout.doomed] {
         names += try layout.fileSystem.names(of: folder.raw).sorted(by: precedes).map {
           (folder, $0)
@@ -78,17 +77,16 @@ extension StoreRepair {
   // MARK: Own names
 
   /// Renames every intact pack to its own name in packs/. The caller holds the index's lock exclusively,
-  /// and
-  /// rebuilds the index afterwards.
+  /// and rebuilds the index afterwards.
   /// - Parameter files: all files; updated with their new directories and names.
-  func giveOwnNames(_ files: inout [PackFile]) throws(StoreError) {
+  func restoreNames(_ files: inout [PackFile]) throws(StoreError) {
     for i in files.indices where files[i].isMisnamed {
       guard let own = files[i].ownPack else { continue }
       let isTwin = files.indices.contains {
         $0 != i && files[$0].ownPack == own && files[$0].folder.raw == layout.packs.raw
           && files[$0].namedPack == own
       }
-      try explaining("pack \(own.shortHex)") { () throws(SystemError) in
+      try mapSystemErrors("pack \(own.shortHex)") { () throws(SystemError) in
         guard try isPresent(files[i]) else { return }
         if isTwin {
           let newPath = try layout.quarantine(
@@ -142,7 +140,7 @@ extension StoreRepair {
   func quarantine(_ file: PackFile) throws(StoreError) {
     let isInPlace = file.folder.raw == layout.packs.raw || file.folder.raw == layout.doomed.raw
     if !isInPlace { return }
-    try explaining("pack \(file.label)") { () throws(SystemError) in
+    try mapSystemErrors("pack \(file.label)") { () throws(SystemError) in
       let label = "packs-\(printable(file.name))"
       if try isPresent(file) {
         outcome.quarantined.append(try layout.quarantine(file.folder, file.name, as: label))
@@ -167,15 +165,15 @@ extension ObjectStore {
     let expected = Layout.packName(name)
     let label = expected?.shortHex ?? printable(name)
     let alias = alias(folder, name)
-    let stat = try explaining("pack \(label)") { () throws(SystemError) in
+    let stat = try mapSystemErrors("pack \(label)") { () throws(SystemError) in
       try layout.fileSystem.statIfPresent(at: folder.raw, name)
     }
     // gc or another process has moved the file. It is found under its new name.
     guard let stat else { return nil }
-    func odd(_ reason: String) -> PackFile {
+    func unexpected(_ reason: String) -> PackFile {
       PackFile(
         folder: folder, name: name, inode: stat.inode,
-        check: .odd(alias, label: label, reason))
+        check: .unexpected(alias, label: label, reason))
     }
     let opened: Layout.OpenedFile
     do throws(SystemError) { opened = try layout.openRegular(folder, name) } catch {
@@ -183,7 +181,7 @@ extension ObjectStore {
       throw StoreError.system(error, "pack \(label)")
     }
     switch opened {
-    case .odd(let reason): return odd(reason)
+    case .unexpected(let reason): return unexpected(reason)
     case .file(let file, let stat):
       let check = try packs.withFile(file, as: alias) {
         try PackCheck.run(

@@ -23,13 +23,15 @@ extension StoreRepair {
       return
     }
     if files.contains(where: \.isMisnamed) {
-      try store.index.replacePacks { () throws(StoreError) in try giveOwnNames(&files) }
+      try store.index.replacePacks { () throws(StoreError) in try restoreNames(&files) }
     }
     let soundPacks = Set(files.compactMap(\.ownPack))
     let damaged = files.filter { $0.ownPack == nil }
     let salvaged = try salvage(
       damaged.filter { file in file.namedPack.map { !soundPacks.contains($0) } ?? true })
-    if salvaged > 0 { note("\(salvaged) objects", "from damaged packs were copied into a new pack") }
+    if salvaged > 0 {
+      note("\(salvaged) objects", "from damaged packs were copied into a new pack")
+    }
     if damaged.isEmpty { return }
     try store.index.replacePacks { () throws(StoreError) in
       for file in damaged { try quarantine(file) }
@@ -63,7 +65,7 @@ extension StoreRepair {
       throw error
     }
     if writer.packs.isEmpty { return 0 }
-    try explaining("the directory packs/") { () throws(SystemError) in
+    try mapSystemErrors("the directory packs/") { () throws(SystemError) in
       try layout.fileSystem.sync(layout.packs.raw)
     }
     try store.index.insert(writer.packs)
@@ -103,7 +105,7 @@ extension StoreRepair {
     where object.kind != .recipe
       && check.badObjects[ObjectName(kind: object.kind, id: object.id)] == nil
     {
-      if !builder.hasRoom(for: object.length) {
+      if !builder.hasCapacity(for: object.length) {
         guard builder.isEmpty else { continue }
         builder.grow(for: object.length)
       }

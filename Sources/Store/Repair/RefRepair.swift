@@ -13,17 +13,17 @@ import Platform
 
 extension StoreRepair {
   func repairRefs() throws {
-    let names = try explaining("the directory refs/") { () throws(SystemError) in
+    let names = try mapSystemErrors("the directory refs/") { () throws(SystemError) in
       try layout.fileSystem.names(of: layout.refs.raw)
     }
     for name in names.sorted(by: precedes) {
-      let stat = try explaining("the directory refs/") { () throws(SystemError) in
+      let stat = try mapSystemErrors("the directory refs/") { () throws(SystemError) in
         try layout.fileSystem.statIfPresent(at: layout.refs.raw, name)
       }
       guard let stat else { continue }
       let image = try? ImageName(String(decoding: name, as: UTF8.self))
       guard stat.kind == .directory, let image, image.bytes == name else {
-        try setAside(
+        try moveToQuarantine(
           layout.refs, name, "refs/\(printable(name))", as: "refs-\(printable(name))")
         continue
       }
@@ -39,7 +39,7 @@ extension StoreRepair {
     let lock = try store.lockImage(image) { _ in
       report("waiting for another imgstore process using image \(image)")
     }
-    let refs = try explaining("the refs") { () throws(SystemError) in
+    let refs = try mapSystemErrors("the refs") { () throws(SystemError) in
       try layout.lock(RefLog.lockName, exclusive: true)
     }
     defer { withExtendedLifetime((lock, refs)) {} }
@@ -54,8 +54,8 @@ extension StoreRepair {
         "refs/\(image)/removed", "\(reason): the gaps of the history count as removed")
       if !isDryRun {
         let highest = try store.refs.highestNumber(of: image)
-        try explaining("the refs of \(image)") { () throws(SystemError) in
-          try store.refs.foldRemoved(image, folder, highest: highest)
+        try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
+          try store.refs.recordRemoved(image, folder, highest: highest)
         }
       }
     }
@@ -66,16 +66,16 @@ extension StoreRepair {
       let object = "refs/\(image)/\(printable(name))"
       let label = "refs-\(image)-\(printable(name))"
       let number = RefLog.number(name)
-      let file = try explaining(object) { () throws(SystemError) in
+      let file = try mapSystemErrors(object) { () throws(SystemError) in
         try layout.read(folder, name, limitBytes: RefLog.maxBytes)
       }
       switch file {
       case .absent: continue
-      case .odd: try setAside(folder, name, object, as: label)
+      case .unexpected: try moveToQuarantine(folder, name, object, as: label)
       case .content(let bytes):
         let record = try? RefRecord.decode(bytes)
         if let number {
-          if let record, (try? record.requirePlace(image, number)) != nil { continue }
+          if let record, (try? record.requireIdentity(image, number)) != nil { continue }
           if record == nil, let corrected = RefRecord.corrected(bytes, image, number) {
             try replace(folder, name, object, label, by: corrected)
             continue
@@ -83,7 +83,7 @@ extension StoreRepair {
           let isForeign = try !bytes.starts(with: RefRecord.magic) && isFarOut(number, image)
           if !isDryRun, !isForeign, try !isStray(record, image) { try mark(number, folder) }
         }
-        try setAside(folder, name, object, as: label)
+        try moveToQuarantine(folder, name, object, as: label)
       }
     }
   }
@@ -107,7 +107,7 @@ extension StoreRepair {
 
   /// Records that a number had a ref, before the ref moves.
   private func mark(_ number: Int, _ folder: Descriptor) throws {
-    try explaining("a lost ref") { () throws(SystemError) in
+    try mapSystemErrors("a lost ref") { () throws(SystemError) in
       let name = RefLog.fileName(number) + RefLog.lostSuffix
       let file = try layout.fileSystem.openFile(
         at: folder.raw, name, [.write, .create, .noFollow, .nonBlocking])
@@ -119,11 +119,13 @@ extension StoreRepair {
   private func replace(
     _ folder: Descriptor, _ name: [UInt8], _ object: String, _ label: String, by bytes: [UInt8]
   ) throws {
-    note(object, isDryRun ? "has one flipped bit: would be corrected" : "had one flipped bit: corrected")
+    note(
+      object,
+      isDryRun ? "has one flipped bit: would be corrected" : "had one flipped bit: corrected")
     if isDryRun { return }
     if let number = RefLog.number(name) { try mark(number, folder) }
     outcome.quarantined.append(
-      try explaining(object) { () throws(SystemError) in
+      try mapSystemErrors(object) { () throws(SystemError) in
         try layout.quarantine(folder, name, as: label)
       })
     try publish(bytes, in: folder, as: name, object)
@@ -132,7 +134,7 @@ extension StoreRepair {
   private func publish(
     _ bytes: [UInt8], in folder: Descriptor, as name: [UInt8], _ object: String
   ) throws {
-    try explaining(object) { () throws(SystemError) in
+    try mapSystemErrors(object) { () throws(SystemError) in
       try TemporaryFile.write(bytes, in: folder, as: name, exclusively: true, layout)
       try unmark(name, folder)
     }
@@ -149,16 +151,16 @@ extension StoreRepair {
 
   /// Moves intact refs from quarantine/ to their numbers, if these are free.
   private func restoreQuarantined() throws {
-    let quarantine = try explaining("the directory quarantine/") { () throws(SystemError) in
+    let quarantine = try mapSystemErrors("the directory quarantine/") { () throws(SystemError) in
       try layout.openQuarantine()
     }
     guard let quarantine else { return }
     let prefix = Array("refs-".utf8)
-    let names = try explaining("the directory quarantine/") { () throws(SystemError) in
+    let names = try mapSystemErrors("the directory quarantine/") { () throws(SystemError) in
       try layout.fileSystem.names(of: quarantine.raw).filter { $0.starts(with: prefix) }
     }
     for file in names.sorted(by: precedes) {
-      let content = try explaining("quarantine/\(printable(file))") { () throws(SystemError) in
+      let content = try mapSystemErrors("quarantine/\(printable(file))") { () throws(SystemError) in
         try layout.read(quarantine, file, limitBytes: RefLog.maxBytes)
       }
       guard case .content(let bytes) = content, let record = try? RefRecord.decode(bytes),
@@ -170,14 +172,14 @@ extension StoreRepair {
         }
         continue
       }
-      try explaining("refs/\(image)") { () throws(SystemError) in
+      try mapSystemErrors("refs/\(image)") { () throws(SystemError) in
         try makeDirectoryIfAbsent(layout.fileSystem, layout.refs, image.bytes)
       }
       try withHistory(of: image) { folder in
         guard try self.isFree(image, number) else { return }
         let name = RefLog.fileName(number)
         self.note("ref \(image)@\(number)", "was restored from quarantine/")
-        try explaining("ref \(image)@\(number)") { () throws(SystemError) in
+        try mapSystemErrors("ref \(image)@\(number)") { () throws(SystemError) in
           try self.layout.moveExclusively(quarantine, file, to: folder, name)
           try self.layout.fileSystem.sync(folder.raw)
           try self.layout.fileSystem.sync(quarantine.raw)
@@ -228,7 +230,7 @@ extension StoreRepair {
       note("ref \(committed.name)", "is in \(source), which lacks some of its content: not copied")
       return
     }
-    try explaining("refs/\(image)") { () throws(SystemError) in
+    try mapSystemErrors("refs/\(image)") { () throws(SystemError) in
       try makeDirectoryIfAbsent(layout.fileSystem, layout.refs, image.bytes)
       try layout.fileSystem.sync(layout.refs.raw)
     }
@@ -255,7 +257,7 @@ extension RefRecord {
       for bit in 0..<UInt8(8) {
         copy[i] ^= 1 << bit
         if let record = try? decode(copy), record.number != nil || i > magic.count,
-          (try? record.requirePlace(image, number)) != nil
+          (try? record.requireIdentity(image, number)) != nil
         {
           return copy
         }

@@ -52,23 +52,22 @@ public struct RepairOutcome: Sendable {
 }
 
 /// The objects that a repair session may store. All others are ignored.
-final class WantedObjects: Sendable {
+final class AllowedObjects: Sendable {
   let names: Set<ObjectName>
   /// True to accept directories, times, attribute sets and hole maps that the store lacks, lost or not: the
-  /// needed
-  /// objects below a lost directory are unknown.
-  let takesMetadata: Bool
+  /// needed objects below a lost directory are unknown.
+  let acceptsMetadata: Bool
   /// True to count objects without storing them.
   let isDryRun: Bool
 
   init(_ losses: Losses, isDryRun: Bool) {
     names = losses.objects
-    takesMetadata = !losses.directories.isEmpty
+    acceptsMetadata = !losses.directories.isEmpty
     self.isDryRun = isDryRun
   }
 
-  func takes(_ kind: ObjectKind) -> Bool {
-    guard takesMetadata else { return false }
+  func accepts(_ kind: ObjectKind) -> Bool {
+    guard acceptsMetadata else { return false }
     switch kind {
     case .tree, .times, .xattrs, .holes: return true
     case .chunk, .recipe: return false

@@ -1,6 +1,5 @@
 // Repair of a store: objects that are still in packs, other stores and live files are restored, and damaged
-// files
-// move to quarantine/.
+// files move to quarantine/.
 //
 //     read packs ─▶ intact frames to new packs ─▶ damaged packs to quarantine/ ─▶ refs, tags, pins
 //        ─▶ find losses ─▶ sources, one after another ─▶ repeat while that helps ─▶ report losses
@@ -68,7 +67,7 @@ final class StoreRepair {
   func run() throws {
     let start = monotonicSeconds()
     defer { outcome.seconds = monotonicSeconds() - start }
-    for name in layout.oddNames {
+    for name in layout.replacedNames {
       note(
         name,
         isDryRun
@@ -109,15 +108,14 @@ final class StoreRepair {
     let bad = Set(damagedPacks.flatMap { $0.check.badObjects.keys })
     return try LossSurvey(store, progress: progress) { [store] name in
       guard bad.contains(name) else { return false }
-      return try store.index.places(name.kind, name.id).allSatisfy {
+      return try store.index.locations(name.kind, name.id).allSatisfy {
         badFrames.contains($0.address)
       }
     }.run()
   }
 
   /// Restores lost objects from the sources, each repeatedly while it helps: a restored directory names
-  /// further
-  /// lost objects below it.
+  /// further lost objects below it.
   func restoreLosses() throws {
     var losses = try survey()
     for source in [quarantineSource] + sources {
@@ -133,8 +131,8 @@ final class StoreRepair {
   /// Restores objects from one source.
   /// - Returns: the number of restored objects.
   private func restore(_ losses: Losses, from source: RepairSource) throws -> Int {
-    let wanted = WantedObjects(losses, isDryRun: isDryRun)
-    let session = try store.beginSession(wanted: wanted)
+    let allowed = AllowedObjects(losses, isDryRun: isDryRun)
+    let session = try store.beginSession(allowed: allowed)
     do {
       switch source {
       case .store(let other, let name):
@@ -150,12 +148,13 @@ final class StoreRepair {
       outcome.sourceProblems.append(.init(object: source.name, what: text))
     }
     try session.finish()
-    let restored = session.known.claimedCount
+    let restored = session.dedup.claimedCount
     if restored > 0 {
       outcome.healedObjects += restored
       outcome.healedBytes += session.writtenBytes
       note(
-        "\(restored) objects", isDryRun ? "are in \(source.name)" : "were restored from \(source.name)")
+        "\(restored) objects",
+        isDryRun ? "are in \(source.name)" : "were restored from \(source.name)")
     }
     return restored
   }
@@ -174,8 +173,8 @@ final class StoreRepair {
 
 extension ObjectStore {
   /// Starts a session that stores only the wanted objects.
-  func beginSession(wanted: WantedObjects) throws(StoreError) -> WriteSession {
-    if !wanted.isDryRun { try layout.requireWritable("the store") }
-    return try WriteSession(layout, index, lease, tuning: StoreTuning(), wanted: wanted)
+  func beginSession(allowed: AllowedObjects) throws(StoreError) -> WriteSession {
+    if !allowed.isDryRun { try layout.requireWritable("the store") }
+    return try WriteSession(layout, index, lease, tuning: StoreTuning(), allowed: allowed)
   }
 }

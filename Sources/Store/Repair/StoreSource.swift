@@ -13,8 +13,8 @@ final class StoreSource {
   private let store: ObjectStore
   private let session: WriteSession
   private let progress: Progress
-  private var seenDirectories: Set<Tree.IDs> = []
-  private var seenBlobs: Set<Digest> = []
+  private var visitedDirectories: Set<Tree.IDs> = []
+  private var visitedBlobs: Set<Digest> = []
 
   init(
     _ other: ObjectStore, _ store: ObjectStore, _ session: WriteSession, _ progress: Progress
@@ -58,7 +58,7 @@ final class StoreSource {
   private func copy(
     _ kind: ObjectKind, _ id: Digest, _ worker: SessionWorker
   ) throws -> Bool {
-    guard try other.index.place(kind, id) != nil, let bytes = try? other.object(kind, id),
+    guard try other.index.location(kind, id) != nil, let bytes = try? other.object(kind, id),
       SHA256.digest(of: bytes) == id
     else { return false }
     progress.add(bytes: UInt64(bytes.count), items: 1)
@@ -67,7 +67,7 @@ final class StoreSource {
   }
 
   private func copy(_ ids: Tree.IDs, _ worker: SessionWorker) throws {
-    guard seenDirectories.insert(ids).inserted else { return }
+    guard visitedDirectories.insert(ids).inserted else { return }
     guard let leaves = try? Tree.leaves(ids, from: other),
       let entries = try? Tree.entries(ids, from: other)
     else { return }
@@ -79,9 +79,9 @@ final class StoreSource {
   }
 
   private func copyBlob(_ blob: Digest, _ worker: SessionWorker, depth: Int = 0) throws {
-    guard depth <= ReconstructedBlob.maxDepth, seenBlobs.insert(blob).inserted else { return }
+    guard depth <= ReconstructedBlob.maxDepth, visitedBlobs.insert(blob).inserted else { return }
     if try copy(.chunk, blob, worker) { return }
-    guard try other.index.place(.recipe, blob) != nil,
+    guard try other.index.location(.recipe, blob) != nil,
       let bytes = try? other.object(.recipe, blob), let recipe = try? BlobLayout.decode(bytes),
       let references = try? other.references(ofRecipeOf: blob)
     else { return }

@@ -3,24 +3,6 @@
 import Codec
 import Platform
 
-/// A part of a blob: its range in the blob, and where its bytes come from.
-public struct BlobPart: Sendable {
-  public let offset: UInt64
-  public let lengthBytes: Int
-  let source: Source
-
-  enum Source: Sendable {
-    case chunk(Digest)
-    case made(ReconstructedBlob)
-  }
-
-  /// Returns the id of the chunk that the part is; nil if the part is reconstructed.
-  public var chunk: Digest? { if case .chunk(let chunk) = source { chunk } else { nil } }
-
-  /// Returns true if the part is a chunk of zeros.
-  public var isZeros: Bool { chunk.map { $0 == ZeroChunk.id(lengthBytes: lengthBytes) } ?? false }
-}
-
 extension ObjectStore {
   /// Returns true if the index lists the content of a blob, as a chunk or as a recipe.
   /// - Throws: `StoreError` of kind `index`.
@@ -33,7 +15,7 @@ extension ObjectStore {
   /// - Throws: `missing`, `damaged`.
   public func parts(of blob: Digest, sizeBytes: UInt64) throws(StoreError) -> BlobParts {
     if sizeBytes == 0 { return BlobParts(Recipe()) }
-    if sizeBytes <= UInt64(Chunker.maxBytes), try index.place(.chunk, blob) != nil {
+    if sizeBytes <= UInt64(Chunker.maxBytes), try index.location(.chunk, blob) != nil {
       var recipe = Recipe()
       recipe.append(blob, lengthBytes: Int(sizeBytes))
       return BlobParts(recipe)
@@ -44,7 +26,7 @@ extension ObjectStore {
     } catch {
       // The search for the recipe may have rebuilt an index that did not list the chunk.
       guard error.kind == .missing, sizeBytes <= UInt64(Chunker.maxBytes),
-        try index.place(.chunk, blob) != nil
+        try index.location(.chunk, blob) != nil
       else { throw error }
       var recipe = Recipe()
       recipe.append(blob, lengthBytes: Int(sizeBytes))
@@ -52,9 +34,9 @@ extension ObjectStore {
     }
     switch recipe {
     case .chunks(let recipe): return BlobParts(recipe)
-    case .made(let recipe):
+    case .reconstruction(let recipe):
       if let chunks = try chunkList(of: blob, insteadOf: recipe) { return BlobParts(chunks) }
-      return BlobParts(try made(blob, recipe))
+      return BlobParts(try reconstructedBlob(blob, recipe))
     }
   }
 
@@ -107,7 +89,7 @@ extension ObjectStore {
     } catch {
       throw .damaged("blob \(blob.hex)", "\(error)")
     }
-    return try decoding("recipe of blob \(blob.hex)") { () throws(CodecError) in
+    return try mapCodecErrors("recipe of blob \(blob.hex)") { () throws(CodecError) in
       try BlobLayout.decode(bytes)
     }
   }
@@ -124,7 +106,7 @@ extension ObjectStore {
     _ body: (_ offset: UInt64, UnsafeRawBufferPointer) throws -> Void
   ) throws {
     let parts = try parts(of: blob, sizeBytes: sizeBytes)
-    if let made = parts.made { return try read(made, body) }
+    if let blob = parts.made { return try read(blob, body) }
     for part in parts {
       if let bytes = elsewhere(part) {
         try body(part.offset, bytes)
@@ -146,12 +128,14 @@ extension ObjectStore {
         throw StoreError.damaged(
           "chunk \(chunk.hex)", "has \(location.length) bytes instead of \(part.lengthBytes)")
       }
-      try frame.withBytes(start: location.start, length: location.length) { try body(part.offset, $0) }
-    case .made(let made):
+      try frame.withBytes(start: location.start, length: location.length) {
+        try body(part.offset, $0)
+      }
+    case .reconstruction(let reconstruction):
       let buffer = UnsafeMutableRawBufferPointer.allocate(
         byteCount: part.lengthBytes, alignment: 64)
       defer { buffer.deallocate() }
-      try made.fill(buffer, from: part.offset, in: self)
+      try reconstruction.fill(buffer, from: part.offset, in: self)
       try body(part.offset, UnsafeRawBufferPointer(buffer))
     }
   }
@@ -174,9 +158,11 @@ extension ObjectStore {
     var filledBytes = 0
     for part in try parts(of: blob, sizeBytes: sizeBytes).starting(at: offset) {
       guard filledBytes < target.count else { break }
-      if case .made(let made) = part.source {
-        let count = min(target.count, Int(clamping: made.sizeBytes - min(offset, made.sizeBytes)))
-        try made.fill(
+      if case .reconstruction(let reconstruction) = part.source {
+        let count = min(
+          target.count,
+          Int(clamping: reconstruction.sizeBytes - min(offset, reconstruction.sizeBytes)))
+        try reconstruction.fill(
           UnsafeMutableRawBufferPointer(rebasing: target[..<count]), from: offset, in: self,
           depth: depth + 1)
         filledBytes = count
@@ -185,8 +171,9 @@ extension ObjectStore {
       try read(part) { partOffset, bytes in
         let from = Int(offset + UInt64(filledBytes) - partOffset)
         let count = min(bytes.count - from, target.count - filledBytes)
-        UnsafeMutableRawBufferPointer(rebasing: target[filledBytes..<filledBytes + count]).copyMemory(
-          from: UnsafeRawBufferPointer(rebasing: bytes[from..<from + count]))
+        UnsafeMutableRawBufferPointer(rebasing: target[filledBytes..<filledBytes + count])
+          .copyMemory(
+            from: UnsafeRawBufferPointer(rebasing: bytes[from..<from + count]))
         filledBytes += count
       }
     }
@@ -194,81 +181,5 @@ extension ObjectStore {
       throw StoreError.damaged(
         "blob \(blob.hex)", "has fewer than \(sizeBytes) bytes")
     }
-  }
-}
-
-/// Iterates over the parts of a blob without an array of them: runs of equal chunks stay folded.
-public struct BlobParts: Sequence, Sendable {
-  fileprivate enum Parts: Sendable {
-    case chunks(Recipe)
-    case made(ReconstructedBlob)
-  }
-  private let parts: Parts
-  init(_ recipe: Recipe) { parts = .chunks(recipe) }
-  init(_ made: ReconstructedBlob) { parts = .made(made) }
-
-  /// Returns the source of the bytes if the blob is reconstructed; nil if its chunks are stored.
-  public var made: ReconstructedBlob? {
-    if case .made(let made) = parts { made } else { nil }
-  }
-
-  /// Returns true if the blob's id is a sparse one (`SparseHash`).
-  public var isSparse: Bool {
-    if case .chunks(let recipe) = parts { recipe.isSparse } else { false }
-  }
-
-  /// Iterates over the parts in order.
-  public struct Iterator: IteratorProtocol {
-    fileprivate let parts: Parts
-    var run = 0
-    var repeated: UInt64 = 0
-    var offset: UInt64 = 0
-
-    public mutating func next() -> BlobPart? {
-      switch parts {
-      case .chunks(let recipe): return next(recipe)
-      case .made(let made):
-        guard run < made.partCount else { return nil }
-        defer { run += 1 }
-        return made.part(run)
-      }
-    }
-
-    private mutating func next(_ recipe: Recipe) -> BlobPart? {
-      guard run < recipe.runs.count else { return nil }
-      let current = recipe.runs[run]
-      let part = BlobPart(
-        offset: offset, lengthBytes: current.lengthBytes, source: .chunk(current.chunk))
-      offset += UInt64(current.lengthBytes)
-      repeated += 1
-      if repeated == current.count {
-        run += 1
-        repeated = 0
-      }
-      return part
-    }
-  }
-
-  public func makeIterator() -> Iterator { Iterator(parts: parts) }
-
-  /// Returns the parts starting with the one that contains the byte at `offset`; none if the blob is
-  /// shorter.
-  public func starting(at offset: UInt64) -> IteratorSequence<Iterator> {
-    var iterator = Iterator(parts: parts)
-    switch parts {
-    case .made(let made): iterator.run = made.indexOfPart(at: offset)
-    case .chunks(let recipe):
-      while iterator.run < recipe.runs.count {
-        let run = recipe.runs[iterator.run]
-        let skipped = Swift.min((offset - iterator.offset) / UInt64(run.lengthBytes), run.count)
-        iterator.offset += skipped * UInt64(run.lengthBytes)
-        if skipped < run.count {
-          iterator.repeated = skipped
-          break
-        }
-        iterator.run += 1
-      }
-    }
-    return IteratorSequence(iterator)
   }
 }

@@ -52,7 +52,7 @@ public struct Layout: Sendable {
   /// True if the store cannot be written: its file system is read-only, or the caller lacks the rights.
   public let isReadOnly: Bool
   /// The names that opening replaced or skipped.
-  let oddNames: [String]
+  let replacedNames: [String]
 
   static let formatName = Array("format".utf8)
   static let folders = [
@@ -84,26 +84,26 @@ public struct Layout: Sendable {
           .notFound, name, "there is no store at this path",
           advice: "Pass another path with --store, or take a first snapshot to create a store")
       }
-      root = try explaining(name) { () throws(SystemError) in
+      root = try mapSystemErrors(name) { () throws(SystemError) in
         try makePath(fileSystem, path)
         return try fileSystem.openDirectory(
           at: fileSystem.workingDirectory, path, followLink: true)
       }
     }
     try owner.check(root, fileSystem, name)
-    let fileSystem = try explaining(name) { () throws(SystemError) in
+    let fileSystem = try mapSystemErrors(name) { () throws(SystemError) in
       try fileSystem.stat(root.raw).mode & 0o2050 == 0o2050
         ? fileSystem.sharingWithGroup() : fileSystem
     }
-    var oddNames: [String] = []
-    if odd == .replace, try restoreFormat(fileSystem, root, name) { oddNames.append("format") }
+    var replacedNames: [String] = []
+    if odd == .replace, try restoreFormat(fileSystem, root, name) { replacedNames.append("format") }
     try prepare(fileSystem, root, path, name, create: create)
-    let layout = try explainingOddFolder(name) { () throws(SystemError) in
+    let layout = try mapFolderErrors(name) { () throws(SystemError) in
       var isReadOnly = false
-      let locks = try folder("locks", fileSystem, root, odd, &isReadOnly, &oddNames)
+      let locks = try folder("locks", fileSystem, root, odd, &isReadOnly, &replacedNames)
       isReadOnly = isReadOnly || !LeasePhase.canWrite(fileSystem, locks)
       func open(_ name: String) throws(SystemError) -> Descriptor {
-        try folder(name, fileSystem, root, odd, &isReadOnly, &oddNames)
+        try folder(name, fileSystem, root, odd, &isReadOnly, &replacedNames)
       }
       let (packs, doomed, refs) = (try open("packs"), try open("doomed"), try open("refs"))
       let (tags, pins, journals) = (try open("tags"), try open("pins"), try open("journal"))
@@ -112,14 +112,14 @@ public struct Layout: Sendable {
       return Layout(
         fileSystem: fileSystem, root: root, path: path, packs: packs, doomed: doomed, refs: refs,
         tags: tags, pins: pins, signatures: signatures, journals: journals, temporary: temporary,
-        locks: locks, cache: cache, isReadOnly: isReadOnly, oddNames: oddNames)
+        locks: locks, cache: cache, isReadOnly: isReadOnly, replacedNames: replacedNames)
     }
     try owner.checkFolders(of: root, fileSystem, name)
     return layout
   }
 
-  /// Runs `body` like `explaining`, but reports a non-directory in place of a directory as damage.
-  private static func explainingOddFolder<R>(
+  /// Runs `body` like `mapSystemErrors`, but reports a non-directory in place of a directory as damage.
+  private static func mapFolderErrors<R>(
     _ name: String, _ body: () throws(SystemError) -> R
   ) throws(StoreError) -> R {
     do throws(SystemError) {
@@ -128,7 +128,9 @@ public struct Layout: Sendable {
       guard error.code == .notDirectory || error.code == .loop else { throw .system(error, name) }
       throw StoreError(
         .damaged, name, "its \(printable(error.path)) is not a directory",
-        advice: "Run 'imgstore repair', which moves it to quarantine/ and restores the contents as far as possible")
+        advice:
+          "Run 'imgstore repair', which moves it to quarantine/ and restores the contents as far as possible"
+      )
     }
   }
 
@@ -138,7 +140,7 @@ public struct Layout: Sendable {
   /// without meaning (tmp, locks, cache), another kind of file is moved to quarantine/.
   private static func folder(
     _ name: String, _ fileSystem: any FileSystem, _ root: Descriptor, _ odd: OddLayoutPolicy,
-    _ isReadOnly: inout Bool, _ oddNames: inout [String]
+    _ isReadOnly: inout Bool, _ replacedNames: inout [String]
   ) throws(SystemError) -> Descriptor {
     let bytes = Array(name.utf8)
     do {
@@ -147,9 +149,9 @@ public struct Layout: Sendable {
       if error.code == .notDirectory || error.code == .loop,
         odd != .refuse || ["tmp", "locks", "cache"].contains(name)
       {
-        oddNames.append(name)
+        replacedNames.append(name)
         if odd == .passOver { return try emptyFolder(fileSystem) }
-        try setAside(fileSystem, root, bytes)
+        try moveToQuarantine(fileSystem, root, bytes)
       } else if error.code != .notFound {
         throw error
       }
@@ -165,7 +167,7 @@ public struct Layout: Sendable {
   }
 
   /// Moves a file to quarantine/, like `quarantine`, but before the store is open.
-  static func setAside(
+  static func moveToQuarantine(
     _ fileSystem: any FileSystem, _ root: Descriptor, _ name: [UInt8]
   ) throws(SystemError) {
     try makeDirectoryIfAbsent(fileSystem, root, quarantineName)
@@ -204,135 +206,13 @@ public struct Layout: Sendable {
     }
   }
 
-  /// Checks the format file. In an empty directory, writes it if `create` is true.
-  static func prepare(
-    _ fileSystem: any FileSystem, _ root: Descriptor, _ path: [UInt8], _ name: String, create: Bool
-  ) throws(StoreError) {
-    if let text = try readFormat(fileSystem, root, name) {
-      try checkFormat(text, name)
-      return
-    }
-    let names = try explaining(name) { () throws(SystemError) in
-      try fileSystem.names(of: root.raw)
-    }
-    try requireNoHistory(fileSystem, root, name, names.map { printable($0) })
-    // A store whose creation was interrupted contains only empty directories and format.new. ext4 and xfs
-    // create lost+found at the top of a file system.
-    let expectedNames = Set(folders + ["format.new", "lost+found"])
-    guard names.allSatisfy({ expectedNames.contains(printable($0)) }) else {
-      throw StoreError(
-        .incompatible, name, "the directory contains other files and is not a store",
-        advice: "Pass an empty or new directory with --store")
-    }
-    guard create else {
-      throw StoreError(
-        .notFound, name, "there is no store at this path",
-        advice: "Pass another path with --store, or take a first snapshot to create a store")
-    }
-    try explaining(name) { () throws(SystemError) in
-      for folder in folders {
-        try makeDirectoryIfAbsent(fileSystem, root, Array(folder.utf8))
-      }
-      let new = Array("format.new".utf8)
-      // An interrupted command, or another program, may have left a file of this name.
-      if try fileSystem.statIfPresent(at: root.raw, new) != nil {
-        try fileSystem.remove(at: root.raw, new, isDirectory: false)
-      }
-      let file = try fileSystem.openFile(
-        at: root.raw, new, [.write, .create, .exclusive, .noFollow])
-      try fileSystem.write(file.raw, Array(formatText.utf8))
-      try fileSystem.sync(file.raw)
-      let locks = try fileSystem.openDirectory(at: root.raw, Array("locks".utf8))
-      try LeasePhase.prepare(fileSystem, locks)
-      try fileSystem.rename(at: root.raw, new, to: root.raw, formatName, exclusively: false)
-      try fileSystem.sync(root.raw)
-      try syncParent(fileSystem, of: path)
-    }
-  }
-
-  /// Checks that a directory without the file `format` is not a store with snapshots.
-  /// - Parameter names: the names in the directory.
-  /// - Throws: `damaged` if there are snapshots.
-  private static func requireNoHistory(
-    _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String, _ names: [String]
-  ) throws(StoreError) {
-    guard Set(["packs", "refs", "journal", "locks"]).isSubset(of: names) else { return }
-    let isEmpty = try explaining(name) { () throws(SystemError) in
-      do throws(SystemError) {
-        let refs = try fileSystem.openDirectory(at: root.raw, Array("refs".utf8))
-        return try fileSystem.names(of: refs.raw).isEmpty
-      } catch {
-        if error.code == .notDirectory || error.code == .loop { return true }
-        throw error
-      }
-    }
-    if isEmpty { return }
-    throw StoreError(
-      .damaged, name, "its file 'format' is missing",
-      advice: "Run 'imgstore repair', which restores that file")
-  }
-
   /// Makes the name of the store's directory, or of one above it, durable.
-  private static func syncParent(
+  static func syncParent(
     _ fileSystem: any FileSystem, of path: [UInt8]
   ) throws(SystemError) {
     let parent = try fileSystem.openDirectory(
       at: fileSystem.workingDirectory, parentPath(of: path), followLink: true)
     try fileSystem.sync(parent.raw)
-  }
-
-  /// Returns the text of the format file; nil if it does not exist.
-  static func readFormat(
-    _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String
-  ) throws(StoreError) -> String? {
-    let stat = try explaining(name) { () throws(SystemError) in
-      try fileSystem.statIfPresent(at: root.raw, formatName)
-    }
-    guard let stat else { return nil }
-    guard stat.kind == .file else {
-      throw StoreError(
-        .damaged, name, "its file 'format' \(oddity(of: stat.kind))",
-        advice: "Run 'imgstore repair', which restores that file")
-    }
-    return try explaining(name) { () throws(SystemError) in
-      // Only the first two lines count, so 4096 bytes are enough.
-      let file = try fileSystem.openFile(
-        at: root.raw, formatName, [.read, .noFollow, .nonBlocking])
-      let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 8)
-      defer { buffer.deallocate() }
-      let n = try fileSystem.readFully(file.raw, at: 0, into: buffer)
-      return String(decoding: buffer[..<n], as: UTF8.self)
-    }
-  }
-
-  /// Reads the format file again and returns the version that it names.
-  func formatVersion() throws(StoreError) -> Int {
-    let name = "store \(printable(path))"
-    guard let text = try Layout.readFormat(fileSystem, root, name) else {
-      throw StoreError(.damaged, name, "its file 'format' is missing")
-    }
-    return try Layout.checkFormat(text, name)
-  }
-
-  /// Returns the version that the text of a format file names.
-  /// - Throws: `damaged` for other text; `incompatible` for an unknown version.
-  @discardableResult
-  private static func checkFormat(_ text: String, _ name: String) throws(StoreError) -> Int {
-    let lines = text.split(separator: "\n")
-    guard lines.count >= 2, lines[0] == "imgstore store", lines[1].hasPrefix("version "),
-      let version = Int(lines[1].dropFirst(8))
-    else {
-      throw StoreError(
-        .damaged, name, "its file 'format' has unexpected contents",
-        advice: "Run 'imgstore repair', which restores that file, or pass another store with --store")
-    }
-    guard (1...newestVersion).contains(version) else {
-      throw StoreError(
-        .incompatible, name,
-        "it has format version \(version), and this imgstore reads versions 1 to \(newestVersion)",
-        advice: "Install a newer imgstore. This one has not changed the store")
-    }
-    return version
   }
 
   /// Creates a directory and the missing ones above it.

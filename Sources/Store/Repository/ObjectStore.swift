@@ -97,22 +97,22 @@ public final class ObjectStore: Sendable {
 
   /// Returns the location of an object. Before it reports a missing object, it rebuilds the index once a
   /// process.
-  func place(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectPlace {
-    if let location = try index.place(kind, id) { return location }
+  func location(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectLocation {
+    if let location = try index.location(kind, id) { return location }
     try index.rebuildOnce("index: rebuilt to look for a missing object")
-    if let location = try index.place(kind, id) { return location }
+    if let location = try index.location(kind, id) { return location }
     throw .missing("\(kind.noun) \(id.hex)", "no pack contains it")
   }
 
   /// Returns true if the index lists the object.
   func holds(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> Bool {
-    try index.place(kind, id) != nil
+    try index.location(kind, id) != nil
   }
 
   /// Returns the decoded frame that contains an object, and the object's location.
   func frame(
     _ kind: ObjectKind, _ id: Digest
-  ) throws(StoreError) -> (DecodedFrame, ObjectPlace) {
+  ) throws(StoreError) -> (DecodedFrame, ObjectLocation) {
     do throws(StoreError) {
       return try frameAsIndexed(kind, id)
     } catch {
@@ -127,7 +127,7 @@ public final class ObjectStore: Sendable {
     } catch {
       guard error.kind == .damaged || error.kind == .missing else { throw error }
       // If one copy is damaged, another may be intact.
-      for location in try index.places(kind, id) {
+      for location in try index.locations(kind, id) {
         guard let frame = try? packs.frame(location.address, frameBytes: location.frameBytes),
           frame.header.holds(kind, id, start: location.start, length: location.length)
         else { continue }
@@ -140,15 +140,16 @@ public final class ObjectStore: Sendable {
   /// Returns the frame at the location that the index lists, without a rebuild.
   private func frameAsIndexed(
     _ kind: ObjectKind, _ id: Digest
-  ) throws(StoreError) -> (DecodedFrame, ObjectPlace) {
-    let location = try place(kind, id)
+  ) throws(StoreError) -> (DecodedFrame, ObjectLocation) {
+    let location = try location(kind, id)
     let frame =
       try kind == .chunk
       ? packs.frame(ofChunk: id, at: location)
       : packs.frame(location.address, frameBytes: location.frameBytes)
     guard frame.header.holds(kind, id, start: location.start, length: location.length) else {
       throw StoreError(
-        .index, "\(kind.noun) \(id.shortHex)", "the index lists a location that holds another object",
+        .index, "\(kind.noun) \(id.shortHex)",
+        "the index lists a location that holds another object",
         advice: "Run 'imgstore reindex'")
     }
     return (frame, location)

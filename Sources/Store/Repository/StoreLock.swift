@@ -26,7 +26,7 @@ extension Layout {
         fileSystem, at: locks.raw, name, exclusive: exclusive, waiting: waiting, onWait: onWait)
     } catch {
       if error.code == .busy { throw error }
-      try replaceOddLock(name, error)
+      try replaceUnexpectedLock(name, error)
       return try FileLock.acquire(
         fileSystem, at: locks.raw, name, exclusive: exclusive, waiting: waiting, onWait: onWait)
     }
@@ -37,7 +37,7 @@ extension Layout {
     do throws(SystemError) {
       return try FileLock.acquireIfFree(fileSystem, at: locks.raw, name, exclusive: true)
     } catch {
-      try replaceOddLock(name, error)
+      try replaceUnexpectedLock(name, error)
       return try FileLock.acquireIfFree(fileSystem, at: locks.raw, name, exclusive: true)
     }
   }
@@ -48,13 +48,14 @@ extension Layout {
     let holders = FileLock.holders(fileSystem, at: locks.raw, name)
     return StoreError(
       .busy, object,
-      "is in use by " + (holders.isEmpty ? "another imgstore process" : holders.joined(separator: ", ")),
+      "is in use by "
+        + (holders.isEmpty ? "another imgstore process" : holders.joined(separator: ", ")),
       advice: "Run the command again later, or let it wait with '--wait 10m'")
   }
 
   /// Moves another kind of file in place of a lock file to quarantine/; rethrows `error` for a regular
   /// file.
-  private func replaceOddLock(
+  private func replaceUnexpectedLock(
     _ name: [UInt8], _ error: SystemError
   ) throws(SystemError) {
     guard let stat = try? fileSystem.statIfPresent(at: locks.raw, name), stat.kind != .file else {

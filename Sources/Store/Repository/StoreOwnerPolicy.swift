@@ -1,10 +1,8 @@
-// The check who owns a store.
+// The check of a store's owner.
 //
 // A user who can write to a store's directories decides what its owner's commands put into root trees.
-// Links that
-// the user places there can make those commands overwrite files. So a store must belong to root or to the
-// caller,
-// and nobody else may be able to write to it, unless the caller overrides the check.
+// Links that the user places there can make those commands overwrite files. So a store must belong to root
+// or to the caller, and nobody else may be able to write to it, unless the caller overrides the check.
 
 import Platform
 
@@ -22,7 +20,7 @@ public enum StoreOwnerPolicy: Sendable {
   ) throws(StoreError) {
     guard self == .trusted else { return }
     try check(
-      explaining(name) { () throws(SystemError) in try fileSystem.stat(directory.raw) }, name)
+      mapSystemErrors(name) { () throws(SystemError) in try fileSystem.stat(directory.raw) }, name)
   }
 
   /// Checks all directories in the store. A previous owner of the store may have left directories there.
@@ -31,11 +29,11 @@ public enum StoreOwnerPolicy: Sendable {
     of root: Descriptor, _ fileSystem: any FileSystem, _ name: String
   ) throws(StoreError) {
     guard self == .trusted else { return }
-    let names = try explaining(name) { () throws(SystemError) in
+    let names = try mapSystemErrors(name) { () throws(SystemError) in
       try fileSystem.names(of: root.raw)
     }
     for folder in names {
-      let stat = try explaining(name) { () throws(SystemError) in
+      let stat = try mapSystemErrors(name) { () throws(SystemError) in
         try fileSystem.statIfPresent(at: root.raw, folder)
       }
       guard let stat, stat.kind == .directory else { continue }
@@ -56,7 +54,8 @@ public enum StoreOwnerPolicy: Sendable {
       .refused, name, finding,
       advice:
         "If the store is yours, take ownership with 'chown -hR' and 'chmod -R go-w'. Otherwise, for "
-        + "example on NFS that maps root to another user, pass --trust-store (IMGSTORE_TRUST_STORE=1)")
+        + "example on NFS that maps root to another user, pass --trust-store (IMGSTORE_TRUST_STORE=1)"
+    )
   }
 }
 

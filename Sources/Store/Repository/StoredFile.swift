@@ -12,7 +12,7 @@ enum StoredFile {
   case content([UInt8])
   case absent
   /// Not a regular file, or too large; the reason is a clause such as "is a fifo, not a file".
-  case odd(String)
+  case unexpected(String)
 }
 
 extension Layout {
@@ -30,24 +30,24 @@ extension Layout {
     let file: Descriptor
     let sizeBytes: UInt64
     switch opened {
-    case .odd(let reason): return .odd(reason)
+    case .unexpected(let reason): return .unexpected(reason)
     case .file(let descriptor, let stat): (file, sizeBytes) = (descriptor, stat.size)
     }
     guard sizeBytes <= UInt64(limitBytes) else {
-      return .odd("has \(sizeBytes) bytes, more than the limit of \(limitBytes)")
+      return .unexpected("has \(sizeBytes) bytes, more than the limit of \(limitBytes)")
     }
     let buffer = UnsafeMutableRawBufferPointer.allocate(
       byteCount: Int(sizeBytes) + 1, alignment: 8)
     defer { buffer.deallocate() }
     let n = try fileSystem.readFully(file.raw, at: 0, into: buffer)
-    guard n <= Int(sizeBytes) else { return .odd("grew while it was read") }
+    guard n <= Int(sizeBytes) else { return .unexpected("grew while it was read") }
     return .content([UInt8](buffer[..<n]))
   }
 
   /// A file that is open for reading, or the reason why the name cannot be a file of the store.
   enum OpenedFile {
     case file(Descriptor, FileStat)
-    case odd(String)
+    case unexpected(String)
   }
 
   /// Opens a regular file without blocking.
@@ -64,13 +64,13 @@ extension Layout {
       guard let stat = try fileSystem.statIfPresent(at: folder.raw, name) else {
         throw SystemError(code: .notFound, "open", name)
       }
-      return .odd(Layout.oddity(of: stat.kind))
+      return .unexpected(Layout.kindProblem(of: stat.kind))
     }
     let stat = try fileSystem.stat(file.raw)
-    guard stat.kind == .file else { return .odd(Layout.oddity(of: stat.kind)) }
+    guard stat.kind == .file else { return .unexpected(Layout.kindProblem(of: stat.kind)) }
     return .file(file, stat)
   }
 
   /// Returns the reason for a file of another kind than a regular one.
-  static func oddity(of kind: FileKind) -> String { "is a \(kind.noun), not a file" }
+  static func kindProblem(of kind: FileKind) -> String { "is a \(kind.noun), not a file" }
 }

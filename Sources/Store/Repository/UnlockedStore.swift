@@ -37,13 +37,14 @@ extension UnlockedStore: ObjectSource {
   /// - Throws: `missing` if the index does not list the object; `index` for a wrong row; `damaged`;
   ///   `system`.
   public func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
-    guard let location = try place(kind, id) else {
+    guard let location = try location(kind, id) else {
       throw StoreError.missing("\(kind.noun) \(id.hex)", "the index does not list it")
     }
     let frame = try packs.frame(location.address, frameBytes: location.frameBytes)
     guard frame.header.holds(kind, id, start: location.start, length: location.length) else {
       throw StoreError(
-        .index, "\(kind.noun) \(id.shortHex)", "the index lists a location that holds another object")
+        .index, "\(kind.noun) \(id.shortHex)",
+        "the index lists a location that holds another object")
     }
     return frame.withBytes(start: location.start, length: location.length) { [UInt8]($0) }
   }
@@ -56,13 +57,13 @@ extension UnlockedStore: ObjectSource {
     return try Database(path: Index.path(in: layout), .unlocked)
   }
 
-  private func place(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectPlace? {
-    try explainingSQLite {
-      try index.withLock { opened -> ObjectPlace? in
+  private func location(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectLocation? {
+    try mapSQLiteErrors {
+      try index.withLock { opened -> ObjectLocation? in
         let database = try opened ?? openIndex()
         opened = database
-        return try Index.place(kind, id, isDoomed: false, in: database)
-          ?? Index.place(kind, id, isDoomed: true, in: database)
+        return try Index.location(kind, id, isDoomed: false, in: database)
+          ?? Index.location(kind, id, isDoomed: true, in: database)
       }
     }
   }
@@ -74,12 +75,12 @@ extension Layout {
     _ fileSystem: any FileSystem, path: [UInt8], owner: StoreOwnerPolicy
   ) throws(StoreError) -> Layout {
     let name = "store \(printable(path))"
-    let root = try explaining(name) { () throws(SystemError) in
+    let root = try mapSystemErrors(name) { () throws(SystemError) in
       try fileSystem.openDirectory(at: fileSystem.workingDirectory, path, followLink: true)
     }
     try owner.check(root, fileSystem, name)
     try prepare(fileSystem, root, path, name, create: false)
-    let layout = try explaining(name) { () throws(SystemError) in
+    let layout = try mapSystemErrors(name) { () throws(SystemError) in
       func open(_ name: String) throws(SystemError) -> Descriptor {
         try fileSystem.openDirectory(at: root.raw, Array(name.utf8))
       }
@@ -88,7 +89,7 @@ extension Layout {
         doomed: try open("doomed"), refs: try open("refs"), tags: try open("tags"),
         pins: try open("pins"), signatures: try open("signatures"), journals: try open("journal"),
         temporary: try open("tmp"), locks: try open("locks"), cache: try open("cache"),
-        isReadOnly: true, oddNames: [])
+        isReadOnly: true, replacedNames: [])
     }
     try owner.checkFolders(of: root, fileSystem, name)
     return layout

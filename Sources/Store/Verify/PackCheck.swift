@@ -1,6 +1,5 @@
 // The check of one pack, read to its last byte: whether the file matches its name, and which of its objects
-// match
-// their ids.
+// match their ids.
 //
 // 1. The file's SHA-256 and the frames' checksums decide, at the offsets that the pack's own directories
 //    give. The index is not used.
@@ -39,7 +38,7 @@ struct PackCheck: Sendable {
   private init(_ name: Digest) { self.name = name }
 
   /// Returns the result for a name whose file is not a regular one.
-  static func odd(_ name: Digest, label: String, _ reason: String) -> PackCheck {
+  static func unexpected(_ name: Digest, label: String, _ reason: String) -> PackCheck {
     var check = PackCheck(name)
     check.problems = [Problem(object: "pack \(label)", finding: reason)]
     return check
@@ -100,7 +99,8 @@ struct PackCheck: Sendable {
       check.problems.append(
         Problem(
           object: object,
-          finding: "has the SHA-256 \(digest.hex) instead of its name: the file was changed or damaged"))
+          finding:
+            "has the SHA-256 \(digest.hex) instead of its name: the file was changed or damaged"))
     }
     check.checkedBytes = position
     return check
@@ -151,7 +151,7 @@ extension PackReader {
     var position = start
     while position < limit {
       let bytes = try readBytes(
-        file, object, at: position, count: Int(min(1 << 20, limit -  position)))
+        file, object, at: position, count: Int(min(1 << 20, limit - position)))
       if bytes.isEmpty { break }
       hash.update(bytes)
       position += UInt64(bytes.count)

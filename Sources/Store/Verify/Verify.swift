@@ -161,7 +161,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
         parts += 1
         let chunk = ObjectName(kind: .chunk, id: id)
         if self.goodObjects.contains(chunk) { continue }
-        let location = try self.store.place(.chunk, id)
+        let location = try self.store.location(.chunk, id)
         guard location.length == part.lengthBytes else {
           throw StoreError.damaged("chunk \(id)", "does not have the length that its recipe says")
         }
@@ -194,7 +194,9 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
     }
     var ok = true
     let isRead = check(.recipe, blob.id, snapshot, path) {
-      for (dependency, size) in try self.store.references(of: blob.id, sizeBytes: blob.sizeBytes).blobs {
+      for (dependency, size) in try self.store.references(of: blob.id, sizeBytes: blob.sizeBytes)
+        .blobs
+      {
         let isGood = self.checkBlob(dependency, size, snapshot, path)
         ok = ok && isGood
       }
@@ -242,7 +244,8 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
           }
           if digest != blob {
             self.add(
-              "blob \(blob.hex)", "its chunks have the SHA-256 \(digest.hex)", (facts.snapshot, facts.path))
+              "blob \(blob.hex)", "its chunks have the SHA-256 \(digest.hex)",
+              (facts.snapshot, facts.path))
           }
         } catch let error as StoreError {
           self.add(error.object, error.finding, (facts.snapshot, facts.path))

@@ -1,6 +1,5 @@
 // The part of a verification that reads the history: refs, the record of removed numbers, tags and pins,
-// and other
-// files in their directories.
+// and other files in their directories.
 //
 // 1. Every number up to the highest has a ref, or is recorded as removed (format version 2).
 // 2. A ref is at the place that its record names; a snapshot's parent has a lower number.
@@ -66,12 +65,12 @@ extension VerifyRun {
   func checkMarks() throws {
     let layout = store.layout
     for (folder, label) in [(layout.refs, "refs"), (layout.tags, "tags"), (layout.pins, "pins")] {
-      let names = try explaining("the directory \(label)/") { () throws(SystemError) in
+      let names = try mapSystemErrors("the directory \(label)/") { () throws(SystemError) in
         try layout.fileSystem.names(of: folder.raw)
       }
       for name in names.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
         let object = "\(label)/\(printable(name))"
-        let stat = try explaining(object) { () throws(SystemError) in
+        let stat = try mapSystemErrors(object) { () throws(SystemError) in
           try layout.fileSystem.statIfPresent(at: folder.raw, name)
         }
         guard let stat else { continue }
@@ -89,22 +88,25 @@ extension VerifyRun {
 
   private func checkMarks(of image: ImageName, in parent: Descriptor, isPin: Bool) throws {
     guard let folder = try store.refs.open(parent, image) else { return }
-    let names = try explaining("the marks of \(image)") { () throws(SystemError) in
+    let names = try mapSystemErrors("the marks of \(image)") { () throws(SystemError) in
       try store.layout.fileSystem.names(of: folder.raw)
     }
     for name in names.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
       let text = printable(name)
       let object = isPin ? "pin pins/\(image)/\(text)" : "tag \(text) of \(image)"
-      let file = try explaining(object) { () throws(SystemError) in
+      let file = try mapSystemErrors(object) { () throws(SystemError) in
         try store.refs.readMark(name, in: folder)
       }
       switch file {
       case .absent: continue
-      case .odd(let reason): add(object, reason)
+      case .unexpected(let reason): add(object, reason)
       case .content(let bytes):
         let mark = RefMark(bytes)
         guard let number = isPin ? RefLog.number(name) : Int(mark.line) else {
-          add(object, isPin ? "does not have the number of a snapshot as its name" : "does not contain a number")
+          add(
+            object,
+            isPin
+              ? "does not have the number of a snapshot as its name" : "does not contain a number")
           continue
         }
         let owner = isPin ? "\(image)@\(number)" : "\(image):\(text)"

@@ -1,6 +1,5 @@
 // The part of a verification that reads packs: all of them, or those that have not been read for the
-// longest time,
-// within a budget.
+// longest time, within a budget.
 //
 // 1. The order and the record (VerifyRecord) are an optimization. Without the record every pack counts as
 //    never read.
@@ -126,7 +125,7 @@ extension VerifyRun {
   func dropHealedObjects() throws {
     let bad = badFrames.withLock { $0 }
     for name in damaged.withLock({ Array($0.keys) }) {
-      let locations = try store.index.places(name.kind, name.id)
+      let locations = try store.index.locations(name.kind, name.id)
       if locations.contains(where: { !bad.contains($0.address) }) {
         damaged.withLock { $0[name] = nil }
       }

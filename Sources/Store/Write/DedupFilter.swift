@@ -29,14 +29,14 @@ final class DedupFilter: Sendable {
   private static let rowsPerQuestion = 32
 
   private let index: Index
-  private let wanted: WantedObjects?
+  private let allowed: AllowedObjects?
   private let state = Monitor(State())
 
   /// Creates the filter of a session.
-  /// - Parameter wanted: the only objects that the session may store; nil for all.
-  init(_ index: Index, wanted: WantedObjects? = nil) {
+  /// - Parameter allowed: the only objects that the session may store; nil for all.
+  init(_ index: Index, allowed: AllowedObjects? = nil) {
     self.index = index
-    self.wanted = wanted
+    self.allowed = allowed
   }
 
   /// The number of objects that callers have claimed.
@@ -47,17 +47,17 @@ final class DedupFilter: Sendable {
   ///   or if another caller of this session has claimed it.
   func claim(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> Bool {
     let key = Key(kind: kind, id: id)
-    if let wanted {
-      if wanted.names.contains(ObjectName(kind: kind, id: id)) {
-        return state.withLock { $0.claimed.insert(key).inserted } && !wanted.isDryRun
+    if let allowed {
+      if allowed.names.contains(ObjectName(kind: kind, id: id)) {
+        return state.withLock { $0.claimed.insert(key).inserted } && !allowed.isDryRun
       }
-      guard wanted.takes(kind), !wanted.isDryRun else { return false }
+      guard allowed.accepts(kind), !allowed.isDryRun else { return false }
     }
     return try state.withLock { state throws(StoreError) in
       if state.claimed.contains(key) { return false }
       if state.table == nil {
         // A small session sends fewer queries than the table costs, whose size grows with the store.
-        if state.asked == 0 { state.objects = try index.roughCount() }
+        if state.asked == 0 { state.objects = try index.estimatedCount() }
         state.asked += 1
         if state.asked <= 1000 + state.objects / DedupFilter.rowsPerQuestion {
           if try index.keeps(kind, id) { return false }

@@ -107,10 +107,10 @@ public final class StagedFile: Sendable {
   deinit { thread.wait() }
 
   /// Starts to write whole blocks, which are aligned in memory. The last block is padded with arbitrary
-  /// bytes.
-  /// The rules of `BufferPipeline` hold for the bytes.
+  /// bytes. The rules of `BufferPipeline` hold for the bytes.
   public func begin(_ blocks: UnsafeRawBufferPointer) {
-    precondition(blocks.count % StagedFile.blockBytes == 0, "the length is not a multiple of the block size")
+    precondition(
+      blocks.count % StagedFile.blockBytes == 0, "the length is not a multiple of the block size")
     thread.begin(blocks)
   }
 

@@ -18,8 +18,7 @@ public struct StoreTuning: Sendable {
   /// The zstd level of new frames.
   public var level: Int32 = 2
   /// log2 of the number of entries of zstd's match table. 15 fits the first-level cache: 10 % faster than
-  /// the
-  /// level's default of 16, for 0.7 % more bytes (docs/performance.md).
+  /// the level's default of 16, for 0.7 % more bytes (docs/performance.md).
   public var hashLog: Int32? = 15
   /// The number of threads that read, hash and compress.
   public var workers = max(1, processorCount)
@@ -31,7 +30,7 @@ public struct StoreTuning: Sendable {
 public final class WriteSession: Sendable {
   let layout: Layout
   let index: Index
-  let known: DedupFilter
+  let dedup: DedupFilter
   let packs: PackWriter
   /// The parameters of the session.
   public let tuning: StoreTuning
@@ -48,25 +47,26 @@ public final class WriteSession: Sendable {
   private let exchange: Monitor<Exchange>
 
   /// The state of making the packs durable. The result of an ended session is final.
-  private enum Ending {
-    case notBegun
-    case underWay
+  private enum FinishState {
+    case notStarted
+    case running
     case ended(Result<Void, StoreError>)
   }
-  private let ending = Monitor(Ending.notBegun)
+  private let finishState = Monitor(FinishState.notStarted)
 
   init(
     _ layout: Layout, _ index: Index, _ lease: Lease, tuning: StoreTuning,
-    wanted: WantedObjects? = nil
+    allowed: AllowedObjects? = nil
   ) throws(StoreError) {
     self.layout = layout
     self.index = index
     self.tuning = tuning
-    known = DedupFilter(index, wanted: wanted)
+    dedup = DedupFilter(index, allowed: allowed)
     packs = PackWriter(layout, index)
     exchange = Monitor(Exchange(producers: 0))
     self.lease = lease
-    try explaining("the store") { () throws(SystemError) in _ = try TemporaryFile.sweep(layout) }
+    try mapSystemErrors("the store") { () throws(SystemError) in _ = try TemporaryFile.sweep(layout)
+    }
   }
 
   deinit { packs.abandon() }
@@ -105,31 +105,30 @@ public final class WriteSession: Sendable {
   }
 
   /// Starts to make everything durable on another thread. Nothing may be added afterwards; `finish` waits
-  /// for
-  /// the result.
+  /// for the result.
   public func beginFinish() {
-    ending.withLock { ending in
-      guard case .notBegun = ending else { preconditionFailure("a session ends once") }
-      ending = .underWay
+    finishState.withLock { finishState in
+      guard case .notStarted = finishState else { preconditionFailure("a session ends once") }
+      finishState = .running
     }
     if (try? startDetachedThread { self.end() }) == nil { end() }
   }
 
   private func end() {
     let result = Result { () throws(StoreError) in try makeDurable() }
-    ending.update { $0 = .ended(result) }
+    finishState.update { $0 = .ended(result) }
   }
 
   /// Makes everything durable and adds it to the index. Nothing may be added afterwards.
   /// - Throws: `StoreError` if a pack cannot be written, or the index cannot be changed.
   public func finish() throws(StoreError) {
-    let isMine = ending.withLock { ending in
-      guard case .notBegun = ending else { return false }
-      ending = .underWay
+    let isMine = finishState.withLock { finishState in
+      guard case .notStarted = finishState else { return false }
+      finishState = .running
       return true
     }
     if isMine { end() }
-    try ending.wait { if case .ended(let result) = $0 { result } else { nil } }.get()
+    try finishState.wait { if case .ended(let result) = $0 { result } else { nil } }.get()
     let finished = packs.packs
     if !finished.isEmpty { try index.insert(finished) }
   }
@@ -137,7 +136,7 @@ public final class WriteSession: Sendable {
   private func makeDurable() throws(StoreError) {
     try packs.finishLast()
     if packs.packs.isEmpty { return }
-    try explaining("the folder packs/") { () throws(SystemError) in
+    try mapSystemErrors("the directory packs/") { () throws(SystemError) in
       try layout.fileSystem.sync(layout.packs.raw)
     }
   }
@@ -175,121 +174,4 @@ public final class WriteSession: Sendable {
   }
 
   var hasFailed: Bool { exchange.withLock { $0.failed } }
-}
-
-/// One thread's access to a session: its hash, its current frame, its encoder.
-public final class SessionWorker {
-  private let session: WriteSession
-  private let encoder: FrameEncoder
-  private var builder: FrameBuilder
-  private var hash = SHA256()
-
-  init(_ session: WriteSession) {
-    self.session = session
-    encoder = FrameEncoder(session.tuning)
-    builder = session.emptyBuilder()
-  }
-
-  /// Returns true if another thread of the session has failed, so that work should stop soon.
-  public var shouldStop: Bool { session.hasFailed }
-
-  /// Stores bytes of at most `Chunker.maxBytes` as a chunk.
-  /// - Returns: the id of the chunk.
-  /// - Throws: `StoreError`.
-  public func addChunk(_ bytes: UnsafeRawBufferPointer) throws(StoreError) -> Digest {
-    let id = hash.digest(of: bytes)
-    try add(.chunk, id, bytes)
-    return id
-  }
-
-  /// Stores bytes as a chunk if they have the predicted id.
-  /// - Returns: true if the id matches.
-  /// - Throws: `StoreError`.
-  public func addChunk(
-    _ bytes: UnsafeRawBufferPointer, ifItIs forecast: Digest
-  ) throws(StoreError) -> Bool {
-    guard hash.digest(of: bytes) == forecast else { return false }
-    try add(.chunk, forecast, bytes)
-    return true
-  }
-
-  /// Stores an object under its id, unless the store has it.
-  /// - Throws: `refused` for an object of more than 16 MiB; `StoreError` of other kinds if it cannot be
-  ///   stored.
-  public func add(
-    _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer
-  ) throws(StoreError) {
-    guard !bytes.isEmpty || kind != .chunk, try session.known.claim(kind, id) else { return }
-    try append(kind, id, bytes)
-  }
-
-  /// Stores a reconstruction of a blob that is stored as chunks. From then on readers use this shorter
-  /// recipe,
-  /// and the next garbage collection deletes the chunks.
-  public func replaceRecipe(of blob: Digest, by recipe: Reconstruction) throws(StoreError) {
-    _ = try session.known.claim(.recipe, blob)
-    var failure: StoreError?
-    recipe.encode().withUnsafeBytes { bytes in
-      do throws(StoreError) { try append(.recipe, blob, bytes) } catch { failure = error }
-    }
-    if let failure { throw failure }
-  }
-
-  /// Adds an object to the current frame.
-  private func append(
-    _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer
-  ) throws(StoreError) {
-    if !builder.hasRoom(for: bytes.count) { try sealFrame() }
-    if !builder.hasRoom(for: bytes.count) {
-      guard bytes.count <= Int(FrameHeader.maxRawBytes) else {
-        throw StoreError(
-          .refused, "\(kind.noun) \(id.shortHex)",
-          "has \(bytes.count) bytes, more than the limit of 16 MiB")
-      }
-      builder.grow(for: bytes.count)
-    }
-    builder.add(kind, id, bytes)
-    if builder.isFull { try sealFrame() }
-  }
-
-  /// Stores an object under its id, unless the store has it.
-  /// - Throws: `refused` for an object of more than 16 MiB; `StoreError` of other kinds if it cannot be
-  ///   stored.
-  public func add(_ kind: ObjectKind, _ id: Digest, _ bytes: [UInt8]) throws(StoreError) {
-    var failure: StoreError?
-    bytes.withUnsafeBytes { buffer in
-      do throws(StoreError) { try add(kind, id, buffer) } catch { failure = error }
-    }
-    if let failure { throw failure }
-  }
-
-  /// Compresses the current frame, even if it is not full.
-  func flush() throws(StoreError) {
-    if !builder.isEmpty { try compress(builder) }
-    builder.clear()
-  }
-
-  /// Ends the current frame: another thread compresses it, or this one.
-  private func sealFrame() throws(StoreError) {
-    if session.handOver(builder) {
-      builder = session.emptyBuilder()
-    } else {
-      try compress(builder)
-      builder.clear()
-    }
-  }
-
-  private func compress(_ frame: FrameBuilder) throws(StoreError) {
-    try encoder.encode(frame) { (header, payload) throws(StoreError) in
-      try session.packs.append(header, payload, raw: frame.count, objects: frame.objects)
-    }
-  }
-
-  /// Compresses frames of other threads until all producers have ended.
-  func helpUntilDone() throws(StoreError) {
-    while let frame = session.nextFrame() {
-      try compress(frame)
-      session.recycle(frame)
-    }
-  }
 }

@@ -1,6 +1,5 @@
 // Read transactions over many lookups: no writer to the store waits for them in vain. A blocked writer
-// would give up
-// after thirty seconds and rebuild the index.
+// would give up after thirty seconds and rebuild the index.
 
 import Codec
 import Foundation
@@ -9,15 +8,15 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct LookUpTests {
+@Suite struct ReadTransactionTests {
   private let folder: TemporaryFolder
   private let store: ObjectStore
   private let known: Digest
 
   init() throws {
     folder = try TemporaryFolder()
-    store = try LookUpTests.open(folder)
-    known = try LookUpTests.add("known", to: store)
+    store = try ReadTransactionTests.open(folder)
+    known = try ReadTransactionTests.add("known", to: store)
   }
 
   private static func open(
@@ -44,10 +43,11 @@ import Testing
 
     init(_ folder: TemporaryFolder) throws {
       let lines = Monitor<[String]>([])
-      let store = try LookUpTests.open(folder) { line in lines.withLock { $0.append(line) } }
+      let store = try ReadTransactionTests.open(folder) { line in lines.withLock { $0.append(line) }
+      }
       let remarks = remarks
       thread = try startThread {
-        do { _ = try LookUpTests.add("new", to: store) } catch {
+        do { _ = try ReadTransactionTests.add("new", to: store) } catch {
           lines.withLock { $0.append("\(error)") }
         }
         remarks.update { $0 = lines.withLock { $0 } }
@@ -83,7 +83,7 @@ import Testing
   @Test func `a session of the same process ends the read transaction`() throws {
     let id = try store.withReadTransaction {
       _ = try store.object(.chunk, known)
-      return try LookUpTests.add("own", to: store)
+      return try ReadTransactionTests.add("own", to: store)
     }
     #expect(try store.object(.chunk, id) == Array("own".utf8))
   }

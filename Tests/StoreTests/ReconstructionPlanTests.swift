@@ -8,7 +8,7 @@ import Testing
 
 private func digest(_ n: UInt64) -> Digest { SHA256.digest(of: Array("\(n)".utf8)) }
 
-private func deflated() -> DeflatePlan {
+private func deflatePlan() -> DeflatePlan {
   let stream = DeflatePlan.Stream(
     inner: digest(1), innerBytes: 300_000,
     methods: [.pigz(level: 6), .zlib(level: 1, memoryLevel: 9), DeflateMethod(.stored, level: 0)],
@@ -28,7 +28,7 @@ private func deflated() -> DeflatePlan {
     ])
 }
 
-private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
+private func archivePlan(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
   var writer = ArchivePlanWriter(headerBytes: 16)
   for i in 0..<records {
     let literal = random.bytes(Int(random.next() % 60))
@@ -40,9 +40,9 @@ private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
   return try writer.finish()
 }
 
-@Suite struct RecipePlanTests {
+@Suite struct ReconstructionPlanTests {
   @Test func `a plan of streams decodes to the encoded plan`() throws {
-    let plan = deflated()
+    let plan = deflatePlan()
     guard case .deflated(let read) = try ReconstructionPlan.decode(plan.encode()) else {
       throw TestFailure("another kind of plan")
     }
@@ -54,7 +54,7 @@ private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
   @Test(arguments: seeds)
   func `a plan of an archive lists its contents in order`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
-    let bytes = try woven(&random, records: 5000)
+    let bytes = try archivePlan(&random, records: 5000)
     let references = try ReconstructionPlan.decode(bytes).references()
     #expect(references.count > 2500)
     var at = 0
@@ -67,7 +67,7 @@ private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
   @Test(arguments: seeds)
   func `noise in a plan is refused or decoded, and never traps`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
-    let plans = [deflated().encode(), try woven(&random, records: 50)]
+    let plans = [deflatePlan().encode(), try archivePlan(&random, records: 50)]
     for _ in 0..<4000 {
       var bytes = plans[Int(random.next() % 2)]
       for _ in 0...(random.next() % 3) {
@@ -88,7 +88,7 @@ private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
 
   @Test func `reconstruction recipes`() throws {
     let recipe = Reconstruction(sizeBytes: 400_000_000, plan: digest(3), planBytes: 2_000_000)
-    #expect(try BlobLayout.decode(recipe.encode()) == .made(recipe))
+    #expect(try BlobLayout.decode(recipe.encode()) == .reconstruction(recipe))
     #expect(throws: CodecError.self) { try BlobLayout.decode(recipe.encode() + [0]) }
     #expect(throws: CodecError.self) { try BlobLayout.decode([3, 0]) }
     var chunks = Recipe()

@@ -8,7 +8,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct ChunkForecastTests {
+@Suite struct ChunkPredictorTests {
   private func chunk(_ number: Int) -> Digest { SHA256.digest(of: Array("\(number)".utf8)) }
 
   private func recipe(_ numbers: [Int]) -> Recipe {
