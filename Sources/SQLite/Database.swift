@@ -1,34 +1,42 @@
-// A thin, exact wrapper of SQLite's C interface: one connection, prepared statements, values.
-// Both the store's index and xCAT's table files are reached through it.
+// A thin wrapper of SQLite's C interface: one connection, prepared statements, values. The store's index
+// and xCAT's table files both use it.
 //
 // 1. A connection and its statements belong to one thread at a time (SQLITE_OPEN_NOMUTEX).
-// 2. A statement is reset after each use, so that it never holds a lock between uses; in a crowd of
-//    look-ups (`beginReading`) the transaction holds it, and lets go of it after every `turnUses` uses,
-//    for the writers of other processes.
+// 2. A statement is reset after each use, so it holds no lock between uses. In a read transaction
+//    (`beginReading`) the transaction holds the lock. It releases the lock after every `usesPerTransaction`
+//    uses, for writers of other processes.
 
 import CSQLite
 
 /// An open SQLite database.
-public final class Database: @unchecked Sendable {  // rule 1; owners guard it
-  fileprivate let handle: OpaquePointer
+public final class Database: @unchecked Sendable {  // invariant 1: the owner synchronizes
+  let handle: OpaquePointer
+  /// The path of the file; empty for a temporary database.
   public let path: String
-  /// Uses since the transaction that only reads began; nil without one.
+  /// The number of uses since the read transaction began; nil without one.
   private var readingUses: Int?
-  private static let turnUses = 256
+  private static let usesPerTransaction = 256
   private var cache: [String: Statement] = [:]
-  /// What an untrusted database may still cost; SQLite holds its address.
+  /// The remaining work for an untrusted database, in units of the progress handler. SQLite holds the
+  /// address.
   private var roundsLeft: UnsafeMutablePointer<Int>?
 
+  /// How the file is opened.
   public enum Mode: Sendable {
+    /// Reads with SQLite's locks.
     case read
-    /// Reads the file as it is on disk: takes no lock, ignores journals, writes nothing. Pages that another process is
-    /// writing may be inconsistent.
+    /// Reads the file as it is on disk: takes no lock, ignores journals, writes nothing. Pages that another
+    /// process is writing may be inconsistent.
     case unlocked
+    /// Reads and writes an existing file.
     case write
+    /// Reads and writes, and creates a missing file.
     case create
   }
 
-  /// - Throws: `SQLiteError`; `isDamage` is only known at the first statement.
+  /// Opens a database.
+  /// - Parameter busyTimeoutSeconds: how long statements wait for locks of other connections.
+  /// - Throws: `SQLiteError`. A damaged file is only detected by the first statement.
   public init(path: String, _ mode: Mode, busyTimeoutSeconds: Double = 30) throws(SQLiteError) {
     var handle: OpaquePointer?
     let access: Int32
@@ -63,11 +71,13 @@ public final class Database: @unchecked Sendable {  // rule 1; owners guard it
     return "file:" + escaped.joined() + "?immutable=1"
   }
 
-  /// Opens a database that a stranger made and that is in memory, read-only: no file is touched,
-  /// its schema is not trusted, and the work that one statement can cause is limited.
+  /// Opens an untrusted database from memory, read-only. No file is touched, the schema is not trusted, and
+  /// the work of a statement is limited.
   /// - Parameters:
-  ///   - lengthLimitBytes: for one text or blob.
-  ///   - stepLimit: virtual-machine steps after which everything fails with `SQLITE_INTERRUPT`.
+  ///   - lengthLimitBytes: the maximum size of a text or blob.
+  ///   - stepLimit: the number of virtual-machine steps after which everything fails with
+  ///     `SQLITE_INTERRUPT`.
+  /// - Throws: `SQLiteError` if the bytes are not a database or memory is short.
   public convenience init(
     untrustedBytes bytes: [UInt8], lengthLimitBytes: Int, stepLimit: Int
   ) throws(SQLiteError) {
@@ -79,7 +89,7 @@ public final class Database: @unchecked Sendable {  // rule 1; owners guard it
     bytes.withUnsafeBytes {
       UnsafeMutableRawBufferPointer(start: copy, count: $0.count).copyMemory(from: $0)
     }
-    // From here on the copy is SQLite's, also where it refuses it.
+    // From here on SQLite owns the copy, even if it rejects it.
     let r = sqlite3_deserialize(
       handle, "main", copy.assumingMemoryBound(to: UInt8.self), count, count,
       UInt32(SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_READONLY))
@@ -92,9 +102,9 @@ public final class Database: @unchecked Sendable {  // rule 1; owners guard it
     sqlite3_progress_handler(
       handle, Int32(interval),
       { context in
-        guard let left = context?.assumingMemoryBound(to: Int.self) else { return 1 }
-        left.pointee -= 1
-        return left.pointee > 0 ? 0 : 1
+        guard let rounds = context?.assumingMemoryBound(to: Int.self) else { return 1 }
+        rounds.pointee -= 1
+        return rounds.pointee > 0 ? 0 : 1
       }, roundsLeft)
     try execute("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON")
   }
@@ -105,22 +115,22 @@ public final class Database: @unchecked Sendable {  // rule 1; owners guard it
     roundsLeft?.deallocate()
   }
 
-  /// Runs SQL that returns nothing.
+  /// Runs SQL that returns no rows.
   public func execute(_ sql: String) throws(SQLiteError) {
     let r = sqlite3_exec(handle, sql, nil, nil, nil)
     if r != SQLITE_OK { throw error(r) }
   }
 
-  /// A prepared statement for `sql`, kept for the next use.
+  /// Returns a prepared statement for `sql`, cached for the next use.
   public func statement(_ sql: String) throws(SQLiteError) -> Statement {
-    if let found = cache[sql] { return found }
-    let made = try Statement(sql, in: self)
-    cache[sql] = made
-    return made
+    if let cached = cache[sql] { return cached }
+    let statement = try Statement(sql, in: self)
+    cache[sql] = statement
+    return statement
   }
 
-  /// Runs `body` in a transaction that takes the write lock at once (waiting for others); what it
-  /// throws undoes everything.
+  /// Runs `body` in a transaction that takes the write lock immediately, waiting for other writers.
+  /// - Throws: errors of `body`, after a rollback; `SQLiteError`.
   public func transaction<R>(_ body: () throws -> R) throws -> R {
     try execute("BEGIN IMMEDIATE")
     do {
@@ -133,12 +143,12 @@ public final class Database: @unchecked Sendable {  // rule 1; owners guard it
     }
   }
 
-  /// How many rows the last statement inserted, changed or removed.
+  /// Returns the number of rows that the last statement inserted, changed or deleted.
   public var changes: Int { Int(sqlite3_changes(handle)) }
 
-  /// Begins a transaction that only reads: until `endReading` the file's lock is held shared, and a
-  /// statement takes and checks no lock of its own. Who makes use of it says so (`noteUse`).
-  /// - Returns: whether it began one; false within any transaction.
+  /// Begins a read transaction. Until `endReading` it holds the file's lock shared, and statements take no
+  /// locks of their own. Callers report each use with `noteUse`.
+  /// - Returns: false if a transaction is open already.
   public func beginReading() -> Bool {
     guard sqlite3_get_autocommit(handle) != 0,
       sqlite3_exec(handle, "BEGIN", nil, nil, nil) == SQLITE_OK
@@ -147,128 +157,25 @@ public final class Database: @unchecked Sendable {  // rule 1; owners guard it
     return true
   }
 
-  /// One use of the transaction that only reads, if there is one. Now and then the lock is let go for
-  /// a moment: a writer that waits for it has kept new readers out already, and gets it.
+  /// Counts a use of the read transaction, if there is one. After some uses the lock is released for a
+  /// moment: a waiting writer has blocked new readers already, and gets the lock.
   public func noteUse() {
     guard let uses = readingUses else { return }
     readingUses = uses + 1
-    if uses + 1 >= Database.turnUses {
+    if uses + 1 >= Database.usesPerTransaction {
       endReading()
       _ = beginReading()
     }
   }
 
-  /// Ends the transaction that only reads, if there is one.
+  /// Ends the read transaction, if there is one.
   public func endReading() {
     guard readingUses != nil else { return }
     readingUses = nil
     _ = sqlite3_exec(handle, "COMMIT", nil, nil, nil)
   }
 
-  fileprivate func error(_ code: Int32) -> SQLiteError {
+  func error(_ code: Int32) -> SQLiteError {
     SQLiteError(code: code, message: String(cString: sqlite3_errmsg(handle)), path: path)
   }
-}
-
-/// A value that goes into a statement.
-public enum SQLValue: Sendable, Equatable {
-  case null
-  case integer(Int64)
-  case text(String)
-  case blob([UInt8])
-}
-
-/// A prepared statement.
-public final class Statement {
-  private let handle: OpaquePointer
-  private unowned let database: Database
-
-  init(_ sql: String, in database: Database) throws(SQLiteError) {
-    var handle: OpaquePointer?
-    let r = sqlite3_prepare_v3(
-      database.handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &handle, nil)
-    guard r == SQLITE_OK, let handle else { throw database.error(r) }
-    self.handle = handle
-    self.database = database
-  }
-
-  deinit { sqlite3_finalize(handle) }
-
-  /// Runs to the end, ignoring rows.
-  public func run(_ values: SQLValue...) throws(SQLiteError) { try run(values) }
-
-  public func run(_ values: [SQLValue]) throws(SQLiteError) {
-    defer { sqlite3_reset(handle) }
-    try bind(values)
-    while try step() {}
-  }
-
-  /// The first row, as `read` takes it; nil when there is none.
-  public func first<T>(_ values: SQLValue..., read: (Row) -> T) throws(SQLiteError) -> T? {
-    try first(values, read: read)
-  }
-
-  public func first<T>(_ values: [SQLValue], read: (Row) -> T) throws(SQLiteError) -> T? {
-    defer { sqlite3_reset(handle) }
-    try bind(values)
-    return try step() ? read(Row(handle)) : nil
-  }
-
-  /// Calls `read` for each row.
-  public func rows(_ values: SQLValue..., read: (Row) throws -> Void) throws {
-    try rows(values, read: read)
-  }
-
-  public func rows(_ values: [SQLValue], read: (Row) throws -> Void) throws {
-    defer { sqlite3_reset(handle) }
-    try bind(values)
-    while try step() { try read(Row(handle)) }
-  }
-
-  private func step() throws(SQLiteError) -> Bool {
-    switch sqlite3_step(handle) {
-    case SQLITE_ROW: return true
-    case SQLITE_DONE: return false
-    case let r: throw database.error(r)
-    }
-  }
-
-  private func bind(_ values: [SQLValue]) throws(SQLiteError) {
-    let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
-    for (i, value) in values.enumerated() {
-      let at = Int32(i + 1)
-      let r =
-        switch value {
-        case .null: sqlite3_bind_null(handle, at)
-        case .integer(let v): sqlite3_bind_int64(handle, at, v)
-        case .text(let v): sqlite3_bind_text(handle, at, v, -1, transient)
-        case .blob(let v): sqlite3_bind_blob(handle, at, v, Int32(v.count), transient)
-        }
-      if r != SQLITE_OK { throw database.error(r) }
-    }
-  }
-}
-
-/// The columns of the current row; valid inside the closure that it is given to.
-public struct Row {
-  private let handle: OpaquePointer
-  fileprivate init(_ handle: OpaquePointer) { self.handle = handle }
-
-  public var columnCount: Int { Int(sqlite3_column_count(handle)) }
-  public func name(_ column: Int) -> String {
-    sqlite3_column_name(handle, Int32(column)).map { String(cString: $0) } ?? ""
-  }
-  public func isNull(_ column: Int) -> Bool {
-    sqlite3_column_type(handle, Int32(column)) == SQLITE_NULL
-  }
-  public func integer(_ column: Int) -> Int64 { sqlite3_column_int64(handle, Int32(column)) }
-
-  /// The bytes of a text or blob; valid until the closure returns.
-  public func withBytes<R>(_ column: Int, _ body: (UnsafeRawBufferPointer) -> R) -> R {
-    let at = Int32(column)
-    let base = sqlite3_column_blob(handle, at)
-    return body(UnsafeRawBufferPointer(start: base, count: Int(sqlite3_column_bytes(handle, at))))
-  }
-
-  public func bytes(_ column: Int) -> [UInt8] { withBytes(column) { [UInt8]($0) } }
 }

@@ -146,7 +146,7 @@ import Testing
         $0.contains("can go when these have ended: process") && $0.contains("import")
       },
       "\(result.output)")
-    #expect(result.errors.contains("waiting for imgstore commands that began before: process"))
+    #expect(result.errors.contains("waiting for imgstore commands that started earlier: process"))
     #expect(try run("ls", site.folder.path("store/doomed")).output == "")
     #expect(try site.imgstore("verify", "--deep").status == 0)
   }

@@ -69,7 +69,7 @@ import Testing
     try shell("head -c 30000000 /dev/urandom >\"$1/b\"", tree)
     let full = try imgstore("snapshot", "img")
     #expect(full.status == 1)
-    #expect(full.errors.contains("No space left on device") && full.errors.contains("Make room"))
+    #expect(full.errors.contains("No space left on device") && full.errors.contains("Free space"))
     #expect(try imgstore("verify", "--deep").status == 0)
     #expect(try imgstore("log", "img").output.split(separator: "\n").count == 1)
     try shell("rm \"$1/b\"; echo small >\"$1/c\"", tree)

@@ -321,7 +321,7 @@ func request(
       _ = try site.open().collect()
       Issue.record("two collectors at once")
     } catch let error as StoreError {
-      #expect(error.finding.contains("is being collected by another imgstore: process"))
+      #expect(error.finding.contains("is being collected by another imgstore process: process"))
     }
     withExtendedLifetime(held) {}
   }

@@ -1,4 +1,4 @@
-// Cuts are what the definition says, a byte at a time, however many are looked at at once.
+// The chunker's cuts equal those of a byte-by-byte implementation of the definition.
 
 import Codec
 import Store
@@ -11,7 +11,7 @@ import Testing
     return (0..<8).reduce(0) { $0 | UInt64(digest.bytes[$1]) << (8 * UInt64($1)) }
   }
 
-  /// FastCDC as docs/format.md has it.
+  /// FastCDC as docs/format.md defines it.
   private func definition(_ data: ArraySlice<UInt8>) -> Int {
     var hash: UInt64 = 0
     let end = min(data.count, Chunker.maxBytes)
@@ -24,9 +24,9 @@ import Testing
     return end
   }
 
-  @Test(arguments: seeds) func `every cut is where the definition has it`(_ seed: UInt64) {
+  @Test(arguments: seeds) func `every cut equals the definition`(_ seed: UInt64) {
     var random = SplitMix64(seed)
-    // Few values make cuts near each other, and rows of equal bytes none at all.
+    // Few distinct values produce many cuts, and runs of equal bytes none.
     for values in [256, 16, 3] {
       var data = random.bytes(5 << 20 + Int.random(in: 0...99_999, using: &random))
       if values < 256 { data = data.map { UInt8(Int($0) % values) } }

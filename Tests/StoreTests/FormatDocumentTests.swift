@@ -1,4 +1,4 @@
-// docs/format.md is the specification: its examples are taken out of it and fed to the program.
+// docs/format.md is the specification: its examples are extracted and decoded.
 
 import Codec
 import Foundation
@@ -49,12 +49,12 @@ import Testing
     #expect(try Recipe.decode(bytes) == recipe)
   }
 
-  @Test func `recipe that is made`() throws {
+  @Test func `reconstruction recipe`() throws {
     let bytes = try example("made-recipe")
     let recipe = Reconstruction(
       sizeBytes: 400_000_000, plan: SHA256.digest(of: Array("c".utf8)), planBytes: 1000)
     #expect(recipe.encode() == bytes)
-    #expect(try BlobLayout.decode(bytes) == .made(recipe))
+    #expect(try BlobLayout.decode(bytes) == .reconstruction(recipe))
   }
 
   @Test func `attribute set`() throws {
@@ -76,10 +76,10 @@ import Testing
   }
 
   @Test func `tree and times`() throws {
-    var made: [ObjectKind: [UInt8]] = [:]
-    _ = Tree.encode(entries) { made[$0.kind] = $0.bytes }
-    #expect(made[.tree] == (try example("tree")))
-    #expect(made[.times] == (try example("times")))
+    var objects: [ObjectKind: [UInt8]] = [:]
+    _ = Tree.encode(entries) { objects[$0.kind] = $0.bytes }
+    #expect(objects[.tree] == (try example("tree")))
+    #expect(objects[.times] == (try example("times")))
   }
 
   @Test(arguments: ["ref", "ref-2"]) func `pack and ref make a store`(_ ref: String) throws {

@@ -1,4 +1,4 @@
-// A chunk that is asked for alone is decoded without the rest of its frame, and never comes out wrong.
+// A chunk that is requested alone is decoded without the rest of its frame, and never returned wrong.
 
 import Codec
 import Foundation
@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 @Suite struct FrameReadingTests {
-  /// A store with frames of 27 chunks each.
+  /// Creates a store with frames of 27 chunks each.
   private func makeStore(
     _ path: String, chunks count: Int = 40, _ random: inout SplitMix64
   ) throws -> [Digest: [UInt8]] {
@@ -17,7 +17,7 @@ import Testing
     let session = try store.beginSession()
     try session.withWorker { worker in
       for _ in 0..<count {
-        // Half of it compresses.
+        // Half of the bytes compress well.
         let words = random.bytes(10_000)
         let bytes = words + words.map { $0 & 3 }
         chunks[try bytes.withUnsafeBytes { try worker.addChunk($0) }] = bytes
@@ -31,7 +31,7 @@ import Testing
     try ObjectStore(KernelFileSystem.shared, path: Array(path.utf8), create: true) { _ in }
   }
 
-  @Test func `every chunk comes out alone, again, and among the others`() throws {
+  @Test func `every chunk is read alone, again, and among the others`() throws {
     let folder = try TemporaryFolder()
     var random = SplitMix64(1)
     let chunks = try makeStore(folder.path("store"), &random)
@@ -44,7 +44,7 @@ import Testing
     for (id, bytes) in chunks { #expect(try store.object(.chunk, id) == bytes) }
   }
 
-  @Test(arguments: seeds) func `chunks of many frames come out in any order, by many threads`(
+  @Test(arguments: seeds) func `chunks of many frames are read in any order by many threads`(
     _ seed: UInt64
   ) throws {
     let folder = try TemporaryFolder()
@@ -60,7 +60,7 @@ import Testing
     }
   }
 
-  @Test(arguments: seeds) func `of a damaged frame comes what is right, or an error`(
+  @Test(arguments: seeds) func `a damaged frame returns the right bytes or an error`(
     _ seed: UInt64
   ) throws {
     let folder = try TemporaryFolder()

@@ -1,4 +1,4 @@
-// Objects and their encodings: what goes in comes out, and what is not ours never traps.
+// Objects and their encodings: encoding and decoding are inverse, and invalid bytes never trap.
 
 import Codec
 import Platform
@@ -6,7 +6,7 @@ import Store
 import TestSupport
 import Testing
 
-/// Objects in memory.
+/// Holds objects in memory.
 final class MemorySource: ObjectSource {
   private let objects = Monitor<[Digest: [UInt8]]>([:])
   func put(_ object: Tree.EncodedObject) { objects.withLock { $0[object.id] = object.bytes } }
@@ -46,7 +46,7 @@ private func randomEntries(_ random: inout SplitMix64, count: Int) -> [Entry] {
 }
 
 @Suite struct ObjectTests {
-  @Test(arguments: seeds) func `trees come back as they went in`(_ seed: UInt64) throws {
+  @Test(arguments: seeds) func `trees decode to the encoded entries`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     for count in [0, 1, 2, 50, 1024, 1025, 6000] {
       let entries = randomEntries(&random, count: count)
@@ -104,7 +104,7 @@ private func randomEntries(_ random: inout SplitMix64, count: Int) -> [Entry] {
         return (object.id, bytes)
       }
       let source = RawSource(Dictionary(damaged) { $1 })
-      // Either it is refused, or every name that comes out is one that may.
+      // Either decoding fails, or every decoded name is valid.
       if let entries = try? Tree.entries(ids, from: source) {
         #expect(entries.allSatisfy { isValidName($0.name) }, "seed \(seed)")
       }
@@ -117,7 +117,7 @@ private func randomEntries(_ random: inout SplitMix64, count: Int) -> [Entry] {
     }
   }
 
-  @Test func `names that lead elsewhere are refused`() throws {
+  @Test func `names that leave the directory are refused`() throws {
     for name in ["", ".", "..", "a/b", "a\0b"] {
       let entry = Entry(
         name: Array(name.utf8), content: .fifo, mode: 0, uid: 0, gid: 0,
@@ -128,7 +128,7 @@ private func randomEntries(_ random: inout SplitMix64, count: Int) -> [Entry] {
     }
   }
 
-  @Test(arguments: seeds) func `chunks are bounded and find their cuts again`(_ seed: UInt64) {
+  @Test(arguments: seeds) func `chunks are bounded, and cuts survive an insertion`(_ seed: UInt64) {
     var random = SplitMix64(seed)
     let data = random.bytes(6 << 20)
     func cuts(_ bytes: [UInt8]) -> [Int] {

@@ -1,4 +1,4 @@
-// Staged blobs: files without a name hold what they were given, and vanish when nobody takes them.
+// Staged blobs: files without a name hold the bytes written to them, and disappear if nobody takes them.
 
 import Codec
 import Foundation
@@ -14,7 +14,7 @@ import Testing
     try kernel.openDirectory(at: kernel.workingDirectory, Array(path.utf8))
   }
 
-  /// Writes in whole blocks, from buffers that go round.
+  /// Writes whole blocks from rotating buffers.
   private func write(_ bytes: [UInt8], to file: StagedFile, _ random: inout SplitMix64) {
     let block = StagedFile.blockBytes
     let buffers = (0..<BufferPipeline.rangeCount).map { _ in
@@ -40,9 +40,9 @@ import Testing
   }
 
   @Test(arguments: seeds)
-  func `a staged blob gets a name, and is what was written`(_ seed: UInt64) throws {
+  func `a staged blob gets a name and holds the written bytes`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
-    // A file system on a disk, and one that knows no way past the page cache.
+    // A file system on a disk, and one without direct writes.
     let memory = URL(fileURLWithPath: "/dev/shm").appendingPathComponent("imgstore-\(seed)")
     try FileManager.default.createDirectory(at: memory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: memory) }
@@ -66,21 +66,21 @@ import Testing
     }
   }
 
-  @Test func `what is small, or too large for the disk, is not staged`() throws {
+  @Test func `small blobs and blobs too large for the disk are not staged`() throws {
     let folder = try TemporaryFolder()
     let directory = try open(folder.path)
     let free = try kernel.freeBytes(directory.raw)
     let staged = StagedBlobs(kernel, on: directory)
     #expect(staged.begin(sizeBytes: StagedBlobs.minBytes - 1) == nil)
     #expect(staged.begin(sizeBytes: free / 4 * 3) == nil)
-    // A size that is only claimed counts, for nobody knows yet that it is a lie.
+    // An announced size counts, because it cannot be checked yet.
     let first = try #require(staged.begin(sizeBytes: free / 3))
     #expect(staged.begin(sizeBytes: free / 3) == nil)
     #expect(staged.begin(sizeBytes: StagedBlobs.minBytes) != nil)
     withExtendedLifetime(first) {}
   }
 
-  @Test func `a write that fails forgets the file, and nothing else`() throws {
+  @Test func `a failed write drops that file only`() throws {
     let folder = try TemporaryFolder()
     let directory = try open(folder.path)
     var random = SplitMix64(7)

@@ -1,4 +1,4 @@
-// A store that is read without locks: it says what the store says, and leaves no trace.
+// Reading a store without locks returns the store's contents and leaves no trace.
 
 import Codec
 import Foundation
@@ -34,12 +34,12 @@ import Testing
     try UnlockedStore(KernelFileSystem.shared, path: path)
   }
 
-  /// Names, sizes and times of all that the store has.
+  /// Returns names, inodes, sizes and times of all files of the store.
   private func listing() throws -> String {
     try shell("cd \"$1\"; find . -printf '%p %i %s %T@ %C@\\n' | sort", folder.path("store")).output
   }
 
-  @Test func `objects, snapshots and tags are as the store has them`() throws {
+  @Test func `objects, snapshots and tags equal the store's`() throws {
     let before = try listing()
     let store = try open()
     #expect(try store.object(.chunk, known) == Array("known".utf8))
@@ -51,8 +51,8 @@ import Testing
     #expect(try listing() == before)
   }
 
-  @Test func `nobody is waited for`() throws {
-    // Somebody writes to the store, and to its index.
+  @Test func `other processes are not waited for`() throws {
+    // Another process locks everything and writes to the index.
     let mark = folder.path("held")
     let other = Process()
     other.executableURL = URL(fileURLWithPath: "/usr/bin/env")
@@ -71,7 +71,7 @@ import Testing
     ]
     try other.run()
     defer {
-      // It may have inherited a mask of signals.
+      // The child may have inherited a signal mask.
       kill(other.processIdentifier, SIGKILL)
       other.waitUntilExit()
     }
@@ -84,7 +84,7 @@ import Testing
     #expect(try store.refs.images().count == 1)
   }
 
-  @Test func `what is missing stays missing`() throws {
+  @Test func `missing parts are not created`() throws {
     try shell("rm \"$1/index.sqlite\" \"$1/index.stamp\"", folder.path("store"))
     let before = try listing()
     #expect(throws: StoreError.self) { try open().object(.chunk, known) }

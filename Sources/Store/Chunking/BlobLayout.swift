@@ -1,12 +1,14 @@
-// How a blob is made (docs/format.md, "Recipes"): of chunks, or, of other blobs, by a plan.
+// The layout of a blob (docs/format.md, "Recipes"): a list of chunks, or a plan that makes the blob from
+// other blobs.
 //
-// What a blob needs to be whole is asked here and nowhere else (`ObjectStore.references`): whoever
-// checks a store, or decides what may leave it, follows these.
+// `ObjectStore.references` is the only function that lists what a blob needs. Everything that verifies a
+// store, or deletes from it, uses it.
 
 import Codec
 
-/// Chunks in order, runs of equal ones folded: a file of zeros is one run.
+/// Lists the chunks of a blob in order. Equal consecutive chunks are one run: a file of zeros is one run.
 public struct Recipe: Hashable, Sendable {
+  /// A chunk that occurs `count` times in succession.
   public struct Run: Hashable, Sendable {
     public let chunk: Digest
     public let lengthBytes: Int
@@ -14,11 +16,13 @@ public struct Recipe: Hashable, Sendable {
   }
   public private(set) var runs: [Run] = []
   public private(set) var sizeBytes: UInt64 = 0
-  /// The blob's id is a sparse one (`SparseHash`).
+  /// True if the blob's id is a sparse one (`SparseHash`).
   public let isSparse: Bool
 
+  /// Creates an empty list.
   public init(isSparse: Bool = false) { self.isSparse = isSparse }
 
+  /// Appends a chunk.
   public mutating func append(_ chunk: Digest, lengthBytes: Int) {
     sizeBytes += UInt64(lengthBytes)
     if let last = runs.last, last.chunk == chunk, last.lengthBytes == lengthBytes {
@@ -28,7 +32,7 @@ public struct Recipe: Hashable, Sendable {
     }
   }
 
-  /// Appends a chunk, so many times.
+  /// Appends a chunk `count` times.
   public mutating func append(_ chunk: Digest, lengthBytes: Int, count: UInt64) {
     if count == 0 { return }
     append(chunk, lengthBytes: lengthBytes)
@@ -39,6 +43,7 @@ public struct Recipe: Hashable, Sendable {
   private static let chunksTag: UInt8 = 1
   private static let sparseTag: UInt8 = 3
 
+  /// Returns the list as the bytes of an object of kind `recipe`.
   public func encode() -> [UInt8] {
     var writer = ByteWriter()
     writer.byte(isSparse ? Recipe.sparseTag : Recipe.chunksTag)
@@ -52,11 +57,14 @@ public struct Recipe: Hashable, Sendable {
     return writer.bytes
   }
 
+  /// Reads a list from the bytes of an object.
+  /// - Throws: `corrupt` for another kind of recipe, an empty run, or chunks whose sizes do not add up to
+  ///   the blob's size; `truncated`.
   public static func decode(_ bytes: [UInt8]) throws(CodecError) -> Recipe {
     try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
       let tag = try reader.byte()
       guard tag == chunksTag || tag == sparseTag else {
-        throw .corrupt("the recipe is no list of chunks")
+        throw .corrupt("the recipe is not a list of chunks")
       }
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")
       var recipe = Recipe(isSparse: tag == sparseTag)
@@ -66,35 +74,39 @@ public struct Recipe: Hashable, Sendable {
         guard count > 0, length > 0 else { throw .corrupt("a run is empty") }
         let (total, overflow) = count.multipliedReportingOverflow(by: length)
         guard !overflow, total <= size - recipe.sizeBytes else {
-          throw .corrupt("the chunks are more than the blob")
+          throw .corrupt("the chunks are larger than the blob")
         }
         recipe.runs.append(
           Run(chunk: try reader.digest(), lengthBytes: Int(length), count: count))
         recipe.sizeBytes += total
       }
       try reader.expectEnd()
-      guard recipe.sizeBytes == size else { throw .corrupt("the chunks are less than the blob") }
+      guard recipe.sizeBytes == size else { throw .corrupt("the chunks are smaller than the blob") }
       return recipe
     }
   }
 }
 
-/// A blob that is made by a plan, which is a blob as well. It is shorter than any list of chunks that
-/// has two of them: of two recipes of a blob the index keeps the shorter.
+/// Describes a blob that a plan makes. The plan is a blob, too.
+///
+/// The encoding is shorter than any list of two or more chunks. If a blob has two recipes, the index keeps
+/// the shorter one.
 public struct Reconstruction: Hashable, Sendable {
-  /// Of the blob that it makes.
+  /// The size of the blob that the plan makes.
   public let sizeBytes: UInt64
   public let plan: Digest
   public let planBytes: UInt64
 
   static let tag: UInt8 = 2
 
+  /// Creates a description; `planBytes` is the size of the plan.
   public init(sizeBytes: UInt64, plan: Digest, planBytes: UInt64) {
     self.sizeBytes = sizeBytes
     self.plan = plan
     self.planBytes = planBytes
   }
 
+  /// Returns the description as the bytes of an object of kind `recipe`.
   public func encode() -> [UInt8] {
     var writer = ByteWriter()
     writer.byte(Reconstruction.tag)
@@ -108,15 +120,18 @@ public struct Reconstruction: Hashable, Sendable {
 /// A recipe of either kind.
 public enum BlobLayout: Hashable, Sendable {
   case chunks(Recipe)
-  case made(Reconstruction)
+  case reconstruction(Reconstruction)
 
+  /// Returns the size of the blob in bytes.
   public var sizeBytes: UInt64 {
     switch self {
     case .chunks(let recipe): recipe.sizeBytes
-    case .made(let recipe): recipe.sizeBytes
+    case .reconstruction(let recipe): recipe.sizeBytes
     }
   }
 
+  /// Reads a recipe of either kind from the bytes of an object.
+  /// - Throws: `corrupt` for values out of range; `truncated`.
   public static func decode(_ bytes: [UInt8]) throws(CodecError) -> BlobLayout {
     guard bytes.first == Reconstruction.tag else { return .chunks(try Recipe.decode(bytes)) }
     return try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
@@ -125,23 +140,23 @@ public enum BlobLayout: Hashable, Sendable {
       let plan = try reader.digest()
       let planBytes = try reader.varint(limit: UInt64(ReconstructionPlan.maxBytes), "a plan's size")
       try reader.expectEnd()
-      guard size > 0, planBytes > 0 else { throw .corrupt("the recipe makes nothing") }
-      return .made(Reconstruction(sizeBytes: size, plan: plan, planBytes: planBytes))
+      guard size > 0, planBytes > 0 else { throw .corrupt("the recipe makes an empty blob") }
+      return .reconstruction(Reconstruction(sizeBytes: size, plan: plan, planBytes: planBytes))
     }
   }
 }
 
-/// What a blob needs to be whole.
+/// Lists what a blob needs to be complete.
 public struct BlobReferences: Sendable {
-  /// Its recipe is an object of its own, named by the blob.
+  /// True if the blob has a recipe, an object of its own that is named by the blob.
   public var hasRecipe = false
   public var chunks: [Digest] = []
-  /// Blobs, which have references of their own: its plan, and what the plan is over.
+  /// Blobs that have references of their own: the plan, and the blobs that the plan reads.
   public var blobs: [(id: Digest, sizeBytes: UInt64)] = []
 }
 
 extension ObjectStore {
-  /// What a blob directly needs. Of two recipes it is the one that would be read.
+  /// Returns the direct dependencies of a blob. If it has two recipes, those of the one that would be read.
   /// - Throws: `missing`, `damaged`.
   public func references(
     of blob: Digest, sizeBytes: UInt64
@@ -155,7 +170,7 @@ extension ObjectStore {
     return try references(of: blob, by: recipe(of: blob, sizeBytes: sizeBytes))
   }
 
-  /// What the recipe of a blob needs, whatever its size: a blob may be a chunk as well.
+  /// Returns the dependencies of a blob's recipe, whatever the blob's size: a blob may be a chunk as well.
   func references(ofRecipeOf blob: Digest) throws(StoreError) -> BlobReferences {
     try references(of: blob, by: recipe(of: blob))
   }
@@ -167,9 +182,9 @@ extension ObjectStore {
     references.hasRecipe = true
     switch recipe {
     case .chunks(let recipe): references.chunks = recipe.runs.map(\.chunk)
-    case .made(let made):
-      references.blobs = [(made.plan, made.planBytes)]
-      references.blobs += try plan(made, of: blob).references()
+    case .reconstruction(let reconstruction):
+      references.blobs = [(reconstruction.plan, reconstruction.planBytes)]
+      references.blobs += try plan(reconstruction, of: blob).references()
     }
     return references
   }

@@ -1,13 +1,13 @@
-// Which chunk probably follows another. Where a large stream resembles a blob that the store has, its next
-// cut need not be looked for, only tried: that saves the chunker's pass over every known byte.
+// Prediction of the chunk that follows another. If a large stream resembles a stored blob, the next cut is
+// tried at the predicted place first. This saves the chunker's pass over the known bytes.
 //
-// 1. A forecast is never trusted: a chunk is what the hash of its bytes says.
-// 2. A cut that was forecast is the older blob's. It is where the chunker would cut as well, unless its
-//    parameters have changed or the older blob ended there: storage, not identity.
+// 1. A prediction is never trusted: the hash of a chunk's bytes is its id.
+// 2. A predicted cut is a cut of the older blob. The chunker would cut there as well, unless its parameters
+//    have changed or the older blob ended there. Cuts affect storage, never ids.
 
 import Codec
 
-/// The followers of chunks, as recipes have them.
+/// Maps chunks to the chunks that follow them in known recipes.
 public struct ChunkPredictor: Sendable {
   /// A chunk that may come next.
   public struct Next: Sendable {
@@ -15,16 +15,18 @@ public struct ChunkPredictor: Sendable {
     public let lengthBytes: Int
   }
 
-  /// What it may remember: about 16 GiB of content, in 6 MB of memory.
+  /// The maximum number of remembered chunks: about 16 GiB of content, in 6 MB of memory.
   public static let maxChunks = 1 << 16
 
   private var followers: [Digest: Next] = [:]
 
+  /// Creates an empty predictor.
   public init() {}
 
+  /// Returns true if no more chunks can be added.
   public var isFull: Bool { followers.count >= ChunkPredictor.maxChunks }
 
-  /// Remembers the order of a recipe's chunks. What earlier recipes say of a chunk stays.
+  /// Adds the order of a recipe's chunks. If earlier recipes name a follower of a chunk, that one stays.
   public mutating func add(_ recipe: Recipe) {
     var last: Recipe.Run?
     for run in recipe.runs {
@@ -40,21 +42,21 @@ public struct ChunkPredictor: Sendable {
     followers[chunk] = Next(chunk: run.chunk, lengthBytes: run.lengthBytes)
   }
 
-  /// What may come after a chunk; nil where nothing is known.
+  /// Returns the chunk that may follow; nil if none is known.
   public func next(after chunk: Digest) -> Next? { followers[chunk] }
 }
 
 extension ObjectStore {
-  /// What the store's large blobs foretell.
-  /// - Parameter blobs: those that a stream may resemble, the likeliest first.
+  /// Returns a predictor that knows the chunk lists of large stored blobs.
+  /// - Parameter blobs: the blobs that a stream may resemble, the most similar first.
   public func forecast(from blobs: some Sequence<Digest>) -> ChunkPredictor {
-    var forecast = ChunkPredictor()
-    for blob in blobs where !forecast.isFull {
-      // A recipe that is damaged, or of another kind, foretells nothing.
+    var predictor = ChunkPredictor()
+    for blob in blobs where !predictor.isFull {
+      // Damaged recipes and reconstructions are skipped.
       if let bytes = try? object(.recipe, blob), let recipe = try? Recipe.decode(bytes) {
-        forecast.add(recipe)
+        predictor.add(recipe)
       }
     }
-    return forecast
+    return predictor
   }
 }

@@ -1,13 +1,13 @@
-// FastCDC (Xia et al., USENIX ATC 2016): where a large file is cut into chunks.
+// FastCDC (Xia et al., USENIX ATC 2016): content-defined chunking of large files.
 //
-// 1. A cut depends only on the bytes since the last cut: equal data after an insertion finds its
-//    old cuts again.
-// 2. Cuts are storage, not identity (design.md, invariant 1): these parameters may change in any
-//    release; old chunks stay readable, only deduplication across the change suffers.
+// 1. A cut depends only on the bytes since the last cut, so data after an insertion is cut at its old
+//    places.
+// 2. Cuts affect storage, never ids. The parameters may change in any release: old chunks stay readable,
+//    and only deduplication across the change suffers.
 
 import Codec
 
-/// Content-defined cuts with normalised chunking: 64 KiB least, about 256 KiB, 1 MiB most.
+/// Cuts content by normalized chunking: at least 64 KiB, about 256 KiB, at most 1 MiB.
 public enum Chunker {
   public static let minBytes = 64 << 10
   public static let normalBytes = 256 << 10
@@ -15,35 +15,36 @@ public enum Chunker {
   /// Files up to this size are one chunk.
   public static let wholeFileBytes = 64 << 10
 
-  /// 256 random words: the first eight bytes, little-endian, of SHA-256("imgstore gear" + byte).
+  /// The gear table, 256 random words: the first eight bytes, little-endian, of SHA-256("imgstore gear" +
+  /// byte).
   private static let gear: [UInt64] = (0...255).map { byte in
     let digest = SHA256.digest(of: Array("imgstore gear".utf8) + [UInt8(byte)])
     return digest.bytes.prefix(8).reversed().reduce(0) { $0 << 8 | UInt64($1) }
   }
 
-  /// The length of the first chunk of `data`.
-  /// - Parameter data: at least `maxBytes`, unless the file ends with it; not empty.
+  /// Returns the length of the first chunk of `data`, in bytes.
+  /// - Parameter data: not empty, and at least `maxBytes` long unless the file ends with it.
   public static func firstCut(_ data: UnsafeRawBufferPointer) -> Int {
-    let end = min(data.count, maxBytes)
-    guard end > minBytes else { return end }
+    let limit = min(data.count, maxBytes)
+    guard limit > minBytes else { return limit }
     return gear.withUnsafeBufferPointer { table in
-      guard let gear = table.baseAddress, let bytes = data.baseAddress else { return end }
-      let normal = min(end, normalBytes)
+      guard let gear = table.baseAddress, let bytes = data.baseAddress else { return limit }
+      let normal = min(limit, normalBytes)
       var hash: UInt64 = 0
-      // Harder to satisfy before the normal size (20 bits), easier after it (16 bits): sizes
-      // gather around it. The top bits have seen the last 64 bytes.
+      // The condition is harder before the normal size (20 bits) and easier after it (16 bits), so that
+      // sizes cluster around it. The top bits depend on the last 64 bytes.
       return scan(bytes, minBytes, normal, gear, &hash, shift: 44)
-        ?? scan(bytes, normal, end, gear, &hash, shift: 48) ?? end
+        ?? scan(bytes, normal, limit, gear, &hash, shift: 48) ?? limit
     }
   }
 
-  /// How far the two lanes of a scan stand apart.
+  /// The distance between the two lanes of a scan.
   private static let laneBytes = 16 << 10
 
-  /// The end of the first byte in `from ..< to` after which the hash's top bits are zero.
+  /// Returns the end of the first byte in `from ..< to` after which the hash's top bits are zero.
   ///
-  /// Each hash waits for the one before it, so two lanes go side by side: what the hash knows is the
-  /// last 64 bytes, from which the second lane takes its start.
+  /// Each hash depends on the one before it, so two lanes run in parallel. The hash depends on the last 64
+  /// bytes only; the second lane starts from these.
   @inline(__always)
   private static func scan(
     _ bytes: UnsafeRawPointer, _ from: Int, _ to: Int, _ gear: UnsafePointer<UInt64>,
@@ -66,6 +67,7 @@ public enum Chunker {
     return scanLane(bytes, i, to, gear, &hash, shift)
   }
 
+  /// Scans one lane.
   @inline(__always)
   private static func scanLane(
     _ bytes: UnsafeRawPointer, _ from: Int, _ to: Int, _ gear: UnsafePointer<UInt64>,
@@ -90,7 +92,7 @@ public enum Chunker {
     hash = (hash &<< 1) &+ gear[Int(bytes.load(fromByteOffset: i, as: UInt8.self))]
   }
 
-  /// Two bytes on: the end of the first after which the top bits are zero.
+  /// Advances by two bytes. Returns the end of the first byte after which the top bits are zero.
   @inline(__always)
   private static func rollTwice(
     _ bytes: UnsafeRawPointer, _ i: Int, _ gear: UnsafePointer<UInt64>, _ hash: inout UInt64,

@@ -1,28 +1,28 @@
-// What a collection would do, and how much that frees. The collection itself and whoever foretells
-// it ask here.
+// The plan of a garbage collection and the bytes that it frees. Both gc itself and dry runs use it.
 
 import Codec
 import Platform
 
-/// Packs that are to go, and packs that are to be rewritten, in batches.
+/// Lists the packs to delete and the packs to rewrite, in batches.
 struct CollectionPlan {
   struct Candidate: Sendable {
     let name: Digest
     let sizeBytes: UInt64
-    /// About what is needed of it.
+    /// An estimate of the bytes that are still needed.
     let keptBytes: UInt64
     var deadBytes: UInt64 { sizeBytes - min(sizeBytes, keptBytes) }
   }
 
-  /// Packs of about so many bytes are rewritten at once: that much space is needed in between.
+  /// The size of the packs that are rewritten together. That much free space is needed for a while.
   private static let batchBytes: UInt64 = 256 << 20
 
   private(set) var dead: [Candidate] = []
   private(set) var rewritten: [Candidate] = []
 
+  /// Plans a collection.
   /// - Parameters:
-  ///   - packs: places in the survey.
-  ///   - level: what a pack says of its frames' level.
+  ///   - packs: positions in the survey's list of packs.
+  ///   - level: returns the zstd level that a pack records.
   init(
     _ survey: PackUsage, _ packs: some Sequence<Int>,
     _ rewriting: CollectionRequest.Rewriting, isNeeded: (PackUsage.Usage) -> Bool,
@@ -32,17 +32,17 @@ struct CollectionPlan {
       func candidate(_ keptBytes: UInt64) -> Candidate {
         Candidate(name: pack.name, sizeBytes: pack.sizeBytes, keptBytes: keptBytes)
       }
-      switch (survey.fate(of: pack, isNeeded), rewriting) {
-      case (.goes, _): dead.append(candidate(0))
-      case (.isRewritten(let kept), .sparing): rewritten.append(candidate(kept))
-      case (.isRewritten, .none), (.stays, .none), (.stays, .sparing): break
-      case (.isRewritten(let kept), .all): rewritten.append(candidate(kept))
-      case (.stays, .all(let wanted)):
-        guard level(pack.name) < UInt32(wanted) else { break }
+      switch (survey.action(for: pack, isNeeded), rewriting) {
+      case (.delete, _): dead.append(candidate(0))
+      case (.rewrite(let keptBytes), .sparing): rewritten.append(candidate(keptBytes))
+      case (.rewrite, .none), (.keep, .none), (.keep, .sparing): break
+      case (.rewrite(let keptBytes), .all): rewritten.append(candidate(keptBytes))
+      case (.keep, .all(let targetLevel)):
+        guard level(pack.name) < UInt32(targetLevel) else { break }
         rewritten.append(candidate(UInt64(pack.frames.reduce(0) { $0 + $1.keptBytes(isNeeded) })))
       }
     }
-    // What gives most for the work comes first; for `optimize` small packs, to be put together.
+    // gc starts with the packs that free most for the work; `optimize` with small packs, to combine them.
     if case .all = rewriting {
       rewritten.sort { ($0.sizeBytes, $0.name) < ($1.sizeBytes, $1.name) }
     } else {
@@ -53,27 +53,27 @@ struct CollectionPlan {
     }
   }
 
-  /// The next packs to be rewritten together, and those passed over because of the budget.
+  /// Takes the next packs to rewrite together, and those that exceed the budget.
   static func takeBatch(
     from rest: inout ArraySlice<Candidate>, budget: inout UInt64
-  ) -> (batch: [Candidate], passed: [Candidate]) {
+  ) -> (batch: [Candidate], skipped: [Candidate]) {
     var batch: [Candidate] = []
-    var passed: [Candidate] = []
+    var skipped: [Candidate] = []
     var bytes: UInt64 = 0
     while let next = rest.first, batch.isEmpty || bytes + next.sizeBytes <= batchBytes {
       rest.removeFirst()
       guard next.sizeBytes <= budget else {
-        passed.append(next)
+        skipped.append(next)
         continue
       }
       budget -= next.sizeBytes
       bytes += next.sizeBytes
       batch.append(next)
     }
-    return (batch, passed)
+    return (batch, skipped)
   }
 
-  /// The bytes that it frees, measured: what would be written is compressed, and thrown away.
+  /// Returns the bytes that the plan frees. They are measured: the new frames are compressed and discarded.
   func freedBytes(_ rewriter: PackRewriter) throws -> Int64 {
     var freed = dead.reduce(0) { $0 + Int64($1.sizeBytes) }
     var rest = rewritten[...]
@@ -86,7 +86,7 @@ struct CollectionPlan {
           freed += batch.reduce(0) { $0 + Int64($1.sizeBytes) } - Int64(written)
           break
         } catch let damage as DamagedPackError {
-          // It stays, and so is no part of what is freed.
+          // A damaged pack stays, and frees nothing.
           let before = batch.count
           batch.removeAll { $0.name == damage.name }
           if batch.count == before { throw damage.error }

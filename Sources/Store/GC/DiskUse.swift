@@ -1,33 +1,33 @@
-// Who uses how much of the store, and what would be free without them.
+// Disk use: the bytes that snapshots use, and the bytes that gc would free without them.
 //
-// Each object is given the set of snapshots that reach it: directories are visited once, parents
-// before children, and hand their sets down. What a collection would free when some snapshots were
-// gone is then asked of the same rules that the collection follows (PackUsage).
+// Each object gets the set of snapshots that reach it. Directories are visited once, parents before
+// children, and pass their sets to their entries. The bytes that gc would free follow from the rules of gc
+// itself (PackUsage).
 
 import Codec
 import Platform
 
-/// The account of a store, at one moment.
+/// The disk use of a store at one moment.
 public struct DiskUse: Sendable {
-  /// What some snapshots use, in bytes on disk.
+  /// The disk use of some snapshots, in bytes on disk.
   public struct Use: Sendable, Equatable {
-    /// Of all objects that they reach.
+    /// The bytes of all objects that the snapshots reach.
     public var reachedBytes: UInt64 = 0
-    /// Of those that nobody else reaches.
+    /// The bytes of the objects that no other snapshot reaches.
     public var uniqueBytes: UInt64 = 0
-    /// What `forget` and `gc` free when these, and no others, are gone.
+    /// The bytes that `forget` and `gc` free if exactly these snapshots are removed.
     public var freedBytes: UInt64 = 0
     public var sharedBytes: UInt64 { reachedBytes - min(reachedBytes, uniqueBytes) }
   }
 
-  /// In the order of images and numbers.
+  /// All snapshots, ordered by image and number.
   public let snapshots: [SnapshotName]
   public let packCount: Int
   public let packBytes: UInt64
   public let refBytes: UInt64
-  /// What `gc` frees as things are.
+  /// The bytes that `gc` would free now.
   public private(set) var collectableBytes: UInt64
-  /// Bytes of objects that no snapshot reaches, whether or not `gc` takes the trouble.
+  /// The bytes of objects that no snapshot reaches, including those that `gc` would leave in place.
   public let deadBytes: UInt64
 
   private let members: [SnapshotName: Int]
@@ -36,7 +36,7 @@ public struct DiskUse: Sendable {
   private let survey: PackUsage
   private let usages: PrefixMap
   private let store: ObjectStore
-  /// Per set of snapshots: its bytes, and the packs that have some of them.
+  /// For each set of snapshots: its bytes, and the packs that hold some of them.
   private let setBytes: [UInt64]
   private let setPacks: [[Int]]
 
@@ -85,42 +85,43 @@ public struct DiskUse: Sendable {
     collectableBytes = try freedBytes(survey.packs.indices, without: [])
   }
 
-  /// What these snapshots use together; names that are not in the store count for nothing.
+  /// Returns the disk use of some snapshots together. Names that do not exist are ignored.
+  /// - Throws: `StoreError` if a pack cannot be read.
   public func use(of names: some Sequence<SnapshotName>) throws -> Use {
     var sets = sets
-    var asked: UInt32 = 0
+    var target: UInt32 = 0
     var use = Use()
     for name in Set(names) {
       guard let member = members[name] else { continue }
-      asked = sets.union(asked, sets.single(member))
+      target = sets.union(target, sets.single(member))
       use.freedBytes += sizes[member]
     }
-    var goes = [Bool](repeating: false, count: self.sets.count)
+    var isRemoved = [Bool](repeating: false, count: self.sets.count)
     var packs: Set<Int> = []
-    for set in 1..<max(1, self.sets.count) where sets.intersects(set, asked) {
+    for set in 1..<max(1, self.sets.count) where sets.intersects(set, target) {
       use.reachedBytes += setBytes[set]
-      guard sets.isSubset(set, of: asked) else { continue }
-      goes[set] = true
+      guard sets.isSubset(set, of: target) else { continue }
+      isRemoved[set] = true
       use.uniqueBytes += setBytes[set]
       packs.formUnion(setPacks[set])
     }
     let now = collectableBytes == 0 ? 0 : try freedBytes(packs, without: [])
-    let then = try freedBytes(packs, without: goes)
+    let then = try freedBytes(packs, without: isRemoved)
     use.freedBytes += then - min(then, now)
     return use
   }
 
-  /// What a collection frees of these packs when the sets that `goes` marks need nothing.
+  /// Returns the bytes that a collection of these packs frees if the marked sets of snapshots do not exist.
   private func freedBytes(
-    _ packs: some Sequence<Int>, without goes: [Bool]
+    _ packs: some Sequence<Int>, without isRemoved: [Bool]
   ) throws -> UInt64 {
     @Sendable func isNeeded(_ usage: PackUsage.Usage) -> Bool {
-      goes.isEmpty || !goes[Int(usage)]
+      isRemoved.isEmpty || !isRemoved[Int(usage)]
     }
     let plan = CollectionPlan(survey, packs, .sparing, isNeeded: isNeeded, level: { _ in 0 })
     var leftoverBytes: UInt64 = 0
     for pack in packs.lazy.map({ self.survey.packs[$0] }) where pack.isDoomed {
-      if survey.fate(of: pack, isNeeded) == .goes { leftoverBytes += pack.sizeBytes }
+      if survey.action(for: pack, isNeeded) == .delete { leftoverBytes += pack.sizeBytes }
     }
     let (usages, duplicated) = (usages, survey.duplicated)
     let rewriter = PackRewriter(
@@ -130,25 +131,26 @@ public struct DiskUse: Sendable {
           return false
         }
         return isNeeded(usage)
-      }, isDoubled: { duplicated.contains(prefixKey($0, $1)) }, progress: Progress())
+      }, hasCopies: { duplicated.contains(prefixKey($0, $1)) }, progress: Progress())
     return leftoverBytes + UInt64(max(0, try plan.freedBytes(rewriter)))
   }
 }
 
 extension ObjectStore {
-  /// Takes the account of the store. Other commands go on meanwhile.
+  /// Computes the disk use of the store. Other commands may run concurrently.
+  /// - Throws: `damaged` if a ref or a directory cannot be read; `StoreError` of other kinds.
   public func diskUse(progress: Progress) throws -> DiskUse {
     try DiskUse(self, progress: progress)
   }
 }
 
-/// Finds the set of snapshots of each object.
+/// Determines the set of snapshots that reach each object.
 private struct UsageWalk {
   private(set) var sets = InternedSnapshotSets()
   private(set) var usages = PrefixMap()
-  /// Directories, and blobs that recipes make; children before parents.
+  /// Directories and blobs with recipes, children before parents.
   private var nodes: [ObjectReference] = []
-  private var places: [ObjectReference: Int] = [:]
+  private var positions: [ObjectReference: Int] = [:]
   private var nodeUsages: [UInt32] = []
 
   mutating func run(
@@ -158,18 +160,18 @@ private struct UsageWalk {
     usages = PrefixMap(capacity: try store.totals().objects)
     for (root, _) in roots { try list(root, reader, progress) }
     nodeUsages = Array(repeating: PackUsage.unused, count: nodes.count)
-    for (root, member) in roots { try give(root, sets.single(member), reader) }
-    for place in nodes.indices.reversed() {
-      let usage = nodeUsages[place]
+    for (root, member) in roots { try addUsage(root, sets.single(member), reader) }
+    for position in nodes.indices.reversed() {
+      let usage = nodeUsages[position]
       var needs: [ObjectReference] = []
       var own: [UInt64] = []
-      try reader.expand(nodes[place]) {
+      try reader.expand(nodes[position]) {
         own.append(prefixKey($0, $1))
       } needs: {
         needs.append($0)
       }
-      for key in own { give(key, usage) }
-      for need in needs { try give(need, usage, reader) }
+      for key in own { addUsage(key, usage) }
+      for need in needs { try addUsage(need, usage, reader) }
     }
   }
 
@@ -187,31 +189,31 @@ private struct UsageWalk {
     var pending: [(reference: ObjectReference, isDone: Bool)] = [(root, false)]
     while let (next, isDone) = pending.popLast() {
       if isDone {
-        places[next] = nodes.count
+        positions[next] = nodes.count
         nodes.append(next)
         continue
       }
-      guard isNode(next, reader), places[next] == nil else { continue }
+      guard isNode(next, reader), positions[next] == nil else { continue }
       progress.add(items: 1)
-      // Until it has its place: it is under way.
-      places[next] = -1
+      // -1 marks a node that is being visited, until it has its position.
+      positions[next] = -1
       pending.append((next, true))
       try reader.expand(next) { _, _ in
       } needs: { need in
-        if isNode(need, reader), places[need] == nil { pending.append((need, false)) }
+        if isNode(need, reader), positions[need] == nil { pending.append((need, false)) }
       }
     }
   }
 
-  private mutating func give(_ key: UInt64, _ usage: UInt32) {
+  private mutating func addUsage(_ key: UInt64, _ usage: UInt32) {
     usages.set(key, sets.union(usages[key] ?? PackUsage.unused, usage))
   }
 
-  private mutating func give(
+  private mutating func addUsage(
     _ reference: ObjectReference, _ usage: UInt32, _ reader: ReferenceReader
   ) throws {
-    if let place = places[reference] {
-      nodeUsages[place] = sets.union(nodeUsages[place], usage)
+    if let position = positions[reference] {
+      nodeUsages[position] = sets.union(nodeUsages[position], usage)
       return
     }
     var own: [UInt64] = []
@@ -219,6 +221,6 @@ private struct UsageWalk {
       own.append(prefixKey($0, $1))
     } needs: { _ in
     }
-    for key in own { give(key, usage) }
+    for key in own { addUsage(key, usage) }
   }
 }

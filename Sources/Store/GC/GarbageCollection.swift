@@ -1,77 +1,83 @@
-// Removing what no snapshot needs, while snapshots are taken.
+// Garbage collection: the deletion of objects that no snapshot needs, while snapshots are taken.
 //
-//     mark ─▶ rewrite what is half dead ─▶ doom ─▶ grace period ─▶ mark again ─▶ back, or removed
+//     mark ─▶ rewrite partly dead packs ─▶ doom ─▶ grace period ─▶ mark again ─▶ restore or delete
 //
-// A pack is doomed by moving it from packs/ to doomed/. There it can still be read; nothing new
-// rests on it. Why nothing is lost:
+// A pack is doomed by a move from packs/ to doomed/. There it can still be read, but no new snapshot
+// depends on it. No object is lost for these reasons:
 //
-//  1. Where a pack lies is the truth: an index that is made anew, at any moment, calls an object
-//     present only where a pack in packs/ has it. Packs move only under locks/index, with the rows.
-//  2. A writer takes its lease before it looks at the packs (Lease.swift), and stores again what it
-//     finds in doomed/ only. So who began after the dooming rests on nothing that is doomed.
-//  3. Who began before may rest on it, and commits or ends before the grace period is over.
-//  4. The refs that decide are read after that, as one state (RefRemoval.swift, rule 4). Later ones
-//     are of writers of rule 2, or made from a ref that its maker keeps from being removed, by its
-//     image's lock, until its own stands: one of the two is among those read.
-//  5. A doomed pack is removed only if each object in it (as its own frame directories tell, not the
-//     index) that those refs reach was read from a pack in packs/ and found right. Else it goes
-//     back to packs/.
-//  6. What it needs is durable first: new packs and packs/ before an old pack is doomed, the removal
-//     of refs before the marks that miss them.
-//  7. Readers hold leases, too: what was there when a command began stays until it ends. One that
-//     looks for a pack by name looks in both folders.
-//  8. One collector at a time (locks/gc, not waited for: waiting, it would hold a lease that the
-//     other waits for). Nobody waits for a collector but for the moment of a move.
-//  9. Killed anywhere, it leaves packs in doomed/, whole or copied twice: space. The next one
-//     settles them like its own. No clock decides anything but when to stop waiting.
+//  1. The directory of a pack decides. An index that is rebuilt at any moment lists an object as present
+//     only if a pack in packs/ has it. Packs move only under locks/index, together with their rows.
+//  2. A writer takes its lease before it reads the packs (Lease.swift), and stores objects that exist only
+//     in doomed/ again. So a writer that began after the dooming depends on no doomed pack.
+//  3. A writer that began earlier may depend on one. It commits or ends before the grace period is over.
+//  4. The refs that decide are read after the grace period, as one state (RefRemoval.swift, invariant 4).
+//     Later refs belong to writers of rule 2, or were created from an existing ref. The creator protects
+//     that ref from removal by the image's lock until the new ref exists, so one of the two is among the
+//     refs read.
+//  5. Before a doomed pack is deleted, each object in it that those refs reach must have been read from a
+//     pack in packs/ and verified. The pack's own frame directories list the objects, not the index. If one
+//     object fails, the pack returns to packs/.
+//  6. Prerequisites are durable first: new packs and packs/ before an old pack is doomed, and the removal
+//     of refs before a marking without them.
+//  7. Readers hold leases, too: the packs that existed when a command began stay until it ends. A reader
+//     that looks for a pack by name searches both directories.
+//  8. One collection runs at a time (locks/gc). A second one fails instead of waiting, because it would
+//     wait with a lease that the first one waits for. Other commands wait for gc only while it moves packs.
+//  9. If gc is killed at any point, it leaves packs in doomed/, complete or as second copies, which only
+//     cost space. The next run handles them like its own. Clocks only decide when to stop waiting.
 
 import Codec
 import Glibc
 import Platform
 
-/// What a collection may do.
+/// The parameters of a collection.
 public struct CollectionRequest: Sendable {
+  /// Which packs are rewritten.
   public enum Rewriting: Sendable, Equatable {
-    /// Only what is wholly dead goes.
+    /// No pack is rewritten; only packs without needed objects are deleted.
     case none
-    /// Packs that are dead in a good part are rewritten without that.
+    /// Packs with a considerable share of dead bytes are rewritten without them.
     case sparing
-    /// Every pack whose frames may be of a lower zstd level is compressed anew, in the order of a
-    /// walk.
+    /// Every pack whose frames may have a lower zstd level is recompressed, in the order of a tree walk.
     case all(level: Int32)
   }
+  /// Which packs are rewritten.
   public var rewriting: Rewriting = .sparing
-  /// Bytes of packs that may be rewritten; nil for all. A pack is rewritten whole or not.
+  /// The maximum size in bytes of the packs to rewrite; nil for no limit. Packs are rewritten completely or
+  /// not at all.
   public var maxBytes: UInt64?
-  /// Seconds after which no further pack is begun and nobody is waited for.
+  /// The time in seconds after which no pack is started and no process is waited for; nil for a default
+  /// wait.
   public var maxSeconds: Double?
+  /// Creates the parameters of a plain `gc`.
   public init() {}
 }
 
-/// What a collection did.
+/// The result of a collection.
 public struct CollectionOutcome: Sendable {
-  /// Bytes of the packs that were removed, less those of the packs that were written.
+  /// The bytes of the deleted packs minus the bytes of the packs that were written.
   public var freedBytes: Int64 = 0
   public var removedPacks = 0
   public var rewrittenPacks = 0
   public var writtenBytes: UInt64 = 0
-  /// Bytes that dead writers had left in tmp/.
+  /// The bytes that dead writers had left in tmp/.
   public var temporaryBytes: UInt64 = 0
-  /// Dead bytes in packs that the budget, or a full disk, left as they are.
+  /// The dead bytes in packs that were not rewritten because of the budget or a full disk.
   public var leftBytes: UInt64 = 0
-  /// Bytes of packs that are to go as soon as these commands have ended; a later collection does it.
+  /// The bytes of packs that a later collection can delete, after the commands in `waitsFor` have ended.
   public var waitingBytes: UInt64 = 0
   public var waitsFor: [String] = []
-  /// Packs that cannot be rewritten because they are damaged, and how.
+  /// The packs that cannot be rewritten because they are damaged, with the reasons.
   public var damaged: [(pack: String, finding: String)] = []
   public var lackedSpace = false
   public var seconds: Double = 0
 }
 
 extension ObjectStore {
-  /// Removes what no snapshot needs. Other commands go on meanwhile.
-  /// - Parameter report: told what it waits for.
-  /// - Throws: `busy` where another collection runs, `refused` where what the snapshots need cannot be told.
+  /// Deletes objects that no snapshot needs. Other commands may run concurrently.
+  /// - Parameter report: receives a line if the collection waits for other commands.
+  /// - Throws: `busy` if another collection runs; `refused` if the store is read-only; `damaged` if the
+  ///   objects that the snapshots need cannot be determined.
   public func collect(
     _ request: CollectionRequest, progress: Progress, report: @escaping (String) -> Void
   ) throws -> CollectionOutcome {
@@ -81,9 +87,9 @@ extension ObjectStore {
         layout.fileSystem, at: layout.locks.raw, GarbageCollection.lockName)
       throw StoreError(
         .busy, "the store",
-        "is being collected by another imgstore: "
+        "is being collected by another imgstore process: "
           + (holders.isEmpty ? "gc or optimize" : holders.joined(separator: ", ")),
-        advice: "Run it again when that one is done")
+        advice: "Run the command again after that process has ended")
     }
     defer { withExtendedLifetime(lock) {} }
     let run = GarbageCollection(self, request, progress, report)
@@ -91,11 +97,13 @@ extension ObjectStore {
     return run.outcome
   }
 
-  /// Nil where another collector is at work. (A child of ours that has not yet become what it will
-  /// be may hold our last lock for a moment: so it is tried for half a second.)
+  /// Locks garbage collection; nil if another process holds the lock.
+  ///
+  /// A child process between fork and exec may keep an earlier lock of this process for a moment, so the
+  /// lock is tried for half a second.
   func lockCollections() throws(StoreError) -> FileLock? {
     try layout.requireWritable("the store")
-    return try explaining("the store") { () throws(SystemError) in
+    return try mapSystemErrors("the store") { () throws(SystemError) in
       for _ in 0..<25 {
         let lock = try layout.lockIfFree(GarbageCollection.lockName)
         if let lock { return lock }
@@ -106,11 +114,11 @@ extension ObjectStore {
   }
 }
 
-/// One collection under way; locks/gc is held.
+/// A running collection; locks/gc is held.
 final class GarbageCollection {
   static let lockName = Array("gc".utf8)
-  /// How long other commands are waited for where no time is set.
-  static let patienceSeconds = 60.0
+  /// How long to wait for other commands by default.
+  static let maxWaitSeconds = 60.0
 
   let store: ObjectStore
   let request: CollectionRequest
@@ -135,7 +143,7 @@ final class GarbageCollection {
 
   func run() throws {
     defer { outcome.seconds = monotonicSeconds() - start }
-    outcome.temporaryBytes = try explaining("the folder tmp/") { () throws(SystemError) in
+    outcome.temporaryBytes = try mapSystemErrors("the directory tmp/") { () throws(SystemError) in
       try TemporaryFile.sweep(layout)
     }
     try store.index.refresh()
@@ -145,12 +153,12 @@ final class GarbageCollection {
     let plan = try self.plan()
     let hasLeftovers = try !doomedFiles().isEmpty
     if !plan.dead.isEmpty || hasLeftovers, try !remove(plan.dead.map(\.name)) {
-      return leave(plan.rewritten)
+      return addLeftBytes(plan.rewritten)
     }
     try rewrite(plan)
   }
 
-  /// What is to go or to be rewritten. It may be wrong: it is not what decides (rule 5).
+  /// Plans the deletions and rewrites. The plan may be wrong, because rule 5 decides.
   private func plan() throws -> CollectionPlan {
     let needed = needed
     let survey = try PackUsage(store.index) { needed.contains($0, $1) ? 1 : PackUsage.unused }
@@ -160,7 +168,7 @@ final class GarbageCollection {
       level: { (try? store.packs.level(of: $0)) ?? .max })
   }
 
-  private func leave(_ candidates: some Sequence<CollectionPlan.Candidate>) {
+  private func addLeftBytes(_ candidates: some Sequence<CollectionPlan.Candidate>) {
     outcome.leftBytes += candidates.reduce(0) { $0 + $1.deadBytes }
   }
 
@@ -172,17 +180,17 @@ final class GarbageCollection {
     let order = try walkOrder(if: !rest.isEmpty)
     while !rest.isEmpty {
       if let limit = request.maxSeconds, monotonicSeconds() - start >= limit { break }
-      let (batch, passed) = CollectionPlan.takeBatch(from: &rest, budget: &budget)
-      leave(passed)
+      let (batch, skipped) = CollectionPlan.takeBatch(from: &rest, budget: &budget)
+      addLeftBytes(skipped)
       if batch.isEmpty { break }
-      guard let done = try copy(batch, order) else { break }
-      if try !remove(done) { break }
+      guard let copied = try copy(batch, order) else { break }
+      if try !remove(copied) { break }
     }
-    leave(rest)
+    addLeftBytes(rest)
   }
 
-  /// Copies what is needed of these packs.
-  /// - Returns: the packs that are no longer needed; nil where the disk is full.
+  /// Copies the needed objects of some packs.
+  /// - Returns: the packs that are no longer needed; nil if the disk is full.
   private func copy(
     _ batch: [CollectionPlan.Candidate], _ order: PrefixMap?
   ) throws -> [Digest]? {
@@ -192,15 +200,15 @@ final class GarbageCollection {
       if case .all(let level) = request.rewriting { .all(level: level) } else { .sparing }
     let rewriter = PackRewriter(
       store: store, encoding: encoding, order: order, isNeeded: { needed.contains($0, $1) },
-      isDoubled: { duplicated.contains(prefixKey($0, $1)) }, progress: progress)
+      hasCopies: { duplicated.contains(prefixKey($0, $1)) }, progress: progress)
     progress.begin("rewriting", totalBytes: 0)
-    // Snapshots that are taken meanwhile need room as well: it is not used up to the last.
-    let free = try explaining("the store") { () throws(SystemError) in
+    // Leave free space for snapshots that are taken concurrently.
+    let free = try mapSystemErrors("the store") { () throws(SystemError) in
       try layout.fileSystem.freeBytes(layout.packs.raw)
     }
     if free < batch.reduce(0, { $0 + $1.keptBytes }) / 4 * 5 {
       outcome.lackedSpace = true
-      leave(batch)
+      addLeftBytes(batch)
       return nil
     }
     while !packs.isEmpty {
@@ -217,14 +225,14 @@ final class GarbageCollection {
       } catch let error as StoreError {
         guard case .system(let cause) = error.kind, cause.isOutOfSpace else { throw error }
         outcome.lackedSpace = true
-        leave(batch)
+        addLeftBytes(batch)
         return nil
       }
     }
     return []
   }
 
-  /// Where objects stand in a walk of the newest snapshots, for `optimize`.
+  /// Returns the positions of objects in a walk of the newest snapshots, for `optimize`.
   private func walkOrder(if isNeeded: Bool) throws -> PrefixMap? {
     guard isNeeded, case .all = request.rewriting else { return nil }
     var latest: [ImageName: [ObjectReference]] = [:]

@@ -1,7 +1,7 @@
-// Sets of snapshots, each kept once under a number: few, where histories change slowly, however
-// many objects there are.
+// Interned sets of snapshots: each set is stored once under a number. Histories that change slowly have few
+// sets, however many objects there are.
 
-/// Numbered sets of small numbers. Set 0 is the empty one.
+/// Holds numbered sets of small numbers. Set 0 is the empty set.
 struct InternedSnapshotSets {
   private var sets: [[UInt64]] = [[]]
   private var numbers: [[UInt64]: UInt32] = [[]: 0]
@@ -9,13 +9,14 @@ struct InternedSnapshotSets {
 
   var count: Int { sets.count }
 
-  /// The set of one member.
+  /// Returns the set with one member.
   mutating func single(_ member: Int) -> UInt32 {
     var words = [UInt64](repeating: 0, count: member / 64 + 1)
     words[member / 64] = 1 << UInt64(member % 64)
     return number(words)
   }
 
+  /// Returns the union of two sets.
   mutating func union(_ a: UInt32, _ b: UInt32) -> UInt32 {
     if a == b || b == 0 { return a }
     if a == 0 { return b }
@@ -43,7 +44,7 @@ struct InternedSnapshotSets {
     return member / 64 < words.count && words[member / 64] & 1 << UInt64(member % 64) != 0
   }
 
-  /// Every member of the set is one of `members`.
+  /// Returns true if every member of the set is in `members`.
   func isSubset(_ set: Int, of members: UInt32) -> Bool {
     let other = sets[Int(members)]
     return sets[set].enumerated().allSatisfy { i, word in

@@ -1,33 +1,33 @@
-// Who relies on what: how a collector knows that nobody can miss what it is about to remove.
+// Leases: how gc knows that no running command depends on a pack that it will delete.
 //
-// Every open store holds a lease, taken before its first look at the packs: a shared lock
-// (`flock`) on one of two files, locks/lease-0 and locks/lease-1. The phase, which is the name of
-// the empty file locks/phase-0 or locks/phase-1, says which of the two newcomers take.
+// Every open store holds a lease, taken before it reads the packs: a shared lock (`flock`) on one of two
+// files, locks/lease-0 and locks/lease-1. The phase says which of the two files new stores use. It is the
+// name of the empty file locks/phase-0 or locks/phase-1.
 //
-//     collector:  doom packs ─▶ turn the phase ─▶ wait until nobody holds the other file ─▶ remove
+//     collector:  doom packs ─▶ advance the phase ─▶ wait until nobody holds the other file ─▶ delete
 //
-// 1. Whoever holds a lease of the current phase looked at the packs after the last turn, and so
-//    after everything before that turn was doomed. (It reads the phase, locks, and reads the phase
-//    again; if that has turned in between, it lets go and starts over.)
-// 2. Whoever holds the other phase's may have relied on what was doomed since: it is waited for.
-// 3. Before a turn the other file is free: who joins it then is of the current phase only.
-// 4. Locks end with their process. Nothing here reads a clock but to give up waiting, which removes
-//    nothing.
-// 5. Turning is a rename within a folder: it needs no space on a full disk.
+// 1. A store with a lease of the current phase read the packs after the last advance, so after everything
+//    before that advance was doomed. (It reads the phase, locks, and reads the phase again. If the phase
+//    has changed in between, it unlocks and repeats.)
+// 2. A store with a lease of the other phase may depend on packs that were doomed since. gc waits for it.
+// 3. Before an advance the other file is free, so later holders belong to the current phase only.
+// 4. Locks end with their process. Clocks only decide when to stop waiting, after which nothing is deleted.
+// 5. An advance is a rename within a directory, which needs no space on a full disk.
 
 import Codec
 import Glibc
 import Platform
 
-/// Shows, while it lives, that somebody relies on what the store had when it was taken.
+/// Shows, while it lives, that a command depends on the packs that existed when it was taken.
 final class Lease: Sendable {
-  /// Nil in a store that cannot be written and whose lease files cannot be opened.
+  /// Nil in a read-only store whose lease files cannot be opened.
   private let lock: FileLock?
 
   private init(_ lock: FileLock?) { self.lock = lock }
 
+  /// Takes a lease of the current phase.
   static func take(_ layout: Layout) throws(StoreError) -> Lease {
-    try explaining("the store's leases") { () throws(SystemError) in
+    try mapSystemErrors("the store's leases") { () throws(SystemError) in
       while true {
         let phase = try LeasePhase.current(layout)
         let lock = try layout.lock(phase.leaseName, exclusive: false)
@@ -37,7 +37,7 @@ final class Lease: Sendable {
   }
 }
 
-/// Which of the two lease files newcomers take.
+/// The lease file that new stores use.
 enum LeasePhase {
   case zero
   case one
@@ -51,7 +51,7 @@ enum LeasePhase {
     return flag == nil ? .zero : .one
   }
 
-  /// Whether the lease files can be opened to be written.
+  /// Returns true if the lease files can be opened for writing.
   static func canWrite(_ fileSystem: any FileSystem, _ locks: Descriptor) -> Bool {
     do throws(SystemError) {
       _ = try fileSystem.openFile(
@@ -62,20 +62,20 @@ enum LeasePhase {
     }
   }
 
-  /// Makes the file whose name is the phase, so that turning it needs no space.
+  /// Creates the file whose name is the phase, so that an advance needs no space.
   static func prepare(_ fileSystem: any FileSystem, _ locks: Descriptor) throws(SystemError) {
     _ = try fileSystem.openFile(
       at: locks.raw, zero.flagName, [.write, .create, .noFollow, .nonBlocking])
   }
 
-  /// Makes `other` the phase of newcomers; the caller holds locks/gc.
-  fileprivate func turn(_ layout: Layout) throws(SystemError) {
+  /// Makes `other` the current phase. The caller holds locks/gc.
+  fileprivate func advance(_ layout: Layout) throws(SystemError) {
     let fileSystem = layout.fileSystem
     do throws(SystemError) {
       try fileSystem.rename(
         at: layout.locks.raw, flagName, to: layout.locks.raw, other.flagName, exclusively: false)
     } catch {
-      // The folder's content may be deleted at any time: then phase zero has no file.
+      // The directory's content may be deleted at any time. Phase zero has no file then.
       guard error.code == .notFound, self == .zero else { throw error }
       _ = try fileSystem.openFile(
         at: layout.locks.raw, other.flagName, [.write, .create, .noFollow, .nonBlocking])
@@ -83,50 +83,51 @@ enum LeasePhase {
   }
 }
 
-/// Waits for whoever may have relied on what is doomed.
+/// Waits for commands that may depend on doomed packs.
 struct QuiescenceWait {
   let store: ObjectStore
-  /// On the monotonic clock: when to give up.
-  let giveUpAt: Double
-  /// Told once whom it waits for.
+  /// When to stop waiting, in seconds of the monotonic clock.
+  let deadline: Double
+  /// Receives a line, once, with the processes that it waits for.
   let report: (String) -> Void
 
   enum Outcome {
-    case over
-    /// These still hold leases; nothing may be removed yet.
+    case finished
+    /// Some processes still hold leases, so nothing may be deleted yet.
     case timedOut(holders: [String])
   }
 
-  /// The caller holds locks/gc, and everything that it will remove is doomed.
-  func pass() throws(StoreError) -> Outcome {
+  /// Waits for both phases. The caller holds locks/gc, and has doomed everything that it will delete.
+  func waitForBothPhases() throws(StoreError) -> Outcome {
     let layout = store.layout
-    let phase = try explaining("the store's leases") { () throws(SystemError) in
+    let phase = try mapSystemErrors("the store's leases") { () throws(SystemError) in
       try LeasePhase.current(layout)
     }
     if let holders = try wait(for: phase.other) { return .timedOut(holders: holders) }
-    try explaining("the store's leases") { () throws(SystemError) in try phase.turn(layout) }
+    try mapSystemErrors("the store's leases") { () throws(SystemError) in try phase.advance(layout)
+    }
     try store.renewLease()
     if let holders = try wait(for: phase) { return .timedOut(holders: holders) }
-    return .over
+    return .finished
   }
 
-  /// Who holds it still when the time is up; nil when nobody does.
+  /// Waits for a phase; returns the processes that still hold it at the deadline, or nil if there are none.
   private func wait(for phase: LeasePhase) throws(StoreError) -> [String]? {
     let layout = store.layout
     var isReported = false
     var pause: UInt32 = 1000
     while true {
-      let lock = try explaining("the store's leases") { () throws(SystemError) in
+      let lock = try mapSystemErrors("the store's leases") { () throws(SystemError) in
         try layout.lockIfFree(phase.leaseName)
       }
       if lock != nil { return nil }
-      let isLate = monotonicSeconds() >= giveUpAt
+      let isLate = monotonicSeconds() >= deadline
       if isLate || (!isReported && pause > 100_000) {
         let holders = FileLock.holders(layout.fileSystem, at: layout.locks.raw, phase.leaseName)
         if isLate { return holders }
         isReported = true
         report(
-          "waiting for imgstore commands that began before: "
+          "waiting for imgstore commands that started earlier: "
             + (holders.isEmpty ? "unknown" : holders.joined(separator: ", ")))
       }
       usleep(pause)

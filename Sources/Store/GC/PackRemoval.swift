@@ -1,40 +1,41 @@
-// The end of packs: doomed, and after a grace period removed or put back (GarbageCollection.swift,
-// rules 1 to 5).
+// The deletion of packs: they are doomed, and after a grace period deleted or restored
+// (GarbageCollection.swift, rules 1 to 5).
 
 import Codec
 import Platform
 
 extension GarbageCollection {
-  /// Dooms packs, waits, and settles everything that is doomed.
-  /// - Returns: false where others had to be waited for too long.
+  /// Dooms packs, waits, and deletes or restores everything in doomed/.
+  /// - Returns: false if the wait for other commands timed out.
   func remove(_ packs: [Digest]) throws -> Bool {
     progress.begin("removing")
     try doom(packs)
-    let patience =
-      request.maxSeconds.map { start + $0 } ?? monotonicSeconds() + Self.patienceSeconds
-    switch try QuiescenceWait(store: store, giveUpAt: patience, report: report).pass() {
-    case .over: break
+    let deadline =
+      request.maxSeconds.map { start + $0 } ?? monotonicSeconds() + Self.maxWaitSeconds
+    switch try QuiescenceWait(store: store, deadline: deadline, report: report).waitForBothPhases()
+    {
+    case .finished: break
     case .timedOut(let holders):
       outcome.waitsFor = holders
       outcome.waitingBytes = try doomedFiles().reduce(0) { $0 + $1.sizeBytes }
       return false
     }
     try needed.addAll(of: store, progress: progress)
-    try settle()
+    try deleteOrRestore()
     return true
   }
 
   private func doom(_ packs: [Digest]) throws {
     try store.index.changePacks { () throws(StoreError) in
-      try explaining("the folder doomed/") { () throws(SystemError) in
-        var done = 0
+      try mapSystemErrors("the directory doomed/") { () throws(SystemError) in
+        var movedCount = 0
         for pack in packs {
           do throws(SystemError) {
             try store.index.move(pack, from: layout.packs, to: layout.doomed)
-            done += 1
+            movedCount += 1
           } catch {
-            // Even a name may need space: then those that have moved make room.
-            if error.isOutOfSpace, done > 0 { return }
+            // A rename may need space, too. The packs that have moved already will free some.
+            if error.isOutOfSpace, movedCount > 0 { return }
             if error.code != .notFound { throw error }
           }
         }
@@ -47,9 +48,9 @@ extension GarbageCollection {
     let sizeBytes: UInt64
   }
 
-  /// Everything in doomed/, also what is in packs/ as well.
+  /// Returns all packs in doomed/, including those that are in packs/ as well.
   func doomedFiles() throws(StoreError) -> [DoomedFile] {
-    try explaining("the folder doomed/") { () throws(SystemError) in
+    try mapSystemErrors("the directory doomed/") { () throws(SystemError) in
       var files: [DoomedFile] = []
       for name in try layout.fileSystem.names(of: layout.doomed.raw) {
         guard let pack = Digest(hexDigits: name) else { continue }
@@ -60,15 +61,15 @@ extension GarbageCollection {
     }
   }
 
-  /// Removes what is in doomed/, or puts it back. All of it was doomed before the grace period that
-  /// has just ended: only collectors doom, and there is one.
-  private func settle() throws {
+  /// Deletes the packs in doomed/, or moves them back. All of them were doomed before the grace period that
+  /// has just ended, because only gc dooms packs, and only one gc runs.
+  private func deleteOrRestore() throws {
     let files = try doomedFiles()
     if files.isEmpty { return }
-    let isMissed = try packsStillNeeded(files.map(\.pack))
+    let stillNeeded = try packsStillNeeded(files.map(\.pack))
     let fileSystem = layout.fileSystem
-    store.packs.forget(files.map(\.pack))
-    // What another file of the same name in packs/ hides was not looked at: it is not what is removed.
+    store.packs.close(files.map(\.pack))
+    // A file that the same name in packs/ hides was not scanned, so it must not be deleted.
     var hidden: [Digest] = []
     for file in files where try isHidden(file.pack) { hidden.append(file.pack) }
     if !hidden.isEmpty {
@@ -81,13 +82,13 @@ extension GarbageCollection {
     var removed = 0
     var removedBytes: UInt64 = 0
     try store.index.changePacks { () throws(StoreError) in
-      try explaining("the folder doomed/") { () throws(SystemError) in
-        let back = files.filter { isMissed.contains($0.pack) }
-        for file in back {
+      try mapSystemErrors("the directory doomed/") { () throws(SystemError) in
+        let restored = files.filter { stillNeeded.contains($0.pack) }
+        for file in restored {
           try store.index.move(file.pack, from: layout.doomed, to: layout.packs)
         }
-        if !back.isEmpty { try fileSystem.sync(layout.packs.raw) }
-        for file in files where !isMissed.contains(file.pack) {
+        if !restored.isEmpty { try fileSystem.sync(layout.packs.raw) }
+        for file in files where !stillNeeded.contains(file.pack) {
           let name = Array(file.pack.hex.utf8)
           if !hidden.isEmpty, try fileSystem.statIfPresent(at: layout.doomed.raw, name) == nil {
             continue
@@ -103,80 +104,82 @@ extension GarbageCollection {
     outcome.freedBytes += Int64(removedBytes)
   }
 
-  /// Whether a file in doomed/ is not the pack that its name says, and packs/ has the name as well.
+  /// Returns true if a file in doomed/ does not match its name, and packs/ has the same name.
   private func isHidden(_ pack: Digest) throws(StoreError) -> Bool {
     guard try store.index.isPresent(pack, in: layout.packs) else { return false }
     return try !store.index.isSound(pack, in: layout.doomed)
   }
 
+  /// A copy in packs/ that must be verified before the doomed pack is deleted.
   private struct Proof {
     let object: ObjectName
-    let place: ObjectPlace
+    let location: ObjectLocation
     let doomed: Digest
   }
 
-  /// The doomed packs without which something would be missed (rule 5).
+  /// Returns the doomed packs that still hold the only copy of a needed object (rule 5).
   private func packsStillNeeded(_ doomed: [Digest]) throws -> Set<Digest> {
     try store.index.refresh()
     var packsStillNeeded: Set<Digest> = []
     var proofs: [Proof] = []
-    // What packs have that go back: others need not go back for it.
-    var returning: [ObjectName: ObjectPlace] = [:]
+    // Objects in packs that will be restored. Other packs need not be restored for them.
+    var returning: [ObjectName: ObjectLocation] = [:]
     for pack in doomed {
       let contents: FinishedPack
       do throws(StoreError) {
         contents = try store.packs.scan(pack)
       } catch {
-        // What it holds cannot be told, so it stays, for whoever wants to save the rest of it.
+        // The contents of a damaged pack are unknown, so it stays, for attempts to rescue the rest.
         guard error.kind == .damaged else { throw error }
         outcome.damaged.append((pack.hex, error.finding))
         packsStillNeeded.insert(pack)
         continue
       }
-      var places: [ObjectName: ObjectPlace] = [:]
+      var locations: [ObjectName: ObjectLocation] = [:]
       for frame in contents.frames {
         var start = 0
         for (kind, id, length) in frame.objects {
           let object = ObjectName(kind: kind, id: id)
-          if places[object].map({ length < $0.length }) ?? true {
-            places[object] = ObjectPlace(
+          if locations[object].map({ length < $0.length }) ?? true {
+            locations[object] = ObjectLocation(
               address: FrameAddress(pack: pack, offset: frame.offset),
               frameBytes: frame.frameBytes, start: start, length: length)
           }
           start += length
         }
       }
-      for (object, own) in places where needed.contains(object.kind, object.id) {
-        // A blob's longer recipe does not stand for its shorter one, which is what was marked.
-        let others = [try store.index.keptPlace(object.kind, object.id), returning[object]]
-        if let place = others.compactMap(\.self).first(where: { $0.length <= own.length }) {
-          proofs.append(Proof(object: object, place: place, doomed: pack))
+      for (object, own) in locations where needed.contains(object.kind, object.id) {
+        // A blob's longer recipe does not replace its shorter one, because the shorter one was marked.
+        let others = [try store.index.keptLocation(object.kind, object.id), returning[object]]
+        if let location = others.compactMap(\.self).first(where: { $0.length <= own.length }) {
+          proofs.append(Proof(object: object, location: location, doomed: pack))
         } else {
           packsStillNeeded.insert(pack)
-          returning.merge(places) { $1.length < $0.length ? $1 : $0 }
+          returning.merge(locations) { $1.length < $0.length ? $1 : $0 }
           break
         }
       }
     }
     proofs.sort { a, b in
-      (a.place.address.pack, a.place.address.offset, a.place.start)
-        < (b.place.address.pack, b.place.address.offset, b.place.start)
+      (a.location.address.pack, a.location.address.offset, a.location.start)
+        < (b.location.address.pack, b.location.address.offset, b.location.start)
     }
     for proof in proofs where !packsStillNeeded.contains(proof.doomed) {
-      let place = proof.place
+      let location = proof.location
       do {
-        let frame = try reading(place.address.pack) { () throws(StoreError) in
-          try store.packs.frame(place.address, frameBytes: place.frameBytes)
+        let frame = try reading(location.address.pack) { () throws(StoreError) in
+          try store.packs.frame(location.address, frameBytes: location.frameBytes)
         }
         guard
           frame.header.holds(
-            proof.object.kind, proof.object.id, start: place.start, length: place.length)
+            proof.object.kind, proof.object.id, start: location.start, length: location.length)
         else {
           throw DamagedPackError(
-            name: place.address.pack, finding: "\(proof.object.id.hex) is not where the index says")
+            name: location.address.pack,
+            finding: "\(proof.object.id.hex) is not at the location that the index lists")
         }
-        try frame.withBytes(start: place.start, length: place.length) {
-          try check(proof.object.kind, proof.object.id, $0, in: place.address.pack)
+        try frame.withBytes(start: location.start, length: location.length) {
+          try check(proof.object.kind, proof.object.id, $0, in: location.address.pack)
         }
       } catch let damage as DamagedPackError {
         outcome.damaged.append((damage.name.hex, damage.finding))

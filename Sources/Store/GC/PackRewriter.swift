@@ -1,15 +1,15 @@
-// Copying what is needed of some packs into new ones.
+// Copies the needed objects of some packs into new packs.
 //
-// 1. Nothing is copied unseen: a frame is decoded, and each object held against its id, before it
-//    goes into a new pack. (A recipe's id is its blob's: its frame's checksum stands for it.)
+// 1. Nothing is copied unverified: a frame is decoded, and each object compared with its id, before it goes
+//    into a new pack. (A recipe has the id of its blob, so its frame's checksum verifies it.)
 // 2. A new frame is decoded again and compared before it is written, as in any session.
-// 3. New packs are durable and in the index when `rewrite` returns. The old ones are as they were.
-// 4. Ids do not change, and nothing but the order and the compression of objects does.
+// 3. New packs are durable and in the index when `rewrite` returns. The old ones are unchanged.
+// 4. Ids do not change; only the order and the compression of objects do.
 
 import Codec
 import Platform
 
-/// A pack cannot be copied because something in it is not what it was.
+/// The error for a pack that cannot be copied because an object or frame in it is damaged.
 struct DamagedPackError: Error {
   let name: Digest
   let finding: String
@@ -19,22 +19,23 @@ struct DamagedPackError: Error {
 /// Rewrites packs.
 struct PackRewriter: Sendable {
   enum Encoding: Sendable {
-    /// Frames that are needed whole are copied as they are.
+    /// Frames whose objects are all needed are copied unchanged.
     case sparing
-    /// Everything is compressed anew at this zstd level.
+    /// Everything is recompressed at this zstd level.
     case all(level: Int32)
   }
 
   let store: ObjectStore
   let encoding: Encoding
-  /// Where an object stands in a walk of the newest snapshots, by `prefixKey`.
+  /// The position of an object in a walk of the newest snapshots, by `prefixKey`; nil keeps the present
+  /// order.
   let order: PrefixMap?
   let isNeeded: @Sendable (ObjectKind, Digest) -> Bool
-  /// The object may have several copies: then the index is asked which one counts.
-  let isDoubled: @Sendable (ObjectKind, Digest) -> Bool
+  /// Returns true if the object may have several copies, so that the index must decide which one is read.
+  let hasCopies: @Sendable (ObjectKind, Digest) -> Bool
   let progress: Progress
 
-  /// An object to be copied, and where it is.
+  /// An object to copy, with its location.
   private struct Item: Sendable {
     let kind: ObjectKind
     let id: Digest
@@ -56,15 +57,15 @@ struct PackRewriter: Sendable {
     case encode([Item])
   }
 
-  /// - Returns: the new packs. One of them may be one of the old ones, if that is what comes out.
-  /// - Throws: `DamagedPackError`; `StoreError`, among them a full disk. Nothing that was there is
-  ///   changed then.
+  /// Copies the needed objects of the packs into new packs.
+  /// - Returns: the new packs. A new pack may be identical to an old one.
+  /// - Throws: `DamagedPackError`; `StoreError`, including a full disk. Existing packs are unchanged then.
   func rewrite(_ packs: Set<Digest>) throws -> [FinishedPack] {
     let work = try prepare(packs)
     if work.jobs.isEmpty { return [] }
-    let saysLevel = work.tuning.hashLog == nil
+    let hasKnownLevel = work.tuning.hashLog == nil
     let writer = PackWriter(
-      store.layout, store.index, level: saysLevel ? UInt32(work.tuning.level) : 0)
+      store.layout, store.index, level: hasKnownLevel ? UInt32(work.tuning.level) : 0)
     do {
       try run(work) { front, payload, raw, objects throws(StoreError) in
         try writer.append(front, payload, raw: raw, objects: objects)
@@ -75,14 +76,14 @@ struct PackRewriter: Sendable {
       throw error
     }
     let finished = writer.packs
-    try explaining("the folder packs/") { () throws(SystemError) in
+    try mapSystemErrors("the directory packs/") { () throws(SystemError) in
       try store.layout.fileSystem.sync(store.layout.packs.raw)
     }
     try store.index.insert(finished)
     return finished
   }
 
-  /// The bytes that the new packs would have. Nothing is written.
+  /// Returns the size of the new packs in bytes without writing them.
   func measure(_ packs: Set<Digest>) throws -> UInt64 {
     var work = try prepare(packs)
     if work.jobs.isEmpty { return 0 }
@@ -110,20 +111,20 @@ struct PackRewriter: Sendable {
   private func prepare(_ packs: Set<Digest>) throws -> Work {
     let (sources, items) = try collect(packs)
     var jobs: [Job] = []
-    var loose: [Item] = []
+    var partialItems: [Item] = []
     for source in sources where !source.items.isEmpty {
       if case .sparing = encoding, source.items.count == source.objectCount {
         jobs.append(.copy(source))
       } else {
-        loose += source.items.map { items[$0] }
+        partialItems += source.items.map { items[$0] }
       }
     }
-    sort(&loose)
-    jobs += group(loose).map(Job.encode)
+    sort(&partialItems)
+    jobs += group(partialItems).map(Job.encode)
     return Work(jobs: jobs, sources: sources, tuning: try tuning(packs))
   }
 
-  /// The level of the new frames, and what the new packs may say of theirs.
+  /// Returns the level of the new frames. A known level also goes into the new packs' headers.
   private func tuning(_ packs: Set<Digest>) throws(StoreError) -> StoreTuning {
     var tuning = StoreTuning()
     switch encoding {
@@ -131,19 +132,19 @@ struct PackRewriter: Sendable {
       tuning.level = level
       tuning.hashLog = nil
     case .sparing:
-      var least = UInt32.max
-      for pack in packs { least = min(least, try store.packs.level(of: pack)) }
-      if least > 0, least <= 22 {
-        tuning.level = Int32(least)
+      var minLevel = UInt32.max
+      for pack in packs { minLevel = min(minLevel, try store.packs.level(of: pack)) }
+      if minLevel > 0, minLevel <= 22 {
+        tuning.level = Int32(minLevel)
         tuning.hashLog = nil
       }
     }
     return tuning
   }
 
-  // MARK: What is copied
+  // MARK: Selection
 
-  /// The packs' own directories tell what they hold.
+  /// Lists the needed objects of the packs from the packs' own directories.
   private func collect(_ packs: Set<Digest>) throws -> ([Source], [Item]) {
     var sources: [Source] = []
     var items: [Item] = []
@@ -155,7 +156,7 @@ struct PackRewriter: Sendable {
         source.objectCount = frame.objects.count
         var start = 0
         for (kind, id, length) in frame.objects {
-          if isNeeded(kind, id), try counts(kind, id, source.address, start) {
+          if isNeeded(kind, id), try isReadCopy(kind, id, source.address, start) {
             source.items.append(items.count)
             items.append(
               Item(
@@ -170,15 +171,16 @@ struct PackRewriter: Sendable {
     return (sources, items)
   }
 
-  private func counts(
+  /// Returns true if this copy of the object is the one that is read.
+  private func isReadCopy(
     _ kind: ObjectKind, _ id: Digest, _ address: FrameAddress, _ start: Int
   ) throws(StoreError) -> Bool {
-    guard isDoubled(kind, id) else { return true }
-    guard let place = try store.index.keptPlace(kind, id) else { return true }
-    return place.address == address && place.start == start
+    guard hasCopies(kind, id) else { return true }
+    guard let location = try store.index.keptLocation(kind, id) else { return true }
+    return location.address == address && location.start == start
   }
 
-  /// Trees and the like apart from contents; then in the order of a walk, or as they were.
+  /// Sorts trees and other metadata before contents; then in the order of a walk, or as they were.
   private func sort(_ items: inout [Item]) {
     items.sort { a, b in
       if (a.kind == .chunk) != (b.kind == .chunk) { return a.kind != .chunk }
@@ -277,9 +279,9 @@ struct PackRewriter: Sendable {
       }
       guard frame.header.holds(item.kind, item.id, start: item.start, length: item.length) else {
         throw DamagedPackError(
-          name: pack, finding: "\(item.kind.noun) \(item.id.hex) is not in its place")
+          name: pack, finding: "\(item.kind.noun) \(item.id.hex) is not at its location")
       }
-      if !builder.hasRoom(for: item.length) { builder.grow(for: item.length) }
+      if !builder.hasCapacity(for: item.length) { builder.grow(for: item.length) }
       try frame.withBytes(start: item.start, length: item.length) { bytes in
         try check(item.kind, item.id, bytes, in: pack)
         builder.add(item.kind, item.id, bytes)
@@ -291,17 +293,18 @@ struct PackRewriter: Sendable {
   }
 }
 
+/// Verifies an object against its id.
 func check(
   _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer, in pack: Digest
 ) throws(DamagedPackError) {
   if kind == .recipe { return }
   var hash = SHA256()
   guard hash.digest(of: bytes) == id else {
-    throw DamagedPackError(name: pack, finding: "\(kind.noun) \(id.hex) is not what its id says")
+    throw DamagedPackError(name: pack, finding: "\(kind.noun) \(id.hex) does not match its id")
   }
 }
 
-/// Damage of a pack is told apart from all else that may fail.
+/// Runs `body` and rethrows damage of a pack as `DamagedPackError`, unlike other errors.
 func reading<R>(_ pack: Digest, _ body: () throws(StoreError) -> R) throws -> R {
   do throws(StoreError) { return try body() } catch {
     guard error.kind == .damaged || error.kind == .missing else { throw error }

@@ -1,27 +1,27 @@
-// How much of each pack is needed, by whom, and what a collection would make of it. A collection
-// plans with it, and an account of space foretells with it: so the two agree.
+// The needed share of each pack, the snapshots that need it, and the resulting action of gc. gc plans with
+// it and disk use is estimated with it, so both agree.
 //
-// 1. Of several copies of an object one counts (`Index.survey`); the others are needed by nobody.
-// 2. A pack of which nothing is needed goes. One that is dead in a tenth (a small one: in a
-//    fiftieth) is rewritten: frames that are needed whole are copied as they are, what is needed of
-//    the others is put into new frames. The rest stays as it is.
-// 3. The bytes of a frame that is needed in part are shared out by uncompressed length: an
-//    estimate, good enough to decide by. What is told to people is measured (CollectionPlan).
+// 1. If an object has several copies, one counts (`Index.survey`). The others are unused.
+// 2. A pack without needed objects is deleted. A pack with a tenth of dead bytes (a small one: a fiftieth)
+//    is rewritten. Frames whose objects are all needed are copied unchanged; the needed objects of the
+//    others go into new frames. All other packs stay.
+// 3. The bytes of a partly needed frame are divided by uncompressed length. This estimate is only used to
+//    decide: the numbers that users see are measured (CollectionPlan).
 
 import Codec
 
-/// Packs and frames with what is needed of them.
+/// Lists packs and frames with the use of their objects.
 struct PackUsage {
-  /// Who needs something: 0 stands for nobody, the rest is the caller's.
+  /// A set of users of an object. 0 means unused; the caller defines the other values.
   typealias Usage = UInt32
   static let unused: Usage = 0
 
-  /// What the objects of one usage take of a frame.
+  /// The share of a frame that objects of one usage take.
   struct Share {
     let usage: Usage
     var objects = 0
     var rawBytes = 0
-    /// Of the frame's directory.
+    /// The bytes in the frame's directory.
     var directoryBytes = 0
   }
 
@@ -32,14 +32,14 @@ struct PackUsage {
     var shares: [Share] = []
 
     mutating func add(_ length: Int, _ usage: Usage) {
-      let at = shares.firstIndex { $0.usage == usage } ?? shares.count
-      if at == shares.count { shares.append(Share(usage: usage)) }
-      shares[at].objects += 1
-      shares[at].rawBytes += length
-      shares[at].directoryBytes += 33 + varintBytes(length)
+      let index = shares.firstIndex { $0.usage == usage } ?? shares.count
+      if index == shares.count { shares.append(Share(usage: usage)) }
+      shares[index].objects += 1
+      shares[index].rawBytes += length
+      shares[index].directoryBytes += 33 + varintBytes(length)
     }
 
-    /// Bytes of it that a rewritten pack would have.
+    /// Returns an estimate of the bytes of this frame in a rewritten pack.
     func keptBytes(_ isNeeded: (Usage) -> Bool) -> Int {
       var needed = Share(usage: PackUsage.unused)
       var directoryBytes = 0
@@ -68,23 +68,24 @@ struct PackUsage {
   }
 
   enum PackAction: Equatable {
-    case stays
-    case goes
-    /// A new pack gets about so many bytes of it.
-    case isRewritten(keptBytes: UInt64)
+    case keep
+    case delete
+    /// The pack is replaced by a new one with about so many bytes of it.
+    case rewrite(keptBytes: UInt64)
   }
 
   private(set) var packs: [Pack] = []
-  /// The objects that have several copies, by `prefixKey`: a few, or none.
+  /// The objects with several copies, by `prefixKey`: few or none.
   private(set) var duplicated = PrefixSet()
 
-  /// - Parameter usage: who needs an object.
+  /// Reads the packs, frames and objects of the index.
+  /// - Parameter usage: returns the users of an object.
   init(_ index: Index, usage: (ObjectKind, Digest) -> Usage) throws(StoreError) {
     var packs: [Pack] = []
     var duplicated = PrefixSet()
     func add(_ row: ObjectRow, _ usage: Usage) {
-      guard let at = packs[row.pack].frames.position(of: row.frame) else { return }
-      packs[row.pack].frames[at].add(row.length, usage)
+      guard let index = packs[row.pack].frames.position(of: row.frame) else { return }
+      packs[row.pack].frames[index].add(row.length, usage)
     }
     try index.survey { rows in
       duplicated = PrefixSet()
@@ -103,21 +104,21 @@ struct PackUsage {
 
   private static let smallPackBytes: UInt64 = 16 << 20
 
-  /// What a collection makes of a pack when just those need something.
-  func fate(of pack: Pack, _ isNeeded: (Usage) -> Bool) -> PackAction {
+  /// Returns the action of gc for a pack if only the usages that `isNeeded` accepts count.
+  func action(for pack: Pack, _ isNeeded: (Usage) -> Bool) -> PackAction {
     let needs = pack.frames.contains { frame in
       frame.shares.contains { $0.usage != PackUsage.unused && isNeeded($0.usage) }
     }
-    guard needs else { return .goes }
-    // A doomed pack that is needed comes back as it is.
-    if pack.isDoomed { return .stays }
+    guard needs else { return .delete }
+    // A doomed pack that is needed is restored unchanged.
+    if pack.isDoomed { return .keep }
     let kept = UInt64(pack.frames.reduce(0) { $0 + $1.keptBytes(isNeeded) })
     let dead = pack.sizeBytes - min(pack.sizeBytes, kept + UInt64(PackFormat.headerBytes))
     let part: UInt64 = pack.sizeBytes < PackUsage.smallPackBytes ? 50 : 10
-    return dead > 0 && dead >= pack.sizeBytes / part ? .isRewritten(keptBytes: kept) : .stays
+    return dead > 0 && dead >= pack.sizeBytes / part ? .rewrite(keptBytes: kept) : .keep
   }
 
-  /// What an object of that length takes of a frame, header and neighbours aside.
+  /// Returns an estimate of the bytes on disk of a share of a frame, without the frame's header.
   static func storedBytes(of share: Share, in frame: Frame) -> UInt64 {
     if frame.shares.count == 1 { return UInt64(frame.frameBytes) }
     let directoryBytes = frame.shares.reduce(0) { $0 + $1.directoryBytes }
@@ -128,7 +129,7 @@ struct PackUsage {
 }
 
 extension [PackUsage.Frame] {
-  /// Frames are in the order of their offsets.
+  /// Returns the position of the frame with this offset. Frames are sorted by their offsets.
   fileprivate func position(of offset: UInt64) -> Int? {
     var low = 0
     var high = count
@@ -140,6 +141,7 @@ extension [PackUsage.Frame] {
   }
 }
 
+/// Returns the length of a number as a varint.
 private func varintBytes(_ value: Int) -> Int {
   max(1, (UInt64(max(0, value)).bitWidth - UInt64(max(0, value)).leadingZeroBitCount + 6) / 7)
 }

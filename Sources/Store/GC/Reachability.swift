@@ -1,23 +1,24 @@
-// Which objects the snapshots need: the marking of a collection.
+// The objects that snapshots need: the marking of a collection.
 //
-// 1. Nothing that is needed is left out. An object that is not needed may be counted as needed
-//    (64-bit keys), which costs space; whether a directory or blob was walked is told by 128 bits.
-// 2. Equal directories are walked once, however many snapshots have them.
-// 3. Memory: 11 bytes an object, up to 43 a directory and a blob that a recipe makes: for a tree of
-//    one directory to seven files together about 20 bytes a chunk.
+// 1. No needed object is omitted. An object that is not needed may count as needed (64-bit keys), which
+//    costs space. Keys of 128 bits decide whether a directory or blob was visited.
+// 2. Equal directories are visited once, however many snapshots have them.
+// 3. Memory: 11 bytes an object, up to 43 a directory and a blob with a recipe. A tree with one directory
+//    for seven files takes about 20 bytes a chunk.
 
 import Codec
 import Platform
 
-/// The objects that snapshots need, as far as they were added.
+/// The set of objects that the added snapshots need.
 struct Reachability {
   private var objects: PrefixSet
-  // Apart: a file may well hold the very bytes that a directory's key is the hash of.
+  // Separate sets: a file may contain exactly the bytes whose hash is a directory's key.
   private var directories = Digest128Set()
   private var recipes = Digest128Set()
   private(set) var snapshots: Set<SnapshotName> = []
 
-  /// - Parameter objectCount: how many objects there are, to begin with the right size.
+  /// Creates an empty set.
+  /// - Parameter objectCount: the expected number of objects, for the initial size.
   init(objectCount: Int) {
     objects = PrefixSet(capacity: objectCount)
   }
@@ -26,10 +27,11 @@ struct Reachability {
     objects.contains(prefixKey(kind, id))
   }
 
-  /// Adds all snapshots of the store that are not in yet.
+  /// Adds all snapshots of the store that were not added before.
+  /// - Throws: `damaged` if a ref is lost or unreadable, or a directory is unreadable.
   mutating func addAll(of store: ObjectStore, progress: Progress) throws {
     try store.refs.requireNoneLost()
-    // The refs are read under a lock that others wait for: walking comes after.
+    // The refs are read under a lock that other processes wait for, so the walk comes after it.
     var roots: [ObjectReference] = []
     var added: Set<SnapshotName> = []
     try store.refs.readAll(except: snapshots) { committed in

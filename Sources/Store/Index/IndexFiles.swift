@@ -1,9 +1,9 @@
-// The index's files: index.sqlite, its stamp, its lock, and whatever somebody has put in their place.
+// The files of the index: index.sqlite, its stamp, its lock, and unexpected files with their names.
 //
-// 1. `index.stamp` names the exact file (inode, size, times) that this program last left. Any other
-//    file, or a stamp that is odd in any way, means "rebuild".
-// 2. What cannot be replaced by a rename (a folder), or would make SQLite wait or act (a journal that
-//    is not ours), is moved to quarantine/ first.
+// 1. `index.stamp` names the exact file (inode, size, times) that this program wrote last. Any other file,
+//    or an invalid stamp, causes a rebuild.
+// 2. A file that a rename cannot replace (a directory), or that would make SQLite wait or act (a foreign
+//    journal), moves to quarantine/ first.
 
 import Platform
 import SQLite
@@ -13,15 +13,15 @@ extension Index {
   static let newName = Array("index.sqlite.new".utf8)
   private static let stampName = Array("index.stamp".utf8)
   private static let lockName = Array("index".utf8)
-  /// What SQLite keeps next to a database in journal modes that this index does not use.
+  /// The files that SQLite keeps next to a database in journal modes that this index does not use.
   private static let companions = ["-journal", "-wal", "-shm"].map { name + Array($0.utf8) }
-  /// What an index under construction may leave: older programs let SQLite keep a journal of it.
+  /// The files that an unfinished rebuild may leave. Older versions let SQLite keep a journal of it.
   private static let unfinished =
     [newName]
     + ["-journal", "-wal", "-shm"].map {
       newName + Array($0.utf8)
     }
-  /// The stamp is padded to this length and written in place: that needs no space.
+  /// The stamp is padded to this length and overwritten in place, which needs no free space.
   private static let stampBytes = 128
   private static let maxStampBytes = 4096
 
@@ -33,18 +33,18 @@ extension Index {
 
   var newPath: String { String(decoding: layout.path + [0x2f] + Index.newName, as: UTF8.self) }
 
-  /// Rule 6 of Index.swift.
-  /// - Returns: nil in a store that cannot be written.
+  /// Takes the lock of the index. Ends the read transaction first (invariant 6 of Index.swift).
+  /// - Returns: nil in a read-only store whose lock file cannot be opened.
   func lock(exclusive: Bool) throws(StoreError) -> FileLock? {
     connection.withLock { $0?.endReading() }
-    return try explaining("the index") { () throws(SystemError) in
+    return try mapSystemErrors("the index") { () throws(SystemError) in
       try layout.lock(Index.lockName, exclusive: exclusive)
     }
   }
 
-  /// Whether the file is the very one that was last left.
+  /// Returns true if the file is the one that was stamped last.
   func isStamped() throws(StoreError) -> Bool {
-    try explaining("the index") { () throws(SystemError) in
+    try mapSystemErrors("the index") { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       guard let stat = try fileSystem.statIfPresent(at: layout.root.raw, Index.name),
         stat.kind == .file,
@@ -60,9 +60,9 @@ extension Index {
     }
   }
 
-  /// Writes the stamp of the index as it is now. The exclusive lock is held.
+  /// Syncs the index and writes its stamp. The caller holds the exclusive lock.
   func stamp() throws(StoreError) {
-    try explaining("the index") { () throws(SystemError) in
+    try mapSystemErrors("the index") { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       let database = try fileSystem.openFile(
         at: layout.root.raw, Index.name, [.read, .noFollow, .nonBlocking])
@@ -85,40 +85,40 @@ extension Index {
     return bytes + Array(repeating: 0x20, count: max(0, stampBytes - 1 - bytes.count)) + [0x0a]
   }
 
-  /// Makes the empty file that a new index grows in: SQLite would make it readable for all. The
-  /// exclusive lock is held.
+  /// Creates the empty file for a new index: SQLite would make it readable for all users. The caller holds
+  /// the exclusive lock.
   func makeNewFile() throws(StoreError) {
-    try explaining("the index") { () throws(SystemError) in
+    try mapSystemErrors("the index") { () throws(SystemError) in
       _ = try layout.fileSystem.openFile(
         at: layout.root.raw, Index.newName, [.write, .create, .exclusive, .noFollow])
     }
   }
 
-  /// Removes what a power cut left of an index under construction. The exclusive lock is held.
+  /// Deletes the remains of an interrupted rebuild. The caller holds the exclusive lock.
   func removeUnfinished() throws(StoreError) {
-    try explaining("the index") { () throws(SystemError) in
+    try mapSystemErrors("the index") { () throws(SystemError) in
       for name in Index.unfinished where try kind(of: name) == .file {
         try layout.fileSystem.remove(at: layout.root.raw, name, isDirectory: false)
       }
     }
   }
 
-  /// Removes the stamp and an unfinished index, and whatever stands in the way of a new one.
-  /// - Returns: whether there was an index.
+  /// Deletes the stamp and an unfinished index, and moves obstacles to a new one away.
+  /// - Returns: true if there was an index.
   func clearForRebuild() throws(StoreError) -> Bool {
-    try explaining("the index") { () throws(SystemError) in
+    try mapSystemErrors("the index") { () throws(SystemError) in
       let fileSystem = layout.fileSystem
-      var wasThere = false
+      var existed = false
       for name in [Index.stampName, Index.name] + Index.unfinished + Index.companions {
         guard let kind = try kind(of: name) else { continue }
-        if name == Index.name { wasThere = true }
+        if name == Index.name { existed = true }
         if kind != .file {
           try layout.quarantine(layout.root, name, as: printable(name))
         } else if name != Index.name {
           try fileSystem.remove(at: layout.root.raw, name, isDirectory: false)
         }
       }
-      return wasThere
+      return existed
     }
   }
 

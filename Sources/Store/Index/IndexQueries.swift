@@ -1,83 +1,84 @@
-// Asking the index.
+// Queries of the index.
 
 import Codec
 import Platform
 import SQLite
 
-/// Where an object is.
-struct ObjectPlace: Sendable {
+/// The location of an object.
+struct ObjectLocation: Sendable {
   let address: FrameAddress
   let frameBytes: Int
   let start: Int
   let length: Int
 }
 
-/// One copy of an object, as the index has it.
+/// A row of the index: one copy of an object.
 struct ObjectRow {
   let kind: ObjectKind
   let id: Digest
-  /// Its place among the survey's packs.
+  /// The position of the pack in the survey's list of packs.
   let pack: Int
   let frame: UInt64
   let start: Int
   let length: Int
 }
 
-/// A pack, as the index has it.
+/// A row of the index: a pack.
 struct PackRow {
   let name: Digest
   let sizeBytes: UInt64
   let isDoomed: Bool
 }
 
-/// A frame, as the index has it.
+/// A row of the index: a frame.
 struct FrameRow {
   let pack: Int
   let offset: UInt64
   let frameBytes: Int
   let rawBytes: Int
-  /// More than a frame or an object has.
+  /// An upper bound of the sizes of frames and objects.
   static let maxBytes: Int64 = 1 << 30
 }
 
 extension Index {
-  /// Where an object is; nil when no pack has it. A copy that stays is preferred, then the shorter
-  /// one: copies are equal, but for recipes, of which a blob may have one of chunks and one that makes
-  /// it of other blobs. Who chooses among copies chooses so (`survey` as well): what a collection
-  /// counts is what is read.
-  func place(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectPlace? {
-    if let kept = try place(kind, id, isDoomed: false) { return kept }
-    return try place(kind, id, isDoomed: true)
+  /// Returns the location of an object; nil if no pack contains it.
+  ///
+  /// Copies in packs that are not doomed come first, then shorter ones. Copies are equal, except for
+  /// recipes: a blob may have a chunk list and a reconstruction. All code that chooses a copy uses this
+  /// order (`survey` as well), so gc counts the copies that are read.
+  func location(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectLocation? {
+    if let kept = try location(kind, id, isDoomed: false) { return kept }
+    return try location(kind, id, isDoomed: true)
   }
 
-  /// Runs `body`, which looks many objects up, with the index's lock held over many look-ups: six
-  /// system calls fewer each. Writers get their turn in between; who waits for a writer ends the crowd,
-  /// and the look-ups that follow lock one by one.
+  /// Runs `body`, which looks up many objects, in one read transaction over many lookups. This saves six
+  /// system calls for each. Writers are admitted in between: a thread that waits for a writer ends the
+  /// transaction, and the lookups that follow lock one at a time.
   func withReadTransaction<R>(_ body: () throws -> R) rethrows -> R {
     let isBegun = connection.withLock { $0?.beginReading() ?? false }
     defer { if isBegun { connection.withLock { $0?.endReading() } } }
     return try body()
   }
 
-  /// Where an object is in a pack that is not doomed.
-  func keptPlace(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectPlace? {
-    try place(kind, id, isDoomed: false)
+  /// Returns the location of an object in a pack that is not doomed.
+  func keptLocation(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectLocation? {
+    try location(kind, id, isDoomed: false)
   }
 
-  private func place(
+  private func location(
     _ kind: ObjectKind, _ id: Digest, isDoomed: Bool
-  ) throws(StoreError) -> ObjectPlace? {
+  ) throws(StoreError) -> ObjectLocation? {
     try query { database in
       database.noteUse()
-      return try Index.place(kind, id, isDoomed: isDoomed, in: database)
+      return try Index.location(kind, id, isDoomed: isDoomed, in: database)
     }
   }
 
-  /// Looks an object up in an open index, in packs that are doomed or in those that are not.
-  static func place(
+  /// Looks up an object in an open index, in doomed packs or in the others.
+  static func location(
     _ kind: ObjectKind, _ id: Digest, isDoomed: Bool, in database: Database
-  ) throws -> ObjectPlace? {
-    // CROSS JOIN: the object first, by its key, whose order the first row then follows.
+  ) throws -> ObjectLocation? {
+    // CROSS JOIN fixes the order: the object first, by its key, so that the rows are in its order.
     let row = try database.statement(
       """
       SELECT p.name, o.frame, f.stored, o.start, o.length FROM object o
@@ -88,24 +89,24 @@ extension Index {
       """
     ).first(
       .blob(id.bytes), .integer(Int64(kind.rawValue)), .integer(isDoomed ? 1 : 0)
-    ) { row -> ObjectPlace? in
+    ) { row -> ObjectLocation? in
       guard let pack = row.digest(0), row.integer(1) >= 0, row.integer(2) >= 0,
         row.integer(3) >= 0, row.integer(4) >= 0
       else { return nil }
-      return ObjectPlace(
+      return ObjectLocation(
         address: FrameAddress(pack: pack, offset: UInt64(row.integer(1))),
         frameBytes: Int(row.integer(2)), start: Int(row.integer(3)),
         length: Int(row.integer(4)))
     }
     guard let row else { return nil }
-    guard let place = row else { throw StoreError.impossibleRow("object") }
-    return place
+    guard let location = row else { throw StoreError.impossibleRow("object") }
+    return location
   }
 
-  /// Every copy of an object, those in packs that are not doomed first.
-  func places(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> [ObjectPlace] {
+  /// Returns the locations of all copies of an object, those in packs that are not doomed first.
+  func locations(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> [ObjectLocation] {
     try query { database in
-      var places: [ObjectPlace] = []
+      var locations: [ObjectLocation] = []
       try database.statement(
         """
         SELECT p.name, o.frame, f.stored, o.start, o.length FROM object o
@@ -118,17 +119,17 @@ extension Index {
         guard let pack = row.digest(0), row.integer(1) >= 0, row.integer(2) >= 0,
           row.integer(3) >= 0, row.integer(4) >= 0
         else { throw StoreError.impossibleRow("object") }
-        places.append(
-          ObjectPlace(
+        locations.append(
+          ObjectLocation(
             address: FrameAddress(pack: pack, offset: UInt64(row.integer(1))),
             frameBytes: Int(row.integer(2)), start: Int(row.integer(3)),
             length: Int(row.integer(4))))
       }
-      return places
+      return locations
     }
   }
 
-  /// The bytes of each pack.
+  /// Returns the size of each pack in bytes.
   func packSizes() throws(StoreError) -> [Digest: UInt64] {
     try query { database in
       var sizes: [Digest: UInt64] = [:]
@@ -140,7 +141,8 @@ extension Index {
     }
   }
 
-  /// A pack that is not doomed has the object: a new snapshot may rest on it.
+  /// Returns true if a pack that is not doomed contains the object, so that a new snapshot may depend on
+  /// it.
   func keeps(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> Bool {
     try query { database in
       try database.statement(
@@ -152,8 +154,8 @@ extension Index {
     }
   }
 
-  /// Calls `body` with the id of every object, once a copy; again from the first where the index had
-  /// to be rebuilt.
+  /// Calls `body` with the id of every object, once for each copy. Starts again from the first if the index
+  /// had to be rebuilt.
   func forEachID(_ body: (ObjectKind, Digest) -> Void) throws(StoreError) {
     try query { database in
       try database.statement("SELECT id, kind FROM object").rows { row in
@@ -165,8 +167,8 @@ extension Index {
     }
   }
 
-  /// How many objects there are, by the size of the index: nothing is counted.
-  func roughCount() throws(StoreError) -> Int {
+  /// Returns an estimate of the number of objects from the size of the index, without counting.
+  func estimatedCount() throws(StoreError) -> Int {
     try query { database in
       let pages = try database.statement("PRAGMA page_count").first { $0.integer(0) } ?? 0
       let pageBytes = try database.statement("PRAGMA page_size").first { $0.integer(0) } ?? 0
@@ -175,7 +177,7 @@ extension Index {
     }
   }
 
-  /// Packs, objects (each copy) and bytes that the packs have.
+  /// Returns the numbers of packs and objects (each copy), and the bytes of all packs.
   func totals() throws(StoreError) -> (packs: Int, objects: Int, storedBytes: UInt64) {
     try query { database in
       let first = try database.statement(
@@ -186,12 +188,13 @@ extension Index {
     }
   }
 
-  /// All packs and frames, then all objects, as one state.
+  /// Reports all packs and frames, then all objects, as one state.
   ///
+  /// If the index had to be rebuilt, all three closures are called from the first again, `packs` before the
+  /// others.
   /// - Parameters:
-  ///   - object: all copies of one object, the one that counts first: the shortest, in the first
-  ///     pack that is not doomed. It must not ask the index anything. All three are called from the
-  ///     first again, `packs` before the others, where the index had to be rebuilt.
+  ///   - object: receives all copies of one object. The copy that is read comes first: the shortest, in the
+  ///     first pack that is not doomed. The closure must not query the index.
   func survey(
     packs: ([PackRow]) -> Void, frame: (FrameRow) -> Void, object: ([ObjectRow]) -> Void
   ) throws(StoreError) {
@@ -257,6 +260,6 @@ extension Index {
 }
 
 extension Row {
-  /// An id; nil where the column holds anything else.
+  /// Returns the id in a column; nil if the column holds another value.
   func digest(_ column: Int) -> Digest? { withBytes(column) { Digest(reading: $0) } }
 }

@@ -1,41 +1,41 @@
-// What stands in the index, and how it follows the packs: one set of rows a pack.
+// The rows of the index, and their update from the packs: one set of rows a pack.
 
 import Codec
 import Platform
 import SQLite
 
-/// What must change in the index for it to say what the folders say.
+/// The changes that make the index match the directories.
 struct IndexChange {
   var missing: [(name: Digest, isDoomed: Bool)] = []
-  /// Gone from packs/, where nobody removes any.
+  /// Packs that disappeared from packs/, where imgstore deletes none.
   var lost: [Digest] = []
-  /// Gone from doomed/: removed by a collector.
+  /// Packs that gc deleted from doomed/.
   var removed: [Digest] = []
   var moved: [(name: Digest, isDoomed: Bool)] = []
 
   var isEmpty: Bool { missing.isEmpty && lost.isEmpty && removed.isEmpty && moved.isEmpty }
 }
 
-/// The rows of one index; the caller guards the connection.
+/// The rows of one index. The caller guards the connection.
 struct IndexRows {
-  /// Ids are random: an insertion touches a page for each object, and copies it twice. 4 KiB take a
-  /// quarter less time than 8 (1,600 objects among 267,000: 28 ms against 37).
+  /// Ids are random, so an insertion touches a page for each object and copies it twice. 4 KiB take a
+  /// quarter less time than 8 KiB (1,600 objects among 267,000: 28 ms instead of 37).
   private static let pageBytes = 4096
 
   private let database: Database
 
   init(_ database: Database) { self.database = database }
 
-  /// Makes the tables of a new index.
+  /// Creates the tables of a new index.
   init(creating database: Database) throws(StoreError) {
     self.database = database
-    try opening { () throws(SQLiteError) in
+    try mapDatabaseErrors { () throws(SQLiteError) in
       try database.execute("PRAGMA page_size = \(IndexRows.pageBytes)")
     }
-    // Before the first write, which `auto_vacuum` is: a journal in a file would stay behind after a
-    // power cut.
+    // This comes before the first write, which `auto_vacuum` is. Otherwise a power cut would leave a
+    // journal file.
     try disableSQLiteSync()
-    try opening { () throws(SQLiteError) in
+    try mapDatabaseErrors { () throws(SQLiteError) in
       try database.execute(
         """
         PRAGMA auto_vacuum = INCREMENTAL;
@@ -53,9 +53,9 @@ struct IndexRows {
     }
   }
 
-  /// Durability comes from the stamp, so the database itself need not sync on each commit.
+  /// Disables SQLite's syncs, because the stamp makes the database durable.
   func disableSQLiteSync() throws(StoreError) {
-    try opening { () throws(SQLiteError) in
+    try mapDatabaseErrors { () throws(SQLiteError) in
       try database.execute(
         """
         PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;
@@ -64,25 +64,25 @@ struct IndexRows {
     }
   }
 
-  /// What the folders have that the rows have not, and the other way round. A pack's number is the
-  /// beginning of its name, so both are gone through in the same order.
-  /// - Throws: `index` where a row is not so.
+  /// Returns the differences between the directories and the rows. A pack's number is the beginning of its
+  /// name, so both are read in the same order.
+  /// - Throws: `index` if a row's number does not match its name.
   func differences(from listing: PackListing) throws(StoreError) -> IndexChange {
     var change = IndexChange()
-    var found = listing.inOrder[...]
-    try explainingSQLite {
+    var remaining = listing.inOrder[...]
+    try mapSQLiteErrors {
       try database.statement("SELECT id, name, doomed, sum FROM pack ORDER BY id").rows { row in
         guard let name = row.digest(1), row.integer(0) == packNumber(name) else {
-          throw StoreError(.index, "the index", "names a pack wrongly")
+          throw StoreError(.index, "the index", "has a pack with a wrong number")
         }
         let wasDoomed = row.integer(2) != 0
-        while let next = found.first, next.name < name {
+        while let next = remaining.first, next.name < name {
           change.missing.append(next)
-          found = found.dropFirst()
+          remaining = remaining.dropFirst()
         }
-        if let next = found.first, next.name == name {
+        if let next = remaining.first, next.name == name {
           if next.isDoomed != wasDoomed { change.moved.append(next) }
-          found = found.dropFirst()
+          remaining = remaining.dropFirst()
         } else if wasDoomed {
           change.removed.append(name)
         } else {
@@ -90,15 +90,15 @@ struct IndexRows {
         }
       }
     }
-    change.missing += found
+    change.missing += remaining
     return change
   }
 
-  /// Makes the change, in one transaction.
+  /// Applies the change in one transaction.
   func apply(
     _ change: IndexChange, _ scan: (Digest) throws(StoreError) -> FinishedPack
   ) throws(StoreError) {
-    try explainingSQLite {
+    try mapSQLiteErrors {
       try database.transaction {
         try remove(change.lost + change.removed)
         for (name, isDoomed) in change.moved {
@@ -109,21 +109,22 @@ struct IndexRows {
           try addRows([try scan(name)]) { _ in isDoomed }
         }
       }
-      // What the rows had goes back to the file system, which needs no space.
+      // The pages of deleted rows return to the file system, which needs no free space.
       if !change.lost.isEmpty || !change.removed.isEmpty {
         try database.execute("PRAGMA incremental_vacuum")
       }
     }
   }
 
-  /// Adds the rows of packs that the index does not have.
+  /// Adds the rows of packs that the index does not list.
   func insert(_ packs: [FinishedPack], isDoomed: (Digest) -> Bool) throws(StoreError) {
-    try explainingSQLite { try database.transaction { try addRows(packs, isDoomed) } }
+    try mapSQLiteErrors { try database.transaction { try addRows(packs, isDoomed) } }
   }
 
+  /// Deletes the rows of packs.
   private func remove(_ packs: [Digest]) throws {
     if packs.isEmpty { return }
-    // One pass over the objects, however many packs go: they are in the order of their ids.
+    // One pass over the objects, however many packs are deleted, because objects are sorted by id.
     try database.execute(
       "CREATE TEMP TABLE IF NOT EXISTS gone(pack INTEGER PRIMARY KEY); DELETE FROM gone")
     let insert = try database.statement("INSERT OR IGNORE INTO gone VALUES(?)")
@@ -166,7 +167,7 @@ struct IndexRows {
           .blob(row.object.id.bytes), .integer(Int64(row.object.kind.rawValue)),
           .integer(number), .integer(row.frame), .integer(Int64(row.start)),
           .integer(Int64(row.object.length)))
-        // Two empty objects in one place are one row.
+        // Two empty objects at one location are one row.
         if database.changes == 0 { continue }
         sum.addObject(
           row.object.id, kind: Int64(row.object.kind.rawValue), frame: row.frame,
@@ -179,5 +180,5 @@ struct IndexRows {
   }
 }
 
-/// The number of a pack in the index.
+/// Returns the number of a pack in the index: the first 63 bits of its name.
 func packNumber(_ pack: Digest) -> Int64 { Int64(pack.prefix >> 1) }

@@ -1,14 +1,14 @@
-// Checksums of the index over its own rows: rot that SQLite does not notice.
+// Checksums of the index over its own rows, to find bit rot that SQLite does not notice.
 //
-// 1. A pack's row carries how many objects it has and a sum over its frames and objects. The sum does
-//    not depend on their order.
-// 2. Whoever decides by what the index does *not* list (a collection: "this blob has no recipe") reads
-//    all rows and compares first. A single look-up is checked against the frame that it leads to.
+// 1. A pack's row holds the number of its objects and a sum over its frames and objects. The sum does not
+//    depend on their order.
+// 2. A decision based on the *absence* of rows (gc: "this blob has no recipe") reads all rows and compares
+//    the sums first. A single lookup is checked against the frame that it leads to.
 
 import Codec
 import SQLite
 
-/// A sum over the rows of one pack.
+/// Computes the sum over the rows of one pack.
 struct RowSum: Equatable {
   private(set) var objects: Int64 = 0
   private(set) var value: UInt64
@@ -25,17 +25,17 @@ struct RowSum: Equatable {
 
   mutating func addObject(_ id: Digest, kind: Int64, frame: Int64, start: Int64, length: Int64) {
     let (a, b, c, d) = id.words
-    let place = mix(UInt64(bitPattern: frame)) ^ UInt64(bitPattern: start)
-    let extent = mix(place) ^ UInt64(bitPattern: length << 8 | kind & 0xff)
+    let location = mix(UInt64(bitPattern: frame)) ^ UInt64(bitPattern: start)
+    let extent = mix(location) ^ UInt64(bitPattern: length << 8 | kind & 0xff)
     value &+= mix((a ^ b &* 3 ^ c &* 5 ^ d &* 7) &+ mix(extent))
     objects += 1
   }
 
-  /// As SQLite stores it.
+  /// The sum as SQLite stores it.
   var stored: Int64 { Int64(bitPattern: value) }
 }
 
-/// The finalizer of splitmix64: every bit of the argument reaches every bit of the result.
+/// The finalizer of splitmix64: every bit of the argument affects every bit of the result.
 private func mix(_ word: UInt64) -> UInt64 {
   var z = word &+ 0x9e37_79b9_7f4a_7c15
   z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
@@ -44,7 +44,7 @@ private func mix(_ word: UInt64) -> UInt64 {
 }
 
 extension Index {
-  /// Reads every row and compares the sums; an index that does not fit is rebuilt.
+  /// Reads every row and compares the sums. An index whose sums do not match is rebuilt.
   /// - Returns: the objects of one kind, by `prefixKey`.
   func checkedIDs(of kind: ObjectKind? = nil) throws(StoreError) -> PrefixSet {
     try query { database in
@@ -57,7 +57,7 @@ extension Index {
 }
 
 extension Database {
-  fileprivate func checkedIDs(of wanted: ObjectKind?) throws -> PrefixSet {
+  fileprivate func checkedIDs(of requested: ObjectKind?) throws -> PrefixSet {
     var numbers: [Int64: Int] = [:]
     var sums: [RowSum] = []
     var expected: [(objects: Int64, sum: Int64)] = []
@@ -74,7 +74,7 @@ extension Database {
       sums[pack].addFrame(
         offset: row.integer(1), frameBytes: row.integer(2), rawBytes: row.integer(3))
     }
-    var found = PrefixSet()
+    var matches = PrefixSet()
     try statement("SELECT id, kind, pack, frame, start, length FROM object").rows { row in
       guard let pack = numbers[row.integer(2)], let id = row.digest(0),
         let kind = ObjectKind(rawValue: UInt8(truncatingIfNeeded: row.integer(1)))
@@ -82,18 +82,18 @@ extension Database {
       sums[pack].addObject(
         id, kind: row.integer(1), frame: row.integer(3), start: row.integer(4),
         length: row.integer(5))
-      if wanted == kind { found.insert(prefixKey(kind, id)) }
+      if requested == kind { matches.insert(prefixKey(kind, id)) }
     }
-    for (sum, wanted) in zip(sums, expected)
-    where sum.objects != wanted.objects || sum.stored != wanted.sum {
-      throw StoreError(.index, "the index", "does not have the rows that it was given")
+    for (sum, row) in zip(sums, expected)
+    where sum.objects != row.objects || sum.stored != row.sum {
+      throw StoreError(.index, "the index", "has rows that do not match their checksum")
     }
-    return found
+    return matches
   }
 }
 
 extension StoreError {
-  /// A row of the index that nobody can have written.
+  /// Returns the error for a row that imgstore cannot have written.
   static func impossibleRow(_ table: String) -> StoreError {
     StoreError(
       .index, "the index", "has an impossible row in its table \(table)",

@@ -1,27 +1,29 @@
-// Flat tables keyed by the first words of ids: what is known of millions of objects in a few bytes
+// Flat tables keyed by the first words of ids. They store facts about millions of objects in a few bytes
 // each. Free slots hold key 0; open addressing, at most 3/4 full.
 //
-// 1. `PrefixSet`, `PrefixMap`: 64 bits. Two ids with one key are taken for one object, which may
-//    only ever cost space or time: a "yes" is confirmed, or keeps what could go.
-// 2. `Digest128Set`: 128 bits of a SHA-256, which nobody can make collide: it may decide what is skipped.
+// 1. `PrefixSet`, `PrefixMap`: 64 bits. Two ids with one key are treated as one object, which may only cost
+//    space or time. A "yes" is confirmed, or keeps an object that could be deleted.
+// 2. `Digest128Set`: 128 bits of a SHA-256, for which no collision can be constructed. It may decide that
+//    an object is skipped.
 
 import Codec
 
-/// The key of an object: kinds are told apart in the low bits.
+/// Returns the key of an object. The low bits distinguish kinds.
 func prefixKey(_ kind: ObjectKind, _ id: Digest) -> UInt64 {
   let word = id.prefix ^ UInt64(kind.rawValue)
   return word == 0 ? 1 : word
 }
 
-/// A set of 64-bit keys: 11 bytes a key where their number is known, else up to 21.
+/// A set of 64-bit keys: 11 bytes a key if their number is known in advance, otherwise up to 21.
 struct PrefixSet {
   private var slots: [UInt64]
   private(set) var count = 0
 
-  /// - Parameter capacity: how many keys are expected.
+  /// Creates an empty set.
+  /// - Parameter capacity: the expected number of keys.
   init(capacity: Int = 0) { slots = Array(repeating: 0, count: slotCount(for: capacity)) }
 
-  /// False when the key was there.
+  /// Inserts a key; false if the set contained it.
   @discardableResult
   mutating func insert(_ key: UInt64) -> Bool {
     if count * 4 >= slots.count * 3 { grow() }
@@ -47,7 +49,7 @@ struct PrefixSet {
   }
 }
 
-/// 64-bit keys with a number each: 16 bytes a key where their number is known, else up to 32.
+/// Maps 64-bit keys to numbers: 16 bytes a key if their number is known in advance, otherwise up to 32.
 struct PrefixMap {
   private var keys: [UInt64]
   private var values: [UInt32]
@@ -97,7 +99,7 @@ struct Digest128Set {
     let high: UInt64
     let low: UInt64
 
-    /// The first half of a digest.
+    /// Creates a key from the first half of a digest.
     init(_ digest: Digest) {
       let words = withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { buffer in
         guard let base = buffer.baseAddress else { return (UInt64(0), UInt64(0)) }
@@ -108,7 +110,7 @@ struct Digest128Set {
       low = words.1
     }
 
-    /// Of a directory: tree and times together.
+    /// Creates the key of a directory from its tree and times together.
     init(_ ids: Tree.IDs) { self.init(SHA256.digest(of: ids.tree.bytes + ids.times.bytes)) }
 
     fileprivate init(high: UInt64, low: UInt64) {
@@ -122,7 +124,7 @@ struct Digest128Set {
   private var slots: [Key] = Array(repeating: .free, count: 1024)
   private var count = 0
 
-  /// False when the key was there.
+  /// Inserts a key; false if the set contained it.
   mutating func insert(_ key: Key) -> Bool {
     if count * 4 >= slots.count * 3 { grow() }
     let i = slot(key)
@@ -145,12 +147,11 @@ struct Digest128Set {
   }
 }
 
-/// Slots for that many keys at most 3/4 full.
+/// Returns the number of slots at which so many keys fill a table at most to 3/4.
 private func slotCount(for capacity: Int) -> Int { max(1024, capacity / 3 * 4 + 64) }
 
-/// Where the search for a key begins. Keys are uniform, but the index gives them in their order: without
-/// mixing (Fibonacci hashing, Knuth volume 3, section 6.4) they would crowd at one end of a table that
-/// grows, and each be looked for among all the others.
+/// Returns the first slot of a key. Keys are uniform, but the index lists them in order. Without mixing
+/// (Fibonacci hashing, Knuth volume 3, section 6.4) they would cluster at one end of a growing table.
 private func home(_ key: UInt64, _ slots: Int) -> Int {
   let mixed = key &* 0x9e37_79b9_7f4a_7c15
   return Int(mixed.multipliedFullWidth(by: UInt64(slots)).high)

@@ -1,29 +1,34 @@
-// One entry of a tree: everything about a file, directory or other node but its name's place.
+// One entry of a tree: the name and all attributes of a file, directory or other node.
 //
-// 1. Names are bytes, never empty, ".", "..", and hold no "/" and no NUL.
-// 2. What a kind cannot have, its `Content` cannot express.
-// 3. Modified times (and a directory's times object) stand beside: they are not in trees.
+// 1. Names are bytes. They are never empty, "." or "..", and contain neither "/" nor NUL.
+// 2. Each case of `Content` holds only the fields that its kind of entry has.
+// 3. Trees do not contain modification times. `Entry` carries them from the times object, which is stored
+//    apart.
 
 import Codec
 import Platform
 
-/// What an entry holds, by its kind.
+/// Describes what an entry holds, by its kind.
 public enum Content: Hashable, Sendable {
   /// A file's bytes: the blob's id and size.
   case file(blob: Digest, sizeBytes: UInt64)
   /// A file that could not be read when the snapshot was taken.
   case unreadableFile(sizeBytes: UInt64)
+  /// A directory: the id of its tree object.
   case directory(tree: Digest)
   /// A directory that could not be read when the snapshot was taken.
   case unreadableDirectory
-  /// Another entry that could not be examined when the snapshot was taken. Its kind is what the
-  /// directory says of it.
+  /// Another entry that could not be examined when the snapshot was taken. The kind comes from its
+  /// directory.
   case unreadableNode(UnreadableNodeKind)
+  /// A symbolic link and its target, which need not exist.
   case symlink(target: [UInt8])
+  /// A block or character device.
   case device(isBlock: Bool, DeviceNumber)
   case fifo
   case socket
 
+  /// Returns the kind of the entry. Unreadable entries have the kind that their directory reported.
   public var kind: FileKind {
     switch self {
     case .file, .unreadableFile: .file
@@ -36,6 +41,7 @@ public enum Content: Hashable, Sendable {
     }
   }
 
+  /// Returns true if the content could not be read when the snapshot was taken.
   public var isMissing: Bool {
     switch self {
     case .unreadableFile, .unreadableDirectory, .unreadableNode: true
@@ -52,8 +58,10 @@ public enum UnreadableNodeKind: UInt8, Hashable, Sendable, CaseIterable {
   case fifo = 6
   case socket = 7
 
+  /// Returns the kind as an unreadable node's; nil for files and directories.
   public init?(_ kind: FileKind) { self.init(rawValue: kind.rawValue) }
 
+  /// Returns the kind as one of all kinds of entries.
   public var fileKind: FileKind {
     switch self {
     case .symlink: .symlink
@@ -65,26 +73,28 @@ public enum UnreadableNodeKind: UInt8, Hashable, Sendable, CaseIterable {
   }
 }
 
-/// An entry with its times.
+/// Holds one entry with its modification time.
 public struct Entry: Hashable, Sendable {
+  /// The name in its directory, as bytes; empty for a root.
   public var name: [UInt8]
   public var content: Content
   /// The twelve permission bits.
   public var mode: UInt16
   public var uid: UInt32
   public var gid: UInt32
-  /// The attribute set; nil for none.
+  /// The id of the attribute set; nil if the entry has no extended attributes.
   public var xattrs: Digest?
-  /// The hole map of a sparse file; nil for none.
+  /// The id of the hole map of a sparse file; nil if it has no holes.
   public var holes: Digest?
   /// The inode's flags (`chattr`).
   public var flags: InodeFlags
-  /// Equal, non-zero numbers in one tree are links to one inode.
+  /// Entries of one tree with the same non-zero number are hard links to one inode.
   public var linkGroup: UInt64
   public var modified: Timestamp
-  /// A directory's times object.
+  /// The id of a directory's times object; nil for other kinds.
   public var times: Digest?
 
+  /// Creates an entry. `times` is required for a readable directory that will be encoded.
   public init(
     name: [UInt8], content: Content, mode: UInt16, uid: UInt32, gid: UInt32,
     xattrs: Digest? = nil, holes: Digest? = nil, flags: InodeFlags = [], linkGroup: UInt64 = 0,
@@ -103,9 +113,13 @@ public struct Entry: Hashable, Sendable {
     self.times = times
   }
 
+  /// Returns the kind of the entry.
   public var kind: FileKind { content.kind }
+  /// Returns the id of a readable directory's tree object; nil for other entries.
   public var tree: Digest? { if case .directory(let tree) = content { tree } else { nil } }
+  /// Returns the id of a readable file's content; nil for other entries.
   public var blob: Digest? { if case .file(let blob, _) = content { blob } else { nil } }
+  /// Returns the size of a file in bytes; 0 for other kinds.
   public var sizeBytes: UInt64 {
     switch content {
     case .file(_, let size), .unreadableFile(let size): size
@@ -114,18 +128,18 @@ public struct Entry: Hashable, Sendable {
   }
 }
 
-/// A name may stand in a tree.
+/// Returns true if a tree may contain an entry of this name (invariant 1; at most 255 bytes).
 public func isValidName(_ name: [UInt8]) -> Bool {
   !name.isEmpty && name.count <= 255 && name != [0x2e] && name != [0x2e, 0x2e]
     && !name.contains(0x2f) && !name.contains(0)
 }
 
-/// Byte order of names: the order of every tree.
+/// Returns true if `a` comes before `b` in byte order, the order of entries in every tree.
 public func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
   a.withUnsafeBytes { compareNames($0, b) } < 0
 }
 
-/// Where a name stands to another in byte order: below 0 for before it, 0 for the same.
+/// Compares two names in byte order: the result is negative if `a` comes first, and 0 if they are equal.
 public func compareNames(_ a: UnsafeRawBufferPointer, _ b: [UInt8]) -> Int {
   let order = b.withUnsafeBytes { b in
     guard let p = a.baseAddress, let q = b.baseAddress else { return Int32(0) }
@@ -146,7 +160,7 @@ extension Entry {
     static let known: UInt8 = 31
   }
 
-  /// Everything but ids and times.
+  /// Writes everything except ids and times.
   func encodeAttributes(into writer: inout ByteWriter) {
     writer.string(name)
     writer.byte(kind.rawValue)
@@ -169,7 +183,7 @@ extension Entry {
     if linkGroup != 0 { writer.word64(linkGroup) }
   }
 
-  /// The ids that the attributes announce, in their order.
+  /// Writes the ids that the attributes declare, in the order of the attributes.
   func encodeIDs(into writer: inout ByteWriter) {
     switch content {
     case .file(let blob, _): writer.digest(blob)
@@ -180,14 +194,17 @@ extension Entry {
     if let holes { writer.digest(holes) }
   }
 
-  /// Reads attributes; the ids are placeholders until `decodeIDs`.
+  /// Reads the attributes of an entry; its ids are placeholders until `decodeIDs`.
+  /// - Parameter allowAnyName: true for the entry of a component, whose name is empty.
+  /// - Throws: `corrupt` for an invalid name, an unknown kind or flag, or a number out of range;
+  ///   `truncated`.
   static func decodeAttributes(
     from reader: inout ByteReader, allowAnyName: Bool = false
   ) throws(CodecError) -> Entry {
     let name = try reader.string()
-    guard allowAnyName || isValidName(name) else { throw .corrupt("a name is not allowed") }
+    guard allowAnyName || isValidName(name) else { throw .corrupt("an entry has an invalid name") }
     guard let kind = FileKind(rawValue: try reader.byte()) else {
-      throw .corrupt("an entry is of an unknown kind")
+      throw .corrupt("an entry has an unknown kind")
     }
     let flags = try reader.byte()
     guard flags <= Flag.known else { throw .corrupt("an entry has unknown flags") }
@@ -219,7 +236,7 @@ extension Entry {
     case .socket where !missing: content = .socket
     case .symlink, .characterDevice, .blockDevice, .fifo, .socket:
       guard let node = UnreadableNodeKind(kind) else {
-        throw .corrupt("an entry is of an unknown kind")
+        throw .corrupt("an entry has an unknown kind")
       }
       content = .unreadableNode(node)
     }
@@ -230,6 +247,7 @@ extension Entry {
       flags: inodeFlags, linkGroup: linkGroup, modified: Timestamp(seconds: 0, nanoseconds: 0))
   }
 
+  /// Reads the ids in place of the placeholders that `decodeAttributes` left.
   mutating func decodeIDs(from reader: inout ByteReader) throws(CodecError) {
     switch content {
     case .file(_, let size): content = .file(blob: try reader.digest(), sizeBytes: size)

@@ -1,10 +1,11 @@
-// Names for images that do not exist yet. `ImageName` reads every name that a store or xCAT's tables may hold;
-// a new image gets one that looks like no other: no blanks, no invisible characters, no letters of other scripts.
+// Names for images that do not exist yet. `ImageName` accepts every name that a store or xCAT's tables may
+// hold. A new image must not resemble another one: no blanks, no invisible characters, no letters of other
+// scripts.
 
 import Platform
 
 extension ImageName {
-  /// Whether a new image may have this name: letters and digits of ASCII, ".", "_", "-" and "+".
+  /// Returns true if a new image may have this name: ASCII letters and digits, ".", "_", "-" and "+".
   public var isPlain: Bool {
     bytes.allSatisfy { byte in
       switch byte {
@@ -14,23 +15,24 @@ extension ImageName {
     }
   }
 
-  /// Refuses a name that a new image must not get.
-  /// - Throws: `badName`, naming the first character that is not allowed.
+  /// Checks that a new image may have this name.
+  /// - Throws: `badName`, with the first character that is not allowed.
   public func requirePlain() throws(StoreError) {
     guard !isPlain else { return }
-    let odd = text.unicodeScalars.first { scalar in
+    let invalid = text.unicodeScalars.first { scalar in
       !(scalar.isASCII && (try? ImageName("a\(scalar)"))?.isPlain == true)
     }
-    let code = odd.map { "U+" + hexadecimal($0.value) } ?? "a character"
+    let code = invalid.map { "U+" + hexadecimal($0.value) } ?? "a character"
     throw StoreError(
       .badName, "image name '\(printable(bytes))'",
-      "is not allowed for a new image: it holds \(code)",
-      advice: "New names have letters and digits of ASCII, '.', '_', '-' and '+'; choose one, with "
-        + "--name where an import brings another")
+      "is not allowed for a new image: it contains \(code)",
+      advice:
+        "Choose a name of ASCII letters, digits, '.', '_', '-' and '+'. For an import, pass it with "
+        + "--name")
   }
 }
 
-/// At least four digits.
+/// Returns a number in base 16 with at least four digits.
 private func hexadecimal(_ value: UInt32) -> String {
   let digits = String(value, radix: 16, uppercase: true)
   return String(repeating: "0", count: max(0, 4 - digits.count)) + digits

@@ -1,14 +1,15 @@
-// A set of numbers as ranges: "1-40,42". What a history with few gaps needs is a few ranges.
+// A set of numbers as ranges, such as "1-40,42". A history with few gaps takes few ranges.
 
-/// Positive numbers, kept as ascending ranges that neither overlap nor touch.
+/// Holds positive numbers as ascending ranges that neither overlap nor touch.
 struct NumberRanges: Equatable {
   private(set) var ranges: [ClosedRange<Int>] = []
 
-  /// More than any history needs.
+  /// An upper bound against overflow, higher than any real history reaches.
   private static let maxNumber = 1_000_000_000_000_000
 
   init() {}
 
+  /// Creates the set of the positive numbers among `numbers`.
   init(_ numbers: some Sequence<Int>) {
     for number in Set(numbers).sorted() where number > 0 {
       if let last = ranges.last, last.upperBound + 1 == number {
@@ -19,25 +20,27 @@ struct NumberRanges: Equatable {
     }
   }
 
-  /// From "1-40,42"; nil for anything else. The empty text is the empty set.
+  /// Parses text such as "1-40,42". Empty text is the empty set; other text returns nil.
   init?(_ text: Substring) {
     if text.isEmpty { return }
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-      let ends = part.split(separator: "-", omittingEmptySubsequences: false)
-      guard ends.count <= 2, let first = ends.first.flatMap({ Int($0) }),
-        let last = ends.last.flatMap({ Int($0) }), first > 0, first <= last,
+      let bounds = part.split(separator: "-", omittingEmptySubsequences: false)
+      guard bounds.count <= 2, let first = bounds.first.flatMap({ Int($0) }),
+        let last = bounds.last.flatMap({ Int($0) }), first > 0, first <= last,
         last <= NumberRanges.maxNumber, first > (ranges.last?.upperBound ?? 0)
       else { return nil }
       ranges.append(first...last)
     }
   }
 
+  /// Returns the set as text that `init(_:)` parses.
   var text: String {
     ranges.map {
       $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)"
     }.joined(separator: ",")
   }
 
+  /// Returns true if the set contains the number, by binary search over the ranges.
   func contains(_ number: Int) -> Bool {
     var low = 0
     var high = ranges.count
@@ -48,6 +51,7 @@ struct NumberRanges: Equatable {
     return low < ranges.count && ranges[low].contains(number)
   }
 
+  /// Returns the numbers that are in this set or in `other`.
   func union(_ other: NumberRanges) -> NumberRanges {
     var result = NumberRanges()
     let all = (ranges + other.ranges).sorted { $0.lowerBound < $1.lowerBound }
@@ -62,7 +66,7 @@ struct NumberRanges: Equatable {
     return result
   }
 
-  /// The numbers of 1...`highest` that are in neither of two sets.
+  /// Returns the numbers in 1...`highest` that are in neither set.
   static func gaps(upTo highest: Int, present: [Int], _ removed: NumberRanges) -> NumberRanges {
     var result = NumberRanges()
     var next = 1
@@ -75,7 +79,7 @@ struct NumberRanges: Equatable {
     return result
   }
 
-  /// At most `limit` of the numbers, ascending.
+  /// Returns the lowest numbers of the set, ascending, at most `limit`.
   func first(_ limit: Int) -> [Int] {
     var numbers: [Int] = []
     for range in ranges {

@@ -1,18 +1,19 @@
-// The kinds of objects that frames hold. Raw values are those of docs/format.md.
+// The kinds of objects that frames hold. The raw values are those of docs/format.md.
 
 import Codec
 
-/// What an object is; a name is looked up together with its kind.
+/// The kind of an object. Lookups use the kind together with the id.
 public enum ObjectKind: UInt8, Sendable, CaseIterable {
-  /// A piece of a blob; its id is the SHA-256 of its bytes.
+  /// A part of a blob; its id is the SHA-256 of its bytes.
   case chunk = 1
-  /// How to make a blob of chunks; its id is the id of the *blob*.
+  /// Instructions to assemble a blob from chunks or by a plan. Its id is the id of the *blob*.
   case recipe = 2
   case tree = 3
   case times = 4
   case xattrs = 5
   case holes = 6
 
+  /// Returns the word that messages use for an object of this kind.
   public var noun: String {
     switch self {
     case .chunk: "chunk"
@@ -25,17 +26,18 @@ public enum ObjectKind: UInt8, Sendable, CaseIterable {
   }
 }
 
-/// An object's whole name.
+/// Identifies an object: its kind and its id.
 struct ObjectName: Hashable, Sendable {
   let kind: ObjectKind
   let id: Digest
 }
 
-/// The SHA-256 of no bytes: the blob of every empty file. It is never stored.
+/// The id of every empty file: the SHA-256 of no bytes. It is never stored.
 public let emptyBlob = SHA256.digest(of: [])
 
-/// Where objects other than chunks are read from: a store, or a live tree not yet in one.
+/// A source of objects other than chunks: a store, or a live tree that is not stored yet.
 public protocol ObjectSource: Sendable {
-  /// The bytes of an object.
+  /// Returns the bytes of an object.
+  /// - Throws: an error if the source does not have the object or cannot read it.
   func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8]
 }

@@ -1,19 +1,21 @@
-// What needs what: the one place that a collector, an account of space and a copy ask.
+// The dependencies of objects. Garbage collection, space accounting and copying all use this file, so that
+// they agree on what a snapshot needs.
 
 import Codec
 import Platform
 
-/// Something that an object needs.
+/// A dependency of an object.
 enum ObjectReference: Hashable, Sendable {
-  /// An object that needs nothing further.
+  /// An object without further dependencies.
   case object(ObjectKind, Digest)
   case blob(Digest)
   case directory(Tree.IDs)
 }
 
 extension BlobReferences {
-  /// What must be there for the blob to be had: `ObjectStore.references` tells it of recipes of
-  /// every kind, and nothing else does.
+  /// Calls `body` for each dependency of the blob.
+  ///
+  /// `ObjectStore.references` is the only source of the dependencies of recipes, of every kind.
   func forEachReference(_ body: (ObjectReference) throws -> Void) rethrows {
     for chunk in chunks { try body(.object(.chunk, chunk)) }
     for blob in blobs { try body(.blob(blob.id)) }
@@ -21,7 +23,7 @@ extension BlobReferences {
 }
 
 extension Entry {
-  /// What must be there for the entry to be had whole.
+  /// Calls `body` for each object or blob that the entry needs to be complete.
   func forEachReference(_ body: (ObjectReference) throws -> Void) rethrows {
     if let xattrs { try body(.object(.xattrs, xattrs)) }
     if let holes { try body(.object(.holes, holes)) }
@@ -30,24 +32,32 @@ extension Entry {
   }
 }
 
-/// Reads what objects refer to. It knows which blobs have recipes, so that the many that are one
-/// chunk cost no question: it is made after the refs that it is asked about were read.
+/// Reads the dependencies of objects.
+///
+/// It knows which blobs have recipes: the many blobs that are one chunk need no index lookup. Create it
+/// after reading the refs whose objects it will be asked about.
 struct ReferenceReader {
   private let store: ObjectStore
   private let recipes: PrefixSet
 
+  /// Creates a reader with the recipes that the index lists now.
+  /// - Throws: `StoreError` if the index cannot be read, or fails its checksum.
   init(_ store: ObjectStore) throws(StoreError) {
     self.store = store
     try store.index.refresh()
-    // Checked: a recipe that rot in the index hides would cost the chunks that it names.
+    // The checked list: a recipe missing from a damaged index would make gc delete the chunks that it
+    // names.
     recipes = try store.index.checkedIDs(of: .recipe)
   }
 
-  /// The objects that a directory or blob consists of, and what its entries or parts refer to.
+  /// Reports the objects that a directory or blob consists of, and the dependencies of its entries or
+  /// parts.
   ///
-  /// A blob that is both a chunk and made by a recipe counts as both: a reader may take either.
-  /// - Parameter own: the objects of the thing itself; one that is not there may be named.
-  /// - Throws: `StoreError` where a directory cannot be read: what it needs is then not known.
+  /// A blob that is both a chunk and has a recipe counts as both, because a reader may use either.
+  /// - Parameter own: receives the objects of the directory or blob itself, including ones that do not
+  ///   exist.
+  /// - Parameter needs: receives the dependencies.
+  /// - Throws: `StoreError` if a directory or recipe cannot be read: its dependencies are then unknown.
   func expand(
     _ reference: ObjectReference, own: (ObjectKind, Digest) -> Void,
     needs: (ObjectReference) throws -> Void
@@ -70,6 +80,6 @@ struct ReferenceReader {
     }
   }
 
-  /// False where the blob is certainly made by no recipe.
+  /// Returns false if the blob certainly has no recipe.
   func mayHaveRecipe(_ blob: Digest) -> Bool { recipes.contains(prefixKey(.recipe, blob)) }
 }

@@ -1,12 +1,12 @@
-// One state of one image: definition, trees and files, and where they came from
-// (docs/format.md, "Snapshots"). Its id is the SHA-256 of its encoding.
+// One state of one image: definition, trees and files, and where they came from (docs/format.md,
+// "Snapshots"). A snapshot's id is the SHA-256 of its encoding.
 
 import Codec
 import Platform
 
-/// A snapshot's content. What the strings mean to xCAT is for the rooms above to know.
+/// Holds the content of a snapshot. Only the modules above Store interpret the strings, which are xCAT's.
 public struct Snapshot: Hashable, Sendable {
-  /// Rows of one table of the definition, columns by name.
+  /// Rows of one table of the definition; a row maps column names to values.
   public struct Table: Hashable, Sendable {
     public var name: String
     public var rows: [[String: String]]
@@ -16,11 +16,11 @@ public struct Snapshot: Hashable, Sendable {
     }
   }
 
-  /// A tree or a file of the image, and the absolute path that it belongs to.
+  /// A tree or a file of the image, with the absolute path where it belongs.
   public struct Component: Hashable, Sendable {
     public var role: String
     public var path: [UInt8]
-    /// The entry; its name is empty.
+    /// The root entry; its name is empty.
     public var entry: Entry
     public init(role: String, path: [UInt8], entry: Entry) {
       self.role = role
@@ -29,32 +29,36 @@ public struct Snapshot: Hashable, Sendable {
     }
   }
 
-  /// Something that the snapshot could not hold exactly, or left out on purpose.
+  /// A part of the image that the snapshot does not hold exactly, or excludes on purpose.
   public struct Note: Hashable, Sendable {
+    /// Why there is a note. The raw values are on disk (docs/format.md).
     public enum Kind: UInt8, Sendable {
-      /// Something is mounted there; what lies below was not looked at.
+      /// A mount point; the capture did not look below it.
       case mountPoint = 1
+      /// The entry could not be read.
       case unreadable = 2
+      /// The file changed while it was read.
       case changedWhileRead = 3
+      /// The entry disappeared during the capture.
       case vanished = 4
-      /// A file that an attribute of the definition names is not there.
+      /// A file that an attribute of the definition names does not exist.
       case absent = 5
-      /// The image's folder holds neither tree nor kernel nor packed image.
+      /// The image's directory contains neither a tree nor a kernel nor a packed image.
       case noImageFiles = 6
-      /// The store itself, or a file of an unfinished change: never part of a tree.
+      /// The store itself, or a file of an unfinished change. Neither is ever part of a tree.
       case ownFiles = 7
-      /// The root of a btrfs subvolume, kept as a directory.
+      /// The root of a btrfs subvolume, captured as a directory.
       case subvolume = 8
-      /// A read-only btrfs subvolume that is a snapshot of another one: not included.
+      /// A read-only btrfs subvolume that is a snapshot of another subvolume: excluded.
       case subvolumeSnapshot = 9
-      /// A file system is mounted on this directory, which a component lies in, or is.
+      /// A file system is mounted on this directory, which is a component or contains one.
       case mountedFolder = 10
-      /// Neither the kernel nor /proc says what is mounted below a component.
+      /// Neither the kernel nor /proc lists the mounts below a component.
       case unknownMounts = 11
-      /// A pattern excludes it. Never in a snapshot, which has the patterns: they leave alone what a live tree
-      /// has of such entries.
+      /// A pattern excludes the entry. Snapshots store the patterns and never this note. It makes the
+      /// planner leave such entries of a live tree unchanged.
       case excluded = 12
-      /// The archive that the tree came from said more of its entries than was kept.
+      /// The archive that the tree came from had more attributes of its entries than the snapshot keeps.
       case attributesLost = 20
     }
     public var kind: Kind
@@ -65,7 +69,7 @@ public struct Snapshot: Hashable, Sendable {
       self.path = path
       self.detail = detail
     }
-    /// The snapshot is not the exact state because of this.
+    /// Returns true if the snapshot is not the exact state because of this note.
     public var isProblem: Bool {
       switch kind {
       case .unreadable, .changedWhileRead, .vanished, .noImageFiles, .unknownMounts,
@@ -77,7 +81,7 @@ public struct Snapshot: Hashable, Sendable {
       }
     }
 
-    /// What is at the path is not the image's, and no command changes it.
+    /// Returns true if the path is not part of the image, so that no command changes it.
     public var isExclusion: Bool {
       switch kind {
       case .mountPoint, .ownFiles, .subvolumeSnapshot, .excluded: true
@@ -88,7 +92,7 @@ public struct Snapshot: Hashable, Sendable {
     }
   }
 
-  /// A named fact that travels with the image: one key may stand several times.
+  /// A named fact that travels with the image. A key may occur several times.
   public struct Fact: Hashable, Sendable {
     public var key: String
     public var value: String
@@ -100,10 +104,10 @@ public struct Snapshot: Hashable, Sendable {
 
   public var image: String
   public var created: Timestamp
-  /// The snapshot that was the latest when this one was taken.
+  /// The id of the snapshot that was the latest when this one was taken.
   public var parent: Digest?
   public var message: String
-  /// Who took it where with what: "host", "user", "command", "tool".
+  /// Where the snapshot was taken, by whom and with what: "host", "user", "command", "tool".
   public var provenance: [Fact]
   public var tables: [Table]
   public var pieces: [Component]
@@ -112,6 +116,7 @@ public struct Snapshot: Hashable, Sendable {
   public var entryCount: UInt64
   public var contentBytes: UInt64
 
+  /// Creates a snapshot from all its fields.
   public init(
     image: String, created: Timestamp, parent: Digest?, message: String, provenance: [Fact],
     tables: [Table], pieces: [Component], notes: [Note], facts: [Fact], entryCount: UInt64,
@@ -130,141 +135,15 @@ public struct Snapshot: Hashable, Sendable {
     self.contentBytes = contentBytes
   }
 
+  /// Returns true if no note is a problem, so that the snapshot holds the exact state.
   public var isComplete: Bool { !notes.contains(where: \.isProblem) }
+  /// Returns the snapshot's id. Encodes the snapshot on each call.
   public var id: Digest { SHA256.digest(of: encode()) }
 
-  /// Definition, pieces and facts are the same, whatever the time and the words.
+  /// Returns true if definition, components, notes and facts are equal. Time, message and provenance are
+  /// ignored.
   public func hasSameState(as other: Snapshot) -> Bool {
     tables == other.tables && pieces == other.pieces && facts == other.facts
       && notes == other.notes
-  }
-}
-
-// MARK: - Encoding
-
-extension Snapshot {
-  static let version: UInt8 = 1
-
-  public func encode() -> [UInt8] {
-    var writer = ByteWriter()
-    writer.byte(Snapshot.version)
-    writer.string(image)
-    writer.time(created)
-    writer.byte(parent == nil ? 0 : 1)
-    if let parent { writer.digest(parent) }
-    writer.string(message)
-    writer.facts(provenance)
-    writer.varint(tables.count)
-    for table in tables {
-      writer.string(table.name)
-      writer.varint(table.rows.count)
-      for row in table.rows {
-        writer.facts(
-          row.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map {
-            Fact($0.key, $0.value)
-          })
-      }
-    }
-    writer.varint(pieces.count)
-    for piece in pieces {
-      writer.string(piece.role)
-      writer.string(piece.path)
-      piece.entry.encodeAttributes(into: &writer)
-      piece.entry.encodeIDs(into: &writer)
-      writer.time(piece.entry.modified)
-      if let times = piece.entry.times { writer.digest(times) }
-    }
-    writer.varint(notes.count)
-    for note in notes {
-      writer.byte(note.kind.rawValue)
-      writer.string(note.path)
-      writer.string(note.detail)
-    }
-    writer.facts(facts)
-    writer.varint(entryCount)
-    writer.varint(contentBytes)
-    return writer.bytes
-  }
-
-  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> Snapshot {
-    try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
-      let version = try reader.byte()
-      guard version == Snapshot.version else {
-        throw .corrupt("the snapshot is of version \(version); a newer imgstore reads it")
-      }
-      let image = try reader.text()
-      let created = try reader.time()
-      let parent = try reader.byte() == 0 ? nil : try reader.digest()
-      let message = try reader.text()
-      let provenance = try reader.facts()
-      var tables: [Table] = []
-      for _ in 0..<(try reader.count(bytesEach: 2)) {
-        let name = try reader.text()
-        var rows: [[String: String]] = []
-        for _ in 0..<(try reader.count(bytesEach: 1)) {
-          var row: [String: String] = [:]
-          for fact in try reader.facts() { row[fact.key] = fact.value }
-          rows.append(row)
-        }
-        tables.append(Table(name: name, rows: rows))
-      }
-      var pieces: [Component] = []
-      for _ in 0..<(try reader.count(bytesEach: 9)) {
-        let role = try reader.text()
-        let path = try reader.string()
-        var entry = try Entry.decodeAttributes(from: &reader, allowAnyName: true)
-        guard entry.name.isEmpty, AbsolutePath(path) != nil else {
-          throw .corrupt("a piece has a path that is not allowed")
-        }
-        try entry.decodeIDs(from: &reader)
-        entry.modified = try reader.time()
-        if entry.tree != nil { entry.times = try reader.digest() }
-        pieces.append(Component(role: role, path: path, entry: entry))
-      }
-      var notes: [Note] = []
-      for _ in 0..<(try reader.count(bytesEach: 3)) {
-        guard let kind = Note.Kind(rawValue: try reader.byte()) else {
-          throw .corrupt("a note is of an unknown kind")
-        }
-        notes.append(Note(kind, path: try reader.string(), detail: try reader.text()))
-      }
-      let facts = try reader.facts()
-      let entryCount = try reader.varint()
-      let contentBytes = try reader.varint()
-      try reader.expectEnd()
-      return Snapshot(
-        image: image, created: created, parent: parent, message: message, provenance: provenance,
-        tables: tables, pieces: pieces, notes: notes, facts: facts, entryCount: entryCount,
-        contentBytes: contentBytes)
-    }
-  }
-}
-
-extension ByteWriter {
-  mutating func time(_ time: Timestamp) {
-    signed(time.seconds)
-    varint(UInt64(time.nanoseconds))
-  }
-
-  mutating func facts(_ facts: [Snapshot.Fact]) {
-    varint(facts.count)
-    for fact in facts {
-      string(fact.key)
-      string(fact.value)
-    }
-  }
-}
-
-extension ByteReader {
-  mutating func time() throws(CodecError) -> Timestamp {
-    let seconds = try signed()
-    return Timestamp(
-      seconds: seconds, nanoseconds: UInt32(try varint(limit: 999_999_999, "nanoseconds")))
-  }
-
-  mutating func facts() throws(CodecError) -> [Snapshot.Fact] {
-    var facts: [Snapshot.Fact] = []
-    for _ in 0..<(try count(bytesEach: 2)) { facts.append(.init(try text(), try text())) }
-    return facts
   }
 }

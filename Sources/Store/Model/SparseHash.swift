@@ -1,27 +1,30 @@
 // The id of a sparse blob (docs/format.md, "Blobs"): a file whose holes are so large that hashing their
-// zeros would cost minutes or hours.
+// zeros would take minutes or hours.
 //
-// 1. It is the SHA-256 of a header, the size, and each block of 4096 bytes that is not all zeros, after
-//    its offset. Blocks of zeros take no part, whether they lie in a hole or not.
-// 2. So it depends on the content alone: the same bytes have the same sparse id however their holes lie.
-// 3. A blob's recipe says which of the two ids it has. A raw id stays what it was.
+// 1. The id is the SHA-256 of a header, the size, and each block of 4096 bytes that is not all zeros,
+//    preceded by its offset. Blocks of zeros are skipped, whether they are in a hole or not.
+// 2. Therefore the id depends on the content alone: equal bytes have equal sparse ids, wherever their holes
+//    are.
+// 3. A blob's recipe says which of the two ids the blob has. Stored blobs keep their raw ids.
 
 import Codec
 import Platform
 
-/// Computes sparse ids.
+/// Computes the sparse id of content that is fed to it in order.
 public struct SparseHash: ~Copyable {
-  /// Files with more bytes in holes have a sparse id.
+  /// Files with more bytes than this in holes have a sparse id.
   public static let minHoleBytes: UInt64 = 64 << 20
+  /// The unit in which zeros are skipped.
   public static let blockBytes = 4096
 
   private static let header = Array("imgstore sparse\n".utf8)
 
   private var hash = SHA256()
   private var offset: UInt64 = 0
-  /// The bytes of the block that has begun.
+  /// The bytes of the current, incomplete block.
   private var block: [UInt8] = []
 
+  /// Starts the hash of content of `sizeBytes`.
   public init(sizeBytes: UInt64) {
     block.reserveCapacity(SparseHash.blockBytes)
     hash.update(SparseHash.header)
@@ -32,7 +35,7 @@ public struct SparseHash: ~Copyable {
     withUnsafeBytes(of: word.littleEndian) { hash.update($0) }
   }
 
-  /// Feeds the next bytes of the content.
+  /// Adds the next bytes of the content.
   public mutating func update(_ bytes: UnsafeRawBufferPointer) {
     var rest = bytes
     while !rest.isEmpty {
@@ -48,7 +51,7 @@ public struct SparseHash: ~Copyable {
     }
   }
 
-  /// Feeds so many zeros, at no cost for each of them.
+  /// Adds `count` zero bytes, in constant time.
   public mutating func update(zeros count: UInt64) {
     var count = count
     if !block.isEmpty {
@@ -76,24 +79,24 @@ public struct SparseHash: ~Copyable {
     offset += UInt64(bytes.count)
   }
 
-  /// The id of all that was fed.
+  /// Returns the id of the content that was added.
   public mutating func finish() -> Digest {
     if !block.isEmpty { endBlock() }
     return hash.finish()
   }
 }
 
-/// Whether all bytes are zero.
+/// Returns true if all bytes are zero.
 public func isZeros(_ bytes: UnsafeRawBufferPointer) -> Bool {
   guard let base = bytes.baseAddress, bytes.count > 0 else { return true }
   return bytes[0] == 0 && compareMemory(base, base + 1, bytes.count - 1) == 0
 }
 
-/// Chunks of zeros: what the holes of a sparse blob are made of.
+/// Provides the ids of chunks of zeros, which represent the holes of a sparse blob.
 public enum ZeroChunk {
   private static let known = Monitor<[Int: Digest]>([:])
 
-  /// The id of a chunk of so many zeros.
+  /// Returns the id of a chunk of `lengthBytes` zeros, computed once for each length.
   public static func id(lengthBytes: Int) -> Digest {
     if let id = known.withLock({ $0[lengthBytes] }) { return id }
     let id = SHA256.digest(of: [UInt8](repeating: 0, count: lengthBytes))
@@ -103,8 +106,10 @@ public enum ZeroChunk {
 }
 
 extension ObjectStore {
-  /// The id that the content of a blob has, computed from its parts: of the kind that its recipe says.
-  /// - Parameter body: is told how many bytes have been gone through.
+  /// Reads a blob and returns the id that its content has, of the kind (raw or sparse) that its recipe
+  /// names.
+  /// - Parameter body: receives the number of bytes of each part that was read, for progress.
+  /// - Throws: `StoreError` if a part is missing or damaged.
   public func computeID(
     of blob: Digest, sizeBytes: UInt64, _ body: (UInt64) -> Void = { _ in }
   ) throws -> Digest {
@@ -129,7 +134,9 @@ extension ObjectStore {
     return hash.finish()
   }
 
-  /// The SHA-256 of a blob's bytes, which is its id but for sparse blobs.
+  /// Returns the SHA-256 of a blob's bytes. It equals the id except for sparse blobs, which are read for
+  /// it.
+  /// - Throws: `StoreError` if a part of a sparse blob is missing or damaged.
   public func rawDigest(of blob: Digest, sizeBytes: UInt64) throws -> Digest {
     guard sizeBytes > SparseHash.minHoleBytes,
       try parts(of: blob, sizeBytes: sizeBytes).isSparse
@@ -141,7 +148,8 @@ extension ObjectStore {
 }
 
 extension ObjectStore {
-  /// The sparse id of a blob's content, also where its own id is a raw one.
+  /// Returns the sparse id of a blob's content, even if the blob itself has a raw id.
+  /// - Throws: `StoreError` if a part is missing or damaged.
   public func sparseDigest(of blob: Digest, sizeBytes: UInt64) throws -> Digest {
     let parts = try parts(of: blob, sizeBytes: sizeBytes)
     if parts.isSparse { return blob }
@@ -152,6 +160,6 @@ extension ObjectStore {
 }
 
 extension Entry {
-  /// The blob's id may be a sparse one, which `sha256sum` does not print.
+  /// Returns true if the blob may have a sparse id, which differs from the output of `sha256sum`.
   public var mayHaveSparseID: Bool { holes != nil && sizeBytes > SparseHash.minHoleBytes }
 }

@@ -1,36 +1,41 @@
-// Store: blobs, packs, trees, snapshots and refs; docs/format.md is its specification.
-// This file: the one error type of the room.
+// The error type of the module. Store holds blobs, packs, trees, snapshots and refs; its specification is
+// docs/format.md.
 
 import Codec
 import Platform
 import SQLite
 
-/// What went wrong in the store.
+/// Describes a failure in the store: its kind, the object, the reason, and what the user can do.
 public struct StoreError: ExplainedError {
+  /// The kind of a failure, which decides the error code.
   public enum Kind: Sendable, Equatable {
-    /// Stored bytes are not what they were: bit rot, a torn write, a foreign hand.
+    /// Stored bytes have changed: bit rot, a torn write, or another program.
     case damaged
-    /// Something that other stored data needs is not there.
+    /// An object that other stored data needs does not exist.
     case missing
-    /// There is no such store, snapshot, tag or file.
+    /// The store, snapshot, tag or file does not exist.
     case notFound
-    /// The folder is no store, or one of a newer version.
+    /// The directory is not a store, or has a newer format version.
     case incompatible
     /// A system call failed.
     case system(SystemError)
-    /// The index cannot be read or written, even after it was made anew.
+    /// The index cannot be read or written, even after a rebuild.
     case index
-    /// The request cannot be met as it stands: a taken tag, a store that is read-only.
+    /// The store cannot do what was requested: a tag exists already, a store is read-only.
     case refused
-    /// Another process is at work there, and it was not waited for, or not any longer.
+    /// Another process holds a lock, and the wait was not requested or timed out.
     case busy
-    /// A text that can be no name of an image or a tag.
+    /// The text is not a valid name of an image or a tag.
     case badName
   }
 
+  /// The kind of the failure.
   public let kind: Kind
+  /// The subject of the message: the file, image or object.
   public let object: String
+  /// The reason, as a clause about the object.
   public let finding: String
+  /// What the user can do; empty if there is nothing to suggest.
   public let advice: String
 
   public var errorCode: ErrorCode {
@@ -43,9 +48,10 @@ public struct StoreError: ExplainedError {
     }
   }
 
-  /// Of an error of kind `index`: a rebuilt index may do better.
+  /// For kind `index`: true if a rebuild of the index may help.
   let isIndexDamage: Bool
 
+  /// Creates an error. `finding` is a clause about `object`.
   public init(_ kind: Kind, _ object: String, _ finding: String, advice: String = "") {
     self.init(kind, object, finding, advice: advice, isIndexDamage: true)
   }
@@ -60,14 +66,16 @@ public struct StoreError: ExplainedError {
     self.advice = advice
   }
 
+  /// Returns the error for a failed system call on `object`.
   static func system(_ error: SystemError, _ object: String) -> StoreError {
     StoreError(
       .system(error), object, "cannot \(error.operation) \(printable(error.path)): \(error.code)",
       advice: error.isOutOfSpace
-        ? "Make room on the store's file system and run the command again; the store is intact"
+        ? "Free space on the store's file system and run the command again. The store is intact"
         : error.advice)
   }
 
+  /// Returns an error of kind `damaged`, with the advice to verify and repair.
   static func damaged(_ object: String, _ finding: String) -> StoreError {
     StoreError(
       .damaged, object, finding,
@@ -75,6 +83,7 @@ public struct StoreError: ExplainedError {
         + repairAdvice)
   }
 
+  /// Returns an error of kind `missing`, with the advice to verify and repair.
   static func missing(_ object: String, _ finding: String) -> StoreError {
     StoreError(
       .missing, object, finding,
@@ -82,18 +91,18 @@ public struct StoreError: ExplainedError {
   }
 
   private static let repairAdvice =
-    "'imgstore repair'; 'imgstore remove' takes away a snapshot that it cannot bring back"
+    "'imgstore repair'. 'imgstore remove' removes a snapshot that cannot be repaired"
 }
 
-/// Runs `body`, telling a failed system call as the store's error about `object`.
-func explaining<R>(
+/// Runs `body` and rethrows a failed system call as a `StoreError` about `object`.
+func mapSystemErrors<R>(
   _ object: @autoclosure () -> String, _ body: () throws(SystemError) -> R
 ) throws(StoreError) -> R {
   do { return try body() } catch { throw .system(error, object()) }
 }
 
-/// Runs `body`, telling undecodable bytes as damage of `object`.
-func decoding<R>(
+/// Runs `body` and rethrows a decoding failure as damage of `object`.
+func mapCodecErrors<R>(
   _ object: @autoclosure () -> String, _ body: () throws(CodecError) -> R
 ) throws(StoreError) -> R {
   do { return try body() } catch { throw .damaged(object(), "\(error)") }

@@ -1,11 +1,12 @@
-// Directory objects, and the times that stand beside them (docs/format.md, "Trees", "Times").
+// Directory objects and their times objects (docs/format.md, "Trees", "Times").
 //
-// 1. A tree's bytes, and so its id, depend only on the entries: same content, same id, whenever
-//    the files were written. The (tree, times) pair is the exact state.
-// 2. Entries are in byte order of their names, each name once.
-// 3. A directory of more than `splitOver` entries is a node over leaves, cut after names whose
-//    CRC-32 ends in eight zero bits: one changed entry rewrites one leaf. Names chosen to defeat
-//    that meet `leafLeast`, `leafLimit` and `leafBytes`: no leaf or node is too large to store.
+// 1. A tree's bytes, and so its id, depend only on the entries without their times: equal content has equal
+//    ids, whenever the files were written. The pair of tree and times is the exact state.
+// 2. Entries are in byte order of their names, and each name occurs once.
+// 3. A directory with more than `splitOver` entries becomes a node over leaves. A leaf ends after a name
+//    whose CRC-32 ends in eight zero bits, so one changed entry rewrites one leaf.
+// 4. `minLeafEntries`, `maxLeafEntries` and `maxLeafBytes` bound the leaves even if names are chosen to
+//    defeat the cuts: every leaf and node can be stored.
 
 import Codec
 import Platform
@@ -13,13 +14,13 @@ import Platform
 /// Encodes and decodes directories.
 public enum Tree {
   static let splitOver = 1024
-  static let leafLeast = 64
-  static let leafLimit = 4096
-  static let leafBytes = 512 << 10
+  static let minLeafEntries = 64
+  static let maxLeafEntries = 4096
+  static let maxLeafBytes = 512 << 10
   private static let leafTag: UInt8 = 1
   private static let nodeTag: UInt8 = 2
 
-  /// An object to be stored: its kind, id and bytes.
+  /// An encoded object, ready to be stored.
   public struct EncodedObject: Sendable {
     public let kind: ObjectKind
     public let id: Digest
@@ -31,7 +32,7 @@ public enum Tree {
     }
   }
 
-  /// A directory's two ids.
+  /// The two ids of a directory: its tree object and its times object.
   public struct IDs: Hashable, Sendable {
     public let tree: Digest
     public let times: Digest
@@ -41,8 +42,11 @@ public enum Tree {
     }
   }
 
-  /// Encodes a directory, handing each object to `output`, leaves before their node.
-  /// - Parameter entries: in byte order of their names.
+  /// Encodes a directory and passes each object to `output`, leaves before their node.
+  /// - Parameter entries: the entries in byte order of their names; each readable directory has its
+  ///   `times`.
+  /// - Returns: the ids of the directory.
+  /// - Throws: only errors that `output` throws.
   public static func encode(
     _ entries: [Entry], _ output: (EncodedObject) throws -> Void
   ) rethrows -> IDs {
@@ -79,6 +83,7 @@ public enum Tree {
     return IDs(tree: tree.id, times: times.id)
   }
 
+  /// Splits entries into leaves (invariants 3 and 4).
   private static func split(_ entries: [Entry]) -> [ArraySlice<Entry>] {
     var leaves: [ArraySlice<Entry>] = []
     var start = 0
@@ -87,8 +92,8 @@ public enum Tree {
       bytes += entry.name.count
       if case .symlink(let target) = entry.content { bytes += target.count }
       let count = i + 1 - start
-      let isCut = count >= leafLeast && CRC32.of(entry.name) & 0xff == 0
-      guard isCut || count == leafLimit || bytes >= leafBytes else { continue }
+      let isCut = count >= minLeafEntries && CRC32.of(entry.name) & 0xff == 0
+      guard isCut || count == maxLeafEntries || bytes >= maxLeafBytes else { continue }
       leaves.append(entries[start...i])
       start = i + 1
       bytes = 0
@@ -125,12 +130,13 @@ public enum Tree {
     return (EncodedObject(.tree, tree.bytes), EncodedObject(.times, times.bytes))
   }
 
-  /// The entries of a directory in byte order, with their times.
+  /// Returns the entries of a directory in byte order, with their times.
+  /// - Throws: errors of `source`; `damaged` for an object that cannot be decoded.
   public static func entries(_ ids: IDs, from source: some ObjectSource) throws -> [Entry] {
     let tree = try source.object(.tree, ids.tree)
     let times = try source.object(.times, ids.times)
     guard tree.first == nodeTag else { return try decodeLeaf(ids, tree, times) }
-    let leaves = try decoding("tree \(ids.tree)") { () throws(CodecError) in
+    let leaves = try mapCodecErrors("tree \(ids.tree)") { () throws(CodecError) in
       try decodeNode(tree, times)
     }
     var entries: [Entry] = []
@@ -138,25 +144,26 @@ public enum Tree {
       entries += try decodeLeaf(
         leaf, try source.object(.tree, leaf.tree), try source.object(.times, leaf.times))
     }
-    try decoding("tree \(ids.tree)") { () throws(CodecError) in try checkOrder(entries) }
+    try mapCodecErrors("tree \(ids.tree)") { () throws(CodecError) in try checkOrder(entries) }
     return entries
   }
 
-  /// The objects that a tree names directly, without its subdirectories' content.
+  /// Returns the ids of a directory's leaves; none if the directory is a single leaf.
+  /// - Throws: errors of `source`; `damaged` for an object that cannot be decoded.
   public static func leaves(_ ids: IDs, from source: some ObjectSource) throws -> [IDs] {
     let tree = try source.object(.tree, ids.tree)
     guard tree.first == nodeTag else { return [] }
     let times = try source.object(.times, ids.times)
-    return try decoding("tree \(ids.tree)") { () throws(CodecError) in
+    return try mapCodecErrors("tree \(ids.tree)") { () throws(CodecError) in
       try decodeNode(tree, times)
     }
   }
 
   private static func decodeLeaf(_ ids: IDs, _ tree: [UInt8], _ times: [UInt8]) throws -> [Entry] {
-    var entries = try decoding("tree \(ids.tree)") { () throws(CodecError) in
+    var entries = try mapCodecErrors("tree \(ids.tree)") { () throws(CodecError) in
       try decodeTreeLeaf(tree)
     }
-    try decoding("times \(ids.times)") { () throws(CodecError) in
+    try mapCodecErrors("times \(ids.times)") { () throws(CodecError) in
       try decodeTimesLeaf(times, into: &entries)
     }
     return entries
@@ -164,7 +171,7 @@ public enum Tree {
 
   static func decodeTreeLeaf(_ bytes: [UInt8]) throws(CodecError) -> [Entry] {
     try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
-      guard try reader.byte() == leafTag else { throw .corrupt("the tree is no leaf") }
+      guard try reader.byte() == leafTag else { throw .corrupt("the tree is not a leaf") }
       let count = try reader.count(bytesEach: 7)
       var entries: [Entry] = []
       entries.reserveCapacity(count)
@@ -178,9 +185,9 @@ public enum Tree {
 
   static func decodeTimesLeaf(_ bytes: [UInt8], into entries: inout [Entry]) throws(CodecError) {
     try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
-      guard try reader.byte() == leafTag else { throw .corrupt("the times are no leaf") }
+      guard try reader.byte() == leafTag else { throw .corrupt("the times object is not a leaf") }
       guard try reader.varint() == UInt64(entries.count) else {
-        throw .corrupt("the times are of another number of entries")
+        throw .corrupt("the times object has a different number of entries")
       }
       var seconds: Int64 = 0
       for i in entries.indices {
@@ -206,10 +213,12 @@ public enum Tree {
       return try digests(count, &reader)
     }
     let timesIDs = try withReader(times) { (reader: inout ByteReader) throws(CodecError) in
-      guard try reader.byte() == nodeTag else { throw .corrupt("the times are no node") }
+      guard try reader.byte() == nodeTag else { throw .corrupt("the times object is not a node") }
       return try digests(try reader.count(bytesEach: 32), &reader)
     }
-    guard trees.count == timesIDs.count else { throw .corrupt("tree and times do not match") }
+    guard trees.count == timesIDs.count else {
+      throw .corrupt("the tree and the times object have different numbers of leaves")
+    }
     return zip(trees, timesIDs).map { IDs(tree: $0, times: $1) }
   }
 
@@ -224,15 +233,16 @@ public enum Tree {
 
   private static func checkOrder(_ entries: [Entry]) throws(CodecError) {
     let isOrdered = entries.withUnsafeBufferPointer { entries in
-      // By a pointer, which copies no entry.
+      // The pointer avoids copies of the entries.
       guard let first = entries.baseAddress, entries.count > 1 else { return true }
       return (1..<entries.count).allSatisfy { precedes(first[$0 - 1].name, first[$0].name) }
     }
-    guard isOrdered else { throw .corrupt("names are out of order or double") }
+    guard isOrdered else { throw .corrupt("names are out of order or duplicated") }
   }
 }
 
-/// Runs `body` over a reader of `bytes`.
+/// Runs `body` with a reader over `bytes` and returns its result.
+/// - Throws: only errors that `body` throws.
 public func withReader<R>(
   _ bytes: [UInt8], _ body: (inout ByteReader) throws(CodecError) -> R
 ) throws(CodecError) -> R {

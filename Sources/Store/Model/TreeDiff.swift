@@ -1,9 +1,9 @@
-// What differs between two trees. Equal ids are equal trees: only what changed is looked at.
+// Comparison of two trees. Equal ids mean equal trees, so only the directories that changed are read.
 
 import Codec
 import Platform
 
-/// What differs between two entries of one name and kind.
+/// The fields that differ between two entries of one name.
 public struct ChangedFields: OptionSet, Sendable, Hashable {
   public let rawValue: Int
   public init(rawValue: Int) { self.rawValue = rawValue }
@@ -18,7 +18,7 @@ public struct ChangedFields: OptionSet, Sendable, Hashable {
   /// The inode's flags (`chattr`).
   public static let flags = ChangedFields(rawValue: 128)
 
-  /// The fields as words, in a fixed order.
+  /// Returns the names of the fields in a fixed order. They are part of the JSON output.
   public var names: [String] {
     let all: [(ChangedFields, String)] = [
       (.content, "content"), (.mode, "mode"), (.owner, "owner"), (.xattrs, "xattrs"),
@@ -29,7 +29,7 @@ public struct ChangedFields: OptionSet, Sendable, Hashable {
 }
 
 extension Entry {
-  /// What differs, a directory's own attributes only: not what is in it.
+  /// Returns the fields that differ. For directories this covers their own attributes, not their entries.
   public func changes(to other: Entry) -> ChangedFields {
     var fields: ChangedFields = []
     if kind != .directory || other.kind != .directory, content != other.content {
@@ -45,7 +45,7 @@ extension Entry {
     return fields
   }
 
-  /// The directory's ids; nil for other kinds and unreadable directories.
+  /// Returns the ids of a readable directory; nil for other entries.
   public var ids: Tree.IDs? {
     guard let tree, let times else { return nil }
     return Tree.IDs(tree: tree, times: times)
@@ -54,19 +54,20 @@ extension Entry {
 
 /// One difference between an old and a new tree.
 public struct TreeChange: Sendable {
+  /// How an entry differs.
   public enum Kind: Sendable {
     case added(Entry)
     case removed(Entry)
     case changed(from: Entry, to: Entry, ChangedFields)
   }
-  /// Relative to the trees compared; empty for their roots.
+  /// The path relative to the compared trees; empty for their roots.
   public let path: [UInt8]
   public let kind: Kind
 }
 
 /// Compares trees.
 public enum TreeDiff {
-  /// Pairs up two directories' entries by name, in byte order.
+  /// Pairs the entries of two directories by name and calls `body` for each name, in byte order.
   public static func pairs(
     _ old: [Entry], _ new: [Entry], _ body: (_ old: Entry?, _ new: Entry?) throws -> Void
   ) rethrows {
@@ -88,6 +89,8 @@ public enum TreeDiff {
   }
 
   /// Calls `body` for every difference, parents before children, in byte order.
+  /// - Parameter path: the path of the two entries, as a prefix for the reported paths.
+  /// - Throws: errors of the sources and of `body`.
   public static func compare(
     _ old: Entry?, _ new: Entry?, path: [UInt8] = [], oldFrom: some ObjectSource,
     newFrom: some ObjectSource, _ body: (TreeChange) throws -> Void
@@ -102,7 +105,7 @@ public enum TreeDiff {
         try body(TreeChange(path: path, kind: .changed(from: old, to: new, fields)))
       }
     }
-    if let a = old?.ids, let b = new?.ids, a == b { return }
+    if let oldIDs = old?.ids, let newIDs = new?.ids, oldIDs == newIDs { return }
     let oldEntries = try old?.ids.map { try Tree.entries($0, from: oldFrom) } ?? []
     let newEntries = try new?.ids.map { try Tree.entries($0, from: newFrom) } ?? []
     try pairs(oldEntries, newEntries) { a, b in

@@ -1,14 +1,14 @@
-// Buffers of a frame's size that go round: the kernel clears each fresh page, which costs as much as what
-// is then written to it.
+// A pool of buffers of a frame's size. The kernel clears each fresh page, which costs as much as writing to
+// it; reused buffers avoid that.
 
 import Platform
 
-/// Lends buffers. Any thread may call it.
+/// Lends buffers. All methods may be called from any thread.
 final class BufferPool: Sendable {
   private static let maxBytes = FrameBuilder.capacity
-  /// What is smaller by far has memory of its own size: many of those may be kept.
+  /// Much smaller requests get memory of their own size, because many such frames may stay cached.
   private static let minBytes = maxBytes / 4
-  /// One for each thread that reads; 12 MiB on a small machine.
+  /// One buffer for each thread that reads; 12 MiB on a small machine.
   private static let maxIdle = diskThreadCount
   private let idle = Monitor<[UnsafeMutableRawBufferPointer]>([])
 
@@ -18,8 +18,8 @@ final class BufferPool: Sendable {
     }
   }
 
-  /// A buffer of so many bytes, or more.
-  func take(_ countBytes: Int) -> UnsafeMutableRawBufferPointer {
+  /// Returns a buffer of `countBytes` bytes or more, from the pool if the size fits it.
+  func acquire(_ countBytes: Int) -> UnsafeMutableRawBufferPointer {
     guard countBytes <= BufferPool.maxBytes, countBytes >= BufferPool.minBytes else {
       return .allocate(byteCount: max(countBytes, 1), alignment: 64)
     }
@@ -27,6 +27,7 @@ final class BufferPool: Sendable {
       ?? .allocate(byteCount: BufferPool.maxBytes, alignment: 64)
   }
 
+  /// Takes a buffer back, and frees it if the pool is full or the size does not fit.
   func release(_ buffer: UnsafeMutableRawBufferPointer) {
     let isKept = idle.withLock { idle in
       guard buffer.count == BufferPool.maxBytes, idle.count < BufferPool.maxIdle

@@ -1,29 +1,31 @@
-// A frame's content in memory, and the decoders that make it.
+// The decoded content of a frame in memory, and the pool of decoders.
 
 import Codec
 import Platform
 
-/// Where a frame is.
+/// Identifies a frame: its pack and its offset there.
 struct FrameAddress: Hashable, Sendable {
   let pack: Digest
   let offset: UInt64
 
-  /// Of what follows a frame of so many bytes.
+  /// Returns the address behind a frame of `frameBytes` bytes at this address.
   func following(_ frameBytes: Int) -> FrameAddress {
     FrameAddress(pack: pack, offset: offset &+ UInt64(truncatingIfNeeded: frameBytes))
   }
 }
 
-/// A decoded frame, or its beginning.
+/// A decoded frame, or the beginning of one.
 public final class DecodedFrame: @unchecked Sendable {  // immutable once decoded
+  /// The header, which lists the objects.
   public let header: FrameHeader
   private let buffer: UnsafeMutableRawBufferPointer
   private let raw: UnsafeRawBufferPointer
   private let pool: BufferPool
 
+  /// Creates a frame from a buffer that is decoded already, or will be before anyone reads it.
   /// - Parameters:
-  ///   - buffer: lent by `pool`, which gets it back.
-  ///   - countBytes: how much of the buffer is decoded.
+  ///   - buffer: borrowed from `pool`; returned to it by `deinit`.
+  ///   - countBytes: the length of the decoded part of the buffer.
   init(
     _ header: FrameHeader, _ buffer: UnsafeMutableRawBufferPointer, countBytes: Int,
     from pool: BufferPool
@@ -36,11 +38,11 @@ public final class DecodedFrame: @unchecked Sendable {  // immutable once decode
 
   deinit { pool.release(buffer) }
 
-  /// The memory that it takes.
+  /// The size of the buffer that this frame occupies.
   var heldBytes: Int { buffer.count }
 
-  /// Calls `body` with the bytes of an object at `start`; they are valid during the call only, for the buffer
-  /// goes to somebody else when the frame is let go of.
+  /// Calls `body` with the bytes of the object at `start`. They are valid during the call only, because the
+  /// buffer returns to the pool with the last reference to the frame.
   public func withBytes<R, E: Error>(
     start: Int, length: Int, _ body: (UnsafeRawBufferPointer) throws(E) -> R
   ) throws(E) -> R {
@@ -49,13 +51,14 @@ public final class DecodedFrame: @unchecked Sendable {  // immutable once decode
   }
 }
 
-/// As many decompressors as threads that use one at once.
+/// Keeps as many decompressors as threads have used at the same time.
 final class DecoderPool: Sendable {
   private final class Decoder: @unchecked Sendable {  // taken out of the pool by one thread
     let zstd = ZstdDecompressor()
   }
   private let idle = Monitor<[Decoder]>([])
 
+  /// Decompresses `source` to exactly the length of `target`.
   func decompress(
     _ source: UnsafeRawBufferPointer, _ target: UnsafeMutableRawBufferPointer
   ) throws(CodecError) {

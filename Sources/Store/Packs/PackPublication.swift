@@ -1,20 +1,22 @@
-// Giving packs their names. A name is the SHA-256 of the file, so whatever else stands under it is wrong,
-// and may be the only copy of something.
+// Publication of packs. A pack's name is the SHA-256 of the file. Another file under that name is
+// misplaced, and may be the only copy of its content.
 //
-// 1. A pack is published by a rename that replaces nothing. Where the name is taken, the file is read:
-//    if it is that pack, ours is dropped; if not, it moves to quarantine/ and ours takes the name.
-// 2. A whole pack that stood under another pack's name gets its own name back, if that is free or
-//    wrongly taken as well (two packs whose names were swapped).
+// 1. A pack is published by a rename that replaces nothing. If the name exists, that file is read. If it is
+//    the same pack, the new file is deleted; otherwise the old file moves to quarantine/ and the new one
+//    takes the name.
+// 2. An intact pack under another pack's name gets its own name, if that is free or misused as well (two
+//    packs with swapped names).
 // 3. Moves between packs/ and doomed/ replace nothing either, except a copy that is not better.
-// 4. A name in doomed/ is shadowed by the same name in packs/. So what has it there wrongly is moved before
-//    the name is given in packs/, and before a collection removes it.
-// 5. Other content under a name means other rows: the index is rebuilt.
+// 4. A name in packs/ hides the same name in doomed/. So a misplaced file in doomed/ is moved away before
+//    its name is published in packs/, and before gc deletes it.
+// 5. Other content under a name has other rows, so the index is rebuilt.
 
 import Codec
 import Platform
 
 extension Index {
-  /// Publishes a complete, synced pack; the caller syncs packs/ after it.
+  /// Publishes a complete, synced pack. The caller syncs packs/ afterwards.
+  /// - Throws: `refused` if another program keeps creating the name; `system`; `index`.
   func publish(
     _ temporary: TemporaryFile, as name: Digest, sizeBytes: UInt64
   ) throws(StoreError) {
@@ -39,47 +41,49 @@ extension Index {
       guard try isSound(name, in: layout.packs) else {
         throw StoreError(
           .refused, "pack \(name.shortHex)",
-          "cannot be published: its name is taken again and again",
-          advice: "Find out what writes into the store's folder packs/, and run the command again")
+          "cannot be published: another program keeps creating a file with its name",
+          advice:
+            "Find the program that writes to the store's directory packs/, and run the command again"
+        )
       }
       temporary.discard()
     }
   }
 
-  /// Moves what wrongly has a pack's name to quarantine/, or to its own name. The exclusive lock is
-  /// held.
+  /// Moves a misplaced file under a pack's name to quarantine/, or to its own name. The caller holds the
+  /// exclusive lock.
   func clearName(_ name: Digest) throws(StoreError) {
     var next: Digest? = name
-    // Packs in quarantine/ that wait for their own names.
+    // Packs in quarantine/ whose own names are not free yet.
     var waiting: [Digest: [UInt8]] = [:]
-    // Each round gives one name back to its owner, or ends.
+    // Each round gives one pack its name back, or ends.
     while let wrong = next {
       next = nil
-      let found = try content(of: wrong, in: layout.packs)
-      if found == .pack(wrong) || found == .absent { return }
-      try explaining("pack \(wrong.shortHex)") { () throws(SystemError) in
-        let place = try layout.quarantine(
+      let actual = try content(of: wrong, in: layout.packs)
+      if actual == .pack(wrong) || actual == .absent { return }
+      try mapSystemErrors("pack \(wrong.shortHex)") { () throws(SystemError) in
+        let newPath = try layout.quarantine(
           layout.packs, Array(wrong.hex.utf8), as: "packs-\(wrong.hex)")
-        let file = Array(place.utf8.dropFirst(Layout.quarantineName.count + 1))
-        if let own = waiting.removeValue(forKey: wrong), try giveOwnName(own, wrong) {
-          report("pack \(wrong.shortHex) has its own name again")
+        let file = Array(newPath.utf8.dropFirst(Layout.quarantineName.count + 1))
+        if let own = waiting.removeValue(forKey: wrong), try restoreName(own, wrong) {
+          report("pack \(wrong.shortHex) has its name again")
         }
-        guard case .pack(let own) = found else {
-          report("pack \(wrong.shortHex) was not what its name says: moved to \(place)")
+        guard case .pack(let own) = actual else {
+          report("pack \(wrong.shortHex) did not match its name: moved to \(newPath)")
           return
         }
         guard try isWhole(file, own) else {
-          report("pack \(wrong.shortHex) was damaged: moved to \(place)")
+          report("pack \(wrong.shortHex) was damaged: moved to \(newPath)")
           return
         }
-        if try giveOwnName(file, own) {
+        if try restoreName(file, own) {
           report("pack \(own.shortHex) had the name of pack \(wrong.shortHex): renamed")
         } else if (try? content(of: own, in: layout.packs)) == .pack(own) {
           report(
-            "pack \(own.shortHex) had the name of pack \(wrong.shortHex) as well: one moved to \(place)"
+            "pack \(own.shortHex) had the name of pack \(wrong.shortHex) too: moved a copy to \(newPath)"
           )
         } else {
-          // Its own name is wrongly taken as well: that is cleared next.
+          // Its own name is misused as well, so that name is cleared next.
           waiting[own] = file
           next = own
         }
@@ -87,31 +91,32 @@ extension Index {
     }
   }
 
-  /// Moves what wrongly has a pack's name in doomed/ to its own name in packs/, or to quarantine/. The
-  /// exclusive lock is held.
+  /// Moves a misplaced file under a pack's name in doomed/ to its own name in packs/, or to quarantine/.
+  /// The caller holds the exclusive lock.
   func clearDoomedName(_ wrong: Digest) throws(StoreError) {
-    let found = try content(of: wrong, in: layout.doomed)
-    if found == .pack(wrong) || found == .absent { return }
-    if case .pack(let own) = found { try clearName(own) }
-    try explaining("pack \(wrong.shortHex)") { () throws(SystemError) in
-      let place = try layout.quarantine(
+    let actual = try content(of: wrong, in: layout.doomed)
+    if actual == .pack(wrong) || actual == .absent { return }
+    if case .pack(let own) = actual { try clearName(own) }
+    try mapSystemErrors("pack \(wrong.shortHex)") { () throws(SystemError) in
+      let newPath = try layout.quarantine(
         layout.doomed, Array(wrong.hex.utf8), as: "packs-\(wrong.hex)")
-      let file = Array(place.utf8.dropFirst(Layout.quarantineName.count + 1))
-      if case .pack(let own) = found, try isWhole(file, own), try giveOwnName(file, own) {
+      let file = Array(newPath.utf8.dropFirst(Layout.quarantineName.count + 1))
+      if case .pack(let own) = actual, try isWhole(file, own), try restoreName(file, own) {
         report("pack \(own.shortHex) had the name of pack \(wrong.shortHex): renamed")
       } else {
-        report("pack \(wrong.shortHex) was not what its name says: moved to \(place)")
+        report("pack \(wrong.shortHex) did not match its name: moved to \(newPath)")
       }
     }
   }
 
+  /// Returns true if the folder has a file under the pack's name.
   func isPresent(_ name: Digest, in folder: Descriptor) throws(StoreError) -> Bool {
-    try explaining("pack \(name.shortHex)") { () throws(SystemError) in
+    try mapSystemErrors("pack \(name.shortHex)") { () throws(SystemError) in
       try layout.fileSystem.statIfPresent(at: folder.raw, Array(name.hex.utf8)) != nil
     }
   }
 
-  /// Whether every frame of a file in quarantine/ is sound, so that it is a pack under whatever name.
+  /// Returns true if every frame of a file in quarantine/ is intact, so that it is a pack under any name.
   private func isWhole(_ file: [UInt8], _ own: Digest) throws(SystemError) -> Bool {
     guard let quarantine = try layout.openQuarantine(),
       case .file(let descriptor, _) = try layout.openRegular(quarantine, file)
@@ -122,7 +127,8 @@ extension Index {
     return check?.isSound ?? false
   }
 
-  private func giveOwnName(_ file: [UInt8], _ own: Digest) throws(SystemError) -> Bool {
+  /// Moves a pack from quarantine/ to its name in packs/; false if the name exists.
+  private func restoreName(_ file: [UInt8], _ own: Digest) throws(SystemError) -> Bool {
     guard let quarantine = try layout.openQuarantine() else { return false }
     do throws(SystemError) {
       try layout.moveExclusively(quarantine, file, to: layout.packs, Array(own.hex.utf8))
@@ -134,10 +140,10 @@ extension Index {
     return true
   }
 
-  /// Moves a pack between packs/ and doomed/; the exclusive lock is held.
+  /// Moves a pack between packs/ and doomed/. The caller holds the exclusive lock.
   ///
-  /// A collector that was killed may have left it in both folders. The one that is moved replaces the
-  /// other unless only the other is sound.
+  /// A gc that was killed may have left the pack in both. The moved copy replaces the other one, unless
+  /// only the other one is intact.
   func move(_ pack: Digest, from: Descriptor, to: Descriptor) throws(SystemError) {
     let name = Array(pack.hex.utf8)
     do throws(SystemError) {
@@ -161,22 +167,22 @@ extension Index {
     try layout.fileSystem.rename(at: from.raw, name, to: to.raw, name, exclusively: false)
   }
 
-  /// What the bytes of a file in packs/ or doomed/ are.
+  /// The result of reading a file under a pack's name.
   enum PackContent: Equatable {
     case absent
-    /// Begins as packs do, and has this SHA-256.
+    /// The file starts with a pack header and has this SHA-256.
     case pack(Digest)
     case other(String)
   }
 
-  /// Whether the file of that name is the pack of that name; then it is durable as well.
+  /// Returns true if the file under that name is the pack of that name. It is durable then.
   func isSound(_ name: Digest, in folder: Descriptor) throws(StoreError) -> Bool {
     try content(of: name, in: folder) == .pack(name)
   }
 
-  /// Reads a file under a pack's name to its end.
+  /// Reads a file under a pack's name to its end and computes its SHA-256.
   func content(of name: Digest, in folder: Descriptor) throws(StoreError) -> PackContent {
-    try explaining("pack \(name.shortHex)") { () throws(SystemError) in
+    try mapSystemErrors("pack \(name.shortHex)") { () throws(SystemError) in
       let opened: Layout.OpenedFile
       do throws(SystemError) {
         opened = try layout.openRegular(folder, Array(name.hex.utf8))
@@ -186,11 +192,11 @@ extension Index {
       }
       let file: Descriptor
       switch opened {
-      case .odd(let reason): return .other(reason)
+      case .unexpected(let reason): return .other(reason)
       case .file(let descriptor, let stat):
         file = descriptor
         if stat.size > PackFormat.maxPackBytes {
-          return .other("has \(stat.size) bytes, more than a pack can have")
+          return .other("has \(stat.size) bytes, more than the limit of a pack")
         }
       }
       let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
@@ -207,7 +213,7 @@ extension Index {
         hash.update(UnsafeRawBufferPointer(rebasing: buffer[..<n]))
         offset += UInt64(n)
       }
-      if !isPack { return .other("does not begin as a pack does") }
+      if !isPack { return .other("does not start with a pack header") }
       if !layout.isReadOnly { try layout.fileSystem.sync(file.raw) }
       return .pack(hash.finish())
     }

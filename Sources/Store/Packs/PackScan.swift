@@ -1,41 +1,40 @@
-// What a pack's own frame directories say: the only source of the index, and of what is left of a damaged
-// pack.
+// Scans of a pack's own frame directories: the only source of the index, and of the readable rest of a
+// damaged pack.
 //
-// 1. A strict scan fails at the first byte that is not as it should be: who removes or rewrites packs
-//    uses it.
-// 2. A tolerant scan goes on behind damage, at the next place where a frame header with a right
-//    checksum begins: who wants to read what is left uses it, and the index is built with it.
-// 3. Neither reads payloads. Holes of sparse files are skipped, and more than `maxPackBytes` is not
-//    searched, so that no file in packs/ costs more than reading such a pack once.
+// 1. A strict scan fails at the first unexpected byte. Code that deletes or rewrites packs uses it.
+// 2. A tolerant scan continues after damage, at the next frame header with a matching checksum. It serves
+//    to read the rest of a pack, and to build the index.
+// 3. Neither scan reads payloads. Holes of sparse files are skipped, and only `maxPackBytes` are searched,
+//    so no file in packs/ costs more than reading one such pack once.
 
 import Codec
 import Platform
 
-/// The frames of one pack, as its directories list them.
+/// Lists the frames of one pack and the damage between them.
 struct PackScan {
   var pack: FinishedPack
-  /// Where the file is not a sequence of frames, and why.
+  /// The offsets where the file is not a sequence of frames, with the reasons.
   var damage: [(offset: UInt64, reason: String)] = []
 }
 
 extension PackFormat {
-  /// More than any pack has: a longer file under such a name is not a pack.
+  /// The maximum size of a pack. A larger file is not a pack.
   static let maxPackBytes: UInt64 = 1 << 30
 }
 
 extension PackReader {
-  /// Marks of frames that are tried behind damage: a file that is full of them is not a pack.
+  /// The maximum number of frame magics to try after damage. A file with more of them is not a pack.
   private static let maxCandidates = 1 << 16
 
-  /// Lists the frames of a pack.
-  /// - Throws: `damaged` at the first byte that is not a frame's; `missing`; `system`.
+  /// Lists the frames of a pack strictly.
+  /// - Throws: `damaged` at the first byte that is not part of a frame; `missing`; `system`.
   func scan(_ name: Digest) throws(StoreError) -> FinishedPack {
     let result = try scan(name, isTolerant: false)
     return result.pack
   }
 
-  /// Lists the frames that can be read, with what stands between them.
-  /// - Throws: `missing`, `system`. A file that cannot be a pack has no frames.
+  /// Lists the readable frames and the damage between them. A file that cannot be a pack has no frames.
+  /// - Throws: `missing`, `system`.
   func scanReadable(_ name: Digest) throws(StoreError) -> PackScan {
     do throws(StoreError) {
       return try scan(name, isTolerant: true)
@@ -48,12 +47,13 @@ extension PackReader {
 
   private func scan(_ name: Digest, isTolerant: Bool) throws(StoreError) -> PackScan {
     let file = try open(name)
-    let sizeBytes = try explaining("pack \(name.shortHex)") { () throws(SystemError) in
+    let sizeBytes = try mapSystemErrors("pack \(name.shortHex)") { () throws(SystemError) in
       try layout.fileSystem.stat(file.raw).size
     }
     let isOversized = sizeBytes > PackFormat.maxPackBytes
     if isOversized, !isTolerant {
-      throw .damaged("pack \(name.shortHex)", "has \(sizeBytes) bytes, more than a pack can have")
+      throw .damaged(
+        "pack \(name.shortHex)", "has \(sizeBytes) bytes, more than the limit of a pack")
     }
     var scan = PackScan(pack: FinishedPack(name: name, sizeBytes: sizeBytes, frames: []))
     var frames: [PackedFrame] = []
@@ -71,17 +71,17 @@ extension PackReader {
       }
     }
     if let last = frames.last, last.offset + UInt64(last.frameBytes) > sizeBytes {
-      scan.damage.append((last.offset, "the frame is cut off"))
+      scan.damage.append((last.offset, "the frame is truncated"))
     }
     if isOversized {
-      let reason = "has \(sizeBytes) bytes, more than a pack can have"
+      let reason = "has \(sizeBytes) bytes, more than the limit of a pack"
       scan.damage.append((PackFormat.maxPackBytes, reason))
     }
     scan.pack = FinishedPack(name: name, sizeBytes: sizeBytes, frames: frames)
     return scan
   }
 
-  /// The next offset at which a frame header with a right checksum stands.
+  /// Returns the next offset that holds a frame header with a matching checksum; nil if there is none.
   private func nextFrame(
     _ file: Descriptor, _ name: Digest, after damaged: UInt64
   ) throws(StoreError) -> UInt64? {
@@ -92,14 +92,14 @@ extension PackReader {
     var start = damaged + 1
     var candidates = 0
     while true {
-      let data = try explaining(object) { () throws(SystemError) in
+      let data = try mapSystemErrors(object) { () throws(SystemError) in
         try layout.fileSystem.nextData(file.raw, from: start)
       }
       guard let data else { return nil }
       start = max(start, data)
       if start >= PackFormat.maxPackBytes { return nil }
       let position = start
-      let n = try explaining(object) { () throws(SystemError) in
+      let n = try mapSystemErrors(object) { () throws(SystemError) in
         try layout.fileSystem.readFully(file.raw, at: position, into: buffer)
       }
       guard n >= FrameHeader.byteCount else { return nil }

@@ -1,13 +1,13 @@
-// Packs being written: frames appended in any order, the file named by its SHA-256 when it is full.
+// Writes packs: frames are appended in any order, and the file is named by its SHA-256 when it is full.
 //
-// 1. A pack becomes visible (renamed into packs/) only complete and synced.
-// 2. One frame at a time is appended, under the lock; compression happens outside it.
-// 3. The rows for the index are collected here and inserted once, after the packs are durable.
+// 1. A pack becomes visible (renamed into packs/) only when it is complete and synced.
+// 2. Frames are appended one at a time under the lock. Compression happens outside the lock.
+// 3. The rows for the index are collected and inserted once, after the packs are durable.
 
 import Codec
 import Platform
 
-/// A frame's place in its pack.
+/// Describes a frame: its location in the pack, its sizes and its objects.
 struct PackedFrame: Sendable {
   let offset: UInt64
   let frameBytes: Int
@@ -15,31 +15,36 @@ struct PackedFrame: Sendable {
   let objects: [(kind: ObjectKind, id: Digest, length: Int)]
 }
 
-/// A finished pack: its name and its frames.
+/// Describes a finished pack: its name and its frames.
 struct FinishedPack: Sendable {
   let name: Digest
   let sizeBytes: UInt64
   let frames: [PackedFrame]
 }
 
+/// Constants and header of a pack file (docs/format.md, "Packs").
 enum PackFormat {
   static let headerBytes = 16
   static let headerFront: [UInt8] = Array("IMGPACK".utf8) + [0, 1, 0, 0, 0]
 
-  /// "IMGPACK" and a byte, the version, and the zstd level that all frames have at least (0: not
-  /// said), so that `optimize` need not do its work twice.
+  /// Returns a pack header: "IMGPACK", a zero byte, the version, and the zstd level.
+  ///
+  /// The level is the minimum of all frames, or 0 if unknown. It saves `optimize` from compressing a pack
+  /// twice.
   static func header(level: UInt32) -> [UInt8] {
     headerFront + (0..<4).map { UInt8(truncatingIfNeeded: level >> ($0 * 8)) }
   }
 
+  /// Returns the level that a pack header records; nil if the bytes are not a pack header.
   static func level(of header: [UInt8]) -> UInt32? {
     guard header.count >= headerBytes, header.starts(with: headerFront) else { return nil }
     return (0..<4).reduce(0) { $0 | UInt32(header[12 + $1]) << UInt32($1 * 8) }
   }
+  /// A pack is finished when it has this many bytes.
   static let targetBytes: UInt64 = 128 << 20
 }
 
-/// Appends frames to packs. Any thread may call it.
+/// Appends frames to packs. All methods may be called from any thread.
 final class PackWriter: Sendable {
   private struct Open: ~Copyable {
     let temporary: TemporaryFile
@@ -53,8 +58,8 @@ final class PackWriter: Sendable {
   private struct State: ~Copyable {
     var open: Open?
     var writtenBytes: UInt64 = 0
-    /// A write failed: frames are lost, so nothing that relies on them may be committed.
-    var broken: SystemError?
+    /// The error of a failed write. Frames are lost then, so nothing that depends on them may be committed.
+    var writeError: SystemError?
   }
 
   private final class Box: @unchecked Sendable {  // touched with the monitor's lock held
@@ -62,32 +67,37 @@ final class PackWriter: Sendable {
   }
 
   private let layout: Layout
-  private let behind: WriteBehind
+  private let writeBehind: WriteBehind
   private let box: Monitor<Box>
   private let finished = Monitor<[FinishedPack]>([])
 
   private let level: UInt32
   private let index: Index
 
-  /// - Parameter level: what the packs say of the level of their frames.
+  /// Creates a writer.
+  /// - Parameter level: the minimum zstd level of the frames, recorded in the packs; 0 if unknown.
   init(_ layout: Layout, _ index: Index, level: UInt32 = 0) {
     self.layout = layout
     self.index = index
     self.level = level
-    behind = WriteBehind(layout.fileSystem)
+    writeBehind = WriteBehind(layout.fileSystem)
     box = Monitor(Box())
   }
 
+  /// Returns the packs finished so far.
   var packs: [FinishedPack] { finished.withLock { $0 } }
+  /// Returns the number of frame bytes appended so far.
   var writtenBytes: UInt64 { box.withLock { $0.state.writtenBytes } }
 
+  /// Appends a frame to the current pack, and finishes the pack if it is full.
+  /// - Throws: `StoreError` if this write or an earlier one failed.
   func append(
     _ header: [UInt8], _ payload: UnsafeRawBufferPointer, raw: Int,
     objects: [(kind: ObjectKind, id: Digest, length: Int)]
   ) throws(StoreError) {
-    let full = try explaining("the store") { () throws(SystemError) in
+    let full = try mapSystemErrors("the store") { () throws(SystemError) in
       try box.withLock { box throws(SystemError) -> Detached? in
-        if let broken = box.state.broken { throw broken }
+        if let writeError = box.state.writeError { throw writeError }
         if box.state.open == nil { box.state.open = try start() }
         guard var open = box.state.open.take() else { return nil }
         let offset = open.offset
@@ -96,7 +106,7 @@ final class PackWriter: Sendable {
           try write(&open, payload)
         } catch {
           open.temporary.discard()
-          box.state.broken = error
+          box.state.writeError = error
           throw error
         }
         open.frames.append(
@@ -105,7 +115,7 @@ final class PackWriter: Sendable {
             objects: objects))
         box.state.writtenBytes += UInt64(header.count + payload.count)
         if open.offset - open.syncedTo >= WriteBehind.rangeBytes {
-          behind.enqueue(
+          writeBehind.enqueue(
             open.temporary.file, offset: open.syncedTo, count: open.offset - open.syncedTo)
           open.syncedTo = open.offset
         }
@@ -117,7 +127,7 @@ final class PackWriter: Sendable {
     if let full { try finish(full) }
   }
 
-  /// Ends the pack under way, if any.
+  /// Finishes the current pack, if there is one.
   func finishLast() throws(StoreError) {
     let last = box.withLock { box -> Detached? in
       guard let open = box.state.open.take() else { return nil }
@@ -126,7 +136,7 @@ final class PackWriter: Sendable {
     if let last { try finish(last) }
   }
 
-  /// Removes the pack under way, if any.
+  /// Deletes the current pack, if there is one.
   func abandon() {
     box.withLock { box in
       if let open = box.state.open.take() { open.temporary.discard() }
@@ -135,7 +145,7 @@ final class PackWriter: Sendable {
 
   // MARK: One pack
 
-  /// What is left of an open pack when no more is appended.
+  /// The parts of an open pack that remain when no more frames are appended.
   private struct Detached: Sendable {
     let temporary: TemporaryFile
     let name: Digest
@@ -167,18 +177,19 @@ final class PackWriter: Sendable {
     open.offset += UInt64(bytes.count)
   }
 
+  /// Syncs and publishes a pack.
   private func finish(_ pack: Detached) throws(StoreError) {
     do throws(StoreError) {
-      try explaining("pack \(pack.name.shortHex)") { () throws(SystemError) in
+      try mapSystemErrors("pack \(pack.name.shortHex)") { () throws(SystemError) in
         try layout.fileSystem.sync(pack.temporary.file.raw)
       }
       try index.publish(pack.temporary, as: pack.name, sizeBytes: pack.sizeBytes)
     } catch {
       pack.temporary.discard()
       if case .system(let cause) = error.kind {
-        box.withLock { $0.state.broken = cause }
+        box.withLock { $0.state.writeError = cause }
       } else {
-        box.withLock { $0.state.broken = SystemError(code: .inputOutput, "publish a pack", []) }
+        box.withLock { $0.state.writeError = SystemError(code: .inputOutput, "publish a pack", []) }
       }
       throw error
     }

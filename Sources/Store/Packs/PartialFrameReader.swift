@@ -1,14 +1,14 @@
-// Frames of which one chunk is wanted (a revert of some files, `cat`): read and decoded from the front, piece
-// by piece, as far as the chunk goes.
+// Frames of which a single chunk is needed (a revert of some files, `cat`). They are read and decoded block
+// by block from the front, to the end of the chunk.
 //
-// 1. A chunk counts when the frame's header says it is there, and its SHA-256 is right: nothing else
-//    vouches for a beginning.
-// 2. Where anything is amiss there is no beginning; reading the whole frame tells what it is.
+// 1. A chunk is valid if the frame's header lists it and its SHA-256 matches. Nothing else verifies a
+//    partial frame.
+// 2. Any failure gives no result. The caller reads the whole frame then, which reports the cause.
 
 import Codec
 import Platform
 
-/// Reads beginnings. Any thread may call it.
+/// Reads beginnings of frames. All methods may be called from any thread.
 final class PartialFrameReader: Sendable {
   private static let pieceBytes = 64 << 10
 
@@ -27,45 +27,48 @@ final class PartialFrameReader: Sendable {
     self.buffers = buffers
   }
 
-  /// The beginning of a frame in `pack`, to the end of one chunk in it at least.
-  func frame(ofChunk id: Digest, at place: ObjectPlace, in pack: Descriptor) -> DecodedFrame? {
+  /// Returns the beginning of a frame in `pack`, at least to the end of a chunk in it; nil on any failure.
+  func frame(ofChunk id: Digest, at location: ObjectLocation, in pack: Descriptor) -> DecodedFrame?
+  {
     let worker = idle.withLock { $0.popLast() } ?? Worker()
     defer { idle.withLock { $0.append(worker) } }
-    guard let frame = try? read(id, place, pack, worker) else { return nil }
+    guard let frame = try? read(id, location, pack, worker) else { return nil }
     var hash = SHA256()
-    let found = frame.withBytes(start: place.start, length: place.length) { hash.digest(of: $0) }
-    return found == id ? frame : nil
+    let digest = frame.withBytes(start: location.start, length: location.length) {
+      hash.digest(of: $0)
+    }
+    return digest == id ? frame : nil
   }
 
   private func read(
-    _ id: Digest, _ place: ObjectPlace, _ pack: Descriptor, _ worker: Worker
+    _ id: Digest, _ location: ObjectLocation, _ pack: Descriptor, _ worker: Worker
   ) throws -> DecodedFrame {
-    var taken = 0
+    var readBytes = 0
     func next() throws -> UnsafeRawBufferPointer {
-      let room = min(worker.piece.count, place.frameBytes - taken)
-      guard room > 0 else { throw CodecError.truncated }
+      let count = min(worker.piece.count, location.frameBytes - readBytes)
+      guard count > 0 else { throw CodecError.truncated }
       let n = try fileSystem.readFully(
-        pack.raw, at: place.address.offset &+ UInt64(taken),
-        into: UnsafeMutableRawBufferPointer(rebasing: worker.piece[..<room]))
-      guard n == room else { throw CodecError.truncated }
-      taken += n
+        pack.raw, at: location.address.offset &+ UInt64(readBytes),
+        into: UnsafeMutableRawBufferPointer(rebasing: worker.piece[..<count]))
+      guard n == count else { throw CodecError.truncated }
+      readBytes += n
       return UnsafeRawBufferPointer(rebasing: worker.piece[..<n])
     }
 
-    // A directory that is longer than a piece (1,800 objects) makes this throw.
+    // A directory longer than one block (1,800 objects) throws here.
     let front = try next()
     let header = try FrameHeader.parse(front)
-    guard header.frameBytes == place.frameBytes,
-      header.holds(.chunk, id, start: place.start, length: place.length)
-    else { throw CodecError.corrupt("the index has another frame") }
-    let end = place.start + place.length
-    let target = buffers.take(header.rawBytes)
-    let frame = DecodedFrame(header, target, countBytes: end, from: buffers)
-    let room = UnsafeMutableRawBufferPointer(rebasing: target[..<header.rawBytes])
+    guard header.frameBytes == location.frameBytes,
+      header.holds(.chunk, id, start: location.start, length: location.length)
+    else { throw CodecError.corrupt("the index lists another frame") }
+    let endOfChunk = location.start + location.length
+    let target = buffers.acquire(header.rawBytes)
+    let frame = DecodedFrame(header, target, countBytes: endOfChunk, from: buffers)
+    let output = UnsafeMutableRawBufferPointer(rebasing: target[..<header.rawBytes])
     worker.decoder.reset()
     var piece = UnsafeRawBufferPointer(
       rebasing: front[(FrameHeader.byteCount + header.directoryBytes)...])
-    while try worker.decoder.decode(piece, into: room) < end { piece = try next() }
+    while try worker.decoder.decode(piece, into: output) < endOfChunk { piece = try next() }
     return frame
   }
 }

@@ -1,11 +1,12 @@
-// Written packs leave the page cache as they reach the disk, by a thread of its own.
+// Write-behind: a thread of its own writes packs to disk and drops them from the page cache.
 //
-// A first snapshot writes hundreds of megabytes that nobody reads soon. Left to the kernel they would
-// push out what the machine needs, and cost the first touch of as many fresh pages; written behind
-// and dropped, a few pages are used over and over, and the final sync finds little to do.
+// A first snapshot writes hundreds of megabytes that are not read soon. In the page cache they would evict
+// useful data and need as many fresh pages. Written behind and dropped, a few pages are reused, and the
+// final sync has little left to do.
 //
-// 1. At most `maxPending` ranges wait: then the writer waits, so that it is never far ahead of the disk.
-// 2. It is a matter of speed alone: durability is the final sync's.
+// 1. At most `maxPending` ranges are queued. A writer waits if the queue is full, so it is never far ahead
+//    of the disk.
+// 2. Write-behind affects speed only. The final sync makes the data durable.
 
 import Platform
 
@@ -30,6 +31,7 @@ final class WriteBehind: Sendable {
 
   init(_ fileSystem: any FileSystem) { self.fileSystem = fileSystem }
 
+  /// Starts to write a range back, and queues it to be dropped from the page cache.
   func enqueue(_ file: Descriptor, offset: UInt64, count: UInt64) {
     fileSystem.startSync(file.raw, offset: offset, count: count)
     state.wait { $0.pending.count < WriteBehind.maxPending ? () : nil }
@@ -41,7 +43,7 @@ final class WriteBehind: Sendable {
     if mustStart, (try? startDetachedThread { [self] in work() }) == nil { work() }
   }
 
-  /// Ends when nothing is left: an idle session has no such thread.
+  /// Ends when the queue is empty, so an idle session has no such thread.
   private func work() {
     while let next = state.withLock({ $0.pending.first }) {
       fileSystem.writeBack(next.file.raw, offset: next.offset, count: next.count)

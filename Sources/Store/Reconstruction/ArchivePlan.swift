@@ -1,31 +1,34 @@
-// The plan of an archive: framing and the contents of members, by turns.
+// The plan of an archive: framing and the contents of members, alternating (docs/format.md, "Plans").
 //
-// Records stand in blocks that are decoded one at a time. A block keeps the framing so that it
-// packs well: headers of one length are XORed with the header before and written column by column;
-// what is alike in all of them (owner, device, most digits of most numbers) becomes zeros in a row.
+// Records are grouped in blocks that are decoded one at a time. The layout of a block makes its framing
+// compress well. Headers of one length are XORed with the previous header and written column by column.
+// Fields that are equal in all headers (owner, device, most digits of most numbers) become runs of zeros.
 
 import Codec
 
-/// How an archive is woven of blobs.
+/// Describes how an archive is assembled from blobs.
 public struct ArchivePlan: Sendable {
+  /// A group of records that is decoded at once.
   struct Block: Sendable {
     let plainOffset: UInt64
     let plainBytes: UInt64
     let firstContent: Int
     let contents: Int
     let rawBytes: Int
-    /// Where it is in the plan's bytes, compressed.
+    /// The range of its compressed bytes in the plan.
     let stored: Range<Int>
   }
 
+  /// The size of the archive in bytes.
   public let sizeBytes: UInt64
   let blocks: [Block]
   private let bytes: [UInt8]
   private let contentsOffset: Int
 
-  /// The most bytes of a block that is not compressed.
+  /// The maximum size of an uncompressed block.
   static let maxBlockBytes = 8 << 20
 
+  /// Returns the id of one of the plan's contents.
   func content(_ index: Int) -> Digest {
     bytes.withUnsafeBytes { buffer in
       guard let base = buffer.baseAddress else { return Digest.zero }
@@ -33,10 +36,12 @@ public struct ArchivePlan: Sendable {
     }
   }
 
+  /// Reads a plan.
+  /// - Throws: `corrupt` for another kind of plan or sizes that do not add up; `overLimit`; `truncated`.
   public static func decode(_ bytes: [UInt8]) throws(CodecError) -> ArchivePlan {
     try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
       guard try reader.byte() == ReconstructionPlan.wovenTag else {
-        throw .corrupt("no plan of an archive")
+        throw .corrupt("not a plan of an archive")
       }
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")
       let contents = try reader.count(bytesEach: Digest.byteCount)
@@ -64,7 +69,7 @@ public struct ArchivePlan: Sendable {
       try reader.skip(stored)
       try reader.expectEnd()
       guard plain == size, content == contents else {
-        throw .corrupt("the blocks are not as long as the blob")
+        throw .corrupt("the blocks do not add up to the size of the blob")
       }
       return ArchivePlan(
         sizeBytes: size,
@@ -77,7 +82,7 @@ public struct ArchivePlan: Sendable {
     }
   }
 
-  /// The blobs between the framing, in order.
+  /// Returns the blobs between the framing, in order.
   func references() throws(CodecError) -> [(id: Digest, sizeBytes: UInt64)] {
     var references: [(id: Digest, sizeBytes: UInt64)] = []
     for i in blocks.indices {
@@ -89,7 +94,7 @@ public struct ArchivePlan: Sendable {
     return references
   }
 
-  /// The block that holds a byte.
+  /// Returns the index of the block that contains the byte at `offset`.
   func indexOfBlock(at offset: UInt64) -> Int {
     var low = 0
     var high = blocks.count
@@ -100,6 +105,7 @@ public struct ArchivePlan: Sendable {
     return low
   }
 
+  /// Decodes a block.
   func block(_ index: Int) throws(CodecError) -> ArchivePlanBlock {
     let block = blocks[index]
     let raw = UnsafeMutableRawBufferPointer.allocate(
@@ -119,13 +125,14 @@ public struct ArchivePlan: Sendable {
   }
 }
 
-/// The records of a block, decoded.
+/// The decoded records of a block.
 struct ArchivePlanBlock: Sendable {
+  /// Framing, a content and zeros, in this order; each may be empty.
   struct Record: Sendable {
-    /// From the beginning of the block.
+    /// The offset from the start of the block.
     var offset: UInt64 = 0
     var literal: Range<Int> = 0..<0
-    /// Which of the plan's contents, where there are bytes of it.
+    /// The index of the content among the plan's contents, if `contentBytes` is not 0.
     var content = 0
     var contentBytes: UInt64 = 0
     var zeroBytes: UInt64 = 0
@@ -149,24 +156,25 @@ struct ArchivePlanBlock: Sendable {
       literalBytes += length
       guard literalBytes <= ArchivePlan.maxBlockBytes else { throw .overLimit("too much framing") }
     }
-    var left = block.plainBytes
-    guard UInt64(literalBytes) <= left else { throw .corrupt("a block is too long") }
-    left -= UInt64(literalBytes)
+    var remainingBytes = block.plainBytes
+    guard UInt64(literalBytes) <= remainingBytes else { throw .corrupt("a block is too long") }
+    remainingBytes -= UInt64(literalBytes)
     var content = block.firstContent
     for i in 0..<count {
-      let length = try reader.varint(limit: left, "a content")
-      left -= length
+      let length = try reader.varint(limit: remainingBytes, "a content")
+      remainingBytes -= length
       records[i].contentBytes = length
       records[i].content = content
       if length > 0 { content += 1 }
     }
     for i in 0..<count {
-      let length = try reader.varint(limit: min(left, ArchivePlanBlock.maxZeroBytes), "padding")
-      left -= length
+      let length = try reader.varint(
+        limit: min(remainingBytes, ArchivePlanBlock.maxZeroBytes), "padding")
+      remainingBytes -= length
       records[i].zeroBytes = length
     }
-    guard left == 0, content == block.firstContent + block.contents else {
-      throw .corrupt("a block is not as long as its plan says")
+    guard remainingBytes == 0, content == block.firstContent + block.contents else {
+      throw .corrupt("a block does not have the size that its plan says")
     }
     var offset: UInt64 = 0
     for i in 0..<count {
@@ -176,28 +184,28 @@ struct ArchivePlanBlock: Sendable {
     literals = Array(repeating: 0, count: literalBytes)
     try readHeaders(&reader, header)
     for record in records {
-      let from = record.literal.count >= header ? header : 0
-      let tail = try reader.raw(record.literal.count - from)
+      let start = record.literal.count >= header ? header : 0
+      let tail = try reader.raw(record.literal.count - start)
       literals.replaceSubrange(
-        record.literal.lowerBound + from..<record.literal.upperBound, with: tail)
+        record.literal.lowerBound + start..<record.literal.upperBound, with: tail)
     }
     try reader.expectEnd()
   }
 
-  /// Column by column; then each header is XORed with the one before.
+  /// Reads the headers column by column, each XORed with the previous header.
   private mutating func readHeaders(_ reader: inout ByteReader, _ header: Int) throws(CodecError) {
     let starts = records.filter { $0.literal.count >= header }.map(\.literal.lowerBound)
     for column in 0..<header {
       let bytes = try reader.raw(starts.count)
-      var before: UInt8 = 0
+      var previous: UInt8 = 0
       for (start, byte) in zip(starts, bytes) {
-        before ^= byte
-        literals[start + column] = before
+        previous ^= byte
+        literals[start + column] = previous
       }
     }
   }
 
-  /// The record that holds a byte.
+  /// Returns the index of the record that contains the byte at `offset`.
   func indexOfRecord(at offset: UInt64) -> Int {
     var low = 0
     var high = records.count
@@ -206,119 +214,5 @@ struct ArchivePlanBlock: Sendable {
       if records[middle].offset <= offset { low = middle } else { high = middle }
     }
     return low
-  }
-}
-
-/// Writes plans of archives, record by record.
-public struct ArchivePlanWriter: ~Copyable {
-  /// Enough for framing to pack well; little to decode for one byte.
-  private static let recordsPerBlock = 2048
-  private static let literalsPerBlock = 2 << 20
-  /// A record's framing is no longer.
-  public static let maxLiteralBytes = 1 << 20
-
-  private struct Record {
-    var literal: [UInt8]
-    var contentBytes: UInt64
-    var zeroBytes: UInt64
-  }
-
-  private let headerBytes: Int
-  private var open: [Record] = []
-  private var openLiteralBytes = 0
-  private var contents: [Digest] = []
-  private var contentsBefore = 0
-  private var table = ByteWriter()
-  private var blockCount = 0
-  private var stored: [UInt8] = []
-  public private(set) var sizeBytes: UInt64 = 0
-  private let compressor = ZstdCompressor(level: 12)
-
-  /// - Parameter headerBytes: with which most records begin: 110 for cpio, 512 for tar.
-  public init(headerBytes: Int) {
-    self.headerBytes = min(headerBytes, ArchivePlanBlock.maxHeaderBytes)
-  }
-
-  /// Adds a record.
-  /// - Parameters:
-  ///   - literal: framing, at most `maxLiteralBytes`.
-  ///   - content: the blob that follows it; not an empty one.
-  ///   - zeroBytes: how many zeros follow that; at most 64 KiB.
-  public mutating func add(
-    _ literal: [UInt8], content: (id: Digest, sizeBytes: UInt64)?, zeroBytes: Int
-  ) throws(CodecError) {
-    precondition(literal.count <= ArchivePlanWriter.maxLiteralBytes)
-    let size = content?.sizeBytes ?? 0
-    if let content, size > 0 { contents.append(content.id) }
-    open.append(
-      Record(literal: literal, contentBytes: size, zeroBytes: UInt64(zeroBytes)))
-    openLiteralBytes += literal.count
-    sizeBytes += UInt64(literal.count) + size + UInt64(zeroBytes)
-    if open.count >= ArchivePlanWriter.recordsPerBlock
-      || openLiteralBytes >= ArchivePlanWriter.literalsPerBlock
-    {
-      try endBlock()
-    }
-  }
-
-  /// The plan's bytes.
-  public mutating func finish() throws(CodecError) -> [UInt8] {
-    try endBlock()
-    var writer = ByteWriter()
-    writer.byte(ReconstructionPlan.wovenTag)
-    writer.varint(sizeBytes)
-    writer.varint(contents.count)
-    for content in contents { writer.digest(content) }
-    writer.varint(blockCount)
-    writer.raw(table.bytes)
-    writer.raw(stored)
-    return writer.bytes
-  }
-
-  private mutating func endBlock() throws(CodecError) {
-    let plain = open.reduce(0) { $0 + UInt64($1.literal.count) + $1.contentBytes + $1.zeroBytes }
-    if plain == 0 { return }
-    let raw = encodeBlock()
-    var packed = [UInt8](repeating: 0, count: ZstdCompressor.bound(raw.count))
-    var result: Result<Int, CodecError> = .failure(.truncated)
-    raw.withUnsafeBytes { raw in
-      packed.withUnsafeMutableBytes { packed in
-        do throws(CodecError) {
-          result = .success(try compressor.compress(raw, into: packed))
-        } catch { result = .failure(error) }
-      }
-    }
-    let length = try result.get()
-    stored += packed[..<length]
-    table.varint(plain)
-    table.varint(contents.count - contentsBefore)
-    table.varint(raw.count)
-    table.varint(length)
-    blockCount += 1
-    contentsBefore = contents.count
-    open.removeAll(keepingCapacity: true)
-    openLiteralBytes = 0
-  }
-
-  private func encodeBlock() -> [UInt8] {
-    var writer = ByteWriter()
-    writer.reserve(openLiteralBytes + open.count * 8 + 16)
-    writer.varint(open.count)
-    writer.varint(headerBytes)
-    for record in open { writer.varint(record.literal.count) }
-    for record in open { writer.varint(record.contentBytes) }
-    for record in open { writer.varint(record.zeroBytes) }
-    let whole = open.filter { $0.literal.count >= headerBytes }
-    for column in 0..<headerBytes {
-      var before: UInt8 = 0
-      for record in whole {
-        writer.byte(record.literal[column] ^ before)
-        before = record.literal[column]
-      }
-    }
-    for record in open {
-      writer.raw(record.literal.dropFirst(record.literal.count >= headerBytes ? headerBytes : 0))
-    }
-    return writer.bytes
   }
 }

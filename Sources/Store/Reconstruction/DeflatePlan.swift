@@ -1,21 +1,23 @@
-// The plan of a compressed file: its deflate streams, and the bytes around them.
+// The plan of a compressed file: its deflate streams and the bytes around them (docs/format.md, "Plans").
 //
-// A stream is made of runs, each of which can be made by itself: it says where it begins, on both
-// sides, and carries the bits that it shares with the run before. A run has the CRC of its bytes, so
-// that another encoder is noticed at the run, and never believed.
+// A stream consists of runs that can be encoded independently. A run has its offsets in the stream and in
+// the plain bytes, and the bits that it shares with the previous run. It also has a CRC of its bytes, which
+// reveals a different encoder.
 
 import Codec
 
-/// How a file of deflate streams is made again.
+/// Describes how a file of deflate streams is rebuilt.
 public struct DeflatePlan: Sendable, Hashable {
-  /// A stretch of the file.
+  /// A part of the file.
   public enum Span: Sendable, Hashable {
-    /// Headers, trailers and the like.
+    /// Headers, trailers and similar bytes.
     case literal([UInt8])
-    /// Bytes that are kept as they are.
+    /// Bytes that are stored unchanged.
     case blob(Digest, sizeBytes: UInt64)
+    /// A deflate stream.
     case deflated(Stream)
 
+    /// Returns the size of the span in bytes.
     public var sizeBytes: UInt64 {
       switch self {
       case .literal(let bytes): UInt64(bytes.count)
@@ -25,15 +27,17 @@ public struct DeflatePlan: Sendable, Hashable {
     }
   }
 
+  /// A deflate stream, as runs over one blob.
   public struct Stream: Sendable, Hashable {
-    /// What it decodes to.
+    /// The blob that the stream decodes to.
     public let inner: Digest
     public let innerBytes: UInt64
     public let methods: [DeflateMethod]
     public let runs: [Run]
     public let sizeBytes: UInt64
 
-    /// - Parameter runs: with the plain bytes of `inner` in all.
+    /// Creates a stream.
+    /// - Parameter runs: the runs in order; together they encode all bytes of `inner`.
     public init(inner: Digest, innerBytes: UInt64, methods: [DeflateMethod], runs: [Run]) {
       self.inner = inner
       self.innerBytes = innerBytes
@@ -43,16 +47,17 @@ public struct DeflatePlan: Sendable, Hashable {
     }
   }
 
+  /// A part of a stream that can be encoded independently.
   public struct Run: Sendable, Hashable {
-    /// Where its plain bytes begin in the inner blob.
+    /// The offset of its plain bytes in the inner blob.
     public let plainOffset: UInt64
     public let plainBytes: Int
-    /// Where its bytes begin in the stream.
+    /// The offset of its encoded bytes in the stream.
     public let offset: UInt64
     public let sizeBytes: Int
     public let carry: DeflateReencoder.Carry
     public let crc: UInt32
-    /// Which of the stream's methods.
+    /// The index of its method in the stream's methods.
     public let method: Int
 
     public init(
@@ -69,12 +74,13 @@ public struct DeflatePlan: Sendable, Hashable {
     }
   }
 
-  /// The most plain bytes of a run: it is made in memory.
+  /// The maximum number of plain bytes of a run, which is encoded in memory.
   public static let maxRunBytes = 32 << 20
   private static let maxMethods = 16
 
+  /// The size of the file in bytes.
   public let sizeBytes: UInt64
-  /// What its encoders were (`EncoderFingerprint`): one text for each that its methods use.
+  /// The fingerprints of the encoders (`EncoderFingerprint`), one for each encoder that its methods use.
   public let fingerprints: [String]
   public let spans: [Span]
 
@@ -86,6 +92,7 @@ public struct DeflatePlan: Sendable, Hashable {
 
   // MARK: Bytes
 
+  /// Returns the bytes of the plan.
   public func encode() -> [UInt8] {
     var writer = ByteWriter()
     writer.byte(ReconstructionPlan.deflatedTag)
@@ -110,10 +117,13 @@ public struct DeflatePlan: Sendable, Hashable {
     return writer.bytes
   }
 
+  /// Reads a plan.
+  /// - Throws: `corrupt` for another kind of plan, an unknown encoder, or sizes that do not add up;
+  ///   `truncated`.
   public static func decode(_ bytes: [UInt8]) throws(CodecError) -> DeflatePlan {
     try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
       guard try reader.byte() == ReconstructionPlan.deflatedTag else {
-        throw .corrupt("no plan of streams")
+        throw .corrupt("not a plan of streams")
       }
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")
       var fingerprints: [String] = []
@@ -126,7 +136,7 @@ public struct DeflatePlan: Sendable, Hashable {
         spans.append(span)
       }
       try reader.expectEnd()
-      guard total == size else { throw .corrupt("the spans are not as long as the blob") }
+      guard total == size else { throw .corrupt("the spans do not add up to the size of the blob") }
       return DeflatePlan(fingerprints: fingerprints, spans: spans)
     }
   }
@@ -143,7 +153,7 @@ public struct DeflatePlan: Sendable, Hashable {
       let (level, memory, strategy) = (try reader.byte(), try reader.byte(), try reader.byte())
       guard let joints = DeflateMethod.BlockBoundary(rawValue: try reader.byte()),
         let history = DeflateMethod.History(rawValue: try reader.byte())
-      else { throw .corrupt("a way of joining is unknown") }
+      else { throw .corrupt("a block boundary or a history is unknown") }
       let method = DeflateMethod(
         encoder, level: level, memoryLevel: memory, strategy: strategy, joints: joints,
         history: history, blockBytes: Int(try reader.varint(limit: 1 << 30, "a block's size")))
@@ -165,10 +175,10 @@ extension DeflatePlan.Span {
       let id = try reader.digest()
       span = .blob(id, sizeBytes: try reader.varint(limit: limit, "a span"))
     case 2: span = .deflated(try DeflatePlan.Stream.decode(&reader))
-    default: throw .corrupt("a span is of a newer kind")
+    default: throw .corrupt("a span has an unknown kind")
     }
     guard span.sizeBytes > 0, span.sizeBytes <= limit else {
-      throw .corrupt("the spans are not as long as the blob")
+      throw .corrupt("the spans do not add up to the size of the blob")
     }
     return span
   }
@@ -211,10 +221,10 @@ extension DeflatePlan.Stream {
       let plainBytes = try reader.varint(limit: UInt64(DeflatePlan.maxRunBytes), "a run")
       let size = try reader.varint(limit: UInt64(2 * DeflatePlan.maxRunBytes), "a run")
       let kind = try reader.byte()
-      guard Int(kind >> 3) < methods.count else { throw .corrupt("a run is made in no known way") }
+      guard Int(kind >> 3) < methods.count else { throw .corrupt("a run has an unknown method") }
       let value = kind & 7 == 0 ? 0 : try reader.byte()
       let carry = DeflateReencoder.Carry(bits: kind & 7, value: value)
-      guard carry.value == value else { throw .corrupt("a run begins with bits of its own") }
+      guard carry.value == value else { throw .corrupt("a run has carried bits outside its mask") }
       runs.append(
         DeflatePlan.Run(
           plainOffset: plain, plainBytes: Int(plainBytes), offset: offset, sizeBytes: Int(size),
@@ -223,7 +233,7 @@ extension DeflatePlan.Stream {
       offset += size
     }
     guard plain == innerBytes else {
-      throw .corrupt("the runs are not as long as what they encode")
+      throw .corrupt("the runs do not add up to the size of the encoded blob")
     }
     return DeflatePlan.Stream(
       inner: inner, innerBytes: innerBytes, methods: methods, runs: runs)

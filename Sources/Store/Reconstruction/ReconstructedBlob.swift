@@ -1,33 +1,40 @@
-// A blob that is made when it is read: any range of it, from its plan and what the plan is over.
+// A reconstructed blob: any range of it is rebuilt from its plan and the plan's dependencies when it is
+// read.
 //
-// 1. What is made is checked: each run of a deflate stream against its CRC, contents by the checksums
-//    of the frames that they come from. Nothing wrong is handed out.
-// 2. Memory: the plan, and for each range under way the plain bytes of about a MiB, or of one run.
-// 3. Plans over plans end after `maxDepth`; a plan's own bytes are chunks, never made.
+// 1. Rebuilt bytes are verified: each run of a deflate stream by its CRC, contents by the checksums of
+//    their frames. Wrong bytes are never returned.
+// 2. Memory: the plan, and for each concurrent range the plain bytes of about 1 MiB, or of one run.
+// 3. Plans that depend on other plans are limited to a depth of `maxDepth`. A plan's own bytes are chunks,
+//    never reconstructed.
 
 import Codec
 import Platform
 
-/// A plan, ready to be followed. Any thread may read it.
+/// A plan that can be executed. All methods may be called from any thread.
 public final class ReconstructedBlob: Sendable {
+  /// The maximum depth of reconstructions that depend on each other.
   public static let maxDepth = 8
   private static let partBytes: UInt64 = 1 << 20
-  private static let groupBytes = 1 << 20
+  static let groupBytes = 1 << 20
 
+  /// The id of the blob.
   public let id: Digest
+  /// The plan that rebuilds the blob.
   public let plan: ReconstructionPlan
-  /// Blobs that it is over and that the store has not yet: a recipe is proved before it is stored.
-  private let over: [ReconstructedBlob]
-  /// Where parts begin, and the end; empty where they are all of `partBytes`.
+  /// Dependencies that the store does not have yet, because a recipe is verified before it is stored.
+  let over: [ReconstructedBlob]
+  /// The offsets of the parts, and the end; empty if all parts have `partBytes` bytes.
   private let partStarts: [UInt64]
   private let recentBlocks = Monitor<[(index: Int, block: ArchivePlanBlock)]>([])
-  private static let keptBlocks = 8
+  private static let maxRecentBlocks = 8
 
+  /// The size of the blob in bytes.
   public var sizeBytes: UInt64 { plan.sizeBytes }
 
+  /// Creates a blob from its plan.
   /// - Parameters:
-  ///   - id: of the blob, which the plan makes.
-  ///   - over: blobs that are taken from here and not from the store.
+  ///   - id: the id of the blob that the plan rebuilds.
+  ///   - over: dependencies that are taken from here instead of the store.
   public init(_ id: Digest, _ plan: ReconstructionPlan, over: [ReconstructedBlob] = []) {
     self.id = id
     self.plan = plan
@@ -55,11 +62,12 @@ public final class ReconstructedBlob: Sendable {
         var plain: UInt64 = 0
         for run in stream.runs {
           plain += UInt64(run.plainBytes)
-          let end = position + run.offset + UInt64(run.sizeBytes)
-          guard plain >= 2 * UInt64(groupBytes) || end - (starts.last ?? 0) >= partBytes / 2 else {
+          let runEnd = position + run.offset + UInt64(run.sizeBytes)
+          guard plain >= 2 * UInt64(groupBytes) || runEnd - (starts.last ?? 0) >= partBytes / 2
+          else {
             continue
           }
-          cut(at: end)
+          cut(at: runEnd)
           plain = 0
         }
       }
@@ -69,12 +77,14 @@ public final class ReconstructedBlob: Sendable {
     return starts
   }
 
+  /// The number of parts.
   public var partCount: Int {
     partStarts.isEmpty
       ? Int((sizeBytes + ReconstructedBlob.partBytes - 1) / ReconstructedBlob.partBytes)
       : partStarts.count - 1
   }
 
+  /// Returns a part: about 1 MiB, or one run.
   public func part(_ index: Int) -> BlobPart {
     let start: UInt64
     let end: UInt64
@@ -84,10 +94,10 @@ public final class ReconstructedBlob: Sendable {
     } else {
       (start, end) = (partStarts[index], partStarts[index + 1])
     }
-    return BlobPart(offset: start, lengthBytes: Int(end - start), source: .made(self))
+    return BlobPart(offset: start, lengthBytes: Int(end - start), source: .reconstruction(self))
   }
 
-  /// The part that holds a byte; `partCount` where there is none.
+  /// Returns the index of the part that contains the byte at `offset`; `partCount` if there is none.
   func indexOfPart(at offset: UInt64) -> Int {
     if offset >= sizeBytes { return partCount }
     if partStarts.isEmpty { return Int(offset / ReconstructedBlob.partBytes) }
@@ -102,18 +112,20 @@ public final class ReconstructedBlob: Sendable {
 
   // MARK: Bytes
 
-  /// Fills `target` with the bytes from `offset` on, of which there must be as many.
-  /// - Throws: `StoreError`: `missing`, `damaged`, and `incompatible` where an encoder does not make
-  ///   what it made when the plan was written.
+  /// Fills `target` with the bytes of the blob, starting at `offset`.
+  /// - Parameter depth: the number of reconstructions that this one is nested in.
+  /// - Throws: `StoreError`: `missing`; `damaged`, also if the blob ends before `target` is full;
+  ///   `incompatible` if an encoder no longer produces the bytes that it produced when the plan was
+  ///   written.
   public func fill(
     _ target: UnsafeMutableRawBufferPointer, from offset: UInt64, in store: ObjectStore,
     depth: Int = 0
   ) throws {
     guard depth < ReconstructedBlob.maxDepth else {
-      throw StoreError.damaged("blob \(id.hex)", "is made of made blobs, too many deep")
+      throw StoreError.damaged("blob \(id.hex)", "has too many nested reconstructions")
     }
     guard offset <= sizeBytes, UInt64(target.count) <= sizeBytes - offset else {
-      throw StoreError.damaged("blob \(id.hex)", "has fewer bytes than it should have")
+      throw StoreError.damaged("blob \(id.hex)", "ends before the requested range")
     }
     switch plan {
     case .woven(let plan): try fillArchive(plan, target, offset, store, depth)
@@ -125,13 +137,13 @@ public final class ReconstructedBlob: Sendable {
     _ plan: DeflatePlan, _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64,
     _ store: ObjectStore, _ depth: Int
   ) throws {
-    let end = offset + UInt64(target.count)
+    let limit = offset + UInt64(target.count)
     var position: UInt64 = 0
     for span in plan.spans {
       let start = position
       position += span.sizeBytes
       let from = max(start, offset)
-      let to = min(position, end)
+      let to = min(position, limit)
       guard from < to else { continue }
       let part = UnsafeMutableRawBufferPointer(
         rebasing: target[Int(from - offset)..<Int(to - offset)])
@@ -140,7 +152,7 @@ public final class ReconstructedBlob: Sendable {
       case .blob(let id, let size):
         try store.fill(part, from: id, sizeBytes: size, at: from - start, depth: depth)
       case .deflated(let stream):
-        try deflate(stream, part, from - start, plan, store, depth)
+        try encode(stream, part, from - start, plan, store, depth)
       }
     }
   }
@@ -151,36 +163,37 @@ public final class ReconstructedBlob: Sendable {
     _ plan: ArchivePlan, _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64,
     _ store: ObjectStore, _ depth: Int
   ) throws {
-    var done = 0
+    var filledBytes = 0
     var index = plan.indexOfBlock(at: offset)
-    while done < target.count {
+    while filledBytes < target.count {
       let block = try block(plan, index)
-      let start = offset + UInt64(done) - plan.blocks[index].plainOffset
+      let start = offset + UInt64(filledBytes) - plan.blocks[index].plainOffset
       let count = min(
-        target.count - done, Int(clamping: plan.blocks[index].plainBytes - start))
+        target.count - filledBytes, Int(clamping: plan.blocks[index].plainBytes - start))
       try fillArchive(
-        plan, block, UnsafeMutableRawBufferPointer(rebasing: target[done..<done + count]), start,
+        plan, block,
+        UnsafeMutableRawBufferPointer(rebasing: target[filledBytes..<filledBytes + count]), start,
         store, depth)
-      done += count
+      filledBytes += count
       index += 1
     }
   }
 
-  /// A range that lies in one block.
+  /// Fills a range that lies in one block.
   private func fillArchive(
     _ plan: ArchivePlan, _ block: ArchivePlanBlock, _ target: UnsafeMutableRawBufferPointer,
     _ offset: UInt64, _ store: ObjectStore, _ depth: Int
   ) throws {
-    let end = offset + UInt64(target.count)
+    let limit = offset + UInt64(target.count)
     var index = block.indexOfRecord(at: offset)
-    while index < block.records.count, block.records[index].offset < end {
+    while index < block.records.count, block.records[index].offset < limit {
       let record = block.records[index]
       index += 1
       let content = record.offset + UInt64(record.literal.count)
       let zeros = content + record.contentBytes
       let next = zeros + record.zeroBytes
       func part(_ from: UInt64, _ to: UInt64) -> (UnsafeMutableRawBufferPointer, UInt64)? {
-        let (low, high) = (max(from, offset), min(to, end))
+        let (low, high) = (max(from, offset), min(to, limit))
         guard low < high else { return nil }
         return (
           UnsafeMutableRawBufferPointer(
@@ -200,304 +213,18 @@ public final class ReconstructedBlob: Sendable {
     }
   }
 
+  /// Returns a decoded block, from the few recent ones if possible.
   private func block(_ plan: ArchivePlan, _ index: Int) throws(StoreError) -> ArchivePlanBlock {
-    if let known = recentBlocks.withLock({ $0.first { $0.index == index } }) { return known.block }
-    let block = try decoding("plan of blob \(id.hex)") { () throws(CodecError) in
+    if let recent = recentBlocks.withLock({ $0.first { $0.index == index } }) {
+      return recent.block
+    }
+    let block = try mapCodecErrors("plan of blob \(id.hex)") { () throws(CodecError) in
       try plan.block(index)
     }
     recentBlocks.withLock { recent in
-      if recent.count >= ReconstructedBlob.keptBlocks { recent.removeFirst() }
+      if recent.count >= ReconstructedBlob.maxRecentBlocks { recent.removeFirst() }
       recent.append((index, block))
     }
     return block
-  }
-
-  // MARK: Streams
-
-  private func deflate(
-    _ stream: DeflatePlan.Stream, _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64,
-    _ plan: DeflatePlan, _ store: ObjectStore, _ depth: Int
-  ) throws {
-    let end = offset + UInt64(target.count)
-    var first = indexOfRun(stream.runs, at: offset)
-    while first < stream.runs.count, stream.runs[first].offset < end {
-      // Neighbours share the reading of plain bytes, of which each wants some of the one before.
-      var last = first
-      while last + 1 < stream.runs.count, stream.runs[last + 1].offset < end,
-        stream.runs[last + 1].plainOffset + UInt64(stream.runs[last + 1].plainBytes)
-          - stream.runs[first].plainOffset <= UInt64(ReconstructedBlob.groupBytes)
-      { last += 1 }
-      try deflate(stream, first...last, target, offset, plan, store, depth)
-      first = last + 1
-    }
-  }
-
-  private func indexOfRun(_ runs: [DeflatePlan.Run], at offset: UInt64) -> Int {
-    var low = 0
-    var high = runs.count
-    while low < high {
-      let middle = (low + high) / 2
-      if runs[middle].offset + UInt64(runs[middle].sizeBytes) <= offset {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    return low
-  }
-
-  private func deflate(
-    _ stream: DeflatePlan.Stream, _ group: ClosedRange<Int>,
-    _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64, _ plan: DeflatePlan,
-    _ store: ObjectStore, _ depth: Int
-  ) throws {
-    guard let maker = store.maker else {
-      throw StoreError(
-        .incompatible, "blob \(id.hex)", "is a recipe, and this program was not told who makes one")
-    }
-    let runs = stream.runs[group]
-    var from = stream.innerBytes
-    var to: UInt64 = 0
-    for run in runs {
-      let method = stream.methods[run.method]
-      let end = run.plainOffset + UInt64(run.plainBytes)
-      from = min(from, run.plainOffset - min(run.plainOffset, UInt64(method.historyBytes)))
-      to = max(to, min(stream.innerBytes, end + UInt64(method.lookaheadBytes)))
-    }
-    let plain = UnsafeMutableRawBufferPointer.allocate(
-      byteCount: max(Int(to - from), 1), alignment: 64)
-    defer { plain.deallocate() }
-    let wanted = UnsafeMutableRawBufferPointer(rebasing: plain[..<Int(to - from)])
-    if let inner = over.first(where: { $0.id == stream.inner }) {
-      try inner.fill(wanted, from: from, in: store, depth: depth + 1)
-    } else {
-      try store.fill(
-        wanted, from: stream.inner, sizeBytes: stream.innerBytes, at: from, depth: depth)
-    }
-    for (index, run) in zip(group, runs) {
-      let method = stream.methods[run.method]
-      let history = min(run.plainOffset, UInt64(method.historyBytes))
-      let end = min(
-        stream.innerBytes,
-        run.plainOffset + UInt64(run.plainBytes) + UInt64(method.lookaheadBytes))
-      let bytes = UnsafeRawBufferPointer(
-        rebasing: wanted[Int(run.plainOffset - history - from)..<Int(end - from)])
-      let isLast = index == stream.runs.count - 1
-      let made = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: max(run.sizeBytes, 1), alignment: 64)
-      defer { made.deallocate() }
-      let room = UnsafeMutableRawBufferPointer(rebasing: made[..<run.sizeBytes])
-      let count = try maker.replay(
-        run, method, bytes, history: Int(history), isLast: isLast, into: room)
-      guard count == run.sizeBytes, CRC32.of(UnsafeRawBufferPointer(room)) == run.crc else {
-        throw differing(plan, method, maker)
-      }
-      let low = max(run.offset, offset)
-      let high = min(run.offset + UInt64(run.sizeBytes), offset + UInt64(target.count))
-      if low < high {
-        UnsafeMutableRawBufferPointer(rebasing: target[Int(low - offset)..<Int(high - offset)])
-          .copyMemory(
-            from: UnsafeRawBufferPointer(
-              rebasing: room[Int(low - run.offset)..<Int(high - run.offset)]))
-      }
-    }
-  }
-
-  private func differing(
-    _ plan: DeflatePlan, _ method: DeflateMethod, _ maker: any StreamReencoder
-  ) -> StoreError {
-    let own = maker.fingerprint(of: method.encoder)
-    let finding =
-      plan.fingerprints.contains(own)
-      ? "its recipe (\(method.name)) does not make it again"
-      : "its recipe (\(method.name)) was made with '\(plan.fingerprints.joined(separator: "', '"))'; "
-        + "this program encodes otherwise, with '\(own)'"
-    return StoreError(
-      .incompatible, "blob \(id.hex)", finding,
-      advice: "Everything that it is made of is here: a build of imgstore with the library named "
-        + "makes it again ('imgstore verify' lists what else needs one)")
-  }
-
-  /// Why the encoders at hand will not do; nil where they are those that the plan was made with.
-  func encoderMismatch(_ maker: (any StreamReencoder)?) -> String? {
-    guard case .deflated(let plan) = plan else { return nil }
-    guard let maker else { return "is a recipe, and this program was not told who makes one" }
-    var encoders: Set<DeflateMethod.Encoder> = []
-    for case .deflated(let stream) in plan.spans {
-      encoders.formUnion(stream.methods.map(\.encoder))
-    }
-    // Stored blocks are copies: every program makes the same, and a plan names no encoder for them.
-    encoders.remove(.stored)
-    for encoder in encoders.sorted(by: { $0.rawValue < $1.rawValue }) {
-      let own = maker.fingerprint(of: encoder)
-      if !plan.fingerprints.contains(own) {
-        return
-          "its recipe was made with '\(plan.fingerprints.joined(separator: "', '"))', and this "
-          + "program has '\(own)': it may not come out as it was"
-      }
-    }
-    return nil
-  }
-}
-
-/// A plan that was read a moment ago: ranges of a blob are asked for one after another.
-struct CachedPlan: Sendable {
-  let recipe: Reconstruction
-  let made: ReconstructedBlob
-}
-
-extension ObjectStore {
-  private static let keptPlans = 6
-
-  /// A blob that a recipe makes.
-  func made(_ blob: Digest, _ recipe: Reconstruction) throws(StoreError) -> ReconstructedBlob {
-    let known = openPlans.withLock { plans in
-      plans.first { $0.recipe == recipe && $0.made.id == blob }
-    }
-    if let known { return known.made }
-    let made = ReconstructedBlob(blob, try plan(recipe, of: blob))
-    openPlans.withLock { plans in
-      if plans.count >= ObjectStore.keptPlans { plans.removeFirst() }
-      plans.append(CachedPlan(recipe: recipe, made: made))
-    }
-    return made
-  }
-
-  /// Keeps collections, and other searches for recipes, out while a recipe is looked for: a recipe
-  /// rests on blobs that perhaps no snapshot has named before, and may be of a blob whose needs a
-  /// collection has written down already.
-  /// - Returns: nil while one is at work: waiting for a collection, which may wait for us, is no good.
-  public func lockRecipes() throws(StoreError) -> FileLock? { try lockCollections() }
-
-  /// Whether a plan is over `blob`, be it through other recipes.
-  /// - Parameter others: blobs that are taken from here and not from the store.
-  public func isMade(
-    of blob: Digest, _ plan: ReconstructionPlan, over others: [ReconstructedBlob]
-  ) throws(StoreError) -> Bool {
-    var seen: Set<Digest> = []
-    var waiting = try plan.references()
-    while let (id, size) = waiting.popLast() {
-      if id == blob { return true }
-      guard size > 0, seen.insert(id).inserted else { continue }
-      if let known = others.first(where: { $0.id == id }) {
-        waiting += try known.plan.references()
-      } else if try isRecipe(id, size) {
-        guard case .made(let recipe) = try recipe(of: id, sizeBytes: size) else { continue }
-        waiting += try self.plan(recipe, of: id).references()
-      }
-    }
-    return false
-  }
-
-  private func isRecipe(_ id: Digest, _ sizeBytes: UInt64) throws(StoreError) -> Bool {
-    if sizeBytes > UInt64(Chunker.maxBytes) { return true }
-    return try !holds(.chunk, id)
-  }
-
-  /// The plan that a recipe names.
-  func plan(_ made: Reconstruction, of blob: Digest) throws(StoreError) -> ReconstructionPlan {
-    let object = "plan of blob \(blob.hex)"
-    let isSmall = made.planBytes <= UInt64(Chunker.maxBytes)
-    let isChunk = isSmall ? try holds(.chunk, made.plan) : false
-    if !isChunk, case .made = try recipe(of: made.plan, sizeBytes: made.planBytes) {
-      throw .damaged(object, "is made itself, which no plan may be")
-    }
-    let bytes = try planBytes(made, object)
-    return try decoding(object) { () throws(CodecError) in
-      let plan = try ReconstructionPlan.decode(bytes)
-      guard plan.sizeBytes == made.sizeBytes else {
-        throw .corrupt("makes \(plan.sizeBytes) bytes, not \(made.sizeBytes)")
-      }
-      return plan
-    }
-  }
-
-  private func planBytes(
-    _ made: Reconstruction, _ object: String
-  ) throws(StoreError) -> [UInt8] {
-    var bytes: [UInt8] = []
-    let parts = try parts(of: made.plan, sizeBytes: made.planBytes)
-    do {
-      for part in parts { try read(part) { _, piece in bytes += piece } }
-      return bytes
-    } catch let error as StoreError {
-      throw StoreError(
-        error.kind, object, "\(error.object): \(error.finding)", advice: error.advice)
-    } catch {
-      throw .damaged(object, "\(error)")
-    }
-  }
-
-  /// Calls `body` with each part of a made blob, in order, while threads make the next ones.
-  public func read(
-    _ made: ReconstructedBlob, _ body: (_ offset: UInt64, UnsafeRawBufferPointer) throws -> Void
-  ) throws {
-    let threads = min(processorCount, made.partCount)
-    let ahead = PartPrefetcher(made, self, window: 2 * threads)
-    let handles = try startWorkers(threads) { ahead.work() }
-    defer {
-      ahead.close()
-      for handle in handles { handle.join() }
-    }
-    for index in 0..<made.partCount {
-      let piece = try ahead.take(index)
-      try body(made.part(index).offset, UnsafeRawBufferPointer(piece.bytes))
-    }
-  }
-}
-
-/// Parts that are made ahead of their reader.
-private final class PartPrefetcher: Sendable {
-  final class Piece: @unchecked Sendable {  // written by its maker, then read by the reader
-    let bytes: UnsafeMutableRawBufferPointer
-    init(_ count: Int) { bytes = .allocate(byteCount: count, alignment: 64) }
-    deinit { bytes.deallocate() }
-  }
-
-  private struct State {
-    var begun = 0
-    var taken = 0
-    var done: [Int: Result<Piece, any Error>] = [:]
-    var isClosed = false
-  }
-
-  private let made: ReconstructedBlob
-  private let store: ObjectStore
-  private let window: Int
-  private let state = Monitor(State())
-
-  init(_ made: ReconstructedBlob, _ store: ObjectStore, window: Int) {
-    self.made = made
-    self.store = store
-    self.window = window
-  }
-
-  func close() { state.update { $0.isClosed = true } }
-
-  func take(_ index: Int) throws -> Piece {
-    let result = state.wait { $0.done.removeValue(forKey: index) }
-    state.update { $0.taken = index + 1 }
-    return try result.get()
-  }
-
-  func work() {
-    while let index = next() {
-      let part = made.part(index)
-      let result = Result { () throws -> Piece in
-        let piece = Piece(part.lengthBytes)
-        try made.fill(piece.bytes, from: part.offset, in: store)
-        return piece
-      }
-      state.update { $0.done[index] = result }
-    }
-  }
-
-  private func next() -> Int? {
-    state.wait { state -> Int?? in
-      if state.isClosed || state.begun >= made.partCount { return .some(nil) }
-      guard state.begun < state.taken + window else { return nil }
-      defer { state.begun += 1 }
-      return .some(state.begun)
-    }
   }
 }

@@ -1,22 +1,27 @@
-// Plans: how a blob is made of others, where it is not a list of chunks (docs/format.md, "Plans").
+// Plans: how a blob is rebuilt from other blobs instead of chunks (docs/format.md, "Plans").
 //
-//     rootimg.cpio.gz ──deflated──▶ rootimg.cpio ──woven──▶ the files of the tree beside it
+//     rootimg.cpio.gz ──deflated──▶ rootimg.cpio ──woven──▶ the files of the tree next to it
 //
-// 1. A plan is data. This room weaves; who makes deflate streams again is told to it (`StreamReencoder`).
-// 2. Plans come from a store, and nothing in them is trusted: counts, sums and sizes are checked
-//    before use, and how deep plans may lie in plans is bounded (`ReconstructedBlob.maxDepth`).
+// 1. A plan is data. This module assembles archives; an injected encoder (`StreamReencoder`) repeats
+//    deflate streams.
+// 2. Plans come from a store and are not trusted: counts, sums and sizes are checked before use, and the
+//    depth of nested plans is limited (`ReconstructedBlob.maxDepth`).
 
 import Codec
 
-/// How a blob is made.
+/// Describes how a blob is rebuilt.
 public enum ReconstructionPlan: Sendable {
+  /// A file of deflate streams.
   case deflated(DeflatePlan)
+  /// An archive.
   case woven(ArchivePlan)
 
+  /// The maximum size of an encoded plan.
   public static let maxBytes = 128 << 20
   static let deflatedTag: UInt8 = 1
   static let wovenTag: UInt8 = 2
 
+  /// Returns the size of the blob that the plan rebuilds, in bytes.
   public var sizeBytes: UInt64 {
     switch self {
     case .deflated(let plan): plan.sizeBytes
@@ -24,15 +29,17 @@ public enum ReconstructionPlan: Sendable {
     }
   }
 
+  /// Reads a plan of either kind.
+  /// - Throws: `corrupt` for another kind or invalid contents; `overLimit`; `truncated`.
   public static func decode(_ bytes: [UInt8]) throws(CodecError) -> ReconstructionPlan {
     switch bytes.first {
     case deflatedTag: return .deflated(try DeflatePlan.decode(bytes))
     case wovenTag: return .woven(try ArchivePlan.decode(bytes))
-    default: throw .corrupt("the plan is of a newer kind")
+    default: throw .corrupt("the plan has an unknown kind")
     }
   }
 
-  /// The blobs that it is over, with their sizes; some more than once.
+  /// Returns the blobs that the plan reads, with their sizes. A blob may occur more than once.
   public func references() throws(StoreError) -> [(id: Digest, sizeBytes: UInt64)] {
     switch self {
     case .deflated(let plan):
@@ -44,19 +51,23 @@ public enum ReconstructionPlan: Sendable {
         }
       }
     case .woven(let plan):
-      return try decoding("a plan") { () throws(CodecError) in try plan.references() }
+      return try mapCodecErrors("a plan") { () throws(CodecError) in try plan.references() }
     }
   }
 }
 
-/// Makes stretches of deflate streams again. Given to the store from above: this room knows no
-/// encoder. Any thread may call it.
+/// Encodes parts of deflate streams again. The caller injects it into the store, because this module has no
+/// encoder. All methods may be called from any thread.
 public protocol StreamReencoder: Sendable {
-  /// What the encoder that is at hand makes, as a text to compare (`EncoderFingerprint`).
+  /// Returns a text that identifies the output of the present encoder (`EncoderFingerprint`).
   func fingerprint(of encoder: DeflateMethod.Encoder) -> String
 
-  /// Makes one run (`DeflateReencoder.replay`).
-  /// - Returns: how many bytes were written to `target`; what does not fit is left out.
+  /// Encodes one run (`DeflateReencoder.replay`).
+  /// - Parameters:
+  ///   - bytes: the plain bytes of the run, preceded by `history` bytes and followed by the method's
+  ///     lookahead.
+  ///   - isLast: whether the run ends the stream.
+  /// - Returns: the number of bytes written to `target`; bytes that do not fit are dropped.
   func replay(
     _ run: DeflatePlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
     history: Int, isLast: Bool, into target: UnsafeMutableRawBufferPointer

@@ -1,67 +1,72 @@
-// Refs and tags: which snapshots there are (docs/format.md, "Refs").
+// Refs: the snapshots of a store (docs/format.md, "Refs"). RefMarks.swift has tags and pins.
 //
-// 1. refs/<image>/<n> is created once, complete and synced, and never changed: the listing is the
-//    history. Two writers that race both succeed, with different numbers.
-// 2. A ref holds the whole snapshot object; its id is recomputed at every read.
-//    Removing one: RefRemoval.swift. A number never comes to mean another snapshot.
-// 3. tags/<image>/<tag> holds a number; it is created exclusively, after its ref.
-// 4. A ref carries its image and its number (RefRecord.swift): one that was moved or swapped is damage.
-//    Numbers whose snapshots were removed are recorded (RemovedNumbers.swift): any other gap is a loss.
+// 1. refs/<image>/<n> is created once, complete and synced, and never changed. The directory listing is the
+//    history. Two concurrent writers both succeed, with different numbers.
+// 2. A ref holds the whole snapshot object, whose id is recomputed at every read. RefRemoval.swift deletes
+//    refs. A number is never reused for another snapshot.
+// 3. tags/<image>/<tag> holds a number. It is created exclusively, after its ref.
+// 4. A ref contains its image and its number (RefRecord.swift), so that a moved or swapped ref is found.
+//    The numbers of removed snapshots are recorded (RemovedNumbers.swift): any other gap is a loss.
 
 import Codec
 import Platform
 
-/// The name of an image: also the name of a folder, so some names are not allowed.
+/// The name of an image. It is also the name of a directory, so some names are not allowed.
 public struct ImageName: Hashable, Comparable, Sendable, CustomStringConvertible {
   public let text: String
 
-  /// - Throws: `badName` for an empty name, one over 128 bytes, one with "/", "@", ":" or control
-  ///   characters, and one that begins with "." or "-".
+  /// Checks and wraps a name.
+  /// - Throws: `badName` for an empty name, more than 128 bytes, "/", "@", ":" or control characters, and a
+  ///   name that starts with "." or "-".
   public init(_ text: String) throws(StoreError) {
     let bytes = Array(text.utf8)
     guard !bytes.isEmpty, bytes.count <= 128, bytes.first != 0x2e, bytes.first != 0x2d,
       bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7f && $0 != 0x2f && $0 != 0x40 && $0 != 0x3a })
     else {
       throw StoreError(
-        .badName, "image name '\(printable(bytes))'", "is not allowed",
-        advice: "Names have 1 to 128 bytes, no '/', '@', ':' or control characters, and do not "
-          + "begin with '.' or '-'")
+        .badName, "image name '\(printable(bytes))'", "is not valid",
+        advice:
+          "Use 1 to 128 bytes without '/', '@', ':' and control characters. A name cannot start "
+          + "with '.' or '-'")
     }
     self.text = text
   }
 
+  /// Returns the UTF-8 bytes of the name.
   public var bytes: [UInt8] { Array(text.utf8) }
   public var description: String { text }
   public static func < (a: ImageName, b: ImageName) -> Bool { precedes(a.bytes, b.bytes) }
 }
 
-/// A committed snapshot and its number.
+/// A committed snapshot with its number.
 public struct CommittedSnapshot: Sendable {
   public let number: Int
   public let id: Digest
   public let snapshot: Snapshot
+  /// Creates a value; `id` must be the id of `snapshot`.
   public init(number: Int, id: Digest, snapshot: Snapshot) {
     self.number = number
     self.id = id
     self.snapshot = snapshot
   }
 
-  /// "compute@3".
+  /// Returns the reference of the snapshot, such as "compute@3".
   public var name: String { "\(snapshot.image)@\(number)" }
 }
 
-/// The history of the images in a store.
+/// Gives access to the history of the images in a store.
 public struct RefLog: Sendable {
   let layout: Layout
   static let maxBytes = 64 << 20
 
-  /// The images that have snapshots.
+  /// Returns the images that have snapshots.
   public func images() throws(StoreError) -> [ImageName] { try histories().map(\.image) }
 
-  /// Returns the images that have snapshots, each with its numbers in ascending order. It lists each folder once: a
-  /// folder of 5,000 refs takes over a millisecond.
+  /// Returns the images that have snapshots, each with its numbers in ascending order.
+  ///
+  /// It lists each directory once: a directory of 5,000 refs takes over a millisecond.
   public func histories() throws(StoreError) -> [(image: ImageName, numbers: [Int])] {
-    // The folder of an image whose snapshots were all removed stays.
+    // The directory of an image remains after all its snapshots were removed.
     var histories: [(image: ImageName, numbers: [Int])] = []
     for image in try everyImage() {
       let numbers = try numbers(of: image)
@@ -70,20 +75,20 @@ public struct RefLog: Sendable {
     return histories
   }
 
-  /// The images that have, or had, snapshots.
+  /// Returns the images that have snapshots now or had some before.
   public func everyImage() throws(StoreError) -> [ImageName] {
-    let names = try explaining("the folder refs/") { () throws(SystemError) in
+    let names = try mapSystemErrors("the directory refs/") { () throws(SystemError) in
       try layout.fileSystem.names(of: layout.refs.raw)
     }
     return names.compactMap { try? ImageName(String(decoding: $0, as: UTF8.self)) }.sorted()
   }
 
-  /// The numbers of an image's snapshots, ascending.
+  /// Returns the numbers of an image's snapshots in ascending order.
   public func numbers(of image: ImageName) throws(StoreError) -> [Int] {
     try fileNames(of: image).compactMap { RefLog.number($0) }.sorted()
   }
 
-  /// The highest number that an image has, or ever had.
+  /// Returns the highest number that an image has used, for a snapshot that exists, was removed or is lost.
   func highestNumber(of image: ImageName) throws(StoreError) -> Int {
     try fileNames(of: image).compactMap {
       RefLog.number($0) ?? RefLog.removedNumber($0) ?? RefLog.lostNumber($0)
@@ -92,22 +97,24 @@ public struct RefLog: Sendable {
 
   func fileNames(of image: ImageName) throws(StoreError) -> [[UInt8]] {
     guard let folder = try open(layout.refs, image) else { return [] }
-    return try explaining("the refs of \(image)") { () throws(SystemError) in
+    return try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
       try layout.fileSystem.names(of: folder.raw)
     }
   }
 
+  /// Returns the snapshot with the highest number; nil if there is none.
+  /// - Throws: `damaged` if its ref cannot be read.
   public func latest(of image: ImageName) throws(StoreError) -> CommittedSnapshot? {
     guard let last = try numbers(of: image).last else { return nil }
     return try read(image, last)
   }
 
-  /// The latest snapshot that can be read: one damaged ref does not stop the history.
+  /// Returns the latest readable snapshot; nil if there is none. Damaged refs are skipped.
   public func latestReadable(of image: ImageName) throws(StoreError) -> CommittedSnapshot? {
     try latestReadable(of: image, among: try numbers(of: image))
   }
 
-  /// The same, with numbers that are already listed.
+  /// Returns the latest readable snapshot among the numbers of a listing.
   public func latestReadable(
     of image: ImageName, among numbers: [Int]
   ) throws(StoreError) -> CommittedSnapshot? {
@@ -119,7 +126,8 @@ public struct RefLog: Sendable {
     return nil
   }
 
-  /// Reads one ref; nil where it has been removed, also just now by another process.
+  /// Reads one ref; nil if it does not exist, also if another process has just removed it.
+  /// - Throws: `damaged`, `system`.
   public func readIfPresent(
     _ image: ImageName, _ number: Int
   ) throws(StoreError) -> CommittedSnapshot? {
@@ -129,29 +137,31 @@ public struct RefLog: Sendable {
     }
   }
 
-  /// Reads and checks one ref.
+  /// Reads and verifies one ref.
+  /// - Throws: `notFound`, `damaged`, `system`.
   public func read(_ image: ImageName, _ number: Int) throws(StoreError) -> CommittedSnapshot {
     let object = "ref \(image)@\(number)"
     guard let folder = try open(layout.refs, image) else {
-      throw StoreError(.notFound, object, "there is no such snapshot")
+      throw StoreError(.notFound, object, "the snapshot does not exist")
     }
-    let file = try explaining(object) { () throws(SystemError) in
+    let file = try mapSystemErrors(object) { () throws(SystemError) in
       try layout.read(folder, RefLog.fileName(number), limitBytes: RefLog.maxBytes)
     }
     switch file {
-    case .absent: throw StoreError(.notFound, object, "there is no such snapshot")
-    case .odd(let reason): throw .damaged(object, reason)
+    case .absent: throw StoreError(.notFound, object, "the snapshot does not exist")
+    case .unexpected(let reason): throw .damaged(object, reason)
     case .content(let bytes):
-      let record = try decoding(object) { () throws(CodecError) in
+      let record = try mapCodecErrors(object) { () throws(CodecError) in
         let record = try RefRecord.decode(bytes)
-        try record.requirePlace(image, number)
+        try record.requireIdentity(image, number)
         return record
       }
       return CommittedSnapshot(number: number, id: record.id, snapshot: record.snapshot)
     }
   }
 
-  /// Makes the snapshot part of the image's history: the commit.
+  /// Commits a snapshot: creates its ref under the next number of the image.
+  /// - Throws: `refused` for a read-only store or a snapshot larger than a ref can be; `system`.
   public func append(_ snapshot: Snapshot) throws(StoreError) -> CommittedSnapshot {
     let image = try ImageName(snapshot.image)
     try layout.requireWritable("the history of \(image)")
@@ -160,12 +170,12 @@ public struct RefLog: Sendable {
     guard encoded.count <= RefLog.maxBytes - RefRecord.maxFrameBytes else {
       throw StoreError(
         .refused, "the snapshot of \(image)",
-        "has a record of \(encoded.count) bytes, which is too much",
-        advice: "Look for an absurd number of unreadable files or of rows")
+        "has a record of \(encoded.count) bytes, more than the limit",
+        advice: "Look for a very large number of unreadable files or table rows")
     }
     var number = try highestNumber(of: image) + 1
     let object = "a new ref of \(image)"
-    return try explaining(object) { () throws(SystemError) in
+    return try mapSystemErrors(object) { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       try makeDirectoryIfAbsent(fileSystem, layout.refs, image.bytes)
       let folder = try fileSystem.openDirectory(at: layout.refs.raw, image.bytes)
@@ -186,15 +196,16 @@ public struct RefLog: Sendable {
     }
   }
 
-  /// More digits than any history needs: such a name is not a number.
+  /// Longer names are not numbers. No history needs so many digits.
   private static let maxDigits = 15
 
+  /// Returns the file name of a number: at least ten digits.
   static func fileName(_ number: Int) -> [UInt8] {
     let digits = String(number)
     return Array((String(repeating: "0", count: max(0, 10 - digits.count)) + digits).utf8)
   }
 
-  /// The number that is the name of a ref; nil for the name of anything else.
+  /// Returns the number that a ref's file name stands for; nil for any other name.
   static func number(_ name: some Collection<UInt8>) -> Int? {
     if name.isEmpty || name.count > maxDigits { return nil }
     var number = 0
@@ -205,16 +216,17 @@ public struct RefLog: Sendable {
       if isTooLarge || isOver { return nil }
       number = sum
     }
-    // One number has one name, `fileName`: ten digits, or more that do not begin with zero.
+    // Each number has one name, `fileName`: ten digits, or more that do not start with zero.
     let isOwnName = name.count == 10 || (name.count > 10 && name.first != 0x30)
     return number > 0 && isOwnName ? number : nil
   }
 
+  /// Opens the directory of an image; nil if there is none.
   func open(_ parent: Descriptor, _ image: ImageName) throws(StoreError) -> Descriptor? {
     do throws(SystemError) {
       return try layout.fileSystem.openDirectory(at: parent.raw, image.bytes)
     } catch {
-      // A file or a link in its place is no history; `verify` names it.
+      // A file or link in its place is not a history; `verify` reports it.
       if error.isAbsent || error.code == .loop { return nil }
       throw .system(error, "the history of \(image)")
     }

@@ -1,20 +1,20 @@
-// Names and promises for snapshots: tags/<image>/<tag> holds a number, pins/<image>/<number> holds why
-// the snapshot must stay. Both are created exclusively, complete and synced, after their ref, and
-// removed by unlinking; before a ref goes, its tags and its pin do.
+// Tags and pins of snapshots. tags/<image>/<tag> holds a number; pins/<image>/<number> holds the reason why
+// the snapshot is kept. Both are created exclusively, complete and synced, after their ref, and deleted
+// before it.
 //
-// 1. The first line is the content. A second line says whose the file is and which snapshot is meant
-//    (RefMark): a file that was moved or swapped is found by `verify`.
-// 2. A file that cannot be read (a fifo, a folder, too large) is not a tag. A pin's name is enough to
-//    keep its snapshot.
+// 1. The first line is the content. A second line names the owner of the file and the snapshot (RefMark),
+//    so that `verify` finds moved or swapped files.
+// 2. An unreadable file (a fifo, a directory, too large) is not a tag. For a pin, the file's name is enough
+//    to keep the snapshot.
 
 import Codec
 import Platform
 
 extension RefLog {
-  /// Tag names and the numbers they stand for.
+  /// Returns the tags of an image with their snapshots' numbers. Unreadable files are skipped.
   public func tags(of image: ImageName) throws(StoreError) -> [String: Int] {
     guard let folder = try open(layout.tags, image) else { return [:] }
-    return try explaining("the tags of \(image)") { () throws(SystemError) in
+    return try mapSystemErrors("the tags of \(image)") { () throws(SystemError) in
       var tags: [String: Int] = [:]
       for name in try layout.fileSystem.names(of: folder.raw) {
         guard case .content(let bytes) = try readMark(name, in: folder),
@@ -26,25 +26,30 @@ extension RefLog {
     }
   }
 
-  /// Refuses what depends on all tags of an image where one cannot be read.
+  /// Checks that every tag of an image can be read. Required before a decision that depends on all tags.
+  /// - Throws: `refused` if a tag cannot be read.
   public func requireReadableTags(of image: ImageName) throws(StoreError) {
     guard let folder = try open(layout.tags, image) else { return }
     let known = try tags(of: image)
-    let names = try explaining("the tags of \(image)") { () throws(SystemError) in
+    let names = try mapSystemErrors("the tags of \(image)") { () throws(SystemError) in
       try layout.fileSystem.names(of: folder.raw)
     }
     for name in names.map({ String(decoding: $0, as: UTF8.self) }) where known[name] == nil {
       throw StoreError(
         .refused, "tag '\(printable(name.utf8))' of \(image)",
-        "cannot be read, so nobody can tell which snapshot it keeps",
-        advice: "'imgstore verify' says why; 'imgstore repair' moves it to quarantine/")
+        "cannot be read, so the snapshot that it keeps is unknown",
+        advice:
+          "Run 'imgstore verify' to see the reason, and 'imgstore repair' to move the file to quarantine/"
+      )
     }
   }
 
-  /// Words behind "@" that mean something of their own.
+  /// Words after "@" with a meaning of their own.
   private static let reservedTags: Set<String> = ["live", "today", "yesterday"]
 
-  /// A tag's name is allowed and, unless it may be moved, not taken.
+  /// Checks that a tag's name is valid and unused.
+  /// - Parameter mayMove: accepts a name that another snapshot has.
+  /// - Throws: `badName`, `refused`.
   public func checkTag(
     _ tag: String, of image: ImageName, mayMove: Bool = false
   ) throws(StoreError) {
@@ -57,25 +62,26 @@ extension RefLog {
       (0x41...0x5a).contains(first) || (0x61...0x7a).contains(first)
     else {
       throw StoreError(
-        .badName, "tag '\(tag)'", "is not allowed",
-        advice: "Tags begin with a letter and have letters, digits, '.', '-', '_' and '+'")
+        .badName, "tag '\(tag)'", "is not valid",
+        advice: "Use letters, digits, '.', '-', '_' and '+'. A tag must start with a letter")
     }
     guard !RefLog.reservedTags.contains(tag) else {
       throw StoreError(
-        .badName, "tag '\(tag)'", "has a meaning of its own behind '@'",
+        .badName, "tag '\(tag)'", "is reserved, because it has a meaning after '@'",
         advice: "Choose another tag")
     }
     if !mayMove, let number = try tags(of: image)[tag] {
       throw StoreError(
-        .refused, "tag '\(tag)'", "stands for \(image)@\(number) already",
+        .refused, "tag '\(tag)'", "already names \(image)@\(number)",
         advice:
           "Choose another tag, or move this one: 'imgstore tag --force', 'snapshot --move-tag'")
     }
   }
 
   /// Gives a snapshot a tag.
-  /// - Parameter moving: takes it away from the snapshot that has it, in one step.
-  /// - Returns: the number that had it.
+  /// - Parameter moving: moves the tag from another snapshot in one step.
+  /// - Returns: the number of the snapshot that had the tag; nil if none.
+  /// - Throws: `badName`, `refused`, `system`.
   @discardableResult
   public func setTag(
     _ tag: String, of image: ImageName, to number: Int, moving: Bool = false
@@ -91,29 +97,29 @@ extension RefLog {
     return old
   }
 
-  /// Takes a tag away; the snapshot stays.
-  /// - Throws: `notFound` where there is no such tag.
+  /// Removes a tag. The snapshot remains.
+  /// - Throws: `notFound` if the image has no such tag.
   public func removeTag(_ tag: String, of image: ImageName) throws(StoreError) {
     guard try remove(Array(tag.utf8), of: image, from: layout.tags, "tag '\(tag)' of \(image)")
     else {
       throw StoreError(
-        .notFound, "tag '\(tag)'", "is no tag of \(image)",
-        advice: "'imgstore log \(image)' shows its tags")
+        .notFound, "tag '\(tag)'", "is not a tag of \(image)",
+        advice: "Run 'imgstore log \(image)' to see the tags")
     }
   }
 
   // MARK: Pins
 
-  /// The pinned snapshots of an image, and why each is.
+  /// Returns the pinned snapshots of an image with the reasons.
   public func pins(of image: ImageName) throws(StoreError) -> [Int: String] {
     guard let folder = try open(layout.pins, image) else { return [:] }
-    return try explaining("the pins of \(image)") { () throws(SystemError) in
+    return try mapSystemErrors("the pins of \(image)") { () throws(SystemError) in
       var pins: [Int: String] = [:]
       for name in try layout.fileSystem.names(of: folder.raw) {
         guard let number = RefLog.number(name) else { continue }
         switch try readMark(name, in: folder) {
         case .content(let bytes): pins[number] = RefMark(bytes).line
-        case .odd: pins[number] = "(the reason cannot be read)"
+        case .unexpected: pins[number] = "(the reason is unreadable)"
         case .absent: break
         }
       }
@@ -121,26 +127,27 @@ extension RefLog {
     }
   }
 
-  /// Makes a snapshot stay, whatever a policy says.
-  /// - Parameter why: a line of at most 1000 bytes.
-  /// - Throws: `refused` where it is pinned already, or `why` is no line.
+  /// Pins a snapshot, so that policies keep it.
+  /// - Parameter why: the reason, one line of at most 1000 bytes.
+  /// - Throws: `refused` if the snapshot is pinned already, or the reason is invalid.
   public func pin(_ image: ImageName, _ number: Int, why: String) throws(StoreError) {
     let object = "the pin of \(image)@\(number)"
     guard why.utf8.count <= 1000, why.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else {
-      throw StoreError(.refused, object, "must give its reason in one line of at most 1000 bytes")
+      throw StoreError(.refused, object, "needs a reason of one line with at most 1000 bytes")
     }
     if let reason = try pins(of: image)[number] {
-      // What was asked for is so.
+      // The pin is already as requested.
       if why.isEmpty || why == reason { return }
       throw StoreError(
-        .refused, "\(image)@\(number)", "is pinned already: \(reason)",
+        .refused, "\(image)@\(number)", "is already pinned: \(reason)",
         advice: "'imgstore unpin \(image)@\(number)' first gives it another reason")
     }
     let mark = RefMark(why, owner: "\(image)@\(number)", snapshot: try? read(image, number).id)
     try create(RefLog.fileName(number), of: image, in: layout.pins, mark.bytes, object)
   }
 
-  /// - Returns: false where it was not pinned.
+  /// Removes the pin of a snapshot.
+  /// - Returns: false if the snapshot was not pinned.
   public func unpin(_ image: ImageName, _ number: Int) throws(StoreError) -> Bool {
     try remove(
       RefLog.fileName(number), of: image, from: layout.pins, "the pin of \(image)@\(number)")
@@ -157,7 +164,7 @@ extension RefLog {
     _ object: String, exclusively: Bool = true
   ) throws(StoreError) {
     try layout.requireWritable(object)
-    try explaining(object) { () throws(SystemError) in
+    try mapSystemErrors(object) { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       try makeDirectoryIfAbsent(fileSystem, parent, image.bytes)
       let folder = try fileSystem.openDirectory(at: parent.raw, image.bytes)
@@ -166,13 +173,13 @@ extension RefLog {
     }
   }
 
-  /// False where there was no such file.
+  /// Deletes a file; false if it does not exist.
   private func remove(
     _ name: [UInt8], of image: ImageName, from parent: Descriptor, _ object: String
   ) throws(StoreError) -> Bool {
     guard let folder = try open(parent, image) else { return false }
     try layout.requireWritable(object)
-    return try explaining(object) { () throws(SystemError) in
+    return try mapSystemErrors(object) { () throws(SystemError) in
       do throws(SystemError) {
         try layout.fileSystem.remove(at: folder.raw, name, isDirectory: false)
       } catch {
@@ -185,15 +192,15 @@ extension RefLog {
   }
 }
 
-/// The content of a tag or a pin.
+/// The content of a tag or pin file.
 struct RefMark {
   static let maxBytes = 4096
 
-  /// A tag's number, or why a snapshot is pinned.
+  /// The number of a tag, or the reason of a pin.
   let line: String
-  /// "compute:golden" of a tag, "compute@3" of a pin; nil where an older version wrote the file.
+  /// "compute:golden" for a tag, "compute@3" for a pin; nil in files of older versions.
   let owner: String?
-  /// The snapshot that is meant.
+  /// The id of the snapshot; nil in files of older versions, or if its ref was unreadable.
   let snapshot: Digest?
 
   init(_ line: String, owner: String, snapshot: Digest?) {

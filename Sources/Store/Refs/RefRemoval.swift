@@ -1,14 +1,15 @@
-// Taking snapshots out of the history.
+// Removal of snapshots from the history.
 //
-// 1. A ref goes by one rename to <n>.removed: a crash leaves the snapshot whole or gone. The number is
-//    then recorded (RemovedNumbers.swift), and the file unlinked, unless it is the image's highest: no
-//    later snapshot gets its number. On a full disk the files stay, empty, until a later removal.
-// 2. Its tags, its pin and its signatures go first: a crash in between leaves a snapshot without a tag,
+// 1. One rename to <n>.removed removes a ref, so a crash leaves the snapshot complete or removed. Then the
+//    number is recorded (RemovedNumbers.swift) and the file deleted. The file of the image's highest number
+//    stays, so that no later snapshot gets that number. On a full disk the files stay, truncated, until a
+//    later removal.
+// 2. The tags, pin and signatures of a snapshot are deleted first. A crash leaves a snapshot without a tag,
 //    never a tag without a snapshot.
-// 3. The folder is synced before anything that the snapshot alone needed may be collected.
-// 4. Refs are removed under locks/refs, held exclusively; a collector reads them holding it shared.
-//    So what it reads contains every ref that was there when it began, and a ref that was made
-//    from another one (which its maker keeps from going, by the image's lock) is not missed.
+// 3. The directory is synced before gc may delete objects that only the removed snapshot needed.
+// 4. Refs are removed under locks/refs, held exclusively; gc reads them under the shared lock. So gc sees
+//    every ref that existed when it began reading. A ref that was created from another one is not missed
+//    either: its creator protects the other one by the image's lock.
 
 import Codec
 import Platform
@@ -18,10 +19,10 @@ extension RefLog {
   static let removedSuffix = Array(".removed".utf8)
   static let lostSuffix = Array(".lost".utf8)
 
-  /// The number in the name of what a removed snapshot left.
+  /// Returns the number in the name of a removed snapshot's file.
   static func removedNumber(_ name: [UInt8]) -> Int? { number(name, suffix: removedSuffix) }
 
-  /// The number in the name of what `repair` left of a ref that it moved to quarantine/.
+  /// Returns the number in the name of a file that replaces a ref which `repair` moved to quarantine/.
   static func lostNumber(_ name: [UInt8]) -> Int? { number(name, suffix: lostSuffix) }
 
   private static func number(_ name: [UInt8], suffix: [UInt8]) -> Int? {
@@ -29,9 +30,10 @@ extension RefLog {
     return number(name.dropLast(suffix.count))
   }
 
-  /// Removes snapshots of one image, whatever is said of them elsewhere. The caller holds the
-  /// image's lock. Numbers that are not there are passed over.
-  /// - Returns: the bytes that their refs had.
+  /// Removes snapshots of one image with their tags, pins and signatures. The caller holds the image's lock
+  /// and has checked that they may be removed. Numbers that do not exist are ignored.
+  /// - Returns: the size of their refs in bytes.
+  /// - Throws: `refused` if the store is read-only; `system`.
   @discardableResult
   public func remove(_ image: ImageName, _ numbers: [Int]) throws(StoreError) -> UInt64 {
     try layout.requireWritable("the history of \(image)")
@@ -39,23 +41,23 @@ extension RefLog {
     do throws(StoreError) {
       try upgrade()
     } catch {
-      // On a full disk the names <n>.removed tell enough, in a store of either version.
+      // On a full disk the names <n>.removed are enough, in a store of either version.
       guard case .system(let cause) = error.kind, cause.isOutOfSpace else { throw error }
     }
-    let gone = Set(numbers)
-    for (tag, number) in try tags(of: image) where gone.contains(number) {
+    let removed = Set(numbers)
+    for (tag, number) in try tags(of: image) where removed.contains(number) {
       try removeTag(tag, of: image)
     }
     for number in numbers { _ = try unpin(image, number) }
-    try removeSignatures(of: image, gone)
+    try removeSignatures(of: image, removed)
     let lost = Set(try lostNumbers(of: image))
     let highest = try highestNumber(of: image)
-    return try explaining("the refs of \(image)") { () throws(SystemError) in
+    return try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       let lock = try layout.lock(RefLog.lockName, exclusive: true)
       defer { withExtendedLifetime(lock) {} }
       var freedBytes: UInt64 = 0
-      for number in gone.sorted() {
+      for number in removed.sorted() {
         let name = RefLog.fileName(number)
         let mark = name + RefLog.removedSuffix
         if let stat = try fileSystem.statIfPresent(at: folder.raw, name) {
@@ -72,34 +74,35 @@ extension RefLog {
         }
       }
       try fileSystem.sync(folder.raw)
-      try foldRemoved(image, folder, highest: highest)
+      try recordRemoved(image, folder, highest: highest)
       return freedBytes
     }
   }
 
-  /// Bytes of a ref; 0 where there is none.
+  /// Returns the size of a ref in bytes; 0 if it does not exist.
   func sizeBytes(_ image: ImageName, _ number: Int) throws(StoreError) -> UInt64 {
     guard let folder = try open(layout.refs, image) else { return 0 }
-    return try explaining("the refs of \(image)") { () throws(SystemError) in
+    return try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
       try layout.fileSystem.statIfPresent(at: folder.raw, RefLog.fileName(number))?.size ?? 0
     }
   }
 
-  /// Calls `body` with every snapshot but those named, as one state of the history (rule 4), whose
-  /// removals are durable.
-  /// - Throws: `damaged` where a ref cannot be read: what it needs is then not known.
+  /// Calls `body` with every snapshot except `known`, as one state of the history (invariant 4). The
+  /// removals in it are durable.
+  /// - Throws: `damaged` if a ref cannot be read, because the objects that it needs are unknown; errors of
+  ///   `body`.
   func readAll(
     except known: Set<SnapshotName> = [], _ body: (CommittedSnapshot) throws -> Void
   ) throws {
-    let lock = try explaining("the refs") { () throws(SystemError) in
+    let lock = try mapSystemErrors("the refs") { () throws(SystemError) in
       try layout.lock(RefLog.lockName, exclusive: false)
     }
     defer { withExtendedLifetime(lock) {} }
     for image in try everyImage() {
       if let folder = try open(layout.refs, image) {
-        // A read-only file system may refuse it, and removes nothing.
+        // A read-only file system may refuse the sync, and nothing is removed there.
         if !layout.isReadOnly {
-          try explaining("the refs of \(image)") { () throws(SystemError) in
+          try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
             try layout.fileSystem.sync(folder.raw)
           }
         }
@@ -111,8 +114,8 @@ extension RefLog {
         } catch let error as StoreError where error.kind == .damaged {
           throw StoreError(
             .damaged, "\(image)@\(number)",
-            "cannot be read, so nobody can tell what it needs: nothing is removed (\(error.finding))",
-            advice: "Put the file back, or give the snapshot up with "
+            "cannot be read, so its references are unknown; nothing was removed (\(error.finding))",
+            advice: "Restore the file, or remove the snapshot with "
               + "'imgstore remove \(image)@\(number) --force'")
         }
       }
@@ -120,10 +123,11 @@ extension RefLog {
   }
 }
 
-/// One snapshot among all.
+/// Identifies a snapshot in a store.
 public struct SnapshotName: Hashable, Sendable, CustomStringConvertible {
   public let image: ImageName
   public let number: Int
+  /// Creates an identifier; the snapshot need not exist.
   public init(image: ImageName, number: Int) {
     self.image = image
     self.number = number

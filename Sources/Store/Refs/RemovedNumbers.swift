@@ -1,12 +1,12 @@
-// Which numbers of an image were removed on purpose: refs/<image>/removed. Every other number up to the
-// highest must have a ref; a gap is a lost ref, which `verify` reports and a collection respects.
+// The record of removed numbers: refs/<image>/removed. Every other number up to the highest must have a
+// ref. A gap is a lost ref, which `verify` reports and gc takes into account.
 //
-// 1. The record is ranges: between two of them a snapshot stands, or is lost. It is as long as the
-//    history has kept snapshots, however many were removed.
-// 2. It is replaced as a whole (synced, renamed, the folder synced) before the files <n>.removed go, and
-//    is read only by who removes, verifies, repairs or collects.
-// 3. Stores of format version 1 have no records: their gaps were removals. They get a record when the
-//    format becomes 2, before the first new ref.
+// 1. The record consists of ranges. Between two ranges there is a snapshot, or a lost one. So its length
+//    depends on the snapshots that remain, not on those that were removed.
+// 2. It is replaced as a whole (synced, renamed, the directory synced) before the files <n>.removed are
+//    deleted. Only removal, verify, repair and gc read it.
+// 3. Stores of format version 1 have no records: their gaps are removals. They get records when the format
+//    becomes 2, before the first new ref.
 
 import Codec
 import Platform
@@ -15,10 +15,10 @@ extension RefLog {
   static let recordName = Array("removed".utf8)
   private static let recordTitle = "IMGREMOVED 1"
   private static let maxRecordBytes = 16 << 20
-  /// More lost numbers are not listed one by one.
+  /// The maximum number of lost numbers that are listed.
   private static let maxLost = 10_000
 
-  /// What the record of an image says.
+  /// The result of reading an image's record.
   enum RemovedRecord {
     case numbers(NumberRanges)
     case damaged(String)
@@ -26,7 +26,7 @@ extension RefLog {
 
   func removedRecord(of image: ImageName) throws(StoreError) -> RemovedRecord {
     guard let folder = try open(layout.refs, image) else { return .numbers(NumberRanges()) }
-    return try explaining("the refs of \(image)") { () throws(SystemError) in
+    return try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
       try readRecord(image, folder)
     }
   }
@@ -36,7 +36,7 @@ extension RefLog {
   ) throws(SystemError) -> RemovedRecord {
     switch try layout.read(folder, RefLog.recordName, limitBytes: RefLog.maxRecordBytes) {
     case .absent: return .numbers(NumberRanges())
-    case .odd(let reason): return .damaged(reason)
+    case .unexpected(let reason): return .damaged(reason)
     case .content(let bytes): return RefLog.decodeRecord(bytes, of: image)
     }
   }
@@ -48,7 +48,7 @@ extension RefLog {
       let ranges = NumberRanges(lines[2]),
       RefLog.record(String(lines[1]), ranges) == bytes
     else { return .damaged("its checksum does not match") }
-    guard lines[1] == image.text else { return .damaged("it is that of \(lines[1])") }
+    guard lines[1] == image.text else { return .damaged("it belongs to \(lines[1])") }
     return .numbers(ranges)
   }
 
@@ -57,10 +57,14 @@ extension RefLog {
     return Array("\(text)\(SHA256.digest(of: Array(text.utf8)).hex)\n".utf8)
   }
 
-  /// Records the numbers of all files <n>.removed, and removes these but the highest's. The caller holds
-  /// locks/refs exclusively.
-  func foldRemoved(
-    _ image: ImageName, _ folder: Descriptor, highest: Int, also more: NumberRanges = NumberRanges()
+  /// Records the numbers of all files <n>.removed, and deletes these files except the one of the highest
+  /// number. The caller holds locks/refs exclusively.
+  /// - Parameters:
+  ///   - highest: the highest number of the image.
+  ///   - more: further numbers to record.
+  func recordRemoved(
+    _ image: ImageName, _ folder: Descriptor, highest: Int,
+    additional more: NumberRanges = NumberRanges()
   ) throws(SystemError) {
     let fileSystem = layout.fileSystem
     let names = try fileSystem.names(of: folder.raw)
@@ -70,7 +74,7 @@ extension RefLog {
     case .numbers(let known): ranges = ranges.union(known)
     case .damaged:
       for mark in marks { ranges = ranges.union(try recordedNumbers(mark, image, folder)) }
-      // What it said is lost: the gaps there are count as removed, and the file is kept.
+      // The damaged record is kept in quarantine/. All its gaps count as removed from now on.
       try layout.quarantine(folder, RefLog.recordName, as: "refs-\(image)-removed")
       ranges = ranges.union(
         NumberRanges.gaps(upTo: highest, present: names.compactMap { RefLog.number($0) }, ranges))
@@ -81,21 +85,21 @@ extension RefLog {
         layout)
     } catch {
       guard error.isOutOfSpace else { throw error }
-      // Their names are enough; their content is only space.
-      for mark in marks where try isSpent(mark, image, folder) { try empty(mark, folder) }
+      // The names of the files are enough; their content only takes space.
+      for mark in marks where try isDisposable(mark, image, folder) { try truncate(mark, folder) }
       return
     }
     try fileSystem.sync(folder.raw)
     for mark in marks {
       let isHighest = RefLog.removedNumber(mark) == highest
-      if try !isSpent(mark, image, folder) {
+      if try !isDisposable(mark, image, folder) {
         try layout.quarantine(folder, mark, as: "refs-\(image)-\(printable(mark))")
         if isHighest {
           _ = try fileSystem.openFile(
             at: folder.raw, mark, [.write, .create, .noFollow, .nonBlocking])
         }
       } else if isHighest {
-        try empty(mark, folder)
+        try truncate(mark, folder)
       } else {
         try fileSystem.remove(at: folder.raw, mark, isDirectory: false)
       }
@@ -103,24 +107,23 @@ extension RefLog {
     try fileSystem.sync(folder.raw)
   }
 
-  /// Whether nothing is lost with the content of a file <n>.removed: it has none, or it is the ref that
-  /// had the number. Anything else came there by mistake, and may be the only copy of something.
-  private func isSpent(
+  /// Returns true if a file <n>.removed can be deleted: it is empty, or the ref of that number. Any other
+  /// content came there by mistake, and may be the only copy.
+  private func isDisposable(
     _ mark: [UInt8], _ image: ImageName, _ folder: Descriptor
   ) throws(SystemError) -> Bool {
     switch try layout.read(folder, mark, limitBytes: RefLog.maxBytes) {
     case .absent: return true
-    case .odd: return false
+    case .unexpected: return false
     case .content(let bytes):
       if bytes.isEmpty { return true }
       guard let number = RefLog.removedNumber(mark), let record = try? RefRecord.decode(bytes)
       else { return false }
-      return (try? record.requirePlace(image, number)) != nil
+      return (try? record.requireIdentity(image, number)) != nil
     }
   }
 
-  /// The numbers of a record that stands under the name of a file <n>.removed; none where it is another
-  /// file.
+  /// Returns the numbers of a record that has the name of a file <n>.removed; none for another file.
   private func recordedNumbers(
     _ mark: [UInt8], _ image: ImageName, _ folder: Descriptor
   ) throws(SystemError) -> NumberRanges {
@@ -132,15 +135,16 @@ extension RefLog {
     return ranges
   }
 
-  /// Gives back the space of a ref that is spent.
-  private func empty(_ mark: [UInt8], _ folder: Descriptor) throws(SystemError) {
+  /// Truncates the file of a removed ref to free its space.
+  private func truncate(_ mark: [UInt8], _ folder: Descriptor) throws(SystemError) {
     let file = try layout.fileSystem.openFile(
       at: folder.raw, mark, [.write, .truncate, .noFollow, .nonBlocking])
     withExtendedLifetime(file) {}
   }
 
-  /// The numbers of an image that must have a ref and have none, ascending.
-  /// - Returns: in a store of format version 1, which does not tell, only those that `repair` marked.
+  /// Returns the numbers of an image that must have a ref and have none, in ascending order.
+  /// - Returns: for a store of format version 1, which has no records, only the numbers that `repair`
+  ///   marked.
   public func lostNumbers(of image: ImageName) throws(StoreError) -> [Int] {
     let names = try fileNames(of: image)
     let marked = names.compactMap { RefLog.lostNumber($0) }
@@ -153,26 +157,27 @@ extension RefLog {
     return NumberRanges.gaps(upTo: highest, present: present, removed).first(RefLog.maxLost)
   }
 
-  /// Whether a number has a ref, or must have one.
+  /// Returns true if a number has a ref, or is lost.
   public func isKnown(_ image: ImageName, _ number: Int) throws(StoreError) -> Bool {
     if try numbers(of: image).contains(number) { return true }
     return try lostNumbers(of: image).contains(number)
   }
 
-  /// - Throws: `damaged` where a ref is lost: what its snapshot needs cannot be told.
+  /// Checks that no ref is lost.
+  /// - Throws: `damaged` if one is, because the objects that its snapshot needs are unknown.
   func requireNoneLost() throws(StoreError) {
     for image in try everyImage() {
       guard let number = try lostNumbers(of: image).first else { continue }
       throw StoreError(
         .damaged, "\(image)@\(number)",
-        "is lost, so nobody can tell what it needs: nothing is removed (no file refs/\(image)/"
+        "is lost, so its references are unknown; nothing was removed (no file refs/\(image)/"
           + String(decoding: RefLog.fileName(number), as: UTF8.self) + ")",
-        advice: "Get it back with 'imgstore repair --from' another store, or give it up with "
+        advice: "Restore it from another store with 'imgstore repair --from', or remove it with "
           + "'imgstore remove \(image)@\(number) --force'")
     }
   }
 
-  /// Brings a store of format version 1 to version 2: before that no gap tells anything.
+  /// Upgrades a store of format version 1 to version 2, in which gaps have a meaning.
   func upgrade() throws(StoreError) {
     if try layout.formatVersion() >= 2 { return }
     for image in try everyImage() {
@@ -181,13 +186,13 @@ extension RefLog {
       let gaps = NumberRanges.gaps(
         upTo: highest, present: try numbers(of: image), NumberRanges())
       if gaps.ranges.isEmpty { continue }
-      try explaining("the refs of \(image)") { () throws(SystemError) in
+      try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
         let lock = try layout.lock(RefLog.lockName, exclusive: true)
         defer { withExtendedLifetime(lock) {} }
-        try foldRemoved(image, folder, highest: highest, also: gaps)
+        try recordRemoved(image, folder, highest: highest, additional: gaps)
       }
     }
-    try explaining("the file format") { () throws(SystemError) in
+    try mapSystemErrors("the file format") { () throws(SystemError) in
       try TemporaryFile.write(
         Array(Layout.formatText.utf8), in: layout.root, as: Layout.formatName, exclusively: false,
         layout)

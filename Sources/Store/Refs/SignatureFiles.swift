@@ -1,27 +1,29 @@
-// What was signed of a snapshot, and the signatures (docs/format.md, "Signatures"): files in
-// signatures/<image>/ whose names begin with the snapshot's number.
+// The statements about a snapshot and their signatures (docs/format.md, "Signatures"): files in
+// signatures/<image>/ whose names start with the snapshot's number.
 //
 //     <n>.signed.<statement>          a statement about the snapshot; the name is its SHA-256
 //     <n>.signed.<statement>.<key>    its signature by the key of this id: 64 bytes
-//     <n>.origin.<statement>[.<key>]  the same, of what the snapshot was imported from
+//     <n>.origin.<statement>[.<key>]  the same for the snapshot's origin, from which it was imported
 //
-// 1. A file is complete and durable before it has its name. The statement comes before its signatures.
-// 2. This room reads names, sizes and digests. Whether a signature is valid, and what a statement says, is
-//    for the rooms above.
-// 3. The files go before the ref goes.
+// 1. A file is complete and durable before it gets its name. A statement is written before its signatures.
+// 2. This module checks names, sizes and digests. The modules above it verify signatures and interpret
+//    statements.
+// 3. The files are deleted before the ref.
 
 import Codec
 import Platform
 
 /// The name of a file in `signatures/<image>/`.
 public struct SignatureFileName: Hashable, Sendable {
+  /// What the statement is about.
   public enum Kind: String, Sendable, CaseIterable {
     /// The statement is about the snapshot itself.
     case signed
-    /// It is about the snapshot, or the bundle, that this snapshot was imported from.
+    /// The statement is about the snapshot or bundle from which this snapshot was imported.
     case origin
   }
 
+  /// The snapshot's number.
   public let number: Int
   public let kind: Kind
   /// The statement's SHA-256.
@@ -29,6 +31,7 @@ public struct SignatureFileName: Hashable, Sendable {
   /// The id of the key that signed it; nil for the statement itself.
   public let key: Digest?
 
+  /// Creates a name.
   public init(number: Int, kind: Kind, statement: Digest, key: Digest? = nil) {
     self.number = number
     self.kind = kind
@@ -36,7 +39,7 @@ public struct SignatureFileName: Hashable, Sendable {
     self.key = key
   }
 
-  /// Parses a file's name.
+  /// Parses a file name; nil for a name that `fileName` cannot return.
   public init?(_ name: [UInt8]) {
     let parts = name.split(separator: 0x2e, omittingEmptySubsequences: false)
     guard parts.count == 3 || parts.count == 4, let number = RefLog.number(parts[0]),
@@ -46,7 +49,7 @@ public struct SignatureFileName: Hashable, Sendable {
     self.init(
       number: number, kind: kind, statement: statement,
       key: parts.count == 4 ? Digest(hexDigits: Array(parts[3])) : nil)
-    // One file has one name: no capital digits, and no fourth part that is no key.
+    // Each file has one valid name: no upper-case digits, and no fourth part except a key id.
     guard bytes == name else { return nil }
   }
 
@@ -55,6 +58,7 @@ public struct SignatureFileName: Hashable, Sendable {
       + Array(".\(kind.rawValue).\(statement.hex)\(key.map { ".\($0.hex)" } ?? "")".utf8)
   }
 
+  /// Returns the name as bytes.
   public var fileName: [UInt8] { bytes }
 
   var maxBytes: Int { key == nil ? RefLog.maxStatementBytes : RefLog.signatureBytes }
@@ -63,48 +67,53 @@ public struct SignatureFileName: Hashable, Sendable {
 extension RefLog {
   public static let maxStatementBytes = 1 << 20
   public static let signatureBytes = 64
-  /// The most signatures that a snapshot can have, those of its origin included.
+  /// The maximum number of signatures of a snapshot, including those of its origin.
   public static let maxSignatures = 64
 
-  /// The store's folder.
+  /// Returns the path of the store's directory.
   public var storePath: [UInt8] { layout.path }
 
-  /// The signatures of an image's snapshots, in order. Statements without a signature are not among them.
+  /// Returns the signatures of an image's snapshots in order, without statements that have no signature.
   public func signatures(of image: ImageName) throws(StoreError) -> [SignatureFileName] {
     try signatureFiles(of: image).compactMap { SignatureFileName($0) }.filter { $0.key != nil }
   }
 
-  /// The names in an image's folder, in byte order.
+  /// Returns the names in an image's directory of signatures, in byte order.
   func signatureFiles(of image: ImageName) throws(StoreError) -> [[UInt8]] {
     guard let folder = try open(layout.signatures, image) else { return [] }
-    return try explaining("the signatures of \(image)") { () throws(SystemError) in
+    return try mapSystemErrors("the signatures of \(image)") { () throws(SystemError) in
       try layout.fileSystem.names(of: folder.raw).sorted(by: precedes)
     }
   }
 
-  /// The bytes of a statement or of a signature.
-  /// - Throws: `damaged` where the file is not what its name says; `notFound`.
+  /// Returns the bytes of a statement or a signature.
+  /// - Throws: `damaged` if the content does not match the name; `notFound`.
   public func signatureFile(
     _ name: SignatureFileName, of image: ImageName
   ) throws(StoreError) -> [UInt8] {
     let object = "signatures/\(image)/\(printable(name.bytes))"
     guard let folder = try open(layout.signatures, image) else {
-      throw StoreError(.notFound, object, "is not there")
+      throw StoreError(.notFound, object, "does not exist")
     }
-    let file = try explaining(object) { () throws(SystemError) in
+    let file = try mapSystemErrors(object) { () throws(SystemError) in
       try layout.read(folder, name.bytes, limitBytes: name.maxBytes)
     }
     switch file {
-    case .absent: throw StoreError(.notFound, object, "is not there")
-    case .odd(let reason): throw .damaged(object, reason)
+    case .absent: throw StoreError(.notFound, object, "does not exist")
+    case .unexpected(let reason): throw .damaged(object, reason)
     case .content(let bytes):
-      if let finding = name.fault(bytes) { throw .damaged(object, finding) }
+      if let finding = name.problem(bytes) { throw .damaged(object, finding) }
       return bytes
     }
   }
 
-  /// Stores a statement and one signature of it. The caller holds the image's lock.
-  /// - Throws: `refused` where the snapshot has too many signatures.
+  /// Stores a statement with one signature. The caller holds the image's lock.
+  /// - Parameters:
+  ///   - signature: 64 bytes.
+  ///   - key: the id of the key that signed.
+  ///   - statement: the signed bytes.
+  ///   - kind: what the statement is about.
+  /// - Throws: `refused` if the snapshot has too many signatures, or a size is invalid; `system`.
   public func addSignature(
     _ signature: [UInt8], by key: Digest, of statement: [UInt8], kind: SignatureFileName.Kind,
     to image: ImageName, _ number: Int
@@ -114,15 +123,15 @@ extension RefLog {
     let id = SHA256.digest(of: statement)
     let own = SignatureFileName(number: number, kind: kind, statement: id)
     let name = SignatureFileName(number: number, kind: kind, statement: id, key: key)
-    guard statement.count <= own.maxBytes, name.fault(signature) == nil else {
-      throw StoreError(.refused, object, "is larger than a statement, or a signature, can be")
+    guard statement.count <= own.maxBytes, name.problem(signature) == nil else {
+      throw StoreError(.refused, object, "exceeds the size of a statement, or of a signature")
     }
     let others = try signatures(of: image).filter { $0.number == number && $0 != name }
     guard others.count < RefLog.maxSignatures else {
       throw StoreError(
-        .refused, "\(image)@\(number)", "has \(others.count) signatures, the most it can have")
+        .refused, "\(image)@\(number)", "has \(others.count) signatures, which is the maximum")
     }
-    try explaining(object) { () throws(SystemError) in
+    try mapSystemErrors(object) { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       try makeDirectoryIfAbsent(fileSystem, layout.signatures, image.bytes)
       let folder = try fileSystem.openDirectory(at: layout.signatures.raw, image.bytes)
@@ -138,18 +147,18 @@ extension RefLog {
     }
   }
 
-  /// Removes what was signed of these snapshots. The caller holds the image's lock.
+  /// Deletes the statements and signatures of snapshots. The caller holds the image's lock.
   func removeSignatures(of image: ImageName, _ numbers: Set<Int>) throws(StoreError) {
     let files = try signatureFiles(of: image).compactMap { SignatureFileName($0) }
       .filter { numbers.contains($0.number) }
     guard !files.isEmpty, let folder = try open(layout.signatures, image) else { return }
-    try explaining("the signatures of \(image)") { () throws(SystemError) in
-      // Signatures before their statements.
+    try mapSystemErrors("the signatures of \(image)") { () throws(SystemError) in
+      // Delete signatures before their statements.
       for file in files.sorted(by: { $0.key != nil && $1.key == nil }) {
         do throws(SystemError) {
           try layout.fileSystem.remove(at: folder.raw, file.bytes, isDirectory: false)
         } catch {
-          // A folder under such a name is nobody's signature; `repair` moves it.
+          // A directory of that name is not a signature; `repair` moves it away.
           guard error.isAbsent || error.code == .isDirectory else { throw error }
         }
       }
@@ -159,11 +168,11 @@ extension RefLog {
 }
 
 extension SignatureFileName {
-  /// What is wrong with the content of a file of this name; nil where nothing is.
-  func fault(_ bytes: [UInt8]) -> String? {
+  /// Returns the reason why the content does not belong under this name; nil if it does.
+  func problem(_ bytes: [UInt8]) -> String? {
     if key != nil {
       return bytes.count == RefLog.signatureBytes
-        ? nil : "has \(bytes.count) bytes, and a signature has \(RefLog.signatureBytes)"
+        ? nil : "has \(bytes.count) bytes, but a signature has \(RefLog.signatureBytes)"
     }
     return SHA256.digest(of: bytes) == statement ? nil : "does not match the SHA-256 in its name"
   }

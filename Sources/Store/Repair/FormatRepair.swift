@@ -1,9 +1,11 @@
 // The file `format` of a store that is being repaired.
 //
-// 1. It is written again only where it is gone, is no regular file, or holds something else than a name
-//    and a version. A version that this program does not know is never overwritten.
-// 2. The folders must be those of a store: packs/, refs/ and locks/, and no more names than a store has.
-// 3. The version follows from the refs: a record of removed numbers, or a ref with its number, is version 2.
+// 1. It is rewritten only if it is missing, is not a regular file, or contains something else than a name
+//    and a version. An unknown version is never overwritten.
+// 2. The directories must be those of a store: packs/, refs/ and locks/, and no names that a store does not
+//    have.
+// 3. The version follows from the refs: a record of removed numbers, or a ref with its number, means
+//    version 2.
 
 import Codec
 import Platform
@@ -15,16 +17,16 @@ extension Layout {
       "index.sqlite.new", "index.sqlite-journal", "index.sqlite.new-journal",
     ])
 
-  /// Writes a damaged or missing `format` again.
-  /// - Returns: whether it was written.
+  /// Rewrites a damaged or missing `format`.
+  /// - Returns: true if it was written.
   static func restoreFormat(
     _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String
   ) throws(StoreError) -> Bool {
-    let hasFile = try explaining(name) { () throws(SystemError) in
+    let hasFile = try mapSystemErrors(name) { () throws(SystemError) in
       try fileSystem.statIfPresent(at: root.raw, formatName) != nil
     }
     if hasFile, let text = try? readFormat(fileSystem, root, name), isFormat(text) { return false }
-    return try explaining(name) { () throws(SystemError) in
+    return try mapSystemErrors(name) { () throws(SystemError) in
       let names = Set(try fileSystem.names(of: root.raw).map(printable))
       guard names.isSuperset(of: ["packs", "refs", "locks"]), names.isSubset(of: storeNames),
         let refs = try? fileSystem.openDirectory(at: root.raw, Array("refs".utf8))
@@ -36,21 +38,21 @@ extension Layout {
         at: root.raw, new, [.write, .create, .truncate, .noFollow, .nonBlocking])
       try fileSystem.write(file.raw, Array("imgstore store\nversion \(version)\n".utf8))
       try fileSystem.sync(file.raw)
-      if hasFile { try setAside(fileSystem, root, formatName) }
+      if hasFile { try moveToQuarantine(fileSystem, root, formatName) }
       try fileSystem.rename(at: root.raw, new, to: root.raw, formatName, exclusively: true)
       try fileSystem.sync(root.raw)
       return true
     }
   }
 
-  /// Whether a text is one of this program's, of whatever version.
+  /// Returns true if the text is a format file of any version.
   private static func isFormat(_ text: String) -> Bool {
     let lines = text.split(separator: "\n")
     return lines.count >= 2 && lines[0] == "imgstore store" && lines[1].hasPrefix("version ")
       && Int(lines[1].dropFirst(8)) != nil
   }
 
-  /// Whether there are refs, and all are of format version 1.
+  /// Returns true if there are refs, and all have format version 1.
   private static func isOldest(
     _ fileSystem: any FileSystem, _ refs: Descriptor
   ) throws(SystemError) -> Bool {

@@ -1,31 +1,32 @@
-// What a store has lost, by object for those who look for it, and by snapshot and path for people.
+// The losses of a store: by object for the sources of `repair`, and by snapshot and path for users.
 //
-// 1. An object counts as lost where no readable copy is in any pack. Presence decides: packs were read
-//    before, and what was damaged in them is in none any more (or is given as unreadable).
-// 2. Directories and blobs that are whole are walked once, however many snapshots have them; broken ones
-//    are walked for each snapshot, so that each names its own paths.
+// 1. An object counts as lost if no pack has a readable copy. Its presence in the index decides: the packs
+//    were read before, and their damaged objects are not in it, or are listed as unreadable.
+// 2. Complete directories and blobs are walked once, however many snapshots have them. Broken ones are
+//    walked for each snapshot, so that each snapshot lists its own paths.
 
 import Codec
 import Platform
 
-/// A path of a snapshot that cannot be restored. The empty path is the snapshot itself.
+/// A path of a snapshot that cannot be restored. The empty path stands for the snapshot itself.
 public struct LostPath: Sendable {
   public let snapshot: String
   public let path: [UInt8]
   public let reason: String
 }
 
-/// Everything that is lost.
+/// All losses of a store.
 public struct Losses: Sendable {
-  /// More are counted, and not listed.
+  /// The maximum number of listed paths. Further paths are only counted.
   public static let maxPaths = 100_000
 
   public internal(set) var paths: [LostPath] = []
   public internal(set) var pathCount = 0
-  /// Objects whose return would help.
+  /// The objects whose recovery would help.
   var objects: Set<ObjectName> = []
   var directories: Set<Tree.IDs> = []
 
+  /// Returns true if nothing is lost.
   public var isEmpty: Bool { pathCount == 0 }
 
   mutating func add(_ snapshot: String, _ path: [UInt8], _ reason: String) {
@@ -36,7 +37,7 @@ public struct Losses: Sendable {
   }
 }
 
-/// Walks all snapshots of a store.
+/// Walks all snapshots of a store to find losses.
 final class LossSurvey {
   private let store: ObjectStore
   private let progress: Progress
@@ -46,7 +47,8 @@ final class LossSurvey {
   private var wholeBlobs: Set<Digest> = []
   private var brokenBlobs: [Digest: String] = [:]
 
-  /// - Parameter isUnreadable: objects whose copies in the packs are all damaged.
+  /// Creates a survey.
+  /// - Parameter isUnreadable: returns true for objects whose copies in the packs are all damaged.
   init(
     _ store: ObjectStore, progress: Progress,
     isUnreadable: @escaping (ObjectName) throws -> Bool = { _ in false }
@@ -58,7 +60,7 @@ final class LossSurvey {
 
   /// Walks every snapshot.
   func run() throws -> Losses {
-    progress.begin("looking for what is lost")
+    progress.begin("looking for losses")
     let refs = store.refs
     for image in try refs.everyImage() {
       for number in try refs.lostNumbers(of: image) {
@@ -77,7 +79,7 @@ final class LossSurvey {
   }
 
   /// Walks one snapshot.
-  /// - Returns: whether all of it is there.
+  /// - Returns: true if the snapshot is complete.
   func check(_ snapshot: Snapshot, _ name: String) throws -> Bool {
     var isWhole = true
     for piece in snapshot.pieces {
@@ -92,15 +94,15 @@ final class LossSurvey {
   ) throws -> Bool {
     progress.add(items: 1)
     var reasons: [String] = []
-    if let id = entry.xattrs, try !isThere(.xattrs, id) { reasons.append("attributes") }
-    if let id = entry.holes, try !isThere(.holes, id) { reasons.append("hole map") }
+    if let id = entry.xattrs, try !isReadable(.xattrs, id) { reasons.append("attributes") }
+    if let id = entry.holes, try !isReadable(.holes, id) { reasons.append("hole map") }
     switch entry.content {
     case .file(let blob, let size):
       if let reason = try loss(of: blob, size, depth: 0) { reasons.append(reason) }
     case .directory:
       if let ids = entry.ids {
         guard let children = try children(of: ids) else {
-          losses.add(snapshot, path, "the directory and all below it")
+          losses.add(snapshot, path, "the directory and everything below it")
           return false
         }
         if !reasons.isEmpty { losses.add(snapshot, path, reasons.joined(separator: ", ")) }
@@ -121,25 +123,25 @@ final class LossSurvey {
     return false
   }
 
-  /// Whether an object can be read; it is noted where not.
-  private func isThere(_ kind: ObjectKind, _ id: Digest) throws -> Bool {
+  /// Returns true if an object can be read. Adds it to the losses otherwise.
+  private func isReadable(_ kind: ObjectKind, _ id: Digest) throws -> Bool {
     let name = ObjectName(kind: kind, id: id)
-    if try store.index.place(kind, id) != nil, try !isUnreadable(name) { return true }
+    if try store.index.location(kind, id) != nil, try !isUnreadable(name) { return true }
     losses.objects.insert(name)
     return false
   }
 
-  /// The entries of a directory; nil where it is lost. Those of a whole one are not read again.
+  /// Returns the entries of a directory; nil if it is lost. Complete directories are not read again.
   private func children(of ids: Tree.IDs) throws -> [Entry]? {
     if wholeDirectories.contains(ids) { return [] }
-    let hasTree = try isThere(.tree, ids.tree)
-    let hasTimes = try isThere(.times, ids.times)
+    let hasTree = try isReadable(.tree, ids.tree)
+    let hasTimes = try isReadable(.times, ids.times)
     if hasTree, hasTimes {
       do {
         var hasLeaves = true
         for leaf in try Tree.leaves(ids, from: store) {
-          let hasLeaf = try isThere(.tree, leaf.tree)
-          let hasLeafTimes = try isThere(.times, leaf.times)
+          let hasLeaf = try isReadable(.tree, leaf.tree)
+          let hasLeafTimes = try isReadable(.times, leaf.times)
           hasLeaves = hasLeaves && hasLeaf && hasLeafTimes
         }
         if hasLeaves { return try Tree.entries(ids, from: store) }
@@ -151,10 +153,10 @@ final class LossSurvey {
     return nil
   }
 
-  /// Why a blob cannot be read; nil where it can.
+  /// Returns the reason why a blob cannot be read; nil if it can.
   private func loss(of blob: Digest, _ sizeBytes: UInt64, depth: Int) throws -> String? {
     if sizeBytes == 0 {
-      return blob == emptyBlob ? nil : "it is empty, and its name says otherwise"
+      return blob == emptyBlob ? nil : "it is empty, but its id is that of other content"
     }
     if wholeBlobs.contains(blob) { return nil }
     if let reason = brokenBlobs[blob] { return reason }
@@ -165,49 +167,50 @@ final class LossSurvey {
 
   private func findLoss(of blob: Digest, _ sizeBytes: UInt64, depth: Int) throws -> String? {
     let isSmall = sizeBytes <= UInt64(Chunker.maxBytes)
-    if isSmall, try store.index.place(.chunk, blob) != nil,
+    if isSmall, try store.index.location(.chunk, blob) != nil,
       try !isUnreadable(ObjectName(kind: .chunk, id: blob))
     {
       return nil
     }
     if isSmall { losses.objects.insert(ObjectName(kind: .chunk, id: blob)) }
-    if sizeBytes <= UInt64(Chunker.wholeFileBytes), try store.index.place(.recipe, blob) == nil {
+    if sizeBytes <= UInt64(Chunker.wholeFileBytes), try store.index.location(.recipe, blob) == nil {
       return "its content"
     }
-    guard try isThere(.recipe, blob) else { return "its content" }
+    guard try isReadable(.recipe, blob) else { return "its content" }
     do {
       let parts = try store.parts(of: blob, sizeBytes: sizeBytes)
-      if let made = parts.made {
-        guard let reason = try loss(of: made, depth: depth) else { return nil }
-        // A list of chunks would do as well.
+      if let reconstruction = parts.made {
+        guard let reason = try loss(of: reconstruction, depth: depth) else { return nil }
+        // A chunk list would restore the blob, too.
         losses.objects.insert(ObjectName(kind: .recipe, id: blob))
         return reason
       }
       var missing = 0
       for part in parts {
-        if let chunk = part.chunk, try !isThere(.chunk, chunk) { missing += 1 }
+        if let chunk = part.chunk, try !isReadable(.chunk, chunk) { missing += 1 }
       }
       return missing == 0 ? nil : "\(missing) of its chunks"
     } catch let error as StoreError {
       guard error.kind == .damaged || error.kind == .missing else { throw error }
       losses.objects.insert(ObjectName(kind: .recipe, id: blob))
-      if case .made(let recipe)? = try? store.recipe(of: blob) {
+      if case .reconstruction(let recipe)? = try? store.recipe(of: blob) {
         _ = try loss(of: recipe.plan, recipe.planBytes, depth: depth + 1)
       }
       return "its content"
     }
   }
 
-  private func loss(of made: ReconstructedBlob, depth: Int) throws -> String? {
+  private func loss(of reconstruction: ReconstructedBlob, depth: Int) throws -> String? {
     guard depth < ReconstructedBlob.maxDepth else {
-      return "it is made of made blobs, too many deep"
+      return "it has too many nested reconstructions"
     }
-    if let mismatch = made.encoderMismatch(store.maker) { return mismatch }
-    var found: String?
-    let references = try store.references(of: made.id, sizeBytes: made.sizeBytes)
+    if let mismatch = reconstruction.encoderMismatch(store.maker) { return mismatch }
+    var reason: String?
+    let references = try store.references(
+      of: reconstruction.id, sizeBytes: reconstruction.sizeBytes)
     for (blob, size) in references.blobs {
-      if try loss(of: blob, size, depth: depth + 1) != nil { found = "what it is made of" }
+      if try loss(of: blob, size, depth: depth + 1) != nil { reason = "a blob that it is made of" }
     }
-    return found
+    return reason
   }
 }

@@ -1,8 +1,8 @@
 // Tags and pins of a store that is being repaired.
 //
-// 1. A file that cannot be one moves to quarantine/.
-// 2. One whose second line says that it belongs elsewhere goes there, if that is free; one whose number
-//    does not fit its snapshot gets the number that the snapshot has.
+// 1. A file that cannot be a tag or pin moves to quarantine/.
+// 2. A file that belongs elsewhere according to its second line goes there, if the name is free. A number
+//    that does not match the snapshot is replaced by the snapshot's number.
 
 import Codec
 import Platform
@@ -10,17 +10,17 @@ import Platform
 extension StoreRepair {
   func repairMarks() throws {
     for (parent, label) in [(layout.tags, "tags"), (layout.pins, "pins")] {
-      let names = try explaining("the folder \(label)/") { () throws(SystemError) in
+      let names = try mapSystemErrors("the directory \(label)/") { () throws(SystemError) in
         try layout.fileSystem.names(of: parent.raw)
       }
       for name in names.sorted(by: precedes) {
-        let stat = try explaining("\(label)/") { () throws(SystemError) in
+        let stat = try mapSystemErrors("\(label)/") { () throws(SystemError) in
           try layout.fileSystem.statIfPresent(at: parent.raw, name)
         }
         guard let stat else { continue }
         let image = try? ImageName(String(decoding: name, as: UTF8.self))
         guard stat.kind == .directory, let image, image.bytes == name else {
-          try setAside(
+          try moveToQuarantine(
             parent, name, "\(label)/\(printable(name))", as: "\(label)-\(printable(name))")
           continue
         }
@@ -33,36 +33,36 @@ extension StoreRepair {
     guard let folder = try store.refs.open(parent, image) else { return }
     let lock = isDryRun ? nil : try store.lockImage(image) { _ in }
     defer { withExtendedLifetime(lock) {} }
-    let names = try explaining("\(label)/\(image)") { () throws(SystemError) in
+    let names = try mapSystemErrors("\(label)/\(image)") { () throws(SystemError) in
       try layout.fileSystem.names(of: folder.raw)
     }
     let isPin = label == "pins"
     for name in names.sorted(by: precedes) {
       let object = "\(label)/\(image)/\(printable(name))"
-      let file = try explaining(object) { () throws(SystemError) in
+      let file = try mapSystemErrors(object) { () throws(SystemError) in
         try store.refs.readMark(name, in: folder)
       }
       guard case .content(let bytes) = file else {
         if case .absent = file { continue }
-        try setAside(folder, name, object, as: "\(label)-\(image)-\(printable(name))")
+        try moveToQuarantine(folder, name, object, as: "\(label)-\(image)-\(printable(name))")
         continue
       }
       let mark = RefMark(bytes)
       guard let number = isPin ? RefLog.number(name) : Int(mark.line) else {
-        try setAside(folder, name, object, as: "\(label)-\(image)-\(printable(name))")
+        try moveToQuarantine(folder, name, object, as: "\(label)-\(image)-\(printable(name))")
         continue
       }
       guard let owner = mark.owner, let snapshot = mark.snapshot else { continue }
       let here = isPin ? "\(image)@\(number)" : "\(image):\(printable(name))"
-      let target = try place(of: snapshot, image, number)
+      let target = try self.number(of: snapshot, image, number)
       if owner == here, target == nil || target == number { continue }
-      try setAside(folder, name, object, as: "\(label)-\(image)-\(printable(name))")
+      try moveToQuarantine(folder, name, object, as: "\(label)-\(image)-\(printable(name))")
       try restore(mark, isPin: isPin, owner, snapshot)
     }
   }
 
-  /// The number of a snapshot in an image's history; `number` where it has that one.
-  private func place(of id: Digest, _ image: ImageName, _ number: Int) throws -> Int? {
+  /// Returns the number of a snapshot in an image's history; `number` is tried first.
+  private func number(of id: Digest, _ image: ImageName, _ number: Int) throws -> Int? {
     if let committed = try? store.refs.read(image, number), committed.id == id { return number }
     for other in try store.refs.numbers(of: image) {
       if let committed = try? store.refs.read(image, other), committed.id == id { return other }
@@ -76,8 +76,8 @@ extension StoreRepair {
     let words = owner.split(separator: isPin ? "@" : ":", maxSplits: 1).map(String.init)
     guard words.count == 2, let image = try? ImageName(words[0]) else { return }
     let named = isPin ? Int(words[1]) : Int(mark.line)
-    guard let number = try place(of: snapshot, image, named ?? 0) ?? named else { return }
-    note("\(isPin ? "pin" : "tag") \(owner)", isDryRun ? "would be put back" : "was put back")
+    guard let number = try self.number(of: snapshot, image, named ?? 0) ?? named else { return }
+    note("\(isPin ? "pin" : "tag") \(owner)", isDryRun ? "would be restored" : "was restored")
     if isDryRun { return }
     if isPin {
       if try store.refs.pins(of: image)[number] == nil {
@@ -88,14 +88,14 @@ extension StoreRepair {
     }
   }
 
-  /// Moves a file to quarantine/ and says so.
-  func setAside(
+  /// Moves a file to quarantine/ and records the action.
+  func moveToQuarantine(
     _ folder: Descriptor, _ name: [UInt8], _ object: String, as label: String
   ) throws {
     note(object, isDryRun ? "would be moved to quarantine/" : "was moved to quarantine/")
     if isDryRun { return }
     outcome.quarantined.append(
-      try explaining(object) { () throws(SystemError) in
+      try mapSystemErrors(object) { () throws(SystemError) in
         try layout.quarantine(folder, name, as: label)
       })
   }

@@ -1,24 +1,24 @@
-// The files in packs/ and doomed/, each read for itself: which pack it is follows from its SHA-256, never from
-// its name or its folder.
+// The files in packs/ and doomed/, each read on its own. The SHA-256 of a file says which pack it is, never
+// its name or directory.
 //
-// 1. The same name may stand in both folders for different content. Each file is read.
-// 2. A whole pack under a wrong name gets its own in packs/ before anything else is judged or moved. Where
-//    that name is taken by another file, the two change places: no name is without its file in between.
-// 3. A file is found again by its inode: a file of that name that came later is not touched.
+// 1. Both directories may contain the same name with different content. Each file is read.
+// 2. An intact pack under a wrong name gets its own name in packs/ before any other file is judged or
+//    moved. If another file has that name, the two are exchanged, so both names exist throughout.
+// 3. A file is identified by its inode: a newer file of the same name is not touched.
 
 import Codec
 import Platform
 
-/// A file in packs/ or doomed/, and what was found in it.
+/// A file in packs/ or doomed/, with the result of reading it.
 struct PackFile {
   var folder: Descriptor
   var name: [UInt8]
   let inode: UInt64
   let check: PackCheck
 
-  /// The pack that the name says; nil where it is no pack's name.
+  /// The pack that the name stands for; nil if it is not a pack's name.
   var namedPack: Digest? { Layout.packName(name) }
-  /// The pack that the content is; nil where it is not a whole one.
+  /// The pack that the content is; nil if it is not an intact pack.
   var ownPack: Digest? { check.isWhole ? check.digest : nil }
   var isSound: Bool { check.isSound && namedPack != nil }
   var isMisnamed: Bool { ownPack != nil && ownPack != namedPack }
@@ -26,7 +26,7 @@ struct PackFile {
 }
 
 extension Layout {
-  /// The pack that a name stands for. Names of packs are in lower case.
+  /// Returns the pack that a name stands for. Names of packs are in lower case.
   static func packName(_ name: [UInt8]) -> Digest? {
     if name.contains(where: { $0 > 0x39 && $0 < 0x60 }) { return nil }
     return Digest(hexDigits: name)
@@ -34,11 +34,11 @@ extension Layout {
 }
 
 extension StoreRepair {
-  /// Reads every file that has the name of a pack, or is a whole pack under whatever name.
-  /// - Returns: those of packs/ first, in order of their names.
+  /// Reads every file that has the name of a pack, or is an intact pack under any name.
+  /// - Returns: the files of packs/ first, in the order of their names.
   func readPackFiles() throws -> [PackFile] {
     var names: [(folder: Descriptor, name: [UInt8])] = []
-    try explaining("the folders packs/ and doomed/") { () throws(SystemError) in
+    try mapSystemErrors("the directories packs/ and doomed/") { () throws(SystemError) in
       for folder in [layout.packs, layout.doomed] {
         names += try layout.fileSystem.names(of: folder.raw).sorted(by: precedes).map {
           (folder, $0)
@@ -49,7 +49,7 @@ extension StoreRepair {
     let sizes = try store.index.packSizes()
     progress.begin("reading packs", totalBytes: sizes.values.reduce(0) { $0 &+ $1 })
     let next = Monitor(0)
-    let found = Monitor<[Int: PackFile]>([:])
+    let results = Monitor<[Int: PackFile]>([:])
     try runThreads(max(1, min(processorCount, all.count))) { [store, progress] _ in
       while true {
         let i = next.withLock { i in
@@ -59,14 +59,14 @@ extension StoreRepair {
         guard i < all.count else { return }
         let file = try store.readPackFile(
           all[i].folder, all[i].name, progress: progress)
-        found.withLock { $0[i] = file }
+        results.withLock { $0[i] = file }
       }
     }
-    let files = found.withLock { $0 }
+    let files = results.withLock { $0 }
     return all.indices.compactMap { files[$0] }.filter { $0.namedPack != nil || $0.isMisnamed }
   }
 
-  /// Runs `body` with the file open under its alias, `check.name`; nil where the file is gone.
+  /// Runs `body` with the file open under its alias, `check.name`; nil if the file no longer exists.
   func withPackFile<R>(_ file: PackFile, _ body: () throws -> R) throws -> R? {
     guard case .file(let descriptor, let stat)? = try? layout.openRegular(file.folder, file.name),
       stat.inode == file.inode
@@ -76,31 +76,31 @@ extension StoreRepair {
 
   // MARK: Own names
 
-  /// Gives every whole pack its own name in packs/. The index's lock is held exclusively, and the index is
-  /// rebuilt after it.
-  /// - Parameter files: all files; where they are afterwards is noted in them.
-  func giveOwnNames(_ files: inout [PackFile]) throws(StoreError) {
+  /// Renames every intact pack to its own name in packs/. The caller holds the index's lock exclusively,
+  /// and rebuilds the index afterwards.
+  /// - Parameter files: all files; updated with their new directories and names.
+  func restoreNames(_ files: inout [PackFile]) throws(StoreError) {
     for i in files.indices where files[i].isMisnamed {
       guard let own = files[i].ownPack else { continue }
       let isTwin = files.indices.contains {
         $0 != i && files[$0].ownPack == own && files[$0].folder.raw == layout.packs.raw
           && files[$0].namedPack == own
       }
-      try explaining("pack \(own.shortHex)") { () throws(SystemError) in
+      try mapSystemErrors("pack \(own.shortHex)") { () throws(SystemError) in
         guard try isPresent(files[i]) else { return }
         if isTwin {
-          let place = try layout.quarantine(
+          let newPath = try layout.quarantine(
             files[i].folder, files[i].name, as: "packs-\(own.hex)")
-          outcome.quarantined.append(place)
+          outcome.quarantined.append(newPath)
           return
         }
-        try give(own, to: i, &files)
+        try rename(i, to: own, &files)
       }
     }
   }
 
-  private func give(
-    _ own: Digest, to i: Int, _ files: inout [PackFile]
+  private func rename(
+    _ i: Int, to own: Digest, _ files: inout [PackFile]
   ) throws(SystemError) {
     let target = Array(own.hex.utf8)
     let old = (folder: files[i].folder, name: files[i].name)
@@ -117,12 +117,12 @@ extension StoreRepair {
         if let occupant { (files[occupant].folder, files[occupant].name) = old }
       } catch {
         guard error.code == .invalid || error.code == .notSupported else { throw error }
-        // The file system cannot exchange (NFS): the other waits in quarantine/, where the next
-        // repair looks as well.
-        let place = try layout.quarantine(layout.packs, target, as: "packs-\(own.hex)")
+        // The file system cannot exchange names (NFS). The other file waits in quarantine/, where the next
+        // repair looks, too.
+        let newPath = try layout.quarantine(layout.packs, target, as: "packs-\(own.hex)")
         if let occupant, let quarantine = try layout.openQuarantine() {
           files[occupant].folder = quarantine
-          files[occupant].name = Array(place.utf8.dropFirst(Layout.quarantineName.count + 1))
+          files[occupant].name = Array(newPath.utf8.dropFirst(Layout.quarantineName.count + 1))
         }
         try layout.moveExclusively(old.folder, old.name, to: layout.packs, target)
       }
@@ -136,11 +136,11 @@ extension StoreRepair {
     try layout.fileSystem.statIfPresent(at: file.folder.raw, file.name)?.inode == file.inode
   }
 
-  /// Moves a damaged file to quarantine/, unless it is there, or elsewhere, already.
+  /// Moves a damaged file to quarantine/, unless it has moved already.
   func quarantine(_ file: PackFile) throws(StoreError) {
-    let isThere = file.folder.raw == layout.packs.raw || file.folder.raw == layout.doomed.raw
-    if !isThere { return }
-    try explaining("pack \(file.label)") { () throws(SystemError) in
+    let isInPlace = file.folder.raw == layout.packs.raw || file.folder.raw == layout.doomed.raw
+    if !isInPlace { return }
+    try mapSystemErrors("pack \(file.label)") { () throws(SystemError) in
       let label = "packs-\(printable(file.name))"
       if try isPresent(file) {
         outcome.quarantined.append(try layout.quarantine(file.folder, file.name, as: label))
@@ -158,22 +158,22 @@ extension StoreRepair {
 }
 
 extension ObjectStore {
-  /// Reads one file; nil where it is gone.
+  /// Reads one file; nil if it no longer exists.
   fileprivate func readPackFile(
     _ folder: Descriptor, _ name: [UInt8], progress: Progress
   ) throws -> PackFile? {
     let expected = Layout.packName(name)
     let label = expected?.shortHex ?? printable(name)
     let alias = alias(folder, name)
-    let stat = try explaining("pack \(label)") { () throws(SystemError) in
+    let stat = try mapSystemErrors("pack \(label)") { () throws(SystemError) in
       try layout.fileSystem.statIfPresent(at: folder.raw, name)
     }
-    // A collector's removal or another process's move: the file is looked for under its new name.
+    // gc or another process has moved the file. It is found under its new name.
     guard let stat else { return nil }
-    func odd(_ reason: String) -> PackFile {
+    func unexpected(_ reason: String) -> PackFile {
       PackFile(
         folder: folder, name: name, inode: stat.inode,
-        check: .odd(alias, label: label, reason))
+        check: .unexpected(alias, label: label, reason))
     }
     let opened: Layout.OpenedFile
     do throws(SystemError) { opened = try layout.openRegular(folder, name) } catch {
@@ -181,7 +181,7 @@ extension ObjectStore {
       throw StoreError.system(error, "pack \(label)")
     }
     switch opened {
-    case .odd(let reason): return odd(reason)
+    case .unexpected(let reason): return unexpected(reason)
     case .file(let file, let stat):
       let check = try packs.withFile(file, as: alias) {
         try PackCheck.run(
@@ -191,7 +191,7 @@ extension ObjectStore {
     }
   }
 
-  /// A name that no pack has, for reading a file that another may shadow.
+  /// Returns a name that no pack has, for reading a file that another one may hide.
   private func alias(_ folder: Descriptor, _ name: [UInt8]) -> Digest {
     SHA256.digest(of: Array((folder.raw == layout.packs.raw ? "packs/" : "doomed/").utf8) + name)
   }

@@ -1,11 +1,11 @@
 // The packs of a store that is being repaired.
 //
-// 1. Every file in packs/ and doomed/ is read to its last byte (PackFiles.swift). A whole pack under a wrong
-//    name gets its own name first.
-// 2. Of a damaged one the sound frames are copied, as they are, into a new pack, and of a frame that is
-//    sound in part the sound objects; only when that is durable and in the index, the damaged file moves
-//    to quarantine/. The new pack may have the damaged one's name: that file moves first then.
-// 3. Packs in quarantine/ are a source: sound objects that the store has lost come back from there.
+// 1. Every file in packs/ and doomed/ is read to its last byte (PackFiles.swift). An intact pack under a
+//    wrong name gets its own name first.
+// 2. The intact frames of a damaged pack are copied unchanged into a new pack, and the intact objects of
+//    partly damaged frames, too. The damaged file moves to quarantine/ after the copies are durable and in
+//    the index. If the new pack has the damaged one's name, that file moves first.
+// 3. Packs in quarantine/ are a source: intact objects that the store has lost are restored from there.
 
 import Codec
 import Platform
@@ -13,23 +13,25 @@ import Platform
 extension StoreRepair {
   func repairPacks() throws {
     var files = try readPackFiles()
-    let wrong = files.filter { !$0.isSound }
-    if wrong.isEmpty { return }
-    for file in wrong { describe(file) }
+    let unsound = files.filter { !$0.isSound }
+    if unsound.isEmpty { return }
+    for file in unsound { describe(file) }
     if isDryRun {
-      damagedPacks = wrong
-      // An index from before the damage would lead into it.
+      damagedPacks = unsound
+      // An index from before the damage would lead to damaged frames.
       try store.index.rebuild()
       return
     }
     if files.contains(where: \.isMisnamed) {
-      try store.index.replacePacks { () throws(StoreError) in try giveOwnNames(&files) }
+      try store.index.replacePacks { () throws(StoreError) in try restoreNames(&files) }
     }
     let soundPacks = Set(files.compactMap(\.ownPack))
     let damaged = files.filter { $0.ownPack == nil }
     let salvaged = try salvage(
       damaged.filter { file in file.namedPack.map { !soundPacks.contains($0) } ?? true })
-    if salvaged > 0 { note("\(salvaged) objects", "of damaged packs were copied into a new pack") }
+    if salvaged > 0 {
+      note("\(salvaged) objects", "from damaged packs were copied into a new pack")
+    }
     if damaged.isEmpty { return }
     try store.index.replacePacks { () throws(StoreError) in
       for file in damaged { try quarantine(file) }
@@ -42,13 +44,13 @@ extension StoreRepair {
     note(
       "pack \(file.label)",
       file.isMisnamed
-        ? "has another pack's name: \(verb) renamed"
-        : "is damaged (\(problem)): \(file.check.goodFrames.count) sound frames, \(verb) moved to "
+        ? "has the name of another pack: \(verb) renamed"
+        : "is damaged (\(problem)): \(file.check.goodFrames.count) intact frames, \(verb) moved to "
           + "quarantine/")
   }
 
-  /// Copies what is sound into new packs, which are durable and in the index at the end.
-  /// - Returns: how many objects were copied.
+  /// Copies the intact objects into new packs, which are durable and in the index when this returns.
+  /// - Returns: the number of copied objects.
   private func salvage(_ damaged: [PackFile]) throws -> Int {
     let writer = PackWriter(layout, store.index)
     let encoder = FrameEncoder(StoreTuning())
@@ -63,14 +65,14 @@ extension StoreRepair {
       throw error
     }
     if writer.packs.isEmpty { return 0 }
-    try explaining("the folder packs/") { () throws(SystemError) in
+    try mapSystemErrors("the directory packs/") { () throws(SystemError) in
       try layout.fileSystem.sync(layout.packs.raw)
     }
     try store.index.insert(writer.packs)
     return copied
   }
 
-  /// Copies the sound frames of one pack, and the sound objects of its other frames.
+  /// Copies the intact frames of one pack, and the intact objects of its other frames.
   private func copySound(
     of check: PackCheck, _ writer: PackWriter, _ encoder: FrameEncoder
   ) throws -> Int {
@@ -90,7 +92,7 @@ extension StoreRepair {
     return copied
   }
 
-  /// Copies the sound objects of a frame that decodes and has wrong ones as well.
+  /// Copies the intact objects of a frame that decodes but has damaged objects as well.
   private func salvage(
     _ frame: PackedFrame, of check: PackCheck, _ writer: PackWriter, _ encoder: FrameEncoder
   ) throws -> Int {
@@ -103,7 +105,7 @@ extension StoreRepair {
     where object.kind != .recipe
       && check.badObjects[ObjectName(kind: object.kind, id: object.id)] == nil
     {
-      if !builder.hasRoom(for: object.length) {
+      if !builder.hasCapacity(for: object.length) {
         guard builder.isEmpty else { continue }
         builder.grow(for: object.length)
       }
@@ -118,7 +120,7 @@ extension StoreRepair {
     return builder.objects.count
   }
 
-  /// The packs in quarantine/, as a source of what is lost.
+  /// Returns the packs in quarantine/ as a source of lost objects.
   var quarantineSource: RepairSource {
     .content(name: "quarantine/") { [store, progress] session in
       guard let folder = try store.layout.openQuarantine() else { return }
@@ -126,7 +128,7 @@ extension StoreRepair {
       for name in try store.layout.fileSystem.names(of: folder.raw).sorted(by: precedes)
       where name.starts(with: prefix) {
         guard case .file(let file, _) = try store.layout.openRegular(folder, name) else { continue }
-        // Read under a name that no pack has: the SHA-256 of its name in quarantine/.
+        // The alias is a name that no pack has: the SHA-256 of its name in quarantine/.
         let alias = SHA256.digest(of: Array("quarantine/".utf8) + name)
         try store.packs.withFile(file, as: alias) {
           let check = try PackCheck.run(alias, store.packs, progress: progress)

@@ -1,34 +1,35 @@
 // The refs of a store that is being repaired.
 //
-// 1. A ref that cannot be read, or is not where its record says, moves to quarantine/. Its number stays
-//    known as lost (<n>.lost), until a ref has it again or `remove --force` gives it up.
-// 2. A ref of which one bit rotted is healed: the SHA-256 that it carries tells which.
-// 3. A sound ref in quarantine/ whose place is free goes there: so swapped and moved refs come back, and
-//    a repair that was killed half-way is completed by the next.
-// 4. A ref of another store is taken for a number that is lost here, if all that it needs is here then.
+// 1. A ref that is unreadable, or not at the place that its record names, moves to quarantine/. Its number
+//    is recorded as lost (<n>.lost), until a ref has it again or `remove --force` removes it.
+// 2. A ref with a single flipped bit is corrected. The SHA-256 that it contains identifies the bit.
+// 3. An intact ref in quarantine/ whose number is free moves back. So swapped and moved refs are restored,
+//    and the next repair completes one that was killed.
+// 4. A ref of another store is copied for a number that is lost here, if everything that it needs is here
+//    afterwards.
 
 import Codec
 import Platform
 
 extension StoreRepair {
   func repairRefs() throws {
-    let names = try explaining("the folder refs/") { () throws(SystemError) in
+    let names = try mapSystemErrors("the directory refs/") { () throws(SystemError) in
       try layout.fileSystem.names(of: layout.refs.raw)
     }
     for name in names.sorted(by: precedes) {
-      let stat = try explaining("the folder refs/") { () throws(SystemError) in
+      let stat = try mapSystemErrors("the directory refs/") { () throws(SystemError) in
         try layout.fileSystem.statIfPresent(at: layout.refs.raw, name)
       }
       guard let stat else { continue }
       let image = try? ImageName(String(decoding: name, as: UTF8.self))
       guard stat.kind == .directory, let image, image.bytes == name else {
-        try setAside(
+        try moveToQuarantine(
           layout.refs, name, "refs/\(printable(name))", as: "refs-\(printable(name))")
         continue
       }
-      try withHistory(of: image) { folder in try self.clear(image, folder) }
+      try withHistory(of: image) { folder in try self.quarantineDamage(image, folder) }
     }
-    try placeQuarantined()
+    try restoreQuarantined()
   }
 
   /// Runs `body` with the locks under which refs of an image move.
@@ -36,25 +37,25 @@ extension StoreRepair {
     guard let folder = try store.refs.open(layout.refs, image) else { return }
     if isDryRun { return try body(folder) }
     let lock = try store.lockImage(image) { _ in
-      report("waiting for another imgstore: image \(image)")
+      report("waiting for another imgstore process using image \(image)")
     }
-    let refs = try explaining("the refs") { () throws(SystemError) in
+    let refs = try mapSystemErrors("the refs") { () throws(SystemError) in
       try layout.lock(RefLog.lockName, exclusive: true)
     }
     defer { withExtendedLifetime((lock, refs)) {} }
     try body(folder)
   }
 
-  // MARK: What is wrong
+  // MARK: Damage
 
-  private func clear(_ image: ImageName, _ folder: Descriptor) throws {
+  private func quarantineDamage(_ image: ImageName, _ folder: Descriptor) throws {
     if case .damaged(let reason) = try store.refs.removedRecord(of: image) {
       note(
         "refs/\(image)/removed", "\(reason): the gaps of the history count as removed")
       if !isDryRun {
         let highest = try store.refs.highestNumber(of: image)
-        try explaining("the refs of \(image)") { () throws(SystemError) in
-          try store.refs.foldRemoved(image, folder, highest: highest)
+        try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
+          try store.refs.recordRemoved(image, folder, highest: highest)
         }
       }
     }
@@ -65,29 +66,30 @@ extension StoreRepair {
       let object = "refs/\(image)/\(printable(name))"
       let label = "refs-\(image)-\(printable(name))"
       let number = RefLog.number(name)
-      let file = try explaining(object) { () throws(SystemError) in
+      let file = try mapSystemErrors(object) { () throws(SystemError) in
         try layout.read(folder, name, limitBytes: RefLog.maxBytes)
       }
       switch file {
       case .absent: continue
-      case .odd: try setAside(folder, name, object, as: label)
+      case .unexpected: try moveToQuarantine(folder, name, object, as: label)
       case .content(let bytes):
         let record = try? RefRecord.decode(bytes)
         if let number {
-          if let record, (try? record.requirePlace(image, number)) != nil { continue }
-          if record == nil, let healed = RefRecord.healed(bytes, image, number) {
-            try replace(folder, name, object, label, by: healed)
+          if let record, (try? record.requireIdentity(image, number)) != nil { continue }
+          if record == nil, let corrected = RefRecord.corrected(bytes, image, number) {
+            try replace(folder, name, object, label, by: corrected)
             continue
           }
           let isForeign = try !bytes.starts(with: RefRecord.magic) && isFarOut(number, image)
           if !isDryRun, !isForeign, try !isStray(record, image) { try mark(number, folder) }
         }
-        try setAside(folder, name, object, as: label)
+        try moveToQuarantine(folder, name, object, as: label)
       }
     }
   }
 
-  /// Whether a number is more than one above all others of an image: no ref can have got it.
+  /// Returns true if a number is more than one above all others of an image, so that no ref can have got
+  /// it.
   private func isFarOut(_ number: Int, _ image: ImageName) throws -> Bool {
     let others = try store.refs.fileNames(of: image).compactMap {
       RefLog.number($0) ?? RefLog.removedNumber($0) ?? RefLog.lostNumber($0)
@@ -95,7 +97,7 @@ extension StoreRepair {
     return number > (others.max() ?? 0) + 1
   }
 
-  /// Whether a ref of another image is all that an image has: then there was no such image.
+  /// Returns true if a ref of another image is the only file of an image, which therefore never existed.
   private func isStray(_ record: RefRecord?, _ image: ImageName) throws -> Bool {
     guard let record, record.snapshot.image != image.text else { return false }
     let tags = try store.refs.tags(of: image)
@@ -103,9 +105,9 @@ extension StoreRepair {
     return try store.refs.fileNames(of: image).count == 1 && tags.isEmpty && pins.isEmpty
   }
 
-  /// Notes that a number had a ref, before that goes.
+  /// Records that a number had a ref, before the ref moves.
   private func mark(_ number: Int, _ folder: Descriptor) throws {
-    try explaining("a lost ref") { () throws(SystemError) in
+    try mapSystemErrors("a lost ref") { () throws(SystemError) in
       let name = RefLog.fileName(number) + RefLog.lostSuffix
       let file = try layout.fileSystem.openFile(
         at: folder.raw, name, [.write, .create, .noFollow, .nonBlocking])
@@ -117,11 +119,13 @@ extension StoreRepair {
   private func replace(
     _ folder: Descriptor, _ name: [UInt8], _ object: String, _ label: String, by bytes: [UInt8]
   ) throws {
-    note(object, isDryRun ? "has one wrong bit: would be healed" : "had one wrong bit: healed")
+    note(
+      object,
+      isDryRun ? "has one flipped bit: would be corrected" : "had one flipped bit: corrected")
     if isDryRun { return }
     if let number = RefLog.number(name) { try mark(number, folder) }
     outcome.quarantined.append(
-      try explaining(object) { () throws(SystemError) in
+      try mapSystemErrors(object) { () throws(SystemError) in
         try layout.quarantine(folder, name, as: label)
       })
     try publish(bytes, in: folder, as: name, object)
@@ -130,7 +134,7 @@ extension StoreRepair {
   private func publish(
     _ bytes: [UInt8], in folder: Descriptor, as name: [UInt8], _ object: String
   ) throws {
-    try explaining(object) { () throws(SystemError) in
+    try mapSystemErrors(object) { () throws(SystemError) in
       try TemporaryFile.write(bytes, in: folder, as: name, exclusively: true, layout)
       try unmark(name, folder)
     }
@@ -143,20 +147,20 @@ extension StoreRepair {
     try layout.fileSystem.sync(folder.raw)
   }
 
-  // MARK: What can be put back
+  // MARK: Restoring
 
-  /// Puts sound refs in quarantine/ into their places, where these are free.
-  private func placeQuarantined() throws {
-    let quarantine = try explaining("the folder quarantine/") { () throws(SystemError) in
+  /// Moves intact refs from quarantine/ to their numbers, if these are free.
+  private func restoreQuarantined() throws {
+    let quarantine = try mapSystemErrors("the directory quarantine/") { () throws(SystemError) in
       try layout.openQuarantine()
     }
     guard let quarantine else { return }
     let prefix = Array("refs-".utf8)
-    let names = try explaining("the folder quarantine/") { () throws(SystemError) in
+    let names = try mapSystemErrors("the directory quarantine/") { () throws(SystemError) in
       try layout.fileSystem.names(of: quarantine.raw).filter { $0.starts(with: prefix) }
     }
     for file in names.sorted(by: precedes) {
-      let content = try explaining("quarantine/\(printable(file))") { () throws(SystemError) in
+      let content = try mapSystemErrors("quarantine/\(printable(file))") { () throws(SystemError) in
         try layout.read(quarantine, file, limitBytes: RefLog.maxBytes)
       }
       guard case .content(let bytes) = content, let record = try? RefRecord.decode(bytes),
@@ -164,18 +168,18 @@ extension StoreRepair {
       else { continue }
       if isDryRun {
         if try isFree(image, number) {
-          note("ref \(image)@\(number)", "would be put back from quarantine/")
+          note("ref \(image)@\(number)", "would be restored from quarantine/")
         }
         continue
       }
-      try explaining("refs/\(image)") { () throws(SystemError) in
+      try mapSystemErrors("refs/\(image)") { () throws(SystemError) in
         try makeDirectoryIfAbsent(layout.fileSystem, layout.refs, image.bytes)
       }
       try withHistory(of: image) { folder in
         guard try self.isFree(image, number) else { return }
         let name = RefLog.fileName(number)
-        self.note("ref \(image)@\(number)", "was put back from quarantine/")
-        try explaining("ref \(image)@\(number)") { () throws(SystemError) in
+        self.note("ref \(image)@\(number)", "was restored from quarantine/")
+        try mapSystemErrors("ref \(image)@\(number)") { () throws(SystemError) in
           try self.layout.moveExclusively(quarantine, file, to: folder, name)
           try self.layout.fileSystem.sync(folder.raw)
           try self.layout.fileSystem.sync(quarantine.raw)
@@ -185,7 +189,7 @@ extension StoreRepair {
     }
   }
 
-  /// No ref has the number, and none was removed that had it.
+  /// Returns true if no ref has the number, and no removed ref had it.
   private func isFree(_ image: ImageName, _ number: Int) throws -> Bool {
     let names = try store.refs.fileNames(of: image)
     if names.contains(RefLog.fileName(number)) { return false }
@@ -194,10 +198,10 @@ extension StoreRepair {
     return !removed.contains(number)
   }
 
-  /// Takes refs of another store that are lost here.
+  /// Copies refs from another store for numbers that are lost here.
   ///
-  /// A number above all that are known here is taken as well, if both stores have the same history so
-  /// far, or this one has none of that image: the newest ref leaves no gap.
+  /// A number above all known ones is copied as well, if both stores have the same history so far, or this
+  /// one has no snapshots of the image: a lost newest ref leaves no gap.
   func restoreRefs(from other: ObjectStore, _ source: String) throws {
     for image in try other.refs.images() {
       let here = try store.refs.numbers(of: image)
@@ -223,16 +227,16 @@ extension StoreRepair {
     try StoreSource(other, store, session, progress).copy(committed.snapshot)
     try session.finish()
     guard try LossSurvey(store, progress: progress).check(committed.snapshot, committed.name) else {
-      note("ref \(committed.name)", "is in \(source), which lacks some of its content: not taken")
+      note("ref \(committed.name)", "is in \(source), which lacks some of its content: not copied")
       return
     }
-    try explaining("refs/\(image)") { () throws(SystemError) in
+    try mapSystemErrors("refs/\(image)") { () throws(SystemError) in
       try makeDirectoryIfAbsent(layout.fileSystem, layout.refs, image.bytes)
       try layout.fileSystem.sync(layout.refs.raw)
     }
     try withHistory(of: image) { folder in
       guard try self.isFree(image, committed.number) else { return }
-      self.note("ref \(committed.name)", "came back from \(source)")
+      self.note("ref \(committed.name)", "was restored from \(source)")
       let bytes = committed.snapshot.encode()
       try self.publish(
         RefRecord.encode(bytes, committed.id, image, committed.number), in: folder,
@@ -242,18 +246,18 @@ extension StoreRepair {
 }
 
 extension RefRecord {
-  /// More than this is not searched for a wrong bit.
-  private static let maxHealedBytes = 16 << 10
+  /// Larger refs are not searched for a flipped bit.
+  private static let maxCorrectedBytes = 16 << 10
 
-  /// The bytes of a ref with the one wrong bit put right; nil where no single bit explains the damage.
-  static func healed(_ bytes: [UInt8], _ image: ImageName, _ number: Int) -> [UInt8]? {
-    guard bytes.count <= maxHealedBytes else { return nil }
+  /// Returns the bytes of a ref with one flipped bit corrected; nil if no single bit explains the damage.
+  static func corrected(_ bytes: [UInt8], _ image: ImageName, _ number: Int) -> [UInt8]? {
+    guard bytes.count <= maxCorrectedBytes else { return nil }
     var copy = bytes
     for i in copy.indices {
       for bit in 0..<UInt8(8) {
         copy[i] ^= 1 << bit
         if let record = try? decode(copy), record.number != nil || i > magic.count,
-          (try? record.requirePlace(image, number)) != nil
+          (try? record.requireIdentity(image, number)) != nil
         {
           return copy
         }

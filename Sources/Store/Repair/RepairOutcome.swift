@@ -1,19 +1,20 @@
-// What a repair did, found, and could not do.
+// The parameters and results of a repair.
 
 import Codec
 
-/// What `repair` is asked for.
+/// The parameters of a repair.
 public struct RepairRequest: Sendable {
-  /// Nothing is changed; the outcome says what would be.
+  /// True to change nothing and report the planned actions.
   public var isDryRun = false
+  /// Creates the parameters of a real repair.
   public init() {}
 }
 
-/// Something that may hold what a store has lost.
+/// A source that may contain lost data.
 public enum RepairSource: Sendable {
   /// Another store.
   case store(ObjectStore, name: String)
-  /// Files: `offer` puts everything that there is into a session, which keeps what is wanted.
+  /// Files: `offer` adds all available content to a session, which stores only the lost objects.
   case content(name: String, offer: @Sendable (WriteSession) throws -> Void)
 
   var name: String {
@@ -23,48 +24,50 @@ public enum RepairSource: Sendable {
   }
 }
 
-/// What a repair did.
+/// The result of a repair.
 public struct RepairOutcome: Sendable {
-  /// One change of the store, or, in a dry run, one that would be made.
+  /// A change of the store, or in a dry run one that would be made.
   public struct Action: Sendable {
-    /// "pack 3fa9…", "ref compute@3", "chunks".
+    /// The subject, such as "pack 3fa9…", "ref compute@3" or "chunks".
     public let object: String
+    /// The action, as a clause about the subject.
     public let what: String
   }
   public internal(set) var actions: [Action] = []
-  /// Sources that could not be read to their end, and why.
+  /// The sources that could not be read completely, with the reasons.
   public internal(set) var sourceProblems: [Action] = []
   public internal(set) var healedObjects = 0
   public internal(set) var healedBytes: UInt64 = 0
-  /// Files that were moved to quarantine/, by their names there.
+  /// The files that were moved to quarantine/, by their names there.
   public internal(set) var quarantined: [String] = []
-  /// What remains lost, by snapshot and path.
+  /// The remaining losses by snapshot and path.
   public internal(set) var losses = Losses()
-  /// What `verify` still finds, losses aside.
+  /// The problems that `verify` still finds, except the losses.
   public var problems: [VerifyReport.Problem] = []
   public internal(set) var isDryRun = false
   public internal(set) var seconds: Double = 0
 
+  /// Returns true if nothing is lost and no problem remains.
   public var isClean: Bool { losses.isEmpty && problems.isEmpty }
 }
 
-/// What a session may store; everything else that it is offered is passed over.
-final class WantedObjects: Sendable {
+/// The objects that a repair session may store. All others are ignored.
+final class AllowedObjects: Sendable {
   let names: Set<ObjectName>
-  /// Directories, times, attribute sets and hole maps that the store lacks, wanted or not: below a lost
-  /// directory nobody knows what is wanted.
-  let takesMetadata: Bool
-  /// In a dry run nothing is stored, and what would be is noted.
+  /// True to accept directories, times, attribute sets and hole maps that the store lacks, lost or not: the
+  /// needed objects below a lost directory are unknown.
+  let acceptsMetadata: Bool
+  /// True to count objects without storing them.
   let isDryRun: Bool
 
   init(_ losses: Losses, isDryRun: Bool) {
     names = losses.objects
-    takesMetadata = !losses.directories.isEmpty
+    acceptsMetadata = !losses.directories.isEmpty
     self.isDryRun = isDryRun
   }
 
-  func takes(_ kind: ObjectKind) -> Bool {
-    guard takesMetadata else { return false }
+  func accepts(_ kind: ObjectKind) -> Bool {
+    guard acceptsMetadata else { return false }
     switch kind {
     case .tree, .times, .xattrs, .holes: return true
     case .chunk, .recipe: return false

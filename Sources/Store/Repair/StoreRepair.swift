@@ -1,33 +1,34 @@
-// Repairing a store: what the packs, other stores and live files still have comes back, and what is damaged
-// goes to quarantine/.
+// Repair of a store: objects that are still in packs, other stores and live files are restored, and damaged
+// files move to quarantine/.
 //
-//     packs read ─▶ sound frames into new packs ─▶ damaged packs to quarantine/ ─▶ refs, tags, pins
-//        ─▶ what is lost? ─▶ sources, one after another ─▶ again, while that helps ─▶ what remains lost
+//     read packs ─▶ intact frames to new packs ─▶ damaged packs to quarantine/ ─▶ refs, tags, pins
+//        ─▶ find losses ─▶ sources, one after another ─▶ repeat while that helps ─▶ report losses
 //
-// 1. Nothing is deleted, and nothing that is sound is touched. What replaces something is durable before
-//    that moves: killed anywhere, the store is no worse than before, and the next repair goes on.
-// 2. Content decides: an object comes back under its id, and its bytes hash to that.
-// 3. It holds locks/gc: no collection runs meanwhile. Other commands go on: packs move under
+// 1. Nothing is deleted, and intact data is not touched. A replacement is durable before the original
+//    moves. If repair is killed at any point, the store is no worse than before, and the next repair
+//    continues.
+// 2. Content decides: an object is restored under its id only if its bytes have that hash.
+// 3. It holds locks/gc, so no gc runs at the same time. Other commands may run: packs move under
 //    locks/index, refs under their image's lock and locks/refs.
-// 4. Run again, it finds nothing to do.
+// 4. A second run finds nothing to do.
 
 import Codec
 import Platform
 
 extension ObjectStore {
-  /// Repairs the store; see the rules above.
+  /// Repairs the store (see the top of this file).
   /// - Parameters:
-  ///   - sources: asked in this order for what is lost.
-  ///   - report: told what happens, a line each.
-  /// - Throws: `busy` where a collection runs, `refused` where the store cannot be written.
+  ///   - sources: asked in this order for lost objects.
+  ///   - report: receives a line for each event.
+  /// - Throws: `busy` if gc or another repair runs; `refused` if the store is read-only.
   public func repair(
     _ request: RepairRequest, from sources: [RepairSource], progress: Progress,
     report: @escaping @Sendable (String) -> Void
   ) throws -> RepairOutcome {
     guard let lock = try lockCollections() else {
       throw StoreError(
-        .busy, "the store", "is being collected or repaired by another imgstore",
-        advice: "Run it again when that one is done")
+        .busy, "the store", "is being collected or repaired by another imgstore process",
+        advice: "Run the command again after that process has ended")
     }
     defer { withExtendedLifetime(lock) {} }
     let run = StoreRepair(self, request, sources, progress, report)
@@ -36,7 +37,7 @@ extension ObjectStore {
   }
 }
 
-/// One repair under way; locks/gc is held.
+/// A running repair; locks/gc is held.
 final class StoreRepair {
   let store: ObjectStore
   let request: RepairRequest
@@ -44,7 +45,7 @@ final class StoreRepair {
   let progress: Progress
   let report: @Sendable (String) -> Void
   var outcome = RepairOutcome()
-  /// Of packs that are damaged and still in their folders: a dry run's.
+  /// Damaged packs that are still in their directories, in a dry run.
   var damagedPacks: [PackFile] = []
   private static let maxRounds = 64
 
@@ -66,12 +67,12 @@ final class StoreRepair {
   func run() throws {
     let start = monotonicSeconds()
     defer { outcome.seconds = monotonicSeconds() - start }
-    for name in layout.oddNames {
+    for name in layout.replacedNames {
       note(
         name,
         isDryRun
-          ? "is damaged: would be moved to quarantine/, and made again"
-          : "was damaged: moved to quarantine/, and made again")
+          ? "is damaged: would be moved to quarantine/ and recreated"
+          : "was damaged: moved to quarantine/ and recreated")
     }
     if !isDryRun { try store.refs.upgrade() }
     try store.index.refresh()
@@ -80,7 +81,7 @@ final class StoreRepair {
     try repairRefs()
     try repairMarks()
     try repairSignatures()
-    try heal()
+    try restoreLosses()
     for source in sources {
       if case .store(let other, let name) = source { try restoreRefs(from: other, name) }
     }
@@ -88,6 +89,7 @@ final class StoreRepair {
     try listProblems()
   }
 
+  /// Records an action.
   func note(_ object: String, _ what: String) {
     outcome.actions.append(.init(object: object, what: what))
   }
@@ -106,30 +108,31 @@ final class StoreRepair {
     let bad = Set(damagedPacks.flatMap { $0.check.badObjects.keys })
     return try LossSurvey(store, progress: progress) { [store] name in
       guard bad.contains(name) else { return false }
-      return try store.index.places(name.kind, name.id).allSatisfy {
+      return try store.index.locations(name.kind, name.id).allSatisfy {
         badFrames.contains($0.address)
       }
     }.run()
   }
 
-  /// Asks the sources for what is lost, each again while it helps: a directory that comes back names
-  /// what is lost below it.
-  func heal() throws {
+  /// Restores lost objects from the sources, each repeatedly while it helps: a restored directory names
+  /// further lost objects below it.
+  func restoreLosses() throws {
     var losses = try survey()
     for source in [quarantineSource] + sources {
       for _ in 0..<StoreRepair.maxRounds {
         if losses.objects.isEmpty { return }
-        let healed = try heal(losses, from: source)
-        if healed == 0 || isDryRun { break }
+        let restored = try restore(losses, from: source)
+        if restored == 0 || isDryRun { break }
         losses = try survey()
       }
     }
   }
 
-  /// - Returns: how many objects came back.
-  private func heal(_ losses: Losses, from source: RepairSource) throws -> Int {
-    let wanted = WantedObjects(losses, isDryRun: isDryRun)
-    let session = try store.beginSession(wanted: wanted)
+  /// Restores objects from one source.
+  /// - Returns: the number of restored objects.
+  private func restore(_ losses: Losses, from source: RepairSource) throws -> Int {
+    let allowed = AllowedObjects(losses, isDryRun: isDryRun)
+    let session = try store.beginSession(allowed: allowed)
     do {
       switch source {
       case .store(let other, let name):
@@ -140,24 +143,25 @@ final class StoreRepair {
         try offer(session)
       }
     } catch {
-      // What it gave so far is right all the same.
+      // The objects copied so far are valid all the same.
       let text = (error as? any ExplainedError)?.statement ?? "\(error)"
       outcome.sourceProblems.append(.init(object: source.name, what: text))
     }
     try session.finish()
-    let healed = session.known.claimedCount
-    if healed > 0 {
-      outcome.healedObjects += healed
+    let restored = session.dedup.claimedCount
+    if restored > 0 {
+      outcome.healedObjects += restored
       outcome.healedBytes += session.writtenBytes
       note(
-        "\(healed) objects", isDryRun ? "are in \(source.name)" : "came back from \(source.name)")
+        "\(restored) objects",
+        isDryRun ? "are in \(source.name)" : "were restored from \(source.name)")
     }
-    return healed
+    return restored
   }
 
-  // MARK: What remains
+  // MARK: Remaining problems
 
-  /// What `verify` finds beyond what the losses say.
+  /// Lists the problems that `verify` finds in addition to the losses.
   private func listProblems() throws {
     let report = try store.verify(VerifyRequest(), progress: progress)
     let lost = Set(outcome.losses.paths.map(\.snapshot))
@@ -168,9 +172,9 @@ final class StoreRepair {
 }
 
 extension ObjectStore {
-  /// A session that stores nothing but what is wanted.
-  func beginSession(wanted: WantedObjects) throws(StoreError) -> WriteSession {
-    if !wanted.isDryRun { try layout.requireWritable("the store") }
-    return try WriteSession(layout, index, lease, tuning: StoreTuning(), wanted: wanted)
+  /// Starts a session that stores only the wanted objects.
+  func beginSession(allowed: AllowedObjects) throws(StoreError) -> WriteSession {
+    if !allowed.isDryRun { try layout.requireWritable("the store") }
+    return try WriteSession(layout, index, lease, tuning: StoreTuning(), allowed: allowed)
   }
 }

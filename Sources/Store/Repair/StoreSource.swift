@@ -1,8 +1,8 @@
-// Another store as a source: what is lost here is looked for there, by content hash.
+// Another store as a source of lost objects, by content hash.
 //
-// 1. Nothing is believed: an object's bytes are hashed before they are stored; a recipe is followed there,
-//    and what it makes is hashed, before it is copied.
-// 2. A directory brings along what it refers to, so that one walk brings back a whole lost tree.
+// 1. Nothing is trusted: an object's bytes are hashed before they are stored. A recipe is followed in the
+//    other store, and its result hashed, before it is copied.
+// 2. A directory is copied with everything it refers to, so one walk restores a whole lost tree.
 
 import Codec
 import Platform
@@ -13,8 +13,8 @@ final class StoreSource {
   private let store: ObjectStore
   private let session: WriteSession
   private let progress: Progress
-  private var seenDirectories: Set<Tree.IDs> = []
-  private var seenBlobs: Set<Digest> = []
+  private var visitedDirectories: Set<Tree.IDs> = []
+  private var visitedBlobs: Set<Digest> = []
 
   init(
     _ other: ObjectStore, _ store: ObjectStore, _ session: WriteSession, _ progress: Progress
@@ -22,7 +22,7 @@ final class StoreSource {
     (self.other, self.store, self.session, self.progress) = (other, store, session, progress)
   }
 
-  /// Copies what is lost and can be found.
+  /// Copies the lost objects that the other store has.
   func offer(_ losses: Losses) throws {
     try session.withWorker { worker in
       for ids in losses.directories { try copy(ids, worker) }
@@ -36,7 +36,7 @@ final class StoreSource {
     }
   }
 
-  /// Copies everything that a snapshot of the other store needs and that is not here.
+  /// Copies everything that a snapshot of the other store needs and this store lacks.
   func copy(_ snapshot: Snapshot) throws {
     try session.withWorker { worker in
       for piece in snapshot.pieces { try copy(piece.entry, worker) }
@@ -53,12 +53,12 @@ final class StoreSource {
     }
   }
 
-  /// Copies one object that is not a recipe; false where the other store does not have it right.
+  /// Copies one object that is not a recipe; false if the other store has no intact copy.
   @discardableResult
   private func copy(
     _ kind: ObjectKind, _ id: Digest, _ worker: SessionWorker
   ) throws -> Bool {
-    guard try other.index.place(kind, id) != nil, let bytes = try? other.object(kind, id),
+    guard try other.index.location(kind, id) != nil, let bytes = try? other.object(kind, id),
       SHA256.digest(of: bytes) == id
     else { return false }
     progress.add(bytes: UInt64(bytes.count), items: 1)
@@ -67,7 +67,7 @@ final class StoreSource {
   }
 
   private func copy(_ ids: Tree.IDs, _ worker: SessionWorker) throws {
-    guard seenDirectories.insert(ids).inserted else { return }
+    guard visitedDirectories.insert(ids).inserted else { return }
     guard let leaves = try? Tree.leaves(ids, from: other),
       let entries = try? Tree.entries(ids, from: other)
     else { return }
@@ -79,13 +79,13 @@ final class StoreSource {
   }
 
   private func copyBlob(_ blob: Digest, _ worker: SessionWorker, depth: Int = 0) throws {
-    guard depth <= ReconstructedBlob.maxDepth, seenBlobs.insert(blob).inserted else { return }
+    guard depth <= ReconstructedBlob.maxDepth, visitedBlobs.insert(blob).inserted else { return }
     if try copy(.chunk, blob, worker) { return }
-    guard try other.index.place(.recipe, blob) != nil,
+    guard try other.index.location(.recipe, blob) != nil,
       let bytes = try? other.object(.recipe, blob), let recipe = try? BlobLayout.decode(bytes),
       let references = try? other.references(ofRecipeOf: blob)
     else { return }
-    // Chunks that are lost here may be all that is needed: they do not wait for the rest.
+    // The lost chunks may be enough, so they are copied first.
     for chunk in references.chunks { try copy(.chunk, chunk, worker) }
     for part in references.blobs { try copyBlob(part.id, worker, depth: depth + 1) }
     var hash = SHA256()

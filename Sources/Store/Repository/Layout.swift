@@ -1,38 +1,42 @@
-// The store's folder (docs/format.md, "The folder"): what lies where, and making a new one.
+// The store's directory (docs/format.md, "The folder"): its contents, and the creation of a new one.
 //
 //     format            "imgstore store\nversion 2\n"
 //     packs/<sha256>    immutable; the name is the file's SHA-256
-//     doomed/<sha256>   packs on their way out (GarbageCollection.swift): read, never relied on
+//     doomed/<sha256>   packs that gc will delete (GarbageCollection.swift): read as a last resort
 //     refs/<image>/<n>  immutable, numbered from 1; creating one is the commit
-//     refs/<image>/removed   which numbers were removed
+//     refs/<image>/removed   the removed numbers
 //     tags/<image>/<t>  a number
-//     pins/<image>/<n>  why the snapshot must stay
-//     signatures/<image>/…   what was signed of a snapshot, and the signatures (SignatureFiles.swift)
-//     journal/<image>   a change of a live image that is under way
-//     quarantine/       damaged, misnamed and odd files that were moved out of the way
-//     tmp/              unfinished files; each is locked by its writer while it lives
+//     pins/<image>/<n>  why the snapshot must be kept
+//     signatures/<image>/…   statements about a snapshot and their signatures (SignatureFiles.swift)
+//     journal/<image>   an unfinished change of a live image
+//     quarantine/       damaged, misnamed and unexpected files that were moved away
+//     tmp/              unfinished files; each is locked while its writer lives
 //     locks/            never removed, never read
 //     index.sqlite, index.stamp, cache/   may be deleted at any time
-//     xcat/             table files, where the machine has no xCAT
+//     xcat/             table files, on a machine without xCAT
 
 import Codec
 import Platform
 
-/// What opening a store does where something else has the name of one of its folders, or `format` is
+/// Decides what opening a store does if one of its directories is another kind of file, or `format` is
 /// damaged.
 public enum OddLayoutPolicy: Sendable {
-  /// The store cannot be opened.
+  /// Opening fails.
   case refuse
-  /// It moves to quarantine/, and the folder or file is made: what `repair` does.
+  /// The file moves to quarantine/, and the directory or `format` is created again. Used by `repair`.
   case replace
-  /// The folder counts as empty, and nothing is changed: a dry run of `repair`.
+  /// The directory counts as empty, and nothing is changed. Used by a dry run of `repair`.
   case passOver
 }
 
-/// The open folders of a store.
+/// Holds the open directories of a store.
 public struct Layout: Sendable {
+  /// The file system of the store. In a store with a setgid, group-writable directory it shares new files
+  /// with the group.
   public let fileSystem: any FileSystem
+  /// The store's directory.
   public let root: Descriptor
+  /// The path under which the store was opened.
   public let path: [UInt8]
   let packs: Descriptor
   let doomed: Descriptor
@@ -43,11 +47,12 @@ public struct Layout: Sendable {
   let journals: Descriptor
   let temporary: Descriptor
   let locks: Descriptor
+  /// The directory of files that may be deleted at any time.
   public let cache: Descriptor
-  /// Nothing can be written: the file system is read-only, or the caller has no right to write.
+  /// True if the store cannot be written: its file system is read-only, or the caller lacks the rights.
   public let isReadOnly: Bool
-  /// What was replaced, or passed over, to open it.
-  let oddNames: [String]
+  /// The names that opening replaced or skipped.
+  let replacedNames: [String]
 
   static let formatName = Array("format".utf8)
   static let folders = [
@@ -57,12 +62,13 @@ public struct Layout: Sendable {
   /// Version 2 has refs with numbers, and records of removed ones; version 1 is read as well.
   static let newestVersion = 2
 
-  /// Opens the store at `path`, making it where nothing is.
+  /// Opens the store at `path`, or creates one.
   /// - Parameters:
-  ///   - create: whether a missing or empty folder becomes a new store.
-  ///   - owner: whose store it may be.
-  /// - Throws: `incompatible` where the folder is something else, or of a newer version;
-  ///   `notFound` where nothing is and `create` is not set; `refused` where others own it or can write.
+  ///   - create: whether a missing or empty directory becomes a new store.
+  ///   - odd: what to do if a directory of the store is another kind of file.
+  ///   - owner: who may own the store.
+  /// - Throws: `incompatible` for another kind of directory or a newer version; `notFound` if there is no
+  ///   store and `create` is false; `refused` if others own it or can write to it; `damaged`; `system`.
   public static func open(
     _ fileSystem: any FileSystem, path: [UInt8], create: Bool, odd: OddLayoutPolicy = .refuse,
     owner: StoreOwnerPolicy = .trusted
@@ -75,29 +81,29 @@ public struct Layout: Sendable {
       guard error.code == .notFound else { throw .system(error, name) }
       guard create else {
         throw StoreError(
-          .notFound, name, "there is no store there",
-          advice: "Name another with --store, or take a first snapshot to make one")
+          .notFound, name, "there is no store at this path",
+          advice: "Pass another path with --store, or take a first snapshot to create a store")
       }
-      root = try explaining(name) { () throws(SystemError) in
+      root = try mapSystemErrors(name) { () throws(SystemError) in
         try makePath(fileSystem, path)
         return try fileSystem.openDirectory(
           at: fileSystem.workingDirectory, path, followLink: true)
       }
     }
     try owner.check(root, fileSystem, name)
-    let fileSystem = try explaining(name) { () throws(SystemError) in
+    let fileSystem = try mapSystemErrors(name) { () throws(SystemError) in
       try fileSystem.stat(root.raw).mode & 0o2050 == 0o2050
         ? fileSystem.sharingWithGroup() : fileSystem
     }
-    var oddNames: [String] = []
-    if odd == .replace, try restoreFormat(fileSystem, root, name) { oddNames.append("format") }
+    var replacedNames: [String] = []
+    if odd == .replace, try restoreFormat(fileSystem, root, name) { replacedNames.append("format") }
     try prepare(fileSystem, root, path, name, create: create)
-    let layout = try explainingOddFolder(name) { () throws(SystemError) in
+    let layout = try mapFolderErrors(name) { () throws(SystemError) in
       var isReadOnly = false
-      let locks = try folder("locks", fileSystem, root, odd, &isReadOnly, &oddNames)
+      let locks = try folder("locks", fileSystem, root, odd, &isReadOnly, &replacedNames)
       isReadOnly = isReadOnly || !LeasePhase.canWrite(fileSystem, locks)
       func open(_ name: String) throws(SystemError) -> Descriptor {
-        try folder(name, fileSystem, root, odd, &isReadOnly, &oddNames)
+        try folder(name, fileSystem, root, odd, &isReadOnly, &replacedNames)
       }
       let (packs, doomed, refs) = (try open("packs"), try open("doomed"), try open("refs"))
       let (tags, pins, journals) = (try open("tags"), try open("pins"), try open("journal"))
@@ -106,14 +112,14 @@ public struct Layout: Sendable {
       return Layout(
         fileSystem: fileSystem, root: root, path: path, packs: packs, doomed: doomed, refs: refs,
         tags: tags, pins: pins, signatures: signatures, journals: journals, temporary: temporary,
-        locks: locks, cache: cache, isReadOnly: isReadOnly, oddNames: oddNames)
+        locks: locks, cache: cache, isReadOnly: isReadOnly, replacedNames: replacedNames)
     }
     try owner.checkFolders(of: root, fileSystem, name)
     return layout
   }
 
-  /// `explaining`, where something that is no folder in the place of one is damage.
-  private static func explainingOddFolder<R>(
+  /// Runs `body` like `mapSystemErrors`, but reports a non-directory in place of a directory as damage.
+  private static func mapFolderErrors<R>(
     _ name: String, _ body: () throws(SystemError) -> R
   ) throws(StoreError) -> R {
     do throws(SystemError) {
@@ -121,18 +127,20 @@ public struct Layout: Sendable {
     } catch {
       guard error.code == .notDirectory || error.code == .loop else { throw .system(error, name) }
       throw StoreError(
-        .damaged, name, "\(printable(error.path)) in it is no folder",
-        advice: "'imgstore repair' moves it away, and restores what can be restored")
+        .damaged, name, "its \(printable(error.path)) is not a directory",
+        advice:
+          "Run 'imgstore repair', which moves it to quarantine/ and restores the contents as far as possible"
+      )
     }
   }
 
-  /// Opens a folder of the store, making it where it is missing.
+  /// Opens a directory of the store, and creates it if it is missing.
   ///
-  /// In a store that cannot be written a missing folder is an empty one. Something else under the name
-  /// of a folder that carries no meaning is moved to quarantine/.
+  /// In a store that cannot be written, a missing directory counts as empty. In place of a directory
+  /// without meaning (tmp, locks, cache), another kind of file is moved to quarantine/.
   private static func folder(
     _ name: String, _ fileSystem: any FileSystem, _ root: Descriptor, _ odd: OddLayoutPolicy,
-    _ isReadOnly: inout Bool, _ oddNames: inout [String]
+    _ isReadOnly: inout Bool, _ replacedNames: inout [String]
   ) throws(SystemError) -> Descriptor {
     let bytes = Array(name.utf8)
     do {
@@ -141,9 +149,9 @@ public struct Layout: Sendable {
       if error.code == .notDirectory || error.code == .loop,
         odd != .refuse || ["tmp", "locks", "cache"].contains(name)
       {
-        oddNames.append(name)
+        replacedNames.append(name)
         if odd == .passOver { return try emptyFolder(fileSystem) }
-        try setAside(fileSystem, root, bytes)
+        try moveToQuarantine(fileSystem, root, bytes)
       } else if error.code != .notFound {
         throw error
       }
@@ -158,8 +166,8 @@ public struct Layout: Sendable {
     return try fileSystem.openDirectory(at: root.raw, bytes)
   }
 
-  /// `quarantine`, for what is in the way before the store is open.
-  static func setAside(
+  /// Moves a file to quarantine/, like `quarantine`, but before the store is open.
+  static func moveToQuarantine(
     _ fileSystem: any FileSystem, _ root: Descriptor, _ name: [UInt8]
   ) throws(SystemError) {
     try makeDirectoryIfAbsent(fileSystem, root, quarantineName)
@@ -171,7 +179,7 @@ public struct Layout: Sendable {
     try fileSystem.sync(root.raw)
   }
 
-  /// An open folder that has no name and no entries.
+  /// Returns an open directory that has no name and no entries.
   private static func emptyFolder(
     _ fileSystem: any FileSystem
   ) throws(SystemError) -> Descriptor {
@@ -183,12 +191,13 @@ public struct Layout: Sendable {
 
   static let statCachePrefix = Array("stat-".utf8)
 
-  /// The name of a stat cache in `cache`.
+  /// Returns the name of the stat cache with this key in `cache`.
   public func statCacheName(_ key: Digest) -> [UInt8] {
     Layout.statCachePrefix + Array(key.shortHex.utf8)
   }
 
-  /// Forgets every stat cache: for when objects may have been lost.
+  /// Deletes every stat cache. Required when objects may have been lost, because a cache refers to stored
+  /// objects.
   func removeStatCaches() {
     if isReadOnly { return }
     for name in (try? fileSystem.names(of: cache.raw)) ?? []
@@ -197,75 +206,8 @@ public struct Layout: Sendable {
     }
   }
 
-  /// Checks the format file; in an empty folder, writes it.
-  static func prepare(
-    _ fileSystem: any FileSystem, _ root: Descriptor, _ path: [UInt8], _ name: String, create: Bool
-  ) throws(StoreError) {
-    if let text = try readFormat(fileSystem, root, name) {
-      try checkFormat(text, name)
-      return
-    }
-    let names = try explaining(name) { () throws(SystemError) in
-      try fileSystem.names(of: root.raw)
-    }
-    try requireNoHistory(fileSystem, root, name, names.map { printable($0) })
-    // A store whose making was interrupted holds nothing but empty folders and the temporary; ext4 and xfs
-    // make a folder of their own at the top of a file system.
-    let ours = Set(folders + ["format.new", "lost+found"])
-    guard names.allSatisfy({ ours.contains(printable($0)) }) else {
-      throw StoreError(
-        .incompatible, name, "the folder holds other files and is no store",
-        advice: "Name an empty or new folder with --store")
-    }
-    guard create else {
-      throw StoreError(
-        .notFound, name, "there is no store there",
-        advice: "Name another with --store, or take a first snapshot to make one")
-    }
-    try explaining(name) { () throws(SystemError) in
-      for folder in folders {
-        try makeDirectoryIfAbsent(fileSystem, root, Array(folder.utf8))
-      }
-      let new = Array("format.new".utf8)
-      // What an interrupted command left of it, or somebody else put there.
-      if try fileSystem.statIfPresent(at: root.raw, new) != nil {
-        try fileSystem.remove(at: root.raw, new, isDirectory: false)
-      }
-      let file = try fileSystem.openFile(
-        at: root.raw, new, [.write, .create, .exclusive, .noFollow])
-      try fileSystem.write(file.raw, Array(formatText.utf8))
-      try fileSystem.sync(file.raw)
-      let locks = try fileSystem.openDirectory(at: root.raw, Array("locks".utf8))
-      try LeasePhase.prepare(fileSystem, locks)
-      try fileSystem.rename(at: root.raw, new, to: root.raw, formatName, exclusively: false)
-      try fileSystem.sync(root.raw)
-      try syncParent(fileSystem, of: path)
-    }
-  }
-
-  /// - Parameter names: what is in the folder.
-  /// - Throws: `damaged` where a folder without the file `format` is a store that has snapshots.
-  private static func requireNoHistory(
-    _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String, _ names: [String]
-  ) throws(StoreError) {
-    guard Set(["packs", "refs", "journal", "locks"]).isSubset(of: names) else { return }
-    let isEmpty = try explaining(name) { () throws(SystemError) in
-      do throws(SystemError) {
-        let refs = try fileSystem.openDirectory(at: root.raw, Array("refs".utf8))
-        return try fileSystem.names(of: refs.raw).isEmpty
-      } catch {
-        if error.code == .notDirectory || error.code == .loop { return true }
-        throw error
-      }
-    }
-    if isEmpty { return }
-    throw StoreError(
-      .damaged, name, "its file 'format' is gone",
-      advice: "Restore that file (the two lines stand in docs/format.md): 'imgstore repair' does")
-  }
-
-  /// Makes the name of a folder durable: the store's own, or one on the way to it.
-  private static func syncParent(
+  /// Makes the name of the store's directory, or of one above it, durable.
+  static func syncParent(
     _ fileSystem: any FileSystem, of path: [UInt8]
   ) throws(SystemError) {
     let parent = try fileSystem.openDirectory(
@@ -273,57 +215,7 @@ public struct Layout: Sendable {
     try fileSystem.sync(parent.raw)
   }
 
-  static func readFormat(
-    _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String
-  ) throws(StoreError) -> String? {
-    let stat = try explaining(name) { () throws(SystemError) in
-      try fileSystem.statIfPresent(at: root.raw, formatName)
-    }
-    guard let stat else { return nil }
-    guard stat.kind == .file else {
-      throw StoreError(
-        .damaged, name, "its file 'format' \(oddity(of: stat.kind))",
-        advice: "Restore that file: docs/format.md has its two lines")
-    }
-    return try explaining(name) { () throws(SystemError) in
-      // What may follow the two lines is of no concern.
-      let file = try fileSystem.openFile(
-        at: root.raw, formatName, [.read, .noFollow, .nonBlocking])
-      let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 8)
-      defer { buffer.deallocate() }
-      let n = try fileSystem.readFully(file.raw, at: 0, into: buffer)
-      return String(decoding: buffer[..<n], as: UTF8.self)
-    }
-  }
-
-  /// The version that the store's file `format` names now.
-  func formatVersion() throws(StoreError) -> Int {
-    let name = "store \(printable(path))"
-    guard let text = try Layout.readFormat(fileSystem, root, name) else {
-      throw StoreError(.damaged, name, "its file 'format' is gone")
-    }
-    return try Layout.checkFormat(text, name)
-  }
-
-  @discardableResult
-  private static func checkFormat(_ text: String, _ name: String) throws(StoreError) -> Int {
-    let lines = text.split(separator: "\n")
-    guard lines.count >= 2, lines[0] == "imgstore store", lines[1].hasPrefix("version "),
-      let version = Int(lines[1].dropFirst(8))
-    else {
-      throw StoreError(
-        .damaged, name, "its file 'format' is not one of ours",
-        advice: "Restore that file (the two lines stand in docs/format.md), or name another store")
-    }
-    guard (1...newestVersion).contains(version) else {
-      throw StoreError(
-        .incompatible, name,
-        "it is of format version \(version); this imgstore reads versions 1 to \(newestVersion)",
-        advice: "Install a newer imgstore; this one has not touched the store")
-    }
-    return version
-  }
-
+  /// Creates a directory and the missing ones above it.
   private static func makePath(_ fileSystem: any FileSystem, _ path: [UInt8]) throws(SystemError) {
     do {
       try fileSystem.makeDirectory(at: fileSystem.workingDirectory, path, mode: 0o700)
@@ -339,15 +231,15 @@ public struct Layout: Sendable {
   }
 }
 
-/// The folder that holds what `path` names; "." for a relative name.
+/// Returns the path of the directory that contains `path`; "." for a single relative name.
 public func parentPath(of path: [UInt8]) -> [UInt8] {
-  var end = path.count
-  while end > 1, path[end - 1] == 0x2f { end -= 1 }
-  guard let slash = path[..<end].lastIndex(of: 0x2f) else { return [0x2e] }
+  var limit = path.count
+  while limit > 1, path[limit - 1] == 0x2f { limit -= 1 }
+  guard let slash = path[..<limit].lastIndex(of: 0x2f) else { return [0x2e] }
   return slash == 0 ? [0x2f] : Array(path[..<slash])
 }
 
-/// Makes a directory with mode 0700 unless it is there.
+/// Creates a directory with mode 0700 unless it exists.
 func makeDirectoryIfAbsent(
   _ fileSystem: any FileSystem, _ parent: Descriptor?, _ name: [UInt8]
 ) throws(SystemError) {

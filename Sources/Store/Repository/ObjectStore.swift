@@ -1,26 +1,28 @@
-// A store, open: the way to everything in this room.
+// An open store: the entry point of this module.
 
 import Codec
 import Platform
 
-/// An open store. Any thread may call it.
+/// An open store. All methods may be called from any thread.
 public final class ObjectStore: Sendable {
+  /// The open directories of the store.
   public let layout: Layout
   let packs: PackReader
   let index: Index
   private let leases: Monitor<Lease>
-  /// Makes deflate streams again; nil where nobody said how.
+  /// Re-encodes deflate streams for reconstructions; nil if the caller provided no encoder.
   let maker: (any StreamReencoder)?
   let openPlans = Monitor<[CachedPlan]>([])
 
   /// Opens the store at `path` and brings its index up to date.
   /// - Parameters:
-  ///   - create: whether a missing or empty folder becomes a new store.
-  ///   - odd: what is done where something else has the name of one of its folders.
-  ///   - owner: whose store it may be.
-  ///   - maker: makes blobs again that recipes describe; without one they cannot be read.
-  ///   - report: told, in one line, what had to be done to the index.
-  /// - Throws: `StoreError`: `incompatible`, `missing`, `system`.
+  ///   - create: whether a missing or empty directory becomes a new store.
+  ///   - odd: what to do if a directory of the store is another kind of file.
+  ///   - owner: who may own the store.
+  ///   - maker: re-encodes deflate streams; nil makes blobs that need one unreadable.
+  ///   - report: receives a line for each repair of the index.
+  /// - Throws: `StoreError`: `incompatible`, `notFound`, `refused`, `damaged`, `missing`, `system`,
+  ///   `index`.
   public init(
     _ fileSystem: any FileSystem, path: [UInt8], create: Bool,
     odd: OddLayoutPolicy = .refuse, owner: StoreOwnerPolicy = .trusted,
@@ -29,40 +31,45 @@ public final class ObjectStore: Sendable {
   ) throws(StoreError) {
     self.maker = maker
     layout = try Layout.open(fileSystem, path: path, create: create, odd: odd, owner: owner)
-    // The lease comes before the first look at what is there: what is seen under it stays.
+    // Take the lease before reading anything: gc keeps everything that the store sees under its lease.
     leases = Monitor(try Lease.take(layout))
     packs = PackReader(layout)
     index = try Index(layout, packs, report: report)
   }
 
+  /// Returns the refs of the store.
   public var refs: RefLog { RefLog(layout: layout) }
 
-  /// Begins a session that adds objects.
+  /// Starts a session that adds objects.
+  /// - Throws: `refused` if the store is read-only; `system`.
   public func beginSession(_ tuning: StoreTuning = StoreTuning()) throws(StoreError) -> WriteSession
   {
     try layout.requireWritable("the store")
     return try WriteSession(layout, index, lease, tuning: tuning)
   }
 
-  /// What shows collectors that this store is in use.
+  /// Returns the lease that protects the objects of this store from gc.
   var lease: Lease { leases.withLock { $0 } }
 
-  /// For the collector itself: from here on this store relies on what is there now.
+  /// Takes a new lease. Used by gc itself: from now on this store relies only on objects that exist now.
   func renewLease() throws(StoreError) {
     let new = try Lease.take(layout)
     leases.withLock { $0 = new }
   }
 
-  /// Rebuilds the index.
+  /// Rebuilds the index from the packs.
   public func reindex() throws(StoreError) { try index.rebuild() }
 
+  /// Returns the numbers of packs and objects and the bytes of all packs, as the index lists them.
   public func totals() throws(StoreError) -> (packs: Int, objects: Int, storedBytes: UInt64) {
     try index.totals()
   }
 
-  /// A lock that belongs to one image: whoever changes the image or its history holds it.
-  /// - Parameter onWait: is told who has it, once, before waiting.
-  /// - Throws: `busy` where another process still has it after the time.
+  /// Locks an image. Commands that change an image or its history hold this lock.
+  /// - Parameters:
+  ///   - waiting: how long to wait for another process.
+  ///   - onWait: called once before waiting, with the processes that hold the lock.
+  /// - Throws: `busy` if another process still holds the lock after the wait; `refused`; `system`.
   public func lockImage(
     _ image: ImageName, waiting: LockWait = .forever, onWait: (_ holders: [String]) -> Void
   ) throws(StoreError) -> FileLock {
@@ -82,71 +89,78 @@ public final class ObjectStore: Sendable {
 
   // MARK: Objects
 
-  /// Runs `body`, which reads many small objects, faster; others that add to the store have their turn.
+  /// Runs `body`, which reads many small objects, in one read transaction. Writers are admitted between
+  /// reads.
   public func withReadTransaction<R>(_ body: () throws -> R) rethrows -> R {
     try index.withReadTransaction(body)
   }
 
-  /// Where an object is. The index is rebuilt, once a process, before "missing" is said.
-  func place(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectPlace {
-    if let place = try index.place(kind, id) { return place }
-    try index.rebuildOnce("index: rebuilt in search of an object that is missing")
-    if let place = try index.place(kind, id) { return place }
-    throw .missing("\(kind.noun) \(id.hex)", "no pack holds it")
+  /// Returns the location of an object. Before it reports a missing object, it rebuilds the index once a
+  /// process.
+  func location(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectLocation {
+    if let location = try index.location(kind, id) { return location }
+    try index.rebuildOnce("index: rebuilt to look for a missing object")
+    if let location = try index.location(kind, id) { return location }
+    throw .missing("\(kind.noun) \(id.hex)", "no pack contains it")
   }
 
+  /// Returns true if the index lists the object.
   func holds(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> Bool {
-    try index.place(kind, id) != nil
+    try index.location(kind, id) != nil
   }
 
-  /// The decoded frame that holds an object, and the object's place in it.
+  /// Returns the decoded frame that contains an object, and the object's location.
   func frame(
     _ kind: ObjectKind, _ id: Digest
-  ) throws(StoreError) -> (DecodedFrame, ObjectPlace) {
+  ) throws(StoreError) -> (DecodedFrame, ObjectLocation) {
     do throws(StoreError) {
       return try frameAsIndexed(kind, id)
     } catch {
-      // A wrong row and a damaged pack look alike; a new index tells them apart.
+      // A wrong index row and a damaged pack look the same. A rebuilt index distinguishes them.
       guard error.kind == .index || error.kind == .damaged || error.kind == .missing else {
         throw error
       }
-      try index.rebuildOnce("index: rebuilt, for it may have led to a wrong place")
+      try index.rebuildOnce("index: rebuilt because it may have listed a wrong location")
     }
     do throws(StoreError) {
       return try frameAsIndexed(kind, id)
     } catch {
       guard error.kind == .damaged || error.kind == .missing else { throw error }
-      // One copy is damaged: another may be sound.
-      for place in try index.places(kind, id) {
-        guard let frame = try? packs.frame(place.address, frameBytes: place.frameBytes),
-          frame.header.holds(kind, id, start: place.start, length: place.length)
+      // If one copy is damaged, another may be intact.
+      for location in try index.locations(kind, id) {
+        guard let frame = try? packs.frame(location.address, frameBytes: location.frameBytes),
+          frame.header.holds(kind, id, start: location.start, length: location.length)
         else { continue }
-        return (frame, place)
+        return (frame, location)
       }
       throw error
     }
   }
 
+  /// Returns the frame at the location that the index lists, without a rebuild.
   private func frameAsIndexed(
     _ kind: ObjectKind, _ id: Digest
-  ) throws(StoreError) -> (DecodedFrame, ObjectPlace) {
-    let place = try place(kind, id)
+  ) throws(StoreError) -> (DecodedFrame, ObjectLocation) {
+    let location = try location(kind, id)
     let frame =
       try kind == .chunk
-      ? packs.frame(ofChunk: id, at: place)
-      : packs.frame(place.address, frameBytes: place.frameBytes)
-    guard frame.header.holds(kind, id, start: place.start, length: place.length) else {
+      ? packs.frame(ofChunk: id, at: location)
+      : packs.frame(location.address, frameBytes: location.frameBytes)
+    guard frame.header.holds(kind, id, start: location.start, length: location.length) else {
       throw StoreError(
-        .index, "\(kind.noun) \(id.shortHex)", "the index points to a place that holds another",
+        .index, "\(kind.noun) \(id.shortHex)",
+        "the index lists a location that holds another object",
         advice: "Run 'imgstore reindex'")
     }
-    return (frame, place)
+    return (frame, location)
   }
 }
 
 extension ObjectStore: ObjectSource {
+  /// Returns the bytes of an object.
+  /// - Throws: `missing`, `damaged`, `index`, `system`.
   public func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
-    let (frame, place) = try frame(kind, id)
-    return frame.withBytes(start: place.start, length: place.length) { [UInt8]($0) }
+    let (frame, location) = try frame(kind, id)
+    return frame.withBytes(start: location.start, length: location.length) { [UInt8]($0) }
   }
 }

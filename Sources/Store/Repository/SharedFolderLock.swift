@@ -1,13 +1,14 @@
-// Locks of a store that belong to no image: the folders that several images may share.
+// Locks of a store on the directories that several images may share.
 
 import Platform
 
 extension ObjectStore {
-  /// Takes the locks of folders, waiting while others hold one of them.
+  /// Locks directories, and waits while other processes hold one of the locks.
   /// - Parameters:
-  ///   - keys: which, by a hash of what they are.
-  ///   - onWait: called once, before waiting.
-  /// - Throws: `busy` where another process still has one after the time.
+  ///   - keys: one key a directory, a hash of its identity.
+  ///   - waiting: how long to wait.
+  ///   - onWait: called once before waiting.
+  /// - Throws: `busy` if another process still holds a lock after the wait; `system`.
   public func lockFolders(
     _ keys: [FileLock.Key], waiting: LockWait = .forever, onWait: () -> Void
   ) throws(StoreError) -> FileLock {
@@ -16,8 +17,8 @@ extension ObjectStore {
       return try FileLock.acquire(
         layout.fileSystem, at: layout.locks.raw, name, keys: keys, waiting: waiting, onWait: onWait)
     } catch {
-      if error.code == .busy { throw layout.busy("a folder of the image", name) }
-      throw .system(error, "the locks of folders")
+      if error.code == .busy { throw layout.busy("a directory of the image", name) }
+      throw .system(error, "the locks of directories")
     }
   }
 }

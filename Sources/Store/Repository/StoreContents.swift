@@ -1,14 +1,15 @@
-// What a store holds, counted: for people who wonder where the space goes.
+// Counts of everything in a store, so that users can see where the space goes.
 
 import Platform
 import SQLite
 
-/// Counts and sizes of everything in the packs.
+/// Counts and sizes of the objects and packs.
 public struct StoreContents: Sendable {
+  /// The objects of one kind.
   public struct Kind: Sendable {
     public let kind: ObjectKind
     public let count: Int
-    /// Before compression.
+    /// The size before compression.
     public let rawBytes: UInt64
   }
   public let kinds: [Kind]
@@ -17,12 +18,13 @@ public struct StoreContents: Sendable {
   public let doomedPacks: Int
   public let doomedBytes: UInt64
   public let frames: Int
-  /// Of all frames, before compression.
+  /// The size of all frames before compression.
   public let rawBytes: UInt64
 }
 
 extension ObjectStore {
-  /// Counts what is in the packs, each copy of an object.
+  /// Counts the contents of the packs, each copy of an object separately.
+  /// - Throws: `StoreError` of kind `index`.
   public func contents() throws(StoreError) -> StoreContents {
     try index.query { database in
       func unsigned(_ value: Int64) -> UInt64 { UInt64(max(0, value)) }

@@ -1,16 +1,19 @@
-// The files in locks/, for every kind of store and whatever somebody has put in their place.
+// The files in locks/, in every kind of store and whatever other files have their names.
 //
-// 1. A lock file carries no meaning but its lock: a folder, a link or a socket under its name is moved
-//    to quarantine/, and a new file is made. Nobody can hold a lock on what nobody can open.
-// 2. Where the store cannot be written (a read-only file system, a reader without rights), a shared
-//    lock is taken on a read-only descriptor if the file can be opened, and is left out otherwise:
-//    whoever collects garbage must be able to write.
+// 1. Only the lock on a lock file has a meaning. A directory, link or socket with its name is moved to
+//    quarantine/, and a new file is created. Nobody can hold a lock on a file that cannot be opened.
+// 2. In a store that cannot be written (a read-only file system, a reader without rights), a shared lock is
+//    taken on a read-only descriptor. If the file cannot be opened, the lock is omitted: gc needs write
+//    access, so it cannot run there.
 
 import Platform
 
 extension Layout {
   /// Takes a lock in locks/.
-  /// - Returns: nil where the store is read-only and the lock cannot be had.
+  /// - Parameters:
+  ///   - waiting: how long to wait for other holders.
+  ///   - onWait: called once before waiting.
+  /// - Returns: nil if the store is read-only and its lock file cannot be opened.
   func lock(
     _ name: [UInt8], exclusive: Bool, waiting: LockWait = .forever, onWait: () -> Void = {}
   ) throws(SystemError) -> FileLock? {
@@ -23,33 +26,36 @@ extension Layout {
         fileSystem, at: locks.raw, name, exclusive: exclusive, waiting: waiting, onWait: onWait)
     } catch {
       if error.code == .busy { throw error }
-      try replaceOddLock(name, error)
+      try replaceUnexpectedLock(name, error)
       return try FileLock.acquire(
         fileSystem, at: locks.raw, name, exclusive: exclusive, waiting: waiting, onWait: onWait)
     }
   }
 
-  /// Takes a lock in locks/ exclusively if nobody has it; nil where somebody does.
+  /// Takes an exclusive lock in locks/ without waiting; nil if another process holds one.
   func lockIfFree(_ name: [UInt8]) throws(SystemError) -> FileLock? {
     do throws(SystemError) {
       return try FileLock.acquireIfFree(fileSystem, at: locks.raw, name, exclusive: true)
     } catch {
-      try replaceOddLock(name, error)
+      try replaceUnexpectedLock(name, error)
       return try FileLock.acquireIfFree(fileSystem, at: locks.raw, name, exclusive: true)
     }
   }
 
-  /// What a command says that another one is in the way of.
-  /// - Parameter object: "image compute".
+  /// Returns the error for an object that another command has locked.
+  /// - Parameter object: the locked object, such as "image compute".
   func busy(_ object: String, _ name: [UInt8]) -> StoreError {
     let holders = FileLock.holders(fileSystem, at: locks.raw, name)
     return StoreError(
       .busy, object,
-      "is in use by " + (holders.isEmpty ? "another imgstore" : holders.joined(separator: ", ")),
-      advice: "Wait for it ('--wait 10m'), or look what it is doing")
+      "is in use by "
+        + (holders.isEmpty ? "another imgstore process" : holders.joined(separator: ", ")),
+      advice: "Run the command again later, or let it wait with '--wait 10m'")
   }
 
-  private func replaceOddLock(
+  /// Moves another kind of file in place of a lock file to quarantine/; rethrows `error` for a regular
+  /// file.
+  private func replaceUnexpectedLock(
     _ name: [UInt8], _ error: SystemError
   ) throws(SystemError) {
     guard let stat = try? fileSystem.statIfPresent(at: locks.raw, name), stat.kind != .file else {
@@ -58,13 +64,14 @@ extension Layout {
     try quarantine(locks, name, as: "locks-\(printable(name))")
   }
 
-  /// Refuses a change of a store that cannot be written.
-  /// - Parameter object: what would be changed: "the history of compute".
+  /// Checks that the store can be changed.
+  /// - Parameter object: the object to change, such as "the history of compute".
+  /// - Throws: `refused` if the store is read-only.
   func requireWritable(_ object: @autoclosure () -> String) throws(StoreError) {
     guard isReadOnly else { return }
     throw StoreError(
-      .refused, object(), "cannot be changed: the store \(printable(path)) is read-only here",
-      advice: "Mount its file system writable, or run the command as the owner of the store; "
-        + "commands that only read work as they are")
+      .refused, object(), "cannot be changed: the store \(printable(path)) is read-only",
+      advice: "Mount its file system writable, or run the command as the owner of the store. "
+        + "Commands that only read the store need no change")
   }
 }

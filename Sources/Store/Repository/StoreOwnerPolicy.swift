@@ -1,63 +1,65 @@
-// Whose store a command works on.
+// The check of a store's owner.
 //
-// A user who can write in a store's folders decides what its owner's commands put into root trees, and
-// can have them overwrite files through links that he plants there. So a store belongs to root or to the
-// caller, and nobody else can write in it, unless the caller says otherwise.
+// A user who can write to a store's directories decides what its owner's commands put into root trees.
+// Links that the user places there can make those commands overwrite files. So a store must belong to root
+// or to the caller, and nobody else may be able to write to it, unless the caller overrides the check.
 
 import Platform
 
-/// Whose store may be opened.
+/// Decides which owners of a store are accepted.
 public enum StoreOwnerPolicy: Sendable {
-  /// Root's or the caller's, where nobody else can write.
+  /// Root or the caller owns the store, and nobody else can write to it.
   case trusted
-  /// Anybody's: what is read is believed by its hash only, or the caller answers for it.
+  /// Any owner: the caller trusts hashes only, or takes responsibility.
   case any
 
-  /// - Throws: `StoreError.Kind.refused`. Nothing was read or written then.
+  /// Checks the store's own directory, before anything else is read or written.
+  /// - Throws: `StoreError.Kind.refused`.
   func check(
     _ directory: Descriptor, _ fileSystem: any FileSystem, _ name: String
   ) throws(StoreError) {
     guard self == .trusted else { return }
     try check(
-      explaining(name) { () throws(SystemError) in try fileSystem.stat(directory.raw) }, name)
+      mapSystemErrors(name) { () throws(SystemError) in try fileSystem.stat(directory.raw) }, name)
   }
 
-  /// Checks all folders in the store's: who had a store for a while can have left some of his own there.
+  /// Checks all directories in the store. A previous owner of the store may have left directories there.
   /// - Throws: `StoreError.Kind.refused`.
   func checkFolders(
     of root: Descriptor, _ fileSystem: any FileSystem, _ name: String
   ) throws(StoreError) {
     guard self == .trusted else { return }
-    let names = try explaining(name) { () throws(SystemError) in
+    let names = try mapSystemErrors(name) { () throws(SystemError) in
       try fileSystem.names(of: root.raw)
     }
     for folder in names {
-      let stat = try explaining(name) { () throws(SystemError) in
+      let stat = try mapSystemErrors(name) { () throws(SystemError) in
         try fileSystem.statIfPresent(at: root.raw, folder)
       }
       guard let stat, stat.kind == .directory else { continue }
-      try check(stat, "\(name): its folder \(printable(folder))/")
+      try check(stat, "\(name): its directory \(printable(folder))/")
     }
   }
 
   private func check(_ stat: FileStat, _ name: String) throws(StoreError) {
     let finding: String
     if !isTrustedOwner(stat.uid) {
-      finding = "belongs to another user (uid \(stat.uid)), who could have prepared it"
+      finding = "belongs to another user (uid \(stat.uid)), who could have manipulated it"
     } else if stat.isWritableByOthers {
-      finding = "can be written by others (mode \(octal(stat.mode))), who could have prepared it"
+      finding = "can be written by others (mode \(octal(stat.mode))), who could have manipulated it"
     } else {
       return
     }
     throw StoreError(
       .refused, name, finding,
       advice:
-        "If it is yours, take it over: 'chown -hR' to you and 'chmod -R go-w'; or, as on NFS that "
-        + "maps root to another user, say --trust-store (IMGSTORE_TRUST_STORE=1)")
+        "If the store is yours, take ownership with 'chown -hR' and 'chmod -R go-w'. Otherwise, for "
+        + "example on NFS that maps root to another user, pass --trust-store (IMGSTORE_TRUST_STORE=1)"
+    )
   }
 }
 
-/// A mode as chmod(1) has it: "0755".
+/// Returns a mode as chmod(1) accepts it, such as "0755".
 private func octal(_ mode: UInt16) -> String {
   let text = String(mode, radix: 8)
   return String(repeating: "0", count: max(0, 4 - text.count)) + text

@@ -1,24 +1,24 @@
-// Small files of the store, read without trust: a fifo, a folder, a device, a link or an oversized file
-// in their place is a value with a reason, never a wait and never an unbounded read.
+// Small files of the store, read without trust. A fifo, directory, device, link or oversized file in place
+// of one results in a reason, never in a wait or an unbounded read.
 //
-// 1. A file is opened without following a link and without blocking; its kind and its size are
-//    checked before its bytes are read.
-// 2. Who reads decides what an odd file means: damage of what it should be, or nothing at all.
+// 1. A file is opened without following links and without blocking. Its kind and size are checked before
+//    its bytes are read.
+// 2. The caller decides what an unexpected file means: damage, or a file to ignore.
 
 import Platform
 
-/// What a name in one of the store's folders stands for.
+/// The result of reading a name in one of the store's directories.
 enum StoredFile {
   case content([UInt8])
   case absent
-  /// It is not a regular file, or larger than such a file can be: "is a fifo, not a file".
-  case odd(String)
+  /// Not a regular file, or too large; the reason is a clause such as "is a fifo, not a file".
+  case unexpected(String)
 }
 
 extension Layout {
   /// Reads a small file of the store.
-  /// - Parameter limitBytes: the most that a file of this use can have.
-  /// - Throws: `SystemError` for anything but an absent or odd file.
+  /// - Parameter limitBytes: the maximum size of a file of this use.
+  /// - Throws: `SystemError`, except that absent and unexpected files are results.
   func read(
     _ folder: Descriptor, _ name: [UInt8], limitBytes: Int
   ) throws(SystemError) -> StoredFile {
@@ -30,28 +30,28 @@ extension Layout {
     let file: Descriptor
     let sizeBytes: UInt64
     switch opened {
-    case .odd(let reason): return .odd(reason)
+    case .unexpected(let reason): return .unexpected(reason)
     case .file(let descriptor, let stat): (file, sizeBytes) = (descriptor, stat.size)
     }
     guard sizeBytes <= UInt64(limitBytes) else {
-      return .odd("has \(sizeBytes) bytes, more than the \(limitBytes) that it can have")
+      return .unexpected("has \(sizeBytes) bytes, more than the limit of \(limitBytes)")
     }
     let buffer = UnsafeMutableRawBufferPointer.allocate(
       byteCount: Int(sizeBytes) + 1, alignment: 8)
     defer { buffer.deallocate() }
     let n = try fileSystem.readFully(file.raw, at: 0, into: buffer)
-    guard n <= Int(sizeBytes) else { return .odd("grows while it is read") }
+    guard n <= Int(sizeBytes) else { return .unexpected("grew while it was read") }
     return .content([UInt8](buffer[..<n]))
   }
 
-  /// A name that was opened for reading, or why it cannot be a file of the store.
+  /// A file that is open for reading, or the reason why the name cannot be a file of the store.
   enum OpenedFile {
     case file(Descriptor, FileStat)
-    case odd(String)
+    case unexpected(String)
   }
 
-  /// Opens a regular file without waiting for anything.
-  /// - Throws: `SystemError`, also `notFound`.
+  /// Opens a regular file without blocking.
+  /// - Throws: `SystemError`, including `notFound`.
   func openRegular(
     _ folder: Descriptor, _ name: [UInt8]
   ) throws(SystemError) -> OpenedFile {
@@ -59,17 +59,18 @@ extension Layout {
     do throws(SystemError) {
       file = try fileSystem.openFile(at: folder.raw, name, [.read, .noFollow, .nonBlocking])
     } catch {
-      // ELOOP: a symbolic link. ENXIO: a socket, or a device that is not there.
+      // ELOOP: a symbolic link. ENXIO: a socket, or a device that does not exist.
       guard error.code == .loop || error.code.rawValue == 6 else { throw error }
       guard let stat = try fileSystem.statIfPresent(at: folder.raw, name) else {
         throw SystemError(code: .notFound, "open", name)
       }
-      return .odd(Layout.oddity(of: stat.kind))
+      return .unexpected(Layout.kindProblem(of: stat.kind))
     }
     let stat = try fileSystem.stat(file.raw)
-    guard stat.kind == .file else { return .odd(Layout.oddity(of: stat.kind)) }
+    guard stat.kind == .file else { return .unexpected(Layout.kindProblem(of: stat.kind)) }
     return .file(file, stat)
   }
 
-  static func oddity(of kind: FileKind) -> String { "is a \(kind.noun), not a file" }
+  /// Returns the reason for a file of another kind than a regular one.
+  static func kindProblem(of kind: FileKind) -> String { "is a \(kind.noun), not a file" }
 }

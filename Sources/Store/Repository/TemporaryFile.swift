@@ -1,10 +1,10 @@
-// Files on their way into the store: made in tmp/, locked while their writer lives, renamed into
-// place when complete. What a dead writer left is recognised by its free lock and removed.
+// Files that are written before they enter the store. They are created in tmp/, locked while their writer
+// lives, and renamed when complete. A file whose lock is free was left by a dead process and is removed.
 
 import Codec
 import Platform
 
-/// A file in `tmp/` that disappears unless it is published.
+/// A file in `tmp/` that is deleted unless it is published.
 final class TemporaryFile: Sendable {
   let file: Descriptor
   let name: [UInt8]
@@ -18,7 +18,7 @@ final class TemporaryFile: Sendable {
       let file = try fileSystem.openFile(
         at: layout.temporary.raw, name, [.readWrite, .create, .exclusive, .noFollow])
       _ = try fileSystem.lock(file.raw, exclusive: true, wait: true)
-      // Before the lock was ours a sweep may have taken the file for a dead writer's.
+      // Before the lock was taken, a sweep may have removed the file as one of a dead process.
       let inode = try fileSystem.stat(file.raw).inode
       if try fileSystem.statIfPresent(at: layout.temporary.raw, name)?.inode == inode {
         (self.name, self.file) = (name, file)
@@ -27,8 +27,9 @@ final class TemporaryFile: Sendable {
     }
   }
 
-  /// Gives the file its place; fails with EEXIST where `exclusively` is set and the name is taken.
-  /// The caller has synced the file, and syncs the directory after.
+  /// Renames the file to its final name. The caller has synced the file, and syncs the directory
+  /// afterwards.
+  /// - Throws: `SystemError`; EEXIST if `exclusively` is set and the name exists.
   func publish(
     in directory: Descriptor, as target: [UInt8], exclusively: Bool
   ) throws(SystemError) {
@@ -37,16 +38,16 @@ final class TemporaryFile: Sendable {
       try fileSystem.rename(
         at: layout.temporary.raw, name, to: directory.raw, target, exclusively: exclusively)
     } catch {
-      // File systems without RENAME_NOREPLACE (NFS) have link, which is exclusive by nature.
+      // File systems without RENAME_NOREPLACE (NFS) support link, which is always exclusive.
       guard exclusively, error.code == .invalid || error.code == .notSupported else { throw error }
       try fileSystem.link(at: layout.temporary.raw, name, to: directory.raw, target)
       try fileSystem.remove(at: layout.temporary.raw, name, isDirectory: false)
     }
   }
 
-  /// Writes a small file and gives it its place. File and name are durable when this returns.
-  /// - Throws: `SystemError`; EEXIST where `exclusively` is set and the name is taken. Nothing is left
-  ///   of the new file then.
+  /// Writes a small file under its final name. File and name are durable when this returns.
+  /// - Throws: `SystemError`; EEXIST if `exclusively` is set and the name exists. Nothing of the new file
+  ///   remains then.
   static func write(
     _ bytes: [UInt8], in directory: Descriptor, as name: [UInt8], exclusively: Bool,
     _ layout: Layout
@@ -63,19 +64,19 @@ final class TemporaryFile: Sendable {
     try layout.fileSystem.sync(directory.raw)
   }
 
-  /// Removes the file; harmless after `publish`.
+  /// Deletes the file. Has no effect after `publish`.
   func discard() {
     try? layout.fileSystem.remove(at: layout.temporary.raw, name, isDirectory: false)
   }
 
-  /// Removes what writers that no longer live have left.
-  /// - Returns: the bytes that it had.
+  /// Deletes the files of writers that no longer live.
+  /// - Returns: the size of the deleted files in bytes.
   static func sweep(_ layout: Layout) throws(SystemError) -> UInt64 {
     let fileSystem = layout.fileSystem
     var freedBytes: UInt64 = 0
     for name in try fileSystem.names(of: layout.temporary.raw) {
       do {
-        // A fifo, a folder or a link there is nobody's unfinished file.
+        // A fifo, directory or link in tmp/ is not an unfinished file, and stays.
         guard case .file(let file, let stat) = try layout.openRegular(layout.temporary, name) else {
           continue
         }
@@ -92,7 +93,7 @@ final class TemporaryFile: Sendable {
 }
 
 extension ObjectStore {
-  /// A file without a name, for bytes that must wait; it is gone when its descriptor is.
+  /// Opens a temporary file without a name. It disappears when its descriptor is closed.
   public func openNamelessFile() throws(SystemError) -> Descriptor {
     let file = try TemporaryFile(layout)
     file.discard()

@@ -1,25 +1,26 @@
-// Reads a store without locks and without writing: for completion, which runs at each press of the Tab key.
+// Reads a store without locks and without writing, for completion, which runs each time the user presses
+// Tab.
 //
-// 1. It makes, changes and locks nothing, and waits for nobody: no folder, no lease, no index. A store that lacks one
-//    of its folders cannot be opened so.
-// 2. It reads the index file as it is on disk and never rebuilds it. An object that the index lacks is missing; a wrong
-//    row is an error.
-// 3. Garbage collection does not wait for such a reader: a pack may be removed while it is read, which is an error
-//    here. No snapshot, restored file or report may depend on what is read.
+// 1. It creates, changes and locks nothing, and waits for no other process: no directory, no lease, no
+//    index. It cannot open a store that lacks one of its directories.
+// 2. It reads the index file as it is on disk and never rebuilds it. An object that the index lacks is
+//    missing; a wrong row is an error.
+// 3. Garbage collection does not wait for such a reader. If gc removes a pack while it is read, the read
+//    fails. No snapshot, restored file or report may depend on the data.
 
 import Codec
 import Platform
 import SQLite
 
-/// A store that is open for reading without locks. Any thread may call it.
+/// A store that is open for reading without locks. All methods may be called from any thread.
 public final class UnlockedStore: Sendable {
   private let layout: Layout
   private let packs: PackReader
-  /// Opened with the first look-up.
+  /// Opened by the first lookup.
   private let index = Monitor<Database?>(nil)
 
   /// Opens the store at `path`.
-  /// - Throws: `StoreError`: there is no store, it lacks a folder, or `owner` refuses it.
+  /// - Throws: `StoreError` if there is no store, it lacks a directory, or `owner` refuses it.
   public init(
     _ fileSystem: any FileSystem, path: [UInt8], owner: StoreOwnerPolicy = .trusted
   ) throws(StoreError) {
@@ -27,20 +28,25 @@ public final class UnlockedStore: Sendable {
     packs = PackReader(layout)
   }
 
+  /// Returns the refs of the store.
   public var refs: RefLog { RefLog(layout: layout) }
 }
 
 extension UnlockedStore: ObjectSource {
+  /// Returns the bytes of an object.
+  /// - Throws: `missing` if the index does not list the object; `index` for a wrong row; `damaged`;
+  ///   `system`.
   public func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
-    guard let place = try place(kind, id) else {
-      throw StoreError.missing("\(kind.noun) \(id.hex)", "the index does not have it")
+    guard let location = try location(kind, id) else {
+      throw StoreError.missing("\(kind.noun) \(id.hex)", "the index does not list it")
     }
-    let frame = try packs.frame(place.address, frameBytes: place.frameBytes)
-    guard frame.header.holds(kind, id, start: place.start, length: place.length) else {
+    let frame = try packs.frame(location.address, frameBytes: location.frameBytes)
+    guard frame.header.holds(kind, id, start: location.start, length: location.length) else {
       throw StoreError(
-        .index, "\(kind.noun) \(id.shortHex)", "the index points to a place that holds another")
+        .index, "\(kind.noun) \(id.shortHex)",
+        "the index lists a location that holds another object")
     }
-    return frame.withBytes(start: place.start, length: place.length) { [UInt8]($0) }
+    return frame.withBytes(start: location.start, length: location.length) { [UInt8]($0) }
   }
 
   private func openIndex() throws -> Database {
@@ -51,30 +57,30 @@ extension UnlockedStore: ObjectSource {
     return try Database(path: Index.path(in: layout), .unlocked)
   }
 
-  private func place(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectPlace? {
-    try explainingSQLite {
-      try index.withLock { opened -> ObjectPlace? in
+  private func location(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectLocation? {
+    try mapSQLiteErrors {
+      try index.withLock { opened -> ObjectLocation? in
         let database = try opened ?? openIndex()
         opened = database
-        return try Index.place(kind, id, isDoomed: false, in: database)
-          ?? Index.place(kind, id, isDoomed: true, in: database)
+        return try Index.location(kind, id, isDoomed: false, in: database)
+          ?? Index.location(kind, id, isDoomed: true, in: database)
       }
     }
   }
 }
 
 extension Layout {
-  /// Opens the folders of a store without making any.
+  /// Opens the directories of a store without creating any.
   fileprivate static func openUnlocked(
     _ fileSystem: any FileSystem, path: [UInt8], owner: StoreOwnerPolicy
   ) throws(StoreError) -> Layout {
     let name = "store \(printable(path))"
-    let root = try explaining(name) { () throws(SystemError) in
+    let root = try mapSystemErrors(name) { () throws(SystemError) in
       try fileSystem.openDirectory(at: fileSystem.workingDirectory, path, followLink: true)
     }
     try owner.check(root, fileSystem, name)
     try prepare(fileSystem, root, path, name, create: false)
-    let layout = try explaining(name) { () throws(SystemError) in
+    let layout = try mapSystemErrors(name) { () throws(SystemError) in
       func open(_ name: String) throws(SystemError) -> Descriptor {
         try fileSystem.openDirectory(at: root.raw, Array(name.utf8))
       }
@@ -83,7 +89,7 @@ extension Layout {
         doomed: try open("doomed"), refs: try open("refs"), tags: try open("tags"),
         pins: try open("pins"), signatures: try open("signatures"), journals: try open("journal"),
         temporary: try open("tmp"), locks: try open("locks"), cache: try open("cache"),
-        isReadOnly: true, oddNames: [])
+        isReadOnly: true, replacedNames: [])
     }
     try owner.checkFolders(of: root, fileSystem, name)
     return layout

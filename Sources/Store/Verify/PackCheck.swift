@@ -1,15 +1,15 @@
-// One pack, read to its last byte: is it the file that its name says, and which of its objects are what their
-// ids say?
+// The check of one pack, read to its last byte: whether the file matches its name, and which of its objects
+// match their ids.
 //
-// 1. The file's own SHA-256 and the frames' own checksums decide, at the positions that the pack's own
-//    directories give. The index has no say.
-// 2. Reading goes on behind damage, so that what can be saved of a damaged pack is known.
+// 1. The file's SHA-256 and the frames' checksums decide, at the offsets that the pack's own directories
+//    give. The index is not used.
+// 2. Reading continues after damage, so that the objects that can be rescued from a damaged pack are known.
 // 3. Memory: one frame, encoded and decoded.
 
 import Codec
 import Platform
 
-/// What the bytes of one pack are.
+/// The result of reading one pack.
 struct PackCheck: Sendable {
   struct Problem: Sendable {
     let object: String
@@ -20,25 +20,25 @@ struct PackCheck: Sendable {
   var checkedBytes: UInt64 = 0
   var objects = 0
   var problems: [Problem] = []
-  /// Frames in which every object is right.
+  /// The frames in which every object is intact.
   var goodFrames: [PackedFrame] = []
-  /// Frames whose header is right and whose payload is not, or not wholly.
+  /// The frames with an intact header and a payload that is damaged at least in part.
   var badFrames: [PackedFrame] = []
-  /// The objects that are wrong, and in which frame.
+  /// The damaged objects, with the frames that hold them.
   var badObjects: [ObjectName: String] = [:]
 
   var isSound: Bool { problems.isEmpty }
-  /// The index may have rows of frames that cannot be found in the file.
+  /// True if the index may have rows of frames that cannot be found in the file.
   private(set) var hasUnreadableFrames = false
-  /// Nothing is wrong but the name, or that neither.
+  /// True if nothing is wrong with the file, except possibly its name.
   private(set) var isWhole = false
-  /// The SHA-256 of the file; nil where it cannot be a pack.
+  /// The SHA-256 of the file; nil if it cannot be a pack.
   private(set) var digest: Digest?
 
   private init(_ name: Digest) { self.name = name }
 
-  /// What is known of a name under which no file stands.
-  static func odd(_ name: Digest, label: String, _ reason: String) -> PackCheck {
+  /// Returns the result for a name whose file is not a regular one.
+  static func unexpected(_ name: Digest, label: String, _ reason: String) -> PackCheck {
     var check = PackCheck(name)
     check.problems = [Problem(object: "pack \(label)", finding: reason)]
     return check
@@ -46,10 +46,10 @@ struct PackCheck: Sendable {
 
   /// Reads a pack.
   /// - Parameters:
-  ///   - name: under which `packs` finds it.
-  ///   - label: what it is called in messages; the beginning of its name where nil.
-  ///   - expected: what its SHA-256 must be; its name where nil.
-  /// - Throws: `missing`, `system`. Damage is not thrown.
+  ///   - name: the name under which `packs` finds it.
+  ///   - label: its name in messages; nil for the beginning of `name`.
+  ///   - expected: the SHA-256 that it must have; nil for `name`.
+  /// - Throws: `missing`, `system`. Damage is part of the result.
   static func run(
     _ name: Digest, _ packs: PackReader, label: String? = nil, expected: Digest? = nil,
     progress: Progress
@@ -74,7 +74,7 @@ struct PackCheck: Sendable {
     whole.update(front)
     if PackFormat.level(of: front) == nil {
       check.problems.append(
-        Problem(object: object, finding: "its header is not that of a pack"))
+        Problem(object: object, finding: "does not start with a pack header"))
     }
     var position = UInt64(front.count)
     var hash = SHA256()
@@ -87,7 +87,7 @@ struct PackCheck: Sendable {
       progress.add(bytes: UInt64(bytes.count))
     }
     if scan.pack.sizeBytes > PackFormat.maxPackBytes {
-      // Named by the scan; what follows the frames is not read.
+      // The scan has reported the size already. The bytes after the frames are not read.
       check.checkedBytes = position
       return check
     }
@@ -99,14 +99,15 @@ struct PackCheck: Sendable {
       check.problems.append(
         Problem(
           object: object,
-          finding: "its SHA-256 is \(digest.hex), not its name: the file was changed or damaged"))
+          finding:
+            "has the SHA-256 \(digest.hex) instead of its name: the file was changed or damaged"))
     }
     check.checkedBytes = position
     return check
   }
 
   private mutating func add(
-    _ frame: PackedFrame, _ bytes: [UInt8], _ packs: PackReader, _ place: String,
+    _ frame: PackedFrame, _ bytes: [UInt8], _ packs: PackReader, _ location: String,
     _ hash: inout SHA256
   ) {
     objects += frame.objects.count
@@ -114,12 +115,12 @@ struct PackCheck: Sendable {
     do throws(CodecError) {
       decoded = try packs.decode(bytes, expecting: frame.frameBytes)
     } catch {
-      // A frame that is cut off was named by the scan already.
+      // The scan has reported a truncated frame already.
       if bytes.count == frame.frameBytes {
-        problems.append(Problem(object: place, finding: "\(error)"))
+        problems.append(Problem(object: location, finding: "\(error)"))
       }
       badFrames.append(frame)
-      for (kind, id, _) in frame.objects { badObjects[ObjectName(kind: kind, id: id)] = place }
+      for (kind, id, _) in frame.objects { badObjects[ObjectName(kind: kind, id: id)] = location }
       return
     }
     var isGood = true
@@ -129,7 +130,7 @@ struct PackCheck: Sendable {
       }
       if digest == object.id { continue }
       isGood = false
-      badObjects[ObjectName(kind: object.kind, id: object.id)] = place
+      badObjects[ObjectName(kind: object.kind, id: object.id)] = location
       problems.append(
         Problem(
           object: "\(object.kind.noun) \(object.id.hex)", finding: "its bytes hash to \(digest.hex)"
@@ -140,17 +141,17 @@ struct PackCheck: Sendable {
 }
 
 extension PackReader {
-  /// Adds the bytes from one position to another, or to the file's end, to a hash.
-  /// - Returns: where it stopped.
+  /// Hashes the bytes from one offset to another, or to the end of the file.
+  /// - Returns: the offset where it stopped.
   @discardableResult
   fileprivate func hash(
-    _ file: Descriptor, _ object: String, from start: UInt64, to end: UInt64,
+    _ file: Descriptor, _ object: String, from start: UInt64, to limit: UInt64,
     into hash: inout SHA256
   ) throws(StoreError) -> UInt64 {
     var position = start
-    while position < end {
+    while position < limit {
       let bytes = try readBytes(
-        file, object, at: position, count: Int(min(1 << 20, end - position)))
+        file, object, at: position, count: Int(min(1 << 20, limit - position)))
       if bytes.isEmpty { break }
       hash.update(bytes)
       position += UInt64(bytes.count)
@@ -158,7 +159,7 @@ extension PackReader {
     return position
   }
 
-  /// Decodes a frame whose bytes are at hand.
+  /// Decodes a frame from bytes in memory.
   fileprivate func decode(
     _ bytes: [UInt8], expecting frameBytes: Int
   ) throws(CodecError) -> DecodedFrame {
@@ -168,7 +169,7 @@ extension PackReader {
       do throws(CodecError) {
         let header = try FrameHeader.parse(buffer)
         guard header.frameBytes == frameBytes else {
-          throw CodecError.corrupt("the frame's length is another")
+          throw CodecError.corrupt("the frame has another length than its directory says")
         }
         result = .success(try decode(header, buffer))
       } catch {

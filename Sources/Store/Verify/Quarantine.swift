@@ -1,10 +1,10 @@
-// The folder quarantine/: where damaged, misnamed or odd files of the store go.
+// The directory quarantine/, which receives damaged, misnamed and unexpected files of the store.
 //
-// 1. A file moves there by one exclusive rename; nothing in it is ever overwritten or removed by
-//    this program, except by `repair`, which moves sound files back.
-// 2. Its name there tells where it was: "packs-<sha256>", "refs-<image>-<number>"; a second one of
-//    that name gets ".2".
-// 3. The folder is made when it is first needed.
+// 1. A file moves there by one exclusive rename. imgstore never overwrites or deletes a file in it, except
+//    that `repair` moves intact files back.
+// 2. A file's name there says where it was: "packs-<sha256>", "refs-<image>-<number>". A second file of
+//    that name gets the suffix ".2".
+// 3. The directory is created when it is first needed.
 
 import Platform
 
@@ -12,14 +12,14 @@ extension Layout {
   static let quarantineName = Array("quarantine".utf8)
   private static let maxLabelBytes = 200
 
-  /// The folder quarantine/; nil where there is none.
+  /// Opens quarantine/; nil if it does not exist.
   func openQuarantine() throws(SystemError) -> Descriptor? {
     do throws(SystemError) {
       return try fileSystem.openDirectory(at: root.raw, Layout.quarantineName)
     } catch {
       if error.code == .notFound { return nil }
       guard error.code == .notDirectory || error.code == .loop, !isReadOnly else { throw error }
-      // Something else has the folder's name: it steps aside.
+      // Another kind of file has the directory's name, so it is renamed.
       try fileSystem.rename(
         at: root.raw, Layout.quarantineName, to: root.raw,
         Layout.quarantineName + Array("-\(randomName())".utf8), exclusively: true)
@@ -27,9 +27,9 @@ extension Layout {
     }
   }
 
-  /// Moves a file or a folder of the store to quarantine/.
-  /// - Parameter label: its name there, without what tells copies apart.
-  /// - Returns: where it is now, for people: "quarantine/packs-3fa9…".
+  /// Moves a file or directory of the store to quarantine/.
+  /// - Parameter label: its name there, without a suffix.
+  /// - Returns: the new path for messages, such as "quarantine/packs-3fa9…".
   @discardableResult
   func quarantine(
     _ folder: Descriptor, _ name: [UInt8], as label: String
@@ -41,12 +41,12 @@ extension Layout {
     let base = Array(label.utf8.prefix(Layout.maxLabelBytes))
     var copy = 1
     while true {
-      let place = copy == 1 ? base : base + Array(".\(copy)".utf8)
+      let newName = copy == 1 ? base : base + Array(".\(copy)".utf8)
       do throws(SystemError) {
-        try moveExclusively(folder, name, to: target, place)
+        try moveExclusively(folder, name, to: target, newName)
         try fileSystem.sync(target.raw)
         try fileSystem.sync(folder.raw)
-        return "quarantine/\(printable(place))"
+        return "quarantine/\(printable(newName))"
       } catch {
         guard error.code == .exists, copy < 100_000 else { throw error }
         copy += 1
@@ -54,7 +54,7 @@ extension Layout {
     }
   }
 
-  /// Renames without replacing anything, also where the file system has no RENAME_NOREPLACE (NFS).
+  /// Renames without replacing anything, even on file systems without RENAME_NOREPLACE (NFS).
   func moveExclusively(
     _ from: Descriptor, _ name: [UInt8], to folder: Descriptor, _ target: [UInt8]
   ) throws(SystemError) {

@@ -1,84 +1,85 @@
-// The files of signatures, as `verify` and `repair` see them. Neither knows a key: a signature that is
-// damaged and still has 64 bytes is found by `verify --signatures`.
+// The check of signature files, for `verify` and `repair`. Neither knows any key, so only `verify
+// --signatures` finds a damaged signature that still has 64 bytes.
 //
-// 1. A file with another name, size or digest than it must have is a problem, and so is a signature without
-//    its statement, and a file of a snapshot that has no ref. `repair` moves each to quarantine/.
-// 2. A statement without a signature is what an interrupted `sign` leaves. It means nothing.
+// 1. These are problems: a file with a wrong name, size or digest, a signature without its statement, and a
+//    file of a snapshot that has no ref. `repair` moves each to quarantine/.
+// 2. A statement without a signature remains from an interrupted `sign`. It is not a problem.
 
 import Codec
 import Platform
 
-/// A file in signatures/ that must not be there as it is.
-struct SignatureFault {
+/// A file in signatures/ that must not exist, or not with this content.
+struct SignatureProblem {
   let folder: Descriptor
   let name: [UInt8]
-  /// "signatures/compute/0000000003.signed.…".
+  /// The path for messages, such as "signatures/compute/0000000003.signed.…".
   let object: String
   let finding: String
 }
 
 extension ObjectStore {
-  /// The images that have a folder of signatures, and what is there in place of one.
-  func signatureFolders() throws -> (images: [ImageName], faults: [SignatureFault]) {
+  /// Returns the images that have a directory of signatures, and the unexpected files among the
+  /// directories.
+  func signatureFolders() throws -> (images: [ImageName], problems: [SignatureProblem]) {
     let parent = layout.signatures
-    let names = try explaining("the folder signatures/") { () throws(SystemError) in
+    let names = try mapSystemErrors("the directory signatures/") { () throws(SystemError) in
       try layout.fileSystem.names(of: parent.raw)
     }
     var images: [ImageName] = []
-    var faults: [SignatureFault] = []
+    var problems: [SignatureProblem] = []
     for name in names.sorted(by: precedes) {
       let object = "signatures/\(printable(name))"
-      let stat = try explaining(object) { () throws(SystemError) in
+      let stat = try mapSystemErrors(object) { () throws(SystemError) in
         try layout.fileSystem.statIfPresent(at: parent.raw, name)
       }
       guard let stat else { continue }
       guard let image = try? ImageName(String(decoding: name, as: UTF8.self)),
         image.bytes == name, stat.kind == .directory
       else {
-        faults.append(
-          SignatureFault(
+        problems.append(
+          SignatureProblem(
             folder: parent, name: name, object: object,
-            finding: "is a \(stat.kind.noun), not the folder of an image"))
+            finding: "is a \(stat.kind.noun), not the directory of an image"))
         continue
       }
       images.append(image)
     }
-    return (images, faults)
+    return (images, problems)
   }
 
-  /// What is wrong in the folder of an image.
-  func signatureFaults(of image: ImageName) throws -> [SignatureFault] {
+  /// Returns the problems in the directory of an image.
+  func signatureProblems(of image: ImageName) throws -> [SignatureProblem] {
     guard let folder = try refs.open(layout.signatures, image) else { return [] }
-    var faults: [SignatureFault] = []
+    var problems: [SignatureProblem] = []
     for bytes in try refs.signatureFiles(of: image) {
       let object = "signatures/\(image)/\(printable(bytes))"
       guard let finding = try finding(bytes, of: image, in: folder, object) else { continue }
-      faults.append(
-        SignatureFault(folder: folder, name: bytes, object: object, finding: finding))
+      problems.append(
+        SignatureProblem(folder: folder, name: bytes, object: object, finding: finding))
     }
-    return faults
+    return problems
   }
 
   private func finding(
     _ bytes: [UInt8], of image: ImageName, in folder: Descriptor, _ object: String
   ) throws -> String? {
     guard let name = SignatureFileName(bytes) else { return "is not the name of a signature" }
-    let file = try explaining(object) { () throws(SystemError) in
+    let file = try mapSystemErrors(object) { () throws(SystemError) in
       try layout.read(folder, bytes, limitBytes: name.maxBytes)
     }
     switch file {
     case .absent: return nil
-    case .odd(let reason): return reason
+    case .unexpected(let reason): return reason
     case .content(let content):
-      if let fault = name.fault(content) { return fault }
+      if let problem = name.problem(content) { return problem }
     }
-    // A damaged ref is a finding of its own, and may be put back.
+    // `verify` reports a damaged ref separately, and the ref may be restored.
     if try !hasRef(image, name.number), try !refs.lostNumbers(of: image).contains(name.number) {
-      return "was made for \(image)@\(name.number), which has no ref"
+      return "belongs to \(image)@\(name.number), which has no ref"
     }
     guard name.key != nil else { return nil }
     let own = SignatureFileName(number: name.number, kind: name.kind, statement: name.statement)
-    let hasStatement = try explaining(object) { () throws(SystemError) in
+    let hasStatement = try mapSystemErrors(object) { () throws(SystemError) in
       try layout.fileSystem.statIfPresent(at: folder.raw, own.bytes) != nil
     }
     return hasStatement ? nil : "has no statement: \(printable(own.bytes)) is missing"
@@ -96,34 +97,34 @@ extension ObjectStore {
 
 extension VerifyRun {
   func checkSignatureFiles() throws {
-    let (images, faults) = try store.signatureFolders()
-    for fault in faults { add(fault.object, fault.finding) }
+    let (images, problems) = try store.signatureFolders()
+    for problem in problems { add(problem.object, problem.finding) }
     for image in images {
-      for fault in try store.signatureFaults(of: image) { add(fault.object, fault.finding) }
+      for problem in try store.signatureProblems(of: image) { add(problem.object, problem.finding) }
     }
   }
 }
 
 extension StoreRepair {
   func repairSignatures() throws {
-    let (images, faults) = try store.signatureFolders()
-    for fault in faults {
-      try setAside(
-        fault.folder, fault.name, fault.object, as: "signatures-\(printable(fault.name))")
+    let (images, problems) = try store.signatureFolders()
+    for problem in problems {
+      try moveToQuarantine(
+        problem.folder, problem.name, problem.object, as: "signatures-\(printable(problem.name))")
     }
     for image in images {
       let lock = isDryRun ? nil : try store.lockImage(image) { _ in }
       defer { withExtendedLifetime(lock) {} }
-      // A signature whose statement is moved has none then.
+      // Moving a statement leaves its signatures without one, so the check is repeated.
       var isDone = false
       while !isDone {
-        let faults = try store.signatureFaults(of: image)
-        for fault in faults {
-          try setAside(
-            fault.folder, fault.name, fault.object,
-            as: "signatures-\(image)-\(printable(fault.name).suffix(150))")
+        let problems = try store.signatureProblems(of: image)
+        for problem in problems {
+          try moveToQuarantine(
+            problem.folder, problem.name, problem.object,
+            as: "signatures-\(image)-\(printable(problem.name).suffix(150))")
         }
-        isDone = faults.isEmpty || isDryRun
+        isDone = problems.isEmpty || isDryRun
       }
     }
   }

@@ -1,24 +1,27 @@
-// Is everything there, and is it what it was?
+// Verification: whether all data exists and is unchanged.
 //
-// 1. Plain verify reads the refs and all trees, and asks the index for every chunk.
-// 2. Deep verify also reads every byte: each pack against its name, each object against its id,
-//    each blob of several chunks against its own. What recipes make is made, and compared likewise.
-// 3. It changes nothing but its own record (VerifyPacks.swift), and goes on after damage: every finding is
-//    listed with the snapshots and paths that it reaches.
-// 4. The index is compared with its own sums first: what is said of packs is never said because of it.
+// 1. A plain verify reads the refs and all trees, and asks the index for every chunk.
+// 2. A deep verify also reads every byte. It compares each pack with its name, each object with its id, and
+//    each blob of several chunks with its id. Reconstructed blobs are rebuilt and compared as well.
+// 3. It changes nothing except its own record (VerifyPacks.swift), and continues after damage. Every
+//    problem is listed with the snapshots and paths that it affects.
+// 4. The index is compared with its own sums first, so damage of the index is never reported as damage of a
+//    pack.
 
 import Codec
 import Platform
 
-/// What a verification found.
+/// The result of a verification.
 public struct VerifyReport: Sendable {
+  /// A problem, and the snapshots that it affects.
   public struct Problem: Sendable {
-    /// "chunk 3fa9…", "ref compute@3".
+    /// The subject, such as "chunk 3fa9…" or "ref compute@3".
     public let object: String
     public let finding: String
-    /// Snapshots that cannot be had whole because of it, with the first path in each.
+    /// The snapshots that cannot be restored completely because of it, with the first path in each.
     public var affected: [(snapshot: String, path: [UInt8])] = []
 
+    /// Creates a problem that affects no snapshot yet.
     public init(object: String, finding: String) {
       self.object = object
       self.finding = finding
@@ -31,19 +34,23 @@ public struct VerifyReport: Sendable {
   public var problems: [Problem] = []
   /// Snapshots that were incomplete when they were taken.
   public var incomplete: [String] = []
-  /// Of the whole store; nil where no packs were read.
+  /// The coverage of the whole store; nil if no packs were read.
   public var coverage: VerifyCoverage?
 
+  /// Returns true if nothing is damaged or missing.
   public var isClean: Bool { problems.isEmpty }
 }
 
 extension ObjectStore {
-  /// Checks the store; see the rules above.
+  /// Verifies the store.
+  /// - Parameter deep: whether to read every byte (see the top of this file).
+  /// - Throws: `StoreError` if the store cannot be read at all. Damage is part of the report.
   public func verify(deep: Bool, progress: Progress) throws -> VerifyReport {
     try verify(VerifyRequest(deep: deep), progress: progress)
   }
 
-  /// Checks the store, or the packs of it that were not read for the longest time.
+  /// Verifies the store, or the packs of it that have not been read for the longest time.
+  /// - Throws: `StoreError` if the store cannot be read at all. Damage is part of the report.
   public func verify(_ request: VerifyRequest, progress: Progress) throws -> VerifyReport {
     let run = VerifyRun(self, progress)
     try index.refresh()
@@ -60,19 +67,19 @@ extension ObjectStore {
   }
 }
 
-/// One verification under way.
+/// A running verification.
 final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
   let store: ObjectStore
   let progress: Progress
-  let found = Monitor(VerifyReport())
-  /// Frames in which something is wrong.
+  let reportState = Monitor(VerifyReport())
+  /// The frames that contain damage.
   let badFrames = Monitor<Set<FrameAddress>>([])
-  /// Objects whose bytes are not what their id says.
+  /// The objects whose bytes do not match their ids, with the frames that hold them.
   let damaged = Monitor<[ObjectName: String]>([:])
-  /// Trees seen whole already, by (tree, times).
+  /// The trees that were found complete, by (tree, times).
   private var goodTrees: Set<Tree.IDs> = []
   private var goodObjects: Set<ObjectName> = []
-  private var madeDepth = 0
+  private var reconstructionDepth = 0
   private var largeBlobs: [Digest: (sizeBytes: UInt64, snapshot: String, path: [UInt8])] = [:]
   private var problemIndex: [String: Int] = [:]
 
@@ -81,7 +88,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
     self.progress = progress
   }
 
-  var report: VerifyReport { found.withLock { $0 } }
+  var report: VerifyReport { reportState.withLock { $0 } }
 
   // MARK: Snapshots
 
@@ -90,7 +97,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
     for image in try store.refs.everyImage() {
       for committed in try checkHistory(image) {
         if !committed.snapshot.isComplete {
-          found.withLock { $0.incomplete.append(committed.name) }
+          reportState.withLock { $0.incomplete.append(committed.name) }
         }
         for piece in committed.snapshot.pieces {
           _ = check(piece.entry, committed.name, piece.path)
@@ -99,7 +106,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
     }
   }
 
-  /// Checks an entry and all below it; false where something is wrong.
+  /// Checks an entry and everything below it; false if something is damaged or missing.
   private func check(_ entry: Entry, _ snapshot: String, _ path: [UInt8]) -> Bool {
     progress.add(items: 1)
     var ok = true
@@ -144,19 +151,19 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
     let name = ObjectName(kind: .recipe, id: blob)
     if goodObjects.contains(name) { return true }
     var parts = 0
-    var made: ReconstructedBlob?
+    var reconstruction: ReconstructedBlob?
     let hasParts = check(.recipe, blob, snapshot, path) {
       let all = try self.store.parts(of: blob, sizeBytes: sizeBytes)
-      made = all.made
-      if made != nil { return }
+      reconstruction = all.made
+      if reconstruction != nil { return }
       for part in all {
         guard case .chunk(let id) = part.source else { continue }
         parts += 1
         let chunk = ObjectName(kind: .chunk, id: id)
         if self.goodObjects.contains(chunk) { continue }
-        let place = try self.store.place(.chunk, id)
-        guard place.length == part.lengthBytes else {
-          throw StoreError.damaged("chunk \(id)", "has another length than its recipe says")
+        let location = try self.store.location(.chunk, id)
+        guard location.length == part.lengthBytes else {
+          throw StoreError.damaged("chunk \(id)", "does not have the length that its recipe says")
         }
         if let frame = self.damaged.withLock({ $0[chunk] }) {
           throw StoreError.damaged("chunk \(id)", "is damaged in \(frame)")
@@ -165,28 +172,32 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
       }
     }
     guard hasParts else { return false }
-    if let made, !checkMade(made, snapshot, path) { return false }
-    if parts > 1 || made != nil { largeBlobs[blob] = (sizeBytes, snapshot, path) }
+    if let reconstruction, !checkReconstruction(reconstruction, snapshot, path) { return false }
+    if parts > 1 || reconstruction != nil { largeBlobs[blob] = (sizeBytes, snapshot, path) }
     goodObjects.insert(name)
     return true
   }
 
-  /// Checks what a recipe is over, and who would have to make it.
-  private func checkMade(_ made: ReconstructedBlob, _ snapshot: String, _ path: [UInt8]) -> Bool {
-    madeDepth += 1
-    defer { madeDepth -= 1 }
-    guard madeDepth <= ReconstructedBlob.maxDepth else {
-      add("blob \(made.id.hex)", "is made of made blobs, too many deep", (snapshot, path))
+  /// Checks the dependencies of a reconstruction, and whether its encoder is available.
+  private func checkReconstruction(
+    _ blob: ReconstructedBlob, _ snapshot: String, _ path: [UInt8]
+  ) -> Bool {
+    reconstructionDepth += 1
+    defer { reconstructionDepth -= 1 }
+    guard reconstructionDepth <= ReconstructedBlob.maxDepth else {
+      add("blob \(blob.id.hex)", "has too many nested reconstructions", (snapshot, path))
       return false
     }
-    if let encoderMismatch = made.encoderMismatch(store.maker) {
-      add("blob \(made.id.hex)", encoderMismatch, (snapshot, path))
+    if let encoderMismatch = blob.encoderMismatch(store.maker) {
+      add("blob \(blob.id.hex)", encoderMismatch, (snapshot, path))
       return false
     }
     var ok = true
-    let isRead = check(.recipe, made.id, snapshot, path) {
-      for (blob, size) in try self.store.references(of: made.id, sizeBytes: made.sizeBytes).blobs {
-        let isGood = self.checkBlob(blob, size, snapshot, path)
+    let isRead = check(.recipe, blob.id, snapshot, path) {
+      for (dependency, size) in try self.store.references(of: blob.id, sizeBytes: blob.sizeBytes)
+        .blobs
+      {
+        let isGood = self.checkBlob(dependency, size, snapshot, path)
         ok = ok && isGood
       }
     }
@@ -233,7 +244,8 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
           }
           if digest != blob {
             self.add(
-              "blob \(blob.hex)", "its chunks hash to \(digest.hex)", (facts.snapshot, facts.path))
+              "blob \(blob.hex)", "its chunks have the SHA-256 \(digest.hex)",
+              (facts.snapshot, facts.path))
           }
         } catch let error as StoreError {
           self.add(error.object, error.finding, (facts.snapshot, facts.path))
@@ -247,7 +259,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
   func add(
     _ object: String, _ finding: String, _ affected: (snapshot: String, path: [UInt8])? = nil
   ) {
-    found.withLock { report in
+    reportState.withLock { report in
       let index: Int
       if let known = problemIndex[object] {
         index = known

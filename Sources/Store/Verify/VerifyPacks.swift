@@ -1,35 +1,37 @@
-// The part of a verification that reads packs: all of them, or those that were not read for the longest
-// time, as far as a budget goes.
+// The part of a verification that reads packs: all of them, or those that have not been read for the
+// longest time, within a budget.
 //
-// 1. The order and the record are a convenience (VerifyRecord): without it every pack counts as never
-//    read.
-// 2. A pack is recorded only when it was sound; a damaged one is read again by each run, first.
+// 1. The order and the record (VerifyRecord) are an optimization. Without the record every pack counts as
+//    never read.
+// 2. Only intact packs are recorded. Every run reads damaged packs again, first.
 
 import Codec
 import Platform
 
-/// What a verification shall read.
+/// The parameters of a verification.
 public struct VerifyRequest: Sendable {
-  /// Read every byte of every pack, and every file of several chunks as a whole.
+  /// Whether to read every byte of every pack, and every file of several chunks as a whole.
   public var deep = false
-  /// Seconds after which no further pack is begun; nil for no limit. Implies reading packs.
+  /// The time in seconds after which no pack is started; nil for no limit. A limit implies reading packs.
   public var maxSeconds: Double?
-  /// Bytes of packs after which no further one is begun. Implies reading packs.
+  /// The number of pack bytes after which no pack is started; nil for no limit. A limit implies reading
+  /// packs.
   public var maxBytes: UInt64?
+  /// Creates the parameters of a verification of the whole store.
   public init(deep: Bool = false) { self.deep = deep }
 
   var readsPacks: Bool { deep || isPartial }
   var isPartial: Bool { maxSeconds != nil || maxBytes != nil }
 }
 
-/// How much of a store has been read, and when.
+/// The part of a store that has been read, and when.
 public struct VerifyCoverage: Sendable {
   public var packs = 0
   public var bytes: UInt64 = 0
-  /// Packs that were never found sound, with their bytes.
+  /// The packs that were never found intact, and their bytes.
   public var uncheckedPacks = 0
   public var uncheckedBytes: UInt64 = 0
-  /// When the pack was read that was not read for the longest time: seconds since 1970.
+  /// The oldest of the packs' latest checks, in seconds since 1970; nil if no pack was checked.
   public var oldestCheck: Int64?
 }
 
@@ -37,8 +39,8 @@ extension VerifyRun {
   func checkPacks(_ request: VerifyRequest) throws {
     let start = monotonicSeconds()
     let listing = try store.index.packs()
-    // A collector may remove what it has doomed before we began.
-    let mayGo = Set(listing.doomed)
+    // gc may delete packs that it doomed before this verification started.
+    let mayDisappear = Set(listing.doomed)
     var record = VerifyRecord.load(store.layout)
     let sizes = try store.index.packSizes()
     let packs =
@@ -71,16 +73,16 @@ extension VerifyRun {
           let check = try PackCheck.run(packs[i], self.store.packs, progress: self.progress)
           if check.isSound { sound.withLock { $0.append(packs[i]) } }
           if check.hasUnreadableFrames { hasUnreadableFrames.withLock { $0 = true } }
-          self.take(check)
+          self.record(check)
         } catch {
-          if error.kind == .missing, mayGo.contains(packs[i]) { continue }
+          if error.kind == .missing, mayDisappear.contains(packs[i]) { continue }
           self.add(error.object, error.finding)
         }
       }
     }
     if hasUnreadableFrames.withLock({ $0 }) {
-      // The snapshots that need them are found by what a new index lacks.
-      try store.index.rebuildOnce("index: rebuilt without what cannot be read of damaged packs")
+      // The rebuilt index lacks the unreadable objects, which shows the snapshots that need them.
+      try store.index.rebuildOnce("index: rebuilt without the unreadable parts of damaged packs")
     }
     for pack in sound.withLock({ $0 }) { record.times[pack] = now }
     record.keep(Set(packs))
@@ -97,13 +99,13 @@ extension VerifyRun {
       }
     }
     let checked = next.withLock { $0.pack }
-    found.withLock { report in
+    reportState.withLock { report in
       report.packs = checked
       report.coverage = coverage
     }
   }
 
-  private func take(_ check: PackCheck) {
+  private func record(_ check: PackCheck) {
     for problem in check.problems { add(problem.object, problem.finding) }
     if !check.badObjects.isEmpty {
       damaged.withLock { $0.merge(check.badObjects) { first, _ in first } }
@@ -113,25 +115,25 @@ extension VerifyRun {
         }
       }
     }
-    found.withLock {
+    reportState.withLock {
       $0.objects += check.objects
       $0.checkedBytes += check.checkedBytes
     }
   }
 
-  /// Objects that have a sound copy in another place are read from there.
+  /// Removes objects that have an intact copy elsewhere from the list of damaged ones.
   func dropHealedObjects() throws {
     let bad = badFrames.withLock { $0 }
     for name in damaged.withLock({ Array($0.keys) }) {
-      let places = try store.index.places(name.kind, name.id)
-      if places.contains(where: { !bad.contains($0.address) }) {
+      let locations = try store.index.locations(name.kind, name.id)
+      if locations.contains(where: { !bad.contains($0.address) }) {
         damaged.withLock { $0[name] = nil }
       }
     }
   }
 }
 
-/// When each pack was last read and found sound: cache/verified. Losing it loses nothing.
+/// The times at which packs were last found intact: cache/verified. It can be lost without harm.
 struct VerifyRecord {
   private static let fileName = Array("verified".utf8)
   private static let title = "verified 1"
@@ -151,7 +153,7 @@ struct VerifyRecord {
     let latest = now().seconds
     for line in lines.dropFirst() {
       let words = line.split(separator: 0x20)
-      // A time that has not come yet is a clock's error: the pack counts as never read.
+      // A time in the future comes from a wrong clock, so the pack counts as never read.
       guard words.count == 2, let pack = Digest(hexDigits: Array(words[0])),
         let time = Int64(String(decoding: words[1], as: UTF8.self)), time <= latest
       else { continue }
@@ -160,7 +162,7 @@ struct VerifyRecord {
     return record
   }
 
-  /// Packs that were never found sound come first, then those whose check is the oldest.
+  /// Sorts packs: first those never found intact, then by the age of their checks.
   func oldestFirst(_ packs: [Digest]) -> [Digest] {
     packs.sorted { a, b in
       let (x, y) = (times[a] ?? .min, times[b] ?? .min)
@@ -168,9 +170,10 @@ struct VerifyRecord {
     }
   }
 
+  /// Drops the times of packs that no longer exist.
   mutating func keep(_ packs: Set<Digest>) { times = times.filter { packs.contains($0.key) } }
 
-  /// A failure loses the order of the next run, nothing else.
+  /// Writes the record. A failure only affects the order of the next run.
   func save(_ layout: Layout) {
     if layout.isReadOnly { return }
     var text = "\(VerifyRecord.title)\n"

@@ -1,19 +1,20 @@
-// "Do we have it?", asked once per chunk and mostly answered without SQLite.
+// Deduplication: whether an object is stored already, mostly answered without SQLite.
 //
-// A flat table of 8-byte id prefixes answers "no" for certain; only a "yes" is confirmed in the
-// index. It is made when so many questions have been asked that it would have paid: a small session costs
-// the same in a large store.
-// What this session has itself claimed is held exactly.
+// 1. A flat table of 8-byte id prefixes answers "no" with certainty. Only a "yes" is confirmed in the
+//    index.
+// 2. The table is built once the session has asked so often that it pays. So a small session costs the same
+//    in a large store.
+// 3. The session's own claims are kept exactly.
 
 import Codec
 import Platform
 
-/// The objects that a session need not store. Any thread may call it.
+/// Decides which objects a session must store. All methods may be called from any thread.
 final class DedupFilter: Sendable {
   private struct State {
     var table: PrefixSet?
     var asked = 0
-    /// In the index, roughly.
+    /// The approximate number of objects in the index.
     var objects = 0
     var claimed: Set<Key> = []
   }
@@ -24,37 +25,39 @@ final class DedupFilter: Sendable {
     func hash(into hasher: inout Hasher) { hasher.combine(id) }
   }
 
-  /// A question to the index costs about what thirty rows of the table cost.
+  /// One query of the index costs about as much as thirty rows of the table.
   private static let rowsPerQuestion = 32
 
   private let index: Index
-  private let wanted: WantedObjects?
+  private let allowed: AllowedObjects?
   private let state = Monitor(State())
 
-  /// - Parameter wanted: all that the session may store; nil for everything.
-  init(_ index: Index, wanted: WantedObjects? = nil) {
+  /// Creates the filter of a session.
+  /// - Parameter allowed: the only objects that the session may store; nil for all.
+  init(_ index: Index, allowed: AllowedObjects? = nil) {
     self.index = index
-    self.wanted = wanted
+    self.allowed = allowed
   }
 
-  /// Objects that callers have undertaken to store.
+  /// The number of objects that callers have claimed.
   var claimedCount: Int { state.withLock { $0.claimed.count } }
 
-  /// True when the caller must store the object; false when the store has it in a pack that is not
-  /// doomed, or another caller of this session has undertaken to store it.
+  /// Claims an object for the caller.
+  /// - Returns: true if the caller must store the object. False if a pack that is not doomed contains it,
+  ///   or if another caller of this session has claimed it.
   func claim(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> Bool {
     let key = Key(kind: kind, id: id)
-    if let wanted {
-      if wanted.names.contains(ObjectName(kind: kind, id: id)) {
-        return state.withLock { $0.claimed.insert(key).inserted } && !wanted.isDryRun
+    if let allowed {
+      if allowed.names.contains(ObjectName(kind: kind, id: id)) {
+        return state.withLock { $0.claimed.insert(key).inserted } && !allowed.isDryRun
       }
-      guard wanted.takes(kind), !wanted.isDryRun else { return false }
+      guard allowed.accepts(kind), !allowed.isDryRun else { return false }
     }
     return try state.withLock { state throws(StoreError) in
       if state.claimed.contains(key) { return false }
       if state.table == nil {
-        // A small session asks less than the table costs, which grows with the store.
-        if state.asked == 0 { state.objects = try index.roughCount() }
+        // A small session sends fewer queries than the table costs, whose size grows with the store.
+        if state.asked == 0 { state.objects = try index.estimatedCount() }
         state.asked += 1
         if state.asked <= 1000 + state.objects / DedupFilter.rowsPerQuestion {
           if try index.keeps(kind, id) { return false }

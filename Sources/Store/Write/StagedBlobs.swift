@@ -1,16 +1,18 @@
-// Blobs that lie ready: while a bundle is read into the store, its large files are also written once
-// where they will be needed, so that placing one is giving it a name.
+// Blobs that are written twice: while a bundle is read into the store, its large files are also written to
+// the file system that needs them. Placing such a file only gives it a name.
 //
-// 1. A staged file has no name (O_TMPFILE): nobody can see it, and it is gone with the process.
-// 2. Staging is a matter of speed alone. Whatever fails, or would take more than half of the free
-//    space, is forgotten, and the blob is written from the store as any other.
-// 3. A file is kept under a blob's id only by whoever has hashed all that was written to it.
+// 1. A staged file has no name (O_TMPFILE): it is invisible, and disappears with the process.
+// 2. Staging affects speed only. A file that fails, or would take more than half of the free space, is
+//    dropped. The blob is then written from the store like any other.
+// 3. Only a caller that has hashed all bytes written to a file may keep it under a blob's id.
 
 import Codec
 import Platform
 
-/// Files without a name on one file system, by the blob that they hold. Any thread may call it.
+/// Holds files without a name on one file system, by their blobs. All methods may be called from any
+/// thread.
 public final class StagedBlobs: Sendable {
+  /// Smaller blobs are not staged.
   public static let minBytes: UInt64 = 4 << 20
   private static let maxFiles = 64
 
@@ -24,7 +26,8 @@ public final class StagedBlobs: Sendable {
   private let directory: Descriptor
   private let state: Monitor<State>
 
-  /// - Parameter directory: on the file system where the blobs will be needed.
+  /// Creates an empty collection that may use half of the free space.
+  /// - Parameter directory: a directory on the file system where the blobs will be needed.
   public init(_ fileSystem: any FileSystem, on directory: Descriptor) {
     self.fileSystem = fileSystem
     self.directory = directory
@@ -32,7 +35,8 @@ public final class StagedBlobs: Sendable {
     state = Monitor(State(leftBytes: freeBytes / 2))
   }
 
-  /// A file to write a blob of that size to; nil where it is not worth it, or not possible.
+  /// Returns a file to write a blob of that size to; nil if the blob is too small or staging is not
+  /// possible.
   public func begin(sizeBytes: UInt64) -> StagedFile? {
     let isWanted = state.withLock { state in
       guard state.isPossible, sizeBytes >= StagedBlobs.minBytes, sizeBytes <= state.leftBytes,
@@ -47,13 +51,13 @@ public final class StagedBlobs: Sendable {
     return nil
   }
 
-  /// Keeps a file that holds the whole blob.
+  /// Keeps a file that contains the whole blob. Drops the file if a write has failed.
   public func keep(_ file: StagedFile, as blob: Digest, sizeBytes: UInt64) {
     guard file.finish(sizeBytes: sizeBytes) else { return }
     state.withLock { $0.files[blob] = (file, sizeBytes) }
   }
 
-  /// The file that holds the blob, for one taker.
+  /// Returns the file that contains the blob, and removes it from the collection; nil if there is none.
   public func take(_ blob: Digest, sizeBytes: UInt64) -> Descriptor? {
     state.withLock { state in
       guard let staged = state.files[blob], staged.sizeBytes == sizeBytes else { return nil }
@@ -63,10 +67,10 @@ public final class StagedBlobs: Sendable {
   }
 }
 
-/// One file that is being written, by a thread of its own, past the page cache where that is possible:
-/// the bytes are read again by nobody soon.
+/// A file that is written by a thread of its own. Where the file system allows it, writes bypass the page
+/// cache, because the bytes are not read again soon.
 public final class StagedFile: Sendable {
-  /// Blocks past the page cache have this length, and lie at such addresses.
+  /// Direct writes have this length in bytes and this alignment in memory.
   public static let blockBytes = 4096
 
   private struct State {
@@ -82,7 +86,7 @@ public final class StagedFile: Sendable {
   fileprivate init?(_ fileSystem: any FileSystem, in directory: Descriptor) {
     self.fileSystem = fileSystem
     let here = Array(".".utf8)
-    // tmpfs and others know no way past the page cache.
+    // tmpfs and other file systems do not support direct writes.
     guard
       let file = (try? fileSystem.openFile(at: directory.raw, here, [.write, .nameless, .direct]))
         ?? (try? fileSystem.openFile(at: directory.raw, here, [.write, .nameless]))
@@ -102,18 +106,19 @@ public final class StagedFile: Sendable {
 
   deinit { thread.wait() }
 
-  /// Adds whole blocks, aligned in memory as well; the file's last one is filled up with whatever there is.
-  /// `BufferPipeline`'s rules hold for the bytes.
+  /// Starts to write whole blocks, which are aligned in memory. The last block is padded with arbitrary
+  /// bytes. The rules of `BufferPipeline` hold for the bytes.
   public func begin(_ blocks: UnsafeRawBufferPointer) {
-    precondition(blocks.count % StagedFile.blockBytes == 0, "no whole blocks")
+    precondition(
+      blocks.count % StagedFile.blockBytes == 0, "the length is not a multiple of the block size")
     thread.begin(blocks)
   }
 
-  /// Waits until the bytes are no longer needed.
+  /// Waits until the bytes passed to `begin` are no longer needed.
   public func wait() { thread.wait() }
 
-  /// Cuts off what is more than the file's content.
-  /// - Returns: whether the file holds all that was given, and that is `sizeBytes` bytes at least.
+  /// Waits for the writes and truncates the file to its content.
+  /// - Returns: true if all writes succeeded, and they were at least `sizeBytes` bytes.
   fileprivate func finish(sizeBytes: UInt64) -> Bool {
     thread.wait()
     let state = state.withLock { $0 }

@@ -1,39 +1,42 @@
-// Putting objects into the store (docs/format.md, "Commit"). The order is the guarantee:
+// Adds objects to the store (docs/format.md, "Commit"). The order of the steps is the guarantee:
 //
 //     frames → pack synced → pack renamed to its SHA-256 → packs/ synced → index → ref created
 //
 // 1. A ref is created only after every object that its snapshot reaches is durable.
-// 2. A session that fails or dies leaves whole packs and files in tmp/: space, never harm.
-// 3. Frames are compressed by whatever thread has time: a thread whose frame is full gives it to a
-//    waiting thread, and else compresses it itself. So at most one full frame a thread exists, and
-//    one large file still keeps all processors busy.
-// 4. The session holds the lease under which its store was opened (Lease.swift): what it saw there
-//    stays until it ends, whatever garbage collection runs beside it.
+// 2. A session that fails or dies leaves complete packs and files in tmp/. They cost space, and nothing
+//    else.
+// 3. A thread whose frame is full hands it to a waiting thread, or compresses it itself if none waits. So
+//    there is at most one full frame a thread, and one large file still uses all processors.
+// 4. The session holds the lease under which its store was opened (Lease.swift). The objects that it found
+//    there stay until it ends, even if gc runs concurrently.
 
 import Codec
 import Platform
 
-/// How snapshots are stored.
+/// Parameters for storing objects.
 public struct StoreTuning: Sendable {
-  /// zstd level of new frames.
+  /// The zstd level of new frames.
   public var level: Int32 = 2
-  /// log2 of the entries of zstd's match table. 15 stays in the first-level cache: 10 % faster than
-  /// the level's own 16, for 0.7 % more bytes (docs/performance.md).
+  /// log2 of the number of entries of zstd's match table. 15 fits the first-level cache: 10 % faster than
+  /// the level's default of 16, for 0.7 % more bytes (docs/performance.md).
   public var hashLog: Int32? = 15
-  /// Threads that read, hash and compress.
+  /// The number of threads that read, hash and compress.
   public var workers = max(1, processorCount)
+  /// Creates the default parameters.
   public init() {}
 }
 
-/// A writer's session. Any thread may call it, through a `SessionWorker` of its own.
+/// A session that adds objects. Any thread may use it, through a `SessionWorker` of its own.
 public final class WriteSession: Sendable {
   let layout: Layout
   let index: Index
-  let known: DedupFilter
+  let dedup: DedupFilter
   let packs: PackWriter
+  /// The parameters of the session.
   public let tuning: StoreTuning
   private let lease: Lease
 
+  /// Full frames between threads: the threads that wait for one, the frames, and builders to reuse.
   private struct Exchange {
     var waiting = 0
     var frames: [FrameBuilder] = []
@@ -43,34 +46,36 @@ public final class WriteSession: Sendable {
   }
   private let exchange: Monitor<Exchange>
 
-  /// How far the packs are on their way to the disk. Once ended it stays so, well or badly.
-  private enum Ending {
-    case notBegun
-    case underWay
+  /// The state of making the packs durable. The result of an ended session is final.
+  private enum FinishState {
+    case notStarted
+    case running
     case ended(Result<Void, StoreError>)
   }
-  private let ending = Monitor(Ending.notBegun)
+  private let finishState = Monitor(FinishState.notStarted)
 
   init(
     _ layout: Layout, _ index: Index, _ lease: Lease, tuning: StoreTuning,
-    wanted: WantedObjects? = nil
+    allowed: AllowedObjects? = nil
   ) throws(StoreError) {
     self.layout = layout
     self.index = index
     self.tuning = tuning
-    known = DedupFilter(index, wanted: wanted)
+    dedup = DedupFilter(index, allowed: allowed)
     packs = PackWriter(layout, index)
     exchange = Monitor(Exchange(producers: 0))
     self.lease = lease
-    try explaining("the store") { () throws(SystemError) in _ = try TemporaryFile.sweep(layout) }
+    try mapSystemErrors("the store") { () throws(SystemError) in _ = try TemporaryFile.sweep(layout)
+    }
   }
 
   deinit { packs.abandon() }
 
-  /// Bytes that this session has added to packs so far.
+  /// Returns the number of bytes that this session has added to packs so far.
   public var writtenBytes: UInt64 { packs.writtenBytes }
 
-  /// Runs `body` on the session's threads, each with a worker, and ends their frames.
+  /// Runs `body` on the session's threads, each with a worker of its own, and completes their frames.
+  /// - Throws: the first error of a thread; the others stop soon after it (`SessionWorker.shouldStop`).
   public func run(_ body: @escaping @Sendable (SessionWorker) throws -> Void) throws {
     exchange.withLock { $0.producers = tuning.workers }
     try runThreads(tuning.workers) { _ in
@@ -90,7 +95,8 @@ public final class WriteSession: Sendable {
     }
   }
 
-  /// Runs `body` on this thread with a worker, and ends its frame.
+  /// Runs `body` on this thread with a worker, and completes its frame.
+  /// - Throws: errors of `body`; `StoreError`.
   public func withWorker<R>(_ body: (SessionWorker) throws -> R) throws -> R {
     let worker = SessionWorker(self)
     let result = try body(worker)
@@ -98,30 +104,31 @@ public final class WriteSession: Sendable {
     return result
   }
 
-  /// Begins to make everything durable, on a thread of its own, while the caller looks at what is there
-  /// already. Nothing may be added afterwards; `finish` waits for it.
+  /// Starts to make everything durable on another thread. Nothing may be added afterwards; `finish` waits
+  /// for the result.
   public func beginFinish() {
-    ending.withLock { ending in
-      guard case .notBegun = ending else { preconditionFailure("a session ends once") }
-      ending = .underWay
+    finishState.withLock { finishState in
+      guard case .notStarted = finishState else { preconditionFailure("a session ends once") }
+      finishState = .running
     }
     if (try? startDetachedThread { self.end() }) == nil { end() }
   }
 
   private func end() {
     let result = Result { () throws(StoreError) in try makeDurable() }
-    ending.update { $0 = .ended(result) }
+    finishState.update { $0 = .ended(result) }
   }
 
-  /// Makes everything durable and known to the index. Nothing may be added afterwards.
+  /// Makes everything durable and adds it to the index. Nothing may be added afterwards.
+  /// - Throws: `StoreError` if a pack cannot be written, or the index cannot be changed.
   public func finish() throws(StoreError) {
-    let isMine = ending.withLock { ending in
-      guard case .notBegun = ending else { return false }
-      ending = .underWay
+    let isMine = finishState.withLock { finishState in
+      guard case .notStarted = finishState else { return false }
+      finishState = .running
       return true
     }
     if isMine { end() }
-    try ending.wait { if case .ended(let result) = $0 { result } else { nil } }.get()
+    try finishState.wait { if case .ended(let result) = $0 { result } else { nil } }.get()
     let finished = packs.packs
     if !finished.isEmpty { try index.insert(finished) }
   }
@@ -129,7 +136,7 @@ public final class WriteSession: Sendable {
   private func makeDurable() throws(StoreError) {
     try packs.finishLast()
     if packs.packs.isEmpty { return }
-    try explaining("the folder packs/") { () throws(SystemError) in
+    try mapSystemErrors("the directory packs/") { () throws(SystemError) in
       try layout.fileSystem.sync(layout.packs.raw)
     }
   }
@@ -145,7 +152,7 @@ public final class WriteSession: Sendable {
     exchange.withLock { $0.spare.append(builder) }
   }
 
-  /// Gives a full frame to a thread that waits for one; false when none does.
+  /// Hands a full frame to a waiting thread; false if no thread waits.
   func handOver(_ builder: FrameBuilder) -> Bool {
     exchange.update { state in
       guard state.waiting > state.frames.count else { return false }
@@ -154,7 +161,7 @@ public final class WriteSession: Sendable {
     }
   }
 
-  /// The next frame to compress; nil when no thread can produce another.
+  /// Returns the next frame to compress; nil if no thread can produce another.
   func nextFrame() -> FrameBuilder? {
     exchange.withLock { $0.waiting += 1 }
     let frame = exchange.wait { state -> FrameBuilder?? in
@@ -167,110 +174,4 @@ public final class WriteSession: Sendable {
   }
 
   var hasFailed: Bool { exchange.withLock { $0.failed } }
-}
-
-/// One thread's way into a session: its hash, its frame under way, its codec.
-public final class SessionWorker {
-  private let session: WriteSession
-  private let encoder: FrameEncoder
-  private var builder: FrameBuilder
-  private var hash = SHA256()
-
-  init(_ session: WriteSession) {
-    self.session = session
-    encoder = FrameEncoder(session.tuning)
-    builder = session.emptyBuilder()
-  }
-
-  /// Another thread of the session has failed: stop soon.
-  public var shouldStop: Bool { session.hasFailed }
-
-  /// Stores bytes of at most `Chunker.maxBytes` as a chunk.
-  /// - Returns: its id.
-  public func addChunk(_ bytes: UnsafeRawBufferPointer) throws(StoreError) -> Digest {
-    let id = hash.digest(of: bytes)
-    try add(.chunk, id, bytes)
-    return id
-  }
-
-  /// Stores bytes as a chunk if they are the one that was forecast.
-  /// - Returns: whether they are.
-  public func addChunk(
-    _ bytes: UnsafeRawBufferPointer, ifItIs forecast: Digest
-  ) throws(StoreError) -> Bool {
-    guard hash.digest(of: bytes) == forecast else { return false }
-    try add(.chunk, forecast, bytes)
-    return true
-  }
-
-  /// Stores an object under its id, unless the store has it.
-  public func add(
-    _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer
-  ) throws(StoreError) {
-    guard !bytes.isEmpty || kind != .chunk, try session.known.claim(kind, id) else { return }
-    try append(kind, id, bytes)
-  }
-
-  /// Stores a recipe of a blob that the store has already, made of chunks: the shorter one is read
-  /// from then on, and the chunks are left to the next garbage collection.
-  public func replaceRecipe(of blob: Digest, by recipe: Reconstruction) throws(StoreError) {
-    _ = try session.known.claim(.recipe, blob)
-    var failure: StoreError?
-    recipe.encode().withUnsafeBytes { bytes in
-      do throws(StoreError) { try append(.recipe, blob, bytes) } catch { failure = error }
-    }
-    if let failure { throw failure }
-  }
-
-  private func append(
-    _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer
-  ) throws(StoreError) {
-    if !builder.hasRoom(for: bytes.count) { try sealFrame() }
-    if !builder.hasRoom(for: bytes.count) {
-      guard bytes.count <= Int(FrameHeader.maxRawBytes) else {
-        throw StoreError(
-          .refused, "\(kind.noun) \(id.shortHex)",
-          "has \(bytes.count) bytes, more than an object may have (16 MiB)")
-      }
-      builder.grow(for: bytes.count)
-    }
-    builder.add(kind, id, bytes)
-    if builder.isFull { try sealFrame() }
-  }
-
-  public func add(_ kind: ObjectKind, _ id: Digest, _ bytes: [UInt8]) throws(StoreError) {
-    var failure: StoreError?
-    bytes.withUnsafeBytes { buffer in
-      do throws(StoreError) { try add(kind, id, buffer) } catch { failure = error }
-    }
-    if let failure { throw failure }
-  }
-
-  /// Compresses what is in the frame under way.
-  func flush() throws(StoreError) {
-    if !builder.isEmpty { try compress(builder) }
-    builder.clear()
-  }
-
-  private func sealFrame() throws(StoreError) {
-    if session.handOver(builder) {
-      builder = session.emptyBuilder()
-    } else {
-      try compress(builder)
-      builder.clear()
-    }
-  }
-
-  private func compress(_ frame: FrameBuilder) throws(StoreError) {
-    try encoder.encode(frame) { (header, payload) throws(StoreError) in
-      try session.packs.append(header, payload, raw: frame.count, objects: frame.objects)
-    }
-  }
-
-  func helpUntilDone() throws(StoreError) {
-    while let frame = session.nextFrame() {
-      try compress(frame)
-      session.recycle(frame)
-    }
-  }
 }

@@ -1,5 +1,5 @@
-// Look-ups in crowds: they are one reading transaction of the index, and nobody who writes to the store
-// waits for it in vain. A writer that does gives up after thirty seconds, and makes the index anew.
+// Read transactions over many lookups: no writer to the store waits for them in vain. A blocked writer
+// would give up after thirty seconds and rebuild the index.
 
 import Codec
 import Foundation
@@ -8,15 +8,15 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct LookUpTests {
+@Suite struct ReadTransactionTests {
   private let folder: TemporaryFolder
   private let store: ObjectStore
   private let known: Digest
 
   init() throws {
     folder = try TemporaryFolder()
-    store = try LookUpTests.open(folder)
-    known = try LookUpTests.add("known", to: store)
+    store = try ReadTransactionTests.open(folder)
+    known = try ReadTransactionTests.add("known", to: store)
   }
 
   private static func open(
@@ -35,26 +35,27 @@ import Testing
     return id
   }
 
-  /// What another process would do: a store of its own, opened before, that adds a chunk.
+  /// Acts as another process: a store of its own, opened earlier, that adds a chunk.
   private struct Writer {
-    /// What it had to say, or its error, in the end: nothing is good.
+    /// The reported lines or the error, once the thread has ended; empty is good.
     let remarks = Monitor<[String]?>(nil)
     let thread: ThreadHandle
 
     init(_ folder: TemporaryFolder) throws {
-      let said = Monitor<[String]>([])
-      let store = try LookUpTests.open(folder) { line in said.withLock { $0.append(line) } }
+      let lines = Monitor<[String]>([])
+      let store = try ReadTransactionTests.open(folder) { line in lines.withLock { $0.append(line) }
+      }
       let remarks = remarks
       thread = try startThread {
-        do { _ = try LookUpTests.add("new", to: store) } catch {
-          said.withLock { $0.append("\(error)") }
+        do { _ = try ReadTransactionTests.add("new", to: store) } catch {
+          lines.withLock { $0.append("\(error)") }
         }
-        remarks.update { $0 = said.withLock { $0 } }
+        remarks.update { $0 = lines.withLock { $0 } }
       }
     }
   }
 
-  @Test func `a writer has its turn in a crowd that does not end`() throws {
+  @Test func `a writer is admitted to an endless read transaction`() throws {
     let writer = try Writer(folder)
     defer { writer.thread.join() }
     try store.withReadTransaction {
@@ -63,14 +64,14 @@ import Testing
     #expect(writer.remarks.withLock { $0 } == [])
   }
 
-  @Test func `who waits for the index's lock lets the writer before him end`() throws {
+  @Test func `waiting for the index's lock lets an earlier writer finish`() throws {
     var writer: Writer?
     defer { writer?.thread.join() }
     let remarks = try store.withReadTransaction {
       _ = try store.object(.chunk, known)
       let other = try Writer(folder)
       writer = other
-      // By now it has the lock, and waits for us to end.
+      // By now it holds the lock and waits for this read transaction to end.
       Thread.sleep(forTimeInterval: 0.5)
       try store.reindex()
       return other.remarks.wait { $0 }
@@ -79,15 +80,15 @@ import Testing
     #expect(try store.object(.chunk, known) == Array("known".utf8))
   }
 
-  @Test func `a session of the same process ends the crowd`() throws {
+  @Test func `a session of the same process ends the read transaction`() throws {
     let id = try store.withReadTransaction {
       _ = try store.object(.chunk, known)
-      return try LookUpTests.add("own", to: store)
+      return try ReadTransactionTests.add("own", to: store)
     }
     #expect(try store.object(.chunk, id) == Array("own".utf8))
   }
 
-  @Test func `crowds within crowds, of several threads, end together`() throws {
+  @Test func `nested read transactions of several threads end together`() throws {
     let (store, known) = (store, known)
     try runThreads(4) { _ in
       for _ in 0..<200 {
@@ -97,7 +98,7 @@ import Testing
         }
       }
     }
-    // No lock is left behind: another store can write at once.
+    // No lock remains: another store can write immediately.
     let writer = try Writer(folder)
     writer.thread.join()
     #expect(writer.remarks.withLock { $0 } == [])

@@ -1,4 +1,4 @@
-// Plans of recipes: what is written is read, and what is read from noise does not trap.
+// Plans of recipes: decoding reverses encoding, and invalid bytes never trap.
 
 import Codec
 import Foundation
@@ -8,7 +8,7 @@ import Testing
 
 private func digest(_ n: UInt64) -> Digest { SHA256.digest(of: Array("\(n)".utf8)) }
 
-private func deflated() -> DeflatePlan {
+private func deflatePlan() -> DeflatePlan {
   let stream = DeflatePlan.Stream(
     inner: digest(1), innerBytes: 300_000,
     methods: [.pigz(level: 6), .zlib(level: 1, memoryLevel: 9), DeflateMethod(.stored, level: 0)],
@@ -28,7 +28,7 @@ private func deflated() -> DeflatePlan {
     ])
 }
 
-private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
+private func archivePlan(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
   var writer = ArchivePlanWriter(headerBytes: 16)
   for i in 0..<records {
     let literal = random.bytes(Int(random.next() % 60))
@@ -40,9 +40,9 @@ private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
   return try writer.finish()
 }
 
-@Suite struct RecipePlanTests {
-  @Test func `a plan of streams is read as it was written`() throws {
-    let plan = deflated()
+@Suite struct ReconstructionPlanTests {
+  @Test func `a plan of streams decodes to the encoded plan`() throws {
+    let plan = deflatePlan()
     guard case .deflated(let read) = try ReconstructionPlan.decode(plan.encode()) else {
       throw TestFailure("another kind of plan")
     }
@@ -52,9 +52,9 @@ private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
   }
 
   @Test(arguments: seeds)
-  func `a plan of an archive names its contents in order`(_ seed: UInt64) throws {
+  func `a plan of an archive lists its contents in order`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
-    let bytes = try woven(&random, records: 5000)
+    let bytes = try archivePlan(&random, records: 5000)
     let references = try ReconstructionPlan.decode(bytes).references()
     #expect(references.count > 2500)
     var at = 0
@@ -65,9 +65,9 @@ private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
   }
 
   @Test(arguments: seeds)
-  func `noise in a plan is refused or read, and never traps`(_ seed: UInt64) throws {
+  func `noise in a plan is refused or decoded, and never traps`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
-    let plans = [deflated().encode(), try woven(&random, records: 50)]
+    let plans = [deflatePlan().encode(), try archivePlan(&random, records: 50)]
     for _ in 0..<4000 {
       var bytes = plans[Int(random.next() % 2)]
       for _ in 0...(random.next() % 3) {
@@ -80,22 +80,22 @@ private func woven(_ random: inout SplitMix64, records: Int) throws -> [UInt8] {
         if bytes.isEmpty { bytes = [2] }
       }
       guard let plan = try? ReconstructionPlan.decode(bytes) else { continue }
-      let made = ReconstructedBlob(digest(9), plan)
+      let blob = ReconstructedBlob(digest(9), plan)
       _ = try? plan.references()
-      if made.partCount > 0 { _ = made.part(made.partCount - 1) }
+      if blob.partCount > 0 { _ = blob.part(blob.partCount - 1) }
     }
   }
 
-  @Test func `recipes that are made`() throws {
+  @Test func `reconstruction recipes`() throws {
     let recipe = Reconstruction(sizeBytes: 400_000_000, plan: digest(3), planBytes: 2_000_000)
-    #expect(try BlobLayout.decode(recipe.encode()) == .made(recipe))
+    #expect(try BlobLayout.decode(recipe.encode()) == .reconstruction(recipe))
     #expect(throws: CodecError.self) { try BlobLayout.decode(recipe.encode() + [0]) }
     #expect(throws: CodecError.self) { try BlobLayout.decode([3, 0]) }
     var chunks = Recipe()
     chunks.append(digest(1), lengthBytes: 5)
     chunks.append(digest(2), lengthBytes: 5)
     #expect(recipe.encode().count < chunks.encode().count)
-    // Who knows only chunks must not take it for an empty list.
+    // A reader that only accepts chunk lists must not decode it as an empty list.
     #expect(throws: CodecError.self) { try Recipe.decode(recipe.encode()) }
   }
 }

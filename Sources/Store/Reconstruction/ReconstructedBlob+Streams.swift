@@ -1,0 +1,137 @@
+// The deflate streams of a reconstructed blob: runs are encoded again from their plain bytes.
+//
+// 1. A run counts only if its length and its CRC are those of the plan.
+// 2. Runs that are close together share one read of their plain bytes, about 1 MiB.
+
+import Codec
+
+extension ReconstructedBlob {
+  /// Fills `target` with encoded bytes of a stream, starting at `offset` in the stream.
+  func encode(
+    _ stream: DeflatePlan.Stream, _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64,
+    _ plan: DeflatePlan, _ store: ObjectStore, _ depth: Int
+  ) throws {
+    let limit = offset + UInt64(target.count)
+    var first = indexOfRun(stream.runs, at: offset)
+    while first < stream.runs.count, stream.runs[first].offset < limit {
+      // Neighbouring runs share one read of plain bytes, because each needs the end of the previous ones.
+      var last = first
+      while last + 1 < stream.runs.count, stream.runs[last + 1].offset < limit,
+        stream.runs[last + 1].plainOffset + UInt64(stream.runs[last + 1].plainBytes)
+          - stream.runs[first].plainOffset <= UInt64(ReconstructedBlob.groupBytes)
+      { last += 1 }
+      try encodeGroup(stream, first...last, target, offset, plan, store, depth)
+      first = last + 1
+    }
+  }
+
+  /// Returns the index of the first run that ends after `offset`.
+  private func indexOfRun(_ runs: [DeflatePlan.Run], at offset: UInt64) -> Int {
+    var low = 0
+    var high = runs.count
+    while low < high {
+      let middle = (low + high) / 2
+      if runs[middle].offset + UInt64(runs[middle].sizeBytes) <= offset {
+        low = middle + 1
+      } else {
+        high = middle
+      }
+    }
+    return low
+  }
+
+  /// Encodes a group of runs and copies the requested bytes.
+  private func encodeGroup(
+    _ stream: DeflatePlan.Stream, _ group: ClosedRange<Int>,
+    _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64, _ plan: DeflatePlan,
+    _ store: ObjectStore, _ depth: Int
+  ) throws {
+    guard let maker = store.maker else {
+      throw StoreError(
+        .incompatible, "blob \(id.hex)", "needs an encoder, and this program has none")
+    }
+    let runs = stream.runs[group]
+    var from = stream.innerBytes
+    var to: UInt64 = 0
+    for run in runs {
+      let method = stream.methods[run.method]
+      let plainEnd = run.plainOffset + UInt64(run.plainBytes)
+      from = min(from, run.plainOffset - min(run.plainOffset, UInt64(method.historyBytes)))
+      to = max(to, min(stream.innerBytes, plainEnd + UInt64(method.lookaheadBytes)))
+    }
+    let plain = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: max(Int(to - from), 1), alignment: 64)
+    defer { plain.deallocate() }
+    let input = UnsafeMutableRawBufferPointer(rebasing: plain[..<Int(to - from)])
+    if let inner = over.first(where: { $0.id == stream.inner }) {
+      try inner.fill(input, from: from, in: store, depth: depth + 1)
+    } else {
+      try store.fill(
+        input, from: stream.inner, sizeBytes: stream.innerBytes, at: from, depth: depth)
+    }
+    for (index, run) in zip(group, runs) {
+      let method = stream.methods[run.method]
+      let history = min(run.plainOffset, UInt64(method.historyBytes))
+      let plainEnd = min(
+        stream.innerBytes,
+        run.plainOffset + UInt64(run.plainBytes) + UInt64(method.lookaheadBytes))
+      let bytes = UnsafeRawBufferPointer(
+        rebasing: input[Int(run.plainOffset - history - from)..<Int(plainEnd - from)])
+      let isLast = index == stream.runs.count - 1
+      let output = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: max(run.sizeBytes, 1), alignment: 64)
+      defer { output.deallocate() }
+      let encoded = UnsafeMutableRawBufferPointer(rebasing: output[..<run.sizeBytes])
+      let count = try maker.replay(
+        run, method, bytes, history: Int(history), isLast: isLast, into: encoded)
+      guard count == run.sizeBytes, CRC32.of(UnsafeRawBufferPointer(encoded)) == run.crc else {
+        throw encoderMismatchError(plan, method, maker)
+      }
+      let low = max(run.offset, offset)
+      let high = min(run.offset + UInt64(run.sizeBytes), offset + UInt64(target.count))
+      if low < high {
+        UnsafeMutableRawBufferPointer(rebasing: target[Int(low - offset)..<Int(high - offset)])
+          .copyMemory(
+            from: UnsafeRawBufferPointer(
+              rebasing: encoded[Int(low - run.offset)..<Int(high - run.offset)]))
+      }
+    }
+  }
+
+  private func encoderMismatchError(
+    _ plan: DeflatePlan, _ method: DeflateMethod, _ maker: any StreamReencoder
+  ) -> StoreError {
+    let own = maker.fingerprint(of: method.encoder)
+    let finding =
+      plan.fingerprints.contains(own)
+      ? "its recipe (\(method.name)) does not reproduce it"
+      : "its recipe (\(method.name)) was made with '\(plan.fingerprints.joined(separator: "', '"))', but "
+        + "this program encodes differently, with '\(own)'"
+    return StoreError(
+      .incompatible, "blob \(id.hex)", finding,
+      advice:
+        "No data is lost: use a build of imgstore with that library. Run 'imgstore verify' to list "
+        + "other files that need one")
+  }
+
+  /// Returns the reason why the present encoders do not match the plan's; nil if they match.
+  func encoderMismatch(_ maker: (any StreamReencoder)?) -> String? {
+    guard case .deflated(let plan) = plan else { return nil }
+    guard let maker else { return "needs an encoder, and this program has none" }
+    var encoders: Set<DeflateMethod.Encoder> = []
+    for case .deflated(let stream) in plan.spans {
+      encoders.formUnion(stream.methods.map(\.encoder))
+    }
+    // Stored blocks are copies that every encoder makes alike, so a plan names no encoder for them.
+    encoders.remove(.stored)
+    for encoder in encoders.sorted(by: { $0.rawValue < $1.rawValue }) {
+      let own = maker.fingerprint(of: encoder)
+      if !plan.fingerprints.contains(own) {
+        return
+          "its recipe was made with '\(plan.fingerprints.joined(separator: "', '"))', but this "
+          + "program has '\(own)', which may encode differently"
+      }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,119 @@
+// One thread's part of a write session: it hashes objects, collects them in a frame, and compresses it.
+
+import Codec
+
+/// One thread's access to a session: its hash, its current frame, its encoder.
+public final class SessionWorker {
+  private let session: WriteSession
+  private let encoder: FrameEncoder
+  private var builder: FrameBuilder
+  private var hash = SHA256()
+
+  init(_ session: WriteSession) {
+    self.session = session
+    encoder = FrameEncoder(session.tuning)
+    builder = session.emptyBuilder()
+  }
+
+  /// Returns true if another thread of the session has failed, so that work should stop soon.
+  public var shouldStop: Bool { session.hasFailed }
+
+  /// Stores bytes of at most `Chunker.maxBytes` as a chunk.
+  /// - Returns: the id of the chunk.
+  /// - Throws: `StoreError`.
+  public func addChunk(_ bytes: UnsafeRawBufferPointer) throws(StoreError) -> Digest {
+    let id = hash.digest(of: bytes)
+    try add(.chunk, id, bytes)
+    return id
+  }
+
+  /// Stores bytes as a chunk if they have the predicted id.
+  /// - Returns: true if the id matches.
+  /// - Throws: `StoreError`.
+  public func addChunk(
+    _ bytes: UnsafeRawBufferPointer, ifItIs forecast: Digest
+  ) throws(StoreError) -> Bool {
+    guard hash.digest(of: bytes) == forecast else { return false }
+    try add(.chunk, forecast, bytes)
+    return true
+  }
+
+  /// Stores an object under its id, unless the store has it.
+  /// - Throws: `refused` for an object of more than 16 MiB; `StoreError` of other kinds if it cannot be
+  ///   stored.
+  public func add(
+    _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer
+  ) throws(StoreError) {
+    guard !bytes.isEmpty || kind != .chunk, try session.dedup.claim(kind, id) else { return }
+    try append(kind, id, bytes)
+  }
+
+  /// Stores a reconstruction of a blob that is stored as chunks. From then on readers use this shorter
+  /// recipe, and the next garbage collection deletes the chunks.
+  public func replaceRecipe(of blob: Digest, by recipe: Reconstruction) throws(StoreError) {
+    _ = try session.dedup.claim(.recipe, blob)
+    var failure: StoreError?
+    recipe.encode().withUnsafeBytes { bytes in
+      do throws(StoreError) { try append(.recipe, blob, bytes) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
+  /// Adds an object to the current frame.
+  private func append(
+    _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer
+  ) throws(StoreError) {
+    if !builder.hasCapacity(for: bytes.count) { try sealFrame() }
+    if !builder.hasCapacity(for: bytes.count) {
+      guard bytes.count <= Int(FrameHeader.maxRawBytes) else {
+        throw StoreError(
+          .refused, "\(kind.noun) \(id.shortHex)",
+          "has \(bytes.count) bytes, more than the limit of 16 MiB")
+      }
+      builder.grow(for: bytes.count)
+    }
+    builder.add(kind, id, bytes)
+    if builder.isFull { try sealFrame() }
+  }
+
+  /// Stores an object under its id, unless the store has it.
+  /// - Throws: `refused` for an object of more than 16 MiB; `StoreError` of other kinds if it cannot be
+  ///   stored.
+  public func add(_ kind: ObjectKind, _ id: Digest, _ bytes: [UInt8]) throws(StoreError) {
+    var failure: StoreError?
+    bytes.withUnsafeBytes { buffer in
+      do throws(StoreError) { try add(kind, id, buffer) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
+  /// Compresses the current frame, even if it is not full.
+  func flush() throws(StoreError) {
+    if !builder.isEmpty { try compress(builder) }
+    builder.clear()
+  }
+
+  /// Ends the current frame: another thread compresses it, or this one.
+  private func sealFrame() throws(StoreError) {
+    if session.handOver(builder) {
+      builder = session.emptyBuilder()
+    } else {
+      try compress(builder)
+      builder.clear()
+    }
+  }
+
+  private func compress(_ frame: FrameBuilder) throws(StoreError) {
+    try encoder.encode(frame) { (header, payload) throws(StoreError) in
+      try session.packs.append(header, payload, raw: frame.count, objects: frame.objects)
+    }
+  }
+
+  /// Compresses frames of other threads until all producers have ended.
+  func helpUntilDone() throws(StoreError) {
+    while let frame = session.nextFrame() {
+      try compress(frame)
+      session.recycle(frame)
+    }
+  }
+}
