@@ -252,7 +252,7 @@ import Testing
     for phrase in [
       "`HostileTests`: \(names.count) bundles",
       "\(HostileBundle.refused.count) are refused with an error",
-      "\(HostileBundle.imported.count) are imported, with what is hostile left out",
+      "\(HostileBundle.imported.count) are imported, without their hostile parts",
       "`HostileTests`: \(HostileBundle.signatures.count) signatures, statements and bundles",
     ] {
       #expect(text.contains(phrase), "docs/guarantees.md does not say: \(phrase)")
