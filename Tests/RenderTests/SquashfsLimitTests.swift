@@ -8,7 +8,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct SquashfsLimitTests {
+@Suite(.usesTools) struct SquashfsLimitTests {
   @Test func `a sparse file of more than four gigabytes comes back, with a hole map or without`()
     throws
   {

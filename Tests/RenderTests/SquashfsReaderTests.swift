@@ -6,7 +6,7 @@ import Render
 import TestSupport
 import Testing
 
-@Suite struct SquashfsReaderTests {
+@Suite(.usesTools) struct SquashfsReaderTests {
   /// The bytes of an image, as the reader wants them.
   private func reader(_ bytes: [UInt8]) throws -> SquashfsReader {
     try SquashfsReader(sizeBytes: UInt64(bytes.count)) { offset, target in

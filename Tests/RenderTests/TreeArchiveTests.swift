@@ -11,7 +11,7 @@ import Testing
 
 private typealias Form = TreeArchiveWriter.Form
 
-@Suite struct TreeArchiveTests {
+@Suite(.usesTools) struct TreeArchiveTests {
   @Test func `a nasty tree goes out as tar and GNU tar makes the same of it`() throws {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)
