@@ -3,83 +3,137 @@
 SWIFT   ?= swift
 PREFIX  ?= /usr/local
 DESTDIR ?=
+# The version stands in one place: `Workspace.version`.
+VERSION := $(shell grep -rhoE 'static let version = "[0-9.]+' Sources/Images | cut -d '"' -f 2)
 # What the durability programs require of the binary; with `--require-repair`, the command `repair`.
 DURABILITY =
 # A folder of its own: other flags than the tests', so that neither build undoes the other.
 RELEASE  = --scratch-path .build-static -c release -Xswiftc -static-executable -Xlinker -s
 BINARY   = .build-static/release/imgstore
+FORMATTED = Sources Tests Benchmarks Examples Package.swift
 
-.PHONY: help deps build release test test-all release-test boot-test test-damage test-powercut test-faults test-races fuzz secrets golden lint format demo bench man schemas completions install clean
+.PHONY: help
+help:
+	@awk 'sub(/^##@ /, "") { printf "\n%s\n", $$0 } \
+	  /^[a-z-]+:.*##/ { sub(/: .*## /, "\t"); sub(/:.*## /, "\t"); split($$0, part, "\t"); printf "  %-14s %s\n", part[1], part[2] }' Makefile
 
-help:           ## this list
-	@grep -E '^[a-z-]+: .*##' Makefile | sed 's/: .*##/\t/' | expand -t 14
+##@ Start here
 
-deps:           ## install the C libraries and tools that are missing (apt), and say so
-	@scripts/deps.sh
+.PHONY: demo deps
+demo: release   ## show the main job on a tree of this machine's files; leaves nothing behind
+	@scripts/demo.sh $(BINARY)
 
-build: deps     ## debug build
+deps:           ## install missing C libraries and tools with apt (and sudo, unless you are root)
+	@scripts/deps.sh test
+
+# Root gets missing packages installed, and sees which; everybody else gets their names and a hint.
+# IMGSTORE_DEPS=check only checks, whoever runs it.
+.PHONY: build-deps test-deps
+build-deps:
+	@scripts/deps.sh --ensure build
+test-deps:
+	@scripts/deps.sh --ensure test
+
+##@ Build
+
+.PHONY: build release clean
+build: build-deps     ## debug build
 	$(SWIFT) build
 
-release: deps   ## one static binary: .build-static/release/imgstore
+release: build-deps   ## one static binary: .build-static/release/imgstore
 	@scripts/quiet-link.sh $(SWIFT) build $(RELEASE) --product imgstore
 
-test: deps      ## all tests; long sweeps are thinned
-	@scripts/test.sh
+clean:                ## remove everything that was built
+	rm -rf .build .build-static .build-docs .build-fuzz dist Examples/*/.build
 
-test-all: deps  ## all tests with whole sweeps, seeds and corpora; an hour or two
-	@IMGSTORE_SWEEP=all scripts/test.sh
+##@ Test
 
-boot-test: release  ## a kernel boots in qemu with ramdisks that we packed; skipped where there is no qemu
-	@scripts/boot-test.sh $(BINARY)
+.PHONY: test-fast test test-sweep lint format golden example
+test-fast: build-deps ## in-process unit tests of all modules, in under a minute after the build; FILTER=REGEX
+	@scripts/test.sh --fast $(if $(FILTER),--filter '$(FILTER)')
 
-release-test: release  ## the release packs every form, and the usual tools unpack it
-	@scripts/release-test.sh $(BINARY)
+test: test-deps       ## all tests; long sweeps are thinned; FILTER=REGEX picks suites or tests
+	@scripts/test.sh $(if $(FILTER),--filter '$(FILTER)')
 
-test-damage: release  ## damages a store in 5,000 ways; COUNT=n, SEED=n (see docs/guarantees.md)
-	@python3 Tests/Durability/damage.py --binary $(BINARY) --count $(or $(COUNT),5000) --seed $(or $(SEED),20261128) $(DURABILITY)
+test-sweep: test-deps ## all tests with whole sweeps, seeds and corpora; an hour or two; FILTER=REGEX
+	@IMGSTORE_SWEEP=all scripts/test.sh $(if $(FILTER),--filter '$(FILTER)')
 
-test-powercut: release  ## cuts the power in 10,000 ways, on a model; COUNT=n, SEED=n (see docs/guarantees.md)
-	@python3 Tests/Durability/powercut.py --binary $(BINARY) --count $(or $(COUNT),10000) --seed $(or $(SEED),20261128) $(DURABILITY)
+lint:                 ## formatter and word check (scripts/words.txt)
+	$(SWIFT) format lint --strict --recursive --parallel $(FORMATTED)
+	@scripts/words.py
 
-test-races: release  ## a local user races root's commands, 500 rounds each; ROUNDS=n (see docs/guarantees.md)
-	@python3 Tests/Races/races.py --binary $(BINARY) --rounds $(or $(ROUNDS),500); status=$$?; [ $$status = 77 ] || exit $$status
+format:               ## reformat the code in place
+	$(SWIFT) format format --in-place --recursive --parallel $(FORMATTED)
 
-test-faults: release  ## lets 1,000 system calls fail; COUNT=n, SEED=n (see docs/guarantees.md)
-	@python3 Tests/Durability/faults.py --binary $(BINARY) --count $(or $(COUNT),1000) --seed $(or $(SEED),20261128)
-
-fuzz: deps      ## feeds the parsers with noise that learns; SECONDS=60 for each (see docs/guarantees.md)
-	@SECONDS_EACH=$(or $(SECONDS),60) scripts/fuzz.sh $(PARSERS)
-
-secrets: release  ## what is found in root trees: TREES="DIR DIR" (see docs/secrets.md)
-	@scripts/secrets.sh $(BINARY) $(TREES)
-
-golden:         ## writes the expected texts again (Tests/Golden): look at the difference before you commit it
+golden:               ## rewrite the expected texts in Tests/Golden: review the diff before you commit it
 	$(SWIFT) build -c release
 	@Tests/Golden/help.sh .build/release/imgstore >Tests/Golden/help.txt
 	@rm -rf .build/golden && Tests/Golden/day.sh .build/release/imgstore "$$PWD/.build/golden" >Tests/Golden/day.txt
 
-lint:           ## the formatter as a judge, warnings as errors
-	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Benchmarks Package.swift
+example: build-deps   ## build Examples/ListSnapshots and run it on a small store
+	@scripts/example.sh
 
-format:         ## the formatter
-	$(SWIFT) format format --in-place --recursive --parallel Sources Tests Benchmarks Package.swift
+##@ Long tests (docs/guarantees.md)
 
-demo: release   ## the main job on a real tree, narrated; leaves nothing behind
-	@scripts/demo.sh $(BINARY)
+.PHONY: release-test boot-test test-damage test-powercut test-faults test-races fuzz
+release-test: test-deps release  ## the release packs every form, and the usual tools unpack it
+	@scripts/release-test.sh $(BINARY)
 
-bench: release  ## ratios against the peers on a corpus (see docs/performance.md)
+boot-test: test-deps release     ## a kernel boots in qemu with ramdisks packed by imgstore; skipped without qemu
+	@scripts/boot-test.sh $(BINARY)
+
+test-damage: test-deps release   ## damage a store in 5,000 ways; COUNT=n, SEED=n
+	@python3 Tests/Durability/damage.py --binary $(BINARY) --count $(or $(COUNT),5000) --seed $(or $(SEED),20261128) $(DURABILITY)
+
+test-powercut: test-deps release ## cut the power in 10,000 ways, on a model; COUNT=n, SEED=n
+	@python3 Tests/Durability/powercut.py --binary $(BINARY) --count $(or $(COUNT),10000) --seed $(or $(SEED),20261128) $(DURABILITY)
+
+test-faults: test-deps release   ## let 1,000 system calls fail; COUNT=n, SEED=n
+	@python3 Tests/Durability/faults.py --binary $(BINARY) --count $(or $(COUNT),1000) --seed $(or $(SEED),20261128)
+
+test-races: test-deps release    ## a local user races root's commands, 500 rounds each; ROUNDS=n
+	@python3 Tests/Races/races.py --binary $(BINARY) --rounds $(or $(ROUNDS),500); status=$$?; [ $$status = 77 ] || exit $$status
+
+fuzz: test-deps                  ## fuzz the parsers, guided by coverage; SECONDS=60 for each, PARSERS="NAME NAME"
+	@SECONDS_EACH=$(or $(SECONDS),60) scripts/fuzz.sh $(PARSERS)
+
+##@ Measure
+
+.PHONY: bench secrets
+bench: release        ## ratios against the peers: CORPUS=FOLDER (docs/performance.md)
 	@Benchmarks/run.sh $(BINARY) $(CORPUS)
 
-man: release    ## manual pages, generated: dist/man/
+secrets: release      ## list the secrets that root trees hold: TREES="DIR DIR" (docs/secrets.md)
+	@scripts/secrets.sh $(BINARY) $(TREES)
+
+##@ Documents
+
+.PHONY: docs man schemas completions
+docs: build-deps      ## API documentation: dist/docs/; fails on links that lead nowhere
+	@scripts/docs.sh dist/docs
+
+man: release          ## manual pages: dist/man/
 	@rm -rf dist/man && scripts/manual.py $(BINARY) dist/man
 
-schemas: release  ## JSON Schemas of the --json documents, generated: docs/schema/
+schemas: release      ## JSON Schemas of the --json documents: docs/schema/
 	@scripts/schemas.sh $(BINARY) docs/schema
 
-completions: release  ## shell completions, generated: dist/completions/
+completions: release  ## shell completions: dist/completions/
 	@scripts/completions.sh $(BINARY) dist/completions
 
-install: release man completions  ## binary, its xCAT names, manual pages and completions below PREFIX
+##@ Install and release
+
+.PHONY: install install-files dist version
+install: release man completions  ## binary, xCAT names, manual pages and completions below PREFIX (/usr/local)
+	@$(MAKE) --no-print-directory install-files
+
+dist: release man completions     ## source tarball, static binary and SHA256SUMS: dist/ (docs/release.md)
+	@scripts/dist.sh $(VERSION) $(BINARY)
+
+version:                          ## print the version
+	@echo $(VERSION)
+
+install-files:
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/imgstore
 	@scripts/links.sh $(DESTDIR)$(PREFIX)/bin
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
@@ -89,6 +143,3 @@ install: release man completions  ## binary, its xCAT names, manual pages and co
 	install -D -m 0644 dist/completions/imgstore.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/imgstore
 	install -D -m 0644 dist/completions/_imgstore $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_imgstore
 	install -D -m 0644 dist/completions/imgstore.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/imgstore.fish
-
-clean:          ## remove what was built
-	rm -rf .build .build-static dist

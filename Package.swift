@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// One package, rooms in layers: an arrow only ever points down (docs/architecture.md).
+// One package, modules in layers: dependencies point downward only (docs/architecture.md).
 // `Tests/Fuzz` is a package of its own: it is built with libFuzzer's flags.
 
 let strict: [SwiftSetting] = [
@@ -33,7 +33,8 @@ let package = Package(
       ]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    // Exact, in place of a Package.resolved: that names commits, which differ where packages come from a mirror.
+    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")
   ],
   targets: [
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
@@ -84,7 +85,9 @@ let package = Package(
     .executableTarget(name: "killat", path: "Tests/KillAt"),
     .target(
       name: "TestSupport",
-      dependencies: ["Images", "XCAT", "Ingest", "Store", "Codec", "Platform"],
+      dependencies: [
+        "Images", "XCAT", "Ingest", "Render", "Archive", "Store", "Codec", "Platform",
+      ],
       path: "Tests/TestSupport", swiftSettings: strict),
     .target(
       name: "HostileBundles", dependencies: ["Codec", "Platform", "Signatures", "XCAT", "CLzma"],
@@ -94,11 +97,14 @@ let package = Package(
     moduleTests("Codec", ["Codec"]),
     moduleTests("Signatures", ["Signatures", "Codec", "Platform"]),
     moduleTests("Archive", ["Archive", "Codec"]),
-    moduleTests(
-      "Trees", ["Render", "Ingest", "Archive", "Store", "Codec", "Platform", "HostileBundles"]),
+    moduleTests("SQLite", ["SQLite"]),
     moduleTests("Packages", ["Packages", "Platform"]),
     moduleTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
-    moduleTests("Render", ["Render", "Images", "Store", "Codec", "Platform"]),
+    moduleTests(
+      "Ingest", ["Ingest", "Archive", "Store", "Codec", "Platform", "HostileBundles"]),
+    moduleTests(
+      "Render", ["Render", "Images", "Ingest", "Archive", "Store", "Codec", "Platform"]),
+    moduleTests("Apply", ["Apply", "Ingest", "Store", "Codec", "Platform"]),
     moduleTests("XCAT", ["XCAT", "Archive", "Platform", "SQLite"]),
     moduleTests(
       "Images",

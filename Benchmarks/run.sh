@@ -6,5 +6,5 @@ here=$(cd "$(dirname "$0")" && pwd)
   echo "usage: make bench CORPUS=FOLDER, with real root trees FOLDER/v1 and FOLDER/v2 (v1 after an update)" >&2
   exit 2
 }
-"$here/../scripts/deps.sh" --bench
+"$here/../scripts/deps.sh" --ensure bench
 exec python3 "$here/compare.py" "$@"

@@ -1,24 +1,51 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing: C libraries to build with, and the tools that tests
-# compare against. Says what it does; does nothing, and needs no root, when nothing is missing.
-#   deps.sh           what build and tests need
-#   deps.sh --bench   also the peers that the benchmarks run
+# The Debian packages that imgstore needs: to build it, to test it, to measure it.
+#   deps.sh [GROUP]            installs the missing packages with apt, with sudo unless you are root
+#   deps.sh --check [GROUP]    names the missing packages, and exits with 1 if there are any
+#   deps.sh --ensure [GROUP]   what `make demo` and `make test` do: as root it installs them and prints which;
+#                              as any other user, or with IMGSTORE_DEPS=check, it only checks
+# GROUP: build (C libraries), test (also the tools that tests compare with; the default), bench (also the peers).
+# Without dpkg nothing is checked: then the compiler and the tests say what they lack.
 set -euo pipefail
 
-packages=(zlib1g-dev libdeflate-dev libzstd-dev liblzma-dev libbz2-dev libssl-dev libsqlite3-dev libexpat1-dev libcrypt-dev libre2-dev libpcre2-dev)
-packages+=(pkg-config openssl cpio libarchive-tools busybox pax xz-utils zstd pigz)
-packages+=(rsync attr acl libcap2-bin sqlite3 python3 python3-jsonschema perl debootstrap git)
-packages+=(squashfs-tools rpm db5.3-util patch strace xfsprogs btrfs-progs zsh fish mandoc)
-[ "${1:-}" = --bench ] && packages+=(restic borgbackup)
+action=install
+case ${1:-} in --check | --ensure) action=${1#--}; shift ;; esac
+group=${1:-test}
 
+packages=(zlib1g-dev libdeflate-dev libzstd-dev liblzma-dev libbz2-dev libssl-dev libsqlite3-dev libexpat1-dev)
+packages+=(libcrypt-dev libre2-dev libpcre2-dev pkg-config)
+tools=(openssl cpio libarchive-tools busybox pax xz-utils zstd pigz)
+tools+=(rsync attr acl libcap2-bin sqlite3 python3 python3-jsonschema perl debootstrap git)
+tools+=(squashfs-tools rpm db5.3-util patch strace xfsprogs btrfs-progs zsh fish mandoc)
+case $group in
+  build) packages+=(python3 git) ;;  # manual pages and their date
+  test) packages+=("${tools[@]}") ;;
+  bench) packages+=("${tools[@]}" restic borgbackup) ;;
+  *) echo "deps.sh: no such group: $group" >&2; exit 2 ;;
+esac
+
+command -v dpkg-query >/dev/null || exit 0
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
 [ ${#missing[@]} = 0 ] && exit 0
 
+user=$(id -u)
+if [ "$action" = ensure ]; then
+  action=check
+  if [ "$user" = 0 ] && [ "${IMGSTORE_DEPS:-}" != check ]; then action=install; fi
+fi
+if [ "$action" = check ]; then
+  {
+    echo "missing Debian packages: ${missing[*]}"
+    echo "hint: $([ "$group" = bench ] && echo 'scripts/deps.sh bench' || echo 'make deps') installs them with apt$([ "$user" = 0 ] || echo ' (and sudo)')"
+  } >&2
+  exit 1
+fi
 echo "installing from Debian's archive: ${missing[*]}"
 sudo=()
-[ "$(id -u)" = 0 ] || sudo=(sudo)
+[ "$user" = 0 ] || sudo=(sudo)
 "${sudo[@]}" apt-get update -qq
-DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+# sudo drops the environment.
+"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,17 +1,29 @@
 #!/usr/bin/env bash
-# All tests. Release code, for the real trees: the debug build of the chunker is fifty times slower.
-# Tests import only public API, so that this works without special flags. The tests that run the
-# program run the very binary built here. What failed is said once more at the end.
+# Builds and runs the tests: test.sh [--fast] [OPTION OF swift test...]
+#   --fast   only tests that run no other program and no sweep; prints how long they took
+# Release code, for the real trees: the debug build of the chunker is fifty times slower. Tests import only public
+# API, so that this works without special flags. Tests that run the program run the binary built here. Failures are
+# printed again at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+fast=
+if [ "${1:-}" = --fast ]; then
+  fast=1
+  shift
+  export IMGSTORE_TESTS=fast
+  set -- --skip '^CLITests\.' "$@"
+fi
 swift build -c release --build-tests
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
+start=$SECONDS
 IMGSTORE_BINARY="$PWD/.build/release/imgstore" swift test -c release --skip-build --parallel "$@" 2>&1 |
+  { if [ -n "$fast" ]; then grep --line-buffered -vE ' skipped|(started|passed after .* seconds)\.?$|[0-9]+ test cases? passed' || true; else cat; fi; } |
   tee "$log" || status=$?
 if [[ $status != 0 ]]; then
-  printf '\nwhat failed:\n'
+  printf '\nFailures:\n'
   grep -A 3 -E '✘|error:|Fatal|unexpected signal' "$log" | head -100 || true
 fi
+[ -z "$fast" ] || echo "fast tests: $((SECONDS - start)) seconds after the build"
 exit "$status"

@@ -6,7 +6,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct ArchiveWalkTests {
+@Suite(.usesTools) struct ArchiveWalkTests {
   /// Keeps every member, and reads all content.
   private final class Looker: ArchiveVisitor {
     private(set) var seenBytes: [String: UInt64] = [:]

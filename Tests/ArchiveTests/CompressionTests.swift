@@ -5,7 +5,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct CompressionTests {
+@Suite(.usesTools) struct CompressionTests {
   private func plain(_ bytes: [UInt8], step: Int = .max) throws -> [UInt8] {
     let reader = DecompressingReader(source(bytes, step: step))
     return try readAll { try reader.read($0) }

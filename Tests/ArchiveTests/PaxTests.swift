@@ -72,7 +72,8 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
     #expect(try !tarBytes(plain).contains(0x78))
   }
 
-  @Test func `GNU tar, bsdtar, python and busybox read comments without a word`() throws {
+  @Test(.usesTools) func `GNU tar, bsdtar, python and busybox read comments without a word`() throws
+  {
     let folder = try TemporaryFolder()
     var members = sample
     // Extended attributes need a file system that supports them; here only the comments count. GNU tar
@@ -104,7 +105,7 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
     }
   }
 
-  @Test func `extended attributes go to and come from GNU tar and bsdtar`() throws {
+  @Test(.usesTools) func `extended attributes go to and come from GNU tar and bsdtar`() throws {
     let folder = try TemporaryFolder()
     try Data(tarBytes(Array(sample.prefix(1)))).write(
       to: URL(fileURLWithPath: folder.path("a.tar")))
@@ -141,7 +142,7 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
     }
   }
 
-  @Test func `an access control list as text is noticed`() throws {
+  @Test(.usesTools) func `an access control list as text is noticed`() throws {
     let folder = try TemporaryFolder()
     try shell(
       "cd \"$1\"; echo x >f; setfacl -m u:1000:r f; tar --format=posix --acls -cf a.tar f",

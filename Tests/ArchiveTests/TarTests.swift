@@ -64,7 +64,7 @@ private func members(_ bytes: [UInt8], step: Int = .max) throws -> [(TarMember, 
     }
   }
 
-  @Test func `GNU tar and gzip read what we write`() throws {
+  @Test(.usesTools) func `GNU tar and gzip read what we write`() throws {
     let folder = try TemporaryFolder()
     let members = sample(1)
     try Data(write(members)).write(to: URL(fileURLWithPath: folder.path("a.tgz")))
@@ -79,7 +79,7 @@ private func members(_ bytes: [UInt8], step: Int = .max) throws -> [(TarMember, 
     }
   }
 
-  @Test(arguments: ["gnu", "pax", "ustar", "v7"])
+  @Test(.usesTools, arguments: ["gnu", "pax", "ustar", "v7"])
   func `what GNU tar writes in every form is read`(_ form: String) throws {
     let folder = try TemporaryFolder()
     try shell(

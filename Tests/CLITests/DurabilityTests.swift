@@ -5,7 +5,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct DurabilityTests {
+@Suite(.sweep) struct DurabilityTests {
   private static let folder = packageRoot + "/Tests/Durability"
 
   /// Runs a program of Tests/Durability over the binary under test.

@@ -154,7 +154,7 @@ private struct KillSweep {
   }
 }
 
-@Suite(.serialized) struct KillSweepTests {
+@Suite(.serialized, .sweep) struct KillSweepTests {
   /// An image with two states: one in a snapshot, the other live and in none.
   private func prepare() throws -> TemporaryFolder {
     let folder = try TemporaryFolder()

@@ -81,8 +81,8 @@ private final class PackEnvironment: Sendable {
   static let answers: [(String, Int32, String, String)] = [
     ("packimage", 0, packUsage, ""), ("packimage -h", 0, packUsage, ""),
     ("packimage --help img", 0, packUsage, ""), ("liteimg", 0, liteUsage, ""),
-    ("liteimg --help", 0, liteUsage, ""), ("packimage -v", 0, "imgstore version 0.1.0\n", ""),
-    ("liteimg -v", 0, "imgstore version 0.1.0\n", ""),
+    ("liteimg --help", 0, liteUsage, ""), ("packimage -v", 0, "imgstore version 0.2.0\n", ""),
+    ("liteimg -v", 0, "imgstore version 0.2.0\n", ""),
     ("packimage -m zip img", 1, "", mistake("Invalid archive method 'zip' requested", "packimage")),
     (
       "packimage -c lzo img", 1, "", mistake("Invalid compress method 'lzo' requested", "packimage")

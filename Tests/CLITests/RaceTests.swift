@@ -5,7 +5,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite(.serialized) struct RaceTests {
+@Suite(.serialized, .sweep) struct RaceTests {
   private func race(_ name: String, rounds: Int = 20) throws {
     let result = try run(
       "python3",

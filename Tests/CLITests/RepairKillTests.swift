@@ -5,7 +5,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct RepairKillTests {
+@Suite(.sweep) struct RepairKillTests {
   private func damaged() throws -> Site {
     let site = try Site()
     try shell(

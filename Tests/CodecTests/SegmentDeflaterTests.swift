@@ -30,7 +30,7 @@ import Testing
     try run("python3", "-c", script, path)
   }
 
-  @Test(arguments: seeds)
+  @Test(.usesTools, arguments: seeds)
   func `segments joined are one stream that zlib reads`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let folder = try TemporaryFolder()
@@ -62,7 +62,7 @@ import Testing
     #expect(check.output == "\(crc.value)\n", "seed \(seed): \(check.errors)")
   }
 
-  @Test func `the verifier accepts every strategy of zlib`() throws {
+  @Test(.usesTools) func `the verifier accepts every strategy of zlib`() throws {
     let folder = try TemporaryFolder()
     var random = SplitMix64(7)
     let plain = sample(&random, 300_000)

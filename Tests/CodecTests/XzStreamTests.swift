@@ -12,7 +12,7 @@ import Testing
     }
   }
 
-  @Test(arguments: seeds)
+  @Test(.usesTools, arguments: seeds)
   func `blocks of any kind and number make one stream that every reader takes`(_ seed: UInt64)
     throws
   {

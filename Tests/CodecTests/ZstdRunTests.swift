@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 @Suite struct ZstdRunTests {
-  @Test(arguments: seeds)
+  @Test(.usesTools, arguments: seeds)
   func `runs in any order make one frame that decodes to their bytes`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let compressor = ZstdSegmentCompressor(level: 5)

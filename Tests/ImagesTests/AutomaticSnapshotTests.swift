@@ -8,7 +8,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct AutomaticSnapshotTests {
+@Suite(.usesTools) struct AutomaticSnapshotTests {
   private let day: Int64 = 86_400
 
   private func kept(

@@ -6,7 +6,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct BenchTests {
+@Suite(.usesTools) struct BenchTests {
   private func prepare() throws -> (TemporaryFolder, Workspace) {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 import XCAT
 
-@Suite struct BootFileTests {
+@Suite(.usesTools) struct BootFileTests {
   private let copies = "/tftpboot/xcat/osimage/img"
 
   /// An image whose kernel and ramdisk were copied, with two nodes that boot it.

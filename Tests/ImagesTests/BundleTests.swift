@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 import XCAT
 
-@Suite struct BundleTests {
+@Suite(.usesTools) struct BundleTests {
   /// A staging area like the fresh node of the fixtures.
   private func stage(_ folder: TemporaryFolder) throws -> Workspace {
     try shell(

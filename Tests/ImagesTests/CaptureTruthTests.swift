@@ -10,7 +10,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct CaptureTruthTests {
+@Suite(.usesTools) struct CaptureTruthTests {
   private func tree(_ folder: TemporaryFolder) -> String { folder.path("root/img/rootimg") }
 
   private func content(_ workspace: Workspace, _ path: String) throws -> String {

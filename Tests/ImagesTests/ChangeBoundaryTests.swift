@@ -9,7 +9,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite(.enabled(if: isRoot)) struct ChangeBoundaryTests {
+@Suite(.usesTools, .enabled(if: isRoot)) struct ChangeBoundaryTests {
   private let folder: TemporaryFolder
   private let workspace: Workspace
   private var tree: String { folder.path("root/img/rootimg") }

@@ -10,7 +10,7 @@ import Testing
 /// Sweeps try every n-th operation; IMGSTORE_SWEEP=all each one.
 let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all" ? 1 : 7
 
-@Suite struct CollectionFaultTests {
+@Suite(.usesTools, .sweep) struct CollectionFaultTests {
   /// A store with dead packs, packs to be rewritten, and one that is doomed already.
   private func prepare(_ site: CollectionSite, forgetting: Bool) throws {
     try site.fill(12)

@@ -108,7 +108,7 @@ func request(
   return request
 }
 
-@Suite struct CollectionTests {
+@Suite(.usesTools) struct CollectionTests {
   @Test func `what was foretold is freed, to the byte`() throws {
     let site = try CollectionSite()
     try site.fill()

@@ -9,7 +9,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct ComparisonTests {
+@Suite(.usesTools) struct ComparisonTests {
   /// A tree of packages that dpkg itself installed, without any archive.
   private func install(_ root: String, _ packages: [(name: String, version: String, conf: String)])
     throws

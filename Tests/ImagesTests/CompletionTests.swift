@@ -143,7 +143,7 @@ import Testing
     return Site(folder: folder, workspace: workspace)
   }
 
-  @Test func `commands, aliases and options`() throws {
+  @Test(.usesTools) func `commands, aliases and options`() throws {
     let site = try site()
     #expect(site.words("re") == ["revert ", "remove "])
     #expect(site.words("r") == ["revert ", "remove ", "rm "])
@@ -164,7 +164,7 @@ import Testing
         == .candidates([.init("revert", summary: "Make it so.")]))
   }
 
-  @Test func `files and folders are the shell's`() throws {
+  @Test(.usesTools) func `files and folders are the shell's`() throws {
     let site = try site()
     #expect(site.words("import de") == ["files"] && site.words("import host:/x") == [])
     #expect(site.words("import ./a:b") == ["files"])
@@ -175,7 +175,7 @@ import Testing
     #expect(site.words("define x pkglist=") == ["pkglist=files"])
   }
 
-  @Test func `images`() throws {
+  @Test(.usesTools) func `images`() throws {
     let site = try site()
     let name = "el9-x86_64-netboot-compute"
     // The folder of an image stays when all its snapshots are removed.
@@ -188,7 +188,7 @@ import Testing
     #expect(site.words("rm \(name)") == [name, "\(name)@"])
   }
 
-  @Test func `snapshots`() throws {
+  @Test(.usesTools) func `snapshots`() throws {
     let site = try site()
     #expect(
       site.words("rm compute@") == ["compute@golden ", "compute@gone ", "compute@2 ", "compute@1 "])
@@ -206,7 +206,7 @@ import Testing
     #expect(described.first?.summary.hasSuffix("first") == true)
   }
 
-  @Test func `paths in a snapshot`() throws {
+  @Test(.usesTools) func `paths in a snapshot`() throws {
     let site = try site()
     #expect(
       site.words("revert compute:/etc/pass") == ["compute:/etc/passwd ", "compute:/etc/passwd- "])
@@ -235,7 +235,8 @@ import Testing
       site.words("revert compute:none/") == [] && site.words("revert compute:etc/passwd/") == [])
   }
 
-  @Test func `there are not too many, and nothing is left out that would change the beginning`()
+  @Test(.usesTools)
+  func `there are not too many, and nothing is left out that would change the beginning`()
     throws
   {
     let words = try site().words("find compute:many/")
@@ -243,7 +244,7 @@ import Testing
     #expect(words.contains("compute:many/b "))
   }
 
-  @Test func `components and attributes`() throws {
+  @Test(.usesTools) func `components and attributes`() throws {
     let site = try site()
     #expect(
       site.words("revert compute@1 --component ") == [
@@ -259,7 +260,7 @@ import Testing
 
   // MARK: Without a store
 
-  @Test func `no store, no candidates, and none is made`() throws {
+  @Test(.usesTools) func `no store, no candidates, and none is made`() throws {
     let folder = try TemporaryFolder()
     try shell("mkdir \"$1/root\"", folder.path)
     let workspace = try Workspace(
@@ -273,7 +274,7 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: folder.path("store")))
   }
 
-  @Test func `what is defined and has no snapshot is offered`() throws {
+  @Test(.usesTools) func `what is defined and has no snapshot is offered`() throws {
     let site = try site()
     try shell(
       "mkdir -p \"$1/root/etc/xcat\"; mv \"$1/store/xcat/\"*.sqlite \"$1/root/etc/xcat/\"; rm -r \"$1/store\"",
@@ -284,7 +285,7 @@ import Testing
     #expect(Site(folder: site.folder, workspace: other).words("log i") == ["img "])
   }
 
-  @Test func `a damaged store has fewer candidates, and nothing is said`() throws {
+  @Test(.usesTools) func `a damaged store has fewer candidates, and nothing is said`() throws {
     let site = try site()
     try shell(
       """

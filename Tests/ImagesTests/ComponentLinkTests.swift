@@ -8,7 +8,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct ComponentLinkTests {
+@Suite(.usesTools) struct ComponentLinkTests {
   private func text(_ path: String) throws -> String {
     try String(contentsOfFile: path, encoding: .utf8)
   }

@@ -7,7 +7,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct CopyTests {
+@Suite(.usesTools) struct CopyTests {
   private static let source = "rhels8.5.0-x86_64-netboot-compute"
   private static let boot = "/install/netboot/rhels8.5.0/x86_64"
 

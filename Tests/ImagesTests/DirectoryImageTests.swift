@@ -9,7 +9,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct DirectoryImageTests {
+@Suite(.usesTools) struct DirectoryImageTests {
   private struct Site {
     let folder: TemporaryFolder
     let workspace: Workspace

@@ -8,7 +8,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct EmptyStateTests {
+@Suite(.usesTools) struct EmptyStateTests {
   private func site() throws -> (folder: TemporaryFolder, workspace: Workspace) {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)

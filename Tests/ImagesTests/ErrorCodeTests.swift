@@ -8,7 +8,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct ErrorCodeTests {
+@Suite(.usesTools) struct ErrorCodeTests {
   private let folder: TemporaryFolder
   private let workspace: Workspace
 

@@ -7,7 +7,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct ExportDefectTests {
+@Suite(.usesTools) struct ExportDefectTests {
   static let stateless = "rhels8.5.0-x86_64-netboot-compute"
   static let statelite = "rhels8.5.0-x86_64-statelite-lite"
   static let boot = "/install/netboot/rhels8.5.0/x86_64/compute"

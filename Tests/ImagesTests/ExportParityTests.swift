@@ -9,7 +9,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct ExportParityTests {
+@Suite(.usesTools) struct ExportParityTests {
   /// A command line of imgexport, and the bundle that the real one wrote.
   struct Export: Sendable, CustomTestStringConvertible {
     var bundle: String

@@ -9,7 +9,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct FaultTests {
+@Suite(.usesTools, .sweep) struct FaultTests {
   /// A store with one snapshot of a small tree, and a change on top.
   private func prepare(_ folder: TemporaryFolder) throws {
     let workspace = try Workspace.test(folder)

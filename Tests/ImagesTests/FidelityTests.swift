@@ -7,7 +7,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct FidelityTests {
+@Suite(.usesTools) struct FidelityTests {
   @Test func `nasty entries survive snapshot, change, revert and restore`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)

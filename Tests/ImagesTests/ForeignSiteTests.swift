@@ -48,7 +48,7 @@ private struct Sites {
   func path(_ path: String) -> String { folder.path("b/root\(path)") }
 }
 
-@Suite struct ForeignSiteTests {
+@Suite(.usesTools) struct ForeignSiteTests {
   // MARK: What is exported can be imported
 
   @Test(arguments: seeds)

@@ -10,7 +10,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct HostileTests {
+@Suite(.usesTools) struct HostileTests {
   /// A node with an install folder, things beside it that an escape would hit, and a store.
   private final class Site: Sendable {
     let folder: TemporaryFolder

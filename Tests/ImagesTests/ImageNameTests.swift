@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 import XCAT
 
-@Suite struct ImageNameTests {
+@Suite(.usesTools) struct ImageNameTests {
   /// Names that look like another one, or like nothing.
   static let confusable = [
     "compute\u{200b}", "com\u{200d}pute", "\u{feff}compute", "compute\u{e0061}", "comp\u{ad}ute",

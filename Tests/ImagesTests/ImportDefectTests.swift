@@ -11,7 +11,7 @@ import TestSupport
 import Testing
 import XCAT
 
-@Suite struct ImportDefectTests {
+@Suite(.usesTools) struct ImportDefectTests {
   static let boot = ManifestDraft.boot
   static let custom = ManifestDraft.custom
 

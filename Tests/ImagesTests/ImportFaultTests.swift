@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 import XCAT
 
-@Suite struct ImportFaultTests {
+@Suite(.usesTools, .sweep) struct ImportFaultTests {
   /// Files with kind, mode and content, and rows: what the listing of `ManagementNode` says, without
   /// another program, as the sweep takes it some hundred times.
   private struct State: Equatable {

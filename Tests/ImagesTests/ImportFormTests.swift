@@ -9,7 +9,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct ImportFormTests {
+@Suite(.usesTools) struct ImportFormTests {
   static let boot = ManifestDraft.boot
 
   /// The members of a draft and its manifest, by name inside the folder.

@@ -8,7 +8,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct ImportParityTests {
+@Suite(.usesTools) struct ImportParityTests {
   struct Expected: Decodable {
     var exit: Int
     var files: [String: ManagementNode.File]

@@ -7,7 +7,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct ImportTrustTests {
+@Suite(.usesTools) struct ImportTrustTests {
   // MARK: Files of the site
 
   @Test(arguments: [

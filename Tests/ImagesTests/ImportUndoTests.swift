@@ -8,7 +8,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct ImportUndoTests {
+@Suite(.usesTools) struct ImportUndoTests {
   enum Way: CaseIterable, Sendable { case fresh, over, profile, nodes }
 
   static let bundles = ["stateless", "statelite", "statefull", "kit1", "s390x-raw"]

@@ -6,7 +6,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct LiteTests {
+@Suite(.usesTools) struct LiteTests {
   private static let tree = """
     cd img/rootimg; mkdir -p var/lib/deep root etc/sub
     echo ntp > etc/ntp.conf; chmod 640 etc/ntp.conf; echo rc > root/.bashrc; echo v > var/lib/v

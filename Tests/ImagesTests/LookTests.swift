@@ -36,7 +36,7 @@ private final class LookSite: Sendable {
   }
 }
 
-@Suite struct LookTests {
+@Suite(.usesTools) struct LookTests {
   @Test func `a walk meets what find meets`() throws {
     let site = try LookSite.shared.get()
     let reader = try site.reader()

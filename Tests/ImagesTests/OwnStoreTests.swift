@@ -9,7 +9,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct OwnStoreTests {
+@Suite(.usesTools) struct OwnStoreTests {
   private func tree(_ folder: TemporaryFolder) -> String { folder.path("root/img/rootimg") }
 
   private func fill(_ folder: TemporaryFolder) throws {

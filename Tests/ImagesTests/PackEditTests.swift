@@ -7,7 +7,7 @@ import Render
 import TestSupport
 import Testing
 
-@Suite struct PackEditTests {
+@Suite(.usesTools) struct PackEditTests {
   // MARK: The tree's own files
 
   @Test func `a password in clear is hashed as crypt does, and always to the same`() throws {

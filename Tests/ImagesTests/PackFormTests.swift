@@ -7,7 +7,7 @@ import Render
 import TestSupport
 import Testing
 
-@Suite struct PackFormTests {
+@Suite(.usesTools) struct PackFormTests {
   /// A form, how it is checked, and how each tool extracts it ($1 the file, in an empty folder). Only
   /// GNU tar, bsdtar and unsquashfs restore attributes: the others are held against the rest.
   struct Form: Sendable, CustomTestStringConvertible {

@@ -9,7 +9,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct PackTests {
+@Suite(.usesTools) struct PackTests {
   private func packed(_ folder: TemporaryFolder, _ name: String) -> String {
     folder.path("root/img/\(name)")
   }

@@ -106,7 +106,7 @@ private func python(_ level: Int) -> String {
   """
 }
 
-@Suite struct RecipeTests {
+@Suite(.usesTools) struct RecipeTests {
   @Test(arguments: [
     ("pigz -6", "\(cpio) | pigz -6 > \"$1\""),
     ("pigz -1", "\(cpio) | pigz -1 -p 2 > \"$1\""),

@@ -45,7 +45,7 @@ import Testing
     #expect(then < now && now - then <= 25 * 3600)
   }
 
-  @Test func `a profile or a part of a name is enough where one image has it`() throws {
+  @Test(.usesTools) func `a profile or a part of a name is enough where one image has it`() throws {
     let folder = try TemporaryFolder()
     let told = Monitor<[String]>([])
     let workspace = try Workspace.test(folder) { line in told.withLock { $0.append(line) } }
@@ -82,7 +82,7 @@ import Testing
     #expect(try workspace.log(long).count == 3)
   }
 
-  @Test func `meaning`() throws {
+  @Test(.usesTools) func `meaning`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     for i in 1...3 {

@@ -8,7 +8,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct RepairTests {
+@Suite(.usesTools) struct RepairTests {
   /// A store with three snapshots, its twin, and pristine copies of what the snapshots hold.
   private struct Base {
     let folder: TemporaryFolder

@@ -9,7 +9,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct ResumeStateTests {
+@Suite(.usesTools) struct ResumeStateTests {
   private let folder: TemporaryFolder
   private let workspace: Workspace
   private var tree: String { folder.path("root/img/rootimg") }

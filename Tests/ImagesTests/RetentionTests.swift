@@ -102,7 +102,7 @@ import Testing
     return workspace
   }
 
-  @Test func `a number never comes to mean another snapshot`() throws {
+  @Test(.usesTools) func `a number never comes to mean another snapshot`() throws {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder, 3)
     _ = try workspace.remove(["img@3"], force: true)
@@ -122,7 +122,8 @@ import Testing
     #expect(try workspace.verify(deep: false).isClean)
   }
 
-  @Test func `the latest, tagged and pinned ones need force, and the message says which`() throws {
+  @Test(.usesTools)
+  func `the latest, tagged and pinned ones need force, and the message says which`() throws {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder, 4)
     _ = try workspace.tag("img@1", as: "golden")
@@ -148,7 +149,7 @@ import Testing
     #expect(try workspace.forget(["img"], policy(last: 1)).forgotten.map(\.name.number) == [1, 2])
   }
 
-  @Test func `a removed snapshot takes its tags and its pin along`() throws {
+  @Test(.usesTools) func `a removed snapshot takes its tags and its pin along`() throws {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder, 2)
     _ = try workspace.tag("img@1", as: "golden")
@@ -159,14 +160,14 @@ import Testing
     #expect(try run("ls", folder.path("store/pins/img")).output == "")
   }
 
-  @Test func `a policy without a rule is refused`() throws {
+  @Test(.usesTools) func `a policy without a rule is refused`() throws {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder, 2)
     #expect(throws: ImageError.self) { try workspace.forget(["img"], RetentionPolicy()) }
     #expect(throws: ImageError.self) { try workspace.forget(["nobody"], policy(last: 1)) }
   }
 
-  @Test func `what an unfinished change needs stays, even by force`() throws {
+  @Test(.usesTools) func `what an unfinished change needs stays, even by force`() throws {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder, 5)
     let log = try workspace.log("img").map(\.committed)

@@ -7,7 +7,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct RevertPartsTests {
+@Suite(.usesTools) struct RevertPartsTests {
   private func tree(_ folder: TemporaryFolder) -> String { folder.path("root/img/rootimg") }
 
   private func revert(

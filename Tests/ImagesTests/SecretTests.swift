@@ -8,7 +8,7 @@ import Render
 import TestSupport
 import Testing
 
-@Suite struct SecretTests {
+@Suite(.usesTools) struct SecretTests {
   /// A node whose image has all plants in its tree, a packed image of it, and a ramdisk with some.
   private func node(
     _ form: (method: PackMethod, codec: SegmentCodec) = (.cpio, .gzip), packs: Bool = true,

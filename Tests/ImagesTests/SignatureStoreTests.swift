@@ -8,7 +8,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct SignatureStoreTests {
+@Suite(.usesTools) struct SignatureStoreTests {
   // MARK: Keys
 
   @Test func `a private key is its owner's alone, and is never overwritten`() throws {

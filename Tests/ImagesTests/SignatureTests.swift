@@ -73,7 +73,7 @@ final class SignedSites: Sendable {
   }
 }
 
-@Suite struct SignatureTests {
+@Suite(.usesTools) struct SignatureTests {
   // MARK: By hand
 
   @Test func `openssl verifies what we sign, in the store and in a bundle`() throws {

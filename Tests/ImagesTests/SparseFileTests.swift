@@ -8,7 +8,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct SparseFileTests {
+@Suite(.usesTools) struct SparseFileTests {
   private func tree(_ folder: TemporaryFolder) -> String { folder.path("root/img/rootimg") }
 
   private func same(_ a: String, _ b: String) throws -> Bool { try run("cmp", a, b).didSucceed }

@@ -8,7 +8,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct StagedImportTests {
+@Suite(.usesTools) struct StagedImportTests {
   private static let rootimg = "\(ManagementNode.boot)/rootimg.cpio.gz"
 
   private func draft(_ seed: UInt64) -> (BundleDraft, [UInt8]) {

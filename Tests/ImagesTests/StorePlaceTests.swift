@@ -7,7 +7,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct StorePlaceTests {
+@Suite(.usesTools) struct StorePlaceTests {
   private func workspace(_ folder: TemporaryFolder) throws -> Workspace {
     var options = WorkspaceOptions(store: folder.path("disk/store"))
     options.environment["IMGSTORE_CONFIG_DIR"] = folder.path("config")

@@ -9,7 +9,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct StoreSafetyTests {
+@Suite(.usesTools) struct StoreSafetyTests {
   /// A store with two snapshots of a tree of a few hundred files.
   private func filled(
     _ folder: TemporaryFolder, tell: @escaping @Sendable (String) -> Void = { _ in }

@@ -9,7 +9,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct StoreTruthTests {
+@Suite(.usesTools) struct StoreTruthTests {
   private func filled(_ folder: TemporaryFolder, files: Int = 300) throws -> Workspace {
     let workspace = try Workspace.test(folder)
     try shell(

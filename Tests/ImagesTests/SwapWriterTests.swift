@@ -9,7 +9,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct SwapWriterTests {
+@Suite(.usesTools) struct SwapWriterTests {
   private let folder: TemporaryFolder
   private let workspace: Workspace
   private var tree: String { folder.path("root/img/rootimg") }

@@ -48,7 +48,7 @@ import Testing
     }
   }
 
-  @Test func `links of folders and tables do not lead out of a staging root`() throws {
+  @Test(.usesTools) func `links of folders and tables do not lead out of a staging root`() throws {
     for (link, inside) in [("folder", false), ("folder", true), ("table", false), ("table", true)] {
       let folder = try TemporaryFolder()
       // The staging copy's tables, and those of this machine, at one path each.
@@ -76,7 +76,7 @@ import Testing
     }
   }
 
-  @Test func `with none of them, the store has tables of its own`() throws {
+  @Test(.usesTools) func `with none of them, the store has tables of its own`() throws {
     let folder = try TemporaryFolder()
     try shell("mkdir \"$1/root\"", folder.path)
     let workspace = try workspace(folder, tables: [])
@@ -94,7 +94,8 @@ import Testing
     #expect(try found(here) == ["_db"])
   }
 
-  @Test func `another database is reached through xCAT's commands, but not below a staging root`()
+  @Test(.usesTools)
+  func `another database is reached through xCAT's commands, but not below a staging root`()
     throws
   {
     let folder = try TemporaryFolder()

@@ -9,7 +9,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct TargetLimitTests {
+@Suite(.usesTools) struct TargetLimitTests {
   private func restored(
     _ fault: FaultyFileSystem.Fault, _ script: String
   ) throws -> (RestoreOutcome, TemporaryFolder) {

@@ -9,7 +9,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct TreeBoundaryTests {
+@Suite(.usesTools) struct TreeBoundaryTests {
   private func tree(_ folder: TemporaryFolder) -> String { folder.path("root/img/rootimg") }
 
   private func mounting(

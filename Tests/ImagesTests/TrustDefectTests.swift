@@ -13,7 +13,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct TrustDefectTests {
+@Suite(.usesTools) struct TrustDefectTests {
   static let boot = ManifestDraft.boot
   static let stateless = "rhels8.5.0-x86_64-netboot-compute"
 

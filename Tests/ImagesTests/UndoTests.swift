@@ -9,7 +9,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct UndoTests {
+@Suite(.usesTools) struct UndoTests {
   private func tree(_ folder: TemporaryFolder) -> String { folder.path("root/img/rootimg") }
 
   /// An image with two snapshots; the second is live.

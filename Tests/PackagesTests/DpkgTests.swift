@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 @Suite struct DpkgTests {
-  @Test func `a real tree has the packages and owners that dpkg-query names`() throws {
+  @Test(.usesTools) func `a real tree has the packages and owners that dpkg-query names`() throws {
     let root = try smallTree()
     let tree = FolderTree(root: root)
     let admin = "--admindir=\(root)/var/lib/dpkg"
@@ -33,7 +33,9 @@ import Testing
     #expect(debconf.shipped == .md5(hex(sum)))
   }
 
-  @Test func `states, architectures and epochs are told as dpkg-query tells them`() throws {
+  @Test(.usesTools) func `states, architectures and epochs are told as dpkg-query tells them`()
+    throws
+  {
     let folder = try TemporaryFolder()
     try FileManager.default.createDirectory(
       atPath: folder.path("var/lib/dpkg"), withIntermediateDirectories: true)
@@ -108,7 +110,7 @@ import Testing
     ),
   ]
 
-  @Test(arguments: interruptions.indices)
+  @Test(.usesTools, arguments: interruptions.indices)
   func `updates of an interrupted dpkg count as dpkg-query counts them`(_ index: Int) throws {
     let (status, updates) = DpkgTests.interruptions[index]
     let folder = try TemporaryFolder()
@@ -210,7 +212,7 @@ import Testing
     #expect(owner("bin/sh") == nil && owner("etc/other") == nil)
   }
 
-  @Test(arguments: seeds)
+  @Test(.usesTools, arguments: seeds)
   func `a damaged status is another list, and never more`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let whole = [UInt8](

@@ -90,7 +90,7 @@ private let formsScript = #"""
   open(root + '/ndb/var/lib/rpm/Packages.db', 'wb').write(page + blobs)
   """#
 
-@Suite struct RPMTests {
+@Suite(.usesTools) struct RPMTests {
   static let forms: [(folder: String, kind: DatabaseKind)] = [
     ("root", .rpmSQLite), ("ndb", .rpmNDB), ("bdb", .rpmBerkeley),
     ("bdb-big-endian", .rpmBerkeley), ("old", .rpmBerkeley),

@@ -76,7 +76,7 @@ import Testing
 
   /// Random trees and lists: the files that are not excluded are those that `git ls-files --others`
   /// lists.
-  @Test(arguments: seeds) func `git leaves out the same files`(seed: UInt64) throws {
+  @Test(.usesTools, arguments: seeds) func `git leaves out the same files`(seed: UInt64) throws {
     var random = SplitMix64(seed)
     func pick<T>(_ choices: [T]) -> T { choices[Int(random.next() % UInt64(choices.count))] }
     for round in 0..<8 {

@@ -44,7 +44,7 @@ import Testing
     }
   }
 
-  @Test func `no link leads out of the root`() throws {
+  @Test(.usesTools) func `no link leads out of the root`() throws {
     let folder = try TemporaryFolder()
     try shell(
       """

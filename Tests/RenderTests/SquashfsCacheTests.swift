@@ -9,7 +9,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct SquashfsCacheTests {
+@Suite(.usesTools) struct SquashfsCacheTests {
   @Test func `workers and caches change no byte`() throws {
     let small = try smallTree()
     let tree = try StoredTree { try copyTree(small, $0) }

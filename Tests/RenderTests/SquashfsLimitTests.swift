@@ -8,7 +8,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct SquashfsLimitTests {
+@Suite(.usesTools) struct SquashfsLimitTests {
   @Test func `a sparse file over four gigabytes survives, with or without a hole map`()
     throws
   {

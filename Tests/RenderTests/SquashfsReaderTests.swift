@@ -6,7 +6,7 @@ import Render
 import TestSupport
 import Testing
 
-@Suite struct SquashfsReaderTests {
+@Suite(.usesTools) struct SquashfsReaderTests {
   /// Reads the bytes of an image for the reader.
   private func reader(_ bytes: [UInt8]) throws -> SquashfsReader {
     try SquashfsReader(sizeBytes: UInt64(bytes.count)) { offset, target in

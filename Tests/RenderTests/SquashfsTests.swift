@@ -11,7 +11,7 @@ private let codecs: [SquashfsOptions.Compression] = [
   .gzip(level: 6), .xz(preset: 1), .zstd(level: 3),
 ]
 
-@Suite struct SquashfsTests {
+@Suite(.usesTools) struct SquashfsTests {
   @Test(arguments: codecs)
   func `a nasty tree comes back to the last attribute`(
     _ compression: SquashfsOptions.Compression

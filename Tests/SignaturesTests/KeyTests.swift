@@ -36,7 +36,7 @@ import Testing
     #expect(key.publicKey.verify(signature, of: hex(vector.message)))
   }
 
-  @Test func `openssl reads our keys, and signs as we do`() throws {
+  @Test(.usesTools) func `openssl reads our keys, and signs as we do`() throws {
     let folder = try TemporaryFolder()
     let key = try SigningKey.generate()
     try write(key.pem, folder.path("key"))
@@ -84,7 +84,7 @@ import Testing
     }
   }
 
-  @Test func `what is not one plain key is refused`() throws {
+  @Test(.usesTools) func `what is not one plain key is refused`() throws {
     let folder = try TemporaryFolder()
     try shell(
       """

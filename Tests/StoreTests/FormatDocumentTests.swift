@@ -86,7 +86,10 @@ import Testing
     let folder = try TemporaryFolder()
     let store = folder.path("store")
     let pack = try example("pack")
-    try shell("mkdir -p \"$1/packs\" \"$1/refs/demo\"", store)
+    for name in ["packs", "refs/demo"] {
+      try FileManager.default.createDirectory(
+        atPath: "\(store)/\(name)", withIntermediateDirectories: true)
+    }
     try Data("imgstore store\nversion \(ref == "ref" ? 1 : 2)\n".utf8).write(
       to: URL(fileURLWithPath: store + "/format"))
     let name = SHA256.digest(of: pack).hex

@@ -7,7 +7,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct UnlockedStoreTests {
+@Suite(.usesTools) struct UnlockedStoreTests {
   private let folder: TemporaryFolder
   private let path: [UInt8]
   private let known: Digest

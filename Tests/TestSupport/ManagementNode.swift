@@ -19,14 +19,18 @@ public final class ManagementNode: Sendable {
     stage: (String) throws -> Void = { _ in }
   ) throws {
     folder = try TemporaryFolder()
-    try shell("mkdir -p \"$1/etc/xcat\"", folder.path("root"))
+    let root = folder.path("root")
+    func makeFolder(_ name: String) throws {
+      try FileManager.default.createDirectory(
+        atPath: "\(root)/\(name)", withIntermediateDirectories: true)
+    }
+    try makeFolder("etc/xcat")
     tables = SQLiteTableBackend(
       KernelFileSystem.shared, directory: Array(folder.path("root/etc/xcat").utf8),
       mayCreate: true)
     if isFresh {
-      try shell(
-        "mkdir -p \"$1/install/postscripts\" \"$1/install/rhels8.5.0/x86_64\"",
-        folder.path("root"))
+      try makeFolder("install/postscripts")
+      try makeFolder("install/rhels8.5.0/x86_64")
       func row(
         _ schema: TableSchema, _ key: [String: String], _ columns: [String: String]
       ) -> RowChange {

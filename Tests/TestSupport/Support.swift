@@ -17,8 +17,8 @@ public final class TemporaryFolder: Sendable {
   }
 
   deinit {
-    _ = try? run("chmod", "-R", "u+rwx", path)
-    _ = try? run("rm", "-rf", "--one-file-system", path)
+    _ = try? execute("chmod", ["-R", "u+rwx", path])
+    _ = try? execute("rm", ["-rf", "--one-file-system", path])
   }
 
   public func path(_ name: String) -> String { "\(path)/\(name)" }
@@ -43,6 +43,15 @@ public func run(
 @discardableResult
 public func run(
   _ tool: String, arguments: [String], environment: [String: String] = [:], input: String? = nil
+) throws -> ToolResult {
+  if TestSelection.isFast {
+    throw TestFailure("a fast test runs \(tool): mark it or its suite with `.usesTools`")
+  }
+  return try execute(tool, arguments, environment: environment, input: input)
+}
+
+private func execute(
+  _ tool: String, _ arguments: [String], environment: [String: String] = [:], input: String? = nil
 ) throws -> ToolResult {
   let process = Process()
   process.executableURL = URL(fileURLWithPath: "/usr/bin/env")

@@ -130,7 +130,7 @@ final class PlayedCommands: Sendable {
     """#
 }
 
-@Suite struct CommandDoorTests {
+@Suite(.usesTools) struct CommandDoorTests {
   private let compute = "rhels8.5.0-x86_64-netboot-compute"
   private let lite = "rhels8.5.0-x86_64-statelite-lite"
 

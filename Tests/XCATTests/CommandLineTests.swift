@@ -99,7 +99,7 @@ import XCAT
       + "\(show(parsed.value(.host))) \(list(parsed.values(.extra))) \(list(parsed.operands))"
   }
 
-  @Test(arguments: seeds)
+  @Test(.usesTools, arguments: seeds)
   func `random command lines mean what Getopt::Long says`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let pieces = [

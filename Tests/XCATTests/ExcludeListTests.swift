@@ -168,7 +168,8 @@ import XCAT
       Array.init)
   }
 
-  @Test(arguments: seeds) func `patterns match what find matches`(_ seed: UInt64) throws {
+  @Test(.usesTools, arguments: seeds) func `patterns match what find matches`(_ seed: UInt64) throws
+  {
     var random = SplitMix64(seed)
     let folder = try TemporaryFolder()
     let root = folder.path("tree")
@@ -197,7 +198,9 @@ import XCAT
     #expect(matches > 20)
   }
 
-  @Test(arguments: seeds) func `lists keep what xCAT's two commands print`(_ seed: UInt64) throws {
+  @Test(.usesTools, arguments: seeds) func `lists keep what xCAT's two commands print`(
+    _ seed: UInt64
+  ) throws {
     var random = SplitMix64(seed)
     let folder = try TemporaryFolder()
     let root = folder.path("tree")

@@ -277,7 +277,7 @@ extension ImageDependencies {
 
   // MARK: A real node
 
-  @Test func `the fixture node`() throws {
+  @Test(.usesTools) func `the fixture node`() throws {
     let folder = try TemporaryFolder()
     try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", folder.path, fixture("xcat/mn.tgz"))
     let tables = SQLiteTableBackend(

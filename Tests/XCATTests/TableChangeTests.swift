@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 import XCAT
 
-@Suite struct TableChangeTests {
+@Suite(.usesTools) struct TableChangeTests {
   private func node(_ folder: TemporaryFolder) throws -> SQLiteTableBackend {
     try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", folder.path, fixture("xcat/mn.tgz"))
     return SQLiteTableBackend(

@@ -17,7 +17,7 @@ import XCAT
     StanzaFile.Object(name: "x", type: "osimage", attributes: attributes)
   }
 
-  @Test func `what lsdef printed is read and printed again, byte for byte`() throws {
+  @Test(.usesTools) func `what lsdef printed is read and printed again, byte for byte`() throws {
     let text = try run("tar", "xzOf", fixture("xcat/mn.tgz"), "install/lsdef-osimage.stanza").output
     for writer in [StanzaFile.Writer.lsdef, .anybody] {
       let objects = try parse(text, writer)
@@ -27,7 +27,9 @@ import XCAT
     }
   }
 
-  @Test(arguments: seeds) func `values come back, whatever they are`(_ seed: UInt64) throws {
+  @Test(.usesTools, arguments: seeds) func `values come back, whatever they are`(_ seed: UInt64)
+    throws
+  {
     var random = SplitMix64(seed)
     let pieces = [":", "\"", "=", " ", "#", "a", "x y", "\u{301}", "é", "objtype=node", "default-"]
     for _ in 0..<300 {
@@ -124,7 +126,8 @@ import XCAT
 }
 
 @Suite struct TabdumpTests {
-  @Test(arguments: ["osimage", "linuximage", "litefile", "nodelist", "postscripts", "site"])
+  @Test(
+    .usesTools, arguments: ["osimage", "linuximage", "litefile", "nodelist", "postscripts", "site"])
   func `what tabdump printed is read and printed again, byte for byte`(_ table: String) throws {
     let folder = try TemporaryFolder()
     try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", folder.path, fixture("xcat/mn.tgz"))

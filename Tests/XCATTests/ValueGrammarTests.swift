@@ -36,7 +36,8 @@ import XCAT
       "x /etc", "http://m/u /etc main", "ftp://m /etc main", "file:/x /etc",
     ]
 
-  @Test func `what fits a column is taken by xCAT's shell lines as it is`() throws {
+  @Test(.usesTools)
+  func `what fits a column is taken by xCAT's shell lines as it is`() throws {
     var pairs = 0
     var cases: [ModelShell.Case] = []
     for schema in Self.tables {
@@ -117,7 +118,7 @@ import XCAT
   ]
 
   /// A matrix that cannot fail would also pass here.
-  @Test func `the matrix notices a grammar that takes one character too many`() throws {
+  @Test(.usesTools) func `the matrix notices a grammar that takes one character too many`() throws {
     let bases = [
       "victim", "victim,victim", "root", "/etc/hosts", "/etc/hosts,/etc/hosts", "A=v", "A=v,B=v",
       "A=/x", "7", "0", "link", "link,ro",
@@ -256,7 +257,7 @@ import XCAT
     #expect(count > 900)
   }
 
-  @Test func `the manifests and litefile rows of every bundle of xCAT's fit`() throws {
+  @Test(.usesTools) func `the manifests and litefile rows of every bundle of xCAT's fit`() throws {
     var bundles = 0
     var values = 0
     let folders = [fixture("xcat"), fixture("xcat/exported")]
@@ -278,7 +279,7 @@ import XCAT
     #expect(bundles >= 20 && values > 300, "\(bundles) bundles, \(values) values")
   }
 
-  @Test func `every row of the tables that xCAT wrote fits`() throws {
+  @Test(.usesTools) func `every row of the tables that xCAT wrote fits`() throws {
     let node = try ManagementNode.real()
     var values = 0
     for (table, rows) in try node.rows() {

@@ -43,7 +43,7 @@ public struct WorkspaceOptions: Sendable {
 
 /// An open workspace.
 public final class Workspace: Sendable {
-  public static let version = "0.1.0"
+  public static let version = "0.2.0"
 
   let fileSystem: any FileSystem
   public let options: WorkspaceOptions

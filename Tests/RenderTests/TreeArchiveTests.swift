@@ -11,7 +11,7 @@ import Testing
 
 private typealias Form = TreeArchiveWriter.Form
 
-@Suite struct TreeArchiveTests {
+@Suite(.usesTools) struct TreeArchiveTests {
   @Test func `GNU tar unpacks the tar of a nasty tree to the same tree`() throws {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)

@@ -7,21 +7,20 @@ import Ingest
 import Platform
 import Render
 import Store
-import TestSupport
 import Testing
 
 /// A store in a temporary directory.
-final class TreeStore {
-  let store: ObjectStore
+public final class TreeStore {
+  public let store: ObjectStore
   private let files = KernelFileSystem.shared
 
-  init(_ folder: TemporaryFolder) throws {
+  public init(_ folder: TemporaryFolder) throws {
     store = try ObjectStore(
       files, path: Array(folder.path("store").utf8), create: true, report: { _ in })
   }
 
   /// Captures the tree at `path`.
-  func capture(_ path: String) throws -> Entry {
+  public func capture(_ path: String) throws -> Entry {
     let root = try files.openDirectory(at: files.workingDirectory, [0x2f], followLink: true)
     let session = try store.beginSession()
     let request = CaptureRoot(role: "root", path: try #require(AbsolutePath(path)))
@@ -33,7 +32,7 @@ final class TreeStore {
   }
 
   /// Reads the tree of an archive.
-  func read(
+  public func read(
     _ source: @escaping ByteSource, top: String = "rootimg",
     limits: ArchiveTreeLimits = ArchiveTreeLimits()
   ) throws -> ArchiveTree {
@@ -46,7 +45,7 @@ final class TreeStore {
     return tree
   }
 
-  func read(file path: String) throws -> ArchiveTree {
+  public func read(file path: String) throws -> ArchiveTree {
     let file = try #require(FileHandle(forReadingAtPath: path))
     let plain = DecompressingReader { target in
       let data = try file.read(upToCount: target.count) ?? Data()
@@ -56,7 +55,9 @@ final class TreeStore {
     return try read { try plain.read($0) }
   }
 
-  func read(bytes: [UInt8], limits: ArchiveTreeLimits = ArchiveTreeLimits()) throws -> ArchiveTree {
+  public func read(bytes: [UInt8], limits: ArchiveTreeLimits = ArchiveTreeLimits()) throws
+    -> ArchiveTree
+  {
     var rest = bytes[...]
     return try read(
       { target in
@@ -68,7 +69,7 @@ final class TreeStore {
   }
 
   @discardableResult
-  func write(
+  public func write(
     _ entry: Entry, as form: TreeArchiveWriter.Form, to path: String,
     keeping: (([UInt8]) -> Bool)? = nil
   ) throws -> TreeArchiveCounts {
@@ -83,7 +84,7 @@ final class TreeStore {
   }
 
   /// Returns every path of a tree with its entry, without the properties that `forget` changes.
-  func facts(_ top: Entry, _ forget: (inout Entry) -> Void = { _ in }) throws -> [String: Entry] {
+  public func facts(_ top: Entry, _ forget: (inout Entry) -> Void = { _ in }) throws -> [String: Entry] {
     var all: [String: Entry] = [:]
     func visit(_ entry: Entry, _ path: String) throws {
       for child in try entry.ids.map({ try Tree.entries($0, from: store) }) ?? [] {
@@ -106,7 +107,7 @@ final class TreeStore {
 /// and holes. For cpio they are also attributes, fractions of seconds, times outside its range, and
 /// hard links of symbolic links, which GNU cpio separates. The widest directory keeps enough
 /// entries to be split into leaves.
-func fit(_ path: String, to form: TreeArchiveWriter.Form) throws {
+public func fit(_ path: String, to form: TreeArchiveWriter.Form) throws {
   let result = try run("python3", "-c", fitScript, path, form == .cpio ? "cpio" : "tar")
   try #require(result.didSucceed, "\(result.errors)")
 }

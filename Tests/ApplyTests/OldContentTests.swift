@@ -112,12 +112,15 @@ import Testing
     #expect(try Data(contentsOf: file) == Data(old))
   }
 
-  @Test(arguments: [
-    "rm \"$1\"", "truncate -s 10 \"$1\"", "rm \"$1\"; mkfifo \"$1\"",
-    "mv \"$1\" \"$1.away\"; ln -s f.away \"$1\"",
-  ]) func `an old file that is no longer what was seen is not waited for, nor followed`(
-    _ change: String
-  ) throws {
+  @Test(
+    .usesTools,
+    arguments: [
+      "rm \"$1\"", "truncate -s 10 \"$1\"", "rm \"$1\"; mkfifo \"$1\"",
+      "mv \"$1\" \"$1.away\"; ln -s f.away \"$1\"",
+    ]) func `an old file that is no longer what was seen is not waited for, nor followed`(
+      _ change: String
+    ) throws
+  {
     var random = SplitMix64(3)
     let wanted = random.bytes(200_000)
     try keep(wanted, isLying: false)

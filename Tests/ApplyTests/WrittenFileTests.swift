@@ -52,7 +52,8 @@ import Testing
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("tree")) == ["f"])
   }
 
-  @Test func `a file is taken as known only while the kernel says that it is as it was written`()
+  @Test(.usesTools)
+  func `a file is taken as known only while the kernel says that it is as it was written`()
     throws
   {
     let report = try write(try add("content"), sizeBytes: 7)

@@ -19,7 +19,7 @@ import Testing
     "tar --format=pax --sparse-version=1.0 -cSf - rootimg", "bsdtar -cf - rootimg",
   ]
 
-  @Test(arguments: sparseWriters)
+  @Test(.usesTools, arguments: sparseWriters)
   func `sparse members come back with content and holes`(_ pack: String) throws {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)
@@ -55,7 +55,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ["tar --format=posix --acls -cf - rootimg", "bsdtar --format pax -cf - rootimg"])
+  @Test(
+    .usesTools,
+    arguments: ["tar --format=posix --acls -cf - rootimg", "bsdtar --format pax -cf - rootimg"])
   func `access control lists as text become the attributes that Linux keeps`(
     _ pack: String
   ) throws {
