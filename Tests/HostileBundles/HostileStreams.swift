@@ -158,7 +158,9 @@ extension HostileBundle {
       }
     } + [
       HostileBundle("nothing at all", "end mark") { [] },
-      HostileBundle("text", "not a tar archive") { Array("It was a dark and stormy night.\n".utf8) },
+      HostileBundle("text", "not a tar archive") {
+        Array("It was a dark and stormy night.\n".utf8)
+      },
       HostileBundle("a gzip of text", "not a tar archive") { gzip(Array("dark and stormy".utf8)) },
       HostileBundle("a gzip of nothing", "manifest.xml") { gzip([]) },
       HostileBundle("a gzip within a gzip", "not a tar archive") { gzip(BundleDraft().bundle()) },

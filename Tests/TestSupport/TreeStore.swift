@@ -84,7 +84,9 @@ public final class TreeStore {
   }
 
   /// Returns every path of a tree with its entry, without the properties that `forget` changes.
-  public func facts(_ top: Entry, _ forget: (inout Entry) -> Void = { _ in }) throws -> [String: Entry] {
+  public func facts(_ top: Entry, _ forget: (inout Entry) -> Void = { _ in }) throws -> [String:
+    Entry]
+  {
     var all: [String: Entry] = [:]
     func visit(_ entry: Entry, _ path: String) throws {
       for child in try entry.ids.map({ try Tree.entries($0, from: store) }) ?? [] {
