@@ -19,7 +19,7 @@ struct OwnerCollector {
 
   init(_ requested: Set<[UInt8]>, ignoring ignored: Set<Package>, aliases: DirectoryAliases) {
     self.ignored = ignored
-    self.wanted = Set(requested.map(Key.init))
+    self.requested = Set(requested.map(Key.init))
     self.aliases = aliases
   }
 
