@@ -66,7 +66,7 @@ import Testing
     Row("tag compute@2 golden --force", 0, "until now that was \(long)@1"),
     Row("tags compute", 0, "\(long)@golden  @"),
     Row("snapshot compute --tag golden --move-tag", 0, "moved from @"),
-    Row("tag compute@1 live", 2, "has a meaning of its own"),
+    Row("tag compute@1 live", 2, "is reserved"),
     // Several images, and only where something changed.
     Row("snapshot --all", 0, "img@2"), Row("snapshot img compute", 0, "\(long)@3"),
     Row("snapshot --all --if-changed", 0, "unchanged, not recorded again"),
