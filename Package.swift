@@ -24,9 +24,9 @@ let package = Package(
   products: [
     .executable(name: "imgstore", targets: ["imgstore"]),
     .library(name: "Images", targets: ["Images"]),
-    // What `Tests/Fuzz`, a package of its own, feeds with noise, and where it gets its seeds.
+    // The modules that `Tests/Fuzz`, a package of its own, fuzzes and takes its seeds from.
     .library(
-      name: "FuzzedRooms",
+      name: "FuzzedModules",
       targets: [
         "Archive", "Codec", "Ingest", "Store", "Apply", "Packages", "Platform", "Render", "XCAT",
         "Signatures", "HostileBundles",

@@ -19,11 +19,15 @@ trap 'rm -f "$log"' EXIT
 status=0
 start=$SECONDS
 IMGSTORE_BINARY="$PWD/.build/release/imgstore" swift test -c release --skip-build --parallel "$@" 2>&1 |
-  { if [ -n "$fast" ]; then grep --line-buffered -vE ' skipped|(started|passed after .* seconds)\.?$|[0-9]+ test cases? passed' || true; else cat; fi; } |
-  tee "$log" || status=$?
+  { if [ -n "$fast" ]; then cat >"$log"; else tee "$log"; fi; } || status=$?
 if [[ $status != 0 ]]; then
   printf '\nFailures:\n'
   grep -A 3 -E '✘|error:|Fatal|unexpected signal' "$log" | head -100 || true
 fi
-[ -z "$fast" ] || echo "fast tests: $((SECONDS - start)) seconds after the build"
+if [ -n "$fast" ]; then
+  grep 'Test run with' "$log" || true
+  printf '%s tests ran and %s were left out, in %s seconds after the build\n' \
+    "$(grep -cE '^. Test [^r].* (passed|failed) after' "$log")" "$(grep -cE '^. Test .* skipped' "$log")" \
+    "$((SECONDS - start))"
+fi
 exit "$status"

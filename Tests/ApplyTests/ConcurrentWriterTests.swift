@@ -25,7 +25,7 @@ private func backdate(_ path: String) throws {
     [.modificationDate: Date(timeIntervalSince1970: 1_000_000_000)], ofItemAtPath: path)
 }
 
-@Suite(.usesTools) struct ConcurrentWriterTests {
+@Suite struct ConcurrentWriterTests {
   private let site: WritingSite
   private var folder: TemporaryFolder { site.folder }
   private var kernel: KernelFileSystem { site.kernel }

@@ -11,7 +11,7 @@ let package = Package(
     .target(name: "CFuzzer"),
     .executableTarget(
       name: "fuzz",
-      dependencies: ["CFuzzer", .product(name: "FuzzedRooms", package: "imgstore")]),
+      dependencies: ["CFuzzer", .product(name: "FuzzedModules", package: "imgstore")]),
   ],
   swiftLanguageModes: [.v6]
 )

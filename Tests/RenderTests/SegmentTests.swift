@@ -57,7 +57,7 @@ private func entries(_ random: inout SplitMix64, _ count: Int) -> [ArchiveEntry]
   }
 }
 
-@Suite(.usesTools) struct SegmentCacheTests {
+@Suite struct SegmentCacheTests {
   private func layout(_ folder: TemporaryFolder) throws -> Layout {
     try Layout.open(KernelFileSystem.shared, path: Array(folder.path("store").utf8), create: true)
   }
