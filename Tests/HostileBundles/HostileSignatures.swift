@@ -331,7 +331,7 @@ extension HostileBundle {
       draft: { $0.manifest.extras.append(("/d", "/install/postscripts")) },
       more: { $0.directory("./\(BundleDraft.folder)/extra/d/e/") }),
     signed(
-      "a kit that was added", "the rows of kits", "k1",
+      "a kit that was added", "the kit rows", "k1",
       draft: { draft in
         draft.manifest.lines = [
           "<kit><kitname>k1</kitname><kitdir>/install/kits/k1</kitdir></kit>"

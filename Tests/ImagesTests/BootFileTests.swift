@@ -1,4 +1,4 @@
-// The copies of kernel and ramdisk that nodes boot, against the live image's.
+// Tests the comparison of the copies of kernel and ramdisk that nodes boot with the live image's files.
 
 import Foundation
 import Images
@@ -10,7 +10,7 @@ import XCAT
 @Suite(.usesTools) struct BootFileTests {
   private let copies = "/tftpboot/xcat/osimage/img"
 
-  /// An image whose kernel and ramdisk were copied, with two nodes that boot it.
+  /// Creates an image with copies of its kernel and ramdisk, and two nodes that boot it.
   private func site(
     tell: @escaping @Sendable (String) -> Void = { _ in }
   ) throws -> ManagementNode {
@@ -36,7 +36,7 @@ import XCAT
       uniqueKeysWithValues: (report?.copies ?? []).map { ($0.path.text, $0.state) })
   }
 
-  @Test func `a revert of the kernel leaves the copy old until nodeset has run`() throws {
+  @Test func `a revert of the kernel leaves the copy outdated until nodeset has run`() throws {
     let site = try site()
     _ = try site.workspace.snapshot("img")
     var report = try #require(try site.workspace.bootFiles(of: "img"))
@@ -53,13 +53,13 @@ import XCAT
     #expect(report.nodes == ["node1", "node2"])
     #expect(["compute", "all"].contains(report.range))
     #expect(report.command?.arguments.last == "osimage=img")
-    // A warning, no difference.
+    // Old copies are a warning, not a difference.
     #expect(try site.workspace.status("img").isClean)
     try shell("cp \"$1/kernel\" \"$2\"", site.path("/install/img"), site.path(copies))
     #expect(try site.workspace.bootFiles(of: "img")?.stale.isEmpty == true)
   }
 
-  @Test func `contents are compared to the last byte`() throws {
+  @Test func `contents are compared up to the last byte`() throws {
     let site = try site()
     try shell(
       """
@@ -77,27 +77,27 @@ import XCAT
     }
   }
 
-  @Test func `missing and odd copies are told, other things are left alone`() throws {
+  @Test func `missing and unreadable copies are reported, and other files are ignored`() throws {
     let site = try site()
     #expect(try site.workspace.bootFiles(of: "nobody") == nil)
     try shell("rm \"$1/kernel\"", site.path(copies))
     #expect(states(try site.workspace.bootFiles(of: "img"))["\(copies)/kernel"] == .missing)
     try shell("mkfifo \"$1/kernel\"", site.path(copies))
     #expect(states(try site.workspace.bootFiles(of: "img"))["\(copies)/kernel"] == .unreadable)
-    // A link is followed below the root, and leads nowhere else.
+    // A link is followed below the root only.
     try shell("rm \"$1/kernel\"; ln -s /install/img/kernel \"$1/kernel\"", site.path(copies))
     #expect(states(try site.workspace.bootFiles(of: "img"))["\(copies)/kernel"] == .same)
-    // Where nothing was ever copied, there is nothing to say.
+    // Without any copies there is nothing to report.
     try shell("rm -r \"$1\"", site.path(copies))
     #expect(try site.workspace.bootFiles(of: "img") == nil)
-    // Nor where the image has none.
+    // The same holds for an image without boot files.
     try shell(
       "rm \"$1\"/kernel \"$1\"/initrd*; mkdir -p \"$2\"", site.path("/install/img"),
       site.path(copies))
     #expect(try site.workspace.bootFiles(of: "img") == nil)
   }
 
-  @Test func `nodes have a TFTP folder of their own, or another host has it`() throws {
+  @Test func `a node can have its own TFTP folder, or copies on another host`() throws {
     let site = try site()
     try site.sql(
       "noderes", "CREATE TABLE noderes (node TEXT, tftpdir TEXT, servicenode TEXT, disable TEXT)")
@@ -117,11 +117,11 @@ import XCAT
     #expect(report.elsewhere == ["node2"] && report.command?.range == "node2")
   }
 
-  @Test func `site tftpdir, and a name that no command line takes`() throws {
+  @Test func `site tftpdir is used, and an invalid image name gives no command`() throws {
     let site = try site()
     try site.sql("site", "INSERT INTO site (key, value) VALUES ('tftpdir', '/srv/tftp')")
     #expect(try site.workspace.bootFiles(of: "img") == nil)
-    // Names that are not allowed for new images may be in the tables.
+    // The tables may contain names that are not allowed for new images.
     let name = "a b"
     for table in ["osimage", "linuximage"] {
       try site.sql(table, "UPDATE \(table) SET imagename = 'a b'")

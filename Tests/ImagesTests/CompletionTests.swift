@@ -1,4 +1,4 @@
-// Completion: what can stand where the cursor is, by the syntax of a command and by what store and tables have.
+// Tests the candidates at the cursor, which depend on the syntax of a command, the store and the tables.
 
 import Foundation
 import Images
@@ -13,7 +13,7 @@ import Testing
     .init(["--quiet", "-q"]),
   ]
 
-  /// Some commands as the parser declares them.
+  /// Some commands, as the parser declares them.
   private static let tree = CommandTree(
     commands: [
       .init("revert", summary: "Make it so."), .init("remove", aliases: ["rm", "delete"]),
@@ -60,14 +60,14 @@ import Testing
     return syntax
   }
 
-  /// The line up to the cursor, its words parted by single blanks.
+  /// Returns the point at the end of a line, whose words are separated by single blanks.
   private static func point(_ line: String) -> CompletionPoint {
     var words = line.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
     let word = words.removeLast()
     return CompletionPoint(words, word, tree)
   }
 
-  // MARK: Where the cursor is
+  // MARK: The position of the cursor
 
   @Test(arguments: [
     ("", CompletionPoint.Kind.command([])), ("re", .command([])), ("-q re", .command([])),
@@ -88,11 +88,11 @@ import Testing
     ("help ", .value(.command)), ("nothing x", .nothing), ("revert --nothing=", .nothing),
     ("revert --swap=", .nothing), ("rm x y", .value(.snapshot)), ("revert -- -", .value(.entry)),
   ])
-  func `the kind of what is typed`(_ line: String, _ kind: CompletionPoint.Kind) {
+  func `the kind of the current word is found`(_ line: String, _ kind: CompletionPoint.Kind) {
     #expect(Self.point(line).kind == kind, "\(line)")
   }
 
-  @Test func `options of every command are known wherever they stand`() {
+  @Test func `global options are recognized in every position`() {
     let all = ["--store", "/s", "--quiet", "--root", "/r", "--store", "/t"]
     #expect(Self.point("-r /s -q --root=/r revert --store /t ").globalOptions == all)
     #expect(Self.point("--root=/s").kept == "--root=" && Self.point("--root=/s").word == "/s")
@@ -100,7 +100,7 @@ import Testing
       Self.point("diff a@1 -u x b -- ").operands == [.init("a@1", .state), .init("b", .state)])
   }
 
-  // MARK: What is offered
+  // MARK: Candidates
 
   private struct Site {
     let folder: TemporaryFolder
@@ -110,7 +110,7 @@ import Testing
       workspace.completion(at: point(line), tree, describes: describes)
     }
 
-    /// The whole words that are offered, each with a blank where it ends there; or "files".
+    /// Returns the offered words, each with a blank if it is complete; or "files".
     func words(_ line: String) -> [String] {
       let completion = complete(line)
       switch completion.source {
@@ -122,7 +122,7 @@ import Testing
     }
   }
 
-  /// Two images: one with a long name and two snapshots, and one without any.
+  /// Creates two images: one with a long name and two snapshots, and one without snapshots.
   private func site() throws -> Site {
     let folder = try TemporaryFolder()
     try shell(
@@ -143,7 +143,7 @@ import Testing
     return Site(folder: folder, workspace: workspace)
   }
 
-  @Test(.usesTools) func `commands, aliases and options`() throws {
+  @Test(.usesTools) func `commands, aliases and options are completed`() throws {
     let site = try site()
     #expect(site.words("re") == ["revert ", "remove "])
     #expect(site.words("r") == ["revert ", "remove ", "rm "])
@@ -164,7 +164,7 @@ import Testing
         == .candidates([.init("revert", summary: "Make it so.")]))
   }
 
-  @Test(.usesTools) func `files and folders are the shell's`() throws {
+  @Test(.usesTools) func `the shell completes files and folders`() throws {
     let site = try site()
     #expect(site.words("import de") == ["files"] && site.words("import host:/x") == [])
     #expect(site.words("import ./a:b") == ["files"])
@@ -175,20 +175,20 @@ import Testing
     #expect(site.words("define x pkglist=") == ["pkglist=files"])
   }
 
-  @Test(.usesTools) func `images`() throws {
+  @Test(.usesTools) func `images are completed`() throws {
     let site = try site()
     let name = "el9-x86_64-netboot-compute"
-    // The folder of an image stays when all its snapshots are removed.
+    // The folder of an image remains after all its snapshots are removed.
     try shell("mkdir \"$1/store/refs/gone\"", site.folder.path)
     #expect(site.words("log ") == ["\(name) ", "img "])
     #expect(site.words("log e") == ["\(name) "] && site.words("log nothing") == [])
-    // A part of a name that only one image has; where it says nothing yet, a snapshot can follow.
+    // The name replaces a unique part of it. `revert` adds no blank, because a snapshot can follow.
     #expect(site.words("log comp") == ["\(name) "] && site.words("revert comp") == [name])
     #expect(site.words("revert \(name)") == [name, "\(name)@", "\(name):"])
     #expect(site.words("rm \(name)") == [name, "\(name)@"])
   }
 
-  @Test(.usesTools) func `snapshots`() throws {
+  @Test(.usesTools) func `snapshots are completed`() throws {
     let site = try site()
     #expect(
       site.words("rm compute@") == ["compute@golden ", "compute@gone ", "compute@2 ", "compute@1 "])
@@ -206,24 +206,24 @@ import Testing
     #expect(described.first?.summary.hasSuffix("first") == true)
   }
 
-  @Test(.usesTools) func `paths in a snapshot`() throws {
+  @Test(.usesTools) func `paths in a snapshot are completed`() throws {
     let site = try site()
     #expect(
       site.words("revert compute:/etc/pass") == ["compute:/etc/passwd ", "compute:/etc/passwd- "])
     #expect(site.words("revert compute@1:etc/s") == ["compute@1:etc/ssh/"])
     #expect(site.words("revert compute@golden my") == ["my docs/"])
     #expect(site.words("revert compute:odd") == [#"compute:odd\nname "#, #"compute:odd\xff "#])
-    // Links to folders are folders, and folders that are links are gone into.
+    // Links to folders count as folders, and paths may lead through them.
     #expect(site.words("revert compute:bi") == ["compute:bin/"])
     #expect(site.words("revert compute:lin") == ["compute:link "])
     #expect(site.words("revert compute:bin/") == ["compute:bin/bash "])
     #expect(site.words("revert compute:etc/../usr/bin/b") == ["compute:etc/../usr/bin/bash "])
-    // Absolute on the management node.
+    // Absolute paths on the management node.
     #expect(site.words("revert compute:/im") == ["compute:/img/"])
     #expect(
       site.words("revert compute:/img/") == ["compute:/img/kernel ", "compute:/img/rootimg/"])
     #expect(site.words("revert compute:/img/rootimg/etc/s") == ["compute:/img/rootimg/etc/ssh/"])
-    // Operands of their own, and values of options.
+    // Separate operands, and values of options.
     #expect(site.words("diff compute@1 compute@2 -- etc/s") == ["etc/ssh/"])
     #expect(site.words("diff compute@1 -u etc/s") == ["etc/ssh/"])
     #expect(
@@ -236,7 +236,7 @@ import Testing
   }
 
   @Test(.usesTools)
-  func `there are not too many, and nothing is left out that would change the beginning`()
+  func `the number of candidates is limited, and the common prefix stays the same`()
     throws
   {
     let words = try site().words("find compute:many/")
@@ -244,7 +244,7 @@ import Testing
     #expect(words.contains("compute:many/b "))
   }
 
-  @Test(.usesTools) func `components and attributes`() throws {
+  @Test(.usesTools) func `components and attributes are completed`() throws {
     let site = try site()
     #expect(
       site.words("revert compute@1 --component ") == [
@@ -260,7 +260,8 @@ import Testing
 
   // MARK: Without a store
 
-  @Test(.usesTools) func `no store, no candidates, and none is made`() throws {
+  @Test(.usesTools) func `without a store there are no candidates, and no store is created`() throws
+  {
     let folder = try TemporaryFolder()
     try shell("mkdir \"$1/root\"", folder.path)
     let workspace = try Workspace(
@@ -274,7 +275,7 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: folder.path("store")))
   }
 
-  @Test(.usesTools) func `what is defined and has no snapshot is offered`() throws {
+  @Test(.usesTools) func `an image with a definition and no snapshot is offered`() throws {
     let site = try site()
     try shell(
       "mkdir -p \"$1/root/etc/xcat\"; mv \"$1/store/xcat/\"*.sqlite \"$1/root/etc/xcat/\"; rm -r \"$1/store\"",
@@ -285,7 +286,7 @@ import Testing
     #expect(Site(folder: site.folder, workspace: other).words("log i") == ["img "])
   }
 
-  @Test(.usesTools) func `a damaged store has fewer candidates, and nothing is said`() throws {
+  @Test(.usesTools) func `a damaged store gives fewer candidates and no error`() throws {
     let site = try site()
     try shell(
       """

@@ -1,4 +1,4 @@
-// A secret for every rule of the table and every known form, each with bytes of its own to be searched for.
+// Plants a secret for every rule of the table and every known form. Each has bytes of its own to search for.
 
 import Foundation
 import Testing
@@ -11,7 +11,7 @@ struct SecretPlant: Sendable, CustomTestStringConvertible {
   let marker: String
   var testDescription: String { "\(rule) \(path)" }
 
-  /// - Parameter text: holds "~" where the marker goes.
+  /// - Parameter text: contains "~" in the place of the marker.
   init(_ number: Int, _ rule: String, _ path: String, _ text: String) {
     self.rule = rule
     self.path = path
@@ -19,7 +19,7 @@ struct SecretPlant: Sendable, CustomTestStringConvertible {
     content = Array(text.replacingOccurrences(of: "~", with: marker).utf8)
   }
 
-  /// The second half of a digest of 86 characters.
+  /// The second half of an 86-character digest.
   private static let digest =
     "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5bC7dE9fG1hJ3kL5mN7pQ9rS1tU3vW5xY7zA9b"
   private static let base64 = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"

@@ -1,5 +1,5 @@
-// Secrets are named, in every layer, and a scrubbed bundle holds none of their bytes: searched in what real tools
-// unpack of it, and in the decompressed streams.
+// Tests that scans name secrets in every layer, and that a scrubbed bundle holds none of their bytes. Real
+// tools unpack the bundle; the tests search the result and the decompressed streams.
 
 import Foundation
 import Images
@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct SecretTests {
-  /// A node whose image has all plants in its tree, a packed image of it, and a ramdisk with some.
+  /// Creates a node whose image has all plants in its tree, a packed image, and a ramdisk with some plants.
   private func node(
     _ form: (method: PackMethod, codec: SegmentCodec) = (.cpio, .gzip), packs: Bool = true,
     _ script: String = ""
@@ -36,7 +36,7 @@ import Testing
 
   private static let ramdiskMarker = "ramdiskmarker"
 
-  /// Unpacks a bundle in all its layers with real tools, and lists the markers that are found anywhere.
+  /// Unpacks all layers of a bundle with real tools, and returns the markers found anywhere.
   private func markers(in bundle: String, _ node: PackNode) throws -> Set<String> {
     let folder = node.folder.path("search-\(randomName())")
     let markers =
@@ -84,7 +84,7 @@ import Testing
 
   // MARK: Naming
 
-  @Test func `each planted secret is named, by its path and rule`() throws {
+  @Test func `a scan names each planted secret by its path and rule`() throws {
     let node = try node(packs: false)
     let report = try node.workspace.secrets("img").report
     let inTree = report.findings.filter { $0.layer == .tree }
@@ -94,7 +94,7 @@ import Testing
       let found = inTree.filter { printable($0.path) == plant.path }
       #expect(found.contains { $0.rule == plant.rule }, "\(plant): \(found.map(\.rule))")
     }
-    // And in the ramdisk, behind the microcode.
+    // The ramdisk has one, too, after the microcode.
     #expect(
       report.findings.contains {
         $0.layer == .ramdisk && printable($0.path) == "etc/shadow" && $0.kind == .passwordHash
@@ -112,7 +112,7 @@ import Testing
     #expect(kinds == Set(SecretKind.allCases))
   }
 
-  @Test func `what is public is no secret`() throws {
+  @Test func `public keys and samples are not secrets`() throws {
     let node = try PackNode()
     try shell(
       #"""
@@ -130,7 +130,7 @@ import Testing
     #expect(try node.workspace.secrets("img").report.findings == [])
   }
 
-  @Test func `an archive within the tree, and another name of an inode, hide nothing`() throws {
+  @Test func `nested archives and hard links do not hide secrets`() throws {
     let node = try PackNode()
     try shell(
       #"""
@@ -149,18 +149,18 @@ import Testing
       ])
   }
 
-  @Test func `a second scan reads nothing, and finds the same`() throws {
+  @Test func `a second scan reads no contents and finds the same secrets`() throws {
     let node = try node()
     let first = try node.workspace.secrets("img").report
     let second = try node.workspace.secrets("img").report
     #expect(first.findings == second.findings && !first.findings.isEmpty)
-    // With rotten caches too.
+    // Damaged caches make no difference.
     try shell(
       "for f in \"$1\"/cache/secrets-*; do echo x >> \"$f\"; done", node.folder.path("store"))
     #expect(try node.workspace.secrets("img").report.findings == first.findings)
   }
 
-  @Test func `what a package published unchanged is no secret, and is listed apart`() throws {
+  @Test func `unchanged files of packages are listed as published, not as secrets`() throws {
     let node = try PackNode()
     try shell(
       #"""
@@ -182,7 +182,7 @@ import Testing
     }
   }
 
-  @Test func `export and copy name what they carry, in a dry run too`() throws {
+  @Test func `export and copy list the secrets that they carry, also in a dry run`() throws {
     let node = try node()
     for isDryRun in [true, false] {
       let bundle = node.folder.path("carries.tgz")
@@ -190,7 +190,7 @@ import Testing
       let packed = outcome.secrets.findings.filter { $0.layer == .packed }
       let paths = Set(packed.map { printable($0.path) })
       #expect(Set(SecretPlant.all.map(\.path)).subtracting(paths) == [])
-      // The tree is not in a stateless bundle.
+      // A stateless bundle does not contain the tree.
       #expect(!outcome.secrets.findings.contains { $0.layer == .tree })
       var request = CopyRequest("img", to: "copy")
       request.isDryRun = isDryRun
@@ -210,7 +210,7 @@ import Testing
   @Test(arguments: 0..<forms.count)
   func `a scrubbed bundle of a stateless image holds no planted byte`(_ form: Int) throws {
     let (method, codec) = Self.forms[form]
-    // xCAT looks for no packed image in zstd.
+    // xCAT does not look for packed images in zstd.
     if method == .cpio, codec == .zstd { return }
     let node = try node((method, codec))
     let (plain, scrubbed) = (node.folder.path("plain.tgz"), node.folder.path("scrubbed.tgz"))
@@ -222,7 +222,7 @@ import Testing
     let outcome = try node.workspace.exporting("img", to: scrubbed) { $0.scrubs = true }
     #expect(try markers(in: scrubbed, node) == [])
     #expect(outcome.secrets.isScrubbed && !outcome.secrets.deliveries.isEmpty)
-    // Neither the store nor the live image has changed, nothing is left over, and the bytes repeat.
+    // The store and the live image did not change, no temporary files are left, and the bytes repeat.
     let after = try shell("cd \"$1\"; find packs refs -type f | sort", node.folder.path("store"))
     #expect(before.output == after.output)
     #expect(try shell("ls -A \"$1/tmp\"", node.folder.path("store")).output == "")
@@ -231,7 +231,7 @@ import Testing
     try shell("cmp \"$1\" \"$2\"", scrubbed, again)
   }
 
-  @Test func `a scrubbed tree has all else as it was`() throws {
+  @Test func `a scrubbed tree differs only in the secrets`() throws {
     let node = try node()
     let (plain, scrubbed) = (node.folder.path("plain.tgz"), node.folder.path("scrubbed.tgz"))
     _ = try node.workspace.exporting("img", to: plain)
@@ -250,7 +250,7 @@ import Testing
     let allowed = Set(
       SecretPlant.all.map(\.path).filter { _ in true } + ["opt/xcat/xcatinfo"])
     #expect(Set(differing).isSubset(of: allowed), "\(Set(differing).subtracting(allowed))")
-    // Accounts stay, without passwords; configuration stays, without values.
+    // Accounts stay without passwords, and configuration without values.
     let folder = node.folder.path("b/t")
     let shadow = try String(contentsOfFile: "\(folder)/etc/shadow", encoding: .utf8)
     #expect(shadow.contains("admin:*:19000:0:99999:7:::") && shadow.contains("bin:*:"))
@@ -284,7 +284,8 @@ import Testing
     #expect(try markers(in: bundle, stateless) == [])
   }
 
-  @Test func `extras, lists and attributes are scrubbed, and an import takes the bundle`() throws {
+  @Test func `extras, lists and attributes are scrubbed, and an import accepts the bundle`() throws
+  {
     let node = try node(
       (.cpio, .gzip), packs: true,
       #"""
@@ -294,7 +295,7 @@ import Testing
       mkdir b; echo extramarker > b/munge.key; tar cJf install/extras/b.tar.xz b; echo fine > install/extras/fine
       cp b/munge.key install/extras/munge.key; rm -r b
       """#)
-    // Where an import may write.
+    // Create the folders that an import may write to.
     try shell(
       "mkdir -p \"$1/install/netboot\"; cp -a \"$1/img\" \"$1/install/netboot/img\"", node.path(""))
     _ = try node.workspace.define(
@@ -323,7 +324,7 @@ import Testing
     #expect(imported.remaining?.isEmpty == true)
   }
 
-  @Test func `what cannot be looked into refuses a scrub, and nothing is written`() throws {
+  @Test func `a file that cannot be examined makes a scrub fail before it writes`() throws {
     let node = try node()
     try shell(
       "cd \"$1\"; printf '\\004\\042\\115\\030rest of lz4' > initrd-stateless.gz", node.path("img"))
@@ -338,7 +339,7 @@ import Testing
 
   // MARK: Documentation
 
-  @Test func `docs/secrets.md has every rule, as it is`() throws {
+  @Test func `docs/secrets.md lists every rule with its text`() throws {
     let text = try String(contentsOfFile: "\(packageRoot)/docs/secrets.md", encoding: .utf8)
     for rule in SecretRule.table {
       let patterns = rule.patterns.map { "`\($0)`" }.joined(separator: " ")

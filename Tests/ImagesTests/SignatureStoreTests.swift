@@ -1,4 +1,4 @@
-// Keys and signatures in files: who may read and write them, how long they stay, and what `verify` says.
+// Tests keys and signatures in files: permissions, lifetime, and the result of `verify`.
 
 import Foundation
 import Images
@@ -11,7 +11,7 @@ import Testing
 @Suite(.usesTools) struct SignatureStoreTests {
   // MARK: Keys
 
-  @Test func `a private key is its owner's alone, and is never overwritten`() throws {
+  @Test func `only the owner can read a private key, and it is never overwritten`() throws {
     let node = try ManagementNode()
     let outcome = try node.workspace.generateKey()
     let file = try #require(outcome.privateFile)
@@ -38,7 +38,7 @@ import Testing
       try run("ls", "-A", node.path("/etc/imgstore")).output.contains("imgstore-key") == false)
   }
 
-  @Test func `keys lie below the root, links included`() throws {
+  @Test func `keys are below the root, also through links`() throws {
     let node = try ManagementNode(stage: { root in
       try shell("mkdir \"$1/keys\" \"$1/etc\" -p; ln -s /keys \"$1/etc/imgstore\"", root)
     })
@@ -48,7 +48,7 @@ import Testing
     #expect(try node.workspace.trustedKeys().all.count == 1)
   }
 
-  @Test func `a folder of keys that others can change is not trusted`() throws {
+  @Test func `a folder of keys that other users can change is not trusted`() throws {
     let node = try ManagementNode()
     _ = try node.workspace.generateKey()
     let folder = node.workspace.trustedKeysPath
@@ -67,7 +67,7 @@ import Testing
     let other = try ManagementNode()
     let key = try other.workspace.generateKey(output: other.folder.path("k"))
     _ = try node.workspace.trustKey(key.publicFiles[0])
-    // A key that is known stays what it is called; another one does not take its name.
+    // A known key keeps its name, and another key cannot take that name.
     _ = try node.workspace.trustKey(key.publicFiles[0], as: "again")
     #expect(try node.workspace.trustedKeys().all.map(\.name).contains("k"))
     let third = try other.workspace.generateKey(output: other.folder.path("t"))
@@ -89,13 +89,13 @@ import Testing
     return (sites, sites.folder.path("store/signatures/\(SignedSites.image)"))
   }
 
-  @Test func `a snapshot can have several signatures, and they go with it`() throws {
+  @Test func `a snapshot can have several signatures, and removing it removes them`() throws {
     let (sites, folder) = try signedStore()
     let workspace = sites.origin.workspace
     _ = try workspace.generateKey(output: sites.folder.path("second"))
     let second = try workspace.signingKey(sites.folder.path("second"))
     let name = "\(SignedSites.image)@3"
-    // Again with the same key is the same signature.
+    // Signing again with the same key gives the same signature.
     _ = try workspace.sign([name, name], with: second)
     let trusted = try workspace.trustedKeys()
     let found = try workspace.find(Reference(name))
@@ -120,11 +120,11 @@ import Testing
     #expect(clean.bad.isEmpty && clean.untrusted.isEmpty)
     #expect(clean.unsigned == ["\(SignedSites.image)@1", "\(SignedSites.image)@2"])
     #expect(try workspace.verifySignatures(sites.target.workspace.trustedKeys()).bad.isEmpty)
-    // Nobody is trusted: the signature is neither good nor bad.
+    // No key is trusted: the signature is neither good nor bad.
     try shell("mkdir -p \"$1/none\"", sites.folder.path)
     let none = try workspace.trustedKeys(sites.folder.path("none"))
     #expect(try workspace.verifySignatures(none).untrusted.count == 1)
-    // Another snapshot's signature, under a name that fits; and a statement of our own key about other content.
+    // Another snapshot's signature under a matching name, and a statement of our own key about other content.
     for script in [
       "for f in 0000000003*; do mv $f 0000000002${f#0000000003}; done",
       "f=$(ls *.$2); printf '\\1' | dd of=$f bs=1 conv=notrunc status=none",
@@ -158,7 +158,7 @@ import Testing
     try shell("cd \"$1\"; \(damage)", folder)
     let fresh = try Workspace(workspace.options) { _ in }
     #expect(try !fresh.verify(deep: false).isClean, "\(damage)")
-    // Nothing else stops, and the snapshots are whole.
+    // Other commands continue, and the snapshots are complete.
     _ = try fresh.log(SignedSites.image)
     _ = try fresh.verifySignatures(fresh.trustedKeys())
     _ = try fresh.exporting("\(SignedSites.image)@3", to: sites.folder.path("x.tgz"))
@@ -166,21 +166,21 @@ import Testing
     #expect(repaired.isClean, "\(damage)")
     #expect(try fresh.verify(deep: false).isClean, "\(damage)")
     #expect(try fresh.repair().actions.isEmpty)
-    // It can be signed again.
+    // The snapshot can be signed again.
     _ = try fresh.sign(["\(SignedSites.image)@3"], with: sites.key)
     let report = try fresh.verifySignatures(fresh.trustedKeys())
     #expect(report.bad.isEmpty && report.unsigned.count == 2)
     #expect(try fresh.verify(deep: false).isClean)
   }
 
-  @Test func `an interrupted signature leaves a statement, which means nothing`() throws {
+  @Test func `an interrupted signature leaves only a statement, which is ignored`() throws {
     let (sites, folder) = try signedStore()
     try shell("cd \"$1\"; rm $(ls | tail -1)", folder)
     #expect(try sites.origin.workspace.verify(deep: false).isClean)
     #expect(try sites.origin.workspace.log(SignedSites.image).allSatisfy { !$0.isSigned })
   }
 
-  @Test func `a store without the folder is as it was`() throws {
+  @Test func `a store without the folder of signatures works as before`() throws {
     let (sites, _) = try signedStore()
     try shell("rm -r \"$1\"", sites.folder.path("store/signatures"))
     let fresh = try Workspace(sites.origin.workspace.options) { _ in }
@@ -190,9 +190,12 @@ import Testing
     #expect(try fresh.verifySignatures(fresh.trustedKeys()).bad.isEmpty)
   }
 
-  // MARK: Of the origin
+  // MARK: Signatures of the origin
 
-  @Test func `the origin's signature stays with the image, and goes on while it fits`() throws {
+  @Test
+  func `the signature of the origin stays with the image, and exports include it while it fits`()
+    throws
+  {
     let sites = try SignedSites()
     let bundle = try sites.export { $0.signingKey = sites.key }
     #expect(try sites.refusal(bundle) == nil)
@@ -203,23 +206,23 @@ import Testing
     #expect(statuses.allSatisfy { $0.kind == .origin && $0.verdict == .valid })
     #expect(statuses.allSatisfy { $0.keyName == "origin" && $0.subject?.hasSuffix("@3") == true })
     #expect(try second.log(SignedSites.image).allSatisfy { !$0.isSigned })
-    // A third site trusts the first one only.
+    // A third site trusts only the first one.
     let third = try ManagementNode()
     _ = try third.workspace.trustKey(sites.origin.workspace.signingKeyPath + ".pub")
     let onward = sites.folder.path("onward.tgz")
     _ = try second.exporting(imported.name, to: onward)
     #expect(try sites.refusal(onward, in: third) == nil)
-    // Imported under another name it is another image.
+    // An import under another name is another image.
     let renamed = try sites.origin.workspace.importing(bundle) { $0.profile = "renamed" }
     let name = try #require(renamed.imported?.name)
     let outcome = try sites.origin.workspace.exporting(name, to: sites.folder.path("renamed.tgz"))
     #expect(!outcome.members.contains { $0.name.hasPrefix("complete/") })
   }
 
-  @Test func `an import that is cut short has the origin's signature all the same`() throws {
+  @Test func `an interrupted import keeps the signature of the origin`() throws {
     let sites = try SignedSites()
     let bundle = try sites.export { $0.signingKey = sites.key }
-    // The disk fails when the first file is placed; the bundle is not there when the import goes on.
+    // The disk fails when the first file is written; the bundle is gone when the import resumes.
     let files = FaultyFileSystem(failing: 0, .always("setModified", .inputOutput))
     let (store, root) = (sites.target.folder.path("store"), sites.target.folder.path("root"))
     let cut = try Workspace(

@@ -1,4 +1,4 @@
-// Signatures: what is signed, who checks it, and what a bundle that is not signed cannot do.
+// Tests what signatures cover, when they are verified, and that an import rejects unsigned changes.
 
 import Codec
 import Foundation
@@ -9,7 +9,7 @@ import Store
 import TestSupport
 import Testing
 
-/// A site that signs, and one that trusts it.
+/// Two sites: one signs, the other trusts its key.
 final class SignedSites: Sendable {
   static let image = "rhels8.5.0-x86_64-netboot-compute"
   let origin: ManagementNode
@@ -26,10 +26,10 @@ final class SignedSites: Sendable {
     _ = try target.workspace.trustKey(outcome.publicFiles[0], as: "origin")
   }
 
-  /// The image's name here.
+  /// The image's name at the origin.
   var image: String { get throws { try #require(try origin.workspace.images().first?.name) } }
 
-  /// Signs the live image, and exports it.
+  /// Signs the live image and exports it.
   func export(
     _ name: String = "signed.tgz", _ change: (inout ExportRequest) -> Void = { _ in }
   ) throws -> String {
@@ -39,7 +39,8 @@ final class SignedSites: Sendable {
     return folder.path(name)
   }
 
-  /// Whether the target takes a bundle that must be signed; else what is wrong. A refusal changes nothing.
+  /// Returns why the target refuses a bundle that must be signed; nil if it imports the bundle. Checks that a
+  /// refusal changes nothing.
   func refusal(_ bundle: String, in node: ManagementNode? = nil) throws -> String? {
     let node = node ?? target
     let before = try node.state()
@@ -58,7 +59,7 @@ final class SignedSites: Sendable {
     }
   }
 
-  /// A bundle whose folder `script` has changed; written again by GNU tar, without checksums of members.
+  /// Returns a bundle after `script` has changed its folder. GNU tar writes it, without checksums of members.
   func changed(_ bundle: String, _ script: String) throws -> String {
     let work = folder.path("w-\(randomName())")
     try shell(
@@ -74,7 +75,7 @@ final class SignedSites: Sendable {
 }
 
 @Suite(.usesTools) struct SignatureTests {
-  // MARK: By hand
+  // MARK: Verified by other tools
 
   @Test func `openssl verifies what we sign, in the store and in a bundle`() throws {
     let sites = try SignedSites()
@@ -95,9 +96,9 @@ final class SignedSites: Sendable {
     let inside = sites.folder.path("x/\(SignedSites.image)")
     let inBundle = try shell(
       checks, inside + "/complete/signatures", key, ".\(id).sig", ".\(id).sig", ".statement")
-    // The snapshot's statement, and the bundle's.
+    // One is the snapshot's statement, the other the bundle's.
     #expect(inBundle.output.components(separatedBy: "Verified Successfully").count == 3)
-    // Files are compared by hand with sha256sum.
+    // sha256sum compares the files independently.
     let files = try shell(
       """
       cd "$1"; cat complete/signatures/*.statement | awk '$1 == "file" && $2 == "member" {
@@ -105,7 +106,7 @@ final class SignedSites: Sendable {
       """, inside)
     #expect(files.output == "right\n")
     #expect(files.errors.contains("  kernel") && files.errors.contains("  manifest.xml"))
-    // A wrong message is refused by openssl, too.
+    // openssl refuses a wrong message, too.
     let wrong = try run(
       "bash", "-c",
       "cd \"$1\"/complete/signatures; f=$(ls *.sig | head -1); echo >>${f%%.*}.statement; "
@@ -116,7 +117,7 @@ final class SignedSites: Sendable {
 
   // MARK: Bundles that pass
 
-  @Test func `a signed bundle is taken, and one that another tar wrote`() throws {
+  @Test func `an import accepts a signed bundle, also one that another tar wrote`() throws {
     let sites = try SignedSites()
     let bundle = try sites.export()
     #expect(try sites.refusal(bundle) == nil)
@@ -127,11 +128,11 @@ final class SignedSites: Sendable {
     }
   }
 
-  /// Every form of bundle: signed as a snapshot alone where that covers it, and as a bundle always.
+  /// Each form of bundle: signed as a snapshot if that covers it, and as a bundle.
   @Test(arguments: [
     ("stateless", true), ("stateless-sfs", true), ("stateless-base-exlist", true), ("kit1", true),
     ("statefull", true), ("s390x-raw", true),
-    // Their litefile.csv has rows for ALL, which are no image's.
+    // Their litefile.csv has rows for ALL, which belong to no image.
     ("statelite", false), ("p27-statelite", false),
     ("p26-full", true),
   ])
@@ -165,7 +166,7 @@ final class SignedSites: Sendable {
       ])
     let bundle = try sites.export { $0.isComplete = true }
     #expect(try sites.refusal(bundle) == nil)
-    // A change of the tree alone is noticed: content, mode, link, an attribute, a time.
+    // A change of the tree alone is detected: content, mode, link, an attribute, a time.
     for script in [
       "echo x >>rootimg/etc/motd", "chmod u-s rootimg/etc/twin", "chmod +t rootimg/etc",
       "ln -sfn twin rootimg/etc/link", "rm rootimg/etc/fifo", "rm -r rootimg/empty",
@@ -189,30 +190,30 @@ final class SignedSites: Sendable {
     }
   }
 
-  // MARK: Bundles that do not
+  // MARK: Bundles that are refused
 
-  @Test func `an unsigned bundle, and a foreign one, change nothing`() throws {
+  @Test func `an unsigned bundle and one with an untrusted signature change nothing`() throws {
     let sites = try SignedSites()
     let bundle = try sites.export()
     let unsigned = try sites.changed(bundle, "rm -r complete")
     #expect(try sites.refusal(unsigned)?.contains("is not signed") == true)
     let plain = fixture("xcat/stateless.tgz")
     #expect(try sites.refusal(plain)?.contains("is not signed") == true)
-    // Signed by a key that nobody here trusts.
+    // A key signed it that nobody here trusts.
     let foreign = try SignedSites()
     let refusal = try sites.refusal(foreign.export())
     #expect(refusal?.contains(foreign.key.publicKey.id.shortHex) == true)
-    // Nobody is trusted: nothing can be required.
+    // No key is trusted, so no signature can be required.
     let nobody = try ManagementNode()
     #expect(try sites.refusal(bundle, in: nobody) != nil)
-    // Without the demand it comes in, and says whose signature it carries.
+    // Without the requirement the import succeeds and reports the signer.
     let outcome = try nobody.workspace.importBundle(ImportRequest(bundle))
     #expect(outcome.origins.map(\.key) == [sites.key.publicKey.id])
     #expect(outcome.origins.allSatisfy { !$0.isVerified && $0.keyName == nil })
   }
 
   @Test(arguments: [
-    // Contents, attributes, places.
+    // Contents, attributes, paths.
     ("printf X >>kernel", "kernel"), ("chmod 777 kernel", "kernel"),
     ("chown 1 kernel", "kernel"), ("touch kernel", "kernel"),
     ("mv kernel k; mv initrd-stateless.gz kernel; mv k initrd-stateless.gz", "kernel"),
@@ -275,13 +276,13 @@ final class SignedSites: Sendable {
     #expect(refusal?.contains(change.word) == true, "\(change.script): \(refusal ?? "imported")")
   }
 
-  /// The same where the whole bundle is signed: not even a file that no import applies can be added.
+  /// The same for a bundle that is signed as a whole. Even a file that no import applies cannot be added.
   @Test(arguments: [
     "echo x >unnamed", "rm extra/myscript1", "mkdir folder", "chmod 700 extra",
     "printf X >>kernel", "chmod 777 compute.exlist", "echo >>manifest.xml",
     "ln -s myscript1 extra/link", "mv extra/myscript1 extra/myscript3", "touch extra/myscript1",
   ])
-  func `a bundle that was signed as a whole stays as it is`(_ script: String) throws {
+  func `a bundle that was signed as a whole cannot be changed`(_ script: String) throws {
     let sites = try SignedSites()
     let snapshot = try sites.origin.workspace.snapshot(try sites.image).committed
     let bundle = sites.folder.path("whole.tgz")
@@ -289,7 +290,7 @@ final class SignedSites: Sendable {
       $0.signingKey = sites.key
     }
     let refusal = try sites.refusal(sites.changed(bundle, script))
-    // What the manifest names is missed before that.
+    // A member that the manifest names is reported as missing first.
     let words =
       script.contains("extra/myscript1 ") || script == "rm extra/myscript1"
       ? "is not in the bundle" : "no trusted key signed"
@@ -302,23 +303,23 @@ final class SignedSites: Sendable {
     let old = try sites.export("old.tgz")
     try shell("echo new >>\"$1\"", sites.origin.path("/install/postscripts/myscript1"))
     let new = try sites.export("new.tgz")
-    // The signatures of one with the files of the other.
+    // The signatures of one bundle with the files of the other.
     func signatures(of bundle: String) -> String {
       "rm -r complete; tar xzf \(bundle) --wildcards '*/complete/*' --strip-components=2"
     }
     let mixed = try sites.changed(old, signatures(of: new))
     #expect(try sites.refusal(mixed)?.contains("myscript1") == true)
-    // A statement that says what the bundle holds, signed by nobody, next to a valid one.
+    // A statement that matches the bundle but has no signature, next to a valid one.
     let added = try sites.changed(
       old, "tar xzf \(new) --wildcards '*.statement' --strip-components=2")
     #expect(try sites.refusal(added)?.contains("no signature") == true)
-    // Signed by another key under the name of ours.
+    // Another key's signature under the name of ours.
     let foreign = try SignedSites()
     let confused = try sites.changed(
       try foreign.export(),
       "cd $S; mv *.sig $(basename *.statement .statement).\(sites.key.publicKey.id.hex).sig")
     #expect(try sites.refusal(confused)?.contains("not valid") == true)
-    // Two statements, both ours: the one that covers the bundle counts.
+    // Two statements of ours: the one that covers the bundle counts.
     let both = try sites.changed(
       old, "tar xzf \(new) --wildcards '*/complete/*' --strip-components=2")
     #expect(try sites.refusal(both) == nil)
@@ -343,9 +344,9 @@ final class SignedSites: Sendable {
     #expect(try sites.refusal(bundle) == nil)
   }
 
-  // MARK: Bits
+  // MARK: Flipped bits
 
-  @Test func `each flipped bit of a statement and its signature is noticed`() throws {
+  @Test func `each flipped bit of a statement and its signature is detected`() throws {
     let sites = try SignedSites()
     _ = try sites.export()
     let folder = sites.folder.path("store/signatures/\(SignedSites.image)")
@@ -361,7 +362,7 @@ final class SignedSites: Sendable {
       #expect(
         !sites.key.publicKey.verify(flipped(signature, bit), of: statement), "signature \(bit)")
     }
-    // In a bundle, under the name that fits the changed statement.
+    // In a bundle, under a name that matches the changed statement.
     let bundle = try sites.export("flipped.tgz")
     var random = SplitMix64(seeds[0])
     for _ in 0..<12 {
@@ -382,7 +383,7 @@ final class SignedSites: Sendable {
   }
 
   @Test(arguments: Sweep.some(of: [1, 2, 3] as [UInt64], every: 3))
-  func `a flipped bit of any member is noticed`(_ seed: UInt64) throws {
+  func `a flipped bit of any member is detected`(_ seed: UInt64) throws {
     let sites = try SignedSites()
     let bundle = try sites.export()
     let list = try run("tar", "-tzf", bundle).output.split(separator: "\n")

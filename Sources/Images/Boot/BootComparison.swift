@@ -1,8 +1,10 @@
-// Compares the boot files of a live image with the copies that its nodes load.
+// Compares the boot files of a live image with the copies that its nodes load
+// (docs/xcat-contract.md#nodeset-and-boot-files).
 //
-// 1. Nothing is changed, and nothing that goes wrong here ends a verb: the report says what is not known.
-// 2. By content: size, then bytes, a window at a time. xCAT's copies have times of their own.
-// 3. The node tables are read only where something is to be said about nodes.
+// 1. The comparison changes nothing. Errors in the node tables or in copies do not fail the command. The
+//    report names them.
+// 2. It compares sizes, then bytes, 1 MiB at a time. It ignores times, because xCAT's copies have their own.
+// 3. It reads the node tables only if the report needs nodes.
 
 import Glibc
 import Platform
@@ -11,8 +13,8 @@ import XCAT
 
 extension Workspace {
   /// Compares the boot files of the live image with the copies that nodes boot.
-  /// - Returns: nil where xCAT has made no copies of this image's files.
-  /// - Throws: what xCAT's tables throw.
+  /// - Returns: nil if xCAT has made no copies of this image's files.
+  /// - Throws: errors of reading xCAT's tables.
   public func bootFiles(of image: String) throws -> BootFilesReport? {
     let tables = try tables()
     guard let definition = try tables.definition(of: image) else { return nil }

@@ -1,49 +1,50 @@
-// What nodes boot of an image: not its own files, but xCAT's copies in the TFTP folder (`BootFiles`), which no
-// change of the image reaches.
+// The report on the files that nodes boot. These are not the image's own files, but xCAT's copies in the TFTP
+// folder (`BootFiles`), which a change of the image does not update.
 
 import Platform
 import XCAT
 
-/// A copy of a boot file, as a node loads it.
+/// A copy of a boot file, which nodes load.
 public struct BootCopy: Sendable {
   public enum State: String, Sendable {
-    /// It has the content of the image's file.
+    /// The copy has the content of the image's file.
     case same
     case differs
     /// The folder of copies has no such file.
     case missing
-    /// It, or the image's file, cannot be read.
+    /// The copy or the image's file cannot be read.
     case unreadable
   }
-  /// "kernel", "ramdisk" or "hypervisor".
+  /// The role of the file: "kernel", "ramdisk" or "hypervisor".
   public let role: String
   public let path: AbsolutePath
   /// The image's file.
   public let source: AbsolutePath
   public let state: State
-  /// Nodes that load it get something else than the image's file.
+  /// Whether nodes load other content than that of the image's file.
   public var isOld: Bool { state == .differs || state == .missing }
 }
 
-/// How the copies that nodes boot compare with the image.
+/// The result of comparing the copies that nodes boot with the image.
 public struct BootFilesReport: Sendable {
   public let image: String
   /// The image's boot files.
   public let sources: [AbsolutePath]
   public let copies: [BootCopy]
-  /// The nodes that boot copies which are not as the image's files.
+  /// The nodes that boot outdated copies.
   public let nodes: [String]
-  /// The nodes whose copies are on service nodes, and cannot be seen from here.
+  /// The nodes whose copies are on service nodes. These copies cannot be compared from here.
   public let elsewhere: [String]
-  /// Nodes of which xCAT's tables say in ways that only xCAT understands what they boot.
+  /// The nodes whose boot files are unknown, because only xCAT can interpret their table entries.
   public let unclear: [String]
-  /// What gives `nodes` and `elsewhere` the image's boot files; nil where there are none, or names forbid it.
+  /// The command that gives `nodes` and `elsewhere` the image's boot files. It is nil if there are no such
+  /// nodes, or if a name is not allowed on a command line.
   public let command: NodesetCommand?
-  /// The same as the shortest node range; nil as `command`.
+  /// The nodes of `command` as the shortest node range; nil without a command.
   public var range: String? { command?.range }
-  /// Why the nodes are not known.
+  /// The reason why the nodes are unknown.
   public let problem: String?
 
-  /// The copies that are not as the image's files.
+  /// The copies that do not have the content of the image's files.
   public var stale: [BootCopy] { copies.filter { $0.state != .same } }
 }

@@ -1,35 +1,36 @@
-// `--nodeset`: after a change of an image, xCAT copies its boot files to where nodes load them.
+// Runs nodeset for `--nodeset`: after a change of an image, xCAT copies its boot files for the nodes.
 //
-// 1. Nothing is run below a staging root: nodeset reaches the real tables and the real TFTP folder, whatever
-//    the root is. That, and a machine without xCAT, is found before anything is changed.
-// 2. Whether it did its work is told by another comparison, not by its exit status alone.
+// 1. Nothing runs below a staging root, because nodeset always changes the real tables and TFTP folder. A
+//    staging root, or a machine without xCAT, is detected before anything is changed.
+// 2. Success requires a second comparison of the files, not only nodeset's exit status.
 
 import Platform
 import XCAT
 
-/// What came of running nodeset.
+/// The result of running nodeset.
 public struct NodesetOutcome: Sendable {
   public let command: NodesetCommand
-  /// Why it failed; nil where it did not.
+  /// The reason for a failure; nil on success.
   public let failure: String?
-  /// The comparison afterwards.
+  /// The comparison after the run.
   public let after: BootFilesReport?
   public var isDone: Bool { failure == nil && after?.stale.isEmpty != false }
 }
 
 extension Workspace {
-  /// - Throws: `ImageError` below a staging root, `XCATError` where xCAT is not there.
+  /// Checks that nodeset can run.
+  /// - Throws: `ImageError` below a staging root; `XCATError` if xCAT is not installed.
   public func requireNodeset() throws {
     guard rootPath == [0x2f] else {
       throw ImageError(
-        .usage, "--nodeset", "cannot be used with a root: nodeset knows the real tables only",
-        advice: "Leave --nodeset out. Nothing was changed")
+        .usage, "--nodeset", "cannot be used with a root: nodeset only knows the real tables",
+        advice: "Nothing was changed. Run the command without --nodeset")
     }
     try NodesetRunner(fileSystem, environment: options.environment).requirePresent()
   }
 
-  /// Runs nodeset for the nodes that a report names.
-  /// - Returns: nil where it names none.
+  /// Runs nodeset for the nodes in a report.
+  /// - Returns: nil if the report has no command.
   public func runNodeset(_ report: BootFilesReport) throws -> NodesetOutcome? {
     try requireNodeset()
     guard let command = report.command else { return nil }

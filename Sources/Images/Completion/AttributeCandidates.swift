@@ -1,12 +1,12 @@
-// Candidates for attributes of a definition and for components of an image.
+// Returns candidates for attributes of a definition and for components of an image.
 
 import Platform
 import Store
 import XCAT
 
 extension CompletionSource {
-  /// Returns ATTRIBUTE= or the values of an attribute, for `define`.
-  /// - Parameter given: the other assignments of the line.
+  /// Returns candidates ATTRIBUTE=, or the values of an attribute, for `define`.
+  /// - Parameter given: the other assignments on the line.
   static func assignments(_ word: String, given: [String]) -> Completion {
     guard let equals = word.firstIndex(of: "=") else {
       let used = Set(given.map { $0.prefix { $0 != "=" } })
@@ -23,7 +23,7 @@ extension CompletionSource {
     return Completion(kept: kept, .candidates(values.map { CompletionCandidate($0) }))
   }
 
-  /// All attributes that `define` takes.
+  /// All attributes that `define` accepts.
   private static let attributes: [String] = {
     let columns = TableSchema.osimage.columns + TableSchema.linuximage.columns
     return (columns.filter { TableSchema.table(of: $0) != nil } + ["usercomment"]).sorted()
@@ -40,8 +40,8 @@ extension CompletionSource {
     "rootfstype": ["nfs", "ramdisk"],
   ]
 
-  /// Returns the components that `revert --component` takes.
-  /// - Parameter reference: the snapshot to read them from; nil for those that most images have.
+  /// Returns the components that `revert --component` accepts.
+  /// - Parameter reference: the snapshot with the components; nil for those that most images have.
   func components(_ word: String, of reference: String?) -> [CompletionCandidate] {
     var names = ["definition"]
     if let snapshot = reference.flatMap(snapshot)?.snapshot {

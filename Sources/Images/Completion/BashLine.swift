@@ -1,8 +1,8 @@
-// Splits a line of bash, up to the cursor, into words, and writes candidates in its quoting.
+// Splits a line of bash, up to the cursor, into words, and quotes candidates to match.
 //
-// bash passes completion functions words that are cut at "=", ":" and "@" (COMP_WORDBREAKS) and still have their quotes.
-// So this splits the line as bash does when it runs the command. readline replaces only the text behind the last of those
-// characters, so only that end of a candidate is printed.
+// bash splits the words for completion functions at "=", ":" and "@" (COMP_WORDBREAKS), and leaves
+// them quoted. So this type splits the line as bash does when it runs the command. readline replaces only the
+// text after the last of those characters, so only that part of a candidate is printed.
 //
 // 1. It expands no variable, pattern or command. A word that contains $'…' has no completion.
 // 2. The typed text stays as it is. The rest of a candidate is quoted as the quotes at the cursor require.
@@ -15,18 +15,19 @@ public struct BashLine: Sendable, Equatable {
     case double
   }
 
-  /// The words before the current one, the program's name first, without quotes.
+  /// The unquoted words before the current one, starting with the program's name.
   public private(set) var words: [String] = []
-  /// The current word, without quotes.
+  /// The current word, unquoted.
   public private(set) var word = ""
-  /// The current word is the file of a redirection (">", "<").
+  /// Whether the current word is the file of a redirection (">", "<").
   public private(set) var isRedirection = false
-  /// The current word as it is typed.
+  /// The current word as typed.
   private(set) var typed = ""
   private(set) var quote = Quote.none
   private var isUnknown = false
 
-  /// - Parameter line: up to the cursor.
+  /// Splits a line.
+  /// - Parameter line: the line up to the cursor.
   public init(_ line: String) {
     var characters = Array(line)[...]
     while let character = characters.popFirst() {
@@ -50,7 +51,7 @@ public struct BashLine: Sendable, Equatable {
       case (.none, " "), (.none, "\t"):
         endWord()
       case (.none, ">"), (.none, "<"):
-        // "2>": a number before it belongs to it.
+        // "2>": a number before the redirection is part of it.
         if typed.allSatisfy(\.isNumber) { (typed, word) = ("", "") }
         endWord()
         isRedirection = true
@@ -68,15 +69,15 @@ public struct BashLine: Sendable, Equatable {
     (typed, word, isRedirection, isUnknown) = ("", "", false, false)
   }
 
-  /// Returns the text that replaces `replaced`, so that the current word becomes a candidate.
+  /// Returns the text that must replace `replaced` to turn the current word into a candidate.
   /// - Parameters:
-  ///   - candidate: the whole word, without quotes.
+  ///   - candidate: the whole word, unquoted.
   ///   - replaced: the end of the typed word that readline replaces.
-  /// - Returns: nil where no such text exists.
+  /// - Returns: nil if there is no such text.
   public func replacement(_ candidate: String, for replaced: String) -> String? {
     guard !isUnknown, typed.hasSuffix(replaced) else { return nil }
     guard candidate.hasPrefix(word) else {
-      // A name for a part of it replaces the whole word.
+      // A name that was found by a part of it replaces the whole word.
       return typed == replaced && typed == word ? quoted(candidate) : nil
     }
     let whole = typed + quoted(String(candidate.dropFirst(word.count)))

@@ -1,16 +1,16 @@
-// The syntax of the command line, as completion needs it: the commands, and the options and operands of each. The
+// The syntax of the command line for completion: the commands, and the options and operands of each. The
 // program derives it from its argument parser. ValueTable.swift has the kinds of values.
 
 /// The options and operands of one command.
 public struct CommandSyntax: Sendable, Equatable {
   public struct Option: Sendable, Equatable {
-    /// "--message", "-m"; the first is its name in ValueTable.
+    /// "--message", "-m"; ValueTable lists the option under the first name.
     public var names: [String]
     public var summary: String
     public var hasValue: Bool
-    /// It may be given several times.
+    /// Whether the option may be given several times.
     public var isRepeating: Bool
-    /// All values that it takes, if they are a fixed list.
+    /// All values, if the option accepts a fixed list.
     public var values: [String]
 
     public init(
@@ -26,10 +26,10 @@ public struct CommandSyntax: Sendable, Equatable {
   }
 
   public struct Operand: Sendable, Equatable {
-    /// "ref", as the help has it.
+    /// The name in the help: "ref".
     public var name: String
     public var isRepeating: Bool
-    /// It follows "--" only.
+    /// Whether the operand follows "--" only.
     public var isAfterTerminator: Bool
     public var values: [String]
 
@@ -82,11 +82,11 @@ public struct CommandTree: Sendable {
   }
 
   public var commands: [Command]
-  /// Options of every command, which may also precede it.
+  /// Options of every command, which may also precede the command.
   public var globalOptions: [CommandSyntax.Option]
-  /// Options that take the place of a command.
+  /// Options that replace a command.
   public var rootOptions: [CommandSyntax.Option]
-  /// Returns the syntax of one command. Deriving that of all takes longer than a completion may.
+  /// Returns the syntax of one command. Deriving the syntax of all commands would make a completion too slow.
   public var syntax: @Sendable (_ path: [String]) -> CommandSyntax
 
   public init(

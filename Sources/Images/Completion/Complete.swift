@@ -1,17 +1,17 @@
-// Answers one completion (Completion.swift has the rules).
+// Computes one completion (Completion.swift has the rules).
 
 import Platform
 import Store
 
 extension Workspace {
-  /// Returns the candidates for the word at the cursor; none where the store or the tables cannot be read.
-  /// - Parameter describes: adds summaries, for which dates and messages of snapshots are read.
+  /// Returns the candidates for the word at the cursor; none if the store or the tables cannot be read.
+  /// - Parameter describes: whether to add summaries, which need the dates and messages of snapshots.
   public func completion(
     at point: CompletionPoint, _ tree: CommandTree, describes: Bool = false
   ) -> Completion {
     let answer = point.staticCompletion(tree) ?? dynamicCompletion(point, describes: describes)
     guard case .candidates(let candidates) = answer.source else { return answer }
-    // A damaged store can have names that end a line or steer the terminal.
+    // A damaged store can have names that end a line or control the terminal.
     let harmless = candidates.limited().filter { !$0.text.holdsControlCharacters }
     return Completion(kept: answer.kept, .candidates(harmless))
   }

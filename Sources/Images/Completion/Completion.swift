@@ -1,18 +1,18 @@
-// The answer of a completion: candidates, or a request that the shell complete names of files itself.
+// The result of a completion: candidates, or a request that the shell complete file names itself.
 //
-// 1. A completion writes nothing, takes no lock, waits for nobody and does not fail. Without an answer it is empty.
-// 2. It has at most `maxCandidates`. If some are left out, the others have no longer common prefix than all of them: a
-//    shell inserts the common prefix.
+// 1. A completion writes nothing, takes no lock, never waits and does not fail. Without a result it is empty.
+// 2. It has at most `maxCandidates`. A shell inserts the common prefix of the candidates. So if some are
+//    omitted, the others have the same common prefix as all candidates.
 
 import Platform
 
 /// A possible continuation of the current word.
 public struct CompletionCandidate: Sendable, Equatable {
-  /// The whole word, without the part that is kept.
+  /// The whole word, without the part before it in `kept`.
   public var text: String
-  /// One short line, for shells that show it.
+  /// One short line, for shells that display it.
   public var summary: String
-  /// The word is complete: a blank follows.
+  /// Whether the word is complete. Then a blank follows.
   public var isFinished: Bool
 
   public init(_ text: String, summary: String = "", isFinished: Bool = true) {
@@ -22,11 +22,11 @@ public struct CompletionCandidate: Sendable, Equatable {
   }
 }
 
-/// The answer of a completion.
+/// The result of a completion.
 public struct Completion: Sendable, Equatable {
   public enum Source: Sendable, Equatable {
     case candidates([CompletionCandidate])
-    /// The shell's own completion of names of files.
+    /// The shell's own completion of file names.
     case files
     case folders
   }
@@ -43,12 +43,12 @@ public struct Completion: Sendable, Equatable {
   public static let none = Completion(.candidates([]))
 
   public static let maxCandidates = 1000
-  /// Of more snapshots than these, no summary is read from the store.
+  /// The number of snapshots above which no summaries are read from the store.
   static let maxDescribed = 200
 }
 
 extension [CompletionCandidate] {
-  /// Returns `count` of them with the same common prefix as all.
+  /// Returns at most `count` candidates with the same common prefix as all of them.
   func limited(to count: Int = Completion.maxCandidates) -> [CompletionCandidate] {
     guard self.count > count, count > 1 else { return self }
     var kept = Array(prefix(count))
@@ -72,7 +72,7 @@ extension String {
 }
 
 extension CompletionPoint {
-  /// Returns the answer that needs neither the store nor the tables; nil where one of them is needed.
+  /// Returns the result if it needs neither the store nor the tables; nil otherwise.
   func staticCompletion(_ tree: CommandTree) -> Completion? {
     switch kind {
     case .nothing, .value(.free): return Completion.none
@@ -91,7 +91,7 @@ extension CompletionPoint {
     }
   }
 
-  /// "HOST:FILE": this machine does not know the files of the other.
+  /// Whether the word is "HOST:FILE". The files of another host are unknown.
   private var isRemote: Bool {
     guard let colon = word.firstIndex(of: ":") else { return false }
     return !word[..<colon].contains("/")
@@ -102,7 +102,7 @@ extension CompletionPoint {
     for name in path { commands = commands.named(name)?.subcommands ?? [] }
     var candidates: [CompletionCandidate] = []
     for command in commands {
-      // Aliases are offered only to a word that starts with them.
+      // Aliases are only offered for a word that starts with them.
       for name in word.isEmpty ? [command.name] : [command.name] + command.aliases
       where name.hasPrefix(word) {
         candidates.append(.init(name, summary: command.summary))

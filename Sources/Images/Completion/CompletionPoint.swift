@@ -1,13 +1,13 @@
-// Finds out what the cursor is in: the name of a command or an option, or a value, and of which kind. Pure: it looks at
-// the words and the syntax of the command only.
+// Finds the element at the cursor: a command name, an option, or a value and its kind. The result depends
+// only on the words and the syntax of the command.
 //
-// 1. Words after the cursor do not count.
+// 1. Words after the cursor are ignored.
 // 2. An unknown option counts as a flag without a value.
 
 /// The position of the cursor in a command line.
 public struct CompletionPoint: Sendable, Equatable {
   public enum Kind: Sendable, Equatable {
-    /// A command, or a subcommand of these.
+    /// A command, or a subcommand of the commands in this path.
     case command([String])
     case option([CommandSyntax.Option])
     case value(ValueKind)
@@ -31,12 +31,13 @@ public struct CompletionPoint: Sendable, Equatable {
   public internal(set) var word: String
   /// The operands before the cursor.
   public internal(set) var operands: [Operand] = []
-  /// The global options before the cursor, as the parser takes them.
+  /// The global options before the cursor, as the parser accepts them.
   public internal(set) var globalOptions: [String] = []
 
+  /// Finds the position of the cursor.
   /// - Parameters:
-  ///   - words: those before the current one, without the program's name and without quotes.
-  ///   - word: the current one, up to the cursor.
+  ///   - words: the unquoted words before the current one, without the program's name.
+  ///   - word: the current word, up to the cursor.
   public init(_ words: [String], _ word: String, _ tree: CommandTree) {
     self.word = word
     var rest = words[...]
@@ -94,12 +95,12 @@ public struct CompletionPoint: Sendable, Equatable {
   }
 }
 
-/// Reads the words of a command, one after the other.
+/// Reads the words of a command in order.
 private struct WordReader {
   let command: String
   let syntax: CommandSyntax
   let globalNames: Set<String>
-  /// An option that waits for its value.
+  /// An option whose value has not been read yet.
   var pending: CommandSyntax.Option?
   var isTerminated = false
   var operands: [CompletionPoint.Operand] = []
@@ -112,7 +113,7 @@ private struct WordReader {
     globalNames = Set(tree.globalOptions.flatMap(\.names))
   }
 
-  /// "--root=x": the name, and the value where there is one.
+  /// Splits "--root=x" into the name and the value, if any.
   static func split(_ word: String) -> (name: String, value: String?) {
     guard let equals = word.firstIndex(of: "=") else { return (word, nil) }
     return (String(word[..<equals]), String(word[word.index(after: equals)...]))
@@ -135,7 +136,7 @@ private struct WordReader {
     if option.hasValue, value == nil { pending = option } else { note(option, value) }
   }
 
-  /// "-nm": the last of them may have a value.
+  /// Returns the last option of a cluster such as "-nm". Only this one may have a value.
   private func lastOfCluster(_ word: String) -> CommandSyntax.Option? {
     guard !word.hasPrefix("--"), let last = word.last else { return nil }
     return syntax.option(named: "-\(last)")
@@ -147,7 +148,7 @@ private struct WordReader {
     globalOptions += [name] + (option.hasValue ? [value ?? ""] : [])
   }
 
-  /// The kind of the operand that comes next; nil where none can.
+  /// The kind of the next operand; nil if no operand can follow.
   var nextKind: ValueKind? {
     syntax.operand(operands.count, isAfterTerminator: isTerminated)
       .map { $0.values.isEmpty ? kind(of: $0.name) : .oneOf($0.values) }

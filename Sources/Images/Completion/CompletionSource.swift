@@ -1,5 +1,5 @@
-// Reads candidates from the store and from xCAT's tables, both without locks (UnlockedStore, `unlockedTables`). It reads
-// as little as the value needs: listings of folders, and refs only of snapshots that are shown with a summary.
+// Reads candidates from the store and from xCAT's tables without locks (UnlockedStore, `unlockedTables`). It
+// reads as little as possible: listings of folders, and refs only of snapshots with a displayed summary.
 
 import Platform
 import Store
@@ -9,7 +9,7 @@ import XCAT
 final class CompletionSource {
   let store: UnlockedStore?
   private let tables: ImageTables?
-  /// The shell shows summaries.
+  /// Whether the shell displays summaries.
   private let describes: Bool
 
   init(store: UnlockedStore?, tables: ImageTables?, describes: Bool) {
@@ -20,9 +20,9 @@ final class CompletionSource {
 
   // MARK: Images
 
-  /// The images that have snapshots or a definition, in order.
+  /// The images with snapshots or a definition, sorted by name.
   private lazy var images: [String] = {
-    // An image that is defined need not have snapshots: its folder is not listed.
+    // The folder of a defined image need not be listed: the image may have no snapshots.
     let stored = ((try? store?.refs.everyImage()) ?? []).filter { image in
       profiles[image.text] != nil || (try? store?.refs.numbers(of: image).isEmpty) == false
     }
@@ -37,8 +37,8 @@ final class CompletionSource {
     return Dictionary(named) { first, _ in first }
   }()
 
-  /// Returns the image that a text means, as `Workspace.image(named:)` finds it, and the numbers of its snapshots: the
-  /// text is its name, its profile, or a part of its name that no other image has; empty for the only image.
+  /// Returns the image for a text, as `Workspace.image(named:)` finds it, and the numbers of its snapshots.
+  /// The text is the image's name, its profile, a unique part of its name, or empty for the only image.
   private func history(_ text: String) -> (image: ImageName, numbers: [Int])? {
     guard let store else { return nil }
     if let image = try? ImageName(text), let numbers = try? store.refs.numbers(of: image),
@@ -60,11 +60,11 @@ final class CompletionSource {
   }
 
   /// Returns the images whose names start with a text.
-  /// - Parameter isFinished: neither "@" nor ":" can follow the name.
+  /// - Parameter isFinished: whether neither "@" nor ":" can follow the name.
   func images(_ word: String, isFinished: Bool) -> [CompletionCandidate] {
     let all = images
     var names = all.filter { $0.hasPrefix(word) }
-    // A part of a name that only one image has is replaced by the name.
+    // The full name replaces a unique part of it.
     if names.isEmpty, let only = meant(by: word, all), !word.isEmpty { names = [only] }
     return names.map { CompletionCandidate($0, isFinished: isFinished) }
   }
@@ -85,7 +85,7 @@ final class CompletionSource {
     guard let at = word.firstIndex(of: "@") else {
       let names = images(word, isFinished: false)
       guard names.contains(where: { $0.text == word }) else { return names }
-      // The name is complete, and one of these can follow.
+      // The name is complete; "@" or ":" can follow.
       return names + [CompletionCandidate(word + "@", isFinished: false)]
         + (paths ? [CompletionCandidate(word + ":", isFinished: false)] : [])
     }
@@ -109,7 +109,7 @@ final class CompletionSource {
     }
   }
 
-  /// Selectors that are no numbers or tags. Only "live" is offered before one of them is begun.
+  /// Returns the selectors that are neither numbers nor tags. For an empty selector it is only "live".
   private func words(
     _ selector: String, _ numbers: [Int], live: Bool
   ) -> [(text: String, number: Int?)] {
@@ -131,7 +131,7 @@ final class CompletionSource {
     .filter { !$0.isEmpty }.joined(separator: " ")
   }
 
-  /// Returns the tags of the image that a reference names.
+  /// Returns the tags of the image in a reference.
   func tags(_ word: String, of reference: String) -> [CompletionCandidate] {
     let name = String(reference.prefix { $0 != "@" && $0 != ":" })
     guard let store, let image = history(name)?.image else { return [] }
@@ -140,7 +140,7 @@ final class CompletionSource {
       .map { CompletionCandidate($0.key, summary: "@\($0.value)") }
   }
 
-  /// Returns the snapshot that a reference means. An id is not looked up: that would read whole histories.
+  /// Returns the snapshot for a reference. Ids are not looked up, because that would read whole histories.
   func snapshot(_ text: String) -> CommittedSnapshot? {
     guard let store, let reference = try? Reference(text),
       let (image, numbers) = history(reference.image)
@@ -157,7 +157,7 @@ final class CompletionSource {
     return number.flatMap { try? store.refs.readIfPresent(image, $0) }
   }
 
-  /// Numbers grow with time.
+  /// Returns the newest snapshot that is not newer than a time, by a binary search: numbers grow with time.
   private func latest(
     _ image: ImageName, _ numbers: [Int], _ refs: RefLog, notAfter time: Int64
   ) -> Int? {

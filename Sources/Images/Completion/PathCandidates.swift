@@ -1,5 +1,5 @@
-// Paths in a snapshot. Only one folder of a tree is read, and those on the way to it. As in EntryLookup.swift, a path is
-// inside the root tree, or absolute on the management node.
+// Returns candidates for paths in a snapshot. Only the folders on one path of a tree are read. As in
+// EntryLookup.swift, a path is relative to the root tree, or absolute on the management node.
 
 import Platform
 import Store
@@ -18,7 +18,7 @@ extension CompletionSource {
     let children = tree.children(parts, isAbsolute: isAbsolute)
       .filter { printable($0.key).hasPrefix(beginning) }
     return children.sorted { precedes($0.key, $1.key) }.map { name, kind in
-      // Following a link reads folders, so only a single one is followed.
+      // Following a link reads folders, so a link is followed only if it is the single candidate.
       let isFolder =
         kind == .directory
         || children.count == 1 && kind == .symlink
@@ -34,7 +34,7 @@ private struct SnapshotFolders {
   let pieces: [Snapshot.Component]
   let source: UnlockedStore
 
-  /// Returns the names in a folder and their kinds, including folders on the way to a component of the image.
+  /// Returns the names in a folder and their kinds, including folders that lead to a component of the image.
   func children(_ parts: [[UInt8]], isAbsolute: Bool) -> [[UInt8]: FileKind] {
     var children: [[UInt8]: FileKind] = [:]
     if let folder = find(parts, isAbsolute: isAbsolute), let ids = folder.ids,

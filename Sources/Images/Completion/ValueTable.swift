@@ -1,17 +1,17 @@
-// The kinds of the values on a command line. Each new command, operand or option with a value needs a row here;
-// CompletionTableTests fails without. Values that the parser has a fixed list of need none.
+// The kinds of the values on a command line. Each new command, operand or option with a value needs a row,
+// or CompletionTableTests fails. Values with a fixed list in the parser need no row.
 
 import XCAT
 
-/// The kind of an operand, or of the value of an option.
+/// The kind of an operand or of an option's value.
 public enum ValueKind: Sendable, Equatable {
   /// IMAGE.
   case image
   /// IMAGE or IMAGE@SELECTOR.
   case snapshot
-  /// The same, and IMAGE@live; behind a colon, a path in it.
+  /// IMAGE, IMAGE@SELECTOR or IMAGE@live, also with a colon and a path.
   case state
-  /// IMAGE@SELECTOR, behind a colon a path in it.
+  /// IMAGE@SELECTOR, also with a colon and a path.
   case entry
   /// IMAGE@TAG.
   case taggedSnapshot
@@ -19,18 +19,18 @@ public enum ValueKind: Sendable, Equatable {
   case path
   /// A tag of the image that the first operand names.
   case tag
-  /// A part of an image: "kernel", "pkglist", an attribute.
+  /// A component of an image: "kernel", "pkglist", an attribute.
   case component
   /// ATTRIBUTE=VALUE of a definition.
   case assignment
-  /// A command, and behind it its subcommands.
+  /// A command, followed by its subcommands.
   case command
   case file
   case folder
   /// An image, or a folder that is written as a path.
   case imageOrFolder
   case oneOf([String])
-  /// A number, a text, a new name: it has no candidates.
+  /// A number, a text or a new name, without candidates.
   case free
 }
 
@@ -38,9 +38,9 @@ public enum ValueKind: Sendable, Equatable {
 public enum ValueTable {
   /// Returns the kind of a value.
   /// - Parameters:
-  ///   - name: of an operand, as the help has it, or of an option: "ref", "--message".
+  ///   - name: the operand's name in the help, or the option's name: "ref", "--message".
   ///   - command: "revert", "key trust"; empty for the options before a command.
-  /// - Returns: nil for a value that the table lacks.
+  /// - Returns: nil if the table does not list the value.
   public static func kind(of name: String, in command: String) -> ValueKind? {
     commands[command]?[name] ?? everyCommand[name]
   }

@@ -1,11 +1,13 @@
-// What scans of archives found, kept in the store's cache: an unchanged packed image is not unpacked again.
-// A file for each archive, named by its content and the rules; any doubt about it means that nothing is known.
+// Caches the findings of archive scans in the store's cache: an unchanged archive is scanned only once.
+//
+// 1. Each archive has one file. Its name is a digest of the archive's content and of the rules.
+// 2. A file that is damaged or cannot be read counts as missing: the archive is scanned again.
 
 import Codec
 import Platform
 import Store
 
-/// Findings of archives, by their blobs.
+/// Reads and writes the cached findings of archives, by the blob of each archive.
 struct ArchiveFindingsCache {
   private static let prefix = "secrets-found-"
   private static let magic = Array("IMGSECF1".utf8)
@@ -18,6 +20,8 @@ struct ArchiveFindingsCache {
     return Array((ArchiveFindingsCache.prefix + key.hex.prefix(40)).utf8)
   }
 
+  /// Returns the cached findings of an archive.
+  /// - Returns: nil if there is no valid file for the blob.
   func find(_ blob: Digest) -> ArchiveSecrets? {
     guard
       let bytes = try? layout.fileSystem.readSmallFile(
@@ -35,6 +39,7 @@ struct ArchiveFindingsCache {
     }
   }
 
+  /// Writes the findings of an archive. A failure only costs the next scan time.
   func put(_ blob: Digest, _ secrets: ArchiveSecrets) {
     guard !layout.isReadOnly else { return }
     var writer = ByteWriter()
@@ -58,7 +63,7 @@ struct ArchiveFindingsCache {
     }
   }
 
-  /// Keeps the number of files bounded.
+  /// Deletes all files of the cache when it holds `maxFiles` or more.
   private func removeOld() {
     let fileSystem = layout.fileSystem
     let prefix = Array(ArchiveFindingsCache.prefix.utf8)
@@ -102,13 +107,13 @@ extension ArchiveSecrets {
     for _ in 0..<(try reader.count(bytesEach: 4)) {
       let path = try reader.string()
       guard let treatment = SecretFinding.Treatment(rawValue: try reader.text()) else {
-        throw .corrupt("a finding is treated in an unknown way")
+        throw .corrupt("a finding has an unknown treatment")
       }
       let package = try reader.text()
       var items: [SecretVerdict.Item] = []
       for _ in 0..<(try reader.count(bytesEach: 3)) {
         guard let kind = SecretKind(rawValue: try reader.text()) else {
-          throw .corrupt("a finding is of an unknown kind")
+          throw .corrupt("a finding has an unknown kind")
         }
         items.append(.init(kind: kind, rule: try reader.text(), reason: try reader.text()))
       }
@@ -126,7 +131,9 @@ extension ArchiveSecrets {
     for _ in 0..<(try reader.count(bytesEach: 2)) {
       let number = Int(try reader.varint(limit: 1 << 40, "a number"))
       let index = try reader.varint()
-      guard index < UInt64(found.count) else { throw .corrupt("a finding is not in the list") }
+      guard index < UInt64(found.count) else {
+        throw .corrupt("the index of a finding is out of range")
+      }
       members[number] = Int(index)
     }
     try reader.expectEnd()

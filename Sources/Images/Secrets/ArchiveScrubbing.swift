@@ -1,9 +1,9 @@
-// Writes packed images, ramdisks and other archives again without their secrets, in the form that they had.
+// Rewrites packed images, ramdisks and other archives without their secrets, in their original format.
 //
-// 1. An archive is written by a walk over the old one; a squashfs image from a tree that lies in a store of its
-//    own, for as long as that takes: the image's store is not changed.
-// 2. The same input gives the same bytes.
-// 3. What was written is scanned once more. If a secret were left, nothing would be exported.
+// 1. A walk over the old archive writes the new one. A squashfs image is written from a tree in a temporary
+//    store, so that the image's store does not change.
+// 2. Equal input gives equal bytes.
+// 3. The new archive is scanned again. If it still holds a secret, the export fails.
 
 import Archive
 import Codec
@@ -12,7 +12,7 @@ import Platform
 import Render
 import Store
 
-/// Scrubs archives.
+/// Rewrites archives without their secrets.
 struct ArchiveScrubbing {
   private let workspace: Workspace
   private let scan: SecretScan
@@ -25,12 +25,13 @@ struct ArchiveScrubbing {
 
   // MARK: Archives
 
-  /// - Parameter path: of the archive, for messages.
-  /// - Throws: `ImageError` for a form that is read and cannot be written.
+  /// Returns a tar or cpio archive without its secrets.
+  /// - Parameter path: the archive's path, for messages.
+  /// - Throws: `ImageError` if the archive's format cannot be written or a secret is left in it.
   func archive(
     _ blob: Digest, _ size: UInt64, _ secrets: ArchiveSecrets, _ path: String
   ) throws -> Spool {
-    workspace.progress.begin("leaving secrets out", totalBytes: size)
+    workspace.progress.begin("removing secrets", totalBytes: size)
     do {
       let spool = try Spool(store) { sink in
         let visitor = ArchiveScrub(secrets, scan.examiner, .tree, top: ImageRootName.bytes)
@@ -41,8 +42,8 @@ struct ArchiveScrubbing {
       return spool
     } catch let error as ArchiveError {
       throw ImageError(
-        path, "cannot be written without its secrets: \(error.finding)",
-        advice: "Pack it again with gzip, xz or zstd, and export again")
+        path, "cannot rewrite it without its secrets: \(error.finding)",
+        advice: "Pack it again with gzip, xz or zstd, then export again")
     }
   }
 
@@ -53,9 +54,9 @@ struct ArchiveScrubbing {
     switch form {
     case .gzip: codec = .gzip
     case .xz: codec = .xz
-    // Kernels read one frame.
+    // The kernel reads a single frame.
     case .zstd: codec = .zstdFrame
-    case .bzip2, .lzma: throw ArchiveError("bzip2 and lzma are read, and never written")
+    case .bzip2, .lzma: throw ArchiveError("imgstore does not write bzip2 and lzma")
     }
     let renderer = SegmentRenderer(
       store, cache: nil, codec: codec, progress: workspace.progress)
@@ -72,7 +73,8 @@ struct ArchiveScrubbing {
       }, to: sink)
   }
 
-  /// - Throws: `ImageError` where a scan of what was written finds a secret that no package published.
+  /// Scans a rewritten archive.
+  /// - Throws: `ImageError` if the scan finds a secret that no package published.
   private func requireClean(
     _ path: String, published: ArchiveSecrets, _ open: () throws -> ByteSource
   ) throws {
@@ -80,15 +82,16 @@ struct ArchiveScrubbing {
     let left = try ArchiveScan(scan.examiner, .tree, top: ImageRootName.bytes).run(open)
     if let found = left.found.first(where: { !kept.contains($0.path) }) {
       throw ImageError(
-        path, "would still hold a secret, in \(printable(found.path))",
-        advice: "Nothing was exported. Take the file out of the image, and report this")
+        path, "the rewritten archive still holds a secret in \(printable(found.path))",
+        advice: "Nothing was exported. Remove the file from the image, and report this error")
     }
   }
 
   // MARK: squashfs
 
-  /// - Parameter path: of the image, for messages.
-  /// - Throws: `ImageError` for an image that cannot be written again.
+  /// Returns a squashfs image without its secrets.
+  /// - Parameter path: the image's path, for messages.
+  /// - Throws: `ImageError` if the image cannot be rewritten or a secret is left in it.
   func squashfs(
     _ blob: Digest, _ size: UInt64, _ secrets: ArchiveSecrets, _ path: String
   ) throws -> Spool {
@@ -123,18 +126,18 @@ struct ArchiveScrubbing {
       return spool
     } catch let error as ArchiveError {
       throw ImageError(
-        path, "cannot be written without its secrets: \(error.finding)",
-        advice: "Pack it again: 'imgstore pack -m squashfs', and export again")
+        path, "cannot rewrite it without its secrets: \(error.finding)",
+        advice: "Run 'imgstore pack -m squashfs', then export again")
     } catch let error as BundleError {
       throw ImageError(
-        path, "cannot be written without its secrets: \(error.object): \(error.finding)",
-        advice: "Pack it again: 'imgstore pack -m squashfs', and export again")
+        path, "cannot rewrite it without its secrets: \(error.object): \(error.finding)",
+        advice: "Run 'imgstore pack -m squashfs', then export again")
     }
   }
 
   private static let scratchPrefix = "scrub-"
 
-  /// Gives `body` a store that is gone afterwards. One that a killed run left goes first.
+  /// Calls `body` with a temporary store and deletes it afterwards. Deletes stores of killed runs first.
   private func withScratchStore<R>(_ body: (ObjectStore) throws -> R) throws -> R {
     let layout = store.layout
     let fileSystem = layout.fileSystem
@@ -159,7 +162,7 @@ struct ArchiveScrubbing {
   }
 }
 
-/// Collects a stream into blocks of one size: where it is cut does not depend on who wrote it.
+/// Collects a stream into blocks of one size. So the block boundaries do not depend on the writer's buffers.
 private final class BlockCollector {
   private let blockBytes: Int
   private let output: ([UInt8]) throws -> Void

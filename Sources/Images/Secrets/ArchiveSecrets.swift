@@ -1,37 +1,37 @@
-// Secrets in an archive: a packed image, a ramdisk, an extra. First a scan, which reads; then, where it is asked
-// for, a scrub, which writes the archive again without them.
+// Finds secrets in an archive (a packed image, a ramdisk or an extra), and rewrites the archive without them.
+// `ArchiveScan` only reads; `ArchiveScrub` writes the new archive.
 //
-// 1. The scrub decides by the numbers of members, so that it leaves out what the scan has found, and no more.
-// 2. All names of an inode share a verdict. Where a later name makes an earlier content secret, the scan is run
-//    again with that name known.
-// 3. An archive among the members is looked into, and is left out as a whole where it holds secrets.
+// 1. The scrub selects members by their numbers, so it leaves out exactly the members that the scan found.
+// 2. All names of an inode share a verdict. If a later name makes an earlier member a finding, the scan runs
+//    again with both names.
+// 3. Archives inside the archive are scanned, too. One that holds a secret is left out as a whole.
 
 import Archive
 import Codec
 import Platform
 
-/// What a scan of an archive found.
+/// The findings of an archive scan.
 struct ArchiveSecrets: Sendable {
   struct Found: Sendable, Equatable {
     var path: [UInt8]
     var items: [SecretVerdict.Item]
     var treatment: SecretFinding.Treatment
-    /// The file that a package may have published; nil where none can have.
+    /// The digests of the file if a package may have published it; nil otherwise.
     var published: PublishedFiles.Content?
-    /// The package that published the file, which is kept then.
+    /// The package that published the file. Such a file is kept.
     var package: String?
   }
   var found: [Found] = []
-  /// Members that are left out, and those that are replaced, by their numbers.
+  /// The numbers of the members that are left out, and of those that are replaced.
   var leftOut: Set<Int> = []
   var replaced: Set<Int> = []
-  /// By the number of a member, where in `found` it is.
+  /// The index in `found` of each member's finding, by the member's number.
   var members: [Int: Int] = [:]
 
   var isEmpty: Bool { found.isEmpty }
 }
 
-/// A member's path below the archive's top.
+/// Returns a member's path below the archive's top.
 func archivePath(_ path: [UInt8], top: [UInt8]) -> [UInt8] {
   var rest = path[...]
   while rest.starts(with: [0x2e, 0x2f]) || rest.first == 0x2f {
@@ -41,22 +41,22 @@ func archivePath(_ path: [UInt8], top: [UInt8]) -> [UInt8] {
   return Array(rest)
 }
 
-/// Scans an archive.
+/// Scans an archive for secrets.
 final class ArchiveScan: ArchiveVisitor {
   private let examiner: SecretExaminer
   fileprivate let context: SecretContext
   fileprivate let top: [UInt8]
   private let depth: Int
   private(set) var result = ArchiveSecrets()
-  /// Other names of a path's inode, which a later member had.
+  /// Other names of a path's inode, from later members.
   private var aliases: [[UInt8]: [[UInt8]]] = [:]
   private var newAliases = false
-  /// In cpio: members of an inode that came before its content.
+  /// cpio only: the members of an inode that precede its content.
   private var waiting: [[UInt8]: [(number: Int, path: [UInt8])]] = [:]
-  /// In tar: verdicts of what hard links may lead to.
+  /// tar only: the indices of the findings that a hard link may refer to, by path.
   private var found: [[UInt8]: Int] = [:]
 
-  /// Archives within archives within this one are not looked into.
+  /// The number of levels of nested archives that are scanned.
   static let maxDepth = 2
 
   init(
@@ -69,8 +69,8 @@ final class ArchiveScan: ArchiveVisitor {
   }
 
   /// Scans a stream to its end.
-  /// - Parameter open: gives the stream from its beginning; it may be asked twice.
-  /// - Throws: `ArchiveError` for an archive that is not understood.
+  /// - Parameter open: returns the stream from its beginning. It is called once or twice.
+  /// - Throws: `ArchiveError` if the archive's format is unknown or damaged.
   func run(_ open: () throws -> ByteSource) throws -> ArchiveSecrets {
     try ArchiveWalk(self).run(try open())
     if newAliases {
@@ -146,7 +146,7 @@ final class ArchiveScan: ArchiveVisitor {
     return examiner.examine(path, rules, isProgram ? nil : content, sizeBytes: size, context)
   }
 
-  /// A hard link of tar: its content came under another name.
+  /// Handles a hard link of tar, whose content is in an earlier member.
   private func visitLink(_ member: WalkedMember, _ path: [UInt8]) -> MemberFate {
     let target = archivePath(member.linkTarget ?? [], top: top)
     if !(aliases[target]?.contains(path) ?? false), !examiner.paths.rules(for: path).isEmpty {
@@ -193,7 +193,7 @@ final class ArchiveScan: ArchiveVisitor {
     do {
       try ArchiveWalk(inner).run { try reader.read($0) }
     } catch is ArchiveError {
-      // Documented: an archive within, in a form that is not read, is not looked into.
+      // docs/secrets.md: a nested archive in an unsupported format is not scanned.
       return
     }
     for found in inner.result.found {
@@ -206,19 +206,20 @@ final class ArchiveScan: ArchiveVisitor {
   }
 }
 
-/// The name that root trees have in archives.
+/// The name of the root tree in archives.
 enum ImageRootName {
   static let bytes = Array("rootimg".utf8)
 }
 
-/// Names of files that are looked into as archives.
+/// Recognizes the names of files that are scanned as archives.
 enum ArchiveNames {
   private static let endings = [
     ".tar", ".tgz", ".txz", ".tbz", ".tbz2", ".tzst", ".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst",
     ".cpio", ".cpio.gz", ".cpio.xz", ".cpio.zst", ".cgz",
   ].map { Array($0.utf8) }
 
-  /// - Parameter path: below a root tree's top; ramdisks lie in boot/.
+  /// Returns whether a file's name is that of an archive or a ramdisk.
+  /// - Parameter path: the path below a root tree's top.
   static func mayBeArchive(_ path: [UInt8], _ context: SecretContext) -> Bool {
     let name = path[(path.lastIndex(of: 0x2f).map { $0 + 1 } ?? 0)...]
     if name.starts(with: "initr".utf8) || name.starts(with: "initramfs".utf8) { return true }
@@ -226,7 +227,7 @@ enum ArchiveNames {
   }
 }
 
-/// Writes an archive again without what a scan found.
+/// Rewrites an archive without the findings of a scan.
 final class ArchiveScrub: ArchiveVisitor {
   private let secrets: ArchiveSecrets
   private let examiner: SecretExaminer
@@ -254,7 +255,7 @@ final class ArchiveScrub: ArchiveVisitor {
     guard secrets.replaced.contains(member.number), let content else { return .kept }
     let path = archivePath(member.path, top: scan.topName)
     var rules = examiner.paths.rules(for: path)
-    // A name of the inode that made it a finding may be another one.
+    // Another name of the inode may have made it a finding.
     if let index = secrets.members[member.number] {
       let known = Set(secrets.found[index].items.map(\.rule))
       rules += SecretRule.table.filter { rule in

@@ -1,24 +1,25 @@
-// The secrets of one bundle to be, found member by member; and what a scrubbed bundle has in their place.
+// Finds the secrets in the members of a planned bundle, and prepares the scrubbed members.
 //
-// 1. What is scrubbed is decided from what was scanned; nothing in the store and nothing live changes.
-// 2. What cannot be looked into, or must not be missing, refuses a scrub before the first byte is written.
+// 1. The scrub uses the results of the scan. It changes neither the store nor the live image.
+// 2. `requireScrubbable` fails before the first byte is written. It refuses files that cannot be scanned, and
+//    required files that are secret as a whole.
 
 import Platform
 import Render
 import Store
 import XCAT
 
-/// Secrets of the members of a bundle.
+/// The secrets in the members of a bundle.
 struct BundleSecrets {
   private var report = SecretReport()
-  /// Files that hold secrets, by their paths as members show them.
+  /// The scan results of single files, by path.
   private(set) var files: [String: FileSecrets] = [:]
-  /// Roles of members that the manifest names, and that must be there.
+  /// The roles of files that are secret as a whole and that the manifest requires, by path.
   private var required: [String: String] = [:]
-  /// Single files that are left out whole.
+  /// Single files that are left out as a whole.
   private(set) var leftOut: Set<AbsolutePath> = []
 
-  /// Scans what a bundle of this layout holds.
+  /// Scans the contents of a bundle with this layout.
   init(_ collection: ExportCollection, _ layout: ExportLayout, _ scan: SecretScan) throws {
     scanRows(layout.manifest)
     for member in layout.members {
@@ -44,7 +45,7 @@ struct BundleSecrets {
     report.sort()
   }
 
-  /// What was found.
+  /// Returns the findings as a report.
   func report(isScrubbed: Bool) -> SecretReport {
     var report = report
     report.isScrubbed = isScrubbed
@@ -81,21 +82,22 @@ struct BundleSecrets {
 
   // MARK: Scrubbing
 
-  /// - Throws: `ImageError` for what cannot be taken out.
+  /// Checks that a scrub can remove all secrets.
+  /// - Throws: `ImageError` if a file cannot be scanned, or a required file is a secret as a whole.
   func requireScrubbable() throws {
     if let file = report.unexamined.first {
       throw ImageError(
-        printable(file.path), file.finding + ": it may hold secrets, and --scrub cannot tell",
+        printable(file.path), file.finding + "; it may hold secrets that --scrub cannot remove",
         advice: file.advice)
     }
     if let (path, role) = required.min(by: { $0.key < $1.key }) {
       throw ImageError(
-        path, "is the image's \(role), and a secret as a whole: no bundle can do without it",
-        advice: "Take the secret out of the file, or export without --scrub")
+        path, "is secret as a whole, but a bundle must contain the image's \(role)",
+        advice: "Remove the secret from the file, or export without --scrub")
     }
   }
 
-  /// Returns the members of a scrubbed bundle.
+  /// Returns the members of the scrubbed bundle.
   func scrubbed(
     _ members: [CollectedFile], _ scan: SecretScan, _ workspace: Workspace
   ) throws -> [CollectedFile] {
@@ -126,7 +128,7 @@ struct BundleSecrets {
 extension SecretReport {
   mutating func add(_ secrets: TreeSecrets, _ layer: SecretLayer, in container: [UInt8]) {
     for found in secrets.found {
-      // A folder's files are files of the management node.
+      // The files of a folder are files of the management node.
       let path = layer == .file ? container + [0x2f] + found.path : found.path
       let treatment: SecretFinding.Treatment =
         found.package != nil ? .kept : found.scrubbed == nil ? .leftOut : .blanked
@@ -164,7 +166,7 @@ extension SecretReport {
 }
 
 extension ExportCollection {
-  /// Leaves secrets out of all that is decided before members are written: rows, and single files.
+  /// Removes secrets from the rows and single files, which are decided before members are written.
   mutating func scrub(_ secrets: BundleSecrets, _ scan: SecretScan) {
     contents.definition.osimage =
       DefinitionSecrets.scan(contents.definition.osimage, table: "osimage").row

@@ -1,10 +1,10 @@
-// Passwords and tokens in attributes of an image: kernel parameters, variables, parameters of kits.
+// Finds passwords and tokens in an image's attributes: kernel parameters, variables, and kit parameters.
 
 import Platform
 
-/// Looks at rows of tables.
+/// Scans rows of tables for secrets.
 enum DefinitionSecrets {
-  /// Returns a row without secrets, and what it held.
+  /// Returns a row without secrets, and the secrets that it held.
   static func scan(
     _ row: [String: String], table: String
   ) -> (row: [String: String], findings: [SecretFinding]) {
@@ -30,7 +30,7 @@ enum DefinitionSecrets {
   }
 
   private static func scan(_ value: String) -> (String, [SecretVerdict.Item]) {
-    // Commas and blanks end a value of the list.
+    // A comma or a blank ends a value in the list.
     let bytes = Array(value.utf8)
     var redactions: [Redaction] = []
     var items: [SecretVerdict.Item] = []
@@ -47,7 +47,7 @@ enum DefinitionSecrets {
       items.append(
         .init(
           kind: .configuredPassword, rule: SecretExaminer.namedRule,
-          reason: "value that is named as a password"))
+          reason: "value with the name of a password"))
     }
     let urls = URLPasswords.find(bytes)
     if !urls.isEmpty {

@@ -1,15 +1,15 @@
-// Files that earlier scans found nothing in, so that they are not read again: 16 bytes for each, in a file of the
-// store's cache.
+// Remembers files without findings, so that later scans do not read them again. Each takes 16 bytes in a file
+// of the store's cache.
 //
-// 1. A name in it stands for content, and for its path where the verdict depends on that: nothing else decides
-//    on a verdict but the rules, whose fingerprint is in the file's name.
-// 2. Any doubt about the file means that nothing is known.
+// 1. A key stands for content, or for content and path if the verdict depends on the path. Otherwise only the
+//    rules decide a verdict; the name of the cache file holds their fingerprint.
+// 2. A cache file that is damaged or cannot be read counts as empty.
 
 import Codec
 import Platform
 import Store
 
-/// The files of a store that are known to hold no secrets.
+/// The set of files in a store that are known to hold no secrets.
 final class KnownCleanFiles: Sendable {
   struct Key: Hashable, Sendable {
     let high: UInt64
@@ -20,7 +20,7 @@ final class KnownCleanFiles: Sendable {
 
   private struct State {
     var known: Set<Key> = []
-    /// Those that this scan has met.
+    /// The keys that this scan has met.
     var seen: Set<Key> = []
     var hasNew = false
   }
@@ -32,7 +32,8 @@ final class KnownCleanFiles: Sendable {
   private let name: [UInt8]
   private let state: Monitor<State>
 
-  /// - Parameter fingerprint: of the rules.
+  /// Reads the cache.
+  /// - Parameter fingerprint: a digest of the rules.
   init(_ layout: Layout, fingerprint: Digest) {
     self.layout = layout
     name = Array((KnownCleanFiles.prefix + fingerprint.hex.prefix(16)).utf8)
@@ -61,7 +62,7 @@ final class KnownCleanFiles: Sendable {
     }
   }
 
-  /// Writes what is known now. A failure costs the next scan time, and nothing else.
+  /// Writes the keys to the cache. A failure only costs the next scan time.
   func save() {
     guard !layout.isReadOnly,
       let keys = state.withLock({ state -> Set<Key>? in
@@ -82,7 +83,7 @@ final class KnownCleanFiles: Sendable {
       try? fileSystem.remove(at: layout.cache.raw, temporary, isDirectory: false)
       return
     }
-    // Those of other rules mean nothing any more.
+    // Delete the cache files of other rule sets.
     let prefix = Array(KnownCleanFiles.prefix.utf8)
     for other in (try? fileSystem.names(of: layout.cache.raw)) ?? []
     where other.starts(with: prefix) && !other.starts(with: name) {
@@ -130,7 +131,7 @@ extension KnownCleanFiles.Key {
     self.low = low
   }
 
-  /// Of content alone, or of content at a path.
+  /// Creates the key of a content, or of a content at a path.
   init(_ blob: Digest, at path: [UInt8]?, _ salt: String = "") {
     guard path != nil || !salt.isEmpty else {
       self.init(blob)
@@ -141,7 +142,7 @@ extension KnownCleanFiles.Key {
 }
 
 extension SecretExaminer {
-  /// What a verdict rests on, besides path and content.
+  /// A digest of the rules and of the program's version, which decide a verdict besides path and content.
   static let fingerprint: Digest = {
     let text = "\(SecretRule.table) \(SecretForm.table) 1 \(Workspace.version)"
     return SHA256.digest(of: Array(text.utf8))

@@ -1,17 +1,18 @@
-// Finds any of many short texts in one pass over the bytes, by the automaton of Aho and Corasick (1975) as a
-// table of states. Memory: half a KiB for each byte of all needles.
+// Finds any of many short texts in one pass over the bytes: the automaton of Aho and Corasick (1975), as a
+// table of states. It takes 512 bytes of memory for each byte of all needles.
 
-/// Finds needles.
+/// Searches bytes for a set of needles.
 struct NeedleSearch: Sendable {
   let needles: [[UInt8]]
   /// The next state, by state and byte.
   private let next: [UInt16]
-  /// Needles that end in a state, by their numbers.
+  /// The numbers of the needles that end in each state.
   private let ends: [[Int]]
-  /// By state: a needle ends here.
+  /// Whether a needle ends in each state.
   private let isEnd: [Bool]
 
-  /// - Parameter needles: none empty; together fewer than 65,535 bytes.
+  /// Builds the automaton.
+  /// - Parameter needles: non-empty texts with fewer than 65,535 bytes together.
   init(_ needles: [[UInt8]]) {
     self.needles = needles
     var next = [[Int]](repeating: [Int](repeating: -1, count: 256), count: 1)
@@ -59,12 +60,12 @@ struct NeedleSearch: Sendable {
     isEnd = ends.map { !$0.isEmpty }
   }
 
-  /// Where the first needle ends; nil where there is none.
+  /// Returns the end offset of the first needle; nil if there is none.
   func first(in bytes: UnsafeRawBufferPointer) -> Int? {
     scan(bytes) { _, _ in false }
   }
 
-  /// Calls `body` with each needle that ends, and where.
+  /// Calls `body` with the number and the end offset of each match.
   func forEach(in bytes: UnsafeRawBufferPointer, _ body: (_ needle: Int, _ end: Int) -> Void) {
     _ = scan(bytes) { state, end in
       for needle in ends[state] { body(needle, end) }
@@ -72,7 +73,9 @@ struct NeedleSearch: Sendable {
     }
   }
 
-  /// - Parameter body: says whether to go on.
+  /// Walks the states until `body` returns false.
+  /// - Parameter body: receives the state and the offset of a match, and returns whether to continue.
+  /// - Returns: the offset at which `body` returned false; nil if it never did.
   private func scan(_ bytes: UnsafeRawBufferPointer, _ body: (Int, Int) -> Bool) -> Int? {
     next.withUnsafeBufferPointer { next in
       isEnd.withUnsafeBufferPointer { isEnd in

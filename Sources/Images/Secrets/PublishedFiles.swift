@@ -1,10 +1,10 @@
-// Which findings a package of the tree's own database has published: test keys of Python, samples of passwords
-// in configuration files. Everybody has them, so that they are no secrets.
+// Decides which findings are published: files that a package of the tree's own database installs. Examples are
+// test keys of Python and sample passwords in configuration files. Everybody has them.
 //
-// 1. Only a file that is as its package brought it counts, by the digest in the database.
-// 2. Below /usr, and not below /usr/local: anything. In /etc: only samples, whose values would be blanked. A key
-//    that a site's own package installs in /etc is a secret.
-// 3. A database that cannot be read publishes nothing.
+// 1. Only a file that its package installed unchanged counts, by the digest in the database.
+// 2. Any file below /usr, except below /usr/local, counts. In /etc only samples count, whose values would be
+//    blanked: a key that a site's own package installs in /etc is a secret.
+// 3. A package database that cannot be read publishes nothing.
 
 import Archive
 import Codec
@@ -13,9 +13,9 @@ import Platform
 import Render
 import Store
 
-/// Asks a package database.
+/// Looks up findings in a package database.
 enum PublishedFiles {
-  /// What a package may have published.
+  /// The digests of a file that a package may have published.
   struct Content: Sendable, Hashable {
     let sha256: Digest
     let md5: [UInt8]
@@ -24,10 +24,10 @@ enum PublishedFiles {
   private static let prefixes = ["usr/", "lib/", "lib64/", "bin/", "sbin/"].map { Array($0.utf8) }
   private static let local = Array("usr/local/".utf8)
   private static let etc = Array("etc/".utf8)
-  /// An empty database of keys, which packages of NSS bring.
+  /// Rules whose files in /etc count as samples. Packages of NSS install an empty key database.
   private static let sampleRules: Set<String> = ["nss-database"]
 
-  /// Returns a file's digests, where a package may have published it.
+  /// Returns a file's digests if a package may have published it.
   static func candidate(
     _ path: [UInt8], _ verdict: SecretVerdict, _ bytes: [UInt8]
   ) -> Content? {
@@ -40,7 +40,7 @@ enum PublishedFiles {
     return Content(sha256: SHA256.digest(of: bytes), md5: MD5.digest(of: bytes) ?? [])
   }
 
-  /// Returns the package that published each of these files.
+  /// Returns the package that published each of these files. Files that no package published are absent.
   static func packages(
     of files: [[UInt8]: Content], in tree: some RootTree
   ) -> [[UInt8]: String] {
@@ -66,7 +66,7 @@ enum PublishedFiles {
     case nil: break
     }
     guard database.kind == .dpkg, !content.md5.isEmpty else { return false }
-    // dpkg keeps the digests of files that are no configuration in a file of the package's own.
+    // dpkg lists the digests of files that are not conffiles in a file of the package.
     let name = Array(owner.package.name.utf8)
     let base = Array(name.prefix { $0 != ASCII.colon })
     let wanted = Array(hex(content.md5).utf8)
@@ -87,7 +87,7 @@ enum PublishedFiles {
   }
 }
 
-/// A root tree in the store, edited or not, as package databases are read from it.
+/// A root tree in the store, with or without edits, for reading its package database.
 final class OverlayRootTree: RootTree {
   private let view: OverlayTree
   private let top: Entry
@@ -128,7 +128,7 @@ final class OverlayRootTree: RootTree {
   }
 }
 
-/// The package database of an archived root tree: its files, held in memory.
+/// The package database of an archived root tree. Its files are held in memory.
 final class ArchiveRootTree: RootTree, ArchiveVisitor {
   private let top: [UInt8]
   private var files: [[UInt8]: [UInt8]] = [:]

@@ -1,11 +1,11 @@
-// What the checks share: stretches of a file to be replaced, and small tests of bytes.
+// Shared helpers of the checks: redactions, and small predicates on bytes.
 
-/// A stretch of a file that holds a secret, and what a scrubbed file has in its place.
+/// A byte range of a file that holds a secret, and its replacement in a scrubbed file.
 struct Redaction: Equatable {
   let range: Range<Int>
   let replacement: [UInt8]
 
-  /// Returns `bytes` with all stretches replaced. Where they overlap, the first one counts, made longer.
+  /// Returns `bytes` with all ranges replaced. Overlapping ranges merge; the first one's replacement is used.
   static func apply(_ redactions: [Redaction], to bytes: [UInt8]) -> [UInt8] {
     var result: [UInt8] = []
     result.reserveCapacity(bytes.count)
@@ -22,7 +22,7 @@ struct Redaction: Equatable {
   }
 }
 
-/// Bytes of ASCII.
+/// ASCII characters and their classes.
 enum ASCII {
   static let newline = UInt8(ascii: "\n")
   static let blank = UInt8(ascii: " ")
@@ -42,7 +42,7 @@ enum ASCII {
   }
   static func lowered(_ byte: UInt8) -> UInt8 { isUpper(byte) ? byte | 0x20 : byte }
 
-  /// The characters of base64 in its two spellings.
+  /// Returns whether a byte is a character of base64, standard or URL-safe.
   static func isBase64(_ byte: UInt8) -> Bool {
     isWord(byte) || byte == UInt8(ascii: "+") || byte == UInt8(ascii: "/")
       || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "=")
@@ -50,7 +50,7 @@ enum ASCII {
 }
 
 extension ArraySlice<UInt8> {
-  /// Without blanks at both ends.
+  /// The slice without blanks at both ends.
   var stripped: ArraySlice<UInt8> {
     var slice = self
     while let first = slice.first, ASCII.isSpace(first) { slice = slice.dropFirst() }
@@ -62,7 +62,7 @@ extension ArraySlice<UInt8> {
 }
 
 extension [UInt8] {
-  /// The lines, without their ends, as stretches.
+  /// The ranges of the lines, without the newlines.
   var lineRanges: [Range<Int>] {
     var ranges: [Range<Int>] = []
     var start = 0
@@ -74,7 +74,7 @@ extension [UInt8] {
     return ranges
   }
 
-  /// Where a text begins, from an offset on.
+  /// Returns the range of the first occurrence of a text at or after an offset.
   func firstRange(ofText text: [UInt8], from start: Int = 0) -> Range<Int>? {
     guard let first = text.first, count - start >= text.count else { return nil }
     return withUnsafeBufferPointer { bytes in

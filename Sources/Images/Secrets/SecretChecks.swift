@@ -1,15 +1,15 @@
-// How a file that has the path of a rule is examined.
+// Examines the content of a file whose path matches a rule.
 
-/// What a check found in a file.
+/// The result of a check.
 enum SecretCheckResult: Equatable {
   case nothing
-  /// The file as a whole is secret.
+  /// The whole file is secret.
   case wholeFile
   case stretches([Redaction])
 }
 
 extension SecretCheck {
-  /// Whether the rest of a file's content does not matter: a file too large to be examined is a finding.
+  /// Whether the check can decide without the whole content. Then a file that is too large is a finding.
   var decidesWithoutContent: Bool {
     switch self {
     case .content, .unlessPublic: true
@@ -17,7 +17,7 @@ extension SecretCheck {
     }
   }
 
-  /// Examines a file's bytes.
+  /// Examines the bytes of a file.
   func run(_ bytes: [UInt8]) -> SecretCheckResult {
     switch self {
     case .content: return bytes.allSatisfy(isBlank) ? .nothing : .wholeFile
@@ -46,7 +46,7 @@ extension SecretCheck {
 
   private func isBlank(_ byte: UInt8) -> Bool { ASCII.isSpace(byte) || byte == ASCII.newline }
 
-  /// Public keys, certificates, requests and lists, and nothing else.
+  /// Returns whether the file holds only public keys, certificates, requests or revocation lists.
   private static func isPublic(_ bytes: [UInt8]) -> Bool {
     let publicStarts = [
       "ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-", "-----BEGIN CERTIFICATE",
@@ -58,7 +58,7 @@ extension SecretCheck {
 
   // MARK: Accounts
 
-  /// The second fields that are hashes.
+  /// Returns redactions of the password hashes in the second field of each line.
   private static func hashes(_ bytes: [UInt8]) -> [Redaction] {
     bytes.lineRanges.compactMap { line in
       guard let first = bytes[line].firstIndex(of: ASCII.colon) else { return nil }
@@ -69,11 +69,12 @@ extension SecretCheck {
     }
   }
 
-  /// A field of crypt(3), locked by "!" or "*" or not. "x", "*", "!!", "!*" and the empty field are none.
+  /// Returns whether a field is a hash of crypt(3), locked by "!" or "*" or not. "x", "*", "!!", "!*" and an
+  /// empty field are not hashes.
   private static func isHash(_ field: ArraySlice<UInt8>) -> Bool {
     let hash = field.drop { "!*".utf8.contains($0) }
     if hash.first == ASCII.dollar || hash.first == UInt8(ascii: "{") { return hash.count > 4 }
-    // DES has 13 characters, BSDi's 20 and a "_".
+    // A DES hash has 13 characters; one of BSDi has 20 and starts with "_".
     return hash.count >= 13
       && hash.allSatisfy { ASCII.isWord($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "/") }
   }
@@ -96,7 +97,7 @@ extension SecretCheck {
         value.firstIndex {
           !ASCII.isSpace($0) && $0 != UInt8(ascii: "=") && $0 != ASCII.colon
         } ?? value.endIndex
-      // A brace opens a block, as in "secret {"; "public" is no secret of SNMP.
+      // A brace opens a block, as in "secret {". The SNMP community "public" is not a secret.
       let plain = bytes[start..<line.upperBound].stripped
       let isPublic = plain.split(separator: ASCII.blank).first.map {
         $0.elementsEqual("public".utf8)
@@ -107,7 +108,7 @@ extension SecretCheck {
   }
 }
 
-/// Passwords of kickstart, preseed and AutoYaST.
+/// Finds passwords in kickstart, preseed and AutoYaST files.
 enum InstallerFile {
   private static let elements = Set(
     ["user_password", "password", "root_password", "encrypted_password"].map { Array($0.utf8) })
@@ -137,7 +138,7 @@ enum InstallerFile {
     !word.starts(with: "--".utf8)
   }
 
-  /// "--password=X", "--md5pass=X" of user, bootloader, group and vnc.
+  /// Finds the value of "--password=X" or "--md5pass=X", which user, bootloader, group and vnc take.
   private static func option(_ bytes: [UInt8], _ word: Range<Int>) -> Redaction? {
     for name in ["--password=", "--md5pass=", "--grouppw=", "--passphrase="] {
       let text = Array(name.utf8)
@@ -148,7 +149,7 @@ enum InstallerFile {
     return nil
   }
 
-  /// "d-i passwd/root-password-crypted password HASH".
+  /// Finds the value of "d-i passwd/root-password-crypted password HASH".
   private static func preseed(
     _ bytes: [UInt8], _ line: Range<Int>, _ words: [Range<Int>]
   ) -> Redaction? {
@@ -159,21 +160,21 @@ enum InstallerFile {
     return isPassword(bytes[value]) ? Redaction(range: value, replacement: []) : nil
   }
 
-  /// Not a placeholder of xCAT's ("#CRYPT:passwd:…#"), and not a locked one.
+  /// Returns whether a value is neither a placeholder of xCAT ("#CRYPT:passwd:…#") nor a locked password.
   private static func isPassword(_ value: ArraySlice<UInt8>) -> Bool {
     guard let first = value.first else { return false }
     return first != ASCII.hash && first != UInt8(ascii: "!") && first != UInt8(ascii: "*")
   }
 }
 
-/// Private keys in binary forms.
+/// Recognizes private keys in binary formats.
 enum KeyFormat {
   static func holdsPrivateKey(_ bytes: [UInt8]) -> Bool {
     if bytes.starts(with: [0xfe, 0xed, 0xfe, 0xed]) || bytes.starts(with: [0xce, 0xce, 0xce, 0xce])
     {
       return javaKeystoreHoldsKey(bytes)
     }
-    // KeePass.
+    // The format of KeePass.
     if bytes.starts(with: [0x03, 0xd9, 0xa2, 0x9a]) { return true }
     // DER: a sequence that begins with version 0 or 1 (PKCS#1, PKCS#8, SEC 1) or 3 (PKCS#12).
     guard let body = derBody(bytes, at: 0, tag: 0x30), bytes.count > body + 3,
@@ -188,7 +189,7 @@ enum KeyFormat {
     }
   }
 
-  /// Where the content of a DER element begins; nil where there is none of that tag.
+  /// Returns the offset of a DER element's content; nil if the element has another tag.
   private static func derBody(_ bytes: [UInt8], at offset: Int, tag: UInt8) -> Int? {
     guard bytes.count > offset + 2, bytes[offset] == tag else { return nil }
     let length = bytes[offset + 1]
@@ -198,7 +199,7 @@ enum KeyFormat {
     return offset + 2 + count
   }
 
-  /// A JKS or JCEKS file whose entries are not only certificates (keytool(1)).
+  /// Returns whether a JKS or JCEKS file holds entries other than certificates (keytool(1)).
   private static func javaKeystoreHoldsKey(_ bytes: [UInt8]) -> Bool {
     func number(_ offset: Int, _ size: Int) -> Int? {
       guard offset >= 0, offset <= bytes.count - size else { return nil }

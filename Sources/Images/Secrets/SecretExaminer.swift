@@ -1,24 +1,24 @@
-// Examines one file: what secrets it holds, and what a scrubbed export has in its place. Pure: the same path and
-// bytes give the same verdict.
+// Examines one file: finds its secrets and computes its content for a scrubbed export. Equal paths and bytes
+// give equal verdicts.
 //
-// 1. Rules of the path come first, then forms that are known anywhere, then passwords by their names where
-//    configuration lies.
-// 2. What a verdict puts in the place of a file is examined again, and holds nothing; else the file is left out.
+// 1. Rules for the path come first, then forms that are known anywhere. Last come passwords by name, in files
+//    that may be configuration.
+// 2. The scrubbed bytes are examined again. If they still hold a secret, the file is left out.
 
 import Platform
 
-/// What is known of a file that holds secrets.
+/// The secrets in a file, and the file's scrubbed content.
 struct SecretVerdict: Equatable, Sendable {
   struct Item: Equatable, Sendable {
     let kind: SecretKind
     let rule: String
     let reason: String
   }
-  /// Each kind once, in the order found.
+  /// Each kind and rule once, in the order found.
   var items: [Item]
-  /// The file's bytes without the secrets; nil where the file is left out.
+  /// The file's bytes without the secrets; nil if the file is left out.
   var scrubbed: [UInt8]?
-  /// The file was found by its content alone: a package may have published it.
+  /// Whether only the content made the file a finding. Then a package may have published it.
   var isByContent: Bool
 
   mutating func add(_ item: Item) {
@@ -26,19 +26,19 @@ struct SecretVerdict: Equatable, Sendable {
   }
 }
 
-/// Where a file lies, which decides whether passwords are looked for by their names.
+/// The location of a file. It decides whether passwords are searched for by name.
 enum SecretContext: Sendable {
-  /// In a root tree: only where configuration lies.
+  /// In a root tree: only in folders with configuration.
   case tree
   /// On the management node: everywhere.
   case site
 }
 
-/// Examines files.
+/// Examines files for secrets.
 struct SecretExaminer: Sendable {
-  /// No larger file's content is examined.
+  /// The size limit of binary files; the content of larger ones is not examined.
   static let maxBytes: UInt64 = 1 << 20
-  /// No larger text's content is examined.
+  /// The size limit of text files; the content of larger ones is not examined.
   static let maxTextBytes: UInt64 = 16 << 20
 
   static let standard = SecretExaminer(paths: .standard, forms: .standard)
@@ -46,24 +46,24 @@ struct SecretExaminer: Sendable {
   let paths: SecretPaths
   let forms: SecretForms
 
-  /// Names of the rule that finds passwords by their names, and of the one for URLs.
+  /// The id of the rule for passwords by name, and of the one for URLs.
   static let namedRule = "named-value"
   static let urlRule = "url"
   static let archiveRule = "archive"
 
-  /// Folders of a root tree in which configuration lies.
+  /// Folders of a root tree that hold configuration.
   private static let configuration = [
     "etc/", "root/", "home/", "usr/local/", "opt/", "srv/", "var/www/", "xcatpost/", "install/",
     "usr/etc/", ".default/etc/", ".statelite/", "var/opt/", "usr/libexec/site/",
   ].map { Array($0.utf8) }
 
-  /// Files that are never looked into: programs, modules, fonts, translations.
+  /// Folders whose contents are never examined: modules, firmware, fonts, translations.
   private static let opaque = [
     "usr/lib/modules/", "lib/modules/", "usr/lib/firmware/", "lib/firmware/", "usr/share/locale/",
     "usr/share/fonts/", "usr/share/icons/", "usr/share/zoneinfo/",
   ].map { Array($0.utf8) }
 
-  /// Whether the content of a file matters.
+  /// Returns whether a file's content must be examined.
   func wantsContent(_ path: [UInt8], sizeBytes: UInt64, _ context: SecretContext) -> Bool {
     guard sizeBytes > 0, sizeBytes <= SecretExaminer.maxTextBytes else { return false }
     guard context == .tree else { return true }
@@ -71,17 +71,17 @@ struct SecretExaminer: Sendable {
     return !SecretExaminer.opaque.contains { path.starts(with: $0) }
   }
 
-  /// A program or an object file, in which strings mean nothing.
+  /// Returns whether a file is a program or an object file (ELF). Strings in these are not secrets.
   static func isProgram(_ head: UnsafeRawBufferPointer) -> Bool {
     head.starts(with: [0x7f, 0x45, 0x4c, 0x46])
   }
 
-  /// Content beyond `maxBytes` is read only of text.
+  /// Returns whether a file is text. Only text is read beyond `maxBytes`.
   static func isText(_ head: UnsafeRawBufferPointer) -> Bool {
     !head.prefix(4096).contains(0)
   }
 
-  /// Whether the verdict depends on the path: else equal content has equal verdicts.
+  /// Returns whether the verdict depends on the path. If not, equal content has an equal verdict.
   func dependsOnPath(_ rules: [SecretRule], _ path: [UInt8], _ context: SecretContext) -> Bool {
     !rules.isEmpty || looksForNames(path, context)
   }
@@ -94,8 +94,8 @@ struct SecretExaminer: Sendable {
 
   /// Examines a file.
   /// - Parameters:
-  ///   - rules: those of all paths of the file.
-  ///   - bytes: its content; nil where it is too large to be examined, and where it is a program.
+  ///   - rules: the rules for all names of the file.
+  ///   - bytes: the content; nil if the file is too large to be examined, or a program.
   /// - Returns: nil for a file without secrets.
   func examine(
     _ path: [UInt8], _ rules: [SecretRule], _ bytes: [UInt8]?, sizeBytes: UInt64,
@@ -103,7 +103,7 @@ struct SecretExaminer: Sendable {
   ) -> SecretVerdict? {
     guard sizeBytes > 0 else { return nil }
     guard var verdict = look(path, rules, bytes, context) else { return nil }
-    // What is left must hold nothing.
+    // The scrubbed bytes must hold no secret.
     if let scrubbed = verdict.scrubbed, !scrubbed.isEmpty,
       look(path, rules, scrubbed, context) != nil
     {
@@ -140,7 +140,7 @@ struct SecretExaminer: Sendable {
         redactions += found
       }
     }
-    // A file that is left out needs no closer look.
+    // A file that is left out needs no further examination.
     guard let bytes, !isWhole else { return verdict.items.isEmpty ? nil : verdict }
     for match in forms.matches(in: bytes) {
       let form = forms.forms[match.form]
@@ -155,7 +155,7 @@ struct SecretExaminer: Sendable {
         verdict.add(
           .init(
             kind: .configuredPassword, rule: SecretExaminer.namedRule,
-            reason: "value that is named as a password"))
+            reason: "value with the name of a password"))
         redactions += names
       }
       let urls = URLPasswords.find(bytes)
@@ -170,7 +170,7 @@ struct SecretExaminer: Sendable {
     return verdict
   }
 
-  /// The file is a key, and not a script or a configuration that holds one.
+  /// Returns whether the file is a key rather than a script or configuration that contains one.
   private func isKeyFile(_ bytes: [UInt8]) -> Bool {
     let begin = bytes.prefix { ASCII.isSpace($0) || $0 == ASCII.newline }.count
     return bytes[begin...].starts(with: "-----BEGIN ".utf8)
@@ -180,7 +180,7 @@ struct SecretExaminer: Sendable {
 
   // MARK: Configuration
 
-  /// Documents, sources and tables in which names of passwords mean nothing.
+  /// Extensions of documents, sources and tables, in which names of passwords are not assignments.
   private static let otherExtensions: Set<[UInt8]> = Set(
     [
       "md", "rst", "html", "htm", "css", "c", "h", "cc", "cpp", "hpp", "java", "go", "rs", "js",
@@ -189,7 +189,7 @@ struct SecretExaminer: Sendable {
       "aug", "vim", "map", "list", "md5sums", "symbols", "sql", "mib",
     ].map { Array($0.utf8) })
 
-  /// Files of the system whose lines look like passwords and are none.
+  /// System files whose lines look like passwords but are not.
   private static let otherNames: Set<[UInt8]> = Set(
     [
       "nsswitch.conf", "authselect.conf", "ld.so.cache", "services", "protocols", "magic",
@@ -208,7 +208,7 @@ struct SecretExaminer: Sendable {
   }
 }
 
-/// "scheme://user:password@host".
+/// Finds passwords in URLs: "scheme://user:password@host".
 enum URLPasswords {
   private static let mark = Array("://".utf8)
 

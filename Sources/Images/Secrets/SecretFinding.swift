@@ -1,4 +1,4 @@
-// What a scan of secrets found: for people, JSON and tests.
+// The results of a scan for secrets, for messages, JSON and tests.
 
 import Platform
 import Store
@@ -9,34 +9,34 @@ public enum SecretLayer: String, Sendable, Comparable {
   case tree = "root tree"
   case packed = "packed image"
   case ramdisk
-  /// A list, script, extra or kit: a file of the management node.
+  /// A list, script, extra or kit file on the management node.
   case file
 
   public static func < (a: SecretLayer, b: SecretLayer) -> Bool { a.rawValue < b.rawValue }
 }
 
-/// A secret that an image carries.
+/// A secret in an image.
 public struct SecretFinding: Sendable, Equatable {
   public enum Treatment: String, Sendable {
-    /// The file is not in a scrubbed bundle.
+    /// A scrubbed bundle does not contain the file.
     case leftOut = "left out"
-    /// The file is there, without the secret.
+    /// A scrubbed bundle contains the file without the secret.
     case blanked
-    /// Published by a package: it is no secret, and stays.
+    /// A package published the file, so it is not a secret and stays.
     case kept
   }
 
   public let layer: SecretLayer
-  /// The file or, of a definition, TABLE.COLUMN. Inside of a tree or an archive below its top.
+  /// The path of the file, or TABLE.COLUMN of a definition. Relative to the top inside a tree or an archive.
   public let path: [UInt8]
-  /// The archive or tree on the management node that the file is in; nil for a file of its own.
+  /// The archive or tree on the management node that contains the file; nil for a single file.
   public let container: [UInt8]?
   public let kind: SecretKind
-  /// The rule's name in docs/secrets.md.
+  /// The rule's id in docs/secrets.md.
   public let rule: String
   public let reason: String
   public internal(set) var treatment: Treatment
-  /// The package that brought the file, and brought it so.
+  /// The package that installed the file, if the file is unchanged.
   public internal(set) var package: String?
 
   init(
@@ -53,42 +53,42 @@ public struct SecretFinding: Sendable, Equatable {
     self.package = package
   }
 
-  /// "etc/shadow in packed image /install/…/rootimg.cpio.gz".
+  /// The place of the finding: "etc/shadow in packed image /install/…/rootimg.cpio.gz".
   public var location: String {
     guard let container else { return printable(path) }
     return "\(printable(path)) in \(layer.rawValue) \(printable(container))"
   }
 }
 
-/// A file that cannot be looked into.
+/// A file that cannot be examined.
 public struct UnexaminedFile: Sendable, Equatable {
   public let path: [UInt8]
   public let finding: String
-  /// What makes it one that can be examined.
+  /// A sentence that says how to make the file examinable.
   public let advice: String
 }
 
-/// All that a scan found.
+/// The results of a scan.
 public struct SecretReport: Sendable {
-  /// Secrets, by layer and path. Without what packages published.
+  /// The secrets, by layer and path, without published files.
   public internal(set) var findings: [SecretFinding] = []
-  /// Key material and samples that packages publish: everybody has them.
+  /// Keys and samples that packages publish: everybody has them.
   public internal(set) var published: [SecretFinding] = []
-  /// What may hold secrets, and cannot be examined.
+  /// Files that may hold secrets and cannot be examined.
   public internal(set) var unexamined: [UnexaminedFile] = []
-  /// The findings were taken out of what was written.
+  /// Whether the output was written without the findings.
   public internal(set) var isScrubbed = false
 
   public init() {}
 
-  /// How many of each kind, the most frequent first.
+  /// The number of findings of each kind, most frequent first.
   public var counts: [(kind: SecretKind, count: Int)] {
     var counts: [SecretKind: Int] = [:]
     for finding in findings { counts[finding.kind, default: 0] += 1 }
     return counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { ($0.key, $0.value) }
   }
 
-  /// What the nodes of a scrubbed image need from elsewhere, a line each.
+  /// The secrets that the nodes of a scrubbed image need from elsewhere, one line each.
   public var deliveries: [String] {
     let kinds = Set(findings.map(\.kind))
     var seen: Set<String> = []

@@ -1,7 +1,7 @@
-// The kinds of secrets that are named, and what a scrubbed export says of each. Codes are stable: JSON and
+// The kinds of secrets, and the text that a scrubbed export prints for each. The codes are stable: JSON and
 // tests use them.
 
-/// What a secret is.
+/// The kind of a secret.
 public enum SecretKind: String, Sendable, CaseIterable, Comparable {
   case passwordHash = "password-hash"
   case kickstartPassword = "kickstart-password"
@@ -49,33 +49,33 @@ public enum SecretKind: String, Sendable, CaseIterable, Comparable {
   case urlPassword = "url-password"
   case configuredPassword = "configured-password"
   case shellHistory = "shell-history"
-  /// Not secret, but one machine's alone.
+  /// Not a secret, but unique to one machine.
   case identity = "identity"
 
-  /// The plain words for it, in the singular.
+  /// The name of the kind in plain words, in the singular.
   public var noun: String { rawValue.replacing("-", with: " ") }
 
-  /// How the nodes get what a scrubbed image lacks; nil where they do without.
+  /// How nodes get the secret that a scrubbed image lacks; nil if they do not need it.
   public var delivery: String? {
     switch self {
     case .passwordHash:
-      "passwords of accounts: from xCAT's passwd table at the next packimage, or from a synclist"
+      "account passwords: from xCAT's passwd table at the next packimage, or from a synclist"
     case .sshHostKey:
-      "SSH host keys: made at boot by sshd-keygen, or by xCAT's postscript remoteshell"
-    case .sshUserKey: "SSH keys of users: from xCAT's postscript remoteshell, or from a synclist"
+      "SSH host keys: created at boot by sshd-keygen, or by xCAT's postscript remoteshell"
+    case .sshUserKey: "users' SSH keys: from xCAT's postscript remoteshell, or from a synclist"
     case .mungeKey: "the munge key: one key for the whole cluster, from a synclist or a postscript"
     case .kerberosKeytab, .kerberosDatabase: "Kerberos keys: each node's own keytab, from the KDC"
-    case .privateKey, .keystore: "private keys and keystores of services: from the site"
-    case .slurmKey: "slurm's keys and passwords: from a synclist or a postscript"
-    case .clusterKey: "keys of cluster services: one key for the whole cluster, from the site"
-    case .storageKey: "keys of storage systems: from the site"
-    case .diskKey: "keys of encrypted disks: from the site"
+    case .privateKey, .keystore: "service keys and keystores: from the site"
+    case .slurmKey: "slurm keys and passwords: from a synclist or a postscript"
+    case .clusterKey: "cluster service keys: one key for the whole cluster, from the site"
+    case .storageKey: "storage system keys: from the site"
+    case .diskKey: "disk encryption keys: from the site"
     case .wireguardKey, .vpnSecret, .networkPassword:
-      "keys and passwords of networks: from the site"
-    case .ldapPassword: "bind passwords of LDAP: from the site"
-    case .xcatCredentials: "credentials of xCAT: from its management node (xCAT's postscripts)"
-    case .bmcPassword: "passwords of BMCs: from the site"
-    case .identity: "machine-id: made by systemd at boot"
+      "network keys and passwords: from the site"
+    case .ldapPassword: "LDAP bind passwords: from the site"
+    case .xcatCredentials: "xCAT credentials: from its management node (xCAT's postscripts)"
+    case .bmcPassword: "BMC passwords: from the site"
+    case .identity: "machine-id: created by systemd at boot"
     case .kickstartPassword, .bootLoaderPassword, .pgpKey, .ageKey, .kerberosTicket, .netrc,
       .databasePassword, .cloudCredentials, .cloudInitData, .registryCredentials, .kubeconfig,
       .gitCredentials, .repositoryPassword, .cachedCredentials, .rsyncPassword, .sambaSecrets,

@@ -1,19 +1,18 @@
-// Secrets that are known by their own form, wherever they stand: private keys in PEM, hashes of crypt(3), tokens
-// with known prefixes.
+// Finds secrets by their form in any file: PEM private keys, hashes of crypt(3), tokens with known prefixes.
 //
-// 1. One pass over the bytes finds all prefixes (Aho and Corasick, 1975); only there is more looked at.
-// 2. A form is complete, or it is none: samples that are cut off in documents are not findings.
+// 1. One pass over the bytes finds all prefixes (Aho and Corasick, 1975). Only matches are examined further.
+// 2. Only a complete form counts. A truncated sample in a document is not a finding.
 
-/// A secret that is known by its form.
+/// A secret that is recognized by its form.
 public struct SecretForm: Sendable {
   public let id: String
   public let kind: SecretKind
-  /// What it begins with, or holds.
+  /// The texts that the form starts with or contains.
   public let needles: [String]
   public let reason: String
   let measure: Measure
 
-  /// How far a secret reaches.
+  /// How the end of a secret is found.
   enum Measure: Sendable {
     case pem
     case cryptHash
@@ -42,54 +41,54 @@ public struct SecretForm: Sendable {
       "private key in PEM"),
     SecretForm(
       "openvpn-static", .vpnSecret, ["OpenVPN Static key V1-----", "OpenVPN tls-crypt-v2 "], .pem,
-      "key of OpenVPN"),
-    SecretForm("putty", .privateKey, ["PuTTY-User-Key-File-"], .putty, "private key of PuTTY"),
+      "OpenVPN key"),
+    SecretForm("putty", .privateKey, ["PuTTY-User-Key-File-"], .putty, "PuTTY private key"),
     SecretForm(
       "crypt", .passwordHash,
       [
         "$1$", "$5$", "$6$", "$7$", "$y$", "$gy$", "$2a$", "$2b$", "$2x$", "$2y$", "$apr1$",
         "$argon2i$", "$argon2id$", "$sha1$",
-      ], .cryptHash, "hash of a password"),
+      ], .cryptHash, "password hash"),
     SecretForm(
       "ldap-hash", .passwordHash, ["{SSHA}", "{SSHA256}", "{SSHA512}", "{PBKDF2_SHA256}"],
-      .word(least: 28), "hash of a password of LDAP"),
+      .word(least: 28), "LDAP password hash"),
     SecretForm(
       "grub-hash", .bootLoaderPassword, ["grub.pbkdf2."], .word(least: 32),
-      "hash of the boot loader's password"),
-    SecretForm("age", .ageKey, ["AGE-SECRET-KEY-1"], .word(least: 16), "key of age"),
+      "boot loader password hash"),
+    SecretForm("age", .ageKey, ["AGE-SECRET-KEY-1"], .word(least: 16), "age key"),
     SecretForm(
       "github", .token, ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"], .word(least: 20),
-      "token of GitHub"),
+      "GitHub token"),
     SecretForm(
       "gitlab", .token, ["glpat-", "gldt-", "glrt-", "glptt-"], .word(least: 16),
-      "token of GitLab"),
+      "GitLab token"),
     SecretForm(
       "slack", .token, ["xoxb-", "xoxa-", "xoxp-", "xoxr-", "xoxs-", "xapp-"], .word(least: 10),
-      "token of Slack"),
-    SecretForm("aws-key", .token, ["AKIA", "ASIA"], .awsKey, "key of AWS"),
-    SecretForm("google-key", .token, ["AIza"], .word(least: 30), "key of Google"),
-    SecretForm("google-token", .token, ["ya29."], .word(least: 30), "token of Google"),
+      "Slack token"),
+    SecretForm("aws-key", .token, ["AKIA", "ASIA"], .awsKey, "AWS key"),
+    SecretForm("google-key", .token, ["AIza"], .word(least: 30), "Google key"),
+    SecretForm("google-token", .token, ["ya29."], .word(least: 30), "Google token"),
     SecretForm(
-      "stripe", .token, ["sk_live_", "rk_live_", "sk-ant-"], .word(least: 16), "key of a service"),
-    SecretForm("huggingface", .token, ["hf_"], .word(least: 30), "token of Hugging Face"),
-    SecretForm("npm", .token, ["npm_"], .word(least: 32), "token of npm"),
-    SecretForm("pypi", .token, ["pypi-AgE"], .word(least: 16), "token of PyPI"),
-    SecretForm("docker-token", .token, ["dckr_pat_"], .word(least: 16), "token of Docker"),
-    SecretForm("vault-token", .token, ["hvs.", "hvb."], .word(least: 20), "token of Vault"),
+      "stripe", .token, ["sk_live_", "rk_live_", "sk-ant-"], .word(least: 16), "service key"),
+    SecretForm("huggingface", .token, ["hf_"], .word(least: 30), "Hugging Face token"),
+    SecretForm("npm", .token, ["npm_"], .word(least: 32), "npm token"),
+    SecretForm("pypi", .token, ["pypi-AgE"], .word(least: 16), "PyPI token"),
+    SecretForm("docker-token", .token, ["dckr_pat_"], .word(least: 16), "Docker token"),
+    SecretForm("vault-token", .token, ["hvs.", "hvb."], .word(least: 20), "Vault token"),
     SecretForm("jwt", .token, ["eyJ"], .jwt, "signed token (JWT)"),
     SecretForm(
-      "dnssec-key", .dnsKey, ["Private-key-format: v"], .dnssec, "private key of a DNS zone"),
+      "dnssec-key", .dnsKey, ["Private-key-format: v"], .dnssec, "DNS zone private key"),
     SecretForm("jwk", .privateKey, ["\"kty\""], .jwk, "private key in JSON (JWK)"),
   ]
 }
 
-/// A secret in a file.
+/// A secret that was found in a file.
 struct FormMatch: Equatable {
   let form: Int
   let redaction: Redaction
 }
 
-/// Finds all forms in bytes.
+/// Finds all forms in the bytes of a file.
 struct SecretForms: Sendable {
   static let standard = SecretForms(SecretForm.table)
 
@@ -111,7 +110,7 @@ struct SecretForms: Sendable {
     formOfNeedle = owners
   }
 
-  /// Whether one of the prefixes stands anywhere. Without one, `matches` is empty.
+  /// Returns whether the bytes contain a prefix. If not, `matches` is empty.
   func mayMatch(_ bytes: UnsafeRawBufferPointer) -> Bool { search.first(in: bytes) != nil }
 
   func matches(in bytes: [UInt8]) -> [FormMatch] {
@@ -160,7 +159,7 @@ struct SecretForms: Sendable {
     return end
   }
 
-  /// A hash of crypt(3): fields with "$" between them, of which the last is as long as a digest.
+  /// Matches a hash of crypt(3): fields separated by "$", of which the last is as long as a digest.
   private func cryptHash(_ bytes: [UInt8], _ needle: Range<Int>) -> Redaction? {
     var end = needle.upperBound
     var lastField = end
@@ -178,7 +177,7 @@ struct SecretForms: Sendable {
     guard end - lastField >= (isShort ? 22 : 31), lastField > needle.upperBound || !isShort else {
       return nil
     }
-    // Shells and programs have "$1$" by the way; a digest is no word.
+    // Shell scripts and programs contain "$1$" by chance; a digest is not a word.
     let digest = bytes[lastField..<end]
     guard digest.contains(where: ASCII.isDigit), digest.contains(where: ASCII.isUpper) else {
       return nil
@@ -194,7 +193,7 @@ struct SecretForms: Sendable {
     return Redaction(range: lines.lowerBound..<bytes.count, replacement: [])
   }
 
-  /// Three parts of base64 with dots between them.
+  /// Matches a JWT: three base64 parts with dots between them.
   private func jwt(_ bytes: [UInt8], _ needle: Range<Int>) -> Redaction? {
     guard startsWord(bytes, needle.lowerBound) else { return nil }
     let end = wordEnd(bytes, needle.upperBound)
@@ -216,7 +215,7 @@ struct SecretForms: Sendable {
     return Redaction(range: needle.lowerBound..<end, replacement: [])
   }
 
-  /// The private part of a key in JSON: "d", or "k" of a symmetric one.
+  /// Matches the private part of a JWK: "d", or "k" in a symmetric key.
   private func jwk(_ bytes: [UInt8], _ needle: Range<Int>) -> Redaction? {
     let window = max(0, needle.lowerBound - 4096)..<min(bytes.count, needle.upperBound + 4096)
     let text = Array(bytes[window])
@@ -230,14 +229,14 @@ struct SecretForms: Sendable {
   }
 }
 
-/// A block in PEM (RFC 7468), also as a string of C, JSON or YAML.
+/// A PEM block (RFC 7468), also inside a string of C, JSON or YAML.
 enum PEMBlock {
   private static let begin = Array("-----BEGIN ".utf8)
   private static let end = Array("-----END ".utf8)
   private static let maxBytes = 256 << 10
 
-  /// Returns what stands between the lines that begin and end a block.
-  /// - Parameter label: where the label and its dashes end the line that begins the block.
+  /// Returns the bytes between the first and the last line of a block.
+  /// - Parameter label: the range of the label and its dashes, at the end of the block's first line.
   static func body(in bytes: [UInt8], after label: Range<Int>) -> Redaction? {
     let before = max(0, label.lowerBound - 48)..<label.lowerBound
     guard Array(bytes[before]).firstRange(ofText: begin) != nil else { return nil }
@@ -256,11 +255,11 @@ enum PEMBlock {
     return Redaction(range: start..<stop.lowerBound, replacement: [ASCII.newline])
   }
 
-  /// Lines of base64, with headers or without; not program text between two string constants.
+  /// Returns whether the body is base64, with or without headers, and not program text between two strings.
   private static func isData(_ body: ArraySlice<UInt8>) -> Bool {
     var text: [UInt8] = []
     var rest = body
-    // "\n" of a string constant is a line's end.
+    // "\n" in a string constant is a line end.
     while let byte = rest.popFirst() {
       guard byte == UInt8(ascii: "\\"), let next = rest.first else {
         text.append(byte)

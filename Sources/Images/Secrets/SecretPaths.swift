@@ -1,26 +1,26 @@
-// Which rules of the table a path falls under: patterns, sorted by how their last component begins, so that
-// an entry costs one look-up and a few comparisons.
+// Finds the rules for a path. Patterns are indexed by the start or extension of their last component, so that
+// an entry costs one lookup and a few comparisons.
 
-/// The patterns of some rules, compiled.
+/// The compiled patterns of a set of rules.
 struct SecretPaths: Sendable {
-  /// All rules.
+  /// The patterns of all rules in the table.
   static let standard = SecretPaths(SecretRule.table)
 
   private struct Pattern: Sendable {
     let rule: Int
-    /// Components before the last one; globs.
+    /// Globs for the components before the last one.
     let folders: [[UInt8]]
     let name: [UInt8]
   }
 
   let rules: [SecretRule]
   private var exact: [[UInt8]: [Pattern]] = [:]
-  /// By the first byte of the name, which is no "*".
+  /// Patterns by the first byte of the name, which is not "*".
   private var prefixed: [UInt8: [Pattern]] = [:]
-  /// "*.ext", by the extension.
+  /// Patterns "*.ext", by the extension.
   private var suffixed: [[UInt8]: [Pattern]] = [:]
   private var others: [Pattern] = []
-  /// "FOLDER/**".
+  /// Patterns "FOLDER/**".
   private var below: [Pattern] = []
 
   private static let star = UInt8(ascii: "*")
@@ -52,8 +52,8 @@ struct SecretPaths: Sendable {
     }
   }
 
-  /// Returns the rules that a path falls under, in the table's order.
-  /// - Parameter path: components with "/" between them; one in front does not matter.
+  /// Returns the rules that match a path, in the table's order.
+  /// - Parameter path: components separated by "/". A leading "/" is ignored.
   func rules(for path: [UInt8]) -> [SecretRule] {
     var found: [Int] = []
     func add(_ pattern: Pattern) {
@@ -76,7 +76,7 @@ struct SecretPaths: Sendable {
     return found.sorted().map { rules[$0] }
   }
 
-  /// The last components of a folder's path fit the globs.
+  /// Returns whether the last components of a folder's path match the globs.
   private func fits(_ globs: [[UInt8]], _ folders: ArraySlice<UInt8>) -> Bool {
     var rest = folders
     for glob in globs.reversed() {
@@ -90,7 +90,7 @@ struct SecretPaths: Sendable {
     return true
   }
 
-  /// A folder's path, or one above, ends in these components.
+  /// Returns whether a folder's path, or one of its ancestors, ends in these components.
   private func lies(below globs: [[UInt8]], _ folders: ArraySlice<UInt8>) -> Bool {
     var rest = folders
     while !rest.isEmpty {
@@ -100,7 +100,7 @@ struct SecretPaths: Sendable {
     return false
   }
 
-  /// A component fits a glob of literal bytes and "*".
+  /// Returns whether a component matches a glob of literal bytes and "*".
   private func matches(_ glob: ArraySlice<UInt8>, _ text: ArraySlice<UInt8>) -> Bool {
     var (g, t) = (glob.startIndex, text.startIndex)
     var retry: (glob: Int, text: Int)?

@@ -1,4 +1,4 @@
-// imgstore secrets, and the reports of `copy`: which secrets an image carries.
+// Reports the secrets of an image, for `imgstore secrets` and `copy`.
 
 import Ingest
 import Platform
@@ -6,16 +6,16 @@ import Store
 import XCAT
 
 extension Workspace {
-  /// Looks for secrets in an image as it is now, or in a snapshot: in everything that belongs to it.
+  /// Scans all components of the live image, or of a snapshot, for secrets.
   public func secrets(
     _ reference: String
   ) throws -> (snapshot: CommittedSnapshot, report: SecretReport) {
     let snapshot = try snapshotOrLive(
-      Reference(reference), message: "for a look at secrets", command: "secrets")
+      Reference(reference), message: "for secrets", command: "secrets")
     return (snapshot, try secretReport(of: snapshot.snapshot))
   }
 
-  /// Returns the secrets of a snapshot's trees, files and rows.
+  /// Returns the secrets in a snapshot's trees, files and rows.
   func secretReport(of snapshot: Snapshot) throws -> SecretReport {
     let scan = SecretScan(try store(), progress: progress)
     defer { scan.finish() }

@@ -1,10 +1,10 @@
-// The table of paths that hold secrets. docs/secrets.md prints it; a test compares the two, and another one
-// has a file for every rule.
+// The table of paths that hold secrets. docs/secrets.md prints it. A test compares the two, and another test
+// plants a file for every rule.
 //
-// 1. A pattern is the end of a path, below any folder: chroots, statelite copies and sources of synclists hold
-//    the same files. `*` stands for anything within a component, `/**` at the end for all below a folder.
-// 2. A rule tells by its check whether a file that has the path holds a secret.
-// 3. A file that is left out is absent. A blanked one stays, and lacks the secret's bytes alone.
+// 1. A pattern matches the end of a path, in any folder: chroots, statelite copies and sources of synclists
+//    hold the same files. `*` matches any text within a component; a final `/**` matches all below a folder.
+// 2. The check of a rule decides whether a file with such a path holds a secret.
+// 3. A scrubbed export leaves a file out, or blanks only the bytes of the secret.
 
 /// A row of the table.
 public struct SecretRule: Sendable {
@@ -25,28 +25,28 @@ public struct SecretRule: Sendable {
   }
 }
 
-/// How a file that has the path of a rule is examined.
+/// How a file whose path matches a rule is examined and scrubbed.
 public enum SecretCheck: Sendable {
   /// Any content is secret: the file is left out.
   case content
-  /// Any content but public keys and certificates: the file is left out.
+  /// Any content except public keys and certificates is secret: the file is left out.
   case unlessPublic
-  /// Content that holds one of these texts: the file is left out.
+  /// Content with one of these texts is secret: the file is left out.
   case contentWith([String])
-  /// A keystore, or a key in DER: the file is left out.
+  /// A keystore or a DER key is secret: the file is left out.
   case keyFormat
-  /// Lines of fields with colons between them; the hash in the second is replaced by "*".
+  /// Lines of fields that are separated by colons. "*" replaces the hash in the second field.
   case accounts
   /// Passwords on lines of kickstart, preseed and AutoYaST files are blanked.
   case installer
   /// Values of these names are blanked: NAME=VALUE, NAME: VALUE, "NAME": "VALUE", <NAME>VALUE<.
   case values([String])
-  /// The rest of a line that begins with one of these words is blanked.
+  /// The rest of a line that starts with one of these words is blanked.
   case directives([String])
   /// The file stays, empty.
   case emptied
 
-  /// What a scrubbed export does with the file, for the table.
+  /// The treatment in a scrubbed export, as docs/secrets.md prints it.
   public var treatment: String {
     switch self {
     case .content, .unlessPublic, .contentWith, .keyFormat: "left out"
@@ -58,7 +58,7 @@ public enum SecretCheck: Sendable {
 }
 
 extension SecretRule {
-  /// All rules. The order is that of the documentation.
+  /// All rules, in the order of the documentation.
   public static let table: [SecretRule] = accounts + keys + services + credentials + others
 
   private static func backups(_ name: String) -> [String] {
@@ -71,23 +71,23 @@ extension SecretRule {
     SecretRule(
       "shadow", .passwordHash,
       inEtc(backups("shadow") + backups("gshadow") + backups("passwd") + backups("group")),
-      .accounts, "hash of a password, locked or not: a locked one can be cracked as well"),
+      .accounts, "password hash; a locked one can be cracked as well"),
     SecretRule(
       "opasswd", .passwordHash, ["etc/security/opasswd*"], .content, "hashes of earlier passwords"),
     SecretRule(
-      "smbpasswd", .sambaSecrets, ["smbpasswd", "smbpasswd.*"], .content, "hashes of passwords"),
+      "smbpasswd", .sambaSecrets, ["smbpasswd", "smbpasswd.*"], .content, "password hashes"),
     SecretRule(
       "kickstart", .kickstartPassword,
       [
         "anaconda-ks.cfg", "original-ks.cfg", "initial-setup-ks.cfg", "*.ks", "ks.cfg", "*.tmpl",
         "preseed.cfg", "*.preseed", "preseed/*", "autoinst.xml", "*.autoyast", "autoinst*.xml",
-      ], .installer, "password of an unattended installation"),
+      ], .installer, "password for an unattended installation"),
     SecretRule(
       "grub-user", .bootLoaderPassword, ["grub*/user.cfg", "grub*/grub.cfg", "grub/menu.lst"],
-      .values(["GRUB2_PASSWORD"]), "hash of the boot loader's password"),
+      .values(["GRUB2_PASSWORD"]), "boot loader password hash"),
     SecretRule(
       "grub-legacy", .bootLoaderPassword, ["grub/menu.lst", "grub/grub.conf", "etc/lilo.conf"],
-      .directives(["password"]), "the boot loader's password"),
+      .directives(["password"]), "boot loader password"),
   ]
 
   private static let keys = [
@@ -97,25 +97,25 @@ extension SecretRule {
         "ssh/ssh_host_*_key", "ssh/ssh_host_key", "hostkeys/ssh_host_*_key",
         "hostkeys/ssh_host_key",
       ],
-      .unlessPublic, "private key of an SSH host"),
+      .unlessPublic, "SSH host private key"),
     SecretRule(
       "ssh-host-key-copy", .sshHostKey, ["ssh/ssh_host_*_key.*", "ssh_host_*_key"], .unlessPublic,
-      "copy of an SSH host's private key"),
+      "copy of an SSH host private key"),
     SecretRule(
       "ssh-user-key", .sshUserKey, [".ssh/id_*", ".ssh/identity", "_ssh/id_*", ".ssh/*_rsa"],
-      .unlessPublic, "private key of a user"),
+      .unlessPublic, "user's private SSH key"),
     SecretRule(
       "tls-private", .privateKey,
       ["pki/tls/private/**", "etc/ssl/private/**", "private_keys/**", "etc/letsencrypt/keys/**"],
-      .unlessPublic, "key of a TLS service"),
+      .unlessPublic, "TLS service key"),
     SecretRule(
-      "acme-account", .privateKey, ["private_key.json"], .content, "key of an ACME account"),
+      "acme-account", .privateKey, ["private_key.json"], .content, "ACME account key"),
     SecretRule(
       "key-format", .keystore,
       [
         "*.p12", "*.pfx", "*.jks", "*.jceks", "*.keystore", "*.bks", "*.kdb", "*.kdbx", "*.der",
         "*.pk8", "*.p8", "*.key", "*.pem", "*.ppk",
-      ], .keyFormat, "keystore, or a private key in binary form"),
+      ], .keyFormat, "keystore, or private key in a binary format"),
     SecretRule(
       "nss-database", .keystore, ["key3.db", "key4.db"], .content, "database of private keys"),
     SecretRule(
@@ -123,46 +123,46 @@ extension SecretRule {
     SecretRule(
       "gnupg", .pgpKey,
       ["secring.gpg", "private-keys-v1.d/*", "trustdb.gpg.secret", "secring.pgp"], .content,
-      "private key of GnuPG"),
-    SecretRule("munge", .mungeKey, ["munge/*.key", "munge.key"], .content, "key of munge"),
+      "GnuPG private key"),
+    SecretRule("munge", .mungeKey, ["munge/*.key", "munge.key"], .content, "munge key"),
     SecretRule(
       "keytab", .kerberosKeytab, ["*.keytab", "krb5.keytab*", "keytab"], .content,
-      "keys of Kerberos principals"),
+      "Kerberos principal keys"),
     SecretRule(
       "kdc", .kerberosDatabase,
       ["krb5kdc/principal*", "krb5kdc/.k5*", "krb5kdc/stash*", ".k5.*", "krb5kdc/*.dump"], .content,
-      "database or master key of a KDC"),
+      "KDC database or master key"),
     SecretRule(
       "kerberos-ticket", .kerberosTicket, ["tmp/krb5cc*", "krb5cc_*"], .content,
-      "tickets of a user"),
+      "user's Kerberos tickets"),
     SecretRule(
       "wireguard", .wireguardKey,
       ["wireguard/*.conf", "systemd/network/*.netdev", "*.nmconnection"],
-      .values(["PrivateKey", "PresharedKey", "private-key", "preshared-key"]), "key of a tunnel"),
+      .values(["PrivateKey", "PresharedKey", "private-key", "preshared-key"]), "tunnel key"),
     SecretRule(
       "wireguard-key", .wireguardKey,
       ["wireguard/*.key", "wireguard/privatekey*", "wireguard/*psk*"],
-      .content, "key of a tunnel"),
+      .content, "tunnel key"),
     SecretRule(
       "vpn", .vpnSecret,
       [
         "ipsec.secrets", "ipsec.d/*.secrets", "chap-secrets", "pap-secrets", "srp-secrets",
         "tinc/*/*.priv", "openvpn/*.key", "openvpn/*auth*.txt",
         "openvpn/*/*.key", "openvpn/*pass*", "racoon/psk.txt", "vpnc/*.conf",
-      ], .content, "secret of a VPN"),
+      ], .content, "VPN secret"),
     SecretRule(
       "swanctl", .vpnSecret, ["swanctl/swanctl.conf", "swanctl/conf.d/*.conf"], .values(["secret"]),
-      "secret of a VPN"),
+      "VPN secret"),
     SecretRule(
       "disk-key", .diskKey,
       ["cryptsetup-keys.d/*", "etc/luks/*", "etc/luks-keys/*", "luks*.key", "crypto_keyfile*"],
-      .content, "key of an encrypted disk"),
+      .content, "disk encryption key"),
     SecretRule(
       "system-credential", .systemCredential,
       [
         "systemd/credential.secret", "credstore/*", "credstore.encrypted/*",
         "NetworkManager/secret_key", "sss/secrets/*", "custodia/*.keys",
-      ], .content, "key that other secrets of a machine are encrypted with"),
+      ], .content, "key that encrypts other secrets of the machine"),
   ]
 
   private static let services = [
@@ -174,75 +174,75 @@ extension SecretRule {
         "private-key-password", "phase2-private-key-password", "leap-password", "secret", "secrets",
         "xauth-password", "ipsec-psk", "WPA_PSK", "KEY", "KEY1", "KEY_PASSPHRASE1",
         "IEEE_8021X_PASSWORD", "IEEE_8021X_PRIVATE_KEY_PASSWORD", "cert-pass",
-      ]), "password of a network"),
+      ]), "network password"),
     SecretRule(
       "wpa", .networkPassword,
       ["wpa_supplicant*.conf", "hostapd*.conf", "iwd/*.psk", "iwd/*.8021x", "netplan/*.yaml"],
       .values([
         "psk", "password", "wpa_passphrase", "wpa_psk", "sae_password", "private_key_passwd",
         "Passphrase", "PreSharedKey", "EAP-Password", "wep_key0", "auth_server_shared_secret",
-      ]), "password of a network"),
+      ]), "network password"),
     SecretRule(
       "ldap-conf", .ldapPassword,
       [
         "nslcd.conf", "ldap.conf", "pam_ldap.conf", "libnss-ldap.conf", "slapd.conf",
         "nss_ldap.conf", "sudo-ldap.conf",
       ], .directives(["bindpw", "rootbindpw", "rootpw", "bindpwfile_secret"]),
-      "password that binds to LDAP"),
+      "LDAP bind password"),
     SecretRule(
       "sssd", .ldapPassword, ["sssd.conf", "sssd/conf.d/*", "autofs_ldap_auth.conf"],
       .values(["ldap_default_authtok", "secret", "ldap_sasl_authtok", "proxy_password"]),
-      "password that binds to LDAP"),
+      "LDAP bind password"),
     SecretRule(
       "ldap-secret", .ldapPassword, ["ldap.secret", "libnss-ldap.secret", "pam_ldap.secret"],
-      .content, "password that binds to LDAP"),
+      .content, "LDAP bind password"),
     SecretRule(
       "slapd", .ldapPassword, ["slapd.d/**"], .values(["olcRootPW", "olcDbBindPW"]),
-      "password of a directory server"),
+      "directory server password"),
     SecretRule(
       "sss-cache", .cachedCredentials, ["sss/db/*.ldb", "sss/db/ccache_*", "cache/nscd/*"],
       .content, "cached accounts and hashes"),
     SecretRule(
       "slurm-conf", .slurmKey, ["slurmdbd.conf", "slurm.conf", "slurmrestd.conf"],
       .values(["StoragePass", "AccountingStoragePass", "ArchivePass", "JobCompPass"]),
-      "password of slurm's database"),
+      "slurm database password"),
     SecretRule(
       "slurm-key", .slurmKey,
       ["jwt_hs256.key", "slurm/*.key", "slurm.key", "slurm*/*.jwks", "StateSaveLocation/*.key"],
-      .content, "key of slurm"),
+      .content, "slurm key"),
     SecretRule(
       "cluster-key", .clusterKey,
       [
         "corosync/authkey", "pacemaker/authkey", "booth/*.key", "cluster/fence_xvm.key",
         "heartbeat/authkeys", "pcsd/*.key", "drbd.d/*.secret", "ha.d/authkeys", ".erlang.cookie",
         "keepalived/*secret*", "pbs_server_key", "gmond.secret", "lsf.sudoers.key",
-      ], .content, "key of a cluster"),
+      ], .content, "cluster key"),
     SecretRule(
       "cluster-conf", .clusterKey, ["cluster.conf", "keepalived.conf", "drbd.d/*.res"],
-      .values(["passwd", "auth_pass", "shared-secret", "password"]), "password of a cluster"),
+      .values(["passwd", "auth_pass", "shared-secret", "password"]), "cluster password"),
     SecretRule(
       "bmc", .bmcPassword,
       [
         "freeipmi/*.conf", "ipmi*.conf", "ipmitool.conf", "ipmidetect.conf", "powerman.conf",
         "redfish*.conf", "bmc*.conf", "conserver.cf", "ipmi_*", "ipmi/*",
       ], .values(["password", "passwd", "k_g", "IPMI_PASSWORD", "bmc_password", "ipmipass"]),
-      "password of a BMC"),
+      "BMC password"),
     SecretRule(
       "bmc-directive", .bmcPassword, ["freeipmi/*.conf", "ipmi*.conf", "ipmi/*", "bmc*.conf"],
-      .directives(["password", "passwd", "k_g"]), "password of a BMC"),
+      .directives(["password", "passwd", "k_g"]), "BMC password"),
     SecretRule(
       "conserver", .bmcPassword, ["conserver.passwd", ".ipmipass", "ipmipasswd", "bmc.password"],
-      .content, "password of a console"),
+      .content, "console password"),
     SecretRule(
       "rsync", .rsyncPassword,
       ["rsyncd.secrets", "*rsync*.secrets", "rsync*.pass*", ".rsync_pass*"],
-      .content, "passwords of rsync"),
+      .content, "rsync passwords"),
     SecretRule(
       "samba", .sambaSecrets,
       [
         "secrets.tdb", "passdb.tdb", "samba/private/**", "secrets.ldb", "sam.ldb",
         ".smbcredentials", "smbcredentials", "cifs*.cred*", "samba/*cred*", "*.smbcred*",
-      ], .content, "secrets of Samba or of CIFS mounts"),
+      ], .content, "Samba or CIFS mount secrets"),
     SecretRule(
       "snmp", .snmpCommunity,
       [
@@ -253,80 +253,80 @@ extension SecretRule {
         "rocommunity", "rwcommunity", "rocommunity6", "rwcommunity6", "com2sec", "com2sec6",
         "createUser", "usmUser", "authCommunity", "defAuthPassphrase", "defPrivPassphrase",
         "defPassphrase", "defCommunity", "trapcommunity", "trapsink", "trap2sink", "informsink",
-      ]), "community or passphrase of SNMP"),
+      ]), "SNMP community or passphrase"),
     SecretRule(
       "dns", .dnsKey,
       [
         "rndc.key", "rndc.conf", "bind/*.key", "named*.key", "named.conf*", "dhcpd*.conf", "*.tsig",
         "ddns*.key",
       ],
-      .directives(["secret"]), "key of a name server"),
+      .directives(["secret"]), "name server key"),
     SecretRule(
-      "dnssec", .dnsKey, ["K*.private"], .content, "private key of a DNS zone"),
+      "dnssec", .dnsKey, ["K*.private"], .content, "DNS zone private key"),
     SecretRule(
       "mail", .mailPassword,
       [
         "sasl_passwd*", "passwd.client", ".fetchmailrc", "fetchmailrc", ".msmtprc", "msmtprc",
         "dovecot/users", "dovecot/passwd*", "sasldb2", "smtp_auth*", ".mailrc.auth",
-      ], .content, "password of a mail server"),
+      ], .content, "mail server password"),
     SecretRule(
-      "ssmtp", .mailPassword, ["ssmtp.conf"], .values(["AuthPass"]), "password of a mail server"),
+      "ssmtp", .mailPassword, ["ssmtp.conf"], .values(["AuthPass"]), "mail server password"),
     SecretRule(
       "web", .webPassword, [".htpasswd*", "htpasswd*", ".htdigest*", "htdigest*"], .content,
-      "hashes of a web server's passwords"),
+      "web server password hashes"),
     SecretRule(
       "monitoring", .configuredPassword,
       ["zabbix*.psk", "zabbix/*.psk", "telegraf.conf", "grafana.ini", "icinga*.pwd"], .content,
-      "key or password of monitoring"),
+      "monitoring key or password"),
     SecretRule(
       "storage", .storageKey,
       [
         "ceph/*.keyring", "ceph/*.secret", "ceph/*secret*", "*.keyring.secret", "beegfs/conn*auth*",
         "conn.auth", "connauthfile", "mmfs/ssl/**", "mmsdrfs", "glusterfs/*.secret", "lustre/*.key",
         "iscsi/secrets*", "lnet*.key", "minio/*.env",
-      ], .content, "key of a storage system"),
+      ], .content, "storage system key"),
     SecretRule(
       "iscsi", .storageKey,
       ["iscsid.conf", "iscsi/nodes/**", "iscsi/send_targets/**", "ietd.conf"],
       .values([
         "node.session.auth.password", "node.session.auth.password_in",
         "discovery.sendtargets.auth.password", "discovery.sendtargets.auth.password_in",
-      ]), "CHAP password of iSCSI"),
+      ]), "iSCSI CHAP password"),
   ]
 
   private static let credentials = [
     SecretRule(
-      "netrc", .netrc, [".netrc", "_netrc", "netrc", ".authinfo"], .content, "passwords of hosts"),
+      "netrc", .netrc, [".netrc", "_netrc", "netrc", ".authinfo"], .content, "host passwords"),
     SecretRule(
       "database-file", .databasePassword,
       [".pgpass", "pgpass.conf", ".mylogin.cnf", ".pg_service.conf", ".dbshell", ".odbc.ini"],
-      .content, "password of a database"),
+      .content, "database password"),
     SecretRule(
       "database-conf", .databasePassword,
       [".my.cnf", "my.cnf", "debian.cnf", "mysql/**", "my.cnf.d/*", "mongod.conf", "redis*.conf"],
-      .values(["password", "requirepass", "masterauth", "MYSQL_PWD"]), "password of a database"),
+      .values(["password", "requirepass", "masterauth", "MYSQL_PWD"]), "database password"),
     SecretRule(
       "redis", .databasePassword, ["redis*.conf", "redis/*.conf"],
-      .directives(["requirepass", "masterauth"]), "password of a database"),
+      .directives(["requirepass", "masterauth"]), "database password"),
     SecretRule(
       "aws", .cloudCredentials,
       [
         ".aws/credentials", ".aws/cli/cache/*", ".boto", ".s3cfg", "passwd-s3fs", ".passwd-s3fs",
         "rclone.conf", ".oci/config", ".config/doctl/config.yaml", ".mc/config.json",
       ],
-      .content, "credentials of a cloud"),
+      .content, "cloud credentials"),
     SecretRule(
       "gcloud", .cloudCredentials,
       [
         "gcloud/credentials.db", "gcloud/access_tokens.db", "gcloud/legacy_credentials/**",
         "application_default_credentials.json",
-      ], .content, "credentials of a cloud"),
+      ], .content, "cloud credentials"),
     SecretRule(
       "azure", .cloudCredentials,
       [
         ".azure/accessTokens.json", ".azure/msal_token_cache*", ".azure/service_principal_entries*",
         "clouds.yaml", "openrc", "*openrc.sh",
-      ], .content, "credentials of a cloud"),
+      ], .content, "cloud credentials"),
     SecretRule(
       "cloud-init", .cloudInitData,
       [
@@ -334,19 +334,19 @@ extension SecretRule {
         "cloud/instances/*/cloud-config.txt", "cloud/instances/*/vendor-data*",
         "cloud/instance/vendor-data*", "cloud/seed/**", "nocloud/user-data",
         "nocloud-net/user-data",
-      ], .content, "data of cloud-init, which holds passwords"),
+      ], .content, "cloud-init data, which holds passwords"),
     SecretRule(
       "cloud-init-conf", .cloudInitData,
       ["cloud.cfg", "cloud.cfg.d/*", "user-data", "user-data.*"],
       .values(["passwd", "password", "hashed_passwd", "plain_text_passwd", "hashed-password"]),
-      "password of cloud-init"),
+      "cloud-init password"),
     SecretRule(
       "docker", .registryCredentials,
       [
         ".docker/config.json", ".dockercfg", "containers/auth.json", "kubelet/config.json",
         ".dockerconfigjson",
       ],
-      .values(["auth", "identitytoken", "registrytoken", "password"]), "password of a registry"),
+      .values(["auth", "identitytoken", "registrytoken", "password"]), "registry password"),
     SecretRule(
       "package-index", .registryCredentials,
       [
@@ -357,7 +357,7 @@ extension SecretRule {
       .values([
         "_authToken", "_auth", "_password", "password", "token", "oauth_token", "passphrase",
         ":rubygems_api_key", "rubygems_api_key", "npmAuthToken", "ClearTextPassword",
-      ]), "password of a package index"),
+      ]), "package index password"),
     SecretRule(
       "kubeconfig", .kubeconfig,
       [
@@ -365,17 +365,17 @@ extension SecretRule {
         "k3s.yaml",
       ],
       .values(["token", "client-key-data", "password", "id-token", "refresh-token"]),
-      "credentials of a Kubernetes cluster"),
+      "Kubernetes credentials"),
     SecretRule(
       "kubernetes-token", .kubeconfig,
       [
         "k3s/server/token", "k3s/server/node-token", "rke2/server/token", "serviceaccount/token",
         "known_tokens.csv", "basic_auth.csv",
       ],
-      .content, "token of a Kubernetes cluster"),
+      .content, "Kubernetes token"),
     SecretRule(
       "git", .gitCredentials, [".git-credentials", "git/credentials", ".gitcookies"], .content,
-      "passwords of git"),
+      "git passwords"),
     SecretRule(
       "repository", .repositoryPassword,
       [
@@ -384,14 +384,14 @@ extension SecretRule {
       ],
       .values([
         "password", "proxy_password", "proxyPassword", "PROXY_PASSWORD", "sslclientkeypassword",
-      ]), "password of a repository"),
+      ]), "repository password"),
     SecretRule(
       "apt-auth", .repositoryPassword,
       [
         "apt/auth.conf", "apt/auth.conf.d/*", "zypp/credentials.d/*", "zypp/credentials.cat",
         "SCCcredentials", "rhn/systemid", "NCCcredentials",
       ],
-      .content, "password of a repository"),
+      .content, "repository password"),
     SecretRule(
       "xcat-client", .xcatCredentials,
       [
@@ -402,7 +402,7 @@ extension SecretRule {
       .unlessPublic, "credentials or tables of an xCAT management node"),
     SecretRule(
       "otp", .otpSecret, [".google_authenticator", "users.oath", ".yubico/challenge-*", ".totp"],
-      .content, "seed of one-time passwords"),
+      .content, "one-time password seed"),
     SecretRule(
       "keyring", .keyring,
       [
@@ -416,14 +416,14 @@ extension SecretRule {
         ".vault-token", ".vault_pass*", ".vault-pass*", "vault_pass*", ".ansible_vault*",
         "vault-password*",
       ],
-      .content, "password or token of a vault"),
+      .content, "vault password or token"),
     SecretRule(
       "password-file", .configuredPassword,
       [
         "*.passwd", "*.passphrase", "*.password", "passwords.txt", "password.txt", "*.secret",
         "*.secrets", "secrets.yml", "secrets.yaml", ".env", "*.token", ".secrets",
       ],
-      .content, "file that is named as one of passwords"),
+      .content, "file whose name suggests passwords"),
   ]
 
   private static let others = [
@@ -433,7 +433,7 @@ extension SecretRule {
         ".bash_history", ".zsh_history", ".sh_history", ".ksh_history", ".history", ".zhistory",
         ".mysql_history", ".psql_history", ".python_history", ".sqlite_history", ".lesshst",
         ".rediscli_history", ".node_repl_history", "fish_history", ".viminfo",
-      ], .content, "what people typed, passwords among it"),
+      ], .content, "typed commands, which may hold passwords"),
     SecretRule(
       "random-seed", .identity, ["systemd/random-seed", "lib/random-seed", "urandom/random-seed"],
       .content, "the same random numbers on every node"),

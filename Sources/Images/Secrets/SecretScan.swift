@@ -1,5 +1,5 @@
-// Looks for secrets in whatever an image carries: its trees, packed images and ramdisks, the files that lists and
-// extras bring. What leaves the management node asks here: `export` and `copy`, and what else will.
+// Scans all components of an image for secrets: trees, packed images, ramdisks, and the files of lists and
+// extras. Commands whose output leaves the management node use it: `export` and `copy`.
 
 import Archive
 import Codec
@@ -8,7 +8,7 @@ import Render
 import Store
 import XCAT
 
-/// What a scan of one file of an image found.
+/// The result of scanning one file of an image.
 enum FileSecrets: Sendable {
   case none
   case plain(SecretVerdict)
@@ -17,7 +17,7 @@ enum FileSecrets: Sendable {
   case unexamined(UnexaminedFile)
 }
 
-/// Scans the parts of an image.
+/// Scans the components of an image.
 final class SecretScan {
   let store: ObjectStore
   let examiner = SecretExaminer.standard
@@ -25,11 +25,11 @@ final class SecretScan {
   private let known: KnownCleanFiles
   private let archives: ArchiveFindingsCache
   private var trees: [Digest: TreeSecrets] = [:]
-  /// The root tree that packed images were made of: its package database counts for them. Nil where there is
-  /// none; then that of the archive itself is read.
+  /// The root tree from which packed images were built. Its package database also applies to them. If it is
+  /// nil, the scan reads the database inside the archive.
   var rootTree: Entry?
 
-  /// Roles whose files are one archive each, or nothing.
+  /// Roles whose files must be archives.
   static let archiveRoles: Set<String> = [ImageFiles.packed, ImageFiles.ramdisk]
   /// Roles whose files are programs.
   static let programRoles: Set<String> = [ImageFiles.kernel, "hypervisor"]
@@ -41,7 +41,7 @@ final class SecretScan {
     archives = ArchiveFindingsCache(layout: store.layout)
   }
 
-  /// Keeps what was found clean, for the next scan.
+  /// Saves the list of clean files for the next scan.
   func finish() { known.save() }
 
   // MARK: Parts
@@ -62,7 +62,7 @@ final class SecretScan {
     guard let tree = top.tree else { return TreeSecrets() }
     let key = SHA256.digest(of: tree.bytes + prefix)
     if let found = trees[key] { return found }
-    progress.begin("looking for secrets")
+    progress.begin("scanning for secrets")
     let found = try TreeScan(
       store: store, known: known, examiner: examiner, context: context, progress: progress,
       prefix: prefix
@@ -79,8 +79,8 @@ final class SecretScan {
     if role == ImageFiles.rawImage {
       return .unexamined(
         UnexaminedFile(
-          path: path.bytes, finding: "is a disk image, which is not looked into",
-          advice: "Export without --scrub, or take the secrets out of the disk image yourself"))
+          path: path.bytes, finding: "is a disk image, which imgstore does not examine",
+          advice: "Export without --scrub, or remove the secrets from the disk image yourself"))
     }
     let head = try self.head(blob, size)
     let isArchiveRole = SecretScan.archiveRoles.contains(role)
@@ -97,12 +97,12 @@ final class SecretScan {
     }
     if isArchiveRole {
       return .unexamined(
-        SecretScan.unread(path, "is no archive in a form that is looked into"))
+        SecretScan.unread(path, "it is not an archive in a supported format"))
     }
     if let form = ContainerForm.of(head) {
       return .unexamined(
         UnexaminedFile(
-          path: path.bytes, finding: "is \(form), which is not looked into",
+          path: path.bytes, finding: "is \(form), which imgstore does not examine",
           advice: "Leave it out of the export, or pack it as a tar archive"))
     }
     return try plain(path, blob, size)
@@ -110,8 +110,8 @@ final class SecretScan {
 
   private static func unread(_ path: AbsolutePath, _ finding: String) -> UnexaminedFile {
     UnexaminedFile(
-      path: path.bytes, finding: "cannot be looked into: \(finding)",
-      advice: "Pack it again: gzip, xz, zstd, and squashfs of these, are looked into")
+      path: path.bytes, finding: "cannot be examined: \(finding)",
+      advice: "Pack it again with gzip, xz or zstd, or as squashfs with one of these")
   }
 
   private func head(_ blob: Digest, _ size: UInt64) throws -> [UInt8] {
@@ -145,7 +145,7 @@ final class SecretScan {
     return .plain(verdict)
   }
 
-  /// A compressed file that is no archive: left out as a whole, where it holds secrets.
+  /// Examines a compressed file that is not an archive. It is left out as a whole if it holds secrets.
   private func compressed(
     _ path: AbsolutePath, _ blob: Digest, _ size: UInt64
   ) throws -> SecretVerdict? {
@@ -159,9 +159,9 @@ final class SecretScan {
         content += window[..<n]
       }
     } catch is ArchiveError {
-      // What comes before the damage is looked at.
+      // The bytes before the damage are examined.
     }
-    // "shadow.gz" falls under the rules of "shadow".
+    // The rules for "shadow" also hold for "shadow.gz".
     let plainName = path.bytes[..<(path.bytes.lastIndex(of: UInt8(ascii: ".")) ?? path.bytes.count)]
     let rules = examiner.paths.rules(for: Array(plainName))
     var verdict = examiner.examine(
@@ -172,7 +172,7 @@ final class SecretScan {
 
   // MARK: Archives
 
-  /// Opens an archive, or a squashfs image as one.
+  /// Opens an archive, or a squashfs image as a tar stream.
   func open(_ blob: Digest, _ size: UInt64, isSquashfs: Bool) throws -> ByteSource {
     guard isSquashfs else { return try BlobSource(store, blob, sizeBytes: size).source }
     return try squashfs(blob, size).tarStream(top: ImageRootName.bytes)
@@ -191,7 +191,7 @@ final class SecretScan {
     if let found = archives.find(blob) {
       secrets = found
     } else {
-      progress.begin("looking for secrets")
+      progress.begin("scanning for secrets")
       let scan = ArchiveScan(examiner, .tree, top: ImageRootName.bytes)
       secrets = try scan.run { try open(blob, size, isSquashfs: isSquashfs) }
       try markPublished(&secrets) { try open(blob, size, isSquashfs: isSquashfs) }
@@ -201,7 +201,7 @@ final class SecretScan {
     return isSquashfs ? .squashfs(secrets) : .archive(secrets)
   }
 
-  /// Marks what a package of the archive's own database published.
+  /// Marks the findings that a package in the archive's own database published.
   private func markPublished(
     _ secrets: inout ArchiveSecrets, _ open: () throws -> ByteSource
   ) throws {
@@ -226,7 +226,7 @@ final class SecretScan {
   }
 }
 
-/// Containers that are known, and not looked into.
+/// Recognizes container formats that are not scanned.
 enum ContainerForm {
   private static let forms: [(magic: [UInt8], offset: Int, name: String)] = [
     (Array("PK\u{3}\u{4}".utf8), 0, "a zip archive"),
@@ -239,11 +239,12 @@ enum ContainerForm {
     (Array("QFI".utf8) + [0xfb], 0, "a disk image (qcow2)"),
     (Array("LUKS".utf8) + [0xba, 0xbe], 0, "an encrypted disk image (LUKS)"),
     (Array("KDMV".utf8), 0, "a disk image (VMDK)"),
-    (Array("070707".utf8), 0, "a cpio archive of an old form"),
-    ([0xc7, 0x71], 0, "a cpio archive of an old form"),
+    (Array("070707".utf8), 0, "a cpio archive in an old format"),
+    ([0xc7, 0x71], 0, "a cpio archive in an old format"),
     ([0x55, 0xaa], 510, "a disk image"),
   ]
 
+  /// Returns the name of the format; nil if it is unknown.
   /// - Parameter head: the first 512 bytes.
   static func of(_ head: [UInt8]) -> String? {
     forms.first { head.count > $0.offset && head[$0.offset...].starts(with: $0.magic) }?.name

@@ -1,11 +1,11 @@
-// Finds passwords in text: NAME=VALUE in any of the spellings of configuration files, words on lines, fields of
-// account files. Nothing here decides whether a file is looked at.
+// Finds passwords in text by their names: NAME=VALUE in the syntaxes of configuration files. The caller selects
+// the files.
 
 /// Finds values by their names.
 struct ValueFinder {
-  /// Whether a name, in small letters, is one of a secret.
+  /// Returns whether a lowercase name is that of a secret.
   let isSecret: ([UInt8]) -> Bool
-  /// Values that are plainly none are passed over: samples, variables, names of files.
+  /// Whether to skip placeholders: samples, variables, names of files.
   let isStrict: Bool
 
   private static let separators = Set("=:".utf8)
@@ -13,7 +13,7 @@ struct ValueFinder {
   private static let nameCharacters = Set("_.-:".utf8)
   private static let valueEnds = Set(",;<>{}&|)".utf8)
 
-  /// Returns the stretches of all values.
+  /// Returns redactions of all values.
   func find(_ bytes: [UInt8]) -> [Redaction] {
     var found: [Redaction] = []
     for line in bytes.lineRanges {
@@ -41,7 +41,7 @@ struct ValueFinder {
       // "key:" in YAML: the colon is the separator, not part of the name.
       var end = i
       while end > start, bytes[end - 1] == ASCII.colon { end -= 1 }
-      // "host:password=x", "a.password=x": the whole, and its last part, may be the name.
+      // In "host:password=x" and "a.password=x" the name is the whole text or its last part.
       guard isSecret(bytes[start..<end].lowered),
         let value = value(bytes, after: end, line, isFirst: start == firstToken)
       else { continue }
@@ -56,7 +56,7 @@ struct ValueFinder {
     ASCII.isWord(byte) || ValueFinder.nameCharacters.contains(byte)
   }
 
-  /// The value behind a name; nil where none is.
+  /// Returns the value after a name; nil if there is none.
   private func value(
     _ bytes: [UInt8], after end: Int, _ line: Range<Int>, isFirst: Bool
   ) -> Range<Int>? {
@@ -73,7 +73,7 @@ struct ValueFinder {
       let first = bytes[i]
       isEmpty = first == UInt8(ascii: "=") && i == end
       i += 1
-      // "==" compares; ":=" and "=>" set; "::" is LDIF.
+      // "==" compares; ":=" and "=>" assign; "::" is LDIF.
       if i < line.upperBound, bytes[i] == UInt8(ascii: "="), first == UInt8(ascii: "=") {
         return nil
       }
@@ -129,7 +129,7 @@ struct ValueFinder {
       "always", "auto", "unknown", "empty", "token", "key", "value", "test", "dummy", "redacted",
     ].map { Array($0.utf8) })
 
-  /// The value of a sample, a variable, the name of a file, a number, or code.
+  /// Returns whether a value is a sample, a variable, the name of a file, a number, or code.
   private func isPlaceholder(_ value: ArraySlice<UInt8>) -> Bool {
     let text = value.stripped
     guard text.count >= 4, let first = text.first else { return true }
@@ -137,14 +137,14 @@ struct ValueFinder {
     if "$<%@#{[(*/~`\\!&|.".utf8.contains(first) { return true }
     if text.allSatisfy(ASCII.isDigit) && text.count < 6 { return true }
     if text.allSatisfy({ $0 == first }) { return true }
-    // Calls, indices, paths, URLs and templates are no literals.
+    // Calls, indices, paths, URLs and templates are not literals.
     if text.contains(where: { "([{<*".utf8.contains($0) }) { return true }
     let all = Array(text)
     return all.contains(text: "${") || all.contains(text: "://") || all.contains(text: "$(")
   }
 }
 
-/// Names that are those of passwords in any program's configuration.
+/// Names of passwords in the configuration of any program.
 enum SecretNames {
   private static let whole: Set<[UInt8]> = Set(
     [
@@ -164,7 +164,8 @@ enum SecretNames {
     "sshpw", "_psk",
   ].map { Array($0.utf8) }
 
-  /// - Parameter name: in small letters.
+  /// Returns whether a name is that of a secret.
+  /// - Parameter name: in lowercase.
   static func isSecret(_ name: [UInt8]) -> Bool {
     if whole.contains(name) { return true }
     guard name.count >= 5, name.count <= 64 else { return false }

@@ -1,8 +1,8 @@
-// Secrets in a stored tree: a walk over names, then a look into contents on all processors.
+// Finds secrets in a stored tree: walks over the names, then examines contents on all processors.
 //
 // 1. All names of an inode share a verdict.
-// 2. Contents come out of the store a part at a time; at most one file a thread is held, of 16 MiB or less.
-// 3. Files that an earlier scan found nothing in are not read (`KnownCleanFiles`).
+// 2. Contents are read from the store in parts. Each thread holds at most one file, of at most 16 MiB.
+// 3. Files without findings in an earlier scan are not read (`KnownCleanFiles`).
 
 import Archive
 import Codec
@@ -10,15 +10,15 @@ import Platform
 import Render
 import Store
 
-/// What a scan of a tree found.
+/// The findings of a tree scan.
 struct TreeSecrets: Sendable {
   struct Found: Sendable {
-    /// Below the top; of an archive in the tree, with ":" and the member behind.
+    /// Relative to the top. A member of an archive follows the archive's path and ":".
     let path: [UInt8]
-    /// The file in the tree.
+    /// The path of the file in the tree.
     let file: [UInt8]
     var items: [SecretVerdict.Item]
-    /// The file's bytes in a scrubbed tree; nil where it is left out.
+    /// The file's bytes in a scrubbed tree; nil if the file is left out.
     var scrubbed: [UInt8]?
     var entry: Entry
     var published: PublishedFiles.Content?
@@ -26,7 +26,7 @@ struct TreeSecrets: Sendable {
   }
   var found: [Found] = []
 
-  /// The edits that make a scrubbed tree of the one that was scanned.
+  /// The edits that turn the scanned tree into a scrubbed one.
   var edits: TreeEdits {
     var edits = TreeEdits()
     let removed = Set(found.filter { $0.package == nil && $0.scrubbed == nil }.map(\.file))
@@ -49,7 +49,7 @@ struct TreeScan {
   let examiner: SecretExaminer
   let context: SecretContext
   let progress: Progress
-  /// Where a folder of the management node begins that is scanned.
+  /// The path of the scanned folder on the management node, with a final "/"; empty for a root tree.
   var prefix: [UInt8] = []
 
   private struct Candidate: Sendable {
@@ -98,7 +98,7 @@ struct TreeScan {
     }
   }
 
-  /// Gives all names of an inode the rules of each.
+  /// Gives all names of an inode the rules of each name.
   private func shareRules(_ candidates: inout [Candidate]) {
     var groups: [UInt64: [SecretRule]] = [:]
     for candidate in candidates where candidate.entry.linkGroup != 0 {
@@ -173,8 +173,8 @@ struct TreeScan {
 
   private enum Reading { case held, skipped }
 
-  /// Reads a file whose content may matter into the buffer.
-  /// - Parameter hasRules: also without a form in it.
+  /// Reads a file into the buffer if its content may hold a secret.
+  /// - Parameter hasRules: whether to read it even if it contains no known form.
   private func read(
     _ blob: Digest, _ size: UInt64, hasRules: Bool, _ buffer: inout [UInt8]
   ) throws -> Reading {
@@ -190,7 +190,7 @@ struct TreeScan {
             SecretExaminer.isProgram(bytes)
             || size > SecretExaminer.maxBytes && !SecretExaminer.isText(bytes)
           isFirst = false
-          // Most files are one part, which is looked at where it lies.
+          // Most files have one part, which is searched without a copy.
           if !isSkipped, !hasRules, bytes.count == Int(size) {
             mayMatch = examiner.forms.mayMatch(bytes)
             isSkipped = !mayMatch
@@ -204,7 +204,7 @@ struct TreeScan {
     return .held
   }
 
-  /// Looks into an archive; nil where the file is none.
+  /// Scans an archive; returns nil if the file is not an archive.
   private func scanArchive(
     _ candidate: Candidate, _ blob: Digest, _ size: UInt64
   ) throws -> [TreeSecrets.Found]? {
@@ -225,7 +225,7 @@ struct TreeScan {
   }
 }
 
-/// A blob as a pull stream.
+/// Reads a blob as a pull stream.
 final class BlobSource {
   private let store: ObjectStore
   private var parts: BlobParts.Iterator

@@ -1,11 +1,12 @@
-// What of a bundle a statement covers. A bundle is covered where everything that an import would apply is
-// what the statement says: files, trees, folders, and each row and value of the manifest.
+// Determines which parts of a bundle a statement does not cover. A bundle is covered if the statement names
+// everything that an import would apply: files, trees, folders, and each row and value of the manifest.
 //
 // 1. A statement about a snapshot names components by their paths. A member counts for the path that the
-//    manifest gives it, so nothing can change places. Members may be missing: a bundle holds less than a snapshot.
-//    The manifest is spelled as our exports spell it, so that no bit of it is free.
-// 2. A statement about a bundle names all members. Each must be there, and no other one.
-// 3. What no import applies (a file that the manifest does not name) needs no cover in the first case.
+//    manifest gives it, so members cannot be swapped. Members may be missing: a bundle holds less than a
+//    snapshot. The manifest must be spelled as our exports spell it, so that none of its bits is free.
+// 2. A statement about a bundle names all members. Each must be present, and no others may be.
+// 3. For a statement about a snapshot, files that the manifest does not name need no coverage: no import
+//    applies them.
 
 import Codec
 import Ingest
@@ -14,13 +15,14 @@ import Signatures
 import Store
 import XCAT
 
+/// Compares a bundle with a statement.
 struct BundleCoverage {
   private let view: BundleView
   private let statement: Statement
   private let store: ObjectStore
   private let install: AbsolutePath
   private var items: [[UInt8]: Statement.Item] = [:]
-  /// By the role that the target of a link has.
+  /// The items that are targets of links, by their roles.
   private var linkTargets: [[UInt8]: Statement.Item] = [:]
 
   init(
@@ -36,8 +38,9 @@ struct BundleCoverage {
     }
   }
 
-  /// What the statement does not cover, as messages name it; empty where it covers everything.
-  /// - Throws: `XCATError` for a manifest that cannot be laid out, `StoreError`.
+  /// Returns the parts that the statement does not cover, as messages name them. It is empty if the statement
+  /// covers everything.
+  /// - Throws: `XCATError` if the manifest has no valid layout; `StoreError`.
   func uncovered() throws -> [String] {
     var names = uncoveredNames()
     switch statement.subject {
@@ -77,7 +80,7 @@ struct BundleCoverage {
     view.members[String(decoding: path, as: UTF8.self)]?.nanoseconds != 0
   }
 
-  /// An item as its line, so that strings are compared by their bytes.
+  /// The fields of an item's line, for comparing strings by their bytes.
   private struct Lines: Equatable {
     let role: [UInt8]
     let numbers: [Int64]
@@ -101,7 +104,7 @@ struct BundleCoverage {
       if !lines.isSubset(of: signed) || !own.isSubset(of: lines) { names.append(what) }
     }
     var linuximage = manifest.definition.linuximage
-    // An export names the template, or list, that it found where the table names none.
+    // If the table names no template or list, an export names the one that it found.
     for role in ["template", "pkglist"] {
       guard let path = linuximage[role], !signs("linuximage", role) else { continue }
       let isComponent = statement.items.contains {
@@ -110,14 +113,14 @@ struct BundleCoverage {
       if isComponent { linuximage[role] = nil }
     }
     if manifest.definition.isDirectory {
-      check("directory", [manifest.definition.directory], "the definition's row of directory")
+      check("directory", [manifest.definition.directory], "the definition's directory row")
     } else {
-      check("osimage", [manifest.definition.osimage], "the definition's row of osimage")
-      check("linuximage", [linuximage], "the definition's row of linuximage")
+      check("osimage", [manifest.definition.osimage], "the definition's osimage row")
+      check("linuximage", [linuximage], "the definition's linuximage row")
     }
-    check("kit", manifest.kits, "the rows of kits")
-    check("kitrepo", manifest.kitRepositories, "the rows of kit repositories")
-    check("kitcomponent", manifest.kitComponents, "the rows of kit components")
+    check("kit", manifest.kits, "the kit rows")
+    check("kitrepo", manifest.kitRepositories, "the kit repository rows")
+    check("kitcomponent", manifest.kitComponents, "the kit component rows")
     return names
   }
 
@@ -128,12 +131,12 @@ struct BundleCoverage {
     }
   }
 
-  /// Single values of the manifest. Paths among them count as places of members.
+  /// Checks single values of the manifest. `uncoveredComponents` checks the paths among them.
   private func uncoveredValues() -> [String] {
     var names: [String] = []
     for (name, value) in view.manifest.values.sorted(by: { $0.key < $1.key })
     where !Manifest.pathKeys.contains(name) {
-      // It makes an import look for the distribution's media, and changes nothing.
+      // With this value an import only looks for the distribution's media.
       if name == "media", value == "required" { continue }
       var facts = BundleFacts()
       facts.values[name] = value
@@ -148,7 +151,7 @@ struct BundleCoverage {
     return names
   }
 
-  /// What the manifest says of paths and does not place anything by, and its spelling.
+  /// Checks the manifest's spelling, and its paths that do not place a member.
   private func uncoveredPaths() -> [String] {
     let manifest = view.manifest
     var names: [String] = []
@@ -172,7 +175,7 @@ struct BundleCoverage {
       names.append("the disk image \(printable(file.utf8))")
     }
     if let litefile = manifest.values["litefile"] {
-      // Rows are signed, and not where their list is put: it lies with the tree, as every export has it.
+      // Rows are signed, but not the place of their list: every export stores it next to the tree.
       let folder = manifest.values["rootimgtree"]?.utf8.split(
         separator: 0x2f, omittingEmptySubsequences: false
       ).dropLast().joined(separator: [0x2f])
@@ -217,7 +220,7 @@ struct BundleCoverage {
     return names
   }
 
-  /// The component that a path leads to: a link's target where the link has one among the components.
+  /// Returns the component at a path. If it is a link to another component, returns that component.
   private func component(_ path: [UInt8], followingLinks: Bool) -> Statement.Item? {
     guard var item = items[path] else { return nil }
     var hops = 0
@@ -257,7 +260,7 @@ struct BundleCoverage {
     else { return false }
     let listing = try TreeListing(tree, from: store)
     guard listing.tree.portable == signed.portable else { return false }
-    // A cpio archive has whole seconds and no attributes: then there are none to cover.
+    // A cpio archive stores whole seconds and no attributes, so there are none to cover.
     return listing.tree.attributes == signed.attributes
       || !member.name.hasPrefix("complete/") && !listing.hasAttributes
   }
@@ -272,7 +275,7 @@ struct BundleCoverage {
     }
   }
 
-  /// The rows of litefile.csv, and nothing else.
+  /// Checks that litefile.csv contains signed rows only.
   private func coversLitefile() -> Bool {
     guard let bytes = view.litefile,
       let rows = try? LitefileRows.parse(bytes, allowsUnsafeValues: true),

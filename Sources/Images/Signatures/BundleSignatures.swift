@@ -1,10 +1,9 @@
-// Signatures of bundles: what an export carries, what an import demands, and what stays with an imported
-// snapshot.
+// Signatures of bundles: which ones an export contains, an import requires, and an imported snapshot keeps.
 //
-// 1. An import that demands a signature asks before the first file of the bundle is read, where the
-//    signatures stand first, and again, with the content, before it changes anything on the machine.
-// 2. An export carries the snapshot's own signatures, and those of its origin that still cover the bundle.
-// 3. What came with a bundle is kept with the imported snapshot, as it came, in the store only.
+// 1. An import that requires a signature checks it twice. Before it reads the first file, it checks the
+//    statements, which precede the files. Before it changes the machine, it checks the content as well.
+// 2. An export contains the snapshot's own signatures, and those of its origin that still cover the bundle.
+// 3. The signatures of a bundle are kept unchanged with the imported snapshot, in the store only.
 
 import Codec
 import Ingest
@@ -14,32 +13,33 @@ import Signatures
 import Store
 import XCAT
 
-/// Who signed an imported image.
+/// A signature that came with an imported image.
 public struct OriginSignature: Sendable {
   public let image: String
   public let key: Digest
-  /// What the key is called here; nil where it is not trusted.
+  /// The key's name on this machine; nil if the key is not trusted.
   public let keyName: String?
-  /// "compute@3", as the origin calls it.
+  /// The snapshot's name at its origin: "compute@3".
   public let subject: String
   public let host: String
   public let user: String
   public let time: Timestamp
-  /// The signature is that of a trusted key, and covers everything in the bundle.
+  /// Whether a trusted key made the signature and it covers everything in the bundle.
   public let isVerified: Bool
 }
 
 // MARK: - Export
 
-/// The signature files of a bundle to be, and what is worth saying of them.
+/// The signature files of a planned bundle, and remarks about them.
 struct ExportSignatures {
   private(set) var files: [CollectedFile] = []
   private(set) var remarks: [String] = []
 
+  /// Collects the signatures for a bundle.
   /// - Parameters:
   ///   - view: the bundle without signatures.
-  ///   - isScrubbed: the bundle has not what the snapshot's signatures cover: they stay here.
-  ///   - key: signs the whole bundle; nil for no such signature.
+  ///   - isScrubbed: whether secrets were removed. Then the snapshot's signatures do not fit; none is added.
+  ///   - key: the key that signs the whole bundle; nil for no such signature.
   init(
     _ workspace: Workspace, _ committed: CommittedSnapshot, _ view: BundleView,
     install: AbsolutePath, isScrubbed: Bool, key: SigningKey?
@@ -93,7 +93,7 @@ struct ExportSignatures {
       signatures: [name.key ?? .zero: signature])
   }
 
-  /// The statement about the bundle.
+  /// Returns the statement about the bundle.
   private static func statement(
     _ workspace: Workspace, _ committed: CommittedSnapshot, _ view: BundleView
   ) throws -> Statement {
@@ -109,16 +109,17 @@ struct ExportSignatures {
 
 // MARK: - Import
 
-/// What an import demands of signatures, and keeps of them.
+/// Checks the signatures that an import requires, and keeps the signatures of the bundle.
 struct ImportSignatures: Sendable {
   private let isRequired: Bool
   private let trusted: TrustedKeys
 
-  /// - Throws: where a signature is required and no key is trusted.
+  /// Reads the trusted keys.
+  /// - Throws: if a signature is required and no key is trusted.
   init(_ workspace: Workspace, _ request: ImportRequest) throws {
     isRequired = request.requiresSignature
     guard isRequired else {
-      // Only to say whose signature it is: a folder that cannot be used says nothing.
+      // The keys only serve to name the signer, so an unusable folder counts as empty.
       trusted =
         (try? workspace.trustedKeys(request.trustedKeys))
         ?? TrustedKeys(folder: workspace.trustedKeysPath)
@@ -128,18 +129,18 @@ struct ImportSignatures: Sendable {
     if trusted.isEmpty {
       throw ImageError(
         .notFound, "folder \(trusted.folder)", "holds no key, so no signature can be required",
-        advice: "'imgstore key trust FILE' trusts a public key")
+        advice: "Run 'imgstore key trust FILE' to trust a public key")
     }
   }
 
-  /// Ends the reading of a bundle whose signatures stand before its files and are not enough.
+  /// Stops reading a bundle if its signatures precede its files and are not sufficient.
   var gate: SignatureGate {
     { [isRequired, trusted] _, files in
       if isRequired { _ = try SignedStatements(files).requireTrusted(trusted) }
     }
   }
 
-  /// Refuses images without a signature of a trusted key.
+  /// Refuses images that no trusted key has signed.
   func requireStatements(_ images: [BundledImage]) throws(BundleError) {
     guard isRequired else { return }
     for image in images {
@@ -147,9 +148,9 @@ struct ImportSignatures: Sendable {
     }
   }
 
-  /// Holds the content of an image, which is in the store, against what was signed.
-  /// - Returns: who signed it.
-  /// - Throws: `BundleError` where a signature is required and does not cover everything.
+  /// Compares the content of an image, which is in the store, with the signed statements.
+  /// - Returns: the signatures of the image.
+  /// - Throws: `BundleError` if a signature is required and does not cover everything.
   func check(
     _ image: BundledImage, _ store: ObjectStore, install: AbsolutePath
   ) throws -> [OriginSignature] {
@@ -172,9 +173,9 @@ struct ImportSignatures: Sendable {
     let names = fewest ?? []
     throw BundleError(
       "the bundle",
-      "holds what no trusted key signed: \(names.prefix(3).joined(separator: ", "))"
+      "contains parts that no trusted key signed: \(names.prefix(3).joined(separator: ", "))"
         + (names.count > 3 ? " and \(names.count - 3) more" : ""),
-      advice: "Nothing was imported; if its origin is trusted, ask for one that was written by "
+      advice: "Nothing was imported. If you trust the origin, ask for a bundle from "
         + "'imgstore export --sign'")
   }
 
@@ -189,8 +190,8 @@ struct ImportSignatures: Sendable {
     }
   }
 
-  /// Keeps what came with an image. The image's lock is held.
-  /// - Returns: what could not be kept.
+  /// Stores the signatures of an imported image. The caller holds the image's lock.
+  /// - Returns: remarks about signatures that could not be stored.
   func keep(
     _ image: BundledImage, with committed: CommittedSnapshot, _ store: ObjectStore
   ) -> [String] {

@@ -1,9 +1,9 @@
-// The members of one image's bundle as facts that can be signed and compared: of a bundle that is about to be
-// written, and of one that was read.
+// The members of one image's bundle as facts that can be signed and compared. A view describes a planned
+// bundle, or one that was read.
 //
-// 1. Both have the same facts: what a tar header says of a file, folder or link, and the SHA-256 of a file's
-//    bytes. A folder has no owner, a link no mode, and nothing is setuid: bundles bring none of it.
-// 2. What lies below complete/signatures is not among them, nor the folders on the way to it.
+// 1. Both have the same facts: the tar header's fields of a file, folder or link, and the SHA-256 of a file's
+//    bytes. Folders have no owner, links no mode, and nothing is setuid, because bundles do not store these.
+// 2. complete/signatures and its contents are not members, nor are the folders that lead only there.
 
 import Archive
 import Codec
@@ -14,6 +14,7 @@ import Signatures
 import Store
 import XCAT
 
+/// The members and the manifest of one image's bundle.
 struct BundleView {
   struct Member {
     enum Content {
@@ -21,16 +22,16 @@ struct BundleView {
       case link(target: [UInt8])
       case directory
     }
-    /// As a field of a listing.
+    /// The member's name as a field of a listing.
     var name: [UInt8] = []
     let mode: UInt16
     let uid: UInt32
     let gid: UInt32
     let seconds: Int64
-    /// 0 in the bundles that we write.
+    /// 0 in the bundles that imgstore writes.
     let nanoseconds: UInt32
     let content: Content
-    /// The tree that an archive of it holds.
+    /// The tree inside the member, if it is an archive.
     var tree: Entry?
   }
 
@@ -41,10 +42,10 @@ struct BundleView {
   let manifest: Manifest
   let manifestBytes: [UInt8]
   let litefile: [UInt8]?
-  /// In byte order.
+  /// The names of the members, in byte order.
   private(set) var names: [String] = []
 
-  /// A bundle that was read, its objects in the store.
+  /// Creates the view of a bundle that was read. The bundle's objects are in the store.
   init(_ bundled: BundledImage) throws {
     manifest = try Manifest.parse(bundled.manifest)
     manifestBytes = bundled.manifest
@@ -61,8 +62,8 @@ struct BundleView {
     finish()
   }
 
-  /// A bundle that is to be written.
-  /// - Parameter trees: the trees that archives among the files hold, by their names.
+  /// Creates the view of a planned bundle.
+  /// - Parameter trees: the trees of the archives among the files, by name.
   init(
     manifest bytes: [UInt8], files: [CollectedFile], trees: [String: Entry], modified: Timestamp,
     _ store: ObjectStore
@@ -102,7 +103,7 @@ struct BundleView {
           entry, content: .file(sizeBytes: spool.sizeBytes, sha256: spool.digest))
       }
     }
-    // The writer makes the folders on the way.
+    // The writer creates the parent folders.
     for name in Array(members.keys) {
       var above = name
       while let cut = above.utf8.lastIndex(of: 0x2f) {
@@ -128,7 +129,7 @@ struct BundleView {
     return false
   }
 
-  /// The names below a folder, relative to it, in byte order.
+  /// Returns the names below a folder, relative to it, in byte order.
   func names(below folder: String) -> [String] {
     let prefix = Array((folder + "/").utf8)
     var low = 0
@@ -147,14 +148,14 @@ struct BundleView {
 
   func hasNames(below folder: String) -> Bool { !names(below: folder).isEmpty }
 
-  /// The listing of a folder's members, as `TreeListing` has it of a tree.
+  /// Returns the listing of a folder's members, in the format of `TreeListing`.
   func listing(of folder: String) -> (memberCount: UInt64, digest: Digest) {
     var lines: [(path: [[UInt8]], name: String, relative: String)] = [([], folder, "")]
     for name in names(below: folder) {
       lines.append(
         (name.utf8.split(separator: 0x2f).map { [UInt8]($0) }, folder + "/" + name, name))
     }
-    // The order of a walk: a folder's members come right after it.
+    // Sort in the order of a walk: a folder's members follow it directly.
     lines.sort { a, b in
       for (x, y) in zip(a.path, b.path) where x != y { return x.lexicographicallyPrecedes(y) }
       return a.path.count < b.path.count
@@ -168,7 +169,7 @@ struct BundleView {
     return (UInt64(lines.count), hash.finish())
   }
 
-  /// The members as a statement has them: each at the top, with a folder's content in its listing.
+  /// The members as items of a statement: one for each name at the top, with a listing for each folder.
   var items: [Statement.Item] {
     names.filter { !$0.utf8.contains(0x2f) }.compactMap { name in
       guard let member = members[name] else { return nil }
@@ -188,7 +189,7 @@ struct BundleView {
 }
 
 extension BundleView.Member {
-  /// A member that was read.
+  /// Creates a member from a bundle that was read.
   init?(_ entry: BundleEntry) {
     switch entry.content {
     case .file(let blob, let size):
@@ -209,8 +210,8 @@ extension BundleView.Member {
       nanoseconds: member.modifiedNanoseconds, content)
   }
 
-  /// A member to be written, from an entry of the store; nil for a kind that no bundle holds.
-  /// - Parameter content: of a file; nil where the caller lists it by itself.
+  /// Creates a member of a planned bundle from an entry of the store; nil for a kind that no bundle holds.
+  /// - Parameter content: the content of a file; nil if the caller lists it separately.
   init?(_ entry: Entry, content: Content?) {
     let whole: Content
     switch entry.content {
@@ -245,7 +246,7 @@ extension BundleView.Member {
     }
   }
 
-  /// Name, mode, owner, group and time.
+  /// The fields for name, mode, owner, group and time.
   var fields: [[UInt8]] {
     [
       name, Field.mode(mode), Field.number(uid), Field.number(gid),

@@ -1,10 +1,10 @@
 // Statements with their signatures, as a bundle carries them in complete/signatures/:
 //
-//     <statement>.statement     the name is the SHA-256 of the text
-//     <statement>.<key>.sig     its signature by the key of this id: 64 bytes
+//     <statement>.statement     named by the SHA-256 of its text
+//     <statement>.<key>.sig     its 64-byte signature by the key with this id
 //
 // 1. The files are untrusted: names, sizes and counts are checked, and each statement is parsed strictly.
-// 2. A signature by a trusted key that is not valid condemns the bundle, whatever else it carries.
+// 2. An invalid signature by a trusted key makes the whole bundle invalid.
 
 import Codec
 import Ingest
@@ -12,17 +12,17 @@ import Platform
 import Signatures
 import Store
 
-/// A statement and its signatures, not yet checked.
+/// A statement and its signatures, which are not verified yet.
 struct SignedStatement {
   let bytes: [UInt8]
   let statement: Statement
-  /// By the id of the key.
+  /// The signatures, by the id of the key.
   var signatures: [Digest: [UInt8]]
 
   var id: Digest { SHA256.digest(of: bytes) }
 
-  /// The trusted keys whose signatures are valid.
-  /// - Throws: `BundleError` where the signature of a trusted key is not valid.
+  /// Returns the trusted keys with a valid signature.
+  /// - Throws: `BundleError` if the signature of a trusted key is invalid.
   func signers(_ trusted: TrustedKeys) throws(BundleError) -> [TrustedKey] {
     var signers: [TrustedKey] = []
     for (id, signature) in signatures.sorted(by: { $0.key < $1.key }) {
@@ -40,16 +40,17 @@ struct SignedStatement {
   }
 }
 
-/// All that one image's bundle carries.
+/// All statements of one image's bundle.
 struct SignedStatements {
   static let maxSignatures = 16
   private(set) var all: [SignedStatement] = []
-  /// Files that are no statement and no signature, or whose counterpart is missing.
+  /// Messages about files that are neither a statement nor a signature, or that lack their counterpart.
   private(set) var faults: [String] = []
 
   init() {}
 
-  /// - Parameter files: the files of complete/signatures/, by their names.
+  /// Parses the files of a bundle.
+  /// - Parameter files: the files of complete/signatures/, by name.
   init(_ files: [String: [UInt8]]) {
     var statements: [Digest: SignedStatement] = [:]
     var signatures: [(name: String, statement: Digest, key: Digest, bytes: [UInt8])] = []
@@ -102,7 +103,7 @@ struct SignedStatements {
     }
   }
 
-  /// The files, by their names in the image's folder; no more signatures than a bundle can have.
+  /// The files of a bundle, by their names in the image's folder, with at most `maxSignatures` signatures.
   var files: [(name: String, bytes: [UInt8])] {
     var files: [(name: String, bytes: [UInt8])] = []
     var count = 0
@@ -118,8 +119,8 @@ struct SignedStatements {
     return files
   }
 
-  /// The statements that a trusted key signed.
-  /// - Throws: `BundleError` where there is none, or where any file is not as it must be.
+  /// Returns the statements that a trusted key signed.
+  /// - Throws: `BundleError` if there is none, or if a file is invalid.
   func requireTrusted(
     _ trusted: TrustedKeys
   ) throws(BundleError) -> [(signed: SignedStatement, signers: [TrustedKey])] {
@@ -130,7 +131,7 @@ struct SignedStatements {
     guard !all.isEmpty else {
       throw BundleError(
         "the bundle", "is not signed",
-        advice: "Nothing was imported; ask its origin for a signed one")
+        advice: "Nothing was imported. Ask the origin for a signed bundle")
     }
     var accepted: [(signed: SignedStatement, signers: [TrustedKey])] = []
     for signed in all {
@@ -141,10 +142,10 @@ struct SignedStatements {
       let keys = Set(all.flatMap(\.signatures.keys)).sorted().map(\.shortHex)
       throw BundleError(
         "the bundle",
-        "is signed by \(keys.count == 1 ? "the key" : "the keys") \(keys.joined(separator: ", ")) "
-          + "alone, which \(trusted.folder) does not hold",
+        "is signed only by \(keys.count == 1 ? "the key" : "the keys") "
+          + keys.joined(separator: ", ") + ", which \(trusted.folder) does not hold",
         advice:
-          "Nothing was imported; 'imgstore key trust FILE' trusts a key, if you know whose it is")
+          "Nothing was imported. If you know whose key it is, run 'imgstore key trust FILE'")
     }
     return accepted
   }

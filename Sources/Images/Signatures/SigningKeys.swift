@@ -1,11 +1,11 @@
-// The keys of a management node: the private key that it signs with, and the public keys that it trusts.
+// The keys of a management node: the private key that signs, and the public keys that are trusted.
 //
-//     /etc/imgstore/signing-key.pem          PKCS#8, readable by its owner alone
+//     /etc/imgstore/signing-key.pem          PKCS#8, readable by its owner only
 //     /etc/imgstore/trusted-keys/NAME.pem    SubjectPublicKeyInfo; NAME is for people
 //
-// 1. A private key is never overwritten, and never used while others can read or replace it.
-// 2. A trusted key, and its folder, can be changed by root or the caller only: else nothing is trusted.
-// 3. Both lie below the workspace's root. What a command names with an option lies where the caller says.
+// 1. A private key is never overwritten. It is not used while other users can read or replace it.
+// 2. Only root or the caller may be able to change a trusted key and its folder. Otherwise no key is trusted.
+// 3. Both paths are below the workspace's root. A path in an option is relative to the caller instead.
 
 import Codec
 import Glibc
@@ -13,14 +13,14 @@ import Platform
 import Signatures
 import Store
 
-/// A public key and what it is called here.
+/// A public key and its name on this machine.
 public struct TrustedKey: Sendable {
   public let key: PublicKey
-  /// The file's name without ".pem".
+  /// The name of the key's file, without ".pem".
   public let name: String
 }
 
-/// The public keys that signatures are checked with.
+/// The public keys that verify signatures.
 public struct TrustedKeys: Sendable {
   public let folder: String
   public private(set) var keys: [Digest: TrustedKey] = [:]
@@ -37,12 +37,12 @@ public struct TrustedKeys: Sendable {
   }
 }
 
-/// A key that was made or trusted.
+/// The result of creating or trusting a key.
 public struct KeyOutcome: Sendable {
   public let key: PublicKey
-  /// The private key's file; nil where none was made.
+  /// The file of the private key; nil if none was created.
   public let privateFile: String?
-  /// The public key's files.
+  /// The files of the public key.
   public let publicFiles: [String]
 }
 
@@ -52,7 +52,7 @@ extension Workspace {
   static let trustedName = "trusted-keys"
   private static let maxKeyBytes = 64 << 10
 
-  /// The private key's default file, as it is reached from here.
+  /// The default file of the private key, with the workspace's root.
   public var signingKeyPath: String {
     absolute("\(options.root)\(Workspace.keyFolder)/\(Workspace.keyName)")
   }
@@ -62,30 +62,30 @@ extension Workspace {
 
   // MARK: Reading
 
-  /// The key that this machine signs with.
-  /// - Parameter file: another private key than the machine's own.
-  /// - Throws: `SignatureError`, `ImageError` where it cannot be used, or others can read it.
+  /// Returns the key that this machine signs with.
+  /// - Parameter file: a private key to use instead of the machine's own.
+  /// - Throws: `SignatureError`; `ImageError` if the key cannot be used, or other users can read it.
   public func signingKey(_ file: String? = nil) throws -> SigningKey {
     let path = file.map(absolute) ?? signingKeyPath
     let place = try keyPlace(file, or: Workspace.keyName)
     guard let place, let (bytes, stat) = try readKey(place, path) else {
       throw ImageError(
-        .notFound, "signing key \(path)", "is not there",
-        advice: "'imgstore key generate' makes one; --key names another file")
+        .notFound, "signing key \(path)", "does not exist",
+        advice: "Run 'imgstore key generate', or name another file with --key")
     }
     guard stat.mode & 0o077 == 0, stat.uid == geteuid() || stat.uid == 0 else {
       throw ImageError(
         "signing key \(path)",
         "belongs to another user, or others can read it (mode \(String(stat.mode, radix: 8)))",
-        advice: "Others may have its content: make a new key with 'imgstore key generate', in a "
-          + "file of mode 0600, and trust the old one no more")
+        advice: "Others may have copied it. Create a new key with 'imgstore key generate', in a "
+          + "file of mode 0600, and stop trusting the old key")
     }
     return try SigningKey(pem: bytes, name: "signing key \(path)")
   }
 
-  /// The keys that this machine trusts; none where there is no folder.
-  /// - Parameter folder: another folder than the machine's own.
-  /// - Throws: `ImageError` where others can change the folder or a key in it; `SignatureError`.
+  /// Returns the keys that this machine trusts; none if the folder does not exist.
+  /// - Parameter folder: a folder to use instead of the machine's own.
+  /// - Throws: `ImageError` if other users can change the folder or a key in it; `SignatureError`.
   public func trustedKeys(_ folder: String? = nil) throws -> TrustedKeys {
     let path = folder.map(absolute) ?? trustedKeysPath
     var trusted = TrustedKeys(folder: path)
@@ -121,11 +121,11 @@ extension Workspace {
       throw ImageError(
         object,
         "belongs to another user, or others can write it (mode \(String(stat.mode, radix: 8)))",
-        advice: "Look who changed it; then 'chown root' and 'chmod go-w' it")
+        advice: "Check who changed it, then run 'chown root' and 'chmod go-w' on it")
     }
   }
 
-  /// Where a key, or the folder of keys, is; nil where a folder on the way is missing.
+  /// Returns the location of a key or of the folder of keys; nil if a parent folder is missing.
   private func keyPlace(
     _ given: String?, or name: String, create: Bool = false
   ) throws(SystemError) -> ResolvedPath? {
@@ -147,7 +147,8 @@ extension Workspace {
     }
   }
 
-  /// - Returns: nil where there is no file.
+  /// Reads the file of a key.
+  /// - Returns: nil if the file does not exist.
   private func readKey(
     _ place: ResolvedPath, _ path: String
   ) throws -> (bytes: [UInt8], stat: FileStat)? {
@@ -158,13 +159,13 @@ extension Workspace {
     } catch {
       if error.code == .notFound { return nil }
       if error.code == .loop {
-        throw ImageError(path, "is a symbolic link", advice: "Name the file that it leads to")
+        throw ImageError(path, "is a symbolic link", advice: "Name the target of the link")
       }
       throw error
     }
     let stat = try fileSystem.stat(file.raw)
     guard stat.kind == .file, stat.size <= UInt64(Workspace.maxKeyBytes) else {
-      throw ImageError(path, "is no file, or too large to be a key")
+      throw ImageError(path, "is not a regular file, or is too large for a key")
     }
     var bytes = [UInt8](repeating: 0, count: Int(stat.size))
     let n = try bytes.withUnsafeMutableBytes { try fileSystem.readFully(file.raw, at: 0, into: $0) }
@@ -173,20 +174,20 @@ extension Workspace {
 
   // MARK: Writing
 
-  /// Makes a key pair. The machine's own public key is trusted here; another one's is put next to it.
-  /// - Parameter output: the private key's file; nil for the machine's own. `.pub` is added for the public
-  ///   key's.
-  /// - Throws: where one of the files is there already: none is overwritten.
+  /// Creates a key pair. This machine trusts its own public key; that of another pair is only written.
+  /// - Parameter output: the file of the private key; nil for the machine's own. The public key gets the same
+  ///   file name with `.pub` added.
+  /// - Throws: `ImageError` if one of the files exists, because keys are never overwritten.
   public func generateKey(output: String? = nil) throws -> KeyOutcome {
     let path = output.map(absolute) ?? signingKeyPath
     guard let place = try keyPlace(output, or: Workspace.keyName, create: output == nil) else {
-      throw ImageError(.notFound, "key \(path)", "cannot be made: its folder is not there")
+      throw ImageError(.notFound, "key \(path)", "cannot be created: its folder does not exist")
     }
     let publicName = place.name + Array(".pub".utf8)
     for name in [place.name, publicName]
     where try fileSystem.statIfPresent(at: place.directory.raw, name) != nil {
       throw ImageError(
-        "key \(path)", "\(printable(name)) is there already, and no key is ever overwritten",
+        "key \(path)", "\(printable(name)) already exists, and keys are never overwritten",
         advice: "Name another file with --output, or move the old key away")
     }
     let key = try SigningKey.generate()
@@ -198,12 +199,12 @@ extension Workspace {
     return KeyOutcome(key: key.publicKey, privateFile: path, publicFiles: files)
   }
 
-  /// Trusts the public key in a file from now on.
-  /// - Parameter name: what it is called here; nil for the file's own name.
+  /// Adds the public key in a file to the trusted keys.
+  /// - Parameter name: the key's name on this machine; nil for the file's own name.
   public func trustKey(_ file: String, as name: String? = nil) throws -> KeyOutcome {
     let path = absolute(file)
     guard let place = try keyPlace(file, or: ""), let (bytes, _) = try readKey(place, path) else {
-      throw ImageError(.notFound, "key \(path)", "is not there")
+      throw ImageError(.notFound, "key \(path)", "does not exist")
     }
     let key = try PublicKey(pem: bytes, name: "key \(path)")
     var own = printable(place.name)
@@ -225,7 +226,7 @@ extension Workspace {
         key: key, privateFile: nil, publicFiles: ["\(trustedKeysPath)/\(known.name).pem"])
     }
     guard let place = try keyPlace(nil, or: Workspace.trustedName, create: true) else {
-      throw ImageError("folder \(trustedKeysPath)", "cannot be made")
+      throw ImageError("folder \(trustedKeysPath)", "cannot be created")
     }
     do throws(SystemError) {
       try fileSystem.makeDirectory(at: place.directory.raw, place.name, mode: 0o755)
@@ -240,14 +241,14 @@ extension Workspace {
     } catch {
       guard error.code == .exists else { throw error }
       throw ImageError(
-        "key name '\(name)'", "is that of another trusted key",
-        advice: "Choose another with --name, or remove \(trustedKeysPath)/\(name).pem")
+        "key name '\(name)'", "belongs to another trusted key",
+        advice: "Choose another name with --name, or remove \(trustedKeysPath)/\(name).pem")
     }
     return KeyOutcome(
       key: key, privateFile: nil, publicFiles: ["\(trustedKeysPath)/\(name).pem"])
   }
 
-  /// Writes a new file: whole and durable, or not at all, and over no other one.
+  /// Writes a new file atomically and durably. It never overwrites a file.
   private func writeKey(
     _ bytes: [UInt8], to place: ResolvedPath, mode: UInt16
   ) throws(SystemError) {

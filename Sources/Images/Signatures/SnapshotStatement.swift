@@ -1,5 +1,5 @@
-// The statement about a snapshot: computed from it alone, so that whoever has the snapshot can check that a
-// statement is about it, and all keys sign the same one.
+// Builds the statement about a snapshot from the snapshot alone. So anyone with the snapshot can verify the
+// statement, and all keys sign the same one.
 
 import Codec
 import Platform
@@ -7,8 +7,8 @@ import Signatures
 import Store
 
 extension Workspace {
-  /// The statement about a snapshot.
-  /// - Throws: `StoreError` where a tree cannot be read.
+  /// Returns the statement about a snapshot.
+  /// - Throws: `StoreError` if a tree cannot be read.
   func statement(about committed: CommittedSnapshot) throws -> Statement {
     let store = try store()
     let snapshot = committed.snapshot
@@ -42,9 +42,9 @@ extension Workspace {
 }
 
 extension Snapshot {
-  /// All rows of all tables, keys of absent rows included.
+  /// The rows of all tables, including the keys of absent rows.
   var statementRows: [Statement.Row] {
-    // Two equal rows of one table say the same once.
+    // Equal rows of a table appear once.
     var seen: Set<[UInt8]> = []
     return tables.flatMap { table in
       table.rows.map { Statement.Row(table: table.name, $0) }

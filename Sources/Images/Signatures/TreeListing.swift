@@ -1,19 +1,20 @@
-// What is signed of a tree: SHA-256s of three listings, which can be computed from a snapshot and from what a
-// bundle holds of it (docs/signatures.md, "Trees").
+// The signed digests of a tree: the SHA-256s of three listings. They can be computed both from a snapshot and
+// from a bundle that contains the tree (docs/signatures.md, "Trees").
 //
-// 1. `portable` is what a cpio archive holds: path, kind, mode, owner, seconds, size and content, link
-//    target, device, hard links. Sockets and what could not be read are not in archives, nor are they here.
-// 2. `attributes` is what a tar archive holds beyond that: nanoseconds and extended attributes.
-// 3. `members` is what the members of a bundle hold of a folder: files, folders and links, without hard
+// 1. `portable` lists what a cpio archive stores: path, kind, mode, owner, seconds, size and content, link
+//    target, device, hard links. Archives contain no sockets and no unreadable entries, so it omits them.
+// 2. `attributes` lists what a tar archive stores in addition: nanoseconds and extended attributes.
+// 3. `members` lists what the members of a bundle store of a folder: files, folders and links, without hard
 //    links, setuid bits and owners of folders.
-// 4. A file's content is named by its SHA-256; of 4 GiB or more, which no cpio archive holds, by its sparse
-//    id, which costs nothing for holes. Both depend on the content alone.
+// 4. The SHA-256 identifies a file's content. For files of 4 GiB or more, which no cpio archive holds, the
+//    sparse id does; it is cheap for holes. Both depend on the content alone.
 
 import Codec
 import Platform
 import Signatures
 import Store
 
+/// The digests and counts of a tree's listings.
 struct TreeListing {
   private(set) var entryCount: UInt64 = 0
   private(set) var memberCount: UInt64 = 0
@@ -33,7 +34,7 @@ struct TreeListing {
   }
 }
 
-/// Lines of a listing, hashed as they come.
+/// Hashes the lines of a listing.
 struct ListingHash: ~Copyable {
   private var hash = SHA256()
   private var buffer: [UInt8] = []
@@ -115,7 +116,7 @@ private struct TreeListingWalk: ~Copyable {
     guard var member = BundleView.Member(entry, content: nil) else { return }
     member.name = name
     var rest = rest
-    // As a member of its own a file has its SHA-256, whatever its size.
+    // As a member of a bundle, a file of any size has its SHA-256.
     if case .file(let blob, let size) = entry.content, size >= TreeListingWalk.minSparseBytes {
       rest[1] = Field.digest(try store.rawDigest(of: blob, sizeBytes: size))
     }
@@ -123,7 +124,7 @@ private struct TreeListingWalk: ~Copyable {
     members.line([kind] + member.fields + rest)
   }
 
-  /// The kind, and the fields of the content.
+  /// Returns the kind of an entry and the fields of its content.
   private func content(_ entry: Entry) throws -> (kind: [UInt8], fields: [[UInt8]]) {
     switch entry.content {
     case .file(let blob, let size):

@@ -1,11 +1,10 @@
-// What gives privilege in a tree that a stranger made: files with setuid, setgid or capabilities, and
-// device nodes. Such a tree lies on the management node before any node boots it, and there the kernel
-// honours all of them.
+// Finds privileged entries in an untrusted tree: files with setuid, setgid or capabilities, and device nodes.
+// The tree is on the management node before any node boots it, and the kernel there honors all of them.
 //
-// 1. Expected are the device nodes that every system has, and files that a package of the tree's own
-//    database owns. (A stranger can write the database, too: this keeps slips and crude plants out, and
-//    makes the rest a matter of the packages that the tree names.)
-// 2. All are counted and named; what is not expected is refused, unless the administrator takes it.
+// 1. Two groups are expected: the device nodes of every system, and files that a package in the tree's own
+//    database owns. The author of the tree can forge the database, too. So this check only stops mistakes and
+//    crude attacks.
+// 2. All entries are counted and named. Unexpected ones are refused unless the administrator allows them.
 
 import Codec
 import Packages
@@ -13,7 +12,7 @@ import Platform
 import Store
 import XCAT
 
-/// An entry of an imported tree that gives privilege.
+/// A privileged entry of an imported tree.
 public struct PrivilegedEntry: Sendable, Equatable {
   public enum Kind: String, Sendable, CaseIterable {
     case setuid
@@ -22,23 +21,23 @@ public struct PrivilegedEntry: Sendable, Equatable {
     case device
   }
 
-  /// Its path on the management node.
+  /// The path on the management node.
   public let path: [UInt8]
   public let kinds: [Kind]
-  /// For people: "setuid of user 0", "block device 8:0" …
+  /// A description for people: "setuid of user 0", "block device 8:0" …
   public let detail: String
-  /// The package that owns the file; nil where none does.
+  /// The package that owns the file; nil if there is none.
   public let package: String?
-  /// A device that every system has.
+  /// Whether the entry is a device that every system has.
   public let isStandard: Bool
 
   public var isExpected: Bool { isStandard || package != nil }
 }
 
-/// Finds such entries.
+/// Finds the privileged entries of an image's trees.
 struct PrivilegedEntries {
-  /// memory(4), null(4), random(4), full(4), tty(4), console(4), ptmx(4): what a system has in /dev before
-  /// udev runs. And the whiteout of overlay file systems, which is none.
+  /// The devices in /dev before udev runs: memory(4), null(4), random(4), full(4), tty(4), console(4) and
+  /// ptmx(4). Also the whiteout of overlay file systems, which is not a real device.
   private static let standardDevices: Set<DeviceNumber> = Set(
     [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (0, 0)].map {
       DeviceNumber(major: $0.0, minor: $0.1)
@@ -46,7 +45,7 @@ struct PrivilegedEntries {
   private static let capability = Array("security.capability".utf8)
 
   let store: ObjectStore
-  /// The state that the trees belong to.
+  /// The state that contains the trees.
   let state: ImageState
 
   func find() throws -> [PrivilegedEntry] {
@@ -84,7 +83,7 @@ struct PrivilegedEntries {
     guard entry.kind == .file else { return [] }
     var kinds: [PrivilegedEntry.Kind] = []
     if entry.mode & 0o4000 != 0 { kinds.append(.setuid) }
-    // Without the group's right to execute it is a mark for locks (fcntl(2)), and none of privilege.
+    // Setgid without group execute marks a file for mandatory locks (fcntl(2)) and gives no privilege.
     if entry.mode & 0o2000 != 0, entry.mode & 0o010 != 0 { kinds.append(.setgid) }
     if let id = entry.xattrs {
       if capable[id] == nil {
@@ -116,7 +115,7 @@ struct PrivilegedEntries {
     }.joined(separator: ", ")
   }
 
-  /// The packages that own files of a tree. A database that cannot be read owns nothing.
+  /// Returns the packages that own files of a tree. If the database cannot be read, there are none.
   private func owners(
     of files: Set<[UInt8]>, _ piece: Snapshot.Component
   ) throws -> [[UInt8]: String] {
@@ -130,7 +129,8 @@ struct PrivilegedEntries {
 }
 
 extension [PrivilegedEntry] {
-  /// - Throws: `ImageError` that names the first ones that are not expected. Nothing was changed then.
+  /// Refuses unexpected entries before anything is changed.
+  /// - Throws: `ImageError` with the first unexpected entries.
   func refuseUnexpected() throws {
     let refused = filter { !$0.isExpected }
     guard let first = refused.first else { return }
@@ -139,10 +139,10 @@ extension [PrivilegedEntry] {
     throw ImageError(
       printable(first.path),
       first.kinds == [.device]
-        ? "is a \(first.detail), which no system has of itself"
-        : "has \(first.detail), and no package of the tree owns it",
-      advice: "Nothing was imported; 'imgstore import --allow-privileged' takes it"
-        + (refused.count > 1 ? ", and \(others)\(more)," : "")
-        + " if you know where the bundle comes from")
+        ? "is a \(first.detail), which is not a standard device"
+        : "has \(first.detail), but no package of the tree owns it",
+      advice: "Nothing was imported. If you trust the bundle, allow it"
+        + (refused.count > 1 ? " (also \(others)\(more))" : "")
+        + " with 'imgstore import --allow-privileged'")
   }
 }

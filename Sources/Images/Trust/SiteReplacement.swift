@@ -1,6 +1,6 @@
-// What an import would replace that is not of the image that it brings: postscripts, packages, files and
-// rows of kits, lists of the site. Such a file reaches more than the image: a postscript runs as root on
-// nodes of every image. So it is replaced by the administrator's word only, and is listed by name.
+// Finds files and rows outside the imported image that an import would replace: postscripts, packages, kit
+// files and rows, lists of the site. Such a file affects more than the image: a postscript runs as root on
+// nodes of every image. So the import lists each by name and replaces it only with --force.
 
 import Platform
 import Store
@@ -8,7 +8,7 @@ import XCAT
 
 /// A file or row of the site that an import replaces.
 public struct SiteReplacement: Sendable, Equatable {
-  /// What others would notice.
+  /// The kind of the effect on other images and nodes.
   public enum Effect: String, Sendable {
     case postscript
     case package
@@ -19,17 +19,17 @@ public struct SiteReplacement: Sendable, Equatable {
 
     public var text: String {
       switch self {
-      case .postscript: "a postscript: nodes run it as root, whatever image they boot"
-      case .package: "a package: images are generated from it"
+      case .postscript: "a postscript, which nodes of every image run as root"
+      case .package: "a package, from which images are generated"
       case .kit: "a file of a kit, which other images may use"
       case .kitRow: "a row of a kit, which other images may use"
-      case .list: "a list that belongs to no image, or to another one"
-      case .other: "a file that belongs to no image, or to another one"
+      case .list: "a list that does not belong to this image"
+      case .other: "a file that does not belong to this image"
       }
     }
   }
 
-  /// A path, or a table with a row's key.
+  /// A path, or the name of a table and the key of a row.
   public let name: String
   public let effect: Effect
 
@@ -39,7 +39,7 @@ public struct SiteReplacement: Sendable, Equatable {
   }
 }
 
-/// Finds them, and changes nothing.
+/// Finds replacements without changing anything.
 struct SiteReplacements {
   let workspace: Workspace
   let install: AbsolutePath
@@ -58,13 +58,13 @@ struct SiteReplacements {
     return try found + rows(prepared)
   }
 
-  /// A directory without entries is a place for a tree.
+  /// Returns whether a tree would replace an empty directory.
   private func isEmptyPlace(_ path: AbsolutePath, of piece: Snapshot.Component) throws -> Bool {
     try piece.entry.kind == .directory && workspace.statLive(path)?.kind == .directory
       && workspace.fileView.list(path).isEmpty
   }
 
-  /// The folder and lists of the image as it is defined now, and what its newest snapshot has.
+  /// Returns the folders and files of the image by its current definition, and those of its latest snapshot.
   private func ownPaths(_ prepared: PreparedImage) throws -> Set<AbsolutePath> {
     var own: Set<AbsolutePath> = []
     if let existing = try tables.definition(of: prepared.image.text) {
@@ -99,7 +99,7 @@ struct SiteReplacements {
     return packages.contains { path.isInside($0) } ? .package : .other
   }
 
-  /// Rows of kits that are there with other values.
+  /// Returns the existing rows of kits that would get other values.
   private func rows(_ prepared: PreparedImage) throws -> [SiteReplacement] {
     try prepared.rows.kitChanges.compactMap { change in
       guard let columns = change.columns, let column = change.schema.keys.first,
@@ -121,14 +121,15 @@ struct SiteReplacements {
 }
 
 extension [SiteReplacement] {
-  /// - Throws: `ImageError` that names the first ones. Nothing was changed then.
+  /// Refuses the replacements before anything is changed.
+  /// - Throws: `ImageError` with the first replacements.
   func refuse() throws {
     guard let first else { return }
     let others = dropFirst().prefix(4).map(\.name).joined(separator: ", ")
     let more = count > 5 ? " and \(count - 5) more" : ""
     throw ImageError(
-      first.name, "is there already and differs; it is \(first.effect.text)",
-      advice: "Nothing was imported; --force replaces it"
-        + (count > 1 ? ", and \(others)\(more)," : "") + " and keeps what was there as a snapshot")
+      first.name, "already exists with other content; it is \(first.effect.text)",
+      advice: "Nothing was imported. Use --force to replace it"
+        + (count > 1 ? " (also \(others)\(more))" : "") + "; a snapshot keeps the old content")
   }
 }

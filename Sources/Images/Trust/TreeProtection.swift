@@ -1,17 +1,17 @@
-// Who can reach a tree that came from elsewhere, before any node boots it.
+// Protects an imported tree from the users of the management node before any node boots it.
 //
-// A root tree holds setuid files and device nodes, which the kernel of the management node honours. The
-// folder of a new statelite image is root's alone: nodes get the tree by NFS, where the server reaches
-// it for a root that is not squashed. Nodes of other images fetch files from the folder itself, by HTTP, so
-// it stays open, and that is said.
+// A root tree holds setuid files and device nodes, which the kernel of the management node honors. For a new
+// statelite image, only root can open the folder. Its nodes read the tree by NFS, which needs an export that
+// does not squash root. Nodes of other images fetch files from their folder by HTTP. So that folder stays
+// open, and the import prints a remark.
 
 import Platform
 import Store
 import XCAT
 
-/// What an import does about it.
+/// The measures of an import.
 struct TreeProtection {
-  /// The folder that becomes root's alone; nil where none does.
+  /// The folder that only root may open; nil if there is none.
   var closedFolder: AbsolutePath?
   var remarks: [String] = []
 }
@@ -24,40 +24,40 @@ extension Workspace {
       let path = AbsolutePath(tree.path)
     else { return protection }
     let folder = path.parent
-    let open = "users of this machine can reach \(path.text), which came from elsewhere: "
+    let open = "users of this machine can access \(path.text), which was imported: "
     if prepared.definition.isDirectory {
       if !prepared.privileged.isEmpty {
         protection.remarks = [
-          open + "'chmod 700 \(folder.text)' keeps them out of its setuid files"
+          open + "run 'chmod 700 \(folder.text)' to keep them from its setuid files"
         ]
       }
     } else if prepared.definition.provisioning != "statelite" {
       if !prepared.privileged.isEmpty {
-        protection.remarks = [open + "nodes fetch files from its folder"]
+        protection.remarks = [open + "nodes fetch files from its folder, so it stays open"]
       }
     } else if let there = try statLive(folder) {
       if there.mode & 0o011 != 0, !prepared.privileged.isEmpty {
         protection.remarks = [
           open
-            + "its folder was there; 'chmod 700 \(folder.text)' keeps them out where NFS does not "
-            + "squash root"
+            + "its folder already existed; run 'chmod 700 \(folder.text)' to keep them out, unless "
+            + "NFS squashes root"
         ]
       }
     } else if let export = try squashingExport(of: folder) {
       protection.remarks = [
-        open + "\(export) squashes root, so that nodes could not read a folder of root's alone"
+        open + "\(export) squashes root, so nodes could not read a folder that only root can open"
       ]
     } else {
       protection.closedFolder = folder
       protection.remarks = [
-        "\(folder.text) is root's alone (mode 0700), as its tree came from elsewhere; "
-          + "'chmod 755' opens it, where NFS needs that"
+        "only root can open \(folder.text) (mode 0700), because its tree was imported; "
+          + "run 'chmod 755' on it if NFS needs access"
       ]
     }
     return protection
   }
 
-  /// The folder that a change makes for the tree of a statelite image, and that is root's alone then.
+  /// Returns the folder that a change creates for the tree of a statelite image, if only root may open it.
   func closedFolder(
     of pieces: [Snapshot.Component], _ definition: ImageDefinition
   ) throws -> AbsolutePath? {
@@ -69,8 +69,8 @@ extension Workspace {
     return folder
   }
 
-  /// Makes that folder for a snapshot whose tree comes from an import, as the image's history tells.
-  /// - Parameter resolve: finds the place of the folder, and makes the directories on the way.
+  /// Creates that folder for a snapshot if the image's history contains an import.
+  /// - Parameter resolve: returns the location of the folder and creates its parent directories.
   func closeFolder(
     of snapshot: Snapshot, resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws {
@@ -80,7 +80,7 @@ extension Workspace {
     try close(resolve(folder))
   }
 
-  /// Whether the image, or the one that it is a copy of, has come with a bundle.
+  /// Returns whether the image, or the one that it was copied from, was imported.
   func wasImported(_ image: ImageName) throws -> Bool {
     let refs = try store().refs
     return try refs.numbers(of: image).contains { number in
@@ -90,7 +90,7 @@ extension Workspace {
     }
   }
 
-  /// Makes the folder, or finds it where an interrupted change made it, and closes it.
+  /// Creates the folder with mode 0700. If an interrupted change has created it, only sets the mode.
   func close(_ place: ResolvedPath) throws {
     do throws(SystemError) {
       try fileSystem.makeDirectory(at: place.directory.raw, place.name, mode: 0o700)
@@ -101,8 +101,8 @@ extension Workspace {
     }
   }
 
-  /// The export of exports(5) that has a folder and squashes root; nil where none does, or where root is not
-  /// squashed for anybody.
+  /// Returns the export of exports(5) that contains a folder and squashes root. Returns nil if there is none,
+  /// or if it does not squash root for some client.
   private func squashingExport(of folder: AbsolutePath) throws -> String? {
     var found: String?
     for line in try exports() {
@@ -116,13 +116,13 @@ extension Workspace {
     return found
   }
 
-  /// Whether a client of an export, "name(option,option)", is root there as it is root at home.
+  /// Returns whether an export does not squash root for a client, "name(option,option)".
   private static func keepsRoot(_ client: Substring) -> Bool {
     let options = client.drop { $0 != "(" && $0 != "-" }.dropFirst().split { ",()".contains($0) }
     return options.contains("no_root_squash") && !options.contains("all_squash")
   }
 
-  /// The lines of /etc/exports and /etc/exports.d, without remarks; blanks are spaces.
+  /// Returns the lines of /etc/exports and /etc/exports.d, without comments and with spaces for tabs.
   private func exports() throws -> [String] {
     var files: [AbsolutePath] = []
     if let main = AbsolutePath("/etc/exports") { files.append(main) }
@@ -140,8 +140,8 @@ extension Workspace {
 }
 
 extension Snapshot {
-  /// Key of provenance: where the tree of a copied image came from first.
+  /// The provenance key for the first source of a copied image's tree.
   static let originKey = "origin"
-  /// Its value where that was a bundle.
+  /// The value of `originKey` for a bundle.
   static let importOrigin = "import"
 }
