@@ -42,7 +42,7 @@ import Testing
   static let rows = [
     // Names.
     Row("snapshot compute", 0, "'compute' is image \(long)"),
-    Row("log x86_64-netboot", 0, "@2"), Row("status compote", 1, "Is it \(long)?"),
+    Row("log x86_64-netboot", 0, "@2"), Row("status compote", 1, "Did you mean \(long)?"),
     Row("snapshot nothing-like-it", 1, "imgstore add nothing-like-it DIR"),
     Row("show compute@golden", 0, long), Row("log", 2, "Name one of img or \(long)"),
     Row("show compute@yesterday", 1, "has no snapshot as old as that"),
@@ -105,7 +105,8 @@ import Testing
     Row("remove \(long)@7..9", 1, "has no snapshot"),
     // Directories.
     Row("snapshot TREE", 0, "tree@1"), Row("snapshot TREE/none", 1, "is not there"),
-    Row("status TREE", 1, "is no image"), Row("add TREE --exclude '*.log'", 0, "left out: *.log"),
+    Row("status TREE", 1, "is not an image"),
+    Row("add TREE --exclude '*.log'", 0, "left out: *.log"),
     Row("add TREE --exclude a//b", 2, "two slashes"), Row("add img TREE", 1, "is there already"),
     Row("define img path=/x", 2, "imgstore add NAME DIR"),
     Row("import none.tgz --to ''", 2, "--to"), Row("init OUT/store", 0, "made a store"),

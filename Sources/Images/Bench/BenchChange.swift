@@ -1,5 +1,5 @@
-// The tree as an update of a given size would leave it: some files have other content throughout,
-// which compresses as well as the old one.
+// Simulates an update of a tree for `bench`. It replaces the whole content of some files with other content
+// that compresses equally well.
 
 import Codec
 import Platform
@@ -7,9 +7,9 @@ import Render
 import Store
 
 extension EditableTree {
-  /// Gives files new content, about `percent` of all bytes, in an order that chance would choose and
-  /// that is the same each time.
-  /// - Returns: the bytes that are new.
+  /// Replaces the content of files, about `percent` of all bytes. The choice looks random, but is the same in
+  /// every run.
+  /// - Returns: the number of new bytes.
   mutating func renewFiles(
     percent: Double, of contentBytes: UInt64, in store: ObjectStore
   ) throws -> UInt64 {
@@ -26,7 +26,7 @@ extension EditableTree {
       }
     }
     try collect(top, [])
-    // Ids are as good as random numbers.
+    // Digests serve as random numbers.
     candidates.sort { $0.blob.bytes.lexicographicallyPrecedes($1.blob.bytes) }
     let wanted = UInt64(Double(contentBytes) * percent / 100)
     let session = try store.beginSession()

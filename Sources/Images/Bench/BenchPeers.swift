@@ -1,13 +1,13 @@
-// The programs that administrators pack with, and the arguments that they pack with.
+// The programs that administrators pack images with, and their arguments. `bench` compares itself to them.
 
 import Platform
 
-/// One of them, or a pipeline.
+/// A program, or a pipeline of programs, that packs a tree.
 struct BenchPeer {
   let form: BenchForm
-  /// As a shell would write it.
+  /// The pipeline in shell syntax.
   let text: String
-  /// Programs with their arguments; "OUTPUT" is the file to write where a program writes it itself.
+  /// Programs with their arguments. "OUTPUT" stands for the output file if the program writes it itself.
   let stages: [[String]]
 
   private init(_ form: BenchForm, _ stages: [String]) {
@@ -18,7 +18,7 @@ struct BenchPeer {
 
   var writesItself: Bool { stages.contains { $0.contains("OUTPUT") } }
 
-  /// Those that make the same form, slowest first.
+  /// Returns the programs that write a form, slowest first.
   static func all(_ form: BenchForm) -> [BenchPeer] {
     if form.method == .squashfs {
       let codec = ["gz": "gzip", "zst": "zstd", "xz": "xz"][form.codec.suffix] ?? "gzip"
@@ -37,7 +37,8 @@ struct BenchPeer {
     return compressors.map { BenchPeer(form, archive + [$0]) }
   }
 
-  /// The pipeline, where all of its programs are installed.
+  /// Returns the pipeline with the programs that are installed.
+  /// - Throws: `MissingProgram` if one of them is not.
   func pipeline(
     output: [UInt8], _ environment: [String: String], _ fileSystem: any FileSystem
   ) throws(MissingProgram) -> Pipeline {

@@ -1,20 +1,20 @@
-// What can be asked of `imgstore bench`, and what it tells.
+// The request and the result of `imgstore bench`.
 
 import Platform
 import Render
 
-/// What to measure.
+/// The measurements to make.
 public struct BenchRequest: Sendable {
-  /// An image's name, or a path of a folder.
+  /// The name of an image, or the path of a directory.
   public var subject: String
   public var forms: [BenchForm]
-  /// How much of the content is new before the third run, in percent of its bytes.
+  /// How much of the content changes before the third run, in percent of its bytes.
   public var changePercent = 1.0
-  /// Each number is the median of as many runs.
+  /// The number of runs per measurement. Each result is the median.
   public var rounds = 1
-  /// The programs that pack the same way are run, too.
+  /// Whether to measure other programs that write the same forms.
   public var measuresPeers = true
-  /// Where a scratch store and the packed files lie meanwhile.
+  /// The directory for the scratch store and the packed files.
   public var workFolder: String
   public var threads = processorCount
 
@@ -34,46 +34,48 @@ public struct BenchForm: Hashable, Sendable {
     self.codec = codec
   }
 
-  /// "cpio.gz".
+  /// The form's name, such as "cpio.gz".
   public var name: String { "\(method == .squashfs ? "sfs" : method.rawValue).\(codec.suffix)" }
 }
 
-/// One line of the table.
+/// One measurement: a row of the result table.
 public struct BenchRun: Sendable {
   public enum Way: Hashable, Sendable {
-    /// Other programs, as a shell would write them.
+    /// Other programs, in shell syntax.
     case peer(String)
-    /// Nothing was compressed before.
+    /// With an empty segment cache.
     case cold
-    /// A part of the content is new since the last time.
+    /// After a part of the content has changed since the last run.
     case changed
-    /// Nothing is new since the last time.
+    /// With no change since the last run.
     case warm
   }
   public let form: BenchForm
   public let way: Way
-  /// The median, the file's sync included.
+  /// The median of the runs, including the sync of the file.
   public let seconds: Double
   public let sizeBytes: UInt64
 }
 
-/// What was measured.
+/// The results of all measurements.
 public struct BenchOutcome: Sendable {
   public let subject: String
   public let entries: UInt64
   public let contentBytes: UInt64
-  /// Bytes in files that were new in the third run.
+  /// The bytes of the files that changed before the third run.
   public let changedBytes: UInt64
   public let changePercent: Double
   public let threads: Int
   public let rounds: Int
-  /// Reading the tree into the scratch store, which a pack of a known tree has behind it.
+  /// The time to read the tree into the scratch store. A pack of a tree that is already in the store does not
+  /// need it.
   public let snapshotSeconds: Double
   public let runs: [BenchRun]
-  /// Programs that are not installed, or failed.
+  /// Notes on programs that are not installed, or failed.
   public let remarks: [String]
 
-  /// How often a run fits into the fastest of the other programs' for the same form.
+  /// Returns how many times faster a run is than the fastest other program for the same form; nil if there
+  /// is none.
   public func speedUp(_ run: BenchRun) -> Double? {
     let peers = runs.filter {
       if case .peer = $0.way { return $0.form == run.form }

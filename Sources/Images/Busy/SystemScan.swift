@@ -1,9 +1,10 @@
-// What all processes and the kernel itself hold on to: directories, open and mapped files, mounts of every
-// namespace, loop devices, swap files, sockets. One pass over /proc, made where a swap is considered.
+// Lists everything that processes and the kernel use on this machine: directories, open and mapped files,
+// mounts of every namespace, loop devices, swap files and sockets. It is one pass over /proc, made only if
+// a swap is considered.
 
 import Platform
 
-/// An inode, as stat(2) names it.
+/// The identity of an inode as stat(2) reports it.
 struct InodeID: Hashable {
   let device: UInt64
   let number: UInt64
@@ -19,24 +20,24 @@ struct InodeID: Hashable {
 
 /// Everything that may be in use on this machine.
 struct SystemScan {
-  /// Inodes that are in use, and by whom: "process 17 (bash) has its working folder in it".
+  /// Inodes in use, with their users: "process 17 (bash) has its working folder in it".
   private(set) var inodes: [InodeID: String] = [:]
-  /// Inodes of mapped files whose device the kernel names otherwise than stat does.
+  /// Inode numbers of mapped files whose device number in /proc/PID/maps may differ from that of stat(2).
   private(set) var mappedNumbers: [UInt64: (user: String, range: String)] = [:]
-  /// Names of paths in use, where inodes do not tell.
+  /// Paths in use, for uses that an inode may not identify.
   private(set) var paths: [(path: [UInt8], user: String)] = []
   private(set) var tables: [MountTable] = []
-  /// Where the root of each table's processes is found; nil where it cannot be looked at.
+  /// The path in /proc to the root directory of each table's processes; nil if it is not accessible.
   private var roots: [String?] = []
-  /// Names of bound sockets, some of them relative to a folder that is not known.
+  /// Names of bound sockets. Some are relative to an unknown directory.
   private(set) var sockets: Set<[UInt8]> = []
-  /// What could not be found out.
+  /// Reasons for which the list may be incomplete.
   private(set) var unknown: [String] = []
 
   private let files: any FileSystem
   private var namespaces: Set<[UInt64]> = []
   private var networks: Set<UInt64> = []
-  /// Paths that are looked at by inode alone are not worth keeping.
+  /// The tree in question. Open files outside it are recorded by inode only.
   private let tree: [UInt8]
 
   /// - Parameter tree: the real path of the tree in question.
@@ -56,7 +57,7 @@ struct SystemScan {
     try files.statIfPresent(at: files.workingDirectory, Array(path.utf8), followLink: true)
   }
 
-  /// What has ended meanwhile, or never was a program, holds nothing.
+  /// Returns whether an error means that the process has ended, or is a kernel thread. Neither uses anything.
   private static func isGone(_ error: SystemError) -> Bool {
     error.isAbsent || error.code.rawValue == 3
   }
@@ -78,7 +79,7 @@ struct SystemScan {
     for name in names {
       let pid = String(decoding: name, as: UTF8.self)
       do throws(SystemError) {
-        // In some containers not even root may look at the first process, which is no one's user.
+        // In some containers not even root may examine process 1. It uses no image.
         if pid == "1", (try? stat("/proc/1/root")) == nil {
           tables.append(MountTable(parsing: text("/proc/1/mountinfo") ?? []))
           roots.append(nil)
@@ -89,7 +90,7 @@ struct SystemScan {
         try scanThreads(pid, isOwn: name == own)
       } catch {
         if !SystemScan.isGone(error) {
-          unknown.append("process \(pid) cannot be looked at: \(error.code)")
+          unknown.append("process \(pid) cannot be examined: \(error.code)")
         }
       }
     }
@@ -108,7 +109,8 @@ struct SystemScan {
     scanMaps(pid, who)
   }
 
-  /// - Parameter task: of a process its number, of a thread "PID/task/TID".
+  /// Records the directories and the program that a process or a thread uses.
+  /// - Parameter task: "PID" for a process, "PID/task/TID" for a thread.
   private mutating func scanPlaces(
     _ task: String, _ who: String, _ places: [(name: String, what: String)]
   ) throws(SystemError) {
@@ -123,7 +125,7 @@ struct SystemScan {
     }
   }
 
-  /// Threads may have a root, a working folder and mounts of their own (unshare(2)).
+  /// Scans the threads of a process. They may have their own root, working directory and mounts (unshare(2)).
   private mutating func scanThreads(_ pid: String, isOwn: Bool) throws(SystemError) {
     let folder = try? files.openDirectory(
       at: files.workingDirectory, Array("/proc/\(pid)/task".utf8))
@@ -166,12 +168,12 @@ struct SystemScan {
           add(InodeID(found), "\(who) has open files in it")
         }
       } else if target.starts(with: Array("socket:".utf8)) {
-        // A descriptor that was sent and not yet received is in no table.
+        // A descriptor that was sent but not yet received is in no process's descriptor table.
         let info = text("/proc/\(pid)/fdinfo/\(String(decoding: name, as: UTF8.self))") ?? []
         for line in info.split(separator: 0x0a) where line.starts(with: Array("scm_fds:".utf8)) {
           let count = line.dropFirst(8).filter { $0 != 0x20 && $0 != 0x09 }
           if !count.elementsEqual([0x30]) {
-            unknown.append("\(who) has descriptors on their way to another process")
+            unknown.append("\(who) is passing descriptors to another process")
           }
         }
       }
@@ -189,7 +191,7 @@ struct SystemScan {
       guard parts.count == 2, let major = UInt64(parts[0], radix: 16),
         let minor = UInt64(parts[1], radix: 16)
       else { continue }
-      let user = "\(who) has files of it mapped"
+      let user = "\(who) has mapped files in it"
       add(InodeID(device: deviceNumber(major, minor), number: number), user)
       if major == 0, mappedNumbers[number] == nil {
         let range = String(decoding: fields[0], as: UTF8.self)
@@ -198,7 +200,7 @@ struct SystemScan {
     }
   }
 
-  /// Returns the inode of a mapping; nil where the kernel does not let us ask.
+  /// Returns the inode of a mapping; nil if the kernel denies access to it.
   func inode(ofMapping path: String) -> InodeID? {
     (try? stat(path)).flatMap { $0.map(InodeID.init) }
   }
@@ -208,7 +210,7 @@ struct SystemScan {
   private mutating func scanMounts(_ task: String) throws(SystemError) {
     guard let mounts = try stat("/proc/\(task)/ns/mnt"), let root = try stat("/proc/\(task)/root")
     else { return }
-    // A process sees the mounts below its own root only.
+    // A process sees only the mounts below its own root.
     if namespaces.insert([mounts.inode, root.device, root.inode]).inserted,
       let text = text("/proc/\(task)/mountinfo"), !text.isEmpty
     {
@@ -218,16 +220,17 @@ struct SystemScan {
     if let network = try stat("/proc/\(task)/ns/net"), networks.insert(network.inode).inserted {
       for line in (text("/proc/\(task)/net/unix") ?? []).split(separator: 0x0a).dropFirst() {
         let fields = line.split(separator: 0x20, maxSplits: 7)
-        // "@" begins a name that is in no file system. Others may be relative.
+        // A name that begins with "@" is in no file system. Other names may be relative.
         if fields.count == 8, fields[7].first != 0x40 { sockets.insert(Array(fields[7])) }
       }
     }
   }
 
-  /// The root of the processes whose mounts are `tables[table]`; nil where it cannot be looked at.
+  /// Returns the path to the root of the processes whose mounts are `tables[table]`; nil if it is not
+  /// accessible.
   func root(of table: Int) -> [UInt8]? { roots[table].map { Array($0.utf8) } }
 
-  /// Whether a folder that is not empty is at a path below a root.
+  /// Returns whether a path below a root is a directory that is not empty.
   func isFilled(_ root: [UInt8]?, _ path: [UInt8]) -> Bool {
     guard let root, path.first == 0x2f,
       let folder = try? files.openDirectory(
@@ -236,7 +239,7 @@ struct SystemScan {
     return (try? files.names(of: folder.raw).isEmpty) == false
   }
 
-  /// Whether a mount namespace has been looked at.
+  /// Returns whether the scan has covered a mount namespace.
   func knowsNamespace(_ inode: UInt64) -> Bool { namespaces.contains { $0.first == inode } }
 
   // MARK: The kernel
@@ -249,14 +252,14 @@ struct SystemScan {
       where name.starts(with: Array("loop".utf8)) {
         let device = String(decoding: name, as: UTF8.self)
         guard let text = text("/sys/block/\(device)/loop/backing_file") else { continue }
-        addPath(text.filter { $0 != 0x0a }, "the loop device \(device) is made of a file of it")
+        addPath(text.filter { $0 != 0x0a }, "the loop device \(device) is backed by a file in it")
       }
     }
     for line in (text("/proc/swaps") ?? []).split(separator: 0x0a).dropFirst() {
       guard let path = line.split(whereSeparator: { $0 == 0x20 || $0 == 0x09 }).first else {
         continue
       }
-      addPath(unescapedOctal(path), "a file of it is a swap area")
+      addPath(unescapedOctal(path), "a file in it is a swap area")
     }
   }
 
@@ -268,7 +271,7 @@ struct SystemScan {
   }
 }
 
-/// A device number as stat(2) has it (makedev(3)).
+/// Returns a device number as stat(2) reports it (makedev(3)).
 func deviceNumber(_ major: UInt64, _ minor: UInt64) -> UInt64 {
   (major & 0xffff_f000) << 32 | (major & 0xfff) << 8 | (minor & 0xffff_ff00) << 12 | minor & 0xff
 }

@@ -1,34 +1,36 @@
-// Who would notice that a tree has become another one: mounts of every namespace, overlays, NFS clients,
-// processes, loop devices. All of it is the machine's word, asked for when it is needed. What cannot be
-// found out counts as use: then the tree is changed in place, and never exchanged.
+// Finds the users of a tree that would notice its replacement by another directory: mounts of every
+// namespace, overlays, NFS clients, processes and loop devices.
+//
+// 1. All facts come from the machine, and are read when a change needs them.
+// 2. A fact that cannot be determined counts as use. The tree is then changed in place, never exchanged.
 
 import Ingest
 import Platform
 
 /// The users of one tree.
 struct TreeBusyCheck {
-  /// Something is mounted on the tree or below: it cannot be moved.
+  /// Mount points on the tree or below it. A tree with one cannot be moved.
   private(set) var mounts: [String] = []
-  /// Reasons for which it must not be moved, even where that is asked for.
+  /// Reasons for which the tree must not be moved, even if the user asks for a swap.
   private(set) var obstacles: [String] = []
-  /// Reasons not to move it though one could.
+  /// Reasons against moving the tree, which the user may override.
   private(set) var reasons: [String] = []
 
   private static let files = KernelFileSystem.shared
   private var files: KernelFileSystem { TreeBusyCheck.files }
 
-  /// What is asked about.
+  /// The tree to check.
   struct Question {
     /// The tree's real path on this machine.
     let path: [UInt8]
-    /// Its path on the management node, where that is a staging area.
+    /// The tree's path on the management node. It differs from `path` if that is below a staging root.
     let managementPath: AbsolutePath
     let stagingRoot: [UInt8]?
-    /// Nodes have their root there, so that an export of a folder above counts as well.
+    /// Whether nodes have their root in the tree. Then an export of a directory above counts as well.
     let isServed: Bool
-    /// The tree as it was captured; nil where it was not.
+    /// The captured tree; nil if it was not captured.
     let tree: CapturedComponent?
-    /// The real path of the store's folder.
+    /// The real path of the store's directory.
     let store: [UInt8]
   }
 
@@ -38,7 +40,7 @@ struct TreeBusyCheck {
     mounts = own.mounts.filter { isInside($0.point, question.path) }.map { printable($0.point) }
     findSubvolumes(question)
     if isInside(question.store, question.path) {
-      obstacles.append("the store \(printable(question.store)) lies in it")
+      obstacles.append("the store \(printable(question.store)) is in it")
     }
     findMounts(question.path, own, scan)
     findExports(of: question.path, in: [0x2f], isServed: question.isServed)
@@ -49,7 +51,7 @@ struct TreeBusyCheck {
     findUsers(question, own, scan)
   }
 
-  /// What is mounted on a tree or below.
+  /// Returns the mounts on a tree or below it.
   static func mounts(in tree: [UInt8]) -> [MountTable.Mount] {
     MountTable(parsing: text(Array("/proc/self/mountinfo".utf8))).mounts
       .filter { isInside($0.point, tree) }
@@ -61,7 +63,7 @@ struct TreeBusyCheck {
 
   // MARK: Subvolumes and mounts
 
-  /// An exchange would put a plain folder in the place of a btrfs subvolume, or delete one.
+  /// Finds btrfs subvolumes. An exchange would replace a subvolume with a plain directory, or delete one.
   private mutating func findSubvolumes(_ question: Question) {
     guard let folder = try? files.openDirectory(at: files.workingDirectory, question.path),
       (try? files.volume(of: folder.raw))?.isBtrfs == true
@@ -76,26 +78,26 @@ struct TreeBusyCheck {
     guard let found else { return }
     obstacles.append(
       found.isEmpty
-        ? "it is a btrfs subvolume" : "its folder \(printable(found)) is a btrfs subvolume")
+        ? "it is a btrfs subvolume" : "its directory \(printable(found)) is a btrfs subvolume")
   }
 
   private mutating func findMounts(_ tree: [UInt8], _ own: MountTable, _ scan: SystemScan) {
     guard let (mount, inside) = own.placeInFileSystem(of: tree) else {
-      reasons.append("the mount that it lies on is not in /proc/self/mountinfo")
+      reasons.append("its mount is not in /proc/self/mountinfo")
       return
     }
     var seen: Set<[UInt8]> = []
     func add(_ reason: String, _ key: [UInt8]) {
       if seen.insert(key).inserted { reasons.append(reason) }
     }
-    // One overlay may be in many namespaces: its layers are looked for once, by this one if it has it.
-    // Those of the root that this process has, in a container, lie outside of all that it can reach.
+    // An overlay may be in many namespaces. Its layers are examined once, in this namespace if possible. The
+    // layers of this process's own root, as in a container, are outside everything that it can reach.
     var overlays = Set(own.mounts.filter { $0.point == [0x2f] }.map(\.device))
     for (i, table) in ([own] + scan.tables).enumerated() {
       for other in table.mounts {
         let isOther = i > 0 || !isInside(other.point, tree)
         if other.device == mount.device, isInside(other.root, inside), isOther {
-          add("it is mounted on \(printable(other.point)) too", other.point)
+          add("it is also mounted on \(printable(other.point))", other.point)
         }
         if i > 0, let (device, path) = table.coveredPlace(of: other), device == mount.device,
           isInside(path, inside)
@@ -108,35 +110,37 @@ struct TreeBusyCheck {
         if i == 0, other.type == Array("nsfs".utf8), let number = namespace(other.root),
           !scan.knowsNamespace(number)
         {
-          add("a mount namespace without processes may use it", other.root)
+          add("a mount namespace without a process may use it", other.root)
         }
       }
     }
   }
 
-  /// - Parameter namespace: which of the scan's tables has the overlay; nil for this process's own.
+  /// Checks whether a tree is a layer of an overlay.
+  /// - Parameter namespace: the index of the overlay's table in the scan; nil for this process's own table.
   private func findLayers(
     of overlay: MountTable.Mount, _ tree: [UInt8], _ namespace: Int?, _ scan: SystemScan,
     _ add: (_ reason: String, _ key: [UInt8]) -> Void
   ) {
     for layer in MountTable.layers(of: overlay) {
       if isInside(layer.path, tree) || isInside(tree, layer.path) || isSame(layer.path, tree) {
-        return add("it belongs to the overlay on \(printable(overlay.point))", overlay.point)
+        return add("it is a layer of the overlay on \(printable(overlay.point))", overlay.point)
       }
-      // What was mounted there when the overlay was may be gone: then its folder is, or is empty.
+      // A file system that was mounted there when the overlay was may be away. Its directory is then missing
+      // or empty.
       let isElsewhere = layer.path.first != 0x2f || layer.path.starts(with: Array("/proc/".utf8))
       if isElsewhere || layer.isLower && !isFilled(layer.path, namespace, scan) {
-        add("the layers of the overlay on \(printable(overlay.point)) are not known", overlay.point)
+        add("the layers of the overlay on \(printable(overlay.point)) are unknown", overlay.point)
       }
     }
   }
 
-  /// Whether a folder with anything in it is at a path: for this process, or for those of a namespace.
+  /// Returns whether a path is a directory that is not empty, for this process or for those of a namespace.
   private func isFilled(_ path: [UInt8], _ namespace: Int?, _ scan: SystemScan) -> Bool {
     scan.isFilled([], path) || namespace.map { scan.isFilled(scan.root(of: $0), path) } ?? false
   }
 
-  /// "mnt:[4026532456]".
+  /// Returns the number of a mount namespace from a name like "mnt:[4026532456]".
   private func namespace(_ root: [UInt8]) -> UInt64? {
     guard root.starts(with: Array("mnt:[".utf8)) else { return nil }
     return UInt64(String(decoding: root.dropFirst(5).dropLast(), as: UTF8.self))
@@ -167,13 +171,13 @@ struct TreeBusyCheck {
         if isInside(path, tree) {
           reasons.append("\(printable(path)) is exported by NFS")
         } else if isServed, isInside(tree, path) {
-          reasons.append("nodes have their root there, by the NFS export of \(printable(path))")
+          reasons.append("nodes have their root in it through the NFS export of \(printable(path))")
         }
       }
     }
   }
 
-  /// The path at the beginning of a line, which may stand in quotes.
+  /// Returns the path at the start of a line of exports(5). It may be in quotes.
   private func exported(_ line: ArraySlice<UInt8>) -> [UInt8] {
     let line = line.drop { $0 == 0x20 || $0 == 0x09 }
     let path: ArraySlice<UInt8> =
@@ -191,13 +195,13 @@ struct TreeBusyCheck {
     func add(_ user: String) { if seen.insert(user).inserted { users.append(user) } }
     for (path, user) in scan.paths where isInside(path, question.path) { add(user) }
     for path in scan.sockets where isInside(path, question.path) {
-      add("a socket of it is bound (\(printable(path)))")
+      add("a socket in it is bound (\(printable(path)))")
     }
     guard let tree = question.tree else {
-      reasons += users + ["it was not captured, so that its users cannot be found"]
+      reasons += users + ["it was not captured, so its users cannot be found"]
       return
     }
-    // The kernel's list of mappings names devices of layered file systems otherwise than stat does.
+    // For layered file systems, /proc/PID/maps and stat(2) report different device numbers.
     let type = own.mount(of: question.path)?.type
     let isLayered = type == Array("btrfs".utf8) || type == Array("overlay".utf8)
     let socketNames = Set(scan.sockets.map { Array($0.suffix(while: { $0 != 0x2f })) })
@@ -211,7 +215,7 @@ struct TreeBusyCheck {
       if stat.kind == .socket, !socketNames.isEmpty,
         socketNames.contains(Array(path().suffix(while: { $0 != 0x2f })))
       {
-        add("a socket of it is bound (\(printable(path())))")
+        add("a socket in it is bound (\(printable(path())))")
       }
     }
     reasons += users.prefix(3)
@@ -221,7 +225,7 @@ struct TreeBusyCheck {
 }
 
 extension Collection where Self: BidirectionalCollection {
-  /// The longest end of which all elements fulfil a condition.
+  /// Returns the longest suffix whose elements all fulfil a condition.
   fileprivate func suffix(while condition: (Element) -> Bool) -> SubSequence {
     var start = endIndex
     while start > startIndex, condition(self[index(before: start)]) { start = index(before: start) }

@@ -1,22 +1,22 @@
-// Two states of an image, held against each other: the differences, and what can be asked about
-// them: packages, texts.
+// Compares two states of an image. A comparison lists the differences, and answers questions about changed
+// packages and text files.
 
 import Ingest
 import Platform
 import Store
 import XCAT
 
-/// An old and a new state, and what differs.
+/// An old and a new state of an image, and their differences.
 public struct Comparison: Sendable {
   public let diff: ImageDiff
   let old: SnapshotReader
   let new: SnapshotReader
-  /// Where the new side's components are, by the path of the old side that they are compared under.
+  /// The real paths of the new side's components, by the path of the old side under which they are compared.
   var newPaths: [[UInt8]: [UInt8]] = [:]
-  /// All of the image was compared.
+  /// Whether the whole image was compared, not only some paths.
   public var isWhole = true
 
-  /// What either side could not read, and so nobody could compare.
+  /// Notes on the paths that could not be compared, because one side could not read them.
   public var uncompared: [Snapshot.Note] {
     var seen: Set<Snapshot.Note> = []
     return (old.state.notes + new.state.notes).filter {
@@ -25,24 +25,25 @@ public struct Comparison: Sendable {
   }
 }
 
-/// What a text file was and is, as a unified diff.
+/// The change of a text file, as a unified diff.
 public struct TextDiff: Sendable {
   /// The absolute path on the management node.
   public let path: [UInt8]
   public let role: String
-  /// The lines of `diff -u`, headers included; empty where the contents are the same.
+  /// The output of `diff -u`, headers included. Empty if the contents are equal.
   public let lines: [UInt8]
-  /// The contents differ and are no text: `lines` says so in one line.
+  /// Whether the contents differ and are binary. `lines` then holds one line that says so.
   public let isBinary: Bool
 }
 
 extension Workspace {
   /// Compares two snapshots, or a snapshot with the live image, or parts of them.
   /// - Parameters:
-  ///   - old: REF or REF:PATH; `IMAGE@live` is the image as it is now.
-  ///   - new: the same; nil for the live image.
-  ///   - paths: compare only these, inside the root tree or absolute.
-  /// - Throws: `ImageError` (`notFound`) for a path that neither side has.
+  ///   - old: REF or REF:PATH. `IMAGE@live` is the live image.
+  ///   - new: REF or REF:PATH; nil for the live image.
+  ///   - paths: limits the comparison to these paths, inside the root tree or absolute. Empty for no limit.
+  /// - Throws: `ImageError` (`usage`) if the references name different paths, and (`notFound`) for a path
+  ///   that neither side has.
   public func comparison(
     _ old: String, _ new: String?, paths: [String] = []
   ) throws -> Comparison {
@@ -81,7 +82,7 @@ extension Workspace {
       new: SnapshotReader(state: live.state(from: source), store: store, live: resolver))
   }
 
-  /// One side of a comparison, and its image.
+  /// Returns one side of a comparison, and the name of its image.
   private func side(_ reference: Reference) throws -> (SnapshotReader, image: String) {
     let store = try store()
     guard reference.selector == .live else {
@@ -104,7 +105,7 @@ extension Workspace {
     )
   }
 
-  /// A snapshot to look into.
+  /// Returns a reader of a snapshot.
   public func reader(of snapshot: CommittedSnapshot) throws -> SnapshotReader {
     let store = try store()
     return SnapshotReader(state: state(snapshot, store), store: store, live: nil)
@@ -112,8 +113,8 @@ extension Workspace {
 }
 
 extension ImageState {
-  /// The state with each file under the path that the other image has for that role, so that a tree is
-  /// compared with a tree and a kernel with a kernel.
+  /// Returns the state with each component under the path that `other` has for its role. A tree is then
+  /// compared with a tree, and a kernel with a kernel.
   fileprivate func paired(with other: ImageState) -> ImageState {
     let taken = Set(pieces.map(\.path))
     let paired = pieces.map { piece -> Snapshot.Component in
@@ -136,14 +137,14 @@ extension ImageState {
 }
 
 extension Comparison {
-  /// Only what is below these paths.
+  /// Returns the comparison without the changes outside the given paths.
   fileprivate func limited(to paths: [String]) throws -> Comparison {
     var places: Set<[UInt8]> = []
     for path in paths {
       var isKnown = false
       for side in [old, new] {
         guard let (piece, parts) = try side.locateIfPresent(path) else { continue }
-        // Folders on the way may be links: changes are listed where these lead.
+        // Directories on the path may be links. Changes are listed under the paths that they lead to.
         if let found = try side.find(path) {
           isKnown = true
           places.insert(found.path)
@@ -164,16 +165,17 @@ extension Comparison {
     return Comparison(diff: diff, old: old, new: new, newPaths: newPaths, isWhole: false)
   }
 
-  /// Where the root trees of both sides are on the management node.
+  /// The paths of both sides' root trees on the management node.
   public var treePaths: Set<[UInt8]> { diff.trees }
 
-  /// Files longer than this are not shown line by line.
+  /// The length above which a file is not compared line by line.
   static let textLimitBytes = 64 << 20
-  /// Roles of files that nobody reads.
+  /// Roles of files that are not for people to read, such as the kernel.
   private static let machineRoles = ImageFiles.ownedRoles.subtracting([ImageFiles.litefile])
 
-  /// One file as a unified diff, with `context` unchanged lines around each change.
-  /// - Throws: `ImageError` where neither side has such a file.
+  /// Returns one file as a unified diff, with `context` unchanged lines around each change.
+  /// - Throws: `ImageError` if an entry at the path is not a file, and (`notFound`) if neither side has the
+  ///   path.
   public func text(_ path: String, context: Int = 3) throws -> TextDiff {
     let before = try old.find(path, followLast: true)
     let after = try new.find(path, followLast: true)
@@ -190,8 +192,8 @@ extension Comparison {
     return try text(before, after, path: shown.path, role: "", context)
   }
 
-  /// A changed file as a unified diff; nil for what is no file, or has the same content, and for the lists that
-  /// `lists` shows.
+  /// Returns a changed file as a unified diff. Returns nil for an entry that is not a file, for equal
+  /// contents, and for a component, which `lists` covers.
   public func text(of change: TreeChange, context: Int = 3) throws -> TextDiff? {
     let entries: (old: Entry?, new: Entry?) =
       switch change.kind {
@@ -211,7 +213,7 @@ extension Comparison {
       context)
   }
 
-  /// The lists and scripts of the image that changed (not the trees, kernels and packed images).
+  /// Returns the changed lists and scripts of the image. Trees, kernels and packed images are not among them.
   public func lists(context: Int = 3) throws -> [TextDiff] {
     var texts: [TextDiff] = []
     let pieces = old.state.pieces + new.state.pieces
@@ -228,7 +230,7 @@ extension Comparison {
     return texts
   }
 
-  /// Nobody reads it: by its own role, or by that of the link that leads there.
+  /// Returns whether a component is not for people to read, by its own role or by the role of a link to it.
   private func isMachine(_ piece: Snapshot.Component, in pieces: [Snapshot.Component]) -> Bool {
     var (role, hops) = (piece.role, 0)
     while CaptureRoot.isTargetRole(role), hops < 40,
@@ -244,7 +246,8 @@ extension Comparison {
     FoundEntry(path: piece.path, entry: piece.entry)
   }
 
-  /// Returns the path that an entry of the new side has there.
+  /// Returns the real path of an entry of the new side.
+  /// - Parameter path: the path under which the entry is compared.
   private func newPath(_ path: [UInt8]) -> [UInt8] {
     for (compared, own) in newPaths {
       if path == compared { return own }
@@ -278,5 +281,5 @@ extension Comparison {
   }
 }
 
-/// As grep and diff judge: a NUL near the beginning.
+/// Returns whether a content is binary by the rule of grep and diff: it has a NUL near its beginning.
 func isBinary(_ bytes: [UInt8]) -> Bool { bytes.prefix(32 << 10).contains(0) }

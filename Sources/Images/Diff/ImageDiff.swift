@@ -1,4 +1,4 @@
-// What differs between two states of an image: definition, files, trees.
+// The differences between two states of an image, in the definition, files and trees.
 
 import Platform
 import Store
@@ -14,13 +14,13 @@ public struct AttributeChange: Sendable, Equatable {
 
 /// All differences between two states of an image.
 public struct ImageDiff: Sendable {
-  /// "compute@1", or "live".
+  /// The name of the old state: "compute@1" or "live".
   public let old: String
   public let new: String
   public var attributes: [AttributeChange] = []
-  /// Entries of files and trees, under their absolute paths.
+  /// The changed entries of files and trees, with their absolute paths.
   public var entries: [TreeChange] = []
-  /// Where the root trees of both sides are on the management node.
+  /// The paths of both sides' root trees on the management node.
   public var trees: Set<[UInt8]> = []
 
   public var isEmpty: Bool { attributes.isEmpty && entries.isEmpty }
@@ -36,7 +36,7 @@ struct ImageState {
   let notes: [Snapshot.Note]
 }
 
-/// What differs in two definitions, and in the rows that both sides know of.
+/// Returns the differences between two definitions, and between the rows that both sides know.
 func attributeChanges(
   _ old: ImageDefinition, _ oldRows: TableRowSet, _ new: ImageDefinition, _ newRows: TableRowSet
 ) -> [AttributeChange] {
@@ -53,7 +53,7 @@ func attributeChanges(
   compare(
     "directory", old.directory.filter { $0.key != "exclude" },
     new.directory.filter { $0.key != "exclude" })
-  // A pattern a line.
+  // One change per pattern.
   for pattern in old.excludes where !new.excludes.contains(pattern) {
     changes.append(AttributeChange(table: "directory", column: "exclude", old: pattern, new: nil))
   }
@@ -74,7 +74,7 @@ func attributeChanges(
 }
 
 extension Workspace {
-  /// Compares two states.
+  /// Compares two states within one read transaction.
   func diff(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
     try store().withReadTransaction { try compare(old, new) }
   }
@@ -84,7 +84,7 @@ private func compare(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
   var diff = ImageDiff(old: old.name, new: new.name)
   diff.trees = Set([old, new].compactMap { $0.pieces.rootTree?.path })
   diff.attributes = attributeChanges(old.definition, old.rows, new.definition, new.rows)
-  // Mounted file systems and the store are not the image's, whatever either side has there.
+  // Mounted file systems and the store do not belong to the image, whatever either side has at their paths.
   let excluded = Set((old.notes + new.notes).filter(\.isExclusion).map(\.path))
   let paths = Set(old.pieces.map(\.path)).union(new.pieces.map(\.path)).sorted(by: precedes)
   for path in paths {

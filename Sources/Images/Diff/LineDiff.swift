@@ -1,11 +1,11 @@
-// Which lines changed: E. Myers, "An O(ND) Difference Algorithm and Its Variations" (1986), in its
-// linear-space form, and the unified format of diff(1).
+// Compares texts by line and writes the unified format of diff(1). The algorithm is the linear-space form of
+// E. Myers, "An O(ND) Difference Algorithm and Its Variations" (1986).
 //
-// 1. What comes out turns the old text into the new one, always.
-// 2. It is the shortest such script, unless a part differs in more than `costLimit` lines: then that
-//    part is split where the search got furthest, so that the time stays near-linear.
+// 1. The changes always turn the old text into the new one.
+// 2. They are the shortest such script, unless a part differs in more than `costLimit` lines. That part is
+//    split at the furthest point of the search, so that the time stays near-linear.
 
-/// A run of lines that was replaced by another; either may be empty.
+/// A run of lines that was replaced by another. Either may be empty.
 struct LineChange: Equatable {
   let old: Range<Int>
   let new: Range<Int>
@@ -13,7 +13,7 @@ struct LineChange: Equatable {
 
 /// Compares two texts, line by line.
 struct LineDiff {
-  /// Lines with their newlines; the last may have none.
+  /// Lines with their newlines. The last line may have none.
   let old: [ArraySlice<UInt8>]
   let new: [ArraySlice<UInt8>]
   let changes: [LineChange]
@@ -49,7 +49,7 @@ private struct Search {
   let b: [Int]
   private var removed: [Bool]
   private var added: [Bool]
-  /// Furthest old positions by diagonal, from the front and from the back.
+  /// The furthest old positions by diagonal, from the front and from the back.
   private var forward: [Int]
   private var backward: [Int]
   private let origin: Int
@@ -84,7 +84,7 @@ private struct Search {
     return changes
   }
 
-  /// Marks what differs between two ranges. Halves the work each time, so that it recurses little.
+  /// Marks the lines that differ between two ranges. Recursion is shallow, because it takes the smaller part.
   private mutating func mark(_ old: Range<Int>, _ new: Range<Int>) {
     var (old, new) = (old, new)
     while true {
@@ -104,7 +104,7 @@ private struct Search {
       let (x, y) = split(old, new)
       precondition(
         (x, y) != (old.lowerBound, new.lowerBound) && (x, y) != (old.upperBound, new.upperBound))
-      // The smaller part by recursion, the larger one by going round again.
+      // Recurses into the smaller part and loops over the larger one.
       let isFirstSmaller =
         x - old.lowerBound + y - new.lowerBound < old.upperBound - x + new.upperBound - y
       if isFirstSmaller {
@@ -117,8 +117,8 @@ private struct Search {
     }
   }
 
-  /// A point that a shortest path goes through, neither corner. Both ranges are not empty and differ
-  /// in their first and last lines.
+  /// Returns a point of a shortest path that is neither corner. Neither range may be empty, and their first
+  /// and last lines must differ.
   private mutating func split(_ old: Range<Int>, _ new: Range<Int>) -> (Int, Int) {
     let (x0, x1, y0, y1) = (old.lowerBound, old.upperBound, new.lowerBound, new.upperBound)
     let front = x0 - y0
@@ -132,7 +132,7 @@ private struct Search {
     var cost = 0
     while true {
       cost += 1
-      // From the front: one step further on every diagonal that lies inside.
+      // From the front: one step on every diagonal inside the ranges.
       widen(&frontLow, &frontHigh, lowest, highest) { forward[$0 + origin] = -1 }
       for k in stride(from: frontHigh, through: frontLow, by: -2) {
         let below = forward[k - 1 + origin]
@@ -155,7 +155,7 @@ private struct Search {
     }
   }
 
-  /// Adds a diagonal at each side, or gives one up at the border; what lies beside is out of reach.
+  /// Adds a diagonal at each side, or drops one at the border. `close` marks the next one as unreachable.
   private func widen(
     _ low: inout Int, _ high: inout Int, _ lowest: Int, _ highest: Int,
     _ close: (Int) -> Void
@@ -174,7 +174,7 @@ private struct Search {
     }
   }
 
-  /// Where the search from the front got furthest.
+  /// Returns the furthest point that the search from the front has reached.
   private func furthest(
     _ old: Range<Int>, _ new: Range<Int>, _ low: Int, _ high: Int
   ) -> (Int, Int) {
@@ -189,7 +189,7 @@ private struct Search {
   }
 }
 
-/// The unified format of `diff -u` (POSIX diff, "Diff -u Output Format"); empty for equal texts.
+/// Returns the unified format of `diff -u` (POSIX diff, "Diff -u Output Format"). Empty for equal texts.
 func unifiedDiff(
   _ old: [UInt8], _ new: [UInt8], oldName: String, newName: String, context: Int
 ) -> [UInt8] {

@@ -1,19 +1,19 @@
-// Which packages changed between two root trees, and which change of a path belongs to which.
+// Compares the packages of two root trees, and assigns each changed path to the package that explains it.
 
 import Codec
 import Packages
 import Platform
 import Store
 
-/// A package that is not the same in both trees.
+/// A package that differs between the two trees.
 public struct PackageChange: Sendable, Equatable {
   public let name: String
   public let architecture: String
-  /// nil where it was added.
+  /// The old version; nil if the package was added.
   public let old: String?
-  /// nil where it was removed.
+  /// The new version; nil if the package was removed.
   public let new: String?
-  /// nil where it is installed in whole, or not there.
+  /// The old state; nil if the package is fully installed, or absent.
   public let oldState: Package.State?
   public let newState: Package.State?
 
@@ -39,13 +39,13 @@ public struct PackageChange: Sendable, Equatable {
   }
 }
 
-/// What a changed path has to do with packages.
+/// The relation of a changed path to packages.
 public enum PathOwnership: Sendable, Equatable {
-  /// Of a package that was added, removed, or came in another version.
+  /// The path belongs to a package that was added, removed or replaced by another version.
   case package(String)
-  /// A configuration file that is not, or no longer, as its package brought it.
+  /// The path is a configuration file that differs from its package's version, or was removed.
   case configuration(String)
-  /// Of a package that is the same in both trees: somebody changed the file.
+  /// The path belongs to a package that is the same in both trees: somebody changed the file.
   case modified(String)
   case unowned
 }
@@ -54,19 +54,19 @@ public enum PathOwnership: Sendable, Equatable {
 public struct PackageDiff: Sendable {
   /// The path of the tree on the management node.
   public let path: [UInt8]
-  /// nil where that side has no package database.
+  /// The kind of the old side's package database; nil if it has none.
   public let oldKind: DatabaseKind?
   public let newKind: DatabaseKind?
-  /// In order of their names.
+  /// The changed packages, sorted by name.
   public let changes: [PackageChange]
   public let unchangedCount: Int
-  /// For each changed path of the tree.
+  /// The owner of each changed path of the tree.
   public let belongings: [[UInt8]: PathOwnership]
-  /// What could not be read of the databases, a sentence each.
+  /// The parts of the databases that could not be read, one sentence each.
   public let remarks: [String]
 }
 
-/// Compares two sets of packages. A name may stand several times (kernels, architectures).
+/// Compares two sets of packages. A name may occur several times (kernels, architectures).
 func compare(_ old: [Package], _ new: [Package]) -> (changes: [PackageChange], unchanged: Int) {
   let both = Set(old).intersection(new)
   var gone: [String: [Package]] = [:]
@@ -81,7 +81,7 @@ func compare(_ old: [Package], _ new: [Package]) -> (changes: [PackageChange], u
   for name in Set(gone.keys).union(come.keys) {
     var before = gone[name] ?? []
     var after = come[name] ?? []
-    // One for one is another version; of several, those of one architecture pair up.
+    // One old and one new package are two versions. Several packages are paired by architecture.
     for architecture in Set(after.map(\.architecture)) {
       let a = before.filter { $0.architecture == architecture }
       let b = after.filter { $0.architecture == architecture }
@@ -105,8 +105,8 @@ func compare(_ old: [Package], _ new: [Package]) -> (changes: [PackageChange], u
 }
 
 extension Comparison {
-  /// The packages of each root tree.
-  /// - Throws: `PackagesError` for a database that cannot be read.
+  /// Compares the packages of each root tree.
+  /// - Throws: `PackagesError` if a database cannot be read.
   public func packages() throws -> [PackageDiff] {
     try treePaths.sorted(by: precedes).map { path in
       let prefix = path + [0x2f]
@@ -115,10 +115,10 @@ extension Comparison {
       let found = try onBothSides { side in
         try TreePackages(side == 0 ? old : new, tree: path)
       }
-      // Configuration files of a removed package are its own on both sides.
+      // A removed package still owns its configuration files, on both sides.
       let same = Set(found[0].packages).intersection(found[1].packages)
         .union(Set(found[0].configurationOnly).intersection(found[1].configurationOnly))
-      // What a package that is the same owned before, it owns now.
+      // An unchanged package owns the same paths on both sides, so the new side's answer is enough.
       let owners = try onBothSides { side in
         try found[side].owners(of: paths, ignoring: side == 0 ? same : [])
       }
@@ -129,7 +129,7 @@ extension Comparison {
     }
   }
 
-  /// The two sides share nothing but the store: each has a thread.
+  /// Runs `body` for both sides, each on its own thread: they share only the store.
   private func onBothSides<T: Sendable>(
     _ body: @escaping @Sendable (_ side: Int) throws -> T
   ) throws -> [T] {
@@ -175,7 +175,7 @@ private struct PackageComparison {
   let new: TreePackages
   let oldOwners: [[UInt8]: [Ownership]]
   let newOwners: [[UInt8]: [Ownership]]
-  /// Packages that are in both.
+  /// The packages that both sides have.
   let same: Set<Package>
   /// Reads files of the new side.
   let reader: SnapshotReader
@@ -196,7 +196,7 @@ private struct PackageComparison {
   private func classify(
     _ change: TreeChange, _ owners: [Ownership]
   ) throws -> PathOwnership {
-    // Of several owners (folders, mostly) one that changed explains the change.
+    // Directories often have several owners. One that changed explains the change.
     let mover = owners.first { !same.contains($0.package) }
     guard let owner = mover ?? owners.first else { return .unowned }
     let ofMover: PathOwnership =
@@ -216,7 +216,7 @@ private struct PackageComparison {
     case nil: return false
     case .sha256(let bytes): return blob.bytes == bytes
     case .md5(let bytes):
-      // A configuration file of more than this is read by nobody.
+      // Larger files are not hashed: no configuration file is that large.
       guard entry.sizeBytes <= 16 << 20 else { return false }
       let content = try reader.bytes(
         of: FoundEntry(path: path, entry: entry), limitBytes: 16 << 20)

@@ -1,10 +1,10 @@
-// A root tree of a snapshot or a live image, as the readers of package databases want it.
+// Adapts a root tree of a snapshot or the live image to the interface of the package database readers.
 
 import Packages
 import Platform
 import Store
 
-/// Reads files of a root tree out of a state; keeps the folders that it has seen.
+/// Reads files of a root tree from a state, and caches the directories that it has read.
 final class PackageRootTree: RootTree {
   private let reader: SnapshotReader
   private let piece: Snapshot.Component

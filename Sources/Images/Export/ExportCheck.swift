@@ -1,5 +1,5 @@
-// What `export` writes, `import` takes: a bundle is held against the rules of an import before its first
-// byte is written.
+// Checks a bundle against the rules of `import` before `export` writes its first byte, so that `import`
+// accepts every bundle that `export` writes.
 
 import Archive
 import Codec
@@ -9,19 +9,20 @@ import Render
 import Store
 import XCAT
 
-/// The members of one bundle to be.
+/// Checks the members and the manifest of a bundle that is about to be written.
 struct ExportCheck {
   private let layout: ExportLayout
   private let files: [CollectedFile]
-  private static let advice = "Nothing was exported: no import would take such a bundle"
+  private static let advice = "Nothing was exported, because no import would accept this bundle"
 
   init(_ layout: ExportLayout, _ files: [CollectedFile]) {
     self.layout = layout
     self.files = files
   }
 
+  /// Checks the bundle.
   /// - Parameter manifest: the bytes of manifest.xml.
-  /// - Throws: `ImageError` for the first file, or value, that an import refuses.
+  /// - Throws: `ImageError` for the first file or value that an import would refuse.
   func run(manifest bytes: [UInt8], install: AbsolutePath) throws {
     try checkMembers()
     do {
@@ -33,28 +34,28 @@ struct ExportCheck {
     }
   }
 
-  /// Remarks on what an import refuses unless it is told otherwise.
+  /// Returns remarks on values and sizes that an import accepts only with an option or after unpacking.
   /// - Parameters:
-  ///   - manifest: what the bundle says of itself.
-  ///   - contentBytes: of all members.
-  ///   - sizeBytes: of the bundle.
+  ///   - manifest: the bundle's manifest.
+  ///   - contentBytes: the total size of all members.
+  ///   - sizeBytes: the size of the compressed bundle.
   static func remarks(
     _ manifest: Manifest, contentBytes: UInt64, sizeBytes: UInt64
   ) -> [String] {
     var unsafe = manifest.unsafeValues.map {
-      "\($0.text): an import takes it with --allow-unsafe-values only"
+      "\($0.text): an import accepts it only with --allow-unsafe-values"
     }
     if let name = try? ImageName(manifest.imageName), !name.isPlain {
       unsafe.append(
-        "the name '\(printable(name.bytes))' is none for a new image: an import elsewhere needs --name"
+        "the name '\(printable(name.bytes))' is not valid for a new image: an import elsewhere needs --name"
       )
     }
     guard !ExpansionLimit.standard.allows(plain: contentBytes, compressed: sizeBytes) else {
       return unsafe
     }
     return unsafe + [
-      "the bundle expands more than \(ExpansionLimit.standard.ratio) times, which an import takes for an "
-        + "attack: import what 'gzip -dc' makes of it"
+      "the bundle expands to more than \(ExpansionLimit.standard.ratio) times its size, which an import "
+        + "refuses as an attack: import the output of 'gzip -dc'"
     ]
   }
 
@@ -75,7 +76,7 @@ struct ExportCheck {
       if let other = kinds.updateValue(kind.file, forKey: file.name) {
         guard other == .directory, kind.file == .directory else {
           throw ImageError(
-            file.path, "would stand in the bundle twice, as \(file.name)",
+            file.path, "would be in the bundle twice, as \(file.name)",
             advice: ExportCheck.advice)
         }
       }
@@ -86,7 +87,7 @@ struct ExportCheck {
         above = String(above[..<cut])
         guard let kind = kinds[above], kind != .directory else { continue }
         throw ImageError(
-          file.path, "would lie in the bundle below \(above), which is a \(kind.noun)",
+          file.path, "would be in the bundle below \(above), which is a \(kind.noun)",
           advice: ExportCheck.advice)
       }
     }
@@ -104,7 +105,7 @@ struct ExportCheck {
 
   // MARK: Places
 
-  /// Two files for one place.
+  /// Refuses members that an import would place at the same path.
   private func checkPlaces(_ manifest: Manifest, _ install: AbsolutePath) throws {
     var contents: [String: Content] = [:]
     var folders: Set<String> = []
@@ -156,7 +157,8 @@ struct ExportCheck {
     let paths = Set(placed.map(\.path))
     for path in bundle.secondFiles where !paths.contains(path) {
       throw ImageError(
-        path.text, "shares its file name with another file, and a bundle holds one of that name",
+        path.text,
+        "has the same name as another file, and a bundle can hold only one file of a name",
         advice: ExportCheck.advice)
     }
   }

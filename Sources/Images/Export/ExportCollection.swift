@@ -1,5 +1,5 @@
-// What an export collects before it decides: the snapshot's files, extras, what a complete bundle has
-// beyond xCAT's, litefile rows, kits, script lists. Contents go into the store, and nowhere else.
+// Collects the parts of a bundle: the snapshot's files, extras, the additional files of a complete bundle,
+// litefile rows, kits and script lists. Contents go only into the store.
 
 import Archive
 import Codec
@@ -9,31 +9,31 @@ import Render
 import Store
 import XCAT
 
-/// A member that is ready to be written.
+/// A member of the bundle that is ready to be written.
 struct CollectedFile {
   let name: String
-  /// Where it comes from, for people.
+  /// The path of the source, for messages.
   let path: String
   let file: RenderedFile
 }
 
-/// All that goes into one bundle.
+/// Everything that goes into one bundle.
 struct ExportCollection {
   private let workspace: Workspace
   let install: AbsolutePath
   var contents: ExportContents
   private(set) var missing: [MissingFile] = []
   private(set) var remarks: [String] = []
-  /// What could not be read of extras and of what a complete export takes along.
+  /// Notes on unreadable entries of extras and of a complete bundle's additional files.
   private(set) var gaps: [Snapshot.Note] = []
   private var pieces: [AbsolutePath: Snapshot.Component] = [:]
   private let facts: BundleFacts
   private let extraPaths: Set<AbsolutePath>
-  /// Where links of the image may lead, besides the install folder and their own.
+  /// Directories that the image's links may lead to, besides the install directory and the link's own.
   private let allowed: [AbsolutePath]
-  /// What makes a scrubbed tree of one; nil for trees as they are.
+  /// Returns the scrubbed form of a tree; nil to export trees unchanged.
   var scrubTree: ((Entry) throws -> (OverlayTree, Entry))?
-  /// Of compressed trees, as of the bundle itself.
+  /// Caches segments of compressed trees and of the bundle itself.
   private let cache: SegmentCache
 
   init(
@@ -90,7 +90,7 @@ struct ExportCollection {
       else {
         throw ImageError.sentence(
           .notFound, "Can not find Extra file \(extra.source).",
-          advice: "Name a file or a folder that is there; nothing was exported")
+          advice: "Name an existing file or folder; nothing was exported")
       }
       let destination = extra.destination ?? (kind == .file ? path.parent : path).text
       return ExportExtra(source: path, destination: destination, isFolder: kind == .directory)
@@ -104,7 +104,7 @@ struct ExportCollection {
     let requests = paths.filter { seen.insert($0).inserted }.map {
       CaptureRoot(role: ImageFiles.extra, path: $0)
     }
-    // A bundle of nothing but the snapshot needs no session: a store that is read-only will do.
+    // A bundle of only the snapshot's files needs no session, so a read-only store is enough.
     if requests.isEmpty { return ([], [], []) }
     let session = try store.beginSession()
     let captured = try workspace.newCapture().run(requests, cache: nil, into: .store(session))
@@ -112,11 +112,12 @@ struct ExportCollection {
     let left = captured.notes.filter(\.isExclusion)
     return (
       captured.pieces, captured.notes.filter(\.isProblem),
-      left.map { "\(printable($0.path)) is not in the bundle as it is: \($0.reason)" }
+      left.map { "\(printable($0.path)) is not fully in the bundle: \($0.reason)" }
     )
   }
 
-  /// What the image needs and xCAT's export leaves out: taken along, or named.
+  /// Collects the dependencies that xCAT's export omits. A complete bundle includes them; another one lists
+  /// them as missing.
   private mutating func collectClosure(
     _ request: ExportRequest, _ definition: ImageDefinition, _ snapshot: CommittedSnapshot
   ) throws {
@@ -141,20 +142,21 @@ struct ExportCollection {
       } else if !needed.isFromXCAT {
         let why =
           needed.role == .rootTree
-          ? "a bundle has the packed image in its place, unless it is complete (--complete)"
+          ? "a bundle has the packed image instead, unless it is complete (--complete)"
           : needed.why
         missing.append(MissingFile(path: needed.path.text, why: why))
       }
     }
     if let target = definition.linuximage["boottarget"] {
       remarks.append(
-        "boottarget names the row '\(printable(target.utf8))' of the table boottarget, which no bundle "
-          + "holds: copy it with tabdump and tabrestore")
+        "boottarget names the row '\(printable(target.utf8))' of the table boottarget, which bundles do "
+          + "not include: copy it with tabdump and tabrestore")
     }
     for problem in closure.problems { remarks.append(problem.error.statement) }
     if request.isComplete {
       for media in closure.media {
-        remarks.append("\(media.attribute) \(media.location) holds media, which no bundle takes")
+        remarks.append(
+          "\(media.attribute) \(media.location) holds media, which bundles do not include")
       }
     }
   }
@@ -184,7 +186,7 @@ struct ExportCollection {
       guard let first = selection.nodes.first, selection.unknown.isEmpty else {
         throw ImageError.sentence(
           .notFound, "Unable to get postscripts, \(node) is not a valide node.",
-          advice: "Name a node or a group that xCAT knows: 'nodels' lists them")
+          advice: "Name a node or a group that is defined in xCAT: 'nodels' lists them")
       }
       let scripts = try nodes.scripts(of: first)
       contents.values["postscripts"] = scripts.postscripts
@@ -194,13 +196,13 @@ struct ExportCollection {
 
   // MARK: Members
 
-  /// What the bundle holds, for signatures.
+  /// Returns the bundle's contents for signatures.
   func view(
     _ layout: ExportLayout, _ manifest: [UInt8], _ files: [CollectedFile],
     _ snapshot: CommittedSnapshot
   ) throws -> BundleView {
     var trees: [String: Entry] = [:]
-    // A scrubbed tree is none of the snapshot's.
+    // A scrubbed tree is not in the snapshot.
     for member in scrubTree == nil ? layout.members : [] {
       switch member.source {
       case .compressedTree(let path), .tree(let path): trees[member.name] = try piece(path).entry
@@ -212,7 +214,7 @@ struct ExportCollection {
       try workspace.store())
   }
 
-  /// The members with their bytes, folders spread out, trees rendered.
+  /// Returns the members with their bytes. Directories become one member per entry, and trees are rendered.
   func rendered(
     _ layout: ExportLayout, _ report: (BundleEvent) -> Void
   ) throws -> [CollectedFile] {
@@ -249,25 +251,26 @@ struct ExportCollection {
   private func piece(_ path: AbsolutePath) throws -> Snapshot.Component {
     guard let piece = pieces[path] else {
       throw ImageError(
-        .notFound, path.text, "belongs to the image and is not in its snapshot",
-        advice: "Put the file in its place and export again")
+        .notFound, path.text, "belongs to the image, but is not in its snapshot",
+        advice: "Restore the file and export again")
     }
     guard piece.entry.kind == .symlink else { return piece }
     let target = Array(pieces.values).followed(piece)
-    // A link within a folder that the bundle carries stays a link; another one stands for its target.
+    // A link within a directory that the bundle carries stays a link. Its target replaces any other link.
     let isCarried = [ImageFiles.extra, ImageFiles.kit].contains(piece.role)
     if isCarried, target.map({ !CaptureRoot.isTargetRole($0.role) }) ?? true { return piece }
     guard let target else {
       throw ImageError(
-        .notFound, path.text, "is a link that leads to nothing",
-        advice: "Mend the link and export again")
+        .notFound, path.text, "is a dangling symbolic link",
+        advice: "Repair the link and export again")
     }
     try requireExportable(target, from: path)
     return target
   }
 
-  /// A link of the image stands for its target inside the allowed folders only: a user who may write in
-  /// the folder of a list could otherwise have any file of root's carried to other sites.
+  /// Refuses a link whose target is outside the allowed directories. Otherwise a user who may write to a
+  /// list's directory could export any file of root to other sites.
+  /// - Throws: `ImageError` if the target must not be exported.
   private func requireExportable(
     _ target: Snapshot.Component, from link: AbsolutePath
   ) throws {
@@ -280,16 +283,18 @@ struct ExportCollection {
     guard !isAllowed else { return }
     throw ImageError(
       link.text, "is a link to \(path.text), outside of \(install.text)",
-      advice: "Nothing was exported; let the attribute name that file itself, or say "
+      advice:
+        "Nothing was exported; set the attribute to the path of that file, or allow its folder with "
         + "--allow \(path.parent.text)")
   }
-  /// The component at a path, links followed.
+
+  /// Returns the component at a path, links followed.
   func component(at path: AbsolutePath) throws -> Snapshot.Component { try piece(path) }
 
-  /// The role of what lies at a path.
+  /// Returns the role of the component at a path; empty if there is none.
   func role(of path: AbsolutePath) -> String { pieces[path]?.role ?? "" }
 
-  /// A tree as a compressed archive, in a nameless file: tar wants its size first.
+  /// Renders a tree to a compressed archive in an unnamed temporary file. A tar header needs its size first.
   private func tree(
     _ name: String, _ path: AbsolutePath, _ form: TreeArchiveWriter.Form
   ) throws -> CollectedFile {
@@ -313,7 +318,8 @@ struct ExportCollection {
     return file(name, path.text, .spool(spool))
   }
 
-  /// A tree as an archive, by segments: what did not change since the last time is copied.
+  /// Writes a tree as a segmented archive. Segments that did not change since the last run are copied from
+  /// the cache.
   private func compress(
     _ entry: Entry, _ view: OverlayTree, _ store: ObjectStore, _ name: [UInt8],
     _ form: TreeArchiveWriter.Form, _ codec: SegmentCodec, _ sink: @escaping ByteSink
@@ -334,11 +340,11 @@ struct ExportCollection {
     if counts.droppedXattrs > 0 {
       workspace.tell(
         "\(counts.droppedXattrs) files have extended attributes or capabilities, which the "
-          + "cpio archive of a statelite bundle cannot carry")
+          + "cpio archive of a statelite bundle cannot store")
     }
   }
 
-  /// The entries of a folder as members of their own.
+  /// Appends a directory and all entries below it as separate members.
   private func spread(
     _ entry: Entry, _ name: String, _ path: AbsolutePath, _ files: inout [CollectedFile]
   ) throws {
@@ -347,10 +353,11 @@ struct ExportCollection {
     for child in try Tree.entries(ids, from: try workspace.store()) {
       guard let text = String(validating: child.name, as: UTF8.self) else {
         throw ImageError(
-          path.appending(child.name).text, "has a name that is not UTF-8: no import would take it",
+          path.appending(child.name).text,
+          "has a name that is not UTF-8, which no import would accept",
           advice: "Rename the file")
       }
-      // The gaps name it.
+      // `gaps` names it.
       if child.content.isMissing { continue }
       switch child.kind {
       case .directory: try spread(child, "\(name)/\(text)", path.appending(child.name), &files)
@@ -358,7 +365,7 @@ struct ExportCollection {
         files.append(file("\(name)/\(text)", path.appending(child.name).text, .entry(child)))
       case .characterDevice, .blockDevice, .fifo, .socket:
         workspace.tell(
-          "\(path.appending(child.name).text) is a \(child.kind.noun), which no bundle holds: "
+          "\(path.appending(child.name).text) is a \(child.kind.noun), which bundles do not include: "
             + "left out")
       }
     }

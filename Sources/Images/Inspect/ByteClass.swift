@@ -1,12 +1,12 @@
-// Classes of bytes in a regular expression, and how bracket expressions name them (POSIX, XBD 9.3.5).
+// Byte classes of regular expressions, and the parser for bracket expressions (POSIX, XBD 9.3.5).
 
-/// A set of bytes that never holds a newline.
+/// A set of bytes. It never contains the newline.
 struct ByteClass {
   private var members = [Bool](repeating: false, count: 256)
 
   init() {}
 
-  /// One byte; a letter in both cases where case does not count.
+  /// Creates a class of one byte. With `ignoresCase`, a letter is in it in both cases.
   init(byte: UInt8, ignoresCase: Bool) {
     insert(byte)
     if ignoresCase { foldCase() }
@@ -38,7 +38,7 @@ struct ByteClass {
 
   var inverted: ByteClass { ByteClass { !contains($0) } }
 
-  /// Adds the other case of each letter of ASCII.
+  /// Adds the other case of each ASCII letter.
   mutating func foldCase() {
     for byte in UInt8(ascii: "a")...UInt8(ascii: "z") where contains(byte) || contains(byte ^ 0x20)
     {
@@ -47,7 +47,7 @@ struct ByteClass {
     }
   }
 
-  /// The class as RE2 and PCRE2 read it.
+  /// The class in the syntax that RE2 and PCRE2 share.
   var text: [UInt8] {
     let bytes = (UInt8.min...UInt8.max).filter(contains)
     if bytes.isEmpty { return Array("[^\\x00-\\xff]".utf8) }
@@ -74,7 +74,7 @@ private func isAlphanumeric(_ byte: UInt8) -> Bool {
   (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
 }
 
-/// Reads a bracket expression from behind its "[".
+/// Parses a bracket expression, starting after its "[".
 struct BracketReader {
   private let pattern: [UInt8]
   private(set) var offset: Int
@@ -84,7 +84,7 @@ struct BracketReader {
     self.offset = offset
   }
 
-  /// Reads up to the "]", which `offset` is behind afterwards.
+  /// Parses up to and including the "]", and leaves `offset` after it.
   mutating func read(ignoresCase: Bool) throws(PosixExpression.Malformed) -> ByteClass {
     var set = ByteClass()
     let isInverted = peek == UInt8(ascii: "^")
@@ -107,7 +107,7 @@ struct BracketReader {
       }
       offset += 1
       let high = try readElement()
-      guard low <= high else { throw PosixExpression.Malformed("a range ends before it begins") }
+      guard low <= high else { throw PosixExpression.Malformed("invalid range end") }
       for byte in low...high { set.insert(byte) }
     }
     offset += 1
@@ -116,19 +116,19 @@ struct BracketReader {
   }
 
   private var peek: UInt8? { offset < pattern.count ? pattern[offset] : nil }
-  private var unclosed: PosixExpression.Malformed { .init("a '[' is not closed") }
+  private var unclosed: PosixExpression.Malformed { .init("unmatched '['") }
 
-  /// Reads "[:NAME:]"; nil where there is none.
+  /// Parses "[:NAME:]". Returns nil if there is none at `offset`.
   private mutating func readClass() throws(PosixExpression.Malformed) -> ByteClass? {
     guard pattern[offset...].starts(with: Array("[:".utf8)) else { return nil }
     let name = try readName(UInt8(ascii: ":"))
     guard let named = ByteClass(posixName: String(decoding: name, as: UTF8.self)) else {
-      throw .init("a class of characters has an unknown name")
+      throw .init("unknown character class")
     }
     return named
   }
 
-  /// Reads a byte, "[.x.]" or "[=x=]".
+  /// Parses a byte, "[.x.]" or "[=x=]".
   private mutating func readElement() throws(PosixExpression.Malformed) -> UInt8 {
     for kind in [UInt8(ascii: "."), UInt8(ascii: "=")]
     where pattern[offset...].starts(with: [UInt8(ascii: "["), kind]) {
@@ -156,7 +156,7 @@ struct BracketReader {
 }
 
 extension ByteClass {
-  /// A class of the C locale by its name in POSIX; nil for an unknown one.
+  /// Creates a class of the C locale from its POSIX name. Returns nil for an unknown name.
   fileprivate init?(posixName name: String) {
     func isAlpha(_ byte: UInt8) -> Bool { isAlphanumeric(byte) && byte > 0x39 }
     func isPrint(_ byte: UInt8) -> Bool { (0x20...0x7e).contains(byte) }

@@ -1,19 +1,20 @@
-// Which entries `imgstore find` shows.
+// The filter of `imgstore find`.
 
 import Glibc
 import Platform
 import Store
 
-/// Conditions on an entry; those that are nil hold for all.
+/// Conditions on an entry. A condition that is nil matches every entry.
 public struct EntryFilter: Sendable {
-  /// A shell pattern (fnmatch(3)) for the last component, byte by byte.
+  /// A shell pattern (fnmatch(3)) for the last path component, matched byte by byte.
   public var namePattern: String?
   public var kind: FileKind?
-  /// Files of more bytes than this.
+  /// Matches only files with more bytes than this.
   public var largerThanBytes: UInt64?
 
   public init() {}
 
+  /// Returns whether an entry fulfils all conditions.
   public func matches(_ entry: Entry, name: [UInt8]) -> Bool {
     if let kind, entry.kind != kind { return false }
     if let largerThanBytes, entry.kind != .file || entry.sizeBytes <= largerThanBytes {

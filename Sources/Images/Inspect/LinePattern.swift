@@ -1,18 +1,18 @@
-// A patte.usage, rn that lines of text match: a fixed string, or a POSIX regular expression.
+// The pattern of `imgstore grep`: a fixed string or a POSIX regular expression, matched line by line.
 //
-// 1. Text is bytes; nothing depends on a locale.
-// 2. Time is linear in the text: RE2 matches every expression that is regular. What it cannot take
-//    (references to groups, repetitions of more than 1,000) PCRE2 matches within limits, and a line
-//    that would exceed them is an error.
+// 1. Text is bytes. Nothing depends on a locale.
+// 2. Time is linear in the text, because RE2 matches every expression that is regular.
+// 3. PCRE2 matches the patterns that RE2 cannot: those with back-references, and with repetitions of more
+//    than 1,000. It works within limits, and a line that would exceed them is an error.
 
 import CPCRE2
 import CRE2
 import Glibc
 import Platform
 
-/// A line that a pattern cannot be matched against within the limits.
+/// The error for a line that the pattern cannot be matched against within the limits.
 struct SearchLimitError: Error {
-  /// Where the line begins.
+  /// The offset of the line's first byte.
   let offset: Int
   let limit: String
 }
@@ -32,16 +32,16 @@ public final class LinePattern {
   }
   private let matcher: Matcher
 
-  /// RE2's automata; where a pattern needs more, it matches more slowly, in linear time still.
+  /// The memory of RE2's automata. A pattern that needs more matches more slowly, but still in linear time.
   private static let memoryLimitBytes: Int64 = 32 << 20
 
   /// Compiles a pattern.
-  /// - Throws: `ImageError` for what is no regular expression.
+  /// - Throws: `ImageError` (`usage`) if the pattern is not a valid regular expression or contains a newline.
   public init(_ pattern: String, _ syntax: Syntax, ignoresCase: Bool) throws {
     let bytes = Array(pattern.utf8)
     let object = "pattern '\(printable(bytes))'"
     guard !bytes.contains(0x0a) else {
-      throw ImageError(.usage, object, "holds a newline, which no line has")
+      throw ImageError(.usage, object, "contains a newline, so no line can match it")
     }
     if syntax == .fixed {
       matcher =
@@ -58,8 +58,8 @@ public final class LinePattern {
         expression.text, needsBacktracking: expression.needsBacktracking, object)
     } catch let error as PosixExpression.Malformed {
       throw ImageError(
-        .usage, object, "is no regular expression: \(error.reason)",
-        advice: "Use -F to search for the text as it is")
+        .usage, object, "is not a valid regular expression: \(error.reason)",
+        advice: "Use -F to search for the literal text")
     }
   }
 
@@ -79,13 +79,14 @@ public final class LinePattern {
       if let expression { return .linear(expression) }
     }
     guard let pattern = BacktrackingPattern(text) else {
-      throw ImageError(.usage, object, "is too long or too deeply nested to be compiled")
+      throw ImageError(.usage, object, "is too long or too deeply nested to compile")
     }
     return .backtracking(pattern)
   }
 
-  /// Returns the offset of a match in the first line that matches at or after `start`, which begins a
-  /// line; nil for none.
+  /// Returns the offset of a match in the first matching line at or after `start`; nil if no line matches.
+  /// - Parameter start: the first byte of a line.
+  /// - Throws: `SearchLimitError` if a line exceeds the limits of PCRE2.
   func firstMatch(in buffer: UnsafeRawBufferPointer, from start: Int) throws -> Int? {
     guard let base = buffer.baseAddress, start < buffer.count else { return nil }
     switch matcher {
@@ -106,9 +107,9 @@ public final class LinePattern {
   }
 }
 
-/// A pattern that PCRE2 matches, one line at a time.
+/// A pattern for PCRE2, which matches one line at a time.
 private final class BacktrackingPattern {
-  /// Steps of the matcher for one line: a second or so.
+  /// The most steps that the matcher takes for one line: about a second.
   private static let stepLimit: UInt32 = 20_000_000
   private static let memoryLimitKiB: UInt32 = 64 << 10
   private static let maxCompiledBytes = 16 << 20
@@ -117,9 +118,9 @@ private final class BacktrackingPattern {
   private let data: OpaquePointer
   private let context: OpaquePointer
 
-  /// Compiles an expression; nil where PCRE2 refuses it.
+  /// Compiles an expression. Returns nil if PCRE2 rejects it.
   init?(_ text: [UInt8]) {
-    // One attempt a line, from its start: PCRE2 counts its steps anew at every place where it tries.
+    // One attempt per line, from its start: PCRE2 restarts its step count at every offset that it tries.
     let whole = Array("[^\\n]*?(?:".utf8) + text + Array(")".utf8)
     var error: Int32 = 0
     var offset = 0
@@ -151,7 +152,7 @@ private final class BacktrackingPattern {
     pcre2_match_context_free_8(context)
   }
 
-  /// Returns where the first line that matches begins.
+  /// Returns the offset of the first matching line; nil if no line matches.
   func firstMatch(in buffer: UnsafeRawBufferPointer, from start: Int) throws -> Int? {
     guard let base = buffer.baseAddress else { return nil }
     var line = start

@@ -1,39 +1,40 @@
-// Searching bytes line by line, as grep does.
+// Line-by-line search in a file's bytes, as in grep.
 //
-// 1. Memory is bounded: a line of more than `lineLimitBytes` is searched in pieces of that length.
-// 2. A file with a NUL is binary: its lines are not shown, and a NUL ends a line, so that no search
-//    runs over megabytes without one.
+// 1. Memory is bounded: a line longer than `lineLimitBytes` is searched in pieces of that length.
+// 2. A file with a NUL is binary. Its lines are not shown, and a NUL ends a line. Otherwise a search could
+//    run over megabytes without a line end.
 
 import Platform
 
-/// What a search found in one file.
+/// A matching line of a file.
 public struct LineHit: Sendable {
-  /// From 1.
+  /// The line number, starting at 1.
   public let number: Int
-  /// Without its newline.
+  /// The line without its newline.
   public let line: [UInt8]
 }
 
-/// Searches one file, part by part.
+/// Searches one file in parts.
 public struct LineSearcher {
   private let pattern: LinePattern
   private var pending: [UInt8] = []
   private var lineNumber = 1
-  /// A NUL was seen.
+  /// Whether the file contains a NUL.
   public private(set) var isBinary = false
-  /// Lines that matched; of a binary file, at least one where any did.
+  /// The number of matching lines. In a binary file, the search may stop at the first one.
   public private(set) var hitCount = 0
 
   static let lineLimitBytes = 16 << 20
-  /// A part of a file that is searched at once.
+  /// The size of the blocks that `feed` appends at a time.
   private static let blockBytes = 128 << 10
 
   public init(_ pattern: LinePattern) { self.pattern = pattern }
 
-  /// Whether the rest of the file can change nothing.
+  /// Whether the result is final, whatever the rest of the file contains.
   public var isDecided: Bool { isBinary && hitCount > 0 }
 
-  /// Takes the next part; calls `hit` with each matching line of text.
+  /// Searches the next part of the file and calls `hit` with each matching line of text.
+  /// - Throws: `ImageError` if a line exceeds the limits of the pattern; and the errors of `hit`.
   public mutating func feed(
     _ bytes: UnsafeRawBufferPointer, _ hit: (LineHit) throws -> Void
   ) throws {
@@ -56,7 +57,8 @@ public struct LineSearcher {
     }
   }
 
-  /// Takes the end of the file.
+  /// Searches the last line of the file, which may lack a newline.
+  /// - Throws: the same errors as `feed`.
   public mutating func finish(_ hit: (LineHit) throws -> Void) throws {
     if !pending.isEmpty, !isDecided { try search(pending.count, hit) }
   }
@@ -70,7 +72,7 @@ public struct LineSearcher {
     try pending.withUnsafeBytes { whole in
       let buffer = UnsafeRawBufferPointer(rebasing: whole[..<count])
       var at = 0
-      // A match behind the last newline is on no line; one at the end of an unended line is.
+      // A match after the last newline is on no line. A match at the end of a line without newline counts.
       while let match = try find(in: buffer, from: at),
         match < count || buffer[count - 1] != 0x0a
       {
@@ -90,16 +92,16 @@ public struct LineSearcher {
     for found in hits { try hit(found) }
   }
 
-  /// The first match; an error names the line that it was met in.
+  /// Returns the offset of the first match. An error names the line that caused it.
   private func find(in buffer: UnsafeRawBufferPointer, from start: Int) throws -> Int? {
     do {
       return try pattern.firstMatch(in: buffer, from: start)
     } catch let error as SearchLimitError {
       let line = lineNumber + newlines(buffer[start..<min(error.offset, buffer.count)])
       throw ImageError(
-        "line \(line)", "the pattern needs more than \(error.limit) to be matched against it",
+        "line \(line)", "matching the pattern against it takes more than \(error.limit)",
         advice:
-          "Write the pattern without references to groups and long repetitions: such a pattern has no limit"
+          "Write the pattern without back-references and long repetitions: such a pattern has no limit"
       )
     }
   }

@@ -1,7 +1,9 @@
-// The history of one path: in which snapshots it changed, and which one gave it its present content.
+// The history of one path, for `log` and `blame`: the snapshots that changed it, and the snapshot that gave
+// it its content.
 //
-// 1. Only the trees on the path are read, and of two neighbours only down to where they are equal.
-// 2. Links are not followed: the history is that of the name.
+// 1. Only the trees on the path are read. Trees that are equal in the neighbouring snapshot are not read
+//    again.
+// 2. Symbolic links are not followed: the history belongs to the name.
 
 import Codec
 import Platform
@@ -10,27 +12,27 @@ import Store
 /// A snapshot in which a path changed.
 public struct PathChange: Sendable {
   public let committed: CommittedSnapshot
-  /// Where the path is in that snapshot (or was, in the one before).
+  /// The absolute path in that snapshot, or in the one before if the entry was removed.
   public let path: [UInt8]
   public let old: Entry?
   public let new: Entry?
-  /// Empty for an entry that came or went.
+  /// The changed fields. Empty for an entry that was added or removed.
   public let fields: ChangedFields
 }
 
-/// Where a path got its present content.
+/// The snapshot that gave a path its content.
 public struct BlameOutcome: Sendable {
-  /// The first of the unbroken run of snapshots that have this content.
+  /// The first snapshot of the unbroken run that has this content.
   public let origin: CommittedSnapshot
-  /// The snapshot that was asked about.
+  /// The snapshot that the caller named.
   public let asked: CommittedSnapshot
   public let found: FoundEntry
 }
 
 extension Workspace {
-  /// The snapshots of an image in which a path changed, latest first.
-  /// - Parameter limit: the most to list, at least 1; older snapshots than those are not read.
-  /// - Throws: `ImageError` where no snapshot has it.
+  /// Returns the snapshots of an image in which a path changed, newest first.
+  /// - Parameter limit: the maximum number of changes, at least 1. Older snapshots are not read.
+  /// - Throws: `ImageError` (`notFound`) if no snapshot has the path.
   public func log(_ name: String, path: String, limit: Int = .max) throws -> [PathChange] {
     precondition(limit > 0)
     let (image, numbers) = try findHistory(name)
@@ -58,7 +60,8 @@ extension Workspace {
     return changes
   }
 
-  /// The snapshot in which a path got the content that it has in the one that `text` names.
+  /// Returns the snapshot in which a path got the content that it has in `reference`.
+  /// - Throws: `ImageError` (`notFound`) if that snapshot does not have the path.
   public func blame(_ reference: Reference, path: String) throws -> BlameOutcome {
     let asked = try find(reference)
     let image = try ImageName(asked.snapshot.image)
@@ -80,13 +83,13 @@ extension Workspace {
   }
 }
 
-/// One path in one snapshot: the entries on the way, from the piece down.
+/// One path in one snapshot: the entries on the path, from the component down.
 private struct PathProbe {
   private var entries: [Entry] = []
   private let parts: [[UInt8]]
   let path: [UInt8]
 
-  /// - Parameter neighbour: a probe of the same path, whose trees need not be read again.
+  /// - Parameter neighbour: a probe of the same path in another snapshot. Trees that both have are not read.
   init(_ reader: SnapshotReader, _ text: String, beside neighbour: PathProbe?) throws {
     guard let (piece, parts) = try reader.locateIfPresent(text) else {
       self.parts = []
@@ -112,7 +115,7 @@ private struct PathProbe {
     }
   }
 
-  /// The entry at the path's end.
+  /// The entry at the path; nil if the snapshot does not have it.
   var found: FoundEntry? {
     guard entries.count == parts.count + 1, let last = entries.last else { return nil }
     return FoundEntry(path: path, entry: last)
@@ -128,7 +131,7 @@ extension PathChange {
     var fields: ChangedFields = []
     if let old, let new {
       fields = old.entry.changes(to: new.entry)
-      // For a folder, also what is below it.
+      // A directory counts as changed if an entry below it changed.
       if old.entry.tree != new.entry.tree { fields.insert(.content) }
       if old.entry.times != new.entry.times { fields.insert(.modified) }
       if fields.isEmpty { return nil }

@@ -1,25 +1,26 @@
-// POSIX regular expressions (XBD chapter 9, with GNU's additions) over bytes in the C locale, written as
-// an expression that RE2 and PCRE2 read alike.
+// Translates POSIX regular expressions (XBD chapter 9, with GNU's additions) over bytes in the C locale into
+// the syntax that RE2 and PCRE2 share.
 //
-// 1. No part of the result matches a newline: lines are searched in a buffer that holds many.
-// 2. RE2 takes all but what is not regular (references back) or too long for it; PCRE2 takes that.
+// 1. No part of the result matches a newline: the search runs over a buffer of many lines.
+// 2. RE2 takes every expression that is regular and not too long for it. PCRE2 takes the others: those with
+//    back-references, or with long repetitions.
 
-/// An expression of POSIX, translated.
+/// A translated POSIX regular expression.
 struct PosixExpression {
-  /// The text for the engine: ASCII only.
+  /// The expression for the engine, in ASCII.
   private(set) var text: [UInt8] = []
-  /// Why RE2 cannot take it.
+  /// Whether the expression needs PCRE2, because RE2 cannot match it.
   private(set) var needsBacktracking = false
 
-  /// Why a text is no regular expression.
+  /// The error for a text that is not a valid regular expression.
   struct Malformed: Error {
     let reason: String
     init(_ reason: String) { self.reason = reason }
   }
 
-  /// POSIX's RE_DUP_MAX, as glibc has it.
+  /// POSIX's RE_DUP_MAX, with glibc's value.
   private static let maxRepeat = 32767
-  /// RE2 refuses longer repetitions.
+  /// The most repetitions that RE2 accepts.
   private static let maxLinearRepeat = 1000
   private static let maxGroupDepth = 200
 
@@ -30,24 +31,24 @@ struct PosixExpression {
   private var groupCount = 0
   private var closedGroups: Set<Int> = []
   private var openGroups: [Int] = []
-  /// The last atom matches letters, digits and "_" only, and at least one.
+  /// Whether the last atom matches only letters, digits and "_", and at least one of them.
   private var endsInWord = false
-  /// What the next atom must match besides.
+  /// A class that the next atom must match in addition to its own.
   private var restriction: ByteClass?
 
   /// Translates a pattern.
-  /// - Throws: `Malformed` for what is no regular expression.
+  /// - Throws: `Malformed` if the pattern is not a valid regular expression.
   init(_ pattern: [UInt8], isExtended: Bool, ignoresCase: Bool) throws(Malformed) {
     self.pattern = pattern
     self.isExtended = isExtended
     self.ignoresCase = ignoresCase
     text = try alternatives()
     guard offset == pattern.count else {
-      throw Malformed(isExtended ? "a ')' closes no group" : "a '\\)' closes no group")
+      throw Malformed(isExtended ? "unmatched ')'" : "unmatched '\\)'")
     }
   }
 
-  /// Returns an expression that matches a text as it is.
+  /// Returns an expression that matches a literal text.
   static func literal(_ bytes: [UInt8], ignoresCase: Bool) -> [UInt8] {
     bytes.flatMap { ByteClass(byte: $0, ignoresCase: ignoresCase).text }
   }
@@ -66,13 +67,14 @@ struct PosixExpression {
     case end
   }
 
-  /// Returns the next token and its length. What `*` and the anchors mean depends on `isFirst`: no
-  /// expression stands before them.
+  /// Returns the next token and its length.
+  /// - Parameter isFirst: whether the token starts an expression, which changes the meaning of `*` and of
+  ///   the anchors.
   private func token(isFirst: Bool) throws(Malformed) -> (Token, length: Int) {
     guard offset < pattern.count else { return (.end, 0) }
     let byte = pattern[offset]
     if byte == UInt8(ascii: "\\") {
-      guard offset + 1 < pattern.count else { throw Malformed("it ends in a backslash") }
+      guard offset + 1 < pattern.count else { throw Malformed("trailing backslash") }
       let next = pattern[offset + 1]
       switch (next, isExtended) {
       case (UInt8(ascii: "("), false): return (.open, 2)
@@ -96,13 +98,13 @@ struct PosixExpression {
     case UInt8(ascii: "+"): return (isExtended ? .plus : .byte(byte), 1)
     case UInt8(ascii: "?"): return (isExtended ? .optional : .byte(byte), 1)
     case UInt8(ascii: "{"):
-      // GNU's: what is no interval is a byte.
+      // As in GNU: a "{" that starts no interval is a literal.
       return (isExtended && intervalLength(from: offset + 1) != nil ? .interval : .byte(byte), 1)
     default: return (.byte(byte), 1)
     }
   }
 
-  /// The `$` at `offset` ends an expression (basic syntax).
+  /// Whether the `$` at `offset` ends an expression (basic syntax).
   private var isBeforeEnd: Bool {
     let rest = pattern[(offset + 1)...]
     return rest.isEmpty || rest.starts(with: Array("\\)".utf8))
@@ -132,7 +134,7 @@ struct PosixExpression {
       }
       offset += length
       if let repetition = try repetition(token) {
-        // GNU's: a repetition of nothing is nothing.
+        // As in GNU: the repetition of an empty expression is empty.
         if let repeated = atom { atom = group(repeated) + repetition.text }
         endsInWord = endsInWord && repetition.isAtLeastOnce
         isFirst = false
@@ -164,11 +166,11 @@ struct PosixExpression {
       groupCount += 1
       openGroups.append(groupCount)
       guard openGroups.count <= PosixExpression.maxGroupDepth else {
-        throw Malformed("its groups are nested too deep")
+        throw Malformed("groups are nested too deeply")
       }
       let inner = try alternatives()
       guard case (.close, let length) = try self.token(isFirst: false) else {
-        throw Malformed("a group is not closed")
+        throw Malformed(isExtended ? "unmatched '('" : "unmatched '\\('")
       }
       offset += length
       closedGroups.insert(openGroups.removeLast())
@@ -185,7 +187,7 @@ struct PosixExpression {
     switch byte {
     case UInt8(ascii: "1")...UInt8(ascii: "9"):
       guard closedGroups.contains(Int(byte - 0x30)) else {
-        throw Malformed("\\\(byte - 0x30) refers to a group that is not closed before it")
+        throw Malformed("the back-reference \\\(byte - 0x30) precedes the end of its group")
       }
       needsBacktracking = true
       let reference = Array("\\g{\(byte - 0x30)}".utf8)
@@ -203,7 +205,7 @@ struct PosixExpression {
     }
   }
 
-  /// An atom that matches one byte of a class.
+  /// Returns an atom that matches one byte of a class.
   private mutating func text(of bytes: ByteClass) -> [UInt8] {
     var bytes = bytes
     if let restriction { bytes.formIntersection(restriction) }
@@ -214,19 +216,19 @@ struct PosixExpression {
 
   // MARK: Words
 
-  /// `\<`: RE2 knows the boundaries of words, `\b`, but not which side of one the word is on. Where the
-  /// neighbour tells, the boundary is enough.
+  /// Translates `\<`. RE2 matches word boundaries, `\b`, but cannot tell on which side the word is. If the
+  /// adjacent atom determines the side, `\b` is enough.
   private mutating func wordStart(isFirstOfAll: Bool) throws(Malformed) -> [UInt8] {
     if let next = try nextAtom(), next.isAtLeastOnce, next.bytes.isSubset(of: .word) {
       return Array("\\b".utf8)
     }
-    // Only whether a line matches counts: a match may begin one byte earlier.
+    // Only the matching line is reported, so the match may begin one byte earlier.
     if isFirstOfAll { return Array("(?:^|[^\\w\\n])\\b".utf8) }
     needsBacktracking = true
     return Array("\\b(?=\\w)".utf8)
   }
 
-  /// `\>`, likewise.
+  /// Translates `\>`, in the same way.
   private mutating func wordEnd(endedInWord: Bool) throws(Malformed) -> [UInt8] {
     if endedInWord { return Array("\\b".utf8) }
     let other = ByteClass.word.inverted
@@ -250,8 +252,8 @@ struct PosixExpression {
     }
   }
 
-  /// Returns the bytes that the next atom matches, and how often it stands; nil where that is no class
-  /// of bytes.
+  /// Returns the bytes that the next atom matches and how often it may repeat; nil if the next token is not a
+  /// byte class.
   private func nextAtom() throws(Malformed) -> (
     bytes: ByteClass, isAtLeastOnce: Bool, isOnce: Bool
   )? {
@@ -305,7 +307,8 @@ struct PosixExpression {
     }
   }
 
-  /// Returns the length of an interval from behind its "{", its end included; nil for no interval.
+  /// Returns the length of an interval, counted from after its "{" and including its end; nil if there is no
+  /// interval.
   private func intervalLength(from start: Int) -> Int? {
     var index = start
     while index < pattern.count, (0x30...0x39).contains(pattern[index]) || pattern[index] == 0x2c {
@@ -325,13 +328,13 @@ struct PosixExpression {
     func number(_ text: String) throws(Malformed) -> Int? {
       if text.isEmpty { return nil }
       guard let value = Int(text), value <= PosixExpression.maxRepeat else {
-        throw Malformed("it repeats more than \(PosixExpression.maxRepeat) times")
+        throw Malformed("a repetition count exceeds \(PosixExpression.maxRepeat)")
       }
       return value
     }
     let low = try number(parts[0]) ?? 0
     let high = parts.count == 1 ? low : try number(parts[1])
-    if let high, high < low { throw Malformed("an interval ends before it begins") }
+    if let high, high < low { throw Malformed("an interval's maximum is below its minimum") }
     if max(low, high ?? 0) > PosixExpression.maxLinearRepeat { needsBacktracking = true }
     return Repetition(
       "{\(low)\(high == low ? "" : ",\(high.map(String.init) ?? "")")}", isAtLeastOnce: low > 0)

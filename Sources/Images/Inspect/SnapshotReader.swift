@@ -1,38 +1,40 @@
-// Finding entries inside a state of an image, and reading what they hold, without touching any disk
-// but the store's (for a live image: the file itself, where the store has not its content).
+// Finds entries in one state of an image, a snapshot or the live image, and reads their content. Content
+// comes from the store; content of a live file that the store lacks comes from the file.
 //
-// 1. Links on the way are followed as in a chroot at the root tree: none leads out of it.
-// 2. What a live file holds is compared with the digest that was captured: another content is an
-//    error, never shown as the captured one.
+// 1. Symbolic links on a path are followed as in a chroot at the root tree: none leads out of it.
+// 2. The content of a live file is verified against the captured digest before any of it is returned.
 
 import Codec
 import Platform
 import Store
 import XCAT
 
-/// One side of a comparison, or a snapshot that is looked into.
+/// Reads one side of a comparison, or a snapshot.
 public struct SnapshotReader: Sendable {
   let state: ImageState
   let store: ObjectStore
-  /// Where live files are; nil for a snapshot.
+  /// Resolves the paths of live files; nil for a snapshot.
   let live: PathResolver?
 
   // MARK: Entries
 
-  /// Where a path as a person wrote it leads: the piece, and the components below it.
-  /// - Throws: `ImageError` for a spelling that is none, or a path outside an image without a tree.
+  /// Splits a path as a person wrote it into an image component and the path components below it.
+  /// - Throws: `ImageError` (`usage`) for an invalid escape, and (`notFound`) for a path that lies in no
+  ///   component of an image without a root tree.
   func locate(_ path: String) throws -> (piece: Snapshot.Component, parts: [[UInt8]]) {
     if let place = try locateIfPresent(path) { return place }
     throw ImageError(
-      .notFound, "\(state.name):\(path)", "is no file of the image, and the image has no root tree",
+      .notFound, "\(state.name):\(path)",
+      "is not a file of the image, and the image has no root tree",
       advice: "'imgstore show' lists the files of the image")
   }
 
-  /// Like `locate`; nil for a path outside an image without a tree.
+  /// Does the same as `locate`, but returns nil for a path in no component of an image without a root tree.
   func locateIfPresent(_ path: String) throws -> (piece: Snapshot.Component, parts: [[UInt8]])? {
     let object = "\(state.name):\(path)"
     guard let bytes = Platform.bytes(fromPrintable: path) else {
-      throw ImageError(.usage, object, "holds a backslash that begins no \\xHH, \\n, \\t or \\\\")
+      throw ImageError(
+        .usage, object, "contains a backslash that does not begin \\xHH, \\n, \\t or \\\\")
     }
     let parts = bytes.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
     if bytes.first == 0x2f {
@@ -49,14 +51,15 @@ public struct SnapshotReader: Sendable {
     return (tree, parts)
   }
 
-  /// The entry at a path; nil where there is none. Folders that are links are followed, the last
-  /// component only with `followLast`.
+  /// Returns the entry at a path; nil if there is none. Symbolic links on the path are followed.
+  /// - Parameter followLast: whether a link in the last path component is followed, too.
   public func find(_ path: String, followLast: Bool = false) throws -> FoundEntry? {
     guard let (piece, parts) = try locateIfPresent(path) else { return nil }
     return try descend(piece, parts, followLast: followLast)
   }
 
-  /// Like `find`, where nothing there is an error.
+  /// Returns the entry at a path.
+  /// - Throws: `ImageError` (`notFound`) if there is none.
   public func require(_ path: String, followLast: Bool = false) throws -> FoundEntry {
     _ = try locate(path)
     guard let found = try find(path, followLast: followLast) else {
@@ -73,19 +76,19 @@ public struct SnapshotReader: Sendable {
     try TreeDescent(source: state.source).find(piece, parts, followLast: followLast)
   }
 
-  /// The entries of a folder, in byte order; none for what is no folder.
+  /// Returns the entries of a directory, in byte order. Another entry has none.
   func children(of entry: Entry) throws -> [Entry] {
     try entry.ids.map { try Tree.entries($0, from: state.source) } ?? []
   }
 
-  /// What is in a folder, in byte order; nothing for what is no folder.
+  /// Returns the entries of a directory with their paths, in byte order. Another entry has none.
   public func children(of found: FoundEntry) throws -> [FoundEntry] {
     try children(of: found.entry).map {
       FoundEntry(path: found.path + [0x2f] + $0.name, entry: $0)
     }
   }
 
-  /// Calls `body` for `found` and all below it, parents first, in byte order.
+  /// Calls `body` for `found` and every entry below it, parents first, in byte order.
   public func walk(_ found: FoundEntry, _ body: (FoundEntry) throws -> Void) throws {
     try body(found)
     for child in try children(of: found) { try walk(child, body) }
@@ -93,7 +96,9 @@ public struct SnapshotReader: Sendable {
 
   // MARK: Content
 
-  /// Calls `body` with the content of a file, in order, a part at a time.
+  /// Calls `body` with the content of a file, in order and in parts.
+  /// - Throws: `ImageError` if the entry is not a file, lacks its content in the snapshot, or is a live file
+  ///   that has changed since the capture.
   public func read(_ file: FoundEntry, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
     guard case .file(let blob, let size) = file.entry.content else {
       throw ImageError(
@@ -108,13 +113,13 @@ public struct SnapshotReader: Sendable {
     }
   }
 
-  /// The whole content of a file.
-  /// - Throws: `ImageError` where it is longer than `limitBytes`.
+  /// Returns the whole content of a file.
+  /// - Throws: `ImageError` if it is longer than `limitBytes`.
   func bytes(of file: FoundEntry, limitBytes: Int) throws -> [UInt8] {
     guard file.entry.sizeBytes <= UInt64(limitBytes) else {
       throw ImageError(
         "\(state.name):\(printable(file.path))",
-        "has \(file.entry.sizeBytes) bytes, more than the \(limitBytes) that are looked at")
+        "has \(file.entry.sizeBytes) bytes, more than the limit of \(limitBytes)")
     }
     var bytes: [UInt8] = []
     bytes.reserveCapacity(Int(file.entry.sizeBytes))
@@ -130,7 +135,7 @@ public struct SnapshotReader: Sendable {
     let place = try live.resolve(absolute, followLast: false)
     let file = try live.fileSystem.openFile(
       at: place.directory.raw, place.name, [.read, .noFollow, .nonBlocking])
-    // What is handed out must be what was captured, so it is hashed before any of it is.
+    // `body` must see only the captured content, so the first pass hashes the file and the second returns it.
     for isProof in [true, false] {
       var hash = SHA256()
       var offset: UInt64 = 0
@@ -149,7 +154,7 @@ public struct SnapshotReader: Sendable {
       }
       if isProof, hash.finish() != blob {
         throw ImageError(
-          "live file \(printable(path))", "changed while it was looked at",
+          "live file \(printable(path))", "changed while it was being read",
           advice: "Run the command again")
       }
     }

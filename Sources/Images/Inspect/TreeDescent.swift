@@ -1,15 +1,15 @@
-// Finds the entry of a tree in the store that a path names. Links on the way are followed as in a chroot at the top of
-// the tree: none leads out of it.
+// Finds the entry at a path in a tree of the store. Symbolic links on the path are followed as in a chroot at
+// the top of the tree: none leads out of it.
 
 import Store
 
-/// Finds entries below the top of a tree.
+/// Finds entries below the top of a tree. A path with more than 40 links (the kernel's limit) is absent.
 struct TreeDescent {
   let source: any ObjectSource
   private static let maxHops = 40
 
-  /// Returns the entry at the end of a path; nil where there is none.
-  /// - Parameter followLast: whether a link at the end is followed, too.
+  /// Returns the entry at a path; nil if there is none.
+  /// - Parameter followLast: whether a link in the last path component is followed, too.
   func find(
     _ piece: Snapshot.Component, _ parts: [[UInt8]], followLast: Bool
   ) throws -> FoundEntry? {

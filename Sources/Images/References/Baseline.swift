@@ -1,18 +1,19 @@
-// The snapshot that an image's name alone means for `diff` and `revert`: what a person would call the last known state.
+// Finds the baseline: the snapshot that an image's name alone means for `diff` and `revert`.
 //
-// Commands take snapshots of their own: before a change, before packing, for an export. They hold whatever was live,
-// a bad update too, so comparing with one of them would hide the update, and reverting to it would restore it.
-// 1. A snapshot that a person took, imported or copied is a baseline. So is the record of a revert of the whole
-//    image: a person chose that state.
-// 2. The record of a revert of parts is none: the other files were as they happened to be.
-// 3. The record of an undo has the state before the change: the baseline is that of that state.
+// Commands take automatic snapshots before a change, before packing and for an export. These hold whatever
+// was live, even a bad update. A comparison with one would hide the update, and a revert would restore it.
+//
+// 1. A snapshot that a person took, imported or copied is a baseline. So is the record of a revert of the
+//    whole image, because a person chose that state.
+// 2. The record of a revert of parts is not a baseline: nobody chose the state of the other files.
+// 3. The record of an undo holds the state before the undone change. Its baseline is the one of that state.
 
 import Platform
 import Store
 
 extension Workspace {
   /// Returns the snapshot that a reference means for `diff` and `revert`.
-  /// - Throws: `ImageError` where there is none, or more than one.
+  /// - Throws: `ImageError` if there is none, or more than one.
   func findBaseline(_ reference: Reference) throws -> CommittedSnapshot {
     let latest = try find(reference)
     guard reference.selector == .latest, latest.snapshot.origin.isAutomatic,
@@ -28,17 +29,17 @@ extension Workspace {
     return baseline
   }
 
-  /// - Returns: nil where no snapshot was chosen by a person.
+  /// Returns the baseline at or before an automatic snapshot; nil if no person chose a snapshot.
   private func baseline(from latest: CommittedSnapshot) throws -> CommittedSnapshot? {
     let refs = try store().refs
     let image = try ImageName(latest.snapshot.image)
     var numbers = try refs.numbers(of: image)[...]
-    /// The state that an undo went back to, whose own record is looked for.
+    /// The state that an undo restored. The search looks for the original snapshot of that state.
     var wanted: Snapshot?
     while let number = numbers.popLast() {
       guard let candidate = try refs.readIfPresent(image, number) else { continue }
       if let state = wanted {
-        // The record of the undo, and the change that it took back, are passed over.
+        // Skips records of undos, and the snapshots of the change that was undone.
         guard candidate.snapshot.hasSameState(as: state), !candidate.snapshot.isUndo else {
           continue
         }
@@ -60,7 +61,7 @@ extension Workspace {
 }
 
 extension Snapshot {
-  /// The parts of the image that the recorded revert brought back, where it was not the whole.
+  /// The provenance key for the restored parts, if a revert did not restore the whole image.
   static let partsKey = "parts"
 
   fileprivate var recordsParts: Bool { provenance.contains { $0.key == Snapshot.partsKey } }

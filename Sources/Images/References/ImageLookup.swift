@@ -1,20 +1,20 @@
-// Finding the image that a person names. Names of xCAT's images are long
-// ("rhels8.5.0-x86_64-netboot-compute"), so a part that only one image has is enough.
+// Finds the image that a person names. xCAT's image names are long ("rhels8.5.0-x86_64-netboot-compute"), so
+// a part of a name is enough if only one image has it.
 //
-// 1. An image's own name always means that image.
-// 2. What was taken for a shorter name is said, in one line.
-// 3. The name of a new image (`define`, `import`, `copy`), and that of one that loses snapshots (`remove`,
-//    `forget`), is never guessed.
+// 1. An image's full name always means that image.
+// 2. The first use of a shorter name prints one line with the full name.
+// 3. Two kinds of names are never guessed: those of new images (`define`, `import`, `copy`), and those of
+//    images that lose snapshots (`remove`, `forget`).
 
 import Platform
 import Store
 import XCAT
 
 extension Workspace {
-  /// The image that a text means: its name, its profile, or a part of its name that no other image has.
-  /// - Parameter text: empty for the only image.
-  /// - Throws: `ImageError` (`usage`) for the name of a snapshot, and (`notFound`) where no image, or more
-  ///   than one, is meant.
+  /// Returns the image that a text names: by its name, by its profile, or by a part that only its name has.
+  /// - Parameter text: the name, or a path. Empty for the only image.
+  /// - Throws: `ImageError` (`usage`) for a reference to a snapshot, and (`notFound`) if no image matches, or
+  ///   more than one.
   func image(named text: String) throws -> ImageName {
     if Workspace.isPath(text) { return try image(at: text) }
     try requireNoSnapshot(text)
@@ -30,13 +30,13 @@ extension Workspace {
     if text.isEmpty { return try onlyImage(known) }
     let profiles = definitions.filter { $0.value.osimage["profile"] == text }.map(\.key).sorted()
     let parts = text.utf8.count < 3 ? [] : known.filter { $0.contains(text) }
-    // The end of a name, after a hyphen, means more than some letters of another: a new image with a longer name
-    // does not take it away.
+    // A match of a name's last part, after a hyphen, has priority. A new image with a longer name then does
+    // not make a short name ambiguous.
     let ends = parts.filter { $0.hasSuffix("-" + text) }
     for candidates in [profiles, ends, parts] where !candidates.isEmpty {
       guard candidates.count == 1, let only = candidates.first else {
         throw ImageError(
-          .notFound, "image '\(text)'", "may be \(ImageLookup.list(candidates))",
+          .notFound, "image '\(text)'", "is ambiguous: \(ImageLookup.list(candidates))",
           advice: "Write more of the name")
       }
       if saidNames.withLock({ $0.insert(text).inserted }) { mention("'\(text)' is image \(only)") }
@@ -44,31 +44,31 @@ extension Workspace {
     }
     if let path = try? directoryPath("./\(text)"), try statLive(path)?.kind == .directory {
       throw ImageError(
-        .notFound, "image '\(text)'", "is not there",
-        advice: "To keep the directory of that name, write 'imgstore snapshot ./\(text)'")
+        .notFound, "image '\(text)'", "does not exist",
+        advice: "To snapshot the directory of that name, run 'imgstore snapshot ./\(text)'")
     }
     let near = ImageLookup.near(text, known) { definitions[$0]?.osimage["profile"] }
     if near.isEmpty {
       let meant = try snapshots(named: text, of: stored)
       if !meant.isEmpty {
         throw ImageError(
-          .notFound, "image '\(text)'", "is not there",
-          advice: "Is it snapshot \(ImageLookup.list(meant))?")
+          .notFound, "image '\(text)'", "does not exist",
+          advice: "Did you mean snapshot \(ImageLookup.list(meant))?")
       }
       throw try notDefined(ImageName(text))
     }
     throw ImageError(
       .notFound, "image '\(text)'", "is not defined, and has no snapshots",
-      advice: "Is it \(ImageLookup.list(near))? 'imgstore images' lists all")
+      advice: "Did you mean \(ImageLookup.list(near))? 'imgstore images' lists all images")
   }
 
   /// Returns the name of the only image.
-  /// - Throws: `ImageError` where there is none (`notFound`), or more than one (`usage`).
+  /// - Throws: `ImageError` (`notFound`) if there is none, and (`usage`) if there are several.
   public func onlyImage() throws -> String { try image(named: "").text }
 
-  /// The image of that very name.
-  /// - Throws: `ImageError` (`notFound`) where no image of that name has snapshots, naming the one that a command
-  ///   which loses nothing would take.
+  /// Returns the image with exactly that name.
+  /// - Throws: `ImageError` (`notFound`) if no image of that name has snapshots. The advice lists the images
+  ///   whose names contain the text.
   func image(exactly name: String) throws -> ImageName {
     if Workspace.isPath(name) { return try image(at: name) }
     try requireNoSnapshot(name)
@@ -76,13 +76,13 @@ extension Workspace {
     if let image = try? ImageName(name), try !refs.numbers(of: image).isEmpty { return image }
     let candidates = try refs.images().map(\.text).filter { !name.isEmpty && $0.contains(name) }
     throw ImageError(
-      .notFound, "image '\(name)'", "is not there, and short names are not taken here",
+      .notFound, "image '\(name)'", "does not exist, and this command does not accept short names",
       advice: candidates.isEmpty
-        ? "'imgstore images' lists what there is"
-        : "Write the whole name: \(ImageLookup.list(candidates))")
+        ? "'imgstore images' lists all images"
+        : "Write the full name: \(ImageLookup.list(candidates))")
   }
 
-  /// Returns the references that a text would be with an image in front: a tag, or a number of the only image.
+  /// Returns the references that the text completes: as a tag of an image, or as a number of the only image.
   private func snapshots(named text: String, of images: [ImageName]) throws -> [String] {
     let refs = try store().refs
     if let number = Int(text), number > 0, images.count == 1, let only = images.first {
@@ -91,36 +91,40 @@ extension Workspace {
     return try images.filter { try refs.tags(of: $0)[text] != nil }.map { "\($0)@\(text)" }
   }
 
-  /// The image that lies at a path.
+  /// Returns the image whose directory is at a path.
+  /// - Throws: `ImageError` (`notFound`) if there is none.
   private func image(at text: String) throws -> ImageName {
     let path = try directoryPath(text)
     if let owner = try directoryOwner(path) { return owner }
     throw ImageError(
-      .notFound, "directory \(path.text)", "is no image",
-      advice: "'imgstore snapshot \(path.text)' keeps it; 'imgstore images' lists what there is")
+      .notFound, "directory \(path.text)", "is not an image",
+      advice:
+        "To snapshot it, run 'imgstore snapshot \(path.text)'; 'imgstore images' lists all images")
   }
 
-  /// The error for an image that no table has.
+  /// Returns the error for an image that no table defines.
   func notDefined(_ image: ImageName) throws -> ImageError {
     guard try hasXCAT() else {
       return ImageError(
-        .notFound, "image \(image)", "is not there",
-        advice: "'imgstore add \(image) DIR' keeps a directory under that name")
+        .notFound, "image \(image)", "does not exist",
+        advice: "To snapshot a directory under that name, run 'imgstore add \(image) DIR'")
     }
     return ImageError(
       .notFound, "image \(image)", "is not defined in the tables in \(try tables().place)",
-      advice: "Define it with 'imgstore define \(image) provmethod=netboot rootimgdir=…', keep a "
+      advice:
+        "Define it with 'imgstore define \(image) provmethod=netboot rootimgdir=…', snapshot a "
         + "directory under that name with 'imgstore add \(image) DIR', or name other tables with "
         + "--xcat-dir")
   }
 
+  /// Rejects references to snapshots and paths.
   /// - Throws: `ImageError` (`usage`) for "IMAGE@…" and "IMAGE:PATH".
   private func requireNoSnapshot(_ text: String) throws {
     guard text.contains(where: { $0 == "@" || $0 == ":" }) else { return }
     guard try Reference(text).selector == .latest else {
       throw ImageError(
-        .usage, "reference '\(text)'", "names one snapshot, where an image is asked for",
-        advice: "Write the image's name alone")
+        .usage, "reference '\(text)'", "names a snapshot, but the command takes an image",
+        advice: "Write only the name of the image")
     }
   }
 
@@ -132,7 +136,7 @@ extension Workspace {
         advice: known.isEmpty
           ? try hasXCAT()
             ? "Define one with 'imgstore define NAME provmethod=netboot rootimgdir=…'"
-            : "'imgstore snapshot DIR' keeps a directory"
+            : "To snapshot a directory, run 'imgstore snapshot DIR'"
           : "Name one of \(ImageLookup.list(known))")
     }
     return try ImageName(only)
@@ -142,7 +146,7 @@ extension Workspace {
 enum ImageLookup {
   private static let maxListed = 5
 
-  /// "a, b or c"; of many the first.
+  /// Returns a list of names like "a, b or c". A long list is cut after `maxListed` names.
   static func list(_ names: [String]) -> String {
     let shown = names.prefix(maxListed)
     if names.count > maxListed {
@@ -152,7 +156,7 @@ enum ImageLookup {
     return shown.dropLast().joined(separator: ", ") + " or " + last
   }
 
-  /// Names that differ by few letters, themselves or by their profiles, nearest first.
+  /// Returns the names that differ from a text in few letters, nearest first. Profiles count as names, too.
   static func near(
     _ text: String, _ names: [String], profile: (String) -> String?
   ) -> [String] {

@@ -6,9 +6,11 @@
 //     compute@yesterday  as of the end of that day    compute@3fa9c1  the same, of that image
 //     compute@live       the image as it is now
 //
-// followed, where a path is wanted, by ":PATH" (`PathReference`). With one image in the store, "@12" alone
-// will do. What a command takes is a type: a path that stands where none is wanted is an error, and never
-// left out.
+// A ":PATH" may follow where a command takes one (`PathReference`). If the store has only one image, "@12"
+// alone is enough.
+//
+// 1. Each command's argument is one of the two types: a path that the command does not take is an error, and
+//    never ignored.
 
 import Codec
 import Glibc
@@ -24,23 +26,24 @@ public struct Reference: Sendable, Equatable {
     /// A tag, or the start of an id.
     case tag(String)
     case idPrefix(String)
-    /// Seconds since 1970: the latest snapshot that is not younger.
+    /// The latest snapshot at or before a time, in seconds since 1970.
     case asOf(Int64)
-    /// The image itself, not a snapshot of it.
+    /// The live image instead of a snapshot.
     case live
   }
-  /// Empty for "the only image".
+  /// The image's name. Empty for the only image.
   public let image: String
   public let selector: Selector
 
   /// Parses IMAGE[@SELECTOR].
-  /// - Throws: `ImageError` (`usage`) for text that cannot be a reference, and where a path follows.
+  /// - Throws: `ImageError` (`usage`) if the text is not a valid reference, or if a path follows.
   public init(_ text: String) throws {
     let (reference, path) = try Reference.split(text)
     guard path == nil else {
       throw ImageError(
-        .usage, "reference '\(text)'", "names a path in a snapshot, where a snapshot is asked for",
-        advice: "Leave ':\(path ?? "")' out, or see 'imgstore help' for a command that takes paths")
+        .usage, "reference '\(text)'",
+        "names a path in a snapshot, but the command takes a snapshot",
+        advice: "Omit ':\(path ?? "")', or see 'imgstore help' for a command that takes paths")
     }
     self = reference
   }
@@ -65,7 +68,7 @@ public struct Reference: Sendable, Equatable {
     return (Reference(image: String(rest[..<at]), selector), path)
   }
 
-  /// The colon before the path: the first one that is not that of "@2026-11-08T12:30".
+  /// Returns the colon before the path: the first one that is not part of a time like "@2026-11-08T12:30".
   private static func pathColon(_ text: Substring) -> Substring.Index? {
     guard let first = text.firstIndex(of: ":") else { return nil }
     guard let at = text.firstIndex(of: "@"), at < first,
@@ -93,7 +96,7 @@ public struct Reference: Sendable, Equatable {
     return .idPrefix(text)
   }
 
-  /// Whether a text can be the start of a snapshot's id.
+  /// Returns whether a text can be the start of a snapshot's id.
   static func isIDPrefix(_ text: String) -> Bool {
     text.utf8.count >= 6 && text.utf8.count <= 64
       && text.lowercased().utf8.allSatisfy { hexValue($0) != nil }
@@ -107,7 +110,8 @@ public struct Reference: Sendable, Equatable {
     return Int64(mktime(&parts))
   }
 
-  /// "2026-11-08" (its last second, local time), "2026-11-08T12:30", or with a blank, as `log` prints it.
+  /// Parses "2026-11-08" (its last second, local time) or "2026-11-08T12:30". A space may replace the "T", as
+  /// in the output of `log`.
   private static func parseTime(_ text: String) -> Int64? {
     let halves = text.split(maxSplits: 1, omittingEmptySubsequences: false) {
       $0 == "T" || $0 == " "
@@ -133,7 +137,7 @@ public struct Reference: Sendable, Equatable {
 
   private static func malformed(_ text: String) -> ImageError {
     ImageError(
-      .usage, "reference '\(text)'", "is not one",
+      .usage, "reference '\(text)'", "is not valid",
       advice: "Write IMAGE, IMAGE@NUMBER, IMAGE@~N, IMAGE@TAG, IMAGE@YYYY-MM-DD, "
         + "'IMAGE@YYYY-MM-DD HH:MM', IMAGE@yesterday or a snapshot's id")
   }
@@ -142,16 +146,18 @@ public struct Reference: Sendable, Equatable {
 /// A snapshot, or a path in one: "REF" or "REF:PATH".
 public struct PathReference: Sendable, Equatable {
   public let snapshot: Reference
-  /// Inside the image; nil for the whole.
+  /// The path inside the image; nil for the whole image.
   public let path: String?
 
-  /// - Parameter path: written apart from the reference: "REF PATH".
-  /// - Throws: `ImageError` (`usage`) for text that cannot be a reference, and for a path that is written twice.
+  /// Parses REF or REF:PATH.
+  /// - Parameter path: a path from a separate argument, as in "REF PATH".
+  /// - Throws: `ImageError` (`usage`) if the text is not a valid reference, or if it has a path and `path` is
+  ///   another one.
   public init(_ text: String, path separate: String? = nil) throws {
     let (snapshot, path) = try Reference.split(text)
     guard path == nil || separate == nil else {
       throw ImageError(
-        .usage, "reference '\(text)'", "names a path, and '\(separate ?? "")' is another one",
+        .usage, "reference '\(text)'", "names a path, and '\(separate ?? "")' is a second one",
         advice: "Write the path once: either REF:PATH or REF PATH")
     }
     self.snapshot = snapshot

@@ -1,25 +1,26 @@
-// Finding what a reference means.
+// Finds the snapshot or the entry that a reference names.
 
 import Codec
 import Platform
 import Store
 
 extension Workspace {
-  /// The snapshot that a reference means.
-  /// - Throws: `ImageError` where there is none, or more than one.
+  /// Returns the snapshot that a reference names.
+  /// - Throws: `ImageError` (`notFound`) if there is none, and (`usage`) if the reference names the live
+  ///   image, lacks an image, or is the start of several ids.
   public func find(_ reference: Reference) throws -> CommittedSnapshot {
     let refs = try store().refs
     if reference.image.isEmpty {
       let images = try refs.images()
       guard images.count == 1, let only = images.first else {
         throw ImageError(
-          .usage, "reference", "names no image, and the store has \(images.count)",
+          .usage, "reference", "does not name an image, and the store has \(images.count)",
           advice: "Write the image's name before the '@'")
       }
       return try find(only, reference.selector, among: try refs.numbers(of: only), refs)
     }
     if let image = try? ImageName(reference.image) {
-      // What has a number is at its place: the history, however long, is not listed.
+      // A snapshot with a number is read by its path. A long history is not listed for it.
       if case .number(let number) = reference.selector,
         let found = try refs.readIfPresent(image, number)
       {
@@ -39,19 +40,19 @@ extension Workspace {
     return try find(image, reference.selector, among: numbers, refs)
   }
 
-  /// The latest snapshot of an image, where a verb is about the image and not one snapshot.
+  /// Returns the latest snapshot of an image, for commands whose argument is an image.
   func findLatest(_ name: String) throws -> CommittedSnapshot {
     let (image, _) = try findHistory(name)
     return try find(Reference(image.text))
   }
 
-  /// An image and the numbers of its snapshots, latest first.
+  /// Returns an image and the numbers of its snapshots, newest first.
   func findHistory(_ name: String) throws -> (image: ImageName, numbers: [Int]) {
     let refs = try store().refs
     if name.contains("@") == false, let found = try? ImageName(name) {
       let numbers = try refs.numbers(of: found)
       if !numbers.isEmpty { return (found, numbers.reversed()) }
-      // An id of a snapshot stands for its image.
+      // The id of a snapshot names its image.
       if let snapshot = try find(idPrefix: name, refs) {
         let image = try ImageName(snapshot.snapshot.image)
         return (image, try refs.numbers(of: image).reversed())
@@ -87,10 +88,10 @@ extension Workspace {
     case .live:
       throw ImageError(
         .usage, "reference '\(image)@live'",
-        "is the image as it is now, where a snapshot is asked for",
+        "names the live image, but the command takes a snapshot",
         advice: "'imgstore snapshot \(image)' takes one; 'imgstore diff' compares with @live")
     case .asOf(let time):
-      // Numbers grow with time, so the last that is old enough is found from the end.
+      // Numbers grow with time, so the search for the first old enough snapshot starts at the end.
       for number in numbers.reversed() {
         guard let found = try refs.readIfPresent(image, number) else { continue }
         if found.snapshot.created.seconds <= time { return found }
@@ -105,13 +106,13 @@ extension Workspace {
       advice: "'imgstore log \(image)' lists its snapshots")
   }
 
-  /// The snapshot whose id begins with a text; nil where there is none, or the text is too short for an id.
+  /// Returns the snapshot whose id begins with a text; nil if there is none, or if the text is too short.
   private func find(idPrefix text: String, _ refs: RefLog) throws -> CommittedSnapshot? {
     guard Reference.isIDPrefix(text) else { return nil }
     return try find(idPrefix: text, of: refs.images(), refs)
   }
 
-  /// The snapshot whose id begins with a text that is no image's name.
+  /// Returns the snapshot whose id begins with a text; nil if the text is the name of an image.
   func find(idOrName text: String) throws -> CommittedSnapshot? {
     guard Reference.isIDPrefix(text) else { return nil }
     let refs = try store().refs
@@ -139,12 +140,15 @@ extension Workspace {
     return found.last
   }
 
-  /// An entry inside a snapshot: an absolute path of the management node, or one inside the root
-  /// tree.
+  /// Returns an entry of a snapshot. Symbolic links below a component are not followed.
+  /// - Parameter path: an absolute path of the management node, or a path inside the root tree.
+  /// - Throws: `ImageError` (`usage`) for an invalid escape, and (`notFound`) if the snapshot does not have
+  ///   the path.
   public func findEntry(_ path: String, in snapshot: CommittedSnapshot) throws -> FoundEntry {
     let object = "\(snapshot.name):\(path)"
     guard let bytes = bytes(fromPrintable: path) else {
-      throw ImageError(.usage, object, "holds a backslash that begins no \\xHH, \\n, \\t or \\\\")
+      throw ImageError(
+        .usage, object, "contains a backslash that does not begin \\xHH, \\n, \\t or \\\\")
     }
     let parts = bytes.split(separator: 0x2f).map(Array.init)
     let pieces = snapshot.snapshot.pieces
@@ -159,7 +163,7 @@ extension Workspace {
     }
     guard let tree = pieces.rootTree else {
       throw ImageError(
-        .notFound, object, "is no file of the image, and the image has no root tree",
+        .notFound, object, "is not a file of the image, and the image has no root tree",
         advice: "'imgstore show \(snapshot.name)' lists the files of the image")
     }
     return try descend(tree, parts, object)
@@ -177,7 +181,7 @@ extension Workspace {
       else {
         throw ImageError(
           .notFound, object, "is not in that snapshot",
-          advice: "'imgstore log IMAGE -- PATH' shows in which snapshot a path appears or goes")
+          advice: "'imgstore log IMAGE -- PATH' lists the snapshots in which a path changed")
       }
       entry = child
       path += [0x2f] + part

@@ -1,12 +1,11 @@
-// Several snapshots at a time: "compute@3..7" is every snapshot of compute from number 3 to number 7 that there is.
+// Ranges of snapshots: "compute@3..7" means all existing snapshots of compute from number 3 to number 7.
 
 import Platform
 import Store
 
 extension Workspace {
-  /// The references that operands of a command stand for: ranges spread out, others as they are.
-  /// - Throws: `ImageError` (`usage`) for a range that ends before it begins, and (`notFound`) for one without a
-  ///   snapshot.
+  /// Expands the ranges among a command's operands to references. Other operands stay as they are.
+  /// - Throws: `ImageError` (`usage`) if a range ends before it begins, and (`notFound`) if it is empty.
   public func references(_ texts: [String]) throws -> [String] {
     try texts.flatMap { text -> [String] in
       guard let range = try SnapshotRange(text) else { return [text] }
@@ -17,21 +16,21 @@ extension Workspace {
       guard !numbers.isEmpty else {
         throw ImageError(
           .notFound, "range '\(text)'", "has no snapshot",
-          advice: "'imgstore log \(image)' lists what there is")
+          advice: "'imgstore log \(image)' lists the snapshots")
       }
       return numbers.map { "\(image)@\($0)" }
     }
   }
 }
 
-/// IMAGE@FROM..TO, parsed.
+/// A parsed range, IMAGE@FROM..TO.
 public struct SnapshotRange: Sendable, Equatable {
-  /// Empty for the only image.
+  /// The image's name. Empty for the only image.
   public let image: String
   public let numbers: ClosedRange<Int>
 
-  /// Parses a range, "compute@3..7" or "compute@3..@7"; nil for text that is none.
-  /// - Throws: `ImageError` (`usage`) for one that ends before it begins.
+  /// Parses a range, "compute@3..7" or "compute@3..@7". Returns nil if the text is not a range.
+  /// - Throws: `ImageError` (`usage`) if the range ends before it begins.
   public init?(_ text: String) throws {
     guard let at = text.firstIndex(of: "@"), let dots = text.firstRange(of: ".."),
       at < dots.lowerBound

@@ -1,8 +1,8 @@
-// Where a repair looks for what is lost: `--from` names a store, a folder or a file.
+// The sources of a repair: `--from` names a store, a directory or a file that may have the lost data.
 //
-// 1. What a name stands for is told by what is there: a folder with a store's `format` is a store, any other
-//    a tree of files; a file is content, and what is in it if it is an archive.
-// 2. A source is only read, and nothing of it is believed: what it offers counts by its hash.
+// 1. The path's content decides its kind. A directory with a store's `format`, `packs` and `refs` is a store;
+//    any other is a tree of files. A file offers its own content and, if it is an archive, its members.
+// 2. Sources are only read, and never trusted: the repair identifies all data by its hash.
 
 import Ingest
 import Platform
@@ -12,6 +12,8 @@ import XCAT
 
 extension Workspace {
   /// Opens a source of a repair.
+  /// - Throws: `ImageError` if it cannot be opened, is of an unsupported kind or is the store itself, and
+  ///   (`notFound`) if it does not exist.
   func repairSource(_ text: String) throws -> RepairSource {
     let path = absolute(text)
     let bytes = Array(path.utf8)
@@ -25,7 +27,7 @@ extension Workspace {
     guard let stat else {
       throw ImageError(
         .notFound, "source \(text)", "does not exist",
-        advice: "--from takes a store, a bundle, a packed image, a file or a folder")
+        advice: "--from takes a store, a bundle, a packed image, a file or a directory")
     }
     switch stat.kind {
     case .directory:
@@ -36,8 +38,8 @@ extension Workspace {
         at: fileSystem.workingDirectory, bytes, [.read, .nonBlocking])
       if try isSquashfs(file) {
         tell(
-          "\(text) is a squashfs image, of which the file itself is taken only: mount it, and name "
-            + "the folder, to take what is in it")
+          "\(text) is a squashfs image: only the file itself is used. To use the files in it, mount it "
+            + "and name the mount point")
       }
       return .content(name: text) { [self] session in
         try ArchiveSource(try store(), progress).offer(file, to: session)
@@ -45,7 +47,7 @@ extension Workspace {
     default:
       throw ImageError(
         "source \(text)", "is a \(stat.kind.noun)",
-        advice: "--from takes a store, a bundle, a packed image, a file or a folder")
+        advice: "--from takes a store, a bundle, a packed image, a file or a directory")
     }
   }
 
@@ -75,15 +77,15 @@ extension Workspace {
       try fileSystem.stat(own.root.raw), try fileSystem.stat(other.layout.root.raw)
     )
     guard a.device != b.device || a.inode != b.inode else {
-      throw ImageError("source \(path)", "is the store that is to be repaired")
+      throw ImageError("source \(path)", "is the store to repair")
     }
     return other
   }
 
-  /// Offers everything below a folder of this machine, whatever the root of the workspace is.
+  /// Offers everything below a directory of this machine, independent of the workspace's root.
   private func offerTree(_ path: String, to session: WriteSession) throws {
     guard let whole = AbsolutePath(path) else {
-      throw ImageError("source \(path)", "is not a path that can be read")
+      throw ImageError("source \(path)", "is not a readable path")
     }
     let root = try fileSystem.openDirectory(
       at: fileSystem.workingDirectory, [0x2f], followLink: true)
@@ -92,7 +94,7 @@ extension Workspace {
       to: session)
   }
 
-  /// Reads trees and files as a snapshot would, without the stat cache.
+  /// Reads trees and files like a snapshot, but without the stat cache.
   func offer(
     _ requests: [CaptureRoot], in resolver: PathResolver, to session: WriteSession
   ) throws {

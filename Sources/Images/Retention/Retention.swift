@@ -1,20 +1,20 @@
-// Which snapshots a policy keeps. Decides only; nothing is read or removed here.
+// Decides which snapshots a retention policy keeps. Nothing is read or removed here.
 //
-// 1. The latest snapshot of an image stays, the latest complete one, pinned ones, and those that an
-//    unfinished change needs. Tagged ones stay unless they are given up on purpose.
-// 2. An incomplete snapshot satisfies no rule: it never takes the place of a complete one. Only in an image
-//    that has no complete snapshot at all do the rules judge incomplete ones.
-// 3. A rule keeps the latest snapshot of each of the last so many hours (days …) that have one,
-//    local time: hours without a snapshot do not count.
-// 4. Automatic snapshots (those before a change, and records of one) have a rule of their own, and never take
-//    the place of a person's: the other rules neither count nor keep them.
-// 5. What no rule and no promise keeps goes. Without a rule nothing goes; without a rule about a person's
-//    snapshots none of these goes.
+// 1. Always kept: an image's latest snapshot, its latest complete one, and those that an unfinished change
+//    needs. Pinned and tagged ones are kept, too, unless `force` is set.
+// 2. Rules ignore incomplete snapshots, so that these never replace complete ones. Only if an image has no
+//    complete snapshot do the rules apply to its incomplete ones.
+// 3. A periodic rule keeps the latest snapshot of each of the last N hours (days …, local time) that have
+//    one. Hours without a snapshot do not count.
+// 4. Automatic snapshots (those before a change, and records of one) have their own rule. The other rules
+//    neither count nor keep them, so that they never replace a person's snapshot.
+// 5. All other snapshots are removed. Without a rule nothing is removed; without a rule about a person's
+//    snapshots none of those is.
 
 import Glibc
 import Store
 
-/// What `forget` keeps.
+/// The rules of `forget`: which snapshots it keeps.
 public struct RetentionPolicy: Sendable, Equatable {
   public var last: Int?
   public var hourly: Int?
@@ -22,41 +22,41 @@ public struct RetentionPolicy: Sendable, Equatable {
   public var weekly: Int?
   public var monthly: Int?
   public var yearly: Int?
-  /// All that were taken in so many seconds before the latest.
+  /// Keeps all snapshots that were taken at most this long before the latest one.
   public var withinSeconds: Int64?
-  /// Of automatic snapshots, the last so many; nil for those of the last 30 days.
+  /// How many of the latest automatic snapshots to keep; nil for those of the last 30 days.
   public var automatic: Int?
-  /// Tagged snapshots, beside what the numbers keep; a rule of its own.
+  /// Keeps tagged snapshots, in addition to those that the other rules keep.
   public var tagged = false
   public init() {}
 
-  /// There is a rule: an empty policy would keep nothing, which nobody means.
+  /// Whether the policy has a rule. An empty policy would keep nothing, which no caller intends.
   public var hasRule: Bool {
     hasOwnRule || automatic != nil
   }
 
-  /// There is a rule about snapshots that a person took.
+  /// Whether a rule applies to snapshots that a person took.
   private var hasOwnRule: Bool {
     tagged || withinSeconds != nil
       || [last, hourly, daily, weekly, monthly, yearly].contains { $0 != nil }
   }
 
-  /// How long automatic snapshots stay where no rule says otherwise.
+  /// How long automatic snapshots are kept without a rule of their own.
   public static let automaticSeconds: Int64 = 30 * 86_400
 }
 
-/// Why a snapshot is kept.
+/// The reason for which a snapshot is kept.
 public enum KeepReason: Sendable, Hashable, CustomStringConvertible {
   case latest
-  /// The latest that holds everything, where later ones do not.
+  /// The latest complete snapshot, if later ones are incomplete.
   case latestComplete
   case pinned(why: String)
   /// An unfinished revert or import needs it.
   case underWay(what: String)
   case tagged([String])
-  /// A rule of the policy, by its name: "daily".
+  /// A rule of the policy, by its name, such as "daily".
   case rule(String)
-  /// No rule is about snapshots that a person took.
+  /// A person took it, and no rule applies to such snapshots.
   case noRule
 
   public var description: String {
@@ -72,19 +72,19 @@ public enum KeepReason: Sendable, Hashable, CustomStringConvertible {
   }
 }
 
-/// A snapshot, as a policy looks at it.
+/// The properties of a snapshot that a policy considers.
 public struct RetentionCandidate: Sendable {
   public let number: Int
-  /// Nothing of the image was missing or unreadable when it was taken.
+  /// Whether every file of the image was present and readable when the snapshot was taken.
   public let isComplete: Bool
   /// Seconds since 1970.
   public let created: Int64
   public let tags: [String]
-  /// Why it is pinned; nil where it is not.
+  /// The reason for which it is pinned; nil if it is not.
   public let pin: String?
-  /// What needs it to be finished; nil where nothing does.
+  /// The unfinished change that needs it; nil if none does.
   public let underWay: String?
-  /// A command took it for its own purposes.
+  /// Whether a command took it for its own purposes.
   public let isAutomatic: Bool
 
   public init(
@@ -102,11 +102,11 @@ public struct RetentionCandidate: Sendable {
 }
 
 extension RetentionPolicy {
-  /// Why each snapshot of one image is kept; one that goes has no reason.
+  /// Returns the reasons for which each snapshot of one image is kept. A snapshot to remove has none.
   /// - Parameters:
-  ///   - candidates: ascending by number.
-  ///   - now: seconds since 1970.
-  ///   - force: tagged and pinned snapshots that no rule keeps go as well.
+  ///   - candidates: the snapshots, in ascending order of their numbers.
+  ///   - force: whether to remove tagged and pinned snapshots that no rule keeps.
+  ///   - now: the current time, in seconds since 1970.
   public func reasons(
     for candidates: [RetentionCandidate], force: Bool = false, now: Int64
   ) -> [Int: [KeepReason]] {
@@ -162,7 +162,7 @@ extension RetentionPolicy {
   }
 }
 
-/// A time of the epoch as the local clock shows it.
+/// Formats a time, in seconds since 1970, as local time with strftime(3).
 func localTime(_ seconds: Int64, _ format: String) -> String {
   var time = time_t(seconds)
   var parts = tm()
