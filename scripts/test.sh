@@ -18,8 +18,13 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
 start=$SECONDS
-IMGSTORE_BINARY="$PWD/.build/release/imgstore" swift test -c release --skip-build --parallel "$@" 2>&1 |
-  { if [ -n "$fast" ]; then cat >"$log"; else tee "$log"; fi; } || status=$?
+export IMGSTORE_BINARY=$PWD/.build/release/imgstore
+if [ -n "$fast" ]; then
+  # Not by swift test, which plans a build first and waits for others.
+  .build/release/imgstorePackageTests.xctest --testing-library swift-testing "$@" >"$log" 2>&1 || status=$?
+else
+  swift test -c release --skip-build --parallel "$@" 2>&1 | tee "$log" || status=$?
+fi
 if [[ $status != 0 ]]; then
   printf '\nFailures:\n'
   grep -A 3 -E '✘|error:|Fatal|unexpected signal' "$log" | head -100 || true
