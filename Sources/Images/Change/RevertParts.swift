@@ -3,8 +3,8 @@
 //
 // 1. A named part that the snapshot lacks is removed. A part that neither side has is an error.
 // 2. Symbolic links in a path are not followed: a part is the entry of that name.
-// 3. Missing directories on the path get their attributes from the snapshot. If another entry, such as a link,
-//    has the name of one, nothing is done: the revert would have to remove an entry that nobody named.
+// 3. Missing directories on the path get their attributes from the snapshot. If another entry has the name of
+//    one, such as a link, nothing is done: the revert would have to remove an entry that nobody named.
 // 4. A hard-linked file that is reverted alone becomes a separate file. Its other names keep their content.
 
 import Apply
