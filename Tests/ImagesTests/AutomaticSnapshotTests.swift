@@ -1,5 +1,5 @@
-// Snapshots that commands take for their own purposes: their origin, what policies do with them, and that none is
-// taken where nothing changed.
+// Automatic snapshots: their origin, what policies do with them, and that commands take none if nothing has
+// changed.
 
 import Foundation
 import Images
@@ -134,7 +134,7 @@ import Testing
     let refused = #expect(throws: ImageError.self) { try workspace.references(["img@5..3"]) }
     #expect(refused?.errorCode == .usage)
     #expect(throws: ImageError.self) { try workspace.references(["img@50..60"]) }
-    // All, or none: @7 is the latest.
+    // All or none: @7 is the latest, so nothing is removed.
     #expect(throws: ImageError.self) { try workspace.remove(["img@2..3", "img@7"]) }
     #expect(try workspace.log("img").count == 6)
     #expect(try workspace.remove(["img@2..3"]).forgotten.count == 2)

@@ -1,4 +1,4 @@
-// What an image's name alone means for diff and revert: the latest snapshot that a person chose.
+// The meaning of an image's name alone for diff and revert: the latest snapshot that a person chose.
 
 import Foundation
 import Images
@@ -10,7 +10,7 @@ import Testing
     let folder: TemporaryFolder
     let workspace: Workspace
 
-    /// One directory as an image, with two files, and a snapshot of it.
+    /// Creates a directory image with two files, and a snapshot of it.
     init() throws {
       folder = try TemporaryFolder()
       try shell(
@@ -29,7 +29,7 @@ import Testing
       try String(contentsOfFile: folder.path("img/" + path), encoding: .utf8)
     }
 
-    /// The number that `img` alone means.
+    /// Returns the name of the snapshot that `img` alone means.
     func meant() throws -> String { try workspace.comparison("img", nil).diff.old }
   }
 
@@ -73,7 +73,7 @@ import Testing
     try site.write("worse", "etc/hosts")
     _ = try site.workspace.revert("img")
     #expect(try site.read("etc/hosts") == "good\n")
-    // Undone, the bad snapshot is what was chosen last.
+    // After the undo, the bad snapshot is the last one that a person chose.
     _ = try site.workspace.undo("img")
     #expect(try site.read("etc/hosts") == "worse\n")
   }

@@ -1,4 +1,4 @@
-// Lines of bash: split as bash splits them when it runs them, and gone on with as they are quoted.
+// Command lines of bash: they are split as bash splits them, and completed in the quotes that they use.
 
 import Images
 import Testing
@@ -31,7 +31,7 @@ import Testing
 
   struct Row: Sendable {
     let line: String
-    /// What readline replaces: what stands behind the last of its word breaks.
+    /// The text that readline replaces: the part after the last word break of the last word.
     let replaced: String
     let candidate: String
     let replacement: String?
@@ -47,7 +47,7 @@ import Testing
     ),
     Row(line: "imgstore ls img@1:", replaced: "", candidate: "img@1:etc/", replacement: "etc/"),
     Row(line: "imgstore --root=/a ls i", replaced: "i", candidate: "img", replacement: "img"),
-    // COMP_WORDBREAKS without them.
+    // COMP_WORDBREAKS without the colon.
     Row(
       line: "imgstore ls img:/etc/pa", replaced: "img:/etc/pa", candidate: "img:/etc/passwd",
       replacement: "img:/etc/passwd"),
@@ -67,13 +67,13 @@ import Testing
     Row(
       line: "imgstore ls img:", replaced: "", candidate: #"img:new\x0aline"#,
       replacement: #"new\\x0aline"#),
-    // A part of a name becomes the name.
+    // Part of an image's name completes to the whole name.
     Row(
       line: "imgstore log comp", replaced: "comp", candidate: "rhels9-compute",
       replacement: "rhels9-compute"),
     Row(
       line: "imgstore log 'comp", replaced: "comp", candidate: "rhels9-compute", replacement: nil),
-    // What nobody can go on with.
+    // Lines that cannot be completed.
     Row(line: #"imgstore ls img:$'a"#, replaced: "a", candidate: "img:ab", replacement: nil),
     Row(line: #"imgstore ls img:a\"#, replaced: #"a\"#, candidate: "img:ab", replacement: nil),
     Row(line: "imgstore ls img", replaced: "other", candidate: "imgs", replacement: nil),

@@ -1,4 +1,4 @@
-// The bench measures what it says, and leaves everything as it was.
+// `bench` measures the requested forms, and changes neither the image nor the store.
 
 import Foundation
 import Images
@@ -46,14 +46,14 @@ import Testing
       let wanted = form.method == .squashfs || form.codec == .zstd ? 1 : 2
       #expect(peers.count == wanted, "\(form.name): \(peers)")
       #expect(runs.map(\.way).suffix(3) == [.cold, .changed, .warm])
-      // What others make of the same tree is about as large.
+      // The other programs' files of the same tree have about the same size.
       let sizes = runs.map { Double($0.sizeBytes) }
       #expect((sizes.max() ?? 0) < 1.2 * (sizes.min() ?? 0), "\(form.name): \(sizes)")
       #expect(runs.allSatisfy { $0.seconds > 0 })
     }
     let share = Double(outcome.changedBytes) / Double(outcome.contentBytes)
     #expect(share > 0.01 && share < 0.1, "\(share)")
-    // Neither the image, nor the store, nor the work folder has changed.
+    // The image, the store and the work directory are unchanged.
     #expect(try listing(folder) == before)
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("work")) == [])
   }

@@ -1,4 +1,4 @@
-// Bundles that the real xCAT wrote, in and out again.
+// Bundles that the real xCAT wrote are imported and exported again.
 
 import Foundation
 import Images
@@ -9,7 +9,7 @@ import Testing
 import XCAT
 
 @Suite(.usesTools) struct BundleTests {
-  /// A staging area like the fresh node of the fixtures.
+  /// Creates a staging root like the fresh node of the fixtures.
   private func stage(_ folder: TemporaryFolder) throws -> Workspace {
     try shell(
       "mkdir -p \"$1/root/install/postscripts\" \"$1/root/install/rhels8.5.0/x86_64\"", folder.path)
@@ -37,7 +37,7 @@ import XCAT
   }
 
   private func manifest(_ bundle: String) throws -> String {
-    // Canonical XML: equal documents, equal text.
+    // In canonical XML, equal documents have equal text.
     try shell(
       """
       tar xzOf "$1" --wildcards '*/manifest.xml' | python3 -c '
@@ -63,10 +63,10 @@ import XCAT
     #expect(try run("gzip", "-t", out).didSucceed)
     #expect(try manifest(out) == manifest(bundle))
     if isRoot { #expect(try members(out, folder) == members(bundle, folder)) }
-    // The same snapshot, the same bytes.
+    // Equal snapshots give equal bytes.
     _ = try workspace.exporting("rhels8.5.0-x86_64-netboot-compute", to: folder.path("again.tgz"))
     #expect(try run("cmp", out, folder.path("again.tgz")).didSucceed)
-    // And a live snapshot of what was imported exports the same again, extras included.
+    // A new snapshot of the imported image exports the same bundle, including the extras.
     _ = try workspace.snapshot("rhels8.5.0-x86_64-netboot-compute")
     _ = try workspace.exporting("rhels8.5.0-x86_64-netboot-compute", to: folder.path("live.tgz"))
     #expect(try manifest(folder.path("live.tgz")) == manifest(bundle))
@@ -98,7 +98,7 @@ import XCAT
       try workspace.importing(fixture("xcat/stateless.tgz")) { $0.name = "foo" }
     }
     #expect(try run("find", folder.path("root"), "-ls").output == before)
-    // Replaced whole: no leftover that xCAT would boot instead of the new image.
+    // The image is replaced completely: no old file remains that xCAT would boot instead.
     let forced = try workspace.importing(fixture("xcat/stateless.tgz")) { $0.replaces = true }
     #expect(forced.remaining?.isEmpty == true)
     let boot = folder.path("root/install/netboot/rhels8.5.0/x86_64/compute")
@@ -106,14 +106,14 @@ import XCAT
     let safety = try #require(forced.safety)
     _ = try workspace.revert(safety.name)
     #expect(try run("ls", boot).output == "initrd-stateless.gz\nkernel\nrootimg.sfs\n")
-    // Even by force, another image's files give way only where the bundle has its own.
+    // Even with force, another image's files are replaced only if the bundle has files of its own for them.
     _ = try workspace.importing(fixture("xcat/stateless.tgz")) {
       ($0.name, $0.replaces) = ("foo", true)
     }
     #expect(try run("ls", boot).output.contains("rootimg.sfs"))
   }
 
-  /// A bundle with one thing changed by `script`, run inside the unpacked folder.
+  /// Returns a bundle with one change, which `script` makes in the unpacked directory.
   private func tampered(_ folder: TemporaryFolder, _ script: String, tar: String = "") throws
     -> String
   {
@@ -173,7 +173,7 @@ import XCAT
       new.close()
       """#, fixture("xcat/stateless.tgz"), folder.path("h.tgz"), header)
     try #require(made.didSucceed, "\(made.errors)")
-    // Python writes its own mtime and size where it knows better; what counts is that nothing traps.
+    // Python corrects its own mtime and size where it can. The test requires only that nothing traps.
     _ = try? workspace.importing(folder.path("h.tgz"))
     _ = try workspace.verify(deep: true)
   }
@@ -190,7 +190,7 @@ import XCAT
   @Test func `a symbolic link below the install folder is not written through`() throws {
     let folder = try TemporaryFolder()
     let workspace = try stage(folder)
-    // Anybody may write to the folder that holds the link: it may be anybody's.
+    // Any user may write to the directory of the link, so any user may have made the link.
     try shell(
       "mkdir \"$1/outside\"; ln -s \"$1/outside\" \"$1/root/install/netboot\"; chmod 777 \"$1/root/install\"",
       folder.path)

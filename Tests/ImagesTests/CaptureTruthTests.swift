@@ -1,4 +1,5 @@
-// A snapshot says what it has: content of the inode that it names, and entries that could not be read.
+// A snapshot describes its content truthfully: the content of the named inode, and the entries that could not
+// be read.
 
 import Archive
 import Foundation
@@ -35,7 +36,7 @@ import Testing
     #expect(try content(workspace, "conf") == "NEW\n")
     #expect(try content(workspace, "conf.dpkg-tmp") == "OLD\n")
     #expect(try content(workspace, "zz") == "OLD\n")
-    // The folder's own time is of the moment before.
+    // The directory's own time was captured earlier, so it differs.
     #expect(try workspace.status("img").diff.entries.map { printable($0.path) } == ["/img/rootimg"])
   }
 
@@ -70,7 +71,7 @@ import Testing
   private static let needsCleaning = SystemError.Code(rawValue: 117)
   private static let staleHandle = SystemError.Code(rawValue: 116)
 
-  /// A tree with entries of all kinds that `stat` fails for.
+  /// Creates a tree with entries of all kinds that `stat` fails for.
   private func damaged() throws -> (TemporaryFolder, Workspace) {
     let folder = try TemporaryFolder()
     try shell(
@@ -103,7 +104,7 @@ import Testing
       #expect(try entry(name).content.isMissing && entry(name).kind == kind, "\(name)")
     }
     #expect(try !entry("good").content.isMissing)
-    // Nothing of them is changed by a revert, and status does not call the image equal.
+    // A revert does not change these entries, and status does not report the image as equal.
     try shell("echo more >> \"$1/etc/good\"", tree(folder))
     let back = try workspace.revert("img@1")
     #expect(back.apply.skipped.count == 5 && !back.uncompared.isEmpty)
@@ -180,7 +181,7 @@ import Testing
         try shell("mkdir -p \"$1/etc/a/b\"; echo f > \"$1/etc/a/b/c\"", tree(folder))
         _ = try Workspace.test(folder).snapshot("img")
         try shell("echo g > \"$1/etc/a/b/c\"", tree(folder))
-        // Each of the operations in turn, until none is left to fail.
+        // Fails each of the operations in turn, until none is left.
         for n in 0..<2000 {
           let files = FaultyFileSystem(.nth(n, operation, code))
           do {

@@ -1,5 +1,5 @@
-// A change reaches nothing outside of the image, can always be ended, and stops before its first step
-// where something would stop it later.
+// A change affects nothing outside the image, can always be ended, and stops before its first step if an
+// obstacle would stop it later.
 
 import Apply
 import Foundation
@@ -50,7 +50,7 @@ import Testing
       let now = try stat(folder.path("copy/\(name)"))
       #expect(now.mode == old.mode && now.uid == old.uid && now.modified == old.modified, "\(name)")
     }
-    // Links inside of the tree stay links.
+    // Hard links inside the tree stay hard links.
     let (g, h) = (try stat(tree + "/g"), try stat(tree + "/h"))
     #expect(g.inode == h.inode)
     #expect(try stat(tree + "/u").inode != before[2].inode)
@@ -64,7 +64,7 @@ import Testing
     _ = try workspace.snapshot("img")
     for chosen in 1..<16 {
       for (i, name) in names.enumerated() where chosen & 1 << i != 0 {
-        // A name that went, and one that became a file of its own.
+        // One name was removed, and another became a separate file.
         try shell(
           i % 2 == 0
             ? "rm \"$1/$2\"" : "cp -p \"$1/$2\" \"$1/copy\"; mv \"$1/copy\" \"$1/$2\"", tree, name)
@@ -90,7 +90,7 @@ import Testing
 
   // MARK: Users of a tree
 
-  /// Whether a dry run would swap while `holder` runs; the holder prints a line when it is ready.
+  /// Returns whether a dry run would swap while `holder` runs. The holder prints a line when it is ready.
   private func swaps(while holder: String) throws -> Bool {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/bin/bash")
@@ -103,7 +103,7 @@ import Testing
     try process.run()
     _ = output.fileHandleForReading.availableData
     defer {
-      // The end of its input ends it: signals may be blocked here.
+      // The process ends at the end of its input. Signals may be blocked here.
       try? input.fileHandleForWriting.close()
       process.waitUntilExit()
     }
@@ -134,7 +134,7 @@ import Testing
       a,b=socket.socketpair(socket.AF_UNIX); f=os.open(sys.argv[1],0)
       socket.send_fds(a,[b"x"],[f]); os.close(f); print("ready",flush=True); sys.stdin.read()' "$1/img"
       """,
-      // The folder that an overlay has as a layer is reached by no path any more.
+      // No path leads to the overlay's layer directory any more.
       """
       unshare -m bash -c 'mount --make-rprivate /; mount -t tmpfs none "$2"; cd "$2"; mkdir l u w o
       mount --bind "$1" l; mount -t overlay none -o lowerdir="$2/l",upperdir="$2/u",workdir="$2/w" o
@@ -203,7 +203,7 @@ import Testing
     try shell("echo b >\"$1/f\"; echo k >\"$2\"", tree, folder.path("root/img/kernel"))
     try shell("chattr +i \"$1\"", folder.path("root/img"))
     defer { _ = try? TestSupport.run("chattr", "-i", folder.path("root/img")) }
-    // The kernel must go, from a folder that is not the image's to change.
+    // The kernel would have to be removed, but its directory has a protecting flag.
     #expect(throws: ImageError.self) { try revert() }
     #expect(try workspace.unfinished(of: "img").isEmpty)
     #expect(try String(contentsOfFile: tree + "/f", encoding: .utf8) == "b\n")
@@ -225,7 +225,7 @@ import Testing
     let removed = try TreeRemover(files).remove(at: parent.raw, Array("rootimg".utf8))
     #expect(removed == 1402)
     #expect(!FileManager.default.fileExists(atPath: tree))
-    // The inode lives on outside, with its flag.
+    // The inode still exists outside, with its flag.
     #expect(try stat(folder.path("outside")).flags.contains(.immutable))
   }
 
@@ -236,7 +236,7 @@ import Testing
       operation: .revert, image: "img", started: now(), method: .automatic, target: snapshot.id,
       before: nil, command: "revert", message: "revert to @1")
     try workspace.store().journals.write(journal.encode(), of: ImageName("img"))
-    // Something is mounted on what the change has left.
+    // A file system is mounted on the change's leftover.
     let left = folder.path("root/img/.imgstore-\(journal.token)-tree0")
     try shell("mkdir \"$1\"; mount -t tmpfs none \"$1\"", left)
     defer { _ = try? TestSupport.run("umount", left) }
@@ -348,14 +348,14 @@ import Testing
     }
     expectBusy { _ = try revert() }
     expectBusy { _ = try workspace.pack(PackRequest("img")) }
-    // A tree that genimage is making is no state to keep.
+    // A tree that genimage is building must not be captured.
     expectBusy { _ = try workspace.snapshot("img") }
     expectBusy { _ = try workspace.copy(CopyRequest("img", to: "copy")) }
     #expect(try workspace.log("img").count == 1)
     #expect(try String(contentsOfFile: tree + "/f", encoding: .utf8) == "b\n")
   }
 
-  /// Holds xCAT's lock of a root tree below a staging root.
+  /// Takes xCAT's lock of a root tree below a staging root.
   private func holdLock(_ path: String, below root: String) throws -> Descriptor {
     let files = KernelFileSystem.shared
     let sum = try shell("printf %s \"$1\" | md5sum | cut -c1-32", path).output
@@ -373,7 +373,7 @@ import Testing
     let node = try ManagementNode()
     let bundle = fixture("xcat/stateless.tgz")
     let dry = try node.workspace.importing(bundle) { $0.isDryRun = true }
-    // The bundle has boot files and no tree: its folder is that of the tree all the same.
+    // The bundle has boot files but no tree. Their directory is still the one of the tree.
     let kernel = try #require(
       dry.apply.writes.map { printable($0) }.first { $0.hasSuffix("/kernel") })
     let imported = try holdLock(

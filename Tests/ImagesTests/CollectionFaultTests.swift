@@ -1,4 +1,4 @@
-// Every file operation of a collection and of a forget, failed in turn.
+// Fails every file operation of `gc` and of `forget` in turn.
 
 import Foundation
 import Images
@@ -7,11 +7,11 @@ import Store
 import TestSupport
 import Testing
 
-/// Sweeps try every n-th operation; IMGSTORE_SWEEP=all each one.
+/// Sweeps fail every n-th operation; with IMGSTORE_SWEEP=all, every single one.
 let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all" ? 1 : 7
 
 @Suite(.usesTools, .sweep) struct CollectionFaultTests {
-  /// A store with dead packs, packs to be rewritten, and one that is doomed already.
+  /// Creates a store with unused packs, packs to rewrite, and a pack that is already doomed.
   private func prepare(_ site: CollectionSite, forgetting: Bool) throws {
     try site.fill(12)
     try site.snapshot()
@@ -22,7 +22,7 @@ let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
     if forgetting { _ = try site.open().forget(["img"], policy(last: 2)) }
   }
 
-  /// Runs `verb` with operation n failing, for every n until it is not reached any more.
+  /// Runs `verb` with operation n failing, for every n until `verb` no longer reaches it.
   private func sweep(
     _ fault: FaultyFileSystem.Fault, forgetting: Bool, _ verb: (Workspace) throws -> Void,
     check: (TemporaryFolder, Workspace, String) throws -> Void
@@ -59,7 +59,7 @@ let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
     } check: { folder, after, when in
       let log = try after.log("img")
       #expect(log.map(\.committed.number) == [5, 4], "\(when)")
-      // The next one leaves what any would.
+      // The next `gc` leaves the same result as any other.
       let next = try after.collect(request(rewriting))
       #expect(next.waitingBytes == 0 && next.damaged.isEmpty, "\(when): \(next)")
       let report = try after.verify(deep: true)
@@ -74,7 +74,7 @@ let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
       sizes[Int(bytes.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0] = when
     }
     #expect(operations > 60)
-    // Packs that were written twice may be grouped otherwise, never kept twice.
+    // Packs that were written twice may be grouped differently, but are never kept twice.
     let (least, most) = (sizes.keys.min() ?? 0, sizes.keys.max() ?? 0)
     #expect(Double(most) < Double(least) * 1.05, "\(sizes)")
   }

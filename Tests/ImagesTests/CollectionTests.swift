@@ -1,5 +1,5 @@
-// Collections beside everything else that may happen to a store: nothing that a snapshot needs is
-// lost, and what none needs is gone in the end.
+// `gc` runs next to every other command of a store. It loses nothing that a snapshot needs, and finally
+// deletes everything else.
 
 import Codec
 import Foundation
@@ -9,7 +9,7 @@ import Store
 import TestSupport
 import Testing
 
-/// A store, its live tree, and a copy of each state that was kept.
+/// A store, its live tree, and a copy of each state that was captured.
 final class CollectionSite {
   let folder: TemporaryFolder
   var pristine: [String: String] = [:]
@@ -19,7 +19,7 @@ final class CollectionSite {
     _ = try Workspace.test(folder)
   }
 
-  /// A process of its own, as far as leases go.
+  /// Opens a workspace that acts as a separate process with respect to leases.
   func open(_ tell: @escaping @Sendable (String) -> Void = { _ in }) throws -> Workspace {
     try Workspace(
       WorkspaceOptions(store: folder.path("store"), root: folder.path("root")), tell: tell)
@@ -27,7 +27,7 @@ final class CollectionSite {
 
   func tree(_ image: String = "img") -> String { folder.path("root/\(image)/rootimg") }
 
-  /// Takes a snapshot, and a copy beside.
+  /// Takes a snapshot, and copies the tree next to the store.
   @discardableResult
   func snapshot(_ image: String = "img") throws -> CommittedSnapshot {
     let committed = try open().snapshot(image).committed
@@ -62,7 +62,7 @@ final class CollectionSite {
     }
   }
 
-  /// Deep verification is clean, and every snapshot that is left restores as it was.
+  /// Checks that deep verification is clean, and that every remaining snapshot restores its state.
   func check(_ when: String, restoring: Bool = false) throws {
     let workspace = try open()
     let report = try workspace.verify(deep: true)
@@ -119,7 +119,7 @@ func request(
     }
     func bytes() throws -> Int {
       let text = try shell(
-        // The record of removed numbers is not what was foretold.
+        // The estimate does not include the record of removed numbers.
         "du -sb --exclude=removed \"$1/packs\" \"$1/refs\" | awk '{s+=$1} END {print s}'",
         site.folder.path("store")
       ).output
@@ -137,7 +137,7 @@ func request(
     #expect(outcome.freedBytes > 0 && outcome.waitingBytes == 0 && !site.hasDoomed)
     #expect(try before - bytes() == Int(foretold.freedBytes ?? 0))
     try site.check("after gc", restoring: true)
-    // Nothing is left to do, and nothing is foretold.
+    // Nothing is left to do, and the estimate is zero.
     let again = try site.open().collect()
     #expect(again.removedPacks == 0 && again.freedBytes == 0)
   }
@@ -152,7 +152,7 @@ func request(
     _ = try site.open().collect()
     try site.snapshot()
     try site.check("the latest was kept", restoring: true)
-    // With all snapshots gone, everything is read again, though no file has changed.
+    // Without any snapshot, every file is read again, although none has changed.
     for entry in try site.open().log("img") {
       _ = try site.open().remove([entry.committed.name], force: true)
     }
@@ -169,7 +169,7 @@ func request(
   @Test func `a stat cache outlives its snapshot where another has the same content`() throws {
     let site = try CollectionSite()
     try site.fill(10)
-    // Or their times are too fresh to be trusted.
+    // Without the pause, the files' times would be too recent to be trusted.
     try shell("sleep 0.1")
     try site.snapshot()
     for _ in 0..<3 { #expect(try site.open().snapshot("img").sameAs != nil) }
@@ -177,7 +177,7 @@ func request(
     _ = try site.open().collect()
     let next = try site.open().snapshot("img")
     #expect(next.readBytes == 0 && next.sameAs == 4, "the first snapshot made the cache")
-    // One with another content does not stand in for it.
+    // A snapshot with other content does not serve as the cache's base.
     try shell("echo new >\"$1/a/1\"", site.tree())
     _ = try site.open().snapshot("img")
     try shell("rm \"$1\"/store/cache/stat-*", site.folder.path)
@@ -191,7 +191,7 @@ func request(
     try site.change(1)
     try site.snapshot()
     #expect(try site.open().revert("img@1").isExact)
-    // The record of the revert is the latest, and takes no place among a person's snapshots.
+    // The record of the revert is the latest. It does not count among a person's snapshots.
     _ = try site.open().forget(["img"], policy(last: 0))
     _ = try site.open().collect()
     #expect(try site.open().log("img").map(\.committed.number) == [3])
@@ -199,12 +199,12 @@ func request(
     #expect(try site.open().status("img").isClean)
   }
 
-  /// Puts a chunk into a session.
+  /// Adds a chunk to a session.
   private func add(_ bytes: [UInt8], to session: WriteSession) throws -> Digest {
     try session.withWorker { worker in try bytes.withUnsafeBytes { try worker.addChunk($0) } }
   }
 
-  /// Ends a session with the snapshot of a file of that one chunk.
+  /// Ends a session with a snapshot of a file that consists of that one chunk.
   private func commit(
     _ store: ObjectStore, _ session: WriteSession, image: String, _ id: Digest, sizeBytes: Int
   ) throws {
@@ -225,7 +225,7 @@ func request(
     ) { _ in }
   }
 
-  /// Leaves a pack that nothing needs, as a refused import or a killed writer does.
+  /// Leaves a pack that nothing references, like a refused import or a killed writer.
   private func leaveOrphan(_ bytes: [UInt8], _ site: CollectionSite) throws {
     let session = try openStore(site).beginSession()
     _ = try add(bytes, to: session)
@@ -249,7 +249,7 @@ func request(
       #expect(waiting.waitsFor.first?.hasPrefix("process \(getpid())") == true)
       #expect(lines.withLock { $0.first?.hasPrefix("waiting for imgstore commands") } == true)
       #expect(site.hasDoomed)
-      // An index made anew in between does not call it present either.
+      // A rebuilt index does not list it as present either.
       try FileManager.default.removeItem(atPath: site.folder.path("store/index.sqlite"))
       do {
         let new = try openStore(site)
@@ -257,7 +257,7 @@ func request(
         let id = try add(bytes, to: session)
         try commit(new, session, image: "new", id, sizeBytes: bytes.count)
         #expect(session.writtenBytes > 50_000, "it stores what it finds doomed")
-        // The very same pack, made again: it is in both folders now.
+        // The same pack was written again, so it is in both directories now.
       }
       try commit(old, session, image: "old", id, sizeBytes: bytes.count)
       #expect(session.writtenBytes == 0, "it found it present when it asked")
@@ -273,7 +273,7 @@ func request(
     var random = SplitMix64(6)
     let bytes = random.bytes(50_000)
     try leaveOrphan(bytes, site)
-    // The old session claims before the collector begins, commits when it has doomed, and ends.
+    // The old session finds the chunk before `gc` starts, commits after `gc` has doomed packs, and ends.
     let isReady = Monitor(false)
     let wrote = Monitor<UInt64?>(nil)
     let path = site.folder.path("store/doomed")
@@ -354,8 +354,8 @@ func request(
     try site.snapshot()
     try shell("rm \"$1\"/a/[1-3]* \"$1\"/large", site.tree())
     try site.snapshot()
-    // Every ten thousandth byte of the largest pack, whose list at the end stays whole: which of the
-    // contents come first is the threads' affair.
+    // Damages every ten thousandth byte of the largest pack. Its list at the end stays intact. The order of
+    // the contents depends on the threads.
     let pack = try shell("ls -S \"$1/packs\" | head -1", site.folder.path("store")).output
       .trimmingCharacters(in: .whitespacesAndNewlines)
     try shell(
@@ -394,7 +394,7 @@ func request(
     try site.check("optimized", restoring: true)
     let again = try site.open().collect(request(.all(level: 19)))
     #expect(again.rewrittenPacks == 0, "what is done is not done again")
-    // A later gc of optimized packs keeps them so.
+    // A later `gc` keeps optimized packs as they are.
     _ = try site.open().forget(["img"], policy(last: 2))
     _ = try site.open().collect()
     #expect(try site.open().collect(request(.all(level: 19))).rewrittenPacks == 0)
@@ -440,13 +440,13 @@ func request(
         }
       case 5:
         try site.change(random.next())
-        // A writer that dies somewhere.
+        // A writer that fails at a random operation.
         let files = FaultyFileSystem(failing: Int(random.next() % 400), .forGood)
         let options = WorkspaceOptions(
           store: site.folder.path("store"), root: site.folder.path("root"))
         let number = try site.open().log("img").first?.committed.number ?? 0
         do { _ = try Workspace(options, fileSystem: files) { _ in }.snapshot("img") } catch {}
-        // Its ref may have been made before it died.
+        // The writer may have written its ref before it failed.
         for entry in try site.open().log("img") where entry.committed.number > number {
           let copy = site.folder.path("pristine-\(entry.committed.name)")
           try shell("cp -a \"$1\" \"$2\"", site.tree(), copy)
@@ -456,7 +456,7 @@ func request(
         let name = ["index.sqlite", "index.stamp"].randomElement(using: &random) ?? ""
         try? FileManager.default.removeItem(atPath: site.folder.path("store/\(name)"))
       case 7:
-        // A collector that dies somewhere.
+        // A `gc` that fails at a random operation.
         let files = FaultyFileSystem(failing: Int(random.next() % 300), .forGood)
         let options = WorkspaceOptions(
           store: site.folder.path("store"), root: site.folder.path("root"))
@@ -484,7 +484,8 @@ func request(
       var random = SplitMix64(seed &+ UInt64(who))
       switch who {
       case 0, 1:
-        // Two images; their contents overlap, so that one dedupes against what the other leaves.
+        // The contents of the two images overlap, so that each deduplicates against data that the other
+        // leaves.
         let image = who == 0 ? "img" : "two"
         if who == 1 {
           try shell(
@@ -494,7 +495,7 @@ func request(
         }
         let tree = folder.path("root/\(image)/rootimg")
         for round in 0..<15 {
-          // Contents come and go and come back.
+          // Contents are added, removed and added again.
           let pick = random.next() % 6
           try shell(
             "for i in 1 2 3; do seq $(($2 * 1000 + i)) 40000 >\"$1/w$i\"; done; echo $3 >\"$1/n\"",

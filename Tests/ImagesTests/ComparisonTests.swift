@@ -1,5 +1,5 @@
-// What a comparison says of packages and texts, held against dpkg, rpm, diff and patch; and the
-// history of a path.
+// Package and text comparisons are checked against dpkg, rpm, diff and patch. Also tests the history of a
+// path.
 
 import Foundation
 import Images
@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct ComparisonTests {
-  /// A tree of packages that dpkg itself installed, without any archive.
+  /// Creates a tree of packages that dpkg itself installed, without any archive.
   private func install(_ root: String, _ packages: [(name: String, version: String, conf: String)])
     throws
   {
@@ -63,7 +63,7 @@ import Testing
         packages.belongings[Array("/img/rootimg/\(path)".utf8)]
       }
       #expect(belonging("usr/share/moves/data") == .package("moves"))
-      #expect(belonging("etc/moves.conf") == .package("moves"))  // as the new version brought it
+      #expect(belonging("etc/moves.conf") == .package("moves"))  // as in the new version
       #expect(belonging("usr/share/comes/data") == .package("comes"))
       #expect(belonging("usr/share/goes/data") == .package("goes"))
       #expect(belonging("etc/goes.conf") == .package("goes"))
@@ -121,7 +121,7 @@ import Testing
     let cases = 60
     var texts: [(old: String, new: String)] = []
     for i in 0..<cases {
-      // Few distinct lines make ambiguous texts, many make plain ones.
+      // Few distinct lines make ambiguous texts; many make unambiguous ones.
       let distinct = i % 2 == 0 ? 4 : 5000
       let old = (0..<Int.random(in: 0...120, using: &random)).map { _ in
         "line \(Int.random(in: 0..<distinct, using: &random))"
@@ -240,7 +240,7 @@ import Testing
     #expect(try workspace.blame(Reference("img@~1"), path: "other").origin.number == 6)
     #expect(throws: ImageError.self) { try workspace.blame(Reference("img@6"), path: "a/b/f") }
     #expect(throws: ImageError.self) { try workspace.log("img", path: "never") }
-    // With a limit, older snapshots are not read: a damaged one is not noticed.
+    // With a limit, `log` does not read older snapshots, so it does not notice a damaged one.
     try shell("echo scribble >\"$1/refs/img/0000000001\"", folder.path("store"))
     #expect(try workspace.log("img", limit: 8).count == 8)
     #expect(try workspace.log("img", path: "a/b/f", limit: 3).count == 3)

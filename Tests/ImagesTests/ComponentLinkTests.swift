@@ -1,4 +1,4 @@
-// Links that stand for components: captured as the links that they are, their targets as content.
+// Components that are symbolic links: the links are captured as links, and their targets as content.
 
 import Foundation
 import Images
@@ -34,12 +34,12 @@ import Testing
     #expect(try link(root + "/img/rootimg") == "/big/v1")
     #expect(try text(root + "/img/vmlinuz-6") == "K6\n")
     #expect(try text(root + "/big/v2/etc/r") == "two\n")
-    // What a target held is restored where it was.
+    // The target's content is restored at the target's path.
     try shell("echo changed > \"$1/big/v1/etc/r\"; rm \"$1/img/vmlinuz-5\"", root)
     #expect(try workspace.revert("img@1").isExact)
     #expect(try text(root + "/big/v1/etc/r") == "one\n")
     #expect(try text(root + "/img/vmlinuz-5") == "K5\n")
-    // The tree behind the link is the root tree for every command.
+    // Every command uses the tree behind the link as the root tree.
     let reader = try workspace.reader(of: first)
     #expect(printable(try reader.require("etc/r").path) == "/big/v1/etc/r")
     #expect(printable(try reader.require("/img/rootimg/etc/r").path) == "/big/v1/etc/r")

@@ -1,5 +1,5 @@
-// Somebody else writes while `pack` and `revert` change an image: what they wrote is kept, and listed.
-// The writers that a plan's steps meet: Tests/ApplyTests/ConcurrentWriterTests.swift.
+// Other processes write while `pack` and `revert` change an image: their changes are kept and reported. For
+// writers during the steps of a plan, see Tests/ApplyTests/ConcurrentWriterTests.swift.
 
 import Foundation
 import Images

@@ -1,4 +1,4 @@
-// A copy is an image of its own: other folder, other lists, the same content; and it can be undone.
+// A copy is a separate image with its own directory and lists and the same content. It can be undone.
 
 import Foundation
 import HostileBundles
@@ -27,7 +27,7 @@ import Testing
     let request = copying(Self.source, to: "copied", profile: "test")
     let outcome = try node.workspace.copy(request)
     #expect(outcome.remaining?.isEmpty == true && outcome.folder.text == "\(Self.boot)/test")
-    // The tree, to the last attribute; the boot files; the source as it was.
+    // The copy has all attributes of the tree and the boot files, and the source is unchanged.
     #expect(
       try differences(
         node.path("\(Self.boot)/compute/rootimg"), node.path("\(Self.boot)/test/rootimg")) == "")
@@ -42,7 +42,7 @@ import Testing
     let row = try #require(try node.rows()["linuximage"]?.first { $0["imagename"] == "copied" })
     #expect(row["rootimgdir"] == "\(Self.boot)/test")
     #expect(row["pkglist"]?.hasSuffix("/test.pkglist") == true)
-    // All content was in the store: the copy adds trees and refs.
+    // The store already had all content: the copy adds only trees and refs.
     let again = copying("\(Self.source)@1", to: "again", profile: "again")
     let grown = try shell("du -sb \"$1/packs\" | cut -f1", node.folder.path("store")).output
     _ = try node.workspace.copy(again)
@@ -50,7 +50,7 @@ import Testing
     let growth = (Int(more.dropLast()) ?? 0) - (Int(grown.dropLast()) ?? 0)
     #expect(growth >= 0 && growth < 20_000, "\(growth) bytes")
     #expect(try node.workspace.verify(deep: true).isClean)
-    // And away with both.
+    // Both copies are removed again.
     #expect(try node.workspace.revert("copied@1").isExact)
     _ = try node.workspace.undo("again")
     #expect(try node.state().withoutTableFiles.files == before.files)

@@ -1,4 +1,4 @@
-// Bundles that tests draft (Tests/HostileBundles), on nodes that tests make.
+// Draft bundles (Tests/HostileBundles) on test nodes.
 
 import Foundation
 import HostileBundles
@@ -6,7 +6,7 @@ import Images
 import Platform
 import TestSupport
 
-/// What a verb threw, as people read it; nil where it threw nothing.
+/// Returns the error of a command as users see it; nil if it succeeded.
 func refusal(_ body: () throws -> Void) -> String? {
   do {
     try body()
@@ -22,7 +22,7 @@ extension ManagementNode {
   static let boot = ManifestDraft.boot
   static let custom = ManifestDraft.custom
 
-  /// Writes a bundle into the node's own folder, beside its root.
+  /// Writes a bundle into the node's own directory, next to its root.
   func write(_ bytes: [UInt8], as name: String = "draft.tgz") throws -> String {
     try Data(bytes).write(to: URL(fileURLWithPath: folder.path(name)))
     return folder.path(name)
@@ -35,7 +35,7 @@ extension ManagementNode {
     try workspace.importing(try write(draft.bundle()), change)
   }
 
-  /// Exports to a file of its own.
+  /// Exports to a new file.
   func exporting(
     _ image: String, _ change: (inout ExportRequest) -> Void = { _ in }
   ) throws -> (bundle: String, outcome: ExportOutcome) {
@@ -43,7 +43,7 @@ extension ManagementNode {
     return (bundle, try workspace.exporting(image, to: bundle, change))
   }
 
-  /// Writes a file, with the folders above it.
+  /// Writes a file, and creates the directories above it.
   func put(_ path: String, _ text: String, mode: String = "644") throws {
     try shell(
       "mkdir -p \"$(dirname \"$1\")\"; printf %s \"$2\" >\"$1\"; chmod \"$3\" \"$1\"",
@@ -54,7 +54,7 @@ extension ManagementNode {
 }
 
 extension BundleDraft {
-  /// Replaces or adds a file.
+  /// Adds a file, or replaces it.
   mutating func put(_ name: String, _ text: String) {
     files.removeAll { $0.name == name }
     files.append((name, Array(text.utf8)))

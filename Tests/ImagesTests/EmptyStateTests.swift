@@ -1,5 +1,5 @@
-// A live image that is gone, empty or unreadable is not recorded by mistake, and no policy lets such states
-// push the last good snapshot out.
+// A missing, empty or unreadable live image is not recorded by mistake, and no policy lets such states
+// replace the last good snapshot.
 
 import Foundation
 import Images
@@ -97,7 +97,7 @@ import Testing
     #expect(
       forgotten.kept.first { $0.snapshot.number == 1 }?.reasons.contains(.latestComplete) == true)
     #expect(throws: ImageError.self) { try workspace.remove(["img@1"]) }
-    // The good state comes back and is complete again: the bad one goes.
+    // The good state is restored and complete again, so the bad one is removed.
     try shell("mv \"$1/away\" \"$1/rootimg\"", root)
     _ = try workspace.snapshot("img")
     _ = try workspace.forget(["img"], policy)
@@ -109,7 +109,7 @@ import Testing
     let workspace = try Workspace.test(folder)
     #expect(throws: ImageError.self) { try workspace.snapshot("img") }
     #expect(try workspace.snapshot("img", allowsEmpty: true).isNew)
-    // What was recorded on purpose is no loss later.
+    // A state that was recorded on purpose is not reported as a loss later.
     #expect(try workspace.snapshot("img").isNew)
   }
 

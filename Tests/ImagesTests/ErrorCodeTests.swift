@@ -1,4 +1,4 @@
-// The code of an error says what kind of failure it is: exit codes and JSON documents rest on it.
+// An error's code names its kind of failure. Exit codes and JSON documents depend on it.
 
 import Apply
 import Foundation
@@ -32,7 +32,7 @@ import Testing
 
   @Test func `what an unfinished change stands in the way of is unfinished`() throws {
     let log = try workspace.log("img").map(\.committed)
-    // Another image with the same root tree.
+    // A second image with the same root tree.
     _ = try workspace.define("twin", ["provmethod=netboot", "rootimgdir=/img"])
     let journal = Journal(
       operation: .revert, image: "img", started: now(), method: .inPlace, target: log[1].id,

@@ -1,5 +1,5 @@
-// Every file operation, failed in turn: the store opens, committed snapshots verify, and the next
-// try succeeds.
+// Fails every file operation in turn. Each time the store opens, committed snapshots verify, and the next
+// attempt succeeds.
 
 import Apply
 import Foundation
@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools, .sweep) struct FaultTests {
-  /// A store with one snapshot of a small tree, and a change on top.
+  /// Creates a store with one snapshot of a small tree, and then changes the tree.
   private func prepare(_ folder: TemporaryFolder) throws {
     let workspace = try Workspace.test(folder)
     let live = folder.path("root/img/rootimg")
@@ -24,10 +24,10 @@ import Testing
       live)
   }
 
-  /// Runs `verb` with one operation failing after another, until it is not reached any more.
+  /// Runs `verb` with one operation failing after another, until `verb` no longer reaches it.
   /// - Parameters:
-  ///   - step: one in so many is tried, unless the sweep is to be whole.
-  ///   - keep: sees the site before the first operation fails.
+  ///   - step: every n-th operation is tried, unless a full sweep is requested.
+  ///   - keep: inspects the site before the first operation fails.
   private func sweep(
     _ fault: FaultyFileSystem.Fault, every step: Int = 23,
     keep: (TemporaryFolder) throws -> Void = { _ in }, _ verb: (Workspace) throws -> Void,
@@ -119,7 +119,7 @@ import Testing
       } catch {
         isRefused = true
       }
-      // A sync that fails is not passed over in silence: there is none that nothing rests on.
+      // A failed sync is never ignored: some durability guarantee depends on each one.
       #expect(isRefused == files.isHit, "sync \(n)")
       let report = try Workspace(options) { _ in }.verify(deep: true)
       #expect(report.isClean, "sync \(n): \(report.problems)")
@@ -145,7 +145,7 @@ import Testing
       refusal { _ = try Workspace(options, fileSystem: files) { _ in }.revert(request) } ?? ""
     #expect(files.isHit && text.contains("'imgstore resume img' completes it"), "\(text)")
     #expect(try workspace.unfinished().map(\.image) == ["img"])
-    // Nothing says that it is done; nor does a resume that finds nothing left to do but the sync.
+    // Nothing reports success, not even a resume that has only the sync left to do.
     #expect(try workspace.log("img").count == 2)
     let again = FaultyFileSystem(.always("syncFileSystem", .inputOutput))
     #expect(throws: (any Error).self) {

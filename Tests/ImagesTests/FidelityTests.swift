@@ -1,4 +1,4 @@
-// The main promise: what was snapshotted comes back to the last attribute.
+// The main guarantee: a snapshot restores every attribute.
 
 import Foundation
 import Images
@@ -54,7 +54,7 @@ import Testing
     let small = try smallTree()
     try copyTree(small, live)
     let first = try workspace.snapshot("img")
-    // Again, nothing is read.
+    // A second snapshot reads no file.
     let again = try workspace.snapshot("img")
     #expect(again.sameAs == 1)
     #expect(again.storedBytes == 0)
@@ -141,7 +141,7 @@ import Testing
     #expect(second.snapshot.isComplete)
     let back = try workspace.revert(first.name)
     #expect(back.isExact && back.apply.skipped.count == 2)
-    // What the comparison left out must not be vouched for: the next snapshot is whole.
+    // The stat cache must not cover the entries that the comparison skipped: the next snapshot is complete.
     _ = try workspace.snapshot("img")
     #expect(try workspace.verify(deep: true).isClean)
     #expect(
@@ -161,7 +161,8 @@ import Testing
     guard try run("mount", "-t", "tmpfs", "none", live + "/top/a/proc").didSucceed else { return }
     defer { _ = try? run("umount", live + "/top/a/proc") }
     try shell("echo changed >\"$1/top/b/y\"", live)
-    // Equal but for the mounted folder's own attributes: so the live trees are in no snapshot.
+    // The states are equal except for the mounted directory's own attributes, so no snapshot has the live
+    // trees.
     #expect(try workspace.revert("img@1").isExact)
     _ = try workspace.snapshot("img")
     #expect(try workspace.verify(deep: true).isClean)

@@ -1,5 +1,5 @@
-// Bundles and sites as administrators have them: extras of every shape, links of their own, lists that are
-// links, nodes with lists of their own.
+// Bundles and sites as administrators set them up: extras of every shape, their own symbolic links, lists
+// that are links, and nodes with their own lists.
 
 import Foundation
 import HostileBundles
@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 import XCAT
 
-/// Two sites: one that exports, one that imports.
+/// An exporting site and an importing site.
 private struct Sites {
   let folder: TemporaryFolder
   let from: Workspace
@@ -49,7 +49,7 @@ private struct Sites {
 }
 
 @Suite(.usesTools) struct ForeignSiteTests {
-  // MARK: What is exported can be imported
+  // MARK: Exports can be imported
 
   @Test(arguments: seeds)
   func `random extras that are exported are imported`(_ seed: UInt64) throws {
@@ -84,7 +84,7 @@ private struct Sites {
       }
       let bundle: String
       do { bundle = try sites.export(extras) } catch let error as any ExplainedError {
-        // Refused before anything is written, and with the file's name.
+        // The export is refused before anything is written, and the error names the file.
         #expect(error.object.hasPrefix("/install/"), "\(error), seed \(seed)")
         continue
       }
@@ -95,7 +95,7 @@ private struct Sites {
         let found = try run(
           "rsync", "-rlpn", "--checksum", "--delete", "--itemize-changes", "--omit-dir-times",
           tops + "/\(top)/", sites.path("/install/\(top)/"))
-        // Empty folders within an extra are no members of their own place.
+        // Empty directories within an extra are not separate members.
         let lines = found.output.split(separator: "\n").filter {
           !$0.hasPrefix("cd") && !$0.hasPrefix(".d")
         }
@@ -104,7 +104,7 @@ private struct Sites {
     }
   }
 
-  /// What an import would refuse, an export refuses.
+  /// Extras that an import would refuse, so the export refuses them.
   static let refused: [(make: String, extras: [ExtraRequest])] = [
     ("mkdir x; ln -s /usr/bin/python3 x/py", [ExtraRequest(source: "/install/x")]),
     ("mkdir x; touch $'x/a\\nb'", [ExtraRequest(source: "/install/x")]),
@@ -177,7 +177,7 @@ private struct Sites {
     #expect(try run("readlink", sites.path("/install/netboot")).output == "/big/netboot\n")
   }
 
-  /// Links that others could have made, or that came with an image.
+  /// Links that other users could have made, or that came with an image.
   static let foreignLinks = [
     "ln -s /big install/netboot; chown -h 1000:1000 install/netboot",
     "ln -s /big install/netboot; chmod 777 install",
@@ -215,7 +215,7 @@ private struct Sites {
     let bundle = try sites.export()
     let neighbour = sites.path("/opt/xcat/share/xcat/netboot/rh/compute.rhels9.pkglist")
     if !isEqual { try "other\n".write(toFile: neighbour, atomically: false, encoding: .utf8) }
-    // Another list than the bundle's is the site's.
+    // A list that differs from the bundle's belongs to the site.
     if !isEqual { #expect(throws: ImageError.self) { try sites.to.importing(bundle) } }
     let imported = try sites.to.importing(bundle) { $0.replaces = !isEqual }
     #expect(imported.remaining?.isEmpty == true && imported.apply.report.problems.isEmpty)

@@ -1,5 +1,5 @@
-// Bundles from strangers (Tests/HostileBundles): most are refused with a reason that names what is
-// wrong, and nothing outside the store is touched. The others are imported without what is hostile.
+// Untrusted bundles (Tests/HostileBundles). Most are refused with a reason that names the defect, and nothing
+// outside the store changes. The others are imported without their hostile parts.
 
 import Foundation
 import HostileBundles
@@ -11,7 +11,7 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct HostileTests {
-  /// A node with an install folder, things beside it that an escape would hit, and a store.
+  /// A node with an install directory, a store, and files around them that an escape would change.
   private final class Site: Sendable {
     let folder: TemporaryFolder
     let workspace: Workspace
@@ -38,7 +38,7 @@ import Testing
         to: URL(fileURLWithPath: workspace.trustedKeysPath + "/origin.pem"))
     }
 
-    /// Everything around the store, with kinds, modes, owners, times and link targets.
+    /// Lists everything around the store, with kinds, modes, owners, times and link targets.
     func listing() throws -> String {
       try shell(
         """
@@ -75,7 +75,7 @@ import Testing
     #expect(try site.listing() == before)
     #expect(try site.workspace.images().isEmpty)
     #expect(try run("ls", "-A", site.folder.path("store/tmp")).output == "")
-    // What was stored before the refusal is at most what was sent.
+    // The refusal leaves at most as many bytes in the store as the bundle has.
     let stored = try run("du", "-s", "--block-size=1", site.folder.path("store")).output
     let storedBytes = try #require(Int(stored.prefix { $0.isNumber }))
     #expect(storedBytes < bytes.count + (4 << 20), "the store grew to \(storedBytes) bytes")
@@ -109,7 +109,7 @@ import Testing
     request.nodes = hostile.nodes
     let image = try #require(try site.workspace.importBundle(request).images.first)
     #expect(image.remaining?.isEmpty == true, "\(String(describing: image.remaining))")
-    // The tables are made below the root.
+    // Tables are created below the root.
     #expect(
       try around().filter { !$0.hasPrefix("./root/etc ") && !$0.contains("/etc/xcat") }
         == before.filter { !$0.hasPrefix("./root/etc ") })
@@ -126,7 +126,7 @@ import Testing
     for line in site.told.withLock({ $0 }) { expectPrintable(line) }
   }
 
-  /// No text of a stranger's reaches the terminal as more than text.
+  /// Checks that no text of an untrusted bundle reaches the terminal with control characters.
   private func expectPrintable(_ text: String) {
     let isClean = text.unicodeScalars.allSatisfy {
       $0 == "\n" || !($0.properties.generalCategory == .control || $0.properties.isBidiControl)
@@ -162,7 +162,7 @@ import Testing
       outcome.origins.map(\.keyName) == ["origin"] && outcome.origins.allSatisfy(\.isVerified))
   }
 
-  /// Wherever the caller runs: the session's threads have stacks for it.
+  /// Works from any caller: the session's threads have large enough stacks.
   @Test(.timeLimit(.minutes(10))) func `a tree of 1,900 levels is read from a small stack`() throws
   {
     let folder = try TemporaryFolder()
@@ -195,7 +195,7 @@ import Testing
     #expect(try found.withLock { $0 }?.get() == 1903)
   }
 
-  /// As the command does it, whose own stack is this large (ImgStore.swift).
+  /// As in the command, whose own stack has this size (ImgStore.swift).
   @Test(.timeLimit(.minutes(10))) func `a tree of 1,900 levels is placed`() throws {
     let site = try Site()
     let request = ImportRequest(try site.write(HostileBundle.deepTree(levels: 1900)))
@@ -246,7 +246,7 @@ import Testing
     let names = HostileBundle.all.map(\.name)
     #expect(names.count >= 700, "\(names.count)")
     #expect(HostileBundle.imported.count >= 40, "\(HostileBundle.imported.count)")
-    // docs/guarantees.md says the same numbers.
+    // docs/guarantees.md states the same numbers.
     let text = try String(contentsOfFile: packageRoot + "/docs/guarantees.md", encoding: .utf8)
       .replacing("\n", with: " ")
     for phrase in [

@@ -1,4 +1,4 @@
-// Names of new images look like no other's; names that are there already are read, whatever they are.
+// Names of new images must not be confusable with others. Existing names are accepted, whatever they are.
 
 import Foundation
 import HostileBundles
@@ -10,7 +10,7 @@ import Testing
 import XCAT
 
 @Suite(.usesTools) struct ImageNameTests {
-  /// Names that look like another one, or like nothing.
+  /// Names that look like another name, or that are invisible.
   static let confusable = [
     "compute\u{200b}", "com\u{200d}pute", "\u{feff}compute", "compute\u{e0061}", "comp\u{ad}ute",
     "compute\u{202e}", "compute\u{2066}x", "compute\u{301}", "c\u{43e}mpute", "\u{441}ompute",
@@ -64,7 +64,7 @@ import XCAT
             "mkdir -p \"$1/install/odd/rootimg/etc\"; echo x >\"$1/install/odd/rootimg/etc/x\"",
             root)
         })
-      // An earlier program, or an administrator, made the rows.
+      // An earlier program, or an administrator, created the rows.
       try node.tables.apply([
         RowChange(
           schema: .osimage, key: ["imagename": name],
@@ -84,7 +84,7 @@ import XCAT
       #expect(try workspace.find(Reference("\(name)@1")).snapshot.image == name)
       let copied = try workspace.copy(CopyRequest("\(name)@1", to: "plain"))
       #expect(copied.remaining?.isEmpty == true)
-      // The rows are lost; the history keeps the name.
+      // The rows are lost, but the history keeps the name.
       for table in ["osimage", "linuximage"] {
         try node.sql(table, "delete from \(table) where imagename='\(name)'")
       }

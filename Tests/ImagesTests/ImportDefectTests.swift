@@ -1,7 +1,7 @@
-// xCAT's defects in importing (its report, section 6), each by its number, and that ours does right.
-// 3, 9 and 10 also stand against the real outcome in ImportParityTests, 18 in ImportFaultTests; 22 is
-// the command line's: Tests/CLITests/XCATNameTests.swift (unknown options, no `Done!` on failure),
-// and a manifest at the top is in ImportFormTests. 23 is packimage's.
+// xCAT's defects in imports (docs/xcat.md#defects-of-xcat-and-what-imgstore-does), by number, and the correct
+// behaviour of imgstore. 3, 9 and 10 are also compared with xCAT's real result in ImportParityTests. 18 is in
+// ImportFaultTests, and a manifest at the top is in ImportFormTests. 22 is in
+// Tests/CLITests/XCATNameTests.swift (unknown options, no `Done!` on failure). 23 belongs to packimage.
 
 import Foundation
 import HostileBundles
@@ -39,7 +39,7 @@ import XCAT
 
   @Test(arguments: ["kit", "kitrepo", "kitcomp"])
   func `defect 3: exactly one kit, kitrepo or kitcomponent comes in`(_ one: String) throws {
-    // As the real imgexport writes them: <kit> with <name>, which the real imgimport dies of.
+    // The real imgexport writes <kit> with <name>, and the real imgimport fails on that.
     let node = try ManagementNode()
     var draft = BundleDraft()
     draft.manifest.osimage["kitcomponents"] = "c1"
@@ -83,7 +83,7 @@ import XCAT
     #expect(node.isThere("/install/netboot/rhels9/x86_64/other/rootimg.cpio.gz"))
     #expect(
       Set(try node.rows()["osimage"]?.compactMap { $0["profile"] } ?? []) == ["tiny", "other"])
-    // Both export, each from its own folder.
+    // Both can be exported, each from its own directory.
     let (bundle, _) = try node.exporting("rhels9-x86_64-netboot-other")
     #expect(
       try memberText("manifest.xml", of: bundle).contains(
@@ -100,7 +100,7 @@ import XCAT
     try node.importing(BundleDraft()) { ($0.keepsOriginals, $0.replaces) = (true, true) }
     #expect(try node.text("\(kernel).ORIG") == "first")
     #expect(try node.text("\(kernel).ORIG.1") == "second")
-    // A file that stays as it is has no original, and nobody has one who does not ask.
+    // An unchanged file gets no .ORIG copy, and no file gets one unless the user requests it.
     #expect(!node.isThere("\(Self.boot)/initrd-stateless.gz.ORIG"))
     try node.put(kernel, "third")
     let image = try node.importing(BundleDraft()) { $0.replaces = true }
@@ -118,7 +118,7 @@ import XCAT
     draft.put("extra/two", "2")
     try node.importing(draft)
     #expect(try node.text("/install/new/one") == "1" && node.text("/install/new/two") == "2")
-    // Two sources of one name: xCAT's bundle holds one of them, which is placed twice.
+    // Two sources have one name: xCAT's bundle contains only one of them, and places it twice.
     draft.manifest.extras = [("/a/one", "/install/x"), ("/b/one", "/install/y")]
     draft.put("extra/two", "unnamed")
     let image = try ManagementNode().importing(draft)
@@ -200,7 +200,7 @@ import XCAT
     let replacing = try ManagementNode()
     let before = try lists(replacing)
     let image = try replacing.importing(withLists) { $0.nodes = "compute" }
-    // xcatdefaults has syslog and otherpkgs already; each node of the group has a row of its own.
+    // xcatdefaults has syslog and otherpkgs already. Each node of the group has its own row.
     #expect(try lists(replacing)["node1"] == "new1,new2 newb")
     #expect(try lists(replacing)["node2"] == "new1,new2 newb")
     #expect(try lists(replacing)["xcatdefaults"] == before["xcatdefaults"])
@@ -239,7 +239,7 @@ import XCAT
       #expect(text?.contains(ManifestDraft.image) == true && text?.contains("--force") == true)
     }
     #expect(try node.state() == before)
-    // By its rows alone, without a file: still somebody's.
+    // An image that consists only of rows, without a file, still belongs to somebody.
     let rowsOnly = try ManagementNode()
     _ = try rowsOnly.workspace.define(ManifestDraft.image, ["provmethod=netboot", "profile=x"])
     #expect(refusal { try rowsOnly.importing(BundleDraft()) }?.contains("--force") == true)

@@ -1,5 +1,5 @@
-// An import that fails at any operation: either nothing outside the store has changed, or the error
-// says how to go on, and both ways that it names lead where it says.
+// An import that fails at any operation. Either nothing outside the store has changed, or the error names the
+// commands to continue, and both commands work.
 
 import Foundation
 import HostileBundles
@@ -10,8 +10,8 @@ import Testing
 import XCAT
 
 @Suite(.usesTools, .sweep) struct ImportFaultTests {
-  /// Files with kind, mode and content, and rows: what the listing of `ManagementNode` says, without
-  /// another program, as the sweep takes it some hundred times.
+  /// Files with kind, mode and content, and rows: the content of `ManagementNode`'s listing. It runs no other
+  /// program, because the sweep collects it hundreds of times.
   private struct State: Equatable {
     var files: [String: String] = [:]
     var rows: [String: [[String: String]]]
@@ -45,7 +45,7 @@ import XCAT
     }
   }
 
-  /// What the import makes where nothing fails.
+  /// Returns the result of the import without a failure.
   private func goodState(_ base: ManagementNode, _ request: ImportRequest) throws -> State {
     let folder = try TemporaryFolder()
     try copy(base, to: folder)
@@ -72,11 +72,11 @@ import XCAT
     return draft
   }
 
-  /// One operation fails after another: an import has more than a thousand.
+  /// Fails one operation after another. An import has more than a thousand.
   private func sweep(_ fault: FaultyFileSystem.Fault, over existing: Bool) throws {
     let base = try ManagementNode()
     if existing {
-      // An image that is there, a store that knows of it, and a tree and files that differ.
+      // The image and its snapshots exist already, and its tree and files differ.
       try base.importing(draft("first"))
       try base.put("\(ManagementNode.boot)/kernel", "mine")
       try base.put("\(ManagementNode.boot)/rootimg.tar.gz", "mine")
@@ -108,8 +108,8 @@ import XCAT
       isDone = !files.isHit
       let after = try Workspace(options) { _ in }
       if let image = outcome?.images.first {
-        // It went well all the same: then all of it did, or the outcome says what did not, and either
-        // snapshot can be had.
+        // The import succeeded despite the failure. Then it is complete, or the outcome lists the rest, and
+        // both snapshots can be restored.
         if image.remaining?.isEmpty == true, image.apply.report.problems.isEmpty {
           #expect(try state() == good, "\(name)")
         } else {
@@ -123,7 +123,7 @@ import XCAT
       }
       guard let change = try after.unfinished().first else {
         untouched += 1
-        // The journal's removal may be what failed.
+        // The failed operation may be the removal of the journal.
         let now = try state()
         #expect(now == before || now == good, "\(name)")
         continue
@@ -137,7 +137,7 @@ import XCAT
         #expect(try state() == before, "\(name)")
         continue
       }
-      // Back, forth, and back again; .ORIG files are the administrator's own and stay.
+      // Reverts, redoes and reverts again. The .ORIG files belong to the administrator and stay.
       #expect(revert.isExact, "\(name)")
       #expect(try state().withoutOriginals == (isBack ? before : good.withoutOriginals), "\(name)")
       let (finish, undo) = (try #require(change.target), try #require(change.before))
@@ -162,7 +162,7 @@ import XCAT
   }
 
   @Test func `rows that cannot be written leave files and rows as they were`() throws {
-    // Defect 18: xCAT writes rows first, table by table, and never takes anything back.
+    // Defect 18: xCAT writes rows first, table by table, and never rolls anything back.
     let node = try ManagementNode()
     try node.importing(draft("first"))
     let before = try node.state()
@@ -176,7 +176,7 @@ import XCAT
     }
     #expect(text?.contains("stopped") == true, "\(text ?? "imported")")
     var after = try node.state()
-    // The file of the table has the trigger now.
+    // The table's file contains the trigger now.
     after.files["/etc/xcat/linuximage.sqlite"] = before.files["/etc/xcat/linuximage.sqlite"]
     #expect(after == before, "the rows are tried before the files are placed")
     try node.sql("linuximage", "DROP TRIGGER stop")

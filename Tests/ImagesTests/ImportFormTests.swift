@@ -1,5 +1,5 @@
-// The forms that bundles come in and go out in: compression, the order of members, several images,
-// the manifest at the top, standard input; kinds that no bundle can hold; --name and --allow.
+// The forms of bundles for import and export: compression, member order, several images, a manifest at the
+// top, standard input. Also entry kinds that no bundle can hold, --name and --allow.
 
 import Foundation
 import Glibc
@@ -12,7 +12,7 @@ import Testing
 @Suite(.usesTools) struct ImportFormTests {
   static let boot = ManifestDraft.boot
 
-  /// The members of a draft and its manifest, by name inside the folder.
+  /// Returns the members of a draft, including its manifest, with their names inside the folder.
   private func members(_ draft: BundleDraft) -> [(name: String, data: [UInt8])] {
     [("manifest.xml", Array(draft.manifest.text.utf8))] + draft.files
   }
@@ -24,7 +24,7 @@ import Testing
     return tar.bytes
   }
 
-  /// A node after the import of the draft as it is.
+  /// Returns the state of a node after an import of the unchanged draft.
   private func plain() throws -> ManagementNode.State {
     let node = try ManagementNode()
     try node.importing(BundleDraft())
@@ -87,7 +87,7 @@ import Testing
     for name in ["one", "two"] {
       #expect(try node.text("/install/netboot/rhels9/x86_64/\(name)/kernel") == name)
     }
-    // Taken back one by one, the lists that both name go with the last.
+    // The imports are reverted one by one. The lists that both name are removed with the last one.
     for image in outcome.images.reversed() {
       _ = try node.workspace.revert(try #require(image.safety).name)
     }
@@ -98,7 +98,7 @@ import Testing
     let path = try node.write(bundle([draft("one"), broken]))
     #expect(refusal { _ = try node.workspace.importBundle(ImportRequest(path)) } != nil)
     #expect(try node.state().withoutTableFiles == before)
-    // One name for two is none, and one image twice is one too many.
+    // One name for two images is refused, and so is one image twice.
     let both = try node.write(bundle([draft("one"), draft("two")]))
     #expect(
       refusal { try node.workspace.importing(both) { $0.name = "n" } }?.contains("--name") == true)

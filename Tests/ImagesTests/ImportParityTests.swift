@@ -1,6 +1,7 @@
-// Every bundle of the fixtures, under every variant, comes in as the real imgimport 2.19 brought it
-// in (Tests/Fixtures/xcat/expected): files with mode, owner and content, rows, success. Where ours
-// differs, the exception stands here beside the number of xCAT's defect (its report, section 6).
+// Every bundle of the fixtures, in every variant, is imported with the result of the real imgimport 2.19
+// (Tests/Fixtures/xcat/expected): files with mode, owner and content, rows, and success. Each deliberate
+// difference is listed here with the number of xCAT's defect
+// (docs/xcat.md#defects-of-xcat-and-what-imgstore-does).
 
 import Foundation
 import Images
@@ -29,20 +30,20 @@ import Testing
         contentsOf: URL(fileURLWithPath: fixture("xcat/expected/\(bundle).\(variant).json"))))
   }
 
-  /// What ours does differently, and why.
+  /// Adjusts xCAT's result for imgstore's deliberate differences.
   private func correct(_ expected: inout Expected, _ bundle: String, _ variant: String) throws {
-    // Defect 8: between file systems imgimport loses the exec bit that genimage asks for.
+    // Defect 8: between file systems, imgimport loses the exec bit that genimage needs.
     for path in expected.files.keys where path.hasSuffix(".postinstall") {
       expected.files[path]?.mode = "755"
     }
-    // A tree that came from elsewhere lies where only root comes.
+    // A tree from another site is in a directory that only root can enter.
     for path in expected.files.keys where isRoot && path.hasSuffix("/rootimg") {
       let folder = String(path.dropLast("/rootimg".count))
       if !folder.hasSuffix("/rootimg") { expected.files[folder]?.mode = "700" }
     }
     switch bundle {
     case "flat27-handmade", "p27-stateless":
-      // Defect 9: the lists of -p of a 2.7 bundle belong to nodes, not to the image.
+      // Defect 9: the lists of -p in a 2.7 bundle belong to nodes, not to the image.
       for i in expected.tables["osimage", default: []].indices {
         expected.tables["osimage"]?[i]["postscripts"] = nil
         expected.tables["osimage"]?[i]["postbootscripts"] = nil
@@ -54,14 +55,15 @@ import Testing
         ])
       }
     case "p26-statelite" where variant != "profile":
-      // Defect 10: the tree of a 2.6 bundle comes to lie in rootimg/rootimg.
+      // Defect 10: the tree of a 2.6 bundle ends up in rootimg/rootimg.
       let inner = "/install/netboot/rhels8.5.0/x86_64/lite/rootimg/rootimg"
       for (path, file) in expected.files where path.hasPrefix(inner) {
         expected.files[path] = nil
         expected.files["\(inner.dropLast(8))\(path.dropFirst(inner.count))"] = file
       }
     case "stateless-no-rootimgdir" where variant == "profile":
-      // Defect 4: without rootimgdir the boot files stay in, and overwrite, the source image's folder.
+      // Defect 4: without rootimgdir, the boot files stay in the source image's directory and overwrite its
+      // files.
       let old = "/install/netboot/rhels8.5.0/x86_64/compute"
       for (path, file) in expected.files where path.hasPrefix(old) {
         expected.files[path] = nil
@@ -87,7 +89,7 @@ import Testing
       let files = try node.files()
       for path in Set(files.keys).union(expected.files.keys).sorted() {
         var (found, wanted) = (files[path], expected.files[path])
-        // The fixtures do not record where links lead; the tree tests do.
+        // The fixtures do not record link targets. The tree tests cover them.
         found?.target = nil
         wanted?.target = nil
         if !isRoot {
@@ -107,7 +109,7 @@ import Testing
 
   @Test func `a bundle without its root image is refused, which xCAT imports silently`() throws {
     for variant in ["plain", "profile", "nodes"] {
-      // Defect 1: imgexport wrote it, and imgimport reports success.
+      // Defect 1: imgexport wrote the bundle, and imgimport reports success.
       #expect(try expected("no-rootimg-silent", variant).exit == 0)
       let node = try ManagementNode()
       let before = try node.state()
@@ -123,7 +125,7 @@ import Testing
 
   @Test func `a bundle with one kit comes in whole, which xCAT dies of`() throws {
     for variant in ["plain", "profile", "nodes"] {
-      // Defect 3: exactly one kit: the rows of the image are written, no file is placed.
+      // Defect 3: with exactly one kit, xCAT writes the image's rows but places no file.
       let real = try expected("kit1", variant)
       #expect(real.exit == 2)
       let node = try ManagementNode()
@@ -144,7 +146,7 @@ import Testing
       #expect(files["\(kit)/repos/mykit-1.0-rhels-8-x86_64/pkg.rpm"]?.size == 3)
       #expect(files["\(kit)/other_files/kitpost.sh"]?.size == 10)
       #expect(files["\(kit)/plugins"]?.type == "dir")
-      // What the kit's scripts are for: they go to the postscripts, its environment does not.
+      // The kit's scripts go to the postscripts directory, but its environment does not.
       #expect(files["/install/postscripts/kitpost.sh"]?.mode == "755")
       #expect(files["/install/postscripts/k.env"] == nil)
     }

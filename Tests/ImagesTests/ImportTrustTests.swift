@@ -1,4 +1,4 @@
-// What an import may replace of the site's, and which privilege may come with a tree.
+// Which of the site's files an import may replace, and which privileges a tree may bring.
 
 import Foundation
 import HostileBundles
@@ -25,7 +25,7 @@ import Testing
     let text = refusal { try node.importing(draft) }
     #expect(text?.contains(path) == true, "\(text ?? "imported")")
     #expect(try node.state() == before)
-    // The plan names it, and what it reaches.
+    // The plan lists the file and everything that it affects.
     let planned = try node.importing(draft) {
       $0.replaces = true
       $0.isDryRun = true
@@ -35,7 +35,7 @@ import Testing
     let image = try node.importing(draft) { $0.replaces = true }
     #expect(image.siteReplacements.map(\.name) == [path])
     #expect(try String(contentsOfFile: node.path(path), encoding: .utf8) != "genuine\n")
-    // What was there comes back.
+    // The revert restores the old file.
     _ = try node.workspace.revert(try #require(image.safety).name)
     #expect(try String(contentsOfFile: node.path(path), encoding: .utf8) == "genuine\n")
   }
@@ -44,10 +44,10 @@ import Testing
     let node = try ManagementNode()
     let first = try node.importing(BundleDraft())
     #expect(first.siteReplacements.isEmpty && first.privileged.isEmpty)
-    // The same bundle as another image: the shared script is the same.
+    // The same bundle as another image has the same shared script, so it replaces nothing.
     let other = try node.importing(BundleDraft()) { $0.profile = "other" }
     #expect(other.siteReplacements.isEmpty)
-    // Once more, over itself, after its script was changed: it came with the image.
+    // A second import of the image over itself, after a change of its script: the script came with the image.
     try node.put("/install/postscripts/tinyscript", "changed\n")
     let again = try node.importing(BundleDraft()) { $0.replaces = true }
     #expect(again.siteReplacements.isEmpty)
@@ -67,7 +67,7 @@ import Testing
     }
     let node = try ManagementNode()
     try node.importing(draft("1", "#!/bin/sh\n"))
-    // The same kit with another image.
+    // Another image with the same kit.
     let same = try node.importing(draft("1", "#!/bin/sh\n")) { $0.profile = "same" }
     #expect(same.siteReplacements.isEmpty)
     let before = try node.state()
@@ -103,7 +103,7 @@ import Testing
 
   // MARK: Privilege
 
-  /// A statelite bundle with a tree of these entries: name, mode, device.
+  /// Returns a statelite bundle with a tree of these entries: name, mode, device.
   private func bundle(
     _ entries: [(name: String, mode: Int, device: (Int, Int))], owned: [String] = []
   ) -> BundleDraft {
@@ -171,7 +171,7 @@ import Testing
     #expect(image.privileged.count == 10, "a mark for locks gives no privilege")
     #expect(image.privileged.count { $0.isExpected } == 10)
     #expect(image.privileged.compactMap(\.package) == ["tools", "tools"])
-    // A file that only looks like one of those.
+    // A file that only resembles one of those.
     let other = try ManagementNode()
     let text = refusal {
       try other.importing(
@@ -201,7 +201,7 @@ import Testing
     #expect(try run("stat", "-c", "%a", node.path(ManifestDraft.boot)).output == mode + "\n")
     #expect(image.remarks.contains { $0.contains(ManifestDraft.boot) })
     let first = try #require(image.imported)
-    // Later snapshots and copies bring the same tree.
+    // Later snapshots and copies have the same tree.
     if mode == "700" {
       try node.put(ManifestDraft.boot + "/rootimg/etc/motd", "x\n")
       let later = try node.workspace.snapshot(image.name).committed
@@ -214,7 +214,7 @@ import Testing
       }
       let copy = try node.workspace.copy(CopyRequest(image.name, to: "copied"))
       #expect(try run("stat", "-c", "%a", node.path(copy.folder.text)).output == "700\n")
-      // The copy's own history tells it later on, and that of a copy of the copy.
+      // The copy's own history keeps the mode, and so does that of a copy of the copy.
       let again = try node.workspace.copy(CopyRequest("copied", to: "again"))
       for (name, folder) in [("copied", copy.folder), ("again", again.folder)] {
         try shell("rm -r \"$1\"", node.path(folder.text))
@@ -222,7 +222,7 @@ import Testing
         #expect(try run("stat", "-c", "%a", node.path(folder.text)).output == "700\n")
       }
     }
-    // Nothing on the way has become closed.
+    // The directories above are still accessible.
     let above = ManifestDraft.boot.split(separator: "/").dropLast().joined(separator: "/")
     #expect(try run("stat", "-c", "%a", node.path("/" + above)).output == "755\n")
   }

@@ -1,5 +1,5 @@
-// An import is a transaction: a revert to the snapshot before it gives back what was there, files,
-// folders and rows, and a revert to the import gives that back; a dry run changes nothing.
+// An import is a transaction. A revert to the snapshot before it restores the previous files, folders and
+// rows, and a revert to the import restores its result. A dry run changes nothing.
 
 import Foundation
 import HostileBundles
@@ -13,7 +13,7 @@ import Testing
 
   static let bundles = ["stateless", "statelite", "statefull", "kit1", "s390x-raw"]
 
-  /// Changes everything of an image that an import would bring again.
+  /// Changes every part of an image that an import would bring.
   private func spoil(_ node: ManagementNode, _ name: String) throws {
     try shell(
       """

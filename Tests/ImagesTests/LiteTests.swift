@@ -1,4 +1,4 @@
-// The layout of statelite trees: there, again, and back.
+// The layout of statelite trees: applied, repeated and reverted.
 
 import Foundation
 import Images
@@ -73,10 +73,10 @@ import Testing
     #expect(try link(node, "newdir") == "./.statelite/tmpfs/newdir")
     #expect(try link(node, ".statelite/tmpfs/newdir") == "../.././.default/newdir")
     #expect(try run("test", "-d", node.tree + "/newdir").didSucceed)
-    // A link's own target, moved, would be another: what it leads to is kept.
+    // A moved link would have another target, so the content behind it is kept.
     #expect(try node.text("img/rootimg/.default/etc/pointer") == "real\n")
     #expect(try node.text("img/rootimg/etc/dangling") == "")
-    // Not links: kept beside.
+    // Files that are not links are kept next to the originals.
     #expect(try node.text("img/rootimg/.default/root/.bashrc") == "rc\n")
     #expect(try node.text("img/rootimg/root/.bashrc") == "rc\n")
     #expect(try node.text("img/rootimg/etc/absent") == "")
@@ -93,7 +93,7 @@ import Testing
     #expect(try node.text("img/rootimg/etc/init.d/statelite") == "#!rc\n")
     #expect(try node.text("img/rootimg/xcatpost/lib/x") == "lib\n")
     #expect(try isAbsent(node, "tmp/dracut.log"))
-    // Again, nothing changes.
+    // A second run changes nothing.
     let again = try lite(node)
     #expect(again.recorded == nil && again.apply.plannedSteps == 0)
   }
@@ -109,7 +109,7 @@ import Testing
     #expect(try node.text("host") == "host\n")
     #expect(try run("test", "-e", node.tree + "/.default").status == 1)
     #expect(try node.workspace.unfinished(of: "img").isEmpty)
-    // A view needs no change of the tree, and has what the mount covers.
+    // A view requires no change of the tree, and contains the files under the mount.
     _ = try node.workspace.define("img", ["provmethod=netboot"])
     try node.pack { $0.method = .tar }
     let text = try shell("tar xzOf \"$1\" ./etc/fstab", node.path("img/rootimg.tar.gz")).output
@@ -143,7 +143,8 @@ import Testing
     for name in [".default", ".statelite", "etc/init.d/statelite"] {
       #expect(try isAbsent(node, name))
     }
-    // But for what liteimg does beside: postscripts, shadow, fstab, and empty files it was asked for.
+    // The trees are equal except for liteimg's other work: postscripts, shadow, fstab, and requested empty
+    // files.
     let list = try run(
       "rsync", "-aHn", "--delete", "--checksum", "--omit-dir-times", "--itemize-changes",
       before + "/",

@@ -1,4 +1,4 @@
-// Looking inside snapshots, held against the tools that look at folders: find, grep, cat, rsync.
+// Reads inside snapshots are compared with standard tools on directories: find, grep, cat, rsync.
 
 import Foundation
 import Images
@@ -7,7 +7,7 @@ import Store
 import TestSupport
 import Testing
 
-/// A nasty tree as one snapshot, and the folder that it was.
+/// A tree with unusual entries as one snapshot, and the original directory.
 private final class LookSite: Sendable {
   let folder: TemporaryFolder
   let workspace: Workspace
@@ -42,7 +42,7 @@ private final class LookSite: Sendable {
     let reader = try site.reader()
     var seen: [[UInt8]] = []
     try reader.walk(try reader.require("")) { seen.append($0.path) }
-    // Python's bytes, because find's lines are not names.
+    // Uses Python for the names, because names can contain newlines and find's output is line by line.
     let oracle = try run(
       "python3", "-c",
       #"""
@@ -55,7 +55,7 @@ private final class LookSite: Sendable {
     #expect(Set(seen).count == seen.count)
   }
 
-  /// A filter, and the same for find(1).
+  /// Each filter with the equivalent arguments of find(1).
   static let filters: [(EntryFilter, [String])] = {
     func filter(_ set: (inout EntryFilter) -> Void) -> EntryFilter {
       var filter = EntryFilter()
@@ -93,7 +93,7 @@ private final class LookSite: Sendable {
     #expect(seen.count == oracle.output.split(separator: "\n").count && !seen.isEmpty)
   }
 
-  /// Patterns and how grep takes them.
+  /// Patterns, with grep's syntax for each.
   static let patterns: [(String, LinePattern.Syntax, ignoresCase: Bool)] = [
     ("alpha", .fixed, false), ("alpha", .fixed, true), ("a.b*c", .fixed, false),
     ("[X]", .fixed, true), ("^start", .fixed, false), ("", .fixed, false),
@@ -109,8 +109,8 @@ private final class LookSite: Sendable {
     ("*a", .basic, false), ("\\(^a\\|9$\\)", .basic, false), ("[]a^-]", .basic, false),
   ]
 
-  /// Texts of long lines, and what grep finds in each in time: the pattern, how it is read, and whether
-  /// it matches.
+  /// Texts of long lines, and grep's result for each pattern: the pattern, its syntax, and whether it
+  /// matches. Each must finish in time.
   static let longLines: [(String, LinePattern.Syntax, ignoresCase: Bool, matches: Bool)] = [
     ("(x+x+)+y", .extended, false, false), ("x.*x.*y", .basic, true, false),
     ("(x|x)*y", .extended, false, false), ("(x*)*$", .extended, false, true),
@@ -171,7 +171,8 @@ private final class LookSite: Sendable {
           "env",
           arguments: ["LC_ALL=C", "grep", "-n", option] + (ignoresCase ? ["-i"] : [])
             + ["-e", pattern, folder.path("text")])
-        // What grep refuses or warns of has no meaning to hold to, nor has a repeated anchor.
+        // Patterns that grep refuses or warns about have no defined meaning, and neither has a repeated
+        // anchor.
         let anchors = ["$", "^", "\\b", "\\<", "\\>"]
         let repetitions = ["*", "+", "?", "{", "\\{", "\\+"]
         let isOdd = anchors.contains { anchor in
@@ -215,7 +216,7 @@ private final class LookSite: Sendable {
       if searcher.isBinary {
         #expect((searcher.hitCount > 0) == oracle.didSucceed, "\(pattern) in \(name)")
       } else if String(decoding: expected, as: UTF8.self).hasSuffix("binary file matches\n") {
-        // In the C locale grep takes bytes over 0x7f for binary; here they are bytes.
+        // In the C locale, grep treats bytes above 0x7f as binary. Here they are ordinary bytes.
         #expect(name == "latin" && searcher.hitCount > 0)
       } else {
         #expect(lines == expected, "\(pattern) in \(name)")
@@ -246,7 +247,7 @@ private final class LookSite: Sendable {
         parts.append(Array(part))
         rest = rest.dropFirst(part.count)
       }
-      // Lines of a binary file are shown until its first NUL is met: only the verdict is compared.
+      // A binary file's lines are shown until its first NUL, so only the verdict is compared.
       #expect(try hits(parts) == hits([text]), "\(text)")
     }
   }
@@ -290,7 +291,7 @@ private final class LookSite: Sendable {
     let outcome = try site.workspace.restore("img:web", to: to, overwriting: true)
     #expect(outcome.report.problems.isEmpty)
     try shell(#"cd "$1"; rm extra; rmdir g2-1.d"#, to)
-    // Links to web2 are outside what was extracted, so each group is of one folder here.
+    // The link targets in web2 were not extracted, so each group of links is within one directory here.
     let left = try run("diff", "-r", "--no-dereference", site.tree + "/web", to)
     let lines = left.output.split(separator: "\n").filter { !$0.contains("is a fifo while") }
     #expect(lines.isEmpty, "\(lines)")

@@ -1,4 +1,4 @@
-// The store, and what a change leaves behind, are never part of a tree.
+// The store, and leftovers of a change, are never part of a tree.
 
 import Apply
 import Foundation
@@ -36,7 +36,7 @@ import Testing
       WorkspaceOptions(store: folder.path(place), root: folder.path("root")), tell: { _ in })
     #expect(try after.log("img").count == 3)
     #expect(try after.verify(deep: true).isClean)
-    // What holds the store is not given away with the tree either.
+    // The directory that holds the store stays in the tree.
     #expect(try after.status("img").isClean)
   }
 
@@ -64,7 +64,7 @@ import Testing
     try shell(
       "mv \"$1/away/srv\" \"$1/root/img/rootimg/\"; echo x > \"$1/root/img/rootimg/srv/x\"",
       folder.path)
-    // The snapshot knows of no srv: it would go, and the store with it.
+    // The snapshot does not have srv. A revert would remove it together with the store.
     let back = try workspace.revert("img@1")
     #expect(back.apply.skipped.contains { printable($0.path) == "/img/rootimg/srv/new/store" })
     #expect(!FileManager.default.fileExists(atPath: tree(folder) + "/srv/x"))
@@ -76,7 +76,7 @@ import Testing
     try fill(folder)
     let outside = try Workspace.test(folder)
     _ = try outside.snapshot("img")
-    // To the store outside, the copy in the tree is content: so snapshots were before.
+    // For the external store, the copy in the tree is ordinary content, as in earlier versions.
     try shell("cp -a \"$1/store\" \"$1/root/img/rootimg/.imgstore\"", folder.path)
     #expect(try outside.snapshot("img").committed.snapshot.notes.isEmpty)
     try shell("echo b > \"$1/etc/b\"", tree(folder))

@@ -1,5 +1,6 @@
-// Recipes: packed images that real tools made are kept under 1 % of their size, and come back as they
-// were; what cannot be repeated is kept as it is; and damage below a recipe is found and named.
+// Recipes: packed images of real tools need less than 1 % of their size, and are restored byte for byte.
+// Images that cannot be reproduced are stored in full. Damage to data that a recipe needs is found and
+// reported.
 
 import Codec
 import Foundation
@@ -11,7 +12,7 @@ import Store
 import TestSupport
 import Testing
 
-/// A tree of texts and programs, about 6 MB, made once.
+/// A tree of texts and programs, about 6 MB, created once.
 private let template: Result<TemporaryFolder, any Error> = Result {
   let folder = try TemporaryFolder()
   try shell(
@@ -35,7 +36,7 @@ private let template: Result<TemporaryFolder, any Error> = Result {
   return folder
 }
 
-/// An image with that tree, and what packs it.
+/// An image with that tree, and a function that packs it.
 private struct PackedImage {
   let folder: TemporaryFolder
   let workspace: Workspace
@@ -48,7 +49,7 @@ private struct PackedImage {
 
   var packed: String { folder.path("root/img/rootimg.cpio.gz") }
 
-  /// Runs a script in the tree; $1 is the file to make.
+  /// Runs a script in the tree. $1 is the file to create.
   func pack(_ script: String) throws {
     try shell("cd \"$2\"; \(script)", packed, folder.path("root/img/rootimg"))
   }
@@ -57,7 +58,7 @@ private struct PackedImage {
     UInt64(try FileManager.default.attributesOfItem(atPath: packed)[.size] as? Int ?? 0)
   }
 
-  /// The packed file as the store has it.
+  /// Returns the packed file as the store restores it.
   func stored(_ store: ObjectStore? = nil) throws -> [UInt8] {
     let (blob, size) = try blob()
     var bytes: [UInt8] = []
@@ -94,8 +95,8 @@ private func report(_ result: RecipeResult) throws -> RecipeReport {
   return report
 }
 
-/// The same bytes in every run: what zlib makes of a stream depends, rarely, on the portions in which it
-/// gets it, and then no encoder is found.
+/// Gives the same bytes in every run. zlib's output rarely depends on the sizes of its input portions; then
+/// no encoder matches.
 private let cpio = "find . | LC_ALL=C sort | cpio --quiet --reproducible -o -H newc"
 private func python(_ level: Int) -> String {
   """
@@ -300,7 +301,7 @@ private func python(_ level: Int) -> String {
 
   @Test func `a collection frees what a recipe replaces, and keeps what it needs`() throws {
     let image = try PackedImage()
-    // Contents that only the packed file has.
+    // Some contents are only in the packed file.
     try image.pack("\(cpio) | pigz > \"$1\"; rm -r usr/lib/d4 usr/lib/d5")
     _ = try image.workspace.snapshot("img")
     _ = try report(try #require(try image.workspace.makeRecipes("img").results.first))
@@ -312,7 +313,7 @@ private func python(_ level: Int) -> String {
     #expect(try image.workspace.store().totals().storedBytes + packedBytes / 2 < before)
     #expect(try image.stored() == image.original())
     #expect(try image.workspace.verify(deep: true).isClean)
-    // Again, all of it compressed anew; and from a new index.
+    // Repeats the check after all data was recompressed, and with a new index.
     var request = CollectionRequest()
     request.rewriting = .all(level: 5)
     _ = try image.workspace.store().collect(request, progress: Progress(), report: { _ in })
@@ -345,7 +346,7 @@ private func python(_ level: Int) -> String {
     let image = try PackedImage()
     try image.pack("\(cpio) | pigz > \"$1\"; rm -r usr/lib/d4")
     _ = try report(try image.snapshotWithRecipe().result)
-    // Contents that only the recipe needs lie in a pack of their own: it goes.
+    // Contents that only the recipe needs are in a separate pack, which is deleted.
     let store = try image.workspace.store()
     let (blob, size) = try image.blob()
     let inner = try #require(try store.references(of: blob, sizeBytes: size).blobs.last)
@@ -404,7 +405,7 @@ private func python(_ level: Int) -> String {
   }
 }
 
-/// zlib from another world.
+/// A reencoder with another version of zlib.
 private struct OtherMaker: StreamReencoder {
   func fingerprint(of encoder: DeflateMethod.Encoder) -> String { "zlib 9.9 0123456789abcdef" }
 

@@ -1,4 +1,4 @@
-// References, as people write them.
+// References in the forms that people write.
 
 import Images
 import Platform
@@ -41,7 +41,7 @@ import Testing
       Issue.record("no times")
       return
     }
-    // Yesterday ended at most a day ago (25 hours where the clock is put back).
+    // Yesterday ended at most a day ago (25 hours if the clock was set back).
     #expect(then < now && now - then <= 25 * 3600)
   }
 
@@ -69,7 +69,8 @@ import Testing
       let error = #expect(throws: ImageError.self, "\(text)") { try workspace.snapshot(text) }
       #expect(error?.errorCode == code, "\(text)")
     }
-    // A definition is advised only where nothing is near, and what is removed is never guessed.
+    // The advice is to define an image only if no name is similar. Commands that remove snapshots never
+    // guess.
     func advice(_ text: String) -> String {
       do { _ = try workspace.snapshot(text) } catch let error as ImageError {
         return error.advice

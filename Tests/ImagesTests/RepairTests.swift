@@ -1,4 +1,5 @@
-// `repair` against random damage: never worse than before, and whatever a source still has comes back.
+// `repair` after random damage: it never makes the store worse, and recovers everything that a source still
+// has.
 
 import Codec
 import Foundation
@@ -9,7 +10,7 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct RepairTests {
-  /// A store with three snapshots, its twin, and pristine copies of what the snapshots hold.
+  /// A store with three snapshots, a copy of it, and pristine copies of the captured trees.
   private struct Base {
     let folder: TemporaryFolder
     let numbers = [1, 2, 3]
@@ -47,7 +48,7 @@ import Testing
       ) { _ in }
     }
 
-    /// The snapshots that can be restored exactly.
+    /// Returns the snapshots that can be restored exactly.
     func intact() throws -> Set<Int> {
       var intact: Set<Int> = []
       for number in numbers {
@@ -67,7 +68,7 @@ import Testing
   }
 
   /// Damages one or two files of the store.
-  /// - Returns: what was done, for messages.
+  /// - Returns: a description of the damage, for messages.
   private func damage(_ base: Base, _ random: inout SplitMix64) throws -> String {
     let store = base.folder.path("store")
     let files = try shell(
@@ -130,13 +131,13 @@ import Testing
       let when = "seed \(seed), round \(round): \(done)"
       let before = try base.intact()
 
-      // Without any source nothing gets worse.
+      // Without any source, nothing gets worse.
       let alone = try repair(base, live: false)
       #expect(try base.intact().isSuperset(of: before), "alone, \(when)")
       try agree(base, alone, "alone, \(when)")
       #expect(try repair(base, live: false).actions.isEmpty, "alone again, \(when)")
 
-      // The live tree is the latest snapshot.
+      // The live tree equals the latest snapshot.
       let live = try repair(base, live: true)
       let refs = try base.open().store().refs
       if (try? refs.read(ImageName("img"), 3)) != nil {
@@ -145,7 +146,7 @@ import Testing
       try agree(base, live, "live, \(when)")
       #expect(try repair(base, live: true).actions.isEmpty, "live again, \(when)")
 
-      // The twin has everything.
+      // The copy of the store has everything.
       let other = try repair(base, live: false, from: [base.folder.path("other")])
       #expect(other.losses.isEmpty && other.sourceProblems.isEmpty, "other, \(when)")
       #expect(try base.intact() == Set(base.numbers), "other, \(when)")
@@ -155,7 +156,7 @@ import Testing
     }
   }
 
-  /// What a repair says remains lost is what `verify --deep` finds.
+  /// Checks that the losses that a repair reports are those that `verify --deep` finds.
   private func agree(_ base: Base, _ outcome: RepairOutcome, _ when: String) throws {
     let report = try base.open().verify(deep: true)
     let lost = Set(outcome.losses.paths.map(\.snapshot))
@@ -234,7 +235,7 @@ import Testing
       "cd \"$1/store\"; printf 'imgstore store\\nversion 9\\n' >format", base.folder.path)
     let error = #expect(throws: StoreError.self) { try repair(base, live: false) }
     #expect(error?.kind == .incompatible)
-    // A folder that is no store is not made one.
+    // A directory that is not a store is not made one.
     try shell("cd \"$1/store\"; rm format; touch other", base.folder.path)
     #expect(throws: StoreError.self) { try repair(base, live: false) }
   }
@@ -262,7 +263,7 @@ import Testing
       """, base.folder.path)
     for source in ["bundle.tgz", "bundle/root.cpio.gz", "root.tar.xz", "pristine3"] {
       try base.reset()
-      // The largest frame of contents goes, the trees stay.
+      // Damages the largest frame of contents. The trees stay intact.
       try shell(
         """
         cd "$1/store/packs"; p=$(ls -S | head -1); s=$(stat -c %s $p)
@@ -270,7 +271,7 @@ import Testing
         """, base.folder.path)
       #expect(try base.intact().isEmpty, "\(source)")
       let outcome = try repair(base, live: false, from: [base.folder.path(source)])
-      // What only older snapshots hold may have been in that frame, too.
+      // The frame may also have held content of older snapshots only.
       let lost = outcome.losses.paths.filter { $0.snapshot == "img@3" }
       #expect(lost.isEmpty, "\(source): \(lost.prefix(3))")
       #expect(try base.intact().contains(3), "\(source)")

@@ -1,5 +1,5 @@
-// States that a change may be found in: without the snapshot that it leads to, with a journal that is no file,
-// with the file system of its tree away, or stopped because the process ran out of descriptors.
+// States of an unfinished change: its target snapshot is missing, its journal is not a regular file, the file
+// system of its tree is not mounted, or the process ran out of descriptors.
 
 import Apply
 import Foundation
@@ -27,7 +27,7 @@ import Testing
     _ = try workspace.snapshot("img")
   }
 
-  /// A revert in place that stops at an operation.
+  /// Runs an in-place revert that stops at an operation.
   private func stopped(_ fault: FaultyFileSystem.Fault) throws {
     var request = RevertRequest("img@1")
     request.method = .inPlace

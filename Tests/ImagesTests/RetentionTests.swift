@@ -1,4 +1,4 @@
-// What policies keep, and what becomes of numbers, tags and pins.
+// What policies keep, and what happens to numbers, tags and pins.
 
 import Apply
 import Foundation
@@ -11,7 +11,7 @@ import Testing
 @Suite struct RetentionTests {
   private let day: Int64 = 86400
 
-  /// Snapshots at noon UTC of consecutive days, the last one at `end`.
+  /// Returns snapshots at noon UTC of consecutive days. The last one is at `end`.
   private func daily(_ count: Int, end: Int64 = 1_800_014_400) -> [RetentionCandidate] {
     (1...count).map {
       RetentionCandidate(number: $0, created: end - Int64(count - $0) * day)
@@ -79,17 +79,17 @@ import Testing
           isComplete: $0.element == "C")
       }
     }
-    // Ten bad nights after two good ones.
+    // Two complete snapshots, then ten incomplete ones.
     let nights = history("CC" + String(repeating: "i", count: 10))
     #expect(kept(nights) { $0.last = 10 } == [1, 2, 12])
     #expect(kept(nights) { $0.last = 1 } == [2, 12])
     #expect(kept(nights) { $0.daily = 5 } == [1, 2, 12])
     #expect(kept(nights) { $0.monthly = 1 } == [2, 12])
-    // Not even a policy that keeps nothing, and a force that gives tags up, drop the latest complete one.
+    // Even with force, a policy that keeps nothing does not remove the latest complete one.
     #expect(kept(nights, force: true) { $0.last = 0 } == [2, 12])
-    // One in between takes no place.
+    // An incomplete snapshot in between does not count.
     #expect(kept(history("CCiCiC")) { $0.last = 3 } == [2, 4, 6])
-    // With nothing better the rules judge incomplete ones.
+    // Without complete snapshots, the rules apply to incomplete ones.
     #expect(kept(history("iiii")) { $0.last = 3 } == [2, 3, 4])
   }
 
@@ -114,7 +114,7 @@ import Testing
     #expect(throws: ImageError.self) { try workspace.log("img") }
     #expect(try workspace.snapshot("img").committed.number == 5)
     #expect(try workspace.log("img").map(\.committed.number) == [5])
-    // The removed numbers are in one record; the highest of that time has a file of its own.
+    // One record holds the removed numbers. The highest number at that time has a file of its own.
     let names = try run("ls", folder.path("store/refs/img")).output
     #expect(names == "0000000004.removed\n0000000005\nremoved\n")
     let record = try String(contentsOfFile: folder.path("store/refs/img/removed"), encoding: .utf8)

@@ -1,4 +1,4 @@
-// Reverts of files, folders and components: they become what the snapshot says, and all else stays.
+// Reverts of files, directories and components: they become equal to the snapshot, and everything else stays.
 
 import Foundation
 import Images
@@ -20,7 +20,7 @@ import Testing
     return try workspace.revert(request)
   }
 
-  /// Everything in the tree, with content, modes, owners, times and links.
+  /// Lists everything in the tree, with content, modes, owners, times and links.
   private func listing(_ folder: TemporaryFolder) throws -> [String: String] {
     let text = try shell(
       """
@@ -55,7 +55,7 @@ import Testing
   }
 
   @Test(arguments: [
-    // What is asked for, and which entries become as they were.
+    // The requested parts, and the entries that revert to their old state.
     ("img@golden:etc/hosts", [String](), ["etc/hosts"]),
     ("img@golden", ["/etc/hosts"], ["etc/hosts"]),
     ("img@1", ["/img/rootimg/etc/hosts"], ["etc/hosts"]),
@@ -92,7 +92,7 @@ import Testing
     request.isDryRun = false
     let outcome = try workspace.revert(request)
     #expect(outcome.isExact && outcome.safety != nil && outcome.recorded != nil)
-    // What differs from before, and what from the snapshot.
+    // The entries that differ from the previous state, and those that differ from the snapshot.
     let now = try listing(folder)
     let moved = Set(now.keys).union(changed.keys).filter {
       now[$0] != changed[$0] && !isFolder(now[$0]) || (now[$0] == nil) != (changed[$0] == nil)
@@ -105,7 +105,7 @@ import Testing
       }
       if !isFolder(now[path]) { #expect(stats[0] == stats[1], "\(path)") }
     }
-    // It is a change like any other: it proves clean, and an undo takes it back to the last bit.
+    // It is a change like any other: it verifies as clean, and an undo restores every attribute.
     #expect(try workspace.status("img").isClean)
     #expect(try workspace.undo("img").isExact)
     #expect(try differences(folder.path("changed"), tree(folder)) == "")
@@ -117,7 +117,7 @@ import Testing
   @Test func `a name of a file with other names comes back alone`() throws {
     let folder = try TemporaryFolder()
     let workspace = try site(folder)
-    // usr/a and usr/b are one inode, changed: only one of them goes back.
+    // usr/a and usr/b are one changed inode. Only usr/a is reverted.
     #expect(try revert(workspace, "img@1", "usr/a").isExact)
     #expect(try String(contentsOfFile: tree(folder) + "/usr/a", encoding: .utf8) == "a\n")
     #expect(try String(contentsOfFile: tree(folder) + "/usr/b", encoding: .utf8) == "a\nchanged\n")
@@ -155,7 +155,7 @@ import Testing
   @Test func `a path over a link that was a folder is refused, and the link stays`() throws {
     let folder = try TemporaryFolder()
     let workspace = try site(folder)
-    // As when /lib becomes a link to usr/lib.
+    // The same situation as when /lib becomes a link to usr/lib.
     try shell("cd \"$1\"; mkdir usr/ssh; ln -s ../usr/ssh etc/ssh", tree(folder) + "/.")
     let before = try listing(folder)
     #expect(throws: ImageError.self) { try revert(workspace, "img@1", "etc/ssh/key") }
@@ -196,7 +196,7 @@ import Testing
     #expect(throws: ImageError.self) { try revert(workspace, "img@1", components: ["nonsense"]) }
     #expect(try listing(folder) == before)
     #expect(try workspace.log("img").count == 1)
-    // What is as it was is not written, and not recorded.
+    // Unchanged entries are neither written nor recorded.
     let same = try revert(workspace, "img@1", "usr")
     #expect(same.recorded != nil)
     #expect(try revert(workspace, "img@1", "usr").recorded == nil)

@@ -1,4 +1,4 @@
-// Files with holes: the map is held against the content, and huge holes cost nothing.
+// Files with holes: their maps are checked against the content, and huge holes cost nothing.
 
 import Foundation
 import Images
@@ -27,7 +27,7 @@ import Testing
       mkdir -p "$1"; truncate -s $2 "$1/tool"; head -c 200000 /dev/urandom >> "$1/tool"
       truncate -s +$2 "$1/tool"; head -c 200000 /dev/urandom >> "$1/tool"; sync "$1/tool"
       """, live, hole)
-    // Data is said to begin later than it does, as openzfs#15526 has it.
+    // The file system reports a start of data that is too late, as in openzfs#15526.
     for late: UInt64 in [4096, 65536, 150_000] {
       let files = FaultyFileSystem(lateDataBytes: late)
       let workspace = try Workspace.test(folder, store: "store-\(late)", fileSystem: files)
@@ -47,7 +47,7 @@ import Testing
       printf begin | dd of="$1/lastlog" conv=notrunc status=none
       printf middle | dd of="$1/lastlog" bs=1 seek=1000000007 conv=notrunc status=none
       """, live)
-    // Were the holes read, these operations would not do.
+    // If the holes were read, there would be more operations than these.
     let files = FaultyFileSystem(.nth(3000, "read", .inputOutput))
     let workspace = try Workspace.test(folder, fileSystem: files)
     #expect(try workspace.snapshot("img").committed.snapshot.isComplete)
@@ -64,7 +64,7 @@ import Testing
   @Test func `the id of a sparse file depends on its content alone`() throws {
     let folder = try TemporaryFolder()
     let live = tree(folder)
-    // The second has zeros on the disk where the first has a hole; the third differs by one byte.
+    // The second file has zeros on disk in place of the first one's hole. The third differs by one byte.
     try shell(
       """
       mkdir -p "$1"; cd "$1"; truncate -s 100M a; head -c 300000 /dev/urandom > d
@@ -82,7 +82,7 @@ import Testing
     _ = try workspace.restore("img@1", to: folder.path("out"))
     #expect(try differences(live, folder.path("out")) == "")
     #expect(try workspace.verify(deep: true).isClean)
-    // Renderers see the whole content.
+    // Renderers return the whole content.
     for name in ["a", "b", "c"] {
       let reader = try workspace.reader(of: try workspace.find(try Reference("img")))
       var count: UInt64 = 0

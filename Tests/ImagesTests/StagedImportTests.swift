@@ -1,5 +1,5 @@
-// Large files of a bundle are written once, while it is read. A refused bundle must leave nothing of
-// that, and a file that cannot be placed so must be placed from the store.
+// Large files of a bundle are written once, during the read. A refused bundle must leave none of them, and a
+// file that cannot be placed in this way must be placed from the store.
 
 import Foundation
 import HostileBundles
@@ -50,13 +50,13 @@ import Testing
     let node = try ManagementNode()
     let (draft, _) = draft(2)
     let before = try node.state()
-    // What refuses it stands behind the large file.
+    // The refused member comes after the large file.
     let bundle = try node.write(draft.bundle { $0.file("../escaped", [1]) })
     #expect(throws: (any Error).self) {
       try workspace(node, KernelFileSystem.shared).importBundle(ImportRequest(bundle))
     }
     #expect(try node.state().withoutTableFiles.files == before.withoutTableFiles.files)
-    // Space is held only by what is open.
+    // Only open files may still use space.
     let files = FileManager.default
     let open = try files.contentsOfDirectory(atPath: "/proc/self/fd")
       .compactMap { try? files.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)") }
@@ -78,7 +78,7 @@ import Testing
       if FileManager.default.fileExists(atPath: path) {
         #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data(content), "\(number)")
       } else {
-        // What cannot be looked at is left alone, and that is said.
+        // Paths that cannot be examined are left alone and reported.
         let skipped = outcome?.images.first?.apply.skipped.map { printable($0.path) }
         #expect(skipped == nil || skipped == [Self.rootimg], "\(number)")
       }
@@ -92,7 +92,7 @@ import Testing
   ) throws {
     var random = SplitMix64(seed)
     let node = try ManagementNode()
-    // A row of equal chunks follows itself, and then something else.
+    // A run of equal chunks follows itself, and then other content follows.
     var content = random.bytes(7_000_000) + [UInt8](repeating: 0, count: 5 << 20)
     content += random.bytes(6_000_000)
     let changes: [(name: String, make: ([UInt8]) -> [UInt8])] = [

@@ -1,4 +1,4 @@
-// Where a store is made, and where it is not.
+// Where a store is created, and where not.
 
 import Foundation
 import Images
@@ -60,7 +60,7 @@ import Testing
       "find \"$1/disk/store\" ! -group games -o ! -perm -g=r -o -perm /g=w -o -perm /o=rwx",
       folder.path("")
     ).output
-    // What SQLite makes has its own mode, and the folder keeps others out.
+    // SQLite's files have their own mode, but the directory denies access to others.
     #expect(
       odd.split(separator: "\n").allSatisfy { $0.hasSuffix("index.sqlite") }, "\(odd)")
     #expect(throws: ImageError.self) {

@@ -1,5 +1,5 @@
-// The store against what happens to stores: a lost or scribbled index, flipped bits, other
-// versions, other processes.
+// The store's resistance to common damage: a lost or overwritten index, flipped bits, other versions, other
+// processes.
 
 import Codec
 import Foundation
@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct StoreSafetyTests {
-  /// A store with two snapshots of a tree of a few hundred files.
+  /// Creates a store with two snapshots of a tree of a few hundred files.
   private func filled(
     _ folder: TemporaryFolder, tell: @escaping @Sendable (String) -> Void = { _ in }
   ) throws -> Workspace {
@@ -68,7 +68,7 @@ import Testing
     #expect(try workspace.verify(deep: true).isClean)
     #expect(try dump(folder) == before)
     #expect(lines.withLock { $0.count } == 1, "one line says so: \(lines.withLock { $0 })")
-    // From now on it is as any other.
+    // From now on, the store behaves like any other.
     let quiet = Monitor<[String]>([])
     _ = try again(folder) { line in quiet.withLock { $0.append(line) } }.log("img")
     #expect(quiet.withLock { $0 }.isEmpty)
@@ -91,7 +91,7 @@ import Testing
     var random = SplitMix64(seed)
     for round in 0..<12 {
       for pack in packs where Int.random(in: 0..<3, using: &random) == 0 {
-        // Now and then in packs/ and doomed/ at once, as a collector that was killed leaves it.
+        // Sometimes the pack is in both packs/ and doomed/, as after a killed `gc`.
         let targets =
           Int.random(in: 0..<5, using: &random) == 0
           ? [0, 1] : [Int.random(in: 0..<3, using: &random)]
@@ -121,7 +121,7 @@ import Testing
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     let before = try dump(folder)
-    // Stamped as ours, so that only its content can tell.
+    // The stamp is valid, so only the content can show the damage.
     try shell(
       """
       cd "$1/store"; sqlite3 index.sqlite "$2"
@@ -166,12 +166,12 @@ import Testing
   @Test func `a lost pack is named with what it takes along, and is read again`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
-    // The first pack, which both snapshots need.
+    // Removes the largest pack, which both snapshots need.
     try shell("cd \"$1/store/packs\"; rm \"$(ls -S | head -1)\"", folder.path)
     let report = try again(folder).verify(deep: false)
     #expect(!report.isClean)
     #expect(Set(report.problems.flatMap { $0.affected.map(\.snapshot) }).contains("img@1"))
-    // A new snapshot does not trust what was remembered of the lost pack.
+    // A new snapshot does not trust cached facts about the lost pack.
     let workspace = try again(folder)
     let third = try workspace.snapshot("img")
     #expect(third.readBytes > 2_000_000)
@@ -230,7 +230,7 @@ import Testing
   @Test func `writers that race lose nothing`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
-    // Two handles, as two processes have; the image's lock lets one wait for the other.
+    // The handles act like separate processes: with the image's lock, each waits for the other.
     try runThreads(4) { i in
       let workspace = try Workspace(
         WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
@@ -263,7 +263,7 @@ import Testing
     try shell("echo one >\"$1\"; touch -d '2020-01-01' \"$1\"", file)
     _ = try workspace.snapshot("img")
     for i in 0..<20 {
-      // In place, same size, same mtime, as fast as it goes: git's racy case.
+      // Overwrites the file in place, with the same size and mtime, as fast as possible: git's "racy" case.
       try shell("printf '%03d\\n' $2 >\"$1\"; touch -d '2020-01-01' \"$1\"", file, "\(i)")
       let found = try workspace.findEntry("/f", in: workspace.snapshot("img").committed)
       let sum = try run("sha256sum", file).output.prefix(64)

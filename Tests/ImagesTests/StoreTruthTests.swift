@@ -1,5 +1,5 @@
-// The store's own truth: rot in the index, refs that are not where they belong, names of packs that are
-// taken, stores of the older format.
+// The store detects its own damage: bit rot in the index, misplaced refs, pack names that are taken, stores
+// of the older format.
 
 import Codec
 import Foundation
@@ -73,7 +73,7 @@ import Testing
         forWritingTo: URL(fileURLWithPath: folder.path("store/index.sqlite")))
       file.write(Data(bad))
       try file.close()
-      // Rot changes no times: the stamp stays right.
+      // Bit rot does not change times, so the stamp stays valid.
       try shell("cd \"$1/store\"; \(StoreTruthTests.stamp)", folder.path)
       let when = "seed \(seed), round \(round)"
       switch round % 4 {
@@ -126,7 +126,7 @@ import Testing
   @Test func `a lost index and a damaged pack together leave the rest readable`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
-    // The header of the pack's first frame, and no index that knows the others.
+    // Damages the header of the pack's first frame, and removes the index that knows the other frames.
     try shell(
       """
       cd "$1/store"; rm index.sqlite
@@ -167,7 +167,7 @@ import Testing
       .trimmingCharacters(in: .whitespacesAndNewlines)
     let path = folder.path("store/packs/\(pack)")
     let good = try Data(contentsOf: URL(fileURLWithPath: path))
-    // A new store of the same tree makes the same first pack, with one thread.
+    // A new store of the same tree writes the same first pack if it uses one thread.
     var tuning = StoreTuning()
     tuning.workers = 1
     let oneWorker = tuning
@@ -213,7 +213,7 @@ import Testing
       ).output.isEmpty)
   }
 
-  /// What stands in packs/ or doomed/ under a wrong name gets its own, in packs/.
+  /// A file in packs/ or doomed/ with a wrong name gets its own name, in packs/.
   @Test(arguments: [
     ("exchange", "mv packs/$1 x; mv doomed/$2 packs/$1; mv x doomed/$2"),
     ("hide", "mv packs/$1 x; cp doomed/$2 packs/$2; mv x doomed/$2"),
@@ -232,7 +232,7 @@ import Testing
       folder.path("pristine"))
     let third = try open(folder).snapshot("img")
     _ = try open(folder).remove(["img@\(third.committed.number)"], force: true)
-    // The pack that only the third snapshot had is doomed.
+    // Dooms the pack that only the third snapshot needed.
     try shell(
       """
       cd "$1/store"; set -- $(ls -tr packs)
@@ -263,7 +263,7 @@ import Testing
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     try shell("cp -a \"$1\" \"$2\"", folder.path("root/img/rootimg"), folder.path("pristine"))
-    // The largest pack has the name of another in doomed/, and that one is in packs/.
+    // The largest pack has the name of another pack in doomed/, and that one is in packs/.
     try shell(
       """
       cd "$1/store"; set -- $(ls -S packs); mv packs/$1 doomed/$2
@@ -357,7 +357,7 @@ import Testing
   {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
-    // As version 1 wrote it: no numbers in refs, tags and pins of one line, gaps of removed numbers.
+    // The form of version 1: no numbers in refs, tags and pins of one line, gaps in place of removed numbers.
     let text = try String(contentsOfFile: packageRoot + "/docs/format.md", encoding: .utf8)
     #expect(text.contains("version 1"))
     for number in [2, 1] {
@@ -411,7 +411,7 @@ import Testing
       if unchecked == 0 { break }
     }
     #expect(unchecked == 0)
-    // A damaged pack is found in turn, and is not counted as checked.
+    // A damaged pack is found when its turn comes, and does not count as checked.
     try shell(
       "cd \"$1/store/packs\"; printf x | dd of=$(ls | head -1) bs=1 seek=30 conv=notrunc status=none",
       folder.path)

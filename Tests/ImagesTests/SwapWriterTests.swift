@@ -1,5 +1,5 @@
-// Somebody writes into a tree, or mounts something in it, while its successor is built. A swap would take that
-// away with the old tree.
+// Another process writes into a tree, or mounts a file system in it, while the new tree is built. A swap
+// would remove these changes with the old tree.
 
 import Apply
 import Foundation
@@ -22,7 +22,7 @@ import Testing
     try shell("cd \"$1\"; echo new >etc/z; echo two >etc/f", tree)
   }
 
-  /// Reverts by a swap; `other` acts at the last moment before the trees are exchanged.
+  /// Reverts with a swap. `other` runs at the last moment before the trees are exchanged.
   private func swap(_ other: @escaping @Sendable () -> Void) throws -> RevertOutcome {
     let files = FaultyFileSystem(.before(0, "exchange", other))
     var request = RevertRequest("img@1")
@@ -52,7 +52,7 @@ import Testing
     #expect(outcome.apply.methods.allSatisfy { !$0.isSwap }, "\(what)")
     #expect(text(name) == content, "\(what)")
     #expect(!outcome.isExact || !outcome.apply.report.problems.isEmpty, "\(what)")
-    // The rest of the revert is done, and nothing of the new tree is left.
+    // The rest of the revert is done, and nothing of the new tree remains.
     #expect(text("etc/f") == "one\n")
     #expect(try run("find", folder.path("root"), "-name", ".imgstore*").output == "")
     #expect(try workspace.unfinished().isEmpty)
@@ -69,7 +69,7 @@ import Testing
     try shell("mkdir \"$1\"; echo host >\"$1/h\"", folder.path("data"))
     let (data, point) = (folder.path("data"), tree + "/mnt")
     defer { _ = try? run("umount", point) }
-    // The new tree is synced before anything is exchanged.
+    // The new tree is synced before the exchange.
     let files = FaultyFileSystem(
       .before(0, "syncFileSystem") { _ = try? run("mount", "--bind", data, point) })
     var request = RevertRequest("img@1")

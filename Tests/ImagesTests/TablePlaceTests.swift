@@ -1,4 +1,4 @@
-// Where a workspace looks for xCAT's tables.
+// Where a workspace finds xCAT's tables.
 
 import Foundation
 import Images
@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 @Suite struct TablePlaceTests {
-  /// A workspace below a root whose folders each hold an image named after them.
+  /// Creates a workspace below a root. Each table directory holds an image with the directory's name.
   private func workspace(
     _ folder: TemporaryFolder, tables: [String], cfgloc: String? = nil, root: String? = nil,
     environment: [String: String] = [:]
@@ -51,7 +51,7 @@ import Testing
   @Test(.usesTools) func `links of folders and tables do not lead out of a staging root`() throws {
     for (link, inside) in [("folder", false), ("folder", true), ("table", false), ("table", true)] {
       let folder = try TemporaryFolder()
-      // The staging copy's tables, and those of this machine, at one path each.
+      // The staging root's tables and this machine's tables are at the same path.
       let real = folder.path("real")
       try shell("mkdir -p \"$1\" \"$2/etc\" \"$2$1\"", real, folder.path("root"))
       let places = [real, folder.path("root") + real]

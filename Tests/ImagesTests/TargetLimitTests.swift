@@ -1,5 +1,5 @@
-// File systems and users that cannot take everything: the content comes first, and what could not be set
-// is listed. A second run writes nothing again.
+// File systems and users that do not support every attribute: the content comes first, and attributes that
+// could not be set are reported. A second run writes nothing.
 
 import Apply
 import Foundation
@@ -43,7 +43,7 @@ import Testing
     #expect(try String(contentsOfFile: folder.path("out/f"), encoding: .utf8) == "a\n")
     #expect(try mode(folder.path("out/f")) == 0o640)
     #expect(try mode(folder.path("out/d")) == 0o751)
-    // Setuid and setgid are not given to another owner.
+    // Setuid and setgid are not set on a file with another owner.
     #expect(try mode(folder.path("out/s")) == 0o755)
   }
 
@@ -66,7 +66,7 @@ import Testing
   }
 
   @Test func `names that the file system takes for one are refused, not merged`() throws {
-    // Where a name is taken already in an empty place, the file system folds cases.
+    // If a name exists already in an empty directory, the file system ignores case.
     let (outcome, folder) = try restored(
       .always("makeDirectory", .exists), "mkdir d; echo a >d/f; echo b >g")
     let paths = outcome.report.problems.map { String(decoding: $0.path, as: UTF8.self) }
@@ -74,7 +74,7 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: folder.path("out/d/f")))
   }
 
-  /// Mounts an image file of a file system; unmounts in the end.
+  /// Mounts an image file of a file system, and unmounts it at the end.
   private func onVolume(
     _ make: String, _ body: (TemporaryFolder, Workspace, String) throws -> Void
   ) throws {
@@ -91,7 +91,7 @@ import Testing
   @Test(.enabled(if: isRoot))
   func `whole seconds and larger blocks are listed once, and nothing is written again`() throws {
     try onVolume("mkfs.ext4 -q -b 4096 -I 128") { folder, workspace, tree in
-      // A snapshot of a finer file system.
+      // A snapshot of a file system that supports more attributes.
       let fine = folder.path("fine")
       try shell(
         """

@@ -1,4 +1,4 @@
-// What belongs to a tree is decided by evidence: mounts, subvolumes, other layers.
+// The boundaries of a tree are determined by evidence: mounts, subvolumes, other layers.
 
 import Apply
 import Foundation
@@ -20,7 +20,7 @@ import Testing
     try body()
   }
 
-  /// The paths of a tree in a snapshot, relative to it.
+  /// Returns the paths of a tree in a snapshot, relative to the tree.
   private func paths(_ workspace: Workspace, _ name: String) throws -> Set<String> {
     let reader = try workspace.reader(of: try workspace.find(try Reference(name)))
     let top = try reader.require("/img/rootimg")
@@ -57,7 +57,7 @@ import Testing
         let second = try workspace.snapshot("img").committed.snapshot
         let mounts = second.notes.filter { $0.kind == .mountPoint }.map { printable($0.path) }
         #expect(mounts == ["/img/rootimg/etc/file", "/img/rootimg/mnt/a b"])
-        // What a mount covers is the image's; where nobody can look below it, that is said.
+        // Entries under a mount belong to the image. If they cannot be read, a note reports it.
         let reader = try workspace.reader(of: try workspace.find(try Reference("img@2")))
         let covered = try reader.require("/img/rootimg/etc/file").entry
         #expect(covered.content.isMissing == isOld && second.isComplete != isOld)
@@ -112,7 +112,7 @@ import Testing
           #expect(
             try paths(workspace, "img")
               == ["", "/etc", "/etc/hostname", "/etc/other", "/etc/link"])
-          // The cache vouches for entries of either device.
+          // The cache is valid for entries of both devices.
           #expect(try workspace.status("img").readBytes == 0)
           try shell("rm \"$1/etc/link\"", tree(folder))
           #expect(try !workspace.status("img").isClean)
@@ -177,7 +177,7 @@ import Testing
     #expect(throws: ImageError.self) { _ = try workspace.revert("img@1") }
     #expect(try workspace.unfinished().isEmpty)
     #expect(try FileManager.default.contentsOfDirectory(atPath: tree(folder)).isEmpty)
-    // Without the folder, or with something in it, it is no mount point that waits.
+    // A mount point that is missing, or has entries, does not block the change.
     try shell("rmdir \"$1\"", tree(folder))
     #expect(try workspace.revert("img@1").isExact)
     #expect(FileManager.default.fileExists(atPath: tree(folder) + "/etc/a"))

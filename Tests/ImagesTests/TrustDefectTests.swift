@@ -1,10 +1,10 @@
-// xCAT's defects of trust (its report, section 6): what bundles and texts can make the machine do.
-// The corpus of hostile bundles is in HostileTests; here each defect has its own number.
+// xCAT's defects of trust (docs/xcat.md#defects-of-xcat-and-what-imgstore-does): what bundles and texts can
+// make the machine do. The corpus of hostile bundles is in HostileTests. Here each defect has its own number.
 //
-// 28, the site's secrets in a root image (etc/shadow, ssh keys): a bundle is the image, byte for byte,
-// and an image without them would be another one; the manual says so where it speaks of export.
-// 29, packimage's predictable names in /tmp: an import makes no temporary file outside the store, and
-// an export one beside its place, under a random name, exclusively (O_EXCL), never in /tmp.
+// 28, the site's secrets in a root image (etc/shadow, ssh keys): a bundle holds the image byte for byte, and
+// an image without them would be another one. The manual warns of this in its section on export.
+// 29, packimage's predictable names in /tmp: an import creates no temporary file outside the store. An export
+// creates one next to its target, under a random name, exclusively (O_EXCL), and never in /tmp.
 
 import Foundation
 import HostileBundles
@@ -19,7 +19,7 @@ import Testing
 
   // MARK: Damage
 
-  /// A bundle with a byte of a member's content flipped, and every checksum around it right again.
+  /// Returns a bundle with one flipped byte in a member's content, and with all outer checksums corrected.
   private func damaged(_ bundle: String, _ member: String) throws -> String {
     let target = bundle + ".damaged"
     let result = try run(
@@ -60,7 +60,7 @@ import Testing
     let node = try ManagementNode()
     let before = try node.state()
     for theirs in [bundle, fixture("xcat/statelite.tgz")] {
-      // The inner gzip has its own checksum, so that this holds for xCAT's bundles as well.
+      // The inner gzip stream has its own checksum, so this also works for xCAT's bundles.
       let copy = node.folder.path("copy.tgz")
       try shell("cp \"$1\" \"$2\"", theirs, copy)
       #expect(
@@ -80,7 +80,7 @@ import Testing
 
   // MARK: Shells
 
-  /// Texts that would make a file in the working folder, in a shell that reads them.
+  /// Texts that would create a file in the working folder if a shell evaluated them.
   static let injections = [
     "$(touch PWNED)", "`touch PWNED`", ";touch PWNED;", "|touch PWNED|", "&touch PWNED&",
     "' ;touch PWNED; '", "\" ;touch PWNED; \"", "-e;touch PWNED", "a\ntouch PWNED\nb",
@@ -139,7 +139,7 @@ import Testing
     try expectNoSentinel(node)
   }
 
-  /// An archive of the smallest root tree.
+  /// Returns an archive of the smallest root tree.
   private func tree() -> [UInt8] {
     var cpio = RawCpio()
     cpio.entry("rootimg", mode: 0o040755, links: 2)
@@ -150,7 +150,7 @@ import Testing
   @Test(arguments: injections.filter { !$0.contains("\n") })
   func `defect 24: no text of a command line or of a table reaches a shell`(_ text: String) throws {
     let node = try ManagementNode.real()
-    // Names that are there: folders, an extra, a node and an image called so.
+    // The text is part of existing names: folders, an extra, a node and an image.
     let safe = text.replacing("/", with: "")
     try node.put("/install/\(safe)/script", "x")
     _ = try node.workspace.define(
@@ -263,7 +263,7 @@ import Testing
     let remarks = try careful.importing(draft).remarks
     #expect(!careful.isThere(plugin) && careful.isThere("/install/postscripts/post.sh"))
     #expect(remarks.contains { $0.contains("--trust-plugins") }, "\(remarks)")
-    // In the kit's own folder it is a file like any other.
+    // In the kit's own folder, the file is like any other.
     #expect(careful.isThere("/install/kits/k/plugins/evil.pm"))
     let trusting = try ManagementNode()
     let image = try trusting.importing(draft) { $0.trustsPlugins = true }

@@ -1,4 +1,4 @@
-// Undo, resume, and what decides between swap and in place.
+// Undo, resume, and the choice between a swap and an in-place change.
 
 import Apply
 import Codec
@@ -12,7 +12,7 @@ import Testing
 @Suite(.usesTools) struct UndoTests {
   private func tree(_ folder: TemporaryFolder) -> String { folder.path("root/img/rootimg") }
 
-  /// An image with two snapshots; the second is live.
+  /// Creates an image with two snapshots. The second one is live.
   private func twoStates(_ folder: TemporaryFolder) throws -> Workspace {
     let workspace = try Workspace.test(folder)
     try shell("cd \"$1\"; echo one >f; echo same >g; mkdir d; echo x >d/x; ln g d/h", tree(folder))
@@ -37,10 +37,10 @@ import Testing
       #expect(try workspace.undo("img").isExact)
       let end = folder.path(round % 2 == 0 ? "two" : "one")
       #expect(try differences(end, tree(folder)) == "", "round \(round)")
-      // A snapshot of the same state between them changes nothing.
+      // A snapshot of the same state in between makes no difference.
       if round == 1 { _ = try workspace.snapshot("img", message: "nightly") }
     }
-    // What was changed by others since is kept, not lost.
+    // Later changes by others are kept, not lost.
     try shell("echo mine >\"$1/mine\"", tree(folder))
     let undone = try workspace.undo("img")
     #expect(try differences(folder.path("two"), tree(folder)) == "")
@@ -69,7 +69,7 @@ import Testing
     #expect(refusal { _ = try workspace.undo("img") }.contains("nothing to undo"))
   }
 
-  /// Leaves a revert to img@1 half done.
+  /// Leaves an interrupted revert to img@1.
   private func interrupt(_ folder: TemporaryFolder, _ method: ApplyStrategy) throws -> Workspace {
     let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
     let whole = try Workspace(options) { _ in }
@@ -83,7 +83,7 @@ import Testing
         if try !whole.unfinished().isEmpty { return whole }
         continue
       }
-      // It ended before its fault: back to where it began.
+      // The revert ended before its fault, so the image returns to its first state.
       _ = try whole.revert("img@2")
     }
     throw TestFailure("no revert was interrupted")
@@ -193,11 +193,11 @@ import Testing
     process.currentDirectoryURL = URL(fileURLWithPath: tree(folder))
     try process.run()
     #expect(try !method().isSwap && method().why.contains("working folder"))
-    // A shell may have us ignore SIGTERM, and the child as well.
+    // A shell may make this process ignore SIGTERM, and the child inherits that.
     kill(process.processIdentifier, SIGKILL)
     process.waitUntilExit()
     #expect(try method().isSwap)
-    // Few changes of many entries are not worth a second tree.
+    // A second tree is not worthwhile for few changes among many entries.
     try shell("cd \"$1\"; mkdir many; cd many; seq 3000 | xargs touch", tree(folder))
     let many = try workspace.snapshot("img").committed
     try shell("rm \"$1/many/7\"", tree(folder))
@@ -229,7 +229,7 @@ import Testing
     request.method = .swap
     #expect(refusal { _ = try workspace.revert(request) }.contains("cannot be swapped"))
     #expect(try workspace.unfinished().isEmpty)
-    // What was captured to be kept is whole, and the index knows it, though nothing needs it now.
+    // The captured objects are complete and in the index, although nothing needs them now.
     let remarks = Monitor<[String]>([])
     let after = try Workspace(
       WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
@@ -291,7 +291,7 @@ import Testing
       "img",
       ["provmethod=netboot", "rootimgdir=/img", "osvers=x", "osarch=x86_64", "profile=p"])
     _ = try workspace.snapshot("img")
-    // Of the large file only the time differs: its blocks stay, its inode cannot.
+    // Only the time of the large file differs: its blocks are shared, its inode cannot be.
     try shell("touch \"$1/d/large\"; seq 10 >\"$1/n\"", tree)
     _ = try workspace.snapshot("img")
     let before = try usedBytes()

@@ -1,9 +1,9 @@
-// What was not there before an import, so that a revert to that state takes it away again: files of
-// any role, and the folders that the import had to make.
+// Records the paths that did not exist before an import, so that a revert to that state removes them: files
+// of any role, and the directories that the import created.
 //
-// 1. A snapshot says so in notes; only paths that it names are ever removed for that reason.
-// 2. What another image names has become that image's too, and stays.
-// 3. A folder goes only while it is empty.
+// 1. The snapshot lists them in notes. Only listed paths are removed for this reason.
+// 2. A file that another image names by now belongs to that image too, and is kept.
+// 3. A directory is removed only if it is empty.
 
 import Ingest
 import Platform
@@ -27,7 +27,7 @@ extension Snapshot.Note {
 }
 
 extension Snapshot {
-  /// Files that were not there: to be looked at, for what is there now.
+  /// The paths of files that did not exist, for a capture of the files that are there now.
   var absentPathRequests: [CaptureRoot] {
     notes.filter(\.isAbsentFile).compactMap { AbsolutePath($0.path) }
       .map { CaptureRoot(role: ImageFiles.extra, path: $0) }
@@ -35,7 +35,7 @@ extension Snapshot {
 }
 
 extension Workspace {
-  /// Notes of what `pieces` will make: files, and the outermost folders, that are not there.
+  /// Returns notes on the missing files, and the outermost missing directories, that `pieces` will create.
   func absenceNotes(of pieces: [Snapshot.Component], _ live: LiveImage) throws -> [Snapshot.Note] {
     let there = Set(live.capture.pieces.map(\.path))
     var notes: [Snapshot.Note] = []
@@ -55,7 +55,7 @@ extension Workspace {
     return notes + folders.sorted { precedes($0.bytes, $1.bytes) }.map { .absentFolder($0) }
   }
 
-  /// The notes of a revert's target, without those of files that other images have come to name.
+  /// Returns the notes of a revert's target, without those on files that other images name by now.
   func effectiveNotes(_ target: Snapshot, of image: ImageName) throws -> [Snapshot.Note] {
     let absent = target.notes.filter(\.isAbsentFile)
     if absent.isEmpty { return target.notes }
@@ -74,7 +74,7 @@ extension Workspace {
     }
   }
 
-  /// Removes folders that an import made, from the inside out, as far as they are empty.
+  /// Removes the empty directories among those that an import created, deepest first.
   func removeEmptyFolders(_ notes: [Snapshot.Note]) throws {
     let made = notes.filter(\.isAbsentFolder).compactMap { AbsolutePath($0.path) }
     var candidates: Set<AbsolutePath> = Set(made)

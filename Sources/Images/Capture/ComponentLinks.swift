@@ -1,5 +1,5 @@
-// Pieces that are symbolic links, and what they lead to. A link is a piece, and so is its target
-// (`CaptureRootLocator`): whoever wants the content at a path follows the links among the pieces.
+// Follows components that are symbolic links. A link is a component, and so is its target
+// (`CaptureRootLocator`). A reader of the content at a path follows the links among the components.
 
 import Ingest
 import Platform
@@ -7,13 +7,13 @@ import Store
 import XCAT
 
 extension [Snapshot.Component] {
-  /// The piece at a path, be it a link or not.
+  /// Returns the component at a path, which may be a link.
   func piece(at path: [UInt8]) -> Snapshot.Component? { first { $0.path == path } }
 
-  /// The piece that a path leads to, links followed; nil where there is none.
+  /// Returns the component at a path, links followed; nil if there is none.
   func content(at path: [UInt8]) -> Snapshot.Component? { piece(at: path).flatMap(followed) }
 
-  /// What a piece leads to: itself where it is no link.
+  /// Returns the component that a link leads to, or the component itself if it is not a link.
   func followed(_ piece: Snapshot.Component) -> Snapshot.Component? {
     var piece = piece
     var hops = 0
@@ -41,8 +41,8 @@ extension [Snapshot.Component] {
       ?? (named.count == 1 ? named.first : nil)
   }
 
-  /// The paths of what links of the image's own folder lead to: an administrator who makes the root tree or the
-  /// kernel a link means its target.
+  /// The paths of the targets of links in the image's own directory. If the root tree or the kernel is a
+  /// link, its target belongs to the image.
   var ownTargets: [AbsolutePath] {
     var links = filter { ImageFiles.ownedRoles.contains($0.role) && $0.entry.kind == .symlink }
     var targets: [AbsolutePath] = []
@@ -58,14 +58,14 @@ extension [Snapshot.Component] {
     return targets
   }
 
-  /// The root tree, where the image has one.
+  /// The root tree, links followed; nil if the image has none.
   var rootTree: Snapshot.Component? {
     first { $0.role == ImageFiles.rootTree }.flatMap(followed)
   }
 }
 
 extension Workspace {
-  /// The path of a folder with links resolved; nil where it is not there.
+  /// Returns the path of a directory with links resolved; nil if it does not exist.
   func realPath(_ folder: AbsolutePath) throws -> AbsolutePath? {
     do throws(SystemError) {
       return try resolver.locate(folder, followLast: true).path
@@ -75,8 +75,9 @@ extension Workspace {
     }
   }
 
-  /// Where a piece is, or will be: links in the folders above it are followed, the piece itself never.
-  /// - Parameter create: makes missing folders.
+  /// Returns the location of a component, which need not exist. Links in the directories above it are
+  /// followed; a link at the path itself is not.
+  /// - Parameter create: whether to create missing directories.
   func locate(_ path: AbsolutePath, create: Bool = false) throws(SystemError) -> ResolvedPath {
     try resolver.resolve(path, followLast: false, create: create ? .readable : nil)
   }

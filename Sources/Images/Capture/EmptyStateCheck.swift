@@ -1,9 +1,9 @@
-// Refuses to record a live state that is most likely a file system that is not mounted, or a disk that
-// fails: night after night, retention would replace the last good snapshots by such states.
+// Refuses to record a live state that most likely comes from an unmounted file system or a failing disk.
+// Otherwise retention would replace the last good snapshots with such states, night after night.
 //
-// 1. Only what a directory was and is decides: nothing is read again, and no clock is asked.
-// 2. Absence is what the kernel says of a path (ENOENT, ENOTDIR). An error that says nothing about the
-//    path ends the capture instead.
+// 1. The decision depends only on the captured and the recorded state: nothing is read again, and no clock is
+//    used.
+// 2. A path is absent only if the kernel reports so (ENOENT, ENOTDIR). Any other error ends the capture.
 
 import Codec
 import Ingest
@@ -11,18 +11,18 @@ import Platform
 import Store
 import XCAT
 
-/// Why a live state is not worth a snapshot.
+/// The reason for which a live state is not recorded.
 enum EmptyStateFinding: Equatable {
-  /// The image's folder has neither tree nor kernel nor packed image.
+  /// The image's directory has neither a tree nor a kernel nor a packed image.
   case noImageFiles(path: [UInt8], detail: String)
-  /// `rootimgdir` names no folder; the reason names its value.
+  /// `rootimgdir` does not name a directory. The reason contains its value.
   case noFolder(reason: String)
-  /// The directory that the image is does not exist, or is no directory.
+  /// The path of a directory image does not exist, or is not a directory.
   case directoryMissing(path: [UInt8])
-  /// A tree of the latest snapshot does not exist, or is no directory.
+  /// A tree of the latest snapshot does not exist, or is not a directory.
   case treeMissing(path: [UInt8])
-  /// A tree that the latest snapshot has files in is an empty directory, or all there is of the image is
-  /// an empty root tree.
+  /// A tree with files in the latest snapshot is now an empty directory, or the image consists only of an
+  /// empty root tree.
   case treeEmpty(path: [UInt8])
   /// Most of a tree cannot be read.
   case mostlyUnreadable(path: [UInt8], unreadable: UInt64)
@@ -55,11 +55,12 @@ enum EmptyStateFinding: Equatable {
   }
 }
 
-/// Looks for signs that a live image is not there, or cannot be read.
+/// Detects a live image that is missing or unreadable.
 enum EmptyStateCheck {
-  /// Returns what is wrong with the live state; nil where it is worth a snapshot.
-  /// - Parameter latest: the latest snapshot of the image; nil for the first one.
-  ///   - source: has the trees of the latest snapshot.
+  /// Returns the defect of the live state; nil if a snapshot may record it.
+  /// - Parameters:
+  ///   - latest: the latest snapshot of the image; nil for the first one.
+  ///   - source: holds the trees of the latest snapshot.
   static func finding(
     _ live: LiveImage, latest: Snapshot?, in source: some ObjectSource
   ) throws -> EmptyStateFinding? {
@@ -69,7 +70,7 @@ enum EmptyStateCheck {
     if let note = live.notes.first(where: { $0.kind == .noImageFiles }) {
       return .noImageFiles(path: note.path, detail: note.detail)
     }
-    // Nothing but a definition: what it names is not there.
+    // The image consists only of its definition: none of the named files exists.
     if live.capture.pieces.isEmpty, live.definition.linuximage["rootimgdir"] != nil {
       let folder = live.definition.linuximage["rootimgdir", default: ""]
       return .noImageFiles(path: Array(folder.utf8), detail: "")
@@ -90,7 +91,7 @@ enum EmptyStateCheck {
       switch new.entry.content {
       case .directory: if !isFilled(new.entry) { return .treeEmpty(path: old.path) }
       case .unreadableDirectory: return .mostlyUnreadable(path: old.path, unreadable: 1)
-      // A link's target is a piece of its own.
+      // The target of a link is a component of its own.
       case .symlink: break
       default: return .treeMissing(path: old.path)
       }
@@ -104,11 +105,11 @@ enum EmptyStateCheck {
       path: tree.path, entries: live.capture.entryCount, before: latest.entryCount)
   }
 
-  /// Images of fewer entries may shrink as they like.
+  /// The number of entries below which an image may shrink by any amount.
   private static let smallImageEntries: UInt64 = 100
 
-  /// What has become of the root tree that the latest snapshot has files in, links followed. Directories
-  /// alone, as `lost+found` or mount points, are no tree.
+  /// Checks the root tree, links followed, if it has files in the latest snapshot. A tree that has only
+  /// directories, such as `lost+found` or mount points, counts as empty.
   private static func rootTree(
     _ live: LiveImage, _ latest: Snapshot?, _ source: some ObjectSource
   ) throws -> EmptyStateFinding? {
@@ -129,7 +130,7 @@ enum EmptyStateCheck {
     return try entries.contains { try $0.ids.map { try hasFiles($0, source) } ?? false }
   }
 
-  /// The image's root tree where it is empty and nothing else in the image's folder is there.
+  /// Returns the image's root tree if it is empty and the image's directory has no other component.
   private static func onlyEmptyTree(_ live: LiveImage) -> Snapshot.Component? {
     let own = live.capture.pieces.filter { ImageFiles.ownedRoles.contains($0.role) }
     guard own.count == 1, let tree = own.first, tree.role == ImageFiles.rootTree,
@@ -152,14 +153,14 @@ enum EmptyStateCheck {
 
   private static let emptyTree = Tree.encode([]) { _ in }.tree
 
-  /// A directory with something in it.
+  /// Returns whether an entry is a directory with entries.
   private static func isFilled(_ entry: Entry) -> Bool {
     entry.tree.map { $0 != emptyTree } ?? false
   }
 }
 
 extension ImageError {
-  /// The live image is not there, or cannot be read.
+  /// The error for a live image that is missing or unreadable.
   init(_ finding: EmptyStateFinding, of image: ImageName) {
     if case .noFolder = finding {
       self.init(

@@ -1,8 +1,8 @@
-// When an image was last compared with its latest snapshot and found unchanged. A nightly `snapshot --if-changed`
-// records nothing then, and an alarm must still see that it ran.
+// Records when an image was last compared with its latest snapshot and found unchanged. A nightly
+// `snapshot --if-changed` takes no snapshot then, and monitoring must still see that it ran.
 //
-// The time is that of an empty file in the store's cache, which may be deleted at any time: without it, the time of the
-// latest snapshot is what is known.
+// The time is that of an empty file in the store's cache, which may be deleted at any time. Without it, only
+// the time of the latest snapshot is known.
 
 import Codec
 import Platform
@@ -19,13 +19,13 @@ struct LastCheck {
     name = Array("checked-\(key.shortHex)".utf8)
   }
 
-  /// Returns the time of the last check; nil where none is known.
+  /// The time of the last check; nil if none is known.
   var time: Timestamp? {
     (try? fileSystem.statIfPresent(at: folder.raw, name)).flatMap { $0 }
       .flatMap { $0.kind == .file ? $0.modified : nil }
   }
 
-  /// Records a check that ends now. A store that cannot be written keeps the old time.
+  /// Records a check that ends now. A read-only store keeps the old time.
   func record() {
     let temporary = name + Array(".\(randomName())".utf8)
     do {

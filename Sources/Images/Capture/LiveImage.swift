@@ -1,4 +1,4 @@
-// The live image, held against the store: what snapshot, status, diff and revert begin with.
+// Captures the live image for comparison with the store: the first step of snapshot, status, diff and revert.
 
 import Codec
 import Ingest
@@ -6,20 +6,20 @@ import Platform
 import Store
 import XCAT
 
-/// A live image as it was captured.
+/// A captured live image.
 struct LiveImage: Sendable {
   let definition: ImageDefinition
   let rows: TableRowSet
   let capture: CaptureResult
   let notes: [Snapshot.Note]
   let cache: StatCache?
-  /// What was left out of the root tree: lists of lines of gitignore(5).
+  /// The patterns that excluded entries of the root tree: lists of gitignore(5) lines.
   let excludes: [[String]]
 
   var tables: [Snapshot.Table] { snapshotTables(definition, rows, excludes: excludes) }
 
-  /// As one side of a comparison.
-  /// - Parameter source: where the captured trees' objects are.
+  /// Returns the image as one side of a comparison.
+  /// - Parameter source: holds the objects of the captured trees.
   func state(from source: any ObjectSource, named name: String = "live") -> ImageState {
     ImageState(
       name: name, definition: definition, rows: rows, pieces: capture.pieces, source: source,
@@ -28,8 +28,8 @@ struct LiveImage: Sendable {
 }
 
 extension Workspace {
-  /// The files of an image, now: what its definition names, what xCAT would find, its kits' folders,
-  /// what a bundle brought along, and what else `others` lists.
+  /// Returns the current files of an image: those that its definition names, those that xCAT would find, the
+  /// directories of its kits, files from its bundle, and `others`.
   func requests(
     _ definition: ImageDefinition, latest: Snapshot?, also others: [CaptureRoot] = []
   ) throws -> (all: [CaptureRoot], named: Set<AbsolutePath>) {
@@ -51,12 +51,12 @@ extension Workspace {
     return (all, Set(files.filter(\.isNamed).map(\.path)))
   }
 
-  /// Files that only a bundle named: they stay with the image.
+  /// Roles of files that only a bundle named. They stay with the image.
   private static let carriedRoles: Set<String> = [
     ImageFiles.extra, ImageFiles.closure, ImageFiles.kit,
   ]
 
-  /// The files that a definition means, on this management node.
+  /// Returns the files of a definition on this management node.
   func imageFiles(
     _ definition: ImageDefinition, _ install: AbsolutePath
   ) throws -> [ImageFile] {
@@ -86,7 +86,7 @@ extension Workspace {
       })
   }
 
-  /// What is at a path, links followed; nil where nothing is.
+  /// Returns the attributes of the entry at a path, links followed; nil if there is none.
   func statLive(_ path: AbsolutePath) throws -> FileStat? {
     do throws(SystemError) {
       let place = try resolver.resolve(path)
@@ -99,9 +99,9 @@ extension Workspace {
 
   /// Captures the live image.
   /// - Parameters:
-  ///   - others: files to look at next to those that the definition names.
-  ///   - target: what the live image is compared with, or shall become: what it leaves out is left out.
-  ///   - change: the trees that a change brings, besides the target's; nil where nothing will be changed.
+  ///   - others: files to capture in addition to those that the definition names.
+  ///   - target: the snapshot that the live image is compared with, or will become. Its excludes apply, too.
+  ///   - change: the trees that a change brings, besides the target's; nil if nothing will be changed.
   func captureLive(
     _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
     target: Snapshot? = nil, change: [Entry]? = nil,
@@ -129,7 +129,8 @@ extension Workspace {
       cache: cache, excludes: excludes.lists.map(\.lines))
   }
 
-  /// A diskless image whose folder is empty or gone: a file system that is not mounted, or a typo.
+  /// Returns a note if a diskless image's directory is empty or missing: its file system is not mounted, or
+  /// the definition has a typo.
   private func noImageFiles(
     _ definition: ImageDefinition, _ capture: CaptureResult
   ) throws -> Snapshot.Note? {
@@ -145,8 +146,8 @@ extension Workspace {
         ? ImageFiles.rootDirectoryFault(definition) ?? "rootimgdir is not set" : "")
   }
 
-  /// The stat cache, where the snapshot that it relies on, or one with the same pieces, is still
-  /// there. The caller's lease, or the image's lock, keeps it so.
+  /// Returns the stat cache if its base snapshot, or one with the same components, still exists. The caller's
+  /// lease, or the image's lock, keeps that snapshot.
   func validCache(_ image: ImageName, _ store: ObjectStore) throws -> StatCache? {
     guard let cache = StatCache.load(store.layout, key: cacheKey(image)) else { return nil }
     for number in try store.refs.numbers(of: image).reversed() {
@@ -158,8 +159,8 @@ extension Workspace {
     return nil
   }
 
-  /// The definition in xCAT's tables.
-  /// - Throws: `ImageError` where the tables do not know the image.
+  /// Returns the definition from xCAT's tables.
+  /// - Throws: `ImageError` (`notFound`) if no table defines the image.
   func definition(of image: ImageName) throws -> ImageDefinition {
     guard let definition = try tables().definition(of: image.text) else {
       throw try notDefined(image)
@@ -169,7 +170,7 @@ extension Workspace {
 }
 
 extension Snapshot {
-  /// The paths of the pieces, to look for what is there now.
+  /// The paths of the components, for a capture of their current state.
   var requests: [CaptureRoot] { pieces.compactMap(CaptureRoot.init) }
 
   func piece(at path: [UInt8]) -> Component? { pieces.piece(at: path) }

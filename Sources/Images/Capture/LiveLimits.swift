@@ -1,24 +1,26 @@
-// What the file systems of a live image make of attributes, and which differences of a proof that explains.
+// Determines which attributes the file systems of a live image cannot hold, and which differences after a
+// change these limits explain.
 
 import Apply
 import Platform
 import Store
 
-/// The attribute limits of each file system that an image lies on. Belongs to one thread at a time.
+/// The attribute limits of each file system of an image. Belongs to one thread at a time.
 final class LiveLimits {
   private let workspace: Workspace
   private let store: ObjectStore
   private let replacesLabels: Bool
   private var byDevice: [UInt64: AttributeLimits] = [:]
 
-  /// - Parameter replacesLabels: trees are exchanged, and labels that a snapshot lacks go with the old.
+  /// - Parameter replacesLabels: whether trees are exchanged. Labels that the snapshot lacks then disappear
+  ///   with the old tree.
   init(_ workspace: Workspace, replacesLabels: Bool = false) throws {
     self.workspace = workspace
     self.replacesLabels = replacesLabels
     store = try workspace.store()
   }
 
-  /// Returns the limits of the file system that a piece lies on; nil where the piece is absent.
+  /// Returns the limits of a component's file system; nil if the component is absent.
   func of(_ path: AbsolutePath) -> AttributeLimits? {
     let fileSystem = workspace.fileSystem
     do throws(SystemError) {
@@ -41,12 +43,12 @@ final class LiveLimits {
 }
 
 extension Workspace {
-  /// Splits what still differs after a change: what could come closer, and what the file systems cannot
-  /// hold.
+  /// Splits the differences that remain after a change into those that can be removed and those that come
+  /// from the limits of the file systems.
   /// - Parameters:
-  ///   - remaining: what differs, from the live image to the target.
-  ///   - isFromTarget: it leads from the target to the live image instead.
-  ///   - source: has the live trees' objects.
+  ///   - remaining: the differences, from the live image to the target.
+  ///   - source: holds the objects of the live trees.
+  ///   - isFromTarget: whether `remaining` leads from the target to the live image instead.
   func splitLimits(
     _ remaining: ImageDiff, _ pieces: [Snapshot.Component], _ source: any ObjectSource,
     _ report: ApplyReport, _ limits: LiveLimits, isFromTarget: Bool = false
@@ -55,7 +57,7 @@ extension Workspace {
     var left = remaining
     left.entries = []
     var found: [ApplyProblem] = []
-    // Links that became copies were listed when they did.
+    // The report already lists hard links that became copies.
     let listed = Set(report.problems.lazy.filter(\.isAttribute).map(\.path))
     for change in remaining.entries {
       guard case .changed(let from, let to, var fields) = change.kind, !fields.contains(.content),

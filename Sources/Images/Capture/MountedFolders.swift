@@ -1,16 +1,16 @@
-// File systems that are mounted on a folder of an image, and that are away. A change would then fill the
-// folder below: it is refused before it begins.
+// Refuses a change while a file system that belongs on a directory of the image is not mounted. The change
+// would otherwise fill the directory below the mount point.
 
 import Platform
 import Store
 
 extension Workspace {
-  /// Refuses a change of an image while a file system that its snapshots saw mounted is away.
+  /// Refuses a change of an image while a file system that its snapshots recorded as mounted is not mounted.
   ///
-  /// A folder that was a mount point, is none now, and is empty is a mount point whose file system is
-  /// away. A folder with entries has been put to another use; one that is gone cannot hide anything.
-  /// - Parameter notes: of the snapshots that the change goes by.
-  /// - Throws: `ImageError`. Nothing has been changed then.
+  /// An empty directory that was a mount point and is none now lacks its file system. A directory with
+  /// entries has another use by now, and a missing one cannot hide anything.
+  /// - Parameter notes: the notes of the snapshots that the change is based on.
+  /// - Throws: `ImageError`; nothing has been changed.
   func requireMounted(_ notes: [Snapshot.Note], image: String) throws {
     var seen: Set<[UInt8]> = []
     for note in notes where note.kind == .mountedFolder && seen.insert(note.path).inserted {
@@ -24,13 +24,13 @@ extension Workspace {
     }
   }
 
-  /// The notes of an image's latest snapshot; none where it has no snapshot.
+  /// Returns the notes of an image's latest snapshot; none if it has no snapshot.
   func mountNotes(of image: ImageName) throws -> [Snapshot.Note] {
     try store().refs.latestReadable(of: image)?.snapshot.notes ?? []
   }
 
-  /// Refuses a change where nothing tells what is mounted in a tree.
-  /// - Throws: `ImageError`. Nothing has been changed then.
+  /// Refuses a change if the mounts in a tree cannot be determined.
+  /// - Throws: `ImageError`; nothing has been changed.
   func requireKnownMounts(_ notes: [Snapshot.Note]) throws {
     guard let note = notes.first(where: { $0.kind == .unknownMounts }) else { return }
     throw ImageError(
@@ -40,7 +40,7 @@ extension Workspace {
       advice: "Nothing was changed; mount /proc and run the command again")
   }
 
-  /// A folder that is there, that nothing is mounted on, and that is empty.
+  /// Returns whether a path is an existing, empty directory that is not a mount point.
   private func isEmptyFolder(_ path: AbsolutePath) throws -> Bool {
     do throws(SystemError) {
       let located = try resolver.locate(path)

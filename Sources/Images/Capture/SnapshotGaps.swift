@@ -1,11 +1,11 @@
-// What an incomplete snapshot lacks, so that whatever is made of it lacks it too: every command that
-// makes something of a snapshot names it, each time.
+// Lists the entries that an incomplete snapshot lacks. Everything made from the snapshot lacks them too, so
+// every command that uses a snapshot's content names them each time.
 
 import Store
 
 extension Snapshot {
-  /// Returns the notes on what the snapshot does not have as it was, in the order of their paths.
-  /// - Parameter path: only what is there or below; everything without it.
+  /// Returns the notes on entries that the snapshot lacks or has only in part, in the order of their paths.
+  /// - Parameter path: limits the notes to this path and those below it. Empty for no limit.
   func gaps(below path: [UInt8] = []) -> [Note] {
     notes.filter { note in
       note.isProblem && note.kind != .noImageFiles

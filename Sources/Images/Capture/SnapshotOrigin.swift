@@ -1,9 +1,9 @@
-// Why a snapshot is there: whether a person took it, or a command for its own purposes. It follows from the
-// snapshot's provenance, which says the command and, of a change, the state before it.
+// Determines whether a person took a snapshot, or a command for its own purposes. The snapshot's provenance
+// decides: it names the command and, for a change, the state before it.
 
 import Store
 
-/// Why a snapshot was recorded.
+/// The reason for which a snapshot was recorded.
 public enum SnapshotOrigin: String, Sendable, CaseIterable, Codable {
   /// A person took it.
   case manual
@@ -13,17 +13,17 @@ public enum SnapshotOrigin: String, Sendable, CaseIterable, Codable {
   case copied
   /// It records that a command changed the live image: a revert, an undo, a resume.
   case change
-  /// A command took it, of what it was about to change or to write out.
+  /// A command took it of the state that it was about to change or to write out.
   case safety
 
-  /// Whether a retention policy of its own is about it.
+  /// Whether a command took the snapshot for its own purposes, so that a separate retention rule applies.
   public var isAutomatic: Bool { self == .change || self == .safety }
 }
 
 extension Snapshot {
   private static let commandKey = "command"
 
-  /// Why the snapshot was recorded. One whose provenance does not say so counts as a person's.
+  /// The origin of the snapshot. Without a command in its provenance, it counts as a person's.
   public var origin: SnapshotOrigin {
     let command = provenance.first { $0.key == Snapshot.commandKey }?.value ?? ""
     switch (command, before != nil) {

@@ -1,9 +1,9 @@
-// Rows of xCAT's tables that belong to an image's state beside its own two: litefile rows, the kits
-// it uses, and (around an import) the script lists of nodes.
+// The rows of xCAT's tables that belong to an image's state in addition to its two definition rows: litefile
+// rows, the kits it uses, and (around an import) the script lists of nodes.
 //
-// 1. A snapshot holds rows, and keys of rows that were not there: so a revert knows what to remove.
-// 2. What a snapshot does not mention it knows nothing of, and a revert leaves it alone; but litefile
-//    rows of a defined image are all mentioned.
+// 1. A snapshot holds rows, and keys of absent rows, so that a revert can remove these.
+// 2. A revert leaves rows alone that the snapshot does not mention. For a defined image, a snapshot mentions
+//    all litefile rows.
 
 import Apply
 import Store
@@ -14,7 +14,7 @@ struct RowKey: Hashable, Sendable {
   let table: String
   let key: [String: String]
 
-  /// "litefile /etc/hosts".
+  /// The row's name in messages: "litefile /etc/hosts".
   var text: String {
     let columns = TableSchema.named(table)?.keys ?? key.keys.sorted()
     return ([table] + columns.filter { $0 != "image" }.map { key[$0] ?? "" })
@@ -22,9 +22,9 @@ struct RowKey: Hashable, Sendable {
   }
 }
 
-/// Rows that are there, and keys of those that are not.
+/// Existing rows, and the keys of absent rows.
 struct TableRowSet: Hashable, Sendable {
-  /// Columns without those of the key.
+  /// The columns of each existing row, without those of its key.
   var present: [RowKey: [String: String]] = [:]
   var absent: Set<RowKey> = []
 
@@ -41,7 +41,7 @@ struct TableRowSet: Hashable, Sendable {
     present[key] = row.filter { !schema.keys.contains($0.key) }
   }
 
-  /// The changes that lead from these rows to `target`'s.
+  /// Returns the changes that turn these rows into those of `target`.
   func changes(to target: TableRowSet) -> [RowChange] {
     var changes: [RowChange] = []
     func add(_ key: RowKey, _ columns: [String: String]?) {
@@ -61,15 +61,15 @@ struct TableRowSet: Hashable, Sendable {
 
 // MARK: - In snapshots
 
-/// The table in which a snapshot lists keys of rows that were not there.
+/// The table in which a snapshot lists the keys of absent rows.
 private let absentTable = "absent"
 private let absentTableColumn = "table"
-/// The tables in which a snapshot lists what was left out of its tree, in order.
+/// The tables in which a snapshot lists the patterns that excluded entries of its tree, in order.
 private let excludeTable = "exclude"
 private let excludeColumn = "pattern"
 
 extension Snapshot {
-  /// The definition that the snapshot holds; empty where the image was not defined.
+  /// The definition in the snapshot; empty if the image was not defined.
   var definition: ImageDefinition {
     func row(_ name: String) -> [String: String] {
       tables.first { $0.name == name }?.rows.first ?? [:]
@@ -78,7 +78,7 @@ extension Snapshot {
       osimage: row("osimage"), linuximage: row("linuximage"), directory: row("directory"))
   }
 
-  /// What was left out of the tree when the snapshot was taken: lists of lines of gitignore(5).
+  /// The patterns that excluded entries of the tree: lists of gitignore(5) lines.
   var excludes: [[String]] {
     tables.filter { $0.name == excludeTable }.map { $0.rows.compactMap { $0[excludeColumn] } }
   }
@@ -100,8 +100,8 @@ extension Snapshot {
   }
 }
 
-/// A definition and other rows as a snapshot holds them.
-/// - Parameter excludes: what is left out of the tree, by the definition and by the tree's own list.
+/// Returns a definition and other rows in the form in which a snapshot stores them.
+/// - Parameter excludes: the patterns that exclude entries of the tree: the definition's, and the tree's own.
 func snapshotTables(
   _ definition: ImageDefinition, _ rows: TableRowSet, excludes: [[String]] = []
 ) -> [Snapshot.Table] {
@@ -139,7 +139,7 @@ func snapshotTables(
 // MARK: - On the management node
 
 extension Workspace {
-  /// The rows now: those that the image's state has, and those with the given keys.
+  /// Returns the current rows of the image's state, and those with the given keys.
   func liveRows(
     _ image: ImageName, _ definition: ImageDefinition, also keys: Set<RowKey> = []
   ) throws -> TableRowSet {
@@ -162,8 +162,8 @@ extension Workspace {
     return rows
   }
 
-  /// The kits that an image's components belong to, with all their repositories and components, as
-  /// xCAT's export takes them.
+  /// Returns the kits of an image's kit components, with all their repositories and components. xCAT's export
+  /// chooses the same rows.
   func kitRows(
     _ definition: ImageDefinition, _ tables: any TableBackend
   ) throws -> [(TableSchema, [[String: String]])] {
@@ -180,8 +180,8 @@ extension Workspace {
     ]
   }
 
-  /// Makes the image's rows, and what other rows its snapshot mentions, what `target` says: one step.
-  /// - Parameter live: the image as it was captured: rows that are not as they were then stay.
+  /// Restores the image's rows, and the other rows that `target` mentions, in one step.
+  /// - Parameter live: the captured image. Rows that have changed since the capture are left alone.
   /// - Returns: the rows that were left alone.
   func restoreRows(
     _ image: ImageName, _ target: Snapshot, from live: LiveImage
@@ -191,8 +191,8 @@ extension Workspace {
         + live.rows.changes(to: target.keptRows))
   }
 
-  /// Applies row changes and says what these tables cannot take.
-  /// - Returns: rows that somebody else has changed meanwhile, and that were left alone.
+  /// Applies row changes, and warns of columns that the tables do not have.
+  /// - Returns: the rows that were left alone, because somebody else has changed them meanwhile.
   @discardableResult
   func applyRows(_ changes: [RowChange]) throws -> [ApplyProblem] {
     let (lost, conflicts) = try tables().applyComparing(changes)

@@ -1,31 +1,31 @@
-// Changes of live images that were begun and not ended: who is told, and what may happen meanwhile.
+// Journals of unfinished changes of live images: how commands report them, and what they refuse meanwhile.
 //
-// 1. The journal is on disk before the first step and goes when all that the last has done is on disk:
-//    whatever comes in between, a crash, a full disk, a pulled plug, the next command finds it.
-// 2. While an image has a journal, no verb changes the image or its history but `resume`.
-// 3. A journal that cannot be read is an error, never a guess.
+// 1. The journal is on disk before the first step, and is removed once the result of the last step is on
+//    disk. After a crash, a full disk or a power failure in between, the next command finds it.
+// 2. While an image has a journal, only `resume` changes the image or its history.
+// 3. An unreadable journal is an error. Its content is never guessed.
 
 import Apply
 import Codec
 import Platform
 import Store
 
-/// A change of a live image that has not ended.
+/// An unfinished change of a live image.
 public struct UnfinishedChange: Sendable {
   public let image: String
   public let operation: Journal.Operation
-  /// The command that began it: "revert", "undo".
+  /// The command that started it: "revert", "undo".
   public let command: String
   public let started: Timestamp
-  /// Who began it: "root (alice)"; nil of a journal that does not say.
+  /// The user who started it, like "root (alice)"; nil if the journal does not name one.
   public let user: String?
-  /// Where it leads and where it came from, "compute@3"; nil where the store has not that snapshot.
+  /// The snapshots that it leads to and came from, like "compute@3"; nil if the store does not have them.
   public let target: String?
   public let before: String?
-  /// A process is at work on it now.
+  /// Whether a process is working on it now.
   public let isRunning: Bool
 
-  /// "a revert to compute@3".
+  /// A description such as "a revert to compute@3".
   public var words: String {
     switch operation {
     case .revert: (command == "undo" ? "an undo" : "a revert") + (target.map { " to \($0)" } ?? "")
@@ -35,25 +35,25 @@ public struct UnfinishedChange: Sendable {
     }
   }
 
-  /// "a revert to compute@3 was begun 2026-11-28 12:30:00 by root".
+  /// A sentence such as "a revert to compute@3 was begun 2026-11-28 12:30:00 by root".
   public var account: String {
     "\(words) was begun \(localTime(started.seconds, "%Y-%m-%d %H:%M:%S"))"
       + (user.map { " by \(printable($0.utf8))" } ?? "")
   }
 
-  /// What to do about it.
+  /// The commands that end it.
   public var advice: String {
     "'imgstore resume \(image)' completes it"
       + (before.map { ", 'imgstore resume \(image) --back' returns to \($0)" } ?? "")
   }
 }
 
-/// A change that a signal stopped before anything live was changed. What it had built is removed.
+/// The error for a change that a signal stopped before it modified the live image. Its staged trees are gone.
 struct CancelledChangeError: Error {
   let cause: InterruptedError
 }
 
-/// An error in the midst of a change, and how to go on.
+/// An error that interrupted a change, with advice on how to resume it.
 struct InterruptedChangeError: ExplainedError {
   let cause: any Error
   let advice: String
@@ -73,8 +73,8 @@ struct InterruptedChangeError: ExplainedError {
 }
 
 extension Workspace {
-  /// The journal of an image; nil where no change is under way.
-  /// - Throws: `StoreError` where it cannot be read.
+  /// Returns the journal of an image; nil if no change is unfinished.
+  /// - Throws: `StoreError` if it cannot be read.
   func journal(of image: ImageName) throws -> Journal? {
     guard let bytes = try store().journals.read(image) else { return nil }
     let object = "the journal of \(image)"
@@ -94,7 +94,7 @@ extension Workspace {
     }
   }
 
-  /// What is known of a change that was not ended.
+  /// Returns a description of an unfinished change.
   func unfinished(_ image: ImageName, _ journal: Journal) throws -> UnfinishedChange {
     UnfinishedChange(
       image: image.text, operation: journal.operation, command: journal.command,
@@ -104,7 +104,7 @@ extension Workspace {
       isRunning: try store().isBusy(image))
   }
 
-  /// The changes that have not ended, of all images or of one.
+  /// Returns the unfinished changes of all images, or of one.
   public func unfinished(of name: String? = nil) throws -> [UnfinishedChange] {
     let images: [ImageName]
     do {
@@ -117,9 +117,9 @@ extension Workspace {
     }
   }
 
-  /// The snapshots that changes under way lead to or came from: no policy may forget them, and what
-  /// they hold is in use.
-  /// - Throws: `StoreError` where a journal cannot be read: then nobody knows what is in use.
+  /// Returns the snapshots that unfinished changes lead to or came from. No policy may forget them, and their
+  /// data is in use.
+  /// - Throws: `StoreError` if a journal cannot be read, because the snapshots in use are then unknown.
   public func journalledSnapshots() throws -> Set<Digest> {
     var pinned: Set<Digest> = []
     for image in try store().journals.images() {
@@ -130,7 +130,7 @@ extension Workspace {
     return pinned
   }
 
-  /// Says that a change of the image has not ended.
+  /// Prints a warning if the image has an unfinished change.
   func warnAboutUnfinishedChange(_ image: ImageName) throws {
     guard let journal = try journal(of: image) else { return }
     let change = try unfinished(image, journal)
@@ -140,7 +140,8 @@ extension Workspace {
         : "\(change.account) and has not ended: \(change.advice)")
   }
 
-  /// - Throws: `ImageError` where a change was begun and not ended.
+  /// Refuses to continue while the image has an unfinished change.
+  /// - Throws: `ImageError` (`unfinished`) if it has one.
   func requireNothingUnfinished(_ image: ImageName) throws {
     guard let journal = try journal(of: image) else { return }
     let change = try unfinished(image, journal)
@@ -149,7 +150,7 @@ extension Workspace {
       advice: change.advice)
   }
 
-  /// A snapshot of an image by its id; the latest of that id.
+  /// Returns the latest snapshot of an image with the given id; nil if there is none.
   func snapshot(_ id: Digest, of image: ImageName) throws -> CommittedSnapshot? {
     let refs = try store().refs
     for number in try refs.numbers(of: image).reversed() {
@@ -158,15 +159,15 @@ extension Workspace {
     return nil
   }
 
-  /// Ends a change.
+  /// Ends a change: waits for its syncs, then removes the journal.
   func end(_ image: ImageName, _ syncs: BackgroundSync) throws {
     try settle(syncs)
     try store().journals.remove(image)
   }
 
-  /// Runs the steps of a change, from the first to its proof and its ref, with the journal on disk.
-  /// - Throws: `ImageError` (`interrupted`) where a signal came before anything was changed; else what `body`
-  ///   throws, with advice on how to go on.
+  /// Runs the steps of a change, from the first to its verification and its ref, with the journal on disk.
+  /// - Throws: `ImageError` (`interrupted`) if a signal came before anything was changed. Other errors of
+  ///   `body` come with advice on how to resume.
   func withJournal<R>(
     _ image: ImageName, _ journal: Journal, _ body: (BackgroundSync) throws -> R
   ) throws -> R {
@@ -176,12 +177,12 @@ extension Workspace {
     // The signal may have come during the change of another image.
     do { try Interruption.check() } catch { throw interrupted(image, error) }
     let highest = try store.refs.numbers(of: image).last ?? 0
-    // From here on a signal is a request: a journal never stays behind unexplained.
+    // From here on a signal is only a request: no journal remains without a message.
     let result = try Interruption.duringChange(Workspace.lastWords(of: image, journal)) {
       do {
         try store.journals.write(journal.encode(), of: image)
       } catch {
-        // Nothing has been changed; but a journal that stays must be told of.
+        // Nothing has been changed, but a journal that cannot be removed must be reported.
         if (try? store.journals.remove(image)) != nil { throw error }
         throw halfDone(error, image, journal)
       }
@@ -203,19 +204,19 @@ extension Workspace {
     return result
   }
 
-  /// What is said where a second signal ends a change at once.
+  /// Returns the message for a second signal, which ends a change at once.
   static func lastWords(of image: ImageName, _ journal: Journal) -> String {
     "interrupted: image \(image) is half changed: 'imgstore resume \(image)' completes the change"
       + (journal.before == nil ? "" : ", 'imgstore resume \(image) --back' takes it back")
   }
 
-  /// Ends a change that has not touched the live image.
-  /// - Parameter highest: the image's last snapshot before the change.
+  /// Rolls back a change that has not modified the live image.
+  /// - Parameter highest: the number of the image's last snapshot before the change.
   private func takeBack(_ image: ImageName, _ journal: Journal, above highest: Int) throws {
     let store = try store()
     let before = try journal.before.flatMap { try snapshot($0, of: image) }
     if let before { try removeEmptyFolders(before.snapshot.notes) }
-    // Imports and copies, and reverts of parts, record where they lead before they begin.
+    // Imports, copies and reverts of parts record their target snapshot before they start.
     let recorded = try store.refs.numbers(of: image).filter { number in
       try number > highest && store.refs.read(image, number).id == journal.target
     }
@@ -231,7 +232,7 @@ extension Workspace {
   private func halfDone(
     _ error: any Error, _ image: ImageName, _ journal: Journal
   ) -> InterruptedChangeError {
-    // What cannot be read just now is named without its number.
+    // If the snapshots cannot be read now, the error omits their numbers.
     let change =
       (try? unfinished(image, journal))
       ?? UnfinishedChange(

@@ -1,5 +1,5 @@
-// What would stop a change half-way is looked for before its journal is written: then nothing has been
-// changed, and nothing must be resumed.
+// Looks for obstacles that would interrupt a change, before its journal is written. If there is one, nothing
+// has been changed, and nothing must be resumed.
 
 import Apply
 import Glibc
@@ -8,8 +8,8 @@ import Platform
 import Store
 
 extension Workspace {
-  /// Looks for what would stop the plans.
-  /// - Throws: `ImageError` that names the path and the obstacle; nothing has been changed.
+  /// Checks that nothing known would interrupt the plans.
+  /// - Throws: `ImageError` with the path and the obstacle; nothing has been changed.
   func preflight(_ plans: [ComponentPlan]) throws {
     var room: [UInt64: RoomNeed] = [:]
     for piece in plans where !piece.plan.isEmpty || piece.staging != nil {
@@ -27,7 +27,7 @@ extension Workspace {
     for need in room.values { try requireRoom(need) }
   }
 
-  /// The nearest folder above a path that exists, links followed.
+  /// Returns the nearest existing directory above a path, links followed.
   private func existingFolder(
     above path: AbsolutePath
   ) throws -> (file: Descriptor, path: AbsolutePath)? {
@@ -64,7 +64,7 @@ extension Workspace {
       advice: "Nothing was changed; mount it writable, and run the command again")
   }
 
-  /// A btrfs subvolume may be read-only by itself, whatever the mount says.
+  /// Refuses to change read-only btrfs subvolumes. They are read-only even on a writable mount.
   private func requireWritableSubvolumes(_ piece: ComponentPlan, _ tree: Descriptor) throws {
     guard try fileSystem.volume(of: tree.raw).isBtrfs, let observed = piece.observed else { return }
     var subvolumes: [[UInt8]] = []
@@ -86,7 +86,7 @@ extension Workspace {
     }
   }
 
-  /// Names in a folder that is not the image's own must be changeable without touching its flags.
+  /// Checks that names in a directory outside the image can change without a change of its flags.
   private func requireChangeable(_ folder: Descriptor, _ path: AbsolutePath) throws {
     let stat = try fileSystem.stat(folder.raw)
     let flags = stat.flags.intersection(.protecting)
@@ -107,7 +107,7 @@ extension Workspace {
 
   // MARK: Flags
 
-  /// Entries with protecting flags that are to change need the right to take these away.
+  /// Checks that the process may remove protecting flags from the entries that will change.
   private func requireFlagsCanChange(_ piece: ComponentPlan, _ folder: Descriptor) throws {
     guard let (path, flags) = piece.firstProtected, !canChangeFlags(in: folder) else { return }
     throw ImageError(
@@ -129,7 +129,7 @@ extension Workspace {
 
   // MARK: Room
 
-  /// What plans need on one file system.
+  /// The bytes and inodes that plans need on one file system.
   private struct RoomNeed {
     let file: Descriptor
     let path: AbsolutePath
@@ -143,13 +143,13 @@ extension Workspace {
 
     mutating func add(_ piece: ComponentPlan) {
       if let staging = piece.staging {
-        // The old tree goes after the new one is complete. Whether blocks are shared is learned later.
+        // The old tree is removed after the new one is complete. Sharing of blocks is determined later.
         growthBytes &+= Int64(clamping: staging.writtenBytes(canClone: true, canLink: true))
         growthEntries &+= Int64(staging.directories.count)
         return
       }
       for step in piece.plan.files {
-        // How much of a sparse file is data stands in its hole map.
+        // The size of a sparse file's data is only in its hole map.
         if step.entry.holes == nil, case .write = step.action {
           growthBytes &+= Int64(clamping: step.entry.sizeBytes)
         }
@@ -174,14 +174,16 @@ extension Workspace {
       bytes: need.growthBytes, entries: need.growthEntries, on: need.file, need.path.text)
   }
 
+  /// Checks that a file system has enough free bytes and inodes.
   /// - Parameters:
-  ///   - bytes: how much the files of a file system will grow, at least.
-  ///   - file: lies on it.
-  /// - Throws: `ImageError` where it is full before that.
+  ///   - bytes: the minimum number of additional bytes.
+  ///   - entries: the minimum number of additional inodes.
+  ///   - file: a file on that file system.
+  /// - Throws: `ImageError` if there is not enough space.
   func requireRoom(
     bytes: Int64, entries: Int64, on file: Descriptor, _ path: String
   ) throws {
-    // File systems that compress need less than files have, by nobody knows how much.
+    // A file system that compresses needs less than the size of the files, by an unknown amount.
     let compressing: Set<UInt64> = [0x9123_683E, 0x2FC1_2FC1, 0xF2F5_2010, 0xCA45_1A4E]
     let volume = try fileSystem.volume(of: file.raw)
     guard !compressing.contains(volume.type), volume.isSized else { return }
@@ -205,15 +207,15 @@ extension Workspace {
 }
 
 extension ComponentPlan {
-  /// Whether the name of the piece itself is made, replaced or removed.
+  /// Whether the name of the component itself is created, replaced or removed.
   var changesTopName: Bool {
     if staging != nil { return true }
     let lists = [plan.removals, plan.directories, plan.files, plan.links]
     return lists.contains { $0.contains { !$0.path.contains(0x2f) } }
   }
 
-  /// An entry with protecting flags that the change would have to replace, remove or alter, with its path
-  /// below the piece.
+  /// The first entry with protecting flags that the change would replace, remove or alter. Its path is
+  /// relative to the component.
   var firstProtected: (path: [UInt8], flags: InodeFlags)? {
     if staging != nil { return observed?.firstProtected }
     for steps in [plan.removals, plan.files, plan.links, plan.attributes, plan.finished] {
@@ -229,7 +231,7 @@ extension ComponentPlan {
 }
 
 extension CapturedComponent {
-  /// An entry with protecting flags, with its path below the piece.
+  /// The first entry with protecting flags. Its path is relative to the component.
   var firstProtected: (path: [UInt8], flags: InodeFlags)? {
     var found: (path: [UInt8], flags: InodeFlags)?
     forEachEntry { stat, path in

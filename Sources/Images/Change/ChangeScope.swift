@@ -1,5 +1,5 @@
-// What a change reaches besides the image's own files: what other images use as well, and what lies outside
-// of the image's own folders.
+// Limits the effects of a change on files that other images use, and on files outside the image's own
+// directories.
 
 import Apply
 import Platform
@@ -9,7 +9,7 @@ import XCAT
 extension Workspace {
   // MARK: Other images
 
-  /// What the plans change that the definitions of other images name as well.
+  /// Returns remarks on changed paths that the definitions of other images name as well.
   func remarksOnSharing(_ plans: [ComponentPlan], of image: ImageName) throws -> [String] {
     let changed = plans.filter { !$0.plan.isEmpty }.map(\.path)
     if changed.isEmpty { return [] }
@@ -39,20 +39,20 @@ extension Workspace {
     return remarks
   }
 
-  /// An entry, whatever path leads to it.
+  /// The identity of an entry, independent of the path to it.
   private struct EntryPlace: Hashable {
     let folder: FileIdentity
     let name: [UInt8]
   }
 
-  /// - Returns: nil where there is no folder for it.
+  /// Returns the identity of an entry; nil if its directory does not exist.
   private func entryPlace(_ path: AbsolutePath) throws -> EntryPlace? {
     try statLive(path.parent).map {
       EntryPlace(folder: FileIdentity($0), name: path.lastComponent)
     }
   }
 
-  /// Leaves alone what lies outside of the image's own places, unless the request allows it.
+  /// Removes the steps outside the image's own places from the plans, unless the request allows them.
   func keepOutside(
     _ plans: [ComponentPlan], _ definitions: [ImageDefinition], _ pieces: [Snapshot.Component],
     _ request: RevertRequest
@@ -77,7 +77,7 @@ extension Workspace {
       return path
     }
     return plans.map { piece in
-      // What goes is there by an import of this image: the target notes that it was not there before.
+      // A file is removed only if an import of this image created it: the target notes its absence.
       guard !piece.plan.isEmpty, piece.wanted != nil,
         !places.contains(where: { piece.path.isInside($0) })
       else {

@@ -1,4 +1,4 @@
-// Making live what a snapshot says: pieces first, table rows last. Shared by revert and import.
+// Plans how the live image becomes a snapshot: components first, table rows last. Used by revert and import.
 
 import Apply
 import Ingest
@@ -6,25 +6,25 @@ import Platform
 import Store
 import XCAT
 
-/// A live tree of another image.
+/// A live tree of another image whose blocks a new tree may share.
 struct CloneSource {
   let path: AbsolutePath
-  /// What it is, as far as the store knows.
+  /// The tree as the store knows it.
   let entry: Entry
   let source: any ObjectSource
 }
 
-/// A plan for one piece, and where to run it.
+/// A plan for one component, and the path to run it at.
 struct ComponentPlan {
   let path: AbsolutePath
   let current: Entry?
   let wanted: Entry?
   var plan: Plan
-  /// The plan of the whole tree, where it is built beside the live one.
+  /// The plan of the whole tree, if it is built next to the live one.
   var staging: Plan?
-  /// A live tree whose blocks a new one may share.
+  /// The live tree of another image whose blocks the new one may share.
   var donor: CloneSource?
-  /// The live entries as the kernel described them; nil where they were not captured.
+  /// The live entries with the attributes that the kernel reported; nil if they were not captured.
   var observed: CapturedComponent?
 
   var isTree: Bool {
@@ -32,16 +32,16 @@ struct ComponentPlan {
   }
 }
 
-/// What applying did, or would do.
+/// The effects of a change, done or planned.
 public struct ApplyOutcome: Sendable {
   public var plannedSteps = 0
-  /// Bytes of file content that are to be written.
+  /// The bytes of file content to write.
   public var plannedBytes: UInt64 = 0
-  /// Bytes of the files that are to be removed.
+  /// The bytes of the files to remove.
   public var removedBytes: UInt64 = 0
-  /// How each tree was to be changed.
+  /// The planned strategy of each tree.
   var chosenMethods: [TreeStrategy] = []
-  /// How each tree is, or was, changed: in place after all where it could not be built beside.
+  /// The actual strategy of each tree. A tree that could not be swapped was changed in place.
   public var methods: [TreeStrategy] {
     chosenMethods.map { method in
       report.fallbacks.first { $0.path == method.path }.map {
@@ -56,11 +56,11 @@ public struct ApplyOutcome: Sendable {
   public var skipped: [(path: [UInt8], why: String)] = []
   /// Attributes that the file system cannot hold as the snapshot has them.
   public var limits: [ApplyProblem] = []
-  /// What else is worth knowing: other images that the change reaches.
+  /// Further remarks, such as on other images that the change affects.
   public var remarks: [String] = []
   public var report = ApplyReport()
 
-  /// Leaves out what patterns exclude: that it was left alone is no problem.
+  /// Removes excluded paths from `skipped`: leaving them alone is not a problem.
   mutating func forgetExcluded(_ notes: [Snapshot.Note]) {
     let excluded = Set(notes.filter { $0.kind == .excluded }.map(\.path))
     if !excluded.isEmpty { skipped.removeAll { excluded.contains($0.path) } }
@@ -68,9 +68,9 @@ public struct ApplyOutcome: Sendable {
 }
 
 extension Workspace {
-  /// What the plans were made from is what has been kept: nothing that changed, or could not be read,
-  /// in between is overwritten.
-  /// - Throws: `ImageError`; nothing has been changed then.
+  /// Checks that the safety snapshot holds the state that the plans are based on. Otherwise the change could
+  /// overwrite entries that changed in between or could not be read.
+  /// - Throws: `ImageError` if it does not; nothing has been changed.
   func requireKept(
     _ live: [Snapshot.Component], _ notes: [Snapshot.Note], in kept: CommittedSnapshot
   ) throws {
@@ -82,13 +82,13 @@ extension Workspace {
       advice: "Nothing was changed; run the command again when nobody else works on the image")
   }
 
-  /// Plans the pieces.
+  /// Plans the components.
   ///
   /// - Parameters:
-  ///   - live: what is there; pieces in the image's own folder go when the target has them not.
-  ///   - liveNotes: what could not be seen now; together with `targetNotes`, what is left alone.
-  ///   - captured: the capture that `live` is of, for comparison when entries are replaced.
-  ///   - limits: what the file systems make of attributes; nil to plan as if they held all.
+  ///   - live: the live components. Those in the image's own directory are removed if the target lacks them.
+  ///   - liveNotes: the notes of the live capture. Paths in these or in `targetNotes` may be left alone.
+  ///   - captured: the capture of `live`, for comparison when entries are replaced.
+  ///   - limits: the attribute limits of the file systems; nil to plan as if there were none.
   func planPieces(
     from live: [Snapshot.Component], _ liveSource: any ObjectSource,
     to target: [Snapshot.Component],
@@ -103,8 +103,8 @@ extension Workspace {
       guard let absolute = AbsolutePath(path) else { continue }
       let current = live.first { $0.path == path }
       let wanted = target.first { $0.path == path }
-      // A list that several images may share does not go because this one named it once; it does
-      // where the target says that it was not there.
+      // Several images may share a list, so it is not removed merely because this one named it once. It is
+      // removed if the target notes its absence.
       if wanted == nil, let current, !ImageFiles.ownedRoles.contains(current.role),
         !absent.contains(path)
       {
@@ -139,7 +139,7 @@ extension Workspace {
     return plans
   }
 
-  /// What the plans would do.
+  /// Returns the effects of the plans.
   func describe(
     _ plans: [ComponentPlan], _ methods: [TreeStrategy], _ attributes: [AttributeChange]
   ) -> ApplyOutcome {
@@ -155,7 +155,7 @@ extension Workspace {
       outcome.removals += piece.plan.removals.map { full($0.path) }
       outcome.writes += (piece.plan.directories + piece.plan.files + piece.plan.links)
         .map { full($0.path) }
-      // A directory that is written anyway is not told twice.
+      // A directory that is written anyway is not listed twice.
       let written = Set(piece.plan.directories.map(\.path))
       outcome.attributePaths += (piece.plan.attributes + piece.plan.finished)
         .filter { !written.contains($0.path) }.map { full($0.path) }
@@ -169,7 +169,7 @@ extension Workspace {
 }
 
 extension ApplyReport {
-  /// What was written, by path.
+  /// The written files, by path.
   var verifiedFiles: [[UInt8]: VerifiedFile] {
     Dictionary(
       attestedFiles.map { ($0.path, VerifiedFile(stat: $0.stat, blob: $0.blob)) },
@@ -178,7 +178,7 @@ extension ApplyReport {
 }
 
 extension Snapshot.Note {
-  /// What is at the path is left alone: nobody knows what it should be, or nobody could keep it.
+  /// Whether a change leaves the path alone, because its target state or its live content is unknown.
   var isUntouchable: Bool {
     kind == .unreadable || isExclusion
   }
@@ -199,7 +199,7 @@ extension Snapshot.Note {
 
 extension CapturedComponent: ObservedTree {
   public func stat(at path: [UInt8]) -> FileStat? {
-    // A plan's paths begin with the piece's name.
+    // A plan's paths begin with the component's name.
     stat(at: path[(path.firstIndex(of: 0x2f).map { $0 + 1 } ?? path.count)...])
   }
 }

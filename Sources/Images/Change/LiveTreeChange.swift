@@ -1,7 +1,7 @@
-// An edited tree becomes the live one: what xCAT does to the tree on disk, with a snapshot before.
+// Makes an edited tree the live one. xCAT edits the tree on disk directly; here a snapshot comes first.
 //
-// 1. Nothing is changed that the given snapshot does not hold; a revert to it takes the change back.
-// 2. Only what differs is written; a change that is cut short is finished by doing it again.
+// 1. Only entries that the given snapshot holds are changed. A revert to it rolls the change back.
+// 2. Only differences are written. An interrupted change is completed by a repetition.
 
 import Apply
 import Ingest
@@ -11,9 +11,9 @@ import Store
 import XCAT
 
 extension Workspace {
-  /// Makes the live root tree at `path` what `tree` is, and takes a snapshot of it.
-  /// - Parameter before: of the live tree as it is now.
-  /// - Returns: the new snapshot and its tree; nil where the tree is like that already.
+  /// Changes the live root tree at `path` to `tree`, and takes a snapshot of it.
+  /// - Parameter before: a snapshot of the current live tree.
+  /// - Returns: the new snapshot and its tree; nil if the live tree already equals `tree`.
   func applyToLiveTree(
     _ path: AbsolutePath, _ tree: EditableTree, from before: CommittedSnapshot,
     _ source: PackInput, message: String, command: String
@@ -24,8 +24,8 @@ extension Workspace {
     let lock = try lock(source.image, store)
     let folders = try lockFolders(source.image, [path], locksTree: false)
     defer { withExtendedLifetime((lock, folders, session)) {} }
-    // Other files of the image may be newer than `before`, a packed one for instance: one snapshot
-    // takes them along.
+    // Other files of the image, such as a packed image, may be newer than `before`. The same snapshot records
+    // them.
     let (live, candidates) = try ingestLive(
       source.image, source.definition, latest: before, into: session)
     try session.finish()
@@ -88,17 +88,17 @@ extension Workspace {
     )
   }
 
-  /// Stores what the edits of a view have made.
+  /// Stores the new contents and objects of a view's edits.
   func add(_ view: OverlayTree, to session: WriteSession) throws {
     for content in view.newContents { try session.addBlob(content) }
     try session.withWorker { worker in
       for object in view.newObjects { try worker.add(object.kind, object.id, object.bytes) }
-      // An empty tree is read while a directory is filled, and a view may not have made it.
+      // Filling a directory reads the empty tree, which the view may not have created.
       _ = try Tree.encode([]) { try worker.add($0.kind, $0.id, $0.bytes) }
     }
   }
 
-  /// What is left alone must be as the edited tree wants it already.
+  /// Checks that entries that the plans leave alone are equal in the edited tree.
   private func requireAllChangeable(
     _ plans: [ComponentPlan], _ old: EditableTree, _ new: EditableTree
   ) throws {

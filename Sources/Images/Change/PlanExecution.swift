@@ -1,22 +1,22 @@
-// The steps of a change: trees built beside, files replaced, trees exchanged.
+// Executes the plans of a change: it builds staged trees, changes files in place, and exchanges trees.
 //
-//     trees beside ─sync─▶ files and trees in place ─sync─▶ exchanges ─▶ (rows) ─▶ old trees removed
+//     staged trees ─sync─▶ files and trees in place ─sync─▶ exchanges ─▶ (rows) ─▶ old trees removed
 //
-// Where neither exchanges nor rows follow, the proof is made while the sync goes on; nothing is recorded,
-// and no stat cache vouches for what was written, before it has ended.
+// If neither exchanges nor rows follow, verification runs during the last sync. The change is recorded, and
+// the stat cache updated, only after the sync has ended.
 //
-// 1. A tree that is swapped is complete and on disk before its path shows it; the old one is removed
-//    afterwards, and a crash in between leaves either path whole.
-//    A signal that comes before the first step in place leaves everything as it was.
-// 2. A tree that cannot be built beside, or not exchanged, or that somebody changed meanwhile, is changed
-//    in place, and that is said.
+// 1. A swapped tree is complete and on disk before its path shows it. The old one is removed afterwards, and
+//    a crash in between leaves both trees whole.
+//    A signal before the first step in place leaves everything unchanged.
+// 2. A tree is changed in place if it cannot be staged or exchanged, or if somebody changed it meanwhile. The
+//    report says so.
 
 import Apply
 import Ingest
 import Platform
 import Store
 
-/// What placing did, and the old trees that are still to be removed.
+/// The report of an execution, and the old trees that remain to be removed.
 struct ExecutionResult {
   var report = ApplyReport()
   var oldTrees: [ResolvedPath] = []
@@ -31,10 +31,10 @@ extension Workspace {
 
   /// Runs the plans.
   /// - Parameters:
-  ///   - token: part of every name that is made for a time.
-  ///   - staged: blobs that need a name only.
-  ///   - syncs: for what exchanges wait for; what is changed in place is not synced when this returns.
-  ///   - resolve: where a piece's path leads on this machine; makes missing folders.
+  ///   - token: a part of every temporary name.
+  ///   - staged: blobs that are already on disk and need only a name.
+  ///   - syncs: the syncs that exchanges wait for. In-place changes are not synced on return.
+  ///   - resolve: returns the location of a component on this machine, and creates missing directories.
   func place(
     _ plans: [ComponentPlan], token: String, staged: StagedBlobs? = nil, _ syncs: BackgroundSync,
     resolve: (AbsolutePath) throws -> ResolvedPath
@@ -69,7 +69,7 @@ extension Workspace {
       do {
         place = try resolve(piece.path)
       } catch let error as SystemError where error.code == .loop || error.code == .notDirectory {
-        // A path that leads nowhere stops the others as little as an entry of a tree does.
+        // As with an entry of a tree, a path that cannot be resolved does not stop the others.
         placement.report.problems.append(
           ApplyProblem(path: piece.path.bytes, what: error.finding))
         continue
@@ -95,14 +95,14 @@ extension Workspace {
     return placement
   }
 
-  /// Begins to write out the file systems that these paths lie on, and those that are mounted on them.
+  /// Starts a sync of the file systems of these paths, and of those mounted on them.
   func sync(_ paths: [AbsolutePath], _ syncs: BackgroundSync) throws {
     var found: [UInt64: Descriptor] = [:]
     for path in paths {
       do throws(SystemError) {
         let place = try locate(path)
         found[try fileSystem.stat(place.directory.raw).device] = place.directory
-        // What cannot be examined was left alone.
+        // An entry that cannot be examined was left alone.
         guard let top = try? fileSystem.statIfPresent(at: place.directory.raw, place.name),
           top.kind == .directory, found[top.device] == nil
         else { continue }
@@ -114,13 +114,13 @@ extension Workspace {
     for file in found.values { syncs.begin(file) }
   }
 
-  /// Waits until what has been placed is on disk.
+  /// Waits until all changes are on disk.
   func settle(_ syncs: BackgroundSync) throws {
     progress.begin("syncing")
     try syncs.settle()
   }
 
-  /// Removes what the exchanged trees were.
+  /// Removes the old trees after an exchange.
   func removeOldTrees(_ placement: ExecutionResult) throws {
     if placement.oldTrees.isEmpty { return }
     progress.begin("removing the old tree")
@@ -129,11 +129,11 @@ extension Workspace {
     }
   }
 
-  // MARK: Beside
+  // MARK: Staged trees
 
-  /// Builds a tree beside the live one and makes it durable.
-  /// - Returns: false where it came out other than the snapshot has it, or could not be built: then
-  ///   nothing is left of it, and the report says why.
+  /// Builds a tree next to the live one and makes it durable.
+  /// - Returns: false if it could not be built, or differs from the snapshot. It has then been removed, and
+  ///   the report gives the reason.
   private func build(
     _ tree: StagedTree, _ plan: Plan, _ token: String
   ) throws -> (report: ApplyReport, isBuilt: Bool) {
@@ -169,9 +169,9 @@ extension Workspace {
     return (report, false)
   }
 
-  /// Lets the new tree take the place of the old one, or of nothing, or nothing that of the old one.
-  /// - Returns: nil where that is done; else why the tree must be changed in place. The old tree has its
-  ///   place again then.
+  /// Exchanges the old tree and the new one. Either may not exist.
+  /// - Returns: nil on success; otherwise the reason to change the tree in place. The old tree is then back
+  ///   at its path.
   private func exchange(_ tree: StagedTree) throws -> String? {
     let (directory, name) = (tree.place.directory.raw, tree.place.name)
     if let mount = TreeBusyCheck.mounts(in: realPath(tree.place)).first {

@@ -1,12 +1,11 @@
-// Parts of an image: files, folders and components that a revert brings back while all else stays as it is
-// live. The state as it shall be is put together first, from the live image and the snapshot; from there
-// on it is a revert like any other, to that state.
+// Reverts parts of an image, files, directories and components, and leaves the rest of the live image alone.
+// It first combines the live image and the snapshot to a target state. A normal revert to that state follows.
 //
-// 1. What a part names and the snapshot lacks, goes. What neither side has is an error.
-// 2. No link in a path is followed: a part is the entry of that name.
-// 3. Folders on the way that are not there come with their attributes in the snapshot. Where something else
-//    has the name of one, a link for instance, nothing is done: it would have to go, and nobody named it.
-// 4. A file that has other names and comes back alone becomes one of its own: the others keep what they have.
+// 1. A named part that the snapshot lacks is removed. A part that neither side has is an error.
+// 2. Symbolic links in a path are not followed: a part is the entry of that name.
+// 3. Missing directories on the path get their attributes from the snapshot. If another entry has the name of
+//    one, such as a link, nothing is done: the revert would have to remove an entry that nobody named.
+// 4. A hard-linked file that is reverted alone becomes a separate file. Its other names keep their content.
 
 import Apply
 import Codec
@@ -15,12 +14,12 @@ import Render
 import Store
 import XCAT
 
-/// What of an image is meant.
+/// The parts of an image to revert.
 public struct ImageParts: Sendable, Equatable {
-  /// Inside the root tree, or absolute on the management node.
+  /// Paths inside the root tree, or absolute paths on the management node.
   public var paths: [String]
-  /// "definition", "kernel", "ramdisk", "packed", "tree", a list's attribute ("pkglist"), or one attribute of the
-  /// definition ("provmethod", "linuximage.kernelver").
+  /// "definition", "kernel", "ramdisk", "packed", "tree", a list's attribute ("pkglist"), or one attribute of
+  /// the definition ("provmethod", "linuximage.kernelver").
   public var components: [String]
 
   public init(paths: [String] = [], components: [String] = []) {
@@ -30,7 +29,7 @@ public struct ImageParts: Sendable, Equatable {
 
   public var isEmpty: Bool { paths.isEmpty && components.isEmpty }
 
-  /// "etc/hosts, kernel"; of many the first.
+  /// The first parts, for messages: "etc/hosts, kernel".
   public var text: String {
     let all = paths + components
     return all.prefix(3).joined(separator: ", ")
@@ -38,14 +37,14 @@ public struct ImageParts: Sendable, Equatable {
   }
 }
 
-/// A state put together of two.
+/// A state that is combined from the live image and a snapshot.
 struct CombinedState {
   var snapshot: Snapshot
-  /// Has the new trees, and all others of both sides.
+  /// Holds the new trees, and all trees of both sides.
   let view: OverlayTree
 }
 
-/// Puts a state together: the live one, with parts of a snapshot.
+/// Combines the live state with parts of a snapshot.
 struct PartCombiner {
   private let live: LiveImage
   private let source: Snapshot
@@ -56,7 +55,7 @@ struct PartCombiner {
   private var definition: ImageDefinition
   private var rows: TableRowSet
   private var edits: [[UInt8]: TreeEdits] = [:]
-  /// Folders that edits make, by piece.
+  /// The directories that the edits create, by component.
   private var made: [[UInt8]: Set<TreePath>] = [:]
 
   init(_ sight: Workspace.LiveCapture, _ source: CommittedSnapshot, _ store: ObjectStore) {
@@ -70,6 +69,7 @@ struct PartCombiner {
     rows = live.rows
   }
 
+  /// Returns the live state with the given parts of the snapshot.
   /// - Throws: `ImageError` (`notFound`) for a part that neither side has.
   mutating func combine(_ parts: ImageParts) throws -> CombinedState {
     for path in parts.paths { try bring(path: path) }
@@ -135,7 +135,7 @@ struct PartCombiner {
     edits[place.piece, default: TreeEdits()].put(place.below, .copied(wanted, number: 1))
   }
 
-  /// A revert leaves excluded entries alone: one that is asked for by name must not seem to have come back.
+  /// Refuses excluded entries. A revert leaves them alone, so it must not seem to restore one.
   private func requireNotExcluded(_ place: Place, _ text: String) throws {
     let whole = place.piece + place.below.flatMap { [0x2f] + $0 }
     let note = live.notes.first { note in
@@ -148,7 +148,7 @@ struct PartCombiner {
       advice: "'imgstore restore \(sourceName):\(text) DEST' writes it somewhere else")
   }
 
-  /// Folders on the way that are no folders now.
+  /// Adds edits that create the missing directories on a path.
   private mutating func makeFolders(
     above place: Place, in tree: Snapshot.Component, from source: Snapshot.Component
   ) throws {
@@ -185,7 +185,7 @@ struct PartCombiner {
     notes.removeAll { $0.path == place.piece && $0.isAbsentFile }
   }
 
-  /// What the snapshot could not read stays as it is.
+  /// Copies the snapshot's notes on unreadable entries, so that the revert leaves these alone.
   private mutating func honourNotes(at place: Place) {
     let whole = place.piece + place.below.flatMap { [0x2f] + $0 }
     notes += source.notes.filter { note in
@@ -248,7 +248,8 @@ struct PartCombiner {
     }
   }
 
-  /// - Returns: false where neither side has that attribute.
+  /// Takes an attribute of the definition from the snapshot.
+  /// - Returns: false if neither side has that attribute.
   private mutating func bring(attribute name: String) throws -> Bool {
     var isFound = false
     let known = TableSchema.table(of: name)
@@ -268,7 +269,7 @@ struct PartCombiner {
   }
 }
 
-/// How many entries and bytes one state has more than another; equal folders are not entered.
+/// Counts how many more entries and bytes one state has than another. Equal directories are not read.
 private struct TreeGrowth {
   private let view: OverlayTree
   private var moreEntries: Int64 = 0

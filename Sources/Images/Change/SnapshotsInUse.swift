@@ -1,13 +1,12 @@
-// Which snapshots an unfinished change still needs. `forget` and `remove` ask here, and keep them
-// as if they were pinned.
+// Finds the snapshots that an unfinished change still needs. `forget` and `remove` treat them as pinned.
 
 import Codec
 import Store
 
 extension Workspace {
-  /// Snapshots that a change under way leads to or came from, each with what that change is, as a
-  /// person would say it.
-  /// - Throws: `StoreError` where a journal cannot be read: then nobody knows what is in use.
+  /// Returns the snapshots that unfinished changes lead to or came from, each with a description of the
+  /// change.
+  /// - Throws: `StoreError` if a journal cannot be read, because the snapshots in use are then unknown.
   func snapshotsInUse() throws -> [SnapshotName: String] {
     let store = try store()
     var inUse: [SnapshotName: String] = [:]

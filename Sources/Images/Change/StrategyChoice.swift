@@ -1,16 +1,16 @@
-// Swap, or in place? For each tree that a change touches: what can be done, what is wise, and why.
+// Chooses between a swap and an in-place change for each tree, with a reason.
 //
-// 1. A swap is atomic: the path shows the old tree or the new one, never a mixture. It needs a tree
-//    that nobody holds on to, and room for what is new.
-// 2. In place writes the least. It is chosen where somebody would keep the old tree, where a swap
-//    would write data that only changes its attributes, and where few of many entries change.
+// 1. A swap is atomic: the path shows the old tree or the new one, never a mixture. It needs a tree that
+//    nobody uses, and disk space for the new one.
+// 2. An in-place change writes the least. It is chosen if the tree is in use, if a swap would copy files
+//    whose attributes alone change, and if few of many entries change.
 
 import Apply
 import Ingest
 import Platform
 import Store
 
-/// How one tree is changed, and why so.
+/// The strategy for one tree, with the reason.
 public struct TreeStrategy: Sendable {
   /// The tree's path on the management node.
   public let path: [UInt8]
@@ -19,27 +19,27 @@ public struct TreeStrategy: Sendable {
 }
 
 extension Workspace {
-  /// In a tree of this many entries a swap takes a moment, whatever changes.
+  /// The number of entries up to which a swap is fast, however few of them change.
   private static let smallTree = 2000
-  /// A swap is made where at least one in so many entries changes.
+  /// In larger trees, a swap needs at least one changed entry in this many.
   private static let worthwhileShare: UInt64 = 10
 
-  /// What a choice depends on beside the plan.
+  /// The inputs of a choice, besides the plan.
   struct StrategyContext {
     let method: ApplyStrategy
-    /// What cannot be seen, now or in the target.
+    /// Notes on entries that cannot be read, now or in the target.
     let notes: [Snapshot.Note]
-    /// Nodes have their root in the tree.
+    /// Whether nodes have their root in the tree.
     let isServed: Bool
-    /// Entries of the target, about.
+    /// The approximate number of entries in the target.
     let entryCount: UInt64
     let live: any ObjectSource
     let target: any ObjectSource
   }
 
-  /// Gives each plan of a tree that will be swapped its staging plan.
-  /// - Returns: what was chosen, and why.
-  /// - Throws: `ImageError` where a swap is asked for and cannot be made.
+  /// Sets the staging plan of each tree that will be swapped.
+  /// - Returns: the chosen strategies, with reasons.
+  /// - Throws: `ImageError` if a swap is requested and impossible.
   func chooseMethods(
     _ plans: inout [ComponentPlan], _ grounds: StrategyContext
   ) throws -> [TreeStrategy] {
@@ -52,7 +52,7 @@ extension Workspace {
     return chosen
   }
 
-  /// - Returns: the staging plan of a swap, or nil for in place; and why.
+  /// - Returns: the staging plan of a swap, or nil for an in-place change; and the reason.
   private func choose(
     _ piece: ComponentPlan, _ grounds: StrategyContext
   ) throws -> (staging: Plan?, why: String) {
@@ -120,8 +120,8 @@ extension Workspace {
     return "only \(changes) of about \(entryCount) entries change"
   }
 
-  /// Where blocks cannot be shared, a file of which only attributes change has to be copied: often
-  /// that decides, without a look at all that stays.
+  /// Returns a reason against a swap if it would copy too much. Without shared blocks, a swap copies every
+  /// file whose attributes alone change. This check is cheap: it does not read the unchanged entries.
   private func exceedsCopyBudget(_ plan: Plan, in parent: Descriptor) -> String? {
     let copiedBytes = plan.attributes.reduce(UInt64(0)) { sum, step in
       step.entry.kind == .file && step.entry.linkGroup == 0 ? sum &+ step.entry.sizeBytes : sum
@@ -132,7 +132,7 @@ extension Workspace {
     return "a second tree would copy \(copiedBytes) bytes of files whose attributes alone change"
   }
 
-  /// Bytes that a swap may write beyond what differs.
+  /// Returns how many bytes a swap may write in addition to the differences.
   private static func allowedOverhead(over least: UInt64) -> UInt64 { least / 20 &+ (1 << 20) }
 
   private func costsTooMuch(
@@ -158,7 +158,7 @@ extension Workspace {
     return nil
   }
 
-  /// The store's folder, as the kernel calls it.
+  /// Returns the path of the store's directory as the kernel reports it.
   private func realStorePath() throws -> [UInt8] {
     let path = try store().layout.path
     let folder = try fileSystem.openDirectory(
@@ -174,7 +174,7 @@ extension Workspace {
     guard let wanted = piece.wanted else { return Plan() }
     return try store().withReadTransaction {
       if let donor = piece.donor {
-        // Two images share blocks, never inodes.
+        // Two images may share blocks, never inodes.
         var planner = StagingPlanner(
           target: grounds.target, live: donor.source, mayLink: false)
         return try planner.plan(
@@ -188,12 +188,12 @@ extension Workspace {
     }
   }
 
-  /// What a tree is called while it is built, and the old one while it is removed.
+  /// Returns the temporary name of a tree under construction, and of the old tree during its removal.
   func stagingName(_ token: String, _ index: Int) -> [UInt8] {
     Journal.prefix(token) + Array("-tree\(index)".utf8)
   }
 
-  /// Where a place is on this machine, as the kernel calls it.
+  /// Returns the path of a location on this machine as the kernel reports it.
   func realPath(_ place: ResolvedPath) -> [UInt8] {
     let folder =
       (try? KernelFileSystem.shared.readLink(

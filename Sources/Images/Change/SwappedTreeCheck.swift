@@ -1,20 +1,20 @@
-// What others wrote into a tree between its capture and its exchange. A swap takes the whole tree away: what
-// came in meanwhile is in no snapshot, and would go with it.
+// Detects writes by others to a tree between its capture and its exchange. A swap removes the old tree, and
+// such writes are in no snapshot, so they would be lost.
 //
-// 1. The tree is compared after the exchange, under its temporary name: nothing new gets in by path then.
-// 2. Every entry must be one that the capture saw, and unchanged. Names that went are no loss.
-// 3. Inodes that the new tree links to have a new change time and number of names, and nothing else.
+// 1. The check runs after the exchange, on the old tree's temporary name: nobody can write to it by its path.
+// 2. Every entry must be in the capture, and unchanged. Removed names are not a loss.
+// 3. Inodes that the new tree links to differ only in their change time and link count.
 
 import Apply
 import Ingest
 import Platform
 
-/// Compares a tree with what a capture saw of it.
+/// Compares a tree with its capture.
 struct SwappedTreeCheck: Sendable {
   private let fileSystem: any FileSystem
   private let captured: CapturedDirectory?
 
-  /// - Parameter captured: the tree; nil where it was no directory.
+  /// - Parameter captured: the captured tree; nil if it was not a directory.
   init(_ fileSystem: any FileSystem, _ captured: CapturedDirectory?) {
     self.fileSystem = fileSystem
     self.captured = captured
@@ -22,14 +22,14 @@ struct SwappedTreeCheck: Sendable {
 
   private struct Folder: Sendable {
     let place: ResolvedPath
-    /// Below the tree's top.
+    /// The path relative to the tree's top.
     let path: [UInt8]
     let captured: CapturedDirectory?
   }
 
-  /// Finds an entry that the capture did not see as it is.
-  /// - Parameter name: what the tree is called now.
-  /// - Returns: its path below the top, which is empty for the top itself; nil where there is none.
+  /// Returns the path of an entry that differs from the capture; nil if there is none.
+  /// - Parameter name: the tree's current name.
+  /// - Returns: a path relative to the top, which is empty for the top itself.
   func firstDifference(at directory: Descriptor, _ name: [UInt8]) throws -> [UInt8]? {
     let stat = try fileSystem.stat(at: directory.raw, name, followLink: false)
     guard stat.kind == .directory else { return [] }
@@ -43,9 +43,9 @@ struct SwappedTreeCheck: Sendable {
     return found.withLock { $0 }
   }
 
-  /// Compares the entries of one folder.
-  /// - Parameter differs: gets the path of the first that is not as it was seen.
-  /// - Returns: the folders in it.
+  /// Compares the entries of one directory.
+  /// - Parameter differs: receives the path of the first entry that differs from the capture.
+  /// - Returns: the directories in it.
   private func compare(
     _ folder: Folder, _ differs: ([UInt8]) -> Void
   ) throws(SystemError) -> [Folder] {
