@@ -89,7 +89,7 @@ private struct PackedImage {
 }
 
 private func report(_ result: RecipeResult) throws -> RecipeReport {
-  guard case .made(let report) = result.outcome else {
+  guard case .stored(let report) = result.outcome else {
     throw TestFailure("no recipe: \(result.outcome)")
   }
   return report

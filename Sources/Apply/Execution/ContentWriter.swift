@@ -104,7 +104,7 @@ final class ContentWriter {
       if parts.isSparse { sparse.update(bytes) } else { hash.update(bytes) }
       progress.add(bytes: UInt64(bytes.count))
     }
-    if let rebuilt = parts.made {
+    if let rebuilt = parts.reconstruction {
       try store.read(blob, sizeBytes: rebuilt.sizeBytes, write)
     } else {
       for part in parts {

@@ -67,11 +67,11 @@ public struct Planner {
   /// Returns the fields that differ, without those that the file system cannot store. The latter
   /// are noted.
   private mutating func fields(
-    _ path: [UInt8], _ current: Entry, _ wanted: Entry
+    _ path: [UInt8], _ current: Entry, _ desired: Entry
   ) throws -> ChangedFields {
-    let fields = current.changes(to: wanted)
+    let fields = current.changes(to: desired)
     guard !fields.isEmpty, let limits else { return fields }
-    let (left, reasons) = try limits.reachable(fields, from: current, live, to: wanted)
+    let (left, reasons) = try limits.reachable(fields, from: current, live, to: desired)
     // An entry that changes anyway gets as close as possible.
     if left.subtracting(.links).isEmpty {
       plan.limits += reasons.map { ApplyProblem(path: path, what: $0, isAttribute: true) }
@@ -79,15 +79,15 @@ public struct Planner {
     return left
   }
 
-  /// Returns the plan that changes `current` to `wanted`; nil means no entry.
+  /// Returns the plan that changes `current` to `desired`; nil means no entry.
   /// - Throws: `StoreError` if a tree cannot be read; `SystemError`.
   public mutating func plan(
-    name: [UInt8], current: Entry?, wanted: Entry?
+    name: [UInt8], current: Entry?, desired: Entry?
   ) throws -> Plan {
     plan = Plan()
     leaders = [:]
     unvisited = []
-    try visit(name, current, wanted)
+    try visit(name, current, desired)
     return plan
   }
 
@@ -95,7 +95,7 @@ public struct Planner {
   /// - Returns: whether names or inodes in the parent directory change.
   @discardableResult
   private mutating func visit(
-    _ path: [UInt8], _ current: Entry?, _ wanted: Entry?
+    _ path: [UInt8], _ current: Entry?, _ desired: Entry?
   ) throws -> Bool {
     // An existing entry that cannot be read is in no snapshot, so it must not change.
     let reason = untouchable[path]
@@ -103,25 +103,26 @@ public struct Planner {
       reason?.text
       ?? (current?.content.isMissing == true
         ? "it cannot be read, so no snapshot contains it" : nil)
-    if let skipReason, current != nil || reason?.isLive == true || wanted?.content.isMissing == true
+    if let skipReason,
+      current != nil || reason?.isLive == true || desired?.content.isMissing == true
     {
       plan.skipped.append((path, skipReason))
       return false
     }
-    guard let wanted else {
+    guard let desired else {
       guard let current else { return false }
       return try remove(path, current)
     }
-    if wanted.content.isMissing {
+    if desired.content.isMissing {
       plan.skipped.append((path, "it could not be read for the snapshot; the current entry stays"))
       return false
     }
-    if wanted.kind == .directory { return try visitDirectory(path, current, wanted) }
-    return try visitFile(path, current, wanted)
+    if desired.kind == .directory { return try visitDirectory(path, current, desired) }
+    return try visitFile(path, current, desired)
   }
 
   private mutating func visitDirectory(
-    _ path: [UInt8], _ current: Entry?, _ wanted: Entry
+    _ path: [UInt8], _ current: Entry?, _ desired: Entry
   ) throws -> Bool {
     var parentChanges = false
     var existing = current
@@ -130,15 +131,15 @@ public struct Planner {
       existing = nil
     }
     if existing == nil {
-      plan.directories.append(Step(action: .makeDirectory, path: path, entry: wanted))
+      plan.directories.append(Step(action: .makeDirectory, path: path, entry: desired))
       parentChanges = true
     }
     var changesInside = existing == nil
-    if let old = existing?.ids, let new = wanted.ids, old == new {
+    if let old = existing?.ids, let new = desired.ids, old == new {
       unvisited.append((path, new))
     } else {
       let oldEntries = try existing?.ids.map { try live.entries($0) } ?? []
-      let newEntries = try wanted.ids.map { try target.entries($0) } ?? []
+      let newEntries = try desired.ids.map { try target.entries($0) } ?? []
       try TreeDiff.pairs(oldEntries, newEntries) { a, b in
         // Most entries are equal: skip files without even creating a path, unless some path must be
         // reported as left alone.
@@ -150,30 +151,30 @@ public struct Planner {
         if try visit(path + [0x2f] + name, a, b) { changesInside = true }
       }
     }
-    if try changesInside || existing.map({ try !fields(path, $0, wanted).isEmpty }) ?? true {
-      plan.finished.append(step(.setAttributes, path, wanted, old: existing))
+    if try changesInside || existing.map({ try !fields(path, $0, desired).isEmpty }) ?? true {
+      plan.finished.append(step(.setAttributes, path, desired, old: existing))
     }
     return parentChanges
   }
 
   private mutating func visitFile(
-    _ path: [UInt8], _ current: Entry?, _ wanted: Entry
+    _ path: [UInt8], _ current: Entry?, _ desired: Entry
   ) throws -> Bool {
     var existing = current
     if let old = current, old.kind == .directory {
       guard try remove(path, old) else { return false }
       existing = nil
     }
-    let fields = try existing.map { try self.fields(path, $0, wanted) }
-    if wanted.linkGroup != 0, leaders[wanted.linkGroup] == nil,
+    let fields = try existing.map { try self.fields(path, $0, desired) }
+    if desired.linkGroup != 0, leaders[desired.linkGroup] == nil,
       fields?.contains(.links) ?? true
     {
       try findUnvisitedLeaders()
     }
-    if wanted.linkGroup != 0, let leader = leaders[wanted.linkGroup] {
-      guard leader.isNew || existing?.linkGroup != wanted.linkGroup else { return false }
+    if desired.linkGroup != 0, let leader = leaders[desired.linkGroup] {
+      guard leader.isNew || existing?.linkGroup != desired.linkGroup else { return false }
       plan.links.append(
-        step(.link(to: leader.path), path, wanted, old: existing))
+        step(.link(to: leader.path), path, desired, old: existing))
       return true
     }
     var mustWrite = existing == nil
@@ -184,24 +185,24 @@ public struct Planner {
         // An inode must not be reused if it is shared with entries outside its group.
         || (fields.contains(.links) && existing.linkGroup != 0)
         // Only files can be opened without side effects and thus pinned while they are changed.
-        || (wanted.kind != .file && !fields.subtracting(.links).isEmpty)
-      if !mustWrite, try needsFreshInode(path, existing, wanted, fields) {
+        || (desired.kind != .file && !fields.subtracting(.links).isEmpty)
+      if !mustWrite, try needsFreshInode(path, existing, desired, fields) {
         mustWrite = true
         keepsContent = true
       }
     }
-    if wanted.linkGroup != 0 {
-      leaders[wanted.linkGroup] = Leader(path: path, isNew: mustWrite)
+    if desired.linkGroup != 0 {
+      leaders[desired.linkGroup] = Leader(path: path, isNew: mustWrite)
     }
     if mustWrite {
       plan.files.append(
         step(
-          keepsContent ? .reuse(from: path, mayLink: false) : .write, path, wanted, old: existing,
-          contentBytes: try target.contentBytes(of: wanted)))
+          keepsContent ? .reuse(from: path, mayLink: false) : .write, path, desired, old: existing,
+          contentBytes: try target.contentBytes(of: desired)))
       return true
     }
     if let fields, !fields.subtracting(.links).isEmpty {
-      plan.attributes.append(step(.setAttributes, path, wanted, old: existing))
+      plan.attributes.append(step(.setAttributes, path, desired, old: existing))
     }
     return false
   }
@@ -227,13 +228,13 @@ public struct Planner {
   /// also so if the change sets another owner, setuid, setgid or capabilities, which must not reach
   /// an inode that another process put there.
   private func needsFreshInode(
-    _ path: [UInt8], _ existing: Entry, _ wanted: Entry, _ fields: ChangedFields
+    _ path: [UInt8], _ existing: Entry, _ desired: Entry, _ fields: ChangedFields
   ) throws -> Bool {
     let attributes = fields.subtracting(.links)
     if attributes.isEmpty { return false }
     if attributes.contains(.owner) { return true }
-    if attributes.contains(.mode), wanted.mode & 0o6000 != 0 { return true }
-    if attributes.contains(.xattrs), let id = wanted.xattrs {
+    if attributes.contains(.mode), desired.mode & 0o6000 != 0 { return true }
+    if attributes.contains(.xattrs), let id = desired.xattrs {
       let set = try decodeXattrs(target.object(.xattrs, id), id)
       if set.attributes.contains(where: { $0.name == AttributeWriter.capability }) { return true }
     }

@@ -30,70 +30,70 @@ public struct StagingPlanner {
     self.live = live
   }
 
-  /// Returns the plan that creates the directory `wanted` under `name`.
+  /// Returns the plan that creates the directory `desired` under `name`.
   /// - Parameters:
   ///   - name: the new tree's name.
   ///   - liveName: the live tree's name in the same directory.
   ///   - current: the live tree; nil if there is none.
-  ///   - wanted: the target tree.
+  ///   - desired: the target tree.
   /// - Throws: `StoreError` if a tree cannot be read.
   public mutating func plan(
-    name: [UInt8], liveName: [UInt8], current: Entry?, wanted: Entry
+    name: [UInt8], liveName: [UInt8], current: Entry?, desired: Entry
   ) throws -> Plan {
     plan = Plan()
     leaders = [:]
-    try visit(name, liveName, current, wanted)
+    try visit(name, liveName, current, desired)
     return plan
   }
 
   private mutating func visit(
-    _ path: [UInt8], _ livePath: [UInt8], _ current: Entry?, _ wanted: Entry
+    _ path: [UInt8], _ livePath: [UInt8], _ current: Entry?, _ desired: Entry
   ) throws {
-    guard wanted.kind == .directory else {
-      try visitFile(path, livePath, current, wanted)
+    guard desired.kind == .directory else {
+      try visitFile(path, livePath, current, desired)
       return
     }
-    plan.directories.append(Step(action: .makeDirectory, path: path, entry: wanted))
+    plan.directories.append(Step(action: .makeDirectory, path: path, entry: desired))
     let old = try current?.ids.map { try live.entries($0) } ?? []
-    let new = try wanted.ids.map { try target.entries($0) } ?? []
+    let new = try desired.ids.map { try target.entries($0) } ?? []
     try TreeDiff.pairs(old, new) { a, b in
       guard let b else { return }
       try visit(path + [0x2f] + b.name, livePath + [0x2f] + b.name, a, b)
     }
     // Children come before their parents.
-    plan.finished.append(Step(action: .setAttributes, path: path, entry: wanted))
+    plan.finished.append(Step(action: .setAttributes, path: path, entry: desired))
   }
 
   private mutating func visitFile(
-    _ path: [UInt8], _ livePath: [UInt8], _ current: Entry?, _ wanted: Entry
+    _ path: [UInt8], _ livePath: [UInt8], _ current: Entry?, _ desired: Entry
   ) throws {
-    if wanted.linkGroup != 0 {
-      if let leader = leaders[wanted.linkGroup] {
-        plan.links.append(Step(action: .link(to: leader), path: path, entry: wanted))
+    if desired.linkGroup != 0 {
+      if let leader = leaders[desired.linkGroup] {
+        plan.links.append(Step(action: .link(to: leader), path: path, entry: desired))
         return
       }
-      leaders[wanted.linkGroup] = path
+      leaders[desired.linkGroup] = path
     }
-    guard let current, current.kind == wanted.kind, current.content == wanted.content,
-      current.holes == wanted.holes, wanted.kind != .file || wanted.sizeBytes > 0
+    guard let current, current.kind == desired.kind, current.content == desired.content,
+      current.holes == desired.holes, desired.kind != .file || desired.sizeBytes > 0
     else {
       plan.files.append(
         Step(
-          action: .write, path: path, entry: wanted,
-          contentBytes: try target.contentBytes(of: wanted)))
+          action: .write, path: path, entry: desired,
+          contentBytes: try target.contentBytes(of: desired)))
       return
     }
-    let isSame = current.changes(to: wanted).isEmpty
-    guard isSame && mayLink || wanted.kind == .file else {
+    let isSame = current.changes(to: desired).isEmpty
+    guard isSame && mayLink || desired.kind == .file else {
       plan.files.append(
         Step(
-          action: .write, path: path, entry: wanted,
-          contentBytes: try target.contentBytes(of: wanted)))
+          action: .write, path: path, entry: desired,
+          contentBytes: try target.contentBytes(of: desired)))
       return
     }
     plan.files.append(
       Step(
-        action: .reuse(from: livePath, mayLink: isSame && mayLink), path: path, entry: wanted,
-        old: current, contentBytes: try target.contentBytes(of: wanted)))
+        action: .reuse(from: livePath, mayLink: isSame && mayLink), path: path, entry: desired,
+        old: current, contentBytes: try target.contentBytes(of: desired)))
   }
 }

@@ -126,7 +126,7 @@ extension Workspace {
         limits: isEqual ? nil : limits?.of(absolute))
       let plan = try store.withReadTransaction {
         try planner.plan(
-          name: absolute.lastComponent, current: current?.entry, wanted: wanted?.entry)
+          name: absolute.lastComponent, current: current?.entry, desired: wanted?.entry)
       }
       if !plan.isEmpty || !plan.skipped.isEmpty || !plan.limits.isEmpty {
         plans.append(

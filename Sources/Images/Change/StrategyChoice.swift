@@ -179,12 +179,12 @@ extension Workspace {
           target: grounds.target, live: donor.source, mayLink: false)
         return try planner.plan(
           name: piece.path.lastComponent, liveName: donor.path.lastComponent,
-          current: donor.entry, wanted: wanted)
+          current: donor.entry, desired: wanted)
       }
       var planner = StagingPlanner(target: grounds.target, live: grounds.live)
       return try planner.plan(
         name: piece.path.lastComponent, liveName: piece.path.lastComponent,
-        current: piece.current, wanted: wanted)
+        current: piece.current, desired: wanted)
     }
   }
 

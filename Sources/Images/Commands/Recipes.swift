@@ -39,7 +39,7 @@ extension Workspace {
     for piece in ordered(snapshot.snapshot.pieces) {
       guard case .file(let blob, let size) = piece.entry.content, size >= RecipeFinder.minBytes
       else { continue }
-      if try store.parts(of: blob, sizeBytes: size).made != nil {
+      if try store.parts(of: blob, sizeBytes: size).reconstruction != nil {
         alreadyMade += 1
         continue
       }
@@ -92,7 +92,7 @@ extension Workspace {
       else { continue }
       let outcome = try finder.storeRecipe(of: candidate.blob, candidate.source)
       switch outcome {
-      case .made(let report): storedBytes += report.storedBytes
+      case .stored(let report): storedBytes += report.storedBytes
       case .none: storedBytes += try candidate.storeRaw(store)
       }
       results.append(

@@ -50,7 +50,7 @@ extension Workspace {
     }
     let plan: Plan = try {
       var planner = Planner(target: try store(), live: try store())
-      return try planner.plan(name: place.name, current: nil, wanted: found.entry)
+      return try planner.plan(name: place.name, current: nil, desired: found.entry)
     }()
     // What a sparse file needs stands in its hole map; what is replaced gives room.
     if !overwriting {

@@ -35,22 +35,22 @@ extension Workspace {
     let image = try ImageName(latest.snapshot.image)
     var numbers = try refs.numbers(of: image)[...]
     /// The state that an undo restored. The search looks for the original snapshot of that state.
-    var wanted: Snapshot?
+    var target: Snapshot?
     while let number = numbers.popLast() {
       guard let candidate = try refs.readIfPresent(image, number) else { continue }
-      if let state = wanted {
+      if let state = target {
         // Skips records of undos, and the snapshots of the change that was undone.
         guard candidate.snapshot.hasSameState(as: state), !candidate.snapshot.isUndo else {
           continue
         }
-        wanted = nil
+        target = nil
       }
       switch candidate.snapshot.origin {
       case .manual, .imported, .copied: return candidate
       case .safety: continue
       case .change:
         if candidate.snapshot.isUndo {
-          wanted = candidate.snapshot
+          target = candidate.snapshot
         } else if !candidate.snapshot.recordsParts {
           return candidate
         }

@@ -93,7 +93,7 @@ public struct RecipeCandidate: Sendable {
     else { return nil }
     // An unreadable blob is stored again.
     guard let parts = try? store.parts(of: blob, sizeBytes: sizeBytes) else { return nil }
-    return alsoChunks || parts.made != nil ? blob : nil
+    return alsoChunks || parts.reconstruction != nil ? blob : nil
   }
 
   /// Stores the file as chunks.

@@ -69,7 +69,7 @@ public struct RecipeFinder: Sendable {
     do {
       var report = RecipeReport()
       try search(blob, source, &report, depth: 0)
-      return .made(report)
+      return .stored(report)
     } catch let finding as NoRecipe {
       return .none(finding.reason)
     } catch let error as CodecError {

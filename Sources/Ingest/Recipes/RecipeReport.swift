@@ -3,7 +3,7 @@
 /// The result of a search.
 public enum RecipeOutcome: Sendable {
   /// The recipe was stored.
-  case made(RecipeReport)
+  case stored(RecipeReport)
   /// The reason for storing no recipe, as a clause that follows "stored as it is: ".
   case none(String)
 }

@@ -40,7 +40,7 @@ public struct ArchivePlan: Sendable {
   /// - Throws: `corrupt` for another kind of plan or sizes that do not add up; `overLimit`; `truncated`.
   public static func decode(_ bytes: [UInt8]) throws(CodecError) -> ArchivePlan {
     try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
-      guard try reader.byte() == ReconstructionPlan.wovenTag else {
+      guard try reader.byte() == ReconstructionPlan.archiveTag else {
         throw .corrupt("not a plan of an archive")
       }
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")

@@ -62,7 +62,7 @@ public struct ArchivePlanWriter: ~Copyable {
   public mutating func finish() throws(CodecError) -> [UInt8] {
     try endBlock()
     var writer = ByteWriter()
-    writer.byte(ReconstructionPlan.wovenTag)
+    writer.byte(ReconstructionPlan.archiveTag)
     writer.varint(sizeBytes)
     writer.varint(contents.count)
     for content in contents { writer.digest(content) }

@@ -19,7 +19,7 @@ public enum ReconstructionPlan: Sendable {
   /// The maximum size of an encoded plan.
   public static let maxBytes = 128 << 20
   static let deflatedTag: UInt8 = 1
-  static let wovenTag: UInt8 = 2
+  static let archiveTag: UInt8 = 2
 
   /// Returns the size of the blob that the plan rebuilds, in bytes.
   public var sizeBytes: UInt64 {
@@ -34,7 +34,7 @@ public enum ReconstructionPlan: Sendable {
   public static func decode(_ bytes: [UInt8]) throws(CodecError) -> ReconstructionPlan {
     switch bytes.first {
     case deflatedTag: return .deflated(try DeflatePlan.decode(bytes))
-    case wovenTag: return .woven(try ArchivePlan.decode(bytes))
+    case archiveTag: return .woven(try ArchivePlan.decode(bytes))
     default: throw .corrupt("the plan has an unknown kind")
     }
   }

@@ -179,7 +179,7 @@ final class LossSurvey {
     guard try isReadable(.recipe, blob) else { return "its content" }
     do {
       let parts = try store.parts(of: blob, sizeBytes: sizeBytes)
-      if let reconstruction = parts.made {
+      if let reconstruction = parts.reconstruction {
         guard let reason = try loss(of: reconstruction, depth: depth) else { return nil }
         // A chunk list would restore the blob, too.
         losses.objects.insert(ObjectName(kind: .recipe, id: blob))

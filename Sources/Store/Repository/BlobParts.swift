@@ -31,7 +31,7 @@ public struct BlobParts: Sequence, Sendable {
   init(_ reconstruction: ReconstructedBlob) { parts = .reconstruction(reconstruction) }
 
   /// Returns the source of the bytes if the blob is reconstructed; nil if its chunks are stored.
-  public var made: ReconstructedBlob? {
+  public var reconstruction: ReconstructedBlob? {
     if case .reconstruction(let reconstruction) = parts { reconstruction } else { nil }
   }
 

@@ -106,7 +106,7 @@ extension ObjectStore {
     _ body: (_ offset: UInt64, UnsafeRawBufferPointer) throws -> Void
   ) throws {
     let parts = try parts(of: blob, sizeBytes: sizeBytes)
-    if let blob = parts.made { return try read(blob, body) }
+    if let blob = parts.reconstruction { return try read(blob, body) }
     for part in parts {
       if let bytes = elsewhere(part) {
         try body(part.offset, bytes)

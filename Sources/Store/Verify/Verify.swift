@@ -154,7 +154,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
     var reconstruction: ReconstructedBlob?
     let hasParts = check(.recipe, blob, snapshot, path) {
       let all = try self.store.parts(of: blob, sizeBytes: sizeBytes)
-      reconstruction = all.made
+      reconstruction = all.reconstruction
       if reconstruction != nil { return }
       for part in all {
         guard case .chunk(let id) = part.source else { continue }

@@ -95,7 +95,7 @@ public final class SessionWorker {
 
   /// Ends the current frame: another thread compresses it, or this one.
   private func sealFrame() throws(StoreError) {
-    if session.handOver(builder) {
+    if session.dispatch(builder) {
       builder = session.emptyBuilder()
     } else {
       try compress(builder)

@@ -153,7 +153,7 @@ public final class WriteSession: Sendable {
   }
 
   /// Hands a full frame to a waiting thread; false if no thread waits.
-  func handOver(_ builder: FrameBuilder) -> Bool {
+  func dispatch(_ builder: FrameBuilder) -> Bool {
     exchange.update { state in
       guard state.waiting > state.frames.count else { return false }
       state.frames.append(builder)

@@ -41,7 +41,7 @@ struct Recipes: ParsableCommand {
 
 extension RecipeResult {
   var isMade: Bool {
-    if case .made = outcome { true } else { false }
+    if case .stored = outcome { true } else { false }
   }
 }
 
@@ -49,7 +49,7 @@ extension RecipeResult {
 func recipeText(_ result: RecipeResult) -> String {
   switch result.outcome {
   case .none(let why): return "\(printable(result.path)): stored as it is: \(why)"
-  case .made(let report):
+  case .stored(let report):
     let how = report.encoders.isEmpty ? "" : " (\(report.encoders.joined(separator: "; ")))"
     return "\(printable(result.path)): a recipe\(how) over \(count(report.contents, "file")), "
       + "\(report.newContents) of them new; \(sizeText(report.storedBytes)) for "
@@ -75,7 +75,7 @@ struct RecipeJSON: Codable {
     case .none(let reason):
       why = reason
       (encoders, contents, newContents, storedBytes) = (nil, nil, nil, nil)
-    case .made(let report):
+    case .stored(let report):
       why = nil
       encoders = report.encoders
       contents = report.contents
