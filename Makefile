@@ -108,7 +108,7 @@ secrets: release      ## list the secrets that root trees hold: TREES="DIR DIR" 
 
 ##@ Documents
 
-.PHONY: docs man schemas completions
+.PHONY: docs man schemas completions session
 docs: build-deps      ## API documentation: dist/docs/; fails on links that lead nowhere
 	@scripts/docs.sh dist/docs
 
@@ -120,6 +120,9 @@ schemas: release      ## JSON Schemas of the --json documents: docs/schema/
 
 completions: release  ## shell completions: dist/completions/
 	@scripts/completions.sh $(BINARY) dist/completions
+
+session: release      ## the terminal session that the README shows: docs/session.svg
+	@scripts/session.sh $(BINARY) | scripts/session-svg.py >docs/session.svg
 
 ##@ Install and release
 

@@ -16,6 +16,9 @@ mkdir -p "$tree/etc/slurm" "$tree/usr/bin" "$tree/usr/sbin"
 head -c 3000000 /dev/urandom >"$tree/usr/bin/openssl"
 head -c 2000000 /dev/urandom >"$tree/usr/sbin/slurmd"
 printf 'ClusterName=alpha\nSlurmctldHost=mn1\n' >"$tree/etc/slurm/slurm.conf"
+mkdir -p "$tree/var/lib/dpkg/info"
+printf '/usr/bin/openssl\n' >"$tree/var/lib/dpkg/info/openssl.list"
+printf '/usr/sbin/slurmd\n/etc/slurm/slurm.conf\n' >"$tree/var/lib/dpkg/info/slurmd.list"
 packages 3.0.17-1 22.05.8-4
 type() {
   printf '$ imgstore %s\n' "$1"

@@ -54,7 +54,7 @@ struct Copy: ParsableCommand {
           + "\(count(report.writtenFiles, "entry")) written (\(sizeText(report.writtenBytes)))"
           + (report.reusedFiles > 0 ? ", \(report.reusedFiles) share their data" : ""))
       if outcome.remaining?.isEmpty == true {
-        print("live image is identical to \(copied.name): proved by a new comparison")
+        print("verified: the live image matches \(copied.name)")
       }
       print("recorded as \(copied.name); \(secondsText(outcome.seconds))")
     } else {

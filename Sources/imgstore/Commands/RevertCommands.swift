@@ -216,10 +216,10 @@ private func describe(_ outcome: RevertOutcome, showsAll: Bool = false) {
   }
   if outcome.remaining == nil {
     let what = outcome.parts.isEmpty ? "the live image" : "\(outcome.parts.text): live"
-    return print("\(what) is as in \(outcome.target.name); nothing was changed")
+    return print("\(what) already matches \(outcome.target.name); nothing was changed")
   }
   if let safety = outcome.safety {
-    print("what was live before is kept as \(safety.name)")
+    print("saved the previous state as \(safety.name)")
   }
   for method in apply.methods { print(methodText(method)) }
   let report = apply.report
@@ -231,8 +231,9 @@ private func describe(_ outcome: RevertOutcome, showsAll: Bool = false) {
         ? "" : ", set \(count(apply.attributes.count, "attribute")) of the definition"))
   if outcome.isExact, outcome.uncompared.isEmpty {
     print(
-      (outcome.parts.isEmpty ? "live image is" : "\(outcome.parts.text): live is")
-        + " identical to \(outcome.target.name): proved by a new comparison")
+      (outcome.parts.isEmpty
+        ? "verified: the live image matches" : "verified: \(outcome.parts.text) matches")
+        + " \(outcome.target.name)")
   }
   if let recorded = outcome.recorded {
     print("recorded as \(recorded.name); \(secondsText(outcome.seconds))")
