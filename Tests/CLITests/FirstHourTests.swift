@@ -72,8 +72,8 @@ import Testing
     Row("snapshot --all --if-changed", 0, "unchanged, not recorded again"),
     Row("snapshot img nobody", 3, "nobody"), Row("snapshot img --all", 2, "--all"),
     // What is removed is not guessed.
-    Row("rm compute@1 --force", 1, "Write the whole name: \(long)"),
-    Row("forget compute --keep-last 1", 1, "Write the whole name: \(long)"),
+    Row("rm compute@1 --force", 1, "Write the full name: \(long)"),
+    Row("forget compute --keep-last 1", 1, "Write the full name: \(long)"),
     Row("log compute", 0, "@1"),
     // Paths written apart from the reference, and the wrong way round.
     Row("cat compute@1 /etc/hosts", 0, "one\n"), Row("cat compute@1:etc/hosts", 0, "one\n"),

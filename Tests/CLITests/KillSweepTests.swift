@@ -127,7 +127,8 @@ private struct KillSweep {
           if let result, !result.output.contains("had not touched") {
             #expect(result.status == 0, "\(name): \(result.errors)")
             #expect(
-              result.output.contains("verified: the live image matches"), "\(name): \(result.output)")
+              result.output.contains("verified: the live image matches"),
+              "\(name): \(result.output)")
           }
         } else {
           untouched += 1

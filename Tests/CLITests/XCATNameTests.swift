@@ -134,13 +134,13 @@ private func isWarnings(_ errors: String) -> Bool {
     ("imgimport -", 1, "", "Error: Cannot find HERE/-\n"),
     (
       "imgexport IMAGE -R -oProxyCommand=x", 1, "",
-      "Error: host '-oProxyCommand=x': is not [user@]host.\n  Letters, digits, '.', '_' and '-' "
-        + "make a host; an IPv6 address stands in brackets.\n"
+      "Error: host '-oProxyCommand=x': is not [user@]host.\n  Use letters, digits, '.', '_' and "
+        + "'-', and put an IPv6 address in brackets.\n"
     ),
     (
       "imgimport $(id).tgz -R mn2", 1, "",
-      "Error: remote path '$(id).tgz': holds what a shell on mn2 might act on.\n  Use letters, "
-        + "digits and '/._-+=,@%:~' there, and rename the file on that host.\n"
+      "Error: remote path '$(id).tgz': contains a character that a shell on mn2 might interpret.\n"
+        + "  Use letters, digits and '/._-+=,@%:~' there, and rename the file on that host.\n"
     ),
     (
       "imgexport IMAGE -e /etc/motd:etc", 1, "Exporting IMAGE to HERE...\n",

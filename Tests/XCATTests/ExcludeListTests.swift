@@ -96,8 +96,9 @@ import XCAT
       explanation(["/c/a": "#INCLUDE:b#", "/c/b": "#INCLUDE:../c/b2#", "/c/b2": "#INCLUDE:b#"])
         .contains("/c/b -> /c/b2 -> /c/b."))
     #expect(
-      explanation(["/c/a": "#INCLUDE:b#"]).contains("/c/b: this list, included by /c/a, is not"))
-    #expect(explanation([:]).contains("/c/a: this list is not there"))
+      explanation(["/c/a": "#INCLUDE:b#"]).contains(
+        "/c/b: this list, included by /c/a, does not exist"))
+    #expect(explanation([:]).contains("/c/a: this list does not exist"))
     let error = #expect(throws: XCATError.self) {
       try ExcludeList.parse(files: [try path("/c/a")]) { _ in
         throw SystemError(code: .accessDenied, "read", [])

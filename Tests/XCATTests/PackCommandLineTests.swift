@@ -112,10 +112,10 @@ import XCAT
   }
 
   @Test(arguments: [
-    ("/s/a /x", "line 1 has no arrow"), ("/s/none -> /x", "/s/none is not there"),
+    ("/s/a /x", "line 1 has no arrow"), ("/s/none -> /x", "/s/none does not exist"),
     ("/s/a -> x", "'x' is not a clean absolute path"),
     ("/s/a -> /x/../y", "is not a clean absolute path"),
-    ("../a -> /x", "../a is not there"), (" -> /x", "line 1 has no arrow"),
+    ("../a -> /x", "../a does not exist"), (" -> /x", "line 1 has no arrow"),
   ])
   func `what cannot be followed is said`(_ line: String, _ problem: String) throws {
     let list = try read(line)
