@@ -21,6 +21,7 @@ struct BundleSecrets {
   /// Scans what a bundle of this layout holds.
   init(_ collection: ExportCollection, _ layout: ExportLayout, _ scan: SecretScan) throws {
     scanRows(layout.manifest)
+    report.isOfDirectory = layout.manifest.definition.isDirectory
     for member in layout.members {
       switch member.source {
       case .bytes: break

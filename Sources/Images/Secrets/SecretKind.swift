@@ -56,7 +56,25 @@ public enum SecretKind: String, Sendable, CaseIterable, Comparable {
   public var noun: String { rawValue.replacing("-", with: " ") }
 
   /// How the nodes get what a scrubbed image lacks; nil where they do without.
-  public var delivery: String? {
+  /// - Parameter isOfDirectory: the image is a directory, which xCAT does not know.
+  public func delivery(isOfDirectory: Bool) -> String? {
+    (isOfDirectory ? deliveryWithoutXCAT : nil) ?? delivery
+  }
+
+  /// Where xCAT would deliver it.
+  private var deliveryWithoutXCAT: String? {
+    switch self {
+    case .passwordHash: "passwords of accounts: from the site, or set at the first boot"
+    case .sshHostKey: "SSH host keys: made at boot by sshd-keygen"
+    case .sshUserKey: "SSH keys of users: from the site"
+    case .mungeKey: "the munge key: one key for the whole cluster, from the site"
+    case .slurmKey: "slurm's keys and passwords: from the site"
+    case .xcatCredentials: "credentials of xCAT: from its management node"
+    default: nil
+    }
+  }
+
+  private var delivery: String? {
     switch self {
     case .passwordHash:
       "passwords of accounts: from xCAT's passwd table at the next packimage, or from a synclist"

@@ -4,7 +4,8 @@
 // 1. No value holds a control character, or is longer than any value needs to be. What is part of a path has
 //    no "/" and is not "..". No option allows that.
 // 2. Each value fits the grammar of its column (`ColumnGrammars`), unless the administrator allows others.
-// 3. What belongs to no table, paths of files that come along, holds nothing that a shell would act on.
+// 3. What belongs to no table, paths of files that come along, holds nothing that a shell would act on. The tree of
+//    an image that is a directory reaches no shell of xCAT's.
 
 import Platform
 
@@ -68,7 +69,9 @@ extension Manifest {
 
   private var otherPaths: [(name: String, path: String)] {
     (rawImageFiles ?? []).map { ("files", $0) }
-      + closure.flatMap { [("member", $0.member), ("path", $0.path)] }
+      + closure.flatMap { file in
+        [("member", file.member)] + (file.isTree && !directory.isEmpty ? [] : [("path", file.path)])
+      }
       + extras.flatMap { [("src", $0.source), ("dest", $0.destination)] }
   }
 

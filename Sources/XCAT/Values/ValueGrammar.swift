@@ -16,6 +16,8 @@ public indirect enum ValueGrammar: Sendable, Equatable {
   case word
   /// An absolute path.
   case path
+  /// An absolute path that reaches no shell of xCAT's.
+  case directory
   /// A path below a folder that the reader knows: it is not absolute, and no part of it is "..".
   case relativePath
   /// A URL of http or https, and after it words: a mirror of Ubuntu's, with its suite and components. xCAT takes
@@ -66,6 +68,7 @@ public indirect enum ValueGrammar: Sendable, Equatable {
       }
       return ValueGrammar.faultOfWord(value)
     case .path: return ValueGrammar.faultOfPath(value)
+    case .directory: return ValueGrammar.isCleanPath(value) ? nil : "is no clean absolute path"
     case .relativePath:
       guard value.first != ValueGrammar.slash, !ValueGrammar.leadsUp(value) else {
         return "is not a clean relative path"
@@ -166,8 +169,12 @@ public indirect enum ValueGrammar: Sendable, Equatable {
     return nil
   }
 
+  private static func isCleanPath(_ path: ArraySlice<UInt8>) -> Bool {
+    path.first == slash && !leadsUp(path)
+  }
+
   private static func faultOfPath(_ path: ArraySlice<UInt8>) -> String? {
-    guard path.first == slash, !leadsUp(path) else { return "is no clean absolute path" }
+    guard isCleanPath(path) else { return "is no clean absolute path" }
     return faultOfWord(path)
   }
 
