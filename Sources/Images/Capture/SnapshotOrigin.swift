@@ -26,7 +26,7 @@ extension Snapshot {
   /// Why the snapshot was recorded. One whose provenance does not say so counts as a person's.
   public var origin: SnapshotOrigin {
     let command = provenance.first { $0.key == Snapshot.commandKey }?.value ?? ""
-    switch (command, before != nil) {
+    switch (command, before != nil || hasKeptNothing) {
     case ("", _), ("snapshot", _): return .manual
     case ("import", true): return .imported
     case ("copy", true): return .copied

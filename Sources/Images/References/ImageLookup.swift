@@ -39,7 +39,9 @@ extension Workspace {
       if saidNames.withLock({ $0.insert(text).inserted }) { mention("'\(text)' is image \(only)") }
       return try ImageName(only)
     }
-    if let path = try? directoryPath("./\(text)"), try statLive(path)?.kind == .directory {
+    if let path = try? directoryPath("./\(text)"), let there = try statLive(path) {
+      if let error = try namesPathInImage(path) { throw error }
+      guard there.kind == .directory else { throw try notDefined(ImageName(text)) }
       throw ImageError(
         .notFound, "image '\(text)'", "is not there",
         advice: "To keep the directory of that name, write 'imgstore snapshot ./\(text)'")
@@ -73,6 +75,12 @@ extension Workspace {
   private func image(at text: String) throws -> ImageName {
     let path = try directoryPath(text)
     if let owner = try directoryOwner(path) { return owner }
+    if let error = try namesPathInImage(path) { throw error }
+    guard try statLive(path)?.kind == .directory else {
+      throw ImageError(
+        .notFound, path.text, "is no directory, and no image",
+        advice: "'imgstore images' lists what there is")
+    }
     throw ImageError(
       .notFound, "directory \(path.text)", "is no image",
       advice: "'imgstore snapshot \(path.text)' keeps it; 'imgstore images' lists what there is")

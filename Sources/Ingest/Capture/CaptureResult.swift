@@ -6,7 +6,7 @@ import Store
 
 /// What a capture found.
 public struct CaptureResult: Sendable {
-  public let pieces: [Snapshot.Component]
+  public var pieces: [Snapshot.Component]
   /// Requested pieces that are not there.
   public let absent: [CaptureRoot]
   public let notes: [Snapshot.Note]
