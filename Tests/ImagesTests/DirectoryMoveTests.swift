@@ -11,10 +11,11 @@ import Testing
 @Suite struct DirectoryMoveTests {
   /// An image that was imported to q/one and then, in another version, to q/two.
   private struct Moved {
-    let site = try! DirectorySite()
+    let site: DirectorySite
     let workspace: Workspace
 
     init(preparing script: String = "") throws {
+      site = try DirectorySite()
       let first = try site.bundle("b1.tgz")
       try site.run("echo two >srv/compute/etc/hosts; echo n >srv/compute/new")
       let second = try site.bundle("b2.tgz")
