@@ -73,7 +73,8 @@ private final class DocumentSite: Sendable {
     "stats", "verify", "verify --deep --signatures", "reindex", "repair --dry-run",
     "init", "! mkdir -p ../../dir/etc; echo x >../../dir/etc/x",
     "add d /install/dir --exclude *.log",
-    "snapshot d", "status d", "status --all", "log --all", "gc -n", "define --csv osimage OUT.csv",
+    "snapshot d", "status d", "status --all", "log --all", "remove d --definition -n",
+    "remove d --definition", "gc -n", "define --csv osimage OUT.csv",
     "define -z OUT.stanza", "images",
     // Failures are documents, too.
     "show nobody", "frobnicate", "show", "revert img@1 --bogus", "gc --max-time never",

@@ -24,6 +24,8 @@ enum EmptyStateFinding: Equatable {
   /// A tree with files in the latest snapshot is now an empty directory, or the image consists only of an
   /// empty root tree.
   case treeEmpty(path: [UInt8])
+  /// The patterns leave out all that is in the directory.
+  case allExcluded(path: [UInt8], pattern: String)
   /// Most of a tree cannot be read.
   case mostlyUnreadable(path: [UInt8], unreadable: UInt64)
   /// The image has lost nine tenths of its entries.
@@ -33,7 +35,7 @@ enum EmptyStateFinding: Equatable {
     switch self {
     case .noFolder: Array("the definition".utf8)
     case .noImageFiles(let path, _), .directoryMissing(let path), .treeMissing(let path),
-      .treeEmpty(let path),
+      .treeEmpty(let path), .allExcluded(let path, _),
       .mostlyUnreadable(let path, _), .mostlyGone(let path, _, _):
       path
     }
@@ -48,6 +50,8 @@ enum EmptyStateFinding: Equatable {
     case .directoryMissing: "is not there, or is no directory"
     case .treeMissing: "is no directory any more, and the latest snapshot has one"
     case .treeEmpty: "has no files"
+    case .allExcluded(_, let pattern):
+      "has nothing but what is left out (by '\(printable(pattern.utf8))' among others)"
     case .mostlyUnreadable(_, let unreadable): "cannot be read: \(unreadable) entries or more"
     case .mostlyGone(_, let entries, let before):
       "has \(entries) entries, and the latest snapshot has \(before)"
@@ -79,6 +83,12 @@ enum EmptyStateCheck {
       live.capture.pieces.rootTree?.entry.kind != .directory
     {
       return .directoryMissing(path: path.bytes)
+    }
+    if let path = live.definition.directoryPath?.bytes,
+      let note = live.notes.first(where: { $0.kind == .excluded }),
+      let top = live.capture.piece(at: live.capture.pieces.rootTree?.path ?? path), !top.hasFiles
+    {
+      return .allExcluded(path: path, pattern: note.detail)
     }
     if let tree = onlyEmptyTree(live), tree.entry != latest?.piece(at: tree.path)?.entry {
       return .treeEmpty(path: tree.path)
@@ -161,7 +171,25 @@ enum EmptyStateCheck {
 
 extension ImageError {
   /// The error for a live image that is missing or unreadable.
-  init(_ finding: EmptyStateFinding, of image: ImageName) {
+  init(_ finding: EmptyStateFinding, of image: ImageName, _ definition: ImageDefinition) {
+    // A directory may not be on the list yet.
+    let word = definition.directoryPath.map { shellQuoted($0.text) } ?? image.text
+    if case .directoryMissing(let path) = finding {
+      self.init(
+        printable(path), "\(finding.reason); no snapshot of \(image) was recorded",
+        advice:
+          "Check that its file system is mounted. If it was moved, 'imgstore add \(image) NEWDIR' "
+          + "says where it is now; 'imgstore remove \(image) --definition' takes it off the list of images"
+      )
+      return
+    }
+    if case .allExcluded = finding {
+      self.init(
+        printable(finding.path), "\(finding.reason); no snapshot of \(image) was recorded",
+        advice: "Correct the patterns: 'imgstore add \(image) --exclude PATTERN …', or "
+          + "\(String(decoding: ExcludePatterns.fileName, as: UTF8.self)) at the top of the tree")
+      return
+    }
     if case .noFolder = finding {
       self.init(
         printable(finding.path), "\(finding.reason); no snapshot of \(image) was recorded",
@@ -180,6 +208,6 @@ extension ImageError {
       printable(finding.path), "\(finding.reason); no snapshot of \(image) was recorded",
       advice:
         "Check that its file system is mounted and healthy; to record this state all the same, "
-        + "run 'imgstore snapshot \(image) --allow-empty'")
+        + "run 'imgstore snapshot \(word) --allow-empty'")
   }
 }

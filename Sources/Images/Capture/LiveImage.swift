@@ -118,9 +118,13 @@ extension Workspace {
     let excludes = try excludes(of: image, definition, and: target, change: change)
     capturer.excludes = try treeExcludes(definition, excludes, latest: latest?.snapshot)
     let capture = try capturer.run(
-      requests, cache: cache, verifiedFiles: verifiedFiles, into: destination)
+      requests, cache: cache, verifiedFiles: verifiedFiles, into: destination
+    ).withOneRootTree(definition)
     let absent = capture.absent.filter { named.contains($0.path) }.map {
-      Snapshot.Note(.absent, path: $0.path.bytes, detail: "named by \($0.role)")
+      Snapshot.Note(
+        .absent, path: $0.path.bytes,
+        detail: definition.isDirectory
+          ? "where it was moved to, 'imgstore add \(image) NEWDIR' says" : "named by \($0.role)")
     }
     let missing = try noImageFiles(definition, capture).map { [$0] } ?? []
     return LiveImage(

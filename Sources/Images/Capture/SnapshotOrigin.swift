@@ -26,7 +26,7 @@ extension Snapshot {
   /// The origin of the snapshot. Without a command in its provenance, it counts as a person's.
   public var origin: SnapshotOrigin {
     let command = provenance.first { $0.key == Snapshot.commandKey }?.value ?? ""
-    switch (command, before != nil) {
+    switch (command, before != nil || hasKeptNothing) {
     case ("", _), ("snapshot", _): return .manual
     case ("import", true): return .imported
     case ("copy", true): return .copied

@@ -165,7 +165,7 @@ extension Workspace {
       for image in images {
         guard let definition = try tables().definition(of: image.text), definition.isDirectory
         else { continue }
-        try applyRows(ImageDefinition().rowChanges(of: image.text, replacing: definition))
+        try applyRows(definition.removalOfDirectory(image))
       }
     }
     return outcome
@@ -240,12 +240,14 @@ extension Workspace {
     {
       return (SnapshotName(image: image, number: number), image)
     }
-    let isNamed = try reference.selector != .latest || find(idOrName: reference.image) != nil
-    // Which snapshot goes is never guessed from a part of a name.
-    guard try isNamed || (force && isStored(reference.image)) else {
+    // Which snapshot goes is never guessed, whatever is forced: the latest may be the last thing meant.
+    guard try reference.selector != .latest || find(idOrName: reference.image) != nil else {
+      let image = reference.image.isEmpty ? "IMAGE" : shellQuoted(reference.image)
       throw ImageError(
         .usage, "reference '\(text)'", "names an image, where one snapshot is asked for",
-        advice: "Write IMAGE@NUMBER")
+        advice: "'imgstore remove \(image)@N' removes one snapshot, 'imgstore forget \(image) "
+          + "--entirely' all of them; 'imgstore remove \(image) --definition' takes a directory off the "
+          + "list of images and keeps its snapshots")
     }
     if !reference.image.isEmpty, try find(idOrName: reference.image) == nil {
       _ = try image(exactly: reference.image)
@@ -253,11 +255,6 @@ extension Workspace {
     let found = try find(reference)
     let image = try ImageName(found.snapshot.image)
     return (SnapshotName(image: image, number: found.number), image)
-  }
-
-  private func isStored(_ name: String) throws -> Bool {
-    guard let image = try? ImageName(name) else { return false }
-    return try !store().refs.numbers(of: image).isEmpty
   }
 
   private func drop(

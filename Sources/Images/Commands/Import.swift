@@ -204,15 +204,17 @@ extension Workspace {
       + (try imageFiles(prepared.definition, targets.install)).map {
         CaptureRoot(role: $0.role, path: $0.path)
       }
+    let trees = prepared.pieces.filter { $0.role == ImageFiles.rootTree }.map(\.entry)
     let live = try captureLive(
-      image, existing, latest: latest,
-      change: prepared.pieces.filter { $0.role == ImageFiles.rootTree }.map(\.entry),
+      image, existing, latest: latest, change: trees,
       also: everything, rows: prepared.rowKeys,
       into: .memory(memory))
     try requireKnownMounts(live.notes)
     let pieces = try targets.settle(prepared, live)
-    // What is another image's, in a folder that they are made to share, only gives way.
-    let own = Set(try imageFiles(existing, targets.install).map(\.path.bytes))
+    // What is another image's, in a folder that they are made to share, only gives way. A tree that the image
+    // leaves for another place stays.
+    var own = Set(try imageFiles(existing, targets.install).map(\.path.bytes))
+    if let path = prepared.leftDirectory(existing) { own.remove(path.bytes) }
     func isOurs(_ piece: Snapshot.Component) -> Bool {
       own.contains(piece.path) || pieces.all.contains { $0.path == piece.path }
     }
@@ -236,7 +238,8 @@ extension Workspace {
       ImportedImage(
         name: image.text, imported: committed, safety: safety, replaced: !existing.isEmpty,
         apply: outcome, remaining: remaining,
-        remarks: prepared.remarks + pieces.remarks + protection.remarks, notes: prepared.notes,
+        remarks: prepared.remarks + pieces.remarks + protection.remarks
+          + prepared.remarks(onLeaving: existing), notes: prepared.notes,
         siteReplacements: prepared.siteReplacements, privileged: prepared.privileged)
     }
     try preflight(plans)
@@ -244,7 +247,7 @@ extension Workspace {
 
     let safety = try commitLive(
       image, existing, also: everything, rows: prepared.rowKeys,
-      notes: try absenceNotes(of: pieces.all, live), allowsEmpty: true,
+      notes: try absenceNotes(of: pieces.all, live), allowsEmpty: true, change: trees,
       message: "before import of \(request.bundle)", command: "import"
     ).committed
     try requireKept(live.capture.pieces, live.notes, in: safety)
@@ -252,7 +255,8 @@ extension Workspace {
     let journal = Journal(
       operation: .importing, image: image.text, started: now(), method: .automatic,
       target: snapshot.id, before: safety.id, command: "import", message: snapshot.message,
-      options: ImportOption.facts(request, foreign: live.capture.pieces.filter { !isOurs($0) }))
+      options: ImportOption.facts(request, foreign: live.capture.pieces.filter { !isOurs($0) })
+        + ImportOption.facts(excludes: live.excludes))
     let (committed, remaining, proof) = try withJournal(image, journal) { syncs in
       let committed = try store.refs.append(snapshot)
       recorded(committed)
@@ -280,7 +284,8 @@ extension Workspace {
       try removeOldTrees(placement)
       if !placement.oldTrees.isEmpty { try sync(plans.map(\.path), syncs) }
       let (differences, proof, source) = try lookAtLive(
-        committed, verifiedFiles: outcome.report.verifiedFiles)
+        committed.excluding(live.excludes), change: [],
+        verifiedFiles: outcome.report.verifiedFiles)
       let (remaining, limits) = try splitLimits(
         differences, pieces.all, source, outcome.report, LiveLimits(self),
         isFromTarget: true)
@@ -340,11 +345,25 @@ enum ImportOption {
   private static let outside = "outside"
   /// What the definition excluded before the change is restored with it.
   private static let excludes = "excludes"
+  /// The image's directory becomes that of the target.
+  private static let place = "place"
+  /// A list that excluded something when the change began, a line each.
+  private static let list = "exclude-list"
 
   static func facts(_ request: RevertRequest) -> [Snapshot.Fact] {
     request.allowed.map { Snapshot.Fact(allowed, $0) }
       + (request.allowsOutside ? [Snapshot.Fact(outside, "")] : [])
       + (request.restoresExcludes ? [Snapshot.Fact(excludes, "")] : [])
+      + (request.restoresPlace ? [Snapshot.Fact(place, "")] : [])
+  }
+
+  static func facts(excludes: [[String]]) -> [Snapshot.Fact] {
+    excludes.map { Snapshot.Fact(list, $0.joined(separator: "\n")) }
+  }
+
+  /// What was excluded when the change began: the list in the tree may have been changed since.
+  static func excludes(_ journal: Journal) -> [[String]] {
+    journal.values(list).map { $0.split(separator: "\n").map(String.init) }
   }
 
   /// What the journal of a revert allows. Other changes were checked when they began.
@@ -352,6 +371,7 @@ enum ImportOption {
     var request = RevertRequest("")
     request.allowed = journal.values(allowed)
     request.restoresExcludes = !journal.values(excludes).isEmpty
+    request.restoresPlace = journal.operation == .importing || !journal.values(place).isEmpty
     request.allowsOutside = journal.operation != .revert || !journal.values(outside).isEmpty
     return request
   }

@@ -154,9 +154,11 @@ extension Workspace {
   ) throws -> RevertOutcome {
     let store = try store()
     let isBack = goal.id != target.id
-    let defined = try tables().definition(of: image.text)
+    let reach = ImportOption.reach(journal)
+    // A change that gives the image another directory names it itself.
+    let defined = reach.restoresPlace ? nil : try tables().definition(of: image.text)
     let target = target.relocated(to: defined)
-    let end = goal.relocated(to: defined)
+    let end = goal.relocated(to: defined).excluding(ImportOption.excludes(journal))
     let folders = try lockFolders(
       image, changedPaths(of: image, target.snapshot) + changedPaths(of: image, end.snapshot))
     defer { withExtendedLifetime(folders) {} }
@@ -172,8 +174,7 @@ extension Workspace {
     let sight = try look(at: image, end, storing: before != nil, resuming: journal)
     let goal = end.keepingExcludes(
       of: sight.live,
-      restoresDefinition: journal.operation == .importing
-        || ImportOption.reach(journal).restoresExcludes)
+      restoresDefinition: journal.operation == .importing || reach.restoresExcludes)
     try sight.settle()
     var safety: CommittedSnapshot?
     if let before, try hasUnsavedChanges(sight, before, target, journal) {
@@ -185,12 +186,17 @@ extension Workspace {
     let foreign = Set(journal.values(ImportOption.foreign))
     let resolve = try targetResolver(journal, isBack: isBack)
     var plans = try planPieces(
-      from: sight.live.capture.pieces.filter { !foreign.contains(printable($0.path)) },
+      from: sight.live.capture.pieces.filter {
+        // On the way back they are what they were.
+        !foreign.contains(printable($0.path)) || goal.snapshot.piece(at: $0.path) != nil
+      },
       sight.source, to: goal.snapshot.pieces, store, liveNotes: sight.live.notes,
       targetNotes: notes, captured: sight.live.capture, limits: LiveLimits(self))
     plans = try keepOutside(
       plans, [sight.live.definition, goal.snapshot.definition],
-      sight.live.capture.pieces + goal.snapshot.pieces, ImportOption.reach(journal))
+      sight.live.capture.pieces + goal.snapshot.pieces, reach)
+    plans = try keepForeignDirectories(
+      plans, sight.live, goal.snapshot, notes, reach, isResumed: true)
     func grounds(_ method: ApplyStrategy) -> StrategyContext {
       StrategyContext(
         method: method, notes: sight.live.notes + notes, isServed: isServed(sight, target),

@@ -31,6 +31,8 @@ public struct RevertRequest: Sendable {
   public var allowsOutside = false
   /// What the definition excludes becomes what it was as well: the change that is undone had set it.
   var restoresExcludes = false
+  /// The image's directory becomes what it was as well, for the same reason.
+  var restoresPlace = false
   public init(_ reference: String) { self.reference = reference }
 }
 
@@ -120,7 +122,9 @@ extension Workspace {
   func change(_ order: ChangeRequest) throws -> RevertOutcome {
     let start = monotonicSeconds()
     let (image, request) = (order.image, order.request)
-    var target = order.target.relocated(to: try tables().definition(of: image.text))
+    var target =
+      request.restoresPlace
+      ? order.target : order.target.relocated(to: try tables().definition(of: image.text))
     let source = target
     let store = try store()
     let folders =
@@ -153,6 +157,7 @@ extension Workspace {
       plans = try keepOutside(
         plans, [sight.live.definition, target.snapshot.definition],
         sight.live.capture.pieces + target.snapshot.pieces, request)
+      plans = try keepForeignDirectories(plans, sight.live, target.snapshot, notes, request)
       let methods = try chooseMethods(
         &plans,
         StrategyContext(
@@ -178,7 +183,7 @@ extension Workspace {
         remaining: nil, limits: outcome.limits, uncompared: [], seconds: monotonicSeconds() - start)
     }
     let (before, isNew) = try takeSafetySnapshot(
-      image, sight, order.target, saves: request.keepsSafety,
+      image, sight, order.target, plans, saves: request.keepsSafety,
       message: "before \(order.message)", command: order.command)
     // What it has stored is kept from garbage collection until a snapshot has it.
     let session = combined == nil ? nil : try store.beginSession()
@@ -189,7 +194,8 @@ extension Workspace {
     let journal = Journal(
       operation: .revert, image: image.text, started: now(), method: request.method,
       target: target.id, before: before?.id, command: order.command, message: order.message,
-      options: ImportOption.facts(request))
+      options: ImportOption.facts(request)
+        + ImportOption.facts(excludes: sight.live.excludes))
     let (remaining, found, proof, recorded) = try withJournal(image, journal) { syncs in
       if combined != nil { target = try store.refs.append(target.snapshot) }
       outcome.report = try applyPlans(
@@ -323,11 +329,12 @@ extension Workspace {
   /// now.
   /// - Returns: nil where none has it and none may be taken, or nothing is live.
   func takeSafetySnapshot(
-    _ image: ImageName, _ sight: LiveCapture, _ target: CommittedSnapshot, saves: Bool,
+    _ image: ImageName, _ sight: LiveCapture, _ target: CommittedSnapshot,
+    _ plans: [ComponentPlan], saves: Bool,
     message: String, command: String
   ) throws -> (snapshot: CommittedSnapshot?, isNew: Bool) {
-    let live = sight.live
-    let absences = try absenceNotes(of: target.snapshot.pieces, live)
+    let absences = try absenceNotes(of: target.snapshot.pieces, sight.live)
+    let live = sight.live.withoutUnchangedFormerTrees(plans)
     let missingRows = live.rows.absent.intersection(target.snapshot.keptRows.present.keys)
     func has(_ candidate: Snapshot) -> Bool {
       candidate.definition == live.definition
@@ -357,7 +364,7 @@ extension Workspace {
     guard isExact else {
       return try commitLive(
         image, proof.live.definition, also: target.snapshot.requests, allowsEmpty: true,
-        message: message + ", not exact", command: command, before: before
+        message: message + ", not exact", command: command, before: before, recordsChange: true
       ).committed
     }
     let excludes = try excludes(of: image, proof.live.definition)
@@ -368,10 +375,11 @@ extension Workspace {
       // What is excluded now is not what was excluded there, so that the live tree is another one.
       return try commitLive(
         image, proof.live.definition, also: target.snapshot.requests, allowsEmpty: true,
-        message: message, command: command, before: before
+        message: message, command: command, before: before, recordsChange: true
       ).committed
     }
     var snapshot = target.snapshot
+    snapshot.pieces.removeAll { $0.role == Snapshot.Component.formerTree }
     if proof.live.definition.isDirectory {
       snapshot.tables = snapshotTables(
         snapshot.definition, snapshot.keptRows, excludes: lists)
@@ -379,8 +387,13 @@ extension Workspace {
     snapshot.created = now()
     snapshot.parent = try store.refs.latestReadable(of: image)?.id
     snapshot.message = message
-    snapshot.provenance = provenance(command, before: before)
+    snapshot.provenance = changeProvenance(command, before: before)
     return try saveCache(of: store.refs.append(snapshot), proof)
+  }
+
+  /// The provenance of a snapshot that records a change.
+  func changeProvenance(_ command: String, before: Digest?) -> [Snapshot.Fact] {
+    provenance(command, before: before) + (before == nil ? [Snapshot.noSafety] : [])
   }
 
   /// Remembers the files of a snapshot as they were found live.
@@ -410,7 +423,8 @@ extension Workspace {
     snapshot.facts = latest?.snapshot.facts ?? snapshot.facts
     snapshot.message = order.message
     snapshot.provenance =
-      provenance(order.command, before: before) + [.init(Snapshot.partsKey, order.parts.text)]
+      changeProvenance(order.command, before: before)
+      + [.init(Snapshot.partsKey, order.parts.text)]
     return CommittedSnapshot(
       number: order.target.number, id: snapshot.id, snapshot: snapshot)
   }

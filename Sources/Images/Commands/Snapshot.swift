@@ -24,17 +24,35 @@ extension Workspace {
   /// Takes a snapshot of the live image.
   /// - Parameters:
   ///   - tag: a name for it; must be free.
+  ///   - tags: more names.
   ///   - movesTag: the name may be another snapshot's, and becomes this one's.
   ///   - allowsEmpty: also records a state whose trees are gone, empty or mostly unreadable.
   ///   - skipIfUnchanged: nothing is recorded where the image is as its latest snapshot says.
   ///   - recipes: whether packed files are stored as recipes, where that can be done.
   /// - Throws: `ImageError`, `StoreError`, `XCATError`, `SystemError`. Nothing is committed then.
   public func snapshot(
-    _ name: String, message: String = "", tag: String? = nil, movesTag: Bool = false,
-    recipes: Bool = false,
+    _ name: String, message: String = "", tag: String? = nil, tags: [String] = [],
+    movesTag: Bool = false, recipes: Bool = false,
     allowsEmpty: Bool = false, skipIfUnchanged: Bool = false, tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
-    let image = try adoptedImage(name)
+    let (image, new) = try adoptedImage(name)
+    do {
+      let outcome = try takeSnapshot(
+        of: image, message: message, tags: [tag].compactMap(\.self) + tags, movesTag: movesTag,
+        recipes: recipes, allowsEmpty: allowsEmpty, skipIfUnchanged: skipIfUnchanged, tuning: tuning
+      )
+      if let new { mention("\(new.path) is image \(image) now") }
+      return outcome
+    } catch {
+      if new != nil { withdraw(image) }
+      throw error
+    }
+  }
+
+  private func takeSnapshot(
+    of image: ImageName, message: String, tags: [String], movesTag: Bool, recipes: Bool,
+    allowsEmpty: Bool, skipIfUnchanged: Bool, tuning: StoreTuning
+  ) throws -> SnapshotOutcome {
     _ = try definition(of: image)
     let store = try store(create: true)
     let lock = try lock(image, store)
@@ -42,12 +60,12 @@ extension Workspace {
     let definition = try definition(of: image)
     let folders = try lockFolders(image, definition, for: .reads)
     defer { withExtendedLifetime(folders) {} }
-    if let tag { try store.refs.checkTag(tag, of: image, mayMove: movesTag) }
+    for tag in tags { try store.refs.checkTag(tag, of: image, mayMove: movesTag) }
     let outcome = try commitLive(
       image, definition, allowsEmpty: allowsEmpty, skipIfUnchanged: skipIfUnchanged,
       recipes: recipes,
       message: message, command: "snapshot", tuning: tuning)
-    if let tag {
+    for tag in tags {
       let number = outcome.committed.number
       let old = try store.refs.setTag(tag, of: image, to: number, moving: movesTag)
       if let old, old != number { mention("tag '\(tag)' moved from @\(old) to @\(number)") }
@@ -62,13 +80,15 @@ extension Workspace {
   ///   - notes: what else the snapshot says.
   ///   - allowsEmpty: also records a state without definition and files, and one that `EmptyStateCheck`
   ///     refuses.
+  ///   - change: the trees that a change brings; nil where nothing will be changed.
+  ///   - recordsChange: the command has changed the live image: the snapshot says so.
   ///   - checking: is given a state before it is recorded, and throws where it does not serve the command.
   func commitLive(
     _ image: ImageName, _ definition: ImageDefinition, also: [CaptureRoot] = [],
     rows keys: Set<RowKey> = [], notes: [Snapshot.Note] = [], allowsEmpty: Bool = false,
-    skipIfUnchanged: Bool = false, recipes: Bool = false,
+    skipIfUnchanged: Bool = false, recipes: Bool = false, change: [Entry]? = nil,
     checking: ((Snapshot) throws -> Void)? = nil, message: String, command: String,
-    before: Digest? = nil,
+    before: Digest? = nil, recordsChange: Bool = false,
     tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
     let start = monotonicSeconds()
@@ -76,7 +96,8 @@ extension Workspace {
     let latest = try store.refs.latestReadable(of: image)
     let session = try store.beginSession(tuning)
     let (live, candidates) = try ingestLive(
-      image, definition, latest: latest, also: also, rows: keys, recipes: recipes, into: session)
+      image, definition, latest: latest, also: also, rows: keys, recipes: recipes,
+      change: change, into: session)
     if live.capture.pieces.isEmpty, definition.isEmpty, !allowsEmpty {
       throw ImageError("image \(image)", "has neither a definition nor files")
     }
@@ -85,7 +106,9 @@ extension Workspace {
     let settled = try settle(candidates, live.capture.pieces)
     var snapshot = newSnapshot(of: image, live, notes: notes, latest: latest)
     snapshot.message = message
-    snapshot.provenance = provenance(command, before: before)
+    snapshot.provenance =
+      recordsChange
+      ? changeProvenance(command, before: before) : provenance(command, before: before)
     let isSame = latest.map { $0.snapshot.hasSameState(as: snapshot) } ?? false
     let committed: CommittedSnapshot
     // An incomplete state is recorded once: repeated, it would only push complete ones out of the history.
@@ -98,7 +121,7 @@ extension Workspace {
         let finding = try EmptyStateCheck.finding(
           live, latest: latest?.snapshot, in: store)
       {
-        throw ImageError(finding, of: image)
+        throw ImageError(finding, of: image, definition)
       }
       committed = try store.refs.append(snapshot)
       Interruption.announce(nil)
@@ -117,15 +140,15 @@ extension Workspace {
   func ingestLive(
     _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
     also: [CaptureRoot] = [], rows keys: Set<RowKey> = [], recipes: Bool = false,
-    into session: WriteSession
+    change: [Entry]? = nil, into session: WriteSession
   ) throws -> (live: LiveImage, candidates: [RecipeCandidate]) {
     let candidates = try recipeCandidates(
       definition, image, latest: latest?.snapshot, also: also, includesNew: recipes)
     let verifiedFiles = Dictionary(
       candidates.map { ($0.path, $0.verifiedFiles) }, uniquingKeysWith: { first, _ in first })
     let live = try captureLive(
-      image, definition, latest: latest, also: also, rows: keys, verifiedFiles: verifiedFiles,
-      into: .store(session))
+      image, definition, latest: latest, change: change, also: also, rows: keys,
+      verifiedFiles: verifiedFiles, into: .store(session))
     return (live, candidates)
   }
 

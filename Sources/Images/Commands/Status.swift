@@ -18,6 +18,9 @@ public struct StatusOutcome: Sendable {
   public let seconds: Double
   /// The patterns that leave something out of the tree now, and how many entries each.
   public let excluded: [(pattern: String, entries: Int)]
+  /// The patterns of the snapshot that count no more: how many entries, which the snapshot has not, the next
+  /// one will have.
+  public let excludedBefore: [(pattern: String, entries: Int)]
   public var isClean: Bool { diff.isEmpty }
   /// Entries that could not be compared, because they cannot be read.
   public var uncompared: [Snapshot.Note] { notes.filter(\.isProblem) }
@@ -33,14 +36,34 @@ extension Workspace {
       tell("\(unfinished.words) is being made right now")
     }
     let (diff, live) = try diffLive(snapshot)
-    let excluded = Dictionary(
-      grouping: live.notes.filter { $0.kind == .excluded }, by: \.detail)
+    let (excluded, before) = try splitExcluded(live, image: snapshot.snapshot.image)
     return StatusOutcome(
       snapshot: snapshot, diff: diff, notes: live.notes.filter { $0.kind != .excluded },
       entryCount: live.capture.entryCount,
       readBytes: live.capture.readBytes, unfinished: unfinished,
       seconds: monotonicSeconds() - start,
-      excluded: excluded.map { ($0.key, $0.value.count) }.sorted { $0.0 < $1.0 })
+      excluded: byPattern(excluded), excludedBefore: byPattern(before))
+  }
+
+  /// What is left out: by the image's patterns of now, and only by those of the snapshot.
+  private func splitExcluded(
+    _ live: LiveImage, image: String
+  ) throws -> (now: [Snapshot.Note], before: [Snapshot.Note]) {
+    let notes = live.notes.filter { $0.kind == .excluded }
+    guard let top = live.capture.pieces.rootTree?.path, !notes.isEmpty else { return (notes, []) }
+    let lists = try excludes(of: ImageName(image), live.definition)
+    var split: (now: [Snapshot.Note], before: [Snapshot.Note]) = ([], [])
+    for note in notes {
+      let path = Array(note.path.dropFirst(top.count + 1))
+      let isNow = [false, true].contains { lists.match(path, isDirectory: $0) != nil }
+      if isNow { split.now.append(note) } else { split.before.append(note) }
+    }
+    return split
+  }
+
+  private func byPattern(_ notes: [Snapshot.Note]) -> [(pattern: String, entries: Int)] {
+    Dictionary(grouping: notes, by: \.detail).map { ($0.key, $0.value.count) }
+      .sorted { $0.0 < $1.0 }
   }
 
   /// Compares two snapshots, or a snapshot with the live image.
@@ -66,9 +89,12 @@ extension Workspace {
   }
 
   /// Captures the live image without storing it, and compares.
-  /// - Parameter verifiedFiles: files that were written just now.
+  /// - Parameters:
+  ///   - change: the trees that a change brings, where this is its proof; nil where nothing was changed.
+  ///   - verifiedFiles: files that were written just now.
   func lookAtLive(
-    _ snapshot: CommittedSnapshot, verifiedFiles: [[UInt8]: VerifiedFile] = [:]
+    _ snapshot: CommittedSnapshot, change: [Entry]? = nil,
+    verifiedFiles: [[UInt8]: VerifiedFile] = [:]
   ) throws -> (diff: ImageDiff, live: LiveImage, source: MemoryObjects) {
     let image = try ImageName(snapshot.snapshot.image)
     let store = try store()
@@ -76,7 +102,7 @@ extension Workspace {
     let definition = try tables().definition(of: image.text) ?? ImageDefinition()
     let snapshot = snapshot.relocated(to: definition)
     let live = try captureLive(
-      image, definition, latest: snapshot, target: snapshot.snapshot,
+      image, definition, latest: snapshot, target: snapshot.snapshot, change: change,
       also: snapshot.snapshot.requests,
       rows: snapshot.snapshot.keptRows.keys, verifiedFiles: verifiedFiles, into: .memory(memory))
     return (try diff(state(snapshot, store), live.state(from: memory)), live, memory)

@@ -32,6 +32,11 @@ extension Workspace {
       request.allowsOutside = true
       request.restoresExcludes = true
     }
+    // An import may have given the image another directory. Where an administrator has moved it since, it stays.
+    let live = try tables().definition(of: image.text)?.directoryPath
+    request.restoresPlace =
+      live == change.snapshot.definition.directoryPath
+      && live != target.snapshot.definition.directoryPath
     // An undo of an undo of … says only which.
     let isUndo = change.snapshot.message.hasPrefix("undo of ")
     return try self.change(
@@ -51,7 +56,16 @@ extension Workspace {
       latest = latest ?? candidate
       // Snapshots of a state that stayed the same change nothing about what was the last change.
       if let later, !later.snapshot.hasSameState(as: candidate.snapshot) { break }
+      latest = latest ?? candidate
       if let before = candidate.snapshot.before { return (candidate, before) }
+      if candidate.snapshot.hasKeptNothing {
+        throw ImageError(
+          "image \(image)",
+          "what was there before \(candidate.name) (\(candidate.snapshot.message)) was not kept: "
+            + "the change was made with --no-safety",
+          advice:
+            "'imgstore revert \(image)@N' goes to any of those that 'imgstore log \(image)' lists")
+      }
       later = candidate
     }
     let name = latest.map { ", \($0.name)," } ?? ""
@@ -66,6 +80,12 @@ extension Workspace {
 
 extension Snapshot {
   static let beforeKey = "before"
+  /// Key of provenance of a change before which nothing was kept.
+  private static let safetyKey = "safety"
+  static let noSafety = Fact(safetyKey, "none")
+
+  /// The snapshot records a change, and nobody kept what was there before.
+  var hasKeptNothing: Bool { provenance.contains(Snapshot.noSafety) }
 
   /// The snapshot that has the state before the change that this one records.
   var before: Digest? {

@@ -63,7 +63,7 @@ public enum ValueTable {
     "images": ["--csv": .oneOf(tableNames)],
     "show": ["ref": .entry],
     "copy": ["ref": .snapshot, "name": .free, "--profile": .free, "--to": .folder],
-    "snapshot": ["names": .imageOrFolder, "--tag": .tag],
+    "snapshot": ["names": .imageOrFolder, "--tag": .tag, "--exclude": .free],
     "log": ["name": .image, "path": .path, "--limit": .free],
     "status": ["name": .image],
     "diff": ["ref": .state, "newer": .state, "path": .path, "--unified": .path],

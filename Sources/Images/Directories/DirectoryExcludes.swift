@@ -6,8 +6,8 @@
 // 2. What the definition excludes is the administrator's word about the image, and no part of its state: a revert leaves
 //    it as it is.
 // 3. The list comes with the tree, which may be anybody's: it is read without following a link, and is bounded. In a
-//    change it counts only where it excludes nothing that a snapshot has: what a bundle brought can neither protect
-//    itself from an undo nor keep a file from coming back.
+//    change it protects only what no snapshot has, path by path: what a bundle brought can neither protect itself
+//    from an undo nor keep a file from coming back. Nor does a list that excludes kept files protect itself.
 
 import Codec
 import Ingest
@@ -29,14 +29,14 @@ extension Workspace {
     if let path = definition.directoryPath {
       lists.add(try patterns(of: image, definition.excludes, path))
       let list = try patterns(of: image, ignoreFile(in: path), path)
-      if try change.map({ try !hides(list, try stored(image, target) + $0) }) ?? true {
-        lists.add(list)
-      }
+      lists.add(
+        list, except: try change.map { try kept(list, in: stored(image, target) + $0) } ?? .init())
     }
     for lines in target?.excludes ?? [] {
       let list = try patterns(of: image, lines, nil)
       let own = [target?.pieces.rootTree?.entry].compactMap(\.self)
-      if try lines == definition.excludes || change == nil || !hides(list, own) { lists.add(list) }
+      let isOwn = lines == definition.excludes || change == nil
+      lists.add(list, except: isOwn ? .init() : try kept(list, in: own))
     }
     return lists
   }
@@ -47,8 +47,12 @@ extension Workspace {
     return [target, latest].compactMap { $0?.pieces.rootTree?.entry }
   }
 
-  private func hides(_ list: ExcludePatterns, _ trees: [Entry]) throws -> Bool {
-    try trees.contains { try firstEntry(in: $0, excludedBy: list) != nil }
+  /// What of stored trees a list excludes: in a change the list does not count there.
+  private func kept(_ list: ExcludePatterns, in trees: [Entry]) throws -> ExcludeExceptions {
+    if list.isEmpty { return ExcludeExceptions() }
+    let collector = KeptCollector(list, try store())
+    for tree in trees { try collector.add(tree) }
+    return collector.found
   }
 
   /// The first entry of a stored tree that a list excludes; nil where it excludes none.
@@ -170,6 +174,42 @@ extension Workspace {
   }
 }
 
+/// Collects what of stored trees a list excludes.
+private final class KeptCollector {
+  private let list: ExcludePatterns
+  private let store: ObjectStore
+  private var seen: Set<Digest> = []
+  private var kept = ExcludeExceptions()
+
+  init(_ list: ExcludePatterns, _ store: ObjectStore) {
+    self.list = list
+    self.store = store
+  }
+
+  /// What was found; and the list itself, where it excludes something that is kept.
+  var found: ExcludeExceptions {
+    var found = kept
+    if !found.isEmpty { found.insert(ExcludePatterns.fileName, isDirectory: false) }
+    return found
+  }
+
+  func add(_ tree: Entry) throws {
+    guard let id = tree.tree, seen.insert(id).inserted else { return }
+    try store.withReadTransaction { try collect(tree, [], isExcluded: false) }
+  }
+
+  private func collect(_ entry: Entry, _ path: [UInt8], isExcluded: Bool) throws {
+    guard let ids = entry.ids else { return }
+    for child in try Tree.entries(ids, from: store) {
+      let inside = path.isEmpty ? child.name : path + [0x2f] + child.name
+      let isDirectory = child.kind == .directory
+      let isOut = isExcluded || list.match(inside, isDirectory: isDirectory) != nil
+      if isOut { kept.insert(inside, isDirectory: isDirectory) }
+      if isDirectory { try collect(child, inside, isExcluded: isOut) }
+    }
+  }
+}
+
 extension CommittedSnapshot {
   /// The snapshot with what the image's definition excludes now, for a change that leads to it: what is excluded
   /// now or was then is left alone.
@@ -190,11 +230,23 @@ extension CommittedSnapshot {
     return CommittedSnapshot(number: number, id: id, snapshot: kept)
   }
 
+  /// The snapshot with more lists of what is left out, for a change that leads to it.
+  func excluding(_ lists: [[String]]) -> CommittedSnapshot {
+    let new = lists.filter { !snapshot.excludes.contains($0) }
+    guard !new.isEmpty, snapshot.definition.isDirectory else { return self }
+    var copy = snapshot
+    copy.tables = snapshotTables(
+      snapshot.definition, snapshot.keptRows, excludes: snapshot.excludes + new)
+    return CommittedSnapshot(number: number, id: id, snapshot: copy)
+  }
+
   /// The snapshot at the place where the image is now, which the administrator may have moved.
   func relocated(to live: ImageDefinition?) -> CommittedSnapshot {
     guard let new = live?.directoryPath?.bytes,
-      let old = snapshot.definition.directoryPath?.bytes, new != old
+      let old = snapshot.definition.directoryPath?.bytes
     else { return self }
+    let hasFormerTree = snapshot.pieces.contains { $0.role == Snapshot.Component.formerTree }
+    guard new != old || hasFormerTree else { return self }
     func moved(_ path: [UInt8]) -> [UInt8] {
       path == old || path.starts(with: old + [0x2f]) ? new + path.dropFirst(old.count) : path
     }
@@ -202,6 +254,7 @@ extension CommittedSnapshot {
     definition.directory["path"] = live?.directory["path"]
     var copy = snapshot
     copy.tables = snapshotTables(definition, snapshot.keptRows, excludes: snapshot.excludes)
+    copy.pieces.removeAll { $0.role == Snapshot.Component.formerTree }
     for i in copy.pieces.indices { copy.pieces[i].path = moved(copy.pieces[i].path) }
     copy.pieces.sort { precedes($0.path, $1.path) }
     for i in copy.notes.indices { copy.notes[i].path = moved(copy.notes[i].path) }

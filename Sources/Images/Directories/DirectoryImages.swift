@@ -1,7 +1,7 @@
 // Images that are directories: making them, and finding them by their place.
 //
 // 1. The directory itself is the root tree; nothing is written into it, and nothing of xCAT's is asked for.
-// 2. A directory belongs to one image. A name that another image has is never taken over.
+// 2. A directory belongs to one image, and is in no other one. A name that another image has is never taken over.
 
 import Ingest
 import Platform
@@ -19,6 +19,8 @@ public struct AddedDirectory: Sendable {
   public let movedFrom: String?
   /// Entries at the top of the directory.
   public let entryCount: Int
+  /// Patterns that were given and that leave out nothing that is there now.
+  public let unmatched: [String]
   /// What its etc/os-release calls itself; empty where there is none.
   public let system: String
 }
@@ -33,19 +35,22 @@ extension Workspace {
   public func addDirectory(
     _ name: String?, at text: String, excludes: [String]? = nil
   ) throws -> AddedDirectory {
-    let path = try directoryPath(text)
+    let path = try name == nil ? knownDirectory(text) ?? directoryPath(text) : directoryPath(text)
     guard try statLive(path)?.kind == .directory else {
       throw ImageError(
         .notFound, "directory \(path.text)", "is not there, or is no directory",
         advice: "Nothing was added; name the directory that is the root of the tree")
     }
+    try requireUsefulPatterns(excludes ?? [], path)
     let owner = try directoryOwner(path)
+    if owner == nil { try requireUsable(path) }
     let image = try name.map { try ImageName($0) } ?? owner ?? ownName(of: path)
     if let owner, owner != image {
       throw ImageError(
         "directory \(path.text)", "is the image \(owner) already",
         advice: "'imgstore snapshot \(owner)' keeps it; a second image would keep it twice")
     }
+    if owner == nil { try requireNotNested(path, as: image) }
     let store = try store(create: true)
     let lock = try lock(image, store)
     defer { withExtendedLifetime(lock) {} }
@@ -67,17 +72,27 @@ extension Workspace {
     return AddedDirectory(
       name: image.text, path: path.text, excludes: lines, isNew: old == nil,
       movedFrom: old?.directoryPath.flatMap { $0 == path ? nil : $0.text },
-      entryCount: try fileView.list(path).count, system: try systemName(in: path))
+      entryCount: try fileView.list(path).count,
+      unmatched: try excludes.map { try unmatchedPatterns($0, in: path) } ?? [],
+      system: try systemName(in: path))
   }
 
-  /// The image that a text of the command line means where it is a path; a directory that is no image yet
-  /// becomes one.
-  func adoptedImage(_ text: String) throws -> ImageName {
-    guard Workspace.isPath(text) else { return try image(named: text) }
-    if let owner = try directoryOwner(directoryPath(text)) { return owner }
+  /// The directory of an image that a text names; nil where it is a path.
+  private func knownDirectory(_ text: String) throws -> AbsolutePath? {
+    guard !Workspace.isPath(text), let image = try? ImageName(text),
+      let definition = try tables().definition(of: image.text),
+      try statLive(directoryPath("./\(text)"))?.kind != .directory
+    else { return nil }
+    return definition.directoryPath
+  }
+
+  /// The image that a text of the command line means; a directory that is no image yet becomes one.
+  /// - Returns: the image, and the directory where it has just become one.
+  func adoptedImage(_ text: String) throws -> (image: ImageName, new: AddedDirectory?) {
+    guard Workspace.isPath(text) else { return (try image(named: text), nil) }
+    if let owner = try directoryOwner(directoryPath(text)) { return (owner, nil) }
     let added = try addDirectory(nil, at: text)
-    mention("\(added.path) is image \(added.name) now")
-    return try ImageName(added.name)
+    return (try ImageName(added.name), added.isNew ? added : nil)
   }
 
   /// Whether a text can only be a path, as names have no '/'. Behind '@' or ':' a '/' belongs to a tag, or to a path in

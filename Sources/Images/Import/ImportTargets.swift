@@ -195,8 +195,11 @@ struct ImportTargets {
       all.append(piece)
     }
     // A bundle without the tree says nothing of it: generated images keep theirs.
+    let bringsTree = prepared.pieces.contains { $0.role == ImageFiles.rootTree }
     for piece in live.capture.pieces
-    where piece.role == ImageFiles.rootTree && !all.contains(where: { $0.path == piece.path }) {
+    where piece.role == ImageFiles.rootTree && !bringsTree
+      && !all.contains(where: { $0.path == piece.path })
+    {
       remarks.append(
         "\(printable(piece.path)) was kept: the bundle has no root tree; packing it again would "
           + "replace the imported root image")

@@ -42,7 +42,9 @@ extension Workspace {
       if saidNames.withLock({ $0.insert(text).inserted }) { mention("'\(text)' is image \(only)") }
       return try ImageName(only)
     }
-    if let path = try? directoryPath("./\(text)"), try statLive(path)?.kind == .directory {
+    if let path = try? directoryPath("./\(text)"), let there = try statLive(path) {
+      if let error = try namesPathInImage(path) { throw error }
+      guard there.kind == .directory else { throw try notDefined(ImageName(text)) }
       throw ImageError(
         .notFound, "image '\(text)'", "does not exist",
         advice: "To snapshot the directory of that name, run 'imgstore snapshot ./\(text)'")
@@ -96,6 +98,12 @@ extension Workspace {
   private func image(at text: String) throws -> ImageName {
     let path = try directoryPath(text)
     if let owner = try directoryOwner(path) { return owner }
+    if let error = try namesPathInImage(path) { throw error }
+    guard try statLive(path)?.kind == .directory else {
+      throw ImageError(
+        .notFound, path.text, "is no directory, and no image",
+        advice: "'imgstore images' lists what there is")
+    }
     throw ImageError(
       .notFound, "directory \(path.text)", "is not an image",
       advice:

@@ -22,6 +22,7 @@ struct BundleSecrets {
   /// Scans the contents of a bundle with this layout.
   init(_ collection: ExportCollection, _ layout: ExportLayout, _ scan: SecretScan) throws {
     scanRows(layout.manifest)
+    report.isOfDirectory = layout.manifest.definition.isDirectory
     for member in layout.members {
       switch member.source {
       case .bytes: break

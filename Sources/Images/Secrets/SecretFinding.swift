@@ -78,6 +78,8 @@ public struct SecretReport: Sendable {
   public internal(set) var unexamined: [UnexaminedFile] = []
   /// Whether the output was written without the findings.
   public internal(set) var isScrubbed = false
+  /// The image is a directory, which xCAT does not know.
+  var isOfDirectory = false
 
   public init() {}
 
@@ -92,7 +94,8 @@ public struct SecretReport: Sendable {
   public var deliveries: [String] {
     let kinds = Set(findings.map(\.kind))
     var seen: Set<String> = []
-    return SecretKind.allCases.filter(kinds.contains).compactMap(\.delivery)
+    return SecretKind.allCases.filter(kinds.contains)
+      .compactMap { $0.delivery(isOfDirectory: isOfDirectory) }
       .filter { seen.insert($0).inserted }
   }
 

@@ -55,8 +55,28 @@ public enum SecretKind: String, Sendable, CaseIterable, Comparable {
   /// The name of the kind in plain words, in the singular.
   public var noun: String { rawValue.replacing("-", with: " ") }
 
-  /// How nodes get the secret that a scrubbed image lacks; nil if they do not need it.
-  public var delivery: String? {
+  /// Returns how nodes get the secret that a scrubbed image lacks; nil if they do not need it.
+  /// - Parameter isOfDirectory: the image is a directory, which xCAT does not know.
+  public func delivery(isOfDirectory: Bool) -> String? {
+    (isOfDirectory ? deliveryWithoutXCAT : nil) ?? delivery
+  }
+
+  /// Where xCAT would deliver it.
+  /// How nodes get it where xCAT delivers it; nil if they do not need it.
+  private var deliveryWithoutXCAT: String? {
+    switch self {
+    case .passwordHash: "account passwords: from the site, or set at the first boot"
+    case .sshHostKey: "SSH host keys: created at boot by sshd-keygen"
+    case .sshUserKey: "users' SSH keys: from the site"
+    case .mungeKey: "the munge key: one key for the whole cluster, from the site"
+    case .slurmKey: "slurm keys and passwords: from the site"
+    case .xcatCredentials: "xCAT credentials: from its management node"
+    default: nil
+    }
+  }
+
+  /// How nodes get it where xCAT delivers it; nil if they do not need it.
+  private var delivery: String? {
     switch self {
     case .passwordHash:
       "account passwords: from xCAT's passwd table at the next packimage, or from a synclist"

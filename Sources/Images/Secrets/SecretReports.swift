@@ -21,6 +21,7 @@ extension Workspace {
     defer { scan.finish() }
     scan.rootTree = snapshot.pieces.rootTree?.entry
     var report = SecretReport()
+    report.isOfDirectory = snapshot.definition.isDirectory
     for table in snapshot.tables {
       for row in table.rows {
         report.findings += DefinitionSecrets.scan(row, table: table.name).findings

@@ -27,9 +27,7 @@ extension Workspace {
     let open = "users of this machine can access \(path.text), which was imported: "
     if prepared.definition.isDirectory {
       if !prepared.privileged.isEmpty {
-        protection.remarks = [
-          open + "run 'chmod 700 \(folder.text)' to keep them from its setuid files"
-        ]
+        protection.remarks = [open + (try adviceOnClosing(path))]
       }
     } else if prepared.definition.provisioning != "statelite" {
       if !prepared.privileged.isEmpty {
@@ -39,7 +37,7 @@ extension Workspace {
       if there.mode & 0o011 != 0, !prepared.privileged.isEmpty {
         protection.remarks = [
           open
-            + "its folder already existed; run 'chmod 700 \(folder.text)' to keep them out, unless "
+            + "its folder already existed; run 'chmod 700 \(shellQuoted(folder.text))' to keep them out, unless "
             + "NFS squashes root"
         ]
       }
@@ -55,6 +53,19 @@ extension Workspace {
       ]
     }
     return protection
+  }
+
+  /// What keeps users off a directory's setuid files. The directory's own mode is that of the nodes' root, and the
+  /// folder above may be anybody's.
+  private func adviceOnClosing(_ path: AbsolutePath) throws -> String {
+    let folder = path.parent
+    let others = try fileView.list(folder).filter { $0 != path.lastComponent }
+    guard !folder.components.isEmpty, others.isEmpty else {
+      return
+        "a folder of its own that is root's alone ('mkdir -m 700'), with the image in it, would keep "
+        + "them off its setuid files"
+    }
+    return "'chmod 700 \(shellQuoted(folder.text))' keeps them off its setuid files"
   }
 
   /// Returns the folder that a change creates for the tree of a statelite image, if only root may open it.

@@ -7,7 +7,7 @@ import Store
 /// The result of a capture.
 public struct CaptureResult: Sendable {
   /// The captured components.
-  public let pieces: [Snapshot.Component]
+  public var pieces: [Snapshot.Component]
   /// Requested components that do not exist.
   public let absent: [CaptureRoot]
   /// Notes about unreadable, excluded and changed entries, in the order of their paths.

@@ -60,6 +60,8 @@ public struct ExcludePatterns: Sendable, Hashable {
 public struct ExcludeLists: Sendable, Hashable {
   /// The lists, in the order of `add`.
   public private(set) var lists: [ExcludePatterns] = []
+  /// Of each list.
+  private var exceptions: [ExcludeExceptions] = []
 
   /// Makes an empty collection.
   public init() {}
@@ -67,15 +69,24 @@ public struct ExcludeLists: Sendable, Hashable {
   /// Whether there are no lists.
   public var isEmpty: Bool { lists.isEmpty }
 
-  /// Adds a list, unless it is empty or already in the collection.
-  public mutating func add(_ list: ExcludePatterns) {
-    if !list.isEmpty, !lists.contains(list) { lists.append(list) }
+  /// Adds a list, unless it is empty. One that is there already keeps the exceptions that both have.
+  /// - Parameter exceptions: what the list does not exclude, whatever its patterns say.
+  public mutating func add(
+    _ list: ExcludePatterns, except exceptions: ExcludeExceptions = ExcludeExceptions()
+  ) {
+    if list.isEmpty { return }
+    if let i = lists.firstIndex(of: list) {
+      self.exceptions[i].formIntersection(exceptions)
+    } else {
+      lists.append(list)
+      self.exceptions.append(exceptions)
+    }
   }
 
   /// Returns a pattern that excludes an entry; nil if none does.
   public func match(_ path: [UInt8], isDirectory: Bool) -> ExcludePattern? {
-    for list in lists {
-      if let pattern = list.match(path, isDirectory: isDirectory) { return pattern }
+    for (list, exceptions) in zip(lists, exceptions) {
+      if let pattern = exceptions.match(list, path, isDirectory: isDirectory) { return pattern }
     }
     return nil
   }

@@ -6,7 +6,8 @@
 // 2. Each value fits the grammar of its column (`ColumnGrammars`), unless the administrator allows
 //    others.
 // 3. Paths of files in the bundle, which belong to no table, contain no character that a shell would
-//    interpret.
+//    interpret. The path of a directory image reaches no
+//    shell of xCAT's, and may contain them.
 
 import Platform
 
@@ -70,7 +71,9 @@ extension Manifest {
 
   private var otherPaths: [(name: String, path: String)] {
     (rawImageFiles ?? []).map { ("files", $0) }
-      + closure.flatMap { [("member", $0.member), ("path", $0.path)] }
+      + closure.flatMap { file in
+        [("member", file.member)] + (file.isTree && !directory.isEmpty ? [] : [("path", file.path)])
+      }
       + extras.flatMap { [("src", $0.source), ("dest", $0.destination)] }
   }
 

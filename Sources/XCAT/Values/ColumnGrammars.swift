@@ -41,7 +41,7 @@ extension TableSchema {
       "partitionfile": .list(.prefixed(["s:", "d:", "c:"], .path)),
       "driverupdatesrc": .list(.prefixed(["dud:", "rpm:"], .path)),
     ],
-    "directory": ["imagename": .name, "path": .path],
+    "directory": ["imagename": .name, "path": .directory],
     "litefile": [
       "image": .name, "file": .path, "options": .oneOf(LiteOptions.valid),
     ],

@@ -17,6 +17,8 @@ public indirect enum ValueGrammar: Sendable, Equatable {
   case word
   /// An absolute path.
   case path
+  /// An absolute path that reaches no shell of xCAT's.
+  case directory
   /// A path below a folder that the reader knows: it is relative and has no "..".
   case relativePath
   /// A URL of http or https, followed by words: a mirror of Ubuntu, with its suite and components.
@@ -67,6 +69,7 @@ public indirect enum ValueGrammar: Sendable, Equatable {
       }
       return ValueGrammar.faultOfWord(value)
     case .path: return ValueGrammar.faultOfPath(value)
+    case .directory: return ValueGrammar.isCleanPath(value) ? nil : "is no clean absolute path"
     case .relativePath:
       guard value.first != ValueGrammar.slash, !ValueGrammar.leadsUp(value) else {
         return "is not a clean relative path"
@@ -167,8 +170,12 @@ public indirect enum ValueGrammar: Sendable, Equatable {
     return nil
   }
 
+  private static func isCleanPath(_ path: ArraySlice<UInt8>) -> Bool {
+    path.first == slash && !leadsUp(path)
+  }
+
   private static func faultOfPath(_ path: ArraySlice<UInt8>) -> String? {
-    guard path.first == slash, !leadsUp(path) else { return "is not a clean absolute path" }
+    guard isCleanPath(path) else { return "is not a clean absolute path" }
     return faultOfWord(path)
   }
 

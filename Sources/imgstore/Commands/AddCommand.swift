@@ -20,6 +20,7 @@ struct Add: ParsableCommand {
       Examples:
         imgstore add compute /srv/images/compute
         imgstore add gpu /srv/images/gpu-2026 --exclude 'var/cache/*'
+        imgstore add gpu --exclude 'var/cache/*' --exclude '/tmp/*'   an image that is there
         imgstore snapshot gpu
       """)
 
@@ -56,6 +57,9 @@ struct Add: ParsableCommand {
     if !added.excludes.isEmpty {
       print("  left out: " + added.excludes.map { printable($0.utf8) }.joined(separator: ", "))
     }
+    for pattern in added.unmatched {
+      Terminal.warning("'\(printable(pattern.utf8))' matches nothing in \(added.path) now")
+    }
     if added.entryCount == 0 { Terminal.warning("\(added.path) is empty") }
   }
 }
@@ -68,6 +72,7 @@ struct AddedJSON: JSONDocument {
   let new: Bool
   let movedFrom: String?
   let entries: Int
+  let unmatched: [String]
   let system: String
 
   init(_ added: AddedDirectory) {
@@ -77,6 +82,7 @@ struct AddedJSON: JSONDocument {
     new = added.isNew
     movedFrom = added.movedFrom
     entries = added.entryCount
+    unmatched = added.unmatched
     system = added.system
   }
 }

@@ -24,7 +24,8 @@ struct SnapshotCommand: ParsableCommand {
   @Flag(help: "All images that are defined.") var all = false
   @Flag(help: "Record nothing where an image is as its latest snapshot says.") var ifChanged = false
   @Option(name: .shortAndLong, help: "Why this snapshot is taken.") var message = ""
-  @Option(help: "A name for this snapshot: IMAGE@TAG.") var tag: String?
+  @Option(help: "A name for this snapshot: IMAGE@TAG. Repeatable.") var tag: [String] = []
+  @Option(help: .hidden) var exclude: [String] = []
   @Flag(help: "The name may be another snapshot's, and becomes this one's.") var moveTag = false
   @Flag(
     help: """
@@ -45,7 +46,11 @@ struct SnapshotCommand: ParsableCommand {
     if key.key != nil, !sign {
       throw ValidationError("--key says what --sign signs with: give both.")
     }
-    if moveTag, tag == nil { throw ValidationError("--move-tag moves the --tag: give both.") }
+    if !exclude.isEmpty {
+      throw ValidationError(
+        "What is left out belongs to the image: 'imgstore add NAME --exclude PATTERN' says it.")
+    }
+    if moveTag, tag.isEmpty { throw ValidationError("--move-tag moves the --tag: give both.") }
     if all, !names.isEmpty { throw ValidationError("Name images, or give --all.") }
   }
 
@@ -65,7 +70,7 @@ struct SnapshotCommand: ParsableCommand {
         let outcome = try take(name, workspace, signingKey)
         documents.append(
           SnapshotOutcomeJSON(
-            outcome, tags: tag.map { [$0] } ?? [], signedBy: signingKey?.publicKey.id.hex))
+            outcome, tags: tag, signedBy: signingKey?.publicKey.id.hex))
         if !json.json { describe(outcome, signingKey) }
         problems += remarks(outcome.committed)
       } catch let error as any ExplainedError where images.count > 1 {
@@ -89,7 +94,7 @@ struct SnapshotCommand: ParsableCommand {
     _ name: String, _ workspace: Workspace, _ signingKey: SigningKey?
   ) throws -> SnapshotOutcome {
     let outcome = try workspace.snapshot(
-      name, message: message, tag: tag, movesTag: moveTag, recipes: recipes,
+      name, message: message, tags: tag, movesTag: moveTag, recipes: recipes,
       allowsEmpty: allowEmpty, skipIfUnchanged: ifChanged)
     if let signingKey { _ = try workspace.sign([outcome.committed.name], with: signingKey) }
     return outcome
@@ -263,6 +268,11 @@ struct Status: ParsableCommand {
       describe(status)
       for (pattern, entries) in status.excluded {
         print("  left out: \(count(entries, "entry")) by '\(printable(pattern.utf8))'")
+      }
+      for (pattern, entries) in status.excludedBefore {
+        print(
+          "  not left out any more: \(count(entries, "entry")) by '\(printable(pattern.utf8))'; "
+            + "the next snapshot adds \(entries == 1 ? "it" : "them")")
       }
     }
     _ = boot.tell(json)

@@ -41,6 +41,7 @@ enum JSONDocuments {
       ErrorJSON.self, ExportJSON.self, FilesJSON.self, ForgetJSON.self, ImagesJSON.self,
       ImportJSON.self, KeyJSON.self, KeysJSON.self, LiteJSON.self, MatchesJSON.self,
       NewSnapshotsJSON.self, PackJSON.self, PathHistoryJSON.self, PinsJSON.self, RecipesJSON.self,
+      RemovedDefinitionsJSON.self,
       ReindexJSON.self, RepairJSON.self, RestoreJSON.self, ResumeJSON.self, RevertJSON.self,
       RowsSetJSON.self, SecretsJSON.self, SignaturesMadeJSON.self, SnapshotJSON.self,
       SnapshotOutcomeJSON.self, SnapshotsJSON.self, StatisticsJSON.self, StatusJSON.self,

@@ -189,6 +189,7 @@ struct StatusJSON: JSONDocument {
   let diff: DiffJSON
   let notes: [NoteJSON]
   let excluded: [ExcludedJSON]
+  let excludedBefore: [ExcludedJSON]
   let unfinished: UnfinishedJSON?
   let bootFiles: BootFilesJSON?
 
@@ -203,6 +204,9 @@ struct StatusJSON: JSONDocument {
     diff = DiffJSON(status.diff)
     notes = status.notes.map(NoteJSON.init)
     excluded = status.excluded.map { ExcludedJSON(pattern: $0.pattern, entries: $0.entries) }
+    excludedBefore = status.excludedBefore.map {
+      ExcludedJSON(pattern: $0.pattern, entries: $0.entries)
+    }
     unfinished = status.unfinished.map(UnfinishedJSON.init)
   }
 }

@@ -1,0 +1,49 @@
+// What a list of excludes may not exclude, though its patterns do: entries that somebody has kept.
+//
+// 1. An exception is about one path. What lies below an excluded directory stays excluded, unless it is an
+//    exception as well.
+// 2. Nothing below an exception that is no directory is excluded: a directory in the place of a kept file cannot
+//    shield itself.
+
+/// Entries that patterns do not exclude.
+public struct ExcludeExceptions: Sendable, Hashable {
+  /// By path below the top of the tree: whether it is a directory, wherever it is kept.
+  private var directories: [[UInt8]: Bool] = [:]
+
+  /// Makes an empty collection.
+  public init() {}
+
+  public var isEmpty: Bool { directories.isEmpty }
+
+  /// Adds an entry.
+  /// - Parameter path: relative to the top of the tree.
+  public mutating func insert(_ path: [UInt8], isDirectory: Bool) {
+    directories[path] = (directories[path] ?? true) && isDirectory
+  }
+
+  /// Keeps what both collections have.
+  mutating func formIntersection(_ other: ExcludeExceptions) {
+    directories = directories.filter { other.directories[$0.key] != nil }.reduce(into: [:]) {
+      $0[$1.key] = $1.value || other.directories[$1.key] ?? false
+    }
+  }
+
+  /// Returns the pattern of a list that excludes an entry, itself or with a directory above it; nil where none does,
+  /// or where the entry is an exception.
+  func match(
+    _ list: ExcludePatterns, _ path: [UInt8], isDirectory: Bool
+  ) -> ExcludePattern? {
+    if isEmpty { return list.match(path, isDirectory: isDirectory) }
+    var excluding: ExcludePattern?
+    var end = 0
+    while end < path.count {
+      end = path[end...].dropFirst().firstIndex(of: 0x2f) ?? path.count
+      let above = Array(path[..<end])
+      excluding = excluding ?? list.match(above, isDirectory: end < path.count || isDirectory)
+      guard let excluding else { continue }
+      guard let isKeptDirectory = directories[above] else { return excluding }
+      if !isKeptDirectory { return nil }
+    }
+    return nil
+  }
+}

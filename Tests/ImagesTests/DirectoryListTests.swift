@@ -1,0 +1,242 @@
+// The list of images that are directories: what gets on it, and how an image leaves it.
+
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct DirectoryListTests {
+  // MARK: On the list
+
+  @Test func `a directory whose first snapshot fails does not become an image`() throws {
+    let site = try DirectorySite()
+    try site.run("mkdir srv/empty")
+    #expect(throws: ImageError.self) { try site.workspace.snapshot(site.folder.path("srv/empty")) }
+    #expect(
+      site.code { _ = try site.workspace.snapshot(site.tree, tag: "-no tag-") } != nil)
+    #expect(try site.workspace.images().isEmpty)
+    _ = try site.workspace.snapshot(site.tree)
+    #expect(try site.workspace.images().map(\.name) == ["compute"])
+  }
+
+  @Test func `kernel file systems, devices, the store and the root are no images`() throws {
+    let site = try DirectorySite()
+    _ = try site.workspace.snapshot(site.tree)
+    try site.run("ln -s / top")
+    for path in [
+      "/proc", "/proc/self", "/sys", "/", site.folder.path("top"), site.folder.path("store"),
+      site.folder.path("store/packs"),
+    ] {
+      #expect(site.code { _ = try site.workspace.snapshot(path) } == .usage, "\(path)")
+      #expect(site.code { _ = try site.workspace.addDirectory("x", at: path) } == .usage, "\(path)")
+    }
+    #expect(try site.workspace.images().map(\.name) == ["compute"])
+  }
+
+  @Test func `images do not hold each other`() throws {
+    let site = try DirectorySite()
+    _ = try site.workspace.snapshot(site.tree)
+    try site.run("ln -s srv/compute/etc link")
+    for path in [site.tree + "/etc", site.folder.path("srv"), site.folder.path("link")] {
+      #expect(throws: ImageError.self, "\(path)") { try site.workspace.snapshot(path) }
+    }
+    #expect(try site.workspace.images().map(\.name) == ["compute"])
+  }
+
+  @Test func `a path in an image is told from an image`() throws {
+    let site = try DirectorySite()
+    _ = try site.workspace.snapshot(site.tree)
+    for path in ["/etc/hosts", "/etc", "/gone"] {
+      do {
+        _ = try site.workspace.revert(site.tree + path)
+        Issue.record("\(path) is no image")
+      } catch let error as ImageError {
+        #expect(error.errorCode == .notFound)
+        #expect(error.advice.contains("imgstore revert compute \(path.dropFirst())"), "\(path)")
+      }
+    }
+  }
+
+  // MARK: Off the list
+
+  @Test func `an image leaves the list, and its snapshots stay`() throws {
+    let site = try DirectorySite()
+    _ = try site.workspace.snapshot(site.tree)
+    let rehearsal = try site.workspace.removeDefinitions(["compute"], dryRun: true)
+    #expect(rehearsal.map(\.snapshots) == [1] && rehearsal.map(\.path) == [site.tree])
+    #expect(try site.workspace.images().map(\.isDefined) == [true])
+    // Its directory may be gone.
+    try site.run("rm -r srv/compute")
+    #expect(try site.workspace.removeDefinitions([site.tree]).map(\.image) == ["compute"])
+    #expect(try site.workspace.images().map(\.isDefined) == [false])
+    #expect(try site.workspace.log("compute").count == 1)
+    #expect(site.code { _ = try site.workspace.removeDefinitions(["compute"]) } == .notFound)
+    // A revert makes it an image again.
+    _ = try site.workspace.revert("compute@1")
+    #expect(site.content("srv/compute/etc/hosts") == "one\n")
+    #expect(try site.workspace.images().map(\.isDefined) == [true])
+  }
+
+  @Test func `only the definition of a directory is removed, and by its whole name`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    let site = try DirectorySite()
+    #expect(site.code { _ = try workspace.removeDefinitions(["img"]) } == .usage)
+    _ = try site.workspace.snapshot(site.tree)
+    #expect(site.code { _ = try site.workspace.removeDefinitions(["comp"]) } == .notFound)
+    #expect(site.code { _ = try site.workspace.removeDefinitions(["compute@1"]) } == .usage)
+  }
+
+  @Test func `an image without '@' is never a snapshot to remove`() throws {
+    let site = try DirectorySite()
+    for _ in 1...2 { _ = try site.workspace.snapshot(site.tree) }
+    for force in [false, true] {
+      #expect(site.code { _ = try site.workspace.remove(["compute"], force: force) } == .usage)
+    }
+    #expect(try site.workspace.log("compute").count == 2)
+  }
+
+  @Test func `all of an image goes, though its directory is gone`() throws {
+    let site = try DirectorySite()
+    _ = try site.workspace.snapshot(site.tree)
+    try site.run("rm -r srv/compute")
+    _ = try site.workspace.forgetEntirely(["compute"])
+    #expect(try site.workspace.images().isEmpty)
+  }
+
+  @Test func `a directory that was moved is explained`() throws {
+    let site = try DirectorySite()
+    _ = try site.workspace.snapshot(site.tree)
+    try site.run("mv srv/compute srv/moved")
+    let advice = "imgstore add compute NEWDIR"
+    do {
+      _ = try site.workspace.snapshot("compute")
+      Issue.record("it is not there")
+    } catch let error as ImageError { #expect(error.advice.contains(advice)) }
+    let note = try site.workspace.status("compute").notes.first { $0.kind == .absent }
+    #expect(note?.detail.contains(advice) == true)
+  }
+
+  // MARK: Patterns
+
+  @Test func `patterns that cannot work are refused, and those that match nothing are told`() throws
+  {
+    let site = try DirectorySite()
+    for pattern in ["", " ", "#x", "[z-a", "[z-a]", "a[", site.tree + "/var/log/*", site.tree] {
+      #expect(
+        site.code { _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: [pattern]) }
+          == .usage, "\(pattern)")
+    }
+    #expect(try site.workspace.images().isEmpty)
+    let added = try site.workspace.addDirectory(
+      nil, at: site.tree, excludes: ["/var/log/*", "*.none", "usr/", "hosts/", "[a-h]osts", "!x"])
+    #expect(added.unmatched == ["*.none", "hosts/"])
+  }
+
+  @Test func `an image that is there is named without its directory`() throws {
+    let site = try DirectorySite()
+    _ = try site.workspace.snapshot(site.tree)
+    let added = try site.workspace.addDirectory(nil, at: "compute", excludes: ["var/log/*"])
+    #expect(added.path == site.tree && added.excludes == ["var/log/*"] && !added.isNew)
+  }
+
+  @Test func `what leaves out everything is told from what is not mounted`() throws {
+    let site = try DirectorySite()
+    _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["*"])
+    do {
+      _ = try site.workspace.snapshot("compute")
+      Issue.record("nothing is left")
+    } catch let error as ImageError { #expect(!error.advice.contains("mounted")) }
+  }
+
+  @Test func `status tells what is left out now from what was`() throws {
+    let site = try DirectorySite()
+    _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["var/log/*", "usr/lib"])
+    _ = try site.workspace.snapshot("compute")
+    _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["usr/lib"])
+    let status = try site.workspace.status("compute")
+    #expect(status.excluded.map(\.pattern) == ["usr/lib"])
+    #expect(status.excludedBefore.map(\.pattern) == ["var/log/*"])
+    #expect(status.excludedBefore.map(\.entries) == [1])
+    _ = try site.workspace.snapshot("compute")
+    #expect(try site.workspace.status("compute").excludedBefore.isEmpty)
+  }
+
+  // MARK: Others
+
+  @Test func `a snapshot has several names`() throws {
+    let site = try DirectorySite()
+    _ = try site.workspace.snapshot(site.tree, tags: ["foo1", "stable"])
+    #expect(try site.workspace.tags(of: "compute").map(\.tag) == ["foo1", "stable"])
+    // None is given where one is taken.
+    #expect(throws: StoreError.self) {
+      try site.workspace.snapshot("compute", tags: ["new", "stable"])
+    }
+    #expect(try site.workspace.tags(of: "compute").count == 2)
+    #expect(try site.workspace.log("compute").count == 1)
+  }
+
+  @Test func `a change that kept nothing is named by an undo`() throws {
+    let site = try DirectorySite()
+    _ = try site.workspace.snapshot(site.tree)
+    try site.run("echo two >srv/compute/etc/hosts")
+    var request = RevertRequest("compute@1")
+    request.keepsSafety = false
+    _ = try site.workspace.revert(request)
+    #expect(try site.workspace.find(Reference("compute")).snapshot.origin == .change)
+    do {
+      _ = try site.workspace.undo("compute")
+      Issue.record("nothing was kept")
+    } catch let error as ImageError {
+      #expect(error.finding.contains("compute@2") && error.finding.contains("--no-safety"))
+    }
+  }
+
+  @Test func `a directory with blanks and quotes in its path goes out and in`() throws {
+    let site = try DirectorySite()
+    try site.run("mkdir 'srv/lab img'; cp -a srv/compute \"srv/lab img/it's\"")
+    let tree = site.folder.path("srv/lab img/it's")
+    _ = try site.workspace.addDirectory("lab", at: tree)
+    var export = ExportRequest(try site.workspace.snapshot("lab").committed.name)
+    export.destination = .file(site.folder.path("lab.tgz"))
+    let outcome = try site.workspace.export(export)
+    #expect(outcome.remarks.isEmpty)
+    let other = try Workspace(WorkspaceOptions(store: site.folder.path("other"))) { _ in }
+    let image = try other.importing(site.folder.path("lab.tgz")) {
+      $0.directory = site.folder.path("there")
+    }
+    #expect(image.remaining?.isEmpty == true)
+    _ = try site.workspace.importing(site.folder.path("lab.tgz")) { $0.replaces = true }
+  }
+
+  @Test func `xCAT is not named to those who have none`() throws {
+    let site = try DirectorySite()
+    try site.run(
+      """
+      cd srv/compute; echo 'root:$6$salt$3Jm8w1p4pJmZ1X1YxGZ0F1uLrY0V2n8v0k5cQe1w2rT3y4u5i6o7p8a9s0d1f2g3h4j5k6l7z8x9c0v1b2n3m4:19000:0:99999:7:::' >etc/shadow
+      chmod 600 etc/shadow; mkdir -p etc/ssh; ssh-keygen -q -t ed25519 -N '' -f etc/ssh/ssh_host_ed25519_key
+      """)
+    let (_, report) = try site.workspace.secrets(
+      try site.workspace.snapshot(site.tree).committed.name)
+    #expect(!report.deliveries.isEmpty)
+    #expect(report.deliveries.allSatisfy { !$0.contains("xCAT") && !$0.contains("synclist") })
+  }
+
+  @Test func `nobody is told to close a folder that others use`() throws {
+    let site = try DirectorySite()
+    try site.run("echo x >srv/compute/usr/su; chmod 4755 srv/compute/usr/su")
+    let bundle = try site.bundle("b.tgz")
+    try site.run("mkdir -p 'own place' shared/other")
+    for (place, isAdvised) in [("own place/tree", true), ("shared/tree", false)] {
+      let other = try Workspace(WorkspaceOptions(store: site.folder.path("o-\(isAdvised)"))) { _ in
+      }
+      let image = try other.importing(bundle) { $0.directory = site.folder.path(place) }
+      let remarks = image.remarks.joined(separator: "\n")
+      #expect(remarks.contains("chmod 700") == isAdvised, "\(place)")
+      if isAdvised {
+        #expect(remarks.contains("chmod 700 '\(site.folder.path("own place"))'"))
+      }
+    }
+  }
+}

@@ -1,0 +1,197 @@
+// An import with --to gives an image another directory, and an undo gives it back: a directory that is not the
+// image's is neither removed nor overwritten.
+
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct DirectoryMoveTests {
+  /// An image that was imported to q/one and then, in another version, to q/two.
+  private struct Moved {
+    let site: DirectorySite
+    let workspace: Workspace
+
+    init(preparing script: String = "") throws {
+      site = try DirectorySite()
+      let first = try site.bundle("b1.tgz")
+      try site.run("echo two >srv/compute/etc/hosts; echo n >srv/compute/new")
+      let second = try site.bundle("b2.tgz")
+      workspace = try Workspace(WorkspaceOptions(store: site.folder.path("other"))) { _ in }
+      _ = try workspace.importing(first) { $0.directory = site.folder.path("q/one") }
+      if !script.isEmpty { try site.run(script) }
+      let image = try workspace.importing(second) {
+        $0.directory = site.folder.path("q/two")
+        $0.replaces = true
+      }
+      #expect(image.remaining?.isEmpty == true)
+    }
+
+    var place: String? { try? workspace.define("compute", []).directoryPath?.text }
+
+    func undo(_ change: (inout RevertRequest) -> Void = { _ in }) throws -> RevertOutcome {
+      var request = RevertRequest("compute")
+      change(&request)
+      return try workspace.undo("compute", request)
+    }
+  }
+
+  @Test func `the place that an image leaves stays as it is`() throws {
+    let moved = try Moved()
+    #expect(moved.place == moved.site.folder.path("q/two"))
+    #expect(moved.site.content("q/one/etc/hosts") == "one\n")
+    #expect(moved.site.content("q/two/etc/hosts") == "two\n")
+    let pieces = try moved.workspace.find(Reference("compute")).snapshot.pieces
+    #expect(pieces.map(\.path) == [Array(moved.site.folder.path("q/two").utf8)])
+    #expect(try moved.workspace.status("compute").isClean)
+  }
+
+  @Test func `an undo gives the place back, and another one takes it away again`() throws {
+    let moved = try Moved()
+    #expect(try moved.undo().isExact)
+    #expect(moved.place == moved.site.folder.path("q/one"))
+    #expect(moved.site.content("q/one/etc/hosts") == "one\n" && !moved.site.exists("q/two"))
+    #expect(try moved.workspace.status("compute").isClean)
+    // What is made there now is the image's, and stays when the image leaves.
+    try moved.site.run("echo mine >q/one/mine")
+    #expect(try moved.undo().isExact)
+    #expect(moved.place == moved.site.folder.path("q/two"))
+    #expect(moved.site.content("q/one/mine") == "mine\n")
+    #expect(moved.site.content("q/one/etc/hosts") == "one\n")
+    #expect(moved.site.content("q/two/new") == "n\n")
+    #expect(try moved.undo().isExact)
+    #expect(moved.site.content("q/one/mine") == "mine\n" && !moved.site.exists("q/two"))
+  }
+
+  @Test func `a directory that is not the image's any more is not overwritten unasked`() throws {
+    let moved = try Moved()
+    try moved.site.run("echo mine >q/one/mine")
+    #expect(throws: ImageError.self) { try moved.undo() }
+    #expect(moved.site.content("q/one/mine") == "mine\n")
+    #expect(moved.site.content("q/two/new") == "n\n")
+    #expect(moved.place == moved.site.folder.path("q/two"))
+    let outcome = try moved.undo { $0.allowed = [moved.site.folder.path("q/one")] }
+    #expect(outcome.isExact && outcome.safety != nil)
+    #expect(!moved.site.exists("q/one/mine") && !moved.site.exists("q/two"))
+    #expect(moved.place == moved.site.folder.path("q/one"))
+  }
+
+  @Test func `an undo makes the place again where it is gone`() throws {
+    let moved = try Moved()
+    try moved.site.run("rm -r q/one")
+    #expect(try moved.undo().isExact)
+    #expect(moved.site.content("q/one/etc/hosts") == "one\n" && !moved.site.exists("q/two"))
+  }
+
+  @Test func `what an import replaced in the new place comes back`() throws {
+    let moved = try Moved(preparing: "mkdir q/two; echo theirs >q/two/theirs")
+    #expect(!moved.site.exists("q/two/theirs"))
+    #expect(try moved.undo().isExact)
+    #expect(moved.site.content("q/two/theirs") == "theirs\n" && !moved.site.exists("q/two/new"))
+    #expect(moved.place == moved.site.folder.path("q/one"))
+    // From now on it is nobody's.
+    let pieces = try moved.workspace.find(Reference("compute")).snapshot.pieces
+    #expect(pieces.map(\.path) == [Array(moved.site.folder.path("q/one").utf8)])
+  }
+
+  @Test func `a revert to before the image was there leaves other directories alone`() throws {
+    let moved = try Moved()
+    try moved.site.run("echo mine >q/one/mine")
+    _ = try moved.workspace.revert("compute@1")
+    #expect(moved.site.content("q/one/mine") == "mine\n")
+  }
+
+  @Test func `a directory that was moved by hand stays where it is`() throws {
+    let moved = try Moved()
+    try moved.site.run("mv q/two q/three")
+    _ = try moved.workspace.addDirectory("compute", at: moved.site.folder.path("q/three"))
+    #expect(try moved.undo().isExact)
+    #expect(moved.place == moved.site.folder.path("q/three"))
+    #expect(moved.site.content("q/three/etc/hosts") == "one\n")
+    #expect(moved.site.content("q/one/etc/hosts") == "one\n")
+  }
+
+  // MARK: Cut short
+
+  private enum Change: String, CaseIterable { case importing, undo, redo }
+
+  /// All files below a folder, and the directory of the image.
+  private func state(_ folder: TemporaryFolder) throws -> [String: String] {
+    let top = folder.path("root/q")
+    var state: [String: String] = [:]
+    for case let name as String in FileManager.default.enumerator(atPath: top) ?? .init() {
+      state[name] = (try? String(contentsOfFile: "\(top)/\(name)", encoding: .utf8)) ?? "directory"
+    }
+    state["place"] = try open(folder).define("compute", []).directoryPath?.text
+    return state
+  }
+
+  private func open(
+    _ folder: TemporaryFolder, _ files: any FileSystem = KernelFileSystem.shared
+  ) throws -> Workspace {
+    try Workspace(
+      WorkspaceOptions(store: folder.path("store"), root: folder.path("root")), fileSystem: files
+    ) { _ in }
+  }
+
+  private func run(_ change: Change, _ workspace: Workspace, _ bundle: String) throws {
+    switch change {
+    case .importing:
+      _ = try workspace.importing(bundle) {
+        $0.directory = "/q/two"
+        $0.replaces = true
+      }
+    case .undo, .redo: _ = try workspace.undo("compute")
+    }
+  }
+
+  @Test(arguments: Change.allCases.map(\.rawValue))
+  func `a change of the place that is killed goes either way`(name: String) throws {
+    let change = try #require(Change(rawValue: name))
+    let site = try DirectorySite()
+    let first = try site.bundle("b1.tgz")
+    try site.run("echo two >srv/compute/etc/hosts; echo n >srv/compute/new")
+    let second = try site.bundle("b2.tgz")
+    let base = try TemporaryFolder()
+    try shell("mkdir -p \"$1/root\"", base.path(""))
+    _ = try open(base).importing(first) { $0.directory = "/q/one" }
+    if change != .importing { try run(.importing, open(base), second) }
+    if change == .redo {
+      try run(.undo, open(base), second)
+      try shell("echo mine >\"$1/root/q/one/mine\"", base.path(""))
+    }
+    func copy() throws -> TemporaryFolder {
+      let folder = try TemporaryFolder()
+      try shell("cp -a \"$1/root\" \"$1/store\" \"$2\"", base.path(""), folder.path(""))
+      return folder
+    }
+    let before = try state(base)
+    let finished = try copy()
+    try run(change, open(finished), second)
+    let good = try state(finished)
+    #expect(good["place"] == (change == .undo ? "/q/one" : "/q/two"))
+    var (isDone, halfDone) = (false, 0)
+    for number in Sweep(every: 61) where !isDone && number < 6000 {
+      let folder = try copy()
+      let files = FaultyFileSystem(failing: number, .forGood)
+      let thrown = Result { try run(change, open(folder, files), second) }
+      isDone = !files.isHit
+      let label = "\(change), operation \(number): \(thrown)"
+      let after = try open(folder)
+      if try after.unfinished().isEmpty {
+        let now = try state(folder)
+        #expect(now == before || now == good, "\(label)")
+        continue
+      }
+      halfDone += 1
+      let isBack = halfDone % 2 == 0
+      let resumed = try after.resume(nil, isBack ? .back : .forward)
+      #expect(resumed.revert?.isExact ?? true, "\(label)")
+      let isUntouched = resumed.revert == nil
+      #expect(try state(folder) == (isBack || isUntouched ? before : good), "\(label)")
+    }
+    #expect(isDone && halfDone > 3, "\(halfDone)")
+  }
+}
