@@ -150,7 +150,7 @@ import Testing
       (hosts[.modificationDate] as? Date).map { $0 < Date(timeIntervalSince1970: 1_600_000_000) }
         == true)
     #expect(try run("test", "-L", out + "/srv/dir/link").status == 1, "links are followed")
-    #expect(outcome.remarks.contains { $0.contains("line 12: /sync/nobody is not there") })
+    #expect(outcome.remarks.contains { $0.contains("line 12: /sync/nobody does not exist") })
     #expect(outcome.remarks.contains { $0.contains("line 14 has no arrow") }, "\(outcome.remarks)")
 
     // The same again, from the cache; and without.

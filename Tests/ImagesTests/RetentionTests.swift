@@ -141,7 +141,9 @@ import Testing
     #expect(refusal("img@3") == "removed")
     let kept = try workspace.forget(["img"], policy(last: 1)).kept.map(\.snapshot.number)
     #expect(kept == [1, 2, 4])
-    #expect(throws: StoreError.self) { try workspace.pin("img@2") }
+    // A pin with the same reason is there already; another reason is refused.
+    #expect(try workspace.pin("img@2").number == 2)
+    #expect(throws: StoreError.self) { try workspace.pin("img@2", why: "other") }
     _ = try workspace.unpin("img@2")
     #expect(throws: ImageError.self) { try workspace.unpin("img@2") }
     #expect(try workspace.untag("img@golden").number == 1)
