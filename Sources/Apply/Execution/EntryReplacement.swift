@@ -73,6 +73,10 @@ public struct EntryReplacement {
         return try publishExclusively(at: directory, temporary, as: name)
       }
       guard expected.allows(now) else { return .changed }
+      // An exchange removes the old entry afterwards, which is impossible for a directory.
+      guard now.kind != .directory else {
+        throw SystemError(code: .isDirectory, "replace", name)
+      }
       let flags = try ProtectingFlags.clear(fileSystem, at: directory, name, now)
       do throws(SystemError) {
         let result = try exchange(at: directory, temporary, name, now)

@@ -49,6 +49,7 @@ extension Workspace {
     _ request: ExportRequest, report: @escaping (BundleEvent) -> Void = { _ in }
   ) throws -> ExportOutcome {
     let start = monotonicSeconds()
+    try request.requireFittingName()
     let store = try store(create: true)
     let cache = SegmentCache(store.layout)
     let snapshot = try snapshotOrLive(

@@ -8,6 +8,8 @@
 
 /// A file that is being written.
 public final class OutputFile: Sendable {
+  /// The mode of a file that only the caller can read.
+  public static let privateMode: UInt16 = 0o600
   /// The suffix of the temporary names.
   public static let suffix = Array(".imgstore-part".utf8)
 
@@ -28,7 +30,7 @@ public final class OutputFile: Sendable {
   /// - Parameter mode: the mode before the umask.
   public init(
     _ fileSystem: any FileSystem, in directory: Descriptor, named name: [UInt8],
-    mode: UInt16 = 0o600
+    mode: UInt16 = OutputFile.privateMode
   ) throws(SystemError) {
     self.fileSystem = fileSystem
     self.directory = directory
