@@ -12,9 +12,10 @@ extension Workspace {
       var options = options
       options.store = String(decoding: folder.path + Array("/store".utf8), as: UTF8.self)
       options.announcesNewStore = false
-      return try body(
-        Workspace(
-          options, fileSystem: fileSystem, progress: progress, tell: tell, mention: mention))
+      let workspace = try Workspace(
+        options, fileSystem: fileSystem, progress: progress, tell: tell, mention: mention)
+      _ = try workspace.store(create: true)
+      return try body(workspace)
     }
   }
 }
