@@ -66,7 +66,7 @@ import Testing
     let outcome = try workspace.revert(request)
     #expect(outcome.isExact && outcome.safety == nil)
     #expect(try workspace.log("img").count == 3)
-    #expect(refusal { _ = try workspace.undo("img") }.contains("nothing to undo"))
+    #expect(refusal { _ = try workspace.undo("img") }.contains("--no-safety"))
   }
 
   /// Leaves an interrupted revert to img@1.
