@@ -20,7 +20,7 @@ struct Add: ParsableCommand {
       Examples:
         imgstore add compute /srv/images/compute
         imgstore add gpu /srv/images/gpu-2026 --exclude 'var/cache/*'
-        imgstore add gpu --exclude 'var/cache/*' --exclude '/tmp/*'   an image that is there
+        imgstore add gpu --exclude 'var/cache/*' --exclude '/tmp/*'
         imgstore snapshot gpu
       """)
 

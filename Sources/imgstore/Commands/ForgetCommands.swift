@@ -195,10 +195,6 @@ struct Remove: ParsableCommand {
       With --definition a directory is no image any more; its snapshots and the directory itself stay. \
       'imgstore add' or a revert to a snapshot makes it one again. 'imgstore forget IMAGE --entirely' \
       removes the snapshots, too.
-
-      Examples:
-        imgstore remove compute@3..7
-        imgstore remove compute --definition
       """,
     aliases: ["rm", "delete"])
 
