@@ -50,9 +50,10 @@ import Testing
     #expect(try site.imgstore("verify", "--deep").status == 0)
     let status = try site.imgstore("status", "img")
     #expect(status.output.contains("identical"), "\(status.output)")
-    // Two snapshots before, eight now, and one for each revert.
+    // Two snapshots before, eight now, and one for each revert that changed something: at least one did, as
+    // the two go to different trees.
     let numbers = try site.imgstore("log", "img").output.split(separator: "\n").count
-    #expect(numbers >= 12, "\(numbers)")
+    #expect(numbers >= 11, "\(numbers)")
     for i in 0..<3 {
       #expect(try site.imgstore("restore", "img@1", "\(out)-again\(i)").status == 0)
       #expect(try differences("\(out)\(i)", "\(out)-again\(i)") == "")
