@@ -62,6 +62,10 @@ public struct EntryReplacement {
         return try publishExclusively(at: directory, temporary, as: name)
       }
       guard expected.allows(now) else { return .changed }
+      // What comes out of an exchange is removed, which cannot be done to a directory.
+      guard now.kind != .directory else {
+        throw SystemError(code: .isDirectory, "replace", name)
+      }
       let flags = try ProtectingFlags.clear(fileSystem, at: directory, name, now)
       do throws(SystemError) {
         let result = try exchange(at: directory, temporary, name, now)

@@ -49,6 +49,7 @@ extension Workspace {
     _ request: ExportRequest, report: @escaping (BundleEvent) -> Void = { _ in }
   ) throws -> ExportOutcome {
     let start = monotonicSeconds()
+    try request.requireFittingName()
     let store = try store(create: true)
     let cache = SegmentCache(store.layout)
     let snapshot = try snapshotOrLive(
@@ -85,6 +86,8 @@ extension Workspace {
       install: collection.install, isScrubbed: request.scrubs, key: request.signingKey)
     let members = (files + signatures.files).map { ($0.name, $0.path) }
     let contentBytes = files.reduce(0) { $0 &+ $1.file.sizeBytes }
+    var carried = secrets.report(isScrubbed: request.scrubs)
+    carried.hasXCAT = !snapshot.snapshot.definition.isDirectory
     func outcome(_ path: String?, _ sizeBytes: UInt64) -> ExportOutcome {
       ExportOutcome(
         snapshot: snapshot, destination: path, sizeBytes: sizeBytes, contentBytes: contentBytes,
@@ -94,7 +97,7 @@ extension Workspace {
           + ExportCheck.remarks(
             layout.manifest, contentBytes: contentBytes,
             sizeBytes: sizeBytes == 0 ? contentBytes : sizeBytes),
-        secrets: secrets.report(isScrubbed: request.scrubs), isDryRun: request.isDryRun,
+        secrets: carried, isDryRun: request.isDryRun,
         seconds: monotonicSeconds() - start)
     }
     let path = destination?.path.text

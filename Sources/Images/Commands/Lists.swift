@@ -12,7 +12,10 @@ public struct ImageSummary: Sendable {
   /// The directory that the image is; nil for an osimage of xCAT's.
   public let directory: String?
   public let snapshots: Int
+  /// The latest snapshot that can be read.
   public let latest: CommittedSnapshot?
+  /// Later ones, which cannot be read.
+  public let unreadable: [UnreadableSnapshot]
   /// A change of the image that was begun and has not ended.
   public let unfinished: UnfinishedChange?
 }
@@ -25,6 +28,20 @@ public struct LogEntry: Sendable {
   public let pin: String?
   /// It has a signature, which was not checked.
   public let isSigned: Bool
+}
+
+/// A snapshot that the store has lost, or cannot read.
+public struct UnreadableSnapshot: Sendable {
+  public let name: SnapshotName
+  public let finding: String
+}
+
+/// What `log` lists.
+public struct ImageHistory: Sendable {
+  /// The snapshots that can be read, latest first.
+  public let entries: [LogEntry]
+  /// Those between them that cannot.
+  public let unreadable: [UnreadableSnapshot]
 }
 
 extension Workspace {
@@ -66,6 +83,13 @@ extension Workspace {
     return definition
   }
 
+  /// Returns the names of all images that are defined, for a command that is done for each of them.
+  /// - Throws: `ImageError` (`notFound`) where there is no store: its list of directories is away, and so may its disk be.
+  public func definedImages() throws -> [String] {
+    try requireStore()
+    return try images().filter(\.isDefined).map(\.name)
+  }
+
   /// All images that are defined or have snapshots.
   public func images() throws -> [ImageSummary] {
     let defined = try tables().definitions()
@@ -73,7 +97,8 @@ extension Workspace {
       return defined.keys.sorted().map { name in
         ImageSummary(
           name: name, isDefined: true, provisioning: defined[name]?.provisioning ?? "",
-          directory: defined[name]?.directoryPath?.text, snapshots: 0, latest: nil, unfinished: nil)
+          directory: defined[name]?.directoryPath?.text, snapshots: 0, latest: nil, unreadable: [],
+          unfinished: nil)
       }
     }
     let histories = Dictionary(
@@ -82,11 +107,16 @@ extension Workspace {
     return try Set(histories.keys).union(defined.keys).sorted().map { name in
       let image = try ImageName(name)
       let numbers = histories[name] ?? []
+      let latest = try store.refs.latestReadable(of: image, among: numbers)
       return ImageSummary(
         name: name, isDefined: defined[name] != nil,
         provisioning: defined[name]?.provisioning ?? "",
         directory: defined[name]?.directoryPath?.text, snapshots: numbers.count,
-        latest: try store.refs.latestReadable(of: image, among: numbers),
+        latest: latest,
+        unreadable: numbers.filter { $0 > latest?.number ?? 0 }.reversed().map {
+          UnreadableSnapshot(
+            name: SnapshotName(image: image, number: $0), finding: "its ref cannot be read")
+        },
         unfinished: unfinished.first { $0.image == name })
     }
   }
@@ -103,10 +133,15 @@ extension Workspace {
     }
   }
 
-  /// The snapshots of an image, latest first.
-  /// - Parameter limit: the most to list, at least 1; older ones are not read.
-  /// - Throws: `ImageError` where there is none.
+  /// Returns the snapshots of an image that can be read, latest first.
   public func log(_ name: String, limit: Int = .max) throws -> [LogEntry] {
+    try history(of: name, limit: limit).entries
+  }
+
+  /// Returns the snapshots of an image, latest first.
+  /// - Parameter limit: the most to list, at least 1; older ones are not read.
+  /// - Throws: `ImageError` where there is none; `StoreError` (`damaged`) where none can be read.
+  public func history(of name: String, limit: Int = .max) throws -> ImageHistory {
     precondition(limit > 0)
     let refs = try store().refs
     let (image, numbers) = try findHistory(name)
@@ -114,6 +149,7 @@ extension Workspace {
     let pins = try refs.pins(of: image)
     let signed = try signedNumbers(of: image.text)
     var entries: [LogEntry] = []
+    var unreadable: [UnreadableSnapshot] = []
     for number in numbers where entries.count < limit {
       let committed: CommittedSnapshot
       do throws(StoreError) {
@@ -122,7 +158,9 @@ extension Workspace {
       } catch {
         // A damaged ref costs its own snapshot, not the history.
         guard error.kind == .damaged, numbers.count > 1 else { throw error }
-        tell("\(image)@\(number) cannot be read: \(error.finding); 'imgstore repair' may help")
+        unreadable.append(
+          UnreadableSnapshot(
+            name: SnapshotName(image: image, number: number), finding: error.finding))
         continue
       }
       entries.append(
@@ -130,12 +168,23 @@ extension Workspace {
           committed: committed, tags: tags.filter { $0.value == number }.keys.sorted(),
           pin: pins[number], isSigned: signed.contains(number)))
     }
-    for number in try refs.lostNumbers(of: image).suffix(10) {
-      tell("\(image)@\(number) is lost: its ref is missing; 'imgstore repair' may help")
+    for number in try refs.lostNumbers(of: image) {
+      unreadable.append(
+        UnreadableSnapshot(
+          name: SnapshotName(image: image, number: number), finding: "its ref is missing"))
     }
-    // Between listing and reading another process may have removed them all.
-    guard !entries.isEmpty else { throw noSnapshot(of: image, "at all") }
-    return entries
+    guard !entries.isEmpty else {
+      if let first = unreadable.first { throw damaged("snapshot \(first.name)", first.finding) }
+      // Between listing and reading another process may have removed them all.
+      throw noSnapshot(of: image, "at all")
+    }
+    return ImageHistory(entries: entries, unreadable: unreadable)
+  }
+
+  private func damaged(_ object: String, _ finding: String) -> ImageError {
+    ImageError(
+      .damaged, object, finding,
+      advice: "'imgstore verify' says what else is affected, and 'imgstore repair' may help")
   }
 
   /// Tags of one snapshot.

@@ -69,7 +69,7 @@ extension Workspace {
       workspace: self, store: store, tree: tree, list: list, created: created, request: request)
     let made = try rendering.write(
       to: PackedFile(
-        fileSystem, place.resolved, replacing: replaced, place.isOwn ? .readable : .private))
+        fileSystem, place.resolved, replacing: replaced, place.mode))
     if place.isOwn { recordPackMarker(place) }
     let removed = request.isPackimage ? try removeOtherForms(place) : []
     withExtendedLifetime(session) {}

@@ -83,12 +83,13 @@ extension Workspace {
     return FoundEntry(path: piece.path, entry: piece.entry)
   }
 
-  /// A folder is not replaced by a file, nor a file by a folder: that would be no restore.
+  /// A folder is not replaced by a file, nor a file by a folder: that would be no restore. Nor is a device, a FIFO or a
+  /// socket of this machine replaced by anything else.
   private func requireReplaceable(
     _ place: ResolvedPath, by kind: FileKind, _ destination: String
   ) throws {
     guard let stat = try fileSystem.statIfPresent(at: place.directory.raw, place.name),
-      (stat.kind == .directory) != (kind == .directory)
+      stat.kind != kind, stat.kind == .directory || kind == .directory || !stat.kind.isReplaceable
     else { return }
     throw ImageError(
       "destination \(destination)",
@@ -114,4 +115,9 @@ extension Workspace {
           + "in place, and 'imgstore revert' a live image")
     }
   }
+}
+
+extension FileKind {
+  /// Whether a file may take its place.
+  fileprivate var isReplaceable: Bool { self == .file || self == .symlink }
 }

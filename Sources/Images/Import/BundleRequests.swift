@@ -41,6 +41,8 @@ public struct ExportRequest: Sendable {
   /// Extras and script lists that an earlier import brought go along again, as in a snapshot of it;
   /// imgexport takes only what its options name.
   public var carriesFacts = true
+  /// Refuses a name whose end promises another form; imgexport takes any.
+  public var requiresFittingName = true
   /// Signs the whole bundle.
   public var signingKey: SigningKey?
   public init(_ reference: String) { self.reference = reference }

@@ -6,6 +6,7 @@
 // 2. What packimage removes beside it, packed images of other forms, is kept by the same rule.
 
 import Codec
+import Glibc
 import Platform
 import Store
 import XCAT
@@ -16,21 +17,38 @@ struct PackDestination {
   let text: String
   /// It is the image's own, in its folder.
   let isOwn: Bool
+  let mode: PackedFileMode
 }
 
 extension Workspace {
   func packPlace(
     _ source: PackInput, _ request: PackRequest
   ) throws -> PackDestination {
-    guard let output = request.output ?? directoryOutput(source, request) else {
+    let ownOutput = directoryOutput(source, request)
+    guard let output = request.output ?? ownOutput else {
       return try packPlace(request.fileName, source.folder)
     }
     let object = "output \(output)"
-    let place = try outputPlace(output, object)
+    let place =
+      try request.output == nil
+      ? outputFilePlace(output, object)
+      : outputPlace(
+        output, named: ownOutput?.split(separator: "/").last.map(String.init) ?? request.fileName,
+        object)
     try requireOutsideStore(place.resolved.directory, object)
     try requireOutside(
       requests(source.definition, latest: nil).all.map(\.path), place.resolved, object)
-    return PackDestination(resolved: place.resolved, text: place.path.text, isOwn: false)
+    return PackDestination(
+      resolved: place.resolved, text: place.path.text, isOwn: false,
+      mode: request.output == nil ? .readable : try outputMode(place.resolved))
+  }
+
+  /// The mode of the caller's file that is replaced: the administrator may have let nodes read it.
+  private func outputMode(_ place: ResolvedPath) throws -> PackedFileMode {
+    guard let old = try fileSystem.statIfPresent(at: place.directory.raw, place.name),
+      old.kind == .file, old.uid == geteuid()
+    else { return .private }
+    return .asBefore(old.mode & 0o777)
   }
 
   /// The file next to an image that is a directory; nil for others.
@@ -43,15 +61,23 @@ extension Workspace {
   /// A packed image in the image's own folder.
   func packPlace(_ name: String, _ folder: AbsolutePath) throws -> PackDestination {
     let path = folder.appending(name)
+    let place: ResolvedPath
     do throws(SystemError) {
-      return PackDestination(
-        resolved: try resolver.resolve(path, followLast: false), text: path.text, isOwn: true)
+      place = try resolver.resolve(path, followLast: false)
     } catch {
       guard error.isAbsent else { throw error }
       throw ImageError(
         .notFound, "image folder \(folder.text)", "is not there",
         advice: "Run genimage first, or set rootimgdir")
     }
+    if let old = try fileSystem.statIfPresent(at: place.directory.raw, place.name),
+      old.kind != .file, old.kind != .symlink
+    {
+      throw ImageError(
+        "packed image \(path.text)", "is a \(old.kind.noun), which no file replaces",
+        advice: "Nothing was written; move it away, or name a file with --output")
+    }
+    return PackDestination(resolved: place, text: path.text, isOwn: true, mode: .readable)
   }
 
   /// Packed images of this folder that are about to go and that the mark does not vouch for.

@@ -6,11 +6,21 @@ import Apply
 import Platform
 
 /// Who can read a packed image.
-enum PackedFileMode: UInt16 {
-  /// Nodes fetch it from the image's own folder without a password, as with packimage.
-  case readable = 0o644
+enum PackedFileMode {
+  /// Nodes fetch it from the image's own place without a password, as with packimage.
+  case readable
   /// It holds the tree's /etc/shadow and host keys.
-  case `private` = 0o600
+  case `private`
+  /// That of the file that it replaces.
+  case asBefore(UInt16)
+
+  var bits: UInt16 {
+    switch self {
+    case .readable: 0o644
+    case .private: 0o600
+    case .asBefore(let mode): mode
+    }
+  }
 }
 
 /// A packed image under way.
@@ -57,7 +67,7 @@ final class PackedFile {
   func publish() throws {
     try PackedFile.explaining(object) {
       try stream?.finish()
-      if mode != .private { try fileSystem.setMode(file.file.raw, mode.rawValue) }
+      if mode.bits != OutputFile.privateMode { try fileSystem.setMode(file.file.raw, mode.bits) }
       try fileSystem.sync(file.file.raw)
       var replacement = EntryReplacement(fileSystem)
       let result = try replacement.publish(

@@ -78,6 +78,8 @@ public struct SecretReport: Sendable {
   public internal(set) var unexamined: [UnexaminedFile] = []
   /// The findings were taken out of what was written.
   public internal(set) var isScrubbed = false
+  /// The image is an osimage, whose nodes xCAT looks after.
+  public internal(set) var hasXCAT = true
 
   public init() {}
 
@@ -92,7 +94,7 @@ public struct SecretReport: Sendable {
   public var deliveries: [String] {
     let kinds = Set(findings.map(\.kind))
     var seen: Set<String> = []
-    return SecretKind.allCases.filter(kinds.contains).compactMap(\.delivery)
+    return SecretKind.allCases.filter(kinds.contains).compactMap { $0.delivery(hasXCAT: hasXCAT) }
       .filter { seen.insert($0).inserted }
   }
 

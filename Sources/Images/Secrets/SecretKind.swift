@@ -56,7 +56,26 @@ public enum SecretKind: String, Sendable, CaseIterable, Comparable {
   public var noun: String { rawValue.replacing("-", with: " ") }
 
   /// How the nodes get what a scrubbed image lacks; nil where they do without.
-  public var delivery: String? {
+  /// - Parameter hasXCAT: the image is an osimage, whose nodes xCAT looks after.
+  public func delivery(hasXCAT: Bool) -> String? {
+    (hasXCAT ? nil : plainDelivery) ?? delivery
+  }
+
+  /// Of an image that xCAT knows nothing of, where the words for osimages name xCAT's ways.
+  private var plainDelivery: String? {
+    switch self {
+    case .passwordHash:
+      "passwords of accounts: from the site, after the image is unpacked or at boot"
+    case .sshHostKey: "SSH host keys: made at boot by sshd-keygen, or by 'ssh-keygen -A'"
+    case .sshUserKey: "SSH keys of users: from the site"
+    case .mungeKey: "the munge key: one key for the whole cluster, from the site"
+    case .slurmKey: "slurm's keys and passwords: from the site"
+    default: nil
+    }
+  }
+
+  /// Of an osimage.
+  private var delivery: String? {
     switch self {
     case .passwordHash:
       "passwords of accounts: from xCAT's passwd table at the next packimage, or from a synclist"

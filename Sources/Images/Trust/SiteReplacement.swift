@@ -24,7 +24,7 @@ public struct SiteReplacement: Sendable, Equatable {
       case .kit: "a file of a kit, which other images may use"
       case .kitRow: "a row of a kit, which other images may use"
       case .list: "a list that belongs to no image, or to another one"
-      case .other: "a file that belongs to no image, or to another one"
+      case .other: "it belongs to no image, or to another one"
       }
     }
   }

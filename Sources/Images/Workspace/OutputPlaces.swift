@@ -4,6 +4,7 @@
 // 2. A symbolic link that another user may have made, or may exchange, is followed nowhere, so that who
 //    can write in /tmp cannot choose what root overwrites.
 // 3. Nothing is written into the store.
+// 4. A file is written only where nothing is, or in place of a regular file: never of a directory or a device.
 
 import Platform
 
@@ -48,15 +49,45 @@ extension Workspace {
   /// The place for an output that goes into a directory, under a name of its own, where the user named one.
   func outputPlace(_ text: String, named name: String, _ object: String) throws -> OutputPlace {
     let place = try outputPlace(text, object)
-    let stat = try fileSystem.statIfPresent(
-      at: place.resolved.directory.raw, place.resolved.name)
-    guard stat?.kind == .directory else { return place }
-    return try outputPlace(place.path.appending(name).text, object)
+    let isDirectory = try outputStat(place)?.kind == .directory
+    return try requireFilePlace(
+      isDirectory ? outputPlace(place.path.appending(name).text, object) : place, text, object)
+  }
+
+  /// The place for an output that is a file with this very path.
+  func outputFilePlace(_ text: String, _ object: String) throws -> OutputPlace {
+    try requireFilePlace(outputPlace(text, object), text, object)
+  }
+
+  /// - Throws: `ImageError` where a file there would replace something else, or `text` asks for a directory.
+  private func requireFilePlace(
+    _ place: OutputPlace, _ text: String, _ object: String
+  ) throws -> OutputPlace {
+    let stat = try outputStat(place)
+    if let stat, stat.kind != .file {
+      throw ImageError(
+        object, "\(printable(place.resolved.name)) is a \(stat.kind.noun), which no file replaces",
+        advice: "Nothing was written; name a file")
+    }
+    if stat == nil, ["/", "/.", "/.."].contains(where: text.hasSuffix), !isInside(place, text) {
+      throw ImageError(
+        .notFound, object, "is not there", advice: "Make the directory, or name a file")
+    }
+    return place
+  }
+
+  private func outputStat(_ place: OutputPlace) throws -> FileStat? {
+    try fileSystem.statIfPresent(at: place.resolved.directory.raw, place.resolved.name)
+  }
+
+  /// Whether the place was found in the directory that `text` names.
+  private func isInside(_ place: OutputPlace, _ text: String) -> Bool {
+    place.path != AbsolutePath(absolute(text))
   }
 
   /// Begins a file without secrets at a path of the command line.
   public func outputFile(_ text: String, _ object: String) throws -> OutputFile {
-    let place = try outputPlace(text, object).resolved
+    let place = try outputFilePlace(text, object).resolved
     return try OutputFile(fileSystem, in: place.directory, named: place.name, mode: 0o666)
   }
 }

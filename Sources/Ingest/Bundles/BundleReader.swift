@@ -131,7 +131,7 @@ private struct ReadState: ~Copyable {
         error.member.isEmpty ? error.finding + place : error.finding,
         advice: error.finding.contains("expand")
           ? "Nothing was imported; where its origin is trusted, import what 'gzip -dc' makes of it"
-          : BundleError.damagedAdvice)
+          : BundleError.incompleteAdvice)
     }
   }
 

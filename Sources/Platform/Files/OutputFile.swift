@@ -8,6 +8,8 @@
 
 /// A file under way.
 public final class OutputFile: Sendable {
+  /// The mode of a file that only the caller can read.
+  public static let privateMode: UInt16 = 0o600
   /// The end of the temporary names.
   public static let suffix = Array(".imgstore-part".utf8)
 
@@ -27,7 +29,7 @@ public final class OutputFile: Sendable {
   /// - Parameter mode: which the umask lessens.
   public init(
     _ fileSystem: any FileSystem, in directory: Descriptor, named name: [UInt8],
-    mode: UInt16 = 0o600
+    mode: UInt16 = OutputFile.privateMode
   ) throws(SystemError) {
     self.fileSystem = fileSystem
     self.directory = directory

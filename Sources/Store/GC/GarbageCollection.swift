@@ -20,8 +20,8 @@
 //     of refs before the marks that miss them.
 //  7. Readers hold leases, too: what was there when a command began stays until it ends. One that
 //     looks for a pack by name looks in both folders.
-//  8. One collector at a time (locks/gc, not waited for: waiting, it would hold a lease that the
-//     other waits for). Nobody waits for a collector but for the moment of a move.
+//  8. One collector at a time (locks/gc; it is waited for without a lease, which the other one would
+//     wait for). Nobody waits for a collector but for the moment of a move.
 //  9. Killed anywhere, it leaves packs in doomed/, whole or copied twice: space. The next one
 //     settles them like its own. No clock decides anything but when to stop waiting.
 
@@ -45,6 +45,9 @@ public struct CollectionRequest: Sendable {
   public var maxBytes: UInt64?
   /// Seconds after which no further pack is begun and nobody is waited for.
   public var maxSeconds: Double?
+  /// How long another collection, and commands that began before, are waited for. Those commands keep only dead
+  /// packs: without a limit they are waited for a minute (`GarbageCollection.patienceSeconds`).
+  public var waiting = LockWait.forever
   public init() {}
 }
 
@@ -75,27 +78,46 @@ extension ObjectStore {
   public func collect(
     _ request: CollectionRequest, progress: Progress, report: @escaping (String) -> Void
   ) throws -> CollectionOutcome {
-    let lock = try lockCollections()
-    guard let lock else {
-      let holders = FileLock.holders(
-        layout.fileSystem, at: layout.locks.raw, GarbageCollection.lockName)
-      throw StoreError(
-        .busy, "the store",
-        "is being collected by another imgstore: "
-          + (holders.isEmpty ? "gc or optimize" : holders.joined(separator: ", ")),
-        advice: "Run it again when that one is done")
-    }
+    let lock = try lockCollections(waiting: request.waiting, report: report)
     defer { withExtendedLifetime(lock) {} }
     let run = GarbageCollection(self, request, progress, report)
     try run.run()
     return run.outcome
   }
 
+  /// Takes locks/gc, waiting where another collection or repair has it. It is waited for without a lease, which the
+  /// other would wait for in turn.
+  /// - Throws: `busy` where another one is at work still after that time.
+  func lockCollections(
+    waiting: LockWait, report: (String) -> Void
+  ) throws(StoreError) -> FileLock {
+    if let lock = try lockCollectionsIfFree() { return lock }
+    let name = GarbageCollection.lockName
+    if waiting == .atMost(seconds: 0) { throw layout.busy(layout.name, name) }
+    let holders = FileLock.holders(layout.fileSystem, at: layout.locks.raw, name)
+    report(
+      "waiting: the store is in use by "
+        + (holders.isEmpty ? "another imgstore" : holders.joined(separator: ", ")))
+    releaseLease()
+    let lock: FileLock?
+    do throws(SystemError) {
+      lock = try layout.lock(name, exclusive: true, waiting: waiting) {}
+    } catch {
+      if error.code == .busy { throw layout.busy(layout.name, name) }
+      throw .system(error, layout.name)
+    }
+    // From here on this store relies on what is there now.
+    try renewLease()
+    try index.refresh()
+    guard let lock else { throw .system(SystemError(code: .readOnly, "lock", name), layout.name) }
+    return lock
+  }
+
   /// Nil where another collector is at work. (A child of ours that has not yet become what it will
   /// be may hold our last lock for a moment: so it is tried for half a second.)
-  func lockCollections() throws(StoreError) -> FileLock? {
+  func lockCollectionsIfFree() throws(StoreError) -> FileLock? {
     try layout.requireWritable("the store")
-    return try explaining("the store") { () throws(SystemError) in
+    return try explaining(layout.name) { () throws(SystemError) in
       for _ in 0..<25 {
         let lock = try layout.lockIfFree(GarbageCollection.lockName)
         if let lock { return lock }
@@ -195,7 +217,7 @@ final class GarbageCollection {
       isDoubled: { duplicated.contains(prefixKey($0, $1)) }, progress: progress)
     progress.begin("rewriting", totalBytes: 0)
     // Snapshots that are taken meanwhile need room as well: it is not used up to the last.
-    let free = try explaining("the store") { () throws(SystemError) in
+    let free = try explaining(layout.name) { () throws(SystemError) in
       try layout.fileSystem.freeBytes(layout.packs.raw)
     }
     if free < batch.reduce(0, { $0 + $1.keptBytes }) / 4 * 5 {

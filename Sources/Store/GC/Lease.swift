@@ -26,6 +26,9 @@ final class Lease: Sendable {
 
   private init(_ lock: FileLock?) { self.lock = lock }
 
+  /// That of a store which relies on nothing.
+  static let none = Lease(nil)
+
   static func take(_ layout: Layout) throws(StoreError) -> Lease {
     try explaining("the store's leases") { () throws(SystemError) in
       while true {

@@ -10,9 +10,7 @@ extension GarbageCollection {
   func remove(_ packs: [Digest]) throws -> Bool {
     progress.begin("removing")
     try doom(packs)
-    let patience =
-      request.maxSeconds.map { start + $0 } ?? monotonicSeconds() + Self.patienceSeconds
-    switch try QuiescenceWait(store: store, giveUpAt: patience, report: report).pass() {
+    switch try QuiescenceWait(store: store, giveUpAt: giveUpAt, report: report).pass() {
     case .over: break
     case .timedOut(let holders):
       outcome.waitsFor = holders
@@ -22,6 +20,15 @@ extension GarbageCollection {
     try needed.addAll(of: store, progress: progress)
     try settle()
     return true
+  }
+
+  /// When to stop waiting for commands that began before: by --max-time and --wait, or after a minute.
+  private var giveUpAt: Double {
+    let byTime = request.maxSeconds.map { start + $0 }
+    switch request.waiting {
+    case .forever: return byTime ?? monotonicSeconds() + Self.patienceSeconds
+    case .atMost(let seconds): return min(byTime ?? .infinity, monotonicSeconds() + seconds)
+    }
   }
 
   private func doom(_ packs: [Digest]) throws {

@@ -62,9 +62,12 @@ public struct StoreError: ExplainedError {
 
   static func system(_ error: SystemError, _ object: String) -> StoreError {
     StoreError(
-      .system(error), object, "cannot \(error.operation) \(printable(error.path)): \(error.code)",
+      .system(error), object,
+      "cannot \(error.operation)" + (error.path.isEmpty ? "" : " \(printable(error.path))")
+        + ": \(error.code)",
       advice: error.isOutOfSpace
-        ? "Make room on the store's file system and run the command again; the store is intact"
+        ? "Make room on the store's file system and run the command again; the store is intact, and "
+          + "'imgstore gc --remove-only' frees what the command had stored"
         : error.advice)
   }
 

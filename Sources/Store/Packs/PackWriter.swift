@@ -85,7 +85,7 @@ final class PackWriter: Sendable {
     _ header: [UInt8], _ payload: UnsafeRawBufferPointer, raw: Int,
     objects: [(kind: ObjectKind, id: Digest, length: Int)]
   ) throws(StoreError) {
-    let full = try explaining("the store") { () throws(SystemError) in
+    let full = try explaining(layout.name) { () throws(SystemError) in
       try box.withLock { box throws(SystemError) -> Detached? in
         if let broken = box.state.broken { throw broken }
         if box.state.open == nil { box.state.open = try start() }

@@ -367,7 +367,7 @@ extension ObjectStore {
   /// rests on blobs that perhaps no snapshot has named before, and may be of a blob whose needs a
   /// collection has written down already.
   /// - Returns: nil while one is at work: waiting for a collection, which may wait for us, is no good.
-  public func lockRecipes() throws(StoreError) -> FileLock? { try lockCollections() }
+  public func lockRecipes() throws(StoreError) -> FileLock? { try lockCollectionsIfFree() }
 
   /// Whether a plan is over `blob`, be it through other recipes.
   /// - Parameter others: blobs that are taken from here and not from the store.

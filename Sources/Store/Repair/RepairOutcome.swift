@@ -1,11 +1,14 @@
 // What a repair did, found, and could not do.
 
 import Codec
+import Platform
 
 /// What `repair` is asked for.
 public struct RepairRequest: Sendable {
   /// Nothing is changed; the outcome says what would be.
   public var isDryRun = false
+  /// How long a collection, or another repair, is waited for.
+  public var waiting = LockWait.forever
   public init() {}
 }
 
@@ -38,9 +41,11 @@ public struct RepairOutcome: Sendable {
   public internal(set) var healedBytes: UInt64 = 0
   /// Files that were moved to quarantine/, by their names there.
   public internal(set) var quarantined: [String] = []
-  /// What remains lost, by snapshot and path.
+  /// How many paths could not be restored before the repair.
+  public internal(set) var damagedPathCount = 0
+  /// What remains lost, or in a dry run would, by snapshot and path.
   public internal(set) var losses = Losses()
-  /// What `verify` still finds, losses aside.
+  /// What `verify` still finds, losses aside. A dry run looks for journals only.
   public var problems: [VerifyReport.Problem] = []
   public internal(set) var isDryRun = false
   public internal(set) var seconds: Double = 0
@@ -54,13 +59,13 @@ final class WantedObjects: Sendable {
   /// Directories, times, attribute sets and hole maps that the store lacks, wanted or not: below a lost
   /// directory nobody knows what is wanted.
   let takesMetadata: Bool
-  /// In a dry run nothing is stored, and what would be is noted.
-  let isDryRun: Bool
+  /// In a dry run nothing is stored, and what would be is noted here.
+  let found: FoundObjects?
 
-  init(_ losses: Losses, isDryRun: Bool) {
+  init(_ losses: Losses, found: FoundObjects?) {
     names = losses.objects
     takesMetadata = !losses.directories.isEmpty
-    self.isDryRun = isDryRun
+    self.found = found
   }
 
   func takes(_ kind: ObjectKind) -> Bool {

@@ -24,11 +24,10 @@ extension ObjectStore {
     _ request: RepairRequest, from sources: [RepairSource], progress: Progress,
     report: @escaping @Sendable (String) -> Void
   ) throws -> RepairOutcome {
-    guard let lock = try lockCollections() else {
-      throw StoreError(
-        .busy, "the store", "is being collected or repaired by another imgstore",
-        advice: "Run it again when that one is done")
-    }
+    // A dry run may read a store that nobody can write.
+    let lock =
+      request.isDryRun && layout.isReadOnly
+      ? nil : try lockCollections(waiting: request.waiting, report: report)
     defer { withExtendedLifetime(lock) {} }
     let run = StoreRepair(self, request, sources, progress, report)
     try run.run()
@@ -46,6 +45,12 @@ final class StoreRepair {
   var outcome = RepairOutcome()
   /// Of packs that are damaged and still in their folders: a dry run's.
   var damagedPacks: [PackFile] = []
+  /// Of a dry run: what the sources would give, and refs that would be in their places.
+  let found: FoundObjects?
+  var plannedRefs: [SnapshotName: PlannedRef] = [:]
+  /// Refs that a dry run would move out of their places, and where such refs belong.
+  var movedRefs: Set<SnapshotName> = []
+  var misplacedRefs: [(name: SnapshotName, bytes: [UInt8])] = []
   private static let maxRounds = 64
 
   var layout: Layout { store.layout }
@@ -60,6 +65,7 @@ final class StoreRepair {
     self.sources = sources
     self.progress = progress
     self.report = report
+    found = request.isDryRun ? FoundObjects() : nil
     outcome.isDryRun = request.isDryRun
   }
 
@@ -77,6 +83,7 @@ final class StoreRepair {
     try store.index.refresh()
     _ = try store.index.checkedIDs()
     try repairPacks()
+    if isDryRun { outcome.damagedPathCount = try survey().pathCount }
     try repairRefs()
     try repairMarks()
     try repairSignatures()
@@ -102,14 +109,16 @@ final class StoreRepair {
         badFrames.insert(FrameAddress(pack: pack, offset: frame.offset))
       }
     }
-    if badFrames.isEmpty { return try LossSurvey(store, progress: progress).run() }
+    if badFrames.isEmpty {
+      return try LossSurvey(store, progress: progress, found: found).run(plannedRefs)
+    }
     let bad = Set(damagedPacks.flatMap { $0.check.badObjects.keys })
-    return try LossSurvey(store, progress: progress) { [store] name in
+    return try LossSurvey(store, progress: progress, found: found) { [store] (name: ObjectName) in
       guard bad.contains(name) else { return false }
       return try store.index.places(name.kind, name.id).allSatisfy {
         badFrames.contains($0.address)
       }
-    }.run()
+    }.run(plannedRefs)
   }
 
   /// Asks the sources for what is lost, each again while it helps: a directory that comes back names
@@ -120,7 +129,7 @@ final class StoreRepair {
       for _ in 0..<StoreRepair.maxRounds {
         if losses.objects.isEmpty { return }
         let healed = try heal(losses, from: source)
-        if healed == 0 || isDryRun { break }
+        if healed == 0 { break }
         losses = try survey()
       }
     }
@@ -128,7 +137,8 @@ final class StoreRepair {
 
   /// - Returns: how many objects came back.
   private func heal(_ losses: Losses, from source: RepairSource) throws -> Int {
-    let wanted = WantedObjects(losses, isDryRun: isDryRun)
+    let wanted = WantedObjects(losses, found: found)
+    let foundBefore = found?.count ?? 0
     let session = try store.beginSession(wanted: wanted)
     do {
       switch source {
@@ -145,7 +155,7 @@ final class StoreRepair {
       outcome.sourceProblems.append(.init(object: source.name, what: text))
     }
     try session.finish()
-    let healed = session.known.claimedCount
+    let healed = found.map { $0.count - foundBefore } ?? session.known.claimedCount
     if healed > 0 {
       outcome.healedObjects += healed
       outcome.healedBytes += session.writtenBytes
@@ -159,6 +169,8 @@ final class StoreRepair {
 
   /// What `verify` finds beyond what the losses say.
   private func listProblems() throws {
+    // What is damaged is all there still.
+    if isDryRun { return }
     let report = try store.verify(VerifyRequest(), progress: progress)
     let lost = Set(outcome.losses.paths.map(\.snapshot))
     outcome.problems = report.problems.filter { problem in
@@ -170,7 +182,7 @@ final class StoreRepair {
 extension ObjectStore {
   /// A session that stores nothing but what is wanted.
   func beginSession(wanted: WantedObjects) throws(StoreError) -> WriteSession {
-    if !wanted.isDryRun { try layout.requireWritable("the store") }
+    if wanted.found == nil { try layout.requireWritable("the store") }
     return try WriteSession(layout, index, lease, tuning: StoreTuning(), wanted: wanted)
   }
 }

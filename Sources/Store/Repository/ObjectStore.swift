@@ -47,11 +47,17 @@ public final class ObjectStore: Sendable {
   /// What shows collectors that this store is in use.
   var lease: Lease { leases.withLock { $0 } }
 
+  /// Relies on nothing until `renewLease`: for who waits for a collector, which would wait for the lease.
+  func releaseLease() { leases.withLock { $0 = Lease.none } }
+
   /// For the collector itself: from here on this store relies on what is there now.
   func renewLease() throws(StoreError) {
     let new = try Lease.take(layout)
     leases.withLock { $0 = new }
   }
+
+  /// Runs `body`, which changes who may read the store's files and none of their bytes.
+  public func changingAccess(_ body: () throws -> Void) throws { try index.keepingStamp(body) }
 
   /// Rebuilds the index.
   public func reindex() throws(StoreError) { try index.rebuild() }

@@ -60,6 +60,9 @@ extension Layout {
 
   /// Refuses a change of a store that cannot be written.
   /// - Parameter object: what would be changed: "the history of compute".
+  /// The store, as messages name it.
+  var name: String { "store \(printable(path))" }
+
   func requireWritable(_ object: @autoclosure () -> String) throws(StoreError) {
     guard isReadOnly else { return }
     throw StoreError(

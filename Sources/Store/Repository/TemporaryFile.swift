@@ -71,6 +71,7 @@ final class TemporaryFile: Sendable {
   /// Removes what writers that no longer live have left.
   /// - Returns: the bytes that it had.
   static func sweep(_ layout: Layout) throws(SystemError) -> UInt64 {
+    if layout.isReadOnly { return 0 }
     let fileSystem = layout.fileSystem
     var freedBytes: UInt64 = 0
     for name in try fileSystem.names(of: layout.temporary.raw) {
@@ -92,10 +93,21 @@ final class TemporaryFile: Sendable {
 }
 
 extension ObjectStore {
-  /// A file without a name, for bytes that must wait; it is gone when its descriptor is.
-  public func openNamelessFile() throws(SystemError) -> Descriptor {
-    let file = try TemporaryFile(layout)
-    file.discard()
-    return file.file
+  /// The directory for bytes that must wait: the store's own, or TMPDIR where the store cannot be written.
+  public var scratchDirectory: [UInt8] {
+    layout.isReadOnly ? temporaryDirectoryPath : layout.path + Array("/tmp".utf8)
+  }
+
+  /// Opens a file without a name, for bytes that must wait; it is gone when its descriptor is.
+  /// - Throws: `StoreError` that names the directory.
+  public func openNamelessFile() throws(StoreError) -> Descriptor {
+    try explaining("temporary file in \(printable(scratchDirectory))") { () throws(SystemError) in
+      guard layout.isReadOnly else {
+        let file = try TemporaryFile(layout)
+        file.discard()
+        return file.file
+      }
+      return try layout.fileSystem.openNamelessFile(in: scratchDirectory)
+    }
   }
 }

@@ -40,15 +40,30 @@ final class DedupFilter: Sendable {
   /// Objects that callers have undertaken to store.
   var claimedCount: Int { state.withLock { $0.claimed.count } }
 
+  /// In a dry run of a repair, notes an object that would be stored.
+  /// - Returns: false where objects are stored.
+  func noteInDryRun(
+    _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer
+  ) throws(StoreError) -> Bool {
+    guard let wanted, let found = wanted.found else { return false }
+    let name = ObjectName(kind: kind, id: id)
+    if wanted.names.contains(name) {
+      found.note(name, bytes)
+    } else if wanted.takes(kind), try !index.keeps(kind, id) {
+      found.note(name, bytes)
+    }
+    return true
+  }
+
   /// True when the caller must store the object; false when the store has it in a pack that is not
   /// doomed, or another caller of this session has undertaken to store it.
   func claim(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> Bool {
     let key = Key(kind: kind, id: id)
     if let wanted {
       if wanted.names.contains(ObjectName(kind: kind, id: id)) {
-        return state.withLock { $0.claimed.insert(key).inserted } && !wanted.isDryRun
+        return state.withLock { $0.claimed.insert(key).inserted }
       }
-      guard wanted.takes(kind), !wanted.isDryRun else { return false }
+      guard wanted.takes(kind) else { return false }
     }
     return try state.withLock { state throws(StoreError) in
       if state.claimed.contains(key) { return false }

@@ -62,7 +62,7 @@ public final class WriteSession: Sendable {
     packs = PackWriter(layout, index)
     exchange = Monitor(Exchange(producers: 0))
     self.lease = lease
-    try explaining("the store") { () throws(SystemError) in _ = try TemporaryFile.sweep(layout) }
+    try explaining(layout.name) { () throws(SystemError) in _ = try TemporaryFile.sweep(layout) }
   }
 
   deinit { packs.abandon() }
@@ -207,7 +207,9 @@ public final class SessionWorker {
   public func add(
     _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer
   ) throws(StoreError) {
-    guard !bytes.isEmpty || kind != .chunk, try session.known.claim(kind, id) else { return }
+    guard !bytes.isEmpty || kind != .chunk else { return }
+    if try session.known.noteInDryRun(kind, id, bytes) { return }
+    guard try session.known.claim(kind, id) else { return }
     try append(kind, id, bytes)
   }
 

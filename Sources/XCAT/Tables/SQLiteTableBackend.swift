@@ -42,6 +42,15 @@ public struct SQLiteTableBackend: TableBackend {
 
   public var place: String { printable(directory) }
 
+  /// Whether there is a table of images that this user may not read: xCAT's files are root's alone.
+  public var isForbidden: Bool {
+    do throws(SystemError) {
+      _ = try fileSystem.openFile(
+        at: fileSystem.workingDirectory, try path("osimage"), [.read, .nonBlocking])
+      return false
+    } catch { return error.code == .accessDenied }
+  }
+
   private func path(_ table: String) throws(SystemError) -> [UInt8] {
     let name = Array("\(table).sqlite".utf8)
     guard let locating else { return directory + [0x2f] + name }

@@ -55,27 +55,32 @@ struct Pack: ParsableCommand {
       """)
 
   @Argument(help: "The image; or a snapshot of it, with --output.") var ref: String
-  @Option(name: .shortAndLong, help: "cpio, tar or squashfs.") var method = PackMethod.cpio
-  @Option(name: .shortAndLong, help: "gzip, zstd or xz.") var compress = SegmentCodec.gzip
+  @Option(
+    name: .shortAndLong, help: "cpio, tar or squashfs; else as the name of --output ends, or cpio.")
+  var method: PackMethod?
+  @Option(
+    name: .shortAndLong, help: "gzip, zstd or xz; else as the name of --output ends, or gzip.")
+  var compress: SegmentCodec?
   @Flag(help: "Leave the files of synclists out.") var nosyncfiles = false
   @Flag(help: "Pack the tree as it is: add nothing of the management node's, leave nothing out.")
   var plain = false
   @Flag(help: "Change the live tree as xCAT's packimage does, after a snapshot of it.")
   var inTree = false
-  @Option(name: .shortAndLong, help: ArgumentHelp("Write this file instead.", valueName: "file"))
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "Write this file instead, or one in this directory. Only a regular file is replaced.",
+      valueName: "file"))
   var output: String?
   @OptionGroup var cache: CacheLimit
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    var request = PackRequest(ref)
-    request.method = method
-    request.codec = compress
+    var request = try PackRequest(ref, output: output, method: method, codec: compress)
     request.skipsSyncfiles = nosyncfiles
     request.isPlain = plain
     request.changesLiveTree = inTree
-    request.output = output
     request.cacheLimitBytes = cache.bytes
     let outcome = try common.open().pack(request)
     Terminal.finish()

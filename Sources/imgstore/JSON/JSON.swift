@@ -22,6 +22,8 @@ struct ImageJSON: Codable {
   let latest: String?
   let latestNumber: Int?
   let latestCreated: String?
+  /// Snapshots after it, which cannot be read.
+  let unreadable: [UnreadableJSON]?
   let unfinished: UnfinishedJSON?
 
   init(_ image: ImageSummary) {
@@ -33,6 +35,7 @@ struct ImageJSON: Codable {
     latest = image.latest?.id.hex
     latestNumber = image.latest?.number
     latestCreated = image.latest.map { isoText($0.snapshot.created) }
+    unreadable = UnreadableJSON.list(image.unreadable)
     unfinished = image.unfinished.map(UnfinishedJSON.init)
   }
 }

@@ -56,6 +56,7 @@ struct XCATExport {
     }
     var request = ExportRequest(image)
     request.carriesFacts = false
+    request.requiresFittingName = false
     request.postscriptsOf = arguments.node.flatMap { $0.isEmpty ? nil : $0 }
     request.extras = try arguments.extras.map { try workspace.extra($0) }
     return request
