@@ -40,6 +40,10 @@ struct CompletedWithWarnings: Error {
   let lines: [String]
   /// Some of it is that stored data is damaged, or lost.
   var isDamage = false
+  /// Nothing was done, and this is why; nil where something was.
+  var failure: ErrorCode?
 
-  var exitStatus: Int32 { isDamage ? ExitStatus.damaged : ExitStatus.problems }
+  var exitStatus: Int32 {
+    failure.map(ExitStatus.of) ?? (isDamage ? ExitStatus.damaged : ExitStatus.problems)
+  }
 }

@@ -117,6 +117,7 @@ struct ImgStore: ParsableCommand {
       var command = command
       Quiet.apply(to: command, arguments)
       Interruption.speak()
+      if arguments.contains("--json") { JSONOutput.followSignals() }
       if let words = (command as? any InterruptibleCommand)?.interruptedWords {
         Interruption.announce("interrupted: \(words)")
       }

@@ -216,6 +216,7 @@ import Testing
         # kB # kB # kB # kB img@4
         # kB # kB # B # kB total
         4 packs, # kB; 'imgstore gc' frees # kB
+        on disk # kB, with the index (# kB) and the cache (# kB)
 
         """)
     let gc = try masked(try site.imgstore("gc").output)

@@ -19,22 +19,24 @@ import Testing
     return site
   }
 
+  /// Runs a program with the usual actions of signals. (The threads that run tests have signals blocked, which a child
+  /// inherits, as it does signals that are ignored: those of a background job.)
+  private static let unblocked = """
+    import os, signal, sys
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    os.execvp(sys.argv[1], sys.argv[1:])
+    """
+
   @Test(arguments: [SIGTERM, SIGINT, SIGHUP, SIGQUIT])
   func `a signal stops a change so that it can be resumed`(_ signal: Int32) throws {
     let site = try site()
-    // Each thread gets the signal at the tenth file that it replaces. (The threads that run tests have
-    // signals blocked, which a child inherits, as it does signals that are ignored: those of a background job.)
-    let unblocked = """
-      import os, signal, sys
-      signal.pthread_sigmask(signal.SIG_SETMASK, [])
-      for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
-          signal.signal(number, signal.SIG_DFL)
-      os.execvp(sys.argv[1], sys.argv[1:])
-      """
+    // Each thread gets the signal at the tenth file that it replaces.
     let stopped = try run(
       "python3",
       arguments: [
-        "-c", unblocked, "/bin/bash", "-c",
+        "-c", Self.unblocked, "/bin/bash", "-c",
         "strace -f -qq -o /dev/null -e trace=renameat,renameat2 "
           + "-e inject=renameat,renameat2:signal=\(signal):when=10 $imgstore revert img@1 --in-place; exit $?",
       ], environment: site.environment.merging(["imgstore": binary]) { $1 })
@@ -46,6 +48,34 @@ import Testing
     #expect(try site.imgstore("resume", "img", "--back").status == 0)
     #expect(try differences(site.folder.path("second"), site.tree) == "")
     #expect(try run("ls", "-A", site.folder.path("store/journal")).output == "")
+  }
+
+  @Test(arguments: ["snapshot img", "export img OUT/b.tgz", "gc", "status img"])
+  func `a signal that ends a command leaves a document for programs`(_ words: String) throws {
+    let site = try Site()
+    #expect(try site.imgstore("snapshot", "img").status == 0)
+    try shell("head -c 4000000 /dev/urandom >\"$1/f\"", site.tree)
+    let arguments = words.split(separator: " ").map {
+      $0.replacingOccurrences(of: "OUT", with: site.folder.path(""))
+    }
+    // The signal comes when the store is opened; every file that is opened then takes a while.
+    let result = try run(
+      "python3",
+      arguments: [
+        "-c", Self.unblocked, "/bin/bash", "-c",
+        "strace -f -qq -o /dev/null -e trace=flock,openat -e inject=flock:signal=\(SIGTERM):when=1 "
+          + "-e inject=openat:delay_enter=20000 $imgstore \"$@\" --json; exit $?", "test",
+      ] + arguments, environment: site.environment.merging(["imgstore": binary]) { $1 })
+    #expect(result.status == 128 + SIGTERM, "\(result.errors)")
+    let document = try JSONDecoder().decode(Failure.self, from: Data(result.output.utf8))
+    #expect(document.document == "error" && document.error.code == "interrupted")
+    #expect(words == "status img" || result.errors.contains("imgstore: "), "\(result.errors)")
+  }
+
+  private struct Failure: Decodable {
+    struct Details: Decodable { let code: String }
+    let document: String
+    let error: Details
   }
 
   @Test func `nobody reads the report: the change is made all the same`() throws {

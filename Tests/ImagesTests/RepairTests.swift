@@ -132,13 +132,17 @@ import Testing
       let before = try base.intact()
 
       // Without any source, nothing gets worse.
+      let foretold = try dryRun(base, live: false)
       let alone = try repair(base, live: false)
+      compare(foretold, alone, "alone, \(when)")
       #expect(try base.intact().isSuperset(of: before), "alone, \(when)")
       try agree(base, alone, "alone, \(when)")
       #expect(try repair(base, live: false).actions.isEmpty, "alone again, \(when)")
 
       // The live tree equals the latest snapshot.
+      let foretoldLive = try dryRun(base, live: true)
       let live = try repair(base, live: true)
+      compare(foretoldLive, live, "live, \(when)")
       let refs = try base.open().store().refs
       if (try? refs.read(ImageName("img"), 3)) != nil {
         #expect(try base.intact().contains(3), "live, \(when)")
@@ -147,13 +151,34 @@ import Testing
       #expect(try repair(base, live: true).actions.isEmpty, "live again, \(when)")
 
       // The copy of the store has everything.
+      let foretoldOther = try dryRun(base, live: false, from: [base.folder.path("other")])
       let other = try repair(base, live: false, from: [base.folder.path("other")])
+      compare(foretoldOther, other, "other, \(when)")
       #expect(other.losses.isEmpty && other.sourceProblems.isEmpty, "other, \(when)")
       #expect(try base.intact() == Set(base.numbers), "other, \(when)")
       try agree(base, other, "other, \(when)")
       let again = try repair(base, live: true, from: [base.folder.path("other")])
       #expect(again.actions.isEmpty, "other again, \(when): \(again.actions)")
     }
+  }
+
+  private func dryRun(_ base: Base, live: Bool, from sources: [String] = []) throws
+    -> RepairOutcome
+  {
+    var options = RepairOptions()
+    options.readsLive = live
+    options.sources = sources
+    options.isDryRun = true
+    return try base.open().repair(options)
+  }
+
+  /// Checks that a dry run foretells the remaining losses.
+  private func compare(_ foretold: RepairOutcome, _ outcome: RepairOutcome, _ when: String) {
+    func lines(_ outcome: RepairOutcome) -> Set<String> {
+      Set(outcome.losses.paths.map { "\($0.snapshot) \(printable($0.path))" })
+    }
+    #expect(lines(foretold) == lines(outcome), "\(when)")
+    #expect(foretold.damagedPathCount >= foretold.losses.pathCount, "\(when)")
   }
 
   /// Checks that the losses that a repair reports are those that `verify --deep` finds.

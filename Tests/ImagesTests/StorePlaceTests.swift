@@ -38,6 +38,36 @@ import Testing
     #expect(try workspace(folder).initializeStore(group: nil).isNew, "on purpose it is made")
   }
 
+  @Test func `what is done for all images makes no store`() throws {
+    let folder = try TemporaryFolder()
+    let tree = try tree(folder)
+    let error = #expect(throws: ImageError.self) { try workspace(folder).definedImages() }
+    #expect(error?.errorCode == .notFound)
+    #expect(!FileManager.default.fileExists(atPath: folder.path("disk/store")))
+    _ = try workspace(folder).initializeStore(group: nil)
+    #expect(try workspace(folder).definedImages() == [])
+    _ = try workspace(folder).snapshot(tree)
+    #expect(try workspace(folder).definedImages() == ["tree"])
+  }
+
+  @Test func `a new store is a warning of a quiet command`() throws {
+    let folder = try TemporaryFolder()
+    let tree = try tree(folder)
+    for isQuiet in [true, false] {
+      var options = WorkspaceOptions(store: folder.path("disk/store\(isQuiet)"))
+      options.isQuiet = isQuiet
+      let (warnings, remarks) = (Monitor(0), Monitor(0))
+      let workspace = try Workspace(options) { _ in
+        warnings.withLock { $0 += 1 }
+      } mention: { _ in
+        remarks.withLock { $0 += 1 }
+      }
+      _ = try workspace.addDirectory(nil, at: tree)
+      #expect(warnings.withLock { $0 } == (isQuiet ? 1 : 0))
+      #expect(remarks.withLock { $0 } == (isQuiet ? 0 : 1))
+    }
+  }
+
   @Test func `a first snapshot makes a store that nobody made on purpose`() throws {
     let folder = try TemporaryFolder()
     let tree = try tree(folder)

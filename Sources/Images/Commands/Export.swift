@@ -86,6 +86,8 @@ extension Workspace {
       install: collection.install, isScrubbed: request.scrubs, key: request.signingKey)
     let members = (files + signatures.files).map { ($0.name, $0.path) }
     let contentBytes = files.reduce(0) { $0 &+ $1.file.sizeBytes }
+    let carried = secrets.report(isScrubbed: request.scrubs)
+
     func outcome(_ path: String?, _ sizeBytes: UInt64) -> ExportOutcome {
       ExportOutcome(
         snapshot: snapshot, destination: path, sizeBytes: sizeBytes, contentBytes: contentBytes,
@@ -95,7 +97,7 @@ extension Workspace {
           + ExportCheck.remarks(
             layout.manifest, contentBytes: contentBytes,
             sizeBytes: sizeBytes == 0 ? contentBytes : sizeBytes),
-        secrets: secrets.report(isScrubbed: request.scrubs), isDryRun: request.isDryRun,
+        secrets: carried, isDryRun: request.isDryRun,
         seconds: monotonicSeconds() - start)
     }
     let path = destination?.path.text

@@ -28,6 +28,8 @@ public struct ForgetOutcome: Sendable {
   public let kept: [KeptSnapshot]
   /// Snapshots that cannot be read: no policy can judge them, so they stay.
   public let unreadable: [SnapshotName]
+  /// Images that were left alone because another process is at work on them.
+  public let busy: [BusyImage]
   /// Bytes that the next `gc` frees because of it; nil where nobody asked.
   public let freedBytes: UInt64?
   /// Bytes that the next `gc` frees anyway.
@@ -35,10 +37,16 @@ public struct ForgetOutcome: Sendable {
   public let isDryRun: Bool
 }
 
+/// An image that another process is at work on.
+public struct BusyImage: Sendable {
+  public let image: String
+  public let error: StoreError
+}
+
 extension Workspace {
   /// Removes what a policy does not keep.
   /// - Parameters:
-  ///   - names: images; all where there are none.
+  ///   - names: images; all where there are none: then one that is busy is left alone, and the others are done.
   ///   - force: tagged and pinned snapshots may go, too.
   /// - Throws: `ImageError` for a policy without a rule, and for an image that has no snapshots.
   public func forget(
@@ -54,13 +62,24 @@ extension Workspace {
       names.isEmpty
       ? try store.refs.images()
       : try Set(names.map { try image(exactly: $0) }).sorted()
-    let locks = try images.map { try lockHistory($0, store, dryRun: dryRun) }
+    var locks: [FileLock?] = []
     defer { withExtendedLifetime(locks) {} }
+    var locked: [ImageName] = []
+    var busy: [BusyImage] = []
+    for image in images {
+      do {
+        locks.append(try lockHistory(image, store, dryRun: dryRun))
+        locked.append(image)
+      } catch let error as StoreError where error.kind == .busy && names.isEmpty {
+        busy.append(BusyImage(image: image.text, error: error))
+      }
+    }
+    if locked.isEmpty, let first = busy.first { throw first.error }
     let inUse = try snapshotsInUse()
     var forgotten: [ForgottenSnapshot] = []
     var kept: [KeptSnapshot] = []
     var unreadable: [SnapshotName] = []
-    for image in images {
+    for image in locked {
       try store.refs.requireReadableTags(of: image)
       let allTags = try store.refs.tags(of: image)
       let pins = try store.refs.pins(of: image)
@@ -95,7 +114,7 @@ extension Workspace {
         }
       }
     }
-    return try drop(forgotten, kept: kept, unreadable: unreadable, dryRun: dryRun)
+    return try drop(forgotten, kept: kept, unreadable: unreadable, busy: busy, dryRun: dryRun)
   }
 
   /// Removes snapshots: all of them, or none.
@@ -259,7 +278,7 @@ extension Workspace {
 
   private func drop(
     _ forgotten: [ForgottenSnapshot], kept: [KeptSnapshot], unreadable: [SnapshotName],
-    dryRun: Bool
+    busy: [BusyImage] = [], dryRun: Bool
   ) throws -> ForgetOutcome {
     let store = try store()
     var use: DiskUse.Use?
@@ -277,7 +296,8 @@ extension Workspace {
       }
     }
     return ForgetOutcome(
-      forgotten: forgotten, kept: kept, unreadable: unreadable, freedBytes: use?.freedBytes,
+      forgotten: forgotten, kept: kept, unreadable: unreadable, busy: busy,
+      freedBytes: use?.freedBytes,
       collectableBytes: collectable, isDryRun: dryRun)
   }
 }

@@ -68,12 +68,15 @@ extension Workspace {
     let session = try store.beginSession()
     let staged = request.isDryRun ? nil : try stagedBlobs()
     let signatures = try ImportSignatures(self, request)
-    let (bundled, bundleBytes) = try read(
-      request.bundle, into: session, staging: staged, signatures.gate)
-    try signatures.requireStatements(bundled)
+    let name = request.bundle
+    let (bundled, bundleBytes) = try namingBundle(name) {
+      let content = try read(name, into: session, staging: staged, signatures.gate)
+      try signatures.requireStatements(content.0)
+      return content
+    }
     let request = try placed(request, bundled)
     let preparation = try ImportPreparation(self, request, session)
-    let prepared = try preparation.prepare(bundled)
+    let prepared = try namingBundle(name) { try preparation.prepare(bundled) }
     progress.begin("syncing")
     try session.finish()
     let origins = try bundled.flatMap {
@@ -102,6 +105,20 @@ extension Workspace {
     return ImportOutcome(
       images: images, origins: origins, bundleBytes: bundleBytes, isDryRun: request.isDryRun,
       seconds: monotonicSeconds() - start)
+  }
+
+  /// Runs `body`, which reads a bundle or looks at what it holds; its errors name the bundle.
+  private func namingBundle<R>(_ path: String, _ body: () throws -> R) throws -> R {
+    let bundle = "bundle \(path == "-" ? "on standard input" : printable(path.utf8))"
+    do {
+      return try body()
+    } catch let error as BundleError {
+      let isWhole = ["the bundle", "the archive"].contains(error.object)
+      throw BundleError(
+        isWhole ? bundle : "\(bundle): \(error.object)", error.finding, advice: error.advice)
+    } catch let error as SystemError where error.path.isEmpty {
+      throw ImageError(error.errorCode, bundle, error.finding, advice: error.advice)
+    }
   }
 
   /// The request with the place of an image that is a directory and is here already: its tree goes there.
@@ -152,6 +169,13 @@ extension Workspace {
           throw ImageError.sentence(.notFound, "Cannot find \(absolute(bundle))")
         }
         throw error
+      }
+      if let file, try fileSystem.stat(file.raw).kind == .directory {
+        throw ImageError(
+          "bundle \(printable(bundle.utf8))", "is a directory, where a bundle is a file",
+          advice:
+            "Nothing was imported; name the file that 'imgstore export' wrote. 'imgstore snapshot' "
+            + "takes a directory as an image")
       }
     }
     progress.begin("importing", totalBytes: 0)

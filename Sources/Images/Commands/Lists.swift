@@ -12,9 +12,12 @@ public struct ImageSummary: Sendable {
   /// The directory that the image is; nil for an osimage of xCAT's.
   public let directory: String?
   public let snapshots: Int
+  /// The latest snapshot that can be read.
   public let latest: CommittedSnapshot?
   /// When the image was last recorded, or found unchanged by `snapshot --if-changed`.
   public let lastChecked: Timestamp?
+  /// Later snapshots, which cannot be read.
+  public let unreadable: [UnreadableSnapshot]
   /// A change of the image that was begun and has not ended.
   public let unfinished: UnfinishedChange?
 }
@@ -27,6 +30,20 @@ public struct LogEntry: Sendable {
   public let pin: String?
   /// It has a signature, which was not checked.
   public let isSigned: Bool
+}
+
+/// A snapshot whose ref is lost or cannot be read.
+public struct UnreadableSnapshot: Sendable {
+  public let name: SnapshotName
+  public let finding: String
+}
+
+/// The snapshots of an image.
+public struct ImageHistory: Sendable {
+  /// The readable snapshots, latest first.
+  public let entries: [LogEntry]
+  /// The snapshots between them that cannot be read.
+  public let unreadable: [UnreadableSnapshot]
 }
 
 extension Workspace {
@@ -68,6 +85,14 @@ extension Workspace {
     return definition
   }
 
+  /// Returns the names of all defined images, for commands that process each of them.
+  /// - Throws: `ImageError` (`notFound`) if the store is missing: its list of directories is missing, too, and
+  ///   its disk may not be mounted.
+  public func definedImages() throws -> [String] {
+    try requireStore()
+    return try images().filter(\.isDefined).map(\.name)
+  }
+
   /// All images that are defined or have snapshots.
   public func images() throws -> [ImageSummary] {
     let defined = try tables().definitions()
@@ -76,7 +101,7 @@ extension Workspace {
         ImageSummary(
           name: name, isDefined: true, provisioning: defined[name]?.provisioning ?? "",
           directory: defined[name]?.directoryPath?.text, snapshots: 0, latest: nil,
-          lastChecked: nil, unfinished: nil)
+          lastChecked: nil, unreadable: [], unfinished: nil)
       }
     }
     let histories = Dictionary(
@@ -94,6 +119,10 @@ extension Workspace {
         directory: defined[name]?.directoryPath?.text, snapshots: numbers.count,
         latest: latest,
         lastChecked: created.map { max($0, checked ?? $0) },
+        unreadable: numbers.filter { $0 > latest?.number ?? 0 }.reversed().map {
+          UnreadableSnapshot(
+            name: SnapshotName(image: image, number: $0), finding: "its ref cannot be read")
+        },
         unfinished: unfinished.first { $0.image == name })
     }
   }
@@ -110,10 +139,23 @@ extension Workspace {
     }
   }
 
-  /// The snapshots of an image, latest first.
-  /// - Parameter limit: the most to list, at least 1; older ones are not read.
-  /// - Throws: `ImageError` where there is none.
+  /// Returns the snapshots of an image that can be read, latest first.
+  /// - Parameter limit: the maximum count, at least 1; older snapshots are not read.
+  /// - Throws: `ImageError`: `notFound` if there is none, `damaged` if none can be read.
   public func log(_ name: String, limit: Int = .max) throws -> [LogEntry] {
+    let history = try history(of: name, limit: limit)
+    guard history.entries.isEmpty, let first = history.unreadable.first else {
+      return history.entries
+    }
+    throw ImageError(
+      .damaged, "snapshot \(first.name)", first.finding,
+      advice: "'imgstore verify' says what else is affected, and 'imgstore repair' may help")
+  }
+
+  /// Returns the snapshots of an image, latest first, including those that cannot be read.
+  /// - Parameter limit: the maximum count, at least 1; older snapshots are not read.
+  /// - Throws: `ImageError` if there is none.
+  public func history(of name: String, limit: Int = .max) throws -> ImageHistory {
     precondition(limit > 0)
     let refs = try store().refs
     let (image, numbers) = try findHistory(name)
@@ -121,6 +163,7 @@ extension Workspace {
     let pins = try refs.pins(of: image)
     let signed = try signedNumbers(of: image.text)
     var entries: [LogEntry] = []
+    var unreadable: [UnreadableSnapshot] = []
     for number in numbers where entries.count < limit {
       let committed: CommittedSnapshot
       do throws(StoreError) {
@@ -128,8 +171,10 @@ extension Workspace {
         committed = present
       } catch {
         // A damaged ref costs its own snapshot, not the history.
-        guard error.kind == .damaged, numbers.count > 1 else { throw error }
-        tell("\(image)@\(number) cannot be read: \(error.finding); 'imgstore repair' may help")
+        guard error.kind == .damaged else { throw error }
+        unreadable.append(
+          UnreadableSnapshot(
+            name: SnapshotName(image: image, number: number), finding: error.finding))
         continue
       }
       entries.append(
@@ -137,12 +182,14 @@ extension Workspace {
           committed: committed, tags: tags.filter { $0.value == number }.keys.sorted(),
           pin: pins[number], isSigned: signed.contains(number)))
     }
-    for number in try refs.lostNumbers(of: image).suffix(10) {
-      tell("\(image)@\(number) is lost: its ref is missing; 'imgstore repair' may help")
+    for number in try refs.lostNumbers(of: image) {
+      unreadable.append(
+        UnreadableSnapshot(
+          name: SnapshotName(image: image, number: number), finding: "its ref is missing"))
     }
-    // Between listing and reading another process may have removed them all.
-    guard !entries.isEmpty else { throw noSnapshot(of: image, "at all") }
-    return entries
+    // Between listing and reading, another process may have removed them all.
+    if entries.isEmpty, unreadable.isEmpty { throw noSnapshot(of: image, "at all") }
+    return ImageHistory(entries: entries, unreadable: unreadable)
   }
 
   /// Tags of one snapshot.

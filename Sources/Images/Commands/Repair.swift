@@ -25,6 +25,7 @@ extension Workspace {
     if options.readsLive { sources.append(liveSource(store)) }
     var request = RepairRequest()
     request.isDryRun = options.isDryRun
+    request.waiting = self.options.lockWait
     var outcome = try store.repair(request, from: sources, progress: progress, report: mention)
     outcome.problems += try journalProblems()
     return outcome

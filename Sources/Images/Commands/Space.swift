@@ -23,6 +23,12 @@ public struct DiskUseOutcome: Sendable {
   public let deadBytes: UInt64
   /// What `gc` frees as things are.
   public let collectableBytes: UInt64
+  /// What the store takes besides packs and refs.
+  public let indexBytes: UInt64
+  public let cacheBytes: UInt64
+
+  /// All that the store takes.
+  public var storeBytes: UInt64 { packBytes &+ refBytes &+ indexBytes &+ cacheBytes }
 }
 
 /// Counts and sizes of a whole store.
@@ -42,7 +48,9 @@ extension Workspace {
   public func collect(_ request: CollectionRequest = CollectionRequest()) throws
     -> CollectionOutcome
   {
-    try store().collect(request, progress: progress, report: mention)
+    var request = request
+    request.waiting = options.lockWait
+    return try store().collect(request, progress: progress, report: mention)
   }
 
   /// Says who uses how much.
@@ -81,7 +89,8 @@ extension Workspace {
       lines: try groups.map { try line($0.name, $0.members) },
       total: try line("total", Array(all)), packs: account.packCount,
       packBytes: account.packBytes, refBytes: account.refBytes, deadBytes: account.deadBytes,
-      collectableBytes: account.collectableBytes)
+      collectableBytes: account.collectableBytes, indexBytes: try indexBytes(store),
+      cacheBytes: try bytes(below: store.layout.cache))
   }
 
   /// Counts the store.
@@ -102,9 +111,12 @@ extension Workspace {
     return StoreStatistics(
       images: images.count, snapshots: snapshots, entries: entries, contentBytes: contentBytes,
       contents: try store.contents(),
-      indexBytes: try fileSystem.statIfPresent(
-        at: store.layout.root.raw, Array("index.sqlite".utf8))?.size ?? 0,
+      indexBytes: try indexBytes(store),
       cacheBytes: try bytes(below: store.layout.cache))
+  }
+
+  private func indexBytes(_ store: ObjectStore) throws -> UInt64 {
+    try fileSystem.statIfPresent(at: store.layout.root.raw, Array("index.sqlite".utf8))?.size ?? 0
   }
 
   private func bytes(below folder: Descriptor) throws -> UInt64 {

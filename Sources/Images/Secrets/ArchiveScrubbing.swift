@@ -139,9 +139,8 @@ struct ArchiveScrubbing {
 
   /// Calls `body` with a temporary store and deletes it afterwards. Deletes stores of killed runs first.
   private func withScratchStore<R>(_ body: (ObjectStore) throws -> R) throws -> R {
-    let layout = store.layout
-    let fileSystem = layout.fileSystem
-    let parent = layout.path + Array("/tmp".utf8)
+    let fileSystem = store.layout.fileSystem
+    let parent = store.scratchDirectory
     let temporary = try fileSystem.openDirectory(
       at: fileSystem.workingDirectory, parent, followLink: true)
     for name in (try? fileSystem.names(of: temporary.raw)) ?? []

@@ -1,7 +1,8 @@
 // Making a store on purpose, and not making one by accident.
 //
-// 1. Only commands that write make a store, and say so. None is made in the empty mount point of a file system that
-//    fstab(5) names and that is not mounted, nor where `init` has made one that is not there any more.
+// 1. Only commands that write make a store, and say so; a command for all images makes none. None is made in the
+//    empty mount point of a file system that fstab(5) names and that is not mounted, nor where `init` has made one
+//    that is not there any more.
 // 2. `init --group` lets a group read: the store's folder gets the group and the setgid bit, and whatever is made in
 //    it from then on can be read by the group (`KernelFileSystem.sharing`). Nobody else gains the right to write.
 
@@ -25,7 +26,9 @@ extension Workspace {
     try requireMountedPlace()
     if let gid, isNew { try makeSharedFolder(gid) }
     let store = try store(create: true, isAnnounced: false)
-    if let gid, !isNew { try share(store.layout.root, gid, depth: 0) }
+    if let gid, !isNew {
+      try store.changingAccess { try share(store.layout.root, gid, depth: 0) }
+    }
     registerStore()
     return InitializedStore(path: printable(storePath), isNew: isNew)
   }
@@ -38,6 +41,15 @@ extension Workspace {
       .notFound, "store \(printable(storePath))",
       "is not there, and 'imgstore init' has made one: is its file system mounted?",
       advice: "Mount it; 'imgstore init --store \(printable(storePath))' makes a new one")
+  }
+
+  /// Refuses what relies on a store that is there already: a command for every image, whatever images there are.
+  /// - Throws: `ImageError` (`notFound`). Nothing was made.
+  public func requireStore() throws {
+    guard let place = absentStore else { return }
+    throw ImageError(
+      .notFound, "store \(place)", "is not there",
+      advice: "Mount its file system, or name another store; 'imgstore init \(place)' makes one")
   }
 
   // MARK: Mounts

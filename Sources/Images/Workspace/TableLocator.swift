@@ -18,7 +18,16 @@ extension Workspace {
       case .none: nil
       }
     // A store of others is refused before its tables are read. Reading makes none.
-    _ = try storeIfPresent()
+    let store = try storeIfPresent()
+    if let files = base as? SQLiteTableBackend, let store, files.isForbidden {
+      let isFirst = saidNames.withLock { $0.insert("tables \(files.place)").inserted }
+      if isFirst {
+        tell(
+          "xCAT's tables in \(files.place) are root's alone: definitions are taken from the latest snapshots"
+        )
+      }
+      return ImageTables(base: RecordedTables(store: store, place: files.place), own: ownTables)
+    }
     return ImageTables(base: base ?? ownTables, own: ownTables)
   }
 

@@ -100,7 +100,8 @@ public final class Workspace: Sendable {
     let isNew = isAbsent && options.announcesNewStore
     let store = try openStore(create: create, odd: odd)
     opened.withLock { $0 = store }
-    if isNew { mention("made a new store in \(printable(storePath))") }
+    // A quiet command says it too: it may be the mount point of a disk that is away.
+    if isNew { (options.isQuiet ? tell : mention)("made a new store in \(printable(storePath))") }
     return store
   }
 

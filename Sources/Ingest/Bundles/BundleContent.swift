@@ -27,6 +27,9 @@ public struct BundleError: ExplainedError {
   static let damagedAdvice =
     "Nothing was imported; compare the checksum with its origin's, or write the archive again with "
     + "GNU tar"
+  /// The advice for a bundle that is damaged as a whole, or incomplete.
+  static let incompleteAdvice =
+    "Nothing was imported; compare its checksum with its origin's, and copy or export it again"
 }
 
 /// A member of a bundle, in the store.

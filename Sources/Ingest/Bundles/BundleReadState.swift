@@ -68,7 +68,7 @@ struct BundleReadState: ~Copyable {
         error.member.isEmpty ? error.finding + place : error.finding,
         advice: error.finding.contains("expand")
           ? "Nothing was imported; if you trust its origin, import the output of 'gzip -dc'"
-          : BundleError.damagedAdvice)
+          : BundleError.incompleteAdvice)
     }
   }
 

@@ -25,7 +25,10 @@ public struct InterruptedError: ExplainedError, Equatable {
   public var finding: String { "was interrupted by a signal (\(name))" }
   public var advice: String { "" }
 
-  private var name: String {
+  private var name: String { InterruptedError.name(of: signal) }
+
+  /// "SIGTERM".
+  public static func name(of signal: Int32) -> String {
     switch signal {
     case SIGHUP: "SIGHUP"
     case SIGINT: "SIGINT"
@@ -52,6 +55,8 @@ public enum Interruption {
     /// The message for a signal that ends the process at once.
     var words: String?
     var speaks = false
+    /// What is written to standard output where a signal ends the process at once.
+    var document: (@Sendable (_ signal: Int32, _ words: String?) -> [UInt8]?)?
   }
 
   /// Signals within this time are the same request.
@@ -65,6 +70,18 @@ public enum Interruption {
     state.withLock { state in
       state.words = words
       if words != nil { watch(&state) }
+    }
+  }
+
+  /// Sets the document for other programs that is written to standard output if a signal ends the process at
+  /// once.
+  /// - Parameter make: gets the signal and the last message; returns nil if output was written already.
+  public static func setDocument(
+    _ make: @escaping @Sendable (_ signal: Int32, _ words: String?) -> [UInt8]?
+  ) {
+    state.withLock { state in
+      state.document = make
+      watch(&state)
     }
   }
 
@@ -161,17 +178,23 @@ public enum Interruption {
         "stopping at the next safe point; a second signal ends the program at once")
     }
     for cleanUp in state.withLock({ Array($0.cleanups.values) }) { cleanUp() }
-    if let words = state.withLock({ $0.words }) { writeMessage(words) }
+    let (words, document) = state.withLock { ($0.words, $0.document) }
+    if let bytes = document?(signal, words) { write(bytes, to: 1) }
+    if let words { writeMessage(words) }
     clinux_die_of(signal)
   }
 
   /// Writes a line, unless standard error would block.
   private static func writeMessage(_ words: String) {
     guard state.withLock({ $0.speaks }) else { return }
-    var file = pollfd(fd: 2, events: Int16(POLLOUT), revents: 0)
-    guard poll(&file, 1, 0) == 1, file.revents & Int16(POLLOUT) != 0 else { return }
     // A terminal shows a line of progress, and "^C".
-    let line = Array(((isatty(2) == 1 ? "\r\u{1b}[K" : "") + "imgstore: \(words)\n").utf8)
-    _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+    write(Array(((isatty(2) == 1 ? "\r\u{1b}[K" : "") + "imgstore: \(words)\n").utf8), to: 2)
+  }
+
+  /// Writes bytes, unless the write would block.
+  private static func write(_ bytes: [UInt8], to output: Int32) {
+    var file = pollfd(fd: output, events: Int16(POLLOUT), revents: 0)
+    guard poll(&file, 1, 0) == 1, file.revents & Int16(POLLOUT) != 0 else { return }
+    _ = bytes.withUnsafeBytes { Glibc.write(output, $0.baseAddress, $0.count) }
   }
 }

@@ -21,8 +21,8 @@
 //     of refs before a marking without them.
 //  7. Readers hold leases, too: the packs that existed when a command began stay until it ends. A reader
 //     that looks for a pack by name searches both directories.
-//  8. One collection runs at a time (locks/gc). A second one fails instead of waiting, because it would
-//     wait with a lease that the first one waits for. Other commands wait for gc only while it moves packs.
+//  8. One collection runs at a time (locks/gc). A second one waits without a lease, because the first one
+//     waits for all leases. Other commands wait for gc only while it moves packs.
 //  9. If gc is killed at any point, it leaves packs in doomed/, complete or as second copies, which only
 //     cost space. The next run handles them like its own. Clocks only decide when to stop waiting.
 
@@ -49,6 +49,9 @@ public struct CollectionRequest: Sendable {
   /// The time in seconds after which no pack is started and no process is waited for; nil for a default
   /// wait.
   public var maxSeconds: Double?
+  /// How long to wait for another collection, and for commands that began earlier. Those commands only keep
+  /// dead packs: without a limit gc waits a minute for them (`GarbageCollection.maxWaitSeconds`).
+  public var waiting = LockWait.forever
   /// Creates the parameters of a plain `gc`.
   public init() {}
 }
@@ -81,29 +84,48 @@ extension ObjectStore {
   public func collect(
     _ request: CollectionRequest, progress: Progress, report: @escaping (String) -> Void
   ) throws -> CollectionOutcome {
-    let lock = try lockCollections()
-    guard let lock else {
-      let holders = FileLock.holders(
-        layout.fileSystem, at: layout.locks.raw, GarbageCollection.lockName)
-      throw StoreError(
-        .busy, "the store",
-        "is being collected by another imgstore process: "
-          + (holders.isEmpty ? "gc or optimize" : holders.joined(separator: ", ")),
-        advice: "Run the command again after that process has ended")
-    }
+    let lock = try lockCollections(waiting: request.waiting, report: report)
     defer { withExtendedLifetime(lock) {} }
     let run = GarbageCollection(self, request, progress, report)
     try run.run()
     return run.outcome
   }
 
+  /// Locks garbage collection, and waits while another collection or repair holds the lock. It waits without
+  /// a lease, because the other process waits for all leases.
+  /// - Throws: `busy` if the lock is still held after `waiting`.
+  func lockCollections(
+    waiting: LockWait, report: (String) -> Void
+  ) throws(StoreError) -> FileLock {
+    if let lock = try lockCollectionsIfFree() { return lock }
+    let name = GarbageCollection.lockName
+    if waiting == .atMost(seconds: 0) { throw layout.busy(layout.name, name) }
+    let holders = FileLock.holders(layout.fileSystem, at: layout.locks.raw, name)
+    report(
+      "waiting: the store is in use by "
+        + (holders.isEmpty ? "another imgstore process" : holders.joined(separator: ", ")))
+    releaseLease()
+    let lock: FileLock?
+    do throws(SystemError) {
+      lock = try layout.lock(name, exclusive: true, waiting: waiting) {}
+    } catch {
+      if error.code == .busy { throw layout.busy(layout.name, name) }
+      throw .system(error, layout.name)
+    }
+    // From now on this store relies only on objects that exist now.
+    try renewLease()
+    try index.refresh()
+    guard let lock else { throw .system(SystemError(code: .readOnly, "lock", name), layout.name) }
+    return lock
+  }
+
   /// Locks garbage collection; nil if another process holds the lock.
   ///
   /// A child process between fork and exec may keep an earlier lock of this process for a moment, so the
   /// lock is tried for half a second.
-  func lockCollections() throws(StoreError) -> FileLock? {
+  func lockCollectionsIfFree() throws(StoreError) -> FileLock? {
     try layout.requireWritable("the store")
-    return try mapSystemErrors("the store") { () throws(SystemError) in
+    return try mapSystemErrors(layout.name) { () throws(SystemError) in
       for _ in 0..<25 {
         let lock = try layout.lockIfFree(GarbageCollection.lockName)
         if let lock { return lock }
@@ -203,7 +225,7 @@ final class GarbageCollection {
       hasCopies: { duplicated.contains(prefixKey($0, $1)) }, progress: progress)
     progress.begin("rewriting", totalBytes: 0)
     // Leave free space for snapshots that are taken concurrently.
-    let free = try mapSystemErrors("the store") { () throws(SystemError) in
+    let free = try mapSystemErrors(layout.name) { () throws(SystemError) in
       try layout.fileSystem.freeBytes(layout.packs.raw)
     }
     if free < batch.reduce(0, { $0 + $1.keptBytes }) / 4 * 5 {

@@ -25,6 +25,9 @@ final class Lease: Sendable {
 
   private init(_ lock: FileLock?) { self.lock = lock }
 
+  /// The lease of a store that relies on no objects.
+  static let none = Lease(nil)
+
   /// Takes a lease of the current phase.
   static func take(_ layout: Layout) throws(StoreError) -> Lease {
     try mapSystemErrors("the store's leases") { () throws(SystemError) in

@@ -10,8 +10,6 @@ extension GarbageCollection {
   func remove(_ packs: [Digest]) throws -> Bool {
     progress.begin("removing")
     try doom(packs)
-    let deadline =
-      request.maxSeconds.map { start + $0 } ?? monotonicSeconds() + Self.maxWaitSeconds
     switch try QuiescenceWait(store: store, deadline: deadline, report: report).waitForBothPhases()
     {
     case .finished: break
@@ -23,6 +21,15 @@ extension GarbageCollection {
     try needed.addAll(of: store, progress: progress)
     try deleteOrRestore()
     return true
+  }
+
+  /// The end of the wait for commands that began earlier: by --max-time and --wait, or after a minute.
+  private var deadline: Double {
+    let byTime = request.maxSeconds.map { start + $0 }
+    switch request.waiting {
+    case .forever: return byTime ?? monotonicSeconds() + Self.maxWaitSeconds
+    case .atMost(let seconds): return min(byTime ?? .infinity, monotonicSeconds() + seconds)
+    }
   }
 
   private func doom(_ packs: [Digest]) throws {

@@ -77,6 +77,15 @@ extension Index {
     }
   }
 
+  /// Runs `body`, which changes who may read the store's files and none of their bytes: the index stays valid.
+  func keepingStamp(_ body: () throws -> Void) throws {
+    let exclusive = try lock(exclusive: true)
+    defer { withExtendedLifetime(exclusive) {} }
+    let wasStamped = try isStamped()
+    try body()
+    if wasStamped { try stamp() }
+  }
+
   private static func stampText(_ stat: FileStat) -> [UInt8] {
     let text =
       "\(stat.inode) \(stat.size) \(stat.modified.seconds).\(stat.modified.nanoseconds) "

@@ -69,9 +69,12 @@ public struct StoreError: ExplainedError {
   /// Returns the error for a failed system call on `object`.
   static func system(_ error: SystemError, _ object: String) -> StoreError {
     StoreError(
-      .system(error), object, "cannot \(error.operation) \(printable(error.path)): \(error.code)",
+      .system(error), object,
+      "cannot \(error.operation)" + (error.path.isEmpty ? "" : " \(printable(error.path))")
+        + ": \(error.code)",
       advice: error.isOutOfSpace
-        ? "Free space on the store's file system and run the command again. The store is intact"
+        ? "Free space on the store's file system and run the command again. The store is intact, and "
+          + "'imgstore gc --remove-only' frees what the command had stored"
         : error.advice)
   }
 

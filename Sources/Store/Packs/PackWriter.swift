@@ -95,7 +95,7 @@ final class PackWriter: Sendable {
     _ header: [UInt8], _ payload: UnsafeRawBufferPointer, raw: Int,
     objects: [(kind: ObjectKind, id: Digest, length: Int)]
   ) throws(StoreError) {
-    let full = try mapSystemErrors("the store") { () throws(SystemError) in
+    let full = try mapSystemErrors(layout.name) { () throws(SystemError) in
       try box.withLock { box throws(SystemError) -> Detached? in
         if let writeError = box.state.writeError { throw writeError }
         if box.state.open == nil { box.state.open = try start() }

@@ -37,7 +37,7 @@ extension ObjectStore {
   /// dependencies a running gc has recorded already.
   /// - Returns: nil if gc or another search holds the lock. Waiting for gc could deadlock, because gc may
   ///   wait for the caller.
-  public func lockRecipes() throws(StoreError) -> FileLock? { try lockCollections() }
+  public func lockRecipes() throws(StoreError) -> FileLock? { try lockCollectionsIfFree() }
 
   /// Returns true if a plan depends on `blob`, directly or through other recipes.
   /// - Parameter others: blobs that are taken from here instead of the store.

@@ -42,31 +42,40 @@ final class LossSurvey {
   private let store: ObjectStore
   private let progress: Progress
   private let isUnreadable: (ObjectName) throws -> Bool
+  private let found: FoundObjects?
+  private let source: StoreWithFound
   private(set) var losses = Losses()
   private var wholeDirectories: Set<Tree.IDs> = []
   private var wholeBlobs: Set<Digest> = []
   private var brokenBlobs: [Digest: String] = [:]
 
   /// Creates a survey.
-  /// - Parameter isUnreadable: returns true for objects whose copies in the packs are all damaged.
+  /// - Parameters:
+  ///   - found: objects that count as present, in addition to those in the store.
+  ///   - isUnreadable: returns true for objects whose copies in the packs are all damaged.
   init(
-    _ store: ObjectStore, progress: Progress,
+    _ store: ObjectStore, progress: Progress, found: FoundObjects? = nil,
     isUnreadable: @escaping (ObjectName) throws -> Bool = { _ in false }
   ) {
     self.store = store
     self.progress = progress
     self.isUnreadable = isUnreadable
+    self.found = found
+    source = StoreWithFound(store: store, found: found)
   }
 
   /// Walks every snapshot.
-  func run() throws -> Losses {
+  /// - Parameter planned: the future states of refs that a dry run would change.
+  func run(_ planned: [SnapshotName: PlannedRef] = [:]) throws -> Losses {
     progress.begin("looking for losses")
     let refs = store.refs
     for image in try refs.everyImage() {
-      for number in try refs.lostNumbers(of: image) {
+      for number in try refs.lostNumbers(of: image)
+      where planned[SnapshotName(image: image, number: number)] == nil {
         losses.add("\(image)@\(number)", [], "its ref is missing")
       }
-      for number in try refs.numbers(of: image) {
+      for number in try refs.numbers(of: image)
+      where planned[SnapshotName(image: image, number: number)] == nil {
         do {
           guard let committed = try refs.readIfPresent(image, number) else { continue }
           _ = try check(committed.snapshot, committed.name)
@@ -74,6 +83,11 @@ final class LossSurvey {
           losses.add("\(image)@\(number)", [], error.finding)
         }
       }
+    }
+    for (name, ref) in planned.sorted(by: {
+      ($0.key.image, $0.key.number) < ($1.key.image, $1.key.number)
+    }) {
+      if case .snapshot(let snapshot) = ref { _ = try check(snapshot, "\(name)") }
     }
     return losses
   }
@@ -125,10 +139,15 @@ final class LossSurvey {
 
   /// Returns true if an object can be read. Adds it to the losses otherwise.
   private func isReadable(_ kind: ObjectKind, _ id: Digest) throws -> Bool {
-    let name = ObjectName(kind: kind, id: id)
-    if try store.index.location(kind, id) != nil, try !isUnreadable(name) { return true }
-    losses.objects.insert(name)
+    if try has(kind, id) { return true }
+    losses.objects.insert(ObjectName(kind: kind, id: id))
     return false
+  }
+
+  private func has(_ kind: ObjectKind, _ id: Digest) throws -> Bool {
+    let name = ObjectName(kind: kind, id: id)
+    if found?.contains(name) == true { return true }
+    return try store.index.location(kind, id) != nil && !isUnreadable(name)
   }
 
   /// Returns the entries of a directory; nil if it is lost. Complete directories are not read again.
@@ -139,12 +158,12 @@ final class LossSurvey {
     if hasTree, hasTimes {
       do {
         var hasLeaves = true
-        for leaf in try Tree.leaves(ids, from: store) {
+        for leaf in try Tree.leaves(ids, from: source) {
           let hasLeaf = try isReadable(.tree, leaf.tree)
           let hasLeafTimes = try isReadable(.times, leaf.times)
           hasLeaves = hasLeaves && hasLeaf && hasLeafTimes
         }
-        if hasLeaves { return try Tree.entries(ids, from: store) }
+        if hasLeaves { return try Tree.entries(ids, from: source) }
       } catch let error as StoreError {
         guard error.kind == .damaged || error.kind == .missing else { throw error }
       }
@@ -167,16 +186,22 @@ final class LossSurvey {
 
   private func findLoss(of blob: Digest, _ sizeBytes: UInt64, depth: Int) throws -> String? {
     let isSmall = sizeBytes <= UInt64(Chunker.maxBytes)
-    if isSmall, try store.index.location(.chunk, blob) != nil,
-      try !isUnreadable(ObjectName(kind: .chunk, id: blob))
-    {
-      return nil
-    }
+    if isSmall, try has(.chunk, blob) { return nil }
     if isSmall { losses.objects.insert(ObjectName(kind: .chunk, id: blob)) }
-    if sizeBytes <= UInt64(Chunker.wholeFileBytes), try store.index.location(.recipe, blob) == nil {
+    let recipe = ObjectName(kind: .recipe, id: blob)
+    let isFound = found?.contains(recipe) == true
+    if sizeBytes <= UInt64(Chunker.wholeFileBytes), !isFound,
+      try store.index.location(.recipe, blob) == nil
+    {
       return "its content"
     }
     guard try isReadable(.recipe, blob) else { return "its content" }
+    if isFound {
+      // For other recipes, the source has reconstructed the complete blob.
+      guard let chunks = try? Recipe.decode(found?.bytes(of: recipe) ?? []) else { return nil }
+      let missing = try chunks.runs.count { try !isReadable(.chunk, $0.chunk) }
+      return missing == 0 ? nil : "\(missing) of its chunks"
+    }
     do {
       let parts = try store.parts(of: blob, sizeBytes: sizeBytes)
       if let reconstruction = parts.reconstruction {

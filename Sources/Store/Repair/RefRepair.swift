@@ -29,6 +29,12 @@ extension StoreRepair {
       }
       try withHistory(of: image) { folder in try self.quarantineDamage(image, folder) }
     }
+    if isDryRun {
+      for ref in misplacedRefs
+      where try isFree(ref.name.image, ref.name.number, ignoring: movedRefs) {
+        plan(ref.name.image, ref.name.number, ref.bytes)
+      }
+    }
     try restoreQuarantined()
   }
 
@@ -77,15 +83,28 @@ extension StoreRepair {
         if let number {
           if let record, (try? record.requireIdentity(image, number)) != nil { continue }
           if record == nil, let corrected = RefRecord.corrected(bytes, image, number) {
+            plan(image, number, corrected)
             try replace(folder, name, object, label, by: corrected)
             continue
           }
           let isForeign = try !bytes.starts(with: RefRecord.magic) && isFarOut(number, image)
-          if !isDryRun, !isForeign, try !isStray(record, image) { try mark(number, folder) }
+          let isLost = try !isForeign && !isStray(record, image)
+          if isLost, !isDryRun { try mark(number, folder) }
+          if !isLost { plannedRefs[SnapshotName(image: image, number: number)] = .absent }
+        }
+        if let number { movedRefs.insert(SnapshotName(image: image, number: number)) }
+        if let own = record?.number, let image = try? ImageName(record?.snapshot.image ?? "") {
+          misplacedRefs.append((SnapshotName(image: image, number: own), bytes))
         }
         try moveToQuarantine(folder, name, object, as: label)
       }
     }
+  }
+
+  /// Records a ref that a dry run would restore.
+  private func plan(_ image: ImageName, _ number: Int, _ bytes: [UInt8]) {
+    guard isDryRun, let record = try? RefRecord.decode(bytes) else { return }
+    plannedRefs[SnapshotName(image: image, number: number)] = .snapshot(record.snapshot)
   }
 
   /// Returns true if a number is more than one above all others of an image, so that no ref can have got
@@ -169,6 +188,7 @@ extension StoreRepair {
       if isDryRun {
         if try isFree(image, number) {
           note("ref \(image)@\(number)", "would be restored from quarantine/")
+          plan(image, number, bytes)
         }
         continue
       }
@@ -190,9 +210,16 @@ extension StoreRepair {
   }
 
   /// Returns true if no ref has the number, and no removed ref had it.
-  private func isFree(_ image: ImageName, _ number: Int) throws -> Bool {
+  /// - Parameter moved: refs that the repair moves away.
+  private func isFree(
+    _ image: ImageName, _ number: Int, ignoring moved: Set<SnapshotName> = []
+  ) throws -> Bool {
     let names = try store.refs.fileNames(of: image)
-    if names.contains(RefLog.fileName(number)) { return false }
+    if names.contains(RefLog.fileName(number)),
+      !moved.contains(SnapshotName(image: image, number: number))
+    {
+      return false
+    }
     if names.contains(RefLog.fileName(number) + RefLog.removedSuffix) { return false }
     guard case .numbers(let removed) = try store.refs.removedRecord(of: image) else { return false }
     return !removed.contains(number)
@@ -222,7 +249,16 @@ extension StoreRepair {
   private func restore(
     _ committed: CommittedSnapshot, _ image: ImageName, from other: ObjectStore, _ source: String
   ) throws {
-    if isDryRun { return note("ref \(committed.name)", "is in \(source)") }
+    if isDryRun {
+      let isWhole = try LossSurvey(other, progress: progress).check(
+        committed.snapshot, committed.name)
+      if isWhole {
+        plannedRefs[SnapshotName(image: image, number: committed.number)] = .complete
+      }
+      return note(
+        "ref \(committed.name)",
+        "is in \(source)" + (isWhole ? "" : ", which lacks some of its content"))
+    }
     let session = try store.beginSession()
     try StoreSource(other, store, session, progress).copy(committed.snapshot)
     try session.finish()

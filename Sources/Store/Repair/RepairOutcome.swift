@@ -1,11 +1,14 @@
 // The parameters and results of a repair.
 
 import Codec
+import Platform
 
 /// The parameters of a repair.
 public struct RepairRequest: Sendable {
   /// True to change nothing and report the planned actions.
   public var isDryRun = false
+  /// How long to wait for a collection, or for another repair.
+  public var waiting = LockWait.forever
   /// Creates the parameters of a real repair.
   public init() {}
 }
@@ -40,9 +43,11 @@ public struct RepairOutcome: Sendable {
   public internal(set) var healedBytes: UInt64 = 0
   /// The files that were moved to quarantine/, by their names there.
   public internal(set) var quarantined: [String] = []
-  /// The remaining losses by snapshot and path.
+  /// The number of paths that could not be restored before the repair.
+  public internal(set) var damagedPathCount = 0
+  /// The losses that remain, or would remain in a dry run, by snapshot and path.
   public internal(set) var losses = Losses()
-  /// The problems that `verify` still finds, except the losses.
+  /// The problems that `verify` still finds, except the losses. A dry run only looks for journals.
   public var problems: [VerifyReport.Problem] = []
   public internal(set) var isDryRun = false
   public internal(set) var seconds: Double = 0
@@ -57,13 +62,13 @@ final class AllowedObjects: Sendable {
   /// True to accept directories, times, attribute sets and hole maps that the store lacks, lost or not: the
   /// needed objects below a lost directory are unknown.
   let acceptsMetadata: Bool
-  /// True to count objects without storing them.
-  let isDryRun: Bool
+  /// Collects the objects that a dry run would store; nil in a real repair.
+  let found: FoundObjects?
 
-  init(_ losses: Losses, isDryRun: Bool) {
+  init(_ losses: Losses, found: FoundObjects?) {
     names = losses.objects
     acceptsMetadata = !losses.directories.isEmpty
-    self.isDryRun = isDryRun
+    self.found = found
   }
 
   func accepts(_ kind: ObjectKind) -> Bool {

@@ -25,11 +25,10 @@ extension ObjectStore {
     _ request: RepairRequest, from sources: [RepairSource], progress: Progress,
     report: @escaping @Sendable (String) -> Void
   ) throws -> RepairOutcome {
-    guard let lock = try lockCollections() else {
-      throw StoreError(
-        .busy, "the store", "is being collected or repaired by another imgstore process",
-        advice: "Run the command again after that process has ended")
-    }
+    // A dry run may read a read-only store.
+    let lock =
+      request.isDryRun && layout.isReadOnly
+      ? nil : try lockCollections(waiting: request.waiting, report: report)
     defer { withExtendedLifetime(lock) {} }
     let run = StoreRepair(self, request, sources, progress, report)
     try run.run()
@@ -47,6 +46,12 @@ final class StoreRepair {
   var outcome = RepairOutcome()
   /// Damaged packs that are still in their directories, in a dry run.
   var damagedPacks: [PackFile] = []
+  /// Of a dry run: what the sources would give, and refs that would be in their places.
+  let found: FoundObjects?
+  var plannedRefs: [SnapshotName: PlannedRef] = [:]
+  /// Refs that a dry run would move out of their places, and where such refs belong.
+  var movedRefs: Set<SnapshotName> = []
+  var misplacedRefs: [(name: SnapshotName, bytes: [UInt8])] = []
   private static let maxRounds = 64
 
   var layout: Layout { store.layout }
@@ -61,6 +66,7 @@ final class StoreRepair {
     self.sources = sources
     self.progress = progress
     self.report = report
+    found = request.isDryRun ? FoundObjects() : nil
     outcome.isDryRun = request.isDryRun
   }
 
@@ -78,6 +84,7 @@ final class StoreRepair {
     try store.index.refresh()
     _ = try store.index.checkedIDs()
     try repairPacks()
+    if isDryRun { outcome.damagedPathCount = try survey().pathCount }
     try repairRefs()
     try repairMarks()
     try repairSignatures()
@@ -104,14 +111,16 @@ final class StoreRepair {
         badFrames.insert(FrameAddress(pack: pack, offset: frame.offset))
       }
     }
-    if badFrames.isEmpty { return try LossSurvey(store, progress: progress).run() }
+    if badFrames.isEmpty {
+      return try LossSurvey(store, progress: progress, found: found).run(plannedRefs)
+    }
     let bad = Set(damagedPacks.flatMap { $0.check.badObjects.keys })
-    return try LossSurvey(store, progress: progress) { [store] name in
+    return try LossSurvey(store, progress: progress, found: found) { [store] (name: ObjectName) in
       guard bad.contains(name) else { return false }
       return try store.index.locations(name.kind, name.id).allSatisfy {
         badFrames.contains($0.address)
       }
-    }.run()
+    }.run(plannedRefs)
   }
 
   /// Restores lost objects from the sources, each repeatedly while it helps: a restored directory names
@@ -122,7 +131,7 @@ final class StoreRepair {
       for _ in 0..<StoreRepair.maxRounds {
         if losses.objects.isEmpty { return }
         let restored = try restore(losses, from: source)
-        if restored == 0 || isDryRun { break }
+        if restored == 0 { break }
         losses = try survey()
       }
     }
@@ -131,7 +140,8 @@ final class StoreRepair {
   /// Restores objects from one source.
   /// - Returns: the number of restored objects.
   private func restore(_ losses: Losses, from source: RepairSource) throws -> Int {
-    let allowed = AllowedObjects(losses, isDryRun: isDryRun)
+    let allowed = AllowedObjects(losses, found: found)
+    let foundBefore = found?.count ?? 0
     let session = try store.beginSession(allowed: allowed)
     do {
       switch source {
@@ -148,7 +158,7 @@ final class StoreRepair {
       outcome.sourceProblems.append(.init(object: source.name, what: text))
     }
     try session.finish()
-    let restored = session.dedup.claimedCount
+    let restored = found.map { $0.count - foundBefore } ?? session.dedup.claimedCount
     if restored > 0 {
       outcome.healedObjects += restored
       outcome.healedBytes += session.writtenBytes
@@ -163,6 +173,8 @@ final class StoreRepair {
 
   /// Lists the problems that `verify` finds in addition to the losses.
   private func listProblems() throws {
+    // What is damaged is all there still.
+    if isDryRun { return }
     let report = try store.verify(VerifyRequest(), progress: progress)
     let lost = Set(outcome.losses.paths.map(\.snapshot))
     outcome.problems = report.problems.filter { problem in
@@ -174,7 +186,7 @@ final class StoreRepair {
 extension ObjectStore {
   /// Starts a session that stores only the wanted objects.
   func beginSession(allowed: AllowedObjects) throws(StoreError) -> WriteSession {
-    if !allowed.isDryRun { try layout.requireWritable("the store") }
+    if allowed.found == nil { try layout.requireWritable("the store") }
     return try WriteSession(layout, index, lease, tuning: StoreTuning(), allowed: allowed)
   }
 }

@@ -51,11 +51,17 @@ public final class ObjectStore: Sendable {
   /// Returns the lease that protects the objects of this store from gc.
   var lease: Lease { leases.withLock { $0 } }
 
+  /// Gives up the lease until `renewLease`, before waiting for a collection, which waits for all leases.
+  func releaseLease() { leases.withLock { $0 = Lease.none } }
+
   /// Takes a new lease. Used by gc itself: from now on this store relies only on objects that exist now.
   func renewLease() throws(StoreError) {
     let new = try Lease.take(layout)
     leases.withLock { $0 = new }
   }
+
+  /// Runs `body`, which changes who may read the store's files, but none of their bytes.
+  public func changingAccess(_ body: () throws -> Void) throws { try index.keepingStamp(body) }
 
   /// Rebuilds the index from the packs.
   public func reindex() throws(StoreError) { try index.rebuild() }

@@ -64,6 +64,9 @@ extension Layout {
     try quarantine(locks, name, as: "locks-\(printable(name))")
   }
 
+  /// The store's name in messages.
+  var name: String { "store \(printable(path))" }
+
   /// Checks that the store can be changed.
   /// - Parameter object: the object to change, such as "the history of compute".
   /// - Throws: `refused` if the store is read-only.

@@ -72,6 +72,7 @@ final class TemporaryFile: Sendable {
   /// Deletes the files of writers that no longer live.
   /// - Returns: the size of the deleted files in bytes.
   static func sweep(_ layout: Layout) throws(SystemError) -> UInt64 {
+    if layout.isReadOnly { return 0 }
     let fileSystem = layout.fileSystem
     var freedBytes: UInt64 = 0
     for name in try fileSystem.names(of: layout.temporary.raw) {
@@ -93,10 +94,22 @@ final class TemporaryFile: Sendable {
 }
 
 extension ObjectStore {
+  /// The directory of files without a name: the store's own, or TMPDIR if the store is read-only.
+  public var scratchDirectory: [UInt8] {
+    layout.isReadOnly ? temporaryDirectoryPath : layout.path + Array("/tmp".utf8)
+  }
+
   /// Opens a temporary file without a name. It disappears when its descriptor is closed.
-  public func openNamelessFile() throws(SystemError) -> Descriptor {
-    let file = try TemporaryFile(layout)
-    file.discard()
-    return file.file
+  /// - Throws: `StoreError` that names the directory.
+  public func openNamelessFile() throws(StoreError) -> Descriptor {
+    try mapSystemErrors("temporary file in \(printable(scratchDirectory))") {
+      () throws(SystemError) in
+      guard layout.isReadOnly else {
+        let file = try TemporaryFile(layout)
+        file.discard()
+        return file.file
+      }
+      return try layout.fileSystem.openNamelessFile(in: scratchDirectory)
+    }
   }
 }

@@ -42,6 +42,21 @@ final class DedupFilter: Sendable {
   /// The number of objects that callers have claimed.
   var claimedCount: Int { state.withLock { $0.claimed.count } }
 
+  /// Records an object that a repair would store. Does so only in a dry run.
+  /// - Returns: false if the session stores objects.
+  func noteInDryRun(
+    _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer
+  ) throws(StoreError) -> Bool {
+    guard let allowed, let found = allowed.found else { return false }
+    let name = ObjectName(kind: kind, id: id)
+    if allowed.names.contains(name) {
+      found.note(name, bytes)
+    } else if allowed.accepts(kind), try !index.keeps(kind, id) {
+      found.note(name, bytes)
+    }
+    return true
+  }
+
   /// Claims an object for the caller.
   /// - Returns: true if the caller must store the object. False if a pack that is not doomed contains it,
   ///   or if another caller of this session has claimed it.
@@ -49,9 +64,9 @@ final class DedupFilter: Sendable {
     let key = Key(kind: kind, id: id)
     if let allowed {
       if allowed.names.contains(ObjectName(kind: kind, id: id)) {
-        return state.withLock { $0.claimed.insert(key).inserted } && !allowed.isDryRun
+        return state.withLock { $0.claimed.insert(key).inserted }
       }
-      guard allowed.accepts(kind), !allowed.isDryRun else { return false }
+      guard allowed.accepts(kind) else { return false }
     }
     return try state.withLock { state throws(StoreError) in
       if state.claimed.contains(key) { return false }

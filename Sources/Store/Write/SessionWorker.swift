@@ -44,7 +44,9 @@ public final class SessionWorker {
   public func add(
     _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer
   ) throws(StoreError) {
-    guard !bytes.isEmpty || kind != .chunk, try session.dedup.claim(kind, id) else { return }
+    guard !bytes.isEmpty || kind != .chunk else { return }
+    if try session.dedup.noteInDryRun(kind, id, bytes) { return }
+    guard try session.dedup.claim(kind, id) else { return }
     try append(kind, id, bytes)
   }
 

@@ -65,7 +65,7 @@ public final class WriteSession: Sendable {
     packs = PackWriter(layout, index)
     exchange = Monitor(Exchange(producers: 0))
     self.lease = lease
-    try mapSystemErrors("the store") { () throws(SystemError) in _ = try TemporaryFile.sweep(layout)
+    try mapSystemErrors(layout.name) { () throws(SystemError) in _ = try TemporaryFile.sweep(layout)
     }
   }
 

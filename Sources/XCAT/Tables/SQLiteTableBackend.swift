@@ -47,6 +47,15 @@ public struct SQLiteTableBackend: TableBackend {
 
   public var place: String { printable(directory) }
 
+  /// True if the image table exists, but this user must not read it: only root can read xCAT's files.
+  public var isForbidden: Bool {
+    do throws(SystemError) {
+      _ = try fileSystem.openFile(
+        at: fileSystem.workingDirectory, try path("osimage"), [.read, .nonBlocking])
+      return false
+    } catch { return error.code == .accessDenied }
+  }
+
   func path(_ table: String) throws(SystemError) -> [UInt8] {
     let name = Array("\(table).sqlite".utf8)
     guard let locating else { return directory + [0x2f] + name }

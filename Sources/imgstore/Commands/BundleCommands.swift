@@ -89,6 +89,9 @@ struct Export: ParsableCommand {
     request.scrubs = scrub
     request.isDryRun = dryRun
 
+    // The bundle has standard output for itself.
+    if place == "-", !dryRun { JSONOutput.begin() }
+
     let outcome: ExportOutcome
     let destination: String
     if let host = remote.remoteHost {

@@ -111,9 +111,13 @@ struct ImagesCommand: ParsableCommand {
     }
     let images = try workspace.images()
     Terminal.finish()
+    // A store that was named is expected to be there: its list of directories may be away with its disk.
+    if let place = workspace.absentStore, json.json || !images.isEmpty, common.namesStore {
+      Terminal.warning("there is no store in \(place)")
+    }
     if json.json {
       try printJSON(ImagesJSON(images: images.map(ImageJSON.init)))
-      return
+      return try expectReadable(images.flatMap(\.unreadable))
     }
     if images.isEmpty {
       print("no images yet: 'imgstore snapshot DIR' keeps a directory")
@@ -135,5 +139,6 @@ struct ImagesCommand: ParsableCommand {
     for change in images.compactMap(\.unfinished) where !change.isRunning {
       print("\n\(change.image): \(unfinishedText(change))")
     }
+    try expectReadable(images.flatMap(\.unreadable))
   }
 }

@@ -20,6 +20,9 @@ struct Forget: ParsableCommand {
       Space is free after 'imgstore gc'. A number is never used again: IMAGE@12 is what it was, \
       or nothing.
 
+      With --all, an image that is busy (--wait, --no-wait) is left alone, and the others are done: exit \
+      code 3; 4 where all are busy.
+
       Examples:
         imgstore forget --all --keep-last 3 --keep-daily 7 --dry-run
       """)
@@ -117,11 +120,13 @@ struct Forget: ParsableCommand {
     if prune { _ = try workspace.collect(CollectionRequest()) }
     Terminal.finish()
     if json.json { try printJSON(ForgetJSON(outcome)) } else { show(outcome) }
-    if outcome.unreadable.isEmpty { return }
-    throw CompletedWithWarnings(
-      lines: outcome.unreadable.map {
-        "\($0) cannot be read, and stays; 'imgstore remove \($0) --force' gives it up"
-      }, isDamage: true)
+    let unreadable = outcome.unreadable.map {
+      "\($0) cannot be read, and stays; 'imgstore remove \($0) --force' gives it up"
+    }
+    let problems = unreadable + outcome.busy.map { $0.error.explanation }
+    if !problems.isEmpty {
+      throw CompletedWithWarnings(lines: problems, isDamage: !unreadable.isEmpty)
+    }
   }
 
   /// "30d" in seconds; months have 31 days and years 366.

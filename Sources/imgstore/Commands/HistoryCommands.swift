@@ -17,6 +17,8 @@ struct SnapshotCommand: ParsableCommand {
         imgstore snapshot compute -m "before the kernel update" --tag golden
         imgstore snapshot /srv/images/compute     a directory becomes an image
         imgstore snapshot --all --if-changed      every night
+
+      With --all there must be a store: 'imgstore init' makes one.
       """)
 
   @Argument(help: "The images, or directories; not needed where there is only one.") var names:
@@ -59,10 +61,9 @@ struct SnapshotCommand: ParsableCommand {
     // Whether it can be used is asked before any snapshot is taken.
     let signingKey = sign ? try workspace.signingKey(key.key) : nil
     let images =
-      all ? try workspace.images().filter(\.isDefined).map(\.name) : names.isEmpty ? [""] : names
-    var (documents, problems, failures): ([SnapshotOutcomeJSON], [String], [any ExplainedError]) = (
-      [], [], []
-    )
+      all ? try workspace.definedImages() : names.isEmpty ? [""] : names
+    var (documents, problems): ([SnapshotOutcomeJSON], [String]) = ([], [])
+    var failures: [(image: String, error: any ExplainedError)] = []
     for name in images {
       let object = name.isEmpty ? "" : " of \(name)"
       Interruption.announce("interrupted: no snapshot\(object) was taken")
@@ -74,7 +75,7 @@ struct SnapshotCommand: ParsableCommand {
         if !json.json { describe(outcome, signingKey) }
         problems += remarks(outcome.committed)
       } catch let error as any ExplainedError where images.count > 1 {
-        failures.append(error)
+        failures.append((name, error))
       }
     }
     Terminal.finish()
@@ -82,12 +83,18 @@ struct SnapshotCommand: ParsableCommand {
       if images.count == 1, let only = documents.first { try printJSON(only) }
       if images.count != 1 {
         try printJSON(
-          NewSnapshotsJSON(snapshots: documents, failures: failures.map(ErrorJSON.Details.init)))
+          NewSnapshotsJSON(
+            snapshots: documents, failures: failures.map { SnapshotFailureJSON($0.image, $0.error) }
+          ))
       }
     }
-    if let first = failures.first, documents.isEmpty { throw first }
-    problems += failures.map(\.explanation)
-    if !problems.isEmpty { throw CompletedWithWarnings(lines: problems) }
+    problems += failures.map { image, error in
+      error.object.contains(image) ? error.explanation : "image \(image): \(error.explanation)"
+    }
+    if !problems.isEmpty {
+      throw CompletedWithWarnings(
+        lines: problems, failure: documents.isEmpty ? failures.first?.error.errorCode : nil)
+    }
   }
 
   private func take(
@@ -173,7 +180,9 @@ struct Log: ParsableCommand {
       return try printHistory(changes, workspace.tags(of:))
     }
     let images = all ? try workspace.images().filter { $0.snapshots > 0 }.map(\.name) : [name ?? ""]
-    let entries = try images.flatMap { try workspace.log($0, limit: limit ?? .max) }
+    let histories = try images.map { try workspace.history(of: $0, limit: limit ?? .max) }
+    let entries = histories.flatMap(\.entries)
+    let unreadable = histories.flatMap(\.unreadable)
     let changed = entries.map(\.committed.snapshot.image).reduce(into: [String]()) {
       if $0.last != $1 { $0.append($1) }
     }
@@ -181,13 +190,19 @@ struct Log: ParsableCommand {
     Terminal.finish()
     if json.json {
       for change in unfinished { Terminal.warning(unfinishedText(change)) }
-      return try printJSON(
+      try printJSON(
         SnapshotsJSON(
           snapshots: entries.map {
             SnapshotJSON(
               $0.committed, tags: $0.tags, pin: $0.pin, full: false, isSigned: $0.isSigned)
-          }))
+          }, unreadable: UnreadableJSON.list(unreadable)))
+    } else {
+      show(entries, unfinished)
     }
+    try expectReadable(unreadable)
+  }
+
+  private func show(_ entries: [LogEntry], _ unfinished: [UnfinishedChange]) {
     Output.begin()
     defer { Output.end() }
     for change in unfinished { print("(half changed) \(unfinishedText(change))") }
@@ -306,6 +321,15 @@ func unfinishedText(_ change: UnfinishedChange) -> String {
   change.isRunning
     ? "\(change.words) is being made right now"
     : "\(change.account) and has not ended: \(change.advice)"
+}
+
+/// Ends a command that has listed what can be read: a snapshot that cannot be is damage.
+func expectReadable(_ snapshots: [UnreadableSnapshot]) throws {
+  if snapshots.isEmpty { return }
+  throw CompletedWithWarnings(
+    lines: snapshots.prefix(40).map { "\($0.name) cannot be read: \($0.finding)" }
+      + (snapshots.count > 40 ? ["… and \(snapshots.count - 40) more"] : [])
+      + ["'imgstore repair' may help"], isDamage: true)
 }
 
 /// What could not be compared is a problem, however equal the rest is.

@@ -13,7 +13,8 @@ struct Repair: ParsableCommand {
       Rebuilds the index, copies what is sound of damaged packs into new ones, puts moved refs, tags \
       and pins back, and looks for lost content, by its hash, in the sources and in the live images. \
       Damaged files move to the store's folder quarantine/; nothing is deleted. What remains lost is \
-      listed by snapshot and path. Run again, it finds nothing to do.
+      listed by snapshot and path. Run again, it finds nothing to do. A dry run says what would remain \
+      lost, and ends as the repair would; it works on a read-only store, too.
       """)
 
   @Option(
@@ -40,19 +41,30 @@ struct Repair: ParsableCommand {
       try printJSON(RepairJSON(outcome))
     } else {
       for action in outcome.actions { print("\(action.object): \(action.what)") }
-      if outcome.actions.isEmpty { print("nothing to do") }
+      if outcome.actions.isEmpty {
+        print(
+          dryRun && !outcome.isClean ? "nothing can be done with what there is" : "nothing to do")
+      }
       for place in outcome.quarantined { print("  now in \(place)") }
       if outcome.healedObjects > 0, !dryRun {
         print("\(count(outcome.healedObjects, "object")) came back")
       }
-      print(
-        outcome.isClean
-          ? "nothing is lost; \(secondsText(outcome.seconds))"
-          : (dryRun ? "damaged or lost: " : "still lost: ")
-            + "\(count(outcome.losses.pathCount, "path")); \(secondsText(outcome.seconds))")
+      print("\(result(outcome)); \(secondsText(outcome.seconds))")
     }
     if outcome.isClean, outcome.sourceProblems.isEmpty { return }
     throw CompletedWithWarnings(lines: lines(outcome), isDamage: !outcome.isClean)
+  }
+
+  private func result(_ outcome: RepairOutcome) -> String {
+    let lost = count(outcome.losses.pathCount, "path")
+    guard outcome.isDryRun else {
+      return outcome.isClean ? "nothing is lost" : "still lost: \(lost)"
+    }
+    let damaged =
+      outcome.damagedPathCount == 0
+      ? "" : "damaged or lost now: \(count(outcome.damagedPathCount, "path")); "
+    return damaged
+      + (outcome.losses.isEmpty ? "nothing would remain lost" : "would remain lost: \(lost)")
   }
 
   private func lines(_ outcome: RepairOutcome) -> [String] {
@@ -91,6 +103,7 @@ struct RepairJSON: JSONDocument {
   let healedObjects: Int
   let healedBytes: UInt64
   let sourceProblems: [Action]
+  let damagedPaths: Int?
   let lostPaths: Int
   let lost: [Lost]
   let problems: [Action]
@@ -104,6 +117,7 @@ struct RepairJSON: JSONDocument {
     healedObjects = outcome.healedObjects
     healedBytes = outcome.healedBytes
     sourceProblems = outcome.sourceProblems.map { Action(object: $0.object, what: $0.what) }
+    damagedPaths = outcome.isDryRun ? outcome.damagedPathCount : nil
     lostPaths = outcome.losses.pathCount
     lost = outcome.losses.paths.map {
       Lost(snapshot: $0.snapshot, path: printable($0.path), what: $0.reason)

@@ -74,7 +74,8 @@ struct GC: ParsableCommand {
       Snapshots may be taken, exported and restored meanwhile. Packs of which nothing is needed \
       are removed, which takes no room on a full disk; packs that are dead in a good part are \
       rewritten without it. Commands that began before must end before anything is removed: they \
-      are waited for, a minute or --max-time; what is left then, the next gc removes. Interrupted \
+      are waited for, a minute, --max-time or --wait; what is left then, the next gc removes. \
+      Another gc, optimize or repair is waited for first. Interrupted \
       or killed, it costs space only.
       """,
     aliases: ["prune"])
@@ -227,6 +228,11 @@ struct Du: ParsableCommand {
       "\(count(outcome.packs, "pack")), \(size(outcome.packBytes))"
         + (outcome.collectableBytes > 0
           ? "; 'imgstore gc' frees \(size(outcome.collectableBytes))" : ""))
+    if outcome.cacheBytes > 0 || outcome.indexBytes > 0 {
+      print(
+        "on disk \(size(outcome.storeBytes)), with the index (\(size(outcome.indexBytes))) and the cache "
+          + "(\(size(outcome.cacheBytes)))")
+    }
   }
 }
 

@@ -32,7 +32,8 @@ struct Verify: ParsableCommand {
   var maxTime: String?
   @Option(
     help: ArgumentHelp(
-      "Read packs, the oldest-checked first, up to this size (500M, 20G)", valueName: "size"))
+      "Read packs, the oldest-checked first, up to this size (500M, 20G); the pack under way is finished",
+      valueName: "size"))
   var maxBytes: String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions

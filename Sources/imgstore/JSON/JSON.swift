@@ -24,6 +24,8 @@ struct ImageJSON: Codable {
   let latestCreated: String?
   /// When the image was last recorded, or found unchanged by `snapshot --if-changed`.
   let lastChecked: String?
+  /// Later snapshots, which cannot be read.
+  let unreadable: [UnreadableJSON]?
   let unfinished: UnfinishedJSON?
 
   init(_ image: ImageSummary) {
@@ -36,6 +38,7 @@ struct ImageJSON: Codable {
     latestNumber = image.latest?.number
     latestCreated = image.latest.map { isoText($0.snapshot.created) }
     lastChecked = image.lastChecked.map(isoText)
+    unreadable = UnreadableJSON.list(image.unreadable)
     unfinished = image.unfinished.map(UnfinishedJSON.init)
   }
 }

@@ -44,20 +44,51 @@ private struct JSONEnvelope<Body: JSONDocument>: Encodable {
 
 /// Prints a document, with sorted keys.
 func printJSON<Document: JSONDocument>(_ document: Document) throws {
-  JSONOutput.hasBegun.withLock { $0 = true }
+  JSONOutput.begin()
+  print(try text(of: document))
+}
+
+private func text<Document: JSONDocument>(of document: Document) throws -> String {
   let encoder = JSONEncoder()
   encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-  print(String(decoding: try encoder.encode(JSONEnvelope(body: document)), as: UTF8.self))
+  return String(decoding: try encoder.encode(JSONEnvelope(body: document)), as: UTF8.self)
 }
 
 /// A command prints one document: a failure after it is told by its exit code and on standard error.
 enum JSONOutput {
-  static let hasBegun = Monitor(false)
+  private enum State {
+    case nothing
+    case begun
+    /// The thread that waits for signals prints, and ends the process.
+    case interrupted
+  }
+  private static let state = Monitor(State.nothing)
+
+  /// Says that standard output has something of this command. Never returns where a signal ends the process.
+  static func begin() {
+    state.wait { state -> Void? in
+      if state == .interrupted { return nil }
+      state = .begun
+      return ()
+    }
+  }
 
   /// Prints the document of a failure where none was printed before.
   static func printFailure(_ error: ErrorJSON) {
-    if hasBegun.withLock({ $0 }) { return }
+    if state.withLock({ $0 }) == .begun { return }
     try? printJSON(error)
+  }
+
+  /// Has a signal that ends the process print the document of that failure, where none was printed before.
+  static func followSignals() {
+    Interruption.setDocument { signal, words in
+      let isFirst = state.withLock { state in
+        defer { if state == .nothing { state = .interrupted } }
+        return state == .nothing
+      }
+      guard isFirst, let error = try? text(of: ErrorJSON(signal: signal, words)) else { return nil }
+      return Array((error + "\n").utf8)
+    }
   }
 }
 
@@ -68,7 +99,7 @@ struct JSONList<Document: JSONListDocument> {
 
   init() {
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    JSONOutput.hasBegun.withLock { $0 = true }
+    JSONOutput.begin()
     print("{\"document\":\"\(Document.kind)\",\"\(Document.listKey)\":[", terminator: "")
   }
 
@@ -104,6 +135,13 @@ struct ErrorJSON: JSONDocument {
       advice = error.advice
     }
 
+    fileprivate init(interrupted message: String) {
+      code = .interrupted
+      object = "the command"
+      self.message = message
+      advice = ""
+    }
+
     fileprivate init(usage message: String) {
       code = .usage
       object = ""
@@ -112,6 +150,13 @@ struct ErrorJSON: JSONDocument {
     }
   }
   let error: Details
+
+  /// Why a signal ended the command.
+  /// - Parameter words: what becomes of its work; nil where it has changed nothing.
+  init(signal: Int32, _ words: String?) {
+    error = Details(
+      interrupted: words ?? "was interrupted by a signal (\(InterruptedError.name(of: signal)))")
+  }
 
   init(_ error: any ExplainedError) { self.error = Details(error) }
 

@@ -1,6 +1,7 @@
 // Documents that are lists, or little more than a name (docs/json.md).
 
 import Images
+import Platform
 import Store
 
 struct ImagesJSON: JSONDocument {
@@ -12,6 +13,22 @@ struct ImagesJSON: JSONDocument {
 struct SnapshotsJSON: JSONDocument {
   static let kind = "snapshots"
   let snapshots: [SnapshotJSON]
+  /// Those that the store has lost, or cannot read; nil where there are none.
+  let unreadable: [UnreadableJSON]?
+}
+
+struct UnreadableJSON: Codable {
+  static func list(_ snapshots: [UnreadableSnapshot]) -> [UnreadableJSON]? {
+    snapshots.isEmpty ? nil : snapshots.map(UnreadableJSON.init)
+  }
+
+  let name: String
+  let number: Int
+  let finding: String
+
+  init(_ snapshot: UnreadableSnapshot) {
+    (name, number, finding) = ("\(snapshot.name)", snapshot.name.number, snapshot.finding)
+  }
 }
 
 /// Of `log` with a path.
@@ -25,7 +42,21 @@ struct NewSnapshotsJSON: JSONDocument {
   static let kind = "new-snapshots"
   let snapshots: [SnapshotOutcomeJSON]
   /// Why other images have none.
-  let failures: [ErrorJSON.Details]
+  let failures: [SnapshotFailureJSON]
+}
+
+/// An image of which no snapshot was taken: the keys of an error, and the image's name.
+struct SnapshotFailureJSON: Codable {
+  let image: String
+  let code: ErrorCode
+  let object: String
+  let message: String
+  let advice: String
+
+  init(_ image: String, _ error: any ExplainedError) {
+    (self.image, code) = (image, error.errorCode)
+    (object, message, advice) = (error.object, error.finding, error.advice)
+  }
 }
 
 /// Of `ls` and `find`.

@@ -21,6 +21,8 @@ struct ForgetJSON: JSONDocument {
   let kept: [Kept]
   let forgotten: [Forgotten]
   let unreadable: [String]
+  /// Images that were left alone because another process is at work on them.
+  let busy: [String]
   let freedBytes: UInt64?
   let collectableBytes: UInt64?
 
@@ -37,6 +39,7 @@ struct ForgetJSON: JSONDocument {
         message: $0.snapshot?.snapshot.message, tags: $0.tags)
     }
     unreadable = outcome.unreadable.map(\.description)
+    busy = outcome.busy.map(\.image)
     freedBytes = outcome.freedBytes
     collectableBytes = outcome.collectableBytes
   }
@@ -101,6 +104,8 @@ struct DiskUseJSON: JSONDocument {
   let refBytes: UInt64
   let deadBytes: UInt64
   let collectableBytes: UInt64
+  let indexBytes: UInt64
+  let cacheBytes: UInt64
 
   init(_ outcome: DiskUseOutcome) {
     lines = outcome.lines.map(Line.init)
@@ -110,6 +115,8 @@ struct DiskUseJSON: JSONDocument {
     refBytes = outcome.refBytes
     deadBytes = outcome.deadBytes
     collectableBytes = outcome.collectableBytes
+    indexBytes = outcome.indexBytes
+    cacheBytes = outcome.cacheBytes
   }
 }
 

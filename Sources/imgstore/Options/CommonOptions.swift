@@ -83,6 +83,9 @@ struct CommonOptions: ParsableArguments {
       storeOwner: trustsStore ? .any : .trusted)
   }
 
+  /// Whether the caller says which store it is.
+  var namesStore: Bool { store != nil || environment("IMGSTORE_STORE") != nil }
+
   private func lockWait() throws -> LockWait {
     noWait
       ? .atMost(seconds: 0)

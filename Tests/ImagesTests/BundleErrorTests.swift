@@ -1,0 +1,54 @@
+// What an import says of a bundle that it cannot take: which bundle.
+
+import Foundation
+import Images
+import Platform
+import TestSupport
+import Testing
+
+@Suite struct BundleErrorTests {
+  @Test func `each error names the bundle`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace(WorkspaceOptions(store: folder.path("store"))) { _ in }
+    try shell(
+      "mkdir -p \"$1/etc\"; head -c 100000 /dev/urandom >\"$1/etc/x\"", folder.path("tree"))
+    _ = try workspace.snapshot(folder.path("tree"))
+    _ = try workspace.exporting("tree", to: folder.path("whole.tgz"))
+    try shell(
+      """
+      cd "$1"; head -c 60000 whole.tgz >cut.tgz; echo nonsense >text.tgz; : >empty.tgz
+      mkdir x; echo a >x/a; tar czf other.tgz x
+      """, folder.path(""))
+    for name in ["cut.tgz", "text.tgz", "empty.tgz", "other.tgz", "tree"] {
+      let path = folder.path(name)
+      do {
+        _ = try workspace.importing(path) { $0.directory = folder.path("new") }
+        Issue.record("\(name) was imported")
+      } catch let error as any ExplainedError {
+        #expect(error.statement.contains(path), "\(error.statement)")
+      }
+    }
+    #expect(!FileManager.default.fileExists(atPath: folder.path("new")))
+  }
+
+  @Test func `a scrubbed directory is told of no xCAT`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace(WorkspaceOptions(store: folder.path("store"))) { _ in }
+    try shell(
+      """
+      mkdir -p "$1/etc/ssh" "$1/root/.ssh"; cd "$1"
+      ssh-keygen -q -t ed25519 -N '' -f etc/ssh/ssh_host_ed25519_key
+      """, folder.path("tree"))
+    _ = try workspace.snapshot(folder.path("tree"))
+    let outcome = try workspace.exporting("tree", to: folder.path("s.tgz")) { $0.scrubs = true }
+    #expect(!outcome.secrets.findings.isEmpty && !outcome.secrets.deliveries.isEmpty)
+    #expect(outcome.secrets.deliveries.allSatisfy { !$0.contains("xCAT") })
+    for kind in SecretKind.allCases where kind != .xcatCredentials {
+      let text = kind.delivery(isOfDirectory: true) ?? ""
+      for word in ["xCAT", "packimage", "synclist", "postscript"] {
+        #expect(!text.contains(word), "\(kind): \(text)")
+      }
+      #expect((kind.delivery(isOfDirectory: false) == nil) == text.isEmpty, "\(kind)")
+    }
+  }
+}

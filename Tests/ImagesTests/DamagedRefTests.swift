@@ -1,0 +1,50 @@
+// Lists of a store that has lost a ref: they name it, and do not pass for whole.
+
+import Foundation
+import Images
+import Platform
+import TestSupport
+import Testing
+
+@Suite struct DamagedRefTests {
+  private func site(_ damage: String) throws -> (TemporaryFolder, Workspace) {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    for i in 1...3 {
+      try shell("echo \(i) >\"$1/f\"", folder.path("root/img/rootimg"))
+      _ = try workspace.snapshot("img")
+    }
+    try shell("cd \"$1/store/refs/img\"; \(damage)", folder.path)
+    return (folder, workspace)
+  }
+
+  @Test(arguments: ["truncate -s 20 0000000002", "rm 0000000002"])
+  func `log names a snapshot that is damaged or lost`(_ damage: String) throws {
+    let (folder, workspace) = try site(damage)
+    defer { withExtendedLifetime(folder) {} }
+    let history = try workspace.history(of: "img")
+    #expect(history.entries.map(\.committed.number) == [3, 1])
+    #expect(history.unreadable.map { "\($0.name)" } == ["img@2"])
+    #expect(try workspace.images().first?.unreadable.isEmpty == true, "the latest can be read")
+  }
+
+  @Test func `images names a latest snapshot that is damaged`() throws {
+    let (folder, workspace) = try site("truncate -s 20 0000000003")
+    defer { withExtendedLifetime(folder) {} }
+    let image = try #require(try workspace.images().first)
+    #expect(image.latest?.number == 2 && image.snapshots == 3)
+    #expect(image.unreadable.map { "\($0.name)" } == ["img@3"])
+  }
+
+  @Test func `a history of which nothing can be read is damaged`() throws {
+    let (folder, workspace) = try site("truncate -s 20 *")
+    defer { withExtendedLifetime(folder) {} }
+    #expect(try workspace.history(of: "img").unreadable.count == 3)
+    do {
+      _ = try workspace.log("img")
+      Issue.record("it was listed")
+    } catch let error as any ExplainedError {
+      #expect(error.errorCode == .damaged)
+    }
+  }
+}
