@@ -141,7 +141,8 @@ enum Statelite {
     }
     guard resolved.path == path else {
       return [
-        "\(row.file) lies behind a link, at /\(printable(joined(resolved.path))): it was not changed"
+        "\(row.file) lies behind a link, at /\(printable(joined(resolved.path))): "
+          + "it was not changed"
       ]
     }
     if case .symlink(let target) = resolved.entry?.content {
