@@ -20,9 +20,9 @@ extension CommittedSnapshot {
       definition.directory["exclude"] = live.definition.directory["exclude"]
     }
     let excludes = snapshot.excludes + live.excludes.filter { !snapshot.excludes.contains($0) }
-    var kept = snapshot
-    kept.tables = snapshotTables(definition, snapshot.keptRows, excludes: excludes)
-    return CommittedSnapshot(number: number, id: id, snapshot: kept)
+    var copy = snapshot
+    copy.tables = snapshotTables(definition, snapshot.keptRows, excludes: excludes)
+    return CommittedSnapshot(number: number, id: id, snapshot: copy)
   }
 
   /// Returns the snapshot with further exclude lists, as the target of a change.

@@ -162,8 +162,8 @@ struct BundleMemberPlacer {
       "the plugins of the kit \(kit.path.lastComponentText) are installed: restart xcatd")
   }
 
-  /// Returns whether xCAT treats a file of a kit as a script: any file in other_files whose top-level name
-  /// has no leading dot and no ending `.env` or `.exlist`.
+  /// Returns whether xCAT treats a file of a kit as a script. Scripts are in other_files, and the name
+  /// directly in it has no leading dot and no ending `.env` or `.exlist`.
   private static func isScript(_ name: String) -> Bool {
     guard
       let inside = name.split(separator: "/").drop(while: { $0 != "other_files" }).dropFirst()

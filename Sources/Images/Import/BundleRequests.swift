@@ -29,7 +29,9 @@ public struct ExportRequest: Sendable {
   /// The reference to export. A bare image name means the live image, which is snapshotted first if it
   /// changed.
   public var reference: String
+  /// The destination of the bundle.
   public var destination: BundleDestination = .file(nil)
+  /// Files and folders to add (`-e`).
   public var extras: [ExtraRequest] = []
   /// The node or group whose script lists are added (`-p`); nil for none.
   public var postscriptsOf: String?
@@ -78,8 +80,8 @@ public struct ImportRequest: Sendable {
   public var trustsPlugins = false
   /// Whether values may violate the grammars of their columns. xCAT's commands may act on such values.
   public var allowsUnsafeValues = false
-  /// Whether trees may contain device nodes other than the standard ones, and files with setuid, setgid or
-  /// capabilities that belong to no package of the tree.
+  /// Whether trees may contain device nodes other than the standard ones. It also allows files with setuid,
+  /// setgid or capabilities that belong to no package of the tree.
   public var allowsPrivileged = false
   /// Whether the import only checks everything and reports what it would change.
   public var isDryRun = false

@@ -47,7 +47,7 @@ struct ImportLinks {
     var toTop = top.components.count
     var links = 0
     while let name = remaining.popLast() {
-      let here = stack[stack.count - 1]
+      let folder = stack[stack.count - 1]
       if name == [0x2e, 0x2e] {
         if stack.count > 1 {
           stack.removeLast()
@@ -55,16 +55,16 @@ struct ImportLinks {
         }
         continue
       }
-      let stat = try fileSystem.statIfPresent(at: here.raw, name)
+      let stat = try fileSystem.statIfPresent(at: folder.raw, name)
       let isBelowTop = remaining.count < path.components.count - toTop || toTop == 0
       if stat?.kind == .symlink, !remaining.isEmpty, let stat {
         links += 1
         guard links <= ImportLinks.maxLinks else {
           throw SystemError(code: .loop, "follow", path.bytes)
         }
-        let target = try fileSystem.readLink(at: here.raw, name)
+        let target = try fileSystem.readLink(at: folder.raw, name)
         let link = AbsolutePath(components: names + [name])
-        if isBelowTop { try check(link, stat, in: here, target) }
+        if isBelowTop { try check(link, stat, in: folder, target) }
         if target.first == 0x2f {
           stack = [root]
           names = []
@@ -75,11 +75,11 @@ struct ImportLinks {
         if isBelowTop { toTop = 0 }
         continue
       }
-      if remaining.isEmpty { return ResolvedPath(directory: here, name: name) }
+      if remaining.isEmpty { return ResolvedPath(directory: folder, name: name) }
       if stat == nil, create {
-        try fileSystem.makeDirectoryIfAbsent(at: here.raw, name, .readable)
+        try fileSystem.makeDirectoryIfAbsent(at: folder.raw, name, .readable)
       }
-      stack.append(try fileSystem.openDirectory(at: here.raw, name))
+      stack.append(try fileSystem.openDirectory(at: folder.raw, name))
       names.append(name)
       if toTop == 0, links > 0, names.count == 1, ImportLinks.systemFolders.contains(name) {
         throw Refusal(

@@ -150,7 +150,7 @@ struct ImportPreparation {
   }
 
   /// Checks that the import overwrites no file of another image: no file in its folder, and no file that its
-  /// definition names, unless the contents are equal.
+  /// definition names. A named file with equal content is allowed.
   private func refuseForeignTargets(_ prepared: PreparedImage) throws {
     let others = try tables.definitions().filter { $0.key != prepared.image.text }
     for (other, definition) in others.sorted(by: { $0.key < $1.key }) {

@@ -1,5 +1,5 @@
 // The table changes of an import: the image's own rows, its kits, its litefile rows, and the script lists of
-// the nodes that the request names.
+// nodes.
 
 import Platform
 import Store
@@ -96,7 +96,7 @@ struct ImportRowChanges {
     }
     var kept = live
     kept.absent = []
-    for change in others { kept.make(change) }
+    for change in others { kept.apply(change) }
     return Result(
       definition: merged, kept: kept,
       changes: merged.rowChanges(of: image, replacing: existing) + others)
@@ -105,7 +105,7 @@ struct ImportRowChanges {
 
 extension TableRowSet {
   /// Applies a change to the rows.
-  mutating func make(_ change: RowChange) {
+  mutating func apply(_ change: RowChange) {
     let key = RowKey(table: change.schema.name, key: change.key)
     guard let columns = change.columns else {
       present[key] = nil

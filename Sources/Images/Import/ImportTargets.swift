@@ -166,8 +166,8 @@ struct ImportTargets {
     }
   }
 
-  /// Returns the components that will be live after the import, given the live image: those of the bundle,
-  /// except where existing files, links or trees stay.
+  /// Returns the components that will be live after the import. These are those of the bundle, except where
+  /// existing files, links or trees stay.
   /// - Throws: `ImageError` if a target cannot be reached or has another kind of entry.
   func settle(
     _ prepared: PreparedImage, _ live: LiveImage
@@ -182,9 +182,9 @@ struct ImportTargets {
       {
         remarks.append(
           "\(path.text) was kept: it differs from the bundle's; --force takes the bundle's")
-        var kept = existing
-        kept.role = piece.role
-        all.append(kept)
+        var component = existing
+        component.role = piece.role
+        all.append(component)
         continue
       }
       try checkReachable(piece, path)
@@ -248,7 +248,7 @@ struct ImportTargets {
     _ pieces: [Snapshot.Component], _ live: LiveImage, _ request: ImportRequest
   ) throws -> [(path: String, copy: String)] {
     guard request.keepsOriginals else { return [] }
-    var kept: [(path: String, copy: String)] = []
+    var copies: [(path: String, copy: String)] = []
     for piece in pieces where piece.entry.kind == .file {
       guard let path = AbsolutePath(piece.path),
         let existing = live.capture.pieces.first(where: { $0.path == piece.path }),
@@ -270,8 +270,8 @@ struct ImportTargets {
       if isKept { continue }
       try fileSystem.link(
         at: resolved.directory.raw, resolved.name, to: resolved.directory.raw, name)
-      kept.append((path.text, path.parent.appending(name).text))
+      copies.append((path.text, path.parent.appending(name).text))
     }
-    return kept
+    return copies
   }
 }

@@ -1,5 +1,5 @@
-// The data of the management node that a packed image contains in addition to its tree: site values, the root
-// password, postscripts, and files of synclists.
+// The data of the management node that packing adds to a tree: site values, the root password, postscripts,
+// and files of synclists.
 
 import Ingest
 import Platform

@@ -125,9 +125,11 @@ extension Workspace {
     return piece.entry
   }
 
-  /// Returns the tree to pack, as stored. For the live image it is the tree of the latest snapshot if the
-  /// live tree is the same and every file to be replaced is in that snapshot. Otherwise a new snapshot is
-  /// taken.
+  /// Returns the tree to pack, as stored.
+  ///
+  /// For the live image this is the tree of the latest snapshot. A new snapshot is taken if the live tree
+  /// differs, or if a file to be replaced is not in the snapshot. Packed images that can be rendered again
+  /// need no snapshot.
   /// - Parameter destination: the file to be replaced; nil for none.
   /// - Returns: the top of the tree, its snapshot, and whether the snapshot is new.
   func packedTree(

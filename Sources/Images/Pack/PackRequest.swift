@@ -36,7 +36,9 @@ public struct PackRequest: Sendable {
   /// The image to pack. An image name packs the live tree; a reference to a snapshot packs the snapshot, and
   /// needs `output`.
   public var reference: String
+  /// The format.
   public var method = PackMethod.cpio
+  /// The compression.
   public var codec = SegmentCodec.gzip
   /// Whether the files of synclists are left out (`--nosyncfiles`).
   public var skipsSyncfiles = false
@@ -73,7 +75,9 @@ public struct PackOutcome: Sendable {
   public let isNewSnapshot: Bool
   /// The path of the packed image.
   public let destination: String
+  /// The amounts of rendered and cached data.
   public let report: RenderReport
+  /// The numbers of packed entries, and of losses of the format.
   public let counts: TreeArchiveCounts
   /// Notes on parts of the packed image that the snapshot does not have.
   public let gaps: [Snapshot.Note]

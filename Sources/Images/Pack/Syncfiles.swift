@@ -13,7 +13,7 @@ import XCAT
 
 /// The files of synclists in a root tree.
 enum Syncfiles {
-  /// The maximum number of entries of a folder in a list.
+  /// The maximum number of entries in the folders of one list.
   static let maxFiles = 100_000
 
   /// Copies the files of all lists.

@@ -1,6 +1,7 @@
-// Locks for images that share files or folders. A change locks every path that it may change exclusively, and
-// every folder above it shared. So a change of a folder and a change inside it exclude each other. A snapshot
-// locks the same paths shared, so it never captures the middle of another image's change.
+// Locks for images that share files or folders. A change takes an exclusive lock on every path that it may
+// change, and a shared lock on every folder above. So a change of a folder and a change inside it exclude
+// each other. A snapshot takes shared locks on all these paths, so it never captures the middle of another
+// image's change.
 //
 // 1. A path has three keys: its real path below the root, its folder's inode with its name, and its path
 //    inside the file system. So two names of one file (links, bind mounts) have a key in common.
@@ -53,7 +54,7 @@ extension Workspace {
       // A previous holder of a lock may have moved folders.
       let currentKeys = try lockKeys(paths)
       guard currentKeys != keys else {
-        try requireNoneUnfinished(besides: image, paths)
+        try requireNoneUnfinished(otherThan: image, paths)
         return FolderLocks(lock, locksTree ? try xcatLock(paths, for: use) : nil)
       }
       keys = currentKeys
@@ -73,10 +74,10 @@ extension Workspace {
   private func lockKeys(_ paths: [AbsolutePath]) throws -> [UInt64: Bool] {
     var keys: [UInt64: Bool] = [:]
     let mounts = MountTable.current(fileSystem)
-    func lock(_ whole: [UInt8], _ key: ([UInt8]) -> UInt64) {
-      keys[key(whole)] = true
-      for slash in whole.indices where whole[slash] == 0x2f && slash > 0 {
-        let above = key(Array(whole[..<slash]))
+    func add(_ path: [UInt8], _ key: ([UInt8]) -> UInt64) {
+      keys[key(path)] = true
+      for slash in path.indices where path[slash] == 0x2f && slash > 0 {
+        let above = key(Array(path[..<slash]))
         keys[above] = keys[above] ?? false
       }
     }
@@ -99,9 +100,9 @@ extension Workspace {
       let real = realPath(resolved)
       let missing = path.components.dropFirst(folder.components.count + 1)
       let rest = missing.flatMap { (name: [UInt8]) -> [UInt8] in [0x2f] + name }
-      lock(real + rest) { FolderKey.path($0) }
+      add(real + rest) { FolderKey.path($0) }
       if let (mount, inside) = mounts?.placeInFileSystem(of: real) {
-        lock(inside + rest) { FolderKey.place(mount.device, $0) }
+        add(inside + rest) { FolderKey.pathOnDevice(mount.device, $0) }
       }
       let parent = FileIdentity(try fileSystem.stat(resolved.directory.raw))
       keys[FolderKey.entry(parent, resolved.name)] = true
@@ -113,7 +114,7 @@ extension Workspace {
   private enum FolderKey {
     static func path(_ path: [UInt8]) -> UInt64 { byte(Array("path ".utf8) + path) }
 
-    static func place(_ device: [UInt8], _ path: [UInt8]) -> UInt64 {
+    static func pathOnDevice(_ device: [UInt8], _ path: [UInt8]) -> UInt64 {
       byte(Array("place ".utf8) + device + [0x20] + path)
     }
 
@@ -127,7 +128,7 @@ extension Workspace {
     }
   }
 
-  private func requireNoneUnfinished(besides image: ImageName, _ paths: [AbsolutePath]) throws {
+  private func requireNoneUnfinished(otherThan image: ImageName, _ paths: [AbsolutePath]) throws {
     for other in try store().journals.images() where other != image {
       guard let journal = try? journal(of: other) else { continue }
       let snapshots = [journal.target, journal.before].compactMap { $0 }

@@ -112,13 +112,13 @@ extension Workspace {
   private func registerStore() {
     guard let registry, !registeredStores().contains(storePath) else { return }
     let folder = Array(registry[..<(registry.lastIndex(of: 0x2f) ?? 0)])
-    let here = fileSystem.workingDirectory
+    let base = fileSystem.workingDirectory
     do {
       do throws(SystemError) {
-        try fileSystem.makeDirectory(at: here, folder, mode: 0o755)
+        try fileSystem.makeDirectory(at: base, folder, mode: 0o755)
       } catch { if error.code != .exists { throw error } }
-      let old = (try? fileSystem.readSmallFile(at: here, registry)) ?? []
-      let directory = try fileSystem.openDirectory(at: here, folder)
+      let old = (try? fileSystem.readSmallFile(at: base, registry)) ?? []
+      let directory = try fileSystem.openDirectory(at: base, folder)
       let output = try OutputFile(
         fileSystem, in: directory, named: Array("stores".utf8), mode: 0o644)
       try output.publish(old + storePath + [0x0a])
@@ -145,11 +145,11 @@ extension Workspace {
   }
 
   private func makeSharedFolder(_ gid: UInt32) throws(SystemError) {
-    let here = fileSystem.workingDirectory
+    let base = fileSystem.workingDirectory
     do {
-      try fileSystem.makeDirectory(at: here, storePath, mode: 0o700)
+      try fileSystem.makeDirectory(at: base, storePath, mode: 0o700)
     } catch { if error.code != .exists { throw error } }
-    let folder = try fileSystem.openDirectory(at: here, storePath, followLink: true)
+    let folder = try fileSystem.openDirectory(at: base, storePath, followLink: true)
     try fileSystem.setOwner(folder.raw, uid: geteuid(), gid: gid)
     try fileSystem.setMode(folder.raw, 0o2750)
   }

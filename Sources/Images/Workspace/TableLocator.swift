@@ -150,9 +150,9 @@ extension Workspace {
   /// the root.
   /// - Returns: nil if nothing exists there.
   private func below(_ path: String) throws(SystemError) -> [UInt8]? {
-    let whole = absolute(path)
-    guard !isWholeSystem else { return Array(whole.utf8) }
-    guard let clean = AbsolutePath(whole) else { return nil }
+    let fullPath = absolute(path)
+    guard !isWholeSystem else { return Array(fullPath.utf8) }
+    guard let clean = AbsolutePath(fullPath) else { return nil }
     do throws(SystemError) {
       return rootPath + (try resolver.locate(clean, followLast: true)).path.bytes
     } catch {

@@ -16,6 +16,7 @@ public final class Workspace: Sendable {
   public static let version = "0.2.0"
 
   let fileSystem: any FileSystem
+  /// The options.
   public let options: WorkspaceOptions
   /// The progress of the running command.
   public let progress: Progress
@@ -147,16 +148,16 @@ public final class Workspace: Sendable {
   /// without "." and "..". A relative path is below the working folder, which must lie below the root.
   /// - Throws: `ImageError` for a relative path outside the root.
   public func managementPath(_ path: String) throws -> String {
-    let whole = absolute(path)
+    let fullPath = absolute(path)
     let root = absolute(options.root)
-    if path.hasPrefix("/") || root == "/" { return whole }
-    if whole == root { return "/" }
-    guard whole.hasPrefix(root + "/") else {
+    if path.hasPrefix("/") || root == "/" { return fullPath }
+    if fullPath == root { return "/" }
+    guard fullPath.hasPrefix(root + "/") else {
       throw ImageError(
-        path, "is \(whole), which is not below the root \(root)",
+        path, "is \(fullPath), which is not below the root \(root)",
         advice: "Give its absolute path on the management node")
     }
-    return String(whole.dropFirst(root.count))
+    return String(fullPath.dropFirst(root.count))
   }
 
   // MARK: Locks and provenance
