@@ -104,10 +104,10 @@ import Testing
     Row("unpin \(long)@1..2", 1, "is not pinned"),
     Row("remove \(long)@7..9", 1, "has no snapshot"),
     // Directories.
-    Row("snapshot TREE", 0, "tree@1"), Row("snapshot TREE/none", 1, "is not there"),
+    Row("snapshot TREE", 0, "tree@1"), Row("snapshot TREE/none", 1, "does not exist"),
     Row("status TREE", 1, "is not an image"),
     Row("add TREE --exclude '*.log'", 0, "left out: *.log"),
-    Row("add TREE --exclude a//b", 2, "two slashes"), Row("add img TREE", 1, "is there already"),
+    Row("add TREE --exclude a//b", 2, "two slashes"), Row("add img TREE", 1, "exists already"),
     Row("define img path=/x", 2, "imgstore add NAME DIR"),
     Row("import none.tgz --to ''", 2, "--to"), Row("init OUT/store", 0, "made a store"),
     // Words of other programs.

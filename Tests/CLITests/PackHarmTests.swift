@@ -94,7 +94,7 @@ import Testing
     let full = try imgstore(["pack", "img"] + form)
     #expect(full.status == 1)
     #expect(full.errors.contains("No space left on device"), "\(full.errors)")
-    #expect(full.errors.contains("the file that was there is as it was"), "\(full.errors)")
+    #expect(full.errors.contains("the old file did not change"), "\(full.errors)")
     #expect(try bytes(file) == old)
     #expect(try run("ls", "-A", disk + "/img").output == names)
     try shell("rm \"$1/img/rootimg/b\"", disk)

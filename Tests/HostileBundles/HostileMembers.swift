@@ -187,7 +187,7 @@ extension HostileBundle {
     .adding("a manifest above the other", "and another in a directory") {
       $0.file("manifest.xml", ManifestDraft().text)
     },
-    .adding("the same image in a second folder", "is named by the manifest and is not in") {
+    .adding("the same image in a second folder", "is named by the manifest, but is not in") {
       $0.file("./second/manifest.xml", ManifestDraft().text)
     },
     HostileBundle("a folder that is the manifest", "manifest.xml") {

@@ -1,15 +1,17 @@
-// Which directories cannot become images.
+// Checks whether a directory can become an image.
 //
-// 1. A kernel's view of itself (/proc, /sys, device nodes) is no tree: it never reads twice the same.
-// 2. The root of the management node and the store are no images.
-// 3. Images do not hold each other: one directory would be kept twice, and a change of one would change the other.
+// 1. Virtual file systems of the kernel (/proc, /sys, device nodes) cannot be images: two reads of them never
+//    agree.
+// 2. The root of the management node and the store cannot be images.
+// 3. No image contains another. Otherwise snapshots would contain a directory twice, and a change of one
+//    image would change the other.
 
 import Ingest
 import Platform
 import Store
 import XCAT
 
-/// File systems that hold no files of anybody's (statfs(2)).
+/// The types of file systems without user files (statfs(2)).
 private enum PseudoFileSystem {
   private static let names: [UInt64: String] = [
     0x9fa0: "proc", 0x6265_6572: "sysfs", 0x1cd1: "devpts", 0x27_e0eb: "cgroup",
@@ -23,15 +25,16 @@ private enum PseudoFileSystem {
   static func name(_ type: UInt64) -> String? { names[type & 0xffff_ffff] }
 }
 
-/// An image, and where in it a path is.
+/// A path inside an image.
 struct PathInImage {
   let image: ImageName
-  /// Relative to its root tree; empty for the tree itself.
+  /// The path relative to the image's root tree; empty for the tree itself.
   let path: [UInt8]
 }
 
 extension Workspace {
-  /// - Throws: `ImageError` where a directory that is no image's cannot become one.
+  /// Checks that a directory can become an image. An absent one can.
+  /// - Throws: `ImageError` (`usage`) if it cannot.
   func requireUsable(_ path: AbsolutePath) throws {
     let object = "directory \(path.text)"
     func refuse(_ finding: String) -> ImageError {
@@ -42,21 +45,24 @@ extension Workspace {
     guard let stat = try statLive(path) else { return }
     let own = FileIdentity(stat)
     let top = try fileSystem.stat(resolver.root.raw)
-    if own == FileIdentity(top) { throw refuse("is the root of this machine, and no image") }
-    let place = try resolver.resolve(path)
-    let directory = try fileSystem.openDirectory(at: place.directory.raw, place.name)
-    if let name = PseudoFileSystem.name(fileSystem.fileSystemType(directory.raw)) {
-      throw refuse("is on a file system of the kernel (\(name)), and no image")
+    if own == FileIdentity(top) {
+      throw refuse("is the root of this machine, and cannot be an image")
     }
-    // devtmpfs calls itself tmpfs: it is known by where it is.
+    let resolved = try resolver.resolve(path)
+    let directory = try fileSystem.openDirectory(at: resolved.directory.raw, resolved.name)
+    if let name = PseudoFileSystem.name(fileSystem.fileSystemType(directory.raw)) {
+      throw refuse("is on a file system of the kernel (\(name)), and cannot be an image")
+    }
+    // devtmpfs has the type of tmpfs, so it is recognized by its device: that of /dev.
     if let devices = try statLive(AbsolutePath(components: [Array("dev".utf8)])),
       devices.device != top.device, devices.device == stat.device
     {
-      throw refuse("holds this machine's devices, and is no image")
+      throw refuse("holds this machine's devices, and cannot be an image")
     }
-    if try isInStore(path) { throw refuse("belongs to the store, and is no image") }
+    if try isInStore(path) { throw refuse("belongs to the store, and cannot be an image") }
   }
 
+  /// Returns whether a path is in the store, links resolved.
   private func isInStore(_ path: AbsolutePath) throws -> Bool {
     guard let store = try storeIdentity() else { return false }
     var folder = try realPath(path) ?? path
@@ -67,24 +73,25 @@ extension Workspace {
     }
   }
 
-  /// - Throws: `ImageError` where a directory is inside an image, or holds one.
+  /// Checks that a directory is not inside another image and contains none.
+  /// - Throws: `ImageError` if it is or does.
   func requireNotNested(_ path: AbsolutePath, as image: ImageName) throws {
     if let holder = try imageHolding(path), holder.image != image {
       throw ImageError(
         "directory \(path.text)", "is inside the image \(holder.image)",
-        advice: "Nothing was added: 'imgstore snapshot \(holder.image)' keeps it with that image")
+        advice: "Nothing was added: 'imgstore snapshot \(holder.image)' already includes it")
     }
     let own = try realPath(path) ?? path
     for (other, tree) in try liveTrees() where other != image && tree.isInside(own) {
       throw ImageError(
         "directory \(path.text)", "holds the image \(other) (\(tree.text))",
-        advice: "Nothing was added: an image inside an image would be kept, and changed, twice")
+        advice: "Nothing was added: an image inside an image would be stored and changed twice")
     }
   }
 
-  /// The image whose root tree a path is in; nil where it is in none.
+  /// Returns the innermost image whose root tree contains a path; nil if none does.
   func imageHolding(_ path: AbsolutePath) throws -> PathInImage? {
-    // Where the path itself is not there, its directory tells.
+    // If the path does not exist, its directory counts.
     let real = try realPath(path) ?? realPath(path.parent)?.appending(path.lastComponent) ?? path
     let trees = try liveTrees().filter { real.isInside($0.tree) }
     guard let nearest = trees.max(by: { $0.tree.components.count < $1.tree.components.count })
@@ -95,7 +102,7 @@ extension Workspace {
         real.components.dropFirst(nearest.tree.components.count).joined(separator: [0x2f])))
   }
 
-  /// The root trees of images that are there, links resolved.
+  /// Returns the existing root trees of all images, links resolved.
   private func liveTrees() throws -> [(image: ImageName, tree: AbsolutePath)] {
     let tables = try tables()
     let install = try installDirectory(tables)
@@ -112,12 +119,12 @@ extension Workspace {
     }
   }
 
-  /// The error for a path that is in an image, where an image is asked for; nil where it is in none.
+  /// Returns the error for a path inside an image that was given as an image; nil if the path is in no image.
   func namesPathInImage(_ path: AbsolutePath) throws -> ImageError? {
     guard let holder = try imageHolding(path), !holder.path.isEmpty else { return nil }
     let word = shellQuoted("\(holder.image):\(printable(holder.path))")
     return ImageError(
-      .notFound, path.text, "is inside the image \(holder.image), and no image itself",
+      .notFound, path.text, "is inside the image \(holder.image), and is not an image itself",
       advice: "Name the image first: 'imgstore diff \(word)', "
         + "'imgstore revert \(holder.image) \(shellQuoted(printable(holder.path)))'")
   }

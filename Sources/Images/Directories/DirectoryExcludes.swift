@@ -1,13 +1,15 @@
-// What is left out of an image that is a directory: the patterns of its definition, then those of the list that lies at
-// the top of the tree (.imgstoreignore).
+// The excluded paths of a directory image. The patterns of its definition come first, then those of the list
+// at the top of the tree (.imgstoreignore).
 //
-// 1. A snapshot has the patterns that were in force when it was taken. A change that leads to it leaves alone what
-//    these patterns exclude, and what is excluded now: nobody has kept it.
-// 2. What the definition excludes is the administrator's word about the image, and no part of its state: a revert leaves
-//    it as it is.
-// 3. The list comes with the tree, which may be anybody's: it is read without following a link, and is bounded. In a
-//    change it protects only what no snapshot has, path by path: what a bundle brought can neither protect itself
-//    from an undo nor keep a file from coming back. Nor does a list that excludes kept files protect itself.
+// 1. A snapshot records the patterns that were valid when it was taken. A change to that snapshot leaves
+//    alone all paths that these patterns or the present ones exclude, because no snapshot contains them.
+// 2. The patterns of the definition are the administrator's setting for the image, not a part of its state. A
+//    revert does not change them.
+// 3. The list comes with the tree, which may be untrusted. It is read without following a link, and its size
+//    is limited.
+// 4. In a change, the list protects only paths that no stored tree contains. So a bundle cannot protect its
+//    own entries from an undo, and cannot prevent that a file is restored. A list that excludes stored files
+//    does not protect itself.
 
 import Codec
 import Ingest
@@ -16,11 +18,12 @@ import Store
 import XCAT
 
 extension Workspace {
-  /// What is left out of an image's tree.
+  /// Returns the excludes of an image's tree.
   /// - Parameters:
-  ///   - target: a snapshot that the live image is compared with, or shall become.
-  ///   - change: the trees that a change brings, besides the target's; nil where nothing will be changed.
-  /// - Throws: `ImageError` for a list that cannot be read: nobody could say what belongs to the image.
+  ///   - target: the snapshot for a comparison, or to which a change leads.
+  ///   - change: further trees that a change writes, in addition to the target's; nil if nothing will be
+  ///     changed.
+  /// - Throws: `ImageError` for a list that cannot be read, because then the content of the image is unknown.
   func excludes(
     of image: ImageName, _ definition: ImageDefinition, and target: Snapshot? = nil,
     change: [Entry]? = nil
@@ -30,32 +33,37 @@ extension Workspace {
       lists.add(try patterns(of: image, definition.excludes, path))
       let list = try patterns(of: image, ignoreFile(in: path), path)
       lists.add(
-        list, except: try change.map { try kept(list, in: stored(image, target) + $0) } ?? .init())
+        list,
+        except: try change.map {
+          try storedMatches(of: list, in: storedTrees(image, target) + $0)
+        } ?? .init())
     }
     for lines in target?.excludes ?? [] {
       let list = try patterns(of: image, lines, nil)
       let own = [target?.pieces.rootTree?.entry].compactMap(\.self)
       let isOwn = lines == definition.excludes || change == nil
-      lists.add(list, except: isOwn ? .init() : try kept(list, in: own))
+      lists.add(list, except: isOwn ? .init() : try storedMatches(of: list, in: own))
     }
     return lists
   }
 
-  /// The trees of the target and of the latest snapshot.
-  private func stored(_ image: ImageName, _ target: Snapshot?) throws -> [Entry] {
+  /// Returns the trees of the target and of the latest snapshot.
+  private func storedTrees(_ image: ImageName, _ target: Snapshot?) throws -> [Entry] {
     let latest = try store().refs.latestReadable(of: image)?.snapshot
     return [target, latest].compactMap { $0?.pieces.rootTree?.entry }
   }
 
-  /// What of stored trees a list excludes: in a change the list does not count there.
-  private func kept(_ list: ExcludePatterns, in trees: [Entry]) throws -> ExcludeExceptions {
+  /// Returns the entries of stored trees that a list excludes. In a change the list does not apply to them.
+  private func storedMatches(
+    of list: ExcludePatterns, in trees: [Entry]
+  ) throws -> ExcludeExceptions {
     if list.isEmpty { return ExcludeExceptions() }
-    let collector = KeptCollector(list, try store())
+    let collector = ExcludedEntryCollector(list, try store())
     for tree in trees { try collector.add(tree) }
-    return collector.found
+    return collector.exceptions
   }
 
-  /// The first entry of a stored tree that a list excludes; nil where it excludes none.
+  /// Returns the path of the first entry of a stored tree that a list excludes; nil if it excludes none.
   func firstEntry(in tree: Entry, excludedBy list: ExcludePatterns) throws -> [UInt8]? {
     if list.isEmpty { return nil }
     let store = try store()
@@ -65,14 +73,15 @@ extension Workspace {
         let inside = path.isEmpty ? child.name : path + [0x2f] + child.name
         let isDirectory = child.kind == .directory
         if list.match(inside, isDirectory: isDirectory) != nil { return inside }
-        if isDirectory, let found = try search(child, inside) { return found }
+        if isDirectory, let match = try search(child, inside) { return match }
       }
       return nil
     }
     return try store.withReadTransaction { try search(tree, []) }
   }
 
-  /// - Throws: `ImageError` where the list in a snapshot's tree could not be used once it is live.
+  /// Checks that the list in a snapshot's tree is valid, because commands read it once it is live.
+  /// - Throws: `ImageError` if it is not.
   func requireUsableList(
     of image: ImageName, _ target: Snapshot, _ source: any ObjectSource
   ) throws {
@@ -82,7 +91,7 @@ extension Workspace {
     } catch let error as ExcludePattern.Malformed { throw unusable(image, error.reason, nil) }
   }
 
-  /// What a capture of the image's root tree leaves out; nil where it leaves out nothing.
+  /// Returns the excludes for a capture of the image's root tree; nil if there are none.
   func treeExcludes(
     _ definition: ImageDefinition, _ lists: ExcludeLists, latest: Snapshot?
   ) throws -> TreeExcludes? {
@@ -112,27 +121,28 @@ extension Workspace {
         + "\(String(decoding: ExcludePatterns.fileName, as: UTF8.self)) at the top of the tree")
   }
 
-  /// The lines of the list at the top of a tree; none where there is no such file.
+  /// Returns the lines of the list at the top of a live tree; none if it is not a regular file.
+  /// - Throws: `ImageError` if it cannot be read or is too large.
   func ignoreFile(in directory: AbsolutePath) throws -> [String] {
     let path = directory.appending(ExcludePatterns.fileName)
     do throws(SystemError) {
-      let place = try resolver.resolve(path, followLast: false)
+      let resolved = try resolver.resolve(path, followLast: false)
       let file = try fileSystem.openFile(
-        at: place.directory.raw, place.name, [.read, .noFollow, .nonBlocking])
+        at: resolved.directory.raw, resolved.name, [.read, .noFollow, .nonBlocking])
       guard try fileSystem.stat(file.raw).kind == .file else { return [] }
       return lines(try readAll(file, path, limitBytes: ExcludePatterns.maxFileBytes))
     } catch {
-      // A link, or a directory, of that name is no list.
+      // A link or a directory of that name is not a list.
       if error.isAbsent || error.code == .loop { return [] }
       throw ImageError(
-        path.text, "cannot be read, so that nobody knows what to leave out: \(error.code)",
+        path.text, "cannot be read, so the excluded paths are unknown: \(error.code)",
         advice:
-          "It is a file of at most \(ExcludePatterns.maxFileBytes >> 10) KiB, a pattern a line")
+          "Write one pattern on each line, in at most \(ExcludePatterns.maxFileBytes >> 10) KiB")
     }
   }
 
-  /// The lines of the list in a stored tree.
-  /// - Throws: `ExcludePattern.Malformed` for a list that is too long.
+  /// Returns the lines of the list in a stored tree; none if it is not a regular file.
+  /// - Throws: `ExcludePattern.Malformed` if it is too large.
   func ignoreFile(in tree: Entry, _ source: any ObjectSource) throws -> [String] {
     guard let ids = tree.ids,
       let entry = try Tree.entries(ids, from: source).first(where: {
@@ -174,23 +184,23 @@ extension Workspace {
   }
 }
 
-/// Collects what of stored trees a list excludes.
-private final class KeptCollector {
+/// Collects the entries of stored trees that a list excludes. It visits each distinct tree once.
+private final class ExcludedEntryCollector {
   private let list: ExcludePatterns
   private let store: ObjectStore
   private var seen: Set<Digest> = []
-  private var kept = ExcludeExceptions()
+  private var matches = ExcludeExceptions()
 
   init(_ list: ExcludePatterns, _ store: ObjectStore) {
     self.list = list
     self.store = store
   }
 
-  /// What was found; and the list itself, where it excludes something that is kept.
-  var found: ExcludeExceptions {
-    var found = kept
-    if !found.isEmpty { found.insert(ExcludePatterns.fileName, isDirectory: false) }
-    return found
+  /// The matching entries. If there are any, the list itself is one of them.
+  var exceptions: ExcludeExceptions {
+    var exceptions = matches
+    if !exceptions.isEmpty { exceptions.insert(ExcludePatterns.fileName, isDirectory: false) }
+    return exceptions
   }
 
   func add(_ tree: Entry) throws {
@@ -204,60 +214,8 @@ private final class KeptCollector {
       let inside = path.isEmpty ? child.name : path + [0x2f] + child.name
       let isDirectory = child.kind == .directory
       let isOut = isExcluded || list.match(inside, isDirectory: isDirectory) != nil
-      if isOut { kept.insert(inside, isDirectory: isDirectory) }
+      if isOut { matches.insert(inside, isDirectory: isDirectory) }
       if isDirectory { try collect(child, inside, isExcluded: isOut) }
     }
-  }
-}
-
-extension CommittedSnapshot {
-  /// The snapshot with what the image's definition excludes now, for a change that leads to it: what is excluded
-  /// now or was then is left alone.
-  /// - Parameter restoresDefinition: the definition excludes afterwards what it excluded then.
-  func keepingExcludes(
-    of live: LiveImage, restoresDefinition: Bool = false
-  ) -> CommittedSnapshot {
-    var definition = snapshot.definition
-    guard live.definition.isDirectory, definition.isDirectory,
-      live.definition.excludes != definition.excludes || live.excludes != snapshot.excludes
-    else { return self }
-    if !restoresDefinition {
-      definition.directory["exclude"] = live.definition.directory["exclude"]
-    }
-    let excludes = snapshot.excludes + live.excludes.filter { !snapshot.excludes.contains($0) }
-    var kept = snapshot
-    kept.tables = snapshotTables(definition, snapshot.keptRows, excludes: excludes)
-    return CommittedSnapshot(number: number, id: id, snapshot: kept)
-  }
-
-  /// The snapshot with more lists of what is left out, for a change that leads to it.
-  func excluding(_ lists: [[String]]) -> CommittedSnapshot {
-    let new = lists.filter { !snapshot.excludes.contains($0) }
-    guard !new.isEmpty, snapshot.definition.isDirectory else { return self }
-    var copy = snapshot
-    copy.tables = snapshotTables(
-      snapshot.definition, snapshot.keptRows, excludes: snapshot.excludes + new)
-    return CommittedSnapshot(number: number, id: id, snapshot: copy)
-  }
-
-  /// The snapshot at the place where the image is now, which the administrator may have moved.
-  func relocated(to live: ImageDefinition?) -> CommittedSnapshot {
-    guard let new = live?.directoryPath?.bytes,
-      let old = snapshot.definition.directoryPath?.bytes
-    else { return self }
-    let hasFormerTree = snapshot.pieces.contains { $0.role == Snapshot.Component.formerTree }
-    guard new != old || hasFormerTree else { return self }
-    func moved(_ path: [UInt8]) -> [UInt8] {
-      path == old || path.starts(with: old + [0x2f]) ? new + path.dropFirst(old.count) : path
-    }
-    var definition = snapshot.definition
-    definition.directory["path"] = live?.directory["path"]
-    var copy = snapshot
-    copy.tables = snapshotTables(definition, snapshot.keptRows, excludes: snapshot.excludes)
-    copy.pieces.removeAll { $0.role == Snapshot.Component.formerTree }
-    for i in copy.pieces.indices { copy.pieces[i].path = moved(copy.pieces[i].path) }
-    copy.pieces.sort { precedes($0.path, $1.path) }
-    for i in copy.notes.indices { copy.notes[i].path = moved(copy.notes[i].path) }
-    return CommittedSnapshot(number: number, id: id, snapshot: copy)
   }
 }

@@ -1,44 +1,48 @@
-// Images that are directories: making them, and finding them by their place.
+// Creates directory images, and finds images by their paths.
 //
-// 1. The directory itself is the root tree; nothing is written into it, and nothing of xCAT's is asked for.
-// 2. A directory belongs to one image, and is in no other one. A name that another image has is never taken over.
+// 1. The directory itself is the root tree. Nothing is written into it, and xCAT is not needed.
+// 2. A directory belongs to one image and is in no other image. The name of another image is never reused.
 
 import Ingest
 import Platform
 import Store
 import XCAT
 
-/// What `imgstore add` did.
+/// The result of `imgstore add`.
 public struct AddedDirectory: Sendable {
+  /// The image's name.
   public let name: String
+  /// The directory.
   public let path: String
+  /// The exclude patterns of the definition: lines of gitignore(5).
   public let excludes: [String]
-  /// The image was not there before.
+  /// Whether the image was created. False if it existed.
   public let isNew: Bool
-  /// Where it was before; nil where it is new or has not moved.
+  /// The previous directory; nil for a new image or one that was not moved.
   public let movedFrom: String?
-  /// Entries at the top of the directory.
+  /// The number of entries at the top of the directory.
   public let entryCount: Int
-  /// Patterns that were given and that leave out nothing that is there now.
+  /// The patterns of the request that exclude no present entry.
   public let unmatched: [String]
-  /// What its etc/os-release calls itself; empty where there is none.
+  /// The PRETTY_NAME of its os-release(5); empty if it has none.
   public let system: String
 }
 
 extension Workspace {
-  /// Makes a directory an image, or changes what is left out of one that is there.
+  /// Makes a directory an image, or changes the excludes of an existing image.
   /// - Parameters:
-  ///   - name: nil for the directory's own name.
-  ///   - text: a path of the command line.
-  ///   - excludes: lines of gitignore(5); nil to keep those that the image has.
-  /// - Throws: `ImageError` where the directory is not there or another image's, or the name is.
+  ///   - name: the image's name; nil for that of the directory.
+  ///   - text: a path of the command line, or without `name` a directory image.
+  ///   - excludes: lines of gitignore(5); nil to keep those of the image.
+  /// - Throws: `ImageError`: `notFound` if the directory does not exist; `usage` or `failed` if it cannot be
+  ///   an image, belongs to another image, or the name does.
   public func addDirectory(
     _ name: String?, at text: String, excludes: [String]? = nil
   ) throws -> AddedDirectory {
     let path = try name == nil ? knownDirectory(text) ?? directoryPath(text) : directoryPath(text)
     guard try statLive(path)?.kind == .directory else {
       throw ImageError(
-        .notFound, "directory \(path.text)", "is not there, or is no directory",
+        .notFound, "directory \(path.text)", "does not exist, or is not a directory",
         advice: "Nothing was added; name the directory that is the root of the tree")
     }
     try requireUsefulPatterns(excludes ?? [], path)
@@ -47,8 +51,8 @@ extension Workspace {
     let image = try name.map { try ImageName($0) } ?? owner ?? ownName(of: path)
     if let owner, owner != image {
       throw ImageError(
-        "directory \(path.text)", "is the image \(owner) already",
-        advice: "'imgstore snapshot \(owner)' keeps it; a second image would keep it twice")
+        "directory \(path.text)", "is already the image \(owner)",
+        advice: "Run 'imgstore snapshot \(owner)'; a second image would store it twice")
     }
     if owner == nil { try requireNotNested(path, as: image) }
     let store = try store(create: true)
@@ -58,8 +62,8 @@ extension Workspace {
     let old = try tables.definition(of: image.text)
     try requireFree(image, path, old)
     try requirePlain(image, tables)
-    let kept = try old ?? store.refs.latestReadable(of: image)?.snapshot.definition
-    let lines = excludes ?? kept?.excludes ?? []
+    let known = try old ?? store.refs.latestReadable(of: image)?.snapshot.definition
+    let lines = excludes ?? known?.excludes ?? []
     do throws(ExcludePattern.Malformed) {
       _ = try ExcludePatterns(lines)
     } catch {
@@ -77,7 +81,7 @@ extension Workspace {
       system: try systemName(in: path))
   }
 
-  /// The directory of an image that a text names; nil where it is a path.
+  /// Returns the directory of the image that a text names; nil if the text is a path.
   private func knownDirectory(_ text: String) throws -> AbsolutePath? {
     guard !Workspace.isPath(text), let image = try? ImageName(text),
       let definition = try tables().definition(of: image.text),
@@ -86,8 +90,9 @@ extension Workspace {
     return definition.directoryPath
   }
 
-  /// The image that a text of the command line means; a directory that is no image yet becomes one.
-  /// - Returns: the image, and the directory where it has just become one.
+  /// Returns the image that a text of the command line means. A directory that is not an image yet becomes
+  /// one.
+  /// - Returns: the image, and the result of adding it if it is new.
   func adoptedImage(_ text: String) throws -> (image: ImageName, new: AddedDirectory?) {
     guard Workspace.isPath(text) else { return (try image(named: text), nil) }
     if let owner = try directoryOwner(directoryPath(text)) { return (owner, nil) }
@@ -95,20 +100,20 @@ extension Workspace {
     return (try ImageName(added.name), added.isNew ? added : nil)
   }
 
-  /// Whether a text can only be a path, as names have no '/'. Behind '@' or ':' a '/' belongs to a tag, or to a path in
-  /// a snapshot.
+  /// Returns whether a text can only be a path, because names have no '/'. After '@' or ':', a '/' belongs to
+  /// a tag or to a path in a snapshot.
   static func isPath(_ text: String) -> Bool {
     text == "." || text == ".." || text.first { "/@:".contains($0) } == "/"
   }
 
-  /// Whether a text is a path, and not that of an image.
+  /// Returns whether a text is a path that is not the directory of an image.
   public func isPathInImage(_ text: String) throws -> Bool {
     guard Workspace.isPath(text), !text.contains("@") else { return false }
     guard let path = try? directoryPath(text) else { return true }
     return try directoryOwner(path) == nil
   }
 
-  /// The image whose directory, or whose folder, a path is; nil where it is nobody's.
+  /// Returns the image whose directory, boot folder or root tree a path is; nil if there is none.
   func directoryOwner(_ path: AbsolutePath) throws -> ImageName? {
     let tables = try tables()
     let identity = try statLive(path).map { FileIdentity($0) }
@@ -132,7 +137,8 @@ extension Workspace {
     return nil
   }
 
-  /// A path of the command line as the management node has it.
+  /// Returns a directory of the command line as a path of the management node.
+  /// - Throws: `ImageError` (`usage`) for an invalid path or the root.
   func directoryPath(_ text: String) throws -> AbsolutePath {
     guard let path = AbsolutePath(try managementPath(text)), !path.components.isEmpty else {
       throw ImageError(
@@ -146,13 +152,14 @@ extension Workspace {
     let text = printable(path.lastComponent)
     guard let image = try? ImageName(text), image.isPlain else {
       throw ImageError(
-        .usage, "directory \(path.text)", "has a name that no image can have",
+        .usage, "directory \(path.text)", "has a name that is not valid for an image",
         advice: "Give the image a name: 'imgstore add NAME \(path.text)'")
     }
     return image
   }
 
-  /// - Throws: `ImageError` where the name is of another image, or of the history of one.
+  /// Checks that no other image, and no history of another image, has the name.
+  /// - Throws: `ImageError` if one has.
   private func requireFree(
     _ image: ImageName, _ path: AbsolutePath, _ old: ImageDefinition?
   ) throws {
@@ -160,17 +167,17 @@ extension Workspace {
     guard let other = old ?? latest?.snapshot.definition, other.directoryPath != path else {
       return
     }
-    // The image was moved: its old place is empty.
-    if other.isDirectory, let place = other.directoryPath, try statLive(place) == nil { return }
+    // The image was moved: its old directory does not exist.
+    if other.isDirectory, let oldPath = other.directoryPath, try statLive(oldPath) == nil { return }
     throw ImageError(
       "image \(image)",
       other.isDirectory
         ? "is the directory \(other.directoryPath?.text ?? "")"
-        : "is there already, and is no directory",
+        : "exists already, and is not a directory",
       advice: "Give the new image another name: 'imgstore add NAME \(path.text)'")
   }
 
-  /// PRETTY_NAME of os-release(5).
+  /// Returns PRETTY_NAME of os-release(5); empty if there is none.
   private func systemName(in path: AbsolutePath) throws -> String {
     for name in ["etc/os-release", "usr/lib/os-release"] {
       guard let bytes = try? fileView.read(path.appending(name)) else { continue }

@@ -1,11 +1,11 @@
-// Changes that lead an image to another directory: an import with --to, and its undo.
+// Changes that move an image to another directory: an import with --to, and its undo.
 //
-// 1. The directory that the image leaves stays as it is, unless the change that is taken back had made it: then the
-//    state that the change leads to says that it was not there.
-// 2. A directory that is not the image's when the change begins is never removed, and is written only where it is
-//    absent or empty, or where the administrator allows it by name.
-// 3. A snapshot has one root tree, in the image's directory then. What it knows of another directory has the role
-//    `formerTree`.
+// 1. The directory that the image leaves does not change, unless the undone change had created it. In that
+//    case the target snapshot notes that the directory was absent.
+// 2. A directory that is not the image's when the change begins is never removed. It is written only if it is
+//    absent or empty, or if `--allow` names it.
+// 3. A snapshot has one root tree, in the image's directory at that time. A tree of another directory in it
+//    has the role `formerTree`.
 
 import Apply
 import Ingest
@@ -14,12 +14,12 @@ import Store
 import XCAT
 
 extension Snapshot.Component {
-  /// The role of a tree in a directory that is not the image's, but that a change of its place reaches.
+  /// The role of a tree in a directory that is not the image's, but that a move of the image affects.
   static let formerTree = "formertree"
 }
 
 extension CaptureResult {
-  /// The capture with one root tree: that of the image's directory.
+  /// Returns the capture with one root tree, that of the image's directory. Others get the role `formerTree`.
   func withOneRootTree(_ definition: ImageDefinition) -> CaptureResult {
     guard let own = definition.directoryPath?.bytes else { return self }
     var capture = self
@@ -32,7 +32,7 @@ extension CaptureResult {
 }
 
 extension LiveImage {
-  /// The image without trees in other directories that a change leaves as they are.
+  /// Returns the image without the trees in other directories that a change does not affect.
   func withoutUnchangedFormerTrees(_ plans: [ComponentPlan]) -> LiveImage {
     let changed = Set(plans.filter { !$0.plan.isEmpty }.map(\.path.bytes))
     var capture = capture
@@ -46,11 +46,12 @@ extension LiveImage {
 }
 
 extension Workspace {
-  /// Keeps a change off directories that are not the image's.
+  /// Removes the plans that would change directories of no image or of another one.
   /// - Parameters:
-  ///   - notes: what the target says was not there.
-  ///   - isResumed: the change has passed here before it was cut short: what is there now may be its own.
-  /// - Throws: `ImageError` where the change would overwrite such a directory. Nothing was changed then.
+  ///   - notes: the notes of the target, with the paths that were absent.
+  ///   - isResumed: whether the change was interrupted after this check. The present entries may then be its
+  ///     own.
+  /// - Throws: `ImageError` if the change would overwrite such a directory; nothing has been changed.
   func keepForeignDirectories(
     _ plans: [ComponentPlan], _ live: LiveImage, _ target: Snapshot, _ notes: [Snapshot.Note],
     _ request: RevertRequest, isResumed: Bool = false
@@ -64,7 +65,7 @@ extension Workspace {
       let path = piece.path
       if piece.plan.isEmpty { return true }
       if path == own || links.contains(path) {
-        // The image goes elsewhere, and leaves its tree.
+        // The image moves to another directory, and its tree stays here.
         return piece.wanted != nil || absent.contains(path.bytes)
           || target.definition.directoryPath == own
       }
@@ -72,21 +73,23 @@ extension Workspace {
         !allowed.contains(path), !isResumed
       else { return true }
       if piece.wanted == nil {
-        tell("\(path.text) was kept: it is not the directory of \(target.image) now")
+        tell("\(path.text) was kept: it is no longer the directory of \(target.image)")
         return false
       }
       if current.kind == .directory, try fileView.list(path).isEmpty { return true }
       throw ImageError(
         "directory \(path.text)",
-        "is there, is not as \(target.image) had it, and is not the image's directory now",
-        advice: "Nothing was changed. Move it away, or let it be overwritten with "
-          + "--allow \(shellQuoted(path.text)); what it holds is kept as a snapshot then")
+        "exists, differs from the snapshot of \(target.image), "
+          + "and is no longer the image's directory",
+        advice: "Nothing was changed. Move it away, or overwrite it with "
+          + "--allow \(shellQuoted(path.text)), which snapshots its content first")
     }
   }
 }
 
 extension ComponentPlan {
-  /// A tree of an image that is a directory, here or in the target, or a directory in the place of one.
+  /// Returns whether the component is a tree of a directory image, live or in the target, or a directory that
+  /// replaced one.
   fileprivate func isDirectoryOfAnImage(_ live: LiveImage, _ target: Snapshot) -> Bool {
     let roles = [ImageFiles.rootTree, Snapshot.Component.formerTree]
     let pieces = (live.capture.pieces + target.pieces).filter { $0.path == path.bytes }
@@ -96,7 +99,8 @@ extension ComponentPlan {
 }
 
 extension PreparedImage {
-  /// The directory of an image that an import replaces, where it brings a tree to another place.
+  /// Returns the directory of the replaced image if the import moves the image to another directory; else
+  /// nil.
   func leftDirectory(_ existing: ImageDefinition) -> AbsolutePath? {
     guard let old = existing.directoryPath,
       let tree = pieces.first(where: { $0.role == ImageFiles.rootTree }), tree.path != old.bytes
@@ -104,8 +108,9 @@ extension PreparedImage {
     return old
   }
 
+  /// Returns the remark on a directory that the image leaves.
   func remarks(onLeaving existing: ImageDefinition) -> [String] {
     guard let old = leftDirectory(existing), let new = definition.directoryPath else { return [] }
-    return ["\(image) is \(new.text) now; \(old.text) stays as it is, and is no image's"]
+    return ["\(image) is now \(new.text); \(old.text) was not changed, and is no longer an image"]
   }
 }

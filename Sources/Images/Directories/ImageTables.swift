@@ -1,18 +1,18 @@
-// All tables that define images: xCAT's, and the one in the store that says which images are directories. Rows of
-// directories go into the store's own file and never into a database of xCAT's.
+// All tables that define images: xCAT's, and the table of directory images in the store. Rows of directory
+// images are never written to xCAT's database.
 //
-// 1. One image is in one of the two: who makes an image looks into both.
-// 2. Changes of one call happen together where they are about one of the two; a change that makes an osimage of
-//    a directory, or the other way round, removes last.
+// 1. An image is in one of the two. Commands that create an image search both.
+// 2. Changes of one call are atomic if they concern only one of the two. A change from a directory image to
+//    an osimage, or back, removes the old rows last.
 
 import Platform
 import XCAT
 
-/// The tables of images of both kinds.
+/// A table backend for both kinds of images.
 struct ImageTables: TableBackend {
-  /// xCAT's tables, or the store's own files in their place.
+  /// xCAT's tables, or the store's own files without xCAT.
   let base: any TableBackend
-  /// The folder in the store.
+  /// The tables in the store.
   let own: SQLiteTableBackend
 
   var place: String { base.place }
@@ -44,14 +44,14 @@ struct ImageTables: TableBackend {
 
   @discardableResult
   func apply(_ changes: [RowChange]) throws -> [String] {
-    let (mine, others) = try split(changes)
+    let (ownChanges, others) = try split(changes)
     var unknown: [String] = []
-    if !mine.isEmpty, mine.contains(where: { $0.columns != nil }) {
-      unknown += try own.apply(mine)
+    if !ownChanges.isEmpty, ownChanges.contains(where: { $0.columns != nil }) {
+      unknown += try own.apply(ownChanges)
       if !others.isEmpty { unknown += try base.apply(others) }
     } else {
       if !others.isEmpty { unknown += try base.apply(others) }
-      if !mine.isEmpty { unknown += try own.apply(mine) }
+      if !ownChanges.isEmpty { unknown += try own.apply(ownChanges) }
     }
     return unknown
   }
@@ -59,36 +59,36 @@ struct ImageTables: TableBackend {
   func applyComparing(
     _ changes: [RowChange]
   ) throws -> (unknownColumns: [String], conflicts: [RowChange]) {
-    let (mine, others) = try split(changes)
+    let (ownChanges, others) = try split(changes)
     var result: (unknownColumns: [String], conflicts: [RowChange]) = ([], [])
-    func run(_ door: any TableBackend, _ changes: [RowChange]) throws {
+    func run(_ backend: any TableBackend, _ changes: [RowChange]) throws {
       if changes.isEmpty { return }
-      let (unknown, conflicts) = try door.applyComparing(changes)
+      let (unknown, conflicts) = try backend.applyComparing(changes)
       result.unknownColumns += unknown
       result.conflicts += conflicts
     }
-    let isAdded = mine.contains { $0.columns != nil }
-    if isAdded { try run(own, mine) }
+    let isAdded = ownChanges.contains { $0.columns != nil }
+    if isAdded { try run(own, ownChanges) }
     try run(base, others)
-    if !isAdded { try run(own, mine) }
+    if !isAdded { try run(own, ownChanges) }
     return result
   }
 
   func validate(_ changes: [RowChange]) throws {
-    let (mine, others) = try split(changes)
-    if !mine.isEmpty { try own.validate(mine) }
+    let (ownChanges, others) = try split(changes)
+    if !ownChanges.isEmpty { try own.validate(ownChanges) }
     if !others.isEmpty { try base.validate(others) }
   }
 
-  /// The changes of the store's own table, without removals of what is not there, and the others.
+  /// Returns the changes of the store's own table, without removals of absent rows, and the other changes.
   private func split(
     _ changes: [RowChange]
   ) throws -> (own: [RowChange], others: [RowChange]) {
-    let mine = try changes.filter { change in
+    let ownChanges = try changes.filter { change in
       guard isOwn(change.schema) else { return false }
       guard change.columns == nil, let name = change.key["imagename"] else { return true }
       return try !rows(change.schema.name, where: ("imagename", name)).isEmpty
     }
-    return (mine, changes.filter { !isOwn($0.schema) })
+    return (ownChanges, changes.filter { !isOwn($0.schema) })
   }
 }

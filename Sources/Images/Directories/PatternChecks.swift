@@ -1,5 +1,4 @@
-// What is asked of the patterns of a command line before they become an image's: what leaves out nothing is most
-// likely a mistake.
+// Checks the exclude patterns of a command line. A pattern that can exclude nothing is most likely a mistake.
 
 import Ingest
 import Platform
@@ -7,7 +6,8 @@ import Store
 import XCAT
 
 extension Workspace {
-  /// - Throws: `ImageError` for a pattern that can leave out nothing.
+  /// Checks that each pattern can exclude something.
+  /// - Throws: `ImageError` (`usage`) for a pattern that cannot.
   func requireUsefulPatterns(_ lines: [String], _ directory: AbsolutePath) throws {
     for line in lines {
       func refuse(_ finding: String, _ advice: String) -> ImageError {
@@ -16,13 +16,13 @@ extension Workspace {
       }
       let text = line.drop { $0 == "!" }
       if text.allSatisfy({ $0 == " " }) {
-        throw refuse("is empty", "Give a pattern, or --no-excludes to leave out nothing")
+        throw refuse("is empty", "Give a pattern, or --no-excludes to exclude nothing")
       }
       if text.first == "#", line.first != "!" {
         throw refuse("is a comment", "Write '\\#…' for a name that begins with '#'")
       }
       if let problem = ExcludePattern.bracketProblem(Array(text.utf8)) {
-        throw refuse(problem, "Write '\\[' for a bracket that stands for itself")
+        throw refuse(problem, "Write '\\[' for a literal bracket")
       }
       let top = directory.text
       guard text.hasPrefix(top + "/") || text == top,
@@ -30,12 +30,12 @@ extension Workspace {
       else { continue }
       let inside = text.dropFirst(top.count)
       throw refuse(
-        "names a path of this machine, and patterns begin at the top of the tree",
-        inside.count > 1 ? "Write '\(inside)'" : "The whole tree cannot be left out")
+        "names a path of this machine, but patterns begin at the top of the tree",
+        inside.count > 1 ? "Write '\(inside)'" : "The whole tree cannot be excluded")
     }
   }
 
-  /// The patterns that match nothing in a directory as it is now.
+  /// Returns the patterns that match no present entry of a directory.
   func unmatchedPatterns(_ lines: [String], in directory: AbsolutePath) throws -> [String] {
     var search = PatternSearch(fileSystem)
     for line in lines {
@@ -43,24 +43,26 @@ extension Workspace {
         search.unmatched.append(pattern)
       }
     }
-    let place = try resolver.resolve(directory)
-    let top = try fileSystem.openDirectory(at: place.directory.raw, place.name)
-    try search.look(in: top, device: fileSystem.stat(top.raw).device, [])
+    let resolved = try resolver.resolve(directory)
+    let top = try fileSystem.openDirectory(at: resolved.directory.raw, resolved.name)
+    try search.scan(top, device: fileSystem.stat(top.raw).device, [])
     return search.unmatched.map(\.text)
   }
 }
 
-/// Looks for what patterns match, until each has matched something.
+/// Searches a directory for matches until each pattern has one.
 private struct PatternSearch {
   private let fileSystem: any FileSystem
+  /// The patterns without a match so far.
   var unmatched: [ExcludePattern] = []
-  /// Each level keeps a directory open.
+  /// The maximum depth of the search. Each level keeps a directory open.
   private static let maxDepth = 100
 
   init(_ fileSystem: any FileSystem) { self.fileSystem = fileSystem }
 
-  /// - Parameter path: of the directory, below the top of the tree.
-  mutating func look(in directory: Descriptor, device: UInt64, _ path: [[UInt8]]) throws {
+  /// Searches a directory and its subdirectories on one device.
+  /// - Parameter path: the path of the directory below the top of the tree.
+  mutating func scan(_ directory: Descriptor, device: UInt64, _ path: [[UInt8]]) throws {
     for name in try fileSystem.names(of: directory.raw) {
       if unmatched.isEmpty { return }
       guard let stat = try fileSystem.statIfPresent(at: directory.raw, name) else { continue }
@@ -70,24 +72,24 @@ private struct PatternSearch {
       guard isDirectory, stat.device == device, inside.count < PatternSearch.maxDepth,
         let child = try? fileSystem.openDirectory(at: directory.raw, name)
       else { continue }
-      try look(in: child, device: device, inside)
+      try scan(child, device: device, inside)
     }
   }
 }
 
 extension ExcludePattern {
-  /// What is wrong with the bracket expressions of a pattern; nil where nothing is.
+  /// Returns the fault of the first invalid bracket expression of a pattern; nil if all are valid.
   static func bracketProblem(_ bytes: [UInt8]) -> String? {
-    var at = 0
-    while at < bytes.count {
-      let byte = bytes[at]
-      at += byte == UInt8(ascii: "\\") ? 2 : 1
+    var offset = 0
+    while offset < bytes.count {
+      let byte = bytes[offset]
+      offset += byte == UInt8(ascii: "\\") ? 2 : 1
       guard byte == UInt8(ascii: "[") else { continue }
-      switch BracketExpression.read(bytes, from: at) {
+      switch BracketExpression.read(bytes, from: offset) {
       case .ordinary: return "has a '[' without its ']'"
       case .set(let set, let end):
-        if set == ByteSet() { return "has a bracket that no character fits" }
-        at = end
+        if set == ByteSet() { return "has a bracket that matches no character" }
+        offset = end
       }
     }
     return nil

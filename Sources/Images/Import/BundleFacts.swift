@@ -1,14 +1,15 @@
-// What a bundle says beside files and tables, kept in a snapshot's facts, so that the snapshot can be
-// exported again as it came.
+// The content of a manifest that is neither a file nor a table row. A snapshot records it in its facts, so
+// that an export of the snapshot gives the same bundle again.
 
 import Store
 import XCAT
 
+/// The script lists and extras of a bundle, and their encoding as facts of a snapshot.
 struct BundleFacts {
-  /// `postscripts`, `postbootscripts`.
+  /// The script lists, by their elements in the manifest: `postscripts`, `postbootscripts`.
   var values: [String: String] = [:]
   var extras: [Manifest.Extra] = []
-  /// Members that extras brought, and the path that each became.
+  /// The members of extras, and the path where each was placed.
   var extraMembers: [(name: String, path: String)] = []
 
   private static let valuePrefix = "bundle."
@@ -19,6 +20,7 @@ struct BundleFacts {
 
   init() {}
 
+  /// Decodes the facts of a snapshot. Other facts are ignored.
   init(_ facts: [Snapshot.Fact]) {
     for fact in facts {
       switch fact.key {
@@ -36,6 +38,7 @@ struct BundleFacts {
     }
   }
 
+  /// The encoded facts. A destination follows its source, and a path follows its member.
   var facts: [Snapshot.Fact] {
     values.sorted { $0.key < $1.key }.map { .init(BundleFacts.valuePrefix + $0.key, $0.value) }
       + extras.flatMap {

@@ -1,4 +1,4 @@
-// From the members that a manifest names to pieces: each file, tree and folder with its place.
+// Turns the members that a manifest names into components: each file, tree and folder with its path.
 
 import Glibc
 import Ingest
@@ -6,22 +6,26 @@ import Platform
 import Store
 import XCAT
 
-/// The members of one image, being placed.
+/// Collects the components of one image of a bundle. Nothing on the machine is changed.
 struct BundleMemberPlacer {
   private let preparation: ImportPreparation
   private let bundled: BundledImage
-  /// Who gets the files: root, or ourselves where we are another. A number that another site gave to a user
-  /// is somebody else here, who could then change what nodes run as root.
+  /// The owner of placed files: root, or the caller if it is not root. A user number of the exporting site
+  /// belongs to another user here, who could then change files that nodes run as root.
   private let owner: (uid: UInt32, gid: UInt32)?
+  /// The members that the manifest names.
   private var used: Set<String> = []
 
   private(set) var pieces: [Snapshot.Component] = []
+  /// The paths where an existing file stays, unless the import replaces.
   private(set) var keepExistingPaths: Set<[UInt8]> = []
   private(set) var extraMembers: [(name: String, path: String)] = []
+  /// The entries in trees.
   private(set) var entryCount: UInt64 = 0
+  /// The bytes of file content in trees.
   private(set) var treeBytes: UInt64 = 0
   private(set) var remarks: [String] = []
-  /// What archives of trees said and was not kept.
+  /// Attributes in archived trees that were not kept.
   private(set) var notes: [Snapshot.Note] = []
 
   init(_ preparation: ImportPreparation, _ bundled: BundledImage) {
@@ -31,28 +35,29 @@ struct BundleMemberPlacer {
     remarks = bundled.remarks
   }
 
-  /// Places what the manifest names as one member.
+  /// Places one member of the manifest.
+  /// - Throws: `BundleError` if the member is absent or has a forbidden path.
   mutating func place(_ member: BundleMember) throws {
     switch member.shape {
     case .file: try placeFile(member)
     case .archivedTree:
       try preparation.targets.check(member.path, role: member.role, member: member.name)
       let entry = try require(member.name)
-      guard case .tree(let tree) = entry.content else { throw notThere(member.name) }
+      guard case .tree(let tree) = entry.content else { throw missingMember(member.name) }
       used.insert(member.name)
       entryCount += tree.entryCount
       treeBytes &+= tree.contentBytes
       notes += tree.losses.map { loss in
-        let place = loss.path.isEmpty ? member.path.bytes : member.path.bytes + [0x2f] + loss.path
+        let path = loss.path.isEmpty ? member.path.bytes : member.path.bytes + [0x2f] + loss.path
         let more = loss.count > 1 ? "; also of \(loss.count - 1) more" : ""
-        return Snapshot.Note(.attributesLost, path: place, detail: loss.what + more)
+        return Snapshot.Note(.attributesLost, path: path, detail: loss.what + more)
       }
       add(member.role, member.path, tree.entry)
     case .folder:
       try preparation.targets.check(member.path, role: member.role, member: member.name)
-      guard bundled.isFolder(member.name) else { throw notThere(member.name) }
+      guard bundled.isFolder(member.name) else { throw missingMember(member.name) }
       for name in bundled.names(below: member.name) { used.insert("\(member.name)/\(name)") }
-      // xCAT makes a kit's scripts executable where they lie, too.
+      // xCAT makes a kit's scripts executable in the kit's folder, too.
       let scripts = member.role == ImageFiles.kit ? "\(member.name)/other_files/" : nil
       add(
         member.role, member.path,
@@ -72,20 +77,20 @@ struct BundleMemberPlacer {
         "\(member.path.text) is not in the bundle: xCAT's export leaves scripts with arguments out")
       return
     }
-    // What a complete bundle has from outside the install folder comes in by the administrator's word.
+    // A complete bundle may have files for paths outside the install folder. Only --allow admits them.
     if member.role == ImageFiles.closure,
       preparation.targets.folder(of: member.path, role: member.role) == nil
     {
       used.insert(member.name)
       remarks.append(
-        "\(member.path.text) was left out, as it is outside "
+        "\(member.path.text) was left out, because it is outside "
           + "\(preparation.targets.install.text); --allow \(member.path.parent.text) takes it")
       return
     }
     try preparation.targets.check(member.path, role: member.role, member: member.name)
-    let found = try require(member.name)
-    guard case .file = found.content, let entry = found.entry(name: [], owner: owner) else {
-      throw notThere(member.name)
+    let item = try require(member.name)
+    guard case .file = item.content, let entry = item.entry(name: [], owner: owner) else {
+      throw missingMember(member.name)
     }
     used.insert(member.name)
     if member.role == ImageFiles.extra { extraMembers.append((member.name, member.path.text)) }
@@ -93,7 +98,7 @@ struct BundleMemberPlacer {
     add(member.role, member.path, entry)
   }
 
-  /// The content of a folder, beside what its place has already.
+  /// Places the content of a folder among the existing entries of its target.
   private mutating func placeMerged(_ member: BundleMember) throws {
     let isSide = member.name.hasPrefix("extra/\(ExportLayout.sideFolder)")
     for name in bundled.names(below: member.name) {
@@ -118,8 +123,9 @@ struct BundleMemberPlacer {
     }
   }
 
-  /// The reader holds links inside `extra/NAME`; a manifest may call a folder further down an extra,
-  /// and what leads out of that one leads out of the place where it is put.
+  /// Refuses a link that leads out of its extra. The bundle reader keeps links inside `extra/NAME`, but a
+  /// manifest may name a deeper folder as the extra. A link out of that folder would lead out of the extra's
+  /// target.
   private func checkLink(_ target: [UInt8], _ name: String, _ full: String) throws(BundleError) {
     let ups = target.split(separator: 0x2f).count { Array($0) == [0x2e, 0x2e] }
     guard ups < name.utf8.split(separator: UInt8(ascii: "/")).count else {
@@ -130,8 +136,8 @@ struct BundleMemberPlacer {
     }
   }
 
-  /// What xCAT does with a kit's folder beside placing it: scripts go to the postscripts, plugins
-  /// into xcatd (by the administrator's word only: they are code that runs there as root).
+  /// Places the copies that xCAT makes of a kit's files: scripts among the postscripts, plugins for xcatd.
+  /// Plugins are code that xcatd runs as root, so only `--trust-plugins` installs them.
   mutating func placeKit(_ kit: BundleMember) throws {
     let install = preparation.targets.install
     for name in bundled.names(below: "\(kit.name)/other_files") {
@@ -152,10 +158,12 @@ struct BundleMemberPlacer {
         "\(kit.name)/plugins/\(name)", ImportTargets.plugins.appending(name),
         ImportTargets.pluginRole, mode: 0o644)
     }
-    remarks.append("plugins of the kit \(kit.path.lastComponentText) are in: restart xcatd")
+    remarks.append(
+      "the plugins of the kit \(kit.path.lastComponentText) are installed: restart xcatd")
   }
 
-  /// xCAT takes for scripts what lies in a kit's other_files, but for some names at its top.
+  /// Returns whether xCAT treats a file of a kit as a script. Scripts are in other_files, and the name
+  /// directly in it has no leading dot and no ending `.env` or `.exlist`.
   private static func isScript(_ name: String) -> Bool {
     guard
       let inside = name.split(separator: "/").drop(while: { $0 != "other_files" }).dropFirst()
@@ -164,8 +172,8 @@ struct BundleMemberPlacer {
     return !inside.hasPrefix(".") && !inside.hasSuffix(".env") && !inside.hasSuffix(".exlist")
   }
 
-  /// Places a copy of a kit's file. A link is placed as what it leads to, since xCAT's `cp -rf` of a
-  /// folder keeps it, and its target need not lie next to the copy.
+  /// Places a copy of a kit's file. A link is replaced by its target. xCAT's `cp -rf` of a folder keeps the
+  /// link, and its target may not exist next to the copy.
   private mutating func copy(
     _ name: String, _ path: AbsolutePath, _ role: String, mode: UInt16
   ) throws {
@@ -174,10 +182,10 @@ struct BundleMemberPlacer {
     if case .symlink = item.content {
       guard let target = bundled.target(ofLink: name) else {
         remarks.append(
-          "the link \(name) leads to no file of the bundle: \(path.text) was not placed")
+          "the link \(name) does not lead to a file of the bundle: \(path.text) was not placed")
         return
       }
-      // A folder that is reached by a link: each of its files.
+      // A link to a folder: each file of the folder is copied.
       if bundled.isFolder(target) {
         for inner in bundled.names(below: target) {
           try copy("\(target)/\(inner)", path.appending(inner), role, mode: mode)
@@ -195,7 +203,8 @@ struct BundleMemberPlacer {
     add(role, path, entry)
   }
 
-  /// Says what was named by nothing, and that every named file has been found.
+  /// Completes the components: reports members that the manifest does not name, and checks all targets.
+  /// - Throws: `BundleError` if a file was lost in the export, or two components conflict.
   mutating func finish(_ layout: BundleLayout) throws {
     let placed = Set(pieces.map(\.path))
     for path in layout.secondFiles where !placed.contains(path.bytes) {
@@ -203,19 +212,19 @@ struct BundleMemberPlacer {
         path.text, "shares its file name with another file, and a bundle holds one of that name",
         advice: "Nothing was imported; xCAT's export loses one of them: rename it there")
     }
-    let left = bundled.entries.filter { name, item in
+    let unnamed = bundled.entries.filter { name, item in
       if case .directory = item.content { return false }
       return !used.contains(name)
     }
-    for name in left.keys.sorted() {
+    for name in unnamed.keys.sorted() {
       remarks.append(
-        "the bundle's file \(name) is named by nothing in its manifest and was left out")
+        "the manifest does not name the bundle's file \(name), which was left out")
     }
     try checkTargets()
     pieces.sort { precedes($0.path, $1.path) }
   }
 
-  /// No two contents in one place, and no file below another.
+  /// Checks that no path has two contents and that no file lies below another, and removes duplicates.
   private mutating func checkTargets() throws {
     let paths = pieces.compactMap { piece in
       AbsolutePath(piece.path).map { PlacedContent(path: $0, content: piece.entry.content) }
@@ -228,7 +237,7 @@ struct BundleMemberPlacer {
     }
   }
 
-  // MARK: Small things
+  // MARK: Helpers
 
   private mutating func add(_ role: String, _ path: AbsolutePath, _ entry: Entry) {
     pieces.append(
@@ -238,14 +247,14 @@ struct BundleMemberPlacer {
   }
 
   private func require(_ name: String) throws(BundleError) -> BundleEntry {
-    guard let entry = bundled.entries[name] else { throw notThere(name) }
+    guard let entry = bundled.entries[name] else { throw missingMember(name) }
     return entry
   }
 
-  private func notThere(_ name: String) -> BundleError {
+  private func missingMember(_ name: String) -> BundleError {
     BundleError(
-      "member \(name)", "is named by the manifest and is not in the bundle",
-      advice: "Nothing was imported; export the image again where it came from")
+      "member \(name)", "is named by the manifest, but is not in the bundle",
+      advice: "Nothing was imported; export the image again at its source")
   }
 }
 

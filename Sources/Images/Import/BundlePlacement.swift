@@ -1,38 +1,40 @@
-// Which content a bundle has for which place. An import places by it, and an export is refused where an
-// import of the bundle would be.
+// The rules for the paths of a bundle's contents. An import follows them, and an export refuses a bundle that
+// no import would accept.
 
 import Platform
 import Store
 
-/// A content and its place.
+/// A content and its path.
 struct PlacedContent {
   let path: AbsolutePath
   let content: Content
 }
 
-/// Why two members cannot be placed.
+/// The reason why two members cannot both be placed.
 struct PlacementConflict: Error {
   let path: AbsolutePath
   let finding: String
 }
 
+/// Checks the paths of a bundle's contents.
 enum BundlePlacement {
-  /// Checks that no two contents have one place, and that none lies below another.
-  /// - Returns: for each content, whether it is the first in its place.
+  /// Checks that no path has two different contents, and that no content lies below another.
+  /// - Returns: for each content, whether it is the first at its path.
+  /// - Throws: `PlacementConflict`.
   static func check(_ placed: [PlacedContent]) throws(PlacementConflict) -> [Bool] {
     var owners: [AbsolutePath: Content] = [:]
     var isFirst: [Bool] = []
     for item in placed {
-      let known = owners.count
+      let oldCount = owners.count
       if let other = owners[item.path] {
         guard other == item.content else {
           throw PlacementConflict(
-            path: item.path, finding: "two files have the same path \(item.path.text), and differ")
+            path: item.path, finding: "two different files have the same path \(item.path.text)")
         }
       } else {
         owners[item.path] = item.content
       }
-      isFirst.append(owners.count > known)
+      isFirst.append(owners.count > oldCount)
     }
     for path in owners.keys {
       var above = path.parent

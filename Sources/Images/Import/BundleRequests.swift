@@ -1,117 +1,124 @@
-// What one may ask of export and import. The command line fills these in, under our own names and
-// under xCAT's (imgexport, imgimport); the verbs decide.
+// The requests of export and import. The command lines of imgstore and of xCAT's names (imgexport, imgimport)
+// fill them in. Export and import validate them.
 
 import Signatures
 
-/// A file or a folder that a bundle carries along (`imgexport -e file[:dir]`).
+/// A file or folder to add to a bundle (`imgexport -e file[:dir]`).
 public struct ExtraRequest: Sendable, Equatable {
-  /// An absolute path on this management node.
+  /// The absolute path on this management node.
   public var source: String
-  /// The folder it belongs in; nil for where it is.
+  /// The folder where an import places it; nil for the same folder as here.
   public var destination: String?
+  /// Creates a request.
   public init(source: String, destination: String? = nil) {
     self.source = source
     self.destination = destination
   }
 }
 
-/// Where a bundle goes.
+/// The destination of a bundle.
 public enum BundleDestination: Sendable, Equatable {
-  /// A file; a folder gets `NAME@N.tgz` inside; nil is `NAME@N.tgz` in the working folder.
+  /// A file, or a folder in which the bundle is called `NAME@N.tgz`; nil for `NAME@N.tgz` in the working
+  /// folder.
   case file(String?)
   case standardOutput
 }
 
-/// What to export, and how.
+/// The options of an export.
 public struct ExportRequest: Sendable {
-  /// A reference. A bare image name is the live image: it is snapshotted first where it changed.
+  /// The reference to export. A bare image name means the live image, which is snapshotted first if it
+  /// changed.
   public var reference: String
+  /// The destination of the bundle.
   public var destination: BundleDestination = .file(nil)
+  /// Files and folders to add (`-e`).
   public var extras: [ExtraRequest] = []
-  /// The node or group whose script lists go along (`-p`).
+  /// The node or group whose script lists are added (`-p`); nil for none.
   public var postscriptsOf: String?
-  /// Takes along what the image needs to be generated again elsewhere.
+  /// Whether the bundle also contains all files that another site needs to generate the image again.
   public var isComplete = false
-  /// Folders besides the install folder that links of the image may lead to.
+  /// Folders in addition to the install folder that links of the image may lead to.
   public var allowed: [String] = []
-  /// Leaves secrets out.
+  /// Whether secrets are left out.
   public var scrubs = false
-  /// Says what would be written, and writes nothing.
+  /// Whether the export only reports what it would write.
   public var isDryRun = false
-  /// Extras and script lists that an earlier import brought go along again, as in a snapshot of it;
-  /// imgexport takes only what its options name.
+  /// Whether extras and script lists of an earlier import are exported again. imgexport exports only those
+  /// that its options name.
   public var carriesFacts = true
-  /// Refuses a name whose end promises another form; imgexport takes any.
+  /// Whether a file name with the ending of another format is refused. imgexport accepts any name.
   public var requiresFittingName = true
-  /// Signs the whole bundle.
+  /// The key that signs the whole bundle; nil for no signature.
   public var signingKey: SigningKey?
+  /// Creates a request with the default options.
   public init(_ reference: String) { self.reference = reference }
 }
 
-/// What to import, and how.
+/// The options of an import.
 public struct ImportRequest: Sendable {
-  /// A file, or "-" for standard input. gzip, xz, zstd or a plain tar.
+  /// The bundle: a file, or "-" for standard input. It is a tar, plain or with gzip, xz or zstd.
   public var bundle: String
-  /// Import under this profile (`-f`).
+  /// The profile under which the image is imported (`-f`); nil for that of the bundle.
   public var profile: String?
-  /// The image's name; nil for what profile and bundle say.
+  /// The image's name; nil for the name that follows from profile and bundle.
   public var name: String?
-  /// Where the tree of an image that is a directory goes; nil for where its image is already.
+  /// The directory for the tree of a directory image; nil for the present directory of that image.
   public var directory: String?
-  /// An image of that name may be replaced.
+  /// Whether an existing image of that name may be replaced.
   public var replaces = false
-  /// A node range: these nodes get the bundle's script lists (`-p`).
+  /// The node range that gets the bundle's script lists (`-p`); nil for none.
   public var nodes: String?
-  /// Script lists are added to the nodes' own instead of replacing them.
+  /// Whether script lists are appended to the nodes' lists instead of replacing them.
   public var appendsPostscripts = false
-  /// What is overwritten stays beside the new file as `FILE.ORIG`, as xCAT does it.
+  /// Whether an overwritten file stays next to the new one as `FILE.ORIG`, as in xCAT.
   public var keepsOriginals = false
-  /// Columns of a replaced row that the bundle does not set stay.
+  /// Whether a replaced row keeps the columns that the bundle does not set.
   public var mergesColumns = false
-  /// Folders beside the install folder that the bundle may write below.
+  /// Folders in addition to the install folder that the bundle may write below.
   public var allowed: [String] = []
-  /// Kit plugins, which are code that runs as root in xcatd, are installed.
+  /// Whether kit plugins are installed. They are code that xcatd runs as root.
   public var trustsPlugins = false
-  /// Values need not fit the grammar of their columns: xCAT's commands may act on them.
+  /// Whether values may violate the grammars of their columns. xCAT's commands may act on such values.
   public var allowsUnsafeValues = false
-  /// Trees may hold device nodes beyond the standard ones, and files with setuid, setgid or
-  /// capabilities that no package of theirs owns.
+  /// Whether trees may contain device nodes other than the standard ones. It also allows files with setuid,
+  /// setgid or capabilities that belong to no package of the tree.
   public var allowsPrivileged = false
-  /// Checks everything, says what would change, and changes nothing.
+  /// Whether the import only checks everything and reports what it would change.
   public var isDryRun = false
-  /// Everything that would be applied must be covered by a signature of a trusted key.
+  /// Whether a signature of a trusted key must cover everything that is applied.
   public var requiresSignature = false
   /// The folder of trusted keys; nil for the machine's own.
   public var trustedKeys: String?
+  /// Creates a request with the default options.
   public init(_ bundle: String) { self.bundle = bundle }
 }
 
-/// What happens, as it happens; who runs a verb may show it.
+/// A step of a running export or import, for display.
 public enum BundleEvent: Sendable, Equatable {
-  /// Export: the install template that was found where none is set.
+  /// Export: found an install template, because the image names none.
   case foundTemplate(path: String)
-  /// Export: a statelite image's tree is about to be written.
+  /// Export: is about to write the tree of a statelite image.
   case packingTree
-  /// Export: rows of litefile go along.
+  /// Export: adds rows of litefile.
   case litefileRows
-  /// Export: a file or folder of the image goes into the bundle.
+  /// Export: adds a file or folder of the image.
   case collected(path: String)
-  /// Export: an extra goes into the bundle.
+  /// Export: adds an extra.
   case collectedExtra(path: String)
-  /// Export: all is collected; the bundle is about to be written.
+  /// Export: has collected everything and is about to write the bundle.
   case writing(image: String)
-  /// Import: an image was found in the bundle.
+  /// Import: found an image in the bundle.
   case foundImage(name: String)
-  /// Import: a file, tree or folder is put into its place.
+  /// Import: places a file, tree or folder.
   case placing(path: String)
-  /// Import: the file that was there stays as `copy` (`FILE.ORIG`, or numbered).
+  /// Import: kept the replaced file as `copy` (`FILE.ORIG`, or numbered).
   case keptOriginal(path: String, copy: String)
-  /// Import: a statelite image's tree is put into its place.
+  /// Import: places the tree of a statelite image.
   case placingTree(path: String)
-  /// Import: a row of litefile, as in litefile.csv.
+  /// Import: sets a row of litefile, as written in litefile.csv.
   case litefileRow(line: String)
-  /// Import: nodes get script lists.
+  /// Import: sets the script lists of nodes.
   case addingPostscripts
-  /// Import: an image is done.
+  /// Import: completed an image.
   case imported(image: String)
 }

@@ -1,37 +1,10 @@
-// From the images of a bundle to what an import will place: everything is checked here, and nothing
-// on the machine is changed.
+// Prepares the images of a bundle for placement. It checks everything, and changes nothing on the machine.
 
 import Glibc
 import Ingest
 import Platform
 import Store
 import XCAT
-
-/// An image of a bundle, checked.
-struct PreparedImage {
-  let image: ImageName
-  let definition: ImageDefinition
-  /// Files, trees and folders at their places.
-  var pieces: [Snapshot.Component]
-  /// Paths where a file that is there already may stay.
-  var keepExistingPaths: Set<[UInt8]>
-  let rows: ImportRowChanges
-  let facts: BundleFacts
-  /// Entries and bytes in trees.
-  let entryCount: UInt64
-  let treeBytes: UInt64
-  let remarks: [String]
-  /// What archives of trees said and was not kept.
-  let notes: [Snapshot.Note]
-  /// What it leaves out of its tree: lists of lines of gitignore(5).
-  var excludes: [[String]] = []
-  /// What it replaces that is not the image's.
-  var siteReplacements: [SiteReplacement] = []
-  /// What gives privilege in its trees.
-  var privileged: [PrivilegedEntry] = []
-
-  var rowKeys: Set<RowKey> { rows.keys }
-}
 
 /// Prepares the images of one bundle.
 struct ImportPreparation {
@@ -49,11 +22,13 @@ struct ImportPreparation {
     tables = try workspace.tables()
   }
 
-  /// - Throws: what is wrong with the bundle, or with what it would do here.
+  /// Validates the images of the bundle together.
+  /// - Throws: `BundleError`, `XCATError` or `ImageError` for faults of the bundle, and for effects that this
+  ///   site does not allow.
   func prepare(_ images: [BundledImage]) throws -> [PreparedImage] {
     if request.name != nil, images.count > 1 {
       throw ImageError(
-        "bundle \(request.bundle)", "holds \(images.count) images, and --name names one",
+        "bundle \(request.bundle)", "holds \(images.count) images, but --name names one",
         advice: "Import it without --name; 'imgstore copy' gives one of them another name")
     }
     let prepared = try images.map(prepare)
@@ -76,7 +51,9 @@ struct ImportPreparation {
     return prepared
   }
 
-  /// An existing image, and files of others, are replaced only where the request allows it.
+  /// Checks that the request allows all replacements: of an existing image, of files of other images and of
+  /// files of the site.
+  /// - Throws: `ImageError` if it does not.
   func checkMayReplace(_ prepared: PreparedImage) throws {
     if request.replaces { return }
     let image = prepared.image
@@ -86,9 +63,9 @@ struct ImportPreparation {
         "image \(image)", "is defined already",
         advice: prepared.definition.isDirectory
           ? "Give it another name and place with --name NAME --to DIR, or replace it with --force; "
-            + "what it replaces can be reverted to"
+            + "'imgstore revert' restores the replaced image"
           : "Import under another profile (-f), which has its own folder, or replace it with "
-            + "--force; what it replaces can be reverted to")
+            + "--force; 'imgstore revert' restores the replaced image")
     }
     try prepared.siteReplacements.refuse()
   }
@@ -102,7 +79,7 @@ struct ImportPreparation {
     if let directory = targets.directory {
       guard !manifest.directory.isEmpty else {
         throw ImageError(
-          .usage, "--to", "is for images that are directories, and \(manifest.imageName) is none",
+          .usage, "--to", "is for images that are directories, but \(manifest.imageName) is not",
           advice: "Import it under another profile with -f, which has its own folder")
       }
       renamed.move(to: directory)
@@ -111,7 +88,7 @@ struct ImportPreparation {
     if let profile = request.profile {
       guard manifest.directory.isEmpty else {
         throw ImageError(
-          .usage, "-f", "names a profile, which a directory has not",
+          .usage, "-f", "names a profile, but a directory has no profile",
           advice: "Give the image another name with --name, and another place with --to")
       }
       renamed = try ProfileRename.apply(
@@ -127,32 +104,34 @@ struct ImportPreparation {
       reading: manifest, renamed: renamed, installDirectory: targets.install,
       isFolder: bundled.isFolder)
     try checkMedia(renamed)
-    var expansion = BundleMemberPlacer(self, bundled)
-    for member in layout.members { try expansion.place(member) }
-    for kit in layout.members where kit.role == ImageFiles.kit { try expansion.placeKit(kit) }
-    try expansion.finish(layout)
+    var placer = BundleMemberPlacer(self, bundled)
+    for member in layout.members { try placer.place(member) }
+    for kit in layout.members where kit.role == ImageFiles.kit { try placer.placeKit(kit) }
+    try placer.finish(layout)
     var facts = BundleFacts()
     for key in ["postscripts", "postbootscripts"] { facts.values[key] = renamed.values[key] }
     facts.extras = renamed.extras
-    facts.extraMembers = expansion.extraMembers
+    facts.extraMembers = placer.extraMembers
     return PreparedImage(
-      image: image, definition: renamed.definition, pieces: expansion.pieces,
-      keepExistingPaths: expansion.keepExistingPaths,
+      image: image, definition: renamed.definition, pieces: placer.pieces,
+      keepExistingPaths: placer.keepExistingPaths,
       rows: try ImportRowChanges(renamed, litefile: bundled.litefile, self), facts: facts,
-      entryCount: expansion.entryCount, treeBytes: expansion.treeBytes,
-      remarks: expansion.remarks + Self.remarks(on: renamed), notes: expansion.notes)
+      entryCount: placer.entryCount, treeBytes: placer.treeBytes,
+      remarks: placer.remarks + Self.remarks(on: renamed), notes: placer.notes)
   }
 
-  /// What the definition names in tables that no bundle holds.
+  /// Returns remarks on rows that the definition names in tables that bundles do not contain.
   private static func remarks(on manifest: Manifest) -> [String] {
     guard let target = manifest.linuximage["boottarget"] else { return [] }
     return [
-      "boottarget names the row '\(printable(target.utf8.prefix(255)))' of the table boottarget, which "
-        + "no bundle holds: copy it with tabdump and tabrestore"
+      "boottarget names the row '\(printable(target.utf8.prefix(255)))' of the table boottarget, "
+        + "which no bundle holds: copy it with tabdump and tabrestore"
     ]
   }
 
-  /// An install image needs the distribution's media, which no bundle holds.
+  /// Checks that this site has the distribution's media, which an install image needs and no bundle holds.
+  ///
+  /// Unlike xCAT, it also accepts a folder of `pkgdir` (docs/xcat-contract.md#media-check).
   private func checkMedia(_ manifest: Manifest) throws {
     guard manifest.values["media"] == "required" else { return }
     let definition = manifest.definition
@@ -170,8 +149,8 @@ struct ImportPreparation {
       advice: "Run copycds with the distribution's ISO, so that \(folders[0].text) exists")
   }
 
-  /// Files of other images are not overwritten: neither anything in another image's folder, nor a
-  /// list that another image names, unless it is the same list.
+  /// Checks that the import overwrites no file of another image: no file in its folder, and no file that its
+  /// definition names. A named file with equal content is allowed.
   private func refuseForeignTargets(_ prepared: PreparedImage) throws {
     let others = try tables.definitions().filter { $0.key != prepared.image.text }
     for (other, definition) in others.sorted(by: { $0.key < $1.key }) {
@@ -191,13 +170,14 @@ struct ImportPreparation {
         throw ImageError(
           path.text, "belongs to the image \(other), and the import would overwrite it",
           advice: "Import under another profile (-f), which has its own folder and lists; "
-            + "--force overwrites it, and keeps what was there as a snapshot")
+            + "--force overwrites it, and snapshots the old file first")
       }
     }
   }
 
-  /// Completes the images with what only the stored bundle and the machine together tell.
-  /// - Throws: `ImageError` where a tree gives privilege that nobody asked for.
+  /// Completes an image with facts that need the stored bundle: its excludes, privileged entries and
+  /// replacements.
+  /// - Throws: `ImageError` if a tree gives privileges that the request does not allow.
   func inspect(_ prepared: PreparedImage) throws -> PreparedImage {
     var image = prepared
     let store = try workspace.store()
@@ -215,9 +195,10 @@ struct ImportPreparation {
     return image
   }
 
-  /// What an image that is a directory leaves out, by its definition and by the list in its tree.
-  /// - Throws: `BundleError` for a list that cannot be used, and for one that excludes what the bundle brings:
-  ///   no export has such a list, and it would keep an undo from removing the file.
+  /// Returns the patterns that exclude parts of a directory image, from its definition and from the list in
+  /// its tree.
+  /// - Throws: `BundleError` for an invalid list, and for one that excludes an entry of the bundle. No export
+  ///   writes such a list, and it would prevent an undo from removing the entry.
   private func excludes(
     of prepared: PreparedImage, _ store: ObjectStore
   ) throws -> [[String]] {
@@ -236,7 +217,7 @@ struct ImportPreparation {
       ].filter { !$0.isEmpty }
       for list in lists {
         if let path = try workspace.firstEntry(in: tree, excludedBy: list) {
-          throw refuse("exclude \(printable(path.prefix(255))), which the bundle brings")
+          throw refuse("exclude \(printable(path.prefix(255))), which is in the bundle")
         }
       }
       return lists.map(\.lines)
@@ -247,13 +228,14 @@ struct ImportPreparation {
 }
 
 extension Workspace {
-  /// Whether something else than a piece is at its place: the content counts, links followed.
+  /// Returns whether the live entry at a path has another content than a component. If the live entry is a
+  /// link, its target counts, too. An absent entry does not differ.
   func differs(_ piece: Snapshot.Component, at path: AbsolutePath) throws -> Bool {
     let live = try newCapture().run(
       [CaptureRoot(role: piece.role, path: path)], cache: nil,
       into: .memory(MemoryObjects(over: try store())))
-    guard let there = live.pieces.piece(at: path.bytes) else { return false }
-    return there.entry.content != piece.entry.content
-      && live.pieces.followed(there)?.entry.content != piece.entry.content
+    guard let current = live.pieces.piece(at: path.bytes) else { return false }
+    return current.entry.content != piece.entry.content
+      && live.pieces.followed(current)?.entry.content != piece.entry.content
   }
 }

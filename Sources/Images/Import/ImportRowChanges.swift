@@ -1,32 +1,35 @@
-// What an import will do to xCAT's tables: the image's own two rows, its kits, its litefile rows, and
-// the script lists of the nodes that were named.
+// The table changes of an import: the image's own rows, its kits, its litefile rows, and the script lists of
+// nodes.
 
 import Platform
 import Store
 import XCAT
 
-/// The rows of one image of a bundle.
+/// The row changes of one image of a bundle.
 struct ImportRowChanges {
   private let image: String
   private let definition: ImageDefinition
-  /// Changes to other tables than osimage and linuximage.
+  /// Changes of other tables than osimage and linuximage.
   private let others: [RowChange]
-  /// As litefile.csv has them.
+  /// The litefile rows, as lines of litefile.csv.
   let litefileLines: [String]
+  /// Whether script lists of nodes change.
   let hasNodeLists: Bool
 
-  /// Changes of rows of kits.
+  /// The changes of the tables of kits.
   var kitChanges: [RowChange] {
     let schemas = [TableSchema.kit.name, TableSchema.kitrepo.name, TableSchema.kitcomponent.name]
     return others.filter { schemas.contains($0.schema.name) }
   }
 
+  /// The keys of the rows that change in other tables than the image's own.
   var keys: Set<RowKey> {
     Set(others.map { RowKey(table: $0.schema.name, key: $0.key) })
   }
 
-  /// - Parameter litefile: the bytes of litefile.csv; nil where the bundle has none.
-  /// - Throws: `XCATError` for a csv that cannot be read, or nodes that xCAT does not know.
+  /// Computes the changes for one manifest.
+  /// - Parameter litefile: the bytes of litefile.csv; nil if the bundle has none.
+  /// - Throws: `XCATError` for an invalid csv; `ImageError` (`notFound`) for nodes that xCAT does not know.
   init(_ manifest: Manifest, litefile: [UInt8]?, _ preparation: ImportPreparation) throws {
     image = manifest.imageName
     definition = manifest.definition
@@ -73,13 +76,15 @@ struct ImportRowChanges {
     self.others = others
   }
 
-  /// What the tables become.
+  /// The tables after the import, and the changes that lead to them.
   struct Result {
     let definition: ImageDefinition
+    /// All rows of the image's snapshot after the import.
     let kept: TableRowSet
     let changes: [RowChange]
   }
 
+  /// Returns the changes from the live rows and the existing definition.
   func changes(
     from live: TableRowSet, _ existing: ImageDefinition, _ request: ImportRequest
   ) -> Result {
@@ -91,7 +96,7 @@ struct ImportRowChanges {
     }
     var kept = live
     kept.absent = []
-    for change in others { kept.make(change) }
+    for change in others { kept.apply(change) }
     return Result(
       definition: merged, kept: kept,
       changes: merged.rowChanges(of: image, replacing: existing) + others)
@@ -99,8 +104,8 @@ struct ImportRowChanges {
 }
 
 extension TableRowSet {
-  /// These rows after a change.
-  mutating func make(_ change: RowChange) {
+  /// Applies a change to the rows.
+  mutating func apply(_ change: RowChange) {
     let key = RowKey(table: change.schema.name, key: change.key)
     guard let columns = change.columns else {
       present[key] = nil

@@ -1,9 +1,8 @@
-// Where an import may write, and what it finds there.
+// The folders that an import may write to, and the existing entries there.
 //
-// 1. A path that a manifest chose lies below an allowed folder: the install folder, what the
-//    administrator adds, and for lists xCAT's own share. Below that folder only the administrator's
-//    own links are followed (`ImportLinks`): a bundle writes where bundles may.
-// 2. Another image's files are not overwritten unless the import may replace.
+// 1. Each path from a manifest must lie below an allowed folder: the install folder, a folder of `--allow`,
+//    and for lists xCAT's share folder. Below it only the administrator's links are followed (`ImportLinks`).
+// 2. Files of another image are overwritten only if the request allows replacements.
 
 import Ingest
 import Platform
@@ -14,8 +13,9 @@ import XCAT
 struct ImportTargets {
   let workspace: Workspace
   let install: AbsolutePath
+  /// The folders of `--allow`.
   let allowed: [AbsolutePath]
-  /// The place of a tree that the administrator named.
+  /// The directory of `--to`; nil if the option is not given.
   let directory: AbsolutePath?
   private let links: ImportLinks
 
@@ -41,7 +41,7 @@ struct ImportTargets {
       guard let path = AbsolutePath(text), !path.components.isEmpty else {
         throw ImageError(
           .usage, "--to \(text)", "is not an absolute path below /",
-          advice: "Name the directory that the tree shall become")
+          advice: "Name the directory for the tree")
       }
       return path
     }
@@ -50,7 +50,7 @@ struct ImportTargets {
       imported: try ImportTargets.importedPaths(workspace))
   }
 
-  /// Trees, kits and links that the newest snapshot of each image has.
+  /// Returns the paths of trees, kits and links in the latest snapshot of each image.
   private static func importedPaths(_ workspace: Workspace) throws -> Set<AbsolutePath> {
     guard let store = try? workspace.store() else { return [] }
     var paths: Set<AbsolutePath> = []
@@ -68,9 +68,9 @@ struct ImportTargets {
     return paths
   }
 
-  /// The allowed folder that holds a path; nil where there is none.
+  /// Returns the deepest allowed folder that contains a path; nil if none does.
   func folder(of path: AbsolutePath, role: String) -> AbsolutePath? {
-    // Never by way of a folder above it.
+    // A path with ".." could leave the folder.
     guard !path.components.contains([0x2e, 0x2e]) else { return nil }
     if let directory, path == directory, role == ImageFiles.rootTree { return path.parent }
     var folders = [install] + allowed
@@ -80,22 +80,24 @@ struct ImportTargets {
       .max { $0.components.count < $1.components.count }
   }
 
-  /// Kit plugins, which only the administrator's word lets in.
+  /// The role of kit plugins, which only `--trust-plugins` installs.
   static let pluginRole = "plugin"
 
-  /// As long as a path may be that programs open (PATH_MAX), and as deep as two bundles' members.
+  /// The longest path that programs can open (PATH_MAX).
   private static let maxPathBytes = 4095
+  /// The maximum number of components: twice the depth of a bundle's members.
   private static let maxDepth = 128
 
-  /// - Throws: `BundleError` where the path lies below no allowed folder, or where no program could
-  ///   reach it.
+  /// Checks the path of a member.
+  /// - Throws: `BundleError` if the path lies below no allowed folder, or if it is too long or too deep for
+  ///   other programs.
   func check(_ path: AbsolutePath, role: String, member: String) throws {
     guard path.bytes.count <= ImportTargets.maxPathBytes,
       path.components.count <= ImportTargets.maxDepth
     else {
       throw BundleError(
         "member \(member)",
-        "would be written too deep, or to a path that is too long: "
+        "would have a path that is too deep or too long: "
           + "\(printable(path.bytes.prefix(255)))…",
         advice: "Nothing was imported; do not trust this bundle")
     }
@@ -103,20 +105,22 @@ struct ImportTargets {
       throw BundleError(
         "member \(member)",
         "would be written to \(path.text), which is outside \(install.text)",
-        advice: "Nothing was imported; a bundle may write below the install folder only, and below "
-          + "what you name with --allow")
+        advice: "Nothing was imported; a bundle may only write below the install folder, and below "
+          + "the folders that you name with --allow")
     }
   }
 
-  // MARK: On the disk
+  // MARK: Existing entries
 
-  /// Where a target is, making missing folders; no link is followed below the allowed folder.
+  /// Resolves a target, and creates missing folders. Below the allowed folder only the administrator's links
+  /// are followed.
+  /// - Throws: `ImageError` for another link there; `SystemError`.
   func resolve(_ path: AbsolutePath) throws -> ResolvedPath {
     try resolve(path, create: true)
   }
 
   private func resolve(_ path: AbsolutePath, create: Bool) throws -> ResolvedPath {
-    // Roles have been checked: here any folder that may hold some role will do.
+    // `check` has compared the path with its role: here the folders of all roles count.
     if let directory, path == directory {
       return try workspace.locate(path, create: create)
     }
@@ -129,72 +133,81 @@ struct ImportTargets {
     } catch let refusal as ImportLinks.Refusal {
       throw ImageError(
         "target \(path.text)",
-        "is reached through a symbolic link below \(top.text), \(refusal.link.text): \(refusal.reason)",
+        "is reached through a symbolic link below \(top.text), \(refusal.link.text): "
+          + refusal.reason,
         advice:
           "Let root own the link and its folder, which nobody else may write to, or replace it by a "
           + "folder or a bind mount, and import again")
     }
   }
 
-  /// A target can be reached, as far as it is there already, and nothing of another kind is there.
+  /// Checks that a target can be reached, and that no entry of another kind exists there. Absent folders are
+  /// allowed.
   private func checkReachable(_ piece: Snapshot.Component, _ path: AbsolutePath) throws {
     do {
-      let place = try resolve(path, create: false)
+      let resolved = try resolve(path, create: false)
       guard
-        let stat = try workspace.fileSystem.statIfPresent(at: place.directory.raw, place.name)
+        let stat = try workspace.fileSystem.statIfPresent(
+          at: resolved.directory.raw, resolved.name)
       else { return }
       let isTree = piece.entry.kind == .directory
-      // A link in the place of a file is replaced by the file; nothing is written through it.
+      // A file replaces a link at its path; nothing is written through the link.
       let isReplaced = stat.kind == .file || stat.kind == .symlink
       guard (stat.kind == .directory) == isTree,
         stat.kind == piece.entry.kind || isReplaced && !isTree
       else {
         throw ImageError(
           "target \(path.text)",
-          "is a \(stat.kind.noun), and the bundle has a \(piece.entry.kind.noun) for it",
-          advice: "Nothing was imported; move what is there, or do not trust this bundle")
+          "is a \(stat.kind.noun), but the bundle has a \(piece.entry.kind.noun) for it",
+          advice: "Nothing was imported; move the existing entry, or do not trust this bundle")
       }
     } catch let error as SystemError {
       guard error.isAbsent else { throw error }
     }
   }
 
-  /// The pieces that will be live, once it is known what is there now.
+  /// Returns the components that will be live after the import. These are those of the bundle, except where
+  /// existing files, links or trees stay.
+  /// - Throws: `ImageError` if a target cannot be reached or has another kind of entry.
   func settle(
     _ prepared: PreparedImage, _ live: LiveImage
   ) throws -> (all: [Snapshot.Component], remarks: [String]) {
     var remarks: [String] = []
     var all: [Snapshot.Component] = []
-    let now = Dictionary(uniqueKeysWithValues: live.capture.pieces.map { ($0.path, $0) })
+    let current = Dictionary(uniqueKeysWithValues: live.capture.pieces.map { ($0.path, $0) })
     for piece in prepared.pieces {
       guard let path = AbsolutePath(piece.path) else { continue }
-      if let there = now[piece.path], prepared.keepExistingPaths.contains(piece.path),
-        there.entry.content != piece.entry.content
+      if let existing = current[piece.path], prepared.keepExistingPaths.contains(piece.path),
+        existing.entry.content != piece.entry.content
       {
         remarks.append(
           "\(path.text) was kept: it differs from the bundle's; --force takes the bundle's")
-        var kept = there
-        kept.role = piece.role
-        all.append(kept)
+        var component = existing
+        component.role = piece.role
+        all.append(component)
         continue
       }
       try checkReachable(piece, path)
-      if piece.entry.kind == .file, let there = now[piece.path], there.entry.kind == .symlink {
-        if let target = linkedFile(there, now), target.last?.entry.content == piece.entry.content {
-          // What the link leads to is what the bundle has: the link stays.
-          var link = there
+      if piece.entry.kind == .file, let existing = current[piece.path],
+        existing.entry.kind == .symlink
+      {
+        if let target = linkedFile(existing, current),
+          target.last?.entry.content == piece.entry.content
+        {
+          // The link's target equals the bundle's file: the link stays.
+          var link = existing
           link.role = piece.role
           all.append(link)
           all += target.filter { other in !prepared.pieces.contains { $0.path == other.path } }
           continue
         }
         remarks.append(
-          "\(path.text) was a symbolic link; the bundle's file takes its place, and what the link leads "
-            + "to stays as it is")
+          "\(path.text) was a symbolic link; the bundle's file replaces it, and the link's target "
+            + "stays as it is")
       }
       all.append(piece)
     }
-    // A bundle without the tree says nothing of it: generated images keep theirs.
+    // A bundle without a root tree does not remove the existing one: generated images keep theirs.
     let bringsTree = prepared.pieces.contains { $0.role == ImageFiles.rootTree }
     for piece in live.capture.pieces
     where piece.role == ImageFiles.rootTree && !bringsTree
@@ -210,7 +223,8 @@ struct ImportTargets {
     return (all.sorted { precedes($0.path, $1.path) }, remarks)
   }
 
-  /// The pieces that a link leads to, over other links; nil where the last is no file.
+  /// Returns the components on the way from a link to its file, over further links; nil if the last is not a
+  /// file.
   private func linkedFile(
     _ link: Snapshot.Component, _ pieces: [[UInt8]: Snapshot.Component]
   ) -> [Snapshot.Component]? {
@@ -227,36 +241,37 @@ struct ImportTargets {
 
   // MARK: Originals
 
-  /// Links `FILE.ORIG` to each file that is about to be replaced (`--orig`); an older one stays, and
-  /// the new one gets a number.
-  /// - Returns: the files that were kept, and what they are called now.
+  /// Creates a hard link `FILE.ORIG` to each file that is about to be replaced (`--orig`). An older copy
+  /// stays, and the new one gets a number.
+  /// - Returns: the kept files, and the paths of their copies.
   func keepOriginals(
     _ pieces: [Snapshot.Component], _ live: LiveImage, _ request: ImportRequest
   ) throws -> [(path: String, copy: String)] {
     guard request.keepsOriginals else { return [] }
-    var kept: [(path: String, copy: String)] = []
+    var copies: [(path: String, copy: String)] = []
     for piece in pieces where piece.entry.kind == .file {
       guard let path = AbsolutePath(piece.path),
-        let there = live.capture.pieces.first(where: { $0.path == piece.path }),
-        [.file, .symlink].contains(there.entry.kind), there.entry.content != piece.entry.content
+        let existing = live.capture.pieces.first(where: { $0.path == piece.path }),
+        [.file, .symlink].contains(existing.entry.kind),
+        existing.entry.content != piece.entry.content
       else { continue }
-      let place = try resolve(path, create: false)
+      let resolved = try resolve(path, create: false)
       let fileSystem = workspace.fileSystem
-      var name = place.name + Array(".ORIG".utf8)
+      var name = resolved.name + Array(".ORIG".utf8)
       var number = 0
-      let own = try fileSystem.stat(at: place.directory.raw, place.name, followLink: false)
+      let own = try fileSystem.stat(at: resolved.directory.raw, resolved.name, followLink: false)
       var isKept = false
-      while let other = try fileSystem.statIfPresent(at: place.directory.raw, name) {
-        // An import that is gone on with has linked it before.
+      while let other = try fileSystem.statIfPresent(at: resolved.directory.raw, name) {
+        // A resumed import has created the link before.
         isKept = isKept || other.inode == own.inode && other.device == own.device
         number += 1
-        name = place.name + Array(".ORIG.\(number)".utf8)
+        name = resolved.name + Array(".ORIG.\(number)".utf8)
       }
       if isKept { continue }
       try fileSystem.link(
-        at: place.directory.raw, place.name, to: place.directory.raw, name)
-      kept.append((path.text, path.parent.appending(name).text))
+        at: resolved.directory.raw, resolved.name, to: resolved.directory.raw, name)
+      copies.append((path.text, path.parent.appending(name).text))
     }
-    return kept
+    return copies
   }
 }

@@ -1,12 +1,12 @@
-// What xCAT's rmkitcomp would remove for a bundle's kits. It runs `rm -rf $otherpkgdir/$kitreponame`, each from a
-// column of its own, and takes an otherpkgdir without a local folder for "": a repository called "etc" would be
-// /etc.
+// Protects folders from xCAT's rmkitcomp, which runs `rm -rf $otherpkgdir/$kitreponame` with the values of
+// two columns. Without a local folder in otherpkgdir it uses the empty text, so a repository with the name
+// "etc" means /etc.
 
 import Platform
 import XCAT
 
 extension ImportPreparation {
-  /// Refuses kit components whose repository would stand where a folder is that is none of theirs.
+  /// Refuses kit components whose repository would have the path of an unrelated folder.
   /// - Throws: `ImageError` that names the folder.
   func refuseForeignRepositories(_ manifest: Manifest) throws {
     let names = Set(manifest.kitComponents.compactMap { $0["kitreponame"] }).sorted()
@@ -16,20 +16,20 @@ extension ImportPreparation {
     guard let parent = AbsolutePath(folder) else { return }
     for name in names {
       let path = parent.appending(name)
-      // xCAT puts a link there, or on Debian a copy of the kit's repository.
+      // xCAT creates a link there, or on Debian a copy of the kit's repository.
       guard try workspace.statLive(path)?.kind == .directory, try !isRepository(path, name) else {
         continue
       }
       throw ImageError(
         "kit repository '\(name)'",
-        "would stand at \(path.text), where another folder is: xCAT's rmkitcomp would remove it",
+        "would have the path \(path.text) of another folder: xCAT's rmkitcomp would remove it",
         advice: "Nothing was imported; do not trust this bundle")
     }
   }
 
-  /// The site's own tables know the repository, or the folder lies where package folders do.
+  /// Returns whether the site's own tables have the repository and its path is in the install folder.
   private func isRepository(_ path: AbsolutePath, _ name: String) throws -> Bool {
-    let known = try tables.rows("kitrepo", where: (column: "kitreponame", value: name))
-    return !known.isEmpty && path.isInside(targets.install)
+    let rows = try tables.rows("kitrepo", where: (column: "kitreponame", value: name))
+    return !rows.isEmpty && path.isInside(targets.install)
   }
 }

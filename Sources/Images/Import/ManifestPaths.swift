@@ -1,20 +1,20 @@
-// Paths that a bundle only names, without bringing a file for them. They are not written by the
-// import, yet later verbs read, replace and remove what lies there as the image's own.
+// Paths that a manifest only names, without a member for them. The import does not write them, but later
+// commands treat the entries there as the image's own: they read, replace and remove them.
 
 import Ingest
 import Platform
 import XCAT
 
 extension ImportTargets {
-  /// Refuses a manifest whose image would own, or read, files outside the allowed folders.
+  /// Refuses a manifest whose image would own or read files outside the allowed folders.
   /// - Throws: `BundleError` that names the column.
   func refuseForeignPaths(_ manifest: Manifest) throws {
     func refuse(_ column: String, _ path: String) -> BundleError {
       BundleError(
         "manifest.xml",
         "<\(column)> is \(path), which is not a folder or file below \(install.text)",
-        advice: "Nothing was imported; a bundle may only name what lies below the install folder, "
-          + "and nothing outside of it")
+        advice: "Nothing was imported; a bundle may only name paths below the install folder, "
+          + "and none outside it")
     }
     if !manifest.directory.isEmpty {
       let text = manifest.directory["path"] ?? ""
@@ -23,7 +23,8 @@ extension ImportTargets {
         throw BundleError(
           "manifest.xml",
           "says that the image is the directory \(printable(text.utf8.prefix(255)))",
-          advice: "Nothing was imported: a bundle does not choose where it writes. Name the place "
+          advice:
+            "Nothing was imported: a bundle cannot choose where it writes. Name the directory "
             + "with '--to DIR', or let bundles write below a folder with '--allow \(above)'")
       }
     }

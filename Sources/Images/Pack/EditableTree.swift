@@ -1,96 +1,105 @@
-// A root tree under way: the stored one, with what was changed in it so far. What packing and liteimg
-// do to a tree is done here first, and nowhere else unless it is asked for.
+// A stored root tree with pending edits. Packing and liteimg edit this tree. They change the live tree only
+// if the request says so.
 //
-// 1. Paths are looked up in the tree as it is by now, so that a later step sees the earlier ones.
-// 2. A link in the tree leads to somewhere in the tree: an absolute target begins at its top, and
-//    ".." ends there. At most 40 are followed.
+// 1. Lookups see the edited tree, so a later step sees the edits of the earlier ones.
+// 2. A link in the tree never leads out of it: an absolute target begins at the top, and ".." stops there. At
+//    most 40 links are followed.
 
 import Platform
 import Render
 import Store
 
-/// A path below a tree's top, as components.
+/// A path below the top of a tree, as components.
 typealias TreePath = [[UInt8]]
 
-/// "etc/shadow" or "/etc/shadow/" as components.
+/// Returns the components of a path such as "etc/shadow" or "/etc/shadow/".
 func treePath(_ text: String) -> TreePath { treePath(Array(text.utf8)) }
 
+/// Returns the components of a path, without ".".
 func treePath(_ bytes: [UInt8]) -> TreePath {
   bytes.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
 }
 
-/// The tree, and what was changed in it.
+/// A tree and its edits.
 struct EditableTree {
+  /// The maximum size of a file that `text` reads.
   static let maxTextBytes: UInt64 = 16 << 20
 
+  /// The stored objects and those of the edits.
   let view: OverlayTree
+  /// The top of the edited tree.
   private(set) var top: Entry
   private let original: Entry
 
+  /// Creates a tree without edits.
   init(_ top: Entry, in view: OverlayTree) {
     self.top = top
     original = top
     self.view = view
   }
 
-  /// Makes the changes of `body`, all at once.
+  /// Applies the edits of `body` in one pass.
   mutating func change(_ body: (inout TreeEdits) -> Void) throws {
     var edits = TreeEdits()
     body(&edits)
     top = try view.apply(edits, to: top)
   }
 
-  /// Names hard-link groups as they would be in a capture of this tree.
+  /// Numbers the hard-link groups as a capture of this tree would.
   mutating func regroup() throws { top = try view.regrouped(top) }
 
-  /// Ends the work: what is now as it was at the beginning gets its old times.
+  /// Completes the edits: entries that equal the original ones get their original times.
   mutating func settle() throws { top = try view.keepingTimes(of: original, in: top) }
 
-  /// The entry at a path; no link is followed.
+  /// Returns the entry at a path; nil if it does not exist. No link is followed.
   func find(_ path: TreePath) throws -> Entry? { try view.find(path, in: top) }
 
+  /// Returns the entry at a path; nil if it does not exist. No link is followed.
   func find(_ text: String) throws -> Entry? { try find(treePath(text)) }
 
-  /// The entries of a directory; none where no directory is.
+  /// Returns the entries of a directory; none if it is not a directory.
   func children(_ path: TreePath) throws -> [Entry] {
     guard let ids = try find(path)?.ids else { return [] }
     return try Tree.entries(ids, from: view)
   }
 
-  /// Where a path leads, links followed, and what is there.
-  /// - Returns: nil for more than 40 links.
+  /// Resolves a path, and follows links.
+  /// - Parameter followLast: whether a link as the last component is followed.
+  /// - Returns: the path without links, and its entry, or nil as the entry if it does not exist. Nil after
+  ///   more than 40 links.
   func resolve(
     _ path: TreePath, followLast: Bool = true
   ) throws -> (path: TreePath, entry: Entry?)? {
-    var here: TreePath = []
+    var resolved: TreePath = []
     var entry: Entry? = top
-    var todo = Array(path.reversed())
-    var hops = 0
-    while let name = todo.popLast() {
+    var remaining = Array(path.reversed())
+    var linkCount = 0
+    while let name = remaining.popLast() {
       if name == [0x2e] { continue }
       if name == [0x2e, 0x2e] {
-        here = Array(here.dropLast())
-        entry = try find(here)
+        resolved = Array(resolved.dropLast())
+        entry = try find(resolved)
         continue
       }
       let next = try entry.flatMap { try view.find([name], in: $0) }
-      if case .symlink(let target) = next?.content, followLast || !todo.isEmpty {
-        hops += 1
-        guard hops <= 40 else { return nil }
+      if case .symlink(let target) = next?.content, followLast || !remaining.isEmpty {
+        linkCount += 1
+        guard linkCount <= 40 else { return nil }
         if target.first == 0x2f {
-          here = []
+          resolved = []
           entry = top
         }
-        todo += treePath(target).reversed()
+        remaining += treePath(target).reversed()
         continue
       }
-      here.append(name)
+      resolved.append(name)
       entry = next
     }
-    return (here, entry)
+    return (resolved, entry)
   }
 
-  /// The bytes of a small file; nil where there is none, or what is there is no small file.
+  /// Returns the bytes of a file of at most `maxTextBytes`; nil if the path is absent, another kind or
+  /// larger.
   func text(_ path: String) throws -> [UInt8]? {
     guard case .file(let blob, let size) = try find(path)?.content,
       size <= EditableTree.maxTextBytes

@@ -1,93 +1,97 @@
-// xCAT's own lock on a root image (xcat.md section 4): genimage, packimage and rmimage take it, with
-// `flock` on a file in /var/lock/xcat that the holder writes its process id into and removes.
+// xCAT's own lock on a root tree, which genimage, packimage and rmimage take (docs/xcat-contract.md#locks).
+// It is `flock` on a file in /var/lock/xcat. The holder writes its process id into the file, and removes the
+// file before it releases the lock.
 
 import Codec
 import Glibc
 import Platform
 
-/// Held while this value lives; the file goes with it, as xCAT does it.
+/// A held lock. It is released when this value is destroyed; like xCAT, `deinit` removes the file first.
 final class ImageOperationLock: Sendable {
   private let fileSystem: any FileSystem
-  private let place: ResolvedPath
+  private let path: ResolvedPath
   private let file: Descriptor
 
-  private init(_ fileSystem: any FileSystem, _ place: ResolvedPath, _ file: Descriptor) {
+  private init(_ fileSystem: any FileSystem, _ path: ResolvedPath, _ file: Descriptor) {
     self.fileSystem = fileSystem
-    self.place = place
+    self.path = path
     self.file = file
   }
 
   deinit {
-    try? fileSystem.remove(at: place.directory.raw, place.name, isDirectory: false)
+    try? fileSystem.remove(at: path.directory.raw, path.name, isDirectory: false)
     withExtendedLifetime(file) {}
   }
 
-  /// Takes the lock on a root tree.
-  /// - Parameter createsFolder: makes the folder of xCAT's locks where it is missing. (Below a staging
-  ///   root no xCAT runs that has not made it.)
-  /// - Returns: nil where this machine has no place for xCAT's locks, or lets us not in: then no
-  ///   xCAT that we could disturb runs here.
-  /// - Throws: `ImageError`, in xCAT's words, while another process has it.
+  /// Takes the lock on a root tree, without waiting.
+  /// - Parameter createsFolder: creates a missing folder of xCAT's locks. False below a staging root, where
+  ///   any xCAT that runs has created the folder.
+  /// - Returns: nil if the folder of xCAT's locks does not exist or is not writable. Then no xCAT runs here
+  ///   that this command could disturb.
+  /// - Throws: `ImageError` (`busy`), in xCAT's words, while another process holds it.
   static func acquire(
     _ resolver: PathResolver, tree: AbsolutePath, createsFolder: Bool = true
   ) throws -> ImageOperationLock? {
     let fileSystem = resolver.fileSystem
-    guard let path = path(resolver, tree) else { return nil }
-    // The holder removes the file before it lets go: what was opened may be nobody's by then.
+    guard let lockPath = lockPath(resolver, tree) else { return nil }
+    // The previous holder removes the file before it releases the lock. So a locked file may have lost its
+    // name, and the lock is then taken again.
     for _ in 0..<100 {
-      guard let place = try? resolver.resolve(path, create: createsFolder ? .readable : nil),
+      guard let path = try? resolver.resolve(lockPath, create: createsFolder ? .readable : nil),
         let file = try? fileSystem.openFile(
-          at: place.directory.raw, place.name, [.readWrite, .create, .noFollow], mode: 0o644)
+          at: path.directory.raw, path.name, [.readWrite, .create, .noFollow], mode: 0o644)
       else { return nil }
       guard try fileSystem.lock(file.raw, exclusive: true, wait: false) else {
-        throw isHeld(fileSystem, place, tree)
+        throw busyError(fileSystem, path, tree)
       }
       let own = try fileSystem.stat(file.raw)
-      let named = try fileSystem.statIfPresent(at: place.directory.raw, place.name)
+      let named = try fileSystem.statIfPresent(at: path.directory.raw, path.name)
       guard named?.inode == own.inode, named?.device == own.device else { continue }
       try fileSystem.truncate(file.raw, to: 0)
       try fileSystem.write(file.raw, Array(String(getpid()).utf8))
-      return ImageOperationLock(fileSystem, place, file)
+      return ImageOperationLock(fileSystem, path, file)
     }
     return nil
   }
 
-  /// Looks whether another process has the lock, and leaves everything as it is.
-  /// - Throws: `ImageError`, in xCAT's words, while one has it.
+  /// Checks that no other process holds the lock. It changes nothing.
+  /// - Throws: `ImageError` (`busy`), in xCAT's words, while one holds it.
   static func expectFree(_ resolver: PathResolver, tree: AbsolutePath) throws {
     let fileSystem = resolver.fileSystem
-    guard let path = path(resolver, tree), let place = try? resolver.resolve(path),
+    guard let lockPath = lockPath(resolver, tree), let path = try? resolver.resolve(lockPath),
       let file = try? fileSystem.openFile(
-        at: place.directory.raw, place.name, [.read, .noFollow, .nonBlocking])
+        at: path.directory.raw, path.name, [.read, .noFollow, .nonBlocking])
     else { return }
     guard try fileSystem.lock(file.raw, exclusive: false, wait: false) else {
-      throw isHeld(fileSystem, place, tree)
+      throw busyError(fileSystem, path, tree)
     }
   }
 
-  private static func isHeld(
-    _ fileSystem: any FileSystem, _ place: ResolvedPath, _ tree: AbsolutePath
+  private static func busyError(
+    _ fileSystem: any FileSystem, _ path: ResolvedPath, _ tree: AbsolutePath
   ) -> ImageError {
     ImageError(
       .busy, "image folder \(tree.parent.text)",
       "failed to acquire lock, seems there is another genimage/packimage/rmimage process "
-        + "\(holder(fileSystem, place)) running on root image dir \"\(tree.text)\"",
+        + "\(holder(fileSystem, path)) running on root image dir \"\(tree.text)\"",
       advice: "Wait until that process is done, and run the command again")
   }
 
-  /// The file that xCAT locks; nil without /proc.
-  private static func path(_ resolver: PathResolver, _ tree: AbsolutePath) -> AbsolutePath? {
+  /// Returns the file that xCAT locks: the real path of the root tree with "." for each "/", then "." and its
+  /// MD5 in hexadecimal. Nil without /proc.
+  private static func lockPath(_ resolver: PathResolver, _ tree: AbsolutePath) -> AbsolutePath? {
     guard let real = realPath(resolver, tree), let sum = MD5.digest(of: real) else { return nil }
     let name = real.map { $0 == 0x2f ? 0x2e : $0 } + [0x2e] + sum.flatMap(hexDigits)
     return AbsolutePath("/var/lock/xcat")?.appending(name)
   }
 
-  private static func holder(_ fileSystem: any FileSystem, _ place: ResolvedPath) -> String {
-    let text = try? fileSystem.readSmallFile(at: place.directory.raw, place.name, limitBytes: 64)
+  /// Returns the process id that the holder wrote.
+  private static func holder(_ fileSystem: any FileSystem, _ path: ResolvedPath) -> String {
+    let text = try? fileSystem.readSmallFile(at: path.directory.raw, path.name, limitBytes: 64)
     return printable(text ?? [])
   }
 
-  /// The tree's path with all links resolved, below the root that xCAT sees; nil without /proc.
+  /// Returns the tree's path with all links resolved, below the root that xCAT sees; nil without /proc.
   private static func realPath(_ resolver: PathResolver, _ tree: AbsolutePath) -> [UInt8]? {
     let fileSystem = resolver.fileSystem
     func name(_ file: Int32) -> [UInt8]? {
@@ -99,13 +103,13 @@ final class ImageOperationLock: Sendable {
       if root == [0x2f] { return path }
       return path.starts(with: root + [0x2f]) ? Array(path.dropFirst(root.count)) : path
     }
-    if let place = try? resolver.resolve(tree),
-      let folder = try? fileSystem.openDirectory(at: place.directory.raw, place.name),
+    if let resolved = try? resolver.resolve(tree),
+      let folder = try? fileSystem.openDirectory(at: resolved.directory.raw, resolved.name),
       let path = name(folder.raw)
     {
       return below(path)
     }
-    // A tree that is still to be made has the name that xCAT would give it.
+    // A tree that does not exist yet has the path that xCAT would give it.
     return tree.bytes
   }
 }

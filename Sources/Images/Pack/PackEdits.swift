@@ -1,10 +1,10 @@
-// What packing changes in a root tree (xcat.md section 4, steps 2 to 9), as edits of a view: the live
-// tree stays as it is.
+// The changes that packing makes in a root tree: steps 2 to 9 of docs/xcat-contract.md#packimage-steps. They
+// are edits of an `EditableTree`, so the live tree does not change.
 //
-// 1. Random or of the clock in xCAT is here derived from the snapshot: the same snapshot, postscripts
-//    and tables give the same tree.
-// 2. Done twice it changes nothing more: a tree that packing has changed packs as before.
-// 3. What cannot be done is said, and nothing is done by halves.
+// 1. Values that xCAT takes from a random source or the clock are derived from the snapshot. The same
+//    snapshot, postscripts and tables give the same tree.
+// 2. The edits are idempotent: a tree with these changes gives the same packed image.
+// 3. An edit that cannot be made is reported. No edit is made partially.
 
 import Codec
 import Glibc
@@ -18,9 +18,9 @@ import XCAT
 struct PackEdits {
   let site: PackEnvironment
   private(set) var tree: EditableTree
-  /// Further include patterns for the exlist.
+  /// Include patterns to add to the exlist.
   private(set) var includes: [[UInt8]] = []
-  /// What an administrator should know.
+  /// Remarks for the administrator.
   private(set) var remarks: [String] = []
 
   init(_ tree: EditableTree, _ site: PackEnvironment) {
@@ -30,8 +30,8 @@ struct PackEdits {
 
   /// Makes all edits of packimage.
   /// - Parameters:
-  ///   - created: when the tree came to be.
-  ///   - session: takes the files of synclists; nil leaves them out.
+  ///   - created: the time of the snapshot with the tree.
+  ///   - session: stores the files of synclists; nil leaves them out.
   mutating func makeAll(created: Timestamp, session: WriteSession?) throws {
     let original = tree.top
     remarks += try Statelite.undo(&tree)
@@ -47,11 +47,12 @@ struct PackEdits {
 
   // MARK: Files of the image
 
-  /// opt/xcat/xcatinfo; its UUID names the tree, its time is the snapshot's.
+  /// Writes opt/xcat/xcatinfo. Its UUID is a hash of the image's name and the tree, its time that of the
+  /// snapshot. A file with the right name and UUID stays.
   mutating func addImageInfo(_ created: Timestamp) throws {
     let path = treePath("opt/xcat/xcatinfo")
     let before = try tree.text("opt/xcat/xcatinfo")
-    // The tree as it is without that file: so a tree that has one already keeps its name.
+    // The hash covers the tree with this file empty, so a tree that has the file keeps its UUID.
     try tree.change { $0.put(path, .file([], mode: 0o644)) }
     let name = "IMAGENAME='\(site.image)'\nIMAGEUUID='\(imageUUID())'\n"
     let new = "\(name)TIMESTAMP='\(PackEdits.date(created))'\n"
@@ -67,7 +68,7 @@ struct PackEdits {
       .joined(separator: "-")
   }
 
-  /// As date(1) prints it in UTC: "Mon Nov 23 05:42:52 UTC 2026".
+  /// Formats a time as date(1) does in UTC: "Mon Nov 23 05:42:52 UTC 2026".
   private static func date(_ time: Timestamp) -> String {
     var seconds = time_t(time.seconds)
     var parts = tm()
@@ -77,26 +78,26 @@ struct PackEdits {
     return String(decoding: text[..<n].map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 
-  /// What a statelite run left behind: the netboot forms come back.
+  /// Replaces the boot scripts that a statelite run left by those for netboot.
   private mutating func restoreBootScripts() throws {
     if try tree.find("usr/share/dracut") != nil,
-      let kept = try tree.find("etc/rc.sysinit.backup")
+      let backup = try tree.find("etc/rc.sysinit.backup")
     {
-      try tree.change { $0.put(treePath("etc/rc.sysinit"), .stored(kept)) }
+      try tree.change { $0.put(treePath("etc/rc.sysinit"), .stored(backup)) }
     }
     let path = "usr/lib/dracut/modules.d/97xcat/install"
     guard let script = try tree.find(path), script.kind == .file else { return }
     if let bytes = try site.shared("dracut_033/install.netboot", orOf: ["rh"]) {
       try tree.change { $0.put(treePath(path), .file(bytes, mode: script.mode)) }
-    } else if let kept = try tree.find(path + ".netboot") {
-      try tree.change { $0.put(treePath(path), .stored(kept)) }
+    } else if let backup = try tree.find(path + ".netboot") {
+      try tree.change { $0.put(treePath(path), .stored(backup)) }
     }
   }
 
   private mutating func setTimezone() throws {
     guard let zone = try site.site("timezone"), !zone.isEmpty else { return }
     let name = treePath("usr/share/zoneinfo/\(zone)")
-    guard !name.contains([0x2e, 0x2e]), let found = try tree.resolve(name), found.entry != nil
+    guard !name.contains([0x2e, 0x2e]), let file = try tree.resolve(name), file.entry != nil
     else {
       remarks.append("Unable to set timezone to '\(zone)', check this is a valid timezone")
       return
@@ -105,8 +106,8 @@ struct PackEdits {
       $0.put(
         treePath("etc/localtime"), .symlink(target: Array("../usr/share/zoneinfo/\(zone)".utf8)))
     }
-    // The name, and the file that it leads to, whatever the exlist says.
-    for path in [name, found.path] {
+    // The packed image gets the zone file and the target of its links even if the exlist excludes them.
+    for path in [name, file.path] {
       let pattern: [UInt8] = path.reduce(into: [0x2e]) { $0 += [0x2f] + $1 }
       if !includes.contains(pattern) { includes.append(pattern) }
     }

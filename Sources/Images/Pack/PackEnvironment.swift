@@ -1,40 +1,41 @@
-// What of the management node goes into a packed image, beside its tree: site values, the root
-// password, postscripts, files of synclists.
+// The data of the management node that packing adds to a tree: site values, the root password, postscripts,
+// and files of synclists.
 
 import Ingest
 import Platform
 import Store
 import XCAT
 
-/// The management node, as packing sees it.
+/// The management node's data for packing.
 struct PackEnvironment {
   let resolver: PathResolver
   let installDirectory: AbsolutePath
-  /// Where xCAT itself is installed.
+  /// The folder of xCAT itself (`XCATROOT`).
   let xcatRoot: AbsolutePath
   let image: String
   let definition: ImageDefinition
-  /// A value of xCAT's site table.
+  /// Returns a value of xCAT's site table.
   let site: (String) throws -> String?
   /// The row of xCAT's passwd table for root's own password.
   let rootPassword: [String: String]?
   let fileView: FileProvider
 
-  /// Bytes of the management node's files, held in memory while packing.
+  /// The maximum size in bytes of the management node's files in memory while packing.
   static let maxHeldBytes: UInt64 = 128 << 20
 
   var fileSystem: any FileSystem { resolver.fileSystem }
 
-  /// The content of a file; nil where there is none.
+  /// Returns the content of a file; nil if it does not exist.
   func read(_ path: AbsolutePath) throws -> [UInt8]? {
     try PackEnvironment.unlessAbsent { () throws(SystemError) in
-      let place = try resolver.resolve(path)
+      let resolved = try resolver.resolve(path)
       return try fileSystem.readSmallFile(
-        at: place.directory.raw, place.name, limitBytes: Int(EditableTree.maxTextBytes))
+        at: resolved.directory.raw, resolved.name, limitBytes: Int(EditableTree.maxTextBytes))
     }
   }
 
-  /// A file of xCAT's own, under the folder of this image's distribution or one of `others`.
+  /// Returns a file of xCAT for netboot images: from the folder of this image's distribution, or from one of
+  /// `others`.
   func shared(_ name: String, orOf others: [String]) throws -> [UInt8]? {
     let base = xcatRoot.appending("share/xcat/netboot")
     var folders = others
@@ -49,7 +50,8 @@ struct PackEnvironment {
     return nil
   }
 
-  /// What `body` finds; nil where nothing is. Any other failure is one.
+  /// Returns the result of `body`; nil if it throws because a file does not exist. Other errors are passed
+  /// on.
   static func unlessAbsent<R>(
     _ body: () throws(SystemError) -> R
   ) throws(SystemError) -> R? {
@@ -63,9 +65,10 @@ struct PackEnvironment {
 }
 
 extension Workspace {
+  /// Returns the data of this management node for packing an image.
   func packSite(_ image: ImageName, _ definition: ImageDefinition) throws -> PackEnvironment {
     let tables = try tables()
-    // Below a staging root this machine's XCATROOT says nothing.
+    // XCATROOT describes this machine, so it is ignored below a staging root.
     let named =
       rootPath == [0x2f] ? options.environment["XCATROOT"].flatMap { AbsolutePath($0) } : nil
     return PackEnvironment(

@@ -1,4 +1,4 @@
-// What is packed: the definition, the tree in the store, and what packing it will replace.
+// The input of packing: the definition, and the tree in the store.
 
 import Codec
 import Ingest
@@ -6,19 +6,21 @@ import Platform
 import Store
 import XCAT
 
-/// An image, as far as it was found and allowed.
+/// An image that may be packed.
 struct PackInput {
   let image: ImageName
   let definition: ImageDefinition
   /// The image's folder.
   let folder: AbsolutePath
-  /// The live tree; nil where a snapshot is packed.
+  /// The live tree; nil if a snapshot is packed.
   let tree: AbsolutePath?
-  /// Where it is not the live tree.
+  /// The snapshot to pack; nil for the live tree.
   let snapshot: CommittedSnapshot?
 }
 
 extension Workspace {
+  /// Finds the image of a request and checks that it can be packed.
+  /// - Throws: `ImageError`, with xCAT's sentences if the request is from packimage.
   func packSource(_ request: PackRequest) throws -> PackInput {
     let reference = try Reference(request.reference)
     let isLive = !request.reference.contains("@")
@@ -28,20 +30,21 @@ extension Workspace {
       ?? (request.isPackimage ? ImageName(reference.image) : image(named: reference.image))
     guard isLive || request.output != nil else {
       throw ImageError(
-        request.reference, "is a snapshot, and would replace what nodes of the live image load",
+        request.reference,
+        "is a snapshot, and would replace the packed image that nodes of the live image load",
         advice: "Name a file with --output, or revert to the snapshot and pack '\(image)'")
     }
     guard isLive || !request.changesLiveTree else {
       throw ImageError(
-        request.reference, "is a snapshot, and --in-tree changes the live tree",
+        request.reference, "is a snapshot, but --in-tree changes the live tree",
         advice: "Leave --in-tree out; the packed image is the same")
     }
     let definition: ImageDefinition
     if request.isPackimage, isLive {
-      guard let found = try tables().definition(of: image.text) else {
+      guard let osimage = try tables().definition(of: image.text) else {
         throw ImageError.sentence(.notFound, "Cannot find image '\(image)' from the osimage table.")
       }
-      definition = found
+      definition = osimage
       try requirePackimage(image, definition)
     } else {
       definition = try snapshot?.snapshot.definition ?? self.definition(of: image)
@@ -49,7 +52,7 @@ extension Workspace {
     if let directory = definition.directoryPath {
       guard !request.changesLiveTree else {
         throw ImageError(
-          .usage, "image \(image)", "is a directory, in which packing changes nothing",
+          .usage, "image \(image)", "is a directory, which packing never changes",
           advice: "Leave --in-tree out")
       }
       return PackInput(
@@ -68,7 +71,8 @@ extension Workspace {
       tree: isLive ? folder.appending("rootimg") : nil, snapshot: snapshot)
   }
 
-  /// What packimage asks of a definition, in its words.
+  /// Checks a definition as packimage does.
+  /// - Throws: `ImageError` with packimage's sentence.
   private func requirePackimage(_ image: ImageName, _ definition: ImageDefinition) throws {
     guard
       [definition.osVersion, definition.architecture, definition.profile, definition.provisioning]
@@ -85,20 +89,22 @@ extension Workspace {
     }
   }
 
-  /// The folder of a diskless image's boot files.
+  /// Returns the folder of a diskless image's boot files.
+  /// - Throws: `ImageError` if the definition does not determine it.
   func imageFolder(_ image: ImageName, _ definition: ImageDefinition) throws -> AbsolutePath {
     guard
       let folder = ImageFiles.bootDirectory(
         definition, installDirectory: try installDirectory(try tables()))
     else {
       throw ImageError(
-        "image \(image)", "has no rootimgdir, and not all of osvers, osarch and profile",
+        "image \(image)", "has no rootimgdir, and lacks osvers, osarch or profile",
         advice: "Set it: 'imgstore define \(image) rootimgdir=…'")
     }
     return folder
   }
 
-  /// The root tree of a snapshot.
+  /// Returns the root tree of a snapshot.
+  /// - Throws: `ImageError` (`notFound` with xCAT's sentence for its images) if the snapshot has none.
   func rootTree(
     of snapshot: CommittedSnapshot, _ definition: ImageDefinition, in folder: AbsolutePath
   ) throws -> Entry {
@@ -107,7 +113,7 @@ extension Workspace {
     else {
       if let directory = definition.directoryPath {
         throw ImageError(
-          "directory \(directory.text)", "is not there, and nothing can be packed",
+          "directory \(directory.text)", "does not exist, so there is nothing to pack",
           advice: "Check that its file system is mounted")
       }
       throw ImageError.sentence(
@@ -119,10 +125,15 @@ extension Workspace {
     return piece.entry
   }
 
-  /// The tree in the store: that of the latest snapshot where the live one is the same, and where
-  /// nothing would be replaced that is in no snapshot.
+  /// Returns the tree to pack, as stored.
+  ///
+  /// For the live image this is the tree of the latest snapshot. A new snapshot is taken if the live tree
+  /// differs, or if a file to be replaced is not in the snapshot. Packed images that can be rendered again
+  /// need no snapshot.
+  /// - Parameter destination: the file to be replaced; nil for none.
+  /// - Returns: the top of the tree, its snapshot, and whether the snapshot is new.
   func packedTree(
-    _ source: PackInput, replacing place: PackDestination?, _ request: PackRequest
+    _ source: PackInput, replacing destination: PackDestination?, _ request: PackRequest
   ) throws -> (top: Entry, snapshot: CommittedSnapshot, isNew: Bool) {
     if let snapshot = source.snapshot {
       return (try rootTree(of: snapshot, source.definition, in: source.folder), snapshot, false)
@@ -136,7 +147,8 @@ extension Workspace {
     let latest = try store.refs.latestReadable(of: source.image)
     try requireMounted(latest?.snapshot.notes ?? [], image: source.image.text)
     if let latest {
-      let replaced = try place.map { try unreproducibleImages($0, request, source.folder) } ?? []
+      let replaced =
+        try destination.map { try unreproducibleImages($0, request, source.folder) } ?? []
       var capturer = try newCapture()
       capturer.excludes = try treeExcludes(
         source.definition, excludes(of: source.image, source.definition), latest: latest.snapshot)

@@ -1,5 +1,5 @@
-// An edited tree becomes a file: the archive forms by segments, squashfs by blocks; what was compressed
-// before comes out of the cache.
+// Renders an edited tree to a file: the archive forms in segments, squashfs in blocks. Data that an earlier
+// run compressed comes from the cache.
 
 import Archive
 import Platform
@@ -7,16 +7,19 @@ import Render
 import Store
 import XCAT
 
-/// What is rendered, and how.
+/// One rendering of a packed image.
 struct PackRendering {
   let workspace: Workspace
   let store: ObjectStore
   let tree: EditableTree
+  /// The exlist.
   let list: ExcludeList
+  /// The time of the snapshot.
   let created: Timestamp
   let request: PackRequest
 
-  /// Renders, and puts the file into its place.
+  /// Renders the tree and publishes the file.
+  /// - Parameter file: creates the file; called when the rendering begins.
   func write(
     to file: @autoclosure () throws -> PackedFile
   ) throws -> (report: RenderReport, counts: TreeArchiveCounts, remarks: [String]) {
@@ -66,7 +69,7 @@ struct PackRendering {
     let list = list
     let file = try makeFile()
     var missing: [[UInt8]] = []
-    let made = try file.fill { raw, fileSystem in
+    let result = try file.fill { raw, fileSystem in
       try writer.write(tree: tree.top, to: raw, on: fileSystem) { path, entry in
         let isKept = list.keeps([0x2e, 0x2f] + path)
         if entry.content.isMissing {
@@ -74,27 +77,28 @@ struct PackRendering {
           return .drop
         }
         if isKept { return .keep }
-        // Unlike an archive, an image has no file without its folders: xCAT makes them too.
+        // Unlike an archive, a squashfs image cannot contain a file without its folders. xCAT keeps them,
+        // too.
         return entry.kind == .directory ? .keepIfNeeded : .drop
       }
     }
     try publish(file)
     var report = RenderReport()
-    report.segments = made.cachedBlocks + made.compressedBlocks
-    report.cachedSegments = made.cachedBlocks
-    (report.plainBytes, report.cachedPlainBytes) = (made.contentBytes, made.cachedBytes)
-    report.writtenBytes = made.fileBytes
+    report.segments = result.cachedBlocks + result.compressedBlocks
+    report.cachedSegments = result.cachedBlocks
+    (report.plainBytes, report.cachedPlainBytes) = (result.contentBytes, result.cachedBytes)
+    report.writtenBytes = result.fileBytes
     var counts = TreeArchiveCounts()
-    (counts.members, counts.contentBytes) = (UInt64(made.inodes), made.contentBytes)
+    (counts.members, counts.contentBytes) = (UInt64(result.inodes), result.contentBytes)
     counts.missing = missing
-    var remarks = made.problems.prefix(10).map { "\(printable($0.path)): \($0.what)" }
-    if made.problems.count > 10 {
-      remarks.append("and \(made.problems.count - 10) more that squashfs cannot hold as they are")
+    var remarks = result.problems.prefix(10).map { "\(printable($0.path)): \($0.what)" }
+    if result.problems.count > 10 {
+      remarks.append("and \(result.problems.count - 10) more that squashfs cannot hold as they are")
     }
     return (report, counts, remarks + doubts)
   }
 
-  // MARK: What to know
+  // MARK: Remarks
 
   private func remarks(_ counts: TreeArchiveCounts) -> [String] {
     var lines: [String] = []
@@ -107,7 +111,7 @@ struct PackRendering {
           + "not in the packed image; --method tar keeps them")
     }
     if counts.clampedTimes > 0 {
-      lines.append("\(counts.clampedTimes) entries have times that cpio cannot tell")
+      lines.append("\(counts.clampedTimes) entries have times that cpio cannot represent")
     }
     if counts.skippedSockets > 0 {
       lines.append("\(counts.skippedSockets) sockets are left out")

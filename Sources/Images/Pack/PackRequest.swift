@@ -1,10 +1,10 @@
-// What can be asked of `imgstore pack`, and what it tells.
+// The request, the result and the events of `imgstore pack`.
 
 import Platform
 import Render
 import Store
 
-/// How entries are put one behind another.
+/// The format of a packed image.
 public enum PackMethod: String, Sendable, CaseIterable {
   case cpio
   case tar
@@ -12,7 +12,7 @@ public enum PackMethod: String, Sendable, CaseIterable {
 }
 
 extension SegmentCodec {
-  /// As file names end.
+  /// The ending of file names.
   public var suffix: String {
     switch self {
     case .gzip: "gz"
@@ -21,7 +21,7 @@ extension SegmentCodec {
     }
   }
 
-  /// As mksquashfs compresses where nothing else is said.
+  /// The squashfs compression, with the default options of mksquashfs.
   var squashfs: SquashfsOptions.Compression {
     switch self {
     case .gzip: .gzip()
@@ -31,53 +31,64 @@ extension SegmentCodec {
   }
 }
 
-/// What to pack, and how.
+/// The options of packing.
 public struct PackRequest: Sendable {
-  /// An image name packs the live tree; a reference to a snapshot packs that one, to `output`.
+  /// The image to pack. An image name packs the live tree; a reference to a snapshot packs the snapshot, and
+  /// needs `output`.
   public var reference: String
+  /// The format.
   public var method = PackMethod.cpio
+  /// The compression.
   public var codec = SegmentCodec.gzip
-  /// Files of synclists are left out (`--nosyncfiles`).
+  /// Whether the files of synclists are left out (`--nosyncfiles`).
   public var skipsSyncfiles = false
-  /// What packing changes is changed in the live tree, as xCAT does; a snapshot is taken first.
+  /// Whether packing also changes the live tree, as xCAT does. A snapshot is taken first.
   public var changesLiveTree = false
-  /// As xCAT's packimage: what it demands of the definition, in its words; packed images of other
-  /// forms go when the new one is in its place.
+  /// Whether to behave like xCAT's packimage: with its checks of the definition and its messages. Packed
+  /// images of other forms are removed after the new one is published.
   public var isPackimage = false
-  /// The tree as it is: nothing of the management node's is added, and nothing is left out.
+  /// Whether the tree is packed unchanged: without data of the management node and without the exlist.
   public var isPlain = false
-  /// The file to write; nil for the image's own in its folder.
+  /// The file to write; nil for the image's own packed image in its folder.
   public var output: String?
+  /// The number of compressing threads.
   public var threads = processorCount
+  /// The maximum size of the segment cache in bytes.
   public var cacheLimitBytes = SegmentCache.defaultLimitBytes
+  /// Creates a request with the default options.
   public init(_ reference: String) { self.reference = reference }
 
-  /// What the stream is encoded with: a ramdisk's zstd is one that kernels read.
+  /// The encoding of the stream. The zstd of a ramdisk is a form that kernels can read.
   var streamCodec: SegmentCodec { method == .cpio && codec == .zstd ? .zstdFrame : codec }
 
-  /// What the file is called in the image's folder, as xCAT and its nodes know it.
+  /// The name of the file in the image's folder, as xCAT and its nodes expect it.
   var fileName: String {
     method == .squashfs ? "rootimg.sfs" : "rootimg.\(method.rawValue).\(codec.suffix)"
   }
 }
 
-/// What packing did.
+/// The result of packing.
 public struct PackOutcome: Sendable {
+  /// The packed snapshot.
   public let snapshot: CommittedSnapshot
-  /// A snapshot was taken, because the live image had changed.
+  /// Whether the snapshot is new. One is taken if the live image had changed.
   public let isNewSnapshot: Bool
+  /// The path of the packed image.
   public let destination: String
+  /// The amounts of rendered and cached data.
   public let report: RenderReport
+  /// The numbers of packed entries, and of losses of the format.
   public let counts: TreeArchiveCounts
-  /// What the snapshot does not have of what belongs into the packed image.
+  /// Notes on parts of the packed image that the snapshot does not have.
   public let gaps: [Snapshot.Note]
-  /// What an administrator should know; not all of it is a problem.
+  /// Remarks for the administrator. Not all of them are problems.
   public let remarks: [String]
+  /// The duration in seconds.
   public let seconds: Double
 }
 
-/// What happens while packing, for those who speak as xCAT does.
+/// An event of packing, for output in xCAT's style.
 public enum PackEvent: Sendable {
-  /// Everything was found and allowed; the tree is about to be packed.
+  /// All checks passed; the tree is about to be packed.
   case packing(tree: String)
 }

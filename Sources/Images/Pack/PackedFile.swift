@@ -1,17 +1,18 @@
-// The packed image's file: written where nobody sees it, made durable, and put in its place by one rename.
+// The file of a packed image. It is written without a visible name, made durable, and published by one
+// rename.
 //
-// Whatever happens before the rename, the old file stays whole; a node that downloads it keeps it.
+// Until the rename, the old file stays complete. A node that is downloading it can finish.
 
 import Apply
 import Platform
 
-/// Who can read a packed image.
+/// The mode of a packed image.
 enum PackedFileMode {
-  /// Nodes fetch it from the image's own place without a password, as with packimage.
+  /// 0644, as with packimage: nodes download the image's own file without a password.
   case readable
-  /// It holds the tree's /etc/shadow and host keys.
+  /// 0600, because the file contains the tree's /etc/shadow and host keys.
   case `private`
-  /// That of the file that it replaces.
+  /// The mode of the replaced file.
   case asBefore(UInt16)
 
   var bits: UInt16 {
@@ -23,71 +24,77 @@ enum PackedFileMode {
   }
 }
 
-/// A packed image under way.
+/// A packed image that is being written.
 final class PackedFile {
   private let fileSystem: any FileSystem
-  private let place: ResolvedPath
+  private let destination: ResolvedPath
   private let file: OutputFile
   private let mode: PackedFileMode
-  /// Made at the first write: a squashfs image is not written as a stream.
+  /// The writer of an archive, created at the first `write`. A squashfs image is not a stream.
   private var stream: BackgroundWriter?
   private let object: String
   private let replaced: ReplacedEntry
 
-  /// Begins a file that will be `place`.
-  /// - Parameter replaced: what it may replace: what was seen before the packing began.
+  /// Creates the file without its final name.
+  /// - Parameters:
+  ///   - destination: the directory and the final name.
+  ///   - replaced: the entry that it may replace: the one that existed before the packing began.
   init(
-    _ fileSystem: any FileSystem, _ place: ResolvedPath, replacing replaced: ReplacedEntry,
+    _ fileSystem: any FileSystem, _ destination: ResolvedPath, replacing replaced: ReplacedEntry,
     _ mode: PackedFileMode
   ) throws {
     self.replaced = replaced
     self.fileSystem = fileSystem
-    self.place = place
+    self.destination = destination
     self.mode = mode
-    object = "packed image \(printable(place.name))"
-    file = try PackedFile.explaining(object) {
-      try OutputFile(fileSystem, in: place.directory, named: place.name)
+    object = "packed image \(printable(destination.name))"
+    file = try PackedFile.mapErrors(object) {
+      try OutputFile(fileSystem, in: destination.directory, named: destination.name)
     }
   }
 
+  /// Appends bytes.
   func write(_ bytes: UnsafeRawBufferPointer) throws {
-    try PackedFile.explaining(object) {
+    try PackedFile.mapErrors(object) {
       let stream = self.stream ?? BackgroundWriter(fileSystem, .newFile(file.file))
       self.stream = stream
       try stream.write(bytes)
     }
   }
 
-  /// Lets `body` write the file at whatever offsets it likes.
+  /// Calls `body`, which may write the file at any offset.
   func fill<R>(_ body: (Descriptor, any FileSystem) throws -> R) throws -> R {
-    try PackedFile.explaining(object) { try body(file.file, fileSystem) }
+    try PackedFile.mapErrors(object) { try body(file.file, fileSystem) }
   }
 
-  /// Makes the file durable and puts it in its place.
+  /// Makes the file durable and renames it to its final name.
+  /// - Throws: `ImageError` if another process replaced the old file in the meantime; that file stays.
   func publish() throws {
-    try PackedFile.explaining(object) {
+    try PackedFile.mapErrors(object) {
       try stream?.finish()
       if mode.bits != OutputFile.privateMode { try fileSystem.setMode(file.file.raw, mode.bits) }
       try fileSystem.sync(file.file.raw)
       var replacement = EntryReplacement(fileSystem)
       let result = try replacement.publish(
-        at: place.directory.raw, file.nameTemporarily(), as: place.name, replacing: replaced)
+        at: destination.directory.raw, file.nameTemporarily(), as: destination.name,
+        replacing: replaced)
       guard result == .done else {
         throw ImageError(
-          object, "was written by somebody else while it was being packed; that file was kept",
+          object, "was replaced by another process during packing; the other file was kept",
           advice: "Run the command again to replace it")
       }
       file.setPublished()
-      try fileSystem.sync(place.directory.raw)
+      try fileSystem.sync(destination.directory.raw)
     }
   }
 
-  private static func explaining<R>(_ object: String, _ body: () throws -> R) throws -> R {
+  /// Turns errors of the file system into errors that name the packed image.
+  private static func mapErrors<R>(_ object: String, _ body: () throws -> R) throws -> R {
     do {
       return try body()
     } catch let error as SystemError {
       throw ImageError(
-        object, "cannot be written (\(error)); the file that was there is as it was",
+        object, "cannot be written (\(error)); the old file did not change",
         advice: error.advice)
     }
   }

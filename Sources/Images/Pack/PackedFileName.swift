@@ -1,25 +1,25 @@
-// The form that the name of an output file promises: "a.tar.zst" is a tar, compressed with zstd.
+// The format that the name of an output file implies: "a.tar.zst" is a tar, compressed with zstd.
 //
-// 1. The name decides the form unless the caller does. A contradiction is refused.
-// 2. A name without a known ending promises nothing.
+// 1. The name determines the format unless the caller does. A contradiction is refused.
+// 2. A name without a known ending implies no format.
 
 import Platform
 import Render
 
-/// The form that a file name promises.
+/// The format that a file name implies.
 struct PackedFileName {
-  /// How the entries are put together; nil where the name does not say it.
+  /// The archive format; nil if the name does not imply one.
   var method: PackMethod?
   var compression = Compression.unknown
 
-  /// What a name says about compression.
+  /// The compression that a name implies.
   enum Compression: Equatable {
-    /// Nothing.
+    /// No statement.
     case unknown
-    /// The name ends where a compression's would follow: ".tar".
+    /// No compression: the name ends with the archive format, as in ".tar".
     case none
     case codec(SegmentCodec)
-    /// One that is not written, such as ".bz2".
+    /// A compression that imgstore cannot write, such as ".bz2".
     case other
   }
 
@@ -33,7 +33,7 @@ struct PackedFileName {
     "br", "bz2", "lz", "lz4", "lzma", "lzo", "tbz", "tbz2", "z", "zip",
   ]
 
-  /// Reads the endings of a path.
+  /// Parses the endings of a path's last component.
   init(_ path: String) {
     var endings = (path.split(separator: "/").last ?? "").split(
       separator: ".", omittingEmptySubsequences: false
@@ -52,7 +52,7 @@ struct PackedFileName {
     }
   }
 
-  /// Whether a file of this form may have the name.
+  /// Returns whether a file of this format may have the name.
   func allows(_ method: PackMethod, _ codec: SegmentCodec) -> Bool {
     if let own = self.method, own != method { return false }
     switch compression {
@@ -64,8 +64,8 @@ struct PackedFileName {
 }
 
 extension PackRequest {
-  /// Makes a request for a file. The end of its name decides what the caller leaves open.
-  /// - Throws: `ImageError` (`usage`) where the name promises another form.
+  /// Creates a request. The ending of the output's name determines the method and the codec that are nil.
+  /// - Throws: `ImageError` (`usage`) if the name implies another format than the arguments.
   public init(
     _ reference: String, output: String?, method: PackMethod? = nil, codec: SegmentCodec? = nil
   ) throws {
@@ -81,10 +81,10 @@ extension PackRequest {
     guard let output, let name, !name.allows(self.method, self.codec) else { return }
     throw ImageError(
       .usage, "output \(output)",
-      "has a name for another form than \(formText)",
+      "has a name for another format than \(formText)",
       advice:
-        "Nothing was written; name it '…\(fileName.dropFirst("rootimg".count))', or leave out what "
-        + "contradicts its name")
+        "Nothing was written; name it '…\(fileName.dropFirst("rootimg".count))', or leave out the "
+        + "options that contradict its name")
   }
 
   private var formText: String {
@@ -93,13 +93,14 @@ extension PackRequest {
 }
 
 extension ExportRequest {
-  /// - Throws: `ImageError` (`usage`) where the destination's name promises another form than a bundle has.
+  /// Checks that the name of the destination fits a bundle.
+  /// - Throws: `ImageError` (`usage`) if the name implies another format than tar with gzip.
   func requireFittingName() throws {
     guard requiresFittingName, case .file(let destinationPath?) = destination,
       !PackedFileName(destinationPath).allows(.tar, .gzip)
     else { return }
     throw ImageError(
-      .usage, "destination \(destinationPath)", "has a name for another form than tar with gzip",
+      .usage, "destination \(destinationPath)", "has a name for another format than tar with gzip",
       advice: "Nothing was written; a bundle's name ends in .tgz or .tar.gz")
   }
 }

@@ -1,25 +1,26 @@
-// The site's postscripts in a root tree: /xcatpost, and the script that runs them.
+// Copies the site's postscripts into a root tree: to /xcatpost, and the script that runs them.
 
 import Platform
 import Render
 import Store
 import XCAT
 
+/// The postscripts of a root tree.
 enum Postscripts {
-  /// Copies the folder as `cp -r postscripts/*` does: what begins with a dot stays out at the top.
-  /// - Parameter withScript: packimage also copies xcatdsklspost to /opt/xcat.
-  /// - Returns: what is worth knowing.
+  /// Copies the folder as `cp -r postscripts/*` does, so names with a leading dot are left out at the top.
+  /// - Parameter withScript: also copies xcatdsklspost to /opt/xcat, as packimage does.
+  /// - Returns: remarks for the administrator.
   static func copy(
     into tree: inout EditableTree, _ site: PackEnvironment, withScript: Bool = true
   ) throws -> [String] {
     let folder = site.installDirectory.appending("postscripts")
-    let opened = try PackEnvironment.unlessAbsent { () throws(SystemError) in
-      let place = try site.resolver.resolve(folder)
-      return try site.fileSystem.openDirectory(at: place.directory.raw, place.name)
+    let source = try PackEnvironment.unlessAbsent { () throws(SystemError) in
+      let resolved = try site.resolver.resolve(folder)
+      return try site.fileSystem.openDirectory(at: resolved.directory.raw, resolved.name)
     }
-    guard let directory = opened else {
+    guard let directory = source else {
       try tree.change { $0.remove(treePath("xcatpost")) }
-      return ["there are no postscripts in \(folder.text): xcatpost is left out"]
+      return ["\(folder.text) does not exist: the packed image has no xcatpost"]
     }
     var copier = Copier(site: site)
     copier.edits.put(treePath("xcatpost"), .directory(mode: 0o755))
@@ -28,7 +29,7 @@ enum Postscripts {
       try copier.copy(directory, name, to: treePath("xcatpost") + [name])
     }
     if !withScript {
-      // genimage brought it.
+      // genimage has copied it.
     } else if let script = try site.read(folder.appending("xcatdsklspost")) {
       copier.edits.put(treePath("opt/xcat/xcatdsklspost"), .file(script, mode: 0o755))
     } else {
@@ -43,26 +44,26 @@ enum Postscripts {
     let site: PackEnvironment
     var edits = TreeEdits()
     var remarks: [String] = []
-    private var roomBytes = PackEnvironment.maxHeldBytes
+    private var remainingBytes = PackEnvironment.maxHeldBytes
 
     init(site: PackEnvironment) { self.site = site }
 
     mutating func copy(_ directory: Descriptor, _ name: [UInt8], to target: TreePath) throws {
       guard target.count < 64 else {
-        throw ImageError("postscripts", "their folders are nested too deeply")
+        throw ImageError("postscripts", "have folders that are nested too deeply")
       }
       let fileSystem = site.fileSystem
       let stat = try fileSystem.stat(at: directory.raw, name, followLink: false)
       switch stat.kind {
       case .file:
-        guard stat.size <= roomBytes else {
+        guard stat.size <= remainingBytes else {
           throw ImageError(
             "folder \(site.installDirectory.text)/postscripts", "holds more than 128 MiB",
-            advice: "Move what nodes do not need out of it")
+            advice: "Move files that nodes do not need out of it")
         }
         let bytes = try fileSystem.readSmallFile(
           at: directory.raw, name, limitBytes: Int(PackEnvironment.maxHeldBytes))
-        roomBytes -= min(roomBytes, UInt64(bytes.count))
+        remainingBytes -= min(remainingBytes, UInt64(bytes.count))
         edits.put(target, .file(bytes, mode: stat.mode & 0o755))
       case .symlink:
         edits.put(target, .symlink(target: try fileSystem.readLink(at: directory.raw, name)))

@@ -1,33 +1,36 @@
-// Statelite's layout of a root tree (statelite.pm, `liteMe`, and back): what nodes may write to is moved
-// to /.default, and a link to /.statelite/tmpfs stands in its place, which leads to /.default until
-// the node mounts something of its own there.
+// The statelite layout of a root tree: creates and undoes it (docs/xcat-contract.md#liteimg; statelite.pm,
+// `liteMe`). Files that nodes may write are moved to /.default. A link to /.statelite/tmpfs replaces each of
+// them. It leads to /.default until the node mounts its own file system there.
 //
 //     etc/ntp.conf ─▶ ../.statelite/tmpfs/etc/ntp.conf ─▶ ../../../.default/etc/ntp.conf
 //
-// 1. `undo` of `apply` is the tree as it was, but for empty files and folders that a row asked for.
-// 2. Applying undoes the last time first: the result depends on the original and the rows alone. xCAT
-//    instead compares the rows, and loses originals below directories that are copied again.
-// 3. A path that a row names is changed itself; what links on the way lead to is not.
+// 1. `undo` after `apply` restores the tree, except that empty files and folders that a row created stay.
+// 2. `apply` undoes an earlier layout first, so the result depends only on the original tree and the rows.
+//    xCAT compares the rows instead, and loses originals below directories that are copied again.
+// 3. Only the path that a row names is changed, never the target of a link on the way to it.
 
 import Platform
 import Render
 import Store
 import XCAT
 
+/// The statelite layout of a root tree.
 enum Statelite {
+  /// The file with the rows of the layout.
   static let saved = ".statelite/litefile.save"
   private static let links: TreePath = [Array(".statelite".utf8), Array("tmpfs".utf8)]
   private static let originals: TreePath = [Array(".default".utf8)]
 
-  // MARK: The rows of the last time
+  // MARK: Saved rows
 
-  /// The rows that the tree was made with; empty where it is not in statelite form.
+  /// Returns the rows with which the layout was created; none if the tree does not have the layout.
+  /// - Throws: `ImageError` if the file is not a small file.
   static func savedRows(_ tree: EditableTree) throws -> [LiteFile] {
     guard let text = try tree.text(saved) else {
       guard try tree.find(saved) == nil else {
         throw ImageError(
-          saved, "is no small file",
-          advice: "It belongs to liteimg: remove it, or generate the tree anew")
+          saved, "is not a small file",
+          advice: "It belongs to liteimg: remove it, or generate the tree again")
       }
       return []
     }
@@ -41,7 +44,7 @@ enum Statelite {
     }
   }
 
-  /// litefile.save, as `ilitefile` prints rows and liteimg keeps them.
+  /// Returns the content of litefile.save, in the format of `ilitefile` and liteimg.
   static func text(of rows: [LiteFile], image: String) -> [UInt8] {
     Array(
       rows.map { row in
@@ -50,10 +53,10 @@ enum Statelite {
       }.joined().utf8)
   }
 
-  // MARK: Back
+  // MARK: Undo
 
-  /// Takes the layout back, where the tree has it.
-  /// - Returns: what is worth knowing.
+  /// Undoes the layout, if the tree has it.
+  /// - Returns: remarks for the administrator.
   static func undo(_ tree: inout EditableTree) throws -> [String] {
     guard try tree.find(saved) != nil else { return [] }
     var remarks: [String] = []
@@ -63,7 +66,7 @@ enum Statelite {
       let original = try tree.find(originals + path)
       if row.option.hasPrefix("link"), try isLink(path, in: tree) {
         if original == nil {
-          remarks.append("/.default\(row.file) is gone: an empty one takes its place")
+          remarks.append("/.default\(row.file) is missing: an empty one replaces it")
         }
         try tree.change {
           $0.put(path, original.map { .stored($0) } ?? empty(row))
@@ -84,13 +87,13 @@ enum Statelite {
     return remarks
   }
 
-  /// A link of liteimg's is there.
+  /// Returns whether a path is a link of liteimg.
   private static func isLink(_ path: TreePath, in tree: EditableTree) throws -> Bool {
     guard case .symlink(let target) = try tree.find(path)?.content else { return false }
     return target.firstRange(of: Array(".statelite/tmpfs".utf8)) != nil
   }
 
-  /// A directory with nothing but directories in it.
+  /// Returns whether a path is a directory with only directories in it, at any depth.
   private static func isHollow(_ path: TreePath, in tree: EditableTree) throws -> Bool {
     guard try tree.find(path)?.kind == .directory else { return false }
     return try tree.children(path).allSatisfy { try isHollow(path + [$0.name], in: tree) }
@@ -100,12 +103,12 @@ enum Statelite {
     row.file.hasSuffix("/") ? .directory(mode: 0o755) : .file([], mode: 0o644)
   }
 
-  // MARK: There
+  // MARK: Apply
 
-  /// Brings a tree into statelite form.
-  /// - Parameter rows: checked by `LiteOptions`; by file, so that directories come before what is in
-  ///   them.
-  /// - Returns: what is worth knowing.
+  /// Creates the layout.
+  /// - Parameter rows: the rows, checked by `LiteOptions`. They are sorted by file, so that a directory comes
+  ///   before its entries.
+  /// - Returns: remarks for the administrator.
   static func apply(
     _ rows: [LiteFile], image: String, to tree: inout EditableTree
   ) throws -> [String] {
@@ -126,30 +129,35 @@ enum Statelite {
 
   private static func link(_ row: LiteFile, in tree: inout EditableTree) throws -> [String] {
     let path = treePath(row.file)
-    // Below a linked directory: it has been moved, and needs only to be there.
-    guard let place = try tree.resolve(path, followLast: false) else { return [tooManyLinks(row)] }
-    if place.path.starts(with: originals) {
-      if place.entry == nil {
-        try tree.change { $0.put(place.path, empty(row)) }
+    guard let resolved = try tree.resolve(path, followLast: false) else {
+      return [tooManyLinks(row)]
+    }
+    // A path below a linked directory has been moved with it. It only has to exist.
+    if resolved.path.starts(with: originals) {
+      if resolved.entry == nil {
+        try tree.change { $0.put(resolved.path, empty(row)) }
       }
       return []
     }
-    guard place.path == path else {
-      return ["\(row.file) lies behind a link, at /\(printable(joined(place.path))): left as it is"]
+    guard resolved.path == path else {
+      return [
+        "\(row.file) lies behind a link, at /\(printable(joined(resolved.path))): "
+          + "it was not changed"
+      ]
     }
-    if case .symlink(let target) = place.entry?.content {
-      // The kernel's own list of mounts, on systems where it is one.
+    if case .symlink(let target) = resolved.entry?.content {
+      // A link to the kernel's list of mounts stays.
       if row.file == "/etc/mtab", target == Array("/proc/self/mounts".utf8) { return [] }
     }
     let original: OverlayNode
-    switch place.entry?.kind {
+    switch resolved.entry?.kind {
     case .symlink:
-      // Moved, a relative link would lead elsewhere: what it leads to is kept.
+      // A moved relative link would lead elsewhere: its target is saved instead.
       let real = try tree.resolve(path)?.entry
       original =
         real.map { $0.kind == .file || $0.kind == .directory ? .stored($0) : empty(row) }
         ?? empty(row)
-    case .some: original = place.entry.map { .stored($0) } ?? empty(row)
+    case .some: original = resolved.entry.map { .stored($0) } ?? empty(row)
     case .none: original = empty(row)
     }
     let up = Array(repeatElement("..", count: path.count - 1))
@@ -178,6 +186,6 @@ enum Statelite {
   }
 
   private static func tooManyLinks(_ row: LiteFile) -> String {
-    "\(row.file): too many links on the way: left as it is"
+    "\(row.file) is behind too many links: it was not changed"
   }
 }

@@ -1,8 +1,9 @@
-// Files of an image's synclists in its root tree, as `xdcp -i ROOTIMG -F LIST` puts them there: modes,
-// owners and times go along, links are followed (`rsync -Lprogtz`).
+// Copies the files of an image's synclists into its root tree, as `xdcp -i ROOTIMG -F LIST` does
+// (docs/xcat-contract.md#synclists). Like `rsync -Lprogtz`, it copies modes, owners and times, and follows
+// links.
 //
-// 1. Contents go through the store, however large they are.
-// 2. A link in the tree leads to somewhere in the tree; in xCAT it may lead to the management node.
+// 1. All contents are stored first, so a file of any size can be copied.
+// 2. A link in the tree never leads out of it. In xCAT it may lead to the management node.
 
 import Ingest
 import Platform
@@ -10,18 +11,20 @@ import Render
 import Store
 import XCAT
 
+/// The files of synclists in a root tree.
 enum Syncfiles {
+  /// The maximum number of entries in the folders of one list.
   static let maxFiles = 100_000
 
   /// Copies the files of all lists.
-  /// - Returns: what is worth knowing.
+  /// - Returns: remarks for the administrator.
   static func copy(
     into tree: inout EditableTree, _ site: PackEnvironment, _ session: WriteSession
   ) throws -> [String] {
     var remarks: [String] = []
     for list in ImageFiles.paths(of: "synclists", site.definition) {
       guard let text = try site.read(list) else {
-        remarks.append("synclist \(list.text) is not there: its files are not in the image")
+        remarks.append("synclist \(list.text) does not exist: its files are not in the image")
         continue
       }
       let copies = try SyncCopies(
@@ -35,7 +38,7 @@ enum Syncfiles {
     return remarks
   }
 
-  /// "A=b,C=d".
+  /// Parses `osimage.environvar`: "A=b,C=d".
   private static func environment(_ definition: ImageDefinition) -> [String: String] {
     var variables: [String: String] = [:]
     for item in (definition.osimage["environvar"] ?? "").split(separator: ",") {
@@ -51,7 +54,7 @@ enum Syncfiles {
     var tree: EditableTree
     var remarks: [String] = []
     private var count = 0
-    /// Folders that this entry of the list has put already.
+    /// The folders that the present entry of the list has created or changed.
     private var folders: Set<TreePath> = []
 
     init(site: PackEnvironment, session: WriteSession, tree: EditableTree) {
@@ -61,13 +64,13 @@ enum Syncfiles {
     }
 
     mutating func copy(_ copy: SyncCopy) throws {
-      guard let place = try tree.resolve(copy.target.components, followLast: false),
+      guard let target = try tree.resolve(copy.target.components, followLast: false),
         let folder = try tree.resolve(copy.target.components)
       else {
-        remarks.append("line \(copy.line): too many links on the way to \(copy.target.text)")
+        remarks.append("line \(copy.line): \(copy.target.text) is behind too many links")
         return
       }
-      // A link to a folder is one; a link to a file is replaced, as rsync does it.
+      // As in rsync, a link to a folder counts as a folder, and a link to a file is replaced.
       let isFolder = copy.isFolder || folder.entry?.kind == .directory
       var edits = TreeEdits()
       var files: [(AbsolutePath, TreePath)] = []
@@ -81,9 +84,9 @@ enum Syncfiles {
           try add(source.path, isDirectory, to: path, &edits, &files)
         } else if isDirectory {
           try add(
-            source.path, true, to: place.path + [source.path.lastComponent], &edits, &files)
+            source.path, true, to: target.path + [source.path.lastComponent], &edits, &files)
         } else {
-          try add(source.path, false, to: place.path, &edits, &files)
+          try add(source.path, false, to: target.path, &edits, &files)
         }
       }
       try capture(files, copy.line, &edits)
@@ -101,7 +104,7 @@ enum Syncfiles {
       }
     }
 
-    /// A folder with its attributes, which rsync gives to one that is there too, and its entries.
+    /// Adds a folder with its entries. As in rsync, an existing folder gets the attributes of the source.
     private mutating func spread(
       _ source: AbsolutePath, to path: TreePath, _ edits: inout TreeEdits,
       _ files: inout [(AbsolutePath, TreePath)]
@@ -116,8 +119,9 @@ enum Syncfiles {
         var folder = Entry(
           name: [], content: .directory(tree: .zero), mode: stat.mode, uid: stat.uid,
           gid: stat.gid, modified: stat.modified)
-        if let there = try tree.find(path), there.ids != nil {
-          (folder.content, folder.times, folder.xattrs) = (there.content, there.times, there.xattrs)
+        if let existing = try tree.find(path), existing.ids != nil {
+          folder.content = existing.content
+          (folder.times, folder.xattrs) = (existing.times, existing.xattrs)
           edits.put(path, .stored(folder))
         } else {
           edits.put(path, .emptied(folder))
@@ -129,7 +133,7 @@ enum Syncfiles {
         case .directory: try spread(child, to: path + [name], &edits, &files)
         case .file: files.append((child, path + [name]))
         case .some, .none:
-          remarks.append("\(child.text) is neither a file nor a folder: left out")
+          remarks.append("\(child.text) was left out: it is neither a file nor a folder")
         }
         count += 1
       }
@@ -137,12 +141,12 @@ enum Syncfiles {
 
     private func stat(_ path: AbsolutePath) throws -> FileStat? {
       try PackEnvironment.unlessAbsent { () throws(SystemError) in
-        let place = try site.resolver.resolve(path)
-        return try site.fileSystem.statIfPresent(at: place.directory.raw, place.name)
+        let resolved = try site.resolver.resolve(path)
+        return try site.fileSystem.statIfPresent(at: resolved.directory.raw, resolved.name)
       } ?? nil
     }
 
-    /// Takes the files into the store, and puts their entries into the tree.
+    /// Stores the files, and adds their entries to the tree.
     private mutating func capture(
       _ files: [(AbsolutePath, TreePath)], _ line: Int, _ edits: inout TreeEdits
     ) throws {

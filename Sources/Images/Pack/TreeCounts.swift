@@ -1,8 +1,8 @@
-// How much there is in a tree.
+// Counts the content of a tree.
 
 import Store
 
-/// Entries and bytes below an entry, itself included; each name of a hard link counts.
+/// The numbers of entries and bytes of a tree, its top included. Each name of a hard link counts.
 struct TreeCounts {
   private(set) var entries: UInt64 = 0
   private(set) var contentBytes: UInt64 = 0

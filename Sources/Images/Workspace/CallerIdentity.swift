@@ -1,14 +1,16 @@
-// Who runs the program, as a snapshot remembers it: the user, and who became that user by sudo or su.
+// The user that a snapshot records for a command: the user of the process, and the user who logged in before
+// sudo or su.
 //
-// Names are those of /etc/passwd: what a directory service knows is not asked, for that takes libraries that a
-// static program does not have.
+// Names come from /etc/passwd only. A lookup in a directory service needs libraries that a static program
+// does not have.
 
 import Glibc
 import Platform
 
-/// The person behind a command.
+/// The user behind a command.
 enum CallerIdentity {
-  /// "root", "root (alice)" for a root that alice became, or the number of a user without a name.
+  /// Returns the caller as text: "root", "root (alice)" if alice became root, or the number of a user
+  /// without a name.
   static func text(_ fileSystem: any FileSystem) -> String {
     let uid = getuid()
     let names = names(fileSystem)
@@ -17,8 +19,8 @@ enum CallerIdentity {
     return "\(own) (\(names[login] ?? "\(login)"))"
   }
 
-  /// Who logged in (`/proc/self/loginuid`), or called sudo where the kernel does not keep that; nil where nobody
-  /// did, as for cron jobs.
+  /// Returns the user who logged in (`/proc/self/loginuid`), or who called sudo if the kernel does not record
+  /// logins; nil if nobody logged in, as for cron jobs.
   private static func loginUser(_ fileSystem: any FileSystem) -> UInt32? {
     kernelLoginUser(fileSystem) ?? getenv("SUDO_UID").flatMap { UInt32(String(cString: $0)) }
   }

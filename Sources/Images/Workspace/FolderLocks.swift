@@ -1,11 +1,12 @@
-// Images that share files or folders take turns: a change locks every path that it may change, and, shared,
-// every folder above, so that a change of a folder and one of something in it exclude each other. A snapshot
-// locks the same, shared: it is not taken in the middle of another image's change.
+// Locks for images that share files or folders. A change takes an exclusive lock on every path that it may
+// change, and a shared lock on every folder above. So a change of a folder and a change inside it exclude
+// each other. A snapshot takes shared locks on all these paths, so it never captures the middle of another
+// image's change.
 //
-// 1. A path is known by its real path below the root, by its folder's inode, and by its place in the file
-//    system: links and bind mounts do not make it another one.
-// 2. Locks are taken in one order, after the image's own, so that nobody waits in a circle. They end with
-//    the process.
+// 1. A path has three keys: its real path below the root, its folder's inode with its name, and its path
+//    inside the file system. So two names of one file (links, bind mounts) have a key in common.
+// 2. Locks are taken in one order, after the image's own lock, so there is no deadlock. They end with the
+//    process.
 
 import Apply
 import Codec
@@ -14,7 +15,7 @@ import Platform
 import Store
 import XCAT
 
-/// Held while this value lives.
+/// The locks of the paths of one command. They are held as long as this value exists.
 final class FolderLocks: Sendable {
   private let lock: FileLock
   private let operation: ImageOperationLock?
@@ -25,18 +26,18 @@ final class FolderLocks: Sendable {
   }
 }
 
-/// What a command does to the files that it locks.
+/// Whether a command changes or only reads the files that it locks.
 enum FolderUse {
   case changes
   case reads
 }
 
 extension Workspace {
-  /// Takes the locks of everything that a command may change or read, xCAT's own included. For reading
-  /// xCAT's is only looked at: its commands would fail while somebody else has it.
-  /// - Parameter locksTree: takes xCAT's lock too; false where the caller has it.
-  /// - Throws: `ImageError` while xCAT works on the root tree, or while another image that shares a path
-  ///   has an unfinished change.
+  /// Locks everything that a command may change or read, including xCAT's own lock. A reader only checks that
+  /// xCAT's lock is free: xCAT's commands fail while another process holds it.
+  /// - Parameter locksTree: takes xCAT's lock too; false if the caller holds it.
+  /// - Throws: `ImageError`: `busy` while xCAT works on the root tree, `unfinished` while another image that
+  ///   shares a path has an unfinished change.
   func lockFolders(
     _ image: ImageName, _ paths: [AbsolutePath], for use: FolderUse = .changes,
     locksTree: Bool = true
@@ -44,23 +45,23 @@ extension Workspace {
     let store = try store()
     var keys = try lockKeys(paths)
     while true {
-      let wanted = keys.map { byte, isChanged in
+      let locks = keys.map { byte, isChanged in
         FileLock.Key(byte: byte, isExclusive: isChanged && use == .changes)
       }
-      let lock = try store.lockFolders(wanted, waiting: options.lockWait) {
+      let lock = try store.lockFolders(locks, waiting: options.lockWait) {
         mention("waiting: another imgstore changes a folder that image \(image) uses")
       }
-      // Who held a lock may have moved folders.
-      let now = try lockKeys(paths)
-      guard now != keys else {
-        try requireNoneUnfinished(besides: image, paths)
+      // A previous holder of a lock may have moved folders.
+      let currentKeys = try lockKeys(paths)
+      guard currentKeys != keys else {
+        try requireNoneUnfinished(otherThan: image, paths)
         return FolderLocks(lock, locksTree ? try xcatLock(paths, for: use) : nil)
       }
-      keys = now
+      keys = currentKeys
     }
   }
 
-  /// The same for everything that an image has now.
+  /// Locks everything that the live image consists of.
   func lockFolders(
     _ image: ImageName, _ definition: ImageDefinition, for use: FolderUse, locksTree: Bool = true
   ) throws -> FolderLocks {
@@ -69,26 +70,25 @@ extension Workspace {
       image, requests(definition, latest: latest).all.map(\.path), for: use, locksTree: locksTree)
   }
 
-  /// The keys of the locks, and whether each is of something that may change.
+  /// Returns the keys of the locks; the value says whether the entry of the key may change.
   private func lockKeys(_ paths: [AbsolutePath]) throws -> [UInt64: Bool] {
     var keys: [UInt64: Bool] = [:]
     let mounts = MountTable.current(fileSystem)
-    func lock(_ whole: [UInt8], _ key: ([UInt8]) -> UInt64) {
-      keys[key(whole)] = true
-      for end in whole.indices where whole[end] == 0x2f && end > 0 {
-        let above = key(Array(whole[..<end]))
+    func add(_ path: [UInt8], _ key: ([UInt8]) -> UInt64) {
+      keys[key(path)] = true
+      for slash in path.indices where path[slash] == 0x2f && slash > 0 {
+        let above = key(Array(path[..<slash]))
         keys[above] = keys[above] ?? false
       }
     }
     for path in Set(paths) {
       var folder = path.parent
-      var place: ResolvedPath?
-      // What is missing is made below the nearest folder that exists.
-      while place == nil {
+      var resolved: ResolvedPath?
+      // Missing folders will be created below the nearest folder that exists.
+      while resolved == nil {
         do throws(SystemError) {
-          let found = try resolver.resolve(
+          resolved = try resolver.resolve(
             folder == path.parent ? path : folder, followLast: folder != path.parent)
-          place = found
         } catch {
           guard error.isAbsent || error.code == .loop, !folder.components.isEmpty else {
             throw error
@@ -96,25 +96,25 @@ extension Workspace {
           folder = folder.parent
         }
       }
-      guard let place else { continue }
-      let real = realPath(place)
+      guard let resolved else { continue }
+      let real = realPath(resolved)
       let missing = path.components.dropFirst(folder.components.count + 1)
       let rest = missing.flatMap { (name: [UInt8]) -> [UInt8] in [0x2f] + name }
-      lock(real + rest) { FolderKey.path($0) }
+      add(real + rest) { FolderKey.path($0) }
       if let (mount, inside) = mounts?.placeInFileSystem(of: real) {
-        lock(inside + rest) { FolderKey.place(mount.device, $0) }
+        add(inside + rest) { FolderKey.pathOnDevice(mount.device, $0) }
       }
-      let parent = FileIdentity(try fileSystem.stat(place.directory.raw))
-      keys[FolderKey.entry(parent, place.name)] = true
+      let parent = FileIdentity(try fileSystem.stat(resolved.directory.raw))
+      keys[FolderKey.entry(parent, resolved.name)] = true
     }
     return keys
   }
 
-  /// What a lock is known by: a hash of it, as a byte's place in the file of the locks.
+  /// Keys of locks: hashes that serve as byte offsets in the lock file.
   private enum FolderKey {
     static func path(_ path: [UInt8]) -> UInt64 { byte(Array("path ".utf8) + path) }
 
-    static func place(_ device: [UInt8], _ path: [UInt8]) -> UInt64 {
+    static func pathOnDevice(_ device: [UInt8], _ path: [UInt8]) -> UInt64 {
       byte(Array("place ".utf8) + device + [0x20] + path)
     }
 
@@ -128,26 +128,28 @@ extension Workspace {
     }
   }
 
-  private func requireNoneUnfinished(besides image: ImageName, _ paths: [AbsolutePath]) throws {
+  private func requireNoneUnfinished(otherThan image: ImageName, _ paths: [AbsolutePath]) throws {
     for other in try store().journals.images() where other != image {
       guard let journal = try? journal(of: other) else { continue }
-      let ends = [journal.target, journal.before].compactMap { $0 }
+      let snapshots = [journal.target, journal.before].compactMap { $0 }
         .compactMap { try? snapshot($0, of: other)?.snapshot }
-      let theirs = Set(ends.flatMap { $0.requests.map(\.path) })
-      guard let shared = paths.first(where: theirs.contains) else { continue }
+      let otherPaths = Set(snapshots.flatMap { $0.requests.map(\.path) })
+      guard let shared = paths.first(where: otherPaths.contains) else { continue }
       let change = try unfinished(other, journal)
       throw ImageError(
         .unfinished, "image \(image)",
-        "shares \(shared.text) with the image \(other), of which \(change.words) has not ended",
+        "shares \(shared.text) with the image \(other), which has an unfinished change: "
+          + change.words,
         advice: change.advice)
     }
   }
 
-  /// xCAT's lock of the root tree among the paths; for reading only looked at.
+  /// Returns xCAT's lock of the root tree among the paths. For reading, only checks that it is free, and
+  /// returns nil.
   private func xcatLock(
     _ paths: [AbsolutePath], for use: FolderUse
   ) throws -> ImageOperationLock? {
-    // Whoever changes a boot file works in the folder of that image's root tree.
+    // A change of a boot file happens in the folder of that image's root tree.
     let trees = Set(
       paths.compactMap { path in
         path.lastComponent == ImageFiles.rootTreeName

@@ -1,4 +1,4 @@
-// The store is never part of an image, and no command writes into it but as a store.
+// Protects the store: it is never part of an image, and commands write into it only through `ObjectStore`.
 
 import Apply
 import Ingest
@@ -6,7 +6,8 @@ import Platform
 import Store
 
 extension Workspace {
-  /// The store's folder, by whatever path it is reached; nil where there is none yet.
+  /// Returns the identity of the store's folder, which does not depend on the path to it; nil if the folder
+  /// does not exist.
   func storeIdentity() throws -> FileIdentity? {
     let path = Array(absolute(options.store).utf8)
     guard
@@ -17,59 +18,59 @@ extension Workspace {
     return FileIdentity(stat)
   }
 
-  /// A capture that leaves the store out.
+  /// Returns a capture that leaves the store out.
   func newCapture(_ resolver: PathResolver? = nil) throws -> Capture {
     Capture(resolver ?? self.resolver, store: try storeIdentity(), progress: progress)
   }
 
-  /// Removes trees, but none that holds the store.
+  /// Returns a remover that refuses to remove a tree with the store in it.
   func treeRemover() throws -> TreeRemover {
     TreeRemover(fileSystem, store: try store().layout.root)
   }
 
-  /// Refuses a change that would write a piece into the store.
-  /// - Throws: `ImageError`. Nothing has been changed then.
+  /// Refuses a change that would write a component into the store.
+  /// - Throws: `ImageError`; nothing has been changed.
   func requireOutsideStore(_ paths: [AbsolutePath]) throws {
     var seen: Set<AbsolutePath> = []
     for path in paths where seen.insert(path.parent).inserted {
       var folder = path.parent
-      var open: Descriptor?
-      while open == nil {
+      var descriptor: Descriptor?
+      while descriptor == nil {
         do throws(SystemError) {
-          let place = try resolver.resolve(folder)
-          open = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+          let resolved = try resolver.resolve(folder)
+          descriptor = try fileSystem.openDirectory(at: resolved.directory.raw, resolved.name)
         } catch {
           guard error.isAbsent, !folder.components.isEmpty else { throw error }
           folder = folder.parent
         }
       }
-      if let open { try requireOutsideStore(open, path.text) }
+      if let descriptor { try requireOutsideStore(descriptor, path.text) }
     }
   }
 
-  /// Refuses an output that would be written into, or over, a file or tree that it is made of.
+  /// Refuses an output that would be written into, or over, one of its sources.
   /// - Parameters:
-  ///   - pieces: what it is made of, whether it is there or not.
-  ///   - place: where it is to be written.
+  ///   - sources: the files and trees that the output is made from; they may be absent.
+  ///   - output: the location of the output.
   ///   - object: the output, as the message names it.
-  /// - Throws: `ImageError`. Nothing has been written then.
+  /// - Throws: `ImageError`; nothing has been written.
   func requireOutside(
-    _ pieces: [AbsolutePath], _ place: ResolvedPath, _ object: String
+    _ sources: [AbsolutePath], _ output: ResolvedPath, _ object: String
   ) throws {
     let old = try fileSystem.statIfPresent(
-      at: place.directory.raw, place.name, followLink: true
+      at: output.directory.raw, output.name, followLink: true
     ).map { FileIdentity($0) }
-    for piece in pieces {
-      guard let stat = try statLive(piece) else { continue }
+    for source in sources {
+      guard let stat = try statLive(source) else { continue }
       let isInside =
         stat.kind == .directory
-        ? try fileSystem.isInside(place.directory, FileIdentity(stat)) : old == FileIdentity(stat)
+        ? try fileSystem.isInside(output.directory, FileIdentity(stat)) : old == FileIdentity(stat)
       guard isInside else { continue }
       throw ImageError(
         object,
         stat.kind == .directory
-          ? "lies in the tree \(piece.text) itself" : "is the image's own \(piece.text)",
-        advice: "Nothing was written; name a place outside of the image")
+          ? "lies in the tree \(source.text) itself" : "is the image's own \(source.text)",
+        advice: "Nothing was written; name a path outside the image")
     }
   }
 
@@ -77,20 +78,20 @@ extension Workspace {
   /// - Parameters:
   ///   - folder: the folder that the output is written into.
   ///   - object: the output, as the message names it.
-  /// - Throws: `ImageError`. Nothing has been written then.
+  /// - Throws: `ImageError`; nothing has been written.
   func requireOutsideStore(_ folder: Descriptor, _ object: String) throws {
     guard let store = try storeIdentity(), try fileSystem.isInside(folder, store) else { return }
     throw ImageError(
       object, "lies in the store, where only the store's own files belong",
-      advice: "Nothing was written; name a place outside of \(absolute(options.store))")
+      advice: "Nothing was written; name a path outside \(absolute(options.store))")
   }
 
-  /// The same for an output that is named by its path.
+  /// Refuses an output in the store, given by its path.
   func requireOutsideStore(path: String, _ object: String) throws {
     if let folder = try openNearest(path) { try requireOutsideStore(folder, object) }
   }
 
-  /// Opens the nearest folder at or above a path of this machine that exists.
+  /// Opens the nearest existing folder at or above a path of this machine; nil if it cannot be opened.
   func openNearest(_ path: String) throws -> Descriptor? {
     var folder = absolute(path)
     while true {

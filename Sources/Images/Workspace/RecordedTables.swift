@@ -1,17 +1,17 @@
-// xCAT's tables as the snapshots have them, for who may read the store and not the tables: xCAT's files are root's
-// alone, and `imgstore init --group` lets others list, compare and restore.
+// xCAT's tables as recorded in the snapshots, for users who may read the store but not the tables. Only root
+// can read xCAT's files, and `imgstore init --group` lets other users list, compare and restore.
 //
-// 1. An image's rows are those of its latest snapshot that can be read. An image without one is not there.
-// 2. They are never written.
+// 1. The rows of an image come from its latest readable snapshot. An image without one does not exist here.
+// 2. The tables are never written.
 
 import Platform
 import Store
 import XCAT
 
-/// The rows that the latest snapshots have.
+/// A table backend with the rows of the latest snapshots.
 struct RecordedTables: TableBackend {
   let store: ObjectStore
-  /// Where the tables are that cannot be read.
+  /// The location of the tables that cannot be read.
   let place: String
 
   func rows(

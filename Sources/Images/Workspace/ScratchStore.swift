@@ -1,9 +1,10 @@
-// A store for the time of one dry run, on a machine that has none: a dry run makes no store that stays.
+// A temporary store for a dry run on a machine that has no store. A dry run leaves no new store behind.
 
 import Platform
 
 extension Workspace {
-  /// Calls `body` with a workspace that differs from this one by its store, which is removed afterwards.
+  /// Calls `body` with a copy of this workspace that has an empty temporary store. The store is in `TMPDIR`,
+  /// or `/var/tmp`, and is removed afterwards.
   func withScratchStore<R>(_ body: (Workspace) throws -> R) throws -> R {
     let parent = options.environment["TMPDIR"] ?? "/var/tmp"
     return try ScratchFolder.with(

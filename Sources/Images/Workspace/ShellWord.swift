@@ -1,6 +1,6 @@
-// Words of command lines that messages advise: a person may paste them into a shell.
+// Quotes words of the commands in messages, because users paste these commands into a shell.
 
-/// A text as one word of a shell.
+/// Returns a text as one word of a shell command, quoted if necessary.
 func shellQuoted(_ text: String) -> String {
   let plain = text.utf8.allSatisfy { byte in
     byte >= 0x80 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte

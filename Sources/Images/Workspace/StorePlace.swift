@@ -1,25 +1,29 @@
-// Making a store on purpose, and not making one by accident.
+// Creates stores on purpose, and prevents their creation by accident.
 //
-// 1. Only commands that write make a store, and say so; a command for all images makes none. None is made in the
-//    empty mount point of a file system that fstab(5) names and that is not mounted, nor where `init` has made one
-//    that is not there any more.
-// 2. `init --group` lets a group read: the store's folder gets the group and the setgid bit, and whatever is made in
-//    it from then on can be read by the group (`KernelFileSystem.sharing`). Nobody else gains the right to write.
+// 1. Only commands that write create a store, and they print that. A command for all images creates none.
+// 2. No store is created in the empty mount point of a file system that is in fstab(5) and not mounted. The
+//    same holds for a path where `init` has created a store that no longer exists.
+// 3. `init --group` lets a group read. The store's folder gets the group and the setgid bit, and the group
+//    can read all that is created in it later (`KernelFileSystem.sharing`). No other user gains the right to
+//    write.
 
 import Glibc
 import Platform
 import Store
 
-/// What `imgstore init` did.
+/// The result of `imgstore init`.
 public struct InitializedStore: Sendable {
+  /// The store's folder.
   public let path: String
+  /// Whether the store was created. False if it existed.
   public let isNew: Bool
 }
 
 extension Workspace {
-  /// Makes the store, or lets a group read the one that is there.
-  /// - Parameter group: a group of this machine, whose members may read; nil for nobody.
-  /// - Throws: `ImageError` (`notFound`) for a group that is not there; `StoreError`.
+  /// Creates the store, or lets a group read an existing one.
+  /// - Parameter group: the name or number of a group of this machine, whose members may read; nil for none.
+  /// - Throws: `ImageError` (`notFound`) for an unknown group, or if the store's file system is not mounted;
+  ///   `StoreError`.
   public func initializeStore(group: String?) throws -> InitializedStore {
     let gid = try group.map(groupNumber)
     let isNew = absentStore != nil
@@ -33,29 +37,30 @@ extension Workspace {
     return InitializedStore(path: printable(storePath), isNew: isNew)
   }
 
-  /// Refuses to make a store where one is missing rather than not there yet.
+  /// Refuses to create a store where an existing one is probably just not mounted.
   func requireStoreMayBeMade() throws {
     try requireMountedPlace()
     guard registeredStores().contains(storePath) else { return }
     throw ImageError(
       .notFound, "store \(printable(storePath))",
-      "is not there, and 'imgstore init' has made one: is its file system mounted?",
+      "does not exist, although 'imgstore init' created it: is its file system mounted?",
       advice: "Mount it; 'imgstore init --store \(printable(storePath))' makes a new one")
   }
 
-  /// Refuses what relies on a store that is there already: a command for every image, whatever images there are.
-  /// - Throws: `ImageError` (`notFound`). Nothing was made.
+  /// Checks that the store exists. Commands for all images need this, because they create no store.
+  /// - Throws: `ImageError` (`notFound`); nothing was created.
   public func requireStore() throws {
-    guard let place = absentStore else { return }
+    guard let path = absentStore else { return }
     throw ImageError(
-      .notFound, "store \(place)", "is not there",
-      advice: "Mount its file system, or name another store; 'imgstore init \(place)' makes one")
+      .notFound, "store \(path)", "does not exist",
+      advice: "Mount its file system, or name another store; 'imgstore init \(path)' makes one")
   }
 
   // MARK: Mounts
 
-  /// - Throws: `ImageError` where fstab(5) has a mount point that the store would lie in, nothing is mounted there,
-  ///   and the directory is empty, as that of a file system that is away.
+  /// Checks that the file system of the store is mounted.
+  /// - Throws: `ImageError` (`notFound`) if the store would lie in a mount point of fstab(5) where nothing is
+  ///   mounted and that is empty.
   private func requireMountedPlace() throws {
     guard let text = try? read("/etc/fstab"), let mounts = MountTable.current(fileSystem),
       let path = AbsolutePath(storePath)
@@ -64,12 +69,12 @@ extension Workspace {
     where !mounts.isMountPoint(point.bytes) && isEmptyDirectory(point) {
       throw ImageError(
         .notFound, "store \(printable(storePath))",
-        "is not there, and the file system of \(point.text) is not mounted (/etc/fstab)",
+        "does not exist, and the file system of \(point.text) is not mounted (/etc/fstab)",
         advice: "Mount it: 'mount \(point.text)'")
     }
   }
 
-  /// Also where nothing is.
+  /// Returns whether a directory is empty or cannot be read.
   private func isEmptyDirectory(_ path: AbsolutePath) -> Bool {
     guard
       let directory = try? fileSystem.openDirectory(
@@ -83,9 +88,9 @@ extension Workspace {
     try fileSystem.readSmallFile(at: fileSystem.workingDirectory, Array(path.utf8))
   }
 
-  // MARK: Stores that were made on purpose
+  // MARK: Stores that `init` created
 
-  /// The file that lists them: a path a line.
+  /// The file that lists these stores, one path on each line; nil if the environment has no home directory.
   private var registry: [UInt8]? {
     if let folder = options.environment["IMGSTORE_CONFIG_DIR"], !folder.isEmpty {
       return Array("\(absolute(folder))/stores".utf8)
@@ -103,22 +108,22 @@ extension Workspace {
     return Set(bytes.split(separator: 0x0a).map(Array.init))
   }
 
-  /// Adds the store to the list; a list that cannot be written is no reason to fail.
+  /// Adds the store to the list. A list that cannot be written causes only a warning.
   private func registerStore() {
     guard let registry, !registeredStores().contains(storePath) else { return }
     let folder = Array(registry[..<(registry.lastIndex(of: 0x2f) ?? 0)])
-    let here = fileSystem.workingDirectory
+    let base = fileSystem.workingDirectory
     do {
       do throws(SystemError) {
-        try fileSystem.makeDirectory(at: here, folder, mode: 0o755)
+        try fileSystem.makeDirectory(at: base, folder, mode: 0o755)
       } catch { if error.code != .exists { throw error } }
-      let old = (try? fileSystem.readSmallFile(at: here, registry)) ?? []
-      let directory = try fileSystem.openDirectory(at: here, folder)
+      let old = (try? fileSystem.readSmallFile(at: base, registry)) ?? []
+      let directory = try fileSystem.openDirectory(at: base, folder)
       let output = try OutputFile(
         fileSystem, in: directory, named: Array("stores".utf8), mode: 0o644)
       try output.publish(old + storePath + [0x0a])
     } catch {
-      tell("the store is not remembered in \(printable(registry)): \(error)")
+      tell("cannot record the store in \(printable(registry)): \(error)")
     }
   }
 
@@ -140,16 +145,16 @@ extension Workspace {
   }
 
   private func makeSharedFolder(_ gid: UInt32) throws(SystemError) {
-    let here = fileSystem.workingDirectory
+    let base = fileSystem.workingDirectory
     do {
-      try fileSystem.makeDirectory(at: here, storePath, mode: 0o700)
+      try fileSystem.makeDirectory(at: base, storePath, mode: 0o700)
     } catch { if error.code != .exists { throw error } }
-    let folder = try fileSystem.openDirectory(at: here, storePath, followLink: true)
+    let folder = try fileSystem.openDirectory(at: base, storePath, followLink: true)
     try fileSystem.setOwner(folder.raw, uid: geteuid(), gid: gid)
     try fileSystem.setMode(folder.raw, 0o2750)
   }
 
-  /// Gives a folder of the store, and all in it, to a group to read.
+  /// Lets a group read a folder of the store and everything in it.
   private func share(_ folder: Descriptor, _ gid: UInt32, depth: Int) throws {
     guard depth < 8 else { return }
     try fileSystem.setOwner(folder.raw, uid: geteuid(), gid: gid)

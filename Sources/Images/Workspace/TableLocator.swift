@@ -1,14 +1,17 @@
-// Where xCAT's tables are: the places that xCAT itself looks at, in its order (Table.pm,
-// get_xcatcfg), below `--root`. A link there, of the folder or of a table, leads to a place below `--root` or
-// to none: the copy of a node whose /etc/xcat is a link must not change this machine's tables.
+// Locates xCAT's tables. It searches where xCAT searches, in the same order, below `--root`
+// (docs/xcat-contract.md#where-tables-are; Table.pm, get_xcatcfg).
+//
+// A symbolic link of the folder or of a table resolves below `--root` or not at all. So a change of a copied
+// node whose /etc/xcat is a link never reaches this machine's tables.
 
 import Platform
 import Store
 import XCAT
 
 extension Workspace {
-  /// All tables that define images.
-  /// - Throws: `ImageError`: the folder is not there; another database below a staging root.
+  /// Returns all tables that define images.
+  /// - Throws: `ImageError`: `notFound` if the folder does not exist; `failed` for another kind of database
+  ///   below a staging root.
   func tables() throws -> ImageTables {
     let base: (any TableBackend)? =
       switch try tableSite() {
@@ -17,26 +20,26 @@ extension Workspace {
         CommandTableBackend(fileSystem, database: kind, environment: options.environment)
       case .none: nil
       }
-    // A store of others is refused before its tables are read. Reading makes none.
+    // Opening the store refuses one of an untrusted owner before its tables are read. It creates none.
     let store = try storeIfPresent()
     if let files = base as? SQLiteTableBackend, let store, files.isForbidden {
       let isFirst = saidNames.withLock { $0.insert("tables \(files.place)").inserted }
       if isFirst {
         tell(
-          "xCAT's tables in \(files.place) are root's alone: definitions are taken from the latest snapshots"
-        )
+          "only root can read xCAT's tables in \(files.place): "
+            + "definitions are taken from the latest snapshots")
       }
       return ImageTables(base: RecordedTables(store: store, place: files.place), own: ownTables)
     }
     return ImageTables(base: base ?? ownTables, own: ownTables)
   }
 
-  /// Whether this management node has xCAT, or its tables are named.
+  /// Returns whether this management node has xCAT, or the options name its tables.
   func hasXCAT() throws -> Bool {
     if case .none = try tableSite() { false } else { true }
   }
 
-  /// Returns the tables for a reader that takes no lock and waits for nobody; nil where they are not in files.
+  /// Returns the tables for a reader that takes no lock and never waits; nil if they are not in files.
   /// - Parameter hasStore: whether there is a trusted store, whose own tables may be read.
   func unlockedTables(hasStore: Bool) throws -> ImageTables? {
     let own = tableFilesOfStore(fileSystem).unlocked
@@ -47,9 +50,9 @@ extension Workspace {
     }
   }
 
-  /// The tables of the store itself.
+  /// The tables in the store.
   private var ownTables: SQLiteTableBackend {
-    // As the store's own files: a group may have been given the right to read them.
+    // With the store's file system, which lets a group read the files if `init --group` allowed it.
     tableFilesOfStore((try? storeIfPresent()?.layout.fileSystem) ?? fileSystem)
   }
 
@@ -57,21 +60,21 @@ extension Workspace {
     SQLiteTableBackend(fileSystem, directory: storePath + Array("/xcat".utf8), mayCreate: true)
   }
 
-  /// Where the site has its tables.
+  /// The location of the site's tables.
   private enum Site {
     case none
     case files(SQLiteTableBackend)
     case database(String)
   }
 
-  /// The folder that `--xcat-dir` names; what XCATCFG or `/etc/xcat/cfgloc` names; `/opt/xcat/cfg` or `/etc/xcat`
-  /// where one is.
+  /// Returns the location of the site's tables: the folder of `--xcat-dir`; else the location in XCATCFG or
+  /// `/etc/xcat/cfgloc`; else `/opt/xcat/cfg` or `/etc/xcat`, whichever exists first.
   private func tableSite() throws -> Site {
     if let directory = options.xcatDirectory {
       let path = Array(absolute(directory).utf8)
       guard try isFolder(path) else {
         throw ImageError(
-          .notFound, "folder \(directory)", "is not there",
+          .notFound, "folder \(directory)", "does not exist",
           advice: "Name the folder of xCAT's table files with --xcat-dir")
       }
       return .files(SQLiteTableBackend(fileSystem, directory: path, mayCreate: true))
@@ -81,13 +84,12 @@ extension Workspace {
       return .files(
         try files(
           in: below(folder), named: folder,
-          advice: "\(source) names it; correct that, or name another with --xcat-dir"))
+          advice: "\(source) names it; correct \(source), or name another folder with --xcat-dir"))
     case .database(let kind, let source):
       guard isWholeSystem else {
         throw ImageError(
           source,
-          "says that xCAT's tables are in a \(kind) database, which only a running xCAT "
-            + "can reach",
+          "puts xCAT's tables in a \(kind) database, which only a running xCAT can reach",
           advice: "Work without --root on the management node, or copy the definitions into table "
             + "files (tabdump, 'imgstore define --csv') and name their folder with --xcat-dir")
       }
@@ -109,7 +111,7 @@ extension Workspace {
 
   private var isWholeSystem: Bool { rootPath == [0x2f] }
 
-  /// XCATCFG speaks of this machine, so it does not count below a staging root.
+  /// Reads xCAT's configuration. XCATCFG describes this machine, so it is ignored below a staging root.
   private func configuration() throws -> Configuration {
     if isWholeSystem, let text = options.environment["XCATCFG"], !text.isEmpty {
       return try parse(text, source: "XCATCFG")
@@ -126,7 +128,7 @@ extension Workspace {
     return try parse(String(decoding: line, as: UTF8.self), source: printable(name))
   }
 
-  /// "SQLite:/folder", a folder alone, or "mysql:dbname=…|user|password".
+  /// Parses a location: "SQLite:/folder", a folder alone, or "mysql:dbname=…|user|password".
   private func parse(_ text: String, source: String) throws -> Configuration {
     guard !text.isEmpty else { return .none }
     let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
@@ -137,19 +139,20 @@ extension Workspace {
     guard folder.hasPrefix("/") else {
       throw ImageError(
         source,
-        "names the folder of xCAT's tables as '\(printable(folder.utf8))', which is no "
+        "names the folder of xCAT's tables as '\(printable(folder.utf8))', which is not an "
           + "absolute path",
         advice: "Correct it, or name the folder with --xcat-dir")
     }
     return .folder(folder, source: source)
   }
 
-  /// A path of the management node as this process reaches it, links followed below the root.
-  /// - Returns: nil where it leads to nothing there.
+  /// Returns the path by which this process reaches a path of the management node. Links are followed below
+  /// the root.
+  /// - Returns: nil if nothing exists there.
   private func below(_ path: String) throws(SystemError) -> [UInt8]? {
-    let whole = absolute(path)
-    guard !isWholeSystem else { return Array(whole.utf8) }
-    guard let clean = AbsolutePath(whole) else { return nil }
+    let fullPath = absolute(path)
+    guard !isWholeSystem else { return Array(fullPath.utf8) }
+    guard let clean = AbsolutePath(fullPath) else { return nil }
     do throws(SystemError) {
       return rootPath + (try resolver.locate(clean, followLast: true)).path.bytes
     } catch {
@@ -178,7 +181,7 @@ extension Workspace {
     in path: [UInt8]?, named name: String, advice: String
   ) throws -> SQLiteTableBackend {
     guard let path, try isFolder(path) else {
-      throw ImageError(.notFound, "folder \(name)", "is not there", advice: advice)
+      throw ImageError(.notFound, "folder \(name)", "does not exist", advice: advice)
     }
     return tableFiles(in: path)
   }

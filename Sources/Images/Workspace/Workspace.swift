@@ -1,5 +1,5 @@
-// Everything a verb needs: the store, the management node's root, xCAT's tables, and somebody to
-// tell what happens. Each verb is an extension of `Workspace` in a file of its own.
+// The context of all commands: the store, the management node's root, xCAT's tables, and a receiver of
+// messages. Each command is an extension of `Workspace` in its own file.
 
 import Apply
 import Codec
@@ -10,59 +10,35 @@ import Render
 import Store
 import XCAT
 
-/// Where things are.
-public struct WorkspaceOptions: Sendable {
-  /// The store's folder.
-  public var store: String
-  /// Every absolute path of tables and manifests is taken below this folder.
-  public var root: String
-  /// xCAT's table files; nil to look where xCAT looks, then into the store (`Workspace.tables`).
-  public var xcatDirectory: String?
-  /// Whose store it may be.
-  public var storeOwner: StoreOwnerPolicy
-  /// Who makes a store is told of it.
-  public var announcesNewStore = true
-  /// Only warnings are told.
-  public var isQuiet = false
-  /// How long to wait for other processes that change an image or its folders.
-  public var lockWait = LockWait.forever
-  /// What XCATCFG, XCATROOT and PATH are taken from, and what xCAT's commands are given.
-  public var environment: [String: String]
-
-  public init(
-    store: String, root: String = "/", xcatDirectory: String? = nil,
-    storeOwner: StoreOwnerPolicy = .trusted, environment: [String: String] = processEnvironment()
-  ) {
-    self.store = store
-    self.root = root
-    self.xcatDirectory = xcatDirectory
-    self.storeOwner = storeOwner
-    self.environment = environment
-  }
-}
-
-/// An open workspace.
+/// An open workspace. It opens the store once, at the first use.
 public final class Workspace: Sendable {
+  /// The version of imgstore.
   public static let version = "0.2.0"
 
   let fileSystem: any FileSystem
+  /// The options.
   public let options: WorkspaceOptions
+  /// The progress of the running command.
   public let progress: Progress
+  /// The resolver of paths below the root.
   let resolver: PathResolver
+  /// The absolute path of the root, on this machine.
   let rootPath: [UInt8]
-  /// Told warnings while a verb runs, a line each.
+  /// Receives the warnings of a running command, one line each.
   let tell: @Sendable (String) -> Void
-  /// Told what goes on, which is no warning; nobody is, of a quiet command. A closure, not a method: a store that held its workspace would
-  /// keep its lease for good.
+  /// Receives other messages of a running command, one line each, unless it is quiet. It is a closure and not
+  /// a method, because a store that holds its workspace would never release its lease.
   let mention: @Sendable (String) -> Void
   private let opened = Monitor<ObjectStore?>(nil)
-  /// Short names of images that were explained already.
+  /// The short image names, and other facts, that a message has explained already.
   let saidNames = Monitor<Set<String>>([])
 
+  /// Opens the root of a workspace. The store is opened later.
   /// - Parameters:
-  ///   - tell: told warnings, a line each.
-  ///   - mention: told what goes on, a line each; nil for `tell`.
-  /// - Throws: `ImageError` where the root is no directory.
+  ///   - fileSystem: the file system calls; tests inject their own.
+  ///   - tell: receives warnings, one line each.
+  ///   - mention: receives other messages, one line each; nil for `tell`.
+  /// - Throws: `ImageError` if the root cannot be opened as a directory.
   public init(
     _ options: WorkspaceOptions, fileSystem: any FileSystem = KernelFileSystem.shared,
     progress: Progress = Progress(), tell: @escaping @Sendable (String) -> Void,
@@ -73,8 +49,8 @@ public final class Workspace: Sendable {
     self.progress = progress
     self.tell = tell
     let isQuiet = options.isQuiet
-    let heard = mention ?? tell
-    self.mention = { line in if !isQuiet { heard(line) } }
+    let receiver = mention ?? tell
+    self.mention = { line in if !isQuiet { receiver(line) } }
     rootPath = Array(absolute(options.root).utf8)
     do {
       let root = try fileSystem.openDirectory(
@@ -87,10 +63,14 @@ public final class Workspace: Sendable {
     }
   }
 
-  /// The store.
-  /// - Parameter create: whether it is made where nothing is.
-  /// - Parameter odd: what is done where something else has the name of one of its folders.
-  /// - Parameter isAnnounced: who makes a store is told so, and none is made where one is missing.
+  /// Returns the store, and opens it at the first call.
+  /// - Parameters:
+  ///   - create: creates the store if nothing exists at its path.
+  ///   - odd: what to do if another kind of entry has the name of one of the store's folders.
+  ///   - isAnnounced: reports the creation of a store, and refuses it where an existing store is probably
+  ///     just not mounted.
+  /// - Throws: `StoreError` (`notFound`) if the store does not exist; `ImageError` (`notFound`) if it may not
+  ///   be created.
   public func store(
     create: Bool = false, odd: OddLayoutPolicy = .refuse, isAnnounced: Bool = true
   ) throws -> ObjectStore {
@@ -100,7 +80,7 @@ public final class Workspace: Sendable {
     let isNew = isAbsent && options.announcesNewStore
     let store = try openStore(create: create, odd: odd)
     opened.withLock { $0 = store }
-    // A quiet command says it too: it may be the mount point of a disk that is away.
+    // A quiet command reports it too: the path may be the mount point of a disk that is not mounted.
     if isNew { (options.isQuiet ? tell : mention)("made a new store in \(printable(storePath))") }
     return store
   }
@@ -117,7 +97,7 @@ public final class Workspace: Sendable {
     }
   }
 
-  /// The store, for who only reads; nil where there is none.
+  /// Returns the store for a reader; nil if it does not exist.
   func storeIfPresent() throws -> ObjectStore? {
     do {
       return try store()
@@ -126,10 +106,10 @@ public final class Workspace: Sendable {
     }
   }
 
-  /// Where the store would be, if there is none.
+  /// The path of the store if it does not exist; nil if it does.
   public var absentStore: String? { isStoreAbsent ? printable(storePath) : nil }
 
-  /// The store's folder, whether it is there or not.
+  /// The absolute path of the store's folder, which may be absent.
   var storePath: [UInt8] { Array(absolute(options.store).utf8) }
 
   private var isStoreAbsent: Bool {
@@ -140,6 +120,7 @@ public final class Workspace: Sendable {
     } catch { return false }
   }
 
+  /// Returns xCAT's install directory, as the site table sets it (`/install` by default).
   func installDirectory(_ tables: any TableBackend) throws -> AbsolutePath {
     let text = try tables.site("installdir") ?? "/install"
     guard let path = AbsolutePath(text), !path.components.isEmpty else {
@@ -150,11 +131,11 @@ public final class Workspace: Sendable {
 
   // MARK: For command lines
 
-  /// Whether xCAT's tables define an image of that name.
+  /// Returns whether the tables define an image of that name.
   public func isDefined(_ name: String) throws -> Bool { try tables().definition(of: name) != nil }
 
-  /// xCAT's folder for temporary files (site.tmpdir), as it is reached from here; nil where none is
-  /// set, or it is not there.
+  /// Returns xCAT's folder for temporary files (site.tmpdir), as a path of this machine; nil if it is unset
+  /// or does not exist.
   public func temporaryDirectory() throws -> String? {
     guard let text = try tables().site("tmpdir"), let path = AbsolutePath(text) else { return nil }
     let real = absolute(options.root + path.text)
@@ -163,28 +144,31 @@ public final class Workspace: Sendable {
     return stat?.kind == .directory ? real : nil
   }
 
-  /// What a path of the command line is called on the management node: an absolute one is its name,
-  /// a relative one is below the working folder, which must then lie below the root.
+  /// Returns a path of the command line as a path of the management node. An absolute path is returned
+  /// without "." and "..". A relative path is below the working folder, which must lie below the root.
+  /// - Throws: `ImageError` for a relative path outside the root.
   public func managementPath(_ path: String) throws -> String {
-    let whole = absolute(path)
+    let fullPath = absolute(path)
     let root = absolute(options.root)
-    if path.hasPrefix("/") || root == "/" { return whole }
-    if whole == root { return "/" }
-    guard whole.hasPrefix(root + "/") else {
+    if path.hasPrefix("/") || root == "/" { return fullPath }
+    if fullPath == root { return "/" }
+    guard fullPath.hasPrefix(root + "/") else {
       throw ImageError(
-        path, "is \(whole), which is not below the root \(root)",
-        advice: "Give its absolute path, as the management node has it")
+        path, "is \(fullPath), which is not below the root \(root)",
+        advice: "Give its absolute path on the management node")
     }
-    return String(whole.dropFirst(root.count))
+    return String(fullPath.dropFirst(root.count))
   }
 
-  // MARK: Small things
+  // MARK: Locks and provenance
 
-  /// The lock of whoever changes an image or its history.
+  /// Takes the lock that a command needs to change an image or its history.
   /// - Parameters:
-  ///   - allowsUnfinished: whether a change that was begun and not ended is no obstacle.
-  ///   - isDryRun: nothing will be changed: a store that cannot be written needs no lock then.
-  /// - Returns: nil where none is needed.
+  ///   - allowsUnfinished: whether the command accepts an unfinished change of the image.
+  ///   - isDryRun: whether the command changes nothing. It needs no lock then if the store is read-only.
+  /// - Returns: nil if no lock is needed.
+  /// - Throws: `StoreError` (`busy`) if another process holds the lock for too long; `ImageError`
+  ///   (`unfinished`) for an unfinished change.
   func lock(
     _ image: ImageName, _ store: ObjectStore, allowsUnfinished: Bool = false,
     isDryRun: Bool = false
@@ -198,19 +182,22 @@ public final class Workspace: Sendable {
     return lock
   }
 
-  /// - Throws: `StoreError` (`busy`) where another process still has it after the time that may be waited.
+  /// Takes the lock of an image, and waits for it as long as the options allow.
+  /// - Throws: `StoreError` (`busy`) if another process still holds it after that time.
   func lockImage(_ image: ImageName, _ store: ObjectStore) throws -> FileLock {
     try store.lockImage(image, waiting: options.lockWait) { holders in
-      let who = holders.isEmpty ? "another imgstore" : holders.joined(separator: ", ")
-      mention("waiting: image \(image) is in use by \(who)")
+      let users = holders.isEmpty ? "another imgstore" : holders.joined(separator: ", ")
+      mention("waiting: image \(image) is in use by \(users)")
     }
   }
 
+  /// Returns the name of an image's stat cache, which depends on the root, too.
   func cacheKey(_ image: ImageName) -> Digest {
     SHA256.digest(of: rootPath + [0] + image.bytes)
   }
 
-  /// - Parameter before: the snapshot with the state before the change that the command made.
+  /// Returns the facts that a new snapshot records about its origin: host, user, command, tool.
+  /// - Parameter before: the snapshot of the state before the command's change; nil if there is none.
   func provenance(_ command: String, before: Digest? = nil) -> [Snapshot.Fact] {
     var host = [CChar](repeating: 0, count: 256)
     gethostname(&host, host.count - 1)
@@ -224,15 +211,16 @@ public final class Workspace: Sendable {
   }
 }
 
-/// A path from the command line, made absolute, with "." and ".." taken out by their names.
+/// Returns a path of the command line as an absolute path. "." and ".." are removed lexically; links are not
+/// looked up.
 func absolute(_ path: String) -> String {
-  var whole = path
+  var fullPath = path
   if !path.hasPrefix("/"), let raw = getcwd(nil, 0) {
-    whole = "\(String(cString: raw))/\(path)"
+    fullPath = "\(String(cString: raw))/\(path)"
     free(raw)
   }
   var parts: [Substring] = []
-  for part in whole.split(separator: "/") where part != "." {
+  for part in fullPath.split(separator: "/") where part != "." {
     if part == ".." { parts = parts.dropLast() } else { parts.append(part) }
   }
   return "/" + parts.joined(separator: "/")

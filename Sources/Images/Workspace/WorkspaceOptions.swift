@@ -1,0 +1,36 @@
+// The options of a workspace, which the command line fills in.
+
+import Platform
+import Store
+
+/// The options of a workspace.
+public struct WorkspaceOptions: Sendable {
+  /// The store's folder.
+  public var store: String
+  /// The folder below which every absolute path of tables and manifests is resolved.
+  public var root: String
+  /// The folder of xCAT's table files; nil to search where xCAT does, then in the store (`Workspace.tables`).
+  public var xcatDirectory: String?
+  /// Which owners of the store are accepted.
+  public var storeOwner: StoreOwnerPolicy
+  /// Whether the creation of a store is reported.
+  public var announcesNewStore = true
+  /// Whether only warnings are reported.
+  public var isQuiet = false
+  /// How long to wait for other processes that change an image or its folders.
+  public var lockWait = LockWait.forever
+  /// The environment: the source of XCATCFG, XCATROOT and PATH, and the environment of xCAT's commands.
+  public var environment: [String: String]
+
+  /// Creates the options of a workspace.
+  public init(
+    store: String, root: String = "/", xcatDirectory: String? = nil,
+    storeOwner: StoreOwnerPolicy = .trusted, environment: [String: String] = processEnvironment()
+  ) {
+    self.store = store
+    self.root = root
+    self.xcatDirectory = xcatDirectory
+    self.storeOwner = storeOwner
+    self.environment = environment
+  }
+}
