@@ -30,6 +30,12 @@ extension Workspace {
     }
   }
 
+  /// Tags of one snapshot.
+  public func tags(of snapshot: CommittedSnapshot) throws -> [String] {
+    try store().refs.tags(of: try ImageName(snapshot.snapshot.image))
+      .filter { $0.value == snapshot.number }.keys.sorted()
+  }
+
   /// Takes a tag away: IMAGE@TAG. The snapshot stays.
   /// - Returns: the snapshot that it stood for.
   public func untag(_ text: String) throws -> SnapshotName {

@@ -1,0 +1,44 @@
+// imgstore define.
+
+import Store
+import XCAT
+
+extension Workspace {
+  /// Sets attributes of an image in xCAT's tables, making the image where it is new.
+  /// - Parameter assignments: "attr=value"; an empty value unsets.
+  /// - Returns: the definition as it is now.
+  public func define(_ name: String, _ assignments: [String]) throws -> ImageDefinition {
+    let image = try ImageName(name)
+    let lock = try lock(image, try store(create: true))
+    defer { withExtendedLifetime(lock) {} }
+    let tables = try tables()
+    let old = try tables.definition(of: image.text)
+    try requirePlain(image, tables)
+    guard old != nil || !assignments.isEmpty else {
+      throw ImageError(
+        .notFound, "image \(image)", "is not defined",
+        advice: "Give attributes to define it; 'imgstore images' lists what there is")
+    }
+    var definition = old ?? ImageDefinition(osimage: ["imagetype": "linux"])
+    for assignment in assignments {
+      guard let equals = assignment.firstIndex(of: "="), equals > assignment.startIndex else {
+        throw ImageError(
+          .usage, "argument '\(assignment)'", "is not of the form attribute=value",
+          advice: "Write, for example, rootimgdir=/install/netboot/…")
+      }
+      let value = String(assignment[assignment.index(after: equals)...])
+      guard !value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else {
+        throw ImageError(
+          .usage, "argument '\(assignment)'",
+          "holds a control character, which xCAT's tables cannot carry")
+      }
+      try definition.set(String(assignment[..<equals]), value)
+    }
+    if definition != old {
+      let changes = definition.rowChanges(of: image.text)
+      tellUnsafe(changes, known: old)
+      try applyRows(changes)
+    }
+    return definition
+  }
+}
