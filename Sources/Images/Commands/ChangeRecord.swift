@@ -1,4 +1,8 @@
 // The snapshots before and after a change.
+//
+// 1. The safety snapshot holds the live state before the change. It is taken only if no snapshot holds that
+//    state already.
+// 2. A change is recorded as a snapshot that names the state before, so that `undo` finds it.
 
 import Codec
 import Ingest
@@ -6,23 +10,24 @@ import Platform
 import Store
 
 extension Workspace {
-  /// The snapshot that has all that is live: the latest, or the target itself, or one that is taken
-  /// now.
-  /// - Returns: nil where none has it and none may be taken, or nothing is live.
+  /// Returns the snapshot that holds the whole live state: the latest one, the target itself, or a new one.
+  /// - Parameter saves: whether a new snapshot may be taken.
+  /// - Returns: the snapshot, and whether it is new; nil if no snapshot holds the live state and `saves` is
+  ///   false.
   func takeSafetySnapshot(
-    _ image: ImageName, _ sight: LiveCapture, _ target: CommittedSnapshot,
+    _ image: ImageName, _ current: LiveCapture, _ target: CommittedSnapshot,
     _ plans: [ComponentPlan], saves: Bool,
     message: String, command: String
   ) throws -> (snapshot: CommittedSnapshot?, isNew: Bool) {
-    let absences = try absenceNotes(of: target.snapshot.pieces, sight.live)
-    let live = sight.live.withoutUnchangedFormerTrees(plans)
+    let absences = try absenceNotes(of: target.snapshot.pieces, current.live)
+    let live = current.live.withoutUnchangedFormerTrees(plans)
     let missingRows = live.rows.absent.intersection(target.snapshot.keptRows.present.keys)
     func has(_ candidate: Snapshot) -> Bool {
       candidate.definition == live.definition
         && candidate.keptRows.present == live.rows.present
         && missingRows.allSatisfy { candidate.keptRows.isKnown($0) }
         && live.capture.pieces.allSatisfy { candidate.piece(at: $0.path)?.entry == $0.entry }
-        // Going back must also take away what is not there now.
+        // A revert to the snapshot must also remove the paths that do not exist now.
         && absences.allSatisfy { candidate.notes.contains($0) }
     }
     let latest = try store().refs.latestReadable(of: image)
@@ -30,38 +35,43 @@ extension Workspace {
       return (candidate, false)
     }
     guard saves else { return (nil, false) }
-    let kept = try commit(
+    let safety = try commit(
       image, live, notes: absences, latest: latest, message: message, command: command,
       isPermanent: false)
-    return (kept, true)
+    return (safety, true)
   }
 
-  /// Commits the state after a change: the target's own where the proof is clean.
+  /// Commits the state after a change.
+  /// - Parameters:
+  ///   - verified: the live image after the change.
+  ///   - isExact: whether it matches the target. The snapshot then has the target's components; otherwise the
+  ///     live image is captured again.
+  ///   - before: the id of the snapshot with the state before; nil if there is none.
   func record(
-    _ image: ImageName, _ target: CommittedSnapshot, _ proof: LiveCapture, isExact: Bool,
+    _ image: ImageName, _ target: CommittedSnapshot, _ verified: LiveCapture, isExact: Bool,
     command: String, message: String, before: Digest?
   ) throws -> CommittedSnapshot {
     let store = try store()
     guard isExact else {
       return try commitLive(
-        image, proof.live.definition, also: target.snapshot.requests, allowsEmpty: true,
+        image, verified.live.definition, also: target.snapshot.requests, allowsEmpty: true,
         message: message + ", not exact", command: command, before: before, recordsChange: true
       ).committed
     }
-    let excludes = try excludes(of: image, proof.live.definition)
+    let excludes = try excludes(of: image, verified.live.definition)
     let lists = excludes.lists.map(\.lines)
-    if proof.live.excludes != lists
-      || !lists.isEmpty && proof.live.capture.pieces != target.snapshot.pieces
+    if verified.live.excludes != lists
+      || !lists.isEmpty && verified.live.capture.pieces != target.snapshot.pieces
     {
-      // What is excluded now is not what was excluded there, so that the live tree is another one.
+      // The exclude patterns differ from those of the target, so the live tree differs, too.
       return try commitLive(
-        image, proof.live.definition, also: target.snapshot.requests, allowsEmpty: true,
+        image, verified.live.definition, also: target.snapshot.requests, allowsEmpty: true,
         message: message, command: command, before: before, recordsChange: true
       ).committed
     }
     var snapshot = target.snapshot
     snapshot.pieces.removeAll { $0.role == Snapshot.Component.formerTree }
-    if proof.live.definition.isDirectory {
+    if verified.live.definition.isDirectory {
       snapshot.tables = snapshotTables(
         snapshot.definition, snapshot.keptRows, excludes: lists)
     }
@@ -69,44 +79,45 @@ extension Workspace {
     snapshot.parent = try store.refs.latestReadable(of: image)?.id
     snapshot.message = message
     snapshot.provenance = changeProvenance(command, before: before)
-    return try saveCache(of: store.refs.append(snapshot), proof)
+    return try saveCache(of: store.refs.append(snapshot), verified)
   }
 
-  /// The provenance of a snapshot that records a change.
+  /// Returns the provenance of a snapshot that records a change.
   func changeProvenance(_ command: String, before: Digest?) -> [Snapshot.Fact] {
     provenance(command, before: before) + (before == nil ? [Snapshot.noSafety] : [])
   }
 
-  /// Remembers the files of a snapshot as they were found live.
+  /// Saves the stat cache of the live files for a snapshot that was just verified or recorded.
+  /// - Returns: the snapshot.
   func saveCache(
-    of committed: CommittedSnapshot, _ proof: LiveCapture
+    of committed: CommittedSnapshot, _ verified: LiveCapture
   ) -> CommittedSnapshot {
-    // The comparison leaves mount points out; the cache may vouch only for trees that are stored.
-    if proof.live.capture.pieces == committed.snapshot.pieces, let store = try? store(),
+    // The comparison ignores mount points, but the cache may only confirm trees that the store has.
+    if verified.live.capture.pieces == committed.snapshot.pieces, let store = try? store(),
       let image = try? ImageName(committed.snapshot.image)
     {
-      proof.live.capture.saveCache(
-        store.layout, key: cacheKey(image), base: committed.id, replacing: proof.live.cache)
+      verified.live.capture.saveCache(
+        store.layout, key: cacheKey(image), base: committed.id, replacing: verified.live.cache)
     }
     return committed
   }
 
-  /// Stores the trees of a combined state, and completes its snapshot, which is still to be committed.
+  /// Stores the trees of a combined state, and completes its snapshot. The caller commits it.
   func prepare(
-    _ state: CombinedState, _ order: ChangeRequest, before: Digest?, _ session: WriteSession
+    _ state: CombinedState, _ change: ChangeRequest, before: Digest?, _ session: WriteSession
   ) throws -> CommittedSnapshot {
     try add(state.view, to: session)
     try session.finish()
     var snapshot = state.snapshot
     snapshot.created = now()
-    let latest = try store().refs.latestReadable(of: order.image)
+    let latest = try store().refs.latestReadable(of: change.image)
     snapshot.parent = latest?.id
     snapshot.facts = latest?.snapshot.facts ?? snapshot.facts
-    snapshot.message = order.message
+    snapshot.message = change.message
     snapshot.provenance =
-      changeProvenance(order.command, before: before)
-      + [.init(Snapshot.partsKey, order.parts.text)]
+      changeProvenance(change.command, before: before)
+      + [.init(Snapshot.partsKey, change.parts.text)]
     return CommittedSnapshot(
-      number: order.target.number, id: snapshot.id, snapshot: snapshot)
+      number: change.target.number, id: snapshot.id, snapshot: snapshot)
   }
 }

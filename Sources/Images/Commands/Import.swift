@@ -1,26 +1,26 @@
-// imgstore import: a bundle becomes snapshots, and the snapshots become live.
+// imgstore import: stores the images of a bundle as snapshots and makes them live.
 //
-//     bundle ─read once─▶ store ─▶ check everything ─▶ plan ─┬─ dry run: say it
+//     bundle ─read once─▶ store ─▶ check everything ─▶ plan ─┬─ dry run: print it
 //                                                            └─▶ safety snapshot ─▶ ref ─▶ files ─▶ rows
 //
-// 1. Everything in the bundle is checked before anything on the machine is touched.
-// 2. What would be overwritten is in the store first, and so is what was not there: a revert to the
-//    snapshot before removes what the import brought, folders and rows included.
-// 3. Large files are written once, as they are read, without a name (StagedBlobs): they get one when
-//    they are placed, and vanish when the import ends otherwise.
-// 4. Files go first, table rows last, all rows of an image in one step.
+// 1. The whole bundle is checked before anything on the machine is changed.
+// 2. A safety snapshot holds all files that would be overwritten, and notes the paths that do not exist. So a
+//    revert to it removes everything that the import added, including folders and rows.
+// 3. Large files are written once, while they are read, as files without a name (StagedBlobs). They get
+//    their names when they are placed. If the import ends before that, the system deletes them.
+// 4. Files are placed first, table rows are set last, all rows of an image in one step.
 
 import Ingest
 import Platform
 import Store
 import XCAT
 
-/// What an import did, or would do.
+/// The outcome of an import, or of its dry run.
 public struct ImportOutcome: Sendable {
   public let images: [ImportedImage]
-  /// Who signed the images where they come from.
+  /// The signatures of the images by the stores that they come from.
   public let origins: [OriginSignature]
-  /// Bytes of the bundle that were read.
+  /// The number of bytes that were read from the bundle.
   public let bundleBytes: UInt64
   public let isDryRun: Bool
   public let seconds: Double
@@ -28,9 +28,10 @@ public struct ImportOutcome: Sendable {
 
 extension Workspace {
   /// Imports a bundle.
-  /// - Parameter report: told what happens, as it happens.
-  /// - Throws: `BundleError`, `XCATError`, `ImageError`, `StoreError`, `SystemError`. Until files are
-  ///   being placed nothing outside the store has changed; afterwards the error says how to go on.
+  /// - Parameter report: receives each event when it happens.
+  /// - Throws: `BundleError`, `XCATError`, `ImageError`, `StoreError`, `SystemError` before files are placed:
+  ///   nothing outside the store has changed then. Later `InterruptedChangeError`, which advises how to
+  ///   resume.
   public func importBundle(
     _ request: ImportRequest, report: @escaping (BundleEvent) -> Void = { _ in }
   ) throws -> ImportOutcome {
@@ -65,7 +66,7 @@ extension Workspace {
       do {
         try preparation.checkMayReplace(image)
       } catch let error as ImageError where request.isDryRun {
-        // What it would do with --force is what a dry run is asked for.
+        // A dry run shows what the import would do with --force.
         tell("without --force the import is refused: \(error.statement)")
       }
     }
@@ -82,7 +83,7 @@ extension Workspace {
       seconds: monotonicSeconds() - start)
   }
 
-  /// Runs `body`, which reads a bundle or looks at what it holds; its errors name the bundle.
+  /// Runs `body`, which reads or examines the bundle, and adds the bundle's name to its errors.
   private func namingBundle<R>(_ path: String, _ body: () throws -> R) throws -> R {
     let bundle = "bundle \(path == "-" ? "on standard input" : printable(path.utf8))"
     do {
@@ -96,7 +97,9 @@ extension Workspace {
     }
   }
 
-  /// The request with the place of an image that is a directory and is here already: its tree goes there.
+  /// Returns the request with the destination of an image that is a directory: an absolute path, or the path
+  /// of the image if it is defined here already.
+  /// - Throws: `ImageError` (`usage`) if a destination is given for several images.
   private func placed(
     _ request: ImportRequest, _ bundled: [BundledImage]
   ) throws -> ImportRequest {
@@ -105,8 +108,8 @@ extension Workspace {
       guard bundled.count == 1 else {
         throw ImageError(
           .usage, "--to \(directory)",
-          "is one directory, and the bundle holds \(bundled.count) images",
-          advice: "Nothing was imported; import each from a bundle of its own")
+          "is one directory, but the bundle has \(bundled.count) images",
+          advice: "Nothing was imported. Import each image from its own bundle")
       }
       request.directory = try directoryPath(directory).text
     } else if bundled.count == 1, let manifest = try? Manifest.parse(bundled[0].manifest),
@@ -118,15 +121,17 @@ extension Workspace {
     return request
   }
 
-  /// Large files lie ready where images usually lie, before anything has been decided.
+  /// Returns staging for large files in the install directory, before their final paths are known; nil if the
+  /// directory does not exist.
   private func stagedBlobs() throws -> StagedBlobs? {
     let install = try installDirectory(tables())
     guard try statLive(install)?.kind == .directory else { return nil }
-    let place = try resolver.resolve(install)
-    let directory = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+    let location = try resolver.resolve(install)
+    let directory = try fileSystem.openDirectory(at: location.directory.raw, location.name)
     return StagedBlobs(fileSystem, on: directory)
   }
 
+  /// Reads a bundle into a session, and returns its images and its size in bytes.
   private func read(
     _ bundle: String, into session: WriteSession, staging: StagedBlobs?,
     _ gate: @escaping SignatureGate
@@ -147,28 +152,28 @@ extension Workspace {
       }
       if let file, try fileSystem.stat(file.raw).kind == .directory {
         throw ImageError(
-          "bundle \(printable(bundle.utf8))", "is a directory, where a bundle is a file",
+          "bundle \(printable(bundle.utf8))", "is a directory, but a bundle is a file",
           advice:
-            "Nothing was imported; name the file that 'imgstore export' wrote. 'imgstore snapshot' "
+            "Nothing was imported. Name the file that 'imgstore export' wrote; 'imgstore snapshot' "
             + "takes a directory as an image")
       }
     }
     progress.begin("importing", totalBytes: 0)
-    let taken = Monitor<UInt64>(0)
+    let bytesRead = Monitor<UInt64>(0)
     let images = try BundleReader(
       progress: progress, staging: staging, forecast: forecast(try store()), signatureGate: gate
     ).read(
       { target in
         let n = try fileSystem.read(file?.raw ?? 0, into: target)
-        taken.withLock { $0 += UInt64(n) }
+        bytesRead.withLock { $0 += UInt64(n) }
         return n
       }, into: session)
-    return (images, taken.withLock { $0 })
+    return (images, bytesRead.withLock { $0 })
   }
 
-  /// What a bundle may resemble: the large files of the images' newest snapshots.
+  /// Returns a predictor for the chunks of the bundle, based on the large files of the newest snapshots.
   private func forecast(_ store: ObjectStore) -> ChunkPredictor {
-    // A guess: what cannot be read, or has just been forgotten, foretells nothing.
+    // The prediction is optional, so snapshots that cannot be read are skipped.
     let images = (try? store.refs.images()) ?? []
     let newest = images.compactMap { try? store.refs.latestReadable(of: $0) }
       .sorted { $0.snapshot.created > $1.snapshot.created }

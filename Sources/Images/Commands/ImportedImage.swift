@@ -1,4 +1,5 @@
-// Makes one image of a bundle live.
+// The import of one image of a bundle: its plan, the safety snapshot, and the change of the live image.
+// Import.swift has the invariants.
 
 import Apply
 import Ingest
@@ -6,31 +7,32 @@ import Platform
 import Store
 import XCAT
 
-/// What an import did with one image.
+/// The outcome of an import for one image.
 public struct ImportedImage: Sendable {
   public let name: String
   /// The image's new snapshot; nil in a dry run.
   public let imported: CommittedSnapshot?
-  /// The snapshot of what was there before, even where nothing was; nil in a dry run.
+  /// The snapshot of the state before, even if nothing existed; nil in a dry run.
   public let safety: CommittedSnapshot?
-  /// An image of that name was there.
+  /// Whether an image of that name was defined before.
   public let replaced: Bool
   public let apply: ApplyOutcome
-  /// What still differs from the bundle afterwards: empty is the proof; nil in a dry run.
+  /// The differences from the bundle after the import: empty if the result is verified; nil in a dry run.
   public let remaining: ImageDiff?
-  /// What is worth knowing: what was left out, and why.
+  /// Remarks for the user, such as on parts that were left out.
   public let remarks: [String]
-  /// What archives of trees said and was not kept: the snapshot is incomplete because of it.
+  /// Attributes in the archives of trees that could not be kept. They make the snapshot incomplete.
   public let notes: [Snapshot.Note]
-  /// What it replaced, or would replace, that is not the image's own.
+  /// The files outside the image's own directories that the import replaced, or would replace.
   public let siteReplacements: [SiteReplacement]
-  /// What gives privilege in its trees.
+  /// The entries of its trees that grant privileges.
   public let privileged: [PrivilegedEntry]
 }
 
 extension Workspace {
-  /// - Parameter recorded: gets the new snapshot before anything of it is placed. What belongs to it and is
-  ///   in the bundle only must be kept now: an import that is resumed has no bundle.
+  /// Imports one image: plans, takes the safety snapshot, changes the live image and verifies it.
+  /// - Parameter recorded: receives the new snapshot before its files are placed. The caller must then store
+  ///   everything that only the bundle has, because a resumed import does not read the bundle.
   func apply(
     _ prepared: PreparedImage, _ targets: ImportTargets, _ request: ImportRequest,
     _ staged: StagedBlobs?, _ report: (BundleEvent) -> Void,
@@ -56,15 +58,15 @@ extension Workspace {
       into: .memory(memory))
     try requireKnownMounts(live.notes)
     let pieces = try targets.settle(prepared, live)
-    // What is another image's, in a folder that they are made to share, only gives way. A tree that the image
-    // leaves for another place stays.
+    // Files of another image in a shared folder are only replaced, never removed. A tree that the image leaves
+    // for another directory stays.
     var own = Set(try imageFiles(existing, targets.install).map(\.path.bytes))
     if let path = prepared.leftDirectory(existing) { own.remove(path.bytes) }
-    func isOurs(_ piece: Snapshot.Component) -> Bool {
+    func belongsToImage(_ piece: Snapshot.Component) -> Bool {
       own.contains(piece.path) || pieces.all.contains { $0.path == piece.path }
     }
     var plans = try planPieces(
-      from: live.capture.pieces.filter(isOurs), memory, to: pieces.all, store,
+      from: live.capture.pieces.filter(belongsToImage), memory, to: pieces.all, store,
       liveNotes: live.notes, targetNotes: [], captured: live.capture)
     let protection = try treeProtection(prepared)
     let methods = try chooseMethods(
@@ -100,8 +102,9 @@ extension Workspace {
     let journal = Journal(
       operation: .importing, image: image.text, started: now(), method: .automatic,
       target: snapshot.id, before: safety.id, command: "import", message: snapshot.message,
-      options: ImportOption.facts(request, foreign: live.capture.pieces.filter { !isOurs($0) })
-        + ImportOption.facts(excludes: live.excludes))
+      options: JournalOption.facts(
+        request, foreign: live.capture.pieces.filter { !belongsToImage($0) })
+        + JournalOption.facts(excludes: live.excludes))
     let (committed, remaining, proof) = try withJournal(image, journal) { syncs in
       let committed = try store.refs.append(snapshot)
       recorded(committed)
@@ -117,7 +120,7 @@ extension Workspace {
           try targets.resolve($0)
         }
       } catch let untouched as CancelledChangeError where !originals.isEmpty {
-        // These are there already.
+        // The originals were already kept, so the change is not untouched.
         throw untouched.cause
       }
       outcome.report = placement.report
@@ -145,11 +148,13 @@ extension Workspace {
     return imported(committed, safety, remaining)
   }
 
+  /// Returns the event that reports the placing of a component.
   private func event(_ piece: Snapshot.Component) -> BundleEvent {
     let path = printable(piece.path)
     return piece.role == ImageFiles.rootTree ? .placingTree(path: path) : .placing(path: path)
   }
 
+  /// Returns the snapshot that records the imported image.
   private func snapshot(
     _ prepared: PreparedImage, _ pieces: [Snapshot.Component], _ rows: ImportRowChanges.Result,
     _ request: ImportRequest, parent: CommittedSnapshot

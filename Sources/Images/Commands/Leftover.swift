@@ -1,34 +1,36 @@
-// What a change made under names of its own.
+// Leftovers of an interrupted change: entries with temporary names, next to the image's files and trees.
+// `resume` removes them before it captures the image. It never removes a tree with a mounted file system.
 
 import Apply
 import Platform
 import Store
 
 extension Workspace {
-  /// Something that a change made under a name of its own, and that cannot be removed.
+  /// A temporary entry of a change that cannot be removed.
   struct Leftover {
     let problem: ApplyProblem
-    /// A file system is mounted in it: unmounting is the way, never removing.
+    /// Whether a file system is mounted in it. It must be unmounted then, and never removed.
     let isMounted: Bool
   }
 
-  /// Removes what the change made under names of its own, beside the image's files and trees. (What
-  /// it made inside trees the plan removes, as all that is extra.)
-  /// - Returns: what could not be removed.
+  /// Removes the temporary entries of a change next to the image's files and trees. The plan removes those
+  /// inside trees, like all extra entries.
+  /// - Returns: the entries that could not be removed.
   func removeLeftovers(
     _ image: ImageName, _ journal: Journal
   ) throws -> [Leftover] {
     let prefix = Journal.prefix(journal.token)
-    let ends = [journal.target, journal.before].compactMap { $0 }
+    let endpoints = [journal.target, journal.before].compactMap { $0 }
       .compactMap { try? snapshot($0, of: image)?.snapshot }
     var folders: Set<AbsolutePath> = []
     var leftovers: [Leftover] = []
-    for path in ends.flatMap({ $0.requests + $0.absentPathRequests }).map(\.path)
+    for path in endpoints.flatMap({ $0.requests + $0.absentPathRequests }).map(\.path)
     where folders.insert(path.parent).inserted {
       do {
-        let place = try locate(path)
-        for name in try fileSystem.names(of: place.directory.raw) where name.starts(with: prefix) {
-          if let leftover = removeLeftover(place.directory, name, in: path.parent) {
+        let location = try locate(path)
+        for name in try fileSystem.names(of: location.directory.raw) where name.starts(with: prefix)
+        {
+          if let leftover = removeLeftover(location.directory, name, in: path.parent) {
             leftovers.append(leftover)
           }
         }
@@ -56,9 +58,9 @@ extension Workspace {
       try treeRemover().remove(at: directory.raw, name)
       return nil
     } catch {
-      let why = (error as? any ExplainedError)?.finding ?? "\(error)"
+      let reason = (error as? any ExplainedError)?.finding ?? "\(error)"
       return Leftover(
-        problem: ApplyProblem(path: path, what: "is left from the change: \(why)"),
+        problem: ApplyProblem(path: path, what: "is left from the change: \(reason)"),
         isMounted: false)
     }
   }

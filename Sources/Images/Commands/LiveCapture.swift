@@ -1,4 +1,5 @@
-// The live image, captured to be compared with a target.
+// Captures of the live image before and after a change: as the base of its plan, and to verify its result.
+// The objects of a capture stay in memory, or go into the store as well, if a snapshot may need them.
 
 import Apply
 import Ingest
@@ -6,52 +7,52 @@ import Store
 import XCAT
 
 extension Workspace {
-  /// The live image, beside a target.
+  /// A capture of the live image, made to compare it with a target.
   struct LiveCapture {
     let live: LiveImage
-    /// Has the live trees' objects.
+    /// The objects of the live trees.
     let source: any ObjectSource
-    /// Keeps what was captured from garbage collection until it belongs to a snapshot. Its packs are on
-    /// their way to the disk until `settle` returns.
+    /// The session that protects the captured objects from garbage collection until a snapshot references
+    /// them. Its packs are being written until `flush` returns. Nil if nothing was stored.
     let session: WriteSession?
 
     var state: ImageState { live.state(from: source) }
 
-    /// What was captured is in the store when this returns: from then on a snapshot may have it.
-    func settle() throws { try session?.finish() }
+    /// Waits until all captured objects are in the store. A snapshot may reference them afterwards.
+    func flush() throws { try session?.finish() }
 
-    /// Runs `body`, which needs no more of what was captured than its trees, while that is on its way to the
-    /// disk; and settles, whether `body` throws or not.
+    /// Runs `body` while the captured objects are being written, then waits for the writes, even if `body`
+    /// throws. `body` may read only the captured trees.
     func whileFlushing<R>(_ body: () throws -> R) throws -> R {
       let result = Result { try body() }
-      let settled = Result { try settle() }
-      let made = try result.get()
-      try settled.get()
-      return made
+      let flushed = Result { try flush() }
+      let value = try result.get()
+      try flushed.get()
+      return value
     }
 
-    /// What a change to the target does to definition and rows.
+    /// Returns the changes of the definition and the rows that lead to the target.
     func attributeChanges(to target: CommittedSnapshot) -> [AttributeChange] {
       Images.attributeChanges(
         live.definition, live.rows, target.snapshot.definition, target.snapshot.keptRows)
     }
   }
 
-  /// Captures the live image, as far as a target says what it is.
+  /// Captures the live image: the paths of its definition and those of a target.
   /// - Parameters:
-  ///   - storing: what is live goes into the store, to be kept by a snapshot.
-  ///   - verifiedFiles: files that were written just now.
-  ///   - journal: a change that is resumed: what it left over inside trees counts as part of them, so
-  ///     that the plan removes it.
-  func look(
-    at image: ImageName, _ target: CommittedSnapshot, storing: Bool,
+  ///   - storing: whether the captured objects go into the store, for a snapshot that will reference them.
+  ///   - verifiedFiles: the files that were written just now, by path; they are not read again.
+  ///   - journal: the change that is being resumed. Its leftovers inside trees are captured as entries, so
+  ///     that the plan removes them.
+  func captureLiveState(
+    of image: ImageName, _ target: CommittedSnapshot, storing: Bool,
     verifiedFiles: [[UInt8]: VerifiedFile] = [:], resuming journal: Journal? = nil
   ) throws -> LiveCapture {
     let store = try store()
     let definition = try tables().definition(of: image.text) ?? ImageDefinition()
     let session = storing ? try store.beginSession() : nil
     let memory = MemoryObjects(over: store)
-    // A safety snapshot holds also what only the latest snapshot knows of.
+    // A safety snapshot also covers the paths that only the latest snapshot names.
     let latest = storing ? try store.refs.latestReadable(of: image) : nil
     let live = try captureLive(
       image, definition, latest: latest ?? target, target: target.snapshot, change: [],
@@ -63,8 +64,10 @@ extension Workspace {
     return LiveCapture(live: live, source: memory, session: session)
   }
 
-  /// A statelite image's tree is its nodes' root.
-  func isServed(_ sight: LiveCapture, _ target: CommittedSnapshot) -> Bool {
-    [sight.live.definition, target.snapshot.definition].contains { $0.provisioning == "statelite" }
+  /// Returns whether nodes use the tree as their root file system, as with statelite images.
+  func isServed(_ current: LiveCapture, _ target: CommittedSnapshot) -> Bool {
+    [current.live.definition, target.snapshot.definition].contains {
+      $0.provisioning == "statelite"
+    }
   }
 }

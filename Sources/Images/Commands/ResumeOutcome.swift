@@ -1,23 +1,24 @@
-// Which way a change was resumed, and what that did.
+// The direction and the outcome of `imgstore resume`.
 
 import Apply
 
-/// Which way to go on.
+/// The direction in which a change is resumed.
 public enum ResumeDirection: Sendable {
-  /// To where the change led.
+  /// Completes the change.
   case forward
-  /// To the state before.
+  /// Rolls the change back to the state before it.
   case back
-  /// Nowhere: what is live stays as it is, and the journal goes.
+  /// Leaves the live image as it is and removes the journal.
   case abandon
 }
 
-/// What resuming did.
+/// The outcome of `resume`.
 public struct ResumeOutcome: Sendable {
+  /// The change that was resumed.
   public let change: UnfinishedChange
   public let direction: ResumeDirection
-  /// What was done to the live image; nil where it had not been touched, or was abandoned.
+  /// The change of the live image; nil if the change had not modified it, or was abandoned.
   public let revert: RevertOutcome?
-  /// What the change made for a time and could not be removed.
+  /// The temporary files of the change that could not be removed.
   public var leftovers: [ApplyProblem] = []
 }

@@ -1,13 +1,13 @@
-// imgstore revert: the live image becomes what a snapshot says.
+// imgstore revert: restores the live image to a snapshot.
 //
-//     live ─capture─▶ store (what it has not yet ─▶ safety snapshot) ─plan─▶ journal ─▶ steps ─▶ rows
-//          ─▶ proof ─▶ ref ─▶ journal removed
+//     live ─capture─▶ store (unsaved changes ─▶ safety snapshot) ─plan─▶ journal ─▶ steps ─▶ rows
+//          ─▶ verification ─▶ ref ─▶ journal removed
 //
-// 1. Nothing is changed before everything that would be lost is in a snapshot.
-// 2. Files first, table rows last; a revert that is cut short is completed, or taken back, by
-//    `imgstore resume` (`ResumeVerb`).
-// 3. It ends in a proof, a capture that equals the snapshot, and records itself as a snapshot, so
-//    that it is reverted the same way.
+// 1. Nothing is changed before a snapshot holds everything that would be lost.
+// 2. Files are changed first, table rows last. `imgstore resume` completes an interrupted revert or rolls it
+//    back (Resume.swift).
+// 3. A revert ends with a verification, a capture that must equal the snapshot. It is recorded as a snapshot,
+//    so that it can be undone by another revert.
 
 import Apply
 import Ingest
@@ -16,7 +16,8 @@ import Store
 import XCAT
 
 extension Workspace {
-  /// Warns that nodes load packed images that still have what a change of a part of the tree replaces.
+  /// Returns a warning if nodes load packed images that still contain the files that the change replaces in
+  /// the tree.
   private func remarksOnPackedImages(
     _ plans: [ComponentPlan], _ live: LiveImage, _ image: ImageName
   ) -> [String] {
@@ -32,14 +33,18 @@ extension Workspace {
     ]
   }
 
-  /// Reverts the live image.
+  /// Reverts the whole live image.
+  /// - Throws: see `revert(_:)`.
   public func revert(_ text: String, dryRun: Bool = false) throws -> RevertOutcome {
     var request = RevertRequest(text)
     request.isDryRun = dryRun
     return try revert(request)
   }
 
-  /// Reverts the live image.
+  /// Reverts the live image, or the requested parts of it.
+  /// - Throws: `ImageError`: `usage` if a word can mean both a tag and a path, `notFound`, `unfinished`,
+  ///   `interrupted`; `InterruptedChangeError` if the change must be resumed; `StoreError`, `XCATError`,
+  ///   `SystemError`.
   public func revert(_ request: RevertRequest) throws -> RevertOutcome {
     let operand = try PathReference(request.reference)
     let reference = operand.snapshot
@@ -51,8 +56,8 @@ extension Workspace {
       try store.refs.tags(of: image)[word] != nil
     {
       throw ImageError(
-        .usage, "'\(word)'", "is a tag of \(image), where a path is asked for",
-        advice: "Write '\(image)@\(word)' for the snapshot, './\(word)' for a path of that name")
+        .usage, "'\(word)'", "is a tag of \(image), but a path is expected",
+        advice: "Write '\(image)@\(word)' for the snapshot, or './\(word)' for the path")
     }
     let lock = try lock(image, store, isDryRun: request.isDryRun)
     defer { withExtendedLifetime(lock) {} }
@@ -64,13 +69,13 @@ extension Workspace {
           ? "revert to @\(target.number)" : "revert of \(parts.text) to @\(target.number)"))
   }
 
-  /// Makes the live image what a snapshot says; the image's lock is held.
-  func change(_ order: ChangeRequest) throws -> RevertOutcome {
+  /// Changes the live image to the state of a snapshot. The caller holds the image's lock.
+  func change(_ change: ChangeRequest) throws -> RevertOutcome {
     let start = monotonicSeconds()
-    let (image, request) = (order.image, order.request)
+    let (image, request) = (change.image, change.request)
     var target =
       request.restoresPlace
-      ? order.target : order.target.relocated(to: try tables().definition(of: image.text))
+      ? change.target : change.target.relocated(to: try tables().definition(of: image.text))
     let source = target
     let store = try store()
     let folders =
@@ -79,103 +84,108 @@ extension Workspace {
     var notes = try effectiveNotes(target.snapshot, of: image)
     try requireMounted(try mountNotes(of: image) + notes, image: image.text)
     let limits = try LiveLimits(self, replacesLabels: request.method == .swap)
-    let sight = try look(at: image, target, storing: request.keepsSafety && !request.isDryRun)
-    try requireKnownMounts(sight.live.notes)
-    if order.parts.isEmpty {
+    let current = try captureLiveState(
+      of: image, target, storing: request.keepsSafety && !request.isDryRun)
+    try requireKnownMounts(current.live.notes)
+    if change.parts.isEmpty {
       target = target.keepingExcludes(
-        of: sight.live, restoresDefinition: request.restoresExcludes)
+        of: current.live, restoresDefinition: request.restoresExcludes)
     }
     var combined: CombinedState?
-    let (plans, methods) = try sight.whileFlushing {
-      if !order.parts.isEmpty {
-        var combiner = PartCombiner(sight, source, store)
-        let state = try combiner.combine(order.parts)
+    let (plans, methods) = try current.whileFlushing {
+      if !change.parts.isEmpty {
+        var combiner = PartCombiner(current, source, store)
+        let state = try combiner.combine(change.parts)
         combined = state
         target = CommittedSnapshot(number: target.number, id: target.id, snapshot: state.snapshot)
         notes = state.snapshot.notes
       }
       try requireUsableList(of: image, target.snapshot, combined?.view ?? store)
       var plans = try planPieces(
-        from: sight.live.capture.pieces, sight.source, to: target.snapshot.pieces,
+        from: current.live.capture.pieces, current.source, to: target.snapshot.pieces,
         combined?.view ?? store,
-        liveNotes: sight.live.notes, targetNotes: notes, captured: sight.live.capture,
+        liveNotes: current.live.notes, targetNotes: notes, captured: current.live.capture,
         limits: limits)
       plans = try keepOutside(
-        plans, [sight.live.definition, target.snapshot.definition],
-        sight.live.capture.pieces + target.snapshot.pieces, request)
-      plans = try keepForeignDirectories(plans, sight.live, target.snapshot, notes, request)
+        plans, [current.live.definition, target.snapshot.definition],
+        current.live.capture.pieces + target.snapshot.pieces, request)
+      plans = try keepForeignDirectories(plans, current.live, target.snapshot, notes, request)
       let methods = try chooseMethods(
         &plans,
         StrategyContext(
-          method: request.method, notes: sight.live.notes + notes,
-          isServed: isServed(sight, target), entryCount: target.snapshot.entryCount,
-          live: sight.source, target: combined?.view ?? store))
+          method: request.method, notes: current.live.notes + notes,
+          isServed: isServed(current, target), entryCount: target.snapshot.entryCount,
+          live: current.source, target: combined?.view ?? store))
       return (plans, methods)
     }
-    let attributes = sight.attributeChanges(to: target)
+    let attributes = current.attributeChanges(to: target)
     var outcome = describe(plans, methods, attributes)
     outcome.remarks = try remarksOnSharing(plans, of: image)
-    if !order.parts.isEmpty { outcome.remarks += remarksOnPackedImages(plans, sight.live, image) }
+    if !change.parts.isEmpty {
+      outcome.remarks += remarksOnPackedImages(plans, current.live, image)
+    }
     for remark in outcome.remarks { tell(remark) }
-    outcome.forgetExcluded(sight.live.notes)
+    outcome.forgetExcluded(current.live.notes)
     try preflight(plans)
     let latest = try store.refs.latestReadable(of: image)?.snapshot
     let isRecorded = combined != nil || latest?.hasSameState(as: target.snapshot) == true
     let isDone = plans.isEmpty && attributes.isEmpty && isRecorded
     if request.isDryRun || isDone {
       return RevertOutcome(
-        target: order.target, parts: order.parts, isDryRun: request.isDryRun, apply: outcome,
+        target: change.target, parts: change.parts, isDryRun: request.isDryRun, apply: outcome,
         safety: nil, recorded: nil,
         remaining: nil, limits: outcome.limits, uncompared: [], seconds: monotonicSeconds() - start)
     }
     let (before, isNew) = try takeSafetySnapshot(
-      image, sight, order.target, plans, saves: request.keepsSafety,
-      message: "before \(order.message)", command: order.command)
-    // What it has stored is kept from garbage collection until a snapshot has it.
+      image, current, change.target, plans, saves: request.keepsSafety,
+      message: "before \(change.message)", command: change.command)
+    // Protects the stored objects from garbage collection until a snapshot references them.
     let session = combined == nil ? nil : try store.beginSession()
     defer { withExtendedLifetime(session) {} }
     if let state = combined, let session {
-      target = try prepare(state, order, before: before?.id, session)
+      target = try prepare(state, change, before: before?.id, session)
     }
     let journal = Journal(
       operation: .revert, image: image.text, started: now(), method: request.method,
-      target: target.id, before: before?.id, command: order.command, message: order.message,
-      options: ImportOption.facts(request)
-        + ImportOption.facts(excludes: sight.live.excludes))
-    let (remaining, found, proof, recorded) = try withJournal(image, journal) { syncs in
+      target: target.id, before: before?.id, command: change.command, message: change.message,
+      options: JournalOption.facts(request)
+        + JournalOption.facts(excludes: current.live.excludes))
+    let (remaining, limitProblems, verified, recorded) = try withJournal(image, journal) { syncs in
       if combined != nil { target = try store.refs.append(target.snapshot) }
       outcome.report = try applyPlans(
         image, plans, notes, to: target.snapshot, journal,
-        rowsFrom: attributes.isEmpty ? nil : sight.live, syncs
+        rowsFrom: attributes.isEmpty ? nil : current.live, syncs
       ) { try locate($0, create: true) }
-      let proof = try look(
-        at: image, target, storing: false, verifiedFiles: outcome.report.verifiedFiles)
-      let (remaining, found) = try splitLimits(
-        diff(proof.state, state(target, store)), target.snapshot.pieces, proof.source,
+      let verified = try captureLiveState(
+        of: image, target, storing: false, verifiedFiles: outcome.report.verifiedFiles)
+      let (remaining, limitProblems) = try splitLimits(
+        diff(verified.state, state(target, store)), target.snapshot.pieces, verified.source,
         outcome.report, LiveLimits(self))
       try settle(syncs)
-      let isExact = remaining.isEmpty && found.isEmpty
+      let isExact = remaining.isEmpty && limitProblems.isEmpty
       let recorded =
         combined != nil && isExact
-        ? saveCache(of: target, proof)
+        ? saveCache(of: target, verified)
         : try record(
-          image, target, proof, isExact: isExact, command: order.command, message: order.message,
+          image, target, verified, isExact: isExact, command: change.command,
+          message: change.message,
           before: before?.id)
-      return (remaining, found, proof.live, recorded)
+      return (remaining, limitProblems, verified.live, recorded)
     }
     return RevertOutcome(
-      target: order.target, parts: order.parts, isDryRun: false, apply: outcome,
+      target: change.target, parts: change.parts, isDryRun: false, apply: outcome,
       safety: isNew ? before : nil,
-      recorded: recorded, remaining: remaining, limits: found,
-      uncompared: proof.notes.filter(\.isProblem),
+      recorded: recorded, remaining: remaining, limits: limitProblems,
+      uncompared: verified.notes.filter(\.isProblem),
       seconds: monotonicSeconds() - start)
   }
 
-  /// Files and folders, then rows, then what is left of old trees: everything between journal and
-  /// proof.
+  /// Executes the plans: files and folders first, then table rows, then the removal of old trees. These are
+  /// all steps between the journal and the verification.
   /// - Parameters:
-  ///   - live: where rows are to be set: the image as it was captured.
-  ///   - syncs: is to be settled before the change is recorded.
+  ///   - live: the captured image, as the base of the row changes; nil to leave rows alone.
+  ///   - syncs: the syncs that the caller waits for before it records the change.
+  ///   - resolve: returns the location of a component on this machine.
   func applyPlans(
     _ image: ImageName, _ plans: [ComponentPlan], _ notes: [Snapshot.Note], to target: Snapshot,
     _ journal: Journal, rowsFrom live: LiveImage?, _ syncs: BackgroundSync,
@@ -192,14 +202,14 @@ extension Workspace {
     try removeOldTrees(placement)
     try removeEmptyFolders(notes)
     try sync(paths, syncs)
-    // Where a file's holes are, some file systems know only once it is on disk.
+    // Some file systems report the holes of a file only after it is on disk.
     if plans.contains(where: { $0.plan.files.contains { $0.entry.holes != nil } }) {
       try settle(syncs)
     }
     return placement.report
   }
 
-  /// What a change of the image to a snapshot's state may change.
+  /// Returns the paths that a change of the image to a snapshot's state may modify.
   func changedPaths(of image: ImageName, _ target: Snapshot) throws -> [AbsolutePath] {
     let definition = try tables().definition(of: image.text) ?? ImageDefinition()
     return try requests(definition, latest: nil, also: target.requests + target.absentPathRequests)

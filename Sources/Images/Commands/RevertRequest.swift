@@ -1,57 +1,65 @@
-// What to revert to, and what a revert did.
+// The parameters and the outcome of `imgstore revert`, and the form in which `revert`, `undo` and parts of
+// both ask for a change of the live image.
 
 import Apply
 import Store
 
-/// What to revert to, and how.
+/// The parameters of a revert.
 public struct RevertRequest: Sendable {
+  /// The snapshot to restore, and optionally a path in it.
   public var reference: String
-  /// What of the image is reverted; empty for all of it. A path in the reference is one of them.
+  /// The parts of the image to revert; empty for the whole image. A path in `reference` is added to them.
   public var parts = ImageParts()
   public var method = ApplyStrategy.automatic
-  /// What would be lost is put into a snapshot first.
+  /// Whether unsaved changes are snapshotted first.
   public var keepsSafety = true
+  /// Whether the revert is only planned.
   public var isDryRun = false
-  /// Files and folders outside of the image's own places that may be changed as well.
+  /// Files and folders outside the image's own directories that may be changed, too.
   public var allowed: [String] = []
-  /// Whatever the image's attributes name may be changed, wherever it lies.
+  /// Whether all files that the image's attributes name may be changed, regardless of their location.
   public var allowsOutside = false
-  /// What the definition excludes becomes what it was as well: the change that is undone had set it.
+  /// Whether the exclude patterns of the definition are restored, too: the change to undo had set them.
   var restoresExcludes = false
-  /// The image's directory becomes what it was as well, for the same reason.
+  /// Whether the path of the image's directory is restored, too, for the same reason.
   var restoresPlace = false
+  /// Creates the parameters of a plain revert to a snapshot.
   public init(_ reference: String) { self.reference = reference }
 }
 
-/// What a revert did, or (as a dry run) would do.
+/// The outcome of a revert, or of its dry run.
 public struct RevertOutcome: Sendable {
+  /// The snapshot that was restored.
   public let target: CommittedSnapshot
-  /// What of the image was reverted; empty for all of it.
+  /// The reverted parts of the image; empty for the whole image.
   public var parts = ImageParts()
   public let isDryRun: Bool
   public let apply: ApplyOutcome
-  /// The snapshot that holds what was there before, where the store had it not.
+  /// The new snapshot of the state before; nil if a snapshot held that state already, or none was requested.
   public let safety: CommittedSnapshot?
-  /// The snapshot that records the revert.
+  /// The snapshot that records the revert; nil in a dry run, and if there was nothing to do.
   public let recorded: CommittedSnapshot?
-  /// What still differs afterwards: empty is the proof.
+  /// The differences that remain after the revert: empty if the result is verified; nil in a dry run, and if
+  /// there was nothing to do.
   public let remaining: ImageDiff?
-  /// Entries whose attributes differ because the file system cannot hold them.
+  /// The entries with attributes that the file system cannot hold.
   public let limits: [ApplyProblem]
-  /// Entries that could not be compared, because they cannot be read.
+  /// The entries that could not be compared because they cannot be read.
   public let uncompared: [Snapshot.Note]
   public let seconds: Double
+  /// Whether the live image matches the target in every respect.
   public var isExact: Bool { remaining?.isEmpty ?? true && limits.isEmpty }
 }
 
-/// A change of the live image to a snapshot's state, as a verb asks for it.
+/// A command's request to change the live image to the state of a snapshot.
 struct ChangeRequest {
   let image: ImageName
   let target: CommittedSnapshot
   let request: RevertRequest
-  /// What of the image; empty for all of it.
+  /// The parts of the image; empty for the whole image.
   var parts = ImageParts()
-  /// The verb, and what the snapshot that records the change says.
+  /// The name of the command.
   let command: String
+  /// The message of the snapshot that records the change.
   let message: String
 }

@@ -1,21 +1,23 @@
-// What the journal of a change says beside.
+// The options that the journal of a change records besides its target, so that `resume` allows and restores
+// the same as the interrupted command.
 
 import Apply
 import Platform
 import Store
 
-/// What the journal of an import says beside.
-enum ImportOption {
-  /// Folders beside the install folder that the bundle may write below.
+/// The options in the journal of an import or a revert. The keys are on disk: they keep their meaning.
+enum JournalOption {
+  /// A folder outside the install directory below which the change may write.
   private static let allowed = "allow"
-  /// Files of others in the image's folder, which stay.
+  /// A file in the image's folder that does not belong to the image, and is left alone.
   static let foreign = "foreign"
-  /// `FILE.ORIG` is kept of each file that is replaced.
+  /// Present if each replaced file is kept as `FILE.ORIG`.
   private static let originals = "orig"
 
-  /// The place of the tree of an image that is a directory.
+  /// The path of an image that is a directory.
   private static let directory = "directory"
 
+  /// Returns the facts to record for an import.
   static func facts(_ request: ImportRequest, foreign: [Snapshot.Component]) -> [Snapshot.Fact] {
     request.allowed.map { Snapshot.Fact(allowed, $0) }
       + (request.directory.map { [Snapshot.Fact(directory, $0)] } ?? [])
@@ -23,14 +25,16 @@ enum ImportOption {
       + (request.keepsOriginals ? [Snapshot.Fact(originals, "")] : [])
   }
 
+  /// Present if the revert may change files at any location.
   private static let outside = "outside"
-  /// What the definition excluded before the change is restored with it.
+  /// Present if the exclude patterns of the target's definition are restored.
   private static let excludes = "excludes"
-  /// The image's directory becomes that of the target.
+  /// Present if the path of the image's directory becomes that of the target.
   private static let place = "place"
-  /// A list that excluded something when the change began, a line each.
+  /// An exclude list that was in effect when the change began: its patterns, one a line.
   private static let list = "exclude-list"
 
+  /// Returns the facts to record for a revert.
   static func facts(_ request: RevertRequest) -> [Snapshot.Fact] {
     request.allowed.map { Snapshot.Fact(allowed, $0) }
       + (request.allowsOutside ? [Snapshot.Fact(outside, "")] : [])
@@ -38,17 +42,20 @@ enum ImportOption {
       + (request.restoresPlace ? [Snapshot.Fact(place, "")] : [])
   }
 
+  /// Returns the facts to record for exclude lists.
   static func facts(excludes: [[String]]) -> [Snapshot.Fact] {
     excludes.map { Snapshot.Fact(list, $0.joined(separator: "\n")) }
   }
 
-  /// What was excluded when the change began: the list in the tree may have been changed since.
+  /// Returns the exclude lists that were in effect when the change began. The list in the tree may have been
+  /// changed since.
   static func excludes(_ journal: Journal) -> [[String]] {
     journal.values(list).map { $0.split(separator: "\n").map(String.init) }
   }
 
-  /// What the journal of a revert allows. Other changes were checked when they began.
-  static func reach(_ journal: Journal) -> RevertRequest {
+  /// Returns what the resumed change may modify and restore, as a revert. Only a revert is restricted again:
+  /// other changes were checked when they began.
+  static func permissions(_ journal: Journal) -> RevertRequest {
     var request = RevertRequest("")
     request.allowed = journal.values(allowed)
     request.restoresExcludes = !journal.values(excludes).isEmpty
@@ -57,6 +64,7 @@ enum ImportOption {
     return request
   }
 
+  /// Returns the request of a journalled import, as far as it must be known to resume it.
   static func request(_ journal: Journal) -> ImportRequest {
     var request = ImportRequest("")
     request.allowed = journal.values(allowed)
@@ -67,21 +75,22 @@ enum ImportOption {
 }
 
 extension Workspace {
-  /// Where the pieces of a change lead: those of a bundle never through links.
+  /// Returns a function that returns the location of a component and creates missing directories. The
+  /// components of a bundle are never placed through symbolic links.
   func targetResolver(
     _ journal: Journal, isBack: Bool
   ) throws -> (AbsolutePath) throws -> ResolvedPath {
     guard journal.operation == .importing, !isBack else {
       return { try self.locate($0, create: true) }
     }
-    let targets = try ImportTargets(self, ImportOption.request(journal))
+    let targets = try ImportTargets(self, JournalOption.request(journal))
     return { try targets.resolve($0) }
   }
 
-  /// Keeps the originals that an import had not come to keep.
+  /// Keeps the originals of replaced files that an interrupted import had not kept yet.
   func keepOriginals(_ journal: Journal, _ target: Snapshot, _ live: LiveImage) throws {
     guard journal.operation == .importing else { return }
-    let request = ImportOption.request(journal)
+    let request = JournalOption.request(journal)
     _ = try ImportTargets(self, request).keepOriginals(target.pieces, live, request)
   }
 }
