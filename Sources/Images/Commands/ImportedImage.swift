@@ -58,8 +58,8 @@ extension Workspace {
       into: .memory(memory))
     try requireKnownMounts(live.notes)
     let pieces = try targets.settle(prepared, live)
-    // Files of another image in a shared folder are only replaced, never removed. A tree that the image leaves
-    // for another directory stays.
+    // Files of another image in a shared folder are only replaced, never removed. The tree stays if the image
+    // leaves its directory for another one.
     var own = Set(try imageFiles(existing, targets.install).map(\.path.bytes))
     if let path = prepared.leftDirectory(existing) { own.remove(path.bytes) }
     func belongsToImage(_ piece: Snapshot.Component) -> Bool {

@@ -1,11 +1,12 @@
-// What liteimg changes in a root tree.
+// The changes that liteimg makes in a root tree (docs/xcat-contract.md#liteimg). They are edits of a view of
+// the stored tree; Lite.swift applies the result to the live one.
 
 import Platform
 import Render
 import Store
 import XCAT
 
-/// What liteimg changes in a root tree.
+/// An edited root tree, with the changes of liteimg.
 struct LiteEdits {
   private let rows: [LiteFile]
   var tree: EditableTree
@@ -18,16 +19,19 @@ struct LiteEdits {
     self.tree = tree
   }
 
+  /// Removes the statelite layout.
+  /// - Throws: `ImageError` (`notFound`) if the tree does not have it.
   mutating func undo() throws {
     guard try tree.find(Statelite.saved) != nil else {
       throw ImageError(
         .notFound, "image \(site.image)",
-        "its root tree is not in statelite form: there is nothing to undo")
+        "its root tree is not in statelite form, so there is nothing to undo")
     }
     remarks += try Statelite.undo(&tree)
   }
 
-  /// - Parameter session: takes the files of synclists; nil leaves them out.
+  /// Makes all changes of liteimg, in its order.
+  /// - Parameter session: stores the files of synclists; nil leaves them out.
   mutating func makeAll(session: WriteSession?) throws {
     let original = tree.top
     remarks += try Statelite.undo(&tree)
@@ -40,13 +44,14 @@ struct LiteEdits {
     try addBootScript()
   }
 
+  /// Adds opt/xcat/xcatinfo, which names the image on its nodes.
   mutating func addImageInfo(_ created: Timestamp) throws {
     var info = PackEdits(tree, site)
     try info.addImageInfo(created)
     tree = info.tree
   }
 
-  /// etc/fstab: the root of this image is mounted read-only.
+  /// Changes etc/fstab so that the root of this image is mounted read-only.
   private mutating func makeRootReadOnly() throws {
     guard let fstab = try tree.find("etc/fstab"), let text = try tree.text("etc/fstab") else {
       return
@@ -59,7 +64,7 @@ struct LiteEdits {
     if new != text { try tree.change { $0.put(treePath("etc/fstab"), .fileLike(fstab, new)) } }
   }
 
-  /// The first word "rw" becomes "ro".
+  /// Returns a line with its first word "rw" replaced by "ro".
   private static func readOnly(_ line: [UInt8]) -> [UInt8] {
     func isWord(_ at: Int) -> Bool {
       guard line.indices.contains(at) else { return false }
@@ -75,7 +80,7 @@ struct LiteEdits {
     return line[..<at] + Array("ro".utf8) + line[(at + 2)...]
   }
 
-  /// What dracut left in the tree's tmp.
+  /// Removes the files that dracut left in the tree's tmp.
   private mutating func removeLeftovers() throws {
     let names = try tree.children([Array("tmp".utf8)]).filter {
       $0.kind != .directory && $0.name.starts(with: Array("dracut.".utf8))
@@ -85,18 +90,18 @@ struct LiteEdits {
     }
   }
 
-  /// etc/init.d/statelite, which runs on a node before everything else.
+  /// Adds etc/init.d/statelite, which runs on a node before all other scripts.
   private mutating func addBootScript() throws {
     let name = isOldPower ? "rc.statelite.ppc.redhat" : "rc.statelite"
     let path = site.xcatRoot.appending("share/xcat/netboot/add-on/statelite/\(name)")
     guard let script = try site.read(path) else {
-      remarks.append("\(path.text) is not there: etc/init.d/statelite is left out")
+      remarks.append("\(path.text) is missing, so etc/init.d/statelite is left out")
       return
     }
     try tree.change { $0.put(treePath("etc/init.d/statelite"), .file(script, mode: 0o755)) }
   }
 
-  /// RHEL 5, and RHEL 6.1 to 6.4 on ppc64, have a script of their own.
+  /// Whether the image needs the old script: RHEL 5, and RHEL 6.1 to 6.4 on ppc64.
   private var isOldPower: Bool {
     let version = site.definition.osVersion
     guard version.hasPrefix("rh") else { return false }
