@@ -1,12 +1,14 @@
-// imgstore define.
+// imgstore define: sets attributes of an image in xCAT's tables.
 
 import Store
 import XCAT
 
 extension Workspace {
-  /// Sets attributes of an image in xCAT's tables, making the image where it is new.
-  /// - Parameter assignments: "attr=value"; an empty value unsets.
-  /// - Returns: the definition as it is now.
+  /// Sets attributes of an image in xCAT's tables. Creates the image if it is new.
+  /// - Parameter assignments: "attr=value" each; an empty value removes the attribute.
+  /// - Returns: the new definition.
+  /// - Throws: `ImageError`: `notFound` if there is nothing to define, `usage` for a malformed assignment;
+  ///   `XCATError` for an unknown attribute.
   public func define(_ name: String, _ assignments: [String]) throws -> ImageDefinition {
     let image = try ImageName(name)
     let lock = try lock(image, try store(create: true))
@@ -17,7 +19,7 @@ extension Workspace {
     guard old != nil || !assignments.isEmpty else {
       throw ImageError(
         .notFound, "image \(image)", "is not defined",
-        advice: "Give attributes to define it; 'imgstore images' lists what there is")
+        advice: "Add attributes to define it; 'imgstore images' lists all images")
     }
     var definition = old ?? ImageDefinition(osimage: ["imagetype": "linux"])
     for assignment in assignments {
@@ -30,7 +32,7 @@ extension Workspace {
       guard !value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else {
         throw ImageError(
           .usage, "argument '\(assignment)'",
-          "holds a control character, which xCAT's tables cannot carry")
+          "contains a control character, which xCAT's tables cannot store")
       }
       try definition.set(String(assignment[..<equals]), value)
     }

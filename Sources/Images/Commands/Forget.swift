@@ -1,26 +1,27 @@
-// imgstore forget, remove: snapshots leave the history. Their space is free after `gc`.
+// imgstore forget: removes the snapshots that a retention policy does not keep. `gc` frees their space.
 //
-// 1. The image's lock is held, so that no change of the image rests on what goes.
-// 2. What goes and what stays, and why, is decided before anything is removed, and told.
-// 3. What it frees is foretold by the rules that the collection follows (DiskUse).
+// 1. The image's lock is held, so that no running change depends on a removed snapshot.
+// 2. All decisions are made and reported, with their reasons, before the first snapshot is removed.
+// 3. The estimate of the freed space follows the rules of garbage collection (DiskUse).
 
 import Platform
 import Store
 import XCAT
 
 extension Workspace {
-  /// Removes what a policy does not keep.
+  /// Removes the snapshots that a policy does not keep.
   /// - Parameters:
-  ///   - names: images; all where there are none: then one that is busy is left alone, and the others are done.
-  ///   - force: tagged and pinned snapshots may go, too.
-  /// - Throws: `ImageError` for a policy without a rule, and for an image that has no snapshots.
+  ///   - names: the images; empty for all images. Busy images are then skipped.
+  ///   - force: whether tagged and pinned snapshots may be removed, too.
+  /// - Throws: `ImageError`: `usage` for a policy without a rule, `notFound` for an image without snapshots;
+  ///   `StoreError` (`busy`) if an image is locked.
   public func forget(
     _ names: [String], _ policy: RetentionPolicy, force: Bool = false, dryRun: Bool = false
   ) throws -> ForgetOutcome {
     guard policy.hasRule else {
       throw ImageError(
-        .usage, "forget", "is given no rule, and would keep only the latest snapshots",
-        advice: "Say what to keep: '--keep-last 10', '--keep-daily 7 --keep-monthly 12' …")
+        .usage, "forget", "has no rule, and would keep only the latest snapshots",
+        advice: "Add rules such as '--keep-last 10' or '--keep-daily 7 --keep-monthly 12'")
     }
     let store = try store()
     let images =
@@ -69,8 +70,8 @@ extension Workspace {
             isAutomatic: $0.snapshot.origin.isAutomatic)
         }, force: force, now: now().seconds)
       for committed in all {
-        if let why = reasons[committed.number], !why.isEmpty {
-          kept.append(KeptSnapshot(snapshot: committed, reasons: why))
+        if let keep = reasons[committed.number], !keep.isEmpty {
+          kept.append(KeptSnapshot(snapshot: committed, reasons: keep))
         } else {
           forgotten.append(
             ForgottenSnapshot(
@@ -82,16 +83,17 @@ extension Workspace {
     return try drop(forgotten, kept: kept, unreadable: unreadable, busy: busy, dryRun: dryRun)
   }
 
-  /// Removes all snapshots of images, and an image that is a directory from the images. The directory itself stays.
-  /// - Parameter force: pinned ones go as well.
-  /// - Throws: `ImageError` where one is pinned or needed by an unfinished change.
+  /// Removes all snapshots of images. An image that is a directory is also removed from the list of images.
+  /// The directory itself stays.
+  /// - Parameter force: whether pinned snapshots are removed, too.
+  /// - Throws: `ImageError`: `failed` if a snapshot is pinned, `unfinished` if an unfinished change needs one.
   public func forgetEntirely(
     _ names: [String], force: Bool = false, dryRun: Bool = false
   ) throws -> ForgetOutcome {
     let store = try store()
     let images = try Set(
       names.map { name -> ImageName in
-        // A directory that was added and never snapshotted has no history.
+        // An added directory without snapshots has no history.
         if let image = try? ImageName(name), try tables().definition(of: name)?.isDirectory == true
         {
           return image
@@ -108,15 +110,15 @@ extension Workspace {
       let tags = try store.refs.tags(of: image)
       for number in try store.refs.numbers(of: image) {
         let name = SnapshotName(image: image, number: number)
-        if let what = inUse[name] {
+        if let user = inUse[name] {
           throw ImageError(
-            .unfinished, "snapshot \(name)", "is needed by \(what)",
-            advice: "Finish that, or take it back, first: 'imgstore resume' says how")
+            .unfinished, "snapshot \(name)", "is needed by \(user)",
+            advice: "Complete or roll back that change first with 'imgstore resume'")
         }
-        if let why = pins[number], !force {
+        if let reason = pins[number], !force {
           throw ImageError(
-            "snapshot \(name)", "is \(KeepReason.pinned(why: why))",
-            advice: "'--force' removes it all the same")
+            "snapshot \(name)", "is \(KeepReason.pinned(why: reason))",
+            advice: "Use '--force' to remove it anyway")
         }
         forgotten.append(
           ForgottenSnapshot(
@@ -135,7 +137,8 @@ extension Workspace {
     return outcome
   }
 
-  /// The image's lock, also while a change of it is unfinished: what that needs stays.
+  /// Locks the image, even if it has an unfinished change: snapshots that the change needs are not removed.
+  /// - Returns: nil in a dry run on a read-only store.
   func lockHistory(
     _ image: ImageName, _ store: ObjectStore, dryRun: Bool
   ) throws -> FileLock? {
@@ -143,28 +146,29 @@ extension Workspace {
     return try lockImage(image, store)
   }
 
+  /// Removes the snapshots or, in a dry run, computes the space that this would free.
   func drop(
     _ forgotten: [ForgottenSnapshot], kept: [KeptSnapshot], unreadable: [SnapshotName],
     busy: [BusyImage] = [], dryRun: Bool
   ) throws -> ForgetOutcome {
     let store = try store()
-    var use: DiskUse.Use?
+    var usage: DiskUse.Use?
     var collectable: UInt64?
     if dryRun {
       let account = try store.diskUse(progress: progress)
-      use = try account.use(of: forgotten.map(\.name))
+      usage = try account.use(of: forgotten.map(\.name))
       collectable = account.collectableBytes
     } else {
       progress.begin("forgetting")
-      for (image, gone) in Dictionary(grouping: forgotten, by: \.name.image)
+      for (image, removed) in Dictionary(grouping: forgotten, by: \.name.image)
         .sorted(by: { $0.key < $1.key })
       {
-        try store.refs.remove(image, gone.map(\.name.number))
+        try store.refs.remove(image, removed.map(\.name.number))
       }
     }
     return ForgetOutcome(
       forgotten: forgotten, kept: kept, unreadable: unreadable, busy: busy,
-      freedBytes: use?.freedBytes,
+      freedBytes: usage?.freedBytes,
       collectableBytes: collectable, isDryRun: dryRun)
   }
 }

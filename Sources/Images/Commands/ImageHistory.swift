@@ -1,20 +1,21 @@
-// imgstore log.
+// imgstore log: the snapshots of an image, including those that cannot be read.
 
 import Store
 
-/// A snapshot, as a log shows it.
+/// A snapshot in the log of an image.
 public struct LogEntry: Sendable {
   public let committed: CommittedSnapshot
   public let tags: [String]
-  /// Why it is pinned; nil where it is not.
+  /// The reason of its pin; nil if it is not pinned.
   public let pin: String?
-  /// It has a signature, which was not checked.
+  /// Whether it has a signature. The signature was not checked.
   public let isSigned: Bool
 }
 
 /// A snapshot whose ref is lost or cannot be read.
 public struct UnreadableSnapshot: Sendable {
   public let name: SnapshotName
+  /// The reason, as a clause.
   public let finding: String
 }
 
@@ -22,7 +23,7 @@ public struct UnreadableSnapshot: Sendable {
 public struct ImageHistory: Sendable {
   /// The readable snapshots, latest first.
   public let entries: [LogEntry]
-  /// The snapshots between them that cannot be read.
+  /// The snapshots that cannot be read.
   public let unreadable: [UnreadableSnapshot]
 }
 
@@ -37,7 +38,7 @@ extension Workspace {
     }
     throw ImageError(
       .damaged, "snapshot \(first.name)", first.finding,
-      advice: "'imgstore verify' says what else is affected, and 'imgstore repair' may help")
+      advice: "Run 'imgstore verify' to see what else is affected; 'imgstore repair' may help")
   }
 
   /// Returns the snapshots of an image, latest first, including those that cannot be read.
@@ -58,7 +59,7 @@ extension Workspace {
         guard let present = try refs.readIfPresent(image, number) else { continue }
         committed = present
       } catch {
-        // A damaged ref costs its own snapshot, not the history.
+        // A damaged ref affects only its own snapshot, not the history.
         guard error.kind == .damaged else { throw error }
         unreadable.append(
           UnreadableSnapshot(
@@ -75,7 +76,7 @@ extension Workspace {
         UnreadableSnapshot(
           name: SnapshotName(image: image, number: number), finding: "its ref is missing"))
     }
-    // Between listing and reading, another process may have removed them all.
+    // Another process may have removed all snapshots since they were listed.
     if entries.isEmpty, unreadable.isEmpty { throw noSnapshot(of: image, "at all") }
     return ImageHistory(entries: entries, unreadable: unreadable)
   }

@@ -1,37 +1,39 @@
-// imgstore images.
+// imgstore images: the list of all images that are defined or have snapshots.
 
 import Platform
 import Store
 import XCAT
 
-/// An image, as a list shows it.
+/// An image in the list of images.
 public struct ImageSummary: Sendable {
   public let name: String
+  /// Whether xCAT's tables or the store's own define it.
   public let isDefined: Bool
   public let provisioning: String
-  /// The directory that the image is; nil for an osimage of xCAT's.
+  /// The path of an image that is a directory; nil for an osimage.
   public let directory: String?
+  /// The number of its snapshots.
   public let snapshots: Int
   /// The latest snapshot that can be read.
   public let latest: CommittedSnapshot?
-  /// When the image was last recorded, or found unchanged by `snapshot --if-changed`.
+  /// The time of the latest snapshot, or of a later `snapshot --if-changed` that found no change.
   public let lastChecked: Timestamp?
-  /// Later snapshots, which cannot be read.
+  /// The snapshots after `latest`, which cannot be read.
   public let unreadable: [UnreadableSnapshot]
-  /// A change of the image that was begun and has not ended.
+  /// The unfinished change of the image; nil if there is none.
   public let unfinished: UnfinishedChange?
 }
 
 extension Workspace {
   /// Returns the names of all defined images, for commands that process each of them.
-  /// - Throws: `ImageError` (`notFound`) if the store is missing: its list of directories is missing, too, and
-  ///   its disk may not be mounted.
+  /// - Throws: `ImageError` (`notFound`) if the store is missing: its list of directories is missing, too,
+  ///   and its disk may not be mounted.
   public func definedImages() throws -> [String] {
     try requireStore()
     return try images().filter(\.isDefined).map(\.name)
   }
 
-  /// All images that are defined or have snapshots.
+  /// Returns all images that are defined or have snapshots, sorted by name.
   public func images() throws -> [ImageSummary] {
     let defined = try tables().definitions()
     guard let store = try storeIfPresent() else {
@@ -65,7 +67,8 @@ extension Workspace {
     }
   }
 
-  /// The changes that have not ended; a journal that cannot be read is named, and stops no list.
+  /// Returns the unfinished changes. Journals that cannot be read are reported as warnings, so that they do
+  /// not prevent a list.
   private func readableUnfinished() throws -> [UnfinishedChange] {
     try store().journals.images().flatMap { image in
       do {

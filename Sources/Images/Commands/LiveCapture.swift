@@ -41,7 +41,8 @@ extension Workspace {
   /// Captures the live image: the paths of its definition and those of a target.
   /// - Parameters:
   ///   - storing: whether the captured objects go into the store, for a snapshot that will reference them.
-  ///   - verifiedFiles: the files that were written just now, by path; they are not read again.
+  ///   - verifiedFiles: the files that were written just now, by path. They are not read again unless
+  ///     their attributes have changed.
   ///   - journal: the change that is being resumed. Its leftovers inside trees are captured as entries, so
   ///     that the plan removes them.
   func captureLiveState(

@@ -1,12 +1,13 @@
-// imgstore remove.
+// imgstore remove: removes snapshots that are named one by one. Either all of them are removed or none. The
+// invariants of Forget.swift hold.
 
 import Platform
 import Store
 
 extension Workspace {
   /// Removes snapshots: all of them, or none.
-  /// - Parameter force: also the latest, a tagged or a pinned one, and one that cannot be read.
-  /// - Throws: `ImageError` where one must stay, saying why.
+  /// - Parameter force: whether the latest, tagged, pinned and unreadable snapshots may be removed, too.
+  /// - Throws: `ImageError` if a snapshot is missing, must stay, or is needed by an unfinished change.
   public func remove(
     _ texts: [String], force: Bool = false, dryRun: Bool = false
   ) throws -> ForgetOutcome {
@@ -24,18 +25,20 @@ extension Workspace {
     return try drop(forgotten, kept: [], unreadable: [], dryRun: dryRun)
   }
 
-  /// A snapshot that may go.
+  /// Returns a snapshot that may be removed.
+  /// - Throws: `ImageError`: `notFound`, `unfinished`, or `failed` with the reasons to keep it.
   private func removable(
     _ name: SnapshotName, force: Bool, _ store: ObjectStore
   ) throws -> ForgottenSnapshot {
     let image = name.image
     guard try store.refs.isKnown(image, name.number) else {
-      throw ImageError(.notFound, "snapshot \(name)", "has just been removed by another imgstore")
-    }
-    if let what = try snapshotsInUse()[name] {
       throw ImageError(
-        .unfinished, "snapshot \(name)", "is needed by \(what)",
-        advice: "Finish that, or take it back, first: 'imgstore resume' says how")
+        .notFound, "snapshot \(name)", "has just been removed by another imgstore process")
+    }
+    if let user = try snapshotsInUse()[name] {
+      throw ImageError(
+        .unfinished, "snapshot \(name)", "is needed by \(user)",
+        advice: "Complete or roll back that change first with 'imgstore resume'")
     }
     let tags = try store.refs.tags(of: image).filter { $0.value == name.number }.keys.sorted()
     if !force {
@@ -45,12 +48,12 @@ extension Workspace {
       } else if try latestComplete(of: image, store)?.number == name.number {
         reasons.append(.latestComplete)
       }
-      if let why = try store.refs.pins(of: image)[name.number] {
-        reasons.append(.pinned(why: why))
+      if let reason = try store.refs.pins(of: image)[name.number] {
+        reasons.append(.pinned(why: reason))
       }
       if !tags.isEmpty { reasons.append(.tagged(tags)) }
       if !reasons.isEmpty {
-        let why = reasons.map { reason in
+        let clauses = reasons.map { reason in
           switch reason {
           case .latest: "the latest of its image"
           case .latestComplete: "the latest complete one of its image"
@@ -58,25 +61,28 @@ extension Workspace {
           }
         }
         throw ImageError(
-          "snapshot \(name)", "is " + why.joined(separator: ", and "),
-          advice: "'--force' removes it all the same")
+          "snapshot \(name)", "is " + clauses.joined(separator: ", and "),
+          advice: "Use '--force' to remove it anyway")
       }
     }
     return ForgottenSnapshot(
       name: name, snapshot: try? store.refs.read(image, name.number), tags: tags)
   }
 
-  /// The latest snapshot that holds everything; nil where no readable one does.
+  /// Returns the latest complete snapshot of an image; nil if no readable snapshot is complete.
   private func latestComplete(
     of image: ImageName, _ store: ObjectStore
   ) throws -> CommittedSnapshot? {
     for number in try store.refs.numbers(of: image).reversed() {
-      if let found = try? store.refs.read(image, number), found.snapshot.isComplete { return found }
+      if let committed = try? store.refs.read(image, number), committed.snapshot.isComplete {
+        return committed
+      }
     }
     return nil
   }
 
-  /// The snapshot that a reference means. With `force`, IMAGE@NUMBER need not be readable.
+  /// Returns the name of the snapshot that a reference means.
+  /// - Parameter force: whether IMAGE@NUMBER may be a snapshot that cannot be read.
   private func named(_ text: String, force: Bool) throws -> (SnapshotName, ImageName) {
     let reference = try Reference(text)
     if force, case .number(let number) = reference.selector, !reference.image.isEmpty,
@@ -85,20 +91,20 @@ extension Workspace {
     {
       return (SnapshotName(image: image, number: number), image)
     }
-    // Which snapshot goes is never guessed, whatever is forced: the latest may be the last thing meant.
+    // An image's name never means its latest snapshot here, not even with `force`.
     guard try reference.selector != .latest || find(idOrName: reference.image) != nil else {
       let image = reference.image.isEmpty ? "IMAGE" : shellQuoted(reference.image)
       throw ImageError(
-        .usage, "reference '\(text)'", "names an image, where one snapshot is asked for",
+        .usage, "reference '\(text)'", "names an image, but a snapshot is expected",
         advice: "'imgstore remove \(image)@N' removes one snapshot, 'imgstore forget \(image) "
-          + "--entirely' all of them; 'imgstore remove \(image) --definition' takes a directory off the "
-          + "list of images and keeps its snapshots")
+          + "--entirely' all of them. 'imgstore remove \(image) --definition' removes a directory "
+          + "from the list of images, and keeps its snapshots")
     }
     if !reference.image.isEmpty, try find(idOrName: reference.image) == nil {
       _ = try image(exactly: reference.image)
     }
-    let found = try find(reference)
-    let image = try ImageName(found.snapshot.image)
-    return (SnapshotName(image: image, number: found.number), image)
+    let committed = try find(reference)
+    let image = try ImageName(committed.snapshot.image)
+    return (SnapshotName(image: image, number: committed.number), image)
   }
 }
