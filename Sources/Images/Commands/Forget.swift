@@ -86,7 +86,7 @@ extension Workspace {
   /// Removes all snapshots of images. An image that is a directory is also removed from the list of images.
   /// The directory itself stays.
   /// - Parameter force: whether pinned snapshots are removed, too.
-  /// - Throws: `ImageError`: `failed` if a snapshot is pinned, `unfinished` if an unfinished change needs one.
+  /// - Throws: `ImageError`: `failed` if a snapshot is pinned, `unfinished` if an unfinished change needs it.
   public func forgetEntirely(
     _ names: [String], force: Bool = false, dryRun: Bool = false
   ) throws -> ForgetOutcome {
