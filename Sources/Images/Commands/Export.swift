@@ -124,8 +124,8 @@ extension Workspace {
   ) throws -> CommittedSnapshot {
     guard reference.selector == .latest || reference.selector == .live, !reference.image.isEmpty
     else { return try find(reference) }
-    if try !isDefined(reference.image), let found = try find(idOrName: reference.image) {
-      return found
+    if try !isDefined(reference.image), let snapshot = try find(idOrName: reference.image) {
+      return snapshot
     }
     let image = try image(named: reference.image)
     guard let definition = try tables().definition(of: image.text) else {

@@ -18,7 +18,7 @@ import XCAT
 /// The outcome of an import, or of its dry run.
 public struct ImportOutcome: Sendable {
   public let images: [ImportedImage]
-  /// The signatures of the images by the stores that they come from.
+  /// The signatures that the images have from the stores that exported them.
   public let origins: [OriginSignature]
   /// The number of bytes that were read from the bundle.
   public let bundleBytes: UInt64

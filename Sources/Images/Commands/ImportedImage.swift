@@ -120,7 +120,7 @@ extension Workspace {
           try targets.resolve($0)
         }
       } catch let untouched as CancelledChangeError where !originals.isEmpty {
-        // The originals were already kept, so the change is not untouched.
+        // Originals were kept already, so the change cannot be dropped as untouched.
         throw untouched.cause
       }
       outcome.report = placement.report

@@ -1,5 +1,5 @@
 // Captures of the live image before and after a change: as the base of its plan, and to verify its result.
-// The objects of a capture stay in memory, or go into the store as well, if a snapshot may need them.
+// The objects of a capture stay in memory. They are also stored if a snapshot may need them.
 
 import Apply
 import Ingest
@@ -40,7 +40,7 @@ extension Workspace {
 
   /// Captures the live image: the paths of its definition and those of a target.
   /// - Parameters:
-  ///   - storing: whether the captured objects go into the store, for a snapshot that will reference them.
+  ///   - storing: whether the captured objects are stored, for a snapshot that will reference them.
   ///   - verifiedFiles: the files that were written just now, by path. They are not read again unless
   ///     their attributes have changed.
   ///   - journal: the change that is being resumed. Its leftovers inside trees are captured as entries, so

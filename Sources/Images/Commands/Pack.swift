@@ -99,8 +99,9 @@ extension Workspace {
   }
 
   /// Returns the entry that a packed file will replace. It is replaced only if it is still the same then.
-  func replacedEntry(_ place: ResolvedPath) throws -> ReplacedEntry {
-    try fileSystem.statIfPresent(at: place.directory.raw, place.name).map { .seen($0) } ?? .nothing
+  func replacedEntry(_ location: ResolvedPath) throws -> ReplacedEntry {
+    try fileSystem.statIfPresent(at: location.directory.raw, location.name).map { .seen($0) }
+      ?? .nothing
   }
 
   /// Returns the exclude list of an image.

@@ -94,29 +94,30 @@ extension Workspace {
   /// Checks that an entry may be replaced. Files do not replace folders, and folders do not replace files.
   /// Devices, FIFOs and sockets of this machine are only replaced by their own kind.
   private func requireReplaceable(
-    _ place: ResolvedPath, by kind: FileKind, _ destination: String
+    _ location: ResolvedPath, by kind: FileKind, _ destination: String
   ) throws {
-    guard let stat = try fileSystem.statIfPresent(at: place.directory.raw, place.name),
+    guard let stat = try fileSystem.statIfPresent(at: location.directory.raw, location.name),
       stat.kind != kind, stat.kind == .directory || kind == .directory || !stat.kind.isReplaceable
     else { return }
     throw ImageError(
       "destination \(destination)",
-      "there is a \(stat.kind.noun) named \(printable(place.name)), but this is a \(kind.noun)",
+      "there is a \(stat.kind.noun) named \(printable(location.name)), "
+        + "but the snapshot has a \(kind.noun)",
       advice: "Name another path")
   }
 
   /// Checks that the destination does not exist, or is an empty folder.
-  private func requireEmpty(_ place: ResolvedPath, _ destination: String) throws {
-    guard let stat = try fileSystem.statIfPresent(at: place.directory.raw, place.name) else {
+  private func requireEmpty(_ location: ResolvedPath, _ destination: String) throws {
+    guard let stat = try fileSystem.statIfPresent(at: location.directory.raw, location.name) else {
       return
     }
     let object = "destination \(destination)"
     guard stat.kind == .directory else {
       throw ImageError(
-        object, "there is a \(stat.kind.noun) named \(printable(place.name)) already",
+        object, "there is a \(stat.kind.noun) named \(printable(location.name)) already",
         advice: "Name another path; only 'restore --force' replaces existing files")
     }
-    let folder = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+    let folder = try fileSystem.openDirectory(at: location.directory.raw, location.name)
     guard try fileSystem.names(of: folder.raw).isEmpty else {
       throw ImageError(
         object, "is not empty",

@@ -43,7 +43,7 @@ extension Workspace {
     guard let goal = direction == .back ? before : target else {
       throw ImageError(
         .unfinished, "image \(image)", "no snapshot has the state before \(change.words)",
-        advice: "'imgstore resume \(image)' completes it; 'imgstore revert' goes to any snapshot "
+        advice: "'imgstore resume \(image)' completes it; 'imgstore revert' restores any snapshot "
           + "afterwards")
     }
     do {
@@ -193,7 +193,7 @@ extension Workspace {
         method: method, notes: current.live.notes + notes, isServed: isServed(current, target),
         entryCount: goal.snapshot.entryCount, live: current.source, target: store)
     }
-    // If the requested strategy is not possible any more, the change must still be resumed.
+    // The change must be resumable even if the requested strategy is no longer possible.
     let methods =
       try (try? chooseMethods(&plans, context(journal.method)))
       ?? chooseMethods(&plans, context(.automatic))
