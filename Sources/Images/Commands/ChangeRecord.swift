@@ -4,6 +4,7 @@
 //    state already.
 // 2. A change is recorded as a snapshot that names the state before, so that `undo` finds it.
 
+import Apply
 import Codec
 import Ingest
 import Platform
@@ -39,6 +40,31 @@ extension Workspace {
       image, live, notes: absences, latest: latest, message: message, command: command,
       isPermanent: false)
     return (safety, true)
+  }
+
+  /// Returns whether a live entry has contents that are neither in the state before nor in the target.
+  func hasUnsavedChanges(
+    _ current: LiveCapture, _ before: CommittedSnapshot, _ target: CommittedSnapshot,
+    _ journal: Journal
+  ) throws -> Bool {
+    let prefix = Journal.prefix(journal.token)
+    func newContents(since base: CommittedSnapshot) throws -> Set<[UInt8]> {
+      var paths: Set<[UInt8]> = []
+      for change in try diff(state(base, try store()), current.state).entries {
+        switch change.kind {
+        case .removed: continue
+        case .added(let entry):
+          if entry.kind == .directory { continue }
+        case .changed(_, let entry, let fields):
+          guard fields.contains(.content), entry.kind != .directory else { continue }
+        }
+        let isOwn = change.path.split(separator: 0x2f).contains { $0.starts(with: prefix) }
+        if !isOwn { paths.insert(change.path) }
+      }
+      return paths
+    }
+    let differing = try newContents(since: before)
+    return try !differing.isEmpty && !differing.isDisjoint(with: newContents(since: target))
   }
 
   /// Commits the state after a change.

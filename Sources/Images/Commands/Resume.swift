@@ -233,29 +233,4 @@ extension Workspace {
       uncompared: verified.live.notes.filter(\.isProblem),
       seconds: monotonicSeconds() - start)
   }
-
-  /// Returns whether a live entry has contents that are neither in the state before nor in the target.
-  private func hasUnsavedChanges(
-    _ current: LiveCapture, _ before: CommittedSnapshot, _ target: CommittedSnapshot,
-    _ journal: Journal
-  ) throws -> Bool {
-    let prefix = Journal.prefix(journal.token)
-    func newContents(since base: CommittedSnapshot) throws -> Set<[UInt8]> {
-      var paths: Set<[UInt8]> = []
-      for change in try diff(state(base, try store()), current.state).entries {
-        switch change.kind {
-        case .removed: continue
-        case .added(let entry):
-          if entry.kind == .directory { continue }
-        case .changed(_, let entry, let fields):
-          guard fields.contains(.content), entry.kind != .directory else { continue }
-        }
-        let isOwn = change.path.split(separator: 0x2f).contains { $0.starts(with: prefix) }
-        if !isOwn { paths.insert(change.path) }
-      }
-      return paths
-    }
-    let differing = try newContents(since: before)
-    return try !differing.isEmpty && !differing.isDisjoint(with: newContents(since: target))
-  }
 }
