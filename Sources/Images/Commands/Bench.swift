@@ -1,10 +1,11 @@
-// imgstore bench: how long packing takes here, beside the programs that it replaces.
+// imgstore bench: measures packing on this machine, and the programs that it replaces.
 //
-// 1. Nothing of the image and nothing in the store is changed: the tree is read into a scratch store,
-//    which goes when the command ends. So do the packed files.
-// 2. All write the whole tree to a file on the same disk, and sync it. The tree is in the page cache.
-// 3. The warm file is compared with one that is made of the same tree with no cache: they are equal,
-//    or the bench fails.
+// 1. Neither the image nor the store is changed. The tree is read into a scratch store, which is removed with
+//    the packed files when the command ends.
+// 2. imgstore and the other programs all write the whole tree to a file on the same disk, and sync it. The
+//    tree is in the page cache.
+// 3. The file that was packed with a warm cache is compared with one of the same tree without a cache. If
+//    they differ, the bench fails.
 
 import Codec
 import Ingest
@@ -15,7 +16,7 @@ import XCAT
 
 extension Workspace {
   /// Measures packing.
-  /// - Throws: `ImageError` where there is nothing to pack, and what packing throws.
+  /// - Throws: `ImageError` (`notFound`) if there is nothing to pack, and the errors of packing.
   public func bench(_ request: BenchRequest) throws -> BenchOutcome {
     let path = try benchTree(request.subject)
     return try ScratchFolder.with(
@@ -27,6 +28,7 @@ extension Workspace {
     }
   }
 
+  /// Returns the path of the root tree of an image, or of a folder.
   private func benchTree(_ subject: String) throws -> AbsolutePath {
     let isPath = subject.contains("/") || subject == "." || subject == ".."
     if !isPath {
@@ -34,8 +36,8 @@ extension Workspace {
       let files = try imageFiles(definition(of: image), installDirectory(tables()))
       guard let tree = files.first(where: { $0.role == ImageFiles.rootTree })?.path else {
         throw ImageError(
-          .notFound, "image \(image)", "has no root tree here to pack",
-          advice: "Name a folder instead, as a path: 'imgstore bench ./FOLDER'")
+          .notFound, "image \(image)", "has no root tree to pack here",
+          advice: "Name a folder by its path instead: 'imgstore bench ./FOLDER'")
       }
       return tree
     }
@@ -44,14 +46,14 @@ extension Workspace {
     else {
       throw ImageError(
         .notFound, subject,
-        options.root == "/" ? "is no folder" : "is no folder below \(options.root)",
+        options.root == "/" ? "is not a folder" : "is not a folder below \(options.root)",
         advice: "Name an image, or the folder of a root tree")
     }
     return path
   }
 }
 
-/// One bench under way.
+/// A running bench.
 private struct Bench {
   private let workspace: Workspace
   private let request: BenchRequest
@@ -71,8 +73,8 @@ private struct Bench {
     self.request = request
     self.scratch = scratch
     let fileSystem = workspace.fileSystem
-    let place = try workspace.resolver.resolve(path)
-    source = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+    let location = try workspace.resolver.resolve(path)
+    source = try fileSystem.openDirectory(at: location.directory.raw, location.name)
     store = try ObjectStore(
       fileSystem, path: scratch.path + Array("/store".utf8), create: true, report: { _ in })
     let start = monotonicSeconds()
@@ -82,7 +84,7 @@ private struct Bench {
       [CaptureRoot(role: ImageFiles.rootTree, path: path)], cache: nil, into: .store(session))
     try session.finish()
     guard let top = capture.pieces.rootTree?.entry, top.kind == .directory else {
-      throw ImageError(path.text, "could not be read as a tree")
+      throw ImageError(path.text, "cannot be read as a tree")
     }
     let seconds = monotonicSeconds() - start
     let view = OverlayTree(store, modified: created)
@@ -97,6 +99,7 @@ private struct Bench {
       remarks: capture.notes.filter(\.isProblem).map { "\(printable($0.path)): \($0.reason)" })
   }
 
+  /// Measures one form: the other programs, and packing with a cold, a changed and a warm cache.
   mutating func measure(_ form: BenchForm) throws {
     var seconds: [BenchRun.Way: [Double]] = [:]
     var sizes: [BenchRun.Way: UInt64] = [:]
@@ -122,8 +125,8 @@ private struct Bench {
     _ = try time(form, changed, "for comparison")
     guard try digest(of: form.name) == warm else {
       throw ImageError(
-        "the packed image \(form.name)", "has other bytes with a cache than without one",
-        advice: "This is a bug of imgstore; please report it")
+        "the packed image \(form.name)", "differs between packing with and without a cache",
+        advice: "This is a bug in imgstore; please report it")
     }
     try? workspace.fileSystem.remove(
       at: scratch.directory.raw, Array(form.name.utf8), isDirectory: false)
@@ -135,6 +138,7 @@ private struct Bench {
       })
   }
 
+  /// Returns the time and the size of one packing.
   private func time(
     _ form: BenchForm, _ tree: EditableTree, _ what: String
   ) throws -> (seconds: Double, sizeBytes: UInt64) {
@@ -144,14 +148,16 @@ private struct Bench {
     let rendering = PackRendering(
       workspace: workspace, store: store, tree: tree, list: ExcludeList(always: []),
       created: created, request: pack)
-    let place = ResolvedPath(directory: scratch.directory, name: Array(form.name.utf8))
+    let destination = ResolvedPath(
+      directory: scratch.directory, name: Array(form.name.utf8))
     let start = monotonicSeconds()
-    let made = try rendering.write(
+    let rendered = try rendering.write(
       to: try PackedFile(
-        workspace.fileSystem, place, replacing: .anything, .private))
-    return (monotonicSeconds() - start, made.report.writtenBytes)
+        workspace.fileSystem, destination, replacing: .anything, .private))
+    return (monotonicSeconds() - start, rendered.report.writtenBytes)
   }
 
+  /// Returns the time and the size of one run of another program; nil if it is not installed or fails.
   private mutating func time(
     _ peer: BenchPeer
   ) throws -> (seconds: Double, sizeBytes: UInt64)? {
@@ -167,7 +173,7 @@ private struct Bench {
     }
     workspace.progress.begin("running \(peer.text)")
     defer { try? fileSystem.remove(at: scratch.directory.raw, name, isDirectory: false) }
-    // A program that writes its output itself wants to make the file.
+    // A program that writes its output file itself must create it.
     let sink = peer.writesItself ? Array("peer.said".utf8) : name
     let output = try fileSystem.openFile(
       at: scratch.directory.raw, sink, [.write, .create, .truncate])

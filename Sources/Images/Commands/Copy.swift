@@ -1,10 +1,10 @@
-// imgstore copy: a new image from any snapshot, under a profile of its own: what an export and an import
-// with `-f` make, without the bundle.
+// imgstore copy: creates a new image, with its own profile, from any snapshot. The result is that of an
+// export and an import with `-f`, without a bundle.
 //
-// 1. All data is shared in the store. On file systems that can, the new tree shares the live one's
-//    blocks; it never shares an inode, for the two images go different ways.
-// 2. Nothing that is there is overwritten: neither an image of that name, nor any file in the way.
-// 3. Like an import it can be undone, and resumed where it was cut short.
+// 1. All data is shared in the store. If the file system supports it, the new tree also shares blocks with
+//    the live one. It never shares inodes, because the two images change independently.
+// 2. A copy overwrites nothing: the name of the image and all paths must be unused.
+// 3. Like an import, a copy can be undone, and resumed after an interruption.
 
 import Apply
 import Ingest
@@ -12,42 +12,47 @@ import Platform
 import Store
 import XCAT
 
-/// What to copy.
+/// The parameters of a copy.
 public struct CopyRequest: Sendable {
-  /// An image (as it is now) or a snapshot.
+  /// The source: a snapshot, or an image in its live state.
   public var reference: String
+  /// The name of the new image.
   public var name: String
-  /// The new image's profile, which its folder and lists are named after; nil for its name.
+  /// The profile of the new image, from which the names of its folder and lists follow; nil for its name.
   public var profile: String?
-  /// The new image's folder; nil for the one that follows from the profile, or that lies next to the source's.
+  /// The folder of the new image; nil for the one that follows from the profile, or for a folder next to
+  /// that of the source.
   public var directory: String?
-  /// Ends with the plan; of a live image that has changed a snapshot is taken all the same.
+  /// Whether the copy is only planned. A changed live image is snapshotted nevertheless.
   public var isDryRun = false
+  /// Creates the parameters of a plain copy.
   public init(_ reference: String, to name: String) {
     self.reference = reference
     self.name = name
   }
 }
 
-/// What a copy did.
+/// The outcome of a copy.
 public struct CopyOutcome: Sendable {
   public let source: CommittedSnapshot
-  /// The new image's snapshot; nil for a dry run.
+  /// The snapshot of the new image; nil in a dry run.
   public let copied: CommittedSnapshot?
+  /// The folder of the new image.
   public let folder: AbsolutePath
   public let apply: ApplyOutcome
-  /// The secrets that the copy carries.
+  /// The secrets in the copied snapshot.
   public let secrets: SecretReport
-  /// What the source does not have, and so the copy neither.
+  /// The parts that are missing in the source snapshot, and so in the copy.
   public var gaps: [Snapshot.Note] { source.snapshot.gaps() }
-  /// What still differs afterwards: empty is the proof. Nil for a dry run.
+  /// The differences from the source after the copy: empty if the result is verified; nil in a dry run.
   public let remaining: ImageDiff?
   public let seconds: Double
 }
 
 extension Workspace {
   /// Copies an image.
-  /// - Throws: `ImageError` where the name, its folder or a list of it is there already.
+  /// - Throws: `ImageError`: `usage`, or `failed` if the name, the folder or a list of the copy exists
+  ///   already; `InterruptedChangeError` if the change must be resumed.
   public func copy(_ request: CopyRequest) throws -> CopyOutcome {
     let start = monotonicSeconds()
     let image = try ImageName(request.name)
@@ -61,37 +66,37 @@ extension Workspace {
       throw ImageError(
         "image \(image)", "is defined already", advice: "Give the copy another name")
     }
-    let draft = try copyDraft(source.snapshot, as: image, request)
+    let target = try copyPlan(source.snapshot, as: image, request)
 
-    let folders = try lockFolders(image, draft.pieces.compactMap { AbsolutePath($0.path) })
+    let folders = try lockFolders(image, target.pieces.compactMap { AbsolutePath($0.path) })
     defer { withExtendedLifetime(folders) {} }
     let memory = MemoryObjects(over: store)
     try requireMounted(source.snapshot.notes, image: source.snapshot.image)
     let live = try captureLive(
-      image, draft.definition, latest: nil, also: draft.pieces.compactMap(CaptureRoot.init),
-      rows: draft.rows.keys, into: .memory(memory))
-    try checkShared(live.capture.pieces, draft)
+      image, target.definition, latest: nil, also: target.pieces.compactMap(CaptureRoot.init),
+      rows: target.rows.keys, into: .memory(memory))
+    try checkShared(live.capture.pieces, target)
     let shared = live.capture.pieces
-    let new = draft.pieces.filter { piece in !shared.contains { $0.path == piece.path } }
+    let new = target.pieces.filter { piece in !shared.contains { $0.path == piece.path } }
     let pieces = (new + shared).sorted { precedes($0.path, $1.path) }
     var plans = try planPieces(
       from: live.capture.pieces, memory, to: pieces, store, liveNotes: live.notes, targetNotes: [],
       captured: live.capture)
-    try addDonors(&plans, draft, source, store)
+    try addDonors(&plans, target, source, store)
     let methods = try chooseMethods(
       &plans,
       StrategyContext(
         method: .automatic, notes: live.notes, isServed: false,
         entryCount: source.snapshot.entryCount, live: memory, target: store))
-    let changes = draft.definition.rowChanges(of: image.text) + live.rows.changes(to: draft.rows)
+    let changes = target.definition.rowChanges(of: image.text) + live.rows.changes(to: target.rows)
     try tables().validate(changes)
     let secrets = try secretReport(of: source.snapshot)
     var outcome = describe(
       plans, methods,
-      attributeChanges(ImageDefinition(), live.rows, draft.definition, draft.rows))
+      attributeChanges(ImageDefinition(), live.rows, target.definition, target.rows))
     func result(_ copied: CommittedSnapshot?, _ remaining: ImageDiff?) -> CopyOutcome {
       CopyOutcome(
-        source: source, copied: copied, folder: draft.folder, apply: outcome, secrets: secrets,
+        source: source, copied: copied, folder: target.folder, apply: outcome, secrets: secrets,
         remaining: remaining,
         seconds: monotonicSeconds() - start)
     }
@@ -99,7 +104,7 @@ extension Workspace {
     if request.isDryRun { return result(nil, nil) }
 
     let before = try commitLive(
-      image, ImageDefinition(), also: pieces.compactMap(CaptureRoot.init), rows: draft.rows.keys,
+      image, ImageDefinition(), also: pieces.compactMap(CaptureRoot.init), rows: target.rows.keys,
       notes: try absenceNotes(of: pieces, live), allowsEmpty: true,
       message: "before copy of \(source.name)", command: "copy"
     ).committed
@@ -113,9 +118,9 @@ extension Workspace {
       snapshot.provenance.append(.init(Snapshot.originKey, Snapshot.importOrigin))
     }
     snapshot.tables = snapshotTables(
-      draft.definition, draft.rows, excludes: source.snapshot.excludes)
+      target.definition, target.rows, excludes: source.snapshot.excludes)
     snapshot.pieces = pieces
-    snapshot.notes = draft.notes
+    snapshot.notes = target.notes
     let journal = Journal(
       operation: .copy, image: image.text, started: now(), method: .automatic,
       target: snapshot.id, before: before.id, command: "copy", message: snapshot.message)
@@ -144,7 +149,8 @@ extension Workspace {
     return result(copied, remaining)
   }
 
-  private func copyDraft(
+  /// Returns the definition, the components and the rows of the copy.
+  private func copyPlan(
     _ source: Snapshot, as image: ImageName, _ request: CopyRequest
   ) throws -> CopyPlan {
     let directory = try request.directory.map { try directoryPath($0) }
@@ -152,14 +158,14 @@ extension Workspace {
       guard request.profile == nil else {
         throw ImageError(
           .usage, "--profile", "is for osimages, and \(source.image) is a directory",
-          advice: "Say where the copy goes with --to DIR")
+          advice: "Name the directory of the copy with --to DIR")
       }
       return try CopyPlan(
         directory: source, at: old, to: directory ?? old.parent.appending(image.bytes))
     }
     let install = try installDirectory(tables())
     let folder = ImageFiles.bootDirectory(source.definition, installDirectory: install)
-    // Without xCAT nothing makes the install folder the place of images.
+    // Without xCAT, images need not be below the install directory.
     let neighbour =
       try !hasXCAT()
       ? folder.flatMap { $0.isInside(install) ? nil : $0.parent.appending(image.bytes) }
@@ -169,147 +175,33 @@ extension Workspace {
       installDirectory: install)
   }
 
-  /// What the new definition means and is there already is shared with other images, and stays.
-  /// - Throws: `ImageError` where the copy would bring something else to that place.
+  /// Checks the files that the new definition names and that exist already. Other images share them, so they
+  /// stay.
+  /// - Throws: `ImageError` if the copy has different contents for one of them.
   private func checkShared(
-    _ live: [Snapshot.Component], _ draft: CopyPlan
+    _ live: [Snapshot.Component], _ target: CopyPlan
   ) throws {
     for piece in live {
-      guard let wanted = draft.pieces.first(where: { $0.path == piece.path }),
-        wanted.entry.content != piece.entry.content
+      guard let expected = target.pieces.first(where: { $0.path == piece.path }),
+        expected.entry.content != piece.entry.content
       else { continue }
       throw ImageError(
-        printable(piece.path), "is there already",
-        advice: "Nothing was copied; give another name, or another profile with --profile")
+        printable(piece.path), "exists already",
+        advice: "Nothing was copied. Choose another name, or another profile with --profile")
     }
   }
 
-  /// Trees of the source image that are live, for the copy's trees to share their blocks.
+  /// Sets the live trees of the source image as clone sources for the trees of the copy.
   private func addDonors(
-    _ plans: inout [ComponentPlan], _ draft: CopyPlan, _ source: CommittedSnapshot,
+    _ plans: inout [ComponentPlan], _ target: CopyPlan, _ source: CommittedSnapshot,
     _ store: ObjectStore
   ) throws {
     for i in plans.indices where plans[i].isTree && plans[i].current == nil {
-      guard let path = draft.origins[plans[i].path.bytes].flatMap({ AbsolutePath($0) }),
+      guard let path = target.origins[plans[i].path.bytes].flatMap({ AbsolutePath($0) }),
         try statLive(path)?.kind == .directory,
         let entry = source.snapshot.piece(at: path.bytes)?.entry
       else { continue }
       plans[i].donor = CloneSource(path: path, entry: entry, source: store)
     }
-  }
-}
-
-/// The copy as it shall be.
-private struct CopyPlan {
-  let definition: ImageDefinition
-  let folder: AbsolutePath
-  private(set) var pieces: [Snapshot.Component] = []
-  private(set) var rows = TableRowSet()
-  /// What the source says of its pieces and could not read, at the copy's paths.
-  private(set) var notes: [Snapshot.Note] = []
-  /// New paths, and where their content was in the source image.
-  private(set) var origins: [[UInt8]: [UInt8]] = [:]
-
-  /// Makes the draft of an image that is a directory.
-  init(directory source: Snapshot, at old: AbsolutePath, to new: AbsolutePath) throws {
-    guard let tree = source.pieces.rootTree else {
-      throw ImageError(
-        "image \(source.image)", "has no tree in that snapshot", advice: "Copy another snapshot")
-    }
-    guard !new.isInside(old), !old.isInside(new) else {
-      throw ImageError(
-        .usage, "directory \(new.text)", "lies in the directory of \(source.image), or holds it",
-        advice: "Name another place with --to DIR")
-    }
-    folder = new
-    definition = ImageDefinition(directory: new, excludes: source.definition.excludes)
-    pieces = [Snapshot.Component(role: ImageFiles.rootTree, path: new.bytes, entry: tree.entry)]
-    origins[new.bytes] = tree.path
-    notes = source.notes.filter { $0.isProblem && $0.path.starts(with: tree.path) }.map {
-      Snapshot.Note(
-        $0.kind, path: new.bytes + $0.path.dropFirst(tree.path.count), detail: $0.detail)
-    }
-  }
-
-  /// - Parameter place: the new folder; nil for the one that follows from the profile.
-  /// - Throws: `ImageError` where the copy would have the source's own folder, or none.
-  init(
-    _ source: Snapshot, as image: ImageName, profile: String, folder place: AbsolutePath?,
-    installDirectory: AbsolutePath
-  ) throws {
-    var old = source.definition
-    // A list that xCAT finds by the profile's name is named by the copy, whose profile is another.
-    for piece in source.pieces
-    where ImageFiles.listAttributes.contains(piece.role)
-      && ImageFiles.paths(of: piece.role, old).isEmpty
-    {
-      try old.set(piece.role, printable(piece.path))
-    }
-    var renamed = try ProfileRename.apply(
-      Manifest(osimage: old.osimage, linuximage: old.linuximage), to: profile,
-      installDirectory: installDirectory)
-    if let place { renamed.linuximage["rootimgdir"] = place.text }
-    definition = renamed.definition
-    guard let from = ImageFiles.bootDirectory(old, installDirectory: installDirectory),
-      let to = ImageFiles.bootDirectory(definition, installDirectory: installDirectory)
-    else {
-      throw ImageError(
-        "image \(source.image)", "has no rootimgdir, and not all of osvers, osarch and profile",
-        advice: "Set it: 'imgstore define \(source.image) rootimgdir=…', and take a snapshot")
-    }
-    guard from != to else {
-      throw ImageError(
-        "image \(image)", "would have the folder of \(source.image), \(from.text)",
-        advice: "Give it a profile of its own with --profile")
-    }
-    folder = to
-    var places: [AbsolutePath: AbsolutePath] = [:]
-    for attribute in ImageFiles.listAttributes {
-      for (was, becomes) in zip(
-        ImageFiles.paths(of: attribute, old), ImageFiles.paths(of: attribute, definition))
-      { places[was] = becomes }
-    }
-    if let was = ImageFiles.rawDirectory(old, installDirectory: installDirectory),
-      let becomes = ImageFiles.rawDirectory(definition, installDirectory: installDirectory)
-    {
-      for path in source.pieces.compactMap({ AbsolutePath($0.path) }) where path.isInside(was) {
-        places[path] = CopyPlan.moved(path, from: was, to: becomes)
-      }
-    }
-    // The copy has what links lead to, in their stead: it shares nothing that the source may change.
-    for link in source.pieces where !CaptureRoot.isTargetRole(link.role) {
-      guard let path = AbsolutePath(link.path), let piece = source.pieces.followed(link) else {
-        continue
-      }
-      let place =
-        path.isInside(from) ? CopyPlan.moved(path, from: from, to: to) : places[path] ?? path
-      guard place != path else { continue }
-      if let other = origins[place.bytes],
-        source.piece(at: other)?.entry.content != piece.entry.content
-      {
-        throw ImageError(
-          place.text, "would be the copy of \(printable(other)) and of \(path.text)",
-          advice: "Rename one of the lists first")
-      }
-      guard origins.updateValue(piece.path, forKey: place.bytes) == nil else { continue }
-      pieces.append(Snapshot.Component(role: link.role, path: place.bytes, entry: piece.entry))
-      for note in source.notes where note.isProblem && note.path.starts(with: piece.path) {
-        let rest = note.path.dropFirst(piece.path.count)
-        guard rest.isEmpty || rest.first == 0x2f else { continue }
-        notes.append(Snapshot.Note(note.kind, path: place.bytes + rest, detail: note.detail))
-      }
-    }
-    for (key, columns) in source.keptRows.present where key.table == TableSchema.litefile.name {
-      var moved = key.key
-      moved["image"] = image.text
-      rows.present[RowKey(table: key.table, key: moved)] = columns
-    }
-  }
-
-  private static func moved(
-    _ path: AbsolutePath, from: AbsolutePath, to: AbsolutePath
-  ) -> AbsolutePath {
-    AbsolutePath(
-      components: to.components + path.components.dropFirst(from.components.count))
   }
 }

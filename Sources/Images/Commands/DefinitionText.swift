@@ -1,12 +1,13 @@
-// Definitions as text, in and out: stanzas, as `lsdef -z` prints and `mkdef -z` reads them, and
-// dumps, as `tabdump` prints and `tabrestore` reads them.
+// The import and export of definitions as text: stanzas, as `lsdef -z` prints and `mkdef -z` reads them
+// (docs/xcat-contract.md#stanzas), and dumps, as `tabdump` prints and `tabrestore` reads them
+// (docs/xcat-contract.md#tabdump). An input is applied completely or not at all.
 
 import Platform
 import Store
 import XCAT
 
 extension Workspace {
-  /// The stanzas of all defined images, byte for byte as `lsdef -t osimage -l -z` prints them.
+  /// Returns the stanzas of all defined images, byte for byte as `lsdef -t osimage -l -z` prints them.
   public func stanzas() throws -> String {
     try StanzaFile.render(
       try tables().definitions().filter { !$0.value.isDirectory }.sorted {
@@ -15,28 +16,29 @@ extension Workspace {
       .map { object($0.key, $0.value) }, for: .anybody)
   }
 
-  /// The stanza of one definition.
-  /// - Parameter text: an image's name, for what xCAT's tables say now; a reference with "@", for
-  ///   what a snapshot holds.
+  /// Returns the stanza of one definition.
+  /// - Parameter text: an image's name, for its current definition in xCAT's tables, or a reference with "@",
+  ///   for the definition in a snapshot.
+  /// - Throws: `ImageError`: `notFound`, or `failed` for an image that is a directory.
   public func stanza(of text: String) throws -> String {
     let name: String
     let definition: ImageDefinition
     if text.utf8.contains(UInt8(ascii: "@")) {
-      let found = try find(try Reference(text))
-      (name, definition) = (found.snapshot.image, found.snapshot.definition)
+      let snapshot = try find(try Reference(text)).snapshot
+      (name, definition) = (snapshot.image, snapshot.definition)
     } else {
       name = try image(named: text).text
       guard let live = try tables().definition(of: name) else {
         throw ImageError(
           .notFound, "image \(name)", "is not defined in the tables in \(try tables().place)",
-          advice: "'imgstore show \(name)@~0 -z' prints what its latest snapshot holds")
+          advice: "'imgstore show \(name)@~0 -z' prints the definition in its latest snapshot")
       }
       definition = live
     }
     guard !definition.isDirectory else {
       throw ImageError(
-        "image \(name)", "is a directory, and has no stanza: stanzas are of xCAT's osimages",
-        advice: "'imgstore show \(name)' says what it is")
+        "image \(name)", "is a directory; only xCAT's osimages have stanzas",
+        advice: "'imgstore show \(name)' shows its definition")
     }
     return try StanzaFile.render([object(name, definition)], for: .anybody)
   }
@@ -47,18 +49,20 @@ extension Workspace {
       attributes: Dictionary(definition.attributes.map { ($0.name, $0.value) }) { $1 })
   }
 
-  /// Sets what stanzas say, making images that are new; attributes that they do not name stay.
-  /// - Parameter name: take only this image's stanza; nil for all.
+  /// Sets the attributes of stanzas, and creates images that are new. Attributes that a stanza does not name
+  /// stay.
+  /// - Parameter name: the image whose stanza is used; nil for all stanzas.
   /// - Returns: the names of the images, in the order of the stanzas.
-  /// - Throws: nothing is changed where any stanza cannot be taken.
+  /// - Throws: `ImageError`, `XCATError` if any stanza is invalid; nothing is changed then.
   public func define(stanzas bytes: [UInt8], only name: String? = nil) throws -> [String] {
-    let wanted = try name.map { try ImageName($0).text }
+    let onlyName = try name.map { try ImageName($0).text }
     let objects = try StanzaFile.parse(bytes, from: .anybody).filter { object in
-      wanted.map { $0 == object.name } ?? true
+      onlyName.map { $0 == object.name } ?? true
     }
     guard !objects.isEmpty else {
       throw ImageError(
-        .notFound, "stanzas", wanted.map { "have none for the image \($0)" } ?? "are none",
+        .notFound, "stanzas",
+        onlyName.map { "do not define the image \($0)" } ?? "are missing in the input",
         advice: "'lsdef -t osimage -l -z' and 'imgstore images -z' print stanzas")
     }
     for object in objects where object.type != "osimage" {
@@ -85,7 +89,7 @@ extension Workspace {
     }
   }
 
-  /// A table as `tabdump` prints it. Rows that are disabled are left out.
+  /// Returns a table as `tabdump` prints it. Disabled rows are left out.
   public func dump(table: String) throws -> String {
     let schema = try knownTable(table, among: TableSchema.all)
     let rows = try tables().rows(table)
@@ -93,30 +97,30 @@ extension Workspace {
     return TabdumpCSV(columns: schema.columns + others, rows: rows).render()
   }
 
-  /// Sets the rows of a dump, as `tabrestore -a` does: each row's columns become what the dump
-  /// says, rows that are not in it stay.
-  /// - Returns: how many rows were set.
-  /// - Throws: nothing is changed where any row cannot be taken.
+  /// Sets the rows of a dump, as `tabrestore -a` does: it replaces the columns of rows in the dump, and
+  /// leaves other rows alone.
+  /// - Returns: the number of rows.
+  /// - Throws: `ImageError`, `XCATError` if any row is invalid; nothing is changed then.
   public func define(table: String, csv bytes: [UInt8]) throws -> Int {
     let schema = try knownTable(table, among: [.osimage, .linuximage, .litefile])
     let dump = try TabdumpCSV.parse(bytes, "rows of \(table)")
     for column in schema.keys where !dump.columns.contains(column) {
-      throw ImageError("rows of \(table)", "have no column \(column), by which rows are told apart")
+      throw ImageError("rows of \(table)", "have no column \(column), which is a key of the table")
     }
     for column in dump.columns where !schema.columns.contains(column) {
       throw ImageError(
-        "rows of \(table)", "have a column '\(printable(column.utf8))', which xCAT's table has not")
+        "rows of \(table)", "have a column '\(printable(column.utf8))', which xCAT's table lacks")
     }
     let isImages = schema != .litefile
     let names = isImages ? dump.rows.compactMap { $0["imagename"] } : []
     guard !isImages || names.count == dump.rows.count else {
-      throw ImageError("rows of \(table)", "have one without an imagename")
+      throw ImageError("rows of \(table)", "include a row without an imagename")
     }
     let changes = try dump.rows.map { row in
       for (column, value) in row { try refuseControls(value, in: "rows of \(table), \(column)") }
       guard isImages || row["file"]?.utf8.first == UInt8(ascii: "/") else {
         throw ImageError(
-          "rows of \(table)", "have a file '\(row["file"] ?? "")', which is no absolute path")
+          "rows of \(table)", "have a file '\(row["file"] ?? "")', which is not an absolute path")
       }
       return RowChange(
         schema: schema, key: row.filter { schema.keys.contains($0.key) },
@@ -133,7 +137,8 @@ extension Workspace {
     }
   }
 
-  /// An image that the tables or the store have keeps its name, whatever it is; a new one gets a plain one.
+  /// Requires a plain name of a new image. An image that the tables or the store have may keep any name.
+  /// - Throws: `ImageError` (`usage`).
   func requirePlain(_ image: ImageName, _ tables: any TableBackend) throws {
     if image.isPlain { return }
     guard try tables.definition(of: image.text) == nil,
@@ -142,7 +147,7 @@ extension Workspace {
     try image.requirePlain()
   }
 
-  /// Locks images in the order of their names, so that two of us never wait for each other.
+  /// Runs `body` with the locks of images. They are taken in the order of the names, to avoid deadlocks.
   private func withLocks<R>(
     on names: [String], _ body: (any TableBackend) throws -> R
   ) throws -> R {
@@ -156,19 +161,21 @@ extension Workspace {
   private func knownTable(_ name: String, among tables: [TableSchema]) throws -> TableSchema {
     guard let schema = tables.first(where: { $0.name == name }) else {
       throw ImageError(
-        .usage, "table '\(printable(name.utf8))'", "is none of those that this command knows",
-        advice: "They are " + tables.map(\.name).joined(separator: ", "))
+        .usage, "table '\(printable(name.utf8))'", "is not a table that this command knows",
+        advice: "Use one of " + tables.map(\.name).joined(separator: ", "))
     }
     return schema
   }
 
+  /// Refuses values with control characters.
   private func refuseControls(_ value: String, in object: String) throws {
     guard value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else { return }
-    throw ImageError(object, "holds a control character, which xCAT's tables cannot carry")
+    throw ImageError(object, "contains a control character, which xCAT's tables cannot store")
   }
 
-  /// Says which values xCAT's commands may take for more than one word, or act on.
-  /// - Parameter known: what the definition was: values that stay are not said again.
+  /// Prints warnings about values that xCAT's commands may split into words, or execute
+  /// (docs/xcat-contract.md#values-in-shell-lines).
+  /// - Parameter known: the old definition. No warnings are printed about unchanged values.
   func tellUnsafe(_ changes: [RowChange], known: ImageDefinition? = nil) {
     for change in changes {
       let old = change.schema == .osimage ? known?.osimage : known?.linuximage
@@ -180,6 +187,7 @@ extension Workspace {
     }
   }
 
+  /// Prints a warning about columns that the tables lack.
   private func tellLost(_ columns: [String]) {
     guard !columns.isEmpty else { return }
     tell(

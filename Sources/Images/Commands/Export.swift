@@ -1,12 +1,12 @@
-// imgstore export: a snapshot becomes the bundle that stock xCAT reads.
+// imgstore export: writes a snapshot as a bundle that stock xCAT can read.
 //
-//     live image ─changed?─▶ snapshot ─┐
-//     extras, closure ─capture─────────┴─▶ layout ─▶ render ─▶ file beside, synced, renamed
+//     live image ─changed?─▶ snapshot ─────┐
+//     extras, dependencies ─capture────────┴─▶ layout ─▶ render ─▶ temporary file, synced, renamed
 //
-// 1. A bundle is there whole, or not at all. What it must have is looked for before a snapshot is taken, and all
-//    that is missing is named at once.
-// 2. What xCAT's export leaves out, and the image needs to be generated again, is named; a complete
-//    export takes it along.
+// 1. A bundle is written completely or not at all. Required files are checked before a snapshot is taken, and
+//    all missing ones are reported at once.
+// 2. xCAT's export leaves out files that are needed to generate the image again. They are reported, and a
+//    complete export includes them.
 
 import Codec
 import Ingest
@@ -15,36 +15,40 @@ import Render
 import Store
 import XCAT
 
-/// What an export did, or would do.
+/// The outcome of an export, or of its dry run.
 public struct ExportOutcome: Sendable {
+  /// The exported snapshot.
   public let snapshot: CommittedSnapshot
-  /// The file; nil for standard output, or in a dry run to it.
+  /// The path of the bundle; nil for standard output.
   public let destination: String?
+  /// The size of the bundle; 0 in a dry run.
   public let sizeBytes: UInt64
+  /// The size of the files in the bundle.
   public let contentBytes: UInt64
-  /// What the bundle holds: the name inside, and the path that it comes from.
+  /// The members of the bundle: the name inside, and the path of the source.
   public let members: [(name: String, path: String)]
-  /// What the snapshot, or an extra, does not have, and so the bundle neither.
+  /// The parts that the snapshot or an extra lacks, and so the bundle, too.
   public let gaps: [Snapshot.Note]
-  /// What the image needs to be generated again, and the bundle has not.
+  /// The files that are needed to generate the image again, and that the bundle lacks.
   public let missing: [MissingFile]
   public let remarks: [String]
-  /// The secrets that the bundle carries or, scrubbed, does not.
+  /// The secrets in the bundle or, after scrubbing, the removed ones.
   public let secrets: SecretReport
   public let isDryRun: Bool
   public let seconds: Double
 }
 
-/// A file that an image needs elsewhere, and a bundle lacks.
+/// A file that the image needs and the bundle lacks.
 public struct MissingFile: Sendable, Equatable {
   public let path: String
+  /// The reason why the image needs the file, or why it is missing.
   public let why: String
 }
 
 extension Workspace {
   /// Writes the bundle of a snapshot.
-  /// - Parameter report: told what happens, as it happens.
-  /// - Throws: `XCATError` where the image lacks what a bundle must have; nothing is left behind.
+  /// - Parameter report: receives each event when it happens.
+  /// - Throws: `XCATError` if the image lacks required files, and other errors. No partial file remains.
   public func export(
     _ request: ExportRequest, report: @escaping (BundleEvent) -> Void = { _ in }
   ) throws -> ExportOutcome {
@@ -111,15 +115,17 @@ extension Workspace {
     return outcome(path, written)
   }
 
-  /// The snapshot that a reference means: of a bare name the live image, taken now where it changed.
+  /// Returns the snapshot that a reference means. A plain name means the live image, which is snapshotted if
+  /// it has changed.
+  /// - Parameter checking: receives the state before it is recorded, and throws if the command cannot use it.
   func snapshotOrLive(
     _ reference: Reference, message: String, command: String,
     checking: ((Snapshot) throws -> Void)? = nil
   ) throws -> CommittedSnapshot {
     guard reference.selector == .latest || reference.selector == .live, !reference.image.isEmpty
     else { return try find(reference) }
-    if try !isDefined(reference.image), let found = try find(idOrName: reference.image) {
-      return found
+    if try !isDefined(reference.image), let snapshot = try find(idOrName: reference.image) {
+      return snapshot
     }
     let image = try image(named: reference.image)
     guard let definition = try tables().definition(of: image.text) else {
@@ -127,7 +133,7 @@ extension Workspace {
     }
     let store = try store(create: true)
     if store.layout.isReadOnly {
-      // Nothing can be stored: the latest snapshot stands for the live image if it is the same.
+      // Nothing can be stored, so the latest snapshot must equal the live image.
       let latest = try find(reference)
       guard try diffLive(latest).diff.isEmpty else {
         throw ImageError(
@@ -147,23 +153,24 @@ extension Workspace {
 
   // MARK: Writing
 
-  /// - Returns: nil for standard output.
+  /// Returns the path to write to, after checks; nil for standard output.
   private func destination(
     _ request: ExportRequest, _ layout: ExportLayout, _ snapshot: CommittedSnapshot
   ) throws -> OutputPlace? {
-    guard case .file(let wanted) = request.destination else { return nil }
-    // The number: another snapshot's bundle is another file.
+    guard case .file(let path) = request.destination else { return nil }
+    // The number keeps bundles of different snapshots apart.
     let name = "\(layout.folder)@\(snapshot.number).tgz"
-    let object = "destination \(wanted ?? name)"
-    let place = try outputPlace(wanted ?? name, named: name, object)
-    try requireOutsideStore(place.resolved.directory, object)
-    try requireOutside(snapshot.snapshot.requests.map(\.path), place.resolved, object)
-    return place
+    let object = "destination \(path ?? name)"
+    let output = try outputPlace(path ?? name, named: name, object)
+    try requireOutsideStore(output.resolved.directory, object)
+    try requireOutside(snapshot.snapshot.requests.map(\.path), output.resolved, object)
+    return output
   }
 
-  /// - Parameter place: nil for standard output.
+  /// Writes the rendered bytes, and returns their number.
+  /// - Parameter destination: the file, which is replaced at the end; nil for standard output.
   private func write(
-    _ place: OutputPlace?,
+    _ destination: OutputPlace?,
     _ render: (@escaping (UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) throws -> UInt64 {
     func renderAll(to target: BackgroundWriter.Target) throws -> UInt64 {
@@ -172,9 +179,9 @@ extension Workspace {
       try stream.finish()
       return stream.countBytes
     }
-    guard let place else { return try renderAll(to: .open(1)) }
+    guard let destination else { return try renderAll(to: .open(1)) }
     let output = try OutputFile(
-      fileSystem, in: place.resolved.directory, named: place.resolved.name)
+      fileSystem, in: destination.resolved.directory, named: destination.resolved.name)
     let count = try renderAll(to: .newFile(output.file))
     try output.publish()
     return count

@@ -1,61 +1,27 @@
-// imgstore forget, remove: snapshots leave the history. Their space is free after `gc`.
+// imgstore forget: removes the snapshots that a retention policy does not keep. `gc` frees their space.
 //
-// 1. The image's lock is held, so that no change of the image rests on what goes.
-// 2. What goes and what stays, and why, is decided before anything is removed, and told.
-// 3. What it frees is foretold by the rules that the collection follows (DiskUse).
+// 1. The image's lock is held, so that no running change depends on a removed snapshot.
+// 2. All decisions are made and reported, with their reasons, before the first snapshot is removed.
+// 3. The estimate of the freed space follows the rules of garbage collection (DiskUse).
 
 import Platform
 import Store
 import XCAT
 
-/// A snapshot that goes.
-public struct ForgottenSnapshot: Sendable {
-  public let name: SnapshotName
-  /// Nil where its ref cannot be read.
-  public let snapshot: CommittedSnapshot?
-  public let tags: [String]
-}
-
-/// A snapshot that stays.
-public struct KeptSnapshot: Sendable {
-  public let snapshot: CommittedSnapshot
-  public let reasons: [KeepReason]
-}
-
-/// What `forget` or `remove` did, or would do.
-public struct ForgetOutcome: Sendable {
-  public let forgotten: [ForgottenSnapshot]
-  public let kept: [KeptSnapshot]
-  /// Snapshots that cannot be read: no policy can judge them, so they stay.
-  public let unreadable: [SnapshotName]
-  /// Images that were left alone because another process is at work on them.
-  public let busy: [BusyImage]
-  /// Bytes that the next `gc` frees because of it; nil where nobody asked.
-  public let freedBytes: UInt64?
-  /// Bytes that the next `gc` frees anyway.
-  public let collectableBytes: UInt64?
-  public let isDryRun: Bool
-}
-
-/// An image that another process is at work on.
-public struct BusyImage: Sendable {
-  public let image: String
-  public let error: StoreError
-}
-
 extension Workspace {
-  /// Removes what a policy does not keep.
+  /// Removes the snapshots that a policy does not keep.
   /// - Parameters:
-  ///   - names: images; all where there are none: then one that is busy is left alone, and the others are done.
-  ///   - force: tagged and pinned snapshots may go, too.
-  /// - Throws: `ImageError` for a policy without a rule, and for an image that has no snapshots.
+  ///   - names: the images; empty for all images. Busy images are then skipped.
+  ///   - force: whether tagged and pinned snapshots may be removed, too.
+  /// - Throws: `ImageError`: `usage` for a policy without a rule, `notFound` for an image without snapshots;
+  ///   `StoreError` (`busy`) if an image is locked.
   public func forget(
     _ names: [String], _ policy: RetentionPolicy, force: Bool = false, dryRun: Bool = false
   ) throws -> ForgetOutcome {
     guard policy.hasRule else {
       throw ImageError(
-        .usage, "forget", "is given no rule, and would keep only the latest snapshots",
-        advice: "Say what to keep: '--keep-last 10', '--keep-daily 7 --keep-monthly 12' …")
+        .usage, "forget", "has no rule, and would keep only the latest snapshots",
+        advice: "Add rules such as '--keep-last 10' or '--keep-daily 7 --keep-monthly 12'")
     }
     let store = try store()
     let images =
@@ -104,8 +70,8 @@ extension Workspace {
             isAutomatic: $0.snapshot.origin.isAutomatic)
         }, force: force, now: now().seconds)
       for committed in all {
-        if let why = reasons[committed.number], !why.isEmpty {
-          kept.append(KeptSnapshot(snapshot: committed, reasons: why))
+        if let keep = reasons[committed.number], !keep.isEmpty {
+          kept.append(KeptSnapshot(snapshot: committed, reasons: keep))
         } else {
           forgotten.append(
             ForgottenSnapshot(
@@ -117,36 +83,17 @@ extension Workspace {
     return try drop(forgotten, kept: kept, unreadable: unreadable, busy: busy, dryRun: dryRun)
   }
 
-  /// Removes snapshots: all of them, or none.
-  /// - Parameter force: also the latest, a tagged or a pinned one, and one that cannot be read.
-  /// - Throws: `ImageError` where one must stay, saying why.
-  public func remove(
-    _ texts: [String], force: Bool = false, dryRun: Bool = false
-  ) throws -> ForgetOutcome {
-    let store = try store()
-    var names: [SnapshotName] = []
-    for text in try references(texts) {
-      let name = try named(text, force: force).0
-      if !names.contains(name) { names.append(name) }
-    }
-    let locks = try Set(names.map(\.image)).sorted().map {
-      try lockHistory($0, store, dryRun: dryRun)
-    }
-    defer { withExtendedLifetime(locks) {} }
-    let forgotten = try names.map { try removable($0, force: force, store) }
-    return try drop(forgotten, kept: [], unreadable: [], dryRun: dryRun)
-  }
-
-  /// Removes all snapshots of images, and an image that is a directory from the images. The directory itself stays.
-  /// - Parameter force: pinned ones go as well.
-  /// - Throws: `ImageError` where one is pinned or needed by an unfinished change.
+  /// Removes all snapshots of images. An image that is a directory is also removed from the list of images.
+  /// The directory itself stays.
+  /// - Parameter force: whether pinned snapshots are removed, too.
+  /// - Throws: `ImageError`: `failed` if a snapshot is pinned, `unfinished` if an unfinished change needs it.
   public func forgetEntirely(
     _ names: [String], force: Bool = false, dryRun: Bool = false
   ) throws -> ForgetOutcome {
     let store = try store()
     let images = try Set(
       names.map { name -> ImageName in
-        // A directory that was added and never snapshotted has no history.
+        // An added directory without snapshots has no history.
         if let image = try? ImageName(name), try tables().definition(of: name)?.isDirectory == true
         {
           return image
@@ -163,15 +110,15 @@ extension Workspace {
       let tags = try store.refs.tags(of: image)
       for number in try store.refs.numbers(of: image) {
         let name = SnapshotName(image: image, number: number)
-        if let what = inUse[name] {
+        if let user = inUse[name] {
           throw ImageError(
-            .unfinished, "snapshot \(name)", "is needed by \(what)",
-            advice: "Finish that, or take it back, first: 'imgstore resume' says how")
+            .unfinished, "snapshot \(name)", "is needed by \(user)",
+            advice: "Complete or roll back that change first with 'imgstore resume'")
         }
-        if let why = pins[number], !force {
+        if let reason = pins[number], !force {
           throw ImageError(
-            "snapshot \(name)", "is \(KeepReason.pinned(why: why))",
-            advice: "'--force' removes it all the same")
+            "snapshot \(name)", "is \(KeepReason.pinned(why: reason))",
+            advice: "Use '--force' to remove it anyway")
         }
         forgotten.append(
           ForgottenSnapshot(
@@ -190,114 +137,38 @@ extension Workspace {
     return outcome
   }
 
-  /// A snapshot that may go.
-  private func removable(
-    _ name: SnapshotName, force: Bool, _ store: ObjectStore
-  ) throws -> ForgottenSnapshot {
-    let image = name.image
-    guard try store.refs.isKnown(image, name.number) else {
-      throw ImageError(.notFound, "snapshot \(name)", "has just been removed by another imgstore")
-    }
-    if let what = try snapshotsInUse()[name] {
-      throw ImageError(
-        .unfinished, "snapshot \(name)", "is needed by \(what)",
-        advice: "Finish that, or take it back, first: 'imgstore resume' says how")
-    }
-    let tags = try store.refs.tags(of: image).filter { $0.value == name.number }.keys.sorted()
-    if !force {
-      var reasons: [KeepReason] = []
-      if try store.refs.numbers(of: image).last == name.number {
-        reasons.append(.latest)
-      } else if try latestComplete(of: image, store)?.number == name.number {
-        reasons.append(.latestComplete)
-      }
-      if let why = try store.refs.pins(of: image)[name.number] {
-        reasons.append(.pinned(why: why))
-      }
-      if !tags.isEmpty { reasons.append(.tagged(tags)) }
-      if !reasons.isEmpty {
-        let why = reasons.map { reason in
-          switch reason {
-          case .latest: "the latest of its image"
-          case .latestComplete: "the latest complete one of its image"
-          default: "\(reason)"
-          }
-        }
-        throw ImageError(
-          "snapshot \(name)", "is " + why.joined(separator: ", and "),
-          advice: "'--force' removes it all the same")
-      }
-    }
-    return ForgottenSnapshot(
-      name: name, snapshot: try? store.refs.read(image, name.number), tags: tags)
-  }
-
-  /// The latest snapshot that holds everything; nil where no readable one does.
-  private func latestComplete(
-    of image: ImageName, _ store: ObjectStore
-  ) throws -> CommittedSnapshot? {
-    for number in try store.refs.numbers(of: image).reversed() {
-      if let found = try? store.refs.read(image, number), found.snapshot.isComplete { return found }
-    }
-    return nil
-  }
-
-  /// The image's lock, also while a change of it is unfinished: what that needs stays.
-  private func lockHistory(
+  /// Locks the image, even if it has an unfinished change: snapshots that the change needs are not removed.
+  /// - Returns: nil in a dry run on a read-only store.
+  func lockHistory(
     _ image: ImageName, _ store: ObjectStore, dryRun: Bool
   ) throws -> FileLock? {
     if dryRun, store.layout.isReadOnly { return nil }
     return try lockImage(image, store)
   }
 
-  /// The snapshot that a reference means. With `force`, IMAGE@NUMBER need not be readable.
-  private func named(_ text: String, force: Bool) throws -> (SnapshotName, ImageName) {
-    let reference = try Reference(text)
-    if force, case .number(let number) = reference.selector, !reference.image.isEmpty,
-      let image = try? ImageName(reference.image),
-      try store().refs.isKnown(image, number)
-    {
-      return (SnapshotName(image: image, number: number), image)
-    }
-    // Which snapshot goes is never guessed, whatever is forced: the latest may be the last thing meant.
-    guard try reference.selector != .latest || find(idOrName: reference.image) != nil else {
-      let image = reference.image.isEmpty ? "IMAGE" : shellQuoted(reference.image)
-      throw ImageError(
-        .usage, "reference '\(text)'", "names an image, where one snapshot is asked for",
-        advice: "'imgstore remove \(image)@N' removes one snapshot, 'imgstore forget \(image) "
-          + "--entirely' all of them; 'imgstore remove \(image) --definition' takes a directory off the "
-          + "list of images and keeps its snapshots")
-    }
-    if !reference.image.isEmpty, try find(idOrName: reference.image) == nil {
-      _ = try image(exactly: reference.image)
-    }
-    let found = try find(reference)
-    let image = try ImageName(found.snapshot.image)
-    return (SnapshotName(image: image, number: found.number), image)
-  }
-
-  private func drop(
+  /// Removes the snapshots or, in a dry run, computes the space that this would free.
+  func drop(
     _ forgotten: [ForgottenSnapshot], kept: [KeptSnapshot], unreadable: [SnapshotName],
     busy: [BusyImage] = [], dryRun: Bool
   ) throws -> ForgetOutcome {
     let store = try store()
-    var use: DiskUse.Use?
+    var usage: DiskUse.Use?
     var collectable: UInt64?
     if dryRun {
       let account = try store.diskUse(progress: progress)
-      use = try account.use(of: forgotten.map(\.name))
+      usage = try account.use(of: forgotten.map(\.name))
       collectable = account.collectableBytes
     } else {
       progress.begin("forgetting")
-      for (image, gone) in Dictionary(grouping: forgotten, by: \.name.image)
+      for (image, removed) in Dictionary(grouping: forgotten, by: \.name.image)
         .sorted(by: { $0.key < $1.key })
       {
-        try store.refs.remove(image, gone.map(\.name.number))
+        try store.refs.remove(image, removed.map(\.name.number))
       }
     }
     return ForgetOutcome(
       forgotten: forgotten, kept: kept, unreadable: unreadable, busy: busy,
-      freedBytes: use?.freedBytes,
+      freedBytes: usage?.freedBytes,
       collectableBytes: collectable, isDryRun: dryRun)
   }
 }

@@ -1,12 +1,12 @@
-// imgstore lite: the root tree of a statelite image gets the layout that its nodes expect, as xCAT's
-// liteimg makes it, or loses it again.
+// imgstore lite: gives the root tree of a statelite image the layout that its nodes expect, as xCAT's liteimg
+// does (docs/xcat-contract.md#liteimg), or removes the layout.
 //
 //     litefile rows ─checked─▶ snapshot of the live tree ─▶ edited tree ─▶ live tree ─▶ snapshot
 //                                                             └─ rootfstype=ramdisk: packed
 //
-// 1. Rows that liteimg refuses are refused before anything is changed, all faults at once.
-// 2. The snapshot before holds what was there; a revert to it, or `--undo`, goes back.
-// 3. The same rows a second time change nothing.
+// 1. Rows that liteimg refuses are refused before anything is changed. All faults are reported at once.
+// 2. A snapshot holds the state before. A revert to it, or `--undo`, restores the tree.
+// 3. A second run with the same rows changes nothing.
 
 import Ingest
 import Platform
@@ -14,40 +14,42 @@ import Render
 import Store
 import XCAT
 
-/// What to do with which image.
+/// The parameters of `lite`.
 public struct LiteRequest: Sendable {
   public var image: String
-  /// The layout is taken back.
+  /// Whether the layout is removed.
   public var undoes = false
-  /// Says what would change, and changes nothing.
+  /// Whether the change is only planned.
   public var isDryRun = false
+  /// Whether the files of synclists are left out.
   public var skipsSyncfiles = false
-  /// Where the table has no rootfstype: "ramdisk" packs rootimg-statelite.gz.
+  /// The type of the root file system if the table has no rootfstype: "ramdisk" packs rootimg-statelite.gz.
   public var rootFileSystem: String?
   public var threads = processorCount
   public var cacheLimitBytes = SegmentCache.defaultLimitBytes
+  /// Creates the parameters for one image.
   public init(_ image: String) { self.image = image }
 }
 
-/// What was done.
+/// The outcome of `lite`.
 public struct LiteOutcome: Sendable {
-  /// The snapshot of what was there before.
+  /// The snapshot of the state before.
   public let safety: CommittedSnapshot
-  /// The snapshot of the changed tree; nil where nothing changed, and in a dry run.
+  /// The snapshot of the changed tree; nil if nothing changed, and in a dry run.
   public let recorded: CommittedSnapshot?
-  /// What was, or would be, changed.
+  /// The changes that were made or, in a dry run, planned.
   public let apply: ApplyOutcome
-  /// Of statelite images whose root is a ramdisk.
+  /// The packed image; nil if the root of the image is not a ramdisk.
   public let packed: PackOutcome?
   public let remarks: [String]
   public let isDryRun: Bool
   public let seconds: Double
 }
 
-/// What happens, for those who speak as xCAT does.
+/// An event of `lite`, for commands that print xCAT's messages.
 public enum LiteEvent: Sendable {
   case modifying(tree: String)
-  /// `.statelite` is not there yet.
+  /// `.statelite` does not exist yet.
   case creating(path: String)
   case modified(tree: String)
   case packing(tree: String)
@@ -55,14 +57,15 @@ public enum LiteEvent: Sendable {
 }
 
 extension Workspace {
-  /// Brings a root tree into statelite form, or back.
-  /// - Throws: `XCATError` for rows that liteimg refuses; `ImageError`, `StoreError`, `SystemError`.
+  /// Brings a root tree into statelite form, or restores its plain form.
+  /// - Throws: `ImageError` for rows that liteimg refuses, and if the image is not a statelite image;
+  ///   `StoreError`, `SystemError`, `InterruptedChangeError`.
   public func lite(
     _ request: LiteRequest, report: (LiteEvent) -> Void = { _ in }
   ) throws -> LiteOutcome {
     let start = monotonicSeconds()
     let source = try liteSource(request)
-    guard let path = source.tree else { preconditionFailure("the tree is the live one") }
+    guard let path = source.tree else { preconditionFailure("the tree is not live") }
     let rows = request.undoes ? [] : try liteRows(source)
     let lock = try ImageOperationLock.acquire(resolver, tree: path)
     defer { withExtendedLifetime(lock) {} }
@@ -110,28 +113,31 @@ extension Workspace {
     {
       report(.creating(path: path.text + "/.statelite"))
     }
-    let made = try applyToLiveTree(
+    let applied = try applyToLiveTree(
       path, edits.tree, from: before.snapshot, source,
-      message: request.undoes ? "statelite form taken back" : "in statelite form", command: "lite")
+      message: request.undoes ? "statelite form removed" : "in statelite form", command: "lite")
     report(.modified(tree: path.text))
     var packed: PackOutcome?
     if packs {
       report(.packing(tree: path.text))
       packed = try packStatelite(
-        made?.top ?? before.top, made?.snapshot ?? before.snapshot, source, request, created)
+        applied?.top ?? before.top, applied?.snapshot ?? before.snapshot, source, request, created)
       report(.packed(tree: path.text))
     }
-    return outcome(made?.snapshot, made?.outcome ?? ApplyOutcome(), packed)
+    return outcome(applied?.snapshot, applied?.outcome ?? ApplyOutcome(), packed)
   }
 
-  // MARK: What
+  // MARK: Input
+
+  /// Returns the live root tree to change.
+  /// - Throws: `ImageError` in xCAT's words if the image is missing, incomplete or of another kind.
 
   private func liteSource(_ request: LiteRequest) throws -> PackInput {
     let image = try ImageName(request.image)
     guard let definition = try tables().definition(of: image.text) else {
       throw ImageError.sentence(.notFound, "Cannot find image '\(image)' from the osimage table.")
     }
-    // A tree may have to be taken back when its image has become another kind.
+    // The layout can also be removed if the kind of the image has changed.
     guard definition.provisioning.contains("statelite") || request.undoes else {
       throw ImageError.sentence(
         "Please make sure that osimage.provmethod is set to statelite before calling this command.")
@@ -150,7 +156,8 @@ extension Workspace {
       snapshot: nil)
   }
 
-  /// The image's rows, by file, as liteimg takes them.
+  /// Returns the litefile rows of the image, sorted by file.
+  /// - Throws: `ImageError` with the first faulty row; the others are reported as warnings.
   private func liteRows(_ source: PackInput) throws -> [LiteFile] {
     var rows = try LitefileRows.of(
       image: source.image.text, groups: source.definition.osimage["groups"] ?? "", tables()
@@ -165,13 +172,13 @@ extension Workspace {
         XCATError(
           "litefile row \(printable(row.file.utf8))",
           "\(printable(row.file.utf8)) has blanks, '..' "
-            + "or no name, which nodes cannot tell", advice: "Name the file by its plain path"))
+            + "or no name, which nodes cannot handle", advice: "Name the file by its plain path"))
     }
     if let first = faults.first {
       for fault in faults.dropFirst() { tell("\(fault.finding)") }
       throw ImageError.sentence(first.finding, advice: first.advice)
     }
-    // xCAT gives each image without a row for it this one (litetree.pm, mergeArrays).
+    // xCAT adds this row to each image that lacks it (litetree.pm, mergeArrays).
     if !rows.contains(where: { $0.file == "/etc/mtab" }) {
       rows.append(LiteFile(file: "/etc/mtab", options: "link"))
       rows.sort { $0.file.utf8.lexicographicallyPrecedes($1.file.utf8) }
@@ -181,6 +188,8 @@ extension Workspace {
 
   // MARK: rootfstype=ramdisk
 
+  /// Packs the tree in statelite form, as rootimg-statelite.gz.
+
   private func packStatelite(
     _ top: Entry, _ snapshot: CommittedSnapshot, _ source: PackInput, _ request: LiteRequest,
     _ created: Timestamp
@@ -188,127 +197,27 @@ extension Workspace {
     let start = monotonicSeconds()
     var packing = PackRequest(request.image)
     (packing.threads, packing.cacheLimitBytes) = (request.threads, request.cacheLimitBytes)
-    let place = try packPlace(ImageFiles.statelitePackedName, source.folder)
-    let replaced = try replacedEntry(place.resolved)
+    let destination = try packPlace(ImageFiles.statelitePackedName, source.folder)
+    let replaced = try replacedEntry(destination.resolved)
     let store = try store()
-    var kept = snapshot
-    if try !unreproducibleImages(place, packing, source.folder).isEmpty {
-      kept = try packedTree(source, replacing: place, packing).snapshot
+    var packedSnapshot = snapshot
+    if try !unreproducibleImages(destination, packing, source.folder).isEmpty {
+      packedSnapshot = try packedTree(source, replacing: destination, packing).snapshot
     }
     let list = try excludeList(source.definition, leavesOut: false)
-    let made = try PackRendering(
+    let rendered = try PackRendering(
       workspace: self, store: store,
       tree: EditableTree(top, in: OverlayTree(store, modified: created)), list: list,
       created: created,
       request: packing
-    ).write(to: PackedFile(fileSystem, place.resolved, replacing: replaced, .readable))
-    recordPackMarker(place)
+    ).write(to: PackedFile(fileSystem, destination.resolved, replacing: replaced, .readable))
+    recordPackMarker(destination)
     return PackOutcome(
-      snapshot: kept, isNewSnapshot: kept.number != snapshot.number, destination: place.text,
-      report: made.report, counts: made.counts,
-      gaps: packGaps(of: kept.snapshot, missing: made.counts.missing, list), remarks: made.remarks,
+      snapshot: packedSnapshot, isNewSnapshot: packedSnapshot.number != snapshot.number,
+      destination: destination.text,
+      report: rendered.report, counts: rendered.counts,
+      gaps: packGaps(of: packedSnapshot.snapshot, missing: rendered.counts.missing, list),
+      remarks: rendered.remarks,
       seconds: monotonicSeconds() - start)
-  }
-}
-
-/// What liteimg changes in a root tree.
-struct LiteEdits {
-  private let rows: [LiteFile]
-  fileprivate(set) var tree: EditableTree
-  private(set) var remarks: [String] = []
-  private let site: PackEnvironment
-
-  init(_ tree: EditableTree, _ site: PackEnvironment, _ rows: [LiteFile]) {
-    self.rows = rows
-    self.site = site
-    self.tree = tree
-  }
-
-  mutating func undo() throws {
-    guard try tree.find(Statelite.saved) != nil else {
-      throw ImageError(
-        .notFound, "image \(site.image)",
-        "its root tree is not in statelite form: there is nothing to undo")
-    }
-    remarks += try Statelite.undo(&tree)
-  }
-
-  /// - Parameter session: takes the files of synclists; nil leaves them out.
-  mutating func makeAll(session: WriteSession?) throws {
-    let original = tree.top
-    remarks += try Statelite.undo(&tree)
-    remarks += try Postscripts.copy(into: &tree, site, withScript: false)
-    try makeRootReadOnly()
-    remarks += try RootPassword.set(in: &tree, site, salt: original.ids)
-    if let session { remarks += try Syncfiles.copy(into: &tree, site, session) }
-    try removeLeftovers()
-    remarks += try Statelite.apply(rows, image: site.image, to: &tree)
-    try addBootScript()
-  }
-
-  mutating func addImageInfo(_ created: Timestamp) throws {
-    var info = PackEdits(tree, site)
-    try info.addImageInfo(created)
-    tree = info.tree
-  }
-
-  /// etc/fstab: the root of this image is mounted read-only.
-  private mutating func makeRootReadOnly() throws {
-    guard let fstab = try tree.find("etc/fstab"), let text = try tree.text("etc/fstab") else {
-      return
-    }
-    let name = Array("\(site.definition.profile)_\(site.definition.architecture)".utf8)
-    let lines = text.split(separator: 0x0a, omittingEmptySubsequences: false).map { line in
-      line.starts(with: name) ? LiteEdits.readOnly(Array(line)) : Array(line)
-    }
-    let new = Array(lines.joined(separator: [0x0a]))
-    if new != text { try tree.change { $0.put(treePath("etc/fstab"), .fileLike(fstab, new)) } }
-  }
-
-  /// The first word "rw" becomes "ro".
-  private static func readOnly(_ line: [UInt8]) -> [UInt8] {
-    func isWord(_ at: Int) -> Bool {
-      guard line.indices.contains(at) else { return false }
-      let byte = line[at]
-      return (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte)
-        || (0x61...0x7a).contains(byte) || byte == 0x5f
-    }
-    guard
-      let at = line.indices.first(where: {
-        line[$0...].starts(with: Array("rw".utf8)) && !isWord($0 - 1) && !isWord($0 + 2)
-      })
-    else { return line }
-    return line[..<at] + Array("ro".utf8) + line[(at + 2)...]
-  }
-
-  /// What dracut left in the tree's tmp.
-  private mutating func removeLeftovers() throws {
-    let names = try tree.children([Array("tmp".utf8)]).filter {
-      $0.kind != .directory && $0.name.starts(with: Array("dracut.".utf8))
-    }.map(\.name)
-    try tree.change { edits in
-      for name in names { edits.remove([Array("tmp".utf8), name]) }
-    }
-  }
-
-  /// etc/init.d/statelite, which runs on a node before everything else.
-  private mutating func addBootScript() throws {
-    let name = isOldPower ? "rc.statelite.ppc.redhat" : "rc.statelite"
-    let path = site.xcatRoot.appending("share/xcat/netboot/add-on/statelite/\(name)")
-    guard let script = try site.read(path) else {
-      remarks.append("\(path.text) is not there: etc/init.d/statelite is left out")
-      return
-    }
-    try tree.change { $0.put(treePath("etc/init.d/statelite"), .file(script, mode: 0o755)) }
-  }
-
-  /// RHEL 5, and RHEL 6.1 to 6.4 on ppc64, have a script of their own.
-  private var isOldPower: Bool {
-    let version = site.definition.osVersion
-    guard version.hasPrefix("rh") else { return false }
-    let number = version.dropFirst(2).drop { $0.isLetter }
-    if number.hasPrefix("5") { return true }
-    return ["6.1", "6.2", "6.3", "6.4", "61", "62", "63", "64"].contains(String(number))
-      && site.definition.architecture == "ppc64"
   }
 }

@@ -1,9 +1,10 @@
-// imgstore pack: the root tree becomes the one file that nodes download, as xCAT's packimage makes it.
+// imgstore pack: packs the root tree into the file that nodes download, as xCAT's packimage does
+// (docs/xcat-contract.md#packimage-steps).
 //
-// 1. What is packed is in the store first: a changed tree is snapshotted. So is a packed image that is
-//    replaced and that nobody could make again.
-// 2. The live tree is not touched; what packing changes in it is a view (`PackEdits`). Asked to, it
-//    changes the live tree as xCAT does, after a snapshot.
+// 1. Only stored trees are packed: a changed tree is snapshotted first. A packed image that is replaced and
+//    cannot be packed again is also snapshotted.
+// 2. The live tree is not changed. The changes for packing apply to a view of the stored tree (`PackEdits`).
+//    On request, the live tree is changed as xCAT does, after a snapshot.
 // 3. The same snapshot packs to the same bytes, with any cache and on any number of cores.
 
 import Apply
@@ -16,8 +17,8 @@ import XCAT
 
 extension Workspace {
   /// Packs the root tree.
-  /// - Throws: `ImageError`, `XCATError`, `StoreError`, `SystemError`. The file that was there before
-  ///   is whole then.
+  /// - Parameter report: receives each event when it happens.
+  /// - Throws: `ImageError`, `XCATError`, `StoreError`, `SystemError`. A previous packed file is intact then.
   public func pack(
     _ request: PackRequest, report: (PackEvent) -> Void = { _ in }
   ) throws -> PackOutcome {
@@ -25,9 +26,9 @@ extension Workspace {
     let source = try packSource(request)
     let lock = try source.tree.map { try ImageOperationLock.acquire(resolver, tree: $0) } ?? nil
     defer { withExtendedLifetime(lock) {} }
-    let place = try packPlace(source, request)
-    let replaced = try replacedEntry(place.resolved)
-    var packed = try packedTree(source, replacing: place, request)
+    let destination = try packPlace(source, request)
+    let replaced = try replacedEntry(destination.resolved)
+    var packed = try packedTree(source, replacing: destination, request)
     let store = try store()
 
     progress.begin("listing")
@@ -37,9 +38,9 @@ extension Workspace {
     if request.changesLiveTree, try original.find(Statelite.saved) != nil {
       throw ImageError(
         "image \(source.image)",
-        "its root tree is in statelite form, which --in-tree would take back",
+        "its root tree is in statelite form, which --in-tree would remove",
         advice:
-          "Pack without --in-tree, or take it back first: 'imgstore lite --undo \(source.image)'")
+          "Pack without --in-tree, or run 'imgstore lite --undo \(source.image)' first")
     }
     let isPlain =
       try request.isPlain || source.definition.isDirectory
@@ -53,13 +54,13 @@ extension Workspace {
     try session?.finish()
     var tree = edits.tree
     if request.changesLiveTree, let path = source.tree {
-      let made = try applyToLiveTree(
+      let applied = try applyToLiveTree(
         path, tree, from: packed.snapshot, source, message: "as packed", command: "pack")
-      if let made {
-        packed = (made.top, made.snapshot, true)
-        // As the next packing of this tree will have it.
-        created = try firstTime(of: made.top, made.snapshot, source.image)
-        tree = EditableTree(made.top, in: tree.view)
+      if let applied {
+        packed = (applied.top, applied.snapshot, true)
+        // The next packing of this tree will use the same time.
+        created = try firstTime(of: applied.top, applied.snapshot, source.image)
+        tree = EditableTree(applied.top, in: tree.view)
       }
     }
     let list = try excludeList(source.definition, leavesOut: !isPlain).addingIncludes(
@@ -67,22 +68,24 @@ extension Workspace {
     if let path = source.tree { report(.packing(tree: path.text)) }
     let rendering = PackRendering(
       workspace: self, store: store, tree: tree, list: list, created: created, request: request)
-    let made = try rendering.write(
+    let rendered = try rendering.write(
       to: PackedFile(
-        fileSystem, place.resolved, replacing: replaced, place.mode))
-    if place.isOwn { recordPackMarker(place) }
-    let removed = request.isPackimage ? try removeOtherForms(place) : []
+        fileSystem, destination.resolved, replacing: replaced, destination.mode))
+    if destination.isOwn { recordPackMarker(destination) }
+    let removed = request.isPackimage ? try removeOtherForms(destination) : []
     withExtendedLifetime(session) {}
     return PackOutcome(
-      snapshot: packed.snapshot, isNewSnapshot: packed.isNew, destination: place.text,
-      report: made.report, counts: made.counts,
-      gaps: packGaps(of: packed.snapshot.snapshot, missing: made.counts.missing, list),
-      remarks: edits.remarks + made.remarks + removed
-        + (request.isPackimage ? [] : conflictingImages(place)),
+      snapshot: packed.snapshot, isNewSnapshot: packed.isNew, destination: destination.text,
+      report: rendered.report, counts: rendered.counts,
+      gaps: packGaps(of: packed.snapshot.snapshot, missing: rendered.counts.missing, list),
+      remarks: edits.remarks + rendered.remarks + removed
+        + (request.isPackimage ? [] : conflictingImages(destination)),
       seconds: monotonicSeconds() - start)
   }
 
-  /// What the packed image lacks because the snapshot does: of what the exlist keeps.
+  /// Returns the entries that the packed image lacks because the snapshot lacks them. Entries that the exlist
+  /// excludes are not counted.
+  /// - Parameter missing: the paths that the renderer could not read, relative to the tree.
   func packGaps(
     of snapshot: Snapshot, missing: [[UInt8]], _ list: ExcludeList
   ) -> [Snapshot.Note] {
@@ -95,13 +98,15 @@ extension Workspace {
     return noted + others.map { Snapshot.Note(.unreadable, path: $0) }
   }
 
-  /// What is at a place now, and may be replaced while nobody else writes there.
-  func replacedEntry(_ place: ResolvedPath) throws -> ReplacedEntry {
-    try fileSystem.statIfPresent(at: place.directory.raw, place.name).map { .seen($0) } ?? .nothing
+  /// Returns the entry that a packed file will replace. It is replaced only if it is still the same then.
+  func replacedEntry(_ location: ResolvedPath) throws -> ReplacedEntry {
+    try fileSystem.statIfPresent(at: location.directory.raw, location.name).map { .seen($0) }
+      ?? .nothing
   }
 
-  /// The lists of an image.
-  /// - Parameter leavesOut: what packimage leaves out of every image; liteimg does not.
+  /// Returns the exclude list of an image.
+  /// - Parameter leavesOut: whether the list includes the entries that packimage leaves out of every image.
+  ///   liteimg does not.
   func excludeList(
     _ definition: ImageDefinition, leavesOut: Bool = true
   ) throws -> ExcludeList {
@@ -109,17 +114,18 @@ extension Workspace {
       files: ImageFiles.paths(of: "exlist", definition),
       always: leavesOut ? ExcludeList.always : []
     ) { path in
-      let place = try resolver.resolve(path)
+      let location = try resolver.resolve(path)
+      let directory = location.directory
       guard
-        try fileSystem.statIfPresent(at: place.directory.raw, place.name, followLink: true) != nil
+        try fileSystem.statIfPresent(at: directory.raw, location.name, followLink: true) != nil
       else { return nil }
       return try fileSystem.readSmallFile(
-        at: place.directory.raw, place.name, limitBytes: 16 << 20)
+        at: directory.raw, location.name, limitBytes: 16 << 20)
     }
   }
 
-  /// When this tree came to be, as far as the history tells: snapshots that only other files made
-  /// necessary, the packed image among them, change nothing in what is packed.
+  /// Returns the time of the first snapshot in an unbroken series that has this tree. So snapshots that were
+  /// taken because of other files, such as the packed image, do not change the packed bytes.
   func firstTime(
     of top: Entry, _ snapshot: CommittedSnapshot, _ image: ImageName
   ) throws -> Timestamp {

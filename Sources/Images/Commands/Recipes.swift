@@ -1,6 +1,6 @@
-// imgstore recipes, and snapshot --recipes: packed images become recipes over the trees beside them.
+// imgstore recipes, and snapshot --recipes: stores packed images as recipes over the trees next to them.
 //
-// It costs what packing them costs (docs/decisions, "Recipes"), so a snapshot does it when it is asked.
+// It takes as long as packing the images (docs/decisions, "Recipes"), so a snapshot does it only on request.
 
 import Codec
 import Ingest
@@ -8,27 +8,28 @@ import Platform
 import Store
 import XCAT
 
-/// What became of one file.
+/// The result for one file.
 public struct RecipeResult: Sendable {
   public let path: [UInt8]
   public let sizeBytes: UInt64
   public let outcome: RecipeOutcome
 }
 
+/// The outcome of `recipes`.
 public struct RecipesOutcome: Sendable {
   public let snapshot: CommittedSnapshot
-  /// Files that were looked into.
+  /// The files that were examined.
   public let results: [RecipeResult]
-  /// Files that are recipes already.
+  /// The number of files that were recipes already.
   public let alreadyMade: Int
   public let seconds: Double
 }
 
 extension Workspace {
-  /// Makes recipes of the packed files of a snapshot, where it can be done.
+  /// Stores the packed files of a snapshot as recipes, if that is possible.
   ///
   /// The bytes that a recipe replaces stay in the store until the next garbage collection.
-  /// - Throws: `ImageError`, `StoreError`. Files before the one that failed have their recipes.
+  /// - Throws: `ImageError`, `StoreError`. The recipes of files before the failed one are stored.
   public func makeRecipes(_ reference: String) throws -> RecipesOutcome {
     let start = monotonicSeconds()
     let snapshot = try find(Reference(reference))
@@ -56,12 +57,14 @@ extension Workspace {
       seconds: monotonicSeconds() - start)
   }
 
-  /// Packed images first: what else holds them (a kept bundle) then finds them in the store.
+  /// Returns the components with packed images first. Their contents are then in the store when other files
+  /// that contain them, such as a bundle, are examined.
   private func ordered(_ pieces: [Snapshot.Component]) -> [Snapshot.Component] {
     pieces.filter { $0.role == ImageFiles.packed } + pieces.filter { $0.role != ImageFiles.packed }
   }
 
-  /// Files that a snapshot is about to take, and that are recipes, or may become some.
+  /// Returns the files of the next snapshot that are stored as recipes, or may be.
+  /// - Parameter includesNew: whether files are examined that are not recipes yet.
   func recipeCandidates(
     _ definition: ImageDefinition, _ image: ImageName, latest: Snapshot?,
     also others: [CaptureRoot], includesNew: Bool
@@ -76,7 +79,9 @@ extension Workspace {
       progress: progress)
   }
 
-  /// Stores the files that a capture took as known: the trees beside them are in the store now.
+  /// Stores the files that a capture treated as known. The trees that their recipes need are in the store
+  /// now.
+  /// - Returns: the results, and the number of stored bytes.
   func settle(
     _ candidates: [RecipeCandidate], _ pieces: [Snapshot.Component]
   ) throws -> (results: [RecipeResult], storedBytes: UInt64) {
@@ -85,7 +90,7 @@ extension Workspace {
     var results: [RecipeResult] = []
     var storedBytes: UInt64 = 0
     for candidate in candidates where !candidate.isKept {
-      // The capture has read anew what changed meanwhile.
+      // If the file changed in between, the capture has read it instead.
       guard
         case .file(candidate.blob, _)? = pieces.first(where: { $0.path == candidate.path })?.entry
           .content

@@ -1,22 +1,23 @@
-// imgstore remove --definition: a directory is no image any more. Its snapshots, and the directory itself, stay.
+// imgstore remove --definition: removes a directory from the list of images. Its snapshots and the directory
+// itself stay.
 
 import Platform
 import Store
 import XCAT
 
-/// What `remove --definition` did, or would do.
+/// The outcome of `remove --definition` for one image, or of its dry run.
 public struct RemovedDefinition: Sendable {
   public let image: String
   /// The directory, which stays.
   public let path: String
-  /// How many snapshots the image has, which stay.
+  /// The number of the image's snapshots, which stay.
   public let snapshots: Int
 }
 
 extension Workspace {
-  /// Takes images that are directories off the list: all of them, or none.
-  /// - Parameter names: of images, or their directories, whether these are there or not.
-  /// - Throws: `ImageError` for an image of xCAT's, and for one that is half changed.
+  /// Removes images that are directories from the list of images: all of them, or none.
+  /// - Parameter names: the names of the images, or the paths of their directories, which need not exist.
+  /// - Throws: `ImageError`: `usage` for an osimage of xCAT or a snapshot, `notFound`, `unfinished`.
   public func removeDefinitions(
     _ names: [String], dryRun: Bool = false
   ) throws -> [RemovedDefinition] {
@@ -38,21 +39,21 @@ extension Workspace {
     return removed
   }
 
-  /// The image of that very name, which is a directory.
+  /// Returns the image of exactly that name, which must be a directory.
   private func definedDirectory(_ name: String) throws -> ImageName {
     if Workspace.isPath(name), let owner = try directoryOwner(directoryPath(name)) {
       return try definedDirectory(owner.text)
     }
     guard !name.contains(where: { "@:".contains($0) }) else {
       throw ImageError(
-        .usage, "reference '\(name)'", "names a snapshot, where an image is asked for",
-        advice: "Write the image's name alone")
+        .usage, "reference '\(name)'", "names a snapshot, but an image is expected",
+        advice: "Write only the name of the image")
     }
     guard let image = try? ImageName(name), let definition = try tables().definition(of: name)
     else {
       throw ImageError(
         .notFound, "image '\(name)'", "is not defined",
-        advice: "'imgstore images' lists what there is")
+        advice: "'imgstore images' lists all images")
     }
     guard definition.isDirectory else {
       throw ImageError(
@@ -62,7 +63,7 @@ extension Workspace {
     return image
   }
 
-  /// Takes an image off the list again whose first snapshot could not be taken.
+  /// Removes a new image from the list again, after its first snapshot failed.
   func withdraw(_ image: ImageName) {
     guard let store = try? store(), (try? store.refs.numbers(of: image))?.isEmpty == true,
       let definition = try? tables().definition(of: image.text), definition.isDirectory
@@ -72,7 +73,7 @@ extension Workspace {
 }
 
 extension ImageDefinition {
-  /// The changes that take an image that is a directory off the list.
+  /// Returns the row changes that remove an image that is a directory from the list.
   func removalOfDirectory(_ image: ImageName) -> [RowChange] {
     ImageDefinition().rowChanges(of: image.text, replacing: self)
   }

@@ -1,26 +1,28 @@
-// imgstore repair: what the store has lost comes back from what still has it.
+// imgstore repair: restores lost objects of the store from sources that still have them: other stores,
+// archives, folders and the live images.
 
 import Ingest
 import Platform
 import Store
 import XCAT
 
-/// What `repair` is asked for.
+/// The parameters of `repair`.
 public struct RepairOptions: Sendable {
-  /// Other stores, bundles, packed images, archives, files and folders to look in.
+  /// The other stores, bundles, packed images, archives, files and folders to search.
   public var sources: [String] = []
-  /// Whether the live images are looked through as well.
+  /// Whether the live images are searched, too.
   public var readsLive = true
   public var isDryRun = false
+  /// Creates the parameters of a plain `repair`.
   public init() {}
 }
 
 extension Workspace {
   /// Repairs the store.
-  /// - Throws: `ImageError` where a source cannot be opened: nothing is changed then.
+  /// - Throws: `ImageError` if a source cannot be opened; nothing is changed then.
   public func repair(_ options: RepairOptions = RepairOptions()) throws -> RepairOutcome {
     let store = try store(odd: options.isDryRun ? .passOver : .replace)
-    // Everything that was named is opened before anything is changed.
+    // All named sources are opened before anything is changed.
     var sources = try options.sources.map { try repairSource($0) }
     if options.readsLive { sources.append(liveSource(store)) }
     var request = RepairRequest()
@@ -31,13 +33,13 @@ extension Workspace {
     return outcome
   }
 
-  /// The live images: everything at the paths that snapshots and definitions name.
+  /// Returns the source for the live images: all files at the paths that snapshots and definitions name.
   private func liveSource(_ store: ObjectStore) -> RepairSource {
     .content(name: "the live images") { [self] session in
       var requests: [[UInt8]: CaptureRoot] = [:]
       for image in try store.refs.images() {
         let latest = try store.refs.latestReadable(of: image)?.snapshot
-        // Tables that cannot be read say nothing; the snapshots name paths as well.
+        // If the tables cannot be read, only the snapshots name paths.
         if let definition = try? tables().definition(of: image.text),
           let named = try? self.requests(definition, latest: latest).all
         {
@@ -52,9 +54,9 @@ extension Workspace {
       }
       try offer(Array(requests.values), in: resolver, to: session)
       for request in requests.values where request.role == ImageFiles.packed {
-        guard let place = try? resolver.resolve(request.path),
+        guard let location = try? resolver.resolve(request.path),
           let file = try? fileSystem.openFile(
-            at: place.directory.raw, place.name, [.read, .noFollow, .nonBlocking])
+            at: location.directory.raw, location.name, [.read, .noFollow, .nonBlocking])
         else { continue }
         try? ArchiveSource(store, progress).offer(file, to: session)
       }

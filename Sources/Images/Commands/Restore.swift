@@ -1,125 +1,133 @@
-// imgstore restore: a tree or a file of a snapshot into an empty place.
+// imgstore restore: writes a tree or a file of a snapshot to a new or empty path.
 
 import Apply
 import Platform
 import Store
 
-/// What a restore did.
+/// The outcome of a restore.
 public struct RestoreOutcome: Sendable {
   public let source: String
   public let destination: String
   public let report: ApplyReport
-  /// Directories, files, links and other nodes that were made.
+  /// The number of created directories, files, links and other nodes.
   public let entries: Int
-  /// Entries that the snapshot could not read and so does not have.
+  /// The entries that the snapshot lacks, with the reasons.
   public let skipped: [(path: [UInt8], why: String)]
   public let seconds: Double
 }
 
 extension Workspace {
-  /// Writes what `text` names (without a path: the root tree) as `destination`, which must not be
-  /// there yet, or be an empty folder. A file may also go into an existing folder.
-  /// - Parameter overwriting: what is there may be replaced, entry by entry; what the snapshot does
-  ///   not have stays.
-  /// - Parameter path: what to restore, where the reference does not say it.
+  /// Restores an entry of a snapshot. The destination must not exist, or must be an empty folder. A file may
+  /// also be restored into an existing folder.
+  /// - Parameters:
+  ///   - text: the snapshot, optionally with a path. Without a path, the root tree is restored.
+  ///   - path: the path to restore, if the reference has none.
+  ///   - overwriting: whether existing entries may be replaced, one by one. Entries that the snapshot lacks
+  ///     stay.
+  /// - Throws: `ImageError` if the reference or the destination is unsuitable; nothing is written then.
+  ///   `StoreError`, `SystemError`.
   public func restore(
     _ text: String, path: String? = nil, to destination: String, overwriting: Bool = false
   ) throws -> RestoreOutcome {
     let start = monotonicSeconds()
     let reference = try PathReference(text, path: path)
     let snapshot = try find(reference.snapshot)
-    let found =
+    let source =
       try reference.path.map { try findEntry($0, in: snapshot) }
       ?? rootTree(of: snapshot)
     let object = "destination \(destination)"
-    let wanted = try outputPlace(destination, object, createsDirectories: true)
-    var place = wanted.resolved
-    if let existing = try fileSystem.statIfPresent(at: place.directory.raw, place.name) {
-      if found.entry.kind != .directory, existing.kind == .directory {
-        // A link of that name is replaced, or in the way: it is not followed.
-        place = try ResolvedPath(
-          directory: fileSystem.openDirectory(at: place.directory.raw, place.name),
-          name: AbsolutePath(found.path)?.lastComponent ?? [])
+    let output = try outputPlace(destination, object, createsDirectories: true)
+    var location = output.resolved
+    if let existing = try fileSystem.statIfPresent(at: location.directory.raw, location.name) {
+      if source.entry.kind != .directory, existing.kind == .directory {
+        // A link of that name is not followed: it is replaced, or refused.
+        location = try ResolvedPath(
+          directory: fileSystem.openDirectory(at: location.directory.raw, location.name),
+          name: AbsolutePath(source.path)?.lastComponent ?? [])
       }
     }
-    try requireOutsideStore(place.directory, object)
+    try requireOutsideStore(location.directory, object)
     if overwriting {
-      try requireReplaceable(place, by: found.entry.kind, destination)
+      try requireReplaceable(location, by: source.entry.kind, destination)
     } else {
-      try requireEmpty(place, destination)
+      try requireEmpty(location, destination)
     }
     let plan: Plan = try {
       var planner = Planner(target: try store(), live: try store())
-      return try planner.plan(name: place.name, current: nil, desired: found.entry)
+      return try planner.plan(name: location.name, current: nil, desired: source.entry)
     }()
-    // What a sparse file needs stands in its hole map; what is replaced gives room.
+    // The size of a sparse file's data is only in its hole map. Replaced entries free space, so there is no
+    // check with `overwriting`.
     if !overwriting {
       let bytes = plan.files.reduce(Int64(0)) { sum, step in
         step.entry.holes == nil ? sum &+ Int64(clamping: step.entry.sizeBytes) : sum
       }
       try requireRoom(
         bytes: bytes, entries: Int64(plan.directories.count + plan.files.count),
-        on: place.directory, "destination \(destination)")
+        on: location.directory, "destination \(destination)")
     }
     progress.begin("restoring", totalBytes: plan.writtenBytes)
     let executor = Executor(
-      fileSystem, try store(), base: place.directory,
+      fileSystem, try store(), base: location.directory,
       surroundings: overwriting ? .any : .empty, progress: progress)
     let report = try executor.run(plan)
     return RestoreOutcome(
       source: snapshot.name + (reference.path.map { ":\($0)" } ?? ""), destination: destination,
       report: report, entries: report.writtenFiles + plan.directories.count,
       skipped: plan.skipped
-        + snapshot.snapshot.gaps(below: found.path).filter { $0.kind != .unreadable }
+        + snapshot.snapshot.gaps(below: source.path).filter { $0.kind != .unreadable }
         .map { ($0.path, $0.reason) },
       seconds: monotonicSeconds() - start)
   }
 
+  /// Returns the root tree of a snapshot.
   private func rootTree(of snapshot: CommittedSnapshot) throws -> FoundEntry {
     guard let piece = snapshot.snapshot.pieces.rootTree else {
       throw ImageError(
         .notFound, snapshot.name, "has no root tree",
-        advice: "Name a file of it: '\(snapshot.name):PATH'; 'imgstore show \(snapshot.name)' "
-          + "lists them")
+        advice: "Name one of its files with '\(snapshot.name):PATH'; 'imgstore show "
+          + "\(snapshot.name)' lists them")
     }
     return FoundEntry(path: piece.path, entry: piece.entry)
   }
 
-  /// A folder is not replaced by a file, nor a file by a folder. Devices, FIFOs and
-  /// sockets of this machine are replaced by nothing else.
+  /// Checks that an entry may be replaced. Files do not replace folders, and folders do not replace files.
+  /// Devices, FIFOs and sockets of this machine are only replaced by their own kind.
   private func requireReplaceable(
-    _ place: ResolvedPath, by kind: FileKind, _ destination: String
+    _ location: ResolvedPath, by kind: FileKind, _ destination: String
   ) throws {
-    guard let stat = try fileSystem.statIfPresent(at: place.directory.raw, place.name),
+    guard let stat = try fileSystem.statIfPresent(at: location.directory.raw, location.name),
       stat.kind != kind, stat.kind == .directory || kind == .directory || !stat.kind.isReplaceable
     else { return }
     throw ImageError(
       "destination \(destination)",
-      "there is a \(stat.kind.noun) named \(printable(place.name)), where a \(kind.noun) would go",
-      advice: "Name another place")
+      "there is a \(stat.kind.noun) named \(printable(location.name)), "
+        + "but the snapshot has a \(kind.noun)",
+      advice: "Name another path")
   }
 
-  private func requireEmpty(_ place: ResolvedPath, _ destination: String) throws {
-    guard let stat = try fileSystem.statIfPresent(at: place.directory.raw, place.name) else {
+  /// Checks that the destination does not exist, or is an empty folder.
+  private func requireEmpty(_ location: ResolvedPath, _ destination: String) throws {
+    guard let stat = try fileSystem.statIfPresent(at: location.directory.raw, location.name) else {
       return
     }
     let object = "destination \(destination)"
     guard stat.kind == .directory else {
       throw ImageError(
-        object, "there is a \(stat.kind.noun) named \(printable(place.name)) already",
-        advice: "Name another place; only 'restore --force' replaces what is there")
+        object, "there is a \(stat.kind.noun) named \(printable(location.name)) already",
+        advice: "Name another path; only 'restore --force' replaces existing files")
     }
-    let folder = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+    let folder = try fileSystem.openDirectory(at: location.directory.raw, location.name)
     guard try fileSystem.names(of: folder.raw).isEmpty else {
       throw ImageError(
         object, "is not empty",
-        advice: "Name a folder that is empty or not there yet; 'restore --force' replaces entries "
-          + "in place, and 'imgstore revert' a live image")
+        advice: "Name a folder that is empty or does not exist; 'restore --force' replaces entries "
+          + "in place, and 'imgstore revert' restores a live image")
     }
   }
 }
 
 extension FileKind {
-  /// Whether a file may take its place.
+  /// Whether an entry of another kind may replace one of this kind.
   fileprivate var isReplaceable: Bool { self == .file || self == .symlink }
 }

@@ -1,11 +1,12 @@
-// imgstore resume: a change that was cut short is completed, or taken back.
+// imgstore resume: completes an interrupted change, or rolls it back.
 //
-//     journal ─▶ leftovers removed ─▶ live ─capture─▶ plan towards the target, or the state before
-//             ─▶ steps ─▶ rows ─▶ proof ─▶ ref (unless it is there) ─▶ journal removed
+//     journal ─▶ leftovers removed ─▶ live ─capture─▶ plan toward the target, or the state before
+//             ─▶ steps ─▶ rows ─▶ verification ─▶ ref (unless it exists) ─▶ journal removed
 //
-// 1. It plans anew from what is live, so it may itself be cut short, and be resumed, any number of times.
-// 2. What somebody put into the half-changed image, and neither end of the change has, is kept as a
-//    snapshot first.
+// 1. Each run plans again from the live state. So `resume` itself may be interrupted and resumed any number
+//    of times.
+// 2. Somebody may have added files to the image since the interruption. If neither the target nor the state
+//    before has them, they are snapshotted first.
 
 import Apply
 import Codec
@@ -14,51 +15,35 @@ import Platform
 import Store
 import XCAT
 
-/// Which way to go on.
-public enum ResumeDirection: Sendable {
-  /// To where the change led.
-  case forward
-  /// To the state before.
-  case back
-  /// Nowhere: what is live stays as it is, and the journal goes.
-  case abandon
-}
-
-/// What resuming did.
-public struct ResumeOutcome: Sendable {
-  public let change: UnfinishedChange
-  public let direction: ResumeDirection
-  /// What was done to the live image; nil where it had not been touched, or was abandoned.
-  public let revert: RevertOutcome?
-  /// What the change made for a time and could not be removed.
-  public var leftovers: [ApplyProblem] = []
-}
-
 extension Workspace {
-  /// Goes on with a change that was cut short.
-  /// - Parameter name: the image; nil where only one has such a change.
-  /// - Throws: `ImageError` where there is nothing to resume, or no snapshot has the state to go to.
+  /// Resumes an interrupted change.
+  /// - Parameter name: the image; nil if only one image has an unfinished change.
+  /// - Throws: `ImageError`: `notFound` if there is nothing to resume, `usage` if several images could be
+  ///   meant, `unfinished` if no snapshot has the state to restore or a leftover cannot be removed;
+  ///   `InterruptedChangeError` if the change must be resumed again.
   public func resume(_ name: String?, _ direction: ResumeDirection) throws -> ResumeOutcome {
     let start = monotonicSeconds()
     let image = try unfinishedImage(name)
     let store = try store()
     let lock = try lock(image, store, allowsUnfinished: true)
     defer { withExtendedLifetime(lock) {} }
-    Interruption.announce("interrupted: image \(image) stays half changed")
+    Interruption.announce("interrupted: the change of image \(image) remains unfinished")
     if direction == .abandon { return try abandon(image) }
     guard let journal = try journal(of: image) else { throw nothingToResume(image.text) }
     let change = try unfinished(image, journal)
     let before = try journal.before.flatMap { try snapshot($0, of: image) }
-    var leadsTo = try snapshot(journal.target, of: image)
-    // The way back of a revert needs the state before alone.
-    if leadsTo == nil, direction == .back, journal.operation == .revert { leadsTo = before }
-    guard let target = leadsTo else {
+    var recordedTarget = try snapshot(journal.target, of: image)
+    // To roll back a revert, only the state before is needed.
+    if recordedTarget == nil, direction == .back, journal.operation == .revert {
+      recordedTarget = before
+    }
+    guard let target = recordedTarget else {
       return try discardUnstartedChange(image, journal, change, direction)
     }
     guard let goal = direction == .back ? before : target else {
       throw ImageError(
         .unfinished, "image \(image)", "no snapshot has the state before \(change.words)",
-        advice: "'imgstore resume \(image)' completes it; 'imgstore revert' goes to any snapshot "
+        advice: "'imgstore resume \(image)' completes it; 'imgstore revert' restores any snapshot "
           + "afterwards")
     }
     do {
@@ -71,12 +56,12 @@ extension Workspace {
       Interruption.announce("interrupted: the change of image \(image) was complete")
       return ResumeOutcome(change: change, direction: direction, revert: outcome)
     } catch {
-      // Untouched by this resumption only.
+      // This run has changed nothing, but the interrupted change may have.
       throw InterruptedChangeError((error as? CancelledChangeError)?.cause ?? error, change)
     }
   }
 
-  /// The images with a change that was begun and has not ended.
+  /// Returns the names of the images with an unfinished change.
   public func unfinishedImages() throws -> [String] {
     try storeIfPresent()?.journals.images().map(\.text) ?? []
   }
@@ -101,9 +86,9 @@ extension Workspace {
   }
 
   private func abandon(_ image: ImageName) throws -> ResumeOutcome {
-    // A journal that cannot be read is one more reason to be rid of it.
+    // A journal that cannot be read can be abandoned, too.
     let journal = try? journal(of: image)
-    // One that is no file at all cannot be read, and is there all the same.
+    // A journal that is not a regular file exists, but cannot be read.
     do {
       guard try store().journals.read(image) != nil else { throw nothingToResume(image.text) }
     } catch let error as StoreError where error.kind == .damaged {}
@@ -114,7 +99,7 @@ extension Workspace {
         target: nil,
         before: nil,
         isRunning: false)
-    // Nothing but the journal must be in order for it to go.
+    // The journal is removed even if leftovers cannot be.
     var leftovers: [ApplyProblem] = []
     if let journal {
       do { leftovers = try removeLeftovers(image, journal).map(\.problem) } catch {
@@ -126,7 +111,9 @@ extension Workspace {
       change: change, direction: .abandon, revert: nil, leftovers: leftovers)
   }
 
-  /// The journal was written and the ref that it names was not: nothing else has happened.
+  /// Removes the journal of a change whose target snapshot was never recorded. Such a change has not modified
+  /// the image.
+  /// - Throws: `ImageError` (`unfinished`) for a revert, whose target existed and is missing now.
   private func discardUnstartedChange(
     _ image: ImageName, _ journal: Journal, _ change: UnfinishedChange,
     _ direction: ResumeDirection
@@ -134,7 +121,7 @@ extension Workspace {
     guard journal.operation != .revert else {
       throw ImageError(
         .unfinished, "image \(image)",
-        "the snapshot that the revert leads to is not in the store any more",
+        "the target snapshot of the revert is no longer in the store",
         advice: journal.before == nil || direction == .back
           ? "'imgstore resume \(image) --abandon' leaves the image as it is"
           : "'imgstore resume \(image) --back' returns to the state before")
@@ -145,7 +132,9 @@ extension Workspace {
       change: change, direction: direction, revert: nil, leftovers: leftovers)
   }
 
-  // MARK: Going on
+  // MARK: Resuming
+
+  /// Changes the live image to the target, or to the state before, verifies the result and records it.
 
   private func resumeChange(
     _ image: ImageName, _ journal: Journal, _ target: CommittedSnapshot,
@@ -154,175 +143,94 @@ extension Workspace {
   ) throws -> RevertOutcome {
     let store = try store()
     let isBack = goal.id != target.id
-    let reach = ImportOption.reach(journal)
-    // A change that gives the image another directory names it itself.
-    let defined = reach.restoresPlace ? nil : try tables().definition(of: image.text)
+    let permissions = JournalOption.permissions(journal)
+    // A change that moves the image to another directory has the path in its target.
+    let defined = permissions.restoresPlace ? nil : try tables().definition(of: image.text)
     let target = target.relocated(to: defined)
-    let end = goal.relocated(to: defined).excluding(ImportOption.excludes(journal))
+    let destination = goal.relocated(to: defined).excluding(JournalOption.excludes(journal))
     let folders = try lockFolders(
-      image, changedPaths(of: image, target.snapshot) + changedPaths(of: image, end.snapshot))
+      image,
+      changedPaths(of: image, target.snapshot) + changedPaths(of: image, destination.snapshot))
     defer { withExtendedLifetime(folders) {} }
     if let leftover = try removeLeftovers(image, journal).first {
       throw ImageError(
         .unfinished, printable(leftover.problem.path), leftover.problem.what,
         advice: leftover.isMounted
-          ? "Unmount that file system, and run the command again. Do not remove what is mounted"
+          ? "Unmount that file system, and run the command again. Do not remove the mounted files"
           : "Remove it, and run the command again; 'imgstore resume \(image) --abandon' leaves "
             + "everything as it is")
     }
-    try requireMounted(try mountNotes(of: image) + end.snapshot.notes, image: image.text)
-    let sight = try look(at: image, end, storing: before != nil, resuming: journal)
-    let goal = end.keepingExcludes(
-      of: sight.live,
-      restoresDefinition: journal.operation == .importing || reach.restoresExcludes)
-    try sight.settle()
+    try requireMounted(try mountNotes(of: image) + destination.snapshot.notes, image: image.text)
+    let current = try captureLiveState(
+      of: image, destination, storing: before != nil, resuming: journal)
+    let goal = destination.keepingExcludes(
+      of: current.live,
+      restoresDefinition: journal.operation == .importing || permissions.restoresExcludes)
+    try current.flush()
     var safety: CommittedSnapshot?
-    if let before, try hasUnsavedChanges(sight, before, target, journal) {
+    if let before, try hasUnsavedChanges(current, before, target, journal) {
       safety = try commit(
-        image, sight.live, notes: [], latest: try store.refs.latestReadable(of: image),
-        message: "found half done: \(journal.message)", command: "resume", isPermanent: false)
+        image, current.live, notes: [], latest: try store.refs.latestReadable(of: image),
+        message: "found unfinished: \(journal.message)", command: "resume", isPermanent: false)
     }
     let notes = try effectiveNotes(goal.snapshot, of: image)
-    let foreign = Set(journal.values(ImportOption.foreign))
+    let foreign = Set(journal.values(JournalOption.foreign))
     let resolve = try targetResolver(journal, isBack: isBack)
     var plans = try planPieces(
-      from: sight.live.capture.pieces.filter {
-        // On the way back they are what they were.
+      from: current.live.capture.pieces.filter {
+        // A rollback restores them, if the state before names them.
         !foreign.contains(printable($0.path)) || goal.snapshot.piece(at: $0.path) != nil
       },
-      sight.source, to: goal.snapshot.pieces, store, liveNotes: sight.live.notes,
-      targetNotes: notes, captured: sight.live.capture, limits: LiveLimits(self))
+      current.source, to: goal.snapshot.pieces, store, liveNotes: current.live.notes,
+      targetNotes: notes, captured: current.live.capture, limits: LiveLimits(self))
     plans = try keepOutside(
-      plans, [sight.live.definition, goal.snapshot.definition],
-      sight.live.capture.pieces + goal.snapshot.pieces, reach)
+      plans, [current.live.definition, goal.snapshot.definition],
+      current.live.capture.pieces + goal.snapshot.pieces, permissions)
     plans = try keepForeignDirectories(
-      plans, sight.live, goal.snapshot, notes, reach, isResumed: true)
-    func grounds(_ method: ApplyStrategy) -> StrategyContext {
+      plans, current.live, goal.snapshot, notes, permissions, isResumed: true)
+    func context(_ method: ApplyStrategy) -> StrategyContext {
       StrategyContext(
-        method: method, notes: sight.live.notes + notes, isServed: isServed(sight, target),
-        entryCount: goal.snapshot.entryCount, live: sight.source, target: store)
+        method: method, notes: current.live.notes + notes, isServed: isServed(current, target),
+        entryCount: goal.snapshot.entryCount, live: current.source, target: store)
     }
-    // What stands in the way of a swap by now must not stand in the way of going on.
+    // The change must be resumable even if the requested strategy is no longer possible.
     let methods =
-      try (try? chooseMethods(&plans, grounds(journal.method)))
-      ?? chooseMethods(&plans, grounds(.automatic))
-    let attributes = sight.attributeChanges(to: goal)
+      try (try? chooseMethods(&plans, context(journal.method)))
+      ?? chooseMethods(&plans, context(.automatic))
+    let attributes = current.attributeChanges(to: goal)
     var outcome = describe(plans, methods, attributes)
-    outcome.forgetExcluded(sight.live.notes)
-    if !isBack { try keepOriginals(journal, goal.snapshot, sight.live) }
+    outcome.forgetExcluded(current.live.notes)
+    if !isBack { try keepOriginals(journal, goal.snapshot, current.live) }
     outcome.report = try applyPlans(
       image, plans, notes, to: goal.snapshot, journal,
-      rowsFrom: attributes.isEmpty ? nil : sight.live, syncs, resolve: resolve)
-    // What was written before the change was cut short may not be on disk either.
+      rowsFrom: attributes.isEmpty ? nil : current.live, syncs, resolve: resolve)
+    // Files that were written before the interruption may not be on disk yet.
     try sync(goal.snapshot.requests.map(\.path), syncs)
-    let proof = try look(
-      at: image, goal, storing: false, verifiedFiles: outcome.report.verifiedFiles)
-    let (remaining, found) = try splitLimits(
-      diff(proof.state, state(goal, store)), goal.snapshot.pieces, proof.source, outcome.report,
+    let verified = try captureLiveState(
+      of: image, goal, storing: false, verifiedFiles: outcome.report.verifiedFiles)
+    let (remaining, limitProblems) = try splitLimits(
+      diff(verified.state, state(goal, store)), goal.snapshot.pieces, verified.source,
+      outcome.report,
       LiveLimits(self))
-    let isExact = remaining.isEmpty && found.isEmpty
+    let isExact = remaining.isEmpty && limitProblems.isEmpty
     try settle(syncs)
-    // Whoever recorded the change may have died before the journal went.
+    // An earlier run may have recorded the change, but not removed the journal.
     let latest = try store.refs.latestReadable(of: image)
     var recorded: CommittedSnapshot?
     if latest?.snapshot.hasSameState(as: goal.snapshot) != true || !isExact {
       recorded = try record(
-        image, goal, proof, isExact: isExact,
+        image, goal, verified, isExact: isExact,
         command: isBack ? "resume --back" : journal.command,
-        message: isBack ? "taken back: \(journal.message)" : journal.message,
+        message: isBack ? "rolled back: \(journal.message)" : journal.message,
         before: isBack ? target.id : before?.id)
-    } else if proof.live.capture.pieces == goal.snapshot.pieces {
-      proof.live.capture.saveCache(
-        store.layout, key: cacheKey(image), base: goal.id, replacing: proof.live.cache)
+    } else if verified.live.capture.pieces == goal.snapshot.pieces {
+      verified.live.capture.saveCache(
+        store.layout, key: cacheKey(image), base: goal.id, replacing: verified.live.cache)
     }
     return RevertOutcome(
       target: goal, isDryRun: false, apply: outcome, safety: safety, recorded: recorded,
-      remaining: remaining, limits: found, uncompared: proof.live.notes.filter(\.isProblem),
+      remaining: remaining, limits: limitProblems,
+      uncompared: verified.live.notes.filter(\.isProblem),
       seconds: monotonicSeconds() - start)
-  }
-
-  /// Whether something live has a content that neither end of the change has.
-  private func hasUnsavedChanges(
-    _ sight: LiveCapture, _ before: CommittedSnapshot, _ target: CommittedSnapshot,
-    _ journal: Journal
-  ) throws -> Bool {
-    let prefix = Journal.prefix(journal.token)
-    func news(against end: CommittedSnapshot) throws -> Set<[UInt8]> {
-      var paths: Set<[UInt8]> = []
-      for change in try diff(state(end, try store()), sight.state).entries {
-        switch change.kind {
-        case .removed: continue
-        case .added(let entry):
-          if entry.kind == .directory { continue }
-        case .changed(_, let entry, let fields):
-          guard fields.contains(.content), entry.kind != .directory else { continue }
-        }
-        let isOwn = change.path.split(separator: 0x2f).contains { $0.starts(with: prefix) }
-        if !isOwn { paths.insert(change.path) }
-      }
-      return paths
-    }
-    let beside = try news(against: before)
-    return try !beside.isEmpty && !beside.isDisjoint(with: news(against: target))
-  }
-
-  // MARK: Leftovers
-
-  /// Something that a change made under a name of its own, and that cannot be removed.
-  private struct Leftover {
-    let problem: ApplyProblem
-    /// A file system is mounted in it: unmounting is the way, never removing.
-    let isMounted: Bool
-  }
-
-  /// Removes what the change made under names of its own, beside the image's files and trees. (What
-  /// it made inside trees the plan removes, as all that is extra.)
-  /// - Returns: what could not be removed.
-  private func removeLeftovers(
-    _ image: ImageName, _ journal: Journal
-  ) throws -> [Leftover] {
-    let prefix = Journal.prefix(journal.token)
-    let ends = [journal.target, journal.before].compactMap { $0 }
-      .compactMap { try? snapshot($0, of: image)?.snapshot }
-    var folders: Set<AbsolutePath> = []
-    var leftovers: [Leftover] = []
-    for path in ends.flatMap({ $0.requests + $0.absentPathRequests }).map(\.path)
-    where folders.insert(path.parent).inserted {
-      do {
-        let place = try locate(path)
-        for name in try fileSystem.names(of: place.directory.raw) where name.starts(with: prefix) {
-          if let leftover = removeLeftover(place.directory, name, in: path.parent) {
-            leftovers.append(leftover)
-          }
-        }
-      } catch {
-        if !error.isAbsent {
-          leftovers.append(
-            Leftover(problem: ApplyProblem(path: path.bytes, what: error.finding), isMounted: false)
-          )
-        }
-      }
-    }
-    return leftovers
-  }
-
-  private func removeLeftover(
-    _ directory: Descriptor, _ name: [UInt8], in folder: AbsolutePath
-  ) -> Leftover? {
-    let path = folder.bytes + [0x2f] + name
-    let leftover = ResolvedPath(directory: directory, name: name)
-    if let mount = TreeBusyCheck.mounts(in: realPath(leftover)).first {
-      let what = "is left from the change, and something is mounted on \(printable(mount.point))"
-      return Leftover(problem: ApplyProblem(path: path, what: what), isMounted: true)
-    }
-    do {
-      try treeRemover().remove(at: directory.raw, name)
-      return nil
-    } catch {
-      let why = (error as? any ExplainedError)?.finding ?? "\(error)"
-      return Leftover(
-        problem: ApplyProblem(path: path, what: "is left from the change: \(why)"),
-        isMounted: false)
-    }
   }
 }

@@ -1,49 +1,53 @@
 // imgstore sign, and verify --signatures.
 //
-// 1. Everybody signs the same statement of a snapshot, which is computed again each time: a statement in the
-//    store that says anything else is bad, whatever its signature.
-// 2. A signature by a key that is not trusted is neither good nor bad. It is named.
+// 1. All signers of a snapshot sign the same statement, which is computed from the snapshot each time. A
+//    stored statement that differs from it is bad, even if its signature is valid.
+// 2. A signature by an untrusted key is neither valid nor bad. It is reported as untrusted.
 
 import Codec
 import Platform
 import Signatures
 import Store
 
-/// What a signature is worth.
+/// The verdict on a signature.
 public enum SignatureVerdict: Sendable, Equatable {
   case valid
-  /// Its key is not among the trusted ones, so nobody can tell.
+  /// Its key is not trusted, so the signature cannot be checked.
   case untrusted
+  /// The signature or its statement is wrong, with the reason as a clause.
   case bad(String)
 }
 
-/// A signature of a snapshot, or of what it was imported from.
+/// A signature of a snapshot, or of the snapshot that it was imported from.
 public struct SignatureStatus: Sendable {
   public let kind: SignatureFileName.Kind
   public let key: Digest
-  /// What the key is called here; nil where it is not trusted.
+  /// The local name of the key; nil if it is not trusted.
   public let keyName: String?
   public let verdict: SignatureVerdict
   public let statementFile: String
   public let signatureFile: String
-  /// "compute@3": what the statement is about; nil where it cannot be read.
+  /// The snapshot that the statement is about, like "compute@3"; nil if the statement cannot be read.
   public let subject: String?
   public let host: String?
   public let user: String?
   public let time: Timestamp?
 }
 
-/// What a check of all signatures found.
+/// The result of a check of all signatures.
 public struct SignatureReport: Sendable {
+  /// A snapshot and its checked signatures.
   public struct Checked: Sendable {
-    /// "compute@3".
+    /// The name, like "compute@3".
     public let snapshot: String
     public let signatures: [SignatureStatus]
     public var isSigned: Bool { signatures.contains { $0.kind == .signed } }
   }
   public var checked: [Checked] = []
 
+  /// The snapshots without a signature of their own.
   public var unsigned: [String] { checked.filter { !$0.isSigned }.map(\.snapshot) }
+  /// The bad signatures, with the reasons.
   public var bad: [(snapshot: String, key: Digest, finding: String)] {
     checked.flatMap { item in
       item.signatures.compactMap { status in
@@ -52,6 +56,7 @@ public struct SignatureReport: Sendable {
       }
     }
   }
+  /// The signatures by untrusted keys.
   public var untrusted: [(snapshot: String, key: Digest)] {
     checked.flatMap { item in
       item.signatures.filter { $0.verdict == .untrusted }.map { (item.snapshot, $0.key) }
@@ -61,8 +66,9 @@ public struct SignatureReport: Sendable {
 
 extension Workspace {
   /// Signs snapshots.
-  /// - Returns: them, in the order of the references.
-  /// - Throws: before anything is signed, where a reference or a statement is not possible.
+  /// - Returns: the snapshots, in the order of the references.
+  /// - Throws: `ImageError`, `StoreError`. If a reference is invalid or a statement cannot be computed,
+  ///   nothing is signed.
   public func sign(_ references: [String], with key: SigningKey) throws -> [CommittedSnapshot] {
     let snapshots = try references.map { try find(Reference($0)) }
     let statements = try snapshots.map { try statement(about: $0).render() }
@@ -72,6 +78,7 @@ extension Workspace {
     return snapshots
   }
 
+  /// Signs the statement of one snapshot, and stores both.
   private func sign(
     _ committed: CommittedSnapshot, _ statement: [UInt8], with key: SigningKey
   ) throws {
@@ -79,7 +86,7 @@ extension Workspace {
     let image = try ImageName(committed.snapshot.image)
     let lock = try lock(image, store, allowsUnfinished: true)
     defer { withExtendedLifetime(lock) {} }
-    // Nobody removed it meanwhile, and nobody does now.
+    // Under the lock it cannot be removed, but it may have been removed before.
     guard try store.refs.readIfPresent(image, committed.number)?.id == committed.id else {
       throw ImageError(.notFound, "\(committed.name)", "was removed before it could be signed")
     }
@@ -88,16 +95,18 @@ extension Workspace {
       committed.number)
   }
 
-  /// The numbers of an image's snapshots that have a signature of their own. No signature is checked.
+  /// Returns the numbers of an image's snapshots with a signature of their own. No signature is checked.
   public func signedNumbers(of image: String) throws -> Set<Int> {
     Set(
       try store().refs.signatures(of: try ImageName(image)).filter { $0.kind == .signed }
         .map(\.number))
   }
 
-  /// The signatures of a snapshot.
-  /// - Parameter recomputes: the snapshot's trees are listed again and held against the statement. Without
-  ///   it the statement's word is taken for what the snapshot with its id holds.
+  /// Returns the signatures of a snapshot.
+  /// - Parameters:
+  ///   - trusted: the trusted keys; read only if there are signatures.
+  ///   - recomputes: whether the statement is computed again from the snapshot's trees and compared.
+  ///     Otherwise the stored statement is assumed to describe the snapshot with its id.
   public func signatures(
     of committed: CommittedSnapshot, _ trusted: @autoclosure () throws -> TrustedKeys,
     recomputes: Bool
@@ -115,6 +124,8 @@ extension Workspace {
     }
   }
 
+  /// Returns the status of one signature.
+  /// - Parameter expected: the computed statement; nil to skip the comparison.
   private func status(
     _ name: SignatureFileName, _ image: ImageName, _ committed: CommittedSnapshot,
     _ trusted: TrustedKeys, _ expected: Result<[UInt8], any Error>?
@@ -148,17 +159,17 @@ extension Workspace {
       else { return status(.bad("its statement is about another snapshot")) }
       switch expected {
       case .success(let text) where text == bytes: break
-      case .success: return status(.bad("its statement is not what the snapshot holds"))
+      case .success: return status(.bad("its statement does not match the snapshot"))
       case .failure(let error):
         let finding = (error as? any ExplainedError)?.statement ?? "\(error)"
         return status(.bad("the snapshot cannot be read: \(finding)"))
       case nil: break
       }
     }
-    guard let known = trusted[key] else { return status(.untrusted) }
+    guard let trustedKey = trusted[key] else { return status(.untrusted) }
     return status(
-      known.key.verify(signature, of: bytes)
-        ? .valid : .bad("it is not the signature of its statement by this key"))
+      trustedKey.key.verify(signature, of: bytes)
+        ? .valid : .bad("it is not a signature of its statement by this key"))
   }
 
   /// Checks every signature of every snapshot.
@@ -173,7 +184,7 @@ extension Workspace {
           guard let present = try store.refs.readIfPresent(image, number) else { continue }
           committed = present
         } catch {
-          // `verify` names it; its signatures cannot be checked.
+          // `verify` reports the damaged ref. Its signatures cannot be checked.
           let names = try store.refs.signatures(of: image).filter { $0.number == number }
           report.checked.append(
             .init(

@@ -1,4 +1,5 @@
-// imgstore snapshot: the live image becomes a snapshot.
+// imgstore snapshot: records the state of the live image. The commands that change a live image, or need its
+// state, record it with the same functions.
 
 import Codec
 import Ingest
@@ -6,16 +7,20 @@ import Platform
 import Store
 import XCAT
 
-/// What a snapshot did.
+/// The outcome of a snapshot.
 public struct SnapshotOutcome: Sendable {
+  /// The recorded snapshot; the latest one if nothing was recorded.
   public let committed: CommittedSnapshot
-  /// The number of the earlier snapshot that has the very same state.
+  /// The number of the earlier snapshot with the same state; nil if the state is new.
   public let sameAs: Int?
-  /// A snapshot was recorded; false where an incomplete state equals the latest snapshot.
+  /// Whether a snapshot was recorded. A state that equals the latest snapshot is not recorded again if it is
+  /// incomplete, or with `skipIfUnchanged`.
   public let isNew: Bool
+  /// The number of bytes that were read from files.
   public let readBytes: UInt64
+  /// The number of bytes that were added to the store.
   public let storedBytes: UInt64
-  /// Packed files that were looked into for recipes.
+  /// The results for the packed files that were examined for recipes.
   public let recipes: [RecipeResult]
   public let seconds: Double
 }
@@ -23,12 +28,13 @@ public struct SnapshotOutcome: Sendable {
 extension Workspace {
   /// Takes a snapshot of the live image.
   /// - Parameters:
-  ///   - tag: a name for it; must be free.
-  ///   - tags: more names.
-  ///   - movesTag: the name may be another snapshot's, and becomes this one's.
-  ///   - allowsEmpty: also records a state whose trees are gone, empty or mostly unreadable.
-  ///   - skipIfUnchanged: nothing is recorded where the image is as its latest snapshot says.
-  ///   - recipes: whether packed files are stored as recipes, where that can be done.
+  ///   - name: the image, or a directory, which becomes an image.
+  ///   - tag: a tag for the snapshot.
+  ///   - tags: further tags.
+  ///   - movesTag: whether the tags may be moved from other snapshots. Otherwise they must be unused.
+  ///   - recipes: whether packed files are stored as recipes, if possible.
+  ///   - allowsEmpty: whether a state is recorded whose trees are missing, empty or mostly unreadable.
+  ///   - skipIfUnchanged: whether nothing is recorded if the image matches its latest snapshot.
   /// - Throws: `ImageError`, `StoreError`, `XCATError`, `SystemError`. Nothing is committed then.
   public func snapshot(
     _ name: String, message: String = "", tag: String? = nil, tags: [String] = [],
@@ -73,16 +79,18 @@ extension Workspace {
     return outcome
   }
 
-  /// Captures and commits; the image's lock is held.
+  /// Captures the live image and commits it. The caller holds the image's lock.
   /// - Parameters:
-  ///   - also: pieces to keep beside those that the definition names.
-  ///   - keys: rows to keep beside those that the image has.
-  ///   - notes: what else the snapshot says.
-  ///   - allowsEmpty: also records a state without definition and files, and one that `EmptyStateCheck`
-  ///     refuses.
-  ///   - change: the trees that a change brings; nil where nothing will be changed.
-  ///   - recordsChange: the command has changed the live image: the snapshot says so.
-  ///   - checking: is given a state before it is recorded, and throws where it does not serve the command.
+  ///   - also: components to capture in addition to those that the definition names.
+  ///   - keys: table rows to record in addition to those of the image.
+  ///   - notes: further notes of the snapshot.
+  ///   - allowsEmpty: whether a state is recorded without definition and files, or one that
+  ///     `EmptyStateCheck` refuses.
+  ///   - change: the trees that a change brings; nil if nothing will be changed.
+  ///   - before: the id of the snapshot with the state before the command's change.
+  ///   - recordsChange: whether the command has changed the live image, so that `undo` must find the
+  ///     snapshot.
+  ///   - checking: receives the state before it is recorded, and throws if the command cannot use it.
   func commitLive(
     _ image: ImageName, _ definition: ImageDefinition, also: [CaptureRoot] = [],
     rows keys: Set<RowKey> = [], notes: [Snapshot.Note] = [], allowsEmpty: Bool = false,
@@ -103,7 +111,7 @@ extension Workspace {
     }
     progress.begin("syncing")
     try session.finish()
-    let settled = try settle(candidates, live.capture.pieces)
+    let stored = try settle(candidates, live.capture.pieces)
     var snapshot = newSnapshot(of: image, live, notes: notes, latest: latest)
     snapshot.message = message
     snapshot.provenance =
@@ -111,7 +119,8 @@ extension Workspace {
       ? changeProvenance(command, before: before) : provenance(command, before: before)
     let isSame = latest.map { $0.snapshot.hasSameState(as: snapshot) } ?? false
     let committed: CommittedSnapshot
-    // An incomplete state is recorded once: repeated, it would only push complete ones out of the history.
+    // An incomplete state is recorded only once. Repeated records would push complete snapshots out of the
+    // history.
     if isSame, skipIfUnchanged || !snapshot.isComplete, let latest {
       committed = latest
       LastCheck(store, key: cacheKey(image)).record()
@@ -130,13 +139,13 @@ extension Workspace {
     return SnapshotOutcome(
       committed: committed, sameAs: isSame ? latest?.number : nil,
       isNew: committed.number != latest?.number,
-      readBytes: live.capture.readBytes, storedBytes: session.writtenBytes + settled.storedBytes,
-      recipes: settled.results,
+      readBytes: live.capture.readBytes, storedBytes: session.writtenBytes + stored.storedBytes,
+      recipes: stored.results,
       seconds: monotonicSeconds() - start)
   }
 
-  /// Captures into a session that is still to be finished.
-  /// - Returns: what was captured, and the packed files that are to be settled as recipes then.
+  /// Captures the live image into a session. The caller finishes the session.
+  /// - Returns: the captured image, and the packed files to store as recipes afterwards.
   func ingestLive(
     _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
     also: [CaptureRoot] = [], rows keys: Set<RowKey> = [], recipes: Bool = false,
@@ -152,8 +161,8 @@ extension Workspace {
     return (live, candidates)
   }
 
-  /// Commits what a session has captured and finished.
-  /// - Parameter isPermanent: the live image stays so: its files are remembered as they are.
+  /// Commits a capture whose session is finished.
+  /// - Parameter isPermanent: whether the live image keeps this state, so that the stat cache is saved.
   func commit(
     _ image: ImageName, _ live: LiveImage, notes: [Snapshot.Note], latest: CommittedSnapshot?,
     message: String, command: String, isPermanent: Bool = true
@@ -166,6 +175,7 @@ extension Workspace {
     return committed
   }
 
+  /// Returns the snapshot of a captured image, without message and provenance.
   func newSnapshot(
     of image: ImageName, _ live: LiveImage, notes: [Snapshot.Note], latest: CommittedSnapshot?
   ) -> Snapshot {
@@ -179,6 +189,7 @@ extension Workspace {
       contentBytes: live.capture.contentBytes)
   }
 
+  /// Saves the stat cache of the captured files.
   private func saveCache(_ image: ImageName, _ live: LiveImage, base: Digest) {
     guard let layout = try? store().layout else { return }
     live.capture.saveCache(layout, key: cacheKey(image), base: base, replacing: live.cache)

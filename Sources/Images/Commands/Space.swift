@@ -1,41 +1,43 @@
-// imgstore gc, optimize, du, stats: the store's space.
+// imgstore gc, optimize, du, stats: reports and frees the disk space of the store.
 
 import Platform
 import Store
 
-/// An account of one image or snapshot.
+/// The disk usage of an image or a snapshot.
 public struct UseLine: Sendable {
-  /// "compute" or "compute@3".
+  /// The name: "compute" or "compute@3".
   public let name: String
   public let snapshots: Int
   public let use: DiskUse.Use
 }
 
-/// What `du` says.
+/// The outcome of `du`.
 public struct DiskUseOutcome: Sendable {
   public let lines: [UseLine]
-  /// All lines together.
+  /// The sum of all lines. Bytes that several lines share are counted once.
   public let total: UseLine
   public let packs: Int
   public let packBytes: UInt64
   public let refBytes: UInt64
-  /// Bytes of objects that no snapshot reaches.
+  /// The bytes of objects that no snapshot reaches.
   public let deadBytes: UInt64
-  /// What `gc` frees as things are.
+  /// The bytes that `gc` would free now.
   public let collectableBytes: UInt64
-  /// What the store takes besides packs and refs.
+  /// The size of the index, in bytes.
   public let indexBytes: UInt64
+  /// The size of the caches, in bytes.
   public let cacheBytes: UInt64
 
-  /// All that the store takes.
+  /// The size of the whole store, in bytes.
   public var storeBytes: UInt64 { packBytes &+ refBytes &+ indexBytes &+ cacheBytes }
 }
 
-/// Counts and sizes of a whole store.
+/// The counts and sizes of a whole store.
 public struct StoreStatistics: Sendable {
   public let images: Int
   public let snapshots: Int
-  /// Entries and bytes of all snapshots, as if each stood for itself.
+  /// The entries of all snapshots: an entry counts once for each snapshot. `contentBytes` is the sum of their
+  /// sizes.
   public let entries: UInt64
   public let contentBytes: UInt64
   public let contents: StoreContents
@@ -44,7 +46,8 @@ public struct StoreStatistics: Sendable {
 }
 
 extension Workspace {
-  /// Removes what no snapshot needs.
+  /// Deletes objects that no snapshot needs.
+  /// - Throws: `StoreError`: see `ObjectStore.collect`.
   public func collect(_ request: CollectionRequest = CollectionRequest()) throws
     -> CollectionOutcome
   {
@@ -53,10 +56,10 @@ extension Workspace {
     return try store().collect(request, progress: progress, report: mention)
   }
 
-  /// Says who uses how much.
+  /// Returns the disk usage of images or snapshots.
   /// - Parameters:
-  ///   - texts: images or references; all images where there are none.
-  ///   - bySnapshot: a line for each snapshot of the images.
+  ///   - texts: images or references; empty for all images.
+  ///   - bySnapshot: whether the result has a line for each snapshot of an image.
   public func diskUse(_ texts: [String], bySnapshot: Bool = false) throws -> DiskUseOutcome {
     let store = try store()
     let account = try store.diskUse(progress: progress)
@@ -72,12 +75,12 @@ extension Workspace {
     let names = texts.isEmpty ? try store.refs.images().map(\.text) : texts
     for text in names {
       let reference = try Reference(text)
-      let found = try find(reference)
+      let committed = try find(reference)
       if reference.selector == .latest, try find(idOrName: reference.image) == nil {
-        add(image: found.snapshot.image)
+        add(image: committed.snapshot.image)
       } else {
         let name = SnapshotName(
-          image: try ImageName(found.snapshot.image), number: found.number)
+          image: try ImageName(committed.snapshot.image), number: committed.number)
         groups.append(("\(name)", [name]))
       }
     }
@@ -93,7 +96,7 @@ extension Workspace {
       cacheBytes: try bytes(below: store.layout.cache))
   }
 
-  /// Counts the store.
+  /// Returns the counts and sizes of the store.
   public func statistics() throws -> StoreStatistics {
     let store = try store()
     var snapshots = 0
@@ -119,6 +122,7 @@ extension Workspace {
     try fileSystem.statIfPresent(at: store.layout.root.raw, Array("index.sqlite".utf8))?.size ?? 0
   }
 
+  /// Returns the total size of the files below a folder, in bytes.
   private func bytes(below folder: Descriptor) throws -> UInt64 {
     var total: UInt64 = 0
     for name in try fileSystem.names(of: folder.raw) {

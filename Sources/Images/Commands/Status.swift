@@ -1,33 +1,37 @@
-// imgstore status and imgstore diff: the live image, or a snapshot, against a snapshot.
+// imgstore status and imgstore diff: compares the live image, or a snapshot, with a snapshot.
 
 import Ingest
 import Platform
 import Store
 import XCAT
 
-/// Whether the live image is what its latest snapshot says.
+/// The comparison of the live image with its latest snapshot.
 public struct StatusOutcome: Sendable {
   public let snapshot: CommittedSnapshot
   public let diff: ImageDiff
   public let notes: [Snapshot.Note]
+  /// The number of live entries.
   public let entryCount: UInt64
-  /// Bytes whose content had to be read, because the stat cache did not vouch for them.
+  /// The bytes of content that had to be read because the stat cache did not confirm them.
   public let readBytes: UInt64
-  /// A change of the image that was begun and has not ended.
+  /// The unfinished change of the image; nil if there is none.
   public let unfinished: UnfinishedChange?
   public let seconds: Double
-  /// The patterns that leave something out of the tree now, and how many entries each.
+  /// The current exclude patterns that match entries of the tree, with the number of entries for each.
   public let excluded: [(pattern: String, entries: Int)]
-  /// The patterns of the snapshot that count no more: how many entries, which the snapshot has not, the next
-  /// one will have.
+  /// The exclude patterns of the snapshot that are no longer in effect. The number is that of the entries
+  /// that the snapshot lacks and the next one will have.
   public let excludedBefore: [(pattern: String, entries: Int)]
+  /// Whether there is no difference.
   public var isClean: Bool { diff.isEmpty }
-  /// Entries that could not be compared, because they cannot be read.
+  /// The entries that could not be compared because they cannot be read.
   public var uncompared: [Snapshot.Note] { notes.filter(\.isProblem) }
 }
 
 extension Workspace {
   /// Compares the live image with its latest snapshot.
+  /// - Throws: `ImageError` (`notFound`) if the image has no snapshot; `StoreError`, `XCATError`,
+  ///   `SystemError`.
   public func status(_ name: String) throws -> StatusOutcome {
     let start = monotonicSeconds()
     let snapshot = try findLatest(name)
@@ -45,7 +49,8 @@ extension Workspace {
       excluded: byPattern(excluded), excludedBefore: byPattern(before))
   }
 
-  /// What is left out: by the image's patterns of now, and only by those of the snapshot.
+  /// Splits the notes about excluded entries: those that the current patterns of the image exclude, and those
+  /// that only patterns of the snapshot exclude.
   private func splitExcluded(
     _ live: LiveImage, image: String
   ) throws -> (now: [Snapshot.Note], before: [Snapshot.Note]) {
@@ -61,6 +66,7 @@ extension Workspace {
     return split
   }
 
+  /// Returns the number of excluded entries for each pattern, sorted by pattern.
   private func byPattern(_ notes: [Snapshot.Note]) -> [(pattern: String, entries: Int)] {
     Dictionary(grouping: notes, by: \.detail).map { ($0.key, $0.value.count) }
       .sorted { $0.0 < $1.0 }
@@ -72,6 +78,7 @@ extension Workspace {
     try comparison(old, new).diff
   }
 
+  /// Returns the state that a snapshot records.
   func state(_ snapshot: CommittedSnapshot, _ store: ObjectStore) -> ImageState {
     ImageState(
       name: snapshot.name, definition: snapshot.snapshot.definition,
@@ -79,8 +86,9 @@ extension Workspace {
       notes: snapshot.snapshot.notes)
   }
 
-  /// What a revert to the snapshot would undo.
-  /// - Parameter verifiedFiles: files that were written just now.
+  /// Returns the differences of the live image from a snapshot.
+  /// - Parameter verifiedFiles: the files that were written just now, by path. They are not read again unless
+  ///   their attributes have changed.
   func diffLive(
     _ snapshot: CommittedSnapshot, verifiedFiles: [[UInt8]: VerifiedFile] = [:]
   ) throws -> (diff: ImageDiff, live: LiveImage) {
@@ -88,10 +96,11 @@ extension Workspace {
     return (diff, live)
   }
 
-  /// Captures the live image without storing it, and compares.
+  /// Captures the live image without storing it, and compares it with a snapshot.
   /// - Parameters:
-  ///   - change: the trees that a change brings, where this is its proof; nil where nothing was changed.
-  ///   - verifiedFiles: files that were written just now.
+  ///   - change: the trees of the change that this comparison verifies; nil if nothing was changed.
+  ///   - verifiedFiles: the files that were written just now, by path. They are not read again unless
+  ///     their attributes have changed.
   func lookAtLive(
     _ snapshot: CommittedSnapshot, change: [Entry]? = nil,
     verifiedFiles: [[UInt8]: VerifiedFile] = [:]

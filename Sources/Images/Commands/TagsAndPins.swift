@@ -1,13 +1,13 @@
-// imgstore tag, untag, pin, unpin: names of snapshots, and the promise to keep one.
+// imgstore tag, untag, pin, unpin: names for snapshots, and marks that keep them from retention policies.
 
 import Platform
 import Store
 
 extension Workspace {
-  /// Gives a snapshot a name.
-  /// - Parameter moving: takes the name away from the snapshot that has it, in one step.
-  /// - Returns: the snapshot, and the number of the one that had the name.
-  /// - Throws: `StoreError` where the name is not allowed, or taken and not to be moved.
+  /// Tags a snapshot.
+  /// - Parameter moving: whether the tag may be moved from another snapshot, in one step.
+  /// - Returns: the snapshot, and the number of the one that had the tag before.
+  /// - Throws: `ImageError`; `StoreError` if the name is not allowed, or in use and `moving` is false.
   public func tag(
     _ text: String, as tag: String, moving: Bool = false
   ) throws -> (snapshot: CommittedSnapshot, movedFrom: Int?) {
@@ -19,7 +19,7 @@ extension Workspace {
     return (snapshot, old.withLock { $0 })
   }
 
-  /// The tags of an image, or of all, by image and name.
+  /// Returns the tags of an image, or of all images, sorted by image and name.
   public func tags(of name: String?) throws -> [(tag: String, snapshot: SnapshotName)] {
     let refs = try store().refs
     let images = try name.map { [try image(named: $0)] } ?? refs.images()
@@ -30,19 +30,26 @@ extension Workspace {
     }
   }
 
-  /// Takes a tag away: IMAGE@TAG. The snapshot stays.
-  /// - Returns: the snapshot that it stood for.
+  /// Returns the tags of a snapshot, sorted.
+  public func tags(of snapshot: CommittedSnapshot) throws -> [String] {
+    try store().refs.tags(of: try ImageName(snapshot.snapshot.image))
+      .filter { $0.value == snapshot.number }.keys.sorted()
+  }
+
+  /// Removes a tag, given as IMAGE@TAG. The snapshot stays.
+  /// - Returns: the snapshot that had the tag.
+  /// - Throws: `ImageError`: `usage`, `notFound`; `StoreError` if there is no such tag.
   public func untag(_ text: String) throws -> SnapshotName {
     let reference = try Reference(text)
     guard case .tag(let tag) = reference.selector else {
-      throw ImageError(.usage, "reference '\(text)'", "is no tag", advice: "Write IMAGE@TAG")
+      throw ImageError(.usage, "reference '\(text)'", "is not a tag", advice: "Write IMAGE@TAG")
     }
     let store = try store()
     let images = try store.refs.images()
     guard
       let image = reference.image.isEmpty && images.count == 1
         ? images.first : try image(named: reference.image)
-    else { throw ImageError(.notFound, "reference '\(text)'", "names no image") }
+    else { throw ImageError(.notFound, "reference '\(text)'", "does not name an image") }
     let lock = try lock(image, store)
     defer { withExtendedLifetime(lock) {} }
     let number = try store.refs.tags(of: image)[tag]
@@ -50,14 +57,14 @@ extension Workspace {
     return SnapshotName(image: image, number: number ?? 0)
   }
 
-  /// Makes a snapshot stay until it is unpinned.
-  /// - Parameter why: one line.
+  /// Pins a snapshot, so that it is kept until it is unpinned.
+  /// - Parameter why: the reason, as one line of text.
   public func pin(_ text: String, why: String = "") throws -> CommittedSnapshot {
     try mark(text) { image, number, refs in try refs.pin(image, number, why: why) }
   }
 
-  /// Takes a pin away.
-  /// - Throws: `ImageError` where the snapshot is not pinned.
+  /// Unpins a snapshot.
+  /// - Throws: `ImageError` (`notFound`) if the snapshot is not pinned.
   public func unpin(_ text: String) throws -> CommittedSnapshot {
     try mark(text) { image, number, refs in
       guard try refs.unpin(image, number) else {
@@ -66,7 +73,7 @@ extension Workspace {
     }
   }
 
-  /// The pins of an image, or of all, by image and number.
+  /// Returns the pins of an image, or of all images, sorted by image and number.
   public func pins(of name: String?) throws -> [(snapshot: SnapshotName, reason: String)] {
     let refs = try store().refs
     let images = try name.map { [try image(named: $0)] } ?? refs.images()
@@ -77,11 +84,12 @@ extension Workspace {
     }
   }
 
-  /// Why a snapshot is pinned; nil where it is not.
+  /// Returns the reason of a snapshot's pin; nil if it is not pinned.
   public func pin(of snapshot: CommittedSnapshot) throws -> String? {
     try store().refs.pins(of: try ImageName(snapshot.snapshot.image))[snapshot.number]
   }
 
+  /// Runs `body` for a snapshot, with the image's lock held.
   private func mark(
     _ text: String, _ body: (ImageName, Int, RefLog) throws -> Void
   ) throws -> CommittedSnapshot {
@@ -90,9 +98,9 @@ extension Workspace {
     let image = try ImageName(try find(reference).snapshot.image)
     let lock = try lock(image, store)
     defer { withExtendedLifetime(lock) {} }
-    // Again, under the lock: it may have been removed.
-    let found = try find(reference)
-    try body(image, found.number, store.refs)
-    return found
+    // The snapshot may have been removed before the lock was taken.
+    let committed = try find(reference)
+    try body(image, committed.number, store.refs)
+    return committed
   }
 }

@@ -1,18 +1,18 @@
-// imgstore undo: back to before the last change that imgstore made to the live image.
+// imgstore undo: restores the state before the last change that imgstore made to the live image.
 //
-// A snapshot that records a change says in its provenance which snapshot has the state before
-// ("before"). So undoing is a revert to that one, and as it records itself the same way, undoing an
-// undo does the change again.
+// A snapshot that records a change names the snapshot of the state before in its provenance (key "before").
+// An undo is a revert to that snapshot. It is recorded in the same way, so that an undo of an undo restores
+// the change.
 
 import Codec
 import Platform
 import Store
 
 extension Workspace {
-  /// Takes back the last change of an image, whatever it was: a revert, an import, an undo.
-  /// - Parameter request: how; its reference is not used.
-  /// - Throws: `ImageError` where nothing was changed since the last snapshot, or where the state
-  ///   before is not in the store.
+  /// Undoes the last change of an image: a revert, an import or an undo.
+  /// - Parameter request: the parameters of the revert. Its reference is not used.
+  /// - Throws: `ImageError`: `failed` if the latest snapshots record no change, `notFound` if the state
+  ///   before is not in the store; otherwise as `revert`.
   public func undo(_ name: String, _ request: RevertRequest? = nil) throws -> RevertOutcome {
     let image = try findHistory(name).image
     let store = try store()
@@ -22,22 +22,23 @@ extension Workspace {
     guard let target = try snapshot(before, of: image) else {
       throw ImageError(
         .notFound, "image \(image)",
-        "the snapshot with the state before \(change.name) (\(change.snapshot.message)) is not in "
-          + "the store any more",
-        advice: "'imgstore log \(image)' lists what there is to revert to")
+        "the snapshot of the state before \(change.name) (\(change.snapshot.message)) is no longer "
+          + "in the store",
+        advice: "'imgstore log \(image)' lists the snapshots that you can revert to")
     }
     var request = request ?? RevertRequest(name)
-    // Where an import was allowed to write, its undo may as well.
+    // The undo of an import may write to all locations that the import was allowed to write to.
     if change.snapshot.provenance.contains(where: { $0.key == "command" && $0.value == "import" }) {
       request.allowsOutside = true
       request.restoresExcludes = true
     }
-    // An import may have given the image another directory. Where an administrator has moved it since, it stays.
+    // An import may have moved the image to another directory. If an administrator has moved it since, it
+    // stays there.
     let live = try tables().definition(of: image.text)?.directoryPath
     request.restoresPlace =
       live == change.snapshot.definition.directoryPath
       && live != target.snapshot.definition.directoryPath
-    // An undo of an undo of … says only which.
+    // The message of an undo of an undo names only the number.
     let isUndo = change.snapshot.message.hasPrefix("undo of ")
     return try self.change(
       ChangeRequest(
@@ -46,7 +47,8 @@ extension Workspace {
           + (isUndo ? "" : " (\(change.snapshot.message))")))
   }
 
-  /// The last snapshot that records a change, and the id of the one with the state before it.
+  /// Returns the last snapshot that records a change, and the id of the snapshot of the state before it.
+  /// - Throws: `ImageError` if there is no such change, or if it was made with --no-safety.
   private func lastChange(of image: ImageName) throws -> (CommittedSnapshot, before: Digest) {
     let refs = try store().refs
     var later: CommittedSnapshot?
@@ -54,17 +56,17 @@ extension Workspace {
     for number in try refs.numbers(of: image).reversed() {
       let candidate = try refs.read(image, number)
       latest = latest ?? candidate
-      // Snapshots of a state that stayed the same change nothing about what was the last change.
+      // Later snapshots of the same state do not hide the last change.
       if let later, !later.snapshot.hasSameState(as: candidate.snapshot) { break }
       latest = latest ?? candidate
       if let before = candidate.snapshot.before { return (candidate, before) }
       if candidate.snapshot.hasKeptNothing {
         throw ImageError(
           "image \(image)",
-          "what was there before \(candidate.name) (\(candidate.snapshot.message)) was not kept: "
-            + "the change was made with --no-safety",
+          "the state before \(candidate.name) (\(candidate.snapshot.message)) was not kept, "
+            + "because the change was made with --no-safety",
           advice:
-            "'imgstore revert \(image)@N' goes to any of those that 'imgstore log \(image)' lists")
+            "'imgstore revert \(image)@N' restores any snapshot that 'imgstore log \(image)' lists")
       }
       later = candidate
     }
@@ -73,21 +75,22 @@ extension Workspace {
       "image \(image)",
       "there is nothing to undo: its latest snapshot\(name) was not made by a revert or an import",
       advice:
-        "A snapshot changes nothing in the live image. 'imgstore revert \(image)@N' goes to any "
-        + "of those that 'imgstore log \(image)' lists")
+        "A snapshot changes nothing in the live image. 'imgstore revert \(image)@N' restores any "
+        + "snapshot that 'imgstore log \(image)' lists")
   }
 }
 
 extension Snapshot {
+  /// The key of provenance that names the snapshot of the state before a change.
   static let beforeKey = "before"
-  /// Key of provenance of a change before which nothing was kept.
+  /// The key of provenance that marks a change without a safety snapshot.
   private static let safetyKey = "safety"
   static let noSafety = Fact(safetyKey, "none")
 
-  /// The snapshot records a change, and nobody kept what was there before.
+  /// Whether the snapshot records a change whose state before was not kept.
   var hasKeptNothing: Bool { provenance.contains(Snapshot.noSafety) }
 
-  /// The snapshot that has the state before the change that this one records.
+  /// The id of the snapshot of the state before the change; nil if this snapshot records no change.
   var before: Digest? {
     provenance.first { $0.key == Snapshot.beforeKey }.flatMap { Digest(hex: $0.value) }
   }

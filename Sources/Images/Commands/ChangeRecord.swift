@@ -1,0 +1,149 @@
+// The snapshots before and after a change.
+//
+// 1. The safety snapshot holds the live state before the change. It is taken only if no snapshot holds that
+//    state already.
+// 2. A change is recorded as a snapshot that names the state before, so that `undo` finds it.
+
+import Apply
+import Codec
+import Ingest
+import Platform
+import Store
+
+extension Workspace {
+  /// Returns the snapshot that holds the whole live state: the latest one, the target itself, or a new one.
+  /// - Parameter saves: whether a new snapshot may be taken.
+  /// - Returns: the snapshot, and whether it is new; nil if no snapshot holds the live state and `saves` is
+  ///   false.
+  func takeSafetySnapshot(
+    _ image: ImageName, _ current: LiveCapture, _ target: CommittedSnapshot,
+    _ plans: [ComponentPlan], saves: Bool,
+    message: String, command: String
+  ) throws -> (snapshot: CommittedSnapshot?, isNew: Bool) {
+    let absences = try absenceNotes(of: target.snapshot.pieces, current.live)
+    let live = current.live.withoutUnchangedFormerTrees(plans)
+    let missingRows = live.rows.absent.intersection(target.snapshot.keptRows.present.keys)
+    func has(_ candidate: Snapshot) -> Bool {
+      candidate.definition == live.definition
+        && candidate.keptRows.present == live.rows.present
+        && missingRows.allSatisfy { candidate.keptRows.isKnown($0) }
+        && live.capture.pieces.allSatisfy { candidate.piece(at: $0.path)?.entry == $0.entry }
+        // A revert to the snapshot must also remove the paths that do not exist now.
+        && absences.allSatisfy { candidate.notes.contains($0) }
+    }
+    let latest = try store().refs.latestReadable(of: image)
+    for candidate in [latest, target].compactMap({ $0 }) where has(candidate.snapshot) {
+      return (candidate, false)
+    }
+    guard saves else { return (nil, false) }
+    let safety = try commit(
+      image, live, notes: absences, latest: latest, message: message, command: command,
+      isPermanent: false)
+    return (safety, true)
+  }
+
+  /// Returns whether a live entry has contents that are neither in the state before nor in the target.
+  func hasUnsavedChanges(
+    _ current: LiveCapture, _ before: CommittedSnapshot, _ target: CommittedSnapshot,
+    _ journal: Journal
+  ) throws -> Bool {
+    let prefix = Journal.prefix(journal.token)
+    func newContents(since base: CommittedSnapshot) throws -> Set<[UInt8]> {
+      var paths: Set<[UInt8]> = []
+      for change in try diff(state(base, try store()), current.state).entries {
+        switch change.kind {
+        case .removed: continue
+        case .added(let entry):
+          if entry.kind == .directory { continue }
+        case .changed(_, let entry, let fields):
+          guard fields.contains(.content), entry.kind != .directory else { continue }
+        }
+        let isOwn = change.path.split(separator: 0x2f).contains { $0.starts(with: prefix) }
+        if !isOwn { paths.insert(change.path) }
+      }
+      return paths
+    }
+    let differing = try newContents(since: before)
+    return try !differing.isEmpty && !differing.isDisjoint(with: newContents(since: target))
+  }
+
+  /// Commits the state after a change.
+  /// - Parameters:
+  ///   - verified: the live image after the change.
+  ///   - isExact: whether it matches the target. The snapshot then has the target's components; otherwise the
+  ///     live image is captured again.
+  ///   - before: the id of the snapshot with the state before; nil if there is none.
+  func record(
+    _ image: ImageName, _ target: CommittedSnapshot, _ verified: LiveCapture, isExact: Bool,
+    command: String, message: String, before: Digest?
+  ) throws -> CommittedSnapshot {
+    let store = try store()
+    guard isExact else {
+      return try commitLive(
+        image, verified.live.definition, also: target.snapshot.requests, allowsEmpty: true,
+        message: message + ", not exact", command: command, before: before, recordsChange: true
+      ).committed
+    }
+    let excludes = try excludes(of: image, verified.live.definition)
+    let lists = excludes.lists.map(\.lines)
+    if verified.live.excludes != lists
+      || !lists.isEmpty && verified.live.capture.pieces != target.snapshot.pieces
+    {
+      // The exclude patterns differ from those of the target, so the live tree differs, too.
+      return try commitLive(
+        image, verified.live.definition, also: target.snapshot.requests, allowsEmpty: true,
+        message: message, command: command, before: before, recordsChange: true
+      ).committed
+    }
+    var snapshot = target.snapshot
+    snapshot.pieces.removeAll { $0.role == Snapshot.Component.formerTree }
+    if verified.live.definition.isDirectory {
+      snapshot.tables = snapshotTables(
+        snapshot.definition, snapshot.keptRows, excludes: lists)
+    }
+    snapshot.created = now()
+    snapshot.parent = try store.refs.latestReadable(of: image)?.id
+    snapshot.message = message
+    snapshot.provenance = changeProvenance(command, before: before)
+    return try saveCache(of: store.refs.append(snapshot), verified)
+  }
+
+  /// Returns the provenance of a snapshot that records a change.
+  func changeProvenance(_ command: String, before: Digest?) -> [Snapshot.Fact] {
+    provenance(command, before: before) + (before == nil ? [Snapshot.noSafety] : [])
+  }
+
+  /// Saves the stat cache of the live files for a snapshot that was just verified or recorded.
+  /// - Returns: the snapshot.
+  func saveCache(
+    of committed: CommittedSnapshot, _ verified: LiveCapture
+  ) -> CommittedSnapshot {
+    // The comparison ignores mount points, but the cache may only confirm trees that the store has.
+    if verified.live.capture.pieces == committed.snapshot.pieces, let store = try? store(),
+      let image = try? ImageName(committed.snapshot.image)
+    {
+      verified.live.capture.saveCache(
+        store.layout, key: cacheKey(image), base: committed.id, replacing: verified.live.cache)
+    }
+    return committed
+  }
+
+  /// Stores the trees of a combined state, and completes its snapshot. The caller commits it.
+  func prepare(
+    _ state: CombinedState, _ change: ChangeRequest, before: Digest?, _ session: WriteSession
+  ) throws -> CommittedSnapshot {
+    try add(state.view, to: session)
+    try session.finish()
+    var snapshot = state.snapshot
+    snapshot.created = now()
+    let latest = try store().refs.latestReadable(of: change.image)
+    snapshot.parent = latest?.id
+    snapshot.facts = latest?.snapshot.facts ?? snapshot.facts
+    snapshot.message = change.message
+    snapshot.provenance =
+      changeProvenance(change.command, before: before)
+      + [.init(Snapshot.partsKey, change.parts.text)]
+    return CommittedSnapshot(
+      number: change.target.number, id: snapshot.id, snapshot: snapshot)
+  }
+}

@@ -1,0 +1,127 @@
+// The definition, components and rows of a copy, derived from a snapshot of the source image.
+
+import Ingest
+import Platform
+import Store
+import XCAT
+
+/// The planned state of a copy.
+struct CopyPlan {
+  let definition: ImageDefinition
+  let folder: AbsolutePath
+  private(set) var pieces: [Snapshot.Component] = []
+  private(set) var rows = TableRowSet()
+  /// The source's notes about entries that it lacks, with the paths of the copy.
+  private(set) var notes: [Snapshot.Note] = []
+  /// The paths of the copy, with the paths in the source image that their contents come from.
+  private(set) var origins: [[UInt8]: [UInt8]] = [:]
+
+  /// Plans the copy of an image that is a directory.
+  /// - Throws: `ImageError` if the snapshot has no tree; `usage` if one directory is inside the other.
+  init(directory source: Snapshot, at old: AbsolutePath, to new: AbsolutePath) throws {
+    guard let tree = source.pieces.rootTree else {
+      throw ImageError(
+        "image \(source.image)", "has no tree in that snapshot", advice: "Copy another snapshot")
+    }
+    guard !new.isInside(old), !old.isInside(new) else {
+      throw ImageError(
+        .usage, "directory \(new.text)",
+        "is inside the directory of \(source.image), or contains it",
+        advice: "Name another directory with --to DIR")
+    }
+    folder = new
+    definition = ImageDefinition(directory: new, excludes: source.definition.excludes)
+    pieces = [Snapshot.Component(role: ImageFiles.rootTree, path: new.bytes, entry: tree.entry)]
+    origins[new.bytes] = tree.path
+    notes = source.notes.filter { $0.isProblem && $0.path.starts(with: tree.path) }.map {
+      Snapshot.Note(
+        $0.kind, path: new.bytes + $0.path.dropFirst(tree.path.count), detail: $0.detail)
+    }
+  }
+
+  /// Plans the copy of an osimage.
+  /// - Parameter newFolder: the folder of the copy; nil for the one that follows from the profile.
+  /// - Throws: `ImageError` if the copy would have the folder of the source or none, or if two files would
+  ///   have the same path.
+  init(
+    _ source: Snapshot, as image: ImageName, profile: String, folder newFolder: AbsolutePath?,
+    installDirectory: AbsolutePath
+  ) throws {
+    var old = source.definition
+    // xCAT finds some lists by the name of the profile. The copy has another profile, so it names them.
+    for piece in source.pieces
+    where ImageFiles.listAttributes.contains(piece.role)
+      && ImageFiles.paths(of: piece.role, old).isEmpty
+    {
+      try old.set(piece.role, printable(piece.path))
+    }
+    var renamed = try ProfileRename.apply(
+      Manifest(osimage: old.osimage, linuximage: old.linuximage), to: profile,
+      installDirectory: installDirectory)
+    if let newFolder { renamed.linuximage["rootimgdir"] = newFolder.text }
+    definition = renamed.definition
+    guard let from = ImageFiles.bootDirectory(old, installDirectory: installDirectory),
+      let to = ImageFiles.bootDirectory(definition, installDirectory: installDirectory)
+    else {
+      throw ImageError(
+        "image \(source.image)", "has no rootimgdir, and lacks osvers, osarch or profile",
+        advice: "Set it with 'imgstore define \(source.image) rootimgdir=…', and take a snapshot")
+    }
+    guard from != to else {
+      throw ImageError(
+        "image \(image)", "would have the folder of \(source.image), \(from.text)",
+        advice: "Give it another profile with --profile")
+    }
+    folder = to
+    var newPaths: [AbsolutePath: AbsolutePath] = [:]
+    for attribute in ImageFiles.listAttributes {
+      for (oldPath, newPath) in zip(
+        ImageFiles.paths(of: attribute, old), ImageFiles.paths(of: attribute, definition))
+      { newPaths[oldPath] = newPath }
+    }
+    if let oldRaw = ImageFiles.rawDirectory(old, installDirectory: installDirectory),
+      let newRaw = ImageFiles.rawDirectory(definition, installDirectory: installDirectory)
+    {
+      for path in source.pieces.compactMap({ AbsolutePath($0.path) }) where path.isInside(oldRaw) {
+        newPaths[path] = CopyPlan.moved(path, from: oldRaw, to: newRaw)
+      }
+    }
+    // The copy has the targets of links instead of the links, so it shares no file that the source may
+    // change.
+    for link in source.pieces where !CaptureRoot.isTargetRole(link.role) {
+      guard let path = AbsolutePath(link.path), let piece = source.pieces.followed(link) else {
+        continue
+      }
+      let newPath =
+        path.isInside(from) ? CopyPlan.moved(path, from: from, to: to) : newPaths[path] ?? path
+      guard newPath != path else { continue }
+      if let other = origins[newPath.bytes],
+        source.piece(at: other)?.entry.content != piece.entry.content
+      {
+        throw ImageError(
+          newPath.text, "would be the copy of \(printable(other)) and of \(path.text)",
+          advice: "Rename one of the lists first")
+      }
+      guard origins.updateValue(piece.path, forKey: newPath.bytes) == nil else { continue }
+      pieces.append(Snapshot.Component(role: link.role, path: newPath.bytes, entry: piece.entry))
+      for note in source.notes where note.isProblem && note.path.starts(with: piece.path) {
+        let rest = note.path.dropFirst(piece.path.count)
+        guard rest.isEmpty || rest.first == 0x2f else { continue }
+        notes.append(Snapshot.Note(note.kind, path: newPath.bytes + rest, detail: note.detail))
+      }
+    }
+    for (key, columns) in source.keptRows.present where key.table == TableSchema.litefile.name {
+      var moved = key.key
+      moved["image"] = image.text
+      rows.present[RowKey(table: key.table, key: moved)] = columns
+    }
+  }
+
+  /// Returns a path with its prefix `from` replaced.
+  private static func moved(
+    _ path: AbsolutePath, from: AbsolutePath, to: AbsolutePath
+  ) -> AbsolutePath {
+    AbsolutePath(
+      components: to.components + path.components.dropFirst(from.components.count))
+  }
+}

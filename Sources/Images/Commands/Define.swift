@@ -1,0 +1,46 @@
+// imgstore define: sets attributes of an image in xCAT's tables.
+
+import Store
+import XCAT
+
+extension Workspace {
+  /// Sets attributes of an image in xCAT's tables. Creates the image if it is new.
+  /// - Parameter assignments: "attr=value" each; an empty value removes the attribute.
+  /// - Returns: the new definition.
+  /// - Throws: `ImageError`: `notFound` if there is nothing to define, `usage` for a malformed assignment;
+  ///   `XCATError` for an unknown attribute.
+  public func define(_ name: String, _ assignments: [String]) throws -> ImageDefinition {
+    let image = try ImageName(name)
+    let lock = try lock(image, try store(create: true))
+    defer { withExtendedLifetime(lock) {} }
+    let tables = try tables()
+    let old = try tables.definition(of: image.text)
+    try requirePlain(image, tables)
+    guard old != nil || !assignments.isEmpty else {
+      throw ImageError(
+        .notFound, "image \(image)", "is not defined",
+        advice: "Add attributes to define it; 'imgstore images' lists all images")
+    }
+    var definition = old ?? ImageDefinition(osimage: ["imagetype": "linux"])
+    for assignment in assignments {
+      guard let equals = assignment.firstIndex(of: "="), equals > assignment.startIndex else {
+        throw ImageError(
+          .usage, "argument '\(assignment)'", "is not of the form attribute=value",
+          advice: "Write, for example, rootimgdir=/install/netboot/…")
+      }
+      let value = String(assignment[assignment.index(after: equals)...])
+      guard !value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else {
+        throw ImageError(
+          .usage, "argument '\(assignment)'",
+          "contains a control character, which xCAT's tables cannot store")
+      }
+      try definition.set(String(assignment[..<equals]), value)
+    }
+    if definition != old {
+      let changes = definition.rowChanges(of: image.text)
+      tellUnsafe(changes, known: old)
+      try applyRows(changes)
+    }
+    return definition
+  }
+}

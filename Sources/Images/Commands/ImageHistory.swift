@@ -1,0 +1,83 @@
+// imgstore log: the snapshots of an image, including those that cannot be read.
+
+import Store
+
+/// A snapshot in the log of an image.
+public struct LogEntry: Sendable {
+  public let committed: CommittedSnapshot
+  public let tags: [String]
+  /// The reason of its pin; nil if it is not pinned.
+  public let pin: String?
+  /// Whether it has a signature. The signature was not checked.
+  public let isSigned: Bool
+}
+
+/// A snapshot whose ref is lost or cannot be read.
+public struct UnreadableSnapshot: Sendable {
+  public let name: SnapshotName
+  /// The reason, as a clause.
+  public let finding: String
+}
+
+/// The snapshots of an image.
+public struct ImageHistory: Sendable {
+  /// The readable snapshots, latest first.
+  public let entries: [LogEntry]
+  /// The snapshots that cannot be read.
+  public let unreadable: [UnreadableSnapshot]
+}
+
+extension Workspace {
+  /// Returns the snapshots of an image that can be read, latest first.
+  /// - Parameter limit: the maximum count, at least 1; older snapshots are not read.
+  /// - Throws: `ImageError`: `notFound` if there is none, `damaged` if none can be read.
+  public func log(_ name: String, limit: Int = .max) throws -> [LogEntry] {
+    let history = try history(of: name, limit: limit)
+    guard history.entries.isEmpty, let first = history.unreadable.first else {
+      return history.entries
+    }
+    throw ImageError(
+      .damaged, "snapshot \(first.name)", first.finding,
+      advice: "Run 'imgstore verify' to see what else is affected; 'imgstore repair' may help")
+  }
+
+  /// Returns the snapshots of an image, latest first, including those that cannot be read.
+  /// - Parameter limit: the maximum count, at least 1; older snapshots are not read.
+  /// - Throws: `ImageError` if there is none.
+  public func history(of name: String, limit: Int = .max) throws -> ImageHistory {
+    precondition(limit > 0)
+    let refs = try store().refs
+    let (image, numbers) = try findHistory(name)
+    let tags = try refs.tags(of: image)
+    let pins = try refs.pins(of: image)
+    let signed = try signedNumbers(of: image.text)
+    var entries: [LogEntry] = []
+    var unreadable: [UnreadableSnapshot] = []
+    for number in numbers where entries.count < limit {
+      let committed: CommittedSnapshot
+      do throws(StoreError) {
+        guard let present = try refs.readIfPresent(image, number) else { continue }
+        committed = present
+      } catch {
+        // A damaged ref affects only its own snapshot, not the history.
+        guard error.kind == .damaged else { throw error }
+        unreadable.append(
+          UnreadableSnapshot(
+            name: SnapshotName(image: image, number: number), finding: error.finding))
+        continue
+      }
+      entries.append(
+        LogEntry(
+          committed: committed, tags: tags.filter { $0.value == number }.keys.sorted(),
+          pin: pins[number], isSigned: signed.contains(number)))
+    }
+    for number in try refs.lostNumbers(of: image) {
+      unreadable.append(
+        UnreadableSnapshot(
+          name: SnapshotName(image: image, number: number), finding: "its ref is missing"))
+    }
+    // Another process may have removed all snapshots since they were listed.
+    if entries.isEmpty, unreadable.isEmpty { throw noSnapshot(of: image, "at all") }
+    return ImageHistory(entries: entries, unreadable: unreadable)
+  }
+}

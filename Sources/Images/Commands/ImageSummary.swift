@@ -1,0 +1,82 @@
+// imgstore images: the list of all images that are defined or have snapshots.
+
+import Platform
+import Store
+import XCAT
+
+/// An image in the list of images.
+public struct ImageSummary: Sendable {
+  public let name: String
+  /// Whether xCAT's tables or the store's own define it.
+  public let isDefined: Bool
+  public let provisioning: String
+  /// The path of an image that is a directory; nil for an osimage.
+  public let directory: String?
+  /// The number of its snapshots.
+  public let snapshots: Int
+  /// The latest snapshot that can be read.
+  public let latest: CommittedSnapshot?
+  /// The time of the latest snapshot, or of a later `snapshot --if-changed` that found no change.
+  public let lastChecked: Timestamp?
+  /// The snapshots after `latest`, which cannot be read.
+  public let unreadable: [UnreadableSnapshot]
+  /// The unfinished change of the image; nil if there is none.
+  public let unfinished: UnfinishedChange?
+}
+
+extension Workspace {
+  /// Returns the names of all defined images, for commands that process each of them.
+  /// - Throws: `ImageError` (`notFound`) if the store is missing: its list of directories is missing, too,
+  ///   and its disk may not be mounted.
+  public func definedImages() throws -> [String] {
+    try requireStore()
+    return try images().filter(\.isDefined).map(\.name)
+  }
+
+  /// Returns all images that are defined or have snapshots, sorted by name.
+  public func images() throws -> [ImageSummary] {
+    let defined = try tables().definitions()
+    guard let store = try storeIfPresent() else {
+      return defined.keys.sorted().map { name in
+        ImageSummary(
+          name: name, isDefined: true, provisioning: defined[name]?.provisioning ?? "",
+          directory: defined[name]?.directoryPath?.text, snapshots: 0, latest: nil,
+          lastChecked: nil, unreadable: [], unfinished: nil)
+      }
+    }
+    let histories = Dictionary(
+      uniqueKeysWithValues: try store.refs.histories().map { ($0.image.text, $0.numbers) })
+    let unfinished = try readableUnfinished()
+    return try Set(histories.keys).union(defined.keys).sorted().map { name in
+      let image = try ImageName(name)
+      let numbers = histories[name] ?? []
+      let latest = try store.refs.latestReadable(of: image, among: numbers)
+      let created = latest?.snapshot.created
+      let checked = LastCheck(store, key: cacheKey(image)).time
+      return ImageSummary(
+        name: name, isDefined: defined[name] != nil,
+        provisioning: defined[name]?.provisioning ?? "",
+        directory: defined[name]?.directoryPath?.text, snapshots: numbers.count,
+        latest: latest,
+        lastChecked: created.map { max($0, checked ?? $0) },
+        unreadable: numbers.filter { $0 > latest?.number ?? 0 }.reversed().map {
+          UnreadableSnapshot(
+            name: SnapshotName(image: image, number: $0), finding: "its ref cannot be read")
+        },
+        unfinished: unfinished.first { $0.image == name })
+    }
+  }
+
+  /// Returns the unfinished changes. Journals that cannot be read are reported as warnings, so that they do
+  /// not prevent a list.
+  private func readableUnfinished() throws -> [UnfinishedChange] {
+    try store().journals.images().flatMap { image in
+      do {
+        return try unfinished(of: image.text)
+      } catch let error as StoreError where error.kind == .damaged {
+        tell(error.statement)
+        return []
+      }
+    }
+  }
+}

@@ -1,0 +1,172 @@
+// The import of one image of a bundle: its plan, the safety snapshot, and the change of the live image.
+// Import.swift has the invariants.
+
+import Apply
+import Ingest
+import Platform
+import Store
+import XCAT
+
+/// The outcome of an import for one image.
+public struct ImportedImage: Sendable {
+  public let name: String
+  /// The image's new snapshot; nil in a dry run.
+  public let imported: CommittedSnapshot?
+  /// The snapshot of the state before, even if nothing existed; nil in a dry run.
+  public let safety: CommittedSnapshot?
+  /// Whether an image of that name was defined before.
+  public let replaced: Bool
+  public let apply: ApplyOutcome
+  /// The differences from the bundle after the import: empty if the result is verified; nil in a dry run.
+  public let remaining: ImageDiff?
+  /// Remarks for the user, such as on parts that were left out.
+  public let remarks: [String]
+  /// Attributes in the archives of trees that could not be kept. They make the snapshot incomplete.
+  public let notes: [Snapshot.Note]
+  /// The files outside the image's own directories that the import replaced, or would replace.
+  public let siteReplacements: [SiteReplacement]
+  /// The entries of its trees that grant privileges.
+  public let privileged: [PrivilegedEntry]
+}
+
+extension Workspace {
+  /// Imports one image: plans, takes the safety snapshot, changes the live image and verifies it.
+  /// - Parameter recorded: receives the new snapshot before its files are placed. The caller must then store
+  ///   everything that only the bundle has, because a resumed import does not read the bundle.
+  func apply(
+    _ prepared: PreparedImage, _ targets: ImportTargets, _ request: ImportRequest,
+    _ staged: StagedBlobs?, _ report: (BundleEvent) -> Void,
+    recorded: (CommittedSnapshot) -> Void
+  ) throws -> ImportedImage {
+    let store = try store()
+    let image = prepared.image
+    let folders = try lockFolders(image, prepared.pieces.compactMap { AbsolutePath($0.path) })
+    defer { withExtendedLifetime(folders) {} }
+    let existing = try tables().definition(of: image.text) ?? ImageDefinition()
+    let latest = try store.refs.latestReadable(of: image)
+    try requireMounted(latest?.snapshot.notes ?? [], image: image.text)
+    let memory = MemoryObjects(over: store)
+    let everything =
+      prepared.pieces.compactMap(CaptureRoot.init)
+      + (try imageFiles(prepared.definition, targets.install)).map {
+        CaptureRoot(role: $0.role, path: $0.path)
+      }
+    let trees = prepared.pieces.filter { $0.role == ImageFiles.rootTree }.map(\.entry)
+    let live = try captureLive(
+      image, existing, latest: latest, change: trees,
+      also: everything, rows: prepared.rowKeys,
+      into: .memory(memory))
+    try requireKnownMounts(live.notes)
+    let pieces = try targets.settle(prepared, live)
+    // Files of another image in a shared folder are only replaced, never removed. The tree stays if the image
+    // leaves its directory for another one.
+    var own = Set(try imageFiles(existing, targets.install).map(\.path.bytes))
+    if let path = prepared.leftDirectory(existing) { own.remove(path.bytes) }
+    func belongsToImage(_ piece: Snapshot.Component) -> Bool {
+      own.contains(piece.path) || pieces.all.contains { $0.path == piece.path }
+    }
+    var plans = try planPieces(
+      from: live.capture.pieces.filter(belongsToImage), memory, to: pieces.all, store,
+      liveNotes: live.notes, targetNotes: [], captured: live.capture)
+    let protection = try treeProtection(prepared)
+    let methods = try chooseMethods(
+      &plans,
+      StrategyContext(
+        method: .automatic, notes: live.notes,
+        isServed: [existing, prepared.definition].contains { $0.provisioning == "statelite" },
+        entryCount: prepared.entryCount, live: memory, target: store))
+    let rows = prepared.rows.changes(from: live.rows, existing, request)
+    try tables().validate(rows.changes)
+    var outcome = describe(
+      plans, methods, attributeChanges(existing, live.rows, rows.definition, rows.kept))
+    func imported(
+      _ committed: CommittedSnapshot?, _ safety: CommittedSnapshot?, _ remaining: ImageDiff?
+    ) -> ImportedImage {
+      ImportedImage(
+        name: image.text, imported: committed, safety: safety, replaced: !existing.isEmpty,
+        apply: outcome, remaining: remaining,
+        remarks: prepared.remarks + pieces.remarks + protection.remarks
+          + prepared.remarks(onLeaving: existing), notes: prepared.notes,
+        siteReplacements: prepared.siteReplacements, privileged: prepared.privileged)
+    }
+    try preflight(plans)
+    if request.isDryRun { return imported(nil, nil, nil) }
+
+    let safety = try commitLive(
+      image, existing, also: everything, rows: prepared.rowKeys,
+      notes: try absenceNotes(of: pieces.all, live), allowsEmpty: true, change: trees,
+      message: "before import of \(request.bundle)", command: "import"
+    ).committed
+    try requireKept(live.capture.pieces, live.notes, in: safety)
+    let snapshot = snapshot(prepared, pieces.all, rows, request, parent: safety)
+    let journal = Journal(
+      operation: .importing, image: image.text, started: now(), method: .automatic,
+      target: snapshot.id, before: safety.id, command: "import", message: snapshot.message,
+      options: JournalOption.facts(
+        request, foreign: live.capture.pieces.filter { !belongsToImage($0) })
+        + JournalOption.facts(excludes: live.excludes))
+    let (committed, remaining, proof) = try withJournal(image, journal) { syncs in
+      let committed = try store.refs.append(snapshot)
+      recorded(committed)
+      let originals = try targets.keepOriginals(pieces.all, live, request)
+      for (path, copy) in originals {
+        report(.keptOriginal(path: path, copy: copy))
+      }
+      for piece in pieces.all { report(event(piece)) }
+      try protection.closedFolder.map { try close(targets.resolve($0)) }
+      let placement: ExecutionResult
+      do {
+        placement = try place(plans, token: journal.token, staged: staged, syncs) {
+          try targets.resolve($0)
+        }
+      } catch let untouched as CancelledChangeError where !originals.isEmpty {
+        // Originals were kept already, so the change cannot be dropped as untouched.
+        throw untouched.cause
+      }
+      outcome.report = placement.report
+      for line in prepared.rows.litefileLines { report(.litefileRow(line: line)) }
+      if prepared.rows.hasNodeLists { report(.addingPostscripts) }
+      try sync(plans.map(\.path), syncs)
+      try settle(syncs)
+      outcome.report.problems += try applyRows(rows.changes)
+      try removeOldTrees(placement)
+      if !placement.oldTrees.isEmpty { try sync(plans.map(\.path), syncs) }
+      let (differences, proof, source) = try lookAtLive(
+        committed.excluding(live.excludes), change: [],
+        verifiedFiles: outcome.report.verifiedFiles)
+      let (remaining, limits) = try splitLimits(
+        differences, pieces.all, source, outcome.report, LiveLimits(self),
+        isFromTarget: true)
+      outcome.limits = limits
+      return (committed, remaining, proof)
+    }
+    if remaining.isEmpty, proof.capture.pieces == committed.snapshot.pieces {
+      proof.capture.saveCache(
+        store.layout, key: cacheKey(image), base: committed.id, replacing: proof.cache)
+    }
+    report(.imported(image: image.text))
+    return imported(committed, safety, remaining)
+  }
+
+  /// Returns the event that reports the placing of a component.
+  private func event(_ piece: Snapshot.Component) -> BundleEvent {
+    let path = printable(piece.path)
+    return piece.role == ImageFiles.rootTree ? .placingTree(path: path) : .placing(path: path)
+  }
+
+  /// Returns the snapshot that records the imported image.
+  private func snapshot(
+    _ prepared: PreparedImage, _ pieces: [Snapshot.Component], _ rows: ImportRowChanges.Result,
+    _ request: ImportRequest, parent: CommittedSnapshot
+  ) -> Snapshot {
+    Snapshot(
+      image: prepared.image.text, created: now(), parent: parent.id,
+      message: "import of \(request.bundle)",
+      provenance: provenance("import", before: parent.id),
+      tables: snapshotTables(rows.definition, rows.kept, excludes: prepared.excludes),
+      pieces: pieces,
+      notes: prepared.notes,
+      facts: prepared.facts.facts, entryCount: prepared.entryCount + UInt64(pieces.count),
+      contentBytes: pieces.reduce(prepared.treeBytes) { $0 &+ $1.entry.sizeBytes })
+  }
+}

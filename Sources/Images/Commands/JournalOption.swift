@@ -1,0 +1,96 @@
+// The options that the journal of a change records besides its target, so that `resume` allows and restores
+// the same as the interrupted command.
+
+import Apply
+import Platform
+import Store
+
+/// The options in the journal of an import or a revert. The keys are on disk: they keep their meaning.
+enum JournalOption {
+  /// A folder outside the install directory below which the change may write.
+  private static let allowed = "allow"
+  /// A file in the image's folder that does not belong to the image, and is left alone.
+  static let foreign = "foreign"
+  /// Present if each replaced file is kept as `FILE.ORIG`.
+  private static let originals = "orig"
+
+  /// The path of an image that is a directory.
+  private static let directory = "directory"
+
+  /// Returns the facts to record for an import.
+  static func facts(_ request: ImportRequest, foreign: [Snapshot.Component]) -> [Snapshot.Fact] {
+    request.allowed.map { Snapshot.Fact(allowed, $0) }
+      + (request.directory.map { [Snapshot.Fact(directory, $0)] } ?? [])
+      + foreign.map { Snapshot.Fact(self.foreign, printable($0.path)) }
+      + (request.keepsOriginals ? [Snapshot.Fact(originals, "")] : [])
+  }
+
+  /// Present if the revert may change files at any location.
+  private static let outside = "outside"
+  /// Present if the exclude patterns of the target's definition are restored.
+  private static let excludes = "excludes"
+  /// Present if the path of the image's directory becomes that of the target.
+  private static let place = "place"
+  /// An exclude list that was in effect when the change began: its patterns, one a line.
+  private static let list = "exclude-list"
+
+  /// Returns the facts to record for a revert.
+  static func facts(_ request: RevertRequest) -> [Snapshot.Fact] {
+    request.allowed.map { Snapshot.Fact(allowed, $0) }
+      + (request.allowsOutside ? [Snapshot.Fact(outside, "")] : [])
+      + (request.restoresExcludes ? [Snapshot.Fact(excludes, "")] : [])
+      + (request.restoresPlace ? [Snapshot.Fact(place, "")] : [])
+  }
+
+  /// Returns the facts to record for exclude lists.
+  static func facts(excludes: [[String]]) -> [Snapshot.Fact] {
+    excludes.map { Snapshot.Fact(list, $0.joined(separator: "\n")) }
+  }
+
+  /// Returns the exclude lists that were in effect when the change began. The list in the tree may have been
+  /// changed since.
+  static func excludes(_ journal: Journal) -> [[String]] {
+    journal.values(list).map { $0.split(separator: "\n").map(String.init) }
+  }
+
+  /// Returns what the resumed change may modify and restore, as a revert. Only a revert is restricted again:
+  /// other changes were checked when they began.
+  static func permissions(_ journal: Journal) -> RevertRequest {
+    var request = RevertRequest("")
+    request.allowed = journal.values(allowed)
+    request.restoresExcludes = !journal.values(excludes).isEmpty
+    request.restoresPlace = journal.operation == .importing || !journal.values(place).isEmpty
+    request.allowsOutside = journal.operation != .revert || !journal.values(outside).isEmpty
+    return request
+  }
+
+  /// Returns the request of a journalled import, as far as it must be known to resume it.
+  static func request(_ journal: Journal) -> ImportRequest {
+    var request = ImportRequest("")
+    request.allowed = journal.values(allowed)
+    request.directory = journal.values(directory).first
+    request.keepsOriginals = !journal.values(originals).isEmpty
+    return request
+  }
+}
+
+extension Workspace {
+  /// Returns a function that returns the location of a component and creates missing directories. The
+  /// components of a bundle are never placed through symbolic links.
+  func targetResolver(
+    _ journal: Journal, isBack: Bool
+  ) throws -> (AbsolutePath) throws -> ResolvedPath {
+    guard journal.operation == .importing, !isBack else {
+      return { try self.locate($0, create: true) }
+    }
+    let targets = try ImportTargets(self, JournalOption.request(journal))
+    return { try targets.resolve($0) }
+  }
+
+  /// Keeps the originals of replaced files that an interrupted import had not kept yet.
+  func keepOriginals(_ journal: Journal, _ target: Snapshot, _ live: LiveImage) throws {
+    guard journal.operation == .importing else { return }
+    let request = JournalOption.request(journal)
+    _ = try ImportTargets(self, request).keepOriginals(target.pieces, live, request)
+  }
+}

@@ -1,0 +1,67 @@
+// Leftovers of an interrupted change: entries with temporary names, next to the image's files and trees.
+// `resume` removes them before it captures the image. It never removes a tree with a mounted file system.
+
+import Apply
+import Platform
+import Store
+
+extension Workspace {
+  /// A temporary entry of a change that cannot be removed.
+  struct Leftover {
+    let problem: ApplyProblem
+    /// Whether a file system is mounted in it. It must be unmounted then, and never removed.
+    let isMounted: Bool
+  }
+
+  /// Removes the temporary entries of a change next to the image's files and trees. The plan removes those
+  /// inside trees, like all extra entries.
+  /// - Returns: the entries that could not be removed.
+  func removeLeftovers(
+    _ image: ImageName, _ journal: Journal
+  ) throws -> [Leftover] {
+    let prefix = Journal.prefix(journal.token)
+    let endpoints = [journal.target, journal.before].compactMap { $0 }
+      .compactMap { try? snapshot($0, of: image)?.snapshot }
+    var folders: Set<AbsolutePath> = []
+    var leftovers: [Leftover] = []
+    for path in endpoints.flatMap({ $0.requests + $0.absentPathRequests }).map(\.path)
+    where folders.insert(path.parent).inserted {
+      do {
+        let location = try locate(path)
+        for name in try fileSystem.names(of: location.directory.raw) where name.starts(with: prefix)
+        {
+          if let leftover = removeLeftover(location.directory, name, in: path.parent) {
+            leftovers.append(leftover)
+          }
+        }
+      } catch {
+        if !error.isAbsent {
+          leftovers.append(
+            Leftover(problem: ApplyProblem(path: path.bytes, what: error.finding), isMounted: false)
+          )
+        }
+      }
+    }
+    return leftovers
+  }
+
+  private func removeLeftover(
+    _ directory: Descriptor, _ name: [UInt8], in folder: AbsolutePath
+  ) -> Leftover? {
+    let path = folder.bytes + [0x2f] + name
+    let leftover = ResolvedPath(directory: directory, name: name)
+    if let mount = TreeBusyCheck.mounts(in: realPath(leftover)).first {
+      let what = "is left from the change, and something is mounted on \(printable(mount.point))"
+      return Leftover(problem: ApplyProblem(path: path, what: what), isMounted: true)
+    }
+    do {
+      try treeRemover().remove(at: directory.raw, name)
+      return nil
+    } catch {
+      let reason = (error as? any ExplainedError)?.finding ?? "\(error)"
+      return Leftover(
+        problem: ApplyProblem(path: path, what: "is left from the change: \(reason)"),
+        isMounted: false)
+    }
+  }
+}

@@ -1,0 +1,49 @@
+// imgstore verify, reindex: the checks of the store and of the journals, and the rebuild of the index.
+
+import Store
+
+extension Workspace {
+  /// Checks the store; see `verify(_:)`.
+  /// - Parameter deep: whether all packs are read.
+  public func verify(deep: Bool) throws -> VerifyReport { try verify(VerifyRequest(deep: deep)) }
+
+  /// Checks the store, and that the snapshots exist that unfinished changes need.
+  /// - Throws: `StoreError` if the store cannot be checked. Damage is in the report.
+  public func verify(_ request: VerifyRequest) throws -> VerifyReport {
+    let store = try store()
+    var report = try store.verify(request, progress: progress)
+    report.problems += try journalProblems()
+    return report
+  }
+
+  /// Returns the problems with the journals of unfinished changes.
+  func journalProblems() throws -> [VerifyReport.Problem] {
+    let store = try store()
+    var problems: [VerifyReport.Problem] = []
+    for image in try store.journals.images() {
+      do {
+        guard let journal = try journal(of: image) else { continue }
+        // The journal of an import is written before the ref of its target.
+        let needed = [journal.before, journal.operation == .revert ? journal.target : nil]
+        for id in needed.compactMap(\.self) where try snapshot(id, of: image) == nil {
+          problems.append(
+            VerifyReport.Problem(
+              object: "the journal of \(image)",
+              finding: "needs snapshot \(id.shortHex), which has no ref"))
+        }
+      } catch let error as StoreError where error.kind == .damaged {
+        problems.append(
+          VerifyReport.Problem(object: error.object, finding: error.finding))
+      }
+    }
+    return problems
+  }
+
+  /// Rebuilds the index from the packs.
+  /// - Returns: the numbers of packs and objects in the new index, and the bytes of the packs.
+  public func reindex() throws -> (packs: Int, objects: Int, storedBytes: UInt64) {
+    let store = try store()
+    try store.reindex()
+    return try store.totals()
+  }
+}
