@@ -113,3 +113,36 @@ func changeText(_ change: TreeChange, path: [UInt8]? = nil) -> String {
 }
 
 private func mark(_ entry: Entry) -> String { entry.kind == .directory ? "/" : "" }
+
+/// "12 added, 3 removed, 40 changed, 2 attributes of the definition".
+func summary(_ diff: ImageDiff) -> String {
+  var added = 0
+  var removed = 0
+  var changed = 0
+  var attributes = 0
+  var times = 0
+  for change in diff.entries {
+    switch change.kind {
+    case .added: added += 1
+    case .removed: removed += 1
+    case .changed(_, _, let fields):
+      if fields == .modified {
+        times += 1
+      } else if fields.contains(.content) {
+        changed += 1
+      } else {
+        attributes += 1
+      }
+    }
+  }
+  var parts: [String] = []
+  if added > 0 { parts.append("\(added) added") }
+  if removed > 0 { parts.append("\(removed) removed") }
+  if changed > 0 { parts.append("\(changed) changed") }
+  if attributes > 0 { parts.append("\(attributes) with changed attributes") }
+  if times > 0 { parts.append("\(times) with changed times only") }
+  if !diff.attributes.isEmpty {
+    parts.append("\(count(diff.attributes.count, "attribute")) of the definition")
+  }
+  return parts.isEmpty ? "nothing" : parts.joined(separator: ", ")
+}

@@ -97,3 +97,8 @@ func table(_ rows: [[String]], indent: String = "") -> String {
     return line
   }.joined(separator: "\n")
 }
+
+/// "1.2 MB (1234567 bytes)".
+func exactSize(_ bytes: UInt64) -> String {
+  bytes < 1000 ? count(bytes, "byte") : "\(sizeText(bytes)) (\(bytes) bytes)"
+}

@@ -1,4 +1,4 @@
-// imgstore verify, reindex.
+// imgstore verify.
 
 import ArgumentParser
 import Images
@@ -159,29 +159,5 @@ struct Verify: ParsableCommand {
       "'imgstore repair' repairs what the live images have, or another store, a bundle or a folder "
         + "(--from); 'restore' gives the undamaged rest.")
     return lines
-  }
-}
-
-struct Reindex: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "reindex",
-    abstract: "Rebuild the index from the packs.",
-    discussion: """
-      Never needed for correctness: every command brings the index up to date by itself.
-      """)
-
-  @OptionGroup var json: JSONFlag
-  @OptionGroup var common: CommonOptions
-
-  func run() throws {
-    let totals = try common.open().reindex()
-    Terminal.finish()
-    if json.json {
-      return try printJSON(
-        ReindexJSON(packs: totals.packs, objects: totals.objects, storedBytes: totals.storedBytes))
-    }
-    print(
-      "index rebuilt: \(count(totals.packs, "pack")), \(count(totals.objects, "object")), "
-        + sizeText(totals.storedBytes))
   }
 }

@@ -1,0 +1,26 @@
+// imgstore pin.
+
+import ArgumentParser
+import Images
+
+struct Pin: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "pin",
+    abstract: "Make a snapshot stay, whatever 'forget' is told to keep.")
+
+  @Argument(help: "The snapshots; IMAGE@3..7 is a range.") var refs: [String]
+  @Option(name: .shortAndLong, help: "Why, in one line.") var message = ""
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let workspace = try common.open()
+    let found = try workspace.references(refs).map { try workspace.pin($0, why: message) }
+    Terminal.finish()
+    if json.json {
+      return try printJSON(
+        PinsJSON(pins: found.map { PinJSON(snapshot: $0.name, reason: message) }))
+    }
+    for snapshot in found { print("\(snapshot.name) is pinned") }
+  }
+}

@@ -1,0 +1,37 @@
+// imgstore tag.
+
+import ArgumentParser
+import Images
+
+struct TagCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "tag", abstract: "Give a snapshot a name: IMAGE@TAG.")
+
+  @Argument(help: "The snapshot.") var ref: String
+  @Argument(help: "Its name: begins with a letter.") var tag: String
+  @Flag(
+    name: .shortAndLong,
+    help: "Move the name from the snapshot that has it, in one step.")
+  var force = false
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let (found, old) = try common.open().tag(ref, as: tag, moving: force)
+    Terminal.finish()
+    let image = found.snapshot.image
+    let movedFrom = old == found.number ? nil : old.map { "\(image)@\($0)" }
+    if json.json {
+      return try printJSON(TagJSON(tag: tag, snapshot: found.name, movedFrom: movedFrom))
+    }
+    print(
+      "\(found.name) is \(image)@\(tag)" + (movedFrom.map { "; until now that was \($0)" } ?? ""))
+  }
+}
+
+struct TagJSON: JSONDocument {
+  static let kind = "tag"
+  let tag: String
+  let snapshot: String
+  let movedFrom: String?
+}

@@ -1,0 +1,22 @@
+// imgstore unpin.
+
+import ArgumentParser
+import Images
+
+struct Unpin: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "unpin",
+    abstract: "Take a pin away: policies decide about the snapshot again.")
+
+  @Argument(help: "The snapshots; IMAGE@3..7 is a range.") var refs: [String]
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let workspace = try common.open()
+    let found = try workspace.references(refs).map { try workspace.unpin($0) }
+    Terminal.finish()
+    if json.json { return try printJSON(UnpinJSON(snapshots: found.map(\.name))) }
+    for snapshot in found { print("\(snapshot.name) is not pinned any more") }
+  }
+}
