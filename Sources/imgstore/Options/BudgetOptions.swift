@@ -4,19 +4,21 @@ import ArgumentParser
 import Platform
 import Store
 
-/// How much one run may do.
+/// The options that limit one run.
 struct BudgetOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Rewrite at most so many bytes of packs (500M, 2G). A pack, up to 128M, is done whole or not.",
+      "Rewrite at most this many bytes of packs (500M, 2G); a pack, up to 128M, is never split",
       valueName: "size"))
   var maxBytes: String?
   @Option(
     help: ArgumentHelp(
-      "Begin nothing, and wait for nobody, after this time (90s, 5m, 2h); a pack that was begun is finished.",
+      "Start no work and stop waiting after this time (90s, 5m, 2h); the current pack is completed",
       valueName: "time"))
   var maxTime: String?
 
+  /// Returns a request with these limits.
+  /// - Throws: `ValidationError` for an invalid size or time.
   func request(_ rewriting: CollectionRequest.Rewriting) throws -> CollectionRequest {
     var request = CollectionRequest()
     request.rewriting = rewriting
@@ -27,7 +29,7 @@ struct BudgetOptions: ParsableArguments {
 
   func validate() throws { _ = try request(.none) }
 
-  /// "500M" and "500MB" are powers of 1000, "500Mi" and "500MiB" of 1024.
+  /// Returns the number of bytes of a size: "500M" and "500MB" are powers of 1000, "500Mi" and "500MiB" of 1024.
   static func bytes(_ text: String) throws -> UInt64 {
     var (number, unit) = split(text)
     if unit.hasSuffix("b") { unit.removeLast() }
@@ -42,7 +44,7 @@ struct BudgetOptions: ParsableArguments {
     return overflow ? .max : bytes
   }
 
-  /// "90s", "5m", "1h30m", "1d"; a number alone is seconds.
+  /// Returns the seconds of a time: "90s", "5m", "1h30m", "1d". A number without a unit is in seconds.
   static func seconds(_ text: String) throws -> Double {
     let factors: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
     var rest = text.lowercased()[...]

@@ -2,16 +2,18 @@
 
 import ArgumentParser
 
+/// The option --key.
 struct KeyOption: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The private key (default: /etc/imgstore/signing-key.pem).", valueName: "file"))
+      "File of the private key (default: /etc/imgstore/signing-key.pem)", valueName: "file"))
   var key: String?
 }
 
+/// The option --trusted-keys.
 struct TrustedKeysOption: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The folder of trusted keys (default: /etc/imgstore/trusted-keys).", valueName: "dir"))
+      "Directory of trusted keys (default: /etc/imgstore/trusted-keys)", valueName: "dir"))
   var trustedKeys: String?
 }

@@ -2,10 +2,11 @@
 
 import ArgumentParser
 
+/// The option -R.
 struct RemoteOption: ParsableArguments {
   @Option(
     name: [.customShort("R"), .long, .customLong("remotehost")],
     help: ArgumentHelp(
-      "The bundle is on that host; scp copies it, without a password.", valueName: "user@host"))
+      "Host of the bundle; scp copies it and must work without a password", valueName: "user@host"))
   var remoteHost: String?
 }
