@@ -247,7 +247,7 @@ import Testing
       .appendingPathComponent("killat").path
     // Killed at a later and later change of a file system, until a journal stays behind.
     var images = try site.imgstore("images")
-    for operation in 5..<200 where !images.output.contains("half changed") {
+    for operation in 5..<200 where !images.output.contains("(unfinished)") {
       _ = try run(
         killer,
         arguments: [
@@ -255,11 +255,11 @@ import Testing
         ], environment: site.environment)
       images = try site.imgstore("images")
     }
-    #expect(images.output.contains("(half changed)"), "\(images.output)")
+    #expect(images.output.contains("(unfinished)"), "\(images.output)")
     #expect(images.output.contains("a revert to \(Self.long)@1 was begun 20"))
     let status = try site.imgstore("status", "compute")
     #expect(status.status == 3, "\(status.errors)")
     #expect(try site.imgstore("resume", "--abort").status == 0)
-    #expect(try !site.imgstore("images").output.contains("half changed"))
+    #expect(try !site.imgstore("images").output.contains("(unfinished)"))
   }
 }

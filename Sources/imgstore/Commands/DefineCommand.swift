@@ -6,18 +6,18 @@ import Images
 struct Define: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "define",
-    abstract: "Define an image, or change its definition, in xCAT's tables.",
+    abstract: "Define an image in xCAT's tables, or change its definition",
     discussion: """
-      The attributes are those of xCAT's osimage; 'attr=' unsets one. Without attributes, the \
-      definition is printed.
+      The attributes are those of xCAT's osimage; 'attr=' unsets one. Without attributes, the command \
+      prints the definition.
 
-      -z reads stanzas, as lsdef -z prints them, from FILE or else from standard input: all of \
-      them, or the one of NAME. --csv reads rows of the table osimage, linuximage or litefile, as \
+      -z reads stanzas, as lsdef -z prints them, from FILE or from standard input. With NAME it uses \
+      only the stanza of NAME. --csv reads rows of the table osimage, linuximage or litefile, as \
       tabdump prints them: 'define --csv litefile FILE'.
 
-      The tables are those of --xcat-dir; else those that XCATCFG, or the first line of \
-      /etc/xcat/cfgloc, names; else those in /opt/xcat/cfg or /etc/xcat; without xCAT, tables inside \
-      the store. A database of xCAT is changed by xCAT's own commands.
+      The command uses the first tables that exist: those of --xcat-dir; those that XCATCFG, or the first line \
+      of /etc/xcat/cfgloc, names; those in /opt/xcat/cfg; those in /etc/xcat; tables inside the store. If xCAT \
+      uses another database, xCAT's own commands change it.
 
       Examples:
         imgstore define login provmethod=netboot profile=login osvers=rhels9.4 \\
@@ -25,15 +25,16 @@ struct Define: ParsableCommand {
         imgstore define login pkglist=
       """)
 
-  @Argument(help: "The image's name; with --csv, the file of rows ('-': standard input).")
+  @Argument(help: "Name of the image; with --csv, the file of rows ('-' for standard input)")
   var name: String?
-  @Argument(help: ArgumentHelp("What to set.", valueName: "attr=value")) var assignments: [String] =
-    []
+  @Argument(help: ArgumentHelp("Attributes to set", valueName: "attr=value")) var assignments:
+    [String] =
+      []
   @Option(
     name: .customShort("z"), defaultAsFlag: "-",
-    help: ArgumentHelp("Read stanzas from a file, or standard input.", valueName: "file"))
+    help: ArgumentHelp("Read stanzas from FILE or standard input", valueName: "file"))
   var stanzas: String?
-  @Option(help: ArgumentHelp("Read rows of this table.", valueName: "table")) var csv: String?
+  @Option(help: ArgumentHelp("Read rows of this table", valueName: "table")) var csv: String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 

@@ -5,12 +5,12 @@ import Images
 
 struct ImagesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "images", abstract: "List images: defined ones and those with snapshots.",
+    commandName: "images", abstract: "List images that are defined or have snapshots",
     aliases: ["list"])
 
-  @Flag(name: .customShort("z"), help: "Print all definitions as stanzas, as lsdef -l -z does.")
+  @Flag(name: .customShort("z"), help: "Print all definitions as stanzas, as lsdef -l -z does")
   var stanzas = false
-  @Option(help: ArgumentHelp("Print this table of xCAT's, as tabdump does.", valueName: "table"))
+  @Option(help: ArgumentHelp("Print this table of xCAT, as tabdump does", valueName: "table"))
   var csv: String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
@@ -30,24 +30,24 @@ struct ImagesCommand: ParsableCommand {
     }
     let images = try workspace.images()
     Terminal.finish()
-    // A store that was named is expected to be there: its list of directories may be away with its disk.
-    if let place = workspace.absentStore, json.json || !images.isEmpty, common.namesStore {
-      Terminal.warning("there is no store in \(place)")
+    // The caller named the store, so it should exist. Its disk, with the list of directories, may not be mounted.
+    if let store = workspace.absentStore, json.json || !images.isEmpty, common.namesStore {
+      Terminal.warning("there is no store in \(store)")
     }
     if json.json {
       try printJSON(ImagesJSON(images: images.map(ImageJSON.init)))
       return try expectReadable(images.flatMap(\.unreadable))
     }
     if images.isEmpty {
-      print("no images yet: 'imgstore snapshot DIR' keeps a directory")
-      if let place = workspace.absentStore { print("there is no store in \(place) yet") }
+      print("no images yet: 'imgstore snapshot DIR' takes a snapshot of a directory")
+      if let store = workspace.absentStore { print("there is no store in \(store) yet") }
       return
     }
     var rows = [["IMAGE", "KIND", "SNAPSHOTS", "LATEST"]]
     for image in images {
       rows.append([
         image.name
-          + (image.unfinished.map { $0.isRunning ? " (changing)" : " (half changed)" } ?? ""),
+          + (image.unfinished.map { $0.isRunning ? " (changing)" : " (unfinished)" } ?? ""),
         image.directory != nil
           ? "directory" : image.isDefined ? image.provisioning : "not defined",
         "\(image.snapshots)",

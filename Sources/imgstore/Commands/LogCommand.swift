@@ -8,24 +8,24 @@ import Store
 struct Log: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "log",
-    abstract: "List the snapshots of an image, latest first.",
+    abstract: "List the snapshots of an image, newest first",
     discussion: """
-      With a PATH, only those in which it changed: A added, D removed, M content changed, m \
-      attributes changed, t only the time. PATH is inside the root tree, or absolute on the \
-      management node; 'log NAME -- PATH' takes also one that begins with '-'.
+      With a PATH, the command lists only the snapshots in which the path changed: A added, D removed, \
+      M content changed, m attributes changed, t only the time changed. PATH is inside the root tree, or an absolute \
+      path of the management node. Write 'log NAME -- PATH' if PATH begins with '-'.
       """)
 
-  @Argument(help: "The image's name; not needed where there is only one.") var name: String?
-  @Argument(help: "A path inside the image.") var path: String?
-  @Flag(help: "The snapshots of all images, image by image.") var all = false
+  @Argument(help: "Name of the image; optional if there is only one") var name: String?
+  @Argument(help: "Path inside the image") var path: String?
+  @Flag(help: "List the snapshots of all images") var all = false
   @Option(
     name: [.customShort("n"), .long],
-    help: ArgumentHelp("List at most so many, the latest.", valueName: "count"))
+    help: ArgumentHelp("Show at most COUNT snapshots, newest first", valueName: "count"))
   var limit: Int?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
-  /// The image and the path, of "NAME PATH" and of "NAME:PATH".
+  /// The image and the path, from "NAME PATH" or "NAME:PATH".
   private var operands: (name: String?, path: String?) {
     get throws {
       guard let name, path == nil, name.contains(":") else { return (name, path) }
@@ -79,7 +79,7 @@ struct Log: ParsableCommand {
   private func show(_ entries: [LogEntry], _ unfinished: [UnfinishedChange]) {
     Output.begin()
     defer { Output.end() }
-    for change in unfinished { print("(half changed) \(unfinishedText(change))") }
+    for change in unfinished { print("(unfinished) \(unfinishedText(change))") }
     print(
       table(
         entries.map { entry in
@@ -101,7 +101,7 @@ struct Log: ParsableCommand {
   }
 }
 
-/// The history of a path, a line each.
+/// Prints the history of a path, one line for each change.
 func printHistory(_ changes: [PathChange], _ tags: (CommittedSnapshot) throws -> [String]) rethrows
 {
   print(

@@ -8,49 +8,50 @@ import Store
 
 struct SnapshotCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "snapshot", abstract: "Take a snapshot of an image: definition, tree and files.",
+    commandName: "snapshot", abstract: "Take a snapshot of an image: definition, tree and files",
     discussion: """
-      Only what changed since the last snapshot is read and stored. Of several images each is tried, whatever \
-      becomes of the others.
+      The command reads and stores only changes since the last snapshot. With several images, it continues \
+      after an image that fails.
 
       Examples:
         imgstore snapshot compute -m "before the kernel update" --tag golden
         imgstore snapshot /srv/images/compute     a directory becomes an image
         imgstore snapshot --all --if-changed      every night
 
-      With --all there must be a store: 'imgstore init' makes one.
+      --all needs a store that exists: 'imgstore init' creates one.
       """)
 
-  @Argument(help: "The images, or directories; not needed where there is only one.") var names:
+  @Argument(help: "Images or directories; optional if there is only one image") var names:
     [String] = []
-  @Flag(help: "All images that are defined.") var all = false
-  @Flag(help: "Record nothing where an image is as its latest snapshot says.") var ifChanged = false
-  @Option(name: .shortAndLong, help: "Why this snapshot is taken.") var message = ""
-  @Option(help: "A name for this snapshot: IMAGE@TAG. Repeatable.") var tag: [String] = []
+  @Flag(help: "Snapshot all defined images") var all = false
+  @Flag(help: "Skip images that match their latest snapshot") var ifChanged = false
+  @Option(name: .shortAndLong, help: "Reason for this snapshot") var message = ""
+  @Option(help: "Tag for this snapshot, as in IMAGE@TAG; repeatable") var tag: [String] = []
   @Option(help: .hidden) var exclude: [String] = []
-  @Flag(help: "The name may be another snapshot's, and becomes this one's.") var moveTag = false
+  @Flag(help: "Move the tag if another snapshot has it") var moveTag = false
   @Flag(
     help: """
-      Keep new packed images as recipes over the tree, where they can be made again bit for bit: \
-      about as slow as packing them ('imgstore help recipes').
+      Store a new packed image as a recipe over the tree if it can be rebuilt bit for bit; takes \
+      about as long as packing it ('imgstore help recipes')
       """) var recipes = false
   @Flag(
     help: """
-      Record the image also where a tree that the latest snapshot has is gone, empty or mostly \
-      unreadable: by default that is an error.
+      Snapshot the image even if a tree of the latest snapshot is missing, empty or mostly \
+      unreadable (default: fail)
       """) var allowEmpty = false
-  @Flag(help: "Sign the snapshot ('imgstore help sign').") var sign = false
+  @Flag(help: "Sign the snapshot ('imgstore help sign')") var sign = false
   @OptionGroup var key: KeyOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
     if key.key != nil, !sign {
-      throw ValidationError("--key says what --sign signs with: give both.")
+      throw ValidationError("--key names the key for --sign: give both.")
     }
     if !exclude.isEmpty {
       throw ValidationError(
-        "What is left out belongs to the image: 'imgstore add NAME --exclude PATTERN' says it.")
+        "Exclude patterns belong to the image: set them with 'imgstore add NAME --exclude PATTERN'."
+      )
     }
     if moveTag, tag.isEmpty { throw ValidationError("--move-tag moves the --tag: give both.") }
     if all, !names.isEmpty { throw ValidationError("Name images, or give --all.") }
@@ -58,7 +59,7 @@ struct SnapshotCommand: ParsableCommand {
 
   func run() throws {
     let workspace = try common.open()
-    // Whether it can be used is asked before any snapshot is taken.
+    // Check the key before any snapshot is taken.
     let signingKey = sign ? try workspace.signingKey(key.key) : nil
     let images =
       all ? try workspace.definedImages() : names.isEmpty ? [""] : names
@@ -120,7 +121,7 @@ struct SnapshotCommand: ParsableCommand {
     if let signingKey { print("  signed with \(signingKey.publicKey.id.shortHex)") }
   }
 
-  /// Says what is worth knowing of a snapshot, and returns what it lacks.
+  /// Prints the remarks about a snapshot, and returns its problems.
   private func remarks(_ committed: CommittedSnapshot) -> [String] {
     let notes = committed.snapshot.notes
     for note in notes where note.isRemark { Terminal.warning(noteText(note)) }

@@ -7,14 +7,14 @@ import Platform
 struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status",
-    abstract: "Say whether the live image is what its latest snapshot says.",
+    abstract: "Compare the live image with its latest snapshot",
     discussion: """
-      Copies of kernel and ramdisk that nodes boot (xCAT's nodeset makes them in the TFTP folder) are \
-      compared with the image's, too. Old ones are a warning, no difference: the exit code stays.
+      Nodes boot copies of kernel and ramdisk that xCAT's nodeset makes in the TFTP directory. The command \
+      compares these copies with the image, too. An old copy is a warning and does not change the exit code.
       """)
 
-  @Argument(help: "The image's name; not needed where there is only one.") var name: String?
-  @Flag(help: "All images that have snapshots.") var all = false
+  @Argument(help: "Name of the image; optional if there is only one") var name: String?
+  @Flag(help: "Compare all images that have snapshots") var all = false
   @OptionGroup var exit: ExitCodeFlag
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
@@ -46,7 +46,7 @@ struct Status: ParsableCommand {
   }
 
   /// Compares one image.
-  /// - Parameter collect: takes the document of --all, which is printed with those of the other images.
+  /// - Parameter collect: receives the document with --all, which prints the documents of all images together.
   private func compare(
     _ name: String, _ workspace: Workspace, _ collect: ((StatusJSON) -> Void)? = nil
   ) throws {
@@ -63,7 +63,7 @@ struct Status: ParsableCommand {
       }
       for (pattern, entries) in status.excludedBefore {
         print(
-          "  not left out any more: \(count(entries, "entry")) by '\(printable(pattern.utf8))'; "
+          "  no longer left out: \(count(entries, "entry")) by '\(printable(pattern.utf8))'; "
             + "the next snapshot adds \(entries == 1 ? "it" : "them")")
       }
     }
@@ -71,7 +71,7 @@ struct Status: ParsableCommand {
     for note in status.notes where note.isRemark { Terminal.warning(noteText(note)) }
     if let change = status.unfinished, !change.isRunning {
       throw CompletedWithWarnings(
-        lines: ["image \(change.image) is half changed: \(unfinishedText(change))"])
+        lines: ["image \(change.image) has an unfinished change: \(unfinishedText(change))"])
     }
     try expectComparable(status.uncompared)
     try exit.expectEqual(status.diff)
