@@ -7,15 +7,16 @@ import Platform
 struct Blame: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "blame",
-    abstract: "Tell in which snapshot a path got its present content.",
+    abstract: "Show which snapshot last changed a path",
     discussion: """
-      The content of a file, where a link leads, or all that is in a folder; attributes and times \
-      do not count. 'imgstore log NAME -- PATH' shows every change.
+      The command compares the content of a file, the target of a link, or everything in a directory. It ignores \
+      attributes and times. 'imgstore log NAME -- PATH' shows every change.
       """)
 
-  @Argument(help: "The image, or a snapshot of it to look back from: REF or REF:PATH.")
+  @Argument(help: "Image, or the newest snapshot to search: REF or REF:PATH")
   var ref: String
-  @Argument(help: "Inside the root tree, or absolute on the management node.") var path: String?
+  @Argument(help: "Path inside the root tree, or absolute path of the management node") var path:
+    String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 

@@ -7,21 +7,22 @@ import Platform
 struct Find: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "find",
-    abstract: "Find entries of a snapshot by name, kind and size.",
-    discussion: "Prints paths that REF:PATH takes, one a line, in byte order.")
+    abstract: "Find entries of a snapshot by name, kind and size",
+    discussion: "The command prints paths for REF:PATH, one per line, in byte order.")
 
-  @Argument(help: "REF or REF:PATH.") var ref: String
-  @Argument(help: "Where to begin; the root tree if it is left out.") var path: String?
+  @Argument(help: "REF or REF:PATH") var ref: String
+  @Argument(help: "Directory to search (default: the root tree)") var path: String?
   @Option(
     help: ArgumentHelp(
-      "A shell pattern for the last component: '*.conf'.", valueName: "glob"))
+      "Find names that match this shell pattern: '*.conf'", valueName: "glob"))
   var name: String?
   @Option(
     help: ArgumentHelp(
-      "f file, d folder, l link, b or c device, p fifo, s socket.", valueName: "letter"))
+      "Find entries of this kind: f file, d directory, l link, b or c device, p fifo, s socket",
+      valueName: "letter"))
   var type: String?
   @Option(
-    help: ArgumentHelp("Files of more than this: 500, 10k, 1.5M, 2Gi.", valueName: "size"))
+    help: ArgumentHelp("Find files larger than SIZE bytes: 500, 10k, 1.5M, 2Gi", valueName: "size"))
   var larger: String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
@@ -32,26 +33,26 @@ struct Find: ParsableCommand {
     filter.kind = try type.map(kind)
     filter.largerThanBytes = try larger.map(size)
     let workspace = try common.open()
-    let place: ResolvedReference
+    let start: ResolvedReference
     do {
-      place = try ResolvedReference(workspace, ref, path: path)
+      start = try ResolvedReference(workspace, ref, path: path)
     } catch let error as ImageError
       where error.errorCode == .notFound && path?.contains("/") == false
     {
       throw ImageError(
         .notFound, error.object, error.finding,
-        advice: "To find what is called so, write '--name \(path ?? "")'")
+        advice: "To search by name, write '--name \(path ?? "")'")
     }
     Terminal.finish()
     Output.begin()
     defer { Output.end() }
     var list = try EntryList(json: json.json)
-    try place.reader.walk(place.found) { found in
+    try start.reader.walk(start.found) { found in
       let name = found.path.split(separator: 0x2f).last.map(Array.init) ?? []
-      let isTop = found.path == place.found.path
-      if isTop, place.spelling.isEmpty { return }
+      let isTop = found.path == start.found.path
+      if isTop, start.spelling.isEmpty { return }
       guard filter.matches(found.entry, name: name) else { return }
-      try list.add(found, place.spell(found))
+      try list.add(found, start.spell(found))
     }
     try list.end()
   }
@@ -62,7 +63,7 @@ struct Find: ParsableCommand {
       "p": .fifo, "s": .socket,
     ]
     guard let kind = kinds[letter] else {
-      throw ValidationError("--type is one of f, d, l, b, c, p, s, not '\(letter)'.")
+      throw ValidationError("invalid type '\(letter)'; use f, d, l, b, c, p or s.")
     }
     return kind
   }
@@ -75,7 +76,7 @@ struct Find: ParsableCommand {
     let number = text.prefix { $0.isNumber || $0 == "." }
     guard let value = Double(number), let unit = units[String(text.dropFirst(number.count))],
       let bytes = UInt64(exactly: (value * unit).rounded())
-    else { throw ValidationError("--larger takes a size such as 500, 10k or 2Gi, not '\(text)'.") }
+    else { throw ValidationError("invalid size '\(text)'; use 500, 10k or 2Gi.") }
     return bytes
   }
 }

@@ -7,42 +7,43 @@ import Store
 
 struct List: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "ls", abstract: "List what is in a folder of a snapshot.",
+    commandName: "ls", abstract: "List a directory of a snapshot",
     discussion: """
       REF alone lists the top of the root tree. PATH is a path inside the root tree, or an absolute \
-      path of the management node. Folders that are links are followed, as in a chroot.
+      path of the management node. The command follows links to directories, as in a chroot.
       """)
 
-  @Argument(help: "REF or REF:PATH.") var ref: String
-  @Argument(help: "The path, where REF has none.") var path: String?
-  @Flag(name: .customShort("l"), help: "Also kind, mode, owner, size and time.") var long = false
+  @Argument(help: "REF or REF:PATH") var ref: String
+  @Argument(help: "Path, if REF has none") var path: String?
+  @Flag(name: .customShort("l"), help: "Print kind, mode, owner, size and time, too") var long =
+    false
   @Flag(name: .customShort("a"), help: .hidden) var all = false
-  @Flag(name: [.customShort("R"), .long], help: "Also everything below, a path a line.")
+  @Flag(name: [.customShort("R"), .long], help: "List directories recursively, one path per line")
   var recursive = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let place = try ResolvedReference(try common.open(), ref, path: path)
+    let target = try ResolvedReference(try common.open(), ref, path: path)
     Terminal.finish()
     Output.begin()
     defer { Output.end() }
     var list = try EntryList(json: json.json)
-    let isFolder = place.found.entry.kind == .directory
-    let prefix = place.found.path.count + (isFolder ? 1 : 0)
+    let isFolder = target.found.entry.kind == .directory
+    let prefix = target.found.path.count + (isFolder ? 1 : 0)
     func show(_ found: FoundEntry) throws {
-      // Relative to the folder; a file, as it was asked for.
-      let name = isFolder ? printable(found.path.dropFirst(prefix)) : place.spelling
+      // Names are relative to the directory. A file keeps the caller's spelling.
+      let name = isFolder ? printable(found.path.dropFirst(prefix)) : target.spelling
       try list.add(found, long ? longLine(found.entry, name) : name + mark(found.entry))
     }
     if !isFolder {
-      try show(place.found)
+      try show(target.found)
     } else if recursive {
-      try place.reader.walk(place.found) { found in
-        if found.path != place.found.path { try show(found) }
+      try target.reader.walk(target.found) { found in
+        if found.path != target.found.path { try show(found) }
       }
     } else {
-      for child in try place.reader.children(of: place.found) { try show(child) }
+      for child in try target.reader.children(of: target.found) { try show(child) }
     }
     try list.end()
   }

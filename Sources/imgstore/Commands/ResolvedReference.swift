@@ -3,14 +3,19 @@
 import Images
 import Platform
 
-/// A snapshot and a path inside it, as REF[:PATH] names them.
+/// A snapshot and an entry inside it, as REF[:PATH] names them.
 struct ResolvedReference {
   let reader: SnapshotReader
+  /// The entry that the path leads to.
   let found: FoundEntry
-  /// The path as it was written: what is shown below begins with it, and can be given back.
+  /// The path as the caller wrote it. Printed paths begin with it, so that they can be used as arguments.
   let spelling: String
 
-  /// - Parameter path: in place of the reference's own.
+  /// Finds the entry.
+  /// - Parameters:
+  ///   - path: The path, if it is an argument of its own; it replaces the path of the reference.
+  ///   - followLast: Whether a link at the end of the path is followed.
+  /// - Throws: `ImageError` (`.usage`, `.notFound`), `StoreError`.
   init(_ workspace: Workspace, _ text: String, path: String? = nil, followLast: Bool = true) throws
   {
     let reference = try PathReference(text, path: path)
@@ -21,7 +26,7 @@ struct ResolvedReference {
     self.spelling = spelling
   }
 
-  /// How an entry below is written.
+  /// Returns the path of an entry below `found`, in the caller's spelling.
   func spell(_ entry: FoundEntry) -> String {
     let below = entry.path.dropFirst(found.path.count)
     if below.isEmpty { return spelling.isEmpty ? "." : spelling }

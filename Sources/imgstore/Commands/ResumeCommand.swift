@@ -6,18 +6,19 @@ import Images
 struct Resume: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "resume",
-    abstract: "Complete a change that was cut short, or take it back.",
+    abstract: "Complete an interrupted change, or roll it back",
     discussion: """
-      A revert or an import that was killed, or met a full disk or a power failure, leaves a journal. \
-      Until it is resumed, no other command changes the image. It ends with a proof: the live image, \
-      compared again.
+      A revert or an import leaves a journal if it is killed, or if the disk is full or the power fails. \
+      No other command changes the image until you resume the change. At the end, the command compares the \
+      live image with the snapshot again.
       """)
 
-  @Argument(help: "The image's name; not needed where only one is half changed.") var name: String?
+  @Argument(help: "Name of the image; optional if only one has an unfinished change") var name:
+    String?
   @Flag(
-    name: [.long, .customLong("abort")], help: "Return to the state before.")
+    name: [.long, .customLong("abort")], help: "Roll back to the state before the change")
   var back = false
-  @Flag(help: "Leave the image as it is now, and forget that a change was begun.")
+  @Flag(help: "Leave the image as it is and discard the journal")
   var abandon = false
   @OptionGroup var nodeset: NodesetOption
   @OptionGroup var json: JSONFlag
@@ -30,7 +31,7 @@ struct Resume: ParsableCommand {
   func run() throws {
     let workspace = try common.open()
     try nodeset.check(workspace)
-    // A script that runs after each boot names no image, and mostly finds nothing to do.
+    // A script that runs after each boot names no image, and usually has nothing to do.
     if name == nil, !json.json, try workspace.unfinishedImages().isEmpty {
       return print("no image has an unfinished change")
     }
@@ -49,12 +50,14 @@ struct Resume: ParsableCommand {
     let (change, image) = (outcome.change, outcome.change.image)
     switch (outcome.direction, outcome.revert) {
     case (.abandon, _):
-      print("\(change.words) is forgotten; 'imgstore status \(image)' says what is live now")
+      print(
+        "discarded the journal of \(change.words); 'imgstore status \(image)' compares the live image"
+      )
     case (_, nil):
-      print("\(change.words) had not touched the live image; it can be begun anew")
+      print("\(change.words) had not touched the live image; you can run it again")
     case (let direction, let revert?):
       let isBack = direction == .back
-      print("\(change.words) is \(isBack ? "taken back" : "completed")")
+      print("\(change.words) is \(isBack ? "rolled back" : "completed")")
       imgstore.describe(revert)
     }
   }

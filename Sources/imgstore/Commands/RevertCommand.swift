@@ -6,17 +6,18 @@ import Images
 struct Revert: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "revert",
-    abstract: "Make the live image, or parts of it, what a snapshot says.",
+    abstract: "Restore the live image to a snapshot: files, tree and table rows",
     discussion: """
-      REF alone is the whole image: files, tree and table rows. With paths, or with --component, only \
-      these become what they are in the snapshot, and what it lacks goes; all else stays as it is. \
-      PATH is inside the root tree, or absolute on the management node.
+      REF alone reverts the whole image. With paths or --component, the command reverts only these \
+      parts, removes files there that the snapshot lacks, and changes nothing else. PATH is inside the root tree, \
+      or an absolute path of the management node.
 
-      Only what differs is written, and what is extra is removed. What would be lost and is in no \
-      snapshot yet is put into one first. A tree that nobody uses is built beside the live one and \
-      takes its place in one step, if that is worth it; else it is changed in place. Which, and why, \
-      is said; --swap and --in-place decide it. If the revert is cut short, 'imgstore resume' \
-      completes it or takes it back. It ends with a proof: the live image, compared again.
+      The command writes only differences and removes extra files. It snapshots unsaved changes first. It builds an \
+      idle tree next to the live one and swaps the two in one step if that is cheaper; otherwise it changes the \
+      tree in place. The output says which method was used, and why; --swap and --in-place choose one.
+
+      At the end, the command compares the live image with the snapshot again. If a revert is interrupted, \
+      'imgstore resume' completes it or rolls it back.
 
       Examples:
         imgstore revert compute@golden
@@ -25,11 +26,11 @@ struct Revert: ParsableCommand {
         imgstore revert compute@12 --component kernel --component ramdisk
       """)
 
-  @Argument(help: "REF or REF:PATH: the snapshot to go back to.") var ref: String
-  @Argument(help: "Revert only these.") var paths: [String] = []
+  @Argument(help: "Snapshot to restore: REF or REF:PATH") var ref: String
+  @Argument(help: "Paths to revert (default: the whole image)") var paths: [String] = []
   @Option(
     help: ArgumentHelp(
-      "Revert only this: definition, kernel, ramdisk, packed, tree, a list (pkglist) or an attribute.",
+      "Revert only this: definition, kernel, ramdisk, packed, tree, a list (pkglist) or an attribute; repeatable",
       valueName: "name"))
   var component: [String] = []
   @OptionGroup var options: ChangeOptions

@@ -6,10 +6,10 @@ import Images
 struct SecretsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "secrets",
-    abstract: "List the secrets that an image carries.",
+    abstract: "List the secrets in an image",
     discussion: """
-      Password hashes, private keys, keytabs, tokens and the like, in everything that belongs to the \
-      image: root tree, packed image, ramdisks, lists, extras, attributes. docs/secrets.md has the \
+      The command finds password hashes, private keys, keytabs, tokens and similar secrets. It searches the \
+      whole image: root tree, packed image, ramdisks, lists, extras and attributes. docs/secrets.md has the \
       rules. 'imgstore export --scrub' leaves secrets out of a bundle.
 
       Examples:
@@ -17,8 +17,8 @@ struct SecretsCommand: ParsableCommand {
         imgstore secrets compute@golden --json
       """)
 
-  @Argument(help: "The image, or a snapshot of it.") var ref: String?
-  @Flag(help: "Print the rules, as tables in Markdown.") var rules = false
+  @Argument(help: "Image, or a snapshot of it") var ref: String?
+  @Flag(help: "Print the rules as Markdown tables") var rules = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -39,7 +39,7 @@ struct SecretsCommand: ParsableCommand {
     for line in SecretsText.all(report) { print(line) }
     print(
       report.findings.isEmpty
-        ? "\(snapshot.name) carries no secrets that are known of"
-        : "\(snapshot.name) carries \(SecretsText.summary(report))")
+        ? "\(snapshot.name) has no known secrets"
+        : "\(snapshot.name) has \(SecretsText.summary(report))")
   }
 }

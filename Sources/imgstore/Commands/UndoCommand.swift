@@ -6,13 +6,14 @@ import Images
 struct Undo: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "undo",
-    abstract: "Take back the last change of an image: a revert, an import, or an undo.",
+    abstract: "Undo the last revert, import or undo of an image",
     discussion: """
-      The live image becomes what it was before the last revert or import. That is itself a change, \
-      so undoing again does it again. A snapshot changes nothing, so there is nothing of it to undo.
+      The command restores the live image to its state before the last revert or import. An undo is itself \
+      a change, so a second undo repeats the undone change. A snapshot does not change the image, so it cannot be \
+      undone.
       """)
 
-  @Argument(help: "The image's name; not needed where there is only one.") var name: String?
+  @Argument(help: "Name of the image; optional if there is only one") var name: String?
   @OptionGroup var options: ChangeOptions
   @OptionGroup var nodeset: NodesetOption
   @OptionGroup var json: JSONFlag

@@ -2,15 +2,17 @@
 
 import Images
 
-/// Entries, printed as they come.
+/// Prints entries one by one.
 struct EntryList {
   private var json: JSONList<EntriesJSON>?
 
   init(json: Bool) throws { if json { self.json = JSONList() } }
 
+  /// Prints an entry: the line, or its JSON form.
   mutating func add(_ found: FoundEntry, _ line: @autoclosure () -> String) throws {
     if json == nil { print(line()) } else { try json?.add(EntryJSON(found.path, found.entry)) }
   }
 
+  /// Ends the document.
   mutating func end() throws { json?.end() }
 }

@@ -1,19 +1,20 @@
-// Secrets as lines: a bounded list for a command that carries them along, all of them for `secrets`.
+// Secrets as lines: a bounded list for commands that copy them, all of them for `secrets`.
 
 import Images
 import Platform
 
+/// Renders secrets.
 enum SecretsText {
   private static let maxLines = 10
 
-  /// "7 secrets: 3 password hashes, 1 ssh host key".
+  /// Returns the number of secrets by kind: "7 secrets: 3 password hashes, 1 ssh host key".
   static func summary(_ report: SecretReport) -> String {
     let kinds = report.counts.prefix(6).map { "\($0.count) \($0.kind.noun)" }
     let more = report.counts.count > 6 ? ", …" : ""
     return count(report.findings.count, "secret") + ": " + kinds.joined(separator: ", ") + more
   }
 
-  /// All findings, a line each.
+  /// Returns a line for each finding.
   static func all(_ report: SecretReport) -> [String] {
     report.findings.map(line)
       + report.published.map {
@@ -22,35 +23,36 @@ enum SecretsText {
       + report.unexamined.map { "not examined: \(printable($0.path)) \($0.finding)" }
   }
 
+  /// Returns a finding as a line.
   static func line(_ finding: SecretFinding) -> String {
     "\(finding.kind.rawValue)  \(finding.location): \(finding.reason)"
   }
 
-  /// Remarks of a command that carries secrets along.
-  /// - Parameter what: "the bundle", "the copy".
+  /// Returns the remarks of a command that copies secrets.
+  /// - Parameter what: The copy: "the bundle", "the copy".
   static func carried(_ report: SecretReport, by what: String, in reference: String) -> [String] {
     var lines: [String] = []
     if !report.findings.isEmpty {
-      lines.append("\(what) carries \(summary(report))")
+      lines.append("\(what) contains \(summary(report))")
       lines += bounded(report.findings.map { "  " + line($0) })
       lines.append("'imgstore secrets \(reference)' lists all; 'export --scrub' leaves them out")
     }
     return lines + report.unexamined.map { "\(printable($0.path)) \($0.finding)" }
   }
 
-  /// What a scrubbed export left out, and what its nodes need.
+  /// Returns the secrets that a scrubbed export left out, and the files that its nodes need.
   static func scrubbed(_ report: SecretReport) -> [String] {
-    if report.findings.isEmpty { return ["no secrets were found to leave out"] }
+    if report.findings.isEmpty { return ["found no secrets to leave out"] }
     var lines = ["left out \(summary(report))"]
     lines += report.findings.map { "  \($0.treatment.rawValue)  " + line($0) }
     if !report.deliveries.isEmpty {
-      lines.append("the nodes need these from elsewhere:")
+      lines.append("the nodes need these from another source:")
       lines += report.deliveries.map { "  " + $0 }
     }
     return lines
   }
 
-  /// The tables of docs/secrets.md.
+  /// The tables of docs/secrets.md, in Markdown.
   static var rules: [String] {
     func code(_ texts: [String]) -> String { texts.map { "`\($0)`" }.joined(separator: " ") }
     return ["| rule | kind | paths | a scrubbed export | why |", "|---|---|---|---|---|"]
