@@ -124,7 +124,7 @@ import Testing
     Row("frobnicate", 2, "imgstore help --all"),
     Row("repair -n", 0, "nothing to do"), Row("stats", 0, "total"),
     Row("bench /no/tree", 1, "is no folder below"),
-    Row("untag compute@golden", 0, "the tag is gone"), Row("untag compute@none", 1, "none"),
+    Row("untag compute@golden", 0, "removed the tag"), Row("untag compute@none", 1, "none"),
     Row("copy compute@1 other -n", 0, "would take"), Row("undo img", 1, "img"),
     Row("cat compute:", 1, "is a directory"), Row("ls compute@1:etc/none", 1, "etc/none"),
     Row("export compute -o OUT/x.tgz", 1, "kernel"),

@@ -7,18 +7,18 @@ import XCAT
 struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "export",
-    abstract: "Write an image as one file, for another management node.",
+    abstract: "Write an image to one file, for another management node",
     discussion: """
-      An image's name stands for the image as it is now: it is snapshotted first where it changed. \
-      IMAGE@N, IMAGE@TAG and the like export an older state. The bundle is IMAGE@N.tgz in the \
-      working folder unless DEST says otherwise; it is there whole, or not at all. Where the image is \
-      one of xCAT's, the bundle is what xCAT's own imgimport reads, too.
+      With the name of an image, the command exports the live image, and snapshots unsaved changes first. \
+      IMAGE@N, IMAGE@TAG and other references export an older state. The bundle is IMAGE@N.tgz in the \
+      working directory, or DEST; an interrupted export leaves no partial bundle. xCAT's own imgimport can read \
+      the bundle of an xCAT image, too.
 
-      With --complete the bundle also holds what is needed to generate and pack the image again \
-      elsewhere: files that lists include or name, and the root tree.
+      With --complete, the bundle also contains the root tree and the files that lists include or name, so that \
+      another site can generate and pack the image again.
 
-      Secrets that the bundle carries are listed. With --scrub they are left out of all its layers, \
-      in a way that nodes still boot, and listed as well.
+      The command lists the secrets in the bundle. With --scrub it leaves them out of all layers of the bundle, so that \
+      nodes still boot, and lists them, too.
 
       Examples:
         imgstore export compute
@@ -27,48 +27,49 @@ struct Export: ParsableCommand {
         imgstore export compute --to - | ssh mn2 imgstore import -
       """)
 
-  @Argument(help: "The image, or a snapshot of it.") var ref: String
-  @Argument(help: "A file or a folder; with -R, a path on that host.") var dest: String?
+  @Argument(help: "Image, or a snapshot of it") var ref: String
+  @Argument(help: "File or directory to write to; with -R, a path on that host") var dest: String?
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Take a file or folder along, to be placed in DIR, or where it is here. Repeatable.",
+      "Include a file or directory; import writes it to DIR (default: its path here); repeatable",
       valueName: "file[:dir]"))
   var extra: [String] = []
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Take the names of this node's postscripts and postbootscripts along.", valueName: "node"))
+      "Include the names of this node's postscripts and postbootscripts", valueName: "node"))
   var postscripts: String?
-  @Flag(help: "Take along what generating the image again needs.") var complete = false
-  @Flag(help: "Sign the whole bundle ('imgstore help sign').") var sign = false
+  @Flag(help: "Include all files that are needed to generate the image again") var complete = false
+  @Flag(help: "Sign the whole bundle ('imgstore help sign')") var sign = false
   @OptionGroup var key: KeyOption
   @Option(
     help: ArgumentHelp(
-      "Follow links of the image into this folder too. Repeatable.", valueName: "dir"))
+      "Follow links of the image into this directory, too; repeatable", valueName: "dir"))
   var allow: [String] = []
-  @Flag(help: "Leave secrets out of the bundle.") var scrub = false
-  @Flag(help: "List all secrets that the bundle carries.") var listSecrets = false
+  @Flag(help: "Leave secrets out of the bundle") var scrub = false
+  @Flag(help: "List all secrets in the bundle") var listSecrets = false
   @Option(
     name: [.customShort("o"), .long],
     help: ArgumentHelp(
-      "The same as DEST; '-' is standard output, and all else goes to standard error.",
+      "Same as DEST; '-' is standard output, and messages then go to standard error",
       valueName: "file"))
   var to: String?
   @OptionGroup var remote: RemoteOption
-  @Flag(name: [.customShort("n"), .long], help: "Say what the bundle would hold; write no bundle.")
+  @Flag(
+    name: [.customShort("n"), .long], help: "List the content of the bundle without writing it")
   var dryRun = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
     if key.key != nil, !sign {
-      throw ValidationError("--key says what --sign signs with: give both.")
+      throw ValidationError("--key names the key for --sign: give both.")
     }
-    if dest != nil, to != nil { throw ValidationError("DEST and --to say the same: give one.") }
+    if dest != nil, to != nil { throw ValidationError("DEST and --to are the same: give one.") }
     if let place, place.isEmpty { throw ValidationError("The destination is empty.") }
     if place == "-", remote.remoteHost != nil {
-      throw ValidationError("Standard output is not on another host: give '-', or -R.")
+      throw ValidationError("Standard output is not on another host: give '-' or -R, not both.")
     }
   }
 

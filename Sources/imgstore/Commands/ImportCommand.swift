@@ -8,12 +8,11 @@ import XCAT
 struct Import: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "import",
-    abstract: "Take a bundle in as a new image, or under a new profile.",
+    abstract: "Create or replace an image from a bundle",
     discussion: """
-      The whole bundle is read into the store and checked before anything on the machine is \
-      changed. What it replaces is kept as a snapshot, and 'imgstore undo IMAGE' takes the import \
-      back. A bundle writes below the install folder only, and an image that exists is refused \
-      unless --force is given.
+      The command reads the whole bundle into the store and validates it before it changes anything on the \
+      machine. It snapshots an image that it replaces, and 'imgstore undo IMAGE' undoes the import. It writes \
+      only below the install directory. It refuses to replace an image unless you add --force.
 
       Examples:
         imgstore import compute@3.tgz --dry-run
@@ -22,57 +21,59 @@ struct Import: ParsableCommand {
         imgstore import backup/compute@3.tgz -R root@mn2
       """)
 
-  @Argument(help: "The bundle (gzip, xz, zstd or plain tar), or '-' for standard input.")
+  @Argument(help: "Bundle (gzip, xz, zstd or plain tar), or '-' for standard input")
   var bundle: String
   @Option(
     name: [.customShort("f"), .long],
-    help: "Import under this profile: own folder, own lists, own name.")
+    help: "Import under this profile, with its own directory, lists and name")
   var profile: String?
-  @Option(help: "The name of the new image.") var name: String?
+  @Option(help: "Name of the new image") var name: String?
   @Option(
     help: ArgumentHelp(
-      "Where the tree goes, of an image that is a directory (default: where it is already).",
+      "Directory for the tree of a directory image (default: the existing one)",
       valueName: "dir"))
   var to: String?
-  @Flag(help: "Replace an image of that name; what it was is kept as a snapshot.")
+  @Flag(help: "Replace an image of the same name, after a snapshot of it")
   var force = false
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Give these nodes the bundle's postscripts and postbootscripts.", valueName: "noderange"))
+      "Set the bundle's postscripts and postbootscripts for these nodes", valueName: "noderange"))
   var postscripts: String?
-  @Flag(help: "With --postscripts: add them to the nodes' own instead of replacing those.")
+  @Flag(help: "With --postscripts, add them to those of the nodes instead of replacing these")
   var appendPostscripts = false
-  @Flag(help: "Keep each replaced file beside the new one as FILE.ORIG, as xCAT does.")
+  @Flag(help: "Keep each replaced file next to the new one as FILE.ORIG, as xCAT does")
   var orig = false
-  @Flag(help: "Keep columns of a replaced image that the bundle does not set.")
+  @Flag(help: "Keep columns of a replaced image that the bundle does not set")
   var merge = false
   @Option(
     help: ArgumentHelp(
-      "Let the bundle write below this folder too. Repeatable.", valueName: "prefix"))
+      "Let the bundle write below this directory, too; repeatable", valueName: "prefix"))
   var allow: [String] = []
-  @Flag(help: "Install plugins of kits: code that xcatd runs as root.")
+  @Flag(help: "Install plugins of kits, which xcatd runs as root")
   var trustPlugins = false
-  @Flag(help: "Take values that xCAT's commands would give to a shell as more than one word.")
+  @Flag(help: "Accept values that xCAT's commands would pass to a shell as more than one word")
   var allowUnsafeValues = false
   @Flag(
-    help: "Take trees with device nodes, and with setuid files that no package of theirs owns.")
+    help: "Accept trees with device nodes, or with setuid files that no package of the tree owns")
   var allowPrivileged = false
-  @Flag(help: "Refuse what no trusted key has signed, before anything is changed.")
+  @Flag(help: "Refuse a bundle without a signature by a trusted key, before any change")
   var requireSignature = false
   @OptionGroup var trusted: TrustedKeysOption
   @OptionGroup var remote: RemoteOption
   @OptionGroup var nodeset: NodesetOption
-  @Flag(name: [.customShort("n"), .long], help: "Check everything and say what would change.")
+  @Flag(
+    name: [.customShort("n"), .long],
+    help: "Check the bundle and print the plan without changing anything")
   var dryRun = false
-  @Flag(help: "With --dry-run: every step, a line each.") var all = false
+  @Flag(help: "With --dry-run, list every step") var all = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
     if appendPostscripts, postscripts == nil {
       throw ValidationError(
-        "--append-postscripts says how --postscripts NODERANGE works: give both.")
+        "--append-postscripts needs --postscripts NODERANGE.")
     }
     for (option, value) in [
       ("--profile", profile), ("--name", name), ("--postscripts", postscripts), ("--to", to),
@@ -80,10 +81,10 @@ struct Import: ParsableCommand {
       throw ValidationError("The value of \(option) is empty.")
     }
     for prefix in allow where !prefix.hasPrefix("/") {
-      throw ValidationError("--allow wants an absolute path, not '\(prefix)'.")
+      throw ValidationError("invalid directory '\(prefix)'; --allow needs an absolute path.")
     }
     if bundle == "-", remote.remoteHost != nil {
-      throw ValidationError("Standard input is not on another host: give '-', or -R.")
+      throw ValidationError("Standard input is not on another host: give '-' or -R, not both.")
     }
   }
 
@@ -147,7 +148,7 @@ struct Import: ParsableCommand {
     let subject = "\(printable(origin.subject.utf8)) of \(printable(origin.host.utf8))"
     return origin.isVerified
       ? "signed by \(key) as \(subject)"
-      : "carries a signature by \(key) as \(subject): not checked without --require-signature"
+      : "has a signature by \(key) as \(subject); only --require-signature checks it"
   }
 
   private func describe(_ image: ImportedImage, _ workspace: Workspace, _ outcome: ImportOutcome) {
@@ -169,19 +170,19 @@ struct Import: ParsableCommand {
     if let undo = workspace.undo(image) {
       print(
         image.replaced
-          ? "what it replaced is kept as \(undo): 'imgstore undo \(image.name)' restores it"
-          : "'imgstore undo \(image.name)' takes the import back: the image was not there before")
+          ? "saved the replaced image as \(undo): 'imgstore undo \(image.name)' restores it"
+          : "'imgstore undo \(image.name)' undoes the import: the image did not exist before")
     }
   }
 }
 
-/// What an import replaces of the site's, and what gives privilege in its trees.
+/// Prints the site's files that an import replaces, and the privileged files in its trees.
 private func printTrust(_ image: ImportedImage) {
   for item in image.siteReplacements { print("replace \(item.name) (\(item.effect.text))") }
-  // What every system has, and what packages own, is counted; --json lists all.
+  // Entries that every system has or that packages own are only counted. --json lists all.
   let usual = image.privileged.filter { $0.isStandard || $0.package != nil }
   for entry in image.privileged where !entry.isStandard && entry.package == nil {
-    print("privileged  \(printable(entry.path)) (\(entry.detail); of no package)")
+    print("privileged  \(printable(entry.path)) (\(entry.detail); owned by no package)")
   }
   if !usual.isEmpty {
     print("privileged  \(count(usual.count, "entry")) that packages own, or that every system has")

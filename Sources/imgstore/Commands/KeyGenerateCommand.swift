@@ -5,13 +5,13 @@ import Images
 
 struct KeyGenerate: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "generate", abstract: "Make an Ed25519 key pair; overwrite nothing.",
+    commandName: "generate", abstract: "Create an Ed25519 key pair without overwriting files",
     discussion: """
-      Without --output the key is this machine's own, and this machine trusts it. The public key \
-      stands next to the private one, with .pub added to its name: give it to other sites.
+      Without --output, the command creates the key of this machine, and this machine trusts it. The public \
+      key is next to the private key, with .pub added to its name; give it to other sites.
       """)
 
-  @Option(help: ArgumentHelp("Write the private key to FILE.", valueName: "file"))
+  @Option(help: ArgumentHelp("Write the private key to FILE", valueName: "file"))
   var output: String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions

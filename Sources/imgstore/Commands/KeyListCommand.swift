@@ -5,7 +5,7 @@ import Images
 
 struct KeyList: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "list", abstract: "List the trusted keys.")
+    commandName: "list", abstract: "List the trusted keys")
 
   @OptionGroup var trusted: TrustedKeysOption
   @OptionGroup var json: JSONFlag
@@ -18,7 +18,7 @@ struct KeyList: ParsableCommand {
       return try printJSON(
         KeysJSON(keys: keys.all.map { KeyJSON($0.key, name: $0.name) }))
     }
-    if keys.isEmpty { return print("\(keys.folder) holds no key") }
+    if keys.isEmpty { return print("\(keys.folder) has no keys") }
     print(table(keys.all.map { [$0.key.id.hex, $0.name] }))
   }
 }

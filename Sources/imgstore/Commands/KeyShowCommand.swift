@@ -5,7 +5,7 @@ import Images
 
 struct KeyShow: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "show", abstract: "Print the id and the public key of the signing key.")
+    commandName: "show", abstract: "Print the id and the public key of the signing key")
 
   @OptionGroup var key: KeyOption
   @OptionGroup var json: JSONFlag

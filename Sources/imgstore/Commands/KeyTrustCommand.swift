@@ -5,14 +5,14 @@ import Images
 
 struct KeyTrust: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "trust", abstract: "Trust a public key from now on.",
+    commandName: "trust", abstract: "Trust a public key",
     discussion: """
-      Compare its id with what the key's owner says, over another way than the one it came by. To \
-      trust a key no more, remove its file.
+      First compare the key's id with its owner over another channel than the one that delivered the key. To \
+      stop trusting a key, remove its file.
       """)
 
-  @Argument(help: "The public key, in PEM.") var file: String
-  @Option(help: "What the key is called here.") var name: String?
+  @Argument(help: "File of the public key, in PEM") var file: String
+  @Option(help: "Name of the key on this machine") var name: String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 

@@ -6,10 +6,10 @@ import Images
 struct Pin: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pin",
-    abstract: "Make a snapshot stay, whatever 'forget' is told to keep.")
+    abstract: "Protect snapshots from 'forget'")
 
-  @Argument(help: "The snapshots; IMAGE@3..7 is a range.") var refs: [String]
-  @Option(name: .shortAndLong, help: "Why, in one line.") var message = ""
+  @Argument(help: "Snapshots to pin; IMAGE@3..7 is a range") var refs: [String]
+  @Option(name: .shortAndLong, help: "Reason, in one line") var message = ""
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 

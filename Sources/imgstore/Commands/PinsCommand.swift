@@ -6,13 +6,13 @@ import Platform
 
 struct Pins: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "pins", abstract: "List pinned snapshots, and why each is pinned.",
+    commandName: "pins", abstract: "List pinned snapshots with their reasons",
     discussion: """
       Examples:
         imgstore pins compute
       """)
 
-  @Argument(help: "The image; all of them if it is left out.") var name: String?
+  @Argument(help: "Image (default: all)") var name: String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 

@@ -5,13 +5,13 @@ import Images
 
 struct Sign: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "sign", abstract: "Sign snapshots.",
+    commandName: "sign", abstract: "Sign snapshots",
     discussion: """
-      A signature covers the snapshot's id, image, number, parent, time, host, user, command, \
-      table rows and the content of all its files. A snapshot can have signatures of several keys.
+      A signature covers the snapshot's id, image, number, parent, time, host, user, command and \
+      table rows, and the content of all its files. A snapshot can have signatures by several keys.
       """)
 
-  @Argument(help: "The snapshots.") var refs: [String]
+  @Argument(help: "Snapshots to sign") var refs: [String]
   @OptionGroup var key: KeyOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions

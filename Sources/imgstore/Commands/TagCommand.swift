@@ -5,13 +5,13 @@ import Images
 
 struct TagCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "tag", abstract: "Give a snapshot a name: IMAGE@TAG.")
+    commandName: "tag", abstract: "Give a snapshot a name: IMAGE@TAG")
 
-  @Argument(help: "The snapshot.") var ref: String
-  @Argument(help: "Its name: begins with a letter.") var tag: String
+  @Argument(help: "Snapshot to tag") var ref: String
+  @Argument(help: "Name of the tag; begins with a letter") var tag: String
   @Flag(
     name: .shortAndLong,
-    help: "Move the name from the snapshot that has it, in one step.")
+    help: "Move the tag if another snapshot has it")
   var force = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions

@@ -5,9 +5,9 @@ import Images
 
 struct Tags: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "tags", abstract: "List tags, and the snapshots that they stand for.")
+    commandName: "tags", abstract: "List tags and their snapshots")
 
-  @Argument(help: "The image; all of them if it is left out.") var name: String?
+  @Argument(help: "Image (default: all)") var name: String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 

@@ -6,9 +6,9 @@ import Images
 struct Unpin: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "unpin",
-    abstract: "Take a pin away: policies decide about the snapshot again.")
+    abstract: "Unpin snapshots, so that 'forget' can remove them")
 
-  @Argument(help: "The snapshots; IMAGE@3..7 is a range.") var refs: [String]
+  @Argument(help: "Snapshots to unpin; IMAGE@3..7 is a range") var refs: [String]
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -17,6 +17,6 @@ struct Unpin: ParsableCommand {
     let found = try workspace.references(refs).map { try workspace.unpin($0) }
     Terminal.finish()
     if json.json { return try printJSON(UnpinJSON(snapshots: found.map(\.name))) }
-    for snapshot in found { print("\(snapshot.name) is not pinned any more") }
+    for snapshot in found { print("\(snapshot.name) is no longer pinned") }
   }
 }

@@ -6,9 +6,9 @@ import Images
 struct Untag: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "untag",
-    abstract: "Take a tag away; the snapshot stays.")
+    abstract: "Remove a tag, but keep its snapshot")
 
-  @Argument(help: ArgumentHelp("IMAGE@TAG.", valueName: "image@tag")) var ref: String
+  @Argument(help: ArgumentHelp("Tag to remove", valueName: "image@tag")) var ref: String
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -16,6 +16,6 @@ struct Untag: ParsableCommand {
     let name = try common.open().untag(ref)
     Terminal.finish()
     if json.json { return try printJSON(UntagJSON(snapshot: "\(name)")) }
-    print("the tag is gone; \(name) stays")
+    print("removed the tag; \(name) stays")
   }
 }
