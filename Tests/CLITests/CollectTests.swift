@@ -143,7 +143,7 @@ import Testing
     #expect(lines[0].hasPrefix("nothing to free"), "\(result.output)")
     #expect(
       lines.contains {
-        $0.contains("can go when these have ended: process") && $0.contains("import")
+        $0.contains("when these commands have ended: process") && $0.contains("import")
       },
       "\(result.output)")
     #expect(result.errors.contains("waiting for imgstore commands that started earlier: process"))
@@ -202,7 +202,7 @@ import Testing
         keep img@2 TIME tagged golden
         keep img@4 TIME latest, last
         forget img@3 TIME change 3
-        would forget 1 snapshot; that and 'imgstore gc' free # kB (# bytes)
+        would forget 1 snapshot; with 'imgstore gc' this frees # kB (# bytes)
 
         """)
     #expect(

@@ -6,7 +6,7 @@ import Platform
 
 /// Has xCAT give nodes the boot files of the image as it has become.
 struct NodesetOption: ParsableArguments {
-  @Flag(help: "Then run xCAT's nodeset where nodes still boot the old kernel or ramdisk.")
+  @Flag(help: "Run xCAT's nodeset afterwards for nodes that boot an old kernel or ramdisk")
   var nodeset = false
 
   /// Asked before anything is changed.

@@ -5,16 +5,16 @@ import Images
 
 struct Du: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "du", abstract: "Say who uses how much of the store.",
+    commandName: "du", abstract: "Show disk usage per image or snapshot",
     discussion: """
-      For images or snapshots: the bytes on disk of all that they reach, of what nobody else \
-      reaches, of what is shared, and what 'forget' and 'gc' would free if they were removed. \
-      That can be less than what is unique: a pack is rewritten only if a tenth of it is dead.
+      The columns are sizes on disk. 'reached' is all data that the images or snapshots need, 'unique' the part that \
+      only they need, and 'shared' the rest. 'freed' is the space that 'forget' and 'gc' would free. It can be less \
+      than 'unique', because gc rewrites a pack only if a tenth of it is no longer needed.
       """)
 
-  @Argument(help: "Images or references; without any, all images.") var refs: [String] = []
-  @Flag(name: .shortAndLong, help: "A line for each snapshot.") var snapshots = false
-  @Flag(name: .shortAndLong, help: "Sizes in bytes.") var bytes = false
+  @Argument(help: "Images or snapshots (default: all images)") var refs: [String] = []
+  @Flag(name: .shortAndLong, help: "Print a line for each snapshot") var snapshots = false
+  @Flag(name: .shortAndLong, help: "Print sizes in bytes") var bytes = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 

@@ -7,52 +7,60 @@ import Store
 struct Forget: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "forget",
-    abstract: "Remove old snapshots, by what is to be kept.",
+    abstract: "Remove old snapshots that no rule keeps",
     discussion: """
-      A snapshot stays if one of the rules keeps it; the others go. '--keep-daily 7' keeps the \
-      latest snapshot of each of the last 7 days that have one (local time); hours, weeks (from \
-      Monday), months and years likewise. Automatic snapshots, which commands take before a change and to \
-      record one, do not count: they stay for 30 days, or --keep-auto of them. The latest snapshot of an image always stays, and so do pinned \
-      ones, tagged ones, and those that an unfinished revert or import needs; with --force, \
-      pinned and tagged ones that no rule keeps go, too.
+      The command keeps a snapshot if at least one rule matches, and removes the others. '--keep-daily 7' keeps the \
+      latest snapshot of each of the last 7 days that have one (local time). Hours, weeks (from \
+      Monday), months and years work the same way.
 
-      Space is free after 'imgstore gc'. A number is never used again: IMAGE@12 is what it was, \
-      or nothing.
+      Rules do not count automatic snapshots, which commands take before a change and to record one. These \
+      stay for 30 days, or the last ones as --keep-auto says.
 
-      With --all, an image that is busy (--wait, --no-wait) is left alone, and the others are done: exit \
-      code 3; 4 where all are busy.
+      Some snapshots always stay: the latest of an image, pinned and tagged ones, and those that an unfinished \
+      revert or import needs. With --force, the command removes pinned and tagged snapshots that no rule keeps, too.
+
+      'imgstore gc' frees the space. imgstore never uses a number again: IMAGE@12 is the same snapshot, or \
+      none.
+
+      With --all, the command skips busy images (--wait, --no-wait) and exits with code 3, or 4 if all images \
+      are busy.
 
       Examples:
         imgstore forget --all --keep-last 3 --keep-daily 7 --dry-run
       """)
 
-  @Argument(help: "Images; without any, give --all.") var names: [String] = []
-  @Flag(help: "Every image in the store.") var all = false
-  @Option(help: ArgumentHelp("Keep the last N.", valueName: "n")) var keepLast: Int?
-  @Option(help: ArgumentHelp("Keep one in each of the last N hours.", valueName: "n"))
+  @Argument(help: "Images, unless you add --all") var names: [String] = []
+  @Flag(help: "Apply the rules to every image in the store") var all = false
+  @Option(help: ArgumentHelp("Keep the last N snapshots", valueName: "n")) var keepLast: Int?
+  @Option(help: ArgumentHelp("Keep one snapshot in each of the last N hours", valueName: "n"))
   var keepHourly: Int?
-  @Option(help: ArgumentHelp("Keep one in each of the last N days.", valueName: "n"))
+  @Option(help: ArgumentHelp("Keep one snapshot in each of the last N days", valueName: "n"))
   var keepDaily: Int?
-  @Option(help: ArgumentHelp("Keep one in each of the last N weeks.", valueName: "n"))
+  @Option(help: ArgumentHelp("Keep one snapshot in each of the last N weeks", valueName: "n"))
   var keepWeekly: Int?
-  @Option(help: ArgumentHelp("Keep one in each of the last N months.", valueName: "n"))
+  @Option(help: ArgumentHelp("Keep one snapshot in each of the last N months", valueName: "n"))
   var keepMonthly: Int?
-  @Option(help: ArgumentHelp("Keep one in each of the last N years.", valueName: "n"))
+  @Option(help: ArgumentHelp("Keep one snapshot in each of the last N years", valueName: "n"))
   var keepYearly: Int?
   @Option(
     help: ArgumentHelp(
-      "Keep all of this time before the latest: 24h, 30d, 8w, 6m, 2y.", valueName: "time"))
+      "Keep all snapshots within this time before the latest: 24h, 30d, 8w, 6m, 2y",
+      valueName: "time"))
   var keepWithin: String?
-  @Option(help: ArgumentHelp("Of automatic ones, keep the last N.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp(
+      "Keep the last N automatic snapshots (default: those of 30 days)", valueName: "n"))
   var keepAuto: Int?
-  @Flag(help: "Remove all snapshots of the images, tagged ones too; a directory itself stays.")
+  @Flag(
+    help: "Remove all snapshots of the images, even tagged ones, but not the directories themselves"
+  )
   var entirely = false
-  @Flag(help: "Free the space at once: 'imgstore gc'.") var prune = false
-  @Flag(help: "Keep those that have a tag, also with --force.") var keepTagged = false
-  @Flag(help: "Pinned and tagged ones may go.") var force = false
+  @Flag(help: "Run 'imgstore gc' afterwards to free the space") var prune = false
+  @Flag(help: "Keep tagged snapshots, even with --force") var keepTagged = false
+  @Flag(help: "Allow removing pinned and tagged snapshots") var force = false
   @Flag(
     name: [.customShort("n"), .long],
-    help: "Say what would go and how many bytes it frees; change nothing.")
+    help: "List snapshots to remove and bytes to free without changing anything")
   var dryRun = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
@@ -73,19 +81,19 @@ struct Forget: ParsableCommand {
 
   func validate() throws {
     guard all != !names.isEmpty else {
-      throw ValidationError("Name images, or give --all: one of the two.")
+      throw ValidationError("Name images, or give --all, but not both.")
     }
     if let one = names.first(where: { $0.contains("@") }) {
       throw ValidationError("forget works by rules: 'imgstore remove \(one)' removes one snapshot.")
     }
     if let keepWithin, Forget.seconds(keepWithin) == nil {
-      throw ValidationError("'\(keepWithin)' is no time; write 24h, 30d, 8w, 6m or 2y.")
+      throw ValidationError("invalid time '\(keepWithin)'; use 24h, 30d, 8w, 6m or 2y.")
     }
     if entirely, policy.hasRule || all {
-      throw ValidationError("--entirely keeps nothing: name the images, and give no rule.")
+      throw ValidationError("--entirely keeps no snapshots: name the images, and give no rule.")
     }
     if prune, dryRun {
-      throw ValidationError("--prune frees space, and --dry-run changes nothing.")
+      throw ValidationError("--prune and --dry-run exclude each other.")
     }
     for (name, value) in [
       ("last", keepLast), ("hourly", keepHourly), ("daily", keepDaily), ("weekly", keepWeekly),
@@ -95,10 +103,11 @@ struct Forget: ParsableCommand {
     }
   }
 
-  /// Checked after the parser has refused options that there are not.
+  /// Runs after the parser has refused unknown options.
+  /// - Throws: `ValidationError` if no rule keeps a snapshot.
   private func requireRule() throws {
     guard entirely || policy.hasRule else {
-      throw ValidationError("Say what to keep: --keep-last 10, --keep-daily 7 …")
+      throw ValidationError("Add a rule: --keep-last 10, --keep-daily 7 …")
     }
     let counts = [keepLast, keepHourly, keepDaily, keepWeekly, keepMonthly, keepYearly]
     guard
@@ -120,7 +129,7 @@ struct Forget: ParsableCommand {
     Terminal.finish()
     if json.json { try printJSON(ForgetJSON(outcome)) } else { show(outcome) }
     let unreadable = outcome.unreadable.map {
-      "\($0) cannot be read, and stays; 'imgstore remove \($0) --force' gives it up"
+      "cannot read \($0), so it stays; 'imgstore remove \($0) --force' removes it"
     }
     let problems = unreadable + outcome.busy.map { $0.error.explanation }
     if !problems.isEmpty {
@@ -128,7 +137,7 @@ struct Forget: ParsableCommand {
     }
   }
 
-  /// "30d" in seconds; months have 31 days and years 366.
+  /// Returns the seconds of a time such as "30d". Months have 31 days, and years 366.
   static func seconds(_ text: String) -> Int64? {
     let units: [Character: Int64] = [
       "h": 3600, "d": 86_400, "w": 7 * 86_400, "m": 31 * 86_400, "y": 366 * 86_400,
@@ -150,7 +159,7 @@ struct Forget: ParsableCommand {
         } + outcome.forgotten.map(forgottenRow)))
     if keepAuto == nil, outcome.kept.contains(where: { $0.reasons == [.rule("automatic")] }) {
       printMessage(
-        "automatic snapshots stay for 30 days; --keep-auto N keeps the last N of them instead")
+        "automatic snapshots stay for 30 days; --keep-auto N keeps the last N instead")
     }
     describe(outcome)
   }

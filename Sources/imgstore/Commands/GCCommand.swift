@@ -5,20 +5,22 @@ import Images
 
 struct GC: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "gc", abstract: "Free the space of what no snapshot needs.",
+    commandName: "gc", abstract: "Delete data that no snapshot references",
     discussion: """
-      Snapshots may be taken, exported and restored meanwhile. Packs of which nothing is needed \
-      are removed, which takes no room on a full disk; packs that are dead in a good part are \
-      rewritten without it. Commands that began before must end before anything is removed: they \
-      are waited for, a minute, --max-time or --wait; what is left then, the next gc removes. \
-      Another gc, optimize or repair is waited for first. Interrupted \
-      or killed, it costs space only.
+      The command deletes packs without needed data, which works on a full disk. It rewrites packs of which \
+      a large part is no longer needed. You can snapshot, export and restore at the same time.
+
+      The command first waits for another gc, optimize or repair. Before it deletes data, it waits for commands \
+      that began earlier: for a minute, --max-time or --wait. The next gc deletes the data that remains then. \
+      An interrupted gc loses no data; it only leaves space to free.
       """,
     aliases: ["prune"])
 
-  @Flag(name: [.customShort("n"), .long], help: "Say how much there is to free; change nothing.")
+  @Flag(
+    name: [.customShort("n"), .long],
+    help: "Print how much space gc would free without changing anything")
   var dryRun = false
-  @Flag(help: "Rewrite nothing: only remove packs that are wholly dead.") var removeOnly = false
+  @Flag(help: "Only delete packs without needed data; rewrite none") var removeOnly = false
   @OptionGroup var budget: BudgetOptions
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
@@ -52,7 +54,7 @@ struct GC: ParsableCommand {
   }
 }
 
-/// What `gc --dry-run` foretells.
+/// The document of `gc --dry-run`.
 struct CollectionEstimateJSON: JSONDocument {
   static let kind = "collection-estimate"
   let collectableBytes: UInt64

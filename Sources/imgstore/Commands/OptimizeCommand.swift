@@ -6,23 +6,26 @@ import Images
 struct Optimize: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "optimize",
-    abstract: "Compress the store better, and put what belongs together side by side.",
+    abstract: "Recompress the store, and order data for fast restores",
     discussion: """
-      Snapshots are stored fast; this makes them small. Packs are compressed anew, in the order in \
-      which a restore of the latest snapshots reads them; many small packs become few. No id \
-      changes, and nothing is replaced before it has been read back. What is done is not done \
-      again: with a budget, run it every night until it finds nothing to do. It also does what \
-      'gc' does.
+      A snapshot is stored fast; optimize makes it small. The command recompresses packs, in the order in \
+      which a restore of the latest snapshots reads them, and merges small packs. Ids do not change. The command \
+      replaces a pack only after it has read the new one back. It also does the work of 'gc'.
+
+      The command skips packs that are already optimized. With a limit, run it every night until it finds \
+      nothing to do.
       """)
 
-  @Option(help: "zstd level, 3 to 22: higher is smaller and slower.")
+  @Option(help: "zstd level, 3 to 22; higher is smaller and slower")
   var level: Int32 = 12
   @OptionGroup var budget: BudgetOptions
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
-    guard (3...22).contains(level) else { throw ValidationError("--level is from 3 to 22.") }
+    guard (3...22).contains(level) else {
+      throw ValidationError("invalid level \(level); use 3 to 22.")
+    }
   }
 
   func run() throws {

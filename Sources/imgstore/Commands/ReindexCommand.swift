@@ -6,9 +6,9 @@ import Images
 struct Reindex: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "reindex",
-    abstract: "Rebuild the index from the packs.",
+    abstract: "Rebuild the index from the packs",
     discussion: """
-      Never needed for correctness: every command brings the index up to date by itself.
+      This is never needed for correctness, because every command updates the index itself.
       """)
 
   @OptionGroup var json: JSONFlag
@@ -22,7 +22,7 @@ struct Reindex: ParsableCommand {
         ReindexJSON(packs: totals.packs, objects: totals.objects, storedBytes: totals.storedBytes))
     }
     print(
-      "index rebuilt: \(count(totals.packs, "pack")), \(count(totals.objects, "object")), "
+      "rebuilt the index: \(count(totals.packs, "pack")), \(count(totals.objects, "object")), "
         + sizeText(totals.storedBytes))
   }
 }

@@ -6,34 +6,33 @@ import Images
 struct Remove: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "remove",
-    abstract: "Remove snapshots, or a directory from the images.",
+    abstract: "Remove snapshots, or a directory from the list of images",
     discussion: """
-      IMAGE@3..7 is every snapshot from number 3 to number 7. Either all that are named go, or none does.
+      IMAGE@3..7 is every snapshot from number 3 to number 7. The command removes all named snapshots, or none.
 
-      The latest snapshot of an image, and one that is tagged or pinned, needs --force. With \
-      --force also one that cannot be read is removed, named as IMAGE@NUMBER. Space is free after \
-      'imgstore gc'.
+      To remove the latest snapshot of an image, or a tagged or pinned one, add --force. With --force you can also \
+      remove an unreadable snapshot, named as IMAGE@NUMBER. 'imgstore gc' frees the space.
 
-      With --definition a directory is no image any more; its snapshots and the directory itself stay. \
-      'imgstore add' or a revert to a snapshot makes it one again. 'imgstore forget IMAGE --entirely' \
-      removes the snapshots, too.
+      --definition takes a directory off the list of images; its snapshots and the directory itself stay. \
+      'imgstore add' or a revert to a snapshot adds it again. 'imgstore forget IMAGE --entirely' \
+      removes the snapshots.
       """,
     aliases: ["rm", "delete"])
 
-  @Argument(help: "The snapshots; with --definition, images.") var refs: [String]
-  @Flag(help: "Take directories off the list of images; their snapshots stay.")
+  @Argument(help: "Snapshots; with --definition, images") var refs: [String]
+  @Flag(help: "Take directories off the list of images, but keep their snapshots")
   var definition = false
-  @Flag(help: "Also the latest, a tagged or a pinned one.") var force = false
+  @Flag(help: "Allow removing the latest, a tagged or a pinned snapshot") var force = false
   @Flag(
     name: [.customShort("n"), .long],
-    help: "Say what would go and how many bytes it frees; change nothing.")
+    help: "List snapshots to remove and bytes to free without changing anything")
   var dryRun = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
     if definition, force {
-      throw ValidationError("--force is for snapshots, and --definition removes none.")
+      throw ValidationError("--definition removes no snapshots, so --force does not apply.")
     }
   }
 
@@ -53,7 +52,7 @@ extension Remove {
     Terminal.finish()
     if json.json { return try printJSON(RemovedDefinitionsJSON(removed, dryRun: dryRun)) }
     for one in removed {
-      let change = dryRun ? "would be no image" : "is no image any more"
+      let change = dryRun ? "would no longer be an image" : "is no longer an image"
       let rest = one.snapshots == 1 ? "stays" : "stay"
       print(
         "\(one.image): \(one.path) \(change); \(count(one.snapshots, "snapshot")) \(rest)")
@@ -61,7 +60,7 @@ extension Remove {
   }
 }
 
-/// What `remove --definition` prints.
+/// The document of `remove --definition`.
 struct RemovedDefinitionsJSON: JSONDocument {
   static let kind = "removed-definitions"
   struct Removed: Codable {

@@ -7,7 +7,7 @@ import Store
 struct Stats: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "stats",
-    abstract: "Count the store: snapshots, objects, packs, and what compression saves.")
+    abstract: "Count snapshots, objects and packs, and show compression")
 
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions

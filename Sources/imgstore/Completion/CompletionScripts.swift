@@ -21,16 +21,16 @@ enum Shell: String, CaseIterable, ExpressibleByArgument {
 struct CompletionCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "completion",
-    abstract: "Print the completion script of a shell.",
+    abstract: "Print the completion script of a shell",
     discussion: """
-      'make install' installs the scripts where the shells find them. By hand:
+      'make install' installs the scripts. To load one yourself:
 
         bash   eval "$(imgstore completion bash)" in ~/.bashrc
         zsh    imgstore completion zsh >"${fpath[1]}/_imgstore"
         fish   imgstore completion fish >~/.config/fish/completions/imgstore.fish
       """)
 
-  @Argument(help: "bash, zsh or fish.") var shell: Shell
+  @Argument(help: "bash, zsh or fish") var shell: Shell
 
   func run() throws { print(shell.script, terminator: "") }
 }

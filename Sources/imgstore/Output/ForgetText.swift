@@ -3,6 +3,7 @@
 import Images
 import Platform
 
+/// Returns the row of a removed snapshot in a table.
 func forgottenRow(_ gone: ForgottenSnapshot) -> [String] {
   [
     "forget", "\(gone.name)", gone.snapshot.map { timeText($0.snapshot.created) } ?? "unreadable",
@@ -11,18 +12,21 @@ func forgottenRow(_ gone: ForgottenSnapshot) -> [String] {
   ]
 }
 
+/// Prints how many snapshots were removed, or would be.
 func describe(_ outcome: ForgetOutcome) {
-  let what = count(outcome.forgotten.count, "snapshot")
+  let snapshots = count(outcome.forgotten.count, "snapshot")
   guard outcome.isDryRun else {
     print(
       outcome.forgotten.isEmpty
-        ? "nothing to forget" : "forgot \(what); 'imgstore gc' frees the space")
+        ? "nothing to forget" : "forgot \(snapshots); 'imgstore gc' frees the space")
     return
   }
-  var line = "would forget \(what)"
-  if let freed = outcome.freedBytes { line += "; that and 'imgstore gc' free \(exactSize(freed))" }
+  var line = "would forget \(snapshots)"
+  if let freed = outcome.freedBytes {
+    line += "; with 'imgstore gc' this frees \(exactSize(freed))"
+  }
   if let other = outcome.collectableBytes, other > 0 {
-    line += ", besides \(exactSize(other)) that it frees anyway"
+    line += ", in addition to \(exactSize(other)) that gc frees anyway"
   }
   print(line)
 }
