@@ -5,30 +5,33 @@ import Images
 import Platform
 import Store
 
-/// Ends a command that has listed what can be read: a snapshot that cannot be is damage.
+/// Ends a command that has listed the readable snapshots. An unreadable snapshot counts as damage.
+/// - Throws: `CompletedWithWarnings` if there are unreadable snapshots.
 func expectReadable(_ snapshots: [UnreadableSnapshot]) throws {
   if snapshots.isEmpty { return }
   throw CompletedWithWarnings(
-    lines: snapshots.prefix(40).map { "\($0.name) cannot be read: \($0.finding)" }
+    lines: snapshots.prefix(40).map { "cannot read \($0.name): \($0.finding)" }
       + (snapshots.count > 40 ? ["… and \(snapshots.count - 40) more"] : [])
       + ["'imgstore repair' may help"], isDamage: true)
 }
 
-/// What could not be compared is a problem, however equal the rest is.
+/// Ends a comparison. An entry that could not be compared is a problem, even if there are no differences.
+/// - Throws: `CompletedWithWarnings` if there are such entries.
 func expectComparable(_ notes: [Snapshot.Note]) throws {
   if notes.isEmpty { return }
   throw CompletedWithWarnings(
     lines: ["\(count(notes.count, "entry")) could not be compared"] + notes.map(noteText))
 }
 
-/// - Throws: `CompletedWithWarnings` where there are problems.
+/// Ends a command that changed files.
+/// - Throws: `CompletedWithWarnings` if there are problems.
 func expectNone(_ problems: [String], _ report: ApplyReport) throws {
   if problems.isEmpty { return }
   throw CompletedWithWarnings(
     lines: problems, isDamage: report.problems.contains(where: \.isDamage))
 }
 
-/// Problems, those of one reason folded: the first paths, and how many more.
+/// Returns problems as lines. For each reason, the first paths are listed and the others are counted.
 func problemLines(_ problems: [ApplyProblem]) -> [String] {
   var byReason: [String: [[UInt8]]] = [:]
   var order: [String] = []
@@ -47,7 +50,7 @@ func problemLines(_ problems: [ApplyProblem]) -> [String] {
   return lines
 }
 
-/// Attributes that the file system cannot hold, without those that were listed when they were set.
+/// Returns the attributes that the file system cannot store, without those that failed when they were set.
 func limitLines(_ apply: ApplyOutcome) -> [String] {
   let listed = Set(apply.report.problems.lazy.filter(\.isAttribute).map(\.path))
   return problemLines(apply.limits.filter { !listed.contains($0.path) })

@@ -4,7 +4,8 @@ import Images
 import Platform
 import Store
 
-/// Says what a revert or undo did, and what nodes boot now.
+/// Prints the report of a revert or undo, and of the files that nodes boot now.
+/// - Throws: `CompletedWithWarnings` if the live image does not match the snapshot.
 func finish(
   _ outcome: RevertOutcome, _ workspace: Workspace, _ options: ChangeOptions,
   _ nodeset: NodesetOption, _ json: JSONFlag
@@ -20,6 +21,7 @@ func finish(
 }
 
 extension RevertOutcome {
+  /// Compares the boot files of the image, and runs nodeset if the user asked for it.
   /// - Returns: nil for a dry run.
   func bootCheck(_ workspace: Workspace, _ nodeset: NodesetOption) -> BootCheck? {
     if isDryRun { return nil }
@@ -28,8 +30,9 @@ extension RevertOutcome {
       isDone: remaining?.isEmpty ?? true)
   }
 
-  /// - Parameter others: problems to report besides those of the outcome.
-  /// - Throws: `CompletedWithWarnings` where not everything is as the snapshot says.
+  /// Ends the command.
+  /// - Parameter others: More problems to report.
+  /// - Throws: `CompletedWithWarnings` if the live image does not match the snapshot, or if there are other problems.
   func expectNoProblems(_ others: [String] = []) throws {
     var problems = problemLines(apply.report.problems)
     let listed = Set(apply.report.problems.lazy.filter(\.isAttribute).map(\.path))
@@ -46,7 +49,7 @@ extension RevertOutcome {
       problems += uncompared.map(noteText)
     }
     if !isDryRun {
-      problems += apply.skipped.map { "\(printable($0.path)): left alone: \($0.why)" }
+      problems += apply.skipped.map { "\(printable($0.path)): unchanged: \($0.why)" }
     }
     problems += others
     try expectNone(problems, apply.report)
@@ -60,8 +63,8 @@ func describe(_ outcome: RevertOutcome, showsAll: Bool = false) {
     return
   }
   if outcome.remaining == nil {
-    let what = outcome.parts.isEmpty ? "the live image" : "\(outcome.parts.text): live"
-    return print("\(what) already matches \(outcome.target.name); nothing was changed")
+    let subject = outcome.parts.isEmpty ? "the live image" : "\(outcome.parts.text): live"
+    return print("\(subject) already matches \(outcome.target.name); nothing was changed")
   }
   if let safety = outcome.safety {
     print("saved the previous state as \(safety.name)")
@@ -89,7 +92,7 @@ private func methodText(_ method: TreeStrategy) -> String {
   "\(printable(method.path)): \(method.isSwap ? "swapped" : "changed in place") (\(method.why))"
 }
 
-/// The plan: its steps, then how much of what.
+/// Prints a plan: its steps, then their numbers and sizes.
 private func describe(plan apply: ApplyOutcome, of target: String, showsAll: Bool) {
   StepsText(apply, showsAll: showsAll).printAll()
   for method in apply.methods { print(methodText(method)) }
@@ -100,7 +103,7 @@ private func describe(plan apply: ApplyOutcome, of target: String, showsAll: Boo
         ["write", count(apply.writes.count, "entry"), sizeText(apply.plannedBytes)],
         ["attributes of", count(apply.attributePaths.count, "entry"), ""],
         ["table columns", "\(apply.attributes.count)", ""],
-        ["left alone", count(apply.skipped.count, "entry"), ""],
+        ["unchanged", count(apply.skipped.count, "entry"), ""],
       ].filter { !$0[1].hasPrefix("0") }, indent: "  "))
   print(
     "a revert to \(target) would take \(count(apply.plannedSteps, "step")), "

@@ -3,7 +3,7 @@
 import Platform
 import Store
 
-/// "@3", its id, when, and its tags and message.
+/// Returns the cells of a snapshot: "@3", its id, its time, and its tags with the message.
 func snapshotCells(_ committed: CommittedSnapshot, _ tags: [String]) -> [String] {
   let message = committed.snapshot.message
   let words = tags.map { "[\($0)]" } + (message.isEmpty ? [] : [printable(message.utf8)])
