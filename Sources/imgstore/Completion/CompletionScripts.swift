@@ -1,14 +1,15 @@
-// imgstore completion: prints the scripts that bash, zsh and fish load. A script calls the program for each completion
-// (CompletionAnswer.swift). It knows nothing of the commands, so it need not change with them.
+// imgstore completion: prints the scripts that bash, zsh and fish load. For each completion, a script calls the program
+// (CompletionAnswer.swift). It does not depend on the commands, so it need not change with them.
 
 import ArgumentParser
 
-/// A shell that completes.
+/// A shell with a completion script.
 enum Shell: String, CaseIterable, ExpressibleByArgument {
   case bash
   case zsh
   case fish
 
+  /// The completion script.
   var script: String {
     switch self {
     case .bash: Shell.bashScript

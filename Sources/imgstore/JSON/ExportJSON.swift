@@ -19,7 +19,7 @@ struct ExportJSON: JSONDocument {
   let secrets: SecretsJSON
   let seconds: Double
 
-  /// - Parameter destination: where the bundle is, or would be.
+  /// - Parameter destination: The path of the bundle, in a dry run the planned one.
   init(_ outcome: ExportOutcome, destination: String) {
     snapshot = outcome.snapshot.name
     self.destination = destination

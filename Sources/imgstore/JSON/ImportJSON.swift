@@ -27,11 +27,11 @@ struct ImportJSON: JSONDocument {
   let dryRun: Bool
   let bundleBytes: UInt64
   let images: [Image]
-  /// Who signed the images where they come from.
+  /// The signatures that the images had at their origin.
   let origins: [OriginJSON]
   let seconds: Double
 
-  /// - Parameter undo: the snapshot that a revert to undoes the import of an image.
+  /// - Parameter undo: Returns the snapshot to revert to in order to undo the import of an image.
   init(
     _ outcome: ImportOutcome, _ boot: [String: BootCheck], undo: (ImportedImage) -> String?
   ) {

@@ -6,7 +6,7 @@ import Platform
 struct RevertJSON: JSONDocument {
   static let kind = "revert"
   let target: String
-  /// Paths and components that were reverted; empty for the whole image.
+  /// The paths and components that were reverted; empty for the whole image.
   let parts: [String]
   let dryRun: Bool
   let trees: [TreeStrategyJSON]

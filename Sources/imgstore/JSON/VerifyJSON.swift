@@ -11,7 +11,7 @@ struct VerifyJSON: JSONDocument {
     let finding: String
     let affects: [ProblemJSON]
   }
-  /// How much of the store was read since when.
+  /// How much of the store has been read, and since when.
   struct Coverage: Codable {
     let packs: Int
     let bytes: UInt64
