@@ -1,8 +1,9 @@
-// The exit codes of the program (docs/manual.md, "Exit codes"). Under xCAT's names it uses xCAT's codes: 0 and 1.
+// The exit codes of the program (docs/manual.md, "Exit codes"). Under xCAT's names it uses xCAT's codes: 0
+// and 1.
 //
 // 1. A code keeps its meaning. New codes may be added.
-// 2. The `ErrorCode` of an error determines its exit code. A command that did its work in part exits with 3, or with 5
-//    if it found damaged data in the store.
+// 2. The `ErrorCode` of an error determines its exit code. A command that did its work in part exits with 3,
+//    or with 5 if it found damaged data in the store.
 
 import Images
 import Platform

@@ -1,31 +1,32 @@
-// The command line: parses arguments, prints text, JSON and progress, and returns exit codes. Makes no decisions.
+// The command line: parses arguments, prints text, JSON and progress, and returns exit codes. Makes no
+// decisions.
 
 import ArgumentParser
 import Glibc
 import Images
 import Platform
 
-// Each command states its name, although the parser could derive it. The parser asks for all names at each start, and
-// deriving one takes 0.07 ms.
+// Each command states its name, although the parser could derive it. The parser asks for all names at each
+// start, and deriving one takes 0.07 ms.
 @main
 struct ImgStore: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "imgstore",
     abstract: "Git for node images: snapshot, compare, revert, export and import",
     discussion: """
-      A reference (REF) names a snapshot: IMAGE (the latest; for 'diff' and 'revert' the latest that is \
-      not automatic), IMAGE@12 (by number), IMAGE@~1 (one \
-      before the latest), IMAGE@TAG, IMAGE@yesterday, IMAGE@2026-11-08 (as of the end of that day), \
-      'IMAGE@2026-11-08 12:30' (as of that minute, local time), or six or more digits of a \
-      snapshot's id. For 'diff', IMAGE@live is the image as it is now. If there is only one image, @12 is enough. \
-      IMAGE may be any part of a name that no other image has.
+      A reference (REF) names a snapshot: IMAGE (the latest; for 'diff' and 'revert' the latest that \
+      is not automatic), IMAGE@12 (by number), IMAGE@~1 (one before the latest), IMAGE@TAG, \
+      IMAGE@yesterday, IMAGE@2026-11-08 (as of the end of that day), 'IMAGE@2026-11-08 12:30' (as of \
+      that minute, local time), or six or more digits of a snapshot's id. For 'diff', IMAGE@live is \
+      the image as it is now. If there is only one image, @12 is enough. IMAGE may be any part of a \
+      name that no other image has.
 
       REF:PATH names a file inside a snapshot. imgstore prints and reads a byte that is not UTF-8 as \
       \\xff, and a backslash as \\\\.
 
-      Exit codes: 0 done; 1 failed, nothing changed unless the message says so; 2 usage error; 3 done, \
-      with problems that are listed; 4 busy: another process is at work; 5 stored data is damaged; \
-      6 the image has an unfinished change; 7 a difference was found (--exit-code).
+      Exit codes: 0 done; 1 failed, nothing changed unless the message says so; 2 usage error; 3 \
+      done, with problems that are listed; 4 busy: another process is at work; 5 stored data is \
+      damaged; 6 the image has an unfinished change; 7 a difference was found (--exit-code).
       """,
     version: "imgstore \(Workspace.version)",
     groupedSubcommands: [

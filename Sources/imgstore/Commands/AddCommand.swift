@@ -9,13 +9,14 @@ struct Add: ParsableCommand {
     commandName: "add",
     abstract: "Turn a directory into an image, and set what to leave out",
     discussion: """
-      The directory is the root of the tree. 'imgstore snapshot DIR' also adds it, and takes the first \
-      snapshot at once.
+      The directory is the root of the tree. 'imgstore snapshot DIR' also adds it, and takes the \
+      first snapshot at once.
 
-      PATTERN is a line of a .gitignore. 'var/cache/*' matches everything in one directory, '*.pyc' matches files \
-      in any directory, 'build/' matches directories only, and '!keep' includes a path again. Snapshots leave excluded \
-      files out, and reverts do not touch them. A file .imgstoreignore at the top of the tree can hold more patterns. \
-      Another --exclude replaces all earlier patterns.
+      PATTERN is a line of a .gitignore. 'var/cache/*' matches everything in one directory, '*.pyc' \
+      matches files in any directory, 'build/' matches directories only, and '!keep' includes a path \
+      again. Snapshots leave excluded files out, and reverts do not touch them. A file \
+      .imgstoreignore at the top of the tree can hold more patterns. Another --exclude replaces all \
+      earlier patterns.
 
       Examples:
         imgstore add compute /srv/images/compute

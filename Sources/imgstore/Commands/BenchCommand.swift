@@ -31,13 +31,13 @@ struct Bench: ParsableCommand {
     commandName: "bench",
     abstract: "Measure packing, and compare it with other programs",
     discussion: """
-      The command packs the root tree of an image, or a directory, in each form and in three states: with an \
-      empty cache (cold), after a part of the content has changed, and without changes (warm). It then does the same \
-      with those of find, cpio, tar, gzip, pigz, xz, zstd and mksquashfs that are installed. All write the whole \
-      tree to the same disk and sync it.
+      The command packs the root tree of an image, or a directory, in each form and in three states: \
+      with an empty cache (cold), after a part of the content has changed, and without changes \
+      (warm). It then does the same with those of find, cpio, tar, gzip, pigz, xz, zstd and \
+      mksquashfs that are installed. All write the whole tree to the same disk and sync it.
 
-      The command changes neither the image nor the store. The work directory needs space for about three \
-      compressed copies of the tree, and is empty again at the end.
+      The command changes neither the image nor the store. The work directory needs space for about \
+      three compressed copies of the tree, and is empty again at the end.
 
       Examples:
         imgstore bench compute

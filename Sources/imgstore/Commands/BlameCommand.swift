@@ -9,8 +9,8 @@ struct Blame: ParsableCommand {
     commandName: "blame",
     abstract: "Show which snapshot last changed a path",
     discussion: """
-      The command compares the content of a file, the target of a link, or everything in a directory. It ignores \
-      attributes and times. 'imgstore log NAME -- PATH' shows every change.
+      The command compares the content of a file, the target of a link, or everything in a \
+      directory. It ignores attributes and times. 'imgstore log NAME -- PATH' shows every change.
       """)
 
   @Argument(help: "Image, or the newest snapshot to search: REF or REF:PATH")

@@ -1,5 +1,5 @@
-// The boot files of an image's nodes (docs/xcat-contract.md): their comparison, their lines and JSON form, and the option
-// --nodeset.
+// The boot files of an image's nodes (docs/xcat-contract.md): their comparison, their lines and JSON form,
+// and the option --nodeset.
 
 import ArgumentParser
 import Images
@@ -91,7 +91,8 @@ struct BootCheck {
   }
 }
 
-/// Returns the warnings about the copies that nodes boot: a line for each directory with old copies, then advice.
+/// Returns the warnings about the copies that nodes boot: a line for each directory with old copies, then
+/// advice.
 func bootLines(_ report: BootFilesReport, mentionsElsewhere: Bool) -> [String] {
   var lines: [String] = []
   let folders = report.stale.reduce(into: [String]()) { folders, copy in

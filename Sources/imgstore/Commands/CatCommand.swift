@@ -14,8 +14,8 @@ struct Cat: ParsableCommand {
       The command follows links inside the root tree. On a terminal, it escapes control characters \
       unless you add --raw.
 
-      With --json, a UTF-8 file is text and any other file is base64. All files together may have \
-      at most 16 MiB.
+      With --json, a UTF-8 file is text and any other file is base64. All files together may have at \
+      most 16 MiB.
       """)
 
   @Argument(help: "REF:PATH, one or more; or REF, followed by paths") var files: [String]
@@ -35,7 +35,8 @@ struct Cat: ParsableCommand {
     }
   }
 
-  /// Returns a reference and a path for each file: "REF PATH…" names one snapshot, "REF:PATH…" one for each path.
+  /// Returns a reference and a path for each file: "REF PATH…" names one snapshot, "REF:PATH…" one for each
+  /// path.
   private static func operands(_ words: [String]) throws -> [(reference: String, path: String?)] {
     guard let first = words.first, words.count > 1, try PathReference(first).path == nil else {
       return words.map { ($0, nil) }

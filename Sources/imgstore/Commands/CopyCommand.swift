@@ -10,10 +10,10 @@ struct Copy: ParsableCommand {
     commandName: "copy",
     abstract: "Copy an image or a snapshot to a new image",
     discussion: """
-      The command copies tree, kernel, ramdisks and packed image into the directory of the new profile. It \
-      also copies lists and litefile rows under the new name. Both images share their data in the store, and on \
-      the disk if the file system can share blocks. The command overwrites nothing. 'imgstore undo' \
-      removes the copy.
+      The command copies tree, kernel, ramdisks and packed image into the directory of the new \
+      profile. It also copies lists and litefile rows under the new name. Both images share their \
+      data in the store, and on the disk if the file system can share blocks. The command overwrites \
+      nothing. 'imgstore undo' removes the copy.
 
       If the image has changed since its latest snapshot, the command takes a snapshot first, even in a dry run.
 

@@ -8,16 +8,16 @@ struct Define: ParsableCommand {
     commandName: "define",
     abstract: "Define an image in xCAT's tables, or change its definition",
     discussion: """
-      The attributes are those of xCAT's osimage; 'attr=' unsets one. Without attributes, the command \
-      prints the definition.
+      The attributes are those of xCAT's osimage; 'attr=' unsets one. Without attributes, the \
+      command prints the definition.
 
       -z reads stanzas, as lsdef -z prints them, from FILE or from standard input. With NAME it uses \
       only the stanza of NAME. --csv reads rows of the table osimage, linuximage or litefile, as \
       tabdump prints them: 'define --csv litefile FILE'.
 
-      The command uses the first tables that exist: those of --xcat-dir; those that XCATCFG, or the first line \
-      of /etc/xcat/cfgloc, names; those in /opt/xcat/cfg; those in /etc/xcat; tables inside the store. If xCAT \
-      uses another database, xCAT's own commands change it.
+      The command uses the first tables that exist: those of --xcat-dir; those that XCATCFG, or the \
+      first line of /etc/xcat/cfgloc, names; those in /opt/xcat/cfg; those in /etc/xcat; tables \
+      inside the store. If xCAT uses another database, xCAT's own commands change it.
 
       Examples:
         imgstore define login provmethod=netboot profile=login osvers=rhels9.4 \\

@@ -11,16 +11,16 @@ struct Diff: ParsableCommand {
     commandName: "diff",
     abstract: "Compare two snapshots, or a snapshot with the live image",
     discussion: """
-      The command prints a line for each path, relative to its root tree: A added, D removed, M content \
-      changed, m attributes changed (with their names), t only the time changed. Changed lists and scripts \
-      of the image follow as text.
+      The command prints a line for each path, relative to its root tree: A added, D removed, M \
+      content changed, m attributes changed (with their names), t only the time changed. Changed \
+      lists and scripts of the image follow as text.
 
-      --packages lists packages that were added, removed or replaced by another version. It also counts the \
-      changed paths by owner: packages that changed, modified configuration files, packages that did not change, \
-      and no package.
+      --packages lists packages that were added, removed or replaced by another version. It also \
+      counts the changed paths by owner: packages that changed, modified configuration files, \
+      packages that did not change, and no package.
 
-      On a terminal, the output is coloured unless NO_COLOR is set, and goes through PAGER \
-      (default: less -FRX).
+      On a terminal, the output is coloured unless NO_COLOR is set, and goes through PAGER (default: \
+      less -FRX).
       """)
 
   @Argument(
@@ -136,7 +136,8 @@ struct Diff: ParsableCommand {
 
   // MARK: --stat
 
-  /// Prints, for each directory near the top of a tree, the number of changed paths and of added or removed bytes.
+  /// Prints, for each directory near the top of a tree, the number of changed paths and of added or removed
+  /// bytes.
   private func showCounts(_ comparison: Comparison) {
     let trees = comparison.treePaths
     var counts: [String: (paths: Int, bytes: Int64)] = [:]

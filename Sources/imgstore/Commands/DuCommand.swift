@@ -7,9 +7,10 @@ struct Du: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "du", abstract: "Show disk usage per image or snapshot",
     discussion: """
-      The columns are sizes on disk. 'reached' is all data that the images or snapshots need, 'unique' the part that \
-      only they need, and 'shared' the rest. 'freed' is the space that 'forget' and 'gc' would free. It can be less \
-      than 'unique', because gc rewrites a pack only if a tenth of it is no longer needed.
+      The columns are sizes on disk. 'reached' is all data that the images or snapshots need, \
+      'unique' the part that only they need, and 'shared' the rest. 'freed' is the space that \
+      'forget' and 'gc' would free. It can be less than 'unique', because gc rewrites a pack only if \
+      a tenth of it is no longer needed.
       """)
 
   @Argument(help: "Images or snapshots (default: all images)") var refs: [String] = []

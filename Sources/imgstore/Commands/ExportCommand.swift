@@ -9,16 +9,16 @@ struct Export: ParsableCommand {
     commandName: "export",
     abstract: "Write an image to one file, for another management node",
     discussion: """
-      With the name of an image, the command exports the live image, and snapshots unsaved changes first. \
-      IMAGE@N, IMAGE@TAG and other references export an older state. The bundle is IMAGE@N.tgz in the \
-      working directory, or DEST; an interrupted export leaves no partial bundle. xCAT's own imgimport can read \
-      the bundle of an xCAT image, too.
+      With the name of an image, the command exports the live image, and snapshots unsaved changes \
+      first. IMAGE@N, IMAGE@TAG and other references export an older state. The bundle is \
+      IMAGE@N.tgz in the working directory, or DEST; an interrupted export leaves no partial bundle. \
+      xCAT's own imgimport can read the bundle of an xCAT image, too.
 
-      With --complete, the bundle also contains the root tree and the files that lists include or name, so that \
-      another site can generate and pack the image again.
+      With --complete, the bundle also contains the root tree and the files that lists include or \
+      name, so that another site can generate and pack the image again.
 
-      The command lists the secrets in the bundle. With --scrub it leaves them out of all layers of the bundle, so that \
-      nodes still boot, and lists them, too.
+      The command lists the secrets in the bundle. With --scrub it leaves them out of all layers of \
+      the bundle, so that nodes still boot, and lists them, too.
 
       Examples:
         imgstore export compute

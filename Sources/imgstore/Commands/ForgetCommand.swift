@@ -9,21 +9,22 @@ struct Forget: ParsableCommand {
     commandName: "forget",
     abstract: "Remove old snapshots that no rule keeps",
     discussion: """
-      The command keeps a snapshot if at least one rule matches, and removes the others. '--keep-daily 7' keeps the \
-      latest snapshot of each of the last 7 days that have one (local time). Hours, weeks (from \
-      Monday), months and years work the same way.
+      The command keeps a snapshot if at least one rule matches, and removes the others. \
+      '--keep-daily 7' keeps the latest snapshot of each of the last 7 days that have one (local \
+      time). Hours, weeks (from Monday), months and years work the same way.
 
-      Rules do not count automatic snapshots, which commands take before a change and to record one. These \
-      stay for 30 days, or the last ones as --keep-auto says.
+      Rules do not count automatic snapshots, which commands take before a change and to record one. \
+      These stay for 30 days, or the last ones as --keep-auto says.
 
-      Some snapshots always stay: the latest of an image, pinned and tagged ones, and those that an unfinished \
-      revert or import needs. With --force, the command removes pinned and tagged snapshots that no rule keeps, too.
+      Some snapshots always stay: the latest of an image, pinned and tagged ones, and those that an \
+      unfinished revert or import needs. With --force, the command removes pinned and tagged \
+      snapshots that no rule keeps, too.
 
-      'imgstore gc' frees the space. imgstore never uses a number again: IMAGE@12 is the same snapshot, or \
-      none.
+      'imgstore gc' frees the space. imgstore never uses a number again: IMAGE@12 is the same \
+      snapshot, or none.
 
-      With --all, the command skips busy images (--wait, --no-wait) and exits with code 3, or 4 if all images \
-      are busy.
+      With --all, the command skips busy images (--wait, --no-wait) and exits with code 3, or 4 if \
+      all images are busy.
 
       Examples:
         imgstore forget --all --keep-last 3 --keep-daily 7 --dry-run

@@ -7,12 +7,13 @@ struct GC: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "gc", abstract: "Delete data that no snapshot references",
     discussion: """
-      The command deletes packs without needed data, which works on a full disk. It rewrites packs of which \
-      a large part is no longer needed. You can snapshot, export and restore at the same time.
+      The command deletes packs without needed data, which works on a full disk. It rewrites packs \
+      of which a large part is no longer needed. You can snapshot, export and restore at the same \
+      time.
 
-      The command first waits for another gc, optimize or repair. Before it deletes data, it waits for commands \
-      that began earlier: for a minute, --max-time or --wait. The next gc deletes the data that remains then. \
-      An interrupted gc loses no data; it only leaves space to free.
+      The command first waits for another gc, optimize or repair. Before it deletes data, it waits \
+      for commands that began earlier: for a minute, --max-time or --wait. The next gc deletes the \
+      data that remains then. An interrupted gc loses no data; it only leaves space to free.
       """,
     aliases: ["prune"])
 

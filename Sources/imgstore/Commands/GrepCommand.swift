@@ -10,9 +10,9 @@ struct Grep: ParsableCommand {
     commandName: "grep",
     abstract: "Search the files of a snapshot for a pattern",
     discussion: """
-      PATTERN is a POSIX basic regular expression, as for grep. The command compares bytes and ignores the \
-      encoding. A file with a NUL byte is binary: the command reports the match, but not the lines. Exit \
-      code 1 without a message means that no line matches.
+      PATTERN is a POSIX basic regular expression, as for grep. The command compares bytes and \
+      ignores the encoding. A file with a NUL byte is binary: the command reports the match, but not \
+      the lines. Exit code 1 without a message means that no line matches.
       """)
 
   @Argument(help: "Pattern to search for") var pattern: String

@@ -30,7 +30,8 @@ struct ImagesCommand: ParsableCommand {
     }
     let images = try workspace.images()
     Terminal.finish()
-    // The caller named the store, so it should exist. Its disk, with the list of directories, may not be mounted.
+    // The caller named the store, so it should exist. Its disk, with the list of directories, may not be
+    // mounted.
     if let store = workspace.absentStore, json.json || !images.isEmpty, common.namesStore {
       Terminal.warning("there is no store in \(store)")
     }

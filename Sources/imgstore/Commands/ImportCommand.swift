@@ -10,9 +10,10 @@ struct Import: ParsableCommand {
     commandName: "import",
     abstract: "Create or replace an image from a bundle",
     discussion: """
-      The command reads the whole bundle into the store and validates it before it changes anything on the \
-      machine. It snapshots an image that it replaces, and 'imgstore undo IMAGE' undoes the import. It writes \
-      only below the install directory. It refuses to replace an image unless you add --force.
+      The command reads the whole bundle into the store and validates it before it changes anything \
+      on the machine. It snapshots an image that it replaces, and 'imgstore undo IMAGE' undoes the \
+      import. It writes only below the install directory. It refuses to replace an image unless you \
+      add --force.
 
       Examples:
         imgstore import compute@3.tgz --dry-run

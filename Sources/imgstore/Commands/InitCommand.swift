@@ -9,11 +9,12 @@ struct Init: ParsableCommand {
     commandName: "init",
     abstract: "Create a store, or let a group read it",
     discussion: """
-      The first snapshot creates a store, too. imgstore remembers a store that init created. If that store is \
-      missing later because its file system is not mounted, no command creates another one in its place.
+      The first snapshot creates a store, too. imgstore remembers a store that init created. If that \
+      store is missing later because its file system is not mounted, no command creates another one \
+      in its place.
 
-      With --group, members of that group can list, compare and restore; only the store's owner can change \
-      it. Members can read all data of the store, including passwords and keys of images.
+      With --group, members of that group can list, compare and restore; only the store's owner can \
+      change it. Members can read all data of the store, including passwords and keys of images.
 
       Examples:
         imgstore init /srv/imgstore

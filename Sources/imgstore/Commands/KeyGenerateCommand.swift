@@ -7,8 +7,8 @@ struct KeyGenerate: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "generate", abstract: "Create an Ed25519 key pair without overwriting files",
     discussion: """
-      Without --output, the command creates the key of this machine, and this machine trusts it. The public \
-      key is next to the private key, with .pub added to its name; give it to other sites.
+      Without --output, the command creates the key of this machine, and this machine trusts it. The \
+      public key is next to the private key, with .pub added to its name; give it to other sites.
       """)
 
   @Option(help: ArgumentHelp("Write the private key to FILE", valueName: "file"))

@@ -7,8 +7,8 @@ struct KeyTrust: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "trust", abstract: "Trust a public key",
     discussion: """
-      First compare the key's id with its owner over another channel than the one that delivered the key. To \
-      stop trusting a key, remove its file.
+      First compare the key's id with its owner over another channel than the one that delivered the \
+      key. To stop trusting a key, remove its file.
       """)
 
   @Argument(help: "File of the public key, in PEM") var file: String

@@ -10,12 +10,13 @@ struct Lite: ParsableCommand {
     abstract:
       "Give a root tree the layout of statelite nodes, or undo it",
     discussion: """
-      As xCAT's liteimg does, the command moves the files that the image's litefile rows name to /.default in \
-      the tree, and replaces them with links to /.statelite/tmpfs. It adds etc/init.d/statelite, postscripts, root's \
-      password and the files of synclists. If the image's rootfstype is ramdisk, it packs rootimg-statelite.gz.
+      As xCAT's liteimg does, the command moves the files that the image's litefile rows name to \
+      /.default in the tree, and replaces them with links to /.statelite/tmpfs. It adds \
+      etc/init.d/statelite, postscripts, root's password and the files of synclists. If the image's \
+      rootfstype is ramdisk, it packs rootimg-statelite.gz.
 
-      The command takes a snapshot of the tree first. A revert to that snapshot undoes everything; --undo undoes \
-      only the layout.
+      The command takes a snapshot of the tree first. A revert to that snapshot undoes everything; \
+      --undo undoes only the layout.
       """)
 
   @Argument(help: "Image") var image: String

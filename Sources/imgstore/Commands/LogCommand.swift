@@ -10,9 +10,10 @@ struct Log: ParsableCommand {
     commandName: "log",
     abstract: "List the snapshots of an image, newest first",
     discussion: """
-      With a PATH, the command lists only the snapshots in which the path changed: A added, D removed, \
-      M content changed, m attributes changed, t only the time changed. PATH is inside the root tree, or an absolute \
-      path of the management node. Write 'log NAME -- PATH' if PATH begins with '-'.
+      With a PATH, the command lists only the snapshots in which the path changed: A added, D \
+      removed, M content changed, m attributes changed, t only the time changed. PATH is inside the \
+      root tree, or an absolute path of the management node. Write 'log NAME -- PATH' if PATH begins \
+      with '-'.
       """)
 
   @Argument(help: "Name of the image; optional if there is only one") var name: String?

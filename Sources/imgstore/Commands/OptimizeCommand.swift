@@ -8,12 +8,13 @@ struct Optimize: ParsableCommand {
     commandName: "optimize",
     abstract: "Recompress the store, and order data for fast restores",
     discussion: """
-      A snapshot is stored fast; optimize makes it small. The command recompresses packs, in the order in \
-      which a restore of the latest snapshots reads them, and merges small packs. Ids do not change. The command \
-      replaces a pack only after it has read the new one back. It also does the work of 'gc'.
+      A snapshot is stored fast; optimize makes it small. The command recompresses packs, in the \
+      order in which a restore of the latest snapshots reads them, and merges small packs. Ids do \
+      not change. The command replaces a pack only after it has read the new one back. It also does \
+      the work of 'gc'.
 
-      The command skips packs that are already optimized. With a limit, run it every night until it finds \
-      nothing to do.
+      The command skips packs that are already optimized. With a limit, run it every night until it \
+      finds nothing to do.
       """)
 
   @Option(help: "zstd level, 3 to 22; higher is smaller and slower")

@@ -38,15 +38,16 @@ struct Pack: ParsableCommand {
     commandName: "pack",
     abstract: "Pack the root tree into the file that nodes download",
     discussion: """
-      The command writes rootimg.cpio.gz into the image's directory, as xCAT's packimage does, and applies the \
-      image's exlist. --method and --compress choose another form. The old file stays until the new one is \
-      complete. The command does not change the live tree, and snapshots unsaved changes first.
+      The command writes rootimg.cpio.gz into the image's directory, as xCAT's packimage does, and \
+      applies the image's exlist. --method and --compress choose another form. The old file stays \
+      until the new one is complete. The command does not change the live tree, and snapshots \
+      unsaved changes first.
 
       cpio cannot store capabilities or a file of 4 GiB or more; tar and squashfs can.
 
-      The directory cache/ of the store keeps the compressed segments used last, up to --cache-limit. The command \
-      copies these segments, so packing again costs little more than copying. You can delete the cache at any time; \
-      the next pack then compresses everything again.
+      The directory cache/ of the store keeps the compressed segments used last, up to \
+      --cache-limit. The command copies these segments, so packing again costs little more than \
+      copying. You can delete the cache at any time; the next pack then compresses everything again.
 
       Examples:
         imgstore pack compute

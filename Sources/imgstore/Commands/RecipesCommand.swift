@@ -10,14 +10,16 @@ struct Recipes: ParsableCommand {
     commandName: "recipes",
     abstract: "Store packed images as recipes over the files of the tree",
     discussion: """
-      A packed image (rootimg.cpio.gz, rootimg.tar.gz, an initrd, a plain cpio or tar) repeats the content of \
-      the tree next to it. If imgstore can reproduce the compressor bit for bit, the store keeps a recipe instead \
-      of the bytes, with less than 1 % of the size. It can reproduce pigz, zlib in Python, Perl and other programs, and \
-      imgstore itself. restore, revert, export and cat rebuild the file when they read it.
+      A packed image (rootimg.cpio.gz, rootimg.tar.gz, an initrd, a plain cpio or tar) repeats the \
+      content of the tree next to it. If imgstore can reproduce the compressor bit for bit, the \
+      store keeps a recipe instead of the bytes, with less than 1 % of the size. It can reproduce \
+      pigz, zlib in Python, Perl and other programs, and imgstore itself. restore, revert, export \
+      and cat rebuild the file when they read it.
 
-      The command verifies each recipe first: it rebuilds the whole file and compares its SHA-256. That \
-      takes about as long as packing it. Files by GNU gzip, xz and zstd cannot be reproduced and stay unchanged. \
-      The next 'imgstore gc' deletes the bytes that a recipe replaces; 'imgstore snapshot --recipes' never stores them.
+      The command verifies each recipe first: it rebuilds the whole file and compares its SHA-256. \
+      That takes about as long as packing it. Files by GNU gzip, xz and zstd cannot be reproduced \
+      and stay unchanged. The next 'imgstore gc' deletes the bytes that a recipe replaces; 'imgstore \
+      snapshot --recipes' never stores them.
       """)
 
   @Argument(help: "Snapshot; the name of an image means its latest") var ref: String

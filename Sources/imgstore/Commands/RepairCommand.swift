@@ -10,14 +10,15 @@ struct Repair: ParsableCommand {
     commandName: "repair",
     abstract: "Repair a damaged store from other copies of its data",
     discussion: """
-      The command rebuilds the index, copies the undamaged data of damaged packs to new packs, and puts moved refs, \
-      tags and pins back. It searches the sources and the live images for lost content by its hash.
+      The command rebuilds the index, copies the undamaged data of damaged packs to new packs, and \
+      puts moved refs, tags and pins back. It searches the sources and the live images for lost \
+      content by its hash.
 
-      Damaged files move to the directory quarantine/ of the store; the command deletes nothing. It lists data \
-      that remains lost by snapshot and path. A second run finds nothing to do.
+      Damaged files move to the directory quarantine/ of the store; the command deletes nothing. It \
+      lists data that remains lost by snapshot and path. A second run finds nothing to do.
 
-      A dry run lists the data that would remain lost, and has the exit code of the repair. It also works on \
-      a read-only store.
+      A dry run lists the data that would remain lost, and has the exit code of the repair. It also \
+      works on a read-only store.
       """)
 
   @Option(

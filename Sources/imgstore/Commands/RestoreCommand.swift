@@ -10,13 +10,13 @@ struct Restore: ParsableCommand {
     abstract: "Write a tree, directory or file of a snapshot elsewhere",
     usage: "imgstore restore [<options>] <ref> [<path>] <dest>",
     discussion: """
-      REF alone is the root tree. PATH is a path inside it, or an absolute path of the management node. The \
-      command restores owners, modes, times, links, attributes and holes. DEST is a new or empty directory; for \
-      a file it may be any directory.
+      REF alone is the root tree. PATH is a path inside it, or an absolute path of the management \
+      node. The command restores owners, modes, times, links, attributes and holes. DEST is a new or \
+      empty directory; for a file it may be any directory.
 
-      The command does not overwrite existing files unless you add --force. Then each entry of the snapshot \
-      replaces the entry of the same name in one step, and all other entries stay. To restore a live image, or a \
-      part of it, use 'imgstore revert'.
+      The command does not overwrite existing files unless you add --force. Then each entry of the \
+      snapshot replaces the entry of the same name in one step, and all other entries stay. To \
+      restore a live image, or a part of it, use 'imgstore revert'.
 
       Examples:
         imgstore restore compute@golden /tmp/golden

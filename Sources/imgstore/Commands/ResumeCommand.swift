@@ -8,9 +8,9 @@ struct Resume: ParsableCommand {
     commandName: "resume",
     abstract: "Complete an interrupted change, or roll it back",
     discussion: """
-      A revert or an import leaves a journal if it is killed, or if the disk is full or the power fails. \
-      No other command changes the image until you resume the change. At the end, the command compares the \
-      live image with the snapshot again.
+      A revert or an import leaves a journal if it is killed, or if the disk is full or the power \
+      fails. No other command changes the image until you resume the change. At the end, the command \
+      compares the live image with the snapshot again.
       """)
 
   @Argument(help: "Name of the image; optional if only one has an unfinished change") var name:

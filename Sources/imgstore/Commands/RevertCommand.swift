@@ -9,15 +9,16 @@ struct Revert: ParsableCommand {
     abstract: "Restore the live image to a snapshot: files, tree and table rows",
     discussion: """
       REF alone reverts the whole image. With paths or --component, the command reverts only these \
-      parts, removes files there that the snapshot lacks, and changes nothing else. PATH is inside the root tree, \
-      or an absolute path of the management node.
+      parts, removes files there that the snapshot lacks, and changes nothing else. PATH is inside \
+      the root tree, or an absolute path of the management node.
 
-      The command writes only differences and removes extra files. It snapshots unsaved changes first. It builds an \
-      idle tree next to the live one and swaps the two in one step if that is cheaper; otherwise it changes the \
-      tree in place. The output says which method was used, and why; --swap and --in-place choose one.
+      The command writes only differences and removes extra files. It snapshots unsaved changes \
+      first. It builds an idle tree next to the live one and swaps the two in one step if that is \
+      cheaper; otherwise it changes the tree in place. The output says which method was used, and \
+      why; --swap and --in-place choose one.
 
-      At the end, the command compares the live image with the snapshot again. If a revert is interrupted, \
-      'imgstore resume' completes it or rolls it back.
+      At the end, the command compares the live image with the snapshot again. If a revert is \
+      interrupted, 'imgstore resume' completes it or rolls it back.
 
       Examples:
         imgstore revert compute@golden

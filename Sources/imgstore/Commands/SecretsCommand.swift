@@ -8,9 +8,9 @@ struct SecretsCommand: ParsableCommand {
     commandName: "secrets",
     abstract: "List the secrets in an image",
     discussion: """
-      The command finds password hashes, private keys, keytabs, tokens and similar secrets. It searches the \
-      whole image: root tree, packed image, ramdisks, lists, extras and attributes. docs/secrets.md has the \
-      rules. 'imgstore export --scrub' leaves secrets out of a bundle.
+      The command finds password hashes, private keys, keytabs, tokens and similar secrets. It \
+      searches the whole image: root tree, packed image, ramdisks, lists, extras and attributes. \
+      docs/secrets.md has the rules. 'imgstore export --scrub' leaves secrets out of a bundle.
 
       Examples:
         imgstore secrets compute

@@ -12,8 +12,8 @@ struct Show: ParsableCommand {
     discussion: """
       REF:PATH shows one entry: its attributes and, for a file, the SHA-256 of its content.
 
-      With -z, the command prints the definition as a stanza: for NAME that of xCAT's tables, for NAME@… \
-      that of the snapshot.
+      With -z, the command prints the definition as a stanza: for NAME that of xCAT's tables, for \
+      NAME@… that of the snapshot.
 
       Each signature is checked against the trusted keys and its statement. 'verify --signatures' \
       also compares the statement with the content of the snapshot.
@@ -125,8 +125,8 @@ struct Show: ParsableCommand {
 }
 
 extension Snapshot.Note {
-  /// Whether commands print the note each time. Excluded files and file systems mounted above the image's files are
-  /// normal, so they are not printed.
+  /// Whether commands print the note each time. Excluded files and file systems mounted above the image's
+  /// files are normal, so they are not printed.
   var isRemark: Bool { !isProblem && kind != .mountedFolder && kind != .excluded }
 }
 

@@ -10,8 +10,8 @@ struct SnapshotCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "snapshot", abstract: "Take a snapshot of an image: definition, tree and files",
     discussion: """
-      The command reads and stores only changes since the last snapshot. With several images, it continues \
-      after an image that fails.
+      The command reads and stores only changes since the last snapshot. With several images, it \
+      continues after an image that fails.
 
       Examples:
         imgstore snapshot compute -m "before the kernel update" --tag golden

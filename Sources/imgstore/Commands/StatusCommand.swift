@@ -9,8 +9,9 @@ struct Status: ParsableCommand {
     commandName: "status",
     abstract: "Compare the live image with its latest snapshot",
     discussion: """
-      Nodes boot copies of kernel and ramdisk that xCAT's nodeset makes in the TFTP directory. The command \
-      compares these copies with the image, too. An old copy is a warning and does not change the exit code.
+      Nodes boot copies of kernel and ramdisk that xCAT's nodeset makes in the TFTP directory. The \
+      command compares these copies with the image, too. An old copy is a warning and does not \
+      change the exit code.
       """)
 
   @Argument(help: "Name of the image; optional if there is only one") var name: String?
@@ -46,7 +47,8 @@ struct Status: ParsableCommand {
   }
 
   /// Compares one image.
-  /// - Parameter collect: receives the document with --all, which prints the documents of all images together.
+  /// - Parameter collect: receives the document with --all, which prints the documents of all images
+  ///   together.
   private func compare(
     _ name: String, _ workspace: Workspace, _ collect: ((StatusJSON) -> Void)? = nil
   ) throws {

@@ -8,9 +8,9 @@ struct Undo: ParsableCommand {
     commandName: "undo",
     abstract: "Undo the last revert, import or undo of an image",
     discussion: """
-      The command restores the live image to its state before the last revert or import. An undo is itself \
-      a change, so a second undo repeats the undone change. A snapshot does not change the image, so it cannot be \
-      undone.
+      The command restores the live image to its state before the last revert or import. An undo is \
+      itself a change, so a second undo repeats the undone change. A snapshot does not change the \
+      image, so it cannot be undone.
       """)
 
   @Argument(help: "Name of the image; optional if there is only one") var name: String?

@@ -10,14 +10,15 @@ struct Verify: ParsableCommand {
     commandName: "verify",
     abstract: "Check that every snapshot can be restored",
     discussion: """
-      Without --deep, the command checks every ref, tag, pin and tree, and that every chunk is in a pack. With --deep, \
-      it also reads every byte of every pack and compares it with its SHA-256. With --max-time or --max-bytes, \
-      it reads the packs that were checked the longest time ago, so that nightly runs cover a large store. \
-      'imgstore repair' repairs damage.
+      Without --deep, the command checks every ref, tag, pin and tree, and that every chunk is in a \
+      pack. With --deep, it also reads every byte of every pack and compares it with its SHA-256. \
+      With --max-time or --max-bytes, it reads the packs that were checked the longest time ago, so \
+      that nightly runs cover a large store. 'imgstore repair' repairs damage.
 
-      With --signatures, the command checks each signature: whether its key is trusted, whether it matches its \
-      statement, and whether the snapshot matches the statement. It lists unsigned snapshots. The exit code is 1 \
-      if a signature is bad, and 3 if a key is not trusted. A damaged store always means exit code 5.
+      With --signatures, the command checks each signature: whether its key is trusted, whether it \
+      matches its statement, and whether the snapshot matches the statement. It lists unsigned \
+      snapshots. The exit code is 1 if a signature is bad, and 3 if a key is not trusted. A damaged \
+      store always means exit code 5.
       """,
     aliases: ["check", "fsck"])
 
@@ -112,7 +113,8 @@ struct Verify: ParsableCommand {
     }
   }
 
-  /// Returns the number of incomplete snapshots, with the name of the first; nil if there are none. --json lists all.
+  /// Returns the number of incomplete snapshots, with the name of the first; nil if there are none. --json
+  /// lists all.
   private func incompleteText(_ report: VerifyReport) -> String? {
     let names = report.incomplete
     guard let first = names.first else { return nil }

@@ -1,11 +1,11 @@
-// imgstore __complete, which the completion scripts of the shells call (CompletionScripts.swift). It prints only an answer
-// in the form that the script reads: no errors and no warnings.
+// imgstore __complete, which the completion scripts of the shells call (CompletionScripts.swift). It prints
+// only an answer in the form that the script reads: no errors and no warnings.
 //
 //     imgstore __complete bash WORD TYPE LINE      readline's word, COMP_TYPE, and the line up to the cursor
-//     imgstore __complete zsh|fish WORD WORDS…     the current word, then the earlier words with the program's name
+//     imgstore __complete zsh|fish WORD WORDS…     the current word, then those from the program's name on
 //
-// The first line is "words", or "files N" or "folders N" if the first N characters of the word are not part of the
-// path. For bash, "words open" means that no blank may follow. The other lines are candidates.
+// The first line is "words", or "files N" or "folders N" if the first N characters of the word are not part
+// of the path. For bash, "words open" means that no blank may follow. The other lines are candidates.
 
 import Glibc
 import Images

@@ -1,5 +1,5 @@
-// imgstore completion: prints the scripts that bash, zsh and fish load. For each completion, a script calls the program
-// (CompletionAnswer.swift). It does not depend on the commands, so it need not change with them.
+// imgstore completion: prints the scripts that bash, zsh and fish load. For each completion, a script calls
+// the program (CompletionAnswer.swift). It does not depend on the commands, so it need not change with them.
 
 import ArgumentParser
 

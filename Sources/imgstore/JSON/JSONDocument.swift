@@ -1,8 +1,9 @@
-// The common form of all JSON documents (docs/json.md): one object, with the version of its schema and its kind. A list
-// is inside an object, too, so that more keys can be added.
+// The common form of all JSON documents (docs/json.md): one object, with the version of its schema and its
+// kind. A list is inside an object, too, so that more keys can be added.
 //
-// 1. Documents and all values in them use the `Codable` implementation of the compiler. The schemas of docs/schema are
-//    derived from `init(from:)` (JSONSchema.swift); for a hand-written one they would be wrong.
+// 1. Documents and all values in them use the `Codable` implementation of the compiler. The schemas of
+//    docs/schema are derived from `init(from:)` (JSONSchema.swift); with another implementation they would be
+//    wrong.
 // 2. `JSONDocuments.all` lists every kind.
 
 import FoundationEssentials
@@ -54,7 +55,8 @@ private func text<Document: JSONDocument>(of document: Document) throws -> Strin
   return String(decoding: try encoder.encode(JSONEnvelope(body: document)), as: UTF8.self)
 }
 
-/// Makes sure that a command prints one document. A later failure is reported by the exit code and on standard error.
+/// Makes sure that a command prints one document. A later failure is reported by the exit code and on
+/// standard error.
 enum JSONOutput {
   private enum State {
     /// The command has printed nothing yet.
@@ -81,7 +83,8 @@ enum JSONOutput {
     try? printJSON(error)
   }
 
-  /// Makes a signal that ends the process print the document of this failure, unless the command has begun to print.
+  /// Makes a signal that ends the process print the document of this failure, unless the command has begun to
+  /// print.
   static func followSignals() {
     Interruption.setDocument { signal, words in
       let isFirst = state.withLock { state in

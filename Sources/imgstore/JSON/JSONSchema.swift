@@ -1,8 +1,8 @@
-// JSON Schemas of the documents that commands print, derived from their Swift types. `ShapeDecoder` decodes each type
-// without input, and records the keys and types that it requests.
+// JSON Schemas of the documents that commands print, derived from their Swift types. `ShapeDecoder` decodes
+// each type without input, and records the keys and types that it requests.
 //
-// The schemas allow unknown keys and unknown values of enumerations, as docs/json.md requires of programs that read
-// documents. The tests forbid them.
+// The schemas allow unknown keys and unknown values of enumerations, as docs/json.md requires of programs
+// that read documents. The tests forbid them.
 
 /// The JSON form of a Swift type.
 indirect enum JSONShape: Equatable {

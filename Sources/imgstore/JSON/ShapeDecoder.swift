@@ -1,8 +1,9 @@
-// Determines the JSON form of a `Codable` type: decodes a value of the type without input, and records its requests.
+// Determines the JSON form of a `Codable` type: decodes a value of the type without input, and records its
+// requests.
 //
 // 1. Every array has one element, every dictionary has one key, and every optional value is present.
-// 2. Only compiler-derived implementations are supported. If a type reads a key conditionally, its description is
-//    incomplete.
+// 2. Only compiler-derived implementations are supported. If a type reads a key conditionally, its
+//    description is incomplete.
 // 3. A type that contains itself cannot be described.
 
 /// The reason why a type cannot be described.

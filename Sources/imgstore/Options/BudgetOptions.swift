@@ -29,7 +29,8 @@ struct BudgetOptions: ParsableArguments {
 
   func validate() throws { _ = try request(.none) }
 
-  /// Returns the number of bytes of a size: "500M" and "500MB" are powers of 1000, "500Mi" and "500MiB" of 1024.
+  /// Returns the number of bytes of a size: "500M" and "500MB" are powers of 1000, "500Mi" and "500MiB" of
+  /// 1024.
   static func bytes(_ text: String) throws -> UInt64 {
     var (number, unit) = split(text)
     if unit.hasSuffix("b") { unit.removeLast() }

@@ -1,5 +1,6 @@
-// Rearranges the words of a command line before they are parsed: options may precede the command, as with git, restic
-// and docker. The names of other programs' commands are answered with the matching command of imgstore.
+// Rearranges the words of a command line before they are parsed: options may precede the command, as with
+// git, restic and docker. The names of other programs' commands are answered with the matching command of
+// imgstore.
 
 import Images
 import Platform

@@ -1,5 +1,5 @@
-// The messages of commands that Ctrl-C ends at once. Commands that change a live image replace the message as soon as
-// they know the image's name (`Interruption.announce`). Commands that only read print nothing.
+// The messages of commands that Ctrl-C ends at once. Commands that change a live image replace the message as
+// soon as they know the image's name (`Interruption.announce`). Commands that only read print nothing.
 
 /// A command that reports, when it is interrupted, how much of its work is done.
 protocol InterruptibleCommand {

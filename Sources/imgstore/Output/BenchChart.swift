@@ -1,4 +1,5 @@
-// The results of `bench` as a bar chart: a group for each form, a bar for each run. The length of a bar is its time.
+// The results of `bench` as a bar chart: a group for each form, a bar for each run. The length of a bar is
+// its time.
 
 import Images
 import Platform
@@ -72,7 +73,8 @@ struct BenchChart {
       + "text-anchor=\"\(anchor)\">\(escaped(text))</text>\n"
   }
 
-  /// Returns a text with XML entities. Control characters are printed as in `printable`, because XML forbids them.
+  /// Returns a text with XML entities. Control characters are printed as in `printable`, because XML forbids
+  /// them.
   private func escaped(_ text: String) -> String {
     var result = ""
     for scalar in printable(Array(text.utf8)).unicodeScalars {

@@ -1,5 +1,5 @@
-// Differences as lines. Paths inside a root tree are relative, below a header that names the tree. A directory that
-// was added or removed as a whole is one line.
+// Differences as lines. Paths inside a root tree are relative, below a header that names the tree. A
+// directory that was added or removed as a whole is one line.
 
 import Images
 import Platform

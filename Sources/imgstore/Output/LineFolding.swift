@@ -1,19 +1,20 @@
-// Folds messages and reports at the width of the terminal, between words. Contents, lists and documents are never
-// folded, because users copy them and programs read them.
+// Folds messages and reports at the width of the terminal, between words. Contents, lists and documents are
+// never folded, because users copy them and programs read them.
 
 import Platform
 
 /// Folds lines.
 enum LineFolding {
-  /// Returns the columns to fold at: COLUMNS if it is exported, else the width of the terminal; nil without both.
+  /// Returns the columns to fold at: COLUMNS if it is exported, else the width of the terminal; nil without
+  /// both.
   static func width(of file: Int32) -> Int? {
     let exported = environment("COLUMNS").flatMap { Int($0) }
     guard let width = exported ?? terminalColumns(file), width >= 20 else { return nil }
     return width
   }
 
-  /// Returns the text with long lines broken at blanks. Continuation lines are indented by two more columns than
-  /// the line. A word that is longer than a line is not broken.
+  /// Returns the text with long lines broken at blanks. Continuation lines are indented by two more columns
+  /// than the line. A word that is longer than a line is not broken.
   static func folded(_ text: String, to width: Int?) -> String {
     guard let width, text.utf8.count > width else { return text }
     return text.split(separator: "\n", omittingEmptySubsequences: false)

@@ -1,5 +1,5 @@
-// Standard output for long texts. On a terminal it has colours and a pager, and escapes control characters in contents.
-// In a pipe or file, contents are unchanged bytes.
+// Standard output for long texts. On a terminal it has colours and a pager, and escapes control characters in
+// contents. In a pipe or file, contents are unchanged bytes.
 
 @preconcurrency import Glibc  // for "stdout"
 import Platform
@@ -12,7 +12,8 @@ enum Output {
   /// Escapes control characters in contents; nil if contents are written unchanged.
   nonisolated(unsafe) private static var terminal: TerminalText?
 
-  /// Chooses colours, and starts a pager if standard output is a terminal. Call it once, before the first output.
+  /// Chooses colours, and starts a pager if standard output is a terminal. Call it once, before the first
+  /// output.
   /// - Parameters:
   ///   - pages: Whether to start a pager.
   ///   - raw: Whether contents are written unchanged even on a terminal.
@@ -104,11 +105,12 @@ enum Output {
 
   // MARK: Pager
 
-  /// Whether the program runs with another user's rights. The pager must not give the caller a shell with them.
+  /// Whether the program runs with another user's rights. The pager must not give the caller a shell with
+  /// them.
   private static var mustBeSecure: Bool { environment("SUDO_UID") != nil || geteuid() != getuid() }
 
-  /// Returns the words of PAGER, which no shell interprets: "less -FRX" if it is not set, no words if it is "cat". In
-  /// secure mode only less is used, because it has such a mode.
+  /// Returns the words of PAGER, which no shell interprets: "less -FRX" if it is not set, no words if it is
+  /// "cat". In secure mode only less is used, because it has such a mode.
   private static func pagerWords() -> [String] {
     let fallback = ["less", "-FRX"]
     let words = environment("PAGER")?.split(separator: " ").map(String.init) ?? fallback

@@ -1,5 +1,5 @@
-// The option -q suppresses reports, but not warnings and errors. Commands that change or check something print a report.
-// Commands that show something (log, diff, ls …) print it even with -q.
+// The option -q suppresses reports, but not warnings and errors. Commands that change or check something
+// print a report. Commands that show something (log, diff, ls …) print it even with -q.
 
 import ArgumentParser
 import Platform
@@ -19,7 +19,8 @@ enum Quiet {
   }
   fileprivate static let report = Monitor(Report())
 
-  /// Applies -q to a command. It does not suppress a JSON document, a list of secrets or the plan of a dry run.
+  /// Applies -q to a command. It does not suppress a JSON document, a list of secrets or the plan of a dry
+  /// run.
   static func apply(to command: any ParsableCommand, _ arguments: [String]) {
     let isDocument = arguments.contains("--json")
     if !isDocument, command is any ReportingCommand || command is Status {
@@ -32,8 +33,8 @@ enum Quiet {
   }
 }
 
-/// Prints on standard output, unless -q suppresses the report. The signature is that of the standard library's function,
-/// which this one replaces in the module.
+/// Prints on standard output, unless -q suppresses the report. The signature is that of the standard
+/// library's function, which this one replaces in the module.
 func print(_ items: Any..., separator: String = " ", terminator: String = "\n") {
   let report = Quiet.report.withLock { $0 }
   if report.isSilent { return }

@@ -32,7 +32,8 @@ extension RevertOutcome {
 
   /// Ends the command.
   /// - Parameter others: More problems to report.
-  /// - Throws: `CompletedWithWarnings` if the live image does not match the snapshot, or if there are other problems.
+  /// - Throws: `CompletedWithWarnings` if the live image does not match the snapshot, or if there are other
+  ///   problems.
   func expectNoProblems(_ others: [String] = []) throws {
     var problems = problemLines(apply.report.problems)
     let listed = Set(apply.report.problems.lazy.filter(\.isAttribute).map(\.path))

@@ -1,5 +1,5 @@
-// The steps of a plan as lines. A directory that is added or removed as a whole is one line. A long plan is cut after
-// its first lines, unless the user asks for all.
+// The steps of a plan as lines. A directory that is added or removed as a whole is one line. A long plan is
+// cut after its first lines, unless the user asks for all.
 
 import Images
 import Platform

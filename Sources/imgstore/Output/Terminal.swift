@@ -1,5 +1,5 @@
-// Progress of a long command: one line on standard error, redrawn at most ten times a second, from the first second on.
-// There is no such line if standard error is not a terminal.
+// Progress of a long command: one line on standard error, redrawn at most ten times a second, from the first
+// second on. There is no such line if standard error is not a terminal.
 
 import Glibc
 import Images

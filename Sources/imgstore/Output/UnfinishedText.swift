@@ -2,8 +2,8 @@
 
 import Images
 
-/// Returns an unfinished change as a line, with advice: "a revert to compute@3 was begun 2026-11-28 12:30:00 by root
-/// and has not ended: 'imgstore resume compute' …".
+/// Returns an unfinished change as a line, with advice: "a revert to compute@3 was begun 2026-11-28 12:30:00
+/// by root and has not ended: 'imgstore resume compute' …".
 func unfinishedText(_ change: UnfinishedChange) -> String {
   change.isRunning
     ? "\(change.words) is in progress"

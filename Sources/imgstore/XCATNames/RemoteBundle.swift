@@ -76,8 +76,8 @@ enum RemoteBundle {
     return folders.map { "\($0)/scp" }.first { access($0, X_OK) == 0 } ?? "/usr/bin/scp"
   }
 
-  /// Calls `body` with a private directory for one file, in site.tmpdir or the working directory, and removes it with its
-  /// files afterwards.
+  /// Calls `body` with a private directory for one file, in site.tmpdir or the working directory, and removes
+  /// it with its files afterwards.
   private static func withPrivateFolder<R>(
     _ workspace: Workspace, _ prefix: String, _ body: (String) throws -> R
   ) throws -> R {

@@ -1,5 +1,5 @@
-// The command imgexport: writes an image, as xCAT's tables define it now, to a bundle in the working directory or on another
-// host.
+// The command imgexport: writes an image, as xCAT's tables define it now, to a bundle in the working
+// directory or on another host.
 
 import Images
 import Platform

@@ -1,5 +1,5 @@
-// The command imgimport: imports a bundle and defines its images. As with xCAT, it replaces an image of the same name;
-// a snapshot of the replaced image can be restored.
+// The command imgimport: imports a bundle and defines its images. As with xCAT, it replaces an image of the
+// same name; a snapshot of the replaced image can be restored.
 
 import Glibc
 import Images

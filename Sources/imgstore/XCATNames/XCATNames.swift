@@ -1,8 +1,8 @@
-// The names imgexport, imgimport, packimage and liteimg: xCAT's commands, word for word, with the same implementation as
-// ours. docs/xcat.md lists the equal, better and different parts, with reasons.
+// The names imgexport, imgimport, packimage and liteimg: xCAT's commands, word for word, with the same
+// implementation as ours. docs/xcat.md lists the equal, better and different parts, with reasons.
 //
-// 1. The lines that scripts look for are xCAT's, on standard output and in xCAT's order. Errors are "Error: …" and warnings
-//    "Warning: …" on standard error.
+// 1. The lines that scripts look for are xCAT's, on standard output and in xCAT's order. Errors are "Error:
+//    …" and warnings "Warning: …" on standard error.
 // 2. "Done!" and "Successfully imported …" are printed only on success, and after it.
 // 3. Exit codes are 0 and 1. A mistake in the command line prevents any change.
 

@@ -1,5 +1,5 @@
-// The commands packimage and liteimg: pack the root tree into the file that nodes load, or give it the layout of
-// statelite nodes.
+// The commands packimage and liteimg: pack the root tree into the file that nodes load, or give it the layout
+// of statelite nodes.
 
 import Images
 import Platform
