@@ -63,7 +63,7 @@ import Testing
     Row("status compute --exit-code", 0), Row("diff img compute", 0, "osimage.profile"),
     // Tags.
     Row("tag compute@2 golden", 1, "imgstore tag --force"),
-    Row("tag compute@2 golden --force", 0, "until now that was \(long)@1"),
+    Row("tag compute@2 golden --force", 0, "moved from \(long)@1"),
     Row("tags compute", 0, "\(long)@golden  @"),
     Row("snapshot compute --tag golden --move-tag", 0, "moved from @"),
     Row("tag compute@1 live", 2, "is reserved"),

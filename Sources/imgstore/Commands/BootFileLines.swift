@@ -78,7 +78,7 @@ struct BootCheck {
 
   /// Prints the warnings and the result of nodeset.
   /// - Returns: The problems.
-  func tell(_ json: JSONFlag) -> [String] {
+  func printResult(_ json: JSONFlag) -> [String] {
     for line in lines { Terminal.warning(line) }
     guard let nodeset else { return [] }
     if let failure = nodeset.failure { return [failure] }

@@ -67,18 +67,19 @@ struct Export: ParsableCommand {
       throw ValidationError("--key names the key for --sign: give both.")
     }
     if dest != nil, to != nil { throw ValidationError("DEST and --to are the same: give one.") }
-    if let place, place.isEmpty { throw ValidationError("The destination is empty.") }
-    if place == "-", remote.remoteHost != nil {
+    if let target, target.isEmpty { throw ValidationError("The destination is empty.") }
+    if target == "-", remote.remoteHost != nil {
       throw ValidationError("Standard output is not on another host: give '-' or -R, not both.")
     }
   }
 
-  private var place: String? { to ?? dest }
+  /// The destination, from DEST or --to.
+  private var target: String? { to ?? dest }
 
   func run() throws {
     let workspace = try common.open()
     var request = ExportRequest(ref)
-    request.destination = place == "-" ? .standardOutput : .file(place)
+    request.destination = target == "-" ? .standardOutput : .file(target)
     request.extras = try extra.map { try workspace.extra($0) }
     request.postscriptsOf = postscripts
     request.isComplete = complete
@@ -88,13 +89,13 @@ struct Export: ParsableCommand {
     request.isDryRun = dryRun
 
     // The bundle has standard output for itself.
-    if place == "-", !dryRun { JSONOutput.begin() }
+    if target == "-", !dryRun { JSONOutput.begin() }
 
     let outcome: ExportOutcome
     let destination: String
     if let host = remote.remoteHost {
       let (folder, name) = Imgexport.place(
-        of: place, image: ref.split(separator: "@").first.map(String.init) ?? ref)
+        of: target, image: ref.split(separator: "@").first.map(String.init) ?? ref)
       let file = try RemoteFile(host: host, path: folder + name)
       destination = file.text
       outcome = try send(workspace, request, to: file)
@@ -143,21 +144,21 @@ struct Export: ParsableCommand {
   }
 
   private func describe(_ outcome: ExportOutcome, _ destination: String) -> [String] {
-    let what = outcome.snapshot.name
+    let name = outcome.snapshot.name
     let secrets =
       scrub
       ? SecretsText.scrubbed(outcome.secrets)
       : listSecrets ? SecretsText.all(outcome.secrets) : []
     guard outcome.isDryRun else {
       return secrets + [
-        "exported \(what) to \(destination)",
+        "exported \(name) to \(destination)",
         "  \(count(outcome.members.count, "file")), \(sizeText(outcome.sizeBytes)); "
           + secondsText(outcome.seconds),
       ]
     }
     return outcome.members.map { "\($0.name)  \($0.path)" } + secrets + [
       "",
-      "an export of \(what) to \(destination) would hold "
+      "an export of \(name) to \(destination) would hold "
         + "\(count(outcome.members.count, "file")), \(sizeText(outcome.contentBytes))",
     ]
   }

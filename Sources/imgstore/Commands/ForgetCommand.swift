@@ -14,11 +14,11 @@ struct Forget: ParsableCommand {
       time). Hours, weeks (from Monday), months and years work the same way.
 
       Rules do not count automatic snapshots, which commands take before a change and to record one. \
-      These stay for 30 days, or the last ones as --keep-auto says.
+      These stay for 30 days; --keep-auto N keeps the last N instead.
 
-      Some snapshots always stay: the latest of an image, pinned and tagged ones, and those that an \
-      unfinished revert or import needs. With --force, the command removes pinned and tagged \
-      snapshots that no rule keeps, too.
+      The command never removes the latest snapshot of an image, or one that an unfinished revert or \
+      import needs. It removes pinned and tagged snapshots only with --force, and only if no rule \
+      keeps them.
 
       'imgstore gc' frees the space. imgstore never uses a number again: IMAGE@12 is the same \
       snapshot, or none.
@@ -162,6 +162,6 @@ struct Forget: ParsableCommand {
       printMessage(
         "automatic snapshots stay for 30 days; --keep-auto N keeps the last N instead")
     }
-    describe(outcome)
+    printReport(outcome)
   }
 }

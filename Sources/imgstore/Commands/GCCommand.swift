@@ -40,9 +40,9 @@ struct GC: ParsableCommand {
           : "freed \(sizeText(UInt64(max(0, outcome.freedBytes)))): removed "
             + "\(count(outcome.removedPacks, "pack")), \(outcome.rewrittenPacks) of them rewritten "
             + "(\(sizeText(outcome.writtenBytes))); \(secondsText(outcome.seconds))")
-      describe(outcome)
+      printReport(outcome)
     }
-    try finish(outcome)
+    try expectNoProblems(outcome)
   }
 
   private func estimate() throws {

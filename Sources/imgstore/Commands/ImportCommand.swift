@@ -118,7 +118,7 @@ struct Import: ParsableCommand {
     for remark in outcome.images.flatMap(\.remarks) { Terminal.warning(remark) }
     let lost = outcome.images.flatMap(\.notes).map(noteText)
     if outcome.isDryRun { for line in lost { Terminal.warning(line) } }
-    let bootProblems = outcome.images.flatMap { boot[$0.name]?.tell(json) ?? [] }
+    let bootProblems = outcome.images.flatMap { boot[$0.name]?.printResult(json) ?? [] }
     let problems =
       (outcome.isDryRun ? [] : outcome.images.flatMap(\.problemLines) + lost) + bootProblems
     if !problems.isEmpty { throw CompletedWithWarnings(lines: problems) }

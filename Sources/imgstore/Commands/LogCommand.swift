@@ -108,19 +108,19 @@ func printHistory(_ changes: [PathChange], _ tags: (CommittedSnapshot) throws ->
   print(
     table(
       try changes.map { change in
-        let what: String
+        let letter: String
         if change.old == nil {
-          what = "A"
+          letter = "A"
         } else if change.new == nil {
-          what = "D"
+          letter = "D"
         } else if change.fields == .modified {
-          what = "t"
+          letter = "t"
         } else {
           let rest = change.fields.subtracting([.content, .modified]).names
-          what =
+          letter =
             (change.fields.contains(.content) ? "M" : "m")
             + (rest.isEmpty ? "" : " (\(rest.joined(separator: ", ")))")
         }
-        return [what] + snapshotCells(change.committed, try tags(change.committed))
+        return [letter] + snapshotCells(change.committed, try tags(change.committed))
       }))
 }

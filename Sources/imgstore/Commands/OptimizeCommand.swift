@@ -42,8 +42,8 @@ struct Optimize: ParsableCommand {
           ? "nothing to do"
           : "\(verb) \(sizeText(UInt64(bytes))): rewrote \(count(outcome.rewrittenPacks, "pack")) "
             + "as \(sizeText(outcome.writtenBytes)); \(secondsText(outcome.seconds))")
-      describe(outcome)
+      printReport(outcome)
     }
-    try finish(outcome)
+    try expectNoProblems(outcome)
   }
 }

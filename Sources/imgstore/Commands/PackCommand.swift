@@ -23,7 +23,7 @@ extension SegmentCodec: ExpressibleByArgument {
 struct CacheLimit: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Largest size of the store's cache of compressed segments (default: 8192; 0 keeps none)",
+      "Largest size in MiB of the store's segment cache (default: 8192; 0 keeps none)",
       valueName: "MiB"))
   var cacheLimit: UInt64?
 

@@ -15,12 +15,12 @@ struct Pin: ParsableCommand {
 
   func run() throws {
     let workspace = try common.open()
-    let found = try workspace.references(refs).map { try workspace.pin($0, why: message) }
+    let snapshots = try workspace.references(refs).map { try workspace.pin($0, why: message) }
     Terminal.finish()
     if json.json {
       return try printJSON(
-        PinsJSON(pins: found.map { PinJSON(snapshot: $0.name, reason: message) }))
+        PinsJSON(pins: snapshots.map { PinJSON(snapshot: $0.name, reason: message) }))
     }
-    for snapshot in found { print("\(snapshot.name) is pinned") }
+    for snapshot in snapshots { print("\(snapshot.name) is pinned") }
   }
 }

@@ -43,7 +43,7 @@ struct Remove: ParsableCommand {
     Terminal.finish()
     if json.json { return try printJSON(ForgetJSON(outcome)) }
     print(table(outcome.forgotten.map(forgottenRow)))
-    describe(outcome)
+    printReport(outcome)
   }
 }
 
@@ -52,11 +52,11 @@ extension Remove {
     let removed = try common.open().removeDefinitions(refs, dryRun: dryRun)
     Terminal.finish()
     if json.json { return try printJSON(RemovedDefinitionsJSON(removed, dryRun: dryRun)) }
-    for one in removed {
+    for item in removed {
       let change = dryRun ? "would no longer be an image" : "is no longer an image"
-      let rest = one.snapshots == 1 ? "stays" : "stay"
+      let verb = item.snapshots == 1 ? "stays" : "stay"
       print(
-        "\(one.image): \(one.path) \(change); \(count(one.snapshots, "snapshot")) \(rest)")
+        "\(item.image): \(item.path) \(change); \(count(item.snapshots, "snapshot")) \(verb)")
     }
   }
 }

@@ -39,7 +39,7 @@ struct Resume: ParsableCommand {
     let boot = outcome.revert.flatMap { $0.bootCheck(workspace, nodeset) }
     Terminal.finish()
     if json.json { try printJSON(ResumeJSON(outcome, boot)) } else { describe(outcome) }
-    let failures = boot?.tell(json) ?? []
+    let failures = boot?.printResult(json) ?? []
     try outcome.revert?.expectNoProblems(failures)
     if !outcome.leftovers.isEmpty {
       throw CompletedWithWarnings(lines: problemLines(outcome.leftovers))
@@ -58,7 +58,7 @@ struct Resume: ParsableCommand {
     case (let direction, let revert?):
       let isBack = direction == .back
       print("\(change.words) is \(isBack ? "rolled back" : "completed")")
-      imgstore.describe(revert)
+      printReport(revert)
     }
   }
 }

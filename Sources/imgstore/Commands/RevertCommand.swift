@@ -44,6 +44,6 @@ struct Revert: ParsableCommand {
     request.parts = ImageParts(paths: paths, components: component)
     let workspace = try common.open()
     try nodeset.check(workspace)
-    try finish(try workspace.revert(request), workspace, options, nodeset, json)
+    try reportChange(try workspace.revert(request), workspace, options, nodeset, json)
   }
 }

@@ -69,7 +69,7 @@ struct Status: ParsableCommand {
             + "the next snapshot adds \(entries == 1 ? "it" : "them")")
       }
     }
-    _ = boot.tell(json)
+    _ = boot.printResult(json)
     for note in status.notes where note.isRemark { Terminal.warning(noteText(note)) }
     if let change = status.unfinished, !change.isRunning {
       throw CompletedWithWarnings(

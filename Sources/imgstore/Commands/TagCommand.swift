@@ -17,15 +17,15 @@ struct TagCommand: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let (found, old) = try common.open().tag(ref, as: tag, moving: force)
+    let (snapshot, previous) = try common.open().tag(ref, as: tag, moving: force)
     Terminal.finish()
-    let image = found.snapshot.image
-    let movedFrom = old == found.number ? nil : old.map { "\(image)@\($0)" }
+    let image = snapshot.snapshot.image
+    let movedFrom = previous == snapshot.number ? nil : previous.map { "\(image)@\($0)" }
     if json.json {
-      return try printJSON(TagJSON(tag: tag, snapshot: found.name, movedFrom: movedFrom))
+      return try printJSON(TagJSON(tag: tag, snapshot: snapshot.name, movedFrom: movedFrom))
     }
     print(
-      "\(found.name) is \(image)@\(tag)" + (movedFrom.map { "; until now that was \($0)" } ?? ""))
+      "\(snapshot.name) is \(image)@\(tag)" + (movedFrom.map { "; moved from \($0)" } ?? ""))
   }
 }
 

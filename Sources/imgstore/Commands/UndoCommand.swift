@@ -23,6 +23,6 @@ struct Undo: ParsableCommand {
     let workspace = try common.open()
     try nodeset.check(workspace)
     let outcome = try workspace.undo(name ?? "", options.request(name ?? ""))
-    try finish(outcome, workspace, options, nodeset, json)
+    try reportChange(outcome, workspace, options, nodeset, json)
   }
 }

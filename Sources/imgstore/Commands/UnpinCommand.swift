@@ -14,9 +14,9 @@ struct Unpin: ParsableCommand {
 
   func run() throws {
     let workspace = try common.open()
-    let found = try workspace.references(refs).map { try workspace.unpin($0) }
+    let snapshots = try workspace.references(refs).map { try workspace.unpin($0) }
     Terminal.finish()
-    if json.json { return try printJSON(UnpinJSON(snapshots: found.map(\.name))) }
-    for snapshot in found { print("\(snapshot.name) is no longer pinned") }
+    if json.json { return try printJSON(UnpinJSON(snapshots: snapshots.map(\.name))) }
+    for snapshot in snapshots { print("\(snapshot.name) is no longer pinned") }
   }
 }

@@ -3,7 +3,7 @@
 import Store
 
 /// Prints the data that a collection removed or left, and why.
-func describe(_ outcome: CollectionOutcome) {
+func printReport(_ outcome: CollectionOutcome) {
   if outcome.temporaryBytes > 0 {
     print("removed \(sizeText(outcome.temporaryBytes)) of unfinished files that no process writes")
   }
@@ -21,7 +21,7 @@ func describe(_ outcome: CollectionOutcome) {
 
 /// Ends a collection.
 /// - Throws: `CompletedWithWarnings` if packs are damaged or the disk was too full.
-func finish(_ outcome: CollectionOutcome) throws {
+func expectNoProblems(_ outcome: CollectionOutcome) throws {
   var problems = outcome.damaged.map { "pack \($0.pack.prefix(12)): \($0.finding)" }
   if !problems.isEmpty {
     problems.append(

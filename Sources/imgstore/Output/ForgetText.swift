@@ -13,7 +13,7 @@ func forgottenRow(_ gone: ForgottenSnapshot) -> [String] {
 }
 
 /// Prints how many snapshots were removed, or would be.
-func describe(_ outcome: ForgetOutcome) {
+func printReport(_ outcome: ForgetOutcome) {
   let snapshots = count(outcome.forgotten.count, "snapshot")
   guard outcome.isDryRun else {
     print(

@@ -6,7 +6,7 @@ import Store
 
 /// Prints the report of a revert or undo, and of the files that nodes boot now.
 /// - Throws: `CompletedWithWarnings` if the live image does not match the snapshot.
-func finish(
+func reportChange(
   _ outcome: RevertOutcome, _ workspace: Workspace, _ options: ChangeOptions,
   _ nodeset: NodesetOption, _ json: JSONFlag
 ) throws {
@@ -15,9 +15,9 @@ func finish(
   if json.json {
     try printJSON(RevertJSON(outcome, boot))
   } else {
-    describe(outcome, showsAll: options.all)
+    printReport(outcome, showsAll: options.all)
   }
-  try outcome.expectNoProblems(boot?.tell(json) ?? [])
+  try outcome.expectNoProblems(boot?.printResult(json) ?? [])
 }
 
 extension RevertOutcome {
@@ -57,10 +57,10 @@ extension RevertOutcome {
   }
 }
 
-func describe(_ outcome: RevertOutcome, showsAll: Bool = false) {
+func printReport(_ outcome: RevertOutcome, showsAll: Bool = false) {
   let apply = outcome.apply
   if outcome.isDryRun {
-    describe(plan: apply, of: outcome.target.name, showsAll: showsAll)
+    printPlan(apply, of: outcome.target.name, showsAll: showsAll)
     return
   }
   if outcome.remaining == nil {
@@ -94,7 +94,7 @@ private func methodText(_ method: TreeStrategy) -> String {
 }
 
 /// Prints a plan: its steps, then their numbers and sizes.
-private func describe(plan apply: ApplyOutcome, of target: String, showsAll: Bool) {
+private func printPlan(_ apply: ApplyOutcome, of target: String, showsAll: Bool) {
   StepsText(apply, showsAll: showsAll).printAll()
   for method in apply.methods { print(methodText(method)) }
   print(

@@ -29,11 +29,12 @@ enum SecretsText {
   }
 
   /// Returns the remarks of a command that copies secrets.
-  /// - Parameter what: The copy: "the bundle", "the copy".
-  static func carried(_ report: SecretReport, by what: String, in reference: String) -> [String] {
+  /// - Parameter subject: The copy: "the bundle", "the copy".
+  static func carried(_ report: SecretReport, by subject: String, in reference: String) -> [String]
+  {
     var lines: [String] = []
     if !report.findings.isEmpty {
-      lines.append("\(what) contains \(summary(report))")
+      lines.append("\(subject) contains \(summary(report))")
       lines += bounded(report.findings.map { "  " + line($0) })
       lines.append("'imgstore secrets \(reference)' lists all; 'export --scrub' leaves them out")
     }
