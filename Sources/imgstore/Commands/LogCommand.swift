@@ -38,7 +38,7 @@ struct Log: ParsableCommand {
 
   func validate() throws {
     if let limit, limit < 1 {
-      throw ValidationError("--limit takes a number from 1 on, not \(limit).")
+      throw ValidationError("invalid limit \(limit); use 1 or more.")
     }
     if all, name != nil { throw ValidationError("Name an image, or give --all.") }
   }

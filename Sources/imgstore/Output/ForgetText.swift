@@ -4,10 +4,11 @@ import Images
 import Platform
 
 /// Returns the row of a removed snapshot in a table.
-func forgottenRow(_ gone: ForgottenSnapshot) -> [String] {
+func forgottenRow(_ removed: ForgottenSnapshot) -> [String] {
   [
-    "forget", "\(gone.name)", gone.snapshot.map { timeText($0.snapshot.created) } ?? "unreadable",
-    (gone.tags.map { "[\($0)]" } + [printable((gone.snapshot?.snapshot.message ?? "").utf8)])
+    "forget", "\(removed.name)",
+    removed.snapshot.map { timeText($0.snapshot.created) } ?? "unreadable",
+    (removed.tags.map { "[\($0)]" } + [printable((removed.snapshot?.snapshot.message ?? "").utf8)])
       .filter { !$0.isEmpty }.joined(separator: " "),
   ]
 }
