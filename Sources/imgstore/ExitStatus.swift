@@ -1,13 +1,14 @@
-// The exit codes of the program (docs/manual.md, "Exit codes"). xCAT's names have xCAT's: 0 and 1.
+// The exit codes of the program (docs/manual.md, "Exit codes"). Under xCAT's names it uses xCAT's codes: 0
+// and 1.
 //
-// 1. A code keeps its meaning; new ones may come.
-// 2. Each error has its code from its `ErrorCode`. A command that did its work in part ends with 3, or with 5 where
-//    it found stored data damaged.
+// 1. A code keeps its meaning. New codes may be added.
+// 2. The `ErrorCode` of an error determines its exit code. A command that did its work in part exits with 3,
+//    or with 5 if it found damaged data in the store.
 
 import Images
 import Platform
 
-/// Exit codes.
+/// The exit codes of the program.
 enum ExitStatus {
   static let done: Int32 = 0
   static let failed: Int32 = 1
@@ -18,6 +19,7 @@ enum ExitStatus {
   static let unfinished: Int32 = 6
   static let differs: Int32 = 7
 
+  /// Returns the exit code of an error.
   static func of(_ code: ErrorCode) -> Int32 {
     switch code {
     case .failed, .notFound, .interrupted: failed
@@ -29,20 +31,22 @@ enum ExitStatus {
   }
 }
 
-/// Something differs, and it was asked for: an exit code, and no message.
+/// Ends a command with the exit code for a difference (`--exit-code`), without a message.
 struct Differs: Error {}
 
-/// A search was done and found nothing: an exit code, and no message.
+/// Ends a search that found nothing with an exit code, without a message.
 struct NoMatch: Error {}
 
-/// The work is done, and something about it must be known.
+/// Ends a command that did its work and has problems to report.
 struct CompletedWithWarnings: Error {
+  /// The problems, one for each line of standard error.
   let lines: [String]
-  /// Some of it is that stored data is damaged, or lost.
+  /// Whether one of the problems is damaged or lost data.
   var isDamage = false
-  /// Nothing was done, and this is why; nil where something was.
+  /// The reason why the command did nothing; nil if it did at least a part.
   var failure: ErrorCode?
 
+  /// The exit code for these problems.
   var exitStatus: Int32 {
     failure.map(ExitStatus.of) ?? (isDamage ? ExitStatus.damaged : ExitStatus.problems)
   }

@@ -1,31 +1,32 @@
-// The command line: arguments in, text, JSON and progress out, exit codes. No decisions.
+// The command line: parses arguments, prints text, JSON and progress, and returns exit codes. Makes no
+// decisions.
 
 import ArgumentParser
 import Glibc
 import Images
 import Platform
 
-// Every command writes its name down, though the parser would derive it: it asks all of them at
-// each start, and to derive one takes 0.07 ms.
+// Each command states its name, although the parser could derive it. The parser asks for all names at each
+// start, and deriving one takes 0.07 ms.
 @main
 struct ImgStore: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "imgstore",
-    abstract: "Git for node images: snapshot, compare, revert, export and import them.",
+    abstract: "Git for node images: snapshot, compare, revert, export and import",
     discussion: """
-      A reference (REF) names a snapshot: IMAGE (the latest; for 'diff' and 'revert' the latest that is \
-      not automatic), IMAGE@12 (by number), IMAGE@~1 (one \
-      before the latest), IMAGE@TAG, IMAGE@yesterday, IMAGE@2026-11-08 (as of the end of that day), \
-      'IMAGE@2026-11-08 12:30' (as of that minute, local time), or six or more digits of a \
-      snapshot's id. For 'diff', IMAGE@live is the image as it is now. With one image, @12 is enough. \
-      IMAGE may be any part of a name that no other image has.
+      A reference (REF) names a snapshot: IMAGE (the latest; for 'diff' and 'revert' the latest that \
+      is not automatic), IMAGE@12 (by number), IMAGE@~1 (one before the latest), IMAGE@TAG, \
+      IMAGE@yesterday, IMAGE@2026-11-08 (as of the end of that day), 'IMAGE@2026-11-08 12:30' (as of \
+      that minute, local time), or six or more digits of a snapshot's id. For 'diff', IMAGE@live is \
+      the image as it is now. If there is only one image, @12 is enough. IMAGE may be any part of a \
+      name that no other image has.
 
-      REF:PATH names a file inside a snapshot. Bytes of a name that are not UTF-8 are written \
-      \\xff, and a backslash \\\\, as imgstore prints them.
+      REF:PATH names a file inside a snapshot. imgstore prints and reads a byte that is not UTF-8 as \
+      \\xff, and a backslash as \\\\.
 
-      Exit codes: 0 done; 1 failed, nothing changed unless said; 2 usage; 3 done, with problems \
-      that are listed; 4 busy: another process is at work; 5 stored data is damaged; 6 a change \
-      of the image was begun and has not ended; 7 something differs (--exit-code).
+      Exit codes: 0 done; 1 failed, nothing changed unless the message says so; 2 usage error; 3 \
+      done, with problems that are listed; 4 busy: another process is at work; 5 stored data is \
+      damaged; 6 the image has an unfinished change; 7 a difference was found (--exit-code).
       """,
     version: "imgstore \(Workspace.version)",
     groupedSubcommands: [
@@ -36,17 +37,18 @@ struct ImgStore: ParsableCommand {
         name: "History",
         subcommands: [SnapshotCommand.self, Log.self, Status.self, Diff.self]),
       CommandGroup(
-        name: "Looking inside",
+        name: "Inspect",
         subcommands: [
           List.self, Cat.self, Find.self, Grep.self, Blame.self, SecretsCommand.self,
         ]),
       CommandGroup(
-        name: "Going back", subcommands: [Revert.self, Undo.self, Resume.self, Restore.self]),
+        name: "Revert and restore",
+        subcommands: [Revert.self, Undo.self, Resume.self, Restore.self]),
       CommandGroup(name: "Nodes", subcommands: [Pack.self, Lite.self, Bench.self]),
-      CommandGroup(name: "Other sites", subcommands: [Export.self, Import.self]),
+      CommandGroup(name: "Exchange", subcommands: [Export.self, Import.self]),
       CommandGroup(name: "Signatures", subcommands: [KeyCommand.self, Sign.self]),
       CommandGroup(
-        name: "Time and space",
+        name: "Retention and space",
         subcommands: [
           TagCommand.self, Tags.self, Untag.self, Pin.self, Pins.self, Unpin.self, Forget.self,
           Remove.self,
@@ -54,7 +56,7 @@ struct ImgStore: ParsableCommand {
           Optimize.self, Recipes.self, Du.self,
         ]),
       CommandGroup(
-        name: "The store",
+        name: "Store",
         subcommands: [
           Init.self, Stats.self, Verify.self, Repair.self, Reindex.self, SchemaCommand.self,
         ]),
@@ -63,11 +65,11 @@ struct ImgStore: ParsableCommand {
 
   static func main() {
     prepareProcess()
-    // Whatever the caller's umask takes from others, what a command makes it can use itself.
+    // Clear the owner's bits of the umask: a command must be able to use the files that it creates.
     umask(umask(0) & 0o077)
     let words = programArguments()
     let name = XCATName(program: words.first ?? "")
-    // Trees may be nested two thousand deep, and what walks them recurses.
+    // Trees may be nested 2,000 levels deep, and the code that walks them recurses.
     let result = Monitor(ExitStatus.failed)
     do throws(SystemError) {
       try startThread(stackBytes: 512 << 20) {
@@ -83,7 +85,7 @@ struct ImgStore: ParsableCommand {
     let isReported = fflush(nil) == 0
     Interruption.endIfRequested()
     if !isReported, code == ExitStatus.done {
-      Terminal.error("standard output: the command did its work, but its report cannot be written.")
+      Terminal.error("cannot write the report to standard output; the command itself is complete.")
       Glibc.exit(name == nil ? ExitStatus.problems : ExitStatus.failed)
     }
     Glibc.exit(code)
@@ -94,7 +96,7 @@ struct ImgStore: ParsableCommand {
       print(Overview.text)
       return ExitStatus.done
     }
-    // Before anything else: words that are being typed are no arguments.
+    // Answer completion first: words that are still being typed are not arguments.
     if words.first == CompletionAnswer.command {
       CompletionAnswer.run(Array(words.dropFirst()))
       return ExitStatus.done
@@ -151,7 +153,7 @@ struct ImgStore: ParsableCommand {
     }
   }
 
-  /// The commands and their aliases.
+  /// The names of all commands, with their aliases.
   private static var commandNames: Set<String> {
     var names: Set<String> = ["help"]
     for group in configuration.groupedSubcommands {
@@ -163,7 +165,7 @@ struct ImgStore: ParsableCommand {
     return names
   }
 
-  /// A parser's message without the suggestion of an option that is spelled quite differently.
+  /// Returns a parser's message without its suggestion if the suggested option is spelled very differently.
   private static func withoutFarSuggestion(_ text: String) -> String {
     guard let question = text.firstRange(of: " Did you mean '"),
       let quoted = text.firstRange(of: "Unknown option '")
@@ -171,11 +173,12 @@ struct ImgStore: ParsableCommand {
     let typed = text[quoted.upperBound...].prefix { $0 != "'" }
     let meant = text[question.upperBound...].prefix { $0 != "'" }
     if Spelling.isNear(String(typed), String(meant)) { return text }
-    let end = text[question.upperBound...].firstIndex(of: "?").map(text.index(after:))
-    return String(text[..<question.lowerBound]) + text[(end ?? text.endIndex)...]
+    let rest = text[question.upperBound...].firstIndex(of: "?").map(text.index(after:))
+    return String(text[..<question.lowerBound]) + text[(rest ?? text.endIndex)...]
   }
 
-  /// Help and version go to standard output; what is wrong with the arguments to standard error.
+  /// Prints help and version to standard output, and errors of the arguments to standard error.
+  /// - Returns: The exit code.
   private static func report(parserError error: any Error, asJSON: Bool) -> Int32 {
     let text = fullMessage(for: error)
     guard exitCode(for: error) != .success else {

@@ -143,7 +143,7 @@ import Testing
     #expect(lines[0].hasPrefix("nothing to free"), "\(result.output)")
     #expect(
       lines.contains {
-        $0.contains("can go when these have ended: process") && $0.contains("import")
+        $0.contains("when these commands have ended: process") && $0.contains("import")
       },
       "\(result.output)")
     #expect(result.errors.contains("waiting for imgstore commands that started earlier: process"))
@@ -202,7 +202,7 @@ import Testing
         keep img@2 TIME tagged golden
         keep img@4 TIME latest, last
         forget img@3 TIME change 3
-        would forget 1 snapshot; that and 'imgstore gc' free # kB (# bytes)
+        would forget 1 snapshot; with 'imgstore gc' this frees # kB (# bytes)
 
         """)
     #expect(
@@ -225,8 +225,8 @@ import Testing
     #expect(stats.hasPrefix("images 1\nsnapshots 3 "), "\(stats)")
     #expect(stats.contains("\nchunks ") && stats.contains("\npacks "))
     #expect(try site.imgstore("log", "img").output.contains("[golden] change 2"))
-    #expect(try site.imgstore("untag", "img@golden").output == "the tag is gone; img@2 stays\n")
-    #expect(try site.imgstore("unpin", "img@1").output == "img@1 is not pinned any more\n")
+    #expect(try site.imgstore("untag", "img@golden").output == "removed the tag; img@2 stays\n")
+    #expect(try site.imgstore("unpin", "img@1").output == "img@1 is no longer pinned\n")
     let remove = try site.imgstore("remove", "img@4")
     #expect(remove.status == 1 && remove.errors.contains("is the latest of its image"))
     #expect(try site.imgstore("remove", "img@1", "--dry-run").status == 0)

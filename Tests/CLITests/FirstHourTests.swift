@@ -63,7 +63,7 @@ import Testing
     Row("status compute --exit-code", 0), Row("diff img compute", 0, "osimage.profile"),
     // Tags.
     Row("tag compute@2 golden", 1, "imgstore tag --force"),
-    Row("tag compute@2 golden --force", 0, "until now that was \(long)@1"),
+    Row("tag compute@2 golden --force", 0, "moved from \(long)@1"),
     Row("tags compute", 0, "\(long)@golden  @"),
     Row("snapshot compute --tag golden --move-tag", 0, "moved from @"),
     Row("tag compute@1 live", 2, "is reserved"),
@@ -109,9 +109,9 @@ import Testing
     Row("add TREE --exclude '*.log'", 0, "left out: *.log"),
     Row("add TREE --exclude a//b", 2, "two slashes"), Row("add img TREE", 1, "exists already"),
     Row("define img path=/x", 2, "imgstore add NAME DIR"),
-    Row("import none.tgz --to ''", 2, "--to"), Row("init OUT/store", 0, "made a store"),
+    Row("import none.tgz --to ''", 2, "--to"), Row("init OUT/store", 0, "created a store"),
     // Words of other programs.
-    Row("list", 0, long), Row("check", 0, "everything is there"), Row("fsck", 0), Row("prune", 0),
+    Row("list", 0, long), Row("check", 0, "all data is present"), Row("fsck", 0), Row("prune", 0),
     Row("rm \(long)@1 --force -n", 0), Row("cp compute other -n", 0),
     Row("version", 0, "imgstore 0"),
     Row("-v", 0, "imgstore 0"), Row("-V", 0, "imgstore 0"), Row("ls", 2, "imgstore images"),
@@ -124,7 +124,7 @@ import Testing
     Row("frobnicate", 2, "imgstore help --all"),
     Row("repair -n", 0, "nothing to do"), Row("stats", 0, "total"),
     Row("bench /no/tree", 1, "is not a folder below"),
-    Row("untag compute@golden", 0, "the tag is gone"), Row("untag compute@none", 1, "none"),
+    Row("untag compute@golden", 0, "removed the tag"), Row("untag compute@none", 1, "none"),
     Row("copy compute@1 other -n", 0, "would take"), Row("undo img", 1, "img"),
     Row("cat compute:", 1, "is a directory"), Row("ls compute@1:etc/none", 1, "etc/none"),
     Row("export compute -o OUT/x.tgz", 1, "kernel"),
@@ -135,7 +135,7 @@ import Testing
     Row("--json images", 0, "\"document\""), Row("log compute -n1", 0, "@2"),
     Row("log -1 compute", 0, "@2"),
     Row("log --all", 0, "img@1"), Row("status --all", 0, "identical to img@1"), Row("pins", 0),
-    Row("check --read-data", 0, "as it was"), Row("save img", 2, "imgstore export"),
+    Row("check --read-data", 0, "undamaged"), Row("save img", 2, "imgstore export"),
     Row("load x.tgz", 2, "imgstore import"), Row("build", 2, "imgstore snapshot"),
     Row("tag \(long)@2 golden --force", 0), Row("tag \(long)@1 golden", 0, "golden"),
     Row("forget img --keep-last 0", 2, "keeps 0 snapshots"),
@@ -247,7 +247,7 @@ import Testing
       .appendingPathComponent("killat").path
     // Killed at a later and later change of a file system, until a journal stays behind.
     var images = try site.imgstore("images")
-    for operation in 5..<200 where !images.output.contains("half changed") {
+    for operation in 5..<200 where !images.output.contains("(unfinished)") {
       _ = try run(
         killer,
         arguments: [
@@ -255,11 +255,11 @@ import Testing
         ], environment: site.environment)
       images = try site.imgstore("images")
     }
-    #expect(images.output.contains("(half changed)"), "\(images.output)")
+    #expect(images.output.contains("(unfinished)"), "\(images.output)")
     #expect(images.output.contains("a revert to \(Self.long)@1 was begun 20"))
     let status = try site.imgstore("status", "compute")
     #expect(status.status == 3, "\(status.errors)")
     #expect(try site.imgstore("resume", "--abort").status == 0)
-    #expect(try !site.imgstore("images").output.contains("half changed"))
+    #expect(try !site.imgstore("images").output.contains("(unfinished)"))
   }
 }

@@ -197,7 +197,7 @@ import Testing
     #expect(!user.isEmpty)
     let first = try #require(
       try site.imgstore("log", "img").output.split(separator: "\n").first.map(String.init))
-    #expect(first.hasPrefix("(half changed) an undo to img@2 was begun 20"), "\(first)")
+    #expect(first.hasPrefix("(unfinished) an undo to img@2 was begun 20"), "\(first)")
     #expect(first.contains("by \(user)"))
     let refused = try site.imgstore("revert", "img@1")
     #expect(refused.errors.contains("an undo to img@2 was begun 20"))

@@ -122,12 +122,12 @@ private func isWarnings(_ errors: String) -> Bool {
     (
       "imgexport -v", 1, "Exporting  to HERE...\n",
       "Error: Cannot find image '' from the osimage table.\n"
-        + "  'imgstore images' and 'lsdef -t osimage' list what there is.\n"
+        + "  'imgstore images' and 'lsdef -t osimage' list the images.\n"
     ),
     (
       "imgexport nobody", 1, "Exporting nobody to HERE...\n",
       "Error: Cannot find image 'nobody' from the osimage table.\n"
-        + "  'imgstore images' and 'lsdef -t osimage' list what there is.\n"
+        + "  'imgstore images' and 'lsdef -t osimage' list the images.\n"
     ),
     ("imgimport b.tgz", 1, "", "Error: Cannot find HERE/b.tgz\n"),
     ("imgimport /b.tgz", 1, "", "Error: Cannot find HERE//b.tgz\n"),

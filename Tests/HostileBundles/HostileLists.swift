@@ -343,7 +343,7 @@ extension HostileBundle {
   // MARK: Other compressions
 
   static let streams: [HostileBundle] = [
-    HostileBundle("a zstd window of 2 GiB", "the bundle", "memory") {
+    HostileBundle("a zstd window of 2 GiB", "bundle ", "memory") {
       RawZstd.zeros(1000, windowLog: 31)
     },
     HostileBundle("a zstd window of 256 MiB", "the bundle", "memory") {

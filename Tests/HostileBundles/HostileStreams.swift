@@ -18,10 +18,10 @@ extension HostileBundle {
         $0.put([0x80, 0, 0, 0, 0x7f] + [UInt8](repeating: 0xff, count: 7), at: 124)
       }
     },
-    .adding("a size that is no number", "size is no number") {
+    .adding("a size that is no number", "size is not a number") {
       $0.header("\(folder)/x") { $0.put(Array("99999999999\u{0}".utf8), at: 124) }
     },
-    .adding("a size with a sign", "size is no number") {
+    .adding("a size with a sign", "size is not a number") {
       $0.header("\(folder)/x") { $0.put(Array("-0000000001\u{0}".utf8), at: 124) }
     },
     .adding("a size larger than the rest", "\(folder)/x", "ends inside") {
@@ -32,11 +32,11 @@ extension HostileBundle {
       $0.pax([("size", "9223372036854775807")])
       $0.file("\(folder)/x", "x")
     },
-    .adding("a pax size of 2^64", "pax size is no number") {
+    .adding("a pax size of 2^64", "pax size is not a number") {
       $0.pax([("size", "18446744073709551616")])
       $0.file("\(folder)/x", "x")
     },
-    .adding("a negative pax size", "pax size is no number") {
+    .adding("a negative pax size", "pax size is not a number") {
       $0.pax([("size", "-1")])
       $0.file("\(folder)/x", "x")
     },

@@ -86,7 +86,7 @@ import Testing
       #expect(explanation.contains(word), "'\(word)' is not in: \(explanation)")
     }
     let objects = [
-      "manifest.xml", "the bundle", "member ", "image ", "file ", "rootimgtree",
+      "manifest.xml", "bundle ", "member ", "image ", "file ", "rootimgtree",
       "litefile.csv, line",
     ]
     #expect(

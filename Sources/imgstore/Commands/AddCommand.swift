@@ -1,4 +1,4 @@
-// imgstore add: a directory becomes an image.
+// imgstore add.
 
 import ArgumentParser
 import Images
@@ -7,15 +7,16 @@ import Platform
 struct Add: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "add",
-    abstract: "Make a directory an image, and say what of it is left out.",
+    abstract: "Turn a directory into an image, and set what to leave out",
     discussion: """
-      The directory itself is the root of the tree. 'imgstore snapshot DIR' does the same and takes the first \
-      snapshot at once.
+      The directory is the root of the tree. 'imgstore snapshot DIR' also adds it, and takes the \
+      first snapshot at once.
 
-      PATTERN is a line of a .gitignore: 'var/cache/*' what is in one directory, '*.pyc' files of that name \
-      anywhere, 'build/' directories only, '!keep' takes back. What is excluded is in no snapshot, and no revert \
-      touches it. A file .imgstoreignore at the top of the tree holds more patterns. Given again, --exclude \
-      replaces the patterns of before.
+      PATTERN is a line of a .gitignore. 'var/cache/*' matches everything in one directory, '*.pyc' \
+      matches files in any directory, 'build/' matches directories only, and '!keep' includes a path \
+      again. Snapshots leave excluded files out, and reverts do not touch them. A file \
+      .imgstoreignore at the top of the tree can hold more patterns. Another --exclude replaces all \
+      earlier patterns.
 
       Examples:
         imgstore add compute /srv/images/compute
@@ -24,14 +25,15 @@ struct Add: ParsableCommand {
         imgstore snapshot gpu
       """)
 
-  @Argument(help: ArgumentHelp("The image's name; by default the directory's.", valueName: "name"))
+  @Argument(
+    help: ArgumentHelp("Name of the image (default: that of the directory)", valueName: "name"))
   var first: String
-  @Argument(help: ArgumentHelp("The directory.", valueName: "dir")) var second: String?
+  @Argument(help: ArgumentHelp("Directory of the image", valueName: "dir")) var second: String?
   @Option(
     help: ArgumentHelp(
-      "Leave out what matches. Repeatable.", valueName: "pattern"))
+      "Leave out files that match; repeatable", valueName: "pattern"))
   var exclude: [String] = []
-  @Flag(help: "Leave out nothing any more.") var noExcludes = false
+  @Flag(help: "Remove all patterns") var noExcludes = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -49,7 +51,7 @@ struct Add: ParsableCommand {
     Terminal.finish()
     if json.json { return try printJSON(AddedJSON(added)) }
     let before =
-      added.isNew ? "" : added.movedFrom.map { ", and not \($0) any more" } ?? ", as before"
+      added.isNew ? "" : added.movedFrom.map { ", no longer \($0)" } ?? ", as before"
     print("\(added.name): the directory \(added.path)\(before)")
     print(
       "  \(count(added.entryCount, "entry")) at the top"
@@ -58,7 +60,7 @@ struct Add: ParsableCommand {
       print("  left out: " + added.excludes.map { printable($0.utf8) }.joined(separator: ", "))
     }
     for pattern in added.unmatched {
-      Terminal.warning("'\(printable(pattern.utf8))' matches nothing in \(added.path) now")
+      Terminal.warning("'\(printable(pattern.utf8))' matches no file in \(added.path) now")
     }
     if added.entryCount == 0 { Terminal.warning("\(added.path) is empty") }
   }

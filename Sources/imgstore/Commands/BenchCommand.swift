@@ -29,15 +29,15 @@ extension BenchForm: ExpressibleByArgument {
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
-    abstract: "Measure packing on this machine, beside the programs that it replaces.",
+    abstract: "Measure packing, and compare it with other programs",
     discussion: """
-      Packs the root tree of an image, or a folder, in each form: with nothing compressed before \
-      (cold), after a part of the content has changed, and with nothing new (warm); and runs find, \
-      cpio, tar, gzip, pigz, xz, zstd and mksquashfs for the same, where they are installed. \
-      All write the whole tree to the same disk and sync it.
+      The command packs the root tree of an image, or a directory, in each form and in three states: \
+      with an empty cache (cold), after a part of the content has changed, and without changes \
+      (warm). It then does the same with those of find, cpio, tar, gzip, pigz, xz, zstd and \
+      mksquashfs that are installed. All write the whole tree to the same disk and sync it.
 
-      Nothing of the image or the store is changed. The work folder needs room for the tree, \
-      compressed, some three times; it is empty again at the end.
+      The command changes neither the image nor the store. The work directory needs space for about \
+      three compressed copies of the tree, and is empty again at the end.
 
       Examples:
         imgstore bench compute
@@ -45,34 +45,36 @@ struct Bench: ParsableCommand {
         imgstore bench /srv/images/compute --change 5 --no-peers --json
       """)
 
-  @Argument(help: "An image, or a folder, written as a path.") var subject: String
+  @Argument(help: "Image, or a directory written as a path") var subject: String
   @Option(
     help: ArgumentHelp(
-      "cpio, tar or sfs, and gz, zst or xz, as in cpio.gz; may be repeated.", valueName: "form"))
+      "Form to measure: cpio, tar or sfs with gz, zst or xz, as in cpio.gz; repeatable",
+      valueName: "form"))
   var form: [BenchForm] = [
     BenchForm(.cpio, .gzip), BenchForm(.tar, .gzip), BenchForm(.squashfs, .gzip),
   ]
   @Option(
     help: ArgumentHelp(
-      "How much of the content changes, in percent of the bytes.", valueName: "percent"))
+      "Part of the content to change, in percent of the bytes", valueName: "percent"))
   var change = 1.0
-  @Option(help: ArgumentHelp("Take the median of as many runs.", valueName: "n")) var rounds = 1
-  @Flag(inversion: .prefixedNo, help: "Run the other programs, too.") var peers = true
+  @Option(help: ArgumentHelp("Report the median of N runs", valueName: "n")) var rounds = 1
+  @Flag(inversion: .prefixedNo, help: "Measure other programs, too") var peers = true
   @Option(
     help: ArgumentHelp(
-      "Where the scratch store and the packed files lie meanwhile (TMPDIR; default /var/tmp).",
+      "Directory for the scratch store and the packed files (TMPDIR; default: /var/tmp)",
       valueName: "dir"))
   var work: String?
-  @Option(help: ArgumentHelp("Write a bar chart, as SVG.", valueName: "file")) var plot: String?
+  @Option(help: ArgumentHelp("Write a bar chart in SVG to FILE", valueName: "file")) var plot:
+    String?
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
     guard change > 0, change <= 100 else {
-      throw ValidationError("--change is \(change); it is a percentage, from above 0 to 100.")
+      throw ValidationError("invalid percentage \(change); use more than 0 and at most 100.")
     }
     guard rounds >= 1, rounds <= 1000 else {
-      throw ValidationError("--rounds is \(rounds); at least one run is needed.")
+      throw ValidationError("invalid number of rounds \(rounds); use 1 to 1000.")
     }
   }
 
@@ -82,7 +84,7 @@ struct Bench: ParsableCommand {
     request.changePercent = change
     request.rounds = rounds
     request.measuresPeers = peers
-    // Before the minutes that it takes, not after.
+    // Check the output file now: the measurement takes minutes.
     let workspace = try common.open()
     let chart = try plot.map { try workspace.outputFile($0, "chart \($0)") }
     let outcome = try workspace.bench(request)
@@ -96,7 +98,7 @@ struct Bench: ParsableCommand {
     )
     print("read into a scratch store in \(secondsText(outcome.snapshotSeconds))\n")
     print(rows(outcome))
-    if let plot { print("\nthe chart is \(plot)") }
+    if let plot { print("\nwrote the chart to \(plot)") }
   }
 
   private func rows(_ outcome: BenchOutcome) -> String {
@@ -120,11 +122,11 @@ struct Bench: ParsableCommand {
 }
 
 extension BenchRun.Way {
-  /// What was run, in the table and in the chart.
+  /// Returns the name of a run, for the table and the chart.
   func text(_ changePercent: Double) -> String {
     switch self {
     case .peer(let text):
-      // The arguments that all of a kind have are not worth their place.
+      // Leave out the arguments: they are the same for all programs of a kind.
       text.split(separator: "|").map { stage in
         stage.split(separator: " ").first.map(String.init) ?? ""
       }.joined(separator: " | ")
@@ -134,6 +136,7 @@ extension BenchRun.Way {
     }
   }
 
+  /// The name of the run in JSON.
   var key: String {
     switch self {
     case .peer: "peer"
@@ -144,7 +147,7 @@ extension BenchRun.Way {
   }
 }
 
-/// "2.4", "31".
+/// Returns a factor with two digits: "2.4", "31".
 func timesText(_ value: Double) -> String {
   if value >= 9.95 { return "\(Int(value.rounded()))" }
   let tenths = Int((value * 10).rounded())

@@ -1,21 +1,25 @@
-// What commands say of the files that an image's nodes boot, and the option --nodeset.
+// The boot files of an image's nodes (docs/xcat-contract.md): their comparison, their lines and JSON form,
+// and the option --nodeset.
 
 import ArgumentParser
 import Images
 import Platform
 
-/// Has xCAT give nodes the boot files of the image as it has become.
+/// The option --nodeset: xCAT copies the boot files of the changed image to the nodes.
 struct NodesetOption: ParsableArguments {
-  @Flag(help: "Then run xCAT's nodeset where nodes still boot the old kernel or ramdisk.")
+  @Flag(help: "Run xCAT's nodeset afterwards for nodes that boot an old kernel or ramdisk")
   var nodeset = false
 
-  /// Asked before anything is changed.
+  /// Checks, before any change, that nodeset can run.
+  /// - Throws: `ImageError` if it cannot.
   func check(_ workspace: Workspace) throws {
     if nodeset { try workspace.requireNodeset() }
   }
 
-  /// Compares the boot files of a changed image, and runs nodeset where that was asked for.
-  /// - Parameter isDone: the image has become what it was to become.
+  /// Compares the boot files of a changed image, and runs nodeset if the user asked for it.
+  /// - Parameters:
+  ///   - writes: The paths that the change wrote.
+  ///   - isDone: Whether the live image matches the target of the change.
   func follow(
     _ workspace: Workspace, _ image: String, writes: [[UInt8]], isDone: Bool
   ) -> BootCheck {
@@ -24,26 +28,26 @@ struct NodesetOption: ParsableArguments {
     if isDone {
       check.run(report, workspace)
     } else {
-      check.remark = "nodeset was not run: the live image is not what it was to become"
+      check.remark = "nodeset was not run: the live image does not match the target of the change"
     }
     return check
   }
 }
 
-/// What was found of the boot files of an image.
+/// The result of a comparison of an image's boot files.
 struct BootCheck {
   var report: BootFilesReport?
   var nodeset: NodesetOutcome?
   var remark: String?
-  /// The paths that a change wrote just now.
+  /// The paths that the change wrote.
   private let writes: Set<[UInt8]>
 
-  /// Compares; what keeps that from being done is a remark.
+  /// Compares the boot files. If that fails, the reason is a remark.
   init(_ workspace: Workspace, _ image: String, writes: [[UInt8]] = []) {
     self.writes = Set(writes)
     do { report = try workspace.bootFiles(of: image) } catch {
-      let why = (error as? any ExplainedError)?.statement ?? "\(error)"
-      remark = "cannot say what the nodes of \(image) boot: \(why)"
+      let reason = (error as? any ExplainedError)?.statement ?? "\(error)"
+      remark = "cannot determine which files the nodes of \(image) boot: \(reason)"
     }
   }
 
@@ -60,24 +64,26 @@ struct BootCheck {
     report?.sources.contains { writes.contains($0.bytes) } ?? false
   }
 
+  /// Whether nodes boot copies that may be old.
   var needsNodeset: Bool {
     guard let report else { return false }
     return !report.nodes.isEmpty || (!report.elsewhere.isEmpty && hasChanged)
   }
 
-  /// What a person must know of it before nodes boot.
+  /// The warnings for the user.
   var lines: [String] {
     (remark.map { [$0] } ?? [])
       + (nodeset == nil ? report.map { bootLines($0, mentionsElsewhere: hasChanged) } ?? [] : [])
   }
 
-  /// Says it, and returns what went wrong.
-  func tell(_ json: JSONFlag) -> [String] {
+  /// Prints the warnings and the result of nodeset.
+  /// - Returns: The problems.
+  func printResult(_ json: JSONFlag) -> [String] {
     for line in lines { Terminal.warning(line) }
     guard let nodeset else { return [] }
     if let failure = nodeset.failure { return [failure] }
     if !nodeset.isDone {
-      return ["'\(bounded(nodeset.command.text))' ended well, and the copies are not renewed"]
+      return ["'\(bounded(nodeset.command.text))' succeeded, but the copies are still old"]
         + (nodeset.after.map { bootLines($0, mentionsElsewhere: false) } ?? [])
     }
     if !json.json { print("done: \(bounded(nodeset.command.text))") }
@@ -85,7 +91,8 @@ struct BootCheck {
   }
 }
 
-/// What a person must know of the copies that nodes boot: a line for each folder with old ones.
+/// Returns the warnings about the copies that nodes boot: a line for each directory with old copies, then
+/// advice.
 func bootLines(_ report: BootFilesReport, mentionsElsewhere: Bool) -> [String] {
   var lines: [String] = []
   let folders = report.stale.reduce(into: [String]()) { folders, copy in
@@ -95,7 +102,7 @@ func bootLines(_ report: BootFilesReport, mentionsElsewhere: Bool) -> [String] {
   for folder in folders {
     let stale = report.stale.filter { $0.path.parent.text == folder }
     let parts = [
-      (BootCopy.State.differs, "is not the image's", "are not the image's"),
+      (BootCopy.State.differs, "does not match the image", "do not match the image"),
       (.missing, "is missing", "are missing"),
       (.unreadable, "cannot be compared", "cannot be compared"),
     ].compactMap { state, one, several -> String? in
@@ -106,30 +113,33 @@ func bootLines(_ report: BootFilesReport, mentionsElsewhere: Bool) -> [String] {
     lines.append("\(folder): \(parts.joined(separator: "; "))")
   }
   let isElsewhere = mentionsElsewhere && !report.elsewhere.isEmpty
-  let advice = report.command.map { "'\(bounded($0.text))' renews them" }
+  let advice = report.command.map { "'\(bounded($0.text))' updates them" }
   if report.copies.contains(where: \.isOld) {
     if !report.nodes.isEmpty {
       lines.append(
         "\(nodesText(report.nodes)) \(report.nodes.count == 1 ? "boots" : "boot") these copies: "
           + (advice ?? "run nodeset for them"))
     } else if report.problem == nil {
-      lines.append("no node is set to boot these copies; nodeset renews them")
+      lines.append("no node is set to boot these copies; nodeset updates them")
     }
   }
   if isElsewhere {
     lines.append(
       "\(nodesText(report.elsewhere)) \(report.elsewhere.count == 1 ? "boots" : "boot") copies on "
-        + "a service node, which cannot be seen from here: " + (advice ?? "run nodeset for them"))
+        + "a service node, which this machine cannot read: " + (advice ?? "run nodeset for them"))
   }
   if lines.isEmpty { return [] }
-  if let problem = report.problem { lines.append("which nodes boot it is not known: \(problem)") }
+  if let problem = report.problem {
+    lines.append("cannot determine which nodes boot it: \(problem)")
+  }
   if !report.unclear.isEmpty {
-    lines.append("what \(nodesText(report.unclear)) boots is not known: only xCAT can work it out")
+    lines.append(
+      "cannot determine what \(nodesText(report.unclear)) boots: only xCAT can evaluate it")
   }
   return lines
 }
 
-/// "node1", "node1, node2 and node3", "64 nodes (node001, node002, …)".
+/// Returns names of nodes: "node1", "node1, node2 and node3", "64 nodes (node001, node002, …)".
 private func nodesText(_ names: [String]) -> String {
   let shown = names.prefix(4).map { printable($0.utf8.prefix(255)) }
   if names.count == 1 { return shown[0] }
@@ -139,12 +149,12 @@ private func nodesText(_ names: [String]) -> String {
   return shown.dropLast().joined(separator: ", ") + " and " + (shown.last ?? "")
 }
 
-/// A command's text for a line: ranges of many unlike names are cut, and JSON has them whole.
+/// Returns a command for a line. A long range of nodes is cut; JSON has the whole command.
 private func bounded(_ command: String) -> String {
   let text = printable(command.utf8)
   guard text.utf8.count > 1000 else { return text }
   return String(decoding: text.utf8.prefix(300), as: UTF8.self)
-    + "… (whole in 'imgstore status --json', bootFiles.command)"
+    + "… ('imgstore status --json' has all of it in bootFiles.command)"
 }
 
 struct BootFilesJSON: Codable {
@@ -168,7 +178,7 @@ struct BootFilesJSON: Codable {
   let problem: String?
   let nodeset: Nodeset?
 
-  /// - Returns: nil where nothing is known of copies.
+  /// - Returns: nil if the boot files were not compared.
   init?(_ check: BootCheck?) {
     guard let check, let report = check.report else { return nil }
     copies = report.copies.map {

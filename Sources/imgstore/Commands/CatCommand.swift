@@ -9,17 +9,17 @@ import Store
 struct Cat: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "cat",
-    abstract: "Print files of a snapshot, as they are.",
+    abstract: "Print files of a snapshot",
     discussion: """
-      Links are followed inside the root tree. On a terminal, control characters are spelled out \
-      unless --raw is given.
+      The command follows links inside the root tree. On a terminal, it escapes control characters \
+      unless you add --raw.
 
-      With --json, a file whose bytes are UTF-8 is text, another one is in base64, and all together \
-      have at most 16 MiB.
+      With --json, a UTF-8 file is text and any other file is base64. All files together may have at \
+      most 16 MiB.
       """)
 
-  @Argument(help: "REF:PATH, one or more; or REF, and then paths.") var files: [String]
-  @Flag(help: "Write bytes as they are on a terminal, too.") var raw = false
+  @Argument(help: "REF:PATH, one or more; or REF, followed by paths") var files: [String]
+  @Flag(help: "Do not escape control characters on a terminal") var raw = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -30,12 +30,13 @@ struct Cat: ParsableCommand {
     Output.begin(pages: false, raw: raw)
     defer { Output.end() }
     for (reference, path) in try Cat.operands(files) {
-      let place = try ResolvedReference(workspace, reference, path: path)
-      try place.reader.read(place.found) { try Output.write(content: $0) }
+      let file = try ResolvedReference(workspace, reference, path: path)
+      try file.reader.read(file.found) { try Output.write(content: $0) }
     }
   }
 
-  /// "REF PATH…" is one snapshot and paths in it; "REF:PATH…" has a snapshot for each.
+  /// Returns a reference and a path for each file: "REF PATH…" names one snapshot, "REF:PATH…" one for each
+  /// path.
   private static func operands(_ words: [String]) throws -> [(reference: String, path: String?)] {
     guard let first = words.first, words.count > 1, try PathReference(first).path == nil else {
       return words.map { ($0, nil) }
@@ -46,28 +47,28 @@ struct Cat: ParsableCommand {
   private func printDocument(_ workspace: Workspace) throws {
     var remainingBytes = FilesJSON.maxBytes
     let documents = try Cat.operands(files).map { reference, path in
-      let place = try ResolvedReference(workspace, reference, path: path)
-      let sizeBytes = place.found.entry.sizeBytes
+      let file = try ResolvedReference(workspace, reference, path: path)
+      let sizeBytes = file.found.entry.sizeBytes
       guard sizeBytes <= remainingBytes else {
         throw ImageError(
-          .usage, "\(reference):\(place.spelling)",
-          "is larger than what a document can hold (16 MiB together)",
-          advice: "Leave --json out, or write it to a file: 'imgstore restore'")
+          .usage, "\(reference):\(file.spelling)",
+          "is too large for a document (at most 16 MiB for all files)",
+          advice: "Leave --json out, or write the file with 'imgstore restore'")
       }
       remainingBytes -= sizeBytes
       var bytes: [UInt8] = []
-      try place.reader.read(place.found) { bytes += $0 }
-      return FileJSON(place.found, bytes)
+      try file.reader.read(file.found) { bytes += $0 }
+      return FileJSON(file.found, bytes)
     }
     Terminal.finish()
     try printJSON(FilesJSON(files: documents))
   }
 }
 
-/// What `cat` prints.
+/// The document of `cat`.
 struct FilesJSON: JSONDocument {
   static let kind = "files"
-  /// Of the content of all files together.
+  /// The largest size of the content of all files together.
   static let maxBytes: UInt64 = 16 << 20
   let files: [FileJSON]
 }
@@ -77,9 +78,9 @@ struct FileJSON: Codable {
   let path: String
   let sizeBytes: UInt64
   let sha256: String?
-  /// The content where it is UTF-8.
+  /// The content, if it is UTF-8.
   let text: String?
-  /// The content where it is not.
+  /// The content, if it is not UTF-8.
   let base64: String?
 
   init(_ found: FoundEntry, _ bytes: [UInt8]) {

@@ -8,14 +8,14 @@ import Store
 struct Copy: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "copy",
-    abstract: "Make a new image from an image or a snapshot, with a folder of its own.",
+    abstract: "Copy an image or a snapshot to a new image",
     discussion: """
-      Tree, kernel, ramdisks and packed image are copied into the new profile's folder, lists are \
-      copied under its name, litefile rows too. The data is shared in the store, and on the disk \
-      where the file system can share blocks. Nothing that is there is overwritten. 'imgstore undo' \
-      takes the copy back.
+      The command copies tree, kernel, ramdisks and packed image into the directory of the new \
+      profile. It also copies lists and litefile rows under the new name. Both images share their \
+      data in the store, and on the disk if the file system can share blocks. The command overwrites \
+      nothing. 'imgstore undo' removes the copy.
 
-      Of an image that has changed since its latest snapshot one is taken first, in a dry run, too.
+      If the image has changed since its latest snapshot, the command takes a snapshot first, even in a dry run.
 
       Examples:
         imgstore copy compute compute-test
@@ -24,17 +24,17 @@ struct Copy: ParsableCommand {
       """,
     aliases: ["cp"])
 
-  @Argument(help: "The image or snapshot to copy.") var ref: String
-  @Argument(help: "The new image's name.") var name: String
-  @Option(help: "The new image's profile (default: its name).") var profile: String?
+  @Argument(help: "Image or snapshot to copy") var ref: String
+  @Argument(help: "Name of the new image") var name: String
+  @Option(help: "Profile of the new image (default: its name)") var profile: String?
   @Option(
     help: ArgumentHelp(
-      "The new image's directory (default: named after it, next to the source's, or where its profile says).",
+      "Directory of the new image (default: next to the source's, or by its profile)",
       valueName: "dir"))
   var to: String?
-  @Flag(name: [.customShort("n"), .long], help: "Say what would be made; make nothing.")
+  @Flag(name: [.customShort("n"), .long], help: "Print the plan without creating anything")
   var dryRun = false
-  @Flag(help: "With --dry-run: every step, a line each.") var all = false
+  @Flag(help: "With --dry-run, list every step") var all = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 

@@ -1,4 +1,4 @@
-// imgstore diff: files, definition, lists, packages.
+// imgstore diff: compares files, definitions, lists and packages.
 
 import ArgumentParser
 import Images
@@ -9,57 +9,57 @@ import Store
 struct Diff: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "diff",
-    abstract: "Show what changed between two snapshots, or between a snapshot and the live image.",
+    abstract: "Compare two snapshots, or a snapshot with the live image",
     discussion: """
-      A line for each path, relative to the root tree that it is in: A added, D removed, M content \
-      changed, m attributes changed (which \
-      ones stand behind it), t only the time. Lists and scripts of the image that changed follow \
-      as text.
+      The command prints a line for each path, relative to its root tree: A added, D removed, M \
+      content changed, m attributes changed (with their names), t only the time changed. Changed \
+      lists and scripts of the image follow as text.
 
-      With --packages: which packages came, went, or are there in another version, and for the \
-      changed paths, how many belong to such packages, are configuration files that are not as \
-      their package brought them, belong to packages that stayed the same, or to none.
+      --packages lists packages that were added, removed or replaced by another version. It also \
+      counts the changed paths by owner: packages that changed, modified configuration files, \
+      packages that did not change, and no package.
 
-      On a terminal the output is coloured (unless NO_COLOR is set) and goes through PAGER \
-      (default: less -FRX).
+      On a terminal, the output is coloured unless NO_COLOR is set, and goes through PAGER (default: \
+      less -FRX).
       """)
 
   @Argument(
-    help: "The older snapshot: REF or REF:PATH; the latest of the only image if it is left out.")
+    help: "Older snapshot: REF or REF:PATH (default: the latest of the only image)")
   var ref: String?
-  @Argument(help: "The newer one; the live image if it is left out.") var newer: String?
+  @Argument(help: "Newer snapshot (default: the live image)") var newer: String?
   @Argument(
     parsing: .postTerminator,
-    help: ArgumentHelp("Compare only these, given after '--'.", valueName: "path"))
+    help: ArgumentHelp("Paths to compare, after '--' (default: all)", valueName: "path"))
   var onlyPaths: [String] = []
-  @Flag(help: "Packages instead of paths: dpkg's and rpm's databases, compared.")
+  @Flag(help: "Compare the package databases of dpkg and rpm instead of paths")
   var packages = false
-  @Flag(help: "With --packages: also each changed path and what it belongs to.")
+  @Flag(help: "With --packages, list each changed path with its owner")
   var paths = false
-  @Flag(name: [.customShort("p"), .customLong("patch")], help: "Also the text of changed files.")
+  @Flag(
+    name: [.customShort("p"), .customLong("patch")], help: "Print the text of changed files, too")
   var patch = false
-  @Flag(help: "Only the counts.") var stat = false
-  @Flag(help: "Only the paths, one a line.") var nameOnly = false
-  @Flag(help: "Also each entry of folders that came or went as a whole.") var all = false
+  @Flag(help: "Print only counts") var stat = false
+  @Flag(help: "Print only paths, one per line") var nameOnly = false
+  @Flag(help: "List each entry of directories that were added or removed") var all = false
   @OptionGroup var exit: ExitCodeFlag
   @Option(
     name: [.customShort("u"), .customLong("unified")],
-    help: ArgumentHelp("One text file, as a unified diff.", valueName: "path"))
+    help: ArgumentHelp("Print a unified diff of one text file", valueName: "path"))
   var unified: String?
-  @Flag(help: "Write lines as they are on a terminal, too.") var raw = false
+  @Flag(help: "Do not escape control characters on a terminal") var raw = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
-    if paths, !packages { throw ValidationError("--paths goes with --packages.") }
+    if paths, !packages { throw ValidationError("--paths needs --packages.") }
     if patch, packages || stat || nameOnly || unified != nil {
-      throw ValidationError("-p goes with neither --packages, --stat, --name-only nor -u.")
+      throw ValidationError("-p excludes --packages, --stat, --name-only and -u.")
     }
     if nameOnly, packages || stat || unified != nil {
-      throw ValidationError("--name-only goes with neither --packages, --stat nor -u.")
+      throw ValidationError("--name-only excludes --packages, --stat and -u.")
     }
     if unified != nil, packages || stat {
-      throw ValidationError("-u shows one file; it goes with neither --packages nor --stat.")
+      throw ValidationError("-u compares one file; it excludes --packages and --stat.")
     }
   }
 
@@ -136,14 +136,15 @@ struct Diff: ParsableCommand {
 
   // MARK: --stat
 
-  /// How many paths below each folder near the top of a tree changed, and by how many bytes.
+  /// Prints, for each directory near the top of a tree, the number of changed paths and of added or removed
+  /// bytes.
   private func showCounts(_ comparison: Comparison) {
     let trees = comparison.treePaths
     var counts: [String: (paths: Int, bytes: Int64)] = [:]
     for change in comparison.diff.entries {
       let (old, new) = change.sides
       let above = change.path[..<(change.path.lastIndex(of: 0x2f) ?? 0)]
-      // Two levels below a tree say enough.
+      // Two levels below the root of a tree are enough.
       let tree = trees.first { above.starts(with: $0 + [0x2f]) } ?? []
       let depth = tree.isEmpty ? .max : tree.split(separator: 0x2f).count + 2
       let parts = above.split(separator: 0x2f).prefix(depth)
@@ -199,7 +200,7 @@ struct Diff: ParsableCommand {
     }
   }
 
-  /// A version, and how far its installation came where that is not to its end.
+  /// Returns a version, with the state of its installation if that is not complete.
   private func versionText(_ version: String?, _ state: Package.State?) -> String {
     (version ?? "") + (state.map { " (\($0.rawValue))" } ?? "")
   }
@@ -214,7 +215,7 @@ struct Diff: ParsableCommand {
 }
 
 extension TreeChange {
-  /// The entry before and after.
+  /// The entry before and after the change.
   var sides: (old: Entry?, new: Entry?) {
     switch kind {
     case .added(let entry): (nil, entry)
@@ -223,12 +224,13 @@ extension TreeChange {
     }
   }
 
+  /// Whether only the modification time changed.
   var isTimeOnly: Bool {
     if case .changed(_, _, let fields) = kind { fields == .modified } else { false }
   }
 }
 
-/// A line of a diff in the colour of its first letter.
+/// Returns a line of a diff in the colour for its first letter.
 func paintedBySign(_ line: String) -> String {
   switch line.first {
   case "A": Output.painted(line, .green)

@@ -1,4 +1,4 @@
-// imgstore grep: lines of a snapshot's files that match a pattern.
+// imgstore grep.
 
 import ArgumentParser
 import Images
@@ -8,27 +8,27 @@ import Store
 struct Grep: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "grep",
-    abstract: "Search the files of a snapshot for a pattern.",
+    abstract: "Search the files of a snapshot for a pattern",
     discussion: """
-      PATTERN is a POSIX basic regular expression, as for grep; text is bytes, whatever its \
-      encoding. A file with a NUL byte is binary: that it matches is said, its lines are not \
-      shown. Exit code 1, without a message, means that nothing matches.
+      PATTERN is a POSIX basic regular expression, as for grep. The command compares bytes and \
+      ignores the encoding. A file with a NUL byte is binary: the command reports the match, but not \
+      the lines. Exit code 1 without a message means that no line matches.
       """)
 
-  @Argument(help: "The pattern.") var pattern: String
-  @Argument(help: "REF or REF:PATH; REF alone is the root tree.") var ref: String
-  @Argument(help: "The path, where REF has none.") var path: String?
-  @Flag(name: [.customShort("F"), .long], help: "The pattern is a text, not an expression.")
+  @Argument(help: "Pattern to search for") var pattern: String
+  @Argument(help: "REF or REF:PATH; REF alone is the root tree") var ref: String
+  @Argument(help: "Path, if REF has none") var path: String?
+  @Flag(name: [.customShort("F"), .long], help: "Search for PATTERN as plain text")
   var fixedStrings = false
-  @Flag(name: [.customShort("E"), .long], help: "The pattern is an extended expression.")
+  @Flag(name: [.customShort("E"), .long], help: "Use extended regular expressions")
   var extendedRegexp = false
-  @Flag(name: [.customShort("i"), .long], help: "Upper and lower case (of ASCII) are the same.")
+  @Flag(name: [.customShort("i"), .long], help: "Ignore the case of ASCII letters")
   var ignoreCase = false
-  @Flag(name: [.customShort("n"), .long], help: "Show the numbers of the lines.")
+  @Flag(name: [.customShort("n"), .long], help: "Print line numbers")
   var lineNumber = false
-  @Flag(name: [.customShort("l"), .long], help: "Show only the names of files that match.")
+  @Flag(name: [.customShort("l"), .long], help: "Print only the names of files that match")
   var filesWithMatches = false
-  @Flag(help: "Write lines as they are on a terminal, too.") var raw = false
+  @Flag(help: "Do not escape control characters on a terminal") var raw = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -41,13 +41,13 @@ struct Grep: ParsableCommand {
       pattern, fixedStrings ? .fixed : extendedRegexp ? .extended : .basic,
       ignoresCase: ignoreCase)
     let workspace = try common.open()
-    let place: ResolvedReference
+    let start: ResolvedReference
     do {
-      place = try ResolvedReference(workspace, ref, path: path)
+      start = try ResolvedReference(workspace, ref, path: path)
     } catch let error as ImageError where error.errorCode == .notFound {
       guard path == nil, (try? workspace.find(Reference(pattern))) != nil else { throw error }
       throw ImageError(
-        .usage, "'\(pattern)'", "is an image, where the pattern is asked for",
+        .usage, "'\(pattern)'", "is an image, but the first operand must be the pattern",
         advice: "Write 'imgstore grep \(ref) \(pattern)'")
     }
     Terminal.finish()
@@ -55,11 +55,11 @@ struct Grep: ParsableCommand {
     defer { Output.end() }
     var list = json.json ? JSONList<MatchesJSON>() : nil
     var hits = 0
-    try place.reader.walk(place.found) { found in
+    try start.reader.walk(start.found) { found in
       guard found.entry.blob != nil else { return }
-      let isOnly = found.path == place.found.path
+      let isOnly = found.path == start.found.path
       do {
-        hits += try search(place, found, compiled, name: isOnly ? nil : place.spell(found), &list)
+        hits += try search(start, found, compiled, name: isOnly ? nil : start.spell(found), &list)
       } catch let error as ImageError where !error.object.hasPrefix("/") {
         throw ImageError(
           error.errorCode, "\(printable(found.path)), \(error.object)", error.finding,
@@ -70,10 +70,11 @@ struct Grep: ParsableCommand {
     if hits == 0 { throw NoMatch() }
   }
 
-  /// - Parameter name: what stands before each line; nil where only one file is searched.
-  /// - Returns: how many lines matched.
+  /// Searches one file, and prints its matches.
+  /// - Parameter name: The prefix of each line; nil if only one file is searched.
+  /// - Returns: The number of lines that match.
   private func search(
-    _ place: ResolvedReference, _ found: FoundEntry, _ compiled: LinePattern, name: String?,
+    _ start: ResolvedReference, _ found: FoundEntry, _ compiled: LinePattern, name: String?,
     _ list: inout JSONList<MatchesJSON>?
   ) throws -> Int {
     struct Enough: Error {}
@@ -95,7 +96,7 @@ struct Grep: ParsableCommand {
       shown.removeAll()
     }
     do {
-      try place.reader.read(found) { bytes in
+      try start.reader.read(found) { bytes in
         try searcher.feed(bytes) { shown.append($0) }
         try show()
         if searcher.isDecided || (filesWithMatches && searcher.hitCount > 0) { throw Enough() }
@@ -105,7 +106,7 @@ struct Grep: ParsableCommand {
     } catch is Enough {
     }
     guard searcher.hitCount > 0 else { return 0 }
-    let spelling = name ?? place.spelling
+    let spelling = name ?? start.spelling
     if filesWithMatches || searcher.isBinary {
       if list != nil {
         try list?.add(

@@ -8,21 +8,23 @@ struct Lite: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lite",
     abstract:
-      "Give a statelite image's root tree the layout that its nodes expect, or take it back.",
+      "Give a root tree the layout of statelite nodes, or undo it",
     discussion: """
-      What the image's litefile rows name is moved to /.default in the tree, and links to \
-      /.statelite/tmpfs take its place, as xCAT's liteimg makes it; then also etc/init.d/statelite, \
-      postscripts, root's password and synclists' files. Where the image's rootfstype is ramdisk, \
-      rootimg-statelite.gz is packed. The tree as it was is snapshotted first: reverting to that \
-      snapshot takes all back, --undo the layout alone.
+      As xCAT's liteimg does, the command moves the files that the image's litefile rows name to \
+      /.default in the tree, and replaces them with links to /.statelite/tmpfs. It adds \
+      etc/init.d/statelite, postscripts, root's password and the files of synclists. If the image's \
+      rootfstype is ramdisk, it packs rootimg-statelite.gz.
+
+      The command takes a snapshot of the tree first. A revert to that snapshot undoes everything; \
+      --undo undoes only the layout.
       """)
 
-  @Argument(help: "The image.") var image: String
-  @Flag(help: "Move what is in /.default back to its places, and remove the links.") var undo =
+  @Argument(help: "Image") var image: String
+  @Flag(help: "Move the files in /.default back and remove the links") var undo =
     false
-  @Flag(help: "Leave the files of synclists out.") var nosyncfiles = false
+  @Flag(help: "Leave out the files of synclists") var nosyncfiles = false
   @Flag(
-    name: [.customShort("n"), .long], help: "Say what would change in the tree; change nothing.")
+    name: [.customShort("n"), .long], help: "Print the plan without changing anything")
   var dryRun = false
   @OptionGroup var cache: CacheLimit
   @OptionGroup var json: JSONFlag
@@ -47,18 +49,19 @@ struct Lite: ParsableCommand {
       for path in outcome.apply.removals { print("remove  \(printable(path))") }
       for path in outcome.apply.writes { print("write   \(printable(path))") }
       for path in outcome.apply.attributePaths { print("attrs   \(printable(path))") }
-      print("\nit would take \(count(outcome.apply.plannedSteps, "step"))")
+      print("\nthe change would take \(count(outcome.apply.plannedSteps, "step"))")
       return
     }
     guard let recorded = outcome.recorded else {
-      print("nothing to change: the tree is as the rows want it")
+      print("nothing to change: the tree matches the litefile rows")
       return report(outcome)
     }
     print(
-      "changed the tree in \(count(outcome.apply.plannedSteps, "step")), kept as \(recorded.name); "
+      "changed the tree in \(count(outcome.apply.plannedSteps, "step")), recorded as \(recorded.name); "
         + secondsText(outcome.seconds))
     print(
-      "what was there before is \(outcome.safety.name): 'imgstore revert \(outcome.safety.name)'")
+      "saved the previous state as \(outcome.safety.name): 'imgstore revert \(outcome.safety.name)' restores it"
+    )
     report(outcome)
   }
 

@@ -7,7 +7,7 @@ import Render
 
 extension PackMethod: ExpressibleByArgument {}
 extension SegmentCodec: ExpressibleByArgument {
-  /// Of these there is a choice; what else a form needs follows from it.
+  /// The codecs that a user can choose. The form of the archive determines all other settings.
   static let choices = [SegmentCodec.gzip, .zstd, .xz]
   public static var allValueStrings: [String] { choices.map(\.rawValue) }
 
@@ -19,14 +19,15 @@ extension SegmentCodec: ExpressibleByArgument {
   }
 }
 
-/// How large the cache of compressed segments may become.
+/// The option that limits the cache of compressed segments.
 struct CacheLimit: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Keep at most this much of compressed segments in the store's cache (default 8192); 0: nothing.",
+      "Largest size in MiB of the store's segment cache (default: 8192; 0 keeps none)",
       valueName: "MiB"))
   var cacheLimit: UInt64?
 
+  /// The limit in bytes.
   var bytes: UInt64 {
     cacheLimit.map { min($0, 1 << 40) << 20 } ?? SegmentCache.defaultLimitBytes
   }
@@ -35,17 +36,18 @@ struct CacheLimit: ParsableArguments {
 struct Pack: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pack",
-    abstract: "Pack the root tree into the one file that nodes download.",
+    abstract: "Pack the root tree into the file that nodes download",
     discussion: """
-      Writes rootimg.cpio.gz, or what --method and --compress say, into the image's folder, as xCAT's \
-      packimage does, through the image's exlist. The old file stays until the new one is complete. \
-      The live tree is not changed; what changed in it since the latest snapshot is snapshotted \
-      first. What was compressed before is copied: the second time costs little more than copying.
+      The command writes rootimg.cpio.gz into the image's directory, as xCAT's packimage does, and \
+      applies the image's exlist. --method and --compress choose another form. The old file stays \
+      until the new one is complete. The command does not change the live tree, and snapshots \
+      unsaved changes first.
 
-      cpio keeps no capabilities and no file of 4 GiB; tar and squashfs do.
+      cpio cannot store capabilities or a file of 4 GiB or more; tar and squashfs can.
 
-      Compressed segments are kept in the folder cache/ of the store, the latest used ones up to \
-      --cache-limit. It may be removed at any time; the next pack compresses everything again.
+      The directory cache/ of the store keeps the compressed segments used last, up to \
+      --cache-limit. The command copies these segments, so packing again costs little more than \
+      copying. You can delete the cache at any time; the next pack then compresses everything again.
 
       Examples:
         imgstore pack compute
@@ -54,22 +56,23 @@ struct Pack: ParsableCommand {
         imgstore pack compute@golden --output /tmp/golden.cpio.gz
       """)
 
-  @Argument(help: "The image; or a snapshot of it, with --output.") var ref: String
+  @Argument(help: "Image; with --output, also a snapshot") var ref: String
   @Option(
-    name: .shortAndLong, help: "cpio, tar or squashfs; else as the name of --output ends, or cpio.")
+    name: .shortAndLong, help: "cpio, tar or squashfs (default: by the name of --output, else cpio)"
+  )
   var method: PackMethod?
   @Option(
-    name: .shortAndLong, help: "gzip, zstd or xz; else as the name of --output ends, or gzip.")
+    name: .shortAndLong, help: "gzip, zstd or xz (default: by the name of --output, else gzip)")
   var compress: SegmentCodec?
-  @Flag(help: "Leave the files of synclists out.") var nosyncfiles = false
-  @Flag(help: "Pack the tree as it is: add nothing of the management node's, leave nothing out.")
+  @Flag(help: "Leave out the files of synclists") var nosyncfiles = false
+  @Flag(help: "Pack the tree unchanged: add no files of the management node, and apply no exlist")
   var plain = false
-  @Flag(help: "Change the live tree as xCAT's packimage does, after a snapshot of it.")
+  @Flag(help: "Snapshot the live tree, then change it as xCAT's packimage does")
   var inTree = false
   @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
-      "Write this file instead, or one in this directory. Only a regular file is replaced.",
+      "Write to this file, or to a file in this directory; only regular files are replaced",
       valueName: "file"))
   var output: String?
   @OptionGroup var cache: CacheLimit
@@ -94,7 +97,9 @@ struct Pack: ParsableCommand {
   }
 
   private func describe(_ outcome: PackOutcome) {
-    if outcome.isNewSnapshot { print("the image had changed: kept as \(outcome.snapshot.name)") }
+    if outcome.isNewSnapshot {
+      print("the image had unsaved changes: saved as \(outcome.snapshot.name)")
+    }
     for line in outcome.remarks { Terminal.warning(line) }
     print("packed \(outcome.snapshot.name) to \(outcome.destination)")
     print(

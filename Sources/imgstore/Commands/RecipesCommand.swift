@@ -8,21 +8,21 @@ import Platform
 struct Recipes: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "recipes",
-    abstract: "Keep packed images as recipes over the files of the tree.",
+    abstract: "Store packed images as recipes over the files of the tree",
     discussion: """
-      A packed image (rootimg.cpio.gz, rootimg.tar.gz, an initrd, a plain cpio or tar) holds again \
-      what the tree beside it holds. Where its compressor can be repeated bit for bit - pigz, \
-      zlib in Python, Perl and others, imgstore itself - the store keeps how it is made instead of \
-      its bytes: under 1 % of its size. It is made again when it is read: by restore, revert, \
-      export, cat.
+      A packed image (rootimg.cpio.gz, rootimg.tar.gz, an initrd, a plain cpio or tar) repeats the \
+      content of the tree next to it. If imgstore can reproduce the compressor bit for bit, the \
+      store keeps a recipe instead of the bytes, with less than 1 % of the size. It can reproduce \
+      pigz, zlib in Python, Perl and other programs, and imgstore itself. restore, revert, export \
+      and cat rebuild the file when they read it.
 
-      Each recipe is proved first: the file is made again, whole, and its SHA-256 compared; that \
-      takes about as long as packing it. What cannot be repeated (GNU gzip, xz, zstd) stays as it \
-      is. The bytes that a recipe replaces leave the store with the next 'imgstore gc'; \
-      'imgstore snapshot --recipes' never stores them.
+      The command verifies each recipe first: it rebuilds the whole file and compares its SHA-256. \
+      That takes about as long as packing it. Files by GNU gzip, xz and zstd cannot be reproduced \
+      and stay unchanged. The next 'imgstore gc' deletes the bytes that a recipe replaces; 'imgstore \
+      snapshot --recipes' never stores them.
       """)
 
-  @Argument(help: "The snapshot; an image's name for its latest.") var ref: String
+  @Argument(help: "Snapshot; the name of an image means its latest") var ref: String
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -30,28 +30,29 @@ struct Recipes: ParsableCommand {
     let outcome = try common.open().makeRecipes(ref)
     Terminal.finish()
     if json.json { return try printJSON(RecipesJSON(outcome)) }
-    let made = outcome.results.count { $0.isMade }
+    let newRecipes = outcome.results.count { $0.isMade }
     print(
-      "\(outcome.snapshot.name): \(count(made, "new recipe"))"
-        + (outcome.alreadyMade > 0 ? ", \(outcome.alreadyMade) as before" : "")
+      "\(outcome.snapshot.name): \(count(newRecipes, "new recipe"))"
+        + (outcome.alreadyMade > 0 ? ", \(outcome.alreadyMade) from before" : "")
         + "; \(secondsText(outcome.seconds))")
     for result in outcome.results { print("  " + recipeText(result)) }
   }
 }
 
 extension RecipeResult {
+  /// Whether the file is stored as a new recipe.
   var isMade: Bool {
     if case .stored = outcome { true } else { false }
   }
 }
 
-/// "/install/…/rootimg.cpio.gz: a recipe (pigz -6) over 41,000 contents; …".
+/// Returns a result as a line: "/install/…/rootimg.cpio.gz: a recipe (pigz -6) over 41000 files, …".
 func recipeText(_ result: RecipeResult) -> String {
   switch result.outcome {
-  case .none(let why): return "\(printable(result.path)): stored as it is: \(why)"
+  case .none(let reason): return "\(printable(result.path)): stored without a recipe: \(reason)"
   case .stored(let report):
-    let how = report.encoders.isEmpty ? "" : " (\(report.encoders.joined(separator: "; ")))"
-    return "\(printable(result.path)): a recipe\(how) over \(count(report.contents, "file")), "
+    let encoders = report.encoders.isEmpty ? "" : " (\(report.encoders.joined(separator: "; ")))"
+    return "\(printable(result.path)): a recipe\(encoders) over \(count(report.contents, "file")), "
       + "\(report.newContents) of them new; \(sizeText(report.storedBytes)) for "
       + sizeText(result.sizeBytes)
   }

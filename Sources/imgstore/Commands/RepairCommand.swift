@@ -8,24 +8,28 @@ import Store
 struct Repair: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "repair",
-    abstract: "Repair a damaged store from whatever still has its content.",
+    abstract: "Repair a damaged store from other copies of its data",
     discussion: """
-      Rebuilds the index, copies what is sound of damaged packs into new ones, puts moved refs, tags \
-      and pins back, and looks for lost content, by its hash, in the sources and in the live images. \
-      Damaged files move to the store's folder quarantine/; nothing is deleted. What remains lost is \
-      listed by snapshot and path. Run again, it finds nothing to do. A dry run says what would remain \
-      lost, and ends as the repair would; it works on a read-only store, too.
+      The command rebuilds the index, copies the undamaged data of damaged packs to new packs, and \
+      puts moved refs, tags and pins back. It searches the sources and the live images for lost \
+      content by its hash.
+
+      Damaged files move to the directory quarantine/ of the store; the command deletes nothing. It \
+      lists data that remains lost by snapshot and path. A second run finds nothing to do.
+
+      A dry run lists the data that would remain lost, and has the exit code of the repair. It also \
+      works on a read-only store.
       """)
 
   @Option(
     name: .customLong("from"),
     help: ArgumentHelp(
-      "Also look in another store, a bundle, a packed image or a folder. Repeatable.",
+      "Search another store, a bundle, a packed image or a directory, too; repeatable",
       valueName: "path"))
   var sources: [String] = []
-  @Flag(help: "Do not look in the live images.") var noLive = false
+  @Flag(help: "Do not search the live images") var noLive = false
   @Flag(
-    name: [.customShort("n"), .long], help: "List what would be done; change nothing.")
+    name: [.customShort("n"), .long], help: "Print the plan without changing anything")
   var dryRun = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
@@ -43,11 +47,12 @@ struct Repair: ParsableCommand {
       for action in outcome.actions { print("\(action.object): \(action.what)") }
       if outcome.actions.isEmpty {
         print(
-          dryRun && !outcome.isClean ? "nothing can be done with what there is" : "nothing to do")
+          dryRun && !outcome.isClean
+            ? "nothing can be repaired from these sources" : "nothing to do")
       }
-      for place in outcome.quarantined { print("  now in \(place)") }
+      for path in outcome.quarantined { print("  moved to \(path)") }
       if outcome.healedObjects > 0, !dryRun {
-        print("\(count(outcome.healedObjects, "object")) came back")
+        print("recovered \(count(outcome.healedObjects, "object"))")
       }
       print("\(result(outcome)); \(secondsText(outcome.seconds))")
     }

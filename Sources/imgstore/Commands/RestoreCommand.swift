@@ -1,4 +1,4 @@
-// imgstore restore: parts of a snapshot, written somewhere else.
+// imgstore restore.
 
 import ArgumentParser
 import Images
@@ -7,16 +7,16 @@ import Platform
 struct Restore: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "restore",
-    abstract: "Write a tree, a folder or a file of a snapshot somewhere else.",
+    abstract: "Write a tree, directory or file of a snapshot elsewhere",
     usage: "imgstore restore [<options>] <ref> [<path>] <dest>",
     discussion: """
-      REF alone is the root tree. PATH is a path inside it, or an absolute path of the management node. Owners, \
-      modes, times, links, attributes and holes are kept. DEST is a folder that is empty or not there yet; a file \
-      may also go into a folder.
+      REF alone is the root tree. PATH is a path inside it, or an absolute path of the management \
+      node. The command restores owners, modes, times, links, attributes and holes. DEST is a new or \
+      empty directory; for a file it may be any directory.
 
-      What is there already is not overwritten, unless --force says so: then entries of the snapshot replace those \
-      of the same name, one by one and each at once, and what the snapshot does not have stays. To bring back a \
-      live image, or a part of it, use 'imgstore revert'.
+      The command does not overwrite existing files unless you add --force. Then each entry of the \
+      snapshot replaces the entry of the same name in one step, and all other entries stay. To \
+      restore a live image, or a part of it, use 'imgstore revert'.
 
       Examples:
         imgstore restore compute@golden /tmp/golden
@@ -25,20 +25,20 @@ struct Restore: ParsableCommand {
       """,
     aliases: ["extract"])
 
-  @Argument(help: "REF or REF:PATH.") var ref: String
+  @Argument(help: "REF or REF:PATH") var ref: String
   @Argument(
-    help: ArgumentHelp("The path, where REF has none, and the destination.", valueName: "dest")
+    help: ArgumentHelp("Path, if REF has none, and the destination", valueName: "dest")
   )
   var words: [String] = []
   @Option(
     name: [.customShort("o"), .long],
-    help: ArgumentHelp("The destination.", valueName: "dest"))
+    help: ArgumentHelp("Destination", valueName: "dest"))
   var output: String?
-  @Flag(help: "Replace what is there.") var force = false
+  @Flag(help: "Replace existing files") var force = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
-  /// The path that stands apart from the reference, and the destination.
+  /// The path, if it is an argument of its own, and the destination; nil if the arguments are wrong.
   private var operands: (path: String?, destination: String)? {
     if let output { return words.count > 1 ? nil : (words.first, output) }
     switch words.count {
@@ -52,7 +52,7 @@ struct Restore: ParsableCommand {
     guard operands != nil else {
       throw ValidationError(
         words.isEmpty
-          ? "Say where to: 'imgstore restore REF:PATH DEST'." : "Give REF, PATH and DEST.")
+          ? "Name a destination: 'imgstore restore REF:PATH DEST'." : "Give REF, PATH and DEST.")
     }
   }
 

@@ -1,4 +1,4 @@
-// imgstore json-schema: the schemas of all documents, for docs/schema (`make schemas`) and for programs that read them.
+// imgstore json-schema. `make schemas` and programs that read documents use it.
 
 import ArgumentParser
 import FoundationEssentials
@@ -6,15 +6,15 @@ import FoundationEssentials
 struct SchemaCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "json-schema",
-    abstract: "Print the JSON Schema of a kind of document (docs/json.md).",
+    abstract: "Print the JSON Schema of a document (docs/json.md)",
     discussion: """
-      Without a name, the kinds are listed.
+      Without a kind, the command lists all kinds.
 
       Examples:
         imgstore json-schema snapshots
       """)
 
-  @Argument(help: ArgumentHelp("The kind, as 'document' names it.", valueName: "kind"))
+  @Argument(help: ArgumentHelp("Kind of the document, as in its key 'document'", valueName: "kind"))
   var kind: String?
 
   func run() throws {
@@ -23,7 +23,8 @@ struct SchemaCommand: ParsableCommand {
       return
     }
     guard let type = JSONDocuments.all.first(where: { $0.kind == kind }) else {
-      throw ValidationError("There is no document '\(kind)'; 'imgstore json-schema' lists them.")
+      throw ValidationError(
+        "There is no document '\(kind)'; 'imgstore json-schema' lists all kinds.")
     }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -31,8 +32,9 @@ struct SchemaCommand: ParsableCommand {
   }
 }
 
+/// The documents of all commands.
 enum JSONDocuments {
-  /// Every kind of document.
+  /// The types of all documents.
   static var all: [any JSONDocument.Type] {
     [
       AddedJSON.self, CollectionEstimateJSON.self, InitJSON.self, BenchJSON.self, BlameJSON.self,

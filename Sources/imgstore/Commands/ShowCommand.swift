@@ -8,16 +8,19 @@ import Store
 struct Show: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "show",
-    abstract: "Show a snapshot, or an entry inside it.",
+    abstract: "Show a snapshot, or an entry inside it",
     discussion: """
-      REF:PATH shows one entry: its attributes and, for a file, the SHA-256 of its content. With \
-      -z, the definition is printed as a stanza: NAME is what xCAT's tables say now, NAME@… what \
-      a snapshot holds. Signatures are checked against the trusted keys, and for what they sign; \
-      'verify --signatures' also checks that the snapshot holds it.
+      REF:PATH shows one entry: its attributes and, for a file, the SHA-256 of its content.
+
+      With -z, the command prints the definition as a stanza: for NAME that of xCAT's tables, for \
+      NAME@… that of the snapshot.
+
+      Each signature is checked against the trusted keys and its statement. 'verify --signatures' \
+      also compares the statement with the content of the snapshot.
       """)
 
-  @Argument(help: "REF or REF:PATH.") var ref: String
-  @Flag(name: .customShort("z"), help: "Print the definition as a stanza, as lsdef -z does.")
+  @Argument(help: "REF or REF:PATH") var ref: String
+  @Flag(name: .customShort("z"), help: "Print the definition as a stanza, as lsdef -z does")
   var stanza = false
   @OptionGroup var trusted: TrustedKeysOption
   @OptionGroup var json: JSONFlag
@@ -122,31 +125,32 @@ struct Show: ParsableCommand {
 }
 
 extension Snapshot.Note {
-  /// Worth saying each time: what is mounted above the image's files is how it always is.
+  /// Whether commands print the note each time. Excluded files and file systems mounted above the image's
+  /// files are normal, so they are not printed.
   var isRemark: Bool { !isProblem && kind != .mountedFolder && kind != .excluded }
 }
 
-/// What a snapshot lacks, for whatever was made of it.
+/// Returns a line for each gap of a snapshot, for commands that write the snapshot somewhere else.
 func gapLines(_ gaps: [Snapshot.Note], of snapshot: CommittedSnapshot) -> [String] {
   gaps.map { "\(snapshot.name) is incomplete: \(noteText($0))" }
 }
 
-/// A note as a line.
+/// Returns a note as a line.
 func noteText(_ note: Snapshot.Note) -> String {
   let path = printable(note.path)
   switch note.kind {
-  case .mountPoint: return "\(path): something is mounted there; what it holds is not included"
+  case .mountPoint: return "\(path): something is mounted there; its content is not included"
   case .unreadable:
     return "\(path): could not be read\(note.detail.isEmpty ? "" : " (\(note.detail))")"
   case .changedWhileRead: return "\(path): kept changing while it was read"
   case .vanished: return "\(path): disappeared before it could be read"
-  case .absent: return "\(path): is not there (\(note.detail))"
-  case .attributesLost: return "\(path): the archive says more of it than was kept: \(note.detail)"
+  case .absent: return "\(path): does not exist (\(note.detail))"
+  case .attributesLost: return "\(path): attributes of the archive were lost: \(note.detail)"
   case .noImageFiles:
     return "\(path): there is no tree, kernel or packed image"
       + (note.detail.isEmpty ? "; is its file system mounted?" : " (\(note.detail))")
   case .ownFiles: return "\(path): belongs to imgstore (\(note.detail)); it is not included"
-  case .subvolume: return "\(path): a btrfs subvolume, kept as a folder"
+  case .subvolume: return "\(path): a btrfs subvolume, stored as a directory"
   case .subvolumeSnapshot:
     return "\(path): a read-only snapshot of another btrfs subvolume; it is not included"
   case .excluded: return "\(path): left out by the pattern '\(printable(note.detail.utf8))'"

@@ -1,21 +1,23 @@
-// imgstore __complete: the completion scripts of the shells call it (CompletionScripts.swift). It prints an answer in the
-// form that the shell's script reads, and nothing else: no error and no warning.
+// imgstore __complete, which the completion scripts of the shells call (CompletionScripts.swift). It prints
+// only an answer in the form that the script reads: no errors and no warnings.
 //
 //     imgstore __complete bash WORD TYPE LINE      readline's word, COMP_TYPE, and the line up to the cursor
-//     imgstore __complete zsh|fish WORD WORDS…     the current word, and those before it with the program's name
+//     imgstore __complete zsh|fish WORD WORDS…     the current word, then those from the program's name on
 //
-// The first line is "words", or "files N" or "folders N", where the first N characters of the word are not part of the
-// path. For bash, "words open" means that no blank may follow. The other lines are candidates.
+// The first line is "words", or "files N" or "folders N" if the first N characters of the word are not part
+// of the path. For bash, "words open" means that no blank may follow. The other lines are candidates.
 
 import Glibc
 import Images
 import Platform
 
+/// Answers the completion scripts.
 enum CompletionAnswer {
   static let command = "__complete"
-  /// A file server that does not answer must not block the prompt.
+  /// The time limit: a file server that does not answer must not block the prompt.
   private static let limitSeconds: UInt32 = 5
 
+  /// Prints the answer for the arguments of `__complete`.
   static func run(_ arguments: [String]) {
     alarm(limitSeconds)
     guard let shell = arguments.first.flatMap(Shell.init), arguments.count > 1 else { return }
@@ -35,14 +37,14 @@ enum CompletionAnswer {
   ) -> Completion {
     let tree = CommandTree.program()
     let point = CompletionPoint(words, word, tree)
-    // If the parser refuses an option, the command would fail: it gets no candidates from the default store.
+    // If the parser refuses a common option, offer no candidates: they would come from the wrong store.
     guard let options = try? CommonOptions.parse(point.globalOptions.map(expandingHome)),
       let workspace = try? Workspace(options.workspaceOptions(), tell: { _ in })
     else { return .none }
     return workspace.completion(at: point, tree, describes: describes)
   }
 
-  /// "~/store" as the shell will expand it, also behind "--store=".
+  /// Returns a word such as "~/store" as the shell will expand it.
   private static func expandingHome(_ word: String) -> String {
     guard let home = environment("HOME"), word.hasPrefix("~/") else { return word }
     return home + word.dropFirst()
@@ -50,7 +52,8 @@ enum CompletionAnswer {
 
   // MARK: Shells
 
-  /// - Parameter isListing: bash lists the candidates and replaces nothing.
+  /// Prints the answer for bash.
+  /// - Parameter isListing: Whether bash only lists the candidates, without replacing the word.
   private static func answerBash(_ line: BashLine, replaced: String, isListing: Bool) {
     if line.isRedirection { return print("files 0") }
     let completion = complete(
@@ -77,7 +80,7 @@ enum CompletionAnswer {
     max(0, replaced.count - (line.word.count - completion.kept.count))
   }
 
-  /// Returns a path without its folders, for lists; nil where it has none.
+  /// Returns the last component of a path, for lists; nil if it has only one component.
   private static func lastPart(_ text: String) -> String? {
     let body = text.hasSuffix("/") ? text.dropLast() : text[...]
     guard let slash = body.lastIndex(of: "/") else { return nil }

@@ -1,14 +1,15 @@
-// imgstore completion: prints the scripts that bash, zsh and fish load. A script calls the program for each completion
-// (CompletionAnswer.swift). It knows nothing of the commands, so it need not change with them.
+// imgstore completion: prints the scripts that bash, zsh and fish load. For each completion, a script calls
+// the program (CompletionAnswer.swift). It does not depend on the commands, so it need not change with them.
 
 import ArgumentParser
 
-/// A shell that completes.
+/// A shell with a completion script.
 enum Shell: String, CaseIterable, ExpressibleByArgument {
   case bash
   case zsh
   case fish
 
+  /// The completion script.
   var script: String {
     switch self {
     case .bash: Shell.bashScript
@@ -21,16 +22,16 @@ enum Shell: String, CaseIterable, ExpressibleByArgument {
 struct CompletionCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "completion",
-    abstract: "Print the completion script of a shell.",
+    abstract: "Print the completion script of a shell",
     discussion: """
-      'make install' installs the scripts where the shells find them. By hand:
+      'make install' installs the scripts. To load one yourself:
 
         bash   eval "$(imgstore completion bash)" in ~/.bashrc
         zsh    imgstore completion zsh >"${fpath[1]}/_imgstore"
         fish   imgstore completion fish >~/.config/fish/completions/imgstore.fish
       """)
 
-  @Argument(help: "bash, zsh or fish.") var shell: Shell
+  @Argument(help: "bash, zsh or fish") var shell: Shell
 
   func run() throws { print(shell.script, terminator: "") }
 }

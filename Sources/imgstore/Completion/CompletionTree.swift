@@ -1,5 +1,5 @@
-// Derives the syntax that completion needs (Images, CommandSyntax) from the argument parser. The parser shows its
-// declarations as JSON only (`--experimental-dump-help`): 10 KB for one command, which take 1 ms.
+// Derives the syntax for completion (Images, CommandSyntax) from the argument parser. The parser exposes its
+// declarations only as JSON (`--experimental-dump-help`): 10 KB for one command, which takes 1 ms.
 
 import ArgumentParser
 import FoundationEssentials
@@ -10,11 +10,11 @@ extension CommandTree {
   static func program() -> CommandTree {
     let types = ImgStore.configuration.subcommands
     let rootOptions = [
-      CommandSyntax.Option(["--help", "-h"], summary: "Show help information."),
-      CommandSyntax.Option(["--version"], summary: "Show the version."),
+      CommandSyntax.Option(["--help", "-h"], summary: "Show help information"),
+      CommandSyntax.Option(["--version"], summary: "Show the version"),
     ]
     return CommandTree(
-      commands: types.compactMap(command) + [Command("help", summary: "Explain a command.")],
+      commands: types.compactMap(command) + [Command("help", summary: "Explain a command")],
       globalOptions: ParserDump.syntax(of: CommonOptions.self).options
         .filter { !$0.names.contains("--help") }.map(withOtherNames),
       rootOptions: rootOptions
@@ -23,12 +23,12 @@ extension CommandTree {
         return CommandSyntax(operands: [.init("subcommands", isRepeating: true)])
       }
       var subcommands = types
-      var found: (any ParsableCommand.Type)?
+      var match: (any ParsableCommand.Type)?
       for name in path {
-        found = subcommands.first { $0.configuration.commandName == name }
-        subcommands = found?.configuration.subcommands ?? []
+        match = subcommands.first { $0.configuration.commandName == name }
+        subcommands = match?.configuration.subcommands ?? []
       }
-      return found.map { ParserDump.syntax(of: $0) } ?? CommandSyntax()
+      return match.map { ParserDump.syntax(of: $0) } ?? CommandSyntax()
     }
   }
 
@@ -40,7 +40,7 @@ extension CommandTree {
       subcommands: configuration.subcommands.compactMap(command))
   }
 
-  /// Adds the names that an option has before the command only.
+  /// Returns an option with the names that are allowed only before the command.
   private static func withOtherNames(_ option: CommandSyntax.Option) -> CommandSyntax.Option {
     var option = option
     option.names += CommandWords.otherNames.filter { option.names.contains($0.value) }
@@ -49,7 +49,7 @@ extension CommandTree {
   }
 }
 
-/// The parser's declarations.
+/// The declarations of the parser.
 private struct ParserDump: Decodable {
   struct Command: Decodable {
     let arguments: [Argument]?

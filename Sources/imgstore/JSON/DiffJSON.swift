@@ -41,21 +41,21 @@ struct DiffJSON: JSONDocument {
       let belongs = packages?.lazy.compactMap { $0.belongings[change.path] }.first
         .map(PathOwnershipJSON.init)
       let (old, new) = change.sides
-      let what: (String, [String]) =
+      let form: (kind: String, fields: [String]) =
         switch change.kind {
         case .added: ("added", [])
         case .removed: ("removed", [])
         case .changed(_, _, let fields): ("changed", fields.names)
         }
       return Change(
-        path: printable(change.path), change: what.0, fields: what.1,
+        path: printable(change.path), change: form.kind, fields: form.fields,
         old: old.map { EntryJSON(change.path, $0) }, new: new.map { EntryJSON(change.path, $0) },
         belongs: belongs)
     }
   }
 }
 
-/// What a changed path has to do with packages.
+/// The package that owns a changed path, and how the change relates to it.
 struct PathOwnershipJSON: Codable {
   enum Kind: String, JSONEnumeration {
     case package
@@ -63,16 +63,17 @@ struct PathOwnershipJSON: Codable {
     case modified
     case unowned
 
+    /// The words for the number of paths of this kind.
     var phrase: String {
       switch self {
       case .package: "of packages that changed"
       case .configuration: "changed configuration files"
-      case .modified: "changed in packages that are the same"
+      case .modified: "changed in unchanged packages"
       case .unowned: "of no package"
       }
     }
 
-    /// What an administrator wants to see without asking for every path.
+    /// Whether paths of this kind are listed without --paths, because they deserve attention.
     var isSurprising: Bool { self == .configuration || self == .modified }
   }
   let kind: Kind
@@ -118,7 +119,7 @@ struct PackageDiffJSON: Codable {
   }
 }
 
-/// A text as a unified diff; bytes that are not UTF-8 are replaced.
+/// A unified diff of a text. Bytes that are not UTF-8 are replaced.
 struct TextDiffJSON: JSONDocument {
   static let kind = "text-diff"
   let path: String

@@ -1,5 +1,7 @@
-// The JSON forms of what the commands say (docs/json.md). Keys are sorted; paths are printable
-// (see PrintableBytes.swift: the spelling gives the bytes back).
+// The JSON forms of images, entries, snapshots and their comparison (docs/json.md).
+//
+// 1. Keys are sorted.
+// 2. Paths are printable, in a spelling from which a program can restore the bytes (PrintableBytes.swift).
 
 import FoundationEssentials
 import Images
@@ -18,13 +20,13 @@ struct ImageJSON: Codable {
   let provmethod: String
   let directory: String?
   let snapshots: Int
-  /// Of the latest snapshot.
+  /// The id of the latest snapshot.
   let latest: String?
   let latestNumber: Int?
   let latestCreated: String?
-  /// When the image was last recorded, or found unchanged by `snapshot --if-changed`.
+  /// The time at which a snapshot was last taken, or `snapshot --if-changed` last found no change.
   let lastChecked: String?
-  /// Later snapshots, which cannot be read.
+  /// Later snapshots that are unreadable.
   let unreadable: [UnreadableJSON]?
   let unfinished: UnfinishedJSON?
 
@@ -125,9 +127,10 @@ struct SnapshotJSON: JSONDocument {
   let notes: [NoteJSON]?
 
   /// - Parameters:
-  ///   - pin: why it is pinned; nil where it is not.
-  ///   - isSigned: whether the snapshot has a signature of its own; nil where nobody looked.
-  ///   - signatures: what each is worth; nil where none was checked.
+  ///   - pin: The reason of its pin; nil if it is not pinned.
+  ///   - full: Whether the document has tables, pieces and notes.
+  ///   - isSigned: Whether the snapshot itself is signed; nil if that was not checked.
+  ///   - signatures: The verdicts on its signatures; nil if none was checked.
   init(
     _ committed: CommittedSnapshot, tags: [String], pin: String? = nil, full: Bool,
     isSigned: Bool? = nil,
@@ -165,7 +168,7 @@ struct SnapshotOutcomeJSON: JSONDocument {
   let readBytes: UInt64
   let storedBytes: UInt64
   let recipes: [RecipeJSON]
-  /// The id of the key that signed it.
+  /// The id of the key that signed the snapshot.
   let signedBy: String?
   let seconds: Double
 
@@ -214,13 +217,13 @@ struct StatusJSON: JSONDocument {
   }
 }
 
-/// Of `status --all`.
+/// The document of `status --all`.
 struct StatusesJSON: JSONDocument {
   static let kind = "statuses"
   let images: [StatusJSON]
 }
 
-/// What a pattern leaves out of a live tree.
+/// A pattern, and the number of entries that it leaves out of a live tree.
 struct ExcludedJSON: Codable {
   let pattern: String
   let entries: Int

@@ -1,9 +1,10 @@
-// What all JSON documents have in common (docs/json.md): one object, with the version of its schema and its kind.
-// A list has an envelope, so that it can get more keys.
+// The common form of all JSON documents (docs/json.md): one object, with the version of its schema and its
+// kind. A list is inside an object, too, so that more keys can be added.
 //
-// 1. Documents and all values in them are `Codable` as the compiler derives it: the schemas of docs/schema are read
-//    off `init(from:)` (JSONSchema.swift), and a hand-written one would have them lie.
-// 2. `JSONDocuments.all` has every kind.
+// 1. Documents and all values in them use the `Codable` implementation of the compiler. The schemas of
+//    docs/schema are derived from `init(from:)` (JSONSchema.swift); with another implementation they would be
+//    wrong.
+// 2. `JSONDocuments.all` lists every kind.
 
 import FoundationEssentials
 import Images
@@ -11,9 +12,9 @@ import Platform
 
 /// A document that a command prints with --json.
 protocol JSONDocument: Codable {
-  /// Its kind, which is also the name of its schema.
+  /// The kind of the document, which is also the name of its schema.
   static var kind: String { get }
-  /// The version of its schema: grows when a key goes or changes its meaning.
+  /// The version of its schema. It grows when a key is removed or changes its meaning.
   static var schema: Int { get }
 }
 
@@ -30,7 +31,7 @@ enum JSONEnvelopeKey: String, CodingKey, CaseIterable {
   case document
 }
 
-/// A document as it is printed.
+/// A document with the keys of the envelope.
 private struct JSONEnvelope<Body: JSONDocument>: Encodable {
   let body: Body
 
@@ -54,17 +55,20 @@ private func text<Document: JSONDocument>(of document: Document) throws -> Strin
   return String(decoding: try encoder.encode(JSONEnvelope(body: document)), as: UTF8.self)
 }
 
-/// A command prints one document: a failure after it is told by its exit code and on standard error.
+/// Makes sure that a command prints one document. A later failure is reported by the exit code and on
+/// standard error.
 enum JSONOutput {
   private enum State {
+    /// The command has printed nothing yet.
     case nothing
+    /// The command has begun to print.
     case begun
-    /// The thread that waits for signals prints, and ends the process.
+    /// The signal thread prints a document and ends the process.
     case interrupted
   }
   private static let state = Monitor(State.nothing)
 
-  /// Says that standard output has something of this command. Never returns where a signal ends the process.
+  /// Notes that the command prints on standard output. Does not return if a signal ends the process.
   static func begin() {
     state.wait { state -> Void? in
       if state == .interrupted { return nil }
@@ -73,13 +77,14 @@ enum JSONOutput {
     }
   }
 
-  /// Prints the document of a failure where none was printed before.
+  /// Prints the document of a failure, unless the command has begun to print.
   static func printFailure(_ error: ErrorJSON) {
     if state.withLock({ $0 }) == .begun { return }
     try? printJSON(error)
   }
 
-  /// Has a signal that ends the process print the document of that failure, where none was printed before.
+  /// Makes a signal that ends the process print the document of this failure, unless the command has begun to
+  /// print.
   static func followSignals() {
     Interruption.setDocument { signal, words in
       let isFirst = state.withLock { state in
@@ -92,7 +97,7 @@ enum JSONOutput {
   }
 }
 
-/// A document that is one list, whose elements are printed as they come, one a line.
+/// Prints a document that is one list, element by element, one per line.
 struct JSONList<Document: JSONListDocument> {
   private let encoder = JSONEncoder()
   private var isEmpty = true
@@ -112,14 +117,14 @@ struct JSONList<Document: JSONListDocument> {
   mutating func end() { print((isEmpty ? "" : "\n") + "],\"schema\":\(Document.schema)}") }
 }
 
-/// A document that is one list of a length that is not known before.
+/// A document that is one list, whose length is unknown when printing begins.
 protocol JSONListDocument: JSONDocument {
   associatedtype Element: Codable
   /// The key of the list.
   static var listKey: String { get }
 }
 
-/// What a failed command prints.
+/// The document of a failed command.
 struct ErrorJSON: JSONDocument {
   static let kind = "error"
   struct Details: Codable {
@@ -151,8 +156,8 @@ struct ErrorJSON: JSONDocument {
   }
   let error: Details
 
-  /// Why a signal ended the command.
-  /// - Parameter words: what becomes of its work; nil where it has changed nothing.
+  /// The failure of a command that a signal ended.
+  /// - Parameter words: The state of its work; nil if it has changed nothing.
   init(signal: Int32, _ words: String?) {
     error = Details(
       interrupted: words ?? "was interrupted by a signal (\(InterruptedError.name(of: signal)))")
@@ -160,7 +165,7 @@ struct ErrorJSON: JSONDocument {
 
   init(_ error: any ExplainedError) { self.error = Details(error) }
 
-  /// What is wrong with the words of the command line.
+  /// The failure of a command line.
   init(usage message: String) { error = Details(usage: message) }
 }
 

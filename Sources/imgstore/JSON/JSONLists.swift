@@ -1,4 +1,4 @@
-// Documents that are lists, or little more than a name (docs/json.md).
+// The documents that are lists, or that have few keys (docs/json.md).
 
 import Images
 import Platform
@@ -9,15 +9,16 @@ struct ImagesJSON: JSONDocument {
   let images: [ImageJSON]
 }
 
-/// Of `log`.
+/// The document of `log`.
 struct SnapshotsJSON: JSONDocument {
   static let kind = "snapshots"
   let snapshots: [SnapshotJSON]
-  /// Those that the store has lost, or cannot read; nil where there are none.
+  /// The snapshots that are lost or unreadable; nil if there are none.
   let unreadable: [UnreadableJSON]?
 }
 
 struct UnreadableJSON: Codable {
+  /// Returns the list of unreadable snapshots; nil if it is empty.
   static func list(_ snapshots: [UnreadableSnapshot]) -> [UnreadableJSON]? {
     snapshots.isEmpty ? nil : snapshots.map(UnreadableJSON.init)
   }
@@ -31,21 +32,21 @@ struct UnreadableJSON: Codable {
   }
 }
 
-/// Of `log` with a path.
+/// The document of `log` with a path.
 struct PathHistoryJSON: JSONDocument {
   static let kind = "path-history"
   let changes: [PathChangeJSON]
 }
 
-/// Of `snapshot`, of several images.
+/// The document of `snapshot` for several images.
 struct NewSnapshotsJSON: JSONDocument {
   static let kind = "new-snapshots"
   let snapshots: [SnapshotOutcomeJSON]
-  /// Why other images have none.
+  /// The images without a snapshot, with the reasons.
   let failures: [SnapshotFailureJSON]
 }
 
-/// An image of which no snapshot was taken: the keys of an error, and the image's name.
+/// An image whose snapshot failed: its name, and the keys of an error.
 struct SnapshotFailureJSON: Codable {
   let image: String
   let code: ErrorCode
@@ -59,7 +60,7 @@ struct SnapshotFailureJSON: Codable {
   }
 }
 
-/// Of `ls` and `find`.
+/// The document of `ls` and `find`.
 struct EntriesJSON: JSONListDocument {
   typealias Element = EntryJSON
   static let kind = "entries"
@@ -67,7 +68,7 @@ struct EntriesJSON: JSONListDocument {
   let entries: [EntryJSON]
 }
 
-/// Of `grep`.
+/// The document of `grep`.
 struct MatchesJSON: JSONListDocument {
   typealias Element = MatchJSON
   static let kind = "matches"
@@ -80,7 +81,7 @@ struct KeysJSON: JSONDocument {
   let keys: [KeyJSON]
 }
 
-/// Of `sign`.
+/// The document of `sign`.
 struct SignaturesMadeJSON: JSONDocument {
   static let kind = "signed"
   let signed: [SignedJSON]
@@ -91,13 +92,13 @@ struct TagsJSON: JSONDocument {
   let tags: [TagJSON]
 }
 
-/// The snapshot that a tag stood for.
+/// The document of `untag`: the snapshot that had the tag.
 struct UntagJSON: JSONDocument {
   static let kind = "untag"
   let snapshot: String
 }
 
-/// Of `pin`.
+/// The document of `pin` and `pins`.
 struct PinsJSON: JSONDocument {
   static let kind = "pins"
   let pins: [PinJSON]
@@ -108,7 +109,7 @@ struct PinJSON: Codable {
   let reason: String
 }
 
-/// Of `unpin`.
+/// The document of `unpin`.
 struct UnpinJSON: JSONDocument {
   static let kind = "unpinned"
   let snapshots: [String]
@@ -116,17 +117,17 @@ struct UnpinJSON: JSONDocument {
 
 /// The pin of a snapshot.
 struct PinnedJSON: Codable {
-  /// Empty where none was given.
+  /// The reason; empty if there is none.
   let reason: String
 }
 
-/// Of `define -z`: the images that were defined.
+/// The document of `define -z`: the images that were defined.
 struct DefinitionsSetJSON: JSONDocument {
   static let kind = "definitions-set"
   let names: [String]
 }
 
-/// Of `define --csv`.
+/// The document of `define --csv`.
 struct RowsSetJSON: JSONDocument {
   static let kind = "rows-set"
   let table: String

@@ -1,10 +1,10 @@
-// JSON Schemas of the documents that commands print, read off the Swift types that are encoded: each is decoded from
-// nothing by `ShapeDecoder`, which notes the keys and types that are asked for.
+// JSON Schemas of the documents that commands print, derived from their Swift types. `ShapeDecoder` decodes
+// each type without input, and records the keys and types that it requests.
 //
-// Unknown keys, and unknown values of enumerations, are allowed, as docs/json.md says of programs that read documents.
-// The tests forbid them.
+// The schemas allow unknown keys and unknown values of enumerations, as docs/json.md requires of programs
+// that read documents. The tests forbid them.
 
-/// What a value of a Swift type is in JSON.
+/// The JSON form of a Swift type.
 indirect enum JSONShape: Equatable {
   case string
   case boolean
@@ -18,12 +18,12 @@ indirect enum JSONShape: Equatable {
   case object(String)
 }
 
-/// The keys of a type that is an object.
+/// The keys of an object.
 struct JSONObjectShape: Equatable {
   struct Member: Equatable {
     let key: String
     let shape: JSONShape
-    /// The key is left out where there is no value.
+    /// Whether the key is left out if there is no value.
     let isOptional: Bool
   }
   var members: [Member] = []
@@ -47,7 +47,7 @@ struct JSONSchema {
     objects = shapes.objects
   }
 
-  /// The schema as a value to encode: JSON Schema, draft 2020-12.
+  /// The schema as a JSON value: JSON Schema, draft 2020-12.
   var json: JSONValue {
     var document = body(of: objects[top] ?? JSONObjectShape())
     var properties = document["properties"]?.object ?? [:]
@@ -84,7 +84,7 @@ struct JSONSchema {
     case .number: return .object(type("number"))
     case .integer(let isUnsigned):
       return .object(type("integer").merging(isUnsigned ? ["minimum": .integer(0)] : [:]) { $1 })
-    // There may come more values.
+    // More values may be added, so these are examples.
     case .enumeration(let values):
       return .object(
         type("string").merging(["examples": .array(values.map { .string($0) })]) { $1 })

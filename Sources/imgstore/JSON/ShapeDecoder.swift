@@ -1,21 +1,23 @@
-// Finds out what a `Codable` type is in JSON: decodes a value of it from nothing, and notes what is asked for.
+// Determines the JSON form of a `Codable` type: decodes a value of the type without input, and records its
+// requests.
 //
-// 1. Every array has one element, every dictionary one key, every optional value is there.
-// 2. Only what the compiler derives is understood. A type that reads a key under a condition would be described
-//    in part.
+// 1. Every array has one element, every dictionary has one key, and every optional value is present.
+// 2. Only compiler-derived implementations are supported. If a type reads a key conditionally, its
+//    description is incomplete.
 // 3. A type that contains itself cannot be described.
 
-/// A type cannot be described.
+/// The reason why a type cannot be described.
 struct ShapeError: Error {
   let finding: String
 }
 
-/// Collects the shapes of types.
+/// Collects the JSON forms of types.
 final class ShapeCollector {
   private(set) var objects: [String: JSONObjectShape] = [:]
   private var open: Set<String> = []
 
-  /// Returns what a type is, and a value of it.
+  /// Returns the JSON form of a type, with a value of the type.
+  /// - Throws: `ShapeError`.
   func shape<Value: Decodable>(of type: Value.Type) throws -> (shape: JSONShape, value: Value) {
     if let (shape, value) = primitive(type) ?? enumeration(type) {
       guard let value = value as? Value else { throw ShapeError(finding: "\(type) is unknown") }
@@ -58,14 +60,14 @@ final class ShapeCollector {
     return shape(type)
   }
 
-  /// "imgstore.ImportJSON.Image" is "Import.Image".
+  /// Returns the name of a type in the schemas: "Import.Image" for "imgstore.ImportJSON.Image".
   private static func name(of type: any Decodable.Type) -> String {
     String(reflecting: type).split(separator: ".").dropFirst()
       .map { $0.hasSuffix("JSON") ? String($0.dropLast(4)) : String($0) }.joined(separator: ".")
   }
 }
 
-/// Gives a value what it asks for, and notes it.
+/// Answers the requests of a type, and records them.
 private final class ShapeDecoder: Decoder {
   enum Result {
     case object(JSONObjectShape)
@@ -75,9 +77,9 @@ private final class ShapeDecoder: Decoder {
 
   let collector: ShapeCollector
   var result: Result?
-  /// Keys of which it was asked whether they are there.
+  /// The keys whose presence the type has tested.
   fileprivate var optional: Set<String> = []
-  /// The keys are data: it was asked for all of them.
+  /// Whether the keys are data: the type has requested all keys.
   fileprivate var isDictionary = false
 
   init(_ collector: ShapeCollector) { self.collector = collector }

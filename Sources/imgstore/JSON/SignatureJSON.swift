@@ -89,7 +89,7 @@ struct OriginJSON: Codable {
   }
 }
 
-/// What `verify --signatures` says.
+/// The result of `verify --signatures`.
 struct SignatureReportJSON: Codable {
   struct Snapshot: Codable {
     let snapshot: String
@@ -110,17 +110,17 @@ struct SignatureReportJSON: Codable {
   }
 }
 
-/// A signature as a line: whose it is, and what it is worth.
+/// Returns a signature as a line: its key and its verdict.
 func signatureText(_ status: SignatureStatus) -> String {
   let key = status.keyName.map { "\($0) (\(status.key.shortHex))" } ?? status.key.shortHex
-  let what: String
+  let verdict: String
   switch status.verdict {
-  case .valid: what = "valid"
-  case .untrusted: what = "not checked: the key is not trusted"
-  case .bad(let finding): what = "BAD: \(finding)"
+  case .valid: verdict = "valid"
+  case .untrusted: verdict = "not checked: the key is not trusted"
+  case .bad(let finding): verdict = "BAD: \(finding)"
   }
-  guard status.kind == .origin else { return "by \(key): \(what)" }
+  guard status.kind == .origin else { return "by \(key): \(verdict)" }
   let subject = status.subject.map { printable($0.utf8) } ?? "?"
   let host = status.host.map { ", on \(printable($0.utf8))" } ?? ""
-  return "origin \(subject)\(host), by \(key): \(what)"
+  return "origin \(subject)\(host), by \(key): \(verdict)"
 }

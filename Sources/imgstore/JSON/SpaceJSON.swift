@@ -1,4 +1,4 @@
-// The JSON forms of what the commands about time and space say (docs/json.md).
+// The JSON forms of `forget`, `gc`, `optimize`, `du` and `stats` (docs/json.md).
 
 import Images
 import Platform
@@ -21,7 +21,7 @@ struct ForgetJSON: JSONDocument {
   let kept: [Kept]
   let forgotten: [Forgotten]
   let unreadable: [String]
-  /// Images that were left alone because another process is at work on them.
+  /// The images that were skipped because another process works on them.
   let busy: [String]
   let freedBytes: UInt64?
   let collectableBytes: UInt64?

@@ -1,31 +1,32 @@
-// The words of a command line before they are parsed: options that stand before the command (as for git, restic
-// and docker), and commands of other programs, which are answered with ours.
+// Rearranges the words of a command line before they are parsed: options may precede the command, as with
+// git, restic and docker. The names of other programs' commands are answered with the matching command of
+// imgstore.
 
 import Images
 import Platform
 
-/// A command line that is not parsed further.
+/// A message for a command line that is not parsed further.
 struct Answer: Error {
   let text: String
 }
 
 /// Arranges words for the parser.
 struct CommandWords {
-  /// Commands and their aliases.
+  /// The names of all commands, with their aliases.
   let known: Set<String>
 
-  /// Options of every command that have a value.
+  /// The common options that take a value.
   private static let valued: Set<String> = ["--store", "--root", "--xcat-dir", "--wait"]
   private static let flags: Set<String> = [
     "-q", "--quiet", "--trust-store", "--no-wait", "--no-progress", "--json",
   ]
-  /// restic's words for the store.
+  /// restic's names of the option --store.
   static let otherNames = ["-r": "--store", "--repo": "--store"]
-  /// Commands that have commands.
+  /// The commands that have subcommands.
   private static let groups: Set<String> = ["key"]
 
-  /// Returns the words with the options of every command behind the command.
-  /// - Throws: `Answer` for what is no command.
+  /// Returns the words with the common options moved behind the command.
+  /// - Throws: `Answer` if the first word does not name a command.
   func arranged(_ words: [String]) throws(Answer) -> [String] {
     var rest = words[...]
     var options: [String] = []
@@ -46,14 +47,14 @@ struct CommandWords {
     guard let command = rest.popFirst() else { return options }
     switch command {
     case "-v", "-V", "version": return ["--version"]
-    // The parser's own scripts know no images.
+    // The parser's own scripts cannot complete the names of images.
     case "--generate-completion-script": return ["completion"] + rest
     case "help" where rest.first == "--all" || rest.first == "-a": return ["--help"]
     case "ls"
     where rest.allSatisfy({ $0.hasPrefix("-") }) && !rest.contains("--help") && !rest.contains("-h"):
       throw Answer(
-        text: "'imgstore ls' is given no snapshot. 'imgstore images' lists images, "
-          + "'imgstore ls REF:PATH' what is in a folder of one.")
+        text: "'imgstore ls' needs a snapshot. 'imgstore images' lists images, "
+          + "'imgstore ls REF:PATH' lists a directory of a snapshot.")
     default: break
     }
     if !command.hasPrefix("-"), !known.contains(command) { throw unknown(command) }
@@ -65,7 +66,7 @@ struct CommandWords {
     return result + options + CommandWords.translated(Array(rest), for: command)
   }
 
-  /// Options of find(1), ls(1), du(1), git and restic that are spelled otherwise here.
+  /// Returns the words with options of find(1), ls(1), du(1), git and restic in our spelling.
   private static func translated(_ words: [String], for command: String) -> [String] {
     switch command {
     case "find":
@@ -74,7 +75,7 @@ struct CommandWords {
         return ["-name": "--name", "-type": "--type", "-size": "--larger"][word] ?? word
       }
     case "ls", "du":
-      // Sizes are for people anyway; "-h" alone asks for help, where there is nothing else.
+      // Sizes are human-readable anyway. "ls -h" without another word asks for help.
       guard words.count > 1 || command == "du" else { return words }
       return words.compactMap { word in
         guard word.hasPrefix("-"), !word.hasPrefix("--"), word.contains("h") else { return word }
@@ -82,7 +83,7 @@ struct CommandWords {
         return rest == "-" ? nil : rest
       }
     case "log":
-      // git's -5 and -n5.
+      // git spells a limit as -5 or -n5.
       return words.flatMap { word -> [String] in
         let number = word.hasPrefix("-n") ? word.dropFirst(2) : word.dropFirst()
         guard word.hasPrefix("-"), !number.isEmpty, number.allSatisfy(\.isNumber) else {
@@ -97,22 +98,22 @@ struct CommandWords {
 
   private func unknown(_ command: String) -> Answer {
     if let answer = CommandWords.answers[command] {
-      return Answer(text: "'\(printable(command.utf8))' is no command here. \(answer).")
+      return Answer(text: "'\(printable(command.utf8))' is not an imgstore command. \(answer).")
     }
     let near = Spelling.near(command, known).prefix(3).map { "'\($0)'" }
     return Answer(
-      text: "'\(printable(command.utf8))' is no command. "
+      text: "'\(printable(command.utf8))' is not an imgstore command. "
         + (near.isEmpty ? "" : "Did you mean \(near.joined(separator: " or "))? ")
-        + "'imgstore help --all' lists all.")
+        + "'imgstore help --all' lists all commands.")
   }
 
-  /// Words of git, restic, borg and docker, and what does that here.
+  /// Commands of git, restic, borg and docker, each with the imgstore command for the same task.
   private static let answers: [String: String] = {
     let snapshot = "'imgstore snapshot IMAGE -m MESSAGE' takes a snapshot"
     let revert =
-      "'imgstore revert REF' makes the live image what a snapshot says, 'imgstore revert REF:PATH' a part of it"
+      "'imgstore revert REF' restores the live image to a snapshot, 'imgstore revert REF:PATH' a part of it"
     let send =
-      "'imgstore export REF' writes a bundle, and 'imgstore import FILE' takes one in, also HOST:FILE"
+      "'imgstore export REF' writes a bundle, and 'imgstore import FILE' reads one, with -R HOST from another host"
     return [
       "backup": snapshot, "commit": snapshot, "create": snapshot,
       "stash": snapshot, "checkpoint": snapshot,
@@ -120,26 +121,26 @@ struct CommandWords {
       "save": send, "load": send, "push": send, "pull": send, "clone": send, "fetch": send,
       "send": send, "receive": send,
       "build":
-        "Tools build images: genimage, debootstrap, dnf --installroot; 'imgstore snapshot IMAGE' keeps the result",
+        "Other tools build images: genimage, debootstrap, dnf --installroot; 'imgstore snapshot IMAGE' saves the result",
       "mount":
-        "'imgstore restore REF DIR' writes a snapshot to a folder; 'ls', 'cat', 'find' and 'grep' look inside",
-      "abort": "'imgstore resume --back' takes a half-made change back",
-      "continue": "'imgstore resume' completes a half-made change",
+        "'imgstore restore REF DIR' writes a snapshot to a directory; 'ls', 'cat', 'find' and 'grep' look inside",
+      "abort": "'imgstore resume --back' rolls back an interrupted change",
+      "continue": "'imgstore resume' completes an interrupted change",
       "history": "'imgstore log IMAGE' lists snapshots",
-      "snapshots": "'imgstore log IMAGE' lists snapshots, 'imgstore images' images",
+      "snapshots": "'imgstore log IMAGE' lists snapshots, 'imgstore images' lists images",
       "info": "'imgstore show REF' shows a snapshot, 'imgstore stats' the store",
       "inspect": "'imgstore show REF' shows a snapshot",
       "dump": "'imgstore cat REF:PATH' prints a file",
-      "annotate": "'imgstore blame IMAGE PATH' tells since when a file is so",
-      "unlock": "Locks end with their processes: there is nothing to unlock",
-      "break-lock": "Locks end with their processes: there is nothing to unlock",
+      "annotate": "'imgstore blame IMAGE PATH' shows which snapshot last changed a file",
+      "unlock": "Locks end with their processes, so there is nothing to unlock",
+      "break-lock": "Locks end with their processes, so there is nothing to unlock",
       "compact": "'imgstore gc' frees space, 'imgstore optimize' compresses better",
       "rebuild-index": "'imgstore reindex' rebuilds the index",
       "branch":
-        "'imgstore copy REF NAME' makes another image; 'imgstore tag REF NAME' names a snapshot",
-      "completions": "'imgstore completion bash' (zsh, fish) prints completions",
-      "rename": "'imgstore copy REF NAME' makes an image of another name",
-      "mv": "'imgstore copy REF NAME' makes an image of another name",
+        "'imgstore copy REF NAME' creates another image; 'imgstore tag REF NAME' names a snapshot",
+      "completions": "'imgstore completion bash' (zsh, fish) prints a completion script",
+      "rename": "'imgstore copy REF NAME' creates an image with another name",
+      "mv": "'imgstore copy REF NAME' creates an image with another name",
     ]
   }()
 }

@@ -1,4 +1,4 @@
-// Options that every command has, and what they open.
+// The common options of all commands, and the workspace that they open.
 
 import ArgumentParser
 import Glibc
@@ -8,41 +8,41 @@ import Platform
 struct CommonOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The store's folder (IMGSTORE_STORE; default /var/lib/imgstore, below --root; for users the XDG data folder).",
+      "Directory of the store (IMGSTORE_STORE; default /var/lib/imgstore, below --root; for users in the XDG data directory)",
       valueName: "dir"))
   var store: String?
 
   @Option(
     help: ArgumentHelp(
-      "Take every absolute path of tables and bundles below this folder (IMGSTORE_ROOT).",
+      "Resolve absolute paths of tables and bundles below this directory (IMGSTORE_ROOT)",
       valueName: "dir"))
   var root: String?
 
   @Option(
     help: ArgumentHelp(
-      "The folder of xCAT's table files (IMGSTORE_XCAT_DIR; default: where xCAT has them, else the store).",
+      "Directory of xCAT's table files (IMGSTORE_XCAT_DIR; default: xCAT's own, else one in the store)",
       valueName: "dir"))
   var xcatDir: String?
 
   @Flag(
     help: ArgumentHelp(
-      "Use a store that belongs to another user, or that others can write (IMGSTORE_TRUST_STORE=1)."
+      "Use a store that belongs to another user or that others can write (IMGSTORE_TRUST_STORE=1)"
     ))
   var trustStore = false
 
   @Option(
     help: ArgumentHelp(
-      "Wait for another imgstore no longer than this (90s, 5m, 2h); by default, as long as it takes.",
+      "Wait at most this long for another imgstore process (90s, 5m, 2h; default: no limit)",
       valueName: "time"))
   var wait: String?
-  @Flag(help: "Do not wait for another imgstore.") var noWait = false
+  @Flag(help: "Do not wait for another imgstore process") var noWait = false
 
-  @Flag(name: .shortAndLong, help: "Say nothing where all is well: warnings and errors only.")
+  @Flag(name: .shortAndLong, help: "Print only warnings and errors")
   var quiet = false
-  @Flag(help: "Show no progress.") var noProgress = false
+  @Flag(help: "Do not show progress") var noProgress = false
 
   func validate() throws {
-    // An empty value is a variable that a script forgot to set; it must not mean "here" or "/".
+    // A script that forgot to set a variable passes an empty value, which must not mean "." or "/".
     for (name, value) in [
       ("--store", store ?? raw("IMGSTORE_STORE")), ("--root", root ?? raw("IMGSTORE_ROOT")),
       ("--xcat-dir", xcatDir ?? raw("IMGSTORE_XCAT_DIR")),
@@ -55,11 +55,11 @@ struct CommonOptions: ParsableArguments {
 
   private func raw(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
-  /// Opens the workspace, showing progress where a person watches.
+  /// Opens the workspace, and shows progress on a terminal.
   /// - Parameters:
-  ///   - warn: who is told warnings.
-  ///   - remark: who is told what goes on, unless the command is quiet.
-  ///   - announcesNewStore: who makes a store is told of it.
+  ///   - announcesNewStore: whether a message reports that a store was created.
+  ///   - warn: prints a warning.
+  ///   - remark: prints a message about the work; called unless the command is quiet.
   func open(
     announcesNewStore: Bool = true,
     warn: @escaping @Sendable (String) -> Void = { Terminal.warning($0) },
@@ -75,7 +75,7 @@ struct CommonOptions: ParsableArguments {
     return try Workspace(options, progress: progress, tell: warn, mention: remark)
   }
 
-  /// Where the store, the root and the tables are.
+  /// Returns the locations of the store, the root and the tables.
   func workspaceOptions() -> WorkspaceOptions {
     WorkspaceOptions(
       store: storePath, root: root ?? environment("IMGSTORE_ROOT") ?? "/",
@@ -83,7 +83,7 @@ struct CommonOptions: ParsableArguments {
       storeOwner: trustsStore ? .any : .trusted)
   }
 
-  /// Whether the caller says which store it is.
+  /// Whether the caller names the store.
   var namesStore: Bool { store != nil || environment("IMGSTORE_STORE") != nil }
 
   private func lockWait() throws -> LockWait {
@@ -98,18 +98,19 @@ struct CommonOptions: ParsableArguments {
 
   private static let machineStore = "/var/lib/imgstore"
 
-  /// A group may have been given the right to read it.
+  /// Whether this user can read the store of the machine, for instance as a member of its group.
   private var canReadMachineStore: Bool {
     access(CommonOptions.machineStore + "/format", R_OK) == 0
   }
 
-  /// For a user who may have forgotten sudo.
+  /// The message for a user who may have forgotten sudo; nil if it does not apply.
   private var privateStoreRemark: String? {
     guard !isRoot, store == nil, environment("IMGSTORE_STORE") == nil,
       root == nil, environment("IMGSTORE_ROOT") == nil, !canReadMachineStore,
       access(CommonOptions.machineStore, F_OK) == 0
     else { return nil }
-    return "\(CommonOptions.machineStore) is for root: using \(storePath) (or run it with sudo)"
+    return
+      "\(CommonOptions.machineStore) belongs to root; using \(storePath) instead (run with sudo to use it)"
   }
 
   private var storePath: String {
@@ -124,28 +125,29 @@ struct CommonOptions: ParsableArguments {
   }
 }
 
-/// A variable of the environment that is set and not empty.
+/// Returns the value of an environment variable; nil if it is unset or empty.
 func environment(_ name: String) -> String? {
   guard let value = getenv(name) else { return nil }
   let text = String(cString: value)
   return text.isEmpty ? nil : text
 }
 
+/// The option --json.
 struct JSONFlag: ParsableArguments {
-  @Flag(help: "Print one JSON document instead of text (man 5 imgstore-json).")
+  @Flag(help: "Print one JSON document instead of text (man 5 imgstore-json)")
   var json = false
 }
 
-/// For scripts that ask whether something differs.
+/// The option --exit-code, for scripts that test for differences.
 struct ExitCodeFlag: ParsableArguments {
-  @Flag(help: "End with exit code 7 where something differs.") var exitCode = false
+  @Flag(help: "Exit with code 7 if there are differences") var exitCode = false
 
   func expectEqual(_ diff: ImageDiff) throws {
     if exitCode, !diff.isEmpty { throw Differs() }
   }
 }
 
-/// The bytes of a file, or of standard input where it is "-".
+/// Returns the content of a file, or of standard input if the name is "-".
 /// - Throws: `SystemError`; EFBIG for more than 64 MiB.
 func readInput(_ name: String) throws -> [UInt8] {
   let limit = 64 << 20

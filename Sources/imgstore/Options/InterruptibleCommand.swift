@@ -1,8 +1,9 @@
-// What a person is told where Ctrl-C ends a command at once. The verbs that change a live image say more, as soon
-// as they know its name (`Interruption.announce`); commands that only show something say nothing.
+// The messages of commands that Ctrl-C ends at once. Commands that change a live image replace the message as
+// soon as they know the image's name (`Interruption.announce`). Commands that only read print nothing.
 
-/// A command of which a person asks what it has done when it is interrupted.
+/// A command that reports, when it is interrupted, how much of its work is done.
 protocol InterruptibleCommand {
+  /// The state of the command's work, for "interrupted: …".
   var interruptedWords: String { get }
 }
 
@@ -20,22 +21,22 @@ extension Pack: InterruptibleCommand {
   var interruptedWords: String { "no packed image was written" }
 }
 extension GC: InterruptibleCommand {
-  var interruptedWords: String { "what was freed stays freed, and nothing is lost; run it again" }
+  var interruptedWords: String { "freed space stays free and no data is lost; run it again" }
 }
 extension Optimize: InterruptibleCommand {
-  var interruptedWords: String { "what was rewritten stays, and nothing is lost; run it again" }
+  var interruptedWords: String { "rewritten packs stay and no data is lost; run it again" }
 }
 extension Repair: InterruptibleCommand {
-  var interruptedWords: String { "nothing is lost that was not lost before; run it again" }
+  var interruptedWords: String { "no further data is lost; run it again" }
 }
 extension Recipes: InterruptibleCommand {
-  var interruptedWords: String { "recipes that were found stay; run it again to go on" }
+  var interruptedWords: String { "new recipes stay; run it again to continue" }
 }
 extension Restore: InterruptibleCommand {
-  var interruptedWords: String { "what was restored so far stays at its destination" }
+  var interruptedWords: String { "the entries restored so far stay at the destination" }
 }
 extension Forget: InterruptibleCommand {
-  var interruptedWords: String { "snapshots that were forgotten stay so; run it again to go on" }
+  var interruptedWords: String { "snapshots removed so far stay removed; run it again to continue" }
 }
 extension Revert: InterruptibleCommand {}
 extension Undo: InterruptibleCommand {}

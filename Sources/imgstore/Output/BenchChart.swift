@@ -1,4 +1,5 @@
-// The bench as a bar chart: one group a form, one bar a run, as long as it took.
+// The results of `bench` as a bar chart: a group for each form, a bar for each run. The length of a bar is
+// its time.
 
 import Images
 import Platform
@@ -14,6 +15,7 @@ struct BenchChart {
 
   init(_ outcome: BenchOutcome) { self.outcome = outcome }
 
+  /// The chart as an SVG document.
   var svg: String {
     var y = 62
     var body = ""
@@ -46,8 +48,8 @@ struct BenchChart {
 
   private func bar(_ run: BenchRun, _ y: Int) -> String {
     let longest = outcome.runs.map(\.seconds).max() ?? 0
-    let room = Double(BenchChart.width - BenchChart.labelWidth - 150)
-    let length = longest > 0 ? max(1, Int(room * run.seconds / longest)) : 1
+    let maxLength = Double(BenchChart.width - BenchChart.labelWidth - 150)
+    let length = longest > 0 ? max(1, Int(maxLength * run.seconds / longest)) : 1
     var value = secondsText(run.seconds)
     var fill = "#b4b4b4"
     switch run.way {
@@ -71,7 +73,8 @@ struct BenchChart {
       + "text-anchor=\"\(anchor)\">\(escaped(text))</text>\n"
   }
 
-  /// What XML lets stand in text; control characters have no place in it.
+  /// Returns a text with XML entities. Control characters are printed as in `printable`, because XML forbids
+  /// them.
   private func escaped(_ text: String) -> String {
     var result = ""
     for scalar in printable(Array(text.utf8)).unicodeScalars {

@@ -1,5 +1,5 @@
-// Differences as lines. Paths inside a root tree are relative, below one header that names the tree; a folder
-// that came or went as a whole is one line.
+// Differences as lines. Paths inside a root tree are relative, below a header that names the tree. A
+// directory that was added or removed as a whole is one line.
 
 import Images
 import Platform
@@ -8,7 +8,7 @@ import Store
 /// Renders the differences of two states.
 struct DiffText {
   private let diff: ImageDiff
-  /// Each entry of a folder that came or went has a line of its own.
+  /// Whether each entry of an added or removed directory has a line of its own.
   private let showsAll: Bool
 
   init(_ diff: ImageDiff, showsAll: Bool = false) {
@@ -16,14 +16,14 @@ struct DiffText {
     self.showsAll = showsAll
   }
 
-  /// A difference that has a line: a change, and how many others it stands for.
+  /// A line: a change, and the number of other changes that it includes.
   private struct Line {
     let change: TreeChange
     let tree: [UInt8]?
     let foldedCount: Int
   }
 
-  /// Prints what differs, at most `limit` lines of entries.
+  /// Prints the differences, at most `limit` lines of entries.
   func printAll(limit: Int? = nil) {
     for change in diff.attributes {
       let name = "\(change.table).\(change.column)"
@@ -45,12 +45,12 @@ struct DiffText {
     }
   }
 
-  /// Prints the paths only, as `REF:PATH` takes them.
+  /// Prints only the paths, in the form of `REF:PATH`.
   func printNames() {
     for change in diff.entries { print(printable(path(change, in: tree(of: change)))) }
   }
 
-  /// Entries outside of trees come first, then each tree's own.
+  /// The lines: first the entries outside of trees, then those of each tree.
   private var lines: [Line] {
     var lines: [Line] = []
     var i = 0
@@ -87,7 +87,7 @@ struct DiffText {
 }
 
 extension TreeChange {
-  /// A folder that came or went, with all that is in it.
+  /// Whether a directory was added or removed with all its entries.
   fileprivate var isWholeFolder: Bool {
     switch kind {
     case .added(let entry), .removed(let entry): entry.kind == .directory
@@ -96,8 +96,8 @@ extension TreeChange {
   }
 }
 
-/// A change as a line: "M  etc/hosts".
-/// - Parameter path: how the entry is called; nil for its absolute path.
+/// Returns a change as a line: "M  etc/hosts".
+/// - Parameter path: The path to print; nil for the absolute path.
 func changeText(_ change: TreeChange, path: [UInt8]? = nil) -> String {
   let path = printable(path ?? change.path)
   switch change.kind {
@@ -113,3 +113,36 @@ func changeText(_ change: TreeChange, path: [UInt8]? = nil) -> String {
 }
 
 private func mark(_ entry: Entry) -> String { entry.kind == .directory ? "/" : "" }
+
+/// Returns the numbers of changes: "12 added, 3 removed, 40 changed, 2 attributes of the definition".
+func summary(_ diff: ImageDiff) -> String {
+  var added = 0
+  var removed = 0
+  var changed = 0
+  var attributes = 0
+  var times = 0
+  for change in diff.entries {
+    switch change.kind {
+    case .added: added += 1
+    case .removed: removed += 1
+    case .changed(_, _, let fields):
+      if fields == .modified {
+        times += 1
+      } else if fields.contains(.content) {
+        changed += 1
+      } else {
+        attributes += 1
+      }
+    }
+  }
+  var parts: [String] = []
+  if added > 0 { parts.append("\(added) added") }
+  if removed > 0 { parts.append("\(removed) removed") }
+  if changed > 0 { parts.append("\(changed) changed") }
+  if attributes > 0 { parts.append("\(attributes) with changed attributes") }
+  if times > 0 { parts.append("\(times) with changed times only") }
+  if !diff.attributes.isEmpty {
+    parts.append("\(count(diff.attributes.count, "attribute")) of the definition")
+  }
+  return parts.isEmpty ? "nothing" : parts.joined(separator: ", ")
+}

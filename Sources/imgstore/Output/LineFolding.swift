@@ -1,18 +1,20 @@
-// Folds messages and reports at the width of the terminal, between words, so that no word is cut. Contents, lists
-// and documents are never folded: what is copied or read by a program stays on its line.
+// Folds messages and reports at the width of the terminal, between words. Contents, lists and documents are
+// never folded, because users copy them and programs read them.
 
 import Platform
 
+/// Folds lines.
 enum LineFolding {
-  /// The columns to fold at: COLUMNS if it is exported, else the terminal's; nil where there is neither.
+  /// Returns the columns to fold at: COLUMNS if it is exported, else the width of the terminal; nil without
+  /// both.
   static func width(of file: Int32) -> Int? {
-    let asked = environment("COLUMNS").flatMap { Int($0) }
-    guard let width = asked ?? terminalColumns(file), width >= 20 else { return nil }
+    let exported = environment("COLUMNS").flatMap { Int($0) }
+    guard let width = exported ?? terminalColumns(file), width >= 20 else { return nil }
     return width
   }
 
-  /// Returns the text with each line that is too long broken at blanks. What follows is indented by two more
-  /// columns than the line; a word that is longer than a line stays whole.
+  /// Returns the text with long lines broken at blanks. Continuation lines are indented by two more columns
+  /// than the line. A word that is longer than a line is not broken.
   static func folded(_ text: String, to width: Int?) -> String {
     guard let width, text.utf8.count > width else { return text }
     return text.split(separator: "\n", omittingEmptySubsequences: false)
@@ -20,7 +22,7 @@ enum LineFolding {
       .joined(separator: "\n")
   }
 
-  /// Returns a help text whose usage is folded as its other paragraphs are: the parser leaves it on one line.
+  /// Returns a help text with its usage folded. The parser folds all other paragraphs.
   static func withFoldedUsage(_ help: String) -> String {
     let width = width(of: 1) ?? 80
     return help.split(separator: "\n", omittingEmptySubsequences: false)
@@ -35,7 +37,7 @@ enum LineFolding {
     var start = margin
     var lines: [String] = []
     while start.count + rest.count > width {
-      // The last blank that the line still holds, else the first one behind it.
+      // Break at the last blank that fits, or else at the first blank behind it.
       let fitting = rest.prefix(max(1, width - start.count + 1))
       guard let blank = fitting.lastIndex(of: " ") ?? rest.firstIndex(of: " ") else { break }
       var head = rest[..<blank]
@@ -49,7 +51,7 @@ enum LineFolding {
   }
 }
 
-/// Prints a sentence about a result, folded at the width of the terminal; the result itself goes to `print`.
+/// Prints a message about a result, folded at the width of the terminal. `print` prints the result itself.
 func printMessage(_ text: String) {
   print(LineFolding.folded(text, to: LineFolding.width(of: 1)))
 }

@@ -1,19 +1,22 @@
-// Standard output for what may be long: colour and a pager where a person looks. Contents are bytes as they
-// are in a pipe or file, and have what steers a terminal spelled out on one.
+// Standard output for long texts. On a terminal it has colours and a pager, and escapes control characters in
+// contents. In a pipe or file, contents are unchanged bytes.
 
 @preconcurrency import Glibc  // for "stdout"
 import Platform
 
+/// Colours, the pager, and contents of files on standard output.
 enum Output {
-  /// Colours are for a person's eyes: on a terminal, unless NO_COLOR (https://no-color.org) is set.
+  /// Whether the output is coloured: on a terminal, unless NO_COLOR (https://no-color.org) is set.
   nonisolated(unsafe) private static var isColourful = false
   nonisolated(unsafe) private static var pager: pid_t?
-  /// Spells out what contents must not do to the terminal; nil where they are written as they are.
+  /// Escapes control characters in contents; nil if contents are written unchanged.
   nonisolated(unsafe) private static var terminal: TerminalText?
 
-  /// Called once, before anything is printed: decides on colour, and starts a pager where standard
-  /// output is a terminal.
-  /// - Parameter raw: contents are written as they are on a terminal, too.
+  /// Chooses colours, and starts a pager if standard output is a terminal. Call it once, before the first
+  /// output.
+  /// - Parameters:
+  ///   - pages: Whether to start a pager.
+  ///   - raw: Whether contents are written unchanged even on a terminal.
   static func begin(pages: Bool = true, raw: Bool = false) {
     guard isatty(1) == 1 else { return }
     if !raw { terminal = TerminalText() }
@@ -21,14 +24,14 @@ enum Output {
     if pages { startPager() }
   }
 
-  /// Called at the end: the person reads on, and the command waits.
+  /// Ends the output, and waits until the user quits the pager.
   static func end() {
     if let left = terminal?.end(), !left.isEmpty { try? write(left) }
     guard let pager else { return }
     fflush(stdout)
     // The pager sees the end of its input only when the last copy of the pipe is closed.
     close(1)
-    // An interrupt is for the pager, which decides what it means.
+    // Leave Ctrl-C to the pager.
     signal(SIGINT, SIG_IGN)
     var status: Int32 = 0
     while waitpid(pager, &status, 0) == -1, errno == EINTR {}
@@ -37,7 +40,7 @@ enum Output {
     _ = open("/dev/null", O_WRONLY)
   }
 
-  /// Bytes as they are.
+  /// Writes bytes unchanged.
   static func write(_ bytes: UnsafeRawBufferPointer) throws {
     guard fwrite(bytes.baseAddress, 1, bytes.count, stdout) == bytes.count else {
       throw SystemError(code: .init(rawValue: errno), "write", Array("standard output".utf8))
@@ -46,13 +49,17 @@ enum Output {
 
   static func write(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try write($0) } }
 
-  /// Contents of files, which are anybody's.
+  /// Writes the content of a file, which is untrusted.
   static func write(content bytes: UnsafeRawBufferPointer) throws {
     guard let shown = terminal?.escaped(bytes) else { return try write(bytes) }
     try write(shown)
   }
 
-  /// A whole line of a file's content, without its end.
+  /// Writes a line of a file's content.
+  /// - Parameters:
+  ///   - line: The line without its line end.
+  ///   - head: Trusted bytes before the line.
+  ///   - tail: Trusted bytes after it.
   static func write(line: some Sequence<UInt8>, after head: [UInt8] = [], before tail: [UInt8])
     throws
   {
@@ -61,6 +68,7 @@ enum Output {
     try write(head + text.escaped(line) + text.end() + tail)
   }
 
+  /// The colours, by their SGR codes.
   enum Colour: String {
     case red = "31"
     case green = "32"
@@ -69,12 +77,12 @@ enum Output {
     case bold = "1"
   }
 
-  /// `text` in a colour, where there are colours.
+  /// Returns the text in a colour, if the output is coloured.
   static func painted(_ text: String, _ colour: Colour) -> String {
     isColourful ? "\u{1b}[\(colour.rawValue)m\(text)\u{1b}[0m" : text
   }
 
-  /// A unified diff, coloured by its lines' signs.
+  /// Writes a unified diff, with a colour for the sign of each line.
   static func write(diff lines: [UInt8]) throws {
     guard isColourful || terminal != nil else { return try write(lines) }
     for line in lines.split(separator: 0x0a, omittingEmptySubsequences: false).dropLast() {
@@ -97,20 +105,21 @@ enum Output {
 
   // MARK: Pager
 
-  /// Who runs the program with another's rights may not get a shell of them from the pager.
+  /// Whether the program runs with another user's rights. The pager must not give the caller a shell with
+  /// them.
   private static var mustBeSecure: Bool { environment("SUDO_UID") != nil || geteuid() != getuid() }
 
-  /// PAGER's words, without a shell; "less -FRX" where it is not set, nothing where it is "cat". In secure mode
-  /// only less serves, which knows one.
+  /// Returns the words of PAGER, which no shell interprets: "less -FRX" if it is not set, no words if it is
+  /// "cat". In secure mode only less is used, because it has such a mode.
   private static func pagerWords() -> [String] {
-    let usual = ["less", "-FRX"]
-    let words = environment("PAGER")?.split(separator: " ").map(String.init) ?? usual
+    let fallback = ["less", "-FRX"]
+    let words = environment("PAGER")?.split(separator: " ").map(String.init) ?? fallback
     if words.first == "cat" { return [] }
     let isLess = words.first?.split(separator: "/").last == "less"
-    return mustBeSecure && !isLess ? usual : words
+    return mustBeSecure && !isLess ? fallback : words
   }
 
-  /// What a pager needs to know of the terminal, and nothing else.
+  /// Returns the environment of the pager: only variables about the terminal.
   private static func pagerEnvironment() -> [String] {
     let names = [
       "PATH", "TERM", "LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "COLUMNS", "LINES", "HOME",
@@ -141,13 +150,13 @@ enum Output {
     let r = posix_spawnp(&process, tool, &actions, nil, arguments, variables)
     close(pipe[0])
     defer { close(pipe[1]) }
-    // Without a pager, the text goes to the terminal as it is.
+    // If the pager cannot start, the text goes to the terminal directly.
     guard r == 0 else { return }
     pager = process
     dup2(pipe[1], 1)
   }
 
-  /// A pipe whose ends no other program inherits.
+  /// Creates a pipe that no other program inherits.
   private static func pipe2(_ ends: inout [Int32]) -> Bool {
     guard Glibc.pipe(&ends) == 0 else { return false }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }

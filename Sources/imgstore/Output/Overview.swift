@@ -1,30 +1,30 @@
-// What `imgstore` alone says: one screen, for every day.
+// The text of `imgstore` without arguments: the everyday commands, on one screen of 24 lines and 80 columns.
 
 import Images
 
-/// The commands of every day.
+/// The overview of everyday commands.
 enum Overview {
   static let text = """
-    imgstore keeps node images: every state, to compare and to go back to.
+    imgstore saves every state of your node images, compares and restores them.
 
-      imgstore images                     which images there are
-      imgstore add NAME DIR               a directory becomes an image
-      imgstore snapshot IMAGE -m TEXT     keep the image as it is now
-      imgstore status IMAGE               is it still as its latest snapshot says?
-      imgstore log IMAGE                  all snapshots of it
-      imgstore diff REF [REF] [-- PATH]   what changed; also --packages
+      imgstore images                     list images
+      imgstore add NAME DIR               turn a directory into an image
+      imgstore snapshot IMAGE -m TEXT     take a snapshot of an image
+      imgstore status IMAGE               compare it with its latest snapshot
+      imgstore log IMAGE                  list its snapshots
+      imgstore diff REF [REF] [-- PATH]   show changes; also --packages
       imgstore ls|cat|grep REF:PATH       look inside a snapshot
-      imgstore revert REF                 make the live image what a snapshot says
-      imgstore revert REF:PATH            … or only a file, or a folder
-      imgstore undo IMAGE                 take the last change back
-      imgstore tag REF NAME               give a snapshot a name: IMAGE@NAME
-      imgstore export REF                 one file for another management node
-      imgstore import FILE                … and in again
-      imgstore pack IMAGE                 the file that nodes download
-      imgstore verify                     can every snapshot be restored?
+      imgstore revert REF                 restore the live image to a snapshot
+      imgstore revert REF:PATH            … or only a file or directory
+      imgstore undo IMAGE                 undo the last revert or import
+      imgstore tag REF NAME               name a snapshot: IMAGE@NAME
+      imgstore export REF                 write one file for another site
+      imgstore import FILE                … and read it there
+      imgstore pack IMAGE                 pack the file that nodes download
+      imgstore verify                     check that every snapshot is restorable
 
     REF is IMAGE (the latest), IMAGE@12, IMAGE@~1, IMAGE@NAME or IMAGE@yesterday.
 
-    'imgstore help COMMAND' explains one, 'imgstore help --all' lists all.
+    'imgstore help COMMAND' explains a command, 'imgstore help --all' lists all.
     """
 }

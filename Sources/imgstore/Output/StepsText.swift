@@ -1,11 +1,11 @@
-// The steps of a plan as lines. A folder that comes or goes as a whole is one line, and of a long plan the first lines
-// are shown, unless all are asked for.
+// The steps of a plan as lines. A directory that is added or removed as a whole is one line. A long plan is
+// cut after its first lines, unless the user asks for all.
 
 import Images
 import Platform
 import Store
 
-/// Renders what a dry run would do.
+/// Prints the plan of a dry run.
 struct StepsText {
   private static let maxLines = 30
 
@@ -31,7 +31,7 @@ struct StepsText {
     print("")
   }
 
-  /// A line for each path that lies below no other one, with the number of those below it.
+  /// Returns a line for each path that is not below another one, with the number of paths below it.
   private func folded(_ verb: String, _ paths: [[UInt8]]) -> [String] {
     let head = verb + String(repeating: " ", count: 8 - verb.count)
     if showsAll { return paths.map { head + printable($0) } }

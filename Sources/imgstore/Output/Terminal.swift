@@ -1,11 +1,12 @@
-// What a person sees while something lasts: one line on standard error, ten times a second at most,
-// from the first second on; none where standard error is no terminal.
+// Progress of a long command: one line on standard error, redrawn at most ten times a second, from the first
+// second on. There is no such line if standard error is not a terminal.
 
 import Glibc
 import Images
 import Platform
 import Synchronization
 
+/// The messages on standard error, and the progress line below them.
 enum Terminal {
   private static let line = Monitor<Line>(Line())
 
@@ -14,11 +15,11 @@ enum Terminal {
     var isStopped = false
   }
 
-  /// Begins to show `progress` on a terminal.
+  /// Starts to show `progress`, if standard error is a terminal.
   static func show(_ progress: Progress) {
     guard isatty(2) == 1, let columns = terminalColumns(2) else { return }
     let start = monotonicSeconds()
-    // Without a thread for it there is no such line.
+    // If the thread cannot start, there is no progress line.
     try? startDetachedThread {
       var phase = ""
       var phaseStart = start
@@ -37,7 +38,7 @@ enum Terminal {
     }
   }
 
-  /// Takes the line away, for text on standard output; it comes again.
+  /// Erases the progress line before text on standard output. The next redraw shows it again.
   static func clear() {
     line.withLock { state in
       if state.isShown { put("\r\u{1b}[K") }
@@ -45,7 +46,7 @@ enum Terminal {
     }
   }
 
-  /// Ends the line for good.
+  /// Erases the progress line and stops it.
   static func finish() {
     line.update { state in
       if state.isShown { put("\r\u{1b}[K") }
@@ -53,15 +54,16 @@ enum Terminal {
     }
   }
 
-  /// A remark on standard error, above the line.
+  /// Prints a remark on standard error, above the progress line.
   static func remark(_ text: String) { say("imgstore: \(text)") }
 
-  /// A remark that somebody should act on.
+  /// Prints a warning, for remarks that need action.
   static func warning(_ text: String) { say("imgstore: warning: \(text)") }
 
+  /// Prints an error.
   static func error(_ text: String) { say("imgstore: \(text)") }
 
-  /// A line on standard error, above the line that changes.
+  /// Prints a line on standard error, above the progress line.
   static func say(_ text: String) {
     let text = LineFolding.folded(text, to: LineFolding.width(of: 2))
     line.withLock { state in

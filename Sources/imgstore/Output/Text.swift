@@ -1,11 +1,11 @@
-// Numbers, times and tables as text.
+// Numbers, sizes, times and tables as text.
 
 import Glibc
 import Images
 import Platform
 import Store
 
-/// "1.8 GB": decimal units, two or three digits.
+/// Returns a size in decimal units, with two or three digits: "1.8 GB".
 func sizeText(_ bytes: UInt64) -> String {
   var value = Double(bytes)
   for unit in ["B", "kB", "MB", "GB", "TB", "PB"] {
@@ -18,7 +18,7 @@ func sizeText(_ bytes: UInt64) -> String {
   return "\(bytes) B"
 }
 
-/// "0.12 s".
+/// Returns a duration: "0.12 s".
 func secondsText(_ seconds: Double) -> String {
   if seconds >= 9.95 { return "\(tenths(seconds)) s" }
   let hundredths = Int((seconds * 100).rounded())
@@ -31,12 +31,12 @@ private func tenths(_ value: Double) -> String {
   return "\(tenths / 10).\(tenths % 10)"
 }
 
-/// "1 file", "2 files".
+/// Returns a number with its noun: "1 file", "2 files".
 func count(_ n: some BinaryInteger, _ noun: String) -> String {
   n == 1 ? "1 \(noun)" : "\(n) \(noun.hasSuffix("y") ? noun.dropLast() + "ies" : noun + "s")"
 }
 
-/// Local time to the second.
+/// Returns the local time, to the second.
 func timeText(_ time: Timestamp) -> String {
   var seconds = time_t(time.seconds)
   var parts = tm()
@@ -46,7 +46,7 @@ func timeText(_ time: Timestamp) -> String {
     + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
 }
 
-/// "2026-11-23T01:42:00.123456789Z", for machines.
+/// Returns the time in UTC, for programs: "2026-11-23T01:42:00.123456789Z".
 func isoText(_ time: Timestamp) -> String {
   var seconds = time_t(time.seconds)
   var parts = tm()
@@ -61,7 +61,7 @@ func isoText(_ time: Timestamp) -> String {
     + "\(pad(time.nanoseconds, 9))Z"
 }
 
-/// "-rwsr-xr-x", as `ls -l` spells kind and mode.
+/// Returns kind and mode as `ls -l` prints them: "-rwsr-xr-x".
 func modeText(_ entry: Entry) -> String {
   let kinds: [FileKind: String] = [
     .file: "-", .directory: "d", .symlink: "l", .characterDevice: "c", .blockDevice: "b",
@@ -81,7 +81,7 @@ func modeText(_ entry: Entry) -> String {
   return text
 }
 
-/// Columns padded to their widest cell; the last one is not padded.
+/// Returns rows with aligned columns. Each column is padded to its widest cell, except the last.
 func table(_ rows: [[String]], indent: String = "") -> String {
   guard let columns = rows.map(\.count).max() else { return "" }
   let widths = (0..<columns).map { column in
@@ -96,4 +96,9 @@ func table(_ rows: [[String]], indent: String = "") -> String {
     while line.hasSuffix(" ") { line.removeLast() }
     return line
   }.joined(separator: "\n")
+}
+
+/// Returns a size with the number of bytes: "1.2 MB (1234567 bytes)".
+func exactSize(_ bytes: UInt64) -> String {
+  bytes < 1000 ? count(bytes, "byte") : "\(sizeText(bytes)) (\(bytes) bytes)"
 }

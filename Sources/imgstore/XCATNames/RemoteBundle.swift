@@ -1,5 +1,7 @@
-// Bundles to and from other hosts, by scp (`-R user@host`), as xCAT moves them: over a file of ours
-// that nobody else can read and that is gone afterwards, however the command ends.
+// Copies bundles to and from other hosts with scp (`-R user@host`), as xCAT does.
+//
+// 1. The bundle passes through a temporary file that no other user can read.
+// 2. The file is removed however the command ends.
 
 import FoundationEssentials
 import Glibc
@@ -7,7 +9,7 @@ import Images
 import Platform
 import XCAT
 
-/// scp did not do what it was asked to.
+/// The failure of a copy with scp.
 struct TransferError: ExplainedError {
   let remote: RemoteFile
   let isSending: Bool
@@ -15,12 +17,14 @@ struct TransferError: ExplainedError {
   var object: String { remote.text }
   var finding: String { "scp could not \(isSending ? "write" : "read") it: \(cause)" }
   var advice: String {
-    "Try 'ssh \(remote.host) true': it must work without a password; what scp said stands above"
+    "Try 'ssh \(remote.host) true', which must work without a password; the messages of scp are above"
   }
 }
 
+/// Copies bundles with scp.
 enum RemoteBundle {
-  /// Writes a bundle into a file of ours and copies it to `remote`.
+  /// Writes a bundle to a temporary file, and copies it to `remote`.
+  /// - Throws: `TransferError`, or an error of `write`.
   static func send<R>(
     _ workspace: Workspace, to remote: RemoteFile, write: (String) throws -> R,
     beforeCopy: (R) -> Void
@@ -34,7 +38,8 @@ enum RemoteBundle {
     }
   }
 
-  /// Copies a bundle here and hands on the file.
+  /// Copies a bundle to a temporary file, and passes its path to `read`.
+  /// - Throws: `TransferError`, or an error of `read`.
   static func fetch<R>(
     _ workspace: Workspace, _ remote: RemoteFile, read: (String) throws -> R
   ) throws -> R {
@@ -58,20 +63,21 @@ enum RemoteBundle {
       for line in result.errors.split(separator: 0x0a) {
         Terminal.say(String(decoding: line, as: UTF8.self))
       }
-      cause = "it ended with code \(result.status)"
+      cause = "it exited with code \(result.status)"
     } catch {
       cause = "it cannot be started (\(error.code))"
     }
     throw TransferError(remote: remote, isSending: isSending, cause: cause)
   }
 
-  /// The first scp in PATH.
+  /// Returns the path of the first scp in PATH.
   private static func scp() -> String {
     let folders = (environment("PATH") ?? "/usr/bin:/bin").split(separator: ":")
     return folders.map { "\($0)/scp" }.first { access($0, X_OK) == 0 } ?? "/usr/bin/scp"
   }
 
-  /// A folder for one file, in site.tmpdir or here; removed with what is in it.
+  /// Calls `body` with a private directory for one file, in site.tmpdir or the working directory, and removes
+  /// it with its files afterwards.
   private static func withPrivateFolder<R>(
     _ workspace: Workspace, _ prefix: String, _ body: (String) throws -> R
   ) throws -> R {
@@ -93,7 +99,7 @@ enum RemoteBundle {
   }
 }
 
-/// The folder that the command was started in.
+/// Returns the working directory of the command.
 func workingDirectory() -> String {
   guard let raw = getcwd(nil, 0) else { return "." }
   defer { free(raw) }

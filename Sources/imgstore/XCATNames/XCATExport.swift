@@ -1,23 +1,24 @@
-// imgexport: an image as xCAT's tables have it now becomes a bundle in the working folder, or on
-// another host.
+// The command imgexport: writes an image, as xCAT's tables define it now, to a bundle in the working
+// directory or on another host.
 
 import Images
 import Platform
 import XCAT
 
+/// The command imgexport.
 struct XCATExport {
   private let arguments: ImgexportArguments
-  private let place: (folder: String, name: String)
+  private let destination: (folder: String, name: String)
 
   init(_ arguments: ImgexportArguments) {
     self.arguments = arguments
-    place = Imgexport.place(of: arguments.destination, image: arguments.image)
+    destination = Imgexport.place(of: arguments.destination, image: arguments.image)
   }
 
   func run() throws {
     let here = workingDirectory()
     let remote = try arguments.remoteHost.map { host throws(XCATError) in
-      try RemoteFile(host: host, path: place.folder + place.name)
+      try RemoteFile(host: host, path: destination.folder + destination.name)
     }
     XCATConsole.say("Exporting \(arguments.image) to \(remote?.host ?? here)...")
     let workspace = try XCATConsole.open()
@@ -26,8 +27,9 @@ struct XCATExport {
     if let remote {
       outcome = try send(workspace, request, to: remote)
     } else {
-      request.destination = .file(here == "/" ? "/\(place.name)" : "\(here)/\(place.name)")
-      outcome = try workspace.export(request, report: tell)
+      request.destination = .file(
+        here == "/" ? "/\(destination.name)" : "\(here)/\(destination.name)")
+      outcome = try workspace.export(request, report: printEvent)
     }
     Terminal.finish()
     if arguments.isVerbose {
@@ -40,7 +42,7 @@ struct XCATExport {
     for remark in outcome.remarks { XCATConsole.warn(remark) }
     if !outcome.secrets.findings.isEmpty {
       XCATConsole.warn(
-        "the bundle carries \(SecretsText.summary(outcome.secrets)): 'imgstore secrets "
+        "the bundle contains \(SecretsText.summary(outcome.secrets)): 'imgstore secrets "
           + "\(outcome.snapshot.name)' lists them")
     }
     XCATConsole.say("Done!")
@@ -48,11 +50,11 @@ struct XCATExport {
 
   private func request(_ workspace: Workspace) throws -> ExportRequest {
     let image = arguments.image
-    // "image@3" is a snapshot, which is ours to offer; a plain name is a row of xCAT's.
+    // "image@3" is a snapshot, which xCAT does not have. A name without "@" must be in xCAT's table.
     if !image.contains("@"), try !workspace.isDefined(image) {
       throw XCATMessage(
         "Cannot find image '\(image)' from the osimage table.",
-        advice: "'imgstore images' and 'lsdef -t osimage' list what there is")
+        advice: "'imgstore images' and 'lsdef -t osimage' list the images")
     }
     var request = ExportRequest(image)
     request.carriesFacts = false
@@ -69,20 +71,20 @@ struct XCATExport {
       return try RemoteBundle.send(workspace, to: remote) { file in
         var request = request
         request.destination = .file(file)
-        return try workspace.export(request, report: tell)
+        return try workspace.export(request, report: printEvent)
       } beforeCopy: { _ in
         Terminal.finish()
         XCATConsole.say("Moving the image bundle to the remote system location \(remote.text)")
       }
     } catch let error as TransferError {
       throw XCATMessage(
-        "Unable to copy the image bundle \(place.name) to the remote host "
+        "Unable to copy the image bundle \(destination.name) to the remote host "
           + "(Maybe passwordless ssh was not setup?)",
         advice: "\(error.finding). \(error.advice)")
     }
   }
 
-  private func tell(_ event: BundleEvent) {
+  private func printEvent(_ event: BundleEvent) {
     switch event {
     case .foundTemplate(let path), .collected(let path): XCATConsole.say(path)
     case .collectedExtra(let path): XCATConsole.say(" \(path)")
@@ -98,7 +100,8 @@ struct XCATExport {
 }
 
 extension Workspace {
-  /// `-e file[:dir]`.
+  /// Returns the request for an extra file, `-e file[:dir]`.
+  /// - Throws: `ImageError` if the text has no file, or if the directory is not absolute.
   func extra(_ text: String) throws -> ExtraRequest {
     let (file, folder) = splitExtra(text)
     guard !file.isEmpty else {
@@ -107,8 +110,9 @@ extension Workspace {
     }
     guard folder?.hasPrefix("/") ?? true else {
       throw ImageError(
-        "extra file '\(text)'", "would go to '\(folder ?? "")', which is no absolute path",
-        advice: "Name the folder that it belongs in on the management node that imports it")
+        "extra file '\(text)'",
+        "would be written to '\(folder ?? "")', which is not an absolute path",
+        advice: "Give the absolute path of a directory on the management node that imports it")
     }
     return ExtraRequest(source: try managementPath(file), destination: folder)
   }

@@ -1,5 +1,5 @@
-// imgimport: a bundle becomes live and defined; an image of that name is replaced, as with xCAT, and
-// what was there before can be had back.
+// The command imgimport: imports a bundle and defines its images. As with xCAT, it replaces an image of the
+// same name; a snapshot of the replaced image can be restored.
 
 import Glibc
 import Images
@@ -7,6 +7,7 @@ import Platform
 import Store
 import XCAT
 
+/// The command imgimport.
 struct XCATImport {
   private let arguments: ImgimportArguments
 
@@ -42,11 +43,12 @@ struct XCATImport {
     if !problems.isEmpty { throw CompletedWithWarnings(lines: problems) }
   }
 
-  /// As it is given, then in the working folder.
+  /// Returns the path of the bundle: the argument itself, or else below the working directory.
+  /// - Throws: `XCATMessage` if there is no readable file.
   private func find() throws -> String {
     let here = "\(workingDirectory())/\(arguments.bundle)"
-    let places = arguments.bundle.hasPrefix("/") ? [arguments.bundle, here] : [here]
-    if let place = places.first(where: { access($0, R_OK) == 0 }) { return place }
+    let paths = arguments.bundle.hasPrefix("/") ? [arguments.bundle, here] : [here]
+    if let path = paths.first(where: { access($0, R_OK) == 0 }) { return path }
     throw XCATMessage("Cannot find \(here)")
   }
 
@@ -68,26 +70,26 @@ struct XCATImport {
     var request = ImportRequest(file)
     request.profile = arguments.profile.flatMap { $0.isEmpty ? nil : $0 }
     request.nodes = arguments.nodes.flatMap { $0.isEmpty ? nil : $0 }
-    // As xCAT does; what comes is listed, and what it replaces is kept.
+    // As xCAT does. New privileged files are listed, and a replaced image is snapshotted.
     request.replaces = true
     request.allowsPrivileged = true
     request.keepsOriginals = arguments.keepsOriginals
-    let narrator = XCATImportReporter(isVerbose: arguments.isVerbose)
-    let outcome = try workspace.importBundle(request) { narrator.tell($0) }
-    narrator.finish()
+    let reporter = XCATImportReporter(isVerbose: arguments.isVerbose)
+    let outcome = try workspace.importBundle(request) { reporter.report($0) }
+    reporter.finish()
     return outcome
   }
 }
 
-/// Says what happens in xCAT's lines.
+/// Prints the progress of an import in xCAT's words.
 private final class XCATImportReporter {
   private let isVerbose: Bool
-  /// Between the first row of litefile and whatever follows the last.
+  /// Whether the last event was a row of litefile.
   private var isAmongRows = false
 
   init(isVerbose: Bool) { self.isVerbose = isVerbose }
 
-  func tell(_ event: BundleEvent) {
+  func report(_ event: BundleEvent) {
     if case .litefileRow(let line) = event {
       if !isAmongRows { XCATConsole.say("Updating the litefile table.") }
       isAmongRows = true
@@ -101,7 +103,7 @@ private final class XCATImportReporter {
     case .keptOriginal(let path, let copy): XCATConsole.say("  Moving old \(path) to \(copy).")
     case .placingTree: XCATConsole.say("Extracting rootimgtree.gz. It will take a while.")
     case .addingPostscripts: XCATConsole.say("Adding postscripts.")
-    // Success is said when the whole bundle is in.
+    // Success is reported after the whole bundle is imported.
     case .imported, .litefileRow, .foundTemplate, .packingTree, .litefileRows, .collected,
       .collectedExtra, .writing:
       break
@@ -117,7 +119,7 @@ private final class XCATImportReporter {
 }
 
 extension ImportedImage {
-  /// What did not come out as the bundle says.
+  /// The differences between the live image and the bundle, as lines.
   var problemLines: [String] {
     var lines = imgstore.problemLines(apply.report.problems) + limitLines(apply)
     if let remaining, !remaining.isEmpty {
@@ -128,7 +130,7 @@ extension ImportedImage {
 }
 
 extension Workspace {
-  /// The snapshot of what was there before an import; nil in a dry run.
+  /// Returns the snapshot of the state before an import; nil in a dry run.
   func undo(_ image: ImportedImage) -> String? {
     image.safety?.name
   }

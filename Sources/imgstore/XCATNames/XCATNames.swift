@@ -1,10 +1,10 @@
-// The names imgexport, imgimport, packimage and liteimg: xCAT's commands, word for word, over the same verbs
-// (docs/xcat.md has what is the same, what is better, and what is different and why).
+// The names imgexport, imgimport, packimage and liteimg: xCAT's commands, word for word, with the same
+// implementation as ours. docs/xcat.md lists the equal, better and different parts, with reasons.
 //
-// 1. The lines that scripts look for are xCAT's, on standard output, in its order; errors are
-//    "Error: …" and warnings "Warning: …" on standard error.
-// 2. "Done!" and "Successfully imported …" are said of success only, and after it.
-// 3. Exit codes are 0 and 1. Nothing is done where the command line holds a mistake.
+// 1. The lines that scripts look for are xCAT's, on standard output and in xCAT's order. Errors are "Error:
+//    …" and warnings "Warning: …" on standard error.
+// 2. "Done!" and "Successfully imported …" are printed only on success, and after it.
+// 3. Exit codes are 0 and 1. A mistake in the command line prevents any change.
 
 import ArgumentParser
 import Glibc
@@ -12,16 +12,17 @@ import Images
 import Platform
 import XCAT
 
-/// A command of xCAT's that this program can be called by.
+/// A command of xCAT under whose name this program can run.
 enum XCATName: String {
   case imgexport, imgimport, packimage, liteimg
 
-  /// - Parameter program: how the program was called, argv[0].
+  /// - Parameter program: The path that the program was called by, argv[0].
   init?(program: String) {
     self.init(rawValue: program.split(separator: "/").last.map(String.init) ?? "")
   }
 
-  /// Runs the command; returns its exit code.
+  /// Runs the command.
+  /// - Returns: The exit code.
   func run(_ arguments: [String]) -> Int32 {
     do {
       switch self {
@@ -69,37 +70,39 @@ enum XCATName: String {
   }
 }
 
-/// How xCAT's commands speak.
+/// The messages of xCAT's commands.
 enum XCATConsole {
-  /// A reader at the other end of a pipe sees each line when it is said.
+  /// Prints a line, and flushes it so that a reader of a pipe sees it at once.
   static func say(_ line: String) {
     Terminal.clear()
     print(line)
     fflush(nil)
   }
 
+  /// Prints a warning.
   static func warn(_ text: String) { Terminal.say("Warning: \(text)") }
 
+  /// Prints an error.
   static func error(_ text: String) {
     Terminal.finish()
     fflush(nil)
     Terminal.say("Error: \(text)")
   }
 
-  /// An error in our words, or in xCAT's, with the advice behind it.
+  /// Prints an error in our words or in xCAT's, followed by the advice.
   static func error(_ error: any ExplainedError) {
     let text = error.object.isEmpty ? error.finding : "\(error.object): \(error.finding)."
     self.error(error.advice.isEmpty ? text : "\(text)\n  \(error.advice).")
   }
 
-  /// The workspace that the environment names; what a verb remarks is a warning.
+  /// Opens the workspace that the environment names. Remarks are printed as warnings.
   static func open() throws -> Workspace {
     try CommonOptions.parse([]).open(
       announcesNewStore: false, warn: { warn($0) }, remark: { warn($0) })
   }
 }
 
-/// An error in xCAT's own words, which scripts may look for.
+/// An error in xCAT's own words, because scripts may look for them.
 struct XCATMessage: ExplainedError {
   let object = ""
   let finding: String

@@ -1,11 +1,12 @@
-// packimage and liteimg: the root tree becomes the file that nodes load, or gets the layout of
-// statelite nodes.
+// The commands packimage and liteimg: pack the root tree into the file that nodes load, or give it the layout
+// of statelite nodes.
 
 import Images
 import Platform
 import Render
 import XCAT
 
+/// The command packimage.
 struct XCATPack {
   private let arguments: PackimageArguments
 
@@ -23,7 +24,7 @@ struct XCATPack {
       default: .gzip
       }
     request.skipsSyncfiles = arguments.skipsSyncfiles
-    // A snapshot of ours is packed with `imgstore pack`; xCAT knows no '@' in names.
+    // Only `imgstore pack` packs snapshots: xCAT does not allow '@' in names.
     let outcome = try workspace.pack(request) { event in
       guard case .packing(let tree) = event else { return }
       Terminal.finish()
@@ -35,7 +36,7 @@ struct XCATPack {
     }
     Terminal.finish()
     if arguments.tracker != nil {
-      XCATConsole.warn("--tracker is passed over: no torrent description is made")
+      XCATConsole.warn("--tracker is ignored: no torrent file is created")
     }
     for remark in outcome.remarks { XCATConsole.warn(remark) }
     for gap in gapLines(outcome.gaps, of: outcome.snapshot) { XCATConsole.warn(gap) }
@@ -45,6 +46,7 @@ struct XCATPack {
   }
 }
 
+/// The command liteimg.
 struct XCATLite {
   private let arguments: LiteimgArguments
 

@@ -1,4 +1,4 @@
-// imgstore verify, reindex.
+// imgstore verify.
 
 import ArgumentParser
 import Images
@@ -8,31 +8,31 @@ import Store
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify",
-    abstract: "Check that every snapshot can be restored.",
+    abstract: "Check that every snapshot can be restored",
     discussion: """
-      Without --deep: every ref, tag, pin and tree, and that every chunk is in a pack. With --deep, \
-      every byte of every pack is read and compared with its SHA-256. With --max-time or --max-bytes, \
-      the packs are read that were not read for the longest time: run it every night, and a large \
-      store is read in turns. 'imgstore repair' repairs what can be repaired.
+      Without --deep, the command checks every ref, tag, pin and tree, and that every chunk is in a \
+      pack. With --deep, it also reads every byte of every pack and compares it with its SHA-256. \
+      With --max-time or --max-bytes, it reads the packs that were checked the longest time ago, so \
+      that nightly runs cover a large store. 'imgstore repair' repairs damage.
 
-      With --signatures, each signature is checked: its key is trusted, it is the signature of its \
-      statement, and the snapshot holds what the statement says. Exit code 1 when one is bad, 3 \
-      when the key of one is not trusted; unsigned snapshots are listed. Exit code 5 when the store \
-      is damaged, whatever else was found.
+      With --signatures, the command checks each signature: whether its key is trusted, whether it \
+      matches its statement, and whether the snapshot matches the statement. It lists unsigned \
+      snapshots. The exit code is 1 if a signature is bad, and 3 if a key is not trusted. A damaged \
+      store always means exit code 5.
       """,
     aliases: ["check", "fsck"])
 
-  @Flag(help: "Read and compare every byte.") var deep = false
-  @Flag(help: "Check all signatures, too.") var signatures = false
+  @Flag(help: "Read and compare every byte") var deep = false
+  @Flag(help: "Check all signatures, too") var signatures = false
   @OptionGroup var trusted: TrustedKeysOption
   @Option(
     help: ArgumentHelp(
-      "Read packs, the oldest-checked first, and begin none after this time (90s, 5m, 2h).",
+      "Read packs, those checked longest ago first, and start none after this time (90s, 5m, 2h)",
       valueName: "time"))
   var maxTime: String?
   @Option(
     help: ArgumentHelp(
-      "Read packs, the oldest-checked first, up to this size (500M, 20G); the pack under way is finished",
+      "Read packs, those checked longest ago first, up to this size (500M, 20G); the current pack is completed",
       valueName: "size"))
   var maxBytes: String?
   @OptionGroup var json: JSONFlag
@@ -47,7 +47,7 @@ struct Verify: ParsableCommand {
 
   func validate() throws {
     if deep, maxTime != nil || maxBytes != nil {
-      throw ValidationError("--deep reads everything: give it, or a limit.")
+      throw ValidationError("--deep reads all packs: give --deep or a limit, not both.")
     }
     _ = try request()
   }
@@ -79,10 +79,10 @@ struct Verify: ParsableCommand {
       } else if report.isClean {
         print(
           deep
-            ? "everything is there and as it was"
+            ? "all data is present and undamaged"
             : report.coverage != nil
-              ? "everything is there; what was read is as it was"
-              : "everything is there; contents were not read ('verify --deep' reads them)")
+              ? "all data is present; the packs read are undamaged"
+              : "all data is present; contents were not read ('verify --deep' reads them)")
       }
       if let signed { describe(signed) }
     }
@@ -93,10 +93,10 @@ struct Verify: ParsableCommand {
         problems.isEmpty ? .failed : .damaged, first.snapshot,
         "has a bad signature by \(first.key.shortHex): \(first.finding)"
           + (signed.bad.count > 1 ? "; \(signed.bad.count - 1) more are bad" : ""),
-        advice: "The snapshot, the statement or the signature was changed: look who could")
+        advice: "The snapshot, the statement or the signature was changed: find out who had access")
     }
     let untrusted = (signed?.untrusted ?? []).map {
-      "\($0.snapshot) is signed by \($0.key.shortHex), which is not trusted: not checked"
+      "\($0.snapshot) is signed by \($0.key.shortHex), an untrusted key: not checked"
     }
     if !problems.isEmpty || !untrusted.isEmpty {
       throw CompletedWithWarnings(lines: problems + untrusted, isDamage: !problems.isEmpty)
@@ -113,7 +113,8 @@ struct Verify: ParsableCommand {
     }
   }
 
-  /// Says how many snapshots are incomplete, with the first of them; --json has all.
+  /// Returns the number of incomplete snapshots, with the name of the first; nil if there are none. --json
+  /// lists all.
   private func incompleteText(_ report: VerifyReport) -> String? {
     let names = report.incomplete
     guard let first = names.first else { return nil }
@@ -122,11 +123,11 @@ struct Verify: ParsableCommand {
       : "\(names.count) snapshots were incomplete when they were taken: \(first) … ('imgstore log' marks them)"
   }
 
-  /// How much of the store has been read since when.
+  /// Returns how much of the store has been read, and since when.
   private func text(of coverage: VerifyCoverage) -> String {
     let known = coverage.packs - coverage.uncheckedPacks
     var text =
-      "of \(count(coverage.packs, "pack")), \(sizeText(coverage.bytes)): \(known) were found sound"
+      "of \(count(coverage.packs, "pack")), \(sizeText(coverage.bytes)): \(known) were undamaged"
     if let oldest = coverage.oldestCheck {
       text += " since \(timeText(Timestamp(seconds: oldest, nanoseconds: 0)))"
     }
@@ -136,7 +137,7 @@ struct Verify: ParsableCommand {
     return text
   }
 
-  /// What is wrong, then which snapshots it reaches, each once; --json has all of it.
+  /// Returns the first findings, then a line for each affected snapshot. --json lists all findings.
   private func lines(_ report: VerifyReport) -> [String] {
     let shown = 12
     var lines = report.problems.prefix(shown).map { "\($0.object): \($0.finding)" }
@@ -156,32 +157,8 @@ struct Verify: ParsableCommand {
           + (path.isEmpty ? "" : ", first at \(printable(path))"))
     }
     lines.append(
-      "'imgstore repair' repairs what the live images have, or another store, a bundle or a folder "
-        + "(--from); 'restore' gives the undamaged rest.")
+      "'imgstore repair' restores data from the live images, or from another store, a bundle or a directory "
+        + "(--from); 'imgstore restore' writes the undamaged rest.")
     return lines
-  }
-}
-
-struct Reindex: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "reindex",
-    abstract: "Rebuild the index from the packs.",
-    discussion: """
-      Never needed for correctness: every command brings the index up to date by itself.
-      """)
-
-  @OptionGroup var json: JSONFlag
-  @OptionGroup var common: CommonOptions
-
-  func run() throws {
-    let totals = try common.open().reindex()
-    Terminal.finish()
-    if json.json {
-      return try printJSON(
-        ReindexJSON(packs: totals.packs, objects: totals.objects, storedBytes: totals.storedBytes))
-    }
-    print(
-      "index rebuilt: \(count(totals.packs, "pack")), \(count(totals.objects, "object")), "
-        + sizeText(totals.storedBytes))
   }
 }

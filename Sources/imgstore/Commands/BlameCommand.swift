@@ -1,0 +1,49 @@
+// imgstore blame.
+
+import ArgumentParser
+import Images
+import Platform
+
+struct Blame: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "blame",
+    abstract: "Show which snapshot last changed a path",
+    discussion: """
+      The command compares the content of a file, the target of a link, or everything in a \
+      directory. It ignores attributes and times. 'imgstore log NAME -- PATH' shows every change.
+      """)
+
+  @Argument(help: "Image, or the newest snapshot to search: REF or REF:PATH")
+  var ref: String
+  @Argument(help: "Path inside the root tree, or absolute path of the management node") var path:
+    String?
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let workspace = try common.open()
+    let reference = try PathReference(ref, path: path)
+    guard let path = reference.path else {
+      throw ImageError(
+        .usage, "reference '\(ref)'", "names no path", advice: "Write 'imgstore blame \(ref) PATH'")
+    }
+    let outcome = try workspace.blame(reference.snapshot, path: path)
+    let tags = try workspace.tags(of: outcome.origin)
+    let pin = try workspace.pin(of: outcome.origin)
+    Terminal.finish()
+    if json.json {
+      return try printJSON(
+        BlameJSON(
+          snapshot: SnapshotJSON(outcome.origin, tags: tags, pin: pin, full: false),
+          entry: EntryJSON(outcome.found.path, outcome.found.entry)))
+    }
+    print(
+      table([snapshotCells(outcome.origin, tags) + [printable(outcome.found.path)]]))
+  }
+}
+
+struct BlameJSON: JSONDocument {
+  static let kind = "blame"
+  let snapshot: SnapshotJSON
+  let entry: EntryJSON
+}

@@ -1,0 +1,46 @@
+// imgstore du.
+
+import ArgumentParser
+import Images
+
+struct Du: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "du", abstract: "Show disk usage per image or snapshot",
+    discussion: """
+      The columns are sizes on disk. 'reached' is all data that the images or snapshots need, \
+      'unique' the part that only they need, and 'shared' the rest. 'freed' is the space that \
+      'forget' and 'gc' would free. It can be less than 'unique', because gc rewrites a pack only if \
+      a tenth of it is no longer needed.
+      """)
+
+  @Argument(help: "Images or snapshots (default: all images)") var refs: [String] = []
+  @Flag(name: .shortAndLong, help: "Print a line for each snapshot") var snapshots = false
+  @Flag(name: .shortAndLong, help: "Print sizes in bytes") var bytes = false
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let outcome = try common.open().diskUse(refs, bySnapshot: snapshots)
+    Terminal.finish()
+    if json.json { return try printJSON(DiskUseJSON(outcome)) }
+    func size(_ n: UInt64) -> String { bytes ? String(n) : sizeText(n) }
+    func row(_ line: UseLine) -> [String] {
+      [
+        size(line.use.reachedBytes), size(line.use.uniqueBytes), size(line.use.sharedBytes),
+        size(line.use.freedBytes), line.name,
+      ]
+    }
+    var rows = [["reached", "unique", "shared", "freed", ""]] + outcome.lines.map(row)
+    if outcome.lines.count > 1 { rows.append(row(outcome.total)) }
+    print(table(rows))
+    print(
+      "\(count(outcome.packs, "pack")), \(size(outcome.packBytes))"
+        + (outcome.collectableBytes > 0
+          ? "; 'imgstore gc' frees \(size(outcome.collectableBytes))" : ""))
+    if outcome.cacheBytes > 0 || outcome.indexBytes > 0 {
+      print(
+        "on disk \(size(outcome.storeBytes)), with the index (\(size(outcome.indexBytes))) and the cache "
+          + "(\(size(outcome.cacheBytes)))")
+    }
+  }
+}

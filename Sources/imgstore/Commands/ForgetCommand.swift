@@ -1,0 +1,167 @@
+// imgstore forget.
+
+import ArgumentParser
+import Images
+import Store
+
+struct Forget: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "forget",
+    abstract: "Remove old snapshots that no rule keeps",
+    discussion: """
+      The command keeps a snapshot if at least one rule matches, and removes the others. \
+      '--keep-daily 7' keeps the latest snapshot of each of the last 7 days that have one (local \
+      time). Hours, weeks (from Monday), months and years work the same way.
+
+      Rules do not count automatic snapshots, which commands take before a change and to record one. \
+      These stay for 30 days; --keep-auto N keeps the last N instead.
+
+      The command never removes the latest snapshot of an image, or one that an unfinished revert or \
+      import needs. It removes pinned and tagged snapshots only with --force, and only if no rule \
+      keeps them.
+
+      'imgstore gc' frees the space. imgstore never uses a number again: IMAGE@12 is the same \
+      snapshot, or none.
+
+      With --all, the command skips busy images (--wait, --no-wait) and exits with code 3, or 4 if \
+      all images are busy.
+
+      Examples:
+        imgstore forget --all --keep-last 3 --keep-daily 7 --dry-run
+      """)
+
+  @Argument(help: "Images, unless you add --all") var names: [String] = []
+  @Flag(help: "Apply the rules to every image in the store") var all = false
+  @Option(help: ArgumentHelp("Keep the last N snapshots", valueName: "n")) var keepLast: Int?
+  @Option(help: ArgumentHelp("Keep one snapshot in each of the last N hours", valueName: "n"))
+  var keepHourly: Int?
+  @Option(help: ArgumentHelp("Keep one snapshot in each of the last N days", valueName: "n"))
+  var keepDaily: Int?
+  @Option(help: ArgumentHelp("Keep one snapshot in each of the last N weeks", valueName: "n"))
+  var keepWeekly: Int?
+  @Option(help: ArgumentHelp("Keep one snapshot in each of the last N months", valueName: "n"))
+  var keepMonthly: Int?
+  @Option(help: ArgumentHelp("Keep one snapshot in each of the last N years", valueName: "n"))
+  var keepYearly: Int?
+  @Option(
+    help: ArgumentHelp(
+      "Keep all snapshots within this time before the latest: 24h, 30d, 8w, 6m, 2y",
+      valueName: "time"))
+  var keepWithin: String?
+  @Option(
+    help: ArgumentHelp(
+      "Keep the last N automatic snapshots (default: those of 30 days)", valueName: "n"))
+  var keepAuto: Int?
+  @Flag(
+    help: "Remove all snapshots of the images, even tagged ones, but not the directories themselves"
+  )
+  var entirely = false
+  @Flag(help: "Run 'imgstore gc' afterwards to free the space") var prune = false
+  @Flag(help: "Keep tagged snapshots, even with --force") var keepTagged = false
+  @Flag(help: "Allow removing pinned and tagged snapshots") var force = false
+  @Flag(
+    name: [.customShort("n"), .long],
+    help: "List snapshots to remove and bytes to free without changing anything")
+  var dryRun = false
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  private var policy: RetentionPolicy {
+    var policy = RetentionPolicy()
+    policy.last = keepLast
+    policy.hourly = keepHourly
+    policy.daily = keepDaily
+    policy.weekly = keepWeekly
+    policy.monthly = keepMonthly
+    policy.yearly = keepYearly
+    policy.withinSeconds = keepWithin.flatMap(Forget.seconds)
+    policy.automatic = keepAuto
+    policy.tagged = keepTagged
+    return policy
+  }
+
+  func validate() throws {
+    guard all != !names.isEmpty else {
+      throw ValidationError("Name images, or give --all, but not both.")
+    }
+    if let one = names.first(where: { $0.contains("@") }) {
+      throw ValidationError("forget works by rules: 'imgstore remove \(one)' removes one snapshot.")
+    }
+    if let keepWithin, Forget.seconds(keepWithin) == nil {
+      throw ValidationError("invalid time '\(keepWithin)'; use 24h, 30d, 8w, 6m or 2y.")
+    }
+    if entirely, policy.hasRule || all {
+      throw ValidationError("--entirely keeps no snapshots: name the images, and give no rule.")
+    }
+    if prune, dryRun {
+      throw ValidationError("--prune and --dry-run exclude each other.")
+    }
+    for (name, value) in [
+      ("last", keepLast), ("hourly", keepHourly), ("daily", keepDaily), ("weekly", keepWeekly),
+      ("monthly", keepMonthly), ("yearly", keepYearly), ("auto", keepAuto),
+    ] {
+      if let value, value < 0 { throw ValidationError("--keep-\(name) cannot be negative.") }
+    }
+  }
+
+  /// Runs after the parser has refused unknown options.
+  /// - Throws: `ValidationError` if no rule keeps a snapshot.
+  private func requireRule() throws {
+    guard entirely || policy.hasRule else {
+      throw ValidationError("Add a rule: --keep-last 10, --keep-daily 7 …")
+    }
+    let counts = [keepLast, keepHourly, keepDaily, keepWeekly, keepMonthly, keepYearly]
+    guard
+      entirely || keepWithin != nil || keepAuto != nil || counts.contains(where: { ($0 ?? 0) > 0 })
+    else {
+      throw ValidationError(
+        "Every rule keeps 0 snapshots. 'forget IMAGE --entirely' removes a whole history.")
+    }
+  }
+
+  func run() throws {
+    try requireRule()
+    let workspace = try common.open()
+    let outcome =
+      entirely
+      ? try workspace.forgetEntirely(names, force: force, dryRun: dryRun)
+      : try workspace.forget(names, policy, force: force, dryRun: dryRun)
+    if prune { _ = try workspace.collect(CollectionRequest()) }
+    Terminal.finish()
+    if json.json { try printJSON(ForgetJSON(outcome)) } else { show(outcome) }
+    let unreadable = outcome.unreadable.map {
+      "cannot read \($0), so it stays; 'imgstore remove \($0) --force' removes it"
+    }
+    let problems = unreadable + outcome.busy.map { $0.error.explanation }
+    if !problems.isEmpty {
+      throw CompletedWithWarnings(lines: problems, isDamage: !unreadable.isEmpty)
+    }
+  }
+
+  /// Returns the seconds of a time such as "30d". Months have 31 days, and years 366.
+  static func seconds(_ text: String) -> Int64? {
+    let units: [Character: Int64] = [
+      "h": 3600, "d": 86_400, "w": 7 * 86_400, "m": 31 * 86_400, "y": 366 * 86_400,
+    ]
+    guard let unit = text.last.flatMap({ units[$0] }), let number = Int32(text.dropLast()),
+      number > 0
+    else { return nil }
+    return Int64(number) * unit
+  }
+
+  private func show(_ outcome: ForgetOutcome) {
+    print(
+      table(
+        outcome.kept.map { kept in
+          [
+            "keep", kept.snapshot.name, timeText(kept.snapshot.snapshot.created),
+            kept.reasons.map(\.description).joined(separator: ", "),
+          ]
+        } + outcome.forgotten.map(forgottenRow)))
+    if keepAuto == nil, outcome.kept.contains(where: { $0.reasons == [.rule("automatic")] }) {
+      printMessage(
+        "automatic snapshots stay for 30 days; --keep-auto N keeps the last N instead")
+    }
+    printReport(outcome)
+  }
+}

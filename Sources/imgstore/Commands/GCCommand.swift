@@ -1,0 +1,62 @@
+// imgstore gc.
+
+import ArgumentParser
+import Images
+
+struct GC: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "gc", abstract: "Delete data that no snapshot references",
+    discussion: """
+      The command deletes packs without needed data, which works on a full disk. It rewrites packs \
+      of which a large part is no longer needed. You can snapshot, export and restore at the same \
+      time.
+
+      The command first waits for another gc, optimize or repair. Before it deletes data, it waits \
+      for commands that began earlier: for a minute, --max-time or --wait. The next gc deletes the \
+      data that remains then. An interrupted gc loses no data; it only leaves space to free.
+      """,
+    aliases: ["prune"])
+
+  @Flag(
+    name: [.customShort("n"), .long],
+    help: "Print how much space gc would free without changing anything")
+  var dryRun = false
+  @Flag(help: "Only delete packs without needed data; rewrite none") var removeOnly = false
+  @OptionGroup var budget: BudgetOptions
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let request = try budget.request(removeOnly ? .none : .sparing)
+    if dryRun { return try estimate() }
+    let outcome = try common.open().collect(request)
+    Terminal.finish()
+    if json.json {
+      try printJSON(CollectionJSON(outcome))
+    } else {
+      print(
+        outcome.removedPacks == 0
+          ? "nothing to free; \(secondsText(outcome.seconds))"
+          : "freed \(sizeText(UInt64(max(0, outcome.freedBytes)))): removed "
+            + "\(count(outcome.removedPacks, "pack")), \(outcome.rewrittenPacks) of them rewritten "
+            + "(\(sizeText(outcome.writtenBytes))); \(secondsText(outcome.seconds))")
+      printReport(outcome)
+    }
+    try expectNoProblems(outcome)
+  }
+
+  private func estimate() throws {
+    let use = try common.open().diskUse([])
+    Terminal.finish()
+    if json.json {
+      return try printJSON(CollectionEstimateJSON(collectableBytes: use.collectableBytes))
+    }
+    print("would free \(exactSize(use.collectableBytes))")
+  }
+}
+
+/// The document of `gc --dry-run`.
+struct CollectionEstimateJSON: JSONDocument {
+  static let kind = "collection-estimate"
+  let collectableBytes: UInt64
+}

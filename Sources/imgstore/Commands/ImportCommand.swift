@@ -1,0 +1,191 @@
+// imgstore import. The name imgimport is in XCATImport.swift.
+
+import ArgumentParser
+import Images
+import Platform
+import XCAT
+
+struct Import: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "import",
+    abstract: "Create or replace an image from a bundle",
+    discussion: """
+      The command reads the whole bundle into the store and validates it before it changes anything \
+      on the machine. It snapshots an image that it replaces, and 'imgstore undo IMAGE' undoes the \
+      import. It writes only below the install directory. It refuses to replace an image unless you \
+      add --force.
+
+      Examples:
+        imgstore import compute@3.tgz --dry-run
+        imgstore import compute@3.tgz -f compute2
+        imgstore import chroot@1.tgz --to /srv/images/chroot
+        imgstore import backup/compute@3.tgz -R root@mn2
+      """)
+
+  @Argument(help: "Bundle (gzip, xz, zstd or plain tar), or '-' for standard input")
+  var bundle: String
+  @Option(
+    name: [.customShort("f"), .long],
+    help: "Import under this profile, with its own directory, lists and name")
+  var profile: String?
+  @Option(help: "Name of the new image") var name: String?
+  @Option(
+    help: ArgumentHelp(
+      "Directory for the tree of a directory image (default: the existing one)",
+      valueName: "dir"))
+  var to: String?
+  @Flag(help: "Replace an image of the same name, after a snapshot of it")
+  var force = false
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "Set the bundle's postscripts and postbootscripts for these nodes", valueName: "noderange"))
+  var postscripts: String?
+  @Flag(help: "With --postscripts, add them to those of the nodes instead of replacing these")
+  var appendPostscripts = false
+  @Flag(help: "Keep each replaced file next to the new one as FILE.ORIG, as xCAT does")
+  var orig = false
+  @Flag(help: "Keep columns of a replaced image that the bundle does not set")
+  var merge = false
+  @Option(
+    help: ArgumentHelp(
+      "Let the bundle write below this directory, too; repeatable", valueName: "prefix"))
+  var allow: [String] = []
+  @Flag(help: "Install plugins of kits, which xcatd runs as root")
+  var trustPlugins = false
+  @Flag(help: "Accept values that xCAT's commands would pass to a shell as more than one word")
+  var allowUnsafeValues = false
+  @Flag(
+    help: "Accept trees with device nodes, or with setuid files that no package of the tree owns")
+  var allowPrivileged = false
+  @Flag(help: "Refuse a bundle without a signature by a trusted key, before any change")
+  var requireSignature = false
+  @OptionGroup var trusted: TrustedKeysOption
+  @OptionGroup var remote: RemoteOption
+  @OptionGroup var nodeset: NodesetOption
+  @Flag(
+    name: [.customShort("n"), .long],
+    help: "Check the bundle and print the plan without changing anything")
+  var dryRun = false
+  @Flag(help: "With --dry-run, list every step") var all = false
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    if appendPostscripts, postscripts == nil {
+      throw ValidationError(
+        "--append-postscripts needs --postscripts NODERANGE.")
+    }
+    for (option, value) in [
+      ("--profile", profile), ("--name", name), ("--postscripts", postscripts), ("--to", to),
+    ] where value == "" {
+      throw ValidationError("The value of \(option) is empty.")
+    }
+    for prefix in allow where !prefix.hasPrefix("/") {
+      throw ValidationError("invalid directory '\(prefix)'; --allow needs an absolute path.")
+    }
+    if bundle == "-", remote.remoteHost != nil {
+      throw ValidationError("Standard input is not on another host: give '-' or -R, not both.")
+    }
+  }
+
+  func run() throws {
+    let workspace = try common.open()
+    try nodeset.check(workspace)
+    let outcome: ImportOutcome
+    if let host = remote.remoteHost {
+      let file = try RemoteFile(host: host, path: bundle)
+      workspace.progress.begin("copying from \(file.host)")
+      outcome = try RemoteBundle.fetch(workspace, file) {
+        try workspace.importBundle(request($0)) { _ in }
+      }
+    } else {
+      outcome = try workspace.importBundle(request(bundle)) { _ in }
+    }
+    var boot: [String: BootCheck] = [:]
+    for image in outcome.images where !outcome.isDryRun {
+      boot[image.name] = nodeset.follow(
+        workspace, image.name, writes: image.apply.writes,
+        isDone: image.remaining?.isEmpty ?? true)
+    }
+    Terminal.finish()
+    if json.json {
+      try printJSON(ImportJSON(outcome, boot) { workspace.undo($0) })
+    } else {
+      for image in outcome.images { describe(image, workspace, outcome) }
+      for origin in outcome.origins { print(text(of: origin)) }
+    }
+    for remark in outcome.images.flatMap(\.remarks) { Terminal.warning(remark) }
+    let lost = outcome.images.flatMap(\.notes).map(noteText)
+    if outcome.isDryRun { for line in lost { Terminal.warning(line) } }
+    let bootProblems = outcome.images.flatMap { boot[$0.name]?.printResult(json) ?? [] }
+    let problems =
+      (outcome.isDryRun ? [] : outcome.images.flatMap(\.problemLines) + lost) + bootProblems
+    if !problems.isEmpty { throw CompletedWithWarnings(lines: problems) }
+  }
+
+  private func request(_ file: String) -> ImportRequest {
+    var request = ImportRequest(file)
+    request.profile = profile
+    request.name = name
+    request.directory = to
+    request.replaces = force
+    request.nodes = postscripts
+    request.appendsPostscripts = appendPostscripts
+    request.keepsOriginals = orig
+    request.mergesColumns = merge
+    request.allowed = allow
+    request.trustsPlugins = trustPlugins
+    request.allowsUnsafeValues = allowUnsafeValues
+    request.allowsPrivileged = allowPrivileged
+    request.requiresSignature = requireSignature
+    request.trustedKeys = trusted.trustedKeys
+    request.isDryRun = dryRun
+    return request
+  }
+
+  private func text(of origin: OriginSignature) -> String {
+    let key = origin.keyName.map { "\($0) (\(origin.key.shortHex))" } ?? origin.key.shortHex
+    let subject = "\(printable(origin.subject.utf8)) of \(printable(origin.host.utf8))"
+    return origin.isVerified
+      ? "signed by \(key) as \(subject)"
+      : "has a signature by \(key) as \(subject); only --require-signature checks it"
+  }
+
+  private func describe(_ image: ImportedImage, _ workspace: Workspace, _ outcome: ImportOutcome) {
+    let apply = image.apply
+    if outcome.isDryRun {
+      StepsText(apply, showsAll: all).printAll()
+      printTrust(image)
+      print(
+        "an import of \(image.name) would \(image.replaced ? "replace it" : "define it"), take "
+          + "\(count(apply.plannedSteps, "step")), write \(sizeText(apply.plannedBytes)) and "
+          + "remove \(count(apply.removals.count, "entry"))")
+      return
+    }
+    for piece in image.imported?.snapshot.pieces ?? [] { print("  \(printable(piece.path))") }
+    printTrust(image)
+    print(
+      "imported \(image.name)\(image.imported.map { " as \($0.name)" } ?? ""); "
+        + secondsText(outcome.seconds))
+    if let undo = workspace.undo(image) {
+      print(
+        image.replaced
+          ? "saved the replaced image as \(undo): 'imgstore undo \(image.name)' restores it"
+          : "'imgstore undo \(image.name)' undoes the import: the image did not exist before")
+    }
+  }
+}
+
+/// Prints the site's files that an import replaces, and the privileged files in its trees.
+private func printTrust(_ image: ImportedImage) {
+  for item in image.siteReplacements { print("replace \(item.name) (\(item.effect.text))") }
+  // Entries that every system has or that packages own are only counted. --json lists all.
+  let usual = image.privileged.filter { $0.isStandard || $0.package != nil }
+  for entry in image.privileged where !entry.isStandard && entry.package == nil {
+    print("privileged  \(printable(entry.path)) (\(entry.detail); owned by no package)")
+  }
+  if !usual.isEmpty {
+    print("privileged  \(count(usual.count, "entry")) that packages own, or that every system has")
+  }
+}

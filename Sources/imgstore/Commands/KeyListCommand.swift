@@ -1,0 +1,24 @@
+// imgstore key list.
+
+import ArgumentParser
+import Images
+
+struct KeyList: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "List the trusted keys")
+
+  @OptionGroup var trusted: TrustedKeysOption
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let keys = try common.open().trustedKeys(trusted.trustedKeys)
+    Terminal.finish()
+    if json.json {
+      return try printJSON(
+        KeysJSON(keys: keys.all.map { KeyJSON($0.key, name: $0.name) }))
+    }
+    if keys.isEmpty { return print("\(keys.folder) has no keys") }
+    print(table(keys.all.map { [$0.key.id.hex, $0.name] }))
+  }
+}

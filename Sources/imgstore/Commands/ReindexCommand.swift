@@ -1,0 +1,35 @@
+// imgstore reindex.
+
+import ArgumentParser
+import Images
+
+struct Reindex: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "reindex",
+    abstract: "Rebuild the index from the packs",
+    discussion: """
+      This is never needed for correctness, because every command updates the index itself.
+      """)
+
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let totals = try common.open().reindex()
+    Terminal.finish()
+    if json.json {
+      return try printJSON(
+        ReindexJSON(packs: totals.packs, objects: totals.objects, storedBytes: totals.storedBytes))
+    }
+    print(
+      "rebuilt the index: \(count(totals.packs, "pack")), \(count(totals.objects, "object")), "
+        + sizeText(totals.storedBytes))
+  }
+}
+
+struct ReindexJSON: JSONDocument {
+  static let kind = "reindex"
+  let packs: Int
+  let objects: Int
+  let storedBytes: UInt64
+}

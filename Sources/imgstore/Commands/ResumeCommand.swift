@@ -1,0 +1,64 @@
+// imgstore resume.
+
+import ArgumentParser
+import Images
+
+struct Resume: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "resume",
+    abstract: "Complete an interrupted change, or roll it back",
+    discussion: """
+      A revert or an import leaves a journal if it is killed, or if the disk is full or the power \
+      fails. No other command changes the image until you resume the change. At the end, the command \
+      compares the live image with the snapshot again.
+      """)
+
+  @Argument(help: "Name of the image; optional if only one has an unfinished change") var name:
+    String?
+  @Flag(
+    name: [.long, .customLong("abort")], help: "Roll back to the state before the change")
+  var back = false
+  @Flag(help: "Leave the image as it is and discard the journal")
+  var abandon = false
+  @OptionGroup var nodeset: NodesetOption
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    if back && abandon { throw ValidationError("Give --back or --abandon, not both.") }
+  }
+
+  func run() throws {
+    let workspace = try common.open()
+    try nodeset.check(workspace)
+    // A script that runs after each boot names no image, and usually has nothing to do.
+    if name == nil, !json.json, try workspace.unfinishedImages().isEmpty {
+      return print("no image has an unfinished change")
+    }
+    let outcome = try workspace.resume(name, abandon ? .abandon : back ? .back : .forward)
+    let boot = outcome.revert.flatMap { $0.bootCheck(workspace, nodeset) }
+    Terminal.finish()
+    if json.json { try printJSON(ResumeJSON(outcome, boot)) } else { describe(outcome) }
+    let failures = boot?.printResult(json) ?? []
+    try outcome.revert?.expectNoProblems(failures)
+    if !outcome.leftovers.isEmpty {
+      throw CompletedWithWarnings(lines: problemLines(outcome.leftovers))
+    }
+  }
+
+  private func describe(_ outcome: ResumeOutcome) {
+    let (change, image) = (outcome.change, outcome.change.image)
+    switch (outcome.direction, outcome.revert) {
+    case (.abandon, _):
+      print(
+        "discarded the journal of \(change.words); 'imgstore status \(image)' compares the live image"
+      )
+    case (_, nil):
+      print("\(change.words) had not touched the live image; you can run it again")
+    case (let direction, let revert?):
+      let isBack = direction == .back
+      print("\(change.words) is \(isBack ? "rolled back" : "completed")")
+      printReport(revert)
+    }
+  }
+}

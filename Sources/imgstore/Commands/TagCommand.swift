@@ -1,0 +1,37 @@
+// imgstore tag.
+
+import ArgumentParser
+import Images
+
+struct TagCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "tag", abstract: "Give a snapshot a name: IMAGE@TAG")
+
+  @Argument(help: "Snapshot to tag") var ref: String
+  @Argument(help: "Name of the tag; begins with a letter") var tag: String
+  @Flag(
+    name: .shortAndLong,
+    help: "Move the tag if another snapshot has it")
+  var force = false
+  @OptionGroup var json: JSONFlag
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let (snapshot, previous) = try common.open().tag(ref, as: tag, moving: force)
+    Terminal.finish()
+    let image = snapshot.snapshot.image
+    let movedFrom = previous == snapshot.number ? nil : previous.map { "\(image)@\($0)" }
+    if json.json {
+      return try printJSON(TagJSON(tag: tag, snapshot: snapshot.name, movedFrom: movedFrom))
+    }
+    print(
+      "\(snapshot.name) is \(image)@\(tag)" + (movedFrom.map { "; moved from \($0)" } ?? ""))
+  }
+}
+
+struct TagJSON: JSONDocument {
+  static let kind = "tag"
+  let tag: String
+  let snapshot: String
+  let movedFrom: String?
+}

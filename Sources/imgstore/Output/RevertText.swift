@@ -1,0 +1,122 @@
+// The reports of `revert`, `undo` and `resume`.
+
+import Images
+import Platform
+import Store
+
+/// Prints the report of a revert or undo, and of the files that nodes boot now.
+/// - Throws: `CompletedWithWarnings` if the live image does not match the snapshot.
+func reportChange(
+  _ outcome: RevertOutcome, _ workspace: Workspace, _ options: ChangeOptions,
+  _ nodeset: NodesetOption, _ json: JSONFlag
+) throws {
+  let boot = outcome.bootCheck(workspace, nodeset)
+  Terminal.finish()
+  if json.json {
+    try printJSON(RevertJSON(outcome, boot))
+  } else {
+    printReport(outcome, showsAll: options.all)
+  }
+  try outcome.expectNoProblems(boot?.printResult(json) ?? [])
+}
+
+extension RevertOutcome {
+  /// Compares the boot files of the image, and runs nodeset if the user asked for it.
+  /// - Returns: nil for a dry run.
+  func bootCheck(_ workspace: Workspace, _ nodeset: NodesetOption) -> BootCheck? {
+    if isDryRun { return nil }
+    return nodeset.follow(
+      workspace, target.snapshot.image, writes: apply.writes,
+      isDone: remaining?.isEmpty ?? true)
+  }
+
+  /// Ends the command.
+  /// - Parameter others: More problems to report.
+  /// - Throws: `CompletedWithWarnings` if the live image does not match the snapshot, or if there are other
+  ///   problems.
+  func expectNoProblems(_ others: [String] = []) throws {
+    var problems = problemLines(apply.report.problems)
+    let listed = Set(apply.report.problems.lazy.filter(\.isAttribute).map(\.path))
+    problems += problemLines(limits.filter { !listed.contains($0.path) })
+    if let remaining, !remaining.isEmpty {
+      problems.append("the live image still differs from \(target.name): \(summary(remaining))")
+      problems += remaining.entries.prefix(10).map { "\(printable($0.path)): \($0.differenceText)" }
+      if remaining.entries.count > 10 {
+        problems.append("… and \(remaining.entries.count - 10) more entries")
+      }
+    }
+    if !uncompared.isEmpty {
+      problems.append("\(count(uncompared.count, "entry")) could not be compared")
+      problems += uncompared.map(noteText)
+    }
+    if !isDryRun {
+      problems += apply.skipped.map { "\(printable($0.path)): unchanged: \($0.why)" }
+    }
+    problems += others
+    try expectNone(problems, apply.report)
+  }
+}
+
+func printReport(_ outcome: RevertOutcome, showsAll: Bool = false) {
+  let apply = outcome.apply
+  if outcome.isDryRun {
+    printPlan(apply, of: outcome.target.name, showsAll: showsAll)
+    return
+  }
+  if outcome.remaining == nil {
+    let subject = outcome.parts.isEmpty ? "the live image" : "\(outcome.parts.text): live"
+    return print("\(subject) already matches \(outcome.target.name); nothing was changed")
+  }
+  if let safety = outcome.safety {
+    print("saved the previous state as \(safety.name)")
+  }
+  for method in apply.methods { print(methodText(method)) }
+  let report = apply.report
+  print(
+    "wrote \(count(report.writtenFiles, "entry")) (\(sizeText(report.writtenBytes))), "
+      + (report.reusedFiles > 0 ? "kept the data of \(report.reusedFiles), " : "")
+      + "removed \(report.removed), changed attributes of \(report.changedAttributes)"
+      + (apply.attributes.isEmpty
+        ? "" : ", set \(count(apply.attributes.count, "attribute")) of the definition"))
+  if outcome.isExact, outcome.uncompared.isEmpty {
+    print(
+      (outcome.parts.isEmpty
+        ? "verified: the live image matches" : "verified: \(outcome.parts.text) matches")
+        + " \(outcome.target.name)")
+  }
+  if let recorded = outcome.recorded {
+    print("recorded as \(recorded.name); \(secondsText(outcome.seconds))")
+  }
+}
+
+private func methodText(_ method: TreeStrategy) -> String {
+  "\(printable(method.path)): \(method.isSwap ? "swapped" : "changed in place") (\(method.why))"
+}
+
+/// Prints a plan: its steps, then their numbers and sizes.
+private func printPlan(_ apply: ApplyOutcome, of target: String, showsAll: Bool) {
+  StepsText(apply, showsAll: showsAll).printAll()
+  for method in apply.methods { print(methodText(method)) }
+  print(
+    table(
+      [
+        ["remove", count(apply.removals.count, "entry"), sizeText(apply.removedBytes)],
+        ["write", count(apply.writes.count, "entry"), sizeText(apply.plannedBytes)],
+        ["attributes of", count(apply.attributePaths.count, "entry"), ""],
+        ["table columns", "\(apply.attributes.count)", ""],
+        ["unchanged", count(apply.skipped.count, "entry"), ""],
+      ].filter { !$0[1].hasPrefix("0") }, indent: "  "))
+  print(
+    "a revert to \(target) would take \(count(apply.plannedSteps, "step")), "
+      + "write \(sizeText(apply.plannedBytes)) and remove \(count(apply.removals.count, "entry"))")
+}
+
+extension TreeChange {
+  fileprivate var differenceText: String {
+    switch kind {
+    case .added: "is missing"
+    case .removed: "is left over"
+    case .changed(_, _, let fields): "differs in \(fields.names.joined(separator: ", "))"
+    }
+  }
+}
