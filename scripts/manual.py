@@ -121,7 +121,7 @@ class Pages:
                 text += ", ".join(bold(s) + value for s in self.spelling(a).split(", ")) + "\n"
             about = re.sub(r"\s+", " ", a.get("abstract", "")).strip()
             if a.get("defaultValue") and "default" not in about and a["kind"] == "option":
-                about += f" Default: {a['defaultValue']}."
+                about = f"{about.rstrip('.')} (default: {a['defaultValue']})"
             text += escape(about or "See above.") + "\n"
         return text
 

@@ -12,7 +12,7 @@ import Platform
 struct ImgStore: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "imgstore",
-    abstract: "Git for node images: snapshot, compare, revert, export and import",
+    abstract: "Snapshot, compare, revert, export and import node images",
     discussion: """
       A reference (REF) names a snapshot: IMAGE (the latest; for 'diff' and 'revert' the latest that \
       is not automatic), IMAGE@12 (by number), IMAGE@~1 (one before the latest), IMAGE@TAG, \
