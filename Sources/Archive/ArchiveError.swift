@@ -8,15 +8,15 @@ public struct ArchiveError: Error, Sendable, CustomStringConvertible {
   /// The member that the error is about; empty for the archive as a whole.
   public let member: [UInt8]
   /// The reason, as a sentence without its full stop.
-  public let finding: String
+  public let reason: String
 
   /// Creates an error.
-  public init(member: [UInt8] = [], _ finding: String) {
+  public init(member: [UInt8] = [], _ reason: String) {
     self.member = member
-    self.finding = finding
+    self.reason = reason
   }
 
-  public var description: String { finding }
+  public var description: String { reason }
 }
 
 /// Fills a buffer with the next bytes of a stream.

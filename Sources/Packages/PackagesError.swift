@@ -9,26 +9,27 @@ import Platform
 
 /// A package database that cannot be read, and the reason.
 public struct PackagesError: ExplainedError {
-  public let object: String
-  public let finding: String
-  public let advice: String
+  public let subject: String
+  public let reason: String
+  public let hint: String
+  public var errorCode: ErrorCode { .packagesInvalid }
 
   /// Creates an error.
-  public init(_ object: String, _ finding: String, advice: String = "") {
-    self.object = object
-    self.finding = finding
-    self.advice = advice
+  public init(_ subject: String, _ reason: String, hint: String = "") {
+    self.subject = subject
+    self.reason = reason
+    self.hint = hint
   }
 
-  static func damaged(_ path: [UInt8], _ finding: String) -> PackagesError {
+  static func damaged(_ path: [UInt8], _ reason: String) -> PackagesError {
     PackagesError(
-      "package database \(printable(path))", finding,
-      advice: "Compare files without --packages; the packages cannot be listed")
+      "package database \(printable(path))", reason,
+      hint: "Compare files without --packages; the packages cannot be listed")
   }
 }
 
 /// Inconsistent data inside a database; the reader of the file adds the file's path.
 struct Malformed: Error {
-  let finding: String
-  init(_ finding: String) { self.finding = finding }
+  let reason: String
+  init(_ reason: String) { self.reason = reason }
 }

@@ -11,15 +11,16 @@ import Platform
 
 /// A key or a statement that cannot be used, and the reason.
 public struct SignatureError: ExplainedError {
-  public let object: String
-  public let finding: String
-  public let advice: String
+  public let subject: String
+  public let reason: String
+  public let hint: String
+  public var errorCode: ErrorCode { .signatureRefused }
 
   /// Creates an error.
-  public init(_ object: String, _ finding: String, advice: String = "") {
-    self.object = object
-    self.finding = finding
-    self.advice = advice
+  public init(_ subject: String, _ reason: String, hint: String = "") {
+    self.subject = subject
+    self.reason = reason
+    self.hint = hint
   }
 }
 
@@ -52,7 +53,7 @@ public struct PublicKey: Hashable, Sendable {
     let der = try PEM.decode(pem, label: PublicKey.label, name: name)
     guard der.count == PublicKey.prefix.count + PublicKey.byteCount,
       der.starts(with: PublicKey.prefix)
-    else { throw SignatureError(name, "is not an Ed25519 public key", advice: PEM.advice) }
+    else { throw SignatureError(name, "is not an Ed25519 public key", hint: PEM.hint) }
     raw = Array(der.dropFirst(PublicKey.prefix.count))
   }
 
@@ -81,7 +82,7 @@ public struct SigningKey: Sendable {
   public let publicKey: PublicKey
 
   private init(seed: [UInt8], name: String) throws(SignatureError) {
-    let failure = SignatureError(name, "libcrypto cannot use it as an Ed25519 key")
+    let failure = SignatureError(name, "cannot be used as an Ed25519 key: libcrypto refuses it")
     guard let key = EVP_PKEY_new_raw_private_key_ex(nil, "ED25519", nil, seed, seed.count) else {
       throw failure
     }
@@ -98,7 +99,7 @@ public struct SigningKey: Sendable {
   /// Generates a key from the system's random numbers.
   public static func generate() throws(SignatureError) -> SigningKey {
     let name = "a new key"
-    let failure = SignatureError(name, "libcrypto cannot generate an Ed25519 key")
+    let failure = SignatureError(name, "cannot be generated: libcrypto failed")
     guard let context = EVP_PKEY_CTX_new_from_name(nil, "ED25519", nil) else { throw failure }
     defer { EVP_PKEY_CTX_free(context) }
     var key: OpaquePointer?
@@ -120,7 +121,7 @@ public struct SigningKey: Sendable {
     let der = try PEM.decode(pem, label: SigningKey.label, name: name)
     guard der.count == SigningKey.prefix.count + PublicKey.byteCount,
       der.starts(with: SigningKey.prefix)
-    else { throw SignatureError(name, "is not an Ed25519 private key", advice: PEM.advice) }
+    else { throw SignatureError(name, "is not an Ed25519 private key", hint: PEM.hint) }
     try self.init(seed: Array(der.dropFirst(SigningKey.prefix.count)), name: name)
   }
 
@@ -129,7 +130,7 @@ public struct SigningKey: Sendable {
 
   /// Returns the signature, 64 bytes. It is deterministic: one message has one signature.
   public func sign(_ message: [UInt8]) throws(SignatureError) -> [UInt8] {
-    let failure = SignatureError("key \(publicKey.id.shortHex)", "libcrypto cannot sign with it")
+    let failure = SignatureError("key \(publicKey.id.shortHex)", "cannot sign: libcrypto failed")
     guard let key = EVP_PKEY_new_raw_private_key_ex(nil, "ED25519", nil, seed, seed.count) else {
       throw failure
     }

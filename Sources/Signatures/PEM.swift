@@ -2,7 +2,7 @@
 // with its padding, no headers. Text around the block is ignored, as by openssl.
 
 enum PEM {
-  static let advice =
+  static let hint =
     "Create a key with 'imgstore key generate' or 'openssl genpkey -algorithm ed25519', without a passphrase"
   private static let dashes = "-----"
 
@@ -24,18 +24,18 @@ enum PEM {
       line.last == 0x0d ? line.dropLast() : line
     }
     guard lines.count(where: { $0.starts(with: begin) }) == 1 else {
-      throw SignatureError(name, "does not contain exactly one key in PEM", advice: advice)
+      throw SignatureError(name, "does not contain exactly one key in PEM", hint: hint)
     }
     lines = Array(lines.drop { !$0.starts(with: begin) })
     guard lines[0].elementsEqual("\(dashes)BEGIN \(label)\(dashes)".utf8) else {
       throw SignatureError(
-        name, "is not a \(label.lowercased()) in PEM without a passphrase", advice: advice)
+        name, "is not a \(label.lowercased()) in PEM without a passphrase", hint: hint)
     }
     let end = Array("\(dashes)END \(label)\(dashes)".utf8)
     guard let last = lines.firstIndex(where: { $0.elementsEqual(end) }),
       let der = Base64.decode(Array(lines[1..<last].joined()))
     else {
-      throw SignatureError(name, "is damaged: its base64 text cannot be read", advice: advice)
+      throw SignatureError(name, "is damaged: its base64 text cannot be read", hint: hint)
     }
     return der
   }

@@ -32,8 +32,8 @@ private struct StatementParser {
     lines = bytes.dropLast().split(separator: 0x0a, omittingEmptySubsequences: false)[...]
   }
 
-  private func failure(_ finding: String) -> SignatureError {
-    SignatureError("the statement, line \(lineNumber)", finding)
+  private func failure(_ reason: String) -> SignatureError {
+    SignatureError("the statement, line \(lineNumber)", reason)
   }
 
   // MARK: Lines

@@ -70,7 +70,7 @@ extension Statement {
       throw SignatureError(
         "the statement of \(name)",
         "has \(text.count) bytes, more than 1 MiB: it has too many files",
-        advice: "Sign the bundle with 'imgstore export --sign', whatever its size")
+        hint: "Sign the bundle with 'imgstore export --sign', whatever its size")
     }
     return text
   }

@@ -5,37 +5,39 @@ import Platform
 
 /// An error in xCAT's data.
 public struct XCATError: ExplainedError {
-  public let object: String
-  public let finding: String
-  public let advice: String
+  public let subject: String
+  public let reason: String
+  public let hint: String
   public let errorCode: ErrorCode
-  public private(set) var isSentence = false
+  public let form: ReasonForm
 
   /// Creates an error.
-  public init(_ object: String, _ finding: String, advice: String = "") {
-    self.init(.failed, object, finding, advice: advice)
+  public init(_ subject: String, _ reason: String, hint: String = "") {
+    self.init(.failed, subject, reason, hint: hint)
   }
 
   /// Creates an error of a kind.
-  public init(_ code: ErrorCode, _ object: String, _ finding: String, advice: String = "") {
+  public init(
+    _ code: ErrorCode, _ subject: String, _ reason: String, hint: String = "",
+    form: ReasonForm = .predicate
+  ) {
     errorCode = code
-    self.object = object
-    self.finding = finding
-    self.advice = advice
+    self.subject = subject
+    self.reason = reason
+    self.hint = hint
+    self.form = form
   }
 
-  /// Creates an error in xCAT's own words, which name the object: scripts look for them
+  /// Creates an error in xCAT's own words, which name the subject: scripts look for them
   /// (docs/xcat-contract.md#messages).
-  public static func sentence(_ finding: String, advice: String = "") -> XCATError {
-    sentence(.failed, finding, advice: advice)
+  public static func sentence(_ reason: String, hint: String = "") -> XCATError {
+    sentence(.failed, reason, hint: hint)
   }
 
   /// Creates an error of a kind in xCAT's own words.
   public static func sentence(
-    _ code: ErrorCode, _ finding: String, advice: String = ""
+    _ code: ErrorCode, _ reason: String, hint: String = ""
   ) -> XCATError {
-    var error = XCATError(code, "", finding, advice: advice)
-    error.isSentence = true
-    return error
+    XCATError(code, "", reason, hint: hint, form: .sentence)
   }
 }

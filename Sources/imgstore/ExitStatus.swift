@@ -21,7 +21,7 @@ enum ExitStatus {
 
   /// Returns the exit code of an error.
   static func of(_ code: ErrorCode) -> Int32 {
-    switch code {
+    switch code.category {
     case .failed, .notFound, .interrupted: failed
     case .usage: usage
     case .busy: busy

@@ -78,7 +78,7 @@ struct ImgStore: ParsableCommand {
         result.withLock { $0 = code }
       }.join()
     } catch {
-      Terminal.error(error.explanation)
+      Terminal.error(error.messageWithHint)
       Glibc.exit(ExitStatus.failed)
     }
     let code = result.withLock { $0 }
@@ -105,8 +105,11 @@ struct ImgStore: ParsableCommand {
     do {
       arguments = try CommandWords(known: commandNames).arranged(words)
     } catch {
-      if words.contains("--json") { JSONOutput.printFailure(ErrorJSON(usage: error.text)) }
-      Terminal.error(error.text)
+      if words.contains("--json") {
+        JSONOutput.printFailure(ErrorJSON(usage: error.text))
+      } else {
+        Terminal.error(error.text)
+      }
       return ExitStatus.usage
     }
     let command: any ParsableCommand
@@ -143,8 +146,11 @@ struct ImgStore: ParsableCommand {
     } catch let error as any ExplainedError {
       Terminal.finish()
       fflush(nil)
-      if arguments.contains("--json") { JSONOutput.printFailure(ErrorJSON(error)) }
-      Terminal.error(error.explanation)
+      if arguments.contains("--json") {
+        JSONOutput.printFailure(ErrorJSON(error))
+      } else {
+        Terminal.error(FailedTask(command).message(error))
+      }
       return ExitStatus.of(error.errorCode)
     } catch {
       Terminal.finish()
@@ -187,9 +193,10 @@ struct ImgStore: ParsableCommand {
     }
     if asJSON {
       JSONOutput.printFailure(ErrorJSON(usage: withoutFarSuggestion(message(for: error))))
+    } else {
+      Terminal.error(
+        withoutFarSuggestion(text.hasPrefix("Error: ") ? String(text.dropFirst(7)) : text))
     }
-    Terminal.error(
-      withoutFarSuggestion(text.hasPrefix("Error: ") ? String(text.dropFirst(7)) : text))
     return error is ValidationError || exitCode(for: error) == .validationFailure
       ? ExitStatus.usage : ExitStatus.failed
   }

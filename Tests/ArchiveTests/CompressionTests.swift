@@ -69,7 +69,7 @@ import Testing
     let xz = try pack(content(3), "xz --lzma2=dict=512MiB")
     for bytes in [zstd, xz] {
       let error = #expect(throws: ArchiveError.self) { try plain(bytes) }
-      #expect(error?.finding.contains("memory") == true, "\(error?.finding ?? "")")
+      #expect(error?.reason.contains("memory") == true, "\(error?.reason ?? "")")
     }
   }
 

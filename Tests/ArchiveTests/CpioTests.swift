@@ -120,7 +120,7 @@ private let makeTree = """
       _ = try cpioMembers(bytes)
       return ""
     } catch let error as ArchiveError {
-      return printable(error.member) + ": " + error.finding
+      return printable(error.member) + ": " + error.reason
     } catch {
       return "another error: \(error)"
     }
@@ -167,14 +167,14 @@ private let makeTree = """
       (14, "800081ed", "of an unknown kind"),
       (54, "ffffffff", "ends inside"), (14, "0000a1ff", "after this member"),
     ]
-    for (offset, text, finding) in cases {
+    for (offset, text, reason) in cases {
       var bytes = changed(good, at: offset, to: text)
       if text == "0000a1ff" { bytes[offset + 8 * 5 + 6] = 0x30 }
       let found = refusal(bytes)
       if text == "0000a1ff" {
         #expect(found == "", "a link with content is a link with a target")
       } else {
-        #expect(found.contains(finding), "\(offset) \(text): \(found)")
+        #expect(found.contains(reason), "\(offset) \(text): \(found)")
       }
     }
     #expect(refusal(changed(good, at: 111, to: "x")).contains("NUL"))
@@ -205,7 +205,7 @@ private let makeTree = """
       sizeBytes: 1 << 32)
     let error = #expect(throws: ArchiveError.self) { try cpio.begin(member) }
     #expect(error?.member == member.path)
-    #expect(error?.finding.contains("4294967296") == true)
+    #expect(error?.reason.contains("4294967296") == true)
     for name in ["", "TRAILER!!!", "a\0b", String(repeating: "n", count: 4096)] {
       var named = member
       named.path = Array(name.utf8)

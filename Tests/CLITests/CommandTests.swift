@@ -77,7 +77,7 @@ final class Site: Sendable {
   ]
 
   @Test(arguments: mistakes)
-  func `each mistake has its exit code and its explanation`(_ words: String, _ status: Int32) throws
+  func `each mistake has its exit code and its message`(_ words: String, _ status: Int32) throws
   {
     let arguments = words.split(separator: " ").map(String.init)
     let site = try Site()

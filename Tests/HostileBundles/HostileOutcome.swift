@@ -3,7 +3,7 @@
 
 /// What an import does with a hostile bundle.
 public enum HostileOutcome: Sendable {
-  /// It is refused before anything is written, with these words in the explanation.
+  /// It is refused before anything is written, with these words in the message.
   case refused([String])
   /// It is imported, and nothing acts: paths below the root that must not be there afterwards, and files whose bits of
   /// privilege and capabilities must not have come along.

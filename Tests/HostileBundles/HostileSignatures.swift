@@ -20,7 +20,7 @@ public enum BundleSigner {
       : "MC4CAQAwBQYDK2VwBCIEIAICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIC"
     let pem = "-----BEGIN PRIVATE KEY-----\n\(der)\n-----END PRIVATE KEY-----\n"
     do { return try SigningKey(pem: Array(pem.utf8), name: "test") } catch {
-      fatalError("the test's key: \(error.explanation)")
+      fatalError("the test's key: \(error.messageWithHint)")
     }
   }
 

@@ -111,9 +111,9 @@ import Testing
       _ = try workspace.export(ExportRequest("img"))
       Issue.record("there is neither a kernel nor a packed image")
     } catch let error as any ExplainedError {
-      #expect(error.errorCode == .notFound)
+      #expect(error.errorCode.category == .notFound)
       for what in ["ramdisk", "kernel", "rootimg", "pkglist"] {
-        #expect("\(error.finding) \(error.advice)".contains(what), "\(what)")
+        #expect("\(error.reason) \(error.hint)".contains(what), "\(what)")
       }
     }
     #expect(try workspace.log("img").count == 1)
@@ -132,7 +132,7 @@ import Testing
     #expect(try workspace.references(["img@3..@5", "@7"]) == ["img@3", "img@5", "@7"])
     #expect(try workspace.references(["@2..3"]) == ["img@2", "img@3"])
     let refused = #expect(throws: ImageError.self) { try workspace.references(["img@5..3"]) }
-    #expect(refused?.errorCode == .usage)
+    #expect(refused?.errorCode.category == .usage)
     #expect(throws: ImageError.self) { try workspace.references(["img@50..60"]) }
     // All or none: @7 is the latest, so nothing is removed.
     #expect(throws: ImageError.self) { try workspace.remove(["img@2..3", "img@7"]) }

@@ -139,6 +139,6 @@ import XCAT
     try shell("echo old >\"$1/kernel\"", site.path(copies))
     let report = try #require(try site.workspace.bootFiles(of: "img"))
     let error = #expect(throws: ImageError.self) { try site.workspace.runNodeset(report) }
-    #expect(error?.errorCode == .usage)
+    #expect(error?.errorCode.category == .usage)
   }
 }

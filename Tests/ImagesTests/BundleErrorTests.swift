@@ -25,7 +25,7 @@ import Testing
         _ = try workspace.importing(path) { $0.directory = folder.path("new") }
         Issue.record("\(name) was imported")
       } catch let error as any ExplainedError {
-        #expect(error.statement.contains(path), "\(error.statement)")
+        #expect(error.message.contains(path), "\(error.message)")
       }
     }
     #expect(!FileManager.default.fileExists(atPath: folder.path("new")))

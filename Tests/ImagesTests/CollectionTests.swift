@@ -321,7 +321,7 @@ func request(
       _ = try site.open().collect()
       Issue.record("two collectors at once")
     } catch let error as StoreError {
-      #expect(error.finding.contains("is being collected by another imgstore process: process"))
+      #expect(error.reason.contains("is being collected by another imgstore process: process"))
     }
     withExtendedLifetime(held) {}
   }
@@ -341,7 +341,7 @@ func request(
       _ = try site.open().collect()
       Issue.record("it collected without knowing what is needed")
     } catch let error as StoreError {
-      #expect(error.advice.contains("imgstore remove img@2 --force"))
+      #expect(error.hint.contains("imgstore remove img@2 --force"))
     }
     _ = try site.open().remove(["img@2"], force: true)
     _ = try site.open().collect()

@@ -44,7 +44,7 @@ import Testing
       _ = try workspace.log("img")
       Issue.record("it was listed")
     } catch let error as any ExplainedError {
-      #expect(error.errorCode == .damaged)
+      #expect(error.errorCode.category == .damaged)
     }
   }
 }

@@ -316,7 +316,7 @@ import Testing
           return request
         }())
       Issue.record("two images cannot be one directory")
-    } catch let error as any ExplainedError { #expect(error.errorCode == .usage) }
+    } catch let error as any ExplainedError { #expect(error.errorCode.category == .usage) }
     #expect(!FileManager.default.fileExists(atPath: site.folder.path("both")))
   }
 

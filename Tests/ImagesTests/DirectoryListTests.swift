@@ -52,8 +52,8 @@ import Testing
         _ = try site.workspace.revert(site.tree + path)
         Issue.record("\(path) is no image")
       } catch let error as ImageError {
-        #expect(error.errorCode == .notFound)
-        #expect(error.advice.contains("imgstore revert compute \(path.dropFirst())"), "\(path)")
+        #expect(error.errorCode.category == .notFound)
+        #expect(error.hint.contains("imgstore revert compute \(path.dropFirst())"), "\(path)")
       }
     }
   }
@@ -109,13 +109,13 @@ import Testing
     let site = try DirectorySite()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("mv srv/compute srv/moved")
-    let advice = "imgstore add compute NEWDIR"
+    let hint = "imgstore add compute NEWDIR"
     do {
       _ = try site.workspace.snapshot("compute")
       Issue.record("it is not there")
-    } catch let error as ImageError { #expect(error.advice.contains(advice)) }
+    } catch let error as ImageError { #expect(error.hint.contains(hint)) }
     let note = try site.workspace.status("compute").notes.first { $0.kind == .absent }
-    #expect(note?.detail.contains(advice) == true)
+    #expect(note?.detail.contains(hint) == true)
   }
 
   // MARK: Patterns
@@ -147,7 +147,7 @@ import Testing
     do {
       _ = try site.workspace.snapshot("compute")
       Issue.record("nothing is left")
-    } catch let error as ImageError { #expect(!error.advice.contains("mounted")) }
+    } catch let error as ImageError { #expect(!error.hint.contains("mounted")) }
   }
 
   @Test func `status tells what is left out now from what was`() throws {
@@ -189,7 +189,7 @@ import Testing
       _ = try site.workspace.undo("compute")
       Issue.record("nothing was kept")
     } catch let error as ImageError {
-      #expect(error.finding.contains("compute@2") && error.finding.contains("--no-safety"))
+      #expect(error.reason.contains("compute@2") && error.reason.contains("--no-safety"))
     }
   }
 

@@ -12,7 +12,7 @@ func refusal(_ body: () throws -> Void) -> String? {
     try body()
     return nil
   } catch let error as any ExplainedError {
-    return error.explanation
+    return error.messageWithHint
   } catch {
     return "\(error)"
   }

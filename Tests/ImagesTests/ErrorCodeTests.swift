@@ -38,12 +38,12 @@ import Testing
       operation: .revert, image: "img", started: now(), method: .inPlace, target: log[1].id,
       before: log[0].id, command: "revert", message: "revert to @1")
     try workspace.store().journals.write(journal.encode(), of: try ImageName("img"))
-    #expect(code { _ = try workspace.snapshot("img") } == .unfinished)
-    #expect(code { _ = try workspace.revert(RevertRequest("img@1")) } == .unfinished)
-    #expect(code { _ = try workspace.remove(["img@1"], force: true) } == .unfinished)
-    #expect(code { _ = try workspace.snapshot("twin") } == .unfinished)
+    #expect(code { _ = try workspace.snapshot("img") } == .changeUnfinished)
+    #expect(code { _ = try workspace.revert(RevertRequest("img@1")) } == .changeUnfinished)
+    #expect(code { _ = try workspace.remove(["img@1"], force: true) } == .changeUnfinished)
+    #expect(code { _ = try workspace.snapshot("twin") } == .changeUnfinished)
     #expect(code { _ = try workspace.resume("img", .abandon) } == nil)
-    #expect(code { _ = try workspace.resume("img", .forward) } == .notFound)
+    #expect(code { _ = try workspace.resume("img", .forward) } == .nothingToResume)
   }
 
   @Test func `a change that stops is unfinished, whatever stopped it`() throws {
@@ -51,15 +51,15 @@ import Testing
     let failing = try Workspace(workspace.options, fileSystem: files) { _ in }
     var request = RevertRequest("img@1")
     request.method = .inPlace
-    #expect(code { _ = try failing.revert(request) } == .unfinished)
+    #expect(code { _ = try failing.revert(request) } == .changeUnfinished)
   }
 
   @Test(arguments: [
-    ("rm packs/*", ErrorCode.damaged), ("printf x >refs/img/0000000001", .damaged),
-    ("rm refs/img/0000000001", .notFound), ("echo foreign >format", .damaged),
-    ("rm format", .damaged), ("rm -r refs; touch refs", .damaged), ("rm -r *", .notFound),
-    ("rm format; rm -r locks journal", .failed),
-    ("printf 'imgstore store\\nversion 99\\n' >format", .failed),
+    ("rm packs/*", ErrorCode.objectMissing), ("printf x >refs/img/0000000001", .damaged),
+    ("rm refs/img/0000000001", .snapshotNotFound), ("echo foreign >format", .damaged),
+    ("rm format", .damaged), ("rm -r refs; touch refs", .damaged), ("rm -r *", .storeNotFound),
+    ("rm format; rm -r locks journal", .storeIncompatible),
+    ("printf 'imgstore store\\nversion 99\\n' >format", .storeIncompatible),
   ])
   func `damage is told from what is not there`(_ damage: String, _ expected: ErrorCode) throws {
     try shell("cd \"$1\"; \(damage)", folder.path("store"))
@@ -70,6 +70,20 @@ import Testing
 
   @Test func `a missing file has the code of what is not there`() {
     #expect(SystemError(code: .notFound, "open", Array("/nowhere".utf8)).errorCode == .notFound)
-    #expect(SystemError(code: .accessDenied, "open", Array("/root".utf8)).errorCode == .failed)
+    #expect(SystemError(code: .accessDenied, "open", Array("/root".utf8)).errorCode == .accessDenied)
+  }
+
+  @Test func `docs/json.md lists every code with its category`() throws {
+    let document = try String(
+      contentsOfFile: URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent().path + "/docs/json.md",
+      encoding: .utf8)
+    let rows = document.split(separator: "\n").compactMap { line -> [String]? in
+      let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+      return cells.count == 4 && cells[0].hasPrefix("`") && cells[2].hasPrefix("`") ? cells : nil
+    }
+    #expect(
+      Set(rows.map { "\($0[0]) \($0[2])" })
+        == Set(ErrorCode.allCases.map { "`\($0.rawValue)` `\($0.category.rawValue)`" }))
   }
 }

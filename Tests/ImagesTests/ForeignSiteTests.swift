@@ -85,7 +85,7 @@ private struct Sites {
       let bundle: String
       do { bundle = try sites.export(extras) } catch let error as any ExplainedError {
         // The export is refused before anything is written, and the error names the file.
-        #expect(error.object.hasPrefix("/install/"), "\(error), seed \(seed)")
+        #expect(error.subject.hasPrefix("/install/"), "\(error), seed \(seed)")
         continue
       }
       let imported = try sites.to.importing(bundle)
@@ -132,7 +132,7 @@ private struct Sites {
     try shell("cd \"$1\"; \(make)", sites.folder.path("a/root/install"))
     let error = #expect(throws: (any Error).self) { try sites.export(extras) }
     #expect(
-      (error as? any ExplainedError)?.object.hasPrefix("/install/") == true, "\(error as Any)")
+      (error as? any ExplainedError)?.subject.hasPrefix("/install/") == true, "\(error as Any)")
     let left = try FileManager.default.contentsOfDirectory(atPath: sites.folder.path)
     #expect(Set(left) == ["a", "b"])
   }

@@ -80,19 +80,19 @@ import Testing
     let storedBytes = try #require(Int(stored.prefix { $0.isNumber }))
     #expect(storedBytes < bytes.count + (4 << 20), "the store grew to \(storedBytes) bytes")
 
-    let explanation = try #require(refusal).explanation
+    let messageWithHint = try #require(refusal).messageWithHint
     guard case .refused(let words) = hostile.outcome else { return }
     for word in words {
-      #expect(explanation.contains(word), "'\(word)' is not in: \(explanation)")
+      #expect(messageWithHint.contains(word), "'\(word)' is not in: \(messageWithHint)")
     }
     let objects = [
       "manifest.xml", "bundle ", "member ", "image ", "file ", "rootimgtree",
       "litefile.csv, line",
     ]
     #expect(
-      objects.contains { explanation.contains($0) } || explanation.hasPrefix("/install/"),
-      "names nothing: \(explanation)")
-    for line in [explanation] + site.told.withLock({ $0 }) { expectPrintable(line) }
+      objects.contains { messageWithHint.contains($0) } || messageWithHint.hasPrefix("/install/"),
+      "names nothing: \(messageWithHint)")
+    for line in [messageWithHint] + site.told.withLock({ $0 }) { expectPrintable(line) }
   }
 
   @Test(.timeLimit(.minutes(10)), arguments: HostileBundle.imported)

@@ -97,8 +97,8 @@ import XCAT
     for (name, code) in [("a\u{200b}", "U+200B"), ("\u{e0061}x", "U+E0061"), ("a b", "U+0020")] {
       let error = #expect(throws: StoreError.self) { try ImageName(name).requirePlain() }
       #expect(error?.kind == .badName)
-      #expect(error?.finding.contains(code) == true, "\(error?.finding ?? "")")
-      #expect(error.map { !$0.statement.unicodeScalars.contains("\u{200b}") } == true)
+      #expect(error?.reason.contains(code) == true, "\(error?.reason ?? "")")
+      #expect(error.map { !$0.message.unicodeScalars.contains("\u{200b}") } == true)
     }
     for name in ["compute", "rhels9.4-x86_64-netboot-compute", "a+b", "_x", "1"] {
       #expect(throws: Never.self) { try ImageName(name).requirePlain() }
@@ -122,7 +122,7 @@ import XCAT
       let error = #expect(throws: ImageError.self, "\(folder)") {
         try node.workspace.importing(bundle)
       }
-      #expect(error?.object.contains(name) == true)
+      #expect(error?.subject.contains(name) == true)
     }
   }
 }

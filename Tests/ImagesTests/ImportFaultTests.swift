@@ -129,7 +129,7 @@ import XCAT
         continue
       }
       halfDone += 1
-      let explained = (thrown as? any ExplainedError)?.explanation ?? ""
+      let explained = (thrown as? any ExplainedError)?.messageWithHint ?? ""
       #expect(explained.contains("imgstore resume \(change.image)"), "\(name)")
       let isBack = halfDone % 2 == 0
       let resumed = try after.resume(nil, isBack ? .back : .forward)

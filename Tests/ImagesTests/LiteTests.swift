@@ -162,7 +162,7 @@ import Testing
     do {
       _ = try lite(node) { $0.undoes = true }
       Issue.record("undone twice")
-    } catch let error as ImageError { #expect(error.finding.contains("nothing to undo")) }
+    } catch let error as ImageError { #expect(error.reason.contains("nothing to undo")) }
   }
 
   @Test func `a dry run says what would change, and changes nothing`() throws {
@@ -246,7 +246,7 @@ import Testing
         _ = try lite(node)
         Issue.record("\(rows) was taken")
       } catch let error as ImageError {
-        #expect(error.finding.contains(message), "\(error.finding)")
+        #expect(error.reason.contains(message), "\(error.reason)")
       }
     }
     _ = try node.workspace.define("img", ["provmethod=netboot"])
@@ -310,6 +310,6 @@ import Testing
     do {
       try node.pack { $0.changesLiveTree = true }
       Issue.record("--in-tree took the layout back")
-    } catch let error as ImageError { #expect(error.finding.contains("statelite form")) }
+    } catch let error as ImageError { #expect(error.reason.contains("statelite form")) }
   }
 }

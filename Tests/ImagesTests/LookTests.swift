@@ -139,7 +139,7 @@ private final class LookSite: Sendable {
       try text.withUnsafeBytes { try searcher.feed($0) { _ in } }
       try searcher.finish { _ in }
     }
-    #expect(error?.object == "line 3")
+    #expect(error?.subject == "line 3")
   }
 
   @Test(arguments: seeds)

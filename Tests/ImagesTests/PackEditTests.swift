@@ -233,7 +233,7 @@ import Testing
       do {
         try node.pack { $0.isPackimage = true }
         Issue.record("\(change) was packed")
-      } catch let error as ImageError { #expect(error.finding.contains(message)) }
+      } catch let error as ImageError { #expect(error.reason.contains(message)) }
     }
   }
 }

@@ -193,7 +193,7 @@ import Testing
       _ = try pack(workspace)
       Issue.record("a file of 4 GiB was packed")
     } catch let error as any ExplainedError {
-      #expect(error.explanation.contains("usr/huge") && error.explanation.contains("tar"))
+      #expect(error.messageWithHint.contains("usr/huge") && error.messageWithHint.contains("tar"))
     }
     #expect(try bytes(packed(folder, "rootimg.cpio.gz")) == old)
     // What the exlist leaves out is no hindrance.
@@ -233,7 +233,7 @@ import Testing
       _ = try pack(workspace)
       Issue.record("the lock was passed over")
     } catch let error as ImageError {
-      #expect(error.finding.contains("process 4711 running on root image dir"))
+      #expect(error.reason.contains("process 4711 running on root image dir"))
     }
   }
 

@@ -381,10 +381,10 @@ private func python(_ level: Int) -> String {
       Issue.record("other bytes were believed")
     } catch let error as StoreError {
       #expect(error.kind == .incompatible)
-      #expect(error.finding.contains("zlib 9.9"))
+      #expect(error.reason.contains("zlib 9.9"))
     }
     let report = try store.verify(deep: false, progress: Progress())
-    #expect(report.problems.contains { $0.finding.contains("zlib 9.9") })
+    #expect(report.problems.contains { $0.reason.contains("zlib 9.9") })
   }
 
   @Test func `no blob is made of itself`() throws {

@@ -29,7 +29,7 @@ import Testing
   @Test func `a path is never dropped`() throws {
     for text in ["c:/etc", "c@1:etc", "c@golden:/etc/hosts", "c@2026-11-08T12:30:/etc", "c@1:"] {
       let error = #expect(throws: ImageError.self, "\(text)") { try Reference(text) }
-      #expect(error?.errorCode == .usage)
+      #expect(error?.errorCode.category == .usage)
     }
     #expect(throws: ImageError.self) { try PathReference("c:/etc", path: "/usr") }
   }
@@ -69,16 +69,16 @@ import Testing
       let error = #expect(throws: ImageError.self, "\(text)") { try workspace.snapshot(text) }
       #expect(error?.errorCode == code, "\(text)")
     }
-    // The advice is to define an image only if no name is similar. Commands that remove snapshots never
+    // The hint is to define an image only if no name is similar. Commands that remove snapshots never
     // guess.
-    func advice(_ text: String) -> String {
+    func hint(_ text: String) -> String {
       do { _ = try workspace.snapshot(text) } catch let error as ImageError {
-        return error.advice
+        return error.hint
       } catch {}
       return ""
     }
-    #expect(!advice("rhels8.5.0-x86_64-netboot-compote").contains("imgstore add"))
-    #expect(advice("nothing-like-it").contains("imgstore add"))
+    #expect(!hint("rhels8.5.0-x86_64-netboot-compote").contains("imgstore add"))
+    #expect(hint("nothing-like-it").contains("imgstore add"))
     #expect(throws: ImageError.self) { try workspace.remove(["compute"], force: true) }
     #expect(try workspace.log(long).count == 3)
   }

@@ -132,7 +132,7 @@ import Testing
       do {
         _ = try workspace.remove([reference])
         return "removed"
-      } catch { return (error as? any ExplainedError)?.explanation ?? "\(error)" }
+      } catch { return (error as? any ExplainedError)?.messageWithHint ?? "\(error)" }
     }
     #expect(refusal("img@1").contains("is tagged golden"))
     #expect(refusal("img@2").contains("is pinned: audit"))
@@ -182,7 +182,7 @@ import Testing
     #expect(outcome.kept.map(\.snapshot.number) == [1, 3, 5])
     #expect(outcome.kept[0].reasons == [.underWay(what: "a revert to img@1")])
     let refused = #expect(throws: ImageError.self) { try workspace.remove(["img@3"], force: true) }
-    #expect(refused?.errorCode == .unfinished)
+    #expect(refused?.errorCode == .changeUnfinished)
     try workspace.store().journals.remove(image)
     _ = try workspace.remove(["img@3"], force: true)
     #expect(try workspace.log("img").map(\.committed.number) == [5, 1])

@@ -53,9 +53,9 @@ final class SignedSites: Sendable {
       #expect(image.remaining?.isEmpty == true)
       return nil
     } catch let error as any ExplainedError {
-      #expect(try node.state() == before, "changed by a refused bundle: \(error.explanation)")
+      #expect(try node.state() == before, "changed by a refused bundle: \(error.messageWithHint)")
       #expect(try node.workspace.images().allSatisfy { $0.snapshots == 0 })
-      return error.explanation
+      return error.messageWithHint
     }
   }
 

@@ -32,7 +32,7 @@ import Testing
       { _ = try self.workspace(folder).log("tree") },
     ] {
       let error = #expect(throws: ImageError.self) { try command() }
-      #expect(error?.errorCode == .notFound)
+      #expect(error?.errorCode.category == .notFound)
     }
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("disk/store")).isEmpty)
     #expect(try workspace(folder).initializeStore(group: nil).isNew, "on purpose it is made")
@@ -42,7 +42,7 @@ import Testing
     let folder = try TemporaryFolder()
     let tree = try tree(folder)
     let error = #expect(throws: ImageError.self) { try workspace(folder).definedImages() }
-    #expect(error?.errorCode == .notFound)
+    #expect(error?.errorCode.category == .notFound)
     #expect(!FileManager.default.fileExists(atPath: folder.path("disk/store")))
     _ = try workspace(folder).initializeStore(group: nil)
     #expect(try workspace(folder).definedImages() == [])

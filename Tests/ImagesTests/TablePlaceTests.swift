@@ -102,8 +102,8 @@ import Testing
     let staged = try workspace(
       folder, tables: ["/etc/xcat"], cfgloc: "mysql:dbname=xcatdb;host=h|user|secret")
     let error = #expect(throws: ImageError.self) { try staged.images() }
-    #expect(error?.finding.contains("mysql") == true)
-    #expect(error?.explanation.contains("secret") == false, "the password is not printed")
+    #expect(error?.reason.contains("mysql") == true)
+    #expect(error?.messageWithHint.contains("secret") == false, "the password is not printed")
 
     try shell(
       """

@@ -23,7 +23,7 @@ import Testing
   }
 
   private func refusal(_ body: () throws -> Void) -> String {
-    do { try body() } catch { return (error as? any ExplainedError)?.explanation ?? "\(error)" }
+    do { try body() } catch { return (error as? any ExplainedError)?.messageWithHint ?? "\(error)" }
     return ""
   }
 

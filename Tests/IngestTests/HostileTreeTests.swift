@@ -53,7 +53,7 @@ import Testing
       _ = try trees.read(bytes: bytes, limits: limits)
       return ""
     } catch let error as BundleError {
-      return "\(error.object) \(error.finding)"
+      return "\(error.subject) \(error.reason)"
     }
   }
 
@@ -66,12 +66,12 @@ import Testing
       ("rootimg", "not a directory"), ("rootimgs/a", "outside"), ("./", ""),
       ("rootimg/a/", ""), ("././rootimg/b", ""), ("rootimg/a//", "empty component"),
     ]
-    for (path, finding) in cases {
+    for (path, reason) in cases {
       let found = try refusal(tar([member("rootimg/", .directory), member(path)]))
-      if finding.isEmpty {
+      if reason.isEmpty {
         #expect(found == "", "\(path)")
       } else {
-        #expect(found.contains(finding), "\(path): \(found)")
+        #expect(found.contains(reason), "\(path): \(found)")
         #expect(found.hasPrefix("member "), "\(path): \(found)")
       }
       // The same with cpio, whose directory names have no trailing slash.
@@ -83,7 +83,7 @@ import Testing
             "x"
           )
         ]))
-      #expect(finding.isEmpty ? inCpio == "" : inCpio.contains(finding), "\(path): \(inCpio)")
+      #expect(reason.isEmpty ? inCpio == "" : inCpio.contains(reason), "\(path): \(inCpio)")
     }
   }
 
@@ -104,9 +104,9 @@ import Testing
       ([member("rootimg/d/", .directory), member("rootimg/d/", .directory)], ""),
       ([member("rootimg/d/x"), member("rootimg/d/", .directory)], ""),
     ]
-    for (members, finding) in cases {
+    for (members, reason) in cases {
       let found = try refusal(tar(members))
-      #expect(finding.isEmpty ? found == "" : found.contains(finding), "\(finding): \(found)")
+      #expect(reason.isEmpty ? found == "" : found.contains(reason), "\(reason): \(found)")
     }
   }
 
@@ -126,9 +126,9 @@ import Testing
       (before + [link("rootimg/f/x")], "not an earlier member"),
       (before + [link("rootimg/f"), member("rootimg/link")], "occurs twice"),
     ]
-    for (members, finding) in cases {
+    for (members, reason) in cases {
       let found = try refusal(tar(members))
-      #expect(finding.isEmpty ? found == "" : found.contains(finding), "\(finding): \(found)")
+      #expect(reason.isEmpty ? found == "" : found.contains(reason), "\(reason): \(found)")
     }
   }
 

@@ -165,7 +165,7 @@ private let formsScript = #"""
     try #require(result.didSucceed, "\(result.errors)")
     let tree = FolderTree(root: folder.path)
     let error = #expect(throws: PackagesError.self) { try PackageDatabase.find(in: tree) }
-    #expect(error?.finding.contains("usr/share/rpm/rpmdb.sqlite-journal") == true)
+    #expect(error?.reason.contains("usr/share/rpm/rpmdb.sqlite-journal") == true)
     // Without the journal, OSTree's folder is read like the others.
     let journal = folder.path("usr/share/rpm/rpmdb.sqlite")
     try FileManager.default.removeItem(atPath: journal + "-journal")
@@ -203,7 +203,7 @@ private let formsScript = #"""
           guard let (database, _) = try PackageDatabase.find(in: tree) else { continue }
           _ = try database.owners(of: [Array("etc/alpha/alpha.conf".utf8)], in: tree)
         } catch let error as PackagesError {
-          #expect(error.object.contains(path) && !error.finding.isEmpty)
+          #expect(error.subject.contains(path) && !error.reason.isEmpty)
           failures += 1
         }
       }

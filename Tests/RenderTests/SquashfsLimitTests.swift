@@ -121,7 +121,7 @@ import Testing
       #expect(try run("python3", "-c", script, live).didSucceed)
     }
     let error = try #require(throws: RenderError.self) { try tree.write("image", .quick()) }
-    #expect(error.explanation.contains("more than 65535 users and groups"))
+    #expect(error.messageWithHint.contains("more than 65535 users and groups"))
     // One owner less makes a valid image.
     try tree.write("image", .quick()) { path, _ in
       Int(String(decoding: path, as: UTF8.self)).map { $0 < 32767 } == true ? .keep : .drop

@@ -274,9 +274,9 @@ final class PlayedCommands: Sendable {
       ])
     }
     #expect(
-      error?.finding.contains(
+      error?.reason.contains(
         silently ? "differs from the value that was set" : "the database is away") == true)
-    #expect(error?.finding.contains("rolled back") == true, "\(error?.finding ?? "")")
+    #expect(error?.reason.contains("rolled back") == true, "\(error?.reason ?? "")")
     #expect(try played.door.definitions() == before)
     #expect(try played.rows("litefile") == rows)
   }
@@ -291,7 +291,7 @@ final class PlayedCommands: Sendable {
         change(.litefile, ["image": "ALL", "file": "/etc/hosts"], ["options": "ro"]),
       ])
     }
-    #expect(error?.finding.contains("could not be rolled back: osimage new") == true)
+    #expect(error?.reason.contains("could not be rolled back: osimage new") == true)
   }
 
   @Test func `what the commands cannot carry is refused before anything is asked`() throws {
@@ -340,7 +340,7 @@ final class PlayedCommands: Sendable {
     try shell(
       "printf '#!/bin/sh\\necho cannot connect >&2; exit 1\\n' >\"$1/play\"", played.folder.path)
     let error = #expect(throws: XCATError.self) { try played.rows("osimage") }
-    #expect(error?.finding == "ended with status 1 and said: cannot connect")
+    #expect(error?.reason == "ended with status 1 and said: cannot connect")
     #expect(throws: XCATError.self) { try played.rows("litefile") }
   }
 }

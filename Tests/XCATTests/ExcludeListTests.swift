@@ -83,33 +83,33 @@ import XCAT
   }
 
   @Test func `cycles, missing and unreadable lists are errors that name the way`() throws {
-    func explanation(_ texts: [String: String], _ file: String = "/c/a") -> String {
+    func messageWithHint(_ texts: [String: String], _ file: String = "/c/a") -> String {
       do {
         _ = try list(texts, file)
         return "no error"
       } catch {
-        return (error as? XCATError)?.explanation ?? "\(error)"
+        return (error as? XCATError)?.messageWithHint ?? "\(error)"
       }
     }
-    #expect(explanation(["/c/a": "#INCLUDE:a#"]).contains("/c/a -> /c/a"))
+    #expect(messageWithHint(["/c/a": "#INCLUDE:a#"]).contains("/c/a -> /c/a"))
     #expect(
-      explanation(["/c/a": "#INCLUDE:b#", "/c/b": "#INCLUDE:../c/b2#", "/c/b2": "#INCLUDE:b#"])
+      messageWithHint(["/c/a": "#INCLUDE:b#", "/c/b": "#INCLUDE:../c/b2#", "/c/b2": "#INCLUDE:b#"])
         .contains("/c/b -> /c/b2 -> /c/b."))
     #expect(
-      explanation(["/c/a": "#INCLUDE:b#"]).contains(
+      messageWithHint(["/c/a": "#INCLUDE:b#"]).contains(
         "/c/b: this list, included by /c/a, does not exist"))
-    #expect(explanation([:]).contains("/c/a: this list does not exist"))
+    #expect(messageWithHint([:]).contains("/c/a: this list does not exist"))
     let error = #expect(throws: XCATError.self) {
       try ExcludeList.parse(files: [try path("/c/a")]) { _ in
         throw SystemError(code: .accessDenied, "read", [])
       }
     }
-    #expect(error?.finding.contains("Permission denied") == true)
+    #expect(error?.reason.contains("Permission denied") == true)
     // A few lists that are included repeatedly.
     var texts: [String: String] = [:]
     for i in 0..<40 { texts["/c/\(i)"] = "#INCLUDE:\(i + 1)##INCLUDE:\(i + 1)#" }
     texts["/c/40"] = ""
-    #expect(explanation(texts, "/c/0").contains("included repeatedly"))
+    #expect(messageWithHint(texts, "/c/0").contains("included repeatedly"))
   }
 
   // MARK: Against find

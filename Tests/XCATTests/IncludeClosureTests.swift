@@ -53,7 +53,7 @@ extension ImageDependencies {
   /// Returns "role path" lines, sorted.
   fileprivate var summary: [String] { needed.map { "\($0.role) \($0.path.text)" }.sorted() }
   fileprivate var kinds: [DependencyProblem.Kind] { problems.map(\.kind) }
-  fileprivate var texts: [String] { problems.map { $0.error.explanation } }
+  fileprivate var texts: [String] { problems.map { $0.error.messageWithHint } }
 }
 
 @Suite struct IncludeClosureTests {

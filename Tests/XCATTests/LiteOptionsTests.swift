@@ -5,7 +5,7 @@ import XCAT
 
 @Suite struct LiteOptionsTests {
   private func findings(_ rows: (String, String)...) -> [String] {
-    LiteOptions.faults(rows.map { LiteFile(file: $0.0, options: $0.1) }).map(\.finding)
+    LiteOptions.faults(rows.map { LiteFile(file: $0.0, options: $0.1) }).map(\.reason)
   }
 
   @Test func `rows as the documentation has them are right`() {

@@ -83,8 +83,8 @@ enum ModelShell {
     for element in elements {
       var all = ["tool %"] + (isGeneral ? [] : own)
       // Names and relative paths follow folders.
-      if grammar.finding("/a") != nil, grammar.finding("..") != nil { all.append("tool /p/%") }
-      if grammar.finding("/a") == nil, grammar.finding("/..") != nil, element.hasPrefix("/") {
+      if grammar.reason("/a") != nil, grammar.reason("..") != nil { all.append("tool /p/%") }
+      if grammar.reason("/a") == nil, grammar.reason("/..") != nil, element.hasPrefix("/") {
         all.append("tool /p/r%")
       }
       cases += all.map { makeCase(schema, column, $0, element) }
@@ -102,7 +102,7 @@ enum ModelShell {
   ) -> Case {
     let grammar = schema.grammar(of: column)
     // A value that the grammar accepts with blanks is several words.
-    let mayHaveBlanks = grammar.finding(value) == nil
+    let mayHaveBlanks = grammar.reason(value) == nil
     var hasOptions = false
     if case .list(.script) = grammar { hasOptions = true }
     var words: [String] = []

@@ -85,7 +85,7 @@ import XCAT
         change(.postscripts, ["node": "node1"], nil),
       ])
     }
-    #expect(error?.finding.contains("disabled row node=node1") == true)
+    #expect(error?.reason.contains("disabled row node=node1") == true)
     try shell("cd \"$1/etc-xcat\"; test ! -s kit.sqlite; rm kit.sqlite", folder.path)
     #expect(
       try shell("cd \"$1/etc-xcat\"; for t in *.sqlite; do sqlite3 $t .dump; done", folder.path)

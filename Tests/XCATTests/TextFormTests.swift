@@ -104,7 +104,7 @@ import XCAT
   ])
   func `what is no stanza is refused with its line`(_ text: String, _ line: String) throws {
     let error = #expect(throws: XCATError.self) { try parse(text) }
-    #expect(error?.object.hasSuffix(line) == true, "\(error?.object ?? "")")
+    #expect(error?.subject.hasSuffix(line) == true, "\(error?.subject ?? "")")
   }
 
   @Test func `what a stanza cannot carry is refused`() throws {
@@ -172,6 +172,6 @@ import XCAT
   ])
   func `a damaged dump is refused with its line`(_ text: String, _ line: String) throws {
     let error = #expect(throws: XCATError.self) { try TabdumpCSV.parse(Array(text.utf8), "x") }
-    #expect(error?.object == "x, \(line)")
+    #expect(error?.subject == "x, \(line)")
   }
 }

@@ -45,7 +45,7 @@ import XCAT
         let grammar = schema.grammar(of: column)
         for value in Self.values {
           pairs += 1
-          guard grammar != .prose, grammar.finding(value) == nil, !value.isEmpty else { continue }
+          guard grammar != .prose, grammar.reason(value) == nil, !value.isEmpty else { continue }
           cases += ModelShell.cases(schema, column, value)
         }
       }
@@ -131,9 +131,9 @@ import XCAT
         let name = "\(grammar)".prefix { $0 != "(" }
         for hole in Hole.all where !Self.harmless.contains("\(name) \(hole.name)") {
           let first = cases.count
-          let spoiled = bases.filter { grammar.finding($0) == nil }.flatMap(hole.spoil)
+          let spoiled = bases.filter { grammar.reason($0) == nil }.flatMap(hole.spoil)
           for value in spoiled
-          where grammar.finding(value) != nil && grammar.finding(hole.mend(value)) == nil {
+          where grammar.reason(value) != nil && grammar.reason(hole.mend(value)) == nil {
             cases += ModelShell.cases(schema, column, value, isGeneral: true)
           }
           // If the column accepts the character, there is no hole.

@@ -125,8 +125,8 @@ final class ContentWriter {
 
   private func damaged(_ blob: Digest, _ actual: Digest) -> StoreError {
     StoreError(
-      .damaged, "blob \(blob.hex)", "its content has the SHA-256 \(actual.hex)",
-      advice: "Run 'imgstore verify --deep' to see which snapshots are affected")
+      .damaged, "blob \(blob.hex)", "has content with the SHA-256 \(actual.hex)",
+      hint: "Run 'imgstore verify --deep' to see which snapshots are affected")
   }
 
   /// Writes the parts of a large file on all processors, each thread a run of parts at a time.

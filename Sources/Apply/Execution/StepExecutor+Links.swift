@@ -94,7 +94,7 @@ extension StepExecutor {
         try attributes.setFlags(step.entry, of: file.raw, now.flags, step.path)
       } catch {
         guard error.isRecoverable else { throw error }
-        report.problems.append(ApplyProblem(path: step.path, what: error.finding))
+        report.problems.append(ApplyProblem(path: step.path, what: error.reason))
       }
     }
     report.problems += attributes.takeProblems()

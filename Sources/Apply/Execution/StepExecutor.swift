@@ -72,12 +72,12 @@ final class StepExecutor {
         guard error.isRecoverable, !(isTop && step.entry.kind == .directory) else {
           throw SystemError(code: error.code, error.operation, step.path)
         }
-        report.problems.append(ApplyProblem(path: step.path, what: error.finding))
+        report.problems.append(ApplyProblem(path: step.path, what: error.reason))
       } catch let error as StoreError where error.kind == .damaged || error.kind == .missing {
         // The other entries are still written; the existing entry stays.
         report.problems.append(
           ApplyProblem(
-            path: step.path, what: "\(error.object) \(error.finding)", isDamage: true))
+            path: step.path, what: "\(error.subject) \(error.reason)", isDamage: true))
       }
       progress.add(items: 1)
     }

@@ -223,7 +223,7 @@ public final class AttributeLimits {
       let bytes = try source.object(.holes, id)
       let map: HoleMap
       do throws(CodecError) { map = try HoleMap.decode(bytes) } catch {
-        throw StoreError(.damaged, "hole map \(id)", "\(error)")
+        throw StoreError(.damaged, "hole map \(id)", "is damaged: \(error)")
       }
       return map.data(sizeBytes: wanted.sizeBytes)
     }

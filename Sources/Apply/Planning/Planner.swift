@@ -284,6 +284,6 @@ extension ObjectSource {
 
 func decodeXattrs(_ bytes: [UInt8], _ id: Digest) throws(StoreError) -> XattrSet {
   do throws(CodecError) { return try XattrSet.decode(bytes) } catch {
-    throw StoreError(.damaged, "attribute set \(id)", "\(error)")
+    throw StoreError(.damaged, "attribute set \(id)", "is damaged: \(error)")
   }
 }

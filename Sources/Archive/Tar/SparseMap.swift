@@ -22,8 +22,8 @@ public struct SparseMap: Sendable, Equatable {
   init(
     _ numbers: [UInt64], sizeBytes: UInt64, storedBytes: UInt64, member: [UInt8]
   ) throws(ArchiveError) {
-    func refusal(_ finding: String) -> ArchiveError {
-      ArchiveError(member: member, "its map of a sparse file \(finding)")
+    func refusal(_ reason: String) -> ArchiveError {
+      ArchiveError(member: member, "its map of a sparse file \(reason)")
     }
     guard numbers.count % 2 == 0, numbers.count / 2 <= SparseMap.maxParts else {
       throw refusal("has an impossible number of parts")

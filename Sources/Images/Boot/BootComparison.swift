@@ -29,7 +29,7 @@ extension Workspace {
     var problem: String?
     func readNodes() {
       do { nodes = try BootNodes(of: image, tables) } catch {
-        problem = (error as? any ExplainedError)?.statement ?? "\(error)"
+        problem = (error as? any ExplainedError)?.message ?? "\(error)"
       }
     }
     let hasOwnFolders = try tables.rows("noderes").contains { $0["tftpdir"] != nil }
@@ -66,7 +66,7 @@ extension Workspace {
       do {
         command = try NodesetCommand(range: nodes.range(of: here + elsewhere), image: image)
       } catch {
-        problem = error.statement
+        problem = error.message
       }
     }
     return BootFilesReport(

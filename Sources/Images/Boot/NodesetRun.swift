@@ -24,7 +24,7 @@ extension Workspace {
     guard rootPath == [0x2f] else {
       throw ImageError(
         .usage, "--nodeset", "cannot be used with a root: nodeset only knows the real tables",
-        advice: "Nothing was changed. Run the command without --nodeset")
+        hint: "Nothing was changed. Run the command without --nodeset")
     }
     try NodesetRunner(fileSystem, environment: options.environment).requirePresent()
   }
@@ -40,7 +40,7 @@ extension Workspace {
     do {
       for part in try command.parts() { try runner.run(part) }
     } catch let error as any ExplainedError {
-      failure = error.statement
+      failure = error.message
     }
     return NodesetOutcome(
       command: command, failure: failure, after: try bootFiles(of: report.image))

@@ -65,7 +65,7 @@ enum EmptyStateCheck {
   /// - Parameters:
   ///   - latest: the latest snapshot of the image; nil for the first one.
   ///   - source: holds the trees of the latest snapshot.
-  static func finding(
+  static func reason(
     _ live: LiveImage, latest: Snapshot?, in source: some ObjectSource
   ) throws -> EmptyStateFinding? {
     if let fault = ImageFiles.rootDirectoryFault(live.definition) {
@@ -93,7 +93,7 @@ enum EmptyStateCheck {
     if let tree = onlyEmptyTree(live), tree.entry != latest?.piece(at: tree.path)?.entry {
       return .treeEmpty(path: tree.path)
     }
-    if let finding = try rootTree(live, latest, source) { return finding }
+    if let reason = try rootTree(live, latest, source) { return reason }
     let absent = Set(live.capture.absent.map(\.path.bytes))
     for old in latest?.pieces ?? [] where isFilled(old.entry) {
       if absent.contains(old.path) { return .treeMissing(path: old.path) }
@@ -106,7 +106,7 @@ enum EmptyStateCheck {
       default: return .treeMissing(path: old.path)
       }
     }
-    if let finding = mostlyUnreadable(live, latest) { return finding }
+    if let reason = mostlyUnreadable(live, latest) { return reason }
     guard let latest, latest.entryCount >= smallImageEntries,
       live.capture.entryCount < latest.entryCount / 10,
       let tree = latest.pieces.first(where: { $0.entry.kind == .directory })
@@ -171,42 +171,42 @@ enum EmptyStateCheck {
 
 extension ImageError {
   /// The error for a live image that is missing or unreadable.
-  init(_ finding: EmptyStateFinding, of image: ImageName, _ definition: ImageDefinition) {
+  init(_ reason: EmptyStateFinding, of image: ImageName, _ definition: ImageDefinition) {
     // A directory may not be on the list yet.
     let word = definition.directoryPath.map { shellQuoted($0.text) } ?? image.text
-    if case .directoryMissing(let path) = finding {
+    if case .directoryMissing(let path) = reason {
       self.init(
-        printable(path), "\(finding.reason); no snapshot of \(image) was recorded",
-        advice:
+        printable(path), "\(reason.reason); no snapshot of \(image) was recorded",
+        hint:
           "Check that its file system is mounted. If it was moved, 'imgstore add \(image) NEWDIR' "
           + "says where it is now; 'imgstore remove \(image) --definition' takes it off the list of images"
       )
       return
     }
-    if case .allExcluded = finding {
+    if case .allExcluded = reason {
       self.init(
-        printable(finding.path), "\(finding.reason); no snapshot of \(image) was recorded",
-        advice: "Correct the patterns: 'imgstore add \(image) --exclude PATTERN …', or "
+        printable(reason.path), "\(reason.reason); no snapshot of \(image) was recorded",
+        hint: "Correct the patterns: 'imgstore add \(image) --exclude PATTERN …', or "
           + "\(String(decoding: ExcludePatterns.fileName, as: UTF8.self)) at the top of the tree")
       return
     }
-    if case .noFolder = finding {
+    if case .noFolder = reason {
       self.init(
-        printable(finding.path), "\(finding.reason); no snapshot of \(image) was recorded",
-        advice: "Correct it with 'imgstore define \(image) rootimgdir=…'")
+        printable(reason.path), "\(reason.reason); no snapshot of \(image) was recorded",
+        hint: "Correct it with 'imgstore define \(image) rootimgdir=…'")
       return
     }
-    if case .noImageFiles(let path, _) = finding, path != [0x2f] {
+    if case .noImageFiles(let path, _) = reason, path != [0x2f] {
       self.init(
-        printable(finding.path), "\(finding.reason); no snapshot of \(image) was recorded",
-        advice: "Check that its file system is mounted. If \(printable(path)) itself is the tree, "
+        printable(reason.path), "\(reason.reason); no snapshot of \(image) was recorded",
+        hint: "Check that its file system is mounted. If \(printable(path)) itself is the tree, "
           + "'imgstore add NAME \(printable(path))' keeps it; "
           + "'imgstore snapshot \(image) --allow-empty' records this state all the same")
       return
     }
     self.init(
-      printable(finding.path), "\(finding.reason); no snapshot of \(image) was recorded",
-      advice:
+      printable(reason.path), "\(reason.reason); no snapshot of \(image) was recorded",
+      hint:
         "Check that its file system is mounted and healthy; to record this state all the same, "
         + "run 'imgstore snapshot \(word) --allow-empty'")
   }

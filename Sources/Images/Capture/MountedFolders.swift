@@ -16,9 +16,10 @@ extension Workspace {
     for note in notes where note.kind == .mountedFolder && seen.insert(note.path).inserted {
       guard let path = AbsolutePath(note.path), try isEmptyFolder(path) else { continue }
       throw ImageError(
+        .filesMissing,
         "image \(image)",
-        "the file system that was mounted on \(path.text) is away: the folder is empty",
-        advice:
+        "has an empty directory \(path.text), where a file system was mounted before",
+        hint:
           "Nothing was changed; mount it again, or remove the empty folder if the image shall "
           + "live without it")
     }
@@ -35,9 +36,9 @@ extension Workspace {
     guard let note = notes.first(where: { $0.kind == .unknownMounts }) else { return }
     throw ImageError(
       printable(note.path),
-      "nothing tells what is mounted below: this kernel's statx does not, and "
+      "may contain mounts that cannot be found: this kernel's statx does not report them, and "
         + "/proc/self/mountinfo cannot be read",
-      advice: "Nothing was changed; mount /proc and run the command again")
+      hint: "Nothing was changed; mount /proc and run the command again")
   }
 
   /// Returns whether a path is an existing, empty directory that is not a mount point.

@@ -42,7 +42,7 @@ public struct UnfinishedChange: Sendable {
   }
 
   /// The commands that end it.
-  public var advice: String {
+  public var hint: String {
     "'imgstore resume \(image)' completes it"
       + (before.map { ", 'imgstore resume \(image) --back' returns to \($0)" } ?? "")
   }
@@ -53,22 +53,22 @@ struct CancelledChangeError: Error {
   let cause: InterruptedError
 }
 
-/// An error that interrupted a change, with advice on how to resume it.
+/// An error that interrupted a change, with a hint on how to resume it.
 struct InterruptedChangeError: ExplainedError {
   let cause: any Error
-  let advice: String
+  let hint: String
   private var explained: (any ExplainedError)? { cause as? any ExplainedError }
-  var object: String { explained?.object ?? "the change" }
-  var finding: String { explained?.finding ?? "\(cause)" }
-  var isSentence: Bool { explained?.isSentence ?? false }
-  var errorCode: ErrorCode { .unfinished }
+  var subject: String { explained?.subject ?? "the change" }
+  var reason: String { explained?.reason ?? "\(cause)" }
+  var form: ReasonForm { explained?.form ?? .clause }
+  var errorCode: ErrorCode { .changeUnfinished }
 
   init(_ cause: any Error, _ change: UnfinishedChange) {
     self.cause = cause
-    let own = (cause as? any ExplainedError)?.advice ?? ""
-    advice =
+    let own = (cause as? any ExplainedError)?.hint ?? ""
+    hint =
       (own.isEmpty ? "" : own + ". ")
-      + "The image \(change.image) is half changed: \(change.advice)"
+      + "The image \(change.image) is half changed: \(change.hint)"
   }
 }
 
@@ -77,7 +77,6 @@ extension Workspace {
   /// - Throws: `StoreError` if it cannot be read.
   func journal(of image: ImageName) throws -> Journal? {
     guard let bytes = try store().journals.read(image) else { return nil }
-    let object = "the journal of \(image)"
     do throws(CodecError) {
       let journal = try Journal.decode(bytes)
       guard journal.image == image.text else {
@@ -86,11 +85,11 @@ extension Workspace {
       return journal
     } catch {
       throw StoreError(
-        .damaged, object,
-        "a change of the image was begun and not ended, and cannot be gone on with: \(error)",
-        advice: "'imgstore diff \(image)@N' shows how the live image differs from a snapshot; then "
+        .damaged, "the journal of \(image)",
+        "cannot be read, so the unfinished change cannot be resumed: \(error)",
+        hint: "'imgstore diff \(image)@N' shows how the live image differs from a snapshot; then "
           + "'imgstore resume \(image) --abandon' removes the journal, and 'imgstore revert' goes "
-          + "to any snapshot")
+          + "to any snapshot", code: .journalDamaged)
     }
   }
 
@@ -137,7 +136,7 @@ extension Workspace {
     tell(
       change.isRunning
         ? "\(change.words) is being made right now"
-        : "\(change.account) and has not ended: \(change.advice)")
+        : "\(change.account) and has not ended: \(change.hint)")
   }
 
   /// Refuses to continue while the image has an unfinished change.
@@ -146,8 +145,8 @@ extension Workspace {
     guard let journal = try journal(of: image) else { return }
     let change = try unfinished(image, journal)
     throw ImageError(
-      .unfinished, "image \(image)", "is half changed: \(change.account) and has not ended",
-      advice: change.advice)
+      .changeUnfinished, "image \(image)", "is half changed: \(change.account) and has not ended",
+      hint: change.hint)
   }
 
   /// Returns the latest snapshot of an image with the given id; nil if there is none.
@@ -167,7 +166,7 @@ extension Workspace {
 
   /// Runs the steps of a change, from the first to its verification and its ref, with the journal on disk.
   /// - Throws: `ImageError` (`interrupted`) if a signal came before anything was changed. Other errors of
-  ///   `body` come with advice on how to resume.
+  ///   `body` come with a hint on how to resume.
   func withJournal<R>(
     _ image: ImageName, _ journal: Journal, _ body: (BackgroundSync) throws -> R
   ) throws -> R {
@@ -226,7 +225,7 @@ extension Workspace {
 
   private func interrupted(_ image: ImageName, _ cause: InterruptedError) -> ImageError {
     ImageError(
-      .interrupted, "the change of image \(image)", "\(cause.finding); nothing was changed")
+      .interrupted, "the change of image \(image)", "\(cause.reason); nothing was changed")
   }
 
   private func halfDone(

@@ -60,8 +60,9 @@ extension Workspace {
   private func requireWritable(_ file: Descriptor, _ path: AbsolutePath) throws {
     guard try fileSystem.volume(of: file.raw).isReadOnly else { return }
     throw ImageError(
+      .readOnly,
       path.text, "is on a file system that is mounted read-only",
-      advice: "Nothing was changed; mount it writable, and run the command again")
+      hint: "Nothing was changed; mount it writable, and run the command again")
   }
 
   /// Refuses to change read-only btrfs subvolumes. They are read-only even on a writable mount.
@@ -81,8 +82,9 @@ extension Workspace {
       guard fileSystem.isInReadOnlySubvolume(folder.raw) else { continue }
       let path = subvolume.isEmpty ? piece.path.text : "\(piece.path.text)/\(printable(subvolume))"
       throw ImageError(
+        .readOnly,
         path, "is a read-only btrfs subvolume",
-        advice: "Nothing was changed; 'btrfs property set \(path) ro false' makes it writable")
+        hint: "Nothing was changed; 'btrfs property set \(path) ro false' makes it writable")
     }
   }
 
@@ -92,16 +94,18 @@ extension Workspace {
     let flags = stat.flags.intersection(.protecting)
     guard flags.isEmpty else {
       throw ImageError(
+        .accessDenied,
         path.text, "has the flag \(flags.letters), so that nothing in it can be replaced",
-        advice: "Nothing was changed; 'chattr -\(flags.letters) \(path.text)' takes it away")
+        hint: "Nothing was changed; 'chattr -\(flags.letters) \(path.text)' takes it away")
     }
     do throws(SystemError) {
       _ = try fileSystem.openFile(at: folder.raw, [0x2e], [.write, .nameless], mode: 0o600)
     } catch {
       guard [.accessDenied, .notPermitted, .readOnly].contains(error.code) else { return }
       throw ImageError(
-        path.text, "nothing can be made in it: \(error.code)",
-        advice: "Nothing was changed. " + error.advice)
+        .accessDenied,
+        path.text, "does not allow new entries: \(error.code)",
+        hint: "Nothing was changed. " + error.hint)
     }
   }
 
@@ -111,9 +115,10 @@ extension Workspace {
   private func requireFlagsCanChange(_ piece: ComponentPlan, _ folder: Descriptor) throws {
     guard let (path, flags) = piece.firstProtected, !canChangeFlags(in: folder) else { return }
     throw ImageError(
+      .accessDenied,
       "\(piece.path.text)\(path.isEmpty ? "" : "/")\(printable(path))",
       "has the flag \(flags.letters), and would have to change",
-      advice: "Nothing was changed; it takes the capability CAP_LINUX_IMMUTABLE, or 'chattr "
+      hint: "Nothing was changed; it takes the capability CAP_LINUX_IMMUTABLE, or 'chattr "
         + "-\(flags.letters)' by somebody who has it")
   }
 
@@ -190,18 +195,20 @@ extension Workspace {
     let freeBytes = Int64(clamping: try fileSystem.freeBytes(file.raw))
     guard bytes <= freeBytes else {
       throw ImageError(
+        .noSpace,
         path,
-        "its file system has not enough room: \(bytes) bytes more would be used, \(freeBytes) are "
+        "is on a file system without enough free space: \(bytes) bytes are needed, \(freeBytes) are "
           + "free",
-        advice: "Nothing was changed; make room there, and run the command again")
+        hint: "Nothing was changed; make room there, and run the command again")
     }
     let freeNodes = Int64(clamping: try fileSystem.freeNodes(file.raw))
     guard entries <= freeNodes else {
       throw ImageError(
+        .noSpace,
         path,
-        "its file system has not enough inodes: \(entries) more would be used, \(freeNodes) are "
+        "is on a file system without enough free inodes: \(entries) are needed, \(freeNodes) are "
           + "free",
-        advice: "Nothing was changed; remove files there, and run the command again")
+        hint: "Nothing was changed; remove files there, and run the command again")
     }
   }
 }

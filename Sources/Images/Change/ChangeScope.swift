@@ -72,7 +72,7 @@ extension Workspace {
       guard let path = AbsolutePath(text) else {
         throw ImageError(
           .usage, "--allow \(text)", "is not an absolute path",
-          advice: "Name the file or folder that the change may reach")
+          hint: "Name the file or folder that the change may reach")
       }
       return path
     }

@@ -78,8 +78,9 @@ extension Workspace {
     let unread = kept.snapshot.notes.first { $0.isUntouchable && !notes.contains($0) }?.path
     guard let path = changed ?? unread else { return }
     throw ImageError(
+      .imageChanged,
       printable(path), "changed, or could not be read, while it was being kept as \(kept.name)",
-      advice: "Nothing was changed; run the command again when nobody else works on the image")
+      hint: "Nothing was changed; run the command again when nobody else works on the image")
   }
 
   /// Plans the components.

@@ -34,8 +34,9 @@ extension Workspace {
       old == before.snapshot.pieces.content(at: path.bytes)
     else {
       throw ImageError(
+        .imageChanged,
         path.text, "was changed by somebody else just now; nothing was done",
-        advice: "Try again when it is at rest.")
+        hint: "Try again when it is at rest.")
     }
     let new = Snapshot.Component(role: old.role, path: old.path, entry: tree.top)
     let plans = try planPieces(
@@ -69,12 +70,13 @@ extension Workspace {
       outcome.limits = limits
       try settle(syncs)
       if let problem = outcome.report.problems.first(where: { !$0.isAttribute }) {
-        throw ImageError(printable(problem.path), problem.what)
+        throw ImageError(.imageChanged, printable(problem.path), problem.what)
       }
       let inside = old.path + [0x2f]
       let left = remaining.entries.first { $0.path == old.path || $0.path.starts(with: inside) }
       if let left {
         throw ImageError(
+          .imageChanged,
           printable(left.path), "is not what it was to become: something else changes it, too")
       }
       if proof.capture.pieces == target.pieces {
@@ -107,9 +109,9 @@ extension Workspace {
         let inside = path.split(separator: 0x2f).dropFirst().map { Array($0) }
         guard try old.find(inside) != new.find(inside) else { continue }
         throw ImageError(
-          "\(piece.path.text)/\(printable(Array(inside.joined(separator: [0x2f]))))",
+          .imageChanged, "\(piece.path.text)/\(printable(Array(inside.joined(separator: [0x2f]))))",
           "cannot become what the image needs: \(why)",
-          advice: "Nothing was changed; unmount what is mounted there, and run the command again")
+          hint: "Nothing was changed; unmount what is mounted there, and run the command again")
       }
     }
   }

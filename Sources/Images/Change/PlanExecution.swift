@@ -71,7 +71,7 @@ extension Workspace {
       } catch let error as SystemError where error.code == .loop || error.code == .notDirectory {
         // As with an entry of a tree, a path that cannot be resolved does not stop the others.
         placement.report.problems.append(
-          ApplyProblem(path: piece.path.bytes, what: error.finding))
+          ApplyProblem(path: piece.path.bytes, what: error.reason))
         continue
       }
       placement.report += try change(piece, token, staged, at: place)

@@ -112,15 +112,15 @@ struct PartCombiner {
     if place.below.isEmpty { return try bring(piece: place, text) }
     guard let tree = place.old, tree.entry.ids != nil else {
       throw ImageError(
-        .notFound, text, "lies in \(printable(place.piece)), which is not live",
-        advice: "Revert that first")
+        .pathNotFound, text, "lies in \(printable(place.piece)), which is not live",
+        hint: "Revert that first")
     }
     let wanted = try place.new.flatMap { try view.find(place.below, in: $0.entry) }
     let current = try view.find(place.below, in: tree.entry)
     guard wanted != nil || current != nil else {
       throw ImageError(
-        .notFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image",
-        advice: source.pieces.contains { $0.role == text }
+        .pathNotFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image",
+        hint: source.pieces.contains { $0.role == text }
           ? "For a component of the image, write '--component \(text)'"
           : "Paths are inside the root tree, or absolute on the management node; links are not followed"
       )
@@ -145,7 +145,7 @@ struct PartCombiner {
     throw ImageError(
       .usage, "\(sourceName):\(text)",
       "is left out of the image by the pattern '\(printable(note.detail.utf8))'",
-      advice: "'imgstore restore \(sourceName):\(text) DEST' writes it somewhere else")
+      hint: "'imgstore restore \(sourceName):\(text) DEST' writes it somewhere else")
   }
 
   /// Adds edits that create the missing directories on a path.
@@ -159,8 +159,9 @@ struct PartCombiner {
         if there.kind == .directory { continue }
         let name = printable(Array(folder.joined(separator: [0x2f])))
         throw ImageError(
-          "\(sourceName):\(name)", "is a folder, and a \(there.kind.noun) in the live image",
-          advice: "Revert '\(name)' itself, or a path that does not lead over it")
+          .unsupported, "\(sourceName):\(name)",
+          "is a folder, and a \(there.kind.noun) in the live image",
+          hint: "Revert '\(name)' itself, or a path that does not lead over it")
       }
       guard let wanted = try view.find(folder, in: source.entry), wanted.ids != nil else {
         continue
@@ -173,7 +174,7 @@ struct PartCombiner {
   private mutating func bring(piece place: Place, _ text: String) throws {
     guard place.old != nil || place.new != nil else {
       throw ImageError(
-        .notFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image")
+        .pathNotFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image")
     }
     guard var wanted = place.new else {
       pieces[place.piece] = nil
@@ -199,11 +200,11 @@ struct PartCombiner {
         .usage, "path \(text)", "holds a backslash that begins no \\xHH, \\n, \\t or \\\\")
     }
     guard !bytes.isEmpty else {
-      throw ImageError(.usage, "the path", "is empty", advice: "Write '/' for the whole root tree")
+      throw ImageError(.usage, "the path", "is empty", hint: "Write '/' for the whole root tree")
     }
     let parts = treePath(bytes)
     guard !parts.contains([0x2e, 0x2e]) else {
-      throw ImageError(.usage, "path \(text)", "holds '..'", advice: "Write it without")
+      throw ImageError(.usage, "path \(text)", "holds '..'", hint: "Write it without")
     }
     if bytes.first == 0x2f {
       let all = Set(live.capture.pieces.map(\.path)).union(source.pieces.map(\.path))
@@ -217,9 +218,9 @@ struct PartCombiner {
     let (old, new) = (live.capture.pieces.rootTree, source.pieces.rootTree)
     guard let path = old?.path ?? new?.path else {
       throw ImageError(
-        .notFound, "\(sourceName):\(text)",
+        .pathNotFound, "\(sourceName):\(text)",
         "is no file of the image, and the image has no root tree",
-        advice: "'imgstore show \(sourceName)' lists the files of the image")
+        hint: "'imgstore show \(sourceName)' lists the files of the image")
     }
     return Place(piece: path, old: old.flatMap { pieces[$0.path] }, new: new, below: parts)
   }
@@ -241,8 +242,8 @@ struct PartCombiner {
     let isAttribute = try bring(attribute: name)
     guard isAttribute || !paths.isEmpty else {
       throw ImageError(
-        .notFound, "component \(name)", "is neither in \(sourceName) nor in the live image",
-        advice:
+        .pathNotFound, "component \(name)", "is neither in \(sourceName) nor in the live image",
+        hint:
           "Components are definition, tree, kernel, ramdisk, packed, lists (pkglist) and attributes "
           + "(provmethod)")
     }

@@ -61,8 +61,9 @@ extension Workspace {
     func refused(_ obstacle: String) throws -> (staging: Plan?, why: String) {
       guard isAsked else { return (nil, obstacle) }
       throw ImageError(
+        .imageInUse,
         "tree \(piece.path.text)", "cannot be swapped: \(obstacle)",
-        advice: "Nothing was changed; --in-place makes the changes in the tree itself")
+        hint: "Nothing was changed; --in-place makes the changes in the tree itself")
     }
     if let left = leftAlone(piece, grounds.notes) { return try refused(left) }
     guard piece.current != nil else {

@@ -37,7 +37,7 @@ extension Workspace {
       guard let tree = files.first(where: { $0.role == ImageFiles.rootTree })?.path else {
         throw ImageError(
           .notFound, "image \(image)", "has no root tree to pack here",
-          advice: "Name a folder by its path instead: 'imgstore bench ./FOLDER'")
+          hint: "Name a folder by its path instead: 'imgstore bench ./FOLDER'")
       }
       return tree
     }
@@ -47,7 +47,7 @@ extension Workspace {
       throw ImageError(
         .notFound, subject,
         options.root == "/" ? "is not a folder" : "is not a folder below \(options.root)",
-        advice: "Name an image, or the folder of a root tree")
+        hint: "Name an image, or the folder of a root tree")
     }
     return path
   }
@@ -126,7 +126,7 @@ private struct Bench {
     guard try digest(of: form.name) == warm else {
       throw ImageError(
         "the packed image \(form.name)", "differs between packing with and without a cache",
-        advice: "This is a bug in imgstore; please report it")
+        hint: "This is a bug in imgstore; please report it")
     }
     try? workspace.fileSystem.remove(
       at: scratch.directory.raw, Array(form.name.utf8), isDirectory: false)

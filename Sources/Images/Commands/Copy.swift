@@ -64,7 +64,8 @@ extension Workspace {
     defer { withExtendedLifetime(lock) {} }
     guard try tables().definition(of: image.text) == nil else {
       throw ImageError(
-        "image \(image)", "is defined already", advice: "Give the copy another name")
+        .alreadyExists,
+        "image \(image)", "is defined already", hint: "Give the copy another name")
     }
     let target = try copyPlan(source.snapshot, as: image, request)
 
@@ -158,7 +159,7 @@ extension Workspace {
       guard request.profile == nil else {
         throw ImageError(
           .usage, "--profile", "is for osimages, and \(source.image) is a directory",
-          advice: "Name the directory of the copy with --to DIR")
+          hint: "Name the directory of the copy with --to DIR")
       }
       return try CopyPlan(
         directory: source, at: old, to: directory ?? old.parent.appending(image.bytes))
@@ -186,8 +187,9 @@ extension Workspace {
         expected.entry.content != piece.entry.content
       else { continue }
       throw ImageError(
+        .alreadyExists,
         printable(piece.path), "exists already",
-        advice: "Nothing was copied. Choose another name, or another profile with --profile")
+        hint: "Nothing was copied. Choose another name, or another profile with --profile")
     }
   }
 

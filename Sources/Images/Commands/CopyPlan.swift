@@ -21,13 +21,14 @@ struct CopyPlan {
   init(directory source: Snapshot, at old: AbsolutePath, to new: AbsolutePath) throws {
     guard let tree = source.pieces.rootTree else {
       throw ImageError(
-        "image \(source.image)", "has no tree in that snapshot", advice: "Copy another snapshot")
+        .definitionInvalid,
+        "image \(source.image)", "has no tree in that snapshot", hint: "Copy another snapshot")
     }
     guard !new.isInside(old), !old.isInside(new) else {
       throw ImageError(
         .usage, "directory \(new.text)",
         "is inside the directory of \(source.image), or contains it",
-        advice: "Name another directory with --to DIR")
+        hint: "Name another directory with --to DIR")
     }
     folder = new
     definition = ImageDefinition(directory: new, excludes: source.definition.excludes)
@@ -64,13 +65,15 @@ struct CopyPlan {
       let to = ImageFiles.bootDirectory(definition, installDirectory: installDirectory)
     else {
       throw ImageError(
+        .definitionInvalid,
         "image \(source.image)", "has no rootimgdir, and lacks osvers, osarch or profile",
-        advice: "Set it with 'imgstore define \(source.image) rootimgdir=…', and take a snapshot")
+        hint: "Set it with 'imgstore define \(source.image) rootimgdir=…', and take a snapshot")
     }
     guard from != to else {
       throw ImageError(
+        .definitionInvalid,
         "image \(image)", "would have the folder of \(source.image), \(from.text)",
-        advice: "Give it another profile with --profile")
+        hint: "Give it another profile with --profile")
     }
     folder = to
     var newPaths: [AbsolutePath: AbsolutePath] = [:]
@@ -99,8 +102,9 @@ struct CopyPlan {
         source.piece(at: other)?.entry.content != piece.entry.content
       {
         throw ImageError(
+          .definitionInvalid,
           newPath.text, "would be the copy of \(printable(other)) and of \(path.text)",
-          advice: "Rename one of the lists first")
+          hint: "Rename one of the lists first")
       }
       guard origins.updateValue(piece.path, forKey: newPath.bytes) == nil else { continue }
       pieces.append(Snapshot.Component(role: link.role, path: newPath.bytes, entry: piece.entry))

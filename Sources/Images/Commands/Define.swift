@@ -18,15 +18,15 @@ extension Workspace {
     try requirePlain(image, tables)
     guard old != nil || !assignments.isEmpty else {
       throw ImageError(
-        .notFound, "image \(image)", "is not defined",
-        advice: "Add attributes to define it; 'imgstore images' lists all images")
+        .imageNotFound, "image \(image)", "is not defined",
+        hint: "Add attributes to define it; 'imgstore images' lists all images")
     }
     var definition = old ?? ImageDefinition(osimage: ["imagetype": "linux"])
     for assignment in assignments {
       guard let equals = assignment.firstIndex(of: "="), equals > assignment.startIndex else {
         throw ImageError(
           .usage, "argument '\(assignment)'", "is not of the form attribute=value",
-          advice: "Write, for example, rootimgdir=/install/netboot/…")
+          hint: "Write, for example, rootimgdir=/install/netboot/…")
       }
       let value = String(assignment[assignment.index(after: equals)...])
       guard !value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else {

@@ -30,15 +30,16 @@ extension Workspace {
       name = try image(named: text).text
       guard let live = try tables().definition(of: name) else {
         throw ImageError(
-          .notFound, "image \(name)", "is not defined in the tables in \(try tables().place)",
-          advice: "'imgstore show \(name)@~0 -z' prints the definition in its latest snapshot")
+          .imageNotFound, "image \(name)", "is not defined in the tables in \(try tables().place)",
+          hint: "'imgstore show \(name)@~0 -z' prints the definition in its latest snapshot")
       }
       definition = live
     }
     guard !definition.isDirectory else {
       throw ImageError(
+        .definitionInvalid,
         "image \(name)", "is a directory; only xCAT's osimages have stanzas",
-        advice: "'imgstore show \(name)' shows its definition")
+        hint: "'imgstore show \(name)' shows its definition")
     }
     return try StanzaFile.render([object(name, definition)], for: .anybody)
   }
@@ -63,12 +64,13 @@ extension Workspace {
       throw ImageError(
         .notFound, "stanzas",
         onlyName.map { "do not define the image \($0)" } ?? "are missing in the input",
-        advice: "'lsdef -t osimage -l -z' and 'imgstore images -z' print stanzas")
+        hint: "'lsdef -t osimage -l -z' and 'imgstore images -z' print stanzas")
     }
     for object in objects where object.type != "osimage" {
       throw ImageError(
+        .definitionInvalid,
         "stanza '\(object.name)'", "is a definition of objtype=\(object.type), not of an osimage",
-        advice: "Give other objects to xCAT's mkdef -z")
+        hint: "Give other objects to xCAT's mkdef -z")
     }
     return try withLocks(on: objects.map(\.name)) { tables in
       for object in objects { try requirePlain(ImageName(object.name), tables) }
@@ -105,21 +107,25 @@ extension Workspace {
     let schema = try knownTable(table, among: [.osimage, .linuximage, .litefile])
     let dump = try TabdumpCSV.parse(bytes, "rows of \(table)")
     for column in schema.keys where !dump.columns.contains(column) {
-      throw ImageError("rows of \(table)", "have no column \(column), which is a key of the table")
+      throw ImageError(
+        .definitionInvalid, "rows of \(table)",
+        "have no column \(column), which is a key of the table")
     }
     for column in dump.columns where !schema.columns.contains(column) {
       throw ImageError(
+        .definitionInvalid,
         "rows of \(table)", "have a column '\(printable(column.utf8))', which xCAT's table lacks")
     }
     let isImages = schema != .litefile
     let names = isImages ? dump.rows.compactMap { $0["imagename"] } : []
     guard !isImages || names.count == dump.rows.count else {
-      throw ImageError("rows of \(table)", "include a row without an imagename")
+      throw ImageError(.definitionInvalid, "rows of \(table)", "include a row without an imagename")
     }
     let changes = try dump.rows.map { row in
       for (column, value) in row { try refuseControls(value, in: "rows of \(table), \(column)") }
       guard isImages || row["file"]?.utf8.first == UInt8(ascii: "/") else {
         throw ImageError(
+          .definitionInvalid,
           "rows of \(table)", "have a file '\(row["file"] ?? "")', which is not an absolute path")
       }
       return RowChange(
@@ -162,7 +168,7 @@ extension Workspace {
     guard let schema = tables.first(where: { $0.name == name }) else {
       throw ImageError(
         .usage, "table '\(printable(name.utf8))'", "is not a table that this command knows",
-        advice: "Use one of " + tables.map(\.name).joined(separator: ", "))
+        hint: "Use one of " + tables.map(\.name).joined(separator: ", "))
     }
     return schema
   }
@@ -170,7 +176,8 @@ extension Workspace {
   /// Refuses values with control characters.
   private func refuseControls(_ value: String, in object: String) throws {
     guard value.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else { return }
-    throw ImageError(object, "contains a control character, which xCAT's tables cannot store")
+    throw ImageError(
+      .definitionInvalid, object, "contains a control character, which xCAT's tables cannot store")
   }
 
   /// Prints warnings about values that xCAT's commands may split into words, or execute

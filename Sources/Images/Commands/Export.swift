@@ -137,8 +137,9 @@ extension Workspace {
       let latest = try find(reference)
       guard try diffLive(latest).diff.isEmpty else {
         throw ImageError(
+          .readOnly,
           "image \(image)", "differs from \(latest.name), and the store is read-only here",
-          advice: "Name a snapshot, for example \(latest.name)")
+          hint: "Name a snapshot, for example \(latest.name)")
       }
       return latest
     }

@@ -21,7 +21,7 @@ extension Workspace {
     guard policy.hasRule else {
       throw ImageError(
         .usage, "forget", "has no rule, and would keep only the latest snapshots",
-        advice: "Add rules such as '--keep-last 10' or '--keep-daily 7 --keep-monthly 12'")
+        hint: "Add rules such as '--keep-last 10' or '--keep-daily 7 --keep-monthly 12'")
     }
     let store = try store()
     let images =
@@ -112,13 +112,14 @@ extension Workspace {
         let name = SnapshotName(image: image, number: number)
         if let user = inUse[name] {
           throw ImageError(
-            .unfinished, "snapshot \(name)", "is needed by \(user)",
-            advice: "Complete or roll back that change first with 'imgstore resume'")
+            .changeUnfinished, "snapshot \(name)", "is needed by \(user)",
+            hint: "Complete or roll back that change first with 'imgstore resume'")
         }
         if let reason = pins[number], !force {
           throw ImageError(
+            .snapshotProtected,
             "snapshot \(name)", "is \(KeepReason.pinned(why: reason))",
-            advice: "Use '--force' to remove it anyway")
+            hint: "Use '--force' to remove it anyway")
         }
         forgotten.append(
           ForgottenSnapshot(

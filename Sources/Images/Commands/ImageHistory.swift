@@ -16,7 +16,7 @@ public struct LogEntry: Sendable {
 public struct UnreadableSnapshot: Sendable {
   public let name: SnapshotName
   /// The reason, as a clause.
-  public let finding: String
+  public let reason: String
 }
 
 /// The snapshots of an image.
@@ -37,8 +37,8 @@ extension Workspace {
       return history.entries
     }
     throw ImageError(
-      .damaged, "snapshot \(first.name)", first.finding,
-      advice: "Run 'imgstore verify' to see what else is affected; 'imgstore repair' may help")
+      .snapshotDamaged, "snapshot \(first.name)", first.reason,
+      hint: "Run 'imgstore verify' to see what else is affected; 'imgstore repair' may help")
   }
 
   /// Returns the snapshots of an image, latest first, including those that cannot be read.
@@ -63,7 +63,7 @@ extension Workspace {
         guard error.kind == .damaged else { throw error }
         unreadable.append(
           UnreadableSnapshot(
-            name: SnapshotName(image: image, number: number), finding: error.finding))
+            name: SnapshotName(image: image, number: number), reason: error.reason))
         continue
       }
       entries.append(
@@ -74,7 +74,7 @@ extension Workspace {
     for number in try refs.lostNumbers(of: image) {
       unreadable.append(
         UnreadableSnapshot(
-          name: SnapshotName(image: image, number: number), finding: "its ref is missing"))
+          name: SnapshotName(image: image, number: number), reason: "its ref is missing"))
     }
     // Another process may have removed all snapshots since they were listed.
     if entries.isEmpty, unreadable.isEmpty { throw noSnapshot(of: image, "at all") }

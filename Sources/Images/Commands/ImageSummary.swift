@@ -61,7 +61,7 @@ extension Workspace {
         lastChecked: created.map { max($0, checked ?? $0) },
         unreadable: numbers.filter { $0 > latest?.number ?? 0 }.reversed().map {
           UnreadableSnapshot(
-            name: SnapshotName(image: image, number: $0), finding: "its ref cannot be read")
+            name: SnapshotName(image: image, number: $0), reason: "its ref cannot be read")
         },
         unfinished: unfinished.first { $0.image == name })
     }
@@ -74,7 +74,7 @@ extension Workspace {
       do {
         return try unfinished(of: image.text)
       } catch let error as StoreError where error.kind == .damaged {
-        tell(error.statement)
+        tell(error.message)
         return []
       }
     }

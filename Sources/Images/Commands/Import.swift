@@ -67,7 +67,7 @@ extension Workspace {
         try preparation.checkMayReplace(image)
       } catch let error as ImageError where request.isDryRun {
         // A dry run shows what the import would do with --force.
-        tell("without --force the import is refused: \(error.statement)")
+        tell("without --force the import is refused: \(error.message)")
       }
     }
     var images: [ImportedImage] = []
@@ -89,11 +89,11 @@ extension Workspace {
     do {
       return try body()
     } catch let error as BundleError {
-      let isWhole = ["the bundle", "the archive"].contains(error.object)
+      let isWhole = ["the bundle", "the archive"].contains(error.subject)
       throw BundleError(
-        isWhole ? bundle : "\(bundle): \(error.object)", error.finding, advice: error.advice)
+        isWhole ? bundle : "\(bundle): \(error.subject)", error.reason, hint: error.hint)
     } catch let error as SystemError where error.path.isEmpty {
-      throw ImageError(error.errorCode, bundle, error.finding, advice: error.advice)
+      throw ImageError(bundle, passing: error)
     }
   }
 
@@ -109,7 +109,7 @@ extension Workspace {
         throw ImageError(
           .usage, "--to \(directory)",
           "is one directory, but the bundle has \(bundled.count) images",
-          advice: "Nothing was imported. Import each image from its own bundle")
+          hint: "Nothing was imported. Import each image from its own bundle")
       }
       request.directory = try directoryPath(directory).text
     } else if bundled.count == 1, let manifest = try? Manifest.parse(bundled[0].manifest),
@@ -153,7 +153,7 @@ extension Workspace {
       if let file, try fileSystem.stat(file.raw).kind == .directory {
         throw ImageError(
           "bundle \(printable(bundle.utf8))", "is a directory, but a bundle is a file",
-          advice:
+          hint:
             "Nothing was imported. Name the file that 'imgstore export' wrote; 'imgstore snapshot' "
             + "takes a directory as an image")
       }

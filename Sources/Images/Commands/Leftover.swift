@@ -37,7 +37,7 @@ extension Workspace {
       } catch {
         if !error.isAbsent {
           leftovers.append(
-            Leftover(problem: ApplyProblem(path: path.bytes, what: error.finding), isMounted: false)
+            Leftover(problem: ApplyProblem(path: path.bytes, what: error.reason), isMounted: false)
           )
         }
       }
@@ -58,7 +58,7 @@ extension Workspace {
       try treeRemover().remove(at: directory.raw, name)
       return nil
     } catch {
-      let reason = (error as? any ExplainedError)?.finding ?? "\(error)"
+      let reason = (error as? any ExplainedError)?.reason ?? "\(error)"
       return Leftover(
         problem: ApplyProblem(path: path, what: "is left from the change: \(reason)"),
         isMounted: false)

@@ -171,12 +171,12 @@ extension Workspace {
       faults.append(
         XCATError(
           "litefile row \(printable(row.file.utf8))",
-          "\(printable(row.file.utf8)) has blanks, '..' "
-            + "or no name, which nodes cannot handle", advice: "Name the file by its plain path"))
+          "has blanks, '..' "
+            + "or no name, which nodes cannot handle", hint: "Name the file by its plain path"))
     }
     if let first = faults.first {
-      for fault in faults.dropFirst() { tell("\(fault.finding)") }
-      throw ImageError.sentence(first.finding, advice: first.advice)
+      for fault in faults.dropFirst() { tell("\(fault.reason)") }
+      throw ImageError.sentence(first.reason, hint: first.hint)
     }
     // xCAT adds this row to each image that lacks it (litetree.pm, mergeArrays).
     if !rows.contains(where: { $0.file == "/etc/mtab" }) {

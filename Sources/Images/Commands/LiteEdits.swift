@@ -25,7 +25,7 @@ struct LiteEdits {
     guard try tree.find(Statelite.saved) != nil else {
       throw ImageError(
         .notFound, "image \(site.image)",
-        "its root tree is not in statelite form, so there is nothing to undo")
+        "has a root tree that is not in statelite form, so there is nothing to undo")
     }
     remarks += try Statelite.undo(&tree)
   }

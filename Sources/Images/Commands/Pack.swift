@@ -38,8 +38,8 @@ extension Workspace {
     if request.changesLiveTree, try original.find(Statelite.saved) != nil {
       throw ImageError(
         "image \(source.image)",
-        "its root tree is in statelite form, which --in-tree would remove",
-        advice:
+        "has a root tree in statelite form, which --in-tree would remove",
+        hint:
           "Pack without --in-tree, or run 'imgstore lite --undo \(source.image)' first")
     }
     let isPlain =

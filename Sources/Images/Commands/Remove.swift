@@ -33,12 +33,12 @@ extension Workspace {
     let image = name.image
     guard try store.refs.isKnown(image, name.number) else {
       throw ImageError(
-        .notFound, "snapshot \(name)", "has just been removed by another imgstore process")
+        .snapshotNotFound, "snapshot \(name)", "has just been removed by another imgstore process")
     }
     if let user = try snapshotsInUse()[name] {
       throw ImageError(
-        .unfinished, "snapshot \(name)", "is needed by \(user)",
-        advice: "Complete or roll back that change first with 'imgstore resume'")
+        .changeUnfinished, "snapshot \(name)", "is needed by \(user)",
+        hint: "Complete or roll back that change first with 'imgstore resume'")
     }
     let tags = try store.refs.tags(of: image).filter { $0.value == name.number }.keys.sorted()
     if !force {
@@ -61,8 +61,9 @@ extension Workspace {
           }
         }
         throw ImageError(
+          .snapshotProtected,
           "snapshot \(name)", "is " + clauses.joined(separator: ", and "),
-          advice: "Use '--force' to remove it anyway")
+          hint: "Use '--force' to remove it anyway")
       }
     }
     return ForgottenSnapshot(
@@ -95,8 +96,8 @@ extension Workspace {
     guard try reference.selector != .latest || find(idOrName: reference.image) != nil else {
       let image = reference.image.isEmpty ? "IMAGE" : shellQuoted(reference.image)
       throw ImageError(
-        .usage, "reference '\(text)'", "names an image, but a snapshot is expected",
-        advice: "'imgstore remove \(image)@N' removes one snapshot, 'imgstore forget \(image) "
+        .invalidReference, "reference '\(text)'", "names an image, but a snapshot is expected",
+        hint: "'imgstore remove \(image)@N' removes one snapshot, 'imgstore forget \(image) "
           + "--entirely' all of them. 'imgstore remove \(image) --definition' removes a directory "
           + "from the list of images, and keeps its snapshots")
     }

@@ -46,19 +46,19 @@ extension Workspace {
     }
     guard !name.contains(where: { "@:".contains($0) }) else {
       throw ImageError(
-        .usage, "reference '\(name)'", "names a snapshot, but an image is expected",
-        advice: "Write only the name of the image")
+        .invalidReference, "reference '\(name)'", "names a snapshot, but an image is expected",
+        hint: "Write only the name of the image")
     }
     guard let image = try? ImageName(name), let definition = try tables().definition(of: name)
     else {
       throw ImageError(
-        .notFound, "image '\(name)'", "is not defined",
-        advice: "'imgstore images' lists all images")
+        .imageNotFound, "image '\(name)'", "is not defined",
+        hint: "'imgstore images' lists all images")
     }
     guard definition.isDirectory else {
       throw ImageError(
         .usage, "image \(image)", "is defined in xCAT's tables",
-        advice: "'rmdef -t osimage -o \(image)' removes it there; its snapshots stay")
+        hint: "'rmdef -t osimage -o \(image)' removes it there; its snapshots stay")
     }
     return image
   }

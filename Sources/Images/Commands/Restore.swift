@@ -84,8 +84,8 @@ extension Workspace {
   private func rootTree(of snapshot: CommittedSnapshot) throws -> FoundEntry {
     guard let piece = snapshot.snapshot.pieces.rootTree else {
       throw ImageError(
-        .notFound, snapshot.name, "has no root tree",
-        advice: "Name one of its files with '\(snapshot.name):PATH'; 'imgstore show "
+        .pathNotFound, snapshot.name, "has no root tree",
+        hint: "Name one of its files with '\(snapshot.name):PATH'; 'imgstore show "
           + "\(snapshot.name)' lists them")
     }
     return FoundEntry(path: piece.path, entry: piece.entry)
@@ -101,9 +101,9 @@ extension Workspace {
     else { return }
     throw ImageError(
       "destination \(destination)",
-      "there is a \(stat.kind.noun) named \(printable(location.name)), "
+      "contains a \(stat.kind.noun) named \(printable(location.name)), "
         + "but the snapshot has a \(kind.noun)",
-      advice: "Name another path")
+      hint: "Name another path")
   }
 
   /// Checks that the destination does not exist, or is an empty folder.
@@ -114,14 +114,16 @@ extension Workspace {
     let object = "destination \(destination)"
     guard stat.kind == .directory else {
       throw ImageError(
-        object, "there is a \(stat.kind.noun) named \(printable(location.name)) already",
-        advice: "Name another path; only 'restore --force' replaces existing files")
+        .alreadyExists,
+        object, "already contains a \(stat.kind.noun) named \(printable(location.name))",
+        hint: "Name another path; only 'restore --force' replaces existing files")
     }
     let folder = try fileSystem.openDirectory(at: location.directory.raw, location.name)
     guard try fileSystem.names(of: folder.raw).isEmpty else {
       throw ImageError(
+        .alreadyExists,
         object, "is not empty",
-        advice: "Name a folder that is empty or does not exist; 'restore --force' replaces entries "
+        hint: "Name a folder that is empty or does not exist; 'restore --force' replaces entries "
           + "in place, and 'imgstore revert' restores a live image")
     }
   }

@@ -42,8 +42,8 @@ extension Workspace {
     }
     guard let goal = direction == .back ? before : target else {
       throw ImageError(
-        .unfinished, "image \(image)", "no snapshot has the state before \(change.words)",
-        advice: "'imgstore resume \(image)' completes it; 'imgstore revert' restores any snapshot "
+        .changeUnfinished, "image \(image)", "has no snapshot of the state before \(change.words)",
+        hint: "'imgstore resume \(image)' completes it; 'imgstore revert' restores any snapshot "
           + "afterwards")
     }
     do {
@@ -73,16 +73,16 @@ extension Workspace {
     guard all.count == 1 else {
       throw ImageError(
         .usage, "resume",
-        "several images have unfinished changes: \(all.map(\.text).joined(separator: ", "))",
-        advice: "Name one: 'imgstore resume IMAGE'")
+        "needs the name of an image, because several have unfinished changes: \(all.map(\.text).joined(separator: ", "))",
+        hint: "Name one: 'imgstore resume IMAGE'")
     }
     return only
   }
 
   private func nothingToResume(_ name: String?) -> ImageError {
     ImageError(
-      .notFound, name.map { "image \($0)" } ?? "resume", "has no unfinished change",
-      advice: "'imgstore undo' takes back a change that has ended")
+      .nothingToResume, name.map { "image \($0)" } ?? "resume", "has no unfinished change",
+      hint: "'imgstore undo' takes back a change that has ended")
   }
 
   private func abandon(_ image: ImageName) throws -> ResumeOutcome {
@@ -120,9 +120,9 @@ extension Workspace {
   ) throws -> ResumeOutcome {
     guard journal.operation != .revert else {
       throw ImageError(
-        .unfinished, "image \(image)",
-        "the target snapshot of the revert is no longer in the store",
-        advice: journal.before == nil || direction == .back
+        .changeUnfinished, "image \(image)",
+        "has an unfinished revert to a snapshot that is no longer in the store",
+        hint: journal.before == nil || direction == .back
           ? "'imgstore resume \(image) --abandon' leaves the image as it is"
           : "'imgstore resume \(image) --back' returns to the state before")
     }
@@ -154,8 +154,8 @@ extension Workspace {
     defer { withExtendedLifetime(folders) {} }
     if let leftover = try removeLeftovers(image, journal).first {
       throw ImageError(
-        .unfinished, printable(leftover.problem.path), leftover.problem.what,
-        advice: leftover.isMounted
+        .changeUnfinished, printable(leftover.problem.path), leftover.problem.what,
+        hint: leftover.isMounted
           ? "Unmount that file system, and run the command again. Do not remove the mounted files"
           : "Remove it, and run the command again; 'imgstore resume \(image) --abandon' leaves "
             + "everything as it is")

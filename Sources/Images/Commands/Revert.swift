@@ -57,7 +57,7 @@ extension Workspace {
     {
       throw ImageError(
         .usage, "'\(word)'", "is a tag of \(image), but a path is expected",
-        advice: "Write '\(image)@\(word)' for the snapshot, or './\(word)' for the path")
+        hint: "Write '\(image)@\(word)' for the snapshot, or './\(word)' for the path")
     }
     let lock = try lock(image, store, isDryRun: request.isDryRun)
     defer { withExtendedLifetime(lock) {} }

@@ -48,11 +48,11 @@ public struct SignatureReport: Sendable {
   /// The snapshots without a signature of their own.
   public var unsigned: [String] { checked.filter { !$0.isSigned }.map(\.snapshot) }
   /// The bad signatures, with the reasons.
-  public var bad: [(snapshot: String, key: Digest, finding: String)] {
+  public var bad: [(snapshot: String, key: Digest, reason: String)] {
     checked.flatMap { item in
       item.signatures.compactMap { status in
-        guard case .bad(let finding) = status.verdict else { return nil }
-        return (item.snapshot, status.key, finding)
+        guard case .bad(let reason) = status.verdict else { return nil }
+        return (item.snapshot, status.key, reason)
       }
     }
   }
@@ -88,7 +88,8 @@ extension Workspace {
     defer { withExtendedLifetime(lock) {} }
     // Under the lock it cannot be removed, but it may have been removed before.
     guard try store.refs.readIfPresent(image, committed.number)?.id == committed.id else {
-      throw ImageError(.notFound, "\(committed.name)", "was removed before it could be signed")
+      throw ImageError(
+        .snapshotNotFound, "\(committed.name)", "was removed before it could be signed")
     }
     try store.refs.addSignature(
       try key.sign(statement), by: key.publicKey.id, of: statement, kind: .signed, to: image,
@@ -150,7 +151,7 @@ extension Workspace {
       signature = try refs.signatureFile(name, of: image)
       statement = try Statement(parsing: bytes)
     } catch let error as any ExplainedError {
-      return status(.bad("\(error.object): \(error.finding)"))
+      return status(.bad("\(error.subject): \(error.reason)"))
     }
     if name.kind == .signed {
       guard let statement, statement.subject == .snapshot, statement.snapshot == committed.id,
@@ -161,8 +162,8 @@ extension Workspace {
       case .success(let text) where text == bytes: break
       case .success: return status(.bad("its statement does not match the snapshot"))
       case .failure(let error):
-        let finding = (error as? any ExplainedError)?.statement ?? "\(error)"
-        return status(.bad("the snapshot cannot be read: \(finding)"))
+        let reason = (error as? any ExplainedError)?.message ?? "\(error)"
+        return status(.bad("the snapshot cannot be read: \(reason)"))
       case nil: break
       }
     }
@@ -192,7 +193,7 @@ extension Workspace {
               signatures: names.map {
                 SignatureStatus(
                   kind: $0.kind, key: $0.key ?? .zero, keyName: nil,
-                  verdict: .bad("the snapshot cannot be read: \(error.finding)"),
+                  verdict: .bad("the snapshot cannot be read: \(error.reason)"),
                   statementFile: "", signatureFile: "", subject: nil, host: nil, user: nil,
                   time: nil)
               }))

@@ -107,7 +107,7 @@ extension Workspace {
       image, definition, latest: latest, also: also, rows: keys, recipes: recipes,
       change: change, into: session)
     if live.capture.pieces.isEmpty, definition.isEmpty, !allowsEmpty {
-      throw ImageError("image \(image)", "has neither a definition nor files")
+      throw ImageError(.filesMissing, "image \(image)", "has neither a definition nor files")
     }
     progress.begin("syncing")
     try session.finish()
@@ -127,10 +127,10 @@ extension Workspace {
     } else {
       try checking?(snapshot)
       if !allowsEmpty,
-        let finding = try EmptyStateCheck.finding(
+        let reason = try EmptyStateCheck.reason(
           live, latest: latest?.snapshot, in: store)
       {
-        throw ImageError(finding, of: image, definition)
+        throw ImageError(reason, of: image, definition)
       }
       committed = try store.refs.append(snapshot)
       Interruption.announce(nil)

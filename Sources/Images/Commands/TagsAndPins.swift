@@ -42,7 +42,8 @@ extension Workspace {
   public func untag(_ text: String) throws -> SnapshotName {
     let reference = try Reference(text)
     guard case .tag(let tag) = reference.selector else {
-      throw ImageError(.usage, "reference '\(text)'", "is not a tag", advice: "Write IMAGE@TAG")
+      throw ImageError(
+        .invalidReference, "reference '\(text)'", "is not a tag", hint: "Write IMAGE@TAG")
     }
     let store = try store()
     let images = try store.refs.images()

@@ -21,10 +21,9 @@ extension Workspace {
     let (change, before) = try lastChange(of: image)
     guard let target = try snapshot(before, of: image) else {
       throw ImageError(
-        .notFound, "image \(image)",
-        "the snapshot of the state before \(change.name) (\(change.snapshot.message)) is no longer "
-          + "in the store",
-        advice: "'imgstore log \(image)' lists the snapshots that you can revert to")
+        .snapshotNotFound, "image \(image)",
+        "no longer has the snapshot of the state before \(change.name) (\(change.snapshot.message))",
+        hint: "'imgstore log \(image)' lists the snapshots that you can revert to")
     }
     var request = request ?? RevertRequest(name)
     // The undo of an import may write to all locations that the import was allowed to write to.
@@ -62,19 +61,19 @@ extension Workspace {
       if let before = candidate.snapshot.before { return (candidate, before) }
       if candidate.snapshot.hasKeptNothing {
         throw ImageError(
-          "image \(image)",
-          "the state before \(candidate.name) (\(candidate.snapshot.message)) was not kept, "
+          .nothingToUndo, "image \(image)",
+          "has no snapshot of the state before \(candidate.name) (\(candidate.snapshot.message)), "
             + "because the change was made with --no-safety",
-          advice:
+          hint:
             "'imgstore revert \(image)@N' restores any snapshot that 'imgstore log \(image)' lists")
       }
       later = candidate
     }
     let name = latest.map { ", \($0.name)," } ?? ""
     throw ImageError(
-      "image \(image)",
-      "there is nothing to undo: its latest snapshot\(name) was not made by a revert or an import",
-      advice:
+      .nothingToUndo, "image \(image)",
+      "has nothing to undo: its latest snapshot\(name) is not from a revert or an import",
+      hint:
         "A snapshot changes nothing in the live image. 'imgstore revert \(image)@N' restores any "
         + "snapshot that 'imgstore log \(image)' lists")
   }

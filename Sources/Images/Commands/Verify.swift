@@ -29,11 +29,11 @@ extension Workspace {
           problems.append(
             VerifyReport.Problem(
               object: "the journal of \(image)",
-              finding: "needs snapshot \(id.shortHex), which has no ref"))
+              reason: "needs snapshot \(id.shortHex), which has no ref"))
         }
       } catch let error as StoreError where error.kind == .damaged {
         problems.append(
-          VerifyReport.Problem(object: error.object, finding: error.finding))
+          VerifyReport.Problem(object: error.subject, reason: error.reason))
       }
     }
     return problems

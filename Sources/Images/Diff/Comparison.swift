@@ -50,8 +50,8 @@ extension Workspace {
     let (before, after) = (try PathReference(old), try new.map { try PathReference($0) })
     if let path = before.path, let other = after?.path, path != other {
       throw ImageError(
-        .usage, "references '\(old)' and '\(new ?? "")'", "name different paths",
-        advice: "Write the path once: 'imgstore diff REF REF -- PATH'")
+        .invalidReference, "references '\(old)' and '\(new ?? "")'", "name different paths",
+        hint: "Write the path once: 'imgstore diff REF REF -- PATH'")
     }
     let parts = [before.path ?? after?.path].compactMap(\.self) + paths
     let whole = try comparison(before.snapshot, after?.snapshot)
@@ -153,8 +153,8 @@ extension Comparison {
       }
       guard isKnown else {
         throw ImageError(
-          .notFound, "path \(path)", "is neither in \(diff.old) nor in \(diff.new)",
-          advice: "Paths are inside the root tree, or absolute on the management node")
+          .pathNotFound, "path \(path)", "is neither in \(diff.old) nor in \(diff.new)",
+          hint: "Paths are inside the root tree, or absolute on the management node")
       }
     }
     var diff = diff
@@ -181,7 +181,7 @@ extension Comparison {
     let after = try new.find(path, followLast: true)
     guard let shown = after ?? before else {
       throw ImageError(
-        .notFound, "\(diff.old):\(path)", "is in neither \(diff.old) nor \(diff.new)")
+        .pathNotFound, "\(diff.old):\(path)", "is in neither \(diff.old) nor \(diff.new)")
     }
     for (side, entry) in [(old, before), (new, after)] {
       if let entry, entry.entry.kind != .file {

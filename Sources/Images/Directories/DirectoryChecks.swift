@@ -37,10 +37,10 @@ extension Workspace {
   /// - Throws: `ImageError` (`usage`) if it cannot.
   func requireUsable(_ path: AbsolutePath) throws {
     let object = "directory \(path.text)"
-    func refuse(_ finding: String) -> ImageError {
+    func refuse(_ reason: String) -> ImageError {
       ImageError(
-        .usage, object, finding,
-        advice: "Nothing was added; name the directory that is the root of the tree")
+        .usage, object, reason,
+        hint: "Nothing was added; name the directory that is the root of the tree")
     }
     guard let stat = try statLive(path) else { return }
     let own = FileIdentity(stat)
@@ -79,13 +79,13 @@ extension Workspace {
     if let holder = try imageHolding(path), holder.image != image {
       throw ImageError(
         "directory \(path.text)", "is inside the image \(holder.image)",
-        advice: "Nothing was added: 'imgstore snapshot \(holder.image)' already includes it")
+        hint: "Nothing was added: 'imgstore snapshot \(holder.image)' already includes it")
     }
     let own = try realPath(path) ?? path
     for (other, tree) in try liveTrees() where other != image && tree.isInside(own) {
       throw ImageError(
         "directory \(path.text)", "holds the image \(other) (\(tree.text))",
-        advice: "Nothing was added: an image inside an image would be stored and changed twice")
+        hint: "Nothing was added: an image inside an image would be stored and changed twice")
     }
   }
 
@@ -125,7 +125,7 @@ extension Workspace {
     let word = shellQuoted("\(holder.image):\(printable(holder.path))")
     return ImageError(
       .notFound, path.text, "is inside the image \(holder.image), and is not an image itself",
-      advice: "Name the image first: 'imgstore diff \(word)', "
+      hint: "Name the image first: 'imgstore diff \(word)', "
         + "'imgstore revert \(holder.image) \(shellQuoted(printable(holder.path)))'")
   }
 }

@@ -117,7 +117,7 @@ extension Workspace {
   ) -> ImageError {
     ImageError(
       "excludes of \(image)", reason,
-      advice: "Correct them with 'imgstore add \(image) \(path?.text ?? "DIR") --exclude …', or in "
+      hint: "Correct them with 'imgstore add \(image) \(path?.text ?? "DIR") --exclude …', or in "
         + "\(String(decoding: ExcludePatterns.fileName, as: UTF8.self)) at the top of the tree")
   }
 
@@ -136,7 +136,7 @@ extension Workspace {
       if error.isAbsent || error.code == .loop { return [] }
       throw ImageError(
         path.text, "cannot be read, so the excluded paths are unknown: \(error.code)",
-        advice:
+        hint:
           "Write one pattern on each line, in at most \(ExcludePatterns.maxFileBytes >> 10) KiB")
     }
   }

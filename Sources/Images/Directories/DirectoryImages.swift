@@ -43,7 +43,7 @@ extension Workspace {
     guard try statLive(path)?.kind == .directory else {
       throw ImageError(
         .notFound, "directory \(path.text)", "does not exist, or is not a directory",
-        advice: "Nothing was added; name the directory that is the root of the tree")
+        hint: "Nothing was added; name the directory that is the root of the tree")
     }
     try requireUsefulPatterns(excludes ?? [], path)
     let owner = try directoryOwner(path)
@@ -51,8 +51,9 @@ extension Workspace {
     let image = try name.map { try ImageName($0) } ?? owner ?? ownName(of: path)
     if let owner, owner != image {
       throw ImageError(
+        .alreadyExists,
         "directory \(path.text)", "is already the image \(owner)",
-        advice: "Run 'imgstore snapshot \(owner)'; a second image would store it twice")
+        hint: "Run 'imgstore snapshot \(owner)'; a second image would store it twice")
     }
     if owner == nil { try requireNotNested(path, as: image) }
     let store = try store(create: true)
@@ -67,7 +68,7 @@ extension Workspace {
     do throws(ExcludePattern.Malformed) {
       _ = try ExcludePatterns(lines)
     } catch {
-      throw ImageError(.usage, "--exclude", error.reason, advice: "See gitignore(5)")
+      throw ImageError(.invalidPattern, "--exclude", error.reason, hint: "See gitignore(5)")
     }
     let definition = ImageDefinition(directory: path, excludes: lines)
     if definition != old {
@@ -143,7 +144,7 @@ extension Workspace {
     guard let path = AbsolutePath(try managementPath(text)), !path.components.isEmpty else {
       throw ImageError(
         .usage, "directory '\(text)'", "cannot be an image",
-        advice: "Name the directory that is the root of the tree, for example /srv/images/compute")
+        hint: "Name the directory that is the root of the tree, for example /srv/images/compute")
     }
     return path
   }
@@ -152,8 +153,8 @@ extension Workspace {
     let text = printable(path.lastComponent)
     guard let image = try? ImageName(text), image.isPlain else {
       throw ImageError(
-        .usage, "directory \(path.text)", "has a name that is not valid for an image",
-        advice: "Give the image a name: 'imgstore add NAME \(path.text)'")
+        .invalidName, "directory \(path.text)", "has a name that is not valid for an image",
+        hint: "Give the image a name: 'imgstore add NAME \(path.text)'")
     }
     return image
   }
@@ -170,11 +171,12 @@ extension Workspace {
     // The image was moved: its old directory does not exist.
     if other.isDirectory, let oldPath = other.directoryPath, try statLive(oldPath) == nil { return }
     throw ImageError(
+      .alreadyExists,
       "image \(image)",
       other.isDirectory
         ? "is the directory \(other.directoryPath?.text ?? "")"
         : "exists already, and is not a directory",
-      advice: "Give the new image another name: 'imgstore add NAME \(path.text)'")
+      hint: "Give the new image another name: 'imgstore add NAME \(path.text)'")
   }
 
   /// Returns PRETTY_NAME of os-release(5); empty if there is none.

@@ -81,7 +81,7 @@ extension Workspace {
         "directory \(path.text)",
         "exists, differs from the snapshot of \(target.image), "
           + "and is no longer the image's directory",
-        advice: "Nothing was changed. Move it away, or overwrite it with "
+        hint: "Nothing was changed. Move it away, or overwrite it with "
           + "--allow \(shellQuoted(path.text)), which snapshots its content first")
     }
   }

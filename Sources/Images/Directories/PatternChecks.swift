@@ -10,9 +10,9 @@ extension Workspace {
   /// - Throws: `ImageError` (`usage`) for a pattern that cannot.
   func requireUsefulPatterns(_ lines: [String], _ directory: AbsolutePath) throws {
     for line in lines {
-      func refuse(_ finding: String, _ advice: String) -> ImageError {
+      func refuse(_ reason: String, _ hint: String) -> ImageError {
         ImageError(
-          .usage, "--exclude '\(printable(line.utf8.prefix(255)))'", finding, advice: advice)
+          .invalidPattern, "--exclude '\(printable(line.utf8.prefix(255)))'", reason, hint: hint)
       }
       let text = line.drop { $0 == "!" }
       if text.allSatisfy({ $0 == " " }) {

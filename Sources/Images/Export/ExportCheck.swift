@@ -13,7 +13,7 @@ import XCAT
 struct ExportCheck {
   private let layout: ExportLayout
   private let files: [CollectedFile]
-  private static let advice = "Nothing was exported, because no import would accept this bundle"
+  private static let hint = "Nothing was exported, because no import would accept this bundle"
 
   init(_ layout: ExportLayout, _ files: [CollectedFile]) {
     self.layout = layout
@@ -30,7 +30,7 @@ struct ExportCheck {
       try manifest.refuseHarmfulText(allowsUnsafeValues: true)
       try checkPlaces(manifest, install)
     } catch let error as XCATError {
-      throw ImageError(error.object, error.finding, advice: ExportCheck.advice)
+      throw ImageError(error.subject, error.reason, hint: ExportCheck.hint)
     }
   }
 
@@ -71,13 +71,13 @@ struct ExportCheck {
       do throws(BundleError) {
         _ = try rules.take(member)
       } catch {
-        throw ImageError(file.path, error.finding, advice: ExportCheck.advice)
+        throw ImageError(file.path, error.reason, hint: ExportCheck.hint)
       }
       if let other = kinds.updateValue(kind.file, forKey: file.name) {
         guard other == .directory, kind.file == .directory else {
           throw ImageError(
             file.path, "would be in the bundle twice, as \(file.name)",
-            advice: ExportCheck.advice)
+            hint: ExportCheck.hint)
         }
       }
     }
@@ -88,7 +88,7 @@ struct ExportCheck {
         guard let kind = kinds[above], kind != .directory else { continue }
         throw ImageError(
           file.path, "would be in the bundle below \(above), which is a \(kind.noun)",
-          advice: ExportCheck.advice)
+          hint: ExportCheck.hint)
       }
     }
   }
@@ -152,14 +152,14 @@ struct ExportCheck {
     do throws(PlacementConflict) {
       _ = try BundlePlacement.check(placed)
     } catch {
-      throw ImageError(error.path.text, error.finding, advice: ExportCheck.advice)
+      throw ImageError(error.path.text, error.reason, hint: ExportCheck.hint)
     }
     let paths = Set(placed.map(\.path))
     for path in bundle.secondFiles where !paths.contains(path) {
       throw ImageError(
         path.text,
         "has the same name as another file, and a bundle can hold only one file of a name",
-        advice: ExportCheck.advice)
+        hint: ExportCheck.hint)
     }
   }
 }

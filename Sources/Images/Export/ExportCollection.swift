@@ -90,7 +90,7 @@ struct ExportCollection {
       else {
         throw ImageError.sentence(
           .notFound, "Can not find Extra file \(extra.source).",
-          advice: "Name an existing file or folder; nothing was exported")
+          hint: "Name an existing file or folder; nothing was exported")
       }
       let destination = extra.destination ?? (kind == .file ? path.parent : path).text
       return ExportExtra(source: path, destination: destination, isFolder: kind == .directory)
@@ -152,7 +152,7 @@ struct ExportCollection {
         "boottarget names the row '\(printable(target.utf8))' of the table boottarget, which bundles do "
           + "not include: copy it with tabdump and tabrestore")
     }
-    for problem in closure.problems { remarks.append(problem.error.statement) }
+    for problem in closure.problems { remarks.append(problem.error.message) }
     if request.isComplete {
       for media in closure.media {
         remarks.append(
@@ -186,7 +186,7 @@ struct ExportCollection {
       guard let first = selection.nodes.first, selection.unknown.isEmpty else {
         throw ImageError.sentence(
           .notFound, "Unable to get postscripts, \(node) is not a valide node.",
-          advice: "Name a node or a group that is defined in xCAT: 'nodels' lists them")
+          hint: "Name a node or a group that is defined in xCAT: 'nodels' lists them")
       }
       let scripts = try nodes.scripts(of: first)
       contents.values["postscripts"] = scripts.postscripts
@@ -251,8 +251,8 @@ struct ExportCollection {
   private func piece(_ path: AbsolutePath) throws -> Snapshot.Component {
     guard let piece = pieces[path] else {
       throw ImageError(
-        .notFound, path.text, "belongs to the image, but is not in its snapshot",
-        advice: "Restore the file and export again")
+        .filesMissing, path.text, "belongs to the image, but is not in its snapshot",
+        hint: "Restore the file and export again")
     }
     guard piece.entry.kind == .symlink else { return piece }
     let target = Array(pieces.values).followed(piece)
@@ -261,8 +261,8 @@ struct ExportCollection {
     if isCarried, target.map({ !CaptureRoot.isTargetRole($0.role) }) ?? true { return piece }
     guard let target else {
       throw ImageError(
-        .notFound, path.text, "is a dangling symbolic link",
-        advice: "Repair the link and export again")
+        .filesMissing, path.text, "is a dangling symbolic link",
+        hint: "Repair the link and export again")
     }
     try requireExportable(target, from: path)
     return target
@@ -283,7 +283,7 @@ struct ExportCollection {
     guard !isAllowed else { return }
     throw ImageError(
       link.text, "is a link to \(path.text), outside of \(install.text)",
-      advice:
+      hint:
         "Nothing was exported; set the attribute to the path of that file, or allow its folder with "
         + "--allow \(path.parent.text)")
   }
@@ -355,7 +355,7 @@ struct ExportCollection {
         throw ImageError(
           path.appending(child.name).text,
           "has a name that is not UTF-8, which no import would accept",
-          advice: "Rename the file")
+          hint: "Rename the file")
       }
       // `gaps` names it.
       if child.content.isMissing { continue }

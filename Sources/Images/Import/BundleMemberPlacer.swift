@@ -132,7 +132,7 @@ struct BundleMemberPlacer {
       throw BundleError(
         "member \(full)",
         "is a link that may lead out of its folder, to \(printable(target.prefix(255)))",
-        advice: "Nothing was imported; do not trust this bundle")
+        hint: "Nothing was imported; do not trust this bundle")
     }
   }
 
@@ -210,7 +210,7 @@ struct BundleMemberPlacer {
     for path in layout.secondFiles where !placed.contains(path.bytes) {
       throw BundleError(
         path.text, "shares its file name with another file, and a bundle holds one of that name",
-        advice: "Nothing was imported; xCAT's export loses one of them: rename it there")
+        hint: "Nothing was imported; xCAT's export loses one of them: rename it there")
     }
     let unnamed = bundled.entries.filter { name, item in
       if case .directory = item.content { return false }
@@ -233,7 +233,7 @@ struct BundleMemberPlacer {
       let isFirst = try BundlePlacement.check(paths)
       pieces = zip(pieces, isFirst).filter { $0.1 }.map { $0.0 }
     } catch {
-      throw BundleError("manifest.xml", error.finding, advice: BundleError.distrust)
+      throw BundleError("manifest.xml", error.reason, hint: BundleError.distrust)
     }
   }
 
@@ -254,7 +254,7 @@ struct BundleMemberPlacer {
   private func missingMember(_ name: String) -> BundleError {
     BundleError(
       "member \(name)", "is named by the manifest, but is not in the bundle",
-      advice: "Nothing was imported; export the image again at its source")
+      hint: "Nothing was imported; export the image again at its source")
   }
 }
 

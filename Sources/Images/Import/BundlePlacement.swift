@@ -13,7 +13,7 @@ struct PlacedContent {
 /// The reason why two members cannot both be placed.
 struct PlacementConflict: Error {
   let path: AbsolutePath
-  let finding: String
+  let reason: String
 }
 
 /// Checks the paths of a bundle's contents.
@@ -29,7 +29,7 @@ enum BundlePlacement {
       if let other = owners[item.path] {
         guard other == item.content else {
           throw PlacementConflict(
-            path: item.path, finding: "two different files have the same path \(item.path.text)")
+            path: item.path, reason: "two different files have the same path \(item.path.text)")
         }
       } else {
         owners[item.path] = item.content
@@ -42,7 +42,7 @@ enum BundlePlacement {
         if owners[above] != nil {
           throw PlacementConflict(
             path: path,
-            finding: "\(path.text) would lie below \(above.text), which is another member")
+            reason: "\(path.text) would lie below \(above.text), which is another member")
         }
         above = above.parent
       }

@@ -28,8 +28,9 @@ struct ImportPreparation {
   func prepare(_ images: [BundledImage]) throws -> [PreparedImage] {
     if request.name != nil, images.count > 1 {
       throw ImageError(
+        .bundleInvalid,
         "bundle \(request.bundle)", "holds \(images.count) images, but --name names one",
-        advice: "Import it without --name; 'imgstore copy' gives one of them another name")
+        hint: "Import it without --name; 'imgstore copy' gives one of them another name")
     }
     let prepared = try images.map(prepare)
     var owners: [[UInt8]: (image: String, piece: Snapshot.Component)] = [:]
@@ -43,7 +44,7 @@ struct ImportPreparation {
           throw BundleError(
             printable(piece.path),
             "has one content in the image \(other.image) and another in "
-              + "\(image.image)", advice: "Import the images from bundles of their own")
+              + "\(image.image)", hint: "Import the images from bundles of their own")
         }
         owners[piece.path] = (image.image.text, piece)
       }
@@ -60,8 +61,9 @@ struct ImportPreparation {
     try refuseForeignTargets(prepared)
     guard try tables.definition(of: image.text) == nil else {
       throw ImageError(
+        .alreadyExists,
         "image \(image)", "is defined already",
-        advice: prepared.definition.isDirectory
+        hint: prepared.definition.isDirectory
           ? "Give it another name and place with --name NAME --to DIR, or replace it with --force; "
             + "'imgstore revert' restores the replaced image"
           : "Import under another profile (-f), which has its own folder, or replace it with "
@@ -80,7 +82,7 @@ struct ImportPreparation {
       guard !manifest.directory.isEmpty else {
         throw ImageError(
           .usage, "--to", "is for images that are directories, but \(manifest.imageName) is not",
-          advice: "Import it under another profile with -f, which has its own folder")
+          hint: "Import it under another profile with -f, which has its own folder")
       }
       renamed.move(to: directory)
     }
@@ -89,7 +91,7 @@ struct ImportPreparation {
       guard manifest.directory.isEmpty else {
         throw ImageError(
           .usage, "-f", "names a profile, but a directory has no profile",
-          advice: "Give the image another name with --name, and another place with --to")
+          hint: "Give the image another name with --name, and another place with --to")
       }
       renamed = try ProfileRename.apply(
         manifest, to: profile, installDirectory: targets.install)
@@ -146,7 +148,7 @@ struct ImportPreparation {
       .notFound,
       "This image requires that you first copy media for "
         + "\(definition.osVersion)-\(definition.architecture)",
-      advice: "Run copycds with the distribution's ISO, so that \(folders[0].text) exists")
+      hint: "Run copycds with the distribution's ISO, so that \(folders[0].text) exists")
   }
 
   /// Checks that the import overwrites no file of another image: no file in its folder, and no file that its
@@ -168,8 +170,9 @@ struct ImportPreparation {
           continue
         }
         throw ImageError(
-          path.text, "belongs to the image \(other), and the import would overwrite it",
-          advice: "Import under another profile (-f), which has its own folder and lists; "
+          .alreadyExists, path.text,
+          "belongs to the image \(other), and the import would overwrite it",
+          hint: "Import under another profile (-f), which has its own folder and lists; "
             + "--force overwrites it, and snapshots the old file first")
       }
     }
@@ -205,10 +208,10 @@ struct ImportPreparation {
     guard prepared.definition.isDirectory,
       let tree = prepared.pieces.first(where: { $0.role == ImageFiles.rootTree })?.entry
     else { return [] }
-    func refuse(_ finding: String) -> BundleError {
+    func refuse(_ reason: String) -> BundleError {
       BundleError(
-        "the excludes of \(prepared.image)", finding,
-        advice: "Nothing was imported; do not trust this bundle")
+        "the excludes of \(prepared.image)", reason,
+        hint: "Nothing was imported; do not trust this bundle")
     }
     do {
       let lists = [

@@ -64,7 +64,7 @@ struct ImportRowChanges {
         throw ImageError.sentence(
           .notFound,
           "The nodes \(selection.unknown.joined(separator: ",")) are not defined in xCAT DB.",
-          advice: "Nothing was imported; correct the node range, or define the nodes first")
+          hint: "Nothing was imported; correct the node range, or define the nodes first")
       }
       others += try nodes.rowChanges(
         selection.nodes,

@@ -33,7 +33,7 @@ struct ImportTargets {
       guard let path = AbsolutePath(text), !path.components.isEmpty else {
         throw ImageError(
           .usage, "--allow \(text)", "is not an absolute path below /",
-          advice: "Name the folder that the bundle may write below")
+          hint: "Name the folder that the bundle may write below")
       }
       return path
     }
@@ -41,7 +41,7 @@ struct ImportTargets {
       guard let path = AbsolutePath(text), !path.components.isEmpty else {
         throw ImageError(
           .usage, "--to \(text)", "is not an absolute path below /",
-          advice: "Name the directory for the tree")
+          hint: "Name the directory for the tree")
       }
       return path
     }
@@ -99,13 +99,13 @@ struct ImportTargets {
         "member \(member)",
         "would have a path that is too deep or too long: "
           + "\(printable(path.bytes.prefix(255)))…",
-        advice: "Nothing was imported; do not trust this bundle")
+        hint: "Nothing was imported; do not trust this bundle")
     }
     guard folder(of: path, role: role) != nil else {
       throw BundleError(
         "member \(member)",
         "would be written to \(path.text), which is outside \(install.text)",
-        advice: "Nothing was imported; a bundle may only write below the install folder, and below "
+        hint: "Nothing was imported; a bundle may only write below the install folder, and below "
           + "the folders that you name with --allow")
     }
   }
@@ -132,10 +132,11 @@ struct ImportTargets {
       return try links.resolve(path, below: top, create: create)
     } catch let refusal as ImportLinks.Refusal {
       throw ImageError(
+        .bundleInvalid,
         "target \(path.text)",
         "is reached through a symbolic link below \(top.text), \(refusal.link.text): "
           + refusal.reason,
-        advice:
+        hint:
           "Let root own the link and its folder, which nobody else may write to, or replace it by a "
           + "folder or a bind mount, and import again")
     }
@@ -157,9 +158,10 @@ struct ImportTargets {
         stat.kind == piece.entry.kind || isReplaced && !isTree
       else {
         throw ImageError(
+          .bundleInvalid,
           "target \(path.text)",
           "is a \(stat.kind.noun), but the bundle has a \(piece.entry.kind.noun) for it",
-          advice: "Nothing was imported; move the existing entry, or do not trust this bundle")
+          hint: "Nothing was imported; move the existing entry, or do not trust this bundle")
       }
     } catch let error as SystemError {
       guard error.isAbsent else { throw error }

@@ -23,7 +23,7 @@ extension ImportPreparation {
       throw ImageError(
         "kit repository '\(name)'",
         "would have the path \(path.text) of another folder: xCAT's rmkitcomp would remove it",
-        advice: "Nothing was imported; do not trust this bundle")
+        hint: "Nothing was imported; do not trust this bundle")
     }
   }
 

@@ -12,8 +12,8 @@ extension ImportTargets {
     func refuse(_ column: String, _ path: String) -> BundleError {
       BundleError(
         "manifest.xml",
-        "<\(column)> is \(path), which is not a folder or file below \(install.text)",
-        advice: "Nothing was imported; a bundle may only name paths below the install folder, "
+        "has <\(column)> \(path), which is not a folder or file below \(install.text)",
+        hint: "Nothing was imported; a bundle may only name paths below the install folder, "
           + "and none outside it")
     }
     if !manifest.directory.isEmpty {
@@ -23,7 +23,7 @@ extension ImportTargets {
         throw BundleError(
           "manifest.xml",
           "says that the image is the directory \(printable(text.utf8.prefix(255)))",
-          advice:
+          hint:
             "Nothing was imported: a bundle cannot choose where it writes. Name the directory "
             + "with '--to DIR', or let bundles write below a folder with '--allow \(above)'")
       }

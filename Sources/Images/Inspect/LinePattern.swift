@@ -41,7 +41,7 @@ public final class LinePattern {
     let bytes = Array(pattern.utf8)
     let object = "pattern '\(printable(bytes))'"
     guard !bytes.contains(0x0a) else {
-      throw ImageError(.usage, object, "contains a newline, so no line can match it")
+      throw ImageError(.invalidPattern, object, "contains a newline, so no line can match it")
     }
     if syntax == .fixed {
       matcher =
@@ -58,8 +58,8 @@ public final class LinePattern {
         expression.text, needsBacktracking: expression.needsBacktracking, object)
     } catch let error as PosixExpression.Malformed {
       throw ImageError(
-        .usage, object, "is not a valid regular expression: \(error.reason)",
-        advice: "Use -F to search for the literal text")
+        .invalidPattern, object, "is not a valid regular expression: \(error.reason)",
+        hint: "Use -F to search for the literal text")
     }
   }
 
@@ -79,7 +79,7 @@ public final class LinePattern {
       if let expression { return .linear(expression) }
     }
     guard let pattern = BacktrackingPattern(text) else {
-      throw ImageError(.usage, object, "is too long or too deeply nested to compile")
+      throw ImageError(.invalidPattern, object, "is too long or too deeply nested to compile")
     }
     return .backtracking(pattern)
   }

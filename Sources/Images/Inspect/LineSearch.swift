@@ -99,8 +99,8 @@ public struct LineSearcher {
     } catch let error as SearchLimitError {
       let line = lineNumber + newlines(buffer[start..<min(error.offset, buffer.count)])
       throw ImageError(
-        "line \(line)", "matching the pattern against it takes more than \(error.limit)",
-        advice:
+        "line \(line)", "cannot be matched against the pattern with less than \(error.limit)",
+        hint:
           "Write the pattern without back-references and long repetitions: such a pattern has no limit"
       )
     }

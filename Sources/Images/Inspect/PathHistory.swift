@@ -54,8 +54,8 @@ extension Workspace {
     }
     guard !changes.isEmpty else {
       throw ImageError(
-        .notFound, "\(image):\(path)", "is in no snapshot of that image",
-        advice: "Paths are absolute on the management node, or inside the root tree")
+        .pathNotFound, "\(image):\(path)", "is in no snapshot of that image",
+        hint: "Paths are absolute on the management node, or inside the root tree")
     }
     return changes
   }
@@ -69,7 +69,7 @@ extension Workspace {
     var probe = try PathProbe(try reader(of: asked), path, beside: nil)
     guard let found = probe.found else {
       _ = try reader(of: asked).require(path)
-      throw ImageError(.notFound, "\(asked.name):\(path)", "is not in that snapshot")
+      throw ImageError(.pathNotFound, "\(asked.name):\(path)", "is not in that snapshot")
     }
     var origin = asked
     for number in try refs.numbers(of: image).reversed() where number < asked.number {

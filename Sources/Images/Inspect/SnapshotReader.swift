@@ -24,9 +24,9 @@ public struct SnapshotReader: Sendable {
   func locate(_ path: String) throws -> (piece: Snapshot.Component, parts: [[UInt8]]) {
     if let place = try locateIfPresent(path) { return place }
     throw ImageError(
-      .notFound, "\(state.name):\(path)",
+      .pathNotFound, "\(state.name):\(path)",
       "is not a file of the image, and the image has no root tree",
-      advice: "'imgstore show' lists the files of the image")
+      hint: "'imgstore show' lists the files of the image")
   }
 
   /// Does the same as `locate`, but returns nil for a path in no component of an image without a root tree.
@@ -64,8 +64,8 @@ public struct SnapshotReader: Sendable {
     _ = try locate(path)
     guard let found = try find(path, followLast: followLast) else {
       throw ImageError(
-        .notFound, "\(state.name):\(path)", "is not in that snapshot",
-        advice: "'imgstore log IMAGE -- PATH' lists the snapshots in which a path changed")
+        .pathNotFound, "\(state.name):\(path)", "is not in that snapshot",
+        hint: "'imgstore log IMAGE -- PATH' lists the snapshots in which a path changed")
     }
     return found
   }
@@ -154,8 +154,9 @@ public struct SnapshotReader: Sendable {
       }
       if isProof, hash.finish() != blob {
         throw ImageError(
+          .imageChanged,
           "live file \(printable(path))", "changed while it was being read",
-          advice: "Run the command again")
+          hint: "Run the command again")
       }
     }
   }

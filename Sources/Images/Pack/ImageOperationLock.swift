@@ -71,10 +71,10 @@ final class ImageOperationLock: Sendable {
     _ fileSystem: any FileSystem, _ path: ResolvedPath, _ tree: AbsolutePath
   ) -> ImageError {
     ImageError(
-      .busy, "image folder \(tree.parent.text)",
+      .imageLocked, "image folder \(tree.parent.text)",
       "failed to acquire lock, seems there is another genimage/packimage/rmimage process "
         + "\(holder(fileSystem, path)) running on root image dir \"\(tree.text)\"",
-      advice: "Wait until that process is done, and run the command again")
+      hint: "Wait until that process is done, and run the command again")
   }
 
   /// Returns the file that xCAT locks: the real path of the root tree with "." for each "/", then "." and its

@@ -73,14 +73,15 @@ extension Workspace {
       guard error.isAbsent else { throw error }
       throw ImageError(
         .notFound, "image folder \(folder.text)", "does not exist",
-        advice: "Run genimage first, or set rootimgdir")
+        hint: "Run genimage first, or set rootimgdir")
     }
     if let old = try fileSystem.statIfPresent(at: resolved.directory.raw, resolved.name),
       old.kind != .file, old.kind != .symlink
     {
       throw ImageError(
-        "packed image \(path.text)", "is a \(old.kind.noun), which a file cannot replace",
-        advice: "Nothing was written; move it away, or name a file with --output")
+        .alreadyExists, "packed image \(path.text)",
+        "is a \(old.kind.noun), which a file cannot replace",
+        hint: "Nothing was written; move it away, or name a file with --output")
     }
     return PackDestination(resolved: resolved, text: path.text, isOwn: true, mode: .readable)
   }

@@ -32,12 +32,12 @@ extension Workspace {
       throw ImageError(
         request.reference,
         "is a snapshot, and would replace the packed image that nodes of the live image load",
-        advice: "Name a file with --output, or revert to the snapshot and pack '\(image)'")
+        hint: "Name a file with --output, or revert to the snapshot and pack '\(image)'")
     }
     guard isLive || !request.changesLiveTree else {
       throw ImageError(
         request.reference, "is a snapshot, but --in-tree changes the live tree",
-        advice: "Leave --in-tree out; the packed image is the same")
+        hint: "Leave --in-tree out; the packed image is the same")
     }
     let definition: ImageDefinition
     if request.isPackimage, isLive {
@@ -53,7 +53,7 @@ extension Workspace {
       guard !request.changesLiveTree else {
         throw ImageError(
           .usage, "image \(image)", "is a directory, which packing never changes",
-          advice: "Leave --in-tree out")
+          hint: "Leave --in-tree out")
       }
       return PackInput(
         image: image, definition: definition, folder: directory.parent,
@@ -61,9 +61,10 @@ extension Workspace {
     }
     guard ["netboot", "statelite"].contains(definition.provisioning) else {
       throw ImageError(
+        .definitionInvalid,
         "image \(image)",
         "cannot be used to build diskless image. Make sure osimage.provmethod is "
-          + "'netboot'.", advice: "Its provmethod is '\(definition.provisioning)'")
+          + "'netboot'.", hint: "Its provmethod is '\(definition.provisioning)'")
     }
     let folder = try imageFolder(image, definition)
     return PackInput(
@@ -97,8 +98,9 @@ extension Workspace {
         definition, installDirectory: try installDirectory(try tables()))
     else {
       throw ImageError(
+        .definitionInvalid,
         "image \(image)", "has no rootimgdir, and lacks osvers, osarch or profile",
-        advice: "Set it: 'imgstore define \(image) rootimgdir=…'")
+        hint: "Set it: 'imgstore define \(image) rootimgdir=…'")
     }
     return folder
   }
@@ -113,14 +115,15 @@ extension Workspace {
     else {
       if let directory = definition.directoryPath {
         throw ImageError(
-          "directory \(directory.text)", "does not exist, so there is nothing to pack",
-          advice: "Check that its file system is mounted")
+          .filesMissing, "directory \(directory.text)",
+          "does not exist, so there is nothing to pack",
+          hint: "Check that its file system is mounted")
       }
       throw ImageError.sentence(
         .notFound,
         "\(folder.text)/rootimg does not exist, run genimage -o \(definition.osVersion) -p "
           + "\(definition.profile) on a server with matching architecture",
-        advice: "\(snapshot.name) has no root tree")
+        hint: "\(snapshot.name) has no root tree")
     }
     return piece.entry
   }

@@ -80,8 +80,9 @@ final class PackedFile {
         replacing: replaced)
       guard result == .done else {
         throw ImageError(
-          object, "was replaced by another process during packing; the other file was kept",
-          advice: "Run the command again to replace it")
+          .imageChanged, object,
+          "was replaced by another process during packing; the other file was kept",
+          hint: "Run the command again to replace it")
       }
       file.setPublished()
       try fileSystem.sync(destination.directory.raw)
@@ -95,7 +96,7 @@ final class PackedFile {
     } catch let error as SystemError {
       throw ImageError(
         object, "cannot be written (\(error)); the old file did not change",
-        advice: error.advice)
+        hint: error.hint)
     }
   }
 }

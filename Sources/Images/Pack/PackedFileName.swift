@@ -82,7 +82,7 @@ extension PackRequest {
     throw ImageError(
       .usage, "output \(output)",
       "has a name for another format than \(formText)",
-      advice:
+      hint:
         "Nothing was written; name it '…\(fileName.dropFirst("rootimg".count))', or leave out the "
         + "options that contradict its name")
   }
@@ -101,6 +101,6 @@ extension ExportRequest {
     else { return }
     throw ImageError(
       .usage, "destination \(destinationPath)", "has a name for another format than tar with gzip",
-      advice: "Nothing was written; a bundle's name ends in .tgz or .tar.gz")
+      hint: "Nothing was written; a bundle's name ends in .tgz or .tar.gz")
   }
 }

@@ -59,7 +59,7 @@ enum Postscripts {
         guard stat.size <= remainingBytes else {
           throw ImageError(
             "folder \(site.installDirectory.text)/postscripts", "holds more than 128 MiB",
-            advice: "Move files that nodes do not need out of it")
+            hint: "Move files that nodes do not need out of it")
         }
         let bytes = try fileSystem.readSmallFile(
           at: directory.raw, name, limitBytes: Int(PackEnvironment.maxHeldBytes))

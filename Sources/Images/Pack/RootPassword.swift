@@ -75,8 +75,9 @@ enum RootPassword {
     defer { free(memory) }
     guard let hash = crypt_ra(password, setting, &memory, &size) else {
       throw ImageError(
+        .definitionInvalid,
         "root's password in the passwd table", "cannot be hashed: crypt(3) refuses it",
-        advice: "Store a hash of it there ('openssl passwd -6' makes one)")
+        hint: "Store a hash of it there ('openssl passwd -6' makes one)")
     }
     return String(cString: hash)
   }

@@ -29,8 +29,9 @@ enum Statelite {
     guard let text = try tree.text(saved) else {
       guard try tree.find(saved) == nil else {
         throw ImageError(
+          .definitionInvalid,
           saved, "is not a small file",
-          advice: "It belongs to liteimg: remove it, or generate the tree again")
+          hint: "It belongs to liteimg: remove it, or generate the tree again")
       }
       return []
     }

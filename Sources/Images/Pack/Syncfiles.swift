@@ -113,7 +113,7 @@ enum Syncfiles {
         throw ImageError(
           "synclist of the image \(site.image)",
           "names a folder, \(source.text), with more than \(Syncfiles.maxFiles) entries or a link "
-            + "that leads back into it", advice: "Name the files that nodes need")
+            + "that leads back into it", hint: "Name the files that nodes need")
       }
       if folders.insert(path).inserted, let stat = try stat(source), !path.isEmpty {
         var folder = Entry(

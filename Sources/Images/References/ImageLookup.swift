@@ -36,8 +36,8 @@ extension Workspace {
     for candidates in [profiles, ends, parts] where !candidates.isEmpty {
       guard candidates.count == 1, let only = candidates.first else {
         throw ImageError(
-          .notFound, "image '\(text)'", "is ambiguous: \(ImageLookup.list(candidates))",
-          advice: "Write more of the name")
+          .imageAmbiguous, "image '\(text)'", "is ambiguous: \(ImageLookup.list(candidates))",
+          hint: "Write more of the name")
       }
       if saidNames.withLock({ $0.insert(text).inserted }) { mention("'\(text)' is image \(only)") }
       return try ImageName(only)
@@ -46,22 +46,22 @@ extension Workspace {
       if let error = try namesPathInImage(path) { throw error }
       guard there.kind == .directory else { throw try notDefined(ImageName(text)) }
       throw ImageError(
-        .notFound, "image '\(text)'", "does not exist",
-        advice: "To snapshot the directory of that name, run 'imgstore snapshot ./\(text)'")
+        .imageNotFound, "image '\(text)'", "does not exist",
+        hint: "To snapshot the directory of that name, run 'imgstore snapshot ./\(text)'")
     }
     let near = ImageLookup.near(text, known) { definitions[$0]?.osimage["profile"] }
     if near.isEmpty {
       let meant = try snapshots(named: text, of: stored)
       if !meant.isEmpty {
         throw ImageError(
-          .notFound, "image '\(text)'", "does not exist",
-          advice: "Did you mean snapshot \(ImageLookup.list(meant))?")
+          .imageNotFound, "image '\(text)'", "does not exist",
+          hint: "Did you mean snapshot \(ImageLookup.list(meant))?")
       }
       throw try notDefined(ImageName(text))
     }
     throw ImageError(
-      .notFound, "image '\(text)'", "is not defined, and has no snapshots",
-      advice: "Did you mean \(ImageLookup.list(near))? 'imgstore images' lists all images")
+      .imageNotFound, "image '\(text)'", "is not defined, and has no snapshots",
+      hint: "Did you mean \(ImageLookup.list(near))? 'imgstore images' lists all images")
   }
 
   /// Returns the name of the only image.
@@ -69,7 +69,7 @@ extension Workspace {
   public func onlyImage() throws -> String { try image(named: "").text }
 
   /// Returns the image with exactly that name.
-  /// - Throws: `ImageError` (`notFound`) if no image of that name has snapshots. The advice lists the images
+  /// - Throws: `ImageError` (`notFound`) if no image of that name has snapshots. The hint lists the images
   ///   whose names contain the text.
   func image(exactly name: String) throws -> ImageName {
     if Workspace.isPath(name) { return try image(at: name) }
@@ -78,8 +78,9 @@ extension Workspace {
     if let image = try? ImageName(name), try !refs.numbers(of: image).isEmpty { return image }
     let candidates = try refs.images().map(\.text).filter { !name.isEmpty && $0.contains(name) }
     throw ImageError(
-      .notFound, "image '\(name)'", "does not exist, and this command does not accept short names",
-      advice: candidates.isEmpty
+      .imageNotFound, "image '\(name)'",
+      "does not exist, and this command does not accept short names",
+      hint: candidates.isEmpty
         ? "'imgstore images' lists all images"
         : "Write the full name: \(ImageLookup.list(candidates))")
   }
@@ -101,12 +102,12 @@ extension Workspace {
     if let error = try namesPathInImage(path) { throw error }
     guard try statLive(path)?.kind == .directory else {
       throw ImageError(
-        .notFound, path.text, "is no directory, and no image",
-        advice: "'imgstore images' lists what there is")
+        .imageNotFound, path.text, "is no directory, and no image",
+        hint: "'imgstore images' lists what there is")
     }
     throw ImageError(
-      .notFound, "directory \(path.text)", "is not an image",
-      advice:
+      .imageNotFound, "directory \(path.text)", "is not an image",
+      hint:
         "To snapshot it, run 'imgstore snapshot \(path.text)'; 'imgstore images' lists all images")
   }
 
@@ -114,12 +115,12 @@ extension Workspace {
   func notDefined(_ image: ImageName) throws -> ImageError {
     guard try hasXCAT() else {
       return ImageError(
-        .notFound, "image \(image)", "does not exist",
-        advice: "To snapshot a directory under that name, run 'imgstore add \(image) DIR'")
+        .imageNotFound, "image \(image)", "does not exist",
+        hint: "To snapshot a directory under that name, run 'imgstore add \(image) DIR'")
     }
     return ImageError(
-      .notFound, "image \(image)", "is not defined in the tables in \(try tables().place)",
-      advice:
+      .imageNotFound, "image \(image)", "is not defined in the tables in \(try tables().place)",
+      hint:
         "Define it with 'imgstore define \(image) provmethod=netboot rootimgdir=…', snapshot a "
         + "directory under that name with 'imgstore add \(image) DIR', or name other tables with "
         + "--xcat-dir")
@@ -131,8 +132,9 @@ extension Workspace {
     guard text.contains(where: { $0 == "@" || $0 == ":" }) else { return }
     guard try Reference(text).selector == .latest else {
       throw ImageError(
-        .usage, "reference '\(text)'", "names a snapshot, but the command takes an image",
-        advice: "Write only the name of the image")
+        .invalidReference, "reference '\(text)'",
+        "names a snapshot, but the command takes an image",
+        hint: "Write only the name of the image")
     }
   }
 
@@ -141,7 +143,7 @@ extension Workspace {
       throw ImageError(
         known.isEmpty ? .notFound : .usage, known.isEmpty ? "the store" : "the command",
         known.isEmpty ? "has no image" : "names no image, and there are \(known.count)",
-        advice: known.isEmpty
+        hint: known.isEmpty
           ? try hasXCAT()
             ? "Define one with 'imgstore define NAME provmethod=netboot rootimgdir=…'"
             : "To snapshot a directory, run 'imgstore snapshot DIR'"

@@ -41,9 +41,9 @@ public struct Reference: Sendable, Equatable {
     let (reference, path) = try Reference.split(text)
     guard path == nil else {
       throw ImageError(
-        .usage, "reference '\(text)'",
+        .invalidReference, "reference '\(text)'",
         "names a path in a snapshot, but the command takes a snapshot",
-        advice: "Omit ':\(path ?? "")', or see 'imgstore help' for a command that takes paths")
+        hint: "Omit ':\(path ?? "")', or see 'imgstore help' for a command that takes paths")
     }
     self = reference
   }
@@ -137,8 +137,8 @@ public struct Reference: Sendable, Equatable {
 
   private static func malformed(_ text: String) -> ImageError {
     ImageError(
-      .usage, "reference '\(text)'", "is not valid",
-      advice: "Write IMAGE, IMAGE@NUMBER, IMAGE@~N, IMAGE@TAG, IMAGE@YYYY-MM-DD, "
+      .invalidReference, "reference '\(text)'", "is not valid",
+      hint: "Write IMAGE, IMAGE@NUMBER, IMAGE@~N, IMAGE@TAG, IMAGE@YYYY-MM-DD, "
         + "'IMAGE@YYYY-MM-DD HH:MM', IMAGE@yesterday or a snapshot's id")
   }
 }
@@ -157,8 +157,9 @@ public struct PathReference: Sendable, Equatable {
     let (snapshot, path) = try Reference.split(text)
     guard path == nil || separate == nil else {
       throw ImageError(
-        .usage, "reference '\(text)'", "names a path, and '\(separate ?? "")' is a second one",
-        advice: "Write the path once: either REF:PATH or REF PATH")
+        .invalidReference, "reference '\(text)'",
+        "names a path, and '\(separate ?? "")' is a second one",
+        hint: "Write the path once: either REF:PATH or REF PATH")
     }
     self.snapshot = snapshot
     self.path = path ?? separate

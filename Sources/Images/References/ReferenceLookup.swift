@@ -14,8 +14,9 @@ extension Workspace {
       let images = try refs.images()
       guard images.count == 1, let only = images.first else {
         throw ImageError(
-          .usage, "reference", "does not name an image, and the store has \(images.count)",
-          advice: "Write the image's name before the '@'")
+          .invalidReference, "reference",
+          "does not name an image, and the store has \(images.count)",
+          hint: "Write the image's name before the '@'")
       }
       return try find(only, reference.selector, among: try refs.numbers(of: only), refs)
     }
@@ -87,9 +88,9 @@ extension Workspace {
       throw missing("@\(text)")
     case .live:
       throw ImageError(
-        .usage, "reference '\(image)@live'",
+        .invalidReference, "reference '\(image)@live'",
         "names the live image, but the command takes a snapshot",
-        advice: "'imgstore snapshot \(image)' takes one; 'imgstore diff' compares with @live")
+        hint: "'imgstore snapshot \(image)' takes one; 'imgstore diff' compares with @live")
     case .asOf(let time):
       // Numbers grow with time, so the search for the first old enough snapshot starts at the end.
       for number in numbers.reversed() {
@@ -102,8 +103,8 @@ extension Workspace {
 
   func noSnapshot(of image: ImageName, _ what: String) -> ImageError {
     ImageError(
-      .notFound, "image \(image)", "has no snapshot \(what)",
-      advice: "'imgstore log \(image)' lists its snapshots")
+      .snapshotNotFound, "image \(image)", "has no snapshot \(what)",
+      hint: "'imgstore log \(image)' lists its snapshots")
   }
 
   /// Returns the snapshot whose id begins with a text; nil if there is none, or if the text is too short.
@@ -135,7 +136,7 @@ extension Workspace {
     guard found.count <= 1 || Set(found.map(\.id)).count == 1 else {
       throw ImageError(
         .usage, "snapshot \(text)", "is the start of \(found.count) ids",
-        advice: "Write more of the id")
+        hint: "Write more of the id")
     }
     return found.last
   }
@@ -163,8 +164,8 @@ extension Workspace {
     }
     guard let tree = pieces.rootTree else {
       throw ImageError(
-        .notFound, object, "is not a file of the image, and the image has no root tree",
-        advice: "'imgstore show \(snapshot.name)' lists the files of the image")
+        .pathNotFound, object, "is not a file of the image, and the image has no root tree",
+        hint: "'imgstore show \(snapshot.name)' lists the files of the image")
     }
     return try descend(tree, parts, object)
   }
@@ -180,8 +181,8 @@ extension Workspace {
         let child = try Tree.entries(ids, from: store).first(where: { $0.name == part })
       else {
         throw ImageError(
-          .notFound, object, "is not in that snapshot",
-          advice: "'imgstore log IMAGE -- PATH' lists the snapshots in which a path changed")
+          .pathNotFound, object, "is not in that snapshot",
+          hint: "'imgstore log IMAGE -- PATH' lists the snapshots in which a path changed")
       }
       entry = child
       path += [0x2f] + part

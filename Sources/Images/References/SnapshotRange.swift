@@ -15,8 +15,8 @@ extension Workspace {
         .filter(range.numbers.contains)
       guard !numbers.isEmpty else {
         throw ImageError(
-          .notFound, "range '\(text)'", "has no snapshot",
-          advice: "'imgstore log \(image)' lists the snapshots")
+          .snapshotNotFound, "range '\(text)'", "has no snapshot",
+          hint: "'imgstore log \(image)' lists the snapshots")
       }
       return numbers.map { "\(image)@\($0)" }
     }
@@ -41,7 +41,7 @@ public struct SnapshotRange: Sendable, Equatable {
     guard let first = Int(from), let last = Int(to), first > 0, last > 0 else { return nil }
     guard first <= last else {
       throw ImageError(
-        .usage, "range '\(text)'", "ends before it begins", advice: "Write the lower number first")
+        .usage, "range '\(text)'", "ends before it begins", hint: "Write the lower number first")
     }
     image = String(text[..<at])
     numbers = first...last

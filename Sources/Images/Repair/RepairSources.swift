@@ -26,8 +26,8 @@ extension Workspace {
     }
     guard let stat else {
       throw ImageError(
-        .notFound, "source \(text)", "does not exist",
-        advice: "--from takes a store, a bundle, a packed image, a file or a directory")
+        .storeNotFound, "source \(text)", "does not exist",
+        hint: "--from takes a store, a bundle, a packed image, a file or a directory")
     }
     switch stat.kind {
     case .directory:
@@ -47,7 +47,7 @@ extension Workspace {
     default:
       throw ImageError(
         "source \(text)", "is a \(stat.kind.noun)",
-        advice: "--from takes a store, a bundle, a packed image, a file or a directory")
+        hint: "--from takes a store, a bundle, a packed image, a file or a directory")
     }
   }
 

@@ -42,8 +42,8 @@ struct ArchiveScrubbing {
       return spool
     } catch let error as ArchiveError {
       throw ImageError(
-        path, "cannot rewrite it without its secrets: \(error.finding)",
-        advice: "Pack it again with gzip, xz or zstd, then export again")
+        path, "cannot be rewritten without its secrets: \(error.reason)",
+        hint: "Pack it again with gzip, xz or zstd, then export again")
     }
   }
 
@@ -82,8 +82,8 @@ struct ArchiveScrubbing {
     let left = try ArchiveScan(scan.examiner, .tree, top: ImageRootName.bytes).run(open)
     if let found = left.found.first(where: { !kept.contains($0.path) }) {
       throw ImageError(
-        path, "the rewritten archive still holds a secret in \(printable(found.path))",
-        advice: "Nothing was exported. Remove the file from the image, and report this error")
+        .secretsFound, path, "still holds a secret after the rewrite, in \(printable(found.path))",
+        hint: "Nothing was exported. Remove the file from the image, and report this error")
     }
   }
 
@@ -126,12 +126,12 @@ struct ArchiveScrubbing {
       return spool
     } catch let error as ArchiveError {
       throw ImageError(
-        path, "cannot rewrite it without its secrets: \(error.finding)",
-        advice: "Run 'imgstore pack -m squashfs', then export again")
+        path, "cannot be rewritten without its secrets: \(error.reason)",
+        hint: "Run 'imgstore pack -m squashfs', then export again")
     } catch let error as BundleError {
       throw ImageError(
-        path, "cannot rewrite it without its secrets: \(error.object): \(error.finding)",
-        advice: "Run 'imgstore pack -m squashfs', then export again")
+        path, "cannot be rewritten without its secrets: \(error.subject): \(error.reason)",
+        hint: "Run 'imgstore pack -m squashfs', then export again")
     }
   }
 

@@ -88,13 +88,14 @@ struct BundleSecrets {
   func requireScrubbable() throws {
     if let file = report.unexamined.first {
       throw ImageError(
-        printable(file.path), file.finding + "; it may hold secrets that --scrub cannot remove",
-        advice: file.advice)
+        .secretsFound, printable(file.path),
+        file.reason + "; it may hold secrets that --scrub cannot remove",
+        hint: file.hint)
     }
     if let (path, role) = required.min(by: { $0.key < $1.key }) {
       throw ImageError(
-        path, "is secret as a whole, but a bundle must contain the image's \(role)",
-        advice: "Remove the secret from the file, or export without --scrub")
+        .secretsFound, path, "is secret as a whole, but a bundle must contain the image's \(role)",
+        hint: "Remove the secret from the file, or export without --scrub")
     }
   }
 

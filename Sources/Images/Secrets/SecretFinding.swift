@@ -53,7 +53,7 @@ public struct SecretFinding: Sendable, Equatable {
     self.package = package
   }
 
-  /// The place of the finding: "etc/shadow in packed image /install/…/rootimg.cpio.gz".
+  /// The place of the reason: "etc/shadow in packed image /install/…/rootimg.cpio.gz".
   public var location: String {
     guard let container else { return printable(path) }
     return "\(printable(path)) in \(layer.rawValue) \(printable(container))"
@@ -63,9 +63,9 @@ public struct SecretFinding: Sendable, Equatable {
 /// A file that cannot be examined.
 public struct UnexaminedFile: Sendable, Equatable {
   public let path: [UInt8]
-  public let finding: String
+  public let reason: String
   /// A sentence that says how to make the file examinable.
-  public let advice: String
+  public let hint: String
 }
 
 /// The results of a scan.

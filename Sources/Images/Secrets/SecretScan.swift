@@ -79,8 +79,8 @@ final class SecretScan {
     if role == ImageFiles.rawImage {
       return .unexamined(
         UnexaminedFile(
-          path: path.bytes, finding: "is a disk image, which imgstore does not examine",
-          advice: "Export without --scrub, or remove the secrets from the disk image yourself"))
+          path: path.bytes, reason: "is a disk image, which imgstore does not examine",
+          hint: "Export without --scrub, or remove the secrets from the disk image yourself"))
     }
     let head = try self.head(blob, size)
     let isArchiveRole = SecretScan.archiveRoles.contains(role)
@@ -92,7 +92,7 @@ final class SecretScan {
           return .plain(verdict)
         }
         if !isArchiveRole { return .none }
-        return .unexamined(SecretScan.unread(path, error.finding))
+        return .unexamined(SecretScan.unread(path, error.reason))
       }
     }
     if isArchiveRole {
@@ -102,16 +102,16 @@ final class SecretScan {
     if let form = ContainerForm.of(head) {
       return .unexamined(
         UnexaminedFile(
-          path: path.bytes, finding: "is \(form), which imgstore does not examine",
-          advice: "Leave it out of the export, or pack it as a tar archive"))
+          path: path.bytes, reason: "is \(form), which imgstore does not examine",
+          hint: "Leave it out of the export, or pack it as a tar archive"))
     }
     return try plain(path, blob, size)
   }
 
-  private static func unread(_ path: AbsolutePath, _ finding: String) -> UnexaminedFile {
+  private static func unread(_ path: AbsolutePath, _ reason: String) -> UnexaminedFile {
     UnexaminedFile(
-      path: path.bytes, finding: "cannot be examined: \(finding)",
-      advice: "Pack it again with gzip, xz or zstd, or as squashfs with one of these")
+      path: path.bytes, reason: "cannot be examined: \(reason)",
+      hint: "Pack it again with gzip, xz or zstd, or as squashfs with one of these")
   }
 
   private func head(_ blob: Digest, _ size: UInt64) throws -> [UInt8] {

@@ -128,8 +128,8 @@ struct ImportSignatures: Sendable {
     trusted = try workspace.trustedKeys(request.trustedKeys)
     if trusted.isEmpty {
       throw ImageError(
-        .notFound, "folder \(trusted.folder)", "holds no key, so no signature can be required",
-        advice: "Run 'imgstore key trust FILE' to trust a public key")
+        .keyNotFound, "folder \(trusted.folder)", "holds no key, so no signature can be required",
+        hint: "Run 'imgstore key trust FILE' to trust a public key")
     }
   }
 
@@ -175,7 +175,7 @@ struct ImportSignatures: Sendable {
       "the bundle",
       "contains parts that no trusted key signed: \(names.prefix(3).joined(separator: ", "))"
         + (names.count > 3 ? " and \(names.count - 3) more" : ""),
-      advice: "Nothing was imported. If you trust the origin, ask for a bundle from "
+      hint: "Nothing was imported. If you trust the origin, ask for a bundle from "
         + "'imgstore export --sign'")
   }
 
@@ -208,8 +208,8 @@ struct ImportSignatures: Sendable {
             signature, by: key, of: signed.bytes, kind: .origin, to: name, committed.number)
         }
       } catch {
-        let finding = (error as? any ExplainedError)?.statement ?? "\(error)"
-        remarks.append("a signature of the bundle was not kept: \(finding)")
+        let reason = (error as? any ExplainedError)?.message ?? "\(error)"
+        remarks.append("a signature of the bundle was not kept: \(reason)")
       }
     }
     return remarks

@@ -32,7 +32,7 @@ struct SignedStatement {
           "the bundle",
           "has a signature by the key '\(key.name)' (\(id.shortHex)) that is not valid: the statement "
             + "about \(printable(statement.name.utf8)), or the signature, was changed",
-          advice: BundleError.distrust)
+          hint: BundleError.distrust)
       }
       signers.append(key)
     }
@@ -69,7 +69,7 @@ struct SignedStatements {
           statements[id] = SignedStatement(
             bytes: bytes, statement: try Statement(parsing: bytes), signatures: [:])
         } catch {
-          faults.append("\(name): \(error.object) \(error.finding)")
+          faults.append("\(name): \(error.subject) \(error.reason)")
         }
       } else if parts.count == 3, parts[2] == "sig", let key = Digest(hex: parts[1]),
         parts[1] == key.hex, bytes.count == PublicKey.signatureByteCount
@@ -126,12 +126,12 @@ struct SignedStatements {
   ) throws(BundleError) -> [(signed: SignedStatement, signers: [TrustedKey])] {
     if let fault = faults.first {
       throw BundleError(
-        "the bundle", "has a damaged signature: \(fault)", advice: BundleError.distrust)
+        "the bundle", "has a damaged signature: \(fault)", hint: BundleError.distrust)
     }
     guard !all.isEmpty else {
       throw BundleError(
         "the bundle", "is not signed",
-        advice: "Nothing was imported. Ask the origin for a signed bundle")
+        hint: "Nothing was imported. Ask the origin for a signed bundle")
     }
     var accepted: [(signed: SignedStatement, signers: [TrustedKey])] = []
     for signed in all {
@@ -144,7 +144,7 @@ struct SignedStatements {
         "the bundle",
         "is signed only by \(keys.count == 1 ? "the key" : "the keys") "
           + keys.joined(separator: ", ") + ", which \(trusted.folder) does not hold",
-        advice:
+        hint:
           "Nothing was imported. If you know whose key it is, run 'imgstore key trust FILE'")
     }
     return accepted

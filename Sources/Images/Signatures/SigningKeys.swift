@@ -70,14 +70,14 @@ extension Workspace {
     let place = try keyPlace(file, or: Workspace.keyName)
     guard let place, let (bytes, stat) = try readKey(place, path) else {
       throw ImageError(
-        .notFound, "signing key \(path)", "does not exist",
-        advice: "Run 'imgstore key generate', or name another file with --key")
+        .keyNotFound, "signing key \(path)", "does not exist",
+        hint: "Run 'imgstore key generate', or name another file with --key")
     }
     guard stat.mode & 0o077 == 0, stat.uid == geteuid() || stat.uid == 0 else {
       throw ImageError(
-        "signing key \(path)",
+        .accessDenied, "signing key \(path)",
         "belongs to another user, or others can read it (mode \(String(stat.mode, radix: 8)))",
-        advice: "Others may have copied it. Create a new key with 'imgstore key generate', in a "
+        hint: "Others may have copied it. Create a new key with 'imgstore key generate', in a "
           + "file of mode 0600, and stop trusting the old key")
     }
     return try SigningKey(pem: bytes, name: "signing key \(path)")
@@ -119,9 +119,9 @@ extension Workspace {
   private func requireOwn(_ stat: FileStat, _ object: String) throws(ImageError) {
     guard stat.mode & 0o022 == 0, stat.uid == geteuid() || stat.uid == 0 else {
       throw ImageError(
-        object,
+        .accessDenied, object,
         "belongs to another user, or others can write it (mode \(String(stat.mode, radix: 8)))",
-        advice: "Check who changed it, then run 'chown root' and 'chmod go-w' on it")
+        hint: "Check who changed it, then run 'chown root' and 'chmod go-w' on it")
     }
   }
 
@@ -159,7 +159,7 @@ extension Workspace {
     } catch {
       if error.code == .notFound { return nil }
       if error.code == .loop {
-        throw ImageError(path, "is a symbolic link", advice: "Name the target of the link")
+        throw ImageError(path, "is a symbolic link", hint: "Name the target of the link")
       }
       throw error
     }
@@ -181,14 +181,15 @@ extension Workspace {
   public func generateKey(output: String? = nil) throws -> KeyOutcome {
     let path = output.map(absolute) ?? signingKeyPath
     guard let place = try keyPlace(output, or: Workspace.keyName, create: output == nil) else {
-      throw ImageError(.notFound, "key \(path)", "cannot be created: its folder does not exist")
+      throw ImageError(.keyNotFound, "key \(path)", "cannot be created: its folder does not exist")
     }
     let publicName = place.name + Array(".pub".utf8)
     for name in [place.name, publicName]
     where try fileSystem.statIfPresent(at: place.directory.raw, name) != nil {
       throw ImageError(
-        "key \(path)", "\(printable(name)) already exists, and keys are never overwritten",
-        advice: "Name another file with --output, or move the old key away")
+        .alreadyExists,
+        "key \(path)", "already exists as \(printable(name)), and keys are never overwritten",
+        hint: "Name another file with --output, or move the old key away")
     }
     let key = try SigningKey.generate()
     let file = ResolvedPath(directory: place.directory, name: publicName)
@@ -204,7 +205,7 @@ extension Workspace {
   public func trustKey(_ file: String, as name: String? = nil) throws -> KeyOutcome {
     let path = absolute(file)
     guard let place = try keyPlace(file, or: ""), let (bytes, _) = try readKey(place, path) else {
-      throw ImageError(.notFound, "key \(path)", "does not exist")
+      throw ImageError(.keyNotFound, "key \(path)", "does not exist")
     }
     let key = try PublicKey(pem: bytes, name: "key \(path)")
     var own = printable(place.name)
@@ -219,7 +220,7 @@ extension Workspace {
     else {
       throw ImageError(
         .usage, "key name '\(printable(name.utf8))'", "is not allowed",
-        advice: "Use letters, digits, '.', '-' and '_'")
+        hint: "Use letters, digits, '.', '-' and '_'")
     }
     if let known = try trustedKeys()[key.id] {
       return KeyOutcome(
@@ -242,7 +243,7 @@ extension Workspace {
       guard error.code == .exists else { throw error }
       throw ImageError(
         "key name '\(name)'", "belongs to another trusted key",
-        advice: "Choose another name with --name, or remove \(trustedKeysPath)/\(name).pem")
+        hint: "Choose another name with --name, or remove \(trustedKeysPath)/\(name).pem")
     }
     return KeyOutcome(
       key: key, privateFile: nil, publicFiles: ["\(trustedKeysPath)/\(name).pem"])

@@ -137,11 +137,11 @@ extension [PrivilegedEntry] {
     let others = refused.dropFirst().prefix(4).map { printable($0.path) }.joined(separator: ", ")
     let more = refused.count > 5 ? " and \(refused.count - 5) more" : ""
     throw ImageError(
-      printable(first.path),
+      .bundleInvalid, printable(first.path),
       first.kinds == [.device]
         ? "is a \(first.detail), which is not a standard device"
         : "has \(first.detail), but no package of the tree owns it",
-      advice: "Nothing was imported. If you trust the bundle, allow it"
+      hint: "Nothing was imported. If you trust the bundle, allow it"
         + (refused.count > 1 ? " (also \(others)\(more))" : "")
         + " with 'imgstore import --allow-privileged'")
   }

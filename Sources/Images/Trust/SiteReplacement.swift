@@ -128,8 +128,9 @@ extension [SiteReplacement] {
     let others = dropFirst().prefix(4).map(\.name).joined(separator: ", ")
     let more = count > 5 ? " and \(count - 5) more" : ""
     throw ImageError(
+      .alreadyExists,
       first.name, "already exists with other content; it is \(first.effect.text)",
-      advice: "Nothing was imported. Use --force to replace it"
+      hint: "Nothing was imported. Use --force to replace it"
         + (count > 1 ? " (also \(others)\(more))" : "") + "; a snapshot keeps the old content")
   }
 }

@@ -137,10 +137,10 @@ extension Workspace {
       guard let shared = paths.first(where: otherPaths.contains) else { continue }
       let change = try unfinished(other, journal)
       throw ImageError(
-        .unfinished, "image \(image)",
+        .changeUnfinished, "image \(image)",
         "shares \(shared.text) with the image \(other), which has an unfinished change: "
           + change.words,
-        advice: change.advice)
+        hint: change.hint)
     }
   }
 

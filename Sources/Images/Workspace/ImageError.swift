@@ -4,41 +4,49 @@ import Platform
 
 /// The reason why a command cannot be run.
 public struct ImageError: ExplainedError {
-  /// The subject of the finding: a file, an image, an option; empty if `isSentence`.
-  public let object: String
-  /// What is wrong: a clause that follows the object.
-  public let finding: String
+  /// The subject of the reason: a file, an image, an option; empty if the reason is a sentence.
+  public let subject: String
+  /// What is wrong with the subject.
+  public let reason: String
   /// What the user can do; empty for none.
-  public let advice: String
+  public let hint: String
   /// The stable code for scripts and JSON.
   public let errorCode: ErrorCode
-  /// Whether the finding is a whole sentence, without the object before it.
-  public private(set) var isSentence = false
+  public let form: ReasonForm
 
   /// Creates an error with the code `failed`.
-  public init(_ object: String, _ finding: String, advice: String = "") {
-    self.init(.failed, object, finding, advice: advice)
+  public init(
+    _ subject: String, _ reason: String, hint: String = "", form: ReasonForm = .predicate
+  ) {
+    self.init(.failed, subject, reason, hint: hint, form: form)
   }
 
   /// Creates an error with a code.
-  public init(_ code: ErrorCode, _ object: String, _ finding: String, advice: String = "") {
+  public init(
+    _ code: ErrorCode, _ subject: String, _ reason: String, hint: String = "",
+    form: ReasonForm = .predicate
+  ) {
     errorCode = code
-    self.object = object
-    self.finding = finding
-    self.advice = advice
+    self.subject = subject
+    self.reason = reason
+    self.hint = hint
+    self.form = form
   }
 
-  /// Returns an error in xCAT's own words, which name the object. Scripts look for them
+  /// Creates an error about another subject that passes on the reason, hint and code of `cause`.
+  init(_ subject: String, passing cause: any ExplainedError) {
+    self.init(cause.errorCode, subject, cause.reason, hint: cause.hint, form: cause.form)
+  }
+
+  /// Returns an error in xCAT's own words, which name the subject. Scripts look for them
   /// (docs/xcat-contract.md#messages).
-  static func sentence(_ finding: String, advice: String = "") -> ImageError {
-    sentence(.failed, finding, advice: advice)
+  static func sentence(_ reason: String, hint: String = "") -> ImageError {
+    sentence(.failed, reason, hint: hint)
   }
 
   static func sentence(
-    _ code: ErrorCode, _ finding: String, advice: String = ""
+    _ code: ErrorCode, _ reason: String, hint: String = ""
   ) -> ImageError {
-    var error = ImageError(code, "", finding, advice: advice)
-    error.isSentence = true
-    return error
+    ImageError(code, "", reason, hint: hint, form: .sentence)
   }
 }

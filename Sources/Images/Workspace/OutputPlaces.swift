@@ -44,7 +44,7 @@ extension Workspace {
         object,
         "leads through the symbolic link \(printable(error.path)), "
           + "which another user may have made",
-        advice:
+        hint:
           "Nothing was written; name the target itself, or a path where only you can make links")
     }
   }
@@ -71,13 +71,13 @@ extension Workspace {
     let stat = try outputStat(output)
     if let stat, stat.kind != .file {
       throw ImageError(
-        object,
-        "\(printable(output.resolved.name)) is a \(stat.kind.noun), which a file cannot replace",
-        advice: "Nothing was written; name a file")
+        .alreadyExists, object,
+        "contains a \(stat.kind.noun) named \(printable(output.resolved.name)), which a file cannot replace",
+        hint: "Nothing was written; name a file")
     }
     if stat == nil, ["/", "/.", "/.."].contains(where: text.hasSuffix), !isInside(output, text) {
       throw ImageError(
-        .notFound, object, "does not exist", advice: "Make the directory, or name a file")
+        .notFound, object, "does not exist", hint: "Make the directory, or name a file")
     }
     return output
   }

@@ -70,7 +70,7 @@ extension Workspace {
         object,
         stat.kind == .directory
           ? "lies in the tree \(source.text) itself" : "is the image's own \(source.text)",
-        advice: "Nothing was written; name a path outside the image")
+        hint: "Nothing was written; name a path outside the image")
     }
   }
 
@@ -83,7 +83,7 @@ extension Workspace {
     guard let store = try storeIdentity(), try fileSystem.isInside(folder, store) else { return }
     throw ImageError(
       object, "lies in the store, where only the store's own files belong",
-      advice: "Nothing was written; name a path outside \(absolute(options.store))")
+      hint: "Nothing was written; name a path outside \(absolute(options.store))")
   }
 
   /// Refuses an output in the store, given by its path.

@@ -36,8 +36,8 @@ struct RecordedTables: TableBackend {
   func apply(_ changes: [RowChange]) throws -> [String] {
     if changes.isEmpty { return [] }
     throw ImageError(
-      "the tables in \(place)", "cannot be read or written by this user",
-      advice: "Run the command as root")
+      .accessDenied, "the tables in \(place)", "cannot be read or written by this user",
+      hint: "Run the command as root")
   }
 
   func validate(_ changes: [RowChange]) throws { _ = try apply(changes) }

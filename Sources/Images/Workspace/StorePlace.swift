@@ -42,9 +42,9 @@ extension Workspace {
     try requireMountedPlace()
     guard registeredStores().contains(storePath) else { return }
     throw ImageError(
-      .notFound, "store \(printable(storePath))",
+      .storeNotFound, "store \(printable(storePath))",
       "does not exist, although 'imgstore init' created it: is its file system mounted?",
-      advice: "Mount it; 'imgstore init --store \(printable(storePath))' makes a new one")
+      hint: "Mount it; 'imgstore init --store \(printable(storePath))' makes a new one")
   }
 
   /// Checks that the store exists. Commands for all images need this, because they create no store.
@@ -52,8 +52,8 @@ extension Workspace {
   public func requireStore() throws {
     guard let path = absentStore else { return }
     throw ImageError(
-      .notFound, "store \(path)", "does not exist",
-      advice: "Mount its file system, or name another store; 'imgstore init \(path)' makes one")
+      .storeNotFound, "store \(path)", "does not exist",
+      hint: "Mount its file system, or name another store; 'imgstore init \(path)' makes one")
   }
 
   // MARK: Mounts
@@ -68,9 +68,9 @@ extension Workspace {
     for point in FileSystemTable(parsing: text).points(above: path)
     where !mounts.isMountPoint(point.bytes) && isEmptyDirectory(point) {
       throw ImageError(
-        .notFound, "store \(printable(storePath))",
+        .storeNotFound, "store \(printable(storePath))",
         "does not exist, and the file system of \(point.text) is not mounted (/etc/fstab)",
-        advice: "Mount it: 'mount \(point.text)'")
+        hint: "Mount it: 'mount \(point.text)'")
     }
   }
 
@@ -141,7 +141,7 @@ extension Workspace {
     }
     throw ImageError(
       .notFound, "group '\(name)'", "is not in /etc/group",
-      advice: "Make it with groupadd, or give its number")
+      hint: "Make it with groupadd, or give its number")
   }
 
   private func makeSharedFolder(_ gid: UInt32) throws(SystemError) {

@@ -75,7 +75,7 @@ extension Workspace {
       guard try isFolder(path) else {
         throw ImageError(
           .notFound, "folder \(directory)", "does not exist",
-          advice: "Name the folder of xCAT's table files with --xcat-dir")
+          hint: "Name the folder of xCAT's table files with --xcat-dir")
       }
       return .files(SQLiteTableBackend(fileSystem, directory: path, mayCreate: true))
     }
@@ -84,13 +84,13 @@ extension Workspace {
       return .files(
         try files(
           in: below(folder), named: folder,
-          advice: "\(source) names it; correct \(source), or name another folder with --xcat-dir"))
+          hint: "\(source) names it; correct \(source), or name another folder with --xcat-dir"))
     case .database(let kind, let source):
       guard isWholeSystem else {
         throw ImageError(
-          source,
+          .tablesInvalid, source,
           "puts xCAT's tables in a \(kind) database, which only a running xCAT can reach",
-          advice: "Work without --root on the management node, or copy the definitions into table "
+          hint: "Work without --root on the management node, or copy the definitions into table "
             + "files (tabdump, 'imgstore define --csv') and name their folder with --xcat-dir")
       }
       return .database(kind)
@@ -138,10 +138,10 @@ extension Workspace {
     let folder = String((parts.last ?? "").prefix { $0 != "|" })
     guard folder.hasPrefix("/") else {
       throw ImageError(
-        source,
+        .tablesInvalid, source,
         "names the folder of xCAT's tables as '\(printable(folder.utf8))', which is not an "
           + "absolute path",
-        advice: "Correct it, or name the folder with --xcat-dir")
+        hint: "Correct it, or name the folder with --xcat-dir")
     }
     return .folder(folder, source: source)
   }
@@ -178,10 +178,10 @@ extension Workspace {
   }
 
   private func files(
-    in path: [UInt8]?, named name: String, advice: String
+    in path: [UInt8]?, named name: String, hint: String
   ) throws -> SQLiteTableBackend {
     guard let path, try isFolder(path) else {
-      throw ImageError(.notFound, "folder \(name)", "does not exist", advice: advice)
+      throw ImageError(.notFound, "folder \(name)", "does not exist", hint: hint)
     }
     return tableFiles(in: path)
   }

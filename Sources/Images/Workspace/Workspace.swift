@@ -58,8 +58,8 @@ public final class Workspace: Sendable {
       resolver = PathResolver(fileSystem, root: root)
     } catch {
       throw ImageError(
-        error.errorCode, "root \(options.root)", "\(error.finding)",
-        advice: "Name an existing folder with --root")
+        error.errorCode, "root \(options.root)", error.reason,
+        hint: "Name an existing directory with --root", form: .clause)
     }
   }
 
@@ -155,7 +155,7 @@ public final class Workspace: Sendable {
     guard fullPath.hasPrefix(root + "/") else {
       throw ImageError(
         path, "is \(fullPath), which is not below the root \(root)",
-        advice: "Give its absolute path on the management node")
+        hint: "Give its absolute path on the management node")
     }
     return String(fullPath.dropFirst(root.count))
   }

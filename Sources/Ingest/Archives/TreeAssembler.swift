@@ -167,7 +167,7 @@ struct TreeAssembler {
     guard let entry = collection.entries.first else {
       throw BundleError(
         "the archive", "has no member in the directory \(printable(top))/",
-        advice: "Check that it is an archive of a root tree")
+        hint: "Check that it is an archive of a root tree")
     }
     return entry
   }
@@ -278,10 +278,10 @@ struct TreeAssembler {
     }
   }
 
-  private func refusal(_ path: [UInt8], _ finding: String) -> BundleError {
+  private func refusal(_ path: [UInt8], _ reason: String) -> BundleError {
     BundleError(
-      "member \(printable(path.prefix(255)))\(path.count > 255 ? "…" : "")", finding,
-      advice: "Nothing was imported; do not trust this archive")
+      "member \(printable(path.prefix(255)))\(path.count > 255 ? "…" : "")", reason,
+      hint: "Nothing was imported; do not trust this archive")
   }
 }
 

@@ -9,25 +9,26 @@ import Store
 /// The reason for rejecting a bundle.
 public struct BundleError: ExplainedError {
   /// The rejected object, such as "member kernel".
-  public let object: String
+  public let subject: String
   /// The reason, as a clause that follows the object.
-  public let finding: String
+  public let reason: String
   /// The next step for the user, or an empty text.
-  public let advice: String
+  public let hint: String
+  public var errorCode: ErrorCode { .bundleInvalid }
   /// Creates an error.
-  public init(_ object: String, _ finding: String, advice: String = "") {
-    self.object = object
-    self.finding = finding
-    self.advice = advice
+  public init(_ subject: String, _ reason: String, hint: String = "") {
+    self.subject = subject
+    self.reason = reason
+    self.hint = hint
   }
 
-  /// The advice for bundles that look malicious.
+  /// The hint for bundles that look malicious.
   public static let distrust = "Nothing was imported; do not trust this bundle"
-  /// The advice for archives that are damaged or have an unsupported format.
+  /// The hint for archives that are damaged or have an unsupported format.
   static let damagedAdvice =
     "Nothing was imported; compare the checksum with its origin's, or write the archive again with "
     + "GNU tar"
-  /// The advice for a bundle that is damaged as a whole, or incomplete.
+  /// The hint for a bundle that is damaged as a whole, or incomplete.
   static let incompleteAdvice =
     "Nothing was imported; compare its checksum with its origin's, and copy or export it again"
 }

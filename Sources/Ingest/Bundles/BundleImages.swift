@@ -20,12 +20,12 @@ struct BundleContent {
     guard !manifests.isEmpty else {
       throw BundleError(
         "the bundle", "Failed to find manifest.xml file in image bundle",
-        advice: "Check that the file is one that 'imgstore export' or xCAT's imgexport wrote")
+        hint: "Check that the file is one that 'imgstore export' or xCAT's imgexport wrote")
     }
     guard manifests.count == 1 || manifests[""] == nil else {
       throw BundleError(
         "the bundle", "has a manifest.xml at the top and another in a directory",
-        advice: BundleError.distrust)
+        hint: BundleError.distrust)
     }
     for name in entries.keys {
       var above = name
@@ -35,7 +35,7 @@ struct BundleContent {
         guard case .directory = parent.content else {
           throw BundleError(
             "member \(name)", "lies below \(above), which is not a directory",
-            advice: BundleError.distrust)
+            hint: BundleError.distrust)
         }
       }
     }
@@ -56,7 +56,7 @@ struct BundleContent {
       guard grouped[folder] != nil else {
         throw BundleError(
           "member \(name)", "is in no image's directory: it has no manifest.xml next to it",
-          advice: "Nothing was imported; export the image again where it came from")
+          hint: "Nothing was imported; export the image again where it came from")
       }
       if name.utf8.count > folder.utf8.count {
         let inside = String(decoding: name.utf8.dropFirst(folder.utf8.count + 1), as: UTF8.self)

@@ -65,8 +65,8 @@ struct BundleReadState: ~Copyable {
       let place = current.isEmpty ? "" : " (in or after \(memberDescription(current)))"
       throw BundleError(
         error.member.isEmpty ? "the bundle" : memberDescription(error.member),
-        error.member.isEmpty ? error.finding + place : error.finding,
-        advice: error.finding.contains("expand")
+        error.member.isEmpty ? error.reason + place : error.reason,
+        hint: error.reason.contains("expand")
           ? "Nothing was imported; if you trust its origin, import the output of 'gzip -dc'"
           : BundleError.incompleteAdvice)
     }
@@ -91,7 +91,7 @@ struct BundleReadState: ~Copyable {
       guard let known = contents.entries[other], case .file(let blob, _) = known.content else {
         throw BundleError(
           member.object, "is a hard link to a name that is not an earlier file of the bundle",
-          advice: BundleError.distrust)
+          hint: BundleError.distrust)
       }
       if member.sizeBytes > 0 {
         let content = try blobs.ingest(worker) { try tar.read($0) }
@@ -210,7 +210,7 @@ struct BundleReadState: ~Copyable {
       throw BundleError(
         "member \(name)",
         "is one signature too many, or too large: an image may have \(SignatureMember.maxFiles) of 1 MiB each",
-        advice: BundleError.distrust)
+        hint: BundleError.distrust)
     }
     let bytes = try readWhole(tar, member)
     try checkSum(SHA256.digest(of: bytes), name, member)
@@ -233,7 +233,7 @@ struct BundleReadState: ~Copyable {
     guard keptBytes <= BundleReader.maxKeptBytes else {
       throw BundleError(
         "the bundle", "has more than \(BundleReader.maxKeptBytes >> 20) MiB of manifests and lists",
-        advice: BundleError.distrust)
+        hint: BundleError.distrust)
     }
   }
 
@@ -286,10 +286,10 @@ struct BundleReadState: ~Copyable {
     } catch let error as ArchiveError {
       let inner = error.member.isEmpty ? "" : " (inside: \(memberDescription(error.member)))"
       throw BundleError(
-        "member \(name)\(inner)", error.finding, advice: BundleError.damagedAdvice)
+        "member \(name)\(inner)", error.reason, hint: BundleError.damagedAdvice)
     } catch let error as BundleError {
       throw BundleError(
-        "member \(name)", "\(error.object): \(error.finding)", advice: error.advice)
+        "member \(name)", "\(error.subject): \(error.reason)", hint: error.hint)
     }
   }
 
@@ -300,7 +300,7 @@ struct BundleReadState: ~Copyable {
     guard text.dropFirst(TarMember.checksumPrefix.count) == actual.description else {
       throw BundleError(
         "member \(name)", "does not match its SHA-256 in the bundle",
-        advice: "Nothing was imported; the bundle is damaged: transfer it again")
+        hint: "Nothing was imported; the bundle is damaged: transfer it again")
     }
   }
 }

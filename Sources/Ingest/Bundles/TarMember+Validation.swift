@@ -45,7 +45,7 @@ public struct BundleRules {
     case .characterDevice, .blockDevice, .fifo:
       throw BundleError(
         member.object, "is a device or a fifo, which bundles must not contain",
-        advice: BundleError.distrust)
+        hint: BundleError.distrust)
     }
     return parts
   }
@@ -54,7 +54,7 @@ public struct BundleRules {
   static func duplicate(_ name: String) -> BundleError {
     BundleError(
       "member \(name)", "occurs twice in the bundle, or both as a file and as a directory",
-      advice: BundleError.distrust)
+      hint: BundleError.distrust)
   }
 }
 
@@ -70,12 +70,12 @@ extension TarMember {
   /// Returns the components of a name after checking them.
   func validatedComponents(of path: [UInt8]) throws(BundleError) -> [String] {
     guard path.first != 0x2f else {
-      throw BundleError(object, "has an absolute name", advice: BundleError.distrust)
+      throw BundleError(object, "has an absolute name", hint: BundleError.distrust)
     }
     var parts: [String] = []
     for part in path.split(separator: 0x2f) where Array(part) != [0x2e] {
       guard Array(part) != [0x2e, 0x2e] else {
-        throw BundleError(object, "leads out of the bundle", advice: BundleError.distrust)
+        throw BundleError(object, "leads out of the bundle", hint: BundleError.distrust)
       }
       guard part.count <= 255 else {
         throw BundleError(object, "has a name of more than 255 bytes, which no file can have")
@@ -85,13 +85,13 @@ extension TarMember {
       }
       guard !text.holdsControlCharacters else {
         throw BundleError(
-          object, "has a control character in its name", advice: BundleError.distrust)
+          object, "has a control character in its name", hint: BundleError.distrust)
       }
       // Also check after a "/": a combining mark there would join the two to one character.
       guard !"/\(text)".hidesSeparators else {
         throw BundleError(
           object, "has a combining mark in its name without a preceding letter",
-          advice: BundleError.distrust)
+          hint: BundleError.distrust)
       }
       parts.append(text)
     }
@@ -103,7 +103,7 @@ extension TarMember {
   func requireSideFolder(_ parts: [String]) throws(BundleError) {
     guard parts.count >= 3 else {
       throw BundleError(
-        object, "is a link where bundles must have files", advice: BundleError.distrust)
+        object, "is a link where bundles must have files", hint: BundleError.distrust)
     }
   }
 
@@ -118,7 +118,7 @@ extension TarMember {
     guard !text.holdsControlCharacters else {
       throw BundleError(
         object, "is a link with a control character in its target",
-        advice: BundleError.distrust)
+        hint: BundleError.distrust)
     }
     var depth = parts.count - 1 - side
     var isGoingUp = true
@@ -135,7 +135,7 @@ extension TarMember {
       throw BundleError(
         object,
         "is a link that may lead out of its directory, to \(printable(target.prefix(255)))",
-        advice: BundleError.distrust)
+        hint: BundleError.distrust)
     }
   }
 }

@@ -221,7 +221,7 @@ struct CaptureRootLocator {
     throw StoreError(
       .refused, printable(piece.request.path.bytes),
       "belongs to the image (\(piece.request.role)) but is inside the store",
-      advice: "Move it out of the store's directory, or change the definition")
+      hint: "Move it out of the store's directory, or change the definition")
   }
 
   // MARK: The live tree

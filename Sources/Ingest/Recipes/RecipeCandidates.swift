@@ -112,7 +112,7 @@ public struct RecipeCandidate: Sendable {
       let stored = try ingester.ingest(worker, from: source.stream(from: 0))
       guard stored.id == blob else {
         throw BundleError(
-          printable(path), "changed while it was read", advice: "Take the snapshot again")
+          printable(path), "changed while it was read", hint: "Take the snapshot again")
       }
     }
     try session.finish()

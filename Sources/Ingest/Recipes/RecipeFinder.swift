@@ -70,8 +70,8 @@ public struct RecipeFinder: Sendable {
       var report = RecipeReport()
       try search(blob, source, &report, depth: 0)
       return .stored(report)
-    } catch let finding as NoRecipe {
-      return .none(finding.reason)
+    } catch let reason as NoRecipe {
+      return .none(reason.reason)
     } catch let error as CodecError {
       return .none("it is damaged or cut off (\(error))")
     }

@@ -58,7 +58,7 @@ struct DpkgStatus {
     }.map { $0.name }.sorted { $0.lexicographicallyPrecedes($1) }
     if names.isEmpty { return }
     guard Set(names.map(\.count)).count == 1 else {
-      throw PackagesError.damaged(folder, "its files have names of different lengths")
+      throw PackagesError.damaged(folder, "has files with names of different lengths")
     }
     var index = Dictionary(grouping: paragraphs.indices) { paragraphs[$0].name }
     for name in names {

@@ -98,7 +98,7 @@ struct RPMDatabase: Sendable {
         }
       }
     } catch let error as Malformed {
-      throw PackagesError.damaged(path, error.finding)
+      throw PackagesError.damaged(path, error.reason)
     }
     return true
   }
@@ -112,8 +112,8 @@ struct RPMDatabase: Sendable {
     else { return }
     throw PackagesError(
       "package database \(printable(path))",
-      "a transaction of rpm was interrupted: its rollback journal \(printable(journal)) is still there",
-      advice:
+      "has an interrupted transaction of rpm: its rollback journal \(printable(journal)) is still there",
+      hint:
         "Run 'rpm -qa' once inside the tree, which rolls the transaction back, and take a snapshot")
   }
 }

@@ -1,56 +1,65 @@
-// The form of every error that a person sees: the object, the reason, and what to do.
+// Errors with a message for people and a code for programs.
 
-/// The kind of an error. Exit codes and JSON documents depend on it (docs/json.md): a value keeps its
-/// meaning, and new ones may be added.
-public enum ErrorCode: String, Sendable, CaseIterable, Codable {
-  case failed
-  /// The command line does not fit the command.
-  case usage
-  /// No such image, snapshot, path or store exists.
-  case notFound = "not-found"
-  /// Another process holds a lock, and waiting was not allowed or took too long.
-  case busy
-  /// Stored bytes have changed.
-  case damaged
-  /// An earlier change of the image has not finished.
-  case unfinished
-  /// A signal stopped a change before anything was modified.
-  case interrupted
+/// The grammatical form of an error's reason.
+public enum ReasonForm: Sendable {
+  /// The reason continues the subject: "snapshot compute@3" "does not exist".
+  case predicate
+  /// The reason is a clause of its own: "store /srv/s" "cannot open /srv/s/format: Permission denied".
+  case clause
+  /// The reason is a whole sentence that names its subject, as xCAT's own messages are.
+  case sentence
 }
 
 /// An error that explains itself. Each module has its own type; the command line prints them all
 /// alike.
 public protocol ExplainedError: Error {
   /// The object that the error is about: "snapshot compute@3", "pack 3fa9…".
-  var object: String { get }
-  /// The reason: a clause that follows the object, without a full stop.
-  var finding: String { get }
+  var subject: String { get }
+  /// The reason, without a full stop.
+  var reason: String { get }
   /// The next step: an imperative sentence without its full stop; empty if there is none.
-  var advice: String { get }
-  /// Whether the reason is a whole sentence that names its object, as xCAT's own messages are.
-  var isSentence: Bool { get }
+  var hint: String { get }
+  /// The form of the reason.
+  var form: ReasonForm { get }
   /// The kind of the error, for programs.
   var errorCode: ErrorCode { get }
+  /// The subject and the reason, on one line.
+  var message: String { get }
 }
 
 extension ExplainedError {
   public var errorCode: ErrorCode { .failed }
-  public var isSentence: Bool { false }
+  public var form: ReasonForm { .predicate }
 
-  /// The object and the reason, on one line.
-  public var statement: String { isSentence ? finding : "\(object): \(finding)." }
-
-  /// The statement and the advice, for a terminal or a log.
-  public var explanation: String {
-    advice.isEmpty ? statement : "\(statement)\n  \(advice)."
+  public var message: String {
+    switch form {
+    case .predicate: "\(subject) \(reason)"
+    case .clause: "\(subject): \(reason)"
+    case .sentence: reason
+    }
   }
+
+  /// The message, and the hint on a line of its own, for a terminal or a log.
+  public var messageWithHint: String { hint.isEmpty ? message : "\(message)\nhint: \(hint)" }
 }
 
 extension SystemError: ExplainedError {
-  public var errorCode: ErrorCode { code == .notFound ? .notFound : .failed }
-  public var object: String { path.isEmpty ? "the system" : printable(path) }
-  public var finding: String { "cannot \(operation): \(code)" }
-  public var advice: String {
+  public var errorCode: ErrorCode {
+    switch code {
+    case .notFound: .notFound
+    case .noSpace, .quota: .noSpace
+    case .accessDenied, .notPermitted: .accessDenied
+    case .readOnly: .readOnly
+    default: .systemError
+    }
+  }
+  public var form: ReasonForm { .clause }
+  public var message: String {
+    "cannot \(operation)\(path.isEmpty ? "" : " \(printable(path))"): \(code)"
+  }
+  public var subject: String { path.isEmpty ? "the system" : printable(path) }
+  public var reason: String { "cannot \(operation): \(code)" }
+  public var hint: String {
     switch code {
     case .noSpace, .quota: "Free space on that file system and run the command again"
     case .accessDenied, .notPermitted:

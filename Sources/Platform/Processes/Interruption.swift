@@ -21,9 +21,9 @@ public struct InterruptedError: ExplainedError, Equatable {
   /// Creates an error for a signal.
   public init(signal: Int32) { self.signal = signal }
 
-  public var object: String { "the change" }
-  public var finding: String { "was interrupted by a signal (\(name))" }
-  public var advice: String { "" }
+  public var subject: String { "the change" }
+  public var reason: String { "was interrupted by a signal (\(name))" }
+  public var hint: String { "" }
 
   private var name: String { InterruptedError.name(of: signal) }
 

@@ -80,13 +80,13 @@ public struct ArchiveEntryList {
     guard path.count <= maxBytes else {
       throw StoreError(
         .refused, object, "has a path of \(path.count) bytes; unpacking allows at most \(maxBytes)",
-        advice: "Exclude the path")
+        hint: "Exclude the path", code: .unsupported)
     }
     guard form == .tar || entry.sizeBytes <= CpioForm.maxFileBytes else {
       throw StoreError(
         .refused, object,
         "has \(entry.sizeBytes) bytes, but files in a cpio archive must be smaller than 4 GiB",
-        advice: "Exclude it, or pack with --method tar")
+        hint: "Exclude it, or pack with --method tar", code: .unsupported)
     }
   }
 
@@ -164,8 +164,8 @@ public struct ArchiveEntryList {
       return try XattrSet.decode(bytes).attributes.map { .init(name: $0.name, value: $0.value) }
     } catch {
       throw StoreError(
-        .damaged, "attribute set \(id.hex)", "\(error)",
-        advice: "Run 'imgstore verify --deep' to see which snapshots are affected")
+        .damaged, "attribute set \(id.hex)", "is damaged: \(error)",
+        hint: "Run 'imgstore verify --deep' to see which snapshots are affected")
     }
   }
 }

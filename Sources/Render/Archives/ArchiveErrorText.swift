@@ -5,9 +5,9 @@ import Platform
 
 extension ArchiveError: ExplainedError {
   /// The member, or the archive.
-  public var object: String {
+  public var subject: String {
     member.isEmpty ? "the archive" : "member \(printable(member.prefix(255)))"
   }
-  /// No advice.
-  public var advice: String { "" }
+  /// No hint.
+  public var hint: String { "" }
 }

@@ -167,7 +167,7 @@ public struct BundleWriter {
         throw StoreError(
           .refused, "\(entry.kind.noun) \(file.name)",
           "could not be read when the snapshot was taken",
-          advice: "Take another snapshot and export again")
+          hint: "Take another snapshot and export again", code: .unsupported)
       }
       member.describe(entry)
       switch entry.content {
@@ -180,7 +180,7 @@ public struct BundleWriter {
       default:
         throw StoreError(
           .refused, "file \(file.name)",
-          "is a \(entry.kind.noun), but a bundle can contain only files")
+          "is a \(entry.kind.noun), but a bundle can contain only files", code: .unsupported)
       }
     }
   }

@@ -73,7 +73,8 @@ public struct TreeArchiveWriter {
   ) throws -> TreeArchiveCounts {
     guard top.ids != nil else {
       throw StoreError(
-        .refused, "the tree \(printable(prefix))", "is a \(top.kind.noun) that cannot be archived")
+        .refused, "the tree \(printable(prefix))", "is a \(top.kind.noun) that cannot be archived",
+        code: .unsupported)
     }
     let survey = try survey(top, prefix, form, keeping)
     progress.begin("archiving", totalBytes: survey.contentBytes)
@@ -130,13 +131,13 @@ public struct TreeArchiveWriter {
     guard path.count <= CpioForm.maxNameBytes else {
       throw StoreError(
         .refused, object, "has a path of \(path.count) bytes; unpacking allows at most 4095",
-        advice: "Exclude the path")
+        hint: "Exclude the path", code: .unsupported)
     }
     guard form == .tar || entry.sizeBytes <= CpioForm.maxFileBytes else {
       throw StoreError(
         .refused, object,
         "has \(entry.sizeBytes) bytes, but files in a cpio archive must be smaller than 4 GiB",
-        advice: "Exclude it, or write a tar archive")
+        hint: "Exclude it, or write a tar archive", code: .unsupported)
     }
   }
 
@@ -181,8 +182,8 @@ public struct TreeArchiveWriter {
       return try XattrSet.decode(bytes).attributes.map { .init(name: $0.name, value: $0.value) }
     } catch {
       throw StoreError(
-        .damaged, "attribute set \(id.hex)", "\(error)",
-        advice: "Run 'imgstore verify --deep' to see which snapshots are affected")
+        .damaged, "attribute set \(id.hex)", "is damaged: \(error)",
+        hint: "Run 'imgstore verify --deep' to see which snapshots are affected")
     }
   }
 }

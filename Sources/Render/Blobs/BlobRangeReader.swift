@@ -40,7 +40,7 @@ final class BlobRangeReader {
     guard done == target.count else {
       throw StoreError(
         .damaged, "blob \(blob)", "has fewer than the \(sizeBytes) bytes that its tree records",
-        advice: "Run 'imgstore verify --deep' to see which snapshots are affected")
+        hint: "Run 'imgstore verify --deep' to see which snapshots are affected")
     }
   }
 

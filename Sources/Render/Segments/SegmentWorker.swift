@@ -9,7 +9,7 @@ struct SegmentWorker: ~Copyable {
   private let cache: SegmentCache?
   private let codec: SegmentCodec
   private let encoderName: String
-  private static let advice = "Run 'imgstore verify --deep' to see which snapshots are affected"
+  private static let hint = "Run 'imgstore verify --deep' to see which snapshots are affected"
   private var encoder: SegmentEncoder?
   private var plain = PlainBuffer()
 
@@ -52,7 +52,7 @@ struct SegmentWorker: ~Copyable {
       throw StoreError(
         .damaged, "a segment",
         "has \(plain.bytes.count) bytes instead of the \(segment.sizeBytes) of its entries",
-        advice: SegmentWorker.advice)
+        hint: SegmentWorker.hint)
     }
   }
 
@@ -77,7 +77,7 @@ struct SegmentWorker: ~Copyable {
     guard UInt64(plain.bytes.count - before) == UInt64(range.count) else {
       throw StoreError(
         .damaged, "blob \(blob.hex)", "is shorter than its tree records",
-        advice: SegmentWorker.advice)
+        hint: SegmentWorker.hint)
     }
   }
 }

@@ -182,7 +182,7 @@ final class SquashfsBlockCompressor {
     } catch {
       throw RenderError(
         "a squashfs block", "could not be compressed correctly: \(error)",
-        advice: "Test the memory and the processor of this machine: one of them is faulty")
+        hint: "Test the memory and the processor of this machine: one of them is faulty")
     }
     return [0] + block
   }

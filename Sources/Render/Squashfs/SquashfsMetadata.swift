@@ -37,7 +37,7 @@ final class SquashfsMetadataCompressor {
     } catch {
       throw RenderError(
         "a squashfs metadata block", "could not be compressed correctly: \(error)",
-        advice: "Test the memory and the processor of this machine: one of them is faulty")
+        hint: "Test the memory and the processor of this machine: one of them is faulty")
     }
     return block
   }

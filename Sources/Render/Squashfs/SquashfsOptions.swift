@@ -63,12 +63,12 @@ public struct SquashfsOptions: Sendable, Hashable {
     guard codec.isValid else {
       throw RenderError(
         "squashfs compression \(compression)", "has an unsupported level",
-        advice: "Levels are 1 to 12 for gzip, 0 to 9 for xz, 1 to 22 for zstd")
+        hint: "Levels are 1 to 12 for gzip, 0 to 9 for xz, 1 to 22 for zstd")
     }
     guard (4096...1 << 20).contains(blockBytes), blockBytes.nonzeroBitCount == 1 else {
       throw RenderError(
         "squashfs block size \(blockBytes)", "is not allowed",
-        advice: "Choose a power of two from 4096 to 1048576")
+        hint: "Choose a power of two from 4096 to 1048576")
     }
   }
 }

@@ -13,7 +13,7 @@ struct SquashfsOwners {
       throw RenderError(
         "squashfs image",
         "has files of more than \(Squashfs.maxOwners) users and groups, which the format cannot hold",
-        advice: "Pack the image as cpio or tar, or give its files fewer owners")
+        hint: "Pack the image as cpio or tar, or give its files fewer owners")
     }
     let index = UInt16(numbers.count)
     numbers.append(number)

@@ -71,8 +71,8 @@ struct SquashfsPlanner {
   consuming func plan(_ root: Entry) throws -> SquashfsPlan {
     guard root.kind == .directory, let ids = root.ids else {
       throw RenderError(
-        "squashfs image", "a \(root.kind.noun) without entries cannot be the root",
-        advice: "Name a directory of the snapshot that could be read")
+        "squashfs image", "cannot have a \(root.kind.noun) without entries as its root",
+        hint: "Name a directory of the snapshot that could be read")
     }
     plan.nodes.append(SquashfsNode(entry: root, parent: 0, isKept: true, original: 0))
     try walk(ids)
@@ -163,8 +163,8 @@ struct SquashfsPlanner {
     let bytes = try source.object(.holes, id)
     do throws(CodecError) { return try HoleMap.decode(bytes) } catch {
       throw StoreError(
-        .damaged, "hole map \(id)", "\(error)",
-        advice: "Run 'imgstore verify --deep' to see which snapshots are affected")
+        .damaged, "hole map \(id)", "is damaged: \(error)",
+        hint: "Run 'imgstore verify --deep' to see which snapshots are affected")
     }
   }
 
@@ -187,7 +187,7 @@ struct SquashfsPlanner {
       throw RenderError(
         printable(plan.path(of: node)),
         "has \(size) bytes, which is too large for blocks of \(blockBytes)",
-        advice: "Leave the file out, or choose larger blocks (up to 1 MiB)")
+        hint: "Leave the file out, or choose larger blocks (up to 1 MiB)")
     default: break
     }
   }

@@ -50,8 +50,8 @@ struct SquashfsXattrs {
     let attributes: [XattrSet.Attribute]
     do throws(CodecError) { attributes = try XattrSet.decode(bytes).attributes } catch {
       throw StoreError(
-        .damaged, "attribute set \(set)", "\(error)",
-        advice: "Run 'imgstore verify --deep' to see which snapshots are affected")
+        .damaged, "attribute set \(set)", "is damaged: \(error)",
+        hint: "Run 'imgstore verify --deep' to see which snapshots are affected")
     }
     let number = try add(attributes)
     numbers[set] = number

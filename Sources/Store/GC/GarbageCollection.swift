@@ -71,7 +71,7 @@ public struct CollectionOutcome: Sendable {
   public var waitingBytes: UInt64 = 0
   public var waitsFor: [String] = []
   /// The packs that cannot be rewritten because they are damaged, with the reasons.
-  public var damaged: [(pack: String, finding: String)] = []
+  public var damaged: [(pack: String, reason: String)] = []
   public var lackedSpace = false
   public var seconds: Double = 0
 }
@@ -242,7 +242,7 @@ final class GarbageCollection {
         outcome.rewrittenPacks += packs.count
         return packs.sorted()
       } catch let damage as DamagedPackError {
-        outcome.damaged.append((damage.name.hex, damage.finding))
+        outcome.damaged.append((damage.name.hex, damage.reason))
         guard packs.remove(damage.name) != nil else { return [] }
       } catch let error as StoreError {
         guard case .system(let cause) = error.kind, cause.isOutOfSpace else { throw error }

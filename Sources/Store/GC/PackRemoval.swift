@@ -138,7 +138,7 @@ extension GarbageCollection {
       } catch {
         // The contents of a damaged pack are unknown, so it stays, for attempts to rescue the rest.
         guard error.kind == .damaged else { throw error }
-        outcome.damaged.append((pack.hex, error.finding))
+        outcome.damaged.append((pack.hex, error.reason))
         packsStillNeeded.insert(pack)
         continue
       }
@@ -183,13 +183,13 @@ extension GarbageCollection {
         else {
           throw DamagedPackError(
             name: location.address.pack,
-            finding: "\(proof.object.id.hex) is not at the location that the index lists")
+            reason: "\(proof.object.id.hex) is not at the location that the index lists")
         }
         try frame.withBytes(start: location.start, length: location.length) {
           try check(proof.object.kind, proof.object.id, $0, in: location.address.pack)
         }
       } catch let damage as DamagedPackError {
-        outcome.damaged.append((damage.name.hex, damage.finding))
+        outcome.damaged.append((damage.name.hex, damage.reason))
         packsStillNeeded.insert(proof.doomed)
       }
     }

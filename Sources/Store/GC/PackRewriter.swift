@@ -12,8 +12,8 @@ import Platform
 /// The error for a pack that cannot be copied because an object or frame in it is damaged.
 struct DamagedPackError: Error {
   let name: Digest
-  let finding: String
-  var error: StoreError { .damaged("pack \(name.hex)", finding) }
+  let reason: String
+  var error: StoreError { .damaged("pack \(name.hex)", reason) }
 }
 
 /// Rewrites packs.
@@ -279,7 +279,7 @@ struct PackRewriter: Sendable {
       }
       guard frame.header.holds(item.kind, item.id, start: item.start, length: item.length) else {
         throw DamagedPackError(
-          name: pack, finding: "\(item.kind.noun) \(item.id.hex) is not at its location")
+          name: pack, reason: "\(item.kind.noun) \(item.id.hex) is not at its location")
       }
       if !builder.hasCapacity(for: item.length) { builder.grow(for: item.length) }
       try frame.withBytes(start: item.start, length: item.length) { bytes in
@@ -300,7 +300,7 @@ func check(
   if kind == .recipe { return }
   var hash = SHA256()
   guard hash.digest(of: bytes) == id else {
-    throw DamagedPackError(name: pack, finding: "\(kind.noun) \(id.hex) does not match its id")
+    throw DamagedPackError(name: pack, reason: "\(kind.noun) \(id.hex) does not match its id")
   }
 }
 
@@ -308,6 +308,6 @@ func check(
 func reading<R>(_ pack: Digest, _ body: () throws(StoreError) -> R) throws -> R {
   do throws(StoreError) { return try body() } catch {
     guard error.kind == .damaged || error.kind == .missing else { throw error }
-    throw DamagedPackError(name: pack, finding: "\(error.object): \(error.finding)")
+    throw DamagedPackError(name: pack, reason: "\(error.subject): \(error.reason)")
   }
 }

@@ -55,7 +55,7 @@ extension Index {
         throw StoreError(
           .missing, "pack \(pack.shortHex)",
           "disappeared after it was written: another program is deleting files in packs/",
-          advice: "Stop that program. Then run 'imgstore verify', and the command again")
+          hint: "Stop that program. Then run 'imgstore verify', and the command again")
       }
       doomed.append(pack)
     }

@@ -87,7 +87,7 @@ final class Index: Sendable {
       return try runQuery(body)
     } catch {
       guard error.kind == .index, error.isIndexDamage else { throw error }
-      try rebuildOnce("the index was damaged and was rebuilt from the packs (\(error.finding))")
+      try rebuildOnce("the index was damaged and was rebuilt from the packs (\(error.reason))")
       return try runQuery(body)
     }
   }

@@ -16,14 +16,14 @@ func mapSQLiteErrors<R>(_ body: () throws -> R) throws(StoreError) -> R {
   } catch let error as StoreError {
     throw error
   } catch {
-    throw StoreError(.index, "the index", "\(error)", isIndexDamage: false)
+    throw StoreError(.index, "the index", "cannot be used: \(error)", isIndexDamage: false)
   }
 }
 
 private func indexError(_ error: SQLiteError) -> StoreError {
   StoreError(
-    .index, "the index", "SQLite: \(error.message)",
-    advice: error.isFull
+    .index, "the index", "cannot be used: SQLite: \(error.message)",
+    hint: error.isFull
       ? "Free space on the store's file system and run the command again. The store is intact"
       : "Run 'imgstore reindex', which rebuilds the index from the packs",
     isIndexDamage: !error.isTransient)

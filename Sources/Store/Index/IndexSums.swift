@@ -97,6 +97,6 @@ extension StoreError {
   static func impossibleRow(_ table: String) -> StoreError {
     StoreError(
       .index, "the index", "has an impossible row in its table \(table)",
-      advice: "Run 'imgstore reindex'")
+      hint: "Run 'imgstore reindex'")
   }
 }

@@ -26,7 +26,7 @@ extension ImageName {
     throw StoreError(
       .badName, "image name '\(printable(bytes))'",
       "is not allowed for a new image: it contains \(code)",
-      advice:
+      hint:
         "Choose a name of ASCII letters, digits, '.', '_', '-' and '+'. For an import, pass it with "
         + "--name")
   }

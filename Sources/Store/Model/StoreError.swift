@@ -5,13 +5,13 @@ import Codec
 import Platform
 import SQLite
 
-/// Describes a failure in the store: its kind, the object, the reason, and what the user can do.
+/// Describes a failure in the store: its kind, the subject, the reason, and what the user can do.
 public struct StoreError: ExplainedError {
   /// The kind of a failure, which decides the error code.
   public enum Kind: Sendable, Equatable {
     /// Stored bytes have changed: bit rot, a torn write, or another program.
     case damaged
-    /// An object that other stored data needs does not exist.
+    /// An subject that other stored data needs does not exist.
     case missing
     /// The store, snapshot, tag or file does not exist.
     case notFound
@@ -27,86 +27,103 @@ public struct StoreError: ExplainedError {
     case busy
     /// The text is not a valid name of an image or a tag.
     case badName
+
+    /// The usual code of a failure of this kind.
+    fileprivate var errorCode: ErrorCode {
+      switch self {
+      case .damaged: .damaged
+      case .missing: .objectMissing
+      case .notFound: .notFound
+      case .badName: .invalidName
+      case .busy: .storeLocked
+      case .incompatible: .storeIncompatible
+      case .system(let error): error.code == .notFound ? .systemError : error.errorCode
+      case .index: .indexUnusable
+      case .refused: .failed
+      }
+    }
   }
 
   /// The kind of the failure.
   public let kind: Kind
-  /// The subject of the message: the file, image or object.
-  public let object: String
-  /// The reason, as a clause about the object.
-  public let finding: String
+  /// The subject of the message: the file, image or subject.
+  public let subject: String
+  /// The reason, as a clause about the subject.
+  public let reason: String
   /// What the user can do; empty if there is nothing to suggest.
-  public let advice: String
+  public let hint: String
 
-  public var errorCode: ErrorCode {
-    switch kind {
-    case .damaged, .missing: .damaged
-    case .notFound: .notFound
-    case .badName: .usage
-    case .busy: .busy
-    case .incompatible, .system, .index, .refused: .failed
-    }
+  public let errorCode: ErrorCode
+
+  public var form: ReasonForm {
+    if case .system = kind { return .clause }
+    return .predicate
   }
 
   /// For kind `index`: true if a rebuild of the index may help.
   let isIndexDamage: Bool
 
-  /// Creates an error. `finding` is a clause about `object`.
-  public init(_ kind: Kind, _ object: String, _ finding: String, advice: String = "") {
-    self.init(kind, object, finding, advice: advice, isIndexDamage: true)
+  /// Creates an error. `reason` is a clause about `subject`.
+  /// - Parameter code: the stable code; nil for the usual one of the kind.
+  public init(
+    _ kind: Kind, _ subject: String, _ reason: String, hint: String = "", code: ErrorCode? = nil
+  ) {
+    self.init(kind, subject, reason, hint: hint, code: code, isIndexDamage: true)
   }
 
   init(
-    _ kind: Kind, _ object: String, _ finding: String, advice: String = "", isIndexDamage: Bool
+    _ kind: Kind, _ subject: String, _ reason: String, hint: String = "", code: ErrorCode? = nil,
+    isIndexDamage: Bool
   ) {
+    errorCode = code ?? kind.errorCode
     self.kind = kind
     self.isIndexDamage = isIndexDamage
-    self.object = object
-    self.finding = finding
-    self.advice = advice
+    self.subject = subject
+    self.reason = reason
+    self.hint = hint
   }
 
-  /// Returns the error for a failed system call on `object`.
-  static func system(_ error: SystemError, _ object: String) -> StoreError {
+  /// Returns the error for a failed system call on `subject`.
+  static func system(_ error: SystemError, _ subject: String) -> StoreError {
     StoreError(
-      .system(error), object,
+      .system(error), subject,
       "cannot \(error.operation)" + (error.path.isEmpty ? "" : " \(printable(error.path))")
         + ": \(error.code)",
-      advice: error.isOutOfSpace
+      hint: error.isOutOfSpace
         ? "Free space on the store's file system and run the command again. The store is intact, and "
           + "'imgstore gc --remove-only' frees what the command had stored"
-        : error.advice)
+        : error.hint)
   }
 
-  /// Returns an error of kind `damaged`, with the advice to verify and repair.
-  static func damaged(_ object: String, _ finding: String) -> StoreError {
+  /// Returns an error of kind `damaged`, with the hint to verify and repair.
+  static func damaged(_ subject: String, _ reason: String) -> StoreError {
     StoreError(
-      .damaged, object, finding,
-      advice: "Run 'imgstore verify --deep' to see which snapshots are affected, then "
+      .damaged, subject, reason,
+      hint: "Run 'imgstore verify --deep' to see which snapshots are affected, then "
         + repairAdvice)
   }
 
-  /// Returns an error of kind `missing`, with the advice to verify and repair.
-  static func missing(_ object: String, _ finding: String) -> StoreError {
+  /// Returns an error of kind `missing`, with the hint to verify and repair.
+  static func missing(_ subject: String, _ reason: String) -> StoreError {
     StoreError(
-      .missing, object, finding,
-      advice: "Run 'imgstore verify' to see which snapshots are affected, then " + repairAdvice)
+      .missing, subject, reason,
+      hint: "Run 'imgstore verify' to see which snapshots are affected, then " + repairAdvice)
   }
 
   private static let repairAdvice =
     "'imgstore repair'. 'imgstore remove' removes a snapshot that cannot be repaired"
 }
 
-/// Runs `body` and rethrows a failed system call as a `StoreError` about `object`.
+/// Runs `body` and rethrows a failed system call as a `StoreError` about `subject`.
 func mapSystemErrors<R>(
-  _ object: @autoclosure () -> String, _ body: () throws(SystemError) -> R
+  _ subject: @autoclosure () -> String, _ body: () throws(SystemError) -> R
 ) throws(StoreError) -> R {
-  do { return try body() } catch { throw .system(error, object()) }
+  do { return try body() } catch { throw .system(error, subject()) }
 }
 
-/// Runs `body` and rethrows a decoding failure as damage of `object`.
+/// Runs `body` and rethrows a decoding failure as damage of `subject`.
 func mapCodecErrors<R>(
-  _ object: @autoclosure () -> String, _ body: () throws(CodecError) -> R
+  _ subject: @autoclosure () -> String, _ body: () throws(CodecError) -> R
 ) throws(StoreError) -> R {
-  do { return try body() } catch { throw .damaged(object(), "\(error)") }
+  do { return try body() } catch { throw .damaged(subject(), "\(error)") }
 }

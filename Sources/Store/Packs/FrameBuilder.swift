@@ -98,7 +98,7 @@ final class FrameEncoder {
     } catch {
       throw StoreError(
         .damaged, "a frame", "did not survive compression: \(error)",
-        advice: "The memory or the processor of this machine is faulty. Test it before you continue"
+        hint: "The memory or the processor of this machine is faulty. Test it before you continue"
       )
     }
     try output(FrameHeader.encode(objects: builder.objects, storedBytes: payload.count), payload)

@@ -42,7 +42,7 @@ extension Index {
         throw StoreError(
           .refused, "pack \(name.shortHex)",
           "cannot be published: another program keeps creating a file with its name",
-          advice:
+          hint:
             "Find the program that writes to the store's directory packs/, and run the command again"
         )
       }

@@ -41,7 +41,7 @@ extension PackReader {
     } catch {
       guard error.kind == .damaged else { throw error }
       return PackScan(
-        pack: FinishedPack(name: name, sizeBytes: 0, frames: []), damage: [(0, error.finding)])
+        pack: FinishedPack(name: name, sizeBytes: 0, frames: []), damage: [(0, error.reason)])
     }
   }
 
@@ -65,7 +65,7 @@ extension PackReader {
         offset += UInt64(header.frameBytes)
       } catch {
         guard isTolerant, error.kind == .damaged else { throw error }
-        scan.damage.append((offset, error.finding))
+        scan.damage.append((offset, error.reason))
         guard let next = try nextFrame(file, name, after: offset) else { break }
         offset = next
       }

@@ -97,7 +97,7 @@ extension ObjectStore {
       return bytes
     } catch let error as StoreError {
       throw StoreError(
-        error.kind, object, "\(error.object): \(error.finding)", advice: error.advice)
+        error.kind, object, "\(error.subject): \(error.reason)", hint: error.hint)
     } catch {
       throw .damaged(object, "\(error)")
     }

@@ -48,7 +48,8 @@ extension ReconstructedBlob {
   ) throws {
     guard let maker = store.maker else {
       throw StoreError(
-        .incompatible, "blob \(id.hex)", "needs an encoder, and this program has none")
+        .incompatible, "blob \(id.hex)", "needs an encoder, and this program has none",
+        code: .encoderMissing)
     }
     let runs = stream.runs[group]
     var from = stream.innerBytes
@@ -102,16 +103,16 @@ extension ReconstructedBlob {
     _ plan: DeflatePlan, _ method: DeflateMethod, _ maker: any StreamReencoder
   ) -> StoreError {
     let own = maker.fingerprint(of: method.encoder)
-    let finding =
+    let reason =
       plan.fingerprints.contains(own)
       ? "its recipe (\(method.name)) does not reproduce it"
       : "its recipe (\(method.name)) was made with '\(plan.fingerprints.joined(separator: "', '"))', but "
         + "this program encodes differently, with '\(own)'"
     return StoreError(
-      .incompatible, "blob \(id.hex)", finding,
-      advice:
+      .incompatible, "blob \(id.hex)", reason,
+      hint:
         "No data is lost: use a build of imgstore with that library. Run 'imgstore verify' to list "
-        + "other files that need one")
+        + "other files that need one", code: .encoderMissing)
   }
 
   /// Returns the reason why the present encoders do not match the plan's; nil if they match.

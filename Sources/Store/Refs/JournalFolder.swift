@@ -34,8 +34,10 @@ public struct JournalFolder: Sendable {
     case .absent: return nil
     case .unexpected(let reason):
       throw StoreError(
-        .damaged, "the journal of \(image)", "journal/\(image) in the store \(reason)",
-        advice: "Run 'imgstore resume \(image) --abandon', which moves it to quarantine/")
+        .damaged, "the journal of \(image)",
+        "cannot be read: journal/\(image) in the store \(reason)",
+        hint: "Run 'imgstore resume \(image) --abandon', which moves it to quarantine/",
+        code: .journalDamaged)
     }
   }
 

@@ -25,7 +25,7 @@ public struct ImageName: Hashable, Comparable, Sendable, CustomStringConvertible
     else {
       throw StoreError(
         .badName, "image name '\(printable(bytes))'", "is not valid",
-        advice:
+        hint:
           "Use 1 to 128 bytes without '/', '@', ':' and control characters. A name cannot start "
           + "with '.' or '-'")
     }
@@ -142,13 +142,13 @@ public struct RefLog: Sendable {
   public func read(_ image: ImageName, _ number: Int) throws(StoreError) -> CommittedSnapshot {
     let object = "ref \(image)@\(number)"
     guard let folder = try open(layout.refs, image) else {
-      throw StoreError(.notFound, object, "the snapshot does not exist")
+      throw StoreError(.notFound, object, "does not exist", code: .snapshotNotFound)
     }
     let file = try mapSystemErrors(object) { () throws(SystemError) in
       try layout.read(folder, RefLog.fileName(number), limitBytes: RefLog.maxBytes)
     }
     switch file {
-    case .absent: throw StoreError(.notFound, object, "the snapshot does not exist")
+    case .absent: throw StoreError(.notFound, object, "does not exist", code: .snapshotNotFound)
     case .unexpected(let reason): throw .damaged(object, reason)
     case .content(let bytes):
       let record = try mapCodecErrors(object) { () throws(CodecError) in
@@ -171,7 +171,7 @@ public struct RefLog: Sendable {
       throw StoreError(
         .refused, "the snapshot of \(image)",
         "has a record of \(encoded.count) bytes, more than the limit",
-        advice: "Look for a very large number of unreadable files or table rows")
+        hint: "Look for a very large number of unreadable files or table rows")
     }
     var number = try highestNumber(of: image) + 1
     let object = "a new ref of \(image)"

@@ -38,7 +38,7 @@ extension RefLog {
       throw StoreError(
         .refused, "tag '\(printable(name.utf8))' of \(image)",
         "cannot be read, so the snapshot that it keeps is unknown",
-        advice:
+        hint:
           "Run 'imgstore verify' to see the reason, and 'imgstore repair' to move the file to quarantine/"
       )
     }
@@ -63,18 +63,19 @@ extension RefLog {
     else {
       throw StoreError(
         .badName, "tag '\(tag)'", "is not valid",
-        advice: "Use letters, digits, '.', '-', '_' and '+'. A tag must start with a letter")
+        hint: "Use letters, digits, '.', '-', '_' and '+'. A tag must start with a letter")
     }
     guard !RefLog.reservedTags.contains(tag) else {
       throw StoreError(
         .badName, "tag '\(tag)'", "is reserved, because it has a meaning after '@'",
-        advice: "Choose another tag")
+        hint: "Choose another tag")
     }
     if !mayMove, let number = try tags(of: image)[tag] {
       throw StoreError(
         .refused, "tag '\(tag)'", "already names \(image)@\(number)",
-        advice:
-          "Choose another tag, or move this one: 'imgstore tag --force', 'snapshot --move-tag'")
+        hint:
+          "Choose another tag, or move this one: 'imgstore tag --force', 'snapshot --move-tag'",
+        code: .alreadyExists)
     }
   }
 
@@ -104,7 +105,7 @@ extension RefLog {
     else {
       throw StoreError(
         .notFound, "tag '\(tag)'", "is not a tag of \(image)",
-        advice: "Run 'imgstore log \(image)' to see the tags")
+        hint: "Run 'imgstore log \(image)' to see the tags", code: .tagNotFound)
     }
   }
 
@@ -140,7 +141,8 @@ extension RefLog {
       if why.isEmpty || why == reason { return }
       throw StoreError(
         .refused, "\(image)@\(number)", "is already pinned: \(reason)",
-        advice: "'imgstore unpin \(image)@\(number)' first gives it another reason")
+        hint: "'imgstore unpin \(image)@\(number)' first gives it another reason",
+        code: .alreadyExists)
     }
     let mark = RefMark(why, owner: "\(image)@\(number)", snapshot: try? read(image, number).id)
     try create(RefLog.fileName(number), of: image, in: layout.pins, mark.bytes, object)

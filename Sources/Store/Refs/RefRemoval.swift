@@ -114,9 +114,9 @@ extension RefLog {
         } catch let error as StoreError where error.kind == .damaged {
           throw StoreError(
             .damaged, "\(image)@\(number)",
-            "cannot be read, so its references are unknown; nothing was removed (\(error.finding))",
-            advice: "Restore the file, or remove the snapshot with "
-              + "'imgstore remove \(image)@\(number) --force'")
+            "cannot be read, so its references are unknown; nothing was removed (\(error.reason))",
+            hint: "Restore the file, or remove the snapshot with "
+              + "'imgstore remove \(image)@\(number) --force'", code: .snapshotDamaged)
         }
       }
     }

@@ -172,8 +172,8 @@ extension RefLog {
         .damaged, "\(image)@\(number)",
         "is lost, so its references are unknown; nothing was removed (no file refs/\(image)/"
           + String(decoding: RefLog.fileName(number), as: UTF8.self) + ")",
-        advice: "Restore it from another store with 'imgstore repair --from', or remove it with "
-          + "'imgstore remove \(image)@\(number) --force'")
+        hint: "Restore it from another store with 'imgstore repair --from', or remove it with "
+          + "'imgstore remove \(image)@\(number) --force'", code: .snapshotDamaged)
     }
   }
 

@@ -102,7 +102,7 @@ extension RefLog {
     case .absent: throw StoreError(.notFound, object, "does not exist")
     case .unexpected(let reason): throw .damaged(object, reason)
     case .content(let bytes):
-      if let finding = name.problem(bytes) { throw .damaged(object, finding) }
+      if let reason = name.problem(bytes) { throw .damaged(object, reason) }
       return bytes
     }
   }

@@ -80,7 +80,7 @@ final class LossSurvey {
           guard let committed = try refs.readIfPresent(image, number) else { continue }
           _ = try check(committed.snapshot, committed.name)
         } catch let error as StoreError where error.kind == .damaged || error.kind == .missing {
-          losses.add("\(image)@\(number)", [], error.finding)
+          losses.add("\(image)@\(number)", [], error.reason)
         }
       }
     }

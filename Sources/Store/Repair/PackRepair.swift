@@ -39,7 +39,7 @@ extension StoreRepair {
   }
 
   private func describe(_ file: PackFile) {
-    let problem = file.check.problems.first.map { "\($0.object): \($0.finding)" } ?? ""
+    let problem = file.check.problems.first.map { "\($0.object): \($0.reason)" } ?? ""
     let verb = isDryRun ? "would be" : "was"
     note(
       "pack \(file.label)",

@@ -154,7 +154,7 @@ final class StoreRepair {
       }
     } catch {
       // The objects copied so far are valid all the same.
-      let text = (error as? any ExplainedError)?.statement ?? "\(error)"
+      let text = (error as? any ExplainedError)?.message ?? "\(error)"
       outcome.sourceProblems.append(.init(object: source.name, what: text))
     }
     try session.finish()

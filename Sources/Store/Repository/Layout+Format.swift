@@ -23,13 +23,14 @@ extension Layout {
     let expectedNames = Set(folders + ["format.new", "lost+found"])
     guard names.allSatisfy({ expectedNames.contains(printable($0)) }) else {
       throw StoreError(
-        .incompatible, name, "the directory contains other files and is not a store",
-        advice: "Pass an empty or new directory with --store")
+        .incompatible, name, "contains other files and is not a store",
+        hint: "Pass an empty or new directory with --store")
     }
     guard create else {
       throw StoreError(
-        .notFound, name, "there is no store at this path",
-        advice: "Pass another path with --store, or take a first snapshot to create a store")
+        .notFound, name, "does not exist",
+        hint: "Pass another path with --store, or take a first snapshot to create a store",
+        code: .storeNotFound)
     }
     try mapSystemErrors(name) { () throws(SystemError) in
       for folder in folders {
@@ -70,8 +71,8 @@ extension Layout {
     }
     if isEmpty { return }
     throw StoreError(
-      .damaged, name, "its file 'format' is missing",
-      advice: "Run 'imgstore repair', which restores that file")
+      .damaged, name, "has no file 'format'",
+      hint: "Run 'imgstore repair', which restores that file")
   }
 
   /// Returns the text of the format file; nil if it does not exist.
@@ -84,8 +85,8 @@ extension Layout {
     guard let stat else { return nil }
     guard stat.kind == .file else {
       throw StoreError(
-        .damaged, name, "its file 'format' \(kindProblem(of: stat.kind))",
-        advice: "Run 'imgstore repair', which restores that file")
+        .damaged, name, "has a 'format' that \(kindProblem(of: stat.kind))",
+        hint: "Run 'imgstore repair', which restores that file")
     }
     return try mapSystemErrors(name) { () throws(SystemError) in
       // Only the first two lines count, so 4096 bytes are enough.
@@ -102,7 +103,7 @@ extension Layout {
   func formatVersion() throws(StoreError) -> Int {
     let name = "store \(printable(path))"
     guard let text = try Layout.readFormat(fileSystem, root, name) else {
-      throw StoreError(.damaged, name, "its file 'format' is missing")
+      throw StoreError(.damaged, name, "has no file 'format'")
     }
     return try Layout.checkFormat(text, name)
   }
@@ -116,15 +117,15 @@ extension Layout {
       let version = Int(lines[1].dropFirst(8))
     else {
       throw StoreError(
-        .damaged, name, "its file 'format' has unexpected contents",
-        advice:
+        .damaged, name, "has a file 'format' with unexpected contents",
+        hint:
           "Run 'imgstore repair', which restores that file, or pass another store with --store")
     }
     guard (1...newestVersion).contains(version) else {
       throw StoreError(
         .incompatible, name,
-        "it has format version \(version), and this imgstore reads versions 1 to \(newestVersion)",
-        advice: "Install a newer imgstore. This one has not changed the store")
+        "has format version \(version), and this imgstore reads versions 1 to \(newestVersion)",
+        hint: "Install a newer imgstore. This one has not changed the store")
     }
     return version
   }

@@ -81,8 +81,9 @@ public struct Layout: Sendable {
       guard error.code == .notFound else { throw .system(error, name) }
       guard create else {
         throw StoreError(
-          .notFound, name, "there is no store at this path",
-          advice: "Pass another path with --store, or take a first snapshot to create a store")
+          .notFound, name, "does not exist",
+          hint: "Pass another path with --store, or take a first snapshot to create a store",
+          code: .storeNotFound)
       }
       root = try mapSystemErrors(name) { () throws(SystemError) in
         try makePath(fileSystem, path)
@@ -127,8 +128,8 @@ public struct Layout: Sendable {
     } catch {
       guard error.code == .notDirectory || error.code == .loop else { throw .system(error, name) }
       throw StoreError(
-        .damaged, name, "its \(printable(error.path)) is not a directory",
-        advice:
+        .damaged, name, "has a \(printable(error.path)) that is not a directory",
+        hint:
           "Run 'imgstore repair', which moves it to quarantine/ and restores the contents as far as possible"
       )
     }

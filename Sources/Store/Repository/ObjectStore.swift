@@ -88,7 +88,7 @@ public final class ObjectStore: Sendable {
       guard let lock else { throw SystemError(code: .readOnly, "lock", name) }
       return lock
     } catch {
-      if error.code == .busy { throw layout.busy("image \(image)", name) }
+      if error.code == .busy { throw layout.busy("image \(image)", name, .imageLocked) }
       throw .system(error, "the lock of \(image)")
     }
   }
@@ -155,8 +155,8 @@ public final class ObjectStore: Sendable {
     guard frame.header.holds(kind, id, start: location.start, length: location.length) else {
       throw StoreError(
         .index, "\(kind.noun) \(id.shortHex)",
-        "the index lists a location that holds another object",
-        advice: "Run 'imgstore reindex'")
+        "is not at the location that the index lists",
+        hint: "Run 'imgstore reindex'")
     }
     return (frame, location)
   }

@@ -17,7 +17,7 @@ extension ObjectStore {
       return try FileLock.acquire(
         layout.fileSystem, at: layout.locks.raw, name, keys: keys, waiting: waiting, onWait: onWait)
     } catch {
-      if error.code == .busy { throw layout.busy("a directory of the image", name) }
+      if error.code == .busy { throw layout.busy("a directory of the image", name, .imageLocked) }
       throw .system(error, "the locks of directories")
     }
   }

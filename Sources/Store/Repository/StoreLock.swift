@@ -44,13 +44,15 @@ extension Layout {
 
   /// Returns the error for an object that another command has locked.
   /// - Parameter object: the locked object, such as "image compute".
-  func busy(_ object: String, _ name: [UInt8]) -> StoreError {
+  func busy(
+    _ object: String, _ name: [UInt8], _ code: ErrorCode = .storeLocked
+  ) -> StoreError {
     let holders = FileLock.holders(fileSystem, at: locks.raw, name)
     return StoreError(
       .busy, object,
       "is in use by "
         + (holders.isEmpty ? "another imgstore process" : holders.joined(separator: ", ")),
-      advice: "Run the command again later, or let it wait with '--wait 10m'")
+      hint: "Run the command again later, or let it wait with '--wait 10m'", code: code)
   }
 
   /// Moves another kind of file in place of a lock file to quarantine/; rethrows `error` for a regular
@@ -74,7 +76,7 @@ extension Layout {
     guard isReadOnly else { return }
     throw StoreError(
       .refused, object(), "cannot be changed: the store \(printable(path)) is read-only",
-      advice: "Mount its file system writable, or run the command as the owner of the store. "
-        + "Commands that only read the store need no change")
+      hint: "Mount its file system writable, or run the command as the owner of the store. "
+        + "Commands that only read the store need no change", code: .readOnly)
   }
 }

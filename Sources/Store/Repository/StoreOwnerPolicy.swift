@@ -42,20 +42,20 @@ public enum StoreOwnerPolicy: Sendable {
   }
 
   private func check(_ stat: FileStat, _ name: String) throws(StoreError) {
-    let finding: String
+    let reason: String
     if !isTrustedOwner(stat.uid) {
-      finding = "belongs to another user (uid \(stat.uid)), who could have manipulated it"
+      reason = "belongs to another user (uid \(stat.uid)), who could have manipulated it"
     } else if stat.isWritableByOthers {
-      finding = "can be written by others (mode \(octal(stat.mode))), who could have manipulated it"
+      reason = "can be written by others (mode \(octal(stat.mode))), who could have manipulated it"
     } else {
       return
     }
     throw StoreError(
-      .refused, name, finding,
-      advice:
+      .refused, name, reason,
+      hint:
         "If the store is yours, take ownership with 'chown -hR' and 'chmod -R go-w'. Otherwise, for "
-        + "example on NFS that maps root to another user, pass --trust-store (IMGSTORE_TRUST_STORE=1)"
-    )
+        + "example on NFS that maps root to another user, pass --trust-store (IMGSTORE_TRUST_STORE=1)",
+      code: .accessDenied)
   }
 }
 

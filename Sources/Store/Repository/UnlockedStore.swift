@@ -38,13 +38,13 @@ extension UnlockedStore: ObjectSource {
   ///   `system`.
   public func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
     guard let location = try location(kind, id) else {
-      throw StoreError.missing("\(kind.noun) \(id.hex)", "the index does not list it")
+      throw StoreError.missing("\(kind.noun) \(id.hex)", "is not in the index")
     }
     let frame = try packs.frame(location.address, frameBytes: location.frameBytes)
     guard frame.header.holds(kind, id, start: location.start, length: location.length) else {
       throw StoreError(
         .index, "\(kind.noun) \(id.shortHex)",
-        "the index lists a location that holds another object")
+        "is not at the location that the index lists")
     }
     return frame.withBytes(start: location.start, length: location.length) { [UInt8]($0) }
   }

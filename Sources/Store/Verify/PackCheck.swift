@@ -13,7 +13,7 @@ import Platform
 struct PackCheck: Sendable {
   struct Problem: Sendable {
     let object: String
-    let finding: String
+    let reason: String
   }
 
   let name: Digest
@@ -40,7 +40,7 @@ struct PackCheck: Sendable {
   /// Returns the result for a name whose file is not a regular one.
   static func unexpected(_ name: Digest, label: String, _ reason: String) -> PackCheck {
     var check = PackCheck(name)
-    check.problems = [Problem(object: "pack \(label)", finding: reason)]
+    check.problems = [Problem(object: "pack \(label)", reason: reason)]
     return check
   }
 
@@ -59,14 +59,14 @@ struct PackCheck: Sendable {
     let scan = try packs.scanReadable(name)
     check.hasUnreadableFrames = !scan.damage.isEmpty || scan.pack.sizeBytes == 0
     if scan.pack.sizeBytes == 0 {
-      check.problems = scan.damage.map { Problem(object: object, finding: $0.reason) }
+      check.problems = scan.damage.map { Problem(object: object, reason: $0.reason) }
       if check.problems.isEmpty {
-        check.problems = [Problem(object: object, finding: "is empty")]
+        check.problems = [Problem(object: object, reason: "is empty")]
       }
       return check
     }
     for (offset, reason) in scan.damage {
-      check.problems.append(Problem(object: "\(object) at \(offset)", finding: reason))
+      check.problems.append(Problem(object: "\(object) at \(offset)", reason: reason))
     }
     let file = try packs.open(name)
     var whole = SHA256()
@@ -74,7 +74,7 @@ struct PackCheck: Sendable {
     whole.update(front)
     if PackFormat.level(of: front) == nil {
       check.problems.append(
-        Problem(object: object, finding: "does not start with a pack header"))
+        Problem(object: object, reason: "does not start with a pack header"))
     }
     var position = UInt64(front.count)
     var hash = SHA256()
@@ -99,7 +99,7 @@ struct PackCheck: Sendable {
       check.problems.append(
         Problem(
           object: object,
-          finding:
+          reason:
             "has the SHA-256 \(digest.hex) instead of its name: the file was changed or damaged"))
     }
     check.checkedBytes = position
@@ -117,7 +117,7 @@ struct PackCheck: Sendable {
     } catch {
       // The scan has reported a truncated frame already.
       if bytes.count == frame.frameBytes {
-        problems.append(Problem(object: location, finding: "\(error)"))
+        problems.append(Problem(object: location, reason: "\(error)"))
       }
       badFrames.append(frame)
       for (kind, id, _) in frame.objects { badObjects[ObjectName(kind: kind, id: id)] = location }
@@ -133,7 +133,7 @@ struct PackCheck: Sendable {
       badObjects[ObjectName(kind: object.kind, id: object.id)] = location
       problems.append(
         Problem(
-          object: "\(object.kind.noun) \(object.id.hex)", finding: "its bytes hash to \(digest.hex)"
+          object: "\(object.kind.noun) \(object.id.hex)", reason: "its bytes hash to \(digest.hex)"
         ))
     }
     if isGood { goodFrames.append(frame) } else { badFrames.append(frame) }

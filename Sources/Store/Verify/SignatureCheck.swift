@@ -14,7 +14,7 @@ struct SignatureProblem {
   let name: [UInt8]
   /// The path for messages, such as "signatures/compute/0000000003.signed.…".
   let object: String
-  let finding: String
+  let reason: String
 }
 
 extension ObjectStore {
@@ -39,7 +39,7 @@ extension ObjectStore {
         problems.append(
           SignatureProblem(
             folder: parent, name: name, object: object,
-            finding: "is a \(stat.kind.noun), not the directory of an image"))
+            reason: "is a \(stat.kind.noun), not the directory of an image"))
         continue
       }
       images.append(image)
@@ -53,14 +53,14 @@ extension ObjectStore {
     var problems: [SignatureProblem] = []
     for bytes in try refs.signatureFiles(of: image) {
       let object = "signatures/\(image)/\(printable(bytes))"
-      guard let finding = try finding(bytes, of: image, in: folder, object) else { continue }
+      guard let reason = try reason(bytes, of: image, in: folder, object) else { continue }
       problems.append(
-        SignatureProblem(folder: folder, name: bytes, object: object, finding: finding))
+        SignatureProblem(folder: folder, name: bytes, object: object, reason: reason))
     }
     return problems
   }
 
-  private func finding(
+  private func reason(
     _ bytes: [UInt8], of image: ImageName, in folder: Descriptor, _ object: String
   ) throws -> String? {
     guard let name = SignatureFileName(bytes) else { return "is not the name of a signature" }
@@ -98,9 +98,9 @@ extension ObjectStore {
 extension VerifyRun {
   func checkSignatureFiles() throws {
     let (images, problems) = try store.signatureFolders()
-    for problem in problems { add(problem.object, problem.finding) }
+    for problem in problems { add(problem.object, problem.reason) }
     for image in images {
-      for problem in try store.signatureProblems(of: image) { add(problem.object, problem.finding) }
+      for problem in try store.signatureProblems(of: image) { add(problem.object, problem.reason) }
     }
   }
 }

@@ -17,14 +17,14 @@ public struct VerifyReport: Sendable {
   public struct Problem: Sendable {
     /// The subject, such as "chunk 3fa9…" or "ref compute@3".
     public let object: String
-    public let finding: String
+    public let reason: String
     /// The snapshots that cannot be restored completely because of it, with the first path in each.
     public var affected: [(snapshot: String, path: [UInt8])] = []
 
     /// Creates a problem that affects no snapshot yet.
-    public init(object: String, finding: String) {
+    public init(object: String, reason: String) {
       self.object = object
-      self.finding = finding
+      self.reason = reason
     }
   }
   public var snapshots = 0
@@ -216,7 +216,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
       try body()
       return true
     } catch let error as StoreError {
-      add(error.object, error.finding, (snapshot, path))
+      add(error.subject, error.reason, (snapshot, path))
     } catch {
       add("\(kind.noun) \(id.hex)", "\(error)", (snapshot, path))
     }
@@ -248,7 +248,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
               (facts.snapshot, facts.path))
           }
         } catch let error as StoreError {
-          self.add(error.object, error.finding, (facts.snapshot, facts.path))
+          self.add(error.subject, error.reason, (facts.snapshot, facts.path))
         }
       }
     }
@@ -257,7 +257,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
   // MARK: Findings
 
   func add(
-    _ object: String, _ finding: String, _ affected: (snapshot: String, path: [UInt8])? = nil
+    _ object: String, _ reason: String, _ affected: (snapshot: String, path: [UInt8])? = nil
   ) {
     reportState.withLock { report in
       let index: Int
@@ -266,7 +266,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
       } else {
         index = report.problems.count
         problemIndex[object] = index
-        report.problems.append(.init(object: object, finding: finding))
+        report.problems.append(.init(object: object, reason: reason))
       }
       guard let affected else { return }
       if !report.problems[index].affected.contains(where: { $0.snapshot == affected.snapshot }) {

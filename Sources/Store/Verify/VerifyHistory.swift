@@ -20,7 +20,7 @@ extension VerifyRun {
         guard let committed = try refs.readIfPresent(image, number) else { continue }
         snapshots.append(committed)
       } catch {
-        add(error.object, error.finding, ("\(image)@\(number)", []))
+        add(error.subject, error.reason, ("\(image)@\(number)", []))
       }
       reportState.withLock { $0.snapshots += 1 }
     }

@@ -76,7 +76,7 @@ extension VerifyRun {
           self.record(check)
         } catch {
           if error.kind == .missing, mayDisappear.contains(packs[i]) { continue }
-          self.add(error.object, error.finding)
+          self.add(error.subject, error.reason)
         }
       }
     }
@@ -106,7 +106,7 @@ extension VerifyRun {
   }
 
   private func record(_ check: PackCheck) {
-    for problem in check.problems { add(problem.object, problem.finding) }
+    for problem in check.problems { add(problem.object, problem.reason) }
     if !check.badObjects.isEmpty {
       damaged.withLock { $0.merge(check.badObjects) { first, _ in first } }
       badFrames.withLock { frames in

@@ -72,9 +72,10 @@ public struct BundleLayout: Sendable {
       let kitName = kit["kitname"] ?? name
       guard !kitName.utf8.contains(UInt8(ascii: "/")), kitName != "..", kitName != "." else {
         throw XCATError(
+          .bundleInvalid,
           "manifest.xml",
           "has a kit named '\(printable(kitName.utf8.prefix(255)))', which is not a file name",
-          advice: "Nothing was imported; do not trust this bundle")
+          hint: "Nothing was imported; do not trust this bundle")
       }
       try collector.add(name, ImageFiles.kit, path.parent.appending(kitName), .folder)
     }
@@ -106,8 +107,10 @@ public struct BundleLayout: Sendable {
     let name = ProfileRename.baseName(path)
     guard !name.isEmpty, name != ".", name != ".." else {
       throw XCATError(
-        "manifest.xml", "the path '\(printable(path.utf8.prefix(255)))' of \(role) names no file",
-        advice: "Nothing was imported; export the image again where it came from")
+        .bundleInvalid,
+        "manifest.xml",
+        "has a path '\(printable(path.utf8.prefix(255)))' of \(role) that names no file",
+        hint: "Nothing was imported; export the image again where it came from")
     }
     return name
   }
@@ -128,7 +131,7 @@ public struct BundleLayout: Sendable {
       guard isThere else {
         throw .sentence(
           "The '\(field)' field is not defined in manifest.xml.",
-          advice: "Nothing was imported; export the image again where it came from")
+          hint: "Nothing was imported; export the image again where it came from")
       }
     }
     if !manifest.directory.isEmpty {
@@ -136,8 +139,9 @@ public struct BundleLayout: Sendable {
       let trees = manifest.closure.filter(\.isTree).map(\.path)
       guard trees == [manifest.directory["path"] ?? ""], manifest.closure.count == 1 else {
         throw XCATError(
+          .bundleInvalid,
           "manifest.xml", "names a tree other than the directory it describes",
-          advice: "Nothing was imported; do not trust this bundle")
+          hint: "Nothing was imported; do not trust this bundle")
       }
       return .directory
     }
@@ -194,10 +198,11 @@ private struct MemberCollector {
   mutating func add(_ extra: Manifest.Extra, _ isFolder: (String) -> Bool) throws(XCATError) {
     guard let destination = AbsolutePath(extra.destination) else {
       throw XCATError(
+        .bundleInvalid,
         "manifest.xml",
-        "the folder '\(printable(extra.destination.utf8.prefix(255)))' of an extra is not a clean "
-          + "absolute path",
-        advice: "Nothing was imported; export the image again where it came from")
+        "has an extra with the folder '\(printable(extra.destination.utf8.prefix(255)))', which is not a "
+          + "clean absolute path",
+        hint: "Nothing was imported; export the image again where it came from")
     }
     let inside = extra.source.split(separator: "/").joined(separator: "/")
     if !inside.isEmpty, isFolder("extra/\(inside)") {
@@ -216,9 +221,10 @@ private struct MemberCollector {
   static func path(_ text: String, _ role: String) throws(XCATError) -> AbsolutePath {
     guard let path = AbsolutePath(text), !path.components.isEmpty, !text.hasSuffix("/") else {
       throw XCATError(
+        .bundleInvalid,
         "manifest.xml",
-        "the path '\(printable(text.utf8.prefix(255)))' of \(role) is not a clean absolute path",
-        advice: "Nothing was imported; export the image again where it came from")
+        "has a path '\(printable(text.utf8.prefix(255)))' of \(role) that is not a clean absolute path",
+        hint: "Nothing was imported; export the image again where it came from")
     }
     return path
   }

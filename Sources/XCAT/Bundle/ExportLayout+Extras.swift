@@ -8,7 +8,7 @@ extension ExportLayout {
     guard name != "manifest.xml", name != "extra", name != "complete" else {
       throw XCATError(
         path.text, "cannot be in a bundle under the name '\(name)', which is reserved",
-        advice: "Rename the file and the attribute that names it")
+        hint: "Rename the file and the attribute that names it")
     }
     if let other = names[name] {
       if other != path { try addInSideFolder(path) }

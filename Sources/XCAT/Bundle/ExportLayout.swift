@@ -28,7 +28,7 @@ public struct ExportLayout: Sendable {
   var missing: [XCATError] = []
 
   /// Decides on manifest and members.
-  /// - Throws: `XCATError` for the first missing mandatory part, in xCAT's words; its advice names the
+  /// - Throws: `XCATError` for the first missing mandatory part, in xCAT's words; its hint names the
   ///   others.
   public init(_ contents: ExportContents, installDirectory: AbsolutePath) throws(XCATError) {
     self.contents = contents
@@ -48,7 +48,7 @@ public struct ExportLayout: Sendable {
       missing.append(
         .sentence(
           "The '\(field)' field is not set for '\(contents.image)' in the osimage table.",
-          advice: "Set it with 'imgstore define \(contents.image) \(field)=…'"))
+          hint: "Set it with 'imgstore define \(contents.image) \(field)=…'"))
     }
     // The other mandatory parts depend on the kind.
     if definition.osimage["provmethod"] == nil { try refuseMissing() }
@@ -76,7 +76,7 @@ public struct ExportLayout: Sendable {
     else {
       throw XCATError(
         "directory \(contents.definition.directory["path"] ?? "")", "is not in the snapshot",
-        advice: "Take a snapshot while the directory exists, and export again")
+        hint: "Take a snapshot while the directory exists, and export again")
     }
     try addClosure(path, installDirectory)
   }
@@ -85,11 +85,11 @@ public struct ExportLayout: Sendable {
   /// - Throws: one error for all of them.
   private func refuseMissing() throws(XCATError) {
     guard let first = missing.first else { return }
-    let otherFindings = missing.dropFirst().map { $0.finding }
+    let otherFindings = missing.dropFirst().map { $0.reason }
     if otherFindings.isEmpty { throw first }
     throw .sentence(
-      first.errorCode, first.finding,
-      advice: "\(first.advice). Also missing: "
+      first.errorCode, first.reason,
+      hint: "\(first.hint). Also missing: "
         + otherFindings.map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 }.joined(
           separator: "; "))
   }
@@ -117,7 +117,7 @@ public struct ExportLayout: Sendable {
         return missing.append(
           .sentence(
             .notFound, "Could not open image files: there is no *.img file for \(image).",
-            advice: "Create them with imgcapture; 'imgstore show \(image)' lists the image's files")
+            hint: "Create them with imgcapture; 'imgstore show \(image)' lists the image's files")
         )
       }
       manifest.rawImageFiles = images.map(\.text)
@@ -130,13 +130,13 @@ public struct ExportLayout: Sendable {
         missing.append(
           .sentence(
             .notFound, "Couldn't find ramdisk (\(name)) for  \(image)",
-            advice: "Run genimage, and export again"))
+            hint: "Run genimage, and export again"))
       }
       if kernel == nil {
         missing.append(
           .sentence(
             .notFound, "Couldn't find kernel (kernel) for  \(image)",
-            advice: "Run genimage, and export again")
+            hint: "Run genimage, and export again")
         )
       }
       if let kernel { try addValue("kernel", kernel) }
@@ -155,7 +155,7 @@ public struct ExportLayout: Sendable {
       return missing.append(
         .sentence(
           .notFound, "Couldn't find compressed rootimg for \(contents.image)",
-          advice: "Run packimage, and export again"))
+          hint: "Run packimage, and export again"))
     }
     try addValue("rootimg", packed)
   }
@@ -165,7 +165,7 @@ public struct ExportLayout: Sendable {
       return missing.append(
         .sentence(
           .notFound, "Couldn't locate the root image directory. ",
-          advice: "Run genimage: a statelite image needs rootimg/ in its rootimgdir"))
+          hint: "Run genimage: a statelite image needs rootimg/ in its rootimgdir"))
     }
     let folder = tree.parent
     manifest.values["rootimgtree"] = try text(folder.appending("rootimgtree.gz"))
@@ -194,7 +194,7 @@ public struct ExportLayout: Sendable {
         missing.append(
           .sentence(
             .notFound, "Couldn't find \(required.what) for \(contents.image)",
-            advice:
+            hint:
               "Name one with 'imgstore define \(contents.image) \(required.role)=FILE', and export "
               + "again"))
       }
@@ -209,7 +209,7 @@ public struct ExportLayout: Sendable {
           missing.append(
             .sentence(
               .notFound, "Couldn't find file \(word) for \(contents.image).",
-              advice: "xCAT would leave it out, and its import then removes the file of that name: "
+              hint: "xCAT would leave it out, and its import then removes the file of that name: "
                 + "put it in its place, or unset \(attribute)"))
           continue
         }
@@ -227,7 +227,7 @@ public struct ExportLayout: Sendable {
         missing.append(
           .sentence(
             .notFound, "Couldn't find the folder \(text) of kit \(kit["kitname"] ?? "").",
-            advice: "Add the kit again with addkit, or remove it from the image with rmkitcomp"))
+            hint: "Add the kit again with addkit, or remove it from the image with rmkitcomp"))
         continue
       }
       members.append(

@@ -34,20 +34,23 @@ public enum ImageKind: Sendable, Hashable, CaseIterable {
     let word = verb == "Exporting" ? "provemethod" : "provmethod"
     if type == "windows" || definition.osVersion.lowercased().hasPrefix("win") {
       throw XCATError(
+        .unsupported,
         object, "\(verb) Windows images is not supported: xCAT's bundles hold Linux images",
-        advice: "Copy the answer files and the definition by hand")
+        hint: "Copy the answer files and the definition by hand")
     }
     if type == "nim" || type == "aix" || definition.osimage["osname"]?.lowercased() == "aix" {
       throw XCATError(
+        .unsupported,
         object, "\(verb) AIX images is not supported: NIM keeps their files",
-        advice: "Use NIM's own tools for this image")
+        hint: "Use NIM's own tools for this image")
     }
     if method == "boottarget" {
       throw XCATError(
+        .unsupported,
         object,
         "\(verb) boottarget images is not supported: their kernel and ramdisk are rows of the "
           + "boottarget table, which no bundle holds",
-        advice: "Copy the row with 'tabdump boottarget' and the definition with 'lsdef -z'")
+        hint: "Copy the row with 'tabdump boottarget' and the definition with 'lsdef -z'")
     }
     let isZ = definition.architecture.contains("s390x")
     switch method {
@@ -59,17 +62,17 @@ public enum ImageKind: Sendable, Hashable, CaseIterable {
       throw XCATError.sentence(
         "\(verb) images with '\(word)' sysclone is not supported for osarch "
           + "'\(definition.architecture)'",
-        advice: "A sysclone image can be bundled on s390x only")
+        hint: "A sysclone image can be bundled on s390x only")
     case "raw":
       throw XCATError.sentence(
         "\(verb) images with '\(word)' raw is not supported for osarch "
           + "'\(definition.architecture)'",
-        advice: "Disk images can be bundled on s390x only")
+        hint: "Disk images can be bundled on s390x only")
     default:
       throw XCATError.sentence(
         "\(verb) images with '\(word)' \(method) is not supported. Hint: install, netboot, "
           + "statelite, \(verb == "Exporting" ? "or raw" : "sysclone or raw")",
-        advice: "Correct the definition's provmethod")
+        hint: "Correct the definition's provmethod")
     }
   }
 

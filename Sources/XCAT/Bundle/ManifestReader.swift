@@ -16,13 +16,13 @@ extension Manifest {
   public static func parse(_ bytes: [UInt8]) throws(XCATError) -> Manifest {
     let root = try XMLElement.parse(bytes, object: "manifest.xml")
     guard root.name == "xcatimage" else {
-      throw XCATError("manifest.xml", "begins with <\(root.name)>, not <xcatimage>")
+      throw XCATError(.bundleInvalid, "manifest.xml", "begins with <\(root.name)>, not <xcatimage>")
     }
     var manifest = Manifest()
     var seen: Set<String> = []
     func once(_ name: String) throws(XCATError) {
       guard seen.insert(name).inserted else {
-        throw XCATError("manifest.xml", "has <\(name)> more than once")
+        throw XCATError(.bundleInvalid, "manifest.xml", "has <\(name)> more than once")
       }
     }
     for element in root.children {
@@ -38,13 +38,13 @@ extension Manifest {
         manifest.directory = try columns(element)
       case "exclude":
         guard let pattern = try columns(element)["pattern"] else {
-          throw XCATError("manifest.xml", "has an <exclude> without <pattern>")
+          throw XCATError(.bundleInvalid, "manifest.xml", "has an <exclude> without <pattern>")
         }
         manifest.excludes.append(pattern)
       case "extra":
         let columns = try columns(element)
         guard let source = columns["src"], let destination = columns["dest"] else {
-          throw XCATError("manifest.xml", "has an <extra> without <src> or <dest>")
+          throw XCATError(.bundleInvalid, "manifest.xml", "has an <extra> without <src> or <dest>")
         }
         manifest.extras.append(Extra(source: source, destination: destination))
       case "kit", "kitrepo", "kitcomp": try manifest.addKitRows(element)
@@ -58,7 +58,8 @@ extension Manifest {
       case "closure": try manifest.addClosure(element)
       default:
         guard element.children.isEmpty else {
-          throw XCATError("manifest.xml", "has an unknown element <\(element.name)>")
+          throw XCATError(
+            .bundleInvalid, "manifest.xml", "has an unknown element <\(element.name)>")
         }
         try once(element.name)
         if let value = try text(element, in: nil) { manifest.values[element.name] = value }
@@ -81,7 +82,7 @@ extension Manifest {
   ) throws(XCATError) -> String? {
     let elements = (parent.map { "<\($0)>" } ?? "") + "<\(element.name)>"
     guard element.children.isEmpty else {
-      throw XCATError("manifest.xml", "has elements inside \(elements)")
+      throw XCATError(.bundleInvalid, "manifest.xml", "has elements inside \(elements)")
     }
     let value = element.value
     return value.isEmpty ? nil : value
@@ -93,6 +94,7 @@ extension Manifest {
     for column in element.children {
       guard seen.insert(column.name).inserted else {
         throw XCATError(
+          .bundleInvalid,
           "manifest.xml", "has <\(column.name)> more than once in <\(element.name)>")
       }
       if let value = try text(column, in: element.name) { columns[column.name] = value }
@@ -119,17 +121,19 @@ extension Manifest {
       let name = row.removeValue(forKey: "name")
       if row[key] == nil { row[key] = name }
       guard let id = row[key] else {
-        throw XCATError("manifest.xml", "has a <\(element.name)> without a name")
+        throw XCATError(.bundleInvalid, "manifest.xml", "has a <\(element.name)> without a name")
       }
       if let other = self[kitElement: element.name].first(where: { $0[key] == id }) {
         guard other == row else {
-          throw XCATError("manifest.xml", "describes the \(element.name) \(id) in two ways")
+          throw XCATError(
+            .bundleInvalid, "manifest.xml", "describes the \(element.name) \(id) in two ways")
         }
         continue
       }
       self[kitElement: element.name].append(row)
       guard self[kitElement: element.name].count <= Manifest.maxKitRows else {
         throw XCATError(
+          .bundleInvalid,
           "manifest.xml", "has more than \(Manifest.maxKitRows) rows of <\(element.name)>")
       }
     }
@@ -138,7 +142,7 @@ extension Manifest {
   private mutating func addClosure(_ element: XMLElement) throws(XCATError) {
     let columns = try Manifest.columns(element)
     guard let member = columns["member"], let path = columns["path"] else {
-      throw XCATError("manifest.xml", "has a <closure> without <member> or <path>")
+      throw XCATError(.bundleInvalid, "manifest.xml", "has a <closure> without <member> or <path>")
     }
     closure.append(Closure(member: member, path: path, isTree: columns["kind"] == "tree"))
   }
@@ -148,10 +152,12 @@ extension Manifest {
     guard osimage.isEmpty, linuximage.isEmpty, values.isEmpty, kits.isEmpty,
       kitRepositories.isEmpty, kitComponents.isEmpty, rawImageFiles == nil
     else {
-      throw XCATError("manifest.xml", "describes a directory and an osimage at once")
+      throw XCATError(
+        .bundleInvalid, "manifest.xml", "describes a directory and an osimage at once")
     }
     guard excludes.count <= Manifest.maxExcludes else {
-      throw XCATError("manifest.xml", "has more than \(Manifest.maxExcludes) of <exclude>")
+      throw XCATError(
+        .bundleInvalid, "manifest.xml", "has more than \(Manifest.maxExcludes) of <exclude>")
     }
   }
 

@@ -42,7 +42,7 @@ extension Manifest {
     if let first = unsafeValues.first {
       throw Manifest.refusal(
         first.text,
-        advice: "Nothing was imported: xCAT's commands would give it to a shell. Do not trust this "
+        hint: "Nothing was imported: xCAT's commands would give it to a shell. Do not trust this "
           + "bundle; '--allow-unsafe-values' accepts it anyway")
     }
   }
@@ -51,8 +51,8 @@ extension Manifest {
   public var unsafeValues: [UnsafeValue] {
     rows.flatMap { UnsafeValue.all(in: $0.row, of: $0.schema) }
       + values.sorted { byBytes($0.key, $1.key) }.compactMap { name, value in
-        Manifest.grammar(of: name).finding(value).map {
-          UnsafeValue(table: "manifest", column: name, value: value, finding: $0)
+        Manifest.grammar(of: name).reason(value).map {
+          UnsafeValue(table: "manifest", column: name, value: value, reason: $0)
         }
       }
   }
@@ -77,10 +77,11 @@ extension Manifest {
       + extras.flatMap { [("src", $0.source), ("dest", $0.destination)] }
   }
 
-  private static func refusal(_ finding: String, advice: String? = nil) -> XCATError {
+  private static func refusal(_ reason: String, hint: String? = nil) -> XCATError {
     XCATError(
-      "manifest.xml", finding,
-      advice: advice
+      .bundleInvalid,
+      "manifest.xml", reason,
+      hint: hint
         ?? "Nothing was imported; do not trust this bundle, or export the image again under other "
         + "names")
   }

@@ -100,7 +100,7 @@ extension Manifest {
             "holds the control character U+"
               + String(scalar.value, radix: 16, uppercase: true)
               + ", which no manifest can carry: xCAT could not import the bundle",
-            advice: "Correct the value with 'imgstore define' or chdef, and export again")
+            hint: "Correct the value with 'imgstore define' or chdef, and export again")
         }
         escaped.unicodeScalars.append(scalar)
       }

@@ -33,9 +33,12 @@ public final class XMLElement {
   /// - Throws: `XCATError` for a text that is not well-formed, has a document type, or is too large.
   public static func parse(_ bytes: [UInt8], object: String) throws(XCATError) -> XMLElement {
     guard bytes.count <= maxBytes else {
-      throw XCATError(object, "has \(bytes.count) bytes, more than a manifest may have")
+      throw XCATError(
+        .bundleInvalid, object, "has \(bytes.count) bytes, more than a manifest may have")
     }
-    guard let parser = XML_ParserCreate(nil) else { throw XCATError(object, "out of memory") }
+    guard let parser = XML_ParserCreate(nil) else {
+      throw XCATError(.bundleInvalid, object, "cannot be read: out of memory")
+    }
     defer { XML_ParserFree(parser) }
     let builder = Builder(parser)
     XML_SetUserData(parser, Unmanaged.passUnretained(builder).toOpaque())
@@ -69,7 +72,7 @@ public final class XMLElement {
       let reason =
         builder.complaint ?? XML_ErrorString(XML_GetErrorCode(parser)).map { String(cString: $0) }
         ?? "unknown error"
-      throw XCATError(object, "cannot be parsed as XML: \(reason) (line \(line))")
+      throw XCATError(.bundleInvalid, object, "cannot be parsed as XML: \(reason) (line \(line))")
     }
     withExtendedLifetime(builder) {}
     return root

@@ -18,18 +18,18 @@ public struct RemoteFile: Sendable, Equatable {
     guard RemoteFile.isHost(host) else {
       throw XCATError(
         "host '\(host)'", "is not [user@]host",
-        advice: "Use letters, digits, '.', '_' and '-', and put an IPv6 address in brackets")
+        hint: "Use letters, digits, '.', '_' and '-', and put an IPv6 address in brackets")
     }
     guard !path.isEmpty, path.utf8.first != 0x2d, path.utf8.allSatisfy(RemoteFile.isPathByte) else {
       throw XCATError(
         "remote path '\(path)'", "contains a character that a shell on \(host) might interpret",
-        advice: "Use letters, digits and '/._-+=,@%:~' there, and rename the file on that host")
+        hint: "Use letters, digits and '/._-+=,@%:~' there, and rename the file on that host")
     }
     // scp takes "scp://…" for a URI with another host.
     guard !(path.hasPrefix("//") && ["scp", "ssh", "sftp"].contains(host.lowercased())) else {
       throw XCATError(
         "remote file '\(host):\(path)'", "reads as a URI",
-        advice: "Begin the path with one '/', or name the host with its user or domain")
+        hint: "Begin the path with one '/', or name the host with its user or domain")
     }
     self.host = host
     self.path = path

@@ -97,7 +97,7 @@ extension DependencyCollector {
         report(
           .unresolved, referrer,
           "'\(printable(name))' is not the name of a script in \(folder.text)",
-          advice: "Name a script of that folder, without '..'")
+          hint: "Name a script of that folder, without '..'")
         continue
       }
       need(path, role, referrer: referrer)

@@ -26,7 +26,7 @@ extension DependencyCollector {
     guard chain.count <= Self.maxDepth else {
       report(
         .tooMuch, file.text, "it is included over more than \(Self.maxDepth) other lists",
-        advice: "Let the image's list include it directly")
+        hint: "Let the image's list include it directly")
       return
     }
     guard let text = content(of: file, referrer: referrer) else { return }
@@ -42,7 +42,7 @@ extension DependencyCollector {
             .cycle, path.text,
             "it includes itself: "
               + (chain[start...] + [path]).map(\.text).joined(separator: " -> "),
-            advice: "Remove one of these #INCLUDE lines: xCAT would read them without end")
+            hint: "Remove one of these #INCLUDE lines: xCAT would read them without end")
           continue
         }
         // A folder here is an error, and must not be carried with all its content.
@@ -80,7 +80,7 @@ extension DependencyCollector {
   private mutating func reportVariable(in name: [UInt8], referrer: String) {
     report(
       .unresolved, referrer, "it includes '\(printable(name))', with an unknown variable",
-      advice: "Set the variable in the image's attribute environvar, or name the file itself")
+      hint: "Set the variable in the image's attribute environvar, or name the file itself")
   }
 
   // MARK: Synclists
@@ -91,7 +91,7 @@ extension DependencyCollector {
     for line in list.ignoredLines {
       report(
         .ignored, path.text, "xCAT ignores line \(line), which is neither an entry nor a clause",
-        advice: "Write it as 'source -> target', with a blank on both sides of the arrow")
+        hint: "Write it as 'source -> target', with a blank on both sides of the arrow")
     }
     for source in list.sources {
       let referrer = "synclist \(path.text) line \(source.line)"
@@ -104,7 +104,7 @@ extension DependencyCollector {
       else {
         report(
           .unresolved, referrer, "'\(printable(source.path))' is not a clean absolute path",
-          advice: "Name the file by its absolute path, without '..'")
+          hint: "Name the file by its absolute path, without '..'")
         continue
       }
       if role == .syncScript || sourcePath.components.allSatisfy({ BytePattern($0).isLiteral }) {
@@ -131,13 +131,13 @@ extension DependencyCollector {
         report(
           .missing, folder.text,
           "nothing in it matches '\(printable(component))', named by \(referrer)",
-          advice: "Add the files, or remove the line")
+          hint: "Add the files, or remove the line")
         return
       }
       guard paths.count <= Self.maxNeeded else {
         report(
           .tooMuch, path.text, "it matches more than \(Self.maxNeeded) files",
-          advice: "Name a folder instead, in \(referrer)")
+          hint: "Name a folder instead, in \(referrer)")
         return
       }
     }

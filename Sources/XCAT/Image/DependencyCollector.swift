@@ -81,7 +81,7 @@ struct DependencyCollector {
     if let path = AbsolutePath(text) { return path }
     report(
       .unresolved, object, "'\(printable(Array(text.utf8)))' is not a clean absolute path",
-      advice: "Name the file by its absolute path, without '..'")
+      hint: "Name the file by its absolute path, without '..'")
     return nil
   }
 
@@ -92,7 +92,7 @@ struct DependencyCollector {
     guard !path.components.isEmpty else {
       report(
         .unresolved, referrer, "it names '/', the whole file system",
-        advice: "Name the files or folders that the image needs")
+        hint: "Name the files or folders that the image needs")
       return
     }
     guard let kind = kind(of: path, referrer: referrer) else { return }
@@ -112,7 +112,7 @@ struct DependencyCollector {
       report(
         .tooMuch, referrer,
         "the image names more than \(Self.maxNeeded) files, and the rest is left out",
-        advice: "Name folders instead of single files in the synclists")
+        hint: "Name folders instead of single files in the synclists")
       return
     }
     guard known.insert(path).inserted else { return }
@@ -141,7 +141,7 @@ struct DependencyCollector {
         report(
           .tooMuch, path.text,
           "\(referrer) names this file of \(content.count) bytes, too long for a list",
-          advice: "Check whether another file was meant; lists may have \(Self.maxListBytes) bytes")
+          hint: "Check whether another file was meant; lists may have \(Self.maxListBytes) bytes")
         return nil
       }
       return content
@@ -152,11 +152,11 @@ struct DependencyCollector {
   }
 
   mutating func report(
-    _ kind: DependencyProblem.Kind, _ object: String, _ finding: String, advice: String = ""
+    _ kind: DependencyProblem.Kind, _ object: String, _ reason: String, hint: String = ""
   ) {
     guard problems.count <= Self.maxProblems else { return }
-    let error = XCATError(object, finding, advice: advice)
-    guard reported.insert(error.explanation).inserted else { return }
+    let error = XCATError(object, reason, hint: hint)
+    guard reported.insert(error.messageWithHint).inserted else { return }
     problems.append(
       problems.count < Self.maxProblems
         ? DependencyProblem(kind: kind, error: error)
@@ -164,8 +164,8 @@ struct DependencyCollector {
           kind: .tooMuch,
           error: XCATError(
             "image",
-            "there are more than \(Self.maxProblems) problems, and the rest is not reported",
-            advice: "Solve these first")))
+            "has more than \(Self.maxProblems) problems, and the rest is not reported",
+            hint: "Solve these first")))
   }
 
   mutating func reportMissing(_ path: AbsolutePath, referrer: String, isDirectory: Bool = false) {
@@ -174,14 +174,14 @@ struct DependencyCollector {
       isDirectory
         ? "\(referrer) names it as a file, but it is a directory"
         : "\(referrer) names it, but it does not exist",
-      advice: "Restore the file, or remove its name: the image cannot be generated without it")
+      hint: "Restore the file, or remove its name: the image cannot be generated without it")
   }
 
   mutating func reportUnreadable(_ path: AbsolutePath, referrer: String, _ error: any Error) {
     let explained = error as? any ExplainedError
     report(
       .unreadable, path.text,
-      "\(referrer) names it, but it cannot be read: \(explained?.finding ?? "\(error)")",
-      advice: explained?.advice ?? "")
+      "\(referrer) names it, but it cannot be read: \(explained?.reason ?? "\(error)")",
+      hint: explained?.hint ?? "")
   }
 }

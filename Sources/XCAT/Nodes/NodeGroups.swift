@@ -52,7 +52,7 @@ enum NodeGroups {
     guard !criteria.isEmpty else {
       throw XCATError(
         "group \(group)", "is dynamic, but has no criteria (wherevals)",
-        advice: "Correct it with chdef -t group, or name its nodes")
+        hint: "Correct it with chdef -t group, or name its nodes")
     }
     return criteria
   }
@@ -72,10 +72,10 @@ private struct Criterion {
 
   init(_ text: String, _ group: String) throws(XCATError) {
     let bytes = Array(text.utf8)
-    func refuse(_ finding: String) -> XCATError {
+    func refuse(_ reason: String) -> XCATError {
       XCATError(
-        "group \(group)", "is dynamic by '\(printable(text.utf8))', \(finding)",
-        advice: "Name its nodes instead")
+        "group \(group)", "is dynamic by '\(printable(text.utf8))', \(reason)",
+        hint: "Name its nodes instead")
     }
     guard
       let at = bytes.firstIndex(where: { "=!".utf8.contains($0) }), at > 0, at + 1 < bytes.count

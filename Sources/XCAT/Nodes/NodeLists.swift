@@ -54,7 +54,7 @@ public struct NodeLists {
     guard tables.groups[node] != nil else {
       throw XCATError(
         "node \(printable(node.utf8))", "is not in xCAT's table nodelist",
-        advice: "Run 'nodels' to list the nodes")
+        hint: "Run 'nodels' to list the nodes")
     }
     let defaults = try tables.row("postscripts", "xcatdefaults")
     func list(_ column: String) throws -> String? {

@@ -32,10 +32,10 @@ struct NodeRange {
     self.groups = groups
   }
 
-  static func refuse(_ text: String, _ finding: String) -> XCATError {
+  static func refuse(_ text: String, _ reason: String) -> XCATError {
     XCATError(
-      "node range '\(printable(text.utf8))'", finding,
-      advice: "Name nodes and groups, separated by commas")
+      "node range '\(printable(text.utf8))'", reason,
+      hint: "Name nodes and groups, separated by commas")
   }
 
   mutating func expand(_ range: String) throws(XCATError) -> NodeSelection {

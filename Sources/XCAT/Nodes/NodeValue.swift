@@ -68,7 +68,7 @@ enum NodeValue {
     guard bytes.contains(UInt8(ascii: "(")) else { return text }
     let refused = XCATError(
       "value '|\(pattern)|\(text)|'", "cannot be computed for node \(printable(node.utf8))",
-      advice: "Give the node a value of its own (chdef)")
+      hint: "Give the node a value of its own (chdef)")
     guard let match = try PerlPattern(pattern).firstMatch(in: node),
       match.range == 0..<node.utf8.count
     else { throw refused }

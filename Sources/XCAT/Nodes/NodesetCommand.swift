@@ -22,7 +22,7 @@ public struct NodesetCommand: Sendable, Equatable {
     else {
       throw XCATError(
         "node range '\(printable(range.utf8.prefix(255)))'", "does not consist of plain names",
-        advice: "Run nodeset by hand")
+        hint: "Run nodeset by hand")
     }
     self.range = range
     self.image = image

@@ -52,7 +52,7 @@ public struct PerlPattern: Sendable {
     let bytes = Array(subject.utf8)
     let tooLong = XCATError(
       "pattern '\(text)'", "takes too long to match against '\(subject.prefix(80))'",
-      advice: "Write it without repetitions inside repetitions")
+      hint: "Write it without repetitions inside repetitions")
     guard bytes.count <= 1024 else { throw tooLong }
     var matcher = PerlPatternMatcher(bytes, groupCount)
     for start in 0...bytes.count {

@@ -14,9 +14,9 @@ struct PerlPatternParser {
     bytes = Array(text.utf8)
   }
 
-  private func refuse(_ finding: String) -> XCATError {
+  private func refuse(_ reason: String) -> XCATError {
     XCATError(
-      "pattern '\(text)'", finding, advice: "Name the nodes without a pattern, or simplify it")
+      "pattern '\(text)'", reason, hint: "Name the nodes without a pattern, or simplify it")
   }
 
   private var next: UInt8? { at < bytes.count ? bytes[at] : nil }

@@ -131,8 +131,8 @@ extension ExcludeList {
       for tag in IncludeTags.find(in: text, openings: ListDialect.excludes.openings) {
         guard let target = IncludeTags.resolve(tag.name, from: folder) else {
           throw XCATError(
-            "exlist \(file.text)", "it includes '\(printable(tag.name))', which cannot be a path",
-            advice: "Name the file by its absolute path")
+            "exlist \(file.text)", "includes '\(printable(tag.name))', which cannot be a path",
+            hint: "Name the file by its absolute path")
         }
         let included = try self.text(of: chain + [target], read)
         result += text[copied..<tag.range.lowerBound] + ExcludeList.normalized(included)
@@ -148,23 +148,23 @@ extension ExcludeList {
       let object = "exlist \(file.text)"
       if let start = chain.dropLast().firstIndex(of: file) {
         throw XCATError(
-          object, "it includes itself: " + chain[start...].map(\.text).joined(separator: " -> "),
-          advice: "Remove one of these #INCLUDE lines; xCAT's packimage would never end")
+          object, "includes itself: " + chain[start...].map(\.text).joined(separator: " -> "),
+          hint: "Remove one of these #INCLUDE lines; xCAT's packimage would never end")
       }
-      let includer = chain.count == 1 ? "" : ", included by \(chain[chain.count - 2].text),"
+      let includer = chain.count == 1 ? "" : " (included by \(chain[chain.count - 2].text))"
       let text: [UInt8]?
       do {
         text = try read(file)
       } catch {
         let explained = error as? any ExplainedError
         throw XCATError(
-          object, "this list\(includer) cannot be read: \(explained?.finding ?? "\(error)")",
-          advice: explained?.advice ?? "")
+          object, "cannot be read\(includer): \(explained?.reason ?? "\(error)")",
+          hint: explained?.hint ?? "")
       }
       guard let text else {
         throw XCATError(
-          object, "this list\(includer) does not exist, and without it too much would be packed",
-          advice: "Restore the file, or remove its name")
+          object, "does not exist\(includer), and without it too much would be packed",
+          hint: "Restore the file, or remove its name")
       }
       let (total, isOver) = bytes.addingReportingOverflow(text.count)
       guard !isOver, total <= ExcludeList.maxBytes, chain.count <= ExcludeList.maxDepth,
@@ -172,9 +172,9 @@ extension ExcludeList {
       else {
         throw XCATError(
           object,
-          "with its includes it has more than \(ExcludeList.maxBytes) bytes or "
+          "has, with its includes, more than \(ExcludeList.maxBytes) bytes or "
             + "\(ExcludeList.maxReads) files, or includes go deeper than \(ExcludeList.maxDepth)",
-          advice: "Check whether a list is included repeatedly")
+          hint: "Check whether a list is included repeatedly")
       }
       bytes = total
       reads += 1

@@ -43,7 +43,7 @@ public enum LiteOptions {
         return error(
           parent,
           "the directory \"\(parent.file)\" should not be with \"ro\" or \"con\" as its option",
-          advice: "Give it another option, or remove the rows below it")
+          hint: "Give it another option, or remove the rows below it")
       }
       return fault(row, below: parent)
     }
@@ -56,16 +56,16 @@ public enum LiteOptions {
       return error(
         row,
         "\(row.file) has invalid option. The valid options: " + valid.joined(separator: " "),
-        advice: "Set one of these with tabedit litefile")
+        hint: "Set one of these with tabedit litefile")
     }
     if !row.file.hasPrefix("/") {
       return error(
-        row, "\(row.file) is not one absolute path", advice: "Begin it with '/'")
+        row, "\(row.file) is not one absolute path", hint: "Begin it with '/'")
     }
     if row.option.contains("con"), row.isDirectory {
       return error(
         row, "\(row.file) is directory, don't use \"con\" as its option",
-        advice: "List the files of the directory instead; only files can be concatenated")
+        hint: "List the files of the directory instead; only files can be concatenated")
     }
     return nil
   }
@@ -73,20 +73,20 @@ public enum LiteOptions {
   private static func fault(_ row: LiteFile, below parent: LiteFile) -> XCATError? {
     let basis = "Based on the option of \(parent.file), \(row.file)"
     let isLink = row.option.contains("link")
-    let advice = "Change one of the two options"
+    let hint = "Change one of the two options"
     if parent.option.contains("link") {
       if row.option == "link,ro" {
-        return error(row, "\(basis) should not use \"link,ro\" as its option", advice: advice)
+        return error(row, "\(basis) should not use \"link,ro\" as its option", hint: hint)
       }
       if !isLink {
-        return error(row, "\(basis) can only use \"link\"-based options", advice: advice)
+        return error(row, "\(basis) can only use \"link\"-based options", hint: hint)
       }
     }
     // xCAT means to refuse links below a directory without one, but compares texts as numbers. The
     // check never fires, and such rows are in use.
     if parent.option.contains("persistent"), !row.option.contains("persistent") {
       return error(
-        row, "\(row.file) should have persistent option like \(parent.file)", advice: advice)
+        row, "\(row.file) should have persistent option like \(parent.file)", hint: hint)
     }
     return nil
   }
@@ -105,7 +105,7 @@ public enum LiteOptions {
     return nil
   }
 
-  private static func error(_ row: LiteFile, _ finding: String, advice: String) -> XCATError {
-    XCATError("litefile row \(printable(Array(row.file.utf8)))", finding, advice: advice)
+  private static func error(_ row: LiteFile, _ reason: String, hint: String) -> XCATError {
+    XCATError("litefile row \(printable(Array(row.file.utf8)))", reason, hint: hint)
   }
 }

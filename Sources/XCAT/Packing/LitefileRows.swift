@@ -58,7 +58,7 @@ public enum LitefileRows {
         throw XCATError(
           "litefile row of \(printable(row.file.utf8))",
           "has a quote or a control character, which litefile.csv cannot carry",
-          advice: "Change that row with xCAT's tabedit")
+          hint: "Change that row with xCAT's tabedit")
       }
       text += "\"\(image)\",\"\(row.file)\",\"\(row.options)\",,\n"
     }

@@ -35,29 +35,33 @@ extension CommandTableBackend {
       let hidden = state.keys.sorted().first { TableSchema.table(of: $0)?.schema == .linuximage }
       guard let hidden else { break }
       throw XCATError(
+        .tablesInvalid,
         target.text, "has '\(hidden)', which xCAT accepts only for images with imagetype=linux",
-        advice: "Define it with imagetype=linux")
+        hint: "Define it with imagetype=linux")
     case .row(let schema, let key):
       for column in schema.keys {
         let value = key[column] ?? ""
         // chtab cuts its keys at commas and at the last '='; xCAT puts them into SQL unescaped.
         guard !value.isEmpty, !value.utf8.contains(where: { ",='\"\\".utf8.contains($0) }) else {
           throw XCATError(
+            .tablesInvalid,
             target.text, "has a key that chtab cannot take: \(column)='\(printable(value.utf8))'",
-            advice: "Change that row with xCAT's tabedit")
+            hint: "Change that row with xCAT's tabedit")
         }
         try XCATCommandRunner.check(value: value, of: target.text)
       }
       guard let state else { break }
       guard state.keys.contains(where: { $0 != "disable" }) else {
         throw XCATError(
+          .tablesInvalid,
           target.text, "would have a key only, and xCAT stores no such row",
-          advice: "Give it a value, or remove it")
+          hint: "Give it a value, or remove it")
       }
       for (column, value) in state where value.contains("+=") {
         throw XCATError(
+          .tablesInvalid,
           target.text, "has '+=' in \(column), which chtab treats as an append",
-          advice: "Change that row with xCAT's tabedit")
+          hint: "Change that row with xCAT's tabedit")
       }
     }
     for (name, value) in state ?? [:] {
@@ -146,10 +150,11 @@ extension CommandTableBackend {
       let names = Set((actual ?? [:]).keys).union((expectedState ?? [:]).keys).sorted()
       let name = names.first { actual?[$0] != expectedState?[$0] } ?? ""
       throw XCATError(
+        .xcatCommandFailed,
         target.text,
         "differs from the value that was set, although xCAT's commands reported no error: \(name) is "
           + "'\(printable((actual?[name] ?? "").utf8))', not '\(printable((expectedState?[name] ?? "").utf8))'",
-        advice: "Check it with lsdef or tabdump, and read xcatd's log")
+        hint: "Check it with lsdef or tabdump, and read xcatd's log")
     }
   }
 
@@ -175,16 +180,15 @@ extension CommandTableBackend {
         failed.append(target.text)
       }
     }
-    let object = (failure as? any ExplainedError)?.object ?? place
-    let finding = (failure as? any ExplainedError)?.finding ?? "\(failure)"
-    let advice = (failure as? any ExplainedError)?.advice ?? ""
+    let cause = failure as? any ExplainedError
+    let rollback =
+      failed.isEmpty
+      ? "the tables were rolled back"
+      : "these could not be rolled back: " + failed.joined(separator: ", ")
+    let reason = cause?.reason ?? "\(failure)"
     return XCATError(
-      object,
-      finding
-        + (failed.isEmpty
-          ? "; the tables were rolled back"
-          : "; these could not be rolled back: " + failed.joined(separator: ", ")),
-      advice: advice)
+      cause?.errorCode ?? .failed, cause?.subject ?? place, "\(reason); \(rollback)",
+      hint: cause?.hint ?? "", form: cause?.form ?? .clause)
   }
 
   private func exists(_ type: String, _ name: String) throws -> Bool {

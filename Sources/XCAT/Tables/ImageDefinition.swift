@@ -57,12 +57,12 @@ public struct ImageDefinition: Sendable, Hashable {
     if isDirectory {
       throw XCATError(
         .usage, "attribute '\(attribute)'", "is not an attribute of a directory image",
-        advice: "'imgstore add NAME DIR --exclude PATTERN' sets the patterns of such an image")
+        hint: "'imgstore add NAME DIR --exclude PATTERN' sets the patterns of such an image")
     }
     guard let (schema, column) = TableSchema.table(of: attribute) else {
       throw XCATError(
         .usage, "attribute '\(attribute)'", "is not an osimage attribute",
-        advice: ["path", "dir", "directory", "exclude"].contains(attribute)
+        hint: ["path", "dir", "directory", "exclude"].contains(attribute)
           ? "To keep a directory, write 'imgstore add NAME DIR'"
           : "'imgstore define --help' lists the usual ones, xCAT's manual page osimage(7) all")
     }

@@ -108,10 +108,11 @@ extension SQLiteTableBackend {
       }
       guard mode == "wal" || mode == "off" || mode == "memory" else { continue }
       throw XCATError(
+        .tablesInvalid,
         "table \(schema.name)",
-        "its file has the journal mode '\(mode ?? "")', with which several tables cannot change "
+        "has a file with the journal mode '\(mode ?? "")', with which several tables cannot change "
           + "in one step",
-        advice:
+        hint:
           "sqlite3 \(printable(try path(schema.name))) 'PRAGMA journal_mode=DELETE' restores xCAT's mode"
       )
     }
@@ -130,8 +131,9 @@ extension SQLiteTableBackend {
       }
     for key in schema.keys where !columns.contains(key) {
       throw XCATError(
+        .tablesInvalid,
         "table \(schema.name)", "has no column \(key), the key of its rows",
-        advice: "Check that \(printable(try path(schema.name))) is a table of xCAT's")
+        hint: "Check that \(printable(try path(schema.name))) is a table of xCAT's")
     }
     return OpenTable(name: "\(attached).\(quotedIdentifier(schema.name))", columns: columns)
   }
@@ -186,8 +188,9 @@ extension SQLiteTableBackend {
       let schema = change.schema
       let key = schema.keys.map { "\($0)=\(change.key[$0] ?? "")" }.joined(separator: ",")
       throw XCATError(
+        .tablesInvalid,
         "table \(schema.name)", "has a disabled row \(key), which would be lost",
-        advice:
+        hint:
           "Enable it (its column 'disable' empty: chtab \(key) \(schema.name).disable=) or remove "
           + "it first")
     }
@@ -197,8 +200,9 @@ extension SQLiteTableBackend {
   private func makeFile(_ table: String) throws {
     guard mayCreate else {
       throw XCATError(
-        "table \(table)", "there is no file \(printable(try path(table)))",
-        advice: "Name the folder of xCAT's tables with --xcat-dir, or let xCAT create the table")
+        .tablesInvalid,
+        "table \(table)", "has no file \(printable(try path(table)))",
+        hint: "Name the folder of xCAT's tables with --xcat-dir, or let xCAT create the table")
     }
     do throws(SystemError) {
       try fileSystem.makeDirectory(at: fileSystem.workingDirectory, directory, mode: 0o700)

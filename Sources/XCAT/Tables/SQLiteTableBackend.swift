@@ -76,9 +76,9 @@ public struct SQLiteTableBackend: TableBackend {
       return try body()
     } catch let error as SQLiteError {
       throw XCATError(
-        error.isBusy ? .busy : .failed, "the tables in \(place)",
+        error.isBusy ? .tablesLocked : .tablesInvalid, "the tables in \(place)",
         "SQLite reports for \(error.path): \(error.message)",
-        advice: error.isBusy
+        hint: error.isBusy
           ? "Try again later: another process has locked the table"
           : "Check that the file is a table and that you may read and write it")
     }
@@ -141,8 +141,9 @@ extension SQLiteTableBackend {
       if row.isNull(column) { continue }
       guard let value = String(validating: row.bytes(column), as: UTF8.self) else {
         throw XCATError(
-          "table \(table)", "column \(name) holds a value that is not UTF-8",
-          advice: "Correct that value with chtab or chdef")
+          .tablesInvalid,
+          "table \(table)", "has a value in column \(name) that is not UTF-8",
+          hint: "Correct that value with chtab or chdef")
       }
       if !value.isEmpty { values[name] = value }
     }

@@ -5,7 +5,7 @@ extension StanzaFile {
   /// - Throws: `XCATError` with the line's number.
   public static func parse(_ bytes: [UInt8], from writer: Writer) throws(XCATError) -> [Object] {
     guard bytes.count <= limitBytes else {
-      throw XCATError("stanzas", "are more than \(limitBytes >> 20) MiB")
+      throw XCATError(.tablesInvalid, "stanzas", "are more than \(limitBytes >> 20) MiB")
     }
     var state = ParserState()
     for (index, line) in bytes.split(separator: 0x0a, omittingEmptySubsequences: false)
@@ -103,10 +103,11 @@ extension StanzaFile {
     }
   }
 
-  private static func error(_ line: Int, _ finding: String) -> XCATError {
+  private static func error(_ line: Int, _ reason: String) -> XCATError {
     XCATError(
-      "stanzas, line \(line)", finding,
-      advice: "Compare with the output of 'lsdef -t osimage -l -z'")
+      .tablesInvalid,
+      "stanzas, line \(line)", reason,
+      hint: "Compare with the output of 'lsdef -t osimage -l -z'")
   }
 
   /// Returns the type of a stanza of defaults: "default-osimage" → "osimage".

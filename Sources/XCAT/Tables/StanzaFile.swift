@@ -69,8 +69,9 @@ extension StanzaFile {
   }
 
   private static func check(_ object: Object) throws(XCATError) {
-    func refuse(_ finding: String) -> XCATError {
-      XCATError("\(object.type) '\(object.name)'", finding + ", so no stanza can carry it")
+    func refuse(_ reason: String) -> XCATError {
+      XCATError(
+        .tablesInvalid, "\(object.type) '\(object.name)'", reason + ", so no stanza can carry it")
     }
     let name = object.name
     guard !name.isEmpty, name == trimmed(name) else { throw refuse("has blanks around its name") }
@@ -93,12 +94,13 @@ extension StanzaFile {
   ) throws(XCATError) -> String {
     guard !hasControl(value) else {
       throw XCATError(
+        .tablesInvalid,
         object, "holds a line break or another control character",
-        advice: "A stanza has one line a value: change it with 'imgstore define NAME attr=value'")
+        hint: "A stanza has one line a value: change it with 'imgstore define NAME attr=value'")
     }
     let isPadded = value != trimmed(value)
     if reader == .xCAT, isPadded {
-      throw XCATError(object, "has blanks at an end, which xCAT would trim")
+      throw XCATError(.tablesInvalid, object, "has blanks at an end, which xCAT would trim")
     }
     let starts = value.utf8.first == quote
     let ends = value.utf8.last == quote

@@ -82,14 +82,14 @@ struct CSVParser {
 
   init(_ bytes: [UInt8], _ source: String) throws(XCATError) {
     guard bytes.count <= TabdumpCSV.limitBytes else {
-      throw XCATError(source, "is larger than \(TabdumpCSV.limitBytes >> 20) MiB")
+      throw XCATError(.tablesInvalid, source, "is larger than \(TabdumpCSV.limitBytes >> 20) MiB")
     }
     self.bytes = bytes
     self.source = source
   }
 
-  func error(_ finding: String) -> XCATError {
-    XCATError("\(source), line \(recordLine)", finding)
+  func error(_ reason: String) -> XCATError {
+    XCATError(.tablesInvalid, "\(source), line \(recordLine)", reason)
   }
 
   /// Returns the columns of the header line; nil at the end.

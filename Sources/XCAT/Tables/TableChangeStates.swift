@@ -75,7 +75,7 @@ struct TableChangeStates {
     throw XCATError(
       TableChangeStates.target(change).text,
       "is disabled in table \(change.schema.name), and would be lost",
-      advice: "Enable it with chtab, or remove it first")
+      hint: "Enable it with chtab, or remove it first")
   }
 
   private func current(_ target: TableTarget, _ backend: CommandTableBackend) throws -> TargetState

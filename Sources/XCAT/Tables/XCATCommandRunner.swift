@@ -44,8 +44,9 @@ struct XCATCommandRunner: Sendable {
       if let stat, stat.kind == .file, stat.mode & 0o111 != 0 { return path }
     }
     throw XCATError(
+      .xcatCommandFailed,
       "xCAT's command \(name)", "is not in $XCATROOT, /opt/xcat or PATH",
-      advice: "Run this on the management node, or set XCATROOT")
+      hint: "Run this on the management node, or set XCATROOT")
   }
 
   /// Returns an error with the message of a failed command.
@@ -53,10 +54,11 @@ struct XCATCommandRunner: Sendable {
     let output = result.errors.isEmpty ? result.output : result.errors
     let lines = output.prefix(2000).split(separator: 0x0a).map { printable($0) }
     return XCATError(
+      .xcatCommandFailed,
       "'\(([name] + arguments).joined(separator: " "))'",
       "ended with status \(result.status)"
         + (lines.isEmpty ? "" : " and said: " + lines.joined(separator: " / ")),
-      advice: "Correct the cause that xCAT reports, and run the command again")
+      hint: "Correct the cause that xCAT reports, and run the command again")
   }
 
   // MARK: Arguments that the commands cannot carry
@@ -68,23 +70,24 @@ struct XCATCommandRunner: Sendable {
       && !name.utf8.contains { $0 <= 0x20 || $0 == 0x7f || ",='\"\\|".utf8.contains($0) }
     guard isPlain else {
       throw XCATError(
+        .tablesInvalid,
         "the name '\(printable(name.utf8))'", "has characters that xCAT's commands would split",
-        advice: "Use letters, digits, '.', '_' and '-'")
+        hint: "Use letters, digits, '.', '_' and '-'")
     }
   }
 
   /// Refuses values that xCAT's commands would change.
   static func check(value: String, of object: String) throws(XCATError) {
-    let finding: String
+    let reason: String
     if hasControl(value) {
-      finding = "holds a line break or another control character"
+      reason = "holds a line break or another control character"
     } else if value == "NULL" {
-      finding = "is the word NULL, which xCAT stores as no value"
+      reason = "is the word NULL, which xCAT stores as no value"
     } else if value != trimmed(value) {
-      finding = "has blanks at an end, which xCAT's commands trim"
+      reason = "has blanks at an end, which xCAT's commands trim"
     } else {
       return
     }
-    throw XCATError(object, finding, advice: "Change that value before it is written")
+    throw XCATError(.tablesInvalid, object, reason, hint: "Change that value before it is written")
   }
 }

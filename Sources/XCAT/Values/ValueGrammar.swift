@@ -48,7 +48,7 @@ public indirect enum ValueGrammar: Sendable, Equatable {
 
   /// Returns the reason that a value does not fit, as the end of a sentence that begins with the
   /// value; nil if it fits.
-  public func finding(_ value: String) -> String? {
+  public func reason(_ value: String) -> String? {
     if value.isEmpty { return nil }
     return fault(Array(value.utf8)[...])
   }

@@ -25,7 +25,8 @@ struct Blame: ParsableCommand {
     let reference = try PathReference(ref, path: path)
     guard let path = reference.path else {
       throw ImageError(
-        .usage, "reference '\(ref)'", "names no path", advice: "Write 'imgstore blame \(ref) PATH'")
+        .invalidReference, "reference '\(ref)'", "names no path",
+        hint: "Write 'imgstore blame \(ref) PATH'")
     }
     let outcome = try workspace.blame(reference.snapshot, path: path)
     let tags = try workspace.tags(of: outcome.origin)

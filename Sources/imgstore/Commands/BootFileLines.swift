@@ -46,7 +46,7 @@ struct BootCheck {
   init(_ workspace: Workspace, _ image: String, writes: [[UInt8]] = []) {
     self.writes = Set(writes)
     do { report = try workspace.bootFiles(of: image) } catch {
-      let reason = (error as? any ExplainedError)?.statement ?? "\(error)"
+      let reason = (error as? any ExplainedError)?.message ?? "\(error)"
       remark = "cannot determine which files the nodes of \(image) boot: \(reason)"
     }
   }
@@ -56,7 +56,7 @@ struct BootCheck {
       nodeset = try workspace.runNodeset(report)
       if let after = nodeset?.after { self.report = after }
     } catch {
-      remark = (error as? any ExplainedError)?.statement ?? "\(error)"
+      remark = (error as? any ExplainedError)?.message ?? "\(error)"
     }
   }
 
@@ -92,7 +92,7 @@ struct BootCheck {
 }
 
 /// Returns the warnings about the copies that nodes boot: a line for each directory with old copies, then
-/// advice.
+/// hint.
 func bootLines(_ report: BootFilesReport, mentionsElsewhere: Bool) -> [String] {
   var lines: [String] = []
   let folders = report.stale.reduce(into: [String]()) { folders, copy in
@@ -113,12 +113,12 @@ func bootLines(_ report: BootFilesReport, mentionsElsewhere: Bool) -> [String] {
     lines.append("\(folder): \(parts.joined(separator: "; "))")
   }
   let isElsewhere = mentionsElsewhere && !report.elsewhere.isEmpty
-  let advice = report.command.map { "'\(bounded($0.text))' updates them" }
+  let hint = report.command.map { "'\(bounded($0.text))' updates them" }
   if report.copies.contains(where: \.isOld) {
     if !report.nodes.isEmpty {
       lines.append(
         "\(nodesText(report.nodes)) \(report.nodes.count == 1 ? "boots" : "boot") these copies: "
-          + (advice ?? "run nodeset for them"))
+          + (hint ?? "run nodeset for them"))
     } else if report.problem == nil {
       lines.append("no node is set to boot these copies; nodeset updates them")
     }
@@ -126,7 +126,7 @@ func bootLines(_ report: BootFilesReport, mentionsElsewhere: Bool) -> [String] {
   if isElsewhere {
     lines.append(
       "\(nodesText(report.elsewhere)) \(report.elsewhere.count == 1 ? "boots" : "boot") copies on "
-        + "a service node, which this machine cannot read: " + (advice ?? "run nodeset for them"))
+        + "a service node, which this machine cannot read: " + (hint ?? "run nodeset for them"))
   }
   if lines.isEmpty { return [] }
   if let problem = report.problem {

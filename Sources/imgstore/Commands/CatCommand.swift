@@ -51,9 +51,9 @@ struct Cat: ParsableCommand {
       let sizeBytes = file.found.entry.sizeBytes
       guard sizeBytes <= remainingBytes else {
         throw ImageError(
-          .usage, "\(reference):\(file.spelling)",
+          .invalidReference, "\(reference):\(file.spelling)",
           "is too large for a document (at most 16 MiB for all files)",
-          advice: "Leave --json out, or write the file with 'imgstore restore'")
+          hint: "Leave --json out, or write the file with 'imgstore restore'")
       }
       remainingBytes -= sizeBytes
       var bytes: [UInt8] = []

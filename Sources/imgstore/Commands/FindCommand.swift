@@ -37,11 +37,11 @@ struct Find: ParsableCommand {
     do {
       start = try ResolvedReference(workspace, ref, path: path)
     } catch let error as ImageError
-      where error.errorCode == .notFound && path?.contains("/") == false
+      where error.errorCode.category == .notFound && path?.contains("/") == false
     {
       throw ImageError(
-        .notFound, error.object, error.finding,
-        advice: "To search by name, write '--name \(path ?? "")'")
+        .pathNotFound, error.subject, error.reason,
+        hint: "To search by name, write '--name \(path ?? "")'")
     }
     Terminal.finish()
     Output.begin()

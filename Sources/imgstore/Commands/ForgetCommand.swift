@@ -132,7 +132,7 @@ struct Forget: ParsableCommand {
     let unreadable = outcome.unreadable.map {
       "cannot read \($0), so it stays; 'imgstore remove \($0) --force' removes it"
     }
-    let problems = unreadable + outcome.busy.map { $0.error.explanation }
+    let problems = unreadable + outcome.busy.map { $0.error.messageWithHint }
     if !problems.isEmpty {
       throw CompletedWithWarnings(lines: problems, isDamage: !unreadable.isEmpty)
     }

@@ -44,11 +44,11 @@ struct Grep: ParsableCommand {
     let start: ResolvedReference
     do {
       start = try ResolvedReference(workspace, ref, path: path)
-    } catch let error as ImageError where error.errorCode == .notFound {
+    } catch let error as ImageError where error.errorCode.category == .notFound {
       guard path == nil, (try? workspace.find(Reference(pattern))) != nil else { throw error }
       throw ImageError(
         .usage, "'\(pattern)'", "is an image, but the first operand must be the pattern",
-        advice: "Write 'imgstore grep \(ref) \(pattern)'")
+        hint: "Write 'imgstore grep \(ref) \(pattern)'")
     }
     Terminal.finish()
     Output.begin(raw: raw)
@@ -60,10 +60,10 @@ struct Grep: ParsableCommand {
       let isOnly = found.path == start.found.path
       do {
         hits += try search(start, found, compiled, name: isOnly ? nil : start.spell(found), &list)
-      } catch let error as ImageError where !error.object.hasPrefix("/") {
+      } catch let error as ImageError where !error.subject.hasPrefix("/") {
         throw ImageError(
-          error.errorCode, "\(printable(found.path)), \(error.object)", error.finding,
-          advice: error.advice)
+          error.errorCode, "\(printable(found.path)), \(error.subject)", error.reason,
+          hint: error.hint)
       }
     }
     list?.end()

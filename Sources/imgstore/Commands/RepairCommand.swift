@@ -84,7 +84,7 @@ struct Repair: ParsableCommand {
     if outcome.losses.pathCount > shown {
       lines.append("… and \(outcome.losses.pathCount - shown) more paths ('--json' lists them)")
     }
-    lines += outcome.problems.prefix(shown).map { "\($0.object): \($0.finding)" }
+    lines += outcome.problems.prefix(shown).map { "\($0.object): \($0.reason)" }
     return lines
   }
 }
@@ -127,7 +127,7 @@ struct RepairJSON: JSONDocument {
     lost = outcome.losses.paths.map {
       Lost(snapshot: $0.snapshot, path: printable($0.path), what: $0.reason)
     }
-    problems = outcome.problems.map { Action(object: $0.object, what: $0.finding) }
+    problems = outcome.problems.map { Action(object: $0.object, what: $0.reason) }
     seconds = outcome.seconds
   }
 }

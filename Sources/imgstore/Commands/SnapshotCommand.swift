@@ -90,7 +90,8 @@ struct SnapshotCommand: ParsableCommand {
       }
     }
     problems += failures.map { image, error in
-      error.object.contains(image) ? error.explanation : "image \(image): \(error.explanation)"
+      error.subject.contains(image)
+        ? error.messageWithHint : "image \(image): \(error.messageWithHint)"
     }
     if !problems.isEmpty {
       throw CompletedWithWarnings(

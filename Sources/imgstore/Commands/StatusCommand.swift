@@ -35,7 +35,7 @@ struct Status: ParsableCommand {
         failures.append(error)
         switch error {
         case let error as CompletedWithWarnings: problems += error.lines
-        case let error as any ExplainedError: problems.append(error.explanation)
+        case let error as any ExplainedError: problems.append(error.messageWithHint)
         default: break
         }
       }

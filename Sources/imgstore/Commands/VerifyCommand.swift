@@ -91,9 +91,9 @@ struct Verify: ParsableCommand {
       for line in problems { Terminal.error(line) }
       throw ImageError(
         problems.isEmpty ? .failed : .damaged, first.snapshot,
-        "has a bad signature by \(first.key.shortHex): \(first.finding)"
+        "has a bad signature by \(first.key.shortHex): \(first.reason)"
           + (signed.bad.count > 1 ? "; \(signed.bad.count - 1) more are bad" : ""),
-        advice: "The snapshot, the statement or the signature was changed: find out who had access")
+        hint: "The snapshot, the statement or the signature was changed: find out who had access")
     }
     let untrusted = (signed?.untrusted ?? []).map {
       "\($0.snapshot) is signed by \($0.key.shortHex), an untrusted key: not checked"
@@ -109,7 +109,7 @@ struct Verify: ParsableCommand {
     print("\(count(all.count, "signature")): \(valid) valid")
     for name in report.unsigned { print("  \(name) is not signed") }
     for item in report.bad {
-      print("  \(item.snapshot): BAD, by \(item.key.shortHex): \(item.finding)")
+      print("  \(item.snapshot): BAD, by \(item.key.shortHex): \(item.reason)")
     }
   }
 
@@ -140,7 +140,7 @@ struct Verify: ParsableCommand {
   /// Returns the first findings, then a line for each affected snapshot. --json lists all findings.
   private func lines(_ report: VerifyReport) -> [String] {
     let shown = 12
-    var lines = report.problems.prefix(shown).map { "\($0.object): \($0.finding)" }
+    var lines = report.problems.prefix(shown).map { "\($0.object): \($0.reason)" }
     if report.problems.count > shown {
       lines.append("… and \(report.problems.count - shown) more findings ('--json' lists all)")
     }

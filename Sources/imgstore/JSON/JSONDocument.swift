@@ -7,6 +7,7 @@
 // 2. `JSONDocuments.all` lists every kind.
 
 import FoundationEssentials
+import Glibc
 import Images
 import Platform
 
@@ -77,10 +78,16 @@ enum JSONOutput {
     }
   }
 
-  /// Prints the document of a failure, unless the command has begun to print.
+  /// Prints the document of a failure: on standard output, unless the command has begun to print, and as
+  /// one line on standard error.
   static func printFailure(_ error: ErrorJSON) {
-    if state.withLock({ $0 }) == .begun { return }
-    try? printJSON(error)
+    if state.withLock({ $0 }) != .begun { try? printJSON(error) }
+    fflush(nil)
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    if let line = try? encoder.encode(JSONEnvelope(body: error)) {
+      Terminal.line(String(decoding: line, as: UTF8.self))
+    }
   }
 
   /// Makes a signal that ends the process print the document of this failure, unless the command has begun to
@@ -129,19 +136,22 @@ struct ErrorJSON: JSONDocument {
   static let kind = "error"
   struct Details: Codable {
     let code: ErrorCode
+    let category: ErrorCategory
     let object: String
     let message: String
     let advice: String
 
     init(_ error: any ExplainedError) {
       code = error.errorCode
-      object = error.object
-      message = error.finding
-      advice = error.advice
+      category = code.category
+      object = error.subject
+      message = error.reason
+      advice = error.hint
     }
 
     fileprivate init(interrupted message: String) {
       code = .interrupted
+      category = .interrupted
       object = "the command"
       self.message = message
       advice = ""
@@ -149,6 +159,7 @@ struct ErrorJSON: JSONDocument {
 
     fileprivate init(usage message: String) {
       code = .usage
+      category = .usage
       object = ""
       self.message = message
       advice = ""
@@ -170,4 +181,5 @@ struct ErrorJSON: JSONDocument {
 }
 
 extension ErrorCode: JSONEnumeration {}
+extension ErrorCategory: JSONEnumeration {}
 extension SnapshotOrigin: JSONEnumeration {}

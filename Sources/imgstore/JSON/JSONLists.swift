@@ -28,7 +28,7 @@ struct UnreadableJSON: Codable {
   let finding: String
 
   init(_ snapshot: UnreadableSnapshot) {
-    (name, number, finding) = ("\(snapshot.name)", snapshot.name.number, snapshot.finding)
+    (name, number, finding) = ("\(snapshot.name)", snapshot.name.number, snapshot.reason)
   }
 }
 
@@ -50,13 +50,14 @@ struct NewSnapshotsJSON: JSONDocument {
 struct SnapshotFailureJSON: Codable {
   let image: String
   let code: ErrorCode
+  let category: ErrorCategory
   let object: String
   let message: String
   let advice: String
 
   init(_ image: String, _ error: any ExplainedError) {
-    (self.image, code) = (image, error.errorCode)
-    (object, message, advice) = (error.object, error.finding, error.advice)
+    (self.image, code, category) = (image, error.errorCode, error.errorCode.category)
+    (object, message, advice) = (error.subject, error.reason, error.hint)
   }
 }
 

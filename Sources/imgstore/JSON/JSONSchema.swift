@@ -39,7 +39,7 @@ struct JSONSchema {
   init<Document: JSONDocument>(of type: Document.Type) throws {
     let shapes = ShapeCollector()
     guard case .object(let name) = try shapes.shape(of: type).shape else {
-      throw ShapeError(finding: "\(type) is not encoded as an object")
+      throw ShapeError(reason: "\(type) is not encoded as an object")
     }
     kind = Document.kind
     version = Document.schema

@@ -50,7 +50,7 @@ struct SecretsJSON: JSONDocument {
     self.snapshot = snapshot
     findings = report.findings.map(SecretFindingJSON.init)
     published = report.published.map(SecretFindingJSON.init)
-    unexamined = report.unexamined.map { ProblemJSON(path: printable($0.path), what: $0.finding) }
+    unexamined = report.unexamined.map { ProblemJSON(path: printable($0.path), what: $0.reason) }
     scrubbed = report.isScrubbed
     deliveries = report.deliveries
   }

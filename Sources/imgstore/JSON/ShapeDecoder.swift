@@ -8,7 +8,7 @@
 
 /// The reason why a type cannot be described.
 struct ShapeError: Error {
-  let finding: String
+  let reason: String
 }
 
 /// Collects the JSON forms of types.
@@ -20,11 +20,11 @@ final class ShapeCollector {
   /// - Throws: `ShapeError`.
   func shape<Value: Decodable>(of type: Value.Type) throws -> (shape: JSONShape, value: Value) {
     if let (shape, value) = primitive(type) ?? enumeration(type) {
-      guard let value = value as? Value else { throw ShapeError(finding: "\(type) is unknown") }
+      guard let value = value as? Value else { throw ShapeError(reason: "\(type) is unknown") }
       return (shape, value)
     }
     let name = ShapeCollector.name(of: type)
-    guard open.insert(name).inserted else { throw ShapeError(finding: "\(type) contains itself") }
+    guard open.insert(name).inserted else { throw ShapeError(reason: "\(type) contains itself") }
     defer { open.remove(name) }
     let decoder = ShapeDecoder(self)
     let value = try Value(from: decoder)
@@ -34,7 +34,7 @@ final class ShapeCollector {
       return (.object(name), value)
     case .array(let element): return (.array(of: element), value)
     case .dictionary(let element): return (.dictionary(of: element), value)
-    case nil: throw ShapeError(finding: "\(type) asks for nothing")
+    case nil: throw ShapeError(reason: "\(type) asks for nothing")
     }
   }
 
@@ -95,7 +95,7 @@ private final class ShapeDecoder: Decoder {
   func unkeyedContainer() -> any UnkeyedDecodingContainer { UnkeyedShape(decoder: self) }
 
   func singleValueContainer() throws -> any SingleValueDecodingContainer {
-    throw ShapeError(finding: "a value that is neither object nor list")
+    throw ShapeError(reason: "a value that is neither object nor list")
   }
 
   fileprivate func note(_ key: String, _ shape: JSONShape) {
@@ -132,14 +132,14 @@ private struct KeyedShape<Key: CodingKey>: KeyedDecodingContainerProtocol {
   func nestedContainer<Nested: CodingKey>(
     keyedBy type: Nested.Type, forKey key: Key
   ) throws -> KeyedDecodingContainer<Nested> {
-    throw ShapeError(finding: "a nested container")
+    throw ShapeError(reason: "a nested container")
   }
   func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer {
-    throw ShapeError(finding: "a nested container")
+    throw ShapeError(reason: "a nested container")
   }
-  func superDecoder() throws -> any Decoder { throw ShapeError(finding: "a superclass") }
+  func superDecoder() throws -> any Decoder { throw ShapeError(reason: "a superclass") }
   func superDecoder(forKey key: Key) throws -> any Decoder {
-    throw ShapeError(finding: "a superclass")
+    throw ShapeError(reason: "a superclass")
   }
 }
 
@@ -164,10 +164,10 @@ private struct UnkeyedShape: UnkeyedDecodingContainer {
   mutating func nestedContainer<Nested: CodingKey>(
     keyedBy type: Nested.Type
   ) throws -> KeyedDecodingContainer<Nested> {
-    throw ShapeError(finding: "a nested container")
+    throw ShapeError(reason: "a nested container")
   }
   mutating func nestedUnkeyedContainer() throws -> any UnkeyedDecodingContainer {
-    throw ShapeError(finding: "a nested container")
+    throw ShapeError(reason: "a nested container")
   }
-  mutating func superDecoder() throws -> any Decoder { throw ShapeError(finding: "a superclass") }
+  mutating func superDecoder() throws -> any Decoder { throw ShapeError(reason: "a superclass") }
 }

@@ -72,7 +72,7 @@ struct CollectionJSON: JSONDocument {
     leftBytes = outcome.leftBytes
     waitingBytes = outcome.waitingBytes
     waitsFor = outcome.waitsFor
-    damaged = outcome.damaged.map { Damage(pack: $0.pack, finding: $0.finding) }
+    damaged = outcome.damaged.map { Damage(pack: $0.pack, finding: $0.reason) }
     lackedSpace = outcome.lackedSpace
     seconds = outcome.seconds
   }

@@ -47,7 +47,7 @@ struct VerifyJSON: JSONDocument {
     incomplete = report.incomplete
     problems = report.problems.map { problem in
       Problem(
-        object: problem.object, finding: problem.finding,
+        object: problem.object, finding: problem.reason,
         affects: problem.affected.map {
           ProblemJSON(path: printable($0.path), what: $0.snapshot)
         })

@@ -22,7 +22,7 @@ func printReport(_ outcome: CollectionOutcome) {
 /// Ends a collection.
 /// - Throws: `CompletedWithWarnings` if packs are damaged or the disk was too full.
 func expectNoProblems(_ outcome: CollectionOutcome) throws {
-  var problems = outcome.damaged.map { "pack \($0.pack.prefix(12)): \($0.finding)" }
+  var problems = outcome.damaged.map { "pack \($0.pack.prefix(12)): \($0.reason)" }
   if !problems.isEmpty {
     problems.append(
       "Damaged packs stay unchanged; 'imgstore verify --deep' lists the affected snapshots, and "

@@ -10,7 +10,7 @@ import Store
 func expectReadable(_ snapshots: [UnreadableSnapshot]) throws {
   if snapshots.isEmpty { return }
   throw CompletedWithWarnings(
-    lines: snapshots.prefix(40).map { "cannot read \($0.name): \($0.finding)" }
+    lines: snapshots.prefix(40).map { "cannot read \($0.name): \($0.reason)" }
       + (snapshots.count > 40 ? ["… and \(snapshots.count - 40) more"] : [])
       + ["'imgstore repair' may help"], isDamage: true)
 }

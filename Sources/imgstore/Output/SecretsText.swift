@@ -20,7 +20,7 @@ enum SecretsText {
       + report.published.map {
         "published by the package \($0.package ?? ""): " + line($0)
       }
-      + report.unexamined.map { "not examined: \(printable($0.path)) \($0.finding)" }
+      + report.unexamined.map { "not examined: \(printable($0.path)) \($0.reason)" }
   }
 
   /// Returns a finding as a line.
@@ -38,7 +38,7 @@ enum SecretsText {
       lines += bounded(report.findings.map { "  " + line($0) })
       lines.append("'imgstore secrets \(reference)' lists all; 'export --scrub' leaves them out")
     }
-    return lines + report.unexamined.map { "\(printable($0.path)) \($0.finding)" }
+    return lines + report.unexamined.map { "\(printable($0.path)) \($0.reason)" }
   }
 
   /// Returns the secrets that a scrubbed export left out, and the files that its nodes need.

@@ -8,7 +8,7 @@ import Synchronization
 
 /// The messages on standard error, and the progress line below them.
 enum Terminal {
-  private static let line = Monitor<Line>(Line())
+  private static let state = Monitor<Line>(Line())
 
   private struct Line {
     var isShown = false
@@ -23,13 +23,13 @@ enum Terminal {
     try? startDetachedThread {
       var phase = ""
       var phaseStart = start
-      while !line.withLock({ $0.isStopped }) {
+      while !state.withLock({ $0.isStopped }) {
         usleep(100_000)
         let now = monotonicSeconds()
         if progress.phase != phase { (phase, phaseStart) = (progress.phase, now) }
         guard now - start > 1, !phase.isEmpty else { continue }
         let text = describe(progress, phase: phase, seconds: now - phaseStart)
-        line.withLock { state in
+        state.withLock { state in
           if state.isStopped { return }
           state.isShown = true
           put("\r\u{1b}[K" + String(text.prefix(columns - 1)))
@@ -40,7 +40,7 @@ enum Terminal {
 
   /// Erases the progress line before text on standard output. The next redraw shows it again.
   static func clear() {
-    line.withLock { state in
+    state.withLock { state in
       if state.isShown { put("\r\u{1b}[K") }
       state.isShown = false
     }
@@ -48,7 +48,7 @@ enum Terminal {
 
   /// Erases the progress line and stops it.
   static func finish() {
-    line.update { state in
+    state.update { state in
       if state.isShown { put("\r\u{1b}[K") }
       state = Line(isShown: false, isStopped: true)
     }
@@ -63,10 +63,14 @@ enum Terminal {
   /// Prints an error.
   static func error(_ text: String) { say("imgstore: \(text)") }
 
-  /// Prints a line on standard error, above the progress line.
+  /// Prints text on standard error, folded to the width of the terminal, above the progress line.
   static func say(_ text: String) {
-    let text = LineFolding.folded(text, to: LineFolding.width(of: 2))
-    line.withLock { state in
+    line(LineFolding.folded(text, to: LineFolding.width(of: 2)))
+  }
+
+  /// Prints a line on standard error as it is, above the progress line.
+  static func line(_ text: String) {
+    state.withLock { state in
       if state.isShown { put("\r\u{1b}[K") }
       put(text + "\n")
     }

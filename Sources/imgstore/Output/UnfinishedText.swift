@@ -2,10 +2,10 @@
 
 import Images
 
-/// Returns an unfinished change as a line, with advice: "a revert to compute@3 was begun 2026-11-28 12:30:00
+/// Returns an unfinished change as a line, with hint: "a revert to compute@3 was begun 2026-11-28 12:30:00
 /// by root and has not ended: 'imgstore resume compute' …".
 func unfinishedText(_ change: UnfinishedChange) -> String {
   change.isRunning
     ? "\(change.words) is in progress"
-    : "\(change.account) and has not ended: \(change.advice)"
+    : "\(change.account) and has not ended: \(change.hint)"
 }

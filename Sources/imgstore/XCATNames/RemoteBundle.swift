@@ -14,9 +14,9 @@ struct TransferError: ExplainedError {
   let remote: RemoteFile
   let isSending: Bool
   let cause: String
-  var object: String { remote.text }
-  var finding: String { "scp could not \(isSending ? "write" : "read") it: \(cause)" }
-  var advice: String {
+  var subject: String { remote.text }
+  var reason: String { "cannot be \(isSending ? "written" : "read") by scp: \(cause)" }
+  var hint: String {
     "Try 'ssh \(remote.host) true', which must work without a password; the messages of scp are above"
   }
 }

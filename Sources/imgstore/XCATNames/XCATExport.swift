@@ -54,7 +54,7 @@ struct XCATExport {
     if !image.contains("@"), try !workspace.isDefined(image) {
       throw XCATMessage(
         "Cannot find image '\(image)' from the osimage table.",
-        advice: "'imgstore images' and 'lsdef -t osimage' list the images")
+        hint: "'imgstore images' and 'lsdef -t osimage' list the images")
     }
     var request = ExportRequest(image)
     request.carriesFacts = false
@@ -80,7 +80,7 @@ struct XCATExport {
       throw XCATMessage(
         "Unable to copy the image bundle \(destination.name) to the remote host "
           + "(Maybe passwordless ssh was not setup?)",
-        advice: "\(error.finding). \(error.advice)")
+        hint: "\(error.reason). \(error.hint)")
     }
   }
 
@@ -106,13 +106,13 @@ extension Workspace {
     let (file, folder) = splitExtra(text)
     guard !file.isEmpty else {
       throw ImageError(
-        "extra file '\(text)'", "has no name", advice: "Write -e FILE or -e FILE:FOLDER")
+        "extra file '\(text)'", "has no name", hint: "Write -e FILE or -e FILE:FOLDER")
     }
     guard folder?.hasPrefix("/") ?? true else {
       throw ImageError(
         "extra file '\(text)'",
         "would be written to '\(folder ?? "")', which is not an absolute path",
-        advice: "Give the absolute path of a directory on the management node that imports it")
+        hint: "Give the absolute path of a directory on the management node that imports it")
     }
     return ExtraRequest(source: try managementPath(file), destination: folder)
   }

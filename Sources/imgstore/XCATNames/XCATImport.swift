@@ -60,7 +60,7 @@ struct XCATImport {
       throw XCATMessage(
         "Unable to copy the image bundle \(remote.path) from the remote host "
           + "(Maybe passwordless ssh was not setup?)",
-        advice: "\(error.finding). \(error.advice)")
+        hint: "\(error.reason). \(error.hint)")
     }
   }
 

@@ -64,7 +64,7 @@ enum XCATName: String {
       print(usage)
       return ExitStatus.failed
     case .mistake(let text):
-      XCATConsole.error("\(text)\n  Nothing was done; '\(rawValue) -h' shows the usage.")
+      XCATConsole.error("\(text)\nhint: Nothing was done; '\(rawValue) -h' shows the usage")
       return ExitStatus.failed
     }
   }
@@ -89,10 +89,9 @@ enum XCATConsole {
     Terminal.say("Error: \(text)")
   }
 
-  /// Prints an error in our words or in xCAT's, followed by the advice.
+  /// Prints an error in our words or in xCAT's, followed by the hint.
   static func error(_ error: any ExplainedError) {
-    let text = error.object.isEmpty ? error.finding : "\(error.object): \(error.finding)."
-    self.error(error.advice.isEmpty ? text : "\(text)\n  \(error.advice).")
+    self.error(error.messageWithHint)
   }
 
   /// Opens the workspace that the environment names. Remarks are printed as warnings.
@@ -104,12 +103,13 @@ enum XCATConsole {
 
 /// An error in xCAT's own words, because scripts may look for them.
 struct XCATMessage: ExplainedError {
-  let object = ""
-  let finding: String
-  let advice: String
+  let subject = ""
+  let form = ReasonForm.sentence
+  let reason: String
+  let hint: String
 
-  init(_ text: String, advice: String = "") {
-    finding = text
-    self.advice = advice
+  init(_ text: String, hint: String = "") {
+    reason = text
+    self.hint = hint
   }
 }

@@ -18,7 +18,7 @@ private struct Column {
     schema.columns.compactMap { name in
       let grammar = schema.grammar(of: name)
       if grammar == .prose { return nil }
-      func takes(_ value: String) -> Bool { grammar.finding(value) == nil }
+      func takes(_ value: String) -> Bool { grammar.reason(value) == nil }
       return Column(
         schema: schema, name: name, grammar: grammar, isPath: takes("/a") && !takes("/.."),
         isName: !takes("/a") && !takes("..") && !takes("A=/.."))
@@ -36,8 +36,8 @@ func fuzzValue(_ bytes: [UInt8]) {
   let value = String(decoding: bytes.prefix(1000), as: UTF8.self)
   let isHarmless = value.utf8.allSatisfy(harmless.contains)
   for column in Column.all {
-    if let finding = column.grammar.finding(value) {
-      hold(!finding.isEmpty && !value.isEmpty, "what does not fit says why")
+    if let reason = column.grammar.reason(value) {
+      hold(!reason.isEmpty && !value.isEmpty, "what does not fit says why")
       continue
     }
     hold(
@@ -82,7 +82,7 @@ func fuzzManifestValue(_ bytes: [UInt8]) {
       return true
     } catch {
       hold(
-        !error.explanation.holdsControlCharacters || error.explanation.contains("\n"),
+        !error.messageWithHint.holdsControlCharacters || error.messageWithHint.contains("\n"),
         "an error is text")
       return false
     }

@@ -151,7 +151,7 @@ func fuzzBundle(_ bytes: [UInt8]) {
 func fuzzManifest(_ bytes: [UInt8]) {
   let manifest: Manifest
   do { manifest = try Manifest.parse(bytes) } catch {
-    hold(!error.explanation.isEmpty, "an error explains itself")
+    hold(!error.messageWithHint.isEmpty, "an error explains itself")
     return
   }
   do throws(XCATError) { try manifest.refuseHarmfulText() } catch { return }
@@ -168,7 +168,7 @@ func fuzzManifest(_ bytes: [UInt8]) {
       }
     }
     hold(again == manifest, "rendered and parsed again is the same")
-  } catch { hold(false, "what was rendered parses: \(error.explanation)") }
+  } catch { hold(false, "what was rendered parses: \(error.messageWithHint)") }
 }
 
 extension Parser {

@@ -8,7 +8,7 @@ import XCAT
 func fuzzCSV(_ bytes: [UInt8]) {
   let table: TabdumpCSV
   do { table = try TabdumpCSV.parse(bytes, "fuzz") } catch {
-    hold(!error.explanation.isEmpty, "an error explains itself")
+    hold(!error.messageWithHint.isEmpty, "an error explains itself")
     return
   }
   do {
@@ -18,7 +18,7 @@ func fuzzCSV(_ bytes: [UInt8]) {
     hold(
       again.rows == table.rows || table.columns.count == 1 && table.rows.contains([:]),
       "rows come back")
-  } catch { hold(false, "what was rendered parses: \(error.explanation)") }
+  } catch { hold(false, "what was rendered parses: \(error.messageWithHint)") }
 }
 
 /// A bundle's litefile.csv.
@@ -43,7 +43,7 @@ func fuzzStanza(_ bytes: [UInt8]) {
         hold(
           try StanzaFile.parse(Array(text.utf8), from: .anybody) == objects,
           "stanzas come back")
-      } catch { hold(false, "what was rendered parses: \(error.explanation)") }
+      } catch { hold(false, "what was rendered parses: \(error.messageWithHint)") }
     }
   }
 }

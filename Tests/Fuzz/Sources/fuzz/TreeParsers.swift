@@ -123,9 +123,9 @@ func fuzzReader(_ bytes: [UInt8]) {
       }
     }
   } catch let error as any ExplainedError {
-    hold(!error.explanation.isEmpty, "an error explains itself")
+    hold(!error.messageWithHint.isEmpty, "an error explains itself")
     hold(
-      error.explanation.unicodeScalars.allSatisfy {
+      error.messageWithHint.unicodeScalars.allSatisfy {
         $0 == "\n" || $0.properties.generalCategory != .control
       }, "nothing in it steers a terminal")
   } catch { hold(false, "an error without words: \(error)") }

@@ -1,7 +1,7 @@
 // Quotes words of the commands in messages, because users paste these commands into a shell.
 
 /// Returns a text as one word of a shell command, quoted if necessary.
-func shellQuoted(_ text: String) -> String {
+public func shellQuoted(_ text: String) -> String {
   let plain = text.utf8.allSatisfy { byte in
     byte >= 0x80 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
       || UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte
