@@ -155,7 +155,8 @@ struct ImgStore: ParsableCommand {
     } catch {
       Terminal.finish()
       fflush(nil)
-      return report(parserError: error, asJSON: words.contains("--json"))
+      return report(
+        parserError: error, asJSON: words.contains("--json"), of: type(of: command))
     }
   }
 
@@ -183,10 +184,23 @@ struct ImgStore: ParsableCommand {
     return String(text[..<question.lowerBound]) + text[(rest ?? text.endIndex)...]
   }
 
+  /// Shortens a list of unexpected arguments, which is as long as a directory if the shell expands a pattern.
+  private static func withFewWords(_ text: String) -> String {
+    guard let list = text.firstRange(of: " unexpected arguments: ") else { return text }
+    let end = text[list.upperBound...].firstIndex(of: "\n") ?? text.endIndex
+    let words = text[list.upperBound..<end].split(
+      separator: "', '", omittingEmptySubsequences: false)
+    guard words.count > 5 else { return text }
+    return text[..<list.upperBound] + words.prefix(5).joined(separator: "', '")
+      + "' …\nhint: Quote patterns, or the shell expands them" + text[end...]
+  }
+
   /// Prints help and version to standard output, and errors of the arguments to standard error.
   /// - Returns: The exit code.
-  private static func report(parserError error: any Error, asJSON: Bool) -> Int32 {
-    let text = fullMessage(for: error)
+  private static func report(
+    parserError error: any Error, asJSON: Bool, of command: any ParsableCommand.Type = ImgStore.self
+  ) -> Int32 {
+    let text = withFewWords(command.fullMessage(for: error))
     guard exitCode(for: error) != .success else {
       print(LineFolding.withFoldedUsage(text))
       return ExitStatus.done

@@ -60,10 +60,16 @@ public struct ApplyOutcome: Sendable {
   public var remarks: [String] = []
   public var report = ApplyReport()
 
-  /// Removes excluded paths from `skipped`: leaving them alone is not a problem.
-  mutating func forgetExcluded(_ notes: [Snapshot.Note]) {
-    let excluded = Set(notes.filter { $0.kind == .excluded }.map(\.path))
-    if !excluded.isEmpty { skipped.removeAll { excluded.contains($0.path) } }
+  /// Removes excluded paths and mount points from `skipped`: leaving them alone is not a problem.
+  /// - Returns: a remark on the mount points; nil if there are none.
+  mutating func forgetExpected(_ notes: [Snapshot.Note]) -> String? {
+    let expected = Set(notes.filter { $0.kind == .excluded }.map(\.path))
+    let mounted = Set(notes.filter { $0.kind == .mountPoint }.map(\.path))
+    let unchanged = skipped.filter { mounted.contains($0.path) }.map { printable($0.path) }
+    skipped.removeAll { expected.contains($0.path) || mounted.contains($0.path) }
+    if unchanged.isEmpty { return nil }
+    return "the content of mounted file systems was not changed: "
+      + unchanged.prefix(3).joined(separator: ", ") + (unchanged.count > 3 ? " …" : "")
   }
 }
 

@@ -141,10 +141,22 @@ struct PartCombiner {
     let note = live.notes.first { note in
       note.kind == .excluded && (whole == note.path || whole.starts(with: note.path + [0x2f]))
     }
-    guard let note else { return }
+    var pattern = note.map { printable($0.detail.utf8) }
+    // An entry that does not exist now has no note.
+    if pattern == nil, place.new?.role == ImageFiles.rootTree, live.definition.isDirectory,
+      let patterns = try? ExcludePatterns(live.definition.excludes)
+    {
+      for length in place.below.indices.map({ $0 + 1 }) where pattern == nil {
+        let inside = Array(place.below.prefix(length).joined(separator: [0x2f]))
+        let isDirectory =
+          try length < place.below.count
+          || place.new.flatMap { try view.find(place.below, in: $0.entry) }?.kind == .directory
+        pattern = patterns.match(inside, isDirectory: isDirectory)?.text
+      }
+    }
+    guard let pattern else { return }
     throw ImageError(
-      .usage, "\(sourceName):\(text)",
-      "is left out of the image by the pattern '\(printable(note.detail.utf8))'",
+      .usage, "\(sourceName):\(text)", "is excluded from the image by the pattern '\(pattern)'",
       hint: "'imgstore restore \(sourceName):\(text) DEST' writes it somewhere else")
   }
 
@@ -267,42 +279,5 @@ struct PartCombiner {
       isFound = true
     }
     return isFound
-  }
-}
-
-/// Counts how many more entries and bytes one state has than another. Equal directories are not read.
-private struct TreeGrowth {
-  private let view: OverlayTree
-  private var moreEntries: Int64 = 0
-  private var moreBytes: Int64 = 0
-
-  init(_ view: OverlayTree) { self.view = view }
-
-  func entries(_ count: UInt64) -> UInt64 { TreeGrowth.sum(count, moreEntries) }
-  func bytes(_ count: UInt64) -> UInt64 { TreeGrowth.sum(count, moreBytes) }
-
-  private static func sum(_ count: UInt64, _ more: Int64) -> UInt64 {
-    UInt64(max(0, Int64(clamping: count) &+ more))
-  }
-
-  mutating func add(old: Entry?, new: Entry?) throws {
-    if old?.ids?.tree == new?.ids?.tree, old?.content == new?.content { return }
-    moreEntries += (new == nil ? 0 : 1) - (old == nil ? 0 : 1)
-    moreBytes &+= TreeGrowth.size(new) &- TreeGrowth.size(old)
-    let before = try children(old)
-    let after = try children(new)
-    for name in Set(before.keys).union(after.keys) {
-      try add(old: before[name], new: after[name])
-    }
-  }
-
-  private static func size(_ entry: Entry?) -> Int64 {
-    guard case .file(_, let bytes)? = entry?.content else { return 0 }
-    return Int64(clamping: bytes)
-  }
-
-  private func children(_ entry: Entry?) throws -> [[UInt8]: Entry] {
-    guard let ids = entry?.ids else { return [:] }
-    return Dictionary(try Tree.entries(ids, from: view).map { ($0.name, $0) }) { $1 }
   }
 }

@@ -127,14 +127,19 @@ extension Workspace {
             tags: tags.filter { $0.value == number }.keys.sorted()))
       }
     }
-    let outcome = try drop(forgotten, kept: [], unreadable: [], dryRun: dryRun)
-    if !dryRun {
-      for image in images {
-        guard let definition = try tables().definition(of: image.text), definition.isDirectory
-        else { continue }
-        try applyRows(definition.removalOfDirectory(image))
-      }
+    // The rows first: if they cannot be written, no snapshot is removed.
+    var undefined: [UndefinedImage] = []
+    for image in images {
+      guard let definition = try tables().definition(of: image.text), definition.isDirectory
+      else { continue }
+      if !dryRun { try applyRows(definition.removalOfDirectory(image)) }
+      undefined.append(
+        UndefinedImage(
+          image: image.text, path: definition.directoryPath?.text ?? "",
+          excludes: definition.excludes))
     }
+    var outcome = try drop(forgotten, kept: [], unreadable: [], dryRun: dryRun)
+    outcome.undefined = undefined
     return outcome
   }
 

@@ -29,6 +29,16 @@ public struct ForgetOutcome: Sendable {
   /// The bytes that the next `gc` would free without this removal; nil unless this is a dry run.
   public let collectableBytes: UInt64?
   public let isDryRun: Bool
+  /// The directories that are no longer images.
+  public internal(set) var undefined: [UndefinedImage] = []
+}
+
+/// A directory that is no longer an image.
+public struct UndefinedImage: Sendable {
+  public let image: String
+  public let path: String
+  /// The patterns that were lost with the definition.
+  public let excludes: [String]
 }
 
 /// An image that another process has locked.

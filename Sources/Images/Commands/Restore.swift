@@ -47,6 +47,7 @@ extension Workspace {
       }
     }
     try requireOutsideStore(location.directory, object)
+    if !overwriting { try requireOutsideImages(location, destination, source, snapshot) }
     if overwriting {
       try requireReplaceable(location, by: source.entry.kind, destination)
     } else {
@@ -78,6 +79,21 @@ extension Workspace {
         + snapshot.snapshot.gaps(below: source.path).filter { $0.kind != .unreadable }
         .map { ($0.path, $0.reason) },
       seconds: monotonicSeconds() - start)
+  }
+
+  /// Refuses a destination inside a live image: `revert` changes images, and can be undone.
+  private func requireOutsideImages(
+    _ location: ResolvedPath, _ destination: String, _ source: FoundEntry,
+    _ snapshot: CommittedSnapshot
+  ) throws {
+    guard options.root == "/" || absolute(destination).hasPrefix(absolute(options.root)),
+      let path = try? directoryPath(destination), let holder = try imageHolding(path)
+    else { return }
+    throw ImageError(
+      "destination \(destination)", "is inside the image \(holder.image)",
+      hint:
+        "Nothing was written. 'imgstore revert \(shellQuoted(snapshot.name)) PATH' reverts a path "
+        + "of the image; --force restores here anyway")
   }
 
   /// Returns the root tree of a snapshot.

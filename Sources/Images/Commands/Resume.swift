@@ -199,7 +199,7 @@ extension Workspace {
       ?? chooseMethods(&plans, context(.automatic))
     let attributes = current.attributeChanges(to: goal)
     var outcome = describe(plans, methods, attributes)
-    outcome.forgetExcluded(current.live.notes)
+    if let remark = outcome.forgetExpected(current.live.notes) { tell(remark) }
     if !isBack { try keepOriginals(journal, goal.snapshot, current.live) }
     outcome.report = try applyPlans(
       image, plans, notes, to: goal.snapshot, journal,

@@ -87,11 +87,19 @@ extension Workspace {
     let current = try captureLiveState(
       of: image, target, storing: request.keepsSafety && !request.isDryRun)
     try requireKnownMounts(current.live.notes)
+    var combined: CombinedState?
+    var excludedRemark: String?
     if change.parts.isEmpty {
+      let recorded = target.snapshot
       target = target.keepingExcludes(
         of: current.live, restoresDefinition: request.restoresExcludes)
+      if let reduced = try withoutExcluded(target.snapshot, recorded: recorded, current) {
+        combined = reduced.state
+        target = CommittedSnapshot(
+          number: target.number, id: target.id, snapshot: reduced.state.snapshot)
+        excludedRemark = reduced.remark(change.target.name)
+      }
     }
-    var combined: CombinedState?
     let (plans, methods) = try current.whileFlushing {
       if !change.parts.isEmpty {
         var combiner = PartCombiner(current, source, store)
@@ -124,8 +132,9 @@ extension Workspace {
     if !change.parts.isEmpty {
       outcome.remarks += remarksOnPackedImages(plans, current.live, image)
     }
+    outcome.remarks += [excludedRemark].compactMap(\.self)
+    outcome.remarks += [outcome.forgetExpected(current.live.notes)].compactMap(\.self)
     for remark in outcome.remarks { tell(remark) }
-    outcome.forgetExcluded(current.live.notes)
     try preflight(plans)
     let latest = try store.refs.latestReadable(of: image)?.snapshot
     let isRecorded = combined != nil || latest?.hasSameState(as: target.snapshot) == true

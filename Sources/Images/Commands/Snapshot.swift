@@ -55,6 +55,28 @@ extension Workspace {
     }
   }
 
+  /// Checks the names of several images before the first snapshot is taken.
+  /// - Throws: `ImageError` for the first name that is neither an image nor a directory.
+  public func requireImages(_ names: [String]) throws {
+    for name in names {
+      do {
+        if Workspace.isPath(name) {
+          guard try directoryOwner(directoryPath(name)) == nil,
+            try statLive(directoryPath(name))?.kind != .directory
+          else { continue }
+        }
+        _ = try image(named: name)
+      } catch let error as ImageError {
+        let isMessage = name.contains(" ")
+        throw ImageError(
+          error.errorCode, error.subject, error.reason,
+          hint: "No snapshot was taken. "
+            + (isMessage ? "For a message, write '-m \(shellQuoted(name))'" : error.hint),
+          form: error.form)
+      }
+    }
+  }
+
   private func takeSnapshot(
     of image: ImageName, message: String, tags: [String], movesTag: Bool, recipes: Bool,
     allowsEmpty: Bool, skipIfUnchanged: Bool, tuning: StoreTuning

@@ -22,6 +22,8 @@ public struct StatusOutcome: Sendable {
   /// The exclude patterns of the snapshot that are no longer in effect. The number is that of the entries
   /// that the snapshot lacks and the next one will have.
   public let excludedBefore: [(pattern: String, entries: Int)]
+  /// The root tree of the snapshot that does not exist now; nil if it exists.
+  public let missingTree: [UInt8]?
   /// Whether there is no difference.
   public var isClean: Bool { diff.isEmpty }
   /// The entries that could not be compared because they cannot be read.
@@ -46,7 +48,9 @@ extension Workspace {
       entryCount: live.capture.entryCount,
       readBytes: live.capture.readBytes, unfinished: unfinished,
       seconds: monotonicSeconds() - start,
-      excluded: byPattern(excluded), excludedBefore: byPattern(before))
+      excluded: byPattern(excluded), excludedBefore: byPattern(before),
+      missingTree: live.capture.pieces.rootTree == nil
+        ? snapshot.snapshot.pieces.rootTree?.path : nil)
   }
 
   /// Splits the notes about excluded entries: those that the current patterns of the image exclude, and those

@@ -152,6 +152,7 @@ final class CompletionSource {
     case .back(let count): number = numbers.dropLast(count).last
     case .tag(let tag): number = (try? store.refs.tags(of: image))?[tag]
     case .asOf(let time): number = latest(image, numbers, store.refs, notAfter: time)
+    case .numberOrID(let text): number = Int(text)
     case .idPrefix: number = nil
     }
     return number.flatMap { try? store.refs.readIfPresent(image, $0) }

@@ -86,13 +86,17 @@ private func compare(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
   diff.attributes = attributeChanges(old.definition, old.rows, new.definition, new.rows)
   // Mounted file systems and the store do not belong to the image, whatever either side has at their paths.
   let excluded = Set((old.notes + new.notes).filter(\.isExclusion).map(\.path))
+  // The entries of a directory that could not be read are unknown, not removed.
+  let unread = Set((old.notes + new.notes).filter { $0.kind == .unreadable }.map(\.path))
   let paths = Set(old.pieces.map(\.path)).union(new.pieces.map(\.path)).sorted(by: precedes)
   for path in paths {
     try compareTrees(
       old.pieces.first { $0.path == path }?.entry, new.pieces.first { $0.path == path }?.entry,
       path, old.source, new.source
     ) { change in
-      if !excluded.contains(where: { isInside(change.path, $0) }) { diff.entries.append(change) }
+      if excluded.contains(where: { isInside(change.path, $0) }) { return }
+      if unread.contains(where: { change.path != $0 && isInside(change.path, $0) }) { return }
+      diff.entries.append(change)
     }
   }
   return diff

@@ -22,6 +22,8 @@ public struct Reference: Sendable, Equatable {
   public enum Selector: Sendable, Equatable {
     case latest
     case number(Int)
+    /// Six or more decimal digits: a number, or the start of an id.
+    case numberOrID(String)
     case back(Int)
     /// A tag, or the start of an id.
     case tag(String)
@@ -89,7 +91,9 @@ public struct Reference: Sendable, Equatable {
     case "yesterday": return .asOf(endOfYesterday())
     default: break
     }
-    if text.allSatisfy(\.isNumber), let number = Int(text) { return .number(number) }
+    if text.allSatisfy(\.isNumber), let number = Int(text) {
+      return isIDPrefix(text) ? .numberOrID(text) : .number(number)
+    }
     guard text.first?.isNumber == true else { return .tag(text) }
     if let time = parseTime(text) { return .asOf(time) }
     guard isIDPrefix(text) else { throw malformed(whole) }
@@ -132,7 +136,10 @@ public struct Reference: Sendable, Equatable {
       else { return nil }
       (parts.tm_hour, parts.tm_min) = (hour, minute)
     }
-    return Int64(mktime(&parts))
+    let time = mktime(&parts)
+    // mktime(3) turns 30 February into March.
+    guard parts.tm_mday == day, parts.tm_mon == month - 1 else { return nil }
+    return Int64(time)
   }
 
   private static func malformed(_ text: String) -> ImageError {

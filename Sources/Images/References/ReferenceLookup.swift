@@ -76,6 +76,12 @@ extension Workspace {
     case .number(let number):
       guard numbers.contains(number) else { throw missing("@\(number)") }
       return try refs.read(image, number)
+    case .numberOrID(let text):
+      if let number = Int(text), String(number) == text, numbers.contains(number) {
+        return try refs.read(image, number)
+      }
+      if let found = try find(idPrefix: text, of: [image], refs) { return found }
+      throw missing("@\(text)")
     case .back(let count):
       guard count < numbers.count else { throw missing("@~\(count)") }
       return try refs.read(image, numbers[numbers.count - 1 - count])
@@ -104,7 +110,9 @@ extension Workspace {
   func noSnapshot(of image: ImageName, _ what: String) -> ImageError {
     ImageError(
       .snapshotNotFound, "image \(image)", "has no snapshot \(what)",
-      hint: "'imgstore log \(image)' lists its snapshots")
+      hint: (try? store().refs.numbers(of: image).isEmpty) == false
+        ? "'imgstore log \(image)' lists its snapshots"
+        : "'imgstore snapshot \(image)' takes the first one")
   }
 
   /// Returns the snapshot whose id begins with a text; nil if there is none, or if the text is too short.

@@ -28,5 +28,12 @@ public func requireProc() throws(SystemError) {
 /// Returns the program's name and arguments as the kernel passed them. Bytes that are not UTF-8 are
 /// replaced, as in `CommandLine.arguments`, which needs /proc.
 public func programArguments() -> [String] {
-  (0..<clinux_argument_count()).compactMap { clinux_argument($0).map { String(cString: $0) } }
+  (0..<clinux_argument_count()).compactMap { index in
+    clinux_argument(index).map { pointer in
+      // Bytes that are not UTF-8 are written as imgstore prints them, which REF:PATH accepts.
+      String(validatingCString: pointer)
+        ?? printable(
+          UnsafeBufferPointer(start: pointer, count: strlen(pointer)).map(UInt8.init(bitPattern:)))
+    }
+  }
 }

@@ -75,12 +75,18 @@ public struct SQLiteTableBackend: TableBackend {
     do {
       return try body()
     } catch let error as SQLiteError {
+      let (code, hint): (ErrorCode, String) =
+        if error.isBusy {
+          (.tablesLocked, "Try again later: another process has locked the table")
+        } else if error.isFull {
+          (.noSpace, "Free space on the file system of the tables, and run the command again")
+        } else {
+          (.tablesInvalid, "Check that the file is a table and that you may read and write it")
+        }
       throw XCATError(
-        error.isBusy ? .tablesLocked : .tablesInvalid, "the tables in \(place)",
-        "SQLite reports for \(error.path): \(error.message)",
-        hint: error.isBusy
-          ? "Try again later: another process has locked the table"
-          : "Check that the file is a table and that you may read and write it")
+        code, "the tables in \(place)",
+        "cannot be used: SQLite reports for \(error.path): "
+          + error.message, hint: hint)
     }
   }
 }

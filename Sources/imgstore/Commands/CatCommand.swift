@@ -51,7 +51,7 @@ struct Cat: ParsableCommand {
       let sizeBytes = file.found.entry.sizeBytes
       guard sizeBytes <= remainingBytes else {
         throw ImageError(
-          .invalidReference, "\(reference):\(file.spelling)",
+          .unsupported, "file \(printable(file.found.path))",
           "is too large for a document (at most 16 MiB for all files)",
           hint: "Leave --json out, or write the file with 'imgstore restore'")
       }

@@ -112,7 +112,8 @@ struct Forget: ParsableCommand {
     }
     let counts = [keepLast, keepHourly, keepDaily, keepWeekly, keepMonthly, keepYearly]
     guard
-      entirely || keepWithin != nil || keepAuto != nil || counts.contains(where: { ($0 ?? 0) > 0 })
+      entirely || keepTagged || keepWithin != nil || keepAuto != nil
+        || counts.contains(where: { ($0 ?? 0) > 0 })
     else {
       throw ValidationError(
         "Every rule keeps 0 snapshots. 'forget IMAGE --entirely' removes a whole history.")
@@ -163,5 +164,12 @@ struct Forget: ParsableCommand {
         "automatic snapshots stay for 30 days; --keep-auto N keeps the last N instead")
     }
     printReport(outcome)
+    for image in outcome.undefined {
+      print(
+        "\(image.image) \(outcome.isDryRun ? "would no longer be" : "is no longer") an image; the directory "
+          + "\(image.path) stays"
+          + (image.excludes.isEmpty
+            ? "" : ". Its exclude patterns: " + image.excludes.joined(separator: " ")))
+    }
   }
 }

@@ -63,6 +63,7 @@ struct SnapshotCommand: ParsableCommand {
     let signingKey = sign ? try workspace.signingKey(key.key) : nil
     let images =
       all ? try workspace.definedImages() : names.isEmpty ? [""] : names
+    if images.count > 1, !all { try workspace.requireImages(images) }
     var (documents, problems): ([SnapshotOutcomeJSON], [String]) = ([], [])
     var failures: [(image: String, error: any ExplainedError)] = []
     for name in images {

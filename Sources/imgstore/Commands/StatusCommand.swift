@@ -75,6 +75,13 @@ struct Status: ParsableCommand {
       throw CompletedWithWarnings(
         lines: ["image \(change.image) has an unfinished change: \(unfinishedText(change))"])
     }
+    if let tree = status.missingTree {
+      throw CompletedWithWarnings(
+        lines: [
+          "the root tree \(printable(tree)) does not exist. 'imgstore revert "
+            + "\(shellQuoted(status.snapshot.name))' restores it"
+        ])
+    }
     try expectComparable(status.uncompared)
     try exit.expectEqual(status.diff)
   }

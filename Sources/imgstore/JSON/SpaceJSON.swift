@@ -23,6 +23,13 @@ struct ForgetJSON: JSONDocument {
   let unreadable: [String]
   /// The images that were skipped because another process works on them.
   let busy: [String]
+  /// The directories that are no longer images.
+  struct Undefined: Codable {
+    let image: String
+    let path: String
+    let excludes: [String]
+  }
+  let undefined: [Undefined]
   let freedBytes: UInt64?
   let collectableBytes: UInt64?
 
@@ -40,6 +47,9 @@ struct ForgetJSON: JSONDocument {
     }
     unreadable = outcome.unreadable.map(\.description)
     busy = outcome.busy.map(\.image)
+    undefined = outcome.undefined.map {
+      Undefined(image: $0.image, path: $0.path, excludes: $0.excludes)
+    }
     freedBytes = outcome.freedBytes
     collectableBytes = outcome.collectableBytes
   }

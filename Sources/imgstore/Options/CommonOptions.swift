@@ -121,8 +121,14 @@ struct CommonOptions: ParsableArguments {
     }
     if isRoot || canReadMachineStore { return CommonOptions.machineStore }
     if let data = environment("XDG_DATA_HOME") { return data + "/imgstore" }
-    return (environment("HOME") ?? ".") + "/.local/share/imgstore"
+    return (environment("HOME") ?? homeDirectory() ?? ".") + "/.local/share/imgstore"
   }
+}
+
+/// Returns the user's home directory according to passwd(5).
+private func homeDirectory() -> String? {
+  guard let user = getpwuid(getuid()), let directory = user.pointee.pw_dir else { return nil }
+  return String(cString: directory)
 }
 
 /// Returns the value of an environment variable; nil if it is unset or empty.

@@ -39,7 +39,9 @@ extension RevertOutcome {
     let listed = Set(apply.report.problems.lazy.filter(\.isAttribute).map(\.path))
     problems += problemLines(limits.filter { !listed.contains($0.path) })
     if let remaining, !remaining.isEmpty {
-      problems.append("the live image still differs from \(target.name): \(summary(remaining))")
+      problems.append(
+        "the live image still differs from \(target.name): \(remainingText(remaining)). If another "
+          + "process wrote to it meanwhile, run the command again")
       problems += remaining.entries.prefix(10).map { "\(printable($0.path)): \($0.differenceText)" }
       if remaining.entries.count > 10 {
         problems.append("… and \(remaining.entries.count - 10) more entries")
@@ -111,11 +113,30 @@ private func printPlan(_ apply: ApplyOutcome, of target: String, showsAll: Bool)
       + "write \(sizeText(apply.plannedBytes)) and remove \(count(apply.removals.count, "entry"))")
 }
 
+/// Returns the counts of the differences that remain, seen from the live image.
+private func remainingText(_ remaining: ImageDiff) -> String {
+  var (missing, extra, different) = (0, 0, 0)
+  for change in remaining.entries {
+    switch change.kind {
+    case .added: missing += 1
+    case .removed: extra += 1
+    case .changed: different += 1
+    }
+  }
+  return [
+    missing == 0 ? nil : "\(count(missing, "entry")) missing",
+    extra == 0 ? nil : "\(count(extra, "extra entry"))",
+    different == 0 ? nil : "\(count(different, "entry")) different",
+    remaining.attributes.isEmpty
+      ? nil : "\(count(remaining.attributes.count, "attribute")) of the definition different",
+  ].compactMap(\.self).joined(separator: ", ")
+}
+
 extension TreeChange {
   fileprivate var differenceText: String {
     switch kind {
     case .added: "is missing"
-    case .removed: "is left over"
+    case .removed: "is extra"
     case .changed(_, _, let fields): "differs in \(fields.names.joined(separator: ", "))"
     }
   }
