@@ -92,16 +92,8 @@ import Testing
     try shell("cp \"$1\" \"$2\"", fixture("xcat/stateless.tgz"), bundle)
     // Each line is a loop of one process after the other; the collectors go on until all are done.
     let result = try run(
-      "bash", "-euc",
-      #"""
-      b=$1; tree=$2; out=$3; bundle=$4
-      mkdir -p "$IMGSTORE_ROOT/install"
-      (for i in $(seq 12); do seq $((i % 4 * 1000)) 30000 >"$tree/w"; "$b" snapshot img -q >/dev/null; done) & s=$!
-      (for i in $(seq 8); do "$b" restore img "$out/r$i" -q >/dev/null; "$b" export img "$out/e$i.tgz" -q >/dev/null 2>"$out/e$i.err" || cat "$out/e$i.err" >&2; done) & e=$!
-      (for i in $(seq 5); do "$b" import "$bundle" --force -q >/dev/null; done) & i=$!
-      (while [ -e "$out/go" ]; do "$b" forget --all --keep-last 2 -q >/dev/null; "$b" gc -q >/dev/null; done) & g=$!
-      wait $s; wait $e; wait $i; rm "$out/go"; wait $g
-      """#, "test", binary, site.tree, try prepared(site), bundle, environment: site.environment)
+      fixture("scripts/processes/collect-during-commands.sh"), binary, site.tree,
+      try prepared(site), bundle, environment: site.environment)
     #expect(result.status == 0 && result.errors == "", "\(result.errors)")
     let verify = try site.imgstore("verify", "--deep")
     #expect(verify.status == 0, "\(verify.errors)")
@@ -129,15 +121,8 @@ import Testing
     #expect(try site.imgstore("forget", "img", "--keep-last", "1").status == 0)
     // A command that reads its input, and so lives on.
     let result = try run(
-      "bash", "-uc",
-      #"""
-      mkfifo "$2/pipe"; sleep 4 >"$2/pipe" & sleeper=$!
-      "$1" import - <"$2/pipe" >/dev/null 2>&1 & importer=$!
-      sleep 0.5
-      "$1" gc --max-time 1s; echo "status $?"
-      kill -9 $importer $sleeper; wait 2>/dev/null
-      "$1" gc; echo "status $?"
-      """#, "test", binary, site.folder.path, environment: site.environment)
+      fixture("scripts/processes/collect-during-import.sh"), binary, site.folder.path,
+      environment: site.environment)
     let lines = result.output.split(separator: "\n")
     #expect(lines.filter { $0 == "status 0" }.count == 2, "\(result.output)\(result.errors)")
     #expect(lines[0].hasPrefix("nothing to free"), "\(result.output)")

@@ -160,15 +160,7 @@ private struct KillSweep {
   private func prepare() throws -> TemporaryFolder {
     let folder = try TemporaryFolder()
     let tree = folder.path("root/install/img/rootimg")
-    try shell(
-      """
-      mkdir -p "$1/root/etc/xcat" "$2/etc" "$2/old" "$2/both/deep" "$1/root/install/lists"
-      cd "$2"; for i in 1 2 3 4 5 6; do echo stays $i >both/f$i; done; echo one >etc/motd
-      echo gone >old/file; ln -s old link; ln both/f1 both/deep/linked; chmod 4711 both/f2
-      head -c 300000 /dev/urandom >large; mkfifo pipe; echo x >mode; echo t >time
-      echo kernel1 >../kernel; echo list1 >../../lists/exlist; echo bash >../../lists/pkglist
-      echo initrd >../initrd-stateless.gz; echo packed >../rootimg.cpio.gz; touch -d 2001-01-01 both/f3 time
-      """, folder.path, tree)
+    try runFixture("scripts/trees/make-image-for-kill-sweep.sh", folder.path, tree)
     let environment = [
       "IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root"),
       "IMGSTORE_XCAT_DIR": folder.path("root/etc/xcat"),
@@ -241,41 +233,12 @@ private struct KillSweep {
       "cd \"$1\"; for i in $(seq 60); do echo two >f$i; echo two >d/g$i; done; echo two >more",
       site.tree)
     #expect(try site.imgstore("snapshot", "img").status == 0)
-    // Looks without end: each look opens the path once and reads everything below that folder. What an
-    // old tree loses after the exchange is told from a mixture by looking where the path leads then.
-    let script = """
-      import os, sys, time
-      path, stop = sys.argv[1], sys.argv[2]
-      seen = {}; looks = 0
-      while not os.path.exists(stop):
-          top = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-          before = os.fstat(top)
-          words = set(); names = set()
-          try:
-              for sub in ('.', 'd'):
-                  folder = os.open(sub, os.O_RDONLY | os.O_DIRECTORY, dir_fd=top)
-                  for name in os.listdir(folder):
-                      if name in ('etc', 'd'): continue
-                      names.add(name)
-                      f = os.open(name, os.O_RDONLY, dir_fd=folder)
-                      words.add(os.read(f, 9)); os.close(f)
-                  os.close(folder)
-              want = {b'one\\n': 120, b'two\\n': 121}
-              bad = len(words) != 1 or want[list(words)[0]] != len(names)
-          except FileNotFoundError:
-              bad = True
-          now = os.stat(path)
-          if not bad:
-              seen[list(words)[0]] = seen.get(list(words)[0], 0) + 1
-          elif (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino):
-              print('MIXED', words, len(names)); break
-          os.close(top); looks += 1
-      print(sorted(seen.items()), looks)
-      """
     let watcher = Process()
     watcher.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     let stop = site.folder.path("stop")
-    watcher.arguments = ["python3", "-c", script, site.tree, stop]
+    watcher.arguments = [
+      fixture("scripts/processes/watch-swapped-tree.py"), site.tree, stop,
+    ]
     let output = site.folder.path("watched")
     _ = FileManager.default.createFile(atPath: output, contents: nil)
     watcher.standardOutput = FileHandle(forWritingAtPath: output)

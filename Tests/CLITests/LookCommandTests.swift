@@ -29,18 +29,8 @@ import Testing
   private func onTerminal(
     _ site: Site, _ extra: [String: String], _ arguments: String...
   ) throws -> String {
-    let script = """
-      import os, pty, sys
-      pid, end = pty.fork()
-      if pid == 0: os.execv(sys.argv[1], sys.argv[1:])
-      text = b''
-      try:
-        while part := os.read(end, 65536): text += part
-      except OSError: pass
-      os.waitpid(pid, 0); sys.stdout.buffer.write(text)
-      """
-    return try run(
-      "python3", arguments: ["-c", script, binary] + arguments,
+    try run(
+      fixture("scripts/processes/run-on-terminal.py"), arguments: [binary] + arguments,
       environment: site.environment.merging(extra) { $1 }
     ).output
   }

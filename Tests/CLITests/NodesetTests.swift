@@ -11,25 +11,7 @@ private struct NodesetSite {
 
   init(name: String = "img") throws {
     folder = try TemporaryFolder()
-    try shell(
-      """
-      cd "$1"; mkdir -p xcat root/sbin img/rootimg "tftp/xcat/osimage/$2" install
-      sql() { sqlite3 "xcat/$1.sqlite" "$2"; }
-      sql site "CREATE TABLE site (key TEXT, value TEXT, comments TEXT, disable TEXT);
-        INSERT INTO site VALUES ('tftpdir', '$1/tftp', NULL, NULL), ('installdir', '$1/install', NULL, NULL)"
-      sql nodelist "CREATE TABLE nodelist (node TEXT, groups TEXT, disable TEXT);
-        INSERT INTO nodelist VALUES ('n1', 'all', NULL), ('n2', 'all', NULL), ('n3', 'all', NULL), ('x', 'all', NULL)"
-      sql nodetype "CREATE TABLE nodetype (node TEXT, provmethod TEXT, disable TEXT);
-        INSERT INTO nodetype VALUES ('n1', '$2', NULL), ('n2', '$2', NULL), ('n3', '$2', NULL)"
-      cat >root/nodeset <<'END'
-      #!/bin/sh
-      for a in "$@"; do printf '%s\\n' "$a" >>"$XCATROOT/asked"; done
-      [ -e "$XCATROOT/fail" ] && { echo "Error: no such node" >&2; exit 1; }
-      [ -e "$XCATROOT/idle" ] || cp "$XCATROOT"/../img/kernel "$XCATROOT"/../img/initrd-stateless.gz "$XCATROOT"/../tftp/xcat/osimage/*/
-      END
-      chmod +x root/nodeset; mv root/nodeset root/sbin
-      echo 1 >img/rootimg/f; echo k1 >img/kernel; echo r1 >img/initrd-stateless.gz
-      """, folder.path, name)
+    try runFixture("scripts/trees/make-node-with-nodeset.sh", folder.path, name)
     let root = "rootimgdir=\(folder.path)/img"
     #expect(try imgstore("define", "new", "provmethod=netboot", root).status == 0)
     // Names that are not allowed for new images may be in the tables.

@@ -160,15 +160,7 @@ private struct OutputSite {
     let site = try OutputSite()
     let image = OutputSite.image
     #expect(try site.imgstore("snapshot", image).status == 0)
-    try shell(
-      """
-      cd "$1"; echo ORIG >victim; mkdir etcx empty; echo keep >etcx/hosts
-      setpriv --reuid=65534 --regid=65534 --clear-groups sh -c '
-        for place in sticky foreign; do
-          ln -s ../victim $place/file; ln -s ../etcx $place/folder; ln -s ../empty $place/empty
-          ln -s ../missing $place/missing
-        done'
-      """, site.folder.path)
+    try runFixture("scripts/trees/plant-links-of-another-user.sh", site.folder.path)
     func state() throws -> String {
       try run(
         "sh", "-c",

@@ -19,24 +19,18 @@ import Testing
     return site
   }
 
-  /// Runs a program with the usual actions of signals. (The threads that run tests have signals blocked, which a child
-  /// inherits, as it does signals that are ignored: those of a background job.)
-  private static let unblocked = """
-    import os, signal, sys
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-    os.execvp(sys.argv[1], sys.argv[1:])
-    """
+  /// Runs a program with the default actions of signals. (The threads that run tests have signals blocked, which a
+  /// child inherits, as it does ignored signals of a background job.)
+  private static let unblocked = fixture("scripts/processes/run-with-default-signals.py")
 
   @Test(arguments: [SIGTERM, SIGINT, SIGHUP, SIGQUIT])
   func `a signal stops a change so that it can be resumed`(_ signal: Int32) throws {
     let site = try site()
     // Each thread gets the signal at the tenth file that it replaces.
     let stopped = try run(
-      "python3",
+      Self.unblocked,
       arguments: [
-        "-c", Self.unblocked, "/bin/bash", "-c",
+        "/bin/bash", "-c",
         "strace -f -qq -o /dev/null -e trace=renameat,renameat2 "
           + "-e inject=renameat,renameat2:signal=\(signal):when=10 $imgstore revert img@1 --in-place; exit $?",
       ], environment: site.environment.merging(["imgstore": binary]) { $1 })
@@ -60,9 +54,9 @@ import Testing
     }
     // The signal comes when the store is opened; every file that is opened then takes a while.
     let result = try run(
-      "python3",
+      Self.unblocked,
       arguments: [
-        "-c", Self.unblocked, "/bin/bash", "-c",
+        "/bin/bash", "-c",
         "strace -f -qq -o /dev/null -e trace=flock,openat -e inject=flock:signal=\(SIGTERM):when=1 "
           + "-e inject=openat:delay_enter=20000 $imgstore \"$@\" --json; exit $?", "test",
       ] + arguments, environment: site.environment.merging(["imgstore": binary]) { $1 })
@@ -95,17 +89,8 @@ import Testing
   /// Runs imgstore below strace, which injects signals and delays.
   /// - Parameter script: bash, with `$imgstore` for the program and `$inject` for strace.
   private func runTraced(_ site: Site, _ script: String) throws -> ToolResult {
-    // The threads that run tests have signals blocked, which a child inherits, as it does signals that are
-    // ignored: those of a background job.
-    let unblocked = """
-      import os, signal, sys
-      signal.pthread_sigmask(signal.SIG_SETMASK, [])
-      for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
-          signal.signal(number, signal.SIG_DFL)
-      os.execvp(sys.argv[1], sys.argv[1:])
-      """
-    return try run(
-      "python3", arguments: ["-c", unblocked, "/bin/bash", "-c", script],
+    try run(
+      Self.unblocked, arguments: ["/bin/bash", "-c", script],
       environment: site.environment.merging(
         ["imgstore": binary, "trace": "strace -f -qq -o /dev/null"]) { $1 })
   }
@@ -149,14 +134,7 @@ import Testing
     // jobs ignore SIGINT.)
     let stopped = try runTraced(
       site,
-      """
-      strace -D -f -qq -o /dev/null -e trace=renameat,renameat2 \
-        -e inject=renameat,renameat2:delay_enter=30000000:when=2+ \
-        $imgstore revert img@1 --in-place & pid=$!
-      until find "$IMGSTORE_ROOT/img/rootimg" -size +200k | grep -q .; do sleep 0.1; done
-      sleep 2
-      kill -TERM $pid; sleep 1; kill -TERM $pid; wait $pid
-      """)
+      quotedFixture("scripts/processes/signal-twice.sh"))
     #expect(stopped.status == 128 + SIGTERM, "\(stopped.errors)")
     #expect(stopped.errors.contains("a second signal"))
     #expect(stopped.errors.contains("imgstore resume img --back"))

@@ -13,33 +13,9 @@ private final class Node: Sendable {
 
   init(isEmpty: Bool = false) throws {
     folder = try TemporaryFolder()
-    try shell(
-      """
-      cd "$1"; mkdir -p bin here remote root/etc root/install root/tmpdir
-      ln -s "$2" bin/imgexport; ln -s "$2" bin/imgimport
-      if [ -z "$4" ]; then
-        tar xzf "$3"; mv etc-xcat root/etc/xcat; rm -rf root/install; mv install root/install
-      else
-        mkdir root/etc/xcat
-      fi
-      cat >bin/scp <<'END'
-      #!/bin/bash
-      folder=${0%/bin/scp}
-      where() { case "$1" in /*) echo "$1";; *) echo "$folder/remote/${1#*:}";; esac; }
-      printf '[%s]' "$@" >>"$folder/scp.log"; echo >>"$folder/scp.log"
-      # What it can reach: variables, and descriptors other than its own of this script.
-      env >>"$folder/scp.env"; for f in 3 4 5 6 7 8 9; do
-        if { true >&$f; } 2>/dev/null || { true <&$f; } 2>/dev/null; then echo "$f" >>"$folder/scp.files"; fi
-      done
-      while [ "$1" != -- ]; do shift; done
-      case "$2" in /*) ours=$2;; *) ours=$3;; esac
-      echo "${ours%/*/*} $(stat -c %a "${ours%/*}")" >>"$folder/scp.where"
-      if [ -e "$folder/scp.sleep" ]; then exec sleep 60; fi
-      if [ -e "$folder/scp.fail" ]; then echo "lost connection" >&2; exit 7; fi
-      cp "$(where "$2")" "$(where "$3")"
-      END
-      chmod 755 bin/scp
-      """, folder.path, binary, fixture("xcat/mn.tgz"), isEmpty ? "empty" : "")
+    try runFixture(
+      "scripts/trees/make-node-with-xcat-names.sh", folder.path, binary, fixture("xcat/mn.tgz"),
+      isEmpty ? "empty" : "")
   }
 
   var environment: [String: String] {
@@ -383,26 +359,11 @@ private func isWarnings(_ errors: String) -> Bool {
     // Ended by a signal while scp runs.
     try shell("mv \"$1/scp.fail\" \"$1/scp.sleep\"", node.folder.path)
     for signal in ["TERM", "INT", "HUP"] {
-      let script = """
-        cd "$0"; python3 -c '
-        import os, signal, subprocess, sys, time
-        # The test runner blocks them; a runner in the background may ignore some.
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        for name in "TERM", "INT", "HUP":
-            signal.signal(getattr(signal, "SIG" + name), signal.SIG_DFL)
-        p = subprocess.Popen(sys.argv[2:], start_new_session=True)
-        for _ in range(2000):
-            if os.path.exists("../scp.where"): break
-            time.sleep(0.01)
-        p.send_signal(getattr(signal, "SIG" + sys.argv[1]))
-        p.wait(); print(p.returncode); sys.stdout.flush(); os.killpg(p.pid, signal.SIGKILL)
-        ' "$@"
-        """
       try? FileManager.default.removeItem(atPath: node.folder.path("scp.where"))
       let result = try run(
-        "bash",
+        fixture("scripts/processes/signal-during-scp.py"),
         arguments: [
-          "-c", script, node.here, signal, "imgexport", Node.image, "b.tgz", "-R", "mn2",
+          node.here, signal, "imgexport", Node.image, "b.tgz", "-R", "mn2",
         ],
         environment: node.environment)
       let number = ["TERM": 15, "INT": 2, "HUP": 1][signal] ?? 0

@@ -147,15 +147,7 @@ import Testing
         ctypes.CDLL(None).unshare(0x200); os.chdir(sys.argv[1]); ready.set(); sys.stdin.read()
       threading.Thread(target=work).start(); ready.wait(); print("ready",flush=True)' "$1/etc"
       """,
-      """
-      python3 -c 'import ctypes,os,sys,threading
-      ready=threading.Event(); c=ctypes.CDLL(None)
-      def work():
-        c.unshare(0x20000); c.mount(b"none",b"/",None,0x44000,None)
-        c.mount(sys.argv[1].encode(),sys.argv[2].encode(),None,4096,None)
-        ready.set(); sys.stdin.read()
-      threading.Thread(target=work).start(); ready.wait(); print("ready",flush=True)' "$1" "$2"
-      """,
+      "\(quotedFixture("scripts/processes/mount-in-namespace.py")) \"$1\" \"$2\"",
       """
       python3 -c 'import os,socket,sys
       os.chdir(sys.argv[1]); s=socket.socket(socket.AF_UNIX); s.bind("sock"); s.listen(); os.chdir("/")

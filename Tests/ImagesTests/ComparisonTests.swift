@@ -18,15 +18,8 @@ import Testing
       "mkdir -p \"$1/var/lib/dpkg/info\" \"$1/var/lib/dpkg/updates\" \"$1/etc\"; touch \"$1/var/lib/dpkg/status\"",
       root)
     for package in packages {
-      try shell(
-        #"""
-        b=$(mktemp -d); trap 'rm -rf "$b"' EXIT; mkdir -p $b/p/DEBIAN $b/p/etc $b/p/usr/share/$2
-        printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: x <x@x>\nDescription: d\n' "$2" "$3" >$b/p/DEBIAN/control
-        printf '/etc/%s.conf\n' "$2" >$b/p/DEBIAN/conffiles
-        printf '%s\n' "$4" >$b/p/etc/$2.conf; printf '%s\n' "$3" >$b/p/usr/share/$2/data; echo same >$b/p/usr/share/$2/same
-        dpkg-deb --root-owner-group -b $b/p $b/p.deb >/dev/null
-        dpkg --root="$1" --force-script-chrootless,confold,not-root --log=/dev/null -i $b/p.deb >/dev/null 2>&1
-        """#, root, package.name, package.version, package.conf)
+      try runFixture(
+        "scripts/trees/install-dpkg-package.sh", root, package.name, package.version, package.conf)
     }
   }
 
@@ -82,16 +75,7 @@ import Testing
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let root = folder.path("root/img/rootimg")
-    try shell(
-      #"""
-      cd "$1"
-      build() { printf 'Name: %s\nVersion: %s\nRelease: 1\nSummary: s\nLicense: l\nBuildArch: noarch\n%%description\nd\n%%install\nmkdir -p %%{buildroot}/etc\necho %s >%%{buildroot}/etc/%s.conf\n%%files\n%%config /etc/%s.conf\n' $1 $2 $2 $1 $1 >$1.spec
-        rpmbuild -bb --quiet --define "_topdir $PWD/top" $1.spec >log 2>&1 || { cat log >&2; exit 1; }; }
-      build moves 1; build moves 2; build goes 1; build stays 1
-      mkdir -p "$2"
-      rpm --root "$2" --dbpath /usr/lib/sysimage/rpm -i --nodeps top/RPMS/noarch/{moves-1,goes,stays}-*.rpm 2>/dev/null
-      rpm --root "$2" --dbpath /usr/lib/sysimage/rpm -qa --qf '%{NAME} %{EVR}\n' 2>/dev/null | sort >before
-      """#, folder.path, root)
+    try runFixture("scripts/trees/install-rpm-packages.sh", folder.path, root)
     _ = try workspace.snapshot("img")
     try shell(
       #"""

@@ -19,15 +19,7 @@ import Testing
 
     init() throws {
       folder = try TemporaryFolder()
-      try shell(
-        """
-        cd "$1"; mkdir -p root/install/postscripts root/etc/cron.d root/opt/xcat/lib outside
-        echo secret >root/etc/shadow; echo sentinel >outside/sentinel; echo s >root/sentinel
-        echo theirs >root/install/postscripts/syslog; cd root/install
-        mkdir -p rhels9/x86_64 custom/netboot/rh kits/site netboot/rhels9/x86_64/other
-        for file in rhels9/x86_64/a.rpm custom/netboot/rh/site.pkglist kits/site/kit.conf \
-          netboot/rhels9/x86_64/other/kernel; do echo theirs >$file; done
-        """, folder.path)
+      try runFixture("scripts/trees/make-node-to-attack.sh", folder.path)
       let told = told
       workspace = try Workspace(
         WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))

@@ -73,14 +73,7 @@ import Testing
 
   @Test func `dracut's script comes from xCAT, for the image's distribution`() throws {
     let node = try PackNode(
-      """
-      mkdir -p opt/xcat/share/xcat/netboot/{rhels9/dracut_033,rh/dracut_033}
-      echo nine > opt/xcat/share/xcat/netboot/rhels9/dracut_033/install.netboot
-      echo any > opt/xcat/share/xcat/netboot/rh/dracut_033/install.netboot
-      cd img/rootimg; mkdir -p usr/lib/dracut/modules.d/97xcat usr/share/dracut
-      echo statelite > usr/lib/dracut/modules.d/97xcat/install; chmod 750 usr/lib/dracut/modules.d/97xcat/install
-      echo original > etc/rc.sysinit.backup; echo changed > etc/rc.sysinit
-      """)
+      quotedFixture("scripts/trees/add-dracut-scripts.sh"))
     try node.pack()
     let out = try node.unpacked()
     #expect(try node.lines(out, "usr/lib/dracut/modules.d/97xcat/install") == ["nine"])
@@ -96,32 +89,7 @@ import Testing
 
   // MARK: Synclists
 
-  private static let synced = """
-    mkdir -p sync/dir/sub sync/more; cd sync
-    echo hosts > hosts; chmod 600 hosts; echo a > dir/a; echo b > dir/sub/b; ln -s ../hosts dir/link
-    echo one > more/one.conf; echo two > more/two.conf; echo dot > more/.hidden.conf; echo x > more/x
-    touch -d 2020-01-02 hosts; cd ..
-    cd img/rootimg; mkdir -p etc/conf.d run; ln -s /run etc/linked; ln -s ../../../../.. etc/out; cd ../..
-    cat > list <<'END'
-    # a comment
-    /sync/hosts -> /etc/hosts
-    /sync/hosts -> /etc/
-    /sync/hosts -> /etc/new/name
-    /sync/more/*.conf -> /etc/conf.d
-    /sync/dir -> /srv
-    /sync/dir/ -> /etc/flat/
-    /sync/hosts /sync/more/x -> /etc/both
-    /sync/$WHICH -> /etc/by-variable
-    /sync/hosts -> /etc/linked/inside
-    /sync/hosts -> /etc/out/escaped
-    /sync/nobody -> /etc/nobody
-    /sync/hosts -> (compute) /etc/for-nodes
-    no arrow here
-    EXECUTE:
-    /sync/hosts -> /etc/too-late
-    END
-    sed -i 's/^    //' list
-    """
+  private static let synced = quotedFixture("scripts/trees/add-synclist.sh")
 
   @Test func `files of a synclist go where rsync would put them`() throws {
     let node = try PackNode(Self.synced)

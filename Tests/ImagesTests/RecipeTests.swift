@@ -15,24 +15,7 @@ import Testing
 /// A tree of texts and programs, about 6 MB, created once.
 private let template: Result<TemporaryFolder, any Error> = Result {
   let folder = try TemporaryFolder()
-  try shell(
-    """
-    python3 - "$1" <<'END'
-    import os, random, sys
-    r = random.Random(7)
-    words = [bytes(r.choice(b'etaoinshrdlucmfwyp') for _ in range(r.randint(2, 9))) for _ in range(3000)]
-    for i in range(180):
-        d = f'{sys.argv[1]}/usr/lib/d{i % 13}'
-        os.makedirs(d, exist_ok=True)
-        size = int(2500 * 1.025 ** i) if i % 7 else 30
-        noise = [b''] if i % 5 else [r.randbytes(6) for _ in range(500)]
-        data = b' '.join(r.choice(words) + r.choice(noise) for _ in range(size // 6 + 1))
-        with open(f'{d}/file-{i}.dat', 'wb') as f: f.write(data[:size])
-        os.utime(f'{d}/file-{i}.dat', (1700000000 + i * 37, 1700000000 + i * 37))
-    END
-    cd "$1"; ln usr/lib/d1/file-1.dat usr/lib/hard; ln -s usr/lib soft; : > empty
-    find . ! -name '*.dat' ! -name hard -exec touch -h -d @1700000000 {} +
-    """, folder.path)
+  try runFixture("scripts/trees/make-tree-for-recipes.py", folder.path)
   return folder
 }
 

@@ -15,14 +15,7 @@ import Testing
     _ script: String = ""
   ) throws -> PackNode {
     let node = try PackNode(
-      """
-      mkdir -p install/custom; echo bash > install/custom/p.pkglist; echo kernel > img/kernel
-      mkdir early main; echo microcode > early/ucode; (cd early; echo ucode | cpio -o -H newc --quiet) > img/initrd-stateless.gz
-      mkdir main/etc; printf 'root:$6$s$ramdiskmarkerAB12cdEF34ghIJ56klMN78:1::::::\\n' > main/etc/shadow
-      echo init > main/init; (cd main; find . | sort | cpio -o -H newc --quiet) | gzip -n >> img/initrd-stateless.gz
-      cp img/initrd-stateless.gz img/initrd-statelite.gz; rm -r early main
-      \(script)
-      """)
+      "\(quotedFixture("scripts/trees/make-image-with-secrets.sh"))\n\(script)")
     try SecretPlant.plant(in: node.tree)
     _ = try node.workspace.define("img", ["pkglist=/install/custom/p.pkglist"])
     if packs {
@@ -44,41 +37,7 @@ import Testing
     try shell("mkdir -p \"$1\"", folder)
     try markers.joined(separator: "\n").appending("\n")
       .write(toFile: "\(folder)/markers", atomically: true, encoding: .utf8)
-    let result = try shell(
-      #"""
-      cd "$1"; mkdir bundle streams trees; gzip -dc "$2" > streams/bundle; tar xf streams/bundle -C bundle
-      plain() { # FILE STREAM: the plain bytes of a stream
-        case "$(head -c 4 "$1" | od -An -tx1 | tr -d ' \n')" in
-          1f8b*) gzip -dc "$1" > "$2" ;;
-          fd37*) xz -dc "$1" > "$2" ;;
-          28b5*) zstd -qdc "$1" > "$2" ;;
-          *) cp "$1" "$2" ;;
-        esac
-      }
-      unpack() { # FILE NAME
-        if [ "$(head -c 4 "$1")" = hsqs ]; then unsquashfs -no-progress -d "trees/$2" "$1" > /dev/null; return; fi
-        plain "$1" "streams/$2"; mkdir -p "trees/$2"
-        if [ "$(head -c 5 "streams/$2")" = 07070 ]; then
-          (cd "trees/$2"; cpio -idm --quiet --no-absolute-filenames < "../../streams/$2") || exit 1
-        else tar xf "streams/$2" -C "trees/$2"; fi
-      }
-      for file in bundle/*/rootimg* bundle/*/complete/rootimg*; do
-        [ ! -e "$file" ] || unpack "$file" "$(basename "$file")"
-      done
-      for file in bundle/*/initrd*; do
-        # The microcode first, then the compressed archive behind it.
-        python3 - "$file" streams/initrd <<'END'
-      import gzip, sys
-      data = open(sys.argv[1], "rb").read()
-      at = data.find(b"\x1f\x8b\x08")
-      assert data.startswith(b"070701") and at > 0
-      open(sys.argv[2], "wb").write(gzip.decompress(data[at:]))
-      END
-        mkdir trees/initrd; (cd trees/initrd; cpio -idm --quiet < ../../streams/initrd)
-        test "$(cat trees/initrd/init)" = init
-      done
-      grep -rohaF -f markers bundle streams trees | sort -u || true
-      """#, folder, bundle)
+    let result = try runFixture("scripts/oracles/find-markers-in-bundle.sh", folder, bundle)
     return Set(result.output.split(separator: "\n").map(String.init))
   }
 
@@ -114,19 +73,7 @@ import Testing
 
   @Test func `public keys and samples are not secrets`() throws {
     let node = try PackNode()
-    try shell(
-      #"""
-      cd "$1"; mkdir -p root/.ssh etc/ssh etc/pki/tls/private usr/bin usr/share/doc/a etc/default var/log
-      echo 'ssh-ed25519 AAAA key' > root/.ssh/id_ed25519.pub; cp root/.ssh/id_ed25519.pub root/.ssh/authorized_keys
-      echo 'ssh-rsa AAAA host' > etc/ssh/ssh_host_rsa_key.pub; : > etc/munge.key
-      printf -- '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n' > etc/pki/tls/private/a.crt
-      printf 'root:!!:1::::::\nbin:*:1::::::\na::1::::::\nb:!*:1::::::\nc:!:1::::::\n' > etc/shadow
-      printf 'root:x:0:0::/root:/bin/sh\n' > etc/passwd
-      printf 'The hash begins with $6$ and is long; -----BEGIN RSA PRIVATE KEY----- begins a key\n' > usr/share/doc/a/README
-      printf 'password = "$PASSWORD"\npasswd: files sss\nPASS_MAX_DAYS 90\n#password=secret1\n' > etc/default/a
-      printf '\177ELF -----BEGIN RSA PRIVATE KEY-----\nMIIEvQIBADANBg\n-----END RSA PRIVATE KEY-----\n' > usr/bin/openssl
-      printf 'begin = "-----BEGIN PRIVATE KEY-----"\nend = "-----END PRIVATE KEY-----"\n' > usr/bin/tool
-      """#, node.tree)
+    try runFixture("scripts/trees/add-public-keys.sh", node.tree)
     #expect(try node.workspace.secrets("img").report.findings == [])
   }
 
@@ -162,16 +109,7 @@ import Testing
 
   @Test func `unchanged files of packages are listed as published, not as secrets`() throws {
     let node = try PackNode()
-    try shell(
-      #"""
-      cd "$1"; mkdir -p usr/lib/python3/test opt var/lib/dpkg/info
-      printf -- '-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\n-----END PRIVATE KEY-----\n' > usr/lib/python3/test/key.pem
-      cp usr/lib/python3/test/key.pem usr/lib/python3/test/changed.pem; cp usr/lib/python3/test/key.pem opt/key.pem
-      printf 'Package: python3\nStatus: install ok installed\nVersion: 3\nArchitecture: all\n' > var/lib/dpkg/status
-      printf '/usr/lib/python3/test/key.pem\n/usr/lib/python3/test/changed.pem\n/opt/key.pem\n' > var/lib/dpkg/info/python3.list
-      md5sum usr/lib/python3/test/*.pem opt/key.pem > var/lib/dpkg/info/python3.md5sums
-      echo more >> usr/lib/python3/test/changed.pem
-      """#, node.tree)
+    try runFixture("scripts/trees/add-packaged-keys.sh", node.tree)
     for layer in [SecretLayer.tree, .packed] {
       if layer == .packed { try node.pack() }
       let report = try node.workspace.secrets("img").report

@@ -148,16 +148,7 @@ final class SignedSites: Sendable {
 
   @Test func `a complete bundle with its tree is covered`() throws {
     let sites = try SignedSites("")
-    try shell(
-      """
-      mkdir -p "$1/img/rootimg/etc" "$1/img/rootimg/dev" "$1/img/rootimg/empty"; cd "$1/img"
-      echo kernel >kernel; echo initrd >initrd-stateless.gz; echo packed >rootimg.cpio.gz; echo bash >../p.pkglist
-      cd rootimg; echo motd >etc/motd; ln etc/motd etc/twin; ln -s motd etc/link
-      chmod 4755 etc/twin; mkfifo etc/fifo; head -c 300000 /dev/urandom >large
-      truncate -s 100M hole; touch -d '1960-01-01 00:00:00.5' etc/link -h
-      setfattr -n user.label -v x large || true
-      mknod dev/null c 1 3 || true
-      """, sites.origin.path("/install"))
+    try runFixture("scripts/trees/make-image-to-sign.sh", sites.origin.path("/install"))
     _ = try sites.origin.workspace.define(
       "img",
       [
@@ -346,6 +337,8 @@ final class SignedSites: Sendable {
 
   // MARK: Flipped bits
 
+  private let flipBit = quotedFixture("scripts/damage/flip-bit.py")
+
   @Test func `each flipped bit of a statement and its signature is detected`() throws {
     let sites = try SignedSites()
     _ = try sites.export()
@@ -371,11 +364,8 @@ final class SignedSites: Sendable {
       let changed = try sites.changed(
         bundle,
         """
-        cd $S; old=$(basename *.statement .statement); flip() { python3 -c '
-        import sys
-        b = bytearray(open(sys.argv[1], "rb").read()); n = int(sys.argv[2]) % len(b)
-        b[n] ^= 1 << int(sys.argv[3]); open(sys.argv[1], "wb").write(b)' "$@"; }
-        flip $old.statement \(byte) \(bit); new=$(sha256sum <$old.statement | cut -c1-64)
+        cd $S; old=$(basename *.statement .statement)
+        \(flipBit) $old.statement \(8 * byte + bit); new=$(sha256sum <$old.statement | cut -c1-64)
         for f in $old.*; do mv $f $new.${f#*.}; done
         """)
       #expect(try sites.refusal(changed) != nil, "byte \(byte), bit \(bit)")
@@ -392,14 +382,7 @@ final class SignedSites: Sendable {
     }
     var random = SplitMix64(seed)
     for member in members {
-      let script = """
-        python3 - '\(member)' \(random.next() >> 1) <<'END'
-        import os, sys
-        p, n = sys.argv[1], int(sys.argv[2])
-        s = os.stat(p); b = bytearray(open(p, "rb").read()); n %= 8 * len(b)
-        b[n // 8] ^= 1 << n % 8; open(p, "wb").write(b); os.utime(p, ns=(s.st_atime_ns, s.st_mtime_ns))
-        END
-        """
+      let script = "\(flipBit) '\(member)' \(random.next() >> 1)"
       #expect(try sites.refusal(sites.changed(bundle, script)) != nil, "\(member), seed \(seed)")
     }
   }

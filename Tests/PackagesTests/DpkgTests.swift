@@ -15,7 +15,7 @@ import Testing
     let (database, packages) = try #require(try PackageDatabase.find(in: tree))
     #expect(lines(packages) == sortedLines(expected.output))
 
-    let oracle = try run("python3", "-c", ownersScript, root)
+    let oracle = try run(fixture("scripts/oracles/list-dpkg-owners.py"), root)
     try #require(oracle.didSucceed, "\(oracle.errors)")
     let pairs = oracle.output.split(separator: "\n").map {
       $0.split(separator: "\t").map(String.init)
@@ -249,16 +249,3 @@ private func hex(_ text: some StringProtocol) -> [UInt8] {
     UInt8(text.dropFirst($0).prefix(2), radix: 16)
   }
 }
-
-/// Returns "path<TAB>package" for every existing file that dpkg-query -L lists, with the folders on
-/// the way resolved inside the tree.
-private let ownersScript = #"""
-  import os, subprocess, sys
-  root = os.path.realpath(sys.argv[1]); admin = '--admindir=' + root + '/var/lib/dpkg'
-  names = subprocess.run(['dpkg-query', admin, '-W', '-f', '${binary:Package}\n'], capture_output=True, text=True, check=True).stdout.split()
-  for name in names:
-      for line in subprocess.run(['dpkg-query', admin, '-L', name], capture_output=True, text=True, check=True).stdout.splitlines():
-          if not line.startswith('/') or ' diverted ' in line: continue
-          path = os.path.join(os.path.realpath(root + os.path.dirname(line)), os.path.basename(line))
-          if os.path.islink(path) or os.path.isfile(path): print(os.path.relpath(path, root) + '\t' + name)
-  """#

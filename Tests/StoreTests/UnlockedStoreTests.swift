@@ -57,18 +57,7 @@ import Testing
     let other = Process()
     other.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     other.currentDirectoryURL = URL(fileURLWithPath: folder.path("store/locks"))
-    other.arguments = [
-      "python3", "-c",
-      """
-      import fcntl, os, sqlite3, sys, time
-      files = [open(name, "r+") for name in os.listdir(".")]
-      for file in files: fcntl.flock(file, fcntl.LOCK_EX)
-      index = sqlite3.connect("../index.sqlite", isolation_level=None)
-      index.execute("BEGIN EXCLUSIVE")
-      open(sys.argv[1], "w").close()
-      time.sleep(600)
-      """, mark,
-    ]
+    other.arguments = [fixture("scripts/processes/hold-store-locks.py"), mark]
     try other.run()
     defer {
       // The child may have inherited a signal mask.

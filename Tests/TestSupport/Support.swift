@@ -91,10 +91,23 @@ public func shell(_ script: String, _ arguments: String...) throws -> ToolResult
   return result
 }
 
-/// The path of a fixture.
+/// Returns the path of a fixture, a file below Tests/Fixtures.
 public func fixture(_ name: String) -> String {
   URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .appendingPathComponent("Fixtures/\(name)").path
+}
+
+/// Returns the path of a fixture as one word of a shell line.
+public func quotedFixture(_ name: String) -> String { "'\(fixture(name))'" }
+
+/// Runs a program of Tests/Fixtures/scripts that must succeed. Use `run(fixture(…))` if it may fail.
+@discardableResult
+public func runFixture(
+  _ name: String, _ arguments: String..., environment: [String: String] = [:]
+) throws -> ToolResult {
+  let result = try run(fixture(name), arguments: arguments, environment: environment)
+  guard result.didSucceed else { throw TestFailure("\(name) \(arguments): \(result.errors)") }
+  return result
 }
 
 /// The root of the package.

@@ -67,22 +67,6 @@ import XCAT
     }
   }
 
-  /// Runs Getopt::Long over the same table: one JSON line per command line, null for an error.
-  private static let oracle = """
-    use Getopt::Long; Getopt::Long::Configure("bundling", "no_pass_through");
-    $SIG{__WARN__} = sub {};
-    sub show { defined $_[0] ? '"' . $_[0] . '"' : 'null' }
-    while (my $line = <STDIN>) {
-      chomp $line; @ARGV = split /\\t/, $line, -1; shift @ARGV;
-      my ($help, @extra, $node, $host, $verbose);
-      my $ok = GetOptions('h|?|help' => \\$help, 'p|postscripts=s' => \\$node, 'e|extra=s' => \\@extra,
-        'R|remotehost=s' => \\$host, 'v|verbose' => \\$verbose);
-      print $ok ? join(" ", $help ? 1 : 0, $verbose ? 1 : 0, show($node), show($host),
-        "[" . join(",", map { show($_) } @extra) . "]",
-        "[" . join(",", map { show($_) } @ARGV) . "]") : "mistake", "\\n";
-    }
-    """
-
   private enum Key { case help, verbose, node, host, extra }
 
   private static func ours(_ words: [String]) -> String {
@@ -114,7 +98,7 @@ import XCAT
       }
     }
     let input = lines.map { "\t" + $0.joined(separator: "\t") + "\n" }.joined()
-    let answer = try run("perl", "-e", Self.oracle, input: input)
+    let answer = try run(fixture("scripts/oracles/parse-with-getopt-long.pl"), input: input)
     try #require(answer.didSucceed, "\(answer.errors)")
     let answers = answer.output.split(separator: "\n").map(String.init)
     try #require(answers.count == lines.count)
