@@ -1,4 +1,4 @@
-// Where tests of the executor write: a folder with tree/, and a store beside it.
+// A store, and an empty directory next to it that plans write into.
 
 import Foundation
 import Platform

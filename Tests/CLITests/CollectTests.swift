@@ -1,5 +1,5 @@
-// gc, forget and du of the real program: killed at every system call that changes something, beside
-// other processes, on a full disk; and what they print.
+// gc, forget and du of the program: killed at each system call that changes something, run next to
+// other processes and on a full disk, and their output.
 
 import Foundation
 import Platform
@@ -28,14 +28,14 @@ import Testing
   }
 
   /// Sweeps take 1, 3, 6, 12 … as the call at which it is killed; IMGSTORE_SWEEP=all each one.
-  /// What makes a difference on disk, or to other processes.
+  /// System calls that change the disk or affect other processes.
   private static let calls = [
     "rename,renameat,renameat2", "unlink,unlinkat", "write,pwrite64", "fsync,fdatasync", "flock",
     "ftruncate,openat",
   ]
 
   @Test(arguments: calls)
-  func `gc killed at any system call costs only space`(_ calls: String) throws {
+  func `gc killed at any system call loses only disk space`(_ calls: String) throws {
     guard try run("strace", "-qq", "-e", "trace=none", "true").didSucceed else { return }
     let base = try Site()
     try fill(base, 6)
@@ -73,7 +73,7 @@ import Testing
         collected.status == 0 && collected.output.contains("\"snapshots\" : 3"), "\(when)")
       let bytes = try packBytes(site)
       #expect(Double(bytes) < Double(least) * 1.02 + 40_000, "\(when): \(bytes), \(least)")
-      // strace ends as what it traced did; a call that is not reached kills nothing.
+      // strace exits as the traced program; a call that is not reached kills nothing.
       if result.status == 0 { return }
       n += Self.isThorough ? 1 : max(2, n)
     }
@@ -85,7 +85,7 @@ import Testing
     return Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0
   }
 
-  @Test func `gc beside snapshots, exports and imports of other processes`() throws {
+  @Test func `gc loses nothing while other processes take snapshots, export and import`() throws {
     let site = try Site()
     try fill(site, 4)
     let bundle = site.folder.path("bundle.tgz")
@@ -115,7 +115,9 @@ import Testing
     return site.folder.path("out")
   }
 
-  @Test func `gc waits for who began before, names it, and leaves the rest to the next`() throws {
+  @Test func `gc waits for earlier commands, names them, and leaves their objects to the next gc`()
+    throws
+  {
     let site = try Site()
     try fill(site, 3)
     #expect(try site.imgstore("forget", "img", "--keep-last", "1").status == 0)
@@ -136,7 +138,7 @@ import Testing
     #expect(try site.imgstore("verify", "--deep").status == 0)
   }
 
-  @Test func `a full disk is no hindrance`() throws {
+  @Test func `gc frees space on a full disk`() throws {
     guard isRoot else { return }
     let folder = try TemporaryFolder()
     try shell("mkdir -p \"$1/disk\" \"$1/root/img/rootimg\"", folder.path)
@@ -175,7 +177,7 @@ import Testing
     ).output
   }
 
-  @Test func `what they print`() throws {
+  @Test func `forget, du and gc list kept and removed snapshots and freed space`() throws {
     let site = try Site()
     try fill(site, 4)
     #expect(try site.imgstore("tag", "img@2", "golden").output == "img@2 is img@golden\n")

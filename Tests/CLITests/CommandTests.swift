@@ -1,10 +1,10 @@
-// The program as people and scripts meet it: exit codes, streams, JSON, help.
+// The program as people and scripts use it: exit codes, output streams, JSON and help.
 
 import Foundation
 import TestSupport
 import Testing
 
-/// The program under test: the one that was built beside these tests.
+/// The program under test: built together with these tests.
 let binary =
   ProcessInfo.processInfo.environment["IMGSTORE_BINARY"]
   ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
@@ -34,7 +34,9 @@ final class Site: Sendable {
 }
 
 @Suite struct CommandTests {
-  @Test func `the whole job`() throws {
+  @Test func `snapshot, diff, revert, log, restore, verify and reindex work from the command line`()
+    throws
+  {
     let site = try Site()
     #expect(try site.imgstore("snapshot", "img", "-m", "first", "--tag", "golden").status == 0)
     try shell("echo changed >\"$1/etc/motd\"", site.tree)
@@ -58,7 +60,7 @@ final class Site: Sendable {
     #expect(try site.imgstore("reindex").status == 0)
   }
 
-  @Test func `no terminal, no progress`() throws {
+  @Test func `progress is shown only on a terminal`() throws {
     let site = try Site()
     try shell("head -c 20000000 /dev/urandom >\"$1/large\"", site.tree)
     #expect(try site.imgstore("snapshot", "img").errors == "")
@@ -77,8 +79,9 @@ final class Site: Sendable {
   ]
 
   @Test(arguments: mistakes)
-  func `each mistake has its exit code and its explanation`(_ words: String, _ status: Int32) throws
-  {
+  func `each invalid command line has its exit code and an explanation`(
+    _ words: String, _ status: Int32
+  ) throws {
     let arguments = words.split(separator: " ").map(String.init)
     let site = try Site()
     _ = try site.imgstore("snapshot", "img")
@@ -107,7 +110,7 @@ final class Site: Sendable {
     }
   }
 
-  @Test func `JSON of every reading command`() throws {
+  @Test func `every reading command prints valid JSON`() throws {
     let site = try Site()
     try shell("echo x >\"$1/$(printf 'inv\\377alid')\"", site.tree)
     func json(_ arguments: String...) throws -> Any {
@@ -141,7 +144,7 @@ final class Site: Sendable {
     #expect(try site.imgstore("restore", "img@1:inv\\xffalid", site.folder.path("odd")).status == 0)
   }
 
-  @Test func `restore fills an empty folder and refuses any other`() throws {
+  @Test func `restore fills an empty directory and refuses one with files`() throws {
     let site = try Site()
     _ = try site.imgstore("snapshot", "img")
     try shell("cd \"$1\"; mkdir empty full; echo mine >full/motd; echo x >file", site.folder.path)
@@ -156,7 +159,7 @@ final class Site: Sendable {
     #expect(try String(contentsOfFile: site.folder.path("full/motd"), encoding: .utf8) == "mine\n")
   }
 
-  @Test func `a look-up defines nothing, and an empty value is a mistake`() throws {
+  @Test func `a lookup defines no image, and an empty value is refused`() throws {
     let site = try Site()
     #expect(try site.imgstore("define", "typo").status == 1)
     #expect(try !site.imgstore("images").output.contains("typo"))
@@ -166,7 +169,7 @@ final class Site: Sendable {
     #expect(try run(binary, "images", environment: ["IMGSTORE_STORE": ""]).status == 2)
   }
 
-  @Test func `a folder that is not mounted makes no snapshot, unless it is asked for`() throws {
+  @Test func `an unmounted tree is not recorded without --allow-empty`() throws {
     let site = try Site()
     _ = try site.imgstore("snapshot", "img")
     try shell("mv \"$1/root/img\" \"$1/elsewhere\"", site.folder.path)
@@ -176,7 +179,7 @@ final class Site: Sendable {
     #expect(try site.imgstore("log", "img").output.contains("(incomplete)"))
   }
 
-  @Test func `damage costs what is damaged, and the rest comes back`() throws {
+  @Test func `damage to the store loses only the damaged files`() throws {
     let site = try Site()
     _ = try site.imgstore("snapshot", "img")
     try shell("head -c 3000000 /dev/urandom >\"$1/large\"", site.tree)
@@ -194,7 +197,7 @@ final class Site: Sendable {
     #expect(!verify.errors.contains("img@1 is affected"))
   }
 
-  @Test func `a bundle through a pipe`() throws {
+  @Test func `a bundle is imported from a pipe`() throws {
     let site = try Site()
     let result = try run(
       "bash", "-c",
@@ -204,7 +207,7 @@ final class Site: Sendable {
     #expect(result.output.contains("./rhels8.5.0-x86_64-netboot-piped/manifest.xml\n"))
   }
 
-  @Test func `the program starts in well under ten milliseconds of its own`() throws {
+  @Test func `the program uses less than ten milliseconds of its own to start`() throws {
     let user = try run(
       "bash", "-c", "TIMEFORMAT=%U; time for i in $(seq 50); do \"$0\" --version >/dev/null; done",
       binary)

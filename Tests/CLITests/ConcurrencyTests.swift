@@ -1,5 +1,5 @@
-// Several commands at once on one image and one store: they take turns, none fails for the others, and the
-// store verifies afterwards. Holders of locks are killed and stopped in the midst of it.
+// Concurrent commands on one image and one store: they wait for each other, none fails because of
+// the others, and the store verifies afterwards. Lock holders are killed and stopped meanwhile.
 
 import Foundation
 import Platform
@@ -29,7 +29,7 @@ import Testing
     return site
   }
 
-  @Test func `twenty commands at once on one image all end well`() throws {
+  @Test func `twenty concurrent commands on one image all succeed`() throws {
     let site = try filled()
     let out = site.folder.path("out")
     var commands: [[String]] = (0..<8).map { ["snapshot", "img", "-m", "\($0)"] }

@@ -1,11 +1,11 @@
-// JSON as programs meet it: every command has it, every document fits its schema of docs/schema, and these are what
-// the program's types say.
+// JSON output: every command has it, every document matches its schema in docs/schema, and the
+// schemas equal the types of the program.
 
 import Foundation
 import TestSupport
 import Testing
 
-/// A management node with an image of every kind of entry, and a folder for what commands print.
+/// A management node with an image of every kind of entry, and a folder for the output of commands.
 private final class DocumentSite: Sendable {
   let folder: TemporaryFolder
   var tree: String { folder.path("root/install/img/rootimg") }
@@ -98,19 +98,19 @@ private final class DocumentSite: Sendable {
     return found
   }
 
-  @Test func `every command has --json`() throws {
+  @Test func `every command accepts --json`() throws {
     let commands = try commands()
     #expect(commands.count > 40)
-    // A script of a shell is no document, and a schema is JSON anyway.
+    // The script for a shell is not a document, and a schema is JSON without --json.
     for (path, options) in commands where path != ["completion"] && path != ["json-schema"] {
       #expect(options.contains("json"), "\(path)")
     }
   }
 
-  @Test func `docs/schema is what 'make schemas' makes`() throws {
+  @Test func `docs/schema equals the output of 'make schemas'`() throws {
     let folder = try TemporaryFolder()
-    let made = try run(packageRoot + "/scripts/schemas.sh", binary, folder.path("schema"))
-    #expect(made.status == 0, "\(made.errors)")
+    let written = try run(packageRoot + "/scripts/schemas.sh", binary, folder.path("schema"))
+    #expect(written.status == 0, "\(written.errors)")
     let difference = try run("diff", "-r", Self.schemas, folder.path("schema"))
     #expect(difference.status == 0, "run 'make schemas'\n\(difference.output)")
   }
@@ -150,7 +150,7 @@ private final class DocumentSite: Sendable {
     }
   }
 
-  @Test func `pins, tags and the latest snapshot are in the documents`() throws {
+  @Test func `documents contain pins, tags and the latest snapshot`() throws {
     struct Images: Decodable {
       struct Image: Decodable {
         let snapshots: Int
@@ -230,7 +230,7 @@ private final class DocumentSite: Sendable {
     }
   }
 
-  @Test func `docs/json.md has every kind of document and every key`() throws {
+  @Test func `docs/json.md lists every kind of document and every key`() throws {
     let text = try String(contentsOfFile: packageRoot + "/docs/json.md", encoding: .utf8)
     let words = Set(text.split { !$0.isLetter && !$0.isNumber && $0 != "-" }.map(String.init))
     for name in try FileManager.default.contentsOfDirectory(atPath: Self.schemas) {

@@ -1,5 +1,6 @@
-// Changes of a live image, killed at every file operation: `resume` leads to the target and `resume
-// --back` to the start, exactly, tables included; and who looks at a swapped tree sees one or the other.
+// Changes of a live image, killed at every file operation: `resume` leads exactly to the target and
+// `resume --back` to the start, including the tables. Readers of a swapped tree see one or the
+// other.
 
 import Foundation
 import Platform
@@ -14,7 +15,7 @@ private struct KillSweep {
 
   let base: TemporaryFolder
   let arguments: [String]
-  /// What the image's state is called in findings; the folders and tables that belong to it.
+  /// The name of the image's state in failures, and the folders and tables that belong to it.
   var image = "img"
 
   /// Everything that the change may touch, and nothing that it may not.
@@ -85,7 +86,7 @@ private struct KillSweep {
     return text
   }
 
-  /// Kills the verb at one operation after the other, and goes on both ways.
+  /// Kills the command at one operation after the other, then resumes and rolls back.
   /// - Parameter minOperations: how many there are at least.
   func sweep(seed: UInt64, expecting minOperations: Int) throws {
     let start = try copy()
@@ -115,7 +116,7 @@ private struct KillSweep {
           resumed += 1
           let other = try imgstore(folder, ["define", image, "comments=mine"])
           #expect(other.status == 6 && other.errors.contains("imgstore resume \(image)"), "\(name)")
-          // What resumes may be killed as well.
+          // The resuming command may be killed as well.
           if Bool.random(using: &random) {
             _ = try kill(folder, way, at: Int.random(in: 1...60, using: &random))
           }
@@ -187,19 +188,19 @@ private struct KillSweep {
     return folder
   }
 
-  @Test func `a swap that is killed anywhere is completed or taken back`() throws {
+  @Test func `a swap killed at any operation can be resumed or rolled back`() throws {
     let killing = KillSweep(
       base: try prepare(), arguments: ["revert", "img@1", "--swap", "-q"])
     try killing.sweep(seed: 1, expecting: 100)
   }
 
-  @Test func `changes in place that are killed anywhere are completed or taken back`() throws {
+  @Test func `an in-place revert killed at any operation can be resumed or rolled back`() throws {
     let killing = KillSweep(
       base: try prepare(), arguments: ["revert", "img@1", "--in-place", "-q"])
     try killing.sweep(seed: 2, expecting: 100)
   }
 
-  @Test func `an import that is killed anywhere is completed or taken back`() throws {
+  @Test func `an import killed at any operation can be resumed or rolled back`() throws {
     let base = try prepare()
     let killing = KillSweep(
       base: base,
@@ -207,7 +208,8 @@ private struct KillSweep {
     try killing.sweep(seed: 3, expecting: 100)
   }
 
-  @Test func `an import of a new image that is killed anywhere is completed or taken back`() throws
+  @Test func `an import of a new image killed at any operation can be resumed or rolled back`()
+    throws
   {
     let base = try prepare()
     var killing = KillSweep(
@@ -217,14 +219,15 @@ private struct KillSweep {
     try killing.sweep(seed: 4, expecting: 100)
   }
 
-  @Test func `a copy that is killed anywhere is completed or taken back`() throws {
+  @Test func `a copy killed at any operation can be resumed or rolled back`() throws {
     var killing = KillSweep(
       base: try prepare(), arguments: ["copy", "img@1", "new", "--profile", "q", "-q"])
     killing.image = "new"
     try killing.sweep(seed: 5, expecting: 100)
   }
 
-  @Test func `who looks at a swapped tree sees the old one or the new one`() throws {
+  @Test func `a reader of a swapped tree sees the old tree or the new one, never a mixture`() throws
+  {
     let site = try Site()
     try shell(
       "cd \"$1\"; mkdir d; for i in $(seq 60); do echo one >f$i; echo one >d/g$i; done", site.tree)

@@ -1,5 +1,5 @@
-// --nodeset, and what is said of nodes that boot old copies: a real root, tables that XCATCFG names, and a nodeset
-// that writes down what it was given.
+// --nodeset, and the reports about nodes that boot old copies: a real root, tables that XCATCFG
+// names, and a nodeset that records its arguments.
 
 import Foundation
 import TestSupport
@@ -51,14 +51,15 @@ private struct NodesetSite {
 }
 
 @Suite struct NodesetTests {
-  @Test func `a revert names the nodes and the command, and runs nothing`() throws {
+  @Test func `a revert without --nodeset names the nodes and the command and runs nothing`() throws
+  {
     let site = try NodesetSite()
     #expect(try site.bootFiles()["current"] as? Bool == true)
     let revert = try site.imgstore("revert", "img@1")
     #expect(revert.status == 0, "\(revert.errors)")
     #expect(revert.errors.contains("nodeset n1-n3 osimage=img"))
     #expect(try site.asked() == [])
-    // A warning: the image is as its snapshot says.
+    // Only a warning, because the image equals its snapshot.
     let status = try site.imgstore("status", "img", "--exit-code")
     #expect(status.status == 0)
     #expect(status.errors.contains("nodeset n1-n3 osimage=img"))
@@ -69,7 +70,7 @@ private struct NodesetSite {
     #expect(try site.imgstore("status", "-q", "img").errors.contains("nodeset"))
   }
 
-  @Test func `--nodeset runs it, without a shell, and looks again`() throws {
+  @Test func `--nodeset runs nodeset without a shell and checks the boot files again`() throws {
     let name = "a$(touch${IFS}owned);b"
     let site = try NodesetSite(name: name)
     let revert = try site.imgstore("revert", "\(name)@1", "--nodeset", "--json")
@@ -87,7 +88,7 @@ private struct NodesetSite {
   }
 
   @Test(arguments: ["fail", "idle"])
-  func `a nodeset that fails, or does nothing, is a problem of a change that is done`(
+  func `a nodeset that fails or does nothing is a warning of a completed change`(
     _ kind: String
   ) throws {
     let site = try NodesetSite()
@@ -98,7 +99,7 @@ private struct NodesetSite {
     #expect(try site.imgstore("status", "img", "--exit-code").status == 0)
   }
 
-  @Test func `without xCAT, or below a root, --nodeset is refused before anything is changed`()
+  @Test func `--nodeset without xCAT or below a staging root is refused before any change`()
     throws
   {
     let site = try NodesetSite()
@@ -111,7 +112,7 @@ private struct NodesetSite {
     #expect(try site.imgstore("revert", "img@1").status == 0)
   }
 
-  @Test func `undo and import tell and run it, too`() throws {
+  @Test func `undo and import report and run nodeset as revert does`() throws {
     let site = try NodesetSite()
     #expect(try site.imgstore("revert", "img@1").status == 0)
     #expect(try site.imgstore("undo", "img", "--nodeset").status == 0)

@@ -1,5 +1,5 @@
-// What others can read of what commands make, whatever the caller's umask and whosever folder it goes
-// into: a table of modes. The image is one that the real xCAT made; the commands run as root.
+// Permissions of the files that commands create, for any umask and owner of the directory: a table
+// of modes. The image is one of the real xCAT, and the commands run as root.
 
 import Foundation
 import Platform
@@ -48,16 +48,16 @@ private struct OutputSite {
 
 @Suite(.serialized) struct OutputModeTests {
   @Test(arguments: ["022", "027", "077", "777"])
-  func `the table of modes`(umask: String) throws {
+  func `each output has the mode of the table under every umask`(umask: String) throws {
     guard isRoot else { return }
     let site = try OutputSite()
     let less = (Int(umask, radix: 8) ?? 0) & 0o077
-    func mode(_ wanted: Int) -> [String] { [String(wanted & ~less, radix: 8) + " 0"] }
+    func mode(_ expected: Int) -> [String] { [String(expected & ~less, radix: 8) + " 0"] }
     let image = OutputSite.image
     let imported = try site.imgstore(
       umask: umask, "import", fixture("xcat/exported/stateless.tgz"), "-f", "fresh")
     #expect(imported.status == 0, "\(imported.errors)")
-    // Nodes read these, and what is in them has modes of its own.
+    // Nodes read these, and their contents have their own modes.
     let fresh = site.install + "/netboot/rhels8.5.0/x86_64/fresh"
     #expect(try run("stat", "-c", "%a %u", fresh).output == "755 0\n")
     #expect(try site.imgstore(umask: umask, "snapshot", image).status == 0)
@@ -72,10 +72,10 @@ private struct OutputSite {
         ["export", image, "\(folder)/b.tgz"], ["export", image, "\(folder)/c.tgz", "--complete"],
         ["pack", image, "--output", "\(folder)/p.cpio.gz"],
       ] {
-        let made = try run(
+        let result = try run(
           "sh", arguments: ["-c", "umask \"$0\"; exec \"$@\"", umask, binary] + words,
           environment: site.environment)
-        #expect(made.status == 0 || made.status == 3, "\(words): \(made.errors)")
+        #expect(result.status == 0 || result.status == 3, "\(words): \(result.errors)")
         let file = words.first { $0.hasPrefix(folder) } ?? ""
         #expect(try site.modes(file, "f") == ["600 0"], "\(words)")
       }
@@ -109,7 +109,7 @@ private struct OutputSite {
   }
 
   @Test(arguments: [SIGTERM, SIGKILL])
-  func `a bundle that was interrupted leaves nothing`(signal: Int32) throws {
+  func `an interrupted export leaves no file`(signal: Int32) throws {
     let site = try OutputSite()
     let image = OutputSite.image
     let kernel = site.install + "/netboot/rhels8.5.0/x86_64/compute/kernel"
@@ -155,7 +155,7 @@ private struct OutputSite {
     ]
   }
 
-  @Test func `a link that another user may have made is not followed`() throws {
+  @Test func `an output link that another user may have made is not followed`() throws {
     guard isRoot else { return }
     let site = try OutputSite()
     let image = OutputSite.image
@@ -171,15 +171,15 @@ private struct OutputSite {
     for place in ["sticky", "foreign"] {
       for name in ["file", "folder", "empty", "missing"] {
         for words in OutputModeTests.outputs(image, site.folder.path("\(place)/\(name)")) {
-          let made = try run(binary, arguments: words, environment: site.environment)
-          #expect(made.status == 1, "\(words): \(made.output)\(made.errors)")
+          let result = try run(binary, arguments: words, environment: site.environment)
+          #expect(result.status == 1, "\(words): \(result.output)\(result.errors)")
         }
       }
     }
     #expect(try state() == before)
   }
 
-  @Test func `links of root's, and plain files, are outputs as ever`() throws {
+  @Test func `links of root and regular files are accepted as outputs`() throws {
     guard isRoot else { return }
     let site = try OutputSite()
     let image = OutputSite.image
@@ -189,11 +189,11 @@ private struct OutputSite {
     let passwd = "\(image)@1:etc/passwd"
     #expect(try site.imgstore("extract", passwd, site.folder.path("own/link/a")).status == 0)
     #expect(try run("ls", "-A", site.folder.path("own/real")).output == "a\n")
-    // The sticky folder is root's: a link of root's in it can be exchanged by nobody else.
+    // Nobody but root can replace a link of root in the sticky folder of root.
     try shell("cd \"$1\"; rm sticky/mine; ln -s ../own/real sticky/mine", site.folder.path)
     #expect(try site.imgstore("extract", passwd, site.folder.path("sticky/mine/b")).status == 0)
     #expect(try run("ls", "-A", site.folder.path("own/real")).output == "a\nb\n")
-    // In a folder of somebody else's nothing is followed, whoever made it.
+    // In a directory of another user no link is followed, regardless of its owner.
     try shell("cd \"$1\"; ln -s ../own/real foreign/mine", site.folder.path)
     #expect(try site.imgstore("extract", passwd, site.folder.path("foreign/mine/c")).status == 1)
     #expect(try site.imgstore("extract", passwd, site.folder.path("foreign/c")).status == 0)
@@ -201,7 +201,7 @@ private struct OutputSite {
 
   // MARK: Whose store
 
-  @Test func `a store that others own or can write is refused`() throws {
+  @Test func `a store that other users own or can write is refused`() throws {
     guard isRoot else { return }
     let site = try OutputSite()
     let image = OutputSite.image
@@ -238,14 +238,14 @@ private struct OutputSite {
       try shell("chown -hR 0:0 \"$1\"; chmod -R go-w \"$1\"; chmod 700 \"$1\"", store)
       #expect(try site.imgstore("log", image).status == 0, "\(change)")
     }
-    // A group of root's own is nobody else.
+    // A group that only root belongs to counts as root.
     try shell("chmod 770 \"$1\"", store)
     #expect(try site.imgstore("log", image).status == 0)
   }
 
   // MARK: Links among the image's files
 
-  @Test func `a list that is a link is exported from the allowed folders only`() throws {
+  @Test func `a list that is a link is exported only from the allowed directories`() throws {
     let site = try OutputSite()
     let image = OutputSite.image
     let list = "/install/custom/netboot/rh/compute.pkglist"

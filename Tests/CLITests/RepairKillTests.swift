@@ -1,4 +1,4 @@
-// `repair` of the real program, killed at system calls that change something: nothing that was intact is lost,
+// `repair` of the program, killed at system calls that change something: no intact data are lost,
 // and the next repair completes it.
 
 import Foundation
@@ -29,7 +29,8 @@ import Testing
     "rename,renameat,renameat2", "unlink,unlinkat", "write,pwrite64", "fsync,fdatasync",
     "link,linkat",
   ])
-  func `a repair killed at any system call is completed by the next`(_ calls: String) throws {
+  func `a repair killed at any system call is completed by the next repair`(_ calls: String) throws
+  {
     guard try run("strace", "-qq", "-e", "trace=none", "true").didSucceed else { return }
     let base = try damaged()
     var n = 1

@@ -1,5 +1,5 @@
-// Signals and closed pipes in the midst of a change: it stops between two steps, its journal stays, the user
-// is shown how to go on, and the shell sees 128 + the signal.
+// Signals and closed pipes during a change: it stops between two steps, its journal stays, the user
+// is shown how to continue, and the exit code is 128 + the signal.
 
 import Foundation
 import Platform
@@ -24,7 +24,7 @@ import Testing
   private static let unblocked = fixture("scripts/processes/run-with-default-signals.py")
 
   @Test(arguments: [SIGTERM, SIGINT, SIGHUP, SIGQUIT])
-  func `a signal stops a change so that it can be resumed`(_ signal: Int32) throws {
+  func `a change stopped by a signal can be resumed`(_ signal: Int32) throws {
     let site = try site()
     // Each thread gets the signal at the tenth file that it replaces.
     let stopped = try run(
@@ -45,7 +45,7 @@ import Testing
   }
 
   @Test(arguments: ["snapshot img", "export img OUT/b.tgz", "gc", "status img"])
-  func `a signal that ends a command leaves a document for programs`(_ words: String) throws {
+  func `a command ended by a signal prints an error document with --json`(_ words: String) throws {
     let site = try Site()
     #expect(try site.imgstore("snapshot", "img").status == 0)
     try shell("head -c 4000000 /dev/urandom >\"$1/f\"", site.tree)
@@ -72,7 +72,7 @@ import Testing
     let error: Details
   }
 
-  @Test func `nobody reads the report: the change is made all the same`() throws {
+  @Test func `a change completes although nobody reads its output`() throws {
     let site = try site()
     let piped = try run(
       "/bin/bash",
@@ -84,7 +84,7 @@ import Testing
     #expect(try site.imgstore("log", "img").output.contains("revert to @1"))
   }
 
-  // MARK: What is said, and what is left
+  // MARK: Messages and leftovers
 
   /// Runs imgstore below strace, which injects signals and delays.
   /// - Parameter script: bash, with `$imgstore` for the program and `$inject` for strace.
@@ -100,7 +100,7 @@ import Testing
   }
 
   @Test(arguments: [SIGTERM, SIGINT])
-  func `a signal before the exchange of a swap leaves nothing behind`(_ signal: Int32) throws {
+  func `a swap stopped before its exchange leaves nothing behind`(_ signal: Int32) throws {
     let site = try site()
     let before = try snapshots(site)
     let stopped = try runTraced(
@@ -115,7 +115,7 @@ import Testing
     #expect(try differences(site.folder.path("second"), site.tree) == "")
     #expect(try snapshots(site) == before)
     #expect(try site.imgstore("status", "img", "--exit-code").status == 0)
-    // What it would have recorded is gone, too.
+    // The record that it would have written is removed, too.
     let part = try runTraced(
       site,
       "$trace -e trace=utimensat -e inject=utimensat:signal=\(signal):when=10 "
@@ -128,9 +128,9 @@ import Testing
     #expect(try site.imgstore("verify").status == 0)
   }
 
-  @Test func `a second signal ends a change at once`() throws {
+  @Test func `a second signal ends a change immediately`() throws {
     let site = try site()
-    // Each step but the first takes half a minute: no safe point comes before the second signal. (Background
+    // Each step but the first takes half a minute: no safe point is reached before the second signal. (Background
     // jobs ignore SIGINT.)
     let stopped = try runTraced(
       site,
@@ -143,7 +143,7 @@ import Testing
     #expect(try differences(site.folder.path("second"), site.tree) == "")
   }
 
-  @Test func `a snapshot that is interrupted says that there is none`() throws {
+  @Test func `an interrupted snapshot reports that no snapshot was taken`() throws {
     let site = try site()
     try shell("echo new >\"$1/new\"", site.tree)
     let before = try snapshots(site)
@@ -157,7 +157,7 @@ import Testing
     #expect(try snapshots(site) == before)
   }
 
-  @Test func `an unfinished undo is called one, with its time and its user`() throws {
+  @Test func `an unfinished undo is listed as an undo with its time and user`() throws {
     let site = try site()
     #expect(try site.imgstore("revert", "img@1").status == 0)
     let stopped = try runTraced(

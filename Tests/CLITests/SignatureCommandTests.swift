@@ -1,4 +1,4 @@
-// Signatures on the command line: what scripts learn from exit codes and JSON.
+// Signatures on the command line: the exit codes and JSON documents for scripts.
 
 import Foundation
 import TestSupport
@@ -33,7 +33,7 @@ import Testing
     return (result.status, report.signatures)
   }
 
-  @Test func `verify ends with 0, 3 and 1 for good, untrusted and bad signatures`() throws {
+  @Test func `verify exits with 0, 3 and 1 for good, untrusted and bad signatures`() throws {
     let site = try Site()
     #expect(try site.imgstore("key", "generate").status == 0)
     #expect(try site.imgstore("snapshot", "img", "--sign").status == 0)

@@ -1,4 +1,4 @@
-// The binary called imgexport and imgimport, on a management node that the real xCAT made.
+// The program under the names imgexport and imgimport, on a management node of the real xCAT.
 
 import Foundation
 import TestSupport
@@ -48,7 +48,7 @@ private func lines(_ text: String) -> [String] {
   text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
 }
 
-/// Nothing, or warnings: what imgexport says of files that generating the image again would need.
+/// Whether the text is empty or only warns of files for generating the image again.
 private func isWarnings(_ errors: String) -> Bool {
   lines(errors).allSatisfy { $0.hasPrefix("Warning: ") }
 }
@@ -73,7 +73,7 @@ private func isWarnings(_ errors: String) -> Bool {
 
     """
 
-  /// What is said without doing anything: words, exit code, standard output, standard error.
+  /// Command lines that only print: words, exit code, standard output, standard error.
   static let answers: [(String, Int32, String, String)] = [
     ("imgexport", 1, exportUsage, ""), ("imgimport", 1, importUsage, ""),
     ("imgexport -h", 0, exportUsage, ""), ("imgimport --help", 0, importUsage, ""),
@@ -125,7 +125,10 @@ private func isWarnings(_ errors: String) -> Bool {
     ),
   ]
 
-  @Test func `usages, mistakes and refusals are these, and nothing is done`() throws {
+  @Test
+  func `usage errors and refusals of imgexport and imgimport have xCAT's text and change nothing`()
+    throws
+  {
     let node = try Node()
     let before = try run("find", node.folder.path("root"), node.here, "-ls").output
     for (words, status, output, errors) in Self.answers {
@@ -145,7 +148,7 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(!FileManager.default.fileExists(atPath: node.folder.path("scp.log")))
   }
 
-  @Test func `an image goes out and in with xCAT's lines`() throws {
+  @Test func `imgexport and imgimport transfer an image and print xCAT's lines`() throws {
     let node = try Node()
     let export = try node.call("imgexport", Node.image)
     #expect(export.status == 0 && isWarnings(export.errors), "\(export.errors)")
@@ -188,7 +191,7 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(try String(contentsOfFile: kernel, encoding: .utf8) == "mine\n")
   }
 
-  @Test func `a new profile has its own folder and name`() throws {
+  @Test func `an import with a new profile gets its own directory and image name`() throws {
     let node = try Node()
     #expect(try node.call("imgexport", Node.image, "b.tgz").status == 0)
     let result = try node.call("imgimport", "b.tgz", "-f", "compute_test")
@@ -201,7 +204,9 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(try node.files("root/install/custom/netboot/rh").contains("compute_test.exlist"))
   }
 
-  @Test func `only the last part of a destination counts, and it is here`() throws {
+  @Test func `imgexport writes to the current directory under the last part of the destination`()
+    throws
+  {
     let node = try Node()
     try shell("mkdir \"$1/sub\"", node.here)
     for destination in ["sub/one.tgz", "/nowhere/two.bundle", "three", "sub/"] {
@@ -212,7 +217,7 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(try node.files("here/sub") == "")
   }
 
-  @Test func `an export that fails says no Done and leaves nothing`() throws {
+  @Test func `a failed export prints no "Done" and leaves no file`() throws {
     let node = try Node()
     try shell(
       "rm \"$1\"/root/install/netboot/rhels8.5.0/x86_64/compute/kernel", node.folder.path)
@@ -222,7 +227,7 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(try node.files("here") == "")
   }
 
-  @Test func `a damaged bundle is an error and changes nothing`() throws {
+  @Test func `imgimport refuses a damaged bundle and changes nothing`() throws {
     let node = try Node()
     #expect(try node.call("imgexport", Node.image, "b.tgz").status == 0)
     try shell("cd \"$1\"; truncate -s -3000 b.tgz", node.here)
@@ -233,7 +238,7 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(try run("find", node.folder.path("root/install"), "-ls").output == before)
   }
 
-  @Test func `extra files go along, and one that is not there is an error`() throws {
+  @Test func `imgexport adds extra files, and a missing one is an error`() throws {
     let node = try Node()
     try shell(
       """
@@ -252,7 +257,7 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(try node.files("here") == "b.tgz\n")
   }
 
-  @Test func `a bundle goes to another host and comes back`() throws {
+  @Test func `a bundle is copied to another host and imported from there`() throws {
     let node = try Node()
     try shell(
       """
@@ -281,7 +286,7 @@ private func isWarnings(_ errors: String) -> Bool {
       ])
     #expect(try node.files("here") == "" && node.files("root/tmpdir") == "")
 
-    // Each time four words: -B, --, and what is copied where; in a folder that only we can enter.
+    // Each call has four words: -B, --, source and target, in a folder that only its owner can enter.
     let log = lines(try node.text("scp.log"))
     let own = "\\[\(node.folder.path)/root/tmpdir/img(ex|im)port\\.[^]]*\\]"
     for (line, pattern) in zip(
@@ -300,7 +305,7 @@ private func isWarnings(_ errors: String) -> Bool {
       Set(lines(try node.text("scp.where"))) == ["\(node.folder.path)/root/tmpdir 700"])
   }
 
-  @Test func `scp gets neither the caller's secrets nor his open files`() throws {
+  @Test func `scp gets neither the caller's variables nor its open files`() throws {
     let node = try Node()
     let sent = try run(
       "bash",
@@ -329,7 +334,7 @@ private func isWarnings(_ errors: String) -> Bool {
     "mn2;id", "",
     "user@host@mn2", "mn2:22",
   ])
-  func `a host that is none reaches no scp`(_ host: String) throws {
+  func `an invalid host is refused before scp runs`(_ host: String) throws {
     let node = try Node()
     for words in [["imgexport", Node.image, "b.tgz"], ["imgimport", "b.tgz"]] {
       let result = try run(
@@ -341,7 +346,7 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(!FileManager.default.fileExists(atPath: node.folder.path("scp.log")))
   }
 
-  @Test func `a transfer that fails is an error, and no copy stays behind`() throws {
+  @Test func `a failed transfer is an error and leaves no copy`() throws {
     let node = try Node()
     try shell("touch \"$1/scp.fail\"", node.folder.path)
     let sent = try node.call("imgexport", Node.image, "b.tgz", "-R", "mn2")
@@ -373,7 +378,7 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(try node.files("here") == "")
   }
 
-  @Test func `our own names of the verbs have the same transfers, and long options`() throws {
+  @Test func `imgstore export and import transfer bundles as imgexport and imgimport do`() throws {
     let node = try Node()
     let sent = try node.imgstore("export", Node.image, "-R", "root@mn2", "--to", "b.tgz", "--json")
     #expect(sent.status == 0, "\(sent.errors)")
@@ -382,7 +387,7 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(json["destination"] as? String == "root@mn2:./b.tgz")
     #expect(json["dryRun"] as? Bool == false)
     #expect((json["members"] as? [[String: Any]])?.isEmpty == false)
-    // The tree is what a bundle of xCAT's form leaves out.
+    // A bundle in xCAT's form does not contain the tree.
     let missing = (json["missing"] as? [[String: Any]])?.compactMap { $0["path"] as? String }
     #expect(missing == ["/install/netboot/rhels8.5.0/x86_64/compute/rootimg"])
     #expect(try node.files("remote") == "b.tgz\n")
@@ -416,7 +421,7 @@ private func isWarnings(_ errors: String) -> Bool {
     }
   }
 
-  @Test func `nodes get a bundle's script lists with -p, and originals are kept with --orig`()
+  @Test func `-p gives a bundle's script lists to nodes, and --orig keeps replaced files`()
     throws
   {
     let source = try Node()
@@ -462,7 +467,7 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(try String(contentsOfFile: boot + "/kernel", encoding: .utf8) == "mine\n")
   }
 
-  @Test func `an export goes through a pipe into an import`() throws {
+  @Test func `an export to a pipe can be imported from it`() throws {
     let (node, other) = (try Node(), try Node(isEmpty: true))
     let script = """
       IMGSTORE_ROOT="$1/root" IMGSTORE_STORE="$1/store" "$0" export "$3" --to - --complete |
@@ -490,7 +495,8 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(!FileManager.default.fileExists(atPath: other.folder.path("root/install")))
   }
 
-  @Test func `the manual pages have every option of the usages`() throws {
+  @Test func `the manual pages of imgexport and imgimport list every option of the usages`() throws
+  {
     for (name, usage) in [("imgexport", Self.exportUsage), ("imgimport", Self.importUsage)] {
       let path = "\(packageRoot)/docs/\(name).1"
       let source = try String(contentsOfFile: path, encoding: .utf8)
@@ -501,7 +507,7 @@ private func isWarnings(_ errors: String) -> Bool {
     }
   }
 
-  @Test func `links are made beside the binary, and what is another's is left alone`() throws {
+  @Test func `xCAT's names are linked next to the binary, and files of others are kept`() throws {
     let folder = try TemporaryFolder()
     try shell(
       "cd \"$1\"; touch imgstore; ln -s xcatclientnnr imgexport; \"$2\"/scripts/links.sh .",

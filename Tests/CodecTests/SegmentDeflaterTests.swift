@@ -31,7 +31,7 @@ import Testing
   }
 
   @Test(.usesTools, arguments: seeds)
-  func `segments joined are one stream that zlib reads`(_ seed: UInt64) throws {
+  func `concatenated segments are one stream that zlib reads`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let folder = try TemporaryFolder()
     var deflater = SegmentDeflater(level: 5)
@@ -78,7 +78,8 @@ import Testing
   }
 
   @Test(arguments: seeds)
-  func `a stream with a flipped bit is refused, or still says the same`(_ seed: UInt64) throws {
+  func `a stream with a flipped bit is refused or decodes to the same bytes`(_ seed: UInt64) throws
+  {
     var random = SplitMix64(seed)
     let plain = sample(&random, 50_000)
     var deflater = SegmentDeflater(level: 6)

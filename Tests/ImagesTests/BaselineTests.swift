@@ -1,4 +1,5 @@
-// The meaning of an image's name alone for diff and revert: the latest snapshot that a person chose.
+// The meaning of an image name without a snapshot for diff and revert: the latest snapshot that a
+// person chose.
 
 import Foundation
 import Images
@@ -33,7 +34,7 @@ import Testing
     func meant() throws -> String { try workspace.comparison("img", nil).diff.old }
   }
 
-  @Test func `a snapshot that packing takes does not hide the update before it`() throws {
+  @Test func `a snapshot taken by pack does not become the baseline`() throws {
     let site = try Site()
     try site.write("bad", "etc/hosts")
     _ = try site.workspace.pack(PackRequest("img"))
@@ -44,7 +45,7 @@ import Testing
     #expect(try site.read("etc/hosts") == "good\n")
   }
 
-  @Test func `files are brought back one after the other`() throws {
+  @Test func `reverts of single files keep the baseline`() throws {
     let site = try Site()
     try site.write("bad", "etc/hosts")
     try site.write("bad", "etc/motd")
@@ -55,7 +56,7 @@ import Testing
     #expect(try site.read("etc/motd") == "good\n")
   }
 
-  @Test func `an undo brings the baseline back as well`() throws {
+  @Test func `an undo restores the previous baseline`() throws {
     let site = try Site()
     try site.write("bad", "etc/hosts")
     _ = try site.workspace.revert("img:etc/hosts")
@@ -64,7 +65,7 @@ import Testing
     #expect(try site.meant() == "img@1")
   }
 
-  @Test func `a state that a person went back to is a baseline`() throws {
+  @Test func `a state chosen by a revert becomes the baseline`() throws {
     let site = try Site()
     try site.write("bad", "etc/hosts")
     _ = try site.workspace.snapshot("img")
@@ -78,7 +79,9 @@ import Testing
     #expect(try site.read("etc/hosts") == "worse\n")
   }
 
-  @Test func `an undo of a whole revert means the snapshot from before`() throws {
+  @Test func `after an undo of a whole revert the baseline is the snapshot before the revert`()
+    throws
+  {
     let site = try Site()
     try site.write("bad", "etc/hosts")
     _ = try site.workspace.snapshot("img")
@@ -89,7 +92,7 @@ import Testing
     #expect(try site.meant() == "img@3")
   }
 
-  @Test func `where every snapshot is automatic, the latest is meant`() throws {
+  @Test func `without manual snapshots the latest automatic one is the baseline`() throws {
     let site = try Site()
     try site.write("other", "etc/hosts")
     var export = ExportRequest("img")
@@ -99,7 +102,7 @@ import Testing
     #expect(try site.meant() == "img@2")
   }
 
-  @Test func `a number, a tag and an id mean what they say`() throws {
+  @Test func `a number, a tag and an id name their snapshot regardless of the baseline`() throws {
     let site = try Site()
     try site.write("bad", "etc/hosts")
     _ = try site.workspace.pack(PackRequest("img"))

@@ -109,7 +109,7 @@ func request(
 }
 
 @Suite(.usesTools) struct CollectionTests {
-  @Test func `what was foretold is freed, to the byte`() throws {
+  @Test func `the dry-run estimate of gc is exact to the byte`() throws {
     let site = try CollectionSite()
     try site.fill()
     try site.snapshot()
@@ -126,23 +126,23 @@ func request(
       return Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? -1
     }
     let before = try bytes()
-    let foretold = try site.open().forget(["img"], policy(last: 2), dryRun: true)
-    #expect(foretold.forgotten.count == 7 && foretold.kept.count == 2)
+    let estimate = try site.open().forget(["img"], policy(last: 2), dryRun: true)
+    #expect(estimate.forgotten.count == 7 && estimate.kept.count == 2)
     #expect(try site.open().log("img").count == 9)
-    let account = try site.open().diskUse(foretold.forgotten.map { "\($0.name)" })
-    #expect(account.total.use.freedBytes == foretold.freedBytes)
+    let account = try site.open().diskUse(estimate.forgotten.map { "\($0.name)" })
+    #expect(account.total.use.freedBytes == estimate.freedBytes)
     #expect(account.collectableBytes == 0)
     _ = try site.open().forget(["img"], policy(last: 2))
     let outcome = try site.open().collect()
     #expect(outcome.freedBytes > 0 && outcome.waitingBytes == 0 && !site.hasDoomed)
-    #expect(try before - bytes() == Int(foretold.freedBytes ?? 0))
+    #expect(try before - bytes() == Int(estimate.freedBytes ?? 0))
     try site.check("after gc", restoring: true)
     // Nothing is left to do, and the estimate is zero.
     let again = try site.open().collect()
     #expect(again.removedPacks == 0 && again.freedBytes == 0)
   }
 
-  @Test func `the stat cache does not vouch for what was collected`() throws {
+  @Test func `the stat cache does not list deleted objects as stored`() throws {
     let site = try CollectionSite()
     try site.fill()
     try site.snapshot()
@@ -166,7 +166,7 @@ func request(
     #expect(try site.open().status("img").isClean)
   }
 
-  @Test func `a stat cache outlives its snapshot where another has the same content`() throws {
+  @Test func `a stat cache outlives its snapshot if another has the same content`() throws {
     let site = try CollectionSite()
     try site.fill(10)
     // Without the pause, the files' times would be too recent to be trusted.
@@ -184,7 +184,7 @@ func request(
     try site.check("the end")
   }
 
-  @Test func `what a revert rests on is still there`() throws {
+  @Test func `gc keeps the objects that a running revert needs`() throws {
     let site = try CollectionSite()
     try site.fill()
     try site.snapshot()
@@ -232,7 +232,8 @@ func request(
     try session.finish()
   }
 
-  @Test func `an old session may rest on what is doomed, a new one does not`() throws {
+  @Test func `an earlier session may use objects marked for deletion, a later one does not`() throws
+  {
     let site = try CollectionSite()
     var random = SplitMix64(5)
     let bytes = random.bytes(50_000)
@@ -263,12 +264,12 @@ func request(
       #expect(session.writtenBytes == 0, "it found it present when it asked")
     }
     try site.check("both committed")
-    let settled = try site.open().collect()
-    #expect(settled.waitingBytes == 0 && !site.hasDoomed)
-    try site.check("settled")
+    let final = try site.open().collect()
+    #expect(final.waitingBytes == 0 && !site.hasDoomed)
+    try site.check("final")
   }
 
-  @Test func `a pack comes back when an old session has committed what it holds`() throws {
+  @Test func `a pack is kept after an earlier session has committed its objects`() throws {
     let site = try CollectionSite()
     var random = SplitMix64(6)
     let bytes = random.bytes(50_000)
@@ -305,7 +306,7 @@ func request(
     try site.check("it came back")
   }
 
-  @Test func `a second collector is told of the first`() throws {
+  @Test func `a second gc reports that one is running`() throws {
     let site = try CollectionSite()
     try site.fill(5)
     try site.snapshot()
@@ -326,7 +327,7 @@ func request(
     withExtendedLifetime(held) {}
   }
 
-  @Test func `a damaged ref stops the collection, and can be given up`() throws {
+  @Test func `a damaged ref stops gc until it is given up`() throws {
     let site = try CollectionSite()
     try site.fill(10)
     try site.snapshot()
@@ -348,7 +349,7 @@ func request(
     try site.check("given up", restoring: true)
   }
 
-  @Test func `a damaged pack is not rewritten, and is named`() throws {
+  @Test func `gc names a damaged pack and does not rewrite it`() throws {
     let site = try CollectionSite()
     try site.fill()
     try site.snapshot()
@@ -368,7 +369,7 @@ func request(
     #expect(!site.hasDoomed)
   }
 
-  @Test func `optimize changes no id and makes it smaller, within its budget`() throws {
+  @Test func `optimize shrinks the store within its budget and changes no id`() throws {
     let site = try CollectionSite()
     try site.fill()
     try shell("seq 300000 >\"$1/text\"", site.tree())
@@ -401,7 +402,7 @@ func request(
     try site.check("optimized and collected", restoring: true)
   }
 
-  @Test func `an index made anew equals the one that followed the collections`() throws {
+  @Test func `a rebuilt index equals the one updated by collections`() throws {
     let site = try CollectionSite()
     try site.fill()
     for i in 0..<4 {
@@ -420,7 +421,7 @@ func request(
   }
 
   @Test(arguments: seeds)
-  func `whatever happens in whatever order, every kept snapshot comes back`(_ seed: UInt64) throws {
+  func `every kept snapshot restores after random sequences of commands`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let site = try CollectionSite()
     try site.fill(30)
@@ -472,7 +473,7 @@ func request(
   }
 
   @Test(arguments: [UInt64(11), 12])
-  func `snapshots, forgets and collections at once lose nothing`(_ seed: UInt64) throws {
+  func `concurrent snapshots, forgets and collections lose nothing`(_ seed: UInt64) throws {
     let site = try CollectionSite()
     try site.fill(40)
     try site.snapshot()

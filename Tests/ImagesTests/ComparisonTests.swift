@@ -23,7 +23,8 @@ import Testing
     }
   }
 
-  @Test func `packages and paths are told apart as an administrator would`() throws {
+  @Test func `a diff separates changes of packages, configuration files and unowned files`() throws
+  {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let root = folder.path("root/img/rootimg")
@@ -71,7 +72,7 @@ import Testing
     }
   }
 
-  @Test func `a diff of rpm trees says what rpm -qa says`() throws {
+  @Test func `a diff of rpm trees lists the packages of rpm -qa`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let root = folder.path("root/img/rootimg")
@@ -97,7 +98,8 @@ import Testing
   }
 
   @Test(arguments: seeds)
-  func `unified diffs are those of diff, or as short, and patch takes them`(_ seed: UInt64) throws {
+  func `unified diffs are as short as those of diff, and patch applies them`(_ seed: UInt64) throws
+  {
     var random = SplitMix64(seed)
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
@@ -154,7 +156,7 @@ import Testing
     }
   }
 
-  @Test func `large texts that have nothing in common are compared in seconds`() throws {
+  @Test func `large texts with nothing in common are compared in seconds`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let path = folder.path("root/img/rootimg/large")
@@ -170,7 +172,7 @@ import Testing
     #expect(try run("cmp", folder.path("old"), path).didSucceed)
   }
 
-  @Test func `lists come as texts, binaries as a word`() throws {
+  @Test func `lists are compared as text, and binary files are only named`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     try shell(

@@ -1,4 +1,4 @@
-// Images that are directories: no attributes, the tree itself, and what is left out of it.
+// Directory images: they have no attributes, only a tree and its excludes.
 
 import Apply
 import Foundation
@@ -42,7 +42,7 @@ import Testing
     }
   }
 
-  @Test func `a directory becomes an image of its name, and comes back`() throws {
+  @Test func `a directory is added as an image of its name and can be reverted`() throws {
     let site = try Site()
     let first = try site.workspace.snapshot(site.tree)
     #expect(first.committed.name == "compute@1")
@@ -60,7 +60,7 @@ import Testing
     #expect(try site.workspace.status("compute").isClean)
   }
 
-  @Test func `the image is found by its directory, however that is written`() throws {
+  @Test func `an image is found by any spelling of its directory`() throws {
     let site = try Site()
     _ = try site.workspace.snapshot(site.tree)
     try shell("ln -s compute \"$1/srv/link\"", site.folder.path(""))
@@ -74,7 +74,7 @@ import Testing
     #expect(try site.workspace.images().map(\.name) == ["compute"])
   }
 
-  @Test func `what is no image is refused with its own code`() throws {
+  @Test func `a directory that cannot be an image is refused with its own code`() throws {
     let site = try Site()
     func code(_ body: () throws -> Void) -> ErrorCode? {
       do { try body() } catch let error as any ExplainedError { return error.errorCode } catch {}
@@ -95,7 +95,7 @@ import Testing
   }
 
   @Test(arguments: ["empty", "gone", "file"])
-  func `a directory without a tree gets no snapshot`(kind: String) throws {
+  func `a missing directory gets no snapshot`(kind: String) throws {
     let site = try Site()
     if kind != "empty" { _ = try site.workspace.addDirectory(nil, at: site.tree) }
     try shell(
@@ -112,7 +112,7 @@ import Testing
     _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["var/cache/*", "/tmp/*"])
   }
 
-  @Test func `what is excluded is not kept, and changes nothing`() throws {
+  @Test func `excluded files are not recorded and do not count as changes`() throws {
     let site = try Site()
     try excluding(site)
     let first = try site.workspace.snapshot("compute")
@@ -136,7 +136,7 @@ import Testing
   }
 
   @Test(arguments: [ApplyStrategy.automatic, .inPlace])
-  func `a revert leaves alone what is excluded`(method: ApplyStrategy) throws {
+  func `a revert does not touch excluded files`(method: ApplyStrategy) throws {
     let site = try Site()
     try excluding(site)
     _ = try site.workspace.snapshot("compute")
@@ -151,7 +151,7 @@ import Testing
     #expect(try site.workspace.status("compute").isClean)
   }
 
-  @Test func `a swap that would lose what is excluded is refused`() throws {
+  @Test func `a swap that would lose excluded files is refused`() throws {
     let site = try Site()
     try excluding(site)
     _ = try site.workspace.snapshot("compute")
@@ -160,7 +160,7 @@ import Testing
     #expect(site.content("etc/hosts") == "two\n" && site.content("tmp/t") == "t\n")
   }
 
-  @Test func `a directory that holds excluded files stays where the target has none`() throws {
+  @Test func `a directory with excluded files stays if the target does not have it`() throws {
     let site = try Site()
     _ = try site.workspace.snapshot(site.tree)
     try shell("cd \"$1\"; mkdir -p opt/work; echo p >opt/work/p.log; echo q >opt/q", site.tree)
@@ -171,7 +171,7 @@ import Testing
     #expect(!outcome.isExact, "the directory is there for the file's sake")
   }
 
-  @Test func `excludes of now and of then are both left alone, in every direction`() throws {
+  @Test func `current and recorded excludes are both respected in every direction`() throws {
     let site = try Site()
     // @1 has all; then the cache is excluded, and the tree's own list excludes logs.
     _ = try site.workspace.snapshot(site.tree)
@@ -198,13 +198,13 @@ import Testing
     #expect(definition.excludes == ["var/cache/*", "/tmp/*"], "a revert leaves them as they are")
   }
 
-  @Test func `a list that cannot be read stops the snapshot`() throws {
+  @Test func `an unreadable exclude list stops the snapshot`() throws {
     let site = try Site()
     try shell("head -c 70000 /dev/zero | tr '\\0' a >\"$1/.imgstoreignore\"", site.tree)
     #expect(throws: ImageError.self) { try site.workspace.snapshot(site.tree) }
     try shell("printf 'a//b\\n' >\"$1/.imgstoreignore\"", site.tree)
     #expect(throws: ImageError.self) { try site.workspace.snapshot(site.tree) }
-    // A link is no list, wherever it leads.
+    // A link is not accepted as a list.
     try shell("echo '*' >\"$1/../list\"; ln -sf ../list \"$1/.imgstoreignore\"", site.tree)
     let taken = try site.workspace.snapshot(site.tree)
     #expect(taken.committed.snapshot.entryCount > 8)
@@ -223,7 +223,7 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: site.tree))
   }
 
-  @Test func `a list in the tree does not protect what a snapshot has`() throws {
+  @Test func `an exclude list in the tree does not protect files of a snapshot`() throws {
     let site = try Site()
     _ = try site.workspace.snapshot(site.tree)
     try shell(
@@ -234,13 +234,13 @@ import Testing
     #expect(site.content("etc/hosts") == "one\n" && site.content("usr/lib/a") == "a\n")
     #expect(site.content(".imgstoreignore") == nil)
     #expect(site.content("etc/bad") == "bad\n", "no snapshot has it")
-    // What the list would have left out was kept before it was replaced.
+    // Files that the list excludes were snapshotted before they were replaced.
     _ = try site.workspace.undo("compute")
     #expect(site.content("etc/hosts") == "two\n" && site.content("etc/bad") == "bad\n")
     #expect(site.content(".imgstoreignore") == "*\n")
   }
 
-  @Test func `a list in the tree protects what no snapshot has`() throws {
+  @Test func `an exclude list in the tree protects files of no snapshot`() throws {
     let site = try Site()
     _ = try site.workspace.snapshot(site.tree)
     try shell(
@@ -267,7 +267,7 @@ import Testing
   }
 
   @Test(arguments: ["*\\n", "/etc\\n", "*.x\\nhosts\\n", "a//b\\n"])
-  func `a bundle whose own list hides what it brings is refused`(list: String) throws {
+  func `a bundle whose exclude list hides its own files is refused`(list: String) throws {
     let site = try Site()
     let bundle = try bundle(site, list: list)
     try shell("echo two >\"$1/etc/hosts\"", site.tree)
@@ -284,7 +284,7 @@ import Testing
     #expect(try other.workspace.importing(fine) { $0.replaces = true }.remaining?.isEmpty == true)
   }
 
-  @Test func `an undo of an import brings the excludes back, too`() throws {
+  @Test func `an undo of an import restores the excludes`() throws {
     let site = try Site()
     _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["*.theirs"])
     let bundle = try bundle(site, list: "")
@@ -296,7 +296,7 @@ import Testing
     #expect(try site.workspace.define("compute", []).excludes == ["*.ours"])
   }
 
-  @Test func `a tree goes into an empty directory, and several trees into none`() throws {
+  @Test func `an import fills an empty directory, and several trees need new directories`() throws {
     let site = try Site()
     let bundle = try bundle(site, list: "")
     let other = try Workspace(WorkspaceOptions(store: site.folder.path("other"))) { _ in }
@@ -320,7 +320,7 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: site.folder.path("both")))
   }
 
-  @Test func `a bundle goes where the administrator says, and nowhere else`() throws {
+  @Test func `a bundle is imported only into the directory that the administrator names`() throws {
     let site = try Site()
     try excluding(site)
     _ = try site.workspace.snapshot("compute")
@@ -351,7 +351,9 @@ import Testing
     #expect(site.content("etc/hosts") == "two\n")
   }
 
-  @Test func `a bundle cannot choose a place through another image, a link or the store`() throws {
+  @Test func `a bundle cannot choose a target in another image, behind a link or in the store`()
+    throws
+  {
     let site = try Site()
     _ = try site.workspace.snapshot(site.tree)
     var export = ExportRequest("compute@1")
@@ -375,7 +377,7 @@ import Testing
     #expect(site.content("etc/hosts") == "one\n")
   }
 
-  @Test func `a copy lies next to its source, or where it is told to`() throws {
+  @Test func `a copy is placed next to its source or in the given directory`() throws {
     let site = try Site()
     try excluding(site)
     _ = try site.workspace.snapshot("compute")
@@ -394,7 +396,7 @@ import Testing
     }
   }
 
-  @Test func `packing adds nothing to the tree`() throws {
+  @Test func `packing does not change the tree of a directory image`() throws {
     let site = try Site()
     try excluding(site)
     let outcome = try site.workspace.pack(PackRequest(site.tree))

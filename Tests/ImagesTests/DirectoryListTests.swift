@@ -1,4 +1,4 @@
-// The list of images that are directories: what gets on it, and how an image leaves it.
+// The list of directory images: adding, changing and removing images.
 
 import Images
 import Platform
@@ -20,7 +20,7 @@ import Testing
     #expect(try site.workspace.images().map(\.name) == ["compute"])
   }
 
-  @Test func `kernel file systems, devices, the store and the root are no images`() throws {
+  @Test func `kernel file systems, devices, the store and the root are refused as images`() throws {
     let site = try DirectorySite()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("ln -s / top")
@@ -34,7 +34,7 @@ import Testing
     #expect(try site.workspace.images().map(\.name) == ["compute"])
   }
 
-  @Test func `images do not hold each other`() throws {
+  @Test func `an image inside another image is refused`() throws {
     let site = try DirectorySite()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("ln -s srv/compute/etc link")
@@ -44,13 +44,13 @@ import Testing
     #expect(try site.workspace.images().map(\.name) == ["compute"])
   }
 
-  @Test func `a path in an image is told from an image`() throws {
+  @Test func `a path in an image is refused with the name of that image`() throws {
     let site = try DirectorySite()
     _ = try site.workspace.snapshot(site.tree)
     for path in ["/etc/hosts", "/etc", "/gone"] {
       do {
         _ = try site.workspace.revert(site.tree + path)
-        Issue.record("\(path) is no image")
+        Issue.record("\(path) was accepted")
       } catch let error as ImageError {
         #expect(error.errorCode == .notFound)
         #expect(error.advice.contains("imgstore revert compute \(path.dropFirst())"), "\(path)")
@@ -60,7 +60,7 @@ import Testing
 
   // MARK: Off the list
 
-  @Test func `an image leaves the list, and its snapshots stay`() throws {
+  @Test func `an image removed from the list keeps its snapshots`() throws {
     let site = try DirectorySite()
     _ = try site.workspace.snapshot(site.tree)
     let rehearsal = try site.workspace.removeDefinitions(["compute"], dryRun: true)
@@ -78,7 +78,8 @@ import Testing
     #expect(try site.workspace.images().map(\.isDefined) == [true])
   }
 
-  @Test func `only the definition of a directory is removed, and by its whole name`() throws {
+  @Test func `remove --definition removes only the definition and requires the whole name`() throws
+  {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let site = try DirectorySite()
@@ -88,7 +89,7 @@ import Testing
     #expect(site.code { _ = try site.workspace.removeDefinitions(["compute@1"]) } == .usage)
   }
 
-  @Test func `an image without '@' is never a snapshot to remove`() throws {
+  @Test func `remove of an image without '@' never removes a snapshot`() throws {
     let site = try DirectorySite()
     for _ in 1...2 { _ = try site.workspace.snapshot(site.tree) }
     for force in [false, true] {
@@ -97,7 +98,7 @@ import Testing
     #expect(try site.workspace.log("compute").count == 2)
   }
 
-  @Test func `all of an image goes, though its directory is gone`() throws {
+  @Test func `all snapshots of an image can be removed after its directory is gone`() throws {
     let site = try DirectorySite()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("rm -r srv/compute")
@@ -105,7 +106,7 @@ import Testing
     #expect(try site.workspace.images().isEmpty)
   }
 
-  @Test func `a directory that was moved is explained`() throws {
+  @Test func `the error for a moved directory explains how to continue`() throws {
     let site = try DirectorySite()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("mv srv/compute srv/moved")
@@ -120,8 +121,7 @@ import Testing
 
   // MARK: Patterns
 
-  @Test func `patterns that cannot work are refused, and those that match nothing are told`() throws
-  {
+  @Test func `invalid patterns are refused, and patterns without a match are reported`() throws {
     let site = try DirectorySite()
     for pattern in ["", " ", "#x", "[z-a", "[z-a]", "a[", site.tree + "/var/log/*", site.tree] {
       #expect(
@@ -134,14 +134,14 @@ import Testing
     #expect(added.unmatched == ["*.none", "hosts/"])
   }
 
-  @Test func `an image that is there is named without its directory`() throws {
+  @Test func `an existing image is changed by name, without its directory`() throws {
     let site = try DirectorySite()
     _ = try site.workspace.snapshot(site.tree)
     let added = try site.workspace.addDirectory(nil, at: "compute", excludes: ["var/log/*"])
     #expect(added.path == site.tree && added.excludes == ["var/log/*"] && !added.isNew)
   }
 
-  @Test func `what leaves out everything is told from what is not mounted`() throws {
+  @Test func `excludes that match everything and an unmounted tree have different errors`() throws {
     let site = try DirectorySite()
     _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["*"])
     do {
@@ -150,7 +150,7 @@ import Testing
     } catch let error as ImageError { #expect(!error.advice.contains("mounted")) }
   }
 
-  @Test func `status tells what is left out now from what was`() throws {
+  @Test func `status distinguishes current from recorded excludes`() throws {
     let site = try DirectorySite()
     _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["var/log/*", "usr/lib"])
     _ = try site.workspace.snapshot("compute")
@@ -177,7 +177,7 @@ import Testing
     #expect(try site.workspace.log("compute").count == 1)
   }
 
-  @Test func `a change that kept nothing is named by an undo`() throws {
+  @Test func `an undo names the change that was made without a safety snapshot`() throws {
     let site = try DirectorySite()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("echo two >srv/compute/etc/hosts")
@@ -193,7 +193,7 @@ import Testing
     }
   }
 
-  @Test func `a directory with blanks and quotes in its path goes out and in`() throws {
+  @Test func `a directory with blanks and quotes in its path is exported and imported`() throws {
     let site = try DirectorySite()
     try site.run("mkdir 'srv/lab img'; cp -a srv/compute \"srv/lab img/it's\"")
     let tree = site.folder.path("srv/lab img/it's")
@@ -210,7 +210,7 @@ import Testing
     _ = try site.workspace.importing(site.folder.path("lab.tgz")) { $0.replaces = true }
   }
 
-  @Test func `xCAT is not named to those who have none`() throws {
+  @Test func `messages do not mention xCAT if it is not installed`() throws {
     let site = try DirectorySite()
     try site.run(
       """
@@ -223,7 +223,7 @@ import Testing
     #expect(report.deliveries.allSatisfy { !$0.contains("xCAT") && !$0.contains("synclist") })
   }
 
-  @Test func `nobody is told to close a folder that others use`() throws {
+  @Test func `the advice to restrict a directory is not given for a shared one`() throws {
     let site = try DirectorySite()
     try site.run("echo x >srv/compute/usr/su; chmod 4755 srv/compute/usr/su")
     let bundle = try site.bundle("b.tgz")

@@ -1,4 +1,5 @@
-// xCAT's defects in exporting (its report, section 6), each by its number, and that ours does right.
+// xCAT's defects in exports (docs/xcat.md#defects-of-xcat-and-what-imgstore-does), by number, and
+// the correct behaviour of imgstore.
 
 import Foundation
 import HostileBundles
@@ -27,7 +28,8 @@ import Testing
     #expect(after.replacing("store\n", with: "") == before.replacing("store\n", with: ""))
   }
 
-  @Test func `defect 1: an image without its root image is not exported`() throws {
+  /// Defect 1 of xCAT.
+  @Test func `an image without its root image is not exported`() throws {
     // That a bundle without one is refused as well, ImportParityTests shows.
     let node = try ManagementNode.real()
     try shell("rm \"$1\"", node.path("\(Self.boot)/rootimg.cpio.gz"))
@@ -37,21 +39,23 @@ import Testing
     try expectRefusal(node, Self.statelite, "Couldn't locate the root image directory")
   }
 
+  /// Defect 2 of xCAT.
   @Test(arguments: [
     "kernel", "initrd-stateless.gz", "compute.exlist", "compute.pkglist", "compute.synclist",
     "compute.otherpkgs.pkglist", "compute.postinstall",
   ])
-  func `defect 2: no partial bundle is written`(_ name: String) throws {
+  func `a failed export leaves no partial bundle`(_ name: String) throws {
     let node = try ManagementNode.real()
     try shell("find \"$1\" -name \"$2\" -path '*netboot*' -delete", node.path("/install"), name)
     try expectRefusal(node, Self.stateless, name)
   }
 
+  /// Defect 3 of xCAT.
   @Test(arguments: ["mykit-1.0", "9kit"])
-  func `defect 3: exactly one kit is written as the real imgimport reads it`(_ kit: String) throws {
+  func `a single kit is exported in the form that imgimport reads`(_ kit: String) throws {
     // XML::Simple folds <kit> on <name> only where there are several; of one it makes a flat hash,
     // and xCAT dies. Two forms it does read (section 3, step 9): an element of the kit's name inside
-    // <kit>, and where the name is no XML name, the same <kit> twice.
+    // <kit>, and if the name is not an XML name, the same <kit> twice.
     let node = try ManagementNode.real()
     try node.put("/install/kits/\(kit)/kit.conf", "k")
     try addKit(node, kit)
@@ -103,7 +107,8 @@ import Testing
       "UPDATE osimage SET kitcomponents = '\(kit)-comp' WHERE imagename = '\(Self.stateless)'")
   }
 
-  @Test func `defect 6: extras keep their names, folders and dot files`() throws {
+  /// Defect 6 of xCAT.
+  @Test func `extras keep their names, directories and dot files`() throws {
     let node = try ManagementNode.real()
     try node.put("/opt/a/script", "a", mode: "755")
     try node.put("/opt/b/script", "b")
@@ -126,7 +131,8 @@ import Testing
     #expect(try other.files()["/install/new/one/script"]?.mode == "755")
   }
 
-  @Test func `defect 7: files of one name from different folders both arrive`() throws {
+  /// Defect 7 of xCAT.
+  @Test func `files of the same name from different directories are both exported`() throws {
     let node = try ManagementNode.real()
     try node.put("/install/custom/a/list", "packages\n")
     try node.put("/install/custom/b/list", "/usr/share/doc\n")
@@ -145,14 +151,15 @@ import Testing
       #expect(try other.text(path) == node.text(path))
     }
     // The real imgimport puts a flat file to its attribute, and the others where extras go; they
-    // come after, and go beside: the first keeps its own content.
+    // come last and get another name: the first keeps its content.
     let names = try BundleMembers(bundle).names
     #expect(names.filter { $0.hasSuffix("/list") }.count == 3)
     #expect(names.contains("./\(Self.stateless)/list"))
     #expect(names.contains("./\(Self.stateless)/extra/imgstore-1/list"))
   }
 
-  @Test func `defect 11: an image has the litefile rows that the runtime gives it`() throws {
+  /// Defect 11 of xCAT.
+  @Test func `an export contains the litefile rows that apply to the image`() throws {
     let node = try ManagementNode.real()
     try node.sql(
       "osimage",
@@ -166,23 +173,24 @@ import Testing
         ('ALL', '/off', 'ro', '1')
       """)
     let (bundle, _) = try node.exporting(Self.statelite)
-    let wanted = [
+    let expected = [
       ("/a", "ro"), ("/b", "tmpfs,rw"), ("/both", "persistent"), ("/etc/hosts", "tmpfs,rw"),
       ("/etc/ntp.conf", "tmpfs,rw"), ("/none", "con"), ("/var/", "persistent"),
     ]
     #expect(
       try memberText("litefile.csv", of: bundle)
-        == wanted.map { "\"\(Self.statelite)\",\"\($0)\",\"\($1)\",,\n" }.joined())
+        == expected.map { "\"\(Self.statelite)\",\"\($0)\",\"\($1)\",,\n" }.joined())
     let other = try ManagementNode()
     try other.workspace.importing(bundle)
     let rows = try other.rows()["litefile"]?.filter { $0["image"] == Self.statelite } ?? []
     #expect(
       Set(rows.map { "\($0["file"] ?? "") \($0["options"] ?? "")" })
-        == Set(wanted.map { "\($0) \($1)" }))
+        == Set(expected.map { "\($0) \($1)" }))
     #expect(try other.rows()["litefile"]?.contains { $0["image"] == "ALL" } == true)
   }
 
-  @Test func `defect 12: a postinstall script with arguments is named, or comes along`() throws {
+  /// Defect 12 of xCAT.
+  @Test func `a postinstall script with arguments is reported or exported`() throws {
     let node = try ManagementNode.real()
     let script = "\(Self.lists)/own.sh"
     try node.put(script, "#!/bin/sh\n", mode: "755")
@@ -203,6 +211,7 @@ import Testing
     #expect(try other.rows()["linuximage"]?.first?["postinstall"] == "\(script) a b")
   }
 
+  /// Defect 13 of xCAT.
   @Test(arguments: [
     ("osimage", "description", "'a' || char(7)"), ("linuximage", "addkcmdline", "'a' || char(27)"),
     ("linuximage", "netdrivers", "'a' || char(10) || 'b'"),
@@ -210,7 +219,7 @@ import Testing
     ("osimage", "description", "CAST(x'61ff' AS TEXT)"),
     ("linuximage", "pkgdir", "CAST(x'c080' AS TEXT)"),
   ])
-  func `defect 13: what no manifest can carry is refused, and the column named`(
+  func `values that no manifest can hold are refused with their column`(
     _ table: String, _ column: String, _ value: String
   ) throws {
     let node = try ManagementNode.real()
@@ -218,7 +227,8 @@ import Testing
     try expectRefusal(node, Self.stateless, column)
   }
 
-  @Test func `defect 17: what generating the image again needs is named, or comes along`() throws {
+  /// Defect 17 of xCAT.
+  @Test func `files for generating the image again are reported or exported`() throws {
     let node = try ManagementNode.real()
     try node.put("\(Self.lists)/compute.pkglist", "bash\n#INCLUDE:/install/custom/more.pkglist#\n")
     try node.put("/install/custom/more.pkglist", "#INCLUDE:/etc/site/deep.pkglist#\n")
@@ -241,14 +251,14 @@ import Testing
     let outside = ["/etc/site/deep.pkglist", "/etc/site/motd"]
     let tree = "\(Self.boot)/rootimg"
 
-    // As xCAT does it, with the list of what is missing.
+    // As in xCAT, with the list of missing files.
     let (plain, outcome) = try node.exporting(Self.stateless)
     #expect(Set(outcome.missing.map(\.path)) == Set(inside + outside + [tree]))
     #expect(outcome.missing.allSatisfy { !$0.why.isEmpty })
     let members = try BundleMembers(plain).names
     #expect(members.count == 11 && !members.contains { $0.contains("/complete") }, "\(members)")
 
-    // Complete: nothing is missing, and all comes back.
+    // A complete bundle: nothing is missing, and an import restores all of it.
     let (complete, whole) = try node.exporting(Self.stateless) { $0.isComplete = true }
     #expect(whole.missing.isEmpty)
     let other = try ManagementNode()
@@ -263,14 +273,15 @@ import Testing
     let allowing = try ManagementNode()
     let image = try allowing.workspace.importing(complete) { $0.allowed = ["/etc/site"] }
     for path in outside { #expect(try allowing.text(path) == node.text(path)) }
-    // Under another profile the tree goes where the boot files go.
+    // Under another profile the tree is placed next to the boot files.
     try allowing.workspace.importing(complete) { $0.profile = "other" }
     #expect(allowing.isThere("/install/netboot/rhels8.5.0/x86_64/other/rootimg/etc/passwd"))
     _ = try allowing.workspace.revert(try #require(image.safety).name)
     #expect(!allowing.isThere(outside[0]) && !allowing.isThere(tree))
   }
 
-  @Test func `defect 17: what the real imgimport does with a complete bundle is harmless`() throws {
+  /// Defect 17 of xCAT.
+  @Test func `the real imgimport handles a complete bundle without harm`() throws {
     // It takes flat files and extras, knows nothing of complete/ and of <closure>, and removes both
     // with its temporary folder: the manifest's other elements, and the flat members, are the same.
     let node = try ManagementNode.real()
@@ -289,10 +300,11 @@ import Testing
     #expect(try cut == memberText("manifest.xml", of: plain))
   }
 
+  /// Defect 20 of xCAT.
   @Test(.enabled(if: isRoot))
-  func `defect 20: what cpio cannot carry is counted and said; a tar carries it`() throws {
-    let told = Monitor<[String]>([])
-    let node = try ManagementNode.real(tell: { line in told.withLock { $0.append(line) } })
+  func `losses of cpio are counted and reported, and tar has none`() throws {
+    let messages = Monitor<[String]>([])
+    let node = try ManagementNode.real(tell: { line in messages.withLock { $0.append(line) } })
     let ping = "/rootimg/usr/bin/ping"
     let capability =
       "import os,struct,sys\nos.setxattr(sys.argv[1], 'security.capability', struct.pack('<IIIII', 0x02000001, 1 << 13, 0, 0, 0))"
@@ -302,8 +314,8 @@ import Testing
     }
     _ = try node.exporting(Self.statelite)
     #expect(
-      told.withLock { $0 }.contains { $0.contains("1 file") && $0.contains("capabilities") },
-      "\(told.withLock { $0 })")
+      messages.withLock { $0 }.contains { $0.contains("1 file") && $0.contains("capabilities") },
+      "\(messages.withLock { $0 })")
     // A complete bundle's tree is a tar, which has room for all of it.
     let (complete, _) = try node.exporting(Self.stateless) { $0.isComplete = true }
     let other = try ManagementNode()

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct FidelityTests {
-  @Test func `nasty entries survive snapshot, change, revert and restore`() throws {
+  @Test func `unusual entries survive snapshot, change, revert and restore`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let live = folder.path("root/img/rootimg")
@@ -70,7 +70,7 @@ import Testing
     #expect(try workspace.verify(deep: true).isClean)
   }
 
-  @Test func `what is live and in no snapshot is kept before a revert`() throws {
+  @Test func `unsaved changes are snapshotted before a revert`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let file = folder.path("root/img/rootimg/precious")
@@ -86,7 +86,7 @@ import Testing
     #expect(try workspace.define("img", []).architecture == "ppc64le")
   }
 
-  @Test func `a dry run changes nothing and foretells the bytes`() throws {
+  @Test func `a dry run changes nothing and reports the exact bytes`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let live = folder.path("root/img/rootimg")
@@ -115,7 +115,7 @@ import Testing
     }
   }
 
-  @Test func `mount points are not crossed, and not touched by a revert`() throws {
+  @Test func `mount points are not crossed by a snapshot or touched by a revert`() throws {
     guard isRoot else { return }
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
@@ -143,7 +143,7 @@ import Testing
     #expect(try String(contentsOfFile: live + "/y", encoding: .utf8) == "y\n")
   }
 
-  @Test func `what a comparison leaves out is not vouched for`() throws {
+  @Test func `directories that a revert only compared are not treated as stored`() throws {
     guard isRoot else { return }
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)

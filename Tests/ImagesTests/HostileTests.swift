@@ -15,15 +15,15 @@ import Testing
   private final class Site: Sendable {
     let folder: TemporaryFolder
     let workspace: Workspace
-    let told = Monitor<[String]>([])
+    let messages = Monitor<[String]>([])
 
     init() throws {
       folder = try TemporaryFolder()
       try runFixture("scripts/trees/make-node-to-attack.sh", folder.path)
-      let told = told
+      let messages = messages
       workspace = try Workspace(
         WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
-      ) { line in told.withLock { $0.append(line) } }
+      ) { line in messages.withLock { $0.append(line) } }
       _ = try workspace.store(create: true)
       try shell("mkdir -p \"$1\"", workspace.trustedKeysPath)
       try Data(BundleSigner.trusted.publicKey.pem).write(
@@ -47,7 +47,9 @@ import Testing
   }
 
   @Test(.timeLimit(.minutes(10)), arguments: Sweep.some(of: HostileBundle.refused, every: 3))
-  func `a hostile bundle is refused, and says why`(_ hostile: HostileBundle) throws {
+  func `a hostile bundle is refused with a reason that names the defect`(_ hostile: HostileBundle)
+    throws
+  {
     let site = try Site()
     let bytes = hostile.make()
     let bundle = try site.write(bytes)
@@ -84,11 +86,11 @@ import Testing
     #expect(
       objects.contains { explanation.contains($0) } || explanation.hasPrefix("/install/"),
       "names nothing: \(explanation)")
-    for line in [explanation] + site.told.withLock({ $0 }) { expectPrintable(line) }
+    for line in [explanation] + site.messages.withLock({ $0 }) { expectPrintable(line) }
   }
 
   @Test(.timeLimit(.minutes(10)), arguments: HostileBundle.imported)
-  func `a bundle is imported without what is hostile in it`(_ hostile: HostileBundle) throws {
+  func `a bundle is imported without its hostile parts`(_ hostile: HostileBundle) throws {
     guard case .imported(let absent, let plain) = hostile.outcome else { return }
     let site = try Site()
     func around() throws -> [Substring] {
@@ -115,7 +117,7 @@ import Testing
       #expect(stat.kind == .file && stat.mode & 0o7000 == 0, "\(path) has mode \(stat.mode)")
       #expect(try run("getfattr", "-d", "-m", "-", root + path).output == "", "\(path)")
     }
-    for line in site.told.withLock({ $0 }) { expectPrintable(line) }
+    for line in site.messages.withLock({ $0 }) { expectPrintable(line) }
   }
 
   /// Checks that no text of an untrusted bundle reaches the terminal with control characters.
@@ -128,7 +130,7 @@ import Testing
   }
 
   @Test(.timeLimit(.minutes(10)), arguments: OddBundle.all)
-  func `an odd bundle imports as the good one does`(_ odd: OddBundle) throws {
+  func `an unusual bundle imports like the valid one`(_ odd: OddBundle) throws {
     let site = try Site()
     let outcome = try site.workspace.importing(try site.write(odd.make()))
     #expect(outcome.remaining?.isEmpty == true, "\(String(describing: outcome.remaining))")
@@ -144,7 +146,7 @@ import Testing
         == "sentinel\n")
   }
 
-  @Test func `the good bundle is taken where a signature is required`() throws {
+  @Test func `the valid bundle passes where a signature is required`() throws {
     let site = try Site()
     var request = ImportRequest(try site.write(OddBundle.signed()))
     request.requiresSignature = true
@@ -155,7 +157,7 @@ import Testing
   }
 
   /// Works from any caller: the session's threads have large enough stacks.
-  @Test(.timeLimit(.minutes(10))) func `a tree of 1,900 levels is read from a small stack`() throws
+  @Test(.timeLimit(.minutes(10))) func `a tree of 1,900 levels is read with a small stack`() throws
   {
     let folder = try TemporaryFolder()
     let store = try ObjectStore(
@@ -204,7 +206,7 @@ import Testing
     #expect(Int(count.dropLast()) == 1902)
   }
 
-  @Test func `plugins of a kit come in by the administrator's word only`() throws {
+  @Test func `plugins of a kit are imported only if the administrator allows them`() throws {
     for trusts in [false, true] {
       let site = try Site()
       var request = ImportRequest(try site.write(BundleDraft.withFolders.bundle()))
@@ -219,7 +221,7 @@ import Testing
     }
   }
 
-  @Test func `links in an extra's folder are placed as links`() throws {
+  @Test func `links in the directory of an extra are placed as links`() throws {
     let site = try Site()
     let side = "./\(BundleDraft.folder)/extra/install/side"
     let bundle = BundleDraft.withFolders.bundle { tar in

@@ -15,12 +15,12 @@ import XCAT
   static let boot = ManifestDraft.boot
   static let custom = ManifestDraft.custom
 
+  /// Defect 2 of xCAT.
   @Test(arguments: [
     "kernel", "initrd-stateless.gz", "rootimg.cpio.gz", "tiny.exlist", "tiny.pkglist",
     "tiny.postinstall", "tiny.otherpkgs.pkglist", "tiny.synclist", "extra/tinyscript",
   ])
-  func `defect 2: a partial bundle is refused, and no file of the site goes`(_ name: String) throws
-  {
+  func `a partial bundle is refused, and no file of the site is removed`(_ name: String) throws {
     let node = try ManagementNode()
     var draft = BundleDraft()
     for file in draft.files {
@@ -37,8 +37,9 @@ import XCAT
     #expect(try node.state() == before)
   }
 
+  /// Defect 3 of xCAT.
   @Test(arguments: ["kit", "kitrepo", "kitcomp"])
-  func `defect 3: exactly one kit, kitrepo or kitcomponent comes in`(_ one: String) throws {
+  func `a bundle with a single kit, kitrepo or kitcomponent is imported`(_ one: String) throws {
     // The real imgexport writes <kit> with <name>, and the real imgimport fails on that.
     let node = try ManagementNode()
     var draft = BundleDraft()
@@ -71,7 +72,9 @@ import XCAT
     #expect(node.isThere("\(Self.boot)/kernel"), "the files came as well")
   }
 
-  @Test func `defect 4: a new profile never overwrites the source image's boot files`() throws {
+  /// Defect 4 of xCAT.
+  @Test func `an import with a new profile never overwrites the source image's boot files`() throws
+  {
     let node = try ManagementNode()
     var draft = BundleDraft()
     draft.manifest.linuximage["rootimgdir"] = nil
@@ -90,7 +93,8 @@ import XCAT
         "<kernel>/install/netboot/rhels9/x86_64/other/kernel<"))
   }
 
-  @Test func `defect 5: a second import keeps the first original`() throws {
+  /// Defect 5 of xCAT.
+  @Test func `a second import keeps the original file of the first`() throws {
     let node = try ManagementNode()
     let kernel = "\(Self.boot)/kernel"
     try node.put(kernel, "first")
@@ -109,7 +113,8 @@ import XCAT
     #expect(try node.text(kernel) == "third")
   }
 
-  @Test func `defect 6: an extra for a folder that is not there makes the folder`() throws {
+  /// Defect 6 of xCAT.
+  @Test func `an extra for a missing directory creates the directory`() throws {
     let node = try ManagementNode()
     var draft = BundleDraft()
     draft.manifest.extras = [("/a/one", "/install/new"), ("/a/two", "/install/new")]
@@ -125,7 +130,8 @@ import XCAT
     #expect(image.remarks.contains { $0.contains("extra/two") }, "\(image.remarks)")
   }
 
-  @Test func `defect 7: a bundle that lost a file of an equal name is refused`() throws {
+  /// Defect 7 of xCAT.
+  @Test func `a bundle that lost a file of the same name is refused`() throws {
     let node = try ManagementNode()
     let before = try node.state()
     var draft = BundleDraft()
@@ -136,8 +142,9 @@ import XCAT
     #expect(try node.state() == before)
   }
 
+  /// Defect 8 of xCAT.
   @Test(.enabled(if: (try? shell("stat -c %d /dev/shm /var/tmp | uniq | wc -l").output) == "2\n"))
-  func `defect 8: across file systems, modes stay and kits arrive`() throws {
+  func `an import across file systems keeps modes and places kits`() throws {
     let node = try ManagementNode()
     let store = "/dev/shm/imgstore-test-\(randomName())"
     defer { _ = try? run("rm", "-rf", store) }
@@ -150,7 +157,8 @@ import XCAT
     #expect(files["/install/kits/mykit-1.0/repos/mykit-1.0-rhels-8-x86_64/pkg.rpm"]?.size == 3)
   }
 
-  @Test func `defect 9: a 2.7 bundle's lists go to the nodes, not to the image`() throws {
+  /// Defect 9 of xCAT.
+  @Test func `the script lists of a 2.7 bundle are given to the nodes, not to the image`() throws {
     let node = try ManagementNode()
     try node.workspace.importing(fixture("xcat/p27-stateless.tgz")) { $0.nodes = "node1" }
     let rows = try node.rows()
@@ -160,7 +168,8 @@ import XCAT
     #expect(own?["postscripts"] == "syncfiles,my1,my2" && own?["postbootscripts"] == "my3")
   }
 
-  @Test func `defect 10: a 2.6 bundle's tree is the root tree, not rootimg in rootimg`() throws {
+  /// Defect 10 of xCAT.
+  @Test func `the tree of a 2.6 bundle becomes the root tree, not rootimg in rootimg`() throws {
     let node = try ManagementNode()
     try node.workspace.importing(fixture("xcat/p26-statelite.tgz"))
     let files = try node.files(below: "/install/netboot/rhels8.5.0/x86_64/lite")
@@ -185,7 +194,8 @@ import XCAT
       })
   }
 
-  @Test func `defect 14: unknown nodes are found before anything is done`() throws {
+  /// Defect 14 of xCAT.
+  @Test func `unknown nodes are refused before any change`() throws {
     for range in ["nobody", "node1,nobody", "node[1-3]"] {
       let node = try ManagementNode()
       let before = try node.state()
@@ -196,7 +206,8 @@ import XCAT
     }
   }
 
-  @Test func `defect 14: lists replace the node's own as by xCAT, or are added on demand`() throws {
+  /// Defect 14 of xCAT.
+  @Test func `script lists replace those of the node as in xCAT, or are added on request`() throws {
     let replacing = try ManagementNode()
     let before = try lists(replacing)
     let image = try replacing.importing(withLists) { $0.nodes = "compute" }
@@ -215,7 +226,8 @@ import XCAT
 
   // MARK: Rows
 
-  @Test func `defect 15: a replaced row loses its stale columns, or keeps them on demand`() throws {
+  /// Defect 15 of xCAT.
+  @Test func `a replaced row loses stale columns, or keeps them on request`() throws {
     for merges in [false, true] {
       let node = try ManagementNode()
       try node.importing(BundleDraft())
@@ -228,7 +240,8 @@ import XCAT
     }
   }
 
-  @Test func `defect 15: an image of the same name is replaced only where that is asked for`()
+  /// Defect 15 of xCAT.
+  @Test func `an image of the same name is replaced only on request`()
     throws
   {
     let node = try ManagementNode()
@@ -239,7 +252,7 @@ import XCAT
       #expect(text?.contains(ManifestDraft.image) == true && text?.contains("--force") == true)
     }
     #expect(try node.state() == before)
-    // An image that consists only of rows, without a file, still belongs to somebody.
+    // An image that consists only of rows, without a file, still belongs to the site.
     let rowsOnly = try ManagementNode()
     _ = try rowsOnly.workspace.define(ManifestDraft.image, ["provmethod=netboot", "profile=x"])
     #expect(refusal { try rowsOnly.importing(BundleDraft()) }?.contains("--force") == true)
@@ -255,8 +268,9 @@ import XCAT
     ("SL7", "SL"), ("fedora40", "fedora"), ("centos-stream9", "centos"), ("kylin10", "kylin"),
   ]
 
+  /// Defect 16 of xCAT.
   @Test(arguments: platforms)
-  func `defect 16: every platform has its folder under a new profile`(
+  func `every platform has its directory under a new profile`(
     _ version: String, _ platform: String
   ) throws {
     let node = try ManagementNode()
@@ -274,6 +288,7 @@ import XCAT
     #expect(node.isThere("\(custom)/new.pkglist"))
   }
 
+  /// Defect 16 of xCAT.
   @Test(arguments: [
     ("c.mpute", "compute.c.mpute.pkglist", "compute.new.pkglist"),
     ("c.mpute", "compute.pkglist", "new.compute.pkglist"),
@@ -283,8 +298,8 @@ import XCAT
     ("compute", "compute.rhels9.pkglist", "new.rhels9.pkglist"),
     ("comp", "compute-comp.pkglist", "compute-new.pkglist"),
   ])
-  func `defect 16: the old profile's name is text, and a whole word`(
-    _ profile: String, _ name: String, _ wanted: String
+  func `the old profile's name is replaced as literal text and as a whole word`(
+    _ profile: String, _ name: String, _ expected: String
   ) throws {
     let node = try ManagementNode()
     var draft = BundleDraft()
@@ -293,13 +308,14 @@ import XCAT
     draft.files.removeAll { $0.name == "tiny.pkglist" }
     draft.put(name, "bash\n")
     try node.importing(draft) { $0.profile = "new" }
-    #expect(try node.rows()["linuximage"]?.first?["pkglist"] == "/install/custom/mine/\(wanted)")
-    #expect(try node.text("/install/custom/mine/\(wanted)") == "bash\n")
+    #expect(try node.rows()["linuximage"]?.first?["pkglist"] == "/install/custom/mine/\(expected)")
+    #expect(try node.text("/install/custom/mine/\(expected)") == "bash\n")
   }
 
   // MARK: Files and rows
 
-  @Test func `defect 19: media that pkgdir names are media`() throws {
+  /// Defect 19 of xCAT.
+  @Test func `media that pkgdir names are recognized`() throws {
     let words = "This image requires that you first copy media for rhels9-x86_64"
     var draft = BundleDraft()
     draft.manifest.osimage["provmethod"] = "install"
@@ -323,7 +339,8 @@ import XCAT
     }
   }
 
-  @Test func `defect 20: an old root tree is replaced, not merged`() throws {
+  /// Defect 20 of xCAT.
+  @Test func `an import replaces an old root tree and does not merge it`() throws {
     let node = try ManagementNode()
     let bundle = fixture("xcat/statelite.tgz")
     let image = try node.workspace.importing(bundle)

@@ -153,15 +153,17 @@ import XCAT
   }
 
   @Test(arguments: [false, true])
-  func `an import that fails once can be finished and taken back`(_ existing: Bool) throws {
+  func `an import that fails at one operation can be resumed or rolled back`(_ existing: Bool)
+    throws
+  {
     try sweep(.once(.noSpace), over: existing)
   }
 
-  @Test func `an import that is killed can be finished and taken back`() throws {
+  @Test func `a killed import can be resumed or rolled back`() throws {
     try sweep(.forGood, over: true)
   }
 
-  @Test func `rows that cannot be written leave files and rows as they were`() throws {
+  @Test func `an import whose rows cannot be written changes no file and no row`() throws {
     // Defect 18: xCAT writes rows first, table by table, and never rolls anything back.
     let node = try ManagementNode()
     try node.importing(draft("first"))

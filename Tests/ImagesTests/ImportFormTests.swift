@@ -32,22 +32,22 @@ import Testing
   }
 
   @Test(arguments: seeds)
-  func `members may come in any order, with a leading dot or not, at the top or in a folder`(
+  func `members are accepted in any order, with or without a leading dot or a top directory`(
     _ seed: UInt64
   ) throws {
-    let wanted = try plain()
+    let expected = try plain()
     var random = SplitMix64(seed)
     for prefix in ["./\(BundleDraft.folder)/", "\(BundleDraft.folder)/", "./other name/", "./", ""]
     {
       let node = try ManagementNode()
       let shuffled = members(BundleDraft()).shuffled(using: &random)
       try node.workspace.importing(try node.write(gzip(archive(shuffled, prefix))))
-      #expect(try node.state().withoutTableFiles == wanted, "seed \(seed), '\(prefix)'")
+      #expect(try node.state().withoutTableFiles == expected, "seed \(seed), '\(prefix)'")
     }
   }
 
   @Test(arguments: ["cat", "gzip -1", "xz -1", "zstd -q", "xz -1 --check=crc32", "gzip -9n"])
-  func `a bundle may be compressed in any of the usual ways`(_ tool: String) throws {
+  func `a bundle is accepted with every usual compression`(_ tool: String) throws {
     let node = try ManagementNode()
     let tar = try node.write(archive(members(BundleDraft()), "./x/"), as: "plain.tar")
     let bundle = node.folder.path("bundle")
@@ -56,7 +56,7 @@ import Testing
     #expect(try node.state().withoutTableFiles == plain())
   }
 
-  @Test func `several images in one tar are all imported, or none is`() throws {
+  @Test func `several images in one tar are imported all or not at all`() throws {
     func draft(_ profile: String) -> BundleDraft {
       var draft = BundleDraft()
       let folder = "/install/netboot/rhels9/x86_64/\(profile)"
@@ -107,7 +107,7 @@ import Testing
     #expect(try node.state().withoutTableFiles == before)
   }
 
-  @Test func `an image comes in under a name of its own`() throws {
+  @Test func `an image can be imported under another name`() throws {
     let node = try ManagementNode()
     let image = try node.importing(BundleDraft()) { ($0.name, $0.profile) = ("mine", "own") }
     #expect(image.name == "mine")
@@ -122,7 +122,9 @@ import Testing
   }
 
   @Test(arguments: ["/", "opt", "", "/opt/../etc"])
-  func `what is no folder below the root allows nothing`(_ folder: String) throws {
+  func `--allow of a path that is not a directory below the root allows nothing`(_ folder: String)
+    throws
+  {
     let node = try ManagementNode()
     let text = refusal { try node.importing(BundleDraft()) { $0.allowed = [folder] } }
     #expect(text?.contains("--allow") == true, "\(text ?? "imported")")
@@ -130,7 +132,7 @@ import Testing
 
   // MARK: Kinds
 
-  @Test func `an s390x image goes out with its disk images and comes in again`() throws {
+  @Test func `an s390x image is exported with its disk images and imported again`() throws {
     for method in ["raw", "netboot", "sysclone"] {
       let node = try ManagementNode()
       let folder = "/install/\(method)/sles15/s390x/z"
@@ -152,7 +154,7 @@ import Testing
     }
   }
 
-  @Test func `an ESXi image is its definition and its lists`() throws {
+  @Test func `an ESXi image is exported as its definition and lists`() throws {
     let node = try ManagementNode()
     try node.put("/install/custom/netboot/esxi/e.pkglist", "p")
     _ = try node.workspace.define(
@@ -179,7 +181,7 @@ import Testing
   ]
 
   @Test(arguments: foreign)
-  func `what no bundle can hold is refused in clear words, both ways`(
+  func `image types that no bundle can hold are refused by export and import`(
     _ columns: [String], _ word: String
   ) throws {
     let node = try ManagementNode()

@@ -74,7 +74,7 @@ import Testing
   }
 
   @Test(arguments: bundles.filter { !["kit1", "no-rootimg-silent"].contains($0) })
-  func `a bundle comes in as imgimport brings it in`(_ bundle: String) throws {
+  func `a bundle is imported with the result of the real imgimport`(_ bundle: String) throws {
     for variant in ["plain", "profile", "nodes"] {
       var expected = try expected(bundle, variant)
       try correct(&expected, bundle, variant)
@@ -88,21 +88,21 @@ import Testing
       #expect(image.apply.report.problems.isEmpty, "\(variant)")
       let files = try node.files()
       for path in Set(files.keys).union(expected.files.keys).sorted() {
-        var (found, wanted) = (files[path], expected.files[path])
+        var (found, expectedFile) = (files[path], expected.files[path])
         // The fixtures do not record link targets. The tree tests cover them.
         found?.target = nil
-        wanted?.target = nil
+        expectedFile?.target = nil
         if !isRoot {
-          found?.uid = wanted?.uid ?? 0
-          found?.gid = wanted?.gid ?? 0
+          found?.uid = expectedFile?.uid ?? 0
+          found?.gid = expectedFile?.gid ?? 0
         }
-        #expect(found == wanted, "\(variant): \(path)")
+        #expect(found == expectedFile, "\(variant): \(path)")
       }
       let rows = try node.rows()
-      for (table, wanted) in expected.tables {
+      for (table, expectedFile) in expected.tables {
         #expect(
           Set((rows[table] ?? []).map { "\($0.sorted(by: <))" })
-            == Set(wanted.map { "\($0.sorted(by: <))" }), "\(variant): \(table)")
+            == Set(expectedFile.map { "\($0.sorted(by: <))" }), "\(variant): \(table)")
       }
     }
   }
@@ -123,7 +123,7 @@ import Testing
     }
   }
 
-  @Test func `a bundle with one kit comes in whole, which xCAT dies of`() throws {
+  @Test func `a bundle with one kit is imported whole, on which xCAT fails`() throws {
     for variant in ["plain", "profile", "nodes"] {
       // Defect 3: with exactly one kit, xCAT writes the image's rows but places no file.
       let real = try expected("kit1", variant)

@@ -15,7 +15,7 @@ import Testing
     ("\(ManifestDraft.custom)/tiny.pkglist", .list),
     ("\(ManifestDraft.custom)/tiny.postinstall", .list),
   ])
-  func `a file of the site is replaced by --force only`(
+  func `a file of the site is replaced only with --force`(
     path: String, effect: SiteReplacement.Effect
   ) throws {
     let node = try ManagementNode()
@@ -40,7 +40,7 @@ import Testing
     #expect(try String(contentsOfFile: node.path(path), encoding: .utf8) == "genuine\n")
   }
 
-  @Test func `the same file, and the image's own, are no replacement`() throws {
+  @Test func `identical files and the image's own files need no --force`() throws {
     let node = try ManagementNode()
     let first = try node.importing(BundleDraft())
     #expect(first.siteReplacements.isEmpty && first.privileged.isEmpty)
@@ -53,8 +53,7 @@ import Testing
     #expect(again.siteReplacements.isEmpty)
   }
 
-  @Test func `a kit of the site is replaced by --force only, its rows and scripts as well`() throws
-  {
+  @Test func `a kit of the site with its rows and scripts is replaced only with --force`() throws {
     func draft(_ version: String, _ script: String) -> BundleDraft {
       var draft = BundleDraft()
       draft.manifest.lines = [
@@ -85,7 +84,8 @@ import Testing
       "\(image.siteReplacements)")
   }
 
-  @Test func `files outside the tree are root's, and nobody else can write in them`() throws {
+  @Test func `imported files outside the tree belong to root, and only root can write them`() throws
+  {
     guard isRoot else { return }
     let node = try ManagementNode()
     let member = "extra/tinyscript"
@@ -141,7 +141,7 @@ import Testing
     ("etc/null", 0o060666, (1, 3)), ("rootsh", 0o104755, (0, 0)), ("usr/bin/sg", 0o102755, (0, 0)),
     ("tmp/.x/deep/both", 0o106755, (0, 0)),
   ])
-  func `privilege that nothing explains is refused`(
+  func `privileged files that no package owns are refused`(
     name: String, mode: Int, device: (Int, Int)
   ) throws {
     guard isRoot else { return }
@@ -156,7 +156,7 @@ import Testing
     #expect(image.privileged.count == 2)
   }
 
-  @Test func `what packages own, and devices of every system, are listed and taken`() throws {
+  @Test func `privileged files of packages and standard devices are listed and accepted`() throws {
     guard isRoot else { return }
     let standard = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)]
     let entries =
@@ -190,7 +190,7 @@ import Testing
     ("/install -ro,no_root_squash *\n", "700"),
     ("/install *(ro,sync)\n/install/netboot n1(rw,no_root_squash)\n", "700"),
   ])
-  func `a stranger's tree lies where only root comes, unless NFS squashes root`(
+  func `an untrusted tree is accessible to root only, unless NFS squashes root`(
     exports: String, mode: String
   ) throws {
     guard isRoot else { return }

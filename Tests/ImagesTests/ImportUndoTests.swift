@@ -28,7 +28,7 @@ import Testing
   }
 
   @Test(arguments: bundles, Way.allCases)
-  func `a revert takes an import back, and another brings it again`(
+  func `a revert undoes an import, and a second revert restores it`(
     _ bundle: String, _ way: Way
   ) throws {
     let node = try ManagementNode()
@@ -69,7 +69,7 @@ import Testing
     }
   }
 
-  @Test func `what somebody made in the meantime survives the revert of an import`() throws {
+  @Test func `files created after an import survive its revert`() throws {
     let node = try ManagementNode()
     let image = try node.importing(BundleDraft())
     try node.put("\(ManagementNode.boot)/notes", "mine")

@@ -1,4 +1,4 @@
-// How long commands wait for others that are at work on the store, and what they do without what is busy.
+// How long commands wait for other commands on the store, and what they skip.
 
 import Codec
 import Foundation
@@ -42,7 +42,7 @@ import Testing
     return nil
   }
 
-  @Test func `gc, optimize and repair wait for another collection as they are told`() throws {
+  @Test func `gc, optimize and repair wait for another collection for the given time`() throws {
     let site = try Site()
     do {
       let lock = try site.hold("gc")
@@ -65,7 +65,7 @@ import Testing
       }
       usleep(900_000)
       #expect(!done.withLock { $0 })
-      // Whoever waits relies on nothing: the other collection need not wait for it.
+      // A waiting command relies on nothing, so the other collection need not wait for it.
       for lease in ["lease-0", "lease-1"] { _ = try site.hold(lease) }
       lock.withLock { $0 = nil }
       thread.join()
@@ -73,7 +73,7 @@ import Testing
     }
   }
 
-  @Test func `gc waits for commands that began before as it is told`() throws {
+  @Test func `gc waits for earlier commands for the given time`() throws {
     let site = try Site()
     try shell("head -c 300000 /dev/urandom >\"$1/f\"", site.folder.path("root/img/rootimg"))
     _ = try site.open(.forever).snapshot("img")
@@ -87,7 +87,7 @@ import Testing
     _ = try reader.log("img")
   }
 
-  @Test func `forget of all images does those that are free`() throws {
+  @Test func `forget of all images skips the locked ones`() throws {
     let site = try Site()
     let workspace = try site.open(.atMost(seconds: 0))
     try shell("mkdir -p \"$1/etc\"; echo x >\"$1/etc/x\"", site.folder.path("root/tree"))

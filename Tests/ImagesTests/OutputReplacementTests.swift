@@ -44,7 +44,7 @@ import Testing
   }
 
   @Test(arguments: ["out", "out/", "out/."], [PackMethod.cpio, .squashfs])
-  func `a packed image goes into the directory that is named`(
+  func `a packed image is written into the given directory`(
     _ output: String, _ method: PackMethod
   ) throws {
     let site = try Site()
@@ -94,7 +94,7 @@ import Testing
     #expect(try site.listing("srv") == "compute\ncompute.cpio.gz\n")
   }
 
-  @Test func `a directory in the place of a node's packed image stays`() throws {
+  @Test func `a directory in the place of a packed image is not replaced`() throws {
     let node = try PackNode("mkdir -p img/rootimg.cpio.gz; echo p >img/rootimg.cpio.gz/f")
     #expect(code { try node.pack() } != nil)
     #expect(try node.text("img/rootimg.cpio.gz/f") == "p\n")
@@ -104,7 +104,7 @@ import Testing
 
   // MARK: Modes
 
-  @Test func `a directory's own packed image can be served, any other is the caller's`() throws {
+  @Test func `only the image's own packed file is readable by nodes`() throws {
     let site = try Site()
     _ = try site.pack(nil)
     #expect(try site.mode("srv/compute.cpio.gz") == "644\n")
@@ -131,14 +131,14 @@ import Testing
     ("a.xz", .cpio, .xz), ("rhel9.4-compute", .cpio, .gzip), ("x.tar/a.img", .cpio, .gzip),
     ("A.TAR.GZ", .tar, .gzip),
   ])
-  func `the end of the name decides what the caller leaves open`(
+  func `the end of the output name decides the form that the caller does not give`(
     _ name: String, _ method: PackMethod, _ codec: SegmentCodec
   ) throws {
     let request = try PackRequest("img", output: "/tmp/\(name)")
     #expect(request.method == method && request.codec == codec)
   }
 
-  @Test func `a name that promises another form is refused`() throws {
+  @Test func `an output name of another form is refused`() throws {
     for (name, method, codec): (String, PackMethod?, SegmentCodec?) in [
       ("a.sfs", .cpio, nil), ("a.cpio.gz", .squashfs, nil), ("a.tar.zst", nil, .xz),
       ("a.tgz", .cpio, nil), ("a.tar", nil, nil), ("a.cpio", nil, nil), ("a.tar.bz2", .tar, nil),

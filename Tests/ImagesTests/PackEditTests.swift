@@ -1,4 +1,4 @@
-// What packing changes in a tree, and what it leaves alone.
+// The edits that packing makes in a tree, and the files that it leaves unchanged.
 
 import Foundation
 import Images
@@ -10,7 +10,7 @@ import Testing
 @Suite(.usesTools) struct PackEditTests {
   // MARK: The tree's own files
 
-  @Test func `a password in clear is hashed as crypt does, and always to the same`() throws {
+  @Test func `a clear-text password is hashed as by crypt, and always to the same value`() throws {
     let node = try PackNode()
     try node.passwd("se:cret".replacing(":", with: ""))
     try node.pack()
@@ -43,7 +43,7 @@ import Testing
     #expect(try node.lines(node.tree, "etc/shadow")[0] == "root:x:1:::::::")
   }
 
-  @Test func `the time zone goes along whatever the exlist says, with what it leads to`() throws {
+  @Test func `the time zone file and its link target are packed despite the exlist`() throws {
     let node = try PackNode(
       """
       cd img/rootimg/usr/share/zoneinfo; ln -s Europe/Berlin Mitte; ln -s ../Mitte Europe/Zentrum
@@ -61,7 +61,7 @@ import Testing
     #expect(zones.output == "./Europe/Berlin\n./Europe/Zentrum\n")
   }
 
-  @Test func `an unknown time zone is said, and none leads out of the tree`() throws {
+  @Test func `an unknown time zone is reported, and none leads out of the tree`() throws {
     for zone in ["Mars/Olympus", "../../../../etc/shadow"] {
       let node = try PackNode()
       try node.site("timezone", zone)
@@ -71,7 +71,7 @@ import Testing
     }
   }
 
-  @Test func `dracut's script comes from xCAT, for the image's distribution`() throws {
+  @Test func `the dracut script of xCAT for the image's distribution is packed`() throws {
     let node = try PackNode(
       quotedFixture("scripts/trees/add-dracut-scripts.sh"))
     try node.pack()
@@ -91,7 +91,7 @@ import Testing
 
   private static let synced = quotedFixture("scripts/trees/add-synclist.sh")
 
-  @Test func `files of a synclist go where rsync would put them`() throws {
+  @Test func `files of a synclist are placed where rsync would place them`() throws {
     let node = try PackNode(Self.synced)
     _ = try node.workspace.define("img", ["synclists=/list", "environvar=WHICH=more/x,OTHER=1"])
     let before = try run("bash", "-c", "cd \"$1\"; find . | sort", "", node.tree).output
@@ -130,7 +130,7 @@ import Testing
     #expect(try run("test", "-e", node.unpacked() + "/etc/hosts").status == 1)
   }
 
-  @Test func `a folder that leads back into itself ends in an error`() throws {
+  @Test func `a synclist directory that contains itself is an error`() throws {
     let node = try PackNode(
       "mkdir -p sync/dir; ln -s . sync/dir/again; echo '/sync/dir -> /srv' > list")
     _ = try node.workspace.define("img", ["synclists=/list"])
@@ -142,7 +142,7 @@ import Testing
 
   // MARK: The live tree
 
-  @Test func `in the tree, a snapshot is taken first and a revert takes it back`() throws {
+  @Test func `packing with live changes takes a snapshot first, and a revert undoes them`() throws {
     let node = try PackNode()
     let before = node.folder.path("before")
     try copyTree(node.tree, before)
@@ -158,7 +158,7 @@ import Testing
     #expect(try differences(before, node.tree) == "")
   }
 
-  @Test func `in the tree, seconds after the snapshot, the bytes are those of the next packing`()
+  @Test func `packing with live changes produces the bytes of the next pack`()
     throws
   {
     let node = try PackNode()
@@ -170,7 +170,9 @@ import Testing
     #expect(try node.bytes("img/rootimg.sfs") == first)
   }
 
-  @Test func `a packed image that nobody could make again is kept before it is replaced`() throws {
+  @Test func `a packed image that cannot be reproduced is snapshotted before it is replaced`()
+    throws
+  {
     let node = try PackNode()
     _ = try node.workspace.snapshot("img")
     let foreign = Data("made by another program".utf8)
@@ -184,7 +186,7 @@ import Testing
 
   // MARK: As packimage
 
-  @Test func `packimage keeps and removes other forms, and asks for netboot`() throws {
+  @Test func `packimage keeps or removes other forms as xCAT does, and requires netboot`() throws {
     let node = try PackNode(
       "echo old > img/rootimg.tar.xz; echo t > img/rootimg.cpio.gz.metainfo; echo k > img/kernel")
     let outcome = try node.pack { $0.isPackimage = true }

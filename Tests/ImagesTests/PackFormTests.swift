@@ -1,4 +1,4 @@
-// Every form that pack writes, against the tools that read it.
+// Every form that pack writes, compared with the tools that read it.
 
 import Foundation
 import Images
@@ -40,7 +40,7 @@ import Testing
     .zstd: "zstd -qt \"$1\"",
   ]
 
-  /// Of a ramdisk the kernel reads one frame, and takes what follows for another archive.
+  /// The kernel reads one frame of a RAM disk, and treats the rest as another archive.
   private static let oneFrame = "[ $(zstd -lv \"$1\" | sed -n 's/.*Frames: *//p') = 1 ]"
 
   static let forms: [Form] = {
@@ -76,11 +76,11 @@ import Testing
     return forms
   }()
 
-  /// What these tools can agree on: whole seconds, attributes that squashfs has too.
+  /// A tree that all tools represent equally: whole seconds, and attributes that squashfs supports.
   private static let tree = quotedFixture("scripts/trees/make-tree-for-every-form.sh")
 
   @Test(arguments: forms)
-  func `each form extracts to the tree, and has the same bytes cold, warm and on one core`(
+  func `each form extracts to the tree, with the same bytes cold, warm and on one core`(
     _ form: Form
   ) throws {
     let node = try PackNode(Self.tree)
@@ -91,7 +91,7 @@ import Testing
       }
       return (outcome, try node.bytes("img/\(form.name)"))
     }
-    // In the tree itself, so that it can be compared with what comes out.
+    // With live changes, so that the tree can be compared with the extracted one.
     let (cold, reference) = try pack { $0.changesLiveTree = true }
     #expect(cold.isNewSnapshot)
     let (warm, again) = try pack { $0.changesLiveTree = true }
@@ -148,7 +148,8 @@ import Testing
     #expect(result.output == "" && result.didSucceed, "\(result.output.prefix(800))")
   }
 
-  @Test func `an exlist leaves the same out of squashfs as of cpio, but folders of what stays`()
+  @Test
+  func `an exlist excludes the same files from squashfs and cpio, except parents of kept files`()
     throws
   {
     let node = try PackNode(
@@ -174,7 +175,7 @@ import Testing
     #expect(Set(squashfs) == Set(cpio).union(needed), "\(Set(squashfs).symmetricDifference(cpio))")
   }
 
-  @Test func `after a small change little is compressed, in every form`() throws {
+  @Test func `after a small change every form compresses little`() throws {
     let node = try PackNode(Self.tree)
     for (method, codec) in [(PackMethod.cpio, SegmentCodec.xz), (.squashfs, .gzip)] {
       try node.pack { ($0.method, $0.codec) = (method, codec) }
@@ -186,7 +187,7 @@ import Testing
     }
   }
 
-  @Test func `what cpio drops is counted, capabilities by name`() throws {
+  @Test func `losses of cpio are counted, and capabilities are named`() throws {
     guard isRoot else { return }
     let node = try PackNode(Self.tree)
     let outcome = try node.pack()

@@ -1,4 +1,4 @@
-// imgstore pack against the tools that nodes unpack with, and against what may go wrong.
+// imgstore pack, compared with the tools that nodes unpack with, and under faults.
 
 import Codec
 import Foundation
@@ -42,7 +42,7 @@ import Testing
     return try workspace.pack(request)
   }
 
-  @Test func `cold, warm, one thread, damaged and deleted cache: the same bytes`() throws {
+  @Test func `a pack has the same bytes for every cache state and thread count`() throws {
     let folder = try TemporaryFolder()
     let workspace = try prepare(folder)
     try shell(
@@ -91,7 +91,7 @@ import Testing
     #expect(try workspace.log("img").count == 1)
   }
 
-  @Test func `a tar of everything that Linux allows extracts to the same tree`() throws {
+  @Test func `a tar of every kind of entry extracts to the same tree`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     try makeNastyTree(folder.path("root/img/rootimg"))
@@ -101,7 +101,7 @@ import Testing
     try shell(
       "mkdir \"$2\"; tar -xpf \"$1\" -C \"$2\" --xattrs --xattrs-include='*' --numeric-owner",
       packed(folder, "rootimg.tar.gz"), out)
-    // What packing adds is taken away again; a socket and holes no tar holds.
+    // Files that packing adds are removed again. A tar cannot hold a socket or holes.
     try shell(
       """
       rm -rf "$2/opt"; rm -f "$1/socket"; touch -r "$1" "$2"
@@ -113,7 +113,7 @@ import Testing
     #expect(result.output == "", "\(result.output.prefix(2000)) \(result.errors.prefix(500))")
   }
 
-  @Test func `GNU cpio, busybox and bsdcpio unpack the same`() throws {
+  @Test func `GNU cpio, busybox and bsdcpio unpack a pack to the same tree`() throws {
     let folder = try TemporaryFolder()
     let workspace = try prepare(folder)
     let tree = folder.path("root/img/rootimg")
@@ -136,7 +136,7 @@ import Testing
     }
   }
 
-  @Test func `the view changes what packimage changes, and the live tree not at all`() throws {
+  @Test func `a pack contains packimage's edits, and the live tree is unchanged`() throws {
     let folder = try TemporaryFolder()
     let workspace = try prepare(folder)
     let tree = folder.path("root/img/rootimg")
@@ -174,7 +174,7 @@ import Testing
     #expect(next.report.cachedSegments > 0 && next.report.cachedSegments < next.report.segments)
   }
 
-  @Test func `what cpio cannot hold is refused before anything is written`() throws {
+  @Test func `a tree that cpio cannot hold is refused before any output`() throws {
     let folder = try TemporaryFolder()
     let workspace = try prepare(folder)
     _ = try pack(workspace)
@@ -187,13 +187,13 @@ import Testing
       #expect(error.explanation.contains("usr/huge") && error.explanation.contains("tar"))
     }
     #expect(try bytes(packed(folder, "rootimg.cpio.gz")) == old)
-    // What the exlist leaves out is no hindrance.
+    // Excluded entries do not cause a refusal.
     try shell("echo './usr/huge' >\"$1/exlist\"", folder.path("root/img"))
     _ = try workspace.define("img", ["exlist=/img/exlist"])
     #expect(try pack(workspace).counts.members > 10)
   }
 
-  @Test func `xCAT's lock is honoured, and leftovers of a killed run go`() throws {
+  @Test func `pack respects xCAT's lock and removes leftovers of a killed run`() throws {
     let folder = try TemporaryFolder()
     let workspace = try prepare(folder)
     let leftover = packed(folder, ".rootimg.cpio.gz.8123.imgstore-part")
@@ -228,11 +228,10 @@ import Testing
     }
   }
 
-  @Test(arguments: [0, 1])
-  func `a pack that fails at any operation leaves the old file or the new one`(
-    _ which: Int
+  @Test(arguments: [FaultyFileSystem.Fault.once(.noSpace), .forGood])
+  func `a pack that fails at any operation leaves the old or the new file`(
+    _ fault: FaultyFileSystem.Fault
   ) throws {
-    let fault: FaultyFileSystem.Fault = [.once(.noSpace), .forGood][which]
     let base = try TemporaryFolder()
     let first = try prepare(base)
     _ = try pack(first)

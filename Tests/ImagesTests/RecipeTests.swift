@@ -53,7 +53,7 @@ private struct PackedImage {
     let snapshot = try workspace.log("img")[0].committed.snapshot
     let piece = try #require(snapshot.pieces.first { $0.role == "packed" })
     guard case .file(let blob, let size) = piece.entry.content else {
-      throw TestFailure("the packed image is no file")
+      throw TestFailure("the packed image is not a file")
     }
     return (blob, size)
   }
@@ -114,7 +114,8 @@ private func python(_ level: Int) -> String {
     ("", "\(cpio) > \"$1\""),
     ("", "tar c . > \"$1\""),
   ])
-  func `a packed image takes under 1 % and comes back`(encoder: String, script: String) throws {
+  func `a packed image needs less than 1 % and is restored`(encoder: String, script: String) throws
+  {
     let image = try PackedImage()
     try image.pack(script)
     let (result, storedBytes) = try image.snapshotWithRecipe()
@@ -127,7 +128,7 @@ private func python(_ level: Int) -> String {
     #expect(try image.workspace.verify(deep: true).isClean)
   }
 
-  @Test func `our own pack is a recipe`() throws {
+  @Test func `a pack of imgstore is stored as a recipe`() throws {
     let image = try PackedImage()
     _ = try image.workspace.pack(PackRequest("img"))
     let (result, storedBytes) = try image.snapshotWithRecipe()
@@ -141,7 +142,7 @@ private func python(_ level: Int) -> String {
     }
   }
 
-  @Test func `every form of our own pack verifies as a recipe`() throws {
+  @Test func `every form that imgstore packs is stored as a recipe`() throws {
     for method in [PackMethod.cpio, .tar] {
       for codec in [SegmentCodec.gzip, .xz, .zstd] {
         let image = try PackedImage()
@@ -170,7 +171,9 @@ private func python(_ level: Int) -> String {
       "(cd usr/lib/d3; find . | cpio --quiet -o -H newc); \(cpio) | pigz -9 | cat"
     ),
   ])
-  func `more than one stream`(what: String, script: String) throws {
+  func `a packed image of several streams is stored as a recipe`(what: String, script: String)
+    throws
+  {
     let image = try PackedImage()
     try image.pack(script.hasPrefix("(cd") ? "{ \(script); } > \"$1\"" : script)
     let (result, storedBytes) = try image.snapshotWithRecipe()
@@ -194,23 +197,23 @@ private func python(_ level: Int) -> String {
     ),
     ("xz", "\(cpio) | xz -1 > \"$1\""),
   ])
-  func `what cannot be repeated is stored as it is`(what: String, script: String) throws {
+  func `an image that cannot be reproduced is stored in full`(what: String, script: String) throws {
     let image = try PackedImage()
     try image.pack(script)
     let outcome = try image.workspace.snapshot("img", recipes: true)
     for result in outcome.recipes {
-      guard case .none(let why) = result.outcome else {
+      guard case .none(let reason) = result.outcome else {
         Issue.record("\(what) became a recipe")
         continue
       }
-      #expect(!why.isEmpty)
+      #expect(!reason.isEmpty)
     }
     #expect(try image.stored() == image.original(), "\(what)")
     #expect(try image.workspace.verify(deep: true).isClean)
   }
 
   @Test(arguments: seeds.prefix(2))
-  func `an archive with any damage is made again with it`(_ seed: UInt64) throws {
+  func `a damaged archive is reproduced with its damage`(_ seed: UInt64) throws {
     let image = try PackedImage()
     try image.pack(seed % 2 == 0 ? "tar c --format=pax . > \"$1\"" : "\(cpio) > \"$1\"")
     _ = try image.workspace.snapshot("img")
@@ -233,7 +236,7 @@ private func python(_ level: Int) -> String {
     }
   }
 
-  @Test func `contents that the tree has not are stored beside`() throws {
+  @Test func `contents missing in the tree are stored with the recipe`() throws {
     let image = try PackedImage()
     try image.pack("\(cpio) | pigz > \"$1\"; rm -r usr/lib/d4 usr/lib/d5")
     let result = try image.snapshotWithRecipe().result
@@ -242,7 +245,7 @@ private func python(_ level: Int) -> String {
   }
 
   @Test(arguments: seeds)
-  func `any range of it can be made alone`(_ seed: UInt64) throws {
+  func `any range of the file can be reconstructed alone`(_ seed: UInt64) throws {
     let image = try PackedImage()
     try image.pack(seed % 2 == 0 ? "\(cpio) | pigz > \"$1\"" : python(6))
     _ = try report(try image.snapshotWithRecipe().result)
@@ -260,7 +263,8 @@ private func python(_ level: Int) -> String {
     }
   }
 
-  @Test func `what is stored already can become a recipe, and stays one in a new index`() throws {
+  @Test func `a stored file can be converted to a recipe and stays one in a rebuilt index`() throws
+  {
     let image = try PackedImage()
     try image.pack("\(cpio) | pigz > \"$1\"")
     _ = try image.workspace.snapshot("img")
@@ -282,7 +286,7 @@ private func python(_ level: Int) -> String {
     #expect(try image.stored() == image.original())
   }
 
-  @Test func `a collection frees what a recipe replaces, and keeps what it needs`() throws {
+  @Test func `gc frees objects that a recipe replaces and keeps those that it needs`() throws {
     let image = try PackedImage()
     // Some contents are only in the packed file.
     try image.pack("\(cpio) | pigz > \"$1\"; rm -r usr/lib/d4 usr/lib/d5")
@@ -305,7 +309,7 @@ private func python(_ level: Int) -> String {
     #expect(try image.workspace.verify(deep: true).isClean)
   }
 
-  @Test func `a recipe whose file was touched stays one`() throws {
+  @Test func `a recipe is reused if only the times of its file changed`() throws {
     let image = try PackedImage()
     try image.pack("\(cpio) | pigz > \"$1\"")
     _ = try report(try image.snapshotWithRecipe().result)
@@ -315,7 +319,7 @@ private func python(_ level: Int) -> String {
     #expect(try image.stored() == image.original())
   }
 
-  @Test func `restore and revert bring it back as it was`() throws {
+  @Test func `restore and revert reconstruct the file of a recipe`() throws {
     let image = try PackedImage()
     try image.pack("\(cpio) | pigz > \"$1\"")
     let original = try image.original()
@@ -325,7 +329,7 @@ private func python(_ level: Int) -> String {
     #expect(try image.original() == original)
   }
 
-  @Test func `damage below a recipe is found and named`() throws {
+  @Test func `damage to data of a recipe is found and reported`() throws {
     let image = try PackedImage()
     try image.pack("\(cpio) | pigz > \"$1\"; rm -r usr/lib/d4")
     _ = try report(try image.snapshotWithRecipe().result)
@@ -352,7 +356,7 @@ private func python(_ level: Int) -> String {
     #expect(found >= 3, "the tree's contents, the new ones, the plans: \(found) of \(names.count)")
   }
 
-  @Test func `an encoder that makes other bytes is noticed, and said`() throws {
+  @Test func `an encoder that produces other bytes is detected and reported`() throws {
     let image = try PackedImage()
     try image.pack("\(cpio) | pigz > \"$1\"")
     _ = try report(try image.snapshotWithRecipe().result)
@@ -370,7 +374,7 @@ private func python(_ level: Int) -> String {
     #expect(report.problems.contains { $0.finding.contains("zlib 9.9") })
   }
 
-  @Test func `no blob is made of itself`() throws {
+  @Test func `a reconstruction that depends on itself is detected`() throws {
     let folder = try TemporaryFolder()
     let store = try Workspace.test(folder).store(create: true)
     func digest(_ text: String) -> Digest { SHA256.digest(of: Array(text.utf8)) }

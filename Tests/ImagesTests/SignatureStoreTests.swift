@@ -38,7 +38,7 @@ import Testing
       try run("ls", "-A", node.path("/etc/imgstore")).output.contains("imgstore-key") == false)
   }
 
-  @Test func `keys are below the root, also through links`() throws {
+  @Test func `keys are read below the root, also through links`() throws {
     let node = try ManagementNode(stage: { root in
       try shell("mkdir \"$1/keys\" \"$1/etc\" -p; ln -s /keys \"$1/etc/imgstore\"", root)
     })
@@ -48,7 +48,7 @@ import Testing
     #expect(try node.workspace.trustedKeys().all.count == 1)
   }
 
-  @Test func `a folder of keys that other users can change is not trusted`() throws {
+  @Test func `a key directory that other users can change is not trusted`() throws {
     let node = try ManagementNode()
     _ = try node.workspace.generateKey()
     let folder = node.workspace.trustedKeysPath
@@ -152,7 +152,7 @@ import Testing
     "s=$(ls | tail -1); mv $s ${s%%signed*}origin${s##*signed}", "touch ../stray",
     "mkdir ../.odd", "s=$(ls | tail -1); rm $s; mkdir $s",
   ])
-  func `damaged signatures are named, and repaired`(_ damage: String) throws {
+  func `damaged signatures are reported and repaired`(_ damage: String) throws {
     let (sites, folder) = try signedStore()
     let workspace = sites.origin.workspace
     try shell("cd \"$1\"; \(damage)", folder)
@@ -180,7 +180,7 @@ import Testing
     #expect(try sites.origin.workspace.log(SignedSites.image).allSatisfy { !$0.isSigned })
   }
 
-  @Test func `a store without the folder of signatures works as before`() throws {
+  @Test func `a store without a signature directory works`() throws {
     let (sites, _) = try signedStore()
     try shell("rm -r \"$1\"", sites.folder.path("store/signatures"))
     let fresh = try Workspace(sites.origin.workspace.options) { _ in }
@@ -193,7 +193,7 @@ import Testing
   // MARK: Signatures of the origin
 
   @Test
-  func `the signature of the origin stays with the image, and exports include it while it fits`()
+  func `the origin's signature is kept and exported while it fits the image`()
     throws
   {
     let sites = try SignedSites()

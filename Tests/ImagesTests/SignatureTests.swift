@@ -77,7 +77,7 @@ final class SignedSites: Sendable {
 @Suite(.usesTools) struct SignatureTests {
   // MARK: Verified by other tools
 
-  @Test func `openssl verifies what we sign, in the store and in a bundle`() throws {
+  @Test func `openssl verifies signatures in the store and in a bundle`() throws {
     let sites = try SignedSites()
     let bundle = try sites.export { $0.signingKey = sites.key }
     let checks = """
@@ -190,7 +190,7 @@ final class SignedSites: Sendable {
     #expect(try sites.refusal(unsigned)?.contains("is not signed") == true)
     let plain = fixture("xcat/stateless.tgz")
     #expect(try sites.refusal(plain)?.contains("is not signed") == true)
-    // A key signed it that nobody here trusts.
+    // The signing key is not trusted here.
     let foreign = try SignedSites()
     let refusal = try sites.refusal(foreign.export())
     #expect(refusal?.contains(foreign.key.publicKey.id.shortHex) == true)
@@ -260,7 +260,7 @@ final class SignedSites: Sendable {
       "more than 16"
     ),
   ])
-  func `a bundle that was changed is refused`(_ change: (script: String, word: String)) throws {
+  func `a changed bundle is refused`(_ change: (script: String, word: String)) throws {
     let sites = try SignedSites()
     let bundle = try sites.export()
     let refusal = try sites.refusal(sites.changed(bundle, change.script))
@@ -273,7 +273,7 @@ final class SignedSites: Sendable {
     "printf X >>kernel", "chmod 777 compute.exlist", "echo >>manifest.xml",
     "ln -s myscript1 extra/link", "mv extra/myscript1 extra/myscript3", "touch extra/myscript1",
   ])
-  func `a bundle that was signed as a whole cannot be changed`(_ script: String) throws {
+  func `a change of a bundle signed as a whole is detected`(_ script: String) throws {
     let sites = try SignedSites()
     let snapshot = try sites.origin.workspace.snapshot(try sites.image).committed
     let bundle = sites.folder.path("whole.tgz")

@@ -63,7 +63,7 @@ import Testing
     #expect(open.filter { $0.hasPrefix(node.path("/install")) } == [])
   }
 
-  @Test func `whatever operation fails, the file is the old one or the new one`() throws {
+  @Test func `a staged import that fails at any operation leaves the old or the new file`() throws {
     let base = try ManagementNode()
     let (draft, content) = draft(3)
     let bundle = try base.write(draft.bundle())
@@ -87,7 +87,7 @@ import Testing
   }
 
   @Test(arguments: seeds)
-  func `what resembles the store's content is stored as it is, and costs what is new`(
+  func `a file that resembles stored content needs only space for new chunks`(
     _ seed: UInt64
   ) throws {
     var random = SplitMix64(seed)

@@ -35,11 +35,12 @@ import Testing
     return target
   }
 
+  /// Defect 21 of xCAT.
   @Test(arguments: [
     "kernel", "rootimg.cpio.gz", "initrd-stateless.gz", "compute.exlist", "manifest.xml",
     "extra/myscript1", "complete/rootimg.tar.zst",
   ])
-  func `defect 21: a corrupted member of our own bundle is refused`(_ member: String) throws {
+  func `a corrupted member of an exported bundle is refused`(_ member: String) throws {
     let source = try ManagementNode.real()
     let (bundle, _) = try source.exporting(Self.stateless) { request in
       request.extras = [ExtraRequest(source: "/install/postscripts/myscript1")]
@@ -54,7 +55,8 @@ import Testing
     try node.workspace.importing(bundle)
   }
 
-  @Test func `defect 21: a corrupted tree, and a bundle that is cut off, are refused`() throws {
+  /// Defect 21 of xCAT.
+  @Test func `a corrupted tree and a truncated bundle are refused`() throws {
     let source = try ManagementNode.real()
     let (bundle, _) = try source.exporting("rhels8.5.0-x86_64-statelite-lite")
     let node = try ManagementNode()
@@ -93,8 +95,9 @@ import Testing
     #expect(found.output == "")
   }
 
+  /// Defect 24 of xCAT.
   @Test(arguments: injections)
-  func `defect 24: no text of a manifest reaches a shell`(_ text: String) throws {
+  func `no text of a manifest reaches a shell`(_ text: String) throws {
     let escaped = text.replacing("&", with: "&amp;").replacing("<", with: "&lt;")
     let edits: [(String, (inout BundleDraft) -> Void)] = [
       (
@@ -147,8 +150,9 @@ import Testing
     return cpio.bytes
   }
 
+  /// Defect 24 of xCAT.
   @Test(arguments: injections.filter { !$0.contains("\n") })
-  func `defect 24: no text of a command line or of a table reaches a shell`(_ text: String) throws {
+  func `no text of a command line or a table reaches a shell`(_ text: String) throws {
     let node = try ManagementNode.real()
     // The text is part of existing names: folders, an extra, a node and an image.
     let safe = text.replacing("/", with: "")
@@ -183,11 +187,12 @@ import Testing
 
   // MARK: Places
 
+  /// Defect 25 of xCAT.
   @Test(arguments: [
     "/etc/cron.d/tinyscript", "/root/.ssh/tinyscript", "/usr/bin/tinyscript", "/tinyscript",
     "/installed/tinyscript",
   ])
-  func `defect 25: a bundle writes below the install folder, and where it is let`(_ path: String)
+  func `a bundle writes only below the install directory and allowed directories`(_ path: String)
     throws
   {
     let folder = String(path.dropLast("/tinyscript".count))
@@ -210,10 +215,11 @@ import Testing
     }
   }
 
+  /// Defect 26 of xCAT.
   @Test(arguments: [
     "/etc/passwd", "../outside", "rootimg/../../outside", "rootimg/../etc/passwd", "./../x",
   ])
-  func `defect 26: no member of a tree's archive leaves the tree`(_ name: String) throws {
+  func `no member of a tree's archive is written outside the tree`(_ name: String) throws {
     var cpio = RawCpio()
     cpio.entry("rootimg", mode: 0o040755, links: 2)
     cpio.entry(name, mode: 0o100644, Array("evil".utf8))
@@ -226,7 +232,8 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: node.folder.path("outside")))
   }
 
-  @Test func `defect 26: no rights, devices or links come with a flat member`() throws {
+  /// Defect 26 of xCAT.
+  @Test func `members outside the tree bring no privileges, devices or links`() throws {
     let node = try ManagementNode()
     let setuid = BundleDraft().replacing("kernel") { tar in
       tar.file("./\(BundleDraft.folder)/kernel", "k", mode: 0o6755)
@@ -249,7 +256,8 @@ import Testing
     }
   }
 
-  @Test func `defect 27: plugins are code, and come in by the administrator's word only`() throws {
+  /// Defect 27 of xCAT.
+  @Test func `plugins are imported only if the administrator allows them`() throws {
     var draft = BundleDraft()
     draft.manifest.lines = [
       "<kit><name>k</name><kitname>k</kitname><kitdir>/install/kits/k</kitdir></kit>",

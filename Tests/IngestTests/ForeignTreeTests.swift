@@ -20,7 +20,7 @@ import Testing
   ]
 
   @Test(.usesTools, arguments: sparseWriters)
-  func `sparse members come back with content and holes`(_ pack: String) throws {
+  func `sparse members are read with content and holes`(_ pack: String) throws {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)
     try runFixture("scripts/trees/make-sparse-files.py", folder.path("live/rootimg"))

@@ -1,5 +1,5 @@
-// rpm's database in its forms, compared with rpm itself. Debian's rpm writes the SQLite form. libdb's
-// db_load makes a Berkeley DB of the same headers, and the code below makes an ndb.
+// The database of rpm in its formats, compared with rpm itself. Debian's rpm writes the SQLite
+// format; convert-rpm-database.py converts it to Berkeley DB and ndb.
 
 import Foundation
 import Packages
@@ -28,7 +28,7 @@ private final class RPMSite: Sendable {
   ]
 
   @Test(arguments: forms)
-  func `every form holds what rpm -qa says`(_ folder: String, _ kind: DatabaseKind) throws {
+  func `every format lists the packages of rpm -qa`(_ folder: String, _ kind: DatabaseKind) throws {
     let site = try RPMSite.shared.get()
     let tree = FolderTree(root: site.folder.path(folder))
     let (database, packages) = try #require(try PackageDatabase.find(in: tree))
@@ -53,7 +53,7 @@ private final class RPMSite: Sendable {
     #expect(owners.count == 2)
   }
 
-  @Test func `pages that only the write-ahead log has are read`() throws {
+  @Test func `pages in the write-ahead log are read`() throws {
     let site = try RPMSite.shared.get()
     let folder = try TemporaryFolder()
     try runFixture(
@@ -67,7 +67,7 @@ private final class RPMSite: Sendable {
     #expect(lines(packages) == (site.expected + site.expected).sorted())
   }
 
-  @Test func `a hot rollback journal refuses the database and is named`() throws {
+  @Test func `a database with a hot rollback journal is refused, and the error names it`() throws {
     let site = try RPMSite.shared.get()
     let folder = try TemporaryFolder()
     try runFixture(
@@ -86,7 +86,7 @@ private final class RPMSite: Sendable {
   }
 
   @Test(arguments: seeds)
-  func `damage is an error or another list, and never more`(_ seed: UInt64) throws {
+  func `a damaged database causes an error or another list but never traps`(_ seed: UInt64) throws {
     let site = try RPMSite.shared.get()
     var random = SplitMix64(seed)
     for (folder, kind) in RPMTests.forms {
@@ -121,7 +121,7 @@ private final class RPMSite: Sendable {
     }
   }
 
-  @Test func `an SQLite file that would run for ever, or is no table, is refused`() throws {
+  @Test func `an SQLite file with an endless query or without the table is refused`() throws {
     let folder = try TemporaryFolder()
     for sql in [
       "CREATE VIEW Packages AS WITH RECURSIVE c(hnum, blob) AS (SELECT 1, x'00' UNION ALL SELECT hnum + 1, blob FROM c) SELECT * FROM c",

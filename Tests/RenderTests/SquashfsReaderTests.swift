@@ -1,4 +1,4 @@
-// Images by mksquashfs are read as tar archives of the same tree, and damaged ones cause errors.
+// Images of mksquashfs are read as tar archives of the same tree, and damaged ones cause errors.
 
 import Foundation
 import Platform
@@ -36,7 +36,7 @@ import Testing
     "-comp gzip", "-comp xz", "-comp zstd", "-comp gzip -no-fragments", "-comp zstd -b 1M",
     "-comp gzip -always-use-fragments -b 4096", "-noI -noD -noF -noX",
   ])
-  func `an image by mksquashfs is the tree that it was made of`(_ options: String) throws {
+  func `an image of mksquashfs is read as its tree`(_ options: String) throws {
     let folder = try TemporaryFolder()
     let bytes = try archive(try image(folder, options))
     try Data(bytes).write(to: URL(fileURLWithPath: folder.path("image.tar")))
@@ -47,7 +47,7 @@ import Testing
       try differences(folder.path("rootimg"), folder.path("out/rootimg"), seconds: true) == "")
   }
 
-  @Test func `lz4 and lzo are refused by name`() throws {
+  @Test func `images with lz4 and lzo are refused, and the error names the codec`() throws {
     let folder = try TemporaryFolder()
     var bytes = try image(folder, "-comp gzip")
     for (number, name) in [(UInt8(5), "lz4"), (3, "lzo")] {
@@ -57,7 +57,7 @@ import Testing
   }
 
   @Test(arguments: seeds)
-  func `a damaged image ends in an error, or is read`(_ seed: UInt64) throws {
+  func `a damaged image causes an error or is read, and never traps`(_ seed: UInt64) throws {
     let folder = try TemporaryFolder()
     let sound = try image(folder, seed % 2 == 0 ? "-comp zstd" : "-comp gzip -noI -noD")
     var random = SplitMix64(seed)

@@ -13,29 +13,29 @@ private let codecs: [SquashfsOptions.Compression] = [
 
 @Suite(.usesTools) struct SquashfsTests {
   @Test(arguments: codecs)
-  func `a nasty tree comes back to the last attribute`(
+  func `a tree of unusual entries extracts with every attribute`(
     _ compression: SquashfsOptions.Compression
   ) throws {
     let tree = try StoredTree { try makeNastyTree($0) }
     let report = try tree.write("image", .quick(compression))
-    let told = Set(report.problems.map { String(decoding: $0.path, as: UTF8.self) })
+    let reported = Set(report.problems.map { String(decoding: $0.path, as: UTF8.self) })
     #expect(
-      told.isSubset(of: ["acl", "acl-dir", "time-1901", "time-1970", "time-2106", "time-2262"]))
+      reported.isSubset(of: ["acl", "acl-dir", "time-1901", "time-1970", "time-2106", "time-2262"]))
     let image = tree.folder.path("image")
     #expect(try run("unsquashfs", "-stat", image).didSucceed)
     let list = try run("unsquashfs", "-lls", image)
     #expect(list.didSucceed, "\(list.errors)")
     try withMounted(image) { mounted throws in
       let found = try differences(tree.live, mounted, seconds: true)
-      #expect(changedPaths(found) == told, "\(found.prefix(2000))")
+      #expect(changedPaths(found) == reported, "\(found.prefix(2000))")
     }
     guard isRoot else { return }
     // unsquashfs creates no sockets, as it reports itself.
     let found = try differences(tree.live, try extract(image), seconds: true)
-    #expect(changedPaths(found).subtracting([".", "socket"]) == told, "\(found.prefix(2000))")
+    #expect(changedPaths(found).subtracting([".", "socket"]) == reported, "\(found.prefix(2000))")
   }
 
-  @Test func `a real root tree survives with any options`() throws {
+  @Test func `a real root tree is reproduced with every option`() throws {
     let small = try smallTree()
     let tree = try StoredTree { try copyTree(small, $0) }
     let many: [SquashfsOptions] = [
@@ -56,7 +56,7 @@ private let codecs: [SquashfsOptions.Compression] = [
     }
   }
 
-  @Test func `a tree without entries is an image`() throws {
+  @Test func `an empty tree gives a valid image`() throws {
     let tree = try StoredTree { _ in }
     let report = try tree.write("image", .quick())
     #expect(report.inodes == 1 && report.contentBytes == 0 && report.fragments == 0)
@@ -83,7 +83,7 @@ private let codecs: [SquashfsOptions.Compression] = [
   }
 
   @Test(arguments: seeds)
-  func `a random tree comes back by random options`(_ seed: UInt64) throws {
+  func `a random tree is reproduced with random options`(_ seed: UInt64) throws {
     print("seed \(seed)")
     var random = SplitMix64(seed)
     let tree = try StoredTree { live throws in

@@ -39,7 +39,7 @@ import Testing
     try shell("cd \"$1\"; find . -printf '%p %i %s %T@ %C@\\n' | sort", folder.path("store")).output
   }
 
-  @Test func `objects, snapshots and tags equal the store's`() throws {
+  @Test func `objects, snapshots and tags equal those of the locked store`() throws {
     let before = try listing()
     let store = try open()
     #expect(try store.object(.chunk, known) == Array("known".utf8))
@@ -51,7 +51,7 @@ import Testing
     #expect(try listing() == before)
   }
 
-  @Test func `other processes are not waited for`() throws {
+  @Test func `reading does not wait for other processes`() throws {
     // Another process locks everything and writes to the index.
     let mark = folder.path("held")
     let other = Process()
@@ -98,7 +98,7 @@ import Testing
     #expect(throws: StoreError.self) { try open().object(.chunk, known) }
   }
 
-  @Test func `a store that others can write is refused`() throws {
+  @Test func `a store that other users can write is refused`() throws {
     try shell("chmod o+w \"$1/refs\"", folder.path("store"))
     let error = #expect(throws: StoreError.self) { try open() }
     #expect(error?.kind == .refused)

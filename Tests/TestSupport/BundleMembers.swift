@@ -1,4 +1,4 @@
-// What a bundle holds, as other programs read it: python's tarfile, GNU cpio, an XML parser.
+// The members of a bundle, as other programs read them: python's tarfile, GNU cpio, an XML parser.
 
 import Foundation
 import Testing
@@ -10,7 +10,7 @@ public struct BundleMembers: Sendable, Equatable {
     public var mode: String
     public var uid: Int
     public var gid: Int
-    /// What it holds: a file's SHA-256; of a packed tree, a line for each entry; of a manifest, its
+    /// Its content: a file's SHA-256; of a packed tree, a line for each entry; of a manifest, its
     /// elements in one order; of a link, where it leads.
     public var content: String
   }
@@ -30,7 +30,7 @@ public struct BundleMembers: Sendable, Equatable {
 
   public subscript(_ name: String) -> Member? { all[name] }
 
-  /// The names that end so, without folders above.
+  /// The names of all members.
   public var names: Set<String> { Set(all.keys) }
 }
 

@@ -1,5 +1,5 @@
-// A staging area like the fresh node of the fixtures (Tests/Fixtures/README.md), and what imports
-// have made of it.
+// A staging root like the fresh node of the fixtures (Tests/Fixtures/README.md), and its state
+// after imports.
 
 import Foundation
 import Images
@@ -108,14 +108,14 @@ public final class ManagementNode: Sendable {
     return try JSONDecoder().decode([String: File].self, from: Data(result.output.utf8))
   }
 
-  /// Everything that an attack or a revert must not have changed, times excepted.
+  /// Everything that an attack or a revert must not change, except times.
   public func state() throws -> State { State(files: try files(below: ""), rows: try rows()) }
 
   public struct State: Equatable, Sendable {
     public var files: [String: File]
     public var rows: [String: [[String: String]]]
 
-    /// Without the table files themselves: what is in them stands in `rows`.
+    /// The state without the table files, whose content is in `rows`.
     public var withoutTableFiles: State {
       State(files: files.filter { !$0.key.hasPrefix("/etc/xcat/") }, rows: rows)
     }

@@ -1,4 +1,4 @@
-// What tests of every room share: folders that go away, tools that are run, seeds that are printed.
+// Helpers that the tests of all modules share: temporary folders, running tools, printed seeds.
 
 import Foundation
 import Images
@@ -24,7 +24,7 @@ public final class TemporaryFolder: Sendable {
   public func path(_ name: String) -> String { "\(path)/\(name)" }
 }
 
-/// What a tool said.
+/// The exit status and output of a tool.
 public struct ToolResult: Sendable {
   public let status: Int32
   public let output: String
@@ -57,7 +57,7 @@ private func execute(
   process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
   process.arguments = [tool] + arguments
   process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-  // Files, not pipes: no output is too long for them.
+  // Files in place of pipes hold output of any length.
   let name = "/var/tmp/imgstore-tool-\(randomName())"
   defer {
     unlink(name + ".out")
@@ -83,7 +83,7 @@ private func execute(
     status: process.terminationStatus, output: try text(".out"), errors: try text(".err"))
 }
 
-/// Runs a shell script of the test's own.
+/// Runs a short bash script, and records an issue if it fails.
 @discardableResult
 public func shell(_ script: String, _ arguments: String...) throws -> ToolResult {
   let result = try run("bash", arguments: ["-euc", script, "test"] + arguments)
@@ -159,7 +159,7 @@ extension Workspace {
 }
 
 extension Workspace {
-  /// Imports a bundle of one image, with what `change` asks for.
+  /// Imports a bundle of one image. `change` sets options of the request.
   @discardableResult
   public func importing(
     _ bundle: String, _ change: (inout ImportRequest) -> Void = { _ in }
@@ -175,7 +175,7 @@ extension Workspace {
     return image
   }
 
-  /// Exports to a file, with what `change` asks for.
+  /// Exports to a file. `change` sets options of the request.
   @discardableResult
   public func exporting(
     _ reference: String, to path: String, _ change: (inout ExportRequest) -> Void = { _ in }
@@ -187,7 +187,7 @@ extension Workspace {
   }
 }
 
-/// Why a test cannot go on.
+/// The reason why a test cannot continue.
 public struct TestFailure: Error {
   public let text: String
   public init(_ text: String) { self.text = text }

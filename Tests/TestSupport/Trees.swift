@@ -1,4 +1,4 @@
-// Trees to test on, and oracles that say whether two trees are the same.
+// Trees to test with, and independent comparisons of two trees.
 
 import Foundation
 import Platform

@@ -1,5 +1,6 @@
-// The table backend on xCAT's commands. One script plays them: it answers from the fixture's dumps as
-// the real ones do, changes them, and records its calls.
+// The table backend on xCAT's commands. One program stands in for them
+// (Tests/Fixtures/scripts/fakes/xcat-commands.py): it answers from the fixture's dumps, changes
+// them and records its calls.
 
 import Foundation
 import Platform
@@ -10,7 +11,7 @@ import XCAT
 /// Commands that record their calls.
 final class PlayedCommands: Sendable {
   let folder: TemporaryFolder
-  var door: CommandTableBackend {
+  var backend: CommandTableBackend {
     CommandTableBackend(
       KernelFileSystem.shared, database: "mysql",
       environment: ["XCATROOT": folder.path, "PATH": "/usr/bin:/bin", "XCATCFG": "mysql:x"])
@@ -46,7 +47,7 @@ final class PlayedCommands: Sendable {
       toFile: folder.path("spoil-\(command)"), atomically: false, encoding: .utf8)
   }
 
-  func rows(_ table: String) throws -> [[String: String]] { try door.rows(table) }
+  func rows(_ table: String) throws -> [[String: String]] { try backend.rows(table) }
 }
 
 @Suite(.usesTools) struct CommandDoorTests {
@@ -60,33 +61,33 @@ final class PlayedCommands: Sendable {
     RowChange(schema: schema, key: key, columns: columns, keepsOtherColumns: keeps)
   }
 
-  @Test func `what the commands show is what the files hold`() throws {
-    let played = try PlayedCommands()
+  @Test func `the commands return the same rows as the table files`() throws {
+    let commands = try PlayedCommands()
     let files = SQLiteTableBackend(
-      KernelFileSystem.shared, directory: Array(played.folder.path("etc-xcat").utf8),
+      KernelFileSystem.shared, directory: Array(commands.folder.path("etc-xcat").utf8),
       mayCreate: false)
-    #expect(played.door.place == "xCAT (mysql)")
-    #expect(try played.door.definitions() == files.definitions())
-    #expect(try played.door.definition(of: lite) == files.definition(of: lite))
-    #expect(try played.door.definition(of: "none") == nil)
+    #expect(commands.backend.place == "xCAT (mysql)")
+    #expect(try commands.backend.definitions() == files.definitions())
+    #expect(try commands.backend.definition(of: lite) == files.definition(of: lite))
+    #expect(try commands.backend.definition(of: "none") == nil)
     for table in ["litefile", "nodelist", "postscripts", "site"] {
-      #expect(try played.rows(table) == files.rows(table))
+      #expect(try commands.rows(table) == files.rows(table))
     }
-    #expect(try played.rows("kit").isEmpty, "a table that is not there has no rows")
-    #expect(try played.door.rows("litefile", where: ("image", "ALL")).count == 2)
-    #expect(try played.door.site("installdir") == "/install")
-    #expect(try played.door.rows("osimage", where: ("profile", "lite")).count == 1)
+    #expect(try commands.rows("kit").isEmpty, "a table that is not there has no rows")
+    #expect(try commands.backend.rows("litefile", where: ("image", "ALL")).count == 2)
+    #expect(try commands.backend.site("installdir") == "/install")
+    #expect(try commands.backend.rows("osimage", where: ("profile", "lite")).count == 1)
   }
 
-  @Test func `an image is changed in one command, and loses what it no longer has`() throws {
-    let played = try PlayedCommands()
-    var definition = try #require(try played.door.definition(of: compute))
+  @Test func `an image is changed with one command, which also clears removed attributes`() throws {
+    let commands = try PlayedCommands()
+    var definition = try #require(try commands.backend.definition(of: compute))
     definition.osimage["description"] = "ends:"
     definition.linuximage["netdrivers"] = nil
     definition.linuximage["comments"] = "\"quoted\""
     definition.osimage["comments"] = "lost"
-    #expect(try played.door.setDefinition(of: compute, definition) == ["osimage.comments"])
-    let asked = try played.asked()
+    #expect(try commands.backend.setDefinition(of: compute, definition) == ["osimage.comments"])
+    let asked = try commands.asked()
     #expect(asked.count == 1)
     let lines = Set(asked[0].split(separator: "\n").map(String.init))
     #expect(
@@ -95,19 +96,19 @@ final class PlayedCommands: Sendable {
         "    description=\"ends:\"", "    usercomment=\"\"quoted\"\"", "    profile=compute",
       ]))
     definition.osimage["comments"] = nil
-    #expect(try played.door.definition(of: compute) == definition)
-    #expect(try played.door.setDefinition(of: compute, definition).isEmpty)
-    #expect(try played.asked() == [], "nothing to change, nothing asked")
+    #expect(try commands.backend.definition(of: compute) == definition)
+    #expect(try commands.backend.setDefinition(of: compute, definition).isEmpty)
+    #expect(try commands.asked() == [], "nothing to change, nothing asked")
   }
 
-  @Test func `an image is made with mkdef and removed with rmdef`() throws {
-    let played = try PlayedCommands()
+  @Test func `an image is created with mkdef and removed with rmdef`() throws {
+    let commands = try PlayedCommands()
     let new = ImageDefinition(
       osimage: ["imagetype": "linux", "profile": "p"], linuximage: ["exlist": "/e"])
-    try played.door.setDefinition(of: "new", new)
-    try played.door.setDefinition(of: "new", ImageDefinition())
+    try commands.backend.setDefinition(of: "new", new)
+    try commands.backend.setDefinition(of: "new", ImageDefinition())
     #expect(
-      try played.asked() == [
+      try commands.asked() == [
         """
         mkdef -z
         # <xCAT data object stanza file>
@@ -120,12 +121,12 @@ final class PlayedCommands: Sendable {
 
         """, "rmdef -t osimage -o new",
       ])
-    #expect(try played.door.definition(of: "new") == nil)
+    #expect(try commands.backend.definition(of: "new") == nil)
   }
 
-  @Test func `rows of litefile and of groups go by chtab, those of nodes by chdef`() throws {
-    let played = try PlayedCommands()
-    try played.door.apply([
+  @Test func `litefile and group rows are set with chtab, node rows with chdef`() throws {
+    let commands = try PlayedCommands()
+    try commands.backend.apply([
       change(.litefile, ["image": "ALL", "file": "/etc/ntp.conf"], ["options": "tmpfs,rw"]),
       change(.litefile, ["image": "other", "file": "/x"], nil),
       change(.postscripts, ["node": "node1"], ["postscripts": "a,b"], keeps: true),
@@ -133,7 +134,7 @@ final class PlayedCommands: Sendable {
       change(.postscripts, ["node": "compute"], ["postscripts": "g"], keeps: true),
     ])
     #expect(
-      try played.asked() == [
+      try commands.asked() == [
         "chtab image=ALL,file=/etc/ntp.conf litefile.comments= litefile.options=tmpfs,rw",
         "chtab -d image=other,file=/x litefile",
         """
@@ -153,16 +154,16 @@ final class PlayedCommands: Sendable {
       ])
   }
 
-  @Test func `kits go in stanzas`() throws {
-    let played = try PlayedCommands()
+  @Test func `kits are created with stanzas, and columns that stanzas lack are reported`() throws {
+    let commands = try PlayedCommands()
     try "#kitname,basename,version,kitdir,comments,disable\n".write(
-      toFile: played.folder.path("install/tabdump-kit.csv"), atomically: false, encoding: .utf8)
-    let lost = try played.door.apply([
+      toFile: commands.folder.path("install/tabdump-kit.csv"), atomically: false, encoding: .utf8)
+    let lost = try commands.backend.apply([
       change(.kit, ["kitname": "k-1"], ["basename": "k", "version": "1", "release": "2"])
     ])
     #expect(lost == ["kit.release"])
     #expect(
-      try played.asked() == [
+      try commands.asked() == [
         """
         mkdef -z
         # <xCAT data object stanza file>
@@ -174,19 +175,19 @@ final class PlayedCommands: Sendable {
 
         """
       ])
-    #expect(try played.rows("kit") == [["kitname": "k-1", "basename": "k", "version": "1"]])
+    #expect(try commands.rows("kit") == [["kitname": "k-1", "basename": "k", "version": "1"]])
   }
 
   @Test(arguments: [false, true])
-  func `what was changed is put back where a command fails, or does nothing`(
+  func `earlier changes are rolled back if a command fails or does nothing`(
     _ silently: Bool
   ) throws {
-    let played = try PlayedCommands()
-    let before = try played.door.definitions()
-    let rows = try played.rows("litefile")
-    try played.spoil("chtab", silently: silently)
+    let commands = try PlayedCommands()
+    let before = try commands.backend.definitions()
+    let rows = try commands.rows("litefile")
+    try commands.spoil("chtab", silently: silently)
     let error = #expect(throws: XCATError.self) {
-      try played.door.apply([
+      try commands.backend.apply([
         change(.osimage, ["imagename": lite], ["profile": "changed", "imagetype": "linux"]),
         change(.osimage, ["imagename": "new"], ["profile": "p", "imagetype": "linux"]),
         change(.litefile, ["image": "ALL", "file": "/etc/hosts"], ["options": "ro"]),
@@ -196,16 +197,16 @@ final class PlayedCommands: Sendable {
       error?.finding.contains(
         silently ? "differs from the value that was set" : "the database is away") == true)
     #expect(error?.finding.contains("rolled back") == true, "\(error?.finding ?? "")")
-    #expect(try played.door.definitions() == before)
-    #expect(try played.rows("litefile") == rows)
+    #expect(try commands.backend.definitions() == before)
+    #expect(try commands.rows("litefile") == rows)
   }
 
-  @Test func `what could not be put back is named`() throws {
-    let played = try PlayedCommands()
-    try played.spoil("chtab")
-    try played.spoil("rmdef")
+  @Test func `a failed rollback names the rows that it could not restore`() throws {
+    let commands = try PlayedCommands()
+    try commands.spoil("chtab")
+    try commands.spoil("rmdef")
     let error = #expect(throws: XCATError.self) {
-      try played.door.apply([
+      try commands.backend.apply([
         change(.osimage, ["imagename": "new"], ["profile": "p", "imagetype": "linux"]),
         change(.litefile, ["image": "ALL", "file": "/etc/hosts"], ["options": "ro"]),
       ])
@@ -213,8 +214,8 @@ final class PlayedCommands: Sendable {
     #expect(error?.finding.contains("could not be rolled back: osimage new") == true)
   }
 
-  @Test func `what the commands cannot carry is refused before anything is asked`() throws {
-    let played = try PlayedCommands()
+  @Test func `values that the commands cannot carry are refused before any command runs`() throws {
+    let commands = try PlayedCommands()
     let first = change(.osimage, ["imagename": lite], nil)
     let refused = [
       change(.litefile, ["image": "a,b", "file": "/x"], ["options": "rw"]),
@@ -230,36 +231,36 @@ final class PlayedCommands: Sendable {
       change(.linuximage, ["imagename": "x"], ["exlist": "/e"]),
     ]
     for change in refused {
-      #expect(throws: XCATError.self, "\(change)") { try played.door.apply([first, change]) }
+      #expect(throws: XCATError.self, "\(change)") { try commands.backend.apply([first, change]) }
     }
-    #expect(try played.asked() == [])
+    #expect(try commands.asked() == [])
   }
 
-  @Test func `a disabled row is not seen and not overwritten`() throws {
-    let played = try PlayedCommands()
+  @Test func `a disabled row is neither listed nor overwritten`() throws {
+    let commands = try PlayedCommands()
     try shell(
       "sed -i 's/^\"other\",\"\\/x\",\"tmpfs\",,$/\"other\",\"\\/x\",\"tmpfs\",,\"1\"/' \"$1/install/tabdump-litefile.csv\"",
-      played.folder.path)
-    #expect(try played.door.rows("litefile", where: ("image", "other")).isEmpty)
+      commands.folder.path)
+    #expect(try commands.backend.rows("litefile", where: ("image", "other")).isEmpty)
     #expect(throws: XCATError.self) {
-      try played.door.apply([
+      try commands.backend.apply([
         change(.litefile, ["image": "other", "file": "/x"], ["options": "rw"])
       ])
     }
-    #expect(try played.asked() == [])
+    #expect(try commands.asked() == [])
   }
 
-  @Test func `a command that is not there, or fails, says so`() throws {
+  @Test func `a missing or failing command is an error that names it`() throws {
     let nowhere = CommandTableBackend(
       KernelFileSystem.shared, database: "Pg", environment: ["XCATROOT": "/nowhere", "PATH": ""])
     if !FileManager.default.fileExists(atPath: "/opt/xcat") {
       #expect(throws: XCATError.self) { try nowhere.rows("osimage") }
     }
-    let played = try PlayedCommands()
+    let commands = try PlayedCommands()
     try shell(
-      "printf '#!/bin/sh\\necho cannot connect >&2; exit 1\\n' >\"$1/play\"", played.folder.path)
-    let error = #expect(throws: XCATError.self) { try played.rows("osimage") }
+      "printf '#!/bin/sh\\necho cannot connect >&2; exit 1\\n' >\"$1/play\"", commands.folder.path)
+    let error = #expect(throws: XCATError.self) { try commands.rows("osimage") }
     #expect(error?.finding == "ended with status 1 and said: cannot connect")
-    #expect(throws: XCATError.self) { try played.rows("litefile") }
+    #expect(throws: XCATError.self) { try commands.rows("litefile") }
   }
 }
