@@ -9,7 +9,7 @@ import Testing
 import XCAT
 
 /// Commands that record their calls.
-final class PlayedCommands: Sendable {
+final class FakeXCATCommands: Sendable {
   let folder: TemporaryFolder
   var backend: CommandTableBackend {
     CommandTableBackend(
@@ -50,7 +50,7 @@ final class PlayedCommands: Sendable {
   func rows(_ table: String) throws -> [[String: String]] { try backend.rows(table) }
 }
 
-@Suite(.usesTools) struct CommandDoorTests {
+@Suite(.usesTools) struct CommandTableBackendTests {
   private let compute = "rhels8.5.0-x86_64-netboot-compute"
   private let lite = "rhels8.5.0-x86_64-statelite-lite"
 
@@ -62,7 +62,7 @@ final class PlayedCommands: Sendable {
   }
 
   @Test func `the commands return the same rows as the table files`() throws {
-    let commands = try PlayedCommands()
+    let commands = try FakeXCATCommands()
     let files = SQLiteTableBackend(
       KernelFileSystem.shared, directory: Array(commands.folder.path("etc-xcat").utf8),
       mayCreate: false)
@@ -80,7 +80,7 @@ final class PlayedCommands: Sendable {
   }
 
   @Test func `an image is changed with one command, which also clears removed attributes`() throws {
-    let commands = try PlayedCommands()
+    let commands = try FakeXCATCommands()
     var definition = try #require(try commands.backend.definition(of: compute))
     definition.osimage["description"] = "ends:"
     definition.linuximage["netdrivers"] = nil
@@ -102,7 +102,7 @@ final class PlayedCommands: Sendable {
   }
 
   @Test func `an image is created with mkdef and removed with rmdef`() throws {
-    let commands = try PlayedCommands()
+    let commands = try FakeXCATCommands()
     let new = ImageDefinition(
       osimage: ["imagetype": "linux", "profile": "p"], linuximage: ["exlist": "/e"])
     try commands.backend.setDefinition(of: "new", new)
@@ -125,7 +125,7 @@ final class PlayedCommands: Sendable {
   }
 
   @Test func `litefile and group rows are set with chtab, node rows with chdef`() throws {
-    let commands = try PlayedCommands()
+    let commands = try FakeXCATCommands()
     try commands.backend.apply([
       change(.litefile, ["image": "ALL", "file": "/etc/ntp.conf"], ["options": "tmpfs,rw"]),
       change(.litefile, ["image": "other", "file": "/x"], nil),
@@ -155,7 +155,7 @@ final class PlayedCommands: Sendable {
   }
 
   @Test func `kits are created with stanzas, and columns that stanzas lack are reported`() throws {
-    let commands = try PlayedCommands()
+    let commands = try FakeXCATCommands()
     try "#kitname,basename,version,kitdir,comments,disable\n".write(
       toFile: commands.folder.path("install/tabdump-kit.csv"), atomically: false, encoding: .utf8)
     let lost = try commands.backend.apply([
@@ -182,7 +182,7 @@ final class PlayedCommands: Sendable {
   func `earlier changes are rolled back if a command fails or does nothing`(
     _ silently: Bool
   ) throws {
-    let commands = try PlayedCommands()
+    let commands = try FakeXCATCommands()
     let before = try commands.backend.definitions()
     let rows = try commands.rows("litefile")
     try commands.spoil("chtab", silently: silently)
@@ -202,7 +202,7 @@ final class PlayedCommands: Sendable {
   }
 
   @Test func `a failed rollback names the rows that it could not restore`() throws {
-    let commands = try PlayedCommands()
+    let commands = try FakeXCATCommands()
     try commands.spoil("chtab")
     try commands.spoil("rmdef")
     let error = #expect(throws: XCATError.self) {
@@ -215,7 +215,7 @@ final class PlayedCommands: Sendable {
   }
 
   @Test func `values that the commands cannot carry are refused before any command runs`() throws {
-    let commands = try PlayedCommands()
+    let commands = try FakeXCATCommands()
     let first = change(.osimage, ["imagename": lite], nil)
     let refused = [
       change(.litefile, ["image": "a,b", "file": "/x"], ["options": "rw"]),
@@ -237,7 +237,7 @@ final class PlayedCommands: Sendable {
   }
 
   @Test func `a disabled row is neither listed nor overwritten`() throws {
-    let commands = try PlayedCommands()
+    let commands = try FakeXCATCommands()
     try shell(
       "sed -i 's/^\"other\",\"\\/x\",\"tmpfs\",,$/\"other\",\"\\/x\",\"tmpfs\",,\"1\"/' \"$1/install/tabdump-litefile.csv\"",
       commands.folder.path)
@@ -256,7 +256,7 @@ final class PlayedCommands: Sendable {
     if !FileManager.default.fileExists(atPath: "/opt/xcat") {
       #expect(throws: XCATError.self) { try nowhere.rows("osimage") }
     }
-    let commands = try PlayedCommands()
+    let commands = try FakeXCATCommands()
     try shell(
       "printf '#!/bin/sh\\necho cannot connect >&2; exit 1\\n' >\"$1/play\"", commands.folder.path)
     let error = #expect(throws: XCATError.self) { try commands.rows("osimage") }

@@ -5,7 +5,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct ZstdRunTests {
+@Suite struct ZstdFrameSegmentTests {
   @Test(.usesTools, arguments: seeds)
   func `segments in any order form one frame that decodes to their bytes`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)

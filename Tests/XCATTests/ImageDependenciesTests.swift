@@ -56,7 +56,7 @@ extension ImageDependencies {
   fileprivate var texts: [String] { problems.map { $0.error.explanation } }
 }
 
-@Suite struct IncludeClosureTests {
+@Suite struct ImageDependenciesTests {
   // MARK: Includes
 
   @Test func `includes are followed, relative to the top list's directory`() throws {

@@ -5,7 +5,7 @@ import Images
 import TestSupport
 import Testing
 
-@Suite struct TablePlaceTests {
+@Suite struct TableLocatorTests {
   /// Creates a workspace below a root. Each table directory holds an image with the directory's name.
   private func workspace(
     _ folder: TemporaryFolder, tables: [String], cfgloc: String? = nil, root: String? = nil,

@@ -13,7 +13,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct OldContentTests {
+@Suite struct ExistingFileSourceTests {
   private let site: WritingSite
   private var folder: TemporaryFolder { site.folder }
   private var kernel: KernelFileSystem { site.kernel }
