@@ -26,11 +26,11 @@ private func backdate(_ path: String) throws {
 }
 
 @Suite struct ConcurrentWriterTests {
-  private let site: WritingSite
+  private let site: ExecutorFixture
   private var folder: TemporaryFolder { site.folder }
   private var kernel: KernelFileSystem { site.kernel }
 
-  init() throws { site = try WritingSite() }
+  init() throws { site = try ExecutorFixture() }
 
   private func text(_ name: String) -> String? {
     try? String(contentsOfFile: folder.path(name), encoding: .utf8)

@@ -14,13 +14,13 @@ import TestSupport
 import Testing
 
 @Suite struct ExistingFileSourceTests {
-  private let site: WritingSite
+  private let site: ExecutorFixture
   private var folder: TemporaryFolder { site.folder }
   private var kernel: KernelFileSystem { site.kernel }
   private var root: Descriptor { site.root }
   private var store: ObjectStore { site.store }
 
-  init() throws { site = try WritingSite() }
+  init() throws { site = try ExecutorFixture() }
 
   private var file: URL { URL(fileURLWithPath: folder.path("tree/f")) }
 

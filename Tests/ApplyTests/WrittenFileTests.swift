@@ -10,13 +10,13 @@ import TestSupport
 import Testing
 
 @Suite struct WrittenFileTests {
-  private let site: WritingSite
+  private let site: ExecutorFixture
   private var folder: TemporaryFolder { site.folder }
   private var kernel: KernelFileSystem { site.kernel }
   private var root: Descriptor { site.root }
   private var store: ObjectStore { site.store }
 
-  init() throws { site = try WritingSite() }
+  init() throws { site = try ExecutorFixture() }
 
   private var file: String { folder.path("tree/f") }
 

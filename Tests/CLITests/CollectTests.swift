@@ -11,7 +11,7 @@ import Testing
     ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
 
   /// Snapshots of a small tree that changes.
-  private func fill(_ site: Site, _ count: Int) throws {
+  private func fill(_ site: TestNode, _ count: Int) throws {
     try shell(
       """
       cd "$1"; mkdir -p a b
@@ -37,17 +37,17 @@ import Testing
   @Test(arguments: calls)
   func `gc killed at any system call loses only disk space`(_ calls: String) throws {
     guard try run("strace", "-qq", "-e", "trace=none", "true").didSucceed else { return }
-    let base = try Site()
+    let base = try TestNode(image: "img")
     try fill(base, 6)
     #expect(try base.imgstore("forget", "img", "--keep-last", "2").status == 0)
-    let final = try Site()
+    let final = try TestNode(image: "img")
     try shell(
       "rm -rf \"$2/store\"; cp -a \"$1/store\" \"$2/\"", base.folder.path, final.folder.path)
     #expect(try final.imgstore("gc").status == 0)
     let least = try packBytes(final)
     var n = 1
     while n < 2000 {
-      let site = try Site()
+      let site = try TestNode(image: "img")
       try shell(
         "rm -rf \"$2/store\"; cp -a \"$1/store\" \"$2/\"", base.folder.path, site.folder.path)
       let result = try run(
@@ -80,13 +80,13 @@ import Testing
     Issue.record("the sweep does not end")
   }
 
-  private func packBytes(_ site: Site) throws -> Int {
+  private func packBytes(_ site: TestNode) throws -> Int {
     let text = try shell("cat \"$1\"/packs/* | wc -c", site.folder.path("store")).output
     return Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0
   }
 
   @Test func `gc loses nothing while other processes take snapshots, export and import`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     try fill(site, 4)
     let bundle = site.folder.path("bundle.tgz")
     try shell("cp \"$1\" \"$2\"", fixture("xcat/stateless.tgz"), bundle)
@@ -106,7 +106,7 @@ import Testing
     }
   }
 
-  private func prepared(_ site: Site) throws -> String {
+  private func prepared(_ site: TestNode) throws -> String {
     try shell(
       "mkdir -p \"$1/out\"; touch \"$1/out/go\"; echo k >\"$1/root/img/kernel\"; echo i >\"$1/root/img/initrd-stateless.gz\"; echo l >\"$1/root/img/list\"; echo p | gzip >\"$1/root/img/rootimg.gz\"",
       site.folder.path)
@@ -118,7 +118,7 @@ import Testing
   @Test func `gc waits for earlier commands, names them, and leaves their objects to the next gc`()
     throws
   {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     try fill(site, 3)
     #expect(try site.imgstore("forget", "img", "--keep-last", "1").status == 0)
     // A command that reads its input, and so lives on.
@@ -178,7 +178,7 @@ import Testing
   }
 
   @Test func `forget, du and gc list kept and removed snapshots and freed space`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     try fill(site, 4)
     #expect(try site.imgstore("tag", "img@2", "golden").output == "img@2 is img@golden\n")
     #expect(try site.imgstore("pin", "img@1", "-m", "audit").output == "img@1 is pinned\n")

@@ -4,40 +4,11 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The program under test: built together with these tests.
-let binary =
-  ProcessInfo.processInfo.environment["IMGSTORE_BINARY"]
-  ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-  .appendingPathComponent("imgstore").path
-
-/// A folder with a store, a root, and an image "img".
-final class Site: Sendable {
-  let folder: TemporaryFolder
-  var tree: String { folder.path("root/img/rootimg") }
-
-  init() throws {
-    folder = try TemporaryFolder()
-    try shell(
-      "mkdir -p \"$1/root/img/rootimg/etc\"; echo hello >\"$1/root/img/rootimg/etc/motd\"",
-      folder.path)
-    let defined = try imgstore("define", "img", "provmethod=netboot", "rootimgdir=/img")
-    try #require(defined.status == 0, "\(defined.errors)")
-  }
-
-  func imgstore(_ arguments: String..., input: String? = nil) throws -> ToolResult {
-    try run(binary, arguments: arguments, environment: environment, input: input)
-  }
-
-  var environment: [String: String] {
-    ["IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root"), "TZ": "UTC"]
-  }
-}
-
 @Suite struct CommandTests {
   @Test func `snapshot, diff, revert, log, restore, verify and reindex work from the command line`()
     throws
   {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     #expect(try site.imgstore("snapshot", "img", "-m", "first", "--tag", "golden").status == 0)
     try shell("echo changed >\"$1/etc/motd\"", site.tree)
     let diff = try site.imgstore("diff", "img")
@@ -61,7 +32,7 @@ final class Site: Sendable {
   }
 
   @Test func `progress is shown only on a terminal`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     try shell("head -c 20000000 /dev/urandom >\"$1/large\"", site.tree)
     #expect(try site.imgstore("snapshot", "img").errors == "")
   }
@@ -83,7 +54,7 @@ final class Site: Sendable {
     _ words: String, _ status: Int32
   ) throws {
     let arguments = words.split(separator: " ").map(String.init)
-    let site = try Site()
+    let site = try TestNode(image: "img")
     _ = try site.imgstore("snapshot", "img")
     let result = try run(binary, arguments: arguments, environment: site.environment)
     #expect(result.status == status, "\(arguments): \(result.errors)")
@@ -111,7 +82,7 @@ final class Site: Sendable {
   }
 
   @Test func `every reading command prints valid JSON`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     try shell("echo x >\"$1/$(printf 'inv\\377alid')\"", site.tree)
     func json(_ arguments: String...) throws -> Any {
       let result = try run(binary, arguments: arguments + ["--json"], environment: site.environment)
@@ -145,7 +116,7 @@ final class Site: Sendable {
   }
 
   @Test func `restore fills an empty directory and refuses one with files`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     _ = try site.imgstore("snapshot", "img")
     try shell("cd \"$1\"; mkdir empty full; echo mine >full/motd; echo x >file", site.folder.path)
     #expect(try site.imgstore("restore", "img", site.folder.path("empty")).status == 0)
@@ -160,7 +131,7 @@ final class Site: Sendable {
   }
 
   @Test func `a lookup defines no image, and an empty value is refused`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     #expect(try site.imgstore("define", "typo").status == 1)
     #expect(try !site.imgstore("images").output.contains("typo"))
     for arguments in [["images", "--store", ""], ["images", "--root="]] {
@@ -170,7 +141,7 @@ final class Site: Sendable {
   }
 
   @Test func `an unmounted tree is not recorded without --allow-empty`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     _ = try site.imgstore("snapshot", "img")
     try shell("mv \"$1/root/img\" \"$1/elsewhere\"", site.folder.path)
     #expect(try site.imgstore("snapshot", "img").status == 1)
@@ -180,7 +151,7 @@ final class Site: Sendable {
   }
 
   @Test func `damage to the store loses only the damaged files`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     _ = try site.imgstore("snapshot", "img")
     try shell("head -c 3000000 /dev/urandom >\"$1/large\"", site.tree)
     _ = try site.imgstore("snapshot", "img")
@@ -198,7 +169,7 @@ final class Site: Sendable {
   }
 
   @Test func `a bundle is imported from a pipe`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     let result = try run(
       "bash", "-c",
       "\"$0\" import - -f piped <\"$1\" && \"$0\" export rhels8.5.0-x86_64-netboot-piped - | tar tzf -",

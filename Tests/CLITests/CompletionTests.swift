@@ -8,7 +8,7 @@ import Testing
 
 @Suite struct CompletionTests {
   private func complete(
-    _ site: Site, _ word: String, _ words: String..., prefix: [String] = [],
+    _ site: TestNode, _ word: String, _ words: String..., prefix: [String] = [],
     environment: [String: String] = [:]
   ) throws -> ToolResult {
     let command = prefix + [binary, "__complete", "zsh", word, "imgstore"] + words
@@ -17,8 +17,8 @@ import Testing
       environment: site.environment.merging(environment) { $1 })
   }
 
-  private func site() throws -> Site {
-    let site = try Site()
+  private func site() throws -> TestNode {
+    let site = try TestNode(image: "img")
     #expect(try site.imgstore("snapshot", "img", "--tag", "golden", "-m", "first").status == 0)
     return site
   }
@@ -54,7 +54,7 @@ import Testing
   }
 
   @Test func `completion uses the store that options or variables name`() throws {
-    let (site, other) = (try site(), try Site())
+    let (site, other) = (try site(), try TestNode(image: "img"))
     let store = other.folder.path("store")
     #expect(
       try other.imgstore("define", "elsewhere", "provmethod=netboot", "rootimgdir=/x").status == 0)

@@ -8,7 +8,7 @@ import Testing
 
 @Suite(.serialized) struct ConcurrencyTests {
   /// A command that runs in the background.
-  private func start(_ arguments: [String], in site: Site) throws -> Process {
+  private func start(_ arguments: [String], in site: TestNode) throws -> Process {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: binary)
     process.arguments = arguments
@@ -19,8 +19,8 @@ import Testing
     return process
   }
 
-  private func filled() throws -> Site {
-    let site = try Site()
+  private func filled() throws -> TestNode {
+    let site = try TestNode(image: "img")
     try shell(
       "cd \"$1\"; for i in $(seq 40); do head -c 200000 /dev/urandom >f$i; done", site.tree)
     #expect(try site.imgstore("snapshot", "img").status == 0)

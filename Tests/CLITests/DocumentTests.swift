@@ -50,7 +50,7 @@ import Testing
   }
 
   @Test(arguments: [20, 40, 80]) func `messages are wrapped between words`(_ width: Int) throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     var environment = site.environment
     environment["COLUMNS"] = "\(width)"
     let result = try run(

@@ -13,15 +13,15 @@ import Testing
 
   /// Runs a command with --json.
   /// - Returns: its exit code, and the code of its error document; nil where it printed none.
-  private func typed(_ site: Site, _ words: [String]) throws -> (status: Int32, code: String?) {
+  private func typed(_ site: TestNode, _ words: [String]) throws -> (status: Int32, code: String?) {
     let result = try run(
       "timeout", arguments: ["60", binary] + words + ["--json"], environment: site.environment)
     let failure = try? JSONDecoder().decode(Failure.self, from: Data(result.output.utf8))
     return (result.status, failure?.error.code)
   }
 
-  private func filled() throws -> Site {
-    let site = try Site()
+  private func filled() throws -> TestNode {
+    let site = try TestNode(image: "img")
     try shell("head -c 3000000 /dev/urandom >\"$1/large\"", site.tree)
     for text in ["one", "two"] {
       try shell("echo \"$2\" >\"$1/etc/motd\"", site.tree, text)

@@ -9,8 +9,8 @@ import Testing
   private static let long = "rhels8.5.0-x86_64-netboot-compute"
 
   /// Two snapshots of one image with a long name; the tree has changed since.
-  private func site() throws -> Site {
-    let site = try Site()
+  private func site() throws -> TestNode {
+    let site = try TestNode(image: "img")
     try shell(
       """
       cd "$1/root"; mkdir -p compute/rootimg/etc/ssh compute/rootimg/old/a/b; cd compute/rootimg

@@ -9,7 +9,7 @@ import Testing
 @Suite(.serialized) struct HarmTests {
   @Test func `commands killed at random times lose nothing`() throws {
     let expected = Sweep.isWhole ? 200 : 40
-    let site = try Site()
+    let site = try TestNode(image: "img")
     var random = SplitMix64(20_261_123)
     try shell(
       "cd \"$1\"; for i in $(seq 400); do head -c $((i * 40)) /dev/urandom >f$i; done; head -c 6000000 /dev/urandom >large",
@@ -78,7 +78,7 @@ import Testing
   }
 
   @Test func `an unreadable file makes the snapshot incomplete and is reported`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     try shell(
       "cd \"$1\"; echo secret >closed; chmod 0 closed; mkdir dir; echo x >dir/x; chmod 0 dir",
       site.tree)
@@ -126,7 +126,7 @@ import Testing
   }
 
   @Test func `a tree of 1,900 levels is restored`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     let copied = try run(
       "python3", "-c",
       """
@@ -147,7 +147,7 @@ import Testing
   }
 
   @Test func `a snapshot needs few open files at a time`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     try shell(
       "cd \"$1\"; mkdir -p wide; cd wide; seq 3000 | xargs mkdir; for i in $(seq 30); do echo $i >$i/f; done",
       site.tree)
@@ -185,7 +185,7 @@ import Testing
   }
 
   @Test func `a second process waits for the lock and reports it`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     _ = try site.imgstore("snapshot", "img")
     // Holds the image's lock for a second, as another imgstore would.
     let holder = try run(
@@ -199,7 +199,7 @@ import Testing
 
   @Test(arguments: [["--no-wait"], ["--wait", "1s"]])
   func `a process that must not wait names the lock holder`(_ words: [String]) throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     _ = try site.imgstore("snapshot", "img")
     let held = try run(
       "bash", "-c",

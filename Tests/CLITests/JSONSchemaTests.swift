@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// A management node with an image of every kind of entry, and a folder for the output of commands.
-private final class DocumentSite: Sendable {
+private final class DocumentNode: Sendable {
   let folder: TemporaryFolder
   var tree: String { folder.path("root/install/img/rootimg") }
   var environment: [String: String] {
@@ -116,7 +116,7 @@ private final class DocumentSite: Sendable {
   }
 
   @Test func `the documents of every command fit their schemas`() throws {
-    let site = try DocumentSite()
+    let site = try DocumentNode()
     var number = 100
     func printed(_ line: String) throws {
       number += 1
@@ -177,7 +177,7 @@ private final class DocumentSite: Sendable {
       }
       let files: [File]
     }
-    let site = try Site()
+    let site = try TestNode(image: "img")
     func document<Document: Decodable>(_ type: Document.Type, _ words: String...) throws -> Document
     {
       let result = try run(binary, arguments: words + ["--json"], environment: site.environment)
@@ -204,7 +204,7 @@ private final class DocumentSite: Sendable {
   }
 
   /// Definitions as text, for `define`.
-  private func writeDefinitions(_ site: DocumentSite) throws {
+  private func writeDefinitions(_ site: DocumentNode) throws {
     for (options, name) in [
       (["images", "-z"], "out.stanza"), (["images", "--csv", "osimage"], "out.csv"),
     ] {
@@ -214,7 +214,7 @@ private final class DocumentSite: Sendable {
   }
 
   /// Has a revert killed midway.
-  private func leaveUnfinished(_ site: DocumentSite) throws {
+  private func leaveUnfinished(_ site: DocumentNode) throws {
     let killer = URL(fileURLWithPath: binary).deletingLastPathComponent()
       .appendingPathComponent("killat").path
     let number = try #require(

@@ -228,7 +228,7 @@ private struct KillSweep {
 
   @Test func `a reader of a swapped tree sees the old tree or the new one, never a mixture`() throws
   {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     try shell(
       "cd \"$1\"; mkdir d; for i in $(seq 60); do echo one >f$i; echo one >d/g$i; done", site.tree)
     #expect(try site.imgstore("snapshot", "img").status == 0)

@@ -9,14 +9,14 @@ import Testing
 
 @Suite struct LimitTests {
   /// Runs the program by a shell line in which "$imgstore" is the program.
-  private func shellRun(_ line: String, in site: Site) throws -> ToolResult {
+  private func shellRun(_ line: String, in site: TestNode) throws -> ToolResult {
     try run(
       "/bin/bash", arguments: ["-c", line],
       environment: site.environment.merging(["imgstore": binary]) { $1 })
   }
 
-  private func filled() throws -> Site {
-    let site = try Site()
+  private func filled() throws -> TestNode {
+    let site = try TestNode(image: "img")
     try shell("cd \"$1\"; for i in $(seq 50); do echo $i >f$i; done", site.tree)
     #expect(try site.imgstore("snapshot", "img").status == 0)
     try shell("head -c 3000000 /dev/urandom >\"$1/large\"", site.tree)
@@ -52,7 +52,7 @@ import Testing
 
   @Test(arguments: ["--swap", "--in-place"])
   func `a deep tree needs no more descriptors than a process has`(_ method: String) throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     let deep = """
       import os,sys; os.chdir(sys.argv[1])
       for i in range(1500):

@@ -6,8 +6,8 @@ import Testing
 
 @Suite struct LookCommandTests {
   /// A site with two snapshots of a small tree.
-  private func site() throws -> Site {
-    let site = try Site()
+  private func site() throws -> TestNode {
+    let site = try TestNode(image: "img")
     try shell(
       #"""
       cd "$1"; mkdir -p etc/ssh usr/bin; printf 'one\ntwo\nthree\n' >etc/list; ln -s usr/bin bin
@@ -27,7 +27,7 @@ import Testing
 
   /// Runs the program on a terminal, and returns its output.
   private func onTerminal(
-    _ site: Site, _ extra: [String: String], _ arguments: String...
+    _ site: TestNode, _ extra: [String: String], _ arguments: String...
   ) throws -> String {
     try run(
       fixture("scripts/processes/run-on-terminal.py"), arguments: [binary] + arguments,

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// A management node at `/`, all of it in one folder.
-private struct NodesetSite {
+private struct NodesetNode {
   let folder: TemporaryFolder
 
   init(name: String = "img") throws {
@@ -53,7 +53,7 @@ private struct NodesetSite {
 @Suite struct NodesetTests {
   @Test func `a revert without --nodeset names the nodes and the command and runs nothing`() throws
   {
-    let site = try NodesetSite()
+    let site = try NodesetNode()
     #expect(try site.bootFiles()["current"] as? Bool == true)
     let revert = try site.imgstore("revert", "img@1")
     #expect(revert.status == 0, "\(revert.errors)")
@@ -72,7 +72,7 @@ private struct NodesetSite {
 
   @Test func `--nodeset runs nodeset without a shell and checks the boot files again`() throws {
     let name = "a$(touch${IFS}owned);b"
-    let site = try NodesetSite(name: name)
+    let site = try NodesetNode(name: name)
     let revert = try site.imgstore("revert", "\(name)@1", "--nodeset", "--json")
     #expect(revert.status == 0, "\(revert.errors)")
     #expect(try site.asked() == ["n1-n3", "osimage=\(name)"])
@@ -91,7 +91,7 @@ private struct NodesetSite {
   func `a nodeset that fails or does nothing is a warning of a completed change`(
     _ kind: String
   ) throws {
-    let site = try NodesetSite()
+    let site = try NodesetNode()
     try shell("touch \"$1\"", site.folder.path("root/\(kind)"))
     let revert = try site.imgstore("revert", "img@1", "--nodeset")
     #expect(revert.status == 3)
@@ -102,7 +102,7 @@ private struct NodesetSite {
   @Test func `--nodeset without xCAT or below a staging root is refused before any change`()
     throws
   {
-    let site = try NodesetSite()
+    let site = try NodesetNode()
     let kernel = site.folder.path("img/kernel")
     let rooted = try site.imgstore("revert", "img@1", "--nodeset", "--root", site.folder.path)
     #expect(rooted.status == 2)
@@ -113,7 +113,7 @@ private struct NodesetSite {
   }
 
   @Test func `undo and import report and run nodeset as revert does`() throws {
-    let site = try NodesetSite()
+    let site = try NodesetNode()
     #expect(try site.imgstore("revert", "img@1").status == 0)
     #expect(try site.imgstore("undo", "img", "--nodeset").status == 0)
     // The copies were those of @2 all the time.

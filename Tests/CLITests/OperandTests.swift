@@ -17,8 +17,8 @@ import Testing
     ["log", "REF", "--", "etc/hosts"],
   ]
 
-  private func site() throws -> Site {
-    let site = try Site()
+  private func site() throws -> TestNode {
+    let site = try TestNode(image: "img")
     try shell("echo one >\"$1/etc/hosts\"", site.tree)
     #expect(try site.imgstore("snapshot", "img", "--tag", "golden").status == 0)
     try shell("echo two >\"$1/etc/hosts\"; echo mine >\"$1/etc/motd\"", site.tree)

@@ -6,40 +6,30 @@ import Platform
 import TestSupport
 import Testing
 
-/// A management node below a folder.
-private struct OutputSite {
-  static let image = "rhels8.5.0-x86_64-netboot-compute"
-  let folder: TemporaryFolder
-  var install: String { folder.path("root/install") }
-
-  init() throws {
-    folder = try TemporaryFolder()
+extension TestNode {
+  /// Creates the node of the real xCAT with folders for outputs: of root, of another user, and sticky.
+  fileprivate static func withOutputFolders() throws -> TestNode {
+    let node = try TestNode.real()
     try shell(
       """
-      cd "$1"; mkdir root; cd root; tar xzpf "$2"; mkdir etc; mv etc-xcat etc/xcat
       mkdir "$1/own" "$1/foreign" "$1/sticky"; chmod 755 "$1" "$1/own" "$1/foreign"
       chown 65534:65534 "$1/foreign"; chmod 1777 "$1/sticky"
-      """, folder.path, fixture("xcat/mn.tgz"))
+      """, node.folder.path)
+    return node
   }
 
-  var environment: [String: String] {
-    ["IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root")]
-  }
+  fileprivate var install: String { path("install") }
 
   /// Runs the program under a umask.
-  func imgstore(umask: String, _ words: String...) throws -> ToolResult {
-    try run(
+  fileprivate func imgstore(umask: String, _ words: String...) throws -> ToolResult {
+    try TestSupport.run(
       "sh", arguments: ["-c", "umask \"$0\"; exec \"$@\"", umask, binary] + words,
       environment: environment)
   }
 
-  func imgstore(_ words: String...) throws -> ToolResult {
-    try run(binary, arguments: words, environment: environment)
-  }
-
-  /// "MODE UID" of a path, and of all below it, without doublets.
-  func modes(_ path: String, _ kind: String) throws -> [String] {
-    try run("find", path, "-type", kind, "-printf", "%m %U\n").output
+  /// Returns "MODE UID" of a path and of all entries below it, each once.
+  fileprivate func modes(_ path: String, _ kind: String) throws -> [String] {
+    try TestSupport.run("find", path, "-type", kind, "-printf", "%m %U\n").output
       .split(separator: "\n").map(String.init).reduce(into: []) {
         if !$0.contains($1) { $0.append($1) }
       }.sorted()
@@ -47,13 +37,15 @@ private struct OutputSite {
 }
 
 @Suite(.serialized) struct OutputModeTests {
+  private static let image = "rhels8.5.0-x86_64-netboot-compute"
+
   @Test(arguments: ["022", "027", "077", "777"])
   func `each output has the mode of the table under every umask`(umask: String) throws {
     guard isRoot else { return }
-    let site = try OutputSite()
+    let site = try TestNode.withOutputFolders()
     let less = (Int(umask, radix: 8) ?? 0) & 0o077
     func mode(_ expected: Int) -> [String] { [String(expected & ~less, radix: 8) + " 0"] }
-    let image = OutputSite.image
+    let image = Self.image
     let imported = try site.imgstore(
       umask: umask, "import", fixture("xcat/exported/stateless.tgz"), "-f", "fresh")
     #expect(imported.status == 0, "\(imported.errors)")
@@ -110,8 +102,8 @@ private struct OutputSite {
 
   @Test(arguments: [SIGTERM, SIGKILL])
   func `an interrupted export leaves no file`(signal: Int32) throws {
-    let site = try OutputSite()
-    let image = OutputSite.image
+    let site = try TestNode.withOutputFolders()
+    let image = Self.image
     let kernel = site.install + "/netboot/rhels8.5.0/x86_64/compute/kernel"
     try shell("head -c 60M /dev/urandom >\"$1\"", kernel)
     #expect(try site.imgstore("snapshot", image).status == 0)
@@ -157,8 +149,8 @@ private struct OutputSite {
 
   @Test func `an output link that another user may have made is not followed`() throws {
     guard isRoot else { return }
-    let site = try OutputSite()
-    let image = OutputSite.image
+    let site = try TestNode.withOutputFolders()
+    let image = Self.image
     #expect(try site.imgstore("snapshot", image).status == 0)
     try runFixture("scripts/trees/plant-links-of-another-user.sh", site.folder.path)
     func state() throws -> String {
@@ -181,8 +173,8 @@ private struct OutputSite {
 
   @Test func `links of root and regular files are accepted as outputs`() throws {
     guard isRoot else { return }
-    let site = try OutputSite()
-    let image = OutputSite.image
+    let site = try TestNode.withOutputFolders()
+    let image = Self.image
     #expect(try site.imgstore("snapshot", image).status == 0)
     try shell(
       "cd \"$1\"; mkdir own/real; ln -s real own/link; ln -s own sticky/mine", site.folder.path)
@@ -203,8 +195,8 @@ private struct OutputSite {
 
   @Test func `a store that other users own or can write is refused`() throws {
     guard isRoot else { return }
-    let site = try OutputSite()
-    let image = OutputSite.image
+    let site = try TestNode.withOutputFolders()
+    let image = Self.image
     let store = site.folder.path("store")
     let victim = site.folder.path("victim")
     try shell(
@@ -246,8 +238,8 @@ private struct OutputSite {
   // MARK: Links among the image's files
 
   @Test func `a list that is a link is exported only from the allowed directories`() throws {
-    let site = try OutputSite()
-    let image = OutputSite.image
+    let site = try TestNode.withOutputFolders()
+    let image = Self.image
     let list = "/install/custom/netboot/rh/compute.pkglist"
     try shell(
       """

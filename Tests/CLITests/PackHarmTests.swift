@@ -18,7 +18,7 @@ import Testing
   func `a pack killed at any time leaves the old or the new packed image whole`(
     _ form: [String]
   ) throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     try shell(
       """
       cd "$1"; for i in $(seq 300); do head -c $((i * 60)) /dev/urandom >f$i; seq $i $((i * 30)) >t$i; done

@@ -9,7 +9,7 @@ import Testing
   private static let canMount = isRoot && (try? run("unshare", "-m", "true").didSucceed) == true
 
   /// Runs a script with the store on a read-only file system.
-  private func readOnly(_ site: Site, _ script: String) throws -> ToolResult {
+  private func readOnly(_ site: TestNode, _ script: String) throws -> ToolResult {
     try run(
       "unshare",
       arguments: [
@@ -22,7 +22,7 @@ import Testing
   @Test(.enabled(if: canMount)) func `a read-only store restores, extracts and exports images`()
     throws
   {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     try shell(
       """
       mkdir -p "$1/root/srv/compute/etc" "$1/out"; cd "$1/root/srv/compute"
@@ -58,7 +58,7 @@ import Testing
   @Test(.enabled(if: isRoot)) func `members of the store's group read it without xCAT's tables`()
     throws
   {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     let group = "2345"
     try shell("mkdir -p \"$1/root/etc/xcat\"; chmod 755 \"$1\"", site.folder.path)
     let site2 = site.environment

@@ -6,8 +6,8 @@ import TestSupport
 import Testing
 
 @Suite(.sweep) struct RepairKillTests {
-  private func damaged() throws -> Site {
-    let site = try Site()
+  private func damaged() throws -> TestNode {
+    let site = try TestNode(image: "img")
     try shell(
       "for i in $(seq 30); do head -c 20000 /dev/urandom >\"$1/etc/$i\"; done", site.tree)
     for i in 1...3 {
@@ -35,7 +35,7 @@ import Testing
     let base = try damaged()
     var n = 1
     while n < 1000 {
-      let site = try Site()
+      let site = try TestNode(image: "img")
       try shell(
         "rm -rf \"$2/store\" \"$2/root\"; cp -a \"$1/store\" \"$1/root\" \"$2/\"", base.folder.path,
         site.folder.path)

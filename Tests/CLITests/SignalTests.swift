@@ -8,8 +8,8 @@ import Testing
 
 @Suite(.serialized) struct SignalTests {
   /// A site whose revert to @1 takes a while in place, and the tree of @2 for comparison.
-  private func site() throws -> Site {
-    let site = try Site()
+  private func site() throws -> TestNode {
+    let site = try TestNode(image: "img")
     try shell(
       "cd \"$1\"; for i in $(seq 300); do head -c 300000 /dev/urandom >f$i; done", site.tree)
     #expect(try site.imgstore("snapshot", "img").status == 0)
@@ -46,7 +46,7 @@ import Testing
 
   @Test(arguments: ["snapshot img", "export img OUT/b.tgz", "gc", "status img"])
   func `a command ended by a signal prints an error document with --json`(_ words: String) throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     #expect(try site.imgstore("snapshot", "img").status == 0)
     try shell("head -c 4000000 /dev/urandom >\"$1/f\"", site.tree)
     let arguments = words.split(separator: " ").map {
@@ -88,14 +88,14 @@ import Testing
 
   /// Runs imgstore below strace, which injects signals and delays.
   /// - Parameter script: bash, with `$imgstore` for the program and `$inject` for strace.
-  private func runTraced(_ site: Site, _ script: String) throws -> ToolResult {
+  private func runTraced(_ site: TestNode, _ script: String) throws -> ToolResult {
     try run(
       Self.unblocked, arguments: ["/bin/bash", "-c", script],
       environment: site.environment.merging(
         ["imgstore": binary, "trace": "strace -f -qq -o /dev/null"]) { $1 })
   }
 
-  private func snapshots(_ site: Site) throws -> Int {
+  private func snapshots(_ site: TestNode) throws -> Int {
     try site.imgstore("log", "img").output.split(separator: "\n").count
   }
 

@@ -8,8 +8,8 @@ import Testing
 @Suite struct StoreOddityTests {
   private static let pack = String(repeating: "ab", count: 32)
 
-  private func filled(owner: Int = 0) throws -> Site {
-    let site = try Site()
+  private func filled(owner: Int = 0) throws -> TestNode {
+    let site = try TestNode(image: "img")
     #expect(
       try site.imgstore(
         "define", "img", "profile=p", "osvers=rhels9", "osarch=x86_64", "pkglist=/img/list"
@@ -26,7 +26,7 @@ import Testing
   }
 
   /// Runs a command for 20 seconds at most.
-  private func timed(_ site: Site, _ arguments: String...) throws -> ToolResult {
+  private func timed(_ site: TestNode, _ arguments: String...) throws -> ToolResult {
     try run(
       "timeout", arguments: ["20", binary] + arguments, environment: site.environment)
   }
@@ -122,7 +122,7 @@ import Testing
     "define img osvers=rhels8", "copy img other", "repair", "undo img",
   ]
 
-  private func check(_ site: Site, prefix: String, setup: String) throws {
+  private func check(_ site: TestNode, prefix: String, setup: String) throws {
     let out = site.folder.path("readable")
     try shell("mkdir -m 777 \"$1\"", out)
     let script = """

@@ -208,7 +208,7 @@ import XCAT
   }
 
   @Test func `an unwritable table row is detected before any file is placed`() throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     _ = try node.workspace.importing(fixture("xcat/stateless.tgz"))
     try node.sql("linuximage", "UPDATE linuximage SET disable = 'yes'")
     let before = try node.state()

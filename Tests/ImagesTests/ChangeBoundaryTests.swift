@@ -364,7 +364,7 @@ import Testing
   }
 
   @Test func `import and copy respect the lock of their target directory`() throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let bundle = fixture("xcat/stateless.tgz")
     let dry = try node.workspace.importing(bundle) { $0.isDryRun = true }
     // The bundle has boot files but no tree. Their directory is still the one of the tree.
@@ -373,7 +373,7 @@ import Testing
     let imported = try holdLock(
       String(kernel.dropLast("/kernel".count)) + "/rootimg", below: node.path(""))
     #expect(throws: ImageError.self) { try node.workspace.importing(bundle) }
-    #expect(!node.isThere(kernel))
+    #expect(!node.exists(kernel))
     withExtendedLifetime(imported) {}
 
     try shell("echo a >\"$1/f\"", tree)

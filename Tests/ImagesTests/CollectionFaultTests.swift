@@ -12,7 +12,7 @@ let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
 
 @Suite(.usesTools, .sweep) struct CollectionFaultTests {
   /// Creates a store with unused packs, packs to rewrite, and a pack that is already doomed.
-  private func prepare(_ site: CollectionSite, forgetting: Bool) throws {
+  private func prepare(_ site: CollectedStore, forgetting: Bool) throws {
     try site.fill(12)
     try site.snapshot()
     for i in 0..<4 {
@@ -27,7 +27,7 @@ let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
     _ fault: FaultyFileSystem.Fault, forgetting: Bool, _ verb: (Workspace) throws -> Void,
     check: (TemporaryFolder, Workspace, String) throws -> Void
   ) throws -> Int {
-    let site = try CollectionSite()
+    let site = try CollectedStore()
     try prepare(site, forgetting: forgetting)
     var n = 0
     while n < 5000 {

@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 /// A store, its live tree, and a copy of each state that was captured.
-final class CollectionSite {
+final class CollectedStore {
   let folder: TemporaryFolder
   var pristine: [String: String] = [:]
 
@@ -110,7 +110,7 @@ func request(
 
 @Suite(.usesTools) struct CollectionTests {
   @Test func `the dry-run estimate of gc is exact to the byte`() throws {
-    let site = try CollectionSite()
+    let site = try CollectedStore()
     try site.fill()
     try site.snapshot()
     for i in 0..<8 {
@@ -143,7 +143,7 @@ func request(
   }
 
   @Test func `the stat cache does not list deleted objects as stored`() throws {
-    let site = try CollectionSite()
+    let site = try CollectedStore()
     try site.fill()
     try site.snapshot()
     try site.change(1)
@@ -167,7 +167,7 @@ func request(
   }
 
   @Test func `a stat cache outlives its snapshot if another has the same content`() throws {
-    let site = try CollectionSite()
+    let site = try CollectedStore()
     try site.fill(10)
     // Without the pause, the files' times would be too recent to be trusted.
     try shell("sleep 0.1")
@@ -185,7 +185,7 @@ func request(
   }
 
   @Test func `gc keeps the objects that a running revert needs`() throws {
-    let site = try CollectionSite()
+    let site = try CollectedStore()
     try site.fill()
     try site.snapshot()
     try site.change(1)
@@ -219,14 +219,14 @@ func request(
         facts: [], entryCount: 1, contentBytes: UInt64(sizeBytes)))
   }
 
-  private func openStore(_ site: CollectionSite) throws -> ObjectStore {
+  private func openStore(_ site: CollectedStore) throws -> ObjectStore {
     try ObjectStore(
       KernelFileSystem.shared, path: Array(site.folder.path("store").utf8), create: true
     ) { _ in }
   }
 
   /// Leaves a pack that nothing references, like a refused import or a killed writer.
-  private func leaveOrphan(_ bytes: [UInt8], _ site: CollectionSite) throws {
+  private func leaveOrphan(_ bytes: [UInt8], _ site: CollectedStore) throws {
     let session = try openStore(site).beginSession()
     _ = try add(bytes, to: session)
     try session.finish()
@@ -234,7 +234,7 @@ func request(
 
   @Test func `an earlier session may use objects marked for deletion, a later one does not`() throws
   {
-    let site = try CollectionSite()
+    let site = try CollectedStore()
     var random = SplitMix64(5)
     let bytes = random.bytes(50_000)
     try leaveOrphan(bytes, site)
@@ -270,7 +270,7 @@ func request(
   }
 
   @Test func `a pack is kept after an earlier session has committed its objects`() throws {
-    let site = try CollectionSite()
+    let site = try CollectedStore()
     var random = SplitMix64(6)
     let bytes = random.bytes(50_000)
     try leaveOrphan(bytes, site)
@@ -307,7 +307,7 @@ func request(
   }
 
   @Test func `a second gc reports that one is running`() throws {
-    let site = try CollectionSite()
+    let site = try CollectedStore()
     try site.fill(5)
     try site.snapshot()
     let lock = try run(
@@ -328,7 +328,7 @@ func request(
   }
 
   @Test func `a damaged ref stops gc until it is given up`() throws {
-    let site = try CollectionSite()
+    let site = try CollectedStore()
     try site.fill(10)
     try site.snapshot()
     try site.change(1)
@@ -350,7 +350,7 @@ func request(
   }
 
   @Test func `gc names a damaged pack and does not rewrite it`() throws {
-    let site = try CollectionSite()
+    let site = try CollectedStore()
     try site.fill()
     try site.snapshot()
     try shell("rm \"$1\"/a/[1-3]* \"$1\"/large", site.tree())
@@ -370,7 +370,7 @@ func request(
   }
 
   @Test func `optimize shrinks the store within its budget and changes no id`() throws {
-    let site = try CollectionSite()
+    let site = try CollectedStore()
     try site.fill()
     try shell("seq 300000 >\"$1/text\"", site.tree())
     try site.snapshot()
@@ -403,7 +403,7 @@ func request(
   }
 
   @Test func `a rebuilt index equals the one updated by collections`() throws {
-    let site = try CollectionSite()
+    let site = try CollectedStore()
     try site.fill()
     for i in 0..<4 {
       try site.change(UInt64(i))
@@ -423,7 +423,7 @@ func request(
   @Test(arguments: seeds)
   func `every kept snapshot restores after random sequences of commands`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
-    let site = try CollectionSite()
+    let site = try CollectedStore()
     try site.fill(30)
     try site.snapshot()
     for step in 0..<20 {
@@ -474,7 +474,7 @@ func request(
 
   @Test(arguments: [UInt64(11), 12])
   func `concurrent snapshots, forgets and collections lose nothing`(_ seed: UInt64) throws {
-    let site = try CollectionSite()
+    let site = try CollectedStore()
     try site.fill(40)
     try site.snapshot()
     let folder = site.folder

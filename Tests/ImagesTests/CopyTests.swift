@@ -11,8 +11,8 @@ import Testing
   private static let source = "rhels8.5.0-x86_64-netboot-compute"
   private static let boot = "/install/netboot/rhels8.5.0/x86_64"
 
-  private func node() throws -> ManagementNode {
-    let node = try ManagementNode.real()
+  private func node() throws -> TestNode {
+    let node = try TestNode.real()
     try shell(
       """
       cd "$1"; mkdir -p rootimg/usr/bin; echo tool >rootimg/usr/bin/tool; chmod 4755 rootimg/usr/bin/tool

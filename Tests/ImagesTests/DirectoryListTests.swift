@@ -10,32 +10,32 @@ import Testing
   // MARK: On the list
 
   @Test func `a directory whose first snapshot fails does not become an image`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     try site.run("mkdir srv/empty")
     #expect(throws: ImageError.self) { try site.workspace.snapshot(site.folder.path("srv/empty")) }
     #expect(
-      site.code { _ = try site.workspace.snapshot(site.tree, tag: "-no tag-") } != nil)
+      errorCode { _ = try site.workspace.snapshot(site.tree, tag: "-no tag-") } != nil)
     #expect(try site.workspace.images().isEmpty)
     _ = try site.workspace.snapshot(site.tree)
     #expect(try site.workspace.images().map(\.name) == ["compute"])
   }
 
   @Test func `kernel file systems, devices, the store and the root are refused as images`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("ln -s / top")
     for path in [
       "/proc", "/proc/self", "/sys", "/", site.folder.path("top"), site.folder.path("store"),
       site.folder.path("store/packs"),
     ] {
-      #expect(site.code { _ = try site.workspace.snapshot(path) } == .usage, "\(path)")
-      #expect(site.code { _ = try site.workspace.addDirectory("x", at: path) } == .usage, "\(path)")
+      #expect(errorCode { _ = try site.workspace.snapshot(path) } == .usage, "\(path)")
+      #expect(errorCode { _ = try site.workspace.addDirectory("x", at: path) } == .usage, "\(path)")
     }
     #expect(try site.workspace.images().map(\.name) == ["compute"])
   }
 
   @Test func `an image inside another image is refused`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("ln -s srv/compute/etc link")
     for path in [site.tree + "/etc", site.folder.path("srv"), site.folder.path("link")] {
@@ -45,7 +45,7 @@ import Testing
   }
 
   @Test func `a path in an image is refused with the name of that image`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     for path in ["/etc/hosts", "/etc", "/gone"] {
       do {
@@ -61,7 +61,7 @@ import Testing
   // MARK: Off the list
 
   @Test func `an image removed from the list keeps its snapshots`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     let rehearsal = try site.workspace.removeDefinitions(["compute"], dryRun: true)
     #expect(rehearsal.map(\.snapshots) == [1] && rehearsal.map(\.path) == [site.tree])
@@ -71,7 +71,7 @@ import Testing
     #expect(try site.workspace.removeDefinitions([site.tree]).map(\.image) == ["compute"])
     #expect(try site.workspace.images().map(\.isDefined) == [false])
     #expect(try site.workspace.log("compute").count == 1)
-    #expect(site.code { _ = try site.workspace.removeDefinitions(["compute"]) } == .notFound)
+    #expect(errorCode { _ = try site.workspace.removeDefinitions(["compute"]) } == .notFound)
     // A revert makes it an image again.
     _ = try site.workspace.revert("compute@1")
     #expect(site.content("srv/compute/etc/hosts") == "one\n")
@@ -82,24 +82,24 @@ import Testing
   {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
-    let site = try DirectorySite()
-    #expect(site.code { _ = try workspace.removeDefinitions(["img"]) } == .usage)
+    let site = try TestNode.smallDirectory()
+    #expect(errorCode { _ = try workspace.removeDefinitions(["img"]) } == .usage)
     _ = try site.workspace.snapshot(site.tree)
-    #expect(site.code { _ = try site.workspace.removeDefinitions(["comp"]) } == .notFound)
-    #expect(site.code { _ = try site.workspace.removeDefinitions(["compute@1"]) } == .usage)
+    #expect(errorCode { _ = try site.workspace.removeDefinitions(["comp"]) } == .notFound)
+    #expect(errorCode { _ = try site.workspace.removeDefinitions(["compute@1"]) } == .usage)
   }
 
   @Test func `remove of an image without '@' never removes a snapshot`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     for _ in 1...2 { _ = try site.workspace.snapshot(site.tree) }
     for force in [false, true] {
-      #expect(site.code { _ = try site.workspace.remove(["compute"], force: force) } == .usage)
+      #expect(errorCode { _ = try site.workspace.remove(["compute"], force: force) } == .usage)
     }
     #expect(try site.workspace.log("compute").count == 2)
   }
 
   @Test func `all snapshots of an image can be removed after its directory is gone`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("rm -r srv/compute")
     _ = try site.workspace.forgetEntirely(["compute"])
@@ -107,7 +107,7 @@ import Testing
   }
 
   @Test func `the error for a moved directory explains how to continue`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("mv srv/compute srv/moved")
     let advice = "imgstore add compute NEWDIR"
@@ -122,10 +122,10 @@ import Testing
   // MARK: Patterns
 
   @Test func `invalid patterns are refused, and patterns without a match are reported`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     for pattern in ["", " ", "#x", "[z-a", "[z-a]", "a[", site.tree + "/var/log/*", site.tree] {
       #expect(
-        site.code { _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: [pattern]) }
+        errorCode { _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: [pattern]) }
           == .usage, "\(pattern)")
     }
     #expect(try site.workspace.images().isEmpty)
@@ -135,14 +135,14 @@ import Testing
   }
 
   @Test func `an existing image is changed by name, without its directory`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     let added = try site.workspace.addDirectory(nil, at: "compute", excludes: ["var/log/*"])
     #expect(added.path == site.tree && added.excludes == ["var/log/*"] && !added.isNew)
   }
 
   @Test func `excludes that match everything and an unmounted tree have different errors`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["*"])
     do {
       _ = try site.workspace.snapshot("compute")
@@ -151,7 +151,7 @@ import Testing
   }
 
   @Test func `status distinguishes current from recorded excludes`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["var/log/*", "usr/lib"])
     _ = try site.workspace.snapshot("compute")
     _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["usr/lib"])
@@ -166,7 +166,7 @@ import Testing
   // MARK: Others
 
   @Test func `a snapshot has several names`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree, tags: ["foo1", "stable"])
     #expect(try site.workspace.tags(of: "compute").map(\.tag) == ["foo1", "stable"])
     // None is given where one is taken.
@@ -178,7 +178,7 @@ import Testing
   }
 
   @Test func `an undo names the change that was made without a safety snapshot`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("echo two >srv/compute/etc/hosts")
     var request = RevertRequest("compute@1")
@@ -194,7 +194,7 @@ import Testing
   }
 
   @Test func `a directory with blanks and quotes in its path is exported and imported`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     try site.run("mkdir 'srv/lab img'; cp -a srv/compute \"srv/lab img/it's\"")
     let tree = site.folder.path("srv/lab img/it's")
     _ = try site.workspace.addDirectory("lab", at: tree)
@@ -211,7 +211,7 @@ import Testing
   }
 
   @Test func `messages do not mention xCAT if it is not installed`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     try site.run(
       """
       cd srv/compute; echo 'root:$6$salt$3Jm8w1p4pJmZ1X1YxGZ0F1uLrY0V2n8v0k5cQe1w2rT3y4u5i6o7p8a9s0d1f2g3h4j5k6l7z8x9c0v1b2n3m4:19000:0:99999:7:::' >etc/shadow
@@ -224,7 +224,7 @@ import Testing
   }
 
   @Test func `the advice to restrict a directory is not given for a shared one`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     try site.run("echo x >srv/compute/usr/su; chmod 4755 srv/compute/usr/su")
     let bundle = try site.bundle("b.tgz")
     try site.run("mkdir -p 'own place' shared/other")

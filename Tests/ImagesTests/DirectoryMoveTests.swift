@@ -11,11 +11,11 @@ import Testing
 @Suite struct DirectoryMoveTests {
   /// An image that was imported to q/one and then, in another version, to q/two.
   private struct Moved {
-    let site: DirectorySite
+    let site: TestNode
     let workspace: Workspace
 
     init(preparing script: String = "") throws {
-      site = try DirectorySite()
+      site = try TestNode.smallDirectory()
       let first = try site.bundle("b1.tgz")
       try site.run("echo two >srv/compute/etc/hosts; echo n >srv/compute/new")
       let second = try site.bundle("b2.tgz")
@@ -152,7 +152,7 @@ import Testing
   @Test(arguments: Change.allCases.map(\.rawValue))
   func `a killed move of the directory can be resumed or rolled back`(name: String) throws {
     let change = try #require(Change(rawValue: name))
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     let first = try site.bundle("b1.tgz")
     try site.run("echo two >srv/compute/etc/hosts; echo n >srv/compute/new")
     let second = try site.bundle("b2.tgz")

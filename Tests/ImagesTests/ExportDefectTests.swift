@@ -16,7 +16,7 @@ import Testing
 
   /// The export is refused in these words, and leaves no file behind.
   private func expectRefusal(
-    _ node: ManagementNode, _ image: String, _ words: String...,
+    _ node: TestNode, _ image: String, _ words: String...,
     by change: (inout ExportRequest) -> Void = { _ in }
   ) throws {
     let before = try run("ls", "-A", node.folder.path).output
@@ -31,7 +31,7 @@ import Testing
   /// Defect 1 of xCAT.
   @Test func `an image without its root image is not exported`() throws {
     // That a bundle without one is refused as well, ImportParityTests shows.
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     try shell("rm \"$1\"", node.path("\(Self.boot)/rootimg.cpio.gz"))
     try expectRefusal(
       node, Self.stateless, "Couldn't find compressed rootimg for \(Self.stateless)")
@@ -45,7 +45,7 @@ import Testing
     "compute.otherpkgs.pkglist", "compute.postinstall",
   ])
   func `a failed export leaves no partial bundle`(_ name: String) throws {
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     try shell("find \"$1\" -name \"$2\" -path '*netboot*' -delete", node.path("/install"), name)
     try expectRefusal(node, Self.stateless, name)
   }
@@ -56,7 +56,7 @@ import Testing
     // XML::Simple folds <kit> on <name> only where there are several; of one it makes a flat hash,
     // and xCAT dies. Two forms it does read (section 3, step 9): an element of the kit's name inside
     // <kit>, and if the name is not an XML name, the same <kit> twice.
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     try node.put("/install/kits/\(kit)/kit.conf", "k")
     try addKit(node, kit)
     let (bundle, _) = try node.exporting(Self.stateless)
@@ -79,7 +79,7 @@ import Testing
       #expect(blocks.first?.contains("<\(key)>\(name)</\(key)>") == true)
     }
     // And ours reads either.
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     try other.workspace.importing(bundle)
     for (table, key, name) in [
       ("kit", "kitname", kit), ("kitrepo", "kitreponame", "\(kit)-repo"),
@@ -88,7 +88,7 @@ import Testing
     #expect(try other.text("/install/kits/\(kit)/kit.conf") == "k")
   }
 
-  private func addKit(_ node: ManagementNode, _ kit: String) throws {
+  private func addKit(_ node: TestNode, _ kit: String) throws {
     try node.tables.apply([
       .init(
         schema: .kit, key: ["kitname": kit],
@@ -109,7 +109,7 @@ import Testing
 
   /// Defect 6 of xCAT.
   @Test func `extras keep their names, directories and dot files`() throws {
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     try node.put("/opt/a/script", "a", mode: "755")
     try node.put("/opt/b/script", "b")
     try node.put("/opt/folder/.hidden", "h")
@@ -121,7 +121,7 @@ import Testing
         ExtraRequest(source: "/opt/folder", destination: "/install/new/folder"),
       ]
     }
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     try other.workspace.importing(bundle)
     // The folders were not there: no script has become a file of the folder's name.
     #expect(try other.text("/install/new/one/script") == "a")
@@ -133,7 +133,7 @@ import Testing
 
   /// Defect 7 of xCAT.
   @Test func `files of the same name from different directories are both exported`() throws {
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     try node.put("/install/custom/a/list", "packages\n")
     try node.put("/install/custom/b/list", "/usr/share/doc\n")
     try node.put("/install/custom/c/list", "/etc/hosts -> /etc/hosts\n")
@@ -143,7 +143,7 @@ import Testing
         "pkglist=/install/custom/a/list", "exlist=/install/custom/b/list",
         "synclists=/install/custom/c/list",
       ])
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     let (bundle, _) = try node.exporting(Self.stateless)
     try other.workspace.importing(bundle)
     for name in ["a", "b", "c"] {
@@ -160,7 +160,7 @@ import Testing
 
   /// Defect 11 of xCAT.
   @Test func `an export contains the litefile rows that apply to the image`() throws {
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     try node.sql(
       "osimage",
       "UPDATE osimage SET groups = 'grpA, grpB' WHERE imagename = '\(Self.statelite)'")
@@ -180,7 +180,7 @@ import Testing
     #expect(
       try memberText("litefile.csv", of: bundle)
         == expected.map { "\"\(Self.statelite)\",\"\($0)\",\"\($1)\",,\n" }.joined())
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     try other.workspace.importing(bundle)
     let rows = try other.rows()["litefile"]?.filter { $0["image"] == Self.statelite } ?? []
     #expect(
@@ -191,7 +191,7 @@ import Testing
 
   /// Defect 12 of xCAT.
   @Test func `a postinstall script with arguments is reported or exported`() throws {
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     let script = "\(Self.lists)/own.sh"
     try node.put(script, "#!/bin/sh\n", mode: "755")
     _ = try node.workspace.define(Self.stateless, ["postinstall=\(script) a b"])
@@ -199,13 +199,13 @@ import Testing
     #expect(
       outcome.missing.contains { $0.path == script && $0.why == "attribute postinstall" },
       "\(outcome.missing)")
-    let without = try ManagementNode()
+    let without = try TestNode.fresh()
     let remarks = try without.workspace.importing(plain).remarks
     #expect(remarks.contains { $0.contains(script) }, "\(remarks)")
 
     let (complete, whole) = try node.exporting(Self.stateless) { $0.isComplete = true }
     #expect(!whole.missing.contains { $0.path == script })
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     try other.workspace.importing(complete)
     #expect(try other.files()[script]?.mode == "755")
     #expect(try other.rows()["linuximage"]?.first?["postinstall"] == "\(script) a b")
@@ -222,14 +222,14 @@ import Testing
   func `values that no manifest can hold are refused with their column`(
     _ table: String, _ column: String, _ value: String
   ) throws {
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     try node.sql(table, "UPDATE \(table) SET \(column) = \(value)")
     try expectRefusal(node, Self.stateless, column)
   }
 
   /// Defect 17 of xCAT.
   @Test func `files for generating the image again are reported or exported`() throws {
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     try node.put("\(Self.lists)/compute.pkglist", "bash\n#INCLUDE:/install/custom/more.pkglist#\n")
     try node.put("/install/custom/more.pkglist", "#INCLUDE:/etc/site/deep.pkglist#\n")
     try node.put("/etc/site/deep.pkglist", "vim\n")
@@ -261,30 +261,30 @@ import Testing
     // A complete bundle: nothing is missing, and an import restores all of it.
     let (complete, whole) = try node.exporting(Self.stateless) { $0.isComplete = true }
     #expect(whole.missing.isEmpty)
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     let remarks = try other.workspace.importing(complete).remarks
     for path in inside { #expect(try other.text(path) == node.text(path), "\(path)") }
     #expect(try other.files()["/install/custom/parts.sh"]?.mode == "755")
     for path in outside {
-      #expect(!other.isThere(path))
+      #expect(!other.exists(path))
       #expect(remarks.contains { $0.contains(path) && $0.contains("--allow") }, "\(remarks)")
     }
     if isRoot { #expect(try differences(node.path(tree), other.path(tree)) == "") }
-    let allowing = try ManagementNode()
+    let allowing = try TestNode.fresh()
     let image = try allowing.workspace.importing(complete) { $0.allowed = ["/etc/site"] }
     for path in outside { #expect(try allowing.text(path) == node.text(path)) }
     // Under another profile the tree is placed next to the boot files.
     try allowing.workspace.importing(complete) { $0.profile = "other" }
-    #expect(allowing.isThere("/install/netboot/rhels8.5.0/x86_64/other/rootimg/etc/passwd"))
+    #expect(allowing.exists("/install/netboot/rhels8.5.0/x86_64/other/rootimg/etc/passwd"))
     _ = try allowing.workspace.revert(try #require(image.safety).name)
-    #expect(!allowing.isThere(outside[0]) && !allowing.isThere(tree))
+    #expect(!allowing.exists(outside[0]) && !allowing.exists(tree))
   }
 
   /// Defect 17 of xCAT.
   @Test func `the real imgimport handles a complete bundle without harm`() throws {
     // It takes flat files and extras, knows nothing of complete/ and of <closure>, and removes both
     // with its temporary folder: the manifest's other elements, and the flat members, are the same.
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     let (plain, _) = try node.exporting(Self.stateless)
     let (complete, _) = try node.exporting(Self.stateless) { $0.isComplete = true }
     let (short, long) = (try BundleMembers(plain), try BundleMembers(complete))
@@ -304,7 +304,7 @@ import Testing
   @Test(.enabled(if: isRoot))
   func `losses of cpio are counted and reported, and tar has none`() throws {
     let messages = Monitor<[String]>([])
-    let node = try ManagementNode.real(tell: { line in messages.withLock { $0.append(line) } })
+    let node = try TestNode.real(tell: { line in messages.withLock { $0.append(line) } })
     let ping = "/rootimg/usr/bin/ping"
     let capability =
       "import os,struct,sys\nos.setxattr(sys.argv[1], 'security.capability', struct.pack('<IIIII', 0x02000001, 1 << 13, 0, 0, 0))"
@@ -318,7 +318,7 @@ import Testing
       "\(messages.withLock { $0 })")
     // A complete bundle's tree is a tar, which has room for all of it.
     let (complete, _) = try node.exporting(Self.stateless) { $0.isComplete = true }
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     try other.workspace.importing(complete)
     let there = try run("getfattr", "-n", "security.capability", other.path(Self.boot + ping))
     #expect(there.didSucceed, "\(there.errors)")

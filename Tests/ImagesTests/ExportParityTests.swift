@@ -33,7 +33,7 @@ import Testing
   ]
 
   /// Our bundle of a fixture's command line.
-  private func ours(_ export: Export, _ node: ManagementNode) throws -> String {
+  private func ours(_ export: Export, _ node: TestNode) throws -> String {
     let bundle = node.folder.path("ours.tgz")
     _ = try node.workspace.exporting(export.image, to: bundle) { request in
       request.postscriptsOf = export.postscriptsOf
@@ -49,7 +49,7 @@ import Testing
 
   @Test(arguments: exports)
   func `a bundle has the members of the real imgexport`(_ export: Export) throws {
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     let ours = try ours(export, node)
     var found = try BundleMembers(ours)
     var expected = try BundleMembers(theirs(export))
@@ -73,8 +73,8 @@ import Testing
 
   @Test(arguments: exports)
   func `bundles of imgstore and of imgexport import with the same result`(_ export: Export) throws {
-    let source = try ManagementNode.real()
-    let (one, other) = (try ManagementNode(), try ManagementNode())
+    let source = try TestNode.real()
+    let (one, other) = (try TestNode.fresh(), try TestNode.fresh())
     let nodes: String? = export.postscriptsOf == nil ? nil : "node2"
     try one.workspace.importing(try ours(export, source)) { $0.nodes = nodes }
     try other.workspace.importing(theirs(export)) { $0.nodes = nodes }
@@ -103,7 +103,7 @@ import Testing
   func `gzip, GNU tar, bsdtar and python read exported bundles without a warning`(_ export: Export)
     throws
   {
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     let bundle = try ours(export, node)
     for command in [
       ["gzip", "-t", bundle], ["tar", "-tzf", bundle], ["bsdtar", "-tf", bundle],
@@ -119,7 +119,7 @@ import Testing
   @Test func `repeated import and export of real bundles keeps every byte`() throws {
     // A node exports an unchanged image as it was imported.
     for export in Self.exports where export.bundle != "statelite" {
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       let bundle = node.folder.path("again.tgz")
       try node.workspace.importing(theirs(export))
       _ = try node.workspace.exporting(export.image, to: bundle)

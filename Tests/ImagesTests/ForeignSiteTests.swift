@@ -265,7 +265,7 @@ private struct Sites {
   // MARK: Kits
 
   @Test func `scripts of a kit are executable, and links among them become files`() throws {
-    let site = try ManagementNode()
+    let site = try TestNode.fresh()
     var draft = BundleDraft.withFolders
     draft.files.append(("k1/other_files/env.env", Array("e\n".utf8)))
     let imported = try site.workspace.importing(

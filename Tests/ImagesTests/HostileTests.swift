@@ -12,7 +12,7 @@ import Testing
 
 @Suite(.usesTools) struct HostileTests {
   /// A node with an install directory, a store, and files around them that an escape would change.
-  private final class Site: Sendable {
+  private final class AttackedNode: Sendable {
     let folder: TemporaryFolder
     let workspace: Workspace
     let messages = Monitor<[String]>([])
@@ -50,7 +50,7 @@ import Testing
   func `a hostile bundle is refused with a reason that names the defect`(_ hostile: HostileBundle)
     throws
   {
-    let site = try Site()
+    let site = try AttackedNode()
     let bytes = hostile.make()
     let bundle = try site.write(bytes)
     let before = try site.listing()
@@ -92,7 +92,7 @@ import Testing
   @Test(.timeLimit(.minutes(10)), arguments: HostileBundle.imported)
   func `a bundle is imported without its hostile parts`(_ hostile: HostileBundle) throws {
     guard case .imported(let absent, let plain) = hostile.outcome else { return }
-    let site = try Site()
+    let site = try AttackedNode()
     func around() throws -> [Substring] {
       try site.listing().split(separator: "\n").filter {
         !$0.hasPrefix("./root/install") && !$0.hasPrefix(". ")
@@ -131,7 +131,7 @@ import Testing
 
   @Test(.timeLimit(.minutes(10)), arguments: OddBundle.all)
   func `an unusual bundle imports like the valid one`(_ odd: OddBundle) throws {
-    let site = try Site()
+    let site = try AttackedNode()
     let outcome = try site.workspace.importing(try site.write(odd.make()))
     #expect(outcome.remaining?.isEmpty == true, "\(String(describing: outcome.remaining))")
     #expect(outcome.apply.report.problems.isEmpty)
@@ -147,7 +147,7 @@ import Testing
   }
 
   @Test func `the valid bundle passes where a signature is required`() throws {
-    let site = try Site()
+    let site = try AttackedNode()
     var request = ImportRequest(try site.write(OddBundle.signed()))
     request.requiresSignature = true
     let outcome = try site.workspace.importBundle(request)
@@ -191,7 +191,7 @@ import Testing
 
   /// As in the command, whose own stack has this size (ImgStore.swift).
   @Test(.timeLimit(.minutes(10))) func `a tree of 1,900 levels is placed`() throws {
-    let site = try Site()
+    let site = try AttackedNode()
     let request = ImportRequest(try site.write(HostileBundle.deepTree(levels: 1900)))
     let found = Monitor<Result<Bool, any Error>?>(nil)
     try startThread(stackBytes: 512 << 20) {
@@ -208,7 +208,7 @@ import Testing
 
   @Test func `plugins of a kit are imported only if the administrator allows them`() throws {
     for trusts in [false, true] {
-      let site = try Site()
+      let site = try AttackedNode()
       var request = ImportRequest(try site.write(BundleDraft.withFolders.bundle()))
       request.trustsPlugins = trusts
       let image = try #require(try site.workspace.importBundle(request).images.first)
@@ -222,7 +222,7 @@ import Testing
   }
 
   @Test func `links in the directory of an extra are placed as links`() throws {
-    let site = try Site()
+    let site = try AttackedNode()
     let side = "./\(BundleDraft.folder)/extra/install/side"
     let bundle = BundleDraft.withFolders.bundle { tar in
       tar.header("\(side)/down", type: "2", link: "sub/file")

@@ -57,13 +57,11 @@ import XCAT
 
   @Test func `an existing image keeps its name`() throws {
     for name in ["computé", "com\u{200b}pute", "c\u{43e}mpute"] {
-      let node = try ManagementNode(
-        isFresh: true,
-        stage: { root in
-          try shell(
-            "mkdir -p \"$1/install/odd/rootimg/etc\"; echo x >\"$1/install/odd/rootimg/etc/x\"",
-            root)
-        })
+      let node = try TestNode.fresh(stage: { root in
+        try shell(
+          "mkdir -p \"$1/install/odd/rootimg/etc\"; echo x >\"$1/install/odd/rootimg/etc/x\"",
+          root)
+      })
       // An earlier program, or an administrator, created the rows.
       try node.tables.apply([
         RowChange(
@@ -109,7 +107,7 @@ import XCAT
     for (folder, name) in [
       ("/", "etc"), ("/install", "netboot"), ("http://m/u jammy main", "etc"), ("/install/x", "y"),
     ] {
-      let node = try ManagementNode(stage: { root in
+      let node = try TestNode.fresh(stage: { root in
         try shell("mkdir -p \"$1/etc\" \"$1/install/netboot\" \"$1/install/x/y\"", root)
       })
       var draft = BundleDraft.withFolders

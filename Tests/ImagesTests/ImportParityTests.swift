@@ -12,7 +12,7 @@ import Testing
 @Suite(.usesTools) struct ImportParityTests {
   struct Expected: Decodable {
     var exit: Int
-    var files: [String: ManagementNode.File]
+    var files: [String: TestNode.File]
     var tables: [String: [[String: String]]]
   }
 
@@ -78,7 +78,7 @@ import Testing
     for variant in ["plain", "profile", "nodes"] {
       var expected = try expected(bundle, variant)
       try correct(&expected, bundle, variant)
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       let image = try node.workspace.importing(fixture("xcat/\(bundle).tgz")) { request in
         if variant == "profile" { request.profile = "newprof" }
         if variant == "nodes" { request.nodes = "node2" }
@@ -111,7 +111,7 @@ import Testing
     for variant in ["plain", "profile", "nodes"] {
       // Defect 1: imgexport wrote the bundle, and imgimport reports success.
       #expect(try expected("no-rootimg-silent", variant).exit == 0)
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       let before = try node.state()
       #expect(throws: (any Error).self) {
         try node.workspace.importing(fixture("xcat/no-rootimg-silent.tgz")) { request in
@@ -128,7 +128,7 @@ import Testing
       // Defect 3: with exactly one kit, xCAT writes the image's rows but places no file.
       let real = try expected("kit1", variant)
       #expect(real.exit == 2)
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       let image = try node.workspace.importing(fixture("xcat/kit1.tgz")) { request in
         if variant == "profile" { request.profile = "newprof" }
       }

@@ -18,7 +18,7 @@ import Testing
   func `a file of the site is replaced only with --force`(
     path: String, effect: SiteReplacement.Effect
   ) throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     try node.put(path, "genuine\n")
     let before = try node.state()
     let draft = BundleDraft()
@@ -41,7 +41,7 @@ import Testing
   }
 
   @Test func `identical files and the image's own files need no --force`() throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let first = try node.importing(BundleDraft())
     #expect(first.siteReplacements.isEmpty && first.privileged.isEmpty)
     // The same bundle as another image has the same shared script, so it replaces nothing.
@@ -64,7 +64,7 @@ import Testing
       draft.put("k/other_files/post.sh", script)
       return draft
     }
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     try node.importing(draft("1", "#!/bin/sh\n"))
     // Another image with the same kit.
     let same = try node.importing(draft("1", "#!/bin/sh\n")) { $0.profile = "same" }
@@ -87,7 +87,7 @@ import Testing
   @Test func `imported files outside the tree belong to root, and only root can write them`() throws
   {
     guard isRoot else { return }
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let member = "extra/tinyscript"
     let bytes = BundleDraft().replacing(member) { tar in
       tar.header("./\(BundleDraft.folder)/\(member)", size: 10, mode: 0o777) { block in
@@ -145,7 +145,7 @@ import Testing
     name: String, mode: Int, device: (Int, Int)
   ) throws {
     guard isRoot else { return }
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let before = try node.state()
     let draft = bundle([(name, mode, device), ("dev/null", 0o020666, (1, 3))])
     let text = refusal { try node.importing(draft) { $0.allowsPrivileged = false } }
@@ -164,7 +164,7 @@ import Testing
         ("usr/bin/su", 0o104755, (0, 0)), ("usr/bin/wall", 0o102755, (0, 0)),
         ("var/mail/lock", 0o102644, (0, 0)),
       ]
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let image = try node.importing(bundle(entries, owned: ["usr/bin/su", "usr/bin/wall"])) {
       $0.allowsPrivileged = false
     }
@@ -172,7 +172,7 @@ import Testing
     #expect(image.privileged.count { $0.isExpected } == 10)
     #expect(image.privileged.compactMap(\.package) == ["tools", "tools"])
     // A file that only resembles one of those.
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     let text = refusal {
       try other.importing(
         self.bundle(
@@ -194,7 +194,7 @@ import Testing
     exports: String, mode: String
   ) throws {
     guard isRoot else { return }
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     try node.put("/etc/exports", exports)
     let image = try node.importing(
       bundle([("usr/bin/su", 0o104755, (0, 0))], owned: ["usr/bin/su"]))
@@ -208,7 +208,7 @@ import Testing
       for snapshot in [first, later] {
         _ = try node.workspace.revert(try #require(image.safety).name)
         try shell("rmdir \"$1\" 2>/dev/null || true", node.path(ManifestDraft.boot))
-        #expect(!node.isThere(ManifestDraft.boot))
+        #expect(!node.exists(ManifestDraft.boot))
         _ = try node.workspace.revert(snapshot.name)
         #expect(try run("stat", "-c", "%a", node.path(ManifestDraft.boot)).output == "700\n")
       }

@@ -16,31 +16,31 @@ import Testing
     ("/root/", "tmpfs"), ("/etc/absent", "ro"), ("/motd", "link,con"),
   ]
 
-  private func node(_ rows: [(file: String, options: String)] = LiteTests.rows) throws -> PackNode {
-    let node = try PackNode(Self.tree)
+  private func node(_ rows: [(file: String, options: String)] = LiteTests.rows) throws -> TestNode {
+    let node = try TestNode.toPack(Self.tree)
     _ = try node.workspace.define("img", ["provmethod=statelite"])
     try node.litefile(rows)
     return node
   }
 
   private func lite(
-    _ node: PackNode, _ change: (inout LiteRequest) -> Void = { _ in }
+    _ node: TestNode, _ change: (inout LiteRequest) -> Void = { _ in }
   ) throws -> LiteOutcome {
     var request = LiteRequest("img")
     change(&request)
     return try node.workspace.lite(request)
   }
 
-  private func link(_ node: PackNode, _ name: String) throws -> String {
+  private func link(_ node: TestNode, _ name: String) throws -> String {
     try FileManager.default.destinationOfSymbolicLink(atPath: "\(node.tree)/\(name)")
   }
 
-  private func links(_ node: PackNode, _ name: String) throws -> Int? {
+  private func links(_ node: TestNode, _ name: String) throws -> Int? {
     let attributes = try FileManager.default.attributesOfItem(atPath: "\(node.tree)/\(name)")
     return attributes[.referenceCount] as? Int
   }
 
-  private func isAbsent(_ node: PackNode, _ name: String) throws -> Bool {
+  private func isAbsent(_ node: TestNode, _ name: String) throws -> Bool {
     try run("bash", "-c", "[ ! -e \"$1\" ] && [ ! -L \"$1\" ]", "", "\(node.tree)/\(name)")
       .didSucceed
   }
@@ -257,7 +257,7 @@ import Testing
   }
 
   @Test func `links in a tree are never followed out of it`() throws {
-    let node = try PackNode(
+    let node = try TestNode.toPack(
       Self.tree
         + "\nmkdir victim; echo mine > victim/file; ln -s ../../../../victim img/rootimg/srv; ln -s /victim img/rootimg/abs"
     )

@@ -8,11 +8,11 @@ import TestSupport
 import Testing
 
 /// A tree with unusual entries as one snapshot, and the original directory.
-private final class LookSite: Sendable {
+private final class SearchedTree: Sendable {
   let folder: TemporaryFolder
   let workspace: Workspace
   var tree: String { folder.path("root/img/rootimg") }
-  static let shared = Result { try LookSite() }
+  static let shared = Result { try SearchedTree() }
 
   init() throws {
     folder = try TemporaryFolder()
@@ -29,7 +29,7 @@ private final class LookSite: Sendable {
 
 @Suite(.usesTools) struct LookTests {
   @Test func `a walk lists the paths that find lists`() throws {
-    let site = try LookSite.shared.get()
+    let site = try SearchedTree.shared.get()
     let reader = try site.reader()
     var seen: [[UInt8]] = []
     try reader.walk(try reader.require("")) { seen.append($0.path) }
@@ -75,7 +75,7 @@ private final class LookSite: Sendable {
 
   @Test(arguments: filters)
   func `each condition selects the paths that find selects`(_ condition: FilterCase) throws {
-    let site = try LookSite.shared.get()
+    let site = try SearchedTree.shared.get()
     let (filter, arguments) = (condition.filter, condition.arguments)
     let reader = try site.reader()
     var seen: [String] = []
@@ -224,7 +224,7 @@ private final class LookSite: Sendable {
 
   @Test(arguments: patterns)
   func `grep finds the lines that grep finds`(_ search: PatternCase) throws {
-    let site = try LookSite.shared.get()
+    let site = try SearchedTree.shared.get()
     let (pattern, syntax, ignoresCase) = (search.pattern, search.syntax, search.ignoresCase)
     let reader = try site.reader()
     for name in try FileManager.default.contentsOfDirectory(atPath: site.tree + "/text") {
@@ -280,7 +280,7 @@ private final class LookSite: Sendable {
   }
 
   @Test func `links are followed inside the tree and never out of it`() throws {
-    let reader = try LookSite.shared.get().reader()
+    let reader = try SearchedTree.shared.get().reader()
     #expect(
       try reader.find("bin/up", followLast: true)?.path == Array("/img/rootimg/text/unended".utf8))
     #expect(
@@ -297,7 +297,7 @@ private final class LookSite: Sendable {
   }
 
   @Test func `cat returns the recorded contents`() throws {
-    let site = try LookSite.shared.get()
+    let site = try SearchedTree.shared.get()
     let reader = try site.reader()
     for name in ["sparse", "size-5000001", "size-0", "random", "text/binary"] {
       var bytes: [UInt8] = []
@@ -308,7 +308,7 @@ private final class LookSite: Sendable {
   }
 
   @Test func `extract refuses existing files, and with force replaces them one by one`() throws {
-    let site = try LookSite.shared.get()
+    let site = try SearchedTree.shared.get()
     let to = site.folder.path("extracted")
     _ = try site.workspace.restore("img:web", to: to)
     #expect(throws: ImageError.self) { try site.workspace.restore("img:web", to: to) }

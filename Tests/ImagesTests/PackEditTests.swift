@@ -11,7 +11,7 @@ import Testing
   // MARK: The tree's own files
 
   @Test func `a clear-text password is hashed as by crypt, and always to the same value`() throws {
-    let node = try PackNode()
+    let node = try TestNode.toPack()
     try node.passwd("se:cret".replacing(":", with: ""))
     try node.pack()
     let line = try #require(try node.lines(node.unpacked(), "etc/shadow").first)
@@ -44,7 +44,7 @@ import Testing
   }
 
   @Test func `the time zone file and its link target are packed despite the exlist`() throws {
-    let node = try PackNode(
+    let node = try TestNode.toPack(
       """
       cd img/rootimg/usr/share/zoneinfo; ln -s Europe/Berlin Mitte; ln -s ../Mitte Europe/Zentrum
       cd "$1"; printf './usr/share/zoneinfo*\\n' > list
@@ -63,7 +63,7 @@ import Testing
 
   @Test func `an unknown time zone is reported, and none leads out of the tree`() throws {
     for zone in ["Mars/Olympus", "../../../../etc/shadow"] {
-      let node = try PackNode()
+      let node = try TestNode.toPack()
       try node.site("timezone", zone)
       let outcome = try node.pack()
       #expect(outcome.remarks.contains { $0.contains("Unable to set timezone to '\(zone)'") })
@@ -72,7 +72,7 @@ import Testing
   }
 
   @Test func `the dracut script of xCAT for the image's distribution is packed`() throws {
-    let node = try PackNode(
+    let node = try TestNode.toPack(
       quotedFixture("scripts/trees/add-dracut-scripts.sh"))
     try node.pack()
     let out = try node.unpacked()
@@ -92,7 +92,7 @@ import Testing
   private static let synced = quotedFixture("scripts/trees/add-synclist.sh")
 
   @Test func `files of a synclist are placed where rsync would place them`() throws {
-    let node = try PackNode(Self.synced)
+    let node = try TestNode.toPack(Self.synced)
     _ = try node.workspace.define("img", ["synclists=/list", "environvar=WHICH=more/x,OTHER=1"])
     let before = try run("bash", "-c", "cd \"$1\"; find . | sort", "", node.tree).output
     let outcome = try node.pack()
@@ -131,7 +131,7 @@ import Testing
   }
 
   @Test func `a synclist directory that contains itself is an error`() throws {
-    let node = try PackNode(
+    let node = try TestNode.toPack(
       "mkdir -p sync/dir; ln -s . sync/dir/again; echo '/sync/dir -> /srv' > list")
     _ = try node.workspace.define("img", ["synclists=/list"])
     let old = Data("old".utf8)
@@ -143,7 +143,7 @@ import Testing
   // MARK: The live tree
 
   @Test func `packing with live changes takes a snapshot first, and a revert undoes them`() throws {
-    let node = try PackNode()
+    let node = try TestNode.toPack()
     let before = node.folder.path("before")
     try copyTree(node.tree, before)
     let viewed = try node.pack()
@@ -161,7 +161,7 @@ import Testing
   @Test func `packing with live changes produces the bytes of the next pack`()
     throws
   {
-    let node = try PackNode()
+    let node = try TestNode.toPack()
     _ = try node.workspace.snapshot("img")
     Thread.sleep(forTimeInterval: 1.1)
     try node.pack { ($0.method, $0.changesLiveTree) = (.squashfs, true) }
@@ -173,7 +173,7 @@ import Testing
   @Test func `a packed image that cannot be reproduced is snapshotted before it is replaced`()
     throws
   {
-    let node = try PackNode()
+    let node = try TestNode.toPack()
     _ = try node.workspace.snapshot("img")
     let foreign = Data("made by another program".utf8)
     try foreign.write(to: URL(fileURLWithPath: node.path("img/rootimg.cpio.gz")))
@@ -187,7 +187,7 @@ import Testing
   // MARK: As packimage
 
   @Test func `packimage keeps or removes other forms as xCAT does, and requires netboot`() throws {
-    let node = try PackNode(
+    let node = try TestNode.toPack(
       "echo old > img/rootimg.tar.xz; echo t > img/rootimg.cpio.gz.metainfo; echo k > img/kernel")
     let outcome = try node.pack { $0.isPackimage = true }
     let names = try FileManager.default.contentsOfDirectory(atPath: node.path("img")).sorted()

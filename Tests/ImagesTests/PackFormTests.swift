@@ -83,7 +83,7 @@ import Testing
   func `each form extracts to the tree, with the same bytes cold, warm and on one core`(
     _ form: Form
   ) throws {
-    let node = try PackNode(Self.tree)
+    let node = try TestNode.toPack(Self.tree)
     func pack(_ change: (inout PackRequest) -> Void = { _ in }) throws -> (PackOutcome, Data) {
       let outcome = try node.pack {
         ($0.method, $0.codec) = (form.method, form.codec)
@@ -129,7 +129,7 @@ import Testing
 
   @Test func `the kernel mounts a squashfs image and shows the tree`() throws {
     guard isRoot else { return }
-    let node = try PackNode(Self.tree)
+    let node = try TestNode.toPack(Self.tree)
     try node.pack {
       $0.method = .squashfs
       $0.codec = .zstd
@@ -152,7 +152,7 @@ import Testing
   func `an exlist excludes the same files from squashfs and cpio, except parents of kept files`()
     throws
   {
-    let node = try PackNode(
+    let node = try TestNode.toPack(
       """
       \(Self.tree)
       printf './usr/lib/deep*\\n./srv\\n./var/*\\n+./usr/lib/deep/er/hard\\n' > list
@@ -176,7 +176,7 @@ import Testing
   }
 
   @Test func `after a small change every form compresses little`() throws {
-    let node = try PackNode(Self.tree)
+    let node = try TestNode.toPack(Self.tree)
     for (method, codec) in [(PackMethod.cpio, SegmentCodec.xz), (.squashfs, .gzip)] {
       try node.pack { ($0.method, $0.codec) = (method, codec) }
       try shell("echo \(method) >> \"$1/etc/new\"", node.tree)
@@ -189,7 +189,7 @@ import Testing
 
   @Test func `losses of cpio are counted, and capabilities are named`() throws {
     guard isRoot else { return }
-    let node = try PackNode(Self.tree)
+    let node = try TestNode.toPack(Self.tree)
     let outcome = try node.pack()
     #expect(outcome.counts.droppedXattrs == 3)
     #expect(outcome.counts.droppedCapabilities == 1)

@@ -19,13 +19,10 @@ import Testing
   }
 
   /// A workspace with a tree, postscripts and an etc/shadow.
-  private func prepare(
-    _ folder: TemporaryFolder, files: any FileSystem = KernelFileSystem.shared
-  ) throws -> Workspace {
+  private func prepare(_ folder: TemporaryFolder) throws -> Workspace {
     try shell("mkdir -p \"$1/root/etc/xcat\"", folder.path(""))
     let workspace = try Workspace.test(folder)
     try runFixture("scripts/trees/make-image-to-pack.sh", folder.path("root/img"))
-    _ = files
     return workspace
   }
 

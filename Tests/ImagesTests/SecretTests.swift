@@ -13,8 +13,8 @@ import Testing
   private func node(
     _ form: (method: PackMethod, codec: SegmentCodec) = (.cpio, .gzip), packs: Bool = true,
     _ script: String = ""
-  ) throws -> PackNode {
-    let node = try PackNode(
+  ) throws -> TestNode {
+    let node = try TestNode.toPack(
       "\(quotedFixture("scripts/trees/make-image-with-secrets.sh"))\n\(script)")
     try SecretPlant.plant(in: node.tree)
     _ = try node.workspace.define("img", ["pkglist=/install/custom/p.pkglist"])
@@ -30,7 +30,7 @@ import Testing
   private static let ramdiskMarker = "ramdiskmarker"
 
   /// Unpacks all layers of a bundle with real tools, and returns the markers found anywhere.
-  private func markers(in bundle: String, _ node: PackNode) throws -> Set<String> {
+  private func markers(in bundle: String, _ node: TestNode) throws -> Set<String> {
     let folder = node.folder.path("search-\(randomName())")
     let markers =
       SecretPlant.all.map(\.marker) + [Self.ramdiskMarker, "extramarker", "tokenmarker"]
@@ -72,13 +72,13 @@ import Testing
   }
 
   @Test func `public keys and samples are not secrets`() throws {
-    let node = try PackNode()
+    let node = try TestNode.toPack()
     try runFixture("scripts/trees/add-public-keys.sh", node.tree)
     #expect(try node.workspace.secrets("img").report.findings == [])
   }
 
   @Test func `nested archives and hard links do not hide secrets`() throws {
-    let node = try PackNode()
+    let node = try TestNode.toPack()
     try shell(
       #"""
       cd "$1"; mkdir -p boot etc/munge opt/backup x/etc
@@ -108,7 +108,7 @@ import Testing
   }
 
   @Test func `unchanged files of packages are listed as published, not as secrets`() throws {
-    let node = try PackNode()
+    let node = try TestNode.toPack()
     try runFixture("scripts/trees/add-packaged-keys.sh", node.tree)
     for layer in [SecretLayer.tree, .packed] {
       if layer == .packed { try node.pack() }
@@ -260,7 +260,7 @@ import Testing
     let members = try BundleMembers(bundle)
     #expect(members["./img/extra/mine"]?.mode == "755")
     #expect(members["./img/extra/munge.key"] == nil && members["./img/extra/fine"] != nil)
-    let other = try PackNode()
+    let other = try TestNode.toPack()
     let imported = try other.workspace.importing(bundle) { $0.replaces = true }
     #expect(imported.remaining?.isEmpty == true)
   }

@@ -12,7 +12,7 @@ import Testing
   // MARK: Keys
 
   @Test func `only the owner can read a private key, and it is never overwritten`() throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let outcome = try node.workspace.generateKey()
     let file = try #require(outcome.privateFile)
     #expect(try run("stat", "-c", "%a", file, file + ".pub").output == "600\n644\n")
@@ -39,7 +39,7 @@ import Testing
   }
 
   @Test func `keys are read below the root, also through links`() throws {
-    let node = try ManagementNode(stage: { root in
+    let node = try TestNode.fresh(stage: { root in
       try shell("mkdir \"$1/keys\" \"$1/etc\" -p; ln -s /keys \"$1/etc/imgstore\"", root)
     })
     _ = try node.workspace.generateKey()
@@ -49,7 +49,7 @@ import Testing
   }
 
   @Test func `a key directory that other users can change is not trusted`() throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     _ = try node.workspace.generateKey()
     let folder = node.workspace.trustedKeysPath
     for path in [folder, folder + "/self*.pem"] {
@@ -64,7 +64,7 @@ import Testing
     #expect(throws: ImageError.self) { try node.workspace.trustedKeys() }
     try shell("cd \"$1\"; rm fifo.pem; echo x >README; ln -s README .hidden.pem", folder)
     #expect(try node.workspace.trustedKeys().all.count == 1)
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     let key = try other.workspace.generateKey(output: other.folder.path("k"))
     _ = try node.workspace.trustKey(key.publicFiles[0])
     // A known key keeps its name, and another key cannot take that name.
@@ -207,7 +207,7 @@ import Testing
     #expect(statuses.allSatisfy { $0.keyName == "origin" && $0.subject?.hasSuffix("@3") == true })
     #expect(try second.log(SignedSites.image).allSatisfy { !$0.isSigned })
     // A third site trusts only the first one.
-    let third = try ManagementNode()
+    let third = try TestNode.fresh()
     _ = try third.workspace.trustKey(sites.origin.workspace.signingKeyPath + ".pub")
     let onward = sites.folder.path("onward.tgz")
     _ = try second.exporting(imported.name, to: onward)

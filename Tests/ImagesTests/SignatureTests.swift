@@ -12,14 +12,14 @@ import Testing
 /// Two sites: one signs, the other trusts its key.
 final class SignedSites: Sendable {
   static let image = "rhels8.5.0-x86_64-netboot-compute"
-  let origin: ManagementNode
-  let target: ManagementNode
+  let origin: TestNode
+  let target: TestNode
   let key: SigningKey
   var folder: TemporaryFolder { origin.folder }
 
   init(_ bundle: String = "stateless") throws {
-    origin = try ManagementNode()
-    target = try ManagementNode()
+    origin = try TestNode.fresh()
+    target = try TestNode.fresh()
     if !bundle.isEmpty { _ = try origin.workspace.importing(fixture("xcat/\(bundle).tgz")) }
     let outcome = try origin.workspace.generateKey()
     key = try origin.workspace.signingKey()
@@ -41,7 +41,7 @@ final class SignedSites: Sendable {
 
   /// Returns why the target refuses a bundle that must be signed; nil if it imports the bundle. Checks that a
   /// refusal changes nothing.
-  func refusal(_ bundle: String, in node: ManagementNode? = nil) throws -> String? {
+  func refusal(_ bundle: String, in node: TestNode? = nil) throws -> String? {
     let node = node ?? target
     let before = try node.state()
     do {
@@ -122,7 +122,7 @@ final class SignedSites: Sendable {
     let bundle = try sites.export()
     #expect(try sites.refusal(bundle) == nil)
     for script in ["true", "mv kernel k; cp -a k kernel; rm k", "echo x >unnamed"] {
-      let other = try ManagementNode()
+      let other = try TestNode.fresh()
       _ = try other.workspace.trustKey(sites.origin.workspace.signingKeyPath + ".pub")
       #expect(try sites.refusal(sites.changed(bundle, script), in: other) == nil, "\(script)")
     }
@@ -140,7 +140,7 @@ final class SignedSites: Sendable {
     let sites = try SignedSites(bundle)
     let plain = try sites.refusal(sites.export("plain.tgz"))
     #expect((plain == nil) == isCovered, "\(bundle): \(plain ?? "taken")")
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     _ = try other.workspace.trustKey(sites.origin.workspace.signingKeyPath + ".pub")
     let whole = try sites.export("whole.tgz") { $0.signingKey = sites.key }
     #expect(try sites.refusal(whole, in: other) == nil, "\(bundle)")
@@ -174,7 +174,7 @@ final class SignedSites: Sendable {
           zstd -q >complete/n; touch -r complete/rootimg.tar.zst complete/n
         mv complete/n complete/rootimg.tar.zst; rm -r t
         """)
-      let other = try ManagementNode()
+      let other = try TestNode.fresh()
       _ = try other.workspace.trustKey(sites.origin.workspace.signingKeyPath + ".pub")
       let refusal = try sites.refusal(changed, in: other)
       #expect(refusal?.contains("complete/rootimg.tar.zst") == true, "\(script): \(refusal ?? "-")")
@@ -195,7 +195,7 @@ final class SignedSites: Sendable {
     let refusal = try sites.refusal(foreign.export())
     #expect(refusal?.contains(foreign.key.publicKey.id.shortHex) == true)
     // No key is trusted, so no signature can be required.
-    let nobody = try ManagementNode()
+    let nobody = try TestNode.fresh()
     #expect(try sites.refusal(bundle, in: nobody) != nil)
     // Without the requirement the import succeeds and reports the signer.
     let outcome = try nobody.workspace.importBundle(ImportRequest(bundle))

@@ -8,8 +8,8 @@ import Testing
 
 @Suite struct TreeListTests {
   /// golden has var/log/messages; then the tree's list excludes var/log.
-  private func listed(_ list: String = "var/log/*") throws -> DirectorySite {
-    let site = try DirectorySite()
+  private func listed(_ list: String = "var/log/*") throws -> TestNode {
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree, tag: "golden")
     try site.run(
       """
@@ -48,7 +48,7 @@ import Testing
   }
 
   @Test func `an import does not touch listed files of no snapshot`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     let bundle = try site.bundle("b.tgz")
     try site.run(
       "cd srv/compute; echo 'var/log/*' >.imgstoreignore; echo s >var/log/secure; echo c >var/log/messages"
@@ -63,7 +63,7 @@ import Testing
   }
 
   @Test func `a directory in the place of a listed file is not protected`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     try site.run(
       "cd srv/compute; echo 'hosts' >.imgstoreignore; rm etc/hosts; mkdir etc/hosts; echo x >etc/hosts/x"

@@ -41,12 +41,12 @@ import Testing
     "extra/myscript1", "complete/rootimg.tar.zst",
   ])
   func `a corrupted member of an exported bundle is refused`(_ member: String) throws {
-    let source = try ManagementNode.real()
+    let source = try TestNode.real()
     let (bundle, _) = try source.exporting(Self.stateless) { request in
       request.extras = [ExtraRequest(source: "/install/postscripts/myscript1")]
       request.isComplete = true
     }
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let before = try node.state()
     let text = refusal { try node.workspace.importing(try damaged(bundle, member)) }
     #expect(text?.contains(member) == true, "\(text ?? "imported")")
@@ -57,9 +57,9 @@ import Testing
 
   /// Defect 21 of xCAT.
   @Test func `a corrupted tree and a truncated bundle are refused`() throws {
-    let source = try ManagementNode.real()
+    let source = try TestNode.real()
     let (bundle, _) = try source.exporting("rhels8.5.0-x86_64-statelite-lite")
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let before = try node.state()
     for theirs in [bundle, fixture("xcat/statelite.tgz")] {
       // The inner gzip stream has its own checksum, so this also works for xCAT's bundles.
@@ -89,7 +89,7 @@ import Testing
     "$IFS;touch${IFS}PWNED", "--checkpoint-action=exec=sh -c 'touch PWNED'",
   ]
 
-  private func expectNoSentinel(_ node: ManagementNode) throws {
+  private func expectNoSentinel(_ node: TestNode) throws {
     let found = try run(
       "find", node.folder.path, ".", "/install", "-name", "PWNED*", "-newer", node.folder.path)
     #expect(found.output == "")
@@ -129,7 +129,7 @@ import Testing
         }
       ),
     ]
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let before = try node.state()
     for (name, edit) in edits {
       var draft = BundleDraft()
@@ -153,7 +153,7 @@ import Testing
   /// Defect 24 of xCAT.
   @Test(arguments: injections.filter { !$0.contains("\n") })
   func `no text of a command line or a table reaches a shell`(_ text: String) throws {
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     // The text is part of existing names: folders, an extra, a node and an image.
     let safe = text.replacing("/", with: "")
     try node.put("/install/\(safe)/script", "x")
@@ -203,7 +203,7 @@ import Testing
     asList.put("tinyscript", "#!/bin/sh\n")
     asList.files.removeAll { $0.name == "tiny.postinstall" }
     for draft in [asExtra, asList] {
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       let before = try node.state()
       let text = refusal { try node.importing(draft) }
       #expect(text != nil)
@@ -211,7 +211,7 @@ import Testing
       #expect(try node.state() == before)
       if folder.isEmpty { continue }
       try node.importing(draft) { $0.allowed = [folder] }
-      #expect(node.isThere(path))
+      #expect(node.exists(path))
     }
   }
 
@@ -224,7 +224,7 @@ import Testing
     cpio.entry("rootimg", mode: 0o040755, links: 2)
     cpio.entry(name, mode: 0o100644, Array("evil".utf8))
     cpio.end()
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let before = try node.state()
     let text = refusal { try node.importing(.statelite(tree: gzip(cpio.bytes))) }
     #expect(text?.contains("rootimgtree.gz") == true, "\(text ?? "imported")")
@@ -234,7 +234,7 @@ import Testing
 
   /// Defect 26 of xCAT.
   @Test func `members outside the tree bring no privileges, devices or links`() throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let setuid = BundleDraft().replacing("kernel") { tar in
       tar.file("./\(BundleDraft.folder)/kernel", "k", mode: 0o6755)
     }
@@ -245,7 +245,7 @@ import Testing
       ("6", ""),
     ]
     for (type, link) in others {
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       let before = try node.state()
       let bytes = BundleDraft().replacing("kernel") { tar in
         tar.header("./\(BundleDraft.folder)/kernel", type: type, link: link)
@@ -267,18 +267,18 @@ import Testing
     draft.put("k/plugins/evil.pm", "system('id')")
     draft.put("k/other_files/post.sh", "#!/bin/sh\n")
     let plugin = "/opt/xcat/lib/perl/xCAT_plugin/evil.pm"
-    let careful = try ManagementNode()
+    let careful = try TestNode.fresh()
     let remarks = try careful.importing(draft).remarks
-    #expect(!careful.isThere(plugin) && careful.isThere("/install/postscripts/post.sh"))
+    #expect(!careful.exists(plugin) && careful.exists("/install/postscripts/post.sh"))
     #expect(remarks.contains { $0.contains("--trust-plugins") }, "\(remarks)")
     // In the kit's own folder, the file is like any other.
-    #expect(careful.isThere("/install/kits/k/plugins/evil.pm"))
-    let trusting = try ManagementNode()
+    #expect(careful.exists("/install/kits/k/plugins/evil.pm"))
+    let trusting = try TestNode.fresh()
     let image = try trusting.importing(draft) { $0.trustsPlugins = true }
     // Octal 644, not decimal (which is 1204 in octal).
     #expect(try trusting.files(below: "/opt")[plugin]?.mode == "644")
     #expect(image.remarks.contains { $0.contains("restart xcatd") })
     _ = try trusting.workspace.revert(try #require(image.safety).name)
-    #expect(!trusting.isThere(plugin) && !trusting.isThere("/opt/xcat"))
+    #expect(!trusting.exists(plugin) && !trusting.exists("/opt/xcat"))
   }
 }

@@ -241,7 +241,7 @@ import Testing
   }
 
   @Test func `a copy has its own directory, lists and rows, and an undo removes it`() throws {
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     let image = try #require(
       try node.workspace.images().map(\.name).first { $0.contains("netboot") })
     let before = try node.state()

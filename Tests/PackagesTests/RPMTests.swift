@@ -7,10 +7,10 @@ import TestSupport
 import Testing
 
 /// Databases of every form with the same packages, and the output of `rpm -qa` for them.
-private final class RPMSite: Sendable {
+private final class RPMDatabases: Sendable {
   let folder: TemporaryFolder
   let expected: [String]
-  static let shared = Result { try RPMSite() }
+  static let shared = Result { try RPMDatabases() }
 
   init() throws {
     folder = try TemporaryFolder()
@@ -29,7 +29,7 @@ private final class RPMSite: Sendable {
 
   @Test(arguments: forms)
   func `every format lists the packages of rpm -qa`(_ folder: String, _ kind: DatabaseKind) throws {
-    let site = try RPMSite.shared.get()
+    let site = try RPMDatabases.shared.get()
     let tree = FolderTree(root: site.folder.path(folder))
     let (database, packages) = try #require(try PackageDatabase.find(in: tree))
     #expect(database.kind == kind && packages.kind == kind)
@@ -54,7 +54,7 @@ private final class RPMSite: Sendable {
   }
 
   @Test func `pages in the write-ahead log are read`() throws {
-    let site = try RPMSite.shared.get()
+    let site = try RPMDatabases.shared.get()
     let folder = try TemporaryFolder()
     try runFixture(
       "scripts/damage/leave-write-ahead-log.py", site.folder.path("root/var/lib/rpm/rpmdb.sqlite"),
@@ -68,7 +68,7 @@ private final class RPMSite: Sendable {
   }
 
   @Test func `a database with a hot rollback journal is refused, and the error names it`() throws {
-    let site = try RPMSite.shared.get()
+    let site = try RPMDatabases.shared.get()
     let folder = try TemporaryFolder()
     try runFixture(
       "scripts/damage/leave-hot-journal.py", site.folder.path("root/var/lib/rpm/rpmdb.sqlite"),
@@ -87,7 +87,7 @@ private final class RPMSite: Sendable {
 
   @Test(arguments: seeds)
   func `a damaged database causes an error or another list but never traps`(_ seed: UInt64) throws {
-    let site = try RPMSite.shared.get()
+    let site = try RPMDatabases.shared.get()
     var random = SplitMix64(seed)
     for (folder, kind) in RPMTests.forms {
       let name =

@@ -187,6 +187,12 @@ extension Workspace {
   }
 }
 
+/// Returns the code of the error that `body` throws; nil if it throws none with a code.
+public func errorCode(of body: () throws -> Void) -> ErrorCode? {
+  do { try body() } catch let error as any ExplainedError { return error.errorCode } catch {}
+  return nil
+}
+
 /// The reason why a test cannot continue.
 public struct TestFailure: Error {
   public let text: String

@@ -283,7 +283,7 @@ import XCAT
   }
 
   @Test(.usesTools) func `every row of xCAT's own tables is accepted`() throws {
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     var values = 0
     for (table, rows) in try node.rows() {
       let schema = try #require(TableSchema.named(table))

@@ -5,7 +5,7 @@ import Platform
 import Store
 import TestSupport
 
-struct WritingSite {
+struct ExecutorFixture {
   let folder: TemporaryFolder
   let kernel = KernelFileSystem.shared
   /// `folder`, open.
